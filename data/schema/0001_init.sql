@@ -1,0 +1,216 @@
+-- The store. design: design notes in lib/README.md; slmctl-store(5) documents
+-- every table. Times are microseconds since 1970 UTC; NULL means unknown.
+
+CREATE TABLE setting (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- zstd dictionaries; a blob names the one that it was packed with.
+CREATE TABLE dictionary (
+    id      INTEGER PRIMARY KEY,
+    created INTEGER NOT NULL,
+    data    BLOB NOT NULL
+) STRICT;
+
+-- Content-addressed pieces of bodies. codec: 0 raw, 1 zstd, 2 zstd with the
+-- dictionary; higher numbers are reserved for encryption.
+CREATE TABLE blob (
+    id         INTEGER PRIMARY KEY,
+    hash       BLOB NOT NULL UNIQUE,      -- keyed BLAKE2b, 16 bytes
+    codec      INTEGER NOT NULL,
+    dictionary INTEGER REFERENCES dictionary(id),
+    size       INTEGER NOT NULL,          -- bytes before packing
+    data       BLOB NOT NULL
+) STRICT;
+
+-- Message lists as a prefix tree: a list is known by its last node, and two
+-- calls of one conversation share all nodes of the shorter one.
+CREATE TABLE node (
+    id     INTEGER PRIMARY KEY,
+    parent INTEGER NOT NULL,              -- 0: first message
+    blob   INTEGER NOT NULL REFERENCES blob(id),
+    depth  INTEGER NOT NULL,              -- messages up to here
+    UNIQUE (parent, blob)
+) STRICT;
+
+CREATE TABLE source (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE             -- file name, "-" or "proxy"
+) STRICT;
+
+-- How far an import came; written in the transaction of its last calls.
+CREATE TABLE import (
+    id       INTEGER PRIMARY KEY,
+    source   INTEGER NOT NULL REFERENCES source(id),
+    content  BLOB NOT NULL UNIQUE,        -- hash of the file's first bytes and name
+    started  INTEGER NOT NULL,
+    finished INTEGER,
+    lines    INTEGER NOT NULL DEFAULT 0,
+    added    INTEGER NOT NULL DEFAULT 0,
+    known    INTEGER NOT NULL DEFAULT 0,
+    rejected INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- One LM call. A body is skeleton (the bytes around the messages) with the
+-- messages of `node` put in at byte `at`; node 0: the skeleton is the body.
+CREATE TABLE call (
+    id            INTEGER PRIMARY KEY,
+    key           BLOB NOT NULL UNIQUE,   -- what makes it the same call again
+    source        INTEGER REFERENCES source(id),
+    line          INTEGER,                -- counts from 1
+    time          INTEGER,
+    upstream      TEXT,
+    dialect       TEXT NOT NULL DEFAULT 'openai-chat',
+    model         TEXT,
+    workload      TEXT,
+    client        TEXT,
+    conversation  TEXT,
+    status        TEXT NOT NULL,          -- completed failed_http failed_stream upstream_truncated cancelled timeout lost
+    phase         TEXT,                   -- of a cancellation
+    finish        TEXT,
+    error         TEXT,
+    http_status   INTEGER,
+    latency       INTEGER,                -- microseconds
+    ttft          INTEGER,
+    tokens_in     INTEGER,
+    tokens_out    INTEGER,
+    tokens_cached INTEGER,
+    tokens_reason INTEGER,
+    request       INTEGER REFERENCES blob(id),  -- skeleton
+    request_at    INTEGER NOT NULL DEFAULT 0,
+    node          INTEGER NOT NULL DEFAULT 0,
+    response      INTEGER REFERENCES blob(id),
+    extra         TEXT                    -- other fields of the record, JSON
+) STRICT;
+CREATE INDEX call_conversation ON call(conversation) WHERE conversation IS NOT NULL;
+
+-- Rewards, labels and corrected answers, often later than the call.
+CREATE TABLE outcome (
+    call   INTEGER PRIMARY KEY REFERENCES call(id) ON DELETE CASCADE,
+    time   INTEGER NOT NULL,
+    reward REAL,
+    label  TEXT,
+    answer TEXT,                          -- corrected answer, JSON or text
+    extra  TEXT
+) STRICT;
+
+-- A curated call. kept = 0 rows say why. Bodies are scrubbed and in the
+-- OpenAI chat-completions dialect.
+CREATE TABLE example (
+    id         INTEGER PRIMARY KEY,
+    call       INTEGER NOT NULL UNIQUE REFERENCES call(id) ON DELETE CASCADE,
+    kept       INTEGER NOT NULL,
+    reason     TEXT,                      -- failed cancelled truncated retried bad_arguments duplicate ...
+    duplicate_of INTEGER,                 -- call
+    split      TEXT,                      -- train validation test
+    groups     TEXT,                      -- conversation or what stands for it
+    request    INTEGER REFERENCES blob(id),
+    request_at INTEGER NOT NULL DEFAULT 0,
+    node       INTEGER NOT NULL DEFAULT 0,
+    response   INTEGER REFERENCES blob(id),
+    spans      INTEGER NOT NULL DEFAULT 0,-- replaced pieces
+    rules      TEXT,                      -- version of the rule set
+    key_id     TEXT,                      -- which pseudonym key
+    task       INTEGER REFERENCES task(id),
+    novelty    REAL,
+    repeats    INTEGER NOT NULL DEFAULT 1 -- equal inputs among the calls
+) STRICT;
+CREATE INDEX example_task ON example(task, split) WHERE kept;
+
+CREATE TABLE task (
+    id      INTEGER PRIMARY KEY,
+    name    TEXT NOT NULL UNIQUE,
+    label   TEXT NOT NULL,                -- template text, terms, tools
+    kind    TEXT NOT NULL,                -- label json tool sql text
+    pinned  INTEGER NOT NULL DEFAULT 0,
+    renamed INTEGER NOT NULL DEFAULT 0,   -- a person chose the name
+    merged_into INTEGER REFERENCES task(id),
+    created INTEGER NOT NULL,
+    detail  TEXT                          -- JSON: counts, terms, example
+) STRICT;
+
+-- What assigns new calls: one row a fitted clustering; data is opaque.
+CREATE TABLE clustering (
+    id      INTEGER PRIMARY KEY,
+    created INTEGER NOT NULL,
+    calls   INTEGER NOT NULL,
+    detail  TEXT NOT NULL,
+    data    BLOB NOT NULL
+) STRICT;
+
+-- Every model and adapter known here.
+CREATE TABLE model (
+    id       INTEGER PRIMARY KEY,
+    name     TEXT NOT NULL UNIQUE,
+    kind     TEXT NOT NULL,               -- base adapter merged full
+    path     TEXT NOT NULL,
+    base     INTEGER REFERENCES model(id),
+    task     INTEGER REFERENCES task(id),
+    dataset  INTEGER REFERENCES dataset(id),
+    run      TEXT,
+    created  INTEGER NOT NULL,
+    hash     TEXT,                        -- of the weights
+    license  TEXT,
+    detail   TEXT                         -- JSON
+) STRICT;
+
+CREATE TABLE candidate (
+    task   INTEGER NOT NULL REFERENCES task(id),
+    rank   INTEGER NOT NULL,              -- 1 is best; 0: excluded
+    model  TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT,
+    PRIMARY KEY (task, model)
+) STRICT, WITHOUT ROWID;
+
+-- Lineage: which examples a model has seen.
+CREATE TABLE dataset (
+    id      INTEGER PRIMARY KEY,
+    task    INTEGER REFERENCES task(id),
+    created INTEGER NOT NULL,
+    hash    TEXT NOT NULL,
+    detail  TEXT
+) STRICT;
+CREATE TABLE dataset_example (
+    dataset INTEGER NOT NULL REFERENCES dataset(id) ON DELETE CASCADE,
+    example INTEGER NOT NULL REFERENCES example(id),
+    PRIMARY KEY (dataset, example)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE evaluation (
+    id      INTEGER PRIMARY KEY,
+    task    INTEGER NOT NULL REFERENCES task(id),
+    model   INTEGER REFERENCES model(id),
+    split   TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    verdict TEXT,                         -- pass fail undecided
+    detail  TEXT NOT NULL                 -- JSON: metrics, intervals, settings
+) STRICT;
+CREATE TABLE evaluation_item (
+    evaluation INTEGER NOT NULL REFERENCES evaluation(id) ON DELETE CASCADE,
+    example    INTEGER NOT NULL REFERENCES example(id),
+    score      REAL,                      -- of the model; NULL undecided
+    reference  REAL,                      -- of the logged LLM
+    outcome    TEXT,
+    answer     TEXT,
+    PRIMARY KEY (evaluation, example)
+) STRICT, WITHOUT ROWID;
+
+-- The sealed split is opened once a candidate, and it is written down.
+CREATE TABLE seal (
+    id      INTEGER PRIMARY KEY,
+    time    INTEGER NOT NULL,
+    task    INTEGER REFERENCES task(id),
+    model   INTEGER REFERENCES model(id),
+    command TEXT NOT NULL
+) STRICT;
+
+-- What a stage has done: status shows it, idempotence rests on it.
+CREATE TABLE stage (
+    name     TEXT PRIMARY KEY,            -- collect curate cluster select finetune eval
+    time     INTEGER NOT NULL,
+    high     INTEGER NOT NULL,            -- highest call id seen
+    version  TEXT,                        -- of rules or settings
+    detail   TEXT
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,49 @@
+/*
+ * io.h - files
+ *
+ * Reading has a stated limit; writing goes to a temporary name beside the
+ * target, is synced and renamed, so that a file is there whole or not at all.
+ */
+#ifndef IO_H
+#define IO_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+/* Append the whole file to *out; "-" is standard input. Larger than max:
+ * ERR_LIMIT. */
+MUST_CHECK int io_read_file(const char *path, size_t max, struct buf *out,
+                            struct err *err);
+
+/* Temporary name, write, fsync, rename, fsync of the directory. */
+MUST_CHECK int io_write_file(const char *path, const void *p, size_t n,
+                             unsigned mode, struct err *err);
+
+/* All n bytes to a descriptor, restarted after EINTR. */
+MUST_CHECK int io_write_all(int fd, const void *p, size_t n, struct err *err);
+
+/* A read-only mapping of a regular file. */
+struct io_map {
+    const unsigned char *data;
+    size_t size;
+};
+MUST_CHECK int io_map_open(const char *path, struct io_map *out,
+                           struct err *err);
+void io_map_close(struct io_map *m);
+
+/* mkdir -p; an existing directory is fine. */
+MUST_CHECK int io_mkdirs(const char *path, unsigned mode, struct err *err);
+/* "dir/name", caller frees. */
+char *io_path(const char *dir, const char *name);
+bool io_is_dir(const char *path);
+bool io_exists(const char *path);
+/* fsync of a directory, so that renames in it last. */
+MUST_CHECK int io_sync_dir(const char *path, struct err *err);
+
+/* flock(2) on path, created 0600. ERR_BUSY if another process holds it; the
+ * kernel drops it when the process ends, however it ends. Close to release. */
+MUST_CHECK int io_lock(const char *path, int *fd, struct err *err);
+
+#endif

@@ -1,0 +1,191 @@
+/*
+ * pool.c - dynamic hand-out of tasks, short spin, then futex-backed sleep
+ *
+ * A job is published under the mutex with a new generation number. Workers
+ * take tasks from `next` until it passes `tasks`; the last to leave wakes the
+ * caller. The counter belongs to the generation: nobody enters a job after
+ * the caller has left it, because `active` counts those inside.
+ */
+#include "base/pool.h"
+
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define SPIN_ROUNDS 2000
+
+struct pool {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake, idle;
+    pthread_t *threads;
+    unsigned count; /* threads, the caller included */
+    atomic_uint generation;
+    unsigned active; /* workers inside the current job; under mutex */
+    bool open;       /* the current job may still be entered; under mutex */
+    bool quit;
+    atomic_size_t next;
+    size_t tasks;
+    void (*fn)(void *ctx, size_t task, unsigned worker);
+    void *ctx;
+};
+
+struct worker {
+    struct pool *pool;
+    unsigned index;
+};
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static void take_tasks(struct pool *p, unsigned worker)
+{
+    for (;;) {
+        size_t t = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
+
+        if (t >= p->tasks)
+            return;
+        p->fn(p->ctx, t, worker);
+    }
+}
+
+/* Wait for a generation other than `seen`; spin first, then sleep. */
+static void await_job(struct pool *p, unsigned seen)
+{
+    for (int i = 0; i < SPIN_ROUNDS; i++) {
+        if (atomic_load_explicit(&p->generation, memory_order_acquire) != seen)
+            break;
+        pause_cpu();
+    }
+    (void)pthread_mutex_lock(&p->mutex);
+    while (!p->quit && atomic_load(&p->generation) == seen)
+        (void)pthread_cond_wait(&p->wake, &p->mutex);
+}
+
+static void *work(void *arg)
+{
+    struct worker w = *(struct worker *)arg;
+    struct pool *p = w.pool;
+    unsigned seen = 0;
+
+    free(arg);
+    for (;;) {
+        await_job(p, seen);
+        seen = atomic_load(&p->generation);
+        if (p->quit) {
+            (void)pthread_mutex_unlock(&p->mutex);
+            return NULL;
+        }
+        if (!p->open) {
+            (void)pthread_mutex_unlock(&p->mutex);
+            continue;
+        }
+        p->active++;
+        (void)pthread_mutex_unlock(&p->mutex);
+        take_tasks(p, w.index);
+        (void)pthread_mutex_lock(&p->mutex);
+        if (--p->active == 0)
+            (void)pthread_cond_signal(&p->idle);
+        (void)pthread_mutex_unlock(&p->mutex);
+    }
+}
+
+unsigned pool_cpus(void)
+{
+    cpu_set_t set;
+    int n;
+
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return 1;
+    n = CPU_COUNT(&set);
+    return n > 0 ? (unsigned)n : 1;
+}
+
+struct pool *pool_new(unsigned threads)
+{
+    struct pool *p = mem_zalloc(sizeof(*p));
+
+    p->count = 1;
+    (void)pthread_mutex_init(&p->mutex, NULL);
+    (void)pthread_cond_init(&p->wake, NULL);
+    (void)pthread_cond_init(&p->idle, NULL);
+    if (threads == 0)
+        threads = pool_cpus();
+    p->threads = mem_array(threads, sizeof(*p->threads));
+    while (p->count < threads) {
+        struct worker *w = mem_alloc(sizeof(*w));
+
+        *w = (struct worker){ p, p->count };
+        /* Fewer threads than asked for is slower, never wrong. */
+        if (pthread_create(&p->threads[p->count], NULL, work, w) != 0) {
+            free(w);
+            break;
+        }
+        p->count++;
+    }
+    return p;
+}
+
+void pool_free(struct pool *p)
+{
+    if (!p)
+        return;
+    (void)pthread_mutex_lock(&p->mutex);
+    p->quit = true;
+    (void)pthread_cond_broadcast(&p->wake);
+    (void)pthread_mutex_unlock(&p->mutex);
+    for (unsigned i = 1; i < p->count; i++)
+        (void)pthread_join(p->threads[i], NULL);
+    (void)pthread_mutex_destroy(&p->mutex);
+    (void)pthread_cond_destroy(&p->wake);
+    (void)pthread_cond_destroy(&p->idle);
+    free(p->threads);
+    free(p);
+}
+
+unsigned pool_threads(const struct pool *p)
+{
+    return p ? p->count : 1;
+}
+
+static void publish(struct pool *p, size_t tasks,
+                    void (*fn)(void *, size_t, unsigned), void *ctx)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    p->fn = fn;
+    p->ctx = ctx;
+    p->tasks = tasks;
+    atomic_store(&p->next, 0);
+    p->open = true;
+    (void)atomic_fetch_add(&p->generation, 1);
+    (void)pthread_cond_broadcast(&p->wake);
+    (void)pthread_mutex_unlock(&p->mutex);
+}
+
+static void await_workers(struct pool *p)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    p->open = false; /* late wakers find nothing and must not touch ctx */
+    while (p->active > 0)
+        (void)pthread_cond_wait(&p->idle, &p->mutex);
+    (void)pthread_mutex_unlock(&p->mutex);
+}
+
+void pool_run(struct pool *p, size_t tasks,
+              void (*fn)(void *ctx, size_t task, unsigned worker), void *ctx)
+{
+    if (!p || p->count == 1 || tasks <= 1) {
+        for (size_t t = 0; t < tasks; t++)
+            fn(ctx, t, 0);
+        return;
+    }
+    publish(p, tasks, fn, ctx);
+    take_tasks(p, 0);
+    await_workers(p);
+}

@@ -1,0 +1,74 @@
+/*
+ * sql.h - SQLite: connections, statements, migrations
+ *
+ * The one home of sqlite3.h. Every connection sets the project's pragmas.
+ * May use: base.
+ */
+#ifndef SQL_H
+#define SQL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+struct sql;      /* a connection; one thread at a time */
+struct sql_stmt; /* a prepared statement */
+
+enum sql_mode { SQL_READ, SQL_WRITE, SQL_CREATE };
+
+#define SQL_APPLICATION_ID 0x534C4D31 /* "SLM1" */
+
+/* Pragmas before the first table: page_size 8192, auto_vacuum INCREMENTAL,
+ * journal_mode WAL, synchronous FULL, foreign_keys ON, trusted_schema OFF,
+ * busy_timeout 10 s; application_id checked or set. A file of another
+ * application is refused. */
+MUST_CHECK int sql_open(const char *path, enum sql_mode mode,
+                        struct sql **out, struct err *err);
+/* Checkpoints and truncates the WAL if it is the last writer. NULL is fine. */
+void sql_close(struct sql *db);
+
+struct sql_migration {
+    const char *name; /* "0001_init" */
+    const char *text; /* SQL, many statements */
+};
+/* Applies those after user_version, each in a transaction. A database newer
+ * than the last migration is refused. */
+MUST_CHECK int sql_migrate(struct sql *db, const struct sql_migration *m,
+                           size_t count, struct err *err);
+
+MUST_CHECK int sql_exec(struct sql *db, const char *text, struct err *err);
+MUST_CHECK int sql_begin(struct sql *db, struct err *err); /* IMMEDIATE */
+MUST_CHECK int sql_commit(struct sql *db, struct err *err);
+void sql_rollback(struct sql *db);
+
+/* Prepared statements are cached in the connection by their text: sql_get
+ * returns a reset statement with no bindings, owned by the connection. */
+MUST_CHECK int sql_get(struct sql *db, const char *text,
+                       struct sql_stmt **out, struct err *err);
+/* Parameters count from 1. Text and blobs are borrowed until the next reset
+ * or step that returns 0. A NULL pointer binds NULL. */
+void sql_bind_int(struct sql_stmt *s, int i, int64_t v);
+void sql_bind_double(struct sql_stmt *s, int i, double v);
+void sql_bind_text(struct sql_stmt *s, int i, struct slice v);
+void sql_bind_cstr(struct sql_stmt *s, int i, const char *v);
+void sql_bind_blob(struct sql_stmt *s, int i, const void *p, size_t n);
+void sql_bind_null(struct sql_stmt *s, int i);
+/* 1: a row; 0: done (and reset); negative: error (and reset). */
+MUST_CHECK int sql_step(struct sql_stmt *s, struct err *err);
+/* Step a statement that returns no rows. */
+MUST_CHECK int sql_run(struct sql_stmt *s, struct err *err);
+void sql_reset(struct sql_stmt *s);
+/* Columns count from 0; text and blobs are valid until the next step. */
+int64_t sql_int(struct sql_stmt *s, int i);
+double sql_double(struct sql_stmt *s, int i);
+struct slice sql_text(struct sql_stmt *s, int i); /* NULL: empty */
+struct slice sql_blob(struct sql_stmt *s, int i);
+bool sql_is_null(struct sql_stmt *s, int i);
+int64_t sql_last_id(struct sql *db);
+int64_t sql_changes(struct sql *db);
+/* First column of the first row as an integer; `fallback` if no row. */
+MUST_CHECK int sql_one_int(struct sql *db, const char *text, int64_t fallback,
+                           int64_t *out, struct err *err);
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * store.h - the log store: calls, curated examples, tasks, models, lineage
+ *
+ * One SQLite database "store.db" in the store directory, beside models/ and
+ * runs/. Bodies are cut byte-exactly at the elements of their "messages"
+ * array; each piece is a content-addressed blob, a list of pieces a path in a
+ * prefix tree, so a conversation costs its length and not its square. Stages
+ * that own tables (curate: example, cluster: task and clustering, ...) may
+ * use the connection (store_sql) for them; blobs, nodes and calls are entered
+ * only through here.
+ * May use: base json crypto sql codec.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "sql/sql.h"
+
+#include <stdint.h>
+
+struct store;
+
+enum store_mode { STORE_READ, STORE_WRITE, STORE_CREATE };
+
+/* STORE_CREATE makes the directory (0700) and the database if absent; the
+ * others fail with ERR_NOTFOUND ("DIR: no store here; slmctl collect makes
+ * one"). */
+MUST_CHECK int store_open(const char *dir, enum store_mode mode,
+                          struct store **out, struct err *err);
+void store_close(struct store *s); /* NULL is fine */
+struct sql *store_sql(struct store *s);
+const char *store_dir(const struct store *s);
+/* The stage's lock file; ERR_BUSY if another run holds it. Kept until
+ * store_close. */
+MUST_CHECK int store_lock(struct store *s, const char *stage,
+                          struct err *err);
+
+/* A body in the store. */
+struct store_body {
+    int64_t skeleton; /* blob id; 0: no body */
+    int64_t at;       /* byte of the skeleton where the messages stand */
+    int64_t node;     /* last message; 0: the skeleton is the whole body */
+};
+/* Cut a JSON body at object.messages (or whatever array `member` names) and
+ * store it; bytes that are no such JSON are stored whole. Inside the caller's
+ * transaction, or one of its own. */
+MUST_CHECK int store_body_put(struct store *s, struct slice body,
+                              const char *member, struct store_body *out,
+                              struct err *err);
+/* The exact bytes again, appended to *out. */
+MUST_CHECK int store_body_get(struct store *s, struct store_body b,
+                              struct buf *out, struct err *err);
+/* One blob, appended to *out; id 0 appends nothing. */
+MUST_CHECK int store_blob_put(struct store *s, struct slice data, int64_t *id,
+                              struct err *err);
+MUST_CHECK int store_blob_get(struct store *s, int64_t id, struct buf *out,
+                              struct err *err);
+
+/* A call to be logged. Absent numbers are -1, absent texts empty. */
+struct store_call {
+    struct slice key; /* identity; see slmctl-exchange(5) */
+    int64_t source, line;
+    int64_t time_us;
+    struct slice upstream, dialect, model, workload, client, conversation;
+    struct slice status, phase, finish, error;
+    int64_t http_status, latency_us, ttft_us;
+    int64_t tokens_in, tokens_out, tokens_cached, tokens_reason;
+    struct slice request, response; /* bodies, exact bytes */
+    struct slice extra;             /* JSON object or empty */
+};
+/* *added false: a call with this key is there already. */
+MUST_CHECK int store_call_add(struct store *s, const struct store_call *c,
+                              bool *added, struct err *err);
+
+/* Curated examples, the input of cluster, finetune and eval. */
+struct store_example {
+    int64_t id, call, task; /* task 0: none yet */
+    char split;             /* 't' train, 'v' validation, 's' sealed test */
+    int64_t time_us;        /* of the call; -1 unknown */
+    int64_t latency_us, tokens_in, tokens_out; /* -1 unknown */
+    struct slice group;    /* conversation */
+    struct slice model;    /* the logged LLM's name */
+    struct slice request;  /* scrubbed OpenAI chat request, JSON */
+    struct slice response; /* scrubbed OpenAI chat response, JSON */
+};
+struct store_example_query {
+    int64_t task;   /* 0: any */
+    const char *splits; /* "tv"; NULL: all. 's' opens the seal: see store_seal */
+    bool newest_first;
+};
+/* Calls fn for each kept example in id order; slices are valid during the
+ * call. fn returns 0, or a negative code that ends the walk. */
+MUST_CHECK int store_examples(struct store *s,
+                              const struct store_example_query *q,
+                              int (*fn)(void *ctx, const struct store_example *e,
+                                        struct err *err),
+                              void *ctx, struct err *err);
+/* Writes down that the sealed split was opened; *times counts earlier ones
+ * for this task and model. */
+MUST_CHECK int store_seal(struct store *s, int64_t task, int64_t model,
+                          const char *command, int64_t *times,
+                          struct err *err);
+
+/* Task by name or number; ERR_NOTFOUND names the tasks that exist. */
+MUST_CHECK int store_task_find(struct store *s, const char *name, int64_t *id,
+                               struct err *err);
+/* Model by name; ERR_NOTFOUND says how to add one. path: caller frees. */
+MUST_CHECK int store_model_find(struct store *s, const char *name,
+                                int64_t *id, char **path, struct err *err);
+
+/* settings and stages */
+MUST_CHECK int store_setting_get(struct store *s, const char *name,
+                                 struct buf *out, bool *found,
+                                 struct err *err);
+MUST_CHECK int store_setting_set(struct store *s, const char *name,
+                                 const char *value, struct err *err);
+MUST_CHECK int store_stage_set(struct store *s, const char *name,
+                               int64_t high, const char *version,
+                               const char *detail_json, struct err *err);
+
+#endif

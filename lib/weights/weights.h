@@ -1,0 +1,79 @@
+/*
+ * weights.h - tensors in files
+ *
+ * safetensors, read through mmap and checked before use (header size, JSON,
+ * names, shapes, offsets without holes or overlap, file size), one file or
+ * shards with an index; written to a temporary name, synced, renamed.
+ * May use: base json.
+ */
+#ifndef WEIGHTS_H
+#define WEIGHTS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+#define WEIGHTS_MAX_DIMS 8
+#define WEIGHTS_MAX_HEADER ((size_t)100 << 20) /* as the format says */
+
+enum weights_type {
+    WEIGHTS_F32,
+    WEIGHTS_F16,
+    WEIGHTS_BF16,
+    WEIGHTS_F64,
+    WEIGHTS_I64,
+    WEIGHTS_I32,
+    WEIGHTS_I16,
+    WEIGHTS_I8,
+    WEIGHTS_U8,
+    WEIGHTS_BOOL,
+    WEIGHTS_OTHER, /* readable as bytes only */
+};
+
+/* A tensor: row-major, little-endian, borrowed from the mapping. */
+struct weights_tensor {
+    const char *name;
+    enum weights_type type;
+    unsigned dims;
+    int64_t shape[WEIGHTS_MAX_DIMS];
+    const void *data;
+    size_t bytes;
+};
+
+struct weights;
+
+/* path: a .safetensors file, a model.safetensors.index.json, or a directory
+ * that holds one of model.safetensors, model.safetensors.index.json,
+ * adapter_model.safetensors (in this order). */
+MUST_CHECK int weights_open(const char *path, struct weights **out,
+                            struct err *err);
+void weights_close(struct weights *w); /* NULL is fine */
+size_t weights_count(const struct weights *w);
+/* In order of names. */
+const struct weights_tensor *weights_at(const struct weights *w, size_t i);
+/* NULL if absent. */
+const struct weights_tensor *weights_find(const struct weights *w,
+                                          const char *name);
+int64_t weights_elements(const struct weights_tensor *t);
+const char *weights_type_name(enum weights_type t); /* "BF16" */
+size_t weights_type_size(enum weights_type t);      /* 0 for OTHER */
+
+/* Widen F32, F16, BF16, F64 to float; other types: ERR_UNSUPPORTED. out has
+ * room for all elements. */
+MUST_CHECK int weights_to_f32(const struct weights_tensor *t, float *out,
+                              struct err *err);
+/* Round to nearest even. */
+uint16_t weights_bf16_from_f32(float x);
+uint16_t weights_f16_from_f32(float x);
+float weights_f32_from_f16(uint16_t h);
+
+/* Write tensors (data in their own type) as one safetensors file; metadata:
+ * key/value pairs, NULL-terminated, may be NULL. Largest alignment first, then
+ * by name, header padded to 8 bytes: the reference's order. */
+MUST_CHECK int weights_write(const char *path,
+                             const struct weights_tensor *tensors,
+                             size_t count, const char *const *metadata,
+                             struct err *err);
+
+#endif

@@ -1,0 +1,123 @@
+/* test_base.c - buffers, UTF-8, maps, random numbers, pool, JSON's ground */
+#include "base/buf.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "base/rng.h"
+
+#include <check.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+START_TEST(buf_states_its_overflow)
+{
+    struct buf b;
+
+    buf_init(&b, 4);
+    buf_str(&b, "abc");
+    buf_str(&b, "de");
+    ck_assert(b.overflow);
+    ck_assert_str_eq(b.data, "abc");
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(buf_printf_grows_past_its_small_array)
+{
+    struct buf b = { 0 };
+
+    buf_printf(&b, "%0300d", 7);
+    ck_assert_uint_eq(b.len, 300);
+    ck_assert_int_eq(b.data[299], '7');
+    buf_release(&b);
+}
+END_TEST
+
+START_TEST(utf8_refuses_overlong_surrogate_and_cut)
+{
+    ck_assert(utf8_valid("a\xC3\xA4\xF0\x9F\x98\x80", 7));
+    ck_assert(!utf8_valid("\xC0\xAF", 2));
+    ck_assert(!utf8_valid("\xED\xA0\x80", 3));
+    ck_assert(!utf8_valid("\xF4\x90\x80\x80", 4));
+    ck_assert(!utf8_valid("\xE2\x82", 2));
+}
+END_TEST
+
+START_TEST(map_keeps_insertion_order)
+{
+    struct map *m = map_new();
+    char key[16];
+
+    for (int i = 0; i < 1000; i++) {
+        int n = snprintf(key, sizeof(key), "k%d", i);
+
+        *map_put(m, key, (size_t)n, NULL) = (uint64_t)i;
+    }
+    ck_assert_uint_eq(map_count(m), 1000);
+    for (size_t i = 0; i < 1000; i++)
+        ck_assert_uint_eq(*map_value(m, i), i);
+    ck_assert_ptr_nonnull(map_get(m, "k999", 4));
+    ck_assert_ptr_null(map_get(m, "k1000", 5));
+    map_free(m);
+}
+END_TEST
+
+/* Known answers of Random123's philox4x32-10. */
+START_TEST(philox_known_answers)
+{
+    uint32_t out[4];
+
+    rng_philox(0, 0, 0, out);
+    ck_assert_uint_eq(out[0], 0x6627e8d5);
+    ck_assert_uint_eq(out[1], 0xe169c58d);
+    ck_assert_uint_eq(out[2], 0xbc57ac4c);
+    ck_assert_uint_eq(out[3], 0x9b00dbd8);
+    rng_philox(UINT64_MAX, UINT64_MAX, UINT64_MAX, out);
+    ck_assert_uint_eq(out[0], 0x408f276d);
+    ck_assert_uint_eq(out[1], 0x41c83b0e);
+    ck_assert_uint_eq(out[2], 0xa20bc7c6);
+    ck_assert_uint_eq(out[3], 0x6d5451fd);
+}
+END_TEST
+
+static void count_task(void *ctx, size_t task, unsigned worker)
+{
+    (void)worker;
+    atomic_fetch_add((atomic_size_t *)ctx, task + 1);
+}
+
+START_TEST(pool_runs_each_task_once)
+{
+    struct pool *p = pool_new(3);
+
+    for (int round = 0; round < 2000; round++) {
+        atomic_size_t sum = 0;
+
+        pool_run(p, 17, count_task, &sum);
+        ck_assert_uint_eq(atomic_load(&sum), 17 * 18 / 2);
+    }
+    pool_free(p);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("base");
+    TCase *t = tcase_create("base");
+    SRunner *r;
+    int failed;
+
+    tcase_add_test(t, buf_states_its_overflow);
+    tcase_add_test(t, buf_printf_grows_past_its_small_array);
+    tcase_add_test(t, utf8_refuses_overlong_surrogate_and_cut);
+    tcase_add_test(t, map_keeps_insertion_order);
+    tcase_add_test(t, philox_known_answers);
+    tcase_add_test(t, pool_runs_each_task_once);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
