@@ -20,7 +20,7 @@ CFLAGS   ?= -O2 -g
 
 # CFLAGS, CPPFLAGS, LDFLAGS and LDLIBS belong to the person who builds. What
 # the code needs is kept apart, so that `make CFLAGS=-O3` cannot remove it.
-SLM_CPPFLAGS := -Ilib -I$(BUILD)/gen -D_GNU_SOURCE -DSLMCTL_VERSION='"$(VERSION)"'
+SLM_CPPFLAGS := -Ilib -D_GNU_SOURCE -DSLMCTL_VERSION='"$(VERSION)"'
 SLM_CFLAGS   := -std=c11 -pthread -fvisibility=hidden -fno-math-errno \
                 -ffp-contract=off -ffile-prefix-map=$(CURDIR)=. $(WARN) $(WERROR)
 SLM_LDFLAGS  := -pthread
@@ -41,10 +41,10 @@ TEST_C  := $(sort $(wildcard tests/unit/test_*.c))
 BENCH_C := $(sort $(wildcard tests/bench/bench_*.c))
 FUZZ_C  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 TOOL_C  := $(sort $(wildcard data/agent/*.c))
-SCHEMA  := $(sort $(wildcard data/schema/*.sql))
+ASSETS  := $(sort $(wildcard data/schema/*.sql data/rules/*.rules data/models.tsv data/prices.tsv))
 
 obj     = $(patsubst %,$(BUILD)/%.o,$(1))
-LIB_O  := $(call obj,$(LIB_C))
+LIB_O  := $(call obj,$(LIB_C)) $(BUILD)/gen/assets.S.o
 CMD_O  := $(call obj,$(CMD_C))
 TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/%,$(TEST_C))
 
@@ -59,18 +59,26 @@ $(BUILD)/%_avx2.c.o: ISA_FLAGS := -mavx2 -mfma -mf16c
 $(BUILD)/%_avx512.c.o: ISA_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
 $(BUILD)/tests/%: SLM_CFLAGS += -Wno-double-promotion -Wno-format-extra-args
 
-$(BUILD)/%.c.o: %.c | $(BUILD)/gen/schema.inc
+$(BUILD)/%.c.o: %.c
 	@mkdir -p $(@D)
 	@echo '  CC    $<'
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# Every migration as a C string literal, in order.
-$(BUILD)/gen/schema.inc: $(SCHEMA)
+# The files that are part of the binary, as one table (lib/assets).
+$(BUILD)/gen/assets.S: $(ASSETS) Makefile
 	@mkdir -p $(@D)
-	$(Q)for f in $(SCHEMA); do n=$${f##*/}; \
-	  printf '{ "%s",\n' "$${n%.sql}"; \
-	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' $$f; \
-	  printf '},\n'; done > $@
+	$(Q){ printf '.section .rodata\n'; i=0; for f in $(ASSETS); do \
+	  printf 'n%d: .asciz "%s"\nd%d: .incbin "%s"\ne%d: .byte 0\n' \
+	    $$i "$${f#data/}" $$i "$$f" $$i; i=$$((i + 1)); done; \
+	  printf '.balign 8\n.globl assets_table_count\n.hidden assets_table_count\n'; \
+	  printf 'assets_table_count: .quad %d\n' $$i; \
+	  printf '.section .data.rel.ro,"aw"\n.balign 8\n.globl assets_table\n.hidden assets_table\nassets_table:\n'; \
+	  j=0; while [ $$j -lt $$i ]; do printf '.quad n%d, d%d, e%d - d%d\n' $$j $$j $$j $$j; j=$$((j + 1)); done; \
+	  printf '.section .note.GNU-stack,"",%%progbits\n'; } > $@
+
+$(BUILD)/gen/assets.S.o: $(BUILD)/gen/assets.S
+	@echo '  AS    $<'
+	$(Q)$(CC) -c -o $@ $<
 
 $(BUILD)/libslm.a: $(LIB_O)
 	@echo '  AR    $@'
@@ -84,7 +92,7 @@ $(BUILD)/test_%: $(BUILD)/tests/unit/test_%.c.o $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(ALL_LDLIBS)
 
-unit: $(TESTS) ## unit tests; T=name runs one of them
+unit: $(if $(T),$(BUILD)/test_$(T),$(TESTS)) ## unit tests; T=name runs one of them
 	$(Q)for t in $(if $(T),$(BUILD)/test_$(T),$(TESTS)); do $$t || exit 1; done
 
 clean: ## remove build/
