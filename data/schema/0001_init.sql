@@ -114,8 +114,11 @@ CREATE TABLE example (
     key_id     TEXT,                      -- which pseudonym key
     task       INTEGER REFERENCES task(id),
     novelty    REAL,
-    repeats    INTEGER NOT NULL DEFAULT 1 -- equal inputs among the calls
+    repeats    INTEGER NOT NULL DEFAULT 1,-- equal inputs among the calls
+    input      BLOB,                      -- keyed hash of messages and tools
+    answer     BLOB                       -- keyed hash of the answer
 ) STRICT;
+CREATE INDEX example_input ON example(input) WHERE input IS NOT NULL;
 CREATE INDEX example_task ON example(task, split) WHERE kept;
 
 CREATE TABLE task (
