@@ -15,7 +15,11 @@
 #include <stdint.h>
 
 #define WEIGHTS_MAX_DIMS 8
-#define WEIGHTS_MAX_HEADER ((size_t)100 << 20) /* as the format says */
+#define WEIGHTS_MAX_TENSORS ((size_t)1 << 20)
+#define WEIGHTS_MAX_NAME ((size_t)4096)
+#define WEIGHTS_MAX_SHARDS ((size_t)4096)
+#define WEIGHTS_MAX_INDEX ((size_t)64 << 20)   /* bytes of the shard index */
+#define WEIGHTS_MAX_HEADER ((size_t)100000000) /* bytes, as the format says */
 
 enum weights_type {
     WEIGHTS_F32,
@@ -31,7 +35,9 @@ enum weights_type {
     WEIGHTS_OTHER, /* readable as bytes only */
 };
 
-/* A tensor: row-major, little-endian, borrowed from the mapping. */
+/* A tensor: row-major, little-endian, borrowed from the mapping. The format
+ * pads its header so that data is aligned, but does not promise it: read
+ * through weights_to_f32 or memcpy. */
 struct weights_tensor {
     const char *name;
     enum weights_type type;
@@ -57,7 +63,10 @@ const struct weights_tensor *weights_find(const struct weights *w,
                                           const char *name);
 int64_t weights_elements(const struct weights_tensor *t);
 const char *weights_type_name(enum weights_type t); /* "BF16" */
-size_t weights_type_size(enum weights_type t);      /* 0 for OTHER */
+/* The reverse ("BF16", also "bfloat16" as config.json spells it); false and
+ * WEIGHTS_OTHER for an unknown name. */
+bool weights_type_parse(const char *name, enum weights_type *out);
+size_t weights_type_size(enum weights_type t); /* 0 for OTHER */
 
 /* Widen F32, F16, BF16, F64 to float; other types: ERR_UNSUPPORTED. out has
  * room for all elements. */
@@ -68,12 +77,14 @@ uint16_t weights_bf16_from_f32(float x);
 uint16_t weights_f16_from_f32(float x);
 float weights_f32_from_f16(uint16_t h);
 
+/* The value of a __metadata__ key of the first file, NULL if absent. */
+const char *weights_metadata(const struct weights *w, const char *key);
+
 /* Write tensors (data in their own type) as one safetensors file; metadata:
  * key/value pairs, NULL-terminated, may be NULL. Largest alignment first, then
  * by name, header padded to 8 bytes: the reference's order. */
 MUST_CHECK int weights_write(const char *path,
-                             const struct weights_tensor *tensors,
-                             size_t count, const char *const *metadata,
-                             struct err *err);
+                             const struct weights_tensor *tensors, size_t count,
+                             const char *const *metadata, struct err *err);
 
 #endif

@@ -1,0 +1,34 @@
+/* weights_internal.h - one safetensors file, shared by reader and directory */
+#ifndef WEIGHTS_INTERNAL_H
+#define WEIGHTS_INTERNAL_H
+
+#include "base/io.h"
+#include "weights/weights.h"
+
+struct weights_file {
+    struct io_map map;
+    struct weights_tensor *tensors; /* in order of names, names owned */
+    size_t count;
+    char **metadata; /* key, value, key, value... */
+    size_t metadata_count;
+};
+
+/* Check the mapped file as the format demands and fill the rest of *f; path
+ * is for messages. On failure safetensors_release still cleans up. */
+MUST_CHECK int safetensors_scan(struct weights_file *f, const char *path,
+                                struct err *err);
+void safetensors_release(struct weights_file *f);
+
+/* One dtype of the format. */
+struct weights_dtype {
+    const char *name;   /* "BF16" */
+    const char *config; /* "bfloat16", NULL if config.json has no such */
+    unsigned bits;
+    enum weights_type type;
+    unsigned rank; /* place in the file: larger first */
+};
+/* NULL if unknown. */
+const struct weights_dtype *weights_dtype_find(struct slice name);
+const struct weights_dtype *weights_dtype_of(enum weights_type type);
+
+#endif
