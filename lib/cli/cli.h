@@ -46,19 +46,19 @@ struct cli_list {
 };
 
 enum opt_complete { /* what completion offers for the value */
-    COMPLETE_NONE,
-    COMPLETE_FILE,
-    COMPLETE_DIR,
-    COMPLETE_TASK,
-    COMPLETE_MODEL,
+                    COMPLETE_NONE,
+                    COMPLETE_FILE,
+                    COMPLETE_DIR,
+                    COMPLETE_TASK,
+                    COMPLETE_MODEL,
 };
 
 struct opt {
     char letter;      /* 0 if there is no short form */
     const char *name; /* long form without dashes; NULL ends the table */
     enum opt_kind kind;
-    void *value;     /* static variable of the command, holds the default */
-    const char *arg; /* placeholder in help, NULL for flags */
+    void *value;      /* static variable of the command, holds the default */
+    const char *arg;  /* placeholder in help, NULL for flags */
     const char *help; /* lower case, no full stop */
     const char *choices;
     double min, max;
@@ -66,7 +66,10 @@ struct opt {
     bool required;
 };
 
-#define OPT_END { .name = NULL }
+#define OPT_END                                                                \
+    {                                                                          \
+        .name = NULL                                                           \
+    }
 
 /* Options that many commands share; a command names those it takes and must
  * not list them again. --help always works. */
@@ -96,7 +99,8 @@ struct command {
 
 struct cli {
     const struct command *command;
-    const char *name;  /* "collect", "model add" */
+    const struct command *const *commands; /* the whole program's */
+    const char *name;                      /* "collect", "model add" */
     const char *store; /* directory: --store, SLMCTL_STORE, config, XDG */
     bool json, quiet;
     bool tty_out, tty_err, colour; /* NO_COLOR, TERM=dumb respected */
@@ -107,8 +111,9 @@ struct cli {
 
 /* Prints "slmctl NAME: message" on stderr (and with --json one JSON object
  * {"type":"error","code":N,"message":...}), and returns the exit code for
- * err->code: BUSY 75, OUTPUT 74, INVALID 2, INTERRUPTED: re-raises the
- * signal, others 1. */
+ * err->code: BUSY 75, OUTPUT 74, INVALID 2, INTERRUPTED 128 + the signal
+ * (which cli_main raises again once the command has cleaned up), others 1.
+ * Control characters in the message are escaped. */
 int cli_fail(struct cli *cli, const struct err *err);
 /* A usage error found by the command itself; returns EXIT_USAGE. */
 int cli_usage(struct cli *cli, const char *fmt, ...)

@@ -1,0 +1,15 @@
+/*
+ * cmd.h - the commands
+ *
+ * To add one: write cmd/cmd_NAME.c that exports `const struct command
+ * cmd_NAME`, declare it here, list it in cmd/slmctl.c, write
+ * man/slmctl-NAME.1, and run `make completions`. `make check-lint` tells what
+ * is missing. Commands print, exit and read the environment (through cli);
+ * what they do with data belongs to lib/.
+ */
+#ifndef CMD_H
+#define CMD_H
+
+#include "cli/cli.h"
+
+#endif

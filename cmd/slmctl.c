@@ -1,0 +1,11 @@
+/* slmctl.c - the list of commands, in the order of a log's way to a model */
+#include "cmd.h"
+
+static const struct command *const commands[] = {
+    NULL,
+};
+
+int main(int argc, char **argv)
+{
+    return cli_main(argc, argv, commands);
+}
