@@ -20,7 +20,7 @@
 
 /* One published benchmark value. */
 struct catalog_figure {
-    char name[64]; /* "BFCLv4" */
+    char name[64];   /* "BFCLv4" */
     double value;    /* as published, mostly percent */
     char source[24]; /* key into the sources */
 };
@@ -91,6 +91,39 @@ struct catalog_use {
  * backward pass), plus one chunk of logits. False if not sized. */
 bool catalog_need(const struct catalog_model *m, const struct catalog_use *use,
                   struct catalog_need *out);
+
+/* What a task asks of a model. Zero limits mean none. */
+struct catalog_wish {
+    const char *kind;   /* of output: label json tool sql text */
+    int64_t max_memory; /* bytes for training */
+    int64_t min_context;
+    bool commercial; /* the licence must allow it */
+    bool offline;    /* weights must be here */
+    struct catalog_use use;
+};
+
+/* One model under a wish. The caller fills the first part. */
+struct catalog_candidate {
+    const char *name;
+    const struct catalog_model *model; /* shapes and figures */
+    const char *path;                  /* of weights here; NULL: not here */
+
+    struct catalog_need need;
+    const struct catalog_figure *evidence; /* lowest figure that decides */
+    int rank;                              /* from 1; 0: excluded */
+    char reason[240]; /* for the rank or the exclusion, a sentence */
+};
+
+/* Which benchmark stands for a kind of task, and why. */
+const char *catalog_benchmark(const char *kind);
+
+/* Rank the candidates in place, best first, excluded ones last in table
+ * order. Rule: weights that are here come first; then models of which no
+ * smaller one has a better figure on the kind's benchmark (fronts of
+ * training memory and the lowest published figure), smaller before larger;
+ * then models without such a figure by size. Returns how many have a rank. */
+size_t catalog_choose(struct catalog_candidate *c, size_t count,
+                      const struct catalog_wish *wish);
 
 /* This machine. */
 struct catalog_machine {

@@ -116,6 +116,87 @@ START_TEST(bad_tables_name_their_line)
 }
 END_TEST
 
+static struct catalog_model made(const char *type, int64_t layers, double bfcl)
+{
+    struct catalog_model m = { .tied = 1 };
+
+    m.type = (char *)(uintptr_t)type;
+    m.licence = m.commercial = (char *)(uintptr_t) "yes";
+    m.layers = layers;
+    m.hidden = m.ffn = 64;
+    m.heads = m.kv_heads = 4;
+    m.head_dim = 16;
+    m.vocab = 100;
+    m.context = 1000;
+    if (bfcl > 0) {
+        m.figure_count = 2; /* the lower of two conflicting figures counts */
+        (void)snprintf(m.figures[0].name, sizeof(m.figures[0].name), "BFCLv4");
+        m.figures[0].value = bfcl + 30;
+        m.figures[1] = m.figures[0];
+        m.figures[1].value = bfcl;
+    }
+    return m;
+}
+
+/* Sizes 1..4; 3 is better than 2, 4 is worse than 3. */
+START_TEST(ranks_by_fronts_of_size_and_lowest_figure)
+{
+    struct catalog_model m[5] = { made("llama", 4, 40), made("llama", 2, 30),
+                                  made("llama", 3, 50), made("llama", 1, 0),
+                                  made("llama", 9, 0) };
+    struct catalog_candidate c[5] = {
+        { .name = "four", .model = &m[0] },
+        { .name = "two", .model = &m[1] },
+        { .name = "three", .model = &m[2] },
+        { .name = "one", .model = &m[3] },
+        { .name = "here", .model = &m[4], .path = "/m" },
+    };
+    static const char *const want[] = { "here", "two", "three", "four", "one" };
+    struct catalog_wish wish = {
+        .kind = "tool",
+        .use = { .weight_bytes = 2,
+                 .context = 100,
+                 .batch_tokens = 100,
+                 .rank = 8,
+                 .kv_element_bytes = 2 },
+    };
+
+    ck_assert_uint_eq(catalog_choose(c, 5, &wish), 5);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_str_eq(c[i].name, want[i]);
+        ck_assert_int_eq(c[i].rank, i + 1);
+        ck_assert_int_ne(c[i].reason[0], 0);
+    }
+    ck_assert(c[1].evidence->value < 31);
+}
+END_TEST
+
+START_TEST(exclusions_say_why)
+{
+    struct catalog_model small = made("llama", 1, 0), nc = small, odd = small;
+    struct catalog_candidate c[3] = { { .name = "a", .model = &small },
+                                      { .name = "b", .model = &nc },
+                                      { .name = "c", .model = &odd } };
+    struct catalog_wish wish = { .kind = "label",
+                                 .commercial = true,
+                                 .use = { .weight_bytes = 2, .rank = 8 } };
+
+    nc.commercial = nc.licence = (char *)(uintptr_t) "NO";
+    odd.type = (char *)(uintptr_t) "unheard-of";
+    ck_assert_uint_eq(catalog_choose(c, 3, &wish), 1);
+    ck_assert_int_eq(c[1].rank, 0);
+    ck_assert_ptr_nonnull(strstr(c[1].reason, "commercial"));
+    ck_assert_ptr_nonnull(strstr(c[2].reason, "not sized"));
+    wish.min_context = 4000;
+    ck_assert_uint_eq(catalog_choose(c, 3, &wish), 0);
+    ck_assert_ptr_nonnull(strstr(c[0].reason, "1000 < 4000"));
+    wish.min_context = 0;
+    wish.max_memory = 1000;
+    ck_assert_uint_eq(catalog_choose(c, 3, &wish), 0);
+    ck_assert_ptr_nonnull(strstr(c[0].reason, "training needs"));
+}
+END_TEST
+
 START_TEST(machine_has_memory_and_a_cpu)
 {
     struct catalog_machine m;
@@ -138,6 +219,8 @@ int main(void)
     tcase_add_test(t, every_figure_names_a_listed_source);
     tcase_add_test(t, kv_cache_by_layer_kind);
     tcase_add_test(t, bad_tables_name_their_line);
+    tcase_add_test(t, ranks_by_fronts_of_size_and_lowest_figure);
+    tcase_add_test(t, exclusions_say_why);
     tcase_add_test(t, machine_has_memory_and_a_cpu);
     suite_add_tcase(s, t);
     r = srunner_create(s);
