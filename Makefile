@@ -14,7 +14,7 @@ Q        := $(if $(filter 1,$(V)),,@)
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion \
             -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
             -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla \
-            -Wformat=2 -Wdouble-promotion
+            -Wformat=2 -Wdouble-promotion -Wno-missing-field-initializers
 WERROR   ?= $(if $(CI),-Werror,)
 CFLAGS   ?= -O2 -g
 
