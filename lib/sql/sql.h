@@ -23,8 +23,8 @@ enum sql_mode { SQL_READ, SQL_WRITE, SQL_CREATE };
  * journal_mode WAL, synchronous FULL, foreign_keys ON, trusted_schema OFF,
  * busy_timeout 10 s; application_id checked or set. A file of another
  * application is refused. */
-MUST_CHECK int sql_open(const char *path, enum sql_mode mode,
-                        struct sql **out, struct err *err);
+MUST_CHECK int sql_open(const char *path, enum sql_mode mode, struct sql **out,
+                        struct err *err);
 /* Checkpoints and truncates the WAL if it is the last writer. NULL is fine. */
 void sql_close(struct sql *db);
 
@@ -41,11 +41,12 @@ MUST_CHECK int sql_exec(struct sql *db, const char *text, struct err *err);
 MUST_CHECK int sql_begin(struct sql *db, struct err *err); /* IMMEDIATE */
 MUST_CHECK int sql_commit(struct sql *db, struct err *err);
 void sql_rollback(struct sql *db);
+bool sql_in_transaction(struct sql *db);
 
 /* Prepared statements are cached in the connection by their text: sql_get
  * returns a reset statement with no bindings, owned by the connection. */
-MUST_CHECK int sql_get(struct sql *db, const char *text,
-                       struct sql_stmt **out, struct err *err);
+MUST_CHECK int sql_get(struct sql *db, const char *text, struct sql_stmt **out,
+                       struct err *err);
 /* Parameters count from 1. Text and blobs are borrowed until the next reset
  * or step that returns 0. A NULL pointer binds NULL. */
 void sql_bind_int(struct sql_stmt *s, int i, int64_t v);

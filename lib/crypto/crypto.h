@@ -1,0 +1,68 @@
+/*
+ * crypto.h - hashes, message authentication, random bytes, key files
+ *
+ * The one home of libsodium. Keys are 32 random bytes and come from a file
+ * outside the store, never from a command line. crypto_init comes first and
+ * may be called again and again, from any thread.
+ * May use: base.
+ */
+#ifndef CRYPTO_H
+#define CRYPTO_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+#define CRYPTO_KEY_BYTES 32
+#define CRYPTO_HASH_BYTES 16
+#define CRYPTO_SHA256_BYTES 32
+
+struct crypto_key {
+    unsigned char bytes[CRYPTO_KEY_BYTES];
+};
+
+MUST_CHECK int crypto_init(struct err *err);
+
+/* Keyed BLAKE2b (RFC 7693) with 16 bytes of output: what names a blob. */
+void crypto_keyed_hash(const struct crypto_key *key, struct slice data,
+                       unsigned char out[CRYPTO_HASH_BYTES]);
+
+/* The same over pieces: init, update..., final. */
+struct crypto_hasher {
+    _Alignas(64) unsigned char state[384];
+};
+void crypto_hasher_init(struct crypto_hasher *h, const struct crypto_key *key);
+void crypto_hasher_update(struct crypto_hasher *h, struct slice data);
+void crypto_hasher_final(struct crypto_hasher *h,
+                         unsigned char out[CRYPTO_HASH_BYTES]);
+
+/* HMAC-SHA256 (RFC 2104) of data. */
+void crypto_hmac(const struct crypto_key *key, struct slice data,
+                 unsigned char out[CRYPTO_SHA256_BYTES]);
+/* A key for one purpose: HMAC-SHA256(key, purpose). */
+void crypto_derive(const struct crypto_key *key, const char *purpose,
+                   struct crypto_key *out);
+void crypto_sha256(struct slice data, unsigned char out[CRYPTO_SHA256_BYTES]);
+
+void crypto_random(void *p, size_t n);
+void crypto_wipe(void *p, size_t n);
+bool crypto_equal(const void *a, const void *b, size_t n); /* constant time */
+
+/* n bytes as 2 n lower-case digits and a NUL. */
+void crypto_hex(const void *p, size_t n, char *out);
+/* The reverse; false unless s is exactly 2 n digits. */
+bool crypto_unhex(struct slice s, void *out, size_t n);
+/* Standard base64 with padding, appended. */
+void crypto_base64(struct slice data, struct buf *out);
+
+/* A key file: 64 hexadecimal digits and a newline. Refused if others than
+ * the owner may read it. create: an absent file is made with a random key,
+ * mode 0600, in a directory of mode 0700; the first of two who make it at
+ * once wins and both read the same. */
+MUST_CHECK int crypto_key_read(const char *path, bool create,
+                               struct crypto_key *out, struct err *err);
+/* Eight hexadecimal digits that name a key without telling it. */
+void crypto_key_id(const struct crypto_key *key, char out[9]);
+
+#endif

@@ -1,0 +1,356 @@
+/*
+ * sql.c - connections, pragmas, statements
+ *
+ * Statements are prepared once and kept by their text. Errors of SQLite come
+ * out as the project's codes with the database's path and SQLite's own words.
+ * No query builder: callers write SQL.
+ */
+#include "sql/sql_private.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BUSY_TIMEOUT_MS 10000
+
+static enum err_code code_of(int rc)
+{
+    switch (rc & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return ERR_BUSY;
+    case SQLITE_NOMEM: return ERR_NOMEM;
+    case SQLITE_FULL: return ERR_OUTPUT;
+    case SQLITE_READONLY: return ERR_OUTPUT;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return ERR_FORMAT;
+    case SQLITE_TOOBIG: return ERR_LIMIT;
+    case SQLITE_INTERRUPT: return ERR_INTERRUPTED;
+    default: return ERR_IO;
+    }
+}
+
+int sql_fail(struct sql *db, int rc, struct err *err)
+{
+    return err_set(err, code_of(rc), "%s: %s", db->path,
+                   db->handle ? sqlite3_errmsg(db->handle)
+                              : sqlite3_errstr(rc));
+}
+
+int sql_exec(struct sql *db, const char *text, struct err *err)
+{
+    int rc = sqlite3_exec(db->handle, text, NULL, NULL, NULL);
+
+    return rc == SQLITE_OK ? ERR_OK : sql_fail(db, rc, err);
+}
+
+/* Our own file, or an empty one that becomes ours. */
+static int check_application(struct sql *db, bool create, struct err *err)
+{
+    int64_t id, tables;
+    int rc = sql_one_int(db, "PRAGMA application_id", 0, &id, err);
+
+    if (rc < 0 || id == SQL_APPLICATION_ID)
+        return rc;
+    rc = sql_one_int(db, "SELECT count(*) FROM sqlite_schema", 0, &tables, err);
+    if (rc < 0)
+        return rc;
+    if (id != 0 || tables != 0 || !create)
+        return err_set(err, ERR_FORMAT,
+                       "%s: not a database of slmctl; name another store",
+                       db->path);
+    return sql_exec(db, "PRAGMA application_id = 1397509425", err);
+}
+
+/* Page size and auto_vacuum hold only if they come before the first table. */
+static int set_pragmas(struct sql *db, enum sql_mode mode, struct err *err)
+{
+    static const char *const create[] = {
+        "PRAGMA page_size = 8192",
+        "PRAGMA auto_vacuum = INCREMENTAL",
+        "PRAGMA journal_mode = WAL",
+    };
+    static const char *const always[] = {
+        "PRAGMA synchronous = FULL",        "PRAGMA foreign_keys = ON",
+        "PRAGMA trusted_schema = OFF",      "PRAGMA cell_size_check = ON",
+        "PRAGMA temp_store = MEMORY",       "PRAGMA cache_size = -32768",
+        "PRAGMA wal_autocheckpoint = 2000",
+    };
+    int rc = ERR_OK;
+
+    if (mode == SQL_CREATE)
+        for (size_t i = 0; rc == ERR_OK && i < sizeof(create) / sizeof(*create);
+             i++)
+            rc = sql_exec(db, create[i], err);
+    for (size_t i = 0; rc == ERR_OK && i < sizeof(always) / sizeof(*always);
+         i++)
+        rc = sql_exec(db, always[i], err);
+    if (rc == ERR_OK)
+        rc = check_application(db, mode == SQL_CREATE, err);
+    if (rc == ERR_OK && mode == SQL_READ)
+        rc = sql_exec(db, "PRAGMA query_only = ON", err);
+    return rc;
+}
+
+/* The file is made here so that its mode is 0600 from the first moment. */
+static int make_file(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return err_set(err, ERR_OUTPUT, "create %s: %s", path, strerror(errno));
+    (void)close(fd);
+    return ERR_OK;
+}
+
+/* Readers open read-write too, guarded by query_only: a read-only connection
+ * to a WAL database cannot remove the -wal and -shm files it makes. Only
+ * where writing is impossible do they open read-only. */
+static int open_handle(struct sql *db, enum sql_mode mode, struct err *err)
+{
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    bool writable = mode != SQL_READ || access(db->path, W_OK) == 0;
+    int rc;
+
+    flags |= writable ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+    rc = sqlite3_open_v2(db->path, &db->handle, flags, NULL);
+    if (rc != SQLITE_OK)
+        return sql_fail(db, rc, err);
+    (void)sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+    (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    return ERR_OK;
+}
+
+int sql_open(const char *path, enum sql_mode mode, struct sql **out,
+             struct err *err)
+{
+    struct sql *db = mem_zalloc(sizeof(*db));
+    int rc = ERR_OK;
+
+    db->path = mem_strdup(path);
+    db->by_text = map_new();
+    if (mode == SQL_CREATE)
+        rc = make_file(path, err);
+    else if (access(path, R_OK) != 0)
+        rc = err_set(err, errno == ENOENT ? ERR_NOTFOUND : ERR_IO,
+                     "open %s: %s", path, strerror(errno));
+    if (rc == ERR_OK)
+        rc = open_handle(db, mode, err);
+    if (rc == ERR_OK)
+        rc = set_pragmas(db, mode, err);
+    if (rc < 0)
+        sql_close(db);
+    else
+        *out = db;
+    return rc;
+}
+
+void sql_close(struct sql *db)
+{
+    if (!db)
+        return;
+    for (size_t i = 0; i < db->count; i++) {
+        (void)sqlite3_finalize(db->statements[i]->handle);
+        free(db->statements[i]);
+    }
+    free(db->statements);
+    map_free(db->by_text);
+    (void)sqlite3_close(db->handle);
+    free(db->path);
+    free(db);
+}
+
+static int run_cached(struct sql *db, const char *text, struct err *err)
+{
+    struct sql_stmt *s;
+    int rc = sql_get(db, text, &s, err);
+
+    return rc < 0 ? rc : sql_run(s, err);
+}
+
+int sql_begin(struct sql *db, struct err *err)
+{
+    return run_cached(db, "BEGIN IMMEDIATE", err);
+}
+
+int sql_commit(struct sql *db, struct err *err)
+{
+    return run_cached(db, "COMMIT", err);
+}
+
+void sql_rollback(struct sql *db)
+{
+    /* SQLite may have rolled back itself; then this says so and is right. */
+    (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
+bool sql_in_transaction(struct sql *db)
+{
+    return sqlite3_get_autocommit(db->handle) == 0;
+}
+
+static int prepare(struct sql *db, const char *text, size_t n,
+                   struct sql_stmt **out, struct err *err)
+{
+    struct sql_stmt *s = mem_zalloc(sizeof(*s));
+    void *list = db->statements;
+    int rc;
+
+    s->db = db;
+    rc = sqlite3_prepare_v3(db->handle, text, (int)n, SQLITE_PREPARE_PERSISTENT,
+                            &s->handle, NULL);
+    if (rc != SQLITE_OK) {
+        free(s);
+        return sql_fail(db, rc, err);
+    }
+    mem_grow(&list, &db->cap, db->count + 1, sizeof(struct sql_stmt *));
+    db->statements = list;
+    db->statements[db->count++] = s;
+    *map_put(db->by_text, text, n, NULL) = db->count;
+    *out = s;
+    return ERR_OK;
+}
+
+int sql_get(struct sql *db, const char *text, struct sql_stmt **out,
+            struct err *err)
+{
+    size_t n = strlen(text);
+    const uint64_t *at = map_get(db->by_text, text, n);
+
+    if (!at)
+        return prepare(db, text, n, out, err);
+    *out = db->statements[*at - 1];
+    sql_reset(*out);
+    (void)sqlite3_clear_bindings((*out)->handle);
+    return ERR_OK;
+}
+
+/* A failed binding is remembered and reported by the step. */
+static void bound(struct sql_stmt *s, int rc)
+{
+    assert(rc != SQLITE_RANGE && rc != SQLITE_MISUSE);
+    if (rc != SQLITE_OK && s->bind_rc == SQLITE_OK)
+        s->bind_rc = rc;
+}
+
+void sql_bind_int(struct sql_stmt *s, int i, int64_t v)
+{
+    bound(s, sqlite3_bind_int64(s->handle, i, v));
+}
+
+void sql_bind_double(struct sql_stmt *s, int i, double v)
+{
+    bound(s, sqlite3_bind_double(s->handle, i, v));
+}
+
+void sql_bind_text(struct sql_stmt *s, int i, struct slice v)
+{
+    bound(s, sqlite3_bind_text64(s->handle, i, v.p, v.n, SQLITE_STATIC,
+                                 SQLITE_UTF8));
+}
+
+void sql_bind_cstr(struct sql_stmt *s, int i, const char *v)
+{
+    sql_bind_text(s, i, slice_of(v));
+}
+
+void sql_bind_blob(struct sql_stmt *s, int i, const void *p, size_t n)
+{
+    bound(s, sqlite3_bind_blob64(s->handle, i, p, n, SQLITE_STATIC));
+}
+
+void sql_bind_null(struct sql_stmt *s, int i)
+{
+    bound(s, sqlite3_bind_null(s->handle, i));
+}
+
+int sql_step(struct sql_stmt *s, struct err *err)
+{
+    int rc = s->bind_rc == SQLITE_OK ? sqlite3_step(s->handle) : s->bind_rc;
+
+    if (rc == SQLITE_ROW)
+        return 1;
+    if (rc == SQLITE_DONE) {
+        sql_reset(s);
+        return 0;
+    }
+    rc = sql_fail(s->db, rc, err);
+    sql_reset(s);
+    return rc;
+}
+
+int sql_run(struct sql_stmt *s, struct err *err)
+{
+    int rc = sql_step(s, err);
+
+    if (rc == 1)
+        sql_reset(s);
+    return rc < 0 ? rc : ERR_OK;
+}
+
+void sql_reset(struct sql_stmt *s)
+{
+    (void)sqlite3_reset(s->handle);
+    s->bind_rc = SQLITE_OK;
+}
+
+int64_t sql_int(struct sql_stmt *s, int i)
+{
+    return sqlite3_column_int64(s->handle, i);
+}
+
+double sql_double(struct sql_stmt *s, int i)
+{
+    return sqlite3_column_double(s->handle, i);
+}
+
+/* The pointer first, the size after it: the order SQLite asks for. */
+struct slice sql_text(struct sql_stmt *s, int i)
+{
+    const unsigned char *p = sqlite3_column_text(s->handle, i);
+
+    return (struct slice){ (const char *)p,
+                           (size_t)sqlite3_column_bytes(s->handle, i) };
+}
+
+struct slice sql_blob(struct sql_stmt *s, int i)
+{
+    const void *p = sqlite3_column_blob(s->handle, i);
+
+    return (struct slice){ p, (size_t)sqlite3_column_bytes(s->handle, i) };
+}
+
+bool sql_is_null(struct sql_stmt *s, int i)
+{
+    return sqlite3_column_type(s->handle, i) == SQLITE_NULL;
+}
+
+int64_t sql_last_id(struct sql *db)
+{
+    return sqlite3_last_insert_rowid(db->handle);
+}
+
+int64_t sql_changes(struct sql *db)
+{
+    return sqlite3_changes64(db->handle);
+}
+
+int sql_one_int(struct sql *db, const char *text, int64_t fallback,
+                int64_t *out, struct err *err)
+{
+    struct sql_stmt *s;
+    int rc = sql_get(db, text, &s, err);
+
+    if (rc < 0)
+        return rc;
+    rc = sql_step(s, err);
+    if (rc < 0)
+        return rc;
+    *out = rc == 1 && !sql_is_null(s, 0) ? sql_int(s, 0) : fallback;
+    sql_reset(s);
+    return ERR_OK;
+}
