@@ -41,7 +41,7 @@ enum opt_kind {
 };
 
 struct cli_list {
-    const char **items; /* owned by the cli; valid until the process ends */
+    const char **items; /* owned by the cli; starts empty; valid while run runs */
     size_t count;
 };
 

@@ -67,6 +67,7 @@ void options_init(struct cli_options *o, const struct command *c,
     size_t own = table_size(c->options);
 
     *v = (struct cli_common_values){ .progress = "auto", .seed = 1 };
+    *o = (struct cli_options){ 0 };
     o->opts = mem_array(own + 8, sizeof(*o->opts));
     if (own)
         memcpy(o->opts, c->options, own * sizeof(*o->opts));
@@ -77,11 +78,35 @@ void options_init(struct cli_options *o, const struct command *c,
         o->origins[i] = FROM_DEFAULT;
 }
 
+static void release_list(const struct opt *opt)
+{
+    struct cli_list *list = opt->value;
+
+    free(list->items);
+    *list = (struct cli_list){ 0 };
+}
+
 void options_release(struct cli_options *o)
 {
+    for (size_t i = 0; i < o->count; i++)
+        if (o->opts[i].kind == OPT_LIST && o->origins[i] != FROM_DEFAULT)
+            release_list(&o->opts[i]);
+    for (size_t i = 0; i < o->texts_count; i++)
+        free(o->texts[i]);
+    free(o->texts);
     free(o->opts);
     free(o->origins);
     *o = (struct cli_options){ 0 };
+}
+
+static const char *keep_text(struct cli_options *o, const char *text)
+{
+    char *copy = mem_strdup(text);
+
+    mem_grow((void **)&o->texts, &o->texts_cap, o->texts_count + 1,
+             sizeof(*o->texts));
+    o->texts[o->texts_count++] = copy;
+    return copy;
 }
 
 struct opt *options_find(const struct cli_options *o, const char *name,
@@ -185,7 +210,7 @@ static int set_choice(const struct opt *opt, const char *text,
         size_t len = strcspn(c, "|");
 
         if (len == n && !memcmp(c, text, n)) {
-            *(const char **)opt->value = mem_strdup(text);
+            *(const char **)opt->value = text;
             return 0;
         }
         c += len + (c[len] == '|');
@@ -199,10 +224,10 @@ static void set_list(const struct opt *opt, const char *text, bool first)
     struct cli_list *list = opt->value;
 
     if (first)
-        *list = (struct cli_list){ 0 };
+        release_list(opt);
     list->items =
         mem_realloc(list->items, list->count + 1, sizeof(*list->items));
-    list->items[list->count++] = mem_strdup(text);
+    list->items[list->count++] = text;
 }
 
 int options_set(struct cli_options *o, struct opt *opt, const char *text,
@@ -214,12 +239,14 @@ int options_set(struct cli_options *o, struct opt *opt, const char *text,
     assert(text || opt->kind == OPT_FLAG);
     if (*have > origin)
         return 0;
+    if (text)
+        text = keep_text(o, text);
     switch (opt->kind) {
     case OPT_FLAG: rc = set_bool(opt, text, where, err); break;
     case OPT_INT:
     case OPT_BYTES: rc = set_int(opt, text, where, err); break;
     case OPT_DOUBLE: rc = set_double(opt, text, where, err); break;
-    case OPT_STRING: *(const char **)opt->value = mem_strdup(text); break;
+    case OPT_STRING: *(const char **)opt->value = text; break;
     case OPT_CHOICE: rc = set_choice(opt, text, where, err); break;
     case OPT_LIST: set_list(opt, text, *have < origin); break;
     }

@@ -33,6 +33,8 @@ struct cli_options {
     struct opt *opts; /* own, then common; the last has name NULL */
     enum cli_origin *origins;
     size_t count;
+    char **texts; /* what values point to; freed by options_release */
+    size_t texts_count, texts_cap;
 };
 
 /* A command line taken apart. */
@@ -44,6 +46,7 @@ struct cli_line {
 /* Options of a command (own and common), values in *v. */
 void options_init(struct cli_options *o, const struct command *c,
                   struct cli_common_values *v);
+/* Strings and lists that options were set to end here. */
 void options_release(struct cli_options *o);
 struct opt *options_find(const struct cli_options *o, const char *name,
                          size_t n);

@@ -76,11 +76,14 @@ static void tear_down(void)
 
 static int parse(const char *const *words)
 {
-    static char *argv[16]; /* operands point into it until the next call */
+    static char copies[16][64]; /* operands point here until the next call */
+    char *argv[17];
     int argc = 0;
 
     for (; words[argc]; argc++)
-        argv[argc] = strdup(words[argc]);
+        argv[argc] = strcpy(copies[argc], words[argc]);
+    free(line.operands);
+    line = (struct cli_line){ 0 };
     return options_parse(&options, argc, argv, &line, &err);
 }
 
