@@ -12,4 +12,6 @@
 
 #include "cli/cli.h"
 
+extern const struct command cmd_completion;
+
 #endif

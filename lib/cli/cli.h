@@ -140,6 +140,12 @@ void cli_table_row(struct cli_table *t, ...)
 void cli_table_print(const struct cli_table *t, struct buf *out);
 void cli_table_free(struct cli_table *t);
 
+/* The completion script of a shell ("bash", "zsh", "fish"), appended to *out.
+ * ERR_INVALID: another shell. */
+MUST_CHECK int cli_completion(const struct command *const *commands,
+                              const char *shell, struct buf *out,
+                              struct err *err);
+
 /* The whole program: find the command, parse, run, check stdout. */
 int cli_main(int argc, char **argv, const struct command *const *commands);
 
