@@ -12,6 +12,10 @@
 
 #include <stdint.h>
 
+#define TOKENIZER_MAX_VOCAB ((size_t)4 << 20)  /* ids */
+#define TOKENIZER_MAX_TOKEN ((size_t)64 << 10) /* bytes of one token's text */
+#define TOKENIZER_MAX_TEXT ((size_t)1 << 30)   /* bytes encoded at once */
+
 struct tokenizer;
 
 /* path: a tokenizer.json, or a directory that holds one. */
@@ -22,7 +26,7 @@ void tokenizer_free(struct tokenizer *t); /* NULL is fine */
 size_t tokenizer_size(const struct tokenizer *t);
 
 enum tokenizer_flags {
-    TOKENIZER_SPECIAL = 1, /* add the post-processor's tokens (BOS...) */
+    TOKENIZER_SPECIAL = 1,  /* add the post-processor's tokens (BOS...) */
     TOKENIZER_NO_ADDED = 2, /* text that looks like an added token is text */
 };
 

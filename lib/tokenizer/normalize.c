@@ -1,0 +1,119 @@
+/*
+ * normalize.c - the normalizer part of a tokenizer.json
+ *
+ * A list of steps; each rewrites a text and keeps track of origins. A kind
+ * that is not known is refused by name, never skipped.
+ */
+#include "tokenizer/tokenizer_internal.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int load_replace(struct norm_step *s, const struct json *j, json_ref v,
+                        struct err *err)
+{
+    json_ref pattern = json_get(j, v, "pattern");
+
+    s->kind = NORM_REPLACE;
+    if (!tokenizer_string(j, pattern, "String", &s->a) || !s->a.n)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "normalizer Replace with another pattern than a "
+                       "string is not supported");
+    if (!tokenizer_string(j, v, "content", &s->b))
+        return err_set(err, ERR_FORMAT, "normalizer Replace has no content");
+    return ERR_OK;
+}
+
+static int load_step(struct norm *m, const struct json *j, json_ref v,
+                     struct err *err)
+{
+    struct norm_step *s;
+
+    if (m->count == TOKENIZER_MAX_STEPS)
+        return err_set(err, ERR_LIMIT, "more than %d normalizers",
+                       TOKENIZER_MAX_STEPS);
+    s = &m->steps[m->count];
+    *s = (struct norm_step){ 0 };
+    if (tokenizer_type_is(j, v, "Replace")) {
+        m->count++;
+        return load_replace(s, j, v, err);
+    }
+    if (tokenizer_type_is(j, v, "Prepend")) {
+        m->count++;
+        s->kind = NORM_PREPEND;
+        if (!tokenizer_string(j, v, "prepend", &s->a))
+            return err_set(err, ERR_FORMAT,
+                           "normalizer Prepend has no prepend");
+        return ERR_OK;
+    }
+    return tokenizer_refuse(j, v, "normalizer", err);
+}
+
+int norm_load(struct norm *m, const struct json *j, json_ref v, struct err *err)
+{
+    json_ref list;
+    int rc = ERR_OK;
+
+    if (json_is(j, v, JSON_NULL))
+        return ERR_OK;
+    if (!tokenizer_type_is(j, v, "Sequence"))
+        return load_step(m, j, v, err);
+    list = json_get(j, v, "normalizers");
+    for (json_ref e = json_first(j, list); e != JSON_NONE && rc == ERR_OK;
+         e = json_next(j, list, e))
+        rc = norm_load(m, j, e, err);
+    return rc;
+}
+
+void norm_release(struct norm *m)
+{
+    for (unsigned i = 0; i < m->count; i++) {
+        free((void *)(uintptr_t)m->steps[i].a.p);
+        free((void *)(uintptr_t)m->steps[i].b.p);
+    }
+}
+
+static void prepend(const struct norm_step *s, struct text_view v,
+                    struct text_build *out)
+{
+    if (v.n) /* counts as part of the first character */
+        text_build_add(out, s->a.p, s->a.n, text_view_from(v, 0),
+                       text_view_to(v, 1));
+    text_build_copy(out, v, 0, v.n);
+}
+
+static void replace(const struct norm_step *s, struct text_view v,
+                    struct text_build *out)
+{
+    size_t i = 0;
+
+    while (i < v.n) {
+        const char *hit = memmem(v.p + i, v.n - i, s->a.p, s->a.n);
+        size_t at = hit ? (size_t)(hit - v.p) : v.n;
+
+        text_build_copy(out, v, i, at - i);
+        if (!hit)
+            return;
+        i = at + s->a.n;
+        text_build_add(out, s->b.p, s->b.n, text_view_from(v, at),
+                       text_view_to(v, i));
+    }
+}
+
+struct text_view norm_apply(const struct norm *m, struct text_view v,
+                            struct text_build two[2])
+{
+    for (unsigned i = 0; i < m->count; i++) {
+        struct text_build *out = &two[i & 1];
+
+        text_build_reset(out);
+        if (m->steps[i].kind == NORM_PREPEND)
+            prepend(&m->steps[i], v, out);
+        else
+            replace(&m->steps[i], v, out);
+        v = text_build_view(out);
+    }
+    return v;
+}

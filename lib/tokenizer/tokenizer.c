@@ -1,0 +1,272 @@
+/*
+ * tokenizer.c - encoding a text, and what is known about a token
+ *
+ * A text is cut at added tokens as it came, normalized, cut again at the
+ * normalized ones, shaped, split into words and given to the model. All state
+ * of a call lives in struct run, so that threads can share a tokenizer.
+ */
+#include "tokenizer/tokenizer.h"
+
+#include "base/mem.h"
+#include "tokenizer/tokenizer_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct run {
+    const struct tokenizer *t;
+    unsigned flags;
+    struct slice text; /* what offsets refer to */
+    struct added_list raw, inner;
+    struct text_build clean, two[2], shape;
+    struct bpe_scratch *scratch;
+    struct piece_list pieces;
+    struct token_list *ids, *offsets;
+};
+
+void token_list_add(struct token_list *l, int32_t id)
+{
+    void *ids = l->ids;
+
+    if (l->count == l->cap) {
+        mem_grow(&ids, &l->cap, l->count + 1, sizeof(*l->ids));
+        l->ids = ids;
+    }
+    l->ids[l->count++] = id;
+}
+
+void token_list_release(struct token_list *l)
+{
+    free(l->ids);
+    *l = (struct token_list){ 0 };
+}
+
+static void emit(struct run *r, int32_t id, size_t begin, size_t end)
+{
+    token_list_add(r->ids, id);
+    if (!r->offsets)
+        return;
+    while (begin && begin < r->text.n && (r->text.p[begin] & 0xC0) == 0x80)
+        begin--;
+    while (end < r->text.n && (r->text.p[end] & 0xC0) == 0x80)
+        end++;
+    token_list_add(r->offsets, (int32_t)begin);
+    token_list_add(r->offsets, (int32_t)end);
+}
+
+static void encode_word(struct run *r, struct text_view v)
+{
+    size_t at = 0;
+
+    r->pieces.count = 0;
+    bpe_encode(r->t->bpe, (struct slice){ v.p, v.n }, r->scratch, &r->pieces);
+    for (size_t i = 0; i < r->pieces.count; i++) {
+        const struct piece *p = &r->pieces.items[i];
+
+        emit(r, p->id, text_view_from(v, at), text_view_to(v, at + p->bytes));
+        at += p->bytes;
+    }
+}
+
+/* Split by step k and those after it. */
+static void split_from(struct run *r, struct text_view v, unsigned k)
+{
+    const struct pretok *p = &r->t->pretok;
+
+    if (k == p->split_count) {
+        encode_word(r, v);
+        return;
+    }
+    for (size_t i = 0; i < v.n;) {
+        size_t n = p->split[k](r->t->classes, v.p + i, v.n - i);
+
+        split_from(r, text_view_part(v, i, n), k + 1);
+        i += n;
+    }
+}
+
+/* A word begins at each replacement character. */
+static void split_metaspace(struct run *r, struct text_view v)
+{
+    struct slice c = r->t->pretok.replacement;
+    size_t start = 0;
+
+    while (start < v.n) {
+        const char *hit = v.n - start > c.n ? memmem(v.p + start + 1,
+                                                     v.n - start - 1, c.p, c.n)
+                                            : NULL;
+        size_t end = hit ? (size_t)(hit - v.p) : v.n;
+
+        encode_word(r, text_view_part(v, start, end - start));
+        start = end;
+    }
+}
+
+static void encode_plain(struct run *r, struct text_view v)
+{
+    v = pretok_shape(&r->t->pretok, v, &r->shape);
+    if (r->t->pretok.split_metaspace)
+        split_metaspace(r, v);
+    else
+        split_from(r, v, 0);
+}
+
+static void encode_segment(struct run *r, struct text_view v)
+{
+    const struct added *a = &r->t->added;
+
+    v = norm_apply(&r->t->norm, v, r->two);
+    if (!a->normalized || r->flags & TOKENIZER_NO_ADDED) {
+        encode_plain(r, v);
+        return;
+    }
+    added_split(a, a->normalized, r->t->classes, (struct slice){ v.p, v.n },
+                &r->inner);
+    for (size_t i = 0; i < r->inner.count; i++) {
+        const struct added_match *m = &r->inner.items[i];
+
+        if (m->token)
+            emit(r, m->token->id, text_view_from(v, m->begin),
+                 text_view_to(v, m->end));
+        else
+            encode_plain(r, text_view_part(v, m->begin, m->end - m->begin));
+    }
+}
+
+/* Text with U+FFFD for what is no UTF-8. */
+static struct text_view cleaned(struct slice text, struct text_build *out)
+{
+    struct text_view v = { text.p ? text.p : "", text.n, NULL, NULL, 0 };
+
+    if (utf8_valid(v.p, v.n))
+        return v;
+    for (size_t i = 0, used; i < v.n; i += used) {
+        if (utf8_decode(v.p + i, v.n - i, &used) < 0)
+            text_build_add(out, "\xEF\xBF\xBD", 3, i, i + used);
+        else
+            text_build_copy(out, v, i, used);
+    }
+    return text_build_view(out);
+}
+
+static void encode_text(struct run *r)
+{
+    const struct added *a = &r->t->added;
+    struct text_view v = cleaned(r->text, &r->clean);
+
+    added_split(a, r->flags & TOKENIZER_NO_ADDED ? NULL : a->raw, r->t->classes,
+                (struct slice){ v.p, v.n }, &r->raw);
+    for (size_t i = 0; i < r->raw.count; i++) {
+        const struct added_match *m = &r->raw.items[i];
+
+        if (m->token)
+            emit(r, m->token->id, text_view_from(v, m->begin),
+                 text_view_to(v, m->end));
+        else
+            encode_segment(r, text_view_part(v, m->begin, m->end - m->begin));
+    }
+}
+
+static size_t class_before(const struct run *r, size_t begin, size_t end,
+                           unsigned *kind)
+{
+    size_t i = end - 1, used;
+
+    while (i > begin && (r->text.p[i] & 0xC0) == 0x80)
+        i--;
+    *kind = unicode_class_at(r->t->classes, r->text.p + i, end - i, &used);
+    return end - i;
+}
+
+/* ByteLevel's trim_offsets: a token's range does not hold its outer spaces. */
+static void trim_offsets(struct run *r, size_t first)
+{
+    for (size_t i = 2 * first; i + 1 < r->offsets->count; i += 2) {
+        size_t begin = (size_t)r->offsets->ids[i];
+        size_t end = (size_t)r->offsets->ids[i + 1], used;
+        unsigned kind = 0;
+
+        while (begin < end) {
+            kind = unicode_class_at(r->t->classes, r->text.p + begin,
+                                    end - begin, &used);
+            if (!(kind & UC_SPACE))
+                break;
+            begin += used;
+        }
+        while (end > begin &&
+               (used = class_before(r, begin, end, &kind), kind & UC_SPACE))
+            end -= used;
+        r->offsets->ids[i] = (int32_t)begin;
+        r->offsets->ids[i + 1] = (int32_t)end;
+    }
+}
+
+static void add_special(struct run *r, const struct token_list *l)
+{
+    for (size_t i = 0; i < l->count && r->flags & TOKENIZER_SPECIAL; i++) {
+        token_list_add(r->ids, l->ids[i]);
+        if (r->offsets) {
+            token_list_add(r->offsets, 0);
+            token_list_add(r->offsets, 0);
+        }
+    }
+}
+
+static void run_release(struct run *r)
+{
+    free(r->raw.items);
+    free(r->inner.items);
+    free(r->pieces.items);
+    text_build_release(&r->clean);
+    text_build_release(&r->two[0]);
+    text_build_release(&r->two[1]);
+    text_build_release(&r->shape);
+    bpe_scratch_free(r->scratch);
+}
+
+int tokenizer_encode(const struct tokenizer *t, struct slice text,
+                     unsigned flags, struct token_list *out,
+                     struct token_list *offsets, struct err *err)
+{
+    struct run r = {
+        .t = t, .flags = flags, .text = text, .ids = out, .offsets = offsets
+    };
+    size_t first = out->count;
+
+    if (text.n > TOKENIZER_MAX_TEXT)
+        return err_set(err, ERR_LIMIT,
+                       "text of %zu bytes: at most %zu can be tokenized at "
+                       "once",
+                       text.n, TOKENIZER_MAX_TEXT);
+    r.scratch = bpe_scratch_new();
+    add_special(&r, &t->before);
+    encode_text(&r);
+    if (offsets && t->trim_offsets)
+        trim_offsets(&r, first);
+    add_special(&r, &t->after);
+    run_release(&r);
+    return ERR_OK;
+}
+
+size_t tokenizer_size(const struct tokenizer *t)
+{
+    return t->size;
+}
+
+int32_t tokenizer_id(const struct tokenizer *t, const char *token)
+{
+    const uint64_t *id = map_get(t->vocab, token, strlen(token));
+
+    return id ? (int32_t)*id : -1;
+}
+
+bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
+{
+    return id >= 0 && (size_t)id < t->size && t->by_id[id] &&
+           t->by_id[id]->special;
+}
+
+const char *tokenizer_token(const struct tokenizer *t, int32_t id)
+{
+    return id >= 0 && (size_t)id < t->size ? t->tokens[id].p : NULL;
+}

@@ -1,0 +1,477 @@
+/*
+ * tokenizer_decode.c - ids to text, at once and as they come
+ *
+ * The decoder's steps work on the list of token texts, as the reference's do.
+ * Streaming decodes a short window again with each id and gives out what is
+ * new, as long as it does not end inside a character: right for every kind of
+ * decoder, and cheap because the window is a few tokens.
+ */
+#include "tokenizer/tokenizer_internal.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+unsigned byte_alphabet_char(unsigned char byte)
+{
+    /* Printable bytes stand for themselves, the others follow from 256 on in
+     * order: 0-32, 127-160, 173. */
+    if ((byte >= 33 && byte <= 126) || (byte >= 161 && byte != 173))
+        return byte;
+    if (byte <= 32)
+        return 256u + byte;
+    return byte == 173 ? 323u : 289u + byte - 127u;
+}
+
+int byte_alphabet_byte(uint32_t cp)
+{
+    if ((cp >= 33 && cp <= 126) || (cp >= 161 && cp <= 255 && cp != 173))
+        return (int)cp;
+    if (cp >= 256 && cp <= 288)
+        return (int)cp - 256;
+    if (cp >= 289 && cp <= 322)
+        return (int)cp - 289 + 127;
+    return cp == 323 ? 173 : -1;
+}
+
+static int load_strings(struct decode_step *s, const struct json *j, json_ref v,
+                        struct err *err)
+{
+    if (tokenizer_type_is(j, v, "Replace")) {
+        s->kind = DECODE_REPLACE;
+        if (!tokenizer_string(j, json_get(j, v, "pattern"), "String", &s->a) ||
+            !s->a.n || !tokenizer_string(j, v, "content", &s->b))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "decoder Replace with another pattern than a "
+                           "string is not supported");
+        return ERR_OK;
+    }
+    if (tokenizer_type_is(j, v, "Metaspace")) {
+        json_ref scheme = json_get(j, v, "prepend_scheme");
+
+        s->kind = DECODE_METASPACE;
+        s->flag = json_present(scheme)
+                      ? !json_text_is(j, scheme, "never")
+                      : tokenizer_flag(j, v, "add_prefix_space", true);
+        if (!tokenizer_string(j, v, "replacement", &s->a) || !s->a.n)
+            return err_set(err, ERR_FORMAT,
+                           "decoder Metaspace has no replacement");
+        return ERR_OK;
+    }
+    s->kind = DECODE_STRIP;
+    if (!tokenizer_string(j, v, "content", &s->a) || !s->a.n ||
+        !json_int(j, json_get(j, v, "start"), &s->start) ||
+        !json_int(j, json_get(j, v, "stop"), &s->stop))
+        return err_set(err, ERR_FORMAT,
+                       "decoder Strip needs content, start and stop");
+    return ERR_OK;
+}
+
+static int load_step(struct decoder *d, const struct json *j, json_ref v,
+                     struct err *err)
+{
+    struct decode_step *s;
+
+    if (d->count == TOKENIZER_MAX_STEPS)
+        return err_set(err, ERR_LIMIT, "more than %d decoders",
+                       TOKENIZER_MAX_STEPS);
+    s = &d->steps[d->count];
+    *s = (struct decode_step){ 0 };
+    d->count++;
+    if (tokenizer_type_is(j, v, "ByteLevel"))
+        s->kind = DECODE_BYTE_LEVEL;
+    else if (tokenizer_type_is(j, v, "ByteFallback"))
+        s->kind = DECODE_BYTE_FALLBACK;
+    else if (tokenizer_type_is(j, v, "Fuse"))
+        s->kind = DECODE_FUSE;
+    else if (tokenizer_type_is(j, v, "Replace") ||
+             tokenizer_type_is(j, v, "Metaspace") ||
+             tokenizer_type_is(j, v, "Strip"))
+        return load_strings(s, j, v, err);
+    else
+        return tokenizer_refuse(j, v, "decoder", err);
+    return ERR_OK;
+}
+
+int decoder_load(struct decoder *d, const struct json *j, json_ref v,
+                 struct err *err)
+{
+    json_ref list;
+    int rc = ERR_OK;
+
+    if (json_is(j, v, JSON_NULL))
+        return ERR_OK;
+    d->present = true;
+    if (!tokenizer_type_is(j, v, "Sequence"))
+        return load_step(d, j, v, err);
+    list = json_get(j, v, "decoders");
+    for (json_ref e = json_first(j, list); e != JSON_NONE && rc == ERR_OK;
+         e = json_next(j, list, e))
+        rc = decoder_load(d, j, e, err);
+    return rc;
+}
+
+void decoder_release(struct decoder *d)
+{
+    for (unsigned i = 0; i < d->count; i++) {
+        free((void *)(uintptr_t)d->steps[i].a.p);
+        free((void *)(uintptr_t)d->steps[i].b.p);
+    }
+}
+
+/* Token texts between two steps: all in one buffer, ends[i] is where text i
+ * ends. */
+struct parts {
+    struct buf bytes;
+    size_t *ends;
+    size_t count, cap;
+};
+
+static void parts_end(struct parts *p)
+{
+    void *ends = p->ends;
+
+    mem_grow(&ends, &p->cap, p->count + 1, sizeof(*p->ends));
+    p->ends = ends;
+    p->ends[p->count++] = p->bytes.len;
+}
+
+static struct slice parts_at(const struct parts *p, size_t i)
+{
+    size_t start = i ? p->ends[i - 1] : 0;
+
+    return (struct slice){ p->bytes.data ? p->bytes.data + start : "",
+                           p->ends[i] - start };
+}
+
+/* Valid UTF-8 of bytes: U+FFFD for each maximal invalid part, as the
+ * standard's table of well-formed sequences cuts them. */
+static void add_lossy(struct buf *out, struct slice s)
+{
+    for (size_t i = 0; i < s.n;) {
+        unsigned char c = (unsigned char)s.p[i];
+        size_t used, want, k = 1;
+
+        if (utf8_decode(s.p + i, s.n - i, &used) >= 0) {
+            buf_add(out, s.p + i, used);
+            i += used;
+            continue;
+        }
+        want = c >= 0xF0 && c <= 0xF4 ? 4 : c >= 0xE0 ? 3 : 2;
+        if (c < 0xC2 || c > 0xF4)
+            want = 1;
+        for (; k < want && i + k < s.n; k++) {
+            unsigned char d = (unsigned char)s.p[i + k];
+            unsigned low = 0x80, high = 0xBF;
+
+            if (k == 1) {
+                low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : low;
+                high = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : high;
+            }
+            if (d < low || d > high)
+                break;
+        }
+        buf_str(out, "\xEF\xBF\xBD");
+        i += k;
+    }
+}
+
+static void byte_level(const struct parts *in, struct parts *out)
+{
+    struct buf raw = { 0 };
+
+    for (size_t i = 0; i < in->count; i++) {
+        struct slice s = parts_at(in, i);
+        size_t start = raw.len, used;
+
+        for (size_t k = 0; k < s.n; k += used) {
+            int32_t cp = utf8_decode(s.p + k, s.n - k, &used);
+            int byte = cp < 0 ? -1 : byte_alphabet_byte((uint32_t)cp);
+
+            if (byte < 0) { /* not of the alphabet: the token as it is */
+                raw.len = start;
+                buf_add_slice(&raw, s);
+                break;
+            }
+            buf_char(&raw, (char)byte);
+        }
+    }
+    add_lossy(&out->bytes, buf_slice(&raw));
+    parts_end(out);
+    buf_release(&raw);
+}
+
+static void replace_all(struct slice s, struct slice a, struct slice b,
+                        struct buf *out)
+{
+    size_t i = 0;
+
+    for (;;) {
+        const char *hit = i < s.n ? memmem(s.p + i, s.n - i, a.p, a.n) : NULL;
+        size_t end = hit ? (size_t)(hit - s.p) : s.n;
+
+        buf_add(out, s.p + i, end - i);
+        if (!hit)
+            return;
+        buf_add_slice(out, b);
+        i = end + a.n;
+    }
+}
+
+/* The byte of "<0x0A>", -1 for other texts. */
+static int fallback_byte(struct slice s)
+{
+    unsigned v = 0;
+
+    if (s.n != 6 || memcmp(s.p, "<0x", 3) != 0 || s.p[5] != '>')
+        return -1;
+    for (unsigned i = 3; i < 5; i++) {
+        char c = s.p[i];
+
+        v <<= 4;
+        if (c >= '0' && c <= '9')
+            v |= (unsigned)(c - '0');
+        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+            v |= (unsigned)((c | 0x20) - 'a' + 10);
+        else
+            return -1;
+    }
+    return (int)v;
+}
+
+/* A run of byte tokens: its text if it is UTF-8, else one U+FFFD a byte. */
+static void end_run(struct buf *run, struct parts *out)
+{
+    if (!run->len)
+        return;
+    if (utf8_valid(run->data, run->len)) {
+        buf_add_slice(&out->bytes, buf_slice(run));
+        parts_end(out);
+    } else {
+        for (size_t i = 0; i < run->len; i++) {
+            buf_str(&out->bytes, "\xEF\xBF\xBD");
+            parts_end(out);
+        }
+    }
+    buf_reset(run);
+}
+
+static void byte_fallback(const struct parts *in, struct parts *out)
+{
+    struct buf run = { 0 };
+
+    for (size_t i = 0; i < in->count; i++) {
+        struct slice s = parts_at(in, i);
+        int byte = fallback_byte(s);
+
+        if (byte >= 0) {
+            buf_char(&run, (char)byte);
+            continue;
+        }
+        end_run(&run, out);
+        buf_add_slice(&out->bytes, s);
+        parts_end(out);
+    }
+    end_run(&run, out);
+    buf_release(&run);
+}
+
+static struct slice stripped(const struct decode_step *d, struct slice s)
+{
+    struct slice c = d->a;
+
+    for (int64_t k = 0; k < d->start && s.n >= c.n; k++) {
+        if (memcmp(s.p, c.p, c.n) != 0)
+            break;
+        s.p += c.n;
+        s.n -= c.n;
+    }
+    for (int64_t k = 0; k < d->stop && s.n >= c.n; k++) {
+        if (memcmp(s.p + s.n - c.n, c.p, c.n) != 0)
+            break;
+        s.n -= c.n;
+    }
+    return s;
+}
+
+static void each_part(const struct decode_step *d, const struct parts *in,
+                      struct parts *out)
+{
+    struct slice space = { " ", 1 }, none = { "", 0 };
+
+    for (size_t i = 0; i < in->count; i++) {
+        struct slice s = parts_at(in, i);
+
+        if (d->kind == DECODE_STRIP) {
+            buf_add_slice(&out->bytes, stripped(d, s));
+        } else if (d->kind == DECODE_METASPACE) {
+            /* The first token loses all of them. */
+            bool drop = d->flag && i == 0;
+
+            replace_all(s, d->a, drop ? none : space, &out->bytes);
+        } else {
+            replace_all(s, d->a, d->b, &out->bytes);
+        }
+        parts_end(out);
+    }
+}
+
+static void run_step(const struct decode_step *d, const struct parts *in,
+                     struct parts *out)
+{
+    switch (d->kind) {
+    case DECODE_BYTE_LEVEL: byte_level(in, out); break;
+    case DECODE_BYTE_FALLBACK: byte_fallback(in, out); break;
+    case DECODE_FUSE:
+        buf_add_slice(&out->bytes, buf_slice(&in->bytes));
+        parts_end(out);
+        break;
+    case DECODE_REPLACE:
+    case DECODE_METASPACE:
+    case DECODE_STRIP: each_part(d, in, out); break;
+    }
+}
+
+void decoder_run(const struct decoder *d, const struct slice *tokens, size_t n,
+                 struct buf *out)
+{
+    struct parts two[2] = { 0 };
+    unsigned now = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!d->present && i)
+            buf_char(&two[0].bytes, ' ');
+        buf_add_slice(&two[0].bytes, tokens[i]);
+        parts_end(&two[0]);
+    }
+    for (unsigned k = 0; k < d->count; k++) {
+        struct parts *to = &two[!now];
+
+        buf_reset(&to->bytes);
+        to->count = 0;
+        run_step(&d->steps[k], &two[now], to);
+        now = !now;
+    }
+    buf_add_slice(out, buf_slice(&two[now].bytes));
+    for (unsigned k = 0; k < 2; k++) {
+        buf_release(&two[k].bytes);
+        free(two[k].ends);
+    }
+}
+
+void tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n,
+                      bool skip_special, struct buf *out)
+{
+    struct slice *tokens = mem_array(n, sizeof(*tokens));
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *text = tokenizer_token(t, ids[i]);
+
+        if (!text || (skip_special && tokenizer_is_special(t, ids[i])))
+            continue;
+        tokens[count++] = t->tokens[ids[i]];
+    }
+    decoder_run(&t->decoder, tokens, count, out);
+    free(tokens);
+}
+
+struct tokenizer_stream {
+    const struct tokenizer *t;
+    bool skip_special;
+    struct token_list window; /* ids whose text is not yet settled */
+    size_t given;             /* bytes of the window's text given out */
+    size_t settled;           /* ids of the window that are given out */
+};
+
+#define STREAM_WINDOW 64
+
+struct tokenizer_stream *tokenizer_stream_new(const struct tokenizer *t,
+                                              bool skip_special)
+{
+    struct tokenizer_stream *s = mem_zalloc(sizeof(*s));
+
+    s->t = t;
+    s->skip_special = skip_special;
+    return s;
+}
+
+static bool ends_open(const struct buf *text)
+{
+    return text->len >= 3 &&
+           memcmp(text->data + text->len - 3, "\xEF\xBF\xBD", 3) == 0;
+}
+
+static void window_text(const struct tokenizer_stream *s, size_t from, size_t n,
+                        struct buf *out)
+{
+    buf_reset(out);
+    tokenizer_decode(s->t, s->window.ids + from, n, s->skip_special, out);
+}
+
+/* Forget what is settled but for the last such id, which keeps what follows
+ * from being taken for the start of a text; it must be whole by itself. */
+static void shrink_window(struct tokenizer_stream *s, struct buf *text)
+{
+    size_t keep = s->window.count - s->settled + 1;
+
+    window_text(s, s->settled - 1, 1, text);
+    if (ends_open(text))
+        return;
+    memmove(s->window.ids, s->window.ids + s->window.count - keep,
+            keep * sizeof(*s->window.ids));
+    s->window.count = keep;
+    s->settled = 1;
+    s->given = text->len;
+}
+
+/* What is new. A decoder may have changed its mind about bytes before: begin
+ * at a whole character. */
+static void give(struct tokenizer_stream *s, const struct buf *text,
+                 struct buf *out)
+{
+    while (s->given < text->len && (text->data[s->given] & 0xC0) == 0x80)
+        s->given++;
+    if (s->given < text->len)
+        buf_add(out, text->data + s->given, text->len - s->given);
+    s->given = text->len;
+}
+
+void tokenizer_stream_add(struct tokenizer_stream *s, int32_t id,
+                          struct buf *out)
+{
+    struct buf text = { 0 };
+
+    if (!tokenizer_token(s->t, id) ||
+        (s->skip_special && tokenizer_is_special(s->t, id)))
+        return;
+    token_list_add(&s->window, id);
+    window_text(s, 0, s->window.count, &text);
+    if (text.len > s->given && !ends_open(&text)) {
+        give(s, &text, out);
+        s->settled = s->window.count;
+        if (s->settled > STREAM_WINDOW)
+            shrink_window(s, &text);
+    }
+    buf_release(&text);
+}
+
+void tokenizer_stream_end(struct tokenizer_stream *s, struct buf *out)
+{
+    struct buf text = { 0 };
+
+    window_text(s, 0, s->window.count, &text);
+    if (text.len > s->given)
+        give(s, &text, out);
+    s->window.count = s->settled = s->given = 0;
+    buf_release(&text);
+}
+
+void tokenizer_stream_free(struct tokenizer_stream *s)
+{
+    if (!s)
+        return;
+    token_list_release(&s->window);
+    free(s);
+}

@@ -1,0 +1,192 @@
+/*
+ * tokenizer_internal.h - the parts of a tokenizer, in the order of encoding:
+ * added tokens, normalizer, shaping and splitting, model, post-processor; and
+ * the decoder
+ */
+#ifndef TOKENIZER_INTERNAL_H
+#define TOKENIZER_INTERNAL_H
+
+#include "base/map.h"
+#include "json/json.h"
+#include "tokenizer/split_pattern.h"
+#include "tokenizer/tokenizer.h"
+
+/* Text on its way through the steps. from/to: for each byte where in the
+ * original text it comes from; NULL: byte i is original byte base + i. */
+struct text_view {
+    const char *p;
+    size_t n;
+    const uint32_t *from, *to;
+    size_t base;
+};
+
+/* Text being built by a step. */
+struct text_build {
+    struct buf bytes;
+    uint32_t *from, *to;
+    size_t cap;
+};
+void text_build_reset(struct text_build *b);
+void text_build_release(struct text_build *b);
+/* n bytes that all come from original bytes from..to. */
+void text_build_add(struct text_build *b, const char *p, size_t n, size_t from,
+                    size_t to);
+/* Bytes i..i+n of a view as they are. */
+void text_build_copy(struct text_build *b, struct text_view v, size_t i,
+                     size_t n);
+struct text_view text_build_view(const struct text_build *b);
+struct text_view text_view_part(struct text_view v, size_t i, size_t n);
+/* Original range of bytes i..i+n. */
+size_t text_view_from(struct text_view v, size_t i);
+size_t text_view_to(struct text_view v, size_t end);
+
+/* Normalizers: a list of steps over a view. */
+enum norm_kind {
+    NORM_PREPEND, /* a */
+    NORM_REPLACE, /* a by b */
+};
+struct norm_step {
+    enum norm_kind kind;
+    struct slice a, b; /* owned */
+};
+#define TOKENIZER_MAX_STEPS 16
+struct norm {
+    struct norm_step steps[TOKENIZER_MAX_STEPS];
+    unsigned count;
+};
+MUST_CHECK int norm_load(struct norm *m, const struct json *j, json_ref v,
+                         struct err *err);
+void norm_release(struct norm *m);
+/* The result is v itself or lies in one of the two builds. */
+struct text_view norm_apply(const struct norm *m, struct text_view v,
+                            struct text_build two[2]);
+
+/* Pre-tokenizer: what it adds in front, what it replaces, how it splits. */
+enum shape_prepend {
+    SHAPE_NEVER,
+    SHAPE_FIRST,  /* only at the start of the whole text */
+    SHAPE_ALWAYS, /* every segment */
+};
+struct pretok {
+    bool byte_level;
+    bool prefix_space; /* ByteLevel's add_prefix_space */
+    bool metaspace;
+    enum shape_prepend prepend;
+    struct slice replacement; /* Metaspace's character, owned */
+    split_match_fn *split[TOKENIZER_MAX_STEPS];
+    unsigned split_count;
+    bool split_metaspace; /* before each replacement character */
+};
+MUST_CHECK int pretok_load(struct pretok *p, const struct json *j, json_ref v,
+                           struct err *err);
+void pretok_release(struct pretok *p);
+struct text_view pretok_shape(const struct pretok *p, struct text_view v,
+                              struct text_build *out);
+
+/* Added tokens. */
+struct added_token {
+    int32_t id;
+    struct slice content; /* owned */
+    bool special, single_word, lstrip, rstrip, normalized;
+};
+struct trie;
+struct added {
+    struct added_token *tokens;
+    size_t count, cap;
+    struct trie *raw, *normalized; /* NULL if there is none of the kind */
+};
+struct added_match {
+    const struct added_token *token; /* NULL: text between */
+    size_t begin, end;
+};
+struct added_list {
+    struct added_match *items;
+    size_t count, cap;
+};
+/* Split text at the tokens of one trie. special_too false: special tokens
+ * are text. */
+void added_split(const struct added *a, const struct trie *t,
+                 const struct unicode_map *classes, struct slice text,
+                 struct added_list *out);
+void added_build(struct added *a, const struct norm *norm);
+void added_release(struct added *a);
+
+/* Tokens of one word: ids with their length in bytes of the word. */
+struct piece {
+    int32_t id;
+    uint32_t bytes;
+};
+struct piece_list {
+    struct piece *items;
+    size_t count, cap;
+};
+
+/* Byte-pair encoding. */
+struct bpe;
+struct bpe_scratch;
+struct tokenizer;
+MUST_CHECK int bpe_load(struct bpe **out, const struct tokenizer *t,
+                        const struct json *j, json_ref model, struct err *err);
+void bpe_free(struct bpe *b);
+struct bpe_scratch *bpe_scratch_new(void);
+void bpe_scratch_free(struct bpe_scratch *s);
+void bpe_encode(const struct bpe *b, struct slice word, struct bpe_scratch *s,
+                struct piece_list *out);
+
+/* Decoder steps over the list of token texts. */
+enum decode_kind {
+    DECODE_BYTE_LEVEL,
+    DECODE_REPLACE,   /* a by b */
+    DECODE_METASPACE, /* a is the character, flag: drop the first's space */
+    DECODE_BYTE_FALLBACK,
+    DECODE_FUSE,
+    DECODE_STRIP, /* a, up to start and stop times */
+};
+struct decode_step {
+    enum decode_kind kind;
+    struct slice a, b; /* owned */
+    int64_t start, stop;
+    bool flag;
+};
+struct decoder {
+    struct decode_step steps[TOKENIZER_MAX_STEPS];
+    unsigned count;
+    bool present; /* without a decoder tokens are joined by spaces */
+};
+MUST_CHECK int decoder_load(struct decoder *d, const struct json *j, json_ref v,
+                            struct err *err);
+void decoder_release(struct decoder *d);
+void decoder_run(const struct decoder *d, const struct slice *tokens, size_t n,
+                 struct buf *out);
+
+/* GPT-2's alphabet: every byte as a printable character. */
+unsigned byte_alphabet_char(unsigned char byte); /* code point */
+int byte_alphabet_byte(uint32_t cp);             /* -1: not in it */
+
+struct tokenizer {
+    struct norm norm;
+    struct pretok pretok;
+    struct added added;
+    struct decoder decoder;
+    struct bpe *bpe;
+    struct map *vocab;                /* token text -> id, model and added */
+    struct slice *tokens;             /* by id, owned; p is NULL in gaps */
+    struct added_token const **by_id; /* added tokens by id */
+    size_t size;
+    size_t model_count;              /* entries of the model's vocabulary */
+    struct token_list before, after; /* the post-processor's tokens */
+    bool trim_offsets, trim_first;
+    struct unicode_map *classes;
+};
+
+/* "TYPE of a PART" for refusals: the type's name of a JSON object. */
+MUST_CHECK int tokenizer_refuse(const struct json *j, json_ref v,
+                                const char *part, struct err *err);
+/* A string member as an owned slice; false if absent. */
+bool tokenizer_string(const struct json *j, json_ref v, const char *key,
+                      struct slice *out);
+bool tokenizer_flag(const struct json *j, json_ref v, const char *key,
+                    bool otherwise);
+bool tokenizer_type_is(const struct json *j, json_ref v, const char *type);
+
+#endif

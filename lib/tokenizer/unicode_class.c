@@ -1,0 +1,72 @@
+/* unicode_class.c - two-level table of code point classes */
+#include "tokenizer/unicode_class.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_BITS 8
+#define PAGE_SIZE (1u << PAGE_BITS)
+#define PAGES (0x110000u >> PAGE_BITS)
+
+struct unicode_map {
+    uint16_t page[PAGES]; /* which of the stored pages */
+    uint16_t (*pages)[PAGE_SIZE];
+    size_t count, cap;
+};
+
+static void fill_page(uint16_t *out, uint32_t first, unsigned *range)
+{
+    for (uint32_t i = 0; i < PAGE_SIZE; i++) {
+        while (*range + 1 < unicode_range_count &&
+               unicode_ranges[*range + 1].start <= first + i)
+            ++*range;
+        out[i] = unicode_ranges[*range].mask;
+    }
+}
+
+struct unicode_map *unicode_map_new(void)
+{
+    struct unicode_map *m = mem_zalloc(sizeof(*m));
+    unsigned range = 0;
+
+    for (uint32_t p = 0; p < PAGES; p++) {
+        void *pages = m->pages;
+
+        mem_grow(&pages, &m->cap, m->count + 1, sizeof(*m->pages));
+        m->pages = pages;
+        fill_page(m->pages[m->count], p << PAGE_BITS, &range);
+        /* Equal neighbours share a page: most of the planes are empty. */
+        if (m->count && memcmp(m->pages[m->count], m->pages[m->count - 1],
+                               sizeof(*m->pages)) == 0)
+            m->page[p] = (uint16_t)(m->count - 1);
+        else
+            m->page[p] = (uint16_t)m->count++;
+    }
+    return m;
+}
+
+void unicode_map_free(struct unicode_map *m)
+{
+    if (!m)
+        return;
+    free(m->pages);
+    free(m);
+}
+
+unsigned unicode_class_of(const struct unicode_map *m, uint32_t cp)
+{
+    return m->pages[m->page[cp >> PAGE_BITS]][cp & (PAGE_SIZE - 1)];
+}
+
+unsigned unicode_class_at(const struct unicode_map *m, const char *p, size_t n,
+                          size_t *used)
+{
+    if ((unsigned char)*p < 0x80) {
+        *used = 1;
+        return m->pages[0][(unsigned char)*p];
+    }
+    return unicode_class_of(m, (uint32_t)utf8_decode(p, n, used));
+}

@@ -1,0 +1,46 @@
+/*
+ * unicode_class.h - classes of code points as tokenizers' patterns mean them
+ *
+ * Own tables, because those of libraries follow other Unicode versions and a
+ * single differing code point changes ids.
+ */
+#ifndef UNICODE_CLASS_H
+#define UNICODE_CLASS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum unicode_class {
+    UC_LU = 1,
+    UC_LL = 2,
+    UC_LT = 4,
+    UC_LM = 8,
+    UC_LO = 16,
+    UC_M = 32,
+    UC_N = 64,
+    UC_P = 128,
+    UC_S = 256,
+    UC_SPACE = 512,
+    UC_DIGIT = 1024, /* the Digits step: of a newer Unicode than UC_N */
+    UC_L = UC_LU | UC_LL | UC_LT | UC_LM | UC_LO,
+};
+
+struct unicode_range {
+    uint32_t start; /* up to the next entry's start */
+    uint16_t mask;
+};
+extern const struct unicode_range unicode_ranges[];
+extern const unsigned unicode_range_count;
+
+/* The ranges, spread out for constant-time look-up. */
+struct unicode_map;
+struct unicode_map *unicode_map_new(void);
+void unicode_map_free(struct unicode_map *m); /* NULL is fine */
+/* cp <= 0x10FFFF */
+unsigned unicode_class_of(const struct unicode_map *m, uint32_t cp);
+/* Class of the character at p (n > 0 bytes of valid UTF-8), its size in
+ * *used. */
+unsigned unicode_class_at(const struct unicode_map *m, const char *p, size_t n,
+                          size_t *used);
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * test_tokenizer.c - ids, offsets and decodings equal to the reference's
+ *
+ * Each NAME.json in the reference directory has NAME.golden.jsonl (texts) and
+ * NAME.decode.jsonl (ids that no text gives). A tokenizer that is refused is
+ * counted; those of the list below must open.
+ */
+#include "base/io.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "tokenizer/tokenizer.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct buf read_all(const char *path)
+{
+    struct buf b;
+    struct err err = { 0 };
+
+    buf_init(&b, 0);
+    ck_assert_msg(io_read_file(path, JSON_MAX_BYTES, &b, &err) == 0, "%s",
+                  err.msg);
+    return b;
+}
+
+static struct slice take_line(struct slice *rest)
+{
+    const char *end = memchr(rest->p, '\n', rest->n);
+    struct slice line = { rest->p, end ? (size_t)(end - rest->p) : rest->n };
+
+    rest->p += line.n + (end != NULL);
+    rest->n -= line.n + (end != NULL);
+    return line;
+}
+
+static bool ids_equal(const struct json *j, json_ref array,
+                      const struct token_list *got)
+{
+    size_t i = 0;
+
+    if (json_count(j, array) != got->count)
+        return false;
+    for (json_ref e = json_first(j, array); e != JSON_NONE;
+         e = json_next(j, array, e), i++) {
+        int64_t id;
+
+        if (!json_int(j, e, &id) || id != got->ids[i])
+            return false;
+    }
+    return true;
+}
+
+/* Byte offsets to code points. */
+static void in_characters(struct slice text, struct token_list *offsets)
+{
+    for (size_t i = 0; i < offsets->count; i++) {
+        int32_t n = 0;
+
+        for (int32_t k = 0; k < offsets->ids[i]; k++)
+            n += (text.p[k] & 0xC0) != 0x80;
+        offsets->ids[i] = n;
+    }
+}
+
+/* [[b,e],...] of the golden line. */
+static bool offsets_equal(const struct json *j, json_ref array,
+                          const struct token_list *got)
+{
+    size_t i = 0;
+
+    for (json_ref e = json_first(j, array); e != JSON_NONE;
+         e = json_next(j, array, e), i++) {
+        int64_t b, end;
+
+        if (2 * i + 1 >= got->count || !json_int(j, json_at(j, e, 0), &b) ||
+            !json_int(j, json_at(j, e, 1), &end) || b != got->ids[2 * i] ||
+            end != got->ids[2 * i + 1])
+            return false;
+    }
+    return 2 * i == got->count;
+}
+
+static bool decodes_to(const struct tokenizer *t, const struct token_list *ids,
+                       bool skip, const struct json *j, json_ref want)
+{
+    struct tokenizer_stream *s = tokenizer_stream_new(t, skip);
+    struct buf got = { 0 }, text = { 0 }, stream = { 0 };
+    bool ok;
+
+    tokenizer_decode(t, ids->ids, ids->count, skip, &got);
+    (void)json_text(j, want, &text);
+    ok = slice_eq(buf_slice(&got), buf_slice(&text));
+    for (size_t i = 0; i < ids->count; i++) {
+        size_t before = stream.len;
+
+        tokenizer_stream_add(s, ids->ids[i], &stream);
+        ck_assert(stream.len == before ||
+                  utf8_valid(stream.data + before, stream.len - before));
+    }
+    tokenizer_stream_end(s, &stream);
+    ck_assert(!stream.len || utf8_valid(stream.data, stream.len));
+    tokenizer_stream_free(s);
+    buf_release(&got);
+    buf_release(&text);
+    buf_release(&stream);
+    return ok;
+}
+
+/* One golden line; names what differs, NULL if nothing. */
+static const char *differs(const struct tokenizer *t, const struct json *j)
+{
+    struct token_list ids = { 0 }, special = { 0 }, offsets = { 0 };
+    const char *bad = NULL;
+    struct buf text = { 0 };
+    struct err err = { 0 };
+
+    ck_assert(json_text(j, json_get(j, 0, "text"), &text));
+    ck_assert_int_eq(
+        tokenizer_encode(t, buf_slice(&text), 0, &ids, &offsets, &err), 0);
+    ck_assert_int_eq(tokenizer_encode(t, buf_slice(&text), TOKENIZER_SPECIAL,
+                                      &special, NULL, &err),
+                     0);
+    in_characters(buf_slice(&text), &offsets);
+    if (!ids_equal(j, json_get(j, 0, "ids"), &ids))
+        bad = "ids";
+    else if (!ids_equal(j, json_get(j, 0, "ids_special"), &special))
+        bad = "ids_special";
+    else if (json_present(json_get(j, 0, "offsets")) &&
+             !offsets_equal(j, json_get(j, 0, "offsets"), &offsets))
+        bad = "offsets";
+    else if (!decodes_to(t, &special, false, j, json_get(j, 0, "decoded")))
+        bad = "decoded";
+    else if (!decodes_to(t, &special, true, j,
+                         json_get(j, 0, "decoded_skip_special")))
+        bad = "decoded_skip_special";
+    token_list_release(&ids);
+    token_list_release(&special);
+    token_list_release(&offsets);
+    buf_release(&text);
+    return bad;
+}
+
+static const char *decode_differs(const struct tokenizer *t,
+                                  const struct json *j)
+{
+    json_ref list = json_get(j, 0, "ids");
+    struct token_list ids = { 0 };
+    const char *bad = NULL;
+
+    for (json_ref e = json_first(j, list); e != JSON_NONE;
+         e = json_next(j, list, e)) {
+        int64_t id;
+
+        ck_assert(json_int(j, e, &id));
+        token_list_add(&ids, (int32_t)id);
+    }
+    if (!decodes_to(t, &ids, false, j, json_get(j, 0, "decoded")))
+        bad = "decoded";
+    else if (!decodes_to(t, &ids, true, j,
+                         json_get(j, 0, "decoded_skip_special")))
+        bad = "decoded_skip_special";
+    token_list_release(&ids);
+    return bad;
+}
+
+/* Lines that differ in a file of goldens. */
+static unsigned count_bad(const struct tokenizer *t, const char *path,
+                          const char *(*check)(const struct tokenizer *,
+                                               const struct json *))
+{
+    struct buf file = read_all(path);
+    struct slice rest = buf_slice(&file);
+    struct json j = { 0 };
+    struct err err = { 0 };
+    unsigned bad = 0, n = 0;
+
+    while (rest.n) {
+        struct slice line = take_line(&rest);
+        const char *what;
+
+        n++;
+        ck_assert_int_eq(json_parse(&j, line.p, line.n, &err), 0);
+        what = check(t, &j);
+        if (what && bad++ < 3)
+            fprintf(stderr, "%s:%u: %s differ: %.*s\n", path, n, what,
+                    (int)(line.n < 300 ? line.n : 300), line.p);
+    }
+    json_release(&j);
+    buf_release(&file);
+    ck_assert_uint_gt(n, 0);
+    return bad;
+}
+
+static unsigned check_goldens(const char *dir, const char *name)
+{
+    char *json = mem_printf("%s/%s.json", dir, name);
+    char *golden = mem_printf("%s/%s.golden.jsonl", dir, name);
+    char *decode = mem_printf("%s/%s.decode.jsonl", dir, name);
+    struct tokenizer *t = NULL;
+    struct err err = { 0 };
+    unsigned bad;
+
+    ck_assert_msg(tokenizer_open(json, &t, &err) == 0, "%s", err.msg);
+    bad = count_bad(t, golden, differs);
+    if (io_exists(decode))
+        bad += count_bad(t, decode, decode_differs);
+    tokenizer_free(t);
+    free(json);
+    free(golden);
+    free(decode);
+    return bad;
+}
+
+START_TEST(reference_goldens_are_equal)
+{
+    static const char *const names[] = { "gpt2",
+                                         "smollm2",
+                                         "llama2",
+                                         "phi3",
+                                         "llama3",
+                                         "tekken",
+                                         "gpt4o",
+                                         "phi4",
+                                         "codegen",
+                                         "mistral-first",
+                                         "metaspace-always",
+                                         "metaspace-never" };
+    const char *root = getenv("SLMCTL_REFERENCE");
+    unsigned bad = 0;
+    char *dir;
+
+    if (!root) {
+        printf("skip: reference tokenizers: SLMCTL_REFERENCE is not set\n");
+        return;
+    }
+    dir = mem_printf("%s/fixtures/tokenizers", root);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        bad += check_goldens(dir, names[i]);
+    free(dir);
+    ck_assert_uint_eq(bad, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("tokenizer");
+    TCase *c = tcase_create("tokenizer");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(c, 60);
+    tcase_add_test(c, reference_goldens_are_equal);
+    suite_add_tcase(s, c);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
