@@ -6,23 +6,31 @@ CREATE TABLE setting (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- zstd dictionaries; a blob names the one that it was packed with.
+-- zstd dictionaries, themselves packed with zstd; a blob names the one that it
+-- was packed with. learnt: bytes of all blobs when it was trained.
 CREATE TABLE dictionary (
     id      INTEGER PRIMARY KEY,
     created INTEGER NOT NULL,
+    learnt  INTEGER NOT NULL,
+    codec   INTEGER NOT NULL,
+    size    INTEGER NOT NULL,
     data    BLOB NOT NULL
 ) STRICT;
 
 -- Content-addressed pieces of bodies. codec: 0 raw, 1 zstd, 2 zstd with the
--- dictionary; higher numbers are reserved for encryption.
+-- dictionary; from 16 on reserved for encryption. The hashes stand apart so
+-- that they are stored once and blobs are only ever appended.
 CREATE TABLE blob (
     id         INTEGER PRIMARY KEY,
-    hash       BLOB NOT NULL UNIQUE,      -- keyed BLAKE2b, 16 bytes
     codec      INTEGER NOT NULL,
     dictionary INTEGER REFERENCES dictionary(id),
     size       INTEGER NOT NULL,          -- bytes before packing
     data       BLOB NOT NULL
 ) STRICT;
+CREATE TABLE blob_hash (
+    hash BLOB PRIMARY KEY,                -- keyed BLAKE2b, 16 bytes
+    blob INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Message lists as a prefix tree: a list is known by its last node, and two
 -- calls of one conversation share all nodes of the shorter one.
@@ -30,7 +38,6 @@ CREATE TABLE node (
     id     INTEGER PRIMARY KEY,
     parent INTEGER NOT NULL,              -- 0: first message
     blob   INTEGER NOT NULL REFERENCES blob(id),
-    depth  INTEGER NOT NULL,              -- messages up to here
     UNIQUE (parent, blob)
 ) STRICT;
 
@@ -39,14 +46,14 @@ CREATE TABLE source (
     name TEXT NOT NULL UNIQUE             -- file name, "-" or "proxy"
 ) STRICT;
 
--- How far an import came; written in the transaction of its last calls.
+-- Each file that was imported; counts move on with the calls' transactions.
 CREATE TABLE import (
     id       INTEGER PRIMARY KEY,
     source   INTEGER NOT NULL REFERENCES source(id),
-    content  BLOB NOT NULL UNIQUE,        -- hash of the file's first bytes and name
     started  INTEGER NOT NULL,
-    finished INTEGER,
+    finished INTEGER,                     -- NULL: it did not come to its end
     lines    INTEGER NOT NULL DEFAULT 0,
+    bytes    INTEGER NOT NULL DEFAULT 0,  -- of its lines
     added    INTEGER NOT NULL DEFAULT 0,
     known    INTEGER NOT NULL DEFAULT 0,
     rejected INTEGER NOT NULL DEFAULT 0
@@ -81,6 +88,7 @@ CREATE TABLE call (
     request_at    INTEGER NOT NULL DEFAULT 0,
     node          INTEGER NOT NULL DEFAULT 0,
     response      INTEGER REFERENCES blob(id),
+    raw           INTEGER NOT NULL DEFAULT 0,   -- bytes of both bodies
     extra         TEXT                    -- other fields of the record, JSON
 ) STRICT;
 CREATE INDEX call_conversation ON call(conversation) WHERE conversation IS NOT NULL;

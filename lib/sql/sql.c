@@ -186,6 +186,12 @@ void sql_rollback(struct sql *db)
 {
     /* SQLite may have rolled back itself; then this says so and is right. */
     (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    db->rollbacks++;
+}
+
+uint64_t sql_rollbacks(const struct sql *db)
+{
+    return db->rollbacks;
 }
 
 bool sql_in_transaction(struct sql *db)
@@ -255,7 +261,10 @@ void sql_bind_text(struct sql_stmt *s, int i, struct slice v)
 
 void sql_bind_cstr(struct sql_stmt *s, int i, const char *v)
 {
-    sql_bind_text(s, i, slice_of(v));
+    if (v)
+        sql_bind_text(s, i, slice_of(v));
+    else
+        sql_bind_null(s, i);
 }
 
 void sql_bind_blob(struct sql_stmt *s, int i, const void *p, size_t n)

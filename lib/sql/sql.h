@@ -42,6 +42,9 @@ MUST_CHECK int sql_begin(struct sql *db, struct err *err); /* IMMEDIATE */
 MUST_CHECK int sql_commit(struct sql *db, struct err *err);
 void sql_rollback(struct sql *db);
 bool sql_in_transaction(struct sql *db);
+/* How often sql_rollback was called: what was remembered of ids given out
+ * before is void when it has changed. */
+uint64_t sql_rollbacks(const struct sql *db);
 
 /* Prepared statements are cached in the connection by their text: sql_get
  * returns a reset statement with no bindings, owned by the connection. */

@@ -20,6 +20,7 @@ struct sql {
     struct sql_stmt **statements;
     size_t count, cap;
     struct map *by_text; /* text to index + 1 */
+    uint64_t rollbacks;
 };
 
 /* err_set with SQLite's message for the connection; the code for rc. */

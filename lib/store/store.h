@@ -8,13 +8,14 @@
  * that own tables (curate: example, cluster: task and clustering, ...) may
  * use the connection (store_sql) for them; blobs, nodes and calls are entered
  * only through here.
- * May use: base json crypto sql codec.
+ * May use: base json crypto sql codec assets.
  */
 #ifndef STORE_H
 #define STORE_H
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "json/json.h"
 #include "sql/sql.h"
 
 #include <stdint.h>
@@ -33,8 +34,15 @@ struct sql *store_sql(struct store *s);
 const char *store_dir(const struct store *s);
 /* The stage's lock file; ERR_BUSY if another run holds it. Kept until
  * store_close. */
-MUST_CHECK int store_lock(struct store *s, const char *stage,
-                          struct err *err);
+MUST_CHECK int store_lock(struct store *s, const char *stage, struct err *err);
+
+/* Group commit: call before each unit of work that may be committed apart.
+ * Begins a transaction if none is open; commits one that has lasted
+ * STORE_COMMIT_MS and begins the next, so that other writers get their turn.
+ * store_group_end commits what is open. After an error: sql_rollback. */
+#define STORE_COMMIT_MS 30
+MUST_CHECK int store_group_step(struct store *s, struct err *err);
+MUST_CHECK int store_group_end(struct store *s, struct err *err);
 
 /* A body in the store. */
 struct store_body {
@@ -69,9 +77,58 @@ struct store_call {
     struct slice request, response; /* bodies, exact bytes */
     struct slice extra;             /* JSON object or empty */
 };
+/* One that has no field yet: all numbers -1. */
+struct store_call store_call_none(void);
 /* *added false: a call with this key is there already. */
 MUST_CHECK int store_call_add(struct store *s, const struct store_call *c,
                               bool *added, struct err *err);
+/* id of the call with this key; 0 if there is none. */
+MUST_CHECK int store_call_find(struct store *s, struct slice key, int64_t *id,
+                               struct err *err);
+
+/* Bulk loading in two steps. Packing cuts, hashes and compresses: each thread
+ * has a packer, and any number may pack while one thread adds. Adding writes.
+ * The bytes that the call points to must live until its parcel is added. */
+struct store_packer;
+struct store_parcel;
+struct store_packer *store_packer_new(const struct store *s);
+void store_packer_free(struct store_packer *p); /* NULL is fine */
+struct store_parcel *store_parcel_new(void);
+void store_parcel_free(struct store_parcel *p); /* NULL is fine */
+/* j, request: where the request stands in a parsed text; a NULL j lets the
+ * packer parse it. Replaces what was in *out; c is copied but for its bytes. */
+MUST_CHECK int store_pack(struct store_packer *p, const struct store_call *c,
+                          const struct json *j, json_ref request,
+                          struct store_parcel *out, struct err *err);
+/* Inside a transaction. The key may be set only now. */
+MUST_CHECK int store_parcel_add(struct store *s, struct store_parcel *p,
+                                struct slice key, bool *added, struct err *err);
+/* Train a dictionary from bodies that are about to be added if the store has
+ * none, or from its own blobs if it has grown to eight times what the last
+ * one had seen; later blobs use it. Not while packers run. */
+MUST_CHECK int store_train(struct store *s, const struct slice *bodies,
+                           size_t count, struct err *err);
+
+/* The keyed hash that names blobs and calls of this store. */
+void store_hash(const struct store *s, struct slice data,
+                unsigned char out[16]);
+
+/* What became known about a call later. Absent: empty, has_reward false. */
+struct store_outcome {
+    bool has_reward;
+    double reward;
+    struct slice label, answer, extra;
+};
+/* Fields that are there replace those in the store, others stay. */
+MUST_CHECK int store_outcome_set(struct store *s, int64_t call,
+                                 const struct store_outcome *o,
+                                 struct err *err);
+
+/* id of a source (a file name, "-", "proxy"), made if absent. */
+MUST_CHECK int store_source(struct store *s, const char *name, int64_t *id,
+                            struct err *err);
+/* Gives free pages back to the file system. */
+MUST_CHECK int store_shrink(struct store *s, struct err *err);
 
 /* Curated examples, the input of cluster, finetune and eval. */
 struct store_example {
@@ -79,44 +136,42 @@ struct store_example {
     char split;             /* 't' train, 'v' validation, 's' sealed test */
     int64_t time_us;        /* of the call; -1 unknown */
     int64_t latency_us, tokens_in, tokens_out; /* -1 unknown */
-    struct slice group;    /* conversation */
-    struct slice model;    /* the logged LLM's name */
+    struct slice group;                        /* conversation */
+    struct slice model;                        /* the logged LLM's name */
     struct slice request;  /* scrubbed OpenAI chat request, JSON */
     struct slice response; /* scrubbed OpenAI chat response, JSON */
 };
 struct store_example_query {
-    int64_t task;   /* 0: any */
-    const char *splits; /* "tv"; NULL: all. 's' opens the seal: see store_seal */
+    int64_t task; /* 0: any */
+    const char
+        *splits; /* "tv"; NULL: all. 's' opens the seal: see store_seal */
     bool newest_first;
 };
 /* Calls fn for each kept example in id order; slices are valid during the
  * call. fn returns 0, or a negative code that ends the walk. */
-MUST_CHECK int store_examples(struct store *s,
-                              const struct store_example_query *q,
-                              int (*fn)(void *ctx, const struct store_example *e,
-                                        struct err *err),
-                              void *ctx, struct err *err);
+MUST_CHECK int store_examples(
+    struct store *s, const struct store_example_query *q,
+    int (*fn)(void *ctx, const struct store_example *e, struct err *err),
+    void *ctx, struct err *err);
 /* Writes down that the sealed split was opened; *times counts earlier ones
  * for this task and model. */
 MUST_CHECK int store_seal(struct store *s, int64_t task, int64_t model,
-                          const char *command, int64_t *times,
-                          struct err *err);
+                          const char *command, int64_t *times, struct err *err);
 
 /* Task by name or number; ERR_NOTFOUND names the tasks that exist. */
 MUST_CHECK int store_task_find(struct store *s, const char *name, int64_t *id,
                                struct err *err);
 /* Model by name; ERR_NOTFOUND says how to add one. path: caller frees. */
-MUST_CHECK int store_model_find(struct store *s, const char *name,
-                                int64_t *id, char **path, struct err *err);
+MUST_CHECK int store_model_find(struct store *s, const char *name, int64_t *id,
+                                char **path, struct err *err);
 
 /* settings and stages */
 MUST_CHECK int store_setting_get(struct store *s, const char *name,
-                                 struct buf *out, bool *found,
-                                 struct err *err);
+                                 struct buf *out, bool *found, struct err *err);
 MUST_CHECK int store_setting_set(struct store *s, const char *name,
                                  const char *value, struct err *err);
-MUST_CHECK int store_stage_set(struct store *s, const char *name,
-                               int64_t high, const char *version,
-                               const char *detail_json, struct err *err);
+MUST_CHECK int store_stage_set(struct store *s, const char *name, int64_t high,
+                               const char *version, const char *detail_json,
+                               struct err *err);
 
 #endif

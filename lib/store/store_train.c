@@ -1,0 +1,171 @@
+/*
+ * store_train.c - dictionaries learnt from the store itself
+ *
+ * A new store learns from the bodies it is about to take in, a grown one from
+ * a spread of its own blobs. What is learnt from are the pieces as they are
+ * packed, each once.
+ */
+#include "store/store_private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+#define SAMPLE_BYTES ((size_t)4 << 20)
+#define SAMPLE_PIECE ((size_t)16 << 10) /* the beginning of longer ones */
+#define SAMPLES_MIN 64
+#define DICTIONARY_MAX ((size_t)64 << 10)
+#define DICTIONARY_MIN ((size_t)4 << 10)
+#define SAMPLE_RATIO 12 /* bytes of samples for one of dictionary */
+#define GROWTH 8
+
+struct samples {
+    struct buf bytes;
+    size_t *sizes;
+    size_t count, cap;
+    struct map *seen;
+};
+
+static bool samples_full(const struct samples *m)
+{
+    return m->bytes.len >= SAMPLE_BYTES;
+}
+
+static void sample(struct samples *m, struct slice piece)
+{
+    uint64_t h = hash64(piece.p, piece.n, 1);
+    void *list = m->sizes;
+    size_t n = piece.n < SAMPLE_PIECE ? piece.n : SAMPLE_PIECE;
+    bool added;
+
+    if (n < 8 || samples_full(m))
+        return;
+    (void)map_put(m->seen, &h, sizeof(h), &added);
+    if (!added)
+        return;
+    mem_grow(&list, &m->cap, m->count + 1, sizeof(*m->sizes));
+    m->sizes = list;
+    m->sizes[m->count++] = n;
+    buf_add(&m->bytes, piece.p, n);
+}
+
+/* The pieces of a body, without its skeleton's seam: for learning that is
+ * near enough. */
+static void sample_body(struct samples *m, struct json *j, struct slice body)
+{
+    json_ref array;
+    size_t from;
+
+    if (json_parse(j, body.p, body.n, NULL) < 0 ||
+        !store_cut_at(j, 0, BODY_MEMBER, &array)) {
+        sample(m, body);
+        return;
+    }
+    from = (size_t)(json_raw(j, array).p - body.p) + 1;
+    for (json_ref e = json_first(j, array); e != JSON_NONE;
+         e = json_next(j, array, e)) {
+        struct slice raw = json_raw(j, e);
+        size_t end = (size_t)(raw.p - body.p) + raw.n;
+
+        sample(m, (struct slice){ body.p + from, end - from });
+        from = end;
+    }
+    sample(m, (struct slice){ body.p + from, body.n - from });
+}
+
+/* Every k-th blob, so that old and new ones are heard. */
+static int sample_store(struct store *s, struct samples *m, int64_t bytes,
+                        struct err *err)
+{
+    struct buf blob = { 0 };
+    struct sql_stmt *q;
+    int rc = sql_get(s->db, "SELECT id FROM blob WHERE id % ? = 0", &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, 1 + bytes / (int64_t)SAMPLE_BYTES);
+    while (!samples_full(m) && (rc = sql_step(q, err)) == 1) {
+        buf_reset(&blob);
+        rc = store_blob_get(s, sql_int(q, 0), &blob, err);
+        if (rc < 0)
+            break;
+        sample(m, buf_slice(&blob));
+    }
+    sql_reset(q);
+    buf_release(&blob);
+    return rc < 0 ? rc : ERR_OK;
+}
+
+static int insert_dictionary(struct store *s, struct slice data, int64_t learnt,
+                             struct err *err)
+{
+    struct buf packed = { 0 };
+    enum codec_id codec;
+    struct sql_stmt *q;
+    int rc = codec_pack(s->codec, NULL, data, &packed, &codec, err);
+
+    if (rc == ERR_OK)
+        rc = sql_get(s->db,
+                     "INSERT INTO dictionary(created, learnt, codec, size, "
+                     "data) VALUES(?, ?, ?, ?, ?)",
+                     &q, err);
+    if (rc == ERR_OK) {
+        sql_bind_int(q, 1, clock_wall_us());
+        sql_bind_int(q, 2, learnt);
+        sql_bind_int(q, 3, codec);
+        sql_bind_int(q, 4, (int64_t)data.n);
+        sql_bind_blob(q, 5, packed.data, packed.len);
+        rc = sql_run(q, err);
+    }
+    buf_release(&packed);
+    return rc == ERR_OK ? store_dictionary_newest(s, err) : rc;
+}
+
+/* Too little to learn from is no error: the next time there is more. */
+static int learn(struct store *s, const struct samples *m, int64_t bytes,
+                 struct err *err)
+{
+    struct buf dictionary = { 0 };
+    size_t max = m->bytes.len / SAMPLE_RATIO;
+    struct err quiet;
+    int rc = ERR_OK;
+
+    if (max > DICTIONARY_MAX)
+        max = DICTIONARY_MAX;
+    if (m->count >= SAMPLES_MIN && max >= DICTIONARY_MIN &&
+        codec_train(m->bytes.data, m->sizes, m->count, max, &dictionary,
+                    &quiet) == ERR_OK)
+        rc = insert_dictionary(s, buf_slice(&dictionary),
+                               bytes ? bytes : (int64_t)m->bytes.len, err);
+    buf_release(&dictionary);
+    return rc;
+}
+
+int store_train(struct store *s, const struct slice *bodies, size_t count,
+                struct err *err)
+{
+    struct samples m = { .seen = map_new() };
+    int64_t bytes = 0, learnt = 0;
+    struct json j = { 0 };
+    int rc = ERR_OK;
+
+    if (s->active) {
+        rc = sql_one_int(s->db, "SELECT sum(size) FROM blob", 0, &bytes, err);
+        if (rc == ERR_OK)
+            rc = sql_one_int(s->db, "SELECT max(learnt) FROM dictionary", 0,
+                             &learnt, err);
+        if (rc == ERR_OK && bytes >= GROWTH * learnt)
+            rc = sample_store(s, &m, bytes, err);
+    } else {
+        for (size_t i = 0; i < count && !samples_full(&m); i++)
+            sample_body(&m, &j, bodies[i]);
+    }
+    if (rc == ERR_OK)
+        rc = learn(s, &m, bytes, err);
+    json_release(&j);
+    buf_release(&m.bytes);
+    free(m.sizes);
+    map_free(m.seen);
+    return rc;
+}
