@@ -75,4 +75,40 @@ int64_t sql_changes(struct sql *db);
 MUST_CHECK int sql_one_int(struct sql *db, const char *text, int64_t fallback,
                            int64_t *out, struct err *err);
 
+/*
+ * A database in memory for queries from outside: one reading statement at a
+ * time, no ATTACH, no PRAGMA, no file, no extension, no writing; limits on
+ * length, columns, expression depth, VM steps, result rows and heap. The heap
+ * limit is the process's while a query runs, so no other thread should be
+ * inside SQLite then.
+ */
+#define SQL_SANDBOX_STEPS 4000000           /* of the virtual machine */
+#define SQL_SANDBOX_ROWS 20000              /* of one result */
+#define SQL_SANDBOX_BYTES ((size_t)8 << 20) /* of one result */
+#define SQL_SANDBOX_HEAP ((size_t)64 << 20) /* above what is in use */
+#define SQL_SANDBOX_TEXT 65536              /* bytes of a query */
+struct sql_sandbox;
+MUST_CHECK int sql_sandbox_open(struct sql_sandbox **out, struct err *err);
+void sql_sandbox_close(struct sql_sandbox *s); /* NULL is fine */
+/* Run the caller's own statements (tables and rows), without the limits. */
+MUST_CHECK int sql_sandbox_fill(struct sql_sandbox *s, const char *text,
+                                struct err *err);
+
+/* A result. Rows are comparable byte strings: numbers as %.9g whatever their
+ * storage class, text and blobs with their length, NULL as itself. */
+struct sql_rows {
+    struct buf data;
+    size_t *ends; /* of each row in data */
+    size_t count, cap;
+    int columns;
+};
+void sql_rows_release(struct sql_rows *r);
+/* The same rows: as multisets, or in the same order. */
+bool sql_rows_equal(const struct sql_rows *a, const struct sql_rows *b,
+                    bool ordered);
+/* ERR_FORMAT: refused by SQLite or not one statement; ERR_LIMIT: too long,
+ * too many steps, rows or bytes; *out is empty then. */
+MUST_CHECK int sql_sandbox_query(struct sql_sandbox *s, struct slice text,
+                                 struct sql_rows *out, struct err *err);
+
 #endif

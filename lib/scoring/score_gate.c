@@ -1,0 +1,355 @@
+/*
+ * score_gate.c - paired non-inferiority with clusters
+ *
+ * The verdict is read off one interval around the mean paired difference. It
+ * is the wider, limit by limit, of a bootstrap over clusters and (binary
+ * scores) Tango's interval at the effective sample size; for other scores, of
+ * the bootstrap and a normal interval with the cluster variance. Samples
+ * without any disagreement are bounded by Wilson, never by zero width.
+ */
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "scoring/scoring.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_ROUNDS 2000
+#define POWER 0.8
+
+/* Sums of one cluster. */
+struct group {
+    double difference, score;
+    double count;
+};
+
+struct work {
+    const struct score_gate_input *in;
+    struct score_gate *out;
+    struct group *groups;
+    double level, z;
+    double variance;   /* of one item's difference, as if independent */
+    double se;         /* of the mean difference, clusters heeded */
+    double score_deff; /* design effect of the candidate's own mean */
+    struct score_table table;
+    bool constant; /* the reference was measured elsewhere */
+};
+
+const char *score_verdict_name(enum score_verdict v)
+{
+    static const char *const names[] = { "pass", "fail", "undecided" };
+
+    assert((unsigned)v < 3);
+    return names[v];
+}
+
+static bool item_is_used(const struct score_gate_input *in, size_t i)
+{
+    return !isnan(in->score[i]) && !isnan(in->reference[i]);
+}
+
+static bool is_binary(double v)
+{
+    return v == 0 || v == 1;
+}
+
+static void table_add(struct score_table *t, double score, double reference)
+{
+    if (score > 0 && reference > 0)
+        t->both++;
+    else if (score > 0)
+        t->first++;
+    else if (reference > 0)
+        t->second++;
+    else
+        t->neither++;
+}
+
+static void groups_collect(struct work *w)
+{
+    const struct score_gate_input *in = w->in;
+    struct score_gate *out = w->out;
+    struct map *m = map_new();
+    size_t cap = 0, differing = 0;
+
+    out->binary = true;
+    for (size_t i = 0; i < in->count; i++) {
+        double s = in->score[i], r = in->reference[i];
+        bool added;
+        uint64_t *at;
+
+        if (!item_is_used(in, i)) {
+            out->left_out++;
+            continue;
+        }
+        at = map_put(m, &in->cluster[i], sizeof(in->cluster[i]), &added);
+        if (added) {
+            *at = out->clusters++;
+            mem_grow((void **)&w->groups, &cap, out->clusters,
+                     sizeof(*w->groups));
+            w->groups[*at] = (struct group){ 0 };
+        }
+        w->groups[*at].difference += s - r;
+        w->groups[*at].score += s;
+        w->groups[*at].count++;
+        out->count++;
+        out->score += s;
+        out->reference += r;
+        out->binary = out->binary && is_binary(s) && is_binary(r);
+        differing += s != r;
+        table_add(&w->table, s, r);
+    }
+    map_free(m);
+    if (out->count > 0) {
+        out->score /= (double)out->count;
+        out->reference /= (double)out->count;
+        out->discordant = (double)differing / (double)out->count;
+    }
+    out->difference = out->score - out->reference;
+}
+
+/* Variance of a mean over clusters: sum of squared cluster residuals over
+ * n^2, with the G/(G-1) correction. */
+static double cluster_variance(const struct work *w, bool of_score, double mean)
+{
+    size_t g = w->out->clusters;
+    double n = (double)w->out->count, sum = 0;
+
+    for (size_t i = 0; i < g; i++) {
+        const struct group *c = &w->groups[i];
+        double r = (of_score ? c->score : c->difference) - mean * c->count;
+
+        sum += r * r;
+    }
+    return g > 1 ? sum / (n * n) * (double)g / (double)(g - 1) : 0;
+}
+
+static void variances(struct work *w)
+{
+    const struct score_gate_input *in = w->in;
+    struct score_gate *out = w->out;
+    double n = (double)out->count, sum = 0, score_sum = 0, clustered;
+
+    for (size_t i = 0; i < in->count; i++) {
+        double d, s;
+
+        if (!item_is_used(in, i))
+            continue;
+        d = in->score[i] - in->reference[i] - out->difference;
+        s = in->score[i] - out->score;
+        sum += d * d;
+        score_sum += s * s;
+    }
+    w->variance = n > 1 ? sum / (n - 1) : 0;
+    clustered = cluster_variance(w, false, out->difference);
+    w->se = sqrt(fmax(clustered, n > 0 ? w->variance / n : 0));
+    out->design_effect = 1;
+    if (w->variance > 0)
+        out->design_effect = fmax(1, clustered / (w->variance / n));
+    w->score_deff = 1;
+    if (n > 1 && score_sum > 0)
+        w->score_deff = fmax(1, cluster_variance(w, true, out->score) * n *
+                                    (n - 1) / score_sum);
+    /* Without disagreement nothing shows how alike the items of a cluster
+     * are: take each cluster as one observation. */
+    if (w->variance == 0 && out->clusters > 0)
+        out->design_effect = n / (double)out->clusters;
+    if (score_sum == 0 && out->clusters > 0)
+        w->score_deff = n / (double)out->clusters;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static void bootstrap(struct work *w)
+{
+    struct score_gate *out = w->out;
+    size_t rounds = w->in->rounds > 0 ? w->in->rounds : DEFAULT_ROUNDS;
+    size_t g = out->clusters, at;
+    double *means = mem_array(rounds, sizeof(*means));
+    struct rng rng;
+
+    rng_init(&rng, w->in->seed);
+    for (size_t r = 0; r < rounds; r++) {
+        double sum = 0, n = 0;
+
+        for (size_t i = 0; i < g; i++) {
+            const struct group *c = &w->groups[rng_below(&rng, g)];
+
+            sum += c->difference;
+            n += c->count;
+        }
+        means[r] = sum / n;
+    }
+    qsort(means, rounds, sizeof(*means), by_value);
+    at = (size_t)floor((1 - w->level) * (double)(rounds - 1));
+    out->bootstrap.low = means[at];
+    out->bootstrap.high = means[rounds - 1 - at];
+    free(means);
+}
+
+static struct score_table table_effective(struct score_table t, double deff)
+{
+    t.both /= deff;
+    t.first /= deff;
+    t.second /= deff;
+    t.neither /= deff;
+    return t;
+}
+
+static void widen(struct score_interval *a, struct score_interval b)
+{
+    a->low = fmin(a->low, b.low);
+    a->high = fmax(a->high, b.high);
+}
+
+/* Scores between 0 and 1: a normal interval with the cluster variance; and
+ * where no item (or none in one direction) differs, what Wilson says about
+ * the share of items that could. */
+static struct score_interval graded_interval(const struct work *w)
+{
+    const struct score_gate *out = w->out;
+    double half = w->z * w->se;
+    double silent = score_wilson(0, (double)out->clusters, w->level).high;
+    struct score_interval i = { out->difference - half,
+                                out->difference + half };
+
+    if (w->variance == 0) {
+        i.low = fmin(i.low, out->difference - silent);
+        i.high = fmax(i.high, out->difference + silent);
+    }
+    return i;
+}
+
+/* The reference's mean has an interval of its own: square and add (Newcombe
+ * 1998, Statistics in Medicine 17:873, method 10). */
+static struct score_interval constant_interval(const struct work *w)
+{
+    const struct score_gate *out = w->out;
+    struct score_interval s = out->score_interval, r = out->reference_interval;
+    double d = out->difference;
+
+    return (struct score_interval){
+        d - hypot(out->score - s.low, r.high - out->reference),
+        d + hypot(s.high - out->score, out->reference - r.low),
+    };
+}
+
+static struct score_interval mean_interval(const struct work *w, double mean,
+                                           bool binary, double deff)
+{
+    double n = (double)w->out->count / deff;
+    struct score_interval wilson = score_wilson(mean * n, n, w->level);
+    double half;
+
+    if (binary)
+        return wilson;
+    half = w->z * sqrt(cluster_variance(w, true, mean));
+    return (struct score_interval){ fmax(0, mean - half),
+                                    fmin(1, mean + half) };
+}
+
+static void intervals(struct work *w)
+{
+    struct score_gate *out = w->out;
+    struct score_table t = table_effective(w->table, out->design_effect);
+    bool scores_binary = true;
+
+    for (size_t i = 0; i < w->in->count; i++)
+        if (item_is_used(w->in, i))
+            scores_binary = scores_binary && is_binary(w->in->score[i]);
+    out->score_interval =
+        mean_interval(w, out->score, scores_binary, w->score_deff);
+    out->reference_interval = w->in->reference_interval;
+    if (!w->constant && out->binary) {
+        double n = (double)out->count / out->design_effect;
+
+        out->reference_interval = score_wilson(out->reference * n, n, w->level);
+    } else if (!w->constant) {
+        out->reference_interval.low = out->reference_interval.high =
+            out->reference;
+    }
+    bootstrap(w);
+    out->paired = score_tango(t, w->level);
+    out->newcombe = score_newcombe(t, w->level);
+    if (w->constant)
+        out->interval = constant_interval(w);
+    else if (out->binary)
+        out->interval = out->paired;
+    else
+        out->interval = graded_interval(w);
+    if (!w->constant)
+        widen(&out->interval, out->bootstrap);
+}
+
+static void need(struct work *w)
+{
+    struct score_gate *out = w->out;
+    double n = (double)out->count, d = out->difference + w->in->margin;
+    double variance = w->variance * out->design_effect, want, limit;
+
+    /* No disagreement seen is not a variance of 0: one more item may bring
+     * the first (Laplace). */
+    if (w->variance == 0)
+        variance = out->design_effect / (n + 2);
+    if (w->constant) /* what n cannot mend: the other side's interval */
+        variance +=
+            n *
+            pow((out->reference_interval.high - out->reference_interval.low) /
+                    (2 * w->z),
+                2);
+    want = ceil(score_gate_need(variance, d, w->level, POWER));
+    limit = fmax(want, n + 1);
+    out->need = limit < SCORE_MAX_NEED ? (size_t)limit : SCORE_MAX_NEED;
+}
+
+static void verdict(struct work *w)
+{
+    struct score_gate *out = w->out;
+
+    if (out->count == 0) {
+        out->verdict = SCORE_UNDECIDED;
+        out->why = "no item has a score for both";
+        out->need =
+            (size_t)ceil(score_gate_need(0.1, w->in->margin, w->level, POWER));
+        out->interval = (struct score_interval){ -1, 1 };
+        return;
+    }
+    if (out->interval.low > -w->in->margin) {
+        out->verdict = SCORE_PASS;
+        out->why = "the lower limit lies within the margin";
+    } else if (out->interval.high < -w->in->margin) {
+        out->verdict = SCORE_FAIL;
+        out->why = "the upper limit lies beyond the margin";
+    } else {
+        out->verdict = SCORE_UNDECIDED;
+        out->why = "the interval holds the margin";
+        need(w);
+    }
+}
+
+void score_gate_run(const struct score_gate_input *in, struct score_gate *out)
+{
+    struct work w = { .in = in, .out = out };
+
+    assert(in->margin >= 0 && in->level >= 0 && in->level < 1);
+    memset(out, 0, sizeof(*out));
+    w.level = in->level > 0 ? in->level : SCORE_LEVEL;
+    w.z = score_normal_quantile(w.level);
+    w.constant =
+        in->reference_interval.low != 0 || in->reference_interval.high != 0;
+    groups_collect(&w);
+    if (out->count > 0) {
+        variances(&w);
+        intervals(&w);
+    }
+    verdict(&w);
+    free(w.groups);
+}

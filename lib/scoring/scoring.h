@@ -1,0 +1,179 @@
+/*
+ * scoring.h - how good an answer is, and whether that is good enough
+ *
+ * Answers are OpenAI assistant messages. Each kind of task has one primary
+ * metric in 0..1 that the gate reads; the others are for the table. The
+ * statistics say pass, fail or undecided, never "pass" for want of data.
+ * Nothing here knows models, stores or printing.
+ * May use: base json sql.
+ */
+#ifndef SCORING_H
+#define SCORING_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+enum score_kind {
+    SCORE_LABEL, /* accuracy */
+    SCORE_JSON,  /* canonical match */
+    SCORE_TOOL,  /* call match */
+    SCORE_SQL,   /* execution match */
+    SCORE_TEXT,  /* ROUGE-L */
+};
+#define SCORE_KINDS 5
+
+/* The names of table task: label json tool sql text. */
+bool score_kind_parse(const char *name, enum score_kind *out);
+const char *score_kind_name(enum score_kind k);
+const char *score_metric_name(enum score_kind k); /* of the primary metric */
+
+/* What an answer is to a request that offered tools. A malformed call is
+ * never an abstention, so it can never be a correct one. */
+enum score_act { SCORE_CALL, SCORE_ABSTAIN, SCORE_MALFORMED };
+
+struct score_tally {
+    int64_t tp, fp, fn;
+};
+
+struct score {
+    double value;       /* primary metric; NaN: undecided */
+    const char *reason; /* static; why it is below 1 or undecided, else "" */
+    const char *method; /* static; label canonical call execution text */
+    bool valid;         /* parses, is a well-formed call, runs */
+    double f1;          /* json: fields; else: tokens */
+    double rouge_l;
+    struct score_tally fields; /* json: fields; tool: calls */
+    enum score_act act;        /* of the answer */
+};
+
+struct score_pair {
+    struct slice request;   /* OpenAI chat request, JSON; may be empty */
+    struct slice reference; /* assistant message, JSON */
+    struct slice answer;    /* assistant message, JSON */
+    bool malformed;         /* the model tried a call and failed */
+};
+
+/* Score one answer against its reference. Never fails: an answer that cannot
+ * be read is a wrong answer, a reference that cannot be read is undecided
+ * ("reference_unreadable"). Deterministic: the seed draws the rows of SQL's
+ * tables. */
+void score_answer(enum score_kind kind, const struct score_pair *pair,
+                  uint64_t seed, struct score *out);
+
+/* Text or JSON of a gold answer as an assistant message, appended to *out: an
+ * object with "content" or "tool_calls" is one already, everything else
+ * becomes the content. */
+void score_message(struct slice gold, struct buf *out);
+/* Content of a message (text parts joined), appended to *out; false if the
+ * message cannot be read. */
+bool score_content(struct slice message, struct buf *out);
+
+/* Labels are compared trimmed, without quotes and a final full stop, ASCII
+ * case folded, runs of white space as one blank. Appended to *out. */
+void score_label_normal(struct slice text, struct buf *out);
+
+/* Macro-F1 over the union of the labels of both sides, as
+ * sklearn.metrics.f1_score(average="macro") computes it: a label that was
+ * never predicted right counts 0. */
+struct score_labels;
+struct score_labels *score_labels_new(void);
+void score_labels_add(struct score_labels *l, struct slice reference,
+                      struct slice answer);
+double score_labels_macro_f1(const struct score_labels *l); /* NaN if empty */
+void score_labels_free(struct score_labels *l);
+
+/* Token F1 as SQuAD's: lower case, punctuation and the articles a, an, the
+ * removed. Both empty: 1. */
+double score_token_f1(struct slice reference, struct slice answer);
+/* ROUGE-L, F-measure with beta 1 (Lin 2004): longest common subsequence of
+ * lower-case alphanumeric tokens. Texts are cut at SCORE_MAX_TOKENS. */
+double score_rouge_l(struct slice reference, struct slice answer);
+#define SCORE_MAX_TOKENS 4096
+
+/* The part of a prompt that items share: a stable hash of its schema lines
+ * (table(col, ...) and CREATE TABLE), of its tool definitions, else 0. */
+uint64_t score_schema_key(struct slice request);
+
+/*
+ * Statistics. Levels are one-sided: 0.95 gives the two limits of a two-sided
+ * 90 % interval.
+ */
+#define SCORE_LEVEL 0.95
+
+struct score_interval {
+    double low, high;
+};
+/* Quantile of the standard normal distribution (Acklam's approximation with
+ * one Halley step: 1e-15). */
+double score_normal_quantile(double p);
+/* Wilson's interval for k of n; counts need not be whole (effective sizes).
+ * n 0 gives 0..1. */
+struct score_interval score_wilson(double k, double n, double level);
+
+/* A paired 2x2 table: both right, only the first, only the second, neither. */
+struct score_table {
+    double both, first, second, neither;
+};
+/* Difference of the two rates, first minus second. Newcombe 1998 (Statistics
+ * in Medicine 17:2635), method 10; Tango 1998 (17:891), the score interval. */
+struct score_interval score_newcombe(struct score_table t, double level);
+struct score_interval score_tango(struct score_table t, double level);
+
+enum score_verdict { SCORE_PASS, SCORE_FAIL, SCORE_UNDECIDED };
+const char *score_verdict_name(enum score_verdict v);
+
+struct score_gate_input {
+    const double *score;     /* of the candidate, 0..1; NaN leaves it out */
+    const double *reference; /* of the reference on the same item; NaN too */
+    const uint64_t *cluster; /* items of one conversation share a value */
+    size_t count;
+    double margin; /* 0.03: three points */
+    double level;  /* 0: SCORE_LEVEL */
+    uint64_t seed;
+    size_t rounds; /* of the bootstrap; 0: 2000 */
+    /* The reference's mean was measured on other items (self-agreement on
+     * repeated inputs): `reference` is then a constant, and this is the
+     * interval around it. Both 0: it is what it is. */
+    struct score_interval reference_interval;
+};
+
+struct score_gate {
+    enum score_verdict verdict;
+    size_t count;    /* items that both sides have a score for */
+    size_t left_out; /* items without */
+    size_t clusters;
+    double score, reference, difference; /* means */
+    struct score_interval score_interval, reference_interval;
+    struct score_interval interval;  /* that decides, around difference */
+    struct score_interval bootstrap; /* clusters resampled, percentile */
+    struct score_interval paired;    /* Tango's on effective counts; binary */
+    struct score_interval newcombe;
+    bool binary;          /* all scores are 0 or 1 */
+    double design_effect; /* variance with clusters to without, at least 1 */
+    double discordant;    /* share of items on which the two differ */
+    /* Items of this kind that would decide with 80 % power if the true
+     * difference were the one seen; 0 if decided; at most SCORE_MAX_NEED. */
+    size_t need;
+    const char *why; /* static, one clause: what decided */
+};
+#define SCORE_MAX_NEED 10000000u
+
+/* Paired non-inferiority. Pass: the lower limit of (score - reference) lies
+ * above -margin. Fail: the upper limit lies below it. Else undecided. The
+ * interval is the wider, limit by limit, of the cluster bootstrap and of
+ * Tango's interval with the counts divided by the design effect (binary
+ * scores) or a normal interval with the cluster variance. Without any
+ * disagreement the width comes from Wilson with one observation a cluster, so
+ * a small sample never passes. */
+void score_gate_run(const struct score_gate_input *in, struct score_gate *out);
+
+/* Items for a paired non-inferiority test with this power: variance of one
+ * paired difference (the share of discordant pairs when the true difference
+ * is 0), distance between the true difference and -margin.
+ * n = (z_level + z_power)^2 variance / distance^2. */
+double score_gate_need(double variance, double distance, double level,
+                       double power);
+
+#endif
