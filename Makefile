@@ -88,6 +88,10 @@ $(BUILD)/slmctl: $(CMD_O) $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
+$(BUILD)/agentgen: $(call obj,$(TOOL_C)) $(BUILD)/libslm.a
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
 $(BUILD)/test_%: $(BUILD)/tests/unit/test_%.c.o $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(ALL_LDLIBS)
@@ -95,11 +99,17 @@ $(BUILD)/test_%: $(BUILD)/tests/unit/test_%.c.o $(BUILD)/libslm.a
 unit: $(if $(T),$(BUILD)/test_$(T),$(TESTS)) ## unit tests; T=name runs one of them
 	$(Q)for t in $(if $(T),$(BUILD)/test_$(T),$(TESTS)); do $$t || exit 1; done
 
+# The shipped logs: the same bytes for the same zstd. Needs the zstd program.
+agent-logs: $(BUILD)/agentgen ## write the agent's logs in data/agent/ again
+	$(Q)$(BUILD)/agentgen logs --out build/agent
+	$(Q)for f in logs.jsonl gold.jsonl planted.txt; do \
+	  zstd -q -19 -f build/agent/$$f -o data/agent/$$f.zst || exit 1; done
+
 clean: ## remove build/
 	$(Q)rm -rf build
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t18
 
-.PHONY: all unit clean help
+.PHONY: agent-logs all unit clean help
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(call obj,$(TEST_C) $(BENCH_C) $(TOOL_C)))
