@@ -65,8 +65,10 @@ void tokenizer_stream_end(struct tokenizer_stream *s, struct buf *out);
 void tokenizer_stream_free(struct tokenizer_stream *s);
 
 /* Train a byte-level BPE (GPT-2's splitting, digits apart) on texts and write
- * tokenizer.json. vocab counts the 256 bytes, the merges and the specials.
- * Deterministic: ties go to the smaller pair of ids. */
+ * tokenizer.json. vocab counts the 256 bytes, the merges and the specials;
+ * it comes out smaller if no pair is left that occurs twice. A special's text
+ * never becomes part of a merge. Deterministic: ties go to the smaller pair
+ * of ids. */
 struct tokenizer_train_options {
     size_t vocab;
     const char *const *specials; /* NULL-terminated, ids from 0 */

@@ -245,6 +245,143 @@ START_TEST(reference_goldens_are_equal)
 }
 END_TEST
 
+/* Train on text, open the result. */
+static struct tokenizer *trained(const char *text, size_t vocab)
+{
+    static const char *const specials[] = { "<|im_start|>", "<|im_end|>",
+                                            NULL };
+    struct tokenizer_train_options opt = { vocab, specials, 0 };
+    struct slice texts[] = { slice_of(text), slice_of("") };
+    char path[] = "/tmp/test_tokenizer.XXXXXX";
+    struct tokenizer *t = NULL;
+    struct err err = { 0 };
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    (void)close(fd);
+    ck_assert_msg(tokenizer_train(texts, 2, &opt, path, &err) == 0, "%s",
+                  err.msg);
+    ck_assert_msg(tokenizer_open(path, &t, &err) == 0, "%s", err.msg);
+    (void)unlink(path);
+    return t;
+}
+
+START_TEST(training_merges_the_most_frequent_pair_first)
+{
+    /* "ab" 5 times, "abc" 3 of them; then everything once. */
+    struct tokenizer *t = trained("abc abc abc ab ab xyz", 400);
+
+    ck_assert_str_eq(tokenizer_token(t, 0), "<|im_start|>");
+    ck_assert_str_eq(tokenizer_token(t, 2 + 'a'), "a");
+    ck_assert_str_eq(tokenizer_token(t, 258), "ab");
+    /* " ab" (4) before "abc" (3) */
+    ck_assert_str_eq(tokenizer_token(t, 259), "\xC4\xA0"
+                                              "ab");
+    ck_assert_str_eq(tokenizer_token(t, 260), "\xC4\xA0"
+                                              "abc");
+    ck_assert_uint_eq(tokenizer_size(t), 261); /* the rest occurs once */
+    tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(training_keeps_specials_and_digits_apart)
+{
+    struct tokenizer *t = trained("<|im_start|>77777<|im_end|>"
+                                  "<|im_start|>77777<|im_end|>",
+                                  300);
+    struct token_list ids = { 0 };
+    struct buf text = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_uint_eq(tokenizer_size(t), 258);
+    ck_assert_int_eq(tokenizer_encode(t, slice_of("<|im_start|>7 <|im_end"), 0,
+                                      &ids, NULL, &err),
+                     0);
+    ck_assert_int_eq(ids.ids[0], 0);
+    ck_assert_uint_eq(ids.count, 11);
+    tokenizer_decode(t, ids.ids, ids.count, true, &text);
+    ck_assert_str_eq(text.data, "7 <|im_end");
+    ids.count = 0;
+    ck_assert_int_eq(tokenizer_encode(t, slice_of("<|im_start|>"),
+                                      TOKENIZER_NO_ADDED, &ids, NULL, &err),
+                     0);
+    ck_assert_uint_eq(ids.count, 12);
+    ck_assert(tokenizer_is_special(t, 1));
+    ck_assert(!tokenizer_is_special(t, 2));
+    ck_assert(!tokenizer_is_special(t, -1));
+    ck_assert_int_eq(tokenizer_id(t, "<|im_end|>"), 1);
+    ck_assert_int_eq(tokenizer_id(t, "nothing"), -1);
+    token_list_release(&ids);
+    buf_release(&text);
+    tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(overlapping_pairs_are_counted_right)
+{
+    struct tokenizer *t = trained("aaaaaaa aaaaaaa aaaaaaa", 261);
+    struct token_list ids = { 0 };
+    struct buf text = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_str_eq(tokenizer_token(t, 258), "aa");
+    ck_assert_str_eq(tokenizer_token(t, 259), "aaaa");
+    ck_assert_int_eq(
+        tokenizer_encode(t, slice_of("aaaaaaa"), 0, &ids, NULL, &err), 0);
+    tokenizer_decode(t, ids.ids, ids.count, false, &text);
+    ck_assert_str_eq(text.data, "aaaaaaa");
+    token_list_release(&ids);
+    buf_release(&text);
+    tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(impossible_training_is_refused)
+{
+    static const char *const twice[] = { "<s>", "<s>", NULL };
+    static const char *const byte[] = { "a", NULL };
+    struct tokenizer_train_options opt = { 257, twice, 0 };
+    struct err err = { 0 };
+
+    ck_assert_int_eq(tokenizer_train(NULL, 0, &opt, "/tmp/no", &err),
+                     ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "between 258"));
+    opt.vocab = 300;
+    ck_assert_int_eq(tokenizer_train(NULL, 0, &opt, "/tmp/no", &err),
+                     ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "given twice"));
+    opt.specials = byte;
+    ck_assert_int_eq(tokenizer_train(NULL, 0, &opt, "/tmp/no", &err),
+                     ERR_INVALID);
+}
+END_TEST
+
+START_TEST(invalid_utf8_is_read_as_replacement_characters)
+{
+    struct tokenizer *t = trained("x", 258);
+    struct token_list ids = { 0 }, offsets = { 0 };
+    struct buf text = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_int_eq(tokenizer_encode(t,
+                                      (struct slice){ "a\xFF"
+                                                      "b",
+                                                      3 },
+                                      0, &ids, &offsets, &err),
+                     0);
+    tokenizer_decode(t, ids.ids, ids.count, false, &text);
+    ck_assert_str_eq(text.data, "a\xEF\xBF\xBD"
+                                "b");
+    ck_assert_uint_eq(offsets.count, 2 * ids.count);
+    ck_assert_int_eq(offsets.ids[2], 1);
+    ck_assert_int_eq(offsets.ids[3], 2);
+    token_list_release(&ids);
+    token_list_release(&offsets);
+    buf_release(&text);
+    tokenizer_free(t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("tokenizer");
@@ -254,6 +391,11 @@ int main(void)
 
     tcase_set_timeout(c, 60);
     tcase_add_test(c, reference_goldens_are_equal);
+    tcase_add_test(c, training_merges_the_most_frequent_pair_first);
+    tcase_add_test(c, training_keeps_specials_and_digits_apart);
+    tcase_add_test(c, overlapping_pairs_are_counted_right);
+    tcase_add_test(c, impossible_training_is_refused);
+    tcase_add_test(c, invalid_utf8_is_read_as_replacement_characters);
     suite_add_tcase(s, c);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
