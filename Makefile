@@ -6,10 +6,21 @@ NVCC     ?= nvcc
 SAN      ?=
 PREFIX   ?= /usr/local
 DESTDIR  ?=
+BINDIR   ?= $(PREFIX)/bin
+DATADIR  ?= $(PREFIX)/share
+MANDIR   ?= $(DATADIR)/man
 comma    := ,
 VARIANT  ?= $(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)
 BUILD    := build/$(VARIANT)
 Q        := $(if $(filter 1,$(V)),,@)
+
+# Debian packages: to build and run, to test, and for the longer tests.
+DEPS       := gcc libc6-dev make pkg-config libsqlite3-dev libzstd-dev \
+              libpcre2-dev libcjson-dev libsodium-dev libopenblas0-pthread
+DEPS_CHECK := check jq mandoc sqlite3 zstd
+DEPS_SLOW  := valgrind
+DEPS_CI    := $(DEPS_SLOW) bash-completion clang clang-format cppcheck fish \
+              shellcheck zsh
 
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion \
             -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
@@ -46,6 +57,7 @@ ASSETS  := $(sort $(wildcard data/schema/*.sql data/rules/*.rules data/models.ts
 obj     = $(patsubst %,$(BUILD)/%.o,$(1))
 LIB_O  := $(call obj,$(LIB_C)) $(BUILD)/gen/assets.S.o
 CMD_O  := $(call obj,$(CMD_C))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ_C))
 TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/%,$(TEST_C))
 
 .DELETE_ON_ERROR:
@@ -96,8 +108,99 @@ $(BUILD)/test_%: $(BUILD)/tests/unit/test_%.c.o $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(ALL_LDLIBS)
 
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.c.o $(BUILD)/tests/fuzz/replay.c.o $(BUILD)/libslm.a
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+$(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.c.o $(BUILD)/libslm.a
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+# Installs what dpkg does not have; asks for sudo only if it must.
+need = @missing=; command -v dpkg-query >/dev/null || exit 0; for p in $(1); do \
+  dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
+  [ -z "$$missing" ] && exit 0; echo "installing$$missing"; \
+  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; export DEBIAN_FRONTEND=noninteractive; \
+  $$sudo apt-get update -q && $$sudo apt-get install -q -y --no-install-recommends $$missing
+
+tiers = sh tests/tiers.sh $(BUILD)
+TIERS ?= lint unit fuzz cli
+
 unit: $(if $(T),$(BUILD)/test_$(T),$(TESTS)) ## unit tests; T=name runs one of them
-	$(Q)for t in $(if $(T),$(BUILD)/test_$(T),$(TESTS)); do $$t || exit 1; done
+	$(Q)$(if $(T),CK_TIMEOUT_MULTIPLIER=10 $(BUILD)/test_$(T),$(tiers) unit)
+
+check: check-deps ## install what tests need, build, run all quick tests
+	$(Q)$(MAKE) $(BUILD)/slmctl $(TESTS) $(FUZZERS)
+	$(Q)$(tiers) $(TIERS)
+
+check-lint: $(BUILD)/slmctl ## rules of the tree, manuals, completions
+	$(Q)$(tiers) lint
+
+check-unit: unit ## the same as unit
+
+check-fuzz: $(FUZZERS) ## replay the corpora of the fuzz targets
+	$(Q)$(tiers) fuzz
+
+check-cli: $(BUILD)/slmctl ## tests of the program as a whole
+	$(Q)$(tiers) cli
+
+check-slow: check-deps ## valgrind, load and training tests: minutes
+	$(call need,$(DEPS_SLOW))
+	$(Q)$(MAKE) $(BUILD)/slmctl $(TESTS)
+	$(Q)$(tiers) slow
+
+deps: ## install the packages that building and running needs
+	$(call need,$(DEPS))
+
+check-deps: deps
+	$(call need,$(DEPS_CHECK))
+
+ci-deps: check-deps
+	$(call need,$(DEPS_CI))
+
+demo: deps ## from an agent's logs to gated small models, offline
+	$(Q)$(MAKE) all
+	$(Q)if [ -f data/agent/demo.sh ]; then SLMCTL=$(BUILD)/slmctl sh data/agent/demo.sh; else \
+	  for c in collect curate cluster select finetune eval; do \
+	    $(BUILD)/slmctl --list-commands | grep -qx $$c || echo "demo: the step '$$c' is missing"; done; fi
+
+bench: $(patsubst tests/bench/%.c,$(BUILD)/%,$(BENCH_C)) ## build and run the benchmarks
+	$(Q)for b in $^; do $$b || exit 1; done
+
+format: ## format the sources with clang-format
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+
+completions: $(BUILD)/slmctl ## write completions/ again after options changed
+	$(Q)for s in bash zsh fish; do $(BUILD)/slmctl completion $$s > completions/slmctl.$$s || exit 1; done
+
+MAN1 := $(sort $(wildcard man/*.1))
+MAN5 := $(sort $(wildcard man/*.5))
+MAN7 := $(sort $(wildcard man/*.7))
+BASE := $(sort $(wildcard data/base/*))
+# Each installed file as SOURCE=TARGET: install and uninstall share the list.
+INSTALLED := \
+  $(BUILD)/slmctl=$(BINDIR)/slmctl \
+  $(foreach f,$(MAN1),$(f)=$(MANDIR)/man1/$(notdir $(f))) \
+  $(foreach f,$(MAN5),$(f)=$(MANDIR)/man5/$(notdir $(f))) \
+  $(foreach f,$(MAN7),$(f)=$(MANDIR)/man7/$(notdir $(f))) \
+  $(foreach f,$(BASE),$(f)=$(DATADIR)/slmctl/base/$(notdir $(f))) \
+  completions/slmctl.bash=$(DATADIR)/bash-completion/completions/slmctl \
+  completions/slmctl.zsh=$(DATADIR)/zsh/vendor-completions/_slmctl \
+  completions/slmctl.fish=$(DATADIR)/fish/vendor_completions.d/slmctl.fish \
+  LICENSE=$(DATADIR)/doc/slmctl/copyright
+
+install: $(BUILD)/slmctl ## install below $(DESTDIR)$(PREFIX)
+	$(Q)for p in $(INSTALLED); do s=$${p%%=*} t='$(DESTDIR)'$${p#*=}; m=644; \
+	  [ $$s = $(BUILD)/slmctl ] && m=755; \
+	  install -D -m $$m $$s "$$t" || exit 1; done
+
+uninstall: ## remove what install wrote
+	$(Q)for p in $(INSTALLED); do rm -f '$(DESTDIR)'$${p#*=}; done
+	$(Q)for d in $(DATADIR)/slmctl/base $(DATADIR)/slmctl $(DATADIR)/doc/slmctl; do \
+	  [ ! -d '$(DESTDIR)'$$d ] || rmdir '$(DESTDIR)'$$d; done
+
+deb: $(BUILD)/slmctl ## a Debian package in build/
+	$(Q)sh data/debian/package.sh $(VERSION) $(BUILD) $(MAKE)
 
 # The shipped logs: the same bytes for the same zstd. Needs the zstd program.
 agent-logs: $(BUILD)/agentgen ## write the agent's logs in data/agent/ again
@@ -111,5 +214,8 @@ clean: ## remove build/
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t18
 
-.PHONY: agent-logs all unit clean help
--include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(call obj,$(TEST_C) $(BENCH_C) $(TOOL_C)))
+.PHONY: agent-logs all unit check check-lint check-unit check-fuzz check-cli check-slow \
+        deps check-deps ci-deps demo bench format completions install \
+        uninstall deb clean help
+-include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) \
+           $(call obj,$(TEST_C) $(BENCH_C) $(TOOL_C) $(FUZZ_C)))

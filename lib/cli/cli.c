@@ -281,8 +281,16 @@ static int main_word(struct cli *cli, int argc, char **argv)
         return dispatch(cli, c, argc - 1, argv + 1);
     if (has_word(argc - 1, argv + 1, "-h", "--help"))
         return help_of(cli, 0, NULL);
-    if (word[0] == '-')
-        return cli_usage(cli, "there is no option '%.80s' here", word);
+    if (word[0] == '-') {
+        static const char *const options[] = { "--help", "--version" };
+        const char *near = help_nearest(word, options, 2);
+
+        return near ? cli_usage(cli,
+                                "there is no option '%.80s'; did you mean "
+                                "'%s'?",
+                                word, near)
+                    : cli_usage(cli, "there is no option '%.80s' here", word);
+    }
     return unknown_command(cli, cli->commands, word);
 }
 

@@ -14,6 +14,11 @@ static int unknown_option(const struct cli_options *o, const char *word,
     char *name = mem_strndup(word, n);
     const char *near;
 
+    if (!strcmp(name, "help")) { /* alone it was found before */
+        free(name);
+        free(names);
+        return err_set(err, ERR_INVALID, "--help takes no value");
+    }
     for (size_t i = 0; i < o->count; i++)
         names[i] = o->opts[i].name;
     names[o->count] = "help";

@@ -1,0 +1,59 @@
+# completion of slmctl(1) for bash; `slmctl completion bash` prints it
+_slmctl()
+{
+    local cur prev words cword at name='' store=()
+    local options='' kind='' reply=''
+    COMPREPLY=()
+    if declare -F _get_comp_words_by_ref >/dev/null; then
+        _get_comp_words_by_ref -n =: cur prev words cword
+    else
+        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+        cur=${words[cword]} prev=${words[cword - 1]}
+    fi
+    if [[ $cur == --*=* ]]; then
+        prev=${cur%%=*} cur=${cur#*=}
+    fi
+    for ((at = 1; at < cword; at++)); do
+        [[ ${words[at]} == -* ]] && break
+        case "${name:+$name }${words[at]}" in
+        'completion')
+            name="${name:+$name }${words[at]}" ;;
+        *) break ;;
+        esac
+    done
+    for ((at = 1; at < cword; at++)); do
+        case ${words[at]} in
+        --store) store=(--store "${words[at + 1]}") ;;
+        --store=*) store=("${words[at]}") ;;
+        esac
+    done
+    case $name in
+    '')
+        reply='completion help'
+        options='--help --version' ;;
+    'completion')
+        options='--help'
+        reply='bash zsh fish'
+        ;;
+    esac
+    case $name:$prev in
+    esac
+    [[ $cur == -* && -n $options ]] && reply=$options kind=none
+    case $kind in
+    tasks | models)
+        reply=$(slmctl --complete "$kind" "${store[@]}" 2>/dev/null) ;;
+    file)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return ;;
+    dir)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        return ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$reply" -- "$cur")
+    if declare -F __ltrim_colon_completions >/dev/null; then
+        __ltrim_colon_completions "$cur"
+    fi
+}
+complete -F _slmctl slmctl

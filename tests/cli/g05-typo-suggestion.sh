@@ -1,0 +1,9 @@
+slmctl completon bash
+echo $?
+slmctl --versoin
+echo $?
+slmctl help compeltion
+echo $?
+slmctl zzzzzz
+echo $?
+slmctl completion --hlep

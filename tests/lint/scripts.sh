@@ -1,0 +1,16 @@
+#!/bin/sh
+# Every script through shellcheck, every source through clang-format, where these
+# are installed.
+set -u
+bad=0
+if command -v shellcheck >/dev/null; then
+    # SC2046: word splitting of `git ls-files` is wanted (no name has a blank).
+    shellcheck -e SC2046,SC2086 $(git ls-files '*.sh') .ci/run || bad=1
+fi
+if command -v clang-format >/dev/null; then
+    for f in $(git ls-files '*.c' '*.h'); do
+        clang-format "$f" | cmp -s - "$f" ||
+            { echo "note: $f is not as clang-format writes it"; }
+    done
+fi
+exit $bad
