@@ -200,7 +200,7 @@ uninstall: ## remove what install wrote
 	  [ ! -d '$(DESTDIR)'$$d ] || rmdir '$(DESTDIR)'$$d; done
 
 deb: $(BUILD)/slmctl ## a Debian package in build/
-	$(Q)sh data/debian/package.sh $(VERSION) $(BUILD) $(MAKE)
+	$(Q)sh data/debian/package.sh $(VERSION) $(MAKE)
 
 # The shipped logs: the same bytes for the same zstd. Needs the zstd program.
 agent-logs: $(BUILD)/agentgen ## write the agent's logs in data/agent/ again

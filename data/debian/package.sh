@@ -1,9 +1,9 @@
 #!/bin/sh
-# package.sh VERSION BUILD MAKE - a Debian package from `make install`, with
+# package.sh VERSION MAKE - a Debian package from `make install`, with
 # dpkg-deb alone. Times come from SOURCE_DATE_EPOCH, else from the last commit,
 # so that the same commit gives the same bytes.
 set -eu
-version=$1 build=$2 make=$3
+version=$1 make=$2
 arch=$(dpkg --print-architecture)
 root=build/deb
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null ||

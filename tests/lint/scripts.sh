@@ -5,7 +5,9 @@ set -u
 bad=0
 if command -v shellcheck >/dev/null; then
     # SC2046: word splitting of `git ls-files` is wanted (no name has a blank).
-    shellcheck -e SC2046,SC2086 $(git ls-files '*.sh') .ci/run || bad=1
+    shellcheck -s sh -e SC2046,SC2086,SC2016 $(git ls-files "*.sh" "*.subr") ||
+        bad=1
+    shellcheck .ci/run || bad=1
 fi
 if command -v clang-format >/dev/null; then
     for f in $(git ls-files '*.c' '*.h'); do
