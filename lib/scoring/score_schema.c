@@ -13,18 +13,6 @@
 #include <string.h>
 #include <strings.h>
 
-void score_schema_release(struct score_schema *s)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        for (size_t k = 0; k < s->tables[i].count; k++)
-            free(s->tables[i].columns[k].name);
-        free(s->tables[i].columns);
-        free(s->tables[i].name);
-    }
-    free(s->tables);
-    *s = (struct score_schema){ 0 };
-}
-
 /* SQLite's rules of affinity, by parts of the declared type's name. */
 static enum score_affinity affinity_of(struct slice type)
 {
@@ -144,31 +132,41 @@ static size_t elements_read(struct score_schema_table *t,
     return count;
 }
 
-static void table_add(struct score_schema *s, struct score_schema_table *t)
+static void table_release(struct score_schema_table *t)
 {
-    size_t at = s->count;
-
-    if (strncasecmp(t->name, "sqlite_", 7) == 0) /* SQLite's own */
-        t->count = 0;
-    for (size_t i = 0; i < s->count; i++)
-        if (score_name_eq(slice_of(s->tables[i].name), slice_of(t->name)))
-            at = i;
-    if (at == s->count && s->count < SCORE_MAX_TABLES && t->count > 0) {
-        mem_grow((void **)&s->tables, &s->cap, s->count + 1,
-                 sizeof(*s->tables));
-        s->tables[s->count++] = *t;
-        return;
-    }
-    if (at < s->count && t->count > 0) {
-        struct score_schema_table old = s->tables[at];
-
-        s->tables[at] = *t;
-        *t = old;
-    }
     for (size_t k = 0; k < t->count; k++)
         free(t->columns[k].name);
     free(t->columns);
     free(t->name);
+}
+
+void score_schema_release(struct score_schema *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        table_release(&s->tables[i]);
+    free(s->tables);
+    *s = (struct score_schema){ 0 };
+}
+
+/* Takes the table; one that is no table after all is dropped. */
+static void table_add(struct score_schema *s, struct score_schema_table *t)
+{
+    if (t->count == 0 || strncasecmp(t->name, "sqlite_", 7) == 0) {
+        table_release(t);
+        return;
+    }
+    for (size_t i = 0; i < s->count; i++)
+        if (score_name_eq(slice_of(s->tables[i].name), slice_of(t->name))) {
+            table_release(&s->tables[i]);
+            s->tables[i] = *t;
+            return;
+        }
+    if (s->count >= SCORE_MAX_TABLES) {
+        table_release(t);
+        return;
+    }
+    mem_grow((void **)&s->tables, &s->cap, s->count + 1, sizeof(*s->tables));
+    s->tables[s->count++] = *t;
 }
 
 /* CREATE [TEMP] TABLE [IF NOT EXISTS] [schema .] name ( */
@@ -214,9 +212,10 @@ static void line_read(struct score_schema *s, struct slice line)
     end = elements_read(&t, l.list, l.count, 1);
     if (end + 1 < l.count && l.list[end + 1].kind == TOKEN_PUNCT)
         end++;
-    if (end + 2 != l.count) /* something else stands on the line */
-        t.count = 0;
-    table_add(s, &t);
+    if (end + 2 == l.count)
+        table_add(s, &t);
+    else /* something else stands on the line */
+        table_release(&t);
 done:
     score_tokens_release(&l);
 }
