@@ -35,7 +35,9 @@ struct work {
     double se;         /* of the mean difference, clusters heeded */
     double score_deff; /* design effect of the candidate's own mean */
     struct score_table table;
-    bool constant; /* the reference was measured elsewhere */
+    double measured;      /* share of items with a measured reference */
+    double measured_mean; /* of those references */
+    bool score_binary;    /* the candidate's scores are 0 or 1 */
 };
 
 const char *score_verdict_name(enum score_verdict v)
@@ -75,7 +77,7 @@ static void groups_collect(struct work *w)
     struct map *m = map_new();
     size_t cap = 0, differing = 0;
 
-    out->binary = true;
+    out->binary = w->score_binary = true;
     for (size_t i = 0; i < in->count; i++) {
         double s = in->score[i], r = in->reference[i];
         bool added;
@@ -99,11 +101,19 @@ static void groups_collect(struct work *w)
         out->score += s;
         out->reference += r;
         out->binary = out->binary && is_binary(s) && is_binary(r);
+        w->score_binary = w->score_binary && is_binary(s);
+        if (in->measured && in->measured[i]) {
+            w->measured++;
+            w->measured_mean += r;
+        }
         differing += s != r;
         table_add(&w->table, s, r);
     }
     map_free(m);
+    if (w->measured > 0)
+        w->measured_mean /= w->measured;
     if (out->count > 0) {
+        w->measured /= (double)out->count;
         out->score /= (double)out->count;
         out->reference /= (double)out->count;
         out->discordant = (double)differing / (double)out->count;
@@ -228,86 +238,87 @@ static struct score_interval graded_interval(const struct work *w)
     return i;
 }
 
-/* The reference's mean has an interval of its own: square and add (Newcombe
- * 1998, Statistics in Medicine 17:873, method 10). */
-static struct score_interval constant_interval(const struct work *w)
+/* The measured references have an interval of their own: square and add
+ * (Newcombe 1998, Statistics in Medicine 17:873, method 10). */
+static void measured_widen(const struct work *w, struct score_interval *i)
 {
-    const struct score_gate *out = w->out;
-    struct score_interval s = out->score_interval, r = out->reference_interval;
-    double d = out->difference;
+    struct score_interval m = w->in->measured_interval;
+    double d = w->out->difference, mean = w->measured_mean;
 
-    return (struct score_interval){
-        d - hypot(out->score - s.low, r.high - out->reference),
-        d + hypot(s.high - out->score, out->reference - r.low),
-    };
+    i->low = d - hypot(d - i->low, w->measured * fmax(0, m.high - mean));
+    i->high = d + hypot(i->high - d, w->measured * fmax(0, mean - m.low));
 }
 
 static struct score_interval mean_interval(const struct work *w, double mean,
-                                           bool binary, double deff)
+                                           bool of_score, bool binary)
 {
-    double n = (double)w->out->count / deff;
-    struct score_interval wilson = score_wilson(mean * n, n, w->level);
-    double half;
+    double deff = of_score ? w->score_deff : w->out->design_effect;
+    double n = (double)w->out->count / deff, half;
 
     if (binary)
-        return wilson;
-    half = w->z * sqrt(cluster_variance(w, true, mean));
+        return score_wilson(mean * n, n, w->level);
+    half = w->z * sqrt(of_score ? cluster_variance(w, true, mean) : 0);
     return (struct score_interval){ fmax(0, mean - half),
                                     fmin(1, mean + half) };
+}
+
+/* Before the bootstrap: what the kind of scores asks for. */
+static struct score_interval base_interval(const struct work *w)
+{
+    const struct score_gate *out = w->out;
+
+    if (w->measured == 1 && w->score_binary)
+        return (struct score_interval){
+            out->score_interval.low - out->reference,
+            out->score_interval.high - out->reference,
+        };
+    return w->measured == 0 && out->binary ? out->paired : graded_interval(w);
 }
 
 static void intervals(struct work *w)
 {
     struct score_gate *out = w->out;
     struct score_table t = table_effective(w->table, out->design_effect);
-    bool scores_binary = true;
 
-    for (size_t i = 0; i < w->in->count; i++)
-        if (item_is_used(w->in, i))
-            scores_binary = scores_binary && is_binary(w->in->score[i]);
-    out->score_interval =
-        mean_interval(w, out->score, scores_binary, w->score_deff);
-    out->reference_interval = w->in->reference_interval;
-    if (!w->constant && out->binary) {
-        double n = (double)out->count / out->design_effect;
-
-        out->reference_interval = score_wilson(out->reference * n, n, w->level);
-    } else if (!w->constant) {
-        out->reference_interval.low = out->reference_interval.high =
-            out->reference;
-    }
+    out->score_interval = mean_interval(w, out->score, true, w->score_binary);
+    if (w->measured == 1)
+        out->reference_interval = w->in->measured_interval;
+    else
+        out->reference_interval =
+            mean_interval(w, out->reference, false, out->binary);
     bootstrap(w);
     out->paired = score_tango(t, w->level);
     out->newcombe = score_newcombe(t, w->level);
-    if (w->constant)
-        out->interval = constant_interval(w);
-    else if (out->binary)
-        out->interval = out->paired;
-    else
-        out->interval = graded_interval(w);
-    if (!w->constant)
-        widen(&out->interval, out->bootstrap);
+    out->interval = base_interval(w);
+    widen(&out->interval, out->bootstrap);
+    if (w->measured > 0)
+        measured_widen(w, &out->interval);
 }
 
+/* Size so that the sampling error and the error of the measured references,
+ * which more items do not mend, together fit into the distance. */
 static void need(struct work *w)
 {
     struct score_gate *out = w->out;
-    double n = (double)out->count, d = out->difference + w->in->margin;
-    double variance = w->variance * out->design_effect, want, limit;
+    double n = (double)out->count, d = out->difference + w->in->margin, fixed;
+    double variance = w->variance * out->design_effect, want;
+    struct score_interval m = w->in->measured_interval;
 
     /* No disagreement seen is not a variance of 0: one more item may bring
      * the first (Laplace). */
     if (w->variance == 0)
         variance = out->design_effect / (n + 2);
-    if (w->constant) /* what n cannot mend: the other side's interval */
-        variance +=
-            n *
-            pow((out->reference_interval.high - out->reference_interval.low) /
-                    (2 * w->z),
-                2);
-    want = ceil(score_gate_need(variance, d, w->level, POWER));
-    limit = fmax(want, n + 1);
-    out->need = limit < SCORE_MAX_NEED ? (size_t)limit : SCORE_MAX_NEED;
+    fixed = w->measured *
+            (d > 0 ? m.high - w->measured_mean : w->measured_mean - m.low);
+    if (d * d <= fixed * fixed) {
+        out->need = SCORE_MAX_NEED;
+        out->why = "too few repeated inputs to know the reference";
+        return;
+    }
+    want = ceil(score_gate_need(variance, sqrt(d * d - fixed * fixed), w->level,
+                                POWER));
+    want = fmax(want, n + 1);
+    out->need = want < SCORE_MAX_NEED ? (size_t)want : SCORE_MAX_NEED;
 }
 
 static void verdict(struct work *w)
@@ -343,8 +354,6 @@ void score_gate_run(const struct score_gate_input *in, struct score_gate *out)
     memset(out, 0, sizeof(*out));
     w.level = in->level > 0 ? in->level : SCORE_LEVEL;
     w.z = score_normal_quantile(w.level);
-    w.constant =
-        in->reference_interval.low != 0 || in->reference_interval.high != 0;
     groups_collect(&w);
     if (out->count > 0) {
         variances(&w);

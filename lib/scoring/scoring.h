@@ -5,7 +5,7 @@
  * metric in 0..1 that the gate reads; the others are for the table. The
  * statistics say pass, fail or undecided, never "pass" for want of data.
  * Nothing here knows models, stores or printing.
- * May use: base json sql.
+ * May use: base json sql assets.
  */
 #ifndef SCORING_H
 #define SCORING_H
@@ -133,10 +133,11 @@ struct score_gate_input {
     double level;  /* 0: SCORE_LEVEL */
     uint64_t seed;
     size_t rounds; /* of the bootstrap; 0: 2000 */
-    /* The reference's mean was measured on other items (self-agreement on
-     * repeated inputs): `reference` is then a constant, and this is the
-     * interval around it. Both 0: it is what it is. */
-    struct score_interval reference_interval;
+    /* Items whose reference was measured elsewhere (self-agreement on
+     * repeated inputs): their `reference` is that measurement's mean, and this
+     * is the interval around it. NULL: none. */
+    const bool *measured;
+    struct score_interval measured_interval;
 };
 
 struct score_gate {
@@ -175,5 +176,25 @@ void score_gate_run(const struct score_gate_input *in, struct score_gate *out);
  * n = (z_level + z_power)^2 variance / distance^2. */
 double score_gate_need(double variance, double distance, double level,
                        double power);
+
+/* Prices in US dollars per million tokens; NaN: unknown. */
+struct score_price {
+    char *model;
+    double input, cached, output;
+    char *date, *kind, *source; /* kind: first or second hand */
+};
+struct score_prices;
+/* The shipped table, or a file: the same format, or LiteLLM's
+ * model_prices_and_context_window.json. */
+MUST_CHECK int score_prices_open(const char *path, struct score_prices **out,
+                                 struct err *err);
+void score_prices_free(struct score_prices *p); /* NULL is fine */
+/* By the name that was logged, dated or with a provider before it; NULL. */
+const struct score_price *score_prices_find(const struct score_prices *p,
+                                            const char *model);
+/* Dollars for 1,000 calls of these mean sizes; cached tokens are part of
+ * tokens_in. */
+double score_price_calls(const struct score_price *p, double tokens_in,
+                         double tokens_cached, double tokens_out);
 
 #endif

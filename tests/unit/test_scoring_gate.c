@@ -227,21 +227,33 @@ START_TEST(gate_heeds_the_interval_of_a_measured_reference)
 {
     static double score[1000], reference[1000];
     static uint64_t cluster[1000];
-    struct score_gate_input in = { score, reference, cluster,
-                                   1000,  0.03,      .seed = 1 };
+    static bool measured[1000];
+    struct score_gate_input in = {
+        score, reference, cluster, 1000, 0.03, .seed = 1, .measured = measured
+    };
     struct score_gate g;
 
     for (size_t i = 0; i < 1000; i++) {
         score[i] = i % 20 ? 1 : 0;
         reference[i] = 0.94;
         cluster[i] = i;
+        measured[i] = true;
     }
-    in.reference_interval = (struct score_interval){ 0.93, 0.95 };
+    in.measured_interval = (struct score_interval){ 0.93, 0.95 };
     score_gate_run(&in, &g);
     ck_assert_int_eq(g.verdict, SCORE_PASS);
-    in.reference_interval = (struct score_interval){ 0.80, 0.99 };
+    in.measured_interval = (struct score_interval){ 0.80, 0.99 };
     score_gate_run(&in, &g);
     ck_assert_int_eq(g.verdict, SCORE_UNDECIDED);
+    ck_assert_uint_eq(g.need, SCORE_MAX_NEED);
+    /* Half of the items have an answer of their own to be compared with. */
+    for (size_t i = 0; i < 1000; i += 2) {
+        measured[i] = false;
+        reference[i] = i % 40 ? 1 : 0;
+    }
+    in.measured_interval = (struct score_interval){ 0.93, 0.95 };
+    score_gate_run(&in, &g);
+    ck_assert_int_eq(g.verdict, SCORE_PASS);
 }
 END_TEST
 
