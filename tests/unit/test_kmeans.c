@@ -1,0 +1,202 @@
+/* test_kmeans.c - k-means against brute force, threads, empty clusters */
+#include "kmeans/kmeans.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "linalg/linalg.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* n points around k centres far apart; truth[i] says which. */
+static float *blobs(size_t n, size_t d, size_t k, double spread, bool unit,
+                    uint32_t *truth)
+{
+    float *x = mem_array(n * d, sizeof(*x));
+    float *c = mem_array(k * d, sizeof(*c));
+    struct rng r;
+
+    rng_init(&r, 11);
+    for (size_t i = 0; i < k * d; i++)
+        c[i] = (float)rng_normal(&r);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t at = (uint32_t)rng_below(&r, k);
+        if (truth)
+            truth[i] = at;
+        for (size_t j = 0; j < d; j++)
+            x[i * d + j] = c[at * d + j] + (float)(spread * rng_normal(&r));
+        if (unit)
+            linalg_normalize(x + i * d, d);
+    }
+    free(c);
+    return x;
+}
+
+START_TEST(assignment_is_brute_force_nearest)
+{
+    enum { N = 5000, D = 24, K = 37 };
+    float *x = blobs(N, D, 50, 0.8, false, NULL),
+          *c = blobs(K, D, K, 0.1, false, NULL);
+    uint32_t *labels = mem_array(N, sizeof(*labels));
+    float *score = mem_array(N, sizeof(*score));
+
+    kmeans_assign(NULL, N, D, K, x, c, false, labels, score);
+    for (size_t i = 0; i < N; i++) {
+        double least = INFINITY, got = 0;
+        for (size_t k = 0; k < K; k++) {
+            double sum = 0;
+            for (size_t j = 0; j < D; j++)
+                sum += pow((double)x[i * D + j] - (double)c[k * D + j], 2);
+            least = fmin(least, sum);
+            if (k == labels[i])
+                got = sum;
+        }
+        ck_assert_double_eq_tol(got, least, 1e-3);
+        ck_assert_double_eq_tol((double)score[i], least, 1e-3);
+    }
+    free(x);
+    free(c);
+    free(labels);
+    free(score);
+}
+END_TEST
+
+static void check_recovery(bool spherical)
+{
+    enum { N = 4000, D = 16, K = 12 };
+    uint32_t *truth = mem_array(N, sizeof(*truth));
+    float *x = blobs(N, D, K, 0.1, spherical, truth);
+    struct kmeans_options o = {
+        .k = K, .spherical = spherical, .seed = 1, .restarts = 3
+    };
+    struct kmeans_result r = { 0 };
+
+    ck_assert_int_eq(kmeans_fit(NULL, N, D, x, &o, NULL, &r, NULL), 0);
+    ck_assert(r.converged);
+    ck_assert_double_gt(kmeans_agreement(N, truth, K, r.labels, K), 0.999);
+    kmeans_result_release(&r);
+    free(x);
+    free(truth);
+}
+
+START_TEST(plain_kmeans_recovers_separate_clusters)
+{
+    check_recovery(false);
+}
+END_TEST
+
+START_TEST(spherical_kmeans_recovers_separate_clusters)
+{
+    check_recovery(true);
+}
+END_TEST
+
+START_TEST(threads_do_not_change_a_bit)
+{
+    enum { N = 20000, D = 33, K = 70 };
+    float *x = blobs(N, D, 40, 0.7, true, NULL);
+    struct kmeans_options o = {
+        .k = K, .spherical = true, .seed = 5, .iterations = 8
+    };
+    struct kmeans_result r[3] = { { 0 } };
+
+    for (unsigned t = 0; t < 3; t++) {
+        struct pool *pool = pool_new(t + 1);
+        ck_assert_int_eq(kmeans_fit(pool, N, D, x, &o, NULL, &r[t], NULL), 0);
+        pool_free(pool);
+    }
+    for (unsigned t = 1; t < 3; t++) {
+        ck_assert_mem_eq(r[t].labels, r[0].labels, N * sizeof(uint32_t));
+        ck_assert_mem_eq(r[t].centres, r[0].centres, K * D * sizeof(float));
+    }
+    for (unsigned t = 0; t < 3; t++)
+        kmeans_result_release(&r[t]);
+    free(x);
+}
+END_TEST
+
+START_TEST(no_cluster_stays_empty)
+{
+    /* Two of the three starting centres are equal and far from everything. */
+    const float x[] = { 0, 0, 0, 1, 5, 5, 5, 6 };
+    const float start[] = { 0, 0, 90, 90, 90, 90 };
+    struct kmeans_options o = { .k = 3, .centres = start };
+    struct kmeans_result r = { 0 };
+    unsigned count[3] = { 0 };
+
+    ck_assert_int_eq(kmeans_fit(NULL, 4, 2, x, &o, NULL, &r, NULL), 0);
+    for (size_t i = 0; i < 4; i++)
+        count[r.labels[i]]++;
+    for (size_t c = 0; c < 3; c++)
+        ck_assert_uint_gt(count[c], 0);
+    kmeans_result_release(&r);
+}
+END_TEST
+
+START_TEST(more_clusters_than_points_gives_one_each)
+{
+    const float x[] = { 1, 0, 0, 1, -1, 0 };
+    struct kmeans_options o = { .k = 9, .spherical = true };
+    struct kmeans_result r = { 0 };
+
+    ck_assert_int_eq(kmeans_fit(NULL, 3, 2, x, &o, NULL, &r, NULL), 0);
+    ck_assert_uint_eq(r.k, 3);
+    ck_assert_double_eq_tol(r.objective, 0, 1e-6);
+    kmeans_result_release(&r);
+}
+END_TEST
+
+START_TEST(agreement_of_known_labellings)
+{
+    const uint32_t a[] = { 0, 0, 1, 1 }, b[] = { 1, 1, 0, 0 };
+    const uint32_t c[] = { 0, 0, 1, 2 };
+
+    ck_assert_double_eq_tol(kmeans_agreement(4, a, 2, b, 2), 1, 1e-12);
+    /* scikit-learn: adjusted_rand_score([0,0,1,1],[0,0,1,2]) = 4/7 */
+    ck_assert_double_eq_tol(kmeans_agreement(4, a, 2, c, 3), 4.0 / 7, 1e-12);
+}
+END_TEST
+
+START_TEST(stability_peaks_at_the_true_k)
+{
+    enum { N = 1200, D = 8, K = 5 };
+    float *x = blobs(N, D, K, 0.15, true, NULL);
+    double at[3];
+    const size_t ks[3] = { 3, K, 11 };
+
+    for (size_t i = 0; i < 3; i++) {
+        struct kmeans_options o = {
+            .k = ks[i], .spherical = true, .seed = 3, .restarts = 2
+        };
+        ck_assert_int_eq(kmeans_stability(NULL, N, D, x, &o, 4, &at[i], NULL),
+                         0);
+    }
+    ck_assert_double_gt(at[1], 0.99);
+    ck_assert_double_gt(at[1], at[2]);
+    free(x);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("kmeans");
+    TCase *c = tcase_create("all");
+
+    tcase_add_test(c, assignment_is_brute_force_nearest);
+    tcase_add_test(c, plain_kmeans_recovers_separate_clusters);
+    tcase_add_test(c, spherical_kmeans_recovers_separate_clusters);
+    tcase_add_test(c, threads_do_not_change_a_bit);
+    tcase_add_test(c, no_cluster_stays_empty);
+    tcase_add_test(c, more_clusters_than_points_gives_one_each);
+    tcase_add_test(c, agreement_of_known_labellings);
+    tcase_add_test(c, stability_peaks_at_the_true_k);
+    tcase_set_timeout(c, 120);
+    suite_add_tcase(s, c);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
