@@ -67,8 +67,9 @@ TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/%,$(TEST_C))
 all: $(BUILD)/slmctl ## build the program (default)
 
 # One file per instruction set, with its own flags (see lib/compute).
-$(BUILD)/%_avx2.c.o: ISA_FLAGS := -mavx2 -mfma -mf16c
-$(BUILD)/%_avx512.c.o: ISA_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
+$(BUILD)/%_generic.c.o: ISA_FLAGS := -O3
+$(BUILD)/%_avx2.c.o: ISA_FLAGS := -O3 -mavx2 -mfma -mf16c
+$(BUILD)/%_avx512.c.o: ISA_FLAGS := -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
 $(BUILD)/tests/%: SLM_CFLAGS += -Wno-double-promotion -Wno-format-extra-args
 
 $(BUILD)/%.c.o: %.c

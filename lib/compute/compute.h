@@ -1,0 +1,225 @@
+/*
+ * compute.h - devices: opaque buffers and one versioned table of operations
+ *
+ * Model code holds spans (a buffer and an offset), never a float *, so that
+ * everything between a batch going in and a loss coming out can stay on a
+ * device. A device implements struct compute_ops; the CPU's is in cpu/. No
+ * operation fails half-way: allocation is the only thing that can be refused,
+ * and what a device finds out later is told by sync.
+ * Matrices are row-major and dense. Activations and gradients are f32;
+ * weights of linear and embed may be f32, bf16 or f16. Unless a comment says
+ * otherwise outputs are overwritten and must not overlap inputs. Results do
+ * not depend on the number of threads.
+ * May use: base.
+ */
+#ifndef COMPUTE_H
+#define COMPUTE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define COMPUTE_VERSION 1
+
+enum compute_type { COMPUTE_F32, COMPUTE_BF16, COMPUTE_F16, COMPUTE_I32 };
+
+struct compute_buffer; /* device memory; opaque */
+
+/* Elements from `at` on; buf NULL: absent. */
+struct compute_span {
+    struct compute_buffer *buf;
+    size_t at;
+};
+
+/* y[m,n] = alpha x[m,k] w[n,k]' (+ bias[n]) (+ y if add). */
+struct compute_linear {
+    struct compute_span y, x, w, bias;
+    size_t m, n, k;
+    float alpha;
+    bool add;
+};
+
+/* Causal attention of packed documents: document d holds rows
+ * starts[d]..starts[d+1]-1 (host array, docs + 1 values) and sees itself only.
+ * q, o: [rows, heads * dim]; k, v: [rows, kv_heads * dim]; lse: [heads, rows]
+ * log of the softmax's denominator, kept for the backward pass. */
+struct compute_attention {
+    struct compute_span o, lse, q, k, v;
+    const int32_t *starts;
+    size_t docs, rows, heads, kv_heads, dim;
+    float scale;
+};
+struct compute_attention_grad {
+    struct compute_attention fwd; /* o, lse as forward left them */
+    struct compute_span d_o, dq, dk, dv;
+};
+
+/* Attention over a KV cache. Sequence s has rows starts[s]..starts[s+1]-1 of
+ * q as its newest positions past[s].. and lives in slot slots[s]. keys and
+ * values hold the new rows already (cache_store), in the device's own order;
+ * cache_size tells how many elements they need. */
+struct compute_attention_cached {
+    struct compute_span o, q, keys, values;
+    const int32_t *starts, *past, *slots; /* host arrays */
+    size_t seqs, heads, kv_heads, dim, capacity;
+    float scale;
+};
+
+/* Linear followed by cross entropy, row by row; logits live in chunks only.
+ * x: [rows, k], w: [vocab, k], labels: [rows] i32. nll[rows] = -log p(label).
+ * With dx: dx = d(scale * sum nll)/dx, and dw (may be absent) has its part
+ * added. */
+struct compute_cross_entropy {
+    struct compute_span x, w, labels, nll, dx, dw;
+    size_t rows, vocab, k;
+    float scale;
+};
+
+struct compute_adamw {
+    struct compute_span p, g, m, v;
+    size_t n;
+    double lr, beta1, beta2, eps, decay;
+    double grad_scale; /* clipping: g is multiplied by it */
+    uint64_t step;     /* counts from 1 */
+};
+
+struct compute;
+
+struct compute_ops {
+    unsigned version; /* COMPUTE_VERSION */
+    size_t size;      /* sizeof(struct compute_ops) */
+    const char *name; /* "cpu" */
+
+    void (*close)(struct compute *c);
+    /* ERR_NOMEM names `what`. Contents are zero. */
+    int (*alloc)(struct compute *c, enum compute_type type, size_t count,
+                 const char *what, struct compute_buffer **out,
+                 struct err *err);
+    void (*release)(struct compute *c, struct compute_buffer *b);
+    /* count elements in the buffer's type. download waits for the device. */
+    void (*upload)(struct compute *c, struct compute_span dst, const void *src,
+                   size_t count);
+    void (*download)(struct compute *c, void *dst, struct compute_span src,
+                     size_t count);
+    int (*sync)(struct compute *c, struct err *err);
+    /* Tell that w[n,k] will not change any more: a device may keep it in its
+     * own form. forward_only: linear_dx and row access are not needed, the
+     * plain form may be dropped. The span must be a whole buffer. */
+    int (*freeze)(struct compute *c, struct compute_span w, size_t n,
+                  size_t k, bool forward_only, struct err *err);
+
+    void (*fill)(struct compute *c, struct compute_span y, float value,
+                 size_t n);
+    void (*copy)(struct compute *c, struct compute_span y,
+                 struct compute_span x, size_t n);
+    /* y += alpha x */
+    void (*axpy)(struct compute *c, struct compute_span y, float alpha,
+                 struct compute_span x, size_t n);
+    /* Sum of squares, in a fixed order; waits. */
+    double (*sum_squares)(struct compute *c, struct compute_span x, size_t n);
+
+    /* y[r] = table[ids[r]]; ids i32. */
+    void (*embed)(struct compute *c, struct compute_span y,
+                  struct compute_span table, struct compute_span ids,
+                  size_t rows, size_t dim);
+    /* dtable[ids[r]] += dy[r], r ascending */
+    void (*embed_grad)(struct compute *c, struct compute_span dtable,
+                       struct compute_span dy, struct compute_span ids,
+                       size_t rows, size_t dim);
+    /* y[r] = x[index[r]], and the reverse y[index[r]] = x[r] (index without
+     * repetition, other rows of y untouched). */
+    void (*gather)(struct compute *c, struct compute_span y,
+                   struct compute_span x, struct compute_span index,
+                   size_t rows, size_t dim);
+    void (*scatter)(struct compute *c, struct compute_span y,
+                    struct compute_span x, struct compute_span index,
+                    size_t rows, size_t dim);
+
+    /* rstd = 1/sqrt(mean x^2 + eps); y = x rstd w. rstd[rows] may be absent;
+     * y may be x. */
+    void (*rmsnorm)(struct compute *c, struct compute_span y,
+                    struct compute_span x, struct compute_span w,
+                    struct compute_span rstd, size_t rows, size_t dim,
+                    float eps);
+    /* dx += d/dx, dw += d/dw (dw may be absent) */
+    void (*rmsnorm_grad)(struct compute *c, struct compute_span dx,
+                         struct compute_span dw, struct compute_span dy,
+                         struct compute_span x, struct compute_span w,
+                         struct compute_span rstd, size_t rows, size_t dim);
+    /* In place on x[rows, heads, dim]: rotate halves by the angles of row
+     * position[r] (i32) of the tables cosine, sine [positions, dim/2];
+     * inverse: by the negative angles, which is the backward pass. */
+    void (*rope)(struct compute *c, struct compute_span x,
+                 struct compute_span position, struct compute_span cosine,
+                 struct compute_span sine, size_t rows, size_t heads,
+                 size_t dim, bool inverse);
+    /* h = silu(gate) up; backward gives dgate, dup (may be dh, gate, up's
+     * own memory: dgate == gate and dup == up are allowed). */
+    void (*swiglu)(struct compute *c, struct compute_span h,
+                   struct compute_span gate, struct compute_span up, size_t n);
+    void (*swiglu_grad)(struct compute *c, struct compute_span dgate,
+                        struct compute_span dup, struct compute_span dh,
+                        struct compute_span gate, struct compute_span up,
+                        size_t n);
+
+    void (*linear)(struct compute *c, const struct compute_linear *l);
+    /* x[m,k] = alpha y[m,n] w[n,k] (+ x if add): the input's gradient, where
+     * y holds the output's. */
+    void (*linear_dx)(struct compute *c, const struct compute_linear *l);
+    /* w[n,k] += alpha y[m,n]' x[m,k], bias += column sums of y (if present):
+     * w and bias are gradients. */
+    void (*linear_dw)(struct compute *c, const struct compute_linear *l);
+
+    void (*attention)(struct compute *c, const struct compute_attention *a);
+    void (*attention_grad)(struct compute *c,
+                           const struct compute_attention_grad *a);
+    void (*cache_size)(struct compute *c,
+                       const struct compute_attention_cached *a, size_t slots,
+                       size_t *keys, size_t *values);
+    /* Copy rows of k and v (as above) into the cache. */
+    void (*cache_store)(struct compute *c,
+                        const struct compute_attention_cached *a,
+                        struct compute_span k, struct compute_span v);
+    void (*attention_cached)(struct compute *c,
+                             const struct compute_attention_cached *a);
+
+    void (*cross_entropy)(struct compute *c,
+                          const struct compute_cross_entropy *x);
+    /* ids[rows] (i32) of the largest logit of each row, the smallest id among
+     * equals; logp[rows] (may be absent) its log probability. */
+    void (*argmax)(struct compute *c, struct compute_span ids,
+                   struct compute_span logp, struct compute_span logits,
+                   size_t rows, size_t vocab);
+    void (*adamw)(struct compute *c, const struct compute_adamw *a);
+};
+
+/* An open device; devices embed it as their first member. */
+struct compute {
+    const struct compute_ops *ops;
+    const char *kernels; /* "avx512": recorded by training runs */
+    unsigned threads;
+};
+
+struct compute_options {
+    const char *device;  /* NULL or "cpu" */
+    const char *kernels; /* NULL: best; "generic", "avx2", "avx512" */
+    unsigned threads;    /* 0: one per CPU of this process */
+};
+
+/* Kernels that this CPU cannot run are refused (ERR_UNSUPPORTED). */
+MUST_CHECK int compute_open(const struct compute_options *opt,
+                            struct compute **out, struct err *err);
+void compute_close(struct compute *c); /* NULL is fine */
+
+size_t compute_type_size(enum compute_type t);
+/* A whole new buffer as a span. */
+MUST_CHECK int compute_alloc(struct compute *c, enum compute_type type,
+                             size_t count, const char *what,
+                             struct compute_span *out, struct err *err);
+/* Frees the buffer under *s (a span of offset 0) and makes it absent. */
+void compute_release(struct compute *c, struct compute_span *s);
+struct compute_span compute_at(struct compute_span s, size_t offset);
+
+#endif

@@ -1,0 +1,222 @@
+/*
+ * cpu.h - private to lib/compute: the CPU device and its kernel table
+ *
+ * A kernel works on plain memory and knows nothing of threads; the cpu_*.c
+ * files cut work into tasks that own their outputs. Each instruction set
+ * compiles the same kernel sources (kernels_*.h) once.
+ */
+#ifndef CPU_H
+#define CPU_H
+
+#include "base/pool.h"
+#include "compute/compute.h"
+
+#define CPU_MAX_MR 14
+#define CPU_MAX_NR 32
+#define CPU_KEYS 512        /* keys of one softmax block */
+#define CPU_KC 384          /* depth of one GEMM block */
+#define CPU_INLINE_WORK 65536 /* multiply-adds not worth waking threads for */
+
+struct compute_buffer {
+    enum compute_type type;
+    size_t count;
+    void *data;    /* NULL after freeze(forward_only) */
+    void *panels;  /* frozen weights [n/nr][k][nr], or NULL */
+};
+
+/* C[m,n] = alpha A B (+ C). A's element (i,k) is a[i * rs + k * cs]; B is
+ * panels of nr columns, [k][nr] each, panel_stride apart, zero-padded. */
+struct cpu_block {
+    size_t m, n, k;
+    const float *a, *b;
+    size_t rs, cs, panel_stride;
+    float *c;
+    size_t ldc;
+    float alpha;
+    bool add;
+};
+
+struct cpu_kernels {
+    const char *name;
+    size_t mr, nr;
+    void (*block)(const struct cpu_block *b);
+    /* One panel of n <= nr columns from rows w[n][ld] or w[k][ld]. */
+    void (*pack_rows)(float *panel, const float *w, size_t ld, size_t n,
+                      size_t k);
+    void (*pack_cols)(float *panel, const float *w, size_t ld, size_t n,
+                      size_t k);
+    void (*widen)(float *y, const void *x, enum compute_type type, size_t n);
+
+    void (*axpy)(float *y, float alpha, const float *x, size_t n);
+    void (*add_bias)(float *y, const float *bias, size_t n);
+    double (*sum_squares)(const float *x, size_t n);
+    float (*rmsnorm)(float *y, const float *x, const float *w, size_t n,
+                     float eps);
+    void (*rmsnorm_grad)(float *dx, float *dw, const float *dy,
+                         const float *x, const float *w, float rstd,
+                         size_t n);
+    void (*rope)(float *x, const float *cosine, const float *sine,
+                 size_t heads, size_t dim, float sign);
+    void (*swiglu)(float *h, const float *gate, const float *up, size_t n);
+    void (*swiglu_grad)(float *dgate, float *dup, const float *dh,
+                        const float *gate, const float *up, size_t n);
+    /* x = exp(x * scale - max), returns the sum; *max_io: running maximum of
+     * x * scale, raised to this row's. */
+    float (*softmax_part)(float *x, size_t n, float scale, float *max_io);
+    /* x = exp(x * scale - lse) */
+    void (*exp_shift)(float *x, size_t n, float scale, float lse);
+    /* ds = p (dp - delta) */
+    void (*softmax_grad)(float *dp, const float *p, float delta, size_t n);
+    float (*dot)(const float *a, const float *b, size_t n);
+    void (*scale)(float *y, float alpha, size_t n);
+    /* -log softmax(x)[label]; with grad: x = scale (softmax(x) - onehot). */
+    float (*cross_entropy)(float *x, size_t n, size_t label, float scale,
+                           bool grad);
+    size_t (*argmax)(const float *x, size_t n, float *logp);
+    void (*adamw)(float *p, const float *g, float *m, float *v, size_t n,
+                  const float *constants);
+};
+
+enum {
+    ADAMW_NOT_B1, /* 1 - beta1 */
+    ADAMW_B2,
+    ADAMW_NOT_B2,
+    ADAMW_RATE,  /* lr / (1 - beta1^step) */
+    ADAMW_C2,    /* 1 / sqrt(1 - beta2^step) */
+    ADAMW_EPS,
+    ADAMW_DECAY, /* 1 - lr decay */
+    ADAMW_GSCALE,
+    ADAMW_CONSTANTS,
+};
+
+extern const struct cpu_kernels cpu_kernels_generic;
+extern const struct cpu_kernels cpu_kernels_avx2;
+extern const struct cpu_kernels cpu_kernels_avx512;
+
+struct cpu_scratch {
+    void *data;
+    size_t bytes;
+};
+
+struct cpu {
+    struct compute base;
+    const struct cpu_kernels *k;
+    struct pool *pool;
+    struct cpu_scratch pack;  /* shared: packed operands of the running op */
+    struct cpu_scratch chunk; /* shared: logits, partial sums, panels */
+    struct cpu_scratch *local; /* one a worker */
+};
+
+/* Where a GEMM's B comes from: w[n][ld] (by rows: B = w') or w[k][ld]. */
+struct cpu_operand {
+    const void *data;
+    enum compute_type type;
+    size_t ld;
+    bool by_rows;
+    const void *panels; /* packed already, in `type` */
+};
+struct cpu_gemm {
+    size_t m, n, k;
+    const float *a;
+    size_t rs, cs;
+    struct cpu_operand b;
+    float *c;
+    size_t ldc;
+    const float *bias;
+    float alpha;
+    bool add;
+};
+
+MUST_CHECK int cpu_open(const char *kernels, unsigned threads,
+                        struct compute **out, struct err *err);
+
+/* Memory that only grows; ends the process when there is none left, as an
+ * operation has no way to fail. */
+void *cpu_scratch_get(struct cpu_scratch *s, size_t bytes);
+/* pool_run, or a plain loop where `work` (multiply-adds) is small. */
+void cpu_run(struct cpu *c, size_t tasks, size_t work,
+             void (*fn)(void *ctx, size_t task, unsigned worker), void *ctx);
+float *cpu_f32(struct compute_span s); /* NULL for an absent span */
+int32_t *cpu_i32(struct compute_span s);
+
+/* Up to mr query rows against all their keys. Row i sees valid + i * step
+ * keys. */
+struct cpu_strip {
+    const struct cpu_kernels *ker;
+    size_t m, dim, valid, step;
+    const float *q, *keys, *values;
+    size_t q_ld, value_stride;
+    float *o, *lse; /* lse may be NULL */
+    size_t o_ld;
+    float scale;
+    float *s; /* [mr][CPU_KEYS] */
+};
+void cpu_strip_attend(const struct cpu_strip *t);
+
+void cpu_gemm_run(struct cpu *c, const struct cpu_gemm *g);
+/* Bytes and making of the panels that freeze keeps. */
+size_t cpu_panels_bytes(const struct cpu *c, enum compute_type type, size_t n,
+                        size_t k);
+void cpu_panels_make(struct cpu *c, void *panels, const struct cpu_operand *w,
+                     size_t n, size_t k);
+
+/* The operations, by file. */
+void cpu_op_linear(struct compute *c, const struct compute_linear *l);
+void cpu_op_linear_dx(struct compute *c, const struct compute_linear *l);
+void cpu_op_linear_dw(struct compute *c, const struct compute_linear *l);
+void cpu_op_cross_entropy(struct compute *c,
+                          const struct compute_cross_entropy *x);
+void cpu_op_attention(struct compute *c, const struct compute_attention *a);
+void cpu_op_attention_grad(struct compute *c,
+                           const struct compute_attention_grad *a);
+void cpu_op_cache_size(struct compute *c,
+                       const struct compute_attention_cached *a, size_t slots,
+                       size_t *keys, size_t *values);
+void cpu_op_cache_store(struct compute *c,
+                        const struct compute_attention_cached *a,
+                        struct compute_span k, struct compute_span v);
+void cpu_op_attention_cached(struct compute *c,
+                             const struct compute_attention_cached *a);
+void cpu_op_rmsnorm(struct compute *c, struct compute_span y,
+                    struct compute_span x, struct compute_span w,
+                    struct compute_span rstd, size_t rows, size_t dim,
+                    float eps);
+void cpu_op_rmsnorm_grad(struct compute *c, struct compute_span dx,
+                         struct compute_span dw, struct compute_span dy,
+                         struct compute_span x, struct compute_span w,
+                         struct compute_span rstd, size_t rows, size_t dim);
+void cpu_op_rope(struct compute *c, struct compute_span x,
+                 struct compute_span position, struct compute_span cosine,
+                 struct compute_span sine, size_t rows, size_t heads,
+                 size_t dim, bool inverse);
+void cpu_op_swiglu(struct compute *c, struct compute_span h,
+                   struct compute_span gate, struct compute_span up, size_t n);
+void cpu_op_swiglu_grad(struct compute *c, struct compute_span dgate,
+                        struct compute_span dup, struct compute_span dh,
+                        struct compute_span gate, struct compute_span up,
+                        size_t n);
+void cpu_op_embed(struct compute *c, struct compute_span y,
+                  struct compute_span table, struct compute_span ids,
+                  size_t rows, size_t dim);
+void cpu_op_embed_grad(struct compute *c, struct compute_span dtable,
+                       struct compute_span dy, struct compute_span ids,
+                       size_t rows, size_t dim);
+void cpu_op_gather(struct compute *c, struct compute_span y,
+                   struct compute_span x, struct compute_span index,
+                   size_t rows, size_t dim);
+void cpu_op_scatter(struct compute *c, struct compute_span y,
+                    struct compute_span x, struct compute_span index,
+                    size_t rows, size_t dim);
+void cpu_op_argmax(struct compute *c, struct compute_span ids,
+                   struct compute_span logp, struct compute_span logits,
+                   size_t rows, size_t vocab);
+void cpu_op_adamw(struct compute *c, const struct compute_adamw *a);
+void cpu_op_fill(struct compute *c, struct compute_span y, float value,
+                 size_t n);
+void cpu_op_copy(struct compute *c, struct compute_span y,
+                 struct compute_span x, size_t n);
+void cpu_op_axpy(struct compute *c, struct compute_span y, float alpha,
+                 struct compute_span x, size_t n);
+double cpu_op_sum_squares(struct compute *c, struct compute_span x, size_t n);
+
+#endif

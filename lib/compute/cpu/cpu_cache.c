@@ -1,0 +1,119 @@
+/*
+ * cpu_cache.c - attention over a KV cache
+ *
+ * The cache keeps keys as GEMM panels [capacity/nr][dim][nr] and values as
+ * [dim/nr][capacity][nr] for each slot and head, so that a step packs nothing
+ * but its new rows. A single query's heads of one key head are one product.
+ */
+#include "compute/cpu/cpu.h"
+
+#include <string.h>
+
+struct job {
+    struct cpu *c;
+    const struct compute_attention_cached *a;
+    const float *k, *v; /* new rows */
+    size_t keys, values; /* elements of one slot's head */
+};
+
+static struct job job_of(struct compute *c,
+                         const struct compute_attention_cached *a)
+{
+    struct job j = { .c = (struct cpu *)c, .a = a };
+    size_t nr = j.c->k->nr;
+
+    j.keys = (a->capacity + nr - 1) / nr * nr * a->dim;
+    j.values = (a->dim + nr - 1) / nr * nr * a->capacity;
+    return j;
+}
+
+void cpu_op_cache_size(struct compute *c,
+                       const struct compute_attention_cached *a, size_t slots,
+                       size_t *keys, size_t *values)
+{
+    struct job j = job_of(c, a);
+
+    *keys = slots * a->kv_heads * j.keys;
+    *values = slots * a->kv_heads * j.values;
+}
+
+static void store_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct job *j = ctx;
+    const struct compute_attention_cached *a = j->a;
+    size_t s = task / a->kv_heads, h = task % a->kv_heads, nr = j->c->k->nr;
+    size_t head = (size_t)a->slots[s] * a->kv_heads + h;
+    float *keys = cpu_f32(a->keys) + head * j->keys;
+    float *values = cpu_f32(a->values) + head * j->values;
+    size_t pos = (size_t)a->past[s];
+
+    (void)worker;
+    for (int32_t r = a->starts[s]; r < a->starts[s + 1]; r++, pos++) {
+        size_t at = ((size_t)r * a->kv_heads + h) * a->dim;
+        float *key = keys + pos / nr * nr * a->dim + pos % nr;
+
+        for (size_t d = 0; d < a->dim; d++) {
+            key[d * nr] = j->k[at + d];
+            values[(d / nr * a->capacity + pos) * nr + d % nr] = j->v[at + d];
+        }
+    }
+}
+
+void cpu_op_cache_store(struct compute *c,
+                        const struct compute_attention_cached *a,
+                        struct compute_span k, struct compute_span v)
+{
+    struct job j = job_of(c, a);
+
+    j.k = cpu_f32(k);
+    j.v = cpu_f32(v);
+    cpu_run(j.c, a->seqs * a->kv_heads,
+            (size_t)a->starts[a->seqs] * a->kv_heads * a->dim * 4, store_task,
+            &j);
+}
+
+/* All queries of one sequence and key head. */
+static void cached_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct job *j = ctx;
+    const struct compute_attention_cached *a = j->a;
+    size_t s = task / a->kv_heads, kv = task % a->kv_heads;
+    size_t head = (size_t)a->slots[s] * a->kv_heads + kv;
+    size_t group = a->heads / a->kv_heads, ld = a->heads * a->dim;
+    size_t first = (size_t)a->starts[s], rows = (size_t)a->starts[s + 1] - first;
+    struct cpu_strip t = { .ker = j->c->k,
+                           .dim = a->dim,
+                           .keys = cpu_f32(a->keys) + head * j->keys,
+                           .values = cpu_f32(a->values) + head * j->values,
+                           .value_stride = a->capacity * j->c->k->nr,
+                           .scale = a->scale };
+    /* One row: step over heads; many rows: step over rows, head by head. */
+    size_t outer = rows == 1 ? 1 : group, inner = rows == 1 ? group : rows;
+
+    t.step = rows == 1 ? 0 : 1;
+    t.q_ld = t.o_ld = rows == 1 ? a->dim : ld;
+    t.s = cpu_scratch_get(&j->c->local[worker],
+                          CPU_MAX_MR * CPU_KEYS * sizeof(*t.s));
+    for (size_t h = 0; h < outer; h++)
+        for (size_t i = 0; i < inner; i += t.ker->mr) {
+            size_t at = first * ld + (kv * group + h) * a->dim + i * t.q_ld;
+
+            t.m = inner - i < t.ker->mr ? inner - i : t.ker->mr;
+            t.valid = (size_t)a->past[s] + 1 + i * t.step;
+            t.q = cpu_f32(a->q) + at;
+            t.o = cpu_f32(a->o) + at;
+            cpu_strip_attend(&t);
+        }
+}
+
+void cpu_op_attention_cached(struct compute *c,
+                             const struct compute_attention_cached *a)
+{
+    struct job j = job_of(c, a);
+    size_t work = 0;
+
+    for (size_t s = 0; s < a->seqs; s++)
+        work += (size_t)(a->starts[s + 1] - a->starts[s]) *
+                (size_t)(a->past[s] + 1) * a->heads * a->dim * 2;
+    cpu_run(j.c, a->seqs * a->kv_heads, work, cached_task, &j);
+}

@@ -1,0 +1,241 @@
+/*
+ * cpu_device.c - the CPU as a compute device: memory, threads, the table
+ *
+ * Kernels are chosen once, from what cpuid and the operating system allow;
+ * asking for others by name is how runs are reproduced on another machine.
+ */
+#include "base/mem.h"
+#include "compute/cpu/cpu.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+static bool has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq");
+}
+
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#endif
+
+static bool always(void)
+{
+    return true;
+}
+
+static const struct {
+    const struct cpu_kernels *kernels;
+    bool (*usable)(void);
+} known[] = {
+#if defined(__x86_64__)
+    { &cpu_kernels_avx512, has_avx512 },
+    { &cpu_kernels_avx2, has_avx2 },
+#endif
+    { &cpu_kernels_generic, always },
+};
+
+static int choose(const char *name, const struct cpu_kernels **out,
+                  struct err *err)
+{
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (name && strcmp(name, known[i].kernels->name) != 0)
+            continue;
+        if (known[i].usable()) {
+            *out = known[i].kernels;
+            return 0;
+        }
+        if (name)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "this CPU cannot run the %s kernels", name);
+    }
+    return err_set(err, ERR_INVALID,
+                   "kernels \"%s\" are not known; known: avx512 avx2 generic",
+                   name);
+}
+
+void *cpu_scratch_get(struct cpu_scratch *s, size_t bytes)
+{
+    if (s->bytes >= bytes)
+        return s->data;
+    free(s->data);
+    s->bytes = (bytes + bytes / 4 + 4095) & ~(size_t)4095;
+    s->data = aligned_alloc(64, s->bytes);
+    if (!s->data)
+        s->data = mem_alloc(SIZE_MAX); /* ends the process with its message */
+    return s->data;
+}
+
+void cpu_run(struct cpu *c, size_t tasks, size_t work,
+             void (*fn)(void *ctx, size_t task, unsigned worker), void *ctx)
+{
+    pool_run(work > CPU_INLINE_WORK ? c->pool : NULL, tasks, fn, ctx);
+}
+
+float *cpu_f32(struct compute_span s)
+{
+    if (!s.buf)
+        return NULL;
+    assert(s.buf->type == COMPUTE_F32 && s.buf->data);
+    return (float *)s.buf->data + s.at;
+}
+
+int32_t *cpu_i32(struct compute_span s)
+{
+    assert(s.buf->type == COMPUTE_I32);
+    return (int32_t *)s.buf->data + s.at;
+}
+
+static char *bytes_at(struct compute_span s)
+{
+    assert(s.buf && s.buf->data);
+    return (char *)s.buf->data + s.at * compute_type_size(s.buf->type);
+}
+
+static void op_close(struct compute *base)
+{
+    struct cpu *c = (struct cpu *)base;
+
+    for (unsigned i = 0; i < c->base.threads; i++)
+        free(c->local[i].data);
+    free(c->local);
+    free(c->pack.data);
+    free(c->chunk.data);
+    pool_free(c->pool);
+    free(c);
+}
+
+static int op_alloc(struct compute *c, enum compute_type type, size_t count,
+                    const char *what, struct compute_buffer **out,
+                    struct err *err)
+{
+    void *data;
+    int rc = mem_try_array(&data, count, compute_type_size(type), what, err);
+
+    (void)c;
+    if (rc < 0)
+        return rc;
+    *out = mem_zalloc(sizeof(**out));
+    **out = (struct compute_buffer){ type, count, data, NULL };
+    return 0;
+}
+
+static void op_release(struct compute *c, struct compute_buffer *b)
+{
+    (void)c;
+    free(b->data);
+    free(b->panels);
+    free(b);
+}
+
+static void op_upload(struct compute *c, struct compute_span dst,
+                      const void *src, size_t count)
+{
+    (void)c;
+    assert(dst.at + count <= dst.buf->count);
+    memcpy(bytes_at(dst), src, count * compute_type_size(dst.buf->type));
+}
+
+static void op_download(struct compute *c, void *dst, struct compute_span src,
+                        size_t count)
+{
+    (void)c;
+    assert(src.at + count <= src.buf->count);
+    memcpy(dst, bytes_at(src), count * compute_type_size(src.buf->type));
+}
+
+static int op_sync(struct compute *c, struct err *err)
+{
+    (void)c;
+    (void)err;
+    return 0;
+}
+
+static int op_freeze(struct compute *base, struct compute_span w, size_t n,
+                     size_t k, bool forward_only, struct err *err)
+{
+    struct cpu *c = (struct cpu *)base;
+    struct compute_buffer *b = w.buf;
+    struct cpu_operand o = { b->data, b->type, k, true, NULL };
+    void *panels;
+    int rc;
+
+    assert(w.at == 0 && b->count == n * k && b->data);
+    rc = mem_try_array(&panels, cpu_panels_bytes(c, b->type, n, k), 1,
+                       "packed weights", err);
+    if (rc < 0)
+        return rc;
+    cpu_panels_make(c, panels, &o, n, k);
+    free(b->panels);
+    b->panels = panels;
+    if (forward_only) {
+        free(b->data);
+        b->data = NULL;
+    }
+    return 0;
+}
+
+static const struct compute_ops cpu_ops = {
+    .version = COMPUTE_VERSION,
+    .size = sizeof(struct compute_ops),
+    .name = "cpu",
+    .close = op_close,
+    .alloc = op_alloc,
+    .release = op_release,
+    .upload = op_upload,
+    .download = op_download,
+    .sync = op_sync,
+    .freeze = op_freeze,
+    .fill = cpu_op_fill,
+    .copy = cpu_op_copy,
+    .axpy = cpu_op_axpy,
+    .sum_squares = cpu_op_sum_squares,
+    .embed = cpu_op_embed,
+    .embed_grad = cpu_op_embed_grad,
+    .gather = cpu_op_gather,
+    .scatter = cpu_op_scatter,
+    .rmsnorm = cpu_op_rmsnorm,
+    .rmsnorm_grad = cpu_op_rmsnorm_grad,
+    .rope = cpu_op_rope,
+    .swiglu = cpu_op_swiglu,
+    .swiglu_grad = cpu_op_swiglu_grad,
+    .linear = cpu_op_linear,
+    .linear_dx = cpu_op_linear_dx,
+    .linear_dw = cpu_op_linear_dw,
+    .attention = cpu_op_attention,
+    .attention_grad = cpu_op_attention_grad,
+    .cache_size = cpu_op_cache_size,
+    .cache_store = cpu_op_cache_store,
+    .attention_cached = cpu_op_attention_cached,
+    .cross_entropy = cpu_op_cross_entropy,
+    .argmax = cpu_op_argmax,
+    .adamw = cpu_op_adamw,
+};
+
+int cpu_open(const char *kernels, unsigned threads, struct compute **out,
+             struct err *err)
+{
+    const struct cpu_kernels *k = NULL;
+    struct cpu *c;
+    int rc = choose(kernels, &k, err);
+
+    if (rc < 0)
+        return rc;
+    c = mem_zalloc(sizeof(*c));
+    c->k = k;
+    c->pool = pool_new(threads);
+    c->base.ops = &cpu_ops;
+    c->base.kernels = k->name;
+    c->base.threads = pool_threads(c->pool);
+    c->local = mem_zalloc(c->base.threads * sizeof(*c->local));
+    *out = &c->base;
+    return 0;
+}

@@ -1,0 +1,374 @@
+/*
+ * cpu_rows.c - the operations that work row by row, cut into fixed blocks
+ *
+ * Sums over rows go through per-block partial sums that are added in order,
+ * so that no result depends on the number of threads.
+ */
+#include "compute/cpu/cpu.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define ROWS 16          /* rows of one task */
+#define SUM_ROWS 64      /* rows of one partial sum */
+#define FLAT 8192        /* elements of one task of flat operations */
+#define SLICE 64         /* columns of one task of column sums */
+
+struct rows_job {
+    struct cpu *c;
+    float *y, *x, *z;
+    const float *w, *v, *u;
+    const int32_t *ids;
+    struct compute_span table;
+    size_t rows, dim, heads;
+    float f;
+    const float *constants;
+    float *rstd;
+    double *sums;
+};
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static size_t upto(size_t at, size_t step, size_t n)
+{
+    return n - at < step ? n - at : step;
+}
+
+static void fill_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+    size_t at = task * FLAT, n = upto(at, FLAT, j->rows);
+
+    (void)worker;
+    for (size_t i = 0; i < n; i++)
+        j->y[at + i] = j->f;
+}
+
+void cpu_op_fill(struct compute *c, struct compute_span y, float value,
+                 size_t n)
+{
+    struct rows_job j = { .y = cpu_f32(y), .f = value, .rows = n };
+
+    cpu_run((struct cpu *)c, ceil_div(n, FLAT), n / 4, fill_task, &j);
+}
+
+void cpu_op_copy(struct compute *c, struct compute_span y,
+                 struct compute_span x, size_t n)
+{
+    (void)c;
+    memcpy(cpu_f32(y), cpu_f32(x), n * sizeof(float));
+}
+
+static void axpy_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+    size_t at = task * FLAT;
+
+    (void)worker;
+    j->c->k->axpy(j->y + at, j->f, j->x + at, upto(at, FLAT, j->rows));
+}
+
+void cpu_op_axpy(struct compute *c, struct compute_span y, float alpha,
+                 struct compute_span x, size_t n)
+{
+    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(y),
+                          .x = cpu_f32(x), .f = alpha, .rows = n };
+
+    cpu_run(j.c, ceil_div(n, FLAT), n, axpy_task, &j);
+}
+
+static void squares_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+    size_t at = task * FLAT;
+
+    (void)worker;
+    j->sums[task] = j->c->k->sum_squares(j->x + at, upto(at, FLAT, j->rows));
+}
+
+double cpu_op_sum_squares(struct compute *base, struct compute_span x,
+                          size_t n)
+{
+    struct cpu *c = (struct cpu *)base;
+    size_t tasks = ceil_div(n, FLAT);
+    struct rows_job j = { .c = c, .x = cpu_f32(x), .rows = n };
+    double total = 0;
+
+    j.sums = cpu_scratch_get(&c->chunk, (tasks + 1) * sizeof(double));
+    cpu_run(c, tasks, n, squares_task, &j);
+    for (size_t i = 0; i < tasks; i++)
+        total += j.sums[i];
+    return total;
+}
+
+/* A row of a table of any weight type. */
+static void table_row(const struct rows_job *j, float *y, size_t row)
+{
+    const struct compute_buffer *b = j->table.buf;
+    size_t at = j->table.at + row * j->dim;
+
+    if (b->type == COMPUTE_F32)
+        memcpy(y, (const float *)b->data + at, j->dim * sizeof(*y));
+    else
+        j->c->k->widen(y, (const uint16_t *)b->data + at, b->type, j->dim);
+}
+
+static void embed_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+
+    (void)worker;
+    for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++)
+        table_row(j, j->y + r * j->dim, (size_t)j->ids[r]);
+}
+
+void cpu_op_embed(struct compute *c, struct compute_span y,
+                  struct compute_span table, struct compute_span ids,
+                  size_t rows, size_t dim)
+{
+    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(y),
+                          .table = table, .ids = cpu_i32(ids), .rows = rows,
+                          .dim = dim };
+
+    assert(table.buf->data);
+    cpu_run(j.c, ceil_div(rows, ROWS), rows * dim / 4, embed_task, &j);
+}
+
+static void embed_grad_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+    size_t at = task * SLICE, n = upto(at, SLICE, j->dim);
+
+    (void)worker;
+    for (size_t r = 0; r < j->rows; r++)
+        j->c->k->add_bias(j->y + (size_t)j->ids[r] * j->dim + at,
+                          j->x + r * j->dim + at, n);
+}
+
+void cpu_op_embed_grad(struct compute *c, struct compute_span dtable,
+                       struct compute_span dy, struct compute_span ids,
+                       size_t rows, size_t dim)
+{
+    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(dtable),
+                          .x = cpu_f32(dy), .ids = cpu_i32(ids),
+                          .rows = rows, .dim = dim };
+
+    cpu_run(j.c, ceil_div(dim, SLICE), rows * dim, embed_grad_task, &j);
+}
+
+void cpu_op_gather(struct compute *c, struct compute_span y,
+                   struct compute_span x, struct compute_span index,
+                   size_t rows, size_t dim)
+{
+    cpu_op_embed(c, y, x, index, rows, dim);
+}
+
+static void scatter_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+
+    (void)worker;
+    for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++)
+        memcpy(j->y + (size_t)j->ids[r] * j->dim, j->x + r * j->dim,
+               j->dim * sizeof(float));
+}
+
+void cpu_op_scatter(struct compute *c, struct compute_span y,
+                    struct compute_span x, struct compute_span index,
+                    size_t rows, size_t dim)
+{
+    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(y),
+                          .x = cpu_f32(x), .ids = cpu_i32(index),
+                          .rows = rows, .dim = dim };
+
+    cpu_run(j.c, ceil_div(rows, ROWS), rows * dim / 4, scatter_task, &j);
+}
+
+static void rmsnorm_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+
+    (void)worker;
+    for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++) {
+        float rstd = j->c->k->rmsnorm(
+            j->y + r * j->dim, j->v + r * j->dim, j->w, j->dim, j->f);
+
+        if (j->rstd)
+            j->rstd[r] = rstd;
+    }
+}
+
+void cpu_op_rmsnorm(struct compute *c, struct compute_span y,
+                    struct compute_span x, struct compute_span w,
+                    struct compute_span rstd, size_t rows, size_t dim,
+                    float eps)
+{
+    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(y),
+                          .v = cpu_f32(x),
+                          .w = cpu_f32(w), .rstd = cpu_f32(rstd),
+                          .rows = rows, .dim = dim, .f = eps };
+
+    cpu_run(j.c, ceil_div(rows, ROWS), rows * dim, rmsnorm_task, &j);
+}
+
+static void rmsnorm_grad_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+    float *dw = j->z ? j->z + task * j->dim : NULL;
+    size_t end = (task + 1) * SUM_ROWS;
+
+    (void)worker;
+    if (dw)
+        memset(dw, 0, j->dim * sizeof(*dw));
+    for (size_t r = task * SUM_ROWS; r < j->rows && r < end; r++)
+        j->c->k->rmsnorm_grad(j->x + r * j->dim, dw, j->u + r * j->dim,
+                              j->v + r * j->dim, j->w, j->rstd[r], j->dim);
+}
+
+void cpu_op_rmsnorm_grad(struct compute *base, struct compute_span dx,
+                         struct compute_span dw, struct compute_span dy,
+                         struct compute_span x, struct compute_span w,
+                         struct compute_span rstd, size_t rows, size_t dim)
+{
+    struct cpu *c = (struct cpu *)base;
+    size_t tasks = ceil_div(rows, SUM_ROWS);
+    struct rows_job j = { .c = c, .x = cpu_f32(dx), .u = cpu_f32(dy),
+                          .v = cpu_f32(x), .w = cpu_f32(w),
+                          .rstd = cpu_f32(rstd), .rows = rows, .dim = dim };
+    float *sum = cpu_f32(dw);
+
+    if (sum)
+        j.z = cpu_scratch_get(&c->chunk, (tasks * dim + 1) * sizeof(float));
+    cpu_run(c, tasks, rows * dim * 2, rmsnorm_grad_task, &j);
+    for (size_t t = 0; sum && t < tasks; t++)
+        c->k->add_bias(sum, j.z + t * dim, dim);
+}
+
+static void rope_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+    size_t half = j->dim / 2;
+
+    (void)worker;
+    for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++)
+        j->c->k->rope(j->x + r * j->heads * j->dim,
+                      j->v + (size_t)j->ids[r] * half,
+                      j->w + (size_t)j->ids[r] * half, j->heads, j->dim, j->f);
+}
+
+void cpu_op_rope(struct compute *c, struct compute_span x,
+                 struct compute_span position, struct compute_span cosine,
+                 struct compute_span sine, size_t rows, size_t heads,
+                 size_t dim, bool inverse)
+{
+    struct rows_job j = { .c = (struct cpu *)c, .x = cpu_f32(x),
+                          .ids = cpu_i32(position), .v = cpu_f32(cosine),
+                          .w = cpu_f32(sine), .rows = rows, .heads = heads,
+                          .dim = dim, .f = inverse ? -1.0f : 1.0f };
+
+    cpu_run(j.c, ceil_div(rows, ROWS), rows * heads * dim, rope_task, &j);
+}
+
+static void swiglu_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+    size_t at = task * FLAT;
+
+    (void)worker;
+    j->c->k->swiglu(j->y + at, j->v + at, j->u + at,
+                    upto(at, FLAT, j->rows));
+}
+
+void cpu_op_swiglu(struct compute *c, struct compute_span h,
+                   struct compute_span gate, struct compute_span up, size_t n)
+{
+    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(h),
+                          .v = cpu_f32(gate), .u = cpu_f32(up), .rows = n };
+
+    cpu_run(j.c, ceil_div(n, FLAT), n * 8, swiglu_task, &j);
+}
+
+static void swiglu_grad_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+    size_t at = task * FLAT;
+
+    (void)worker;
+    j->c->k->swiglu_grad(j->y + at, j->x + at, j->w + at, j->v + at,
+                         j->u + at, upto(at, FLAT, j->rows));
+}
+
+void cpu_op_swiglu_grad(struct compute *c, struct compute_span dgate,
+                        struct compute_span dup, struct compute_span dh,
+                        struct compute_span gate, struct compute_span up,
+                        size_t n)
+{
+    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(dgate),
+                          .x = cpu_f32(dup), .w = cpu_f32(dh),
+                          .v = cpu_f32(gate), .u = cpu_f32(up), .rows = n };
+
+    cpu_run(j.c, ceil_div(n, FLAT), n * 12, swiglu_grad_task, &j);
+}
+
+struct argmax_job {
+    struct cpu *c;
+    int32_t *ids;
+    float *logp;
+    const float *logits;
+    size_t rows, vocab;
+};
+
+static void argmax_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct argmax_job *j = ctx;
+
+    (void)worker;
+    j->ids[task] = (int32_t)j->c->k->argmax(
+        j->logits + task * j->vocab, j->vocab,
+        j->logp ? j->logp + task : NULL);
+}
+
+void cpu_op_argmax(struct compute *c, struct compute_span ids,
+                   struct compute_span logp, struct compute_span logits,
+                   size_t rows, size_t vocab)
+{
+    struct argmax_job j = { (struct cpu *)c, cpu_i32(ids), cpu_f32(logp),
+                            cpu_f32(logits), rows, vocab };
+
+    cpu_run(j.c, rows, rows * vocab * 4, argmax_task, &j);
+}
+
+static void adamw_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *j = ctx;
+    size_t at = task * FLAT;
+
+    (void)worker;
+    j->c->k->adamw(j->y + at, j->u + at, j->x + at, j->z + at,
+                   upto(at, FLAT, j->rows), j->constants);
+}
+
+void cpu_op_adamw(struct compute *c, const struct compute_adamw *a)
+{
+    double t = (double)a->step;
+    const float constants[ADAMW_CONSTANTS] = {
+        [ADAMW_NOT_B1] = (float)(1 - a->beta1),
+        [ADAMW_B2] = (float)a->beta2,
+        [ADAMW_NOT_B2] = (float)(1 - a->beta2),
+        [ADAMW_RATE] = (float)(a->lr / (1 - pow(a->beta1, t))),
+        [ADAMW_C2] = (float)(1 / sqrt(1 - pow(a->beta2, t))),
+        [ADAMW_EPS] = (float)a->eps,
+        [ADAMW_DECAY] = (float)(1 - a->lr * a->decay),
+        [ADAMW_GSCALE] = (float)a->grad_scale,
+    };
+    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(a->p),
+                          .u = cpu_f32(a->g), .x = cpu_f32(a->m),
+                          .z = cpu_f32(a->v), .rows = a->n,
+                          .constants = constants };
+
+    cpu_run(j.c, ceil_div(a->n, FLAT), a->n * 4, adamw_task, &j);
+}

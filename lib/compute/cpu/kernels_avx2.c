@@ -1,0 +1,6 @@
+/* kernels_avx2.c - the kernels, compiled for avx2 (see the Makefile) */
+#include "compute/cpu/kernels_table.h"
+
+#if defined(__x86_64__)
+const struct cpu_kernels cpu_kernels_avx2 = KERNELS_TABLE("avx2");
+#endif

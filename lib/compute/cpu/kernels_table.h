@@ -1,0 +1,22 @@
+/* kernels_table.h - private: the entries that each instruction set fills in */
+#ifndef KERNELS_TABLE_H
+#define KERNELS_TABLE_H
+
+#include "compute/cpu/kernels_gemm.h"
+#include "compute/cpu/kernels_rows.h"
+
+#define KERNELS_TABLE(label)                                                   \
+    {                                                                          \
+        .name = label, .mr = MR, .nr = NR, .block = gemm_block,                \
+        .pack_rows = gemm_pack_rows, .pack_cols = gemm_pack_cols,              \
+        .widen = gemm_widen, .axpy = row_axpy, .add_bias = row_add_bias,       \
+        .sum_squares = row_sum_squares, .rmsnorm = row_rmsnorm,                \
+        .rmsnorm_grad = row_rmsnorm_grad, .rope = row_rope,                    \
+        .swiglu = row_swiglu, .swiglu_grad = row_swiglu_grad,                  \
+        .softmax_part = row_softmax_part, .exp_shift = row_exp_shift,          \
+        .softmax_grad = row_softmax_grad, .dot = row_dot, .scale = row_scale,  \
+        .cross_entropy = row_cross_entropy, .argmax = row_argmax,              \
+        .adamw = row_adamw,                                                    \
+    }
+
+#endif

@@ -1,0 +1,193 @@
+/*
+ * kernels_vec.h - private: vectors of VW floats for the kernel sources
+ *
+ * GCC's and clang's vector extensions carry the arithmetic; intrinsics are
+ * used only where the extensions have no word for it. Compiled once per
+ * instruction set; the generic form needs nothing beyond the language.
+ */
+#ifndef KERNELS_VEC_H
+#define KERNELS_VEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define VW 16
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define VW 8
+#else
+#define VW 4
+#endif
+
+#define INLINE static inline __attribute__((always_inline, unused))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
+typedef float vf __attribute__((vector_size(VW * 4)));
+typedef int32_t vi __attribute__((vector_size(VW * 4)));
+typedef float vf_mem
+    __attribute__((vector_size(VW * 4), aligned(4), may_alias));
+typedef uint16_t vh_mem
+    __attribute__((vector_size(VW * 2), aligned(2), may_alias));
+
+INLINE vf v_load(const float *p)
+{
+    return *(const vf_mem *)p;
+}
+
+INLINE void v_store(float *p, vf x)
+{
+    *(vf_mem *)p = x;
+}
+
+INLINE vf v_set(float x)
+{
+    return x - (vf){ 0 };
+}
+
+INLINE vf v_select(vi mask, vf a, vf b)
+{
+    return (vf)(((vi)a & mask) | ((vi)b & ~mask));
+}
+
+#if VW == 16
+INLINE vf v_load_n(const float *p, size_t n)
+{
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+}
+INLINE void v_store_n(float *p, vf x, size_t n)
+{
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x);
+}
+INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+INLINE vf v_max(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+INLINE vf v_sqrt(vf a)
+{
+    return _mm512_sqrt_ps(a);
+}
+INLINE vf v_from_f16(const void *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256(p));
+}
+#else
+INLINE vf v_load_n(const float *p, size_t n)
+{
+    float t[VW] = { 0 };
+
+    memcpy(t, p, n * sizeof(*t));
+    return v_load(t);
+}
+INLINE void v_store_n(float *p, vf x, size_t n)
+{
+    float t[VW];
+
+    v_store(t, x);
+    memcpy(p, t, n * sizeof(*t));
+}
+#if VW == 8
+INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+INLINE vf v_max(vf a, vf b)
+{
+    return _mm256_max_ps(a, b);
+}
+INLINE vf v_sqrt(vf a)
+{
+    return _mm256_sqrt_ps(a);
+}
+INLINE vf v_from_f16(const void *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128(p));
+}
+#else
+INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return a * b + c;
+}
+INLINE vf v_max(vf a, vf b)
+{
+    return v_select(a > b, a, b);
+}
+INLINE vf v_sqrt(vf a)
+{
+    for (int i = 0; i < VW; i++)
+        a[i] = __builtin_sqrtf(a[i]);
+    return a;
+}
+#endif
+#endif
+
+INLINE vf v_from_bf16(const void *p)
+{
+    vi wide = __builtin_convertvector(*(const vh_mem *)p, vi);
+
+    return (vf)(wide << 16);
+}
+
+/* The lanes' sum and maximum, as a balanced tree: one order for each VW. */
+INLINE float v_sum(vf x)
+{
+    float t[VW];
+
+    v_store(t, x);
+    for (int w = VW / 2; w > 0; w /= 2)
+        for (int i = 0; i < w; i++)
+            t[i] += t[i + w];
+    return t[0];
+}
+
+INLINE float v_top(vf x)
+{
+    float t[VW];
+
+    v_store(t, x);
+    for (int w = VW / 2; w > 0; w /= 2)
+        for (int i = 0; i < w; i++)
+            t[i] = t[i] > t[i + w] ? t[i] : t[i + w];
+    return t[0];
+}
+
+/* e^x: 2^n times a polynomial of degree 6 on [-ln2/2, ln2/2] (coefficients
+ * of the Taylor series; error below 2 ulp). Clamped to finite results. */
+INLINE vf v_exp(vf x)
+{
+    const float magic = 12582912.0f; /* 1.5 * 2^23: rounds to integer */
+    vf n, r, p;
+    vi e;
+
+    x = v_max(x, v_set(-87.3f));
+    x = -v_max(-x, v_set(-88.3f));
+    n = (x * 1.44269504f + magic) - magic;
+    r = v_fma(n, v_set(-0.693359375f), x);
+    r = v_fma(n, v_set(2.12194440e-4f), r);
+    p = v_set(1.0f / 720);
+    p = v_fma(p, r, v_set(1.0f / 120));
+    p = v_fma(p, r, v_set(1.0f / 24));
+    p = v_fma(p, r, v_set(1.0f / 6));
+    p = v_fma(p, r, v_set(0.5f));
+    p = v_fma(p, r, v_set(1.0f));
+    p = v_fma(p, r, v_set(1.0f));
+    e = __builtin_convertvector(n, vi);
+    return p * (vf)((e + 127) << 23);
+}
+
+INLINE vf v_sigmoid(vf x)
+{
+    return 1.0f / (1.0f + v_exp(-x));
+}
+
+#endif
