@@ -12,11 +12,20 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/pool.h"
 #include "base/progress.h"
+#include "compute/compute.h"
 #include "weights/weights.h"
 
 #include <stdint.h>
+
+/* Limits on what a config may claim. */
+#define MODEL_MAX_LAYERS 1024
+#define MODEL_MAX_DIM ((int64_t)1 << 20) /* hidden, ffn, heads * dim */
+#define MODEL_MAX_VOCAB ((int64_t)1 << 24)
+#define MODEL_MAX_CONTEXT ((int64_t)1 << 24)
+#define MODEL_MAX_PARAMETERS ((int64_t)1 << 40)
+
+enum model_rope { MODEL_ROPE_DEFAULT, MODEL_ROPE_LINEAR, MODEL_ROPE_LLAMA3 };
 
 /* config.json, both spellings. */
 struct model_config {
@@ -29,16 +38,23 @@ struct model_config {
     int32_t bos, eos[8];
     unsigned eos_count;
     enum weights_type stored; /* dtype named in the config */
+    enum model_rope rope;
+    double rope_factor, rope_low, rope_high; /* llama3: frequency factors */
+    int64_t rope_original;                   /* llama3: original context */
 };
 MUST_CHECK int model_config_read(const char *dir_or_file,
                                  struct model_config *out, struct err *err);
 /* The parameter count that the shapes give. */
 int64_t model_config_parameters(const struct model_config *c);
 
-struct model;
-struct compute;
+/* The config as transformers spells it, appended to *out (JSON). */
+void model_config_write(const struct model_config *c, enum weights_type dtype,
+                        struct buf *out);
 
-/* Weights of a Hugging Face directory; adapter: a PEFT directory or NULL. */
+struct model;
+
+/* Weights of a Hugging Face directory; adapter: a PEFT directory or NULL. For
+ * inference: weights are packed. */
 MUST_CHECK int model_load(const char *dir, const char *adapter,
                           struct compute *compute, struct model **out,
                           struct err *err);
@@ -89,5 +105,98 @@ MUST_CHECK int model_generate_batch(struct model *m, struct model_job *jobs,
                                     const struct model_sampling *opt,
                                     const struct progress *progress,
                                     struct err *err);
+
+/*
+ * Training. A model opened here can be changed: give it an adapter or not,
+ * then model_train_begin gathers what is trained into one flat array, so that
+ * the optimizer, clipping and checkpoints see two spans.
+ */
+
+/* Weights as they are (16-bit ones stay so unless widen). */
+MUST_CHECK int model_open(const char *dir, struct compute *compute, bool widen,
+                          struct model **out, struct err *err);
+/* Random weights: normal with the config's init_range, norms 1, biases 0. */
+MUST_CHECK int model_new(const struct model_config *config,
+                         struct compute *compute, uint64_t seed,
+                         struct model **out, struct err *err);
+
+/* The linear layers that can be adapted, in this order. */
+enum model_linear_kind {
+    MODEL_Q,
+    MODEL_K,
+    MODEL_V,
+    MODEL_O,
+    MODEL_GATE,
+    MODEL_UP,
+    MODEL_DOWN,
+    MODEL_LINEARS,
+};
+const char *model_linear_name(enum model_linear_kind kind); /* "q_proj" */
+
+/* A fresh adapter: A uniform in +-1/sqrt(in), as PEFT's kaiming init gives,
+ * B zero. targets: bit per model_linear_kind. scale: alpha / rank. */
+struct model_adapter {
+    int64_t rank;
+    double scale;
+    unsigned targets;
+    uint64_t seed;
+};
+MUST_CHECK int model_adapter_new(struct model *m,
+                                 const struct model_adapter *opt,
+                                 struct err *err);
+/* A PEFT directory: ranks and scales from its config, patterns included;
+ * what is not understood (DoRA, modules_to_save) is refused by name. */
+MUST_CHECK int model_adapter_load(struct model *m, const char *dir,
+                                  struct err *err);
+/* W += scale B A in f32 for all adapted layers; the adapter is gone. Weights
+ * must be f32 (widen). */
+MUST_CHECK int model_adapter_merge(struct model *m, struct err *err);
+
+/* A named tensor on the device. Names are those of the checkpoint; of an
+ * adapter "model.layers.0.self_attn.q_proj.lora_A.weight". */
+struct model_tensor {
+    const char *name; /* owned by the model */
+    struct compute_span value, grad; /* grad absent: not trained */
+    int64_t rows, cols;              /* cols 0: a vector of `rows` */
+};
+/* The base's tensors, tied ones once; or the adapter's. Owned by the model;
+ * valid until the next change of its weights. */
+size_t model_tensors(const struct model *m, bool adapter,
+                     const struct model_tensor **out);
+
+/* Everything trained, in the order of model_tensors: values and gradients,
+ * f32, `count` elements, zero gradients. */
+struct model_trained {
+    struct compute_span values, grads;
+    size_t count;
+};
+MUST_CHECK int model_train_begin(struct model *m, bool adapter_only,
+                                 struct model_trained *out, struct err *err);
+
+/* Packed documents. labels[i] is the id that row i must predict (the next
+ * token), or negative: not trained. positions restart in each document. */
+struct model_batch {
+    const int32_t *ids, *labels, *positions;
+    size_t rows;
+    const int32_t *starts; /* docs + 1 values, 0 first, rows last */
+    size_t docs;
+};
+/* Sum of -log p over the labelled rows, and their count. With grad_scale != 0
+ * the gradient of grad_scale * sum is added to the trained tensors'. */
+MUST_CHECK int model_step(struct model *m, const struct model_batch *b,
+                          double grad_scale, double *nll, size_t *count,
+                          struct err *err);
+/* Logits of packed documents, rows x vocab on the host. */
+MUST_CHECK int model_batch_logits(struct model *m, const struct model_batch *b,
+                                  float *out, struct err *err);
+/* The residual stream: layers + 1 states of rows x hidden, embeddings first,
+ * the last one after the final norm. */
+MUST_CHECK int model_batch_hidden(struct model *m, const struct model_batch *b,
+                                  float *out, struct err *err);
+
+/* config.json and model.safetensors (of dtype F32, BF16 or F16) into dir,
+ * which exists. */
+MUST_CHECK int model_save(const struct model *m, const char *dir,
+                          enum weights_type dtype, struct err *err);
 
 #endif

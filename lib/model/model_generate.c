@@ -1,0 +1,398 @@
+/*
+ * model_generate.c - generation: many sequences, one pass a step
+ *
+ * Every pass takes one row of each sequence that is being decoded and as many
+ * prompt rows of the others as fit, so prompts and answers share each matrix
+ * product. A row's result does not depend on its neighbours: a batch gives
+ * the tokens that its prompts give one by one.
+ */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "model/model_private.h"
+#include "model/model_sample.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PASS_ROWS 1024                   /* rows of one pass */
+#define MAX_SLOTS 96                     /* sequences at once */
+#define CACHE_BYTES ((size_t)1536 << 20) /* KV cache of all slots */
+
+/* A sequence in a slot. */
+struct sequence {
+    struct model_job *job;
+    size_t number; /* of the job: keys the random numbers */
+    size_t past;   /* rows in the cache */
+    int32_t next;  /* token to feed once the prompt is in */
+    size_t rows;   /* of this pass */
+    double nll;
+};
+
+struct generator {
+    struct model *m;
+    const struct model_sampling *opt;
+    struct model_job **queue; /* longest prompt first */
+    struct model_job *jobs;
+    size_t queued, taken, finished, capacity, slots;
+    struct sequence *seqs; /* by slot; job NULL: free */
+    struct compute_span *keys, *values, logits, best, logp;
+    int32_t *ids, *positions, *starts, *past, *slot_of, *index;
+    int (*on_token)(void *ctx, int32_t id);
+    void *ctx;
+    float *row; /* logits on the host, for sampling */
+    int64_t start_ns;
+};
+
+static bool is_stop(const struct generator *g, int32_t id)
+{
+    const struct model_config *c = &g->m->config;
+
+    if (g->opt->ignore_eos)
+        return false;
+    for (unsigned i = 0; i < c->eos_count; i++)
+        if (c->eos[i] == id)
+            return true;
+    for (size_t i = 0; i < g->opt->stop_count; i++)
+        if (g->opt->stops[i] == id)
+            return true;
+    return false;
+}
+
+static int longer_first(const void *a, const void *b)
+{
+    const struct model_job *x = *(struct model_job *const *)a;
+    const struct model_job *y = *(struct model_job *const *)b;
+
+    if (x->prompt_count != y->prompt_count)
+        return x->prompt_count > y->prompt_count ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+/* Tokens that a job may produce within the model's context. */
+static size_t allowance(const struct generator *g, const struct model_job *job)
+{
+    size_t context = (size_t)g->m->config.context;
+    size_t room = context > job->prompt_count ? context - job->prompt_count
+                                              : 0;
+
+    return room < g->opt->max_tokens ? room : g->opt->max_tokens;
+}
+
+/* Jobs that have something to do, longest first; capacity from the longest. */
+static int queue_jobs(struct generator *g, size_t count, struct err *err)
+{
+    g->queue = mem_array(count, sizeof(struct model_job *));
+    for (size_t i = 0; i < count; i++) {
+        struct model_job *job = &g->jobs[i];
+        size_t need = job->prompt_count + allowance(g, job);
+        int rc = model_check_ids(g->m, job->prompt, job->prompt_count, err);
+
+        if (rc < 0)
+            return err_wrap(err, "prompt %zu", i + 1);
+        job->out_count = 0;
+        job->finished = false;
+        job->seconds = 0;
+        if (job->prompt_count == 0 || allowance(g, job) == 0)
+            continue;
+        g->queue[g->queued++] = job;
+        if (need > g->capacity)
+            g->capacity = need;
+    }
+    if (g->queued)
+        qsort(g->queue, g->queued, sizeof(struct model_job *), longer_first);
+    return 0;
+}
+
+static struct compute_attention_cached cache_shape(const struct generator *g)
+{
+    const struct model_config *c = &g->m->config;
+
+    return (struct compute_attention_cached){
+        .heads = (size_t)c->heads,
+        .kv_heads = (size_t)c->kv_heads,
+        .dim = (size_t)c->head_dim,
+        .capacity = g->capacity,
+        .starts = g->starts,
+        .past = g->past,
+        .slots = g->slot_of,
+    };
+}
+
+static int alloc_cache(struct generator *g, struct err *err)
+{
+    struct compute_attention_cached shape = cache_shape(g);
+    size_t layers = (size_t)g->m->config.layers, keys, values, slots;
+    struct compute *c = g->m->compute;
+    int rc = 0;
+
+    c->ops->cache_size(c, &shape, 1, &keys, &values);
+    slots = CACHE_BYTES / ((keys + values) * layers * sizeof(float));
+    g->slots = slots < 1 ? 1 : slots > MAX_SLOTS ? MAX_SLOTS : slots;
+    if (g->slots > g->queued)
+        g->slots = g->queued;
+    g->keys = mem_zalloc(layers * sizeof(*g->keys));
+    g->values = mem_zalloc(layers * sizeof(*g->values));
+    for (size_t i = 0; rc == 0 && i < layers; i++) {
+        rc = compute_alloc(c, COMPUTE_F32, g->slots * keys, "KV cache",
+                           &g->keys[i], err);
+        if (rc == 0)
+            rc = compute_alloc(c, COMPUTE_F32, g->slots * values, "KV cache",
+                               &g->values[i], err);
+    }
+    return rc;
+}
+
+static int generator_init(struct generator *g, size_t count, struct err *err)
+{
+    struct compute *c = g->m->compute;
+    size_t vocab = (size_t)g->m->config.vocab;
+    int rc = queue_jobs(g, count, err);
+
+    if (rc < 0 || g->queued == 0)
+        return rc;
+    rc = alloc_cache(g, err);
+    if (rc == 0)
+        rc = model_rope_reserve(g->m, g->capacity, err);
+    if (rc == 0)
+        rc = model_work_reserve(g->m, PASS_ROWS, false, err);
+    if (rc == 0)
+        rc = compute_alloc(c, COMPUTE_F32, g->slots * vocab, "logits",
+                           &g->logits, err);
+    if (rc == 0)
+        rc = compute_alloc(c, COMPUTE_I32, g->slots, "ids", &g->best, err);
+    if (rc == 0)
+        rc = compute_alloc(c, COMPUTE_F32, g->slots, "log p", &g->logp, err);
+    if (rc < 0)
+        return rc;
+    g->seqs = mem_zalloc(g->slots * sizeof(*g->seqs));
+    g->ids = mem_array(2 * PASS_ROWS + 4 * (g->slots + 1), sizeof(*g->ids));
+    g->positions = g->ids + PASS_ROWS;
+    g->starts = g->positions + PASS_ROWS;
+    g->past = g->starts + g->slots + 1;
+    g->slot_of = g->past + g->slots + 1;
+    g->index = g->slot_of + g->slots + 1;
+    g->row = mem_array(vocab, sizeof(*g->row));
+    return 0;
+}
+
+static void generator_release(struct generator *g)
+{
+    struct compute *c = g->m->compute;
+
+    for (int64_t i = 0; g->keys && i < g->m->config.layers; i++) {
+        compute_release(c, &g->keys[i]);
+        compute_release(c, &g->values[i]);
+    }
+    compute_release(c, &g->logits);
+    compute_release(c, &g->best);
+    compute_release(c, &g->logp);
+    free(g->keys);
+    free(g->values);
+    free(g->queue);
+    free(g->seqs);
+    free(g->ids);
+    free(g->row);
+}
+
+static void admit(struct generator *g)
+{
+    for (size_t s = 0; s < g->slots && g->taken < g->queued; s++) {
+        struct model_job *job;
+
+        if (g->seqs[s].job)
+            continue;
+        job = g->queue[g->taken++];
+        g->seqs[s] = (struct sequence){ .job = job,
+                                        .number = (size_t)(job - g->jobs) };
+    }
+}
+
+/* Choose the rows of a pass; decoding sequences first. Returns sequences. */
+static size_t plan(struct generator *g, size_t *rows)
+{
+    size_t n = 0, left = PASS_ROWS;
+
+    for (size_t s = 0; s < g->slots; s++) {
+        struct sequence *q = &g->seqs[s];
+
+        q->rows = q->job && q->past >= q->job->prompt_count;
+        left -= q->rows;
+    }
+    for (size_t s = 0; s < g->slots && left > 0; s++) {
+        struct sequence *q = &g->seqs[s];
+        size_t want = q->job && q->rows == 0 ? q->job->prompt_count - q->past
+                                             : 0;
+
+        if (want == 0)
+            continue;
+        q->rows = want < left ? want : left;
+        left -= q->rows;
+    }
+    *rows = 0;
+    for (size_t s = 0; s < g->slots; s++) {
+        struct sequence *q = &g->seqs[s];
+
+        if (q->rows == 0)
+            continue;
+        g->starts[n] = (int32_t)*rows;
+        g->past[n] = (int32_t)q->past;
+        g->slot_of[n++] = (int32_t)s;
+        for (size_t i = 0; i < q->rows; i++, ++*rows) {
+            size_t at = q->past + i;
+
+            g->ids[*rows] = at < q->job->prompt_count ? q->job->prompt[at]
+                                                      : q->next;
+            g->positions[*rows] = (int32_t)at;
+        }
+    }
+    g->starts[n] = (int32_t)*rows;
+    return n;
+}
+
+static void end_sequence(struct generator *g, struct sequence *q, bool stopped)
+{
+    q->job->finished = stopped;
+    q->job->seconds = (double)(clock_mono_ns() - g->start_ns) * 1e-9;
+    q->job = NULL;
+    g->finished++;
+}
+
+/* The sequence's next token; ends it where it must end. */
+static void take_token(struct generator *g, struct sequence *q, int32_t id,
+                       float logp)
+{
+    struct model_job *job = q->job;
+
+    q->nll -= (double)logp;
+    if (is_stop(g, id)) {
+        end_sequence(g, q, true);
+        return;
+    }
+    q->next = id;
+    job->out[job->out_count++] = id;
+    if ((g->on_token && g->on_token(g->ctx, id) != 0) ||
+        job->out_count >= allowance(g, job))
+        end_sequence(g, q, false);
+}
+
+/* Tokens for the sequences whose last row is known: `n` rows of work.top. */
+static void choose_tokens(struct generator *g, const int32_t *slots, size_t n)
+{
+    struct compute *c = g->m->compute;
+    size_t vocab = (size_t)g->m->config.vocab;
+    int32_t best[MAX_SLOTS];
+    float logp[MAX_SLOTS];
+
+    model_head(g->m, g->logits, g->m->work.top, n);
+    if (g->opt->temperature > 0) {
+        for (size_t i = 0; i < n; i++) {
+            struct sequence *q = &g->seqs[slots[i]];
+
+            c->ops->download(c, g->row, compute_at(g->logits, i * vocab),
+                             vocab);
+            best[i] = model_sample(g->row, vocab, g->opt, q->number,
+                                   q->job->out_count, &logp[i]);
+        }
+    } else {
+        c->ops->argmax(c, g->best, g->logp, g->logits, n, vocab);
+        c->ops->download(c, best, g->best, n);
+        c->ops->download(c, logp, g->logp, n);
+    }
+    for (size_t i = 0; i < n; i++)
+        take_token(g, &g->seqs[slots[i]], best[i], logp[i]);
+}
+
+static int run_pass(struct generator *g, struct err *err)
+{
+    struct model *m = g->m;
+    const struct compute_ops *ops = m->compute->ops;
+    struct compute_attention_cached shape = cache_shape(g);
+    size_t rows, n = plan(g, &rows), ends = 0;
+    int32_t slots[MAX_SLOTS];
+    struct model_pass p = { .m = m, .rows = rows, .cached = &shape,
+                            .keys = g->keys, .values = g->values };
+
+    shape.seqs = n;
+    ops->upload(m->compute, m->work.ids, g->ids, rows);
+    ops->upload(m->compute, m->work.positions, g->positions, rows);
+    model_blocks(&p, false);
+    for (size_t i = 0; i < n; i++) {
+        struct sequence *q = &g->seqs[g->slot_of[i]];
+
+        q->past += q->rows;
+        if (q->past < q->job->prompt_count)
+            continue;
+        g->index[ends] = g->starts[i + 1] - 1;
+        slots[ends++] = g->slot_of[i];
+    }
+    if (ends > 0) {
+        ops->upload(m->compute, m->work.index, g->index, ends);
+        ops->gather(m->compute, m->work.top, m->work.x, m->work.index, ends,
+                    (size_t)m->config.hidden);
+        choose_tokens(g, slots, ends);
+    }
+    return ops->sync(m->compute, err);
+}
+
+static int generator_run(struct generator *g, const struct progress *progress,
+                         struct err *err)
+{
+    while (g->finished < g->queued) {
+        int rc;
+
+        if (stop_requested())
+            return err_set(err, ERR_INTERRUPTED, "interrupted");
+        admit(g);
+        rc = run_pass(g, err);
+        if (rc < 0)
+            return rc;
+        progress_update(progress, "generate", g->finished, g->queued, NULL);
+    }
+    return 0;
+}
+
+int model_generate_batch(struct model *m, struct model_job *jobs, size_t count,
+                         const struct model_sampling *opt,
+                         const struct progress *progress, struct err *err)
+{
+    struct generator g = { .m = m, .opt = opt, .jobs = jobs,
+                           .start_ns = clock_mono_ns() };
+    int rc = generator_init(&g, count, err);
+
+    if (rc == 0)
+        rc = generator_run(&g, progress, err);
+    generator_release(&g);
+    return rc;
+}
+
+int model_generate(struct model *m, const int32_t *prompt, size_t n,
+                   const struct model_sampling *opt,
+                   int (*on_token)(void *ctx, int32_t id), void *ctx,
+                   int32_t *out, size_t *out_count, bool *finished, double *nll,
+                   struct err *err)
+{
+    struct model_job job = { .prompt = prompt, .prompt_count = n, .out = out };
+    struct generator g = { .m = m, .opt = opt, .jobs = &job,
+                           .on_token = on_token, .ctx = ctx,
+                           .start_ns = clock_mono_ns() };
+    int rc;
+
+    if (n == 0)
+        return err_set(err, ERR_INVALID, "the prompt is empty");
+    if (n >= (size_t)m->config.context)
+        return err_set(err, ERR_LIMIT,
+                       "the prompt has %zu tokens; the model's context is %lld",
+                       n, (long long)m->config.context);
+    rc = generator_init(&g, 1, err);
+    if (rc == 0)
+        rc = generator_run(&g, NULL, err);
+    if (rc == 0) {
+        *out_count = job.out_count;
+        *finished = job.finished;
+        if (nll)
+            *nll = g.seqs ? g.seqs[0].nll : 0;
+    }
+    generator_release(&g);
+    return rc;
+}

@@ -1,0 +1,310 @@
+/*
+ * model_load.c - a model from a directory, from random numbers, and its end
+ *
+ * Every tensor that the config asks for must be there with exactly its shape,
+ * and none may be left over: a checkpoint that differs is not the model that
+ * its config names.
+ */
+#include "base/mem.h"
+#include "base/rng.h"
+#include "model/model_private.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Below this many parameters weights are widened to f32 for inference. */
+#define WIDEN_PARAMETERS ((int64_t)256 << 20)
+
+static void shape_linear(struct model_linear *l, int64_t n, int64_t k)
+{
+    l->n = (size_t)n;
+    l->k = (size_t)k;
+}
+
+struct model *model_shape(const struct model_config *c,
+                          struct compute *compute)
+{
+    struct model *m = mem_zalloc(sizeof(*m));
+    int64_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+
+    m->config = *c;
+    m->compute = compute;
+    m->layers = mem_zalloc((size_t)c->layers * sizeof(*m->layers));
+    shape_linear(&m->head, c->vocab, c->hidden);
+    for (int64_t i = 0; i < c->layers; i++) {
+        struct model_linear *l = m->layers[i].lin;
+
+        shape_linear(&l[MODEL_Q], q, c->hidden);
+        shape_linear(&l[MODEL_K], kv, c->hidden);
+        shape_linear(&l[MODEL_V], kv, c->hidden);
+        shape_linear(&l[MODEL_O], c->hidden, q);
+        shape_linear(&l[MODEL_GATE], c->ffn, c->hidden);
+        shape_linear(&l[MODEL_UP], c->ffn, c->hidden);
+        shape_linear(&l[MODEL_DOWN], c->hidden, c->ffn);
+    }
+    model_list_base(m);
+    return m;
+}
+
+static void list_free(struct model *m, struct model_list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (l->slots[i].value->buf != m->trained.values.buf)
+            compute_release(m->compute, l->slots[i].value);
+    model_list_release(l);
+}
+
+void model_free(struct model *m)
+{
+    if (!m)
+        return;
+    model_work_release(m);
+    list_free(m, &m->adapter);
+    list_free(m, &m->base);
+    compute_release(m->compute, &m->trained.values);
+    compute_release(m->compute, &m->trained.grads);
+    compute_release(m->compute, &m->cosine);
+    compute_release(m->compute, &m->sine);
+    free(m->layers);
+    free(m);
+}
+
+const struct model_config *model_config(const struct model *m)
+{
+    return &m->config;
+}
+
+static bool shape_fits(const struct weights_tensor *t,
+                       const struct model_tensor *want)
+{
+    if (want->cols == 0)
+        return t->dims == 1 && t->shape[0] == want->rows;
+    return t->dims == 2 && t->shape[0] == want->rows &&
+           t->shape[1] == want->cols;
+}
+
+static enum compute_type type_kept(const struct weights_tensor *t, bool widen)
+{
+    if (widen || t->dims != 2)
+        return COMPUTE_F32;
+    return t->type == WEIGHTS_BF16  ? COMPUTE_BF16
+           : t->type == WEIGHTS_F16 ? COMPUTE_F16
+                                    : COMPUTE_F32;
+}
+
+static int upload(struct model *m, struct compute_span dst,
+                  const struct weights_tensor *t, bool as_stored,
+                  struct err *err)
+{
+    size_t n = (size_t)weights_elements(t);
+    void *wide;
+    int rc;
+
+    if (as_stored) {
+        m->compute->ops->upload(m->compute, dst, t->data, n);
+        return 0;
+    }
+    rc = mem_try_array(&wide, n, sizeof(float), t->name, err);
+    if (rc < 0)
+        return rc;
+    rc = weights_to_f32(t, wide, err);
+    if (rc == 0)
+        m->compute->ops->upload(m->compute, dst, wide, n);
+    free(wide);
+    return rc;
+}
+
+static int load_tensor(struct model *m, const struct weights *w, size_t i,
+                       bool widen, struct err *err)
+{
+    struct model_tensor *want = &m->base.tensors[i];
+    const struct weights_tensor *t = weights_find(w, want->name);
+    enum compute_type type;
+    int rc;
+
+    if (!t)
+        return err_set(err, ERR_FORMAT, "%s is missing", want->name);
+    if (!shape_fits(t, want))
+        return err_set(err, ERR_FORMAT, "%s has not the shape %lldx%lld",
+                       want->name, (long long)want->rows,
+                       (long long)(want->cols ? want->cols : 1));
+    type = type_kept(t, widen);
+    rc = compute_alloc(m->compute, type, (size_t)weights_elements(t),
+                       want->name, m->base.slots[i].value, err);
+    if (rc < 0)
+        return rc;
+    want->value = *m->base.slots[i].value;
+    return upload(m, want->value, t, type != COMPUTE_F32, err);
+}
+
+/* Buffers that older checkpoints carry, and the head that a tied one may
+ * repeat. */
+static bool may_be_left(const struct model *m, const char *name)
+{
+    return strstr(name, "rotary_emb.inv_freq") ||
+           (m->config.tied && strcmp(name, "lm_head.weight") == 0);
+}
+
+static int load_all(struct model *m, const struct weights *w, bool widen,
+                    struct err *err)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < m->base.count; i++) {
+        int rc = load_tensor(m, w, i, widen, err);
+
+        if (rc < 0)
+            return rc;
+    }
+    model_tie(m);
+    for (size_t i = 0; i < weights_count(w); i++)
+        used += may_be_left(m, weights_at(w, i)->name);
+    if (weights_count(w) - used != m->base.count)
+        return err_set(err, ERR_FORMAT,
+                       "%zu tensors are not what config.json describes",
+                       weights_count(w) - used - m->base.count);
+    return 0;
+}
+
+int model_open(const char *dir, struct compute *compute, bool widen,
+               struct model **out, struct err *err)
+{
+    struct model_config config;
+    struct weights *w = NULL;
+    struct model *m = NULL;
+    int rc = model_config_read(dir, &config, err);
+
+    if (rc < 0)
+        return rc;
+    rc = weights_open(dir, &w, err);
+    if (rc < 0)
+        return rc;
+    m = model_shape(&config, compute);
+    rc = load_all(m, w, widen, err);
+    weights_close(w);
+    if (rc < 0) {
+        model_free(m);
+        return err_wrap(err, "%s", dir);
+    }
+    *out = m;
+    return 0;
+}
+
+/* Standard normal numbers that depend on (seed, tensor, index) alone. */
+static void fill_normal(float *x, size_t n, double range, uint64_t seed,
+                        uint64_t tensor)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        uint32_t r[4];
+        double radius, angle;
+
+        rng_philox(seed, tensor, i, r);
+        radius = sqrt(-2 * log(((double)r[0] + 1) * 0x1p-32)) * range;
+        angle = 6.283185307179586 * (double)r[1] * 0x1p-32;
+        x[i] = (float)(radius * cos(angle));
+        if (i + 1 < n)
+            x[i + 1] = (float)(radius * sin(angle));
+    }
+}
+
+static int new_tensor(struct model *m, size_t i, uint64_t seed,
+                      struct err *err)
+{
+    struct model_tensor *t = &m->base.tensors[i];
+    size_t n = (size_t)t->rows * (size_t)(t->cols ? t->cols : 1);
+    const char *end = strrchr(t->name, '.');
+    void *x;
+    int rc = compute_alloc(m->compute, COMPUTE_F32, n, t->name,
+                           m->base.slots[i].value, err);
+
+    if (rc < 0)
+        return rc;
+    t->value = *m->base.slots[i].value;
+    if (t->cols == 0) {
+        bool bias = strcmp(end, ".bias") == 0;
+
+        m->compute->ops->fill(m->compute, t->value, bias ? 0 : 1, n);
+        return 0;
+    }
+    rc = mem_try_array(&x, n, sizeof(float), t->name, err);
+    if (rc < 0)
+        return rc;
+    fill_normal(x, n, m->config.init_range, seed, i);
+    m->compute->ops->upload(m->compute, t->value, x, n);
+    free(x);
+    return 0;
+}
+
+int model_new(const struct model_config *config, struct compute *compute,
+              uint64_t seed, struct model **out, struct err *err)
+{
+    struct model *m = model_shape(config, compute);
+
+    for (size_t i = 0; i < m->base.count; i++) {
+        int rc = new_tensor(m, i, seed, err);
+
+        if (rc < 0) {
+            model_free(m);
+            return rc;
+        }
+    }
+    model_tie(m);
+    *out = m;
+    return 0;
+}
+
+static int freeze_linear(struct model *m, struct model_linear *l,
+                         bool forward_only, struct err *err)
+{
+    const struct compute_ops *ops = m->compute->ops;
+    int rc = ops->freeze(m->compute, l->w, l->n, l->k, forward_only, err);
+
+    if (rc < 0 || l->rank == 0)
+        return rc;
+    rc = ops->freeze(m->compute, l->a, l->rank, l->k, true, err);
+    if (rc < 0)
+        return rc;
+    return ops->freeze(m->compute, l->b, l->n, l->rank, true, err);
+}
+
+static int freeze_all(struct model *m, struct err *err)
+{
+    for (int64_t i = 0; i < m->config.layers; i++)
+        for (int k = 0; k < MODEL_LINEARS; k++) {
+            int rc = freeze_linear(m, &m->layers[i].lin[k], true, err);
+
+            if (rc < 0)
+                return rc;
+        }
+    return freeze_linear(m, &m->head, !m->config.tied, err);
+}
+
+int model_load(const char *dir, const char *adapter, struct compute *compute,
+               struct model **out, struct err *err)
+{
+    struct model_config config;
+    struct model *m;
+    bool widen;
+    int rc = model_config_read(dir, &config, err);
+
+    if (rc < 0)
+        return rc;
+    widen = model_config_parameters(&config) <= WIDEN_PARAMETERS;
+    rc = model_open(dir, compute, widen, &m, err);
+    if (rc < 0)
+        return rc;
+    if (adapter)
+        rc = model_adapter_load(m, adapter, err);
+    if (rc == 0 && adapter && widen)
+        rc = model_adapter_merge(m, err);
+    if (rc == 0)
+        rc = freeze_all(m, err);
+    if (rc < 0) {
+        model_free(m);
+        return rc;
+    }
+    *out = m;
+    return 0;
+}

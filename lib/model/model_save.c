@@ -1,0 +1,89 @@
+/*
+ * model_save.c - config.json and model.safetensors
+ *
+ * Values come from the device as f32 and are rounded to nearest even for 16
+ * bits. Tied heads are stored once, as the reference stores them.
+ */
+#include "base/io.h"
+#include "base/mem.h"
+#include "model/model_private.h"
+
+#include <stdlib.h>
+
+static void narrow(void *out, const float *x, size_t n, enum weights_type type)
+{
+    uint16_t *h = out;
+
+    for (size_t i = 0; i < n; i++)
+        h[i] = type == WEIGHTS_BF16 ? weights_bf16_from_f32(x[i])
+                                    : weights_f16_from_f32(x[i]);
+}
+
+/* A tensor's values in the wanted type; *out->data is the caller's. */
+static int fetch(const struct model *m, const struct model_tensor *t,
+                 enum weights_type type, struct weights_tensor *out,
+                 struct err *err)
+{
+    size_t n = (size_t)t->rows * (size_t)(t->cols ? t->cols : 1);
+    void *wide = NULL, *data = NULL;
+    int rc = mem_try_array(&wide, n, sizeof(float), t->name, err);
+
+    if (rc < 0)
+        return rc;
+    m->compute->ops->download(m->compute, wide, t->value, n);
+    if (type == WEIGHTS_F32) {
+        data = wide;
+        wide = NULL;
+    } else {
+        rc = mem_try_array(&data, n, 2, t->name, err);
+        if (rc == 0)
+            narrow(data, wide, n, type);
+    }
+    free(wide);
+    if (rc < 0)
+        return rc;
+    *out = (struct weights_tensor){ .name = t->name, .type = type,
+                                    .dims = t->cols ? 2 : 1,
+                                    .shape = { t->rows, t->cols },
+                                    .data = data,
+                                    .bytes = n * weights_type_size(type) };
+    return 0;
+}
+
+static int save_config(const struct model *m, const char *dir,
+                       enum weights_type dtype, struct err *err)
+{
+    struct buf text = { 0 };
+    char *path = io_path(dir, "config.json");
+    int rc;
+
+    model_config_write(&m->config, dtype, &text);
+    rc = io_write_file(path, text.data, text.len, 0644, err);
+    buf_release(&text);
+    free(path);
+    return rc;
+}
+
+int model_save(const struct model *m, const char *dir, enum weights_type dtype,
+               struct err *err)
+{
+    static const char *const metadata[] = { "format", "pt", NULL };
+    size_t count = m->base.count, made = 0;
+    struct weights_tensor *t = mem_array(count, sizeof(*t));
+    char *path = io_path(dir, "model.safetensors");
+    int rc = 0;
+
+    while (made < count && rc == 0) {
+        rc = fetch(m, &m->base.tensors[made], dtype, &t[made], err);
+        made += rc == 0;
+    }
+    if (rc == 0)
+        rc = weights_write(path, t, count, metadata, err);
+    if (rc == 0)
+        rc = save_config(m, dir, dtype, err);
+    while (made > 0)
+        free((void *)(uintptr_t)t[--made].data);
+    free(t);
+    free(path);
+    return rc;
+}

@@ -1,0 +1,665 @@
+/* test_model.c - the decoder against transformers' and PEFT's values, and
+ * what must hold without them */
+#include "base/io.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "model/model.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct compute *cpu;
+static struct err err;
+
+#define OK(call)                                                               \
+    do {                                                                       \
+        if ((call) < 0)                                                        \
+            ck_abort_msg("%s", err.msg);                                       \
+    } while (0)
+
+static void setup(void)
+{
+    OK(compute_open(&(struct compute_options){
+                        .kernels = getenv("SLMCTL_CPU"), .threads = 2 },
+                    &cpu, &err));
+}
+
+static void teardown(void)
+{
+    compute_close(cpu);
+}
+
+/* A fixture's path, or NULL (with a word) where there are none. */
+static char *fixture(const char *name)
+{
+    const char *root = getenv("SLMCTL_REFERENCE");
+
+    if (!root) {
+        (void)printf("skip: %s: SLMCTL_REFERENCE is not set\n", name);
+        return NULL;
+    }
+    return io_path(root, name);
+}
+
+struct reference {
+    struct weights *w;
+    struct json j;
+    struct buf text;
+};
+
+static void reference_open(struct reference *r, const char *dir)
+{
+    char *st = io_path(dir, "expected.safetensors");
+    char *js = io_path(dir, "expected.json");
+
+    *r = (struct reference){ 0 };
+    OK(weights_open(st, &r->w, &err));
+    OK(io_read_file(js, 1 << 24, &r->text, &err));
+    OK(json_parse(&r->j, r->text.data, r->text.len, &err));
+    free(st);
+    free(js);
+}
+
+static void reference_close(struct reference *r)
+{
+    weights_close(r->w);
+    json_release(&r->j);
+    buf_release(&r->text);
+}
+
+static double number(const struct reference *r, const char *name)
+{
+    double x = NAN;
+
+    (void)json_double(&r->j, json_get(&r->j, 0, name), &x);
+    return x;
+}
+
+static float *values(const struct weights *w, const char *name, size_t *n)
+{
+    const struct weights_tensor *t = weights_find(w, name);
+    float *x;
+
+    ck_assert_msg(t != NULL, "%s", name);
+    *n = (size_t)weights_elements(t);
+    x = mem_array(*n, sizeof(*x));
+    OK(weights_to_f32(t, x, &err));
+    return x;
+}
+
+/* Largest difference over the largest reference value. */
+static double difference(const float *x, const float *want, size_t n)
+{
+    double top = 0, worst = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        top = fmax(top, fabs((double)want[i]));
+        worst = fmax(worst, fabs((double)x[i] - (double)want[i]));
+        if (isnan(x[i]))
+            return INFINITY;
+    }
+    return worst / (top > 0 ? top : 1);
+}
+
+static void check_close(const char *what, const float *x,
+                        const struct weights *w, const char *name,
+                        double tolerance)
+{
+    size_t n;
+    float *want = values(w, name, &n);
+    double d = difference(x, want, n);
+
+    ck_assert_msg(d <= tolerance, "%s %s: %.3g", what, name, d);
+    free(want);
+}
+
+/* ids and labels of the fixture as documents of equal length; labels shifted
+ * so that row i holds what follows it. */
+struct rows {
+    struct model_batch b;
+    int32_t *ids, *labels, *positions, *starts;
+};
+
+static void rows_add(struct rows *r, const int32_t *ids, const int32_t *labels,
+                     size_t n)
+{
+    size_t at = r->b.rows, d = r->b.docs;
+
+    r->ids = mem_realloc(r->ids, at + n, sizeof(*r->ids));
+    r->labels = mem_realloc(r->labels, at + n, sizeof(*r->labels));
+    r->positions = mem_realloc(r->positions, at + n, sizeof(*r->positions));
+    r->starts = mem_realloc(r->starts, d + 2, sizeof(*r->starts));
+    for (size_t i = 0; i < n; i++) {
+        r->ids[at + i] = ids[i];
+        r->labels[at + i] = labels && i + 1 < n ? labels[i + 1] : -100;
+        r->positions[at + i] = (int32_t)i;
+    }
+    r->starts[0] = 0;
+    r->starts[d + 1] = (int32_t)(at + n);
+    r->b = (struct model_batch){ r->ids, r->labels, r->positions, at + n,
+                                 r->starts, d + 1 };
+}
+
+static void rows_release(struct rows *r)
+{
+    free(r->ids);
+    free(r->labels);
+    free(r->positions);
+    free(r->starts);
+    *r = (struct rows){ 0 };
+}
+
+static void rows_read(struct rows *r, const struct weights *w)
+{
+    const struct weights_tensor *ids = weights_find(w, "input_ids");
+    const struct weights_tensor *labels = weights_find(w, "labels");
+    size_t n = (size_t)ids->shape[1];
+
+    *r = (struct rows){ 0 };
+    for (int64_t i = 0; i < ids->shape[0]; i++) {
+        int32_t *a = mem_array(n, 2 * sizeof(*a));
+
+        memcpy(a, (const char *)ids->data + (size_t)i * n * 4, n * 4);
+        if (labels)
+            memcpy(a + n, (const char *)labels->data + (size_t)i * n * 4,
+                   n * 4);
+        rows_add(r, a, labels ? a + n : NULL, n);
+        free(a);
+    }
+}
+
+static void check_logits(struct model *m, const struct rows *r,
+                         const struct weights *w, const char *what)
+{
+    float *x = mem_array(r->b.rows * (size_t)model_config(m)->vocab,
+                         sizeof(*x));
+
+    OK(model_batch_logits(m, &r->b, x, &err));
+    check_close(what, x, w, "logits", 1e-4);
+    free(x);
+}
+
+static void check_hidden(struct model *m, struct reference *ref,
+                         const char *what)
+{
+    size_t layers = (size_t)model_config(m)->layers;
+    size_t d = (size_t)model_config(m)->hidden;
+    struct rows all, r = { 0 };
+    float *x;
+
+    rows_read(&all, ref->w);
+    rows_add(&r, all.ids, NULL, (size_t)all.starts[1]);
+    x = mem_array((layers + 1) * r.b.rows * d, sizeof(*x));
+    OK(model_batch_hidden(m, &r.b, x, &err));
+    for (size_t i = 0; i <= layers; i++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof(name), "hidden.%zu", i);
+        check_close(what, x + i * r.b.rows * d, ref->w, name, 1e-4);
+    }
+    free(x);
+    rows_release(&r);
+    rows_release(&all);
+}
+
+static void check_grads(struct model *m, bool adapter, struct reference *ref,
+                        const char *prefix, const char *what)
+{
+    const struct model_tensor *t;
+    size_t n = model_tensors(m, adapter, &t);
+
+    for (size_t i = 0; i < n; i++) {
+        size_t count = (size_t)t[i].rows *
+                       (size_t)(t[i].cols ? t[i].cols : 1);
+        float *x = mem_array(count, sizeof(*x));
+        char *name = mem_printf("grad.%s%s", prefix, t[i].name);
+
+        cpu->ops->download(cpu, x, t[i].grad, count);
+        check_close(what, x, ref->w, name, 1e-4);
+        free(name);
+        free(x);
+    }
+}
+
+static void check_step(struct model *m, struct reference *ref, double *loss,
+                       const struct rows *r)
+{
+    double nll;
+    size_t count, again;
+
+    OK(model_step(m, &r->b, 0, &nll, &count, &err));
+    *loss = nll / (double)count;
+    OK(model_step(m, &r->b, 1 / (double)count, &nll, &again, &err));
+    ck_assert_uint_eq(count, again);
+    ck_assert_msg(fabs(*loss - number(ref, "loss")) < 1e-5, "loss %.7f",
+                  *loss);
+}
+
+static const char *const families[] = { "llama", "llama-untied-biased",
+                                        "llama3-rope" };
+
+START_TEST(full_model_agrees_with_the_reference)
+{
+    char name[64];
+    char *dir;
+    struct reference ref;
+    struct model *m;
+    struct model_trained t;
+    struct rows r;
+    double loss;
+
+    (void)snprintf(name, sizeof(name), "models/%s", families[_i]);
+    dir = fixture(name);
+    if (!dir)
+        return;
+    reference_open(&ref, dir);
+    rows_read(&r, ref.w);
+    OK(model_open(dir, cpu, true, &m, &err));
+    check_logits(m, &r, ref.w, name);
+    check_hidden(m, &ref, name);
+    OK(model_train_begin(m, false, &t, &err));
+    check_step(m, &ref, &loss, &r);
+    ck_assert_msg(fabs(sqrt(cpu->ops->sum_squares(cpu, t.grads, t.count)) -
+                       number(&ref, "full_grad_norm")) < 1e-3,
+                  "gradient norm");
+    check_grads(m, false, &ref, "", name);
+    model_free(m);
+    rows_release(&r);
+    reference_close(&ref);
+    free(dir);
+}
+END_TEST
+
+START_TEST(adapter_agrees_with_the_reference)
+{
+    static const char *const adapters[] = {
+        "models/llama/adapter", "models/llama-untied-biased/adapter",
+        "models/llama3-rope/adapter", "models/llama/adapter-qv",
+        "models/llama/adapter-rslora", "models/llama/adapter-pattern",
+    };
+    char *dir = fixture(adapters[_i]), *base;
+    struct reference base_ref, ref;
+    struct model *m;
+    struct model_trained t;
+    struct rows r;
+    double loss;
+
+    if (!dir)
+        return;
+    base = io_path(dir, "..");
+    reference_open(&base_ref, base);
+    reference_open(&ref, dir);
+    rows_read(&r, base_ref.w);
+    OK(model_open(base, cpu, true, &m, &err));
+    OK(model_adapter_load(m, dir, &err));
+    check_logits(m, &r, ref.w, adapters[_i]);
+    OK(model_train_begin(m, true, &t, &err));
+    check_step(m, &ref, &loss, &r);
+    check_grads(m, true, &ref, "base_model.model.", adapters[_i]);
+    model_free(m);
+    OK(model_load(base, dir, cpu, &m, &err));
+    check_logits(m, &r, ref.w, "merged");
+    model_free(m);
+    rows_release(&r);
+    reference_close(&ref);
+    reference_close(&base_ref);
+    free(base);
+    free(dir);
+}
+END_TEST
+
+static void trace_rows(struct rows *r, const struct json *j, json_ref micro)
+{
+    json_ref ids = json_get(j, micro, "input_ids");
+    json_ref labels = json_get(j, micro, "labels");
+    size_t n = json_count(j, ids), i = 0;
+    int32_t *a = mem_array(n, 2 * sizeof(*a));
+    int64_t x;
+
+    for (json_ref e = json_first(j, ids); e != JSON_NONE;
+         e = json_next(j, ids, e), i++) {
+        ck_assert(json_int(j, e, &x));
+        a[i] = (int32_t)x;
+    }
+    for (json_ref e = json_first(j, labels); e != JSON_NONE;
+         e = json_next(j, labels, e), i++) {
+        ck_assert(json_int(j, e, &x));
+        a[i] = (int32_t)x;
+    }
+    rows_add(r, a, a + n, n);
+    free(a);
+}
+
+/* One optimizer step of the trace, on all micro-batches packed. */
+static void trace_step(struct model *m, const struct model_trained *t,
+                       struct compute_adamw *opt, const struct reference *ref,
+                       json_ref batch, json_ref want)
+{
+    const struct json *j = &ref->j;
+    struct rows r = { 0 };
+    double nll, loss, lr, norm;
+    int64_t tokens;
+    size_t count;
+
+    for (json_ref e = json_first(j, batch); e != JSON_NONE;
+         e = json_next(j, batch, e))
+        trace_rows(&r, j, e);
+    ck_assert(json_int(j, json_get(j, want, "tokens"), &tokens));
+    ck_assert(json_double(j, json_get(j, want, "loss"), &loss));
+    ck_assert(json_double(j, json_get(j, want, "lr"), &lr));
+    cpu->ops->fill(cpu, t->grads, 0, t->count);
+    OK(model_step(m, &r.b, 1 / (double)tokens, &nll, &count, &err));
+    ck_assert_int_eq((int64_t)count, tokens);
+    ck_assert_msg(fabs(nll / (double)count - loss) < 1e-5, "loss %.7f",
+                  nll / (double)count);
+    norm = sqrt(cpu->ops->sum_squares(cpu, t->grads, t->count));
+    opt->step++;
+    opt->lr = lr;
+    opt->grad_scale = norm > 1 ? 1 / (norm + 1e-6) : 1;
+    cpu->ops->adamw(cpu, opt);
+    rows_release(&r);
+}
+
+START_TEST(eight_steps_follow_the_trace)
+{
+    char name[64];
+    char *base, *dir;
+    struct reference ref;
+    struct model *m;
+    struct model_trained t;
+    const struct model_tensor *list;
+    struct compute_adamw opt = { .beta1 = .9, .beta2 = .999, .eps = 1e-8,
+                                 .decay = .01 };
+    json_ref trace, batches, batch;
+    size_t n;
+
+    (void)snprintf(name, sizeof(name), "models/%s", families[_i]);
+    base = fixture(name);
+    if (!base)
+        return;
+    dir = io_path(base, "adapter");
+    reference_open(&ref, dir);
+    OK(model_open(base, cpu, true, &m, &err));
+    OK(model_adapter_load(m, dir, &err));
+    OK(model_train_begin(m, true, &t, &err));
+    opt.p = t.values;
+    opt.g = t.grads;
+    opt.n = t.count;
+    OK(compute_alloc(cpu, COMPUTE_F32, t.count, "m", &opt.m, &err));
+    OK(compute_alloc(cpu, COMPUTE_F32, t.count, "v", &opt.v, &err));
+    trace = json_get(&ref.j, 0, "trace");
+    batches = json_get(&ref.j, 0, "batches");
+    batch = json_first(&ref.j, batches);
+    for (json_ref e = json_first(&ref.j, trace); e != JSON_NONE;
+         e = json_next(&ref.j, trace, e)) {
+        trace_step(m, &t, &opt, &ref, batch, e);
+        batch = json_next(&ref.j, batches, batch);
+    }
+    n = model_tensors(m, true, &list);
+    for (size_t i = 0; i < n; i++) {
+        size_t count = (size_t)(list[i].rows * list[i].cols), have;
+        char *key = mem_printf("after8.base_model.model.%s", list[i].name);
+        float *x = mem_array(count, sizeof(*x));
+        float *want = values(ref.w, key, &have);
+        double off = 0, all = 0;
+
+        cpu->ops->download(cpu, x, list[i].value, count);
+        for (size_t k = 0; k < count; k++) {
+            off += pow((double)x[k] - (double)want[k], 2);
+            all += pow((double)want[k], 2);
+        }
+        ck_assert_msg(sqrt(off / all) < 1e-3, "%s %.3g", key, sqrt(off / all));
+        free(want);
+        free(x);
+        free(key);
+    }
+    compute_release(cpu, &opt.m);
+    compute_release(cpu, &opt.v);
+    model_free(m);
+    reference_close(&ref);
+    free(dir);
+    free(base);
+}
+END_TEST
+
+START_TEST(packed_documents_do_not_see_each_other)
+{
+    char *dir = fixture("models/llama"), *packed;
+    struct reference ref;
+    struct weights *w;
+    struct model *m;
+    struct rows all, r = { 0 };
+    size_t cut;
+    float *x;
+
+    if (!dir)
+        return;
+    packed = io_path(dir, "packed.safetensors");
+    reference_open(&ref, dir);
+    OK(weights_open(packed, &w, &err));
+    rows_read(&all, ref.w);
+    cut = (size_t)number(&ref, "packed_cut");
+    rows_add(&r, all.ids, NULL, cut);
+    rows_add(&r, all.ids + cut, NULL, (size_t)all.starts[1] - cut);
+    OK(model_open(dir, cpu, true, &m, &err));
+    x = mem_array(r.b.rows * 320, sizeof(*x));
+    OK(model_batch_logits(m, &r.b, x, &err));
+    check_close("packed", x, w, "logits", 1e-4);
+    free(x);
+    model_free(m);
+    weights_close(w);
+    rows_release(&r);
+    rows_release(&all);
+    reference_close(&ref);
+    free(packed);
+    free(dir);
+}
+END_TEST
+
+static size_t ids_of(const struct reference *ref, const char *name,
+                     int32_t *out)
+{
+    json_ref a = json_get(&ref->j, 0, name);
+    size_t n = 0;
+    int64_t x;
+
+    for (json_ref e = json_first(&ref->j, a); e != JSON_NONE;
+         e = json_next(&ref->j, a, e)) {
+        ck_assert(json_int(&ref->j, e, &x));
+        out[n++] = (int32_t)x;
+    }
+    return n;
+}
+
+static void check_greedy(struct model *m, const int32_t *prompt, size_t n,
+                         const int32_t *want, size_t count)
+{
+    struct model_sampling opt = { .max_tokens = count, .ignore_eos = true };
+    int32_t *out = mem_array(count, sizeof(*out));
+    size_t got;
+    bool finished;
+
+    OK(model_generate(m, prompt, n, &opt, NULL, NULL, out, &got, &finished,
+                      NULL, &err));
+    ck_assert_uint_eq(got, count);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_msg(out[i] == want[i], "token %zu: %d, not %d", i, out[i],
+                      want[i]);
+    free(out);
+}
+
+START_TEST(greedy_tokens_equal_the_reference)
+{
+    char name[64];
+    char *dir;
+    struct reference ref;
+    struct model *m;
+    int32_t prompt[512], want[512];
+    size_t n, count;
+
+    (void)snprintf(name, sizeof(name), "models/%s", families[_i]);
+    dir = fixture(name);
+    if (!dir)
+        return;
+    reference_open(&ref, dir);
+    OK(model_load(dir, NULL, cpu, &m, &err));
+    n = ids_of(&ref, "greedy_prompt", prompt);
+    count = ids_of(&ref, "greedy", want);
+    check_greedy(m, prompt, n, want, count);
+    model_free(m);
+    reference_close(&ref);
+    free(dir);
+}
+END_TEST
+
+START_TEST(stories260k_tells_its_story)
+{
+    char *dir = fixture("stories260k");
+    struct reference ref;
+    struct model *m;
+    int32_t ids[512];
+    size_t n;
+    double nll;
+
+    if (!dir)
+        return;
+    reference_open(&ref, dir);
+    OK(model_load(dir, NULL, cpu, &m, &err));
+    n = ids_of(&ref, "greedy_from_bos_ids", ids);
+    ck_assert_uint_eq(n, 201);
+    check_greedy(m, ids, 1, ids + 1, n - 1);
+    n = ids_of(&ref, "golden_text_ids", ids);
+    OK(model_nll(m, ids, n, 1, &nll, &err));
+    ck_assert_msg(fabs(nll / (double)(n - 1) -
+                       number(&ref, "golden_text_loss")) < 1e-4,
+                  "loss %.6f", nll / (double)(n - 1));
+    model_free(m);
+    reference_close(&ref);
+    free(dir);
+}
+END_TEST
+
+START_TEST(sixteen_bit_shards_give_the_reference_logits)
+{
+    char *dir = fixture("formats/llama-bf16-sharded"), *st;
+    struct weights *w;
+    struct model *m;
+    struct rows r;
+
+    if (!dir)
+        return;
+    st = io_path(dir, "expected.safetensors");
+    OK(weights_open(st, &w, &err));
+    rows_read(&r, w);
+    for (int widen = 0; widen < 2; widen++) {
+        OK(model_open(dir, cpu, widen, &m, &err));
+        check_logits(m, &r, w, "bf16");
+        model_free(m);
+    }
+    weights_close(w);
+    rows_release(&r);
+    free(st);
+    free(dir);
+}
+END_TEST
+
+static const struct model_config tiny = {
+    .family = "llama", .vocab = 61, .hidden = 24, .ffn = 40, .layers = 2,
+    .heads = 4, .kv_heads = 2, .head_dim = 6, .context = 128,
+    .norm_eps = 1e-5, .rope_theta = 10000, .tied = true, .init_range = 0.4,
+    .bos = 1, .eos = { 2 }, .eos_count = 1,
+};
+
+START_TEST(a_batch_gives_the_tokens_of_its_prompts_one_by_one)
+{
+    struct model_sampling opt = { .max_tokens = 20,
+                                  .temperature = _i ? 0.9 : 0, .top_k = 12,
+                                  .top_p = 0.95, .seed = 5 };
+    enum { COUNT = 120 };
+    struct model_job jobs[COUNT] = { 0 };
+    int32_t prompt[COUNT + 40], out[COUNT][20], alone[20];
+    struct model *m;
+
+    OK(model_new(&tiny, cpu, 3, &m, &err));
+    for (int i = 0; i < COUNT + 40; i++)
+        prompt[i] = (i * 7 + i * i) % 61;
+    for (int i = 0; i < COUNT; i++) {
+        jobs[i].prompt = prompt + i;
+        jobs[i].prompt_count = 1 + (size_t)i * 5 % 37;
+        jobs[i].out = out[i];
+    }
+    OK(model_generate_batch(m, jobs, COUNT, &opt, NULL, &err));
+    for (int i = 0; i < COUNT; i++) {
+        size_t n;
+        bool finished;
+
+        if (_i && i > 0)
+            break; /* sampling numbers its sequences */
+        OK(model_generate(m, jobs[i].prompt, jobs[i].prompt_count, &opt, NULL,
+                          NULL, alone, &n, &finished, NULL, &err));
+        ck_assert_uint_eq(n, jobs[i].out_count);
+        ck_assert_int_eq(finished, jobs[i].finished);
+        ck_assert_mem_eq(alone, out[i], n * sizeof(*alone));
+    }
+    model_free(m);
+}
+END_TEST
+
+START_TEST(saved_model_comes_back)
+{
+    char dir[] = "/tmp/slmctl-test-model-XXXXXX";
+    const enum weights_type types[] = { WEIGHTS_F32, WEIGHTS_BF16 };
+    int32_t ids[] = { 5, 9, 33, 60, 2, 7 };
+    float a[6 * 61], b[6 * 61];
+    struct model *m, *n;
+    char *file;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    OK(model_new(&tiny, cpu, 3, &m, &err));
+    OK(model_logits(m, ids, 6, a, &err));
+    OK(model_save(m, dir, types[_i], &err));
+    OK(model_load(dir, NULL, cpu, &n, &err));
+    OK(model_logits(n, ids, 6, b, &err));
+    ck_assert_msg(difference(b, a, 6 * 61) <= (_i ? 3e-2 : 0), "%g",
+                  difference(b, a, 6 * 61));
+    model_free(m);
+    model_free(n);
+    file = io_path(dir, "model.safetensors");
+    (void)remove(file);
+    free(file);
+    file = io_path(dir, "config.json");
+    (void)remove(file);
+    free(file);
+    (void)remove(dir);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("model");
+    TCase *t = tcase_create("model");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, full_model_agrees_with_the_reference, 0, 3);
+    tcase_add_loop_test(t, adapter_agrees_with_the_reference, 0, 6);
+    tcase_add_loop_test(t, eight_steps_follow_the_trace, 0, 3);
+    tcase_add_test(t, packed_documents_do_not_see_each_other);
+    tcase_add_loop_test(t, greedy_tokens_equal_the_reference, 0, 3);
+    tcase_add_test(t, stories260k_tells_its_story);
+    tcase_add_test(t, sixteen_bit_shards_give_the_reference_logits);
+    tcase_add_loop_test(t, a_batch_gives_the_tokens_of_its_prompts_one_by_one,
+                        0, 2);
+    tcase_add_loop_test(t, saved_model_comes_back, 0, 2);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
