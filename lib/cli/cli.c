@@ -93,7 +93,7 @@ static int unknown_command(struct cli *cli,
     const char *names[64], *near;
     size_t n = 0;
 
-    while (commands[n] && n < 64) {
+    while (n < 64 && commands[n]) {
         names[n] = commands[n]->name;
         n++;
     }
