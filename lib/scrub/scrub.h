@@ -1,0 +1,98 @@
+/*
+ * scrub.h - personal data and secrets out, consistent surrogates in
+ *
+ * Rules (slmctl-rules(5)) are compiled once and shared by threads. A record is
+ * one or more texts or JSON documents that belong together (request and
+ * response of a call): every string, number and key in them is looked at, JSON
+ * inside strings too, and the same value gets the same surrogate wherever it
+ * stands. Surrogates come from HMAC(key, scope, type, value): there is no map
+ * to keep and no order of threads that could show. Bytes that are not replaced
+ * stay exactly as they were. Whatever fails, fails closed: no output.
+ * May use: base json crypto regex assets.
+ */
+#ifndef SCRUB_H
+#define SCRUB_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "crypto/crypto.h"
+
+#include <stdint.h>
+
+#define SCRUB_MAX_RULES 1024
+#define SCRUB_MAX_LITERALS 64          /* of one rule */
+#define SCRUB_MAX_RULE_FILE (4u << 20) /* bytes */
+#define SCRUB_MAX_LINE 8192            /* bytes of one setting */
+#define SCRUB_MAX_NESTING 8            /* JSON in a string in JSON ... */
+#define SCRUB_MAX_TEXT ((size_t)256 << 20)
+#define SCRUB_MAX_SPANS 1000000 /* of one record */
+#define SCRUB_MAX_SPREAD 256    /* values sought again in a record */
+
+struct scrub_rules;
+struct scrub_worker;
+
+/* Rule sets: new, add..., finish; read-only from then on. */
+struct scrub_rules *scrub_rules_new(void);
+void scrub_rules_free(struct scrub_rules *r); /* NULL is fine */
+/* Text of one rule file; errors name file, line and what is wrong. */
+MUST_CHECK int scrub_rules_add(struct scrub_rules *r, const char *file,
+                               struct slice text, struct err *err);
+/* The rules that are part of the binary. */
+MUST_CHECK int scrub_rules_add_builtin(struct scrub_rules *r, struct err *err);
+/* All *.rules of a directory, in order of their names; a rule of a name that
+ * is there already replaces it. ERR_NOTFOUND if there is none. */
+MUST_CHECK int scrub_rules_add_dir(struct scrub_rules *r, const char *dir,
+                                   struct err *err);
+MUST_CHECK int scrub_rules_finish(struct scrub_rules *r, struct err *err);
+/* Names the engine and every byte of the rules: "1-" and 12 hex digits. */
+const char *scrub_rules_version(const struct scrub_rules *r);
+size_t scrub_rules_count(const struct scrub_rules *r);
+const char *scrub_rules_name(const struct scrub_rules *r, size_t rule);
+const char *scrub_rules_type(const struct scrub_rules *r, size_t rule);
+/* Runs the examples and counter-examples that stand beside each rule; calls
+ * fail for each that does not hold and returns how many those are. *examples
+ * counts all. */
+size_t scrub_rules_check(const struct scrub_rules *r, size_t *examples,
+                         void (*fail)(void *ctx, const char *rule,
+                                      const char *example, const char *why),
+                         void *ctx);
+
+/* One thread's working memory. The rules must outlive it. */
+struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
+                                      const struct crypto_key *key);
+void scrub_worker_free(struct scrub_worker *w); /* NULL is fine */
+
+/* A replaced piece: bytes [start, end) of the document, JSON escapes
+ * included, and the rule that asked for it. */
+struct scrub_span {
+    size_t start, end;
+    unsigned document, rule;
+};
+
+/* Scrubs n documents that belong together; document i is appended to out[i]
+ * (same bytes where nothing was replaced). A document that is JSON stays
+ * JSON. Scope: values of different scopes have unrelated surrogates. *spans
+ * (may be NULL) is valid until the worker's next call. ERR_LIMIT,
+ * ERR_FORMAT: quarantine the record; nothing was appended. */
+MUST_CHECK int scrub_record(struct scrub_worker *w, struct slice scope,
+                            const struct slice *documents, size_t n,
+                            struct buf *out, const struct scrub_span **spans,
+                            size_t *count, struct err *err);
+
+/* Which known values survive in a text, in any of the forms plain,
+ * JSON-escaped (to any depth), case-folded, percent-encoded and base64. */
+struct scrub_leaks;
+#define SCRUB_LEAK_MIN 4 /* shorter values are refused */
+#define SCRUB_LEAK_MAX_VALUES 1000000
+MUST_CHECK int scrub_leaks_new(const struct slice *values, size_t n,
+                               struct scrub_leaks **out, struct err *err);
+void scrub_leaks_free(struct scrub_leaks *l); /* NULL is fine */
+/* Calls found for each occurrence: the value's index, the form ("plain",
+ * "base64 in json" ...) and the byte where the outermost text holds it. Any
+ * bytes are accepted, JSON or not. Returns how many were found. */
+size_t scrub_leaks_search(const struct scrub_leaks *l, struct slice text,
+                          void (*found)(void *ctx, size_t value,
+                                        const char *form, size_t at),
+                          void *ctx);
+
+#endif

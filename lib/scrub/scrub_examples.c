@@ -1,0 +1,127 @@
+/*
+ * scrub_examples.c - the examples beside each rule, run as tests
+ *
+ * "<<" and ">>" mark what must be replaced; a counter-example has no marks
+ * for its rule. Written "\n", "\t" and "\\" stand for the characters.
+ */
+#include "scrub/scrub_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_MARKS 16
+
+struct sample {
+    struct buf text;
+    size_t mark[MAX_MARKS][2];
+    size_t count;
+};
+
+static bool read_sample(const char *p, struct sample *s)
+{
+    bool open = false;
+
+    s->count = 0;
+    buf_reset(&s->text);
+    for (; *p; p++) {
+        if (strncmp(p, open ? ">>" : "<<", 2) == 0) {
+            if (!open && s->count == MAX_MARKS)
+                return false;
+            s->mark[s->count][open] = s->text.len;
+            s->count += open;
+            open = !open;
+            p++;
+        } else if (*p == '\\' && (p[1] == 'n' || p[1] == 't' || p[1] == '\\')) {
+            p++;
+            buf_char(&s->text, *p == 'n' ? '\n' : *p == 't' ? '\t' : '\\');
+        } else {
+            buf_char(&s->text, *p);
+        }
+    }
+    return !open;
+}
+
+/* NULL if the example holds. */
+static const char *try_example(struct scrub_worker *w, struct sample *s,
+                               uint32_t rule, const char *example)
+{
+    const struct scrub_span *spans;
+    struct slice text;
+    struct buf out = { 0 };
+    size_t count, own = 0;
+    int rc;
+
+    if (!read_sample(example, s) || !s->count)
+        return "marks nothing, or << and >> do not pair";
+    text = buf_slice(&s->text);
+    rc = scrub_record(w, slice_of("example"), &text, 1, &out, &spans, &count,
+                      NULL);
+    buf_release(&out);
+    if (rc < 0)
+        return "could not be scrubbed";
+    if (count != s->count)
+        return count > s->count ? "more is found than marked"
+                                : "less is found than marked";
+    for (size_t i = 0; i < count; i++) {
+        if (spans[i].start != s->mark[i][0] || spans[i].end != s->mark[i][1])
+            return "something else is found than marked";
+        own += spans[i].rule == rule;
+    }
+    return own ? NULL : "is found by another rule only";
+}
+
+static const char *try_counter(struct scrub_worker *w, struct sample *s,
+                               uint32_t rule, const char *example)
+{
+    const struct scrub_span *spans;
+    struct slice text;
+    struct buf out = { 0 };
+    size_t count;
+    int rc;
+
+    if (!read_sample(example, s) || s->count)
+        return "a counter-example has no marks";
+    text = buf_slice(&s->text);
+    rc = scrub_record(w, slice_of("example"), &text, 1, &out, &spans, &count,
+                      NULL);
+    buf_release(&out);
+    if (rc < 0)
+        return "could not be scrubbed";
+    for (size_t i = 0; i < count; i++)
+        if (spans[i].rule == rule)
+            return "is found by its rule";
+    return NULL;
+}
+
+size_t scrub_rules_check(const struct scrub_rules *r, size_t *examples,
+                         void (*fail)(void *ctx, const char *rule,
+                                      const char *example, const char *why),
+                         void *ctx)
+{
+    struct crypto_key key = { { 0 } };
+    struct scrub_worker *w = scrub_worker_new(r, &key);
+    struct sample s = { 0 };
+    size_t failed = 0;
+
+    *examples = 0;
+    for (uint32_t i = 0; i < r->count; i++) {
+        const struct scrub_rule *rule = &r->rule[i];
+        size_t n = rule->examples.count, all = n + rule->counters.count;
+
+        for (size_t k = 0; !rule->replaced && k < all; k++) {
+            const char *text =
+                k < n ? rule->examples.item[k] : rule->counters.item[k - n];
+            const char *why = k < n ? try_example(w, &s, i, text)
+                                    : try_counter(w, &s, i, text);
+
+            ++*examples;
+            if (why) {
+                failed++;
+                fail(ctx, rule->name, text, why);
+            }
+        }
+    }
+    buf_release(&s.text);
+    scrub_worker_free(w);
+    return failed;
+}

@@ -1,0 +1,473 @@
+/*
+ * scrub_json.c - every position of a record, JSON in strings included
+ *
+ * A text is either JSON, whose strings, numbers and keys are texts in turn, or
+ * plain. What is found travels outward as edits in the coordinates of the
+ * enclosing text, each level adding its own escapes; only the outermost text
+ * is written, once, so that bytes outside the edits cannot change.
+ */
+#include "scrub/scrub_priv.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct walk {
+    struct scrub_worker *w;
+    struct err *err;
+};
+
+static int scrub_text(struct walk *s, struct slice text, struct slice key,
+                      unsigned depth);
+
+struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
+                                      const struct crypto_key *key)
+{
+    struct scrub_worker *w = mem_zalloc(sizeof(*w));
+
+    assert(r->finished);
+    w->rules = r;
+    crypto_derive(key, "scrub", &w->key);
+    w->scratch = regex_scratch_new();
+    w->open = mem_zalloc((r->count + 1) * sizeof(*w->open));
+    w->touched = mem_array(r->count + 1, sizeof(*w->touched));
+    return w;
+}
+
+void scrub_worker_free(struct scrub_worker *w)
+{
+    if (!w)
+        return;
+    scrub_spread_reset(w);
+    free(w->spread);
+    crypto_wipe(&w->key, sizeof(w->key));
+    regex_scratch_free(w->scratch);
+    free(w->windows);
+    free(w->open);
+    free(w->touched);
+    free(w->hits.item);
+    free(w->edits);
+    free(w->spans);
+    buf_release(&w->arena);
+    buf_release(&w->norm);
+    buf_release(&w->seed);
+    for (size_t i = 0; i <= SCRUB_MAX_NESTING; i++) {
+        json_release(&w->level[i].json);
+        buf_release(&w->level[i].decoded);
+        free(w->level[i].units);
+    }
+    free(w);
+}
+
+static int push_edit(struct walk *s, struct scrub_edit e)
+{
+    struct scrub_worker *w = s->w;
+    void *all = w->edits;
+
+    if (w->edit_count == SCRUB_MAX_SPANS)
+        return err_set(s->err, ERR_LIMIT, "more than %d finds in a record",
+                       SCRUB_MAX_SPANS);
+    mem_grow(&all, &w->edit_cap, w->edit_count + 1, sizeof(*w->edits));
+    w->edits = all;
+    w->edits[w->edit_count++] = e;
+    return ERR_OK;
+}
+
+/* needs_no_context: keys of objects are evidence, not text, and only what
+ * cannot be a name is taken out of them. */
+static int plain_text(struct walk *s, struct slice text, struct slice key,
+                      bool needs_no_context)
+{
+    struct scrub_worker *w = s->w;
+    int rc = scrub_find(w, text, key, s->err);
+
+    for (size_t i = 0; rc == ERR_OK && i < w->hits.count; i++) {
+        const struct scrub_hit *h = &w->hits.item[i];
+        const struct scrub_rule *r = &w->rules->rule[h->rule];
+        struct slice v = { text.p + h->start, h->end - h->start };
+        size_t at = w->arena.len;
+
+        if (needs_no_context && h->tier != 1)
+            continue;
+        scrub_surrogate(w, r, v, &w->arena);
+        if (r->spread && !w->spreading)
+            scrub_spread_add(w, h->rule, v);
+        rc = push_edit(s, (struct scrub_edit){ h->start, h->end, at,
+                                               w->arena.len - at, h->rule });
+    }
+    return rc;
+}
+
+static bool looks_like_json(struct slice t)
+{
+    t = slice_trim(t);
+    if (t.n < 2)
+        return false;
+    switch (t.p[0]) {
+    case '{': return t.p[t.n - 1] == '}';
+    case '[': return t.p[t.n - 1] == ']';
+    case '"': return t.p[t.n - 1] == '"';
+    default: return false;
+    }
+}
+
+static unsigned hex4(const char *p)
+{
+    unsigned v = 0;
+
+    for (int i = 0; i < 4; i++) {
+        unsigned c = (unsigned char)p[i];
+
+        v = v << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return v;
+}
+
+/* One escape at raw[i] of a valid string; returns the bytes that it takes. */
+static size_t decode_escape(struct slice raw, size_t i, struct buf *out)
+{
+    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+    const char *p = raw.p + i, *hit;
+    size_t used = 6;
+    uint32_t cp;
+    char text[4];
+
+    if (p[1] != 'u') {
+        hit = strchr(from, p[1]);
+        buf_char(out, hit ? to[hit - from] : p[1]);
+        return 2;
+    }
+    cp = hex4(p + 2);
+    if (cp >= 0xD800 && cp < 0xDC00 && i + 12 <= raw.n && p[6] == '\\' &&
+        p[7] == 'u' && hex4(p + 8) >= 0xDC00 && hex4(p + 8) < 0xE000) {
+        cp = 0x10000 + ((cp - 0xD800) << 10) + (hex4(p + 8) - 0xDC00);
+        used = 12;
+    }
+    if (cp >= 0xD800 && cp < 0xE000)
+        cp = 0xFFFD;
+    buf_add(out, text, utf8_encode(cp, text));
+    return used;
+}
+
+static void add_unit(struct scrub_level *l, size_t decoded, size_t raw)
+{
+    void *all = l->units;
+
+    mem_grow(&all, &l->unit_cap, l->unit_count + 1, sizeof(*l->units));
+    l->units = all;
+    l->units[l->unit_count][0] = decoded;
+    l->units[l->unit_count++][1] = raw;
+}
+
+/* The string's text in l->decoded; units: where each escape, and the text
+ * after it, begins on both sides. */
+static void decode(struct scrub_level *l, struct slice raw)
+{
+    size_t i = 0;
+
+    buf_reset(&l->decoded);
+    l->unit_count = 0;
+    add_unit(l, 0, 0);
+    while (i < raw.n) {
+        const char *hit = memchr(raw.p + i, '\\', raw.n - i);
+        size_t run = hit ? (size_t)(hit - raw.p) - i : raw.n - i;
+
+        buf_add(&l->decoded, raw.p + i, run);
+        i += run;
+        if (!hit)
+            break;
+        if (run) /* the escape's own unit; the last one may serve */
+            add_unit(l, l->decoded.len, i);
+        i += decode_escape(raw, i, &l->decoded);
+        add_unit(l, l->decoded.len, i);
+    }
+}
+
+/* Last unit that begins at or before a decoded offset. */
+static size_t unit_at(const struct scrub_level *l, size_t at)
+{
+    size_t low = 0, high = l->unit_count;
+
+    while (high - low > 1) {
+        size_t mid = low + (high - low) / 2;
+
+        if (l->units[mid][0] <= at)
+            low = mid;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* A unit is an escape if it takes more raw bytes than decoded ones; it is
+ * never cut. */
+static bool is_escape(const struct scrub_level *l, struct slice raw, size_t u)
+{
+    return l->units[u][1] < raw.n && raw.p[l->units[u][1]] == '\\';
+}
+
+static size_t raw_start(const struct scrub_level *l, struct slice raw,
+                        size_t at)
+{
+    size_t u = unit_at(l, at);
+
+    if (is_escape(l, raw, u))
+        return l->units[u][1];
+    return l->units[u][1] + (at - l->units[u][0]);
+}
+
+static size_t raw_end(const struct scrub_level *l, struct slice raw, size_t at)
+{
+    size_t u = unit_at(l, at - 1);
+
+    if (is_escape(l, raw, u))
+        return l->units[u + 1][1];
+    return l->units[u][1] + (at - l->units[u][0]);
+}
+
+/* The replacement as it must stand inside a JSON string. */
+static void escape_edit(struct scrub_worker *w, struct scrub_edit *e)
+{
+    struct buf quoted = { 0 };
+    bool plain = true;
+
+    for (size_t i = 0; i < e->rep_len && plain; i++) {
+        unsigned char c = (unsigned char)w->arena.data[e->rep + i];
+
+        plain = c >= 0x20 && c != '"' && c != '\\';
+    }
+    if (plain)
+        return;
+    json_quote(&quoted, (struct slice){ w->arena.data + e->rep, e->rep_len });
+    e->rep = w->arena.len;
+    e->rep_len = quoted.len - 2;
+    buf_add(&w->arena, quoted.data + 1, quoted.len - 2);
+    buf_release(&quoted);
+}
+
+/* Bytes [1, n - 1) of a string node, which begins at byte `base` of its text;
+ * the edits that come of it are moved into that text. */
+static int string_value(struct walk *s, struct slice inner, size_t base,
+                        bool escaped, struct slice key, unsigned depth)
+{
+    struct scrub_worker *w = s->w;
+    struct scrub_level *l = &w->level[depth];
+    size_t mark = w->edit_count;
+    int rc;
+
+    if (escaped)
+        decode(l, inner);
+    rc =
+        scrub_text(s, escaped ? buf_slice(&l->decoded) : inner, key, depth + 1);
+    for (size_t i = mark; rc == ERR_OK && i < w->edit_count; i++) {
+        struct scrub_edit *e = &w->edits[i];
+
+        escape_edit(w, e);
+        if (escaped) {
+            size_t start = raw_start(l, inner, e->start);
+
+            e->end = raw_end(l, inner, e->end);
+            e->start = start;
+        }
+        e->start += base;
+        e->end += base;
+    }
+    return rc;
+}
+
+/* A surrogate must leave a number a number. */
+static int number_value(struct walk *s, struct slice raw, size_t base,
+                        struct slice key)
+{
+    struct scrub_worker *w = s->w;
+    size_t mark = w->edit_count;
+    int rc = raw.n < 7 ? ERR_OK : plain_text(s, raw, key, false);
+
+    for (size_t i = mark; rc == ERR_OK && i < w->edit_count; i++) {
+        struct scrub_edit *e = &w->edits[i];
+
+        for (size_t k = 0; k < e->rep_len; k++)
+            if (!scrub_is_digit(w->arena.data[e->rep + k]))
+                return err_set(s->err, ERR_FORMAT,
+                               "rule %s makes no number of a number",
+                               w->rules->rule[e->rule].name);
+        e->start += base;
+        e->end += base;
+    }
+    return rc;
+}
+
+static bool key_may_hold_data(struct slice key)
+{
+    bool other = false;
+
+    for (size_t i = 0; i < key.n && !other; i++)
+        other = !scrub_is_alnum(key.p[i]) && key.p[i] != '_';
+    for (size_t i = 0; i < key.n && !other; i++)
+        other = scrub_is_digit(key.p[i]);
+    return other && key.n >= 7;
+}
+
+static int object_key(struct walk *s, const struct json *j, json_ref k)
+{
+    struct slice raw = json_raw(j, k), inner = { raw.p + 1, raw.n - 2 };
+    size_t mark = s->w->edit_count;
+    int rc;
+
+    if (j->nodes[k].count || !key_may_hold_data(inner)) /* escaped: rare */
+        return ERR_OK;
+    rc = plain_text(s, inner, (struct slice){ 0 }, true);
+    for (size_t i = mark; i < s->w->edit_count; i++) {
+        escape_edit(s->w, &s->w->edits[i]);
+        s->w->edits[i].start += j->nodes[k].start + 1;
+        s->w->edits[i].end += j->nodes[k].start + 1;
+    }
+    return rc;
+}
+
+static int json_value(struct walk *s, const struct json *j, json_ref v,
+                      struct slice key, unsigned depth);
+
+static int json_members(struct walk *s, const struct json *j, json_ref v,
+                        unsigned depth)
+{
+    struct buf words = { 0 };
+    int rc = ERR_OK;
+
+    for (json_ref e = json_first(j, v); rc == ERR_OK && e != JSON_NONE;
+         e = json_next(j, v, e)) {
+        struct slice raw = json_raw(j, json_key(j, e));
+
+        rc = object_key(s, j, json_key(j, e));
+        buf_reset(&words);
+        scrub_key_words((struct slice){ raw.p + 1, raw.n - 2 }, &words);
+        if (rc == ERR_OK)
+            rc = json_value(s, j, e, buf_slice(&words), depth);
+    }
+    buf_release(&words);
+    return rc;
+}
+
+static int json_value(struct walk *s, const struct json *j, json_ref v,
+                      struct slice key, unsigned depth)
+{
+    struct slice raw = json_raw(j, v);
+    int rc = ERR_OK;
+
+    switch (json_kind(j, v)) {
+    case JSON_STRING:
+        return string_value(s, (struct slice){ raw.p + 1, raw.n - 2 },
+                            j->nodes[v].start + 1, j->nodes[v].count != 0, key,
+                            depth);
+    case JSON_NUMBER: return number_value(s, raw, j->nodes[v].start, key);
+    case JSON_OBJECT: return json_members(s, j, v, depth);
+    case JSON_ARRAY:
+        for (json_ref e = json_first(j, v); rc == ERR_OK && e != JSON_NONE;
+             e = json_next(j, v, e))
+            rc = json_value(s, j, e, key, depth);
+        return rc;
+    default: return ERR_OK;
+    }
+}
+
+/* Depth counts the texts around this one. */
+static int scrub_text(struct walk *s, struct slice text, struct slice key,
+                      unsigned depth)
+{
+    struct json *j;
+    int rc;
+
+    if (!looks_like_json(text))
+        return plain_text(s, text, key, false);
+    if (depth > SCRUB_MAX_NESTING)
+        return err_set(s->err, ERR_LIMIT,
+                       "JSON in strings is nested deeper than %d",
+                       SCRUB_MAX_NESTING);
+    j = &s->w->level[depth].json;
+    rc = json_parse(j, text.p, text.n, s->err);
+    if (rc == ERR_FORMAT)
+        return plain_text(s, text, key, false);
+    return rc < 0 ? rc : json_value(s, j, 0, key, depth);
+}
+
+static void write_document(const struct scrub_worker *w, struct slice in,
+                           size_t from, size_t to, struct buf *out)
+{
+    size_t at = 0;
+
+    for (size_t i = from; i < to; i++) {
+        const struct scrub_edit *e = &w->edits[i];
+
+        assert(e->start >= at && e->end <= in.n);
+        buf_add(out, in.p + at, e->start - at);
+        buf_add(out, w->arena.data + e->rep, e->rep_len);
+        at = e->end;
+    }
+    buf_add(out, in.p + at, in.n - at);
+}
+
+/* One look at all documents; ends[i]: edits up to the end of document i. */
+static int look(struct walk *s, const struct slice *documents, size_t n,
+                size_t *ends)
+{
+    int rc = ERR_OK;
+
+    s->w->edit_count = 0;
+    buf_reset(&s->w->arena);
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+        rc = documents[i].n > SCRUB_MAX_TEXT
+                 ? err_set(s->err, ERR_LIMIT, "text is larger than %zu bytes",
+                           SCRUB_MAX_TEXT)
+                 : scrub_text(s, documents[i], (struct slice){ 0 }, 0);
+        ends[i] = s->w->edit_count;
+    }
+    return rc;
+}
+
+static void list_spans(struct scrub_worker *w, const size_t *ends, size_t n)
+{
+    void *all = w->spans;
+    unsigned document = 0;
+
+    w->span_count = w->edit_count;
+    mem_grow(&all, &w->span_cap, w->span_count, sizeof(*w->spans));
+    w->spans = all;
+    for (size_t i = 0; i < w->edit_count; i++) {
+        while (document + 1 < n && i >= ends[document])
+            document++;
+        w->spans[i] = (struct scrub_span){ w->edits[i].start, w->edits[i].end,
+                                           document, w->edits[i].rule };
+    }
+}
+
+int scrub_record(struct scrub_worker *w, struct slice scope,
+                 const struct slice *documents, size_t n, struct buf *out,
+                 const struct scrub_span **spans, size_t *count,
+                 struct err *err)
+{
+    struct walk s = { w, err };
+    size_t *ends = mem_zalloc((n + 1) * sizeof(*ends));
+    int rc;
+
+    w->scope = scope;
+    scrub_spread_reset(w);
+    rc = look(&s, documents, n, ends);
+    if (rc == ERR_OK && (w->spread_known || w->spread_digits)) {
+        w->spreading = true;
+        rc = look(&s, documents, n, ends);
+    }
+    if (rc == ERR_OK) {
+        for (size_t i = 0; i < n; i++)
+            write_document(w, documents[i], i ? ends[i - 1] : 0, ends[i],
+                           &out[i]);
+        list_spans(w, ends, n);
+        if (spans)
+            *spans = w->spans;
+        if (count)
+            *count = w->span_count;
+    }
+    free(ends);
+    return rc;
+}

@@ -1,0 +1,302 @@
+/*
+ * scrub_leak.c - do known values survive?
+ *
+ * The text is searched as it is and as every view of it that a reader could
+ * take: JSON strings decoded (to any depth), stray escapes undone, percent and
+ * base64 runs decoded, each view searched in the same way. Decoding the text
+ * rather than encoding the values finds a value at any alignment and with any
+ * spelling of its escapes.
+ */
+#include "scrub/scrub_priv.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VIEWS_MAX 6      /* views of views */
+#define BASE64_MIN 8     /* characters of a run worth decoding */
+#define BOUNDARY_BELOW 6 /* shorter values must be whole words */
+
+struct scrub_leaks {
+    struct scrub_gate *gate;
+    char **value;
+    size_t *length;
+    size_t count;
+};
+
+struct look {
+    const struct scrub_leaks *leaks;
+    void (*found)(void *ctx, size_t value, const char *form, size_t at);
+    void *ctx;
+    struct slice text;
+    const char *form;
+    size_t at; /* of the outermost text; SIZE_MAX while that is searched */
+    unsigned depth;
+    size_t hits;
+};
+
+static void search_view(struct look *outer, struct slice text, const char *form,
+                        size_t at);
+
+void scrub_leaks_free(struct scrub_leaks *l)
+{
+    if (!l)
+        return;
+    for (size_t i = 0; i < l->count; i++)
+        free(l->value[i]);
+    free(l->value);
+    free(l->length);
+    scrub_gate_free(l->gate);
+    free(l);
+}
+
+int scrub_leaks_new(const struct slice *values, size_t n,
+                    struct scrub_leaks **out, struct err *err)
+{
+    struct scrub_leaks *l;
+    int rc;
+
+    if (n > SCRUB_LEAK_MAX_VALUES)
+        return err_set(err, ERR_LIMIT, "more than %d values",
+                       SCRUB_LEAK_MAX_VALUES);
+    for (size_t i = 0; i < n; i++)
+        if (values[i].n < SCRUB_LEAK_MIN)
+            return err_set(err, ERR_INVALID,
+                           "value %zu is shorter than %d bytes; it would be "
+                           "found everywhere",
+                           i + 1, SCRUB_LEAK_MIN);
+    l = mem_zalloc(sizeof(*l));
+    l->gate = scrub_gate_new();
+    l->value = mem_array(n, sizeof(*l->value));
+    l->length = mem_array(n, sizeof(*l->length));
+    l->count = n;
+    for (size_t i = 0; i < n; i++) {
+        l->value[i] = slice_dup(values[i]);
+        l->length[i] = values[i].n;
+        scrub_gate_add(l->gate, values[i], (uint32_t)i);
+    }
+    rc = scrub_gate_build(l->gate, err);
+    if (rc < 0) {
+        scrub_leaks_free(l);
+        return rc;
+    }
+    *out = l;
+    return ERR_OK;
+}
+
+static bool is_word(struct slice t, size_t start, size_t end)
+{
+    return (start == 0 || !scrub_is_alnum(t.p[start - 1])) &&
+           (end == t.n || !scrub_is_alnum(t.p[end]));
+}
+
+static void value_hit(void *ctx, uint32_t id, size_t end)
+{
+    struct look *k = ctx;
+    size_t start = end - k->leaks->length[id];
+
+    if (k->leaks->length[id] < BOUNDARY_BELOW && !is_word(k->text, start, end))
+        return;
+    k->hits++;
+    k->found(k->ctx, id, k->form, k->at == SIZE_MAX ? start : k->at);
+}
+
+static size_t outermost(const struct look *k, size_t at)
+{
+    return k->at == SIZE_MAX ? at : k->at;
+}
+
+/* Strings whose decoded text is not the bytes that stand here. */
+static bool search_json(struct look *k)
+{
+    struct json j = { 0 };
+    struct buf text = { 0 };
+    size_t i = 0;
+
+    while (i < k->text.n && strchr(" \t\r\n", k->text.p[i]))
+        i++;
+    if (i == k->text.n || !strchr("{[\"", k->text.p[i]) ||
+        json_parse(&j, k->text.p, k->text.n, NULL) < 0) {
+        json_release(&j);
+        return false;
+    }
+    for (json_ref v = 0; v < j.count; v++) {
+        if (!json_is(&j, v, JSON_STRING))
+            continue;
+        buf_reset(&text);
+        (void)json_text(&j, v, &text);
+        /* Plain strings were searched with the whole; only look into them. */
+        search_view(k, buf_slice(&text), j.nodes[v].count ? "json" : "",
+                    outermost(k, j.nodes[v].start));
+    }
+    json_release(&j);
+    buf_release(&text);
+    return true;
+}
+
+static int hex_value(char c)
+{
+    if (scrub_is_digit(c))
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static void search_percent(struct look *k)
+{
+    struct slice t = k->text;
+    struct buf text = { 0 };
+    bool any = false;
+
+    if (!t.n || !memchr(t.p, '%', t.n))
+        return;
+    for (size_t i = 0; i < t.n; i++) {
+        if (t.p[i] == '%' && i + 2 < t.n && hex_value(t.p[i + 1]) >= 0 &&
+            hex_value(t.p[i + 2]) >= 0) {
+            buf_char(&text, (char)(hex_value(t.p[i + 1]) << 4 |
+                                   hex_value(t.p[i + 2])));
+            any = true;
+            i += 2;
+        } else {
+            buf_char(&text, t.p[i] == '+' ? ' ' : t.p[i]);
+        }
+    }
+    if (any)
+        search_view(k, buf_slice(&text), "percent", outermost(k, 0));
+    buf_release(&text);
+}
+
+/* Escapes in what is no JSON by itself: a cut document, a log line. */
+static void search_escapes(struct look *k)
+{
+    struct slice t = k->text;
+    struct buf text = { 0 };
+    char utf8[4];
+
+    if (!t.n || !memchr(t.p, '\\', t.n))
+        return;
+    for (size_t i = 0; i < t.n; i++) {
+        uint32_t cp = 0;
+        size_t d = 0;
+
+        if (t.p[i] != '\\' || i + 1 == t.n) {
+            buf_char(&text, t.p[i]);
+            continue;
+        }
+        i++;
+        while (t.p[i] == 'u' && d < 4 && i + d + 1 < t.n &&
+               hex_value(t.p[i + d + 1]) >= 0)
+            cp = cp << 4 | (uint32_t)hex_value(t.p[i + ++d]);
+        if (d == 4) {
+            buf_add(&text, utf8, utf8_encode(cp, utf8));
+            i += 4;
+        } else {
+            buf_char(&text, strchr("bfnrt", t.p[i]) ? ' ' : t.p[i]);
+        }
+    }
+    search_view(k, buf_slice(&text), "escaped", outermost(k, 0));
+    buf_release(&text);
+}
+
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (scrub_is_digit(c))
+        return c - '0' + 52;
+    if (c == '+' || c == '-')
+        return 62;
+    return c == '/' || c == '_' ? 63 : -1;
+}
+
+/* Decodes the run at t.p[i]; returns its end. */
+static size_t decode_base64(struct slice t, size_t i, struct buf *out)
+{
+    unsigned bits = 0, held = 0;
+
+    for (; i < t.n && base64_value(t.p[i]) >= 0; i++) {
+        bits = (bits << 6 | (unsigned)base64_value(t.p[i])) & 0xFFFFFF;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            buf_char(out, (char)(bits >> held & 0xFF));
+        }
+    }
+    return i;
+}
+
+static void search_base64(struct look *k)
+{
+    struct slice t = k->text;
+    struct buf text = { 0 };
+    size_t i = 0;
+
+    while (i < t.n) {
+        size_t from = i;
+
+        if (base64_value(t.p[i]) < 0) {
+            i++;
+            continue;
+        }
+        buf_reset(&text);
+        i = decode_base64(t, i, &text);
+        if (i - from >= BASE64_MIN)
+            search_view(k, buf_slice(&text), "base64", outermost(k, from));
+    }
+    buf_release(&text);
+}
+
+/* A view that differs from its text (form not empty) is searched itself; then
+ * its own views are. */
+static void search_view(struct look *outer, struct slice text, const char *form,
+                        size_t at)
+{
+    char name[64];
+    struct look k = *outer;
+
+    if (outer->depth == VIEWS_MAX || !text.n)
+        return;
+    (void)snprintf(name, sizeof(name), "%s%s%s", form,
+                   *form && *outer->form ? " in " : "", outer->form);
+    k.text = text;
+    k.form = name;
+    k.at = at;
+    k.depth = outer->depth + 1;
+    k.hits = 0;
+    if (*form)
+        scrub_gate_scan(k.leaks->gate, text, value_hit, &k);
+    if (!search_json(&k)) {
+        search_escapes(&k);
+        search_percent(&k);
+        search_base64(&k);
+    }
+    outer->hits += k.hits;
+}
+
+size_t scrub_leaks_search(const struct scrub_leaks *l, struct slice text,
+                          void (*found)(void *ctx, size_t value,
+                                        const char *form, size_t at),
+                          void *ctx)
+{
+    struct look k = { .leaks = l,
+                      .found = found,
+                      .ctx = ctx,
+                      .text = text,
+                      .form = "plain",
+                      .at = SIZE_MAX };
+
+    if (!text.n)
+        return 0;
+    scrub_gate_scan(l->gate, text, value_hit, &k);
+    k.form = "";
+    if (!search_json(&k)) {
+        search_escapes(&k);
+        search_percent(&k);
+        search_base64(&k);
+    }
+    return k.hits;
+}

@@ -1,0 +1,191 @@
+/*
+ * scrub_priv.h - what the files of lib/scrub share
+ *
+ * Rules decide in C only: gate (is it worth asking), pattern, checks, context,
+ * surrogate. Nothing outside lib/scrub may include this file.
+ */
+#ifndef SCRUB_PRIV_H
+#define SCRUB_PRIV_H
+
+#include "base/map.h"
+#include "base/rng.h"
+#include "json/json.h"
+#include "regex/regex.h"
+#include "scrub/scrub.h"
+
+/* Raised whenever the same rules may find or write something else. */
+#define SCRUB_ENGINE "1"
+
+/* Many literals at once, without regard to ASCII case (Aho and Corasick
+ * 1975, as a dense table over byte classes). */
+struct scrub_gate;
+struct scrub_gate *scrub_gate_new(void);
+void scrub_gate_free(struct scrub_gate *g);
+void scrub_gate_add(struct scrub_gate *g, struct slice literal, uint32_t id);
+/* ERR_LIMIT if the literals need more states than the table may have. */
+MUST_CHECK int scrub_gate_build(struct scrub_gate *g, struct err *err);
+/* Calls hit for each literal that ends at byte `end` of text. */
+void scrub_gate_scan(const struct scrub_gate *g, struct slice text,
+                     void (*hit)(void *ctx, uint32_t id, size_t end),
+                     void *ctx);
+
+enum scrub_gate_kind {
+    GATE_LITERAL, /* one of the literals */
+    GATE_DIGITS,  /* a cluster of digits and separators, `digits` or more */
+    GATE_DOTS,    /* a cluster with three dots */
+    GATE_IBAN,    /* two capital letters, two digits */
+    GATE_COLONS,  /* hex digits with "::" or seven colons */
+    GATE_KEY,     /* the JSON key; the whole value is the window */
+    GATE_ALL,     /* the whole text, always */
+};
+
+struct scrub_texts { /* a list of strings, owned */
+    char **item;
+    size_t count, cap;
+};
+
+struct scrub_value {
+    struct slice raw;  /* as it stands in the text */
+    struct slice norm; /* what equal values share */
+};
+
+/* True if the value has the check digits or ranges of its type. */
+typedef bool scrub_check_fn(struct slice value);
+/* The normal form of a value, appended. */
+typedef void scrub_norm_fn(struct slice value, struct buf *out);
+struct scrub_rule;
+/* A surrogate for value, appended; r depends on key, scope, type, norm. */
+typedef void scrub_fake_fn(const struct scrub_rule *rule, struct slice value,
+                           struct rng *r, struct buf *out);
+
+struct scrub_rule {
+    char *name, *type, *file;
+    unsigned line;
+    int tier;     /* 1 acts; 2 needs context; 3 is off */
+    int priority; /* greater wins where rules overlap */
+    enum scrub_gate_kind gate;
+    size_t digits;
+    struct scrub_texts literals, words, keys, examples, counters;
+    size_t before, after, reach; /* bytes */
+    size_t longest;              /* of the literals */
+    struct buf pattern;
+    bool caseless;
+    struct regex *regex;
+    scrub_check_fn *check;             /* a failure lowers the tier */
+    scrub_check_fn *require;           /* a failure refuses */
+    size_t (*fit)(struct slice value); /* how much of a match is the value */
+    scrub_norm_fn *norm;
+    scrub_fake_fn *fake;
+    size_t keep;   /* leading bytes that the surrogate shares */
+    bool spread;   /* look for the value in the whole record */
+    bool digital;  /* the normal form is digits */
+    bool replaced; /* by a later rule of the same name */
+};
+
+struct scrub_rules {
+    struct scrub_rule *rule;
+    size_t count, cap;
+    struct scrub_gate *gate, *key_gate;
+    uint32_t *digit_rule, *all_rule; /* those with such gates */
+    size_t digit_count, all_count;
+    bool finished;
+    struct buf text; /* all files, for the version */
+    char version[32];
+};
+
+/* Tables by name, NULL if unknown (scrub_check.c, scrub_fake.c). */
+scrub_check_fn *scrub_check_find(const char *name);
+struct scrub_fake {
+    const char *name;
+    scrub_fake_fn *fake;
+    scrub_norm_fn *norm;
+    bool digital;
+};
+const struct scrub_fake *scrub_fake_find(const char *name);
+unsigned scrub_luhn_digit(const char *digits, size_t n);
+unsigned scrub_iban_mod97(struct slice iban);
+size_t scrub_iban_length(const char *country); /* 0: no such country */
+size_t scrub_iban_fit(struct slice value);     /* bytes, 0: too short */
+void scrub_norm_phone(struct slice value, struct buf *out);
+bool scrub_is_digit(char c);
+bool scrub_is_alnum(char c);
+
+/* A found piece of one text, before documents are known. */
+struct scrub_hit {
+    size_t start, end;
+    uint32_t rule;
+    uint8_t tier;
+    bool winner;
+};
+struct scrub_hits {
+    struct scrub_hit *item;
+    size_t count, cap;
+};
+struct scrub_window {
+    size_t start, end;
+    uint32_t rule;
+};
+
+/* A value that must be replaced wherever the record holds it. */
+struct scrub_spread {
+    char *text;
+    size_t n;
+    uint32_t rule;
+};
+
+/* A replacement in a text: bytes [start, end) become rep. */
+struct scrub_edit {
+    size_t start, end;
+    size_t rep, rep_len; /* in the arena */
+    uint32_t rule;
+};
+
+struct scrub_level { /* memory of one level of nesting */
+    struct json json;
+    struct buf decoded;
+    size_t (*units)[2]; /* decoded offset, raw offset */
+    size_t unit_count, unit_cap;
+};
+
+struct scrub_worker {
+    const struct scrub_rules *rules;
+    struct crypto_key key;
+    struct regex_scratch *scratch;
+    struct scrub_window *windows;
+    size_t window_count, window_cap;
+    struct scrub_window *open; /* by rule; end 0: none */
+    uint32_t *touched;
+    size_t touched_count;
+    struct scrub_hits hits;
+    struct scrub_edit *edits;
+    size_t edit_count, edit_cap;
+    struct buf arena, norm, seed;
+    struct scrub_span *spans;
+    size_t span_count, span_cap;
+    struct slice scope;
+    struct scrub_spread *spread;
+    size_t spread_cap, spread_known;
+    struct map *spread_digits, *spread_seen;
+    bool spreading; /* second pass: seek the values of the first */
+    struct scrub_level level[SCRUB_MAX_NESTING + 1];
+};
+
+/* Fills w->hits with the pieces of one plain text that must go: disjoint, in
+ * order. key: normalised JSON key ("_api_key_"), or empty. keys_only: only
+ * rules that need no context. */
+MUST_CHECK int scrub_find(struct scrub_worker *w, struct slice text,
+                          struct slice key, struct err *err);
+/* "apiKey" gives "_api_key_". */
+void scrub_key_words(struct slice key, struct buf *out);
+/* Seed for a value: a generator that depends on key, scope, type and the
+ * normal form (left in w->norm), and on `again` for a second try. */
+void scrub_seed(struct scrub_worker *w, const struct scrub_rule *rule,
+                struct slice value, unsigned again, struct rng *r);
+/* The surrogate of value, appended; never the value itself. */
+void scrub_surrogate(struct scrub_worker *w, const struct scrub_rule *rule,
+                     struct slice value, struct buf *out);
+void scrub_spread_add(struct scrub_worker *w, uint32_t rule,
+                      struct slice value);
+void scrub_spread_reset(struct scrub_worker *w);
+
+#endif
