@@ -18,10 +18,8 @@
 
 static void put_u32(struct buf *b, uint32_t v)
 {
-    unsigned char c[4] = { v & 255, v >> 8 & 255, v >> 16 & 255,
-                           v >> 24 & 255 };
-
-    buf_add(b, c, 4);
+    for (unsigned shift = 0; shift < 32; shift += 8)
+        buf_char(b, (char)(v >> shift & 255));
 }
 
 static void put_floats(struct buf *b, const float *x, size_t n)
