@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 
+extern const struct command cmd_complete;
 extern const struct command cmd_completion;
 
 #endif

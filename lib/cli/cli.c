@@ -93,10 +93,9 @@ static int unknown_command(struct cli *cli,
     const char *names[64], *near;
     size_t n = 0;
 
-    while (n < 64 && commands[n]) {
-        names[n] = commands[n]->name;
-        n++;
-    }
+    for (; n < 64 && *commands; commands++)
+        if (!command_is_hidden(*commands))
+            names[n++] = (*commands)->name;
     near = help_nearest(word, names, n);
     if (near)
         return cli_usage(cli,

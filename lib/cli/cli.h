@@ -85,7 +85,7 @@ enum cli_common {
 struct cli;
 
 struct command {
-    const char *name;
+    const char *name; /* one that begins with '-' is hidden: never listed */
     const char *summary;  /* one line; also the .Nd of the manual page */
     const char *operands; /* "[FILE...]"; "" if it takes none */
     int min_operands, max_operands; /* max -1: any number */

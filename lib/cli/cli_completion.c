@@ -20,8 +20,12 @@ static void walk(const struct command *const *list, const char *above,
                  visit_fn *visit, struct buf *out)
 {
     for (; *list; list++) {
-        char *name = *above ? mem_printf("%s %s", above, (*list)->name)
-                            : mem_strdup((*list)->name);
+        char *name;
+
+        if (command_is_hidden(*list))
+            continue;
+        name = *above ? mem_printf("%s %s", above, (*list)->name)
+                      : mem_strdup((*list)->name);
 
         visit(out, *list, name);
         if ((*list)->verbs)
@@ -45,8 +49,14 @@ static void add_words(struct buf *out, const char *choices)
 
 static void add_names(struct buf *out, const struct command *const *list)
 {
-    for (size_t i = 0; list[i]; i++)
-        buf_printf(out, "%s%s", i ? " " : "", list[i]->name);
+    const char *gap = "";
+
+    for (; *list; list++) {
+        if (command_is_hidden(*list))
+            continue;
+        buf_printf(out, "%s%s", gap, (*list)->name);
+        gap = " ";
+    }
 }
 
 static const char *kind_name(enum opt_complete kind)
@@ -263,6 +273,8 @@ static void zsh_describe(struct buf *out, const struct command *const *list)
 {
     buf_str(out, "        local -a list=(\n");
     for (; *list; list++) {
+        if (command_is_hidden(*list))
+            continue;
         buf_printf(out, "            '%s:", (*list)->name);
         zsh_text(out, (*list)->summary);
         buf_str(out, "'\n");
@@ -280,8 +292,12 @@ static void zsh_group(struct buf *out, const struct command *const *list,
     zsh_describe(out, list);
     buf_str(out, "    rest)\n        case $line[1] in\n");
     for (; *list; list++) {
-        char *full = *name ? mem_printf("%s %s", name, (*list)->name)
-                           : mem_strdup((*list)->name);
+        char *full;
+
+        if (command_is_hidden(*list))
+            continue;
+        full = *name ? mem_printf("%s %s", name, (*list)->name)
+                     : mem_strdup((*list)->name);
 
         buf_printf(out, "        %s) ", (*list)->name);
         add_function_name(out, full);

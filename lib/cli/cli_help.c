@@ -79,9 +79,16 @@ static void print_option(FILE *to, const struct opt *o)
     buf_release(&b);
 }
 
+bool command_is_hidden(const struct command *c)
+{
+    return c->name[0] == '-';
+}
+
 static void list_commands(FILE *to, const struct command *const *commands)
 {
     for (; *commands; commands++) {
+        if (command_is_hidden(*commands))
+            continue;
         fprintf(to, "  %-12s  ", (*commands)->name);
         print_wrapped(to, (*commands)->summary, 16);
     }
@@ -141,7 +148,8 @@ void help_command(FILE *to, const struct command *c, const char *name)
 void help_list_commands(FILE *to, const struct command *const *commands)
 {
     for (; *commands; commands++)
-        fprintf(to, "%s\n", (*commands)->name);
+        if (!command_is_hidden(*commands))
+            fprintf(to, "%s\n", (*commands)->name);
 }
 
 /* "-q --quiet" or "--store DIR"; of a group, the options of all its verbs

@@ -75,6 +75,9 @@ MUST_CHECK int config_file(struct cli_options *o, const char *name,
 char *config_user_path(void);
 char *config_store_path(void);
 
+/* Not for people: in no list, help or completion. */
+bool command_is_hidden(const struct command *c);
+
 /* Help. */
 void help_program(FILE *to, const struct command *const *commands);
 void help_command(FILE *to, const struct command *c, const char *name);
