@@ -96,7 +96,8 @@ bool json_bool(const struct json *j, json_ref v, bool *out);
 
 /* Canonical form for comparison: members sorted by key bytes (last duplicate
  * wins), no white space, strings re-escaped minimally, numbers that are
- * integers as integers and others as shortest round-trip doubles. */
+ * integers as integers (all digits kept) and others as shortest round-trip
+ * doubles. */
 void json_canonical(const struct json *j, json_ref v, struct buf *out);
 
 /* Writing. The writer puts commas; keys are NULL inside arrays. Output is

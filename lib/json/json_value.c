@@ -213,6 +213,14 @@ static void canonical_object(const struct json *j, json_ref v,
     free(m);
 }
 
+static bool is_integer_text(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '.' || s.p[i] == 'e' || s.p[i] == 'E')
+            return false;
+    return true;
+}
+
 static void canonical_number(const struct json *j, json_ref v,
                              struct buf *out)
 {
@@ -224,7 +232,8 @@ static void canonical_number(const struct json *j, json_ref v,
         return;
     }
     (void)json_double(j, v, &d);
-    if (!isfinite(d)) { /* 1e999: keep the digits, nothing else is exact */
+    /* 1e999, or an integer beyond 64 bits: nothing but its digits is exact. */
+    if (!isfinite(d) || is_integer_text(json_raw(j, v))) {
         buf_add_slice(out, json_raw(j, v));
         return;
     }

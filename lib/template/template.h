@@ -5,6 +5,16 @@
  * it is context. Used for training, generation and serving alike. So far the
  * one built-in renderer is ChatML; a model whose chat_template is another is
  * refused by name.
+ *
+ * ChatML: turns <|im_start|>ROLE, newline, TEXT<|im_end|>, newline. Tools stand
+ * at the end of the system turn (which is made if there is none): "# Tools",
+ * then each function object as canonical JSON on a line. A call is a line
+ * <tool_call>, a line {"name": ..., "arguments": ...}, a line </tool_call>; a
+ * result is a turn of role tool; developer is system. Text parts are joined by
+ * newlines; parts of other types are refused, and so is text that holds
+ * <|im_start|> or <|im_end|>. response_format and tool_choice are not shown:
+ * they are constant for a task, and no server hands them to a template.
+ * Forms without a place for tools (plain, SmolLM2's) refuse them.
  * May use: base json tokenizer.
  */
 #ifndef TEMPLATE_H
@@ -21,6 +31,12 @@ MUST_CHECK int template_open(const char *model_dir, struct template **out,
                              struct err *err);
 void template_free(struct template *t);
 
+/* "slmctl's ChatML", "SmolLM2's ChatML"... */
+const char *template_name(const struct template *t);
+/* The Jinja text of slmctl's own ChatML, for chat_template.jinja beside models
+ * that are made here: other software then renders what template_prompt does. */
+const char *template_builtin(void);
+
 /* Prompt text for an OpenAI chat request (messages, tools, response_format):
  * everything up to where the assistant's answer begins. */
 MUST_CHECK int template_prompt(const struct template *t, const struct json *j,
@@ -31,6 +47,8 @@ MUST_CHECK int template_prompt(const struct template *t, const struct json *j,
 MUST_CHECK int template_answer(const struct template *t, const struct json *j,
                                json_ref message, struct buf *out,
                                struct err *err);
+/* Both append; on failure (ERR_UNSUPPORTED with a reason that names the
+ * message) what was appended is of no use. */
 /* The reverse: generated text (without the end token) to an OpenAI assistant
  * message, JSON appended to *out: tool calls parsed out of it where the text
  * holds well-formed ones; *malformed is set where it tried and failed. */

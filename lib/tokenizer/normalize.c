@@ -56,7 +56,7 @@ int norm_load(struct norm *m, const struct json *j, json_ref v, struct err *err)
     json_ref list;
     int rc = ERR_OK;
 
-    if (json_is(j, v, JSON_NULL))
+    if (json_kind(j, v) == JSON_NULL)
         return ERR_OK;
     if (!tokenizer_type_is(j, v, "Sequence"))
         return load_step(m, j, v, err);

@@ -100,7 +100,7 @@ int decoder_load(struct decoder *d, const struct json *j, json_ref v,
     json_ref list;
     int rc = ERR_OK;
 
-    if (json_is(j, v, JSON_NULL))
+    if (json_kind(j, v) == JSON_NULL)
         return ERR_OK;
     d->present = true;
     if (!tokenizer_type_is(j, v, "Sequence"))

@@ -246,7 +246,7 @@ static int load_post(struct tokenizer *t, const struct json *j, json_ref v,
     json_ref list;
     int rc = ERR_OK;
 
-    if (json_is(j, v, JSON_NULL))
+    if (json_kind(j, v) == JSON_NULL)
         return ERR_OK;
     if (tokenizer_type_is(j, v, "TemplateProcessing"))
         return load_template(t, j, v, err);

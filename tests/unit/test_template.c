@@ -1,0 +1,423 @@
+/*
+ * test_template.c - prompts and answers equal to what jinja2 renders, refusals,
+ * parsing back, the prefix rule
+ *
+ * Goldens: tests/reference/chatml.golden.jsonl, made by chatml_golden.py there.
+ */
+#include "base/io.h"
+#include "base/mem.h"
+#include "template/template.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GOLDEN "tests/reference/chatml.golden.jsonl"
+
+static char dir[64];
+
+static void make_dir(void)
+{
+    snprintf(dir, sizeof(dir), "/tmp/test_template.XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void remove_dir(void)
+{
+    char command[96];
+
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static void put_file(const char *name, const char *p, size_t n)
+{
+    char *path = io_path(dir, name);
+    struct err err = { 0 };
+
+    ck_assert_int_eq(io_write_file(path, p, n, 0644, &err), 0);
+    free(path);
+}
+
+/* The template whose Jinja text this is. */
+static struct template *open_text(const char *source)
+{
+    struct template *t = NULL;
+    struct err err = { 0 };
+
+    put_file("chat_template.jinja", source, strlen(source));
+    ck_assert_msg(template_open(dir, &t, &err) == 0, "%s", err.msg);
+    return t;
+}
+
+static void check_line(const struct template *t, const struct json *j)
+{
+    struct buf got = { 0 }, want = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_msg(
+        template_prompt(t, j, json_get(j, 0, "request"), &got, &err) == 0, "%s",
+        err.msg);
+    ck_assert(json_text(j, json_get(j, 0, "prompt"), &want));
+    ck_assert_msg(slice_eq(buf_slice(&got), buf_slice(&want)),
+                  "wanted\n%s\ngot\n%s", want.data, got.data);
+    buf_reset(&got);
+    buf_reset(&want);
+    ck_assert_msg(
+        template_answer(t, j, json_get(j, 0, "message"), &got, &err) == 0, "%s",
+        err.msg);
+    ck_assert(json_text(j, json_get(j, 0, "answer"), &want));
+    ck_assert_msg(slice_eq(buf_slice(&got), buf_slice(&want)),
+                  "wanted\n%s\ngot\n%s", want.data, got.data);
+    buf_release(&got);
+    buf_release(&want);
+}
+
+/* Parsing a rendered answer and rendering it again gives the same text. */
+static void check_round_trip(const struct template *t, const struct json *j)
+{
+    struct buf text = { 0 }, message = { 0 }, again = { 0 };
+    struct err err = { 0 };
+    struct json m = { 0 };
+    bool malformed = true;
+
+    ck_assert_int_eq(
+        template_answer(t, j, json_get(j, 0, "message"), &text, &err), 0);
+    text.len -= strlen(template_stop(t));
+    ck_assert_int_eq(
+        template_parse(t, buf_slice(&text), &message, &malformed, &err), 0);
+    ck_assert(!malformed);
+    ck_assert_int_eq(json_parse(&m, message.data, message.len, &err), 0);
+    ck_assert_int_eq(template_answer(t, &m, 0, &again, &err), 0);
+    text.len += strlen(template_stop(t));
+    ck_assert(slice_eq(buf_slice(&text), buf_slice(&again)));
+    json_release(&m);
+    buf_release(&text);
+    buf_release(&message);
+    buf_release(&again);
+}
+
+START_TEST(renderings_equal_those_of_jinja2)
+{
+    struct template *t = NULL;
+    struct buf file = { 0 };
+    struct err err = { 0 };
+    struct json j = { 0 };
+    unsigned n = 0;
+
+    ck_assert_int_eq(io_read_file(GOLDEN, 1 << 24, &file, &err), 0);
+    for (char *p = file.data, *end; (end = strchr(p, '\n')); p = end + 1) {
+        ck_assert_int_eq(json_parse(&j, p, (size_t)(end - p), &err), 0);
+        if (json_present(json_get(&j, 0, "template"))) {
+            char *source = json_strdup(&j, json_get(&j, 0, "template"));
+            char *name = json_strdup(&j, json_get(&j, 0, "name"));
+
+            template_free(t);
+            t = open_text(source);
+            ck_assert_str_eq(template_name(t), name);
+            free(source);
+            free(name);
+            continue;
+        }
+        check_line(t, &j);
+        check_round_trip(t, &j);
+        n++;
+    }
+    ck_assert_uint_ge(n, 20);
+    template_free(t);
+    json_release(&j);
+    buf_release(&file);
+}
+END_TEST
+
+static void expect_refused(const struct template *t, const char *request,
+                           const char *message, const char *reason)
+{
+    struct buf out = { 0 };
+    struct err err = { 0 };
+    struct json j = { 0 };
+    const char *text = request ? request : message;
+    int rc;
+
+    ck_assert_int_eq(json_parse(&j, text, strlen(text), &err), 0);
+    rc = request ? template_prompt(t, &j, 0, &out, &err)
+                 : template_answer(t, &j, 0, &out, &err);
+    ck_assert_int_eq(rc, ERR_UNSUPPORTED);
+    ck_assert_msg(strstr(err.msg, reason), "%s", err.msg);
+    json_release(&j);
+    buf_release(&out);
+}
+
+START_TEST(what_cannot_be_rendered_is_refused_with_a_reason)
+{
+    struct template *t = open_text(template_builtin());
+
+    expect_refused(t, "{}", NULL, "no messages");
+    expect_refused(t,
+                   "{\"messages\":[{\"role\":\"user\",\"content\":["
+                   "{\"type\":\"image_url\"}]}]}",
+                   NULL, "message 1 holds a part that is not text");
+    expect_refused(t,
+                   "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
+                   "{\"role\":\"user\",\"content\":\"<|im_end|>\"}]}",
+                   NULL, "message 2 holds the text of a control token");
+    expect_refused(t, "{\"messages\":[{\"role\":\"x\",\"content\":\"\"}]}",
+                   NULL, "unknown role");
+    expect_refused(t, "{\"messages\":[{\"role\":\"user\",\"content\":1}]}",
+                   NULL, "neither text nor parts");
+    expect_refused(t,
+                   "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+                   "\"functions\":[{}]}",
+                   NULL, "old form of tools");
+    expect_refused(t, NULL, "{\"content\":null}", "the answer is empty");
+    expect_refused(t, NULL, "{\"content\":\"<tool_call>\"}",
+                   "holds <tool_call>");
+    expect_refused(t, NULL,
+                   "{\"tool_calls\":[{\"function\":{\"name\":\"f\","
+                   "\"arguments\":\"{\"}}]}",
+                   "no JSON object");
+    expect_refused(t, NULL, "{\"tool_calls\":[{\"function\":{}}]}",
+                   "without a name");
+    template_free(t);
+}
+END_TEST
+
+START_TEST(forms_without_tools_refuse_them)
+{
+    static const char plain[] =
+        "{% for message in messages %}{{'<|im_start|>' + message['role'] + "
+        "'\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
+        "{% endif %}\n";
+    struct template *t = open_text(plain);
+
+    expect_refused(t,
+                   "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+                   "\"tools\":[{\"type\":\"function\",\"function\":{}}]}",
+                   NULL, "has tools");
+    expect_refused(t,
+                   "{\"messages\":[{\"role\":\"assistant\","
+                   "\"content\":null}]}",
+                   NULL, "no content");
+    expect_refused(t, NULL,
+                   "{\"content\":\"\",\"tool_calls\":[{\"function\":{"
+                   "\"name\":\"f\",\"arguments\":\"{}\"}}]}",
+                   "cannot show");
+    template_free(t);
+}
+END_TEST
+
+START_TEST(broken_calls_are_malformed_and_keep_their_text)
+{
+    static const char *const broken[] = {
+        "<tool_call>",
+        "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n",
+        "<tool_call>\n{\"name\": \"f\", \"arguments\": {}\n</tool_call>",
+        "<tool_call>\n{\"name\": \"f\"}\n</tool_call>",
+        "<tool_call>\n{\"name\": \"f\", \"arguments\": \"{}\"}\n</tool_call>",
+        "<tool_call>\n{\"name\": \"\", \"arguments\": {}}\n</tool_call>",
+        "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call> x",
+        "<tool_call>\n[]\n</tool_call>",
+    };
+    struct template *t = open_text(template_builtin());
+
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        struct buf out = { 0 };
+        struct err err = { 0 };
+        struct json j = { 0 };
+        bool malformed = false;
+
+        ck_assert_int_eq(
+            template_parse(t, slice_of(broken[i]), &out, &malformed, &err), 0);
+        ck_assert_msg(malformed, "%s", broken[i]);
+        ck_assert_int_eq(json_parse(&j, out.data, out.len, &err), 0);
+        ck_assert(json_text_is(&j, json_get(&j, 0, "content"), broken[i]));
+        ck_assert(!json_present(json_get(&j, 0, "tool_calls")));
+        json_release(&j);
+        buf_release(&out);
+    }
+    template_free(t);
+}
+END_TEST
+
+START_TEST(calls_are_parsed_in_order_with_their_text)
+{
+    struct template *t = open_text(template_builtin());
+    struct buf out = { 0 };
+    struct err err = { 0 };
+    bool malformed = true;
+
+    ck_assert_int_eq(
+        template_parse(t,
+                       slice_of("ok\n<tool_call>\n{\"name\": \"f\", "
+                                "\"arguments\": {\"a\": 1}}\n</tool_call>\n"
+                                "<tool_call>{\"arguments\":{},\"name\":\"g\"}"
+                                "</tool_call>\n"),
+                       &out, &malformed, &err),
+        0);
+    ck_assert(!malformed);
+    ck_assert_str_eq(
+        out.data,
+        "{\"role\":\"assistant\",\"content\":\"ok\",\"tool_calls\":["
+        "{\"id\":\"call_0\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"arguments\":\"{\\\"a\\\": 1}\"}},"
+        "{\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"g\","
+        "\"arguments\":\"{}\"}}]}");
+    buf_release(&out);
+    template_free(t);
+}
+END_TEST
+
+static struct tokenizer *make_tokenizer(const char *const *specials)
+{
+    struct tokenizer_train_options opt = { 300, specials, 0 };
+    struct slice text = slice_of("\n\n\n\n system user assistant\n\n");
+    struct tokenizer *t = NULL;
+    char *path = io_path(dir, "tokenizer.json");
+    struct err err = { 0 };
+
+    ck_assert_msg(tokenizer_train(&text, 1, &opt, path, &err) == 0, "%s",
+                  err.msg);
+    ck_assert_int_eq(tokenizer_open(dir, &t, &err), 0);
+    free(path);
+    return t;
+}
+
+/* Encode one user message and an answer; the reason of refusal or NULL. */
+static char *encode(const struct template *t, const struct tokenizer *tok,
+                    const char *answer, struct template_example *out)
+{
+    static const char request[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+    char *message = mem_printf("{\"content\":\"%s\"}", answer);
+    struct json q = { 0 }, a = { 0 };
+    struct err err = { 0 };
+    char *reason = NULL;
+
+    ck_assert_int_eq(json_parse(&q, request, strlen(request), &err), 0);
+    ck_assert_int_eq(json_parse(&a, message, strlen(message), &err), 0);
+    if (template_encode(t, tok, &q, 0, &a, 0, out, &err) < 0)
+        reason = mem_strdup(err.msg);
+    json_release(&q);
+    json_release(&a);
+    free(message);
+    return reason;
+}
+
+START_TEST(examples_train_the_answer_and_its_end_alone)
+{
+    static const char *const specials[] = { "<|im_start|>", "<|im_end|>",
+                                            NULL };
+    struct template *t = open_text(template_builtin());
+    struct tokenizer *tok = make_tokenizer(specials);
+    struct template_example e = { 0 };
+    struct buf text = { 0 };
+
+    ck_assert_ptr_null(encode(t, tok, "yes", &e));
+    tokenizer_decode(tok, e.ids.ids + e.answer_at, e.ids.count - e.answer_at,
+                     false, &text);
+    ck_assert_str_eq(text.data, "yes<|im_end|>");
+    token_list_release(&e.ids);
+    buf_release(&text);
+    tokenizer_free(tok);
+    template_free(t);
+}
+END_TEST
+
+START_TEST(answers_that_change_their_prompt_are_refused)
+{
+    static const char *const specials[] = { "<|im_start|>", "<|im_end|>",
+                                            NULL };
+    static const char *const none[] = { "<s>", NULL };
+    struct template *t = open_text(template_builtin());
+    struct tokenizer *tok = make_tokenizer(specials);
+    struct template_example e = { 0 };
+    char *reason = encode(t, tok, "\\n\\n\\nyes", &e);
+
+    /* The newline that ends the prompt merges with those of the answer. */
+    ck_assert_ptr_nonnull(reason);
+    ck_assert_ptr_nonnull(strstr(reason, "changes how its prompt"));
+    free(reason);
+    tokenizer_free(tok);
+    tok = make_tokenizer(none);
+    reason = encode(t, tok, "yes", &e);
+    ck_assert_ptr_nonnull(reason);
+    ck_assert_ptr_nonnull(strstr(reason, "no token <|im_end|>"));
+    free(reason);
+    tokenizer_free(tok);
+    template_free(t);
+}
+END_TEST
+
+static void expect_unopened(int code, const char *message)
+{
+    struct template *t = NULL;
+    struct err err = { 0 };
+
+    ck_assert_int_eq(template_open(dir, &t, &err), code);
+    ck_assert_msg(strstr(err.msg, message), "%s", err.msg);
+}
+
+START_TEST(other_templates_are_refused_by_name)
+{
+    static const char llama[] = "{{ '<|start_header_id|>' }}";
+    static const char none[] = "{\"eos_token\":\"x\"}";
+    static const char list[] =
+        "{\"chat_template\":[{\"name\":\"default\",\"template\":\"[INST]\"}]}";
+
+    expect_unopened(ERR_NOTFOUND, "no chat template");
+    put_file("tokenizer_config.json", none, strlen(none));
+    expect_unopened(ERR_NOTFOUND, "no chat_template in it");
+    put_file("tokenizer_config.json", list, strlen(list));
+    expect_unopened(ERR_UNSUPPORTED, "Mistral");
+    put_file("chat_template.jinja", llama, strlen(llama));
+    expect_unopened(ERR_UNSUPPORTED, "Llama 3's");
+}
+END_TEST
+
+START_TEST(reference_smollm2_template_is_recognised)
+{
+    const char *root = getenv("SLMCTL_REFERENCE");
+    struct buf text = { 0 };
+    struct err err = { 0 };
+    char *path;
+
+    if (!root) {
+        printf("skip: reference template: SLMCTL_REFERENCE is not set\n");
+        return;
+    }
+    path =
+        mem_printf("%s/fixtures/chat-templates/SmolLM2-Instruct.jinja", root);
+    ck_assert_int_eq(io_read_file(path, 1 << 20, &text, &err), 0);
+    template_free(open_text(text.data));
+    buf_release(&text);
+    free(path);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("template");
+    TCase *c = tcase_create("template");
+    SRunner *r;
+    int failed;
+
+    tcase_add_checked_fixture(c, make_dir, remove_dir);
+    tcase_add_test(c, renderings_equal_those_of_jinja2);
+    tcase_add_test(c, what_cannot_be_rendered_is_refused_with_a_reason);
+    tcase_add_test(c, forms_without_tools_refuse_them);
+    tcase_add_test(c, broken_calls_are_malformed_and_keep_their_text);
+    tcase_add_test(c, calls_are_parsed_in_order_with_their_text);
+    tcase_add_test(c, examples_train_the_answer_and_its_end_alone);
+    tcase_add_test(c, answers_that_change_their_prompt_are_refused);
+    tcase_add_test(c, other_templates_are_refused_by_name);
+    tcase_add_test(c, reference_smollm2_template_is_recognised);
+    suite_add_tcase(s, c);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
