@@ -14,5 +14,6 @@
 
 extern const struct command cmd_complete;
 extern const struct command cmd_completion;
+extern const struct command cmd_select;
 
 #endif

@@ -2,6 +2,7 @@
 #include "cmd.h"
 
 static const struct command *const commands[] = {
+    &cmd_select,
     &cmd_completion,
     &cmd_complete,
     NULL,

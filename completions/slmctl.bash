@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'completion')
+        'select' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,14 +29,35 @@ _slmctl()
     done
     case $name in
     '')
-        reply='completion help'
+        reply='select completion help'
         options='--help --version' ;;
+    'select')
+        options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --store --json --quiet --help'
+        ;;
     'completion')
         options='--help'
         reply='bash zsh fish'
         ;;
     esac
     case $name:$prev in
+    'select:-t' | 'select:--task')
+        reply='' kind=tasks options= ;;
+    'select:--max-memory')
+        reply='' kind=none options= ;;
+    'select:--min-context')
+        reply='' kind=none options= ;;
+    'select:--license')
+        reply='any commercial' kind=none options= ;;
+    'select:--models')
+        reply='' kind=file options= ;;
+    'select:--top')
+        reply='' kind=none options= ;;
+    'select:--rank')
+        reply='' kind=none options= ;;
+    'select:--batch-tokens')
+        reply='' kind=none options= ;;
+    'select:--store')
+        reply='' kind=dir options= ;;
     esac
     [[ $cur == -* && -n $options ]] && reply=$options kind=none
     case $kind in

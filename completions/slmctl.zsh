@@ -6,6 +6,23 @@ _slmctl_names()
     names=(${(f)"$(slmctl --complete $1 2>/dev/null)"})
     compadd -a names
 }
+_slmctl_select()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '*'{-t+,--task=}'[this task only]:TASK:_slmctl_names tasks' \
+        '--max-memory=[memory for training (default\: 85 % of this machine'\''s)]:BYTES: ' \
+        '--min-context=[context length (default\: the longest of the task'\''s calls)]:TOKENS: ' \
+        '--license=[licences that are acceptable]:KIND:(any commercial)' \
+        '--offline[only models whose weights are registered here]' \
+        '--models=[another catalogue instead of the shipped one]:FILE:_files' \
+        '--top=[candidates shown a task]:N: ' \
+        '--all[show excluded models too, with their reasons]' \
+        '--rank=[LoRA rank for the training estimate]:N: ' \
+        '--batch-tokens=[tokens of a training step for the estimate]:N: ' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]'
+}
 _slmctl_completion()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -19,11 +36,13 @@ _slmctl()
     case $state in
     command)
         local -a list=(
+            'select:pick candidate small models for each task'
             'completion:print the completion for bash, zsh or fish'
         )
         _describe command list ;;
     rest)
         case $line[1] in
+        select) _slmctl_select ;;
         completion) _slmctl_completion ;;
         esac ;;
     esac

@@ -140,8 +140,8 @@ static void give_reason(struct catalog_candidate *c, const char *benchmark)
         n = snprintf(c->reason, size, "no smaller model here has a better %s",
                      benchmark);
     else
-        n = snprintf(c->reason, size, "a smaller model has a better %s (%d)",
-                     benchmark, c->rank - FRONTS);
+        n = snprintf(c->reason, size, "a smaller model has a better %s",
+                     benchmark);
     if (n < 0)
         c->reason[0] = '\0';
 }

@@ -1,0 +1,17 @@
+# A store with one task of tool calls and no examples: the catalogue alone.
+mkdir store
+{
+    cat "$TREE"/data/schema/*.sql
+    echo "PRAGMA application_id = 0x534C4D31; PRAGMA user_version = 1;"
+    echo "INSERT INTO task(name, label, kind, created)"
+    echo "VALUES('book-flight', 'books flights', 'tool', 0);"
+} | sqlite3 store/store.db
+slmctl select --store store --license commercial --max-memory 12G \
+    --min-context 4096 --top 3
+echo "exit $?"
+slmctl select --store store --offline --all | grep -c 'not here'
+slmctl select --store store --json --max-memory 1M |
+    jq -c '.schema, ([.tasks[0].candidates[] | select(.rank > 0)] | length)'
+slmctl select --store store --task no-such-task
+echo "exit $?"
+sqlite3 store/store.db "SELECT count(*) > 80 FROM candidate"
