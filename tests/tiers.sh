@@ -19,16 +19,23 @@ unit_one() {
     awk -v name="$name" -v status=$status -v s=$(($(date +%s) - begin)) '
         /^[0-9]+%: Checks: / {
             gsub(",", ""); checks += $3; bad += $5 + $7; seen = 1; next }
-        /^skip:/ { skipped++; print; next }
+        /^skip:/ { skipped++; why = $0; sub(/.*: /, "", why)
+                   if (!parts[why]++) whys[++n] = why
+                   next }
         { text = text $0 "\n" }
         END {
             if (!seen || (status && !bad)) { bad++; checks++ }
             if (bad) printf "%s", text
-            printf "%s %s: %d checks, %d s\n", bad ? "FAIL" : "ok", name,
+            for (i = 1; i <= n; i++)
+                printf "skip: %s: %d parts: %s\n", name, parts[whys[i]], whys[i]
+            printf "%s %s: %d checks, %d s\n", (bad ? "FAIL" : "ok"), name,
                    checks, s
+            # A test may skip several parts: count none of them as passed.
+            passed = checks - bad - skipped
             printf "%d passed, %d failed, %d skipped\n",
-                   checks - bad - skipped, bad, skipped }
-    ' "$scratch/$name.out" >"$scratch/$name.sum"
+                   (passed > 0 ? passed : 0), bad, skipped }
+    ' "$scratch/$name.out" >"$scratch/$name.sum" ||
+        echo "0 passed, 1 failed, 0 skipped" >>"$scratch/$name.sum"
     cat "$scratch/$name.sum"
 }
 
@@ -36,7 +43,8 @@ add_up() {
     awk '/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ {
              p += $1; f += $3; s += $5; next }
          { print; fflush() }
-         END { printf "%d passed, %d failed, %d skipped\n", p, f, s }'
+         END { if (p + f + s == 0) { print "FAIL: nothing ran"; f = 1 }
+               printf "%d passed, %d failed, %d skipped\n", p, f, s }'
 }
 
 # Scripts that pass by exit status 0 and skip by a line "skip: why".
