@@ -14,6 +14,7 @@
 
 extern const struct command cmd_complete;
 extern const struct command cmd_completion;
+extern const struct command cmd_generate;
 extern const struct command cmd_select;
 
 #endif

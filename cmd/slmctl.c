@@ -3,6 +3,7 @@
 
 static const struct command *const commands[] = {
     &cmd_select,
+    &cmd_generate,
     &cmd_completion,
     &cmd_complete,
     NULL,

@@ -1,0 +1,481 @@
+/*
+ * cmd_generate.c - slmctl generate: run a model from the shell
+ *
+ * One prompt, one answer, the answer alone on stdout as it comes, whole
+ * characters at a time. The prompt goes through the model's own chat template
+ * unless --raw. A task brings the frame that its calls have in the log: their
+ * system prompt and tools.
+ */
+#include "pick_model.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "model/model.h"
+#include "store/store.h"
+#include "template/template.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PROMPT_MAX ((size_t)16 << 20)
+#define LEAD_IN 16 /* prompt tokens that streaming decodes before an answer */
+
+static const char *model_name, *adapter_dir, *task_name, *system_text;
+static bool raw, logprobs;
+static double temperature, top_p = 1;
+static int64_t top_k, max_tokens = 512;
+
+static const struct opt options[] = {
+    { 'm', "model", OPT_STRING, &model_name, "DIR|NAME",
+      "model directory, or a model of the store", .complete = COMPLETE_MODEL },
+    { 0, "adapter", OPT_STRING, &adapter_dir, "DIR", "PEFT adapter to apply",
+      .complete = COMPLETE_DIR },
+    { 't', "task", OPT_STRING, &task_name, "TASK",
+      "the model trained for this task, and the frame of its calls",
+      .complete = COMPLETE_TASK },
+    { 0, "raw", OPT_FLAG, &raw, NULL,
+      "continue the prompt as it is, without a chat template" },
+    { 0, "system", OPT_STRING, &system_text, "TEXT",
+      "system prompt (with --task instead of the task's)" },
+    { 0, "temperature", OPT_DOUBLE, &temperature, "T",
+      "0 takes the likeliest token each time", .max = 100 },
+    { 0, "top-p", OPT_DOUBLE, &top_p, "P",
+      "sample among the likeliest tokens of this total probability", .max = 1 },
+    { 0, "top-k", OPT_INT, &top_k, "K", "sample among so many tokens; 0 is all",
+      .max = 1e6 },
+    { 'n', "max-tokens", OPT_INT, &max_tokens, "N", "end after so many tokens",
+      .min = 1, .max = 1e6 },
+    { 0, "logprobs", OPT_FLAG, &logprobs, NULL,
+      "print a JSON line for each token instead of the text" },
+    OPT_END,
+};
+
+struct generation {
+    struct cli *cli;
+    struct picked_model picked;
+    struct tokenizer *tok;
+    struct template *chat; /* NULL with --raw */
+    struct compute *compute;
+    struct model *model;
+    struct token_list prompt, stops;
+    struct tokenizer_stream *stream;
+    int32_t *ids;
+    size_t count;
+    bool finished, write_failed;
+};
+
+static int read_prompt(int argc, char **argv, struct buf *out, struct err *err)
+{
+    int rc = ERR_OK;
+
+    if (!argc || strcmp(argv[0], "-") == 0)
+        rc = io_read_file("-", PROMPT_MAX, out, err);
+    else
+        buf_str(out, argv[0]);
+    /* echo's newline is no part of a message. */
+    if ((!argc || strcmp(argv[0], "-") == 0) && !raw && out->len &&
+        out->data[out->len - 1] == '\n')
+        out->len--;
+    return rc;
+}
+
+/* The newest call of the task that one may look at. */
+struct frame {
+    struct buf request;
+    bool found;
+};
+
+static int keep_request(void *ctx, const struct store_example *e,
+                        struct err *err)
+{
+    struct frame *f = ctx;
+
+    buf_add_slice(&f->request, e->request);
+    f->found = true;
+    return err_set(err, ERR_INTERRUPTED, "one is enough");
+}
+
+static int load_frame(struct cli *cli, int64_t task, struct frame *f,
+                      struct err *err)
+{
+    struct store_example_query query = { .task = task,
+                                         .splits = "tv",
+                                         .newest_first = true };
+    struct store *s = NULL;
+    int rc = store_open(cli->store, STORE_READ, &s, err);
+
+    if (rc == ERR_OK)
+        rc = store_examples(s, &query, keep_request, f, err);
+    store_close(s);
+    return f->found ? ERR_OK : rc;
+}
+
+static bool is_system(const struct json *j, json_ref message)
+{
+    json_ref role = json_get(j, message, "role");
+
+    return json_text_is(j, role, "system") ||
+           json_text_is(j, role, "developer");
+}
+
+/* The chat request: system turns and tools of the frame, then the prompt. */
+static void build_request(const struct json *frame, struct slice prompt,
+                          struct buf *out)
+{
+    json_ref messages = json_get(frame, 0, "messages");
+    json_ref tools = json_get(frame, 0, "tools");
+    struct json_writer w;
+
+    json_writer_init(&w, out, false);
+    json_begin_object(&w, NULL);
+    json_begin_array(&w, "messages");
+    if (system_text && *system_text) {
+        json_begin_object(&w, NULL);
+        json_put_string(&w, "role", "system");
+        json_put_string(&w, "content", system_text);
+        json_end_object(&w);
+    }
+    for (json_ref e = json_first(frame, messages);
+         e != JSON_NONE && !system_text && is_system(frame, e);
+         e = json_next(frame, messages, e))
+        json_put_raw(&w, NULL, json_raw(frame, e));
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "role", "user");
+    json_put_slice(&w, "content", prompt);
+    json_end_object(&w);
+    json_end_array(&w);
+    if (json_is(frame, tools, JSON_ARRAY))
+        json_put_raw(&w, "tools", json_raw(frame, tools));
+    json_end_object(&w);
+}
+
+static int render_chat(struct generation *g, struct slice prompt,
+                       struct buf *out, struct err *err)
+{
+    struct frame frame = { 0 };
+    struct json old = { 0 }, j = { 0 };
+    struct buf request = { 0 };
+    int rc = template_open(g->picked.dir, &g->chat, err);
+
+    if (rc == ERR_NOTFOUND || rc == ERR_UNSUPPORTED)
+        (void)err_wrap(err, "--raw continues a prompt as it is");
+    if (rc == ERR_OK && g->picked.task)
+        rc = load_frame(g->cli, g->picked.task, &frame, err);
+    if (rc == ERR_OK && frame.found)
+        rc = json_parse(&old, frame.request.data, frame.request.len, err);
+    if (rc == ERR_OK) {
+        build_request(&old, prompt, &request);
+        rc = json_parse(&j, request.data, request.len, err);
+    }
+    if (rc == ERR_OK)
+        rc = template_prompt(g->chat, &j, 0, out, err);
+    json_release(&old);
+    json_release(&j);
+    buf_release(&frame.request);
+    buf_release(&request);
+    return rc;
+}
+
+static int encode_prompt(struct generation *g, struct slice prompt,
+                         struct err *err)
+{
+    struct buf text = { 0 };
+    int32_t stop;
+    int rc = tokenizer_open(g->picked.dir, &g->tok, err);
+
+    if (rc < 0)
+        return rc;
+    if (raw)
+        return tokenizer_encode(g->tok, prompt, TOKENIZER_SPECIAL, &g->prompt,
+                                NULL, err);
+    rc = render_chat(g, prompt, &text, err);
+    if (rc == ERR_OK)
+        rc = tokenizer_encode(g->tok, buf_slice(&text), 0, &g->prompt, NULL,
+                              err);
+    buf_release(&text);
+    if (rc < 0)
+        return rc;
+    stop = tokenizer_id(g->tok, template_stop(g->chat));
+    if (stop >= 0)
+        token_list_add(&g->stops, stop);
+    return ERR_OK;
+}
+
+/* eos_token_id of generation_config.json, which may name more ids than the
+ * model's config does. A directory without the file is fine. */
+static int read_stops(struct generation *g, struct err *err)
+{
+    char *path = io_path(g->picked.dir, "generation_config.json");
+    struct json j = { 0 };
+    struct buf text = { 0 };
+    json_ref eos;
+    int64_t id;
+    int rc = ERR_OK;
+
+    if (!io_exists(path))
+        goto done;
+    rc = io_read_file(path, (size_t)1 << 20, &text, err);
+    if (rc == ERR_OK)
+        rc = json_parse(&j, text.data ? text.data : "", text.len, err);
+    if (rc < 0) {
+        rc = err_wrap(err, "%s", path);
+        goto done;
+    }
+    eos = json_get(&j, 0, "eos_token_id");
+    if (json_int(&j, eos, &id) && id >= 0 && id <= INT32_MAX)
+        token_list_add(&g->stops, (int32_t)id);
+    for (json_ref e = json_first(&j, eos);
+         json_is(&j, eos, JSON_ARRAY) && e != JSON_NONE;
+         e = json_next(&j, eos, e))
+        if (json_int(&j, e, &id) && id >= 0 && id <= INT32_MAX)
+            token_list_add(&g->stops, (int32_t)id);
+done:
+    json_release(&j);
+    buf_release(&text);
+    free(path);
+    return rc;
+}
+
+static int load(struct generation *g, struct err *err)
+{
+    struct compute_options opt = { .threads = g->cli->threads };
+    int rc = read_stops(g, err);
+
+    if (rc == ERR_OK)
+        rc = compute_open(&opt, &g->compute, err);
+    if (rc == ERR_OK)
+        rc = model_load(g->picked.dir, g->picked.adapter, g->compute, &g->model,
+                        err);
+    return rc;
+}
+
+/* The end of the prompt goes through the stream too, so that the answer's
+ * first token is not taken for the start of a text. */
+static void begin_stream(struct generation *g)
+{
+    size_t from = g->prompt.count > LEAD_IN ? g->prompt.count - LEAD_IN : 0;
+    struct buf lead = { 0 };
+
+    g->stream = tokenizer_stream_new(g->tok, true);
+    for (size_t i = from; i < g->prompt.count; i++)
+        tokenizer_stream_add(g->stream, g->prompt.ids[i], &lead);
+    buf_release(&lead);
+}
+
+static bool is_streaming(const struct generation *g)
+{
+    return !logprobs && !g->cli->json;
+}
+
+static void put_text(struct generation *g, const struct buf *text)
+{
+    if (text->len && !g->write_failed)
+        g->write_failed = cli_write(g->cli, text) != EXIT_DONE;
+}
+
+static int on_token(void *ctx, int32_t id)
+{
+    struct generation *g = ctx;
+    struct buf text = { 0 };
+
+    if (is_streaming(g)) {
+        tokenizer_stream_add(g->stream, id, &text);
+        put_text(g, &text);
+        buf_release(&text);
+    }
+    return g->write_failed || stop_requested();
+}
+
+static int generate(struct generation *g, struct err *err)
+{
+    struct model_sampling opt = { .temperature = temperature,
+                                  .top_p = top_p,
+                                  .top_k = top_k,
+                                  .seed = g->cli->seed,
+                                  .max_tokens = (size_t)max_tokens,
+                                  .stops = g->stops.ids,
+                                  .stop_count = g->stops.count };
+    int rc;
+
+    g->ids = mem_array((size_t)max_tokens, sizeof(*g->ids));
+    begin_stream(g);
+    rc =
+        model_generate(g->model, g->prompt.ids, g->prompt.count, &opt, on_token,
+                       g, g->ids, &g->count, &g->finished, NULL, err);
+    if (rc == ERR_OK && stop_requested() && !g->write_failed)
+        rc = err_set(err, ERR_INTERRUPTED, "interrupted after %zu tokens",
+                     g->count);
+    return rc;
+}
+
+/* log p of each generated token, from one pass over prompt and answer. */
+static int token_logprobs(struct generation *g, double *out, struct err *err)
+{
+    size_t n = g->prompt.count + g->count;
+    size_t vocab = (size_t)model_config(g->model)->vocab;
+    int32_t *ids = mem_array(n, sizeof(*ids));
+    void *logits = NULL;
+    int rc;
+
+    memcpy(ids, g->prompt.ids, g->prompt.count * sizeof(*ids));
+    if (g->count)
+        memcpy(ids + g->prompt.count, g->ids, g->count * sizeof(*ids));
+    rc = mem_try_array(&logits, n * vocab, sizeof(float), "logits", err);
+    if (rc == ERR_OK)
+        rc = model_logits(g->model, ids, n, logits, err);
+    for (size_t i = 0; i < g->count && rc == ERR_OK; i++) {
+        const float *row =
+            (const float *)logits + (g->prompt.count + i - 1) * vocab;
+        double top = -INFINITY, sum = 0;
+
+        for (size_t k = 0; k < vocab; k++)
+            top = fmax(top, (double)row[k]);
+        for (size_t k = 0; k < vocab; k++)
+            sum += exp((double)row[k] - top);
+        out[i] = (double)row[g->ids[i]] - top - log(sum);
+    }
+    free(logits);
+    free(ids);
+    return rc;
+}
+
+static int print_logprobs(struct generation *g, struct err *err)
+{
+    double *lp = mem_array(g->count, sizeof(*lp));
+    struct buf out = { 0 }, piece = { 0 };
+    int rc = token_logprobs(g, lp, err);
+
+    for (size_t i = 0; i < g->count && rc == ERR_OK; i++) {
+        struct json_writer w;
+
+        buf_reset(&piece);
+        tokenizer_stream_add(g->stream, g->ids[i], &piece);
+        if (i + 1 == g->count)
+            tokenizer_stream_end(g->stream, &piece);
+        json_writer_init(&w, &out, false);
+        json_begin_object(&w, NULL);
+        json_put_int(&w, "id", g->ids[i]);
+        json_put_slice(&w, "text", buf_slice(&piece));
+        json_put_double(&w, "logprob", lp[i]);
+        json_end_object(&w);
+        buf_char(&out, '\n');
+    }
+    if (rc == ERR_OK)
+        put_text(g, &out);
+    buf_release(&out);
+    buf_release(&piece);
+    free(lp);
+    return rc;
+}
+
+static int print_json(struct generation *g, struct err *err)
+{
+    struct buf text = { 0 }, message = { 0 }, out = { 0 };
+    bool malformed = false;
+    struct json_writer w;
+    int rc = ERR_OK;
+
+    for (size_t i = 0; i < g->count; i++)
+        tokenizer_stream_add(g->stream, g->ids[i], &text);
+    tokenizer_stream_end(g->stream, &text);
+    if (g->chat)
+        rc = template_parse(g->chat, buf_slice(&text), &message, &malformed,
+                            err);
+    if (rc < 0)
+        goto done;
+    json_writer_init(&w, &out, false);
+    json_begin_object(&w, NULL);
+    json_put_slice(&w, "text", buf_slice(&text));
+    if (g->chat) {
+        json_put_raw(&w, "message", buf_slice(&message));
+        json_put_bool(&w, "malformed", malformed);
+    }
+    json_put_string(&w, "finish_reason", g->finished ? "stop" : "length");
+    json_put_int(&w, "prompt_tokens", (int64_t)g->prompt.count);
+    json_put_int(&w, "completion_tokens", (int64_t)g->count);
+    json_end_object(&w);
+    buf_char(&out, '\n');
+    put_text(g, &out);
+done:
+    buf_release(&text);
+    buf_release(&message);
+    buf_release(&out);
+    return rc;
+}
+
+static int print_rest(struct generation *g, struct err *err)
+{
+    struct buf text = { 0 };
+
+    if (g->cli->json)
+        return print_json(g, err);
+    if (logprobs)
+        return print_logprobs(g, err);
+    tokenizer_stream_end(g->stream, &text);
+    if (g->cli->tty_out)
+        buf_char(&text, '\n');
+    put_text(g, &text);
+    buf_release(&text);
+    return ERR_OK;
+}
+
+static void generation_release(struct generation *g)
+{
+    tokenizer_stream_free(g->stream);
+    model_free(g->model);
+    compute_close(g->compute);
+    template_free(g->chat);
+    tokenizer_free(g->tok);
+    token_list_release(&g->prompt);
+    token_list_release(&g->stops);
+    picked_model_release(&g->picked);
+    free(g->ids);
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    struct generation g = { .cli = cli };
+    struct buf prompt;
+    struct err err;
+    int rc;
+
+    if (raw && system_text)
+        return cli_usage(cli, "--raw has no place for --system");
+    if (cli->json && logprobs)
+        return cli_usage(cli, "--logprobs prints JSON lines already; leave "
+                              "--json out");
+    if (!argc && isatty(STDIN_FILENO))
+        return cli_usage(cli, "there is no prompt: give it as an operand or on "
+                              "standard input");
+    buf_init(&prompt, 0);
+    rc = pick_model(cli, model_name, adapter_dir, task_name, &g.picked, &err);
+    if (rc == ERR_OK)
+        rc = read_prompt(argc, argv, &prompt, &err);
+    if (rc == ERR_OK)
+        rc = encode_prompt(&g, buf_slice(&prompt), &err);
+    if (rc == ERR_OK)
+        rc = load(&g, &err);
+    if (rc == ERR_OK)
+        rc = generate(&g, &err);
+    if (rc == ERR_OK)
+        rc = print_rest(&g, &err);
+    rc = rc < 0           ? cli_fail(cli, &err)
+         : g.write_failed ? EXIT_OUTPUT
+                          : EXIT_DONE;
+    buf_release(&prompt);
+    generation_release(&g);
+    return rc;
+}
+
+const struct command cmd_generate = {
+    .name = "generate",
+    .summary = "run a model from the shell",
+    .operands = "[PROMPT|-]",
+    .max_operands = 1,
+    .options = options,
+    .common = CLI_STORE | CLI_JSON | CLI_QUIET | CLI_THREADS | CLI_SEED,
+    .run = run,
+};

@@ -1,0 +1,125 @@
+/*
+ * pick_model.c - from --model, --adapter and --task to directories
+ *
+ * A directory is taken as it is; anything else is a name in the store. An
+ * adapter in the store brings its base along.
+ */
+#include "pick_model.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "store/store.h"
+
+#include <stdlib.h>
+
+/* Row `id` of the model table: directory, adapter if it is one. */
+static int take_row(struct store *s, int64_t id, struct picked_model *out,
+                    struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "SELECT m.kind, m.path, b.path FROM model m "
+                     "LEFT JOIN model b ON b.id = m.base WHERE m.id = ?",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, id);
+    rc = sql_step(q, err);
+    if (rc <= 0)
+        return rc < 0 ? rc
+                      : err_set(err, ERR_NOTFOUND, "model %lld is gone",
+                                (long long)id);
+    out->id = id;
+    if (!slice_is(sql_text(q, 0), "adapter")) {
+        out->dir = slice_dup(sql_text(q, 1));
+    } else if (sql_is_null(q, 2)) {
+        rc = err_set(err, ERR_NOTFOUND,
+                     "the base of this adapter is not in the store; name it "
+                     "with --model DIR --adapter %.*s",
+                     (int)sql_text(q, 1).n, sql_text(q, 1).p);
+    } else {
+        out->adapter = slice_dup(sql_text(q, 1));
+        out->dir = slice_dup(sql_text(q, 2));
+    }
+    sql_reset(q);
+    return rc < 0 ? rc : ERR_OK;
+}
+
+/* The task's newest model; one whose newest verdict is a pass comes first. */
+static int model_of_task(struct store *s, const char *task, int64_t task_id,
+                         int64_t *id, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(
+        store_sql(s),
+        "SELECT m.id FROM model m WHERE m.task = ? ORDER BY ("
+        "SELECT e.verdict = 'pass' FROM evaluation e WHERE e.model = m.id "
+        "AND e.task = m.task ORDER BY e.id DESC LIMIT 1) DESC, m.id DESC",
+        &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, task_id);
+    rc = sql_step(q, err);
+    if (rc == 0)
+        return err_set(err, ERR_NOTFOUND,
+                       "no model has been trained for task %s; slmctl "
+                       "finetune --task %s trains one, --model names another",
+                       task, task);
+    *id = sql_int(q, 0);
+    sql_reset(q);
+    return rc < 0 ? rc : ERR_OK;
+}
+
+static int from_store(struct cli *cli, const char *model, const char *task,
+                      struct picked_model *out, struct err *err)
+{
+    struct store *s = NULL;
+    int64_t id = 0;
+    int rc = store_open(cli->store, STORE_READ, &s, err);
+
+    if (rc < 0)
+        return model ? err_wrap(err, "%s is no directory", model) : rc;
+    if (task)
+        rc = store_task_find(s, task, &out->task, err);
+    if (rc == ERR_OK && model && !io_is_dir(model))
+        rc = store_model_find(s, model, &id, NULL, err);
+    else if (rc == ERR_OK && !model)
+        rc = model_of_task(s, task, out->task, &id, err);
+    if (rc == ERR_OK && id)
+        rc = take_row(s, id, out, err);
+    store_close(s);
+    return rc;
+}
+
+int pick_model(struct cli *cli, const char *model, const char *adapter,
+               const char *task, struct picked_model *out, struct err *err)
+{
+    bool directory = model && io_is_dir(model);
+    int rc = ERR_OK;
+
+    *out = (struct picked_model){ 0 };
+    if (!model && !task)
+        return err_set(err, ERR_INVALID,
+                       "name a model with --model DIR|NAME or a task with "
+                       "--task TASK");
+    if (!directory || task)
+        rc = from_store(cli, model, task, out, err);
+    if (rc == ERR_OK && directory)
+        out->dir = mem_strdup(model);
+    if (rc == ERR_OK && adapter) {
+        free(out->adapter);
+        out->adapter = mem_strdup(adapter);
+    }
+    if (rc < 0)
+        picked_model_release(out);
+    return rc;
+}
+
+void picked_model_release(struct picked_model *p)
+{
+    free(p->dir);
+    free(p->adapter);
+    *p = (struct picked_model){ 0 };
+}
