@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'select' | 'completion')
+        'select' | 'generate' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,10 +29,13 @@ _slmctl()
     done
     case $name in
     '')
-        reply='select completion help'
+        reply='select generate completion help'
         options='--help --version' ;;
     'select')
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --store --json --quiet --help'
+        ;;
+    'generate')
+        options='--model --adapter --task --raw --system --temperature --top-p --top-k --max-tokens --logprobs --store --json --quiet --threads --seed --help'
         ;;
     'completion')
         options='--help'
@@ -58,6 +61,28 @@ _slmctl()
         reply='' kind=none options= ;;
     'select:--store')
         reply='' kind=dir options= ;;
+    'generate:-m' | 'generate:--model')
+        reply='' kind=models options= ;;
+    'generate:--adapter')
+        reply='' kind=dir options= ;;
+    'generate:-t' | 'generate:--task')
+        reply='' kind=tasks options= ;;
+    'generate:--system')
+        reply='' kind=none options= ;;
+    'generate:--temperature')
+        reply='' kind=none options= ;;
+    'generate:--top-p')
+        reply='' kind=none options= ;;
+    'generate:--top-k')
+        reply='' kind=none options= ;;
+    'generate:-n' | 'generate:--max-tokens')
+        reply='' kind=none options= ;;
+    'generate:--store')
+        reply='' kind=dir options= ;;
+    'generate:--threads')
+        reply='' kind=none options= ;;
+    'generate:--seed')
+        reply='' kind=none options= ;;
     esac
     [[ $cur == -* && -n $options ]] && reply=$options kind=none
     case $kind in

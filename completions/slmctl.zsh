@@ -23,6 +23,25 @@ _slmctl_select()
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]'
 }
+_slmctl_generate()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        ''{-m+,--model=}'[model directory, or a model of the store]:DIR|NAME:_slmctl_names models' \
+        '--adapter=[PEFT adapter to apply]:DIR:_files -/' \
+        ''{-t+,--task=}'[the model trained for this task, and the frame of its calls]:TASK:_slmctl_names tasks' \
+        '--raw[continue the prompt as it is, without a chat template]' \
+        '--system=[system prompt (with --task instead of the task'\''s)]:TEXT: ' \
+        '--temperature=[0 takes the likeliest token each time]:T: ' \
+        '--top-p=[sample among the likeliest tokens of this total probability]:P: ' \
+        '--top-k=[sample among so many tokens; 0 is all]:K: ' \
+        ''{-n+,--max-tokens=}'[end after so many tokens]:N: ' \
+        '--logprobs[print a JSON line for each token instead of the text]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--threads=[threads to use; 0\: one per CPU]:N: ' \
+        '--seed=[seed of random choices]:N: '
+}
 _slmctl_completion()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -37,12 +56,14 @@ _slmctl()
     command)
         local -a list=(
             'select:pick candidate small models for each task'
+            'generate:run a model from the shell'
             'completion:print the completion for bash, zsh or fish'
         )
         _describe command list ;;
     rest)
         case $line[1] in
         select) _slmctl_select ;;
+        generate) _slmctl_generate ;;
         completion) _slmctl_completion ;;
         esac ;;
     esac
