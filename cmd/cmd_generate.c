@@ -329,7 +329,7 @@ static int token_logprobs(struct generation *g, double *out, struct err *err)
     for (size_t i = 0; i < g->count && rc == ERR_OK; i++) {
         const float *row =
             (const float *)logits + (g->prompt.count + i - 1) * vocab;
-        double top = -INFINITY, sum = 0;
+        double top = -HUGE_VAL, sum = 0;
 
         for (size_t k = 0; k < vocab; k++)
             top = fmax(top, (double)row[k]);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -26,6 +27,7 @@ static double log_sum(const float *x, size_t n)
     float top = x[0];
     double sum = 0;
 
+    assert(n > 0);
     for (size_t i = 1; i < n; i++)
         top = x[i] > top ? x[i] : top;
     for (size_t i = 0; i < n; i++)

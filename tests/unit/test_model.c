@@ -41,7 +41,7 @@ static char *fixture(const char *name)
         (void)printf("skip: %s: SLMCTL_REFERENCE is not set\n", name);
         return NULL;
     }
-    return io_path(root, name);
+    return mem_printf("%s/fixtures/%s", root, name);
 }
 
 struct reference {

@@ -153,8 +153,8 @@ START_TEST(queries_that_fail_are_failures)
         "SELECT load_extension('x')",
         "SELECT name FROM city ORDER BY random()",
         "CREATE TABLE x(a)",
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT "
-        "count(*) FROM n",
+        ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT "
+         "count(*) FROM n"),
         "SELECT hex(zeroblob(100000000))",
     };
 
