@@ -12,9 +12,11 @@
 
 #include "cli/cli.h"
 
+extern const struct command cmd_collect;
 extern const struct command cmd_complete;
 extern const struct command cmd_completion;
 extern const struct command cmd_generate;
 extern const struct command cmd_select;
+extern const struct command cmd_status;
 
 #endif

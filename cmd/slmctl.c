@@ -2,8 +2,10 @@
 #include "cmd.h"
 
 static const struct command *const commands[] = {
+    &cmd_collect,
     &cmd_select,
     &cmd_generate,
+    &cmd_status,
     &cmd_completion,
     &cmd_complete,
     NULL,

@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'select' | 'generate' | 'completion')
+        'collect' | 'select' | 'generate' | 'status' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,13 +29,19 @@ _slmctl()
     done
     case $name in
     '')
-        reply='select generate completion help'
+        reply='collect select generate status completion help'
         options='--help --version' ;;
+    'collect')
+        options='--import --outcomes --store --json --quiet --progress --threads --help'
+        ;;
     'select')
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --store --json --quiet --help'
         ;;
     'generate')
         options='--model --adapter --task --raw --system --temperature --top-p --top-k --max-tokens --logprobs --store --json --quiet --threads --seed --help'
+        ;;
+    'status')
+        options='--store --json --help'
         ;;
     'completion')
         options='--help'
@@ -43,6 +49,16 @@ _slmctl()
         ;;
     esac
     case $name:$prev in
+    'collect:--import')
+        reply='' kind=file options= ;;
+    'collect:--outcomes')
+        reply='' kind=file options= ;;
+    'collect:--store')
+        reply='' kind=dir options= ;;
+    'collect:--progress')
+        reply='auto always never' kind=none options= ;;
+    'collect:--threads')
+        reply='' kind=none options= ;;
     'select:-t' | 'select:--task')
         reply='' kind=tasks options= ;;
     'select:--max-memory')
@@ -83,6 +99,8 @@ _slmctl()
         reply='' kind=none options= ;;
     'generate:--seed')
         reply='' kind=none options= ;;
+    'status:--store')
+        reply='' kind=dir options= ;;
     esac
     [[ $cur == -* && -n $options ]] && reply=$options kind=none
     case $kind in

@@ -6,6 +6,17 @@ _slmctl_names()
     names=(${(f)"$(slmctl --complete $1 2>/dev/null)"})
     compadd -a names
 }
+_slmctl_collect()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '*--import=[add the calls of a file, of a directory'\''s files or of stdin]:FILE|DIR|-:_files' \
+        '*--outcomes=[join rewards, labels or corrected answers to logged calls]:FILE|-:_files' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
+        '--threads=[threads to use; 0\: one per CPU]:N: '
+}
 _slmctl_select()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -42,6 +53,12 @@ _slmctl_generate()
         '--threads=[threads to use; 0\: one per CPU]:N: ' \
         '--seed=[seed of random choices]:N: '
 }
+_slmctl_status()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]'
+}
 _slmctl_completion()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -55,15 +72,19 @@ _slmctl()
     case $state in
     command)
         local -a list=(
+            'collect:log calls of a large model\: import files, join outcomes'
             'select:pick candidate small models for each task'
             'generate:run a model from the shell'
+            'status:show what is in the store and what is due'
             'completion:print the completion for bash, zsh or fish'
         )
         _describe command list ;;
     rest)
         case $line[1] in
+        collect) _slmctl_collect ;;
         select) _slmctl_select ;;
         generate) _slmctl_generate ;;
+        status) _slmctl_status ;;
         completion) _slmctl_completion ;;
         esac ;;
     esac

@@ -59,23 +59,30 @@ CREATE TABLE import (
     rejected INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- What many calls have in common, stored once. hash: keyed, over the columns.
+CREATE TABLE origin (
+    id       INTEGER PRIMARY KEY,
+    hash     BLOB NOT NULL UNIQUE,
+    upstream TEXT,
+    dialect  TEXT NOT NULL,               -- openai-chat openai-responses ...
+    model    TEXT,
+    workload TEXT,
+    client   TEXT,
+    status   TEXT NOT NULL,               -- completed failed_http failed_stream upstream_truncated cancelled timeout lost
+    phase    TEXT,                        -- of a cancellation
+    finish   TEXT
+) STRICT;
+
 -- One LM call. A body is skeleton (the bytes around the messages) with the
 -- messages of `node` put in at byte `at`; node 0: the skeleton is the body.
-CREATE TABLE call (
+CREATE TABLE logged (
     id            INTEGER PRIMARY KEY,
-    key           BLOB NOT NULL UNIQUE,   -- what makes it the same call again
+    origin        INTEGER NOT NULL REFERENCES origin(id),
     source        INTEGER REFERENCES source(id),
     line          INTEGER,                -- counts from 1
     time          INTEGER,
-    upstream      TEXT,
-    dialect       TEXT NOT NULL DEFAULT 'openai-chat',
-    model         TEXT,
-    workload      TEXT,
-    client        TEXT,
     conversation  TEXT,
-    status        TEXT NOT NULL,          -- completed failed_http failed_stream upstream_truncated cancelled timeout lost
-    phase         TEXT,                   -- of a cancellation
-    finish        TEXT,
+    response_id   TEXT,                   -- what the upstream called its answer
     error         TEXT,
     http_status   INTEGER,
     latency       INTEGER,                -- microseconds
@@ -91,12 +98,26 @@ CREATE TABLE call (
     raw           INTEGER NOT NULL DEFAULT 0,   -- bytes of both bodies
     extra         TEXT                    -- other fields of the record, JSON
 ) STRICT;
-CREATE INDEX call_conversation ON call(conversation) WHERE conversation IS NOT NULL;
+
+-- What makes it the same call again: slmctl-exchange(5).
+CREATE TABLE call_key (
+    key  BLOB PRIMARY KEY,
+    call INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What is read: a call with its origin.
+CREATE VIEW call AS
+SELECT l.id, l.source, l.line, l.time, o.upstream, o.dialect, o.model,
+       o.workload, o.client, l.conversation, l.response_id, o.status, o.phase,
+       o.finish, l.error, l.http_status, l.latency, l.ttft, l.tokens_in,
+       l.tokens_out, l.tokens_cached, l.tokens_reason, l.request, l.request_at,
+       l.node, l.response, l.raw, l.extra
+FROM logged l LEFT JOIN origin o ON o.id = l.origin;
 
 -- Rewards, labels and corrected answers, often later than the call.
 CREATE TABLE outcome (
-    call   INTEGER PRIMARY KEY REFERENCES call(id) ON DELETE CASCADE,
-    time   INTEGER NOT NULL,
+    call   INTEGER PRIMARY KEY REFERENCES logged(id) ON DELETE CASCADE,
+    time   INTEGER,                       -- NULL: it came with the call
     reward REAL,
     label  TEXT,
     answer TEXT,                          -- corrected answer, JSON or text
@@ -107,7 +128,7 @@ CREATE TABLE outcome (
 -- OpenAI chat-completions dialect.
 CREATE TABLE example (
     id         INTEGER PRIMARY KEY,
-    call       INTEGER NOT NULL UNIQUE REFERENCES call(id) ON DELETE CASCADE,
+    call       INTEGER NOT NULL UNIQUE REFERENCES logged(id) ON DELETE CASCADE,
     kept       INTEGER NOT NULL,
     reason     TEXT,                      -- failed cancelled truncated retried bad_arguments duplicate ...
     duplicate_of INTEGER,                 -- call

@@ -8,10 +8,34 @@
 #include "sql/sql_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static int version_of(struct sql *db, int64_t *out, struct err *err)
 {
     return sql_one_int(db, "PRAGMA user_version", 0, out, err);
+}
+
+/* The text without its comments: SQLite keeps what stands inside a CREATE in
+ * every database, and the comments are for readers of the source. */
+static char *without_comments(const char *text)
+{
+    struct buf out = { 0 };
+    bool quoted = false;
+
+    for (const char *p = text; *p; p++) {
+        if (*p == '\'')
+            quoted = !quoted;
+        if (!quoted && p[0] == '-' && p[1] == '-') {
+            p += strcspn(p, "\n");
+            while (out.len && out.data[out.len - 1] == ' ')
+                out.len--;
+            if (!*p)
+                break;
+        }
+        buf_char(&out, *p);
+    }
+    return buf_take(&out, NULL);
 }
 
 /* Another process may have applied it since; then there is nothing to do. */
@@ -28,7 +52,10 @@ static int apply(struct sql *db, const struct sql_migration *m, size_t index,
     if (rc == ERR_OK && version <= (int64_t)index) {
         (void)snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %zu",
                        index + 1);
-        rc = sql_exec(db, m->text, err);
+        char *text = without_comments(m->text);
+
+        rc = sql_exec(db, text, err);
+        free(text);
         if (rc < 0)
             rc = err_wrap(err, "migration %s", m->name);
         else

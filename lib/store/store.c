@@ -131,6 +131,7 @@ int store_open(const char *dir, enum store_mode mode, struct store **out,
     s->codec = codec_new();
     s->blobs = map_new();
     s->nodes = map_new();
+    s->origins = map_new();
     s->unpacked = mem_zalloc(CACHE_SLOTS * sizeof(*s->unpacked));
     s->walked = mem_zalloc(CACHE_SLOTS * sizeof(*s->walked));
     if (rc == ERR_OK)
@@ -157,6 +158,7 @@ void store_close(struct store *s)
     codec_free(s->codec);
     map_free(s->blobs);
     map_free(s->nodes);
+    map_free(s->origins);
     for (size_t i = 0; i < CACHE_SLOTS; i++)
         buf_release(&s->unpacked[i].data);
     free(s->unpacked);
@@ -174,8 +176,10 @@ void store_forget(struct store *s)
 {
     map_free(s->blobs);
     map_free(s->nodes);
+    map_free(s->origins);
     s->blobs = map_new();
     s->nodes = map_new();
+    s->origins = map_new();
     for (size_t i = 0; i < CACHE_SLOTS; i++) {
         s->unpacked[i].id = 0;
         s->walked[i].id = 0;

@@ -71,6 +71,7 @@ struct store_call {
     int64_t source, line;
     int64_t time_us;
     struct slice upstream, dialect, model, workload, client, conversation;
+    struct slice response_id;
     struct slice status, phase, finish, error;
     int64_t http_status, latency_us, ttft_us;
     int64_t tokens_in, tokens_out, tokens_cached, tokens_reason;
@@ -115,6 +116,7 @@ void store_hash(const struct store *s, struct slice data,
 
 /* What became known about a call later. Absent: empty, has_reward false. */
 struct store_outcome {
+    bool came_with_call; /* else the time is noted */
     bool has_reward;
     double reward;
     struct slice label, answer, extra;
@@ -173,5 +175,32 @@ MUST_CHECK int store_setting_set(struct store *s, const char *name,
 MUST_CHECK int store_stage_set(struct store *s, const char *name, int64_t high,
                                const char *version, const char *detail_json,
                                struct err *err);
+
+/* What is in the store. */
+#define STORE_STAGES 6
+#define STORE_STATUSES_MAX 16
+struct store_status_count {
+    char *name;
+    int64_t calls;
+};
+struct store_stage {
+    const char *name, *what; /* what is due; NULL: nothing ever is */
+    char *version;           /* NULL: none */
+    int64_t time_us;         /* 0: has not run */
+    int64_t high, due;
+};
+struct store_status {
+    int64_t calls, examples, tasks, models, outcomes;
+    int64_t bytes;      /* of the database on disk */
+    int64_t raw_bytes;  /* of the requests and responses in the store */
+    int64_t read_bytes; /* of the lines imported, known ones included */
+    int64_t blobs, sealed, dictionaries, dictionary_bytes;
+    struct store_status_count statuses[STORE_STATUSES_MAX];
+    size_t status_count;
+    struct store_stage stages[STORE_STAGES];
+};
+MUST_CHECK int store_status_read(struct store *s, struct store_status *out,
+                                 struct err *err);
+void store_status_release(struct store_status *st);
 
 #endif

@@ -29,7 +29,7 @@ int store_call_find(struct store *s, struct slice key, int64_t *id,
                     struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(s->db, "SELECT id FROM call WHERE key = ?", &q, err);
+    int rc = sql_get(s->db, "SELECT call FROM call_key WHERE key = ?", &q, err);
 
     if (rc < 0)
         return rc;
@@ -63,54 +63,140 @@ static void bind_id(struct sql_stmt *q, int i, int64_t id)
     bind_known(q, i, id ? id : -1);
 }
 
+#define ORIGIN_FIELDS 8
+
+/* The columns of an origin, in the order of the table. */
+static void origin_fields(const struct store_call *c,
+                          struct slice out[ORIGIN_FIELDS])
+{
+    const struct slice fields[ORIGIN_FIELDS] = {
+        c->upstream, c->dialect.n ? c->dialect : slice_of("openai-chat"),
+        c->model,    c->workload,
+        c->client,   c->status,
+        c->phase,    c->finish,
+    };
+
+    memcpy(out, fields, sizeof(fields));
+}
+
+static int insert_origin(struct store *s, const unsigned char *hash,
+                         const struct slice fields[ORIGIN_FIELDS], int64_t *id,
+                         struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(s->db,
+                     "INSERT INTO origin(hash, upstream, dialect, model, "
+                     "workload, client, status, phase, finish) "
+                     "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                     "ON CONFLICT(hash) DO UPDATE SET hash = hash "
+                     "RETURNING id",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_blob(q, 1, hash, CRYPTO_HASH_BYTES);
+    for (int i = 0; i < ORIGIN_FIELDS; i++)
+        bind_present(q, i + 2, fields[i]);
+    rc = sql_step(q, err);
+    if (rc < 0)
+        return rc;
+    *id = sql_int(q, 0);
+    return sql_run(q, err);
+}
+
+/* Each field is hashed with its length, so that none runs into the next. */
+static int origin_of(struct store *s, const struct store_call *c, int64_t *id,
+                     struct err *err)
+{
+    struct slice fields[ORIGIN_FIELDS];
+    unsigned char hash[CRYPTO_HASH_BYTES];
+    struct crypto_hasher h;
+    uint64_t *known;
+    bool added;
+    int rc = ERR_OK;
+
+    origin_fields(c, fields);
+    crypto_hasher_init(&h, &s->hash_key);
+    for (int i = 0; i < ORIGIN_FIELDS; i++) {
+        uint64_t n = fields[i].n;
+
+        crypto_hasher_update(&h, (struct slice){ (char *)&n, sizeof(n) });
+        crypto_hasher_update(&h, fields[i]);
+    }
+    crypto_hasher_final(&h, hash);
+    store_check_caches(s);
+    known = map_put(s->origins, hash, sizeof(hash), &added);
+    if (added) {
+        int64_t fresh = 0;
+
+        rc = insert_origin(s, hash, fields, &fresh, err);
+        *known = (uint64_t)fresh;
+    }
+    *id = (int64_t)*known;
+    return rc;
+}
+
 static void bind_call(struct sql_stmt *q, const struct store_call *c)
 {
-    const struct slice texts[] = { c->upstream, c->dialect, c->model,
-                                   c->workload, c->client,  c->conversation,
-                                   c->status,   c->phase,   c->finish,
-                                   c->error,    c->extra };
+    const struct slice texts[] = { c->conversation, c->response_id, c->error,
+                                   c->extra };
     const int64_t numbers[] = { c->line,         c->time_us,
                                 c->http_status,  c->latency_us,
                                 c->ttft_us,      c->tokens_in,
                                 c->tokens_out,   c->tokens_cached,
                                 c->tokens_reason };
-    int i = 1;
+    int i = 2;
 
     bind_id(q, i++, c->source);
     for (size_t k = 0; k < sizeof(numbers) / sizeof(*numbers); k++)
         bind_known(q, i++, numbers[k]);
     for (size_t k = 0; k < sizeof(texts) / sizeof(*texts); k++)
         bind_present(q, i++, texts[k]);
-    if (!c->dialect.n)
-        sql_bind_cstr(q, 12, "openai-chat");
-    sql_bind_int(q, 22, (int64_t)(c->request.n + c->response.n));
+    sql_bind_int(q, i, (int64_t)(c->request.n + c->response.n));
 }
 
-/* Columns 1..22 as bind_call has them. */
+/* Columns 2 to 16 as bind_call has them. */
 static const char INSERT_CALL[] =
-    "INSERT INTO call(source, line, time, http_status, latency, ttft, "
-    "tokens_in, tokens_out, tokens_cached, tokens_reason, upstream, dialect, "
-    "model, workload, client, conversation, status, phase, finish, error, "
-    "extra, raw, key, request, request_at, node, response) "
-    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-    "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)";
+    "INSERT INTO logged(origin, source, line, time, http_status, latency, "
+    "ttft, tokens_in, tokens_out, tokens_cached, tokens_reason, "
+    "conversation, response_id, error, extra, raw, request, request_at, node, "
+    "response) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+    "?, ?)";
+
+static int insert_key(struct store *s, struct slice key, int64_t call,
+                      struct err *err)
+{
+    struct sql_stmt *q;
+    int rc =
+        sql_get(s->db, "INSERT INTO call_key(key, call) VALUES(?, ?)", &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_blob(q, 1, key.p, key.n);
+    sql_bind_int(q, 2, call);
+    return sql_run(q, err);
+}
 
 int store_call_insert(struct store *s, const struct store_call *c,
                       struct slice key, struct store_body request,
                       int64_t response, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(s->db, INSERT_CALL, &q, err);
+    int64_t origin;
+    int rc = origin_of(s, c, &origin, err);
 
+    if (rc == ERR_OK)
+        rc = sql_get(s->db, INSERT_CALL, &q, err);
     if (rc < 0)
         return rc;
+    sql_bind_int(q, 1, origin);
     bind_call(q, c);
-    sql_bind_blob(q, 23, key.p, key.n);
-    bind_id(q, 24, request.skeleton);
-    sql_bind_int(q, 25, request.at);
-    sql_bind_int(q, 26, request.node);
-    bind_id(q, 27, response);
-    return sql_run(q, err);
+    bind_id(q, 17, request.skeleton);
+    sql_bind_int(q, 18, request.at);
+    sql_bind_int(q, 19, request.node);
+    bind_id(q, 20, response);
+    rc = sql_run(q, err);
+    return rc < 0 ? rc : insert_key(s, key, sql_last_id(s->db), err);
 }
 
 int store_call_add(struct store *s, const struct store_call *c, bool *added,
@@ -151,7 +237,8 @@ int store_outcome_set(struct store *s, int64_t call,
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, call);
-    sql_bind_int(q, 2, clock_wall_us());
+    if (!o->came_with_call)
+        sql_bind_int(q, 2, clock_wall_us());
     if (o->has_reward)
         sql_bind_double(q, 3, o->reward);
     sql_bind_text(q, 4, o->label);

@@ -42,6 +42,7 @@ struct store {
     uint64_t rollbacks;
     struct map *blobs;             /* hash to blob id */
     struct map *nodes;             /* (parent, blob) to node id */
+    struct map *origins;           /* hash to origin id */
     struct store_cached *unpacked; /* CACHE_SLOTS, by blob id */
     struct store_node *walked;     /* CACHE_SLOTS, by node id */
     struct buf scratch;            /* packed bytes of the blob being put */

@@ -15,9 +15,9 @@
 #define SAMPLE_BYTES ((size_t)4 << 20)
 #define SAMPLE_PIECE ((size_t)16 << 10) /* the beginning of longer ones */
 #define SAMPLES_MIN 64
-#define DICTIONARY_MAX ((size_t)64 << 10)
+#define DICTIONARY_MAX ((size_t)112 << 10)
 #define DICTIONARY_MIN ((size_t)4 << 10)
-#define SAMPLE_RATIO 12 /* bytes of samples for one of dictionary */
+#define SAMPLE_RATIO 3 /* bytes of samples for one of dictionary */
 #define GROWTH 8
 
 struct samples {

@@ -126,7 +126,8 @@ END_TEST
 START_TEST(migrations_apply_once_and_in_order)
 {
     static const struct sql_migration m[] = {
-        { "0001_a", "CREATE TABLE a(x); INSERT INTO a VALUES(1);" },
+        { "0001_a", "-- it's a comment\nCREATE TABLE a(x -- here\n);"
+                    "INSERT INTO a VALUES(1); --" },
         { "0002_b", "UPDATE a SET x = x + 1; CREATE TABLE b(y);" },
     };
     struct sql *db = must_open(SQL_CREATE);
@@ -136,6 +137,9 @@ START_TEST(migrations_apply_once_and_in_order)
     ck_assert_int_eq(sql_migrate(db, m, 2, &err), 0);
     ck_assert_int_eq(sql_migrate(db, m, 2, &err), 0);
     ck_assert_int_eq(one(db, "SELECT x FROM a"), 2);
+    ck_assert_int_eq(one(db, "SELECT sum(instr(sql, '--')) "
+                             "FROM sqlite_schema"),
+                     0);
     ck_assert_int_eq(sql_migrate(db, m, 1, &err), ERR_UNSUPPORTED);
     sql_close(db);
 }

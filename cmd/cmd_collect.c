@@ -1,0 +1,191 @@
+/*
+ * cmd_collect.c - logged calls into the store
+ *
+ * Imports files and pipes, and joins outcomes that come later. Lines that
+ * cannot be read are kept aside and told by exit code 3.
+ */
+#include "cmd.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "wire/wire.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct cli_list imports, outcomes;
+
+static const struct opt options[] = {
+    { .name = "import",
+      .kind = OPT_LIST,
+      .value = &imports,
+      .arg = "FILE|DIR|-",
+      .help = "add the calls of a file, of a directory's files or of stdin",
+      .complete = COMPLETE_FILE },
+    { .name = "outcomes",
+      .kind = OPT_LIST,
+      .value = &outcomes,
+      .arg = "FILE|-",
+      .help = "join rewards, labels or corrected answers to logged calls",
+      .complete = COMPLETE_FILE },
+    OPT_END,
+};
+
+static int import_all(struct wire_import *im, struct err *err)
+{
+    struct wire_files files = { 0 };
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < imports.count; i++)
+        rc = wire_files_add(&files, imports.items[i], err);
+    for (size_t i = 0; rc == ERR_OK && i < files.count; i++)
+        rc = wire_import_file(im, files.paths[i], err);
+    wire_files_release(&files);
+    return rc;
+}
+
+static int join_all(struct wire_import *im, struct err *err)
+{
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < outcomes.count; i++)
+        rc = wire_outcomes_file(im, outcomes.items[i], err);
+    return rc;
+}
+
+static int note_stage(struct store *s, struct err *err)
+{
+    int64_t high;
+    int rc =
+        sql_one_int(store_sql(s), "SELECT max(id) FROM call", 0, &high, err);
+
+    return rc < 0 ? rc : store_stage_set(s, "collect", high, NULL, NULL, err);
+}
+
+/* Each dead-letter file of the newline-separated list. */
+static char *next_path(char **rest)
+{
+    char *line = strsep(rest, "\n");
+
+    return line && *line ? line : NULL;
+}
+
+static void write_json(const struct wire_import *im, double seconds,
+                       struct buf *out)
+{
+    const struct wire_counts *c = &im->counts;
+    char *paths = im->rejected_paths.data ? mem_strdup(im->rejected_paths.data)
+                                          : mem_strdup("");
+    char *rest = paths;
+    struct json_writer w;
+
+    json_writer_init(&w, out, true);
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "schema", "slmctl.collect/1");
+    json_put_int(&w, "files", (int64_t)c->files);
+    json_put_int(&w, "lines", (int64_t)c->lines);
+    json_put_int(&w, "added", (int64_t)c->added);
+    json_put_int(&w, "known", (int64_t)c->known);
+    json_put_int(&w, "outcomes", (int64_t)c->updated);
+    json_put_int(&w, "rejected", (int64_t)c->rejected);
+    json_begin_array(&w, "rejected_files");
+    for (const char *p; (p = next_path(&rest));)
+        json_put_string(&w, NULL, p);
+    json_end_array(&w);
+    json_put_double(&w, "seconds", seconds);
+    json_end_object(&w);
+    buf_char(out, '\n');
+    free(paths);
+}
+
+static void write_text(const struct wire_import *im, double seconds,
+                       struct buf *out)
+{
+    const struct wire_counts *c = &im->counts;
+
+    if (imports.count)
+        buf_printf(
+            out,
+            "%" PRIu64 " calls added, %" PRIu64 " known already, %" PRIu64
+            " lines rejected; %.1f s, %.0f calls/s\n",
+            c->added, c->known, c->rejected, seconds,
+            (double)(c->added + c->known) / (seconds > 0 ? seconds : 1e-9));
+    if (outcomes.count)
+        buf_printf(out, "%" PRIu64 " outcomes joined\n", c->updated);
+}
+
+/* cron stays silent when there was nothing to do. */
+static bool has_news(const struct cli *cli, const struct wire_import *im)
+{
+    const struct wire_counts *c = &im->counts;
+
+    return cli->tty_out || c->added || c->rejected || c->updated;
+}
+
+static int finish(struct cli *cli, const struct wire_import *im, double seconds)
+{
+    struct buf out = { .data = NULL };
+    char *paths =
+        mem_strdup(im->rejected_paths.data ? im->rejected_paths.data : "");
+    char *rest = paths;
+    int rc = EXIT_DONE;
+
+    if (cli->json)
+        write_json(im, seconds, &out);
+    else if (!cli->quiet && has_news(cli, im))
+        write_text(im, seconds, &out);
+    if (out.len)
+        rc = cli_write(cli, &out);
+    for (const char *p; (p = next_path(&rest));)
+        cli_warn(cli, "rejected lines are kept in %s", p);
+    if (rc == EXIT_DONE && im->counts.rejected)
+        rc = EXIT_PARTLY;
+    buf_release(&out);
+    free(paths);
+    return rc;
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    struct wire_import im = { .progress = &cli->progress };
+    int64_t start = clock_mono_ns();
+    struct err err;
+    int rc;
+
+    (void)argc;
+    (void)argv;
+    if (!imports.count && !outcomes.count)
+        return cli_usage(cli, "nothing to collect: give --import or "
+                              "--outcomes");
+    rc = store_open(cli->store, imports.count ? STORE_CREATE : STORE_WRITE,
+                    &im.store, &err);
+    if (rc == ERR_OK)
+        rc = store_lock(im.store, "collect", &err);
+    if (rc == ERR_OK) {
+        im.pool = pool_new(cli->threads);
+        rc = import_all(&im, &err);
+        if (rc == ERR_OK)
+            rc = join_all(&im, &err);
+        if (rc == ERR_OK)
+            rc = note_stage(im.store, &err);
+        pool_free(im.pool);
+    }
+    store_close(im.store);
+    cli_progress_end(cli);
+    if (rc == ERR_OK)
+        rc = finish(cli, &im, (double)(clock_mono_ns() - start) / 1e9);
+    else
+        rc = cli_fail(cli, &err);
+    buf_release(&im.rejected_paths);
+    return rc;
+}
+
+const struct command cmd_collect = {
+    .name = "collect",
+    .summary = "log calls of a large model: import files, join outcomes",
+    .operands = "",
+    .options = options,
+    .common = CLI_STORE | CLI_JSON | CLI_QUIET | CLI_PROGRESS | CLI_THREADS,
+    .run = run,
+};

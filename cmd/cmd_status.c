@@ -1,0 +1,165 @@
+/* cmd_status.c - what is in the store, what each stage has done, what is due */
+#include "cmd.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void put_bytes(struct buf *out, int64_t n)
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    double v = (double)n;
+    size_t u = 0;
+
+    while (v >= 1024 && u < 4) {
+        v /= 1024;
+        u++;
+    }
+    buf_printf(out, u ? "%.1f %s" : "%.0f %s", v, units[u]);
+}
+
+static void json_stage(struct json_writer *w, const struct store_stage *s)
+{
+    char when[32];
+
+    json_begin_object(w, NULL);
+    json_put_string(w, "name", s->name);
+    if (s->time_us)
+        json_put_string(w, "time", clock_rfc3339(s->time_us, when));
+    else
+        json_put_null(w, "time");
+    json_put_int(w, "high", s->high);
+    if (s->version)
+        json_put_string(w, "version", s->version);
+    json_put_int(w, "due", s->due);
+    if (s->what)
+        json_put_string(w, "due_what", s->what);
+    json_end_object(w);
+}
+
+static void write_json(const struct store *s, const struct store_status *st,
+                       struct buf *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, true);
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "schema", "slmctl.status/1");
+    json_put_string(&w, "store", store_dir(s));
+    json_put_int(&w, "calls", st->calls);
+    json_begin_object(&w, "statuses");
+    for (size_t i = 0; i < st->status_count; i++)
+        json_put_int(&w, st->statuses[i].name, st->statuses[i].calls);
+    json_end_object(&w);
+    json_put_bool(&w, "encrypted", st->sealed > 0);
+    json_put_int(&w, "bytes", st->bytes);
+    json_put_int(&w, "raw_bytes", st->raw_bytes);
+    json_put_int(&w, "read_bytes", st->read_bytes);
+    json_put_int(&w, "blobs", st->blobs);
+    json_put_int(&w, "dictionaries", st->dictionaries);
+    json_put_int(&w, "dictionary_bytes", st->dictionary_bytes);
+    json_put_int(&w, "outcomes", st->outcomes);
+    json_put_int(&w, "examples", st->examples);
+    json_put_int(&w, "tasks", st->tasks);
+    json_put_int(&w, "models", st->models);
+    json_begin_array(&w, "stages");
+    for (size_t i = 0; i < STORE_STAGES; i++)
+        json_stage(&w, &st->stages[i]);
+    json_end_array(&w);
+    json_end_object(&w);
+    buf_char(out, '\n');
+}
+
+static void write_counts(const struct store *s, const struct store_status *st,
+                         struct buf *out)
+{
+    buf_printf(out, "store     %s\ncalls     %" PRId64, store_dir(s),
+               st->calls);
+    for (size_t i = 0; i < st->status_count; i++)
+        buf_printf(out, "%s%" PRId64 " %s", i ? ", " : " (",
+                   st->statuses[i].calls, st->statuses[i].name);
+    buf_str(out, st->status_count ? ")\n" : "\n");
+    buf_str(out, "on disk   ");
+    put_bytes(out, st->bytes);
+    if (st->bytes > 0 && st->raw_bytes > 0) {
+        buf_str(out, " for ");
+        put_bytes(out, st->raw_bytes);
+        buf_printf(out, " of bodies (%.1fx smaller)",
+                   (double)st->raw_bytes / (double)st->bytes);
+    }
+    buf_printf(out, ", %s\n", st->sealed ? "encrypted" : "not encrypted");
+    buf_printf(out, "pieces    %" PRId64 ", ", st->blobs);
+    if (st->dictionaries) {
+        buf_str(out, "dictionary of ");
+        put_bytes(out, st->dictionary_bytes);
+        buf_char(out, '\n');
+    } else {
+        buf_str(out, "no dictionary yet\n");
+    }
+    buf_printf(out,
+               "curated   %" PRId64 " examples, %" PRId64 " tasks, %" PRId64
+               " models, %" PRId64 " outcomes\n\n",
+               st->examples, st->tasks, st->models, st->outcomes);
+}
+
+static void write_stages(const struct store_status *st, struct buf *out)
+{
+    struct cli_table *t =
+        cli_table_new("lll", "stage", "last run", "due", NULL);
+
+    for (size_t i = 0; i < STORE_STAGES; i++) {
+        const struct store_stage *s = &st->stages[i];
+        char *due = s->due ? mem_printf("%" PRId64 " %s", s->due, s->what)
+                           : mem_strdup("-");
+        char when[32];
+
+        cli_table_row(t, s->name,
+                      s->time_us ? clock_rfc3339(s->time_us, when) : "never",
+                      due, NULL);
+        free(due);
+    }
+    cli_table_print(t, out);
+    cli_table_free(t);
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    struct buf out = { .data = NULL };
+    struct store *s = NULL;
+    struct store_status st;
+    struct err err;
+    int rc = store_open(cli->store, STORE_READ, &s, &err);
+
+    (void)argc;
+    (void)argv;
+    if (rc == ERR_OK)
+        rc = store_status_read(s, &st, &err);
+    if (rc < 0) {
+        store_close(s);
+        return cli_fail(cli, &err);
+    }
+    if (cli->json) {
+        write_json(s, &st, &out);
+    } else {
+        write_counts(s, &st, &out);
+        write_stages(&st, &out);
+    }
+    store_status_release(&st);
+    store_close(s);
+    rc = cli_write(cli, &out);
+    buf_release(&out);
+    return rc;
+}
+
+const struct command cmd_status = {
+    .name = "status",
+    .summary = "show what is in the store and what is due",
+    .operands = "",
+    .common = CLI_STORE | CLI_JSON,
+    .run = run,
+};
