@@ -163,6 +163,9 @@ struct model_tensor {
  * valid until the next change of its weights. */
 size_t model_tensors(const struct model *m, bool adapter,
                      const struct model_tensor **out);
+/* n elements, in the buffer's type, to the host. */
+void model_download(const struct model *m, struct compute_span from, void *out,
+                    size_t n);
 
 /* Everything trained, in the order of model_tensors: values and gradients,
  * f32, `count` elements, zero gradients. */

@@ -119,6 +119,12 @@ size_t model_tensors(const struct model *m, bool adapter,
     return l->count;
 }
 
+void model_download(const struct model *m, struct compute_span from, void *out,
+                    size_t n)
+{
+    m->compute->ops->download(m->compute, out, from, n);
+}
+
 void model_tie(struct model *m)
 {
     if (!m->config.tied)

@@ -1,0 +1,109 @@
+/*
+ * lora.h - training: adapters or whole models, resumable to the bit
+ *
+ * Data are documents of token ids with a mask; documents are packed without
+ * padding and never see each other. A step's loss is the mean over all
+ * trained tokens of its whole batch, however it is cut into passes. What a
+ * run computes depends on its options, data, base and kernels, not on the
+ * number of threads, nor on how often it was killed and resumed.
+ * May use: base json compute weights tokenizer template model.
+ */
+#ifndef LORA_H
+#define LORA_H
+
+#include "base/progress.h"
+#include "model/model.h"
+
+#include <stdio.h>
+
+/* Documents, one after another. */
+struct lora_data {
+    int32_t *ids;
+    unsigned char *mask; /* 1: this token is trained (predicted) */
+    size_t tokens, cap_ids, cap_mask;
+    size_t *starts; /* docs + 1 once there is one */
+    size_t docs, cap_starts;
+    size_t trained; /* tokens whose mask is 1, first tokens apart */
+};
+/* Append a document: tokens from `from` on are trained (mask NULL), or those
+ * with mask 1. A document's first token is never predicted. */
+void lora_data_add(struct lora_data *d, const int32_t *ids,
+                   const unsigned char *mask, size_t from, size_t n);
+void lora_data_release(struct lora_data *d);
+/* The same for the same documents in the same order. */
+uint64_t lora_data_hash(const struct lora_data *d);
+
+enum lora_method { LORA_ADAPTER, LORA_FULL };
+
+/* Zero means the default named. */
+struct lora_options {
+    enum lora_method method;
+    int64_t rank;      /* 16 */
+    double alpha;      /* 2 * rank */
+    unsigned targets;  /* bits of model_linear_kind; all */
+    double lr;         /* LORA_ADAPTER 1e-3, LORA_FULL 1e-3 */
+    double decay;      /* 0.01; negative: none */
+    double clip;       /* 1 */
+    double beta2;      /* 0.999 */
+    double epochs;     /* 3, if there is no other limit */
+    int64_t max_tokens;   /* of training; 0: by epochs */
+    double minutes;       /* the number of steps is fixed from the speed of
+                             the first ones; 0: by epochs */
+    int64_t batch_tokens; /* of one step: 8192 */
+    int64_t pass_tokens;  /* of one pass: 4096 */
+    double warmup;        /* share of the steps: 0.03, at least 5 steps */
+    double final_lr;      /* share of lr at the end: 0 */
+    int64_t validate_every; /* steps; an eighth of the run, at least 10 */
+    int64_t patience;       /* validations without gain: 3; -1: no limit */
+    double checkpoint_s;    /* seconds between checkpoints: 60 */
+    int64_t checkpoint_every; /* steps; 0: by time alone */
+    uint64_t seed;
+};
+
+struct lora_result {
+    uint64_t steps, total_steps, tokens, trained_tokens;
+    double train_loss;            /* of the last step */
+    double first_loss, best_loss; /* validation; NAN without data */
+    uint64_t best_step;
+    double seconds, tokens_per_s; /* over all sessions; of this one */
+    bool stopped_early, resumed;
+    uint64_t hash; /* of the trained values */
+};
+
+/* Fill the zeroes of *o in. */
+void lora_defaults(struct lora_options *o);
+
+/* Train m (adapter attached here, if the method is LORA_ADAPTER). run_dir
+ * holds metrics.jsonl and checkpoint.safetensors; a checkpoint found there is
+ * continued, or refused (ERR_INVALID) if options, data, base or kernels
+ * differ. A finished run returns at once. Interrupted: a checkpoint is
+ * written, ERR_INTERRUPTED. A loss that is not finite ends the run with
+ * ERR_INVALID and the last good checkpoint kept. On success m holds the best
+ * values. valid may be empty. */
+MUST_CHECK int lora_train(struct model *m, struct compute *compute,
+                          const struct lora_data *train,
+                          const struct lora_data *valid,
+                          const struct lora_options *opt, const char *run_dir,
+                          const struct progress *progress,
+                          struct lora_result *out, struct err *err);
+
+/* Mean loss over the trained tokens. */
+MUST_CHECK int lora_loss(struct model *m, const struct lora_data *d,
+                         size_t pass_tokens, double *out, struct err *err);
+
+/* adapter_config.json and adapter_model.safetensors as PEFT reads them; dir
+ * is made. base: base_model_name_or_path. */
+MUST_CHECK int lora_save_adapter(const struct model *m,
+                                 const struct lora_options *opt,
+                                 const char *base, const char *dir,
+                                 struct err *err);
+/* Merge the adapter (if any) into the weights and write a directory that
+ * stands alone; tokenizer files and template are copied from base_dir. */
+MUST_CHECK int lora_save_merged(struct model *m, const char *base_dir,
+                                enum weights_type dtype, const char *dir,
+                                struct err *err);
+/* "all-linear" or "q_proj,v_proj": bits of model_linear_kind. */
+MUST_CHECK int lora_parse_targets(const char *text, unsigned *out,
+                                  struct err *err);
+
+#endif

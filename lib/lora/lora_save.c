@@ -1,0 +1,164 @@
+/*
+ * lora_save.c - what a run leaves behind: a PEFT adapter, a merged model
+ *
+ * The adapter's config holds the small classic set of fields, which old and
+ * new versions of PEFT read alike.
+ */
+#include "base/io.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "lora/lora.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COPY_MAX_BYTES ((size_t)256 << 20)
+
+int lora_parse_targets(const char *text, unsigned *out, struct err *err)
+{
+    unsigned bits = 0;
+
+    if (strcmp(text, "all-linear") == 0) {
+        *out = (1u << MODEL_LINEARS) - 1;
+        return 0;
+    }
+    while (*text) {
+        size_t n = strcspn(text, ","), k = 0;
+
+        while (k < MODEL_LINEARS) {
+            const char *name = model_linear_name((enum model_linear_kind)k);
+
+            if (strlen(name) == n && strncmp(name, text, n) == 0)
+                break;
+            k++;
+        }
+        if (k == MODEL_LINEARS)
+            return err_set(err, ERR_INVALID,
+                           "target \"%.*s\" is not known; known: all-linear "
+                           "q_proj k_proj v_proj o_proj gate_proj up_proj "
+                           "down_proj", (int)n, text);
+        bits |= 1u << k;
+        text += n + (text[n] == ',');
+    }
+    if (bits == 0)
+        return err_set(err, ERR_INVALID, "the list of targets is empty");
+    *out = bits;
+    return 0;
+}
+
+static void write_config(const struct lora_options *o, const char *base,
+                         struct buf *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, true);
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "peft_type", "LORA");
+    json_put_string(&w, "task_type", "CAUSAL_LM");
+    json_put_string(&w, "base_model_name_or_path", base);
+    json_put_null(&w, "revision");
+    json_put_int(&w, "r", o->rank);
+    json_put_double(&w, "lora_alpha", o->alpha);
+    json_put_double(&w, "lora_dropout", 0);
+    json_put_string(&w, "bias", "none");
+    json_put_bool(&w, "fan_in_fan_out", false);
+    json_put_bool(&w, "inference_mode", true);
+    json_put_bool(&w, "init_lora_weights", true);
+    json_put_null(&w, "modules_to_save");
+    json_begin_array(&w, "target_modules");
+    for (unsigned k = 0; k < MODEL_LINEARS; k++)
+        if (o->targets & 1u << k)
+            json_put_string(&w, NULL,
+                            model_linear_name((enum model_linear_kind)k));
+    json_end_array(&w);
+    json_end_object(&w);
+    buf_char(out, '\n');
+}
+
+static int save_tensors(const struct model *m, const char *dir,
+                        struct err *err)
+{
+    static const char *const metadata[] = { "format", "pt", NULL };
+    const struct model_tensor *list;
+    size_t n = model_tensors(m, true, &list);
+    struct weights_tensor *t = mem_zalloc((n + 1) * sizeof(*t));
+    char *path = io_path(dir, "adapter_model.safetensors");
+    int rc;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t count = (size_t)(list[i].rows * list[i].cols);
+        float *x = mem_array(count, sizeof(*x));
+
+        model_download(m, list[i].value, x, count);
+        t[i] = (struct weights_tensor){
+            .name = mem_printf("base_model.model.%s", list[i].name),
+            .type = WEIGHTS_F32, .dims = 2,
+            .shape = { list[i].rows, list[i].cols }, .data = x,
+            .bytes = count * sizeof(*x)
+        };
+    }
+    rc = weights_write(path, t, n, metadata, err);
+    for (size_t i = 0; i < n; i++) {
+        free((void *)(uintptr_t)t[i].name);
+        free((void *)(uintptr_t)t[i].data);
+    }
+    free(t);
+    free(path);
+    return rc;
+}
+
+int lora_save_adapter(const struct model *m, const struct lora_options *opt,
+                      const char *base, const char *dir, struct err *err)
+{
+    struct lora_options o = *opt;
+    struct buf text = { 0 };
+    char *path = io_path(dir, "adapter_config.json");
+    int rc = io_mkdirs(dir, 0755, err);
+
+    lora_defaults(&o);
+    write_config(&o, base, &text);
+    if (rc == 0)
+        rc = save_tensors(m, dir, err);
+    if (rc == 0)
+        rc = io_write_file(path, text.data, text.len, 0644, err);
+    buf_release(&text);
+    free(path);
+    return rc;
+}
+
+static int copy_file(const char *from_dir, const char *to_dir,
+                     const char *name, struct err *err)
+{
+    char *from = io_path(from_dir, name), *to = io_path(to_dir, name);
+    struct buf b = { 0 };
+    int rc = 0;
+
+    if (io_exists(from)) {
+        rc = io_read_file(from, COPY_MAX_BYTES, &b, err);
+        if (rc == 0)
+            rc = io_write_file(to, b.data ? b.data : "", b.len, 0644, err);
+    }
+    buf_release(&b);
+    free(from);
+    free(to);
+    return rc;
+}
+
+int lora_save_merged(struct model *m, const char *base_dir,
+                     enum weights_type dtype, const char *dir,
+                     struct err *err)
+{
+    static const char *const files[] = {
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+        "chat_template.jinja", "generation_config.json", "LICENSE",
+    };
+    int rc = model_adapter_merge(m, err);
+
+    if (rc == 0)
+        rc = io_mkdirs(dir, 0755, err);
+    if (rc == 0)
+        rc = model_save(m, dir, dtype, err);
+    for (size_t i = 0; rc == 0 && i < sizeof(files) / sizeof(files[0]); i++)
+        rc = copy_file(base_dir, dir, files[i], err);
+    return rc;
+}
