@@ -18,5 +18,6 @@ extern const struct command cmd_completion;
 extern const struct command cmd_generate;
 extern const struct command cmd_select;
 extern const struct command cmd_status;
+extern const struct command cmd_finetune;
 
 #endif

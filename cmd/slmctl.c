@@ -6,6 +6,7 @@ static const struct command *const commands[] = {
     &cmd_select,
     &cmd_generate,
     &cmd_status,
+    &cmd_finetune,
     &cmd_completion,
     &cmd_complete,
     NULL,

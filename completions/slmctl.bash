@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'select' | 'generate' | 'status' | 'completion')
+        'collect' | 'select' | 'generate' | 'status' | 'finetune' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,7 +29,7 @@ _slmctl()
     done
     case $name in
     '')
-        reply='collect select generate status completion help'
+        reply='collect select generate status finetune completion help'
         options='--help --version' ;;
     'collect')
         options='--import --outcomes --store --json --quiet --progress --threads --help'
@@ -42,6 +42,9 @@ _slmctl()
         ;;
     'status')
         options='--store --json --help'
+        ;;
+    'finetune')
+        options='--task --all --force --model --method --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --store --json --quiet --progress --threads --seed --help'
         ;;
     'completion')
         options='--help'
@@ -101,6 +104,72 @@ _slmctl()
         reply='' kind=none options= ;;
     'status:--store')
         reply='' kind=dir options= ;;
+    'finetune:-t' | 'finetune:--task')
+        reply='' kind=tasks options= ;;
+    'finetune:-m' | 'finetune:--model')
+        reply='' kind=models options= ;;
+    'finetune:--method')
+        reply='lora full' kind=none options= ;;
+    'finetune:-r' | 'finetune:--rank')
+        reply='' kind=none options= ;;
+    'finetune:--alpha')
+        reply='' kind=none options= ;;
+    'finetune:--targets')
+        reply='' kind=none options= ;;
+    'finetune:--lr')
+        reply='' kind=none options= ;;
+    'finetune:--epochs')
+        reply='' kind=none options= ;;
+    'finetune:--tokens')
+        reply='' kind=none options= ;;
+    'finetune:--minutes')
+        reply='' kind=none options= ;;
+    'finetune:--batch-tokens')
+        reply='' kind=none options= ;;
+    'finetune:--pass-tokens')
+        reply='' kind=none options= ;;
+    'finetune:--max-length')
+        reply='' kind=none options= ;;
+    'finetune:--decay')
+        reply='' kind=none options= ;;
+    'finetune:--clip')
+        reply='' kind=none options= ;;
+    'finetune:--warmup')
+        reply='' kind=none options= ;;
+    'finetune:--patience')
+        reply='' kind=none options= ;;
+    'finetune:--validate-every')
+        reply='' kind=none options= ;;
+    'finetune:--checkpoint-every')
+        reply='' kind=none options= ;;
+    'finetune:-o' | 'finetune:--output')
+        reply='' kind=dir options= ;;
+    'finetune:--run')
+        reply='' kind=dir options= ;;
+    'finetune:--as')
+        reply='' kind=none options= ;;
+    'finetune:--init')
+        reply='' kind=file options= ;;
+    'finetune:--tokenizer')
+        reply='' kind=dir options= ;;
+    'finetune:-d' | 'finetune:--data')
+        reply='' kind=file options= ;;
+    'finetune:--validation')
+        reply='' kind=file options= ;;
+    'finetune:--loss')
+        reply='all answer' kind=none options= ;;
+    'finetune:--dtype')
+        reply='f32 bf16 f16' kind=none options= ;;
+    'finetune:--cpu')
+        reply='generic avx2 avx512' kind=none options= ;;
+    'finetune:--store')
+        reply='' kind=dir options= ;;
+    'finetune:--progress')
+        reply='auto always never' kind=none options= ;;
+    'finetune:--threads')
+        reply='' kind=none options= ;;
+    'finetune:--seed')
+        reply='' kind=none options= ;;
     esac
     [[ $cur == -* && -n $options ]] && reply=$options kind=none
     case $kind in

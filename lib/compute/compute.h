@@ -107,8 +107,8 @@ struct compute_ops {
     /* Tell that w[n,k] will not change any more: a device may keep it in its
      * own form. forward_only: linear_dx and row access are not needed, the
      * plain form may be dropped. The span must be a whole buffer. */
-    int (*freeze)(struct compute *c, struct compute_span w, size_t n,
-                  size_t k, bool forward_only, struct err *err);
+    int (*freeze)(struct compute *c, struct compute_span w, size_t n, size_t k,
+                  bool forward_only, struct err *err);
 
     void (*fill)(struct compute *c, struct compute_span y, float value,
                  size_t n);

@@ -33,29 +33,56 @@ void lora_data_release(struct lora_data *d);
 /* The same for the same documents in the same order. */
 uint64_t lora_data_hash(const struct lora_data *d);
 
+/* Reading training data. An example that cannot be used is counted by its
+ * reason, never guessed at. */
+struct tokenizer;
+struct template;
+struct lora_reader {
+    const struct tokenizer *tokenizer;
+    const struct template *template; /* NULL: only plain text */
+    int32_t eos;                     /* ends a plain text; negative: none */
+    size_t max_length;               /* tokens of a document */
+    bool answers_only;               /* of conversations: train the answer */
+    /* Counts. */
+    size_t read, over_long, refused, malformed;
+    char reason[256]; /* of the first refusal */
+};
+/* A file of texts: JSON Lines with {"text": ...} or {"messages": [...]} (name
+ * ends in .jsonl), else plain text whose documents are separated by blank
+ * lines. Texts longer than max_length are cut into documents that overlap by
+ * one token. Every `every`-th text goes to `held` (0: none). */
+MUST_CHECK int lora_read_file(struct lora_reader *r, const char *path,
+                              size_t every, struct lora_data *out,
+                              struct lora_data *held, struct err *err);
+/* One logged call: an OpenAI request and response (or an assistant message),
+ * JSON. Its answer is trained. *added false: counted in r as refused. */
+MUST_CHECK int lora_read_call(struct lora_reader *r, struct slice request,
+                              struct slice response, struct lora_data *out,
+                              bool *added, struct err *err);
+
 enum lora_method { LORA_ADAPTER, LORA_FULL };
 
 /* Zero means the default named. */
 struct lora_options {
     enum lora_method method;
-    int64_t rank;      /* 16 */
-    double alpha;      /* 2 * rank */
-    unsigned targets;  /* bits of model_linear_kind; all */
-    double lr;         /* LORA_ADAPTER 1e-3, LORA_FULL 1e-3 */
-    double decay;      /* 0.01; negative: none */
-    double clip;       /* 1 */
-    double beta2;      /* 0.999 */
-    double epochs;     /* 3, if there is no other limit */
-    int64_t max_tokens;   /* of training; 0: by epochs */
-    double minutes;       /* the number of steps is fixed from the speed of
-                             the first ones; 0: by epochs */
-    int64_t batch_tokens; /* of one step: 8192 */
-    int64_t pass_tokens;  /* of one pass: 4096 */
-    double warmup;        /* share of the steps: 0.03, at least 5 steps */
-    double final_lr;      /* share of lr at the end: 0 */
-    int64_t validate_every; /* steps; an eighth of the run, at least 10 */
-    int64_t patience;       /* validations without gain: 3; -1: no limit */
-    double checkpoint_s;    /* seconds between checkpoints: 60 */
+    int64_t rank;             /* 16 */
+    double alpha;             /* 2 * rank */
+    unsigned targets;         /* bits of model_linear_kind; all */
+    double lr;                /* LORA_ADAPTER 1e-3, LORA_FULL 1e-3 */
+    double decay;             /* 0.01; negative: none */
+    double clip;              /* 1 */
+    double beta2;             /* 0.999 */
+    double epochs;            /* 3, if there is no other limit */
+    int64_t max_tokens;       /* of training; 0: by epochs */
+    double minutes;           /* the number of steps is fixed from the speed of
+                                 the first ones; 0: by epochs */
+    int64_t batch_tokens;     /* of one step: 8192 */
+    int64_t pass_tokens;      /* of one pass: 4096 */
+    double warmup;            /* share of the steps: 0.03, at least 5 steps */
+    double final_lr;          /* share of lr at the end: 0 */
+    int64_t validate_every;   /* steps; an eighth of the run, at least 10 */
+    int64_t patience;         /* validations without gain: 3; -1: no limit */
+    double checkpoint_s;      /* seconds between checkpoints: 60 */
     int64_t checkpoint_every; /* steps; 0: by time alone */
     uint64_t seed;
 };

@@ -63,8 +63,8 @@ uint64_t lora_option_hash(const struct lora_options *o)
                o->clip, o->beta2);
     buf_printf(&b, "%.17g %lld %.17g %lld %lld %.17g %.17g %lld %lld %llu",
                o->epochs, (long long)o->max_tokens, o->minutes,
-               (long long)o->batch_tokens, (long long)o->pass_tokens,
-               o->warmup, o->final_lr, (long long)o->validate_every,
+               (long long)o->batch_tokens, (long long)o->pass_tokens, o->warmup,
+               o->final_lr, (long long)o->validate_every,
                (long long)o->patience, (unsigned long long)o->seed);
     h = hash_stable(b.data, b.len, 1);
     buf_release(&b);
@@ -186,8 +186,7 @@ static int check_same(const struct lora_run *r, const struct json *j,
 }
 
 static int load_span(struct lora_run *r, const struct weights *w,
-                     const char *name, struct compute_span dst,
-                     struct err *err)
+                     const char *name, struct compute_span dst, struct err *err)
 {
     const struct weights_tensor *t = weights_find(w, name);
 

@@ -69,7 +69,8 @@ static void draw_order(struct lora_plan *p, uint64_t epoch)
 void lora_plan_init(struct lora_plan *p, const struct lora_data *d,
                     uint64_t seed, size_t batch_tokens)
 {
-    *p = (struct lora_plan){ .data = d, .seed = seed,
+    *p = (struct lora_plan){ .data = d,
+                             .seed = seed,
                              .batch_tokens = batch_tokens };
     p->order = mem_array(d->docs, sizeof(*p->order));
     draw_order(p, 0);
@@ -189,10 +190,11 @@ static void lay_out(struct lora_packing *out, const struct bin *bins,
     for (size_t b = 0; b < count; b++) {
         int32_t *at = out->memory + 3 * row;
 
-        out->batches[b] = (struct model_batch){
-            .ids = at, .labels = at + bins[b].used,
-            .positions = at + 2 * bins[b].used, .starts = out->starts + doc
-        };
+        out->batches[b] =
+            (struct model_batch){ .ids = at,
+                                  .labels = at + bins[b].used,
+                                  .positions = at + 2 * bins[b].used,
+                                  .starts = out->starts + doc };
         row += bins[b].used;
         doc += bins[b].docs + 1;
     }

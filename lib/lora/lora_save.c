@@ -36,7 +36,8 @@ int lora_parse_targets(const char *text, unsigned *out, struct err *err)
             return err_set(err, ERR_INVALID,
                            "target \"%.*s\" is not known; known: all-linear "
                            "q_proj k_proj v_proj o_proj gate_proj up_proj "
-                           "down_proj", (int)n, text);
+                           "down_proj",
+                           (int)n, text);
         bits |= 1u << k;
         text += n + (text[n] == ',');
     }
@@ -75,8 +76,7 @@ static void write_config(const struct lora_options *o, const char *base,
     buf_char(out, '\n');
 }
 
-static int save_tensors(const struct model *m, const char *dir,
-                        struct err *err)
+static int save_tensors(const struct model *m, const char *dir, struct err *err)
 {
     static const char *const metadata[] = { "format", "pt", NULL };
     const struct model_tensor *list;
@@ -90,12 +90,14 @@ static int save_tensors(const struct model *m, const char *dir,
         float *x = mem_array(count, sizeof(*x));
 
         model_download(m, list[i].value, x, count);
-        t[i] = (struct weights_tensor){
-            .name = mem_printf("base_model.model.%s", list[i].name),
-            .type = WEIGHTS_F32, .dims = 2,
-            .shape = { list[i].rows, list[i].cols }, .data = x,
-            .bytes = count * sizeof(*x)
-        };
+        t[i] =
+            (struct weights_tensor){ .name = mem_printf("base_model.model.%s",
+                                                        list[i].name),
+                                     .type = WEIGHTS_F32,
+                                     .dims = 2,
+                                     .shape = { list[i].rows, list[i].cols },
+                                     .data = x,
+                                     .bytes = count * sizeof(*x) };
     }
     rc = weights_write(path, t, n, metadata, err);
     for (size_t i = 0; i < n; i++) {
@@ -126,8 +128,8 @@ int lora_save_adapter(const struct model *m, const struct lora_options *opt,
     return rc;
 }
 
-static int copy_file(const char *from_dir, const char *to_dir,
-                     const char *name, struct err *err)
+static int copy_file(const char *from_dir, const char *to_dir, const char *name,
+                     struct err *err)
 {
     char *from = io_path(from_dir, name), *to = io_path(to_dir, name);
     struct buf b = { 0 };
@@ -145,12 +147,12 @@ static int copy_file(const char *from_dir, const char *to_dir,
 }
 
 int lora_save_merged(struct model *m, const char *base_dir,
-                     enum weights_type dtype, const char *dir,
-                     struct err *err)
+                     enum weights_type dtype, const char *dir, struct err *err)
 {
     static const char *const files[] = {
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-        "chat_template.jinja", "generation_config.json", "LICENSE",
+        "tokenizer.json",          "tokenizer_config.json",
+        "special_tokens_map.json", "chat_template.jinja",
+        "generation_config.json",  "LICENSE",
     };
     int rc = model_adapter_merge(m, err);
 

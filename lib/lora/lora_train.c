@@ -157,12 +157,12 @@ static void tell(const struct lora_run *r)
 {
     const struct lora_state *s = &r->state;
     double seconds = elapsed(r);
-    double speed = (double)(s->tokens - r->start_tokens) /
-                   (seconds > 0 ? seconds : 1);
-    double left = s->total_steps > s->step && s->step > 0
-                      ? s->seconds / (double)s->step *
-                            (double)(s->total_steps - s->step)
-                      : 0;
+    double speed =
+        (double)(s->tokens - r->start_tokens) / (seconds > 0 ? seconds : 1);
+    double left =
+        s->total_steps > s->step && s->step > 0
+            ? s->seconds / (double)s->step * (double)(s->total_steps - s->step)
+            : 0;
     char note[96];
 
     (void)snprintf(note, sizeof(note), "loss %.3f  %.0f tok/s  %.0f:%02.0f",
@@ -221,9 +221,16 @@ static int accumulate(struct lora_run *r, const struct lora_packing *p,
 static void update(struct lora_run *r, double lr, double norm)
 {
     struct compute_adamw a = {
-        .p = r->t.values, .g = r->t.grads, .m = r->first, .v = r->second,
-        .n = r->t.count, .lr = lr, .beta1 = 0.9, .beta2 = r->opt.beta2,
-        .eps = 1e-8, .decay = r->opt.decay > 0 ? r->opt.decay : 0,
+        .p = r->t.values,
+        .g = r->t.grads,
+        .m = r->first,
+        .v = r->second,
+        .n = r->t.count,
+        .lr = lr,
+        .beta1 = 0.9,
+        .beta2 = r->opt.beta2,
+        .eps = 1e-8,
+        .decay = r->opt.decay > 0 ? r->opt.decay : 0,
         .grad_scale = norm > r->opt.clip ? r->opt.clip / (norm + 1e-6) : 1,
         .step = r->state.step + 1,
     };
@@ -241,14 +248,14 @@ static int step_on(struct lora_run *r, const struct lora_packing *p,
 
     if (rc < 0)
         return rc;
-    norm = sqrt(r->compute->ops->sum_squares(r->compute, r->t.grads,
-                                             r->t.count));
+    norm =
+        sqrt(r->compute->ops->sum_squares(r->compute, r->t.grads, r->t.count));
     if (!isfinite(loss) || !isfinite(norm))
         return err_set(err, ERR_INVALID,
                        "step %llu: loss %g, gradient norm %g: training "
                        "diverged; the checkpoint before it is kept, try a "
-                       "lower --lr", (unsigned long long)s->step + 1, loss,
-                       norm);
+                       "lower --lr",
+                       (unsigned long long)s->step + 1, loss, norm);
     update(r, lr, norm);
     s->step++;
     s->last_loss = loss;
@@ -346,8 +353,8 @@ static int attach(struct lora_run *r, struct err *err)
     if (rc == 0)
         rc = model_train_begin(r->m, adapter, &r->t, err);
     if (rc == 0)
-        rc = compute_alloc(r->compute, COMPUTE_F32, r->t.count,
-                           "first moments", &r->first, err);
+        rc = compute_alloc(r->compute, COMPUTE_F32, r->t.count, "first moments",
+                           &r->first, err);
     if (rc == 0)
         rc = compute_alloc(r->compute, COMPUTE_F32, r->t.count,
                            "second moments", &r->second, err);
@@ -401,8 +408,8 @@ static void finish(struct lora_run *r, bool resumed, struct lora_result *out)
         .best_loss = s->best_loss,
         .best_step = s->best_step,
         .seconds = s->seconds,
-        .tokens_per_s = (double)(s->tokens - r->start_tokens) /
-                        (seconds > 0 ? seconds : 1),
+        .tokens_per_s =
+            (double)(s->tokens - r->start_tokens) / (seconds > 0 ? seconds : 1),
         .stopped_early = s->stopped_early,
         .resumed = resumed,
         .hash = lora_span_hash(r->compute, r->t.values, r->t.count),
@@ -415,8 +422,12 @@ int lora_train(struct model *m, struct compute *compute,
                const struct progress *progress, struct lora_result *out,
                struct err *err)
 {
-    struct lora_run r = { .m = m, .compute = compute, .train = train,
-                          .valid = valid, .opt = *opt, .dir = run_dir,
+    struct lora_run r = { .m = m,
+                          .compute = compute,
+                          .train = train,
+                          .valid = valid,
+                          .opt = *opt,
+                          .dir = run_dir,
                           .progress = progress };
     bool resumed = false;
     int rc;

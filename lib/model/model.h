@@ -32,7 +32,7 @@ struct model_config {
     char family[32]; /* "llama" */
     int64_t vocab, hidden, ffn, layers, heads, kv_heads, head_dim, context;
     double norm_eps, rope_theta;
-    bool tied;      /* output head = embedding */
+    bool tied; /* output head = embedding */
     bool attn_bias, mlp_bias;
     double init_range;
     int32_t bos, eos[8];
@@ -85,11 +85,11 @@ struct model_sampling {
  * (stop token not included) to out/out_count (room for max_tokens);
  * *finished tells a stop token from max_tokens; nll (may be NULL) receives
  * the sum of -log p of what was generated. */
-MUST_CHECK int model_generate(struct model *m, const int32_t *prompt,
-                              size_t n, const struct model_sampling *opt,
-                              int (*on_token)(void *ctx, int32_t id),
-                              void *ctx, int32_t *out, size_t *out_count,
-                              bool *finished, double *nll, struct err *err);
+MUST_CHECK int model_generate(struct model *m, const int32_t *prompt, size_t n,
+                              const struct model_sampling *opt,
+                              int (*on_token)(void *ctx, int32_t id), void *ctx,
+                              int32_t *out, size_t *out_count, bool *finished,
+                              double *nll, struct err *err);
 
 /* A batch of prompts at once; faster than one by one, same tokens. */
 struct model_job {
@@ -155,7 +155,7 @@ MUST_CHECK int model_adapter_merge(struct model *m, struct err *err);
 /* A named tensor on the device. Names are those of the checkpoint; of an
  * adapter "model.layers.0.self_attn.q_proj.lora_A.weight". */
 struct model_tensor {
-    const char *name; /* owned by the model */
+    const char *name;                /* owned by the model */
     struct compute_span value, grad; /* grad absent: not trained */
     int64_t rows, cols;              /* cols 0: a vector of `rows` */
 };

@@ -202,7 +202,8 @@ static int load_modules(struct model *m, struct peft *p, struct err *err)
     if (rc == 0 && used != weights_count(w))
         rc = err_set(err, ERR_UNSUPPORTED,
                      "%zu of %zu tensors belong to no linear layer of the "
-                     "base model", weights_count(w) - used, weights_count(w));
+                     "base model",
+                     weights_count(w) - used, weights_count(w));
     weights_close(w);
     return rc < 0 ? err_wrap(err, "%s", p->dir) : 0;
 }
@@ -249,10 +250,14 @@ int model_adapter_merge(struct model *m, struct err *err)
             if (l->rank == 0)
                 continue;
             m->compute->ops->linear_dx(
-                m->compute, &(struct compute_linear){
-                                .x = l->w, .y = l->b, .w = l->a, .m = l->n,
-                                .n = l->rank, .k = l->k, .alpha = l->scale,
-                                .add = true });
+                m->compute, &(struct compute_linear){ .x = l->w,
+                                                      .y = l->b,
+                                                      .w = l->a,
+                                                      .m = l->n,
+                                                      .n = l->rank,
+                                                      .k = l->k,
+                                                      .alpha = l->scale,
+                                                      .add = true });
             if (l->a.buf != m->trained.values.buf) {
                 compute_release(m->compute, &l->a);
                 compute_release(m->compute, &l->b);

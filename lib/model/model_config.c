@@ -45,9 +45,9 @@ static int64_t get_int(struct reader *r, const char *name, int64_t fallback,
     if (json_present(v) && !json_int(r->j, v, &x))
         x = -1;
     if (r->rc == 0 && (x < 1 || x > max))
-        r->rc = err_set(r->err, json_present(v) ? ERR_LIMIT : ERR_FORMAT,
-                        "%s: %s must be 1 to %lld", r->path, name,
-                        (long long)max);
+        r->rc =
+            err_set(r->err, json_present(v) ? ERR_LIMIT : ERR_FORMAT,
+                    "%s: %s must be 1 to %lld", r->path, name, (long long)max);
     return x;
 }
 
@@ -116,8 +116,8 @@ static void read_ids(const struct reader *r, struct model_config *c)
 static int read_rope(struct reader *r, struct model_config *c)
 {
     json_ref params = member(r, "rope_parameters");
-    json_ref scaling = json_present(params) ? params
-                                            : member(r, "rope_scaling");
+    json_ref scaling =
+        json_present(params) ? params : member(r, "rope_scaling");
     json_ref type = json_get(r->j, scaling, "rope_type");
     char *name;
     int rc;
@@ -144,7 +144,8 @@ static int read_rope(struct reader *r, struct model_config *c)
     name = json_strdup(r->j, type);
     rc = err_set(r->err, ERR_UNSUPPORTED,
                  "%s: rope_type \"%s\" is not known; known: default linear "
-                 "llama3", r->path, name ? name : "");
+                 "llama3",
+                 r->path, name ? name : "");
     free(name);
     return rc;
 }
@@ -157,8 +158,7 @@ static int read_shape(struct reader *r, struct model_config *c)
     c->layers = get_int(r, "num_hidden_layers", 0, MODEL_MAX_LAYERS);
     c->heads = get_int(r, "num_attention_heads", 0, MODEL_MAX_DIM);
     c->kv_heads = get_int(r, "num_key_value_heads", c->heads, MODEL_MAX_DIM);
-    c->context = get_int(r, "max_position_embeddings", 2048,
-                         MODEL_MAX_CONTEXT);
+    c->context = get_int(r, "max_position_embeddings", 2048, MODEL_MAX_CONTEXT);
     if (r->rc < 0)
         return r->rc;
     c->head_dim = get_int(r, "head_dim", c->hidden / c->heads, 1024);
@@ -167,12 +167,13 @@ static int read_shape(struct reader *r, struct model_config *c)
     if (c->heads % c->kv_heads != 0)
         return err_set(r->err, ERR_INVALID,
                        "%s: num_attention_heads %lld is no multiple of "
-                       "num_key_value_heads %lld", r->path,
-                       (long long)c->heads, (long long)c->kv_heads);
+                       "num_key_value_heads %lld",
+                       r->path, (long long)c->heads, (long long)c->kv_heads);
     if (c->head_dim % 2 != 0 || c->heads * c->head_dim > MODEL_MAX_DIM)
         return err_set(r->err, ERR_INVALID,
                        "%s: head_dim %lld must be even, and at most %lld in "
-                       "all heads", r->path, (long long)c->head_dim,
+                       "all heads",
+                       r->path, (long long)c->head_dim,
                        (long long)MODEL_MAX_DIM);
     if (model_config_parameters(c) > MODEL_MAX_PARAMETERS)
         return err_set(r->err, ERR_LIMIT, "%s: too many parameters", r->path);
@@ -243,8 +244,8 @@ done:
 int64_t model_config_parameters(const struct model_config *c)
 {
     int64_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-    int64_t layer = c->hidden * (2 * q + 2 * kv) + 3 * c->hidden * c->ffn +
-                    2 * c->hidden;
+    int64_t layer =
+        c->hidden * (2 * q + 2 * kv) + 3 * c->hidden * c->ffn + 2 * c->hidden;
 
     if (c->attn_bias)
         layer += q + 2 * kv + c->hidden;

@@ -29,12 +29,18 @@ static int reserve_acts(struct model *m, struct model_acts *a, size_t rows,
         struct compute_span *span;
         size_t n;
     } want[] = {
-        { &a->x, d },      { &a->mid, saved ? d : 0 },
-        { &a->norm1, d },  { &a->norm2, saved ? d : 0 },
-        { &a->rstd1, 1 },  { &a->rstd2, 1 },
-        { &a->q, q },      { &a->k, kv },
-        { &a->v, kv },     { &a->o, q },
-        { &a->gate, f },   { &a->up, f },
+        { &a->x, d },
+        { &a->mid, saved ? d : 0 },
+        { &a->norm1, d },
+        { &a->norm2, saved ? d : 0 },
+        { &a->rstd1, 1 },
+        { &a->rstd2, 1 },
+        { &a->q, q },
+        { &a->k, kv },
+        { &a->v, kv },
+        { &a->o, q },
+        { &a->gate, f },
+        { &a->up, f },
         { &a->lse, saved ? (size_t)c->heads : 0 },
     };
 
@@ -76,9 +82,9 @@ void model_work_release(struct model *m)
 {
     struct model_work *w = &m->work;
     struct compute_span *spans[] = {
-        &w->x,     &w->hidden, &w->low,      &w->ids,      &w->positions,
-        &w->index, &w->labels, &w->nll,      &w->top,      &w->top_norm,
-        &w->dtop,  &w->dx,     &w->top_rstd, &w->dnorm,    &w->dq,
+        &w->x,     &w->hidden, &w->low,      &w->ids,   &w->positions,
+        &w->index, &w->labels, &w->nll,      &w->top,   &w->top_norm,
+        &w->dtop,  &w->dx,     &w->top_rstd, &w->dnorm, &w->dq,
         &w->dk,    &w->dv,     &w->dmlp,
     };
 
@@ -180,8 +186,8 @@ failed:
 /* One frequency; angles are rounded to f32 as the reference's are. */
 static float frequency(const struct model_config *c, int64_t i)
 {
-    float f = (float)(1 / pow(c->rope_theta,
-                              (double)(2 * i) / (double)c->head_dim));
+    float f =
+        (float)(1 / pow(c->rope_theta, (double)(2 * i) / (double)c->head_dim));
     double wave = 2 * M_PI / (double)f, smooth;
     double low = (double)c->rope_original / c->rope_low;
     double high = (double)c->rope_original / c->rope_high;
@@ -213,8 +219,8 @@ int model_rope_reserve(struct model *m, size_t n, struct err *err)
     if (rc == 0)
         rc = reserve(m, &m->sine, rows * half, COMPUTE_F32, "RoPE table", err);
     if (rc == 0)
-        rc = mem_try_array(&table, 2 * rows * half, sizeof(float),
-                           "RoPE table", err);
+        rc = mem_try_array(&table, 2 * rows * half, sizeof(float), "RoPE table",
+                           err);
     if (rc < 0)
         return rc;
     for (size_t p = 0; p < rows; p++)
@@ -239,21 +245,32 @@ void model_linear_run(struct model *m, const struct model_linear *l,
 {
     const struct compute_ops *ops = m->compute->ops;
 
-    ops->linear(m->compute,
-                &(struct compute_linear){ .y = y, .x = x, .w = l->w,
-                                          .bias = l->bias, .m = rows,
-                                          .n = l->n, .k = l->k, .alpha = 1,
-                                          .add = add });
+    ops->linear(m->compute, &(struct compute_linear){ .y = y,
+                                                      .x = x,
+                                                      .w = l->w,
+                                                      .bias = l->bias,
+                                                      .m = rows,
+                                                      .n = l->n,
+                                                      .k = l->k,
+                                                      .alpha = 1,
+                                                      .add = add });
     if (l->rank == 0)
         return;
-    ops->linear(m->compute,
-                &(struct compute_linear){ .y = m->work.low, .x = x, .w = l->a,
-                                          .m = rows, .n = l->rank, .k = l->k,
-                                          .alpha = 1 });
-    ops->linear(m->compute,
-                &(struct compute_linear){ .y = y, .x = m->work.low, .w = l->b,
-                                          .m = rows, .n = l->n, .k = l->rank,
-                                          .alpha = l->scale, .add = true });
+    ops->linear(m->compute, &(struct compute_linear){ .y = m->work.low,
+                                                      .x = x,
+                                                      .w = l->a,
+                                                      .m = rows,
+                                                      .n = l->rank,
+                                                      .k = l->k,
+                                                      .alpha = 1 });
+    ops->linear(m->compute, &(struct compute_linear){ .y = y,
+                                                      .x = m->work.low,
+                                                      .w = l->b,
+                                                      .m = rows,
+                                                      .n = l->n,
+                                                      .k = l->rank,
+                                                      .alpha = l->scale,
+                                                      .add = true });
 }
 
 static void rotate(const struct model_pass *p, struct compute_span x,
@@ -262,8 +279,8 @@ static void rotate(const struct model_pass *p, struct compute_span x,
     struct model *m = p->m;
 
     m->compute->ops->rope(m->compute, x, m->work.positions, m->cosine, m->sine,
-                          p->rows, (size_t)heads,
-                          (size_t)m->config.head_dim, false);
+                          p->rows, (size_t)heads, (size_t)m->config.head_dim,
+                          false);
 }
 
 static void attend(const struct model_pass *p, const struct model_acts *a,
@@ -285,12 +302,18 @@ static void attend(const struct model_pass *p, const struct model_acts *a,
         return;
     }
     ops->attention(m->compute,
-                   &(struct compute_attention){
-                       .o = a->o, .lse = a->lse, .q = a->q, .k = a->k,
-                       .v = a->v, .starts = p->starts, .docs = p->docs,
-                       .rows = p->rows, .heads = (size_t)c->heads,
-                       .kv_heads = (size_t)c->kv_heads,
-                       .dim = (size_t)c->head_dim, .scale = scale });
+                   &(struct compute_attention){ .o = a->o,
+                                                .lse = a->lse,
+                                                .q = a->q,
+                                                .k = a->k,
+                                                .v = a->v,
+                                                .starts = p->starts,
+                                                .docs = p->docs,
+                                                .rows = p->rows,
+                                                .heads = (size_t)c->heads,
+                                                .kv_heads = (size_t)c->kv_heads,
+                                                .dim = (size_t)c->head_dim,
+                                                .scale = scale });
 }
 
 static void block(const struct model_pass *p, size_t layer,
@@ -339,8 +362,7 @@ void model_blocks(struct model_pass *p, bool saved)
             a.x = a.mid = w->x;
             a.lse.buf = NULL;
         }
-        block(p, i, &a,
-              saved && i + 1 < layers ? w->acts[i + 1].x : w->x);
+        block(p, i, &a, saved && i + 1 < layers ? w->acts[i + 1].x : w->x);
     }
 }
 

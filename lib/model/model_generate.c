@@ -73,8 +73,7 @@ static int longer_first(const void *a, const void *b)
 static size_t allowance(const struct generator *g, const struct model_job *job)
 {
     size_t context = (size_t)g->m->config.context;
-    size_t room = context > job->prompt_count ? context - job->prompt_count
-                                              : 0;
+    size_t room = context > job->prompt_count ? context - job->prompt_count : 0;
 
     return room < g->opt->max_tokens ? room : g->opt->max_tokens;
 }
@@ -203,8 +202,8 @@ static void admit(struct generator *g)
         if (g->seqs[s].job)
             continue;
         job = g->queue[g->taken++];
-        g->seqs[s] = (struct sequence){ .job = job,
-                                        .number = (size_t)(job - g->jobs) };
+        g->seqs[s] =
+            (struct sequence){ .job = job, .number = (size_t)(job - g->jobs) };
     }
 }
 
@@ -221,8 +220,8 @@ static size_t plan(struct generator *g, size_t *rows)
     }
     for (size_t s = 0; s < g->slots && left > 0; s++) {
         struct sequence *q = &g->seqs[s];
-        size_t want = q->job && q->rows == 0 ? q->job->prompt_count - q->past
-                                             : 0;
+        size_t want =
+            q->job && q->rows == 0 ? q->job->prompt_count - q->past : 0;
 
         if (want == 0)
             continue;
@@ -241,8 +240,8 @@ static size_t plan(struct generator *g, size_t *rows)
         for (size_t i = 0; i < q->rows; i++, ++*rows) {
             size_t at = q->past + i;
 
-            g->ids[*rows] = at < q->job->prompt_count ? q->job->prompt[at]
-                                                      : q->next;
+            g->ids[*rows] =
+                at < q->job->prompt_count ? q->job->prompt[at] : q->next;
             g->positions[*rows] = (int32_t)at;
         }
     }
@@ -310,8 +309,11 @@ static int run_pass(struct generator *g, struct err *err)
     struct compute_attention_cached shape = cache_shape(g);
     size_t rows, n = plan(g, &rows), ends = 0;
     int32_t slots[MAX_SLOTS];
-    struct model_pass p = { .m = m, .rows = rows, .cached = &shape,
-                            .keys = g->keys, .values = g->values };
+    struct model_pass p = { .m = m,
+                            .rows = rows,
+                            .cached = &shape,
+                            .keys = g->keys,
+                            .values = g->values };
 
     shape.seqs = n;
     ops->upload(m->compute, m->work.ids, g->ids, rows);
@@ -356,8 +358,9 @@ int model_generate_batch(struct model *m, struct model_job *jobs, size_t count,
                          const struct model_sampling *opt,
                          const struct progress *progress, struct err *err)
 {
-    struct generator g = { .m = m, .opt = opt, .jobs = jobs,
-                           .start_ns = clock_mono_ns() };
+    struct generator g = {
+        .m = m, .opt = opt, .jobs = jobs, .start_ns = clock_mono_ns()
+    };
     int rc = generator_init(&g, count, err);
 
     if (rc == 0)
@@ -373,8 +376,11 @@ int model_generate(struct model *m, const int32_t *prompt, size_t n,
                    struct err *err)
 {
     struct model_job job = { .prompt = prompt, .prompt_count = n, .out = out };
-    struct generator g = { .m = m, .opt = opt, .jobs = &job,
-                           .on_token = on_token, .ctx = ctx,
+    struct generator g = { .m = m,
+                           .opt = opt,
+                           .jobs = &job,
+                           .on_token = on_token,
+                           .ctx = ctx,
                            .start_ns = clock_mono_ns() };
     int rc;
 

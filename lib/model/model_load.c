@@ -23,8 +23,7 @@ static void shape_linear(struct model_linear *l, int64_t n, int64_t k)
     l->k = (size_t)k;
 }
 
-struct model *model_shape(const struct model_config *c,
-                          struct compute *compute)
+struct model *model_shape(const struct model_config *c, struct compute *compute)
 {
     struct model *m = mem_zalloc(sizeof(*m));
     int64_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
@@ -209,8 +208,7 @@ static void fill_normal(float *x, size_t n, double range, uint64_t seed,
     }
 }
 
-static int new_tensor(struct model *m, size_t i, uint64_t seed,
-                      struct err *err)
+static int new_tensor(struct model *m, size_t i, uint64_t seed, struct err *err)
 {
     struct model_tensor *t = &m->base.tensors[i];
     size_t n = (size_t)t->rows * (size_t)(t->cols ? t->cols : 1);

@@ -42,7 +42,8 @@ static int fetch(const struct model *m, const struct model_tensor *t,
     free(wide);
     if (rc < 0)
         return rc;
-    *out = (struct weights_tensor){ .name = t->name, .type = type,
+    *out = (struct weights_tensor){ .name = t->name,
+                                    .type = type,
                                     .dims = t->cols ? 2 : 1,
                                     .shape = { t->rows, t->cols },
                                     .data = data,

@@ -28,8 +28,9 @@ static int batch_forward(struct model *m, const struct model_batch *b,
                          bool saved, struct err *err)
 {
     const struct compute_ops *ops = m->compute->ops;
-    struct model_pass p = { .m = m, .rows = b->rows, .starts = b->starts,
-                            .docs = b->docs };
+    struct model_pass p = {
+        .m = m, .rows = b->rows, .starts = b->starts, .docs = b->docs
+    };
     int32_t last = 0;
     int rc = model_check_ids(m, b->ids, b->rows, err);
 
@@ -90,10 +91,17 @@ static void linear_grad(struct model *m, const struct model_linear *l,
                         bool add)
 {
     const struct compute_ops *ops = m->compute->ops;
-    struct compute_linear g = { .y = dy, .x = x, .w = l->dw, .bias = l->dbias,
-                                .m = rows, .n = l->n, .k = l->k, .alpha = 1 };
-    struct compute_linear low = { .y = m->work.low, .x = x, .m = rows,
-                                  .n = l->rank, .k = l->k, .alpha = 1 };
+    struct compute_linear g = { .y = dy,
+                                .x = x,
+                                .w = l->dw,
+                                .bias = l->dbias,
+                                .m = rows,
+                                .n = l->n,
+                                .k = l->k,
+                                .alpha = 1 };
+    struct compute_linear low = {
+        .y = m->work.low, .x = x, .m = rows, .n = l->rank, .k = l->k, .alpha = 1
+    };
 
     if (l->dw.buf)
         ops->linear_dw(m->compute, &g);
@@ -107,8 +115,12 @@ static void linear_grad(struct model *m, const struct model_linear *l,
         return;
     low.w = l->a;
     ops->linear(m->compute, &low); /* x A' */
-    g = (struct compute_linear){ .y = dy, .x = m->work.low, .w = l->db,
-                                 .m = rows, .n = l->n, .k = l->rank,
+    g = (struct compute_linear){ .y = dy,
+                                 .x = m->work.low,
+                                 .w = l->db,
+                                 .m = rows,
+                                 .n = l->n,
+                                 .k = l->rank,
                                  .alpha = l->scale };
     ops->linear_dw(m->compute, &g);
     g.w = l->b;
@@ -135,8 +147,8 @@ static void mlp_grad(struct model *m, size_t layer, size_t rows)
     linear_grad(m, &y->lin[MODEL_DOWN], w->dmlp, w->dx, w->hidden, rows, true,
                 false);
     ops->swiglu_grad(m->compute, a->gate, a->up, w->dmlp, a->gate, a->up, n);
-    linear_grad(m, &y->lin[MODEL_GATE], w->dnorm, a->gate, a->norm2, rows,
-                true, false);
+    linear_grad(m, &y->lin[MODEL_GATE], w->dnorm, a->gate, a->norm2, rows, true,
+                false);
     linear_grad(m, &y->lin[MODEL_UP], w->dnorm, a->up, a->norm2, rows, true,
                 true);
     ops->rmsnorm_grad(m->compute, w->dx, y->dnorm2, w->dnorm, a->mid, y->norm2,
@@ -162,12 +174,22 @@ static void attention_grad(struct model *m, const struct model_batch *b,
     size_t rows = b->rows;
     bool below = !m->adapter_only || layer > m->lowest;
     struct compute_attention_grad g = {
-        .fwd = { .o = a->o, .lse = a->lse, .q = a->q, .k = a->k, .v = a->v,
-                 .starts = b->starts, .docs = b->docs, .rows = rows,
-                 .heads = (size_t)c->heads, .kv_heads = (size_t)c->kv_heads,
+        .fwd = { .o = a->o,
+                 .lse = a->lse,
+                 .q = a->q,
+                 .k = a->k,
+                 .v = a->v,
+                 .starts = b->starts,
+                 .docs = b->docs,
+                 .rows = rows,
+                 .heads = (size_t)c->heads,
+                 .kv_heads = (size_t)c->kv_heads,
                  .dim = (size_t)c->head_dim,
                  .scale = (float)(1 / sqrt((double)c->head_dim)) },
-        .d_o = w->dmlp, .dq = w->dq, .dk = w->dk, .dv = w->dv,
+        .d_o = w->dmlp,
+        .dq = w->dq,
+        .dk = w->dk,
+        .dv = w->dv,
     };
 
     linear_grad(m, &y->lin[MODEL_O], w->dmlp, w->dx, a->o, rows, true, false);
@@ -231,9 +253,12 @@ int model_step(struct model *m, const struct model_batch *b, double grad_scale,
     ops->gather(m->compute, w->top, w->x, w->index, n, d);
     ops->rmsnorm(m->compute, w->top_norm, w->top, m->norm, w->top_rstd, n, d,
                  (float)m->config.norm_eps);
-    x = (struct compute_cross_entropy){ .x = w->top_norm, .w = m->head.w,
-                                        .labels = w->labels, .nll = w->nll,
-                                        .rows = n, .k = d,
+    x = (struct compute_cross_entropy){ .x = w->top_norm,
+                                        .w = m->head.w,
+                                        .labels = w->labels,
+                                        .nll = w->nll,
+                                        .rows = n,
+                                        .k = d,
                                         .vocab = (size_t)m->config.vocab,
                                         .scale = (float)grad_scale };
     if (grad) {
@@ -248,8 +273,8 @@ int model_step(struct model *m, const struct model_batch *b, double grad_scale,
     return ops->sync(m->compute, err);
 }
 
-int model_batch_logits(struct model *m, const struct model_batch *b,
-                       float *out, struct err *err)
+int model_batch_logits(struct model *m, const struct model_batch *b, float *out,
+                       struct err *err)
 {
     const size_t chunk = 256, d = (size_t)m->config.hidden;
     size_t vocab = (size_t)m->config.vocab;
@@ -272,8 +297,8 @@ int model_batch_logits(struct model *m, const struct model_batch *b,
     return 0;
 }
 
-int model_batch_hidden(struct model *m, const struct model_batch *b,
-                       float *out, struct err *err)
+int model_batch_hidden(struct model *m, const struct model_batch *b, float *out,
+                       struct err *err)
 {
     const struct compute_ops *ops = m->compute->ops;
     size_t n = b->rows * (size_t)m->config.hidden;
@@ -285,8 +310,8 @@ int model_batch_hidden(struct model *m, const struct model_batch *b,
     for (size_t i = 0; i < layers; i++)
         ops->download(m->compute, out + i * n, m->work.acts[i].x, n);
     ops->rmsnorm(m->compute, m->work.dnorm, m->work.x, m->norm,
-                 (struct compute_span){ 0 }, b->rows,
-                 (size_t)m->config.hidden, (float)m->config.norm_eps);
+                 (struct compute_span){ 0 }, b->rows, (size_t)m->config.hidden,
+                 (float)m->config.norm_eps);
     ops->download(m->compute, out + layers * n, m->work.dnorm, n);
     return 0;
 }
@@ -306,8 +331,8 @@ static void single_init(struct single *s, const int32_t *ids, size_t n)
         s->memory[i] = (int32_t)i;
         s->memory[n + i] = -1;
     }
-    s->batch = (struct model_batch){ ids, s->memory + n, s->memory, n,
-                                     s->starts, 1 };
+    s->batch =
+        (struct model_batch){ ids, s->memory + n, s->memory, n, s->starts, 1 };
 }
 
 int model_logits(struct model *m, const int32_t *ids, size_t n, float *out,

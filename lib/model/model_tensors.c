@@ -34,14 +34,12 @@ static void list_add(struct model_list *l, char *name,
                      struct compute_span *value, struct compute_span *grad,
                      size_t rows, size_t cols)
 {
-    mem_grow((void **)&l->tensors, &l->cap, l->count + 1,
-             sizeof(*l->tensors));
-    mem_grow((void **)&l->slots, &l->slot_cap, l->count + 1,
-             sizeof(*l->slots));
+    mem_grow((void **)&l->tensors, &l->cap, l->count + 1, sizeof(*l->tensors));
+    mem_grow((void **)&l->slots, &l->slot_cap, l->count + 1, sizeof(*l->slots));
     l->slots[l->count] = (struct model_slot){ value, grad };
-    l->tensors[l->count++] = (struct model_tensor){
-        name, *value, *grad, (int64_t)rows, (int64_t)cols
-    };
+    l->tensors[l->count++] =
+        (struct model_tensor){ name, *value, *grad, (int64_t)rows,
+                               (int64_t)cols };
 }
 
 static const char *group_of(int kind)
@@ -57,18 +55,21 @@ static void list_layer(struct model *m, size_t i)
 
     list_add(l, mem_printf("model.layers.%zu.input_layernorm.weight", i),
              &y->norm1, &y->dnorm1, hidden, 0);
-    list_add(l, mem_printf("model.layers.%zu.post_attention_layernorm.weight",
-                           i), &y->norm2, &y->dnorm2, hidden, 0);
+    list_add(l,
+             mem_printf("model.layers.%zu.post_attention_layernorm.weight", i),
+             &y->norm2, &y->dnorm2, hidden, 0);
     for (int k = 0; k < MODEL_LINEARS; k++) {
         struct model_linear *x = &y->lin[k];
         bool bias = k <= MODEL_O ? m->config.attn_bias : m->config.mlp_bias;
 
-        list_add(l, mem_printf("model.layers.%zu.%s.%s.weight", i,
-                               group_of(k), linear_names[k]),
+        list_add(l,
+                 mem_printf("model.layers.%zu.%s.%s.weight", i, group_of(k),
+                            linear_names[k]),
                  &x->w, &x->dw, x->n, x->k);
         if (bias)
-            list_add(l, mem_printf("model.layers.%zu.%s.%s.bias", i,
-                                   group_of(k), linear_names[k]),
+            list_add(l,
+                     mem_printf("model.layers.%zu.%s.%s.bias", i, group_of(k),
+                                linear_names[k]),
                      &x->bias, &x->dbias, x->n, 0);
     }
 }
@@ -101,11 +102,13 @@ void model_list_adapter(struct model *m)
 
             if (x->rank == 0)
                 continue;
-            list_add(l, mem_printf("model.layers.%zu.%s.%s.lora_A.weight", i,
-                                   group_of(k), linear_names[k]),
+            list_add(l,
+                     mem_printf("model.layers.%zu.%s.%s.lora_A.weight", i,
+                                group_of(k), linear_names[k]),
                      &x->a, &x->da, x->rank, x->k);
-            list_add(l, mem_printf("model.layers.%zu.%s.%s.lora_B.weight", i,
-                                   group_of(k), linear_names[k]),
+            list_add(l,
+                     mem_printf("model.layers.%zu.%s.%s.lora_B.weight", i,
+                                group_of(k), linear_names[k]),
                      &x->b, &x->db, x->n, x->rank);
         }
 }
@@ -171,8 +174,8 @@ int model_train_begin(struct model *m, bool adapter_only,
                        &t.values, err);
     if (rc < 0)
         return rc;
-    rc = compute_alloc(m->compute, COMPUTE_F32, t.count, "gradients",
-                       &t.grads, err);
+    rc = compute_alloc(m->compute, COMPUTE_F32, t.count, "gradients", &t.grads,
+                       err);
     if (rc < 0) {
         compute_release(m->compute, &t.values);
         return rc;

@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const size_t shapes[][3] = { /* m, n, k of y[m,n] = x[m,k] w[n,k]' */
-    { 4096, 192, 192 }, { 4096, 512, 192 }, { 4096, 192, 512 },
-    { 512, 192, 192 },  { 64, 512, 192 },   { 1024, 2048, 192 },
-    { 512, 16, 192 },   { 512, 192, 16 },   { 512, 576, 576 },
+static const size_t shapes[][3] = {
+    /* m, n, k of y[m,n] = x[m,k] w[n,k]' */
+    { 4096, 192, 192 }, { 4096, 512, 192 },  { 4096, 192, 512 },
+    { 512, 192, 192 },  { 64, 512, 192 },    { 1024, 2048, 192 },
+    { 512, 16, 192 },   { 512, 192, 16 },    { 512, 576, 576 },
     { 512, 1536, 576 }, { 512, 2048, 2048 }, { 1, 2048, 2048 },
     { 8, 2048, 2048 },
 };
@@ -33,9 +34,8 @@ static double rate(struct compute *c, const struct compute_linear *l,
 
 int main(int argc, char **argv)
 {
-    struct compute_options opt = { .threads = argc > 1
-                                                  ? (unsigned)atoi(argv[1])
-                                                  : 1,
+    struct compute_options opt = { .threads =
+                                       argc > 1 ? (unsigned)atoi(argv[1]) : 1,
                                    .kernels = argc > 2 ? argv[2] : NULL };
     struct compute *c;
     struct err err;
@@ -47,8 +47,9 @@ int main(int argc, char **argv)
     (void)printf("%s, %u threads: GFLOP/s\n%22s %8s %8s %8s %8s\n", c->kernels,
                  c->threads, "m,n,k", "y", "frozen", "dx", "dw");
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-        struct compute_linear l = { .m = shapes[i][0], .n = shapes[i][1],
-                                    .k = shapes[i][2], .alpha = 1 };
+        struct compute_linear l = {
+            .m = shapes[i][0], .n = shapes[i][1], .k = shapes[i][2], .alpha = 1
+        };
         double y, dx, dw, frozen;
 
         if (compute_alloc(c, COMPUTE_F32, l.m * l.n, "y", &l.y, &err) < 0 ||

@@ -22,8 +22,8 @@ static struct err err;
 
 static void setup(void)
 {
-    OK(compute_open(&(struct compute_options){
-                        .kernels = getenv("SLMCTL_CPU"), .threads = 2 },
+    OK(compute_open(&(struct compute_options){ .kernels = getenv("SLMCTL_CPU"),
+                                               .threads = 2 },
                     &cpu, &err));
 }
 
@@ -139,8 +139,8 @@ static void rows_add(struct rows *r, const int32_t *ids, const int32_t *labels,
     }
     r->starts[0] = 0;
     r->starts[d + 1] = (int32_t)(at + n);
-    r->b = (struct model_batch){ r->ids, r->labels, r->positions, at + n,
-                                 r->starts, d + 1 };
+    r->b = (struct model_batch){ r->ids, r->labels, r->positions,
+                                 at + n, r->starts, d + 1 };
 }
 
 static void rows_release(struct rows *r)
@@ -174,8 +174,8 @@ static void rows_read(struct rows *r, const struct weights *w)
 static void check_logits(struct model *m, const struct rows *r,
                          const struct weights *w, const char *what)
 {
-    float *x = mem_array(r->b.rows * (size_t)model_config(m)->vocab,
-                         sizeof(*x));
+    float *x =
+        mem_array(r->b.rows * (size_t)model_config(m)->vocab, sizeof(*x));
 
     OK(model_batch_logits(m, &r->b, x, &err));
     check_close(what, x, w, "logits", 1e-4);
@@ -212,8 +212,7 @@ static void check_grads(struct model *m, bool adapter, struct reference *ref,
     size_t n = model_tensors(m, adapter, &t);
 
     for (size_t i = 0; i < n; i++) {
-        size_t count = (size_t)t[i].rows *
-                       (size_t)(t[i].cols ? t[i].cols : 1);
+        size_t count = (size_t)t[i].rows * (size_t)(t[i].cols ? t[i].cols : 1);
         float *x = mem_array(count, sizeof(*x));
         char *name = mem_printf("grad.%s%s", prefix, t[i].name);
 
@@ -234,8 +233,7 @@ static void check_step(struct model *m, struct reference *ref, double *loss,
     *loss = nll / (double)count;
     OK(model_step(m, &r->b, 1 / (double)count, &nll, &again, &err));
     ck_assert_uint_eq(count, again);
-    ck_assert_msg(fabs(*loss - number(ref, "loss")) < 1e-5, "loss %.7f",
-                  *loss);
+    ck_assert_msg(fabs(*loss - number(ref, "loss")) < 1e-5, "loss %.7f", *loss);
 }
 
 static const char *const families[] = { "llama", "llama-untied-biased",
@@ -276,8 +274,8 @@ END_TEST
 START_TEST(adapter_agrees_with_the_reference)
 {
     static const char *const adapters[] = {
-        "models/llama/adapter", "models/llama-untied-biased/adapter",
-        "models/llama3-rope/adapter", "models/llama/adapter-qv",
+        "models/llama/adapter",        "models/llama-untied-biased/adapter",
+        "models/llama3-rope/adapter",  "models/llama/adapter-qv",
         "models/llama/adapter-rslora", "models/llama/adapter-pattern",
     };
     char *dir = fixture(adapters[_i]), *base;
@@ -371,8 +369,9 @@ START_TEST(eight_steps_follow_the_trace)
     struct model *m;
     struct model_trained t;
     const struct model_tensor *list;
-    struct compute_adamw opt = { .beta1 = .9, .beta2 = .999, .eps = 1e-8,
-                                 .decay = .01 };
+    struct compute_adamw opt = {
+        .beta1 = .9, .beta2 = .999, .eps = 1e-8, .decay = .01
+    };
     json_ref trace, batches, batch;
     size_t n;
 
@@ -533,9 +532,9 @@ START_TEST(stories260k_tells_its_story)
     check_greedy(m, ids, 1, ids + 1, n - 1);
     n = ids_of(&ref, "golden_text_ids", ids);
     OK(model_nll(m, ids, n, 1, &nll, &err));
-    ck_assert_msg(fabs(nll / (double)(n - 1) -
-                       number(&ref, "golden_text_loss")) < 1e-4,
-                  "loss %.6f", nll / (double)(n - 1));
+    ck_assert_msg(
+        fabs(nll / (double)(n - 1) - number(&ref, "golden_text_loss")) < 1e-4,
+        "loss %.6f", nll / (double)(n - 1));
     model_free(m);
     reference_close(&ref);
     free(dir);
@@ -567,17 +566,31 @@ START_TEST(sixteen_bit_shards_give_the_reference_logits)
 END_TEST
 
 static const struct model_config tiny = {
-    .family = "llama", .vocab = 61, .hidden = 24, .ffn = 40, .layers = 2,
-    .heads = 4, .kv_heads = 2, .head_dim = 6, .context = 128,
-    .norm_eps = 1e-5, .rope_theta = 10000, .tied = true, .init_range = 0.4,
-    .bos = 1, .eos = { 2 }, .eos_count = 1,
+    .family = "llama",
+    .vocab = 61,
+    .hidden = 24,
+    .ffn = 40,
+    .layers = 2,
+    .heads = 4,
+    .kv_heads = 2,
+    .head_dim = 6,
+    .context = 128,
+    .norm_eps = 1e-5,
+    .rope_theta = 10000,
+    .tied = true,
+    .init_range = 0.4,
+    .bos = 1,
+    .eos = { 2 },
+    .eos_count = 1,
 };
 
 START_TEST(a_batch_gives_the_tokens_of_its_prompts_one_by_one)
 {
     struct model_sampling opt = { .max_tokens = 20,
-                                  .temperature = _i ? 0.9 : 0, .top_k = 12,
-                                  .top_p = 0.95, .seed = 5 };
+                                  .temperature = _i ? 0.9 : 0,
+                                  .top_k = 12,
+                                  .top_p = 0.95,
+                                  .seed = 5 };
     enum { COUNT = 120 };
     struct model_job jobs[COUNT] = { 0 };
     int32_t prompt[COUNT + 40], out[COUNT][20], alone[20];

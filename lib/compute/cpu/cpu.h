@@ -13,15 +13,15 @@
 
 #define CPU_MAX_MR 14
 #define CPU_MAX_NR 32
-#define CPU_KEYS 512        /* keys of one softmax block */
-#define CPU_KC 384          /* depth of one GEMM block */
+#define CPU_KEYS 512          /* keys of one softmax block */
+#define CPU_KC 384            /* depth of one GEMM block */
 #define CPU_INLINE_WORK 65536 /* multiply-adds not worth waking threads for */
 
 struct compute_buffer {
     enum compute_type type;
     size_t count;
-    void *data;    /* NULL after freeze(forward_only) */
-    void *panels;  /* frozen weights [n/nr][k][nr], or NULL */
+    void *data;   /* NULL after freeze(forward_only) */
+    void *panels; /* frozen weights [n/nr][k][nr], or NULL */
 };
 
 /* C[m,n] = alpha A B (+ C). A's element (i,k) is a[i * rs + k * cs]; B is
@@ -52,11 +52,10 @@ struct cpu_kernels {
     double (*sum_squares)(const float *x, size_t n);
     float (*rmsnorm)(float *y, const float *x, const float *w, size_t n,
                      float eps);
-    void (*rmsnorm_grad)(float *dx, float *dw, const float *dy,
-                         const float *x, const float *w, float rstd,
-                         size_t n);
-    void (*rope)(float *x, const float *cosine, const float *sine,
-                 size_t heads, size_t dim, float sign);
+    void (*rmsnorm_grad)(float *dx, float *dw, const float *dy, const float *x,
+                         const float *w, float rstd, size_t n);
+    void (*rope)(float *x, const float *cosine, const float *sine, size_t heads,
+                 size_t dim, float sign);
     void (*swiglu)(float *h, const float *gate, const float *up, size_t n);
     void (*swiglu_grad)(float *dgate, float *dup, const float *dh,
                         const float *gate, const float *up, size_t n);
@@ -81,8 +80,8 @@ enum {
     ADAMW_NOT_B1, /* 1 - beta1 */
     ADAMW_B2,
     ADAMW_NOT_B2,
-    ADAMW_RATE,  /* lr / (1 - beta1^step) */
-    ADAMW_C2,    /* 1 / sqrt(1 - beta2^step) */
+    ADAMW_RATE, /* lr / (1 - beta1^step) */
+    ADAMW_C2,   /* 1 / sqrt(1 - beta2^step) */
     ADAMW_EPS,
     ADAMW_DECAY, /* 1 - lr decay */
     ADAMW_GSCALE,
@@ -102,8 +101,8 @@ struct cpu {
     struct compute base;
     const struct cpu_kernels *k;
     struct pool *pool;
-    struct cpu_scratch pack;  /* shared: packed operands of the running op */
-    struct cpu_scratch chunk; /* shared: logits, partial sums, panels */
+    struct cpu_scratch pack;   /* shared: packed operands of the running op */
+    struct cpu_scratch chunk;  /* shared: logits, partial sums, panels */
     struct cpu_scratch *local; /* one a worker */
 };
 

@@ -57,14 +57,25 @@ void cpu_strip_attend(const struct cpu_strip *t)
     }
     for (size_t at = 0; at < all; at += KEYS) {
         size_t n = all - at < KEYS ? all - at : KEYS;
-        struct cpu_block b = { t->m, n, t->dim, t->q,
-                               t->keys + at / nr * nr * t->dim, t->q_ld, 1,
-                               nr * t->dim, t->s, KEYS, 1, false };
+        struct cpu_block b = {
+            t->m,    n,    t->dim,      t->q, t->keys + at / nr * nr * t->dim,
+            t->q_ld, 1,    nr * t->dim, t->s, KEYS,
+            1,       false
+        };
 
         t->ker->block(&b);
         strip_softmax(t, &run, at, n);
-        b = (struct cpu_block){ t->m, t->dim, n, t->s, t->values + at * nr,
-                                KEYS, 1, t->value_stride, t->o, t->o_ld, 1,
+        b = (struct cpu_block){ t->m,
+                                t->dim,
+                                n,
+                                t->s,
+                                t->values + at * nr,
+                                KEYS,
+                                1,
+                                t->value_stride,
+                                t->o,
+                                t->o_ld,
+                                1,
                                 at > 0 };
         t->ker->block(&b);
     }
@@ -160,8 +171,8 @@ static void job_plan(struct job *j)
 
     j->query_rows = QUERY_STRIPS * j->c->k->mr;
     for (size_t d = 0; d < a->docs; d++)
-        blocks += ceil_div((size_t)(a->starts[d + 1] - a->starts[d]),
-                           j->query_rows);
+        blocks +=
+            ceil_div((size_t)(a->starts[d + 1] - a->starts[d]), j->query_rows);
     at = cpu_scratch_get(&j->c->chunk, a->docs * sizeof(*j->docs) +
                                            blocks * sizeof(*j->blocks) + 64);
     j->docs = (struct doc *)(void *)at;
@@ -186,8 +197,8 @@ static void job_pack(struct job *j)
     j->dim_panels = ceil_div(a->dim, nr);
     by_rows = a->kv_heads * j->padded * a->dim;
     by_columns = a->kv_heads * j->dim_panels * a->rows * nr;
-    j->keys = cpu_scratch_get(&j->c->pack, (2 * by_rows + by_columns + 16) *
-                                               sizeof(float));
+    j->keys = cpu_scratch_get(&j->c->pack,
+                              (2 * by_rows + by_columns + 16) * sizeof(float));
     j->values = j->keys + by_rows;
     j->key_rows = j->values + by_rows;
     cpu_run(j->c, a->docs * a->kv_heads, by_rows * 4, pack_task, j);
@@ -203,19 +214,19 @@ static void forward_task(void *ctx, size_t task, unsigned worker)
     size_t ld = a->heads * a->dim, nr = j->c->k->nr;
     size_t end = qb->first + j->query_rows;
     struct cpu_strip t = { .ker = j->c->k,
-                       .dim = a->dim,
-                       .step = 1,
-                       .keys = row_panels(j, j->keys, kv, d),
-                       .values = column_panels(j, j->values, kv, d->start),
-                       .q_ld = ld,
-                       .o_ld = ld,
-                       .value_stride = a->rows * nr,
-                       .scale = a->scale };
+                           .dim = a->dim,
+                           .step = 1,
+                           .keys = row_panels(j, j->keys, kv, d),
+                           .values = column_panels(j, j->values, kv, d->start),
+                           .q_ld = ld,
+                           .o_ld = ld,
+                           .value_stride = a->rows * nr,
+                           .scale = a->scale };
 
     if (end > d->len)
         end = d->len;
-    t.s = cpu_scratch_get(&j->c->local[worker],
-                          CPU_MAX_MR * KEYS * sizeof(*t.s));
+    t.s =
+        cpu_scratch_get(&j->c->local[worker], CPU_MAX_MR * KEYS * sizeof(*t.s));
     for (size_t i = qb->first; i < end; i += t.ker->mr) {
         size_t row = d->start + i;
 
@@ -258,11 +269,19 @@ static void back_scores(const struct back *b, size_t at, size_t n)
     size_t ld = a->heads * a->dim, row = b->d->start + b->first;
     size_t offset = row * ld + b->h * a->dim, panel = ker->nr * a->dim;
     const float *lse = cpu_f32(a->lse) + b->h * a->rows + row;
-    struct cpu_block g = {
-        b->m, n, a->dim, cpu_f32(a->q) + offset,
-        row_panels(b->j, b->j->keys, b->kv, b->d) + at * a->dim, ld, 1, panel,
-        b->p, KEYS, 1, false
-    };
+    struct cpu_block g = { b->m,
+                           n,
+                           a->dim,
+                           cpu_f32(a->q) + offset,
+                           row_panels(b->j, b->j->keys, b->kv, b->d) +
+                               at * a->dim,
+                           ld,
+                           1,
+                           panel,
+                           b->p,
+                           KEYS,
+                           1,
+                           false };
 
     ker->block(&g);
     g.a = cpu_f32(b->j->g->d_o) + offset;
@@ -289,16 +308,32 @@ static void back_products(const struct back *b, size_t at, size_t n)
     size_t row = b->d->start + b->first;
     size_t key = (b->d->start + at) * kv_ld + b->kv * a->dim;
     size_t stride = b->j->query_rows * ker->nr;
-    struct cpu_block g = {
-        b->m, a->dim, n, b->dp,
-        column_panels(b->j, b->j->key_rows, b->kv, b->d->start + at), KEYS, 1,
-        a->rows * ker->nr, cpu_f32(b->j->g->dq) + row * ld + b->h * a->dim, ld,
-        a->scale, at > 0
-    };
+    struct cpu_block g = { b->m,
+                           a->dim,
+                           n,
+                           b->dp,
+                           column_panels(b->j, b->j->key_rows, b->kv,
+                                         b->d->start + at),
+                           KEYS,
+                           1,
+                           a->rows * ker->nr,
+                           cpu_f32(b->j->g->dq) + row * ld + b->h * a->dim,
+                           ld,
+                           a->scale,
+                           at > 0 };
 
     ker->block(&g);
-    g = (struct cpu_block){ n, a->dim, b->m, b->p, b->do_panels, 1, KEYS,
-                            stride, cpu_f32(b->j->g->dv) + key, kv_ld, 1,
+    g = (struct cpu_block){ n,
+                            a->dim,
+                            b->m,
+                            b->p,
+                            b->do_panels,
+                            1,
+                            KEYS,
+                            stride,
+                            cpu_f32(b->j->g->dv) + key,
+                            kv_ld,
+                            1,
                             true };
     ker->block(&g);
     g.a = b->dp;
@@ -341,9 +376,9 @@ static void backward_task(void *ctx, size_t task, unsigned worker)
     struct back b = { .j = j, .d = d, .kv = task % a->kv_heads };
     size_t at = d->start * ld + b.kv * a->dim;
 
-    b.p = cpu_scratch_get(
-        &j->c->local[worker],
-        (2 * j->query_rows * KEYS + 2 * panels) * sizeof(float));
+    b.p = cpu_scratch_get(&j->c->local[worker],
+                          (2 * j->query_rows * KEYS + 2 * panels) *
+                              sizeof(float));
     b.dp = b.p + j->query_rows * KEYS;
     b.q_panels = b.dp + j->query_rows * KEYS;
     b.do_panels = b.q_panels + panels;

@@ -12,7 +12,7 @@
 struct job {
     struct cpu *c;
     const struct compute_attention_cached *a;
-    const float *k, *v; /* new rows */
+    const float *k, *v;  /* new rows */
     size_t keys, values; /* elements of one slot's head */
 };
 
@@ -80,7 +80,8 @@ static void cached_task(void *ctx, size_t task, unsigned worker)
     size_t s = task / a->kv_heads, kv = task % a->kv_heads;
     size_t head = (size_t)a->slots[s] * a->kv_heads + kv;
     size_t group = a->heads / a->kv_heads, ld = a->heads * a->dim;
-    size_t first = (size_t)a->starts[s], rows = (size_t)a->starts[s + 1] - first;
+    size_t first = (size_t)a->starts[s],
+           rows = (size_t)a->starts[s + 1] - first;
     struct cpu_strip t = { .ker = j->c->k,
                            .dim = a->dim,
                            .keys = cpu_f32(a->keys) + head * j->keys,

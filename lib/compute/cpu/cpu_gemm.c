@@ -24,8 +24,8 @@ static size_t ceil_div(size_t a, size_t b)
 struct pack_job {
     struct cpu *c;
     const struct cpu_operand *w;
-    void *out;     /* in `type` */
-    bool keep;     /* keep the operand's type (freeze) or widen to f32 */
+    void *out; /* in `type` */
+    bool keep; /* keep the operand's type (freeze) or widen to f32 */
     size_t n0, n, k, depths;
 };
 
@@ -37,13 +37,13 @@ static const char *operand_at(const struct cpu_operand *w, size_t j, size_t p)
 }
 
 /* One panel of at most PACK_DEPTH k, as f32. */
-static void pack_panel(const struct pack_job *job, unsigned worker,
-                       float *out, size_t j, size_t p0, size_t k)
+static void pack_panel(const struct pack_job *job, unsigned worker, float *out,
+                       size_t j, size_t p0, size_t k)
 {
     const struct cpu_kernels *ker = job->c->k;
     const struct cpu_operand *w = job->w;
-    size_t n = job->n - (j - job->n0) < ker->nr ? job->n - (j - job->n0)
-                                                : ker->nr;
+    size_t n =
+        job->n - (j - job->n0) < ker->nr ? job->n - (j - job->n0) : ker->nr;
     size_t rows = w->by_rows ? n : k, cols = w->by_rows ? k : n;
     size_t ld = w->ld;
     const float *src = (const float *)(const void *)operand_at(w, j, p0);
@@ -79,8 +79,8 @@ static void pack_task(void *ctx, size_t task, unsigned worker)
         for (size_t p = 0; p < k; p++)
             for (size_t i = 0; i < nr; i++)
                 if (i < n)
-                    memcpy(out + p * nr + i,
-                           operand_at(job->w, j + i, p0 + p), 2);
+                    memcpy(out + p * nr + i, operand_at(job->w, j + i, p0 + p),
+                           2);
                 else
                     out[p * nr + i] = 0;
         return;
@@ -186,8 +186,8 @@ static void gemm_pass(struct cpu *c, const struct cpu_gemm *g, size_t n0,
     } else {
         struct pack_job pack = { c, &g->b, NULL, false, n0, n, g->k, 0 };
 
-        pack.out = cpu_scratch_get(
-            &c->pack, cpu_panels_bytes(c, COMPUTE_F32, n, g->k));
+        pack.out = cpu_scratch_get(&c->pack,
+                                   cpu_panels_bytes(c, COMPUTE_F32, n, g->k));
         pack_run(&pack);
         job.panels = pack.out;
         job.type = COMPUTE_F32;
@@ -195,8 +195,8 @@ static void gemm_pass(struct cpu *c, const struct cpu_gemm *g, size_t n0,
     job.mc = 4 * c->k->mr;
     job.nc = g->m <= job.mc ? 4 * nr : 16 * nr;
     job.across = ceil_div(n, job.nc);
-    cpu_run(c, ceil_div(g->m, job.mc) * job.across, g->m * n * g->k,
-            tile_task, &job);
+    cpu_run(c, ceil_div(g->m, job.mc) * job.across, g->m * n * g->k, tile_task,
+            &job);
 }
 
 void cpu_gemm_run(struct cpu *c, const struct cpu_gemm *g)
@@ -221,8 +221,8 @@ static struct cpu_operand operand(struct compute_span w, size_t ld,
     else
         assert(w.buf->data);
     if (w.buf->data)
-        o.data = (const char *)w.buf->data +
-                 w.at * compute_type_size(w.buf->type);
+        o.data =
+            (const char *)w.buf->data + w.at * compute_type_size(w.buf->type);
     return o;
 }
 
@@ -332,30 +332,48 @@ static void ce_chunk(struct cpu *c, const struct compute_cross_entropy *x,
                      float *logits, size_t at, size_t rows)
 {
     float *in = cpu_f32(x->x) + at * x->k;
-    struct cpu_gemm g = { .m = rows, .n = x->vocab, .k = x->k, .a = in,
-                          .rs = x->k, .cs = 1,
-                          .b = operand(x->w, x->k, true), .c = logits,
-                          .ldc = x->vocab, .alpha = 1 };
-    struct ce_job job = { c, logits, cpu_f32(x->nll) + at,
-                          cpu_i32(x->labels) + at, rows, x->vocab, x->scale,
-                          x->dx.buf != NULL };
+    struct cpu_gemm g = { .m = rows,
+                          .n = x->vocab,
+                          .k = x->k,
+                          .a = in,
+                          .rs = x->k,
+                          .cs = 1,
+                          .b = operand(x->w, x->k, true),
+                          .c = logits,
+                          .ldc = x->vocab,
+                          .alpha = 1 };
+    struct ce_job job = {
+        c,        logits,   cpu_f32(x->nll) + at, cpu_i32(x->labels) + at, rows,
+        x->vocab, x->scale, x->dx.buf != NULL
+    };
 
     cpu_gemm_run(c, &g);
     cpu_run(c, ceil_div(rows, 4), rows * x->vocab * 8, ce_task, &job);
     if (!job.grad)
         return;
-    g = (struct cpu_gemm){ .m = rows, .n = x->k, .k = x->vocab, .a = logits,
-                           .rs = x->vocab, .cs = 1,
+    g = (struct cpu_gemm){ .m = rows,
+                           .n = x->k,
+                           .k = x->vocab,
+                           .a = logits,
+                           .rs = x->vocab,
+                           .cs = 1,
                            .b = operand(x->w, x->k, false),
-                           .c = cpu_f32(x->dx) + at * x->k, .ldc = x->k,
+                           .c = cpu_f32(x->dx) + at * x->k,
+                           .ldc = x->k,
                            .alpha = 1 };
     cpu_gemm_run(c, &g);
     if (!x->dw.buf)
         return;
-    g = (struct cpu_gemm){ .m = x->vocab, .n = x->k, .k = rows, .a = logits,
-                           .rs = 1, .cs = x->vocab,
+    g = (struct cpu_gemm){ .m = x->vocab,
+                           .n = x->k,
+                           .k = rows,
+                           .a = logits,
+                           .rs = 1,
+                           .cs = x->vocab,
                            .b = { in, COMPUTE_F32, x->k, false, NULL },
-                           .c = cpu_f32(x->dw), .ldc = x->k, .alpha = 1,
+                           .c = cpu_f32(x->dw),
+                           .ldc = x->k,
+                           .alpha = 1,
                            .add = true };
     cpu_gemm_run(c, &g);
 }

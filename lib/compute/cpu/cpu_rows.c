@@ -10,10 +10,10 @@
 #include <math.h>
 #include <string.h>
 
-#define ROWS 16          /* rows of one task */
-#define SUM_ROWS 64      /* rows of one partial sum */
-#define FLAT 8192        /* elements of one task of flat operations */
-#define SLICE 64         /* columns of one task of column sums */
+#define ROWS 16     /* rows of one task */
+#define SUM_ROWS 64 /* rows of one partial sum */
+#define FLAT 8192   /* elements of one task of flat operations */
+#define SLICE 64    /* columns of one task of column sums */
 
 struct rows_job {
     struct cpu *c;
@@ -75,8 +75,11 @@ static void axpy_task(void *ctx, size_t task, unsigned worker)
 void cpu_op_axpy(struct compute *c, struct compute_span y, float alpha,
                  struct compute_span x, size_t n)
 {
-    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(y),
-                          .x = cpu_f32(x), .f = alpha, .rows = n };
+    struct rows_job j = { .c = (struct cpu *)c,
+                          .y = cpu_f32(y),
+                          .x = cpu_f32(x),
+                          .f = alpha,
+                          .rows = n };
 
     cpu_run(j.c, ceil_div(n, FLAT), n, axpy_task, &j);
 }
@@ -90,8 +93,7 @@ static void squares_task(void *ctx, size_t task, unsigned worker)
     j->sums[task] = j->c->k->sum_squares(j->x + at, upto(at, FLAT, j->rows));
 }
 
-double cpu_op_sum_squares(struct compute *base, struct compute_span x,
-                          size_t n)
+double cpu_op_sum_squares(struct compute *base, struct compute_span x, size_t n)
 {
     struct cpu *c = (struct cpu *)base;
     size_t tasks = ceil_div(n, FLAT);
@@ -130,8 +132,11 @@ void cpu_op_embed(struct compute *c, struct compute_span y,
                   struct compute_span table, struct compute_span ids,
                   size_t rows, size_t dim)
 {
-    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(y),
-                          .table = table, .ids = cpu_i32(ids), .rows = rows,
+    struct rows_job j = { .c = (struct cpu *)c,
+                          .y = cpu_f32(y),
+                          .table = table,
+                          .ids = cpu_i32(ids),
+                          .rows = rows,
                           .dim = dim };
 
     assert(table.buf->data);
@@ -153,9 +158,12 @@ void cpu_op_embed_grad(struct compute *c, struct compute_span dtable,
                        struct compute_span dy, struct compute_span ids,
                        size_t rows, size_t dim)
 {
-    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(dtable),
-                          .x = cpu_f32(dy), .ids = cpu_i32(ids),
-                          .rows = rows, .dim = dim };
+    struct rows_job j = { .c = (struct cpu *)c,
+                          .y = cpu_f32(dtable),
+                          .x = cpu_f32(dy),
+                          .ids = cpu_i32(ids),
+                          .rows = rows,
+                          .dim = dim };
 
     cpu_run(j.c, ceil_div(dim, SLICE), rows * dim, embed_grad_task, &j);
 }
@@ -181,9 +189,12 @@ void cpu_op_scatter(struct compute *c, struct compute_span y,
                     struct compute_span x, struct compute_span index,
                     size_t rows, size_t dim)
 {
-    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(y),
-                          .x = cpu_f32(x), .ids = cpu_i32(index),
-                          .rows = rows, .dim = dim };
+    struct rows_job j = { .c = (struct cpu *)c,
+                          .y = cpu_f32(y),
+                          .x = cpu_f32(x),
+                          .ids = cpu_i32(index),
+                          .rows = rows,
+                          .dim = dim };
 
     cpu_run(j.c, ceil_div(rows, ROWS), rows * dim / 4, scatter_task, &j);
 }
@@ -194,8 +205,8 @@ static void rmsnorm_task(void *ctx, size_t task, unsigned worker)
 
     (void)worker;
     for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++) {
-        float rstd = j->c->k->rmsnorm(
-            j->y + r * j->dim, j->v + r * j->dim, j->w, j->dim, j->f);
+        float rstd = j->c->k->rmsnorm(j->y + r * j->dim, j->v + r * j->dim,
+                                      j->w, j->dim, j->f);
 
         if (j->rstd)
             j->rstd[r] = rstd;
@@ -207,10 +218,14 @@ void cpu_op_rmsnorm(struct compute *c, struct compute_span y,
                     struct compute_span rstd, size_t rows, size_t dim,
                     float eps)
 {
-    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(y),
+    struct rows_job j = { .c = (struct cpu *)c,
+                          .y = cpu_f32(y),
                           .v = cpu_f32(x),
-                          .w = cpu_f32(w), .rstd = cpu_f32(rstd),
-                          .rows = rows, .dim = dim, .f = eps };
+                          .w = cpu_f32(w),
+                          .rstd = cpu_f32(rstd),
+                          .rows = rows,
+                          .dim = dim,
+                          .f = eps };
 
     cpu_run(j.c, ceil_div(rows, ROWS), rows * dim, rmsnorm_task, &j);
 }
@@ -236,9 +251,14 @@ void cpu_op_rmsnorm_grad(struct compute *base, struct compute_span dx,
 {
     struct cpu *c = (struct cpu *)base;
     size_t tasks = ceil_div(rows, SUM_ROWS);
-    struct rows_job j = { .c = c, .x = cpu_f32(dx), .u = cpu_f32(dy),
-                          .v = cpu_f32(x), .w = cpu_f32(w),
-                          .rstd = cpu_f32(rstd), .rows = rows, .dim = dim };
+    struct rows_job j = { .c = c,
+                          .x = cpu_f32(dx),
+                          .u = cpu_f32(dy),
+                          .v = cpu_f32(x),
+                          .w = cpu_f32(w),
+                          .rstd = cpu_f32(rstd),
+                          .rows = rows,
+                          .dim = dim };
     float *sum = cpu_f32(dw);
 
     if (sum)
@@ -265,10 +285,15 @@ void cpu_op_rope(struct compute *c, struct compute_span x,
                  struct compute_span sine, size_t rows, size_t heads,
                  size_t dim, bool inverse)
 {
-    struct rows_job j = { .c = (struct cpu *)c, .x = cpu_f32(x),
-                          .ids = cpu_i32(position), .v = cpu_f32(cosine),
-                          .w = cpu_f32(sine), .rows = rows, .heads = heads,
-                          .dim = dim, .f = inverse ? -1.0f : 1.0f };
+    struct rows_job j = { .c = (struct cpu *)c,
+                          .x = cpu_f32(x),
+                          .ids = cpu_i32(position),
+                          .v = cpu_f32(cosine),
+                          .w = cpu_f32(sine),
+                          .rows = rows,
+                          .heads = heads,
+                          .dim = dim,
+                          .f = inverse ? -1.0f : 1.0f };
 
     cpu_run(j.c, ceil_div(rows, ROWS), rows * heads * dim, rope_task, &j);
 }
@@ -279,15 +304,17 @@ static void swiglu_task(void *ctx, size_t task, unsigned worker)
     size_t at = task * FLAT;
 
     (void)worker;
-    j->c->k->swiglu(j->y + at, j->v + at, j->u + at,
-                    upto(at, FLAT, j->rows));
+    j->c->k->swiglu(j->y + at, j->v + at, j->u + at, upto(at, FLAT, j->rows));
 }
 
 void cpu_op_swiglu(struct compute *c, struct compute_span h,
                    struct compute_span gate, struct compute_span up, size_t n)
 {
-    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(h),
-                          .v = cpu_f32(gate), .u = cpu_f32(up), .rows = n };
+    struct rows_job j = { .c = (struct cpu *)c,
+                          .y = cpu_f32(h),
+                          .v = cpu_f32(gate),
+                          .u = cpu_f32(up),
+                          .rows = n };
 
     cpu_run(j.c, ceil_div(n, FLAT), n * 8, swiglu_task, &j);
 }
@@ -298,8 +325,8 @@ static void swiglu_grad_task(void *ctx, size_t task, unsigned worker)
     size_t at = task * FLAT;
 
     (void)worker;
-    j->c->k->swiglu_grad(j->y + at, j->x + at, j->w + at, j->v + at,
-                         j->u + at, upto(at, FLAT, j->rows));
+    j->c->k->swiglu_grad(j->y + at, j->x + at, j->w + at, j->v + at, j->u + at,
+                         upto(at, FLAT, j->rows));
 }
 
 void cpu_op_swiglu_grad(struct compute *c, struct compute_span dgate,
@@ -307,9 +334,13 @@ void cpu_op_swiglu_grad(struct compute *c, struct compute_span dgate,
                         struct compute_span gate, struct compute_span up,
                         size_t n)
 {
-    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(dgate),
-                          .x = cpu_f32(dup), .w = cpu_f32(dh),
-                          .v = cpu_f32(gate), .u = cpu_f32(up), .rows = n };
+    struct rows_job j = { .c = (struct cpu *)c,
+                          .y = cpu_f32(dgate),
+                          .x = cpu_f32(dup),
+                          .w = cpu_f32(dh),
+                          .v = cpu_f32(gate),
+                          .u = cpu_f32(up),
+                          .rows = n };
 
     cpu_run(j.c, ceil_div(n, FLAT), n * 12, swiglu_grad_task, &j);
 }
@@ -328,8 +359,7 @@ static void argmax_task(void *ctx, size_t task, unsigned worker)
 
     (void)worker;
     j->ids[task] = (int32_t)j->c->k->argmax(
-        j->logits + task * j->vocab, j->vocab,
-        j->logp ? j->logp + task : NULL);
+        j->logits + task * j->vocab, j->vocab, j->logp ? j->logp + task : NULL);
 }
 
 void cpu_op_argmax(struct compute *c, struct compute_span ids,
@@ -337,7 +367,7 @@ void cpu_op_argmax(struct compute *c, struct compute_span ids,
                    size_t rows, size_t vocab)
 {
     struct argmax_job j = { (struct cpu *)c, cpu_i32(ids), cpu_f32(logp),
-                            cpu_f32(logits), rows, vocab };
+                            cpu_f32(logits), rows,         vocab };
 
     cpu_run(j.c, rows, rows * vocab * 4, argmax_task, &j);
 }
@@ -365,9 +395,12 @@ void cpu_op_adamw(struct compute *c, const struct compute_adamw *a)
         [ADAMW_DECAY] = (float)(1 - a->lr * a->decay),
         [ADAMW_GSCALE] = (float)a->grad_scale,
     };
-    struct rows_job j = { .c = (struct cpu *)c, .y = cpu_f32(a->p),
-                          .u = cpu_f32(a->g), .x = cpu_f32(a->m),
-                          .z = cpu_f32(a->v), .rows = a->n,
+    struct rows_job j = { .c = (struct cpu *)c,
+                          .y = cpu_f32(a->p),
+                          .u = cpu_f32(a->g),
+                          .x = cpu_f32(a->m),
+                          .z = cpu_f32(a->v),
+                          .rows = a->n,
                           .constants = constants };
 
     cpu_run(j.c, ceil_div(a->n, FLAT), a->n * 4, adamw_task, &j);

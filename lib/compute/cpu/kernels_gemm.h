@@ -43,8 +43,8 @@ INLINE void micro(const int mr, const int nv, size_t k, const float *a,
     UNROLL
     for (int i = 0; i < mr; i++)
         UNROLL
-        for (int j = 0; j < nv; j++)
-            acc[i][j] = (vf){ 0 };
+    for (int j = 0; j < nv; j++)
+        acc[i][j] = (vf){ 0 };
     for (size_t p = 0; p < k; p++) {
         vf bv[NV];
 
@@ -65,10 +65,10 @@ INLINE void micro(const int mr, const int nv, size_t k, const float *a,
     UNROLL
     for (int i = 0; i < mr; i++)
         UNROLL
-        for (int j = 0; j < nv; j++)
-            if (n > (size_t)j * VW)
-                micro_store(c + (size_t)i * ldc + (size_t)j * VW, acc[i][j],
-                            n - (size_t)j * VW, va, add);
+    for (int j = 0; j < nv; j++)
+        if (n > (size_t)j * VW)
+            micro_store(c + (size_t)i * ldc + (size_t)j * VW, acc[i][j],
+                        n - (size_t)j * VW, va, add);
 }
 
 struct strip {
@@ -79,7 +79,7 @@ struct strip {
 };
 
 #define STRIP(mr)                                                              \
-    static __attribute__((noinline)) void strip_##mr(const struct strip *s)   \
+    static __attribute__((noinline)) void strip_##mr(const struct strip *s)    \
     {                                                                          \
         const struct cpu_block *g = s->g;                                      \
                                                                                \
@@ -111,13 +111,12 @@ STRIP(14)
 #endif
 
 static void (*const strips[])(const struct strip *) = {
-    NULL,     strip_1,  strip_2,  strip_3, strip_4,
+    NULL,    strip_1, strip_2, strip_3,  strip_4,
 #if MR > 4
-    strip_5,  strip_6,
+    strip_5, strip_6,
 #endif
 #if MR > 6
-    strip_7,  strip_8,  strip_9,  strip_10,
-    strip_11, strip_12, strip_13, strip_14,
+    strip_7, strip_8, strip_9, strip_10, strip_11, strip_12, strip_13, strip_14,
 #endif
 };
 

@@ -2,4 +2,3 @@
 #include "compute/cpu/kernels_table.h"
 
 const struct cpu_kernels cpu_kernels_generic = KERNELS_TABLE("generic");
-

@@ -15,8 +15,8 @@
 
 /* For i over whole vectors with n_ = VW, then once more with the rest. */
 #define EACH(i, n)                                                             \
-    for (size_t i = 0, n_ = VW; i < (n) && ((n_ = (n)-i < VW ? (n)-i : VW), 1);\
-         i += VW)
+    for (size_t i = 0, n_ = VW;                                                \
+         i < (n) && ((n_ = (n)-i < VW ? (n)-i : VW), 1); i += VW)
 
 INLINE vf row_get(const float *p, size_t n)
 {
@@ -100,8 +100,8 @@ static void row_rmsnorm_grad(float *dx, float *dw, const float *dy,
 
     EACH(i, n)
     {
-        s = v_fma(row_get(dy + i, n_) * row_get(w + i, n_),
-                  row_get(x + i, n_), s);
+        s = v_fma(row_get(dy + i, n_) * row_get(w + i, n_), row_get(x + i, n_),
+                  s);
     }
     mean = v_set(v_sum(s) * rstd * rstd / (float)n);
     EACH(i, n)
@@ -207,8 +207,7 @@ static void row_softmax_grad(float *dp, const float *p, float delta, size_t n)
 {
     EACH(i, n)
     {
-        row_put(dp + i, row_get(p + i, n_) * (row_get(dp + i, n_) - delta),
-                n_);
+        row_put(dp + i, row_get(p + i, n_) * (row_get(dp + i, n_) - delta), n_);
     }
 }
 
@@ -261,8 +260,8 @@ static void row_adamw(float *p, const float *g, float *m, float *v, size_t n,
         mv = mv + (gv - mv) * c[ADAMW_NOT_B1];
         vv = vv * c[ADAMW_B2] + gv * gv * c[ADAMW_NOT_B2];
         pv = pv * c[ADAMW_DECAY];
-        pv = pv - mv * c[ADAMW_RATE] / (v_sqrt(vv) * c[ADAMW_C2] +
-                                        c[ADAMW_EPS]);
+        pv =
+            pv - mv * c[ADAMW_RATE] / (v_sqrt(vv) * c[ADAMW_C2] + c[ADAMW_EPS]);
         row_put(p + i, pv, n_);
         row_put(m + i, mv, n_);
         row_put(v + i, vv, n_);

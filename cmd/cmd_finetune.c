@@ -1,0 +1,235 @@
+/*
+ * cmd_finetune.c - trains an adapter or a model for a task, or a new model
+ *
+ * Training itself is in lib/lora; here are the options, their defaults by
+ * method and size, and what is printed.
+ */
+#include "cmd.h"
+#include "finetune.h"
+#include "json/json.h"
+
+#include <math.h>
+#include <string.h>
+
+static struct finetune f = {
+    .method = "lora", .targets = "all-linear", .loss = "all", .max_length = 2048
+};
+
+static const struct opt options[] = {
+    { 't', "task", OPT_STRING, &f.task, "TASK", "the task to train for",
+      .complete = COMPLETE_TASK },
+    { 0, "all", OPT_FLAG, &f.all, NULL,
+      "all tasks whose examples changed since their last model" },
+    { 0, "force", OPT_FLAG, &f.force, NULL,
+      "train also where nothing has changed" },
+    { 'm', "model", OPT_STRING, &f.model, "NAME|DIR",
+      "the base model (default: the task's best candidate that is here)",
+      .complete = COMPLETE_MODEL },
+    { 0, "method", OPT_CHOICE, &f.method, "METHOD",
+      "what is trained (default lora)", .choices = "lora|full" },
+    { 'r', "rank", OPT_INT, &f.rank, "N", "rank of the adapter (default 16)",
+      .min = 1, .max = 1024 },
+    { 0, "alpha", OPT_DOUBLE, &f.alpha, "X",
+      "scale of the adapter is X/rank (default 2 * rank)", .min = 0,
+      .max = 1e6 },
+    { 0, "targets", OPT_STRING, &f.targets, "LIST",
+      "linear layers to adapt, by comma (default all-linear)" },
+    { 0, "lr", OPT_DOUBLE, &f.lr, "X",
+      "highest learning rate (default by method and size)", .min = 0,
+      .max = 10 },
+    { 0, "epochs", OPT_DOUBLE, &f.epochs, "X",
+      "passes over the data (default 3; 1 with --init)", .min = 0, .max = 1e6 },
+    { 0, "tokens", OPT_INT, &f.tokens, "N", "train on N tokens instead",
+      .min = 0, .max = 1e15 },
+    { 0, "minutes", OPT_DOUBLE, &f.minutes, "X",
+      "train for about X minutes instead", .min = 0, .max = 1e6 },
+    { 0, "batch-tokens", OPT_INT, &f.batch_tokens, "N",
+      "tokens of one step (default 8192)", .min = 1, .max = 1e9 },
+    { 0, "pass-tokens", OPT_INT, &f.pass_tokens, "N",
+      "tokens held in memory at once (default 4096)", .min = 1, .max = 1e9 },
+    { 0, "max-length", OPT_INT, &f.max_length, "N",
+      "longest example in tokens (default 2048, at most the context)", .min = 8,
+      .max = 1e7 },
+    { 0, "decay", OPT_DOUBLE, &f.decay, "X",
+      "weight decay (default 0.01; 0.1 with --init)", .min = -1, .max = 10 },
+    { 0, "clip", OPT_DOUBLE, &f.clip, "X", "largest gradient norm (default 1)",
+      .min = 0, .max = 1e9 },
+    { 0, "warmup", OPT_DOUBLE, &f.warmup, "X",
+      "share of the steps that warm up (default 0.03)", .min = 0, .max = 1 },
+    { 0, "patience", OPT_INT, &f.patience, "N",
+      "stop after N validations without gain (default 3; -1 never)", .min = -1,
+      .max = 1e6 },
+    { 0, "validate-every", OPT_INT, &f.validate_every, "N",
+      "steps between validations (default an eighth of the run)", .min = 0,
+      .max = 1e9 },
+    { 0, "checkpoint-every", OPT_INT, &f.checkpoint_every, "N",
+      "steps between checkpoints (default: one a minute)", .min = 0,
+      .max = 1e9 },
+    { 'o', "output", OPT_STRING, &f.output, "DIR",
+      "where the result goes (default: the store's models)",
+      .complete = COMPLETE_DIR },
+    { 0, "run", OPT_STRING, &f.run, "DIR",
+      "run directory: metrics and checkpoint (default: the store's runs)",
+      .complete = COMPLETE_DIR },
+    { 0, "as", OPT_STRING, &f.name, "NAME",
+      "name of the model (default: task and a number)" },
+    { 0, "merge", OPT_FLAG, &f.merge, NULL,
+      "write a merged model beside the adapter" },
+    { 0, "init", OPT_STRING, &f.init, "CONFIG",
+      "train from random weights of this config.json",
+      .complete = COMPLETE_FILE },
+    { 0, "tokenizer", OPT_STRING, &f.tokenizer, "DIR",
+      "with --init: the tokenizer's directory", .complete = COMPLETE_DIR },
+    { 'd', "data", OPT_LIST, &f.data, "FILE",
+      "with --init: texts (.jsonl, or plain with blank lines between)",
+      .complete = COMPLETE_FILE },
+    { 0, "validation", OPT_LIST, &f.validation, "FILE",
+      "with --init: held-out texts (default: every 100th text)",
+      .complete = COMPLETE_FILE },
+    { 0, "loss", OPT_CHOICE, &f.loss, "PART",
+      "with --init: what is trained of conversations (default all)",
+      .choices = "all|answer" },
+    { 0, "dtype", OPT_CHOICE, &f.dtype, "TYPE",
+      "of written weights (default bf16 with --init, else the base's)",
+      .choices = "f32|bf16|f16" },
+    { 0, "cpu", OPT_CHOICE, &f.cpu, "KERNELS",
+      "kernels to use (default: the best that this CPU has)",
+      .choices = "generic|avx2|avx512" },
+    OPT_END,
+};
+
+/* Small models take larger steps; an adapter takes larger ones than all
+ * weights do. The reference points are 2e-4 for adapters at width 2048. */
+static double default_lr(const struct model_config *c, bool lora, bool init)
+{
+    double lr = 2e-4 * pow(2048.0 / (double)c->hidden, 0.75);
+
+    if (init)
+        return 3 * lr > 4e-3 ? 4e-3 : 3 * lr;
+    lr = lr > 2e-3 ? 2e-3 : lr;
+    return lora ? lr : lr / 3;
+}
+
+int finetune_options(const struct finetune *o, const struct cli *cli,
+                     const struct model_config *config, bool init,
+                     struct lora_options *out, struct err *err)
+{
+    bool lora = !init && strcmp(o->method, "lora") == 0;
+
+    *out = (struct lora_options){
+        .method = lora ? LORA_ADAPTER : LORA_FULL,
+        .rank = o->rank,
+        .alpha = o->alpha,
+        .lr = o->lr > 0 ? o->lr : default_lr(config, lora, init),
+        .decay = o->decay > 0 || o->decay < 0 ? o->decay
+                 : init                       ? 0.1
+                                              : 0.01,
+        .clip = o->clip,
+        .beta2 = init ? 0.95 : 0.999,
+        .epochs = o->epochs > 0 ? o->epochs
+                  : init        ? 1
+                                : 3,
+        .max_tokens = o->tokens,
+        .minutes = o->minutes,
+        .batch_tokens = o->batch_tokens,
+        .pass_tokens = o->pass_tokens,
+        .warmup = o->warmup,
+        .final_lr = init ? 0.05 : 0,
+        .validate_every = o->validate_every,
+        .patience = o->patience ? o->patience
+                    : init      ? -1
+                                : 0,
+        .checkpoint_every = o->checkpoint_every,
+        .seed = cli->seed,
+    };
+    return lora_parse_targets(o->targets, &out->targets, err);
+}
+
+void finetune_note_reader(struct cli *cli, const struct lora_reader *r)
+{
+    size_t out = r->over_long + r->refused + r->malformed;
+
+    if (out > 0)
+        cli_note(cli,
+                 "%zu of %zu examples left out: %zu over-long, %zu refused, "
+                 "%zu malformed (first: %s)",
+                 out, r->read, r->over_long, r->refused, r->malformed,
+                 r->reason);
+}
+
+void finetune_write_reader(struct json_writer *w, const struct lora_reader *r)
+{
+    json_begin_object(w, "left_out");
+    json_put_int(w, "over_long", (int64_t)r->over_long);
+    json_put_int(w, "refused", (int64_t)r->refused);
+    json_put_int(w, "malformed", (int64_t)r->malformed);
+    json_end_object(w);
+}
+
+static void put_loss(struct json_writer *w, const char *key, double x)
+{
+    if (isnan(x))
+        json_put_null(w, key);
+    else
+        json_put_double(w, key, x);
+}
+
+void finetune_write_result(struct json_writer *w, const struct lora_result *r)
+{
+    char hash[17];
+
+    (void)snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)r->hash);
+    json_put_int(w, "steps", (int64_t)r->steps);
+    json_put_int(w, "tokens", (int64_t)r->tokens);
+    json_put_int(w, "trained_tokens", (int64_t)r->trained_tokens);
+    json_put_double(w, "train_loss", r->train_loss);
+    put_loss(w, "first_loss", r->first_loss);
+    put_loss(w, "best_loss", r->best_loss);
+    json_put_int(w, "best_step", (int64_t)r->best_step);
+    json_put_double(w, "seconds", r->seconds);
+    json_put_double(w, "tokens_per_s", r->tokens_per_s);
+    json_put_bool(w, "stopped_early", r->stopped_early);
+    json_put_bool(w, "resumed", r->resumed);
+    json_put_string(w, "hash", hash);
+}
+
+void finetune_note_result(struct cli *cli, const struct lora_result *r)
+{
+    cli_note(cli,
+             "%llu steps, %llu tokens in %.0f s (%.0f tok/s): training loss "
+             "%.4f, validation %.4f -> %.4f at step %llu%s",
+             (unsigned long long)r->steps, (unsigned long long)r->tokens,
+             r->seconds, r->tokens_per_s, r->train_loss, r->first_loss,
+             r->best_loss, (unsigned long long)r->best_step,
+             r->stopped_early ? ", stopped early" : "");
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    struct err err;
+    int rc;
+
+    (void)argc;
+    (void)argv;
+    if (!f.init == (!f.task && !f.all))
+        return cli_usage(cli, "say one of --task TASK, --all, --init CONFIG");
+    if (f.init && (!f.tokenizer || f.data.count == 0 || !f.output))
+        return cli_usage(cli, "--init needs --tokenizer, --data and --output");
+    if (!f.init && f.data.count > 0)
+        return cli_usage(cli, "--data goes with --init");
+    if (f.all && (f.output || f.run || f.name))
+        return cli_usage(cli, "--output, --run and --as name one model; "
+                              "--all makes many");
+    rc = f.init ? finetune_init(cli, &f, &err) : finetune_tasks(cli, &f, &err);
+    return rc < 0 ? cli_fail(cli, &err) : rc;
+}
+
+const struct command cmd_finetune = {
+    .name = "finetune",
+    .summary = "train an adapter or a model for a task",
+    .operands = "",
+    .options = options,
+    .common = CLI_STORE | CLI_JSON | CLI_QUIET | CLI_PROGRESS | CLI_THREADS |
+              CLI_SEED,
+    .run = run,
+};

@@ -1,0 +1,37 @@
+/*
+ * finetune.h - private to the finetune command: its options, its two ways
+ *
+ * cmd_finetune.c holds the table and chooses; finetune_init.c trains from
+ * random weights on files, finetune_task.c on a task's examples in the store.
+ */
+#ifndef FINETUNE_H
+#define FINETUNE_H
+
+#include "cli/cli.h"
+#include "lora/lora.h"
+
+struct finetune {
+    const char *task, *model, *method, *targets, *output, *run, *name;
+    const char *init, *tokenizer, *loss, *dtype, *cpu;
+    struct cli_list data, validation;
+    int64_t rank, batch_tokens, pass_tokens, max_length, tokens, patience;
+    int64_t validate_every, checkpoint_every;
+    double alpha, lr, epochs, minutes, decay, clip, warmup;
+    bool all, force, merge;
+};
+
+/* Option values as the trainer takes them. */
+int finetune_options(const struct finetune *f, const struct cli *cli,
+                     const struct model_config *config, bool init,
+                     struct lora_options *out, struct err *err);
+int finetune_init(struct cli *cli, const struct finetune *f, struct err *err);
+int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err);
+
+/* What was left out, by reason, on stderr; members of --json's object. */
+void finetune_note_reader(struct cli *cli, const struct lora_reader *r);
+struct json_writer;
+void finetune_write_reader(struct json_writer *w, const struct lora_reader *r);
+void finetune_write_result(struct json_writer *w, const struct lora_result *r);
+void finetune_note_result(struct cli *cli, const struct lora_result *r);
+
+#endif

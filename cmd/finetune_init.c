@@ -1,0 +1,162 @@
+/*
+ * finetune_init.c - finetune --init: a new model from random weights
+ *
+ * How the shipped base is made: a config, a tokenizer, text files. Resumable
+ * like any run; the output is a Hugging Face directory of its own.
+ */
+#include "base/io.h"
+#include "base/mem.h"
+#include "finetune.h"
+#include "json/json.h"
+#include "template/template.h"
+#include "tokenizer/tokenizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOLD_OUT 100 /* every n-th text, without --validation */
+
+struct init {
+    struct cli *cli;
+    const struct finetune *f;
+    struct model_config config;
+    struct tokenizer *tokenizer;
+    struct template *template;
+    struct compute *compute;
+    struct model *model;
+    struct lora_reader reader;
+    struct lora_data train, valid;
+    struct lora_options opt;
+    struct lora_result result;
+};
+
+static int open_parts(struct init *i, struct err *err)
+{
+    const struct finetune *f = i->f;
+    int rc = model_config_read(f->init, &i->config, err);
+
+    if (rc == 0)
+        rc = tokenizer_open(f->tokenizer, &i->tokenizer, err);
+    if (rc < 0)
+        return rc;
+    if (tokenizer_size(i->tokenizer) > (size_t)i->config.vocab)
+        return err_set(err, ERR_INVALID,
+                       "%s: vocab_size %lld is less than the tokenizer's %zu",
+                       f->init, (long long)i->config.vocab,
+                       tokenizer_size(i->tokenizer));
+    rc = template_open(f->tokenizer, &i->template, err);
+    if (rc == ERR_NOTFOUND)
+        rc = 0; /* plain text needs none */
+    if (rc < 0)
+        return rc;
+    rc = compute_open(&(struct compute_options){ .kernels = f->cpu,
+                                                 .threads = i->cli->threads },
+                      &i->compute, err);
+    return rc;
+}
+
+static int read_data(struct init *i, struct err *err)
+{
+    const struct finetune *f = i->f;
+    size_t every = f->validation.count ? 0 : HOLD_OUT, length;
+    int rc = 0;
+
+    length = (size_t)f->max_length < (size_t)i->config.context
+                 ? (size_t)f->max_length
+                 : (size_t)i->config.context;
+    i->reader = (struct lora_reader){
+        .tokenizer = i->tokenizer,
+        .template = i->template,
+        .eos = i->config.eos_count ? i->config.eos[0] : -1,
+        .max_length = length,
+        .answers_only = strcmp(f->loss, "answer") == 0,
+    };
+    for (size_t k = 0; rc == 0 && k < f->data.count; k++)
+        rc = lora_read_file(&i->reader, f->data.items[k], every, &i->train,
+                            &i->valid, err);
+    for (size_t k = 0; rc == 0 && k < f->validation.count; k++)
+        rc = lora_read_file(&i->reader, f->validation.items[k], 0, &i->valid,
+                            NULL, err);
+    if (rc < 0)
+        return rc;
+    finetune_note_reader(i->cli, &i->reader);
+    cli_note(i->cli, "%zu documents, %zu tokens (%zu trained); %zu held out",
+             i->train.docs, i->train.tokens, i->train.trained, i->valid.docs);
+    return 0;
+}
+
+static enum weights_type output_type(const struct finetune *f)
+{
+    if (f->dtype && strcmp(f->dtype, "f32") == 0)
+        return WEIGHTS_F32;
+    return f->dtype && strcmp(f->dtype, "f16") == 0 ? WEIGHTS_F16
+                                                    : WEIGHTS_BF16;
+}
+
+static int train(struct init *i, struct err *err)
+{
+    const struct finetune *f = i->f;
+    char *run_dir =
+        f->run ? mem_strdup(f->run) : mem_printf("%s.run", f->output);
+    int rc = finetune_options(f, i->cli, &i->config, true, &i->opt, err);
+
+    if (rc == 0)
+        rc = model_new(&i->config, i->compute, i->cli->seed, &i->model, err);
+    if (rc == 0) {
+        cli_note(i->cli, "%.2f million parameters, %s kernels, %u threads",
+                 (double)model_config_parameters(&i->config) * 1e-6,
+                 i->compute->kernels, i->compute->threads);
+        rc = lora_train(i->model, i->compute, &i->train, &i->valid, &i->opt,
+                        run_dir, &i->cli->progress, &i->result, err);
+        cli_progress_end(i->cli);
+    }
+    if (rc == 0)
+        rc = lora_save_merged(i->model, f->tokenizer, output_type(f), f->output,
+                              err);
+    free(run_dir);
+    return rc;
+}
+
+static int report(struct init *i)
+{
+    struct buf out = { 0 };
+    struct json_writer w;
+    int rc = 0;
+
+    finetune_note_result(i->cli, &i->result);
+    if (i->cli->json) {
+        json_writer_init(&w, &out, false);
+        json_begin_object(&w, NULL);
+        json_put_string(&w, "type", "model");
+        json_put_string(&w, "path", i->f->output);
+        json_put_int(&w, "parameters", model_config_parameters(&i->config));
+        finetune_write_reader(&w, &i->reader);
+        finetune_write_result(&w, &i->result);
+        json_end_object(&w);
+        buf_char(&out, '\n');
+        rc = cli_write(i->cli, &out);
+    }
+    buf_release(&out);
+    return rc;
+}
+
+int finetune_init(struct cli *cli, const struct finetune *f, struct err *err)
+{
+    struct init i = { .cli = cli, .f = f };
+    int rc = open_parts(&i, err);
+
+    if (rc == 0)
+        rc = read_data(&i, err);
+    if (rc == 0)
+        rc = train(&i, err);
+    if (rc == 0)
+        rc = report(&i);
+    lora_data_release(&i.train);
+    lora_data_release(&i.valid);
+    model_free(i.model);
+    compute_close(i.compute);
+    template_free(i.template);
+    tokenizer_free(i.tokenizer);
+    return rc;
+}

@@ -1,0 +1,214 @@
+/*
+ * lora_read.c - texts and logged calls to documents of ids
+ *
+ * Refusals are counted with the first one's reason: data that silently lose
+ * their mask or their end are how fine-tuned models go wrong.
+ */
+#include "base/io.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "lora/lora.h"
+#include "template/template.h"
+#include "tokenizer/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void refuse(struct lora_reader *r, size_t *counter, const char *reason)
+{
+    ++*counter;
+    if (r->reason[0] == '\0') {
+        size_t n = strlen(reason);
+
+        n = n < sizeof(r->reason) - 1 ? n : sizeof(r->reason) - 1;
+        memcpy(r->reason, reason, n);
+        r->reason[n] = '\0';
+    }
+}
+
+static int add_text(struct lora_reader *r, struct slice text,
+                    struct lora_data *out, struct err *err)
+{
+    struct token_list l = { 0 };
+    int rc =
+        tokenizer_encode(r->tokenizer, text, TOKENIZER_SPECIAL, &l, NULL, err);
+
+    if (rc == 0 && r->eos >= 0)
+        token_list_add(&l, r->eos);
+    for (size_t at = 0; rc == 0 && at + 1 < l.count; at += r->max_length - 1) {
+        size_t n = l.count - at < r->max_length ? l.count - at : r->max_length;
+
+        lora_data_add(out, l.ids + at, NULL, 1, n);
+    }
+    token_list_release(&l);
+    return rc;
+}
+
+/* Prompt and answer; a refusal is an outcome, not an error. */
+static int add_call(struct lora_reader *r, const struct json *req,
+                    json_ref request, const struct json *res, json_ref message,
+                    struct lora_data *out, bool *added, struct err *err)
+{
+    struct template_example e = { 0 };
+    struct err why;
+    int rc = template_encode(r->template, r->tokenizer, req, request, res,
+                             message, &e, &why);
+
+    *added = false;
+    if (rc < 0 && rc != ERR_UNSUPPORTED && rc != ERR_FORMAT) {
+        *err = why;
+    } else if (rc < 0) {
+        refuse(r, &r->refused, why.msg);
+        rc = 0;
+    } else if (e.ids.count > r->max_length) {
+        refuse(r, &r->over_long, "longer than the maximum length");
+    } else {
+        lora_data_add(out, e.ids.ids, NULL, r->answers_only ? e.answer_at : 1,
+                      e.ids.count);
+        *added = true;
+    }
+    token_list_release(&e.ids);
+    return rc;
+}
+
+/* An OpenAI response's first choice, or a message as it is. */
+static json_ref message_of(const struct json *j)
+{
+    json_ref choice = json_at(j, json_get(j, 0, "choices"), 0);
+
+    return json_present(choice) ? json_get(j, choice, "message") : 0;
+}
+
+int lora_read_call(struct lora_reader *r, struct slice request,
+                   struct slice response, struct lora_data *out, bool *added,
+                   struct err *err)
+{
+    struct json req = { 0 }, res = { 0 };
+    struct err why;
+    int rc = 0;
+
+    *added = false;
+    r->read++;
+    if (json_parse(&req, request.p, request.n, &why) < 0 ||
+        json_parse(&res, response.p, response.n, &why) < 0)
+        refuse(r, &r->malformed, why.msg);
+    else if (!json_is(&res, message_of(&res), JSON_OBJECT))
+        refuse(r, &r->malformed, "the response has no message");
+    else
+        rc = add_call(r, &req, 0, &res, message_of(&res), out, added, err);
+    json_release(&req);
+    json_release(&res);
+    return rc;
+}
+
+/* {"messages": [..., answer], "tools": ...} as a request and its answer. */
+static int add_messages(struct lora_reader *r, const struct json *j,
+                        json_ref messages, struct lora_data *out,
+                        struct err *err)
+{
+    json_ref tools = json_get(j, 0, "tools"), last = JSON_NONE;
+    struct buf text = { 0 };
+    struct json_writer w;
+    bool added;
+    int rc;
+
+    json_writer_init(&w, &text, false);
+    json_begin_object(&w, NULL);
+    json_begin_array(&w, "messages");
+    for (json_ref e = json_first(j, messages); e != JSON_NONE;
+         e = json_next(j, messages, e)) {
+        if (json_present(last))
+            json_put_raw(&w, NULL, json_raw(j, last));
+        last = e;
+    }
+    json_end_array(&w);
+    if (json_present(tools))
+        json_put_raw(&w, "tools", json_raw(j, tools));
+    json_end_object(&w);
+    if (!json_text_is(j, json_get(j, last, "role"), "assistant")) {
+        refuse(r, &r->refused, "the last message is not the assistant's");
+        rc = 0;
+    } else {
+        struct json req = { 0 };
+
+        rc = json_parse(&req, text.data, text.len, err);
+        if (rc == 0)
+            rc = add_call(r, &req, 0, j, last, out, &added, err);
+        json_release(&req);
+    }
+    buf_release(&text);
+    return rc;
+}
+
+static int add_line(struct lora_reader *r, struct json *j, struct slice line,
+                    struct lora_data *out, struct err *err)
+{
+    struct err why;
+    struct buf text = { 0 };
+    json_ref messages;
+    int rc = 0;
+
+    if (json_parse(j, line.p, line.n, &why) < 0) {
+        refuse(r, &r->malformed, why.msg);
+        return 0;
+    }
+    messages = json_get(j, 0, "messages");
+    if (json_text(j, json_get(j, 0, "text"), &text))
+        rc = add_text(r, buf_slice(&text), out, err);
+    else if (json_count(j, messages) == 0)
+        refuse(r, &r->malformed, "neither \"text\" nor \"messages\"");
+    else if (!r->template)
+        return err_set(err, ERR_INVALID,
+                       "conversations need a chat template: put "
+                       "chat_template.jinja beside the tokenizer");
+    else
+        rc = add_messages(r, j, messages, out, err);
+    buf_release(&text);
+    return rc;
+}
+
+/* The next text: a line, or what stands before a blank line. */
+static struct slice next_text(struct slice *rest, bool lines)
+{
+    const char *end = lines ? memchr(rest->p, '\n', rest->n)
+                            : memmem(rest->p, rest->n, "\n\n", 2);
+    size_t n = end ? (size_t)(end - rest->p) : rest->n;
+    struct slice text = { rest->p, n };
+
+    while (n < rest->n && rest->p[n] == '\n')
+        n++;
+    rest->p += n;
+    rest->n -= n;
+    return text;
+}
+
+int lora_read_file(struct lora_reader *r, const char *path, size_t every,
+                   struct lora_data *out, struct lora_data *held,
+                   struct err *err)
+{
+    size_t n = strlen(path), count = 0;
+    bool lines = n > 6 && strcmp(path + n - 6, ".jsonl") == 0;
+    struct io_map map;
+    struct slice rest;
+    struct json j = { 0 };
+    int rc = io_map_open(path, &map, err);
+
+    if (rc < 0)
+        return rc;
+    rest = (struct slice){ (const char *)map.data, map.size };
+    while (rc == 0 && rest.n > 0) {
+        struct slice text = slice_trim(next_text(&rest, lines));
+        struct lora_data *to = every && ++count % every == 0 ? held : out;
+
+        if (text.n == 0)
+            continue;
+        r->read++;
+        if (lines)
+            rc = add_line(r, &j, text, to, err);
+        else
+            rc = add_text(r, text, to, err);
+    }
+    json_release(&j);
+    io_map_close(&map);
+    return rc < 0 ? err_wrap(err, "%s", path) : 0;
+}
