@@ -175,7 +175,8 @@ static int run_command(struct cli *cli, int argc, char **argv)
 
     options_init(&o, c, &values);
     if (read_values(cli, &o, argc, argv, &line, &err)) {
-        cli->json = values.json;
+        cli->json = values.json || ((c->common & CLI_JSON) &&
+                                    has_word(argc, argv, "--json", "--json"));
         rc = cli_usage(cli, "%s", err.msg);
         goto done;
     }
