@@ -1,0 +1,416 @@
+/*
+ * cmd_eval.c - scores models against the logged LLM and gates them
+ *
+ * The work is evaluate's, the judgement scoring's, the words report's; here
+ * options become a run over tasks, and the verdict an exit code. All forms are
+ * made from one result, so they cannot disagree with it.
+ */
+#include "cmd.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "compute/compute.h"
+#include "evaluate/evaluate.h"
+#include "report/report.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct cli_list tasks;
+static const char *model, *adapter, *split = "test", *junit, *markdown, *gold;
+static const char *prices;
+static double margin = 3, machine_cost = 0.10;
+static int64_t limit, batch = EVALUATE_BATCH, show = 3;
+static bool no_base;
+
+static const struct opt options[] = {
+    { .letter = 't',
+      .name = "task",
+      .kind = OPT_LIST,
+      .value = &tasks,
+      .arg = "TASK",
+      .help = "evaluate this task; may be repeated",
+      .complete = COMPLETE_TASK },
+    { .letter = 'm',
+      .name = "model",
+      .kind = OPT_STRING,
+      .value = &model,
+      .arg = "NAME|DIR",
+      .help = "the model to judge, not the task's newest",
+      .complete = COMPLETE_MODEL },
+    { .name = "adapter",
+      .kind = OPT_STRING,
+      .value = &adapter,
+      .arg = "DIR",
+      .help = "a PEFT adapter to put over --model",
+      .complete = COMPLETE_DIR },
+    { .name = "split",
+      .kind = OPT_CHOICE,
+      .value = &split,
+      .arg = "SPLIT",
+      .help = "the examples to use; test is sealed, opening it is noted",
+      .choices = "validation|test" },
+    { .name = "margin",
+      .kind = OPT_DOUBLE,
+      .value = &margin,
+      .arg = "POINTS",
+      .help = "how much worse than the LLM a model may be",
+      .min = 0,
+      .max = 50 },
+    { .name = "limit",
+      .kind = OPT_INT,
+      .value = &limit,
+      .arg = "N",
+      .help = "at most N examples a task; 0: all",
+      .min = 0,
+      .max = EVALUATE_MAX_ITEMS },
+    { .name = "batch",
+      .kind = OPT_INT,
+      .value = &batch,
+      .arg = "N",
+      .help = "prompts answered at once",
+      .min = 1,
+      .max = 1024 },
+    { .name = "no-base",
+      .kind = OPT_FLAG,
+      .value = &no_base,
+      .help = "leave the untuned base model out" },
+    { .name = "gold",
+      .kind = OPT_STRING,
+      .value = &gold,
+      .arg = "FILE",
+      .help = "right answers for extra columns; the gate never sees them",
+      .complete = COMPLETE_FILE },
+    { .name = "prices",
+      .kind = OPT_STRING,
+      .value = &prices,
+      .arg = "FILE",
+      .help = "prices of hosted models, instead of the shipped ones",
+      .complete = COMPLETE_FILE },
+    { .name = "machine-cost",
+      .kind = OPT_DOUBLE,
+      .value = &machine_cost,
+      .arg = "DOLLARS",
+      .help = "what this machine costs an hour",
+      .min = 0,
+      .max = 1e6 },
+    { .name = "show",
+      .kind = OPT_INT,
+      .value = &show,
+      .arg = "N",
+      .help = "disagreements a task to show in the Markdown report",
+      .min = 0,
+      .max = 1000 },
+    { .name = "junit",
+      .kind = OPT_STRING,
+      .value = &junit,
+      .arg = "FILE",
+      .help = "write the verdicts as JUnit XML",
+      .complete = COMPLETE_FILE },
+    { .name = "markdown",
+      .kind = OPT_STRING,
+      .value = &markdown,
+      .arg = "FILE",
+      .help = "write the report as Markdown",
+      .complete = COMPLETE_FILE },
+    OPT_END,
+};
+
+/* Everything that one run holds. */
+struct run {
+    struct cli *cli;
+    struct store *store;
+    struct score_prices *prices;
+    struct compute *compute;
+    int64_t *tasks;
+    size_t task_count;
+    struct evaluate_result *results;
+    size_t count;
+};
+
+static int tasks_named(struct run *r, struct err *err)
+{
+    int rc = ERR_OK;
+
+    r->tasks = mem_array(tasks.count + 1, sizeof(*r->tasks));
+    for (size_t i = 0; rc == ERR_OK && i < tasks.count; i++)
+        rc = store_task_find(r->store, tasks.items[i],
+                             &r->tasks[r->task_count++], err);
+    return rc;
+}
+
+/* The tasks asked for; the named model's own; or all that have a model. */
+static int tasks_choose(struct run *r, const struct evaluate_model *named,
+                        struct err *err)
+{
+    int rc;
+
+    if (tasks.count > 0)
+        return tasks_named(r, err);
+    if (model && named->task == 0)
+        return err_set(err, ERR_INVALID,
+                       "model %s belongs to no task; name one with --task",
+                       model);
+    if (model) {
+        r->tasks = mem_array(1, sizeof(*r->tasks));
+        r->tasks[r->task_count++] = named->task;
+        return ERR_OK;
+    }
+    rc = evaluate_tasks(r->store, &r->tasks, &r->task_count, err);
+    if (rc == ERR_OK && r->task_count == 0)
+        rc = err_set(err, ERR_NOTFOUND,
+                     "no task has a tuned model; slmctl finetune makes one");
+    return rc;
+}
+
+static int result_save(struct run *r, const struct evaluate_result *result,
+                       struct err *err)
+{
+    struct buf detail = { 0 };
+    struct json_writer w;
+    int rc;
+
+    json_writer_init(&w, &detail, false);
+    report_eval_task(&w, NULL, result, margin / 100);
+    rc = evaluate_save(r->store, result, buf_slice(&detail), err);
+    buf_release(&detail);
+    return rc;
+}
+
+static int task_run(struct run *r, int64_t task,
+                    const struct evaluate_model *named, struct err *err)
+{
+    struct evaluate_options opt = {
+        .split = split[0] == 't' ? 's' : 'v',
+        .limit = (size_t)limit,
+        .batch = (size_t)batch,
+        .margin = margin / 100,
+        .seed = r->cli->seed,
+        .no_base = no_base,
+        .gold = gold,
+        .prices = r->prices,
+        .machine_dollars_per_hour = machine_cost,
+        .compute = r->compute,
+        .progress = &r->cli->progress,
+    };
+    struct evaluate_model latest = { 0 };
+    int rc = ERR_OK;
+
+    if (!model)
+        rc = evaluate_model_latest(r->store, task, &latest, err);
+    if (rc == ERR_OK)
+        rc = evaluate_task(r->store, task, model ? named : &latest, &opt,
+                           &r->results[r->count], err);
+    evaluate_model_release(&latest);
+    if (rc < 0)
+        return rc;
+    return result_save(r, &r->results[r->count++], err);
+}
+
+static int tasks_run(struct run *r, const struct evaluate_model *named,
+                     struct err *err)
+{
+    struct compute_options device = { .threads = r->cli->threads };
+    int rc = compute_open(&device, &r->compute, err);
+
+    r->results = mem_zalloc((r->task_count + 1) * sizeof(*r->results));
+    for (size_t i = 0; rc == ERR_OK && i < r->task_count; i++)
+        rc = task_run(r, r->tasks[i], named, err);
+    cli_progress_end(r->cli);
+    if (rc == ERR_OK)
+        rc = store_stage_set(r->store, "eval", 0, NULL, NULL, err);
+    return rc;
+}
+
+/* A cell from what a function appends. */
+static const char *rate(struct buf *b, double v, struct score_interval i)
+{
+    buf_reset(b);
+    report_rate(b, v, i);
+    return b->data;
+}
+
+static const char *number(struct buf *b, double v, int decimals)
+{
+    buf_reset(b);
+    report_number(b, v, decimals);
+    return b->data;
+}
+
+static void table_scores(const struct report_eval *e, bool of_gold,
+                         struct buf *out)
+{
+    struct cli_table *t =
+        cli_table_new("llrrrrrl", "task", "metric", "items", "base", "tuned",
+                      "LLM", "difference", of_gold ? "" : "verdict", NULL);
+    struct buf b[EVALUATE_WHOS] = { { 0 } }, diff = { 0 };
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct evaluate_result *r = &e->list[i];
+        const struct score_gate *g = &r->gate;
+        char items[32];
+
+        if (of_gold && r->gold_count == 0)
+            continue;
+        for (int k = 0; k < EVALUATE_WHOS; k++) {
+            const struct evaluate_column *c = &r->columns[k];
+
+            rate(&b[k], of_gold ? c->gold : c->score,
+                 of_gold ? c->gold_interval : c->interval);
+        }
+        buf_reset(&diff);
+        if (of_gold)
+            buf_printf(&diff, "%+.1f",
+                       100 * (r->columns[EVALUATE_TUNED].gold -
+                              r->columns[EVALUATE_LLM].gold));
+        else
+            buf_printf(&diff, "%+.1f [%+.1f, %+.1f]", 100 * g->difference,
+                       100 * g->interval.low, 100 * g->interval.high);
+        snprintf(items, sizeof(items), "%zu",
+                 of_gold ? r->gold_count : r->count);
+        cli_table_row(t, r->task_name, score_metric_name(r->kind), items,
+                      b[0].data, b[1].data, b[2].data, diff.data,
+                      of_gold ? "" : score_verdict_name(g->verdict), NULL);
+    }
+    cli_table_print(t, out);
+    cli_table_free(t);
+    for (int k = 0; k < EVALUATE_WHOS; k++)
+        buf_release(&b[k]);
+    buf_release(&diff);
+}
+
+static void table_costs(const struct report_eval *e, struct buf *out)
+{
+    struct cli_table *t = cli_table_new(
+        "llrrrrrrr", "task", "model", "valid %", "unseen %", "loss", "tokens/s",
+        "p50 ms", "p95 ms", "$/1000 calls", NULL);
+    struct buf b[7] = { { 0 } };
+
+    for (size_t i = 0; i < e->count; i++)
+        for (int k = 0; k < EVALUATE_WHOS; k++) {
+            const struct evaluate_column *c = &e->list[i].columns[k];
+
+            if (!c->present)
+                continue;
+            cli_table_row(t, e->list[i].task_name, c->name,
+                          number(&b[0], 100 * c->valid, 1),
+                          number(&b[1], 100 * c->unseen, 1),
+                          number(&b[2], c->loss, 3),
+                          number(&b[3], c->tokens_per_second, 0),
+                          number(&b[4], c->latency_p50_ms, 0),
+                          number(&b[5], c->latency_p95_ms, 0),
+                          number(&b[6], c->dollars, 4), NULL);
+        }
+    cli_table_print(t, out);
+    cli_table_free(t);
+    for (size_t i = 0; i < 7; i++)
+        buf_release(&b[i]);
+}
+
+static void people_write(const struct report_eval *e, struct buf *out)
+{
+    bool any_gold = false;
+
+    for (size_t i = 0; i < e->count; i++)
+        any_gold = any_gold || e->list[i].gold_count > 0;
+    table_scores(e, false, out);
+    if (any_gold) {
+        buf_str(out, "\nAgainst gold answers (not seen by the gate):\n");
+        table_scores(e, true, out);
+    }
+    buf_char(out, '\n');
+    table_costs(e, out);
+    buf_char(out, '\n');
+    report_eval_notes(e, out);
+}
+
+static int file_write(const char *path, const struct report_eval *e,
+                      void (*form)(const struct report_eval *, struct buf *),
+                      struct err *err)
+{
+    struct buf b = { 0 };
+    int rc;
+
+    if (!path)
+        return ERR_OK;
+    form(e, &b);
+    rc = io_write_file(path, b.data, b.len, 0644, err);
+    buf_release(&b);
+    return rc;
+}
+
+static int results_write(struct run *r)
+{
+    struct report_eval e = { .list = r->results,
+                             .count = r->count,
+                             .margin = margin / 100,
+                             .machine_dollars_per_hour = machine_cost,
+                             .show = (size_t)show };
+    static const int codes[] = { [SCORE_PASS] = EXIT_DONE,
+                                 [SCORE_FAIL] = EXIT_GATE,
+                                 [SCORE_UNDECIDED] = EXIT_UNDECIDED };
+    struct buf out = { 0 };
+    struct err err;
+    int rc;
+
+    if (file_write(junit, &e, report_eval_junit, &err) < 0 ||
+        file_write(markdown, &e, report_eval_markdown, &err) < 0)
+        return cli_fail(r->cli, &err);
+    if (r->cli->json)
+        report_eval_json(&e, &out);
+    else
+        people_write(&e, &out);
+    rc = cli_write(r->cli, &out);
+    buf_release(&out);
+    return rc == EXIT_DONE ? codes[report_verdict(&e)] : rc;
+}
+
+static void run_release(struct run *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        evaluate_result_release(&r->results[i]);
+    free(r->results);
+    free(r->tasks);
+    compute_close(r->compute);
+    score_prices_free(r->prices);
+    store_close(r->store);
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    struct run r = { .cli = cli };
+    struct evaluate_model named = { 0 };
+    struct err err;
+    int rc;
+
+    (void)argc;
+    (void)argv;
+    if (adapter && !model)
+        return cli_usage(cli, "--adapter needs --model");
+    rc = score_prices_open(prices, &r.prices, &err);
+    if (rc == ERR_OK)
+        rc = store_open(cli->store, STORE_WRITE, &r.store, &err);
+    if (rc == ERR_OK)
+        rc = store_lock(r.store, "eval", &err);
+    if (rc == ERR_OK && model)
+        rc = evaluate_model_named(r.store, model, adapter, &named, &err);
+    if (rc == ERR_OK)
+        rc = tasks_choose(&r, &named, &err);
+    if (rc == ERR_OK)
+        rc = tasks_run(&r, &named, &err);
+    rc = rc < 0 ? cli_fail(cli, &err) : results_write(&r);
+    evaluate_model_release(&named);
+    run_release(&r);
+    return rc;
+}
+
+const struct command cmd_eval = {
+    .name = "eval",
+    .summary = "score models against the logged LLM, and gate them",
+    .operands = "",
+    .options = options,
+    .common = CLI_STORE | CLI_JSON | CLI_QUIET | CLI_PROGRESS | CLI_THREADS |
+              CLI_SEED,
+    .run = run,
+};

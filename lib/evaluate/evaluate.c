@@ -1,0 +1,341 @@
+/*
+ * evaluate.c - one task from its items to the verdict
+ *
+ * The order matters: the seal is written first, then items are read, then the
+ * models answer, and only what the gate may see goes into it.
+ */
+#include "evaluate/evaluate_private.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *evaluate_who_name(enum evaluate_who w)
+{
+    static const char *const names[] = { "base", "tuned", "llm" };
+
+    return names[w];
+}
+
+static int task_read(struct store *s, int64_t task, struct evaluate_result *r,
+                     struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s), "SELECT name, kind FROM task WHERE id = ?",
+                     &q, err);
+    char *kind;
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, task);
+    rc = sql_step(q, err);
+    if (rc <= 0)
+        return rc < 0 ? rc
+                      : err_set(err, ERR_NOTFOUND, "no task %lld",
+                                (long long)task);
+    r->task = task;
+    r->task_name = slice_dup(sql_text(q, 0));
+    kind = slice_dup(sql_text(q, 1));
+    sql_reset(q);
+    if (!score_kind_parse(kind, &r->kind))
+        rc = err_set(err, ERR_UNSUPPORTED, "task %s: unknown kind %s",
+                     r->task_name, kind);
+    else
+        rc = ERR_OK;
+    free(kind);
+    return rc;
+}
+
+static int seal_open(struct store *s, const struct evaluate_options *opt,
+                     struct evaluate_result *r, struct err *err)
+{
+    r->sealed_before = -1;
+    if (opt->split != 's')
+        return ERR_OK;
+    return store_seal(s, r->task, r->model, "eval", &r->sealed_before, err);
+}
+
+/* The logged answer against outcomes; where the logged answer is the
+ * reference itself, the LLM's agreement with itself stands for it. */
+static void llm_score(struct evaluate_result *r, uint64_t seed)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        struct evaluate_item *it = &r->items[i];
+        struct score_pair pair = { .request = buf_slice(&it->request),
+                                   .reference = buf_slice(&it->reference),
+                                   .answer = buf_slice(&it->logged) };
+        struct score *s = &it->scores[EVALUATE_LLM], gold;
+
+        it->measured = it->reference.len == 0;
+        if (it->measured) {
+            /* Against itself: is it valid? */
+            pair.reference = buf_slice(&it->logged);
+            score_answer(r->kind, &pair, seed, s);
+            s->value = r->self_agreement;
+        } else {
+            score_answer(r->kind, &pair, seed, s);
+        }
+        if (it->gold.len > 0) {
+            pair.reference = buf_slice(&it->gold);
+            score_answer(r->kind, &pair, seed, &gold);
+            it->golds[EVALUATE_LLM] = gold.value;
+        }
+    }
+}
+
+static void column_clear(struct evaluate_column *c)
+{
+    double none = (double)NAN;
+
+    c->score = c->macro_f1 = c->valid = c->f1 = c->rouge_l = none;
+    c->loss = c->gold = c->seen = c->unseen = none;
+    c->tokens_per_second = c->latency_p50_ms = c->latency_p95_ms = none;
+    c->dollars = none;
+    c->interval = c->gold_interval = (struct score_interval){ 0, 1 };
+}
+
+/* A running mean that leaves NaN out. */
+struct mean {
+    double sum, count;
+};
+
+static void mean_add(struct mean *m, double v)
+{
+    if (isnan(v))
+        return;
+    m->sum += v;
+    m->count++;
+}
+
+static double mean_value(struct mean m)
+{
+    return m.count > 0 ? m.sum / m.count : (double)NAN;
+}
+
+static double column_macro_f1(const struct evaluate_result *r,
+                              enum evaluate_who who)
+{
+    struct score_labels *l = score_labels_new();
+    double f1;
+
+    for (size_t i = 0; i < r->count; i++) {
+        const struct evaluate_item *it = &r->items[i];
+        struct buf a = { 0 }, b = { 0 };
+        const struct buf *got =
+            who == EVALUATE_LLM ? &it->logged : &it->answers[who];
+
+        score_content(
+            buf_slice(it->reference.len ? &it->reference : &it->logged), &a);
+        score_content(buf_slice(got), &b);
+        score_labels_add(l, buf_slice(&a), buf_slice(&b));
+        buf_release(&a);
+        buf_release(&b);
+    }
+    f1 = score_labels_macro_f1(l);
+    score_labels_free(l);
+    return f1;
+}
+
+static void column_sum(struct evaluate_result *r, enum evaluate_who who)
+{
+    struct evaluate_column *c = &r->columns[who];
+    struct mean score = { 0 }, valid = { 0 }, f1 = { 0 }, rouge = { 0 };
+    struct mean gold = { 0 }, part[2] = { { 0 } };
+
+    for (size_t i = 0; i < r->count; i++) {
+        const struct evaluate_item *it = &r->items[i];
+        const struct score *s = &it->scores[who];
+
+        mean_add(&score, s->value);
+        mean_add(&part[it->unseen], s->value);
+        mean_add(&valid, s->valid ? 1 : 0);
+        mean_add(&gold, it->golds[who]);
+        mean_add(&f1, s->f1);
+        mean_add(&rouge, s->rouge_l);
+    }
+    c->score = mean_value(score);
+    c->interval = score_wilson(score.sum, score.count, SCORE_LEVEL);
+    c->valid = mean_value(valid);
+    c->gold = mean_value(gold);
+    c->gold_interval = score_wilson(gold.sum, gold.count, SCORE_LEVEL);
+    c->seen = mean_value(part[0]);
+    c->unseen = mean_value(part[1]);
+    c->seen_count = (size_t)part[0].count;
+    c->unseen_count = (size_t)part[1].count;
+    if (who == EVALUATE_LLM && r->from_outcomes == 0)
+        return; /* the rest would compare the log with itself */
+    c->f1 = mean_value(f1);
+    c->rouge_l = mean_value(rouge);
+    if (r->kind == SCORE_LABEL)
+        c->macro_f1 = column_macro_f1(r, who);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* What the log says about the LLM: latency, tokens, money. */
+static void llm_facts(struct evaluate_result *r,
+                      const struct evaluate_options *opt)
+{
+    struct evaluate_column *c = &r->columns[EVALUATE_LLM];
+    double *ms = mem_array(r->count + 1, sizeof(*ms));
+    struct mean in = { 0 }, out = { 0 };
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->count; i++) {
+        const struct evaluate_item *it = &r->items[i];
+
+        if (it->latency_us >= 0)
+            ms[n++] = (double)it->latency_us / 1000;
+        if (it->tokens_in >= 0 && it->tokens_out >= 0) {
+            mean_add(&in, (double)it->tokens_in);
+            mean_add(&out, (double)it->tokens_out);
+        }
+    }
+    if (n > 0) {
+        qsort(ms, n, sizeof(*ms), by_value);
+        c->latency_p50_ms = ms[n / 2];
+        c->latency_p95_ms = ms[(n * 95 - 1) / 100];
+    }
+    free(ms);
+    r->llm_tokens_in = mean_value(in);
+    r->llm_tokens_out = mean_value(out);
+    if (r->llm && opt->prices)
+        r->price = score_prices_find(opt->prices, r->llm);
+    if (r->price && in.count > 0)
+        c->dollars =
+            score_price_calls(r->price, r->llm_tokens_in, 0, r->llm_tokens_out);
+}
+
+static int by_count(const void *a, const void *b)
+{
+    const struct evaluate_reason *x = a, *y = b;
+
+    if (x->count != y->count)
+        return x->count > y->count ? -1 : 1;
+    return strcmp(x->text, y->text);
+}
+
+static void reasons_count(struct evaluate_result *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const struct score *s = &r->items[i].scores[EVALUATE_TUNED];
+        size_t k = 0;
+
+        r->by_text += r->kind == SCORE_SQL && strcmp(s->method, "text") == 0;
+        if (!s->reason || !s->reason[0])
+            continue;
+        while (k < r->reason_count &&
+               strcmp(r->reasons[k].text, s->reason) != 0)
+            k++;
+        if (k == EVALUATE_REASONS)
+            continue;
+        if (k == r->reason_count) {
+            r->reasons[k].text = s->reason;
+            r->reason_count++;
+        }
+        r->reasons[k].count++;
+    }
+    qsort(r->reasons, r->reason_count, sizeof(*r->reasons), by_count);
+}
+
+static void gate_run(struct evaluate_result *r,
+                     const struct evaluate_options *opt)
+{
+    size_t n = r->count;
+    double *score = mem_array(n + 1, sizeof(*score));
+    double *reference = mem_array(n + 1, sizeof(*reference));
+    uint64_t *cluster = mem_array(n + 1, sizeof(*cluster));
+    bool *measured = mem_array(n + 1, sizeof(*measured));
+    struct score_gate_input in = {
+        .score = score,
+        .reference = reference,
+        .cluster = cluster,
+        .count = n,
+        .margin = opt->margin,
+        .seed = opt->seed,
+        .measured = measured,
+        .measured_interval = r->self_interval,
+    };
+
+    for (size_t i = 0; i < n; i++) {
+        score[i] = r->items[i].scores[EVALUATE_TUNED].value;
+        reference[i] = r->items[i].scores[EVALUATE_LLM].value;
+        cluster[i] = r->items[i].cluster;
+        measured[i] = r->items[i].measured;
+    }
+    score_gate_run(&in, &r->gate);
+    free(score);
+    free(reference);
+    free(cluster);
+    free(measured);
+}
+
+static int models_answer(struct evaluate_result *r,
+                         const struct evaluate_model *m,
+                         const struct evaluate_options *opt, struct err *err)
+{
+    int rc = ERR_OK;
+
+    if (m->base_dir && !opt->no_base) {
+        r->columns[EVALUATE_BASE].present = true;
+        r->columns[EVALUATE_BASE].name = mem_strdup(m->base_name);
+        rc = evaluate_answers(r, EVALUATE_BASE, m->base_dir, NULL, opt, err);
+    }
+    r->columns[EVALUATE_TUNED].present = true;
+    r->columns[EVALUATE_TUNED].name = mem_strdup(m->name);
+    if (rc == ERR_OK)
+        rc = evaluate_answers(r, EVALUATE_TUNED, m->dir, m->adapter, opt, err);
+    return rc;
+}
+
+static void result_settle(struct evaluate_result *r,
+                          const struct evaluate_options *opt)
+{
+    llm_score(r, opt->seed);
+    r->columns[EVALUATE_LLM].present = true;
+    r->columns[EVALUATE_LLM].name = mem_strdup(r->llm ? r->llm : "logged LLM");
+    for (int k = 0; k < EVALUATE_WHOS; k++)
+        if (r->columns[k].present)
+            column_sum(r, (enum evaluate_who)k);
+    if (r->from_outcomes == 0)
+        r->columns[EVALUATE_LLM].interval = r->self_interval;
+    llm_facts(r, opt);
+    reasons_count(r);
+    gate_run(r, opt);
+}
+
+int evaluate_task(struct store *s, int64_t task,
+                  const struct evaluate_model *model,
+                  const struct evaluate_options *opt,
+                  struct evaluate_result *out, struct err *err)
+{
+    struct evaluate_result r = { .split = opt->split, .model = model->id };
+    int rc = task_read(s, task, &r, err);
+
+    for (int k = 0; k < EVALUATE_WHOS; k++)
+        column_clear(&r.columns[k]);
+    if (rc == ERR_OK)
+        rc = seal_open(s, opt, &r, err);
+    if (rc == ERR_OK)
+        rc = evaluate_items_load(s, opt, &r, err);
+    if (rc == ERR_OK && opt->gold)
+        rc = evaluate_gold_load(s, opt->gold, &r, err);
+    if (rc == ERR_OK)
+        rc = evaluate_self_agreement(s, opt->seed, &r, err);
+    if (rc == ERR_OK)
+        rc = models_answer(&r, model, opt, err);
+    if (rc < 0) {
+        evaluate_result_release(&r);
+        return rc;
+    }
+    result_settle(&r, opt);
+    *out = r;
+    return ERR_OK;
+}

@@ -1,0 +1,145 @@
+/*
+ * evaluate.h - a model's answers beside the logged LLM's on one task
+ *
+ * Loads the items of a split with their references, lets the base and the
+ * tuned model answer them greedily, scores everybody on the same items and
+ * asks the gate. The gold file is for the table alone: the gate never sees it.
+ * May use: base json sql store compute tokenizer template model scoring.
+ */
+#ifndef EVALUATE_H
+#define EVALUATE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/progress.h"
+#include "compute/compute.h"
+#include "scoring/scoring.h"
+#include "store/store.h"
+
+#include <stdint.h>
+
+#define EVALUATE_MAX_ITEMS 200000
+#define EVALUATE_LOSS_ITEMS 200   /* teacher-forced loss: at most so many */
+#define EVALUATE_LATENCY_ITEMS 16 /* answered one by one for the latency */
+#define EVALUATE_BATCH 32         /* default of options.batch */
+
+enum evaluate_who { EVALUATE_BASE, EVALUATE_TUNED, EVALUATE_LLM };
+#define EVALUATE_WHOS 3
+const char *evaluate_who_name(enum evaluate_who w); /* base tuned llm */
+
+/* A candidate. Strings are owned; release with evaluate_model_release. */
+struct evaluate_model {
+    int64_t id;      /* in table model; 0: not registered */
+    int64_t task;    /* that it was tuned for; 0: none */
+    char *name;      /* for people */
+    char *dir;       /* weights, tokenizer, template */
+    char *adapter;   /* PEFT directory over dir, or NULL */
+    char *base_name; /* NULL: nothing to compare with */
+    char *base_dir;
+};
+void evaluate_model_release(struct evaluate_model *m);
+/* The task's newest tuned model; ERR_NOTFOUND says that finetune makes one. */
+MUST_CHECK int evaluate_model_latest(struct store *s, int64_t task,
+                                     struct evaluate_model *out,
+                                     struct err *err);
+/* A registered name, or a directory; adapter may be NULL. */
+MUST_CHECK int evaluate_model_named(struct store *s, const char *name,
+                                    const char *adapter,
+                                    struct evaluate_model *out,
+                                    struct err *err);
+
+struct evaluate_options {
+    char split;   /* 'v' validation, 's' sealed test */
+    size_t limit; /* items, 0: all; the first by a keyed order */
+    size_t batch; /* 0: EVALUATE_BATCH */
+    double margin;
+    uint64_t seed;
+    bool no_base;     /* leave the base model out */
+    const char *gold; /* JSON Lines with id and gold; NULL: none */
+    const struct score_prices *prices;
+    double machine_dollars_per_hour;
+    struct compute *compute;
+    const struct progress *progress;
+};
+
+/* What is known about one side; NaN where nothing is. */
+struct evaluate_column {
+    bool present;
+    char *name;
+    double score; /* mean of the primary metric */
+    struct score_interval interval;
+    double macro_f1, valid, f1, rouge_l;
+    double loss; /* nats per token of the logged answers */
+    double gold; /* mean of the primary metric against the gold answers */
+    struct score_interval gold_interval;
+    double seen, unseen; /* score where train had the item's schema, or not */
+    size_t seen_count, unseen_count;
+    double tokens_per_second; /* generated, in batches */
+    double latency_p50_ms, latency_p95_ms;
+    double dollars; /* for 1,000 calls */
+};
+
+struct evaluate_reason {
+    const char *text; /* static */
+    size_t count;
+};
+#define EVALUATE_REASONS 24
+
+struct evaluate_item {
+    int64_t example, call;
+    uint64_t cluster;
+    struct buf request;   /* JSON */
+    struct buf logged;    /* assistant message, JSON */
+    struct buf reference; /* from an outcome; empty: the logged answer */
+    struct buf gold;      /* from the gold file; empty: none */
+    struct buf response_id;
+    bool unseen;   /* train has not seen its schema or tools */
+    bool measured; /* the LLM's score is its self-agreement */
+    int64_t latency_us, tokens_in, tokens_out;
+    struct score scores[EVALUATE_WHOS];
+    double golds[EVALUATE_WHOS];
+    struct buf answers[EVALUATE_WHOS]; /* messages of base and tuned */
+};
+
+struct evaluate_result {
+    int64_t task;
+    char *task_name, *llm;
+    enum score_kind kind;
+    char split;
+    struct evaluate_item *items;
+    size_t count, cap;
+    size_t from_outcomes;  /* items whose reference is an outcome */
+    size_t by_text;        /* SQL items that could not be executed */
+    size_t gold_count;     /* items with a gold answer */
+    size_t repeated;       /* inputs that the LLM answered more than once */
+    double self_agreement; /* over those; 1 if there are none */
+    struct score_interval self_interval;
+    int64_t model;         /* id; 0: not registered */
+    int64_t sealed_before; /* openings of this seal before; -1: not sealed */
+    size_t max_tokens;
+    size_t refused; /* items that could not be rendered or are too long */
+    double llm_tokens_in, llm_tokens_out; /* means, NaN unknown */
+    const struct score_price *price;      /* of the LLM; NULL unknown */
+    struct evaluate_column columns[EVALUATE_WHOS];
+    struct evaluate_reason reasons[EVALUATE_REASONS]; /* tuned, by count */
+    size_t reason_count;
+    struct score_gate gate;
+};
+
+/* Evaluate one task. With split 's' the seal is written before an item is
+ * read. ERR_NOTFOUND if the split has no items. */
+MUST_CHECK int evaluate_task(struct store *s, int64_t task,
+                             const struct evaluate_model *model,
+                             const struct evaluate_options *opt,
+                             struct evaluate_result *out, struct err *err);
+void evaluate_result_release(struct evaluate_result *r);
+/* Into tables evaluation and evaluation_item; detail: JSON. */
+MUST_CHECK int evaluate_save(struct store *s, const struct evaluate_result *r,
+                             struct slice detail, struct err *err);
+
+/* Tasks that are evaluated when none is named: those with a tuned model.
+ * *ids: caller frees. */
+MUST_CHECK int evaluate_tasks(struct store *s, int64_t **ids, size_t *count,
+                              struct err *err);
+
+#endif

@@ -1,0 +1,279 @@
+/*
+ * evaluate_answers.c - one model answers the items
+ *
+ * Prompts come from the same function that made the training examples, with
+ * the logged answer cut off, so that training and test cannot differ in form.
+ * Greedy, in batches; an item that does not fit the context or cannot be
+ * rendered is a wrong answer of this model, not a missing one. Latency is
+ * measured apart, one request at a time.
+ */
+#include "evaluate/evaluate_private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "model/model.h"
+#include "template/template.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A model with what turns requests into ids and back. */
+struct session {
+    struct tokenizer *tokenizer;
+    struct template *template;
+    struct model *model;
+    size_t context;
+    struct template_example *prompts; /* one an item; no ids: refused */
+    struct evaluate_result *r;
+    enum evaluate_who who;
+    const struct evaluate_options *opt;
+    int64_t generated; /* tokens */
+    double seconds;
+};
+
+static int session_open(struct session *s, const char *dir, const char *adapter,
+                        struct err *err)
+{
+    int rc = tokenizer_open(dir, &s->tokenizer, err);
+
+    if (rc == ERR_OK)
+        rc = template_open(dir, &s->template, err);
+    if (rc == ERR_OK)
+        rc = model_load(dir, adapter, s->opt->compute, &s->model, err);
+    if (rc == ERR_OK)
+        s->context = (size_t)model_config(s->model)->context;
+    return rc;
+}
+
+static void session_close(struct session *s)
+{
+    for (size_t i = 0; s->prompts && i < s->r->count; i++)
+        token_list_release(&s->prompts[i].ids);
+    free(s->prompts);
+    model_free(s->model);
+    template_free(s->template);
+    tokenizer_free(s->tokenizer);
+}
+
+/* Prompt and logged answer as ids; false if the template refuses it. */
+static bool item_encode(struct session *s, const struct evaluate_item *it,
+                        struct template_example *out)
+{
+    struct json request = { 0 }, message = { 0 };
+    bool fine =
+        json_parse(&request, it->request.data, it->request.len, NULL) == 0 &&
+        json_parse(&message, it->logged.data, it->logged.len, NULL) == 0 &&
+        template_encode(s->template, s->tokenizer, &request, 0, &message, 0,
+                        out, NULL) == 0;
+
+    json_release(&request);
+    json_release(&message);
+    return fine;
+}
+
+/* The longest logged answer sets how far a model may write. */
+static void prompts_encode(struct session *s)
+{
+    size_t longest = 0;
+
+    s->prompts = mem_zalloc((s->r->count + 1) * sizeof(*s->prompts));
+    for (size_t i = 0; i < s->r->count; i++) {
+        struct template_example *p = &s->prompts[i];
+
+        if (!item_encode(s, &s->r->items[i], p)) {
+            p->ids.count = 0;
+            continue;
+        }
+        if (p->ids.count - p->answer_at > longest)
+            longest = p->ids.count - p->answer_at;
+    }
+    s->r->max_tokens = longest + longest / 2 + 16;
+}
+
+static bool item_fits(const struct session *s, size_t i)
+{
+    return s->prompts[i].ids.count > 0 &&
+           s->prompts[i].answer_at + s->r->max_tokens <= s->context;
+}
+
+static void answer_refuse(struct session *s, size_t i)
+{
+    struct score *score = &s->r->items[i].scores[s->who];
+
+    *score = (struct score){ .reason = s->prompts[i].ids.count > 0
+                                           ? "prompt_too_long"
+                                           : "not_renderable",
+                             .method = "none" };
+    if (s->who == EVALUATE_TUNED)
+        s->r->refused++;
+}
+
+/* Ids to an assistant message, and its score against the reference. */
+static int answer_take(struct session *s, size_t i, const int32_t *ids,
+                       size_t count, struct err *err)
+{
+    struct evaluate_item *it = &s->r->items[i];
+    struct buf text = { 0 };
+    struct score_pair pair = { .request = buf_slice(&it->request) };
+    struct score gold;
+    int rc;
+
+    tokenizer_decode(s->tokenizer, ids, count, true, &text);
+    rc = template_parse(s->template, buf_slice(&text), &it->answers[s->who],
+                        &pair.malformed, err);
+    buf_release(&text);
+    if (rc < 0)
+        return rc;
+    pair.answer = buf_slice(&it->answers[s->who]);
+    pair.reference =
+        buf_slice(it->reference.len ? &it->reference : &it->logged);
+    score_answer(s->r->kind, &pair, s->opt->seed, &it->scores[s->who]);
+    if (it->gold.len > 0) {
+        pair.reference = buf_slice(&it->gold);
+        score_answer(s->r->kind, &pair, s->opt->seed, &gold);
+        it->golds[s->who] = gold.value;
+    }
+    return ERR_OK;
+}
+
+static int batch_run(struct session *s, const size_t *items, size_t count,
+                     struct err *err)
+{
+    struct model_job *jobs = mem_zalloc(count * sizeof(*jobs));
+    struct model_sampling opt = { .max_tokens = s->r->max_tokens };
+    int64_t began = clock_mono_ns();
+    int rc;
+
+    for (size_t i = 0; i < count; i++) {
+        jobs[i].prompt = s->prompts[items[i]].ids.ids;
+        jobs[i].prompt_count = s->prompts[items[i]].answer_at;
+        jobs[i].out = mem_array(opt.max_tokens + 1, sizeof(*jobs[i].out));
+    }
+    rc = model_generate_batch(s->model, jobs, count, &opt, NULL, err);
+    s->seconds += (double)(clock_mono_ns() - began) / 1e9;
+    for (size_t i = 0; i < count; i++) {
+        if (rc == ERR_OK) {
+            s->generated += (int64_t)jobs[i].out_count + jobs[i].finished;
+            rc = answer_take(s, items[i], jobs[i].out, jobs[i].out_count, err);
+        }
+        free(jobs[i].out);
+    }
+    free(jobs);
+    return rc;
+}
+
+static int answers_run(struct session *s, struct err *err)
+{
+    size_t size = s->opt->batch > 0 ? s->opt->batch : EVALUATE_BATCH;
+    size_t *items = mem_array(size, sizeof(*items)), n = 0;
+    char phase[64];
+    int rc = ERR_OK;
+
+    snprintf(phase, sizeof(phase), "%s", evaluate_who_name(s->who));
+    for (size_t i = 0; rc == ERR_OK && i < s->r->count; i++) {
+        if (item_fits(s, i))
+            items[n++] = i;
+        else
+            answer_refuse(s, i);
+        if (n < size && i + 1 < s->r->count)
+            continue;
+        if (n > 0)
+            rc = batch_run(s, items, n, err);
+        n = 0;
+        progress_update(s->opt->progress, phase, i + 1, s->r->count,
+                        s->r->task_name);
+        if (rc == ERR_OK && stop_requested())
+            rc = err_set(err, ERR_INTERRUPTED, "interrupted");
+    }
+    free(items);
+    return rc;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static int latency_run(struct session *s, struct evaluate_column *c,
+                       struct err *err)
+{
+    double ms[EVALUATE_LATENCY_ITEMS];
+    size_t n = 0, step = s->r->count / EVALUATE_LATENCY_ITEMS + 1;
+    struct model_sampling opt = { .max_tokens = s->r->max_tokens };
+    int32_t *out = mem_array(opt.max_tokens + 1, sizeof(*out));
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < s->r->count; i += step) {
+        int64_t began = clock_mono_ns();
+        size_t count = 0;
+        bool finished;
+
+        if (!item_fits(s, i))
+            continue;
+        rc = model_generate(s->model, s->prompts[i].ids.ids,
+                            s->prompts[i].answer_at, &opt, NULL, NULL, out,
+                            &count, &finished, NULL, err);
+        ms[n++] = (double)(clock_mono_ns() - began) / 1e6;
+    }
+    free(out);
+    if (rc == ERR_OK && n > 0) {
+        qsort(ms, n, sizeof(*ms), by_value);
+        c->latency_p50_ms = ms[n / 2];
+        c->latency_p95_ms = ms[(n * 95 - 1) / 100];
+    }
+    return rc;
+}
+
+/* Teacher-forced loss of the logged answers, nats per token. */
+static int loss_run(struct session *s, struct evaluate_column *c,
+                    struct err *err)
+{
+    size_t step = s->r->count / EVALUATE_LOSS_ITEMS + 1, tokens = 0;
+    double sum = 0;
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < s->r->count; i += step) {
+        const struct template_example *p = &s->prompts[i];
+        double nll = 0;
+
+        if (p->ids.count == 0 || p->ids.count > s->context)
+            continue;
+        rc = model_nll(s->model, p->ids.ids, p->ids.count, p->answer_at, &nll,
+                       err);
+        sum += nll;
+        tokens += p->ids.count - p->answer_at;
+    }
+    if (rc == ERR_OK && tokens > 0)
+        c->loss = sum / (double)tokens;
+    return rc;
+}
+
+int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
+                     const char *dir, const char *adapter,
+                     const struct evaluate_options *opt, struct err *err)
+{
+    struct session s = { .r = r, .who = who, .opt = opt };
+    struct evaluate_column *c = &r->columns[who];
+    int rc = session_open(&s, dir, adapter, err);
+
+    if (rc == ERR_OK) {
+        prompts_encode(&s);
+        rc = answers_run(&s, err);
+    }
+    if (rc == ERR_OK)
+        rc = loss_run(&s, c, err);
+    if (rc == ERR_OK)
+        rc = latency_run(&s, c, err);
+    if (rc == ERR_OK && s.seconds > 0) {
+        c->tokens_per_second = (double)s.generated / s.seconds;
+        c->dollars = 1000 * s.seconds / (double)r->count / 3600 *
+                     opt->machine_dollars_per_hour;
+    }
+    session_close(&s);
+    return rc;
+}

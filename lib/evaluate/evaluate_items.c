@@ -1,0 +1,287 @@
+/*
+ * evaluate_items.c - the items of a task's split and their references
+ *
+ * An outcome (label or corrected answer) wins over the logged answer. Gold
+ * answers of a file are kept apart, for the table. An item is "unseen" if no
+ * training example of the task shows the same schema or tools.
+ */
+#include "evaluate/evaluate_private.h"
+
+#include "base/io.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "json/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GOLD_MAX_BYTES ((size_t)1 << 30)
+
+bool evaluate_message(struct slice response, struct buf *out)
+{
+    struct json j = { 0 };
+    json_ref message = JSON_NONE;
+
+    if (json_parse(&j, response.p, response.n, NULL) == 0)
+        message =
+            json_get(&j, json_at(&j, json_get(&j, 0, "choices"), 0), "message");
+    if (json_present(message))
+        buf_add_slice(out, json_raw(&j, message));
+    json_release(&j);
+    return out->len > 0;
+}
+
+static void response_id(struct slice response, struct buf *out)
+{
+    struct json j = { 0 };
+
+    if (json_parse(&j, response.p, response.n, NULL) == 0)
+        json_text(&j, json_get(&j, 0, "id"), out);
+    json_release(&j);
+}
+
+/* What the walk over the examples needs. */
+struct walk {
+    struct evaluate_result *r;
+    struct map *seen; /* schema keys of train */
+};
+
+static int train_see(void *ctx, const struct store_example *e, struct err *err)
+{
+    struct walk *w = ctx;
+    uint64_t key = score_schema_key(e->request);
+
+    (void)err;
+    map_put(w->seen, &key, sizeof(key), NULL);
+    return ERR_OK;
+}
+
+static int item_add(void *ctx, const struct store_example *e, struct err *err)
+{
+    struct walk *w = ctx;
+    struct evaluate_result *r = w->r;
+    struct evaluate_item *it;
+    uint64_t key;
+
+    if (r->count >= EVALUATE_MAX_ITEMS)
+        return err_set(err, ERR_LIMIT,
+                       "task %s: more than %d items; use --limit", r->task_name,
+                       EVALUATE_MAX_ITEMS);
+    mem_grow((void **)&r->items, &r->cap, r->count + 1, sizeof(*r->items));
+    it = &r->items[r->count];
+    memset(it, 0, sizeof(*it));
+    if (!evaluate_message(e->response, &it->logged))
+        return ERR_OK; /* curate keeps none of these */
+    r->count++;
+    it->example = e->id;
+    it->call = e->call;
+    it->cluster = e->group.n > 0 ? hash_stable(e->group.p, e->group.n, 0)
+                                 : (uint64_t)e->id;
+    buf_add_slice(&it->request, e->request);
+    response_id(e->response, &it->response_id);
+    it->latency_us = e->latency_us;
+    it->tokens_in = e->tokens_in;
+    it->tokens_out = e->tokens_out;
+    if (!r->llm && e->model.n > 0)
+        r->llm = slice_dup(e->model);
+    key = score_schema_key(e->request);
+    it->unseen = key != 0 && !map_get(w->seen, &key, sizeof(key));
+    for (int k = 0; k < EVALUATE_WHOS; k++)
+        it->golds[k] = (double)NAN;
+    return ERR_OK;
+}
+
+static void item_release(struct evaluate_item *it)
+{
+    buf_release(&it->request);
+    buf_release(&it->logged);
+    buf_release(&it->reference);
+    buf_release(&it->gold);
+    buf_release(&it->response_id);
+    for (int k = 0; k < EVALUATE_WHOS; k++)
+        buf_release(&it->answers[k]);
+}
+
+void evaluate_result_release(struct evaluate_result *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        item_release(&r->items[i]);
+    free(r->items);
+    free(r->task_name);
+    free(r->llm);
+    for (int k = 0; k < EVALUATE_WHOS; k++)
+        free(r->columns[k].name);
+    memset(r, 0, sizeof(*r));
+}
+
+static uint64_t draw_order(const struct evaluate_item *it)
+{
+    return hash_stable(&it->example, sizeof(it->example), 0x6c696d6974);
+}
+
+static int by_draw(const void *a, const void *b)
+{
+    uint64_t x = draw_order(a), y = draw_order(b);
+
+    return x < y ? -1 : x > y;
+}
+
+static int by_example(const void *a, const void *b)
+{
+    const struct evaluate_item *x = a, *y = b;
+
+    return x->example < y->example ? -1 : x->example > y->example;
+}
+
+/* The same items for every model, spread over the whole split. */
+static void limit_apply(struct evaluate_result *r, size_t limit)
+{
+    if (limit == 0 || r->count <= limit)
+        return;
+    qsort(r->items, r->count, sizeof(*r->items), by_draw);
+    for (size_t i = limit; i < r->count; i++)
+        item_release(&r->items[i]);
+    r->count = limit;
+    qsort(r->items, r->count, sizeof(*r->items), by_example);
+}
+
+static int outcomes_load(struct store *s, struct evaluate_result *r,
+                         struct err *err)
+{
+    struct sql_stmt *q;
+    int rc =
+        sql_get(store_sql(s),
+                "SELECT answer, label FROM outcome WHERE call = ?", &q, err);
+
+    for (size_t i = 0; rc >= 0 && i < r->count; i++) {
+        struct evaluate_item *it = &r->items[i];
+
+        sql_bind_int(q, 1, it->call);
+        rc = sql_step(q, err);
+        if (rc == 1) {
+            if (!sql_is_null(q, 0))
+                score_message(sql_text(q, 0), &it->reference);
+            else if (!sql_is_null(q, 1))
+                score_message(sql_text(q, 1), &it->reference);
+            r->from_outcomes += it->reference.len > 0;
+        }
+        sql_reset(q);
+    }
+    return rc < 0 ? rc : ERR_OK;
+}
+
+int evaluate_items_load(struct store *s, const struct evaluate_options *opt,
+                        struct evaluate_result *r, struct err *err)
+{
+    struct walk w = { .r = r, .seen = map_new() };
+    char splits[2] = { opt->split, '\0' };
+    struct store_example_query train = { .task = r->task, .splits = "t" };
+    struct store_example_query test = { .task = r->task, .splits = splits };
+    int rc = store_examples(s, &train, train_see, &w, err);
+
+    if (rc == ERR_OK)
+        rc = store_examples(s, &test, item_add, &w, err);
+    map_free(w.seen);
+    if (rc == ERR_OK && r->count == 0)
+        rc = err_set(err, ERR_NOTFOUND, "task %s: no examples in the %s split",
+                     r->task_name, opt->split == 's' ? "test" : "validation");
+    if (rc == ERR_OK) {
+        limit_apply(r, opt->limit);
+        rc = outcomes_load(s, r, err);
+    }
+    return rc;
+}
+
+/* Did the LLM answer exactly this, before scrubbing? Then the scrubbed answer
+ * is the gold one: surrogates stand for the values in both. */
+static bool logged_equals(struct store *s, int64_t call, struct slice gold)
+{
+    struct buf body = { 0 }, message = { 0 }, content = { 0 };
+    struct sql_stmt *q;
+    bool equal = false;
+
+    if (sql_get(store_sql(s), "SELECT response FROM call WHERE id = ?", &q,
+                NULL) < 0)
+        return false;
+    sql_bind_int(q, 1, call);
+    if (sql_step(q, NULL) == 1 &&
+        store_blob_get(s, sql_int(q, 0), &body, NULL) == ERR_OK &&
+        evaluate_message(buf_slice(&body), &message) &&
+        score_content(buf_slice(&message), &content))
+        equal = slice_eq(slice_trim(buf_slice(&content)), slice_trim(gold));
+    sql_reset(q);
+    buf_release(&body);
+    buf_release(&message);
+    buf_release(&content);
+    return equal;
+}
+
+static void gold_put(struct store *s, struct evaluate_result *r,
+                     struct evaluate_item *it, struct slice gold)
+{
+    if (it->gold.len > 0)
+        return;
+    if (logged_equals(s, it->call, gold))
+        buf_add_slice(&it->gold, buf_slice(&it->logged));
+    else
+        score_message(gold, &it->gold);
+    r->gold_count++;
+}
+
+static int gold_line(struct store *s, struct evaluate_result *r,
+                     const struct map *ids, struct slice line, const char *path,
+                     size_t number, struct err *err)
+{
+    struct json j = { 0 };
+    struct buf id = { 0 }, gold = { 0 };
+    int rc = json_parse(&j, line.p, line.n, err);
+    uint64_t *at;
+
+    if (rc < 0) {
+        rc = err_wrap(err, "%s:%zu", path, number);
+    } else if (!json_text(&j, json_get(&j, 0, "id"), &id) ||
+               !json_present(json_get(&j, 0, "gold"))) {
+        rc = err_set(err, ERR_FORMAT, "%s:%zu: want members id and gold", path,
+                     number);
+    } else {
+        json_ref value = json_get(&j, 0, "gold");
+
+        if (!json_text(&j, value, &gold))
+            buf_add_slice(&gold, json_raw(&j, value));
+        at = map_get(ids, id.data ? id.data : "", id.len);
+        if (at)
+            gold_put(s, r, &r->items[*at], buf_slice(&gold));
+    }
+    json_release(&j);
+    buf_release(&id);
+    buf_release(&gold);
+    return rc;
+}
+
+int evaluate_gold_load(struct store *s, const char *path,
+                       struct evaluate_result *r, struct err *err)
+{
+    struct buf file = { 0 };
+    struct map *ids = map_new();
+    int rc = io_read_file(path, GOLD_MAX_BYTES, &file, err);
+    size_t number = 0;
+
+    for (size_t i = 0; i < r->count; i++)
+        if (r->items[i].response_id.len > 0)
+            *map_put(ids, r->items[i].response_id.data,
+                     r->items[i].response_id.len, NULL) = i;
+    for (size_t i = 0; rc == ERR_OK && i < file.len;) {
+        const char *end = memchr(file.data + i, '\n', file.len - i);
+        size_t n = end ? (size_t)(end - file.data) - i : file.len - i;
+        struct slice line = slice_trim((struct slice){ file.data + i, n });
+
+        number++;
+        if (line.n > 0)
+            rc = gold_line(s, r, ids, line, path, number, err);
+        i += n + 1;
+    }
+    map_free(ids);
+    buf_release(&file);
+    return rc;
+}

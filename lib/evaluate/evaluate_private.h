@@ -1,0 +1,24 @@
+/* evaluate_private.h - between the files of evaluate */
+#ifndef EVALUATE_PRIVATE_H
+#define EVALUATE_PRIVATE_H
+
+#include "evaluate/evaluate.h"
+
+/* Items of the split with references, and what train has seen. */
+int evaluate_items_load(struct store *s, const struct evaluate_options *opt,
+                        struct evaluate_result *r, struct err *err);
+/* Gold answers by response id. */
+int evaluate_gold_load(struct store *s, const char *path,
+                       struct evaluate_result *r, struct err *err);
+/* self_agreement, self_interval and repeated. */
+int evaluate_self_agreement(struct store *s, uint64_t seed,
+                            struct evaluate_result *r, struct err *err);
+/* Answers, loss and timing of one model. */
+int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
+                     const char *dir, const char *adapter,
+                     const struct evaluate_options *opt, struct err *err);
+/* The assistant message of a chat completion, appended to *out; false if
+ * there is none. */
+bool evaluate_message(struct slice response, struct buf *out);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * report.h - what an evaluation found, in the forms that people and machines
+ * read
+ *
+ * One source for all of them: struct report_eval. JSON, Markdown and JUnit
+ * XML say the same verdicts, and report_verdict is what the exit code comes
+ * from. Text from logs is escaped for each form. Numbers that are not known
+ * are "-" or null, never 0.
+ * May use: base json scoring evaluate.
+ */
+#ifndef REPORT_H
+#define REPORT_H
+
+#include "base/buf.h"
+#include "evaluate/evaluate.h"
+#include "json/json.h"
+
+struct report_eval {
+    const struct evaluate_result *list;
+    size_t count;
+    double margin, machine_dollars_per_hour;
+    size_t show; /* disagreements a task */
+};
+
+/* Fail if any task fails, else undecided if any is, else pass. */
+enum score_verdict report_verdict(const struct report_eval *e);
+
+/* One task as a JSON object: what table evaluation keeps. */
+void report_eval_task(struct json_writer *w, const char *key,
+                      const struct evaluate_result *r, double margin);
+void report_eval_json(const struct report_eval *e, struct buf *out);
+void report_eval_markdown(const struct report_eval *e, struct buf *out);
+void report_eval_junit(const struct report_eval *e, struct buf *out);
+/* Lines under the table for people: references, seal, prices, assumptions. */
+void report_eval_notes(const struct report_eval *e, struct buf *out);
+
+/* "93.4 [91.0, 95.2]" in percent; "-" for NaN. Appended. */
+void report_rate(struct buf *out, double v, struct score_interval i);
+/* "-" for NaN, else with so many decimals. Appended. */
+void report_number(struct buf *out, double v, int decimals);
+
+/* XML text or attribute: control characters that XML forbids become U+FFFD. */
+void report_xml(struct buf *out, struct slice text);
+/* A cell of a Markdown table: no pipe, line break, HTML or link gets through;
+ * cut after max bytes at a character's boundary. */
+void report_markdown_cell(struct buf *out, struct slice text, size_t max);
+
+#endif

@@ -1,0 +1,268 @@
+/*
+ * report_eval.c - an evaluation as JSON and as notes
+ *
+ * The JSON of a task is the full record; the other forms choose from the same
+ * numbers.
+ */
+#include "report/report.h"
+
+#include <math.h>
+#include <string.h>
+
+enum score_verdict report_verdict(const struct report_eval *e)
+{
+    enum score_verdict worst = SCORE_PASS;
+
+    for (size_t i = 0; i < e->count; i++) {
+        enum score_verdict v = e->list[i].gate.verdict;
+
+        if (v == SCORE_FAIL)
+            return v;
+        if (v == SCORE_UNDECIDED)
+            worst = v;
+    }
+    return worst;
+}
+
+static void put_number(struct json_writer *w, const char *key, double v)
+{
+    if (isnan(v))
+        json_put_null(w, key);
+    else
+        json_put_double(w, key, v);
+}
+
+static void put_interval(struct json_writer *w, const char *key,
+                         struct score_interval i)
+{
+    json_begin_array(w, key);
+    json_put_double(w, NULL, i.low);
+    json_put_double(w, NULL, i.high);
+    json_end_array(w);
+}
+
+static void put_column(struct json_writer *w, const char *key,
+                       const struct evaluate_column *c, size_t gold_count)
+{
+    if (!c->present) {
+        json_put_null(w, key);
+        return;
+    }
+    json_begin_object(w, key);
+    json_put_string(w, "name", c->name);
+    put_number(w, "score", c->score);
+    put_interval(w, "interval", c->interval);
+    put_number(w, "macro_f1", c->macro_f1);
+    put_number(w, "valid", c->valid);
+    put_number(w, "f1", c->f1);
+    put_number(w, "rouge_l", c->rouge_l);
+    put_number(w, "loss", c->loss);
+    if (gold_count > 0) {
+        put_number(w, "gold", c->gold);
+        put_interval(w, "gold_interval", c->gold_interval);
+    }
+    put_number(w, "score_seen", c->seen);
+    json_put_int(w, "items_seen", (int64_t)c->seen_count);
+    put_number(w, "score_unseen", c->unseen);
+    json_put_int(w, "items_unseen", (int64_t)c->unseen_count);
+    put_number(w, "tokens_per_second", c->tokens_per_second);
+    put_number(w, "latency_p50_ms", c->latency_p50_ms);
+    put_number(w, "latency_p95_ms", c->latency_p95_ms);
+    put_number(w, "dollars_per_1000_calls", c->dollars);
+    json_end_object(w);
+}
+
+static void put_gate(struct json_writer *w, const struct score_gate *g,
+                     double margin)
+{
+    json_begin_object(w, "gate");
+    json_put_string(w, "verdict", score_verdict_name(g->verdict));
+    json_put_string(w, "why", g->why);
+    json_put_double(w, "margin", margin);
+    json_put_double(w, "level", SCORE_LEVEL);
+    json_put_int(w, "items", (int64_t)g->count);
+    json_put_int(w, "left_out", (int64_t)g->left_out);
+    json_put_int(w, "clusters", (int64_t)g->clusters);
+    json_put_double(w, "difference", g->difference);
+    put_interval(w, "interval", g->interval);
+    put_interval(w, "bootstrap", g->bootstrap);
+    if (g->binary) {
+        put_interval(w, "tango", g->paired);
+        put_interval(w, "newcombe", g->newcombe);
+    }
+    json_put_double(w, "discordant", g->discordant);
+    json_put_double(w, "design_effect", g->design_effect);
+    if (g->verdict == SCORE_UNDECIDED)
+        json_put_int(w, "items_needed", (int64_t)g->need);
+    json_end_object(w);
+}
+
+static void put_reference(struct json_writer *w,
+                          const struct evaluate_result *r)
+{
+    json_begin_object(w, "reference");
+    json_put_int(w, "outcomes", (int64_t)r->from_outcomes);
+    json_put_int(w, "logged_answers", (int64_t)(r->count - r->from_outcomes));
+    json_put_int(w, "repeated_inputs", (int64_t)r->repeated);
+    json_put_double(w, "self_agreement", r->self_agreement);
+    put_interval(w, "self_interval", r->self_interval);
+    if (r->kind == SCORE_SQL)
+        json_put_int(w, "compared_as_text", (int64_t)r->by_text);
+    json_end_object(w);
+}
+
+static void put_reasons(struct json_writer *w, const struct evaluate_result *r)
+{
+    json_begin_object(w, "reasons");
+    for (size_t i = 0; i < r->reason_count; i++)
+        json_put_int(w, r->reasons[i].text, (int64_t)r->reasons[i].count);
+    json_end_object(w);
+}
+
+static void put_price(struct json_writer *w, const struct evaluate_result *r)
+{
+    if (!r->price) {
+        json_put_null(w, "price");
+        return;
+    }
+    json_begin_object(w, "price");
+    json_put_string(w, "model", r->price->model);
+    json_put_double(w, "input", r->price->input);
+    json_put_double(w, "output", r->price->output);
+    json_put_string(w, "date", r->price->date);
+    json_put_string(w, "kind", r->price->kind);
+    json_put_string(w, "source", r->price->source);
+    json_end_object(w);
+}
+
+void report_eval_task(struct json_writer *w, const char *key,
+                      const struct evaluate_result *r, double margin)
+{
+    json_begin_object(w, key);
+    json_put_string(w, "task", r->task_name);
+    json_put_string(w, "kind", score_kind_name(r->kind));
+    json_put_string(w, "metric", score_metric_name(r->kind));
+    json_put_string(w, "split", r->split == 's' ? "test" : "validation");
+    json_put_int(w, "items", (int64_t)r->count);
+    json_put_int(w, "gold_items", (int64_t)r->gold_count);
+    json_put_int(w, "refused", (int64_t)r->refused);
+    json_put_int(w, "max_tokens", (int64_t)r->max_tokens);
+    if (r->sealed_before >= 0)
+        json_put_int(w, "opened_before", r->sealed_before);
+    else
+        json_put_null(w, "opened_before");
+    put_reference(w, r);
+    for (int k = 0; k < EVALUATE_WHOS; k++)
+        put_column(w, evaluate_who_name((enum evaluate_who)k), &r->columns[k],
+                   r->gold_count);
+    put_reasons(w, r);
+    put_price(w, r);
+    put_gate(w, &r->gate, margin);
+    json_end_object(w);
+}
+
+void report_eval_json(const struct report_eval *e, struct buf *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, true);
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "schema", "slmctl.eval/1");
+    json_put_string(&w, "verdict", score_verdict_name(report_verdict(e)));
+    json_put_double(&w, "machine_dollars_per_hour",
+                    e->machine_dollars_per_hour);
+    json_begin_array(&w, "tasks");
+    for (size_t i = 0; i < e->count; i++)
+        report_eval_task(&w, NULL, &e->list[i], e->margin);
+    json_end_array(&w);
+    json_end_object(&w);
+    buf_char(out, '\n');
+}
+
+static void note_reference(const struct evaluate_result *r, struct buf *out)
+{
+    size_t logged = r->count - r->from_outcomes;
+
+    if (r->from_outcomes > 0)
+        buf_printf(out, "%s: %zu items are compared with their outcome.\n",
+                   r->task_name, r->from_outcomes);
+    if (logged > 0 && r->repeated > 0)
+        buf_printf(out,
+                   "%s: %zu items are compared with the logged answer; the "
+                   "LLM agrees with itself on %.1f %% of %zu repeated "
+                   "inputs.\n",
+                   r->task_name, logged, 100 * r->self_agreement, r->repeated);
+    else if (logged > 0)
+        buf_printf(out,
+                   "%s: %zu items are compared with the logged answer; no "
+                   "input was repeated, so the LLM's own score is taken as "
+                   "100 %%.\n",
+                   r->task_name, logged);
+    if (r->kind == SCORE_SQL && r->by_text > 0)
+        buf_printf(out,
+                   "%s: %zu queries could not be executed and were compared "
+                   "as text.\n",
+                   r->task_name, r->by_text);
+}
+
+static void note_gate(const struct evaluate_result *r, struct buf *out)
+{
+    const struct score_gate *g = &r->gate;
+
+    if (r->sealed_before > 0)
+        buf_printf(out,
+                   "%s: the sealed test has been opened %lld time%s before "
+                   "for this model; its result is worth less each time.\n",
+                   r->task_name, (long long)r->sealed_before,
+                   r->sealed_before == 1 ? "" : "s");
+    if (g->left_out > 0)
+        buf_printf(out,
+                   "%s: %zu items are undecided and left out on both "
+                   "sides.\n",
+                   r->task_name, g->left_out);
+    if (r->refused > 0)
+        buf_printf(out,
+                   "%s: %zu items do not fit the model and count as wrong.\n",
+                   r->task_name, r->refused);
+    if (g->verdict != SCORE_UNDECIDED)
+        return;
+    if (g->need >= SCORE_MAX_NEED)
+        buf_printf(out, "%s: undecided: %s.\n", r->task_name, g->why);
+    else
+        buf_printf(out,
+                   "%s: undecided: about %zu items would decide (there are "
+                   "%zu).\n",
+                   r->task_name, g->need, g->count);
+}
+
+static void note_price(const struct evaluate_result *r, struct buf *out)
+{
+    if (!r->price) {
+        buf_printf(out, "%s: no price known for %s.\n", r->task_name,
+                   r->llm ? r->llm : "the logged LLM");
+        return;
+    }
+    buf_printf(out,
+               "%s: %s at $%g in, $%g out per million tokens (%s, %s, %s "
+               "hand); no cached input assumed.\n",
+               r->task_name, r->price->model, r->price->input, r->price->output,
+               r->price->date, r->price->source, r->price->kind);
+}
+
+void report_eval_notes(const struct report_eval *e, struct buf *out)
+{
+    buf_printf(out,
+               "Intervals: one-sided %g %%; margin %g points; paired by item, "
+               "clustered by conversation.\n",
+               100 * SCORE_LEVEL, 100 * e->margin);
+    for (size_t i = 0; i < e->count; i++) {
+        note_reference(&e->list[i], out);
+        note_gate(&e->list[i], out);
+        if (i == 0 || e->list[i].price != e->list[i - 1].price)
+            note_price(&e->list[i], out);
+    }
+    buf_printf(out,
+               "Local cost: this machine at $%g an hour, busy all the "
+               "time.\n",
+               e->machine_dollars_per_hour);
+}
