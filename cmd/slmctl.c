@@ -4,6 +4,7 @@
 static const struct command *const commands[] = {
     &cmd_collect,
     &cmd_select,
+    &cmd_eval,
     &cmd_generate,
     &cmd_status,
     &cmd_finetune,

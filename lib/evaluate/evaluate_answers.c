@@ -26,6 +26,7 @@ struct session {
     struct template *template;
     struct model *model;
     size_t context;
+    int32_t stop;                     /* the template's end of a turn */
     struct template_example *prompts; /* one an item; no ids: refused */
     struct evaluate_result *r;
     enum evaluate_who who;
@@ -43,8 +44,10 @@ static int session_open(struct session *s, const char *dir, const char *adapter,
         rc = template_open(dir, &s->template, err);
     if (rc == ERR_OK)
         rc = model_load(dir, adapter, s->opt->compute, &s->model, err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
         s->context = (size_t)model_config(s->model)->context;
+        s->stop = tokenizer_id(s->tokenizer, template_stop(s->template));
+    }
     return rc;
 }
 
@@ -111,6 +114,13 @@ static void answer_refuse(struct session *s, size_t i)
         s->r->refused++;
 }
 
+static struct model_sampling greedy(const struct session *s)
+{
+    return (struct model_sampling){ .max_tokens = s->r->max_tokens,
+                                    .stops = &s->stop,
+                                    .stop_count = s->stop >= 0 };
+}
+
 /* Ids to an assistant message, and its score against the reference. */
 static int answer_take(struct session *s, size_t i, const int32_t *ids,
                        size_t count, struct err *err)
@@ -143,7 +153,7 @@ static int batch_run(struct session *s, const size_t *items, size_t count,
                      struct err *err)
 {
     struct model_job *jobs = mem_zalloc(count * sizeof(*jobs));
-    struct model_sampling opt = { .max_tokens = s->r->max_tokens };
+    struct model_sampling opt = greedy(s);
     int64_t began = clock_mono_ns();
     int rc;
 
@@ -204,7 +214,7 @@ static int latency_run(struct session *s, struct evaluate_column *c,
 {
     double ms[EVALUATE_LATENCY_ITEMS];
     size_t n = 0, step = s->r->count / EVALUATE_LATENCY_ITEMS + 1;
-    struct model_sampling opt = { .max_tokens = s->r->max_tokens };
+    struct model_sampling opt = greedy(s);
     int32_t *out = mem_array(opt.max_tokens + 1, sizeof(*out));
     int rc = ERR_OK;
 

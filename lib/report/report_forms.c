@@ -175,6 +175,26 @@ static void markdown_disagreements(struct buf *out,
     }
 }
 
+/* The notes as a list, each line escaped. */
+static void markdown_notes(struct buf *out, const struct report_eval *e)
+{
+    struct buf notes = { 0 };
+    size_t from = 0;
+
+    report_eval_notes(e, &notes);
+    buf_char(out, '\n');
+    for (size_t i = 0; i < notes.len; i++) {
+        if (notes.data[i] != '\n')
+            continue;
+        buf_str(out, "- ");
+        report_markdown_cell(out, (struct slice){ notes.data + from, i - from },
+                             1000);
+        buf_char(out, '\n');
+        from = i + 1;
+    }
+    buf_release(&notes);
+}
+
 void report_eval_markdown(const struct report_eval *e, struct buf *out)
 {
     bool gold = false;
@@ -192,6 +212,5 @@ void report_eval_markdown(const struct report_eval *e, struct buf *out)
     markdown_speed(out, e);
     for (size_t i = 0; i < e->count; i++)
         markdown_disagreements(out, &e->list[i], e->show);
-    buf_char(out, '\n');
-    report_eval_notes(e, out);
+    markdown_notes(out, e);
 }

@@ -1,0 +1,427 @@
+/* test_evaluate.c - a task from the store to the verdict, with a tiny random
+ * model, and the report's forms */
+#include "base/io.h"
+#include "base/mem.h"
+#include "evaluate/evaluate.h"
+#include "model/model.h"
+#include "report/report.h"
+#include "template/template.h"
+#include "tokenizer/tokenizer.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OK(call) ck_assert_msg((call) == 0, "%s", err.msg)
+
+static char dir[64];
+static char model_dir[96];
+static struct err err;
+static struct store *s;
+static struct compute *cpu;
+static struct score_prices *prices;
+
+/* A random model whose tokenizer knows ChatML. */
+static void model_make(void)
+{
+    struct model_config c = { .hidden = 16,
+                              .ffn = 32,
+                              .layers = 1,
+                              .heads = 2,
+                              .kv_heads = 1,
+                              .head_dim = 8,
+                              .context = 160,
+                              .norm_eps = 1e-5,
+                              .rope_theta = 10000,
+                              .tied = true,
+                              .init_range = 0.3 };
+    static const char *const specials[] = { "<|im_start|>", "<|im_end|>",
+                                            NULL };
+    struct slice text = slice_of("the quick brown fox jumps");
+    struct tokenizer_train_options opt = { .vocab = 290, .specials = specials };
+    struct tokenizer *t;
+    struct model *m;
+    char path[128];
+
+    ck_assert_int_eq(mkdir(model_dir, 0755), 0);
+    snprintf(path, sizeof(path), "%s/tokenizer.json", model_dir);
+    OK(tokenizer_train(&text, 1, &opt, path, &err));
+    OK(tokenizer_open(model_dir, &t, &err));
+    snprintf(c.family, sizeof(c.family), "llama");
+    c.vocab = (int64_t)tokenizer_size(t);
+    c.eos[0] = tokenizer_id(t, "<|im_end|>");
+    c.eos_count = 1;
+    tokenizer_free(t);
+    snprintf(path, sizeof(path), "%s/chat_template.jinja", model_dir);
+    OK(io_write_file(path, template_builtin(), strlen(template_builtin()), 0644,
+                     &err));
+    OK(model_new(&c, cpu, 5, &m, &err));
+    OK(model_save(m, model_dir, WEIGHTS_F32, &err));
+    model_free(m);
+}
+
+static void must_exec(const char *text)
+{
+    ck_assert_msg(sql_exec(store_sql(s), text, &err) == 0, "%s", err.msg);
+}
+
+static void setup(void)
+{
+    struct compute_options opt = { .threads = 1 };
+
+    snprintf(dir, sizeof(dir), "/tmp/slmctl-evaluate-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(model_dir, sizeof(model_dir), "%s/tiny", dir);
+    OK(compute_open(&opt, &cpu, &err));
+    OK(store_open(dir, STORE_CREATE, &s, &err));
+    OK(score_prices_open(NULL, &prices, &err));
+    model_make();
+    must_exec("INSERT INTO task(id, name, label, kind, created) VALUES(1, "
+              "'a<b>|&c', 'x', 'label', 0)");
+}
+
+static void teardown(void)
+{
+    char cmd[128];
+
+    score_prices_free(prices);
+    store_close(s);
+    compute_close(cpu);
+    snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+    ck_assert_int_eq(system(cmd), 0);
+}
+
+/* One call and its example; input and answer are what curate hashes. */
+static void example_put(int64_t id, const char *split, const char *question,
+                        const char *answer, bool kept, const char *input)
+{
+    struct buf request = { 0 }, response = { 0 };
+    struct store_body body;
+    struct sql_stmt *q;
+    int64_t blob;
+    char key[32];
+
+    buf_printf(&request,
+               "{\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}",
+               question);
+    buf_printf(&response,
+               "{\"id\":\"r%lld\",\"choices\":[{\"message\":{\"role\":"
+               "\"assistant\",\"content\":\"%s\"}}]}",
+               (long long)id, answer);
+    OK(store_body_put(s, buf_slice(&request), "messages", &body, &err));
+    OK(store_blob_put(s, buf_slice(&response), &blob, &err));
+    snprintf(key, sizeof(key), "k%lld", (long long)id);
+    OK(sql_get(store_sql(s),
+               "INSERT INTO call(id, key, status, model, latency, tokens_in, "
+               "tokens_out, response) VALUES(?, ?, 'completed', "
+               "'gpt-4o-2024-08-06', 1000 * ?1, 100, 10, ?)",
+               &q, &err));
+    sql_bind_int(q, 1, id);
+    sql_bind_blob(q, 2, key, strlen(key));
+    sql_bind_int(q, 3, blob);
+    OK(sql_run(q, &err));
+    OK(sql_get(store_sql(s),
+               "INSERT INTO example(id, call, kept, reason, split, groups, "
+               "request, request_at, node, response, task, input, answer) "
+               "VALUES(?1, ?1, ?2, CASE ?2 WHEN 0 THEN 'duplicate' END, ?3, "
+               "'g' || ?1, ?4, ?5, ?6, ?7, CASE ?2 WHEN 1 THEN 1 END, ?8, ?9)",
+               &q, &err));
+    sql_bind_int(q, 1, id);
+    sql_bind_int(q, 2, kept);
+    sql_bind_cstr(q, 3, split);
+    sql_bind_int(q, 4, body.skeleton);
+    sql_bind_int(q, 5, body.at);
+    sql_bind_int(q, 6, body.node);
+    sql_bind_int(q, 7, blob);
+    sql_bind_blob(q, 8, input, input ? strlen(input) : 0);
+    sql_bind_blob(q, 9, answer, strlen(answer));
+    OK(sql_run(q, &err));
+    buf_release(&request);
+    buf_release(&response);
+}
+
+static void examples_put(int64_t count)
+{
+    for (int64_t i = 1; i <= count; i++) {
+        char question[64], input[32];
+
+        snprintf(question, sizeof(question), "is %lld odd?", (long long)i);
+        snprintf(input, sizeof(input), "i%lld", (long long)i);
+        example_put(i, "test", question, i % 2 ? "yes" : "no", true, input);
+    }
+}
+
+static struct evaluate_result run(char split, const char *gold)
+{
+    struct evaluate_model m = { .name = mem_strdup("tiny"),
+                                .dir = mem_strdup(model_dir) };
+    struct evaluate_options opt = { .split = split,
+                                    .margin = 0.03,
+                                    .seed = 1,
+                                    .gold = gold,
+                                    .prices = prices,
+                                    .machine_dollars_per_hour = 0.1,
+                                    .compute = cpu };
+    struct evaluate_result r;
+
+    OK(evaluate_task(s, 1, &m, &opt, &r, &err));
+    evaluate_model_release(&m);
+    return r;
+}
+
+START_TEST(a_model_that_never_agrees_fails)
+{
+    struct evaluate_result r;
+    int64_t n;
+
+    examples_put(40);
+    r = run('s', NULL);
+    ck_assert_uint_eq(r.count, 40);
+    ck_assert_int_eq(r.gate.verdict, SCORE_FAIL);
+    ck_assert_double_eq(r.columns[EVALUATE_TUNED].score, 0);
+    ck_assert_double_eq(r.columns[EVALUATE_LLM].score, 1);
+    ck_assert(!r.columns[EVALUATE_BASE].present);
+    ck_assert_double_gt(r.columns[EVALUATE_TUNED].loss, 1);
+    ck_assert_double_gt(r.columns[EVALUATE_TUNED].tokens_per_second, 0);
+    ck_assert_double_eq_tol(r.columns[EVALUATE_LLM].latency_p50_ms, 21, 1e-9);
+    /* 100 in at 2.50 and 10 out at 10 a million: 0.35 for 1,000 calls. */
+    ck_assert_double_eq_tol(r.columns[EVALUATE_LLM].dollars, 0.35, 1e-12);
+    ck_assert_int_eq(r.sealed_before, 0);
+    OK(evaluate_save(s, &r, slice_of("{}"), &err));
+    OK(sql_one_int(store_sql(s),
+                   "SELECT count(*) FROM evaluation_item i JOIN evaluation e "
+                   "ON e.id = i.evaluation WHERE e.verdict = 'fail' AND "
+                   "i.outcome = 'label_differs' AND i.score = 0",
+                   0, &n, &err));
+    ck_assert_int_eq(n, 40);
+    evaluate_result_release(&r);
+    r = run('s', NULL);
+    ck_assert_int_eq(r.sealed_before, 1);
+    evaluate_result_release(&r);
+}
+END_TEST
+
+/* What the model says becomes the corrected answer: now it is right and the
+ * log is wrong. */
+START_TEST(outcomes_win_over_the_log)
+{
+    struct evaluate_result r;
+
+    examples_put(60);
+    r = run('s', NULL);
+    for (size_t i = 0; i < r.count; i++) {
+        struct buf text = { 0 };
+
+        ck_assert(score_content(buf_slice(&r.items[i].answers[EVALUATE_TUNED]),
+                                &text));
+        OK(store_outcome_set(
+            s, r.items[i].call,
+            &(struct store_outcome){ .answer = text.len ? buf_slice(&text)
+                                                        : slice_of("-") },
+            &err));
+        buf_release(&text);
+    }
+    evaluate_result_release(&r);
+    r = run('s', NULL);
+    ck_assert_uint_eq(r.from_outcomes, 60);
+    ck_assert_double_gt(r.columns[EVALUATE_TUNED].score, 0.9);
+    ck_assert_double_eq(r.columns[EVALUATE_LLM].score, 0);
+    ck_assert_int_eq(r.gate.verdict, SCORE_PASS);
+    evaluate_result_release(&r);
+}
+END_TEST
+
+START_TEST(self_agreement_comes_from_repeated_inputs)
+{
+    struct evaluate_result r;
+
+    examples_put(10);
+    /* Input i1 four times: yes yes yes no; pairs that agree: 6 of 12. */
+    example_put(101, "train", "is 1 odd?", "yes", false, "i1");
+    example_put(102, "train", "is 1 odd?", "yes", false, "i1");
+    example_put(103, "train", "is 1 odd?", "no", true, "i1");
+    /* Input i2 twice, both no. */
+    example_put(104, "train", "is 2 odd?", "no", false, "i2");
+    r = run('s', NULL);
+    ck_assert_uint_eq(r.repeated, 2);
+    ck_assert_double_eq_tol(r.self_agreement, (0.5 + 1) / 2, 1e-12);
+    ck_assert_double_eq_tol(r.columns[EVALUATE_LLM].score, 0.75, 1e-12);
+    ck_assert_double_eq_tol(r.gate.reference, 0.75, 1e-12);
+    evaluate_result_release(&r);
+}
+END_TEST
+
+START_TEST(gold_answers_stay_out_of_the_gate)
+{
+    struct evaluate_result plain, with;
+    char path[128];
+    const char *gold = "{\"id\":\"r1\",\"gold\":\"yes\"}\n\n"
+                       "{\"id\":\"r2\",\"gold\":\"yes\"}\n"
+                       "{\"id\":\"unknown\",\"gold\":\"yes\"}\n";
+
+    examples_put(12);
+    snprintf(path, sizeof(path), "%s/gold.jsonl", dir);
+    OK(io_write_file(path, gold, strlen(gold), 0644, &err));
+    plain = run('s', NULL);
+    with = run('s', path);
+    ck_assert_uint_eq(with.gold_count, 2);
+    ck_assert_double_eq(with.columns[EVALUATE_LLM].gold, 0.5);
+    ck_assert_double_eq(with.gate.difference, plain.gate.difference);
+    ck_assert_double_eq(with.gate.interval.low, plain.gate.interval.low);
+    evaluate_result_release(&plain);
+    evaluate_result_release(&with);
+}
+END_TEST
+
+START_TEST(items_that_do_not_fit_are_wrong_not_missing)
+{
+    struct evaluate_result r;
+    struct buf big = { 0 };
+
+    for (int i = 0; i < 200; i++)
+        buf_str(&big, "0 ");
+    examples_put(4);
+    example_put(50, "test", big.data, "yes", true, NULL);
+    r = run('s', NULL);
+    ck_assert_uint_eq(r.count, 5);
+    ck_assert_uint_eq(r.refused, 1);
+    ck_assert_uint_eq(r.gate.count, 5);
+    ck_assert_str_eq(r.items[4].scores[EVALUATE_TUNED].reason,
+                     "prompt_too_long");
+    evaluate_result_release(&r);
+    buf_release(&big);
+}
+END_TEST
+
+START_TEST(schemas_that_train_has_not_seen_are_apart)
+{
+    struct evaluate_result r;
+
+    example_put(1, "train", "Schema:\\nt(a, b)\\nq1", "x", true, NULL);
+    example_put(2, "test", "Schema:\\nt(a, b)\\nq2", "x", true, NULL);
+    example_put(3, "test", "Schema:\\nu(a, b)\\nq2", "x", true, NULL);
+    example_put(4, "test", "no schema", "x", true, NULL);
+    r = run('s', NULL);
+    ck_assert_uint_eq(r.columns[EVALUATE_TUNED].seen_count, 2);
+    ck_assert_uint_eq(r.columns[EVALUATE_TUNED].unseen_count, 1);
+    evaluate_result_release(&r);
+}
+END_TEST
+
+START_TEST(an_empty_split_says_so)
+{
+    struct evaluate_model m = { .name = mem_strdup("tiny"),
+                                .dir = mem_strdup(model_dir) };
+    struct evaluate_options opt = { .split = 'v', .compute = cpu };
+    struct evaluate_result r;
+
+    ck_assert_int_eq(evaluate_task(s, 1, &m, &opt, &r, &err), ERR_NOTFOUND);
+    ck_assert_ptr_nonnull(strstr(err.msg, "no examples in the validation"));
+    evaluate_model_release(&m);
+}
+END_TEST
+
+static void all_forms(struct report_eval *e, struct buf *json,
+                      struct buf *markdown, struct buf *junit)
+{
+    report_eval_json(e, json);
+    report_eval_markdown(e, markdown);
+    report_eval_junit(e, junit);
+}
+
+START_TEST(all_forms_say_the_same)
+{
+    static const enum score_verdict verdicts[] = { SCORE_PASS, SCORE_FAIL,
+                                                   SCORE_UNDECIDED };
+    struct evaluate_result r;
+
+    examples_put(10);
+    r = run('s', NULL);
+    for (int i = 0; i < 3; i++) {
+        struct report_eval e = {
+            .list = &r, .count = 1, .margin = 0.03, .show = 2
+        };
+        struct buf json = { 0 }, markdown = { 0 }, junit = { 0 };
+        struct json j = { 0 };
+
+        r.gate.verdict = verdicts[i];
+        ck_assert_int_eq(report_verdict(&e), verdicts[i]);
+        all_forms(&e, &json, &markdown, &junit);
+        OK(json_parse(&j, json.data, json.len, &err));
+        ck_assert(json_text_is(&j, json_get(&j, 0, "verdict"),
+                               score_verdict_name(verdicts[i])));
+        ck_assert_ptr_nonnull(strstr(markdown.data, i == 0 ? "**pass**"
+                                                    : i == 1
+                                                        ? "**fail**"
+                                                        : "**undecided**"));
+        ck_assert_ptr_nonnull(
+            strstr(junit.data, i == 0   ? "failures=\"0\" errors=\"0\""
+                               : i == 1 ? "failures=\"1\" errors=\"0\""
+                                        : "failures=\"0\" errors=\"1\""));
+        ck_assert_ptr_nonnull(strstr(junit.data, "name=\"a&lt;b&gt;|&amp;c\""));
+        ck_assert_ptr_null(strstr(markdown.data, "a<b>"));
+        ck_assert_ptr_nonnull(strstr(markdown.data, "a&lt;b>&#124;&amp;c"));
+        json_release(&j);
+        buf_release(&json);
+        buf_release(&markdown);
+        buf_release(&junit);
+    }
+    evaluate_result_release(&r);
+}
+END_TEST
+
+START_TEST(one_failure_beats_undecided)
+{
+    struct evaluate_result list[3] = { 0 };
+    struct report_eval e = { .list = list, .count = 3 };
+
+    list[0].gate.verdict = SCORE_UNDECIDED;
+    ck_assert_int_eq(report_verdict(&e), SCORE_UNDECIDED);
+    list[2].gate.verdict = SCORE_FAIL;
+    ck_assert_int_eq(report_verdict(&e), SCORE_FAIL);
+}
+END_TEST
+
+START_TEST(control_characters_do_not_break_the_forms)
+{
+    struct buf b = { 0 };
+
+    report_xml(&b, (struct slice){ "a\x01\x00\xff<", 5 });
+    ck_assert_str_eq(b.data, "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD&lt;");
+    buf_reset(&b);
+    report_markdown_cell(&b, slice_of("a\nb|c"), 3);
+    ck_assert_str_eq(b.data, "a b...");
+    buf_release(&b);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("evaluate");
+    TCase *t = tcase_create("evaluate");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, a_model_that_never_agrees_fails);
+    tcase_add_test(t, outcomes_win_over_the_log);
+    tcase_add_test(t, self_agreement_comes_from_repeated_inputs);
+    tcase_add_test(t, gold_answers_stay_out_of_the_gate);
+    tcase_add_test(t, items_that_do_not_fit_are_wrong_not_missing);
+    tcase_add_test(t, schemas_that_train_has_not_seen_are_apart);
+    tcase_add_test(t, an_empty_split_says_so);
+    tcase_add_test(t, all_forms_say_the_same);
+    tcase_add_test(t, one_failure_beats_undecided);
+    tcase_add_test(t, control_characters_do_not_break_the_forms);
+    suite_add_tcase(suite, t);
+    r = srunner_create(suite);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
