@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'select' | 'generate' | 'status' | 'finetune' | 'completion')
+        'collect' | 'select' | 'eval' | 'generate' | 'status' | 'finetune' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,13 +29,16 @@ _slmctl()
     done
     case $name in
     '')
-        reply='collect select generate status finetune completion help'
+        reply='collect select eval generate status finetune completion help'
         options='--help --version' ;;
     'collect')
         options='--import --outcomes --store --json --quiet --progress --threads --help'
         ;;
     'select')
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --store --json --quiet --help'
+        ;;
+    'eval')
+        options='--task --model --adapter --split --margin --limit --batch --no-base --gold --prices --machine-cost --show --junit --markdown --store --json --quiet --progress --threads --seed --help'
         ;;
     'generate')
         options='--model --adapter --task --raw --system --temperature --top-p --top-k --max-tokens --logprobs --store --json --quiet --threads --seed --help'
@@ -80,6 +83,40 @@ _slmctl()
         reply='' kind=none options= ;;
     'select:--store')
         reply='' kind=dir options= ;;
+    'eval:-t' | 'eval:--task')
+        reply='' kind=tasks options= ;;
+    'eval:-m' | 'eval:--model')
+        reply='' kind=models options= ;;
+    'eval:--adapter')
+        reply='' kind=dir options= ;;
+    'eval:--split')
+        reply='validation test' kind=none options= ;;
+    'eval:--margin')
+        reply='' kind=none options= ;;
+    'eval:--limit')
+        reply='' kind=none options= ;;
+    'eval:--batch')
+        reply='' kind=none options= ;;
+    'eval:--gold')
+        reply='' kind=file options= ;;
+    'eval:--prices')
+        reply='' kind=file options= ;;
+    'eval:--machine-cost')
+        reply='' kind=none options= ;;
+    'eval:--show')
+        reply='' kind=none options= ;;
+    'eval:--junit')
+        reply='' kind=file options= ;;
+    'eval:--markdown')
+        reply='' kind=file options= ;;
+    'eval:--store')
+        reply='' kind=dir options= ;;
+    'eval:--progress')
+        reply='auto always never' kind=none options= ;;
+    'eval:--threads')
+        reply='' kind=none options= ;;
+    'eval:--seed')
+        reply='' kind=none options= ;;
     'generate:-m' | 'generate:--model')
         reply='' kind=models options= ;;
     'generate:--adapter')

@@ -34,6 +34,30 @@ _slmctl_select()
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]'
 }
+_slmctl_eval()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '*'{-t+,--task=}'[evaluate this task]:TASK:_slmctl_names tasks' \
+        ''{-m+,--model=}'[the model to judge, not the task'\''s newest]:NAME|DIR:_slmctl_names models' \
+        '--adapter=[a PEFT adapter to put over --model]:DIR:_files -/' \
+        '--split=[the examples to use; test is sealed, opening it is noted]:SPLIT:(validation test)' \
+        '--margin=[how much worse than the LLM a model may be]:POINTS: ' \
+        '--limit=[at most N examples a task; 0\: all]:N: ' \
+        '--batch=[prompts answered at once]:N: ' \
+        '--no-base[leave the untuned base model out]' \
+        '--gold=[right answers for extra columns; the gate never sees them]:FILE:_files' \
+        '--prices=[prices of hosted models, instead of the shipped ones]:FILE:_files' \
+        '--machine-cost=[what this machine costs an hour]:DOLLARS: ' \
+        '--show=[disagreements a task to show in the Markdown report]:N: ' \
+        '--junit=[write the verdicts as JUnit XML]:FILE:_files' \
+        '--markdown=[write the report as Markdown]:FILE:_files' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
+        '--threads=[threads to use; 0\: one per CPU]:N: ' \
+        '--seed=[seed of random choices]:N: '
+}
 _slmctl_generate()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -116,6 +140,7 @@ _slmctl()
         local -a list=(
             'collect:log calls of a large model\: import files, join outcomes'
             'select:pick candidate small models for each task'
+            'eval:score models against the logged LLM, and gate them'
             'generate:run a model from the shell'
             'status:show what is in the store and what is due'
             'finetune:train an adapter or a model for a task'
@@ -126,6 +151,7 @@ _slmctl()
         case $line[1] in
         collect) _slmctl_collect ;;
         select) _slmctl_select ;;
+        eval) _slmctl_eval ;;
         generate) _slmctl_generate ;;
         status) _slmctl_status ;;
         finetune) _slmctl_finetune ;;

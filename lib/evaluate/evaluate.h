@@ -92,9 +92,8 @@ struct evaluate_item {
     struct buf logged;    /* assistant message, JSON */
     struct buf reference; /* from an outcome; empty: the logged answer */
     struct buf gold;      /* from the gold file; empty: none */
-    struct buf response_id;
-    bool unseen;   /* train has not seen its schema or tools */
-    bool measured; /* the LLM's score is its self-agreement */
+    bool unseen;          /* train has not seen its schema or tools */
+    bool measured;        /* the LLM's score is its self-agreement */
     int64_t latency_us, tokens_in, tokens_out;
     struct score scores[EVALUATE_WHOS];
     double golds[EVALUATE_WHOS];

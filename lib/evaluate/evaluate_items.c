@@ -32,15 +32,6 @@ bool evaluate_message(struct slice response, struct buf *out)
     return out->len > 0;
 }
 
-static void response_id(struct slice response, struct buf *out)
-{
-    struct json j = { 0 };
-
-    if (json_parse(&j, response.p, response.n, NULL) == 0)
-        json_text(&j, json_get(&j, 0, "id"), out);
-    json_release(&j);
-}
-
 /* What the walk over the examples needs. */
 struct walk {
     struct evaluate_result *r;
@@ -79,7 +70,6 @@ static int item_add(void *ctx, const struct store_example *e, struct err *err)
     it->cluster = e->group.n > 0 ? hash_stable(e->group.p, e->group.n, 0)
                                  : (uint64_t)e->id;
     buf_add_slice(&it->request, e->request);
-    response_id(e->response, &it->response_id);
     it->latency_us = e->latency_us;
     it->tokens_in = e->tokens_in;
     it->tokens_out = e->tokens_out;
@@ -98,7 +88,6 @@ static void item_release(struct evaluate_item *it)
     buf_release(&it->logged);
     buf_release(&it->reference);
     buf_release(&it->gold);
-    buf_release(&it->response_id);
     for (int k = 0; k < EVALUATE_WHOS; k++)
         buf_release(&it->answers[k]);
 }
@@ -259,6 +248,27 @@ static int gold_line(struct store *s, struct evaluate_result *r,
     return rc;
 }
 
+/* Items by what the upstream called the answer. */
+static int ids_read(struct store *s, const struct evaluate_result *r,
+                    struct map *ids, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s), "SELECT response_id FROM call WHERE id = ?",
+                     &q, err);
+
+    for (size_t i = 0; rc >= 0 && i < r->count; i++) {
+        sql_bind_int(q, 1, r->items[i].call);
+        rc = sql_step(q, err);
+        if (rc == 1 && !sql_is_null(q, 0)) {
+            struct slice id = sql_text(q, 0);
+
+            *map_put(ids, id.p, id.n, NULL) = i;
+        }
+        sql_reset(q);
+    }
+    return rc < 0 ? rc : ERR_OK;
+}
+
 int evaluate_gold_load(struct store *s, const char *path,
                        struct evaluate_result *r, struct err *err)
 {
@@ -267,10 +277,8 @@ int evaluate_gold_load(struct store *s, const char *path,
     int rc = io_read_file(path, GOLD_MAX_BYTES, &file, err);
     size_t number = 0;
 
-    for (size_t i = 0; i < r->count; i++)
-        if (r->items[i].response_id.len > 0)
-            *map_put(ids, r->items[i].response_id.data,
-                     r->items[i].response_id.len, NULL) = i;
+    if (rc == ERR_OK)
+        rc = ids_read(s, r, ids, err);
     for (size_t i = 0; rc == ERR_OK && i < file.len;) {
         const char *end = memchr(file.data + i, '\n', file.len - i);
         size_t n = end ? (size_t)(end - file.data) - i : file.len - i;

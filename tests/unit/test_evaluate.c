@@ -102,8 +102,10 @@ static void example_put(int64_t id, const char *split, const char *question,
     struct buf request = { 0 }, response = { 0 };
     struct store_body body;
     struct sql_stmt *q;
-    int64_t blob;
-    char key[32];
+    struct store_call call;
+    int64_t blob, call_id;
+    char key[32], response_id[32];
+    bool added;
 
     buf_printf(&request,
                "{\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}",
@@ -115,19 +117,24 @@ static void example_put(int64_t id, const char *split, const char *question,
     OK(store_body_put(s, buf_slice(&request), "messages", &body, &err));
     OK(store_blob_put(s, buf_slice(&response), &blob, &err));
     snprintf(key, sizeof(key), "k%lld", (long long)id);
-    OK(sql_get(store_sql(s),
-               "INSERT INTO call(id, key, status, model, latency, tokens_in, "
-               "tokens_out, response) VALUES(?, ?, 'completed', "
-               "'gpt-4o-2024-08-06', 1000 * ?1, 100, 10, ?)",
-               &q, &err));
-    sql_bind_int(q, 1, id);
-    sql_bind_blob(q, 2, key, strlen(key));
-    sql_bind_int(q, 3, blob);
-    OK(sql_run(q, &err));
+    snprintf(response_id, sizeof(response_id), "r%lld", (long long)id);
+    call = store_call_none();
+    call.key = slice_of(key);
+    call.response_id = slice_of(response_id);
+    call.dialect = slice_of("openai-chat");
+    call.model = slice_of("gpt-4o-2024-08-06");
+    call.status = slice_of("completed");
+    call.latency_us = 1000 * id;
+    call.tokens_in = 100;
+    call.tokens_out = 10;
+    call.request = buf_slice(&request);
+    call.response = buf_slice(&response);
+    OK(store_call_add(s, &call, &added, &err));
+    OK(store_call_find(s, call.key, &call_id, &err));
     OK(sql_get(store_sql(s),
                "INSERT INTO example(id, call, kept, reason, split, groups, "
                "request, request_at, node, response, task, input, answer) "
-               "VALUES(?1, ?1, ?2, CASE ?2 WHEN 0 THEN 'duplicate' END, ?3, "
+               "VALUES(?1, ?10, ?2, CASE ?2 WHEN 0 THEN 'duplicate' END, ?3, "
                "'g' || ?1, ?4, ?5, ?6, ?7, CASE ?2 WHEN 1 THEN 1 END, ?8, ?9)",
                &q, &err));
     sql_bind_int(q, 1, id);
@@ -139,6 +146,7 @@ static void example_put(int64_t id, const char *split, const char *question,
     sql_bind_int(q, 7, blob);
     sql_bind_blob(q, 8, input, input ? strlen(input) : 0);
     sql_bind_blob(q, 9, answer, strlen(answer));
+    sql_bind_int(q, 10, call_id);
     OK(sql_run(q, &err));
     buf_release(&request);
     buf_release(&response);
