@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 
 extern const struct command cmd_collect;
+extern const struct command cmd_curate;
 extern const struct command cmd_complete;
 extern const struct command cmd_completion;
 extern const struct command cmd_eval;

@@ -3,6 +3,7 @@
 
 static const struct command *const commands[] = {
     &cmd_collect,
+    &cmd_curate,
     &cmd_select,
     &cmd_eval,
     &cmd_generate,

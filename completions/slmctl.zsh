@@ -17,6 +17,23 @@ _slmctl_collect()
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
         '--threads=[threads to use; 0\: one per CPU]:N: '
 }
+_slmctl_curate()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--rules=[scrub by the rules of this directory too]:DIR:_files -/' \
+        '--key-file=[key of surrogates and splits, made if absent]:FILE:_files' \
+        '*--split=[percent for train, validation and test; or what to export]:SHARES|NAME: ' \
+        '--decisions=[write what became of each call, and why]:FILE|-:_files' \
+        '--export=[write kept examples as chat JSON Lines]:FILE|-:_files' \
+        ''{-t+,--task=}'[export the examples of this task only]:TASK:_slmctl_names tasks' \
+        '--check-leaks=[search the examples for values that must be gone, one a line]:FILE:_files' \
+        '--check-rules[run the examples that stand in the rules, and nothing else]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
+        '--threads=[threads to use; 0\: one per CPU]:N: '
+}
 _slmctl_select()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -139,6 +156,7 @@ _slmctl()
     command)
         local -a list=(
             'collect:log calls of a large model\: import files, join outcomes'
+            'curate:turn logged calls into scrubbed, split examples'
             'select:pick candidate small models for each task'
             'eval:score models against the logged LLM, and gate them'
             'generate:run a model from the shell'
@@ -150,6 +168,7 @@ _slmctl()
     rest)
         case $line[1] in
         collect) _slmctl_collect ;;
+        curate) _slmctl_curate ;;
         select) _slmctl_select ;;
         eval) _slmctl_eval ;;
         generate) _slmctl_generate ;;

@@ -1,0 +1,320 @@
+/*
+ * cmd_curate.c - slmctl curate: logged calls into examples
+ *
+ * Runs the pass over what is new, then writes what was asked for: decisions,
+ * a data set, the leak check. Data on stdout and the summary never mix.
+ */
+#include "cmd.h"
+#include "curate_print.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "curate/curate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *rules_dir, *key_file, *decisions, *export_file, *task_name;
+static const char *leak_file;
+static struct cli_list splits;
+static bool check_rules;
+
+static const struct opt options[] = {
+    { 0, "rules", OPT_STRING, &rules_dir, "DIR",
+      "scrub by the rules of this directory too", .complete = COMPLETE_DIR },
+    { 0, "key-file", OPT_STRING, &key_file, "FILE",
+      "key of surrogates and splits, made if absent",
+      .complete = COMPLETE_FILE },
+    { 0, "split", OPT_LIST, &splits, "SHARES|NAME",
+      "percent for train, validation and test; or what to export" },
+    { 0, "decisions", OPT_STRING, &decisions, "FILE|-",
+      "write what became of each call, and why", .complete = COMPLETE_FILE },
+    { 0, "export", OPT_STRING, &export_file, "FILE|-",
+      "write kept examples as chat JSON Lines", .complete = COMPLETE_FILE },
+    { 't', "task", OPT_STRING, &task_name, "TASK",
+      "export the examples of this task only", .complete = COMPLETE_TASK },
+    { 0, "check-leaks", OPT_STRING, &leak_file, "FILE",
+      "search the examples for values that must be gone, one a line",
+      .complete = COMPLETE_FILE },
+    { 0, "check-rules", OPT_FLAG, &check_rules, NULL,
+      "run the examples that stand in the rules, and nothing else" },
+    OPT_END,
+};
+
+struct wishes {
+    unsigned shares[3];
+    bool shares_given;
+    char splits[4]; /* letters of what to export */
+};
+
+static bool add_split(struct wishes *w, const char *name)
+{
+    static const struct {
+        const char *name, *letters;
+    } table[] = { { "train", "t" },
+                  { "validation", "v" },
+                  { "test", "s" },
+                  { "all", "tvs" } };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+        if (strcmp(table[i].name, name) != 0)
+            continue;
+        for (const char *p = table[i].letters; *p; p++)
+            if (!strchr(w->splits, *p))
+                w->splits[strlen(w->splits)] = *p;
+        return true;
+    }
+    return false;
+}
+
+static int read_wishes(struct wishes *w, struct err *err)
+{
+    for (size_t i = 0; i < splits.count; i++) {
+        const char *text = splits.items[i];
+
+        if (*text >= '0' && *text <= '9') {
+            int rc = curate_shares_parse(text, w->shares, err);
+
+            if (rc < 0)
+                return err_wrap(err, "--split");
+            w->shares_given = true;
+        } else if (!add_split(w, text)) {
+            return err_set(err, ERR_INVALID,
+                           "--split %s: train, validation, test, all or "
+                           "three percentages are expected",
+                           text);
+        }
+    }
+    if (!w->splits[0])
+        strcpy(w->splits, "tv");
+    return ERR_OK;
+}
+
+/* Shares last: a later run without --split goes on as before. */
+static int settle_shares(struct store *s, struct wishes *w, struct err *err)
+{
+    struct buf text = { 0 };
+    char now[32];
+    bool found = false;
+    int rc = ERR_OK;
+
+    if (!w->shares_given)
+        rc = store_setting_get(s, "curate.split", &text, &found, err);
+    if (rc == ERR_OK && found) {
+        rc = curate_shares_parse(text.data, w->shares, err);
+    } else if (rc == ERR_OK && w->shares_given) {
+        (void)snprintf(now, sizeof(now), "%u,%u,%u", w->shares[0], w->shares[1],
+                       w->shares[2]);
+        rc = store_setting_set(s, "curate.split", now, err);
+    } else if (rc == ERR_OK) {
+        memcpy(w->shares, (const unsigned[]){ 80, 10, 10 }, sizeof(w->shares));
+    }
+    buf_release(&text);
+    return rc;
+}
+
+int curate_load_rules(const char *dir, struct scrub_rules **out,
+                      struct err *err)
+{
+    struct scrub_rules *r = scrub_rules_new();
+    int rc = crypto_init(err);
+
+    if (rc == ERR_OK)
+        rc = scrub_rules_add_builtin(r, err);
+    if (rc == ERR_OK && dir)
+        rc = scrub_rules_add_dir(r, dir, err);
+    if (rc == ERR_OK)
+        rc = scrub_rules_finish(r, err);
+    if (rc < 0) {
+        scrub_rules_free(r);
+        return rc;
+    }
+    *out = r;
+    return ERR_OK;
+}
+
+int curate_load_key(const char *path, struct crypto_key *key, struct err *err)
+{
+    const char *home = getenv("XDG_CONFIG_HOME");
+    char *dir = NULL, *file = NULL;
+    int rc;
+
+    if (path)
+        return crypto_key_read(path, true, key, err);
+    if (home && *home) {
+        dir = io_path(home, "slmctl");
+    } else {
+        home = getenv("HOME");
+        if (!home || !*home)
+            return err_set(err, ERR_INVALID,
+                           "neither XDG_CONFIG_HOME nor HOME is set; name the "
+                           "key with --key-file");
+        dir = io_path(home, ".config/slmctl");
+    }
+    file = io_path(dir, "key");
+    rc = crypto_key_read(file, true, key, err);
+    free(dir);
+    free(file);
+    return rc;
+}
+
+static void rule_failed(void *ctx, const char *rule, const char *example,
+                        const char *why)
+{
+    cli_warn(ctx, "rule %s: %s: %s", rule, why, example);
+}
+
+static int run_check_rules(struct cli *cli, const struct scrub_rules *rules)
+{
+    size_t examples = 0;
+    size_t failed = scrub_rules_check(rules, &examples, rule_failed, cli);
+
+    cli_note(cli, "%zu rules, %zu examples, %zu fail", scrub_rules_count(rules),
+             examples, failed);
+    return failed ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int write_decisions(struct store *s, struct err *err)
+{
+    struct curate_output out = { 0 };
+    int rc = curate_output_open(&out, decisions, err);
+
+    if (rc == ERR_OK)
+        rc = curate_decisions(s, &out.sink, err);
+    return curate_output_close(&out, rc, err);
+}
+
+static int write_export(struct cli *cli, struct store *s,
+                        const struct wishes *w, struct err *err)
+{
+    struct curate_output out = { 0 };
+    int64_t task = 0, times = 0;
+    uint64_t count = 0;
+    int rc = ERR_OK;
+
+    if (task_name)
+        rc = store_task_find(s, task_name, &task, err);
+    if (rc == ERR_OK && strchr(w->splits, 's')) {
+        rc = store_seal(s, task, 0, "curate --export", &times, err);
+        if (rc == ERR_OK)
+            cli_warn(cli,
+                     "the sealed test split is opened (it was %lld times "
+                     "before); this is written down",
+                     (long long)times);
+    }
+    if (rc == ERR_OK)
+        rc = curate_output_open(&out, export_file, err);
+    if (rc == ERR_OK)
+        rc = curate_export(s, task, w->splits, &out.sink, &count, err);
+    rc = curate_output_close(&out, rc, err);
+    if (rc == ERR_OK)
+        cli_note(cli, "%llu examples exported", (unsigned long long)count);
+    return rc;
+}
+
+/* What comes after the pass. *code is the exit code if nothing fails. */
+static int write_outputs(struct cli *cli, struct store *s,
+                         const struct wishes *w, int *code, struct err *err)
+{
+    int rc = decisions ? write_decisions(s, err) : ERR_OK;
+
+    if (rc == ERR_OK && export_file)
+        rc = write_export(cli, s, w, err);
+    if (rc == ERR_OK && leak_file)
+        rc = curate_leaks(cli, s, leak_file, code, err);
+    return rc;
+}
+
+static bool to_stdout(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+static int summary(struct cli *cli, const struct curate_result *r,
+                   const struct scrub_rules *rules, double seconds)
+{
+    bool data = to_stdout(decisions) || to_stdout(export_file);
+    struct buf out = { 0 };
+    int code = EXIT_DONE;
+
+    if (cli->json && !leak_file)
+        curate_summary_json(r, rules, seconds, &out);
+    else if (!cli->json && !cli->quiet && !data && (r->fresh || cli->tty_out))
+        curate_summary_text(cli, r, rules, seconds, &out);
+    if (out.len)
+        code = cli_write(cli, &out);
+    buf_release(&out);
+    return code;
+}
+
+static int curate_store(struct cli *cli, const struct scrub_rules *rules,
+                        struct wishes *w, struct err *err)
+{
+    struct crypto_key key;
+    struct curate_result r = { 0 };
+    struct store *s = NULL;
+    int64_t began = clock_mono_ns();
+    int code = EXIT_DONE;
+    int rc = curate_load_key(key_file, &key, err);
+
+    if (rc == ERR_OK)
+        rc = store_open(cli->store, STORE_WRITE, &s, err);
+    if (rc == ERR_OK)
+        rc = settle_shares(s, w, err);
+    if (rc == ERR_OK) {
+        struct curate_options o = {
+            rules, &key, { 0 }, cli->threads, &cli->progress
+        };
+
+        memcpy(o.shares, w->shares, sizeof(o.shares));
+        rc = curate_run(s, &o, &r, err);
+    }
+    cli_progress_end(cli);
+    if (rc == ERR_OK)
+        code = summary(cli, &r, rules, (double)(clock_mono_ns() - began) / 1e9);
+    if (rc == ERR_OK && code == EXIT_DONE)
+        rc = write_outputs(cli, s, w, &code, err);
+    if (rc == ERR_OK && r.fresh && r.reasons[CURATE_QUARANTINED]) {
+        cli_warn(cli, "%llu calls could not be scrubbed and are quarantined",
+                 (unsigned long long)r.reasons[CURATE_QUARANTINED]);
+        code = code == EXIT_DONE ? EXIT_PARTLY : code;
+    }
+    crypto_wipe(&key, sizeof(key));
+    curate_result_release(&r);
+    store_close(s);
+    return rc < 0 ? cli_fail(cli, err) : code;
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    struct scrub_rules *rules = NULL;
+    struct wishes w = { 0 };
+    struct err err = { 0 };
+    int rc = read_wishes(&w, &err), code;
+
+    (void)argc;
+    (void)argv;
+    if (rc == ERR_OK && to_stdout(decisions) && to_stdout(export_file))
+        return cli_usage(cli, "--decisions and --export both go to stdout");
+    if (rc == ERR_OK && cli->json &&
+        (to_stdout(decisions) || to_stdout(export_file)))
+        return cli_usage(cli, "--json and data both go to stdout");
+    if (rc == ERR_OK)
+        rc = curate_load_rules(rules_dir, &rules, &err);
+    if (rc < 0)
+        return cli_fail(cli, &err);
+    code = check_rules ? run_check_rules(cli, rules)
+                       : curate_store(cli, rules, &w, &err);
+    scrub_rules_free(rules);
+    return code;
+}
+
+const struct command cmd_curate = {
+    .name = "curate",
+    .summary = "turn logged calls into scrubbed, split examples",
+    .operands = "",
+    .options = options,
+    .common = CLI_STORE | CLI_JSON | CLI_QUIET | CLI_PROGRESS | CLI_THREADS,
+    .run = run,
+};

@@ -1,0 +1,319 @@
+/*
+ * curate_print.c - what slmctl curate writes: summaries, files, leaks
+ *
+ * A leak is told by the line of the list that it comes from, never by value:
+ * the report would be the next leak.
+ */
+#include "curate_print.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "json/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LEAKS_SHOWN 1000
+#define LEAK_FILE_MAX ((size_t)256 << 20)
+
+static int put_fd(void *ctx, struct slice bytes, struct err *err)
+{
+    struct curate_output *o = ctx;
+    struct err cause = { 0 };
+
+    if (io_write_all(o->fd, bytes.p, bytes.n, &cause) < 0)
+        return err_set(err, ERR_OUTPUT, "%s: %s", o->path, cause.msg);
+    return ERR_OK;
+}
+
+int curate_output_open(struct curate_output *o, const char *path,
+                       struct err *err)
+{
+    bool direct = strcmp(path, "-") == 0;
+    struct stat st;
+
+    *o = (struct curate_output){ .sink = { put_fd, o } };
+    o->path = mem_strdup(direct ? "stdout" : path);
+    if (direct) {
+        o->fd = STDOUT_FILENO;
+        return ERR_OK;
+    }
+    if (stat(path, &st) != 0 || S_ISREG(st.st_mode))
+        o->part = mem_printf("%s.part", path);
+    o->fd =
+        open(o->part ? o->part : path,
+             O_WRONLY | O_CLOEXEC | (o->part ? O_CREAT | O_TRUNC : 0), 0600);
+    if (o->fd < 0) {
+        o->fd = 0;
+        return err_set(err, ERR_OUTPUT, "%s: %s", path, strerror(errno));
+    }
+    return ERR_OK;
+}
+
+int curate_output_close(struct curate_output *o, int rc, struct err *err)
+{
+    if (o->fd > STDERR_FILENO) {
+        if (rc == ERR_OK && o->part && fsync(o->fd) != 0)
+            rc = err_set(err, ERR_OUTPUT, "%s: %s", o->path, strerror(errno));
+        if (close(o->fd) != 0 && rc == ERR_OK)
+            rc = err_set(err, ERR_OUTPUT, "%s: %s", o->path, strerror(errno));
+        if (rc == ERR_OK && o->part && rename(o->part, o->path) != 0)
+            rc = err_set(err, ERR_OUTPUT, "%s: %s", o->path, strerror(errno));
+        if (rc < 0 && o->part)
+            (void)unlink(o->part);
+    }
+    free(o->path);
+    free(o->part);
+    *o = (struct curate_output){ 0 };
+    return rc;
+}
+
+static void table_row(struct cli_table *t, const char *what, uint64_t n,
+                      uint64_t of, const char *why)
+{
+    char count[24], share[16];
+
+    (void)snprintf(count, sizeof(count), "%" PRIu64, n);
+    (void)snprintf(share, sizeof(share), "%.1f %%",
+                   of ? 100.0 * (double)n / (double)of : 0.0);
+    cli_table_row(t, what, count, share, why, NULL);
+}
+
+/* "27 pieces replaced: email 13, ipv4 11, phone 3" */
+static void put_rules(const struct curate_result *r,
+                      const struct scrub_rules *rules, struct buf *out)
+{
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < scrub_rules_count(rules); i++)
+        total += r->by_rule[i];
+    if (!total)
+        return;
+    buf_printf(out, "%" PRIu64 " pieces replaced:", total);
+    for (size_t i = 0; i < scrub_rules_count(rules); i++)
+        if (r->by_rule[i])
+            buf_printf(out, " %s %" PRIu64, scrub_rules_name(rules, i),
+                       r->by_rule[i]);
+    buf_char(out, '\n');
+}
+
+void curate_summary_text(struct cli *cli, const struct curate_result *r,
+                         const struct scrub_rules *rules, double seconds,
+                         struct buf *out)
+{
+    struct cli_table *t;
+
+    if (!r->fresh) {
+        buf_printf(out, "nothing to do: %" PRIu64 " calls are curated\n",
+                   r->calls);
+        return;
+    }
+    if (r->again)
+        cli_note(cli, "all calls are done again, since \"%s\" became \"%s\"",
+                 r->was, r->version);
+    t = cli_table_new("lrrl", "calls", "count", "share", "why", NULL);
+    table_row(t, "kept", r->reasons[CURATE_KEPT], r->calls, "");
+    for (size_t i = 0; i < 3; i++)
+        table_row(t,
+                  i == CURATE_TRAIN        ? "  train"
+                  : i == CURATE_VALIDATION ? "  validation"
+                                           : "  test, sealed",
+                  r->splits[i], r->calls,
+                  r->moved[i] ? "one group, so that it is not empty" : "");
+    for (size_t i = 1; i < CURATE_REASON_COUNT; i++)
+        if (r->reasons[i])
+            table_row(t, curate_reason_name((enum curate_reason)i),
+                      r->reasons[i], r->calls,
+                      curate_reason_help((enum curate_reason)i));
+    cli_table_print(t, out);
+    cli_table_free(t);
+    put_rules(r, rules, out);
+    buf_printf(out,
+               "%" PRIu64 " calls curated in %.1f s; %" PRIu64
+               " groups, none in two splits; %" PRIu64
+               " kept examples have an input that came again\n",
+               r->fresh, seconds, r->groups, r->repeated);
+}
+
+static void put_summary(struct json_writer *w, const struct curate_result *r,
+                        const struct scrub_rules *rules, double seconds)
+{
+    json_put_int(w, "calls", (int64_t)r->calls);
+    json_put_int(w, "new", (int64_t)r->fresh);
+    json_put_int(w, "kept", (int64_t)r->reasons[CURATE_KEPT]);
+    json_begin_object(w, "dropped");
+    for (size_t i = 1; i < CURATE_REASON_COUNT; i++)
+        json_put_int(w, curate_reason_name((enum curate_reason)i),
+                     (int64_t)r->reasons[i]);
+    json_end_object(w);
+    json_begin_object(w, "splits");
+    for (size_t i = 0; i < 3; i++)
+        json_put_int(w, curate_split_name((enum curate_split)i),
+                     (int64_t)r->splits[i]);
+    json_end_object(w);
+    json_put_int(w, "groups", (int64_t)r->groups);
+    json_put_int(w, "repeated", (int64_t)r->repeated);
+    json_put_int(w, "pieces", (int64_t)r->spans);
+    json_begin_object(w, "replaced");
+    for (size_t i = 0; i < scrub_rules_count(rules); i++)
+        if (r->by_rule[i])
+            json_put_int(w, scrub_rules_name(rules, i), (int64_t)r->by_rule[i]);
+    json_end_object(w);
+    json_put_string(w, "version", r->version);
+    json_put_string(w, "redone_from", r->again ? r->was : NULL);
+    json_put_double(w, "seconds", seconds);
+}
+
+void curate_summary_json(const struct curate_result *r,
+                         const struct scrub_rules *rules, double seconds,
+                         struct buf *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, true);
+    json_begin_object(&w, NULL);
+    put_summary(&w, r, rules, seconds);
+    json_end_object(&w);
+    buf_char(out, '\n');
+}
+
+struct leak_list {
+    struct buf text; /* the file */
+    struct slice *values;
+    size_t *lines;
+    size_t count, cap, line_cap;
+};
+
+static void leak_list_release(struct leak_list *l)
+{
+    buf_release(&l->text);
+    free(l->values);
+    free(l->lines);
+}
+
+static int leak_list_read(struct leak_list *l, const char *file,
+                          struct err *err)
+{
+    struct slice rest;
+    size_t line = 0;
+    int rc = io_read_file(file, LEAK_FILE_MAX, &l->text, err);
+
+    if (rc < 0)
+        return rc;
+    for (rest = buf_slice(&l->text); rest.n;) {
+        const char *nl = memchr(rest.p, '\n', rest.n);
+        size_t n = nl ? (size_t)(nl - rest.p) : rest.n;
+        struct slice v = slice_trim((struct slice){ rest.p, n });
+        void *values = l->values, *lines = l->lines;
+
+        line++;
+        rest.p += n + (nl != NULL);
+        rest.n -= n + (nl != NULL);
+        if (!v.n)
+            continue;
+        if (v.n < SCRUB_LEAK_MIN)
+            return err_set(err, ERR_FORMAT,
+                           "%s:%zu: shorter than %d bytes; such a value would "
+                           "be found everywhere",
+                           file, line, SCRUB_LEAK_MIN);
+        mem_grow(&values, &l->cap, l->count + 1, sizeof(*l->values));
+        mem_grow(&lines, &l->line_cap, l->count + 1, sizeof(*l->lines));
+        l->values = values;
+        l->lines = lines;
+        l->values[l->count] = v;
+        l->lines[l->count++] = line;
+    }
+    return ERR_OK;
+}
+
+struct leak_report {
+    const struct leak_list *list;
+    const char *file;
+    struct buf text;
+    struct json_writer *json; /* NULL: text */
+    size_t shown;
+};
+
+static void report_leak(void *ctx, const struct curate_leak *l)
+{
+    struct leak_report *r = ctx;
+    size_t line = r->list->lines[l->value];
+
+    if (r->shown++ >= LEAKS_SHOWN)
+        return;
+    if (!r->json) {
+        buf_printf(&r->text,
+                   "call %lld, example %lld, %s, byte %zu: the value of %s:%zu "
+                   "survives (%s)\n",
+                   (long long)l->call, (long long)l->example, l->where, l->at,
+                   r->file, line, l->form);
+        return;
+    }
+    json_begin_object(r->json, NULL);
+    json_put_int(r->json, "call", l->call);
+    json_put_int(r->json, "example", l->example);
+    json_put_string(r->json, "where", l->where);
+    json_put_int(r->json, "byte", (int64_t)l->at);
+    json_put_int(r->json, "line", (int64_t)line);
+    json_put_string(r->json, "form", l->form);
+    json_end_object(r->json);
+}
+
+static int search(struct cli *cli, struct store *s, struct leak_report *r,
+                  uint64_t *count, uint64_t *examples, struct err *err)
+{
+    struct scrub_leaks *leaks = NULL;
+    int rc = scrub_leaks_new(r->list->values, r->list->count, &leaks, err);
+
+    if (rc == ERR_OK)
+        rc = curate_check_leaks(s, leaks, &cli->progress, report_leak, r, count,
+                                examples, err);
+    scrub_leaks_free(leaks);
+    cli_progress_end(cli);
+    return rc;
+}
+
+int curate_leaks(struct cli *cli, struct store *s, const char *file, int *code,
+                 struct err *err)
+{
+    struct leak_list list = { 0 };
+    struct json_writer w;
+    struct leak_report r = { .list = &list, .file = file };
+    uint64_t count = 0, examples = 0;
+    int rc = leak_list_read(&list, file, err);
+
+    json_writer_init(&w, &r.text, true);
+    if (cli->json) {
+        r.json = &w;
+        json_begin_object(&w, NULL);
+        json_begin_array(&w, "leaks");
+    }
+    if (rc == ERR_OK)
+        rc = search(cli, s, &r, &count, &examples, err);
+    if (cli->json) {
+        json_end_array(&w);
+        json_put_int(&w, "found", (int64_t)count);
+        json_put_int(&w, "values", (int64_t)list.count);
+        json_put_int(&w, "examples", (int64_t)examples);
+        json_end_object(&w);
+        buf_char(&r.text, '\n');
+    } else if (count || !cli->quiet) {
+        buf_printf(&r.text,
+                   "%" PRIu64 " survivors of %zu values in %" PRIu64
+                   " examples\n",
+                   count, list.count, examples);
+    }
+    if (rc == ERR_OK) {
+        *code = cli_write(cli, &r.text);
+        if (*code == EXIT_DONE && count)
+            *code = EXIT_FAILED;
+    }
+    buf_release(&r.text);
+    leak_list_release(&list);
+    return rc;
+}

@@ -1,0 +1,40 @@
+/* curate_print.h - what the files of slmctl curate share */
+#ifndef CURATE_PRINT_H
+#define CURATE_PRINT_H
+
+#include "cli/cli.h"
+#include "curate/curate.h"
+
+/* The built-in rules, and those of a directory if it is not NULL. */
+MUST_CHECK int curate_load_rules(const char *dir, struct scrub_rules **out,
+                                 struct err *err);
+/* The key of path; NULL: the user's key, made if absent. */
+MUST_CHECK int curate_load_key(const char *path, struct crypto_key *key,
+                               struct err *err);
+
+/* A file that is there whole or not at all; "-" and what is no regular file
+ * are written as they are. */
+struct curate_output {
+    struct curate_sink sink;
+    int fd; /* 0: not open */
+    char *path, *part;
+};
+MUST_CHECK int curate_output_open(struct curate_output *o, const char *path,
+                                  struct err *err);
+/* rc: how writing went; a failure leaves no file. Returns rc or a failure to
+ * finish. */
+MUST_CHECK int curate_output_close(struct curate_output *o, int rc,
+                                   struct err *err);
+
+void curate_summary_text(struct cli *cli, const struct curate_result *r,
+                         const struct scrub_rules *rules, double seconds,
+                         struct buf *out);
+void curate_summary_json(const struct curate_result *r,
+                         const struct scrub_rules *rules, double seconds,
+                         struct buf *out);
+
+/* --check-leaks; *code becomes EXIT_FAILED if anything survives. */
+MUST_CHECK int curate_leaks(struct cli *cli, struct store *s, const char *file,
+                            int *code, struct err *err);
+
+#endif

@@ -1,0 +1,233 @@
+/*
+ * curate_judge.c - what a call is worth by itself, and what it equals
+ *
+ * Status first, then finish reason, shape and tool calls: the first that
+ * speaks against a call is its reason. Two calls are the same if messages,
+ * tools, response format and answer are; ids that a server draws for tool
+ * calls do not count, since no two calls share them.
+ */
+#include "curate/curate_priv.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name, *help;
+} reasons[] = {
+#define X(name, text, help) { text, help },
+    CURATE_REASONS(X)
+#undef X
+};
+
+const char *curate_reason_name(enum curate_reason r)
+{
+    return r == CURATE_KEPT ? "kept" : reasons[r].name;
+}
+
+const char *curate_reason_help(enum curate_reason r)
+{
+    return reasons[r].help;
+}
+
+const char *curate_split_name(enum curate_split s)
+{
+    static const char *const names[] = { "train", "validation", "test" };
+
+    return names[s];
+}
+
+static enum curate_reason judge_status(const struct curate_item *it)
+{
+    static const struct {
+        const char *status;
+        enum curate_reason reason;
+    } table[] = {
+        { "completed", CURATE_KEPT },
+        { "failed_http", CURATE_FAILED },
+        { "failed_stream", CURATE_FAILED },
+        { "upstream_truncated", CURATE_TRUNCATED },
+        { "cancelled", CURATE_CANCELLED },
+        { "timeout", CURATE_TIMEOUT },
+        { "lost", CURATE_LOST },
+    };
+    struct slice status = buf_slice(&it->status);
+
+    if (it->dialect.len && !slice_is(buf_slice(&it->dialect), "openai-chat"))
+        return CURATE_DIALECT;
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+        if (slice_is(status, table[i].status))
+            return table[i].reason;
+    return CURATE_FAILED; /* a status of a later version: not understood */
+}
+
+static enum curate_reason judge_finish(const struct json *j, json_ref choice,
+                                       struct slice logged)
+{
+    json_ref finish = json_get(j, choice, "finish_reason");
+
+    if (json_text_is(j, finish, "length") || slice_is(logged, "length"))
+        return CURATE_TRUNCATED;
+    if (json_text_is(j, finish, "content_filter") ||
+        slice_is(logged, "content_filter"))
+        return CURATE_FILTERED;
+    return CURATE_KEPT;
+}
+
+/* An empty text is an answer if the model ended it there by itself ("nothing
+ * found"); no text and no call is none. */
+static bool says_something(const struct json *j, json_ref choice,
+                           json_ref message)
+{
+    json_ref content = json_get(j, message, "content");
+
+    if (json_is(j, content, JSON_STRING) &&
+        (json_raw(j, content).n > 2 ||
+         json_text_is(j, json_get(j, choice, "finish_reason"), "stop")))
+        return true;
+    return json_count(j, content) ||
+           json_count(j, json_get(j, message, "tool_calls")) ||
+           json_is(j, json_get(j, message, "function_call"), JSON_OBJECT);
+}
+
+static bool parse(struct json *j, const struct buf *b)
+{
+    return b->len && json_parse(j, b->data, b->len, NULL) == 0 &&
+           json_is(j, 0, JSON_OBJECT);
+}
+
+static bool is_error(const struct json *j)
+{
+    json_ref e = json_get(j, 0, "error");
+
+    return e != JSON_NONE && json_kind(j, e) != JSON_NULL;
+}
+
+/* The answer's message in *message, if all is well so far. */
+static enum curate_reason judge_bodies(struct curate_judge *g,
+                                       const struct curate_item *it,
+                                       json_ref *message)
+{
+    const struct json *q = &g->request, *a = &g->response;
+    json_ref choice;
+    enum curate_reason r;
+
+    if (!parse(&g->response, &it->response))
+        return CURATE_MALFORMED;
+    if (is_error(a))
+        return CURATE_FAILED;
+    choice = json_at(a, json_get(a, 0, "choices"), 0);
+    r = judge_finish(a, choice, buf_slice(&it->finish));
+    if (r != CURATE_KEPT)
+        return r;
+    *message = json_get(a, choice, "message");
+    if (!parse(&g->request, &it->request) ||
+        !json_count(q, json_get(q, 0, "messages")) ||
+        !json_is(a, *message, JSON_OBJECT))
+        return CURATE_MALFORMED;
+    if (!says_something(a, choice, *message))
+        return CURATE_EMPTY;
+    return curate_tool_calls_fit(g, *message) ? CURATE_KEPT
+                                              : CURATE_BAD_ARGUMENTS;
+}
+
+void curate_judge_call(struct curate_judge *g, const struct crypto_key *key,
+                       struct curate_item *it)
+{
+    json_ref message = JSON_NONE;
+
+    it->reason = judge_status(it);
+    if (it->reason == CURATE_KEPT)
+        it->reason = judge_bodies(g, it, &message);
+    if (it->reason != CURATE_KEPT)
+        return;
+    curate_hash_input(g, key, it->input);
+    curate_hash_answer(g, key, message, it->answer);
+    it->hashed = true;
+}
+
+/* Name and arguments of a function call; arguments by value if they are JSON.
+ */
+static void add_function(struct curate_judge *g, const struct json *j,
+                         json_ref f)
+{
+    struct buf *out = &g->canonical;
+
+    json_canonical(j, json_get(j, f, "name"), out);
+    buf_reset(&g->text);
+    if (json_text(j, json_get(j, f, "arguments"), &g->text) &&
+        json_parse(&g->arguments, g->text.data ? g->text.data : "", g->text.len,
+                   NULL) == 0)
+        json_canonical(&g->arguments, 0, out);
+    else
+        json_canonical(j, json_get(j, f, "arguments"), out);
+    buf_char(out, '\n');
+}
+
+static void add_tool_calls(struct curate_judge *g, const struct json *j,
+                           json_ref calls)
+{
+    if (!json_is(j, calls, JSON_ARRAY))
+        return;
+    for (json_ref e = json_first(j, calls); e != JSON_NONE;
+         e = json_next(j, calls, e)) {
+        json_ref f = json_get(j, e, "function");
+
+        if (f == JSON_NONE)
+            json_canonical(j, e, &g->canonical);
+        else
+            add_function(g, j, f);
+    }
+}
+
+/* A missing member, null and "" are the same: clients write all three. */
+static void add_member(struct buf *out, const struct json *j, json_ref object,
+                       const char *name)
+{
+    json_ref v = json_get(j, object, name);
+
+    if (v == JSON_NONE || json_kind(j, v) == JSON_NULL ||
+        json_text_is(j, v, ""))
+        return;
+    buf_printf(out, "%s:", name);
+    json_canonical(j, v, out);
+}
+
+static void add_message(struct curate_judge *g, const struct json *j,
+                        json_ref m)
+{
+    add_member(&g->canonical, j, m, "content");
+    add_member(&g->canonical, j, m, "refusal");
+    add_tool_calls(g, j, json_get(j, m, "tool_calls"));
+    if (json_is(j, json_get(j, m, "function_call"), JSON_OBJECT))
+        add_function(g, j, json_get(j, m, "function_call"));
+}
+
+void curate_hash_input(struct curate_judge *g, const struct crypto_key *key,
+                       unsigned char out[CURATE_HASH])
+{
+    static const char *const others[] = { "tools", "functions",
+                                          "response_format" };
+    const struct json *j = &g->request;
+    json_ref messages = json_get(j, 0, "messages");
+
+    buf_reset(&g->canonical);
+    buf_char(&g->canonical, 'q');
+    for (json_ref m = json_first(j, messages); m != JSON_NONE;
+         m = json_next(j, messages, m)) {
+        add_member(&g->canonical, j, m, "role");
+        add_member(&g->canonical, j, m, "name");
+        add_message(g, j, m);
+        buf_char(&g->canonical, '\n');
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        add_member(&g->canonical, j, 0, others[i]);
+    crypto_keyed_hash(key, buf_slice(&g->canonical), out);
+}
+
+void curate_hash_answer(struct curate_judge *g, const struct crypto_key *key,
+                        json_ref message, unsigned char out[CURATE_HASH])
+{
+    buf_reset(&g->canonical);
+    buf_char(&g->canonical, 'a');
+    add_message(g, &g->response, message);
+    crypto_keyed_hash(key, buf_slice(&g->canonical), out);
+}

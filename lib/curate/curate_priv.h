@@ -1,0 +1,78 @@
+/* curate_priv.h - what the files of lib/curate share; nobody else includes it
+ */
+#ifndef CURATE_PRIV_H
+#define CURATE_PRIV_H
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "curate/curate.h"
+#include "json/json.h"
+
+#define CURATE_HASH 16
+
+/* Raised whenever the same call may be judged otherwise. */
+#define CURATE_ENGINE "1"
+
+/* A call on its way. */
+struct curate_item {
+    int64_t id, time_us, latency_us; /* -1: unknown */
+    struct buf dialect, status, finish, client, conversation;
+    struct buf request, response; /* bodies as logged */
+    enum curate_reason reason;
+    int64_t duplicate_of;
+    int64_t supersedes; /* a call written before, dropped for this one */
+    unsigned char input[CURATE_HASH], answer[CURATE_HASH];
+    bool hashed;
+    char group[2 * CURATE_HASH + 1];
+    enum curate_split split;
+    struct buf clean_request, clean_response;
+    uint64_t spans;
+};
+
+/* What a thread needs to judge calls. */
+struct curate_judge {
+    struct json request, response, arguments;
+    struct buf text, canonical;
+    struct scrub_worker *scrubber;
+    uint64_t *by_rule;
+};
+
+/* Sets reason (KEPT so far) and, where it is KEPT, the hashes. */
+void curate_judge_call(struct curate_judge *j, const struct crypto_key *key,
+                       struct curate_item *it);
+
+/* True if all tool calls of an answer (message) fit the tools of the request.
+ */
+bool curate_tool_calls_fit(struct curate_judge *j, json_ref message);
+/* A subset of JSON Schema, forgiving where schemas in the wild are loose;
+ * value and schema may be of different documents. */
+bool curate_schema_fits(const struct json *sj, json_ref schema,
+                        const struct json *vj, json_ref value);
+
+/* Keyed hashes of what makes two calls the same. */
+void curate_hash_input(struct curate_judge *j, const struct crypto_key *key,
+                       unsigned char out[CURATE_HASH]);
+void curate_hash_answer(struct curate_judge *j, const struct crypto_key *key,
+                        json_ref message, unsigned char out[CURATE_HASH]);
+
+/* Inputs and conversations seen so far. */
+struct curate_index;
+MUST_CHECK int curate_index_load(struct store *s, int64_t high,
+                                 const struct crypto_key *key,
+                                 const unsigned shares[3],
+                                 struct curate_index **out, struct err *err);
+void curate_index_free(struct curate_index *x);
+/* Duplicates, retries, group and split of the next call, in order of ids.
+ * *superseded: a call whose example is to be dropped as retried, or 0. */
+void curate_index_add(struct curate_index *x, struct curate_item *it,
+                      int64_t *superseded);
+uint64_t curate_index_repeats(const struct curate_index *x,
+                              const struct curate_item *it);
+/* Inputs whose number of repeats changed since the last call of this; the
+ * i-th, or false. */
+bool curate_index_changed(const struct curate_index *x, size_t i,
+                          const unsigned char **input, uint64_t *repeats);
+void curate_index_settled(struct curate_index *x);
+
+#endif
