@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'select' | 'eval' | 'generate' | 'status' | 'finetune' | 'completion')
+        'collect' | 'curate' | 'select' | 'eval' | 'generate' | 'status' | 'finetune' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,10 +29,13 @@ _slmctl()
     done
     case $name in
     '')
-        reply='collect select eval generate status finetune completion help'
+        reply='collect curate select eval generate status finetune completion help'
         options='--help --version' ;;
     'collect')
         options='--import --outcomes --store --json --quiet --progress --threads --help'
+        ;;
+    'curate')
+        options='--rules --key-file --split --decisions --export --task --check-leaks --check-rules --store --json --quiet --progress --threads --help'
         ;;
     'select')
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --store --json --quiet --help'
@@ -64,6 +67,26 @@ _slmctl()
     'collect:--progress')
         reply='auto always never' kind=none options= ;;
     'collect:--threads')
+        reply='' kind=none options= ;;
+    'curate:--rules')
+        reply='' kind=dir options= ;;
+    'curate:--key-file')
+        reply='' kind=file options= ;;
+    'curate:--split')
+        reply='' kind=none options= ;;
+    'curate:--decisions')
+        reply='' kind=file options= ;;
+    'curate:--export')
+        reply='' kind=file options= ;;
+    'curate:-t' | 'curate:--task')
+        reply='' kind=tasks options= ;;
+    'curate:--check-leaks')
+        reply='' kind=file options= ;;
+    'curate:--store')
+        reply='' kind=dir options= ;;
+    'curate:--progress')
+        reply='auto always never' kind=none options= ;;
+    'curate:--threads')
         reply='' kind=none options= ;;
     'select:-t' | 'select:--task')
         reply='' kind=tasks options= ;;
