@@ -1,9 +1,535 @@
-/* finetune_task.c - finetune --task and --all: from the store's examples */
+/*
+ * finetune_task.c - finetune --task and --all: from the store's examples
+ *
+ * For each task: find the base, read and encode the examples, see whether this
+ * has been done already, train, write, register with lineage. What was done
+ * is known by a fingerprint of data, base and options.
+ */
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
 #include "finetune.h"
+#include "finetune_base.h"
+#include "json/json.h"
+#include "store/store.h"
+#include "template/template.h"
+#include "tokenizer/tokenizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ids {
+    int64_t *v;
+    size_t count, cap;
+};
+
+/* One task's way through training. */
+struct task {
+    struct cli *cli;
+    const struct finetune *f;
+    struct store *store;
+    struct compute *compute;
+    int64_t id;
+    char *name;
+    struct finetune_base base;
+    struct tokenizer *tokenizer;
+    struct template *template;
+    struct model *model;
+    struct lora_reader reader;
+    struct lora_data train, valid;
+    struct ids examples;
+    int64_t last_call;
+    struct lora_options opt;
+    struct lora_result result;
+    char fingerprint[17];
+    char *model_name, *path, *run;
+    int64_t model_id;
+    bool skipped;
+};
+
+static int take_example(void *ctx, const struct store_example *e,
+                        struct err *err)
+{
+    struct task *t = ctx;
+    bool added;
+    int rc =
+        lora_read_call(&t->reader, e->request, e->response,
+                       e->split == 'v' ? &t->valid : &t->train, &added, err);
+
+    if (e->call > t->last_call)
+        t->last_call = e->call;
+    if (rc < 0 || !added)
+        return rc;
+    mem_grow((void **)&t->examples.v, &t->examples.cap, t->examples.count + 1,
+             sizeof(*t->examples.v));
+    t->examples.v[t->examples.count++] = e->id;
+    return stop_requested() ? err_set(err, ERR_INTERRUPTED, "interrupted") : 0;
+}
+
+static int read_examples(struct task *t, struct err *err)
+{
+    struct store_example_query q = { .task = t->id, .splits = "tv" };
+    struct model_config config;
+    int rc = model_config_read(t->base.path, &config, err);
+
+    if (rc == 0)
+        rc = tokenizer_open(t->base.path, &t->tokenizer, err);
+    if (rc == 0)
+        rc = template_open(t->base.path, &t->template, err);
+    if (rc == 0)
+        rc = finetune_options(t->f, t->cli, &config, false, &t->opt, err);
+    if (rc < 0)
+        return rc;
+    t->reader = (struct lora_reader){
+        .tokenizer = t->tokenizer,
+        .template = t->template,
+        .eos = -1,
+        .max_length = t->f->max_length < config.context
+                          ? (size_t)t->f->max_length
+                          : (size_t)config.context,
+        .answers_only = true,
+    };
+    rc = store_examples(t->store, &q, take_example, t, err);
+    if (rc < 0)
+        return rc;
+    finetune_note_reader(t->cli, &t->reader);
+    if (t->train.trained == 0)
+        return err_set(err, ERR_NOTFOUND,
+                       "task %s: no training example is usable; slmctl curate "
+                       "and slmctl cluster make them",
+                       t->name);
+    return 0;
+}
+
+/* Data, base and options in one word. */
+static void make_fingerprint(struct task *t)
+{
+    struct lora_options o = t->opt;
+    uint64_t h = lora_run_hash(t->model, t->compute, &t->train, &t->valid, &o);
+
+    (void)snprintf(t->fingerprint, sizeof(t->fingerprint), "%016llx",
+                   (unsigned long long)h);
+}
+
+static int find_done(struct task *t, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(t->store),
+                     "SELECT id, name, path FROM model WHERE task = ? AND "
+                     "json_extract(detail, '$.fingerprint') = ?",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, t->id);
+    sql_bind_cstr(q, 2, t->fingerprint);
+    rc = sql_step(q, err);
+    if (rc == 1) {
+        t->skipped = true;
+        t->model_id = sql_int(q, 0);
+        free(t->model_name);
+        t->model_name = slice_dup(sql_text(q, 1));
+        t->path = slice_dup(sql_text(q, 2));
+        sql_reset(q);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* NAME-1, NAME-2...: the first that is free. */
+static int choose_name(struct task *t, struct err *err)
+{
+    if (t->f->name) {
+        t->model_name = mem_strdup(t->f->name);
+        return 0;
+    }
+    for (int n = 1;; n++) {
+        struct sql_stmt *q;
+        char *name = mem_printf("%s-%d", t->name, n);
+        int rc = sql_get(store_sql(t->store),
+                         "SELECT 1 FROM model WHERE name = ?", &q, err);
+
+        if (rc == 0) {
+            sql_bind_cstr(q, 1, name);
+            rc = sql_step(q, err);
+            sql_reset(q);
+        }
+        if (rc <= 0) {
+            t->model_name = name;
+            return rc;
+        }
+        free(name);
+    }
+}
+
+/* A path below the store that stays right when the working directory changes.*/
+static char *store_path(const struct task *t, const char *kind,
+                        const char *name)
+{
+    char *root = realpath(store_dir(t->store), NULL);
+    char *path =
+        mem_printf("%s/%s/%s", root ? root : store_dir(t->store), kind, name);
+
+    free(root);
+    return path;
+}
+
+static int choose_paths(struct task *t, struct err *err)
+{
+    char *run;
+    int rc = choose_name(t, err);
+
+    if (rc < 0)
+        return rc;
+    run = mem_printf("%s-%.8s", t->name, t->fingerprint);
+    t->path = t->f->output ? mem_strdup(t->f->output)
+                           : store_path(t, "models", t->model_name);
+    t->run = t->f->run ? mem_strdup(t->f->run) : store_path(t, "runs", run);
+    free(run);
+    return 0;
+}
+
+static enum weights_type stored_type(const struct task *t)
+{
+    const struct model_config *c = model_config(t->model);
+
+    if (!t->f->dtype)
+        return c->stored == WEIGHTS_F16 || c->stored == WEIGHTS_BF16
+                   ? c->stored
+                   : WEIGHTS_F32;
+    return strcmp(t->f->dtype, "f32") == 0   ? WEIGHTS_F32
+           : strcmp(t->f->dtype, "f16") == 0 ? WEIGHTS_F16
+                                             : WEIGHTS_BF16;
+}
+
+static int write_model(struct task *t, struct err *err)
+{
+    char *merged = t->opt.method == LORA_FULL
+                       ? mem_strdup(t->path)
+                       : mem_printf("%s-merged", t->path);
+    int rc = 0;
+
+    if (t->opt.method == LORA_ADAPTER)
+        rc = lora_save_adapter(t->model, &t->opt, t->base.path, t->path, err);
+    if (rc == 0 && (t->opt.method == LORA_FULL || t->f->merge))
+        rc = lora_save_merged(t->model, t->base.path, stored_type(t), merged,
+                              err);
+    free(merged);
+    return rc;
+}
+
+static int train(struct task *t, struct err *err)
+{
+    int rc = choose_paths(t, err);
+
+    if (rc < 0)
+        return rc;
+    cli_note(t->cli,
+             "%s: %zu examples to train on (%zu tokens, %zu of answers), %zu "
+             "to validate; base %s",
+             t->name, t->train.docs, t->train.tokens, t->train.trained,
+             t->valid.docs, t->base.name);
+    rc = lora_train(t->model, t->compute, &t->train, &t->valid, &t->opt, t->run,
+                    &t->cli->progress, &t->result, err);
+    cli_progress_end(t->cli);
+    if (rc == 0)
+        rc = write_model(t, err);
+    if (rc == 0)
+        finetune_note_result(t->cli, &t->result);
+    return rc;
+}
+
+static int add_dataset(struct task *t, int64_t *id, struct err *err)
+{
+    struct sql *db = store_sql(t->store);
+    struct sql_stmt *q;
+    char hash[17];
+    int rc = sql_get(db,
+                     "INSERT INTO dataset(task, created, hash) "
+                     "VALUES(?, ?, ?)",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    (void)snprintf(hash, sizeof(hash), "%016llx",
+                   (unsigned long long)lora_data_hash(&t->train));
+    sql_bind_int(q, 1, t->id);
+    sql_bind_int(q, 2, clock_wall_us());
+    sql_bind_cstr(q, 3, hash);
+    rc = sql_run(q, err);
+    if (rc < 0)
+        return rc;
+    *id = sql_last_id(db);
+    for (size_t i = 0; rc == 0 && i < t->examples.count; i++) {
+        rc = sql_get(db,
+                     "INSERT OR IGNORE INTO dataset_example(dataset, example)"
+                     " VALUES(?, ?)",
+                     &q, err);
+        if (rc < 0)
+            return rc;
+        sql_bind_int(q, 1, *id);
+        sql_bind_int(q, 2, t->examples.v[i]);
+        rc = sql_run(q, err);
+    }
+    return rc;
+}
+
+static void write_detail(const struct task *t, struct buf *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, false);
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "fingerprint", t->fingerprint);
+    json_put_string(&w, "method", t->f->method);
+    json_put_string(&w, "kernels", t->compute->kernels);
+    json_put_int(&w, "examples", (int64_t)t->train.docs);
+    json_put_int(&w, "validation_examples", (int64_t)t->valid.docs);
+    finetune_write_reader(&w, &t->reader);
+    finetune_write_result(&w, &t->result);
+    json_end_object(&w);
+}
+
+static int add_model(struct task *t, int64_t dataset, struct err *err)
+{
+    struct sql *db = store_sql(t->store);
+    struct sql_stmt *q;
+    struct buf detail = { 0 };
+    char hash[17];
+    int rc = sql_get(db,
+                     "INSERT OR REPLACE INTO model(name, kind, path, base, "
+                     "task, dataset, run, created, hash, detail) "
+                     "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    write_detail(t, &detail);
+    (void)snprintf(hash, sizeof(hash), "%016llx",
+                   (unsigned long long)t->result.hash);
+    sql_bind_cstr(q, 1, t->model_name);
+    sql_bind_cstr(q, 2, t->opt.method == LORA_FULL ? "full" : "adapter");
+    sql_bind_cstr(q, 3, t->path);
+    sql_bind_int(q, 4, t->base.id);
+    sql_bind_int(q, 5, t->id);
+    sql_bind_int(q, 6, dataset);
+    sql_bind_cstr(q, 7, t->run);
+    sql_bind_int(q, 8, clock_wall_us());
+    sql_bind_cstr(q, 9, hash);
+    sql_bind_text(q, 10, buf_slice(&detail));
+    rc = sql_run(q, err);
+    buf_release(&detail);
+    t->model_id = sql_last_id(db);
+    return rc;
+}
+
+static int enter(struct task *t, struct err *err)
+{
+    struct sql *db = store_sql(t->store);
+    int64_t dataset = 0;
+    int rc = sql_begin(db, err);
+
+    if (rc < 0)
+        return rc;
+    rc = add_dataset(t, &dataset, err);
+    if (rc == 0)
+        rc = add_model(t, dataset, err);
+    if (rc == 0)
+        rc = sql_commit(db, err);
+    if (rc < 0)
+        sql_rollback(db);
+    if (rc == 0)
+        rc = store_stage_set(t->store, "finetune", t->last_call, NULL, NULL,
+                             err);
+    return rc;
+}
+
+static int run_task(struct task *t, struct err *err)
+{
+    int rc = finetune_find_base(t->store, t->f->model, t->id, t->name, &t->base,
+                                err);
+
+    if (rc == 0)
+        rc = read_examples(t, err);
+    if (rc == 0)
+        rc = model_open(t->base.path, t->compute, true, &t->model, err);
+    if (rc < 0)
+        return rc;
+    make_fingerprint(t);
+    if (!t->f->force)
+        rc = find_done(t, err);
+    if (rc < 0)
+        return rc;
+    if (t->skipped) {
+        cli_note(t->cli, "%s: nothing has changed since %s", t->name,
+                 t->model_name);
+        return 0;
+    }
+    rc = train(t, err);
+    return rc < 0 ? rc : enter(t, err);
+}
+
+static void task_release(struct task *t)
+{
+    finetune_base_release(&t->base);
+    lora_data_release(&t->train);
+    lora_data_release(&t->valid);
+    model_free(t->model);
+    template_free(t->template);
+    tokenizer_free(t->tokenizer);
+    free(t->examples.v);
+    free(t->name);
+    free(t->model_name);
+    free(t->path);
+    free(t->run);
+}
+
+static void write_task(const struct task *t, struct json_writer *w)
+{
+    json_begin_object(w, NULL);
+    json_put_string(w, "task", t->name);
+    json_put_string(w, "model", t->model_name);
+    json_put_string(w, "path", t->path);
+    json_put_string(w, "base", t->base.name);
+    json_put_bool(w, "skipped", t->skipped);
+    json_put_int(w, "examples", (int64_t)t->train.docs);
+    json_put_int(w, "validation_examples", (int64_t)t->valid.docs);
+    finetune_write_reader(w, &t->reader);
+    if (!t->skipped)
+        finetune_write_result(w, &t->result);
+    json_end_object(w);
+}
+
+static void table_row(const struct task *t, struct cli_table *table)
+{
+    char examples[32], loss[48] = "", seconds[32] = "";
+
+    (void)snprintf(examples, sizeof(examples), "%zu", t->train.docs);
+    if (!t->skipped) {
+        (void)snprintf(loss, sizeof(loss), "%.3f -> %.3f", t->result.first_loss,
+                       t->result.best_loss);
+        (void)snprintf(seconds, sizeof(seconds), "%.0f", t->result.seconds);
+    }
+    cli_table_row(table, t->name, examples, t->skipped ? "unchanged" : loss,
+                  seconds, t->model_name, NULL);
+}
+
+/* All tasks that have examples to train on, or the one named. */
+static int list_tasks(struct store *s, const struct finetune *f,
+                      struct ids *out, struct err *err)
+{
+    struct sql_stmt *q;
+    int64_t one = 0;
+    int rc = f->task ? store_task_find(s, f->task, &one, err) : 0;
+
+    if (rc == 0)
+        rc = sql_get(store_sql(s),
+                     "SELECT id FROM task t WHERE merged_into IS NULL AND "
+                     "(?1 = 0 OR id = ?1) AND (?1 OR EXISTS (SELECT 1 FROM "
+                     "example e WHERE e.task = t.id AND e.kept AND "
+                     "e.split = 'train')) ORDER BY name",
+                     &q, err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, one);
+    while ((rc = sql_step(q, err)) == 1) {
+        mem_grow((void **)&out->v, &out->cap, out->count + 1, sizeof(*out->v));
+        out->v[out->count++] = sql_int(q, 0);
+    }
+    return rc;
+}
+
+static int task_name(struct store *s, int64_t id, char **out, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc =
+        sql_get(store_sql(s), "SELECT name FROM task WHERE id = ?", &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, id);
+    rc = sql_step(q, err);
+    *out = rc == 1 ? slice_dup(sql_text(q, 0)) : mem_strdup("");
+    sql_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
+struct session {
+    struct cli *cli;
+    const struct finetune *f;
+    struct store *store;
+    struct compute *compute;
+    struct ids tasks;
+    struct cli_table *table;
+    struct json_writer json;
+    struct buf out;
+};
+
+static int run_all(struct session *s, struct err *err)
+{
+    for (size_t i = 0; i < s->tasks.count; i++) {
+        struct task t = { .cli = s->cli,
+                          .f = s->f,
+                          .store = s->store,
+                          .compute = s->compute,
+                          .id = s->tasks.v[i] };
+        int rc = task_name(s->store, t.id, &t.name, err);
+
+        if (rc == 0)
+            rc = run_task(&t, err);
+        if (rc == 0 && s->cli->json)
+            write_task(&t, &s->json);
+        else if (rc == 0)
+            table_row(&t, s->table);
+        task_release(&t);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int print(struct session *s)
+{
+    if (s->cli->json) {
+        json_end_array(&s->json);
+        json_end_object(&s->json);
+        buf_char(&s->out, '\n');
+    } else if (!s->cli->quiet) {
+        cli_table_print(s->table, &s->out);
+    }
+    return cli_write(s->cli, &s->out);
+}
 
 int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
 {
-    (void)cli;
-    (void)f;
-    return err_set(err, ERR_UNSUPPORTED, "finetune --task is being built");
+    struct session s = { .cli = cli, .f = f };
+    int rc = store_open(cli->store, STORE_WRITE, &s.store, err);
+
+    if (rc == 0)
+        rc = store_lock(s.store, "finetune", err);
+    if (rc == 0)
+        rc = list_tasks(s.store, f, &s.tasks, err);
+    if (rc == 0)
+        rc = compute_open(&(struct compute_options){ .kernels = f->cpu,
+                                                     .threads = cli->threads },
+                          &s.compute, err);
+    if (rc < 0)
+        goto done;
+    s.table = cli_table_new("lrlrl", "task", "examples", "validation loss",
+                            "seconds", "model", NULL);
+    json_writer_init(&s.json, &s.out, false);
+    if (cli->json) {
+        json_begin_object(&s.json, NULL);
+        json_begin_array(&s.json, "models");
+    }
+    rc = run_all(&s, err);
+    if (rc == 0)
+        rc = print(&s);
+done:
+    cli_table_free(s.table);
+    buf_release(&s.out);
+    free(s.tasks.v);
+    compute_close(s.compute);
+    store_close(s.store);
+    return rc;
 }

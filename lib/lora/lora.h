@@ -97,6 +97,13 @@ struct lora_result {
     uint64_t hash; /* of the trained values */
 };
 
+/* One word for what a run computes: the base that m is, the data and the
+ * options (defaults filled in), not the kernels. Before m is trained. */
+uint64_t lora_run_hash(struct model *m, struct compute *compute,
+                       const struct lora_data *train,
+                       const struct lora_data *valid,
+                       const struct lora_options *opt);
+
 /* Fill the zeroes of *o in. */
 void lora_defaults(struct lora_options *o);
 

@@ -71,6 +71,22 @@ uint64_t lora_option_hash(const struct lora_options *o)
     return h;
 }
 
+uint64_t lora_run_hash(struct model *m, struct compute *compute,
+                       const struct lora_data *train,
+                       const struct lora_data *valid,
+                       const struct lora_options *opt)
+{
+    struct lora_options o = *opt;
+    uint64_t parts[4];
+
+    lora_defaults(&o);
+    parts[0] = lora_model_hash(m, compute);
+    parts[1] = lora_data_hash(train);
+    parts[2] = lora_data_hash(valid);
+    parts[3] = lora_option_hash(&o);
+    return hash_stable(parts, sizeof(parts), 2);
+}
+
 /* Hashes as text: JSON numbers are doubles to many readers. */
 static void put_hash(struct json_writer *w, const char *key, uint64_t h)
 {

@@ -1,0 +1,136 @@
+/*
+ * finetune_base.c - which base a task's model is trained from
+ *
+ * A directory named on the command line is entered in the store, because an
+ * adapter whose base nobody knows is of no use.
+ */
+#include "finetune_base.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void finetune_base_release(struct finetune_base *b)
+{
+    free(b->name);
+    free(b->path);
+    *b = (struct finetune_base){ 0 };
+}
+
+/* The first row of (id, name, path); 1: there was one. */
+static int take(struct sql_stmt *q, struct finetune_base *out, struct err *err)
+{
+    int rc = sql_step(q, err);
+
+    if (rc == 1) {
+        out->id = sql_int(q, 0);
+        out->name = slice_dup(sql_text(q, 1));
+        out->path = slice_dup(sql_text(q, 2));
+        sql_reset(q);
+    }
+    return rc;
+}
+
+static int by_text(struct store *s, const char *select, const char *text,
+                   struct finetune_base *out, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s), select, &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_cstr(q, 1, text);
+    return take(q, out, err);
+}
+
+static int enter_dir(struct store *s, const char *path, const char *name,
+                     struct finetune_base *out, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "INSERT INTO model(name, kind, path, created) VALUES("
+                     "?1 || CASE WHEN EXISTS(SELECT 1 FROM model WHERE "
+                     "name = ?1) THEN '-' || (SELECT max(id) + 1 FROM model) "
+                     "ELSE '' END, 'base', ?2, ?3)",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_cstr(q, 1, name);
+    sql_bind_cstr(q, 2, path);
+    sql_bind_int(q, 3, clock_wall_us());
+    rc = sql_run(q, err);
+    if (rc < 0)
+        return rc;
+    rc = by_text(s, "SELECT id, name, path FROM model WHERE path = ?", path,
+                 out, err);
+    return rc < 0 ? rc : 0;
+}
+
+static int from_dir(struct store *s, const char *dir, struct finetune_base *out,
+                    struct err *err)
+{
+    char *path = realpath(dir, NULL);
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    int rc;
+
+    if (!path)
+        return err_set(err, ERR_NOTFOUND, "%s: no such directory", dir);
+    rc = by_text(s, "SELECT id, name, path FROM model WHERE path = ?", path,
+                 out, err);
+    if (rc == 0)
+        rc = enter_dir(s, path, slash ? slash + 1 : path, out, err);
+    free(path);
+    return rc < 0 ? rc : 0;
+}
+
+static int from_candidates(struct store *s, int64_t task, const char *task_name,
+                           struct finetune_base *out, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "SELECT m.id, m.name, m.path FROM candidate c JOIN model "
+                     "m ON m.name = c.model WHERE c.task = ? AND c.rank > 0 "
+                     "AND m.kind <> 'adapter' ORDER BY c.rank LIMIT 1",
+                     &q, err);
+
+    if (rc == 0) {
+        sql_bind_int(q, 1, task);
+        rc = take(q, out, err);
+    }
+    if (rc == 0)
+        rc = sql_get(store_sql(s),
+                     "SELECT max(id), max(name), max(path) FROM model WHERE "
+                     "kind = 'base' HAVING count(*) = 1",
+                     &q, err);
+    else
+        return rc < 0 ? rc : 0;
+    if (rc == 0)
+        rc = take(q, out, err);
+    if (rc == 0)
+        return err_set(err, ERR_NOTFOUND,
+                       "task %s: no base model; name one with --model, or let "
+                       "slmctl select choose among those of slmctl model add",
+                       task_name);
+    return rc < 0 ? rc : 0;
+}
+
+int finetune_find_base(struct store *s, const char *model, int64_t task,
+                       const char *task_name, struct finetune_base *out,
+                       struct err *err)
+{
+    int rc;
+
+    *out = (struct finetune_base){ 0 };
+    if (!model)
+        return from_candidates(s, task, task_name, out, err);
+    if (io_is_dir(model))
+        return from_dir(s, model, out, err);
+    rc = store_model_find(s, model, &out->id, &out->path, err);
+    if (rc == 0)
+        out->name = mem_strdup(model);
+    return rc;
+}
