@@ -109,7 +109,8 @@ $(BUILD)/test_%: $(BUILD)/tests/unit/test_%.c.o $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(ALL_LDLIBS)
 
-$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.c.o $(BUILD)/tests/fuzz/replay.c.o $(BUILD)/libslm.a
+FUZZ_MAIN := $(call obj,tests/fuzz/memory_file.c tests/fuzz/replay.c)
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.c.o $(FUZZ_MAIN) $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
@@ -141,6 +142,17 @@ check-unit: unit ## the same as unit
 
 check-fuzz: $(FUZZERS) ## replay the corpora of the fuzz targets
 	$(Q)$(tiers) fuzz
+
+# With F=json: search for new inputs with clang's libFuzzer for S seconds.
+S ?= 60
+fuzz: ## search for inputs that break a parser; F=json S=60
+	$(Q)$(MAKE) CC=clang VARIANT=fuzz SAN=fuzzer-no-link,address,undefined fuzz-link
+	$(Q)mkdir -p build/fuzz/corpus/$(F)
+	$(Q)cd build/fuzz && ./fuzz_$(F) -max_total_time=$(S) -print_final_stats=0 \
+	  -timeout=10 -rss_limit_mb=4096 corpus/$(F) ../../tests/fuzz/corpus/$(F)
+
+fuzz-link: $(BUILD)/tests/fuzz/fuzz_$(F).c.o $(BUILD)/tests/fuzz/memory_file.c.o $(BUILD)/libslm.a
+	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -o $(BUILD)/fuzz_$(F) $^ $(ALL_LDLIBS)
 
 check-cli: $(BUILD)/slmctl ## tests of the program as a whole
 	$(Q)$(tiers) cli
@@ -216,7 +228,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t18
 
 .PHONY: agent-logs all unit check check-lint check-unit check-fuzz check-cli check-slow \
-        deps check-deps ci-deps demo bench format completions install \
+        fuzz fuzz-link deps check-deps ci-deps demo bench format completions install \
         uninstall deb clean help
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) \
            $(call obj,$(TEST_C) $(BENCH_C) $(TOOL_C) $(FUZZ_C)))

@@ -1,11 +1,9 @@
 /* fuzz_config.c - configuration files and command lines of arbitrary bytes */
 #include "cli/cli_private.h"
-
-#include "base/io.h"
+#include "memory_file.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -53,22 +51,18 @@ static void parse_words(const char *data, size_t size)
     free(copy);
 }
 
-static void read_config(const char *data, size_t size)
+static void read_config(const uint8_t *data, size_t size)
 {
-    char path[] = "/tmp/slmctl-fuzz-XXXXXX";
     struct cli_common_values values;
     struct cli_options o;
+    struct memory_file f;
     struct err err;
-    int fd = mkstemp(path);
 
-    if (fd < 0)
-        abort();
+    memory_file_open(&f, data, size);
     options_init(&o, &train, &values);
-    if (!io_write_all(fd, data, size, &err))
-        (void)!config_file(&o, "train", commands, path, FROM_USER_FILE, &err);
+    (void)!config_file(&o, "train", commands, f.path, FROM_USER_FILE, &err);
     options_release(&o);
-    close(fd);
-    unlink(path);
+    memory_file_close(&f);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -77,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *copy = slice_dup((struct slice){ (const char *)data, size });
 
     parse_words((const char *)data, size);
-    read_config((const char *)data, size);
+    read_config(data, size);
     text_clean(&b, copy);
     (void)text_width(copy, strlen(copy));
     buf_release(&b);
