@@ -152,7 +152,8 @@ void help_list_commands(FILE *to, const struct command *const *commands)
             fprintf(to, "%s\n", (*commands)->name);
 }
 
-/* "-q --quiet" or "--store DIR"; of a group, the options of all its verbs
+/* "-q --quiet", "--store DIR" or "--progress WHEN<TAB>auto|always|never"; of
+ * a group, the options of all its verbs
  * (a name that several have comes several times). */
 void help_list_options(FILE *to, const struct command *c)
 {
@@ -170,6 +171,8 @@ void help_list_options(FILE *to, const struct command *c)
         fprintf(to, "--%s", o.opts[i].name);
         if (o.opts[i].arg)
             fprintf(to, " %s", o.opts[i].arg);
+        if (o.opts[i].choices)
+            fprintf(to, "\t%s", o.opts[i].choices);
         fputc('\n', to);
     }
     options_release(&o);

@@ -3,7 +3,8 @@
 # summary against .Nd, and mandoc's own lint on every page.
 #
 # In a page an option stands as `.It Fl q , Fl -quiet` or
-# `.It Fl -store Ar DIR`, in any order.
+# `.It Fl -store Ar DIR`, in any order; where values are a fixed set, the set
+# may stand for the placeholder: `Ar auto|always|never`.
 set -u
 slmctl=$1
 tmp=$(mktemp -d) || exit 1
@@ -14,7 +15,7 @@ complain() { echo "manuals: $1"; bad=1; }
 for c in $("$slmctl" --list-commands); do
     page=man/slmctl-$c.1
     [ -f "$page" ] || { complain "$page is missing"; continue; }
-    "$slmctl" "$c" --list-options | sort -u >"$tmp/table"
+    "$slmctl" "$c" --list-options | sort -u >"$tmp/options"
     awk '$1 == ".It" && $2 == "Fl" {
              line = ""
              for (i = 3; i <= NF; i++) {
@@ -26,6 +27,10 @@ for c in $("$slmctl" --list-commands); do
              }
              print line }' "$page" | sort -u | grep -vx -e '-h --help' \
         >"$tmp/page"
+    awk -F '\t' 'NR == FNR { page[$0]; next }
+                 { set = $1; sub(/ [^ ]*$/, " " $2, set)
+                   print (NF > 1 && (set in page) ? set : $1) }' \
+        "$tmp/page" "$tmp/options" | sort >"$tmp/table"
     diff -u "$tmp/table" "$tmp/page" >"$tmp/diff" || {
         sed -n '3,$p' "$tmp/diff"
         complain "$page (+) differs from the option table of '$c' (-)"
