@@ -18,6 +18,7 @@ extern const struct command cmd_complete;
 extern const struct command cmd_completion;
 extern const struct command cmd_eval;
 extern const struct command cmd_generate;
+extern const struct command cmd_model;
 extern const struct command cmd_select;
 extern const struct command cmd_status;
 extern const struct command cmd_finetune;

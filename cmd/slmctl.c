@@ -7,6 +7,7 @@ static const struct command *const commands[] = {
     &cmd_select,
     &cmd_eval,
     &cmd_generate,
+    &cmd_model,
     &cmd_status,
     &cmd_finetune,
     &cmd_completion,

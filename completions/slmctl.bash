@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'curate' | 'select' | 'eval' | 'generate' | 'status' | 'finetune' | 'completion')
+        'collect' | 'curate' | 'select' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'status' | 'finetune' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,7 +29,7 @@ _slmctl()
     done
     case $name in
     '')
-        reply='collect curate select eval generate status finetune completion help'
+        reply='collect curate select eval generate model status finetune completion help'
         options='--help --version' ;;
     'collect')
         options='--import --outcomes --store --json --quiet --progress --threads --help'
@@ -45,6 +45,38 @@ _slmctl()
         ;;
     'generate')
         options='--model --adapter --task --raw --system --temperature --top-p --top-k --max-tokens --logprobs --store --json --quiet --threads --seed --help'
+        ;;
+    'model')
+        reply='add list show remove check tokenize template train-tokenizer' ;;
+    'model add')
+        options='--as --license --store --json --quiet --help'
+        kind=dir
+        ;;
+    'model list')
+        options='--store --json --help'
+        ;;
+    'model show')
+        options='--store --json --help'
+        kind=models
+        ;;
+    'model remove')
+        options='--store --quiet --help'
+        kind=models
+        ;;
+    'model check')
+        options='--adapter --tolerance --values --store --json --threads --help'
+        kind=models
+        ;;
+    'model tokenize')
+        options='--special --offsets --decode --skip-special --help'
+        kind=file
+        ;;
+    'model template')
+        options='--help'
+        ;;
+    'model train-tokenizer')
+        options='--vocab --special --max-bytes --output --quiet --help'
+        kind=file
         ;;
     'status')
         options='--store --json --help'
@@ -162,6 +194,36 @@ _slmctl()
         reply='' kind=none options= ;;
     'generate:--seed')
         reply='' kind=none options= ;;
+    'model add:--as')
+        reply='' kind=none options= ;;
+    'model add:--license')
+        reply='' kind=none options= ;;
+    'model add:--store')
+        reply='' kind=dir options= ;;
+    'model list:--store')
+        reply='' kind=dir options= ;;
+    'model show:--store')
+        reply='' kind=dir options= ;;
+    'model remove:--store')
+        reply='' kind=dir options= ;;
+    'model check:--adapter')
+        reply='' kind=dir options= ;;
+    'model check:--tolerance')
+        reply='' kind=none options= ;;
+    'model check:--values')
+        reply='' kind=file options= ;;
+    'model check:--store')
+        reply='' kind=dir options= ;;
+    'model check:--threads')
+        reply='' kind=none options= ;;
+    'model train-tokenizer:-n' | 'model train-tokenizer:--vocab')
+        reply='' kind=none options= ;;
+    'model train-tokenizer:--special')
+        reply='' kind=none options= ;;
+    'model train-tokenizer:--max-bytes')
+        reply='' kind=none options= ;;
+    'model train-tokenizer:-o' | 'model train-tokenizer:--output')
+        reply='' kind=file options= ;;
     'status:--store')
         reply='' kind=dir options= ;;
     'finetune:-t' | 'finetune:--task')

@@ -94,6 +94,101 @@ _slmctl_generate()
         '--threads=[threads to use; 0\: one per CPU]:N: ' \
         '--seed=[seed of random choices]:N: '
 }
+_slmctl_model()
+{
+    local state line
+    _arguments -C '(- *)--help[print help]' \
+        '1:command:->command' '*::operand:->rest'
+    case $state in
+    command)
+        local -a list=(
+            'add:register a base model'
+            'list:models of the store'
+            'show:what is in a model'
+            'remove:forget a model; its files stay'
+            'check:compare the engine with reference values'
+            'tokenize:texts to token ids and back'
+            'template:print slmctl'\''s own chat template'
+            'train-tokenizer:make a byte-level tokenizer from texts'
+        )
+        _describe command list ;;
+    rest)
+        case $line[1] in
+        add) _slmctl_model_add ;;
+        list) _slmctl_model_list ;;
+        show) _slmctl_model_show ;;
+        remove) _slmctl_model_remove ;;
+        check) _slmctl_model_check ;;
+        tokenize) _slmctl_model_tokenize ;;
+        template) _slmctl_model_template ;;
+        train-tokenizer) _slmctl_model_train_tokenizer ;;
+        esac ;;
+    esac
+}
+_slmctl_model_add()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--as=[its name here (default\: the directory'\''s)]:NAME: ' \
+        '--license=[its licence (default\: what its README.md states)]:ID: ' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '*:operand:_files -/'
+}
+_slmctl_model_list()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]'
+}
+_slmctl_model_show()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        '*:operand:_slmctl_names models'
+}
+_slmctl_model_remove()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '*:operand:_slmctl_names models'
+}
+_slmctl_model_check()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--adapter=[check this PEFT adapter on the model]:DIR:_files -/' \
+        '--tolerance=[largest error that passes, relative to the largest value]:X: ' \
+        '--values=[write what was computed as safetensors]:FILE:_files' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        '--threads=[threads to use; 0\: one per CPU]:N: ' \
+        '*:operand:_slmctl_names models'
+}
+_slmctl_model_tokenize()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--special[add the tokens that the tokenizer itself puts around a text]' \
+        '--offsets[also where each token begins and ends, in code points]' \
+        '--decode[from ids to text]' \
+        '--skip-special[leave special tokens out of the text]' \
+        '*:operand:_files'
+}
+_slmctl_model_template()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]'
+}
+_slmctl_model_train_tokenizer()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        ''{-n+,--vocab=}'[size of the vocabulary]:N: ' \
+        '*--special=[special token; the first one gets id 0]:TOKEN: ' \
+        '--max-bytes=[use so much text at most; 0 is all]:BYTES: ' \
+        ''{-o+,--output=}'[tokenizer.json to write]:FILE:_files' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '*:operand:_files'
+}
 _slmctl_status()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -160,6 +255,7 @@ _slmctl()
             'select:pick candidate small models for each task'
             'eval:score models against the logged LLM, and gate them'
             'generate:run a model from the shell'
+            'model:add, list, show and check models; tokenize'
             'status:show what is in the store and what is due'
             'finetune:train an adapter or a model for a task'
             'completion:print the completion for bash, zsh or fish'
@@ -172,6 +268,7 @@ _slmctl()
         select) _slmctl_select ;;
         eval) _slmctl_eval ;;
         generate) _slmctl_generate ;;
+        model) _slmctl_model ;;
         status) _slmctl_status ;;
         finetune) _slmctl_finetune ;;
         completion) _slmctl_completion ;;

@@ -4,7 +4,7 @@
  * safetensors, read through mmap and checked before use (header size, JSON,
  * names, shapes, offsets without holes or overlap, file size), one file or
  * shards with an index; written to a temporary name, synced, renamed.
- * May use: base json.
+ * May use: base json crypto.
  */
 #ifndef WEIGHTS_H
 #define WEIGHTS_H
@@ -79,6 +79,12 @@ float weights_f32_from_f16(uint16_t h);
 
 /* The value of a __metadata__ key of the first file, NULL if absent. */
 const char *weights_metadata(const struct weights *w, const char *key);
+
+/* Hexadecimal hash of names, types, shapes and bytes in the order of names:
+ * the same for one file and for shards. Reads everything. */
+#define WEIGHTS_HASH_TEXT 33
+MUST_CHECK int weights_hash(const struct weights *w,
+                            char out[WEIGHTS_HASH_TEXT], struct err *err);
 
 /* Write tensors (data in their own type) as one safetensors file; metadata:
  * key/value pairs, NULL-terminated, may be NULL. Largest alignment first, then

@@ -196,6 +196,7 @@ static void expect_index_refused(const char *text, const char *message)
 
 START_TEST(shards_are_joined_and_their_index_checked)
 {
+    char hash[WEIGHTS_HASH_TEXT], again[WEIGHTS_HASH_TEXT], *single;
     struct weights *w = NULL;
     struct err err = { 0 };
 
@@ -225,7 +226,19 @@ START_TEST(shards_are_joined_and_their_index_checked)
     ck_assert_uint_eq(weights_count(w), 2);
     ck_assert_str_eq(weights_at(w, 0)->name, "x");
     ck_assert_uint_eq(weights_find(w, "x")->bytes, 2);
+    ck_assert_int_eq(weights_hash(w, hash, &err), 0);
     weights_close(w);
+    single = put_file("one.safetensors",
+                      "{\"x\":{\"dtype\":\"U8\",\"shape\":[2],"
+                      "\"data_offsets\":[1,3]},"
+                      "\"y\":{\"dtype\":\"U8\",\"shape\":[1],"
+                      "\"data_offsets\":[0,1]}}",
+                      3);
+    ck_assert_int_eq(weights_open(single, &w, &err), 0);
+    ck_assert_int_eq(weights_hash(w, again, &err), 0);
+    ck_assert_str_ne(hash, again); /* x holds 1 2 here, 0 1 there */
+    weights_close(w);
+    free(single);
 }
 END_TEST
 

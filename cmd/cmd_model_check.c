@@ -1,0 +1,255 @@
+/*
+ * cmd_model_check.c - slmctl model check: the engine against a reference
+ *
+ * A reference lies beside a model or adapter: expected.safetensors and
+ * expected.json. Each quantity has one number, the largest error over the
+ * largest reference value, and a quantity of the reference that is not
+ * computed here fails too.
+ */
+#include "cmd_model.h"
+#include "cmd_model_values.h"
+#include "pick_model.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *adapter_dir, *values_path;
+static double tolerance = 1e-4;
+
+static const struct opt options[] = {
+    { 0, "adapter", OPT_STRING, &adapter_dir, "DIR",
+      "check this PEFT adapter on the model", .complete = COMPLETE_DIR },
+    { 0, "tolerance", OPT_DOUBLE, &tolerance, "X",
+      "largest error that passes, relative to the largest value", .max = 1 },
+    { 0, "values", OPT_STRING, &values_path, "FILE",
+      "write what was computed as safetensors", .complete = COMPLETE_FILE },
+    OPT_END,
+};
+
+struct report {
+    struct cli *cli;
+    struct cli_table *table;
+    struct buf out;
+    unsigned failed;
+};
+
+static const struct model_value *find_value(const struct model_values *v,
+                                            const char *name)
+{
+    for (size_t i = 0; i < v->count; i++)
+        if (strcmp(v->items[i].name, name) == 0)
+            return &v->items[i];
+    return NULL;
+}
+
+static double at(const struct model_value *v, size_t i)
+{
+    return v->type == WEIGHTS_I32 ? ((const int32_t *)v->data)[i]
+                                  : (double)((const float *)v->data)[i];
+}
+
+static bool is_l2(const char *name)
+{
+    return strncmp(name, "after8.", 7) == 0;
+}
+
+/* NAN if the counts differ. Trained parameters: relative L2 norm, since Adam
+ * divides by tiny numbers. */
+static double error_of(const struct model_value *v, const double *want,
+                       size_t n)
+{
+    double worst = 0, top = 0, off = 0, all = 0;
+
+    if (v->count != n)
+        return (double)NAN;
+    for (size_t i = 0; i < n; i++) {
+        double d = at(v, i) - want[i];
+
+        if (isnan(d))
+            return (double)NAN;
+        worst = fmax(worst, fabs(d));
+        top = fmax(top, fabs(want[i]));
+        off += d * d;
+        all += want[i] * want[i];
+    }
+    if (is_l2(v->name))
+        return sqrt(off) / fmax(sqrt(all), 1e-30);
+    return worst / fmax(top, 1e-30);
+}
+
+static void report(struct report *r, const char *name, double error,
+                   bool computed)
+{
+    /* The trace's parameters are ten steps of rounding away. */
+    double limit = is_l2(name) ? 10 * tolerance : tolerance;
+    bool pass = computed && error <= limit;
+    const char *verdict = pass ? "ok" : computed ? "over" : "not computed";
+    char *text = computed ? mem_printf("%.2e", error) : mem_strdup("-");
+
+    r->failed += !pass;
+    if (r->cli->json) {
+        struct json_writer w;
+
+        json_writer_init(&w, &r->out, false);
+        json_begin_object(&w, NULL);
+        json_put_string(&w, "quantity", name);
+        if (computed && isfinite(error))
+            json_put_double(&w, "error", error);
+        json_put_string(&w, "verdict", verdict);
+        json_end_object(&w);
+        buf_char(&r->out, '\n');
+    } else {
+        cli_table_row(r->table, name, text, verdict, NULL);
+    }
+    free(text);
+}
+
+static void compare(struct report *r, const struct model_values *v,
+                    const char *name, const double *want, size_t n)
+{
+    const struct model_value *got = find_value(v, name);
+
+    report(r, name, got ? error_of(got, want, n) : 0, got != NULL);
+}
+
+static int compare_tensor(struct report *r, const struct model_values *v,
+                          const struct weights_tensor *t, struct err *err)
+{
+    size_t n = (size_t)weights_elements(t);
+    float *narrow = mem_array(n, sizeof(*narrow));
+    double *want = mem_array(n, sizeof(*want));
+    int rc = weights_to_f32(t, narrow, err);
+
+    for (size_t i = 0; i < n && rc == ERR_OK; i++)
+        want[i] = (double)narrow[i];
+    if (rc == ERR_OK)
+        compare(r, v, t->name, want, n);
+    free(narrow);
+    free(want);
+    return rc;
+}
+
+static void compare_numbers(struct report *r, const struct model_values *v,
+                            const struct json *j)
+{
+    static const char *const names[] = { "loss", "full_grad_norm",
+                                         "grad_norm" };
+    json_ref list = json_get(j, 0, "greedy");
+    size_t n = 0;
+    double *want, x;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (json_double(j, json_get(j, 0, names[i]), &x))
+            compare(r, v, names[i], &x, 1);
+    if (!json_is(j, list, JSON_ARRAY))
+        return;
+    want = mem_array(json_count(j, list), sizeof(*want));
+    for (json_ref e = json_first(j, list); e != JSON_NONE;
+         e = json_next(j, list, e))
+        want[n++] = json_double(j, e, &x) ? x : (double)NAN;
+    compare(r, v, "greedy", want, n);
+    free(want);
+}
+
+static int compare_all(struct report *r, const struct model_values *v,
+                       const struct model_reference *own, struct err *err)
+{
+    int rc = ERR_OK;
+
+    compare_numbers(r, v, &own->j);
+    for (size_t i = 0; i < weights_count(own->tensors) && rc == ERR_OK; i++) {
+        const struct weights_tensor *t = weights_at(own->tensors, i);
+
+        if (strcmp(t->name, "input_ids") != 0 && strcmp(t->name, "labels") != 0)
+            rc = compare_tensor(r, v, t, err);
+    }
+    return rc;
+}
+
+static int write_values(const struct model_values *v, struct err *err)
+{
+    struct weights_tensor *t = mem_array(v->count, sizeof(*t));
+    int rc;
+
+    for (size_t i = 0; i < v->count; i++) {
+        const struct model_value *x = &v->items[i];
+
+        t[i] = (struct weights_tensor){ .name = x->name,
+                                        .type = x->type,
+                                        .dims = x->dims,
+                                        .data = x->data,
+                                        .bytes = x->count * 4 };
+        memcpy(t[i].shape, x->shape, sizeof(x->shape));
+    }
+    rc = weights_write(values_path, t, v->count, NULL, err);
+    free(t);
+    return rc;
+}
+
+static int check(struct report *r, const struct picked_model *p,
+                 struct err *err)
+{
+    struct model_reference base = { 0 }, adapted = { 0 };
+    struct compute_options opt = { .threads = r->cli->threads };
+    const struct model_reference *own = &base;
+    struct compute *compute = NULL;
+    struct model_values v = { 0 };
+    int rc = model_reference_open(p->dir, &base, err);
+
+    if (rc == ERR_OK && p->adapter) {
+        rc = model_reference_open(p->adapter, &adapted, err);
+        own = &adapted;
+    }
+    if (rc == ERR_OK)
+        rc = compute_open(&opt, &compute, err);
+    if (rc == ERR_OK)
+        rc = model_values_compute(p->dir, p->adapter, &base, own, compute, &v,
+                                  err);
+    if (rc == ERR_OK)
+        rc = compare_all(r, &v, own, err);
+    if (rc == ERR_OK && values_path)
+        rc = write_values(&v, err);
+    compute_close(compute);
+    model_values_release(&v);
+    model_reference_release(&base);
+    model_reference_release(&adapted);
+    return rc;
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    struct report r = { .cli = cli };
+    struct picked_model picked;
+    struct err err;
+    int rc;
+
+    (void)argc;
+    rc = pick_model(cli, argv[0], adapter_dir, NULL, &picked, &err);
+    r.table = cli_table_new("lrl", "quantity", "error", "verdict", NULL);
+    if (rc == ERR_OK)
+        rc = check(&r, &picked, &err);
+    if (rc == ERR_OK && !cli->json)
+        cli_table_print(r.table, &r.out);
+    rc = rc < 0 ? cli_fail(cli, &err) : cli_write(cli, &r.out);
+    if (rc == EXIT_DONE && r.failed)
+        rc = EXIT_FAILED;
+    picked_model_release(&picked);
+    cli_table_free(r.table);
+    buf_release(&r.out);
+    return rc;
+}
+
+const struct command model_check = {
+    .name = "check",
+    .summary = "compare the engine with reference values",
+    .operands = "DIR|NAME",
+    .min_operands = 1,
+    .max_operands = 1,
+    .options = options,
+    .common = CLI_STORE | CLI_JSON | CLI_THREADS,
+    .complete = COMPLETE_MODEL,
+    .run = run,
+};
