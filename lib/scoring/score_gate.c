@@ -19,11 +19,14 @@
 
 #define DEFAULT_ROUNDS 2000
 #define POWER 0.8
+#define PRIOR 10 /* clusters */
 
-/* Sums of one cluster. */
+/* Sums of one cluster, and whether it says anything about how alike its items
+ * are: a disagreement; a score on the rarer side. */
 struct group {
     double difference, score;
     double count;
+    bool disagrees, deviates;
 };
 
 struct work {
@@ -31,9 +34,9 @@ struct work {
     struct score_gate *out;
     struct group *groups;
     double level, z;
-    double variance;   /* of one item's difference, as if independent */
-    double se;         /* of the mean difference, clusters heeded */
-    double score_deff; /* design effect of the candidate's own mean */
+    double variance; /* of one item's difference, as if independent */
+    double se;       /* of the mean difference, clusters heeded */
+    double score_deff, score_variance; /* of the candidate's own mean */
     struct score_table table;
     double measured;      /* share of items with a measured reference */
     double measured_mean; /* of those references */
@@ -97,6 +100,8 @@ static void groups_collect(struct work *w)
         w->groups[*at].difference += s - r;
         w->groups[*at].score += s;
         w->groups[*at].count++;
+        w->groups[*at].disagrees =
+            w->groups[*at].disagrees || fabs(s - r) > 0.5;
         out->count++;
         out->score += s;
         out->reference += r;
@@ -137,38 +142,64 @@ static double cluster_variance(const struct work *w, bool of_score, double mean)
     return g > 1 ? sum / (n * n) * (double)g / (double)(g - 1) : 0;
 }
 
-static void variances(struct work *w)
+/* Few clusters in which anything happens tell little about how alike the items
+ * of a cluster are, and the usual estimate is then far too low. It is drawn
+ * towards the worst case, one observation a cluster, by PRIOR such clusters. */
+static double design_effect(const struct work *w, double clustered,
+                            double independent, size_t informative)
+{
+    double worst = (double)w->out->count / (double)w->out->clusters;
+    double seen = independent > 0 ? fmax(1, clustered / independent) : worst;
+    double k = (double)informative;
+
+    return fmax(seen, (k * seen + PRIOR * worst) / (k + PRIOR));
+}
+
+static void deviations(struct work *w, double *difference, double *score)
 {
     const struct score_gate_input *in = w->in;
-    struct score_gate *out = w->out;
-    double n = (double)out->count, sum = 0, score_sum = 0, clustered;
+    const struct score_gate *out = w->out;
+    struct map *m = map_new();
 
     for (size_t i = 0; i < in->count; i++) {
         double d, s;
+        uint64_t *at;
+        bool added;
 
         if (!item_is_used(in, i))
             continue;
+        at = map_put(m, &in->cluster[i], sizeof(in->cluster[i]), &added);
+        if (added)
+            *at = map_count(m) - 1;
         d = in->score[i] - in->reference[i] - out->difference;
         s = in->score[i] - out->score;
-        sum += d * d;
-        score_sum += s * s;
+        *difference += d * d;
+        *score += s * s;
+        if (fabs(s) > 0.5)
+            w->groups[*at].deviates = true;
+    }
+    map_free(m);
+}
+
+static void variances(struct work *w)
+{
+    struct score_gate *out = w->out;
+    double n = (double)out->count, sum = 0, score_sum = 0;
+    size_t disagreeing = 0, deviating = 0;
+
+    deviations(w, &sum, &score_sum);
+    for (size_t i = 0; i < out->clusters; i++) {
+        disagreeing += w->groups[i].disagrees;
+        deviating += w->groups[i].deviates;
     }
     w->variance = n > 1 ? sum / (n - 1) : 0;
-    clustered = cluster_variance(w, false, out->difference);
-    w->se = sqrt(fmax(clustered, n > 0 ? w->variance / n : 0));
-    out->design_effect = 1;
-    if (w->variance > 0)
-        out->design_effect = fmax(1, clustered / (w->variance / n));
-    w->score_deff = 1;
-    if (n > 1 && score_sum > 0)
-        w->score_deff = fmax(1, cluster_variance(w, true, out->score) * n *
-                                    (n - 1) / score_sum);
-    /* Without disagreement nothing shows how alike the items of a cluster
-     * are: take each cluster as one observation. */
-    if (w->variance == 0 && out->clusters > 0)
-        out->design_effect = n / (double)out->clusters;
-    if (score_sum == 0 && out->clusters > 0)
-        w->score_deff = n / (double)out->clusters;
+    out->design_effect =
+        design_effect(w, cluster_variance(w, false, out->difference),
+                      w->variance / n, disagreeing);
+    w->se = sqrt(out->design_effect * w->variance / n);
+    w->score_variance = n > 1 ? score_sum / (n - 1) : 0;
+    w->score_deff = design_effect(w, cluster_variance(w, true, out->score),
+                                  w->score_variance / n, deviating);
 }
 
 static int by_value(const void *a, const void *b)
@@ -257,7 +288,7 @@ static struct score_interval mean_interval(const struct work *w, double mean,
 
     if (binary)
         return score_wilson(mean * n, n, w->level);
-    half = w->z * sqrt(of_score ? cluster_variance(w, true, mean) : 0);
+    half = of_score ? w->z * sqrt(w->score_variance / n) : 0;
     return (struct score_interval){ fmax(0, mean - half),
                                     fmin(1, mean + half) };
 }
