@@ -177,6 +177,7 @@ void curate_summary_json(const struct curate_result *r,
 
     json_writer_init(&w, out, true);
     json_begin_object(&w, NULL);
+    json_put_string(&w, "schema", "slmctl.curate/1");
     put_summary(&w, r, rules, seconds);
     json_end_object(&w);
     buf_char(out, '\n');

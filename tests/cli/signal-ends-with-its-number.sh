@@ -9,5 +9,5 @@ kill -TERM $pid
 sleep 0.3
 kill -TERM $pid 2>/dev/null
 exec 3>&-
-wait $pid
+wait $pid 2>/dev/null
 echo $?
