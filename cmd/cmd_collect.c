@@ -32,25 +32,31 @@ static const struct opt options[] = {
     OPT_END,
 };
 
-static int import_all(struct wire_import *im, struct err *err)
+/* Before the store is opened or made: a name that is mistyped changes
+ * nothing. */
+static int list_files(const struct cli_list *from, struct wire_files *files,
+                      struct err *err)
 {
-    struct wire_files files = { 0 };
     int rc = ERR_OK;
 
-    for (size_t i = 0; rc == ERR_OK && i < imports.count; i++)
-        rc = wire_files_add(&files, imports.items[i], err);
-    for (size_t i = 0; rc == ERR_OK && i < files.count; i++)
-        rc = wire_import_file(im, files.paths[i], err);
-    wire_files_release(&files);
+    for (size_t i = 0; rc == ERR_OK && i < from->count; i++)
+        rc = wire_files_add(files, from->items[i], err);
     return rc;
 }
 
-static int join_all(struct wire_import *im, struct err *err)
+struct inputs {
+    struct wire_files imports, outcomes;
+};
+
+static int collect(struct wire_import *im, const struct inputs *in,
+                   struct err *err)
 {
     int rc = ERR_OK;
 
-    for (size_t i = 0; rc == ERR_OK && i < outcomes.count; i++)
-        rc = wire_outcomes_file(im, outcomes.items[i], err);
+    for (size_t i = 0; rc == ERR_OK && i < in->imports.count; i++)
+        rc = wire_import_file(im, in->imports.paths[i], err);
+    for (size_t i = 0; rc == ERR_OK && i < in->outcomes.count; i++)
+        rc = wire_outcomes_file(im, in->outcomes.paths[i], err);
     return rc;
 }
 
@@ -146,10 +152,31 @@ static int finish(struct cli *cli, const struct wire_import *im, double seconds)
     return rc;
 }
 
+static int open_and_collect(struct cli *cli, struct wire_import *im,
+                            const struct inputs *in, struct err *err)
+{
+    enum store_mode mode = in->imports.count ? STORE_CREATE : STORE_WRITE;
+    int rc = store_open(cli->store, mode, &im->store, err);
+
+    if (rc == ERR_OK)
+        rc = store_lock(im->store, "collect", err);
+    if (rc == ERR_OK) {
+        im->pool = pool_new(cli->threads);
+        rc = collect(im, in, err);
+        if (rc == ERR_OK)
+            rc = note_stage(im->store, err);
+        pool_free(im->pool);
+    }
+    store_close(im->store);
+    cli_progress_end(cli);
+    return rc;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct wire_import im = { .progress = &cli->progress };
     int64_t start = clock_mono_ns();
+    struct inputs in = { 0 };
     struct err err;
     int rc;
 
@@ -158,25 +185,17 @@ static int run(struct cli *cli, int argc, char **argv)
     if (!imports.count && !outcomes.count)
         return cli_usage(cli, "nothing to collect: give --import or "
                               "--outcomes");
-    rc = store_open(cli->store, imports.count ? STORE_CREATE : STORE_WRITE,
-                    &im.store, &err);
+    rc = list_files(&imports, &in.imports, &err);
     if (rc == ERR_OK)
-        rc = store_lock(im.store, "collect", &err);
-    if (rc == ERR_OK) {
-        im.pool = pool_new(cli->threads);
-        rc = import_all(&im, &err);
-        if (rc == ERR_OK)
-            rc = join_all(&im, &err);
-        if (rc == ERR_OK)
-            rc = note_stage(im.store, &err);
-        pool_free(im.pool);
-    }
-    store_close(im.store);
-    cli_progress_end(cli);
+        rc = list_files(&outcomes, &in.outcomes, &err);
+    if (rc == ERR_OK)
+        rc = open_and_collect(cli, &im, &in, &err);
     if (rc == ERR_OK)
         rc = finish(cli, &im, (double)(clock_mono_ns() - start) / 1e9);
     else
         rc = cli_fail(cli, &err);
+    wire_files_release(&in.imports);
+    wire_files_release(&in.outcomes);
     buf_release(&im.rejected_paths);
     return rc;
 }

@@ -86,7 +86,7 @@ static void write_counts(const struct store *s, const struct store_status *st,
     buf_str(out, st->status_count ? ")\n" : "\n");
     buf_str(out, "on disk   ");
     put_bytes(out, st->bytes);
-    if (st->bytes > 0 && st->raw_bytes > 0) {
+    if (st->bytes > 0 && st->raw_bytes > st->bytes) {
         buf_str(out, " for ");
         put_bytes(out, st->raw_bytes);
         buf_printf(out, " of bodies (%.1fx smaller)",

@@ -7,7 +7,7 @@ CREATE TABLE setting (
 ) STRICT, WITHOUT ROWID;
 
 -- zstd dictionaries, themselves packed with zstd; a blob names the one that it
--- was packed with. learnt: bytes of all blobs when it was trained.
+-- was packed with. learnt: how many pieces there were when it was trained.
 CREATE TABLE dictionary (
     id      INTEGER PRIMARY KEY,
     created INTEGER NOT NULL,

@@ -14,9 +14,24 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BUSY_TIMEOUT_MS 10000
+#define BUSY_PAUSE_US 500
+
+/* SQLite's own handler waits up to 100 ms between its tries; a writer that
+ * commits and begins again would be met by chance only. */
+static int wait_a_little(void *ctx, int tries)
+{
+    const struct timespec pause = { 0, BUSY_PAUSE_US * 1000L };
+
+    (void)ctx;
+    if ((int64_t)tries * BUSY_PAUSE_US > BUSY_TIMEOUT_MS * INT64_C(1000))
+        return 0;
+    (void)nanosleep(&pause, NULL);
+    return 1;
+}
 
 static enum err_code code_of(int rc)
 {
@@ -120,7 +135,7 @@ static int open_handle(struct sql *db, enum sql_mode mode, struct err *err)
     rc = sqlite3_open_v2(db->path, &db->handle, flags, NULL);
     if (rc != SQLITE_OK)
         return sql_fail(db, rc, err);
-    (void)sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+    (void)sqlite3_busy_handler(db->handle, wait_a_little, NULL);
     (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     return ERR_OK;
 }

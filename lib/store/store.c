@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SCHEMA_MAX 64
@@ -234,6 +235,8 @@ int store_lock(struct store *s, const char *stage, struct err *err)
 
 int store_group_step(struct store *s, struct err *err)
 {
+    /* Others try each half millisecond (lib/sql): they get their turn. */
+    const struct timespec turn = { 0, 1200000 };
     int rc = ERR_OK;
 
     if (sql_in_transaction(s->db)) {
@@ -242,6 +245,7 @@ int store_group_step(struct store *s, struct err *err)
         if (ns < STORE_COMMIT_MS * INT64_C(1000000))
             return ERR_OK;
         rc = sql_commit(s->db, err);
+        (void)nanosleep(&turn, NULL);
     }
     if (rc == ERR_OK)
         rc = sql_begin(s->db, err);

@@ -47,8 +47,9 @@ static int count_statuses(struct store *s, struct store_status *out,
 {
     struct sql_stmt *q;
     int rc = sql_get(s->db,
-                     "SELECT o.status, sum(n) FROM (SELECT origin, count(*) AS "
-                     "n FROM logged GROUP BY origin) l "
+                     "SELECT o.status, sum(n), sum(raw) FROM (SELECT origin, "
+                     "count(*) AS n, sum(raw) AS raw FROM logged GROUP BY "
+                     "origin) l "
                      "JOIN origin o ON o.id = l.origin GROUP BY o.status "
                      "ORDER BY sum(n) DESC, o.status",
                      &q, err);
@@ -62,6 +63,7 @@ static int count_statuses(struct store *s, struct store_status *out,
         c->name = slice_dup(sql_text(q, 0));
         c->calls = sql_int(q, 1);
         out->calls += c->calls;
+        out->raw_bytes += sql_int(q, 2);
     }
     sql_reset(q);
     return rc < 0 ? rc : ERR_OK;
@@ -101,7 +103,6 @@ static int count_all(struct store *s, struct store_status *out, struct err *err)
         int64_t *to;
     } counts[] = {
         { "SELECT sum(bytes) FROM import", &out->read_bytes },
-        { "SELECT sum(raw) FROM logged", &out->raw_bytes },
         { "SELECT max(id) FROM blob", &out->blobs },
         { "SELECT count(*) FROM dictionary", &out->dictionaries },
         { "SELECT size FROM dictionary ORDER BY id DESC LIMIT 1",
@@ -110,7 +111,8 @@ static int count_all(struct store *s, struct store_status *out, struct err *err)
         { "SELECT count(*) FROM task WHERE merged_into IS NULL", &out->tasks },
         { "SELECT count(*) FROM model", &out->models },
         { "SELECT count(*) FROM outcome", &out->outcomes },
-        { "SELECT count(*) FROM blob WHERE codec >= 16", &out->sealed },
+        { "SELECT codec >= 16 FROM blob ORDER BY id DESC LIMIT 1",
+          &out->sealed },
     };
     int rc = ERR_OK;
 

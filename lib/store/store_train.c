@@ -15,6 +15,7 @@
 #define SAMPLE_BYTES ((size_t)4 << 20)
 #define SAMPLE_PIECE ((size_t)16 << 10) /* the beginning of longer ones */
 #define SAMPLES_MIN 64
+#define SAMPLES_MAX 8192
 #define DICTIONARY_MAX ((size_t)112 << 10)
 #define DICTIONARY_MIN ((size_t)4 << 10)
 #define SAMPLE_RATIO 3 /* bytes of samples for one of dictionary */
@@ -75,7 +76,7 @@ static void sample_body(struct samples *m, struct json *j, struct slice body)
 }
 
 /* Every k-th blob, so that old and new ones are heard. */
-static int sample_store(struct store *s, struct samples *m, int64_t bytes,
+static int sample_store(struct store *s, struct samples *m, int64_t blobs,
                         struct err *err)
 {
     struct buf blob = { 0 };
@@ -84,7 +85,7 @@ static int sample_store(struct store *s, struct samples *m, int64_t bytes,
 
     if (rc < 0)
         return rc;
-    sql_bind_int(q, 1, 1 + bytes / (int64_t)SAMPLE_BYTES);
+    sql_bind_int(q, 1, 1 + blobs / SAMPLES_MAX);
     while (!samples_full(m) && (rc = sql_step(q, err)) == 1) {
         buf_reset(&blob);
         rc = store_blob_get(s, sql_int(q, 0), &blob, err);
@@ -123,7 +124,7 @@ static int insert_dictionary(struct store *s, struct slice data, int64_t learnt,
 }
 
 /* Too little to learn from is no error: the next time there is more. */
-static int learn(struct store *s, const struct samples *m, int64_t bytes,
+static int learn(struct store *s, const struct samples *m, int64_t blobs,
                  struct err *err)
 {
     struct buf dictionary = { 0 };
@@ -137,7 +138,7 @@ static int learn(struct store *s, const struct samples *m, int64_t bytes,
         codec_train(m->bytes.data, m->sizes, m->count, max, &dictionary,
                     &quiet) == ERR_OK)
         rc = insert_dictionary(s, buf_slice(&dictionary),
-                               bytes ? bytes : (int64_t)m->bytes.len, err);
+                               blobs ? blobs : (int64_t)m->count, err);
     buf_release(&dictionary);
     return rc;
 }
@@ -146,23 +147,23 @@ int store_train(struct store *s, const struct slice *bodies, size_t count,
                 struct err *err)
 {
     struct samples m = { .seen = map_new() };
-    int64_t bytes = 0, learnt = 0;
+    int64_t blobs = 0, learnt = 0;
     struct json j = { 0 };
     int rc = ERR_OK;
 
     if (s->active) {
-        rc = sql_one_int(s->db, "SELECT sum(size) FROM blob", 0, &bytes, err);
+        rc = sql_one_int(s->db, "SELECT max(id) FROM blob", 0, &blobs, err);
         if (rc == ERR_OK)
             rc = sql_one_int(s->db, "SELECT max(learnt) FROM dictionary", 0,
                              &learnt, err);
-        if (rc == ERR_OK && bytes >= GROWTH * learnt)
-            rc = sample_store(s, &m, bytes, err);
+        if (rc == ERR_OK && blobs >= GROWTH * learnt)
+            rc = sample_store(s, &m, blobs, err);
     } else {
         for (size_t i = 0; i < count && !samples_full(&m); i++)
             sample_body(&m, &j, bodies[i]);
     }
     if (rc == ERR_OK)
-        rc = learn(s, &m, bytes, err);
+        rc = learn(s, &m, blobs, err);
     json_release(&j);
     buf_release(&m.bytes);
     free(m.sizes);

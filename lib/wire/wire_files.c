@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool ends_with(const char *s, size_t n, const char *suffix)
 {
@@ -72,6 +73,9 @@ int wire_files_add(struct wire_files *f, const char *path, struct err *err)
 {
     if (strcmp(path, "-") != 0 && io_is_dir(path))
         return add_directory(f, path, err);
+    if (strcmp(path, "-") != 0 && access(path, R_OK) != 0)
+        return err_set(err, errno == ENOENT ? ERR_NOTFOUND : ERR_IO,
+                       "open %s: %s", path, strerror(errno));
     push(f, mem_strdup(path));
     return ERR_OK;
 }

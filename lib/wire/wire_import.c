@@ -21,6 +21,8 @@
 #define BATCH_BYTES ((size_t)4 << 20)
 #define CHUNK_LINES 16
 #define BATCHES 3
+#define KEEP_BYTES ((size_t)256 << 10) /* a line's memory that is used again   \
+                                        */
 
 struct slot {
     size_t at, n; /* of the line in the batch's text */
@@ -78,7 +80,7 @@ static void read_batch(struct run *r, struct batch *b)
         s->number = line.number;
         s->size = line.size;
         s->cut = line.cut;
-        s->blank = slice_trim(line.text).n == 0;
+        s->blank = !line.cut && slice_trim(line.text).n == 0;
         buf_add_slice(&b->text, line.text);
         b->count++;
     }
@@ -189,6 +191,16 @@ static int write_slot(struct run *r, struct batch *b, struct slot *s,
     return rc;
 }
 
+/* One monster must not leave its memory in each slot that it visits. */
+static void trim_slot(struct slot *s)
+{
+    if (s->n <= KEEP_BYTES)
+        return;
+    wire_record_release(&s->record);
+    store_parcel_free(s->parcel);
+    s->parcel = store_parcel_new();
+}
+
 /* The counts so far, in the transaction of the calls that they count. */
 static int update_import(struct run *r, bool finished, struct err *err)
 {
@@ -215,8 +227,10 @@ static void write_batch(struct run *r, struct batch *b)
 {
     int rc = ERR_OK;
 
-    for (size_t i = 0; rc == ERR_OK && i < b->count; i++)
+    for (size_t i = 0; rc == ERR_OK && i < b->count; i++) {
         rc = write_slot(r, b, &b->slots[i], &r->write_err);
+        trim_slot(&b->slots[i]);
+    }
     if (rc == ERR_OK && b->count)
         rc = store_group_step(r->im->store, &r->write_err);
     if (rc == ERR_OK && b->count)

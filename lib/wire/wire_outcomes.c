@@ -134,7 +134,7 @@ static int join_line(struct join *t, const struct codec_line *line,
 
     t->counts.lines++;
     t->counts.bytes += line->size + 1;
-    if (slice_trim(line->text).n == 0)
+    if (!line->cut && slice_trim(line->text).n == 0)
         return ERR_OK;
     if (line->cut)
         rc = err_set(err, ERR_LIMIT, "longer than %zu bytes", WIRE_LINE_MAX);
