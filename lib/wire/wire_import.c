@@ -21,8 +21,9 @@
 #define BATCH_BYTES ((size_t)4 << 20)
 #define CHUNK_LINES 16
 #define BATCHES 3
-#define KEEP_BYTES ((size_t)256 << 10) /* a line's memory that is used again   \
-                                        */
+#define KEEP_BYTES                                                             \
+    ((size_t)256 << 10) /* a line's memory that is used again                  \
+                         */
 
 struct slot {
     size_t at, n; /* of the line in the batch's text */
