@@ -559,7 +559,8 @@ int curate_shares_parse(const char *text, unsigned shares[3], struct err *err)
     unsigned v[3];
     int used = 0;
 
-    if (sscanf(text, "%3u,%3u,%3u%n", &v[0], &v[1], &v[2], &used) != 3 ||
+    if (strspn(text, "0123456789,") != strlen(text) ||
+        sscanf(text, "%3u,%3u,%3u%n", &v[0], &v[1], &v[2], &used) != 3 ||
         text[used] || v[0] + v[1] + v[2] != 100)
         return err_set(err, ERR_INVALID,
                        "\"%s\": three percentages of sum 100 are expected, as "

@@ -1,0 +1,642 @@
+/* test_curate.c - reasons, duplicates, retries, splits, idempotence, leaks */
+#include "base/mem.h"
+#include "curate/curate.h"
+#include "curate/curate_priv.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char dir[64];
+static struct store *store;
+static struct scrub_rules *rules;
+static const struct crypto_key key = { { 1, 2, 3 } };
+static int64_t clock_us;
+
+static void setup(void)
+{
+    struct err err = { 0 };
+
+    (void)snprintf(dir, sizeof(dir), "/tmp/curate-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    ck_assert_int_eq(crypto_init(&err), 0);
+    ck_assert_msg(store_open(dir, STORE_CREATE, &store, &err) == 0, "%s",
+                  err.msg);
+    rules = scrub_rules_new();
+    ck_assert_int_eq(scrub_rules_add_builtin(rules, &err), 0);
+    ck_assert_int_eq(scrub_rules_finish(rules, &err), 0);
+    clock_us = 1000000000;
+}
+
+static void teardown(void)
+{
+    char *command = mem_printf("rm -rf %s", dir);
+
+    store_close(store);
+    scrub_rules_free(rules);
+    ck_assert_int_eq(system(command), 0);
+    free(command);
+}
+
+struct call {
+    const char *status, *conversation, *request, *response;
+    int64_t gap_us; /* after the last call; 0: a minute */
+};
+
+static int64_t add(struct call c)
+{
+    struct store_call s = store_call_none();
+    struct err err = { 0 };
+    char name[32];
+    bool added;
+    int64_t id;
+
+    clock_us += c.gap_us ? c.gap_us : 60000000;
+    (void)snprintf(name, sizeof(name), "%lld", (long long)clock_us);
+    s.key = slice_of(name);
+    s.time_us = clock_us;
+    s.latency_us = 1000000;
+    s.dialect = slice_of("openai-chat");
+    s.client = slice_of("client");
+    s.status = slice_of(c.status ? c.status : "completed");
+    s.conversation = slice_of(c.conversation);
+    s.request = slice_of(c.request);
+    s.response = slice_of(c.response);
+    ck_assert_msg(store_call_add(store, &s, &added, &err) == 0, "%s", err.msg);
+    ck_assert_int_eq(
+        sql_one_int(store_sql(store), "SELECT max(id) FROM call", 0, &id, &err),
+        0);
+    return id;
+}
+
+#define ASK(text)                                                              \
+    "{\"messages\":[{\"role\":\"user\",\"content\":\"" text "\"}]}"
+#define SAY(text)                                                              \
+    "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"" text   \
+    "\"},\"finish_reason\":\"stop\"}]}"
+
+static int64_t say(const char *conversation, const char *ask,
+                   const char *answer)
+{
+    char *request = mem_printf(ASK("%s"), ask);
+    char *response = mem_printf(SAY("%s"), answer);
+    int64_t id = add((struct call){ .conversation = conversation,
+                                    .request = request,
+                                    .response = response });
+
+    free(request);
+    free(response);
+    return id;
+}
+
+static struct curate_result curate_with(const unsigned *shares,
+                                        unsigned threads)
+{
+    struct curate_options o = { .rules = rules,
+                                .key = &key,
+                                .threads = threads };
+    struct curate_result r = { 0 };
+    struct err err = { 0 };
+
+    memcpy(o.shares, shares, sizeof(o.shares));
+    store_close(store); /* the lock goes with it */
+    ck_assert_int_eq(store_open(dir, STORE_WRITE, &store, &err), 0);
+    ck_assert_msg(curate_run(store, &o, &r, &err) == 0, "%s", err.msg);
+    curate_result_release(&r);
+    return r;
+}
+
+static struct curate_result curate(void)
+{
+    return curate_with((const unsigned[]){ 80, 10, 10 }, 2);
+}
+
+/* A column of a call's example, as text; caller frees. */
+static char *column(int64_t call, const char *name)
+{
+    char *text = mem_printf("SELECT CAST(%s AS TEXT) FROM example "
+                            "WHERE call = %lld",
+                            name, (long long)call);
+    struct sql_stmt *q;
+    char *value;
+
+    ck_assert_int_eq(sql_get(store_sql(store), text, &q, NULL), 0);
+    ck_assert_int_eq(sql_step(q, NULL), 1);
+    value = slice_dup(sql_text(q, 0));
+    sql_reset(q);
+    free(text);
+    return value;
+}
+
+static void expect(int64_t call, const char *name, const char *want)
+{
+    char *got = column(call, name);
+
+    ck_assert_msg(strcmp(got, want) == 0, "call %lld: %s is %s, not %s",
+                  (long long)call, name, got, want);
+    free(got);
+}
+
+START_TEST(each_drop_has_its_reason)
+{
+    static const struct {
+        struct call call;
+        const char *reason;
+    } table[] = {
+        { { NULL, "a", ASK("1"), SAY("x"), 0 }, "" },
+        { { "failed_http", "b", ASK("2"), "{\"error\":{}}", 0 }, "failed" },
+        { { "completed", "c", ASK("3"), "{\"error\":{\"code\":1}}", 0 },
+          "failed" },
+        { { "failed_stream", "d", ASK("4"), "", 0 }, "failed" },
+        { { "cancelled", "e", ASK("5"), SAY("x"), 0 }, "cancelled" },
+        { { "timeout", "f", ASK("6"), "", 0 }, "timeout" },
+        { { "lost", "g", ASK("7"), "", 0 }, "lost" },
+        { { "upstream_truncated", "h", ASK("8"), SAY("x"), 0 }, "truncated" },
+        { { NULL, "i", ASK("9"),
+            "{\"choices\":[{\"message\":{\"content\":\"cu\"},"
+            "\"finish_reason\":\"length\"}]}",
+            0 },
+          "truncated" },
+        { { NULL, "j", ASK("10"),
+            "{\"choices\":[{\"message\":{\"content\":\"\"},"
+            "\"finish_reason\":\"content_filter\"}]}",
+            0 },
+          "filtered" },
+        { { NULL, "k", ASK("11"), "nonsense", 0 }, "malformed" },
+        { { NULL, "l", "{\"input\":\"x\"}", SAY("x"), 0 }, "malformed" },
+        { { NULL, "m", ASK("12"),
+            "{\"choices\":[{\"message\":{\"content\":null},"
+            "\"finish_reason\":\"stop\"}]}",
+            0 },
+          "empty" },
+        { { NULL, "n", ASK("13"), SAY(""), 0 }, "" },
+        { { "a status of tomorrow", "o", ASK("14"), SAY("x"), 0 }, "failed" },
+    };
+    int64_t ids[32];
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+        ids[i] = add(table[i].call);
+    (void)curate();
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+        expect(ids[i], "ifnull(reason, '')", table[i].reason);
+}
+END_TEST
+
+START_TEST(duplicates_go_and_other_answers_stay)
+{
+    int64_t a = say("c1", "capital of France?", "Paris"),
+            b = say("c2", "capital of France?", "Paris"),
+            c = say("c3", "capital of France?", "Paris, I think"),
+            d = say("c4", "capital of Spain?", "Madrid");
+    char number[24];
+
+    (void)curate();
+    expect(a, "kept", "1");
+    expect(b, "reason", "duplicate");
+    (void)snprintf(number, sizeof(number), "%lld", (long long)a);
+    expect(b, "duplicate_of", number);
+    expect(c, "kept", "1");
+    expect(a, "repeats", "3");
+    expect(c, "repeats", "3");
+    expect(d, "repeats", "1");
+}
+END_TEST
+
+START_TEST(drawn_ids_do_not_make_calls_different)
+{
+    static const char ask[] =
+        "{\"messages\":[{\"role\":\"assistant\",\"content\":%s,\"tool_calls\":"
+        "[{\"id\":\"call_%d\",\"function\":{\"name\":\"f\",\"arguments\":"
+        "\"%s\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"call_%d\","
+        "\"content\":\"ok\"}]}";
+    char *one = mem_printf(ask, "null", 1, "{\\\"a\\\":1,\\\"b\\\":2}", 1);
+    char *two = mem_printf(ask, "\"\"", 2, "{ \\\"b\\\":2, \\\"a\\\":1}", 2);
+    int64_t b;
+
+    (void)add((struct call){ NULL, "a", one, SAY("done"), 0 });
+    b = add((struct call){ NULL, "b", two, SAY("done"), 0 });
+    (void)curate();
+    expect(b, "reason", "duplicate");
+    free(one);
+    free(two);
+}
+END_TEST
+
+START_TEST(an_answer_that_was_asked_again_at_once_is_retried)
+{
+    int64_t a = say("talk", "q", "first"), b = say("talk", "q", "second"), c;
+
+    (void)curate();
+    expect(a, "reason", "retried");
+    expect(b, "kept", "1");
+    c = say("talk", "q", "third"); /* supersedes one that is written */
+    (void)curate();
+    expect(b, "reason", "retried");
+    expect(c, "kept", "1");
+    expect(b, "ifnull(request, 0)", "0");
+}
+END_TEST
+
+START_TEST(samples_drawn_at_the_same_time_stay)
+{
+    int64_t a = add((struct call){ NULL, "t", ASK("q"), SAY("x"), 0 }),
+            b = add((struct call){ NULL, "t", ASK("q"), SAY("y"), 1000 });
+
+    (void)curate();
+    expect(a, "kept", "1");
+    expect(b, "kept", "1");
+}
+END_TEST
+
+START_TEST(second_run_finds_nothing_and_new_calls_are_added)
+{
+    struct curate_result r;
+    int64_t a = say("c1", "x", "y"), b;
+
+    r = curate();
+    ck_assert_uint_eq(r.fresh, 1);
+    r = curate();
+    ck_assert_uint_eq(r.fresh, 0);
+    ck_assert_uint_eq(r.calls, 1);
+    b = say("c2", "x", "y");
+    r = curate();
+    ck_assert_uint_eq(r.fresh, 1);
+    expect(b, "reason", "duplicate");
+    expect(a, "repeats", "2");
+}
+END_TEST
+
+START_TEST(other_options_do_all_again_in_place)
+{
+    struct curate_result r;
+    int64_t a = say("c1", "mail ada@love.org", "y");
+    char *before, *after;
+
+    (void)curate();
+    before = column(a, "id");
+    r = curate_with((const unsigned[]){ 0, 0, 100 }, 1);
+    ck_assert(r.again);
+    ck_assert_uint_eq(r.fresh, 1);
+    ck_assert_ptr_nonnull(strstr(r.was, "80,10,10"));
+    after = column(a, "id");
+    ck_assert_str_eq(before, after);
+    expect(a, "split", "test");
+    free(before);
+    free(after);
+}
+END_TEST
+
+/* All that curating decides, as one text; caller frees. */
+static char *digest(void)
+{
+    struct buf b = { 0 };
+    struct sql_stmt *q;
+
+    ck_assert_int_eq(
+        sql_get(store_sql(store),
+                "SELECT call, kept, ifnull(reason, ''), ifnull(split, ''), "
+                "ifnull(groups, ''), repeats, spans, ifnull(request, 0), "
+                "ifnull(response, 0) FROM example ORDER BY call",
+                &q, NULL),
+        0);
+    while (sql_step(q, NULL) == 1)
+        buf_printf(&b, "%lld %lld %.*s %.*s %.*s %lld %lld %lld %lld\n",
+                   (long long)sql_int(q, 0), (long long)sql_int(q, 1),
+                   (int)sql_text(q, 2).n, sql_text(q, 2).p,
+                   (int)sql_text(q, 3).n, sql_text(q, 3).p,
+                   (int)sql_text(q, 4).n, sql_text(q, 4).p,
+                   (long long)sql_int(q, 5), (long long)sql_int(q, 6),
+                   (long long)sql_int(q, 7), (long long)sql_int(q, 8));
+    return buf_take(&b, NULL);
+}
+
+static void add_many(int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        char talk[16], ask[64], answer[64];
+
+        (void)snprintf(talk, sizeof(talk), "c%d", i / 3);
+        (void)snprintf(ask, sizeof(ask), "question %d of u%d@love.org", i % 170,
+                       i % 7);
+        (void)snprintf(answer, sizeof(answer), "to u%d@love.org %d", i % 7,
+                       i % 5);
+        (void)say(talk, ask, answer);
+    }
+}
+
+static void forget_examples(void)
+{
+    ck_assert_int_eq(sql_exec(store_sql(store),
+                              "DELETE FROM example; DELETE FROM stage", NULL),
+                     0);
+}
+
+START_TEST(threads_and_number_of_runs_change_nothing)
+{
+    char *parts, *one, *four;
+
+    add_many(0, 350);
+    (void)curate();
+    add_many(350, 700);
+    (void)curate();
+    parts = digest();
+    forget_examples();
+    (void)curate_with((const unsigned[]){ 80, 10, 10 }, 1);
+    one = digest();
+    forget_examples();
+    (void)curate_with((const unsigned[]){ 80, 10, 10 }, 4);
+    four = digest();
+    ck_assert_str_eq(one, parts);
+    ck_assert_str_eq(one, four);
+    free(parts);
+    free(one);
+    free(four);
+}
+END_TEST
+
+START_TEST(a_lost_high_mark_does_not_make_duplicates_of_themselves)
+{
+    char *before, *after;
+
+    add_many(0, 60);
+    (void)curate();
+    before = digest();
+    ck_assert_int_eq(
+        sql_exec(store_sql(store), "UPDATE stage SET high = 20", NULL), 0);
+    ck_assert_uint_eq(curate().fresh, 40);
+    after = digest();
+    ck_assert_str_eq(before, after);
+    free(before);
+    free(after);
+}
+END_TEST
+
+START_TEST(no_group_and_no_input_is_in_two_splits)
+{
+    int64_t n;
+
+    add_many(0, 600);
+    (void)curate();
+    ck_assert_int_eq(sql_one_int(store_sql(store),
+                                 "SELECT count(*) FROM (SELECT groups FROM "
+                                 "example WHERE kept GROUP BY groups "
+                                 "HAVING count(DISTINCT split) > 1)",
+                                 0, &n, NULL),
+                     0);
+    ck_assert_int_eq(n, 0);
+    ck_assert_int_eq(sql_one_int(store_sql(store),
+                                 "SELECT count(DISTINCT split) FROM example "
+                                 "WHERE kept",
+                                 0, &n, NULL),
+                     0);
+    ck_assert_int_eq(n, 3);
+}
+END_TEST
+
+START_TEST(a_small_log_has_all_three_splits)
+{
+    int64_t n;
+
+    for (int i = 0; i < 4; i++) {
+        char ask[16];
+
+        (void)snprintf(ask, sizeof(ask), "q%d", i);
+        (void)say("", ask, "a");
+    }
+    (void)curate();
+    ck_assert_int_eq(sql_one_int(store_sql(store),
+                                 "SELECT count(DISTINCT split) FROM example "
+                                 "WHERE kept",
+                                 0, &n, NULL),
+                     0);
+    ck_assert_int_eq(n, 3);
+}
+END_TEST
+
+static int collect(void *ctx, struct slice bytes, struct err *err)
+{
+    (void)err;
+    buf_add_slice(ctx, bytes);
+    return 0;
+}
+
+START_TEST(export_is_scrubbed_chat_lines)
+{
+    struct buf out = { 0 };
+    struct curate_sink sink = { collect, &out };
+    struct json j = { 0 };
+    uint64_t count;
+    json_ref messages;
+
+    (void)add((struct call){
+        .conversation = "c",
+        .request = "{\n\"messages\":[\n{\"role\":\"user\",\"content\":"
+                   "\"I am ada@love.org\"}],\n\"tools\":[{\"function\":"
+                   "{\"name\":\"f\"}}]}",
+        .response = "{\"choices\":[{\"message\":{\"content\":null,"
+                    "\"refusal\":null,\"tool_calls\":[{\"id\":\"c1\","
+                    "\"function\":{\"name\":\"f\",\"arguments\":"
+                    "\"{\\\"to\\\":\\\"ada@love.org\\\"}\"}}]}}]}" });
+    (void)curate();
+    ck_assert_int_eq(curate_export(store, 0, "tvs", &sink, &count, NULL), 0);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_ptr_eq(memchr(out.data, '\n', out.len), out.data + out.len - 1);
+    ck_assert_int_eq(json_parse(&j, out.data, out.len, NULL), 0);
+    messages = json_get(&j, 0, "messages");
+    ck_assert_uint_eq(json_count(&j, messages), 2);
+    ck_assert(
+        json_text_is(&j, json_find(&j, json_at(&j, messages, 1), "role", NULL),
+                     "assistant"));
+    ck_assert_uint_eq(json_count(&j, json_get(&j, 0, "tools")), 1);
+    ck_assert_ptr_null(strstr(out.data, "love.org"));
+    ck_assert_ptr_null(strstr(out.data, "refusal"));
+    json_release(&j);
+    buf_release(&out);
+}
+END_TEST
+
+static void leak_seen(void *ctx, const struct curate_leak *l)
+{
+    (void)l;
+    ++*(int *)ctx;
+}
+
+START_TEST(leak_check_sees_what_stayed_and_not_what_went)
+{
+    struct slice values[] = { slice_of("ada@love.org"),
+                              slice_of("stays here") };
+    struct scrub_leaks *leaks = NULL;
+    uint64_t count, examples;
+    int seen = 0;
+
+    (void)say("c", "ada@love.org", "It STAYS here");
+    (void)curate();
+    ck_assert_int_eq(scrub_leaks_new(values, 2, &leaks, NULL), 0);
+    ck_assert_int_eq(curate_check_leaks(store, leaks, NULL, leak_seen, &seen,
+                                        &count, &examples, NULL),
+                     0);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_int_eq(seen, 1);
+    ck_assert_uint_eq(examples, 1);
+    scrub_leaks_free(leaks);
+}
+END_TEST
+
+START_TEST(what_cannot_be_scrubbed_is_quarantined_whole)
+{
+    struct buf deep = { 0 };
+    int64_t id;
+
+    buf_str(&deep, "[1]");
+    for (int i = 0; i < SCRUB_MAX_NESTING + 2; i++) {
+        struct buf outer = { 0 };
+
+        buf_char(&outer, '[');
+        json_quote(&outer, buf_slice(&deep));
+        buf_char(&outer, ']');
+        buf_release(&deep);
+        deep = outer;
+    }
+    {
+        struct buf request = { 0 };
+
+        buf_str(&request, "{\"messages\":[{\"role\":\"tool\",\"content\":");
+        json_quote(&request, buf_slice(&deep));
+        buf_str(&request, "}]}");
+        id = add((struct call){ NULL, "c", request.data, SAY("x"), 0 });
+        buf_release(&request);
+    }
+    (void)curate();
+    expect(id, "reason", "quarantined");
+    expect(id, "ifnull(request, 0)", "0");
+    buf_release(&deep);
+}
+END_TEST
+
+static bool fits(const char *schema, const char *value)
+{
+    struct json s = { 0 }, v = { 0 };
+    bool ok;
+
+    ck_assert_int_eq(json_parse(&s, schema, strlen(schema), NULL), 0);
+    ck_assert_int_eq(json_parse(&v, value, strlen(value), NULL), 0);
+    ok = curate_schema_fits(&s, 0, &v, 0);
+    json_release(&s);
+    json_release(&v);
+    return ok;
+}
+
+START_TEST(schemas_reject_what_they_must_and_no_more)
+{
+    ck_assert(fits("{\"type\":\"dict\",\"properties\":{\"a\":{\"type\":"
+                   "\"float\"}}}",
+                   "{\"a\":1,\"b\":2}"));
+    ck_assert(fits("{\"type\":\"integer\"}", "5.0"));
+    ck_assert(!fits("{\"type\":\"integer\"}", "5.5"));
+    ck_assert(!fits("{\"type\":\"string\"}", "5"));
+    ck_assert(fits("{\"type\":[\"string\",\"null\"]}", "null"));
+    ck_assert(
+        fits("{\"type\":\"tuple\",\"items\":{\"type\":\"any\"}}", "[1,\"x\"]"));
+    ck_assert(!fits("{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}",
+                    "[1,\"x\"]"));
+    ck_assert(!fits("{\"required\":[\"a\"]}", "{\"b\":1}"));
+    ck_assert(
+        fits("{\"properties\":{\"a\":{\"type\":\"string\"}}}", "{\"a\":null}"));
+    ck_assert(!fits("{\"properties\":{\"a\":{\"type\":\"string\"}},"
+                    "\"required\":[\"a\"]}",
+                    "{\"a\":null}"));
+    ck_assert(!fits("{\"additionalProperties\":false,\"properties\":{}}",
+                    "{\"a\":1}"));
+    ck_assert(!fits("{\"enum\":[\"a\",\"b\"]}", "\"c\""));
+    ck_assert(fits("{\"enum\":[1.0]}", "1"));
+    ck_assert(fits("{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"null\"}]}",
+                   "null"));
+    ck_assert(!fits("{\"anyOf\":[{\"type\":\"string\"}]}", "1"));
+    ck_assert(fits("{\"$ref\":\"#/x\",\"type\":\"mystery\"}", "1"));
+}
+END_TEST
+
+START_TEST(tool_calls_are_held_against_their_tools)
+{
+    static const struct {
+        const char *name, *arguments;
+        bool good;
+    } table[] = {
+        { "f", "{\\\"x\\\":1}", true },          { "f", "", false },
+        { "f", "{\\\"x\\\":\\\"1\\\"}", false }, { "f", "{", false },
+        { "g", "{\\\"x\\\":1}", false },         { "f", "[1]", false },
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+        char *request = mem_printf(
+            "{\"messages\":[{\"role\":\"user\",\"content\":\"%zu\"}],"
+            "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
+            "\"parameters\":{\"type\":\"object\",\"properties\":{\"x\":"
+            "{\"type\":\"integer\"}},\"required\":[\"x\"]}}}]}",
+            i);
+        char *response = mem_printf(
+            "{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{"
+            "\"function\":{\"name\":\"%s\",\"arguments\":\"%s\"}}]},"
+            "\"finish_reason\":\"tool_calls\"}]}",
+            table[i].name, table[i].arguments);
+        int64_t id = add((struct call){ NULL, "", request, response, 0 });
+
+        (void)curate();
+        expect(id, "ifnull(reason, '')", table[i].good ? "" : "bad_arguments");
+        free(request);
+        free(response);
+    }
+}
+END_TEST
+
+START_TEST(shares_must_make_a_hundred)
+{
+    unsigned shares[3] = { 0 };
+
+    ck_assert_int_eq(curate_shares_parse("70,20,10", shares, NULL), 0);
+    ck_assert_uint_eq(shares[1], 20);
+    ck_assert_int_eq(curate_shares_parse("70,20,20", shares, NULL),
+                     ERR_INVALID);
+    ck_assert_int_eq(curate_shares_parse("70,30", shares, NULL), ERR_INVALID);
+    ck_assert_int_eq(curate_shares_parse("70,20,10x", shares, NULL),
+                     ERR_INVALID);
+    ck_assert_int_eq(curate_shares_parse("-1,91,10", shares, NULL),
+                     ERR_INVALID);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("curate");
+    TCase *c = tcase_create("curate");
+    SRunner *run;
+    int failed;
+
+    tcase_set_timeout(c, 60);
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, each_drop_has_its_reason);
+    tcase_add_test(c, duplicates_go_and_other_answers_stay);
+    tcase_add_test(c, drawn_ids_do_not_make_calls_different);
+    tcase_add_test(c, an_answer_that_was_asked_again_at_once_is_retried);
+    tcase_add_test(c, samples_drawn_at_the_same_time_stay);
+    tcase_add_test(c, second_run_finds_nothing_and_new_calls_are_added);
+    tcase_add_test(c, other_options_do_all_again_in_place);
+    tcase_add_test(c, threads_and_number_of_runs_change_nothing);
+    tcase_add_test(c, a_lost_high_mark_does_not_make_duplicates_of_themselves);
+    tcase_add_test(c, no_group_and_no_input_is_in_two_splits);
+    tcase_add_test(c, a_small_log_has_all_three_splits);
+    tcase_add_test(c, export_is_scrubbed_chat_lines);
+    tcase_add_test(c, leak_check_sees_what_stayed_and_not_what_went);
+    tcase_add_test(c, what_cannot_be_scrubbed_is_quarantined_whole);
+    tcase_add_test(c, schemas_reject_what_they_must_and_no_more);
+    tcase_add_test(c, tool_calls_are_held_against_their_tools);
+    tcase_add_test(c, shares_must_make_a_hundred);
+    suite_add_tcase(suite, c);
+    run = srunner_create(suite);
+    srunner_run_all(run, CK_NORMAL);
+    failed = srunner_ntests_failed(run);
+    srunner_free(run);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
