@@ -163,30 +163,28 @@ static void put_turn(struct json_writer *w, const char *role,
     json_end_object(w);
 }
 
-static void put_line(struct maker *m, const char *system,
-                     const struct buf *user, const struct turn *fix,
-                     const struct buf *answer)
+static void begin_line(struct maker *m, struct json_writer *w,
+                       const char *system)
 {
-    struct json_writer w;
     struct buf text = { 0 };
 
-    json_writer_init(&w, &m->out, false);
-    json_begin_object(&w, NULL);
-    json_begin_array(&w, "messages");
+    json_writer_init(w, &m->out, false);
+    json_begin_object(w, NULL);
+    json_begin_array(w, "messages");
     buf_str(&text, system);
-    put_turn(&w, "system", &text);
-    put_turn(&w, "user", user);
-    if (fix)
-        log_put_tool_turn(&w, fix->broken.data, fix->message.data);
-    put_turn(&w, "assistant", answer);
-    json_end_array(&w);
-    json_end_object(&w);
-    buf_char(&m->out, '\n');
+    put_turn(w, "system", &text);
     buf_release(&text);
 }
 
+static void end_line(struct maker *m, struct json_writer *w)
+{
+    json_end_array(w);
+    json_end_object(w);
+    buf_char(&m->out, '\n');
+}
+
 static void put_user(struct maker *m, enum task task, const struct turn *t,
-                     struct buf *out)
+                     bool first, struct buf *out)
 {
     if (task == TASK_RERANK) {
         buf_str(out, texts_pick(m->wording, "head_columns", &m->rng));
@@ -194,7 +192,7 @@ static void put_user(struct maker *m, enum task task, const struct turn *t,
             buf_printf(out, "%s %s: %zu", i ? "," : "",
                        colref_name(t->schema, t->candidates[i]), i + 1);
         buf_str(out, "\n\n");
-    } else if (task != TASK_RESEARCH) {
+    } else if (task != TASK_RESEARCH && first) {
         buf_str(out, texts_pick(m->wording, "head_schema", &m->rng));
         buf_char(out, '\n');
         schema_render(t->schema, out);
@@ -211,33 +209,51 @@ static void put_user(struct maker *m, enum task task, const struct turn *t,
         buf_printf(out, "\n%s", t->note.data);
 }
 
-static void put_task(struct maker *m, enum task task)
+static void put_round(struct maker *m, struct json_writer *w, enum task task,
+                      const struct turn *t, bool first)
 {
-    struct schema s;
-    struct turn t;
     struct buf user = { 0 }, answer = { 0 }, message = { 0 };
-    char section[32];
 
-    make_schema(m, &s);
-    turn_make(&s, &m->source, rng_next(&m->rng), &t);
-    t.asks_tool = false;
-    if (task != TASK_RERANK || t.candidate_count >= 3) {
-        snprintf(section, sizeof section, "sys_%s", task_names[task]);
-        put_user(m, task, &t, &user);
-        if (task == TASK_RESEARCH)
-            prose_write(&t, &m->rng, false, &answer);
-        else
-            task_gold(task, &t, &answer);
-        buf_printf(&message, "Error: %s", t.message.data);
-        buf_release(&t.message);
-        t.message = message;
-        message = (struct buf){ 0 };
-        put_line(m, texts_pick(m->wording, section, &m->rng), &user,
-                 task == TASK_FIX ? &t : NULL, &answer);
+    put_user(m, task, t, first, &user);
+    put_turn(w, "user", &user);
+    if (task == TASK_FIX) {
+        buf_printf(&message, "Error: %s", t->message.data);
+        log_put_tool_turn(w, t->broken.data, message.data);
     }
+    if (task == TASK_RESEARCH)
+        prose_write(t, &m->rng, false, &answer);
+    else
+        task_gold(task, t, &answer);
+    put_turn(w, "assistant", &answer);
     buf_release(&user);
     buf_release(&answer);
-    turn_release(&t);
+    buf_release(&message);
+}
+
+/* Several questions about one database: what is to be read stays, so each
+ * answer costs less. */
+static void put_task(struct maker *m, enum task task)
+{
+    static const size_t most[TASKS] = { 4, 4, 4, 3, 2 };
+    struct schema s;
+    struct json_writer w;
+    char section[32];
+    size_t rounds = 1 + rng_below(&m->rng, most[task]);
+
+    snprintf(section, sizeof section, "sys_%s", task_names[task]);
+    begin_line(m, &w, texts_pick(m->wording, section, &m->rng));
+    make_schema(m, &s);
+    for (size_t i = 0; i < rounds;) {
+        struct turn t;
+        turn_make(&s, &m->source, rng_next(&m->rng), &t);
+        t.asks_tool = false;
+        if (task != TASK_RERANK || t.candidate_count >= 3)
+            put_round(m, &w, task, &t, i++ == 0);
+        turn_release(&t);
+        if (task == TASK_RERANK)
+            make_schema(m, &s);
+    }
+    end_line(m, &w);
 }
 
 struct word {
@@ -296,20 +312,29 @@ static void put_exercise(struct maker *m)
         "Put the word in quotes.",
     };
     enum exercise kind = (enum exercise)rng_below(&m->rng, EXERCISES);
+    struct json_writer w;
     struct buf user = { 0 }, answer = { 0 };
-    struct word w[8];
-    size_t n = 3 + rng_below(&m->rng, 5), at = rng_below(&m->rng, n - 1);
+    size_t rounds = 1 + rng_below(&m->rng, 4);
 
-    n = kind == SORT ? 3 : n;
-    at = kind == SORT ? 0 : at;
-    make_words(m, w, n);
-    for (size_t i = 0; i < n; i++)
-        buf_printf(&user, kind == LOOK_UP ? "%s%s: %zu" : "%s%s", i ? ", " : "",
-                   w[i].text, i + 1);
-    if (kind == LOOK_UP || kind == NEXT || kind == QUOTED)
-        buf_printf(&user, "\nWord: %s", w[at].text);
-    put_answer(kind, w, n, at, &answer);
-    put_line(m, systems[kind], &user, NULL, &answer);
+    begin_line(m, &w, systems[kind]);
+    for (size_t k = 0; k < rounds; k++) {
+        struct word words[8];
+        size_t n = kind == SORT ? 3 : 3 + rng_below(&m->rng, 5);
+        size_t at = rng_below(&m->rng, n - 1);
+
+        make_words(m, words, n);
+        buf_reset(&user);
+        buf_reset(&answer);
+        for (size_t i = 0; i < n; i++)
+            buf_printf(&user, kind == LOOK_UP ? "%s%s: %zu" : "%s%s",
+                       i ? ", " : "", words[i].text, i + 1);
+        if (kind == LOOK_UP || kind == NEXT || kind == QUOTED)
+            buf_printf(&user, "\nWord: %s", words[at].text);
+        put_answer(kind, words, n, at, &answer);
+        put_turn(&w, "user", &user);
+        put_turn(&w, "assistant", &answer);
+    }
+    end_line(m, &w);
     buf_release(&user);
     buf_release(&answer);
 }
