@@ -185,9 +185,10 @@ void prose_ask(const struct turn *t, struct buf *out);
 void prose_write(const struct turn *t, struct rng *pick, bool wrong,
                  struct buf *out);
 
-/* An assistant's call of run_query and what it gave back. */
+/* An assistant's call of run_query and what it gave back; untrained: marked
+ * as no example to follow. */
 void log_put_tool_turn(struct json_writer *w, const char *sql,
-                       const char *result);
+                       const char *result, bool untrained);
 
 /* The two products. */
 struct log_options {

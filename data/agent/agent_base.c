@@ -218,7 +218,7 @@ static void put_round(struct maker *m, struct json_writer *w, enum task task,
     put_turn(w, "user", &user);
     if (task == TASK_FIX) {
         buf_printf(&message, "Error: %s", t->message.data);
-        log_put_tool_turn(w, t->broken.data, message.data);
+        log_put_tool_turn(w, t->broken.data, message.data, true);
     }
     if (task == TASK_RESEARCH)
         prose_write(t, &m->rng, false, &answer);
@@ -312,6 +312,8 @@ static void put_exercise(struct maker *m)
         "Put the word in quotes.",
     };
     enum exercise kind = (enum exercise)rng_below(&m->rng, EXERCISES);
+    if (kind == SORT && rng_below(&m->rng, 4))
+        kind = COPY;
     struct json_writer w;
     struct buf user = { 0 }, answer = { 0 };
     size_t rounds = 1 + rng_below(&m->rng, 4);
@@ -343,15 +345,15 @@ static void put_random(struct maker *m)
 {
     unsigned x = (unsigned)rng_below(&m->rng, 100);
 
-    if (x < 36)
+    if (x < 33)
         put_task(m, TASK_WRITE);
-    else if (x < 50)
+    else if (x < 45)
         put_task(m, TASK_EXTRACT);
-    else if (x < 64)
+    else if (x < 57)
         put_task(m, TASK_RERANK);
-    else if (x < 82)
+    else if (x < 73)
         put_task(m, TASK_FIX);
-    else if (x < 86)
+    else if (x < 76)
         put_task(m, TASK_RESEARCH);
     else
         put_exercise(m);
@@ -378,8 +380,8 @@ static int maker_open(struct maker *m, const char *data, struct err *err)
     return rc;
 }
 
-/* 24 MB: more lines than one pass of the recipe reads. */
-#define BASE_BYTES ((size_t)24 << 20)
+/* About what the recipe reads in one pass. */
+#define BASE_BYTES ((size_t)56 << 20)
 
 int base_write(const struct base_options *opt, struct err *err)
 {

@@ -96,7 +96,7 @@ static void make_args(const char *sql, struct buf *out)
 }
 
 void log_put_tool_turn(struct json_writer *w, const char *sql,
-                       const char *result)
+                       const char *result, bool untrained)
 {
     struct buf args = { 0 };
 
@@ -105,6 +105,8 @@ void log_put_tool_turn(struct json_writer *w, const char *sql,
     json_put_string(w, "role", "assistant");
     json_put_null(w, "content");
     put_call(w, "call_1", args.data);
+    if (untrained)
+        json_put_int(w, "weight", 0);
     json_end_object(w);
     json_begin_object(w, NULL);
     json_put_string(w, "role", "tool");
@@ -134,12 +136,12 @@ static void put_messages(struct json_writer *w, enum task task,
     buf_reset(&text);
     if (task == TASK_FIX) {
         buf_printf(&text, "Error: %s", t->message.data);
-        log_put_tool_turn(w, t->broken.data, text.data);
+        log_put_tool_turn(w, t->broken.data, text.data, false);
     } else if (task == TASK_RESEARCH && !t->asks_tool) {
         buf_printf(&text, "SELECT %.4s, COUNT(*) FROM %s GROUP BY %.4s",
                    t->findings.data, t->schema->tables[t->query.table].name,
                    t->findings.data);
-        log_put_tool_turn(w, text.data, t->findings.data);
+        log_put_tool_turn(w, text.data, t->findings.data, false);
     }
     buf_release(&text);
 }

@@ -42,7 +42,7 @@ struct lora_reader {
     const struct template *template; /* NULL: only plain text */
     int32_t eos;                     /* ends a plain text; negative: none */
     size_t max_length;               /* tokens of a document */
-    bool answers_only;               /* of conversations: train the answer */
+    bool answers_only;               /* train what the assistant says */
     /* Counts. */
     size_t read, over_long, refused, malformed;
     char reason[256]; /* of the first refusal */

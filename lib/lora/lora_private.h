@@ -2,6 +2,7 @@
 #ifndef LORA_PRIVATE_H
 #define LORA_PRIVATE_H
 
+#include "json/json.h"
 #include "lora/lora.h"
 
 /* Which documents make up each step: an order drawn anew for each epoch. */
@@ -34,6 +35,15 @@ struct lora_packing {
 void lora_pack(const struct lora_data *d, const size_t *docs, size_t count,
                size_t rows, struct lora_packing *out);
 void lora_packing_release(struct lora_packing *p);
+
+/* mask[i] = 1 for the tokens of each assistant turn (its end included) of the
+ * "messages" that became ids; a message with "weight": 0 stays context. */
+struct token_list;
+struct tokenizer;
+MUST_CHECK int lora_turns_mask(const struct tokenizer *t,
+                               const struct token_list *ids,
+                               const struct json *j, json_ref messages,
+                               unsigned char *mask, struct err *err);
 
 /* All that a run is, beside its weights. */
 struct lora_state {

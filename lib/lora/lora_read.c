@@ -7,7 +7,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "json/json.h"
-#include "lora/lora.h"
+#include "lora/lora_private.h"
 #include "template/template.h"
 #include "tokenizer/tokenizer.h"
 
@@ -44,28 +44,50 @@ static int add_text(struct lora_reader *r, struct slice text,
     return rc;
 }
 
-/* Prompt and answer; a refusal is an outcome, not an error. */
+/* All turns of the assistant in a training file's conversation. */
+static int add_turns(struct lora_reader *r, const struct token_list *ids,
+                     const struct json *j, struct lora_data *out,
+                     struct err *err)
+{
+    unsigned char *mask = mem_alloc(ids->count);
+    int rc = lora_turns_mask(r->tokenizer, ids, j, json_get(j, 0, "messages"),
+                             mask, err);
+
+    if (rc == 0)
+        lora_data_add(out, ids->ids, mask, 0, ids->count);
+    free(mask);
+    return rc;
+}
+
+/* Prompt and answer; a refusal is an outcome, not an error. turns: res is a
+ * training file's line, whose turns are all trained. */
 static int add_call(struct lora_reader *r, const struct json *req,
                     json_ref request, const struct json *res, json_ref message,
-                    struct lora_data *out, bool *added, struct err *err)
+                    bool turns, struct lora_data *out, bool *added,
+                    struct err *err)
 {
     struct template_example e = { 0 };
     struct err why;
     int rc = template_encode(r->template, r->tokenizer, req, request, res,
                              message, &e, &why);
+    bool fits = rc == 0 && e.ids.count <= r->max_length;
 
-    *added = false;
-    if (rc < 0 && rc != ERR_UNSUPPORTED && rc != ERR_FORMAT) {
-        *err = why;
-    } else if (rc < 0) {
-        refuse(r, &r->refused, why.msg);
-        rc = 0;
-    } else if (e.ids.count > r->max_length) {
-        refuse(r, &r->over_long, "longer than the maximum length");
-    } else {
+    *added = fits;
+    if (fits && turns && r->answers_only)
+        rc = add_turns(r, &e.ids, res, out, &why);
+    else if (fits)
         lora_data_add(out, e.ids.ids, NULL, r->answers_only ? e.answer_at : 1,
                       e.ids.count);
-        *added = true;
+    else if (rc == 0)
+        refuse(r, &r->over_long, "longer than the maximum length");
+    if (rc < 0) {
+        *added = false;
+        if (rc != ERR_UNSUPPORTED && rc != ERR_FORMAT) {
+            *err = why;
+        } else {
+            refuse(r, &r->refused, why.msg);
+            rc = 0;
+        }
     }
     token_list_release(&e.ids);
     return rc;
@@ -95,7 +117,8 @@ int lora_read_call(struct lora_reader *r, struct slice request,
     else if (!json_is(&res, message_of(&res), JSON_OBJECT))
         refuse(r, &r->malformed, "the response has no message");
     else
-        rc = add_call(r, &req, 0, &res, message_of(&res), out, added, err);
+        rc = add_call(r, &req, 0, &res, message_of(&res), false, out, added,
+                      err);
     json_release(&req);
     json_release(&res);
     return rc;
@@ -133,7 +156,7 @@ static int add_messages(struct lora_reader *r, const struct json *j,
 
         rc = json_parse(&req, text.data, text.len, err);
         if (rc == 0)
-            rc = add_call(r, &req, 0, j, last, out, &added, err);
+            rc = add_call(r, &req, 0, j, last, true, out, &added, err);
         json_release(&req);
     }
     buf_release(&text);
