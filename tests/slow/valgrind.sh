@@ -13,7 +13,7 @@ for words in --version -h 'completion bash' 'completion zsh'; do
     # shellcheck disable=SC2086
     check "$1" $words || { echo "slmctl $words"; bad=1; }
 done
-for t in base cli json codec regex template; do
+for t in base cli json codec crypto sql store wire regex template; do
     [ -x "$build/test_$t" ] || continue
     CK_FORK=no check "$build/test_$t" || { echo "test_$t"; bad=1; }
 done
