@@ -195,13 +195,19 @@ void finetune_write_result(struct json_writer *w, const struct lora_result *r)
 
 void finetune_note_result(struct cli *cli, const struct lora_result *r)
 {
+    char validation[96] = "";
+
+    if (!isnan(r->best_loss))
+        (void)snprintf(validation, sizeof(validation),
+                       ", validation %.4f -> %.4f at step %llu%s",
+                       r->first_loss, r->best_loss,
+                       (unsigned long long)r->best_step,
+                       r->stopped_early ? ", stopped early" : "");
     cli_note(cli,
-             "%llu steps, %llu tokens in %.0f s (%.0f tok/s): training loss "
-             "%.4f, validation %.4f -> %.4f at step %llu%s",
+             "%llu steps, %llu tokens in %.0f s (%.0f tok/s): training "
+             "loss %.4f%s",
              (unsigned long long)r->steps, (unsigned long long)r->tokens,
-             r->seconds, r->tokens_per_s, r->train_loss, r->first_loss,
-             r->best_loss, (unsigned long long)r->best_step,
-             r->stopped_early ? ", stopped early" : "");
+             r->seconds, r->tokens_per_s, r->train_loss, validation);
 }
 
 static int run(struct cli *cli, int argc, char **argv)

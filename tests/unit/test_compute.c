@@ -1,0 +1,963 @@
+/* test_compute.c - each operation against plain loops in double, each
+ * backward pass against finite differences of those, for every kernel set
+ * that this machine runs, on sizes that fit no vector */
+#include "compute/compute.h"
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/rng.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const sets[] = { "generic", "avx2", "avx512" };
+#define SETS 3
+
+static struct err err;
+static struct rng rng;
+
+#define OK(call)                                                               \
+    do {                                                                       \
+        if ((call) < 0)                                                        \
+            ck_abort_msg("%s", err.msg);                                       \
+    } while (0)
+
+/* NULL where this CPU has not these kernels. */
+static struct compute *open_set(int set, unsigned threads)
+{
+    struct compute *c;
+    struct compute_options opt = { .kernels = sets[set], .threads = threads };
+
+    rng_init(&rng, 7);
+    if (compute_open(&opt, &c, &err) < 0) {
+        ck_assert_int_eq(err.code, ERR_UNSUPPORTED);
+        (void)printf("skip: %s: %s\n", sets[set], err.msg);
+        return NULL;
+    }
+    return c;
+}
+
+/* Host values beside their device copy. */
+struct array {
+    struct compute_span s;
+    float *x;
+    size_t n;
+};
+
+static struct array zeros(struct compute *c, size_t n)
+{
+    struct array a = { .n = n, .x = mem_zalloc((n + 1) * sizeof(float)) };
+
+    OK(compute_alloc(c, COMPUTE_F32, n, "test", &a.s, &err));
+    return a;
+}
+
+static struct array noise(struct compute *c, size_t n)
+{
+    struct array a = zeros(c, n);
+
+    for (size_t i = 0; i < n; i++)
+        a.x[i] = (float)rng_normal(&rng);
+    c->ops->upload(c, a.s, a.x, n);
+    return a;
+}
+
+static struct array integers(struct compute *c, const int32_t *v, size_t n)
+{
+    struct array a = { .n = n };
+
+    OK(compute_alloc(c, COMPUTE_I32, n, "test", &a.s, &err));
+    c->ops->upload(c, a.s, v, n);
+    return a;
+}
+
+static float *fetch(struct compute *c, struct array *a)
+{
+    c->ops->download(c, a->x, a->s, a->n);
+    return a->x;
+}
+
+static void drop(struct compute *c, struct array *a)
+{
+    compute_release(c, &a->s);
+    free(a->x);
+}
+
+static void close_to(double got, double want, double scale, const char *what)
+{
+    ck_assert_msg(fabs(got - want) <= 2e-5 * (scale + fabs(want)),
+                  "%s: %.9g, not %.9g", what, got, want);
+}
+
+static const size_t shapes[][3] = {
+    { 1, 1, 1 },    { 1, 33, 7 },    { 2, 31, 65 },   { 3, 16, 17 },
+    { 5, 64, 385 }, { 13, 65, 12 },  { 14, 32, 16 },  { 15, 97, 400 },
+    { 29, 5, 3 },   { 57, 130, 50 }, { 61, 17, 801 },
+};
+#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
+
+struct product {
+    struct array y, x, w, b;
+    struct compute_linear l;
+};
+
+static struct product product(struct compute *c, const size_t *shape)
+{
+    struct product p = { .y = noise(c, shape[0] * shape[1]),
+                         .x = noise(c, shape[0] * shape[2]),
+                         .w = noise(c, shape[1] * shape[2]),
+                         .b = noise(c, shape[1]) };
+
+    p.l = (struct compute_linear){ p.y.s,    p.x.s,    p.w.s, p.b.s, shape[0],
+                                   shape[1], shape[2], 0.5f,  true };
+    return p;
+}
+
+static void product_drop(struct compute *c, struct product *p)
+{
+    drop(c, &p->y);
+    drop(c, &p->x);
+    drop(c, &p->w);
+    drop(c, &p->b);
+}
+
+static void check_linear(struct compute *c, struct product *p)
+{
+    const struct compute_linear *l = &p->l;
+    float *old = mem_array(p->y.n, sizeof(*old));
+
+    memcpy(old, fetch(c, &p->y), p->y.n * sizeof(*old));
+    c->ops->linear(c, l);
+    (void)fetch(c, &p->y);
+    for (size_t i = 0; i < l->m; i++)
+        for (size_t j = 0; j < l->n; j++) {
+            double sum = 0;
+
+            for (size_t k = 0; k < l->k; k++)
+                sum +=
+                    (double)p->x.x[i * l->k + k] * (double)p->w.x[j * l->k + k];
+            close_to((double)p->y.x[i * l->n + j],
+                     0.5 * sum + (double)old[i * l->n + j] + (double)p->b.x[j],
+                     sqrt((double)l->k), "linear");
+        }
+    free(old);
+}
+
+START_TEST(linear_is_the_product_in_double)
+{
+    struct compute *c = open_set(_i, 2);
+
+    for (size_t s = 0; c && s < SHAPES; s++) {
+        struct product p = product(c, shapes[s]);
+
+        check_linear(c, &p);
+        OK(c->ops->freeze(c, p.w.s, p.l.n, p.l.k, true, &err));
+        check_linear(c, &p);
+        product_drop(c, &p);
+    }
+    compute_close(c);
+}
+END_TEST
+
+/* Powers of two times small integers are exact in bf16 and f16 alike. */
+START_TEST(sixteen_bit_weights_give_the_same_bits)
+{
+    struct compute *c = open_set(_i % SETS, 2);
+    enum compute_type type = _i < SETS ? COMPUTE_BF16 : COMPUTE_F16;
+
+    for (size_t s = 0; c && s < SHAPES; s++) {
+        struct product p = product(c, shapes[s]);
+        uint16_t *half = mem_array(p.w.n, sizeof(*half));
+        struct compute_span w;
+        float *plain = mem_array(p.y.n, sizeof(*plain));
+
+        for (size_t i = 0; i < p.w.n; i++) {
+            int v = (int)rng_below(&rng, 8) - 4; /* -4..3 */
+            uint32_t u;
+
+            p.w.x[i] = (float)v * 0.25f;
+            memcpy(&u, &p.w.x[i], sizeof(u));
+            half[i] =
+                type == COMPUTE_BF16
+                    ? (uint16_t)(u >> 16)
+                    : (uint16_t)(v == 0 ? 0
+                                        : (u >> 16 & 0x8000) |
+                                              (((u >> 23 & 255) - 112) << 10) |
+                                              (u >> 13 & 0x3ff));
+        }
+        c->ops->upload(c, p.w.s, p.w.x, p.w.n);
+        OK(compute_alloc(c, type, p.w.n, "test", &w, &err));
+        c->ops->upload(c, w, half, p.w.n);
+        p.l.add = false;
+        c->ops->linear(c, &p.l);
+        memcpy(plain, fetch(c, &p.y), p.y.n * sizeof(*plain));
+        p.l.w = w;
+        for (int frozen = 0; frozen < 2; frozen++) {
+            c->ops->linear(c, &p.l);
+            ck_assert_mem_eq(fetch(c, &p.y), plain, p.y.n * sizeof(*plain));
+            OK(c->ops->freeze(c, w, p.l.n, p.l.k, false, &err));
+        }
+        compute_release(c, &w);
+        free(plain);
+        free(half);
+        product_drop(c, &p);
+    }
+    compute_close(c);
+}
+END_TEST
+
+START_TEST(linear_gradients_are_the_products_in_double)
+{
+    struct compute *c = open_set(_i, 2);
+
+    for (size_t s = 0; c && s < SHAPES; s++) {
+        struct product p = product(c, shapes[s]);
+        struct compute_linear *l = &p.l;
+        float *x = mem_array(p.x.n, sizeof(*x));
+        float *w = mem_array(p.w.n, sizeof(*w));
+        float *b = mem_array(p.b.n, sizeof(*b));
+
+        memcpy(x, p.x.x, p.x.n * sizeof(*x));
+        memcpy(w, p.w.x, p.w.n * sizeof(*w));
+        memcpy(b, p.b.x, p.b.n * sizeof(*b));
+        c->ops->linear_dx(c, l);
+        (void)fetch(c, &p.x);
+        for (size_t i = 0; i < l->m; i++)
+            for (size_t k = 0; k < l->k; k++) {
+                double sum = 0;
+
+                for (size_t j = 0; j < l->n; j++)
+                    sum +=
+                        (double)p.y.x[i * l->n + j] * (double)w[j * l->k + k];
+                close_to((double)p.x.x[i * l->k + k],
+                         0.5 * sum + (double)x[i * l->k + k],
+                         sqrt((double)l->n), "dx");
+            }
+        c->ops->linear_dw(c, l);
+        (void)fetch(c, &p.w);
+        (void)fetch(c, &p.b);
+        for (size_t j = 0; j < l->n; j++) {
+            double column = 0;
+
+            for (size_t i = 0; i < l->m; i++)
+                column += (double)p.y.x[i * l->n + j];
+            close_to((double)p.b.x[j], column + (double)b[j],
+                     sqrt((double)l->m), "db");
+            for (size_t k = 0; k < l->k; k++) {
+                double sum = 0;
+
+                for (size_t i = 0; i < l->m; i++)
+                    sum += (double)p.y.x[i * l->n + j] *
+                           (double)p.x.x[i * l->k + k];
+                close_to((double)p.w.x[j * l->k + k],
+                         0.5 * sum + (double)w[j * l->k + k],
+                         4 * sqrt((double)l->m), "dw");
+            }
+        }
+        free(x);
+        free(w);
+        free(b);
+        product_drop(c, &p);
+    }
+    compute_close(c);
+}
+END_TEST
+
+/* d/dx[i] of f by a central difference. */
+static double slope(double (*f)(void *ctx), void *ctx, double *x)
+{
+    const double h = 1e-5, at = *x;
+    double up, down;
+
+    *x = at + h;
+    up = f(ctx);
+    *x = at - h;
+    down = f(ctx);
+    *x = at;
+    return (up - down) / (2 * h);
+}
+
+static double *doubles(const struct array *a)
+{
+    double *d = mem_array(a->n, sizeof(*d));
+
+    for (size_t i = 0; i < a->n; i++)
+        d[i] = (double)a->x[i];
+    return d;
+}
+
+struct norm {
+    double *x, *w, *r;
+    size_t rows, dim;
+};
+
+/* sum r * rmsnorm(x) w */
+static double norm_loss(void *ctx)
+{
+    const struct norm *n = ctx;
+    double loss = 0;
+
+    for (size_t i = 0; i < n->rows; i++) {
+        const double *x = n->x + i * n->dim;
+        double s = 0;
+
+        for (size_t j = 0; j < n->dim; j++)
+            s += x[j] * x[j];
+        s = 1 / sqrt(s / (double)n->dim + 1e-5);
+        for (size_t j = 0; j < n->dim; j++)
+            loss += n->r[i * n->dim + j] * x[j] * s * n->w[j];
+    }
+    return loss;
+}
+
+START_TEST(rmsnorm_and_its_gradient)
+{
+    static const size_t dims[][2] = { { 1, 1 }, { 3, 17 }, { 130, 70 } };
+    struct compute *c = open_set(_i, 2);
+
+    for (size_t d = 0; c && d < 3; d++) {
+        size_t rows = dims[d][0], dim = dims[d][1];
+        struct array x = noise(c, rows * dim), w = noise(c, dim);
+        struct array y = zeros(c, rows * dim), dx = zeros(c, rows * dim);
+        struct array dw = zeros(c, dim), rstd = zeros(c, rows);
+        struct array r = noise(c, rows * dim);
+        struct norm n = { doubles(&x), doubles(&w), doubles(&r), rows, dim };
+        double loss = 0;
+
+        c->ops->rmsnorm(c, y.s, x.s, w.s, rstd.s, rows, dim, 1e-5f);
+        (void)fetch(c, &y);
+        for (size_t i = 0; i < y.n; i++)
+            loss += (double)y.x[i] * n.r[i];
+        close_to(loss, norm_loss(&n), sqrt((double)y.n), "rmsnorm");
+        c->ops->rmsnorm_grad(c, dx.s, dw.s, r.s, x.s, w.s, rstd.s, rows, dim);
+        (void)fetch(c, &dx);
+        (void)fetch(c, &dw);
+        for (size_t i = 0; i < dx.n; i += 1 + dx.n / 40)
+            close_to((double)dx.x[i], slope(norm_loss, &n, n.x + i), 1, "dx");
+        for (size_t i = 0; i < dim; i++)
+            close_to((double)dw.x[i], slope(norm_loss, &n, n.w + i),
+                     sqrt((double)rows), "dw");
+        free(n.x);
+        free(n.w);
+        free(n.r);
+        drop(c, &x);
+        drop(c, &w);
+        drop(c, &y);
+        drop(c, &dx);
+        drop(c, &dw);
+        drop(c, &rstd);
+        drop(c, &r);
+    }
+    compute_close(c);
+}
+END_TEST
+
+START_TEST(rope_turns_and_turns_back)
+{
+    enum { ROWS = 19, HEADS = 3, DIM = 10, HALF = DIM / 2, POSITIONS = 40 };
+    struct compute *c = open_set(_i, 2);
+    int32_t position[ROWS];
+    struct array x, angles, cosine, sine, ids;
+    float before[ROWS * HEADS * DIM];
+
+    if (!c)
+        return;
+    x = noise(c, ROWS * HEADS * DIM);
+    angles = noise(c, POSITIONS * HALF);
+    cosine = zeros(c, POSITIONS * HALF);
+    sine = zeros(c, POSITIONS * HALF);
+    for (size_t i = 0; i < angles.n; i++) {
+        cosine.x[i] = cosf(angles.x[i]);
+        sine.x[i] = sinf(angles.x[i]);
+    }
+    c->ops->upload(c, cosine.s, cosine.x, cosine.n);
+    c->ops->upload(c, sine.s, sine.x, sine.n);
+    for (int i = 0; i < ROWS; i++)
+        position[i] = (i * 11) % POSITIONS;
+    ids = integers(c, position, ROWS);
+    memcpy(before, x.x, sizeof(before));
+    c->ops->rope(c, x.s, ids.s, cosine.s, sine.s, ROWS, HEADS, DIM, false);
+    (void)fetch(c, &x);
+    for (size_t i = 0; i < ROWS * HEADS * DIM; i++) {
+        size_t d = i % DIM, row = i / (HEADS * DIM), base = i - d + d % HALF;
+        double t = (double)angles.x[(size_t)position[row] * HALF + d % HALF];
+        double a = (double)before[base], b = (double)before[base + HALF];
+
+        close_to((double)x.x[i],
+                 d < HALF ? a * cos(t) - b * sin(t) : b * cos(t) + a * sin(t),
+                 1, "rope");
+    }
+    c->ops->rope(c, x.s, ids.s, cosine.s, sine.s, ROWS, HEADS, DIM, true);
+    (void)fetch(c, &x);
+    for (size_t i = 0; i < x.n; i++)
+        close_to((double)x.x[i], (double)before[i], 1, "inverse rope");
+    drop(c, &x);
+    drop(c, &angles);
+    drop(c, &cosine);
+    drop(c, &sine);
+    drop(c, &ids);
+    compute_close(c);
+}
+END_TEST
+
+struct glu {
+    double g, u;
+};
+
+static double glu_value(void *ctx)
+{
+    const struct glu *v = ctx;
+
+    return v->g / (1 + exp(-v->g)) * v->u;
+}
+
+START_TEST(swiglu_and_its_gradient)
+{
+    struct compute *c = open_set(_i, 2);
+    const size_t n = 1003;
+    struct array g, u, h, d;
+
+    if (!c)
+        return;
+    g = noise(c, n);
+    u = noise(c, n);
+    d = noise(c, n);
+    h = zeros(c, n);
+    for (size_t i = 0; i < n; i++)
+        g.x[i] *= i % 7 == 0 ? 60 : 2; /* saturated both ways */
+    c->ops->upload(c, g.s, g.x, n);
+    c->ops->swiglu(c, h.s, g.s, u.s, n);
+    (void)fetch(c, &h);
+    for (size_t i = 0; i < n; i++) {
+        struct glu v = { (double)g.x[i], (double)u.x[i] };
+
+        close_to((double)h.x[i], glu_value(&v), 1, "swiglu");
+    }
+    c->ops->copy(c, h.s, g.s, n);
+    (void)fetch(c, &h); /* gate before it is overwritten */
+    {
+        float *gate = mem_array(n, sizeof(*gate));
+        float *up = mem_array(n, sizeof(*up));
+
+        memcpy(gate, g.x, n * sizeof(*gate));
+        memcpy(up, u.x, n * sizeof(*up));
+        c->ops->swiglu_grad(c, g.s, u.s, d.s, g.s, u.s, n);
+        (void)fetch(c, &g);
+        (void)fetch(c, &u);
+        for (size_t i = 0; i < n; i++) {
+            struct glu v = { (double)gate[i], (double)up[i] };
+            double dg = slope(glu_value, &v, &v.g);
+            double du = slope(glu_value, &v, &v.u);
+
+            close_to((double)g.x[i], (double)d.x[i] * dg, 3, "dgate");
+            close_to((double)u.x[i], (double)d.x[i] * du, 3, "dup");
+        }
+        free(gate);
+        free(up);
+    }
+    drop(c, &g);
+    drop(c, &u);
+    drop(c, &d);
+    drop(c, &h);
+    compute_close(c);
+}
+END_TEST
+
+struct attention {
+    double *q, *k, *v, *r;
+    const int32_t *starts;
+    size_t docs, heads, kv_heads, dim;
+};
+
+/* sum r * attention(q, k, v), row by row. */
+static double attention_loss(void *ctx)
+{
+    const struct attention *a = ctx;
+    size_t ld = a->heads * a->dim, kv_ld = a->kv_heads * a->dim;
+    double p[1200], loss = 0, scale = 1 / sqrt((double)a->dim);
+
+    for (size_t d = 0; d < a->docs; d++)
+        for (int32_t i = a->starts[d]; i < a->starts[d + 1]; i++)
+            for (size_t h = 0; h < a->heads; h++) {
+                const double *q = a->q + (size_t)i * ld + h * a->dim;
+                const double *r = a->r + (size_t)i * ld + h * a->dim;
+                size_t off = h / (a->heads / a->kv_heads) * a->dim;
+                double sum = 0, mix = 0;
+
+                for (int32_t j = a->starts[d]; j <= i; j++) {
+                    const double *k = a->k + (size_t)j * kv_ld + off;
+                    double s = 0;
+
+                    for (size_t x = 0; x < a->dim; x++)
+                        s += q[x] * k[x];
+                    p[j - a->starts[d]] = exp(s * scale);
+                    sum += p[j - a->starts[d]];
+                }
+                for (int32_t j = a->starts[d]; j <= i; j++) {
+                    const double *v = a->v + (size_t)j * kv_ld + off;
+
+                    for (size_t x = 0; x < a->dim; x++)
+                        mix += p[j - a->starts[d]] * v[x] * r[x];
+                }
+                loss += mix / sum;
+            }
+    return loss;
+}
+
+static const int32_t documents[][6] = { { 0, 1, 6, 39, 39, 60 },
+                                        { 0, 5, 6, 7, 30, 610 } };
+
+struct attention_test {
+    struct array q, k, v, o, lse, r, dq, dk, dv;
+    struct compute_attention_grad g;
+};
+
+static struct attention_test attention_test(struct compute *c, int docs,
+                                            size_t dim)
+{
+    size_t rows = (size_t)documents[docs][5];
+    struct attention_test t = {
+        .q = noise(c, rows * 6 * dim),
+        .k = noise(c, rows * 2 * dim),
+        .v = noise(c, rows * 2 * dim),
+        .o = zeros(c, rows * 6 * dim),
+        .lse = zeros(c, 6 * rows),
+        .r = noise(c, rows * 6 * dim),
+        .dq = noise(c, rows * 6 * dim),
+        .dk = noise(c, rows * 2 * dim),
+        .dv = noise(c, rows * 2 * dim),
+    };
+
+    t.g = (struct compute_attention_grad){
+        .fwd = { .o = t.o.s,
+                 .lse = t.lse.s,
+                 .q = t.q.s,
+                 .k = t.k.s,
+                 .v = t.v.s,
+                 .starts = documents[docs],
+                 .docs = 5,
+                 .rows = rows,
+                 .heads = 6,
+                 .kv_heads = 2,
+                 .dim = dim,
+                 .scale = (float)(1 / sqrt((double)dim)) },
+        .d_o = t.r.s,
+        .dq = t.dq.s,
+        .dk = t.dk.s,
+        .dv = t.dv.s,
+    };
+    return t;
+}
+
+static void attention_drop(struct compute *c, struct attention_test *t)
+{
+    drop(c, &t->q);
+    drop(c, &t->k);
+    drop(c, &t->v);
+    drop(c, &t->o);
+    drop(c, &t->lse);
+    drop(c, &t->r);
+    drop(c, &t->dq);
+    drop(c, &t->dk);
+    drop(c, &t->dv);
+}
+
+START_TEST(attention_and_its_gradient)
+{
+    struct compute *c = open_set(_i % SETS, 2);
+    int docs = _i / SETS;
+    struct attention_test t;
+    struct attention a;
+    double loss = 0;
+
+    if (!c)
+        return;
+    t = attention_test(c, docs, docs ? 12 : 33);
+    c->ops->attention(c, &t.g.fwd);
+    (void)fetch(c, &t.o);
+    a = (struct attention){ doubles(&t.q),
+                            doubles(&t.k),
+                            doubles(&t.v),
+                            doubles(&t.r),
+                            documents[docs],
+                            5,
+                            6,
+                            2,
+                            t.g.fwd.dim };
+    for (size_t i = 0; i < t.o.n; i++)
+        loss += (double)t.o.x[i] * a.r[i];
+    close_to(loss, attention_loss(&a), sqrt((double)t.o.n), "attention");
+    c->ops->attention_grad(c, &t.g);
+    (void)fetch(c, &t.dq);
+    (void)fetch(c, &t.dk);
+    (void)fetch(c, &t.dv);
+    for (int i = 0; i < (docs ? 6 : 40); i++) {
+        size_t q = rng_below(&rng, t.q.n), k = rng_below(&rng, t.k.n);
+
+        close_to((double)t.dq.x[q], slope(attention_loss, &a, a.q + q), 2,
+                 "dq");
+        close_to((double)t.dk.x[k], slope(attention_loss, &a, a.k + k), 4,
+                 "dk");
+        close_to((double)t.dv.x[k], slope(attention_loss, &a, a.v + k), 4,
+                 "dv");
+    }
+    free(a.q);
+    free(a.k);
+    free(a.v);
+    free(a.r);
+    attention_drop(c, &t);
+    compute_close(c);
+}
+END_TEST
+
+/* Fed in uneven pieces, row by row at the end. */
+START_TEST(cached_attention_has_the_bits_of_packed_attention)
+{
+    enum { ROWS = 580, DIM = 12, HEADS = 6, KV = 2 };
+    static const int32_t cuts[] = { 0, 300, 301, 540, 578, 579, 580 };
+    struct compute *c = open_set(_i, 2);
+    struct attention_test t;
+    struct compute_attention_cached a = {
+        .heads = HEADS, .kv_heads = KV, .dim = DIM, .capacity = 601, .seqs = 1
+    };
+    struct array keys, values, o;
+    size_t key_count, value_count;
+    const int32_t slot = 1, whole[2] = { 0, ROWS };
+
+    if (!c)
+        return;
+    t = attention_test(c, 1, DIM);
+    t.g.fwd.starts = whole;
+    t.g.fwd.docs = 1;
+    t.g.fwd.rows = ROWS;
+    c->ops->attention(c, &t.g.fwd);
+    (void)fetch(c, &t.o);
+    c->ops->cache_size(c, &a, 2, &key_count, &value_count);
+    keys = zeros(c, key_count);
+    values = zeros(c, value_count);
+    o = zeros(c, ROWS * HEADS * DIM);
+    a.keys = keys.s;
+    a.values = values.s;
+    a.slots = &slot;
+    a.scale = t.g.fwd.scale;
+    for (size_t i = 0; i + 1 < sizeof(cuts) / sizeof(cuts[0]); i++) {
+        int32_t starts[2] = { 0, cuts[i + 1] - cuts[i] };
+        size_t at = (size_t)cuts[i];
+
+        a.starts = starts;
+        a.past = &cuts[i];
+        a.q = compute_at(t.q.s, at * HEADS * DIM);
+        a.o = compute_at(o.s, at * HEADS * DIM);
+        c->ops->cache_store(c, &a, compute_at(t.k.s, at * KV * DIM),
+                            compute_at(t.v.s, at * KV * DIM));
+        c->ops->attention_cached(c, &a);
+    }
+    ck_assert_mem_eq(fetch(c, &o), t.o.x, o.n * sizeof(float));
+    drop(c, &keys);
+    drop(c, &values);
+    drop(c, &o);
+    attention_drop(c, &t);
+    compute_close(c);
+}
+END_TEST
+
+struct head {
+    double *x, *w;
+    const int32_t *labels;
+    size_t rows, vocab, k;
+};
+
+static double head_loss(void *ctx)
+{
+    const struct head *h = ctx;
+    double loss = 0;
+
+    for (size_t i = 0; i < h->rows; i++) {
+        double sum = 0, at = 0;
+
+        for (size_t v = 0; v < h->vocab; v++) {
+            double s = 0;
+
+            for (size_t k = 0; k < h->k; k++)
+                s += h->x[i * h->k + k] * h->w[v * h->k + k];
+            sum += exp(s);
+            if ((int32_t)v == h->labels[i])
+                at = s;
+        }
+        loss += log(sum) - at;
+    }
+    return loss * 0.25;
+}
+
+START_TEST(cross_entropy_and_its_gradient)
+{
+    enum { ROWS = 71, VOCAB = 133, K = 21 };
+    struct compute *c = open_set(_i, 2);
+    int32_t labels[ROWS];
+    struct array x, w, dx, dw, nll, ids;
+    struct compute_cross_entropy e;
+    struct head h;
+    double loss = 0;
+
+    if (!c)
+        return;
+    for (int i = 0; i < ROWS; i++)
+        labels[i] = i * 17 % VOCAB;
+    x = noise(c, ROWS * K);
+    w = noise(c, VOCAB * K);
+    dx = noise(c, ROWS * K);
+    dw = zeros(c, VOCAB * K);
+    nll = zeros(c, ROWS);
+    ids = integers(c, labels, ROWS);
+    e = (struct compute_cross_entropy){ x.s,  w.s,  ids.s, nll.s, dx.s,
+                                        dw.s, ROWS, VOCAB, K,     0.25f };
+    h = (struct head){ doubles(&x), doubles(&w), labels, ROWS, VOCAB, K };
+    c->ops->cross_entropy(c, &e);
+    (void)fetch(c, &nll);
+    for (int i = 0; i < ROWS; i++)
+        loss += (double)nll.x[i] * 0.25;
+    close_to(loss, head_loss(&h), 1, "loss");
+    (void)fetch(c, &dx);
+    (void)fetch(c, &dw);
+    for (int n = 0; n < 60; n++) {
+        size_t i = rng_below(&rng, x.n), v = rng_below(&rng, w.n);
+
+        close_to((double)dx.x[i], slope(head_loss, &h, h.x + i), 1, "dx");
+        close_to((double)dw.x[v], slope(head_loss, &h, h.w + v), 1, "dw");
+    }
+    free(h.x);
+    free(h.w);
+    drop(c, &x);
+    drop(c, &w);
+    drop(c, &dx);
+    drop(c, &dw);
+    drop(c, &nll);
+    drop(c, &ids);
+    compute_close(c);
+}
+END_TEST
+
+START_TEST(adamw_is_the_formula)
+{
+    struct compute *c = open_set(_i, 2);
+    const size_t n = 77;
+    struct array p, g, m, v;
+    double first[77] = { 0 }, second[77] = { 0 }, *want;
+
+    if (!c)
+        return;
+    p = noise(c, n);
+    m = zeros(c, n);
+    v = zeros(c, n);
+    want = doubles(&p);
+    for (uint64_t step = 1; step <= 5; step++) {
+        struct compute_adamw a;
+
+        g = noise(c, n);
+        a = (struct compute_adamw){ p.s, g.s,   m.s,  v.s, n,   0.01,
+                                    0.9, 0.999, 1e-8, 0.1, 0.5, step };
+        c->ops->adamw(c, &a);
+        for (size_t i = 0; i < n; i++) {
+            double d = (double)g.x[i] * 0.5;
+
+            first[i] = 0.9 * first[i] + 0.1 * d;
+            second[i] = 0.999 * second[i] + 0.001 * d * d;
+            want[i] *= 1 - 0.01 * 0.1;
+            want[i] -=
+                0.01 * first[i] / (1 - pow(0.9, (double)step)) /
+                (sqrt(second[i] / (1 - pow(0.999, (double)step))) + 1e-8);
+        }
+        drop(c, &g);
+    }
+    (void)fetch(c, &p);
+    for (size_t i = 0; i < n; i++)
+        close_to((double)p.x[i], want[i], 0.1, "adamw");
+    free(want);
+    drop(c, &p);
+    drop(c, &m);
+    drop(c, &v);
+    compute_close(c);
+}
+END_TEST
+
+START_TEST(rows_are_found_added_and_put_back)
+{
+    enum { ROWS = 40, DIM = 71, TABLE = 9 };
+    struct compute *c = open_set(_i, 2);
+    int32_t list[ROWS], where[TABLE];
+    struct array table, y, sum, ids, back, index;
+
+    if (!c)
+        return;
+    for (int i = 0; i < ROWS; i++)
+        list[i] = i * 5 % TABLE;
+    for (int i = 0; i < TABLE; i++)
+        where[i] = TABLE - 1 - i;
+    table = noise(c, TABLE * DIM);
+    y = zeros(c, ROWS * DIM);
+    sum = zeros(c, TABLE * DIM);
+    back = zeros(c, TABLE * DIM);
+    ids = integers(c, list, ROWS);
+    index = integers(c, where, TABLE);
+    c->ops->embed(c, y.s, table.s, ids.s, ROWS, DIM);
+    (void)fetch(c, &y);
+    for (int r = 0; r < ROWS; r++)
+        ck_assert_mem_eq(y.x + r * DIM, table.x + list[r] * DIM,
+                         DIM * sizeof(float));
+    c->ops->embed_grad(c, sum.s, y.s, ids.s, ROWS, DIM);
+    (void)fetch(c, &sum);
+    for (int t = 0; t < TABLE; t++)
+        for (int d = 0; d < DIM; d++) {
+            int times = 0;
+
+            for (int r = 0; r < ROWS; r++)
+                times += list[r] == t;
+            close_to((double)sum.x[t * DIM + d],
+                     times * (double)table.x[t * DIM + d], 1, "sum");
+        }
+    c->ops->gather(c, sum.s, table.s, index.s, TABLE, DIM);
+    c->ops->scatter(c, back.s, sum.s, index.s, TABLE, DIM);
+    ck_assert_mem_eq(fetch(c, &back), table.x, sizeof(float) * TABLE * DIM);
+    drop(c, &table);
+    drop(c, &y);
+    drop(c, &sum);
+    drop(c, &back);
+    drop(c, &ids);
+    drop(c, &index);
+    compute_close(c);
+}
+END_TEST
+
+START_TEST(argmax_takes_the_smallest_of_equals)
+{
+    enum { ROWS = 3, VOCAB = 101 };
+    struct compute *c = open_set(_i, 1);
+    struct array logits, ids, logp;
+    int32_t best[ROWS] = { 0 };
+
+    if (!c)
+        return;
+    logits = noise(c, ROWS * VOCAB);
+    logits.x[70] = logits.x[40] = logits.x[100] = 9;
+    logits.x[VOCAB + 100] = 9;
+    logits.x[2 * VOCAB] = 9;
+    c->ops->upload(c, logits.s, logits.x, logits.n);
+    ids = integers(c, best, ROWS);
+    logp = zeros(c, ROWS);
+    c->ops->argmax(c, ids.s, logp.s, logits.s, ROWS, VOCAB);
+    c->ops->download(c, best, ids.s, ROWS);
+    (void)fetch(c, &logp);
+    ck_assert_int_eq(best[0], 40);
+    ck_assert_int_eq(best[1], 100);
+    ck_assert_int_eq(best[2], 0);
+    for (int r = 0; r < ROWS; r++) {
+        double sum = 0;
+
+        for (int v = 0; v < VOCAB; v++)
+            sum += exp((double)logits.x[r * VOCAB + v] - 9);
+        close_to((double)logp.x[r], -log(sum), 1, "log p");
+    }
+    drop(c, &logits);
+    drop(c, &ids);
+    drop(c, &logp);
+    compute_close(c);
+}
+END_TEST
+
+/* Everything that adds up over rows, hashed. */
+static uint64_t work_hash(int set, unsigned threads)
+{
+    struct compute *c = open_set(set, threads);
+    static const size_t shape[3] = { 700, 150, 200 };
+    struct product p;
+    struct attention_test t;
+    struct array rstd, dx;
+    uint64_t h = 1;
+    double squares;
+
+    if (!c)
+        return 0;
+    p = product(c, shape);
+    c->ops->linear(c, &p.l);
+    c->ops->linear_dx(c, &p.l);
+    c->ops->linear_dw(c, &p.l);
+    h = hash_stable(fetch(c, &p.y), p.y.n * 4, h);
+    h = hash_stable(fetch(c, &p.x), p.x.n * 4, h);
+    h = hash_stable(fetch(c, &p.w), p.w.n * 4, h);
+    h = hash_stable(fetch(c, &p.b), p.b.n * 4, h);
+    t = attention_test(c, 1, 12);
+    c->ops->attention(c, &t.g.fwd);
+    c->ops->attention_grad(c, &t.g);
+    h = hash_stable(fetch(c, &t.dk), t.dk.n * 4, h);
+    h = hash_stable(fetch(c, &t.dq), t.dq.n * 4, h);
+    rstd = noise(c, 700);
+    dx = noise(c, 700 * 150);
+    c->ops->rmsnorm_grad(c, dx.s, p.b.s, p.y.s, dx.s, p.b.s, rstd.s, 700, 150);
+    h = hash_stable(fetch(c, &p.b), p.b.n * 4, h);
+    squares = c->ops->sum_squares(c, p.y.s, p.y.n);
+    h = hash_stable(&squares, sizeof(squares), h);
+    product_drop(c, &p);
+    attention_drop(c, &t);
+    drop(c, &rstd);
+    drop(c, &dx);
+    compute_close(c);
+    return h;
+}
+
+START_TEST(results_do_not_depend_on_the_number_of_threads)
+{
+    uint64_t one = work_hash(_i, 1);
+
+    ck_assert_uint_eq(one, work_hash(_i, 2));
+    ck_assert_uint_eq(one, work_hash(_i, 3));
+}
+END_TEST
+
+START_TEST(unknown_devices_and_kernels_are_refused)
+{
+    struct compute *c;
+
+    ck_assert_int_eq(
+        compute_open(&(struct compute_options){ .device = "abacus" }, &c, &err),
+        ERR_UNSUPPORTED);
+    ck_assert_int_eq(
+        compute_open(&(struct compute_options){ .kernels = "sse1" }, &c, &err),
+        ERR_INVALID);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("compute");
+    TCase *t = tcase_create("compute");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, linear_is_the_product_in_double, 0, SETS);
+    tcase_add_loop_test(t, sixteen_bit_weights_give_the_same_bits, 0, 2 * SETS);
+    tcase_add_loop_test(t, linear_gradients_are_the_products_in_double, 0,
+                        SETS);
+    tcase_add_loop_test(t, rmsnorm_and_its_gradient, 0, SETS);
+    tcase_add_loop_test(t, rope_turns_and_turns_back, 0, SETS);
+    tcase_add_loop_test(t, swiglu_and_its_gradient, 0, SETS);
+    tcase_add_loop_test(t, attention_and_its_gradient, 0, 2 * SETS);
+    tcase_add_loop_test(t, cached_attention_has_the_bits_of_packed_attention, 0,
+                        SETS);
+    tcase_add_loop_test(t, cross_entropy_and_its_gradient, 0, SETS);
+    tcase_add_loop_test(t, adamw_is_the_formula, 0, SETS);
+    tcase_add_loop_test(t, rows_are_found_added_and_put_back, 0, SETS);
+    tcase_add_loop_test(t, argmax_takes_the_smallest_of_equals, 0, SETS);
+    tcase_add_loop_test(t, results_do_not_depend_on_the_number_of_threads, 0,
+                        SETS);
+    tcase_add_test(t, unknown_devices_and_kernels_are_refused);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
