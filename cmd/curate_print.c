@@ -7,6 +7,7 @@
 #include "curate_print.h"
 
 #include "base/io.h"
+#include "codec/codec.h"
 #include "base/mem.h"
 #include "json/json.h"
 
@@ -202,7 +203,7 @@ static int leak_list_read(struct leak_list *l, const char *file,
 {
     struct slice rest;
     size_t line = 0;
-    int rc = io_read_file(file, LEAK_FILE_MAX, &l->text, err);
+    int rc = codec_read_file(file, LEAK_FILE_MAX, &l->text, err);
 
     if (rc < 0)
         return rc;

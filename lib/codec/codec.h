@@ -74,6 +74,10 @@ void codec_lines_close(struct codec_lines *r); /* NULL is fine */
  * line is skipped. */
 MUST_CHECK int codec_lines_next(struct codec_lines *r, struct codec_line *out,
                                 struct err *err);
+/* Append the lines of a whole file, each with its "\n"; more than max bytes
+ * unpacked: ERR_LIMIT. */
+MUST_CHECK int codec_read_file(const char *path, size_t max, struct buf *out,
+                               struct err *err);
 /* Bytes of the file read so far, and its size; 0 if that is not known. */
 void codec_lines_position(const struct codec_lines *r, uint64_t *done,
                           uint64_t *total);

@@ -297,3 +297,22 @@ int codec_lines_next(struct codec_lines *r, struct codec_line *out,
             skip_mark(r);
     }
 }
+
+int codec_read_file(const char *path, size_t max, struct buf *out,
+                    struct err *err)
+{
+    struct codec_lines *lines = NULL;
+    struct codec_line line;
+    size_t from = out->len;
+    int rc = codec_lines_open(path, max, &lines, err);
+
+    while (rc >= 0 && (rc = codec_lines_next(lines, &line, err)) > 0) {
+        buf_add_slice(out, line.text);
+        buf_char(out, '\n');
+        if (line.cut || out->len - from > max)
+            rc = err_set(err, ERR_LIMIT, "%s: more than %zu bytes unpacked",
+                         path, max);
+    }
+    codec_lines_close(lines);
+    return rc < 0 ? rc : ERR_OK;
+}

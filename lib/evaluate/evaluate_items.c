@@ -7,7 +7,7 @@
  */
 #include "evaluate/evaluate_private.h"
 
-#include "base/io.h"
+#include "codec/codec.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "json/json.h"
@@ -274,7 +274,7 @@ int evaluate_gold_load(struct store *s, const char *path,
 {
     struct buf file = { 0 };
     struct map *ids = map_new();
-    int rc = io_read_file(path, GOLD_MAX_BYTES, &file, err);
+    int rc = codec_read_file(path, GOLD_MAX_BYTES, &file, err);
     size_t number = 0;
 
     if (rc == ERR_OK)

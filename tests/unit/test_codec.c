@@ -235,6 +235,18 @@ START_TEST(a_cut_compressed_file_is_an_error)
 }
 END_TEST
 
+START_TEST(a_whole_file_is_read_within_its_limit)
+{
+    struct buf out = { 0 };
+
+    write_text("one\ntwo\nthree\n", 14, _i);
+    ck_assert_int_eq(codec_read_file(path, 14, &out, &err), 0);
+    ck_assert_str_eq(out.data, "one\ntwo\nthree\n");
+    ck_assert_int_eq(codec_read_file(path, 13, &out, &err), ERR_LIMIT);
+    buf_release(&out);
+}
+END_TEST
+
 START_TEST(an_empty_file_has_no_lines)
 {
     struct codec_lines *r;
@@ -261,6 +273,7 @@ int main(void)
     tcase_add_loop_test(t, lines_come_whole_from_plain_and_packed, 0, 2);
     tcase_add_loop_test(t, a_monster_line_is_cut_and_the_next_is_whole, 0, 2);
     tcase_add_test(t, a_cut_compressed_file_is_an_error);
+    tcase_add_loop_test(t, a_whole_file_is_read_within_its_limit, 0, 2);
     tcase_add_test(t, an_empty_file_has_no_lines);
     suite_add_tcase(suite, t);
     r = srunner_create(suite);
