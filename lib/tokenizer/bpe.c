@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_SLOTS 65536u /* power of two */
+#define CACHE_SLOTS 16384u /* power of two */
 #define CACHE_WORD 48      /* longest word kept, in bytes */
 #define MAX_MERGES ((size_t)8 << 20)
 #define NO_PAIR UINT64_MAX
@@ -242,7 +242,13 @@ int bpe_load(struct bpe **out, const struct tokenizer *t, const struct json *j,
              json_ref model, struct err *err)
 {
     struct bpe *b = mem_zalloc(sizeof(*b));
-    int rc = refuse_options(j, model, err);
+    int rc;
+
+    /* Before anything can fail: bpe_free walks it. */
+    b->cache = mem_array(CACHE_SLOTS, sizeof(*b->cache));
+    for (size_t i = 0; i < CACHE_SLOTS; i++)
+        atomic_init(&b->cache[i], NULL);
+    rc = refuse_options(j, model, err);
 
     b->vocab = t->vocab;
     b->byte_level = t->pretok.byte_level;
@@ -254,9 +260,6 @@ int bpe_load(struct bpe **out, const struct tokenizer *t, const struct json *j,
         rc = load_unk(b, j, model, err);
     if (rc == ERR_OK)
         rc = load_merges(b, j, json_get(j, model, "merges"), err);
-    b->cache = mem_array(CACHE_SLOTS, sizeof(*b->cache));
-    for (size_t i = 0; i < CACHE_SLOTS; i++)
-        atomic_init(&b->cache[i], NULL);
     if (rc < 0)
         bpe_free(b);
     else

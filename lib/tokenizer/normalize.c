@@ -48,6 +48,11 @@ static int load_step(struct norm *m, const struct json *j, json_ref v,
                            "normalizer Prepend has no prepend");
         return ERR_OK;
     }
+    if (tokenizer_type_is(j, v, "NFC")) {
+        m->count++;
+        s->kind = NORM_NFC;
+        return ERR_OK;
+    }
     return tokenizer_refuse(j, v, "normalizer", err);
 }
 
@@ -106,13 +111,15 @@ struct text_view norm_apply(const struct norm *m, struct text_view v,
                             struct text_build two[2])
 {
     for (unsigned i = 0; i < m->count; i++) {
-        struct text_build *out = &two[i & 1];
+        /* Not the one that v may lie in. */
+        struct text_build *out = &two[v.p == two[0].bytes.data];
 
         text_build_reset(out);
-        if (m->steps[i].kind == NORM_PREPEND)
-            prepend(&m->steps[i], v, out);
-        else
-            replace(&m->steps[i], v, out);
+        switch (m->steps[i].kind) {
+        case NORM_NFC: v = norm_nfc(v, out); continue;
+        case NORM_PREPEND: prepend(&m->steps[i], v, out); break;
+        case NORM_REPLACE: replace(&m->steps[i], v, out); break;
+        }
         v = text_build_view(out);
     }
     return v;

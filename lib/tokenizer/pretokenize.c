@@ -15,7 +15,7 @@ static int add_split(struct pretok *p, split_match_fn *match, struct err *err)
     if (p->split_count == TOKENIZER_MAX_STEPS)
         return err_set(err, ERR_LIMIT, "more than %d pre_tokenizers",
                        TOKENIZER_MAX_STEPS);
-    p->split[p->split_count++] = match;
+    p->split[p->split_count++] = (struct split_step){ .match = match };
     return ERR_OK;
 }
 
@@ -44,28 +44,86 @@ static bool is_cover(const struct json *j, json_ref v)
            (json_text_is(j, behavior, "Removed") && invert);
 }
 
+static int load_regex(struct pretok *p, const struct json *j, json_ref v,
+                      struct slice regex, struct err *err)
+{
+    split_match_fn *match = is_cover(j, v) ? split_pattern_find(regex) : NULL;
+
+    if (match)
+        return add_split(p, match, err);
+    return err_set(err, ERR_UNSUPPORTED,
+                   "pre_tokenizer Split with the pattern %.200s is not "
+                   "supported",
+                   regex.p);
+}
+
+/* Takes over literal. */
+static int load_literal(struct pretok *p, const struct json *j, json_ref v,
+                        struct slice literal, struct err *err)
+{
+    static const char *const names[] = { "Isolated", "Removed",
+                                         "MergedWithPrevious", "MergedWithNext",
+                                         "Contiguous" };
+    json_ref behavior = json_get(j, v, "behavior");
+    int rc = add_split(p, NULL, err);
+
+    if (rc < 0) {
+        free((void *)(uintptr_t)literal.p);
+        return rc;
+    }
+    p->split[p->split_count - 1].literal = literal;
+    for (unsigned i = 0; i < 5 && literal.n; i++)
+        if (json_text_is(j, behavior, names[i]) &&
+            !tokenizer_flag(j, v, "invert", false)) {
+            p->split[p->split_count - 1].behavior = (enum split_behavior)i;
+            return ERR_OK;
+        }
+    return err_set(err, ERR_UNSUPPORTED,
+                   "pre_tokenizer Split by \"%.100s\" with its behavior is "
+                   "not supported",
+                   literal.p);
+}
+
 static int load_split(struct pretok *p, const struct json *j, json_ref v,
                       struct err *err)
 {
     json_ref pattern = json_get(j, v, "pattern");
-    split_match_fn *match = NULL;
-    struct slice regex;
+    struct slice text;
     int rc;
 
-    if (!tokenizer_string(j, pattern, "Regex", &regex))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "pre_tokenizer Split by a string is not supported");
-    if (is_cover(j, v))
-        match = split_pattern_find(regex);
-    if (match)
-        rc = add_split(p, match, err);
-    else
-        rc = err_set(err, ERR_UNSUPPORTED,
-                     "pre_tokenizer Split with the pattern %.200s is not "
-                     "supported",
-                     regex.p);
-    free((void *)(uintptr_t)regex.p);
+    if (tokenizer_string(j, pattern, "String", &text))
+        return load_literal(p, j, v, text, err);
+    if (!tokenizer_string(j, pattern, "Regex", &text))
+        return err_set(err, ERR_FORMAT, "pre_tokenizer Split has no pattern");
+    rc = load_regex(p, j, v, text, err);
+    free((void *)(uintptr_t)text.p);
     return rc;
+}
+
+size_t split_step_piece(const struct split_step *s,
+                        const struct unicode_map *classes, const char *p,
+                        size_t n, bool *drop)
+{
+    size_t sep = s->literal.n, at, end;
+    const char *hit;
+
+    if (s->match)
+        return s->match(classes, p, n);
+    hit = memmem(p, n, s->literal.p, sep);
+    at = hit ? (size_t)(hit - p) : n;
+    if (s->behavior == SPLIT_PREVIOUS)
+        return hit ? at + sep : n;
+    if (at > 0)
+        return at;
+    if (s->behavior == SPLIT_NEXT) {
+        hit = memmem(p + sep, n - sep, s->literal.p, sep);
+        return hit ? (size_t)(hit - p) : n;
+    }
+    *drop = s->behavior == SPLIT_REMOVED;
+    for (end = sep; s->behavior == SPLIT_CONTIGUOUS && n - end >= sep &&
+                    memcmp(p + end, s->literal.p, sep) == 0;)
+        end += sep;
+    return end;
 }
 
 static int load_metaspace(struct pretok *p, const struct json *j, json_ref v,
@@ -127,6 +185,8 @@ int pretok_load(struct pretok *p, const struct json *j, json_ref v,
 void pretok_release(struct pretok *p)
 {
     free((void *)(uintptr_t)p->replacement.p);
+    for (unsigned i = 0; i < p->split_count; i++)
+        free((void *)(uintptr_t)p->split[i].literal.p);
 }
 
 static struct text_view shape_metaspace(const struct pretok *p,

@@ -78,9 +78,12 @@ static void split_from(struct run *r, struct text_view v, unsigned k)
         return;
     }
     for (size_t i = 0; i < v.n;) {
-        size_t n = p->split[k](r->t->classes, v.p + i, v.n - i);
+        bool drop = false;
+        size_t n = split_step_piece(&p->split[k], r->t->classes, v.p + i,
+                                    v.n - i, &drop);
 
-        split_from(r, text_view_part(v, i, n), k + 1);
+        if (!drop)
+            split_from(r, text_view_part(v, i, n), k + 1);
         i += n;
     }
 }

@@ -44,6 +44,7 @@ size_t text_view_to(struct text_view v, size_t end);
 enum norm_kind {
     NORM_PREPEND, /* a */
     NORM_REPLACE, /* a by b */
+    NORM_NFC,
 };
 struct norm_step {
     enum norm_kind kind;
@@ -61,11 +62,26 @@ void norm_release(struct norm *m);
 struct text_view norm_apply(const struct norm *m, struct text_view v,
                             struct text_build two[2]);
 
+/* Canonical composition: v itself if nothing changes, else in out. */
+struct text_view norm_nfc(struct text_view v, struct text_build *out);
+
 /* Pre-tokenizer: what it adds in front, what it replaces, how it splits. */
 enum shape_prepend {
     SHAPE_NEVER,
     SHAPE_FIRST,  /* only at the start of the whole text */
     SHAPE_ALWAYS, /* every segment */
+};
+enum split_behavior {
+    SPLIT_ISOLATED,
+    SPLIT_REMOVED,
+    SPLIT_PREVIOUS, /* the separator ends a piece */
+    SPLIT_NEXT,     /* the separator begins a piece */
+    SPLIT_CONTIGUOUS,
+};
+struct split_step {
+    split_match_fn *match; /* NULL: by the literal separator */
+    struct slice literal;  /* owned */
+    enum split_behavior behavior;
 };
 struct pretok {
     bool byte_level;
@@ -73,13 +89,17 @@ struct pretok {
     bool metaspace;
     enum shape_prepend prepend;
     struct slice replacement; /* Metaspace's character, owned */
-    split_match_fn *split[TOKENIZER_MAX_STEPS];
+    struct split_step split[TOKENIZER_MAX_STEPS];
     unsigned split_count;
     bool split_metaspace; /* before each replacement character */
 };
 MUST_CHECK int pretok_load(struct pretok *p, const struct json *j, json_ref v,
                            struct err *err);
 void pretok_release(struct pretok *p);
+/* Bytes of the first piece of n > 0 bytes; *drop: it is no word. */
+size_t split_step_piece(const struct split_step *s,
+                        const struct unicode_map *classes, const char *p,
+                        size_t n, bool *drop);
 struct text_view pretok_shape(const struct pretok *p, struct text_view v,
                               struct text_build *out);
 

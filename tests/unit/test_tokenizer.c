@@ -228,7 +228,9 @@ START_TEST(reference_goldens_are_equal)
                                          "codegen",
                                          "mistral-first",
                                          "metaspace-always",
-                                         "metaspace-never" };
+                                         "metaspace-never",
+                                         "qwen2",
+                                         "gemma" };
     const char *root = getenv("SLMCTL_REFERENCE");
     unsigned bad = 0;
     char *dir;

@@ -1,0 +1,226 @@
+/*
+ * normalize_nfc.c - canonical composition (NFC) that keeps track of origins
+ *
+ * Only stretches around characters that could take part are looked at; plain
+ * text and CJK ideographs are copied, and a text without such stretches comes
+ * back as it is.
+ */
+#include "tokenizer/tokenizer_internal.h"
+#include "tokenizer/unicode_normal.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum hangul {
+    SYLLABLES = 0xAC00,
+    SYLLABLE_COUNT = 11172,
+    LEADS = 0x1100,
+    LEAD_COUNT = 19,
+    VOWELS = 0x1161,
+    VOWEL_COUNT = 21,
+    TAILS = 0x11A7, /* one before the first: 0 stands for no tail */
+    TAIL_COUNT = 28,
+};
+
+struct letter {
+    uint32_t cp;
+    uint32_t class;
+    uint32_t from, to; /* of the character that it comes from */
+};
+
+struct letters {
+    struct letter *items;
+    size_t count, cap;
+};
+
+static uint32_t class_of(uint32_t cp)
+{
+    unsigned low = 0, high = unicode_combining_count;
+
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+        const struct unicode_combining_range *r = &unicode_combining[mid];
+
+        if (cp < r->first)
+            high = mid;
+        else if (cp > r->last)
+            low = mid + 1;
+        else
+            return r->class;
+    }
+    return 0;
+}
+
+static const struct unicode_decomposition *decomposition(uint32_t cp)
+{
+    unsigned low = 0, high = unicode_decompositions_count;
+
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+
+        if (unicode_decompositions[mid].cp == cp)
+            return &unicode_decompositions[mid];
+        if (unicode_decompositions[mid].cp < cp)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+static void add(struct letters *l, uint32_t cp, uint32_t from, uint32_t to)
+{
+    void *items = l->items;
+    struct letter x = { cp, class_of(cp), from, to };
+    size_t i = l->count;
+
+    mem_grow(&items, &l->cap, l->count + 1, sizeof(*l->items));
+    l->items = items;
+    /* Canonical order: marks sorted by class behind their starter. */
+    for (; x.class && i && l->items[i - 1].class > x.class; i--)
+        l->items[i] = l->items[i - 1];
+    l->items[i] = x;
+    l->count++;
+}
+
+static void add_decomposed(struct letters *l, uint32_t cp, uint32_t from,
+                           uint32_t to)
+{
+    const struct unicode_decomposition *d = decomposition(cp);
+    uint32_t s = cp - SYLLABLES;
+
+    if (s < SYLLABLE_COUNT) {
+        add(l, LEADS + s / (VOWEL_COUNT * TAIL_COUNT), from, to);
+        add(l, VOWELS + s % (VOWEL_COUNT * TAIL_COUNT) / TAIL_COUNT, from, to);
+        if (s % TAIL_COUNT)
+            add(l, TAILS + s % TAIL_COUNT, from, to);
+    } else if (d) {
+        for (unsigned i = 0; i < 4 && d->to[i]; i++)
+            add(l, d->to[i], from, to);
+    } else {
+        add(l, cp, from, to);
+    }
+}
+
+static uint32_t compose_hangul(uint32_t left, uint32_t right)
+{
+    uint32_t s = left - SYLLABLES;
+
+    if (left - LEADS < LEAD_COUNT && right - VOWELS < VOWEL_COUNT)
+        return SYLLABLES +
+               ((left - LEADS) * VOWEL_COUNT + right - VOWELS) * TAIL_COUNT;
+    if (s < SYLLABLE_COUNT && s % TAIL_COUNT == 0 && right > TAILS &&
+        right < TAILS + TAIL_COUNT)
+        return left + right - TAILS;
+    return 0;
+}
+
+/* 0: the two do not compose. */
+static uint32_t compose(uint32_t left, uint32_t right)
+{
+    unsigned low = 0, high = unicode_compositions_count;
+
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+        const struct unicode_composition *c = &unicode_compositions[mid];
+
+        if (c->left == left && c->right == right)
+            return c->cp;
+        if (c->left < left || (c->left == left && c->right < right))
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return compose_hangul(left, right);
+}
+
+static void compose_all(struct letters *l)
+{
+    size_t starter = SIZE_MAX, n = 0;
+    uint32_t last = 0; /* class of the letter kept last after the starter */
+
+    for (size_t i = 0; i < l->count; i++) {
+        struct letter x = l->items[i];
+        bool blocked = starter != SIZE_MAX && n > starter + 1 &&
+                       (last == 0 || last >= x.class);
+        uint32_t cp = starter != SIZE_MAX && !blocked
+                          ? compose(l->items[starter].cp, x.cp)
+                          : 0;
+
+        if (cp) {
+            l->items[starter].cp = cp;
+            continue;
+        }
+        if (!x.class)
+            starter = n;
+        last = x.class;
+        l->items[n++] = x;
+    }
+    l->count = n;
+}
+
+/* Characters that no mark or jamo composes into from the left, and that are
+ * composed already: a stretch may begin or end before them. */
+static bool is_plain(uint32_t cp)
+{
+    return cp < 0x300 || (cp >= 0x4E00 && cp <= 0x9FFF);
+}
+
+static void normalize_part(struct text_view v, size_t begin, size_t end,
+                           struct letters *l, struct text_build *out)
+{
+    l->count = 0;
+    for (size_t i = begin, used; i < end; i += used) {
+        uint32_t cp = (uint32_t)utf8_decode(v.p + i, v.n - i, &used);
+
+        add_decomposed(l, cp, (uint32_t)text_view_from(v, i),
+                       (uint32_t)text_view_to(v, i + used));
+    }
+    compose_all(l);
+    for (size_t i = 0; i < l->count; i++) {
+        char text[4];
+
+        text_build_add(out, text, utf8_encode(l->items[i].cp, text),
+                       l->items[i].from, l->items[i].to);
+    }
+}
+
+/* The next stretch that is not plain from i on, with the plain character
+ * before it, which may take a mark; false: there is none. */
+static bool next_part(struct text_view v, size_t i, size_t *begin, size_t *end)
+{
+    size_t used;
+
+    *begin = i;
+    for (; i < v.n; i += used) {
+        if (!is_plain((uint32_t)utf8_decode(v.p + i, v.n - i, &used)))
+            break;
+        *begin = i;
+    }
+    if (i >= v.n)
+        return false;
+    while (i < v.n && !is_plain((uint32_t)utf8_decode(v.p + i, v.n - i, &used)))
+        i += used;
+    *end = i;
+    return true;
+}
+
+struct text_view norm_nfc(struct text_view v, struct text_build *out)
+{
+    struct letters l = { 0 };
+    size_t at = 0, begin, end;
+
+    if (!next_part(v, 0, &begin, &end))
+        return v;
+    text_build_reset(out);
+    do {
+        text_build_copy(out, v, at, begin - at);
+        normalize_part(v, begin, end, &l, out);
+        at = end;
+    } while (next_part(v, at, &begin, &end));
+    text_build_copy(out, v, at, v.n - at);
+    free(l.items);
+    return text_build_view(out);
+}

@@ -1,0 +1,30 @@
+/*
+ * unicode_normal.h - tables of canonical normalization
+ *
+ * Sorted by their first member. They follow the reference's data, which are of
+ * an old Unicode version.
+ */
+#ifndef UNICODE_NORMAL_H
+#define UNICODE_NORMAL_H
+
+#include <stdint.h>
+
+struct unicode_decomposition {
+    uint32_t cp;
+    uint32_t to[4]; /* full decomposition, 0 after its end */
+};
+struct unicode_composition {
+    uint32_t left, right, cp; /* sorted by left, then right */
+};
+struct unicode_combining_range {
+    uint32_t first, last;
+    uint8_t class;
+};
+extern const struct unicode_decomposition unicode_decompositions[];
+extern const unsigned unicode_decompositions_count;
+extern const struct unicode_composition unicode_compositions[];
+extern const unsigned unicode_compositions_count;
+extern const struct unicode_combining_range unicode_combining[];
+extern const unsigned unicode_combining_count;
+
+#endif
