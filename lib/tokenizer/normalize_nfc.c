@@ -1,9 +1,11 @@
 /*
  * normalize_nfc.c - canonical composition (NFC) that keeps track of origins
  *
- * Only stretches around characters that could take part are looked at; plain
- * text and CJK ideographs are copied, and a text without such stretches comes
- * back as it is.
+ * Origins follow the reference: the characters of the result stand, in order,
+ * for those of the text, each for one more than it has swallowed; one that a
+ * decomposition added stands for its neighbour's. Only stretches around
+ * characters that could take part are looked at; plain text and CJK ideographs
+ * are copied, and a text without such stretches comes back as it is.
  */
 #include "tokenizer/tokenizer_internal.h"
 #include "tokenizer/unicode_normal.h"
@@ -27,7 +29,7 @@ enum hangul {
 struct letter {
     uint32_t cp;
     uint32_t class;
-    uint32_t from, to; /* of the character that it comes from */
+    int change; /* 1: added; -n: stands for n further characters */
 };
 
 struct letters {
@@ -70,10 +72,10 @@ static const struct unicode_decomposition *decomposition(uint32_t cp)
     return NULL;
 }
 
-static void add(struct letters *l, uint32_t cp, uint32_t from, uint32_t to)
+static void add(struct letters *l, uint32_t cp, int change)
 {
     void *items = l->items;
-    struct letter x = { cp, class_of(cp), from, to };
+    struct letter x = { cp, class_of(cp), change };
     size_t i = l->count;
 
     mem_grow(&items, &l->cap, l->count + 1, sizeof(*l->items));
@@ -85,22 +87,21 @@ static void add(struct letters *l, uint32_t cp, uint32_t from, uint32_t to)
     l->count++;
 }
 
-static void add_decomposed(struct letters *l, uint32_t cp, uint32_t from,
-                           uint32_t to)
+static void add_decomposed(struct letters *l, uint32_t cp)
 {
     const struct unicode_decomposition *d = decomposition(cp);
     uint32_t s = cp - SYLLABLES;
 
     if (s < SYLLABLE_COUNT) {
-        add(l, LEADS + s / (VOWEL_COUNT * TAIL_COUNT), from, to);
-        add(l, VOWELS + s % (VOWEL_COUNT * TAIL_COUNT) / TAIL_COUNT, from, to);
+        add(l, LEADS + s / (VOWEL_COUNT * TAIL_COUNT), 0);
+        add(l, VOWELS + s % (VOWEL_COUNT * TAIL_COUNT) / TAIL_COUNT, 1);
         if (s % TAIL_COUNT)
-            add(l, TAILS + s % TAIL_COUNT, from, to);
+            add(l, TAILS + s % TAIL_COUNT, 1);
     } else if (d) {
         for (unsigned i = 0; i < 4 && d->to[i]; i++)
-            add(l, d->to[i], from, to);
+            add(l, d->to[i], i > 0);
     } else {
-        add(l, cp, from, to);
+        add(l, cp, 0);
     }
 }
 
@@ -151,6 +152,7 @@ static void compose_all(struct letters *l)
 
         if (cp) {
             l->items[starter].cp = cp;
+            l->items[starter].change += x.change - 1;
             continue;
         }
         if (!x.class)
@@ -171,19 +173,26 @@ static bool is_plain(uint32_t cp)
 static void normalize_part(struct text_view v, size_t begin, size_t end,
                            struct letters *l, struct text_build *out)
 {
-    l->count = 0;
-    for (size_t i = begin, used; i < end; i += used) {
-        uint32_t cp = (uint32_t)utf8_decode(v.p + i, v.n - i, &used);
+    size_t at = begin, from = begin, to = begin, used;
 
-        add_decomposed(l, cp, (uint32_t)text_view_from(v, i),
-                       (uint32_t)text_view_to(v, i + used));
-    }
+    l->count = 0;
+    for (size_t i = begin; i < end; i += used)
+        add_decomposed(l, (uint32_t)utf8_decode(v.p + i, v.n - i, &used));
     compose_all(l);
     for (size_t i = 0; i < l->count; i++) {
         char text[4];
 
+        for (int n = l->items[i].change; n <= 0 && at < end; n++) {
+            if (n == l->items[i].change)
+                from = at;
+            (void)utf8_decode(v.p + at, v.n - at, &used);
+            at += used;
+            if (n == l->items[i].change)
+                to = at;
+        }
         text_build_add(out, text, utf8_encode(l->items[i].cp, text),
-                       l->items[i].from, l->items[i].to);
+                       text_view_from(v, from),
+                       to ? text_view_to(v, to) : v.base);
     }
 }
 

@@ -1,9 +1,9 @@
 /*
  * test_tokenizer.c - ids, offsets and decodings equal to the reference's
  *
- * Each NAME.json in the reference directory has NAME.golden.jsonl (texts) and
- * NAME.decode.jsonl (ids that no text gives). A tokenizer that is refused is
- * counted; those of the list below must open.
+ * Each NAME.json has NAME.golden.jsonl (texts) and NAME.decode.jsonl (ids that
+ * no text gives): a part of them in tests/reference/tokenizers, made by the
+ * script beside it, and all in the reference directory.
  */
 #include "base/io.h"
 #include "base/mem.h"
@@ -247,6 +247,94 @@ START_TEST(reference_goldens_are_equal)
 }
 END_TEST
 
+START_TEST(shipped_goldens_are_equal)
+{
+    static const char *const names[] = { "gpt2", "smollm2", "llama2", "qwen2" };
+    unsigned bad = 0;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        bad += check_goldens("tests/reference/tokenizers", names[i]);
+    ck_assert_uint_eq(bad, 0);
+}
+END_TEST
+
+/* Write text as a tokenizer.json and expect its refusal. */
+static void expect_refused(const char *text, const char *reason)
+{
+    char path[] = "/tmp/test_tokenizer.XXXXXX";
+    struct tokenizer *t = NULL;
+    struct err err = { 0 };
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    (void)close(fd);
+    ck_assert_int_eq(io_write_file(path, text, strlen(text), 0600, &err), 0);
+    ck_assert_msg(tokenizer_open(path, &t, &err) < 0, "%s", text);
+    ck_assert_msg(strstr(err.msg, reason) && strstr(err.msg, path),
+                  "wanted \"%s\", got \"%s\"", reason, err.msg);
+    (void)unlink(path);
+}
+
+#define MODEL(body) "{\"model\":{\"type\":\"BPE\"," body "}}"
+#define OK_MODEL "\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}"
+
+START_TEST(what_is_unknown_is_refused_by_name)
+{
+    static const char *const bad[][2] = {
+        { "", "byte 0" },
+        { "[]", "no model object" },
+        { "{\"model\":{\"type\":\"Unigram\"}}",
+          "model Unigram is not supported" },
+        { "{\"model\":{\"vocab\":{}}}", "without merges" },
+        { MODEL("\"merges\":[]"), "no vocab object" },
+        { MODEL("\"vocab\":{},\"merges\":1"), "no merges" },
+        { MODEL("\"vocab\":{\"a\":\"0\"},\"merges\":[]"), "no integer" },
+        { MODEL("\"vocab\":{\"a\":-1},\"merges\":[]"), "token id -1" },
+        { MODEL("\"vocab\":{\"a\":9999999},\"merges\":[]"),
+          "token id 9999999 is not below" },
+        { MODEL("\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]"), "listed twice" },
+        { MODEL("\"vocab\":{\"a\":0,\"a\":1},\"merges\":[]"), "listed twice" },
+        { MODEL("\"vocab\":{\"a\":0},\"merges\":[\"a b\"]"),
+          "merge 0: its right part is not in" },
+        { MODEL("\"vocab\":{\"a\":0},\"merges\":[\"a a\"]"),
+          "the result is not in" },
+        { MODEL("\"vocab\":{\"a\":0},\"merges\":[\"a\"]"), "two parts" },
+        { MODEL("\"vocab\":{\"a\":0},\"merges\":[\"a a a\"]"), "two parts" },
+        { MODEL("\"vocab\":{\"a\":0},\"merges\":[[\"a\"]]"), "two parts" },
+        { MODEL("\"vocab\":{\"a\":0},\"merges\":[],\"dropout\":0.1"),
+          "dropout" },
+        { MODEL("\"vocab\":{\"a\":0},\"merges\":[],"
+                "\"end_of_word_suffix\":\"</w>\""),
+          "end_of_word_suffix" },
+        { MODEL("\"vocab\":{\"a\":0},\"merges\":[],"
+                "\"unk_token\":\"?\""),
+          "unk_token" },
+        { "{" OK_MODEL ",\"normalizer\":{\"type\":\"NFKC\"}}",
+          "normalizer NFKC is not supported" },
+        { "{" OK_MODEL ",\"normalizer\":{\"type\":\"Replace\","
+          "\"pattern\":{\"Regex\":\"x\"},\"content\":\"\"}}",
+          "normalizer Replace with another pattern" },
+        { "{" OK_MODEL ",\"pre_tokenizer\":{\"type\":\"Punctuation\"}}",
+          "pre_tokenizer Punctuation is not supported" },
+        { "{" OK_MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":"
+          "{\"Regex\":\"a+\"},\"behavior\":\"Isolated\"}}",
+          "pattern a+ is not supported" },
+        { "{" OK_MODEL ",\"decoder\":{\"type\":\"CTC\"}}",
+          "decoder CTC is not supported" },
+        { "{" OK_MODEL ",\"post_processor\":{\"type\":\"Roberta\"}}",
+          "post_processor Roberta is not supported" },
+        { "{" OK_MODEL ",\"post_processor\":{\"type\":"
+          "\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+          "\"<s>\"}}]}}",
+          "does not define" },
+        { "{" OK_MODEL ",\"added_tokens\":[{\"id\":1}]}", "no content" },
+    };
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        expect_refused(bad[i][0], bad[i][1]);
+}
+END_TEST
+
 /* Train on text, open the result. */
 static struct tokenizer *trained(const char *text, size_t vocab)
 {
@@ -393,6 +481,8 @@ int main(void)
 
     tcase_set_timeout(c, 60);
     tcase_add_test(c, reference_goldens_are_equal);
+    tcase_add_test(c, shipped_goldens_are_equal);
+    tcase_add_test(c, what_is_unknown_is_refused_by_name);
     tcase_add_test(c, training_merges_the_most_frequent_pair_first);
     tcase_add_test(c, training_keeps_specials_and_digits_apart);
     tcase_add_test(c, overlapping_pairs_are_counted_right);
