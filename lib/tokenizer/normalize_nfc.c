@@ -173,26 +173,25 @@ static bool is_plain(uint32_t cp)
 static void normalize_part(struct text_view v, size_t begin, size_t end,
                            struct letters *l, struct text_build *out)
 {
-    size_t at = begin, from = begin, to = begin, used;
+    size_t last = begin, at = begin, used;
 
     l->count = 0;
     for (size_t i = begin; i < end; i += used)
         add_decomposed(l, (uint32_t)utf8_decode(v.p + i, v.n - i, &used));
     compose_all(l);
     for (size_t i = 0; i < l->count; i++) {
+        const struct letter *x = &l->items[i];
+        size_t from = x->change > 0 || at == end ? last : at;
         char text[4];
 
-        for (int n = l->items[i].change; n <= 0 && at < end; n++) {
-            if (n == l->items[i].change)
-                from = at;
+        (void)utf8_decode(v.p + from, v.n - from, &used);
+        text_build_add(out, text, utf8_encode(x->cp, text),
+                       text_view_from(v, from), text_view_to(v, from + used));
+        for (int n = x->change; n <= 0 && at < end; n++) {
             (void)utf8_decode(v.p + at, v.n - at, &used);
+            last = at;
             at += used;
-            if (n == l->items[i].change)
-                to = at;
         }
-        text_build_add(out, text, utf8_encode(l->items[i].cp, text),
-                       text_view_from(v, from),
-                       to ? text_view_to(v, to) : v.base);
     }
 }
 
