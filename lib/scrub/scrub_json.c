@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NUMBER_MIN 4 /* characters; no rule is about shorter numbers */
+
 struct walk {
     struct scrub_worker *w;
     struct err *err;
@@ -283,7 +285,7 @@ static int number_value(struct walk *s, struct slice raw, size_t base,
 {
     struct scrub_worker *w = s->w;
     size_t mark = w->edit_count;
-    int rc = raw.n < 7 ? ERR_OK : plain_text(s, raw, key, false);
+    int rc = raw.n < NUMBER_MIN ? ERR_OK : plain_text(s, raw, key, false);
 
     for (size_t i = mark; rc == ERR_OK && i < w->edit_count; i++) {
         struct scrub_edit *e = &w->edits[i];
@@ -310,19 +312,22 @@ static bool key_may_hold_data(struct slice key)
     return other && key.n >= 7;
 }
 
-static int object_key(struct walk *s, const struct json *j, json_ref k)
+static int object_key(struct walk *s, const struct json *j, json_ref k,
+                      unsigned depth)
 {
     struct slice raw = json_raw(j, k), inner = { raw.p + 1, raw.n - 2 };
-    size_t mark = s->w->edit_count;
+    size_t mark = s->w->edit_count, base = j->nodes[k].start + 1;
     int rc;
 
-    if (j->nodes[k].count || !key_may_hold_data(inner)) /* escaped: rare */
+    if (!key_may_hold_data(inner))
         return ERR_OK;
+    if (j->nodes[k].count) /* escaped; the value comes later */
+        return string_value(s, inner, base, true, (struct slice){ 0 }, depth);
     rc = plain_text(s, inner, (struct slice){ 0 }, true);
     for (size_t i = mark; i < s->w->edit_count; i++) {
         escape_edit(s->w, &s->w->edits[i]);
-        s->w->edits[i].start += j->nodes[k].start + 1;
-        s->w->edits[i].end += j->nodes[k].start + 1;
+        s->w->edits[i].start += base;
+        s->w->edits[i].end += base;
     }
     return rc;
 }
@@ -340,7 +345,7 @@ static int json_members(struct walk *s, const struct json *j, json_ref v,
          e = json_next(j, v, e)) {
         struct slice raw = json_raw(j, json_key(j, e));
 
-        rc = object_key(s, j, json_key(j, e));
+        rc = object_key(s, j, json_key(j, e), depth);
         buf_reset(&words);
         scrub_key_words((struct slice){ raw.p + 1, raw.n - 2 }, &words);
         if (rc == ERR_OK)

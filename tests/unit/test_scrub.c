@@ -153,6 +153,18 @@ START_TEST(a_number_found_with_context_goes_where_it_has_none)
 }
 END_TEST
 
+START_TEST(an_escaped_key_is_a_position_too)
+{
+    size_t count;
+    char *out = scrub("{\"ada\\u0040love.org\":{\"\\ta\":1}}", &count);
+
+    ck_assert_uint_eq(count, 1);
+    ck_assert_ptr_null(strstr(out, "love.org"));
+    ck_assert_ptr_nonnull(strstr(out, "\":{\"\\ta\":1}}"));
+    free(out);
+}
+END_TEST
+
 START_TEST(a_secret_found_by_its_key_goes_from_the_prompt)
 {
     static const char text[] = "{\"a\":\"use Tr0ub4dor&3 there\","
@@ -373,7 +385,7 @@ START_TEST(overlapping_finds_leave_the_one_of_higher_priority)
     size_t count;
     char *out = scrub("amqp://ada:p4ss@word.example.org/x", &count);
 
-    ck_assert_uint_eq(count, 1);
+    ck_assert_uint_eq(count, 2); /* user and password, no e-mail address */
     ck_assert_ptr_null(strstr(out, "ada"));
     ck_assert_ptr_null(strstr(out, "p4ss"));
     ck_assert_ptr_nonnull(strstr(out, "@word.example.org/x"));
@@ -472,6 +484,7 @@ int main(void)
     tcase_add_test(c, one_value_has_one_surrogate_in_every_position);
     tcase_add_test(c, bytes_that_are_not_replaced_stay);
     tcase_add_test(c, a_number_found_with_context_goes_where_it_has_none);
+    tcase_add_test(c, an_escaped_key_is_a_position_too);
     tcase_add_test(c, a_secret_found_by_its_key_goes_from_the_prompt);
     tcase_add_test(c, scopes_and_keys_separate_surrogates);
     tcase_add_test(c, surrogates_keep_check_digits_and_are_found_again);
