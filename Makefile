@@ -220,6 +220,9 @@ uninstall: ## remove what install wrote
 deb: $(BUILD)/slmctl ## a Debian package in build/
 	$(Q)sh data/debian/package.sh $(VERSION) $(MAKE)
 
+base-model: $(BUILD)/slmctl $(BUILD)/agentgen ## train the shipped base model again: up to an hour
+	$(Q)SLMCTL=$(BUILD)/slmctl AGENTGEN=$(BUILD)/agentgen sh data/agent/base-model.sh
+
 # The shipped logs: the same bytes for the same zstd. Needs the zstd program.
 agent-logs: $(BUILD)/agentgen ## write the agent's logs in data/agent/ again
 	$(Q)$(BUILD)/agentgen logs --out build/agent
@@ -232,7 +235,7 @@ clean: ## remove build/
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t18
 
-.PHONY: agent-logs all unit check check-lint check-unit check-fuzz check-cli check-slow \
+.PHONY: agent-logs base-model all unit check check-lint check-unit check-fuzz check-cli check-slow \
         fuzz fuzz-link deps check-deps ci-deps demo bench format completions install \
         uninstall deb clean help
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) \

@@ -1,0 +1,88 @@
+#!/bin/sh
+# demo.sh - from an agent's logs to gated small models, offline
+#
+# Runs the six steps on the shipped logs and the shipped base model, in
+# build/demo. Which tasks there are, what is trained and what passes is what
+# the commands find: nothing here names a task. A step whose command is not
+# there is named and left out, and so are the steps that need it.
+set -eu
+
+slmctl=${SLMCTL:-build/release/slmctl}
+data=${DEMO_DATA:-data}
+work=${DEMO_DIR:-build/demo}
+minutes=${DEMO_MINUTES:-0.5} # of training for each task
+start=$(date +%s)
+missing=
+
+have() {
+    "$slmctl" --list-commands | grep -qx "$1"
+}
+
+# step COMMAND TITLE: print a header; false if the command is missing
+step() {
+    printf '\n== %s  [%d s]\n' "$2" $(($(date +%s) - start))
+    have "$1" && return 0
+    printf "   the step '%s' is missing\n" "$1"
+    missing="$missing $1"
+    return 1
+}
+
+# Show a command as a person would type it, and run it.
+run() {
+    printf '$ slmctl'
+    printf ' %s' "$@"
+    printf '\n'
+    "$slmctl" "$@"
+}
+
+rm -rf "$work"
+mkdir -p "$work"
+SLMCTL_STORE=$work/store
+XDG_CONFIG_HOME=$PWD/$work/config # the user's settings stay out of it
+export SLMCTL_STORE XDG_CONFIG_HOME
+
+# A key that is no secret, so that surrogates and splits are the same each
+# time. Real logs get a random one.
+mkdir -p "$XDG_CONFIG_HOME/slmctl"
+(umask 077 && printf '%064d\n' 1 > "$XDG_CONFIG_HOME/slmctl/key")
+
+if step collect 'Collect: the logs of a query-writer agent'; then
+    run collect --import "$data/agent/logs.jsonl.zst"
+fi
+if step curate 'Curate: drop what teaches nothing, replace personal data, split'; then
+    run curate --split 65,10,25
+    echo
+    echo 'Does any of the personal data planted in the logs survive?'
+    run curate --check-leaks "$data/agent/planted.txt.zst"
+fi
+if step cluster 'Cluster: which tasks recur?'; then
+    run cluster
+fi
+if [ -f "$data/base/model.safetensors" ]; then
+    run model add "$data/base" --as base
+else
+    echo "   the base model is missing: make base-model"
+    missing="$missing base-model"
+fi
+if [ -z "$missing" ] &&
+    step select 'Select: which small models fit this machine?'; then
+    run select --offline
+fi
+if [ -z "$missing" ] &&
+    step finetune "Finetune: an adapter for each task, $minutes minutes each"; then
+    run finetune --all --model base --minutes "$minutes"
+fi
+if [ -z "$missing" ] &&
+    step eval 'Eval: tuned model, base and LLM on the sealed test split'; then
+    status=0
+    run eval --gold "$data/agent/gold.jsonl.zst" \
+        --markdown "$work/report.md" --junit "$work/report.xml" || status=$?
+    case $status in
+    0) echo 'Every task passed the gate.' ;;
+    10 | 11) echo "Exit $status: what did not pass stays with the LLM." ;;
+    *) exit "$status" ;;
+    esac
+    printf '\nThe full report is %s/report.md\n' "$work"
+fi
+printf '\n== Done in %d s' $(($(date +%s) - start))
+printf '%s\n' "${missing:+; missing:$missing}"
