@@ -148,6 +148,8 @@ static void column_sum(struct evaluate_result *r, enum evaluate_who who)
         const struct evaluate_item *it = &r->items[i];
         const struct score *s = &it->scores[who];
 
+        if (isnan(it->scores[EVALUATE_TUNED].value))
+            continue; /* all columns are about the same items */
         mean_add(&score, s->value);
         mean_add(&part[it->unseen], s->value);
         mean_add(&valid, s->valid ? 1 : 0);
@@ -309,6 +311,7 @@ static void result_settle(struct evaluate_result *r,
     llm_facts(r, opt);
     reasons_count(r);
     gate_run(r, opt);
+    r->columns[EVALUATE_TUNED].interval = r->gate.score_interval;
 }
 
 int evaluate_task(struct store *s, int64_t task,

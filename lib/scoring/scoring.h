@@ -92,8 +92,10 @@ double score_token_f1(struct slice reference, struct slice answer);
 double score_rouge_l(struct slice reference, struct slice answer);
 #define SCORE_MAX_TOKENS 4096
 
-/* The part of a prompt that items share: a stable hash of its schema lines
- * (table(col, ...) and CREATE TABLE), of its tool definitions, else 0. */
+/* What the prompt is about: a stable hash of the names in its schema
+ * (table(col, ...) lines and CREATE TABLE), else in its lists (lines
+ * `Head: one, two, three`, in any order), else of its tool definitions, else
+ * 0. */
 uint64_t score_schema_key(struct slice request);
 
 /*

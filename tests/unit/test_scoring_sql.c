@@ -227,6 +227,23 @@ START_TEST(schema_key_depends_on_names_alone)
 }
 END_TEST
 
+START_TEST(lists_are_keys_in_any_order)
+{
+    const char *a = "{\"messages\":[{\"content\":\"Columns: city: 1, weight: "
+                    "2, staff: 3\\n\\nQuestion: a\"}]}";
+    const char *b = "{\"messages\":[{\"content\":\"Columns: staff: 1, city: "
+                    "2, weight: 3\\n\\nQuestion: b, c\"}]}";
+    const char *c = "{\"messages\":[{\"content\":\"Columns: staff: 1, city: "
+                    "2, height: 3\\n\\nQuestion: b, c\"}]}";
+
+    ck_assert_uint_ne(score_schema_key(slice_of(a)), 0);
+    ck_assert_uint_eq(score_schema_key(slice_of(a)),
+                      score_schema_key(slice_of(b)));
+    ck_assert_uint_ne(score_schema_key(slice_of(a)),
+                      score_schema_key(slice_of(c)));
+}
+END_TEST
+
 START_TEST(rows_of_numbers_do_not_know_their_class)
 {
     struct sql_sandbox *box;
@@ -280,6 +297,7 @@ int main(void)
     tcase_add_test(t, without_a_schema_the_text_decides);
     tcase_add_test(t, schemas_are_found_in_prompts);
     tcase_add_test(t, schema_key_depends_on_names_alone);
+    tcase_add_test(t, lists_are_keys_in_any_order);
     tcase_add_test(t, rows_of_numbers_do_not_know_their_class);
     tcase_add_test(t, strange_text_is_only_wrong);
     suite_add_tcase(s, t);
