@@ -33,11 +33,9 @@ START_TEST(cost_of_a_thousand_calls)
     struct score_price p = { .input = 2.5, .cached = 1.25, .output = 10 };
 
     ck_assert_double_eq_tol(score_price_calls(&p, 1000, 0, 100), 3.5, 1e-12);
-    ck_assert_double_eq_tol(score_price_calls(&p, 1000, 600, 100), 2.75,
-                            1e-12);
+    ck_assert_double_eq_tol(score_price_calls(&p, 1000, 600, 100), 2.75, 1e-12);
     p.cached = (double)NAN;
-    ck_assert_double_eq_tol(score_price_calls(&p, 1000, 600, 100), 3.5,
-                            1e-12);
+    ck_assert_double_eq_tol(score_price_calls(&p, 1000, 600, 100), 3.5, 1e-12);
 }
 END_TEST
 
