@@ -18,7 +18,7 @@
 static const char *rules_dir, *key_file, *decisions, *export_file, *task_name;
 static const char *leak_file;
 static struct cli_list splits;
-static bool check_rules;
+static bool check_rules, filter, plain_text, show_spans;
 
 static const struct opt options[] = {
     { 0, "rules", OPT_STRING, &rules_dir, "DIR",
@@ -39,6 +39,12 @@ static const struct opt options[] = {
       .complete = COMPLETE_FILE },
     { 0, "check-rules", OPT_FLAG, &check_rules, NULL,
       "run the examples that stand in the rules, and nothing else" },
+    { 0, "filter", OPT_FLAG, &filter, NULL,
+      "scrub lines of JSON from stdin to stdout, without a store" },
+    { 0, "text", OPT_FLAG, &plain_text, NULL,
+      "with --filter: lines are plain text" },
+    { 0, "spans", OPT_FLAG, &show_spans, NULL,
+      "with --filter: write what was found instead" },
     OPT_END,
 };
 
@@ -286,6 +292,59 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
     return rc < 0 ? cli_fail(cli, err) : code;
 }
 
+static void line_rejected(void *ctx, int64_t line, const char *why)
+{
+    cli_warn(ctx, "line %lld is left out: %s", (long long)line, why);
+}
+
+/* Without a key file surrogates depend on a key that ends with this run. */
+static int run_filter(struct cli *cli, const struct scrub_rules *rules,
+                      struct err *err)
+{
+    struct crypto_key key;
+    struct curate_output out = { 0 };
+    struct curate_filter f = { .rules = rules,
+                               .key = &key,
+                               .threads = cli->threads,
+                               .text = plain_text,
+                               .spans = show_spans,
+                               .rejected = line_rejected,
+                               .ctx = cli };
+    int rc = ERR_OK;
+
+    if (key_file)
+        rc = curate_load_key(key_file, &key, err);
+    else
+        crypto_random(&key, sizeof(key));
+    if (rc == ERR_OK)
+        rc = curate_output_open(&out, "-", err);
+    if (rc == ERR_OK)
+        rc = curate_filter_run(&f, "-", &out.sink, err);
+    rc = curate_output_close(&out, rc, err);
+    crypto_wipe(&key, sizeof(key));
+    if (rc < 0)
+        return cli_fail(cli, err);
+    return f.bad ? EXIT_PARTLY : EXIT_DONE;
+}
+
+/* Options that make no sense together. */
+static const char *conflict(const struct cli *cli)
+{
+    bool data = to_stdout(decisions) || to_stdout(export_file);
+
+    if (to_stdout(decisions) && to_stdout(export_file))
+        return "--decisions and --export both go to stdout";
+    if (cli->json && data)
+        return "--json and data both go to stdout";
+    if (filter && (decisions || export_file || leak_file || check_rules ||
+                   splits.count || task_name || cli->json))
+        return "--filter goes with --rules, --key-file, --text, --spans and "
+               "--threads only";
+    if (!filter && (plain_text || show_spans))
+        return "--text and --spans go with --filter";
+    return NULL;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct scrub_rules *rules = NULL;
@@ -295,17 +354,18 @@ static int run(struct cli *cli, int argc, char **argv)
 
     (void)argc;
     (void)argv;
-    if (rc == ERR_OK && to_stdout(decisions) && to_stdout(export_file))
-        return cli_usage(cli, "--decisions and --export both go to stdout");
-    if (rc == ERR_OK && cli->json &&
-        (to_stdout(decisions) || to_stdout(export_file)))
-        return cli_usage(cli, "--json and data both go to stdout");
+    if (rc == ERR_OK && conflict(cli))
+        return cli_usage(cli, "%s", conflict(cli));
     if (rc == ERR_OK)
         rc = curate_load_rules(rules_dir, &rules, &err);
     if (rc < 0)
         return cli_fail(cli, &err);
-    code = check_rules ? run_check_rules(cli, rules)
-                       : curate_store(cli, rules, &w, &err);
+    if (check_rules)
+        code = run_check_rules(cli, rules);
+    else if (filter)
+        code = run_filter(cli, rules, &err);
+    else
+        code = curate_store(cli, rules, &w, &err);
     scrub_rules_free(rules);
     return code;
 }

@@ -35,7 +35,7 @@ _slmctl()
         options='--import --outcomes --store --json --quiet --progress --threads --help'
         ;;
     'curate')
-        options='--rules --key-file --split --decisions --export --task --check-leaks --check-rules --store --json --quiet --progress --threads --help'
+        options='--rules --key-file --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --json --quiet --progress --threads --help'
         ;;
     'select')
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --store --json --quiet --help'

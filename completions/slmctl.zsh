@@ -28,6 +28,9 @@ _slmctl_curate()
         ''{-t+,--task=}'[export the examples of this task only]:TASK:_slmctl_names tasks' \
         '--check-leaks=[search the examples for values that must be gone, one a line]:FILE:_files' \
         '--check-rules[run the examples that stand in the rules, and nothing else]' \
+        '--filter[scrub lines of JSON from stdin to stdout, without a store]' \
+        '--text[with --filter\: lines are plain text]' \
+        '--spans[with --filter\: write what was found instead]' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \

@@ -109,4 +109,27 @@ curate_check_leaks(struct store *s, const struct scrub_leaks *leaks,
                    void *ctx, uint64_t *count, uint64_t *examples,
                    struct err *err);
 
+/* Scrubs lines from `in` ("-": standard input; zstd is recognised) to out, in
+ * order, without a store. A line is a JSON value or, with text, plain. Values
+ * have equal surrogates within a conversation (client_id and conversation_id
+ * or session_id of the line), and lines without one within the stream. With
+ * spans each line of output tells what was found instead:
+ * {"spans":[{"pointer","start","end","type","rule","tier","surrogate"}...]},
+ * offsets in bytes of the decoded string. A line that cannot be scrubbed is
+ * left out (spans: {"error": ...}) and told to rejected. */
+#define CURATE_FILTER_BATCH ((size_t)4 << 20)
+#define CURATE_FILTER_LINE ((size_t)256 << 20)
+struct curate_filter {
+    const struct scrub_rules *rules;
+    const struct crypto_key *key;
+    unsigned threads;
+    bool text, spans;
+    void (*rejected)(void *ctx, int64_t line, const char *why);
+    void *ctx;
+    uint64_t lines, bad, pieces, bytes; /* results */
+};
+MUST_CHECK int curate_filter_run(struct curate_filter *f, const char *in,
+                                 const struct curate_sink *out,
+                                 struct err *err);
+
 #endif

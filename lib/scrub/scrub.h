@@ -63,10 +63,13 @@ struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
 void scrub_worker_free(struct scrub_worker *w); /* NULL is fine */
 
 /* A replaced piece: bytes [start, end) of the document, JSON escapes
- * included, and the rule that asked for it. */
+ * included, the rule that asked for it, and what stands there now (escaped
+ * as it must be; valid until the worker's next call). */
 struct scrub_span {
     size_t start, end;
     unsigned document, rule;
+    int tier;
+    struct slice surrogate;
 };
 
 /* Scrubs n documents that belong together; document i is appended to out[i]

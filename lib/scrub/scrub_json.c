@@ -97,7 +97,8 @@ static int plain_text(struct walk *s, struct slice text, struct slice key,
         if (r->spread && !w->spreading)
             scrub_spread_add(w, h->rule, v);
         rc = push_edit(s, (struct scrub_edit){ h->start, h->end, at,
-                                               w->arena.len - at, h->rule });
+                                               w->arena.len - at, h->rule,
+                                               h->tier });
     }
     return rc;
 }
@@ -442,8 +443,14 @@ static void list_spans(struct scrub_worker *w, const size_t *ends, size_t n)
     for (size_t i = 0; i < w->edit_count; i++) {
         while (document + 1 < n && i >= ends[document])
             document++;
-        w->spans[i] = (struct scrub_span){ w->edits[i].start, w->edits[i].end,
-                                           document, w->edits[i].rule };
+        w->spans[i] = (struct scrub_span){
+            w->edits[i].start,
+            w->edits[i].end,
+            document,
+            w->edits[i].rule,
+            w->edits[i].tier,
+            { w->arena.data + w->edits[i].rep, w->edits[i].rep_len }
+        };
     }
 }
 

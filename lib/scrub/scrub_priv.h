@@ -138,6 +138,7 @@ struct scrub_edit {
     size_t start, end;
     size_t rep, rep_len; /* in the arena */
     uint32_t rule;
+    int tier;
 };
 
 struct scrub_level { /* memory of one level of nesting */
