@@ -66,6 +66,7 @@ struct lora_run {
     struct lora_state state;
     uint64_t base_hash, data_hash, option_hash;
     FILE *metrics;
+    int lock; /* of the run directory */
     int64_t start_ns, saved_ns;
     uint64_t start_tokens;
     double start_seconds;

@@ -14,6 +14,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SPEED_STEPS 12 /* steps that fix a run given in minutes */
 #define ALL_LINEAR ((1u << MODEL_LINEARS) - 1)
@@ -366,8 +367,12 @@ static int attach(struct lora_run *r, struct err *err)
 
 static int begin(struct lora_run *r, bool *resumed, struct err *err)
 {
+    char *lock = io_path(r->dir, "lock");
     int rc = io_mkdirs(r->dir, 0755, err);
 
+    if (rc == 0)
+        rc = io_lock(lock, &r->lock, err);
+    free(lock);
     if (rc < 0)
         return rc;
     r->base_hash = lora_model_hash(r->m, r->compute);
@@ -428,7 +433,8 @@ int lora_train(struct model *m, struct compute *compute,
                           .valid = valid,
                           .opt = *opt,
                           .dir = run_dir,
-                          .progress = progress };
+                          .progress = progress,
+                          .lock = -1 };
     bool resumed = false;
     int rc;
 
@@ -443,6 +449,8 @@ int lora_train(struct model *m, struct compute *compute,
         finish(&r, resumed, out);
     if (r.metrics)
         (void)fclose(r.metrics);
+    if (r.lock >= 0)
+        (void)close(r.lock);
     compute_release(compute, &r.first);
     compute_release(compute, &r.second);
     compute_release(compute, &r.best);

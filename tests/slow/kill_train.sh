@@ -1,0 +1,75 @@
+#!/bin/sh
+# kill_train.sh SLMCTL - kill -9 training twenty times at random points and
+# resume: the model and the metrics must equal those of an uninterrupted run,
+# byte for byte; and the same on one, two and three threads.
+set -u
+slmctl=$1
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+kills=20
+
+cat >"$scratch/config.json" <<'END'
+{"model_type": "llama", "hidden_size": 48, "intermediate_size": 96,
+ "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+ "vocab_size": 320, "max_position_embeddings": 256, "rms_norm_eps": 1e-5,
+ "rope_theta": 10000.0, "tie_word_embeddings": true, "eos_token_id": 0}
+END
+awk 'BEGIN { for (i = 0; i < 4000; i++)
+    printf "item %d costs %d and %d more\n\n", i % 97, i * 7 % 89, i % 11 }' \
+    >"$scratch/text.txt"
+"$slmctl" model train-tokenizer --quiet --vocab 264 \
+    --output "$scratch/tokenizer" "$scratch/text.txt" || exit 1
+
+# Becomes the program, so that its process is the one that is killed.
+train() { # OUTPUT [OPTION...]
+    out=$1
+    shift
+    exec "$slmctl" finetune --quiet --init "$scratch/config.json" \
+        --tokenizer "$scratch/tokenizer" --data "$scratch/text.txt" \
+        --output "$out" --epochs 2 --batch-tokens 1024 --checkpoint-every 1 \
+        "$@"
+}
+
+same() { # A B
+    cmp "$1/model.safetensors" "$2/model.safetensors" || exit 1
+    for f in "$1" "$2"; do
+        sed 's/,"seconds".*//' "$f.run/metrics.jsonl" >"$f.metrics"
+    done
+    cmp "$1.metrics" "$2.metrics" || exit 1
+}
+
+below() {
+    od -An -N4 -tu4 /dev/urandom | awk -v n="$1" '{ print $1 % n }'
+}
+
+begin=$(date +%s%N)
+(train "$scratch/whole") || exit 1
+ms=$((($(date +%s%N) - begin) / 1000000 / 4 + 50))
+[ $ms -gt 900 ] && ms=900
+hits=0
+while [ $hits -lt $kills ]; do
+    train "$scratch/killed" &
+    pid=$!
+    sleep "$(printf '0.%03d' "$(below $ms)")"
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    if [ $? -eq 137 ]; then
+        hits=$((hits + 1))
+        continue
+    fi
+    # It got to its end between two kills: compare, and begin another.
+    same "$scratch/whole" "$scratch/killed"
+    rm -rf "$scratch/killed" "$scratch/killed.run"
+done
+(train "$scratch/killed") || exit 1
+same "$scratch/whole" "$scratch/killed"
+for n in 1 2 3; do
+    (train "$scratch/threads$n" --threads $n) || exit 1
+    same "$scratch/whole" "$scratch/threads$n"
+done
+if (train "$scratch/killed" --lr 0.5) 2>"$scratch/refusal"; then
+    echo "a checkpoint of other options was continued"
+    exit 1
+fi
+grep -q 'other options' "$scratch/refusal" || exit 1
+echo "note: the same bytes after $hits kills and on 1, 2 and 3 threads"
