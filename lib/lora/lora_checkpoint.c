@@ -316,13 +316,13 @@ static void keep_lines(const struct lora_run *r, const struct buf *old,
     }
 }
 
-int lora_metrics_open(struct lora_run *r, struct err *err)
+int lora_metrics_open(struct lora_run *r, bool resumed, struct err *err)
 {
     char *path = io_path(r->dir, "metrics.jsonl");
     struct buf old = { 0 }, kept = { 0 };
     int rc = 0;
 
-    if (io_exists(path))
+    if (resumed && io_exists(path))
         rc = io_read_file(path, METRICS_MAX_BYTES, &old, err);
     if (rc == 0) {
         keep_lines(r, &old, &kept);

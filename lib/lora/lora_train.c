@@ -382,7 +382,7 @@ static int begin(struct lora_run *r, bool *resumed, struct err *err)
     if (rc == 0)
         rc = lora_checkpoint_load(r, resumed, err);
     if (rc == 0)
-        rc = lora_metrics_open(r, err);
+        rc = lora_metrics_open(r, *resumed, err);
     if (rc < 0)
         return rc;
     r->start_ns = r->saved_ns = clock_mono_ns();
