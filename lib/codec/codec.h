@@ -70,14 +70,18 @@ struct codec_line {
 MUST_CHECK int codec_lines_open(const char *path, size_t max_line,
                                 struct codec_lines **out, struct err *err);
 void codec_lines_close(struct codec_lines *r); /* NULL is fine */
-/* 1: a line; 0: the end; negative: error. A byte order mark before the first
- * line is skipped. */
+/* 1: a line; 0: the end; negative: error, ERR_INTERRUPTED if a stop was
+ * requested while waiting. A byte order mark before the first line is
+ * skipped. */
 MUST_CHECK int codec_lines_next(struct codec_lines *r, struct codec_line *out,
                                 struct err *err);
 /* Append the lines of a whole file, each with its "\n"; more than max bytes
  * unpacked: ERR_LIMIT. */
 MUST_CHECK int codec_read_file(const char *path, size_t max, struct buf *out,
                                struct err *err);
+/* Whether a call of codec_lines_next would find bytes, or the end, within
+ * wait_ms: false only for a pipe or terminal that is silent. */
+bool codec_lines_ready(const struct codec_lines *r, int wait_ms);
 /* Bytes of the file read so far, and its size; 0 if that is not known. */
 void codec_lines_position(const struct codec_lines *r, uint64_t *done,
                           uint64_t *total);

@@ -8,9 +8,11 @@
 #include "codec/codec.h"
 
 #include "base/mem.h"
+#include "base/progress.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -76,6 +78,16 @@ void codec_lines_position(const struct codec_lines *r, uint64_t *done,
     *total = r->total;
 }
 
+bool codec_lines_ready(const struct codec_lines *r, int wait_ms)
+{
+    struct pollfd p = { .fd = r->fd, .events = POLLIN };
+
+    return r->at_end || r->in.pos < r->in.size ||
+           (r->end > r->start &&
+            memchr(r->data + r->start, '\n', r->end - r->start)) ||
+           poll(&p, 1, wait_ms) != 0;
+}
+
 /* Up to n bytes; fewer only at the end of the stream. */
 static int read_bytes(struct codec_lines *r, char *to, size_t n, size_t *got,
                       struct err *err)
@@ -84,6 +96,8 @@ static int read_bytes(struct codec_lines *r, char *to, size_t n, size_t *got,
     while (*got < n) {
         ssize_t k = read(r->fd, to + *got, n - *got);
 
+        if (k < 0 && errno == EINTR && stop_requested())
+            return err_set(err, ERR_INTERRUPTED, "%s: interrupted", r->path);
         if (k < 0 && errno == EINTR)
             continue;
         if (k < 0)

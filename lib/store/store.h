@@ -106,7 +106,9 @@ MUST_CHECK int store_parcel_add(struct store *s, struct store_parcel *p,
                                 struct slice key, bool *added, struct err *err);
 /* Train a dictionary from bodies that are about to be added if the store has
  * none, or from its own blobs if it has grown to eight times what the last
- * one had seen; later blobs use it. Not while packers run. */
+ * one had seen; later blobs use it. Too little to learn from is no error.
+ * Not while packers run; commits an open group before it learns. */
+bool store_has_dictionary(const struct store *s);
 MUST_CHECK int store_train(struct store *s, const struct slice *bodies,
                            size_t count, struct err *err);
 

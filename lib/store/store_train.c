@@ -123,10 +123,12 @@ static int insert_dictionary(struct store *s, struct slice data, int64_t learnt,
     return rc == ERR_OK ? store_dictionary_newest(s, err) : rc;
 }
 
-/* Too little to learn from is no error: the next time there is more. */
+/* Too little to learn from is no error: it is tried again when there is twice
+ * as much. */
 static int learn(struct store *s, const struct samples *m, int64_t blobs,
                  struct err *err)
 {
+    int64_t seen = blobs > (int64_t)m->count ? blobs : (int64_t)m->count;
     struct buf dictionary = { 0 };
     size_t max = m->bytes.len / SAMPLE_RATIO;
     struct err quiet;
@@ -137,9 +139,34 @@ static int learn(struct store *s, const struct samples *m, int64_t blobs,
     if (m->count >= SAMPLES_MIN && max >= DICTIONARY_MIN &&
         codec_train(m->bytes.data, m->sizes, m->count, max, &dictionary,
                     &quiet) == ERR_OK)
-        rc = insert_dictionary(s, buf_slice(&dictionary),
-                               blobs ? blobs : (int64_t)m->count, err);
+        rc = insert_dictionary(s, buf_slice(&dictionary), seen, err);
+    else
+        s->train_from = 2 * blobs;
     buf_release(&dictionary);
+    return rc;
+}
+
+bool store_has_dictionary(const struct store *s)
+{
+    return s->active != NULL;
+}
+
+/* What there is to learn from, if it is time to: nothing otherwise. */
+static int gather(struct store *s, const struct slice *bodies, size_t count,
+                  int64_t blobs, struct samples *m, struct err *err)
+{
+    struct json j = { 0 };
+    int64_t learnt = 0;
+    int rc = ERR_OK;
+
+    if (s->active)
+        rc = sql_one_int(s->db, "SELECT max(learnt) FROM dictionary", 0,
+                         &learnt, err);
+    for (size_t i = 0; i < count && !s->active && !samples_full(m); i++)
+        sample_body(m, &j, bodies[i]);
+    json_release(&j);
+    if (rc == ERR_OK && blobs >= SAMPLES_MIN && blobs >= GROWTH * learnt)
+        rc = sample_store(s, m, blobs, err);
     return rc;
 }
 
@@ -147,24 +174,16 @@ int store_train(struct store *s, const struct slice *bodies, size_t count,
                 struct err *err)
 {
     struct samples m = { .seen = map_new() };
-    int64_t blobs = 0, learnt = 0;
-    struct json j = { 0 };
-    int rc = ERR_OK;
+    int64_t blobs = 0;
+    int rc = sql_one_int(s->db, "SELECT max(id) FROM blob", 0, &blobs, err);
 
-    if (s->active) {
-        rc = sql_one_int(s->db, "SELECT max(id) FROM blob", 0, &blobs, err);
-        if (rc == ERR_OK)
-            rc = sql_one_int(s->db, "SELECT max(learnt) FROM dictionary", 0,
-                             &learnt, err);
-        if (rc == ERR_OK && blobs >= GROWTH * learnt)
-            rc = sample_store(s, &m, blobs, err);
-    } else {
-        for (size_t i = 0; i < count && !samples_full(&m); i++)
-            sample_body(&m, &j, bodies[i]);
-    }
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && blobs >= s->train_from)
+        rc = gather(s, bodies, count, blobs, &m, err);
+    /* Learning takes longer than a transaction may. */
+    if (rc == ERR_OK && m.count)
+        rc = store_group_end(s, err);
+    if (rc == ERR_OK && m.count)
         rc = learn(s, &m, blobs, err);
-    json_release(&j);
     buf_release(&m.bytes);
     free(m.sizes);
     map_free(m.seen);

@@ -21,6 +21,8 @@
 #define BATCH_BYTES ((size_t)4 << 20)
 #define CHUNK_LINES 16
 #define BATCHES 3
+#define PATIENCE_MS 100
+#define PAUSE_MS 5
 #define KEEP_BYTES                                                             \
     ((size_t)256 << 10) /* a line's memory that is used again                  \
                          */
@@ -62,11 +64,19 @@ static struct slice line_of(const struct batch *b, const struct slot *s)
     return (struct slice){ b->text.data + s->at, s->n };
 }
 
-static void read_batch(struct run *r, struct batch *b)
+/* From a pipe that falls silent for wait_ms takes what there is, so that calls
+ * which are read are stored. Negative: waits for the first line as long as it
+ * takes, and PATIENCE_MS for others, since from the first batch the store
+ * learns. */
+static void read_batch(struct run *r, struct batch *b, int wait_ms)
 {
+    bool first = wait_ms < 0;
+
     buf_reset(&b->text);
     b->count = 0;
-    while (!r->at_end && b->count < BATCH_LINES && b->text.len < BATCH_BYTES) {
+    while (!r->at_end && b->count < BATCH_LINES && b->text.len < BATCH_BYTES &&
+           ((first && b->count == 0) ||
+            codec_lines_ready(r->lines, first ? PATIENCE_MS : wait_ms))) {
         struct slot *s = &b->slots[b->count];
         struct codec_line line;
         int rc = codec_lines_next(r->lines, &line, &r->read_err);
@@ -251,7 +261,7 @@ static void run_task(void *ctx, size_t task, unsigned worker)
         return;
     }
     if (task == 1) {
-        read_batch(r, r->batches[2]);
+        read_batch(r, r->batches[2], PAUSE_MS);
         return;
     }
     for (size_t i = (task - 2) * CHUNK_LINES;
@@ -276,14 +286,18 @@ static void show_progress(const struct run *r)
     progress_update(r->im->progress, "import", done, total, r->name);
 }
 
-/* The store learns its dictionary from the first lines it is given. */
+/* A store without a dictionary learns one from the lines that it is about to
+ * take in; one that has grown learns another from itself. */
 static int train(struct run *r, struct err *err)
 {
     struct batch *b = r->batches[1];
-    struct slice *bodies = mem_array(2 * BATCH_LINES, sizeof(*bodies));
+    struct slice *bodies;
     size_t count = 0;
     int rc;
 
+    if (store_has_dictionary(r->im->store))
+        return store_train(r->im->store, NULL, 0, err);
+    bodies = mem_array(2 * BATCH_LINES, sizeof(*bodies));
     for (size_t i = 0; i < b->count; i++) {
         struct slot *s = &b->slots[i];
 
@@ -298,30 +312,44 @@ static int train(struct run *r, struct err *err)
     return rc;
 }
 
-static int pump(struct run *r, struct err *err)
+/* One turn of the three batches. */
+static int step(struct run *r, struct err *err)
 {
-    int rc;
+    size_t chunks = (r->batches[1]->count + CHUNK_LINES - 1) / CHUNK_LINES;
+    int rc = train(r, err);
 
-    read_batch(r, r->batches[1]);
-    rc = train(r, err);
     if (rc < 0)
         return rc;
-    while (r->batches[0]->count || r->batches[1]->count) {
-        size_t chunks = (r->batches[1]->count + CHUNK_LINES - 1) / CHUNK_LINES;
-
-        pool_run(r->im->pool, chunks + 2, run_task, r);
-        if (r->write_rc < 0) {
-            *err = r->write_err;
-            return r->write_rc;
-        }
-        turn(r);
-        show_progress(r);
-        if (stop_requested())
-            return err_set(err, ERR_INTERRUPTED, "%s: interrupted", r->name);
+    pool_run(r->im->pool, chunks + 2, run_task, r);
+    if (r->write_rc < 0) {
+        *err = r->write_err;
+        return r->write_rc;
     }
-    if (r->read_rc < 0)
+    turn(r);
+    show_progress(r);
+    if (stop_requested())
+        return err_set(err, ERR_INTERRUPTED, "%s: interrupted", r->name);
+    return ERR_OK;
+}
+
+static int pump(struct run *r, struct err *err)
+{
+    int rc = ERR_OK;
+
+    read_batch(r, r->batches[1], -1);
+    while (rc == ERR_OK) {
+        if (r->batches[0]->count || r->batches[1]->count) {
+            rc = step(r, err);
+        } else if (r->at_end) {
+            break;
+        } else { /* nothing in hand: nothing may wait for a commit */
+            rc = store_group_end(r->im->store, err);
+            read_batch(r, r->batches[1], -1);
+        }
+    }
+    if (rc == ERR_OK && r->read_rc < 0)
         *err = r->read_err;
-    return r->read_rc;
+    return rc < 0 ? rc : r->read_rc;
 }
 
 static int begin_import(struct run *r, struct err *err)
