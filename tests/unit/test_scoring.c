@@ -176,6 +176,7 @@ START_TEST(call_match_by_bfcl_rules)
         { "geo.area", "{\"base\":\"10\",\"height\":5}", "type_error" },
         { "geo.area", "{\"base\":true,\"height\":5}", "type_error" },
         { "geo.area", "{\"base\":10.5,\"height\":5}", "type_error" },
+        { "geo.area", "{\"base\":10.0,\"height\":5}", "type_error" },
         { "geo.area", "{\"base\":11,\"height\":5}", "value_error" },
     };
     const char *ref[] = { "geo.area", REF, NULL };
@@ -187,6 +188,21 @@ START_TEST(call_match_by_bfcl_rules)
         ck_assert_str_eq(s.reason, cases[i].reason);
         ck_assert(s.value == (cases[i].reason[0] ? 0 : 1));
         ck_assert_int_eq(s.act, SCORE_CALL);
+    }
+}
+END_TEST
+
+/* Whatever the log holds, its author agrees with it. */
+START_TEST(odd_references_match_themselves)
+{
+    static const char *const odd[] = { "{}", "{\"base\":\"x\"}",
+                                       "{\"colour\":\"red\"}",
+                                       "{\"base\":null,\"height\":true}" };
+
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        const char *call[] = { "geo.area", odd[i], NULL };
+
+        ck_assert_str_eq(calls_score(call, call, false).reason, "");
     }
 }
 END_TEST
@@ -311,6 +327,7 @@ int main(void)
     tcase_add_test(t, json_is_compared_in_canonical_form);
     tcase_add_test(t, json_fence_counts_only_where_the_reference_has_one);
     tcase_add_test(t, call_match_by_bfcl_rules);
+    tcase_add_test(t, odd_references_match_themselves);
     tcase_add_test(t, call_strings_lists_and_objects);
     tcase_add_test(t, parallel_calls_in_any_order);
     tcase_add_test(t, malformed_call_is_never_a_correct_abstention);
