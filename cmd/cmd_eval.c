@@ -208,6 +208,17 @@ static int task_run(struct run *r, int64_t task,
     return result_save(r, &r->results[r->count++], err);
 }
 
+static int64_t newest_call(const struct run *r)
+{
+    int64_t newest = 0;
+
+    for (size_t i = 0; i < r->count; i++)
+        for (size_t k = 0; k < r->results[i].count; k++)
+            if (r->results[i].items[k].call > newest)
+                newest = r->results[i].items[k].call;
+    return newest;
+}
+
 static int tasks_run(struct run *r, const struct evaluate_model *named,
                      struct err *err)
 {
@@ -219,7 +230,7 @@ static int tasks_run(struct run *r, const struct evaluate_model *named,
         rc = task_run(r, r->tasks[i], named, err);
     cli_progress_end(r->cli);
     if (rc == ERR_OK)
-        rc = store_stage_set(r->store, "eval", 0, NULL, NULL, err);
+        rc = store_stage_set(r->store, "eval", newest_call(r), NULL, NULL, err);
     return rc;
 }
 
