@@ -14,6 +14,7 @@
 
 extern const struct command cmd_collect;
 extern const struct command cmd_curate;
+extern const struct command cmd_cluster;
 extern const struct command cmd_complete;
 extern const struct command cmd_completion;
 extern const struct command cmd_eval;

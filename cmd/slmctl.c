@@ -4,6 +4,7 @@
 static const struct command *const commands[] = {
     &cmd_collect,
     &cmd_curate,
+    &cmd_cluster,
     &cmd_select,
     &cmd_eval,
     &cmd_generate,

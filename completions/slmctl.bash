@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'curate' | 'select' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'status' | 'finetune' | 'completion')
+        'collect' | 'curate' | 'cluster' | 'select' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'status' | 'finetune' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,13 +29,16 @@ _slmctl()
     done
     case $name in
     '')
-        reply='collect curate select eval generate model status finetune completion help'
+        reply='collect curate cluster select eval generate model status finetune completion help'
         options='--help --version' ;;
     'collect')
         options='--import --outcomes --store --json --quiet --progress --threads --help'
         ;;
     'curate')
         options='--rules --key-file --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --json --quiet --progress --threads --help'
+        ;;
+    'cluster')
+        options='--refit --assignments --rename --merge --pin --unpin --store --json --quiet --progress --threads --seed --help'
         ;;
     'select')
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --store --json --quiet --help'
@@ -119,6 +122,24 @@ _slmctl()
     'curate:--progress')
         reply='auto always never' kind=none options= ;;
     'curate:--threads')
+        reply='' kind=none options= ;;
+    'cluster:--assignments')
+        reply='' kind=file options= ;;
+    'cluster:--rename')
+        reply='' kind=tasks options= ;;
+    'cluster:--merge')
+        reply='' kind=tasks options= ;;
+    'cluster:--pin')
+        reply='' kind=tasks options= ;;
+    'cluster:--unpin')
+        reply='' kind=tasks options= ;;
+    'cluster:--store')
+        reply='' kind=dir options= ;;
+    'cluster:--progress')
+        reply='auto always never' kind=none options= ;;
+    'cluster:--threads')
+        reply='' kind=none options= ;;
+    'cluster:--seed')
         reply='' kind=none options= ;;
     'select:-t' | 'select:--task')
         reply='' kind=tasks options= ;;

@@ -37,6 +37,22 @@ _slmctl_curate()
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
         '--threads=[threads to use; 0\: one per CPU]:N: '
 }
+_slmctl_cluster()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--refit[find the tasks again from all examples]' \
+        '--assignments=[write the task of each kept example]:FILE|-:_files' \
+        '*--rename=[give a task another name, kept by later runs]:OLD=NEW:_slmctl_names tasks' \
+        '*--merge=[make the calls of B calls of A, now and later]:A,B:_slmctl_names tasks' \
+        '*--pin=[keep a task'\''s calls, name and kind when tasks are found again]:TASK:_slmctl_names tasks' \
+        '*--unpin=[take a pin out]:TASK:_slmctl_names tasks' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
+        '--threads=[threads to use; 0\: one per CPU]:N: ' \
+        '--seed=[seed of random choices]:N: '
+}
 _slmctl_select()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -255,6 +271,7 @@ _slmctl()
         local -a list=(
             'collect:log calls of a large model\: import files, join outcomes'
             'curate:turn logged calls into scrubbed, split examples'
+            'cluster:find the recurring tasks'
             'select:pick candidate small models for each task'
             'eval:score models against the logged LLM, and gate them'
             'generate:run a model from the shell'
@@ -268,6 +285,7 @@ _slmctl()
         case $line[1] in
         collect) _slmctl_collect ;;
         curate) _slmctl_curate ;;
+        cluster) _slmctl_cluster ;;
         select) _slmctl_select ;;
         eval) _slmctl_eval ;;
         generate) _slmctl_generate ;;

@@ -17,7 +17,8 @@ static const struct {
       "SELECT count(*) FROM logged WHERE id > "
       "coalesce((SELECT high FROM stage WHERE name = 'curate'), 0)" },
     { "cluster", "examples without a task",
-      "SELECT count(*) FROM example WHERE kept AND task IS NULL" },
+      "SELECT count(*) FROM example WHERE kept AND task IS NULL "
+      "AND novelty IS NULL" },
     { "select", "tasks without candidates",
       "SELECT count(*) FROM task t WHERE merged_into IS NULL AND NOT EXISTS "
       "(SELECT 1 FROM candidate c WHERE c.task = t.id)" },

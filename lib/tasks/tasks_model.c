@@ -1,0 +1,124 @@
+/*
+ * tasks_model.c - assignment of a call from its prompt alone
+ *
+ * Novelty is what of the call is not known: the part of the system prompt or
+ * template that is missing, and half of the share of its words that no two
+ * earlier calls of the task had.
+ */
+#include "tasks/tasks_private.h"
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "linalg/linalg.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void tasks_model_free(struct tasks_model *m)
+{
+    if (!m)
+        return;
+    for (size_t g = 0; g < m->groups; g++) {
+        struct tasks_group *q = &m->group[g];
+        tasks_profile_release(&q->key);
+        for (size_t i = 0; i < q->templates; i++)
+            tasks_profile_release(&q->profile[i]);
+        free(q->profile);
+        embed_free(q->embed);
+        free(q->centre);
+    }
+    free(m->group);
+    free(m->number);
+    free(m->known);
+    free(m);
+}
+
+size_t tasks_model_count(const struct tasks_model *m)
+{
+    return m->count;
+}
+
+void tasks_word_bits(const struct tasks_prompt *p,
+                     void (*fn)(void *ctx, uint32_t bit), void *ctx)
+{
+    for (size_t i = p->user_at; i < p->tokens; i++) {
+        uint64_t h = hash_stable(&p->token[i], sizeof(p->token[i]), 11);
+        fn(ctx, (uint32_t)((h ^ h >> 31) % TASKS_WORD_BITS));
+    }
+}
+
+/* The nearest centre of the rest; *cover: cosine over the usual one. */
+static uint32_t rest_of(const struct tasks_group *g,
+                        const struct tasks_prompt *p, float *cover)
+{
+    uint32_t best = 0;
+    float most = -2;
+
+    *cover = 1;
+    if (g->rests < 2)
+        return g->rests ? 0 : TASKS_NONE;
+    size_t d = embed_dims(g->embed);
+    float *x = mem_array(d, sizeof(*x));
+    embed_text(g->embed, slice_of(p->user_text), x);
+    for (size_t c = 0; c < g->rests; c++) {
+        float cosine = linalg_dot(x, g->centre + c * d, d);
+        if (cosine > most) {
+            most = cosine;
+            best = (uint32_t)c;
+        }
+    }
+    free(x);
+    *cover = g->near > 0 ? fminf(1, fmaxf(0, most) / g->near) : 1;
+    return best;
+}
+
+uint32_t tasks_cluster_of(const struct tasks_group *g,
+                          const struct tasks_prompt *p, float *cover)
+{
+    size_t n, tokens;
+
+    if (g->templates) {
+        uint64_t *s = tasks_doc_shingles(p, g->pool, &n, &tokens);
+        uint64_t *sorted = tasks_sorted(s, n);
+        uint32_t t =
+            tasks_best_profile(g->profile, g->templates, sorted, n, cover);
+        free(s);
+        free(sorted);
+        if (t != TASKS_NONE)
+            return g->first + t;
+    }
+    uint32_t r = rest_of(g, p, cover);
+    return r == TASKS_NONE ? r : g->first + (uint32_t)g->templates + r;
+}
+
+struct word_check {
+    const unsigned char *known;
+    size_t words, unknown;
+};
+
+static void check_word(void *ctx, uint32_t bit)
+{
+    struct word_check *c = ctx;
+
+    c->words++;
+    c->unknown += !(c->known[bit / 8] >> (bit & 7) & 1);
+}
+
+uint32_t tasks_assign(const struct tasks_model *m, const struct tasks_prompt *p,
+                      float *novelty)
+{
+    float match, cover;
+    size_t g = tasks_group_of(m, p, &match);
+    uint32_t c =
+        g == SIZE_MAX ? TASKS_NONE : tasks_cluster_of(&m->group[g], p, &cover);
+
+    *novelty = 1;
+    if (c == TASKS_NONE)
+        return TASKS_NONE;
+    struct word_check w = { .known = m->known + c * (TASKS_WORD_BITS / 8) };
+    tasks_word_bits(p, check_word, &w);
+    float unknown = w.words ? (float)w.unknown / (float)w.words : 0;
+    *novelty = 1 - match * cover * (1 - unknown / 2);
+    return m->number[c];
+}

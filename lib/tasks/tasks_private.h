@@ -1,0 +1,119 @@
+/* tasks_private.h - tokens, templates and the model, shared by tasks' files */
+#ifndef TASKS_PRIVATE_H
+#define TASKS_PRIVATE_H
+
+#include "embed/embed.h"
+#include "tasks/tasks.h"
+
+#define TASKS_PART_TOKENS                                                      \
+    256                      /* of each end of a text; the middle is left      \
+                                out*/
+#define TASKS_TEXT_HEAD 2400 /* bytes of a text that are kept for labels */
+#define TASKS_TEXT_TAIL 1200
+
+/* A word, a number, a line break or a sign, where it stands. */
+struct tasks_token {
+    uint32_t hash, start, end;
+};
+/* Numbers, week days and months lose their value, letters their case. The
+ * array belongs to the caller; *n tells its length. */
+struct tasks_token *tasks_tokenize(struct slice text, size_t *n);
+
+#define TOKEN_BEGIN 1u /* hashes that no word has */
+#define TOKEN_END 2u
+#define TOKEN_GAP 3u
+#define TOKEN_USER 4u
+
+/* Shingles: hashes of 4 tokens in a row of "begin text end", in order, then
+ * the first three and the last three tokens as one each. Caller frees. */
+uint64_t *tasks_shingles(const uint32_t *token, size_t n, size_t *count);
+/* How many tokens of "begin text end" the shingles known[] of it cover;
+ * covered (n + 2 flags) may be NULL. */
+size_t tasks_cover(const bool *known, size_t shingles, size_t tokens,
+                   bool *covered);
+
+/* A text as the template search sees it. */
+struct tasks_doc {
+    const uint64_t *shingle; /* borrowed */
+    size_t shingles, tokens;
+};
+
+/* Texts that share a template; shingles of value 0 are left out. label[n]:
+ * number or TASKS_NONE; *mean_tokens: length of what the labelled texts share.
+ * Returns the number of clusters. Templates come from at least min_df different
+ * texts, clusters have at least min_size members. */
+size_t tasks_templates(struct pool *pool, const struct tasks_doc *doc, size_t n,
+                       size_t min_df, size_t min_size, uint32_t *label,
+                       double *mean_tokens);
+
+/* The shingles that a cluster's texts share, with weights. */
+struct tasks_profile {
+    uint64_t *shingle; /* ascending */
+    float *weight;
+    size_t count;
+    float total;
+};
+#define TASKS_PROFILE_MAX 64
+void tasks_profile_release(struct tasks_profile *p);
+/* Those in at least `share` of the member texts; weights are the shares. */
+void tasks_profile_make(const struct tasks_doc *doc, size_t n,
+                        const uint32_t *label, uint32_t which, double share,
+                        size_t most, struct tasks_profile *out);
+bool tasks_profile_has(const struct tasks_profile *p, uint64_t shingle);
+/* Weight found in sorted shingles[n] over total; 0 for an empty profile. */
+float tasks_profile_cover(const struct tasks_profile *p, const uint64_t *sorted,
+                          size_t n);
+
+/* Split texts by templates for good: profiles of k clusters; texts of none of
+ * them are the rest. must_cover: the share that must lie in clusters, else
+ * there are none. */
+size_t tasks_split(struct pool *pool, const struct tasks_doc *doc, size_t n,
+                   double must_cover, struct tasks_profile **profiles);
+/* The profile that explains the text best, TASKS_NONE if none covers enough;
+ * *cover: its share. sorted: the text's shingles, ascending. */
+uint32_t tasks_best_profile(const struct tasks_profile *p, size_t k,
+                            const uint64_t *sorted, size_t n, float *cover);
+
+/* Calls with one exact key, or all those without a common one (pool). */
+struct tasks_group {
+    uint64_t system, format, tools; /* tools 0: any set, or none */
+    bool offers_tools, pool;
+    struct tasks_profile key; /* of the system prompt, for near ones */
+    size_t templates;         /* clusters first .. first + templates - 1 */
+    struct tasks_profile *profile;
+    size_t rests;        /* clusters after them */
+    struct embed *embed; /* of the rest; NULL unless rests > 1 */
+    float *centre;       /* [rests, dims] */
+    float near;          /* median cosine of the rest to its centres */
+    uint32_t first;
+};
+
+#define TASKS_WORD_BITS 32768
+
+struct tasks_model {
+    struct tasks_group *group;
+    size_t groups, count; /* count: clusters */
+    uint32_t *number;     /* [count] public number of a cluster */
+    unsigned char *known; /* [count][TASKS_WORD_BITS / 8] words seen */
+};
+
+/* The group of a prompt, SIZE_MAX if none; *match 1 for an exact key. */
+size_t tasks_group_of(const struct tasks_model *m, const struct tasks_prompt *p,
+                      float *match);
+/* Internal cluster of p in group g; *cover 1: all known. */
+uint32_t tasks_cluster_of(const struct tasks_group *g,
+                          const struct tasks_prompt *p, float *cover);
+/* Calls fn with the bucket of each word of the user's text. */
+void tasks_word_bits(const struct tasks_prompt *p,
+                     void (*fn)(void *ctx, uint32_t bit), void *ctx);
+/* The shingles of the text that decides inside a group. Caller frees. */
+uint64_t *tasks_doc_shingles(const struct tasks_prompt *p, bool with_system,
+                             size_t *count, size_t *tokens);
+uint64_t *tasks_sorted(const uint64_t *shingle, size_t n);
+
+/* k-means of the texts that have no template: fills rests, embed, centre. */
+int tasks_fit_rest(struct pool *pool, const struct tasks_prompt *const *p,
+                   size_t n, uint64_t seed, struct tasks_group *g,
+                   struct err *err);
+
+#endif
