@@ -297,10 +297,21 @@ static int models_answer(struct evaluate_result *r,
     return rc;
 }
 
+/* Answers that an outcome calls bad are nobody's reference. */
+static void rejected_leave_out(struct evaluate_result *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        for (int k = 0; r->items[i].rejected && k < EVALUATE_WHOS; k++) {
+            r->items[i].scores[k].value = (double)NAN;
+            r->items[i].scores[k].reason = "reference_rejected";
+        }
+}
+
 static void result_settle(struct evaluate_result *r,
                           const struct evaluate_options *opt)
 {
     llm_score(r, opt->seed);
+    rejected_leave_out(r);
     r->columns[EVALUATE_LLM].present = true;
     r->columns[EVALUATE_LLM].name = mem_strdup(r->llm ? r->llm : "logged LLM");
     for (int k = 0; k < EVALUATE_WHOS; k++)

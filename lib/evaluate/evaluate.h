@@ -92,7 +92,8 @@ struct evaluate_item {
     struct buf logged;    /* assistant message, JSON */
     struct buf reference; /* from an outcome; empty: the logged answer */
     struct buf gold;      /* from the gold file; empty: none */
-    bool unseen;          /* train has not seen its schema or tools */
+    bool unseen;          /* train has not seen what it is about */
+    bool rejected;        /* its outcome says that the logged answer was bad */
     bool measured;        /* the LLM's score is its self-agreement */
     int64_t latency_us, tokens_in, tokens_out;
     struct score scores[EVALUATE_WHOS];
@@ -107,6 +108,7 @@ struct evaluate_result {
     char split;
     struct evaluate_item *items;
     size_t count, cap;
+    size_t rejected;       /* items left out: see evaluate_item */
     size_t from_outcomes;  /* items whose reference is an outcome */
     size_t by_text;        /* SQL items that could not be executed */
     size_t gold_count;     /* items with a gold answer */

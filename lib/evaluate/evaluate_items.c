@@ -139,9 +139,9 @@ static int outcomes_load(struct store *s, struct evaluate_result *r,
                          struct err *err)
 {
     struct sql_stmt *q;
-    int rc =
-        sql_get(store_sql(s),
-                "SELECT answer, label FROM outcome WHERE call = ?", &q, err);
+    int rc = sql_get(store_sql(s),
+                     "SELECT answer, label, reward FROM outcome WHERE call = ?",
+                     &q, err);
 
     for (size_t i = 0; rc >= 0 && i < r->count; i++) {
         struct evaluate_item *it = &r->items[i];
@@ -151,9 +151,13 @@ static int outcomes_load(struct store *s, struct evaluate_result *r,
         if (rc == 1) {
             if (!sql_is_null(q, 0))
                 score_message(sql_text(q, 0), &it->reference);
-            else if (!sql_is_null(q, 1))
+            else if (!sql_is_null(q, 1) && r->kind == SCORE_LABEL)
                 score_message(sql_text(q, 1), &it->reference);
             r->from_outcomes += it->reference.len > 0;
+            /* Without a better answer, a bad one is no reference. */
+            it->rejected = it->reference.len == 0 && !sql_is_null(q, 2) &&
+                           sql_double(q, 2) <= 0;
+            r->rejected += it->rejected;
         }
         sql_reset(q);
     }

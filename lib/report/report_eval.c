@@ -181,11 +181,16 @@ void report_eval_json(const struct report_eval *e, struct buf *out)
 
 static void note_reference(const struct evaluate_result *r, struct buf *out)
 {
-    size_t logged = r->count - r->from_outcomes;
+    size_t logged = r->count - r->from_outcomes - r->rejected;
 
     if (r->from_outcomes > 0)
         buf_printf(out, "%s: %zu items are compared with their outcome.\n",
                    r->task_name, r->from_outcomes);
+    if (r->rejected > 0)
+        buf_printf(out,
+                   "%s: %zu items are left out, because their outcome calls "
+                   "the logged answer bad and names no better one.\n",
+                   r->task_name, r->rejected);
     if (logged > 0 && r->repeated > 0)
         buf_printf(out,
                    "%s: %zu items are compared with the logged answer; the "
@@ -215,11 +220,11 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
                    "for this model; its result is worth less each time.\n",
                    r->task_name, (long long)r->sealed_before,
                    r->sealed_before == 1 ? "" : "s");
-    if (g->left_out > 0)
+    if (g->left_out > r->rejected)
         buf_printf(out,
                    "%s: %zu items are undecided and left out on both "
                    "sides.\n",
-                   r->task_name, g->left_out);
+                   r->task_name, g->left_out - r->rejected);
     if (r->refused > 0)
         buf_printf(out,
                    "%s: %zu items do not fit the model and count as wrong.\n",

@@ -285,6 +285,23 @@ START_TEST(gold_answers_stay_out_of_the_gate)
 }
 END_TEST
 
+START_TEST(rejected_answers_are_nobodys_reference)
+{
+    struct evaluate_result r;
+    struct store_outcome bad = { .has_reward = true, .reward = 0 };
+    struct store_outcome good = { .has_reward = true, .reward = 1 };
+
+    examples_put(6);
+    OK(store_outcome_set(s, 1, &bad, &err));
+    OK(store_outcome_set(s, 2, &good, &err));
+    r = run('s', NULL);
+    ck_assert_uint_eq(r.rejected, 1);
+    ck_assert_uint_eq(r.gate.count, 5);
+    ck_assert_uint_eq(r.gate.left_out, 1);
+    evaluate_result_release(&r);
+}
+END_TEST
+
 START_TEST(items_that_do_not_fit_are_wrong_not_missing)
 {
     struct evaluate_result r;
@@ -420,6 +437,7 @@ int main(void)
     tcase_add_test(t, outcomes_win_over_the_log);
     tcase_add_test(t, self_agreement_comes_from_repeated_inputs);
     tcase_add_test(t, gold_answers_stay_out_of_the_gate);
+    tcase_add_test(t, rejected_answers_are_nobodys_reference);
     tcase_add_test(t, items_that_do_not_fit_are_wrong_not_missing);
     tcase_add_test(t, schemas_that_train_has_not_seen_are_apart);
     tcase_add_test(t, an_empty_split_says_so);
