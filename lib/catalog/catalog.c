@@ -164,6 +164,16 @@ static int read_cell(const struct reader *r, const struct column *c,
     return ERR_OK;
 }
 
+static int place_column(struct reader *r, const struct column *column,
+                        struct slice cell)
+{
+    for (size_t i = 0; i < r->columns; i++)
+        if (r->order[i] == column)
+            return bad(r, "two columns", cell);
+    r->order[r->columns] = column;
+    return ERR_OK;
+}
+
 static int read_header(struct reader *r, struct slice line)
 {
     bool seen_model = false;
@@ -175,8 +185,9 @@ static int read_header(struct reader *r, struct slice line)
             return bad(r, "more than 64 columns from", cell);
         r->order[r->columns] = NULL;
         for (size_t i = 0; i < COLUMN_COUNT; i++)
-            if (slice_is(cell, columns[i].name))
-                r->order[r->columns] = &columns[i];
+            if (slice_is(cell, columns[i].name) &&
+                place_column(r, &columns[i], cell))
+                return ERR_FORMAT;
         seen_model |= slice_is(cell, "model");
         r->columns++;
     }
