@@ -152,7 +152,8 @@ struct store_example_query {
     bool newest_first;
 };
 /* Calls fn for each kept example in id order; slices are valid during the
- * call. fn returns 0, or a negative code that ends the walk. */
+ * call. fn returns 0, or a negative code that ends the walk; it may write to
+ * the store. */
 MUST_CHECK int store_examples(
     struct store *s, const struct store_example_query *q,
     int (*fn)(void *ctx, const struct store_example *e, struct err *err),

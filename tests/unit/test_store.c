@@ -337,6 +337,42 @@ START_TEST(examples_are_walked_by_split_and_order)
 }
 END_TEST
 
+static int move_on(void *ctx, const struct store_example *e, struct err *er)
+{
+    struct sql_stmt *q;
+    int *count = ctx;
+    int rc = sql_get(store_sql(s),
+                     "UPDATE example SET id = id + 100, task = 1 "
+                     "WHERE id = ?",
+                     &q, er);
+
+    if (rc == 0) {
+        sql_bind_int(q, 1, e->id);
+        rc = sql_run(q, er);
+    }
+    ck_assert(slice_is(e->group, "g"));
+    ++*count;
+    return rc;
+}
+
+START_TEST(the_walk_may_write_what_it_walks)
+{
+    struct store_example_query q = { 0 };
+    int count = 0;
+
+    must_exec("INSERT INTO task(id, name, label, kind, created) "
+              "VALUES(1, 'a', '', 'json', 0)");
+    ck_assert(must_add("k1", "{\"messages\":[1]}"));
+    ck_assert(must_add("k2", "{\"messages\":[1]}"));
+    must_exec("INSERT INTO example(call, kept, split, groups, request, "
+              "request_at, node) SELECT id, 1, 'train', 'g', request, "
+              "request_at, node FROM call");
+    ck_assert_int_eq(store_examples(s, &q, move_on, &count, &err), 0);
+    ck_assert_int_eq(count, 2);
+    ck_assert_int_eq(one("SELECT min(id) FROM example"), 101);
+}
+END_TEST
+
 START_TEST(names_that_are_not_there_are_told)
 {
     int64_t id, times;
@@ -512,6 +548,7 @@ int main(void)
     tcase_add_test(t, a_refused_calls_pieces_are_packed_when_needed);
     tcase_add_test(t, outcomes_fill_in_one_after_the_other);
     tcase_add_test(t, examples_are_walked_by_split_and_order);
+    tcase_add_test(t, the_walk_may_write_what_it_walks);
     tcase_add_test(t, names_that_are_not_there_are_told);
     tcase_add_test(t, settings_stages_and_sources_last);
     tcase_add_test(t, one_run_a_stage);
