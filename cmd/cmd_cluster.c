@@ -369,6 +369,8 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli_usage(cli, "--json and --assignments - both go to stdout");
     rc = store_open(cli->store, STORE_WRITE, &s, &err);
     if (rc == 0)
+        rc = store_lock(s, "cluster", &err);
+    if (rc == 0)
         rc = edit_tasks(s, &err);
     if (rc == 0)
         rc = update(cli, s, &code, &err);

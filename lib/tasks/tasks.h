@@ -89,11 +89,13 @@ struct tasks_outcome {
 /* Fits when there is no clustering, when asked, or when too many of the calls
  * since the last fit are novel; else assigns what is new. With nothing new it
  * changes nothing. Sealed examples are assigned, never fitted on. Tasks keep
- * their rows and names over fits by their members. Holds the stage's lock. */
+ * their rows and names over fits by their members. The caller holds the lock
+ * of the stage, store_lock(s, "cluster"). */
 MUST_CHECK int tasks_update(struct store *s, const struct tasks_run *run,
                             struct tasks_outcome *out, struct err *err);
 
-/* What a person decides; kept by later runs. Names or numbers. */
+/* What a person decides; kept by later runs. Names or numbers. Under the same
+ * lock. */
 MUST_CHECK int tasks_rename(struct store *s, const char *task, const char *name,
                             struct err *err);
 /* The calls of `from` belong to `into` from now on. */
@@ -106,7 +108,8 @@ MUST_CHECK int tasks_pin(struct store *s, const char *task, bool pinned,
 /* One row of the table of tasks; slices are valid during the call. */
 struct tasks_row {
     int64_t id, calls;
-    int64_t tokens; /* in and out, of calls that say; 0 if none does */
+    int64_t
+        tokens; /* in and out; a quarter of its bytes where a call says none*/
     double novelty; /* mean */
     bool pinned, renamed;
     struct slice name, label, kind;

@@ -53,10 +53,8 @@ int tasks_rename(struct store *s, const char *task, const char *name,
                  struct err *err)
 {
     int64_t id, other;
-    int rc = store_lock(s, "cluster", err);
+    int rc = check_name(name, err);
 
-    if (rc == 0)
-        rc = check_name(name, err);
     if (rc == 0)
         rc = store_task_find(s, task, &id, err);
     if (rc < 0)
@@ -99,10 +97,8 @@ int tasks_merge(struct store *s, const char *into, const char *from,
                 struct err *err)
 {
     int64_t a, b;
-    int rc = store_lock(s, "cluster", err);
+    int rc = store_task_find(s, into, &a, err);
 
-    if (rc == 0)
-        rc = store_task_find(s, into, &a, err);
     if (rc == 0)
         rc = store_task_find(s, from, &b, err);
     if (rc == 0 && a == b)
@@ -121,10 +117,8 @@ int tasks_merge(struct store *s, const char *into, const char *from,
 int tasks_pin(struct store *s, const char *task, bool pinned, struct err *err)
 {
     int64_t id;
-    int rc = store_lock(s, "cluster", err);
+    int rc = store_task_find(s, task, &id, err);
 
-    if (rc == 0)
-        rc = store_task_find(s, task, &id, err);
     if (rc == 0)
         rc = run_bound(s, "UPDATE task SET pinned = ?1 WHERE id = ?2", pinned,
                        id, NULL, err);
@@ -139,8 +133,9 @@ int tasks_list(struct store *s,
     struct sql_stmt *q;
     int rc = sql_get(
         store_sql(s),
-        "SELECT t.id, count(*), coalesce(sum(coalesce(c.tokens_in, 0) + "
-        "coalesce(c.tokens_out, 0)), 0), coalesce(avg(e.novelty), 0), "
+        "SELECT t.id, count(*), sum(CASE WHEN c.tokens_in IS NULL AND "
+        "c.tokens_out IS NULL THEN c.raw / 4 ELSE coalesce(c.tokens_in, 0) + "
+        "coalesce(c.tokens_out, 0) END), coalesce(avg(e.novelty), 0), "
         "t.pinned, t.renamed, t.name, t.label, t.kind, t.detail "
         "FROM example e JOIN task t ON t.id = e.task "
         "JOIN call c ON c.id = e.call WHERE e.kept "

@@ -333,11 +333,10 @@ int tasks_update(struct store *s, const struct tasks_run *run,
                  struct tasks_outcome *out, struct err *err)
 {
     struct stage g = { .s = s, .run = run, .out = out };
-    int rc = store_lock(s, "cluster", err);
+    int rc;
 
     *out = (struct tasks_outcome){ 0 };
-    if (rc == 0)
-        rc = run_stage(&g, err);
+    rc = run_stage(&g, err);
     tasks_examples_release(&g.x);
     tasks_fitted_release(&g.fitted);
     return rc;

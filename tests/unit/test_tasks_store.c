@@ -1,0 +1,365 @@
+/* test_tasks_store.c - the stage: idempotence, names over fits, what people
+ * decide, kinds of output */
+#include "tasks/tasks.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char dir[64];
+static struct err err;
+static struct store *s;
+static int64_t calls;
+
+static void open_store(enum store_mode mode)
+{
+    ck_assert_msg(store_open(dir, mode, &s, &err) == 0, "%s", err.msg);
+}
+
+static void setup(void)
+{
+    (void)snprintf(dir, sizeof(dir), "/tmp/slmctl-tasks-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    open_store(STORE_CREATE);
+    calls = 0;
+}
+
+static void teardown(void)
+{
+    char cmd[128];
+
+    store_close(s);
+    (void)snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+    ck_assert_int_eq(system(cmd), 0);
+}
+
+static int64_t one(const char *text)
+{
+    int64_t v = -1;
+
+    ck_assert_msg(sql_one_int(store_sql(s), text, -1, &v, &err) == 0, "%s",
+                  err.msg);
+    return v;
+}
+
+static void insert_example(const struct store_body *b, int64_t response,
+                           const char *split)
+{
+    struct sql_stmt *q;
+
+    ck_assert_int_eq(sql_get(store_sql(s),
+                             "INSERT INTO example(call, kept, split, request, "
+                             "request_at, node, response) "
+                             "VALUES(?1, 1, ?2, ?3, ?4, ?5, ?6)",
+                             &q, &err),
+                     0);
+    sql_bind_int(q, 1, calls);
+    sql_bind_cstr(q, 2, split);
+    sql_bind_int(q, 3, b->skeleton);
+    sql_bind_int(q, 4, b->at);
+    sql_bind_int(q, 5, b->node);
+    sql_bind_int(q, 6, response);
+    ck_assert_msg(sql_run(q, &err) == 0, "%s", err.msg);
+}
+
+/* A call with its example; every tenth is sealed. */
+static void add(const char *system, const char *user, const char *message)
+{
+    struct store_call c = store_call_none();
+    struct store_body b;
+    int64_t response;
+    bool added;
+    char *key = mem_printf("k%lld", (long long)calls);
+    char *request = mem_printf(
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"%s\"},{\"role\":"
+        "\"user\",\"content\":\"%s\"}]}",
+        system, user);
+    char *answer = mem_printf("{\"choices\":[{\"message\":%s}]}", message);
+
+    c.key = slice_of(key);
+    c.status = slice_of("completed");
+    c.request = slice_of(request);
+    c.response = slice_of(answer);
+    ck_assert_int_eq(store_call_add(s, &c, &added, &err), 0);
+    ck_assert(added);
+    calls++;
+    ck_assert_int_eq(store_body_put(s, slice_of(request), "messages", &b, &err),
+                     0);
+    ck_assert_int_eq(store_blob_put(s, slice_of(answer), &response, &err), 0);
+    insert_example(&b, response, calls % 10 ? "train" : "test");
+    free(key);
+    free(request);
+    free(answer);
+}
+
+static void add_labels(size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char *user = mem_printf("Ticket about matter %c%c", 'a' + (int)i % 26,
+                                'a' + (int)i / 26);
+        add("Classify the ticket by urgency, high or low.", user,
+            i % 3 ? "{\"content\":\"low\"}" : "{\"content\":\"high\"}");
+        free(user);
+    }
+}
+
+static void add_json(size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char *user = mem_printf("order of the %c%c firm", 'a' + (int)i % 26,
+                                'a' + (int)i / 26);
+        add("Extract the order as JSON.", user,
+            "{\"content\":\"{\\\"firm\\\": 1, \\\"item\\\": 2}\"}");
+        free(user);
+    }
+}
+
+static void add_tools(size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char *user = mem_printf("book the %c%c train", 'a' + (int)i % 26,
+                                'a' + (int)i / 26);
+        add("Book what the traveller asks for.", user,
+            "{\"content\":null,\"tool_calls\":[{\"function\":{\"name\":"
+            "\"book\",\"arguments\":\"{}\"}}]}");
+        free(user);
+    }
+}
+
+static void add_sql(size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char *user = mem_printf("rows of table %c%c?", 'a' + (int)i % 26,
+                                'a' + (int)i / 26);
+        add("Write the query in SQLite.", user,
+            "{\"content\":\"SELECT count(*) FROM t\"}");
+        free(user);
+    }
+}
+
+static struct tasks_outcome update(bool refit)
+{
+    struct tasks_run run = { .refit = refit, .seed = 1 };
+    struct tasks_outcome o;
+
+    ck_assert_msg(tasks_update(s, &run, &o, &err) == 0, "%s", err.msg);
+    return o;
+}
+
+static char *kind_of(const char *name)
+{
+    struct sql_stmt *q;
+
+    ck_assert_int_eq(sql_get(store_sql(s),
+                             "SELECT kind FROM task WHERE name = ?1", &q, &err),
+                     0);
+    sql_bind_cstr(q, 1, name);
+    ck_assert_int_eq(sql_step(q, &err), 1);
+    char *kind = slice_dup(sql_text(q, 0));
+    sql_reset(q);
+    return kind;
+}
+
+static void check_kind(const char *task, const char *want)
+{
+    char *kind = kind_of(task);
+
+    ck_assert_str_eq(kind, want);
+    free(kind);
+}
+
+START_TEST(tasks_get_names_and_kinds)
+{
+    add_labels(60);
+    add_json(50);
+    add_tools(40);
+    add_sql(30);
+    struct tasks_outcome o = update(false);
+    ck_assert(o.fitted);
+    ck_assert_uint_eq(o.tasks, 4);
+    ck_assert_uint_eq(o.assigned, 180);
+    ck_assert_int_eq(one("SELECT count(*) FROM example WHERE task IS NULL"), 0);
+    check_kind("classify-ticket-urgency", "label");
+    check_kind("extract-order-json", "json");
+    check_kind("book-traveller-asks", "tool");
+    check_kind("write-query-sqlite", "sql");
+}
+END_TEST
+
+START_TEST(a_second_run_changes_nothing)
+{
+    add_labels(40);
+    add_json(30);
+    (void)update(false);
+    int64_t time = one("SELECT time FROM stage WHERE name = 'cluster'");
+    int64_t fitted = one("SELECT created FROM clustering");
+    struct tasks_outcome o = update(false);
+    ck_assert(!o.fitted);
+    ck_assert_uint_eq(o.fresh, 0);
+    ck_assert_uint_eq(o.tasks, 2);
+    ck_assert_int_eq(one("SELECT time FROM stage WHERE name = 'cluster'"),
+                     time);
+    ck_assert_int_eq(one("SELECT created FROM clustering"), fitted);
+}
+END_TEST
+
+START_TEST(new_examples_are_assigned_and_many_novel_ones_refit)
+{
+    add_labels(40);
+    (void)update(false);
+    add_labels(20);
+    struct tasks_outcome o = update(false);
+    ck_assert(!o.fitted);
+    ck_assert_uint_eq(o.fresh, 20);
+    ck_assert_uint_eq(o.tasks, 1);
+    add_sql(20); /* like nothing known, but few */
+    o = update(false);
+    ck_assert(!o.fitted);
+    ck_assert_uint_eq(o.novel, 20);
+    add_sql(40);
+    o = update(false);
+    ck_assert(o.fitted);
+    ck_assert_uint_eq(o.tasks, 2);
+    ck_assert_int_eq(one("SELECT count(*) FROM example WHERE task IS NULL"), 0);
+}
+END_TEST
+
+START_TEST(names_merges_and_pins_outlive_a_fit)
+{
+    add_labels(60);
+    add_json(50);
+    add_tools(40);
+    add_sql(30);
+    (void)update(false);
+    ck_assert_int_eq(
+        tasks_rename(s, "classify-ticket-urgency", "urgency", &err), 0);
+    ck_assert_int_eq(
+        tasks_merge(s, "extract-order-json", "write-query-sqlite", &err), 0);
+    ck_assert_int_eq(tasks_pin(s, "book-traveller-asks", true, &err), 0);
+    struct tasks_outcome o = update(true);
+    ck_assert(o.fitted);
+    ck_assert_uint_eq(o.tasks, 3);
+    ck_assert_int_eq(one("SELECT count(*) FROM example e JOIN task t ON t.id = "
+                         "e.task WHERE t.name = 'urgency' AND t.renamed"),
+                     60);
+    ck_assert_int_eq(one("SELECT count(*) FROM example e JOIN task t ON t.id = "
+                         "e.task WHERE t.name = 'extract-order-json'"),
+                     80);
+    ck_assert_int_eq(one("SELECT count(*) FROM example e JOIN task t ON t.id = "
+                         "e.task WHERE t.name = 'book-traveller-asks' AND "
+                         "t.pinned"),
+                     40);
+    add_sql(10); /* what comes later joins the merged task, too */
+    o = update(false);
+    ck_assert(!o.fitted);
+    ck_assert_int_eq(one("SELECT count(*) FROM example e JOIN task t ON t.id = "
+                         "e.task WHERE t.name = 'extract-order-json'"),
+                     90);
+}
+END_TEST
+
+START_TEST(names_that_cannot_be_are_refused)
+{
+    add_labels(40);
+    add_json(30);
+    (void)update(false);
+    ck_assert_int_eq(tasks_rename(s, "extract-order-json", "a b", &err),
+                     ERR_INVALID);
+    ck_assert_int_eq(tasks_rename(s, "extract-order-json", "17", &err),
+                     ERR_INVALID);
+    ck_assert_int_eq(
+        tasks_rename(s, "extract-order-json", "classify-ticket-urgency", &err),
+        ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "--merge"));
+    ck_assert_int_eq(tasks_rename(s, "nothing", "x", &err), ERR_NOTFOUND);
+    ck_assert_int_eq(
+        tasks_merge(s, "extract-order-json", "extract-order-json", &err),
+        ERR_INVALID);
+}
+END_TEST
+
+START_TEST(a_fit_that_was_killed_is_done_again)
+{
+    add_labels(40);
+    add_json(30);
+    (void)update(false);
+    ck_assert_int_eq(store_setting_set(s, "cluster.running", "1", &err), 0);
+    struct tasks_outcome o = update(false);
+    ck_assert(o.fitted);
+    ck_assert_uint_eq(o.tasks, 2);
+    o = update(false);
+    ck_assert(!o.fitted);
+}
+END_TEST
+
+START_TEST(a_router_assigns_with_the_index)
+{
+    struct tasks_index *x = NULL;
+    struct tasks_prompt p;
+    float novelty;
+
+    ck_assert_int_eq(tasks_index_open(s, &x, &err), ERR_NOTFOUND);
+    add_labels(40);
+    add_json(30);
+    (void)update(false);
+    ck_assert_int_eq(tasks_index_open(s, &x, &err), 0);
+    ck_assert_int_eq(
+        tasks_prompt_read(
+            slice_of("{\"messages\":[{\"role\":\"system\",\"content\":"
+                     "\"Extract the order as JSON.\"},{\"role\":\"user\","
+                     "\"content\":\"order of the new firm\"}]}"),
+            &p, &err),
+        0);
+    ck_assert_int_eq(
+        tasks_index_assign(x, &p, &novelty),
+        one("SELECT id FROM task WHERE name = 'extract-order-json'"));
+    ck_assert_float_lt(novelty, TASKS_NOVEL);
+    tasks_prompt_release(&p);
+    tasks_index_close(x);
+}
+END_TEST
+
+START_TEST(a_damaged_clustering_says_what_to_do)
+{
+    struct tasks_run run = { .seed = 1 };
+    struct tasks_outcome o;
+
+    add_labels(40);
+    (void)update(false);
+    ck_assert_int_eq(sql_exec(store_sql(s),
+                              "UPDATE clustering SET data = substr(data, 9)",
+                              &err),
+                     0);
+    ck_assert_int_eq(tasks_update(s, &run, &o, &err), ERR_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.msg, "--refit"));
+    o = update(true);
+    ck_assert(o.fitted);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("tasks_store");
+    TCase *c = tcase_create("all");
+
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, tasks_get_names_and_kinds);
+    tcase_add_test(c, a_second_run_changes_nothing);
+    tcase_add_test(c, new_examples_are_assigned_and_many_novel_ones_refit);
+    tcase_add_test(c, names_merges_and_pins_outlive_a_fit);
+    tcase_add_test(c, names_that_cannot_be_are_refused);
+    tcase_add_test(c, a_fit_that_was_killed_is_done_again);
+    tcase_add_test(c, a_router_assigns_with_the_index);
+    tcase_add_test(c, a_damaged_clustering_says_what_to_do);
+    tcase_set_timeout(c, 120);
+    suite_add_tcase(suite, c);
+    SRunner *r = srunner_create(suite);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
