@@ -103,9 +103,10 @@ static void markdown_gold(struct buf *out, const struct report_eval *e)
         buf_str(out, "| ");
         report_markdown_cell(out, slice_of(r->task_name), 80);
         buf_printf(out, " | %zu | ", r->gold_count);
-        for (int k = 0; k < EVALUATE_WHOS; k++)
-            cell_rate(out, r->columns[k].gold, r->columns[k].gold_interval);
-        buf_str(out, "\n");
+        for (int k = 0; k < EVALUATE_WHOS; k++) {
+            report_rate(out, r->columns[k].gold, r->columns[k].gold_interval);
+            buf_str(out, k + 1 < EVALUATE_WHOS ? " | " : " |\n");
+        }
     }
 }
 

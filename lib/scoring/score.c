@@ -152,6 +152,9 @@ static void kind_pair(enum score_kind kind, const struct score_pair *p,
                       const struct score_view *got, uint64_t seed,
                       struct score *out)
 {
+    /* A task of any kind may call a tool now and then. */
+    if (p->malformed || json_present(ref->calls) || json_present(got->calls))
+        kind = SCORE_TOOL;
     switch (kind) {
     case SCORE_LABEL: score_label_pair(ref, got, out); break;
     case SCORE_JSON: score_json_pair(ref, got, out); break;

@@ -55,7 +55,8 @@ struct score_pair {
     bool malformed;         /* the model tried a call and failed */
 };
 
-/* Score one answer against its reference. Never fails: an answer that cannot
+/* Score one answer against its reference. Where either side calls a tool, the
+ * calls are compared, whatever the kind. Never fails: an answer that cannot
  * be read is a wrong answer, a reference that cannot be read is undecided
  * ("reference_unreadable"). Deterministic: the seed draws the rows of SQL's
  * tables. */

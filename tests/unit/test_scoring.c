@@ -283,6 +283,32 @@ START_TEST(call_where_none_was_wanted_and_the_reverse)
 }
 END_TEST
 
+/* Two empty contents are equal texts; two different calls are not. */
+START_TEST(calls_are_compared_in_tasks_of_every_kind)
+{
+    static const char *const calls[] = {
+        "{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"{}"
+        "\"}}]}",
+        "{\"tool_calls\":[{\"function\":{\"name\":\"g\",\"arguments\":\"{}"
+        "\"}}]}",
+        "{\"content\":\"\"}",
+    };
+    struct score s;
+
+    for (int k = 0; k < SCORE_KINDS; k++)
+        for (int i = 0; i < 9; i++) {
+            if (i == 8)
+                continue; /* no call on either side */
+            score_answer((enum score_kind)k,
+                         &(struct score_pair){ .reference = S(calls[i / 3]),
+                                               .answer = S(calls[i % 3]) },
+                         1, &s);
+            ck_assert(s.value == (i / 3 == i % 3 ? 1 : 0));
+            ck_assert_str_eq(s.method, "call");
+        }
+}
+END_TEST
+
 START_TEST(unreadable_sides_are_told_apart)
 {
     struct score s;
@@ -332,6 +358,7 @@ int main(void)
     tcase_add_test(t, parallel_calls_in_any_order);
     tcase_add_test(t, malformed_call_is_never_a_correct_abstention);
     tcase_add_test(t, call_where_none_was_wanted_and_the_reverse);
+    tcase_add_test(t, calls_are_compared_in_tasks_of_every_kind);
     tcase_add_test(t, unreadable_sides_are_told_apart);
     tcase_add_test(t, content_parts_are_joined);
     suite_add_tcase(s, t);
