@@ -464,17 +464,19 @@ static bool whole_word(const struct bpe *b, struct slice w,
     return id >= 0;
 }
 
+/* Keep the pieces of w, which begin at `from`. */
 static void remember(_Atomic(struct cached *) *slot, struct slice w,
-                     const struct piece *pieces, size_t count)
+                     const struct piece_list *pieces, size_t from)
 {
-    size_t head = sizeof(struct cached) + count * sizeof(*pieces);
+    size_t count = pieces->count - from;
+    size_t head = sizeof(struct cached) + count * sizeof(struct piece);
     struct cached *c = mem_alloc(head + w.n), *none = NULL;
 
     memcpy((char *)c + head, w.p, w.n);
     c->word = (struct slice){ (char *)c + head, w.n };
     c->count = count;
     if (count)
-        memcpy(c->pieces, pieces, count * sizeof(*pieces));
+        memcpy(c->pieces, pieces->items + from, count * sizeof(struct piece));
     if (!atomic_compare_exchange_strong(slot, &none, c))
         free(c);
 }
@@ -504,5 +506,5 @@ void bpe_encode(const struct bpe *b, struct slice word, struct bpe_scratch *s,
     if (!b->ignore_merges || !whole_word(b, word, s, out))
         merge_word(b, word, s, out);
     if (keep)
-        remember(slot, word, out->items + start, out->count - start);
+        remember(slot, word, out, start);
 }

@@ -196,7 +196,7 @@ struct tokenizer {
     size_t model_count;              /* entries of the model's vocabulary */
     struct token_list before, after; /* the post-processor's tokens */
     bool trim_offsets, trim_first;
-    struct unicode_map *classes;
+    const struct unicode_map *classes;
 };
 
 /* "TYPE of a PART" for refusals: the type's name of a JSON object. */

@@ -305,7 +305,7 @@ int tokenizer_open(const char *path, struct tokenizer **out, struct err *err)
 
     buf_init(&text, 0);
     t->vocab = map_new();
-    t->classes = unicode_map_new();
+    t->classes = unicode_map_get();
     rc = io_read_file(file, JSON_MAX_BYTES, &text, err);
     if (rc < 0)
         goto done;
@@ -341,6 +341,5 @@ void tokenizer_free(struct tokenizer *t)
     free(t->by_id);
     token_list_release(&t->before);
     token_list_release(&t->after);
-    unicode_map_free(t->classes);
     free(t);
 }

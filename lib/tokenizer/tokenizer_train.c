@@ -106,7 +106,7 @@ static void count_valid(struct trainer *t, const struct added *specials,
 static void count_all(struct trainer *t, const struct slice *texts,
                       size_t count, const struct tokenizer_train_options *opt)
 {
-    struct unicode_map *classes = unicode_map_new();
+    const struct unicode_map *classes = unicode_map_get();
     size_t left = opt->max_bytes ? opt->max_bytes : SIZE_MAX;
     struct added specials = { 0 };
     struct added_list parts = { 0 };
@@ -137,7 +137,6 @@ static void count_all(struct trainer *t, const struct slice *texts,
     }
     added_release(&specials);
     free(parts.items);
-    unicode_map_free(classes);
 }
 
 static int spread_words(struct trainer *t, struct err *err)

@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-#include <stdlib.h>
+#include <pthread.h>
 #include <string.h>
 
 #define PAGE_BITS 8
@@ -17,6 +17,9 @@ struct unicode_map {
     size_t count, cap;
 };
 
+/* Built once and never changed, so all tokenizers of the process share it. */
+static struct unicode_map shared;
+
 static void fill_page(uint16_t *out, uint32_t first, unsigned *range)
 {
     for (uint32_t i = 0; i < PAGE_SIZE; i++) {
@@ -27,9 +30,9 @@ static void fill_page(uint16_t *out, uint32_t first, unsigned *range)
     }
 }
 
-struct unicode_map *unicode_map_new(void)
+static void build(void)
 {
-    struct unicode_map *m = mem_zalloc(sizeof(*m));
+    struct unicode_map *m = &shared;
     unsigned range = 0;
 
     for (uint32_t p = 0; p < PAGES; p++) {
@@ -45,15 +48,14 @@ struct unicode_map *unicode_map_new(void)
         else
             m->page[p] = (uint16_t)m->count++;
     }
-    return m;
 }
 
-void unicode_map_free(struct unicode_map *m)
+const struct unicode_map *unicode_map_get(void)
 {
-    if (!m)
-        return;
-    free(m->pages);
-    free(m);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, build);
+    return &shared;
 }
 
 unsigned unicode_class_of(const struct unicode_map *m, uint32_t cp)
@@ -64,9 +66,12 @@ unsigned unicode_class_of(const struct unicode_map *m, uint32_t cp)
 unsigned unicode_class_at(const struct unicode_map *m, const char *p, size_t n,
                           size_t *used)
 {
+    int32_t cp;
+
     if ((unsigned char)*p < 0x80) {
         *used = 1;
         return m->pages[0][(unsigned char)*p];
     }
-    return unicode_class_of(m, (uint32_t)utf8_decode(p, n, used));
+    cp = utf8_decode(p, n, used);
+    return cp < 0 ? 0 : unicode_class_of(m, (uint32_t)cp);
 }

@@ -34,12 +34,11 @@ extern const unsigned unicode_range_count;
 
 /* The ranges, spread out for constant-time look-up. */
 struct unicode_map;
-struct unicode_map *unicode_map_new(void);
-void unicode_map_free(struct unicode_map *m); /* NULL is fine */
+const struct unicode_map *unicode_map_get(void); /* any thread */
 /* cp <= 0x10FFFF */
 unsigned unicode_class_of(const struct unicode_map *m, uint32_t cp);
-/* Class of the character at p (n > 0 bytes of valid UTF-8), its size in
- * *used. */
+/* Class of the character at p (n > 0 bytes), its size in *used; a byte that is
+ * no UTF-8 has none. */
 unsigned unicode_class_at(const struct unicode_map *m, const char *p, size_t n,
                           size_t *used);
 

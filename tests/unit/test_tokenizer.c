@@ -335,6 +335,59 @@ START_TEST(what_is_unknown_is_refused_by_name)
 }
 END_TEST
 
+static struct tokenizer *open_json(const char *text)
+{
+    char path[] = "/tmp/test_tokenizer.XXXXXX";
+    struct tokenizer *t = NULL;
+    struct err err = { 0 };
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    (void)close(fd);
+    ck_assert_int_eq(io_write_file(path, text, strlen(text), 0600, &err), 0);
+    ck_assert_msg(tokenizer_open(path, &t, &err) == 0, "%s", err.msg);
+    (void)unlink(path);
+    return t;
+}
+
+/* Broke as a read beyond the table of classes. */
+START_TEST(offsets_of_invalid_utf8_are_trimmed)
+{
+    struct tokenizer *t = open_json(
+        "{\"model\":{\"vocab\":{\"a\":0,\"\xC3\xAF\":1,\"\xC2\xBF\":2,"
+        "\"\xC2\xBD\":3},\"merges\":[]},"
+        "\"pre_tokenizer\":{\"type\":\"ByteLevel\"},"
+        "\"post_processor\":{\"type\":\"ByteLevel\","
+        "\"trim_offsets\":true}}");
+    struct token_list ids = { 0 }, offsets = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_int_eq(
+        tokenizer_encode(t, slice_of("a\xFF"), 0, &ids, &offsets, &err), 0);
+    ck_assert_uint_eq(ids.count, 4);
+    ck_assert_int_eq(offsets.ids[2], 1);
+    ck_assert_int_eq(offsets.ids[3], 2);
+    token_list_release(&ids);
+    token_list_release(&offsets);
+    tokenizer_free(t);
+}
+END_TEST
+
+/* Broke as arithmetic on a NULL pointer. */
+START_TEST(a_word_of_unknown_characters_vanishes)
+{
+    struct tokenizer *t = open_json("{" OK_MODEL "}");
+    struct token_list ids = { 0 };
+    struct err err = { 0 };
+
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(
+            tokenizer_encode(t, slice_of("xyz"), 0, &ids, NULL, &err), 0);
+    ck_assert_uint_eq(ids.count, 0);
+    tokenizer_free(t);
+}
+END_TEST
+
 /* Train on text, open the result. */
 static struct tokenizer *trained(const char *text, size_t vocab)
 {
@@ -483,6 +536,8 @@ int main(void)
     tcase_add_test(c, reference_goldens_are_equal);
     tcase_add_test(c, shipped_goldens_are_equal);
     tcase_add_test(c, what_is_unknown_is_refused_by_name);
+    tcase_add_test(c, offsets_of_invalid_utf8_are_trimmed);
+    tcase_add_test(c, a_word_of_unknown_characters_vanishes);
     tcase_add_test(c, training_merges_the_most_frequent_pair_first);
     tcase_add_test(c, training_keeps_specials_and_digits_apart);
     tcase_add_test(c, overlapping_pairs_are_counted_right);
