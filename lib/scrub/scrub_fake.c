@@ -101,17 +101,57 @@ static char draw_syllable(struct rng *r, size_t at)
                   : consonants[rng_below(r, sizeof(consonants) - 1)];
 }
 
+static size_t local_part(struct slice v)
+{
+    const char *at = memchr(v.p, '@', v.n);
+
+    return at ? (size_t)(at - v.p) : v.n;
+}
+
+/* The local part is the person; domains are told apart when one is drawn. */
+static void norm_email(struct slice v, struct buf *out)
+{
+    v.n = local_part(v);
+    norm_lower(v, out);
+}
+
+/* A local part that is no word is somebody's name or account elsewhere too. */
+static size_t email_stem(struct slice v)
+{
+    size_t n = local_part(v);
+
+    for (size_t i = 0; i < n; i++)
+        if (!scrub_is_alnum(v.p[i]) || scrub_is_digit(v.p[i]))
+            return n;
+    return 0;
+}
+
+static void fake_domain(struct slice domain, struct rng *r, struct buf *out)
+{
+    static const char *const hosts[] = { "",     "mail.", "post.", "box.",
+                                         "one.", "home.", "work.", "net." };
+    static const char *const tops[] = { "com", "org", "net" };
+    uint64_t draw = rng_next(r);
+
+    for (size_t i = 0; i < domain.n; i++) {
+        unsigned char c = (unsigned char)domain.p[i];
+
+        draw = (draw ^ (c >= 'A' && c <= 'Z' ? c | 0x20 : c)) *
+               UINT64_C(0x9E3779B97F4A7C15);
+    }
+    draw >>= 32;
+    buf_printf(out, "@%sexample.%s", hosts[draw / 3 % 8], tops[draw % 3]);
+}
+
 /* Syllables for letters, so that the small model sees something like a name;
  * at least six characters, since short local parts would collide. */
 static void fake_email(const struct scrub_rule *rule, struct slice v,
                        struct rng *r, struct buf *out)
 {
-    static const char *const domains[] = { "@example.com", "@example.org",
-                                           "@example.net" };
-    size_t at = 0;
+    size_t n = local_part(v), at = 0;
 
     (void)rule;
-    for (; at < v.n && v.p[at] != '@'; at++) {
+    for (; at < n; at++) {
         char c = v.p[at];
 
         if (scrub_is_digit(c))
@@ -123,7 +163,8 @@ static void fake_email(const struct scrub_rule *rule, struct slice v,
     }
     for (; at < 6; at++)
         buf_char(out, draw_syllable(r, at));
-    buf_str(out, domains[rng_below(r, 3)]);
+    if (n < v.n)
+        fake_domain((struct slice){ v.p + n, v.n - n }, r, out);
 }
 
 static void draw_nanp(struct rng *r, char d[10])
@@ -336,14 +377,14 @@ static void fake_shape(const struct scrub_rule *rule, struct slice v,
 const struct scrub_fake *scrub_fake_find(const char *name)
 {
     static const struct scrub_fake table[] = {
-        { "email", fake_email, norm_lower, false },
-        { "phone", fake_phone, scrub_norm_phone, true },
-        { "card", fake_card, norm_digits, true },
-        { "iban", fake_iban, norm_alnum_upper, false },
-        { "ssn", fake_ssn, norm_digits, true },
-        { "ipv4", fake_ipv4, norm_exact, false },
-        { "ipv6", fake_ipv6, norm_lower, false },
-        { "shape", fake_shape, norm_exact, false },
+        { "email", fake_email, norm_email, false, email_stem },
+        { "phone", fake_phone, scrub_norm_phone, true, NULL },
+        { "card", fake_card, norm_digits, true, NULL },
+        { "iban", fake_iban, norm_alnum_upper, false, NULL },
+        { "ssn", fake_ssn, norm_digits, true, NULL },
+        { "ipv4", fake_ipv4, norm_exact, false, NULL },
+        { "ipv6", fake_ipv6, norm_lower, false, NULL },
+        { "shape", fake_shape, norm_exact, false, NULL },
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)

@@ -550,6 +550,8 @@ void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
         *map_put(w->spread_digits, w->norm.data, w->norm.len, NULL) = rule;
         return;
     }
+    if (r->stem)
+        value.n = r->stem(value);
     if (value.n < SPREAD_MIN_TEXT)
         return;
     if (!w->spread_seen)

@@ -76,6 +76,7 @@ struct scrub_rule {
     size_t (*fit)(struct slice value); /* how much of a match is the value */
     scrub_norm_fn *norm;
     scrub_fake_fn *fake;
+    size_t (*stem)(struct slice value); /* leading bytes that spread; or NULL */
     size_t keep;   /* leading bytes that the surrogate shares */
     bool spread;   /* look for the value in the whole record */
     bool digital;  /* the normal form is digits */
@@ -100,6 +101,7 @@ struct scrub_fake {
     scrub_fake_fn *fake;
     scrub_norm_fn *norm;
     bool digital;
+    size_t (*stem)(struct slice value);
 };
 const struct scrub_fake *scrub_fake_find(const char *name);
 unsigned scrub_luhn_digit(const char *digits, size_t n);

@@ -173,6 +173,7 @@ static int set_surrogate(struct reader *s, struct slice v)
     s->rule->fake = f->fake;
     s->rule->norm = f->norm;
     s->rule->digital = f->digital;
+    s->rule->stem = f->stem;
     return ERR_OK;
 }
 

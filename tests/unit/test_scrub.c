@@ -100,13 +100,14 @@ START_TEST(one_value_has_one_surrogate_in_every_position)
     ck_assert_int_eq(json_parse(&j, out, strlen(out), NULL), 0);
     ck_assert_ptr_null(strcasestr(out, "love.org"));
     ck_assert_ptr_null(strstr(out, "u0040"));
-    while ((at = strstr(at, "@example.")) != NULL) {
+    while ((at = strstr(at, "example.")) != NULL) {
         const char *from = at;
 
-        while (from > out && ((from[-1] >= 'a' && from[-1] <= 'z')))
+        while (from > out && (((from[-1] >= 'a' && from[-1] <= 'z') ||
+                               from[-1] == '.' || from[-1] == '@')))
             from--;
         if (!seen++)
-            (void)snprintf(first, sizeof(first), "%.*s", (int)(at - from + 12),
+            (void)snprintf(first, sizeof(first), "%.*s", (int)(at - from + 11),
                            from);
         ck_assert_int_eq(strncmp(first, from, strlen(first)), 0);
         at++;
@@ -122,7 +123,7 @@ START_TEST(bytes_that_are_not_replaced_stay)
     static const char text[] = " { \"a\" : \"\\u00e4\\/ <\\u0041da@x.org>\" , "
                                "\"n\":1.50e+3,\"z\":\"\\ud83d\\ude00\" }\r\n";
     size_t count;
-    char *out = scrub(text, &count), *at = strstr(out, "@example.");
+    char *out = scrub(text, &count), *at = strstr(out, "example.");
 
     ck_assert_uint_eq(count, 1);
     ck_assert_int_eq(strncmp(out, " { \"a\" : \"\\u00e4\\/ <", 20), 0);
@@ -161,6 +162,27 @@ START_TEST(an_escaped_key_is_a_position_too)
     ck_assert_uint_eq(count, 1);
     ck_assert_ptr_null(strstr(out, "love.org"));
     ck_assert_ptr_nonnull(strstr(out, "\":{\"\\ta\":1}}"));
+    free(out);
+}
+END_TEST
+
+START_TEST(an_account_named_like_the_address_follows_it)
+{
+    static const char text[] = "{\"mail\":\"yara_garcia_1905@x.org\","
+                               "\"id\":\"yara_garcia_1905\","
+                               "\"other\":\"Yara_Garcia_1905@y.net\"}";
+    size_t count;
+    char *out = scrub(text, &count), *mail = member(out, "mail"),
+         *id = member(out, "id"), *other = member(out, "other");
+
+    ck_assert_uint_eq(count, 3);
+    ck_assert_int_eq(strncmp(mail, id, strlen(id)), 0);
+    ck_assert_int_eq(mail[strlen(id)], '@');
+    ck_assert_int_eq(strncmp(other, id, strlen(id)), 0);
+    ck_assert_str_ne(mail, other);
+    free(mail);
+    free(id);
+    free(other);
     free(out);
 }
 END_TEST
@@ -485,6 +507,7 @@ int main(void)
     tcase_add_test(c, bytes_that_are_not_replaced_stay);
     tcase_add_test(c, a_number_found_with_context_goes_where_it_has_none);
     tcase_add_test(c, an_escaped_key_is_a_position_too);
+    tcase_add_test(c, an_account_named_like_the_address_follows_it);
     tcase_add_test(c, a_secret_found_by_its_key_goes_from_the_prompt);
     tcase_add_test(c, scopes_and_keys_separate_surrogates);
     tcase_add_test(c, surrogates_keep_check_digits_and_are_found_again);
