@@ -53,33 +53,33 @@ _slmctl()
         reply='add list show remove check tokenize template train-tokenizer' ;;
     'model add')
         options='--as --license --store --json --quiet --help'
-        kind=dir
+        kind='dir'
         ;;
     'model list')
         options='--store --json --help'
         ;;
     'model show')
         options='--store --json --help'
-        kind=models
+        kind='models'
         ;;
     'model remove')
         options='--store --quiet --help'
-        kind=models
+        kind='models'
         ;;
     'model check')
         options='--adapter --tolerance --values --store --json --threads --help'
-        kind=models
+        kind='models'
         ;;
     'model tokenize')
         options='--special --offsets --decode --skip-special --help'
-        kind=file
+        kind='file'
         ;;
     'model template')
         options='--help'
         ;;
     'model train-tokenizer')
         options='--vocab --special --max-bytes --output --quiet --help'
-        kind=file
+        kind='file'
         ;;
     'status')
         options='--store --json --help'
@@ -94,225 +94,225 @@ _slmctl()
     esac
     case $name:$prev in
     'collect:--import')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'collect:--outcomes')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'collect:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'collect:--progress')
-        reply='auto always never' kind=none options= ;;
+        reply='auto always never' kind='none' options= ;;
     'collect:--threads')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'curate:--rules')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'curate:--key-file')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'curate:--split')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'curate:--decisions')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'curate:--export')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'curate:-t' | 'curate:--task')
-        reply='' kind=tasks options= ;;
+        reply='' kind='tasks' options= ;;
     'curate:--check-leaks')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'curate:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'curate:--progress')
-        reply='auto always never' kind=none options= ;;
+        reply='auto always never' kind='none' options= ;;
     'curate:--threads')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'cluster:--assignments')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'cluster:--rename')
-        reply='' kind=tasks options= ;;
+        reply='' kind='tasks' options= ;;
     'cluster:--merge')
-        reply='' kind=tasks options= ;;
+        reply='' kind='tasks' options= ;;
     'cluster:--pin')
-        reply='' kind=tasks options= ;;
+        reply='' kind='tasks' options= ;;
     'cluster:--unpin')
-        reply='' kind=tasks options= ;;
+        reply='' kind='tasks' options= ;;
     'cluster:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'cluster:--progress')
-        reply='auto always never' kind=none options= ;;
+        reply='auto always never' kind='none' options= ;;
     'cluster:--threads')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'cluster:--seed')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'select:-t' | 'select:--task')
-        reply='' kind=tasks options= ;;
+        reply='' kind='tasks' options= ;;
     'select:--max-memory')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'select:--min-context')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'select:--license')
-        reply='any commercial' kind=none options= ;;
+        reply='any commercial' kind='none' options= ;;
     'select:--models')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'select:--top')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'select:--rank')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'select:--batch-tokens')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'select:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'eval:-t' | 'eval:--task')
-        reply='' kind=tasks options= ;;
+        reply='' kind='tasks' options= ;;
     'eval:-m' | 'eval:--model')
-        reply='' kind=models options= ;;
+        reply='' kind='models' options= ;;
     'eval:--adapter')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'eval:--split')
-        reply='validation test' kind=none options= ;;
+        reply='validation test' kind='none' options= ;;
     'eval:--margin')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'eval:--limit')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'eval:--batch')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'eval:--gold')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'eval:--prices')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'eval:--machine-cost')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'eval:--show')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'eval:--junit')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'eval:--markdown')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'eval:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'eval:--progress')
-        reply='auto always never' kind=none options= ;;
+        reply='auto always never' kind='none' options= ;;
     'eval:--threads')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'eval:--seed')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'generate:-m' | 'generate:--model')
-        reply='' kind=models options= ;;
+        reply='' kind='models' options= ;;
     'generate:--adapter')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'generate:-t' | 'generate:--task')
-        reply='' kind=tasks options= ;;
+        reply='' kind='tasks' options= ;;
     'generate:--system')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'generate:--temperature')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'generate:--top-p')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'generate:--top-k')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'generate:-n' | 'generate:--max-tokens')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'generate:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'generate:--threads')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'generate:--seed')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'model add:--as')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'model add:--license')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'model add:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'model list:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'model show:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'model remove:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'model check:--adapter')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'model check:--tolerance')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'model check:--values')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'model check:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'model check:--threads')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'model train-tokenizer:-n' | 'model train-tokenizer:--vocab')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'model train-tokenizer:--special')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'model train-tokenizer:--max-bytes')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'model train-tokenizer:-o' | 'model train-tokenizer:--output')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'status:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'finetune:-t' | 'finetune:--task')
-        reply='' kind=tasks options= ;;
+        reply='' kind='tasks' options= ;;
     'finetune:-m' | 'finetune:--model')
-        reply='' kind=models options= ;;
+        reply='' kind='models' options= ;;
     'finetune:--method')
-        reply='lora full' kind=none options= ;;
+        reply='lora full' kind='none' options= ;;
     'finetune:-r' | 'finetune:--rank')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--alpha')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--targets')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--lr')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--epochs')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--tokens')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--minutes')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--batch-tokens')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--pass-tokens')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--max-length')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--decay')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--clip')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--warmup')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--patience')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--validate-every')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--checkpoint-every')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:-o' | 'finetune:--output')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'finetune:--run')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'finetune:--as')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--init')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'finetune:--tokenizer')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'finetune:-d' | 'finetune:--data')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'finetune:--validation')
-        reply='' kind=file options= ;;
+        reply='' kind='file' options= ;;
     'finetune:--loss')
-        reply='all answer' kind=none options= ;;
+        reply='all answer' kind='none' options= ;;
     'finetune:--dtype')
-        reply='f32 bf16 f16' kind=none options= ;;
+        reply='f32 bf16 f16' kind='none' options= ;;
     'finetune:--cpu')
-        reply='generic avx2 avx512' kind=none options= ;;
+        reply='generic avx2 avx512' kind='none' options= ;;
     'finetune:--store')
-        reply='' kind=dir options= ;;
+        reply='' kind='dir' options= ;;
     'finetune:--progress')
-        reply='auto always never' kind=none options= ;;
+        reply='auto always never' kind='none' options= ;;
     'finetune:--threads')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     'finetune:--seed')
-        reply='' kind=none options= ;;
+        reply='' kind='none' options= ;;
     esac
     [[ $cur == -* && -n $options ]] && reply=$options kind=none
     case $kind in

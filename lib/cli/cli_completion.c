@@ -97,7 +97,7 @@ static void bash_command(struct buf *out, const struct command *c,
         buf_str(out, "'\n");
     }
     if (c->complete)
-        buf_printf(out, "        kind=%s\n", kind_name(c->complete));
+        buf_printf(out, "        kind='%s'\n", kind_name(c->complete));
     buf_str(out, "        ;;\n");
     options_release(&o);
 }
@@ -122,7 +122,7 @@ static void bash_values(struct buf *out, const struct command *c,
         buf_printf(out, "'%s:--%s')\n        reply='", name, p->name);
         if (p->choices)
             add_words(out, p->choices);
-        buf_printf(out, "' kind=%s options= ;;\n",
+        buf_printf(out, "' kind='%s' options= ;;\n",
                    p->complete ? kind_name(p->complete) : "none");
     }
     options_release(&o);

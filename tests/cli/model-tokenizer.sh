@@ -1,5 +1,5 @@
 # Train a tokenizer, then texts to ids and back; bad lines are answered.
-for i in 1 2 3 4 5 6 7 8; do
+for _ in 1 2 3 4 5 6 7 8; do
     echo '{"messages":[{"role":"user","content":"select name from city"}]}'
     echo '{"text":"select the name 2024 \u00e9t\u00e9"}'
 done >train.jsonl
