@@ -12,7 +12,7 @@ no json
 L
 slmctl curate --filter <in.jsonl >out.jsonl
 echo "exit $?"
-jq -r '.x, .y[0]?' out.jsonl | sort | uniq -c | sed 's/[a-z]*@example.*/E/'
+jq -r '.x, .y[0]?' out.jsonl | sort | uniq -c | sed 's/[a-z]*@[a-z.]*/E/' | sort
 tail -1 out.jsonl
 slmctl curate --filter --threads 1 <in.jsonl 2>/dev/null | cmp - out.jsonl
 printf 'call \303\244 (415) 736-2671\n\n' |

@@ -17,7 +17,7 @@ slmctl curate --rules rules --check-rules 2>&1 | sed 's/^slmctl.*: //; s/[0-9][0
 slmctl curate --rules rules 2>&1 | grep -c 'all calls are done again'
 slmctl curate --rules rules --export - --split all --quiet | grep -c -e red -e blue
 sed -i 's/<<red>>/<<green>>/' rules/colour.rules
-slmctl curate --rules rules --check-rules
+slmctl curate --rules rules --check-rules --quiet
 echo "exit $?"
 echo 'nonsense' >>rules/colour.rules
 slmctl curate --rules rules
