@@ -102,7 +102,7 @@ static void insert_kind(struct added *a, bool special, const struct norm *norm,
                         struct text_build two[2])
 {
     for (size_t i = 0; i < a->count; i++) {
-        const struct added_token *t = &a->tokens[i];
+        struct added_token *t = &a->tokens[i];
         struct text_view v = { t->content.p, t->content.n, NULL, NULL, 0 };
         struct trie **trie = t->normalized ? &a->normalized : &a->raw;
 
@@ -110,6 +110,10 @@ static void insert_kind(struct added *a, bool special, const struct norm *norm,
             continue;
         if (t->normalized)
             v = norm_apply(norm, v, two);
+        t->shown = t->content;
+        if (!slice_eq((struct slice){ v.p, v.n }, t->content))
+            t->shown =
+                (struct slice){ slice_dup((struct slice){ v.p, v.n }), v.n };
         if (!v.n)
             continue;
         if (!*trie)
@@ -130,8 +134,11 @@ void added_build(struct added *a, const struct norm *norm)
 
 void added_release(struct added *a)
 {
-    for (size_t i = 0; i < a->count; i++)
+    for (size_t i = 0; i < a->count; i++) {
+        if (a->tokens[i].shown.p != a->tokens[i].content.p)
+            free((void *)(uintptr_t)a->tokens[i].shown.p);
         free((void *)(uintptr_t)a->tokens[i].content.p);
+    }
     free(a->tokens);
     trie_free(a->raw);
     trie_free(a->normalized);

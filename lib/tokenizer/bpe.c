@@ -36,6 +36,7 @@ struct bpe {
     struct merge *merges; /* open addressing */
     size_t mask;
     int32_t byte_id[256];     /* byte-level: the byte's id, -1 if absent */
+    int32_t ascii_id[128];    /* else: the character's */
     int32_t fallback_id[256]; /* <0xXX> */
     const struct map *vocab;  /* borrowed from the tokenizer */
     int32_t unk;              /* -1: unknown characters vanish */
@@ -199,6 +200,9 @@ static void load_bytes(struct bpe *b)
         text[3] = "0123456789ABCDEF"[i >> 4];
         text[4] = "0123456789ABCDEF"[i & 15];
         b->fallback_id[i] = vocab_id(b->vocab, text, 6);
+        text[0] = (char)i;
+        if (i < 128)
+            b->ascii_id[i] = vocab_id(b->vocab, text, 1);
     }
 }
 
@@ -302,6 +306,20 @@ static bool add_fallback(const struct bpe *b, struct bpe_scratch *s,
     return true;
 }
 
+/* Id of the character at byte i, -1 if it has none, and its size. */
+static int32_t char_id(const struct bpe *b, struct slice w, size_t i, size_t *n)
+{
+    unsigned char c = (unsigned char)w.p[i];
+
+    *n = 1;
+    if (b->byte_level)
+        return b->byte_id[c];
+    if (c < 128)
+        return b->ascii_id[c];
+    (void)utf8_decode(w.p + i, w.n - i, n);
+    return vocab_id(b->vocab, w.p + i, *n);
+}
+
 /* Characters of a word; a run of unknown ones may become one token, which is
  * held back (pending bytes) until the run ends. */
 static void word_symbols(const struct bpe *b, struct slice w,
@@ -313,11 +331,7 @@ static void word_symbols(const struct bpe *b, struct slice w,
     for (size_t i = 0; i < w.n; i += n) {
         int32_t id;
 
-        n = 1;
-        if (!b->byte_level)
-            (void)utf8_decode(w.p + i, w.n - i, &n);
-        id = b->byte_level ? b->byte_id[(unsigned char)w.p[i]]
-                           : vocab_id(b->vocab, w.p + i, n);
+        id = char_id(b, w, i, &n);
         if (id >= 0) {
             if (pending)
                 add_symbol(s, b->unk, pending);

@@ -5,6 +5,7 @@
  * that is not known is refused by name, never skipped.
  */
 #include "tokenizer/tokenizer_internal.h"
+#include "tokenizer/unicode_normal.h"
 
 #include "base/mem.h"
 
@@ -48,9 +49,10 @@ static int load_step(struct norm *m, const struct json *j, json_ref v,
                            "normalizer Prepend has no prepend");
         return ERR_OK;
     }
-    if (tokenizer_type_is(j, v, "NFC")) {
+    if (tokenizer_type_is(j, v, "NFC") ||
+        tokenizer_type_is(j, v, "Lowercase")) {
         m->count++;
-        s->kind = NORM_NFC;
+        s->kind = tokenizer_type_is(j, v, "NFC") ? NORM_NFC : NORM_LOWER;
         return ERR_OK;
     }
     return tokenizer_refuse(j, v, "normalizer", err);
@@ -107,6 +109,46 @@ static void replace(const struct norm_step *s, struct text_view v,
     }
 }
 
+static const struct unicode_lower_case *lower_case(uint32_t cp)
+{
+    unsigned low = 0, high = unicode_lower_cases_count;
+
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+
+        if (unicode_lower_cases[mid].cp == cp)
+            return &unicode_lower_cases[mid];
+        if (unicode_lower_cases[mid].cp < cp)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+/* Character by character: what stands around one does not matter. */
+static void lower(struct text_view v, struct text_build *out)
+{
+    for (size_t i = 0, used; i < v.n; i += used) {
+        const struct unicode_lower_case *c;
+        uint32_t cp = (uint32_t)utf8_decode(v.p + i, v.n - i, &used);
+        char text[4];
+
+        if (cp < 0x80) {
+            text[0] = (char)(cp >= 'A' && cp <= 'Z' ? cp | 0x20 : cp);
+            text_build_add(out, text, 1, text_view_from(v, i),
+                           text_view_to(v, i + 1));
+            continue;
+        }
+        c = lower_case(cp);
+        for (unsigned k = 0; c && k < 2 && c->to[k]; k++)
+            text_build_add(out, text, utf8_encode(c->to[k], text),
+                           text_view_from(v, i), text_view_to(v, i + used));
+        if (!c)
+            text_build_copy(out, v, i, used);
+    }
+}
+
 struct text_view norm_apply(const struct norm *m, struct text_view v,
                             struct text_build two[2])
 {
@@ -117,6 +159,7 @@ struct text_view norm_apply(const struct norm *m, struct text_view v,
         text_build_reset(out);
         switch (m->steps[i].kind) {
         case NORM_NFC: v = norm_nfc(v, out); continue;
+        case NORM_LOWER: lower(v, out); break;
         case NORM_PREPEND: prepend(&m->steps[i], v, out); break;
         case NORM_REPLACE: replace(&m->steps[i], v, out); break;
         }

@@ -360,19 +360,31 @@ void decoder_run(const struct decoder *d, const struct slice *tokens, size_t n,
     }
 }
 
+/* The text that stands for an id; false: it is left out. The reference knows
+ * special tokens by their text, so that one which normalizing changes is not
+ * left out with them. */
+static bool shown_text(const struct tokenizer *t, int32_t id, bool skip_special,
+                       struct slice *out)
+{
+    const struct added_token *added;
+
+    if (!tokenizer_token(t, id))
+        return false;
+    added = t->by_id[id];
+    *out = added ? added->shown : t->tokens[id];
+    return !(skip_special && added && added->special &&
+             slice_eq(added->shown, added->content));
+}
+
 void tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n,
                       bool skip_special, struct buf *out)
 {
     struct slice *tokens = mem_array(n, sizeof(*tokens));
     size_t count = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        const char *text = tokenizer_token(t, ids[i]);
-
-        if (!text || (skip_special && tokenizer_is_special(t, ids[i])))
-            continue;
-        tokens[count++] = t->tokens[ids[i]];
-    }
+    for (size_t i = 0; i < n; i++)
+        if (shown_text(t, ids[i], skip_special, &tokens[count]))
+            count++;
     decoder_run(&t->decoder, tokens, count, out);
     free(tokens);
 }
@@ -442,9 +454,9 @@ void tokenizer_stream_add(struct tokenizer_stream *s, int32_t id,
                           struct buf *out)
 {
     struct buf text = { 0 };
+    struct slice one;
 
-    if (!tokenizer_token(s->t, id) ||
-        (s->skip_special && tokenizer_is_special(s->t, id)))
+    if (!shown_text(s->t, id, s->skip_special, &one))
         return;
     token_list_add(&s->window, id);
     window_text(s, 0, s->window.count, &text);

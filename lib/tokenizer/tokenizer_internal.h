@@ -45,6 +45,7 @@ enum norm_kind {
     NORM_PREPEND, /* a */
     NORM_REPLACE, /* a by b */
     NORM_NFC,
+    NORM_LOWER,
 };
 struct norm_step {
     enum norm_kind kind;
@@ -107,6 +108,7 @@ struct text_view pretok_shape(const struct pretok *p, struct text_view v,
 struct added_token {
     int32_t id;
     struct slice content; /* owned */
+    struct slice shown;   /* decoded; content unless normalizing changes it */
     bool special, single_word, lstrip, rstrip, normalized;
 };
 struct trie;

@@ -230,7 +230,8 @@ START_TEST(reference_goldens_are_equal)
                                          "metaspace-always",
                                          "metaspace-never",
                                          "qwen2",
-                                         "gemma" };
+                                         "gemma",
+                                         "added-flags" };
     const char *root = getenv("SLMCTL_REFERENCE");
     unsigned bad = 0;
     char *dir;
