@@ -172,6 +172,8 @@ void turn_release(struct turn *t);
 /* Prompts: the texts of one node. */
 const char *task_system(enum task task);
 void task_user(enum task task, const struct turn *t, struct buf *out);
+/* The re-ranker's columns, one a line. */
+void turn_candidates(const struct turn *t, struct buf *out);
 /* The right answer, and one with the LLM's kind of error. */
 void task_gold(enum task task, const struct turn *t, struct buf *out);
 void task_wrong(enum task task, const struct turn *t, struct rng *r,

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MADE_UP_PERCENT = 18, TWO_WORDS_PERCENT = 7, PERSONAL_PM = 80 };
+enum { MADE_UP_PERCENT = 14, TWO_WORDS_PERCENT = 4, PERSONAL_PM = 80 };
 
 struct maker {
     struct rng rng;
@@ -187,11 +187,10 @@ static void put_user(struct maker *m, enum task task, const struct turn *t,
                      bool first, struct buf *out)
 {
     if (task == TASK_RERANK) {
-        buf_str(out, texts_pick(m->wording, "head_columns", &m->rng));
-        for (size_t i = 0; i < t->candidate_count; i++)
-            buf_printf(out, "%s %s: %zu", i ? "," : "",
-                       colref_name(t->schema, t->candidates[i]), i + 1);
-        buf_str(out, "\n\n");
+        buf_printf(out, "%s\n",
+                   texts_pick(m->wording, "head_columns", &m->rng));
+        turn_candidates(t, out);
+        buf_str(out, "\n");
     } else if (task != TASK_RESEARCH && first) {
         buf_str(out, texts_pick(m->wording, "head_schema", &m->rng));
         buf_char(out, '\n');
@@ -234,7 +233,7 @@ static void put_round(struct maker *m, struct json_writer *w, enum task task,
  * answer costs less. */
 static void put_task(struct maker *m, enum task task)
 {
-    static const size_t most[TASKS] = { 4, 4, 4, 3, 2 };
+    static const size_t most[TASKS] = { 6, 4, 6, 4, 2 };
     struct schema s;
     struct json_writer w;
     char section[32];
@@ -345,15 +344,15 @@ static void put_random(struct maker *m)
 {
     unsigned x = (unsigned)rng_below(&m->rng, 100);
 
-    if (x < 33)
+    if (x < 36)
         put_task(m, TASK_WRITE);
-    else if (x < 45)
+    else if (x < 51)
         put_task(m, TASK_EXTRACT);
-    else if (x < 57)
+    else if (x < 65)
         put_task(m, TASK_RERANK);
-    else if (x < 73)
+    else if (x < 83)
         put_task(m, TASK_FIX);
-    else if (x < 76)
+    else if (x < 86)
         put_task(m, TASK_RESEARCH);
     else
         put_exercise(m);

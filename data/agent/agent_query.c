@@ -62,8 +62,8 @@ static enum query_kind random_kind(struct rng *r)
         enum query_kind kind;
         unsigned share;
     } kinds[] = {
-        { Q_LIST, 28 },    { Q_COUNT, 17 }, { Q_AGG, 15 },  { Q_GROUP, 10 },
-        { Q_GROUPAGG, 8 }, { Q_TOP, 12 },   { Q_JOIN, 10 },
+        { Q_LIST, 31 },    { Q_COUNT, 18 }, { Q_AGG, 15 }, { Q_GROUP, 10 },
+        { Q_GROUPAGG, 8 }, { Q_TOP, 12 },   { Q_JOIN, 6 },
     };
     unsigned x = (unsigned)rng_below(r, 100);
     size_t i = 0;
@@ -166,7 +166,7 @@ static bool try_query(const struct schema *s, const struct source *src,
                          .order = { -1, -1 } };
     q->table = (int)rng_below(r, s->count);
     int refers = s->tables[q->table].refers;
-    bool on_other = q->kind <= Q_AGG && refers >= 0 && rng_below(r, 100) < 15;
+    bool on_other = q->kind <= Q_AGG && refers >= 0 && rng_below(r, 100) < 10;
     if (q->kind == Q_JOIN && refers < 0)
         return false;
     if (q->kind == Q_JOIN || on_other)

@@ -20,8 +20,8 @@ const char *task_system(enum task task)
     static const char *const systems[TASKS] = {
         "You are the table-name extractor of a query agent. Answer with a "
         "JSON array of the tables that the question needs.",
-        "You re-rank columns for a query agent. Answer with the number of "
-        "the column that the question asks for.",
+        "You re-rank columns for a query agent. Answer with the one column "
+        "that the question asks for.",
         "You are the query writer. Answer with one SQLite query.",
         "You are the query fixer. The last query failed; answer with the "
         "corrected SQLite query.",
@@ -133,14 +133,18 @@ void turn_release(struct turn *t)
     plants_release(&t->planted);
 }
 
+void turn_candidates(const struct turn *t, struct buf *out)
+{
+    for (size_t i = 0; i < t->candidate_count; i++)
+        buf_printf(out, "%s\n", colref_name(t->schema, t->candidates[i]));
+}
+
 void task_user(enum task task, const struct turn *t, struct buf *out)
 {
     if (task == TASK_RERANK) {
-        buf_str(out, "Columns:");
-        for (size_t i = 0; i < t->candidate_count; i++)
-            buf_printf(out, "%s %s: %zu", i ? "," : "",
-                       colref_name(t->schema, t->candidates[i]), i + 1);
-        buf_str(out, "\n\n");
+        buf_str(out, "Columns:\n");
+        turn_candidates(t, out);
+        buf_str(out, "\n");
     } else if (task != TASK_RESEARCH || t->asks_tool) {
         buf_str(out, "Schema:\n");
         schema_render(t->schema, out);
@@ -170,7 +174,9 @@ void task_gold(enum task task, const struct turn *t, struct buf *out)
             }
         buf_char(out, ']');
         break;
-    case TASK_RERANK: buf_printf(out, "%zu", t->target + 1); break;
+    case TASK_RERANK:
+        buf_str(out, colref_name(t->schema, t->candidates[t->target]));
+        break;
     case TASK_RESEARCH:
         if (!t->asks_tool) {
             prose_write(t, NULL, false, out);
@@ -205,10 +211,11 @@ void task_wrong(enum task task, const struct turn *t, struct rng *r,
     switch (task) {
     case TASK_EXTRACT: wrong_tables(t, r, out); break;
     case TASK_RERANK:
-        buf_printf(out, "%zu",
-                   (t->target + 1 + rng_below(r, t->candidate_count - 1)) %
-                           t->candidate_count +
-                       1);
+        buf_str(out, colref_name(
+                         t->schema,
+                         t->candidates[(t->target + 1 +
+                                        rng_below(r, t->candidate_count - 1)) %
+                                       t->candidate_count]));
         break;
     case TASK_RESEARCH:
         if (!t->asks_tool) {
