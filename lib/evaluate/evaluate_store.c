@@ -144,6 +144,8 @@ int evaluate_model_named(struct store *s, const char *name, const char *adapter,
                                         .dir = mem_strdup(name) };
         rc = 1;
     }
+    if (rc == 0 && strchr(name, '/'))
+        return err_set(err, ERR_NOTFOUND, "%s: no such model directory", name);
     if (rc == 0) { /* for its message */
         rc = store_model_find(s, name, &id, &path, err);
         if (rc == ERR_OK)
