@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "codec/codec.h"
 #include "base/mem.h"
+#include "codec/codec.h"
 #include "json/json.h"
 
 #include <errno.h>

@@ -11,3 +11,6 @@ slmctl curate --check-leaks stays --json | jq -c .
 printf 'abc\n' >short
 slmctl curate --check-leaks short
 echo "exit $?"
+zstd -q gone
+slmctl curate --quiet --check-leaks gone.zst
+echo "exit $?"
