@@ -288,6 +288,7 @@ static int print_json(struct cli *cli, struct store *s, struct table *t,
     json_writer_init(&w, &out, true);
     t->w = &w;
     json_begin_object(&w, NULL);
+    json_put_string(&w, "schema", "slmctl.cluster/1");
     json_put_int(&w, "examples", (int64_t)o->examples);
     json_put_int(&w, "fresh", (int64_t)o->fresh);
     json_put_int(&w, "assigned", (int64_t)o->assigned);
@@ -296,6 +297,7 @@ static int print_json(struct cli *cli, struct store *s, struct table *t,
     json_put_int(&w, "unassigned", (int64_t)o->examples - t->calls);
     json_begin_array(&w, "tasks");
     int rc = tasks_list(s, json_row, t, err);
+    t->w = NULL;
     json_end_array(&w);
     json_end_object(&w);
     buf_char(&out, '\n');

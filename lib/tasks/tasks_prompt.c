@@ -55,7 +55,7 @@ static bool is_date_word(const char *w, size_t n)
 
 static uint32_t word_hash(const char *p, size_t n)
 {
-    char word[64];
+    char word[64] = "";
     size_t m = n < sizeof(word) ? n : sizeof(word);
 
     for (size_t i = 0; i < m; i++)
@@ -241,7 +241,8 @@ static char *read_tools(const struct json *j, uint64_t *hash)
         char *text = json_strdup(j, at);
         name[n++] = text ? text : mem_strdup("?");
     }
-    qsort(name, n, sizeof(name[0]), compare_texts);
+    if (n)
+        qsort(name, n, sizeof(name[0]), compare_texts);
     for (size_t i = 0; i < n; i++) {
         buf_printf(&out, "%s%s", i ? "\n" : "", name[i]);
         free(name[i]);
