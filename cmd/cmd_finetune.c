@@ -44,7 +44,8 @@ static const struct opt options[] = {
     { 0, "minutes", OPT_DOUBLE, &f.minutes, "X",
       "train for about X minutes instead", .min = 0, .max = 1e6 },
     { 0, "batch-tokens", OPT_INT, &f.batch_tokens, "N",
-      "tokens of one step (default 8192)", .min = 1, .max = 1e9 },
+      "tokens of one step (default 8192; 2048 for narrow models)", .min = 1,
+      .max = 1e9 },
     { 0, "pass-tokens", OPT_INT, &f.pass_tokens, "N",
       "tokens held in memory at once (default 4096)", .min = 1, .max = 1e9 },
     { 0, "max-length", OPT_INT, &f.max_length, "N",
@@ -98,16 +99,21 @@ static const struct opt options[] = {
     OPT_END,
 };
 
-/* Small models take larger steps; an adapter takes larger ones than all
- * weights do. The reference points are 2e-4 for adapters at width 2048. */
+/* Narrow models take larger steps, and smaller batches; an adapter takes
+ * larger steps than all weights do. */
 static double default_lr(const struct model_config *c, bool lora, bool init)
 {
-    double lr = 2e-4 * pow(2048.0 / (double)c->hidden, 0.75);
+    double lr = 2e-4 * 2048.0 / (double)c->hidden;
 
     if (init)
-        return 3 * lr > 4e-3 ? 4e-3 : 3 * lr;
-    lr = lr > 2e-3 ? 2e-3 : lr;
-    return lora ? lr : lr / 3;
+        return lr > 4e-3 ? 4e-3 : lr;
+    lr = lr > 4e-3 ? 4e-3 : lr;
+    return lora ? lr : lr / 4;
+}
+
+static int64_t default_batch(const struct model_config *c, bool init)
+{
+    return !init && c->hidden < 512 ? 2048 : 8192;
 }
 
 int finetune_options(const struct finetune *o, const struct cli *cli,
@@ -131,7 +137,8 @@ int finetune_options(const struct finetune *o, const struct cli *cli,
                                 : 3,
         .max_tokens = o->tokens,
         .minutes = o->minutes,
-        .batch_tokens = o->batch_tokens,
+        .batch_tokens =
+            o->batch_tokens ? o->batch_tokens : default_batch(config, init),
         .pass_tokens = o->pass_tokens,
         .warmup = o->warmup,
         .final_lr = init ? 0.05 : 0,

@@ -163,7 +163,7 @@ complete -c slmctl -n '__slmctl_on finetune' -l lr -x -d 'highest learning rate 
 complete -c slmctl -n '__slmctl_on finetune' -l epochs -x -d 'passes over the data (default 3; 1 with --init)'
 complete -c slmctl -n '__slmctl_on finetune' -l tokens -x -d 'train on N tokens instead'
 complete -c slmctl -n '__slmctl_on finetune' -l minutes -x -d 'train for about X minutes instead'
-complete -c slmctl -n '__slmctl_on finetune' -l batch-tokens -x -d 'tokens of one step (default 8192)'
+complete -c slmctl -n '__slmctl_on finetune' -l batch-tokens -x -d 'tokens of one step (default 8192; 2048 for narrow models)'
 complete -c slmctl -n '__slmctl_on finetune' -l pass-tokens -x -d 'tokens held in memory at once (default 4096)'
 complete -c slmctl -n '__slmctl_on finetune' -l max-length -x -d 'longest example in tokens (default 2048, at most the context)'
 complete -c slmctl -n '__slmctl_on finetune' -l decay -x -d 'weight decay (default 0.01; 0.1 with --init)'

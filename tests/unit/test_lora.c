@@ -1,0 +1,391 @@
+/* test_lora.c - packing, schedules of data, the training loop and what it
+ * leaves behind */
+#include "lora/lora.h"
+#include "lora/lora_private.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "json/json.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct compute *cpu;
+static struct err err;
+static char dir[64];
+
+#define OK(call)                                                               \
+    do {                                                                       \
+        if ((call) < 0)                                                        \
+            ck_abort_msg("%s", err.msg);                                       \
+    } while (0)
+
+static const struct model_config tiny = {
+    .family = "llama",
+    .vocab = 61,
+    .hidden = 24,
+    .ffn = 40,
+    .layers = 2,
+    .heads = 4,
+    .kv_heads = 2,
+    .head_dim = 6,
+    .context = 128,
+    .norm_eps = 1e-5,
+    .rope_theta = 10000,
+    .tied = true,
+    .init_range = 0.2,
+    .bos = 1,
+    .eos = { 2 },
+    .eos_count = 1,
+};
+
+static void setup(void)
+{
+    OK(compute_open(&(struct compute_options){ .threads = 2 }, &cpu, &err));
+    (void)snprintf(dir, sizeof(dir), "/tmp/slmctl-test-lora-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void teardown(void)
+{
+    char command[96];
+
+    compute_close(cpu);
+    (void)snprintf(command, sizeof(command), "rm -r %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* Sequences that count up by a step named by their first token. */
+static void counting(struct lora_data *d, int docs, unsigned seed)
+{
+    struct rng rng;
+
+    rng_init(&rng, seed);
+    for (int i = 0; i < docs; i++) {
+        int32_t ids[30], step = 1 + (int32_t)rng_below(&rng, 3);
+        size_t n = 8 + (size_t)rng_below(&rng, 22);
+
+        ids[0] = 57 + step;
+        ids[1] = (int32_t)rng_below(&rng, 50);
+        for (size_t k = 2; k < n; k++)
+            ids[k] = (ids[k - 1] + step) % 57;
+        lora_data_add(d, ids, NULL, 2, n);
+    }
+}
+
+static const struct lora_options quick = {
+    .lr = 1e-2,
+    .rank = 4,
+    .batch_tokens = 512,
+    .pass_tokens = 200,
+    .max_tokens = 40000,
+    .checkpoint_every = 3,
+    .seed = 9,
+};
+
+static int train(const struct lora_options *opt, const char *run,
+                 const struct lora_data *data, const struct lora_data *valid,
+                 struct model **out, struct lora_result *result)
+{
+    int rc;
+
+    OK(model_new(&tiny, cpu, 4, out, &err));
+    rc = lora_train(*out, cpu, data, valid, opt, run, NULL, result, &err);
+    return rc;
+}
+
+START_TEST(packing_keeps_documents_whole_and_labels_inside)
+{
+    struct lora_data d = { 0 };
+    struct lora_packing p;
+    size_t docs[40], rows = 0, labels = 0, seen = 0;
+
+    counting(&d, 40, 1);
+    for (size_t i = 0; i < 40; i++)
+        docs[i] = i;
+    lora_pack(&d, docs, 40, 64, &p);
+    for (size_t b = 0; b < p.count; b++) {
+        const struct model_batch *m = &p.batches[b];
+
+        ck_assert_uint_le(m->rows, 64);
+        ck_assert_int_eq(m->starts[m->docs], (int32_t)m->rows);
+        for (size_t i = 0; i < m->docs; i++) {
+            int32_t from = m->starts[i], to = m->starts[i + 1];
+
+            seen++;
+            for (int32_t r = from; r < to; r++) {
+                ck_assert_int_eq(m->positions[r], r - from);
+                labels += m->labels[r] >= 0;
+                if (m->labels[r] >= 0)
+                    ck_assert_int_eq(m->labels[r], m->ids[r + 1]);
+            }
+            ck_assert_int_lt(m->labels[to - 1], 0); /* no next token */
+            ck_assert_int_lt(m->labels[from], 0);   /* ids[1] is given */
+        }
+        rows += m->rows;
+    }
+    ck_assert_uint_eq(seen, 40);
+    ck_assert_uint_eq(rows, d.tokens);
+    ck_assert_uint_eq(labels, d.trained);
+    ck_assert_uint_eq(p.trained, d.trained);
+    /* Best fit wastes little: within two passes of the bound. */
+    ck_assert_uint_le(p.count, d.tokens / 64 + 3);
+    lora_packing_release(&p);
+    lora_data_release(&d);
+}
+END_TEST
+
+START_TEST(a_longer_document_gets_a_pass_of_its_own)
+{
+    struct lora_data d = { 0 };
+    struct lora_packing p;
+    const size_t docs[] = { 0, 1 };
+    int32_t ids[100] = { 0 };
+
+    lora_data_add(&d, ids, NULL, 1, 100);
+    lora_data_add(&d, ids, NULL, 1, 10);
+    lora_pack(&d, docs, 2, 64, &p);
+    ck_assert_uint_eq(p.count, 2);
+    ck_assert_uint_eq(p.batches[0].rows, 100);
+    ck_assert_uint_eq(p.batches[1].rows, 10);
+    lora_packing_release(&p);
+    lora_data_release(&d);
+}
+END_TEST
+
+START_TEST(an_epoch_visits_each_document_once)
+{
+    struct lora_data d = { 0 };
+    struct lora_plan p;
+    uint64_t epoch = 0, position = 0, steps = 0;
+    int seen[50] = { 0 };
+
+    counting(&d, 50, 2);
+    lora_plan_init(&p, &d, 3, 128);
+    while (epoch == 0) {
+        size_t n;
+        const size_t *docs = lora_plan_step(&p, &epoch, &position, &n);
+
+        for (size_t i = 0; i < n; i++)
+            seen[docs[i]]++;
+        steps++;
+    }
+    for (int i = 0; i < 50; i++)
+        ck_assert_int_eq(seen[i], 1);
+    ck_assert_uint_eq(steps, lora_plan_count(&p, 1));
+    lora_plan_release(&p);
+    lora_data_release(&d);
+}
+END_TEST
+
+/* The loss does not depend on how a batch is cut into passes. */
+START_TEST(accumulated_gradients_are_those_of_the_whole_batch)
+{
+    float *grads[2];
+    struct lora_data d = { 0 };
+    size_t docs[20], count = 0;
+
+    counting(&d, 20, 5);
+    for (size_t i = 0; i < 20; i++)
+        docs[i] = i;
+    for (int round = 0; round < 2; round++) {
+        struct model_trained t;
+        struct model *m;
+        struct lora_packing p;
+
+        OK(model_new(&tiny, cpu, 4, &m, &err));
+        OK(model_train_begin(m, false, &t, &err));
+        lora_pack(&d, docs, 20, round ? 30 : 4096, &p);
+        for (size_t i = 0; i < p.count; i++) {
+            double nll;
+            size_t n;
+
+            OK(model_step(m, &p.batches[i], 1 / (double)p.trained, &nll, &n,
+                          &err));
+        }
+        count = t.count;
+        grads[round] = mem_array(count, sizeof(float));
+        cpu->ops->download(cpu, grads[round], t.grads, count);
+        lora_packing_release(&p);
+        model_free(m);
+    }
+    for (size_t i = 0; i < count; i++)
+        ck_assert_msg(fabsf(grads[0][i] - grads[1][i]) < 1e-5f, "%zu: %g %g", i,
+                      (double)grads[0][i], (double)grads[1][i]);
+    free(grads[0]);
+    free(grads[1]);
+    lora_data_release(&d);
+}
+END_TEST
+
+START_TEST(training_learns_to_count)
+{
+    struct lora_options opt = quick;
+    struct lora_data data = { 0 }, valid = { 0 };
+    struct lora_result r;
+    struct model *m;
+    double loss;
+
+    opt.method = _i ? LORA_FULL : LORA_ADAPTER;
+    opt.rank = 8;
+    counting(&data, 400, 1);
+    counting(&valid, 40, 99);
+    OK(train(&opt, dir, &data, &valid, &m, &r));
+    ck_assert_msg(r.best_loss < (_i ? 0.2 : 0.8) * r.first_loss, "%g -> %g",
+                  r.first_loss, r.best_loss);
+    OK(lora_loss(m, &valid, 333, &loss, &err));
+    ck_assert_msg(fabs(loss - r.best_loss) < 1e-5, "the best is kept");
+    model_free(m);
+    lora_data_release(&data);
+    lora_data_release(&valid);
+}
+END_TEST
+
+START_TEST(a_finished_run_returns_at_once_with_the_same_weights)
+{
+    struct lora_data data = { 0 }, valid = { 0 };
+    struct lora_options opt = quick;
+    struct lora_result a, b;
+    struct model *m;
+
+    counting(&data, 100, 1);
+    opt.max_tokens = 6000;
+    OK(train(&opt, dir, &data, &valid, &m, &a));
+    model_free(m);
+    OK(train(&opt, dir, &data, &valid, &m, &b));
+    model_free(m);
+    ck_assert(b.resumed);
+    ck_assert_uint_eq(a.hash, b.hash);
+    ck_assert_uint_eq(a.steps, b.steps);
+    lora_data_release(&data);
+}
+END_TEST
+
+START_TEST(a_checkpoint_of_other_options_or_data_is_refused)
+{
+    struct lora_data data = { 0 }, valid = { 0 };
+    struct lora_options opt = quick;
+    struct lora_result r;
+    struct model *m;
+
+    counting(&data, 60, 1);
+    opt.max_tokens = 3000;
+    OK(train(&opt, dir, &data, &valid, &m, &r));
+    model_free(m);
+    opt.lr = 2e-2;
+    ck_assert_int_eq(train(&opt, dir, &data, &valid, &m, &r), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "other options"));
+    model_free(m);
+    opt.lr = quick.lr;
+    counting(&data, 1, 8);
+    ck_assert_int_eq(train(&opt, dir, &data, &valid, &m, &r), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "other data"));
+    model_free(m);
+    lora_data_release(&data);
+}
+END_TEST
+
+START_TEST(a_loss_that_is_not_finite_ends_the_run)
+{
+    struct lora_data data = { 0 }, valid = { 0 };
+    struct lora_options opt = quick;
+    struct lora_result r;
+    struct model *m;
+    char *path = io_path(dir, "checkpoint.safetensors");
+
+    counting(&data, 100, 1);
+    opt.method = LORA_FULL;
+    opt.lr = 1e30;
+    opt.clip = 1e30;
+    ck_assert_int_eq(train(&opt, dir, &data, &valid, &m, &r), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "diverged"));
+    ck_assert(!io_exists(path) || opt.checkpoint_every > 0);
+    model_free(m);
+    free(path);
+    lora_data_release(&data);
+}
+END_TEST
+
+START_TEST(an_adapter_comes_back_through_pefts_files)
+{
+    struct lora_options opt = quick;
+    struct lora_data data = { 0 }, valid = { 0 };
+    struct lora_result r;
+    struct model *m, *again;
+    int32_t ids[] = { 58, 3, 4, 5, 6, 7 };
+    float a[6 * 61], b[6 * 61];
+    char *base = io_path(dir, "base"), *out = io_path(dir, "adapter");
+    char *merged = io_path(dir, "merged"), *run = io_path(dir, "run");
+
+    counting(&data, 60, 1);
+    opt.max_tokens = 4000;
+    OK(io_mkdirs(base, 0755, &err));
+    OK(model_new(&tiny, cpu, 4, &m, &err));
+    OK(model_save(m, base, WEIGHTS_F32, &err));
+    model_free(m);
+    OK(train(&opt, run, &data, &valid, &m, &r));
+    OK(lora_save_adapter(m, &opt, base, out, &err));
+    OK(model_logits(m, ids, 6, a, &err));
+    OK(model_load(base, out, cpu, &again, &err));
+    OK(model_logits(again, ids, 6, b, &err));
+    for (int i = 0; i < 6 * 61; i++)
+        ck_assert(fabsf(a[i] - b[i]) < 1e-4f);
+    model_free(again);
+    OK(lora_save_merged(m, base, WEIGHTS_F32, merged, &err));
+    OK(model_load(merged, NULL, cpu, &again, &err));
+    OK(model_logits(again, ids, 6, b, &err));
+    for (int i = 0; i < 6 * 61; i++)
+        ck_assert(fabsf(a[i] - b[i]) < 1e-4f);
+    model_free(again);
+    model_free(m);
+    free(base);
+    free(out);
+    free(merged);
+    free(run);
+    lora_data_release(&data);
+}
+END_TEST
+
+START_TEST(targets_are_parsed_and_unknown_ones_named)
+{
+    unsigned bits;
+
+    OK(lora_parse_targets("all-linear", &bits, &err));
+    ck_assert_uint_eq(bits, 127);
+    OK(lora_parse_targets("q_proj,v_proj", &bits, &err));
+    ck_assert_uint_eq(bits, 1u << MODEL_Q | 1u << MODEL_V);
+    ck_assert_int_lt(lora_parse_targets("q_proj,lm_head", &bits, &err), 0);
+    ck_assert_ptr_nonnull(strstr(err.msg, "lm_head"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("lora");
+    TCase *t = tcase_create("lora");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, packing_keeps_documents_whole_and_labels_inside);
+    tcase_add_test(t, a_longer_document_gets_a_pass_of_its_own);
+    tcase_add_test(t, an_epoch_visits_each_document_once);
+    tcase_add_test(t, accumulated_gradients_are_those_of_the_whole_batch);
+    tcase_add_loop_test(t, training_learns_to_count, 0, 2);
+    tcase_add_test(t, a_finished_run_returns_at_once_with_the_same_weights);
+    tcase_add_test(t, a_checkpoint_of_other_options_or_data_is_refused);
+    tcase_add_test(t, a_loss_that_is_not_finite_ends_the_run);
+    tcase_add_test(t, an_adapter_comes_back_through_pefts_files);
+    tcase_add_test(t, targets_are_parsed_and_unknown_ones_named);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
