@@ -13,12 +13,10 @@
 #include "json/json.h"
 #include "tasks/tasks.h"
 
-#include <errno.h>
+#include <unistd.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define EXAMPLE_SHOWN 48 /* bytes in the table */
 
@@ -115,26 +113,6 @@ static int put_assignment(void *ctx, const struct tasks_assignment *a,
     return 0;
 }
 
-/* A regular file is there whole or not at all; a device or pipe is written
- * as it is. */
-static int write_path(const char *path, const struct buf *b, struct err *err)
-{
-    struct stat st;
-    struct err cause = { 0 };
-    int rc;
-
-    if (stat(path, &st) != 0 || S_ISREG(st.st_mode)) {
-        rc = io_write_file(path, b->data, b->len, 0600, &cause);
-    } else {
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
-        rc = fd < 0 ? err_set(&cause, ERR_IO, "%s: %s", path, strerror(errno))
-                    : io_write_all(fd, b->data, b->len, &cause);
-        if (fd >= 0 && close(fd) != 0 && rc == 0)
-            rc = err_set(&cause, ERR_IO, "%s: %s", path, strerror(errno));
-    }
-    return rc == 0 ? 0 : err_set(err, ERR_OUTPUT, "%s: %s", path, cause.msg);
-}
-
 static int write_assignments(struct cli *cli, struct store *s, int *code,
                              struct err *err)
 {
@@ -144,7 +122,7 @@ static int write_assignments(struct cli *cli, struct store *s, int *code,
     if (rc == 0 && strcmp(assignments, "-") == 0)
         *code = cli_write(cli, &out);
     else if (rc == 0)
-        rc = write_path(assignments, &out, err);
+        rc = io_write_file(assignments, out.data, out.len, 0600, err);
     buf_release(&out);
     return rc;
 }

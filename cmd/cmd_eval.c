@@ -13,14 +13,10 @@
 #include "evaluate/evaluate.h"
 #include "report/report.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static struct cli_list tasks;
 static const char *model, *adapter, *split = "test", *junit, *markdown, *gold;
@@ -341,24 +337,6 @@ static void people_write(const struct report_eval *e, struct buf *out)
     report_eval_notes(e, out);
 }
 
-/* A file is there whole or not at all; a device or a pipe is written to, not
- * replaced. */
-static int bytes_write(const char *path, const struct buf *b, struct err *err)
-{
-    struct stat st;
-    int fd, rc;
-
-    if (stat(path, &st) != 0 || S_ISREG(st.st_mode))
-        return io_write_file(path, b->data, b->len, 0644, err);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(err, ERR_OUTPUT, "%s: %s", path, strerror(errno));
-    rc = io_write_all(fd, b->data, b->len, err);
-    if (close(fd) != 0 && rc == ERR_OK)
-        rc = err_set(err, ERR_OUTPUT, "%s: %s", path, strerror(errno));
-    return rc < 0 ? err_set(err, ERR_OUTPUT, "%s: %s", path, err->msg) : rc;
-}
-
 static int file_write(const char *path, const struct report_eval *e,
                       void (*form)(const struct report_eval *, struct buf *),
                       struct err *err)
@@ -369,7 +347,7 @@ static int file_write(const char *path, const struct report_eval *e,
     if (!path)
         return ERR_OK;
     form(e, &b);
-    rc = bytes_write(path, &b, err);
+    rc = io_write_file(path, b.data, b.len, 0644, err);
     buf_release(&b);
     return rc;
 }

@@ -46,8 +46,7 @@ static int read_fd(int fd, const char *path, size_t max, struct buf *out,
     return ERR_OK;
 }
 
-int io_read_file(const char *path, size_t max, struct buf *out,
-                 struct err *err)
+int io_read_file(const char *path, size_t max, struct buf *out, struct err *err)
 {
     bool standard = strcmp(path, "-") == 0;
     int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
@@ -118,8 +117,23 @@ static int write_temporary(int fd, const char *path, const void *p, size_t n,
     return rc;
 }
 
-int io_write_file(const char *path, const void *p, size_t n, unsigned mode,
-                  struct err *err)
+/* A device, pipe or socket takes the bytes as they come. */
+static int write_in_place(const char *path, const void *p, size_t n,
+                          struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int rc;
+
+    if (fd < 0)
+        return err_set(err, ERR_OUTPUT, "open %s: %s", path, strerror(errno));
+    rc = io_write_all(fd, p, n, err);
+    if (close(fd) < 0 && rc == ERR_OK)
+        rc = err_set(err, ERR_OUTPUT, "close %s: %s", path, strerror(errno));
+    return rc < 0 ? err_wrap(err, "%s", path) : rc;
+}
+
+static int replace_file(const char *path, const void *p, size_t n,
+                        unsigned mode, struct err *err)
 {
     char *tmp = mem_printf("%s.tmp.XXXXXX", path);
     char *dir = parent_of(path);
@@ -140,6 +154,23 @@ int io_write_file(const char *path, const void *p, size_t n, unsigned mode,
 done:
     free(tmp);
     free(dir);
+    return rc;
+}
+
+int io_write_file(const char *path, const void *p, size_t n, unsigned mode,
+                  struct err *err)
+{
+    struct stat st;
+    char *real = NULL;
+    int rc;
+
+    if (stat(path, &st) == 0) {
+        if (!S_ISREG(st.st_mode))
+            return write_in_place(path, p, n, err);
+        real = realpath(path, NULL); /* a link stays a link */
+    }
+    rc = replace_file(real ? real : path, p, n, mode, err);
+    free(real);
     return rc;
 }
 
@@ -186,8 +217,8 @@ int io_mkdirs(const char *path, unsigned mode, struct err *err)
             continue;
         *p = '\0';
         if (mkdir(copy, mode) < 0 && errno != EEXIST)
-            rc = err_set(err, ERR_OUTPUT, "mkdir %s: %s", copy,
-                         strerror(errno));
+            rc =
+                err_set(err, ERR_OUTPUT, "mkdir %s: %s", copy, strerror(errno));
         *p = c;
         if (c == '\0')
             break;
@@ -229,10 +260,9 @@ int io_lock(const char *path, int *fd, struct err *err)
         int saved = errno;
 
         (void)close(lock);
-        return err_set(err, saved == EWOULDBLOCK ? ERR_BUSY : ERR_IO,
-                       "lock %s: %s", path,
-                       saved == EWOULDBLOCK ? "held by another run"
-                                            : strerror(saved));
+        return err_set(
+            err, saved == EWOULDBLOCK ? ERR_BUSY : ERR_IO, "lock %s: %s", path,
+            saved == EWOULDBLOCK ? "held by another run" : strerror(saved));
     }
     *fd = lock;
     return ERR_OK;

@@ -17,7 +17,9 @@
 MUST_CHECK int io_read_file(const char *path, size_t max, struct buf *out,
                             struct err *err);
 
-/* Temporary name, write, fsync, rename, fsync of the directory. */
+/* Temporary name, write, fsync, rename, fsync of the directory. A link is
+ * followed; what is no regular file (/dev/stdout, a pipe) is written in place
+ * and never replaced. */
 MUST_CHECK int io_write_file(const char *path, const void *p, size_t n,
                              unsigned mode, struct err *err);
 

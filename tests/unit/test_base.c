@@ -1,14 +1,18 @@
 /* test_base.c - buffers, UTF-8, maps, random numbers, pool, JSON's ground */
 #include "base/buf.h"
+#include "base/io.h"
 #include "base/map.h"
 #include "base/pool.h"
 #include "base/rng.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 START_TEST(buf_states_its_overflow)
 {
@@ -101,6 +105,37 @@ START_TEST(pool_runs_each_task_once)
 }
 END_TEST
 
+/* Run as root, a rename once put a regular file in the place of a device. */
+START_TEST(write_file_replaces_no_pipe_and_no_link)
+{
+    char dir[] = "/tmp/slmctl-io.XXXXXX";
+    char path[64], link[64];
+    struct err err = { 0 };
+    struct stat st;
+    int fd;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(path, sizeof(path), "%s/pipe", dir);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    fd = open(path, O_RDWR);
+    ck_assert_int_eq(io_write_file(path, "x", 1, 0600, &err), 0);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert(S_ISFIFO(st.st_mode));
+    (void)close(fd);
+    ck_assert_int_eq(unlink(path), 0);
+
+    (void)snprintf(link, sizeof(link), "%s/link", dir);
+    ck_assert_int_eq(io_write_file(path, "one", 3, 0600, &err), 0);
+    ck_assert_int_eq(symlink(path, link), 0);
+    ck_assert_int_eq(io_write_file(link, "three", 5, 0600, &err), 0);
+    ck_assert_int_eq(lstat(link, &st), 0);
+    ck_assert(S_ISLNK(st.st_mode));
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_size, 5);
+    ck_assert_int_eq(unlink(link) | unlink(path) | rmdir(dir), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base");
@@ -113,6 +148,7 @@ int main(void)
     tcase_add_test(t, utf8_refuses_overlong_surrogate_and_cut);
     tcase_add_test(t, map_keeps_insertion_order);
     tcase_add_test(t, philox_known_answers);
+    tcase_add_test(t, write_file_replaces_no_pipe_and_no_link);
     tcase_add_test(t, pool_runs_each_task_once);
     suite_add_tcase(s, t);
     r = srunner_create(s);
