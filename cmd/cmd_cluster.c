@@ -13,8 +13,6 @@
 #include "json/json.h"
 #include "tasks/tasks.h"
 
-#include <unistd.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
