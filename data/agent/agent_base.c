@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MADE_UP_PERCENT = 14, TWO_WORDS_PERCENT = 4, PERSONAL_PM = 80 };
+enum { MADE_UP_PERCENT = 40, TWO_WORDS_PERCENT = 4, PERSONAL_PM = 80 };
 
 struct maker {
     struct rng rng;
@@ -28,8 +28,24 @@ struct maker {
     struct buf out;
 };
 
-/* A word that is in no list. */
-static void make_up(struct rng *r, char *out, size_t size)
+/* The beginning of one word and the end of another. */
+static void blend(struct maker *m, char *out, size_t size)
+{
+    static const char *const sections[] = { "tables", "numbers", "texts",
+                                            "persons", "words" };
+    const char *a =
+        texts_pick(m->words, sections[rng_below(&m->rng, 5)], &m->rng);
+    const char *b =
+        texts_pick(m->words, sections[rng_below(&m->rng, 5)], &m->rng);
+    size_t na = strcspn(a, "/"), nb = strcspn(b, "/");
+    size_t head = 1 + rng_below(&m->rng, na < 5 ? na : 5);
+    size_t tail = 2 + rng_below(&m->rng, 4);
+
+    tail = tail < nb ? tail : nb;
+    snprintf(out, size, "%.*s%.*s", (int)head, a, (int)tail, b + nb - tail);
+}
+
+static void put_syllables(struct rng *r, char *out, size_t size)
 {
     static const char *const heads[] = { "b",  "br", "c",  "ch", "d", "dr",
                                          "f",  "g",  "gr", "h",  "k", "l",
@@ -48,11 +64,21 @@ static void make_up(struct rng *r, char *out, size_t size)
     }
 }
 
+/* A word that is in no list: such words can only be copied, piece by piece,
+ * and that is what has to be learnt. */
+static void make_up(struct maker *m, char *out, size_t size)
+{
+    if (rng_below(&m->rng, 3))
+        blend(m, out, size);
+    else
+        put_syllables(&m->rng, out, size);
+}
+
 static void random_word(struct maker *m, const char *section, char *out,
                         size_t size)
 {
     if (rng_below(&m->rng, 100) < MADE_UP_PERCENT)
-        make_up(&m->rng, out, size);
+        make_up(m, out, size);
     else
         snprintf(out, size, "%s", texts_pick(m->words, section, &m->rng));
 }
@@ -73,7 +99,7 @@ static void name_table(struct maker *m, const struct schema *s, struct table *t)
     char word[64];
     do {
         if (rng_below(&m->rng, 100) < MADE_UP_PERCENT) {
-            make_up(&m->rng, word, 24);
+            make_up(m, word, 24);
             memcpy(t->one, word, strlen(word) + 1);
             snprintf(t->name, sizeof t->name, "%.24ss", word);
         } else {

@@ -8,7 +8,7 @@ set -eu
 slmctl=${SLMCTL:-build/release/slmctl}
 agentgen=${AGENTGEN:-build/release/agentgen}
 work=${BASE_DIR:-build/base}
-tokens=${BASE_TOKENS:-14000000}
+tokens=${BASE_TOKENS:-12000000}
 in=$work/in
 
 mkdir -p "$in"
