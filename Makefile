@@ -159,7 +159,7 @@ fuzz: ## search for inputs that break a parser; F=json S=60
 fuzz-link: $(BUILD)/tests/fuzz/fuzz_$(F).c.o $(BUILD)/tests/fuzz/memory_file.c.o $(BUILD)/libslm.a
 	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -o $(BUILD)/fuzz_$(F) $^ $(ALL_LDLIBS)
 
-check-cli: $(BUILD)/slmctl ## tests of the program as a whole
+check-cli: $(BUILD)/slmctl $(BUILD)/agentgen ## tests of the program as a whole
 	$(Q)$(tiers) cli
 
 check-slow: check-deps ## valgrind, load and training tests: minutes
