@@ -119,7 +119,7 @@ size_t scrub_iban_length(const char *country)
         "VA22VG24XK20YE30";
 
     for (const char *p = table; *p; p += 4)
-        if (p[0] == country[0] && p[1] == country[1])
+        if (p[0] == (country[0] & ~0x20) && p[1] == (country[1] & ~0x20))
             return number(p + 2, 2);
     return 0;
 }
@@ -162,7 +162,8 @@ size_t scrub_iban_fit(struct slice v)
 
 static bool check_iban(struct slice v)
 {
-    return v.n && scrub_iban_fit(v) == v.n && scrub_iban_mod97(v) == 1;
+    return v.n && v.p[0] < 'a' && scrub_iban_fit(v) == v.n &&
+           scrub_iban_mod97(v) == 1;
 }
 
 static bool check_ssn(struct slice v)

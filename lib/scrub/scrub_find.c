@@ -126,8 +126,8 @@ static bool begins_iban(struct slice t, size_t digit)
 {
     const char *p = t.p + digit;
 
-    return digit >= 2 && digit + 1 < t.n && is_upper(p[-1]) &&
-           is_upper(p[-2]) && scrub_is_digit(p[1]) &&
+    return digit >= 2 && digit + 1 < t.n && scrub_is_digit(p[1]) &&
+           scrub_is_alnum(p[-1]) && scrub_is_alnum(p[-2]) &&
            (digit == 2 || !scrub_is_alnum(p[-3])) && scrub_iban_length(p - 2);
 }
 
@@ -336,6 +336,8 @@ static int consider(struct search *s, uint32_t rule,
     if (r->fit) {
         v.n = r->fit(v);
         at.end = at.start + v.n;
+        if (at.end < s->text.n && scrub_is_alnum(s->text.p[at.end]))
+            return ERR_OK; /* longer than any value */
     }
     if (!v.n)
         return ERR_OK;
