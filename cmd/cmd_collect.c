@@ -53,8 +53,10 @@ static int collect(struct wire_import *im, const struct inputs *in,
 {
     int rc = ERR_OK;
 
-    for (size_t i = 0; rc == ERR_OK && i < in->imports.count; i++)
+    for (size_t i = 0; rc == ERR_OK && i < in->imports.count; i++) {
+        im->more = i + 1 < in->imports.count;
         rc = wire_import_file(im, in->imports.paths[i], err);
+    }
     for (size_t i = 0; rc == ERR_OK && i < in->outcomes.count; i++)
         rc = wire_outcomes_file(im, in->outcomes.paths[i], err);
     return rc;

@@ -47,6 +47,7 @@ struct wire_import {
     struct store *store;
     struct pool *pool; /* may be NULL */
     const struct progress *progress;
+    bool more; /* other files follow: their calls share the open group */
     struct wire_counts counts; /* summed over files */
     struct buf rejected_paths; /* one a line: dead-letter files written */
 };

@@ -21,8 +21,8 @@
 #define BATCH_BYTES ((size_t)4 << 20)
 #define CHUNK_LINES 16
 #define BATCHES 3
-#define PATIENCE_MS 100
-#define PAUSE_MS 5
+#define PATIENCE_MS 300
+#define PAUSE_MS 10
 #define KEEP_BYTES                                                             \
     ((size_t)256 << 10) /* a line's memory that is used again                  \
                          */
@@ -64,19 +64,40 @@ static struct slice line_of(const struct batch *b, const struct slot *s)
     return (struct slice){ b->text.data + s->at, s->n };
 }
 
-/* From a pipe that falls silent for wait_ms takes what there is, so that calls
- * which are read are stored. Negative: waits for the first line as long as it
- * takes, and PATIENCE_MS for others, since from the first batch the store
- * learns. */
-static void read_batch(struct run *r, struct batch *b, int wait_ms)
+static bool is_pipe(const struct run *r)
 {
-    bool first = wait_ms < 0;
+    uint64_t done, total;
+
+    codec_lines_position(r->lines, &done, &total);
+    return total == 0;
+}
+
+/* Whether to go on filling the batch. A pipe is given `patience_ms` from the
+ * first line on, so that calls which are read are stored. */
+static bool wants_line(const struct run *r, const struct batch *b,
+                       int64_t start_ns, int patience_ms)
+{
+    int64_t left_ms;
+
+    if (r->at_end || b->count == BATCH_LINES || b->text.len >= BATCH_BYTES)
+        return false;
+    if (!is_pipe(r))
+        return true;
+    left_ms = patience_ms - (clock_mono_ns() - start_ns) / 1000000;
+    return left_ms > 0 && codec_lines_ready(r->lines, (int)left_ms);
+}
+
+/* wait: for the first line as long as it takes; from a first batch the store
+ * learns, so there the patience is greater. */
+static void read_batch(struct run *r, struct batch *b, bool wait)
+{
+    int patience_ms = wait ? PATIENCE_MS : PAUSE_MS;
+    int64_t start_ns = clock_mono_ns();
 
     buf_reset(&b->text);
     b->count = 0;
-    while (!r->at_end && b->count < BATCH_LINES && b->text.len < BATCH_BYTES &&
-           ((first && b->count == 0) ||
-            codec_lines_ready(r->lines, first ? PATIENCE_MS : wait_ms))) {
+    while ((wait && b->count == 0 && !r->at_end) ||
+           wants_line(r, b, start_ns, patience_ms)) {
         struct slot *s = &b->slots[b->count];
         struct codec_line line;
         int rc = codec_lines_next(r->lines, &line, &r->read_err);
@@ -86,6 +107,8 @@ static void read_batch(struct run *r, struct batch *b, int wait_ms)
             r->read_rc = rc;
             return;
         }
+        if (b->count == 0)
+            start_ns = clock_mono_ns();
         s->at = b->text.len;
         s->n = line.text.n;
         s->number = line.number;
@@ -261,7 +284,7 @@ static void run_task(void *ctx, size_t task, unsigned worker)
         return;
     }
     if (task == 1) {
-        read_batch(r, r->batches[2], PAUSE_MS);
+        read_batch(r, r->batches[2], false);
         return;
     }
     for (size_t i = (task - 2) * CHUNK_LINES;
@@ -332,20 +355,28 @@ static int step(struct run *r, struct err *err)
     return ERR_OK;
 }
 
+/* A pipe may be silent for long: nothing read may wait for its commit, and
+ * nobody for the lock. */
+static int wait_batch(struct run *r, struct err *err)
+{
+    int rc = is_pipe(r) ? store_group_end(r->im->store, err) : ERR_OK;
+
+    if (rc == ERR_OK)
+        read_batch(r, r->batches[1], true);
+    return rc;
+}
+
 static int pump(struct run *r, struct err *err)
 {
-    int rc = ERR_OK;
+    int rc = wait_batch(r, err);
 
-    read_batch(r, r->batches[1], -1);
     while (rc == ERR_OK) {
-        if (r->batches[0]->count || r->batches[1]->count) {
+        if (r->batches[0]->count || r->batches[1]->count)
             rc = step(r, err);
-        } else if (r->at_end) {
+        else if (r->at_end)
             break;
-        } else { /* nothing in hand: nothing may wait for a commit */
-            rc = store_group_end(r->im->store, err);
-            read_batch(r, r->batches[1], -1);
-        }
+        else
+            rc = wait_batch(r, err);
     }
     if (rc == ERR_OK && r->read_rc < 0)
         *err = r->read_err;
@@ -355,8 +386,10 @@ static int pump(struct run *r, struct err *err)
 static int begin_import(struct run *r, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = store_source(r->im->store, r->name, &r->source, err);
+    int rc = store_group_step(r->im->store, err);
 
+    if (rc == ERR_OK)
+        rc = store_source(r->im->store, r->name, &r->source, err);
     if (rc == ERR_OK)
         rc = sql_get(store_sql(r->im->store),
                      "INSERT INTO import(source, started) VALUES(?, ?)", &q,
@@ -425,7 +458,7 @@ static int end_import(struct run *r, int rc, struct err *err)
         end = store_group_step(r->im->store, &later);
         if (end == ERR_OK)
             end = update_import(r, rc == ERR_OK, &later);
-        if (end == ERR_OK)
+        if (end == ERR_OK && (rc < 0 || !r->im->more))
             end = store_group_end(r->im->store, &later);
     }
     if (r->write_rc < 0 || end < 0)
