@@ -96,21 +96,35 @@ static int read_family(struct reader *r, struct model_config *c)
     return rc;
 }
 
+/* -1: no token has this id. */
+static int32_t token_id(const struct reader *r, json_ref v)
+{
+    int64_t x;
+
+    return json_int(r->j, v, &x) && x >= 0 && x < MODEL_MAX_VOCAB ? (int32_t)x
+                                                                  : -1;
+}
+
+static void add_eos(const struct reader *r, json_ref v, struct model_config *c)
+{
+    int32_t id = token_id(r, v);
+
+    if (id >= 0 && c->eos_count < sizeof(c->eos) / sizeof(c->eos[0]))
+        c->eos[c->eos_count++] = id;
+}
+
 static void read_ids(const struct reader *r, struct model_config *c)
 {
     json_ref eos = member(r, "eos_token_id");
-    int64_t x;
 
-    c->bos = json_int(r->j, member(r, "bos_token_id"), &x) ? (int32_t)x : -1;
-    if (json_int(r->j, eos, &x)) {
-        c->eos[c->eos_count++] = (int32_t)x;
+    c->bos = token_id(r, member(r, "bos_token_id"));
+    if (!json_is(r->j, eos, JSON_ARRAY)) {
+        add_eos(r, eos, c);
         return;
     }
-    for (json_ref e = json_first(r->j, eos);
-         json_is(r->j, eos, JSON_ARRAY) && e != JSON_NONE && c->eos_count < 8;
+    for (json_ref e = json_first(r->j, eos); e != JSON_NONE;
          e = json_next(r->j, eos, e))
-        if (json_int(r->j, e, &x))
-            c->eos[c->eos_count++] = (int32_t)x;
+        add_eos(r, e, c);
 }
 
 static int read_rope(struct reader *r, struct model_config *c)

@@ -1,0 +1,131 @@
+/* test_model_config.c - config.json: both spellings, limits, refusals */
+#include "base/io.h"
+#include "model/model.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct err err;
+
+#define SHAPE                                                                  \
+    "\"vocab_size\":100,\"hidden_size\":24,\"intermediate_size\":40,"          \
+    "\"num_hidden_layers\":2,\"num_attention_heads\":4,"                       \
+    "\"num_key_value_heads\":2,\"eos_token_id\":2"
+
+static int read_text(const char *text, struct model_config *c)
+{
+    char path[] = "/tmp/slmctl-test-config-XXXXXX";
+    int fd = mkstemp(path), rc;
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(io_write_all(fd, text, strlen(text), &err), 0);
+    (void)close(fd);
+    rc = model_config_read(path, c, &err);
+    (void)unlink(path);
+    return rc;
+}
+
+START_TEST(both_spellings_give_the_same_model)
+{
+    struct model_config a, b;
+
+    ck_assert_int_eq(
+        read_text("{\"model_type\":\"llama\"," SHAPE ",\"dtype\":\"bfloat16\","
+                  "\"rope_parameters\":{\"rope_type\":\"llama3\","
+                  "\"rope_theta\":5e5,\"factor\":8,\"low_freq_factor\":1,"
+                  "\"high_freq_factor\":4,"
+                  "\"original_max_position_embeddings\":64}}",
+                  &a),
+        0);
+    ck_assert_int_eq(
+        read_text("{\"architectures\":[\"LlamaForCausalLM\"]," SHAPE ","
+                  "\"torch_dtype\":\"bfloat16\",\"rope_theta\":500000.0,"
+                  "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"
+                  "\"low_freq_factor\":1,\"high_freq_factor\":4,"
+                  "\"original_max_position_embeddings\":64}}",
+                  &b),
+        0);
+    ck_assert_mem_eq(&a, &b, sizeof(a));
+    ck_assert_int_eq(a.rope, MODEL_ROPE_LLAMA3);
+    ck_assert_int_eq(a.stored, WEIGHTS_BF16);
+    ck_assert_int_eq(a.head_dim, 6);
+    ck_assert_int_eq(a.eos[0], 2);
+    /* embedding + head, two layers, last norm */
+    ck_assert_int_eq(
+        model_config_parameters(&a),
+        2 * 2400 + 2 * (24 * (24 + 12 + 12 + 24) + 3 * 24 * 40 + 48) + 24);
+}
+END_TEST
+
+static const struct {
+    const char *text, *says;
+} refused[] = {
+    { "{\"architectures\":[\"BloomForCausalLM\"]," SHAPE "}",
+      "\"BloomForCausalLM\" is not known; known: LlamaForCausalLM" },
+    { "{}", "architecture \"\" is not known" },
+    { "[]", "not a JSON object" },
+    { "{\"model_type\":\"llama\"}", "vocab_size must be 1 to" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"hidden_size\":99999999}",
+      "hidden_size must be 1 to" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"num_hidden_layers\":-3}",
+      "num_hidden_layers must be 1 to" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"num_key_value_heads\":3}",
+      "no multiple" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"head_dim\":7}", "must be even" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"hidden_act\":\"gelu\"}",
+      "hidden_act" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"rope_scaling\":{\"type\":"
+      "\"yarn\",\"factor\":2}}",
+      "\"yarn\" is not known" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"rms_norm_eps\":0}",
+      "rms_norm_eps must be above 0" },
+};
+
+START_TEST(what_is_not_computed_is_refused_by_name)
+{
+    struct model_config c;
+
+    ck_assert_int_lt(read_text(refused[_i].text, &c), 0);
+    ck_assert_msg(strstr(err.msg, refused[_i].says) != NULL, "%s", err.msg);
+}
+END_TEST
+
+START_TEST(a_written_config_reads_the_same)
+{
+    struct model_config a, b;
+    struct buf text = { 0 };
+
+    ck_assert_int_eq(read_text("{\"model_type\":\"llama\"," SHAPE ","
+                               "\"eos_token_id\":[2,7],\"bos_token_id\":1,"
+                               "\"attention_bias\":true,"
+                               "\"torch_dtype\":\"float16\"}",
+                               &a),
+                     0);
+    model_config_write(&a, WEIGHTS_F16, &text);
+    ck_assert_int_eq(read_text(text.data, &b), 0);
+    ck_assert_mem_eq(&a, &b, sizeof(a));
+    buf_release(&text);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("model_config");
+    TCase *t = tcase_create("model_config");
+    SRunner *r;
+    int failed;
+
+    tcase_add_test(t, both_spellings_give_the_same_model);
+    tcase_add_loop_test(t, what_is_not_computed_is_refused_by_name, 0,
+                        sizeof(refused) / sizeof(refused[0]));
+    tcase_add_test(t, a_written_config_reads_the_same);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
