@@ -139,7 +139,7 @@ int tasks_list(struct store *s,
         "t.pinned, t.renamed, t.name, t.label, t.kind, t.detail "
         "FROM example e JOIN task t ON t.id = e.task "
         "JOIN call c ON c.id = e.call WHERE e.kept "
-        "GROUP BY t.id ORDER BY count(*) DESC, t.id",
+        "GROUP BY t.id ORDER BY count(*) DESC, t.name",
         &q, err);
 
     while (rc >= 0 && (rc = sql_step(q, err)) == 1) {
