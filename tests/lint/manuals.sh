@@ -35,6 +35,9 @@ for c in $("$slmctl" --list-commands); do
         sed -n '3,$p' "$tmp/diff"
         complain "$page (+) differs from the option table of '$c' (-)"
     }
+    grep -qx "\.It Cm $c" man/slmctl.1 || complain "slmctl.1 omits $c"
+    grep -qE "^\.Xr slmctl-$c 1( ,)?\$" man/slmctl.1 ||
+        complain "slmctl.1 does not refer to $c"
     summary=$("$slmctl" "$c" -h | sed -n 3p)
     grep -qxF ".Nd $summary" "$page" ||
         complain "$page: .Nd is not '$summary'"
