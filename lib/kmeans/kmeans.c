@@ -22,7 +22,7 @@
 #define CHUNKS_MAX 64
 #define CHUNK_ROWS 2048                  /* at least */
 #define CHUNK_SUMS ((size_t)8 << 20)     /* floats of all chunks' sums */
-#define BLOCK_SCORES ((size_t)128 << 10) /* floats of a block's products */
+#define BLOCK_SCORES ((size_t)512 << 10) /* floats of a block's products */
 
 struct assign_job {
     size_t n, d, k, chunks, block;
@@ -32,7 +32,8 @@ struct assign_job {
     float *score; /* [n] dot product less half */
     float *sums;  /* [chunks][k][d], NULL: no sums */
     uint32_t *counts, *moved;
-    float *scratch; /* [workers][block * k] */
+    float *scratch; /* [workers][block * padded(k)] */
+    void (*rows)(struct kmeans_rows *r);
 };
 
 static size_t chunk_count(size_t n, size_t d, size_t k)
@@ -49,74 +50,62 @@ static size_t chunk_count(size_t n, size_t d, size_t k)
     return c ? c : 1;
 }
 
+static size_t padded(size_t k)
+{
+    return (k + 15) & ~(size_t)15;
+}
+
 static size_t block_rows(size_t k)
 {
     size_t rows = BLOCK_SCORES / k;
 
     rows &= ~(size_t)15;
-    return rows < 64 ? 64 : rows > 1024 ? 1024 : rows;
+    return rows < 64 ? 64 : rows > 256 ? 256 : rows;
 }
 
-/* The index of the greatest of s[k] less half[k]. Sixteen lanes, each with
- * the first of its best, so that compilers make vectors of it. */
-static uint32_t best_of(size_t k, const float *s, float *best)
+/* Chosen by cpuid; all variants give the same bits. */
+static void (*rows_variant(void))(struct kmeans_rows *r)
 {
-    float top[16];
-    uint32_t at[16];
-    size_t j = 0;
-
-    for (size_t l = 0; l < 16; l++) {
-        top[l] = -FLT_MAX;
-        at[l] = 0;
-    }
-    for (; j + 16 <= k; j += 16)
-        for (size_t l = 0; l < 16; l++) {
-            bool more = s[j + l] > top[l];
-            top[l] = more ? s[j + l] : top[l];
-            at[l] = more ? (uint32_t)j : at[l];
-        }
-    float value = top[0];
-    uint32_t index = at[0];
-    for (size_t l = 1; l < 16; l++) {
-        uint32_t i = at[l] + (uint32_t)l;
-        if (top[l] > value || (top[l] == value && i < index)) {
-            value = top[l];
-            index = i;
-        }
-    }
-    for (; j < k; j++)
-        if (s[j] > value) {
-            value = s[j];
-            index = (uint32_t)j;
-        }
-    *best = value;
-    return index;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+        return kmeans_rows_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+        __builtin_cpu_supports("f16c"))
+        return kmeans_rows_avx2;
+#endif
+    return kmeans_rows_generic;
 }
 
 static void assign_block(const struct assign_job *j, size_t at, size_t rows,
                          float *scores, size_t chunk)
 {
-    const float *x = j->x + at * j->d;
+    size_t k16 = padded(j->k);
+    struct kmeans_rows r = {
+        .rows = rows,
+        .d = j->d,
+        .k16 = k16,
+        .scores = scores,
+        .half = j->half,
+        .x = j->x + at * j->d,
+        .labels = j->labels + at,
+        .score = j->score + at,
+    };
 
-    linalg_gemm_nt(rows, j->k, j->d, x, j->d, j->centres, j->d, scores, j->k);
-    for (size_t r = 0; r < rows; r++) {
-        float *s = scores + r * j->k, best;
-        if (j->half)
-            for (size_t c = 0; c < j->k; c++)
-                s[c] -= j->half[c];
-        uint32_t c = best_of(j->k, s, &best);
-        if (j->moved && j->labels[at + r] != c)
-            j->moved[chunk]++;
-        j->labels[at + r] = c;
-        j->score[at + r] = best;
-        if (!j->sums)
-            continue;
-        float *sum = j->sums + (chunk * j->k + c) * j->d;
-        const float *row = x + r * j->d;
-        for (size_t i = 0; i < j->d; i++)
-            sum[i] += row[i];
-        j->counts[chunk * j->k + c]++;
+    if (j->sums) {
+        r.sums = j->sums + chunk * j->k * j->d;
+        r.counts = j->counts + chunk * j->k;
     }
+    linalg_gemm_nt(rows, j->k, j->d, r.x, j->d, j->centres, j->d, scores, k16);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t c = j->k; c < k16; c++)
+            scores[i * k16 + c] = -FLT_MAX;
+    j->rows(&r);
+    if (j->moved)
+        j->moved[chunk] += r.moved;
 }
 
 static void assign_chunk(void *ctx, size_t chunk, unsigned worker)
@@ -124,7 +113,7 @@ static void assign_chunk(void *ctx, size_t chunk, unsigned worker)
     const struct assign_job *j = ctx;
     size_t from = j->n * chunk / j->chunks;
     size_t to = j->n * (chunk + 1) / j->chunks;
-    float *scores = j->scratch + (size_t)worker * j->block * j->k;
+    float *scores = j->scratch + (size_t)worker * j->block * padded(j->k);
 
     if (j->sums) {
         memset(j->sums + chunk * j->k * j->d, 0,
@@ -150,7 +139,7 @@ void kmeans_assign(struct pool *pool, size_t n, size_t d, size_t k,
                    uint32_t *labels, float *score)
 {
     size_t block = block_rows(k);
-    float *half = spherical ? NULL : mem_array(k, sizeof(*half));
+    float *half = spherical ? NULL : mem_zalloc(padded(k) * sizeof(*half));
     float *own = score ? NULL : mem_array(n, sizeof(*own));
     struct assign_job j = {
         .n = n,
@@ -159,11 +148,13 @@ void kmeans_assign(struct pool *pool, size_t n, size_t d, size_t k,
         .block = block,
         .x = x,
         .chunks = (n + CHUNK_ROWS - 1) / CHUNK_ROWS,
+        .rows = rows_variant(),
         .centres = centres,
         .half = half,
         .labels = labels,
         .score = score ? score : own,
-        .scratch = mem_array(pool_threads(pool) * block * k, sizeof(float)),
+        .scratch =
+            mem_array(pool_threads(pool) * block * padded(k), sizeof(float)),
     };
 
     assert(k > 0 && d > 0);
@@ -339,18 +330,20 @@ int kmeans_fit(struct pool *pool, size_t n, size_t d, const float *x,
         .x = x,
         .block = block_rows(k),
         .chunks = chunk_count(n, d, k),
+        .rows = rows_variant(),
     };
     j.labels = mem_array(n, sizeof(*j.labels));
     j.score = mem_array(n, sizeof(*j.score));
     j.sums = mem_array(j.chunks * k * d, sizeof(*j.sums));
     j.counts = mem_array(j.chunks * k, sizeof(*j.counts));
     j.moved = mem_array(j.chunks, sizeof(*j.moved));
-    j.scratch = mem_array(pool_threads(pool) * j.block * k, sizeof(float));
+    j.scratch =
+        mem_array(pool_threads(pool) * j.block * padded(k), sizeof(float));
     best.centres = mem_array(k * d, sizeof(*best.centres));
     best.labels = mem_array(n, sizeof(*best.labels));
     float *half = NULL, *norms = NULL;
     if (!o->spherical) {
-        half = mem_array(k, sizeof(*half));
+        half = mem_zalloc(padded(k) * sizeof(*half));
         norms = mem_array(n, sizeof(*norms));
         for (size_t i = 0; i < n; i++)
             norms[i] = linalg_dot(x + i * d, x + i * d, d);
