@@ -10,7 +10,7 @@ set -eu
 slmctl=${SLMCTL:-build/release/slmctl}
 data=${DEMO_DATA:-data}
 work=${DEMO_DIR:-build/demo}
-minutes=${DEMO_MINUTES:-0.5} # of training for each task
+tokens=${DEMO_TOKENS:-600000} # to train each task on
 start=$(date +%s)
 missing=
 
@@ -69,8 +69,8 @@ if [ -z "$missing" ] &&
     run select --offline
 fi
 if [ -z "$missing" ] &&
-    step finetune "Finetune: an adapter for each task, $minutes minutes each"; then
-    run finetune --all --model base --minutes "$minutes"
+    step finetune 'Finetune: an adapter for each task'; then
+    run finetune --all --model base --tokens "$tokens" --batch-tokens 1024
 fi
 if [ -z "$missing" ] &&
     step eval 'Eval: tuned model, base and LLM on the sealed test split'; then
