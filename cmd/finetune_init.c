@@ -1,8 +1,9 @@
 /*
  * finetune_init.c - finetune --init: a new model from random weights
  *
- * How the shipped base is made: a config, a tokenizer, text files. Resumable
- * like any run; the output is a Hugging Face directory of its own.
+ * How the shipped base is made: a config, a tokenizer, text files; then on
+ * from the model that came of it. Resumable like any run; the output is a
+ * Hugging Face directory of its own.
  */
 #include "base/io.h"
 #include "base/mem.h"
@@ -102,7 +103,10 @@ static int train(struct init *i, struct err *err)
     int rc = finetune_options(f, i->cli, &i->config, true, &i->opt, err);
 
     if (rc == 0)
-        rc = model_new(&i->config, i->compute, i->cli->seed, &i->model, err);
+        rc = io_is_dir(f->init)
+                 ? model_open(f->init, i->compute, true, &i->model, err)
+                 : model_new(&i->config, i->compute, i->cli->seed, &i->model,
+                             err);
     if (rc == 0) {
         cli_note(i->cli, "%.2f million parameters, %s kernels, %u threads",
                  (double)model_config_parameters(&i->config) * 1e-6,

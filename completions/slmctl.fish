@@ -176,7 +176,7 @@ complete -c slmctl -n '__slmctl_on finetune' -l output -s o -x -a '(__fish_compl
 complete -c slmctl -n '__slmctl_on finetune' -l run -x -a '(__fish_complete_directories)' -d 'run directory: metrics and checkpoint (default: the store\'s runs)'
 complete -c slmctl -n '__slmctl_on finetune' -l as -x -d 'name of the model (default: task and a number)'
 complete -c slmctl -n '__slmctl_on finetune' -l merge -d 'write a merged model beside the adapter'
-complete -c slmctl -n '__slmctl_on finetune' -l init -r -F -d 'train from random weights of this config.json'
+complete -c slmctl -n '__slmctl_on finetune' -l init -r -F -d 'train from random weights of this config.json, or on from this model'
 complete -c slmctl -n '__slmctl_on finetune' -l tokenizer -x -a '(__fish_complete_directories)' -d 'with --init: the tokenizer\'s directory'
 complete -c slmctl -n '__slmctl_on finetune' -l data -s d -r -F -d 'with --init: texts (.jsonl, or plain with blank lines between)'
 complete -c slmctl -n '__slmctl_on finetune' -l validation -r -F -d 'with --init: held-out texts (default: every 100th text)'

@@ -242,7 +242,7 @@ _slmctl_finetune()
         '--run=[run directory\: metrics and checkpoint (default\: the store'\''s runs)]:DIR:_files -/' \
         '--as=[name of the model (default\: task and a number)]:NAME: ' \
         '--merge[write a merged model beside the adapter]' \
-        '--init=[train from random weights of this config.json]:CONFIG:_files' \
+        '--init=[train from random weights of this config.json, or on from this model]:CONFIG|DIR:_files' \
         '--tokenizer=[with --init\: the tokenizer'\''s directory]:DIR:_files -/' \
         '*'{-d+,--data=}'[with --init\: texts (.jsonl, or plain with blank lines between)]:FILE:_files' \
         '*--validation=[with --init\: held-out texts (default\: every 100th text)]:FILE:_files' \
