@@ -73,8 +73,7 @@ static void (*rows_variant(void))(struct kmeans_rows *r)
         __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
         return kmeans_rows_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-        __builtin_cpu_supports("f16c"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         return kmeans_rows_avx2;
 #endif
     return kmeans_rows_generic;
