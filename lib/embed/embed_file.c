@@ -6,6 +6,7 @@
  */
 #include "embed/embed_private.h"
 
+#include "base/bytes.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -16,41 +17,26 @@
 #define EMBED_ROWS_MAX (1u << 20)
 #define EMBED_WORD_MAX 64
 
-static void put_u32(struct buf *b, uint32_t v)
-{
-    for (unsigned shift = 0; shift < 32; shift += 8)
-        buf_char(b, (char)(v >> shift & 255));
-}
-
-static void put_floats(struct buf *b, const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint32_t v;
-        memcpy(&v, &x[i], 4);
-        put_u32(b, v);
-    }
-}
-
 static void put_matrix(struct buf *b, const struct embed_matrix *m)
 {
-    put_u32(b, (uint32_t)m->rows);
-    put_u32(b, (uint32_t)m->cols);
-    put_floats(b, m->scale, m->rows);
+    bytes_put_u32(b, (uint32_t)m->rows);
+    bytes_put_u32(b, (uint32_t)m->cols);
+    bytes_put_floats(b, m->scale, m->rows);
     if (m->rows)
         buf_add(b, m->code, m->rows * m->cols);
 }
 
 void embed_save(const struct embed *e, struct buf *out)
 {
-    put_u32(out, EMBED_MAGIC);
+    bytes_put_u32(out, EMBED_MAGIC);
     put_matrix(out, &e->chars);
     for (uint32_t i = 0; i < EMBED_BUCKETS && e->chars.rows; i++)
         if (e->row_of[i] != EMBED_NONE)
-            put_u32(out, i);
-    put_floats(out, e->idf, e->chars.rows);
+            bytes_put_u32(out, i);
+    bytes_put_floats(out, e->idf, e->chars.rows);
     put_matrix(out, &e->words);
-    put_floats(out, e->word_weight, e->words.rows);
-    put_floats(out, e->common, e->words.cols);
+    bytes_put_floats(out, e->word_weight, e->words.rows);
+    bytes_put_floats(out, e->common, e->words.cols);
     for (size_t i = 0; i < e->words.rows; i++) {
         struct slice w = map_key(e->vocabulary, i);
         buf_char(out, (char)w.n);
@@ -58,58 +44,14 @@ void embed_save(const struct embed *e, struct buf *out)
     }
 }
 
-/* Reading: `bad` is sticky, and what is read after it is zero. */
-struct reader {
-    struct slice rest;
-    bool bad;
-};
-
-static const char *take(struct reader *r, size_t n)
+static void get_matrix(struct bytes_reader *r, struct embed_matrix *m)
 {
-    const char *p = r->rest.p;
-
-    if (n > r->rest.n || r->bad) {
-        r->bad = true;
-        return NULL;
-    }
-    r->rest.p += n;
-    r->rest.n -= n;
-    return p;
-}
-
-static uint32_t get_u32(struct reader *r)
-{
-    const unsigned char *c = (const unsigned char *)take(r, 4);
-
-    return c ? (uint32_t)c[0] | (uint32_t)c[1] << 8 | (uint32_t)c[2] << 16 |
-                   (uint32_t)c[3] << 24
-             : 0;
-}
-
-static float *get_floats(struct reader *r, size_t n)
-{
-    float *x = NULL;
-
-    if (n > r->rest.n / 4)
-        r->bad = true;
-    if (r->bad)
-        return NULL;
-    x = mem_array(n, sizeof(*x));
-    for (size_t i = 0; i < n; i++) {
-        uint32_t v = get_u32(r);
-        memcpy(&x[i], &v, 4);
-    }
-    return x;
-}
-
-static void get_matrix(struct reader *r, struct embed_matrix *m)
-{
-    size_t rows = get_u32(r), cols = get_u32(r);
+    size_t rows = bytes_u32(r), cols = bytes_u32(r);
 
     if (rows > EMBED_ROWS_MAX || cols > EMBED_DIMS_MAX)
         r->bad = true;
-    m->scale = get_floats(r, rows);
-    const char *code = take(r, r->bad ? 0 : rows * cols);
+    m->scale = bytes_floats(r, rows);
+    const char *code = bytes_take(r, r->bad ? 0 : rows * cols);
     if (!code)
         return;
     m->code = mem_array(rows * cols, 1);
@@ -118,28 +60,28 @@ static void get_matrix(struct reader *r, struct embed_matrix *m)
     m->cols = cols;
 }
 
-static void get_chars(struct reader *r, struct embed *e)
+static void get_chars(struct bytes_reader *r, struct embed *e)
 {
     get_matrix(r, &e->chars);
     for (size_t i = 0; i < e->chars.rows; i++) {
-        uint32_t bucket = get_u32(r);
+        uint32_t bucket = bytes_u32(r);
         if (bucket < EMBED_BUCKETS && !r->bad)
             e->row_of[bucket] = (uint32_t)i;
         else
             r->bad = true;
     }
-    e->idf = get_floats(r, e->chars.rows);
+    e->idf = bytes_floats(r, e->chars.rows);
 }
 
-static void get_words(struct reader *r, struct embed *e)
+static void get_words(struct bytes_reader *r, struct embed *e)
 {
     get_matrix(r, &e->words);
-    e->word_weight = get_floats(r, e->words.rows);
-    e->common = get_floats(r, e->words.cols);
+    e->word_weight = bytes_floats(r, e->words.rows);
+    e->common = bytes_floats(r, e->words.cols);
     for (size_t i = 0; i < e->words.rows && !r->bad; i++) {
-        const char *length = take(r, 1);
+        const char *length = bytes_take(r, 1);
         size_t n = length ? (unsigned char)*length : 0;
-        const char *word = n && n <= EMBED_WORD_MAX ? take(r, n) : NULL;
+        const char *word = n && n <= EMBED_WORD_MAX ? bytes_take(r, n) : NULL;
         bool added = false;
         if (word)
             *map_put(e->vocabulary, word, n, &added) = i;
@@ -149,10 +91,10 @@ static void get_words(struct reader *r, struct embed *e)
 
 int embed_load(struct slice data, struct embed **out, struct err *err)
 {
-    struct reader r = { data, false };
+    struct bytes_reader r = { data, false };
     struct embed *e = embed_new();
 
-    r.bad = get_u32(&r) != EMBED_MAGIC;
+    r.bad = bytes_u32(&r) != EMBED_MAGIC;
     if (!r.bad)
         get_chars(&r, e);
     if (!r.bad)

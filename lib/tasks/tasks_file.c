@@ -6,6 +6,7 @@
  */
 #include "tasks/tasks_private.h"
 
+#include "base/bytes.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -17,163 +18,72 @@
 #define KEY_SHINGLES_MAX (1u << 16)
 #define DIMS_MAX 8192
 
-static void put_u32(struct buf *b, uint32_t v)
-{
-    for (unsigned shift = 0; shift < 32; shift += 8)
-        buf_char(b, (char)(v >> shift & 255));
-}
-
-static void put_u64(struct buf *b, uint64_t v)
-{
-    put_u32(b, (uint32_t)v);
-    put_u32(b, (uint32_t)(v >> 32));
-}
-
-static void put_floats(struct buf *b, const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint32_t v;
-        memcpy(&v, &x[i], 4);
-        put_u32(b, v);
-    }
-}
-
 static void put_profile(struct buf *b, const struct tasks_profile *p)
 {
-    put_u32(b, (uint32_t)p->count);
+    bytes_put_u32(b, (uint32_t)p->count);
     for (size_t i = 0; i < p->count; i++)
-        put_u64(b, p->shingle[i]);
-    put_floats(b, p->weight, p->count);
-    put_floats(b, &p->total, 1);
+        bytes_put_u64(b, p->shingle[i]);
+    bytes_put_floats(b, p->weight, p->count);
+    bytes_put_floats(b, &p->total, 1);
 }
 
 static void put_group(struct buf *b, const struct tasks_group *g)
 {
     struct buf embed = { 0 };
 
-    put_u64(b, g->system);
-    put_u64(b, g->format);
-    put_u64(b, g->tools);
-    put_u32(b, (uint32_t)g->offers_tools | (uint32_t)g->pool << 1);
-    put_u32(b, g->first);
+    bytes_put_u64(b, g->system);
+    bytes_put_u64(b, g->format);
+    bytes_put_u64(b, g->tools);
+    bytes_put_u32(b, (uint32_t)g->offers_tools | (uint32_t)g->pool << 1);
+    bytes_put_u32(b, g->first);
     put_profile(b, &g->key);
-    put_u32(b, (uint32_t)g->templates);
+    bytes_put_u32(b, (uint32_t)g->templates);
     for (size_t i = 0; i < g->templates; i++)
         put_profile(b, &g->profile[i]);
-    put_u32(b, (uint32_t)g->rests);
+    bytes_put_u32(b, (uint32_t)g->rests);
     if (g->embed)
         embed_save(g->embed, &embed);
-    put_u32(b, (uint32_t)embed.len);
+    bytes_put_u32(b, (uint32_t)embed.len);
     if (g->embed) {
         buf_add_slice(b, buf_slice(&embed));
-        put_floats(b, g->centre, g->rests * embed_dims(g->embed));
-        put_floats(b, &g->near, 1);
+        bytes_put_floats(b, g->centre, g->rests * embed_dims(g->embed));
+        bytes_put_floats(b, &g->near, 1);
     }
     buf_release(&embed);
 }
 
 void tasks_model_save(const struct tasks_model *m, struct buf *out)
 {
-    put_u32(out, TASKS_MAGIC);
-    put_u32(out, (uint32_t)m->groups);
-    put_u32(out, (uint32_t)m->count);
+    bytes_put_u32(out, TASKS_MAGIC);
+    bytes_put_u32(out, (uint32_t)m->groups);
+    bytes_put_u32(out, (uint32_t)m->count);
     for (size_t g = 0; g < m->groups; g++)
         put_group(out, &m->group[g]);
     for (size_t c = 0; c < m->count; c++)
-        put_u32(out, m->number[c]);
+        bytes_put_u32(out, m->number[c]);
     if (m->count)
         buf_add(out, m->known, m->count * (TASKS_WORD_BITS / 8));
 }
 
-/* Reading: `bad` is sticky, and what is read after it is zero. */
-struct reader {
-    struct slice rest;
-    bool bad;
-};
-
-static const char *take(struct reader *r, size_t n)
+static void get_profile(struct bytes_reader *r, struct tasks_profile *p)
 {
-    const char *p = r->rest.p;
-
-    if (n > r->rest.n || r->bad) {
-        r->bad = true;
-        return NULL;
-    }
-    r->rest.p += n;
-    r->rest.n -= n;
-    return p;
-}
-
-static uint32_t get_u32(struct reader *r)
-{
-    const unsigned char *c = (const unsigned char *)take(r, 4);
-
-    return c ? (uint32_t)c[0] | (uint32_t)c[1] << 8 | (uint32_t)c[2] << 16 |
-                   (uint32_t)c[3] << 24
-             : 0;
-}
-
-static uint64_t get_u64(struct reader *r)
-{
-    uint64_t low = get_u32(r);
-
-    return low | (uint64_t)get_u32(r) << 32;
-}
-
-/* A count of things that take at least `size` bytes each. */
-static size_t get_count(struct reader *r, size_t most, size_t size)
-{
-    size_t n = get_u32(r);
-
-    if (n > most || n > r->rest.n / size)
-        r->bad = true;
-    return r->bad ? 0 : n;
-}
-
-static float *get_floats(struct reader *r, size_t n)
-{
-    float *x;
-
-    if (n > r->rest.n / 4)
-        r->bad = true;
-    if (r->bad)
-        return NULL;
-    x = mem_array(n, sizeof(*x));
-    for (size_t i = 0; i < n; i++) {
-        uint32_t v = get_u32(r);
-        memcpy(&x[i], &v, 4);
-    }
-    return x;
-}
-
-static float get_float(struct reader *r)
-{
-    uint32_t v = get_u32(r);
-    float x;
-
-    memcpy(&x, &v, 4);
-    return x;
-}
-
-static void get_profile(struct reader *r, struct tasks_profile *p)
-{
-    size_t n = get_count(r, KEY_SHINGLES_MAX, 12);
+    size_t n = bytes_count(r, KEY_SHINGLES_MAX, 12);
 
     p->shingle = mem_array(n, sizeof(*p->shingle));
     for (size_t i = 0; i < n; i++)
-        p->shingle[i] = get_u64(r);
-    p->weight = get_floats(r, n);
+        p->shingle[i] = bytes_u64(r);
+    p->weight = bytes_floats(r, n);
     p->count = p->weight ? n : 0;
-    p->total = get_float(r);
+    p->total = bytes_float(r);
 }
 
-static void get_rest(struct reader *r, struct tasks_group *g)
+static void get_rest(struct bytes_reader *r, struct tasks_group *g)
 {
     struct slice bytes;
 
-    g->rests = get_u32(r);
-    bytes.n = get_u32(r);
-    bytes.p = take(r, bytes.n);
+    g->rests = bytes_u32(r);
+    bytes.n = bytes_u32(r);
+    bytes.p = bytes_take(r, bytes.n);
     if (bytes.p && bytes.n && embed_load(bytes, &g->embed, NULL) < 0)
         r->bad = true;
     if (r->bad || g->rests > CLUSTERS_MAX ||
@@ -187,33 +97,33 @@ static void get_rest(struct reader *r, struct tasks_group *g)
     if (d > DIMS_MAX)
         r->bad = true;
     else
-        g->centre = get_floats(r, g->rests * d);
-    g->near = get_float(r);
+        g->centre = bytes_floats(r, g->rests * d);
+    g->near = bytes_float(r);
 }
 
-static void get_group(struct reader *r, struct tasks_group *g)
+static void get_group(struct bytes_reader *r, struct tasks_group *g)
 {
-    g->system = get_u64(r);
-    g->format = get_u64(r);
-    g->tools = get_u64(r);
-    uint32_t flags = get_u32(r);
+    g->system = bytes_u64(r);
+    g->format = bytes_u64(r);
+    g->tools = bytes_u64(r);
+    uint32_t flags = bytes_u32(r);
     g->offers_tools = flags & 1;
     g->pool = flags >> 1 & 1;
-    g->first = get_u32(r);
+    g->first = bytes_u32(r);
     get_profile(r, &g->key);
-    size_t n = get_count(r, CLUSTERS_MAX, 8);
+    size_t n = bytes_count(r, CLUSTERS_MAX, 8);
     g->profile = mem_zalloc(n * sizeof(*g->profile) + 1);
     for (; g->templates < n && !r->bad; g->templates++)
         get_profile(r, &g->profile[g->templates]);
     get_rest(r, g);
 }
 
-static void get_model(struct reader *r, struct tasks_model *m)
+static void get_model(struct bytes_reader *r, struct tasks_model *m)
 {
-    size_t groups = get_count(r, GROUPS_MAX, 40);
+    size_t groups = bytes_count(r, GROUPS_MAX, 40);
     size_t expected = 0;
 
-    m->count = get_count(r, CLUSTERS_MAX, TASKS_WORD_BITS / 8);
+    m->count = bytes_count(r, CLUSTERS_MAX, TASKS_WORD_BITS / 8);
     m->group = mem_zalloc(groups * sizeof(*m->group) + 1);
     for (; m->groups < groups && !r->bad; m->groups++) {
         struct tasks_group *g = &m->group[m->groups];
@@ -224,11 +134,11 @@ static void get_model(struct reader *r, struct tasks_model *m)
     r->bad |= expected != m->count;
     m->number = mem_array(m->count, sizeof(*m->number));
     for (size_t c = 0; c < m->count; c++) {
-        m->number[c] = get_u32(r);
+        m->number[c] = bytes_u32(r);
         r->bad |= m->number[c] >= m->count;
     }
     size_t bytes = m->count * (TASKS_WORD_BITS / 8);
-    const char *known = take(r, bytes);
+    const char *known = bytes_take(r, bytes);
     m->known = mem_zalloc(bytes + 1);
     if (known)
         memcpy(m->known, known, bytes);
@@ -237,10 +147,10 @@ static void get_model(struct reader *r, struct tasks_model *m)
 int tasks_model_load(struct slice data, struct tasks_model **out,
                      struct err *err)
 {
-    struct reader r = { data, false };
+    struct bytes_reader r = { data, false };
     struct tasks_model *m = mem_zalloc(sizeof(*m));
 
-    r.bad = get_u32(&r) != TASKS_MAGIC;
+    r.bad = bytes_u32(&r) != TASKS_MAGIC;
     if (!r.bad)
         get_model(&r, m);
     if (r.bad || r.rest.n) {
