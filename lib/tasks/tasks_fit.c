@@ -340,6 +340,8 @@ static void learn_words(const struct fitter *f, const uint32_t *label)
         k.twice = f->m->known + label[i] * bytes;
         k.call = (uint32_t)i + 1;
         tasks_word_bits(&f->p[i], mark_word, &k);
+        if (f->m->group[f->group_of[i]].pool)
+            tasks_system_bits(&f->p[i], mark_word, &k);
     }
     free(once);
     free(k.last);

@@ -3,7 +3,8 @@
  *
  * Novelty is what of the call is not known: the part of the system prompt or
  * template that is missing, and half of the share of its words that no two
- * earlier calls of the task had.
+ * earlier calls of the task had. A system prompt that no group has goes to the
+ * calls without one, and is as new as its shingles are.
  */
 #include "tasks/tasks_private.h"
 
@@ -46,6 +47,19 @@ void tasks_word_bits(const struct tasks_prompt *p,
         uint64_t h = hash_stable(&p->token[i], sizeof(p->token[i]), 11);
         fn(ctx, (uint32_t)((h ^ h >> 31) % TASKS_WORD_BITS));
     }
+}
+
+void tasks_system_bits(const struct tasks_prompt *p,
+                       void (*fn)(void *ctx, uint32_t bit), void *ctx)
+{
+    size_t n;
+
+    if (!p->system)
+        return;
+    uint64_t *s = tasks_shingles(p->token, p->user_at - 1, &n);
+    for (size_t i = 0; i < n; i++)
+        fn(ctx, (uint32_t)((s[i] ^ s[i] >> 31) % TASKS_WORD_BITS));
+    free(s);
 }
 
 /* The nearest centre of the rest; *cover: cosine over the usual one. */
@@ -105,6 +119,11 @@ static void check_word(void *ctx, uint32_t bit)
     c->unknown += !(c->known[bit / 8] >> (bit & 7) & 1);
 }
 
+static float unknown_share(const struct word_check *c)
+{
+    return c->words ? (float)c->unknown / (float)c->words : 0;
+}
+
 uint32_t tasks_assign(const struct tasks_model *m, const struct tasks_prompt *p,
                       float *novelty)
 {
@@ -117,8 +136,12 @@ uint32_t tasks_assign(const struct tasks_model *m, const struct tasks_prompt *p,
     if (c == TASKS_NONE)
         return TASKS_NONE;
     struct word_check w = { .known = m->known + c * (TASKS_WORD_BITS / 8) };
+    struct word_check s = w;
     tasks_word_bits(p, check_word, &w);
-    float unknown = w.words ? (float)w.unknown / (float)w.words : 0;
+    if (m->group[g].pool)
+        tasks_system_bits(p, check_word, &s);
+    match *= 1 - unknown_share(&s);
+    float unknown = unknown_share(&w);
     *novelty = 1 - match * cover * (1 - unknown / 2);
     return m->number[c];
 }

@@ -94,7 +94,9 @@ struct tasks_model {
     struct tasks_group *group;
     size_t groups, count; /* count: clusters */
     uint32_t *number;     /* [count] public number of a cluster */
-    unsigned char *known; /* [count][TASKS_WORD_BITS / 8] words seen */
+    /* [count][TASKS_WORD_BITS / 8] words seen; in a pool, rare system prompts'
+     * shingles, too */
+    unsigned char *known;
 };
 
 /* The group of a prompt, SIZE_MAX if none; *match 1 for an exact key. */
@@ -106,6 +108,9 @@ uint32_t tasks_cluster_of(const struct tasks_group *g,
 /* Calls fn with the bucket of each word of the user's text. */
 void tasks_word_bits(const struct tasks_prompt *p,
                      void (*fn)(void *ctx, uint32_t bit), void *ctx);
+/* The same for each shingle of the system prompt; nothing without one. */
+void tasks_system_bits(const struct tasks_prompt *p,
+                       void (*fn)(void *ctx, uint32_t bit), void *ctx);
 /* The shingles of the text that decides inside a group. Caller frees. */
 uint64_t *tasks_doc_shingles(const struct tasks_prompt *p, bool with_system,
                              size_t *count, size_t *tokens);

@@ -225,6 +225,35 @@ START_TEST(what_is_like_nothing_seen_is_novel)
 }
 END_TEST
 
+/* It is put to the calls without one, whose words say nothing about it. */
+START_TEST(a_system_prompt_that_nobody_had_is_novel)
+{
+    make_mix();
+    struct tasks_model *m = fit(mix, CALLS, 1);
+    struct rng r;
+
+    rng_init(&r, 5);
+    for (size_t i = 3; i < KINDS; i++) {
+        struct tasks_prompt p = make_prompt(&r, i);
+        float without, with;
+        char words[400];
+        struct tasks_prompt q;
+        babble(&r, 12, words, sizeof(words));
+        q = read_prompt("Rebook flights for travellers by the policy of the "
+                        "airline, and never promise a refund.",
+                        words, i == 7 ? TOOL : NULL);
+        (void)tasks_assign(m, &p, &without);
+        (void)tasks_assign(m, &q, &with);
+        ck_assert_float_lt(without, 0.6f);
+        ck_assert_float_gt(with, 0.9f);
+        tasks_prompt_release(&p);
+        tasks_prompt_release(&q);
+    }
+    tasks_model_free(m);
+    free_mix();
+}
+END_TEST
+
 START_TEST(a_note_in_the_system_prompt_stays_in_the_task)
 {
     make_mix();
@@ -384,6 +413,7 @@ int main(void)
     tcase_add_test(c, threads_do_not_change_a_bit);
     tcase_add_test(c, calls_that_come_later_join_their_task);
     tcase_add_test(c, what_is_like_nothing_seen_is_novel);
+    tcase_add_test(c, a_system_prompt_that_nobody_had_is_novel);
     tcase_add_test(c, a_note_in_the_system_prompt_stays_in_the_task);
     tcase_add_test(c, numbers_and_dates_do_not_make_tasks);
     tcase_add_test(c, documents_that_come_back_do_not_split_a_task);
