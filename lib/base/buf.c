@@ -204,8 +204,8 @@ int32_t utf8_decode(const char *text, size_t n, size_t *used)
     }
     if (n < 4 || !continues(p[1]) || !continues(p[2]) || !continues(p[3]))
         return -1;
-    cp = ((p[0] & 0x07) << 18) | ((p[1] & 0x3F) << 12) |
-         ((p[2] & 0x3F) << 6) | (p[3] & 0x3F);
+    cp = ((p[0] & 0x07) << 18) | ((p[1] & 0x3F) << 12) | ((p[2] & 0x3F) << 6) |
+         (p[3] & 0x3F);
     if (cp < 0x10000 || cp > 0x10FFFF)
         return -1;
     *used = 4;

@@ -89,8 +89,7 @@ int mem_try_array(void **out, size_t count, size_t size, const char *what,
     size_t total;
     void *p;
 
-    if (__builtin_mul_overflow(count, size, &total) ||
-        total > SIZE_MAX - 64)
+    if (__builtin_mul_overflow(count, size, &total) || total > SIZE_MAX - 64)
         return err_set(err, ERR_NOMEM, "%s: %zu x %zu bytes is too much", what,
                        count, size);
     total = (total + 63) & ~(size_t)63;

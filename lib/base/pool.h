@@ -17,7 +17,7 @@ struct pool;
 /* Workers besides the caller: threads - 1. 0 means one per CPU this process
  * may use. Ownership: pool_free. */
 struct pool *pool_new(unsigned threads);
-void pool_free(struct pool *p); /* NULL is fine */
+void pool_free(struct pool *p);              /* NULL is fine */
 unsigned pool_threads(const struct pool *p); /* NULL pool: 1 */
 
 /* Call fn(ctx, task, worker) for task 0..tasks-1, worker < pool_threads; the

@@ -6,8 +6,8 @@
 
 static volatile sig_atomic_t stop_by;
 
-void progress_update(const struct progress *p, const char *phase,
-                     uint64_t done, uint64_t total, const char *note)
+void progress_update(const struct progress *p, const char *phase, uint64_t done,
+                     uint64_t total, const char *note)
 {
     if (p && p->update)
         p->update(p->ctx, phase, done, total, note);

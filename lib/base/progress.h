@@ -19,8 +19,8 @@ struct progress {
 };
 
 /* NULL p or NULL update: silent. */
-void progress_update(const struct progress *p, const char *phase,
-                     uint64_t done, uint64_t total, const char *note);
+void progress_update(const struct progress *p, const char *phase, uint64_t done,
+                     uint64_t total, const char *note);
 
 /* Set from a signal handler, read anywhere. */
 void stop_request(int signal_number);

@@ -17,9 +17,9 @@ struct rng {
 
 void rng_init(struct rng *r, uint64_t seed);
 uint64_t rng_next(struct rng *r);
-double rng_unit(struct rng *r);                 /* [0, 1), 53 bits */
-uint64_t rng_below(struct rng *r, uint64_t n);  /* [0, n), unbiased, n > 0 */
-double rng_normal(struct rng *r);               /* mean 0, variance 1 */
+double rng_unit(struct rng *r);                /* [0, 1), 53 bits */
+uint64_t rng_below(struct rng *r, uint64_t n); /* [0, n), unbiased, n > 0 */
+double rng_normal(struct rng *r);              /* mean 0, variance 1 */
 void rng_shuffle(struct rng *r, size_t *a, size_t n);
 
 /* Four 32-bit words for (key, counter). */

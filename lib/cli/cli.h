@@ -41,7 +41,8 @@ enum opt_kind {
 };
 
 struct cli_list {
-    const char **items; /* owned by the cli; starts empty; valid while run runs */
+    const char *
+        *items; /* owned by the cli; starts empty; valid while run runs */
     size_t count;
 };
 
@@ -85,7 +86,7 @@ enum cli_common {
 struct cli;
 
 struct command {
-    const char *name; /* one that begins with '-' is hidden: never listed */
+    const char *name;     /* one that begins with '-' is hidden: never listed */
     const char *summary;  /* one line; also the .Nd of the manual page */
     const char *operands; /* "[FILE...]"; "" if it takes none */
     int min_operands, max_operands; /* max -1: any number */

@@ -89,10 +89,14 @@ static int check_escape(struct parser *s)
     if (s->at + 1 >= s->n)
         return fail(s, "string is not closed");
     switch (s->p[s->at + 1]) {
-    case '"': case '\\': case '/': case 'b': case 'f':
-    case 'n': case 'r': case 't':
-        s->at += 2;
-        return ERR_OK;
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't': s->at += 2; return ERR_OK;
     case 'u':
         if (s->at + 6 > s->n || !hex4(s->p + s->at + 2, &unit))
             return fail(s, "bad \\u escape");

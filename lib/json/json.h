@@ -128,8 +128,8 @@ void json_quote(struct buf *out, struct slice s);
  * json_parse first; a document with "\u0000" in a string is refused).
  * Release with json_config_free. Use cJSON_GetObjectItemCaseSensitive. */
 struct cJSON;
-MUST_CHECK int json_config_parse(const char *text, size_t n,
-                                 struct cJSON **out, struct err *err);
+MUST_CHECK int json_config_parse(const char *text, size_t n, struct cJSON **out,
+                                 struct err *err);
 void json_config_free(struct cJSON *c);
 
 #endif

@@ -28,8 +28,7 @@ static size_t decode_unicode(const char *p, size_t n, struct buf *out)
     size_t used = 6;
     char text[4];
 
-    if (cp >= 0xD800 && cp < 0xDC00 && n >= 12 && p[6] == '\\' &&
-        p[7] == 'u') {
+    if (cp >= 0xD800 && cp < 0xDC00 && n >= 12 && p[6] == '\\' && p[7] == 'u') {
         uint32_t low = hex_unit(p + 8);
 
         if (low >= 0xDC00 && low < 0xE000) {
@@ -179,8 +178,7 @@ static int by_key(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-static void canonical_object(const struct json *j, json_ref v,
-                             struct buf *out)
+static void canonical_object(const struct json *j, json_ref v, struct buf *out)
 {
     size_t n = json_count(j, v), i = 0;
     struct member *m = mem_array(n, sizeof(*m));
@@ -221,8 +219,7 @@ static bool is_integer_text(struct slice s)
     return true;
 }
 
-static void canonical_number(const struct json *j, json_ref v,
-                             struct buf *out)
+static void canonical_number(const struct json *j, json_ref v, struct buf *out)
 {
     int64_t whole;
     double d = 0;
