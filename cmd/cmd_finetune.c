@@ -47,7 +47,8 @@ static const struct opt options[] = {
       "tokens of one step (default 8192; 2048 for narrow models)", .min = 1,
       .max = 1e9 },
     { 0, "pass-tokens", OPT_INT, &f.pass_tokens, "N",
-      "tokens held in memory at once (default 4096)", .min = 1, .max = 1e9 },
+      "tokens held in memory at once (default 4096, or what 1.5 GB hold)",
+      .min = 1, .max = 1e9 },
     { 0, "max-length", OPT_INT, &f.max_length, "N",
       "longest example in tokens (default 2048, at most the context)", .min = 8,
       .max = 1e7 },
@@ -116,6 +117,16 @@ static int64_t default_batch(const struct model_config *c, bool init)
     return !init && c->hidden < 512 ? 2048 : 8192;
 }
 
+/* Rows whose saved activations take about 1.5 GB. */
+static int64_t default_pass(const struct model_config *c)
+{
+    int64_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    int64_t row = 4 * c->layers * (4 * c->hidden + 2 * q + 2 * kv + 2 * c->ffn);
+    int64_t rows = ((int64_t)1536 << 20) / row;
+
+    return rows < 256 ? 256 : rows > 4096 ? 4096 : rows;
+}
+
 int finetune_options(const struct finetune *o, const struct cli *cli,
                      const struct model_config *config, bool init,
                      struct lora_options *out, struct err *err)
@@ -139,7 +150,7 @@ int finetune_options(const struct finetune *o, const struct cli *cli,
         .minutes = o->minutes,
         .batch_tokens =
             o->batch_tokens ? o->batch_tokens : default_batch(config, init),
-        .pass_tokens = o->pass_tokens,
+        .pass_tokens = o->pass_tokens ? o->pass_tokens : default_pass(config),
         .warmup = o->warmup,
         .final_lr = init ? 0.05 : 0,
         .validate_every = o->validate_every,

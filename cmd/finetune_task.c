@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WIDEN_PARAMETERS ((int64_t)256 << 20)
+
 struct ids {
     int64_t *v;
     size_t count, cap;
@@ -344,6 +346,20 @@ static int enter(struct task *t, struct err *err)
     return rc;
 }
 
+/* A large base that stays frozen keeps its 16 bits; weights that change, by
+ * training or merging, are f32. */
+static int open_model(struct task *t, struct err *err)
+{
+    struct model_config config;
+    bool widen = t->opt.method == LORA_FULL || t->f->merge;
+    int rc = model_config_read(t->base.path, &config, err);
+
+    if (rc < 0)
+        return rc;
+    widen |= model_config_parameters(&config) <= WIDEN_PARAMETERS;
+    return model_open(t->base.path, t->compute, widen, &t->model, err);
+}
+
 static int run_task(struct task *t, struct err *err)
 {
     int rc = finetune_find_base(t->store, t->f->model, t->id, t->name, &t->base,
@@ -352,7 +368,7 @@ static int run_task(struct task *t, struct err *err)
     if (rc == 0)
         rc = read_examples(t, err);
     if (rc == 0)
-        rc = model_open(t->base.path, t->compute, true, &t->model, err);
+        rc = open_model(t, err);
     if (rc < 0)
         return rc;
     make_fingerprint(t);

@@ -164,7 +164,7 @@ complete -c slmctl -n '__slmctl_on finetune' -l epochs -x -d 'passes over the da
 complete -c slmctl -n '__slmctl_on finetune' -l tokens -x -d 'train on N tokens instead'
 complete -c slmctl -n '__slmctl_on finetune' -l minutes -x -d 'train for about X minutes instead'
 complete -c slmctl -n '__slmctl_on finetune' -l batch-tokens -x -d 'tokens of one step (default 8192; 2048 for narrow models)'
-complete -c slmctl -n '__slmctl_on finetune' -l pass-tokens -x -d 'tokens held in memory at once (default 4096)'
+complete -c slmctl -n '__slmctl_on finetune' -l pass-tokens -x -d 'tokens held in memory at once (default 4096, or what 1.5 GB hold)'
 complete -c slmctl -n '__slmctl_on finetune' -l max-length -x -d 'longest example in tokens (default 2048, at most the context)'
 complete -c slmctl -n '__slmctl_on finetune' -l decay -x -d 'weight decay (default 0.01; 0.1 with --init)'
 complete -c slmctl -n '__slmctl_on finetune' -l clip -x -d 'largest gradient norm (default 1)'

@@ -230,7 +230,7 @@ _slmctl_finetune()
         '--tokens=[train on N tokens instead]:N: ' \
         '--minutes=[train for about X minutes instead]:X: ' \
         '--batch-tokens=[tokens of one step (default 8192; 2048 for narrow models)]:N: ' \
-        '--pass-tokens=[tokens held in memory at once (default 4096)]:N: ' \
+        '--pass-tokens=[tokens held in memory at once (default 4096, or what 1.5 GB hold)]:N: ' \
         '--max-length=[longest example in tokens (default 2048, at most the context)]:N: ' \
         '--decay=[weight decay (default 0.01; 0.1 with --init)]:X: ' \
         '--clip=[largest gradient norm (default 1)]:X: ' \

@@ -101,9 +101,9 @@ struct cpu {
     struct compute base;
     const struct cpu_kernels *k;
     struct pool *pool;
-    struct cpu_scratch pack;   /* shared: packed operands of the running op */
-    struct cpu_scratch chunk;  /* shared: logits, partial sums, panels */
-    struct cpu_scratch *local; /* one a worker */
+    struct cpu_scratch pack;  /* shared: packed operands of the running op */
+    struct cpu_scratch chunk; /* shared: logits, partial sums, panels */
+    struct cpu_scratch *local, *rows; /* one each a worker */
 };
 
 /* Where a GEMM's B comes from: w[n][ld] (by rows: B = w') or w[k][ld]. */

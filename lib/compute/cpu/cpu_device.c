@@ -104,9 +104,12 @@ static void op_close(struct compute *base)
 {
     struct cpu *c = (struct cpu *)base;
 
-    for (unsigned i = 0; i < c->base.threads; i++)
+    for (unsigned i = 0; i < c->base.threads; i++) {
         free(c->local[i].data);
+        free(c->rows[i].data);
+    }
     free(c->local);
+    free(c->rows);
     free(c->pack.data);
     free(c->chunk.data);
     pool_free(c->pool);
@@ -236,6 +239,7 @@ int cpu_open(const char *kernels, unsigned threads, struct compute **out,
     c->base.kernels = k->name;
     c->base.threads = pool_threads(c->pool);
     c->local = mem_zalloc(c->base.threads * sizeof(*c->local));
+    c->rows = mem_zalloc(c->base.threads * sizeof(*c->rows));
     *out = &c->base;
     return 0;
 }

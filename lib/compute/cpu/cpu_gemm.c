@@ -140,9 +140,26 @@ static void tile_widened(const struct gemm_job *job, struct cpu_block b,
     }
 }
 
+/* Rows a multiple of 2 KB apart fall into few cache sets: such a block of A is
+ * copied close together first. Bits do not depend on it. */
+static void gather_rows(struct gemm_job *job, struct cpu_block *b,
+                        unsigned worker)
+{
+    const size_t ld = CPU_KC + 16;
+    float *copy;
+
+    if (b->cs != 1 || b->rs % 512 != 0 || b->n <= job->c->k->nr)
+        return;
+    copy = cpu_scratch_get(&job->c->rows[worker], job->mc * ld * sizeof(*copy));
+    for (size_t i = 0; i < b->m; i++)
+        memcpy(copy + i * ld, b->a + i * b->rs, b->k * sizeof(*copy));
+    b->a = copy;
+    b->rs = ld;
+}
+
 static void tile_task(void *ctx, size_t task, unsigned worker)
 {
-    const struct gemm_job *job = ctx;
+    struct gemm_job *job = ctx;
     const struct cpu_gemm *g = job->g;
     const struct cpu_kernels *ker = job->c->k;
     size_t i = task / job->across * job->mc, j = task % job->across * job->nc;
@@ -160,6 +177,8 @@ static void tile_task(void *ctx, size_t task, unsigned worker)
     for (size_t p = 0; p < g->k; p += CPU_KC) {
         b.k = g->k - p < CPU_KC ? g->k - p : CPU_KC;
         b.a = g->a + i * g->rs + p * g->cs;
+        b.rs = g->rs;
+        gather_rows(job, &b, worker);
         b.add = g->add || p > 0;
         if (job->type != COMPUTE_F32) {
             tile_widened(job, b, j / ker->nr, p, worker);
