@@ -3,8 +3,8 @@
 
 static const struct command *const commands[] = {
     &cmd_collect,  &cmd_curate,     &cmd_cluster,  &cmd_select,
-    &cmd_eval,     &cmd_generate,   &cmd_model,    &cmd_status,
-    &cmd_finetune, &cmd_completion, &cmd_complete, NULL,
+    &cmd_finetune, &cmd_eval,       &cmd_generate, &cmd_model,
+    &cmd_status,   &cmd_completion, &cmd_complete, NULL,
 };
 
 int main(int argc, char **argv)

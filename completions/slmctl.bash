@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'curate' | 'cluster' | 'select' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'status' | 'finetune' | 'completion')
+        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'status' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,7 +29,7 @@ _slmctl()
     done
     case $name in
     '')
-        reply='collect curate cluster select eval generate model status finetune completion help'
+        reply='collect curate cluster select finetune eval generate model status completion help'
         options='--help --version' ;;
     'collect')
         options='--import --outcomes --store --json --quiet --progress --threads --help'
@@ -42,6 +42,9 @@ _slmctl()
         ;;
     'select')
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --store --json --quiet --help'
+        ;;
+    'finetune')
+        options='--task --all --force --model --method --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --store --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
         options='--task --model --adapter --split --margin --limit --batch --no-base --gold --prices --machine-cost --show --junit --markdown --store --json --quiet --progress --threads --seed --help'
@@ -83,9 +86,6 @@ _slmctl()
         ;;
     'status')
         options='--store --json --help'
-        ;;
-    'finetune')
-        options='--task --all --force --model --method --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --store --json --quiet --progress --threads --seed --help'
         ;;
     'completion')
         options='--help'
@@ -159,6 +159,72 @@ _slmctl()
         reply='' kind='none' options= ;;
     'select:--store')
         reply='' kind='dir' options= ;;
+    'finetune:-t' | 'finetune:--task')
+        reply='' kind='tasks' options= ;;
+    'finetune:-m' | 'finetune:--model')
+        reply='' kind='models' options= ;;
+    'finetune:--method')
+        reply='lora full' kind='none' options= ;;
+    'finetune:-r' | 'finetune:--rank')
+        reply='' kind='none' options= ;;
+    'finetune:--alpha')
+        reply='' kind='none' options= ;;
+    'finetune:--targets')
+        reply='' kind='none' options= ;;
+    'finetune:--lr')
+        reply='' kind='none' options= ;;
+    'finetune:--epochs')
+        reply='' kind='none' options= ;;
+    'finetune:--tokens')
+        reply='' kind='none' options= ;;
+    'finetune:--minutes')
+        reply='' kind='none' options= ;;
+    'finetune:--batch-tokens')
+        reply='' kind='none' options= ;;
+    'finetune:--pass-tokens')
+        reply='' kind='none' options= ;;
+    'finetune:--max-length')
+        reply='' kind='none' options= ;;
+    'finetune:--decay')
+        reply='' kind='none' options= ;;
+    'finetune:--clip')
+        reply='' kind='none' options= ;;
+    'finetune:--warmup')
+        reply='' kind='none' options= ;;
+    'finetune:--patience')
+        reply='' kind='none' options= ;;
+    'finetune:--validate-every')
+        reply='' kind='none' options= ;;
+    'finetune:--checkpoint-every')
+        reply='' kind='none' options= ;;
+    'finetune:-o' | 'finetune:--output')
+        reply='' kind='dir' options= ;;
+    'finetune:--run')
+        reply='' kind='dir' options= ;;
+    'finetune:--as')
+        reply='' kind='none' options= ;;
+    'finetune:--init')
+        reply='' kind='file' options= ;;
+    'finetune:--tokenizer')
+        reply='' kind='dir' options= ;;
+    'finetune:-d' | 'finetune:--data')
+        reply='' kind='file' options= ;;
+    'finetune:--validation')
+        reply='' kind='file' options= ;;
+    'finetune:--loss')
+        reply='all answer' kind='none' options= ;;
+    'finetune:--dtype')
+        reply='f32 bf16 f16' kind='none' options= ;;
+    'finetune:--cpu')
+        reply='generic avx2 avx512' kind='none' options= ;;
+    'finetune:--store')
+        reply='' kind='dir' options= ;;
+    'finetune:--progress')
+        reply='auto always never' kind='none' options= ;;
+    'finetune:--threads')
+        reply='' kind='none' options= ;;
+    'finetune:--seed')
+        reply='' kind='none' options= ;;
     'eval:-t' | 'eval:--task')
         reply='' kind='tasks' options= ;;
     'eval:-m' | 'eval:--model')
@@ -247,72 +313,6 @@ _slmctl()
         reply='' kind='file' options= ;;
     'status:--store')
         reply='' kind='dir' options= ;;
-    'finetune:-t' | 'finetune:--task')
-        reply='' kind='tasks' options= ;;
-    'finetune:-m' | 'finetune:--model')
-        reply='' kind='models' options= ;;
-    'finetune:--method')
-        reply='lora full' kind='none' options= ;;
-    'finetune:-r' | 'finetune:--rank')
-        reply='' kind='none' options= ;;
-    'finetune:--alpha')
-        reply='' kind='none' options= ;;
-    'finetune:--targets')
-        reply='' kind='none' options= ;;
-    'finetune:--lr')
-        reply='' kind='none' options= ;;
-    'finetune:--epochs')
-        reply='' kind='none' options= ;;
-    'finetune:--tokens')
-        reply='' kind='none' options= ;;
-    'finetune:--minutes')
-        reply='' kind='none' options= ;;
-    'finetune:--batch-tokens')
-        reply='' kind='none' options= ;;
-    'finetune:--pass-tokens')
-        reply='' kind='none' options= ;;
-    'finetune:--max-length')
-        reply='' kind='none' options= ;;
-    'finetune:--decay')
-        reply='' kind='none' options= ;;
-    'finetune:--clip')
-        reply='' kind='none' options= ;;
-    'finetune:--warmup')
-        reply='' kind='none' options= ;;
-    'finetune:--patience')
-        reply='' kind='none' options= ;;
-    'finetune:--validate-every')
-        reply='' kind='none' options= ;;
-    'finetune:--checkpoint-every')
-        reply='' kind='none' options= ;;
-    'finetune:-o' | 'finetune:--output')
-        reply='' kind='dir' options= ;;
-    'finetune:--run')
-        reply='' kind='dir' options= ;;
-    'finetune:--as')
-        reply='' kind='none' options= ;;
-    'finetune:--init')
-        reply='' kind='file' options= ;;
-    'finetune:--tokenizer')
-        reply='' kind='dir' options= ;;
-    'finetune:-d' | 'finetune:--data')
-        reply='' kind='file' options= ;;
-    'finetune:--validation')
-        reply='' kind='file' options= ;;
-    'finetune:--loss')
-        reply='all answer' kind='none' options= ;;
-    'finetune:--dtype')
-        reply='f32 bf16 f16' kind='none' options= ;;
-    'finetune:--cpu')
-        reply='generic avx2 avx512' kind='none' options= ;;
-    'finetune:--store')
-        reply='' kind='dir' options= ;;
-    'finetune:--progress')
-        reply='auto always never' kind='none' options= ;;
-    'finetune:--threads')
-        reply='' kind='none' options= ;;
-    'finetune:--seed')
-        reply='' kind='none' options= ;;
     esac
     [[ $cur == -* && -n $options ]] && reply=$options kind=none
     case $kind in

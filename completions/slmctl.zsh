@@ -70,6 +70,48 @@ _slmctl_select()
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]'
 }
+_slmctl_finetune()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        ''{-t+,--task=}'[the task to train for]:TASK:_slmctl_names tasks' \
+        '--all[all tasks whose examples changed since their last model]' \
+        '--force[train also where nothing has changed]' \
+        ''{-m+,--model=}'[the base model (default\: the task'\''s best candidate that is here)]:NAME|DIR:_slmctl_names models' \
+        '--method=[what is trained (default lora)]:METHOD:(lora full)' \
+        ''{-r+,--rank=}'[rank of the adapter (default 16)]:N: ' \
+        '--alpha=[scale of the adapter is X/rank (default 2 * rank)]:X: ' \
+        '--targets=[linear layers to adapt, by comma (default all-linear)]:LIST: ' \
+        '--lr=[highest learning rate (default by method and size)]:X: ' \
+        '--epochs=[passes over the data (default 3; 1 with --init)]:X: ' \
+        '--tokens=[train on N tokens instead]:N: ' \
+        '--minutes=[train for about X minutes instead]:X: ' \
+        '--batch-tokens=[tokens of one step (default 8192; 2048 for narrow models)]:N: ' \
+        '--pass-tokens=[tokens held in memory at once (default 4096, or what 1.5 GB hold)]:N: ' \
+        '--max-length=[longest example in tokens (default 2048, at most the context)]:N: ' \
+        '--decay=[weight decay (default 0.01; 0.1 with --init)]:X: ' \
+        '--clip=[largest gradient norm (default 1)]:X: ' \
+        '--warmup=[share of the steps that warm up (default 0.03)]:X: ' \
+        '--patience=[stop after N validations without gain (default 3; -1 never)]:N: ' \
+        '--validate-every=[steps between validations (default an eighth of the run)]:N: ' \
+        '--checkpoint-every=[steps between checkpoints (default\: one a minute)]:N: ' \
+        ''{-o+,--output=}'[where the result goes (default\: the store'\''s models)]:DIR:_files -/' \
+        '--run=[run directory\: metrics and checkpoint (default\: the store'\''s runs)]:DIR:_files -/' \
+        '--as=[name of the model (default\: task and a number)]:NAME: ' \
+        '--merge[write a merged model beside the adapter]' \
+        '--init=[train from random weights of this config.json, or on from this model]:CONFIG|DIR:_files' \
+        '--tokenizer=[with --init\: the tokenizer'\''s directory]:DIR:_files -/' \
+        '*'{-d+,--data=}'[with --init\: texts (.jsonl, or plain with blank lines between)]:FILE:_files' \
+        '*--validation=[with --init\: held-out texts (default\: every 100th text)]:FILE:_files' \
+        '--loss=[with --init\: what is trained of conversations (default all)]:PART:(all answer)' \
+        '--dtype=[of written weights (default bf16 with --init, else the base'\''s)]:TYPE:(f32 bf16 f16)' \
+        '--cpu=[kernels to use (default\: the best that this CPU has)]:KERNELS:(generic avx2 avx512)' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
+        '--threads=[threads to use; 0\: one per CPU]:N: ' \
+        '--seed=[seed of random choices]:N: '
+}
 _slmctl_eval()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -214,48 +256,6 @@ _slmctl_status()
         '--store=[directory of the store]:DIR:_files -/' \
         '--json[print one JSON document]'
 }
-_slmctl_finetune()
-{
-    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
-        ''{-t+,--task=}'[the task to train for]:TASK:_slmctl_names tasks' \
-        '--all[all tasks whose examples changed since their last model]' \
-        '--force[train also where nothing has changed]' \
-        ''{-m+,--model=}'[the base model (default\: the task'\''s best candidate that is here)]:NAME|DIR:_slmctl_names models' \
-        '--method=[what is trained (default lora)]:METHOD:(lora full)' \
-        ''{-r+,--rank=}'[rank of the adapter (default 16)]:N: ' \
-        '--alpha=[scale of the adapter is X/rank (default 2 * rank)]:X: ' \
-        '--targets=[linear layers to adapt, by comma (default all-linear)]:LIST: ' \
-        '--lr=[highest learning rate (default by method and size)]:X: ' \
-        '--epochs=[passes over the data (default 3; 1 with --init)]:X: ' \
-        '--tokens=[train on N tokens instead]:N: ' \
-        '--minutes=[train for about X minutes instead]:X: ' \
-        '--batch-tokens=[tokens of one step (default 8192; 2048 for narrow models)]:N: ' \
-        '--pass-tokens=[tokens held in memory at once (default 4096, or what 1.5 GB hold)]:N: ' \
-        '--max-length=[longest example in tokens (default 2048, at most the context)]:N: ' \
-        '--decay=[weight decay (default 0.01; 0.1 with --init)]:X: ' \
-        '--clip=[largest gradient norm (default 1)]:X: ' \
-        '--warmup=[share of the steps that warm up (default 0.03)]:X: ' \
-        '--patience=[stop after N validations without gain (default 3; -1 never)]:N: ' \
-        '--validate-every=[steps between validations (default an eighth of the run)]:N: ' \
-        '--checkpoint-every=[steps between checkpoints (default\: one a minute)]:N: ' \
-        ''{-o+,--output=}'[where the result goes (default\: the store'\''s models)]:DIR:_files -/' \
-        '--run=[run directory\: metrics and checkpoint (default\: the store'\''s runs)]:DIR:_files -/' \
-        '--as=[name of the model (default\: task and a number)]:NAME: ' \
-        '--merge[write a merged model beside the adapter]' \
-        '--init=[train from random weights of this config.json, or on from this model]:CONFIG|DIR:_files' \
-        '--tokenizer=[with --init\: the tokenizer'\''s directory]:DIR:_files -/' \
-        '*'{-d+,--data=}'[with --init\: texts (.jsonl, or plain with blank lines between)]:FILE:_files' \
-        '*--validation=[with --init\: held-out texts (default\: every 100th text)]:FILE:_files' \
-        '--loss=[with --init\: what is trained of conversations (default all)]:PART:(all answer)' \
-        '--dtype=[of written weights (default bf16 with --init, else the base'\''s)]:TYPE:(f32 bf16 f16)' \
-        '--cpu=[kernels to use (default\: the best that this CPU has)]:KERNELS:(generic avx2 avx512)' \
-        '--store=[directory of the store]:DIR:_files -/' \
-        '--json[print one JSON document]' \
-        ''{-q,--quiet}'[no notes and no progress on standard error]' \
-        '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
-        '--threads=[threads to use; 0\: one per CPU]:N: ' \
-        '--seed=[seed of random choices]:N: '
-}
 _slmctl_completion()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -273,11 +273,11 @@ _slmctl()
             'curate:turn logged calls into scrubbed, split examples'
             'cluster:find the recurring tasks'
             'select:pick candidate small models for each task'
+            'finetune:train an adapter or a model for a task'
             'eval:score models against the logged LLM, and gate them'
             'generate:run a model from the shell'
             'model:add, list, show and check models; tokenize'
             'status:show what is in the store and what is due'
-            'finetune:train an adapter or a model for a task'
             'completion:print the completion for bash, zsh or fish'
         )
         _describe command list ;;
@@ -287,11 +287,11 @@ _slmctl()
         curate) _slmctl_curate ;;
         cluster) _slmctl_cluster ;;
         select) _slmctl_select ;;
+        finetune) _slmctl_finetune ;;
         eval) _slmctl_eval ;;
         generate) _slmctl_generate ;;
         model) _slmctl_model ;;
         status) _slmctl_status ;;
-        finetune) _slmctl_finetune ;;
         completion) _slmctl_completion ;;
         esac ;;
     esac
