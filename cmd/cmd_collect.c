@@ -46,9 +46,11 @@ static int list_files(const struct cli_list *from, struct wire_files *files,
 
 struct inputs {
     struct wire_files imports, outcomes;
+    size_t unread; /* files that could not be read to their end */
 };
 
-static int collect(struct wire_import *im, const struct inputs *in,
+/* A damaged file does not keep those behind it out of the store. */
+static int collect(struct cli *cli, struct wire_import *im, struct inputs *in,
                    struct err *err)
 {
     int rc = ERR_OK;
@@ -56,6 +58,12 @@ static int collect(struct wire_import *im, const struct inputs *in,
     for (size_t i = 0; rc == ERR_OK && i < in->imports.count; i++) {
         im->more = i + 1 < in->imports.count;
         rc = wire_import_file(im, in->imports.paths[i], err);
+        if (rc < 0 && im->unread) {
+            cli_progress_end(cli);
+            (void)cli_fail(cli, err);
+            in->unread++;
+            rc = ERR_OK;
+        }
     }
     for (size_t i = 0; rc == ERR_OK && i < in->outcomes.count; i++)
         rc = wire_outcomes_file(im, in->outcomes.paths[i], err);
@@ -131,7 +139,8 @@ static bool has_news(const struct cli *cli, const struct wire_import *im)
     return cli->tty_out || c->added || c->rejected || c->updated;
 }
 
-static int finish(struct cli *cli, const struct wire_import *im, double seconds)
+static int finish(struct cli *cli, const struct wire_import *im, size_t unread,
+                  double seconds)
 {
     struct buf out = { .data = NULL };
     char *paths =
@@ -147,6 +156,8 @@ static int finish(struct cli *cli, const struct wire_import *im, double seconds)
         rc = cli_write(cli, &out);
     for (const char *p; (p = next_path(&rest));)
         cli_warn(cli, "rejected lines are kept in %s", p);
+    if (rc == EXIT_DONE && unread)
+        rc = EXIT_FAILED;
     if (rc == EXIT_DONE && im->counts.rejected)
         rc = EXIT_PARTLY;
     buf_release(&out);
@@ -155,7 +166,7 @@ static int finish(struct cli *cli, const struct wire_import *im, double seconds)
 }
 
 static int open_and_collect(struct cli *cli, struct wire_import *im,
-                            const struct inputs *in, struct err *err)
+                            struct inputs *in, struct err *err)
 {
     enum store_mode mode = in->imports.count ? STORE_CREATE : STORE_WRITE;
     int rc = store_open(cli->store, mode, &im->store, err);
@@ -164,7 +175,7 @@ static int open_and_collect(struct cli *cli, struct wire_import *im,
         rc = store_lock(im->store, "collect", err);
     if (rc == ERR_OK) {
         im->pool = pool_new(cli->threads);
-        rc = collect(im, in, err);
+        rc = collect(cli, im, in, err);
         if (rc == ERR_OK)
             rc = note_stage(im->store, err);
         pool_free(im->pool);
@@ -193,7 +204,8 @@ static int run(struct cli *cli, int argc, char **argv)
     if (rc == ERR_OK)
         rc = open_and_collect(cli, &im, &in, &err);
     if (rc == ERR_OK)
-        rc = finish(cli, &im, (double)(clock_mono_ns() - start) / 1e9);
+        rc = finish(cli, &im, in.unread,
+                    (double)(clock_mono_ns() - start) / 1e9);
     else
         rc = cli_fail(cli, &err);
     wire_files_release(&in.imports);

@@ -47,21 +47,24 @@ struct wire_import {
     struct store *store;
     struct pool *pool; /* may be NULL */
     const struct progress *progress;
-    bool more; /* other files follow: their calls share the open group */
+    bool more;   /* other files follow: their calls share the open group */
+    bool unread; /* set: the last file failed, the store did not */
     struct wire_counts counts; /* summed over files */
     struct buf rejected_paths; /* one a line: dead-letter files written */
 };
 
 /* Import one file, "-" for standard input, plain or zstd. Interrupted by a
- * signal: what was read is in the store, ERR_INTERRUPTED. */
+ * signal: what was read is in the store, ERR_INTERRUPTED. So it is after a
+ * damaged file; unread tells that other files may follow. */
 MUST_CHECK int wire_import_file(struct wire_import *im, const char *path,
                                 struct err *err);
 /* Join outcomes to calls: lines with call, response_id or conversation_id. */
 MUST_CHECK int wire_outcomes_file(struct wire_import *im, const char *path,
                                   struct err *err);
 
-/* What a path stands for: itself, or the importable files of a directory in
- * the order of their names (.jsonl .json, also with .zst, and .zst alone). */
+/* What a path stands for: itself, or the importable files of a directory, no
+ * pipes or directories, in the order of their names (.jsonl .json, also with
+ * .zst, and .zst alone). */
 struct wire_files {
     char **paths;
     size_t count, cap;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool ends_with(const char *s, size_t n, const char *suffix)
@@ -30,6 +31,14 @@ static bool is_importable(const char *name)
             return true;
     }
     return ends_with(name, n, ".jsonl") || ends_with(name, n, ".json");
+}
+
+/* A link to nothing is kept, so that its import can complain. */
+static bool is_other(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
 static void push(struct wire_files *f, char *path)
@@ -55,9 +64,13 @@ static int add_directory(struct wire_files *f, const char *path,
 
     if (!dir)
         return err_set(err, ERR_IO, "open %s: %s", path, strerror(errno));
-    while ((e = readdir(dir)) && f->count - from <= WIRE_FILES_MAX)
-        if (is_importable(e->d_name))
-            push(f, io_path(path, e->d_name));
+    while ((e = readdir(dir)) && f->count - from <= WIRE_FILES_MAX) {
+        char *full = io_path(path, e->d_name);
+        if (is_importable(e->d_name) && !is_other(full))
+            push(f, full);
+        else
+            free(full);
+    }
     (void)closedir(dir);
     if (f->count - from > WIRE_FILES_MAX)
         return err_set(err, ERR_LIMIT, "%s: more than %d files", path,

@@ -378,8 +378,10 @@ static int pump(struct run *r, struct err *err)
         else
             rc = wait_batch(r, err);
     }
-    if (rc == ERR_OK && r->read_rc < 0)
+    if (rc == ERR_OK && r->read_rc < 0) {
         *err = r->read_err;
+        r->im->unread = r->read_rc != ERR_INTERRUPTED;
+    }
     return rc < 0 ? rc : r->read_rc;
 }
 
@@ -483,6 +485,7 @@ int wire_import_file(struct wire_import *im, const char *path, struct err *err)
 
     run_init(&r, im, path);
     rc = codec_lines_open(path, WIRE_LINE_MAX, &r.lines, err);
+    im->unread = rc < 0 && rc != ERR_INTERRUPTED;
     if (rc == ERR_OK)
         rc = begin_import(&r, err);
     if (rc == ERR_OK)
