@@ -390,7 +390,7 @@ static int begin(struct lora_run *r, bool *resumed, struct err *err)
     r->start_seconds = r->state.seconds;
     if (*resumed)
         return 0;
-    r->state.best_loss = r->state.first_loss = NAN;
+    r->state.best_loss = r->state.first_loss = (double)NAN;
     if (!(r->opt.minutes > 0))
         fix_total(r);
     return validate(r, err);
