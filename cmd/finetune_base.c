@@ -70,6 +70,20 @@ static int enter_dir(struct store *s, const char *path, const char *name,
     return rc < 0 ? rc : 0;
 }
 
+/* What is no model is not entered among them. */
+static int check_dir(const char *path, struct err *err)
+{
+    char *config = io_path(path, "config.json");
+    int rc = ERR_OK;
+
+    if (!io_exists(config))
+        rc =
+            err_set(err, ERR_NOTFOUND,
+                    "%s: no config.json in it; name a model's directory", path);
+    free(config);
+    return rc;
+}
+
 static int from_dir(struct store *s, const char *dir, struct finetune_base *out,
                     struct err *err)
 {
@@ -81,6 +95,8 @@ static int from_dir(struct store *s, const char *dir, struct finetune_base *out,
         return err_set(err, ERR_NOTFOUND, "%s: no such directory", dir);
     rc = by_text(s, "SELECT id, name, path FROM model WHERE path = ?", path,
                  out, err);
+    if (rc == 0)
+        rc = check_dir(path, err);
     if (rc == 0)
         rc = enter_dir(s, path, slash ? slash + 1 : path, out, err);
     free(path);

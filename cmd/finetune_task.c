@@ -138,13 +138,40 @@ static int find_done(struct task *t, struct err *err)
     return rc < 0 ? rc : 0;
 }
 
+/* The name becomes a directory below models, and must not take the place of a
+ * model that is not this task's. */
+static int take_name(struct task *t, const char *name, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc;
+
+    if (!*name || *name == '.' || strchr(name, '/'))
+        return err_set(err, ERR_INVALID,
+                       "--as \"%s\": a name without slashes that begins with "
+                       "no full stop is expected; --output says where to write",
+                       name);
+    rc = sql_get(store_sql(t->store),
+                 "SELECT 1 FROM model WHERE name = ?1 AND task IS NOT ?2", &q,
+                 err);
+    if (rc < 0)
+        return rc;
+    sql_bind_cstr(q, 1, name);
+    sql_bind_int(q, 2, t->id);
+    rc = sql_step(q, err);
+    sql_reset(q);
+    if (rc == 1)
+        return err_set(err, ERR_INVALID,
+                       "--as %s: another model has this name; choose another",
+                       name);
+    t->model_name = mem_strdup(name);
+    return rc;
+}
+
 /* NAME-1, NAME-2...: the first that is free. */
 static int choose_name(struct task *t, struct err *err)
 {
-    if (t->f->name) {
-        t->model_name = mem_strdup(t->f->name);
-        return 0;
-    }
+    if (t->f->name)
+        return take_name(t, t->f->name, err);
     for (int n = 1;; n++) {
         struct sql_stmt *q;
         char *name = mem_printf("%s-%d", t->name, n);

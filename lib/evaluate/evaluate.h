@@ -109,6 +109,7 @@ struct evaluate_result {
     struct evaluate_item *items;
     size_t count, cap;
     size_t rejected;       /* items left out: see evaluate_item */
+    size_t trained_on;     /* of the test: left out, the model has seen them */
     size_t from_outcomes;  /* items whose reference is an outcome */
     size_t by_text;        /* SQL items that could not be executed */
     size_t gold_count;     /* items with a gold answer */

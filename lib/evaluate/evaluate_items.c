@@ -35,6 +35,8 @@ bool evaluate_message(struct slice response, struct buf *out)
 /* What the walk over the examples needs. */
 struct walk {
     struct evaluate_result *r;
+    struct store *store;
+    bool sealed;      /* the split is the test */
     struct map *seen; /* schema keys of train */
 };
 
@@ -48,13 +50,40 @@ static int train_see(void *ctx, const struct store_example *e, struct err *err)
     return ERR_OK;
 }
 
+/* 1: the model, or one that it was tuned from, was trained on the example, as
+ * happens when the splits have changed since. */
+static int was_trained_on(struct walk *w, int64_t example, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(w->store),
+                     "WITH RECURSIVE line(id) AS (SELECT ?1 UNION SELECT "
+                     "m.base FROM model m JOIN line l ON m.id = l.id WHERE "
+                     "m.base IS NOT NULL) "
+                     "SELECT 1 FROM line l JOIN model m ON m.id = l.id JOIN "
+                     "dataset_example d ON d.dataset = m.dataset WHERE "
+                     "d.example = ?2",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, w->r->model);
+    sql_bind_int(q, 2, example);
+    rc = sql_step(q, err);
+    sql_reset(q);
+    return rc;
+}
+
 static int item_add(void *ctx, const struct store_example *e, struct err *err)
 {
     struct walk *w = ctx;
     struct evaluate_result *r = w->r;
     struct evaluate_item *it;
     uint64_t key;
+    int rc = w->sealed ? was_trained_on(w, e->id, err) : 0;
 
+    r->trained_on += rc == 1;
+    if (rc != 0)
+        return rc < 0 ? rc : ERR_OK;
     if (r->count >= EVALUATE_MAX_ITEMS)
         return err_set(err, ERR_LIMIT,
                        "task %s: more than %d items; use --limit", r->task_name,
@@ -167,7 +196,9 @@ static int outcomes_load(struct store *s, struct evaluate_result *r,
 int evaluate_items_load(struct store *s, const struct evaluate_options *opt,
                         struct evaluate_result *r, struct err *err)
 {
-    struct walk w = { .r = r, .seen = map_new() };
+    struct walk w = {
+        .r = r, .store = s, .sealed = opt->split == 's', .seen = map_new()
+    };
     char splits[2] = { opt->split, '\0' };
     struct store_example_query train = { .task = r->task, .splits = "t" };
     struct store_example_query test = { .task = r->task, .splits = splits };
@@ -176,7 +207,12 @@ int evaluate_items_load(struct store *s, const struct evaluate_options *opt,
     if (rc == ERR_OK)
         rc = store_examples(s, &test, item_add, &w, err);
     map_free(w.seen);
-    if (rc == ERR_OK && r->count == 0)
+    if (rc == ERR_OK && r->count == 0 && r->trained_on)
+        rc = err_set(err, ERR_NOTFOUND,
+                     "task %s: the model was trained on all %zu examples of "
+                     "the test split; slmctl finetune makes another",
+                     r->task_name, r->trained_on);
+    else if (rc == ERR_OK && r->count == 0)
         rc = err_set(err, ERR_NOTFOUND, "task %s: no examples in the %s split",
                      r->task_name, opt->split == 's' ? "test" : "validation");
     if (rc == ERR_OK) {

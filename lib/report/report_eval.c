@@ -220,6 +220,11 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
                    "for this model; its result is worth less each time.\n",
                    r->task_name, (long long)r->sealed_before,
                    r->sealed_before == 1 ? "" : "s");
+    if (r->trained_on > 0)
+        buf_printf(out,
+                   "%s: %zu examples of the test are left out: the model was "
+                   "trained on them before the splits changed.\n",
+                   r->task_name, r->trained_on);
     if (g->left_out > r->rejected)
         buf_printf(out,
                    "%s: %zu items are undecided and left out on both "
