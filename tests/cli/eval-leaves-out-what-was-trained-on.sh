@@ -25,9 +25,9 @@ END
 slmctl finetune --init config.json --tokenizer base -d chats.jsonl \
     --tokens 2000 -o tiny -q >/dev/null
 slmctl finetune --task 1 --model tiny --tokens 500 --as tuned -q >/dev/null
-slmctl eval --task 1 --no-base | grep 'left out'
+slmctl eval --task 1 --no-base | sed -n 's,: [0-9]* examples.*left out,: N left out,p'
 slmctl curate --split 30,30,40 -q 2>/dev/null
-slmctl eval --task 1 --no-base | grep 'left out'
+slmctl eval --task 1 --no-base | sed -n 's,: [0-9]* examples.*left out,: N left out,p'
 slmctl eval --task 1 --no-base --json | jq '.tasks[0].gate.items < 40'
 slmctl curate --split 80,10,10 -q 2>/dev/null
 slmctl finetune --task 1 --model tiny -q --as ../outside
