@@ -37,5 +37,5 @@ stage() {
 }
 
 stage 1 "$in/config.json" 12000000 2e-3 "$@"
-stage 2 "$work/out1" 8000000 1e-3 "$@"
+stage 2 "$work/out1" 8000000 1.5e-3 "$@"
 cp "$work/out2/"* data/base/
