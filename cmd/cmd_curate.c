@@ -142,25 +142,16 @@ int curate_load_rules(const char *dir, struct scrub_rules **out,
 
 int curate_load_key(const char *path, struct crypto_key *key, struct err *err)
 {
-    const char *home = getenv("XDG_CONFIG_HOME");
-    char *dir = NULL, *file = NULL;
+    char *file;
     int rc;
 
     if (path)
         return crypto_key_read(path, true, key, err);
-    if (home && *home) {
-        dir = io_path(home, "slmctl");
-    } else {
-        home = getenv("HOME");
-        if (!home || !*home)
-            return err_set(err, ERR_INVALID,
-                           "neither XDG_CONFIG_HOME nor HOME is set; name the "
-                           "key with --key-file");
-        dir = io_path(home, ".config/slmctl");
-    }
-    file = io_path(dir, "key");
+    file = config_key_path();
+    if (!file)
+        return err_set(err, ERR_INVALID,
+                       "no home directory; name the key with --key-file");
     rc = crypto_key_read(file, true, key, err);
-    free(dir);
     free(file);
     return rc;
 }

@@ -116,6 +116,8 @@ struct cli {
  * (which cli_main raises again once the command has cleaned up), others 1.
  * Control characters in the message are escaped. */
 int cli_fail(struct cli *cli, const struct err *err);
+/* Where the user's key lies; the caller frees. NULL: no home directory. */
+char *config_key_path(void);
 /* A usage error found by the command itself; returns EXIT_USAGE. */
 int cli_usage(struct cli *cli, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -55,6 +55,11 @@ char *config_user_path(void)
     return path;
 }
 
+char *config_key_path(void)
+{
+    return below_home("XDG_CONFIG_HOME", ".config", "slmctl/key");
+}
+
 char *config_store_path(void)
 {
     char *dir = directory_from("STATE_DIRECTORY");
