@@ -137,7 +137,7 @@ unit: $(if $(T),$(BUILD)/test_$(T),$(TESTS)) ## unit tests; T=name runs one of t
 	$(Q)$(if $(T),CK_TIMEOUT_MULTIPLIER=10 $(BUILD)/test_$(T),$(tiers) unit)
 
 check: check-deps ## install what tests need, build, run all quick tests
-	$(Q)$(MAKE) $(BUILD)/slmctl $(TESTS) $(FUZZERS)
+	$(Q)$(MAKE) $(BUILD)/slmctl $(BUILD)/agentgen $(TESTS) $(FUZZERS)
 	$(Q)$(tiers) $(TIERS)
 
 check-lint: $(BUILD)/slmctl ## rules of the tree, manuals, completions
