@@ -1,7 +1,8 @@
 /* bench_model.c - tokens a second of a model with random weights: training
  * full and LoRA, prefill and decoding of many short prompts.
  * Rates are per CPU second, which a busy neighbour does not change much, and
- * per second. usage: bench_model [THREADS [KERNELS [hidden layers ffn vocab]]]
+ * per second. usage: bench_model [THREADS [KERNELS [hidden layers ffn vocab
+ * rows]]]
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -10,13 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ROWS 4096
+#define MAX_ROWS 4096
 #define LENGTH 256
 #define PROMPTS 256
 #define PROMPT 160
 #define ANSWER 32
 
 static struct err err;
+static size_t rows = MAX_ROWS;
 
 static void must(int rc)
 {
@@ -48,10 +50,10 @@ static void report(const char *what, double units, struct timer start)
 static void train(struct compute *c, const struct model_config *config,
                   bool adapter)
 {
-    static int32_t ids[ROWS], labels[ROWS], positions[ROWS];
-    int32_t starts[ROWS / LENGTH + 1];
+    static int32_t ids[MAX_ROWS], labels[MAX_ROWS], positions[MAX_ROWS];
+    int32_t starts[MAX_ROWS / LENGTH + 1];
     struct model_batch b = {
-        ids, labels, positions, ROWS, starts, ROWS / LENGTH
+        ids, labels, positions, rows, starts, rows / LENGTH
     };
     struct model_adapter a = { .rank = 16, .scale = 2, .targets = 127 };
     struct model_trained t;
@@ -61,21 +63,22 @@ static void train(struct compute *c, const struct model_config *config,
     if (adapter)
         must(model_adapter_new(m, &a, &err));
     must(model_train_begin(m, adapter, &t, &err));
-    for (int i = 0; i < ROWS; i++) {
+    for (int i = 0; i < (int)rows; i++) {
         ids[i] = i * 31 % (int32_t)config->vocab;
         labels[i] = i * 17 % (int32_t)config->vocab;
         positions[i] = i % LENGTH;
         starts[i / LENGTH] = i / LENGTH * LENGTH;
     }
-    starts[ROWS / LENGTH] = ROWS;
+    starts[rows / LENGTH] = (int32_t)rows;
     for (int i = 0; i < 3; i++) {
         struct timer start = now();
         double nll;
         size_t count;
 
-        must(model_step(m, &b, 1.0 / ROWS, &nll, &count, &err));
+        must(model_step(m, &b, 1.0 / (double)rows, &nll, &count, &err));
         if (i > 0)
-            report(adapter ? "train, LoRA r=16" : "train, full", ROWS, start);
+            report(adapter ? "train, LoRA r=16" : "train, full", (double)rows,
+                   start);
     }
     model_free(m);
 }
@@ -156,6 +159,8 @@ int main(int argc, char **argv)
         m.heads = m.hidden / 64;
         m.kv_heads = m.heads % 3 == 0 ? m.heads / 3 : m.heads;
         m.head_dim = 64;
+        if (argc > 7 && atoi(argv[7]) >= LENGTH && atoi(argv[7]) <= MAX_ROWS)
+            rows = (size_t)atoi(argv[7]) / LENGTH * LENGTH;
     }
     must(compute_open(&opt, &c, &err));
     (void)printf("%.2f M parameters, %s, %u threads\n",
