@@ -350,6 +350,36 @@ START_TEST(an_adapter_comes_back_through_pefts_files)
 }
 END_TEST
 
+/* Widening is exact, so it must not matter when it happens. */
+START_TEST(a_sixteen_bit_base_trains_like_its_widened_self)
+{
+    const enum weights_type type = _i ? WEIGHTS_F16 : WEIGHTS_BF16;
+    struct lora_options opt = quick;
+    struct lora_data data = { 0 }, valid = { 0 };
+    struct lora_result r[2];
+    struct model *m;
+    char *base = io_path(dir, "base");
+
+    counting(&data, 60, 1);
+    opt.max_tokens = 3000;
+    OK(io_mkdirs(base, 0755, &err));
+    OK(model_new(&tiny, cpu, 4, &m, &err));
+    OK(model_save(m, base, type, &err));
+    model_free(m);
+    for (int widen = 0; widen < 2; widen++) {
+        char *run = io_path(dir, widen ? "wide" : "narrow");
+
+        OK(model_open(base, cpu, widen, &m, &err));
+        OK(lora_train(m, cpu, &data, &valid, &opt, run, NULL, &r[widen], &err));
+        model_free(m);
+        free(run);
+    }
+    ck_assert_uint_eq(r[0].hash, r[1].hash);
+    free(base);
+    lora_data_release(&data);
+}
+END_TEST
+
 START_TEST(targets_are_parsed_and_unknown_ones_named)
 {
     unsigned bits;
@@ -381,6 +411,8 @@ int main(void)
     tcase_add_test(t, a_checkpoint_of_other_options_or_data_is_refused);
     tcase_add_test(t, a_loss_that_is_not_finite_ends_the_run);
     tcase_add_test(t, an_adapter_comes_back_through_pefts_files);
+    tcase_add_loop_test(t, a_sixteen_bit_base_trains_like_its_widened_self, 0,
+                        2);
     tcase_add_test(t, targets_are_parsed_and_unknown_ones_named);
     suite_add_tcase(s, t);
     r = srunner_create(s);

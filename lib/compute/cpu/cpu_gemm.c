@@ -404,7 +404,8 @@ void cpu_op_cross_entropy(struct compute *base,
     size_t step = CE_CHUNK / x->vocab;
     float *logits;
 
-    step = step < 64 ? 64 : step > 1024 ? 1024 : step;
+    /* Fewer rows would not pay for packing the head's weights. */
+    step = step < 256 ? 256 : step > 1024 ? 1024 : step;
     if (step > x->rows)
         step = x->rows;
     logits = cpu_scratch_get(&c->chunk, (step * x->vocab + 1) * sizeof(float));
