@@ -41,6 +41,7 @@ SLM_CFLAGS   += -O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-reco
 SLM_LDFLAGS  += -fsanitize=$(SAN)
 endif
 ISA_FLAGS    :=
+X86          := $(findstring x86_64,$(shell $(CC) -dumpmachine))
 ALL_CFLAGS    = $(SLM_CPPFLAGS) $(CPPFLAGS) $(CFLAGS) $(SLM_CFLAGS) $(ISA_FLAGS)
 ALL_LDLIBS    = $(LDLIBS) $(SLM_LDLIBS)
 
@@ -66,11 +67,14 @@ TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/%,$(TEST_C))
 
 all: $(BUILD)/slmctl ## build the program (default)
 
-# One file per instruction set, with its own flags (see lib/compute). clang 14
-# does not end on the AVX2 kernels with its SLP vectorizer on.
+# One file per instruction set, with its own flags (see lib/compute); elsewhere
+# than on x86 they are empty. clang 14 does not end on the AVX2 kernels with its
+# SLP vectorizer on.
 $(BUILD)/%_generic.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize
-$(BUILD)/%_avx2.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize -mavx2 -mfma -mf16c
-$(BUILD)/%_avx512.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
+$(BUILD)/%_avx2.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize \
+    $(if $(X86),-mavx2 -mfma -mf16c)
+$(BUILD)/%_avx512.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize \
+    $(if $(X86),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c)
 ifneq ($(findstring fuzzer,$(SAN)),)
 # clang takes minutes to instrument unrolled kernels, and no parser uses them.
 $(BUILD)/lib/compute/%.c.o: SLM_CFLAGS := $(filter-out -fsanitize=$(SAN),$(SLM_CFLAGS))

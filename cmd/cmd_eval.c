@@ -6,6 +6,7 @@
  * made from one result, so they cannot disagree with it.
  */
 #include "cmd.h"
+#include "device.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -223,8 +224,7 @@ static int64_t newest_call(const struct run *r)
 static int tasks_run(struct run *r, const struct evaluate_model *named,
                      struct err *err)
 {
-    struct compute_options device = { .threads = r->cli->threads };
-    int rc = compute_open(&device, &r->compute, err);
+    int rc = device_open(r->cli, NULL, &r->compute, err);
 
     r->results = mem_zalloc((r->task_count + 1) * sizeof(*r->results));
     for (size_t i = 0; rc == ERR_OK && i < r->task_count; i++)

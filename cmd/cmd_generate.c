@@ -6,6 +6,7 @@
  * unless --raw. A task brings the frame that its calls have in the log: their
  * system prompt and tools.
  */
+#include "device.h"
 #include "pick_model.h"
 
 #include "base/io.h"
@@ -241,11 +242,10 @@ done:
 
 static int load(struct generation *g, struct err *err)
 {
-    struct compute_options opt = { .threads = g->cli->threads };
     int rc = read_stops(g, err);
 
     if (rc == ERR_OK)
-        rc = compute_open(&opt, &g->compute, err);
+        rc = device_open(g->cli, NULL, &g->compute, err);
     if (rc == ERR_OK)
         rc = model_load(g->picked.dir, g->picked.adapter, g->compute, &g->model,
                         err);

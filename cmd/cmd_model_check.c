@@ -6,6 +6,7 @@
  * largest reference value, and a quantity of the reference that is not
  * computed here fails too.
  */
+#include "device.h"
 #include "cmd_model.h"
 #include "cmd_model_values.h"
 #include "pick_model.h"
@@ -193,7 +194,6 @@ static int check(struct report *r, const struct picked_model *p,
                  struct err *err)
 {
     struct model_reference base = { 0 }, adapted = { 0 };
-    struct compute_options opt = { .threads = r->cli->threads };
     const struct model_reference *own = &base;
     struct compute *compute = NULL;
     struct model_values v = { 0 };
@@ -204,7 +204,7 @@ static int check(struct report *r, const struct picked_model *p,
         own = &adapted;
     }
     if (rc == ERR_OK)
-        rc = compute_open(&opt, &compute, err);
+        rc = device_open(r->cli, NULL, &compute, err);
     if (rc == ERR_OK)
         rc = model_values_compute(p->dir, p->adapter, &base, own, compute, &v,
                                   err);

@@ -7,6 +7,7 @@
  */
 #include "base/io.h"
 #include "base/mem.h"
+#include "device.h"
 #include "finetune.h"
 #include "json/json.h"
 #include "template/template.h"
@@ -51,9 +52,7 @@ static int open_parts(struct init *i, struct err *err)
         rc = 0; /* plain text needs none */
     if (rc < 0)
         return rc;
-    rc = compute_open(&(struct compute_options){ .kernels = f->cpu,
-                                                 .threads = i->cli->threads },
-                      &i->compute, err);
+    rc = device_open(i->cli, f->cpu, &i->compute, err);
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "device.h"
 #include "finetune.h"
 #include "finetune_base.h"
 #include "json/json.h"
@@ -553,9 +554,7 @@ int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
     if (rc == 0)
         rc = list_tasks(s.store, f, &s.tasks, err);
     if (rc == 0)
-        rc = compute_open(&(struct compute_options){ .kernels = f->cpu,
-                                                     .threads = cli->threads },
-                          &s.compute, err);
+        rc = device_open(cli, f->cpu, &s.compute, err);
     if (rc < 0)
         goto done;
     s.table = cli_table_new("lrlrl", "task", "examples", "validation loss",

@@ -1,6 +1,8 @@
 /* kernels_avx2.c - the kernels, compiled for avx2 (see the Makefile) */
-#include "compute/cpu/kernels_table.h"
+#include "compute/cpu/cpu.h"
 
 #if defined(__x86_64__)
+#include "compute/cpu/kernels_table.h"
+
 const struct cpu_kernels cpu_kernels_avx2 = KERNELS_TABLE("avx2");
 #endif
