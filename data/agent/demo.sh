@@ -57,7 +57,7 @@ if step collect 'Collect: the logs of a query-writer agent'; then
     run collect --import "$data/agent/logs.jsonl.zst"
 fi
 if step curate 'Curate: drop what teaches nothing, replace personal data, split'; then
-    run curate --split 65,10,25
+    run curate --split 62,10,28
     echo
     echo 'Does any of the personal data planted in the logs survive?'
     run curate --check-leaks "$data/agent/planted.txt.zst"

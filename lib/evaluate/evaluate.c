@@ -96,22 +96,36 @@ static void column_clear(struct evaluate_column *c)
     c->interval = c->gold_interval = (struct score_interval){ 0, 1 };
 }
 
-/* A running mean that leaves NaN out. */
+/* A running mean that leaves NaN out; a value may count for several calls. */
 struct mean {
-    double sum, count;
+    double sum, weight, count;
 };
 
-static void mean_add(struct mean *m, double v)
+static void mean_add_calls(struct mean *m, double v, size_t calls)
 {
     if (isnan(v))
         return;
-    m->sum += v;
+    m->sum += v * (double)calls;
+    m->weight += (double)calls;
     m->count++;
+}
+
+static void mean_add(struct mean *m, double v)
+{
+    mean_add_calls(m, v, 1);
 }
 
 static double mean_value(struct mean m)
 {
-    return m.count > 0 ? m.sum / m.count : (double)NAN;
+    return m.count > 0 ? m.sum / m.weight : (double)NAN;
+}
+
+/* Duplicates shift the mean and add no evidence. */
+static struct score_interval mean_interval(struct mean m)
+{
+    double k = m.count > 0 ? mean_value(m) * m.count : 0;
+
+    return score_wilson(k, m.count, SCORE_LEVEL);
 }
 
 static double column_macro_f1(const struct evaluate_result *r,
@@ -150,18 +164,18 @@ static void column_sum(struct evaluate_result *r, enum evaluate_who who)
 
         if (isnan(it->scores[EVALUATE_TUNED].value))
             continue; /* all columns are about the same items */
-        mean_add(&score, s->value);
-        mean_add(&part[it->unseen], s->value);
-        mean_add(&valid, s->valid ? 1 : 0);
-        mean_add(&gold, it->golds[who]);
-        mean_add(&f1, s->f1);
-        mean_add(&rouge, s->rouge_l);
+        mean_add_calls(&score, s->value, it->calls);
+        mean_add_calls(&part[it->unseen], s->value, it->calls);
+        mean_add_calls(&valid, s->valid ? 1 : 0, it->calls);
+        mean_add_calls(&gold, it->golds[who], it->calls);
+        mean_add_calls(&f1, s->f1, it->calls);
+        mean_add_calls(&rouge, s->rouge_l, it->calls);
     }
     c->score = mean_value(score);
-    c->interval = score_wilson(score.sum, score.count, SCORE_LEVEL);
+    c->interval = mean_interval(score);
     c->valid = mean_value(valid);
     c->gold = mean_value(gold);
-    c->gold_interval = score_wilson(gold.sum, gold.count, SCORE_LEVEL);
+    c->gold_interval = mean_interval(gold);
     c->seen = mean_value(part[0]);
     c->unseen = mean_value(part[1]);
     c->seen_count = (size_t)part[0].count;
@@ -247,10 +261,17 @@ static void reasons_count(struct evaluate_result *r)
     qsort(r->reasons, r->reason_count, sizeof(*r->reasons), by_count);
 }
 
+/* An item comes once for each call that it stands for, in one cluster: the
+ * log is judged as it was asked. Counted once, what the LLM got wrong would
+ * weigh too much, since its right answers to a repeated input are duplicates
+ * of each other and its errors are not. */
 static void gate_run(struct evaluate_result *r,
                      const struct evaluate_options *opt)
 {
-    size_t n = r->count;
+    size_t n = 0, at = 0;
+
+    for (size_t i = 0; i < r->count; i++)
+        n += r->items[i].calls;
     double *score = mem_array(n + 1, sizeof(*score));
     double *reference = mem_array(n + 1, sizeof(*reference));
     uint64_t *cluster = mem_array(n + 1, sizeof(*cluster));
@@ -266,12 +287,13 @@ static void gate_run(struct evaluate_result *r,
         .measured_interval = r->self_interval,
     };
 
-    for (size_t i = 0; i < n; i++) {
-        score[i] = r->items[i].scores[EVALUATE_TUNED].value;
-        reference[i] = r->items[i].scores[EVALUATE_LLM].value;
-        cluster[i] = r->items[i].cluster;
-        measured[i] = r->items[i].measured;
-    }
+    for (size_t i = 0; i < r->count; i++)
+        for (size_t k = 0; k < r->items[i].calls; k++, at++) {
+            score[at] = r->items[i].scores[EVALUATE_TUNED].value;
+            reference[at] = r->items[i].scores[EVALUATE_LLM].value;
+            cluster[at] = r->items[i].cluster;
+            measured[at] = r->items[i].measured;
+        }
     score_gate_run(&in, &r->gate);
     free(score);
     free(reference);

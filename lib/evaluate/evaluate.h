@@ -95,6 +95,7 @@ struct evaluate_item {
     bool unseen;          /* train has not seen what it is about */
     bool rejected;        /* its outcome says that the logged answer was bad */
     bool measured;        /* the LLM's score is its self-agreement */
+    size_t calls;         /* that it stands for: itself and its duplicates */
     int64_t latency_us, tokens_in, tokens_out;
     struct score scores[EVALUATE_WHOS];
     double golds[EVALUATE_WHOS];

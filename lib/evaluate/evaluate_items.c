@@ -36,8 +36,9 @@ bool evaluate_message(struct slice response, struct buf *out)
 struct walk {
     struct evaluate_result *r;
     struct store *store;
-    bool sealed;      /* the split is the test */
-    struct map *seen; /* schema keys of train */
+    bool sealed;            /* the split is the test */
+    struct map *seen;       /* schema keys of train */
+    struct map *duplicates; /* of a call: how many */
 };
 
 static int train_see(void *ctx, const struct store_example *e, struct err *err)
@@ -73,6 +74,30 @@ static int was_trained_on(struct walk *w, int64_t example, struct err *err)
     return rc;
 }
 
+static size_t duplicates_of(const struct walk *w, int64_t call)
+{
+    const uint64_t *n = map_get(w->duplicates, &call, sizeof(call));
+
+    return n ? (size_t)*n : 0;
+}
+
+static int duplicates_read(struct walk *w, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(w->store),
+                     "SELECT duplicate_of, count(*) FROM example WHERE reason "
+                     "= 'duplicate' AND duplicate_of IS NOT NULL GROUP BY 1",
+                     &q, err);
+
+    while (rc >= 0 && (rc = sql_step(q, err)) == 1) {
+        int64_t call = sql_int(q, 0);
+
+        *map_put(w->duplicates, &call, sizeof(call), NULL) =
+            (uint64_t)sql_int(q, 1);
+    }
+    return rc;
+}
+
 static int item_add(void *ctx, const struct store_example *e, struct err *err)
 {
     struct walk *w = ctx;
@@ -96,6 +121,7 @@ static int item_add(void *ctx, const struct store_example *e, struct err *err)
     r->count++;
     it->example = e->id;
     it->call = e->call;
+    it->calls = 1 + duplicates_of(w, e->call);
     it->cluster = e->group.n > 0 ? hash_stable(e->group.p, e->group.n, 0)
                                  : (uint64_t)e->id;
     buf_add_slice(&it->request, e->request);
@@ -197,7 +223,11 @@ int evaluate_items_load(struct store *s, const struct evaluate_options *opt,
                         struct evaluate_result *r, struct err *err)
 {
     struct walk w = {
-        .r = r, .store = s, .sealed = opt->split == 's', .seen = map_new()
+        .r = r,
+        .store = s,
+        .sealed = opt->split == 's',
+        .seen = map_new(),
+        .duplicates = map_new(),
     };
     char splits[2] = { opt->split, '\0' };
     struct store_example_query train = { .task = r->task, .splits = "t" };
@@ -205,8 +235,11 @@ int evaluate_items_load(struct store *s, const struct evaluate_options *opt,
     int rc = store_examples(s, &train, train_see, &w, err);
 
     if (rc == ERR_OK)
+        rc = duplicates_read(&w, err);
+    if (rc == ERR_OK)
         rc = store_examples(s, &test, item_add, &w, err);
     map_free(w.seen);
+    map_free(w.duplicates);
     if (rc == ERR_OK && r->count == 0 && r->trained_on)
         rc = err_set(err, ERR_NOTFOUND,
                      "task %s: the model was trained on all %zu examples of "
