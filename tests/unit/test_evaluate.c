@@ -285,6 +285,29 @@ START_TEST(gold_answers_stay_out_of_the_gate)
 }
 END_TEST
 
+START_TEST(duplicates_count_for_the_example_that_stands_for_them)
+{
+    struct evaluate_result r;
+    char path[128];
+    static const char gold[] = "{\"id\":\"r1\",\"gold\":\"yes\"}\n"
+                               "{\"id\":\"r2\",\"gold\":\"yes\"}\n";
+
+    example_put(1, "test", "is 1 odd?", "yes", true, "i1");
+    example_put(2, "test", "is 1 odd?", "no", true, "i1");
+    example_put(3, NULL, "is 1 odd?", "yes", false, "i1");
+    example_put(4, NULL, "is 1 odd?", "yes", false, "i1");
+    must_exec("UPDATE example SET duplicate_of = (SELECT call FROM example "
+              "WHERE id = 1) WHERE id IN (3, 4)");
+    snprintf(path, sizeof(path), "%s/gold.jsonl", dir);
+    OK(io_write_file(path, gold, strlen(gold), 0644, &err));
+    r = run('s', path);
+    ck_assert_uint_eq(r.count, 2);
+    ck_assert_uint_eq(r.gate.count, 4);
+    ck_assert_double_eq_tol(r.columns[EVALUATE_LLM].gold, 0.75, 1e-12);
+    evaluate_result_release(&r);
+}
+END_TEST
+
 START_TEST(rejected_answers_are_nobodys_reference)
 {
     struct evaluate_result r;
@@ -437,6 +460,7 @@ int main(void)
     tcase_add_test(t, outcomes_win_over_the_log);
     tcase_add_test(t, self_agreement_comes_from_repeated_inputs);
     tcase_add_test(t, gold_answers_stay_out_of_the_gate);
+    tcase_add_test(t, duplicates_count_for_the_example_that_stands_for_them);
     tcase_add_test(t, rejected_answers_are_nobodys_reference);
     tcase_add_test(t, items_that_do_not_fit_are_wrong_not_missing);
     tcase_add_test(t, schemas_that_train_has_not_seen_are_apart);
