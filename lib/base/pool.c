@@ -23,8 +23,8 @@ struct pool {
     pthread_t *threads;
     unsigned count; /* threads, the caller included */
     atomic_uint generation;
-    unsigned active; /* workers inside the current job; under mutex */
-    bool open;       /* the current job may still be entered; under mutex */
+    atomic_uint active; /* workers inside the current job; set under mutex */
+    bool open;          /* the current job may still be entered; under mutex */
     bool quit;
     atomic_size_t next;
     size_t tasks;
@@ -168,8 +168,15 @@ static void publish(struct pool *p, size_t tasks,
     (void)pthread_mutex_unlock(&p->mutex);
 }
 
+/* Workers that are inside finish within about one task, so the wait is short
+ * as a rule: going to sleep and being woken would cost more than it. */
 static void await_workers(struct pool *p)
 {
+    for (int i = 0; i < SPIN_ROUNDS; i++) {
+        if (atomic_load_explicit(&p->active, memory_order_acquire) == 0)
+            break;
+        pause_cpu();
+    }
     (void)pthread_mutex_lock(&p->mutex);
     p->open = false; /* late wakers find nothing and must not touch ctx */
     while (p->active > 0)
