@@ -37,7 +37,7 @@ grep -o '"skipped": *[a-z]*' full.json
 for d in s/models/*; do
     find "$d" -type f | sed 's/.*\///' | sort | tr '\n' ' '
     echo
-done
+done | sort # which task is number 1 depends on the key that was drawn
 # Lineage: as many examples as were read, none of them sealed.
 sql() {
     sqlite3 s/store.db "$1" 2>/dev/null || echo 0
