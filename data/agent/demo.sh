@@ -27,11 +27,12 @@ step() {
     return 1
 }
 
-# tasks END: names in the report whose element ends like this: those that
-# passed have nothing inside
+# tasks PATTERN: names in the report whose verdict, the line after the name,
+# matches
 tasks() {
-    sed -n "s|.*<testcase .* name=\"\([^\"]*\)$1.*|\1|p" "$work/report.xml" |
-        paste -s -d ' ' -
+    awk -F '"' -v want="$1" '/<testcase/ { name = $4; getline
+        if ($0 ~ want) printf "%s%s", n++ ? " " : "", name }' \
+        "$work/report.xml"
 }
 
 # Show a command as a person would type it, and run it.
@@ -85,8 +86,8 @@ if [ -z "$missing" ] &&
     run eval --gold "$data/agent/gold.jsonl.zst" \
         --markdown "$work/report.md" --junit "$work/report.xml" || status=$?
     case $status in 0 | 10 | 11) ;; *) exit "$status" ;; esac
-    printf '\nSmall models take over: %s\n' "$(tasks '"/>')"
-    printf 'Stay with the LLM:      %s\n' "$(tasks '">')"
+    printf '\nSmall models take over: %s\n' "$(tasks '>pass:')"
+    printf 'Stay with the LLM:      %s\n' "$(tasks 'message=')"
     printf '\nThe full report is %s/report.md\n' "$work"
 fi
 printf '\n== Done in %d s' $(($(date +%s) - start))
