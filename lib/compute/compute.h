@@ -6,10 +6,14 @@
  * device. A device implements struct compute_ops; the CPU's is in cpu/. No
  * operation fails half-way: allocation is the only thing that can be refused,
  * and what a device finds out later is told by sync.
- * Matrices are row-major and dense. Activations and gradients are f32;
- * weights of linear and embed may be f32, bf16 or f16. Unless a comment says
- * otherwise outputs are overwritten and must not overlap inputs. Results do
- * not depend on the number of threads.
+ * Matrices are row-major and dense. COMPUTE_ACT is the type of activations
+ * and their gradients: f32 on the CPU, what the precision says on a GPU; every
+ * operation takes ACT or F32 buffers for them, in any mixture. The host sees
+ * ACT buffers as f32: upload and download convert. Weights of linear and embed
+ * may be f32, bf16 or f16; parameters of norms, biases, RoPE tables, rstd, lse,
+ * nll and gradients of weights are f32. Unless a comment says otherwise
+ * outputs are overwritten and must not overlap inputs. Results do not depend
+ * on the number of threads.
  * May use: base.
  */
 #ifndef COMPUTE_H
@@ -21,9 +25,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 1
+#define COMPUTE_VERSION 2
 
-enum compute_type { COMPUTE_F32, COMPUTE_BF16, COMPUTE_F16, COMPUTE_I32 };
+enum compute_type {
+    COMPUTE_F32,
+    COMPUTE_BF16,
+    COMPUTE_F16,
+    COMPUTE_I32,
+    COMPUTE_ACT
+};
 
 struct compute_buffer; /* device memory; opaque */
 
@@ -33,12 +43,13 @@ struct compute_span {
     size_t at;
 };
 
-/* y[m,n] = alpha x[m,k] w[n,k]' (+ bias[n]) (+ y if add). */
+/* y[m,n] = alpha x[m,k] w[n,k]' + x2[m,k2] w2[n,k2]' + bias[n] + addend[m,n];
+ * the pair x2, w2 (an adapter's branch), bias and addend may be absent, and
+ * addend may be y. w2 is f32. */
 struct compute_linear {
-    struct compute_span y, x, w, bias;
-    size_t m, n, k;
+    struct compute_span y, x, w, bias, addend, x2, w2;
+    size_t m, n, k, k2;
     float alpha;
-    bool add;
 };
 
 /* Causal attention of packed documents: document d holds rows
@@ -98,7 +109,8 @@ struct compute_ops {
                  const char *what, struct compute_buffer **out,
                  struct err *err);
     void (*release)(struct compute *c, struct compute_buffer *b);
-    /* count elements in the buffer's type. download waits for the device. */
+    /* count elements in the buffer's type (f32 for ACT). Both wait for the
+     * host's side of the transfer, download for the device too. */
     void (*upload)(struct compute *c, struct compute_span dst, const void *src,
                    size_t count);
     void (*download)(struct compute *c, void *dst, struct compute_span src,
@@ -165,8 +177,8 @@ struct compute_ops {
                         size_t n);
 
     void (*linear)(struct compute *c, const struct compute_linear *l);
-    /* x[m,k] = alpha y[m,n] w[n,k] (+ x if add): the input's gradient, where
-     * y holds the output's. */
+    /* x[m,k] = alpha y[m,n] w[n,k] + x2[m,k2] w2[k2,k] + addend[m,k]: the
+     * input's gradient, where y holds the output's. addend may be x. */
     void (*linear_dx)(struct compute *c, const struct compute_linear *l);
     /* w[n,k] += alpha y[m,n]' x[m,k], bias += column sums of y (if present):
      * w and bias are gradients. */
@@ -200,15 +212,32 @@ struct compute {
     const struct compute_ops *ops;
     const char *kernels; /* "avx512": recorded by training runs */
     unsigned threads;
+    const char *device; /* "NVIDIA H200", or the CPU's "cpu" */
+};
+
+enum compute_precision {
+    COMPUTE_BEST,    /* the CPU: f32; a GPU: bf16 */
+    COMPUTE_FULL,    /* f32 throughout */
+    COMPUTE_TF32,    /* products of f32 rounded to 10 bits of mantissa */
+    COMPUTE_BFLOAT16 /* activations and products in bf16, sums in f32 */
 };
 
 struct compute_options {
-    const char *device;  /* NULL or "cpu" */
-    const char *kernels; /* NULL: best; "generic", "avx2", "avx512" */
-    unsigned threads;    /* 0: one per CPU of this process */
+    const char *device;     /* NULL, "cpu", "cuda", "cuda:N", "auto" */
+    const char *kernels;    /* NULL: best; "generic", "avx2", "avx512";
+                             * a GPU's: "simt", "mma", "wgmma" */
+    const char *plugin_dir; /* where slmctl-cuda.so is; NULL: beside the
+                             * program, then ../lib/slmctl from there */
+    unsigned threads;       /* 0: one per CPU of this process */
+    enum compute_precision precision;
+    size_t max_memory; /* bytes on the device; 0: all that is free */
+    char *note;        /* "auto": why it is not a GPU, or NULL */
+    size_t note_size;
 };
 
-/* Kernels that this CPU cannot run are refused (ERR_UNSUPPORTED). */
+/* Kernels that this machine cannot run, and a precision that the device does
+ * not have, are refused (ERR_UNSUPPORTED). "auto" is a GPU where one can be
+ * used, else the CPU. */
 MUST_CHECK int compute_open(const struct compute_options *opt,
                             struct compute **out, struct err *err);
 void compute_close(struct compute *c); /* NULL is fine */

@@ -257,7 +257,7 @@ int model_adapter_merge(struct model *m, struct err *err)
                                                       .n = l->rank,
                                                       .k = l->k,
                                                       .alpha = l->scale,
-                                                      .add = true });
+                                                      .addend = l->w });
             if (l->a.buf != m->trained.values.buf) {
                 compute_release(m->compute, &l->a);
                 compute_release(m->compute, &l->b);

@@ -25,27 +25,29 @@ static int reserve_acts(struct model *m, struct model_acts *a, size_t rows,
     size_t d = (size_t)c->hidden, f = (size_t)c->ffn;
     size_t q = (size_t)(c->heads * c->head_dim);
     size_t kv = (size_t)(c->kv_heads * c->head_dim);
+    /* The residual stream stays f32 on every device. */
     struct {
         struct compute_span *span;
         size_t n;
+        enum compute_type type;
     } want[] = {
-        { &a->x, d },
-        { &a->mid, saved ? d : 0 },
-        { &a->norm1, d },
-        { &a->norm2, saved ? d : 0 },
-        { &a->rstd1, 1 },
-        { &a->rstd2, 1 },
-        { &a->q, q },
-        { &a->k, kv },
-        { &a->v, kv },
-        { &a->o, q },
-        { &a->gate, f },
-        { &a->up, f },
-        { &a->lse, saved ? (size_t)c->heads : 0 },
+        { &a->x, d, COMPUTE_F32 },
+        { &a->mid, saved ? d : 0, COMPUTE_F32 },
+        { &a->norm1, d, COMPUTE_ACT },
+        { &a->norm2, saved ? d : 0, COMPUTE_ACT },
+        { &a->rstd1, 1, COMPUTE_F32 },
+        { &a->rstd2, 1, COMPUTE_F32 },
+        { &a->q, q, COMPUTE_ACT },
+        { &a->k, kv, COMPUTE_ACT },
+        { &a->v, kv, COMPUTE_ACT },
+        { &a->o, q, COMPUTE_ACT },
+        { &a->gate, f, COMPUTE_ACT },
+        { &a->up, f, COMPUTE_ACT },
+        { &a->lse, saved ? (size_t)c->heads : 0, COMPUTE_F32 },
     };
 
     for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
-        int rc = reserve(m, want[i].span, rows * want[i].n, COMPUTE_F32,
+        int rc = reserve(m, want[i].span, rows * want[i].n, want[i].type,
                          "activations", err);
 
         if (rc < 0)
@@ -82,10 +84,10 @@ void model_work_release(struct model *m)
 {
     struct model_work *w = &m->work;
     struct compute_span *spans[] = {
-        &w->x,     &w->hidden, &w->low,      &w->ids,   &w->positions,
-        &w->index, &w->labels, &w->nll,      &w->top,   &w->top_norm,
-        &w->dtop,  &w->dx,     &w->top_rstd, &w->dnorm, &w->dq,
-        &w->dk,    &w->dv,     &w->dmlp,
+        &w->x,     &w->hidden, &w->low,      &w->ids,      &w->positions,
+        &w->index, &w->labels, &w->nll,      &w->top,      &w->top_norm,
+        &w->dtop,  &w->dx,     &w->top_rstd, &w->top_grad, &w->dnorm,
+        &w->dq,    &w->dk,     &w->dv,       &w->dmlp,
     };
 
     for (size_t i = 0; w->acts && i < acts_count(m); i++)
@@ -121,24 +123,25 @@ static int reserve_shared(struct model *m, size_t rows, struct err *err)
         size_t n;
         enum compute_type type;
     } want[] = {
-        { &w->hidden, f, COMPUTE_F32 },
-        { &w->low, largest_rank(m), COMPUTE_F32 },
+        { &w->hidden, f, COMPUTE_ACT },
+        { &w->low, largest_rank(m), COMPUTE_ACT },
         { &w->ids, 1, COMPUTE_I32 },
         { &w->positions, 1, COMPUTE_I32 },
         { &w->index, 1, COMPUTE_I32 },
         { &w->labels, 1, COMPUTE_I32 },
         { &w->nll, 1, COMPUTE_F32 },
         { &w->top, d, COMPUTE_F32 },
-        { &w->top_norm, d, COMPUTE_F32 },
+        { &w->top_norm, d, COMPUTE_ACT },
         { &w->top_rstd, 1, COMPUTE_F32 },
+        { &w->top_grad, b * d, COMPUTE_F32 },
         { &w->x, b * d, COMPUTE_F32 },
-        { &w->dtop, b * d, COMPUTE_F32 },
+        { &w->dtop, b * d, COMPUTE_ACT },
         { &w->dx, b * d, COMPUTE_F32 },
-        { &w->dnorm, b * d, COMPUTE_F32 },
-        { &w->dq, b * q, COMPUTE_F32 },
-        { &w->dk, b * kv, COMPUTE_F32 },
-        { &w->dv, b * kv, COMPUTE_F32 },
-        { &w->dmlp, b * (f > q ? f : q), COMPUTE_F32 },
+        { &w->dnorm, b * d, COMPUTE_ACT },
+        { &w->dq, b * q, COMPUTE_ACT },
+        { &w->dk, b * kv, COMPUTE_ACT },
+        { &w->dv, b * kv, COMPUTE_ACT },
+        { &w->dmlp, b * (f > q ? f : q), COMPUTE_ACT },
     };
 
     for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
@@ -241,36 +244,34 @@ int model_rope_reserve(struct model *m, size_t n, struct err *err)
 
 void model_linear_run(struct model *m, const struct model_linear *l,
                       struct compute_span y, struct compute_span x, size_t rows,
-                      bool add)
+                      struct compute_span addend)
 {
     const struct compute_ops *ops = m->compute->ops;
+    struct compute_linear run = {
+        .y = y,
+        .x = x,
+        .w = l->w,
+        .bias = l->bias,
+        .addend = addend,
+        .m = rows,
+        .n = l->n,
+        .k = l->k,
+        .alpha = 1,
+    };
 
-    ops->linear(m->compute, &(struct compute_linear){ .y = y,
-                                                      .x = x,
-                                                      .w = l->w,
-                                                      .bias = l->bias,
-                                                      .m = rows,
-                                                      .n = l->n,
-                                                      .k = l->k,
-                                                      .alpha = 1,
-                                                      .add = add });
-    if (l->rank == 0)
-        return;
-    ops->linear(m->compute, &(struct compute_linear){ .y = m->work.low,
-                                                      .x = x,
-                                                      .w = l->a,
-                                                      .m = rows,
-                                                      .n = l->rank,
-                                                      .k = l->k,
-                                                      .alpha = 1 });
-    ops->linear(m->compute, &(struct compute_linear){ .y = y,
-                                                      .x = m->work.low,
-                                                      .w = l->b,
-                                                      .m = rows,
-                                                      .n = l->n,
-                                                      .k = l->rank,
-                                                      .alpha = l->scale,
-                                                      .add = true });
+    if (l->rank > 0) {
+        ops->linear(m->compute, &(struct compute_linear){ .y = m->work.low,
+                                                          .x = x,
+                                                          .w = l->a,
+                                                          .m = rows,
+                                                          .n = l->rank,
+                                                          .k = l->k,
+                                                          .alpha = l->scale });
+        run.x2 = m->work.low;
+        run.w2 = l->b;
+        run.k2 = l->rank;
+    }
+    ops->linear(m->compute, &run);
 }
 
 static void rotate(const struct model_pass *p, struct compute_span x,
@@ -324,26 +325,24 @@ static void block(const struct model_pass *p, size_t layer,
     const struct model_layer *y = &m->layers[layer];
     size_t rows = p->rows, d = (size_t)m->config.hidden;
     float eps = (float)m->config.norm_eps;
+    struct compute_span none = { 0 };
 
     ops->rmsnorm(m->compute, a->norm1, a->x, y->norm1, a->rstd1, rows, d, eps);
-    model_linear_run(m, &y->lin[MODEL_Q], a->q, a->norm1, rows, false);
-    model_linear_run(m, &y->lin[MODEL_K], a->k, a->norm1, rows, false);
-    model_linear_run(m, &y->lin[MODEL_V], a->v, a->norm1, rows, false);
+    model_linear_run(m, &y->lin[MODEL_Q], a->q, a->norm1, rows, none);
+    model_linear_run(m, &y->lin[MODEL_K], a->k, a->norm1, rows, none);
+    model_linear_run(m, &y->lin[MODEL_V], a->v, a->norm1, rows, none);
     rotate(p, a->q, m->config.heads);
     rotate(p, a->k, m->config.kv_heads);
     attend(p, a, layer);
-    if (a->mid.buf != a->x.buf)
-        ops->copy(m->compute, a->mid, a->x, rows * d);
-    model_linear_run(m, &y->lin[MODEL_O], a->mid, a->o, rows, true);
+    model_linear_run(m, &y->lin[MODEL_O], a->mid, a->o, rows, a->x);
     ops->rmsnorm(m->compute, a->norm2, a->mid, y->norm2, a->rstd2, rows, d,
                  eps);
-    model_linear_run(m, &y->lin[MODEL_GATE], a->gate, a->norm2, rows, false);
-    model_linear_run(m, &y->lin[MODEL_UP], a->up, a->norm2, rows, false);
+    model_linear_run(m, &y->lin[MODEL_GATE], a->gate, a->norm2, rows, none);
+    model_linear_run(m, &y->lin[MODEL_UP], a->up, a->norm2, rows, none);
     ops->swiglu(m->compute, m->work.hidden, a->gate, a->up,
                 rows * (size_t)m->config.ffn);
-    if (next.buf != a->mid.buf)
-        ops->copy(m->compute, next, a->mid, rows * d);
-    model_linear_run(m, &y->lin[MODEL_DOWN], next, m->work.hidden, rows, true);
+    model_linear_run(m, &y->lin[MODEL_DOWN], next, m->work.hidden, rows,
+                     a->mid);
 }
 
 void model_blocks(struct model_pass *p, bool saved)
@@ -374,5 +373,6 @@ void model_head(struct model *m, struct compute_span logits,
     ops->rmsnorm(m->compute, m->work.top_norm, x, m->norm,
                  (struct compute_span){ 0 }, rows, (size_t)m->config.hidden,
                  (float)m->config.norm_eps);
-    model_linear_run(m, &m->head, logits, m->work.top_norm, rows, false);
+    model_linear_run(m, &m->head, logits, m->work.top_norm, rows,
+                     (struct compute_span){ 0 });
 }

@@ -37,8 +37,9 @@ struct model_work {
     struct model_acts *acts;
     struct compute_span x; /* the stream after the last block */
     struct compute_span hidden, low, ids, positions, index, labels, nll;
-    struct compute_span top, top_norm, top_rstd, dtop; /* labelled rows */
-    struct compute_span dx, dnorm, dq, dk, dv, dmlp;   /* backward */
+    struct compute_span top, top_norm, top_rstd, dtop,
+        top_grad;                                    /* labelled rows */
+    struct compute_span dx, dnorm, dq, dk, dv, dmlp; /* backward */
 };
 
 /* Where a listed tensor's spans stand in the model. */
@@ -84,10 +85,10 @@ void model_work_release(struct model *m);
 MUST_CHECK int model_rope_reserve(struct model *m, size_t n, struct err *err);
 /* ids and positions must be uploaded; leaves the stream in work.x. */
 void model_blocks(struct model_pass *p, bool saved);
-/* y = linear(x) on rows rows, adapter included; add: y += */
+/* y = linear(x) + addend (may be absent or y) on rows rows, with the adapter */
 void model_linear_run(struct model *m, const struct model_linear *l,
                       struct compute_span y, struct compute_span x, size_t rows,
-                      bool add);
+                      struct compute_span addend);
 /* Final norm and head of `rows` rows of x; logits [rows, vocab]. */
 void model_head(struct model *m, struct compute_span logits,
                 struct compute_span x, size_t rows);

@@ -85,10 +85,42 @@ static double sum_nll(struct model *m, size_t n)
     return total;
 }
 
+/* Gradients of an adapter's A and B from dy; leaves scale dy B in work.low. */
+static void adapter_grad(struct model *m, const struct model_linear *l,
+                         struct compute_span dy, struct compute_span x,
+                         size_t rows)
+{
+    const struct compute_ops *ops = m->compute->ops;
+    struct compute_linear a = { .y = m->work.low,
+                                .x = x,
+                                .w = l->a,
+                                .m = rows,
+                                .n = l->rank,
+                                .k = l->k,
+                                .alpha = l->scale };
+    struct compute_linear b = { .y = dy,
+                                .x = m->work.low,
+                                .w = l->db,
+                                .m = rows,
+                                .n = l->n,
+                                .k = l->rank,
+                                .alpha = 1 };
+
+    ops->linear(m->compute, &a); /* scale x A' */
+    ops->linear_dw(m->compute, &b);
+    b.w = l->b;
+    b.alpha = l->scale;
+    ops->linear_dx(m->compute, &b); /* scale dy B */
+    a.w = l->da;
+    a.alpha = 1;
+    ops->linear_dw(m->compute, &a);
+}
+
+/* dx absent: not needed. addend: what dx already has, or absent. */
 static void linear_grad(struct model *m, const struct model_linear *l,
                         struct compute_span dx, struct compute_span dy,
-                        struct compute_span x, size_t rows, bool need_dx,
-                        bool add)
+                        struct compute_span x, size_t rows,
+                        struct compute_span addend)
 {
     const struct compute_ops *ops = m->compute->ops;
     struct compute_linear g = { .y = dy,
@@ -99,40 +131,22 @@ static void linear_grad(struct model *m, const struct model_linear *l,
                                 .n = l->n,
                                 .k = l->k,
                                 .alpha = 1 };
-    struct compute_linear low = {
-        .y = m->work.low, .x = x, .m = rows, .n = l->rank, .k = l->k, .alpha = 1
-    };
 
     if (l->dw.buf)
         ops->linear_dw(m->compute, &g);
-    if (need_dx) {
-        g.x = dx;
-        g.w = l->w;
-        g.add = add;
-        ops->linear_dx(m->compute, &g);
+    if (l->rank > 0)
+        adapter_grad(m, l, dy, x, rows);
+    if (!dx.buf)
+        return;
+    g.x = dx;
+    g.w = l->w;
+    g.addend = addend;
+    if (l->rank > 0) {
+        g.x2 = m->work.low;
+        g.w2 = l->a;
+        g.k2 = l->rank;
     }
-    if (l->rank == 0)
-        return;
-    low.w = l->a;
-    ops->linear(m->compute, &low); /* x A' */
-    g = (struct compute_linear){ .y = dy,
-                                 .x = m->work.low,
-                                 .w = l->db,
-                                 .m = rows,
-                                 .n = l->n,
-                                 .k = l->rank,
-                                 .alpha = l->scale };
-    ops->linear_dw(m->compute, &g);
-    g.w = l->b;
-    ops->linear_dx(m->compute, &g); /* low = scale dy B */
-    low.w = l->da;
-    ops->linear_dw(m->compute, &low);
-    if (!need_dx)
-        return;
-    low.x = dx;
-    low.w = l->a;
-    low.add = true;
-    ops->linear_dx(m->compute, &low);
+    ops->linear_dx(m->compute, &g);
 }
 
 static void mlp_grad(struct model *m, size_t layer, size_t rows)
@@ -142,15 +156,15 @@ static void mlp_grad(struct model *m, size_t layer, size_t rows)
     struct model_work *w = &m->work;
     const struct model_acts *a = &w->acts[layer];
     size_t n = rows * (size_t)m->config.ffn;
+    struct compute_span none = { 0 };
 
     ops->swiglu(m->compute, w->hidden, a->gate, a->up, n);
-    linear_grad(m, &y->lin[MODEL_DOWN], w->dmlp, w->dx, w->hidden, rows, true,
-                false);
+    linear_grad(m, &y->lin[MODEL_DOWN], w->dmlp, w->dx, w->hidden, rows, none);
     ops->swiglu_grad(m->compute, a->gate, a->up, w->dmlp, a->gate, a->up, n);
-    linear_grad(m, &y->lin[MODEL_GATE], w->dnorm, a->gate, a->norm2, rows, true,
-                false);
-    linear_grad(m, &y->lin[MODEL_UP], w->dnorm, a->up, a->norm2, rows, true,
-                true);
+    linear_grad(m, &y->lin[MODEL_GATE], w->dnorm, a->gate, a->norm2, rows,
+                none);
+    linear_grad(m, &y->lin[MODEL_UP], w->dnorm, a->up, a->norm2, rows,
+                w->dnorm);
     ops->rmsnorm_grad(m->compute, w->dx, y->dnorm2, w->dnorm, a->mid, y->norm2,
                       a->rstd2, rows, (size_t)m->config.hidden);
 }
@@ -173,6 +187,7 @@ static void attention_grad(struct model *m, const struct model_batch *b,
     const struct model_acts *a = &w->acts[layer];
     size_t rows = b->rows;
     bool below = !m->adapter_only || layer > m->lowest;
+    struct compute_span none = { 0 }, dnorm = below ? w->dnorm : none;
     struct compute_attention_grad g = {
         .fwd = { .o = a->o,
                  .lse = a->lse,
@@ -192,16 +207,13 @@ static void attention_grad(struct model *m, const struct model_batch *b,
         .dv = w->dv,
     };
 
-    linear_grad(m, &y->lin[MODEL_O], w->dmlp, w->dx, a->o, rows, true, false);
+    linear_grad(m, &y->lin[MODEL_O], w->dmlp, w->dx, a->o, rows, none);
     ops->attention_grad(m->compute, &g);
     unrotate(m, w->dq, rows, c->heads);
     unrotate(m, w->dk, rows, c->kv_heads);
-    linear_grad(m, &y->lin[MODEL_Q], w->dnorm, w->dq, a->norm1, rows, below,
-                false);
-    linear_grad(m, &y->lin[MODEL_K], w->dnorm, w->dk, a->norm1, rows, below,
-                true);
-    linear_grad(m, &y->lin[MODEL_V], w->dnorm, w->dv, a->norm1, rows, below,
-                true);
+    linear_grad(m, &y->lin[MODEL_Q], dnorm, w->dq, a->norm1, rows, none);
+    linear_grad(m, &y->lin[MODEL_K], dnorm, w->dk, a->norm1, rows, dnorm);
+    linear_grad(m, &y->lin[MODEL_V], dnorm, w->dv, a->norm1, rows, dnorm);
     if (below)
         ops->rmsnorm_grad(m->compute, w->dx, y->dnorm1, w->dnorm, a->x,
                           y->norm1, a->rstd1, rows, (size_t)c->hidden);
@@ -214,12 +226,11 @@ static void top_grad(struct model *m, size_t rows, size_t labelled)
     struct model_work *w = &m->work;
     size_t d = (size_t)m->config.hidden;
 
-    /* top_norm is no longer needed: it collects d/d top. */
-    ops->fill(m->compute, w->top_norm, 0, labelled * d);
-    ops->rmsnorm_grad(m->compute, w->top_norm, m->dnorm, w->dtop, w->top,
+    ops->fill(m->compute, w->top_grad, 0, labelled * d);
+    ops->rmsnorm_grad(m->compute, w->top_grad, m->dnorm, w->dtop, w->top,
                       m->norm, w->top_rstd, labelled, d);
     ops->fill(m->compute, w->dx, 0, rows * d);
-    ops->scatter(m->compute, w->dx, w->top_norm, w->index, labelled, d);
+    ops->scatter(m->compute, w->dx, w->top_grad, w->index, labelled, d);
 }
 
 static void backward(struct model *m, const struct model_batch *b,

@@ -109,8 +109,15 @@ static inline struct product product(struct compute *c, const size_t *shape)
                          .w = noise(c, shape[1] * shape[2]),
                          .b = noise(c, shape[1]) };
 
-    p.l = (struct compute_linear){ p.y.s,    p.x.s,    p.w.s, p.b.s, shape[0],
-                                   shape[1], shape[2], 0.5f,  true };
+    p.l = (struct compute_linear){ .y = p.y.s,
+                                   .x = p.x.s,
+                                   .w = p.w.s,
+                                   .bias = p.b.s,
+                                   .addend = p.y.s,
+                                   .m = shape[0],
+                                   .n = shape[1],
+                                   .k = shape[2],
+                                   .alpha = 0.5f };
     return p;
 }
 

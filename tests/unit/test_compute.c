@@ -77,7 +77,7 @@ START_TEST(sixteen_bit_weights_give_the_same_bits)
         c->ops->upload(c, p.w.s, p.w.x, p.w.n);
         OK(compute_alloc(c, type, p.w.n, "test", &w, &err));
         c->ops->upload(c, w, half, p.w.n);
-        p.l.add = false;
+        p.l.addend = (struct compute_span){ 0 };
         c->ops->linear(c, &p.l);
         memcpy(plain, fetch(c, &p.y), p.y.n * sizeof(*plain));
         p.l.w = w;

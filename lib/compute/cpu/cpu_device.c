@@ -121,9 +121,12 @@ static int op_alloc(struct compute *c, enum compute_type type, size_t count,
                     struct err *err)
 {
     void *data;
-    int rc = mem_try_array(&data, count, compute_type_size(type), what, err);
+    int rc;
 
     (void)c;
+    if (type == COMPUTE_ACT)
+        type = COMPUTE_F32;
+    rc = mem_try_array(&data, count, compute_type_size(type), what, err);
     if (rc < 0)
         return rc;
     *out = mem_zalloc(sizeof(**out));
@@ -237,6 +240,7 @@ int cpu_open(const char *kernels, unsigned threads, struct compute **out,
     c->pool = pool_new(threads);
     c->base.ops = &cpu_ops;
     c->base.kernels = k->name;
+    c->base.device = "cpu";
     c->base.threads = pool_threads(c->pool);
     c->local = mem_zalloc(c->base.threads * sizeof(*c->local));
     c->rows = mem_zalloc(c->base.threads * sizeof(*c->rows));

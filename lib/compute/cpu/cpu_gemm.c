@@ -245,6 +245,38 @@ static struct cpu_operand operand(struct compute_span w, size_t ld,
     return o;
 }
 
+/* The addend is in the output already when the product runs. */
+static bool bring_addend(struct compute *c, struct compute_span out,
+                         struct compute_span addend, size_t n)
+{
+    if (addend.buf && (addend.buf != out.buf || addend.at != out.at))
+        cpu_op_copy(c, out, addend, n);
+    return addend.buf != NULL;
+}
+
+/* out[m,n] += x2[m,k2] by w2, whose rows are n or k2. */
+static void add_pair(struct compute *c, const struct compute_linear *l,
+                     struct compute_span out, size_t n, bool by_rows)
+{
+    struct cpu_gemm g = {
+        .m = l->m,
+        .n = n,
+        .k = l->k2,
+        .a = cpu_f32(l->x2),
+        .rs = l->k2,
+        .cs = 1,
+        .c = cpu_f32(out),
+        .ldc = n,
+        .alpha = 1,
+        .add = true,
+    };
+
+    if (!l->x2.buf)
+        return;
+    g.b = operand(l->w2, by_rows ? l->k2 : n, by_rows);
+    cpu_gemm_run((struct cpu *)c, &g);
+}
+
 void cpu_op_linear(struct compute *c, const struct compute_linear *l)
 {
     struct cpu_gemm g = {
@@ -259,10 +291,11 @@ void cpu_op_linear(struct compute *c, const struct compute_linear *l)
         .ldc = l->n,
         .bias = cpu_f32(l->bias),
         .alpha = l->alpha,
-        .add = l->add,
+        .add = bring_addend(c, l->y, l->addend, l->m * l->n),
     };
 
     cpu_gemm_run((struct cpu *)c, &g);
+    add_pair(c, l, l->y, l->n, true);
 }
 
 void cpu_op_linear_dx(struct compute *c, const struct compute_linear *l)
@@ -278,10 +311,11 @@ void cpu_op_linear_dx(struct compute *c, const struct compute_linear *l)
         .c = cpu_f32(l->x),
         .ldc = l->k,
         .alpha = l->alpha,
-        .add = l->add,
+        .add = bring_addend(c, l->x, l->addend, l->m * l->k),
     };
 
     cpu_gemm_run((struct cpu *)c, &g);
+    add_pair(c, l, l->x, l->k, false);
 }
 
 struct columns_job {

@@ -1,0 +1,187 @@
+/*
+ * cuda_private.cuh - private to the CUDA plugin: the device and its parts
+ *
+ * One stream does everything in order, so memory that one operation is done
+ * with can be the next one's scratch. Errors of launches and copies are kept
+ * in the device and told by sync (or by the first alloc after them). All sums
+ * run in an order that depends on shapes alone: no float atomics.
+ * C++ stays inside .cu files; the only exported symbols are those of
+ * compute_plugin.h.
+ */
+#ifndef CUDA_PRIVATE_CUH
+#define CUDA_PRIVATE_CUH
+
+extern "C" {
+#include "compute/compute.h"
+}
+
+#include <cuda.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+/* The type that COMPUTE_ACT stands for, and of any operand. */
+enum cuda_type { CUDA_F32, CUDA_BF16, CUDA_F16, CUDA_I32 };
+
+struct compute_buffer {
+    enum compute_type asked; /* COMPUTE_ACT keeps its name */
+    enum cuda_type type;
+    size_t count;
+    void *data;
+    __nv_bfloat16 *frozen; /* freeze: the weights in bf16; NULL: use data */
+    size_t bytes;
+};
+
+/* Which matrix kernels may be used; COMPUTE_FULL always uses simt. */
+enum cuda_kernels { CUDA_SIMT, CUDA_MMA, CUDA_WGMMA };
+
+#define CUDA_HOST_TABLES 16
+
+/* Host arrays (document starts and what was planned from them) that are on
+ * the device already; see cuda_table. */
+struct cuda_table {
+    int32_t *host, *device;
+    size_t count, room;
+    uint64_t used; /* the smallest is replaced */
+};
+
+struct cuda {
+    struct compute base;
+    cudaStream_t stream;
+    cudaError_t failed; /* the first error; cudaSuccess: none */
+    const char *failed_at;
+    char name[128], kernels_name[32];
+    int ordinal, sms, major, minor;
+    size_t l2_bytes, smem_optin;
+    enum compute_precision precision; /* never COMPUTE_BEST */
+    enum cuda_type act;
+    enum cuda_kernels kernels;
+    size_t used, peak, limit; /* bytes */
+    char *scratch;
+    size_t scratch_bytes, scratch_used;
+    float *staging; /* pinned */
+    size_t staging_bytes;
+    struct cuda_table tables[CUDA_HOST_TABLES];
+    uint64_t clock;
+};
+
+static inline struct cuda *cuda_of(struct compute *c)
+{
+    return (struct cuda *)c;
+}
+
+/* An operand as kernels see it; data NULL: absent. */
+struct cuda_operand {
+    void *data;
+    enum cuda_type type;
+};
+struct cuda_operand cuda_at(struct compute_span s);
+float *cuda_f32(struct compute_span s);    /* NULL if absent; asserts F32 */
+int32_t *cuda_i32(struct compute_span s);
+size_t cuda_type_size(enum cuda_type t);
+
+/* Keep the first error. Returns whether e is cudaSuccess. */
+bool cuda_check(struct cuda *c, cudaError_t e, const char *what);
+/* After each launch. */
+static inline void cuda_launched(struct cuda *c, const char *what)
+{
+    (void)cuda_check(c, cudaGetLastError(), what);
+}
+
+/* Scratch of one operation, 256-byte aligned, uninitialised; NULL after an
+ * out-of-memory error (kept in the device; the operation returns at once).
+ * begin once at the start of each operation that takes some; pieces stay
+ * valid until the next begin. want: all that the operation will take, so that
+ * growing never moves a piece. */
+bool cuda_scratch_begin(struct cuda *c, size_t want);
+void *cuda_scratch(struct cuda *c, size_t bytes);
+/* What to add to `want` for a piece. */
+static inline size_t cuda_scratch_room(size_t bytes)
+{
+    return (bytes + 255) / 256 * 256;
+}
+
+/* Device copy of a host array, uploaded only when its content is new. */
+const int32_t *cuda_table(struct cuda *c, const int32_t *host, size_t count);
+
+/* y = x in another type, n elements; x may be any of F32, BF16, F16. */
+void cuda_convert(struct cuda *c, void *y, enum cuda_type to, const void *x,
+                  enum cuda_type from, size_t n);
+
+/* ---- matrix products (cuda_gemm.cu) ----
+ * c[m,n] = alpha (a b' + a2 b2') + bias[n] + addend[m,n], sums in f32.
+ * a is [m,k] with row stride lda, or, if a_cross, stored [k,m] with row stride
+ * lda; b is [n,k] with row stride ldb, or, if b_cross, stored [k,n]. The pair
+ * a2 [m,k2], b2 [n,k2] has the same crossing; k2 0: none. Forward is neither
+ * crossed, the input's gradient crosses b, the weights' gradient both.
+ * addend has c's type and may be c. */
+struct cuda_gemm {
+    enum cuda_type in, out; /* of a, b, a2, b2; of c and addend */
+    size_t m, n, k, k2;
+    const void *a, *b, *a2, *b2;
+    size_t lda, ldb, lda2, ldb2;
+    bool a_cross, b_cross;
+    float alpha;
+    const float *bias;
+    const void *addend;
+    size_t ldadd;
+    void *c;
+    size_t ldc;
+};
+
+/* Chooses the kernel; every shape works. Uses no scratch_begin of its own
+ * except cuda_gemm_scratch bytes that the caller included in its want (for
+ * split sums). */
+void cuda_gemm_run(struct cuda *c, const struct cuda_gemm *g);
+size_t cuda_gemm_scratch(const struct cuda *c, const struct cuda_gemm *g);
+
+/* The kernels behind it. fits tells whether shape, strides, alignment and
+ * types suit; run may only be called then. */
+bool cuda_wgmma_fits(const struct cuda *c, const struct cuda_gemm *g);
+void cuda_wgmma_run(struct cuda *c, const struct cuda_gemm *g);
+bool cuda_mma_fits(const struct cuda *c, const struct cuda_gemm *g);
+void cuda_mma_run(struct cuda *c, const struct cuda_gemm *g);
+void cuda_simt_run(struct cuda *c, const struct cuda_gemm *g); /* any, f32 */
+bool cuda_gemv_fits(const struct cuda *c, const struct cuda_gemm *g);
+void cuda_gemv_run(struct cuda *c, const struct cuda_gemm *g); /* few rows */
+
+/* ---- the operations, by the file that has them ---- */
+#define C struct compute *c
+#define S struct compute_span
+/* cuda_rows.cu */
+void cuda_op_fill(C, S y, float value, size_t n);
+void cuda_op_copy(C, S y, S x, size_t n);
+void cuda_op_axpy(C, S y, float alpha, S x, size_t n);
+double cuda_op_sum_squares(C, S x, size_t n);
+void cuda_op_embed(C, S y, S table, S ids, size_t rows, size_t dim);
+void cuda_op_embed_grad(C, S dtable, S dy, S ids, size_t rows, size_t dim);
+void cuda_op_gather(C, S y, S x, S index, size_t rows, size_t dim);
+void cuda_op_scatter(C, S y, S x, S index, size_t rows, size_t dim);
+void cuda_op_rmsnorm(C, S y, S x, S w, S rstd, size_t rows, size_t dim,
+                     float eps);
+void cuda_op_rmsnorm_grad(C, S dx, S dw, S dy, S x, S w, S rstd, size_t rows,
+                          size_t dim);
+void cuda_op_rope(C, S x, S position, S cosine, S sine, size_t rows,
+                  size_t heads, size_t dim, bool inverse);
+void cuda_op_swiglu(C, S h, S gate, S up, size_t n);
+void cuda_op_swiglu_grad(C, S dgate, S dup, S dh, S gate, S up, size_t n);
+void cuda_op_adamw(C, const struct compute_adamw *a);
+/* cuda_linear.cu */
+void cuda_op_linear(C, const struct compute_linear *l);
+void cuda_op_linear_dx(C, const struct compute_linear *l);
+void cuda_op_linear_dw(C, const struct compute_linear *l);
+/* cuda_attention.cu, cuda_attention_grad.cu, cuda_cache.cu */
+void cuda_op_attention(C, const struct compute_attention *a);
+void cuda_op_attention_grad(C, const struct compute_attention_grad *a);
+void cuda_op_cache_size(C, const struct compute_attention_cached *a,
+                        size_t slots, size_t *keys, size_t *values);
+void cuda_op_cache_store(C, const struct compute_attention_cached *a, S k,
+                         S v);
+void cuda_op_attention_cached(C, const struct compute_attention_cached *a);
+/* cuda_loss.cu */
+void cuda_op_cross_entropy(C, const struct compute_cross_entropy *x);
+void cuda_op_argmax(C, S ids, S logp, S logits, size_t rows, size_t vocab);
+#undef C
+#undef S
+
+#endif
