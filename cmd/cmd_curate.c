@@ -237,7 +237,8 @@ static int summary(struct cli *cli, const struct curate_result *r,
 
     if (cli->json && !leak_file)
         curate_summary_json(r, rules, seconds, &out);
-    else if (!cli->json && !cli->quiet && !data && (r->fresh || cli->tty_out))
+    else if (!cli->json && !cli->quiet && !data &&
+             (r->fresh || r->corrections || r->uncorrected || cli->tty_out))
         curate_summary_text(cli, r, rules, seconds, &out);
     if (out.len)
         code = cli_write(cli, &out);

@@ -176,12 +176,36 @@ void finetune_note_reader(struct cli *cli, const struct lora_reader *r)
                  r->reason);
 }
 
-void finetune_write_reader(struct json_writer *w, const struct lora_reader *r)
+void finetune_note_outcomes(struct cli *cli, const struct finetune_outcomes *o)
 {
+    if (o->corrected > 0)
+        cli_note(cli, "%zu examples have the answer of their outcome",
+                 o->corrected);
+    if (o->rejected > 0)
+        cli_note(cli,
+                 "%zu examples left out, because their outcome calls the "
+                 "logged answer bad and names no better one",
+                 o->rejected);
+    if (o->unscrubbed > 0)
+        cli_note(cli,
+                 "%zu examples left out, because their outcome came after the "
+                 "last slmctl curate, or could not be scrubbed",
+                 o->unscrubbed);
+}
+
+void finetune_write_reader(struct json_writer *w, const struct lora_reader *r,
+                           const struct finetune_outcomes *o)
+{
+    if (o)
+        json_put_int(w, "corrected", (int64_t)o->corrected);
     json_begin_object(w, "left_out");
     json_put_int(w, "over_long", (int64_t)r->over_long);
     json_put_int(w, "refused", (int64_t)r->refused);
     json_put_int(w, "malformed", (int64_t)r->malformed);
+    if (o) {
+        json_put_int(w, "rejected", (int64_t)o->rejected);
+        json_put_int(w, "unscrubbed", (int64_t)o->unscrubbed);
+    }
     json_end_object(w);
 }
 

@@ -104,12 +104,28 @@ static void put_rules(const struct curate_result *r,
     buf_char(out, '\n');
 }
 
+static void put_corrections(struct cli *cli, const struct curate_result *r,
+                            struct buf *out)
+{
+    if (r->corrections)
+        buf_printf(out, "%" PRIu64 " answers of outcomes scrubbed\n",
+                   r->corrections);
+    if (r->uncorrected)
+        cli_warn(cli,
+                 "%" PRIu64 " answers of outcomes could not be scrubbed; their "
+                 "examples are used neither to train nor to compare",
+                 r->uncorrected);
+}
+
 void curate_summary_text(struct cli *cli, const struct curate_result *r,
                          const struct scrub_rules *rules, double seconds,
                          struct buf *out)
 {
     struct cli_table *t;
 
+    put_corrections(cli, r, out);
+    if (!r->fresh && r->corrections)
+        return;
     if (!r->fresh) {
         buf_printf(out, "nothing to do: %" PRIu64 " calls are curated\n",
                    r->calls);
@@ -166,6 +182,8 @@ static void put_summary(struct json_writer *w, const struct curate_result *r,
         if (r->by_rule[i])
             json_put_int(w, scrub_rules_name(rules, i), (int64_t)r->by_rule[i]);
     json_end_object(w);
+    json_put_int(w, "corrections", (int64_t)r->corrections);
+    json_put_int(w, "corrections_failed", (int64_t)r->uncorrected);
     json_put_string(w, "version", r->version);
     json_put_string(w, "redone_from", r->again ? r->was : NULL);
     json_put_double(w, "seconds", seconds);
@@ -231,6 +249,11 @@ static int leak_list_read(struct leak_list *l, const char *file,
         l->values[l->count] = v;
         l->lines[l->count++] = line;
     }
+    if (!l->count)
+        return err_set(err, ERR_FORMAT,
+                       "%s: no value in it, so nothing would be checked; one "
+                       "value a line is expected",
+                       file);
     return ERR_OK;
 }
 
@@ -294,6 +317,7 @@ int curate_leaks(struct cli *cli, struct store *s, const char *file, int *code,
     if (cli->json) {
         r.json = &w;
         json_begin_object(&w, NULL);
+        json_put_string(&w, "schema", "slmctl.curate-leaks/1");
         json_begin_array(&w, "leaks");
     }
     if (rc == ERR_OK)

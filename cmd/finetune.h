@@ -27,10 +27,18 @@ int finetune_options(const struct finetune *f, const struct cli *cli,
 int finetune_init(struct cli *cli, const struct finetune *f, struct err *err);
 int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err);
 
-/* What was left out, by reason, on stderr; members of --json's object. */
+/* Examples that an outcome changed, or kept from training. */
+struct finetune_outcomes {
+    size_t corrected, rejected, unscrubbed;
+};
+
+/* What was left out, by reason, on stderr; members of --json's object. o may
+ * be NULL: there are no outcomes. */
 void finetune_note_reader(struct cli *cli, const struct lora_reader *r);
+void finetune_note_outcomes(struct cli *cli, const struct finetune_outcomes *o);
 struct json_writer;
-void finetune_write_reader(struct json_writer *w, const struct lora_reader *r);
+void finetune_write_reader(struct json_writer *w, const struct lora_reader *r,
+                           const struct finetune_outcomes *o);
 void finetune_write_result(struct json_writer *w, const struct lora_result *r);
 void finetune_note_result(struct cli *cli, const struct lora_result *r);
 

@@ -131,10 +131,10 @@ static int report(struct init *i)
     if (i->cli->json) {
         json_writer_init(&w, &out, false);
         json_begin_object(&w, NULL);
-        json_put_string(&w, "type", "model");
+        json_put_string(&w, "schema", "slmctl.finetune-init/1");
         json_put_string(&w, "path", i->f->output);
         json_put_int(&w, "parameters", model_config_parameters(&i->config));
-        finetune_write_reader(&w, &i->reader);
+        finetune_write_reader(&w, &i->reader, NULL);
         finetune_write_result(&w, &i->result);
         json_end_object(&w);
         buf_char(&out, '\n');

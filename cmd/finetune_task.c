@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "device.h"
+#include "evaluate/evaluate.h"
 #include "finetune.h"
 #include "finetune_base.h"
 #include "json/json.h"
@@ -41,7 +42,11 @@ struct task {
     struct model *model;
     struct lora_reader reader;
     struct lora_data train, valid;
-    struct ids examples;
+    struct ids examples; /* trained on */
+    struct ids held;     /* they only tell when to stop */
+    enum score_kind kind;
+    struct finetune_outcomes outcomes;
+    struct buf message; /* corrected answer */
     int64_t last_call;
     struct lora_options opt;
     struct lora_result result;
@@ -51,22 +56,43 @@ struct task {
     bool skipped;
 };
 
+static void ids_add(struct ids *list, int64_t id)
+{
+    mem_grow((void **)&list->v, &list->cap, list->count + 1, sizeof(*list->v));
+    list->v[list->count++] = id;
+}
+
+/* The answer to train: the logged one, or what the outcome puts in its place.
+ * Empty: the example is not to be used. */
+static struct slice answer_of(struct task *t, const struct store_example *e)
+{
+    buf_reset(&t->message);
+    switch (evaluate_target(e, t->kind, &t->message)) {
+    case EVALUATE_AS_LOGGED: return e->response;
+    case EVALUATE_CORRECTED: t->outcomes.corrected++; break;
+    case EVALUATE_REJECTED: t->outcomes.rejected++; break;
+    case EVALUATE_UNSCRUBBED: t->outcomes.unscrubbed++; break;
+    }
+    return buf_slice(&t->message);
+}
+
 static int take_example(void *ctx, const struct store_example *e,
                         struct err *err)
 {
     struct task *t = ctx;
-    bool added;
-    int rc =
-        lora_read_call(&t->reader, e->request, e->response,
-                       e->split == 'v' ? &t->valid : &t->train, &added, err);
+    struct slice answer = answer_of(t, e);
+    bool added = false;
+    int rc = 0;
 
+    if (answer.n > 0)
+        rc = lora_read_call(&t->reader, e->request, answer,
+                            e->split == 'v' ? &t->valid : &t->train, &added,
+                            err);
     if (e->call > t->last_call)
         t->last_call = e->call;
     if (rc < 0 || !added)
         return rc;
-    mem_grow((void **)&t->examples.v, &t->examples.cap, t->examples.count + 1,
-             sizeof(*t->examples.v));
-    t->examples.v[t->examples.count++] = e->id;
+    ids_add(e->split == 'v' ? &t->held : &t->examples, e->id);
     return stop_requested() ? err_set(err, ERR_INTERRUPTED, "interrupted") : 0;
 }
 
@@ -97,6 +123,7 @@ static int read_examples(struct task *t, struct err *err)
     if (rc < 0)
         return rc;
     finetune_note_reader(t->cli, &t->reader);
+    finetune_note_outcomes(t->cli, &t->outcomes);
     if (t->train.trained == 0)
         return err_set(err, ERR_NOTFOUND,
                        "task %s: no training example is usable; slmctl curate "
@@ -269,6 +296,29 @@ static int train(struct task *t, struct err *err)
     return rc;
 }
 
+static int add_dataset_examples(struct task *t, int64_t dataset,
+                                const struct ids *list, bool trained,
+                                struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < list->count; i++) {
+        struct sql_stmt *q;
+
+        rc = sql_get(store_sql(t->store),
+                     "INSERT OR IGNORE INTO dataset_example(dataset, example, "
+                     "trained) VALUES(?, ?, ?)",
+                     &q, err);
+        if (rc < 0)
+            return rc;
+        sql_bind_int(q, 1, dataset);
+        sql_bind_int(q, 2, list->v[i]);
+        sql_bind_int(q, 3, trained);
+        rc = sql_run(q, err);
+    }
+    return rc;
+}
+
 static int add_dataset(struct task *t, int64_t *id, struct err *err)
 {
     struct sql *db = store_sql(t->store);
@@ -287,20 +337,11 @@ static int add_dataset(struct task *t, int64_t *id, struct err *err)
     sql_bind_int(q, 2, clock_wall_us());
     sql_bind_cstr(q, 3, hash);
     rc = sql_run(q, err);
-    if (rc < 0)
-        return rc;
     *id = sql_last_id(db);
-    for (size_t i = 0; rc == 0 && i < t->examples.count; i++) {
-        rc = sql_get(db,
-                     "INSERT OR IGNORE INTO dataset_example(dataset, example)"
-                     " VALUES(?, ?)",
-                     &q, err);
-        if (rc < 0)
-            return rc;
-        sql_bind_int(q, 1, *id);
-        sql_bind_int(q, 2, t->examples.v[i]);
-        rc = sql_run(q, err);
-    }
+    if (rc == 0)
+        rc = add_dataset_examples(t, *id, &t->examples, true, err);
+    if (rc == 0)
+        rc = add_dataset_examples(t, *id, &t->held, false, err);
     return rc;
 }
 
@@ -315,7 +356,7 @@ static void write_detail(const struct task *t, struct buf *out)
     json_put_string(&w, "kernels", t->compute->kernels);
     json_put_int(&w, "examples", (int64_t)t->train.docs);
     json_put_int(&w, "validation_examples", (int64_t)t->valid.docs);
-    finetune_write_reader(&w, &t->reader);
+    finetune_write_reader(&w, &t->reader, &t->outcomes);
     finetune_write_result(&w, &t->result);
     json_end_object(&w);
 }
@@ -422,6 +463,8 @@ static void task_release(struct task *t)
     template_free(t->template);
     tokenizer_free(t->tokenizer);
     free(t->examples.v);
+    free(t->held.v);
+    buf_release(&t->message);
     free(t->name);
     free(t->model_name);
     free(t->path);
@@ -438,7 +481,7 @@ static void write_task(const struct task *t, struct json_writer *w)
     json_put_bool(w, "skipped", t->skipped);
     json_put_int(w, "examples", (int64_t)t->train.docs);
     json_put_int(w, "validation_examples", (int64_t)t->valid.docs);
-    finetune_write_reader(w, &t->reader);
+    finetune_write_reader(w, &t->reader, &t->outcomes);
     if (!t->skipped)
         finetune_write_result(w, &t->result);
     json_end_object(w);
@@ -483,18 +526,26 @@ static int list_tasks(struct store *s, const struct finetune *f,
     return rc;
 }
 
-static int task_name(struct store *s, int64_t id, char **out, struct err *err)
+static int task_name(struct store *s, struct task *t, struct err *err)
 {
     struct sql_stmt *q;
-    int rc =
-        sql_get(store_sql(s), "SELECT name FROM task WHERE id = ?", &q, err);
+    char *kind;
+    int rc = sql_get(store_sql(s), "SELECT name, kind FROM task WHERE id = ?",
+                     &q, err);
 
     if (rc < 0)
         return rc;
-    sql_bind_int(q, 1, id);
+    sql_bind_int(q, 1, t->id);
     rc = sql_step(q, err);
-    *out = rc == 1 ? slice_dup(sql_text(q, 0)) : mem_strdup("");
+    if (rc != 1)
+        return rc < 0 ? rc : err_set(err, ERR_NOTFOUND, "the task is gone");
+    t->name = slice_dup(sql_text(q, 0));
+    kind = slice_dup(sql_text(q, 1));
     sql_reset(q);
+    if (!score_kind_parse(kind, &t->kind))
+        rc = err_set(err, ERR_UNSUPPORTED, "task %s: unknown kind %s", t->name,
+                     kind);
+    free(kind);
     return rc < 0 ? rc : 0;
 }
 
@@ -517,7 +568,7 @@ static int run_all(struct session *s, struct err *err)
                           .store = s->store,
                           .compute = s->compute,
                           .id = s->tasks.v[i] };
-        int rc = task_name(s->store, t.id, &t.name, err);
+        int rc = task_name(s->store, &t, err);
 
         if (rc == 0)
             rc = run_task(&t, err);
@@ -562,6 +613,7 @@ int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
     json_writer_init(&s.json, &s.out, false);
     if (cli->json) {
         json_begin_object(&s.json, NULL);
+        json_put_string(&s.json, "schema", "slmctl.finetune/1");
         json_begin_array(&s.json, "models");
     }
     rc = run_all(&s, err);

@@ -67,6 +67,8 @@ struct curate_result {
     uint64_t groups, repeated; /* kept examples whose input came again */
     uint64_t *by_rule;         /* pieces replaced by this run, by rule */
     uint64_t moved[3];         /* groups given to a split that had none */
+    uint64_t corrections;      /* answers of outcomes scrubbed by this run */
+    uint64_t uncorrected;      /* those that could not be scrubbed */
 };
 void curate_result_release(struct curate_result *r);
 
@@ -98,7 +100,7 @@ MUST_CHECK int curate_export(struct store *s, int64_t task, const char *splits,
  * for each occurrence; *count is how many there were. */
 struct curate_leak {
     int64_t example, call;
-    const char *where; /* "request" or "response" */
+    const char *where; /* "request", "response" or "outcome" */
     size_t value, at;
     const char *form;
 };

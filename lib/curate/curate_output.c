@@ -200,6 +200,8 @@ static int leak_one(void *ctx, const struct store_example *e, struct err *err)
     (void)scrub_leaks_search(k->leaks, e->request, leak_found, k);
     k->leak.where = "response";
     (void)scrub_leaks_search(k->leaks, e->response, leak_found, k);
+    k->leak.where = "outcome";
+    (void)scrub_leaks_search(k->leaks, e->correction, leak_found, k);
     k->examples++;
     progress_update(k->progress, "leaks", k->examples, k->total, NULL);
     return stop_requested() ? err_set(err, ERR_INTERRUPTED, "stopped") : ERR_OK;

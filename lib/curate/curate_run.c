@@ -121,17 +121,6 @@ static void judge_task(void *ctx, size_t task, unsigned worker)
     curate_judge_call(&k->judge[worker], &k->hash_key, &k->item[task]);
 }
 
-static struct slice scope_of(const struct curate_item *it, struct buf *out)
-{
-    buf_reset(out);
-    if (!it->conversation.len)
-        return slice_of(it->group);
-    buf_printf(out, "%zu:", it->client.len);
-    buf_add_slice(out, buf_slice(&it->client));
-    buf_add_slice(out, buf_slice(&it->conversation));
-    return buf_slice(out);
-}
-
 static void scrub_task(void *ctx, size_t task, unsigned worker)
 {
     struct run *k = ctx;
@@ -145,8 +134,11 @@ static void scrub_task(void *ctx, size_t task, unsigned worker)
 
     if (it->reason != CURATE_KEPT)
         return;
-    rc = scrub_record(j->scrubber, scope_of(it, &j->text), in, 2, out, &spans,
-                      &count, NULL);
+    rc = scrub_record(j->scrubber,
+                      curate_scope(buf_slice(&it->client),
+                                   buf_slice(&it->conversation),
+                                   slice_of(it->group), &j->text),
+                      in, 2, out, &spans, &count, NULL);
     it->clean_request = out[0];
     it->clean_response = out[1];
     if (rc < 0)
@@ -162,7 +154,8 @@ static int drop_written(struct run *k, int64_t call, int64_t by)
     int rc = sql_get(store_sql(k->s),
                      "UPDATE example SET kept = 0, reason = 'retried', "
                      "duplicate_of = ?2, split = NULL, request = NULL, "
-                     "request_at = 0, node = 0, response = NULL, spans = 0 "
+                     "request_at = 0, node = 0, response = NULL, "
+                     "correction = NULL, spans = 0 "
                      "WHERE call = ?1 AND kept",
                      &q, k->err);
 
@@ -208,7 +201,7 @@ static const char upsert[] =
     "reason = excluded.reason, duplicate_of = excluded.duplicate_of, "
     "split = excluded.split, groups = excluded.groups, "
     "request = excluded.request, request_at = excluded.request_at, "
-    "node = excluded.node, response = excluded.response, "
+    "node = excluded.node, response = excluded.response, correction = NULL, "
     "spans = excluded.spans, rules = excluded.rules, "
     "key_id = excluded.key_id, repeats = excluded.repeats, "
     "input = excluded.input, answer = excluded.answer";
@@ -542,6 +535,9 @@ int curate_run(struct store *s, const struct curate_options *o,
         rc = begin_workers(&k);
     if (rc == ERR_OK)
         rc = run_batches(&k, (uint64_t)total);
+    if (rc == ERR_OK)
+        rc = curate_corrections(s, k.judge[0].scrubber, &r->corrections,
+                                &r->uncorrected, err);
     if (rc == ERR_OK)
         rc = finish(&k);
     end_workers(&k);

@@ -322,11 +322,19 @@ static int models_answer(struct evaluate_result *r,
 /* Answers that an outcome calls bad are nobody's reference. */
 static void rejected_leave_out(struct evaluate_result *r)
 {
-    for (size_t i = 0; i < r->count; i++)
-        for (int k = 0; r->items[i].rejected && k < EVALUATE_WHOS; k++) {
-            r->items[i].scores[k].value = (double)NAN;
-            r->items[i].scores[k].reason = "reference_rejected";
+    for (size_t i = 0; i < r->count; i++) {
+        struct evaluate_item *it = &r->items[i];
+
+        if (it->target != EVALUATE_REJECTED &&
+            it->target != EVALUATE_UNSCRUBBED)
+            continue;
+        for (int k = 0; k < EVALUATE_WHOS; k++) {
+            it->scores[k].value = (double)NAN;
+            it->scores[k].reason = it->target == EVALUATE_REJECTED
+                                       ? "reference_rejected"
+                                       : "reference_unscrubbed";
         }
+    }
 }
 
 static void result_settle(struct evaluate_result *r,

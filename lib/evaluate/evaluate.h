@@ -27,6 +27,17 @@ enum evaluate_who { EVALUATE_BASE, EVALUATE_TUNED, EVALUATE_LLM };
 #define EVALUATE_WHOS 3
 const char *evaluate_who_name(enum evaluate_who w); /* base tuned llm */
 
+/* What an example's outcome makes of its logged answer. */
+enum evaluate_target {
+    EVALUATE_AS_LOGGED,
+    EVALUATE_CORRECTED,  /* its answer or, for a label task, its label */
+    EVALUATE_REJECTED,   /* a reward of 0 or less, and nothing better */
+    EVALUATE_UNSCRUBBED, /* curate has not seen, or refused, what is better */
+};
+/* CORRECTED: the assistant message to use instead is appended to *message. */
+enum evaluate_target evaluate_target(const struct store_example *e,
+                                     enum score_kind kind, struct buf *message);
+
 /* A candidate. Strings are owned; release with evaluate_model_release. */
 struct evaluate_model {
     int64_t id;      /* in table model; 0: not registered */
@@ -93,9 +104,9 @@ struct evaluate_item {
     struct buf reference; /* from an outcome; empty: the logged answer */
     struct buf gold;      /* from the gold file; empty: none */
     bool unseen;          /* train has not seen what it is about */
-    bool rejected;        /* its outcome says that the logged answer was bad */
-    bool measured;        /* the LLM's score is its self-agreement */
-    size_t calls;         /* that it stands for: itself and its duplicates */
+    enum evaluate_target target;
+    bool measured; /* the LLM's score is its self-agreement */
+    size_t calls;  /* that it stands for: itself and its duplicates */
     int64_t latency_us, tokens_in, tokens_out;
     struct score scores[EVALUATE_WHOS];
     double golds[EVALUATE_WHOS];
@@ -109,8 +120,9 @@ struct evaluate_result {
     char split;
     struct evaluate_item *items;
     size_t count, cap;
-    size_t rejected;       /* items left out: see evaluate_item */
-    size_t trained_on;     /* of the test: left out, the model has seen them */
+    size_t rejected;       /* items left out: see evaluate_target */
+    size_t unscrubbed;     /* as well */
+    size_t trained_on;     /* of the split: left out, the model has seen them */
     size_t from_outcomes;  /* items whose reference is an outcome */
     size_t by_text;        /* SQL items that could not be executed */
     size_t gold_count;     /* items with a gold answer */

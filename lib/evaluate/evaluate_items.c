@@ -1,9 +1,10 @@
 /*
  * evaluate_items.c - the items of a task's split and their references
  *
- * An outcome (label or corrected answer) wins over the logged answer. Gold
- * answers of a file are kept apart, for the table. An item is "unseen" if no
- * training example of the task shows the same schema or tools.
+ * An outcome (label or corrected answer) wins over the logged answer; what the
+ * model was trained on is left out. Gold answers are for the table alone. An
+ * item is "unseen" if no training example of the task shows the same schema or
+ * tools.
  */
 #include "evaluate/evaluate_private.h"
 
@@ -36,7 +37,6 @@ bool evaluate_message(struct slice response, struct buf *out)
 struct walk {
     struct evaluate_result *r;
     struct store *store;
-    bool sealed;            /* the split is the test */
     struct map *seen;       /* schema keys of train */
     struct map *duplicates; /* of a call: how many */
 };
@@ -52,7 +52,8 @@ static int train_see(void *ctx, const struct store_example *e, struct err *err)
 }
 
 /* 1: the model, or one that it was tuned from, was trained on the example, as
- * happens when the splits have changed since. */
+ * happens when the splits have changed since. For the test it is enough that
+ * the example told when to stop. */
 static int was_trained_on(struct walk *w, int64_t example, struct err *err)
 {
     struct sql_stmt *q;
@@ -62,13 +63,14 @@ static int was_trained_on(struct walk *w, int64_t example, struct err *err)
                      "m.base IS NOT NULL) "
                      "SELECT 1 FROM line l JOIN model m ON m.id = l.id JOIN "
                      "dataset_example d ON d.dataset = m.dataset WHERE "
-                     "d.example = ?2",
+                     "d.example = ?2 AND (d.trained OR ?3)",
                      &q, err);
 
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, w->r->model);
     sql_bind_int(q, 2, example);
+    sql_bind_int(q, 3, w->r->split == 's');
     rc = sql_step(q, err);
     sql_reset(q);
     return rc;
@@ -104,7 +106,7 @@ static int item_add(void *ctx, const struct store_example *e, struct err *err)
     struct evaluate_result *r = w->r;
     struct evaluate_item *it;
     uint64_t key;
-    int rc = w->sealed ? was_trained_on(w, e->id, err) : 0;
+    int rc = was_trained_on(w, e->id, err);
 
     r->trained_on += rc == 1;
     if (rc != 0)
@@ -125,6 +127,7 @@ static int item_add(void *ctx, const struct store_example *e, struct err *err)
     it->cluster = e->group.n > 0 ? hash_stable(e->group.p, e->group.n, 0)
                                  : (uint64_t)e->id;
     buf_add_slice(&it->request, e->request);
+    it->target = evaluate_target(e, r->kind, &it->reference);
     it->latency_us = e->latency_us;
     it->tokens_in = e->tokens_in;
     it->tokens_out = e->tokens_out;
@@ -190,33 +193,15 @@ static void limit_apply(struct evaluate_result *r, size_t limit)
     qsort(r->items, r->count, sizeof(*r->items), by_example);
 }
 
-static int outcomes_load(struct store *s, struct evaluate_result *r,
-                         struct err *err)
+static void targets_count(struct evaluate_result *r)
 {
-    struct sql_stmt *q;
-    int rc = sql_get(store_sql(s),
-                     "SELECT answer, label, reward FROM outcome WHERE call = ?",
-                     &q, err);
+    for (size_t i = 0; i < r->count; i++) {
+        enum evaluate_target t = r->items[i].target;
 
-    for (size_t i = 0; rc >= 0 && i < r->count; i++) {
-        struct evaluate_item *it = &r->items[i];
-
-        sql_bind_int(q, 1, it->call);
-        rc = sql_step(q, err);
-        if (rc == 1) {
-            if (!sql_is_null(q, 0))
-                score_message(sql_text(q, 0), &it->reference);
-            else if (!sql_is_null(q, 1) && r->kind == SCORE_LABEL)
-                score_message(sql_text(q, 1), &it->reference);
-            r->from_outcomes += it->reference.len > 0;
-            /* Without a better answer, a bad one is no reference. */
-            it->rejected = it->reference.len == 0 && !sql_is_null(q, 2) &&
-                           sql_double(q, 2) <= 0;
-            r->rejected += it->rejected;
-        }
-        sql_reset(q);
+        r->from_outcomes += t == EVALUATE_CORRECTED;
+        r->rejected += t == EVALUATE_REJECTED;
+        r->unscrubbed += t == EVALUATE_UNSCRUBBED;
     }
-    return rc < 0 ? rc : ERR_OK;
 }
 
 int evaluate_items_load(struct store *s, const struct evaluate_options *opt,
@@ -225,7 +210,6 @@ int evaluate_items_load(struct store *s, const struct evaluate_options *opt,
     struct walk w = {
         .r = r,
         .store = s,
-        .sealed = opt->split == 's',
         .seen = map_new(),
         .duplicates = map_new(),
     };
@@ -243,14 +227,15 @@ int evaluate_items_load(struct store *s, const struct evaluate_options *opt,
     if (rc == ERR_OK && r->count == 0 && r->trained_on)
         rc = err_set(err, ERR_NOTFOUND,
                      "task %s: the model was trained on all %zu examples of "
-                     "the test split; slmctl finetune makes another",
-                     r->task_name, r->trained_on);
+                     "the %s split; slmctl finetune makes another",
+                     r->task_name, r->trained_on,
+                     opt->split == 's' ? "test" : "validation");
     else if (rc == ERR_OK && r->count == 0)
         rc = err_set(err, ERR_NOTFOUND, "task %s: no examples in the %s split",
                      r->task_name, opt->split == 's' ? "test" : "validation");
     if (rc == ERR_OK) {
         limit_apply(r, opt->limit);
-        rc = outcomes_load(s, r, err);
+        targets_count(r);
     }
     return rc;
 }

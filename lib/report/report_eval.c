@@ -146,6 +146,9 @@ void report_eval_task(struct json_writer *w, const char *key,
     json_put_int(w, "items", (int64_t)r->count);
     json_put_int(w, "gold_items", (int64_t)r->gold_count);
     json_put_int(w, "refused", (int64_t)r->refused);
+    json_put_int(w, "rejected", (int64_t)r->rejected);
+    json_put_int(w, "unscrubbed", (int64_t)r->unscrubbed);
+    json_put_int(w, "trained_on", (int64_t)r->trained_on);
     json_put_int(w, "max_tokens", (int64_t)r->max_tokens);
     if (r->sealed_before >= 0)
         json_put_int(w, "opened_before", r->sealed_before);
@@ -181,7 +184,7 @@ void report_eval_json(const struct report_eval *e, struct buf *out)
 
 static void note_reference(const struct evaluate_result *r, struct buf *out)
 {
-    size_t logged = r->count - r->from_outcomes - r->rejected;
+    size_t logged = r->count - r->from_outcomes - r->rejected - r->unscrubbed;
 
     if (r->from_outcomes > 0)
         buf_printf(out, "%s: %zu items are compared with their outcome.\n",
@@ -191,6 +194,11 @@ static void note_reference(const struct evaluate_result *r, struct buf *out)
                    "%s: %zu items are left out, because their outcome calls "
                    "the logged answer bad and names no better one.\n",
                    r->task_name, r->rejected);
+    if (r->unscrubbed > 0)
+        buf_printf(out,
+                   "%s: %zu items are left out, because their outcome came "
+                   "after the last slmctl curate, or could not be scrubbed.\n",
+                   r->task_name, r->unscrubbed);
     if (logged > 0 && r->repeated > 0)
         buf_printf(out,
                    "%s: %zu items are compared with the logged answer; the "
@@ -222,14 +230,15 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
                    r->sealed_before == 1 ? "" : "s");
     if (r->trained_on > 0)
         buf_printf(out,
-                   "%s: %zu examples of the test are left out: the model was "
+                   "%s: %zu examples of the %s are left out: the model was "
                    "trained on them before the splits changed.\n",
-                   r->task_name, r->trained_on);
-    if (g->left_out > r->rejected)
+                   r->task_name, r->trained_on,
+                   r->split == 's' ? "test" : "validation");
+    if (g->left_out > r->rejected + r->unscrubbed)
         buf_printf(out,
                    "%s: %zu items are undecided and left out on both "
                    "sides.\n",
-                   r->task_name, g->left_out - r->rejected);
+                   r->task_name, g->left_out - r->rejected - r->unscrubbed);
     if (r->refused > 0)
         buf_printf(out,
                    "%s: %zu items do not fit the model and count as wrong.\n",

@@ -144,6 +144,11 @@ struct store_example {
     struct slice model;                        /* the logged LLM's name */
     struct slice request;  /* scrubbed OpenAI chat request, JSON */
     struct slice response; /* scrubbed OpenAI chat response, JSON */
+    /* Of its outcome. correction: the answer, else the label, scrubbed; empty
+     * also while slmctl curate has not seen it. */
+    struct slice correction;
+    bool has_answer, has_label, has_reward;
+    double reward;
 };
 struct store_example_query {
     int64_t task; /* 0: any */

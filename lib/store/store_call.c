@@ -220,11 +220,35 @@ int store_call_add(struct store *s, const struct store_call *c, bool *added,
     return rc;
 }
 
+/* What was scrubbed of an outcome that changes is out of date. */
+static int forget_correction(struct store *s, int64_t call,
+                             const struct store_outcome *o, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(s->db,
+                     "UPDATE example SET correction = NULL WHERE call = ?1 AND "
+                     "EXISTS (SELECT 1 FROM outcome WHERE call = ?1 AND "
+                     "(answer IS NOT coalesce(?2, answer) OR "
+                     "label IS NOT coalesce(?3, label)))",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, call);
+    sql_bind_text(q, 2, o->answer);
+    sql_bind_text(q, 3, o->label);
+    return sql_run(q, err);
+}
+
 int store_outcome_set(struct store *s, int64_t call,
                       const struct store_outcome *o, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(
+    int rc = forget_correction(s, call, o, err);
+
+    if (rc < 0)
+        return rc;
+    rc = sql_get(
         s->db,
         "INSERT INTO outcome(call, time, reward, label, answer, extra) "
         "VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT(call) DO UPDATE SET "

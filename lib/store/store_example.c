@@ -20,12 +20,14 @@
 static const char SELECT_EXAMPLE[] =
     "SELECT e.id, e.call, e.task, e.split, c.time, c.latency, c.tokens_in, "
     "c.tokens_out, e.request, e.request_at, e.node, e.response, e.groups, "
-    "c.model FROM example e JOIN call c ON c.id = e.call WHERE e.id = ?";
+    "c.model, e.correction, o.answer IS NOT NULL, o.label IS NOT NULL, "
+    "o.reward FROM example e JOIN call c ON c.id = e.call LEFT JOIN outcome o "
+    "ON o.call = e.call WHERE e.id = ?";
 
 struct walk {
     int64_t *ids;
     size_t count, cap;
-    struct buf request, response, group, model;
+    struct buf request, response, correction, group, model;
 };
 
 static int list_ids(struct store *s, const struct store_example_query *query,
@@ -67,6 +69,7 @@ static void copy_row(struct sql_stmt *q, struct walk *w,
 {
     buf_reset(&w->request);
     buf_reset(&w->response);
+    buf_reset(&w->correction);
     buf_reset(&w->group);
     buf_reset(&w->model);
     buf_add_slice(&w->group, sql_text(q, 12));
@@ -82,6 +85,10 @@ static void copy_row(struct sql_stmt *q, struct walk *w,
         .tokens_out = int_or_unknown(q, 7),
         .group = buf_slice(&w->group),
         .model = buf_slice(&w->model),
+        .has_answer = sql_int(q, 15),
+        .has_label = sql_int(q, 16),
+        .has_reward = !sql_is_null(q, 17),
+        .reward = sql_double(q, 17),
     };
 }
 
@@ -91,7 +98,7 @@ static int read_example(struct store *s, int64_t id, struct walk *w,
 {
     struct store_body body;
     struct sql_stmt *q;
-    int64_t response;
+    int64_t response, correction;
     int rc = sql_get(s->db, SELECT_EXAMPLE, &q, err);
 
     if (rc < 0)
@@ -102,13 +109,17 @@ static int read_example(struct store *s, int64_t id, struct walk *w,
         return rc;
     body = (struct store_body){ sql_int(q, 8), sql_int(q, 9), sql_int(q, 10) };
     response = sql_int(q, 11);
+    correction = sql_int(q, 14);
     copy_row(q, w, e);
     sql_reset(q);
     rc = store_body_get(s, body, &w->request, err);
     if (rc == ERR_OK)
         rc = store_blob_get(s, response, &w->response, err);
+    if (rc == ERR_OK)
+        rc = store_blob_get(s, correction, &w->correction, err);
     e->request = buf_slice(&w->request);
     e->response = buf_slice(&w->response);
+    e->correction = buf_slice(&w->correction);
     return rc < 0 ? rc : 1;
 }
 
@@ -130,6 +141,7 @@ int store_examples(struct store *s, const struct store_example_query *query,
     free(w.ids);
     buf_release(&w.request);
     buf_release(&w.response);
+    buf_release(&w.correction);
     buf_release(&w.group);
     buf_release(&w.model);
     return rc;

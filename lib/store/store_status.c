@@ -14,8 +14,11 @@ static const struct {
 } DUE[] = {
     { "collect", NULL, NULL },
     { "curate", "calls to curate",
-      "SELECT count(*) FROM logged WHERE id > "
-      "coalesce((SELECT high FROM stage WHERE name = 'curate'), 0)" },
+      "SELECT (SELECT count(*) FROM logged WHERE id > "
+      "coalesce((SELECT high FROM stage WHERE name = 'curate'), 0)) + "
+      "(SELECT count(*) FROM outcome o JOIN example e ON e.call = o.call "
+      "WHERE e.kept AND e.correction IS NULL AND "
+      "coalesce(o.answer, o.label) IS NOT NULL)" },
     { "cluster", "examples without a task",
       "SELECT count(*) FROM example WHERE kept AND task IS NULL "
       "AND novelty IS NULL" },

@@ -14,3 +14,9 @@ echo "exit $?"
 zstd -q gone
 slmctl curate --quiet --check-leaks gone.zst
 echo "exit $?"
+: >nothing
+slmctl curate --check-leaks nothing
+echo "exit $?"
+printf '\n  \n' >blank
+slmctl curate --check-leaks blank --json
+echo "exit $?"

@@ -1,6 +1,7 @@
 # Every task gets an adapter; run again there is nothing to do; the lineage
 # names the examples; other options are another model; sealed ones are unread.
 . "$TREE/tests/cli/lib/common.subr"
+. "$TREE/tests/cli/lib/train.subr"
 export SLMCTL_STORE=s
 make_logs 240 >log.jsonl
 slmctl collect --import log.jsonl -q >/dev/null
@@ -9,21 +10,7 @@ slmctl cluster -q >/dev/null
 slmctl finetune --all >/dev/null 2>err
 echo "exit $?"
 grep -o 'no base model; name one with --model' err
-mkdir base
-slmctl model template >base/chat_template.jinja
-slmctl curate --export chats.jsonl -q >/dev/null
-slmctl model train-tokenizer -q -n 280 --special '<|im_start|>' \
-    --special '<|im_end|>' -o base/tokenizer.json chats.jsonl
-cat >config.json <<'END'
-{"architectures":["LlamaForCausalLM"],"model_type":"llama","vocab_size":280,
-"hidden_size":32,"intermediate_size":64,"num_hidden_layers":2,
-"num_attention_heads":2,"num_key_value_heads":1,"head_dim":16,
-"max_position_embeddings":256,"rms_norm_eps":1e-5,"rope_theta":10000,
-"tie_word_embeddings":true,"eos_token_id":1}
-END
-slmctl finetune --init config.json --tokenizer base -d chats.jsonl \
-    --tokens 2000 -o tiny -q >/dev/null
-echo "exit $?"
+tiny_model 280 2 256
 slmctl finetune --all --model tiny --tokens 3000 -q --json >first.json
 echo "exit $?"
 grep -o '"skipped": *[a-z]*' first.json | sort | uniq -c

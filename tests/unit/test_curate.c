@@ -484,6 +484,44 @@ START_TEST(leak_check_sees_what_stayed_and_not_what_went)
 }
 END_TEST
 
+static int correction_seen(void *ctx, const struct store_example *e,
+                           struct err *err)
+{
+    (void)err;
+    ck_assert_ptr_null(memmem(e->correction.p, e->correction.n, "love.org", 8));
+    if (e->correction.n > 0) /* the request's surrogate, nothing else */
+        ck_assert_ptr_nonnull(memmem(e->request.p, e->request.n,
+                                     e->correction.p, e->correction.n));
+    *(size_t *)ctx += e->correction.n > 0;
+    return 0;
+}
+
+START_TEST(corrected_answers_are_scrubbed_like_their_call)
+{
+    struct store_example_query all = { 0 };
+    struct store_outcome better = { .answer = slice_of("ada@love.org") };
+    int64_t late, early = say("c", "I am ada@love.org", "who?");
+    size_t seen = 0;
+
+    (void)say(NULL, "Write to bob@love.org", "done");
+    late = say(NULL, "From ada@love.org to bob@love.org", "done");
+    ck_assert_int_eq(store_outcome_set(store, early, &better, NULL), 0);
+    ck_assert_uint_eq(curate().corrections, 1);
+    ck_assert_int_eq(store_outcome_set(store, late, &better, NULL), 0);
+    ck_assert_uint_eq(curate().corrections, 1);
+    ck_assert_uint_eq(curate().corrections, 0);
+    ck_assert_int_eq(store_examples(store, &all, correction_seen, &seen, NULL),
+                     0);
+    ck_assert_uint_eq(seen, 2);
+    better.answer = slice_of("bob@love.org");
+    ck_assert_int_eq(store_outcome_set(store, late, &better, NULL), 0);
+    ck_assert_uint_eq(curate().corrections, 1);
+    /* Other shares do all again. */
+    ck_assert_uint_eq(
+        curate_with((const unsigned[]){ 70, 15, 15 }, 1).corrections, 2);
+}
+END_TEST
+
 START_TEST(what_cannot_be_scrubbed_is_quarantined_whole)
 {
     struct buf deep = { 0 };
@@ -629,6 +667,7 @@ int main(void)
     tcase_add_test(c, a_small_log_has_all_three_splits);
     tcase_add_test(c, export_is_scrubbed_chat_lines);
     tcase_add_test(c, leak_check_sees_what_stayed_and_not_what_went);
+    tcase_add_test(c, corrected_answers_are_scrubbed_like_their_call);
     tcase_add_test(c, what_cannot_be_scrubbed_is_quarantined_whole);
     tcase_add_test(c, schemas_reject_what_they_must_and_no_more);
     tcase_add_test(c, tool_calls_are_held_against_their_tools);

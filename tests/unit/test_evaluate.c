@@ -213,6 +213,33 @@ START_TEST(a_model_that_never_agrees_fails)
 }
 END_TEST
 
+/* As slmctl curate leaves it: the answer is in the example, too. */
+static void corrections_put(void)
+{
+    struct sql_stmt *q;
+
+    for (int64_t call = 1; call <= 200; call++) {
+        struct buf answer = { 0 };
+        int64_t blob;
+
+        OK(sql_get(store_sql(s), "SELECT answer FROM outcome WHERE call = ?",
+                   &q, &err));
+        sql_bind_int(q, 1, call);
+        if (sql_step(q, &err) != 1)
+            continue;
+        buf_add_slice(&answer, sql_text(q, 0));
+        sql_reset(q);
+        OK(store_blob_put(s, buf_slice(&answer), &blob, &err));
+        OK(sql_get(store_sql(s),
+                   "UPDATE example SET correction = ? WHERE call = ?", &q,
+                   &err));
+        sql_bind_int(q, 1, blob);
+        sql_bind_int(q, 2, call);
+        OK(sql_run(q, &err));
+        buf_release(&answer);
+    }
+}
+
 /* What the model says becomes the corrected answer: now it is right and the
  * log is wrong. */
 START_TEST(outcomes_win_over_the_log)
@@ -234,6 +261,7 @@ START_TEST(outcomes_win_over_the_log)
         buf_release(&text);
     }
     evaluate_result_release(&r);
+    corrections_put();
     r = run('s', NULL);
     ck_assert_uint_eq(r.from_outcomes, 60);
     ck_assert_double_gt(r.columns[EVALUATE_TUNED].score, 0.9);
@@ -322,6 +350,69 @@ START_TEST(rejected_answers_are_nobodys_reference)
     ck_assert_uint_eq(r.gate.count, 5);
     ck_assert_uint_eq(r.gate.left_out, 1);
     evaluate_result_release(&r);
+}
+END_TEST
+
+START_TEST(answers_that_curate_has_not_seen_are_no_reference)
+{
+    struct store_outcome better = { .answer = slice_of("no") };
+    struct evaluate_result r;
+
+    examples_put(6);
+    OK(store_outcome_set(s, 1, &better, &err));
+    r = run('s', NULL);
+    ck_assert_uint_eq(r.unscrubbed, 1);
+    ck_assert_uint_eq(r.from_outcomes, 0);
+    ck_assert_uint_eq(r.gate.count, 5);
+    evaluate_result_release(&r);
+    corrections_put();
+    r = run('s', NULL);
+    ck_assert_uint_eq(r.unscrubbed, 0);
+    ck_assert_uint_eq(r.from_outcomes, 1);
+    evaluate_result_release(&r);
+    /* The same once more changes nothing, another answer does. */
+    OK(store_outcome_set(s, 1, &better, &err));
+    r = run('s', NULL);
+    ck_assert_uint_eq(r.unscrubbed, 0);
+    evaluate_result_release(&r);
+    better.answer = slice_of("maybe");
+    OK(store_outcome_set(s, 1, &better, &err));
+    r = run('s', NULL);
+    ck_assert_uint_eq(r.unscrubbed, 1);
+    evaluate_result_release(&r);
+}
+END_TEST
+
+/* Of ten examples the model was trained on 1, its base on 2, and 3 told it
+ * when to stop. */
+START_TEST(no_split_judges_by_what_was_trained_on)
+{
+    static const char lineage[] =
+        "INSERT INTO dataset(id, created, hash) VALUES(1, 0, ''), (2, 0, '');"
+        "INSERT INTO dataset_example VALUES(1, 1, 1), (1, 3, 0), (2, 2, 1);"
+        "INSERT INTO model(id, name, kind, path, base, dataset, created) "
+        "VALUES(1, 'b', 'full', '/b', NULL, 2, 0), "
+        "(2, 'm', 'adapter', '/m', 1, 1, 0);";
+    static const size_t left_out[] = { ['s'] = 3, ['v'] = 2 };
+    struct evaluate_model m = { .id = 2, .name = dir, .dir = model_dir };
+    struct evaluate_options opt = { .margin = 0.03, .compute = cpu };
+    struct evaluate_result r;
+
+    examples_put(10);
+    must_exec(lineage);
+    for (const char *split = "sv"; *split; split++) {
+        opt.split = *split;
+        if (*split == 'v')
+            must_exec("UPDATE example SET split = 'validation'");
+        OK(evaluate_task(s, 1, &m, &opt, &r, &err));
+        ck_assert_uint_eq(r.trained_on, left_out[(int)*split]);
+        ck_assert_uint_eq(r.count, 10 - left_out[(int)*split]);
+        evaluate_result_release(&r);
+    }
+    must_exec("INSERT OR REPLACE INTO dataset_example SELECT 1, id, 1 FROM "
+              "example");
+    ck_assert_int_eq(evaluate_task(s, 1, &m, &opt, &r, &err), ERR_NOTFOUND);
+    ck_assert_ptr_nonnull(strstr(err.msg, "all 10 examples of the validation"));
 }
 END_TEST
 
@@ -462,6 +553,8 @@ int main(void)
     tcase_add_test(t, gold_answers_stay_out_of_the_gate);
     tcase_add_test(t, duplicates_count_for_the_example_that_stands_for_them);
     tcase_add_test(t, rejected_answers_are_nobodys_reference);
+    tcase_add_test(t, answers_that_curate_has_not_seen_are_no_reference);
+    tcase_add_test(t, no_split_judges_by_what_was_trained_on);
     tcase_add_test(t, items_that_do_not_fit_are_wrong_not_missing);
     tcase_add_test(t, schemas_that_train_has_not_seen_are_apart);
     tcase_add_test(t, an_empty_split_says_so);
