@@ -114,9 +114,12 @@ void cuda_convert(struct cuda *c, void *y, enum cuda_type to, const void *x,
  * lda; b is [n,k] with row stride ldb, or, if b_cross, stored [k,n]. The pair
  * a2 [m,k2], b2 [n,k2] has the same crossing; k2 0: none. Forward is neither
  * crossed, the input's gradient crosses b, the weights' gradient both.
- * addend has c's type and may be c. */
+ * addend may be c, if it has its type. exact: in is F32 and stays so, tf32 is
+ * not used. */
 struct cuda_gemm {
-    enum cuda_type in, out; /* of a, b, a2, b2; of c and addend */
+    enum cuda_type in, out; /* of a, b, a2, b2; of c */
+    enum cuda_type add_type; /* of addend: F32 or BF16 */
+    bool exact;
     size_t m, n, k, k2;
     const void *a, *b, *a2, *b2;
     size_t lda, ldb, lda2, ldb2;
@@ -141,7 +144,9 @@ bool cuda_wgmma_fits(const struct cuda *c, const struct cuda_gemm *g);
 void cuda_wgmma_run(struct cuda *c, const struct cuda_gemm *g);
 bool cuda_mma_fits(const struct cuda *c, const struct cuda_gemm *g);
 void cuda_mma_run(struct cuda *c, const struct cuda_gemm *g);
+size_t cuda_mma_scratch(const struct cuda_gemm *g);
 void cuda_simt_run(struct cuda *c, const struct cuda_gemm *g); /* any, f32 */
+size_t cuda_simt_scratch(const struct cuda_gemm *g);
 bool cuda_gemv_fits(const struct cuda *c, const struct cuda_gemm *g);
 void cuda_gemv_run(struct cuda *c, const struct cuda_gemm *g); /* few rows */
 
