@@ -98,7 +98,7 @@ static void column_clear(struct evaluate_column *c)
 
 /* A running mean that leaves NaN out; a value may count for several calls. */
 struct mean {
-    double sum, weight, count;
+    double sum, weight, squares, count;
 };
 
 static void mean_add_calls(struct mean *m, double v, size_t calls)
@@ -107,6 +107,7 @@ static void mean_add_calls(struct mean *m, double v, size_t calls)
         return;
     m->sum += v * (double)calls;
     m->weight += (double)calls;
+    m->squares += (double)(calls * calls);
     m->count++;
 }
 
@@ -120,12 +121,13 @@ static double mean_value(struct mean m)
     return m.count > 0 ? m.sum / m.weight : (double)NAN;
 }
 
-/* Duplicates shift the mean and add no evidence. */
+/* Duplicates shift the mean and add no evidence: uneven weights are worth
+ * fewer items than there are (Kish). */
 static struct score_interval mean_interval(struct mean m)
 {
-    double k = m.count > 0 ? mean_value(m) * m.count : 0;
+    double n = m.count > 0 ? m.weight * m.weight / m.squares : 0;
 
-    return score_wilson(k, m.count, SCORE_LEVEL);
+    return score_wilson(n > 0 ? mean_value(m) * n : 0, n, SCORE_LEVEL);
 }
 
 static double column_macro_f1(const struct evaluate_result *r,

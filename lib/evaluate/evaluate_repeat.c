@@ -41,7 +41,7 @@ struct repeats {
     struct store *store;
     struct evaluate_result *r;
     uint64_t seed;
-    double sum;
+    struct score_self self;
 };
 
 static void group_reset(struct group *g)
@@ -125,10 +125,8 @@ static int group_end(struct repeats *w, struct group *g, struct err *err)
                 pairs += n;
             }
         }
-    if (pairs > 0) {
-        w->sum += sum / pairs;
-        w->r->repeated++;
-    }
+    if (pairs > 0 || g->count == 1)
+        score_self_add(&w->self, pairs > 0 ? sum / pairs : 0, g->count);
     group_reset(g);
     return rc;
 }
@@ -169,12 +167,8 @@ int evaluate_self_agreement(struct store *s, uint64_t seed,
     group_reset(g);
     buf_release(&g->input);
     free(g);
-    r->self_agreement = 1;
-    r->self_interval = (struct score_interval){ 1, 1 };
-    if (rc == ERR_OK && r->repeated > 0) {
-        r->self_agreement = w.sum / (double)r->repeated;
-        r->self_interval =
-            score_wilson(w.sum, (double)r->repeated, SCORE_LEVEL);
-    }
+    r->repeated = w.self.inputs;
+    r->self_agreement = score_self_mean(&w.self);
+    r->self_interval = score_self_interval(&w.self, SCORE_LEVEL);
     return rc;
 }

@@ -249,7 +249,7 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
         buf_printf(out, "%s: undecided: %s.\n", r->task_name, g->why);
     else
         buf_printf(out,
-                   "%s: undecided: about %zu items would decide (there are "
+                   "%s: undecided: about %zu calls would decide (there are "
                    "%zu).\n",
                    r->task_name, g->need, g->count);
 }

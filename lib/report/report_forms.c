@@ -16,12 +16,12 @@ static void gate_line(struct buf *out, const struct evaluate_result *r,
 
     buf_printf(out,
                "%s: difference %+.1f points [%+.1f, %+.1f], margin %g, %zu "
-               "items in %zu conversations; %s",
+               "calls in %zu conversations; %s",
                score_verdict_name(g->verdict), 100 * g->difference,
                100 * g->interval.low, 100 * g->interval.high, 100 * margin,
                g->count, g->clusters, g->why);
     if (g->verdict == SCORE_UNDECIDED && g->need < SCORE_MAX_NEED)
-        buf_printf(out, "; about %zu items would decide", g->need);
+        buf_printf(out, "; about %zu calls would decide", g->need);
 }
 
 static void junit_task(struct buf *out, const struct evaluate_result *r,

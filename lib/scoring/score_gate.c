@@ -34,6 +34,7 @@ struct work {
     struct score_gate *out;
     struct group *groups;
     double level, z;
+    double alike;    /* items an observation, were those of a cluster equal */
     double variance; /* of one item's difference, as if independent */
     double se;       /* of the mean difference, clusters heeded */
     double score_deff, score_variance; /* of the candidate's own mean */
@@ -115,6 +116,10 @@ static void groups_collect(struct work *w)
         table_add(&w->table, s, r);
     }
     map_free(m);
+    for (size_t i = 0; i < out->clusters; i++)
+        w->alike += w->groups[i].count * w->groups[i].count;
+    if (out->count > 0)
+        w->alike /= (double)out->count;
     if (w->measured > 0)
         w->measured_mean /= w->measured;
     if (out->count > 0) {
@@ -144,11 +149,13 @@ static double cluster_variance(const struct work *w, bool of_score, double mean)
 
 /* Few clusters in which anything happens tell little about how alike the items
  * of a cluster are, and the usual estimate is then far too low. It is drawn
- * towards the worst case, one observation a cluster, by PRIOR such clusters. */
+ * towards the worst case, one observation a cluster, by PRIOR such clusters.
+ * Clusters of different sizes are worth fewer than their number (Kish 1965,
+ * Survey Sampling: sum of squared sizes over their sum). */
 static double design_effect(const struct work *w, double clustered,
                             double independent, size_t informative)
 {
-    double worst = (double)w->out->count / (double)w->out->clusters;
+    double worst = w->alike;
     double seen = independent > 0 ? fmax(1, clustered / independent) : worst;
     double k = (double)informative;
 
@@ -258,7 +265,8 @@ static struct score_interval graded_interval(const struct work *w)
 {
     const struct score_gate *out = w->out;
     double half = w->z * w->se;
-    double silent = score_wilson(0, (double)out->clusters, w->level).high;
+    double silent =
+        score_wilson(0, (double)out->count / w->alike, w->level).high;
     struct score_interval i = { out->difference - half,
                                 out->difference + half };
 

@@ -156,6 +156,52 @@ struct score_interval score_tango(struct score_table t, double level)
     return out;
 }
 
+void score_self_add(struct score_self *s, double agreement, double calls)
+{
+    if (calls < 2) {
+        s->once += calls;
+        return;
+    }
+    s->inputs++;
+    if (calls < 3) {
+        s->twice.sum += agreement;
+        s->twice.inputs++;
+    } else {
+        s->more.sum += agreement * calls;
+        s->more.calls += calls;
+        s->more.squares += calls * calls;
+    }
+}
+
+/* What an input that came twice weighs. */
+static double self_weight(const struct score_self *s)
+{
+    return s->twice.inputs > 0 ? 2 + s->once / s->twice.inputs : 0;
+}
+
+static double self_calls(const struct score_self *s)
+{
+    return s->more.calls + s->twice.inputs * self_weight(s);
+}
+
+double score_self_mean(const struct score_self *s)
+{
+    return s->inputs > 0
+               ? (s->more.sum + s->twice.sum * self_weight(s)) / self_calls(s)
+               : 1;
+}
+
+struct score_interval score_self_interval(const struct score_self *s,
+                                          double level)
+{
+    double w = self_weight(s), calls = self_calls(s), n;
+
+    if (s->inputs == 0)
+        return (struct score_interval){ 1, 1 };
+    n = calls * calls / (s->more.squares + s->twice.inputs * w * w);
+    return score_wilson(score_self_mean(s) * n, n, level);
+}
+
 double score_gate_need(double variance, double distance, double level,
                        double power)
 {

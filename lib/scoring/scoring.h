@@ -115,6 +115,27 @@ double score_normal_quantile(double p);
  * n 0 gives 0..1. */
 struct score_interval score_wilson(double k, double n, double level);
 
+/* How often an author agrees with himself. Zero-initialise and add each input:
+ * its share of agreeing pairs of calls, and its calls (1: no pair, the share is
+ * not read). The mean is over calls, since that is how often a candidate is
+ * asked; inputs that came once are stood for by those that came twice, the
+ * most like them (all repeated ones if none did). The interval is Wilson's at
+ * Kish's effective number of inputs. Without repeated inputs: 1, and 1..1. */
+struct score_self {
+    double once;
+    struct {
+        double sum, inputs;
+    } twice;
+    struct {
+        double sum, calls, squares;
+    } more;
+    size_t inputs; /* repeated */
+};
+void score_self_add(struct score_self *s, double agreement, double calls);
+double score_self_mean(const struct score_self *s);
+struct score_interval score_self_interval(const struct score_self *s,
+                                          double level);
+
 /* A paired 2x2 table: both right, only the first, only the second, neither. */
 struct score_table {
     double both, first, second, neither;

@@ -1,6 +1,9 @@
 #!/bin/sh
 # 2,000 simulated experiments a cell: how often the gate passes a true loss of
-# its margin, and how often equals at the size that the power formula names.
+# its margin, and how often equals at the size that the power formula names;
+# then the same on logs in which inputs come again and items stand for several
+# calls.
 set -eu
-make -s build/release/test_scoring_gate
+make -s build/release/test_scoring_gate build/release/test_scoring_repeats
 SLMCTL_SIMULATIONS=2000 build/release/test_scoring_gate
+SLMCTL_SIMULATIONS=2000 build/release/test_scoring_repeats

@@ -284,9 +284,10 @@ START_TEST(self_agreement_comes_from_repeated_inputs)
     example_put(104, "train", "is 2 odd?", "no", false, "i2");
     r = run('s', NULL);
     ck_assert_uint_eq(r.repeated, 2);
-    ck_assert_double_eq_tol(r.self_agreement, (0.5 + 1) / 2, 1e-12);
-    ck_assert_double_eq_tol(r.columns[EVALUATE_LLM].score, 0.75, 1e-12);
-    ck_assert_double_eq_tol(r.gate.reference, 0.75, 1e-12);
+    /* i2 also stands for the eight inputs that came once. */
+    ck_assert_double_eq_tol(r.self_agreement, (4 * 0.5 + 10) / 14, 1e-12);
+    ck_assert_double_eq_tol(r.columns[EVALUATE_LLM].score, 12.0 / 14, 1e-12);
+    ck_assert_double_eq_tol(r.gate.reference, 12.0 / 14, 1e-12);
     evaluate_result_release(&r);
 }
 END_TEST
