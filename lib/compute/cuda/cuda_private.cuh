@@ -29,13 +29,22 @@ struct compute_buffer {
     size_t count;
     void *data;
     __nv_bfloat16 *frozen; /* freeze: the weights in bf16; NULL: use data */
-    size_t bytes;
+    size_t bytes, frozen_bytes;
 };
 
 /* Which matrix kernels may be used; COMPUTE_FULL always uses simt. */
 enum cuda_kernels { CUDA_SIMT, CUDA_MMA, CUDA_WGMMA };
 
 #define CUDA_HOST_TABLES 16
+#define CUDA_KEPT 256                      /* freed blocks kept for reuse */
+#define CUDA_SLOTS 8                       /* pieces of pinned memory */
+#define CUDA_SLOT_BYTES ((size_t)2 << 20)
+
+/* Device memory that was released and waits for an alloc of its size. */
+struct cuda_block {
+    void *data;
+    size_t bytes;
+};
 
 /* Host arrays (document starts and what was planned from them) that are on
  * the device already; see cuda_table. */
@@ -50,6 +59,7 @@ struct cuda {
     cudaStream_t stream;
     cudaError_t failed; /* the first error; cudaSuccess: none */
     const char *failed_at;
+    size_t failed_bytes; /* what an out-of-memory error asked for */
     char name[128], kernels_name[32];
     int ordinal, sms, major, minor;
     size_t l2_bytes, smem_optin;
@@ -59,8 +69,11 @@ struct cuda {
     size_t used, peak, limit; /* bytes */
     char *scratch;
     size_t scratch_bytes, scratch_used;
-    float *staging; /* pinned */
-    size_t staging_bytes;
+    char *staging; /* pinned: CUDA_SLOTS pieces, taken in turn */
+    cudaEvent_t staged[CUDA_SLOTS]; /* the copy through it is over */
+    unsigned slot;
+    struct cuda_block kept[CUDA_KEPT];
+    size_t kept_count, kept_bytes;
     struct cuda_table tables[CUDA_HOST_TABLES];
     uint64_t clock;
 };
@@ -75,6 +88,7 @@ struct cuda_operand {
     void *data;
     enum cuda_type type;
 };
+/* A weight whose plain form freeze dropped is seen as bf16. */
 struct cuda_operand cuda_at(struct compute_span s);
 float *cuda_f32(struct compute_span s);    /* NULL if absent; asserts F32 */
 int32_t *cuda_i32(struct compute_span s);
@@ -87,6 +101,16 @@ static inline void cuda_launched(struct cuda *c, const char *what)
 {
     (void)cuda_check(c, cudaGetLastError(), what);
 }
+
+/* Counted device memory from the kept blocks or the driver; NULL where it
+ * does not fit. *bytes becomes the block's size. cuda_give takes it back. */
+void *cuda_take(struct cuda *c, size_t *bytes);
+void cuda_give(struct cuda *c, void *data, size_t bytes);
+void cuda_memory_release(struct cuda *c); /* at close */
+int cuda_out_of_memory(const struct cuda *c, const char *what, size_t bytes,
+                       struct err *err);
+/* The kept error, or 0. */
+int cuda_told(struct cuda *c, struct err *err);
 
 /* Scratch of one operation, 256-byte aligned, uninitialised; NULL after an
  * out-of-memory error (kept in the device; the operation returns at once).
@@ -153,7 +177,13 @@ void cuda_gemv_run(struct cuda *c, const struct cuda_gemm *g); /* few rows */
 /* ---- the operations, by the file that has them ---- */
 #define C struct compute *c
 #define S struct compute_span
-/* cuda_rows.cu */
+/* cuda_memory.cu */
+int cuda_op_alloc(C, enum compute_type type, size_t count, const char *what,
+                  struct compute_buffer **out, struct err *err);
+void cuda_op_release(C, struct compute_buffer *b);
+void cuda_op_upload(C, S dst, const void *src, size_t count);
+void cuda_op_download(C, void *dst, S src, size_t count);
+/* cuda_flat.cu, cuda_rows.cu, cuda_norm.cu */
 void cuda_op_fill(C, S y, float value, size_t n);
 void cuda_op_copy(C, S y, S x, size_t n);
 void cuda_op_axpy(C, S y, float alpha, S x, size_t n);
