@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TASKS_MAGIC 0x314b5354u /* "TSK1" */
+#define TASKS_MAGIC 0x324b5354u     /* "TSK2" */
+#define TASKS_MAGIC_OLD 0x314b5354u /* "TSK1": without payloads */
 #define GROUPS_MAX (1u << 20)
 #define CLUSTERS_MAX (1u << 20)
 #define KEY_SHINGLES_MAX (1u << 16)
@@ -50,6 +51,11 @@ static void put_group(struct buf *b, const struct tasks_group *g)
         bytes_put_floats(b, &g->near, 1);
     }
     buf_release(&embed);
+    bytes_put_u32(b, g->payload.level ? TASKS_PAYLOAD_BUCKETS : 0);
+    if (g->payload.level) {
+        buf_add(b, g->payload.level, TASKS_PAYLOAD_BUCKETS);
+        bytes_put_floats(b, &g->payload.usual, 1);
+    }
 }
 
 void tasks_model_save(const struct tasks_model *m, struct buf *out)
@@ -101,7 +107,21 @@ static void get_rest(struct bytes_reader *r, struct tasks_group *g)
     g->near = bytes_float(r);
 }
 
-static void get_group(struct bytes_reader *r, struct tasks_group *g)
+static void get_payload(struct bytes_reader *r, struct tasks_payload *w)
+{
+    uint32_t n = bytes_u32(r);
+    const char *level = n == TASKS_PAYLOAD_BUCKETS ? bytes_take(r, n) : NULL;
+
+    r->bad |= n != 0 && !level;
+    if (!level)
+        return;
+    w->level = mem_alloc(n);
+    memcpy(w->level, level, n);
+    w->usual = bytes_float(r);
+    r->bad |= !(w->usual > 0 && w->usual < 1);
+}
+
+static void get_group(struct bytes_reader *r, bool old, struct tasks_group *g)
 {
     g->system = bytes_u64(r);
     g->format = bytes_u64(r);
@@ -116,9 +136,11 @@ static void get_group(struct bytes_reader *r, struct tasks_group *g)
     for (; g->templates < n && !r->bad; g->templates++)
         get_profile(r, &g->profile[g->templates]);
     get_rest(r, g);
+    if (!old && !r->bad)
+        get_payload(r, &g->payload);
 }
 
-static void get_model(struct bytes_reader *r, struct tasks_model *m)
+static void get_model(struct bytes_reader *r, bool old, struct tasks_model *m)
 {
     size_t groups = bytes_count(r, GROUPS_MAX, 40);
     size_t expected = 0;
@@ -127,7 +149,7 @@ static void get_model(struct bytes_reader *r, struct tasks_model *m)
     m->group = mem_zalloc(groups * sizeof(*m->group) + 1);
     for (; m->groups < groups && !r->bad; m->groups++) {
         struct tasks_group *g = &m->group[m->groups];
-        get_group(r, g);
+        get_group(r, old, g);
         r->bad |= g->first != expected;
         expected += g->templates + g->rests;
     }
@@ -150,9 +172,10 @@ int tasks_model_load(struct slice data, struct tasks_model **out,
     struct bytes_reader r = { data, false };
     struct tasks_model *m = mem_zalloc(sizeof(*m));
 
-    r.bad = bytes_u32(&r) != TASKS_MAGIC;
+    uint32_t magic = bytes_u32(&r);
+    r.bad = magic != TASKS_MAGIC && magic != TASKS_MAGIC_OLD;
     if (!r.bad)
-        get_model(&r, m);
+        get_model(&r, magic == TASKS_MAGIC_OLD, m);
     if (r.bad || r.rest.n) {
         tasks_model_free(m);
         return err_set(err, ERR_FORMAT,

@@ -300,6 +300,8 @@ static int fit_group(struct fitter *f, size_t at, struct err *err)
         g->templates = tasks_split(f->pool, d.doc, d.n, need, &g->profile);
     size_t rest = keep_rest(&d, g);
     g->rests = rest || d.n == 0;
+    if (rest && g->pool)
+        tasks_payload_fit(d.p, rest, &g->payload);
     if (rest && g->pool && !g->offers_tools)
         rc = tasks_fit_rest(f->pool, d.p, rest, f->seed, g, err);
     docs_release(&d);

@@ -3,8 +3,9 @@
  *
  * Novelty is what of the call is not known: the part of the system prompt or
  * template that is missing, and half of the share of its words that no two
- * earlier calls of the task had. A system prompt that no group has goes to the
- * calls without one, and is as new as its shingles are.
+ * earlier calls of the task had; without prompt and template the distance of
+ * the words is all there is (tasks_payload.c). A system prompt that no group
+ * has goes to the calls without one, and is as new as its shingles are.
  */
 #include "tasks/tasks_private.h"
 
@@ -28,6 +29,7 @@ void tasks_model_free(struct tasks_model *m)
         free(q->profile);
         embed_free(q->embed);
         free(q->centre);
+        tasks_payload_release(&q->payload);
     }
     free(m->group);
     free(m->number);
@@ -124,6 +126,18 @@ static float unknown_share(const struct word_check *c)
     return c->words ? (float)c->unknown / (float)c->words : 0;
 }
 
+/* Half the share of unknown words, where a system prompt or a template speaks
+ * for the task; else up to 1. */
+static float payload_novelty(const struct tasks_group *g, uint32_t c,
+                             const struct tasks_prompt *p,
+                             const struct word_check *w)
+{
+    bool is_rest = c >= g->first + g->templates;
+
+    return is_rest && g->payload.level ? tasks_payload_novelty(&g->payload, p)
+                                       : unknown_share(w) / 2;
+}
+
 uint32_t tasks_assign(const struct tasks_model *m, const struct tasks_prompt *p,
                       float *novelty)
 {
@@ -141,7 +155,7 @@ uint32_t tasks_assign(const struct tasks_model *m, const struct tasks_prompt *p,
     if (m->group[g].pool)
         tasks_system_bits(p, check_word, &s);
     match *= 1 - unknown_share(&s);
-    float unknown = unknown_share(&w);
-    *novelty = 1 - match * cover * (1 - unknown / 2);
+    *novelty =
+        1 - match * cover * (1 - payload_novelty(&m->group[g], c, p, &w));
     return m->number[c];
 }

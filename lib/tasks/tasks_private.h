@@ -74,6 +74,20 @@ size_t tasks_split(struct pool *pool, const struct tasks_doc *doc, size_t n,
 uint32_t tasks_best_profile(const struct tasks_profile *p, size_t k,
                             const uint64_t *sorted, size_t n, float *cover);
 
+/* How often each word is among texts that share no template. */
+#define TASKS_PAYLOAD_BUCKETS 65536
+struct tasks_payload {
+    unsigned char *level; /* [TASKS_PAYLOAD_BUCKETS]; NULL: nothing is known */
+    float usual;          /* share of unknown words that is still usual */
+};
+void tasks_payload_fit(const struct tasks_prompt *const *p, size_t n,
+                       struct tasks_payload *out);
+void tasks_payload_release(struct tasks_payload *w);
+/* 0: all words are frequent; 0.5: as far as one in fifty of the texts is from
+ * the others; 1: no word that tells anything is known. */
+float tasks_payload_novelty(const struct tasks_payload *w,
+                            const struct tasks_prompt *p);
+
 /* Calls with one exact key, or all those without a common one (pool). */
 struct tasks_group {
     uint64_t system, format, tools; /* tools 0: any set, or none */
@@ -86,6 +100,7 @@ struct tasks_group {
     float *centre;       /* [rests, dims] */
     float near;          /* median cosine of the rest to its centres */
     uint32_t first;
+    struct tasks_payload payload; /* of a pool's rest */
 };
 
 #define TASKS_WORD_BITS 32768
