@@ -2,7 +2,8 @@
 mkdir store
 {
     cat "$TREE"/data/schema/*.sql
-    echo "PRAGMA application_id = 0x534C4D31; PRAGMA user_version = 1;"
+    echo "PRAGMA application_id = 0x534C4D31;"
+    echo "PRAGMA user_version = $(find "$TREE"/data/schema -name "*.sql" | wc -l);"
     echo "INSERT INTO task(name, label, kind, created)"
     echo "VALUES('book-flight', 'books flights', 'tool', 0);"
 } | sqlite3 store/store.db
