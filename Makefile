@@ -127,6 +127,50 @@ $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.c.o $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
+# Plugins for test_compute_plugin: right, and without one of its symbols.
+FAKES := $(BUILD)/plugins/fake/slmctl-cuda.so $(BUILD)/plugins/without-open/slmctl-cuda.so
+$(BUILD)/test_compute_plugin: | $(FAKES)
+$(BUILD)/plugins/without-open/slmctl-cuda.so: FAKE_FLAGS := -DFAKE_WITHOUT_OPEN
+$(FAKES): tests/unit/plugin_fake.c $(wildcard lib/compute/*.h)
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC $(FAKE_FLAGS) -shared $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $<
+
+# The GPU's plugin (lib/compute/cuda): code for Ampere and Hopper, and PTX for
+# what comes after. It exports two symbols and needs a driver only when it runs.
+CUDA_CU    := $(sort $(wildcard lib/compute/cuda/*.cu))
+CUDA_O     := $(patsubst %,build/cuda/%.o,$(CUDA_CU)) build/cuda/err.c.o
+CUDA_SO    := build/cuda/slmctl-cuda.so
+CUDA_MAP   := lib/compute/cuda/cuda_exports.map
+CUDA_NVCC   = $(shell command -v $(NVCC) || command -v /usr/local/cuda/bin/nvcc)
+NVCCFLAGS  ?= -O3 -lineinfo
+SLM_NVCCFLAGS := -std=c++17 --threads 0 -Ilib \
+    -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-ffile-prefix-map=$(CURDIR)=. \
+    -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a \
+    -gencode arch=compute_80,code=compute_80 $(if $(WERROR),-Werror all-warnings)
+
+cuda: ## build the GPU's plugin; needs nvcc
+	$(Q)[ -n '$(CUDA_NVCC)' ] || { echo "cuda: $(NVCC) is not found; install CUDA's compiler, or say NVCC=/path/to/nvcc"; exit 1; }
+	$(Q)$(MAKE) CUDA_NVCC='$(CUDA_NVCC)' $(CUDA_SO) $(BUILD)/slmctl-cuda.so
+
+build/cuda/%.cu.o: %.cu Makefile
+	@mkdir -p $(@D)
+	@echo '  NVCC  $<'
+	$(Q)$(CUDA_NVCC) $(SLM_NVCCFLAGS) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+build/cuda/err.c.o: lib/base/err.c lib/base/err.h
+	@mkdir -p $(@D)
+	@echo '  CC    $< (plugin)'
+	$(Q)$(CC) $(SLM_CPPFLAGS) $(CFLAGS) $(filter-out -fsanitize=%,$(SLM_CFLAGS)) -fPIC -c -o $@ $<
+
+$(CUDA_SO): $(CUDA_O) $(CUDA_MAP)
+	@echo '  LINK  $@'
+	$(Q)$(CUDA_NVCC) -shared -cudart static -Xlinker --version-script=$(CUDA_MAP) -o $@ $(CUDA_O)
+
+$(BUILD)/slmctl-cuda.so: $(CUDA_SO)
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
 # Installs what dpkg does not have; asks for sudo only if it must.
 need = @missing=; command -v dpkg-query >/dev/null || exit 0; for p in $(1); do \
   dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
@@ -206,6 +250,7 @@ INSTALLED := \
   $(foreach f,$(MAN5),$(f)=$(MANDIR)/man5/$(notdir $(f))) \
   $(foreach f,$(MAN7),$(f)=$(MANDIR)/man7/$(notdir $(f))) \
   $(foreach f,$(BASE),$(f)=$(DATADIR)/slmctl/base/$(notdir $(f))) \
+  $(foreach f,$(wildcard $(CUDA_SO)),$(f)=$(PREFIX)/lib/slmctl/$(notdir $(f))) \
   completions/slmctl.bash=$(DATADIR)/bash-completion/completions/slmctl \
   completions/slmctl.zsh=$(DATADIR)/zsh/vendor-completions/_slmctl \
   completions/slmctl.fish=$(DATADIR)/fish/vendor_completions.d/slmctl.fish \
@@ -218,7 +263,8 @@ install: $(BUILD)/slmctl ## install below $(DESTDIR)$(PREFIX)
 
 uninstall: ## remove what install wrote
 	$(Q)for p in $(INSTALLED); do rm -f '$(DESTDIR)'$${p#*=}; done
-	$(Q)for d in $(DATADIR)/slmctl/base $(DATADIR)/slmctl $(DATADIR)/doc/slmctl; do \
+	$(Q)rm -f '$(DESTDIR)'$(PREFIX)/lib/slmctl/$(notdir $(CUDA_SO))
+	$(Q)for d in $(DATADIR)/slmctl/base $(DATADIR)/slmctl $(DATADIR)/doc/slmctl $(PREFIX)/lib/slmctl; do \
 	  [ ! -d '$(DESTDIR)'$$d ] || rmdir '$(DESTDIR)'$$d; done
 
 deb: $(BUILD)/slmctl ## a Debian package in build/
@@ -239,8 +285,8 @@ clean: ## remove build/
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t18
 
-.PHONY: agent-logs base-model all unit check check-lint check-unit check-fuzz check-cli check-slow \
+.PHONY: agent-logs base-model all cuda unit check check-lint check-unit check-fuzz check-cli check-slow \
         fuzz fuzz-link deps check-deps ci-deps demo bench format completions install \
         uninstall deb clean help
--include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) \
+-include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) \
            $(call obj,$(TEST_C) $(BENCH_C) $(TOOL_C) $(FUZZ_C)))

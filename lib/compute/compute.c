@@ -1,18 +1,105 @@
 /* compute.c - opening a device by name, and what all devices share */
-#include "compute/compute.h"
+#include "compute/compute_plugin.h"
 
 #include "compute/cpu/cpu.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
+
+static const char *const precision_names[] = {
+    [COMPUTE_BEST] = "auto",
+    [COMPUTE_FULL] = "f32",
+    [COMPUTE_TF32] = "tf32",
+    [COMPUTE_BFLOAT16] = "bf16",
+};
+
+const char *compute_precision_name(enum compute_precision p)
+{
+    return precision_names[p];
+}
+
+bool compute_keeps_narrow(const struct compute *c)
+{
+    return c->precision == COMPUTE_BFLOAT16;
+}
+
+static int open_cpu(const struct compute_options *opt, struct compute **out,
+                    struct err *err)
+{
+    if (opt->precision > COMPUTE_FULL)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "precision %s needs a GPU: the CPU computes in f32",
+                       compute_precision_name(opt->precision));
+    return cpu_open(opt->kernels, opt->threads, out, err);
+}
+
+static bool is_gpu_kernels(const char *name)
+{
+    return strcmp(name, "simt") == 0 || strcmp(name, "mma") == 0 ||
+           strcmp(name, "wgmma") == 0;
+}
+
+static int open_auto(const struct compute_options *opt, struct compute **out,
+                     struct err *err)
+{
+    struct compute_options gpu = *opt, cpu = *opt;
+    struct err why;
+    int rc;
+
+    if (opt->note_size > 0)
+        opt->note[0] = '\0';
+    if (opt->kernels && is_gpu_kernels(opt->kernels))
+        cpu.kernels = NULL;
+    else
+        gpu.kernels = NULL;
+    rc = compute_plugin_device(&gpu, -1, out, &why);
+    if (rc == 0)
+        return 0;
+    if (opt->note_size > 0)
+        (void)snprintf(opt->note, opt->note_size, "%s", why.msg);
+    rc = open_cpu(&cpu, out, err);
+    return rc < 0 && opt->precision > COMPUTE_FULL
+               ? err_set(err, rc, "%s (%s)", err->msg, why.msg)
+               : rc;
+}
+
+/* N of "cuda:N", 0 of "cuda"; negative: neither. */
+static int ordinal_of(const char *device)
+{
+    int n = 0;
+
+    if (strncmp(device, "cuda", 4) != 0)
+        return -1;
+    device += 4;
+    if (!*device)
+        return 0;
+    if (*device++ != ':' || !*device)
+        return -1;
+    for (; *device; device++) {
+        if (*device < '0' || *device > '9' || n > 999)
+            return -1;
+        n = 10 * n + (*device - '0');
+    }
+    return n;
+}
 
 int compute_open(const struct compute_options *opt, struct compute **out,
                  struct err *err)
 {
-    if (opt->device && strcmp(opt->device, "cpu") != 0)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "device \"%s\" is not known; known: cpu", opt->device);
-    return cpu_open(opt->kernels, opt->threads, out, err);
+    int ordinal;
+
+    if (!opt->device || strcmp(opt->device, "cpu") == 0)
+        return open_cpu(opt, out, err);
+    if (strcmp(opt->device, "auto") == 0)
+        return open_auto(opt, out, err);
+    ordinal = ordinal_of(opt->device);
+    if (ordinal < 0)
+        return err_set(err, ERR_INVALID,
+                       "device \"%s\" is not known; known: auto, cpu, cuda, "
+                       "cuda:N",
+                       opt->device);
+    return compute_plugin_device(opt, ordinal, out, err);
 }
 
 void compute_close(struct compute *c)

@@ -205,14 +205,10 @@ struct compute_ops {
                    struct compute_span logp, struct compute_span logits,
                    size_t rows, size_t vocab);
     void (*adamw)(struct compute *c, const struct compute_adamw *a);
-};
 
-/* An open device; devices embed it as their first member. */
-struct compute {
-    const struct compute_ops *ops;
-    const char *kernels; /* "avx512": recorded by training runs */
-    unsigned threads;
-    const char *device; /* "NVIDIA H200", or the CPU's "cpu" */
+    /* Bytes of buffers and packed weights (a GPU: and of its scratch) that are
+     * held now, and that were held at most. */
+    void (*memory)(struct compute *c, size_t *used, size_t *peak);
 };
 
 enum compute_precision {
@@ -220,6 +216,15 @@ enum compute_precision {
     COMPUTE_FULL,    /* f32 throughout */
     COMPUTE_TF32,    /* products of f32 rounded to 10 bits of mantissa */
     COMPUTE_BFLOAT16 /* activations and products in bf16, sums in f32 */
+};
+
+/* An open device; devices embed it as their first member. */
+struct compute {
+    const struct compute_ops *ops;
+    const char *kernels; /* "avx512": recorded by training runs */
+    unsigned threads;
+    const char *device;               /* "NVIDIA H200", or the CPU's "cpu" */
+    enum compute_precision precision; /* never COMPUTE_BEST */
 };
 
 struct compute_options {
@@ -237,10 +242,16 @@ struct compute_options {
 
 /* Kernels that this machine cannot run, and a precision that the device does
  * not have, are refused (ERR_UNSUPPORTED). "auto" is a GPU where one can be
- * used, else the CPU. */
+ * used, else the CPU; there kernels of the CPU's do not concern a GPU. */
 MUST_CHECK int compute_open(const struct compute_options *opt,
                             struct compute **out, struct err *err);
 void compute_close(struct compute *c); /* NULL is fine */
+
+/* "f32", "tf32", "bf16"; "auto" for COMPUTE_BEST. */
+const char *compute_precision_name(enum compute_precision p);
+/* Whether the device computes with 16-bit weights at least as well as with
+ * wider ones, so that widening them gains nothing. */
+bool compute_keeps_narrow(const struct compute *c);
 
 size_t compute_type_size(enum compute_type t);
 /* A whole new buffer as a span. */

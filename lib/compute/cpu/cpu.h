@@ -22,6 +22,7 @@ struct compute_buffer {
     size_t count;
     void *data;   /* NULL after freeze(forward_only) */
     void *panels; /* frozen weights [n/nr][k][nr], or NULL */
+    size_t bytes; /* of both */
 };
 
 /* C[m,n] = alpha A B (+ C). A's element (i,k) is a[i * rs + k * cs]; B is
@@ -104,6 +105,7 @@ struct cpu {
     struct cpu_scratch pack;  /* shared: packed operands of the running op */
     struct cpu_scratch chunk; /* shared: logits, partial sums, panels */
     struct cpu_scratch *local, *rows; /* one each a worker */
+    size_t used, peak;                /* bytes of buffers */
 };
 
 /* Where a GEMM's B comes from: w[n][ld] (by rows: B = w') or w[k][ld]. */

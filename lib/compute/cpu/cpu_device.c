@@ -116,6 +116,33 @@ static void op_close(struct compute *base)
     free(c);
 }
 
+static void take_memory(struct compute *base, struct compute_buffer *b,
+                        size_t bytes)
+{
+    struct cpu *c = (struct cpu *)base;
+
+    b->bytes += bytes;
+    c->used += bytes;
+    c->peak = c->used > c->peak ? c->used : c->peak;
+}
+
+static void drop_memory(struct compute *base, struct compute_buffer *b,
+                        size_t bytes)
+{
+    struct cpu *c = (struct cpu *)base;
+
+    b->bytes -= bytes;
+    c->used -= bytes;
+}
+
+static void op_memory(struct compute *base, size_t *used, size_t *peak)
+{
+    struct cpu *c = (struct cpu *)base;
+
+    *used = c->used;
+    *peak = c->peak;
+}
+
 static int op_alloc(struct compute *c, enum compute_type type, size_t count,
                     const char *what, struct compute_buffer **out,
                     struct err *err)
@@ -123,20 +150,21 @@ static int op_alloc(struct compute *c, enum compute_type type, size_t count,
     void *data;
     int rc;
 
-    (void)c;
     if (type == COMPUTE_ACT)
         type = COMPUTE_F32;
     rc = mem_try_array(&data, count, compute_type_size(type), what, err);
     if (rc < 0)
         return rc;
     *out = mem_zalloc(sizeof(**out));
-    **out = (struct compute_buffer){ type, count, data, NULL };
+    **out =
+        (struct compute_buffer){ .type = type, .count = count, .data = data };
+    take_memory(c, *out, count * compute_type_size(type));
     return 0;
 }
 
 static void op_release(struct compute *c, struct compute_buffer *b)
 {
-    (void)c;
+    drop_memory(c, b, b->bytes);
     free(b->data);
     free(b->panels);
     free(b);
@@ -171,18 +199,23 @@ static int op_freeze(struct compute *base, struct compute_span w, size_t n,
     struct cpu *c = (struct cpu *)base;
     struct compute_buffer *b = w.buf;
     struct cpu_operand o = { b->data, b->type, k, true, NULL };
+    size_t bytes = cpu_panels_bytes(c, b->type, n, k);
+    size_t plain = b->count * compute_type_size(b->type);
     void *panels;
     int rc;
 
     assert(w.at == 0 && b->count == n * k && b->data);
-    rc = mem_try_array(&panels, cpu_panels_bytes(c, b->type, n, k), 1,
-                       "packed weights", err);
+    rc = mem_try_array(&panels, bytes, 1, "packed weights", err);
     if (rc < 0)
         return rc;
+    take_memory(base, b, bytes);
     cpu_panels_make(c, panels, &o, n, k);
+    if (b->panels)
+        drop_memory(base, b, bytes);
     free(b->panels);
     b->panels = panels;
     if (forward_only) {
+        drop_memory(base, b, plain);
         free(b->data);
         b->data = NULL;
     }
@@ -224,6 +257,7 @@ static const struct compute_ops cpu_ops = {
     .cross_entropy = cpu_op_cross_entropy,
     .argmax = cpu_op_argmax,
     .adamw = cpu_op_adamw,
+    .memory = op_memory,
 };
 
 int cpu_open(const char *kernels, unsigned threads, struct compute **out,
@@ -241,6 +275,7 @@ int cpu_open(const char *kernels, unsigned threads, struct compute **out,
     c->base.ops = &cpu_ops;
     c->base.kernels = k->name;
     c->base.device = "cpu";
+    c->base.precision = COMPUTE_FULL;
     c->base.threads = pool_threads(c->pool);
     c->local = mem_zalloc(c->base.threads * sizeof(*c->local));
     c->rows = mem_zalloc(c->base.threads * sizeof(*c->rows));

@@ -1,0 +1,159 @@
+/*
+ * compute_plugin.c - devices that a shared object brings
+ *
+ * The program itself knows no GPU: what does is opened at run time, asked for
+ * a score, and used only if it was built for the same table of operations.
+ * It stays loaded until the process ends, because drivers keep threads.
+ */
+#include "compute/compute_plugin.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PLUGIN_FILE "slmctl-cuda.so"
+#define MAX_DEVICES 64
+
+struct plugin {
+    char path[PATH_MAX];
+    void *lib;
+    compute_plugin_score *score;
+    compute_plugin_open *open;
+};
+
+/* Whether dir/rest/slmctl-cuda.so is there; its path stays in p->path. */
+static bool find_in(struct plugin *p, const char *dir, const char *rest)
+{
+    int n = snprintf(p->path, sizeof(p->path), "%s%s/" PLUGIN_FILE, dir, rest);
+
+    return n > 0 && (size_t)n < sizeof(p->path) && access(p->path, F_OK) == 0;
+}
+
+static int find_plugin(struct plugin *p, const char *dir, struct err *err)
+{
+    char exe[PATH_MAX];
+    ssize_t n;
+    char *slash;
+
+    if (dir)
+        return find_in(p, dir, "") ? 0
+                                   : err_set(err, ERR_UNSUPPORTED,
+                                             "no GPU can be used: there "
+                                             "is no " PLUGIN_FILE " in %s",
+                                             dir);
+    n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    exe[n > 0 ? n : 0] = '\0';
+    slash = strrchr(exe, '/');
+    if (slash)
+        *slash = '\0';
+    if (slash && (find_in(p, exe, "") || find_in(p, exe, "/../lib/slmctl")))
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "no GPU can be used: there is no " PLUGIN_FILE " in %s or "
+                   "%s/../lib/slmctl; make cuda builds it",
+                   exe, exe);
+}
+
+static int load(struct plugin *p, struct err *err)
+{
+    const char *missing = NULL;
+
+    p->lib = dlopen(p->path, RTLD_NOW | RTLD_LOCAL);
+    if (!p->lib)
+        return err_set(err, ERR_UNSUPPORTED, "no GPU can be used: %s",
+                       dlerror());
+    *(void **)&p->score = dlsym(p->lib, COMPUTE_PLUGIN_SCORE);
+    *(void **)&p->open = dlsym(p->lib, COMPUTE_PLUGIN_OPEN);
+    if (!p->score)
+        missing = COMPUTE_PLUGIN_SCORE;
+    else if (!p->open)
+        missing = COMPUTE_PLUGIN_OPEN;
+    if (!missing)
+        return 0;
+    (void)dlclose(p->lib);
+    return err_set(err, ERR_UNSUPPORTED,
+                   "%s has no %s; it is no plugin of this program", p->path,
+                   missing);
+}
+
+static int refuse_version(const struct plugin *p, unsigned version,
+                          struct err *err)
+{
+    return err_set(err, ERR_UNSUPPORTED,
+                   "%s is of version %u, this program needs %d; build both "
+                   "again",
+                   p->path, version, COMPUTE_VERSION);
+}
+
+/* The score of one device, 0 with the reason in *err. */
+static int score(const struct plugin *p, int ordinal, struct err *err)
+{
+    unsigned version = 0;
+    char why[256] = "no reason given";
+    int points = p->score(&version, ordinal, why, sizeof(why));
+
+    if (version != COMPUTE_VERSION) {
+        (void)refuse_version(p, version, err);
+        return 0;
+    }
+    if (points <= 0)
+        (void)err_set(err, ERR_UNSUPPORTED, "cuda:%d cannot be used: %s",
+                      ordinal, why);
+    return points > 0 ? points : 0;
+}
+
+/* The device with the highest score, the first among equals; -1: none. */
+static int best_device(const struct plugin *p, struct err *err)
+{
+    int best = -1, most = 0;
+
+    for (int i = 0; i < MAX_DEVICES; i++) {
+        struct err why;
+        int points = score(p, i, i ? &why : err);
+
+        if (points == 0)
+            break;
+        if (points > most) {
+            most = points;
+            best = i;
+        }
+    }
+    return best;
+}
+
+int compute_plugin_device(const struct compute_options *opt, int ordinal,
+                          struct compute **out, struct err *err)
+{
+    struct plugin p = { .lib = NULL };
+    struct compute *c = NULL;
+    int rc = find_plugin(&p, opt->plugin_dir, err);
+
+    if (rc == 0)
+        rc = load(&p, err);
+    if (rc < 0)
+        return rc;
+    if (ordinal < 0)
+        ordinal = best_device(&p, err);
+    else if (score(&p, ordinal, err) == 0)
+        ordinal = -1;
+    if (ordinal < 0)
+        return ERR_UNSUPPORTED;
+    rc = p.open(opt, ordinal, &c, err);
+    if (rc < 0)
+        return err_wrap(err, "cuda:%d", ordinal);
+    if (c->ops->version != COMPUTE_VERSION ||
+        c->ops->size != sizeof(struct compute_ops)) {
+        unsigned version = c->ops->version;
+
+        c->ops->close(c);
+        if (version != COMPUTE_VERSION)
+            return refuse_version(&p, version, err);
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s has another table of operations; build both again",
+                       p.path);
+    }
+    *out = c;
+    return 0;
+}
