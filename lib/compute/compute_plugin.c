@@ -142,7 +142,7 @@ int compute_plugin_device(const struct compute_options *opt, int ordinal,
         return ERR_UNSUPPORTED;
     rc = p.open(opt, ordinal, &c, err);
     if (rc < 0)
-        return err_wrap(err, "cuda:%d", ordinal);
+        return rc;
     if (c->ops->version != COMPUTE_VERSION ||
         c->ops->size != sizeof(struct compute_ops)) {
         unsigned version = c->ops->version;

@@ -19,7 +19,7 @@
  * where no device can be used (why: a line), else larger for better devices. */
 typedef int compute_plugin_score(unsigned *version, int ordinal, char *why,
                                  size_t why_size);
-/* As compute_open, for device `ordinal`. */
+/* As compute_open, for device `ordinal`, which messages name. */
 typedef int compute_plugin_open(const struct compute_options *opt, int ordinal,
                                 struct compute **out, struct err *err);
 

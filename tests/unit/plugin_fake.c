@@ -62,7 +62,8 @@ int slmctl_device_open(const struct compute_options *opt, int ordinal,
 
     if (ordinal == FAKE_FULL || getenv("FAKE_MEMORY_TAKEN")) {
         err->code = ERR_NOMEM;
-        (void)snprintf(err->msg, sizeof(err->msg), "its memory is taken");
+        (void)snprintf(err->msg, sizeof(err->msg),
+                       "cuda:%d: its memory is taken", ordinal);
         return ERR_NOMEM;
     }
     c = calloc(1, sizeof(*c));

@@ -101,6 +101,12 @@ static int op_freeze(struct compute *base, struct compute_span w, size_t n,
     return cuda_told(c, err);
 }
 
+static void op_memory(struct compute *base, size_t *used, size_t *peak)
+{
+    *used = cuda_of(base)->used;
+    *peak = cuda_of(base)->peak;
+}
+
 static const struct compute_ops *operations(void)
 {
     static struct compute_ops t;
@@ -139,6 +145,7 @@ static const struct compute_ops *operations(void)
     t.cross_entropy = cuda_op_cross_entropy;
     t.argmax = cuda_op_argmax;
     t.adamw = cuda_op_adamw;
+    t.memory = op_memory;
     return &t;
 }
 
@@ -328,6 +335,7 @@ EXPORTED int slmctl_device_open(const struct compute_options *opt, int ordinal,
     c->base.ops = operations();
     c->base.kernels = c->kernels_name;
     c->base.device = c->name;
+    c->base.precision = c->precision;
     c->base.threads = 1;
     *out = &c->base;
     return 0;
