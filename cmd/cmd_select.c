@@ -16,16 +16,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEFAULT_RANK 16
+#define DEFAULT_BATCH 2048
+
 static struct cli_list tasks;
 static int64_t max_memory;
 static int64_t min_context;
 static const char *license_wish = "any";
 static bool offline;
 static bool show_all;
+static bool save;
 static const char *table_file;
 static int64_t top = 5;
-static int64_t rank = 16;
-static int64_t batch_tokens = 2048;
+static int64_t rank = DEFAULT_RANK;
+static int64_t batch_tokens = DEFAULT_BATCH;
 
 static const struct opt options[] = {
     { 't', "task", OPT_LIST, &tasks, "TASK", "this task only",
@@ -49,8 +53,18 @@ static const struct opt options[] = {
       .min = 1, .max = 1024 },
     { 0, "batch-tokens", OPT_INT, &batch_tokens, "N",
       "tokens of a training step for the estimate", .min = 1, .max = 1e7 },
+    { 0, "save", OPT_FLAG, &save, NULL,
+      "store the ranks also where constraints are given" },
     OPT_END,
 };
+
+/* Constraints ask what would be; the stored ranks are what finetune takes. */
+static bool is_stored(void)
+{
+    return save || (!max_memory && !min_context && !offline && !table_file &&
+                    strcmp(license_wish, "any") == 0 && rank == DEFAULT_RANK &&
+                    batch_tokens == DEFAULT_BATCH);
+}
 
 /* A registered base model, described like a row of the catalogue. */
 struct local_model {
@@ -175,15 +189,26 @@ static int measure(void *ctx, const struct store_example *e, struct err *err)
     return ERR_OK;
 }
 
-static bool is_wanted(const char *name)
+static bool is_wanted(const int64_t *wanted, int64_t id)
 {
     for (size_t i = 0; i < tasks.count; i++)
-        if (strcmp(tasks.items[i], name) == 0)
+        if (wanted[i] == id)
             return true;
     return tasks.count == 0;
 }
 
-static int load_needs(struct selection *s, struct err *err)
+/* The ids of the tasks that were named. */
+static int find_wanted(struct selection *s, int64_t *wanted, struct err *err)
+{
+    int rc = ERR_OK;
+
+    for (size_t i = 0; i < tasks.count && rc == ERR_OK; i++)
+        rc = store_task_find(s->store, tasks.items[i], &wanted[i], err);
+    return rc;
+}
+
+static int list_needs(struct selection *s, const int64_t *wanted,
+                      struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s->store),
@@ -195,17 +220,25 @@ static int load_needs(struct selection *s, struct err *err)
         struct task_need n = { .id = sql_int(q, 0) };
         void *needs = s->needs;
 
+        if (!is_wanted(wanted, n.id))
+            continue;
         n.name = slice_dup(sql_text(q, 1));
         n.kind = slice_dup(sql_text(q, 2));
-        if (!is_wanted(n.name)) {
-            free(n.name);
-            free(n.kind);
-            continue;
-        }
         mem_grow(&needs, &s->need_cap, s->need_count + 1, sizeof(n));
         s->needs = needs;
         s->needs[s->need_count++] = n;
     }
+    return rc < 0 ? rc : ERR_OK;
+}
+
+static int load_needs(struct selection *s, struct err *err)
+{
+    int64_t *wanted = mem_array(tasks.count + 1, sizeof(*wanted));
+    int rc = find_wanted(s, wanted, err);
+
+    if (rc == ERR_OK)
+        rc = list_needs(s, wanted, err);
+    free(wanted);
     for (size_t i = 0; i < s->need_count && rc >= 0; i++) {
         struct store_example_query query = { .task = s->needs[i].id,
                                              .splits = "tv" };
@@ -410,7 +443,7 @@ static int select_task(struct selection *s, const struct task_need *need,
 
     count = gather(s, c);
     *none |= catalog_choose(c, count, &wish) == 0;
-    rc = save_candidates(s, need, c, count, err);
+    rc = is_stored() ? save_candidates(s, need, c, count, err) : ERR_OK;
     if (s->cli->json) {
         json_begin_object(&s->json, NULL);
         json_put_string(&s->json, "task", need->name);
@@ -435,17 +468,17 @@ static int open_all(struct selection *s, struct err *err)
     int rc = catalog_open(table_file, &s->catalog, err);
 
     if (rc == ERR_OK)
-        rc = store_open(s->cli->store, STORE_WRITE, &s->store, err);
-    if (rc == ERR_OK)
+        rc = store_open(s->cli->store, is_stored() ? STORE_WRITE : STORE_READ,
+                        &s->store, err);
+    if (rc == ERR_OK && is_stored())
         rc = store_lock(s->store, "select", err);
     if (rc == ERR_OK)
         rc = load_locals(s, err);
     if (rc == ERR_OK)
         rc = load_needs(s, err);
     if (rc == ERR_OK && s->need_count == 0)
-        rc = err_set(err, ERR_NOTFOUND, "%s",
-                     tasks.count ? "no such task; slmctl cluster lists them"
-                                 : "no tasks yet; run slmctl cluster first");
+        rc = err_set(err, ERR_NOTFOUND,
+                     "no tasks yet; run slmctl cluster first");
     return rc;
 }
 
@@ -464,6 +497,7 @@ static int run(struct cli *cli, int argc, char **argv)
     if (rc == ERR_OK && cli->json) {
         json_begin_object(&s.json, NULL);
         json_put_string(&s.json, "schema", "slmctl.select/1");
+        json_put_bool(&s.json, "stored", is_stored());
         json_begin_array(&s.json, "tasks");
     }
     for (size_t i = 0; i < s.need_count && rc == ERR_OK; i++)
@@ -473,9 +507,12 @@ static int run(struct cli *cli, int argc, char **argv)
         json_end_object(&s.json);
         buf_char(&s.out, '\n');
     }
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && is_stored())
         rc = store_stage_set(s.store, "select", 0, NULL, NULL, &err);
     status = rc < 0 ? cli_fail(cli, &err) : cli_write(cli, &s.out);
+    if (status == EXIT_DONE && !is_stored())
+        cli_note(cli, "these ranks are not stored, because constraints are "
+                      "given; --save stores them");
     if (status == EXIT_DONE && none) {
         cli_warn(cli, "no candidate for some task; loosen the constraints");
         status = EXIT_FAILED;

@@ -41,7 +41,7 @@ _slmctl()
         options='--refit --assignments --rename --merge --pin --unpin --store --json --quiet --progress --threads --seed --help'
         ;;
     'select')
-        options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --store --json --quiet --help'
+        options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --save --store --json --quiet --help'
         ;;
     'finetune')
         options='--task --all --force --model --method --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --store --json --quiet --progress --threads --seed --help'

@@ -66,6 +66,7 @@ complete -c slmctl -n '__slmctl_on select' -l top -x -d 'candidates shown a task
 complete -c slmctl -n '__slmctl_on select' -l all -d 'show excluded models too, with their reasons'
 complete -c slmctl -n '__slmctl_on select' -l rank -x -d 'LoRA rank for the training estimate'
 complete -c slmctl -n '__slmctl_on select' -l batch-tokens -x -d 'tokens of a training step for the estimate'
+complete -c slmctl -n '__slmctl_on select' -l save -d 'store the ranks also where constraints are given'
 complete -c slmctl -n '__slmctl_on select' -l store -x -a '(__fish_complete_directories)' -d 'directory of the store'
 complete -c slmctl -n '__slmctl_on select' -l json -d 'print one JSON document'
 complete -c slmctl -n '__slmctl_on select' -l quiet -s q -d 'no notes and no progress on standard error'

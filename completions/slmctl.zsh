@@ -66,6 +66,7 @@ _slmctl_select()
         '--all[show excluded models too, with their reasons]' \
         '--rank=[LoRA rank for the training estimate]:N: ' \
         '--batch-tokens=[tokens of a training step for the estimate]:N: ' \
+        '--save[store the ranks also where constraints are given]' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]'

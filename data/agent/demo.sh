@@ -74,7 +74,7 @@ else
 fi
 if [ -z "$missing" ] &&
     step select 'Select: which small models fit this machine?'; then
-    run select --offline
+    run select --offline --save
 fi
 if [ -z "$missing" ] &&
     step finetune 'Finetune: an adapter for each task'; then

@@ -96,6 +96,29 @@ static int model_select(struct store *s, const char *where, int64_t id,
     return rc;
 }
 
+static int no_tuned_model(struct store *s, int64_t task, struct err *err)
+{
+    struct sql_stmt *q;
+    char *name;
+    int rc =
+        sql_get(store_sql(s), "SELECT name FROM task WHERE id = ?", &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, task);
+    rc = sql_step(q, err);
+    if (rc < 0)
+        return rc;
+    name = slice_dup(rc == 1 ? sql_text(q, 0) : slice_of("?"));
+    sql_reset(q);
+    rc = err_set(err, ERR_NOTFOUND,
+                 "task %s has no tuned model; slmctl finetune --task %s makes "
+                 "one",
+                 name, name);
+    free(name);
+    return rc;
+}
+
 int evaluate_model_latest(struct store *s, int64_t task,
                           struct evaluate_model *out, struct err *err)
 {
@@ -104,11 +127,7 @@ int evaluate_model_latest(struct store *s, int64_t task,
                                        "ORDER BY m.id DESC LIMIT 1",
                           task, NULL, out, err);
 
-    if (rc == 0)
-        rc = err_set(err, ERR_NOTFOUND,
-                     "task %lld has no tuned model; slmctl finetune makes one",
-                     (long long)task);
-    return rc < 0 ? rc : ERR_OK;
+    return rc == 0 ? no_tuned_model(s, task, err) : rc < 0 ? rc : ERR_OK;
 }
 
 /* The adapter asked for goes over what was found. */

@@ -30,7 +30,7 @@ static int list_names(struct store *s, const char *select, struct buf *out,
         return rc;
     while ((rc = sql_step(q, err)) == 1) {
         if (count++ == NAMES_SHOWN) {
-            buf_str(out, ", ...");
+            buf_str(out, " and more");
             sql_reset(q);
             return ERR_OK;
         }
@@ -49,7 +49,8 @@ static int no_such_task(struct store *s, const char *name, struct err *err)
                         &names, err);
 
     if (rc == ERR_OK && names.len)
-        rc = err_set(err, ERR_NOTFOUND, "no task %s; there are: %s", name,
+        rc = err_set(err, ERR_NOTFOUND,
+                     "no task %s; slmctl cluster lists them: %s", name,
                      names.data);
     else if (rc == ERR_OK)
         rc = err_set(err, ERR_NOTFOUND,

@@ -15,4 +15,16 @@ slmctl select --store store --json --max-memory 1M |
     jq -c '.schema, ([.tasks[0].candidates[] | select(.rank > 0)] | length)'
 slmctl select --store store --task no-such-task
 echo "exit $?"
-sqlite3 store/store.db "SELECT count(*) > 80 FROM candidate"
+# What-if runs have not touched the store; --save and a plain run do.
+ranks() {
+    sqlite3 store/store.db "SELECT count(*) > 80, count(*) > 0, sum(rank > 0) > 0 FROM candidate"
+}
+ranks
+slmctl select --store store -q >/dev/null
+ranks
+slmctl select --store store --min-context 100000000 --json 2>/dev/null |
+    jq -c '.stored'
+ranks
+slmctl select --store store --min-context 100000000 --save --json 2>/dev/null |
+    jq -c '.stored'
+ranks
