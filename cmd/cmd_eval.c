@@ -116,6 +116,7 @@ static const struct opt options[] = {
       .arg = "FILE",
       .help = "write the report as Markdown",
       .complete = COMPLETE_FILE },
+    DEVICE_OPTIONS,
     OPT_END,
 };
 

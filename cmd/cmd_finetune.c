@@ -5,6 +5,7 @@
  * method and size, and what is printed.
  */
 #include "cmd.h"
+#include "device.h"
 #include "finetune.h"
 #include "json/json.h"
 
@@ -98,6 +99,7 @@ static const struct opt options[] = {
     { 0, "cpu", OPT_CHOICE, &f.cpu, "KERNELS",
       "kernels to use (default: the best that this CPU has)",
       .choices = "generic|avx2|avx512" },
+    DEVICE_OPTIONS,
     OPT_END,
 };
 

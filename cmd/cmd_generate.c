@@ -51,6 +51,7 @@ static const struct opt options[] = {
       .min = 1, .max = 1e6 },
     { 0, "logprobs", OPT_FLAG, &logprobs, NULL,
       "print a JSON line for each token instead of the text" },
+    DEVICE_OPTIONS,
     OPT_END,
 };
 

@@ -27,6 +27,7 @@ static const struct opt options[] = {
       "largest error that passes, relative to the largest value", .max = 1 },
     { 0, "values", OPT_STRING, &values_path, "FILE",
       "write what was computed as safetensors", .complete = COMPLETE_FILE },
+    DEVICE_OPTIONS,
     OPT_END,
 };
 
@@ -227,6 +228,8 @@ static int run(struct cli *cli, int argc, char **argv)
     int rc;
 
     (void)argc;
+    if (!device_choice.device)
+        device_choice.device = "cpu";
     rc = pick_model(cli, argv[0], adapter_dir, NULL, &picked, &err);
     r.table = cli_table_new("lrl", "quantity", "error", "verdict", NULL);
     if (rc == ERR_OK)

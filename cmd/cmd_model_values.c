@@ -393,10 +393,12 @@ int model_values_compute(const char *dir, const char *adapter,
     };
     struct batch b = { 0 };
     int64_t shape[2] = { 0 };
+    /* Without an adapter all weights are trained, and those are f32. */
+    bool widen = !adapter || !compute_keeps_narrow(compute);
     int rc = read_batch(base, &b, shape, err);
 
     if (rc == ERR_OK)
-        rc = model_open(dir, compute, true, &c.m, err);
+        rc = model_open(dir, compute, widen, &c.m, err);
     if (rc == ERR_OK && adapter)
         rc = model_adapter_load(c.m, adapter, err);
     if (rc == ERR_OK)

@@ -1,18 +1,60 @@
-/* device.c - the compute device of a command, as SLMCTL_CPU has it */
+/*
+ * device.c - the compute device of a command: options that many share
+ *
+ * What the user typed must be had, or the command fails; what nobody asked for
+ * is tried in silence.
+ */
 #include "device.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-int device_open(const struct cli *cli, const char *kernels,
-                struct compute **out, struct err *err)
+struct device_choice device_choice;
+
+static enum compute_precision precision(void)
 {
-    const char *forced = getenv("SLMCTL_CPU");
-    struct compute_options opt = { .kernels = kernels,
-                                   .threads = cli->threads };
+    static const enum compute_precision all[] = { COMPUTE_FULL, COMPUTE_TF32,
+                                                  COMPUTE_BFLOAT16 };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (device_choice.precision &&
+            strcmp(device_choice.precision, compute_precision_name(all[i])) ==
+                0)
+            return all[i];
+    return COMPUTE_BEST;
+}
+
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value && *value ? value : NULL;
+}
+
+int device_open(struct cli *cli, const char *kernels, struct compute **out,
+                struct err *err)
+{
+    const char *name = device_choice.device ? device_choice.device : "auto";
+    bool gpu = strncmp(name, "cuda", 4) == 0;
+    const char *from = gpu ? "SLMCTL_CUDA" : "SLMCTL_CPU";
+    const char *forced = variable(from);
+    char note[256] = "";
+    struct compute_options opt = {
+        .device = name,
+        .kernels = kernels && !gpu ? kernels : forced,
+        .threads = cli->threads,
+        .precision = precision(),
+        .max_memory = (size_t)device_choice.max_memory,
+        .note = note,
+        .note_size = sizeof(note),
+    };
     int rc;
 
-    if (!kernels && forced && *forced)
-        opt.kernels = forced;
     rc = compute_open(&opt, out, err);
-    return rc < 0 && opt.kernels == forced ? err_wrap(err, "SLMCTL_CPU") : rc;
+    if (rc == 0 && note[0] && device_choice.device)
+        cli_note(cli, "on the CPU: %s", note);
+    if (rc < 0 && forced && opt.kernels == forced &&
+        strstr(err->msg, "kernels"))
+        return err_wrap(err, "%s", from);
+    return rc;
 }

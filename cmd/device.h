@@ -1,12 +1,45 @@
-/* device.h - the compute device of a command, as SLMCTL_CPU has it */
+/*
+ * device.h - the compute device of a command: options that many share
+ *
+ * A command with DEVICE_OPTIONS in its table takes --device, --precision and
+ * --max-memory. SLMCTL_CPU forces the kernels of the CPU, SLMCTL_CUDA those of
+ * a GPU.
+ */
 #ifndef DEVICE_H
 #define DEVICE_H
 
 #include "cli/cli.h"
 #include "compute/compute.h"
 
-/* kernels: of an option; NULL: SLMCTL_CPU decides, else the best. */
-MUST_CHECK int device_open(const struct cli *cli, const char *kernels,
+struct device_choice {
+    const char *device, *precision; /* NULL: what the command has by default */
+    int64_t max_memory;
+};
+extern struct device_choice device_choice;
+
+#define DEVICE_OPTIONS                                                         \
+    { .name = "device",                                                        \
+      .kind = OPT_STRING,                                                      \
+      .value = &device_choice.device,                                          \
+      .arg = "DEVICE",                                                         \
+      .help = "where to compute: auto, cpu, cuda or cuda:N" },                 \
+        { .name = "precision",                                                 \
+          .kind = OPT_CHOICE,                                                  \
+          .value = &device_choice.precision,                                   \
+          .arg = "PRECISION",                                                  \
+          .help = "of a GPU's products and activations (default bf16)",        \
+          .choices = "auto|f32|tf32|bf16" },                                   \
+    {                                                                          \
+        .name = "max-memory", .kind = OPT_BYTES,                               \
+        .value = &device_choice.max_memory, .arg = "SIZE",                     \
+        .help = "use at most so much of a GPU's memory (default all)",         \
+        .min = 0, .max = 1e15                                                  \
+    }
+
+/* kernels: of the CPU, as an option says; NULL: SLMCTL_CPU decides, else the
+ * best. Without --device: a GPU if a plugin is there and can use one, else the
+ * CPU; why it is not a GPU is told to those who typed auto. */
+MUST_CHECK int device_open(struct cli *cli, const char *kernels,
                            struct compute **out, struct err *err);
 
 #endif

@@ -353,6 +353,7 @@ static void write_detail(const struct task *t, struct buf *out)
     json_begin_object(&w, NULL);
     json_put_string(&w, "fingerprint", t->fingerprint);
     json_put_string(&w, "method", t->f->method);
+    json_put_string(&w, "device", t->compute->device);
     json_put_string(&w, "kernels", t->compute->kernels);
     json_put_int(&w, "examples", (int64_t)t->train.docs);
     json_put_int(&w, "validation_examples", (int64_t)t->valid.docs);
@@ -421,11 +422,12 @@ static int open_model(struct task *t, struct err *err)
 {
     struct model_config config;
     bool widen = t->opt.method == LORA_FULL || t->f->merge;
+    bool narrow = compute_keeps_narrow(t->compute);
     int rc = model_config_read(t->base.path, &config, err);
 
     if (rc < 0)
         return rc;
-    widen |= model_config_parameters(&config) <= WIDEN_PARAMETERS;
+    widen |= !narrow && model_config_parameters(&config) <= WIDEN_PARAMETERS;
     return model_open(t->base.path, t->compute, widen, &t->model, err);
 }
 

@@ -44,13 +44,13 @@ _slmctl()
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --save --store --json --quiet --help'
         ;;
     'finetune')
-        options='--task --all --force --model --method --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --store --json --quiet --progress --threads --seed --help'
+        options='--task --all --force --model --method --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
-        options='--task --model --adapter --split --margin --limit --batch --no-base --gold --prices --machine-cost --show --junit --markdown --store --json --quiet --progress --threads --seed --help'
+        options='--task --model --adapter --split --margin --limit --batch --no-base --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
         ;;
     'generate')
-        options='--model --adapter --task --raw --system --temperature --top-p --top-k --max-tokens --logprobs --store --json --quiet --threads --seed --help'
+        options='--model --adapter --task --raw --system --temperature --top-p --top-k --max-tokens --logprobs --device --precision --max-memory --store --json --quiet --threads --seed --help'
         ;;
     'model')
         reply='add list show remove check tokenize template train-tokenizer' ;;
@@ -70,7 +70,7 @@ _slmctl()
         kind='models'
         ;;
     'model check')
-        options='--adapter --tolerance --values --store --json --threads --help'
+        options='--adapter --tolerance --values --device --precision --max-memory --store --json --threads --help'
         kind='models'
         ;;
     'model tokenize')
@@ -217,6 +217,12 @@ _slmctl()
         reply='f32 bf16 f16' kind='none' options= ;;
     'finetune:--cpu')
         reply='generic avx2 avx512' kind='none' options= ;;
+    'finetune:--device')
+        reply='' kind='none' options= ;;
+    'finetune:--precision')
+        reply='auto f32 tf32 bf16' kind='none' options= ;;
+    'finetune:--max-memory')
+        reply='' kind='none' options= ;;
     'finetune:--store')
         reply='' kind='dir' options= ;;
     'finetune:--progress')
@@ -251,6 +257,12 @@ _slmctl()
         reply='' kind='file' options= ;;
     'eval:--markdown')
         reply='' kind='file' options= ;;
+    'eval:--device')
+        reply='' kind='none' options= ;;
+    'eval:--precision')
+        reply='auto f32 tf32 bf16' kind='none' options= ;;
+    'eval:--max-memory')
+        reply='' kind='none' options= ;;
     'eval:--store')
         reply='' kind='dir' options= ;;
     'eval:--progress')
@@ -274,6 +286,12 @@ _slmctl()
     'generate:--top-k')
         reply='' kind='none' options= ;;
     'generate:-n' | 'generate:--max-tokens')
+        reply='' kind='none' options= ;;
+    'generate:--device')
+        reply='' kind='none' options= ;;
+    'generate:--precision')
+        reply='auto f32 tf32 bf16' kind='none' options= ;;
+    'generate:--max-memory')
         reply='' kind='none' options= ;;
     'generate:--store')
         reply='' kind='dir' options= ;;
@@ -299,6 +317,12 @@ _slmctl()
         reply='' kind='none' options= ;;
     'model check:--values')
         reply='' kind='file' options= ;;
+    'model check:--device')
+        reply='' kind='none' options= ;;
+    'model check:--precision')
+        reply='auto f32 tf32 bf16' kind='none' options= ;;
+    'model check:--max-memory')
+        reply='' kind='none' options= ;;
     'model check:--store')
         reply='' kind='dir' options= ;;
     'model check:--threads')

@@ -106,6 +106,9 @@ _slmctl_finetune()
         '--loss=[with --init\: what is trained of conversations (default all)]:PART:(all answer)' \
         '--dtype=[of written weights (default bf16 with --init, else the base'\''s)]:TYPE:(f32 bf16 f16)' \
         '--cpu=[kernels to use (default\: the best that this CPU has)]:KERNELS:(generic avx2 avx512)' \
+        '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
+        '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
+        '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
@@ -130,6 +133,9 @@ _slmctl_eval()
         '--show=[disagreements a task to show in the Markdown report]:N: ' \
         '--junit=[write the verdicts as JUnit XML]:FILE:_files' \
         '--markdown=[write the report as Markdown]:FILE:_files' \
+        '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
+        '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
+        '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
@@ -150,6 +156,9 @@ _slmctl_generate()
         '--top-k=[sample among so many tokens; 0 is all]:K: ' \
         ''{-n+,--max-tokens=}'[end after so many tokens]:N: ' \
         '--logprobs[print a JSON line for each token instead of the text]' \
+        '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
+        '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
+        '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
@@ -223,6 +232,9 @@ _slmctl_model_check()
         '--adapter=[check this PEFT adapter on the model]:DIR:_files -/' \
         '--tolerance=[largest error that passes, relative to the largest value]:X: ' \
         '--values=[write what was computed as safetensors]:FILE:_files' \
+        '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
+        '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
+        '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--json[print one JSON document]' \
         '--threads=[threads to use; 0\: one per CPU]:N: ' \

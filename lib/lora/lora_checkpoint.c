@@ -120,6 +120,7 @@ static void write_state(const struct lora_run *r, struct buf *out)
     put_hash(&w, "options", r->option_hash);
     put_hash(&w, "data", r->data_hash);
     put_hash(&w, "base", r->base_hash);
+    json_put_string(&w, "device", r->compute->device);
     json_put_string(&w, "kernels", r->compute->kernels);
     put_count(&w, "step", s->step);
     put_count(&w, "total_steps", s->total_steps);
@@ -187,7 +188,7 @@ static int check_same(const struct lora_run *r, const struct json *j,
     const char *what = NULL;
 
     if (!json_text_is(j, json_get(j, 0, "kernels"), r->compute->kernels))
-        what = "other kernels (SLMCTL_CPU chooses them)";
+        what = "other kernels (--device, --precision, SLMCTL_CPU)";
     if (!same_hash(j, "base", r->base_hash))
         what = "another base model";
     if (!same_hash(j, "data", r->data_hash))

@@ -289,7 +289,8 @@ int model_load(const char *dir, const char *adapter, struct compute *compute,
 
     if (rc < 0)
         return rc;
-    widen = model_config_parameters(&config) <= WIDEN_PARAMETERS;
+    widen = !compute_keeps_narrow(compute) &&
+            model_config_parameters(&config) <= WIDEN_PARAMETERS;
     rc = model_open(dir, compute, widen, &m, err);
     if (rc < 0)
         return rc;

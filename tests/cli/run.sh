@@ -19,8 +19,9 @@ PATH=$scratch/bin:$PATH
 for v in $(env | sed -n 's/^\(SLMCTL_[A-Z_]*\)=.*/\1/p'); do
     case $v in SLMCTL_REFERENCE | SLMCTL_CPU) ;; *) unset "$v" ;; esac
 done
+SLMCTL_DEVICE=cpu # outputs are the CPU's, also where there is a GPU
 unset NO_COLOR STATE_DIRECTORY CONFIGURATION_DIRECTORY COLUMNS
-export PATH TREE LC_ALL=C.UTF-8 TERM=xterm
+export PATH TREE SLMCTL_DEVICE LC_ALL=C.UTF-8 TERM=xterm
 
 update() { # KIND WANT
     case $1:$(cat "$scratch/got.$1") in
