@@ -142,6 +142,10 @@ static int check_operands(struct cli *cli, const struct cli_line *line)
     if (c->max_operands >= 0 && line->count > c->max_operands)
         return cli_usage(cli, "'%.80s' is one operand too many",
                          line->operands[c->max_operands]);
+    for (int i = 0; i < line->count && c->complete != COMPLETE_NONE; i++)
+        if (!*line->operands[i])
+            return cli_usage(cli, "operand %d is empty; %s is expected", i + 1,
+                             c->operands);
     return 0;
 }
 

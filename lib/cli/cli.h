@@ -65,6 +65,7 @@ struct opt {
     double min, max;
     enum opt_complete complete;
     bool required;
+    bool may_be_empty; /* a text without characters means something */
 };
 
 #define OPT_END                                                                \

@@ -230,6 +230,18 @@ static void set_list(const struct opt *opt, const char *text, bool first)
     list->items[list->count++] = text;
 }
 
+/* No name and no path is empty. */
+static int check_text(const struct opt *opt, const char *text,
+                      const char *where, struct err *err)
+{
+    bool is_text = opt->kind == OPT_STRING || opt->kind == OPT_LIST;
+
+    if (!is_text || opt->may_be_empty || *text)
+        return 0;
+    return err_set(err, ERR_INVALID, "%s: the value is empty; %s is expected",
+                   where, opt->arg);
+}
+
 int options_set(struct cli_options *o, struct opt *opt, const char *text,
                 enum cli_origin origin, const char *where, struct err *err)
 {
@@ -241,6 +253,8 @@ int options_set(struct cli_options *o, struct opt *opt, const char *text,
         return 0;
     if (text)
         text = keep_text(o, text);
+    if (text && check_text(opt, text, where, err))
+        return ERR_INVALID;
     switch (opt->kind) {
     case OPT_FLAG: rc = set_bool(opt, text, where, err); break;
     case OPT_INT:
