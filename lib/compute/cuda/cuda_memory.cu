@@ -373,6 +373,8 @@ void *cuda_scratch(struct cuda *c, size_t bytes)
 {
     char *p = c->scratch + c->scratch_used;
 
+    if (!c->scratch)
+        return NULL;
     assert(c->scratch_used + cuda_scratch_room(bytes) <= c->scratch_bytes);
     c->scratch_used += cuda_scratch_room(bytes);
     return p;

@@ -1,0 +1,437 @@
+/*
+ * cuda_flat.cu - operations on n elements without rows
+ *
+ * One kernel runs a small body over vectors of W elements and then the rest;
+ * bodies hold their operands. W is 8 where everything is 16 bits wide, 4
+ * otherwise, 1 where a pointer is not aligned.
+ */
+#include "compute/cuda/cuda_reduce.h"
+#include "compute/cuda/cuda_vector.cuh"
+
+#include <assert.h>
+#include <math.h>
+
+#define THREADS 256
+#define MOST_BLOCKS ((size_t)1 << 20)
+
+template <int W, typename B>
+__global__ void __launch_bounds__(THREADS) flat_kernel(B body, size_t n)
+{
+    size_t thread = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    size_t step = (size_t)gridDim.x * THREADS * W;
+
+    for (size_t i = thread * W; i + W <= n; i += step)
+        body.template run<W>(i);
+    if (W > 1 && thread < n % W)
+        body.template run<1>(n / W * W + thread);
+}
+
+template <int W, typename B>
+static void launch(struct cuda *c, const B &body, size_t n, const char *what)
+{
+    size_t blocks = cuda_ceil_div(cuda_ceil_div(n, W), THREADS);
+
+    if (blocks > MOST_BLOCKS)
+        blocks = MOST_BLOCKS;
+    flat_kernel<W><<<(unsigned)blocks, THREADS, 0, c->stream>>>(body, n);
+    cuda_launched(c, what);
+}
+
+/* wide: 8, 4 or 1, what the operands allow. */
+template <typename B>
+static void flat(struct cuda *c, const B &body, size_t n, int wide,
+                 const char *what)
+{
+    if (n == 0)
+        return;
+    if (wide == 8)
+        launch<8>(c, body, n, what);
+    else if (wide == 4)
+        launch<4>(c, body, n, what);
+    else
+        launch<1>(c, body, n, what);
+}
+
+/* The width for a set of operands. */
+static int width(const struct cuda_operand *o, size_t count)
+{
+    int w = 8;
+
+    for (size_t i = 0; i < count; i++)
+        if (cuda_type_size(o[i].type) == 4)
+            w = 4;
+    for (size_t i = 0; i < count; i++)
+        if (!cuda_wide(o[i], (size_t)w, (size_t)w))
+            w = 1;
+    return w;
+}
+
+/* CUDA_F32 or CUDA_BF16 if all operands are, else CUDA_ANY. */
+static int common(const struct cuda_operand *o, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (o[i].type != o[0].type)
+            return CUDA_ANY;
+    return o[0].type == CUDA_F32 || o[0].type == CUDA_BF16 ? (int)o[0].type
+                                                           : CUDA_ANY;
+}
+
+template <int T> struct fill_body {
+    cuda_vec<T> y;
+    float value;
+
+    template <int W> __device__ __forceinline__ void run(size_t i) const
+    {
+        float v[W];
+
+#pragma unroll
+        for (int j = 0; j < W; j++)
+            v[j] = value;
+        y.put(i, v);
+    }
+};
+
+void cuda_op_fill(struct compute *c, struct compute_span y, float value,
+                  size_t n)
+{
+    struct cuda_operand o = cuda_at(y);
+    fill_body<CUDA_ANY> any = { cuda_vec_of<CUDA_ANY>(o), value };
+
+    assert(o.type != CUDA_I32);
+    flat(cuda_of(c), any, n, width(&o, 1), "fill");
+}
+
+template <int TY, int TX> struct copy_body {
+    cuda_vec<TY> y;
+    cuda_vec<TX> x;
+
+    template <int W> __device__ __forceinline__ void run(size_t i) const
+    {
+        float v[W];
+
+        x.get(v, i);
+        y.put(i, v);
+    }
+};
+
+template <int TY, int TX>
+static void copy_run(struct cuda *c, const struct cuda_operand *o, size_t n)
+{
+    copy_body<TY, TX> body = { cuda_vec_of<TY>(o[0]), cuda_vec_of<TX>(o[1]) };
+
+    flat(c, body, n, width(o, 2), "convert");
+}
+
+void cuda_convert(struct cuda *c, void *y, enum cuda_type to, const void *x,
+                  enum cuda_type from, size_t n)
+{
+    struct cuda_operand o[2] = { { y, to }, { (void *)x, from } };
+
+    if (n == 0)
+        return;
+    if (to == from)
+        (void)cuda_check(c,
+                         cudaMemcpyAsync(y, x, n * cuda_type_size(to),
+                                         cudaMemcpyDeviceToDevice, c->stream),
+                         "copy");
+    else if (to == CUDA_BF16 && from == CUDA_F32)
+        copy_run<CUDA_BF16, CUDA_F32>(c, o, n);
+    else if (to == CUDA_F32 && from == CUDA_BF16)
+        copy_run<CUDA_F32, CUDA_BF16>(c, o, n);
+    else
+        copy_run<CUDA_ANY, CUDA_ANY>(c, o, n);
+}
+
+void cuda_op_copy(struct compute *c, struct compute_span y,
+                  struct compute_span x, size_t n)
+{
+    struct cuda_operand to = cuda_at(y), from = cuda_at(x);
+
+    cuda_convert(cuda_of(c), to.data, to.type, from.data, from.type, n);
+}
+
+template <int TY, int TX> struct axpy_body {
+    cuda_vec<TY> y;
+    cuda_vec<TX> x;
+    float alpha;
+
+    template <int W> __device__ __forceinline__ void run(size_t i) const
+    {
+        float a[W], b[W];
+
+        x.get(a, i);
+        y.get(b, i);
+#pragma unroll
+        for (int j = 0; j < W; j++)
+            b[j] = fmaf(alpha, a[j], b[j]);
+        y.put(i, b);
+    }
+};
+
+template <int TY, int TX>
+static void axpy_run(struct cuda *c, const struct cuda_operand *o, float alpha,
+                     size_t n)
+{
+    axpy_body<TY, TX> body = { cuda_vec_of<TY>(o[0]), cuda_vec_of<TX>(o[1]),
+                               alpha };
+
+    flat(c, body, n, width(o, 2), "axpy");
+}
+
+void cuda_op_axpy(struct compute *base, struct compute_span y, float alpha,
+                  struct compute_span x, size_t n)
+{
+    struct cuda *c = cuda_of(base);
+    struct cuda_operand o[2] = { cuda_at(y), cuda_at(x) };
+
+    switch (common(o, 2)) {
+    case CUDA_F32: axpy_run<CUDA_F32, CUDA_F32>(c, o, alpha, n); break;
+    case CUDA_BF16: axpy_run<CUDA_BF16, CUDA_BF16>(c, o, alpha, n); break;
+    default: axpy_run<CUDA_ANY, CUDA_ANY>(c, o, alpha, n); break;
+    }
+}
+
+__device__ __forceinline__ float sigmoid(float x)
+{
+    return 1.0f / (1.0f + expf(-x));
+}
+
+template <int T> struct swiglu_body {
+    cuda_vec<T> h, gate, up;
+
+    template <int W> __device__ __forceinline__ void run(size_t i) const
+    {
+        float g[W], u[W];
+
+        gate.get(g, i);
+        up.get(u, i);
+#pragma unroll
+        for (int j = 0; j < W; j++)
+            g[j] = g[j] * sigmoid(g[j]) * u[j];
+        h.put(i, g);
+    }
+};
+
+template <int T>
+static void swiglu_run(struct cuda *c, const struct cuda_operand *o, size_t n)
+{
+    swiglu_body<T> body = { cuda_vec_of<T>(o[0]), cuda_vec_of<T>(o[1]),
+                            cuda_vec_of<T>(o[2]) };
+
+    flat(c, body, n, width(o, 3), "swiglu");
+}
+
+void cuda_op_swiglu(struct compute *base, struct compute_span h,
+                    struct compute_span gate, struct compute_span up, size_t n)
+{
+    struct cuda *c = cuda_of(base);
+    struct cuda_operand o[3] = { cuda_at(h), cuda_at(gate), cuda_at(up) };
+
+    switch (common(o, 3)) {
+    case CUDA_F32: swiglu_run<CUDA_F32>(c, o, n); break;
+    case CUDA_BF16: swiglu_run<CUDA_BF16>(c, o, n); break;
+    default: swiglu_run<CUDA_ANY>(c, o, n); break;
+    }
+}
+
+/* Outputs may lie over inputs: a thread reads its elements before it writes
+ * them, and nobody else touches them. */
+template <int T> struct swiglu_grad_body {
+    cuda_vec<T> dgate, dup, dh, gate, up;
+
+    template <int W> __device__ __forceinline__ void run(size_t i) const
+    {
+        float d[W], g[W], u[W];
+
+        dh.get(d, i);
+        gate.get(g, i);
+        up.get(u, i);
+#pragma unroll
+        for (int j = 0; j < W; j++) {
+            float x = g[j], s = sigmoid(x);
+
+            g[j] = d[j] * u[j] * s * (1.0f + x * (1.0f - s));
+            u[j] = d[j] * x * s;
+        }
+        dup.put(i, u);
+        dgate.put(i, g);
+    }
+};
+
+template <int T>
+static void swiglu_grad_run(struct cuda *c, const struct cuda_operand *o,
+                            size_t n)
+{
+    swiglu_grad_body<T> body = { cuda_vec_of<T>(o[0]), cuda_vec_of<T>(o[1]),
+                                 cuda_vec_of<T>(o[2]), cuda_vec_of<T>(o[3]),
+                                 cuda_vec_of<T>(o[4]) };
+
+    flat(c, body, n, width(o, 5), "swiglu_grad");
+}
+
+void cuda_op_swiglu_grad(struct compute *base, struct compute_span dgate,
+                         struct compute_span dup, struct compute_span dh,
+                         struct compute_span gate, struct compute_span up,
+                         size_t n)
+{
+    struct cuda *c = cuda_of(base);
+    struct cuda_operand o[5] = { cuda_at(dgate), cuda_at(dup), cuda_at(dh),
+                                 cuda_at(gate), cuda_at(up) };
+
+    switch (common(o, 5)) {
+    case CUDA_F32: swiglu_grad_run<CUDA_F32>(c, o, n); break;
+    case CUDA_BF16: swiglu_grad_run<CUDA_BF16>(c, o, n); break;
+    default: swiglu_grad_run<CUDA_ANY>(c, o, n); break;
+    }
+}
+
+/* Products and sums are rounded one by one, as on the CPU: the same moments
+ * give the same weights to the bit. */
+struct adamw_body {
+    cuda_vec<CUDA_F32> p, g, m, v;
+    float not_b1, b2, not_b2, rate, c2, eps, decay, scale;
+
+    __device__ __forceinline__ void one(float *pp, float *mp, float *vp,
+                                        float gv) const
+    {
+        gv = __fmul_rn(gv, scale);
+        *mp = __fadd_rn(*mp, __fmul_rn(__fsub_rn(gv, *mp), not_b1));
+        *vp =
+            __fadd_rn(__fmul_rn(*vp, b2), __fmul_rn(__fmul_rn(gv, gv), not_b2));
+        *pp = __fmul_rn(*pp, decay);
+        *pp = __fsub_rn(
+            *pp, __fdiv_rn(__fmul_rn(*mp, rate),
+                           __fadd_rn(__fmul_rn(__fsqrt_rn(*vp), c2), eps)));
+    }
+
+    template <int W> __device__ __forceinline__ void run(size_t i) const
+    {
+        float pv[W], gv[W], mv[W], vv[W];
+
+        p.get(pv, i);
+        g.get(gv, i);
+        m.get(mv, i);
+        v.get(vv, i);
+#pragma unroll
+        for (int j = 0; j < W; j++)
+            one(&pv[j], &mv[j], &vv[j], gv[j]);
+        p.put(i, pv);
+        m.put(i, mv);
+        v.put(i, vv);
+    }
+};
+
+void cuda_op_adamw(struct compute *c, const struct compute_adamw *a)
+{
+    double t = (double)a->step;
+    struct cuda_operand o[4] = { cuda_at(a->p), cuda_at(a->g), cuda_at(a->m),
+                                 cuda_at(a->v) };
+    adamw_body body;
+
+    for (size_t i = 0; i < 4; i++)
+        assert(o[i].type == CUDA_F32);
+    body.p = cuda_vec_of<CUDA_F32>(o[0]);
+    body.g = cuda_vec_of<CUDA_F32>(o[1]);
+    body.m = cuda_vec_of<CUDA_F32>(o[2]);
+    body.v = cuda_vec_of<CUDA_F32>(o[3]);
+    body.not_b1 = (float)(1 - a->beta1);
+    body.b2 = (float)a->beta2;
+    body.not_b2 = (float)(1 - a->beta2);
+    body.rate = (float)(a->lr / (1 - pow(a->beta1, t)));
+    body.c2 = (float)(1 / sqrt(1 - pow(a->beta2, t)));
+    body.eps = (float)a->eps;
+    body.decay = (float)(1 - a->lr * a->decay);
+    body.scale = (float)a->grad_scale;
+    flat(cuda_of(c), body, a->n, width(o, 4), "adamw");
+}
+
+/* Sum of the block's values in thread 0: warps first, then warps in order. */
+__device__ __forceinline__ double block_sum(double v)
+{
+    __shared__ double warps[CUDA_SUM_THREADS / 32];
+
+#pragma unroll
+    for (int d = 16; d > 0; d /= 2)
+        v += __shfl_xor_sync(0xffffffffu, v, d);
+    if (threadIdx.x % 32 == 0)
+        warps[threadIdx.x / 32] = v;
+    __syncthreads();
+    v = 0;
+    for (int w = 0; w < CUDA_SUM_THREADS / 32; w++)
+        v += warps[w];
+    return v;
+}
+
+template <int W>
+__global__ void __launch_bounds__(CUDA_SUM_THREADS)
+    squares_kernel(double *sums, cuda_vec<CUDA_ANY> x, size_t n)
+{
+    size_t thread = (size_t)blockIdx.x * CUDA_SUM_THREADS + threadIdx.x;
+    size_t step = (size_t)gridDim.x * CUDA_SUM_THREADS * W;
+    double total = 0;
+
+    for (size_t i = thread * W; i < n; i += step) {
+        float v[W], sum = 0;
+
+        if (i + W <= n) {
+            x.get(v, i);
+        } else {
+#pragma unroll
+            for (int j = 0; j < W; j++) {
+                float one[1] = { 0 };
+
+                if (i + j < n)
+                    x.get(one, i + j);
+                v[j] = one[0];
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < W; j++)
+            sum = fmaf(v[j], v[j], sum);
+        total += (double)sum;
+    }
+    total = block_sum(total);
+    if (threadIdx.x == 0)
+        sums[blockIdx.x] = total;
+}
+
+__global__ void __launch_bounds__(CUDA_SUM_THREADS)
+    total_kernel(double *sums, size_t count)
+{
+    double total = 0;
+
+    for (size_t i = threadIdx.x; i < count; i += CUDA_SUM_THREADS)
+        total += sums[i];
+    total = block_sum(total);
+    if (threadIdx.x == 0)
+        sums[0] = total;
+}
+
+double cuda_op_sum_squares(struct compute *base, struct compute_span x,
+                           size_t n)
+{
+    struct cuda *c = cuda_of(base);
+    struct cuda_operand o = cuda_at(x);
+    cuda_vec<CUDA_ANY> v = cuda_vec_of<CUDA_ANY>(o);
+    size_t blocks = cuda_sum_blocks(n);
+    double total = 0, *sums;
+
+    if (n == 0 || !cuda_scratch_begin(c, cuda_scratch_room(blocks * 8)))
+        return 0;
+    sums = (double *)cuda_scratch(c, blocks * sizeof(*sums));
+    if (cuda_wide(o, 4, 4))
+        squares_kernel<4>
+            <<<(unsigned)blocks, CUDA_SUM_THREADS, 0, c->stream>>>(sums, v, n);
+    else
+        squares_kernel<1>
+            <<<(unsigned)blocks, CUDA_SUM_THREADS, 0, c->stream>>>(sums, v, n);
+    cuda_launched(c, "sum_squares");
+    total_kernel<<<1, CUDA_SUM_THREADS, 0, c->stream>>>(sums, blocks);
+    cuda_launched(c, "sum_squares");
+    (void)cuda_check(c,
+                     cudaMemcpyAsync(&total, sums, sizeof(total),
+                                     cudaMemcpyDeviceToHost, c->stream),
+                     "sum_squares");
+    (void)cuda_check(c, cudaStreamSynchronize(c->stream), "sum_squares");
+    return c->failed == cudaSuccess ? total : 0;
+}
