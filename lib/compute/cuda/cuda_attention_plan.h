@@ -1,0 +1,184 @@
+/*
+ * cuda_attention_plan.h - which block of the attention kernels does what
+ *
+ * Plain arithmetic for host and device: work lists from document starts, the
+ * tiles that a block walks, where a mask is needed, how a long cache is cut.
+ * Tested without a GPU by emulation. Lists are ordered longest work first,
+ * equal ones as they come, so that the last blocks to start are short.
+ * Refuses to know anything of threads.
+ */
+#ifndef CUDA_ATTENTION_PLAN_H
+#define CUDA_ATTENTION_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#define ATTENTION_FN static inline __host__ __device__
+#else
+#define ATTENTION_FN static inline
+#endif
+
+#define ATTENTION_LEVELS 1024 /* classes of work in the order of a list */
+
+/* A tile of queries: `count` rows of q from `row` on; the first has position
+ * `pos` among its keys and sees keys 0..pos. base: where its keys are, the
+ * first row of the document, or the cache's slot.
+ * A tile of keys (gradient): `count` rows of k from `row` on; base is the row
+ * after the document, pos is not used.
+ * A part of a cache (one new row): row of q, slot `base`, the keys from `pos`
+ * on, `count` of them. */
+struct attention_tile {
+    int32_t row, count, pos, base;
+};
+
+ATTENTION_FN int attention_div_up(int a, int b)
+{
+    return (a + b - 1) / b;
+}
+
+ATTENTION_FN int attention_min(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Keys that the last query of a tile sees. */
+ATTENTION_FN int attention_keys(struct attention_tile t)
+{
+    return t.pos + t.count;
+}
+
+/* Queries from `first` (position or row) on against `keys` keys from `key` on:
+ * whether all can be left out, whether all are visible. Both ends count in
+ * the same numbers; rows of a tile may be more than it has. */
+ATTENTION_FN int attention_hidden(int first, int rows, int key)
+{
+    return key > first + rows - 1;
+}
+ATTENTION_FN int attention_plain(int first, int key, int keys)
+{
+    return key + keys - 1 <= first;
+}
+
+/* Rows of the query tile number i below a tile of keys. */
+ATTENTION_FN int attention_below(struct attention_tile t, int tile)
+{
+    return attention_div_up(t.base - t.row, tile);
+}
+
+/* A list under construction. past NULL: packed documents. */
+struct attention_lists {
+    const int32_t *starts, *past, *slots;
+    size_t docs;
+    int tile;
+    int keys;   /* tiles of keys instead of queries */
+    int single; /* leave out sequences of one row (they are decoded) */
+};
+
+ATTENTION_FN struct attention_tile
+attention_tile_at(const struct attention_lists *l, size_t doc, int at)
+{
+    int32_t first = l->starts[doc], end = l->starts[doc + 1];
+    struct attention_tile t;
+
+    t.row = first + at;
+    t.count = attention_min(l->tile, end - t.row);
+    t.pos = at + (l->past ? l->past[doc] : 0);
+    t.base = l->keys ? end : l->past ? l->slots[doc] : first;
+    return t;
+}
+
+ATTENTION_FN int attention_work(const struct attention_lists *l,
+                                struct attention_tile t)
+{
+    return (l->keys ? t.base - t.row : t.pos + t.count) / l->tile;
+}
+
+ATTENTION_FN int attention_length(const struct attention_lists *l, size_t doc)
+{
+    int n = l->starts[doc + 1] - l->starts[doc];
+
+    return l->single && n == 1 ? 0 : n;
+}
+
+ATTENTION_FN size_t attention_tiles_count(const struct attention_lists *l)
+{
+    size_t n = 0;
+
+    for (size_t d = 0; d < l->docs; d++)
+        n += (size_t)attention_div_up(attention_length(l, d), l->tile);
+    return n;
+}
+
+/* Fill out[attention_tiles_count]. */
+ATTENTION_FN void attention_tiles_plan(const struct attention_lists *l,
+                                       struct attention_tile *out)
+{
+    size_t at[ATTENTION_LEVELS] = { 0 }, sum = 0;
+    int most = 0, shift = 0;
+
+    for (int pass = 0; pass < 3; pass++) {
+        for (size_t d = 0; d < l->docs; d++) {
+            int n = attention_length(l, d);
+
+            for (int i = 0; i < n; i += l->tile) {
+                struct attention_tile t = attention_tile_at(l, d, i);
+                int work = attention_work(l, t);
+
+                if (pass == 0)
+                    most = work > most ? work : most;
+                else if (pass == 1)
+                    at[(most - work) >> shift]++;
+                else
+                    out[at[(most - work) >> shift]++] = t;
+            }
+        }
+        while (most >> shift >= ATTENTION_LEVELS)
+            shift++;
+        for (int i = 0; pass == 1 && i < ATTENTION_LEVELS; i++) {
+            size_t n = at[i];
+
+            at[i] = sum;
+            sum += n;
+        }
+    }
+}
+
+/* Parts of `span` keys of the sequences with one new row, whose keys are
+ * past + 1. The cut depends on a sequence alone, so its sums do not depend
+ * on its neighbours. first[rows + 1]: where each such row's parts begin;
+ * rows_of[rows]: the row of q. Returns the parts; out, first and rows_of may
+ * be NULL, to count only. */
+ATTENTION_FN size_t attention_parts_plan(const struct attention_lists *l,
+                                         int span, struct attention_tile *out,
+                                         int32_t *first, int32_t *rows_of,
+                                         size_t *rows)
+{
+    size_t n = 0, count = 0;
+
+    for (size_t d = 0; d < l->docs; d++) {
+        int keys = l->past[d] + 1;
+
+        if (l->starts[d + 1] - l->starts[d] != 1)
+            continue;
+        if (first) {
+            first[count] = (int32_t)n;
+            rows_of[count] = l->starts[d];
+        }
+        count++;
+        for (int k = 0; k < keys; k += span, n++) {
+            struct attention_tile t = { l->starts[d],
+                                        attention_min(span, keys - k), k,
+                                        l->slots[d] };
+
+            if (out)
+                out[n] = t;
+        }
+    }
+    if (first)
+        first[count] = (int32_t)n;
+    *rows = count;
+    return n;
+}
+
+#endif
