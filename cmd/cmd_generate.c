@@ -317,29 +317,15 @@ static int generate(struct generation *g, struct err *err)
 static int token_logprobs(struct generation *g, double *out, struct err *err)
 {
     size_t n = g->prompt.count + g->count;
-    size_t vocab = (size_t)model_config(g->model)->vocab;
     int32_t *ids = mem_array(n, sizeof(*ids));
-    void *logits = NULL;
     int rc;
 
     memcpy(ids, g->prompt.ids, g->prompt.count * sizeof(*ids));
     if (g->count)
         memcpy(ids + g->prompt.count, g->ids, g->count * sizeof(*ids));
-    rc = mem_try_array(&logits, n * vocab, sizeof(float), "logits", err);
-    if (rc == ERR_OK)
-        rc = model_logits(g->model, ids, n, logits, err);
-    for (size_t i = 0; i < g->count && rc == ERR_OK; i++) {
-        const float *row =
-            (const float *)logits + (g->prompt.count + i - 1) * vocab;
-        double top = -HUGE_VAL, sum = 0;
-
-        for (size_t k = 0; k < vocab; k++)
-            top = fmax(top, (double)row[k]);
-        for (size_t k = 0; k < vocab; k++)
-            sum += exp((double)row[k] - top);
-        out[i] = (double)row[g->ids[i]] - top - log(sum);
-    }
-    free(logits);
+    rc = model_token_nll(g->model, ids, n, g->prompt.count, out, err);
+    for (size_t i = 0; i < g->count && rc == ERR_OK; i++)
+        out[i] = 0 - out[i];
     free(ids);
     return rc;
 }
@@ -390,6 +376,7 @@ static int print_json(struct generation *g, struct err *err)
         goto done;
     json_writer_init(&w, &out, false);
     json_begin_object(&w, NULL);
+    json_put_string(&w, "schema", "slmctl.generate/1");
     json_put_slice(&w, "text", buf_slice(&text));
     if (g->chat) {
         json_put_raw(&w, "message", buf_slice(&message));

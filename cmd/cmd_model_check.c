@@ -34,6 +34,7 @@ static const struct opt options[] = {
 struct report {
     struct cli *cli;
     struct cli_table *table;
+    struct json_writer json;
     struct buf out;
     unsigned failed;
 };
@@ -93,16 +94,12 @@ static void report(struct report *r, const char *name, double error,
 
     r->failed += !pass;
     if (r->cli->json) {
-        struct json_writer w;
-
-        json_writer_init(&w, &r->out, false);
-        json_begin_object(&w, NULL);
-        json_put_string(&w, "quantity", name);
+        json_begin_object(&r->json, NULL);
+        json_put_string(&r->json, "quantity", name);
         if (computed && isfinite(error))
-            json_put_double(&w, "error", error);
-        json_put_string(&w, "verdict", verdict);
-        json_end_object(&w);
-        buf_char(&r->out, '\n');
+            json_put_double(&r->json, "error", error);
+        json_put_string(&r->json, "verdict", verdict);
+        json_end_object(&r->json);
     } else {
         cli_table_row(r->table, name, text, verdict, NULL);
     }
@@ -232,10 +229,21 @@ static int run(struct cli *cli, int argc, char **argv)
         device_choice.device = "cpu";
     rc = pick_model(cli, argv[0], adapter_dir, NULL, &picked, &err);
     r.table = cli_table_new("lrl", "quantity", "error", "verdict", NULL);
+    json_writer_init(&r.json, &r.out, true);
+    if (cli->json) {
+        json_begin_object(&r.json, NULL);
+        json_put_string(&r.json, "schema", "slmctl.model-check/1");
+        json_begin_array(&r.json, "quantities");
+    }
     if (rc == ERR_OK)
         rc = check(&r, &picked, &err);
-    if (rc == ERR_OK && !cli->json)
+    if (rc == ERR_OK && cli->json) {
+        json_end_array(&r.json);
+        json_end_object(&r.json);
+        buf_char(&r.out, '\n');
+    } else if (rc == ERR_OK) {
         cli_table_print(r.table, &r.out);
+    }
     rc = rc < 0 ? cli_fail(cli, &err) : cli_write(cli, &r.out);
     if (rc == EXIT_DONE && r.failed)
         rc = EXIT_FAILED;

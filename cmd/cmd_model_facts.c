@@ -227,6 +227,7 @@ static int run_show(struct cli *cli, int argc, char **argv)
     if (cli->json) {
         json_writer_init(&w, &out, false);
         json_begin_object(&w, NULL);
+        json_put_string(&w, "schema", "slmctl.model-show/1");
         json_put_string(&w, "directory", picked.dir);
         if (picked.adapter)
             json_put_string(&w, "adapter", picked.adapter);

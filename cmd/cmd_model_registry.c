@@ -121,27 +121,47 @@ static void describe(const struct model_facts *f, struct buf *out)
     json_end_object(&w);
 }
 
-/* dir is absolute. */
-static int add(struct cli *cli, const char *dir, bool *added, struct err *err)
+static void describe_added(const struct entry *e, bool added, struct buf *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, true);
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "schema", "slmctl.model-add/1");
+    json_put_string(&w, "name", e->name);
+    json_put_string(&w, "path", e->path);
+    json_put_bool(&w, "added", added);
+    json_end_object(&w);
+    buf_char(out, '\n');
+}
+
+/* dir is absolute. *out: with --json, what was done. */
+static int add(struct cli *cli, const char *dir, struct buf *out,
+               struct err *err)
 {
     const char *slash = strrchr(dir, '/');
     struct entry e = { .name = as_name, .path = dir };
     struct model_facts f;
     struct store *s = NULL;
+    bool added;
     int rc;
 
     model_facts_read(dir, &f);
     if (!e.name)
         e.name = slash && slash[1] ? slash + 1 : "model";
     e.license = license_id ? license_id : f.license;
-    rc = check_facts(&f, dir, err);
+    rc = as_name ? store_name_check("--as", e.name, err)
+                 : store_name_check("the directory's name, without --as,",
+                                    e.name, err);
+    if (rc == ERR_OK)
+        rc = check_facts(&f, dir, err);
     if (rc == ERR_OK)
         rc = hash_weights(dir, e.hash, err);
     if (rc == ERR_OK)
         rc = store_open(cli->store, STORE_CREATE, &s, err);
     if (rc == ERR_OK)
         rc = is_there(s, &e, err);
-    *added = rc == 0;
+    added = rc == 0;
     if (rc == 0) {
         describe(&f, &e.detail);
         rc = insert(s, &e, err);
@@ -149,8 +169,10 @@ static int add(struct cli *cli, const char *dir, bool *added, struct err *err)
     if (rc >= 0 && f.template_error)
         cli_note(cli, "%s has no chat template that can be used: %s", e.name,
                  f.template_error);
-    if (rc >= 0 && !*added)
+    if (rc >= 0 && !added)
         cli_note(cli, "%s is there already", e.name);
+    if (rc >= 0 && cli->json)
+        describe_added(&e, added, out);
     store_close(s);
     buf_release(&e.detail);
     model_facts_release(&f);
@@ -160,7 +182,7 @@ static int add(struct cli *cli, const char *dir, bool *added, struct err *err)
 static int run_add(struct cli *cli, int argc, char **argv)
 {
     char *dir = realpath(argv[0], NULL);
-    bool added;
+    struct buf out = { 0 };
     struct err err;
     int rc;
 
@@ -170,9 +192,11 @@ static int run_add(struct cli *cli, int argc, char **argv)
     else if (!io_is_dir(dir))
         rc = err_set(&err, ERR_INVALID, "%s is no directory", argv[0]);
     else
-        rc = add(cli, dir, &added, &err);
+        rc = add(cli, dir, &out, &err);
     free(dir);
-    return rc < 0 ? cli_fail(cli, &err) : EXIT_DONE;
+    rc = rc < 0 ? cli_fail(cli, &err) : cli_write(cli, &out);
+    buf_release(&out);
+    return rc;
 }
 
 #define LIST_QUERY                                                             \
@@ -205,33 +229,58 @@ static void list_row(struct cli_table *t, struct sql_stmt *q)
     free(size);
 }
 
-static void list_json(struct sql_stmt *q, struct buf *out)
+static void list_json(struct sql_stmt *q, struct json_writer *w)
 {
     static const char *const keys[] = { "name", "kind", NULL,   "license",
                                         "task", "base", "path", "hash" };
-    struct json_writer w;
 
-    json_writer_init(&w, out, false);
-    json_begin_object(&w, NULL);
+    json_begin_object(w, NULL);
     for (int i = 0; i < 8; i++) {
         if (!keys[i])
-            json_put_int(&w, "parameters", sql_int(q, i));
+            json_put_int(w, "parameters", sql_int(q, i));
         else if (!sql_is_null(q, i))
-            json_put_slice(&w, keys[i], sql_text(q, i));
+            json_put_slice(w, keys[i], sql_text(q, i));
         else
-            json_put_null(&w, keys[i]);
+            json_put_null(w, keys[i]);
     }
-    json_end_object(&w);
-    buf_char(out, '\n');
+    json_end_object(w);
 }
 
-static int run_list(struct cli *cli, int argc, char **argv)
+/* All models, as rows of a table or members of a document. */
+static int list_models(struct cli *cli, struct store *s, struct buf *out,
+                       struct err *err)
 {
     struct cli_table *t =
         cli_table_new("llrllll", "name", "kind", "parameters", "license",
                       "task", "base", "path", NULL);
-    struct store *s = NULL;
+    struct json_writer w;
     struct sql_stmt *q = NULL;
+    int rc = sql_get(store_sql(s), LIST_QUERY, &q, err);
+
+    json_writer_init(&w, out, true);
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "schema", "slmctl.model-list/1");
+    json_begin_array(&w, "models");
+    while (rc >= 0 && (rc = sql_step(q, err)) > 0) {
+        if (cli->json)
+            list_json(q, &w);
+        else
+            list_row(t, q);
+    }
+    json_end_array(&w);
+    json_end_object(&w);
+    buf_char(out, '\n');
+    if (rc == ERR_OK && !cli->json) {
+        buf_reset(out);
+        cli_table_print(t, out);
+    }
+    cli_table_free(t);
+    return rc;
+}
+
+static int run_list(struct cli *cli, int argc, char **argv)
+{
+    struct store *s = NULL;
     struct buf out = { 0 };
     struct err err;
     int rc = store_open(cli->store, STORE_READ, &s, &err);
@@ -239,18 +288,9 @@ static int run_list(struct cli *cli, int argc, char **argv)
     (void)argc;
     (void)argv;
     if (rc == ERR_OK)
-        rc = sql_get(store_sql(s), LIST_QUERY, &q, &err);
-    while (rc >= 0 && (rc = sql_step(q, &err)) > 0) {
-        if (cli->json)
-            list_json(q, &out);
-        else
-            list_row(t, q);
-    }
-    if (rc == ERR_OK && !cli->json)
-        cli_table_print(t, &out);
+        rc = list_models(cli, s, &out, &err);
     rc = rc < 0 ? cli_fail(cli, &err) : cli_write(cli, &out);
     store_close(s);
-    cli_table_free(t);
     buf_release(&out);
     return rc;
 }

@@ -88,7 +88,7 @@ static int from_dir(struct store *s, const char *dir, struct finetune_base *out,
                     struct err *err)
 {
     char *path = realpath(dir, NULL);
-    const char *slash = path ? strrchr(path, '/') : NULL;
+    char name[STORE_NAME_MAX + 1];
     int rc;
 
     if (!path)
@@ -97,8 +97,9 @@ static int from_dir(struct store *s, const char *dir, struct finetune_base *out,
                  out, err);
     if (rc == 0)
         rc = check_dir(path, err);
+    store_name_make(strrchr(path, '/') + 1, name);
     if (rc == 0)
-        rc = enter_dir(s, path, slash ? slash + 1 : path, out, err);
+        rc = enter_dir(s, path, name, out, err);
     free(path);
     return rc < 0 ? rc : 0;
 }

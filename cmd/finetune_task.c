@@ -173,11 +173,9 @@ static int take_name(struct task *t, const char *name, struct err *err)
     struct sql_stmt *q;
     int rc;
 
-    if (!*name || *name == '.' || strchr(name, '/'))
-        return err_set(err, ERR_INVALID,
-                       "--as \"%s\": a name without slashes that begins with "
-                       "no full stop is expected; --output says where to write",
-                       name);
+    rc = store_name_check("--as", name, err);
+    if (rc < 0)
+        return rc;
     rc = sql_get(store_sql(t->store),
                  "SELECT 1 FROM model WHERE name = ?1 AND task IS NOT ?2", &q,
                  err);

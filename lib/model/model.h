@@ -70,6 +70,10 @@ MUST_CHECK int model_logits(struct model *m, const int32_t *ids, size_t n,
 MUST_CHECK int model_nll(struct model *m, const int32_t *ids, size_t n,
                          size_t from, double *out, struct err *err);
 
+/* The same for each of these positions: out n - from values. */
+MUST_CHECK int model_token_nll(struct model *m, const int32_t *ids, size_t n,
+                               size_t from, double *out, struct err *err);
+
 struct model_sampling {
     double temperature; /* 0: greedy (the smallest id wins a tie) */
     double top_p;       /* 0 or 1: off */

@@ -372,3 +372,19 @@ int model_nll(struct model *m, const int32_t *ids, size_t n, size_t from,
     free(s.memory);
     return rc;
 }
+
+int model_token_nll(struct model *m, const int32_t *ids, size_t n, size_t from,
+                    double *out, struct err *err)
+{
+    size_t count = n > from ? n - from : 0;
+    float *x = mem_array(count + 1, sizeof(*x));
+    double sum;
+    int rc = model_nll(m, ids, n, from, &sum, err);
+
+    if (rc == 0 && count > 0)
+        m->compute->ops->download(m->compute, x, m->work.nll, count);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        out[i] = (double)x[i];
+    free(x);
+    return rc;
+}

@@ -168,6 +168,16 @@ MUST_CHECK int store_examples(
 MUST_CHECK int store_seal(struct store *s, int64_t task, int64_t model,
                           const char *command, int64_t *times, struct err *err);
 
+/* Names that people choose, of tasks and models: 1 to STORE_NAME_MAX letters,
+ * digits, . _ and -, the first a letter or digit, so that each can be a file's
+ * name and an option's value. ERR_INVALID; what: "task name", "--as". */
+#define STORE_NAME_MAX 64
+MUST_CHECK int store_name_check(const char *what, const char *name,
+                                struct err *err);
+
+/* The name that is nearest to a text: other signs become _. */
+void store_name_make(const char *text, char out[STORE_NAME_MAX + 1]);
+
 /* Task by name or number; ERR_NOTFOUND names the tasks that exist. */
 MUST_CHECK int store_task_find(struct store *s, const char *name, int64_t *id,
                                struct err *err);

@@ -9,6 +9,37 @@
 
 #define NAMES_SHOWN 12
 
+static bool is_name_byte(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+           (c >= 'a' && c <= 'z') || (c && strchr("-_.", c));
+}
+
+int store_name_check(const char *what, const char *name, struct err *err)
+{
+    size_t n = strlen(name), good = 0;
+
+    while (good < n && is_name_byte(name[good]))
+        good++;
+    if (n > 0 && n <= STORE_NAME_MAX && good == n && !strchr("-_.", name[0]))
+        return ERR_OK;
+    return err_set(err, ERR_INVALID,
+                   "%s \"%.80s\": use 1 to %d letters, digits, - _ and ., the "
+                   "first a letter or digit",
+                   what, name, STORE_NAME_MAX);
+}
+
+void store_name_make(const char *text, char out[STORE_NAME_MAX + 1])
+{
+    size_t n = 0;
+
+    for (; text[n] && n < STORE_NAME_MAX; n++)
+        out[n] = is_name_byte(text[n]) ? text[n] : '_';
+    if (n == 0 || strchr("-_.", out[0]))
+        out[0] = 'm';
+    out[n ? n : 1] = '\0';
+}
+
 static bool parse_id(const char *name, int64_t *id)
 {
     char *end;

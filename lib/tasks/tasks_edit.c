@@ -5,31 +5,19 @@
 
 #include "base/mem.h"
 
-#include <ctype.h>
 #include <string.h>
 
-#define NAME_MAX_BYTES 64
 #define ROWS_PER_TRANSACTION 2000
 
 static int check_name(const char *name, struct err *err)
 {
-    size_t n = strlen(name);
+    int rc = store_name_check("task name", name, err);
 
-    for (size_t i = 0; i < n; i++)
-        if (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i]))
-            return err_set(err, ERR_INVALID,
-                           "task name %s: use letters, digits, - _ and .",
-                           name);
-    if (n == 0 || n > NAME_MAX_BYTES || !isalnum((unsigned char)name[0]))
-        return err_set(err, ERR_INVALID,
-                       "task name \"%s\": use 1 to %d characters, the first a "
-                       "letter or digit",
-                       name, NAME_MAX_BYTES);
-    if (strspn(name, "0123456789") == n)
-        return err_set(err, ERR_INVALID,
-                       "task name %s: digits alone would be a task's number",
-                       name);
-    return 0;
+    if (rc == 0 && strspn(name, "0123456789") == strlen(name))
+        rc = err_set(err, ERR_INVALID,
+                     "task name %s: digits alone would be a task's number",
+                     name);
+    return rc;
 }
 
 /* Run `text` with up to two integers and a name bound as ?1 ?2 ?3. */

@@ -24,4 +24,4 @@ slmctl finetune --task 1 --model tiny -q --as tiny
 echo "exit $?"
 mkdir none
 slmctl finetune --task 1 --model none -q 2>&1 | sed "s,/.*/,,"
-slmctl model list --json | jq -r .name
+slmctl model list --json | jq -r '.models[].name'

@@ -11,10 +11,10 @@ slmctl model add tiny; echo "again: $?"
 slmctl model add tiny --as other --license apache-2.0
 slmctl model list | sed "s|$here|HERE|"
 slmctl model show other | sed "s|$here|HERE|"
-slmctl model list --json | sed "s|$here|HERE|" | head -1
+slmctl model list --json | sed "s|$here|HERE|" | jq -c '.schema, .models[0]'
 slmctl generate --model other --raw -n 3 Lily; echo
 slmctl model remove other
-slmctl model list --json | wc -l
+slmctl model list --json | jq '.models | length'
 slmctl model remove other; echo "exit $?"
 cp -R tiny cut
 head -c 100000 tiny/model.safetensors >cut/model.safetensors

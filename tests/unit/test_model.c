@@ -621,6 +621,37 @@ START_TEST(a_batch_gives_the_tokens_of_its_prompts_one_by_one)
 }
 END_TEST
 
+START_TEST(token_losses_are_those_of_the_logits)
+{
+    enum { N = 40, VOCAB = 61 };
+    int32_t ids[N];
+    float *logits = mem_array((size_t)N * VOCAB, sizeof(*logits));
+    double each[N], sum = 0, total;
+    struct model *m;
+
+    for (int i = 0; i < N; i++)
+        ids[i] = (i * 17 + 5) % VOCAB;
+    OK(model_new(&tiny, cpu, 3, &m, &err));
+    OK(model_logits(m, ids, N, logits, &err));
+    OK(model_token_nll(m, ids, N, 7, each, &err));
+    for (int i = 7; i < N; i++) {
+        const float *row = logits + (i - 1) * VOCAB;
+        double all = 0;
+
+        for (int k = 0; k < VOCAB; k++)
+            all += exp((double)row[k]);
+        ck_assert_double_eq_tol(each[i - 7], log(all) - (double)row[ids[i]],
+                                1e-5);
+        sum += each[i - 7];
+    }
+    OK(model_nll(m, ids, N, 7, &total, &err));
+    ck_assert_double_eq_tol(sum, total, 1e-4);
+    OK(model_token_nll(m, ids, N, N, each, &err));
+    model_free(m);
+    free(logits);
+}
+END_TEST
+
 START_TEST(saved_model_comes_back)
 {
     char dir[] = "/tmp/slmctl-test-model-XXXXXX";
@@ -668,6 +699,7 @@ int main(void)
     tcase_add_test(t, sixteen_bit_shards_give_the_reference_logits);
     tcase_add_loop_test(t, a_batch_gives_the_tokens_of_its_prompts_one_by_one,
                         0, 2);
+    tcase_add_test(t, token_losses_are_those_of_the_logits);
     tcase_add_loop_test(t, saved_model_comes_back, 0, 2);
     suite_add_tcase(s, t);
     r = srunner_create(s);
