@@ -130,9 +130,9 @@ static int64_t default_pass(const struct model_config *c)
     return rows < 256 ? 256 : rows > 4096 ? 4096 : rows;
 }
 
-int finetune_options(const struct finetune *o, const struct cli *cli,
-                     const struct model_config *config, bool init,
-                     struct lora_options *out, struct err *err)
+void finetune_options(const struct finetune *o, const struct cli *cli,
+                      const struct model_config *config, bool init,
+                      struct lora_options *out)
 {
     bool lora = !init && strcmp(o->method, "lora") == 0;
 
@@ -140,6 +140,7 @@ int finetune_options(const struct finetune *o, const struct cli *cli,
         .method = lora ? LORA_ADAPTER : LORA_FULL,
         .rank = o->rank,
         .alpha = o->alpha,
+        .targets = o->targets,
         .lr = o->lr > 0 ? o->lr : default_lr(config, lora, init),
         .decay = o->decay > 0 || o->decay < 0 ? o->decay
                  : init                       ? 0.1
@@ -163,7 +164,6 @@ int finetune_options(const struct finetune *o, const struct cli *cli,
         .checkpoint_every = o->checkpoint_every,
         .seed = cli->seed,
     };
-    return lora_parse_targets(o->targets, &out->targets, err);
 }
 
 void finetune_note_reader(struct cli *cli, const struct lora_reader *r)

@@ -21,9 +21,9 @@ struct finetune {
 };
 
 /* Option values as the trainer takes them. */
-int finetune_options(const struct finetune *f, const struct cli *cli,
-                     const struct model_config *config, bool init,
-                     struct lora_options *out, struct err *err);
+void finetune_options(const struct finetune *f, const struct cli *cli,
+                      const struct model_config *config, bool init,
+                      struct lora_options *out);
 int finetune_init(struct cli *cli, const struct finetune *f, struct err *err);
 int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err);
 

@@ -99,13 +99,12 @@ static int train(struct init *i, struct err *err)
     const struct finetune *f = i->f;
     char *run_dir =
         f->run ? mem_strdup(f->run) : mem_printf("%s.run", f->output);
-    int rc = finetune_options(f, i->cli, &i->config, true, &i->opt, err);
+    int rc =
+        io_is_dir(f->init)
+            ? model_open(f->init, i->compute, true, &i->model, err)
+            : model_new(&i->config, i->compute, i->cli->seed, &i->model, err);
 
-    if (rc == 0)
-        rc = io_is_dir(f->init)
-                 ? model_open(f->init, i->compute, true, &i->model, err)
-                 : model_new(&i->config, i->compute, i->cli->seed, &i->model,
-                             err);
+    finetune_options(f, i->cli, &i->config, true, &i->opt);
     if (rc == 0) {
         cli_note(i->cli, "%.2f million parameters, %s kernels, %u threads",
                  (double)model_config_parameters(&i->config) * 1e-6,

@@ -106,10 +106,9 @@ static int read_examples(struct task *t, struct err *err)
         rc = tokenizer_open(t->base.path, &t->tokenizer, err);
     if (rc == 0)
         rc = template_open(t->base.path, &t->template, err);
-    if (rc == 0)
-        rc = finetune_options(t->f, t->cli, &config, false, &t->opt, err);
     if (rc < 0)
         return rc;
+    finetune_options(t->f, t->cli, &config, false, &t->opt);
     t->reader = (struct lora_reader){
         .tokenizer = t->tokenizer,
         .template = t->template,
@@ -426,7 +425,10 @@ static int open_model(struct task *t, struct err *err)
     if (rc < 0)
         return rc;
     widen |= !narrow && model_config_parameters(&config) <= WIDEN_PARAMETERS;
-    return model_open(t->base.path, t->compute, widen, &t->model, err);
+    rc = model_open(t->base.path, t->compute, widen, &t->model, err);
+    if (rc == 0)
+        rc = model_adapter_check(t->model, t->opt.targets, err);
+    return rc;
 }
 
 static int run_task(struct task *t, struct err *err)

@@ -67,7 +67,7 @@ struct lora_options {
     enum lora_method method;
     int64_t rank;             /* 16 */
     double alpha;             /* 2 * rank */
-    unsigned targets;         /* bits of model_linear_kind; all */
+    const char *targets;      /* as in model_adapter; "all-linear" */
     double lr;                /* LORA_ADAPTER 1e-3, LORA_FULL 1e-3 */
     double decay;             /* 0.01; negative: none */
     double clip;              /* 1 */
@@ -136,8 +136,5 @@ MUST_CHECK int lora_save_adapter(const struct model *m,
 MUST_CHECK int lora_save_merged(struct model *m, const char *base_dir,
                                 enum weights_type dtype, const char *dir,
                                 struct err *err);
-/* "all-linear" or "q_proj,v_proj": bits of model_linear_kind. */
-MUST_CHECK int lora_parse_targets(const char *text, unsigned *out,
-                                  struct err *err);
 
 #endif

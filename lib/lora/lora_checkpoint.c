@@ -58,7 +58,7 @@ uint64_t lora_option_hash(const struct lora_options *o)
     struct buf b = { 0 };
     uint64_t h;
 
-    buf_printf(&b, "%d %lld %.17g %u %.17g %.17g %.17g %.17g ", o->method,
+    buf_printf(&b, "%d %lld %.17g %s %.17g %.17g %.17g %.17g ", o->method,
                (long long)o->rank, o->alpha, o->targets, o->lr, o->decay,
                o->clip, o->beta2);
     buf_printf(&b, "%.17g %lld %.17g %lld %lld %.17g %.17g %lld %lld %llu",

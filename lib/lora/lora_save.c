@@ -14,41 +14,23 @@
 
 #define COPY_MAX_BYTES ((size_t)256 << 20)
 
-int lora_parse_targets(const char *text, unsigned *out, struct err *err)
+/* A comma-separated list as a JSON array. */
+static void write_targets(const char *targets, struct json_writer *w)
 {
-    unsigned bits = 0;
+    json_begin_array(w, "target_modules");
+    while (*targets) {
+        size_t n = strcspn(targets, ",");
+        char *name = mem_strndup(targets, n);
 
-    if (strcmp(text, "all-linear") == 0) {
-        *out = (1u << MODEL_LINEARS) - 1;
-        return 0;
+        json_put_string(w, NULL, name);
+        free(name);
+        targets += n + (targets[n] == ',');
     }
-    while (*text) {
-        size_t n = strcspn(text, ","), k = 0;
-
-        while (k < MODEL_LINEARS) {
-            const char *name = model_linear_name((enum model_linear_kind)k);
-
-            if (strlen(name) == n && strncmp(name, text, n) == 0)
-                break;
-            k++;
-        }
-        if (k == MODEL_LINEARS)
-            return err_set(err, ERR_INVALID,
-                           "target \"%.*s\" is not known; known: all-linear "
-                           "q_proj k_proj v_proj o_proj gate_proj up_proj "
-                           "down_proj",
-                           (int)n, text);
-        bits |= 1u << k;
-        text += n + (text[n] == ',');
-    }
-    if (bits == 0)
-        return err_set(err, ERR_INVALID, "the list of targets is empty");
-    *out = bits;
-    return 0;
+    json_end_array(w);
 }
 
 static void write_config(const struct lora_options *o, const char *base,
-                         struct buf *out)
+                         const char *targets, struct buf *out)
 {
     struct json_writer w;
 
@@ -66,12 +48,7 @@ static void write_config(const struct lora_options *o, const char *base,
     json_put_bool(&w, "inference_mode", true);
     json_put_bool(&w, "init_lora_weights", true);
     json_put_null(&w, "modules_to_save");
-    json_begin_array(&w, "target_modules");
-    for (unsigned k = 0; k < MODEL_LINEARS; k++)
-        if (o->targets & 1u << k)
-            json_put_string(&w, NULL,
-                            model_linear_name((enum model_linear_kind)k));
-    json_end_array(&w);
+    write_targets(targets, &w);
     json_end_object(&w);
     buf_char(out, '\n');
 }
@@ -115,15 +92,17 @@ int lora_save_adapter(const struct model *m, const struct lora_options *opt,
     struct lora_options o = *opt;
     struct buf text = { 0 };
     char *path = io_path(dir, "adapter_config.json");
+    char *targets = model_adapter_targets(m);
     int rc = io_mkdirs(dir, 0755, err);
 
     lora_defaults(&o);
-    write_config(&o, base, &text);
+    write_config(&o, base, targets, &text);
     if (rc == 0)
         rc = save_tensors(m, dir, err);
     if (rc == 0)
         rc = io_write_file(path, text.data, text.len, 0644, err);
     buf_release(&text);
+    free(targets);
     free(path);
     return rc;
 }

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #define SPEED_STEPS 12 /* steps that fix a run given in minutes */
-#define ALL_LINEAR ((1u << MODEL_LINEARS) - 1)
 
 static void set_double(double *x, double value)
 {
@@ -35,8 +34,8 @@ void lora_defaults(struct lora_options *o)
 {
     set_int(&o->rank, 16);
     set_double(&o->alpha, 2 * (double)o->rank);
-    if (o->targets == 0)
-        o->targets = ALL_LINEAR;
+    if (!o->targets)
+        o->targets = "all-linear";
     set_double(&o->lr, 1e-3);
     set_double(&o->decay, 0.01);
     set_double(&o->clip, 1);

@@ -124,30 +124,25 @@ MUST_CHECK int model_new(const struct model_config *config,
                          struct compute *compute, uint64_t seed,
                          struct model **out, struct err *err);
 
-/* The linear layers that can be adapted, in this order. */
-enum model_linear_kind {
-    MODEL_Q,
-    MODEL_K,
-    MODEL_V,
-    MODEL_O,
-    MODEL_GATE,
-    MODEL_UP,
-    MODEL_DOWN,
-    MODEL_LINEARS,
-};
-const char *model_linear_name(enum model_linear_kind kind); /* "q_proj" */
-
 /* A fresh adapter: A uniform in +-1/sqrt(in), as PEFT's kaiming init gives,
- * B zero. targets: bit per model_linear_kind. scale: alpha / rank. */
+ * B zero. targets: NULL or "all-linear" (all but the head, and what PEFT does
+ * not adapt either), or names with commas between: a linear layer is meant if
+ * its checkpoint name is one or ends with ".NAME". scale: alpha / rank. */
 struct model_adapter {
     int64_t rank;
     double scale;
-    unsigned targets;
+    const char *targets;
     uint64_t seed;
 };
+/* Refuses targets that name no linear layer, with the list of those known. */
+MUST_CHECK int model_adapter_check(const struct model *m, const char *targets,
+                                   struct err *err);
 MUST_CHECK int model_adapter_new(struct model *m,
                                  const struct model_adapter *opt,
                                  struct err *err);
+/* Names for PEFT's target_modules, with commas between, that mean just the
+ * layers adapted now; the caller frees it. */
+char *model_adapter_targets(const struct model *m);
 /* A PEFT directory: ranks and scales from its config, patterns included;
  * what is not understood (DoRA, modules_to_save) is refused by name. */
 MUST_CHECK int model_adapter_load(struct model *m, const char *dir,

@@ -50,29 +50,129 @@ static void fill_uniform(float *x, size_t n, double bound, uint64_t seed,
     }
 }
 
+/* Names a module whose dotted name is `suffix` or ends with it. */
+static bool ends_with(const char *module, const char *suffix, size_t n)
+{
+    size_t all = strlen(module);
+
+    return n <= all && strncmp(module + all - n, suffix, n) == 0 &&
+           (all == n || module[all - n - 1] == '.');
+}
+
+/* Last parts of the names of what can be adapted, each once. */
+static char *known_targets(const struct model *m)
+{
+    struct buf b = { 0 };
+
+    for (size_t i = 0; i < m->linear_count; i++) {
+        const char *last = strrchr(m->linears[i]->name, '.') + 1;
+        bool seen = m->linears[i]->fixed;
+
+        for (size_t k = 0; k < i && !seen; k++)
+            seen = ends_with(m->linears[k]->name, last, strlen(last)) &&
+                   !m->linears[k]->fixed;
+        if (!seen)
+            buf_printf(&b, " %s", last);
+    }
+    return buf_take(&b, NULL);
+}
+
+/* Is l meant? targets: NULL, "all-linear" or names with commas between. */
+static bool is_target(const struct model_linear *l, const char *targets)
+{
+    if (l->fixed)
+        return false;
+    if (!targets || strcmp(targets, "all-linear") == 0)
+        return true;
+    while (*targets) {
+        size_t n = strcspn(targets, ",");
+
+        if (n > 0 && ends_with(l->name, targets, n))
+            return true;
+        targets += n + (targets[n] == ',');
+    }
+    return false;
+}
+
+int model_adapter_check(const struct model *m, const char *targets,
+                        struct err *err)
+{
+    const char *at =
+        targets && strcmp(targets, "all-linear") != 0 ? targets : NULL;
+
+    if (at && !*at)
+        return err_set(err, ERR_INVALID, "the list of targets is empty");
+    while (at && *at) {
+        size_t n = strcspn(at, ","), i = 0;
+
+        while (i < m->linear_count && (m->linears[i]->fixed || n == 0 ||
+                                       !ends_with(m->linears[i]->name, at, n)))
+            i++;
+        if (i == m->linear_count) {
+            char *known = known_targets(m);
+            int rc =
+                err_set(err, ERR_INVALID,
+                        "target \"%.*s\" is not known; known: all-linear%s",
+                        (int)n, at, known);
+
+            free(known);
+            return rc;
+        }
+        at += n + (at[n] == ',');
+    }
+    return 0;
+}
+
 int model_adapter_new(struct model *m, const struct model_adapter *opt,
                       struct err *err)
 {
-    int rc = 0;
+    int rc = model_adapter_check(m, opt->targets, err);
 
-    for (size_t i = 0; rc == 0 && i < (size_t)m->config.layers; i++)
-        for (size_t k = 0; rc == 0 && k < MODEL_LINEARS; k++) {
-            struct model_linear *l = &m->layers[i].lin[k];
-            float *x;
+    for (size_t i = 0; rc == 0 && i < m->linear_count; i++) {
+        struct model_linear *l = m->linears[i];
+        float *x;
 
-            if (!(opt->targets & 1u << k))
-                continue;
-            rc = adapt(m, l, opt->rank, opt->scale, err);
-            if (rc < 0)
-                break;
-            x = mem_array(l->rank * l->k, sizeof(*x));
-            fill_uniform(x, l->rank * l->k, 1 / sqrt((double)l->k), opt->seed,
-                         i * MODEL_LINEARS + k);
-            m->compute->ops->upload(m->compute, l->a, x, l->rank * l->k);
-            free(x);
-        }
+        if (!is_target(l, opt->targets))
+            continue;
+        rc = adapt(m, l, opt->rank, opt->scale, err);
+        if (rc < 0)
+            break;
+        x = mem_array(l->rank * l->k, sizeof(*x));
+        fill_uniform(x, l->rank * l->k, 1 / sqrt((double)l->k), opt->seed, i);
+        m->compute->ops->upload(m->compute, l->a, x, l->rank * l->k);
+        free(x);
+    }
     model_list_adapter(m);
     return rc;
+}
+
+/* Does `suffix` name adapted layers alone? */
+static bool names_adapted(const struct model *m, const char *suffix)
+{
+    for (size_t i = 0; i < m->linear_count; i++)
+        if (m->linears[i]->rank == 0 &&
+            ends_with(m->linears[i]->name, suffix, strlen(suffix)))
+            return false;
+    return true;
+}
+
+char *model_adapter_targets(const struct model *m)
+{
+    struct buf b = { 0 };
+
+    for (size_t i = 0; i < m->linear_count; i++) {
+        const char *name = m->linears[i]->name, *last = strrchr(name, '.') + 1;
+        bool seen = m->linears[i]->rank == 0;
+
+        if (!names_adapted(m, last))
+            last = name;
+        for (size_t k = 0; k < i && !seen; k++)
+            seen = m->linears[k]->rank > 0 &&
+                   ends_with(m->linears[k]->name, last, strlen(last));
+        if (!seen)
+            buf_printf(&b, "%s%s", b.len ? "," : "", last);
+    }
+    return buf_take(&b, NULL);
 }
 
 struct peft {
@@ -119,10 +219,7 @@ static json_ref pattern_of(const struct peft *p, const char *field,
          json_is(p->j, object, JSON_OBJECT) && v != JSON_NONE;
          v = json_next(p->j, object, v)) {
         char *key = json_strdup(p->j, json_key(p->j, v));
-        size_t n = strlen(module), k = strlen(key);
-        const char *tail = k <= n ? module + n - k : NULL;
-        bool fits = tail && strcmp(tail, key) == 0 &&
-                    (tail == module || tail[-1] == '.');
+        bool fits = ends_with(module, key, strlen(key));
 
         free(key);
         if (fits)
@@ -159,32 +256,27 @@ done:
 }
 
 static int load_module(struct model *m, const struct peft *p,
-                       const struct weights *w, size_t layer, int kind,
+                       const struct weights *w, struct model_linear *l,
                        size_t *used, struct err *err)
 {
-    struct model_linear *l = &m->layers[layer].lin[kind];
-    char *module = mem_printf("model.layers.%zu.%s.%s", layer,
-                              kind <= MODEL_O ? "self_attn" : "mlp",
-                              model_linear_name((enum model_linear_kind)kind));
-    char *probe = mem_printf("base_model.model.%s.lora_A.weight", module);
+    char *probe = mem_printf("base_model.model.%s.lora_A.weight", l->name);
+    bool there = weights_find(w, probe) != NULL;
     int64_t rank = p->rank;
     double alpha = p->alpha;
-    int rc = 0;
+    int rc;
 
-    if (!weights_find(w, probe))
-        goto done;
-    (void)json_int(p->j, pattern_of(p, "rank_pattern", module), &rank);
-    (void)json_double(p->j, pattern_of(p, "alpha_pattern", module), &alpha);
+    free(probe);
+    if (!there)
+        return 0;
+    (void)json_int(p->j, pattern_of(p, "rank_pattern", l->name), &rank);
+    (void)json_double(p->j, pattern_of(p, "alpha_pattern", l->name), &alpha);
     rc = adapt(m, l, rank,
                alpha / (p->rslora ? sqrt((double)rank) : (double)rank), err);
     if (rc == 0)
-        rc = load_matrix(m, w, module, "lora_A", l->a, l->rank, l->k, err);
+        rc = load_matrix(m, w, l->name, "lora_A", l->a, l->rank, l->k, err);
     if (rc == 0)
-        rc = load_matrix(m, w, module, "lora_B", l->b, l->n, l->rank, err);
+        rc = load_matrix(m, w, l->name, "lora_B", l->b, l->n, l->rank, err);
     *used += 2;
-done:
-    free(probe);
-    free(module);
     return rc;
 }
 
@@ -196,9 +288,8 @@ static int load_modules(struct model *m, struct peft *p, struct err *err)
 
     if (rc < 0)
         return rc;
-    for (size_t i = 0; rc == 0 && i < (size_t)m->config.layers; i++)
-        for (int k = 0; rc == 0 && k < MODEL_LINEARS; k++)
-            rc = load_module(m, p, w, i, k, &used, err);
+    for (size_t i = 0; rc == 0 && i < m->linear_count; i++)
+        rc = load_module(m, p, w, m->linears[i], &used, err);
     if (rc == 0 && used != weights_count(w))
         rc = err_set(err, ERR_UNSUPPORTED,
                      "%zu of %zu tensors belong to no linear layer of the "
@@ -241,30 +332,30 @@ done:
     return rc;
 }
 
+static void merge(struct model *m, struct model_linear *l)
+{
+    m->compute->ops->linear_dx(m->compute,
+                               &(struct compute_linear){ .x = l->w,
+                                                         .y = l->b,
+                                                         .w = l->a,
+                                                         .m = l->n,
+                                                         .n = l->rank,
+                                                         .k = l->k,
+                                                         .alpha = l->scale,
+                                                         .addend = l->w });
+    if (l->a.buf != m->trained.values.buf) {
+        compute_release(m->compute, &l->a);
+        compute_release(m->compute, &l->b);
+    }
+    l->a = l->b = l->da = l->db = (struct compute_span){ 0 };
+    l->rank = 0;
+}
+
 int model_adapter_merge(struct model *m, struct err *err)
 {
-    for (int64_t i = 0; i < m->config.layers; i++)
-        for (int k = 0; k < MODEL_LINEARS; k++) {
-            struct model_linear *l = &m->layers[i].lin[k];
-
-            if (l->rank == 0)
-                continue;
-            m->compute->ops->linear_dx(
-                m->compute, &(struct compute_linear){ .x = l->w,
-                                                      .y = l->b,
-                                                      .w = l->a,
-                                                      .m = l->n,
-                                                      .n = l->rank,
-                                                      .k = l->k,
-                                                      .alpha = l->scale,
-                                                      .addend = l->w });
-            if (l->a.buf != m->trained.values.buf) {
-                compute_release(m->compute, &l->a);
-                compute_release(m->compute, &l->b);
-            }
-            l->a = l->b = l->da = l->db = (struct compute_span){ 0 };
-            l->rank = 0;
-        }
+    for (size_t i = 0; i < m->linear_count; i++)
+        if (m->linears[i]->rank > 0)
+            merge(m, m->linears[i]);
     model_list_adapter(m);
     return m->compute->ops->sync(m->compute, err);
 }

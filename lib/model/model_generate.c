@@ -8,7 +8,7 @@
  */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "model/model_private.h"
+#include "model/model_mixer.h"
 #include "model/model_sample.h"
 
 #include <assert.h>
@@ -36,7 +36,8 @@ struct generator {
     struct model_job *jobs;
     size_t queued, taken, finished, capacity, slots;
     struct sequence *seqs; /* by slot; job NULL: free */
-    struct compute_span *keys, *values, logits, best, logp;
+    struct compute_span (*states)[MODEL_MAX_STATES]; /* by mixer */
+    struct compute_span logits, best, logp;
     int32_t *ids, *positions, *starts, *past, *slot_of, *index;
     int (*on_token)(void *ctx, int32_t id);
     void *ctx;
@@ -103,41 +104,53 @@ static int queue_jobs(struct generator *g, size_t count, struct err *err)
     return 0;
 }
 
-static struct compute_attention_cached cache_shape(const struct generator *g)
+static struct model_cached cache_shape(const struct generator *g)
 {
-    const struct model_config *c = &g->m->config;
-
-    return (struct compute_attention_cached){
-        .heads = (size_t)c->heads,
-        .kv_heads = (size_t)c->kv_heads,
-        .dim = (size_t)c->head_dim,
-        .capacity = g->capacity,
-        .starts = g->starts,
-        .past = g->past,
-        .slots = g->slot_of,
-    };
+    return (struct model_cached){ .past = g->past,
+                                  .slots = g->slot_of,
+                                  .capacity = g->capacity,
+                                  .slot_count = g->slots,
+                                  .states = g->states };
 }
 
-static int alloc_cache(struct generator *g, struct err *err)
+/* Elements of a mixer's states; returns their sum. */
+static size_t state_sizes(const struct model_mixer *x,
+                          const struct model_cached *c,
+                          size_t elements[MODEL_MAX_STATES])
 {
-    struct compute_attention_cached shape = cache_shape(g);
-    size_t layers = (size_t)g->m->config.layers, keys, values, slots;
-    struct compute *c = g->m->compute;
+    size_t sum = 0;
+
+    for (unsigned k = 0; k < MODEL_MAX_STATES; k++)
+        elements[k] = 0;
+    if (x->ops->states)
+        x->ops->states(x, c, elements);
+    for (unsigned k = 0; k < MODEL_MAX_STATES; k++)
+        sum += elements[k];
+    return sum;
+}
+
+static int alloc_states(struct generator *g, struct err *err)
+{
+    struct model *m = g->m;
+    struct model_cached shape = cache_shape(g);
+    size_t elements[MODEL_MAX_STATES], one = 0, slots;
     int rc = 0;
 
-    c->ops->cache_size(c, &shape, 1, &keys, &values);
-    slots = CACHE_BYTES / ((keys + values) * layers * sizeof(float));
+    shape.slot_count = 1;
+    for (size_t i = 0; i < m->mixer_count; i++)
+        one += state_sizes(m->mixers[i], &shape, elements);
+    slots = CACHE_BYTES / (one * sizeof(float) + 1);
     g->slots = slots < 1 ? 1 : slots > MAX_SLOTS ? MAX_SLOTS : slots;
     if (g->slots > g->queued)
         g->slots = g->queued;
-    g->keys = mem_zalloc(layers * sizeof(*g->keys));
-    g->values = mem_zalloc(layers * sizeof(*g->values));
-    for (size_t i = 0; rc == 0 && i < layers; i++) {
-        rc = compute_alloc(c, COMPUTE_F32, g->slots * keys, "KV cache",
-                           &g->keys[i], err);
-        if (rc == 0)
-            rc = compute_alloc(c, COMPUTE_F32, g->slots * values, "KV cache",
-                               &g->values[i], err);
+    shape.slot_count = g->slots;
+    g->states = mem_zalloc(m->mixer_count * sizeof(*g->states));
+    for (size_t i = 0; rc == 0 && i < m->mixer_count; i++) {
+        (void)state_sizes(m->mixers[i], &shape, elements);
+        for (unsigned k = 0; rc == 0 && k < MODEL_MAX_STATES; k++)
+            if (elements[k] > 0)
+                rc = compute_alloc(m->compute, COMPUTE_F32, elements[k],
+                                   "KV cache", &g->states[i][k], err);
     }
     return rc;
 }
@@ -150,11 +163,11 @@ static int generator_init(struct generator *g, size_t count, struct err *err)
 
     if (rc < 0 || g->queued == 0)
         return rc;
-    rc = alloc_cache(g, err);
+    rc = alloc_states(g, err);
     if (rc == 0)
         rc = model_rope_reserve(g->m, g->capacity, err);
     if (rc == 0)
-        rc = model_work_reserve(g->m, PASS_ROWS, false, err);
+        rc = model_work_reserve(g->m, PASS_ROWS, g->slots, false, err);
     if (rc == 0)
         rc = compute_alloc(c, COMPUTE_F32, g->slots * vocab, "logits",
                            &g->logits, err);
@@ -179,15 +192,13 @@ static void generator_release(struct generator *g)
 {
     struct compute *c = g->m->compute;
 
-    for (int64_t i = 0; g->keys && i < g->m->config.layers; i++) {
-        compute_release(c, &g->keys[i]);
-        compute_release(c, &g->values[i]);
-    }
+    for (size_t i = 0; g->states && i < g->m->mixer_count; i++)
+        for (unsigned k = 0; k < MODEL_MAX_STATES; k++)
+            compute_release(c, &g->states[i][k]);
     compute_release(c, &g->logits);
     compute_release(c, &g->best);
     compute_release(c, &g->logp);
-    free(g->keys);
-    free(g->values);
+    free(g->states);
     free(g->queue);
     free(g->seqs);
     free(g->ids);
@@ -306,16 +317,13 @@ static int run_pass(struct generator *g, struct err *err)
 {
     struct model *m = g->m;
     const struct compute_ops *ops = m->compute->ops;
-    struct compute_attention_cached shape = cache_shape(g);
+    struct model_cached cached = cache_shape(g);
     size_t rows, n = plan(g, &rows), ends = 0;
     int32_t slots[MAX_SLOTS];
-    struct model_pass p = { .m = m,
-                            .rows = rows,
-                            .cached = &shape,
-                            .keys = g->keys,
-                            .values = g->values };
+    struct model_pass p = {
+        .m = m, .rows = rows, .starts = g->starts, .docs = n, .cached = &cached
+    };
 
-    shape.seqs = n;
     ops->upload(m->compute, m->work.ids, g->ids, rows);
     ops->upload(m->compute, m->work.positions, g->positions, rows);
     model_blocks(&p, false);

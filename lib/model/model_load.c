@@ -1,5 +1,5 @@
 /*
- * model_load.c - a model from a directory, from random numbers, and its end
+ * model_load.c - a model from a directory or from random numbers
  *
  * Every tensor that the config asks for must be there with exactly its shape,
  * and none may be left over: a checkpoint that differs is not the model that
@@ -16,64 +16,6 @@
 
 /* Below this many parameters weights are widened to f32 for inference. */
 #define WIDEN_PARAMETERS ((int64_t)256 << 20)
-
-static void shape_linear(struct model_linear *l, int64_t n, int64_t k)
-{
-    l->n = (size_t)n;
-    l->k = (size_t)k;
-}
-
-struct model *model_shape(const struct model_config *c, struct compute *compute)
-{
-    struct model *m = mem_zalloc(sizeof(*m));
-    int64_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-
-    m->config = *c;
-    m->compute = compute;
-    m->layers = mem_zalloc((size_t)c->layers * sizeof(*m->layers));
-    shape_linear(&m->head, c->vocab, c->hidden);
-    for (int64_t i = 0; i < c->layers; i++) {
-        struct model_linear *l = m->layers[i].lin;
-
-        shape_linear(&l[MODEL_Q], q, c->hidden);
-        shape_linear(&l[MODEL_K], kv, c->hidden);
-        shape_linear(&l[MODEL_V], kv, c->hidden);
-        shape_linear(&l[MODEL_O], c->hidden, q);
-        shape_linear(&l[MODEL_GATE], c->ffn, c->hidden);
-        shape_linear(&l[MODEL_UP], c->ffn, c->hidden);
-        shape_linear(&l[MODEL_DOWN], c->hidden, c->ffn);
-    }
-    model_list_base(m);
-    return m;
-}
-
-static void list_free(struct model *m, struct model_list *l)
-{
-    for (size_t i = 0; i < l->count; i++)
-        if (l->slots[i].value->buf != m->trained.values.buf)
-            compute_release(m->compute, l->slots[i].value);
-    model_list_release(l);
-}
-
-void model_free(struct model *m)
-{
-    if (!m)
-        return;
-    model_work_release(m);
-    list_free(m, &m->adapter);
-    list_free(m, &m->base);
-    compute_release(m->compute, &m->trained.values);
-    compute_release(m->compute, &m->trained.grads);
-    compute_release(m->compute, &m->cosine);
-    compute_release(m->compute, &m->sine);
-    free(m->layers);
-    free(m);
-}
-
-const struct model_config *model_config(const struct model *m)
-{
-    return &m->config;
-}
 
 static bool shape_fits(const struct weights_tensor *t,
                        const struct model_tensor *want)
@@ -253,30 +195,15 @@ int model_new(const struct model_config *config, struct compute *compute,
     return 0;
 }
 
-static int freeze_linear(struct model *m, struct model_linear *l,
-                         bool forward_only, struct err *err)
-{
-    const struct compute_ops *ops = m->compute->ops;
-    int rc = ops->freeze(m->compute, l->w, l->n, l->k, forward_only, err);
-
-    if (rc < 0 || l->rank == 0)
-        return rc;
-    rc = ops->freeze(m->compute, l->a, l->rank, l->k, true, err);
-    if (rc < 0)
-        return rc;
-    return ops->freeze(m->compute, l->b, l->n, l->rank, true, err);
-}
-
 static int freeze_all(struct model *m, struct err *err)
 {
-    for (int64_t i = 0; i < m->config.layers; i++)
-        for (int k = 0; k < MODEL_LINEARS; k++) {
-            int rc = freeze_linear(m, &m->layers[i].lin[k], true, err);
+    for (size_t i = 0; i < m->linear_count; i++) {
+        int rc = model_linear_freeze(m, m->linears[i], true, err);
 
-            if (rc < 0)
-                return rc;
-        }
-    return freeze_linear(m, &m->head, !m->config.tied, err);
+        if (rc < 0)
+            return rc;
+    }
+    return model_linear_freeze(m, &m->head, !m->config.tied, err);
 }
 
 int model_load(const char *dir, const char *adapter, struct compute *compute,

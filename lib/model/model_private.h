@@ -1,45 +1,77 @@
 /*
  * model_private.h - private to lib/model: the parts of a loaded model
  *
- * All spans are on the model's device. A linear layer knows its adapter, so
- * that no caller asks whether there is one.
+ * A model is an embedding, a row of blocks, a norm and a head. A block is
+ * [norm] -> mixers, summed -> [norm] -> residual; what a mixer is stands in
+ * model_mixer.h. All spans are on the model's device. A linear layer knows its
+ * adapter, so that no caller asks whether there is one.
  */
 #ifndef MODEL_PRIVATE_H
 #define MODEL_PRIVATE_H
 
 #include "model/model.h"
 
+#define MODEL_BLOCK_MIXERS 2 /* side by side in one block */
+#define MODEL_MAX_STATES 4   /* spans a mixer keeps for cached sequences */
+
+struct model_mixer;
+
 struct model_linear {
+    char *name; /* "model.layers.0.self_attn.q_proj" */
     struct compute_span w, bias, dw, dbias; /* w [n,k] */
-    size_t n, k;
-    size_t rank; /* 0: no adapter */
+    size_t n, k, mixer; /* mixer: index of the one it belongs to */
+    bool fixed;         /* never adapted, as PEFT has it */
+    size_t rank;        /* 0: no adapter */
     float scale;
     struct compute_span a, b, da, db; /* a [rank,k], b [n,rank] */
 };
 
-struct model_layer {
-    struct compute_span norm1, norm2, dnorm1, dnorm2;
-    struct model_linear lin[MODEL_LINEARS];
+/* dim 0: there is none. */
+struct model_norm {
+    struct compute_span w, dw;
+    size_t dim;
+};
+/* What a norm's backward pass needs of each row. */
+struct model_norm_stat {
+    struct compute_span rstd;
 };
 
-/* Activations of one layer that the backward pass reads. */
-struct model_acts {
-    struct compute_span x, mid; /* residual stream before and amid the block */
-    struct compute_span norm1, norm2, rstd1, rstd2;
-    struct compute_span q, k, v, o, lse, gate, up;
+struct model_block {
+    size_t layer;
+    bool begins_layer;
+    struct model_norm pre, post;
+    struct model_mixer *mixers[MODEL_BLOCK_MIXERS];
+    size_t mixer_count;
+    /* Activations: the residual stream before the block, the mixers' input,
+     * and, where the sum does not go straight to the stream, their sum. */
+    struct compute_span x, normed, mixed, branch;
+    struct model_norm_stat pre_stat, post_stat;
 };
 
-/* Working memory for up to `rows` rows; with `saved` one model_acts a layer,
- * else one for all. */
+/* What model_want was told. */
+struct model_claim {
+    struct compute_span *span;
+    size_t pool; /* index of the shared buffer; SIZE_MAX: its own */
+};
+struct model_pool {
+    enum compute_type type;
+    size_t count; /* elements */
+    struct compute_span span;
+};
+
+/* Working memory for up to `rows` rows of up to `docs` documents; saved: for
+ * a backward pass. */
 struct model_work {
-    size_t rows, low_rank;
+    size_t rows, docs, low_rank;
     bool saved;
-    struct model_acts *acts;
+    struct model_claim *claims;
+    struct model_pool *pools;
+    size_t claim_count, claim_cap, pool_count, pool_cap;
     struct compute_span x; /* the stream after the last block */
-    struct compute_span hidden, low, ids, positions, index, labels, nll;
-    struct compute_span top, top_norm, top_rstd, dtop,
-        top_grad;                                    /* labelled rows */
-    struct compute_span dx, dnorm, dq, dk, dv, dmlp; /* backward */
+    struct compute_span low, ids, positions, index, labels, nll;
+    struct compute_span top, top_norm, dtop, top_grad; /* labelled rows */
+    struct model_norm_stat top_stat;
+    struct compute_span dx, dnorm, dmixed; /* backward */
 };
 
 /* Where a listed tensor's spans stand in the model. */
@@ -56,47 +88,91 @@ struct model_list {
 struct model {
     struct model_config config;
     struct compute *compute;
-    struct compute_span embed, dembed, norm, dnorm;
+    struct compute_span embed, dembed;
+    struct model_norm norm;
     struct model_linear head; /* w is embed's if tied */
-    struct model_layer *layers;
+    struct model_block *blocks;
+    struct model_mixer **mixers;   /* all, in order */
+    struct model_linear **linears; /* all that mixers have, in order */
+    size_t block_count, mixer_count, mixer_cap, linear_count, linear_cap;
     struct compute_span cosine, sine;
     size_t rope_positions;
     struct model_work work;
     struct model_list base, adapter; /* what model_tensors gives */
     struct model_trained trained;    /* count 0: not in training */
     bool adapter_only;
-    size_t lowest; /* lowest layer that needs a backward pass */
+    size_t lowest; /* lowest block that needs a backward pass */
 };
 
-/* Rows to run: documents packed, or newest rows of cached sequences. */
+/* Sequences in slots, newest rows only: what generation passes. */
+struct model_cached {
+    const int32_t *past, *slots; /* by document of the pass; host arrays */
+    size_t capacity;             /* positions that a slot can hold */
+    size_t slot_count;
+    struct compute_span (*states)[MODEL_MAX_STATES]; /* by mixer->index */
+};
+
+/* Rows to run: documents packed, or, with `cached`, the newest rows of
+ * sequences: document d is sequence d, rows starts[d]..starts[d+1]-1. */
 struct model_pass {
     struct model *m;
     size_t rows;
-    const int32_t *starts;
+    const int32_t *starts; /* host array, docs + 1 */
     size_t docs;
-    struct compute_attention_cached *cached; /* NULL: packed documents */
-    struct compute_span *keys, *values;      /* caches by layer */
+    const struct model_cached *cached; /* NULL: packed documents */
 };
 
-MUST_CHECK int model_work_reserve(struct model *m, size_t rows, bool saved,
-                                  struct err *err);
+/* model_work.c */
+MUST_CHECK int model_work_reserve(struct model *m, size_t rows, size_t docs,
+                                  bool saved, struct err *err);
 void model_work_release(struct model *m);
-/* cos and sin tables for positions 0..n-1. */
+
+/* model_rope.c: cos and sin tables for positions 0..n-1. */
 MUST_CHECK int model_rope_reserve(struct model *m, size_t n, struct err *err);
-/* ids and positions must be uploaded; leaves the stream in work.x. */
-void model_blocks(struct model_pass *p, bool saved);
-/* y = linear(x) + addend (may be absent or y) on rows rows, with the adapter */
+/* In place on x[rows, heads, head_dim]; inverse is the backward pass. */
+void model_rope_run(const struct model_pass *p, struct compute_span x,
+                    size_t heads, bool inverse);
+
+/* model_linear.c: y = linear(x) + addend (may be absent or y) on rows rows,
+ * with the adapter. */
 void model_linear_run(struct model *m, const struct model_linear *l,
                       struct compute_span y, struct compute_span x, size_t rows,
                       struct compute_span addend);
+/* Adds to the gradients of what is trained in l. dx absent: not needed.
+ * addend: what dx is to have besides (may be dx), or absent. */
+void model_linear_grad(struct model *m, const struct model_linear *l,
+                       struct compute_span dx, struct compute_span dy,
+                       struct compute_span x, size_t rows,
+                       struct compute_span addend);
+MUST_CHECK int model_linear_freeze(struct model *m, struct model_linear *l,
+                                   bool forward_only, struct err *err);
+
+/* model_block.c. ids and positions must be uploaded; leaves the stream in
+ * work.x. */
+void model_blocks(const struct model_pass *p, bool saved);
+/* From work.dx (the gradient after the last block) down to m->lowest. */
+void model_blocks_grad(const struct model_pass *p);
+/* rows rows of n->dim; stat's spans may be absent. */
+void model_norm_run(struct model *m, const struct model_norm *n,
+                    struct compute_span y, struct compute_span x,
+                    const struct model_norm_stat *stat, size_t rows);
+/* dx += d/dx; dw += d/dw where it is trained. */
+void model_norm_grad(struct model *m, const struct model_norm *n,
+                     struct compute_span dx, struct compute_span dy,
+                     struct compute_span x, const struct model_norm_stat *stat,
+                     size_t rows);
 /* Final norm and head of `rows` rows of x; logits [rows, vocab]. */
 void model_head(struct model *m, struct compute_span logits,
                 struct compute_span x, size_t rows);
-/* The lists behind model_tensors, made anew. */
-void model_list_base(struct model *m);
+
+/* model_tensors.c: the lists behind model_tensors. name is taken over. */
+void model_list_add(struct model_list *l, char *name,
+                    struct compute_span *value, struct compute_span *grad,
+                    size_t rows, size_t cols);
 void model_list_adapter(struct model *m);
 void model_list_release(struct model_list *l);
-/* A model with all shapes set and no weights. */
+
+/* model_shape.c: a model with all shapes set and no weights. */
 struct model *model_shape(const struct model_config *c,
                           struct compute *compute);
 /* The tied head is the embedding. */

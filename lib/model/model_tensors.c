@@ -12,15 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const linear_names[MODEL_LINEARS] = {
-    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
-};
-
-const char *model_linear_name(enum model_linear_kind kind)
-{
-    return linear_names[kind];
-}
-
 void model_list_release(struct model_list *l)
 {
     for (size_t i = 0; i < l->count; i++)
@@ -30,9 +21,9 @@ void model_list_release(struct model_list *l)
     *l = (struct model_list){ 0 };
 }
 
-static void list_add(struct model_list *l, char *name,
-                     struct compute_span *value, struct compute_span *grad,
-                     size_t rows, size_t cols)
+void model_list_add(struct model_list *l, char *name,
+                    struct compute_span *value, struct compute_span *grad,
+                    size_t rows, size_t cols)
 {
     mem_grow((void **)&l->tensors, &l->cap, l->count + 1, sizeof(*l->tensors));
     mem_grow((void **)&l->slots, &l->slot_cap, l->count + 1, sizeof(*l->slots));
@@ -42,75 +33,21 @@ static void list_add(struct model_list *l, char *name,
                                (int64_t)cols };
 }
 
-static const char *group_of(int kind)
-{
-    return kind <= MODEL_O ? "self_attn" : "mlp";
-}
-
-static void list_layer(struct model *m, size_t i)
-{
-    struct model_list *l = &m->base;
-    struct model_layer *y = &m->layers[i];
-    size_t hidden = (size_t)m->config.hidden;
-
-    list_add(l, mem_printf("model.layers.%zu.input_layernorm.weight", i),
-             &y->norm1, &y->dnorm1, hidden, 0);
-    list_add(l,
-             mem_printf("model.layers.%zu.post_attention_layernorm.weight", i),
-             &y->norm2, &y->dnorm2, hidden, 0);
-    for (int k = 0; k < MODEL_LINEARS; k++) {
-        struct model_linear *x = &y->lin[k];
-        bool bias = k <= MODEL_O ? m->config.attn_bias : m->config.mlp_bias;
-
-        list_add(l,
-                 mem_printf("model.layers.%zu.%s.%s.weight", i, group_of(k),
-                            linear_names[k]),
-                 &x->w, &x->dw, x->n, x->k);
-        if (bias)
-            list_add(l,
-                     mem_printf("model.layers.%zu.%s.%s.bias", i, group_of(k),
-                                linear_names[k]),
-                     &x->bias, &x->dbias, x->n, 0);
-    }
-}
-
-void model_list_base(struct model *m)
-{
-    struct model_list *l = &m->base;
-    size_t vocab = (size_t)m->config.vocab, hidden = (size_t)m->config.hidden;
-
-    model_list_release(l);
-    list_add(l, mem_strdup("model.embed_tokens.weight"), &m->embed, &m->dembed,
-             vocab, hidden);
-    for (size_t i = 0; i < (size_t)m->config.layers; i++)
-        list_layer(m, i);
-    list_add(l, mem_strdup("model.norm.weight"), &m->norm, &m->dnorm, hidden,
-             0);
-    if (!m->config.tied)
-        list_add(l, mem_strdup("lm_head.weight"), &m->head.w, &m->head.dw,
-                 vocab, hidden);
-}
-
 void model_list_adapter(struct model *m)
 {
     struct model_list *l = &m->adapter;
 
     model_list_release(l);
-    for (size_t i = 0; i < (size_t)m->config.layers; i++)
-        for (int k = 0; k < MODEL_LINEARS; k++) {
-            struct model_linear *x = &m->layers[i].lin[k];
+    for (size_t i = 0; i < m->linear_count; i++) {
+        struct model_linear *x = m->linears[i];
 
-            if (x->rank == 0)
-                continue;
-            list_add(l,
-                     mem_printf("model.layers.%zu.%s.%s.lora_A.weight", i,
-                                group_of(k), linear_names[k]),
-                     &x->a, &x->da, x->rank, x->k);
-            list_add(l,
-                     mem_printf("model.layers.%zu.%s.%s.lora_B.weight", i,
-                                group_of(k), linear_names[k]),
-                     &x->b, &x->db, x->n, x->rank);
-        }
+        if (x->rank == 0)
+            continue;
+        model_list_add(l, mem_printf("%s.lora_A.weight", x->name), &x->a,
+                       &x->da, x->rank, x->k);
+        model_list_add(l, mem_printf("%s.lora_B.weight", x->name), &x->b,
+                       &x->db, x->n, x->rank);
+    }
 }
 
 size_t model_tensors(const struct model *m, bool adapter,
@@ -128,14 +65,6 @@ void model_download(const struct model *m, struct compute_span from, void *out,
     m->compute->ops->download(m->compute, out, from, n);
 }
 
-void model_tie(struct model *m)
-{
-    if (!m->config.tied)
-        return;
-    m->head.w = m->embed;
-    m->head.dw = m->dembed;
-}
-
 static size_t elements(const struct model_tensor *t)
 {
     return (size_t)t->rows * (size_t)(t->cols ? t->cols : 1);
@@ -147,14 +76,19 @@ static size_t padded(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
-/* Backward passes end at the lowest layer that has something to train. */
-static size_t lowest_layer(const struct model *m, bool adapter_only)
+/* Backward passes end at the lowest block that has something to train. */
+static size_t lowest_block(const struct model *m, bool adapter_only)
 {
-    for (size_t i = 0; adapter_only && i < (size_t)m->config.layers; i++)
-        for (int k = 0; k < MODEL_LINEARS; k++)
-            if (m->layers[i].lin[k].rank > 0)
-                return i;
-    return 0;
+    size_t linear = 0, block = 0, mixers = 0;
+
+    if (!adapter_only)
+        return 0;
+    while (m->linears[linear]->rank == 0)
+        linear++;
+    while ((mixers += m->blocks[block].mixer_count) <=
+           m->linears[linear]->mixer)
+        block++;
+    return block;
 }
 
 int model_train_begin(struct model *m, bool adapter_only,
@@ -195,7 +129,7 @@ int model_train_begin(struct model *m, bool adapter_only,
     model_tie(m);
     m->trained = t;
     m->adapter_only = adapter_only;
-    m->lowest = lowest_layer(m, adapter_only);
+    m->lowest = lowest_block(m, adapter_only);
     *out = t;
     return 0;
 }

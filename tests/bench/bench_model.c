@@ -55,7 +55,7 @@ static void train(struct compute *c, const struct model_config *config,
     struct model_batch b = {
         ids, labels, positions, rows, starts, rows / LENGTH
     };
-    struct model_adapter a = { .rank = 16, .scale = 2, .targets = 127 };
+    struct model_adapter a = { .rank = 16, .scale = 2 };
     struct model_trained t;
     struct model *m;
 

@@ -380,16 +380,26 @@ START_TEST(a_sixteen_bit_base_trains_like_its_widened_self)
 }
 END_TEST
 
-START_TEST(targets_are_parsed_and_unknown_ones_named)
+START_TEST(targets_name_layers_and_unknown_ones_are_named)
 {
-    unsigned bits;
+    struct model *m;
+    char *names;
 
-    OK(lora_parse_targets("all-linear", &bits, &err));
-    ck_assert_uint_eq(bits, 127);
-    OK(lora_parse_targets("q_proj,v_proj", &bits, &err));
-    ck_assert_uint_eq(bits, 1u << MODEL_Q | 1u << MODEL_V);
-    ck_assert_int_lt(lora_parse_targets("q_proj,lm_head", &bits, &err), 0);
-    ck_assert_ptr_nonnull(strstr(err.msg, "lm_head"));
+    OK(model_new(&tiny, cpu, 1, &m, &err));
+    OK(model_adapter_check(m, "all-linear", &err));
+    ck_assert_int_lt(model_adapter_check(m, "q_proj,lm_head", &err), 0);
+    ck_assert_ptr_nonnull(strstr(err.msg, "\"lm_head\" is not known; known: "
+                                          "all-linear q_proj k_proj"));
+    ck_assert_int_lt(model_adapter_check(m, "proj", &err), 0);
+    ck_assert_int_lt(model_adapter_check(m, "", &err), 0);
+    OK(model_adapter_new(
+        m,
+        &(struct model_adapter){ .rank = 2, .targets = "q_proj,1.mlp.up_proj" },
+        &err));
+    names = model_adapter_targets(m);
+    ck_assert_str_eq(names, "q_proj,model.layers.1.mlp.up_proj");
+    free(names);
+    model_free(m);
 }
 END_TEST
 
@@ -413,7 +423,7 @@ int main(void)
     tcase_add_test(t, an_adapter_comes_back_through_pefts_files);
     tcase_add_loop_test(t, a_sixteen_bit_base_trains_like_its_widened_self, 0,
                         2);
-    tcase_add_test(t, targets_are_parsed_and_unknown_ones_named);
+    tcase_add_test(t, targets_name_layers_and_unknown_ones_are_named);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

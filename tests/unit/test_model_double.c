@@ -365,7 +365,7 @@ static void check_model(const struct model_config *config, const char *kernels,
                         bool adapter)
 {
     struct compute_options opt = { .kernels = kernels, .threads = 2 };
-    struct model_adapter a = { .rank = 3, .scale = 0.7, .targets = 127 };
+    struct model_adapter a = { .rank = 3, .scale = 0.7 };
     struct plain p = { .c = *config, .scale = 0.7 };
     struct batch batch;
     struct compute *c;
