@@ -170,23 +170,31 @@ static int find_done(struct task *t, struct err *err)
 static int take_name(struct task *t, const char *name, struct err *err)
 {
     struct sql_stmt *q;
+    bool other;
     int rc;
 
     rc = store_name_check("--as", name, err);
     if (rc < 0)
         return rc;
     rc = sql_get(store_sql(t->store),
-                 "SELECT 1 FROM model WHERE name = ?1 AND task IS NOT ?2", &q,
-                 err);
+                 "SELECT task IS NOT ?2 FROM model m WHERE name = ?1 AND (task "
+                 "IS NOT ?2 OR id IN (SELECT model FROM evaluation) OR id IN "
+                 "(SELECT model FROM seal) OR id IN (SELECT base FROM model))",
+                 &q, err);
     if (rc < 0)
         return rc;
     sql_bind_cstr(q, 1, name);
     sql_bind_int(q, 2, t->id);
     rc = sql_step(q, err);
+    other = rc == 1 && sql_int(q, 0);
     sql_reset(q);
     if (rc == 1)
         return err_set(err, ERR_INVALID,
-                       "--as %s: another model has this name; choose another",
+                       other ? "--as %s: another model has this name; choose "
+                               "another"
+                             : "--as %s: this model stays, because it was "
+                               "evaluated or others rest on it; choose another "
+                               "name",
                        name);
     t->model_name = mem_strdup(name);
     return rc;

@@ -22,6 +22,12 @@ slmctl finetune --task 1 --model tiny -q --as ../outside
 echo "exit $?"
 slmctl finetune --task 1 --model tiny -q --as tiny
 echo "exit $?"
+slmctl finetune --task 1 --model tiny -q --as tuned --tokens 300
+echo "exit $?"
+for tokens in 300 400; do
+    slmctl finetune --task 1 --model tiny -q --as again --tokens $tokens >/dev/null
+    echo "exit $?"
+done
 mkdir none
 slmctl finetune --task 1 --model none -q 2>&1 | sed "s,/.*/,,"
 slmctl model list --json | jq -r '.models[].name'
