@@ -212,25 +212,25 @@ EXPORTED int slmctl_device_score(unsigned *version, int ordinal, char *why,
     return capability(ordinal, why, why_size);
 }
 
-static const char *const kernel_names[] = { "simt", "mma", "wgmma" };
+static const char *const kernel_names[] = { "simt", "mma", "wgmma", "cluster" };
 
-/* wgmma exists on compute capability 9.0 alone. */
+/* wgmma exists on compute capability 9.0 alone; with clusters if asked for. */
 static int kernels_choose(struct cuda *c, const char *name, struct err *err)
 {
-    enum cuda_kernels best = c->major == 9 ? CUDA_WGMMA : CUDA_MMA;
+    enum cuda_kernels best = c->major == 9 ? CUDA_CLUSTER : CUDA_MMA;
     int k;
 
     if (c->precision == COMPUTE_FULL)
         best = CUDA_SIMT;
-    for (k = CUDA_SIMT; name && k <= CUDA_WGMMA; k++)
+    for (k = CUDA_SIMT; name && k <= CUDA_CLUSTER; k++)
         if (strcmp(name, kernel_names[k]) == 0)
             break;
     if (!name)
-        k = best;
-    if (k > CUDA_WGMMA)
+        k = best == CUDA_CLUSTER ? CUDA_WGMMA : best;
+    if (k > CUDA_CLUSTER)
         return err_set(err, ERR_INVALID,
                        "kernels \"%s\" are not known to a GPU; known: simt "
-                       "mma wgmma",
+                       "mma wgmma cluster",
                        name);
     if (k > best)
         return err_set(err, ERR_UNSUPPORTED, "%s cannot run the %s kernels%s",

@@ -32,8 +32,9 @@ struct compute_buffer {
     size_t bytes, frozen_bytes;
 };
 
-/* Which matrix kernels may be used; COMPUTE_FULL always uses simt. */
-enum cuda_kernels { CUDA_SIMT, CUDA_MMA, CUDA_WGMMA };
+/* Which matrix kernels may be used, each with those before it; COMPUTE_FULL
+ * always uses simt. cluster is wgmma with loads that two blocks share. */
+enum cuda_kernels { CUDA_SIMT, CUDA_MMA, CUDA_WGMMA, CUDA_CLUSTER };
 
 #define CUDA_HOST_TABLES 16
 #define CUDA_KEPT 256                      /* freed blocks kept for reuse */
