@@ -171,6 +171,15 @@ $(BUILD)/slmctl-cuda.so: $(CUDA_SO)
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 
+PARITY_O := $(call obj,$(sort $(wildcard tests/gpu/parity*.c)) tests/gpu/gpu_parity.c)
+$(BUILD)/gpu_parity: $(PARITY_O) $(BUILD)/libslm.a
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+$(BUILD)/gpu_bench: $(call obj,$(sort $(wildcard tests/gpu/bench*.c)) tests/gpu/gpu_bench.c) $(BUILD)/libslm.a
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
 # Installs what dpkg does not have; asks for sudo only if it must.
 need = @missing=; command -v dpkg-query >/dev/null || exit 0; for p in $(1); do \
   dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
@@ -289,4 +298,4 @@ help: ## list these targets
         fuzz fuzz-link deps check-deps ci-deps demo bench format completions install \
         uninstall deb clean help
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) \
-           $(call obj,$(TEST_C) $(BENCH_C) $(TOOL_C) $(FUZZ_C)))
+           $(call obj,$(TEST_C) $(BENCH_C) $(TOOL_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))

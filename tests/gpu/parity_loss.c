@@ -1,0 +1,190 @@
+/*
+ * parity_loss.c - cross entropy, the largest logit, the optimizer
+ */
+#include "parity.h"
+
+#include <math.h>
+
+#define F32 COMPUTE_F32
+#define ACT COMPUTE_ACT
+
+struct loss {
+    size_t rows, vocab, k;
+    enum compute_type x, w;
+    bool dx, dw, frozen, forward_only;
+};
+
+static void run_loss(struct parity *p, const struct loss *s)
+{
+    struct parity_array *x, *w, *labels, *nll, *dx = NULL, *dw = NULL;
+
+    parity_limit(p, PARITY_PRODUCT, s->k + s->vocab);
+    x = parity_noise(p, "x", s->x, s->rows * s->k, 1);
+    w = parity_noise(p, "w", s->w, s->vocab * s->k, 2 / sqrt((double)s->k));
+    if (s->frozen)
+        parity_whole(w);
+    labels = parity_ids(p, "labels", s->rows, s->vocab);
+    nll = parity_output(p, "nll", F32, s->rows);
+    if (s->dx)
+        dx = parity_output(p, "dx", s->x, s->rows * s->k);
+    if (s->dw)
+        dw = parity_inout(p, "dw", F32, s->vocab * s->k, 1e-3);
+    while (parity_next(p)) {
+        struct compute_cross_entropy e = { .x = x->s,
+                                           .labels = labels->s,
+                                           .nll = nll->s,
+                                           .rows = s->rows,
+                                           .vocab = s->vocab,
+                                           .k = s->k,
+                                           .scale = 1 / (float)s->rows };
+
+        if (s->frozen)
+            parity_freeze(p, w, s->vocab, s->k, s->forward_only);
+        e.w = w->s;
+        if (dx)
+            e.dx = dx->s;
+        if (dw)
+            e.dw = dw->s;
+        p->c->ops->cross_entropy(p->c, &e);
+    }
+    parity_done(p);
+}
+
+static void loss_cases(struct parity *p, size_t rows, size_t vocab, size_t k)
+{
+    static const struct loss kinds[] = {
+        { .x = ACT, .w = COMPUTE_F32, .dx = true },
+        { .x = ACT, .w = COMPUTE_BF16, .dx = true, .frozen = true },
+        { .x = ACT, .w = COMPUTE_F16, .frozen = true, .forward_only = true },
+        { .x = F32, .w = COMPUTE_F32, .dx = true, .dw = true },
+        { .x = ACT, .w = COMPUTE_F32, .dx = true, .dw = true },
+        { .x = ACT, .w = COMPUTE_BF16 },
+    };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct loss s = kinds[i];
+
+        s.rows = rows;
+        s.vocab = vocab;
+        s.k = k;
+        if (parity_case(p, (double)rows * (double)(vocab * k),
+                        "cross_entropy-%zux%zux%zu-%s-%s%s%s%s", rows, vocab, k,
+                        parity_type(s.x), parity_type(s.w), s.dx ? "-dx" : "",
+                        s.dw ? "-dw" : "", s.frozen ? "-frozen" : ""))
+            run_loss(p, &s);
+    }
+}
+
+static void no_labels(struct parity *p)
+{
+    struct parity_array *x, *w, *labels, *nll;
+
+    x = parity_inout(p, "x", ACT, 64, 1);
+    w = parity_inout(p, "w", F32, 64 * 64, 1);
+    labels = parity_ids(p, "labels", 1, 1);
+    nll = parity_inout(p, "nll", F32, 1, 1);
+    while (parity_next(p)) {
+        struct compute_cross_entropy e = { .x = x->s,
+                                           .w = w->s,
+                                           .labels = labels->s,
+                                           .nll = nll->s,
+                                           .dx = x->s,
+                                           .vocab = 64,
+                                           .k = 64,
+                                           .scale = 1 };
+
+        p->c->ops->cross_entropy(p->c, &e);
+    }
+    parity_done(p);
+}
+
+/* Few distinct values: nearly every row has equals. */
+static void make_ties(struct parity_array *x)
+{
+    for (size_t i = 0; i < x->n; i++)
+        x->x[i] = roundf(2 * x->x[i]) / 2;
+}
+
+static void argmax(struct parity *p, size_t rows, size_t vocab,
+                   enum compute_type type, bool ties)
+{
+    struct parity_array *x, *ids, *logp;
+
+    if (!parity_case(p, (double)(rows * vocab), "argmax-%zux%zu-%s%s", rows,
+                     vocab, parity_type(type), ties ? "-ties" : ""))
+        return;
+    p->odd = vocab % 2;
+    x = parity_noise(p, "logits", type, rows * vocab, 3);
+    if (ties)
+        make_ties(x);
+    p->odd = 0;
+    ids = parity_output(p, "ids", COMPUTE_I32, rows);
+    logp = parity_output(p, "logp", F32, ties ? 0 : rows);
+    parity_limit(p, PARITY_ELEMENTS, vocab);
+    p->limit = 1e-5 + 1e-7 * sqrt((double)vocab);
+    while (parity_next(p))
+        p->c->ops->argmax(p->c, ids->s,
+                          ties ? (struct compute_span){ 0 } : logp->s, x->s,
+                          rows, vocab);
+    parity_done(p);
+}
+
+static void adamw(struct parity *p, size_t n, uint64_t step)
+{
+    struct parity_array *w, *g, *m, *v;
+
+    if (!parity_case(p, (double)n, "adamw-%zu-%d", n, (int)step))
+        return;
+    p->limit = 1e-5; /* f32 in every precision */
+    p->odd = n % 2;
+    w = parity_inout(p, "p", F32, n, 1);
+    g = parity_noise(p, "g", F32, n, 0.1);
+    m = parity_inout(p, "m", F32, n, step > 1 ? 0.1 : 0);
+    v = parity_inout(p, "v", F32, n, step > 1 ? 0.1 : 0);
+    for (size_t i = 0; i < n; i++)
+        v->x[i] *= v->x[i];
+    while (parity_next(p)) {
+        struct compute_adamw a = { .p = w->s,
+                                   .g = g->s,
+                                   .m = m->s,
+                                   .v = v->s,
+                                   .n = n,
+                                   .lr = 1e-2,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.999,
+                                   .eps = 1e-8,
+                                   .decay = 0.01,
+                                   .grad_scale = 0.5,
+                                   .step = step };
+
+        p->c->ops->adamw(p->c, &a);
+    }
+    parity_done(p);
+}
+
+void parity_loss(struct parity *p)
+{
+    static const size_t lengths[] = { 1, 77, 4096, 100003 };
+
+    loss_cases(p, 1, 257, 64);
+    loss_cases(p, 63, 257, 40);
+    loss_cases(p, 700, 257, 96);
+    loss_cases(p, 65, 32003, 64);
+    loss_cases(p, 1100, 2000, 64);
+    loss_cases(p, 40, 128256, 32);
+    if (parity_case(p, 1, "cross_entropy-no-rows"))
+        no_labels(p);
+    for (int i = 0; i < 4; i++) {
+        enum compute_type type = i & 1 ? F32 : ACT;
+
+        argmax(p, 1, 1, type, i & 2);
+        argmax(p, 3, 257, type, i & 2);
+        argmax(p, 64, 32003, type, i & 2);
+        argmax(p, 5, 128256, type, i & 2);
+        argmax(p, 300, 100, type, i & 2);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        adamw(p, lengths[i], 1);
+        adamw(p, lengths[i], 1000);
+    }
+}
