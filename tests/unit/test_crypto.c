@@ -1,4 +1,6 @@
 /* test_crypto.c - published test values, key files */
+#include "scratch.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "crypto/crypto.h"
@@ -11,21 +13,17 @@
 #include <unistd.h>
 
 static struct err err;
-static char dir[64];
+static char dir[SCRATCH_MAX];
 
 static void setup(void)
 {
     ck_assert_int_eq(crypto_init(&err), 0);
-    (void)snprintf(dir, sizeof(dir), "/tmp/slmctl-crypto-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
 }
 
 static void teardown(void)
 {
-    char cmd[128];
-
-    (void)snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-    ck_assert_int_eq(system(cmd), 0);
+    scratch_remove(dir);
 }
 
 static void expect_hex(const unsigned char *p, size_t n, const char *want)

@@ -1,4 +1,6 @@
 /* test_curate.c - reasons, duplicates, retries, splits, idempotence, leaks */
+#include "scratch.h"
+
 #include "base/mem.h"
 #include "curate/curate.h"
 #include "curate/curate_priv.h"
@@ -9,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 static struct store *store;
 static struct scrub_rules *rules;
 static const struct crypto_key key = { { 1, 2, 3 } };
@@ -19,8 +21,7 @@ static void setup(void)
 {
     struct err err = { 0 };
 
-    (void)snprintf(dir, sizeof(dir), "/tmp/curate-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
     ck_assert_int_eq(crypto_init(&err), 0);
     ck_assert_msg(store_open(dir, STORE_CREATE, &store, &err) == 0, "%s",
                   err.msg);
@@ -32,12 +33,9 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char *command = mem_printf("rm -rf %s", dir);
-
     store_close(store);
     scrub_rules_free(rules);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
+    scratch_remove(dir);
 }
 
 struct call {

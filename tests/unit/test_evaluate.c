@@ -1,5 +1,7 @@
 /* test_evaluate.c - a task from the store to the verdict, with a tiny random
  * model, and the report's forms */
+#include "scratch.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "evaluate/evaluate.h"
@@ -18,7 +20,7 @@
 
 #define OK(call) ck_assert_msg((call) == 0, "%s", err.msg)
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 static char model_dir[96];
 static struct err err;
 static struct store *s;
@@ -73,8 +75,7 @@ static void setup(void)
 {
     struct compute_options opt = { .threads = 1 };
 
-    snprintf(dir, sizeof(dir), "/tmp/slmctl-evaluate-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
     snprintf(model_dir, sizeof(model_dir), "%s/tiny", dir);
     OK(compute_open(&opt, &cpu, &err));
     OK(store_open(dir, STORE_CREATE, &s, &err));
@@ -86,13 +87,10 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char cmd[128];
-
     score_prices_free(prices);
     store_close(s);
     compute_close(cpu);
-    snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-    ck_assert_int_eq(system(cmd), 0);
+    scratch_remove(dir);
 }
 
 /* One call and its example; input and answer are what curate hashes. */

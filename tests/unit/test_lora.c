@@ -1,5 +1,7 @@
 /* test_lora.c - packing, schedules of data, the training loop and what it
  * leaves behind */
+#include "scratch.h"
+
 #include "lora/lora.h"
 #include "lora/lora_private.h"
 
@@ -16,7 +18,7 @@
 
 static struct compute *cpu;
 static struct err err;
-static char dir[64];
+static char dir[SCRATCH_MAX];
 
 #define OK(call)                                                               \
     do {                                                                       \
@@ -46,17 +48,13 @@ static const struct model_config tiny = {
 static void setup(void)
 {
     OK(compute_open(&(struct compute_options){ .threads = 2 }, &cpu, &err));
-    (void)snprintf(dir, sizeof(dir), "/tmp/slmctl-test-lora-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
 }
 
 static void teardown(void)
 {
-    char command[96];
-
     compute_close(cpu);
-    (void)snprintf(command, sizeof(command), "rm -r %s", dir);
-    ck_assert_int_eq(system(command), 0);
+    scratch_remove(dir);
 }
 
 /* Sequences that count up by a step named by their first token. */

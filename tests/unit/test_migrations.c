@@ -5,6 +5,8 @@
  * must have the present schema and every call to the byte, and importing the
  * same lines again must add nothing.
  */
+#include "scratch.h"
+
 #include "assets/assets.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -22,20 +24,16 @@
 #define SCHEMA_PREFIX "schema/"
 
 static struct err err;
-static char dir[64];
+static char dir[SCRATCH_MAX];
 
 static void setup(void)
 {
-    (void)snprintf(dir, sizeof(dir), "/tmp/slmctl-migrate-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
 }
 
 static void teardown(void)
 {
-    char cmd[128];
-
-    (void)snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-    ck_assert_int_eq(system(cmd), 0);
+    scratch_remove(dir);
 }
 
 static size_t version_count(void)

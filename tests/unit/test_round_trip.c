@@ -6,6 +6,8 @@
  * With ROUND_TRIP_STORE and ROUND_TRIP_LOG it compares a store that somebody
  * else has filled, as tests/slow/kill_import.sh does.
  */
+#include "scratch.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -63,11 +65,7 @@ static struct slice log_line(const struct log *log, int64_t number)
 
 static int64_t one(struct store *s, const char *text)
 {
-    int64_t v = -1;
-
-    ck_assert_msg(sql_one_int(store_sql(s), text, -1, &v, &err) == 0, "%s",
-                  err.msg);
-    return v;
+    return scratch_int(store_sql(s), text);
 }
 
 static void compare_call(struct store *s, struct sql_stmt *q, struct slice line,
@@ -160,14 +158,14 @@ static size_t calls_of(const char *dir, const char *path)
 
 static void kill_and_compare(const char *path)
 {
-    char dir[] = "/tmp/slmctl-round-XXXXXX";
+    char dir[SCRATCH_MAX];
     struct log log = { { 0 }, NULL, 0, 0 };
-    char *whole, *killed, *command;
+    char *whole, *killed;
     struct store *s;
     struct rng r;
     size_t want;
 
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
     whole = io_path(dir, "whole");
     killed = io_path(dir, "killed");
     want = calls_of(whole, path);
@@ -179,9 +177,7 @@ static void kill_and_compare(const char *path)
     ck_assert_int_eq(store_open(killed, STORE_READ, &s, &err), 0);
     ck_assert_uint_eq(compare(s, &log), want);
     store_close(s);
-    command = mem_printf("rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
+    scratch_remove(dir);
     free(whole);
     free(killed);
     free(log.ends);

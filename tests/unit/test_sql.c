@@ -1,4 +1,6 @@
 /* test_sql.c - pragmas, migrations, statements, errors */
+#include "scratch.h"
+
 #include "base/io.h"
 #include "sql/sql.h"
 
@@ -9,23 +11,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 static char path[96];
 static struct err err;
 
 static void setup(void)
 {
-    (void)snprintf(dir, sizeof(dir), "/tmp/slmctl-sql-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
     (void)snprintf(path, sizeof(path), "%s/a.db", dir);
 }
 
 static void teardown(void)
 {
-    char cmd[128];
-
-    (void)snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-    ck_assert_int_eq(system(cmd), 0);
+    scratch_remove(dir);
 }
 
 static struct sql *must_open(enum sql_mode mode)
@@ -38,10 +36,7 @@ static struct sql *must_open(enum sql_mode mode)
 
 static int64_t one(struct sql *db, const char *text)
 {
-    int64_t v = -1;
-
-    ck_assert_msg(sql_one_int(db, text, -1, &v, &err) == 0, "%s", err.msg);
-    return v;
+    return scratch_int(db, text);
 }
 
 static void must_exec(struct sql *db, const char *text)

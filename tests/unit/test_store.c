@@ -1,4 +1,6 @@
 /* test_store.c - bodies to the byte, identity, examples, settings, locks */
+#include "scratch.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -11,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 static struct err err;
 static struct store *s;
 
@@ -22,27 +24,19 @@ static void open_store(enum store_mode mode)
 
 static void setup(void)
 {
-    (void)snprintf(dir, sizeof(dir), "/tmp/slmctl-store-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
     open_store(STORE_CREATE);
 }
 
 static void teardown(void)
 {
-    char cmd[128];
-
     store_close(s);
-    (void)snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-    ck_assert_int_eq(system(cmd), 0);
+    scratch_remove(dir);
 }
 
 static int64_t one(const char *text)
 {
-    int64_t v = -1;
-
-    ck_assert_msg(sql_one_int(store_sql(s), text, -1, &v, &err) == 0, "%s",
-                  err.msg);
-    return v;
+    return scratch_int(store_sql(s), text);
 }
 
 static void must_exec(const char *text)

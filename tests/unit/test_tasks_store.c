@@ -1,5 +1,7 @@
 /* test_tasks_store.c - the stage: idempotence, names over fits, what people
  * decide, kinds of output */
+#include "scratch.h"
+
 #include "tasks/tasks.h"
 
 #include "base/mem.h"
@@ -10,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 static struct err err;
 static struct store *s;
 static int64_t calls;
@@ -22,28 +24,20 @@ static void open_store(enum store_mode mode)
 
 static void setup(void)
 {
-    (void)snprintf(dir, sizeof(dir), "/tmp/slmctl-tasks-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
     open_store(STORE_CREATE);
     calls = 0;
 }
 
 static void teardown(void)
 {
-    char cmd[128];
-
     store_close(s);
-    (void)snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-    ck_assert_int_eq(system(cmd), 0);
+    scratch_remove(dir);
 }
 
 static int64_t one(const char *text)
 {
-    int64_t v = -1;
-
-    ck_assert_msg(sql_one_int(store_sql(s), text, -1, &v, &err) == 0, "%s",
-                  err.msg);
-    return v;
+    return scratch_int(store_sql(s), text);
 }
 
 static void insert_example(const struct store_body *b, int64_t response,

@@ -4,6 +4,8 @@
  *
  * Goldens: tests/reference/chatml.golden.jsonl, made by chatml_golden.py there.
  */
+#include "scratch.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "template/template.h"
@@ -16,20 +18,16 @@
 
 #define GOLDEN "tests/reference/chatml.golden.jsonl"
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 
 static void make_dir(void)
 {
-    snprintf(dir, sizeof(dir), "/tmp/test_template.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
 }
 
 static void remove_dir(void)
 {
-    char command[96];
-
-    snprintf(command, sizeof(command), "rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
+    scratch_remove(dir);
 }
 
 static void put_file(const char *name, const char *p, size_t n)

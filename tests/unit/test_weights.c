@@ -2,6 +2,8 @@
  * test_weights.c - safetensors: what is read, what is refused and how, what
  * is written. Malformed files are built here, one rule broken in each.
  */
+#include "scratch.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "weights/weights.h"
@@ -13,20 +15,16 @@
 #include <string.h>
 #include <unistd.h>
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 
 static void make_dir(void)
 {
-    snprintf(dir, sizeof(dir), "/tmp/test_weights.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
 }
 
 static void remove_dir(void)
 {
-    char command[96];
-
-    snprintf(command, sizeof(command), "rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
+    scratch_remove(dir);
 }
 
 static char *in_dir(const char *name)

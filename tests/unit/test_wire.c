@@ -1,5 +1,7 @@
 /* test_wire.c - lines to calls: fields, statuses, identity, rejects, outcomes
  */
+#include "scratch.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -13,7 +15,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 static struct err err;
 static struct wire_import im;
 
@@ -21,8 +23,7 @@ static void setup(void)
 {
     char *path;
 
-    (void)snprintf(dir, sizeof(dir), "/tmp/slmctl-wire-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    scratch_make(dir);
     path = io_path(dir, "store");
     im = (struct wire_import){ 0 };
     ck_assert_msg(store_open(path, STORE_CREATE, &im.store, &err) == 0, "%s",
@@ -32,22 +33,15 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char cmd[128];
-
     store_close(im.store);
     pool_free(im.pool);
     buf_release(&im.rejected_paths);
-    (void)snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-    ck_assert_int_eq(system(cmd), 0);
+    scratch_remove(dir);
 }
 
 static int64_t one(const char *text)
 {
-    int64_t v = -1;
-
-    ck_assert_msg(sql_one_int(store_sql(im.store), text, -1, &v, &err) == 0,
-                  "%s", err.msg);
-    return v;
+    return scratch_int(store_sql(im.store), text);
 }
 
 static char *write_file(const char *name, const char *text, size_t n)
