@@ -133,6 +133,7 @@ static const struct model_mixer_ops ops = {
     .forward = forward,
     .grad = grad,
     .states = states,
+    .state_type = COMPUTE_ACT,
 };
 
 struct model_mixer *model_attention_new(struct model *m, size_t layer,

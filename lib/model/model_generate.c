@@ -149,8 +149,9 @@ static int alloc_states(struct generator *g, struct err *err)
         (void)state_sizes(m->mixers[i], &shape, elements);
         for (unsigned k = 0; rc == 0 && k < MODEL_MAX_STATES; k++)
             if (elements[k] > 0)
-                rc = compute_alloc(m->compute, COMPUTE_F32, elements[k],
-                                   "KV cache", &g->states[i][k], err);
+                rc = compute_alloc(m->compute, m->mixers[i]->ops->state_type,
+                                   elements[k], "KV cache", &g->states[i][k],
+                                   err);
     }
     return rc;
 }

@@ -67,10 +67,11 @@ struct model_mixer_ops {
     void (*grad)(struct model_mixer *x, const struct model_pass *p,
                  struct compute_span dx, struct compute_span dy,
                  struct compute_span in, struct compute_span addend);
-    /* Elements of each f32 state for c->slot_count slots of c->capacity
+    /* Elements of each state for c->slot_count slots of c->capacity
      * positions; 0: not used. NULL: nothing is kept. */
     void (*states)(const struct model_mixer *x, const struct model_cached *c,
                    size_t elements[MODEL_MAX_STATES]);
+    enum compute_type state_type; /* zero: COMPUTE_F32; a KV cache: ACT */
 };
 
 /* Every mixer's first member. */
