@@ -180,6 +180,11 @@ $(BUILD)/gpu_bench: $(call obj,$(sort $(wildcard tests/gpu/bench*.c)) tests/gpu/
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
+$(BUILD)/gpu_wgmma: build/cuda/tests/gpu/gpu_wgmma.cu.o build/cuda/lib/compute/cuda/cuda_wgmma.cu.o
+	@echo '  LINK  $@'
+	@mkdir -p $(@D)
+	$(Q)$(CUDA_NVCC) -cudart static -o $@ $^
+
 # Installs what dpkg does not have; asks for sudo only if it must.
 need = @missing=; command -v dpkg-query >/dev/null || exit 0; for p in $(1); do \
   dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
@@ -297,5 +302,5 @@ help: ## list these targets
 .PHONY: agent-logs base-model all cuda unit check check-lint check-unit check-fuzz check-cli check-slow \
         fuzz fuzz-link deps check-deps ci-deps demo bench format completions install \
         uninstall deb clean help
--include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) \
+-include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) build/cuda/tests/gpu/gpu_wgmma.cu.o \
            $(call obj,$(TEST_C) $(BENCH_C) $(TOOL_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))

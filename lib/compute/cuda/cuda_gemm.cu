@@ -119,7 +119,7 @@ void gemm_args_finish(struct cuda *c, const struct gemm_args *x)
 /* wgmma has large tiles and does not split sums. */
 static bool suits_wgmma(const struct cuda *c, const struct cuda_gemm *g)
 {
-    return c->kernels == CUDA_WGMMA && c->major == 9 && !g->exact &&
+    return c->kernels >= CUDA_WGMMA && c->major == 9 && !g->exact &&
            c->precision != COMPUTE_FULL &&
            tiles_ceil(g->m, 128) * tiles_ceil(g->n, 128) >= 48 && g->m > 64 &&
            g->n > 64 && cuda_wgmma_fits(c, g);

@@ -34,7 +34,7 @@ struct wgmma_job {
     const float *bias;
     size_t ldc, ldadd;
     float alpha;
-    enum cuda_type out;
+    enum cuda_type out, add_type;
     bool wide; /* c takes stores of 16 bytes, or of 8 if f32 */
 };
 
@@ -172,14 +172,12 @@ tile_sum(float (&d)[COLUMNS / 2], struct wgmma_ring *r, uint32_t depth)
     stage_release<CLUSTER>(*r, before);
 }
 
-static __device__ __forceinline__ float to_f32(float v)
+static __device__ __forceinline__ float addend_at(const struct wgmma_job &w,
+                                                  size_t i)
 {
-    return v;
-}
-
-static __device__ __forceinline__ float to_f32(__nv_bfloat16 v)
-{
-    return __bfloat162float(v);
+    return w.add_type == CUDA_BF16
+               ? __bfloat162float(((const __nv_bfloat16 *)w.addend)[i])
+               : ((const float *)w.addend)[i];
 }
 
 static __device__ __forceinline__ void from_f32(float *to, float v)
@@ -199,7 +197,6 @@ static __device__ __forceinline__ void
 tile_store_narrow(const struct wgmma_job &w, const float (&d)[COLUMNS / 2],
                   uint32_t top, uint32_t left)
 {
-    const T *addend = (const T *)w.addend;
     uint32_t thread = threadIdx.x % WARPGROUP;
 
 #pragma unroll
@@ -210,22 +207,34 @@ tile_store_narrow(const struct wgmma_job &w, const float (&d)[COLUMNS / 2],
         if (row < w.m && column < w.n) {
             float v = w.bias ? w.bias[column] : 0;
 
-            if (addend)
-                v += to_f32(addend[row * w.ldadd + column]);
+            if (w.addend)
+                v += addend_at(w, row * w.ldadd + column);
             from_f32((T *)w.c + row * w.ldc + column, v + w.alpha * d[i]);
         }
     }
 }
 
-/* Two neighbours as they are stored. */
-static __device__ __forceinline__ float2 pair_f32(float2 v)
+/* Two neighbours of the addend as they are stored (bf16: x alone), and what
+ * they are worth: apart, so that many loads are under way at a time. */
+static __device__ __forceinline__ uint2 addend_pair(const struct wgmma_job &w,
+                                                    size_t i, bool exists)
 {
+    bool half = w.add_type == CUDA_BF16;
+    uint2 v = make_uint2(0, 0);
+
+    if (exists && half)
+        v.x = *(const uint32_t *)((const __nv_bfloat16 *)w.addend + i);
+    if (exists && !half)
+        v = *(const uint2 *)((const float *)w.addend + i);
     return v;
 }
 
-static __device__ __forceinline__ float2 pair_f32(__nv_bfloat162 v)
+static __device__ __forceinline__ float2 addend_f32(const struct wgmma_job &w,
+                                                    uint2 v)
 {
-    return __bfloat1622float2(v);
+    if (w.add_type == CUDA_BF16)
+        v = make_uint2(v.x << 16, v.x & 0xffff0000);
+    return make_float2(__uint_as_float(v.x), __uint_as_float(v.y));
 }
 
 /* v[i] of lane j of a quad becomes v[j] of lane i. */
@@ -283,10 +292,10 @@ static __device__ __forceinline__ void blocks_store(__nv_bfloat16 *c,
     }
 }
 
-/* The same as tile_store_narrow where c is aligned for whole stores. PAIR are
- * two T. The addend of eight blocks is read before any of them is written: it
- * may be c, and its lanes write what others read. */
-template <typename T, typename PAIR, uint32_t COLUMNS>
+/* The same as tile_store_narrow where c is aligned for whole stores. The addend
+ * of eight blocks is read before any of them is written: it may be c, and its
+ * lanes write what others read. */
+template <typename T, uint32_t COLUMNS>
 static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
                                                   const float (&d)[COLUMNS / 2],
                                                   uint32_t top, uint32_t left)
@@ -297,7 +306,7 @@ static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
 #pragma unroll
     for (uint32_t j = 0; j < COLUMNS / 8; j += GROUP_BLOCKS) {
         uint32_t column = left + cuda_fragment_column(thread, 4 * j);
-        PAIR old[2 * GROUP_BLOCKS];
+        uint2 old[2 * GROUP_BLOCKS];
         float2 bias[GROUP_BLOCKS];
 
 #pragma unroll
@@ -305,10 +314,8 @@ static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
             uint32_t r = row + i / GROUP_BLOCKS * 8;
             uint32_t at = column + i % GROUP_BLOCKS * 8;
 
-            old[i].x = old[i].y = (T)0.0f;
-            if (w.addend && r < w.m && at < w.n)
-                old[i] =
-                    *(const PAIR *)((const T *)w.addend + r * w.ldadd + at);
+            old[i] = addend_pair(w, r * w.ldadd + at,
+                                 w.addend && r < w.m && at < w.n);
         }
 #pragma unroll
         for (uint32_t i = 0; i < GROUP_BLOCKS; i++) {
@@ -324,7 +331,7 @@ static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
 
 #pragma unroll
             for (uint32_t i = 0; i < GROUP_BLOCKS; i++) {
-                float2 add = pair_f32(old[h * GROUP_BLOCKS + i]);
+                float2 add = addend_f32(w, old[h * GROUP_BLOCKS + i]);
 
                 v[i].x = bias[i].x + add.x + w.alpha * d[4 * (i + j) + 2 * h];
                 v[i].y =
@@ -336,13 +343,13 @@ static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
     }
 }
 
-template <typename T, typename PAIR, uint32_t COLUMNS>
+template <typename T, uint32_t COLUMNS>
 static __device__ __forceinline__ void tile_end(const struct wgmma_job &w,
                                                 const float (&d)[COLUMNS / 2],
                                                 uint32_t top, uint32_t left)
 {
     if (w.wide)
-        tile_store<T, PAIR, COLUMNS>(w, d, top, left);
+        tile_store<T, COLUMNS>(w, d, top, left);
     else
         tile_store_narrow<T, COLUMNS>(w, d, top, left);
 }
@@ -364,10 +371,9 @@ static __device__ __forceinline__ void consume(const struct wgmma_job &w,
                        (threadIdx.x / WARPGROUP - 1) * 64;
 
         if (w.out == CUDA_BF16)
-            tile_end<__nv_bfloat16, __nv_bfloat162, COLUMNS>(w, d, top,
-                                                             across * COLUMNS);
+            tile_end<__nv_bfloat16, COLUMNS>(w, d, top, across * COLUMNS);
         else
-            tile_end<float, float2, COLUMNS>(w, d, top, across * COLUMNS);
+            tile_end<float, COLUMNS>(w, d, top, across * COLUMNS);
     }
 }
 
@@ -498,11 +504,10 @@ static bool aligned(const void *p, size_t ld, enum cuda_type type, size_t bytes)
 /* Eight bf16 or two f32 of c at a time, pairs of the addend. */
 static bool stores_wide(const struct cuda_gemm *g)
 {
-    size_t pair = 2 * cuda_type_size(g->out);
-
     return g->n % (g->out == CUDA_BF16 ? 8 : 2) == 0 &&
-           aligned(g->c, g->ldc, g->out, g->out == CUDA_BF16 ? 16 : pair) &&
-           (!g->addend || aligned(g->addend, g->ldadd, g->out, pair));
+           aligned(g->c, g->ldc, g->out, g->out == CUDA_BF16 ? 16 : 8) &&
+           (!g->addend || aligned(g->addend, g->ldadd, g->add_type,
+                                  2 * cuda_type_size(g->add_type)));
 }
 
 /* What the tensor copy asks of an operand with `height` rows. */
@@ -519,9 +524,12 @@ bool cuda_wgmma_fits(const struct cuda *c, const struct cuda_gemm *g)
 
     return c->kernels >= CUDA_WGMMA && c->major == 9 &&
            c->smem_optin >= CUDA_SMEM_MOST && g->in == CUDA_BF16 &&
-           (g->out == CUDA_F32 || g->out == CUDA_BF16) && g->m >= 64 &&
-           g->n >= 64 && g->k >= 64 && g->m <= most && g->n <= most &&
-           g->k <= most && g->k2 <= most && g->m / 64 * (g->n / 64) <= most &&
+           (g->out == CUDA_F32 || g->out == CUDA_BF16) &&
+           (!g->addend || g->add_type == CUDA_F32 ||
+            g->add_type == CUDA_BF16) &&
+           g->m >= 64 && g->n >= 64 && g->k >= 64 && g->m <= most &&
+           g->n <= most && g->k <= most && g->k2 <= most &&
+           g->m / 64 * (g->n / 64) <= most &&
            operand_fits(g->a, g->lda, g->a_cross, g->m, g->k) &&
            operand_fits(g->b, g->ldb, g->b_cross, g->n, g->k) &&
            (!g->k2 ||
@@ -575,6 +583,7 @@ void cuda_wgmma_run(struct cuda *c, const struct cuda_gemm *g)
     w.ldadd = g->ldadd;
     w.alpha = g->alpha;
     w.out = g->out;
+    w.add_type = g->add_type;
     w.wide = stores_wide(g);
     if (!job_maps(&w, g)) {
         (void)cuda_check(c, cudaErrorInvalidValue, "wgmma tensor map");
