@@ -354,9 +354,9 @@ static int add_trace(struct checker *c)
 }
 
 /* Greedy continuation with the inference path and its cache. */
-static int add_greedy(struct checker *c, const char *dir)
+static int add_greedy(struct checker *c, const char *dir, const char *adapter)
 {
-    const struct json *j = &c->base->j;
+    const struct json *j = adapter ? &c->own->j : &c->base->j;
     size_t n = 0, count = 0, max = json_count(j, json_get(j, 0, "greedy"));
     struct model_sampling opt = { .max_tokens = max, .ignore_eos = true };
     int32_t *prompt = int_list(j, json_get(j, 0, "greedy_prompt"), &n);
@@ -366,7 +366,7 @@ static int add_greedy(struct checker *c, const char *dir)
     int rc = ERR_OK;
 
     if (prompt && n && max) {
-        rc = model_load(dir, NULL, c->compute, &m, c->err);
+        rc = model_load(dir, adapter, c->compute, &m, c->err);
         if (rc == ERR_OK) {
             v = add_value(c->out, mem_strdup("greedy"), 1,
                           (int64_t[]){ (int64_t)max });
@@ -408,7 +408,9 @@ int model_values_compute(const char *dir, const char *adapter,
     if (rc == ERR_OK)
         rc = add_step(&c, &b, adapter != NULL);
     if (rc == ERR_OK)
-        rc = adapter ? add_trace(&c) : add_greedy(&c, dir);
+        rc = add_greedy(&c, dir, adapter);
+    if (rc == ERR_OK && adapter)
+        rc = add_trace(&c);
     model_free(c.m);
     batch_release(&b);
     return rc;

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #define WIDEN_PARAMETERS ((int64_t)256 << 20)
+#define MIN_HELD 8 /* examples that validate, however short the run */
 
 struct ids {
     int64_t *v;
@@ -121,6 +122,8 @@ static int read_examples(struct task *t, struct err *err)
     rc = store_examples(t->store, &q, take_example, t, err);
     if (rc < 0)
         return rc;
+    if (t->opt.max_tokens > 0)
+        lora_data_thin(&t->valid, (size_t)t->opt.max_tokens / 2, MIN_HELD);
     finetune_note_reader(t->cli, &t->reader);
     finetune_note_outcomes(t->cli, &t->outcomes);
     if (t->train.trained == 0)

@@ -327,8 +327,7 @@ static void rejected_leave_out(struct evaluate_result *r)
     for (size_t i = 0; i < r->count; i++) {
         struct evaluate_item *it = &r->items[i];
 
-        if (it->target != EVALUATE_REJECTED &&
-            it->target != EVALUATE_UNSCRUBBED)
+        if (evaluate_item_is_judged(it))
             continue;
         for (int k = 0; k < EVALUATE_WHOS; k++) {
             it->scores[k].value = (double)NAN;

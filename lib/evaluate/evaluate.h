@@ -19,9 +19,13 @@
 #include <stdint.h>
 
 #define EVALUATE_MAX_ITEMS 200000
-#define EVALUATE_LOSS_ITEMS 200   /* teacher-forced loss: at most so many */
-#define EVALUATE_LATENCY_ITEMS 16 /* answered one by one for the latency */
-#define EVALUATE_BATCH 32         /* default of options.batch */
+#define EVALUATE_LOSS_ITEMS 200 /* teacher-forced loss: at most so many */
+/* Answered one by one for the latency: at most so many, and not more than the
+ * least once they have taken this long. */
+#define EVALUATE_LATENCY_ITEMS 16
+#define EVALUATE_LATENCY_LEAST 3
+#define EVALUATE_LATENCY_MS 10000
+#define EVALUATE_BATCH 32 /* default of options.batch */
 
 enum evaluate_who { EVALUATE_BASE, EVALUATE_TUNED, EVALUATE_LLM };
 #define EVALUATE_WHOS 3

@@ -96,10 +96,12 @@ static void prompts_encode(struct session *s)
     s->r->max_tokens = longest + longest / 2 + 16;
 }
 
+/* It is asked: it is judged, and has room for an answer as long as the logged
+ * one. */
 static bool item_fits(const struct session *s, size_t i)
 {
-    return s->prompts[i].ids.count > 0 &&
-           s->prompts[i].answer_at + s->r->max_tokens <= s->context;
+    return evaluate_item_is_judged(&s->r->items[i]) &&
+           s->prompts[i].ids.count > 0 && s->prompts[i].ids.count <= s->context;
 }
 
 static void answer_refuse(struct session *s, size_t i)
@@ -186,7 +188,7 @@ static int answers_run(struct session *s, struct err *err)
     for (size_t i = 0; rc == ERR_OK && i < s->r->count; i++) {
         if (item_fits(s, i))
             items[n++] = i;
-        else
+        else if (evaluate_item_is_judged(&s->r->items[i]))
             answer_refuse(s, i);
         if (n < size && i + 1 < s->r->count)
             continue;
@@ -212,7 +214,7 @@ static int by_value(const void *a, const void *b)
 static int latency_run(struct session *s, struct evaluate_column *c,
                        struct err *err)
 {
-    double ms[EVALUATE_LATENCY_ITEMS];
+    double ms[EVALUATE_LATENCY_ITEMS], spent_ms = 0;
     size_t n = 0, step = s->r->count / EVALUATE_LATENCY_ITEMS + 1;
     struct model_sampling opt = greedy(s);
     int32_t *out = mem_array(opt.max_tokens + 1, sizeof(*out));
@@ -225,10 +227,13 @@ static int latency_run(struct session *s, struct evaluate_column *c,
 
         if (!item_fits(s, i))
             continue;
+        if (n >= EVALUATE_LATENCY_LEAST && spent_ms > EVALUATE_LATENCY_MS)
+            break;
         rc = model_generate(s->model, s->prompts[i].ids.ids,
                             s->prompts[i].answer_at, &opt, NULL, NULL, out,
                             &count, &finished, NULL, err);
-        ms[n++] = (double)(clock_mono_ns() - began) / 1e6;
+        ms[n] = (double)(clock_mono_ns() - began) / 1e6;
+        spent_ms += ms[n++];
     }
     free(out);
     if (rc == ERR_OK && n > 0) {
@@ -251,7 +256,7 @@ static int loss_run(struct session *s, struct evaluate_column *c,
         const struct template_example *p = &s->prompts[i];
         double nll = 0;
 
-        if (p->ids.count == 0 || p->ids.count > s->context)
+        if (!item_fits(s, i))
             continue;
         rc = model_nll(s->model, p->ids.ids, p->ids.count, p->answer_at, &nll,
                        err);

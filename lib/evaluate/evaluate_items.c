@@ -167,9 +167,18 @@ static uint64_t draw_order(const struct evaluate_item *it)
     return hash_stable(&it->example, sizeof(it->example), 0x6c696d6974);
 }
 
+bool evaluate_item_is_judged(const struct evaluate_item *it)
+{
+    return it->target == EVALUATE_AS_LOGGED || it->target == EVALUATE_CORRECTED;
+}
+
 static int by_draw(const void *a, const void *b)
 {
     uint64_t x = draw_order(a), y = draw_order(b);
+    int first = evaluate_item_is_judged(b) - evaluate_item_is_judged(a);
+
+    if (first != 0)
+        return first;
 
     return x < y ? -1 : x > y;
 }

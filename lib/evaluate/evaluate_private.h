@@ -7,6 +7,8 @@
 /* Items of the split with references, and what train has seen. */
 int evaluate_items_load(struct store *s, const struct evaluate_options *opt,
                         struct evaluate_result *r, struct err *err);
+/* Its reference is one; else nobody answers it, and it is left out. */
+bool evaluate_item_is_judged(const struct evaluate_item *it);
 /* Gold answers by response id. */
 int evaluate_gold_load(struct store *s, const char *path,
                        struct evaluate_result *r, struct err *err);

@@ -29,6 +29,9 @@ struct lora_data {
  * with mask 1. A document's first token is never predicted. */
 void lora_data_add(struct lora_data *d, const int32_t *ids,
                    const unsigned char *mask, size_t from, size_t n);
+/* Keep every n-th document, the smallest n with which they hold at most so
+ * many tokens; n is cut so that `docs` stay. Returns n. */
+size_t lora_data_thin(struct lora_data *d, size_t tokens, size_t docs);
 void lora_data_release(struct lora_data *d);
 /* The same for the same documents in the same order. */
 uint64_t lora_data_hash(const struct lora_data *d);

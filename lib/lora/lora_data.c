@@ -31,6 +31,27 @@ void lora_data_add(struct lora_data *d, const int32_t *ids,
     d->starts[d->docs] = d->tokens;
 }
 
+size_t lora_data_thin(struct lora_data *d, size_t tokens, size_t docs)
+{
+    struct lora_data thin = { 0 };
+    size_t most = docs > 0 && d->docs > docs ? d->docs / docs : 1, n, held;
+
+    for (n = 1, held = d->tokens; n < most && held > tokens;) {
+        n++;
+        held = 0;
+        for (size_t i = 0; i < d->docs; i += n)
+            held += d->starts[i + 1] - d->starts[i];
+    }
+    if (n == 1)
+        return n;
+    for (size_t i = 0; i < d->docs; i += n)
+        lora_data_add(&thin, d->ids + d->starts[i], d->mask + d->starts[i], 0,
+                      d->starts[i + 1] - d->starts[i]);
+    lora_data_release(d);
+    *d = thin;
+    return n;
+}
+
 void lora_data_release(struct lora_data *d)
 {
     free(d->ids);

@@ -348,7 +348,49 @@ START_TEST(rejected_answers_are_nobodys_reference)
     ck_assert_uint_eq(r.rejected, 1);
     ck_assert_uint_eq(r.gate.count, 5);
     ck_assert_uint_eq(r.gate.left_out, 1);
+    ck_assert_uint_eq(r.items[0].answers[EVALUATE_TUNED].len, 0);
+    ck_assert_uint_gt(r.items[1].answers[EVALUATE_TUNED].len, 0);
     evaluate_result_release(&r);
+}
+END_TEST
+
+START_TEST(a_limit_takes_judged_items_first)
+{
+    struct evaluate_model m = { .name = mem_strdup("tiny"),
+                                .dir = mem_strdup(model_dir) };
+    struct evaluate_options opt = {
+        .split = 's', .limit = 2, .margin = 0.03, .compute = cpu
+    };
+    struct store_outcome bad = { .has_reward = true, .reward = 0 };
+    struct evaluate_result r;
+
+    examples_put(12);
+    for (int64_t i = 1; i <= 10; i++)
+        OK(store_outcome_set(s, i, &bad, &err));
+    OK(evaluate_task(s, 1, &m, &opt, &r, &err));
+    ck_assert_uint_eq(r.count, 2);
+    ck_assert_uint_eq(r.gate.count, 2);
+    evaluate_result_release(&r);
+    evaluate_model_release(&m);
+}
+END_TEST
+
+/* The room for the longest answer of all was once asked of every item. */
+START_TEST(a_prompt_with_room_for_its_own_answer_is_asked)
+{
+    struct evaluate_result r;
+    struct buf big = { 0 };
+
+    for (int i = 0; i < 40; i++)
+        buf_str(&big, "0 ");
+    examples_put(4);
+    example_put(50, "test", "?", big.data, true, NULL);
+    example_put(51, "test", big.data, "y", true, NULL);
+    r = run('s', NULL);
+    ck_assert_uint_eq(r.count, 6);
+    ck_assert_uint_eq(r.refused, 0);
+    evaluate_result_release(&r);
+    buf_release(&big);
 }
 END_TEST
 
@@ -552,6 +594,8 @@ int main(void)
     tcase_add_test(t, gold_answers_stay_out_of_the_gate);
     tcase_add_test(t, duplicates_count_for_the_example_that_stands_for_them);
     tcase_add_test(t, rejected_answers_are_nobodys_reference);
+    tcase_add_test(t, a_limit_takes_judged_items_first);
+    tcase_add_test(t, a_prompt_with_room_for_its_own_answer_is_asked);
     tcase_add_test(t, answers_that_curate_has_not_seen_are_no_reference);
     tcase_add_test(t, no_split_judges_by_what_was_trained_on);
     tcase_add_test(t, items_that_do_not_fit_are_wrong_not_missing);

@@ -181,6 +181,30 @@ START_TEST(an_epoch_visits_each_document_once)
 END_TEST
 
 /* The loss does not depend on how a batch is cut into passes. */
+START_TEST(thinned_documents_are_spread_and_whole)
+{
+    struct lora_data d = { 0 };
+    int32_t ids[10];
+
+    for (int32_t k = 0; k < 30; k++) {
+        for (int i = 0; i < 10; i++)
+            ids[i] = k * 10 + i;
+        lora_data_add(&d, ids, NULL, 4, 10);
+    }
+    ck_assert_uint_eq(lora_data_thin(&d, 300, 2), 1);
+    ck_assert_uint_eq(d.docs, 30);
+    ck_assert_uint_eq(lora_data_thin(&d, 100, 2), 3);
+    ck_assert_uint_eq(d.docs, 10);
+    ck_assert_uint_eq(d.tokens, 100);
+    ck_assert_uint_eq(d.trained, 60);
+    ck_assert_int_eq(d.ids[d.starts[9] + 3], 273);
+    /* Documents are kept even if they are too long. */
+    ck_assert_uint_eq(lora_data_thin(&d, 1, 4), 2);
+    ck_assert_uint_eq(d.docs, 5);
+    lora_data_release(&d);
+}
+END_TEST
+
 START_TEST(accumulated_gradients_are_those_of_the_whole_batch)
 {
     float *grads[2];
@@ -413,6 +437,7 @@ int main(void)
     tcase_add_test(t, packing_keeps_documents_whole_and_labels_inside);
     tcase_add_test(t, a_longer_document_gets_a_pass_of_its_own);
     tcase_add_test(t, an_epoch_visits_each_document_once);
+    tcase_add_test(t, thinned_documents_are_spread_and_whole);
     tcase_add_test(t, accumulated_gradients_are_those_of_the_whole_batch);
     tcase_add_loop_test(t, training_learns_to_count, 0, 2);
     tcase_add_test(t, a_finished_run_returns_at_once_with_the_same_weights);
