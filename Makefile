@@ -165,7 +165,7 @@ build/cuda/err.c.o: lib/base/err.c lib/base/err.h
 
 $(CUDA_SO): $(CUDA_O) $(CUDA_MAP)
 	@echo '  LINK  $@'
-	$(Q)$(CUDA_NVCC) -shared -cudart static -Xlinker --version-script=$(CUDA_MAP) -o $@ $(CUDA_O)
+	$(Q)$(CUDA_NVCC) -shared -cudart static -Xlinker --no-undefined,--version-script=$(CUDA_MAP) -o $@ $(CUDA_O)
 
 $(BUILD)/slmctl-cuda.so: $(CUDA_SO)
 	@mkdir -p $(@D)
@@ -184,6 +184,17 @@ $(BUILD)/gpu_wgmma: build/cuda/tests/gpu/gpu_wgmma.cu.o build/cuda/lib/compute/c
 	@echo '  LINK  $@'
 	@mkdir -p $(@D)
 	$(Q)$(CUDA_NVCC) -cudart static -o $@ $^
+GPU_PROGRAMS := $(BUILD)/gpu_parity $(BUILD)/gpu_bench
+check-gpu: $(BUILD)/slmctl $(BUILD)/gpu_parity ## every operation on a GPU against the CPU
+	$(Q)mkdir -p build/gpu
+	$(Q)for k in wgmma mma simt; do for p in bf16 tf32 f32; do \
+	  [ $$p = f32 ] && [ $$k != simt ] && continue; echo "== gpu_parity $$p $$k"; \
+	  sh tests/gpu/gpu_parity.sh $(BUILD)/gpu_parity build/gpu/$$p-$$k --precision $$p --kernels $$k; done; done | { \
+	  awk '{ print } /^[0-9]+ passed, / { p += $$1; f += $$3; s += $$5 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 }'; }
+
+gpu-bundle: ## all that a machine with a GPU needs to test the plugin, in build/gpu-bundle
+	$(Q)$(MAKE) cuda $(BUILD)/slmctl $(GPU_PROGRAMS)
+	$(Q)sh tests/gpu/bundle.sh $(BUILD) $(CUDA_SO) build/gpu-bundle
 
 # Installs what dpkg does not have; asks for sudo only if it must.
 need = @missing=; command -v dpkg-query >/dev/null || exit 0; for p in $(1); do \
@@ -299,7 +310,7 @@ clean: ## remove build/
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t18
 
-.PHONY: agent-logs base-model all cuda unit check check-lint check-unit check-fuzz check-cli check-slow \
+.PHONY: agent-logs base-model all cuda check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
         fuzz fuzz-link deps check-deps ci-deps demo bench format completions install \
         uninstall deb clean help
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) build/cuda/tests/gpu/gpu_wgmma.cu.o \

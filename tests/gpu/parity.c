@@ -17,8 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define GUARD 64 /* elements: keeps 128-byte alignment in two bytes */
-#define LOST 3   /* exit status: the device can not be used any more */
+#define GUARD 64     /* elements: keeps 128-byte alignment in two bytes */
+#define MARK 1536.0f /* in guards of outputs; the same in all types */
+#define LOST 3       /* exit status: the device can not be used any more */
 
 static struct parity *running;
 
@@ -277,9 +278,9 @@ static void *image(const struct parity_array *a)
         float *v = out;
 
         for (size_t i = 0; i < all; i++)
-            v[i] = NAN;
-        if (a->x)
-            memcpy(v + a->front, a->x, a->n * sizeof(*v));
+            v[i] = a->role == PARITY_IN ? NAN : MARK;
+        for (size_t i = 0; i < a->n; i++)
+            v[a->front + i] = a->x ? a->x[i] : NAN;
     }
     return out;
 }
@@ -306,10 +307,11 @@ static void begin_run(struct parity *p)
 static bool is_untouched(const struct parity_array *a, const void *all,
                          size_t i)
 {
+    const float mark = MARK;
+
     if (a->type == COMPUTE_I32)
-        return ((const int32_t *)all)[i] ==
-               (a->role == PARITY_IN ? 0 : 0x55555555);
-    return isnan(((const float *)all)[i]);
+        return ((const int32_t *)all)[i] == 0x55555555;
+    return memcmp((const float *)all + i, &mark, sizeof(mark)) == 0;
 }
 
 static void check_guards(struct parity *p, const struct parity_array *a,

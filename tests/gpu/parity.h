@@ -3,8 +3,9 @@
  *
  * A case names its arrays and runs its operation once on the reference (the
  * CPU in f32) and twice on the device under test. Outputs begin as NaN and
- * stand between guards of NaN, so that what is not written, written outside,
- * or read outside is seen; the two runs must give the same bits.
+ * stand between guards, inputs between NaN, so that what is not written,
+ * written outside, or read outside is seen; the two runs must give the same
+ * bits.
  */
 #ifndef PARITY_H
 #define PARITY_H

@@ -41,7 +41,7 @@ struct trainer {
 static int begin(struct trainer *r, bool adapter)
 {
     struct model_adapter a = {
-        .rank = 16, .scale = 2, .targets = 127, .seed = 3
+        .rank = 16, .scale = 2, .targets = NULL, .seed = 3
     };
     struct compute *c = r->p->c;
     int rc = model_new(&small, c, 7, &r->m, &r->err);
