@@ -144,10 +144,11 @@ CUDA_SO    := build/cuda/slmctl-cuda.so
 CUDA_MAP   := lib/compute/cuda/cuda_exports.map
 CUDA_NVCC   = $(shell command -v $(NVCC) || command -v /usr/local/cuda/bin/nvcc)
 NVCCFLAGS  ?= -O3 -lineinfo
+CUDA_TARGETS ?= arch=compute_80,code=sm_80 arch=compute_90a,code=sm_90a \
+    arch=compute_80,code=compute_80
 SLM_NVCCFLAGS := -std=c++17 --threads 0 -Ilib \
     -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-ffile-prefix-map=$(CURDIR)=. \
-    -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a \
-    -gencode arch=compute_80,code=compute_80 $(if $(WERROR),-Werror all-warnings)
+    $(foreach t,$(CUDA_TARGETS),-gencode $(t)) $(if $(WERROR),-Werror all-warnings)
 
 cuda: ## build the GPU's plugin; needs nvcc
 	$(Q)[ -n '$(CUDA_NVCC)' ] || { echo "cuda: $(NVCC) is not found; install CUDA's compiler, or say NVCC=/path/to/nvcc"; exit 1; }
