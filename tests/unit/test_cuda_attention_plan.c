@@ -1,0 +1,431 @@
+/*
+ * test_cuda_attention_plan.c - the work lists of the GPU's attention
+ *
+ * The kernels' walk over the plan is played in double on this machine:
+ * online softmax, both passes of the gradient, the parts of a cache, against
+ * plain sums; every visible pair must be met exactly once.
+ */
+#include "compute/cuda/cuda_attention_plan.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIM 3
+#define MOST_DOCS 40
+
+static struct rng rng;
+
+/* Packed documents with one head of everything. */
+struct packed {
+    int32_t starts[MOST_DOCS + 1];
+    size_t docs, rows;
+    double *q, *k, *v, *r; /* r: the output's gradient */
+    unsigned char *met;    /* [rows][rows] */
+};
+
+static double *noise(size_t n)
+{
+    double *x = mem_array(n + 1, sizeof(*x));
+
+    for (size_t i = 0; i < n; i++)
+        x[i] = rng_unit(&rng) * 4 - 2;
+    return x;
+}
+
+/* Documents of 0, 1, a few, about a tile, and many rows. */
+static struct packed packed_new(size_t docs, int longest)
+{
+    struct packed p = { .docs = docs };
+    size_t n;
+
+    for (size_t d = 0; d < docs; d++) {
+        int kind = (int)rng_below(&rng, 5);
+        int most = kind < 2 ? kind : kind == 2 ? 9 : kind == 3 ? 70 : longest;
+        int length = most < 2 ? most : (int)rng_below(&rng, (uint64_t)most + 1);
+
+        p.starts[d + 1] = p.starts[d] + length;
+    }
+    p.rows = (size_t)p.starts[docs];
+    n = p.rows * DIM;
+    p.q = noise(n);
+    p.k = noise(n);
+    p.v = noise(n);
+    p.r = noise(n);
+    p.met = mem_zalloc(p.rows * p.rows + 1);
+    return p;
+}
+
+static void packed_release(struct packed *p)
+{
+    free(p->q);
+    free(p->k);
+    free(p->v);
+    free(p->r);
+    free(p->met);
+}
+
+static double dot(const double *a, const double *b)
+{
+    double s = 0;
+
+    for (int i = 0; i < DIM; i++)
+        s += a[i] * b[i];
+    return s;
+}
+
+static void add(double *y, double x, const double *v)
+{
+    for (int i = 0; i < DIM; i++)
+        y[i] += x * v[i];
+}
+
+static void ck_close(const double *a, const double *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ck_assert_double_eq_tol(a[i], b[i], 1e-9 * (1 + fabs(b[i])));
+}
+
+/* One query: o[DIM], lse, by the definition. */
+static void attend(const struct packed *p, size_t first, size_t row, double *o,
+                   double *lse)
+{
+    double sum = 0;
+
+    memset(o, 0, DIM * sizeof(*o));
+    for (size_t j = first; j <= row; j++) {
+        double e = exp(dot(p->q + row * DIM, p->k + j * DIM));
+
+        sum += e;
+        add(o, e, p->v + j * DIM);
+    }
+    for (int i = 0; i < DIM; i++)
+        o[i] /= sum;
+    *lse = log(sum);
+}
+
+struct results {
+    double *o, *lse, *dq, *dk, *dv;
+};
+
+static struct results results_new(size_t rows)
+{
+    struct results r;
+
+    r.o = mem_zalloc((rows * DIM + 1) * sizeof(double));
+    r.lse = mem_zalloc((rows + 1) * sizeof(double));
+    r.dq = mem_zalloc((rows * DIM + 1) * sizeof(double));
+    r.dk = mem_zalloc((rows * DIM + 1) * sizeof(double));
+    r.dv = mem_zalloc((rows * DIM + 1) * sizeof(double));
+    return r;
+}
+
+static void results_release(struct results *r)
+{
+    free(r->o);
+    free(r->lse);
+    free(r->dq);
+    free(r->dk);
+    free(r->dv);
+}
+
+static void expect(const struct packed *p, struct results *r)
+{
+    for (size_t d = 0; d < p->docs; d++) {
+        size_t first = (size_t)p->starts[d];
+
+        for (size_t i = first; i < (size_t)p->starts[d + 1]; i++) {
+            const double *g = p->r + i * DIM;
+            double delta;
+
+            attend(p, first, i, r->o + i * DIM, &r->lse[i]);
+            delta = dot(g, r->o + i * DIM);
+            for (size_t j = first; j <= i; j++) {
+                double w = exp(dot(p->q + i * DIM, p->k + j * DIM) - r->lse[i]);
+                double ds = w * (dot(g, p->v + j * DIM) - delta);
+
+                add(r->dv + j * DIM, w, g);
+                add(r->dq + i * DIM, ds, p->k + j * DIM);
+                add(r->dk + j * DIM, ds, p->q + i * DIM);
+            }
+        }
+    }
+}
+
+static struct attention_tile *plan(const struct attention_lists *l, size_t *n)
+{
+    struct attention_tile *t;
+
+    *n = attention_tiles_count(l);
+    t = mem_array(*n + 1, sizeof(*t));
+    attention_tiles_plan(l, t);
+    for (size_t i = 1; i < *n; i++)
+        ck_assert_int_ge(attention_work(l, t[i - 1]), attention_work(l, t[i]));
+    return t;
+}
+
+/* Whether a kernel takes key `key` for query `row` of a warp of `rows` queries
+ * from `first` on (all positions), in a tile of `keys` keys from `at` on. */
+static int taken(int first, int rows, int at, int keys, int row, int key)
+{
+    int visible = key <= row;
+
+    if (attention_hidden(first, rows, at)) {
+        ck_assert(!visible);
+        return 0;
+    }
+    if (attention_plain(first, at, keys))
+        ck_assert(visible);
+    return visible;
+}
+
+/* One query of a tile as a thread sees it, tile of keys by tile of keys. */
+static void walk_query(const struct packed *p, struct attention_tile t, int i,
+                       int warp, int bk, struct results *r)
+{
+    size_t row = (size_t)(t.row + i), base = (size_t)t.base;
+    int keys = attention_keys(t), first = t.pos + i / warp * warp;
+    double top = -INFINITY, sum = 0, o[DIM] = { 0 };
+
+    for (int at = 0; at < keys; at += bk) {
+        double most = top, shrink;
+
+        for (int j = at; j < at + bk && j < keys; j++)
+            if (taken(first, warp, at, bk, t.pos + i, j))
+                most = fmax(most, dot(p->q + row * DIM,
+                                      p->k + (base + (size_t)j) * DIM));
+        shrink = exp(top - most);
+        ck_assert(isfinite(most));
+        top = most;
+        sum *= shrink;
+        for (int x = 0; x < DIM; x++)
+            o[x] *= shrink;
+        for (int j = at; j < at + bk && j < keys; j++) {
+            size_t key = base + (size_t)j;
+            double e;
+
+            if (!taken(first, warp, at, bk, t.pos + i, j))
+                continue;
+            e = exp(dot(p->q + row * DIM, p->k + key * DIM) - top);
+            sum += e;
+            add(o, e, p->v + key * DIM);
+            p->met[row * p->rows + key]++;
+        }
+    }
+    r->lse[row] = top + log(sum);
+    for (int x = 0; x < DIM; x++)
+        r->o[row * DIM + (size_t)x] = o[x] / sum;
+}
+
+/* Slope of the score of a pair, and its weight. */
+static double pair_slope(const struct packed *p, const struct results *r,
+                         size_t row, size_t key, double *weight)
+{
+    const double *g = p->r + row * DIM;
+    double w = exp(dot(p->q + row * DIM, p->k + key * DIM) - r->lse[row]);
+
+    *weight = w;
+    return w * (dot(g, p->v + key * DIM) - dot(g, r->o + row * DIM));
+}
+
+static void walk_slopes(const struct packed *p, struct attention_tile t, int i,
+                        int warp, int bk, struct results *r)
+{
+    size_t row = (size_t)(t.row + i);
+    int keys = attention_keys(t), first = t.pos + i / warp * warp;
+    double w;
+
+    for (int at = 0; at < keys; at += bk)
+        for (int j = at; j < at + bk && j < keys; j++)
+            if (taken(first, warp, at, bk, t.pos + i, j)) {
+                size_t key = (size_t)(t.base + j);
+
+                add(r->dq + row * DIM, pair_slope(p, r, row, key, &w),
+                    p->k + key * DIM);
+                p->met[row * p->rows + key] += 10;
+            }
+}
+
+/* One key of a tile of keys: the queries below it, in tiles of bm. */
+static void walk_key(const struct packed *p, struct attention_tile t, int i,
+                     int warp, int bm, struct results *r)
+{
+    size_t key = (size_t)(t.row + i);
+    int own = t.row + i / warp * warp;
+
+    for (int s = 0; s < attention_below(t, bm); s++)
+        for (int row = t.row + s * bm; row < t.row + (s + 1) * bm; row++) {
+            int first = t.row + s * bm, visible = t.row + i <= row;
+            double ds, w;
+
+            if (attention_hidden(first, bm, own))
+                ck_assert(!visible);
+            else if (attention_plain(first, own, warp))
+                ck_assert(visible);
+            if (!visible || row >= t.base)
+                continue;
+            ds = pair_slope(p, r, (size_t)row, key, &w);
+            add(r->dv + key * DIM, w, p->r + (size_t)row * DIM);
+            add(r->dk + key * DIM, ds, p->q + (size_t)row * DIM);
+            p->met[(size_t)row * p->rows + key] += 100;
+        }
+}
+
+/* Each pair: met once by each walk, if it is visible. */
+static void ck_met(const struct packed *p)
+{
+    for (size_t i = 0; i < p->rows; i++) {
+        size_t d = 0;
+
+        while ((size_t)p->starts[d + 1] <= i)
+            d++;
+        for (size_t j = 0; j < p->rows; j++)
+            ck_assert_int_eq(p->met[i * p->rows + j],
+                             j <= i && j >= (size_t)p->starts[d] ? 111 : 0);
+    }
+}
+
+/* Tiles as the kernels have them: queries, their warps, keys; the gradient's
+ * keys, their warps, queries. */
+static const int shapes[][6] = { { 128, 32, 64, 128, 32, 32 },
+                                 { 128, 32, 32, 64, 16, 64 },
+                                 { 64, 16, 64, 64, 16, 16 },
+                                 { 64, 64, 64, 32, 32, 32 },
+                                 { 32, 32, 32, 16, 16, 16 } };
+
+START_TEST(every_visible_pair_is_met_once)
+{
+    const int *s = shapes[_i];
+
+    rng_init(&rng, 11 + (uint64_t)_i);
+    for (size_t docs = 1; docs <= MOST_DOCS; docs += 13) {
+        struct packed p = packed_new(docs, docs == 1 ? 700 : 200);
+        struct results got = results_new(p.rows), want = results_new(p.rows);
+        struct attention_lists l = { .starts = p.starts,
+                                     .docs = docs,
+                                     .tile = s[0] };
+        size_t n;
+        struct attention_tile *t = plan(&l, &n);
+
+        for (size_t k = 0; k < n; k++)
+            for (int i = 0; i < t[k].count; i++) {
+                walk_query(&p, t[k], i, s[1], s[2], &got);
+                walk_slopes(&p, t[k], i, s[1], s[2], &got);
+            }
+        free(t);
+        l.tile = s[3];
+        l.keys = 1;
+        t = plan(&l, &n);
+        for (size_t k = 0; k < n; k++)
+            for (int i = 0; i < t[k].count; i++)
+                walk_key(&p, t[k], i, s[4], s[5], &got);
+        free(t);
+        ck_met(&p);
+        expect(&p, &want);
+        ck_close(got.o, want.o, p.rows * DIM);
+        ck_close(got.lse, want.lse, p.rows);
+        ck_close(got.dq, want.dq, p.rows * DIM);
+        ck_close(got.dk, want.dk, p.rows * DIM);
+        ck_close(got.dv, want.dv, p.rows * DIM);
+        results_release(&got);
+        results_release(&want);
+        packed_release(&p);
+    }
+}
+END_TEST
+
+/* Sequences in slots with rows behind them: many new rows go by tiles, one
+ * goes by parts. */
+START_TEST(cached_rows_see_all_their_keys_once)
+{
+    static const int32_t starts[] = { 0, 1, 131, 131, 132, 133, 135 };
+    static const int32_t past[] = { 0, 300, 9, 255, 256, 999 };
+    static const int32_t slots[] = { 4, 0, 5, 2, 1, 3 };
+    struct attention_lists l = { .starts = starts,
+                                 .past = past,
+                                 .slots = slots,
+                                 .docs = 6,
+                                 .tile = 128,
+                                 .single = 1 };
+    int met[135] = { 0 };
+    int32_t first[7], rows_of[6];
+    struct attention_tile *t, parts[16];
+    size_t n, rows, count;
+
+    t = plan(&l, &n);
+    ck_assert_uint_eq(n, 3); /* 130 rows are two tiles, 2 rows are one */
+    for (size_t k = 0; k < n; k++)
+        for (int i = 0; i < t[k].count; i++)
+            met[t[k].row + i] += t[k].pos + i + 1 + 10000 * t[k].base;
+    free(t);
+    count = attention_parts_plan(&l, 256, NULL, NULL, NULL, &rows);
+    ck_assert_uint_eq(count, 4);
+    ck_assert_uint_eq(
+        attention_parts_plan(&l, 256, parts, first, rows_of, &rows), count);
+    ck_assert_uint_eq(rows, 3);
+    for (size_t r = 0; r < rows; r++) {
+        int at = 0;
+
+        for (int32_t k = first[r]; k < first[r + 1]; k++) {
+            ck_assert_int_eq(parts[k].row, rows_of[r]);
+            ck_assert_int_eq(parts[k].pos, at);
+            ck_assert_int_ge(parts[k].count, 1);
+            at += parts[k].count;
+        }
+        met[rows_of[r]] += at + 10000 * parts[first[r]].base;
+    }
+    for (int s = 0; s < 6; s++)
+        for (int i = starts[s]; i < starts[s + 1]; i++)
+            ck_assert_int_eq(met[i],
+                             past[s] + i - starts[s] + 1 + 10000 * slots[s]);
+}
+END_TEST
+
+/* One long document among thousands: more levels of work than classes. */
+START_TEST(longest_work_comes_first_within_a_class)
+{
+    int32_t *starts = mem_array(5002, sizeof(*starts));
+    struct attention_lists l = { .starts = starts, .docs = 5001, .tile = 16 };
+    struct attention_tile *t;
+    size_t n, rows = 0;
+
+    for (int d = 0; d <= 5001; d++)
+        starts[d] = d <= 2500 ? d : d + 60000;
+    n = attention_tiles_count(&l);
+    t = mem_array(n, sizeof(*t));
+    attention_tiles_plan(&l, t);
+    for (size_t i = 0; i < n; i++) {
+        rows += (size_t)t[i].count;
+        if (i > 0)
+            ck_assert_int_ge(attention_work(&l, t[i - 1]) + 4,
+                             attention_work(&l, t[i]));
+    }
+    ck_assert_uint_eq(rows, (size_t)starts[5001]);
+    free(t);
+    free(starts);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("cuda_attention_plan");
+    TCase *t = tcase_create("all");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, every_visible_pair_is_met_once, 0,
+                        (int)(sizeof(shapes) / sizeof(*shapes)));
+    tcase_add_test(t, cached_rows_see_all_their_keys_once);
+    tcase_add_test(t, longest_work_comes_first_within_a_class);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
