@@ -293,6 +293,7 @@ static uint64_t work_hash(int set, unsigned threads)
         return 0;
     p = product(c, shape);
     c->ops->linear(c, &p.l);
+    p.l.addend = p.x.s;
     c->ops->linear_dx(c, &p.l);
     c->ops->linear_dw(c, &p.l);
     h = hash_stable(fetch(c, &p.y), p.y.n * 4, h);
