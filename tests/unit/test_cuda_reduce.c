@@ -77,6 +77,7 @@ START_TEST(sums_take_each_element_once)
         size_t n = sizes[s], wide = _i ? 4 : 1, blocks = cuda_sum_blocks(n);
         size_t step = blocks * CUDA_SUM_THREADS * wide;
         unsigned char *seen = mem_zalloc(n);
+        size_t wrong = 0;
 
         ck_assert_uint_ge(blocks, 1);
         ck_assert_uint_le(blocks, CUDA_SUM_BLOCKS);
@@ -84,8 +85,9 @@ START_TEST(sums_take_each_element_once)
             for (size_t i = t * wide; i < n; i += step)
                 for (size_t j = i; j < i + wide && j < n; j++)
                     seen[j]++;
-        for (size_t i = 0; i < n; i++)
-            ck_assert_uint_eq(seen[i], 1);
+        for (size_t i = 0; i < n; i++) /* a mark for each takes seconds */
+            wrong += seen[i] != 1;
+        ck_assert_uint_eq(wrong, 0);
         free(seen);
     }
 }
