@@ -180,19 +180,9 @@ static __device__ __forceinline__ float addend_at(const struct wgmma_job &w,
                : ((const float *)w.addend)[i];
 }
 
-static __device__ __forceinline__ void from_f32(float *to, float v)
-{
-    *to = v;
-}
-
-static __device__ __forceinline__ void from_f32(__nv_bfloat16 *to, float v)
-{
-    *to = __float2bfloat16_rn(v);
-}
-
 /* c = alpha d + (bias + addend) for the warpgroup's 64 rows, element by
- * element: for c that is not aligned. */
-template <typename T, uint32_t COLUMNS>
+ * element: for c that is not aligned. Only the narrowest tile has this. */
+template <uint32_t COLUMNS>
 static __device__ __forceinline__ void
 tile_store_narrow(const struct wgmma_job &w, const float (&d)[COLUMNS / 2],
                   uint32_t top, uint32_t left)
@@ -209,7 +199,12 @@ tile_store_narrow(const struct wgmma_job &w, const float (&d)[COLUMNS / 2],
 
             if (w.addend)
                 v += addend_at(w, row * w.ldadd + column);
-            from_f32((T *)w.c + row * w.ldc + column, v + w.alpha * d[i]);
+            v += w.alpha * d[i];
+            if (w.out == CUDA_BF16)
+                ((__nv_bfloat16 *)w.c)[row * w.ldc + column] =
+                    __float2bfloat16_rn(v);
+            else
+                ((float *)w.c)[row * w.ldc + column] = v;
         }
     }
 }
@@ -295,7 +290,7 @@ static __device__ __forceinline__ void blocks_store(__nv_bfloat16 *c,
 /* The same as tile_store_narrow where c is aligned for whole stores. The addend
  * of eight blocks is read before any of them is written: it may be c, and its
  * lanes write what others read. */
-template <typename T, uint32_t COLUMNS>
+template <uint32_t COLUMNS>
 static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
                                                   const float (&d)[COLUMNS / 2],
                                                   uint32_t top, uint32_t left)
@@ -307,7 +302,6 @@ static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
     for (uint32_t j = 0; j < COLUMNS / 8; j += GROUP_BLOCKS) {
         uint32_t column = left + cuda_fragment_column(thread, 4 * j);
         uint2 old[2 * GROUP_BLOCKS];
-        float2 bias[GROUP_BLOCKS];
 
 #pragma unroll
         for (uint32_t i = 0; i < 2 * GROUP_BLOCKS; i++) {
@@ -318,40 +312,30 @@ static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
                                  w.addend && r < w.m && at < w.n);
         }
 #pragma unroll
-        for (uint32_t i = 0; i < GROUP_BLOCKS; i++) {
-            bias[i] = make_float2(0, 0);
-            if (w.bias && column + i * 8 < w.n) {
-                bias[i].x = w.bias[column + i * 8];
-                bias[i].y = w.bias[column + i * 8 + 1];
-            }
-        }
-#pragma unroll
         for (uint32_t h = 0; h < 2; h++) {
             float2 v[GROUP_BLOCKS];
 
 #pragma unroll
             for (uint32_t i = 0; i < GROUP_BLOCKS; i++) {
                 float2 add = addend_f32(w, old[h * GROUP_BLOCKS + i]);
+                uint32_t at = column + i * 8;
 
-                v[i].x = bias[i].x + add.x + w.alpha * d[4 * (i + j) + 2 * h];
-                v[i].y =
-                    bias[i].y + add.y + w.alpha * d[4 * (i + j) + 2 * h + 1];
+                if (w.bias && at < w.n) {
+                    add.x += w.bias[at];
+                    add.y += w.bias[at + 1];
+                }
+                v[i].x = add.x + w.alpha * d[4 * (i + j) + 2 * h];
+                v[i].y = add.y + w.alpha * d[4 * (i + j) + 2 * h + 1];
             }
-            blocks_store((T *)w.c + (size_t)(row + 8 * h) * w.ldc,
-                         row + 8 * h < w.m ? w.n : 0, left + 8 * j, v);
+            uint32_t n = row + 8 * h < w.m ? w.n : 0;
+            size_t begin = (size_t)(row + 8 * h) * w.ldc;
+
+            if (w.out == CUDA_BF16)
+                blocks_store((__nv_bfloat16 *)w.c + begin, n, left + 8 * j, v);
+            else
+                blocks_store((float *)w.c + begin, n, left + 8 * j, v);
         }
     }
-}
-
-template <typename T, uint32_t COLUMNS>
-static __device__ __forceinline__ void tile_end(const struct wgmma_job &w,
-                                                const float (&d)[COLUMNS / 2],
-                                                uint32_t top, uint32_t left)
-{
-    if (w.wide)
-        tile_store<T, COLUMNS>(w, d, top, left);
-    else
-        tile_store_narrow<T, COLUMNS>(w, d, top, left);
 }
 
 template <uint32_t COLUMNS, bool A_CROSS, bool B_CROSS, uint32_t CLUSTER>
@@ -370,10 +354,12 @@ static __device__ __forceinline__ void consume(const struct wgmma_job &w,
         uint32_t top = (down * CLUSTER + rank) * CUDA_TILE_ROWS +
                        (threadIdx.x / WARPGROUP - 1) * 64;
 
-        if (w.out == CUDA_BF16)
-            tile_end<__nv_bfloat16, COLUMNS>(w, d, top, across * COLUMNS);
-        else
-            tile_end<float, COLUMNS>(w, d, top, across * COLUMNS);
+        if constexpr (COLUMNS == 64)
+            if (!w.wide) {
+                tile_store_narrow<COLUMNS>(w, d, top, across * COLUMNS);
+                continue;
+            }
+        tile_store<COLUMNS>(w, d, top, across * COLUMNS);
     }
 }
 
@@ -431,12 +417,12 @@ static __global__ void __launch_bounds__(THREADS, 1)
 
 typedef void wgmma_function(struct wgmma_job);
 
+/* a crossed alone does not occur, and kernels take long to compile. */
 template <uint32_t COLUMNS, uint32_t CLUSTER>
 static wgmma_function *kernel_crossed(bool a, bool b)
 {
-    return a   ? b ? wgmma_kernel<COLUMNS, true, true, CLUSTER>
-                   : wgmma_kernel<COLUMNS, true, false, CLUSTER>
-             : b ? wgmma_kernel<COLUMNS, false, true, CLUSTER>
+    return a   ? wgmma_kernel<COLUMNS, true, true, CLUSTER>
+           : b ? wgmma_kernel<COLUMNS, false, true, CLUSTER>
                : wgmma_kernel<COLUMNS, false, false, CLUSTER>;
 }
 
@@ -525,6 +511,7 @@ bool cuda_wgmma_fits(const struct cuda *c, const struct cuda_gemm *g)
     return c->kernels >= CUDA_WGMMA && c->major == 9 &&
            c->smem_optin >= CUDA_SMEM_MOST && g->in == CUDA_BF16 &&
            (g->out == CUDA_F32 || g->out == CUDA_BF16) &&
+           (g->b_cross || !g->a_cross) &&
            (!g->addend || g->add_type == CUDA_F32 ||
             g->add_type == CUDA_BF16) &&
            g->m >= 64 && g->n >= 64 && g->k >= 64 && g->m <= most &&
@@ -571,7 +558,9 @@ void cuda_wgmma_run(struct cuda *c, const struct cuda_gemm *g)
     struct wgmma_job w = {};
     uint32_t most = c->kernels >= CUDA_CLUSTER ? 2 : 1;
 
-    w.tiles = cuda_tiles_choose(g->m, g->n, most, (uint32_t)c->sms);
+    w.wide = stores_wide(g);
+    w.tiles = w.wide ? cuda_tiles_choose(g->m, g->n, most, (uint32_t)c->sms)
+                     : cuda_tiles_of(g->m, g->n, 64, 1);
     w.m = (uint32_t)g->m;
     w.n = (uint32_t)g->n;
     w.depth = cuda_ceil(g->k, CUDA_TILE_DEPTH);
@@ -584,7 +573,6 @@ void cuda_wgmma_run(struct cuda *c, const struct cuda_gemm *g)
     w.alpha = g->alpha;
     w.out = g->out;
     w.add_type = g->add_type;
-    w.wide = stores_wide(g);
     if (!job_maps(&w, g)) {
         (void)cuda_check(c, cudaErrorInvalidValue, "wgmma tensor map");
         return;
