@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 2
+#define COMPUTE_VERSION 3
 
 enum compute_type {
     COMPUTE_F32,
@@ -61,6 +61,8 @@ struct compute_attention {
     const int32_t *starts;
     size_t docs, rows, heads, kv_heads, dim;
     float scale;
+    size_t window; /* rows that a row sees, itself included; 0: all */
+    float softcap; /* scores become cap tanh(score / cap); 0: off */
 };
 struct compute_attention_grad {
     struct compute_attention fwd; /* o, lse as forward left them */
@@ -76,6 +78,8 @@ struct compute_attention_cached {
     const int32_t *starts, *past, *slots; /* host arrays */
     size_t seqs, heads, kv_heads, dim, capacity;
     float scale;
+    size_t window; /* as in compute_attention */
+    float softcap;
 };
 
 /* Linear followed by cross entropy, row by row; logits live in chunks only.
@@ -86,6 +90,8 @@ struct compute_cross_entropy {
     struct compute_span x, w, labels, nll, dx, dw;
     size_t rows, vocab, k;
     float scale;
+    struct compute_span bias, dbias; /* [vocab] of the linear, may be absent */
+    float softcap;                   /* of the logits, as in attention */
 };
 
 struct compute_adamw {
@@ -95,6 +101,19 @@ struct compute_adamw {
     double grad_scale; /* clipping: g is multiplied by it */
     uint64_t step;     /* counts from 1 */
 };
+
+enum compute_activation {
+    COMPUTE_IDENTITY,
+    COMPUTE_SIGMOID,
+    COMPUTE_SILU,      /* x sigmoid(x) */
+    COMPUTE_GELU_TANH, /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    COMPUTE_RELU2      /* max(x, 0)^2 */
+};
+
+/* What a device does of the options that have no operation of their own. */
+#define COMPUTE_HAS_WINDOW 1u    /* window of attention */
+#define COMPUTE_HAS_SOFTCAP 2u   /* softcap of attention and cross entropy */
+#define COMPUTE_HAS_HEAD_BIAS 4u /* bias of cross entropy */
 
 struct compute;
 
@@ -209,6 +228,54 @@ struct compute_ops {
     /* Bytes of buffers and packed weights (a GPU: and of its scratch) that are
      * held now, and that were held at most. */
     void (*memory)(struct compute *c, size_t *used, size_t *peak);
+
+    /* What follows serves families beyond Llama's. A device may leave it out
+     * (NULL); a model that needs it is then refused when it is loaded. */
+    unsigned features; /* COMPUTE_HAS_... */
+    /* y = alpha x; y may be x. */
+    void (*scale)(struct compute *c, struct compute_span y,
+                  struct compute_span x, float alpha, size_t n);
+    /* y[r y_stride + i] = x[r x_stride + i], i < cols: cuts columns out of
+     * rows, or puts them in; other columns of y are untouched. */
+    void (*copy_columns)(struct compute *c, struct compute_span y,
+                         size_t y_stride, struct compute_span x,
+                         size_t x_stride, size_t rows, size_t cols);
+    /* y = f(x), y may be x; backward dx = dy f'(x), dx may be dy or x. */
+    void (*activate)(struct compute *c, enum compute_activation kind,
+                     struct compute_span y, struct compute_span x, size_t n);
+    void (*activate_grad)(struct compute *c, enum compute_activation kind,
+                          struct compute_span dx, struct compute_span dy,
+                          struct compute_span x, size_t n);
+    /* h = f(gate) up, and its gradient as swiglu_grad's; h may be gate or
+     * up. */
+    void (*glu)(struct compute *c, enum compute_activation kind,
+                struct compute_span h, struct compute_span gate,
+                struct compute_span up, size_t n);
+    void (*glu_grad)(struct compute *c, enum compute_activation kind,
+                     struct compute_span dgate, struct compute_span dup,
+                     struct compute_span dh, struct compute_span gate,
+                     struct compute_span up, size_t n);
+    /* y = cap tanh(x / cap); y may be x. */
+    void (*softcap)(struct compute *c, struct compute_span y,
+                    struct compute_span x, float cap, size_t n);
+    /* y = (x - mean) rstd w + b, rstd = 1/sqrt(mean (x - mean)^2 + eps).
+     * stat [rows,2] keeps mean and rstd; may be absent. */
+    void (*layernorm)(struct compute *c, struct compute_span y,
+                      struct compute_span x, struct compute_span w,
+                      struct compute_span b, struct compute_span stat,
+                      size_t rows, size_t dim, float eps);
+    /* dx += d/dx, dw += d/dw, db += d/db (dw and db both or neither) */
+    void (*layernorm_grad)(struct compute *c, struct compute_span dx,
+                           struct compute_span dw, struct compute_span db,
+                           struct compute_span dy, struct compute_span x,
+                           struct compute_span w, struct compute_span stat,
+                           size_t rows, size_t dim);
+    /* rope on the first `rotary` elements of each head; tables
+     * [positions, rotary/2]. */
+    void (*rope_part)(struct compute *c, struct compute_span x,
+                      struct compute_span position, struct compute_span cosine,
+                      struct compute_span sine, size_t rows, size_t heads,
+                      size_t dim, size_t rotary, bool inverse);
 };
 
 enum compute_precision {

@@ -7,8 +7,16 @@
 struct attention {
     double *q, *k, *v, *r;
     const int32_t *starts;
-    size_t docs, heads, kv_heads, dim;
+    size_t docs, heads, kv_heads, dim, window;
+    double softcap;
 };
+
+/* What families other than Llama's ask for. */
+static const struct {
+    size_t window;
+    float softcap;
+} options[] = { { 0, 0 }, { 7, 0 }, { 0, 1.5f }, { 90, 0.8f }, { 1, 0 } };
+#define OPTIONS 5
 
 /* sum r * attention(q, k, v), row by row. */
 static double attention_loss(void *ctx)
@@ -24,17 +32,23 @@ static double attention_loss(void *ctx)
                 const double *r = a->r + (size_t)i * ld + h * a->dim;
                 size_t off = h / (a->heads / a->kv_heads) * a->dim;
                 double sum = 0, mix = 0;
+                int32_t first = a->starts[d];
 
-                for (int32_t j = a->starts[d]; j <= i; j++) {
+                if (a->window && i - first >= (int32_t)a->window)
+                    first = i + 1 - (int32_t)a->window;
+                for (int32_t j = first; j <= i; j++) {
                     const double *k = a->k + (size_t)j * kv_ld + off;
                     double s = 0;
 
                     for (size_t x = 0; x < a->dim; x++)
                         s += q[x] * k[x];
-                    p[j - a->starts[d]] = exp(s * scale);
+                    s *= scale;
+                    if (a->softcap > 0)
+                        s = a->softcap * tanh(s / a->softcap);
+                    p[j - a->starts[d]] = exp(s);
                     sum += p[j - a->starts[d]];
                 }
-                for (int32_t j = a->starts[d]; j <= i; j++) {
+                for (int32_t j = first; j <= i; j++) {
                     const double *v = a->v + (size_t)j * kv_ld + off;
 
                     for (size_t x = 0; x < a->dim; x++)
@@ -106,7 +120,7 @@ static void attention_drop(struct compute *c, struct attention_test *t)
 START_TEST(attention_and_its_gradient)
 {
     struct compute *c = open_set(_i % SETS, 2);
-    int docs = _i / SETS;
+    int docs = _i / SETS % 2, option = _i / SETS / 2;
     struct attention_test t;
     struct attention a;
     double loss = 0;
@@ -114,6 +128,8 @@ START_TEST(attention_and_its_gradient)
     if (!c)
         return;
     t = attention_test(c, docs, docs ? 12 : 33);
+    t.g.fwd.window = options[option].window;
+    t.g.fwd.softcap = options[option].softcap;
     c->ops->attention(c, &t.g.fwd);
     (void)fetch(c, &t.o);
     a = (struct attention){ doubles(&t.q),
@@ -124,7 +140,9 @@ START_TEST(attention_and_its_gradient)
                             5,
                             6,
                             2,
-                            t.g.fwd.dim };
+                            t.g.fwd.dim,
+                            options[option].window,
+                            (double)options[option].softcap };
     for (size_t i = 0; i < t.o.n; i++)
         loss += (double)t.o.x[i] * a.r[i];
     close_to(loss, attention_loss(&a), sqrt((double)t.o.n), "attention");
@@ -156,7 +174,8 @@ START_TEST(cached_attention_has_the_bits_of_packed_attention)
 {
     enum { ROWS = 580, DIM = 12, HEADS = 6, KV = 2 };
     static const int32_t cuts[] = { 0, 300, 301, 540, 578, 579, 580 };
-    struct compute *c = open_set(_i, 2);
+    struct compute *c = open_set(_i % SETS, 2);
+    int option = _i / SETS;
     struct attention_test t;
     struct compute_attention_cached a = {
         .heads = HEADS, .kv_heads = KV, .dim = DIM, .capacity = 601, .seqs = 1
@@ -171,6 +190,8 @@ START_TEST(cached_attention_has_the_bits_of_packed_attention)
     t.g.fwd.starts = whole;
     t.g.fwd.docs = 1;
     t.g.fwd.rows = ROWS;
+    t.g.fwd.window = a.window = options[option].window;
+    t.g.fwd.softcap = a.softcap = options[option].softcap;
     c->ops->attention(c, &t.g.fwd);
     (void)fetch(c, &t.o);
     c->ops->cache_size(c, &a, 2, &key_count, &value_count);
@@ -206,6 +227,7 @@ struct head {
     double *x, *w;
     const int32_t *labels;
     size_t rows, vocab, k;
+    double *bias, softcap; /* bias may be NULL */
 };
 
 static double head_loss(void *ctx)
@@ -217,10 +239,12 @@ static double head_loss(void *ctx)
         double sum = 0, at = 0;
 
         for (size_t v = 0; v < h->vocab; v++) {
-            double s = 0;
+            double s = h->bias ? h->bias[v] : 0;
 
             for (size_t k = 0; k < h->k; k++)
                 s += h->x[i * h->k + k] * h->w[v * h->k + k];
+            if (h->softcap > 0)
+                s = h->softcap * tanh(s / h->softcap);
             sum += exp(s);
             if ((int32_t)v == h->labels[i])
                 at = s;
@@ -233,9 +257,10 @@ static double head_loss(void *ctx)
 START_TEST(cross_entropy_and_its_gradient)
 {
     enum { ROWS = 71, VOCAB = 133, K = 21 };
-    struct compute *c = open_set(_i, 2);
+    struct compute *c = open_set(_i % SETS, 2);
+    bool more = _i >= SETS; /* with a bias and capped logits */
     int32_t labels[ROWS];
-    struct array x, w, dx, dw, nll, ids;
+    struct array x, w, b, dx, dw, db, nll, ids;
     struct compute_cross_entropy e;
     struct head h;
     double loss = 0;
@@ -248,11 +273,22 @@ START_TEST(cross_entropy_and_its_gradient)
     w = noise(c, VOCAB * K);
     dx = noise(c, ROWS * K);
     dw = zeros(c, VOCAB * K);
+    b = noise(c, VOCAB);
+    db = zeros(c, VOCAB);
     nll = zeros(c, ROWS);
     ids = integers(c, labels, ROWS);
     e = (struct compute_cross_entropy){ x.s,  w.s,  ids.s, nll.s, dx.s,
                                         dw.s, ROWS, VOCAB, K,     0.25f };
-    h = (struct head){ doubles(&x), doubles(&w), labels, ROWS, VOCAB, K };
+    h = (struct head){
+        doubles(&x), doubles(&w), labels, ROWS, VOCAB, K, NULL, 0
+    };
+    if (more) {
+        e.bias = b.s;
+        e.dbias = db.s;
+        e.softcap = 4;
+        h.bias = doubles(&b);
+        h.softcap = 4;
+    }
     c->ops->cross_entropy(c, &e);
     (void)fetch(c, &nll);
     for (int i = 0; i < ROWS; i++)
@@ -266,10 +302,16 @@ START_TEST(cross_entropy_and_its_gradient)
         close_to((double)dx.x[i], slope(head_loss, &h, h.x + i), 1, "dx");
         close_to((double)dw.x[v], slope(head_loss, &h, h.w + v), 1, "dw");
     }
+    (void)fetch(c, &db);
+    for (size_t v = 0; more && v < VOCAB; v += 5)
+        close_to((double)db.x[v], slope(head_loss, &h, h.bias + v), 1, "dbias");
     free(h.x);
     free(h.w);
+    free(h.bias);
     drop(c, &x);
     drop(c, &w);
+    drop(c, &b);
+    drop(c, &db);
     drop(c, &dx);
     drop(c, &dw);
     drop(c, &nll);
@@ -336,10 +378,10 @@ int main(void)
     int failed;
 
     tcase_set_timeout(t, 120);
-    tcase_add_loop_test(t, attention_and_its_gradient, 0, 2 * SETS);
+    tcase_add_loop_test(t, attention_and_its_gradient, 0, 2 * SETS * OPTIONS);
     tcase_add_loop_test(t, cached_attention_has_the_bits_of_packed_attention, 0,
-                        SETS);
-    tcase_add_loop_test(t, cross_entropy_and_its_gradient, 0, SETS);
+                        SETS * OPTIONS);
+    tcase_add_loop_test(t, cross_entropy_and_its_gradient, 0, 2 * SETS);
     tcase_add_loop_test(t, results_do_not_depend_on_the_number_of_threads, 0,
                         SETS);
     suite_add_tcase(s, t);

@@ -56,7 +56,7 @@ struct cpu_kernels {
     void (*rmsnorm_grad)(float *dx, float *dw, const float *dy, const float *x,
                          const float *w, float rstd, size_t n);
     void (*rope)(float *x, const float *cosine, const float *sine, size_t heads,
-                 size_t dim, float sign);
+                 size_t dim, size_t rotary, float sign);
     void (*swiglu)(float *h, const float *gate, const float *up, size_t n);
     void (*swiglu_grad)(float *dgate, float *dup, const float *dh,
                         const float *gate, const float *up, size_t n);
@@ -75,6 +75,24 @@ struct cpu_kernels {
     size_t (*argmax)(const float *x, size_t n, float *logp);
     void (*adamw)(float *p, const float *g, float *m, float *v, size_t n,
                   const float *constants);
+    void (*activate)(enum compute_activation kind, float *y, const float *x,
+                     size_t n);
+    void (*activate_grad)(enum compute_activation kind, float *dx,
+                          const float *dy, const float *x, size_t n);
+    void (*glu)(enum compute_activation kind, float *h, const float *gate,
+                const float *up, size_t n);
+    void (*glu_grad)(enum compute_activation kind, float *dgate, float *dup,
+                     const float *dh, const float *gate, const float *up,
+                     size_t n);
+    /* y = cap tanh(scale x / cap), and dx *= its slope, given y */
+    void (*softcap)(float *y, const float *x, float scale, float cap, size_t n);
+    void (*softcap_grad)(float *dx, const float *y, float cap, size_t n);
+    /* stat: mean, rstd */
+    void (*layernorm)(float *y, const float *x, const float *w, const float *b,
+                      size_t n, float eps, float stat[2]);
+    void (*layernorm_grad)(float *dx, float *dw, float *db, const float *dy,
+                           const float *x, const float *w, const float stat[2],
+                           size_t n);
 };
 
 enum {
@@ -141,10 +159,11 @@ float *cpu_f32(struct compute_span s); /* NULL for an absent span */
 int32_t *cpu_i32(struct compute_span s);
 
 /* Up to mr query rows against all their keys. Row i sees valid + i * step
- * keys. */
+ * keys, of which the last `window` (0: all). */
 struct cpu_strip {
     const struct cpu_kernels *ker;
-    size_t m, dim, valid, step;
+    size_t m, dim, valid, step, window;
+    float softcap; /* 0: off */
     const float *q, *keys, *values;
     size_t q_ld, value_stride;
     float *o, *lse; /* lse may be NULL */
@@ -219,5 +238,37 @@ void cpu_op_copy(struct compute *c, struct compute_span y,
 void cpu_op_axpy(struct compute *c, struct compute_span y, float alpha,
                  struct compute_span x, size_t n);
 double cpu_op_sum_squares(struct compute *c, struct compute_span x, size_t n);
+void cpu_op_scale(struct compute *c, struct compute_span y,
+                  struct compute_span x, float alpha, size_t n);
+void cpu_op_copy_columns(struct compute *c, struct compute_span y,
+                         size_t y_stride, struct compute_span x,
+                         size_t x_stride, size_t rows, size_t cols);
+void cpu_op_activate(struct compute *c, enum compute_activation kind,
+                     struct compute_span y, struct compute_span x, size_t n);
+void cpu_op_activate_grad(struct compute *c, enum compute_activation kind,
+                          struct compute_span dx, struct compute_span dy,
+                          struct compute_span x, size_t n);
+void cpu_op_glu(struct compute *c, enum compute_activation kind,
+                struct compute_span h, struct compute_span gate,
+                struct compute_span up, size_t n);
+void cpu_op_glu_grad(struct compute *c, enum compute_activation kind,
+                     struct compute_span dgate, struct compute_span dup,
+                     struct compute_span dh, struct compute_span gate,
+                     struct compute_span up, size_t n);
+void cpu_op_softcap(struct compute *c, struct compute_span y,
+                    struct compute_span x, float cap, size_t n);
+void cpu_op_layernorm(struct compute *c, struct compute_span y,
+                      struct compute_span x, struct compute_span w,
+                      struct compute_span b, struct compute_span stat,
+                      size_t rows, size_t dim, float eps);
+void cpu_op_layernorm_grad(struct compute *c, struct compute_span dx,
+                           struct compute_span dw, struct compute_span db,
+                           struct compute_span dy, struct compute_span x,
+                           struct compute_span w, struct compute_span stat,
+                           size_t rows, size_t dim);
+void cpu_op_rope_part(struct compute *c, struct compute_span x,
+                      struct compute_span position, struct compute_span cosine,
+                      struct compute_span sine, size_t rows, size_t heads,
+                      size_t dim, size_t rotary, bool inverse);
 
 #endif

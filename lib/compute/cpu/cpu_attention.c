@@ -24,19 +24,39 @@ struct running {
     float max[CPU_MAX_MR], sum[CPU_MAX_MR];
 };
 
+/* Of `valid` keys from `at` on, those before the window of a row that sees
+ * keys up to `sees`. */
+static size_t hidden(size_t sees, size_t window, size_t at, size_t valid)
+{
+    size_t first = window && sees > window ? sees - window : 0;
+
+    if (first <= at)
+        return 0;
+    return first - at < valid ? first - at : valid;
+}
+
 static void strip_softmax(const struct cpu_strip *t, struct running *run,
                           size_t at, size_t n)
 {
     for (size_t i = 0; i < t->m; i++) {
         size_t sees = t->valid + i * t->step;
         size_t valid = sees <= at ? 0 : sees - at < n ? sees - at : n;
+        size_t skip = hidden(sees, t->window, at, valid);
         float *row = t->s + i * KEYS, old = run->max[i], sum;
+        float scale = t->scale;
 
+        memset(row, 0, skip * sizeof(*row));
         memset(row + valid, 0, (n - valid) * sizeof(*row));
-        if (valid == 0)
+        if (valid == skip)
             continue;
-        sum = t->ker->softmax_part(row, valid, t->scale, &run->max[i]);
-        if (at > 0 && run->max[i] > old) {
+        if (t->softcap > 0) {
+            t->ker->softcap(row + skip, row + skip, scale, t->softcap,
+                            valid - skip);
+            scale = 1;
+        }
+        sum =
+            t->ker->softmax_part(row + skip, valid - skip, scale, &run->max[i]);
+        if (run->sum[i] > 0 && run->max[i] > old) {
             float shrink = expf(old - run->max[i]);
 
             run->sum[i] *= shrink;
@@ -49,13 +69,16 @@ static void strip_softmax(const struct cpu_strip *t, struct running *run,
 void cpu_strip_attend(const struct cpu_strip *t)
 {
     size_t nr = t->ker->nr, all = t->valid + (t->m - 1) * t->step;
+    size_t begin = t->window && t->valid > t->window
+                       ? (t->valid - t->window) / nr * nr
+                       : 0;
     struct running run;
 
     for (size_t i = 0; i < t->m; i++) {
         run.max[i] = -INFINITY;
         run.sum[i] = 0;
     }
-    for (size_t at = 0; at < all; at += KEYS) {
+    for (size_t at = begin; at < all; at += KEYS) {
         size_t n = all - at < KEYS ? all - at : KEYS;
         struct cpu_block b = {
             t->m,    n,    t->dim,      t->q, t->keys + at / nr * nr * t->dim,
@@ -76,7 +99,7 @@ void cpu_strip_attend(const struct cpu_strip *t)
                                 t->o,
                                 t->o_ld,
                                 1,
-                                at > 0 };
+                                at > begin };
         t->ker->block(&b);
     }
     for (size_t i = 0; i < t->m; i++) {
@@ -221,6 +244,8 @@ static void forward_task(void *ctx, size_t task, unsigned worker)
                            .q_ld = ld,
                            .o_ld = ld,
                            .value_stride = a->rows * nr,
+                           .window = a->window,
+                           .softcap = a->softcap,
                            .scale = a->scale };
 
     if (end > d->len)
@@ -257,10 +282,37 @@ struct back {
     const struct job *j;
     const struct doc *d;
     size_t h, kv, first, m; /* rows first.. of the document */
+    size_t begin;           /* first key that any of them sees, or before */
     float *p, *dp;          /* [query_rows][KEYS] */
     float *q_panels, *do_panels;
     float delta[QUERY_STRIPS * CPU_MAX_MR];
 };
+
+/* Row i's scores become probabilities, its dp the scores' gradients. */
+static void back_softmax(const struct back *b, size_t i, size_t at, size_t n,
+                         float lse)
+{
+    const struct compute_attention *a = b->j->a;
+    const struct cpu_kernels *ker = b->j->c->k;
+    size_t sees = b->first + i + 1;
+    size_t valid = sees <= at ? 0 : sees - at < n ? sees - at : n;
+    size_t skip = hidden(sees, a->window, at, valid);
+    float *p = b->p + i * KEYS, *dp = b->dp + i * KEYS, capped[KEYS];
+    float scale = a->scale;
+
+    if (a->softcap > 0) {
+        ker->softcap(capped, p, scale, a->softcap, valid);
+        memcpy(p, capped, valid * sizeof(*p));
+        scale = 1;
+    }
+    if (valid > skip)
+        ker->exp_shift(p + skip, valid - skip, scale, lse);
+    memset(p, 0, skip * sizeof(*p));
+    memset(p + valid, 0, (n - valid) * sizeof(*p));
+    ker->softmax_grad(dp, p, b->delta[i], n);
+    if (a->softcap > 0)
+        ker->softcap_grad(dp, capped, a->softcap, valid);
+}
 
 static void back_scores(const struct back *b, size_t at, size_t n)
 {
@@ -288,16 +340,8 @@ static void back_scores(const struct back *b, size_t at, size_t n)
     g.b = row_panels(b->j, b->j->values, b->kv, b->d) + at * a->dim;
     g.c = b->dp;
     ker->block(&g);
-    for (size_t i = 0; i < b->m; i++) {
-        size_t sees = b->first + i + 1;
-        size_t valid = sees <= at ? 0 : sees - at < n ? sees - at : n;
-        float *p = b->p + i * KEYS;
-
-        if (valid)
-            ker->exp_shift(p, valid, a->scale, lse[i]);
-        memset(p + valid, 0, (n - valid) * sizeof(*p));
-        ker->softmax_grad(b->dp + i * KEYS, p, b->delta[i], n);
-    }
+    for (size_t i = 0; i < b->m; i++)
+        back_softmax(b, i, at, n, lse[i]);
 }
 
 static void back_products(const struct back *b, size_t at, size_t n)
@@ -320,7 +364,7 @@ static void back_products(const struct back *b, size_t at, size_t n)
                            cpu_f32(b->j->g->dq) + row * ld + b->h * a->dim,
                            ld,
                            a->scale,
-                           at > 0 };
+                           at > b->begin };
 
     ker->block(&g);
     g = (struct cpu_block){ n,
@@ -352,13 +396,17 @@ static void back_block(struct back *b)
     const float *d_o = cpu_f32(b->j->g->d_o) + offset;
     const float *o = cpu_f32(a->o) + offset;
     size_t stride = b->j->query_rows * ker->nr;
+    size_t begin = a->window && b->first + 1 > a->window
+                       ? (b->first + 1 - a->window) / ker->nr * ker->nr
+                       : 0;
 
+    b->begin = begin;
     for (size_t i = 0; i < b->m; i++)
         b->delta[i] = ker->dot(d_o + i * ld, o + i * ld, a->dim);
     pack_by_columns(b->j, b->do_panels, d_o, ld, b->m, stride);
     pack_by_columns(b->j, b->q_panels, cpu_f32(a->q) + offset, ld, b->m,
                     stride);
-    for (size_t at = 0; at < keys; at += KEYS) {
+    for (size_t at = begin; at < keys; at += KEYS) {
         size_t n = keys - at < KEYS ? keys - at : KEYS;
 
         back_scores(b, at, n);

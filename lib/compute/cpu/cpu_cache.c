@@ -87,6 +87,8 @@ static void cached_task(void *ctx, size_t task, unsigned worker)
                            .keys = cpu_f32(a->keys) + head * j->keys,
                            .values = cpu_f32(a->values) + head * j->values,
                            .value_stride = a->capacity * j->c->k->nr,
+                           .window = a->window,
+                           .softcap = a->softcap,
                            .scale = a->scale };
     /* One row: step over heads; many rows: step over rows, head by head. */
     size_t outer = rows == 1 ? 1 : group, inner = rows == 1 ? group : rows;

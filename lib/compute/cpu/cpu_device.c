@@ -257,6 +257,18 @@ static const struct compute_ops cpu_ops = {
     .cross_entropy = cpu_op_cross_entropy,
     .argmax = cpu_op_argmax,
     .adamw = cpu_op_adamw,
+    .features =
+        COMPUTE_HAS_WINDOW | COMPUTE_HAS_SOFTCAP | COMPUTE_HAS_HEAD_BIAS,
+    .scale = cpu_op_scale,
+    .copy_columns = cpu_op_copy_columns,
+    .activate = cpu_op_activate,
+    .activate_grad = cpu_op_activate_grad,
+    .glu = cpu_op_glu,
+    .glu_grad = cpu_op_glu_grad,
+    .softcap = cpu_op_softcap,
+    .layernorm = cpu_op_layernorm,
+    .layernorm_grad = cpu_op_layernorm_grad,
+    .rope_part = cpu_op_rope_part,
     .memory = op_memory,
 };
 

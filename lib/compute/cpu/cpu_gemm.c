@@ -335,6 +335,16 @@ static void columns_task(void *ctx, size_t task, unsigned worker)
         job->c->k->add_bias(job->sum + at, job->y + r * job->n + at, n);
 }
 
+/* bias += the column sums of y[m,n] */
+static void add_columns(struct cpu *c, struct compute_span bias, const float *y,
+                        size_t m, size_t n)
+{
+    struct columns_job job = { c, cpu_f32(bias), y, m, n };
+
+    if (bias.buf)
+        cpu_run(c, ceil_div(n, 64), m * n, columns_task, &job);
+}
+
 void cpu_op_linear_dw(struct compute *base, const struct compute_linear *l)
 {
     struct cpu *c = (struct cpu *)base;
@@ -354,11 +364,7 @@ void cpu_op_linear_dw(struct compute *base, const struct compute_linear *l)
 
     if (l->w.buf)
         cpu_gemm_run(c, &g);
-    if (l->bias.buf) {
-        struct columns_job job = { c, cpu_f32(l->bias), g.a, l->m, l->n };
-
-        cpu_run(c, ceil_div(l->n, 64), l->m * l->n, columns_task, &job);
-    }
+    add_columns(c, l->bias, g.a, l->m, l->n);
 }
 
 struct ce_job {
@@ -366,19 +372,39 @@ struct ce_job {
     float *logits, *nll;
     const int32_t *labels;
     size_t rows, vocab;
-    float scale;
+    float scale, softcap;
     bool grad;
 };
+
+/* nll of one row; its logits become their gradients. */
+static float ce_row(const struct ce_job *job, size_t r, float *capped)
+{
+    const struct cpu_kernels *k = job->c->k;
+    float *x = job->logits + r * job->vocab, nll;
+
+    if (job->softcap > 0) {
+        k->softcap(x, x, 1, job->softcap, job->vocab);
+        if (job->grad)
+            memcpy(capped, x, job->vocab * sizeof(*x));
+    }
+    nll = k->cross_entropy(x, job->vocab, (size_t)job->labels[r], job->scale,
+                           job->grad);
+    if (job->softcap > 0 && job->grad)
+        k->softcap_grad(x, capped, job->softcap, job->vocab);
+    return nll;
+}
 
 static void ce_task(void *ctx, size_t task, unsigned worker)
 {
     const struct ce_job *job = ctx;
 
-    (void)worker;
+    float *capped = NULL;
+
+    if (job->softcap > 0 && job->grad)
+        capped = cpu_scratch_get(&job->c->rows[worker],
+                                 job->vocab * sizeof(*capped));
     for (size_t r = task * 4; r < task * 4 + 4 && r < job->rows; r++)
-        job->nll[r] = job->c->k->cross_entropy(
-            job->logits + r * job->vocab, job->vocab, (size_t)job->labels[r],
-            job->scale, job->grad);
+        job->nll[r] = ce_row(job, r, capped);
 }
 
 static void ce_chunk(struct cpu *c, const struct compute_cross_entropy *x,
@@ -394,11 +420,17 @@ static void ce_chunk(struct cpu *c, const struct compute_cross_entropy *x,
                           .b = operand(x->w, x->k, true),
                           .c = logits,
                           .ldc = x->vocab,
+                          .bias = cpu_f32(x->bias),
                           .alpha = 1 };
-    struct ce_job job = {
-        c,        logits,   cpu_f32(x->nll) + at, cpu_i32(x->labels) + at, rows,
-        x->vocab, x->scale, x->dx.buf != NULL
-    };
+    struct ce_job job = { .c = c,
+                          .logits = logits,
+                          .nll = cpu_f32(x->nll) + at,
+                          .labels = cpu_i32(x->labels) + at,
+                          .rows = rows,
+                          .vocab = x->vocab,
+                          .scale = x->scale,
+                          .softcap = x->softcap,
+                          .grad = x->dx.buf != NULL };
 
     cpu_gemm_run(c, &g);
     cpu_run(c, ceil_div(rows, 4), rows * x->vocab * 8, ce_task, &job);
@@ -415,6 +447,7 @@ static void ce_chunk(struct cpu *c, const struct compute_cross_entropy *x,
                            .ldc = x->k,
                            .alpha = 1 };
     cpu_gemm_run(c, &g);
+    add_columns(c, x->dbias, logits, rows, x->vocab);
     if (!x->dw.buf)
         return;
     g = (struct cpu_gemm){ .m = x->vocab,

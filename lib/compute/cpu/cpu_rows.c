@@ -21,7 +21,7 @@ struct rows_job {
     const float *w, *v, *u;
     const int32_t *ids;
     struct compute_span table;
-    size_t rows, dim, heads;
+    size_t rows, dim, heads, rotary;
     float f;
     const float *constants;
     float *rstd;
@@ -271,19 +271,28 @@ void cpu_op_rmsnorm_grad(struct compute *base, struct compute_span dx,
 static void rope_task(void *ctx, size_t task, unsigned worker)
 {
     const struct rows_job *j = ctx;
-    size_t half = j->dim / 2;
+    size_t half = j->rotary / 2;
 
     (void)worker;
     for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++)
-        j->c->k->rope(j->x + r * j->heads * j->dim,
-                      j->v + (size_t)j->ids[r] * half,
-                      j->w + (size_t)j->ids[r] * half, j->heads, j->dim, j->f);
+        j->c->k->rope(
+            j->x + r * j->heads * j->dim, j->v + (size_t)j->ids[r] * half,
+            j->w + (size_t)j->ids[r] * half, j->heads, j->dim, j->rotary, j->f);
 }
 
 void cpu_op_rope(struct compute *c, struct compute_span x,
                  struct compute_span position, struct compute_span cosine,
                  struct compute_span sine, size_t rows, size_t heads,
                  size_t dim, bool inverse)
+{
+    cpu_op_rope_part(c, x, position, cosine, sine, rows, heads, dim, dim,
+                     inverse);
+}
+
+void cpu_op_rope_part(struct compute *c, struct compute_span x,
+                      struct compute_span position, struct compute_span cosine,
+                      struct compute_span sine, size_t rows, size_t heads,
+                      size_t dim, size_t rotary, bool inverse)
 {
     struct rows_job j = { .c = (struct cpu *)c,
                           .x = cpu_f32(x),
@@ -293,6 +302,7 @@ void cpu_op_rope(struct compute *c, struct compute_span x,
                           .rows = rows,
                           .heads = heads,
                           .dim = dim,
+                          .rotary = rotary,
                           .f = inverse ? -1.0f : 1.0f };
 
     cpu_run(j.c, ceil_div(rows, ROWS), rows * heads * dim, rope_task, &j);

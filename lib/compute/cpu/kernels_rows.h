@@ -116,9 +116,9 @@ static void row_rmsnorm_grad(float *dx, float *dw, const float *dy,
 }
 
 static void row_rope(float *x, const float *cosine, const float *sine,
-                     size_t heads, size_t dim, float sign)
+                     size_t heads, size_t dim, size_t rotary, float sign)
 {
-    size_t half = dim / 2;
+    size_t half = rotary / 2;
 
     for (size_t h = 0; h < heads; h++, x += dim) {
         EACH(i, half)

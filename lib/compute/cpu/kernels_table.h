@@ -2,6 +2,7 @@
 #ifndef KERNELS_TABLE_H
 #define KERNELS_TABLE_H
 
+#include "compute/cpu/kernels_act.h"
 #include "compute/cpu/kernels_gemm.h"
 #include "compute/cpu/kernels_rows.h"
 
@@ -16,7 +17,11 @@
         .softmax_part = row_softmax_part, .exp_shift = row_exp_shift,          \
         .softmax_grad = row_softmax_grad, .dot = row_dot, .scale = row_scale,  \
         .cross_entropy = row_cross_entropy, .argmax = row_argmax,              \
-        .adamw = row_adamw,                                                    \
+        .adamw = row_adamw, .activate = row_activate,                          \
+        .activate_grad = row_activate_grad, .glu = row_glu,                    \
+        .glu_grad = row_glu_grad, .softcap = row_softcap,                      \
+        .softcap_grad = row_softcap_grad, .layernorm = row_layernorm,          \
+        .layernorm_grad = row_layernorm_grad,                                  \
     }
 
 #endif
