@@ -185,7 +185,8 @@ $(BUILD)/gpu_wgmma: build/cuda/tests/gpu/gpu_wgmma.cu.o build/cuda/lib/compute/c
 	@echo '  LINK  $@'
 	@mkdir -p $(@D)
 	$(Q)$(CUDA_NVCC) -cudart static -o $@ $^
-GPU_PROGRAMS := $(BUILD)/gpu_parity $(BUILD)/gpu_bench
+
+GPU_PROGRAMS := $(BUILD)/gpu_parity $(BUILD)/gpu_bench $(BUILD)/gpu_wgmma
 check-gpu: $(BUILD)/slmctl $(BUILD)/gpu_parity ## every operation on a GPU against the CPU
 	$(Q)mkdir -p build/gpu
 	$(Q)for k in wgmma mma simt; do for p in bf16 tf32 f32; do \

@@ -7,7 +7,7 @@ build=$1 plugin=$2 out=$3
 here=$(dirname "$0")
 rm -rf "$out"
 mkdir -p "$out/lib" "$out/models"
-for p in slmctl gpu_parity gpu_bench; do
+for p in slmctl gpu_parity gpu_bench gpu_wgmma; do
     cp "$build/$p" "$out/$p"
     strip --strip-debug "$out/$p"
     # All but the C library's own, which must fit the driver's.

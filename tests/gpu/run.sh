@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh [STAGE...] - tests and times the plugin on this machine's GPU
 #
-# Stages, in this order by default: parity fixtures train sanitizer bench
+# Stages, in this order by default: wgmma parity fixtures train sanitizer bench
 # peers. Each has its own time limit and writes $OUT/STAGE.txt (default
 # ./results); what is printed is short. Ends with 0 if nothing failed.
 # PARITY: configurations, as precision/kernels; FIXTURES: precisions.
@@ -22,6 +22,17 @@ export XDG_DATA_HOME XDG_CONFIG_HOME
 no_gpu() {
     SLMCTL_DEVICE='' ./slmctl generate -m base --device cuda -n 1 hi \
         2>&1 >/dev/null | grep '^slmctl generate: ' | head -n 1
+}
+
+# The Hopper product alone: every crossing, tiling and epilogue; then times.
+stage_wgmma() {
+    timeout -k 5 "${WGMMA_SECONDS:-90}" ./gpu_wgmma >"$OUT/wgmma.txt" 2>&1 ||
+        echo "FAIL wgmma: exit $?"
+    grep '^FAIL' "$OUT/wgmma.txt" | head -n 12
+    grep -v '^FAIL' "$OUT/wgmma.txt" | tail -n 2
+    timeout -k 5 "${WGMMA_SECONDS:-90}" ./gpu_wgmma time \
+        >"$OUT/wgmma-time.txt" 2>&1 || echo "FAIL wgmma time: exit $?"
+    cat "$OUT/wgmma-time.txt"
 }
 
 stage_parity() {
@@ -157,7 +168,8 @@ stage_peers() {
     tail -n 50 "$OUT/peers.txt"
 }
 
-[ $# -gt 0 ] || set -- parity fixtures train sanitizer bench peers
+[ $# -gt 0 ] || set -- wgmma parity fixtures train sanitizer bench \
+    peers
 why=$(no_gpu)
 [ -z "$why" ] || { echo "skip: ${why#slmctl generate: }"; exit 0; }
 nvidia-smi -L 2>/dev/null
