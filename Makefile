@@ -251,9 +251,12 @@ check-deps: deps
 ci-deps: check-deps
 	$(call need,$(DEPS_CI))
 
-demo: deps ## from an agent's logs to gated small models, offline
-	$(Q)$(MAKE) all
-	$(Q)if [ -f data/agent/demo.sh ]; then SLMCTL=$(BUILD)/slmctl sh data/agent/demo.sh; else \
+# SEED=N: on logs that are drawn again, which nothing was ever tuned on.
+demo: deps ## from an agent's logs to gated small models, offline; SEED=2: other logs
+	$(Q)$(MAKE) all $(if $(SEED),$(BUILD)/agentgen)
+	$(Q)$(if $(SEED),$(BUILD)/agentgen logs --seed $(SEED) --out build/agent-$(SEED))
+	$(Q)if [ -f data/agent/demo.sh ]; then SLMCTL=$(BUILD)/slmctl \
+	  $(if $(SEED),DEMO_LOGS=build/agent-$(SEED) DEMO_DIR=build/demo-$(SEED)) sh data/agent/demo.sh; else \
 	  for c in collect curate cluster select finetune eval; do \
 	    $(BUILD)/slmctl --list-commands | grep -qx $$c || echo "demo: the step '$$c' is missing"; done; fi
 

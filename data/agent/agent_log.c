@@ -22,7 +22,7 @@
 static const unsigned error_pm[TASKS] = { 80, 80, 100, 100, 120 };
 
 enum {
-    TURNS = 3100,      /* of each kind of session */
+    TURNS = 5400,      /* of each kind of session */
     RARE_TURNS = 6,    /* in a rare database's one session */
     REPEAT_PM = 400,   /* turns that were asked before */
     FAIL_PM = 34,      /* calls without a usable answer */

@@ -9,6 +9,7 @@ set -eu
 
 slmctl=${SLMCTL:-build/release/slmctl}
 data=${DEMO_DATA:-data}
+logs=${DEMO_LOGS:-$data/agent} # logs, gold answers, planted values
 work=${DEMO_DIR:-build/demo}
 tokens=${DEMO_TOKENS:-500000} # to train each task on
 start=$(date +%s)
@@ -35,6 +36,11 @@ tasks() {
         "$work/report.xml"
 }
 
+# file NAME: of the logs, compressed or not
+file() {
+    if [ -f "$logs/$1.zst" ]; then echo "$logs/$1.zst"; else echo "$logs/$1"; fi
+}
+
 # Show a command as a person would type it, and run it.
 run() {
     printf '$ slmctl'
@@ -55,13 +61,13 @@ mkdir -p "$XDG_CONFIG_HOME/slmctl"
 (umask 077 && printf '%064d\n' 1 > "$XDG_CONFIG_HOME/slmctl/key")
 
 if step collect 'Collect: the logs of a query-writer agent'; then
-    run collect --import "$data/agent/logs.jsonl.zst"
+    run collect --import "$(file logs.jsonl)"
 fi
 if step curate 'Curate: drop what teaches nothing, replace personal data, split'; then
     run curate --split 62,10,28
     echo
     echo 'Does any of the personal data planted in the logs survive?'
-    run curate --check-leaks "$data/agent/planted.txt.zst"
+    run curate --check-leaks "$(file planted.txt)"
 fi
 if step cluster 'Cluster: which tasks recur?'; then
     run cluster
@@ -83,7 +89,7 @@ fi
 if [ -z "$missing" ] &&
     step eval 'Eval: tuned model, base and LLM on the sealed test split'; then
     status=0
-    run eval --gold "$data/agent/gold.jsonl.zst" \
+    run eval --gold "$(file gold.jsonl)" \
         --markdown "$work/report.md" --junit "$work/report.xml" || status=$?
     case $status in 0 | 10 | 11) ;; *) exit "$status" ;; esac
     printf '\nSmall models take over: %s\n' "$(tasks '>pass:')"
