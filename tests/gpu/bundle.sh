@@ -16,7 +16,8 @@ for p in slmctl gpu_parity gpu_bench gpu_wgmma; do
         while read -r l; do cp -L "$l" "$out/lib/"; done
 done
 cp "$plugin" "$out/slmctl-cuda.so"
-cp "$here/run.sh" "$here/gpu_parity.sh" "$here/peer_gpu.py" "$out/"
+cp "$here/gpu_run.sh" "$out/run.sh"
+cp "$here/gpu_parity.sh" "$here/peer_gpu.py" "$out/"
 cp -R data/base "$out/base"
 cat man/*.[157] README.md | sed '/^\.\\"/d' >"$out/text.txt"
 if [ -n "${SLMCTL_REFERENCE:-}" ]; then
