@@ -154,7 +154,7 @@ cuda: ## build the GPU's plugin; needs nvcc
 	$(Q)[ -n '$(CUDA_NVCC)' ] || { echo "cuda: $(NVCC) is not found; install CUDA's compiler, or say NVCC=/path/to/nvcc"; exit 1; }
 	$(Q)$(MAKE) CUDA_NVCC='$(CUDA_NVCC)' $(CUDA_SO) $(BUILD)/slmctl-cuda.so
 
-build/cuda/%.cu.o: %.cu Makefile
+build/cuda/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	@echo '  NVCC  $<'
 	$(Q)$(CUDA_NVCC) $(SLM_NVCCFLAGS) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
