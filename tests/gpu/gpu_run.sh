@@ -155,7 +155,11 @@ stage_sanitizer() {
 stage_bench() {
     timeout -k 5 "${BENCH_SECONDS:-300}" ./gpu_bench >"$OUT/bench.txt" 2>&1 ||
         echo "FAIL bench: exit $?"
-    tail -n 55 "$OUT/bench.txt"
+    # Cubes with all kernels; layers with the best, as training runs them.
+    awk '/^(#|skip|FAIL)/ || / cube / && $2 == "linear" ||
+         $2 ~ /^(attention|decode)/ || / lora step / ||
+         /^wgmma/ && $2 ~ /^linear/ && / r=16 /' "$OUT/bench.txt" |
+        head -n 60
 }
 
 stage_peers() {
@@ -165,7 +169,8 @@ stage_peers() {
         unset LD_LIBRARY_PATH
         timeout -k 5 "${PEERS_SECONDS:-300}" python3 peer_gpu.py
     ) >"$OUT/peers.txt" 2>&1 || echo "FAIL peers: exit $?"
-    tail -n 50 "$OUT/peers.txt"
+    grep -vE ' (cube|lora (into|grad|out)) .*linear_d|lora (into|grad) ' \
+        "$OUT/peers.txt" | tail -n 55
 }
 
 [ $# -gt 0 ] || set -- wgmma parity fixtures train sanitizer bench \

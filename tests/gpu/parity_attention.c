@@ -232,8 +232,7 @@ static struct compute_span some(struct parity *p, enum compute_type type,
 }
 
 static void run_cached(struct parity *p, struct cached t,
-                       const struct step *steps, size_t count,
-                       enum compute_type cache)
+                       const struct step *steps, size_t count)
 {
     struct parity_array *q[4], *k[4], *v[4], *o[4];
     static const char *const names[] = { "o0", "o1", "o2", "o3" };
@@ -255,8 +254,8 @@ static void run_cached(struct parity *p, struct cached t,
         r.a.starts = r.starts;
         r.a.past = r.past;
         p->c->ops->cache_size(p->c, &r.a, SLOTS, &keys, &values);
-        r.a.keys = some(p, cache, keys);
-        r.a.values = some(p, cache, values);
+        r.a.keys = some(p, ACT, keys);
+        r.a.values = some(p, ACT, values);
         for (size_t i = 0; i < count; i++) {
             (void)prepare(&r, &steps[i]);
             r.a.q = q[i]->s;
@@ -294,20 +293,18 @@ void parity_cached(struct parity *p)
     static const size_t capacities[] = { 4, 75, 160, 282, 1000 };
 
     for (size_t i = 0; i < 5; i++)
-        for (size_t d = 0; d < 5; d++)
-            for (int type = 0; type < 2; type++) {
-                const size_t *h = heads_of[(i + d) % 4];
-                struct cached t = { .a = { .heads = h[0],
-                                           .kv_heads = h[1],
-                                           .dim = dims[d],
-                                           .capacity = capacities[i],
-                                           .scale = 0.125f },
-                                    .slots = slots };
-                double work = 4.0 * (double)(capacities[i] * h[0] * dims[d]);
+        for (size_t d = 0; d < 5; d++) {
+            const size_t *h = heads_of[(i + d) % 4];
+            struct cached t = { .a = { .heads = h[0],
+                                       .kv_heads = h[1],
+                                       .dim = dims[d],
+                                       .capacity = capacities[i],
+                                       .scale = 0.125f },
+                                .slots = slots };
+            double work = 4.0 * (double)(capacities[i] * h[0] * dims[d]);
 
-                if (parity_case(p, work * (double)(i * i * 10 + 1),
-                                "cached-%zu-%zu/%zux%zu-%s", i, h[0], h[1],
-                                dims[d], type ? "f32" : "act"))
-                    run_cached(p, t, chats[i], 4, type ? F32 : ACT);
-            }
+            if (parity_case(p, work * (double)(i * i * 10 + 1),
+                            "cached-%zu-%zu/%zux%zu", i, h[0], h[1], dims[d]))
+                run_cached(p, t, chats[i], 4);
+        }
 }

@@ -1,0 +1,271 @@
+/*
+ * bench_steps.c - LoRA training steps and decoding of whole models
+ *
+ * Shapes of released models with random weights in bf16: one block of random
+ * numbers again and again, since only the time counts. A step is forward,
+ * backward, clipping and AdamW on 4 documents of 1,024 tokens, the second half
+ * of each trained; rank 16 on all linear layers.
+ */
+#include "bench.h"
+
+#include "base/mem.h"
+#include "model/model_private.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DOCS 4
+#define STEPS 5
+#define PROMPT 16
+#define ANSWER 64
+#define JOBS 64
+
+struct shape {
+    const char *name;
+    int64_t vocab, hidden, ffn, layers, heads, kv_heads, head_dim;
+    bool tied;
+};
+
+static const struct shape shapes[] = {
+    { "135M", 49152, 576, 1536, 30, 9, 3, 64, true },
+    { "1B", 128256, 2048, 8192, 16, 32, 8, 64, true },
+    { "8B", 128256, 4096, 14336, 32, 32, 8, 128, false },
+};
+#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
+
+static const struct shape tiny = { "tiny", 512, 64, 128, 2, 2, 1, 32, true };
+
+static bool is_done(struct bench *b, int rc)
+{
+    if (rc < 0)
+        (void)printf("FAIL %s\n", b->err.msg);
+    return rc == 0;
+}
+
+static int new_tensor(struct bench *b, struct model *m, size_t i)
+{
+    struct model_tensor *t = &m->base.tensors[i];
+    size_t n = (size_t)t->rows * (size_t)(t->cols ? t->cols : 1);
+    enum compute_type type = t->cols ? COMPUTE_BF16 : COMPUTE_F32;
+    int rc =
+        compute_alloc(b->c, type, n, t->name, m->base.slots[i].value, &b->err);
+
+    if (rc < 0)
+        return rc;
+    t->value = *m->base.slots[i].value;
+    if (t->cols)
+        bench_fill(b, t->value, type, n, 0.02f);
+    else
+        b->c->ops->fill(b->c, t->value, 1, n);
+    return 0;
+}
+
+static int new_model(struct bench *b, const struct shape *s, struct model **out)
+{
+    struct model_config config = { .family = "llama",
+                                   .vocab = s->vocab,
+                                   .hidden = s->hidden,
+                                   .ffn = s->ffn,
+                                   .layers = s->layers,
+                                   .heads = s->heads,
+                                   .kv_heads = s->kv_heads,
+                                   .head_dim = s->head_dim,
+                                   .context = 8192,
+                                   .norm_eps = 1e-5,
+                                   .rope_theta = 5e5,
+                                   .tied = s->tied,
+                                   .init_range = 0.02,
+                                   .bos = -1 };
+    struct model *m = model_shape(&config, b->c);
+
+    *out = m;
+    for (size_t i = 0; i < m->base.count; i++) {
+        int rc = new_tensor(b, m, i);
+
+        if (rc < 0)
+            return rc;
+    }
+    model_tie(m);
+    return 0;
+}
+
+static void make_batch(struct model_batch *b, int32_t *memory, int32_t *starts,
+                       size_t rows, int64_t vocab)
+{
+    int32_t *ids = memory, *labels = ids + rows, *positions = labels + rows;
+    size_t length = rows / DOCS;
+
+    for (size_t d = 0; d <= DOCS; d++)
+        starts[d] = (int32_t)(d * length);
+    for (size_t i = 0; i < rows; i++) {
+        ids[i] = (int32_t)((i * 7919 + i / 3) % (size_t)vocab);
+        positions[i] = (int32_t)(i % length);
+        labels[i] = i % length < length / 2 ? -1 : ids[i];
+    }
+    *b = (struct model_batch){ ids, labels, positions, rows, starts, DOCS };
+}
+
+static int step(struct bench *b, struct model *m, struct model_trained t,
+                const struct model_batch *batch, struct compute_adamw *a)
+{
+    const struct compute_ops *o = b->c->ops;
+    size_t count;
+    double nll, norm;
+    int rc;
+
+    o->fill(b->c, t.grads, 0, t.count);
+    rc = model_step(m, batch, 2.0 / (double)batch->rows, &nll, &count, &b->err);
+    if (rc < 0)
+        return rc;
+    norm = sqrt(o->sum_squares(b->c, t.grads, t.count));
+    a->grad_scale = norm > 1 ? 1 / norm : 1;
+    a->step++;
+    o->adamw(b->c, a);
+    if (!isfinite(nll) || !isfinite(norm))
+        return err_set(&b->err, ERR_INVALID, "loss %g, gradient %g", nll, norm);
+    return o->sync(b->c, &b->err);
+}
+
+static int by_value(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+
+    return a < b ? -1 : a > b;
+}
+
+static int time_steps(struct bench *b, const struct shape *s, struct model *m,
+                      struct model_trained t, size_t rows)
+{
+    int32_t *memory = mem_array(rows, 3 * sizeof(*memory)), starts[DOCS + 1];
+    struct compute_adamw a = { .p = t.values,
+                               .g = t.grads,
+                               .n = t.count,
+                               .lr = 2e-4,
+                               .beta1 = 0.9,
+                               .beta2 = 0.999,
+                               .eps = 1e-8 };
+    struct model_batch batch;
+    double seconds[STEPS];
+    size_t used, peak;
+    char shape[64];
+    int rc = compute_alloc(b->c, COMPUTE_F32, t.count, "m", &a.m, &b->err);
+
+    if (rc == 0)
+        rc = compute_alloc(b->c, COMPUTE_F32, t.count, "v", &a.v, &b->err);
+    make_batch(&batch, memory, starts, rows, s->vocab);
+    if (rc == 0)
+        rc = step(b, m, t, &batch, &a); /* warm */
+    for (size_t i = 0; rc == 0 && i < STEPS; i++) {
+        double start = bench_now_s();
+
+        rc = step(b, m, t, &batch, &a);
+        seconds[i] = bench_now_s() - start;
+    }
+    b->c->ops->memory(b->c, &used, &peak);
+    compute_release(b->c, &a.m);
+    compute_release(b->c, &a.v);
+    free(memory);
+    if (rc < 0)
+        return rc;
+    qsort(seconds, STEPS, sizeof(double), by_value);
+    (void)snprintf(shape, sizeof(shape), "%s r=16 %dx%zu peak %.1f GB", s->name,
+                   DOCS, rows / DOCS, (double)peak * 1e-9);
+    /* Frozen weights: 4 flops a parameter and token, less the embedding. */
+    bench_tokens(
+        b, "lora step", shape, (double)rows / seconds[STEPS / 2],
+        b->tflops > 0
+            ? 4e-12 * (double)rows / seconds[STEPS / 2] *
+                  ((double)model_config_parameters(&m->config) -
+                   (s->tied ? 0.5 : 1.5) * (double)(s->vocab * s->hidden)) /
+                  b->tflops
+            : (double)NAN);
+    return 0;
+}
+
+static void lora(struct bench *b, const struct shape *s)
+{
+    struct model_adapter a = { .rank = 16, .scale = 2, .seed = 1 };
+    struct model *m = NULL;
+    struct model_trained t;
+    int rc = new_model(b, s, &m);
+
+    if (rc == 0)
+        rc = model_adapter_new(m, &a, &b->err);
+    if (rc == 0)
+        rc = model_train_begin(m, true, &t, &b->err);
+    if (rc == 0)
+        rc = time_steps(b, s, m, t, b->quick ? 128 : 4096);
+    (void)is_done(b, rc);
+    model_free(m);
+}
+
+/* Seconds for `count` answers of `tokens` tokens each. */
+static int answer(struct bench *b, struct model *m, size_t count, size_t tokens,
+                  double *seconds)
+{
+    static int32_t prompt[JOBS + PROMPT], out[JOBS][ANSWER + 1];
+    struct model_sampling opt = { .max_tokens = tokens, .ignore_eos = true };
+    struct model_job jobs[JOBS] = { { 0 } };
+    double start;
+    int rc;
+
+    for (size_t i = 0; i < count; i++) {
+        prompt[i] = (int32_t)i + 5;
+        jobs[i] = (struct model_job){ .prompt = prompt + i / 2,
+                                      .prompt_count = PROMPT,
+                                      .out = out[i] };
+    }
+    start = bench_now_s();
+    rc = model_generate_batch(m, jobs, count, &opt, NULL, &b->err);
+    *seconds = bench_now_s() - start;
+    return rc;
+}
+
+static void decode(struct bench *b, const struct shape *s)
+{
+    static const size_t counts[] = { 1, JOBS };
+    struct model *m = NULL;
+    int rc = new_model(b, s, &m);
+
+    for (size_t i = 0; rc == 0 && i < m->linear_count; i++)
+        rc = model_linear_freeze(m, m->linears[i], true, &b->err);
+    if (rc == 0)
+        rc = model_linear_freeze(m, &m->head, !s->tied, &b->err);
+    for (size_t i = 0; rc == 0 && i < 2; i++) {
+        double first, all, steps, bytes;
+        char shape[64];
+
+        rc = answer(b, m, counts[i], 2, &first); /* warm */
+        if (rc == 0)
+            rc = answer(b, m, counts[i], 1, &first);
+        if (rc == 0)
+            rc = answer(b, m, counts[i], ANSWER + 1, &all);
+        if (rc < 0)
+            break;
+        steps = ANSWER / (all - first);
+        /* Every weight once a step, but of the embedding (untied) rows only. */
+        bytes = 2.0 * ((double)model_config_parameters(&m->config) -
+                       (s->tied ? 0 : (double)(s->vocab * s->hidden)));
+        (void)snprintf(shape, sizeof(shape), "%s batch %zu", s->name,
+                       counts[i]);
+        bench_tokens(b, "decode", shape, steps * (double)counts[i],
+                     b->gbytes > 0 ? bytes * steps * 1e-9 / b->gbytes
+                                   : (double)NAN);
+    }
+    (void)is_done(b, rc);
+    model_free(m);
+}
+
+void bench_models(struct bench *b)
+{
+    for (size_t i = 0; i < (b->quick ? 1 : SHAPES); i++) {
+        const struct shape *s = b->quick ? &tiny : &shapes[i];
+
+        if (bench_wants(b, "lora step"))
+            lora(b, s);
+        if (bench_wants(b, "decode"))
+            decode(b, s);
+    }
+}
