@@ -146,7 +146,7 @@ CUDA_NVCC   = $(shell command -v $(NVCC) || command -v /usr/local/cuda/bin/nvcc)
 NVCCFLAGS  ?= -O3 -lineinfo
 CUDA_TARGETS ?= arch=compute_80,code=sm_80 arch=compute_90a,code=sm_90a \
     arch=compute_80,code=compute_80
-SLM_NVCCFLAGS := -std=c++17 --threads 0 -Ilib \
+SLM_NVCCFLAGS := -std=c++17 --threads 0 --compress-mode=size -Ilib \
     -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-ffile-prefix-map=$(CURDIR)=. \
     $(foreach t,$(CUDA_TARGETS),-gencode $(t)) $(if $(WERROR),-Werror all-warnings)
 
