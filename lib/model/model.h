@@ -3,8 +3,8 @@
  *
  * Model code sees only opaque compute buffers and the operation table, never
  * float *: the same forward and backward run on a CPU or behind a plugin. A
- * family is a table entry, not a fork. So far: Llama-type. An unknown
- * architecture is refused with the list of known ones.
+ * family is a table entry, not a fork. An unknown architecture is refused with
+ * the list of known ones.
  * May use: base json compute weights tokenizer.
  */
 #ifndef MODEL_H
@@ -25,22 +25,63 @@
 #define MODEL_MAX_CONTEXT ((int64_t)1 << 24)
 #define MODEL_MAX_PARAMETERS ((int64_t)1 << 40)
 
-enum model_rope { MODEL_ROPE_DEFAULT, MODEL_ROPE_LINEAR, MODEL_ROPE_LLAMA3 };
+#define MODEL_MAX_HEAD_DIM 1024
 
-/* config.json, both spellings. */
+enum model_rope {
+    MODEL_ROPE_DEFAULT,
+    MODEL_ROPE_LINEAR,
+    MODEL_ROPE_LLAMA3,
+    MODEL_ROPE_LONGROPE
+};
+enum model_norm_kind {
+    MODEL_NORM_RMS,
+    MODEL_NORM_RMS_SHIFTED, /* times 1 + w */
+    MODEL_NORM_LAYER        /* mean taken off, with a bias */
+};
+enum model_qk_norm { MODEL_QK_NONE, MODEL_QK_HEAD, MODEL_QK_WHOLE };
+enum model_act { MODEL_ACT_SILU, MODEL_ACT_GELU_TANH, MODEL_ACT_RELU2 };
+
+/* What a layer is, with bits of how its attention differs. */
+enum model_layer_kind {
+    MODEL_LAYER_ATTENTION, /* and all there is in a layer of this family */
+    MODEL_LAYER_RECURRENT, /* the family's other mixer in attention's place */
+    MODEL_LAYER_MLP,
+    MODEL_LAYER_KINDS
+};
+#define MODEL_LAYER_KIND 3   /* mask */
+#define MODEL_LAYER_WINDOW 4 /* attention sees config.window positions */
+#define MODEL_LAYER_NOPE 8   /* attention without positions */
+
+/* config.json, both spellings. Zero means what Llama does. */
 struct model_config {
-    char family[32]; /* "llama" */
+    char family[32]; /* model_type: "llama" */
     int64_t vocab, hidden, ffn, layers, heads, kv_heads, head_dim, context;
     double norm_eps, rope_theta;
-    bool tied; /* output head = embedding */
-    bool attn_bias, mlp_bias;
+    bool tied;                /* output head = embedding */
+    bool attn_bias, mlp_bias; /* attn_bias: q, k, v and o */
+    bool qkv_bias, head_bias; /* qkv_bias: q, k and v alone */
+    bool attn_gate;           /* o is multiplied by a gate beside q */
+    enum model_norm_kind norm;
+    enum model_qk_norm qk_norm;
+    enum model_act act;
+    uint8_t layer[MODEL_MAX_LAYERS]; /* kind and bits of each */
+    int64_t window;
+    double embed_scale, residual_scale, logit_scale; /* 0: 1 */
+    double attn_scale;                               /* 0: 1/sqrt(head_dim) */
+    double attn_softcap, logit_softcap;              /* 0: off */
     double init_range;
     int32_t bos, eos[8];
     unsigned eos_count;
     enum weights_type stored; /* dtype named in the config */
     enum model_rope rope;
     double rope_factor, rope_low, rope_high; /* llama3: frequency factors */
-    int64_t rope_original;                   /* llama3: original context */
+    int64_t rope_original; /* llama3, longrope: original context */
+    int64_t rotary;        /* elements of a head that turn; 0: all */
+    double rope_local;     /* theta of windowed layers; 0: as the others */
+    double rope_attention; /* factor on cos and sin; 0: 1 */
+    /* longrope: divisors of the frequencies within and beyond the original
+     * context */
+    float rope_short[MODEL_MAX_HEAD_DIM / 2], rope_long[MODEL_MAX_HEAD_DIM / 2];
 };
 MUST_CHECK int model_config_read(const char *dir_or_file,
                                  struct model_config *out, struct err *err);
@@ -157,6 +198,7 @@ struct model_tensor {
     const char *name;                /* owned by the model */
     struct compute_span value, grad; /* grad absent: not trained */
     int64_t rows, cols;              /* cols 0: a vector of `rows` */
+    bool kernel;                     /* stored as [rows, 1, cols] */
 };
 /* The base's tensors, tied ones once; or the adapter's. Owned by the model;
  * valid until the next change of its weights. */

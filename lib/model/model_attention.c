@@ -1,25 +1,49 @@
 /*
  * model_attention.c - the attention mixer: projections, positions, attention
  */
-#include "model/model_mixer.h"
+#include "model/model_family.h"
 
 #include <math.h>
 
 struct attention {
     struct model_mixer base;
-    struct model_linear q, k, v, o;
-    size_t heads, kv_heads, dim;
-    float scale;
-    /* Kept: the queries, keys and values as attention saw them. */
-    struct compute_span qs, ks, vs, os, lse;
-    struct compute_span d_o, dq, dk, dv;
+    struct model_linear q, k, v, o; /* q: all three if fused */
+    struct model_norm q_norm, k_norm;
+    size_t heads, kv_heads, dim, window;
+    float scale, softcap;
+    bool fused, gated, turns; /* turns: has positions */
+    unsigned table;           /* of rotary positions */
+    /* Kept: queries, keys and values as attention saw them, and, where norms
+     * stand before, as they came; the gate; what attention gave. */
+    struct compute_span qs, ks, vs, os, lse, q_raw, k_raw, q_stat, k_stat, gate;
+    struct compute_span wide; /* the fused product, or q with its gate */
+    struct compute_span gated_o;
+    struct compute_span d_o, dq, dk, dv, dq_raw, dk_raw;
 };
+
+static void want_norms(struct attention *a, struct model_plan *p, size_t q,
+                       size_t kv)
+{
+    size_t per_q = q / a->q_norm.dim, per_k = kv / a->k_norm.dim;
+
+    model_want(p, &a->q_raw, MODEL_KEPT, COMPUTE_ACT, q);
+    model_want(p, &a->k_raw, MODEL_KEPT, COMPUTE_ACT, kv);
+    model_want(p, &a->q_stat, MODEL_KEPT, COMPUTE_F32,
+               model_norm_stat(&a->q_norm, per_q));
+    model_want(p, &a->k_stat, MODEL_KEPT, COMPUTE_F32,
+               model_norm_stat(&a->k_norm, per_k));
+    model_want(p, &a->dq_raw, MODEL_BACKWARD, COMPUTE_ACT, q);
+    model_want(p, &a->dk_raw, MODEL_BACKWARD, COMPUTE_ACT, kv);
+}
 
 static void want(struct model_mixer *x, struct model_plan *p)
 {
     struct attention *a = (struct attention *)x;
     size_t q = p->rows * a->heads * a->dim, kv = p->rows * a->kv_heads * a->dim;
 
+    if (a->fused || a->gated)
+        model_want(p, &a->wide, MODEL_SCRATCH, COMPUTE_ACT,
+                   a->fused ? q + 2 * kv : 2 * q);
     model_want(p, &a->qs, MODEL_KEPT, COMPUTE_ACT, q);
     model_want(p, &a->os, MODEL_KEPT, COMPUTE_ACT, q);
     model_want(p, &a->ks, MODEL_KEPT, COMPUTE_ACT, kv);
@@ -30,6 +54,12 @@ static void want(struct model_mixer *x, struct model_plan *p)
     model_want(p, &a->dq, MODEL_BACKWARD, COMPUTE_ACT, q);
     model_want(p, &a->dk, MODEL_BACKWARD, COMPUTE_ACT, kv);
     model_want(p, &a->dv, MODEL_BACKWARD, COMPUTE_ACT, kv);
+    if (a->q_norm.dim)
+        want_norms(a, p, q, kv);
+    if (a->gated) {
+        model_want(p, &a->gate, MODEL_KEPT, COMPUTE_ACT, q);
+        model_want(p, &a->gated_o, MODEL_SCRATCH, COMPUTE_ACT, q);
+    }
 }
 
 static struct compute_attention packed(const struct attention *a,
@@ -46,7 +76,9 @@ static struct compute_attention packed(const struct attention *a,
                                        .heads = a->heads,
                                        .kv_heads = a->kv_heads,
                                        .dim = a->dim,
-                                       .scale = a->scale };
+                                       .scale = a->scale,
+                                       .window = a->window,
+                                       .softcap = a->softcap };
 }
 
 static struct compute_attention_cached cache(const struct attention *a,
@@ -56,7 +88,9 @@ static struct compute_attention_cached cache(const struct attention *a,
                                               .kv_heads = a->kv_heads,
                                               .dim = a->dim,
                                               .capacity = capacity,
-                                              .scale = a->scale };
+                                              .scale = a->scale,
+                                              .window = a->window,
+                                              .softcap = a->softcap };
 }
 
 static void attend_cached(const struct attention *a, const struct model_pass *p)
@@ -76,24 +110,129 @@ static void attend_cached(const struct attention *a, const struct model_pass *p)
     c->ops->attention_cached(c, &x);
 }
 
+/* Columns of a product that holds several things side by side: cut out of it,
+ * or put back into it. */
+static void cut(const struct attention *a, struct compute_span part, size_t at,
+                size_t stride, size_t rows, size_t cols, bool back)
+{
+    struct compute *c = a->base.m->compute;
+    struct compute_span wide = compute_at(a->wide, at);
+
+    if (back)
+        c->ops->copy_columns(c, wide, stride, part, cols, rows, cols);
+    else
+        c->ops->copy_columns(c, part, cols, wide, stride, rows, cols);
+}
+
+static void cut_all(const struct attention *a, size_t rows, bool back,
+                    struct compute_span q, struct compute_span k,
+                    struct compute_span v, struct compute_span gate)
+{
+    size_t nq = a->heads * a->dim, nk = a->kv_heads * a->dim;
+
+    if (a->fused) {
+        cut(a, q, 0, nq + 2 * nk, rows, nq, back);
+        cut(a, k, nq, nq + 2 * nk, rows, nk, back);
+        cut(a, v, nq + nk, nq + 2 * nk, rows, nk, back);
+    } else {
+        cut(a, q, 0, 2 * a->dim, rows * a->heads, a->dim, back);
+        cut(a, gate, a->dim, 2 * a->dim, rows * a->heads, a->dim, back);
+    }
+}
+
+static void project(const struct attention *a, const struct model_pass *p,
+                    struct compute_span in)
+{
+    bool norms = a->q_norm.dim > 0, wide = a->fused || a->gated;
+    struct compute_span q = norms ? a->q_raw : a->qs, none = { 0 };
+    struct compute_span k = norms ? a->k_raw : a->ks;
+
+    model_linear_run(p->m, &a->q, wide ? a->wide : q, in, p->rows, none);
+    if (!a->fused) {
+        model_linear_run(p->m, &a->k, k, in, p->rows, none);
+        model_linear_run(p->m, &a->v, a->vs, in, p->rows, none);
+    }
+    if (wide)
+        cut_all(a, p->rows, false, q, k, a->vs, a->gate);
+    if (norms) {
+        size_t nq = a->heads * a->dim, nk = a->kv_heads * a->dim;
+
+        model_norm_run(p->m, &a->q_norm, a->qs, q, a->q_stat,
+                       p->rows * (nq / a->q_norm.dim));
+        model_norm_run(p->m, &a->k_norm, a->ks, k, a->k_stat,
+                       p->rows * (nk / a->k_norm.dim));
+    }
+    if (a->turns) {
+        model_rope_run(p, a->qs, a->heads, a->table, false);
+        model_rope_run(p, a->ks, a->kv_heads, a->table, false);
+    }
+}
+
+/* What the output projection reads. */
+static struct compute_span output(const struct attention *a, size_t rows)
+{
+    struct compute *c = a->base.m->compute;
+
+    if (!a->gated)
+        return a->os;
+    c->ops->glu(c, COMPUTE_SIGMOID, a->gated_o, a->gate, a->os,
+                rows * a->heads * a->dim);
+    return a->gated_o;
+}
+
 static void forward(struct model_mixer *x, const struct model_pass *p,
                     struct compute_span y, struct compute_span in,
                     struct compute_span addend)
 {
     struct attention *a = (struct attention *)x;
     struct compute_attention all = packed(a, p);
-    struct compute_span none = { 0 };
 
-    model_linear_run(p->m, &a->q, a->qs, in, p->rows, none);
-    model_linear_run(p->m, &a->k, a->ks, in, p->rows, none);
-    model_linear_run(p->m, &a->v, a->vs, in, p->rows, none);
-    model_rope_run(p, a->qs, a->heads, false);
-    model_rope_run(p, a->ks, a->kv_heads, false);
+    project(a, p, in);
     if (p->cached)
         attend_cached(a, p);
     else
         p->m->compute->ops->attention(p->m->compute, &all);
-    model_linear_run(p->m, &a->o, y, a->os, p->rows, addend);
+    model_linear_run(p->m, &a->o, y, output(a, p->rows), p->rows, addend);
+}
+
+static void grad_norms(const struct attention *a, const struct model_pass *p)
+{
+    struct compute *c = p->m->compute;
+    size_t nq = p->rows * a->heads * a->dim,
+           nk = p->rows * a->kv_heads * a->dim;
+
+    c->ops->fill(c, a->dq_raw, 0, nq);
+    c->ops->fill(c, a->dk_raw, 0, nk);
+    model_norm_grad(p->m, &a->q_norm, a->dq_raw, a->dq, a->q_raw, a->q_stat,
+                    nq / a->q_norm.dim);
+    model_norm_grad(p->m, &a->k_norm, a->dk_raw, a->dk, a->k_raw, a->k_stat,
+                    nk / a->k_norm.dim);
+}
+
+/* From the gradients of q, k, v to the input's. */
+static void grad_project(const struct attention *a, const struct model_pass *p,
+                         struct compute_span dx, struct compute_span in,
+                         struct compute_span addend)
+{
+    bool norms = a->q_norm.dim > 0;
+    struct compute_span dq = norms ? a->dq_raw : a->dq;
+    struct compute_span dk = norms ? a->dk_raw : a->dk;
+
+    if (a->turns) {
+        model_rope_run(p, a->dq, a->heads, a->table, true);
+        model_rope_run(p, a->dk, a->kv_heads, a->table, true);
+    }
+    if (norms)
+        grad_norms(a, p);
+    if (a->fused || a->gated) {
+        cut_all(a, p->rows, true, dq, dk, a->dv, a->gate);
+        dq = a->wide;
+    }
+    model_linear_grad(p->m, &a->q, dx, dq, in, p->rows, addend);
+    if (!a->fused) {
+        model_linear_grad(p->m, &a->k, dx, dk, in, p->rows, dx);
+        model_linear_grad(p->m, &a->v, dx, a->dv, in, p->rows, dx);
+    }
 }
 
 static void grad(struct model_mixer *x, const struct model_pass *p,
@@ -101,6 +240,7 @@ static void grad(struct model_mixer *x, const struct model_pass *p,
                  struct compute_span in, struct compute_span addend)
 {
     struct attention *a = (struct attention *)x;
+    struct compute *c = p->m->compute;
     struct compute_attention_grad g = { .fwd = packed(a, p),
                                         .d_o = a->d_o,
                                         .dq = a->dq,
@@ -108,13 +248,15 @@ static void grad(struct model_mixer *x, const struct model_pass *p,
                                         .dv = a->dv };
     struct compute_span none = { 0 };
 
-    model_linear_grad(p->m, &a->o, a->d_o, dy, a->os, p->rows, none);
-    p->m->compute->ops->attention_grad(p->m->compute, &g);
-    model_rope_run(p, a->dq, a->heads, true);
-    model_rope_run(p, a->dk, a->kv_heads, true);
-    model_linear_grad(p->m, &a->q, dx, a->dq, in, p->rows, addend);
-    model_linear_grad(p->m, &a->k, dx, a->dk, in, p->rows, dx);
-    model_linear_grad(p->m, &a->v, dx, a->dv, in, p->rows, dx);
+    model_linear_grad(p->m, &a->o, a->d_o, dy, output(a, p->rows), p->rows,
+                      none);
+    if (a->gated) /* the gate's gradient in the gate's place */
+        c->ops->glu_grad(c, COMPUTE_SIGMOID, a->gate, a->gated_o, a->d_o,
+                         a->gate, a->os, p->rows * a->heads * a->dim);
+    if (a->gated)
+        g.d_o = a->gated_o;
+    c->ops->attention_grad(c, &g);
+    grad_project(a, p, dx, in, addend);
 }
 
 static void states(const struct model_mixer *x, const struct model_cached *c,
@@ -136,20 +278,57 @@ static const struct model_mixer_ops ops = {
     .state_type = COMPUTE_ACT,
 };
 
+static void add_norms(struct attention *a, const struct model_config *c,
+                      const struct model_names *n)
+{
+    bool whole = c->qk_norm == MODEL_QK_WHOLE;
+
+    if (c->qk_norm == MODEL_QK_NONE)
+        return;
+    model_mixer_norm(&a->base, &a->q_norm, n->q_norm,
+                     whole ? c->heads * c->head_dim : c->head_dim);
+    model_mixer_norm(&a->base, &a->k_norm, n->k_norm,
+                     whole ? c->kv_heads * c->head_dim : c->head_dim);
+}
+
+static void add_linears(struct attention *a, const struct model_config *c,
+                        const struct model_names *n)
+{
+    int64_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    bool bias = c->attn_bias || c->qkv_bias;
+
+    if (a->fused) {
+        model_mixer_linear(&a->base, &a->q, n->qkv, q + 2 * kv, c->hidden,
+                           bias);
+    } else {
+        model_mixer_linear(&a->base, &a->q, n->q, a->gated ? 2 * q : q,
+                           c->hidden, bias);
+        model_mixer_linear(&a->base, &a->k, n->k, kv, c->hidden, bias);
+        model_mixer_linear(&a->base, &a->v, n->v, kv, c->hidden, bias);
+    }
+    model_mixer_linear(&a->base, &a->o, n->o, c->hidden, q, c->attn_bias);
+}
+
 struct model_mixer *model_attention_new(struct model *m, size_t layer,
                                         const char *module)
 {
     const struct model_config *c = &m->config;
+    const struct model_names *n = &m->family->names;
     struct attention *a = model_mixer_new(m, &ops, sizeof(*a), layer, module);
-    int64_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    uint8_t bits = c->layer[layer];
 
     a->heads = (size_t)c->heads;
     a->kv_heads = (size_t)c->kv_heads;
     a->dim = (size_t)c->head_dim;
-    a->scale = (float)(1 / sqrt((double)c->head_dim));
-    model_mixer_linear(&a->base, &a->q, "q_proj", q, c->hidden, c->attn_bias);
-    model_mixer_linear(&a->base, &a->k, "k_proj", kv, c->hidden, c->attn_bias);
-    model_mixer_linear(&a->base, &a->v, "v_proj", kv, c->hidden, c->attn_bias);
-    model_mixer_linear(&a->base, &a->o, "o_proj", c->hidden, q, c->attn_bias);
+    a->scale = (float)(c->attn_scale > 0 ? c->attn_scale
+                                         : 1 / sqrt((double)c->head_dim));
+    a->softcap = (float)c->attn_softcap;
+    a->window = bits & MODEL_LAYER_WINDOW ? (size_t)c->window : 0;
+    a->turns = !(bits & MODEL_LAYER_NOPE);
+    a->table = bits & MODEL_LAYER_WINDOW && c->rope_local > 0;
+    a->fused = n->qkv != NULL;
+    a->gated = c->attn_gate;
+    add_linears(a, c, n);
+    add_norms(a, c, n);
     return &a->base;
 }

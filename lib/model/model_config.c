@@ -8,38 +8,26 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "json/json.h"
-#include "model/model_private.h"
+#include "model/model_family.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CONFIG_MAX_BYTES ((size_t)4 << 20)
 
-/* architectures[0] and model_type of each family known here. */
-static const struct family {
-    const char *architecture, *type;
-} families[] = {
-    { "LlamaForCausalLM", "llama" },
-};
-
-struct reader {
-    const struct json *j;
-    const char *path;
-    struct err *err;
-    int rc;
-};
-
-static json_ref member(const struct reader *r, const char *name)
+json_ref config_member(const struct config_reader *r, const char *name)
 {
     json_ref v = json_get(r->j, 0, name);
 
     return json_is(r->j, v, JSON_NULL) ? JSON_NONE : v;
 }
 
-static int64_t get_int(struct reader *r, const char *name, int64_t fallback,
-                       int64_t max)
+int64_t config_int(struct config_reader *r, const char *name, int64_t fallback,
+                   int64_t max)
 {
-    json_ref v = member(r, name);
+    json_ref v = config_member(r, name);
     int64_t x = fallback;
 
     if (json_present(v) && !json_int(r->j, v, &x))
@@ -51,8 +39,8 @@ static int64_t get_int(struct reader *r, const char *name, int64_t fallback,
     return x;
 }
 
-static double get_double(struct reader *r, json_ref object, const char *name,
-                         double fallback, double max)
+double config_double(struct config_reader *r, json_ref object, const char *name,
+                     double fallback, double max)
 {
     json_ref v = json_get(r->j, object, name);
     double x = fallback;
@@ -66,38 +54,80 @@ static double get_double(struct reader *r, json_ref object, const char *name,
     return x;
 }
 
-static bool get_bool(const struct reader *r, const char *name, bool fallback)
+bool config_bool(const struct config_reader *r, const char *name, bool fallback)
 {
     bool x = fallback;
 
-    (void)json_bool(r->j, member(r, name), &x);
+    (void)json_bool(r->j, config_member(r, name), &x);
     return x;
 }
 
-static int read_family(struct reader *r, struct model_config *c)
+void config_refuse(struct config_reader *r, const char *name)
 {
-    json_ref arch = json_at(r->j, member(r, "architectures"), 0);
-    json_ref type = member(r, "model_type");
-    char *name;
+    if (r->rc == 0)
+        r->rc = err_set(r->err, ERR_UNSUPPORTED,
+                        "%s: %s: what it says is not supported", r->path, name);
+}
+
+bool config_layers(struct config_reader *r, struct model_config *c,
+                   const struct config_layer_name *names, size_t count)
+{
+    json_ref list = config_member(r, "layer_types");
+    size_t i = 0;
+
+    if (!json_is(r->j, list, JSON_ARRAY))
+        return false;
+    if (json_count(r->j, list) != (size_t)c->layers)
+        config_refuse(r, "layer_types");
+    for (json_ref e = json_first(r->j, list); r->rc == 0 && e != JSON_NONE;
+         e = json_next(r->j, list, e), i++) {
+        size_t k = 0;
+
+        while (k < count && !json_text_is(r->j, e, names[k].name))
+            k++;
+        if (k < count)
+            c->layer[i] =
+                (uint8_t)((c->layer[i] & MODEL_LAYER_NOPE) | names[k].layer);
+        else
+            config_refuse(r, "layer_types");
+    }
+    return true;
+}
+
+static int refuse_family(struct config_reader *r, json_ref name)
+{
+    char *text = json_strdup(r->j, name);
+    struct buf known = { 0 };
+    const struct model_family *f;
     int rc;
 
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
-        if (json_text_is(r->j, arch, families[i].architecture) ||
-            (!json_present(arch) &&
-             json_text_is(r->j, type, families[i].type))) {
-            strcpy(c->family, families[i].type);
-            return 0;
-        }
-    name = json_strdup(r->j, json_present(arch) ? arch : type);
+    for (size_t i = 0; (f = model_family_at(i)); i++)
+        buf_printf(&known, " %s", f->architecture);
     rc = err_set(r->err, ERR_UNSUPPORTED,
-                 "%s: architecture \"%s\" is not known; known: %s", r->path,
-                 name ? name : "", families[0].architecture);
-    free(name);
+                 "%s: architecture \"%s\" is not known; known:%s", r->path,
+                 text ? text : "", known.data);
+    free(text);
+    buf_release(&known);
     return rc;
 }
 
+static int read_family(struct config_reader *r, const struct model_family **out)
+{
+    json_ref arch = json_at(r->j, config_member(r, "architectures"), 0);
+    json_ref type = config_member(r, "model_type");
+    const struct model_family *f;
+
+    for (size_t i = 0; (f = model_family_at(i)); i++)
+        if (json_text_is(r->j, arch, f->architecture) ||
+            (!json_present(arch) && json_text_is(r->j, type, f->type))) {
+            *out = f;
+            return 0;
+        }
+    return refuse_family(r, json_present(arch) ? arch : type);
+}
+
 /* -1: no token has this id. */
-static int32_t token_id(const struct reader *r, json_ref v)
+static int32_t token_id(const struct config_reader *r, json_ref v)
 {
     int64_t x;
 
@@ -105,7 +135,8 @@ static int32_t token_id(const struct reader *r, json_ref v)
                                                                   : -1;
 }
 
-static void add_eos(const struct reader *r, json_ref v, struct model_config *c)
+static void add_eos(const struct config_reader *r, json_ref v,
+                    struct model_config *c)
 {
     int32_t id = token_id(r, v);
 
@@ -113,11 +144,11 @@ static void add_eos(const struct reader *r, json_ref v, struct model_config *c)
         c->eos[c->eos_count++] = id;
 }
 
-static void read_ids(const struct reader *r, struct model_config *c)
+static void read_ids(const struct config_reader *r, struct model_config *c)
 {
-    json_ref eos = member(r, "eos_token_id");
+    json_ref eos = config_member(r, "eos_token_id");
 
-    c->bos = token_id(r, member(r, "bos_token_id"));
+    c->bos = token_id(r, config_member(r, "bos_token_id"));
     if (!json_is(r->j, eos, JSON_ARRAY)) {
         add_eos(r, eos, c);
         return;
@@ -127,57 +158,143 @@ static void read_ids(const struct reader *r, struct model_config *c)
         add_eos(r, e, c);
 }
 
-static int read_rope(struct reader *r, struct model_config *c)
+/* n divisors of frequencies. */
+static void read_factors(struct config_reader *r, json_ref object,
+                         const char *name, float *out, int64_t n)
 {
-    json_ref params = member(r, "rope_parameters");
-    json_ref scaling =
-        json_present(params) ? params : member(r, "rope_scaling");
-    json_ref type = json_get(r->j, scaling, "rope_type");
-    char *name;
-    int rc;
+    json_ref list = json_get(r->j, object, name), e = json_first(r->j, list);
+    double x;
 
-    c->rope_theta = get_double(r, json_present(params) ? params : 0,
-                               "rope_theta", 10000, 1e12);
+    if (!json_is(r->j, list, JSON_ARRAY) ||
+        json_count(r->j, list) != (size_t)n) {
+        if (r->rc == 0)
+            r->rc = err_set(r->err, ERR_FORMAT, "%s: %s must be %lld numbers",
+                            r->path, name, (long long)n);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++, e = json_next(r->j, list, e)) {
+        if (!json_double(r->j, e, &x) || !(x > 0 && x < 1e6))
+            config_refuse(r, name);
+        out[i] = (float)x;
+    }
+}
+
+static double optional(struct config_reader *r, json_ref object,
+                       const char *name)
+{
+    json_ref v = json_get(r->j, object, name);
+
+    if (!json_present(v) || json_is(r->j, v, JSON_NULL))
+        return 0;
+    return config_double(r, object, name, 1, 1e8);
+}
+
+static void read_longrope(struct config_reader *r, json_ref rope,
+                          struct model_config *c)
+{
+    int64_t pairs = (c->rotary ? c->rotary : c->head_dim) / 2;
+    double original = optional(r, rope, "original_max_position_embeddings");
+    double factor = optional(r, rope, "factor");
+
+    c->rope = MODEL_ROPE_LONGROPE;
+    read_factors(r, rope, "short_factor", c->rope_short, pairs);
+    read_factors(r, rope, "long_factor", c->rope_long, pairs);
+    c->rope_original = original > 0
+                           ? (int64_t)original
+                           : config_int(r, "original_max_position_embeddings",
+                                        4096, MODEL_MAX_CONTEXT);
+    c->rope_attention = optional(r, rope, "attention_factor");
+    if (!(factor > 0))
+        factor = (double)c->context / (double)c->rope_original;
+    if (!(c->rope_attention > 0))
+        c->rope_attention =
+            factor <= 1 ? 1
+                        : sqrt(1 + log(factor) / log((double)c->rope_original));
+}
+
+static void read_llama3(struct config_reader *r, json_ref rope,
+                        struct model_config *c)
+{
+    c->rope = MODEL_ROPE_LLAMA3;
+    c->rope_factor = config_double(r, rope, "factor", 1, 1e6);
+    c->rope_low = config_double(r, rope, "low_freq_factor", 1, 1e6);
+    c->rope_high = config_double(r, rope, "high_freq_factor", 4, 1e6);
+    c->rope_original = (int64_t)config_double(
+        r, rope, "original_max_position_embeddings", 8192, 1e8);
+}
+
+static void refuse_rope(struct config_reader *r, json_ref type)
+{
+    char *name = json_strdup(r->j, type);
+
+    if (r->rc == 0)
+        r->rc = err_set(r->err, ERR_UNSUPPORTED,
+                        "%s: rope_type \"%s\" is not known; known: default "
+                        "linear llama3 longrope",
+                        r->path, name ? name : "");
+    free(name);
+}
+
+/* Either spelling; a family with two kinds of attention has its global one
+ * under "full_attention". */
+static int read_rope(struct config_reader *r, struct model_config *c)
+{
+    json_ref params = config_member(r, "rope_parameters"), type;
+    json_ref full = json_get(r->j, params, "full_attention");
+    json_ref scaling = json_present(full) ? full
+                       : json_present(params)
+                           ? params
+                           : config_member(r, "rope_scaling");
+    double part = optional(r, scaling, "partial_rotary_factor");
+
+    if (!(part > 0))
+        part = optional(r, 0, "partial_rotary_factor");
+    if (part > 1)
+        config_refuse(r, "partial_rotary_factor");
+    if (part > 0 && part < 1)
+        c->rotary = (int64_t)((double)c->head_dim * part);
+    if (c->rotary % 2 != 0)
+        config_refuse(r, "partial_rotary_factor");
+    c->rope_theta = config_double(r, json_present(params) ? scaling : 0,
+                                  "rope_theta", 10000, 1e12);
+    type = json_get(r->j, scaling, "rope_type");
     if (!json_present(type))
         type = json_get(r->j, scaling, "type");
     if (!json_present(type) || json_text_is(r->j, type, "default"))
         return r->rc;
-    c->rope_factor = get_double(r, scaling, "factor", 1, 1e6);
     if (json_text_is(r->j, type, "linear")) {
         c->rope = MODEL_ROPE_LINEAR;
-        return r->rc;
+        c->rope_factor = config_double(r, scaling, "factor", 1, 1e6);
+    } else if (json_text_is(r->j, type, "llama3")) {
+        read_llama3(r, scaling, c);
+    } else if (json_text_is(r->j, type, "longrope") ||
+               json_text_is(r->j, type, "su")) {
+        read_longrope(r, scaling, c);
+    } else {
+        refuse_rope(r, type);
     }
-    if (json_text_is(r->j, type, "llama3")) {
-        c->rope = MODEL_ROPE_LLAMA3;
-        c->rope_low = get_double(r, scaling, "low_freq_factor", 1, 1e6);
-        c->rope_high = get_double(r, scaling, "high_freq_factor", 4, 1e6);
-        c->rope_original = (int64_t)get_double(
-            r, scaling, "original_max_position_embeddings", 8192, 1e8);
-        return r->rc;
-    }
-    name = json_strdup(r->j, type);
-    rc = err_set(r->err, ERR_UNSUPPORTED,
-                 "%s: rope_type \"%s\" is not known; known: default linear "
-                 "llama3",
-                 r->path, name ? name : "");
-    free(name);
-    return rc;
+    return r->rc;
 }
 
-static int read_shape(struct reader *r, struct model_config *c)
+static int read_sizes(struct config_reader *r, struct model_config *c)
 {
-    c->vocab = get_int(r, "vocab_size", 0, MODEL_MAX_VOCAB);
-    c->hidden = get_int(r, "hidden_size", 0, MODEL_MAX_DIM);
-    c->ffn = get_int(r, "intermediate_size", 0, MODEL_MAX_DIM);
-    c->layers = get_int(r, "num_hidden_layers", 0, MODEL_MAX_LAYERS);
-    c->heads = get_int(r, "num_attention_heads", 0, MODEL_MAX_DIM);
-    c->kv_heads = get_int(r, "num_key_value_heads", c->heads, MODEL_MAX_DIM);
-    c->context = get_int(r, "max_position_embeddings", 2048, MODEL_MAX_CONTEXT);
+    c->vocab = config_int(r, "vocab_size", 0, MODEL_MAX_VOCAB);
+    c->hidden = config_int(r, "hidden_size", 0, MODEL_MAX_DIM);
+    c->ffn = config_int(r, "intermediate_size", 0, MODEL_MAX_DIM);
+    c->layers = config_int(r, "num_hidden_layers", 0, MODEL_MAX_LAYERS);
+    c->heads = config_int(r, "num_attention_heads", 0, MODEL_MAX_DIM);
+    c->kv_heads = config_int(r, "num_key_value_heads", c->heads, MODEL_MAX_DIM);
+    c->context =
+        config_int(r, "max_position_embeddings", 2048, MODEL_MAX_CONTEXT);
     if (r->rc < 0)
         return r->rc;
-    c->head_dim = get_int(r, "head_dim", c->hidden / c->heads, 1024);
-    if (r->rc < 0)
-        return r->rc;
+    c->head_dim =
+        config_int(r, "head_dim", c->hidden / c->heads, MODEL_MAX_HEAD_DIM);
+    return r->rc;
+}
+
+static int check_shape(struct config_reader *r, const struct model_config *c)
+{
     if (c->heads % c->kv_heads != 0)
         return err_set(r->err, ERR_INVALID,
                        "%s: num_attention_heads %lld is no multiple of "
@@ -194,32 +311,74 @@ static int read_shape(struct reader *r, struct model_config *c)
     return 0;
 }
 
-static int read_config(struct reader *r, struct model_config *c)
+static void read_act(struct config_reader *r, const struct model_family *f,
+                     struct model_config *c)
 {
-    json_ref act = member(r, "hidden_act"), dtype = member(r, "dtype");
-    char *name;
-    int rc = read_family(r, c);
+    static const struct {
+        const char *name;
+        enum model_act act;
+    } known[] = {
+        { "silu", MODEL_ACT_SILU },
+        { "swish", MODEL_ACT_SILU },
+        { "gelu_pytorch_tanh", MODEL_ACT_GELU_TANH },
+        { "gelu_new", MODEL_ACT_GELU_TANH },
+        { "relu2", MODEL_ACT_RELU2 },
+    };
+    const char *field = f->act ? f->act : "hidden_act";
+    json_ref v = config_member(r, field);
 
-    if (rc < 0)
-        return rc;
-    c->tied = get_bool(r, "tie_word_embeddings", false);
-    c->attn_bias = get_bool(r, "attention_bias", false);
-    c->mlp_bias = get_bool(r, "mlp_bias", false);
-    c->norm_eps = get_double(r, 0, "rms_norm_eps", 1e-6, 1);
-    c->init_range = get_double(r, 0, "initializer_range", 0.02, 10);
-    if (json_present(act) && !json_text_is(r->j, act, "silu"))
-        return err_set(r->err, ERR_UNSUPPORTED,
-                       "%s: hidden_act other than \"silu\"", r->path);
+    if (!json_present(v)) {
+        c->act = f->default_act;
+        return;
+    }
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (json_text_is(r->j, v, known[i].name)) {
+            c->act = known[i].act;
+            return;
+        }
+    config_refuse(r, field);
+}
+
+static void read_stored(const struct config_reader *r, struct model_config *c)
+{
+    json_ref dtype = config_member(r, "dtype");
+    char *name;
+
     if (!json_present(dtype))
-        dtype = member(r, "torch_dtype");
+        dtype = config_member(r, "torch_dtype");
     name = json_strdup(r->j, dtype);
     c->stored = WEIGHTS_F32;
     if (name)
         (void)weights_type_parse(name, &c->stored);
     free(name);
+}
+
+static int read_config(struct config_reader *r, struct model_config *c)
+{
+    const struct model_family *f = NULL;
+    int rc = read_family(r, &f);
+
+    if (rc == 0)
+        rc = read_sizes(r, c);
+    if (rc < 0)
+        return rc;
+    (void)snprintf(c->family, sizeof(c->family), "%s", f->type);
+    if (json_present(config_member(r, "quantization_config")))
+        config_refuse(r, "quantization_config");
+    c->tied = config_bool(r, "tie_word_embeddings", f->tied);
+    c->attn_bias = config_bool(r, "attention_bias", false);
+    c->mlp_bias = config_bool(r, "mlp_bias", false);
+    c->norm_eps =
+        config_double(r, 0, f->norm_eps ? f->norm_eps : "rms_norm_eps",
+                      f->norm_eps ? 1e-5 : 1e-6, 1);
+    c->init_range = config_double(r, 0, "initializer_range", 0.02, 10);
+    read_act(r, f, c);
+    read_stored(r, c);
     read_ids(r, c);
     rc = read_rope(r, c);
-    return rc < 0 ? rc : read_shape(r, c);
+    if (rc == 0 && f->read)
+        f->read(r, c);
+    return r->rc < 0 ? r->rc : check_shape(r, c);
 }
 
 int model_config_read(const char *dir_or_file, struct model_config *out,
@@ -245,7 +404,7 @@ int model_config_read(const char *dir_or_file, struct model_config *out,
         rc = err_set(err, ERR_FORMAT, "%s: not a JSON object", path);
         goto done;
     }
-    rc = read_config(&(struct reader){ &j, path, err, 0 }, &c);
+    rc = read_config(&(struct config_reader){ &j, path, err, 0 }, &c);
     if (rc == 0)
         *out = c;
 done:
@@ -253,86 +412,4 @@ done:
     buf_release(&text);
     free(path);
     return rc;
-}
-
-int64_t model_config_parameters(const struct model_config *c)
-{
-    int64_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-    int64_t layer =
-        c->hidden * (2 * q + 2 * kv) + 3 * c->hidden * c->ffn + 2 * c->hidden;
-
-    if (c->attn_bias)
-        layer += q + 2 * kv + c->hidden;
-    if (c->mlp_bias)
-        layer += 2 * c->ffn + c->hidden;
-    return layer * c->layers + c->hidden +
-           c->vocab * c->hidden * (c->tied ? 1 : 2);
-}
-
-static void write_rope(const struct model_config *c, struct json_writer *w)
-{
-    json_put_double(w, "rope_theta", c->rope_theta);
-    if (c->rope == MODEL_ROPE_DEFAULT) {
-        json_put_null(w, "rope_scaling");
-        return;
-    }
-    json_begin_object(w, "rope_scaling");
-    json_put_string(w, "rope_type",
-                    c->rope == MODEL_ROPE_LINEAR ? "linear" : "llama3");
-    json_put_double(w, "factor", c->rope_factor);
-    if (c->rope == MODEL_ROPE_LLAMA3) {
-        json_put_double(w, "low_freq_factor", c->rope_low);
-        json_put_double(w, "high_freq_factor", c->rope_high);
-        json_put_int(w, "original_max_position_embeddings", c->rope_original);
-    }
-    json_end_object(w);
-}
-
-static void write_ids(const struct model_config *c, struct json_writer *w)
-{
-    if (c->bos >= 0)
-        json_put_int(w, "bos_token_id", c->bos);
-    if (c->eos_count == 1)
-        json_put_int(w, "eos_token_id", c->eos[0]);
-    if (c->eos_count <= 1)
-        return;
-    json_begin_array(w, "eos_token_id");
-    for (unsigned i = 0; i < c->eos_count; i++)
-        json_put_int(w, NULL, c->eos[i]);
-    json_end_array(w);
-}
-
-void model_config_write(const struct model_config *c, enum weights_type dtype,
-                        struct buf *out)
-{
-    struct json_writer w;
-
-    json_writer_init(&w, out, true);
-    json_begin_object(&w, NULL);
-    json_begin_array(&w, "architectures");
-    json_put_string(&w, NULL, families[0].architecture);
-    json_end_array(&w);
-    json_put_string(&w, "model_type", c->family);
-    json_put_bool(&w, "attention_bias", c->attn_bias);
-    json_put_bool(&w, "mlp_bias", c->mlp_bias);
-    write_ids(c, &w);
-    json_put_int(&w, "head_dim", c->head_dim);
-    json_put_string(&w, "hidden_act", "silu");
-    json_put_int(&w, "hidden_size", c->hidden);
-    json_put_double(&w, "initializer_range", c->init_range);
-    json_put_int(&w, "intermediate_size", c->ffn);
-    json_put_int(&w, "max_position_embeddings", c->context);
-    json_put_int(&w, "num_attention_heads", c->heads);
-    json_put_int(&w, "num_hidden_layers", c->layers);
-    json_put_int(&w, "num_key_value_heads", c->kv_heads);
-    json_put_double(&w, "rms_norm_eps", c->norm_eps);
-    write_rope(c, &w);
-    json_put_bool(&w, "tie_word_embeddings", c->tied);
-    json_put_string(&w, "torch_dtype",
-                    dtype == WEIGHTS_BF16  ? "bfloat16"
-                    : dtype == WEIGHTS_F16 ? "float16"
-                                           : "float32");
-    json_put_int(&w, "vocab_size", c->vocab);
-    json_end_object(&w);
-    buf_char(out, '\n');
 }

@@ -24,7 +24,7 @@ struct sequence {
     struct model_job *job;
     size_t number; /* of the job: keys the random numbers */
     size_t past;   /* rows in the cache */
-    int32_t next;  /* token to feed once the prompt is in */
+    size_t length; /* that they were turned for */
     size_t rows;   /* of this pass */
     double nll;
 };
@@ -219,6 +219,30 @@ static void admit(struct generator *g)
     }
 }
 
+/* Tokens of the prompt and those generated. */
+static size_t known(const struct model_job *job)
+{
+    return job->prompt_count + job->out_count;
+}
+
+static int32_t token_at(const struct model_job *job, size_t i)
+{
+    return i < job->prompt_count ? job->prompt[i]
+                                 : job->out[i - job->prompt_count];
+}
+
+/* Cached rows that were turned for a length which the sequence now leaves
+ * behind must be computed anew. */
+static void follow_length(const struct model *m, struct sequence *q)
+{
+    size_t now = known(q->job);
+
+    if (q->past > 0 &&
+        model_rope_row(m, 0, q->length) != model_rope_row(m, 0, now))
+        q->past = 0;
+    q->length = now;
+}
+
 /* Choose the rows of a pass; decoding sequences first. Returns sequences. */
 static size_t plan(struct generator *g, size_t *rows)
 {
@@ -227,13 +251,14 @@ static size_t plan(struct generator *g, size_t *rows)
     for (size_t s = 0; s < g->slots; s++) {
         struct sequence *q = &g->seqs[s];
 
-        q->rows = q->job && q->past >= q->job->prompt_count;
+        if (q->job)
+            follow_length(g->m, q);
+        q->rows = q->job && q->past + 1 == known(q->job) && q->past > 0;
         left -= q->rows;
     }
     for (size_t s = 0; s < g->slots && left > 0; s++) {
         struct sequence *q = &g->seqs[s];
-        size_t want =
-            q->job && q->rows == 0 ? q->job->prompt_count - q->past : 0;
+        size_t want = q->job && q->rows == 0 ? known(q->job) - q->past : 0;
 
         if (want == 0)
             continue;
@@ -252,9 +277,8 @@ static size_t plan(struct generator *g, size_t *rows)
         for (size_t i = 0; i < q->rows; i++, ++*rows) {
             size_t at = q->past + i;
 
-            g->ids[*rows] =
-                at < q->job->prompt_count ? q->job->prompt[at] : q->next;
-            g->positions[*rows] = (int32_t)at;
+            g->ids[*rows] = token_at(q->job, at);
+            g->positions[*rows] = model_rope_row(g->m, at, known(q->job));
         }
     }
     g->starts[n] = (int32_t)*rows;
@@ -280,7 +304,6 @@ static void take_token(struct generator *g, struct sequence *q, int32_t id,
         end_sequence(g, q, true);
         return;
     }
-    q->next = id;
     job->out[job->out_count++] = id;
     if ((g->on_token && g->on_token(g->ctx, id) != 0) ||
         job->out_count >= allowance(g, job))
@@ -332,7 +355,7 @@ static int run_pass(struct generator *g, struct err *err)
         struct sequence *q = &g->seqs[g->slot_of[i]];
 
         q->past += q->rows;
-        if (q->past < q->job->prompt_count)
+        if (q->past < known(q->job))
             continue;
         g->index[ends] = g->starts[i + 1] - 1;
         slots[ends++] = g->slot_of[i];

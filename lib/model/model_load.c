@@ -7,7 +7,7 @@
  */
 #include "base/mem.h"
 #include "base/rng.h"
-#include "model/model_private.h"
+#include "model/model_family.h"
 
 #include <assert.h>
 #include <math.h>
@@ -22,6 +22,9 @@ static bool shape_fits(const struct weights_tensor *t,
 {
     if (want->cols == 0)
         return t->dims == 1 && t->shape[0] == want->rows;
+    if (want->kernel)
+        return t->dims == 3 && t->shape[0] == want->rows && t->shape[1] == 1 &&
+               t->shape[2] == want->cols;
     return t->dims == 2 && t->shape[0] == want->rows &&
            t->shape[1] == want->cols;
 }
@@ -57,11 +60,26 @@ static int upload(struct model *m, struct compute_span dst,
     return rc;
 }
 
+/* Some families' files have another word in place of "model". */
+static const struct weights_tensor *
+find_stored(const struct model *m, const struct weights *w, const char *name)
+{
+    const struct weights_tensor *t = weights_find(w, name);
+    char *other;
+
+    if (t || !m->family->stored || strncmp(name, "model.", 6) != 0)
+        return t;
+    other = mem_printf("%s.%s", m->family->stored, name + 6);
+    t = weights_find(w, other);
+    free(other);
+    return t;
+}
+
 static int load_tensor(struct model *m, const struct weights *w, size_t i,
                        bool widen, struct err *err)
 {
     struct model_tensor *want = &m->base.tensors[i];
-    const struct weights_tensor *t = weights_find(w, want->name);
+    const struct weights_tensor *t = find_stored(m, w, want->name);
     enum compute_type type;
     int rc;
 
@@ -117,6 +135,8 @@ int model_open(const char *dir, struct compute *compute, bool widen,
     struct model *m = NULL;
     int rc = model_config_read(dir, &config, err);
 
+    if (rc == 0)
+        rc = model_device_check(&config, compute, err);
     if (rc < 0)
         return rc;
     rc = weights_open(dir, &w, err);
@@ -154,7 +174,7 @@ static int new_tensor(struct model *m, size_t i, uint64_t seed, struct err *err)
 {
     struct model_tensor *t = &m->base.tensors[i];
     size_t n = (size_t)t->rows * (size_t)(t->cols ? t->cols : 1);
-    const char *end = strrchr(t->name, '.');
+    float fill = m->base.slots[i].fill;
     void *x;
     int rc = compute_alloc(m->compute, COMPUTE_F32, n, t->name,
                            m->base.slots[i].value, err);
@@ -162,10 +182,8 @@ static int new_tensor(struct model *m, size_t i, uint64_t seed, struct err *err)
     if (rc < 0)
         return rc;
     t->value = *m->base.slots[i].value;
-    if (t->cols == 0) {
-        bool bias = strcmp(end, ".bias") == 0;
-
-        m->compute->ops->fill(m->compute, t->value, bias ? 0 : 1, n);
+    if (!isnan(fill)) {
+        m->compute->ops->fill(m->compute, t->value, fill, n);
         return 0;
     }
     rc = mem_try_array(&x, n, sizeof(float), t->name, err);
@@ -180,11 +198,14 @@ static int new_tensor(struct model *m, size_t i, uint64_t seed, struct err *err)
 int model_new(const struct model_config *config, struct compute *compute,
               uint64_t seed, struct model **out, struct err *err)
 {
-    struct model *m = model_shape(config, compute);
+    struct model *m;
+    int rc = model_device_check(config, compute, err);
 
+    if (rc < 0)
+        return rc;
+    m = model_shape(config, compute);
     for (size_t i = 0; i < m->base.count; i++) {
-        int rc = new_tensor(m, i, seed, err);
-
+        rc = new_tensor(m, i, seed, err);
         if (rc < 0) {
             model_free(m);
             return rc;

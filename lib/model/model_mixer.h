@@ -11,7 +11,8 @@
  *    the order and by the names of the checkpoint below `module` (such as
  *    "model.layers.3.self_attn"). That alone makes loading, saving, training,
  *    merging, freezing and PEFT's keys right.
- * 2. A line in the table of model_shape.c that says which layers have it.
+ * 2. Its name in the layers of the families that have it (model_family.c),
+ *    and the fields of their config.json that shape it.
  * 3. want: every span that it needs for p->rows rows, with model_want.
  * 4. forward, grad, and, if a sequence leaves something behind, states.
  *

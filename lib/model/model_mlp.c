@@ -4,14 +4,16 @@
  * What the down projection reads is not kept: the backward pass computes it
  * again from what it is made of.
  */
-#include "model/model_mixer.h"
+#include "model/model_family.h"
 
 struct mlp {
     struct model_mixer base;
-    struct model_linear gate, up, down;
+    struct model_linear gate, up, down; /* up: gate and up if fused */
     size_t ffn;
+    bool fused, gated;
+    enum compute_activation act;
     struct compute_span gates, ups; /* kept */
-    struct compute_span hidden, dhidden;
+    struct compute_span hidden, wide, dhidden;
 };
 
 static void want(struct model_mixer *x, struct model_plan *p)
@@ -19,7 +21,10 @@ static void want(struct model_mixer *x, struct model_plan *p)
     struct mlp *a = (struct mlp *)x;
     size_t n = p->rows * a->ffn;
 
-    model_want(p, &a->gates, MODEL_KEPT, COMPUTE_ACT, n);
+    if (a->fused)
+        model_want(p, &a->wide, MODEL_SCRATCH, COMPUTE_ACT, 2 * n);
+    if (a->gated)
+        model_want(p, &a->gates, MODEL_KEPT, COMPUTE_ACT, n);
     model_want(p, &a->ups, MODEL_KEPT, COMPUTE_ACT, n);
     model_want(p, &a->hidden, MODEL_SCRATCH, COMPUTE_ACT, n);
     model_want(p, &a->dhidden, MODEL_BACKWARD, COMPUTE_ACT, n);
@@ -28,8 +33,30 @@ static void want(struct model_mixer *x, struct model_plan *p)
 static void activate(const struct mlp *a, size_t rows)
 {
     struct compute *c = a->base.m->compute;
+    size_t n = rows * a->ffn;
 
-    c->ops->swiglu(c, a->hidden, a->gates, a->ups, rows * a->ffn);
+    if (!a->gated)
+        c->ops->activate(c, a->act, a->hidden, a->ups, n);
+    else if (a->act == COMPUTE_SILU)
+        c->ops->swiglu(c, a->hidden, a->gates, a->ups, n);
+    else
+        c->ops->glu(c, a->act, a->hidden, a->gates, a->ups, n);
+}
+
+/* dhidden to the gradients of gates and ups, in their place. */
+static void activate_grad(const struct mlp *a, size_t rows)
+{
+    struct compute *c = a->base.m->compute;
+    size_t n = rows * a->ffn;
+
+    if (!a->gated)
+        c->ops->activate_grad(c, a->act, a->ups, a->dhidden, a->ups, n);
+    else if (a->act == COMPUTE_SILU)
+        c->ops->swiglu_grad(c, a->gates, a->ups, a->dhidden, a->gates, a->ups,
+                            n);
+    else
+        c->ops->glu_grad(c, a->act, a->gates, a->ups, a->dhidden, a->gates,
+                         a->ups, n);
 }
 
 static void forward(struct model_mixer *x, const struct model_pass *p,
@@ -37,10 +64,19 @@ static void forward(struct model_mixer *x, const struct model_pass *p,
                     struct compute_span addend)
 {
     struct mlp *a = (struct mlp *)x;
+    struct compute *c = p->m->compute;
     struct compute_span none = { 0 };
 
-    model_linear_run(p->m, &a->gate, a->gates, in, p->rows, none);
-    model_linear_run(p->m, &a->up, a->ups, in, p->rows, none);
+    if (a->gated && !a->fused)
+        model_linear_run(p->m, &a->gate, a->gates, in, p->rows, none);
+    model_linear_run(p->m, &a->up, a->fused ? a->wide : a->ups, in, p->rows,
+                     none);
+    if (a->fused) {
+        c->ops->copy_columns(c, a->gates, a->ffn, a->wide, 2 * a->ffn, p->rows,
+                             a->ffn);
+        c->ops->copy_columns(c, a->ups, a->ffn, compute_at(a->wide, a->ffn),
+                             2 * a->ffn, p->rows, a->ffn);
+    }
     activate(a, p->rows);
     model_linear_run(p->m, &a->down, y, a->hidden, p->rows, addend);
 }
@@ -55,28 +91,53 @@ static void grad(struct model_mixer *x, const struct model_pass *p,
 
     activate(a, p->rows);
     model_linear_grad(p->m, &a->down, a->dhidden, dy, a->hidden, p->rows, none);
-    c->ops->swiglu_grad(c, a->gates, a->ups, a->dhidden, a->gates, a->ups,
-                        p->rows * a->ffn);
-    model_linear_grad(p->m, &a->gate, dx, a->gates, in, p->rows, addend);
-    model_linear_grad(p->m, &a->up, dx, a->ups, in, p->rows, dx);
+    activate_grad(a, p->rows);
+    if (a->fused) {
+        c->ops->copy_columns(c, a->wide, 2 * a->ffn, a->gates, a->ffn, p->rows,
+                             a->ffn);
+        c->ops->copy_columns(c, compute_at(a->wide, a->ffn), 2 * a->ffn, a->ups,
+                             a->ffn, p->rows, a->ffn);
+    } else if (a->gated) {
+        model_linear_grad(p->m, &a->gate, dx, a->gates, in, p->rows, addend);
+        addend = dx;
+    }
+    model_linear_grad(p->m, &a->up, dx, a->fused ? a->wide : a->ups, in,
+                      p->rows, addend);
 }
 
 static const struct model_mixer_ops ops = {
     .name = "mlp", .want = want, .forward = forward, .grad = grad
 };
 
+static void add_inputs(struct mlp *a, const struct model_config *c,
+                       const struct model_names *n)
+{
+    if (a->fused) {
+        model_mixer_linear(&a->base, &a->up, n->gate_up, 2 * c->ffn, c->hidden,
+                           c->mlp_bias);
+        return;
+    }
+    if (a->gated)
+        model_mixer_linear(&a->base, &a->gate, n->gate, c->ffn, c->hidden,
+                           c->mlp_bias);
+    model_mixer_linear(&a->base, &a->up, n->up, c->ffn, c->hidden, c->mlp_bias);
+}
+
 struct model_mixer *model_mlp_new(struct model *m, size_t layer,
                                   const char *module)
 {
     const struct model_config *c = &m->config;
+    const struct model_names *n = &m->family->names;
     struct mlp *a = model_mixer_new(m, &ops, sizeof(*a), layer, module);
 
     a->ffn = (size_t)c->ffn;
-    model_mixer_linear(&a->base, &a->gate, "gate_proj", c->ffn, c->hidden,
-                       c->mlp_bias);
-    model_mixer_linear(&a->base, &a->up, "up_proj", c->ffn, c->hidden,
-                       c->mlp_bias);
-    model_mixer_linear(&a->base, &a->down, "down_proj", c->hidden, c->ffn,
+    a->fused = n->gate_up != NULL;
+    a->gated = n->gate || n->gate_up;
+    a->act = c->act == MODEL_ACT_SILU        ? COMPUTE_SILU
+             : c->act == MODEL_ACT_GELU_TANH ? COMPUTE_GELU_TANH
+                                             : COMPUTE_RELU2;
+    add_inputs(a, c, n);
+    model_mixer_linear(&a->base, &a->down, n->down, c->hidden, c->ffn,
                        c->mlp_bias);
     return &a->base;
 }

@@ -15,6 +15,7 @@
 #define MODEL_MAX_STATES 4   /* spans a mixer keeps for cached sequences */
 
 struct model_mixer;
+struct model_family;
 
 struct model_linear {
     char *name; /* "model.layers.0.self_attn.q_proj" */
@@ -28,12 +29,10 @@ struct model_linear {
 
 /* dim 0: there is none. */
 struct model_norm {
-    struct compute_span w, dw;
+    enum model_norm_kind kind;
+    struct compute_span w, dw, b, db; /* b: MODEL_NORM_LAYER */
+    struct compute_span shifted;      /* 1 + w: MODEL_NORM_RMS_SHIFTED */
     size_t dim;
-};
-/* What a norm's backward pass needs of each row. */
-struct model_norm_stat {
-    struct compute_span rstd;
 };
 
 struct model_block {
@@ -44,8 +43,8 @@ struct model_block {
     size_t mixer_count;
     /* Activations: the residual stream before the block, the mixers' input,
      * and, where the sum does not go straight to the stream, their sum. */
-    struct compute_span x, normed, mixed, branch;
-    struct model_norm_stat pre_stat, post_stat;
+    struct compute_span x, normed, mixed, branch, dmixed;
+    struct compute_span pre_stat, post_stat; /* for the norms' backward */
 };
 
 /* What model_want was told. */
@@ -70,13 +69,15 @@ struct model_work {
     struct compute_span x; /* the stream after the last block */
     struct compute_span low, ids, positions, index, labels, nll;
     struct compute_span top, top_norm, dtop, top_grad; /* labelled rows */
-    struct model_norm_stat top_stat;
-    struct compute_span dx, dnorm, dmixed; /* backward */
+    struct compute_span top_stat;
+    struct compute_span dx, dnorm; /* backward */
+    bool shifted;                  /* norms' 1 + w is there */
 };
 
 /* Where a listed tensor's spans stand in the model. */
 struct model_slot {
     struct compute_span *value, *grad;
+    float fill; /* of a new model; NAN: random */
 };
 
 struct model_list {
@@ -87,6 +88,7 @@ struct model_list {
 
 struct model {
     struct model_config config;
+    const struct model_family *family;
     struct compute *compute;
     struct compute_span embed, dembed;
     struct model_norm norm;
@@ -94,8 +96,12 @@ struct model {
     struct model_block *blocks;
     struct model_mixer **mixers;   /* all, in order */
     struct model_linear **linears; /* all that mixers have, in order */
-    size_t block_count, mixer_count, mixer_cap, linear_count, linear_cap;
-    struct compute_span cosine, sine;
+    struct model_norm **norms;     /* all */
+    size_t block_count, mixer_count, mixer_cap, linear_count, linear_cap,
+        norm_count, norm_cap;
+    struct model_rope_table {
+        struct compute_span cosine, sine;
+    } rope[2]; /* [1]: of windowed layers, where they differ */
     size_t rope_positions;
     struct model_work work;
     struct model_list base, adapter; /* what model_tensors gives */
@@ -131,7 +137,10 @@ void model_work_release(struct model *m);
 MUST_CHECK int model_rope_reserve(struct model *m, size_t n, struct err *err);
 /* In place on x[rows, heads, head_dim]; inverse is the backward pass. */
 void model_rope_run(const struct model_pass *p, struct compute_span x,
-                    size_t heads, bool inverse);
+                    size_t heads, unsigned table, bool inverse);
+/* What work.positions holds for a position in a document of `length` rows: a
+ * row of the tables, which may depend on the length. */
+int32_t model_rope_row(const struct model *m, size_t position, size_t length);
 
 /* model_linear.c: y = linear(x) + addend (may be absent or y) on rows rows,
  * with the adapter. */
@@ -152,15 +161,20 @@ MUST_CHECK int model_linear_freeze(struct model *m, struct model_linear *l,
 void model_blocks(const struct model_pass *p, bool saved);
 /* From work.dx (the gradient after the last block) down to m->lowest. */
 void model_blocks_grad(const struct model_pass *p);
-/* rows rows of n->dim; stat's spans may be absent. */
+/* rows rows of n->dim. stat: model_norm_stat(n, rows) elements (F32) that the
+ * backward pass reads; may be absent. */
 void model_norm_run(struct model *m, const struct model_norm *n,
                     struct compute_span y, struct compute_span x,
-                    const struct model_norm_stat *stat, size_t rows);
+                    struct compute_span stat, size_t rows);
+size_t model_norm_stat(const struct model_norm *n, size_t rows);
 /* dx += d/dx; dw += d/dw where it is trained. */
 void model_norm_grad(struct model *m, const struct model_norm *n,
                      struct compute_span dx, struct compute_span dy,
-                     struct compute_span x, const struct model_norm_stat *stat,
+                     struct compute_span x, struct compute_span stat,
                      size_t rows);
+/* x *= alpha, unless alpha is 0 or 1 */
+void model_scale(struct model *m, struct compute_span x, double alpha,
+                 size_t n);
 /* Final norm and head of `rows` rows of x; logits [rows, vocab]. */
 void model_head(struct model *m, struct compute_span logits,
                 struct compute_span x, size_t rows);
@@ -175,6 +189,10 @@ void model_list_release(struct model_list *l);
 /* model_shape.c: a model with all shapes set and no weights. */
 struct model *model_shape(const struct model_config *c,
                           struct compute *compute);
+/* ERR_UNSUPPORTED if the device lacks an operation that this config needs. */
+MUST_CHECK int model_device_check(const struct model_config *c,
+                                  const struct compute *compute,
+                                  struct err *err);
 /* The tied head is the embedding. */
 void model_tie(struct model *m);
 MUST_CHECK int model_check_ids(const struct model *m, const int32_t *ids,

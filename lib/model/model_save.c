@@ -44,8 +44,11 @@ static int fetch(const struct model *m, const struct model_tensor *t,
         return rc;
     *out = (struct weights_tensor){ .name = t->name,
                                     .type = type,
-                                    .dims = t->cols ? 2 : 1,
-                                    .shape = { t->rows, t->cols },
+                                    .dims = t->kernel ? 3
+                                            : t->cols ? 2
+                                                      : 1,
+                                    .shape = { t->rows, t->kernel ? 1 : t->cols,
+                                               t->cols },
                                     .data = data,
                                     .bytes = n * weights_type_size(type) };
     return 0;

@@ -5,9 +5,11 @@
  * model_tensors.
  */
 #include "base/mem.h"
-#include "model/model_mixer.h"
+#include "model/model_family.h"
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 void *model_mixer_new(struct model *m, const struct model_mixer_ops *ops,
                       size_t size, size_t layer, const char *module)
@@ -47,9 +49,20 @@ void model_mixer_linear(struct model_mixer *x, struct model_linear *l,
 static void add_norm(struct model *m, struct model_norm *n, const char *module,
                      const char *name, int64_t dim)
 {
+    struct model_list *l = &m->base;
+
+    n->kind = m->config.norm;
     n->dim = (size_t)dim;
-    model_list_add(&m->base, mem_printf("%s.%s.weight", module, name), &n->w,
-                   &n->dw, n->dim, 0);
+    mem_grow((void **)&m->norms, &m->norm_cap, m->norm_count + 1,
+             sizeof(*m->norms));
+    m->norms[m->norm_count++] = n;
+    model_list_add(l, mem_printf("%s.%s.weight", module, name), &n->w, &n->dw,
+                   n->dim, 0);
+    if (n->kind == MODEL_NORM_RMS_SHIFTED)
+        l->slots[l->count - 1].fill = 0;
+    if (n->kind == MODEL_NORM_LAYER)
+        model_list_add(l, mem_printf("%s.%s.bias", module, name), &n->b, &n->db,
+                       n->dim, 0);
 }
 
 void model_mixer_norm(struct model_mixer *x, struct model_norm *n,
@@ -72,38 +85,52 @@ struct compute_span model_mixer_state(const struct model_mixer *x,
     return p->cached->states[x->index][k];
 }
 
-/* What a layer is made of: blocks of one mixer after a norm. */
-struct block_plan {
-    const char *norm, *module;
-    struct model_mixer *(*mixer)(struct model *m, size_t layer,
-                                 const char *module);
-};
-
-static const struct block_plan decoder_layer[] = {
-    { "input_layernorm", "self_attn", model_attention_new },
-    { "post_attention_layernorm", "mlp", model_mlp_new },
-};
-#define LAYER_BLOCKS (sizeof(decoder_layer) / sizeof(decoder_layer[0]))
-
+/* Norms come before mixers in the list, layer by layer. */
 static void add_layer(struct model *m, size_t layer)
 {
+    const struct model_block_plan *plan =
+        m->family->layers[m->config.layer[layer] & MODEL_LAYER_KIND];
     struct model_block *b = &m->blocks[m->block_count];
     char *parent = mem_printf("model.layers.%zu", layer);
+    size_t n = 0;
 
-    for (size_t i = 0; i < LAYER_BLOCKS; i++) {
-        b[i].layer = layer;
-        b[i].begins_layer = i == 0;
-        add_norm(m, &b[i].pre, parent, decoder_layer[i].norm, m->config.hidden);
+    for (; n < MODEL_LAYER_BLOCKS && plan[n].mixers[0].make; n++) {
+        b[n].layer = layer;
+        b[n].begins_layer = n == 0;
+        if (plan[n].pre)
+            add_norm(m, &b[n].pre, parent, plan[n].pre, m->config.hidden);
+        if (plan[n].post)
+            add_norm(m, &b[n].post, parent, plan[n].post, m->config.hidden);
     }
-    for (size_t i = 0; i < LAYER_BLOCKS; i++) {
-        char *module = mem_printf("%s.%s", parent, decoder_layer[i].module);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < MODEL_BLOCK_MIXERS && plan[i].mixers[k].make;
+             k++) {
+            char *module =
+                mem_printf("%s.%s", parent, plan[i].mixers[k].module);
 
-        b[i].mixers[b[i].mixer_count++] =
-            decoder_layer[i].mixer(m, layer, module);
-        free(module);
-    }
-    m->block_count += LAYER_BLOCKS;
+            b[i].mixers[b[i].mixer_count++] =
+                plan[i].mixers[k].make(m, layer, module);
+            free(module);
+        }
+    m->block_count += n;
     free(parent);
+}
+
+static void add_top(struct model *m)
+{
+    const struct model_config *c = &m->config;
+    const char *dot = strrchr(m->family->norm, '.');
+    char *parent =
+        mem_strndup(m->family->norm, (size_t)(dot - m->family->norm));
+
+    add_norm(m, &m->norm, parent, dot + 1, c->hidden);
+    free(parent);
+    if (!c->tied)
+        model_list_add(&m->base, mem_strdup("lm_head.weight"), &m->head.w,
+                       &m->head.dw, m->head.n, m->head.k);
+    if (c->head_bias)
+        model_list_add(&m->base, mem_strdup("lm_head.bias"), &m->head.bias,
+                       &m->head.dbias, m->head.n, 0);
 }
 
 struct model *model_shape(const struct model_config *c, struct compute *compute)
@@ -112,19 +139,30 @@ struct model *model_shape(const struct model_config *c, struct compute *compute)
     size_t layers = (size_t)c->layers;
 
     m->config = *c;
+    m->family = model_family_find(c->family);
+    assert(m->family);
     m->compute = compute;
     m->head.n = (size_t)c->vocab;
     m->head.k = (size_t)c->hidden;
-    m->blocks = mem_zalloc(LAYER_BLOCKS * layers * sizeof(*m->blocks));
-    model_list_add(&m->base, mem_strdup("model.embed_tokens.weight"), &m->embed,
-                   &m->dembed, m->head.n, m->head.k);
+    m->blocks = mem_zalloc(MODEL_LAYER_BLOCKS * layers * sizeof(*m->blocks));
+    model_list_add(&m->base, mem_printf("%s.weight", m->family->embed),
+                   &m->embed, &m->dembed, m->head.n, m->head.k);
     for (size_t i = 0; i < layers; i++)
         add_layer(m, i);
-    add_norm(m, &m->norm, "model", "norm", c->hidden);
-    if (!c->tied)
-        model_list_add(&m->base, mem_strdup("lm_head.weight"), &m->head.w,
-                       &m->head.dw, m->head.n, m->head.k);
+    add_top(m);
     return m;
+}
+
+int64_t model_config_parameters(const struct model_config *c)
+{
+    struct model *m = model_shape(c, NULL);
+    int64_t n = 0;
+
+    for (size_t i = 0; i < m->base.count; i++)
+        n += m->base.tensors[i].rows *
+             (m->base.tensors[i].cols ? m->base.tensors[i].cols : 1);
+    model_free(m);
+    return n;
 }
 
 static void list_free(struct model *m, struct model_list *l)
@@ -144,8 +182,10 @@ void model_free(struct model *m)
     list_free(m, &m->base);
     compute_release(m->compute, &m->trained.values);
     compute_release(m->compute, &m->trained.grads);
-    compute_release(m->compute, &m->cosine);
-    compute_release(m->compute, &m->sine);
+    for (size_t i = 0; i < 2; i++) {
+        compute_release(m->compute, &m->rope[i].cosine);
+        compute_release(m->compute, &m->rope[i].sine);
+    }
     for (size_t i = 0; i < m->linear_count; i++)
         free(m->linears[i]->name);
     for (size_t i = 0; i < m->mixer_count; i++) {
@@ -153,6 +193,7 @@ void model_free(struct model *m)
         free(m->mixers[i]);
     }
     free(m->linears);
+    free(m->norms);
     free(m->mixers);
     free(m->blocks);
     free(m);
@@ -169,4 +210,46 @@ void model_tie(struct model *m)
         return;
     m->head.w = m->embed;
     m->head.dw = m->dembed;
+}
+
+int model_device_check(const struct model_config *c,
+                       const struct compute *compute, struct err *err)
+{
+    const struct compute_ops *o = compute->ops;
+    const struct model_family *f = model_family_find(c->family);
+    bool windows = false, scales, fused;
+
+    for (int64_t i = 0; i < c->layers; i++)
+        windows |= (c->layer[i] & MODEL_LAYER_WINDOW) != 0;
+    scales = c->embed_scale > 0 || c->residual_scale > 0 ||
+             c->logit_scale > 0 || f->layers[0][0].post;
+    fused = f->names.qkv || f->names.gate_up || c->attn_gate;
+    {
+        const struct {
+            bool needed, there;
+            const char *name;
+        } list[] = {
+            { windows, o->features & COMPUTE_HAS_WINDOW, "attention windows" },
+            { c->attn_softcap > 0 || c->logit_softcap > 0,
+              (o->features & COMPUTE_HAS_SOFTCAP) && o->softcap, "softcaps" },
+            { c->head_bias, o->features & COMPUTE_HAS_HEAD_BIAS,
+              "a bias of the head" },
+            { scales, o->scale, "scaling" },
+            { fused, o->copy_columns, "fused projections" },
+            { c->act != MODEL_ACT_SILU || c->attn_gate,
+              o->activate && o->activate_grad && o->glu && o->glu_grad,
+              "this activation function" },
+            { c->norm == MODEL_NORM_LAYER, o->layernorm && o->layernorm_grad,
+              "layer norms" },
+            { c->rotary, o->rope_part, "partial rotary positions" },
+        };
+
+        for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+            if (list[i].needed && !list[i].there)
+                return err_set(err, ERR_UNSUPPORTED,
+                               "%s: device \"%s\" does not compute %s; use "
+                               "--device cpu",
+                               c->family, o->name, list[i].name);
+    }
+    return 0;
 }

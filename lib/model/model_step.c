@@ -21,6 +21,23 @@ int model_check_ids(const struct model *m, const int32_t *ids, size_t n,
     return 0;
 }
 
+static void upload_positions(struct model *m, const struct model_batch *b)
+{
+    int32_t *rows = mem_array(b->rows, sizeof(*rows));
+
+    for (size_t d = 0; d < b->docs; d++) {
+        int32_t begin = b->starts[d], end = b->starts[d + 1], last = 0;
+
+        for (int32_t i = begin; i < end; i++)
+            last = b->positions[i] > last ? b->positions[i] : last;
+        for (int32_t i = begin; i < end; i++)
+            rows[i] =
+                model_rope_row(m, (size_t)b->positions[i], (size_t)last + 1);
+    }
+    m->compute->ops->upload(m->compute, m->work.positions, rows, b->rows);
+    free(rows);
+}
+
 /* Upload the batch and run all blocks. */
 static int batch_forward(struct model *m, const struct model_batch *b,
                          bool saved, struct err *err)
@@ -42,7 +59,7 @@ static int batch_forward(struct model *m, const struct model_batch *b,
     if (rc < 0)
         return rc;
     ops->upload(m->compute, m->work.ids, b->ids, b->rows);
-    ops->upload(m->compute, m->work.positions, b->positions, b->rows);
+    upload_positions(m, b);
     model_blocks(&p, saved);
     return 0;
 }
@@ -91,7 +108,7 @@ static void top_grad(struct model *m, size_t rows, size_t labelled)
     size_t d = (size_t)m->config.hidden;
 
     ops->fill(m->compute, w->top_grad, 0, labelled * d);
-    model_norm_grad(m, &m->norm, w->top_grad, w->dtop, w->top, &w->top_stat,
+    model_norm_grad(m, &m->norm, w->top_grad, w->dtop, w->top, w->top_stat,
                     labelled);
     ops->fill(m->compute, w->dx, 0, rows * d);
     ops->scatter(m->compute, w->dx, w->top_grad, w->index, labelled, d);
@@ -123,7 +140,8 @@ int model_step(struct model *m, const struct model_batch *b, double grad_scale,
     if (rc < 0)
         return rc;
     ops->gather(m->compute, w->top, w->x, w->index, n, d);
-    model_norm_run(m, &m->norm, w->top_norm, w->top, &w->top_stat, n);
+    model_norm_run(m, &m->norm, w->top_norm, w->top, w->top_stat, n);
+    model_scale(m, w->top_norm, m->config.logit_scale, n * d);
     x = (struct compute_cross_entropy){ .x = w->top_norm,
                                         .w = m->head.w,
                                         .labels = w->labels,
@@ -131,12 +149,18 @@ int model_step(struct model *m, const struct model_batch *b, double grad_scale,
                                         .rows = n,
                                         .k = d,
                                         .vocab = (size_t)m->config.vocab,
-                                        .scale = (float)grad_scale };
+                                        .scale = (float)grad_scale,
+                                        .bias = m->head.bias,
+                                        .softcap =
+                                            (float)m->config.logit_softcap };
     if (grad) {
         x.dx = w->dtop;
         x.dw = m->head.dw;
+        x.dbias = m->head.dbias;
     }
     ops->cross_entropy(m->compute, &x);
+    if (grad)
+        model_scale(m, w->dtop, m->config.logit_scale, n * d);
     *nll = sum_nll(m, n);
     *count = n;
     if (grad && n > 0)
@@ -183,7 +207,7 @@ int model_batch_hidden(struct model *m, const struct model_batch *b, float *out,
             out += n;
         }
     model_norm_run(m, &m->norm, m->work.dnorm, m->work.x,
-                   &(struct model_norm_stat){ 0 }, b->rows);
+                   (struct compute_span){ 0 }, b->rows);
     ops->download(m->compute, out, m->work.dnorm, n);
     return 0;
 }

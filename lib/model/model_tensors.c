@@ -9,6 +9,7 @@
 #include "model/model_private.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,16 +22,26 @@ void model_list_release(struct model_list *l)
     *l = (struct model_list){ 0 };
 }
 
+static float default_fill(const char *name, size_t cols)
+{
+    size_t n = strlen(name);
+
+    if (cols > 0)
+        return (float)NAN;
+    return n > 5 && strcmp(name + n - 5, ".bias") == 0 ? 0 : 1;
+}
+
 void model_list_add(struct model_list *l, char *name,
                     struct compute_span *value, struct compute_span *grad,
                     size_t rows, size_t cols)
 {
     mem_grow((void **)&l->tensors, &l->cap, l->count + 1, sizeof(*l->tensors));
     mem_grow((void **)&l->slots, &l->slot_cap, l->count + 1, sizeof(*l->slots));
-    l->slots[l->count] = (struct model_slot){ value, grad };
+    l->slots[l->count] =
+        (struct model_slot){ value, grad, default_fill(name, cols) };
     l->tensors[l->count++] =
-        (struct model_tensor){ name, *value, *grad, (int64_t)rows,
-                               (int64_t)cols };
+        (struct model_tensor){ name,          *value,        *grad,
+                               (int64_t)rows, (int64_t)cols, false };
 }
 
 void model_list_adapter(struct model *m)

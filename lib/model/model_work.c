@@ -105,7 +105,7 @@ static void want_model(struct model_plan *p)
         { &w->x, d, COMPUTE_F32 },
         { &w->top, d, COMPUTE_F32 },
         { &w->top_norm, d, COMPUTE_ACT },
-        { &w->top_stat.rstd, 1, COMPUTE_F32 },
+        { &w->top_stat, model_norm_stat(&p->m->norm, 1), COMPUTE_F32 },
         { &w->top_grad, b * d, COMPUTE_F32 },
         { &w->dtop, b * d, COMPUTE_ACT },
         { &w->dx, b * d, COMPUTE_F32 },
@@ -115,6 +115,9 @@ static void want_model(struct model_plan *p)
     for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
         if (want[i].n > 0)
             own(p, want[i].span, want[i].type, p->rows * want[i].n);
+    for (size_t i = 0; i < p->m->norm_count; i++)
+        if (p->m->norms[i]->kind == MODEL_NORM_RMS_SHIFTED)
+            own(p, &p->m->norms[i]->shifted, COMPUTE_F32, p->m->norms[i]->dim);
 }
 
 /* The block's own spans come before its mixers' in the pools. */
@@ -128,7 +131,18 @@ static void want_block(struct model_plan *p, struct model_block *b)
         model_want(p, &b->x, MODEL_KEPT, COMPUTE_F32, n);
     if (b->pre.dim) {
         model_want(p, &b->normed, MODEL_KEPT, COMPUTE_ACT, n);
-        model_want(p, &b->pre_stat.rstd, MODEL_KEPT, COMPUTE_F32, p->rows);
+        model_want(p, &b->pre_stat, MODEL_KEPT, COMPUTE_F32,
+                   model_norm_stat(&b->pre, p->rows));
+    }
+    if (b->post.dim || p->m->config.residual_scale > 0) {
+        model_want(p, &b->mixed, b->post.dim ? MODEL_KEPT : MODEL_SCRATCH,
+                   COMPUTE_ACT, n);
+        model_want(p, &b->dmixed, MODEL_BACKWARD, COMPUTE_ACT, n);
+    }
+    if (b->post.dim) {
+        model_want(p, &b->branch, MODEL_SCRATCH, COMPUTE_ACT, n);
+        model_want(p, &b->post_stat, MODEL_KEPT, COMPUTE_F32,
+                   model_norm_stat(&b->post, p->rows));
     }
     for (size_t i = 0; i < b->mixer_count; i++) {
         size_t taken[COMPUTE_ACT + 1];

@@ -236,8 +236,29 @@ static void check_step(struct model *m, struct reference *ref, double *loss,
     ck_assert_msg(fabs(*loss - number(ref, "loss")) < 1e-5, "loss %.7f", *loss);
 }
 
-static const char *const families[] = { "llama", "llama-untied-biased",
-                                        "llama3-rope" };
+static const char *const families[] = {
+    "llama",         "llama-untied-biased",
+    "llama3-rope",   "mistral-window",
+    "qwen2",         "qwen3",
+    "phi2",          "phi3",
+    "phi3-longrope", "gemma2",
+    "gemma3",        "smollm3",
+    "granite",       "olmo2",
+};
+#define FAMILIES ((int)(sizeof(families) / sizeof(families[0])))
+static const char *const adapters[] = {
+    "llama/adapter",         "llama-untied-biased/adapter",
+    "llama3-rope/adapter",   "mistral-window/adapter",
+    "qwen2/adapter",         "qwen3/adapter",
+    "phi2/adapter",          "phi3/adapter",
+    "phi3-longrope/adapter", "gemma2/adapter",
+    "gemma3/adapter",        "smollm3/adapter",
+    "granite/adapter",       "olmo2/adapter",
+    "llama/adapter-qv",      "llama/adapter-rslora",
+    "llama/adapter-pattern", "qwen2/adapter-qv",
+    "qwen2/adapter-rslora",  "qwen2/adapter-pattern",
+};
+#define ADAPTERS ((int)(sizeof(adapters) / sizeof(adapters[0])))
 
 START_TEST(full_model_agrees_with_the_reference)
 {
@@ -273,18 +294,16 @@ END_TEST
 
 START_TEST(adapter_agrees_with_the_reference)
 {
-    static const char *const adapters[] = {
-        "models/llama/adapter",        "models/llama-untied-biased/adapter",
-        "models/llama3-rope/adapter",  "models/llama/adapter-qv",
-        "models/llama/adapter-rslora", "models/llama/adapter-pattern",
-    };
-    char *dir = fixture(adapters[_i]), *base;
+    char name[64];
+    char *dir, *base;
     struct reference base_ref, ref;
     struct model *m;
     struct model_trained t;
     struct rows r;
     double loss;
 
+    (void)snprintf(name, sizeof(name), "models/%s", adapters[_i]);
+    dir = fixture(name);
     if (!dir)
         return;
     base = io_path(dir, "..");
@@ -426,7 +445,9 @@ END_TEST
 
 START_TEST(packed_documents_do_not_see_each_other)
 {
-    char *dir = fixture("models/llama"), *packed;
+    static const char *const names[] = { "models/llama", "models/qwen2",
+                                         "models/gemma2" };
+    char *dir = fixture(names[_i]), *packed;
     struct reference ref;
     struct weights *w;
     struct model *m;
@@ -652,6 +673,18 @@ START_TEST(token_losses_are_those_of_the_logits)
 }
 END_TEST
 
+static void remove_model(const char *dir)
+{
+    char *file = io_path(dir, "model.safetensors");
+
+    (void)remove(file);
+    free(file);
+    file = io_path(dir, "config.json");
+    (void)remove(file);
+    free(file);
+    (void)remove(dir);
+}
+
 START_TEST(saved_model_comes_back)
 {
     char dir[] = "/tmp/slmctl-test-model-XXXXXX";
@@ -659,7 +692,6 @@ START_TEST(saved_model_comes_back)
     int32_t ids[] = { 5, 9, 33, 60, 2, 7 };
     float a[6 * 61], b[6 * 61];
     struct model *m, *n;
-    char *file;
 
     ck_assert_ptr_nonnull(mkdtemp(dir));
     OK(model_new(&tiny, cpu, 3, &m, &err));
@@ -671,13 +703,91 @@ START_TEST(saved_model_comes_back)
                   difference(b, a, 6 * 61));
     model_free(m);
     model_free(n);
-    file = io_path(dir, "model.safetensors");
-    (void)remove(file);
-    free(file);
-    file = io_path(dir, "config.json");
-    (void)remove(file);
-    free(file);
-    (void)remove(dir);
+    remove_model(dir);
+}
+END_TEST
+
+/* Through a copy of its directory with the older config in place. */
+static void check_older_spelling(const char *dir,
+                                 const struct model_config *want)
+{
+    char *path = io_path(dir, "config.v4.json");
+    struct model_config c;
+
+    OK(model_config_read(path, &c, &err));
+    ck_assert_mem_eq(&c, want, sizeof(c));
+    free(path);
+}
+
+START_TEST(a_family_is_saved_as_it_was_read)
+{
+    char copy[] = "/tmp/slmctl-test-model-XXXXXX";
+    int32_t ids[] = { 5, 9, 33, 60, 2, 7 };
+    float a[6 * 320], b[6 * 320];
+    char name[64];
+    struct model_config again;
+    struct model *m, *n;
+    char *dir;
+
+    (void)snprintf(name, sizeof(name), "models/%s", families[_i]);
+    dir = fixture(name);
+    if (!dir)
+        return;
+    ck_assert_ptr_nonnull(mkdtemp(copy));
+    OK(model_open(dir, cpu, true, &m, &err));
+    check_older_spelling(dir, model_config(m));
+    OK(model_save(m, copy, WEIGHTS_F32, &err));
+    OK(model_config_read(copy, &again, &err));
+    ck_assert_mem_eq(&again, model_config(m), sizeof(again));
+    OK(model_open(copy, cpu, true, &n, &err));
+    OK(model_logits(m, ids, 6, a, &err));
+    OK(model_logits(n, ids, 6, b, &err));
+    ck_assert_mem_eq(a, b, sizeof(a));
+    model_free(m);
+    model_free(n);
+    remove_model(copy);
+    free(dir);
+}
+END_TEST
+
+/* Over windows and, with longrope, across the original context. */
+START_TEST(generation_is_what_no_cache_gives)
+{
+    enum { COUNT = 40 };
+    struct model_sampling opt = { .max_tokens = COUNT, .ignore_eos = true };
+    int32_t all[512 + COUNT];
+    struct reference ref;
+    struct model *m;
+    size_t n, got;
+    bool finished;
+    char name[64];
+    char *dir;
+    float *x;
+
+    (void)snprintf(name, sizeof(name), "models/%s", families[_i]);
+    dir = fixture(name);
+    if (!dir)
+        return;
+    reference_open(&ref, dir);
+    OK(model_load(dir, NULL, cpu, &m, &err));
+    n = ids_of(&ref, "greedy_prompt", all);
+    OK(model_generate(m, all, n, &opt, NULL, NULL, all + n, &got, &finished,
+                      NULL, &err));
+    ck_assert_uint_eq(got, COUNT);
+    x = mem_array((n + COUNT) * 320, sizeof(*x));
+    for (size_t i = n; i < n + COUNT; i++) {
+        const float *last = x + (i - 1) * 320;
+        float top = last[0];
+
+        OK(model_logits(m, all, i, x, &err));
+        for (size_t k = 0; k < 320; k++)
+            top = last[k] > top ? last[k] : top;
+        ck_assert_msg(last[all[i]] >= top - 1e-5F, "token %zu of %s", i, name);
+    }
+    free(x);
+    model_free(m);
+    reference_close(&ref);
+    free(dir);
 }
 END_TEST
 
@@ -690,17 +800,19 @@ int main(void)
 
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, full_model_agrees_with_the_reference, 0, 3);
-    tcase_add_loop_test(t, adapter_agrees_with_the_reference, 0, 6);
-    tcase_add_loop_test(t, eight_steps_follow_the_trace, 0, 3);
-    tcase_add_test(t, packed_documents_do_not_see_each_other);
-    tcase_add_loop_test(t, greedy_tokens_equal_the_reference, 0, 3);
+    tcase_add_loop_test(t, full_model_agrees_with_the_reference, 0, FAMILIES);
+    tcase_add_loop_test(t, adapter_agrees_with_the_reference, 0, ADAPTERS);
+    tcase_add_loop_test(t, eight_steps_follow_the_trace, 0, FAMILIES);
+    tcase_add_loop_test(t, packed_documents_do_not_see_each_other, 0, 3);
+    tcase_add_loop_test(t, greedy_tokens_equal_the_reference, 0, FAMILIES);
     tcase_add_test(t, stories260k_tells_its_story);
     tcase_add_test(t, sixteen_bit_shards_give_the_reference_logits);
     tcase_add_loop_test(t, a_batch_gives_the_tokens_of_its_prompts_one_by_one,
                         0, 2);
     tcase_add_test(t, token_losses_are_those_of_the_logits);
     tcase_add_loop_test(t, saved_model_comes_back, 0, 2);
+    tcase_add_loop_test(t, a_family_is_saved_as_it_was_read, 0, FAMILIES);
+    tcase_add_loop_test(t, generation_is_what_no_cache_gives, 0, FAMILIES);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

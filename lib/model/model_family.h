@@ -1,0 +1,83 @@
+/*
+ * model_family.h - private to lib/model: what makes a family
+ *
+ * A family is an entry of the table in model_family.c: the names in its
+ * checkpoints, the blocks of its layers, and a function that reads what its
+ * config.json has beyond the fields that all share. A function that reads a
+ * field has to refuse, by name, every value that the engine does not compute.
+ */
+#ifndef MODEL_FAMILY_H
+#define MODEL_FAMILY_H
+
+#include "json/json.h"
+#include "model/model_mixer.h"
+
+/* Names are those below "model.layers.N."; absent: NULL. */
+struct model_block_plan {
+    const char *pre, *post;
+    struct {
+        struct model_mixer *(*make)(struct model *m, size_t layer,
+                                    const char *module);
+        const char *module;
+    } mixers[MODEL_BLOCK_MIXERS];
+};
+#define MODEL_LAYER_BLOCKS 2
+
+/* Linear layers and norms of attention and MLP. A fused name, where there is
+ * one, stands for those before it. */
+struct model_names {
+    const char *q, *k, *v, *qkv, *o, *q_norm, *k_norm;
+    const char *gate, *up, *gate_up, *down; /* gate NULL: no gate */
+};
+
+struct config_reader {
+    const struct json *j;
+    const char *path;
+    struct err *err;
+    int rc; /* of the first thing that was wrong */
+};
+
+struct model_family {
+    const char *architecture, *type; /* architectures[0], model_type */
+    const char *embed, *norm;        /* "model.embed_tokens", "model.norm" */
+    const char
+        *stored; /* what files have in place of "model"; NULL: the same */
+    struct model_names names;
+    struct model_block_plan layers[MODEL_LAYER_KINDS][MODEL_LAYER_BLOCKS];
+    const char *norm_eps; /* field; NULL: rms_norm_eps */
+    const char *act;      /* field; NULL: hidden_act */
+    enum model_act default_act;
+    bool tied; /* if the config does not say */
+    void (*read)(struct config_reader *r, struct model_config *c);
+    void (*write)(const struct model_config *c, struct json_writer *w);
+};
+
+/* NULL if there is none of this model_type; "" is Llama's. */
+const struct model_family *model_family_find(const char *type);
+/* By number, NULL after the last. */
+const struct model_family *model_family_at(size_t i);
+
+/* For the read functions. A field that is null counts as absent; numbers out
+ * of (0, max] and other types set r->rc. */
+json_ref config_member(const struct config_reader *r, const char *name);
+int64_t config_int(struct config_reader *r, const char *name, int64_t fallback,
+                   int64_t max);
+double config_double(struct config_reader *r, json_ref object, const char *name,
+                     double fallback, double max);
+bool config_bool(const struct config_reader *r, const char *name,
+                 bool fallback);
+/* Sets r->rc: "NAME: what it says is not supported". */
+void config_refuse(struct config_reader *r, const char *name);
+/* c->layer from layer_types, whose entries are one of the names given; other
+ * entries are refused. False if there is no such field. */
+struct config_layer_name {
+    const char *name;
+    uint8_t layer;
+};
+bool config_layers(struct config_reader *r, struct model_config *c,
+                   const struct config_layer_name *names, size_t count);
+
+/* model_config_write.c: "layer_types" of attention layers. */
+void config_write_layers(const struct model_config *c, struct json_writer *w);
+
+#endif
