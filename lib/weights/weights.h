@@ -32,7 +32,33 @@ enum weights_type {
     WEIGHTS_I8,
     WEIGHTS_U8,
     WEIGHTS_BOOL,
+    /* In blocks of elements that share a scale; names as GGUF has them. */
+    WEIGHTS_Q4_0,
+    WEIGHTS_Q4_1,
+    WEIGHTS_Q5_0,
+    WEIGHTS_Q5_1,
+    WEIGHTS_Q8_0,
+    WEIGHTS_Q2_K,
+    WEIGHTS_Q3_K,
+    WEIGHTS_Q4_K,
+    WEIGHTS_Q5_K,
+    WEIGHTS_Q6_K,
+    WEIGHTS_IQ4_NL,
+    WEIGHTS_IQ4_XS,
+    WEIGHTS_NF4,   /* bitsandbytes: scales lie apart */
     WEIGHTS_OTHER, /* readable as bytes only */
+};
+
+/* The scales of a 4-bit tensor of bitsandbytes. Element i is
+ * code[nibble i] * scale[i / block]; scales are f32, or bytes that stand for
+ * nested_code[byte] * nested[i / nested_block] + offset. */
+struct weights_nf4 {
+    float code[16], nested_code[256];
+    size_t block, nested_block; /* nested_block 0: not nested */
+    const void *scales;         /* borrowed: f32 or u8 */
+    const void *nested;         /* borrowed: f32, unaligned */
+    float offset;
+    enum weights_type type; /* that results are rounded to */
 };
 
 /* A tensor: row-major, little-endian, borrowed from the mapping. The format
@@ -45,6 +71,7 @@ struct weights_tensor {
     int64_t shape[WEIGHTS_MAX_DIMS];
     const void *data;
     size_t bytes;
+    const struct weights_nf4 *nf4; /* of NF4 alone; owned by the file */
 };
 
 struct weights;
@@ -66,16 +93,31 @@ const char *weights_type_name(enum weights_type t); /* "BF16" */
 /* The reverse ("BF16", also "bfloat16" as config.json spells it); false and
  * WEIGHTS_OTHER for an unknown name. */
 bool weights_type_parse(const char *name, enum weights_type *out);
-size_t weights_type_size(enum weights_type t); /* 0 for OTHER */
+size_t weights_type_size(enum weights_type t); /* 0 for OTHER and blocks */
+/* Elements and bytes of a block of a block type that GGUF has; false for all
+ * others. */
+bool weights_type_block(enum weights_type t, unsigned *elements,
+                        unsigned *bytes);
 
-/* Widen F32, F16, BF16, F64 to float; other types: ERR_UNSUPPORTED. out has
- * room for all elements. */
+/* Widen F32, F16, BF16, F64 and block types to float; other types:
+ * ERR_UNSUPPORTED. out has room for all elements. */
 MUST_CHECK int weights_to_f32(const struct weights_tensor *t, float *out,
                               struct err *err);
 /* Round to nearest even. */
 uint16_t weights_bf16_from_f32(float x);
 uint16_t weights_f16_from_f32(float x);
 float weights_f32_from_f16(uint16_t h);
+
+/* n floats as type: F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K (n a multiple of
+ * the block), the scales chosen for the least squared error, appended to *out;
+ * ERR_UNSUPPORTED for other types. */
+MUST_CHECK int weights_quantise(enum weights_type type, const float *x,
+                                size_t n, struct buf *out, struct err *err);
+/* Nearest codes, two to a byte (first one high), a scale for each `block`
+ * elements of the flat array; the last block may be shorter. */
+extern const float weights_nf4_code[16];
+void weights_nf4_quantise(const float *x, size_t n, size_t block,
+                          unsigned char *packed, float *scales);
 
 /* The value of a __metadata__ key of the first file, NULL if absent. */
 const char *weights_metadata(const struct weights *w, const char *key);

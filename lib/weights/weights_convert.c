@@ -69,8 +69,9 @@ bool weights_type_parse(const char *name, enum weights_type *out)
 const char *weights_type_name(enum weights_type t)
 {
     const struct weights_dtype *d = weights_dtype_of(t);
+    const struct weights_block *b = weights_block_of(t);
 
-    return d ? d->name : "other";
+    return d ? d->name : b ? b->name : t == WEIGHTS_NF4 ? "NF4" : "other";
 }
 
 size_t weights_type_size(enum weights_type t)
@@ -188,10 +189,22 @@ static void narrow_f64(const unsigned char *p, float *out, size_t n)
     }
 }
 
+static void widen_blocks(const struct weights_block *b, const unsigned char *p,
+                         float *out, size_t n)
+{
+    for (size_t i = 0; i < n; i += b->elements, p += b->bytes)
+        b->dequantise(p, out + i);
+}
+
 int weights_to_f32(const struct weights_tensor *t, float *out, struct err *err)
 {
+    const struct weights_block *block = weights_block_of(t->type);
     size_t n = (size_t)weights_elements(t);
 
+    if (block) {
+        widen_blocks(block, t->data, out, n);
+        return ERR_OK;
+    }
     switch (t->type) {
     case WEIGHTS_F32:
         if (n)
@@ -200,6 +213,7 @@ int weights_to_f32(const struct weights_tensor *t, float *out, struct err *err)
     case WEIGHTS_F16: widen_f16(t->data, out, n); return ERR_OK;
     case WEIGHTS_BF16: widen_bf16(t->data, out, n); return ERR_OK;
     case WEIGHTS_F64: narrow_f64(t->data, out, n); return ERR_OK;
+    case WEIGHTS_NF4: weights_nf4_dequantise(t, out); return ERR_OK;
     default:
         return err_set(err, ERR_UNSUPPORTED,
                        "tensor \"%.200s\" is %s, not F32, F16, BF16 or F64",

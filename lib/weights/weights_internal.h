@@ -27,6 +27,24 @@ struct weights_dtype {
     enum weights_type type;
     unsigned rank; /* place in the file: larger first */
 };
+/* A block type of GGUF. */
+struct weights_block {
+    const char *name;
+    enum weights_type type;
+    uint32_t gguf; /* number in files */
+    unsigned elements, bytes;
+    void (*dequantise)(const unsigned char *block, float *out);
+};
+extern const struct weights_block weights_blocks[];
+extern const size_t weights_block_count;
+/* NULL if type is none. */
+const struct weights_block *weights_block_of(enum weights_type type);
+
+void weights_nf4_dequantise(const struct weights_tensor *t, float *out);
+/* weights_kquant.c: one block each. */
+void weights_quantise_q4_k(const float *x, unsigned char *out);
+void weights_quantise_q6_k(const float *x, unsigned char *out);
+
 /* NULL if unknown. */
 const struct weights_dtype *weights_dtype_find(struct slice name);
 const struct weights_dtype *weights_dtype_of(enum weights_type type);

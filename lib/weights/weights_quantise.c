@@ -1,0 +1,168 @@
+/*
+ * weights_quantise.c - floats into blocks of 32 with one scale
+ *
+ * The scale is looked for: of some candidates, each rounded to f16 first and
+ * then given its nearest integers, the one with the least squared error is
+ * taken. Types with two levels of scales have their own file.
+ */
+#include "weights/weights_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+static void put_half(unsigned char *p, uint16_t h)
+{
+    p[0] = (unsigned char)h;
+    p[1] = (unsigned char)(h >> 8);
+}
+
+/* The element of 32 with the largest magnitude, with its sign. */
+static float extreme(const float *x)
+{
+    float top = 0;
+
+    for (unsigned i = 0; i < 32; i++)
+        if (fabsf(x[i]) > fabsf(top))
+            top = x[i];
+    return top;
+}
+
+static int nearest(float x, float d, int low, int high)
+{
+    float q = d != 0 ? roundf(x / d) : 0;
+
+    return q < (float)low ? low : q > (float)high ? high : (int)q;
+}
+
+static double error_of(const float *x, float d, int low, int high)
+{
+    double sum = 0;
+
+    for (unsigned i = 0; i < 32; i++) {
+        double off =
+            (double)x[i] - (double)d * (double)nearest(x[i], d, low, high);
+
+        sum += off * off;
+    }
+    return sum;
+}
+
+static void q8_0(const float *x, unsigned char *out)
+{
+    uint16_t h = weights_f16_from_f32(fabsf(extreme(x)) / 127);
+    float d = weights_f32_from_f16(h);
+
+    put_half(out, h);
+    for (unsigned i = 0; i < 32; i++)
+        out[2 + i] = (unsigned char)nearest(x[i], d, -127, 127);
+}
+
+/* Scale that fits x best to the integers which d gives. */
+static float refit(const float *x, float d)
+{
+    double xq = 0, qq = 0;
+
+    for (unsigned i = 0; i < 32; i++) {
+        double q = nearest(x[i], d, -8, 7);
+
+        xq += (double)x[i] * q;
+        qq += q * q;
+    }
+    return qq > 0 ? (float)(xq / qq) : 0;
+}
+
+static uint16_t best_q4_0(const float *x)
+{
+    float top = extreme(x);
+    uint16_t best = weights_f16_from_f32(top / -8);
+    double least = error_of(x, weights_f32_from_f16(best), -8, 7);
+
+    for (int step = -8; step <= 8 && least > 0; step++)
+        for (int sign = -1; sign <= 1; sign += 2) {
+            float d = top / ((float)sign * (7.5F + 0.1F * (float)step));
+            uint16_t h = weights_f16_from_f32(refit(x, d));
+            double e = error_of(x, weights_f32_from_f16(h), -8, 7);
+
+            if (e < least) {
+                least = e;
+                best = h;
+            }
+        }
+    return best;
+}
+
+static void q4_0(const float *x, unsigned char *out)
+{
+    uint16_t h = best_q4_0(x);
+    float d = weights_f32_from_f16(h);
+
+    put_half(out, h);
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned low = (unsigned)(nearest(x[i], d, -8, 7) + 8);
+        unsigned high = (unsigned)(nearest(x[i + 16], d, -8, 7) + 8);
+
+        out[2 + i] = (unsigned char)(low | high << 4);
+    }
+}
+
+static void narrow(const float *x, size_t n, bool bf16, unsigned char *out)
+{
+    for (size_t i = 0; i < n; i++)
+        put_half(out + 2 * i, bf16 ? weights_bf16_from_f32(x[i])
+                                   : weights_f16_from_f32(x[i]));
+}
+
+static const struct quantiser {
+    enum weights_type type;
+    void (*run)(const float *x, unsigned char *out);
+} quantisers[] = {
+    { WEIGHTS_Q8_0, q8_0 },
+    { WEIGHTS_Q4_0, q4_0 },
+    { WEIGHTS_Q4_K, weights_quantise_q4_k },
+    { WEIGHTS_Q6_K, weights_quantise_q6_k },
+};
+
+static int quantise_blocks(enum weights_type type, const float *x, size_t n,
+                           unsigned char *out, struct err *err)
+{
+    const struct weights_block *b = weights_block_of(type);
+
+    for (size_t k = 0; k < sizeof(quantisers) / sizeof(quantisers[0]); k++) {
+        if (quantisers[k].type != type)
+            continue;
+        for (size_t i = 0; i < n; i += b->elements, out += b->bytes)
+            quantisers[k].run(x + i, out);
+        return ERR_OK;
+    }
+    return err_set(err, ERR_UNSUPPORTED,
+                   "%s cannot be written; known: F32 F16 BF16 Q8_0 Q4_0 Q4_K "
+                   "Q6_K",
+                   weights_type_name(type));
+}
+
+int weights_quantise(enum weights_type type, const float *x, size_t n,
+                     struct buf *out, struct err *err)
+{
+    const struct weights_block *b = weights_block_of(type);
+    size_t bytes = b ? n / b->elements * b->bytes : n * weights_type_size(type);
+    unsigned char *to;
+    int rc = ERR_OK;
+
+    if (b && n % b->elements)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%zu elements are no whole %s "
+                       "blocks of %u",
+                       n, b->name, b->elements);
+    to = (unsigned char *)buf_reserve(out, bytes);
+    if (!to)
+        return err_set(err, ERR_LIMIT, "no room for %zu bytes", bytes);
+    if (type == WEIGHTS_F32)
+        memcpy(to, x, bytes);
+    else if (type == WEIGHTS_F16 || type == WEIGHTS_BF16)
+        narrow(x, n, type == WEIGHTS_BF16, to);
+    else
+        rc = quantise_blocks(type, x, n, to, err);
+    if (rc == ERR_OK)
+        out->len += bytes;
+    return rc;
+}
