@@ -7,7 +7,7 @@
  * the running maximum is finite from there on. f32: the same walk with plain
  * multiply-adds, exact.
  */
-#include "compute/cuda/cuda_attention.cuh"
+#include "compute/cuda/cuda_attention_hopper.cuh"
 
 #include <assert.h>
 #include <math.h>
@@ -442,8 +442,10 @@ static void launch_exact(struct cuda *c, const struct attention_args *a)
 
 /* ---- the operation ---- */
 
-int attention_forward_tile(enum cuda_type type, int dim)
+int attention_forward_tile(const struct cuda *c, enum cuda_type type, int dim)
 {
+    if (attention_hopper(c, type, dim))
+        return attention_wgmma_tile(dim);
     if (type == CUDA_F32)
         return dim <= 128 ? 64 : 32;
     return dim <= 128 ? 128 : 64;
@@ -453,6 +455,10 @@ void attention_forward(struct cuda *c, enum cuda_type type,
                        const struct attention_args *a)
 {
     assert(a->dim <= 256);
+    if (attention_hopper(c, type, a->dim)) {
+        attention_wgmma(c, a);
+        return;
+    }
     if (type == CUDA_F32) {
         if (a->dim <= 32)
             launch_exact<32, 64>(c, a);
@@ -487,6 +493,7 @@ void cuda_op_attention(struct compute *base, const struct compute_attention *x)
     struct attention_args a = {};
 
     assert(x->heads % x->kv_heads == 0);
+    assert(x->window == 0 && x->softcap == 0); /* not among the features */
     if (x->rows == 0)
         return;
     s[0] = attention_stage_of(x->q, c->act, x->rows, x->heads, x->dim);
@@ -502,7 +509,7 @@ void cuda_op_attention(struct compute *base, const struct compute_attention *x)
             return;
     list.starts = x->starts;
     list.docs = x->docs;
-    list.tile = attention_forward_tile(c->act, (int)dim);
+    list.tile = attention_forward_tile(c, c->act, (int)dim);
     a.tiles = attention_upload(c, &list, &a.tile_count);
     if (!a.tiles)
         return;

@@ -60,10 +60,13 @@ void attention_stage_end(struct cuda *c, const struct attention_stage *s);
 const struct attention_tile *
 attention_upload(struct cuda *c, const struct attention_lists *l, int *count);
 /* Rows of the query tile that attention_forward uses. */
-int attention_forward_tile(enum cuda_type type, int dim);
+int attention_forward_tile(const struct cuda *c, enum cuda_type type, int dim);
 /* o (and lse) of all tiles; operands in `type`. */
 void attention_forward(struct cuda *c, enum cuda_type type,
                        const struct attention_args *a);
+/* The same on Hopper (cuda_attention_wgmma.cu), and rows of its tile. */
+int attention_wgmma_tile(int dim);
+void attention_wgmma(struct cuda *c, const struct attention_args *a);
 /* cudaFuncSetAttribute for more than 48 KB, then the launch is allowed. */
 bool attention_smem(struct cuda *c, const void *kernel, size_t bytes);
 /* Two stages are worth their memory if two blocks still share a processor. */

@@ -468,6 +468,7 @@ void cuda_op_attention_grad(struct compute *base,
     struct plan p = plan_of(c->act, attention_dim(x->dim));
 
     assert(x->heads % x->kv_heads == 0 && x->lse.buf);
+    assert(x->window == 0 && x->softcap == 0); /* not among the features */
     if (x->rows == 0)
         return;
     stages_of(s, c->act, g);

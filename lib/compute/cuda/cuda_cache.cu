@@ -515,12 +515,13 @@ void cuda_op_attention_cached(struct compute *base,
                                     x->past,
                                     x->slots,
                                     x->seqs,
-                                    attention_forward_tile(type, a.dim),
+                                    attention_forward_tile(c, type, a.dim),
                                     0,
                                     1 };
     struct parts p = {};
 
     assert(x->heads % x->kv_heads == 0 && cuda_at(x->values).type == type);
+    assert(x->window == 0 && x->softcap == 0); /* not among the features */
     assert((uintptr_t)a.k % 16 == 0 && (uintptr_t)a.v % 16 == 0);
     if (rows == 0 || !upload_parts(c, &list, span_of(type, a.dim), &p))
         return;

@@ -232,6 +232,28 @@ hopper_product(float (&d)[COLUMNS / 2], uint64_t a, uint64_t b, uint32_t sum)
                      : HOPPER_D32(0), HOPPER_D32(32), HOPPER_D32(64), HOPPER_D32(96)
                      : "l"(a), "l"(b), "r"(sum), "n"(A_CROSS), "n"(B_CROSS));
 }
+
+/* The same with a in registers, as the fragment of mma m16n8k16 (each warp has
+ * 16 rows); b is crossed. */
+template <uint32_t COLUMNS>
+static __device__ __forceinline__ void
+hopper_product_kept(float (&d)[COLUMNS / 2], const uint32_t a[4], uint64_t b)
+{
+    static_assert(COLUMNS == 64 || COLUMNS == 128,
+                  "a width that has its instruction below");
+    if constexpr (COLUMNS == 64)
+        asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
+                     HOPPER_0_31
+                     "}, {%32, %33, %34, %35}, %36, 1, 1, 1, 1;\n"
+                     : HOPPER_D32(0)
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+    else
+        asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
+                     HOPPER_0_31 ", " HOPPER_32_63
+                     "}, {%64, %65, %66, %67}, %68, 1, 1, 1, 1;\n"
+                     : HOPPER_D32(0), HOPPER_D32(32)
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
 /* clang-format on */
 
 #undef HOPPER_0_31
