@@ -187,12 +187,13 @@ $(BUILD)/gpu_wgmma: build/cuda/tests/gpu/gpu_wgmma.cu.o build/cuda/lib/compute/c
 	$(Q)$(CUDA_NVCC) -cudart static -o $@ $^
 
 GPU_PROGRAMS := $(BUILD)/gpu_parity $(BUILD)/gpu_bench $(BUILD)/gpu_wgmma
-check-gpu: $(BUILD)/slmctl $(BUILD)/gpu_parity ## every operation on a GPU against the CPU
+check-gpu: $(BUILD)/gpu_parity $(BUILD)/gpu_bench ## every operation on a GPU against the CPU
 	$(Q)mkdir -p build/gpu
-	$(Q)for k in wgmma mma simt; do for p in bf16 tf32 f32; do \
-	  [ $$p = f32 ] && [ $$k != simt ] && continue; echo "== gpu_parity $$p $$k"; \
-	  sh tests/gpu/gpu_parity.sh $(BUILD)/gpu_parity build/gpu/$$p-$$k --precision $$p --kernels $$k; done; done | { \
-	  awk '{ print } /^[0-9]+ passed, / { p += $$1; f += $$3; s += $$5 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 }'; }
+	$(Q)for k in wgmma/bf16 mma/bf16 mma/tf32 simt/f32 cpu; do echo "== gpu_parity $$k"; \
+	  case $$k in cpu) o='--device cpu --kernels generic --quick' ;; *) o="--kernels $${k%/*} --precision $${k#*/}" ;; esac; \
+	  sh tests/gpu/gpu_parity.sh $(BUILD)/gpu_parity build/gpu/$$(echo $$k | tr / -) $$o; done | \
+	  awk '{ print } /^[0-9]+ passed, / { p += $$1; f += $$3; s += $$5 } \
+	    END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 }'
 
 gpu-bundle: ## all that a machine with a GPU needs to test the plugin, in build/gpu-bundle
 	$(Q)$(MAKE) cuda $(BUILD)/slmctl $(GPU_PROGRAMS)
@@ -264,7 +265,7 @@ bench: $(patsubst tests/bench/%.c,$(BUILD)/%,$(BENCH_C)) ## build and run the be
 	$(Q)for b in $^; do $$b || exit 1; done
 
 format: ## format the sources with clang-format
-	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+	$(Q)git ls-files '*.c' '*.h' '*.cu' '*.cuh' | xargs clang-format -i
 
 completions: $(BUILD)/slmctl ## write completions/ again after options changed
 	$(Q)for s in bash zsh fish; do $(BUILD)/slmctl completion $$s > completions/slmctl.$$s || exit 1; done

@@ -19,6 +19,7 @@ out=$(awk '
     FNR == 1 {
         split(FILENAME, part, "/")
         module = part[1] == "lib" ? part[2] : ""
+        folder = part[3]
         if (module && !(module in known))
             complain(FILENAME ": " module " is not in lib/DEPS")
     }
@@ -44,12 +45,18 @@ out=$(awk '
         home["zdict.h"] = "codec"; home["pcre2.h"] = "regex"
         home["cblas.h"] = "linalg"; home["lapacke.h"] = "linalg"
         home["sodium.h"] = "crypto"; home["curl/curl.h"] = "http"
+        n = split("cuda.h cuda_runtime.h cuda_bf16.h cuda_fp16.h " \
+                  "cudaTypedefs.h mma.h", cuda, " ")
+        for (i = 1; i <= n; i++) home[cuda[i]] = "compute"
     }
     /^ *# *include *</ {
         split($0, q, "[<>]")
         if ((q[2] in home) && home[q[2]] != module)
             complain(FILENAME " includes " q[2] ", whose home is lib/" \
                      home[q[2]])
+        if ((q[2] in home) && home[q[2]] == "compute" && folder != "cuda")
+            complain(FILENAME " includes " q[2] ", whose home is " \
+                     "lib/compute/cuda")
     }
-' lib/DEPS $(git ls-files 'lib/*.[ch]' 'lib/*.cu' 'cmd/*.[ch]'))
+' lib/DEPS $(git ls-files 'lib/*.[ch]' 'lib/*.cu' 'lib/*.cuh' 'cmd/*.[ch]'))
 [ -z "$out" ] || { printf '%s\n' "$out"; exit 1; }

@@ -3,5 +3,5 @@
 # message is never ambiguous.
 set -u
 twice=$(git ls-files 'cmd/*' 'lib/*' 'tests/*' 'data/*' |
-    grep -E '\.(c|h|cu|sh)$' | sed 's,.*/,,' | sort | uniq -d)
+    grep -E '\.(c|h|cu|cuh|sh|py)$' | sed 's,.*/,,' | sort | uniq -d)
 [ -z "$twice" ] || { echo "names: used twice:" $twice; exit 1; }

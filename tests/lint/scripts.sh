@@ -10,7 +10,7 @@ if command -v shellcheck >/dev/null; then
     shellcheck .ci/run || bad=1
 fi
 if command -v clang-format >/dev/null; then
-    for f in $(git ls-files '*.c' '*.h'); do
+    for f in $(git ls-files '*.c' '*.h' '*.cu' '*.cuh'); do
         clang-format "$f" | cmp -s - "$f" ||
             { echo "note: $f is not as clang-format writes it"; }
     done

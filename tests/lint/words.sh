@@ -15,5 +15,5 @@ find_word '(^|[^A-Za-z])(TODO|FIXME|XXX|HACK)([^A-Za-z]|$)' \
     'say it in an issue' 'lib/*' 'cmd/*' 'tests/*' 'Makefile' 'man/*'
 find_word 'design\.md' 'this file is not in the tree' ':!.ci'
 find_word '[[:space:]]$' 'white space at the end of the line' \
-    '*.c' '*.h' '*.sh' 'Makefile'
+    '*.c' '*.h' '*.cu' '*.cuh' '*.sh' '*.py' 'Makefile'
 exit $bad
