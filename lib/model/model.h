@@ -69,6 +69,8 @@ struct model_config {
     double embed_scale, residual_scale, logit_scale; /* 0: 1 */
     double attn_scale;                               /* 0: 1/sqrt(head_dim) */
     double attn_softcap, logit_softcap;              /* 0: off */
+    double q_scale, k_scale, v_scale, gate_scale, up_scale; /* of what the
+                                          layers of these names give; 0: 1 */
     double init_range;
     int32_t bos, eos[8];
     unsigned eos_count;

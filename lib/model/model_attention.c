@@ -140,6 +140,18 @@ static void cut_all(const struct attention *a, size_t rows, bool back,
     }
 }
 
+static void scale_all(const struct attention *a, size_t rows,
+                      struct compute_span q, struct compute_span k,
+                      struct compute_span v)
+{
+    struct model *m = a->base.m;
+    size_t nq = a->heads * a->dim, nk = a->kv_heads * a->dim;
+
+    model_scale(m, q, m->config.q_scale, rows * nq);
+    model_scale(m, k, m->config.k_scale, rows * nk);
+    model_scale(m, v, m->config.v_scale, rows * nk);
+}
+
 static void project(const struct attention *a, const struct model_pass *p,
                     struct compute_span in)
 {
@@ -154,6 +166,7 @@ static void project(const struct attention *a, const struct model_pass *p,
     }
     if (wide)
         cut_all(a, p->rows, false, q, k, a->vs, a->gate);
+    scale_all(a, p->rows, q, k, a->vs);
     if (norms) {
         size_t nq = a->heads * a->dim, nk = a->kv_heads * a->dim;
 
@@ -224,6 +237,7 @@ static void grad_project(const struct attention *a, const struct model_pass *p,
     }
     if (norms)
         grad_norms(a, p);
+    scale_all(a, p->rows, dq, dk, a->dv);
     if (a->fused || a->gated) {
         cut_all(a, p->rows, true, dq, dk, a->dv, a->gate);
         dq = a->wide;

@@ -140,16 +140,18 @@ static struct compute_span branch_grad(const struct model_pass *p,
     struct model_work *w = &m->work;
     size_t n = p->rows * (size_t)m->config.hidden;
     double scale = m->config.residual_scale;
+    struct compute_span dy = w->dx;
 
     if (is_direct(m, b))
         return w->dx;
+    if (scale > 0) {
+        dy = b->post.dim ? b->branch : b->dmixed;
+        ops->scale(m->compute, dy, w->dx, (float)scale, n);
+    }
     if (b->post.dim) {
         ops->fill(m->compute, b->dmixed, 0, n);
-        model_norm_grad(m, &b->post, b->dmixed, w->dx, b->mixed, b->post_stat,
+        model_norm_grad(m, &b->post, b->dmixed, dy, b->mixed, b->post_stat,
                         p->rows);
-        model_scale(m, b->dmixed, scale, n);
-    } else {
-        ops->scale(m->compute, b->dmixed, w->dx, (float)scale, n);
     }
     return b->dmixed;
 }

@@ -86,15 +86,23 @@ struct model_mixer {
  */
 void *model_mixer_new(struct model *m, const struct model_mixer_ops *ops,
                       size_t size, size_t layer, const char *module);
-/* "MODULE.NAME.weight" [n,k] and, with bias, "MODULE.NAME.bias" [n]. */
+/* "MODULE.NAME.weight" [n,k] and, with bias, "MODULE.NAME.bias" [n]. Set
+ * l->fixed after it where PEFT refuses to adapt the layer (Mamba's out_proj).
+ */
 void model_mixer_linear(struct model_mixer *x, struct model_linear *l,
                         const char *name, int64_t n, int64_t k, bool bias);
-/* A norm over dim elements: "MODULE.NAME.weight". */
+/* A norm of the family's kind over dim elements: "MODULE.NAME.weight". */
 void model_mixer_norm(struct model_mixer *x, struct model_norm *n,
                       const char *name, int64_t dim);
 /* Any other f32 parameter: "MODULE.NAME" [rows] or [rows,cols]. Its gradient
- * span is present (and is to be added to) only where it is trained. */
+ * span is present (and is to be added to) only where it is trained. A new
+ * model has 0 in biases, 1 in other vectors, random numbers in matrices; the
+ * slot's `fill` in m->base says otherwise. */
 void model_mixer_weight(struct model_mixer *x, struct compute_span *w,
+                        struct compute_span *dw, const char *name, int64_t rows,
+                        int64_t cols);
+/* The same for a convolution's weight, stored as [rows, 1, cols]. */
+void model_mixer_kernel(struct model_mixer *x, struct compute_span *w,
                         struct compute_span *dw, const char *name, int64_t rows,
                         int64_t cols);
 /* State k of this mixer, for all slots; p->cached must be there. */

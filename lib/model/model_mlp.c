@@ -59,6 +59,16 @@ static void activate_grad(const struct mlp *a, size_t rows)
                          a->ups, n);
 }
 
+/* What the projections gave, or their gradients. */
+static void scale_all(const struct mlp *a, size_t rows)
+{
+    struct model *m = a->base.m;
+
+    if (a->gated)
+        model_scale(m, a->gates, m->config.gate_scale, rows * a->ffn);
+    model_scale(m, a->ups, m->config.up_scale, rows * a->ffn);
+}
+
 static void forward(struct model_mixer *x, const struct model_pass *p,
                     struct compute_span y, struct compute_span in,
                     struct compute_span addend)
@@ -77,6 +87,7 @@ static void forward(struct model_mixer *x, const struct model_pass *p,
         c->ops->copy_columns(c, a->ups, a->ffn, compute_at(a->wide, a->ffn),
                              2 * a->ffn, p->rows, a->ffn);
     }
+    scale_all(a, p->rows);
     activate(a, p->rows);
     model_linear_run(p->m, &a->down, y, a->hidden, p->rows, addend);
 }
@@ -92,6 +103,7 @@ static void grad(struct model_mixer *x, const struct model_pass *p,
     activate(a, p->rows);
     model_linear_grad(p->m, &a->down, a->dhidden, dy, a->hidden, p->rows, none);
     activate_grad(a, p->rows);
+    scale_all(a, p->rows);
     if (a->fused) {
         c->ops->copy_columns(c, a->wide, 2 * a->ffn, a->gates, a->ffn, p->rows,
                              a->ffn);

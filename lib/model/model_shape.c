@@ -79,6 +79,16 @@ void model_mixer_weight(struct model_mixer *x, struct compute_span *w,
                    (size_t)rows, (size_t)cols);
 }
 
+void model_mixer_kernel(struct model_mixer *x, struct compute_span *w,
+                        struct compute_span *dw, const char *name, int64_t rows,
+                        int64_t cols)
+{
+    struct model_list *l = &x->m->base;
+
+    model_mixer_weight(x, w, dw, name, rows, cols);
+    l->tensors[l->count - 1].kernel = true;
+}
+
 struct compute_span model_mixer_state(const struct model_mixer *x,
                                       const struct model_pass *p, unsigned k)
 {
@@ -222,7 +232,9 @@ int model_device_check(const struct model_config *c,
     for (int64_t i = 0; i < c->layers; i++)
         windows |= (c->layer[i] & MODEL_LAYER_WINDOW) != 0;
     scales = c->embed_scale > 0 || c->residual_scale > 0 ||
-             c->logit_scale > 0 || f->layers[0][0].post;
+             c->logit_scale > 0 || c->q_scale > 0 || c->k_scale > 0 ||
+             c->v_scale > 0 || c->gate_scale > 0 || c->up_scale > 0 ||
+             f->layers[0][0].post;
     fused = f->names.qkv || f->names.gate_up || c->attn_gate;
     {
         const struct {

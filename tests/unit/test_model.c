@@ -1,175 +1,6 @@
 /* test_model.c - the decoder against transformers' and PEFT's values, and
  * what must hold without them */
-#include "base/io.h"
-#include "base/mem.h"
-#include "json/json.h"
-#include "model/model.h"
-
-#include <check.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static struct compute *cpu;
-static struct err err;
-
-#define OK(call)                                                               \
-    do {                                                                       \
-        if ((call) < 0)                                                        \
-            ck_abort_msg("%s", err.msg);                                       \
-    } while (0)
-
-static void setup(void)
-{
-    OK(compute_open(&(struct compute_options){ .kernels = getenv("SLMCTL_CPU"),
-                                               .threads = 2 },
-                    &cpu, &err));
-}
-
-static void teardown(void)
-{
-    compute_close(cpu);
-}
-
-/* A fixture's path, or NULL (with a word) where there are none. */
-static char *fixture(const char *name)
-{
-    const char *root = getenv("SLMCTL_REFERENCE");
-
-    if (!root) {
-        (void)printf("skip: %s: SLMCTL_REFERENCE is not set\n", name);
-        return NULL;
-    }
-    return mem_printf("%s/fixtures/%s", root, name);
-}
-
-struct reference {
-    struct weights *w;
-    struct json j;
-    struct buf text;
-};
-
-static void reference_open(struct reference *r, const char *dir)
-{
-    char *st = io_path(dir, "expected.safetensors");
-    char *js = io_path(dir, "expected.json");
-
-    *r = (struct reference){ 0 };
-    OK(weights_open(st, &r->w, &err));
-    OK(io_read_file(js, 1 << 24, &r->text, &err));
-    OK(json_parse(&r->j, r->text.data, r->text.len, &err));
-    free(st);
-    free(js);
-}
-
-static void reference_close(struct reference *r)
-{
-    weights_close(r->w);
-    json_release(&r->j);
-    buf_release(&r->text);
-}
-
-static double number(const struct reference *r, const char *name)
-{
-    double x = NAN;
-
-    (void)json_double(&r->j, json_get(&r->j, 0, name), &x);
-    return x;
-}
-
-static float *values(const struct weights *w, const char *name, size_t *n)
-{
-    const struct weights_tensor *t = weights_find(w, name);
-    float *x;
-
-    ck_assert_msg(t != NULL, "%s", name);
-    *n = (size_t)weights_elements(t);
-    x = mem_array(*n, sizeof(*x));
-    OK(weights_to_f32(t, x, &err));
-    return x;
-}
-
-/* Largest difference over the largest reference value. */
-static double difference(const float *x, const float *want, size_t n)
-{
-    double top = 0, worst = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        top = fmax(top, fabs((double)want[i]));
-        worst = fmax(worst, fabs((double)x[i] - (double)want[i]));
-        if (isnan(x[i]))
-            return INFINITY;
-    }
-    return worst / (top > 0 ? top : 1);
-}
-
-static void check_close(const char *what, const float *x,
-                        const struct weights *w, const char *name,
-                        double tolerance)
-{
-    size_t n;
-    float *want = values(w, name, &n);
-    double d = difference(x, want, n);
-
-    ck_assert_msg(d <= tolerance, "%s %s: %.3g", what, name, d);
-    free(want);
-}
-
-/* ids and labels of the fixture as documents of equal length; labels shifted
- * so that row i holds what follows it. */
-struct rows {
-    struct model_batch b;
-    int32_t *ids, *labels, *positions, *starts;
-};
-
-static void rows_add(struct rows *r, const int32_t *ids, const int32_t *labels,
-                     size_t n)
-{
-    size_t at = r->b.rows, d = r->b.docs;
-
-    r->ids = mem_realloc(r->ids, at + n, sizeof(*r->ids));
-    r->labels = mem_realloc(r->labels, at + n, sizeof(*r->labels));
-    r->positions = mem_realloc(r->positions, at + n, sizeof(*r->positions));
-    r->starts = mem_realloc(r->starts, d + 2, sizeof(*r->starts));
-    for (size_t i = 0; i < n; i++) {
-        r->ids[at + i] = ids[i];
-        r->labels[at + i] = labels && i + 1 < n ? labels[i + 1] : -100;
-        r->positions[at + i] = (int32_t)i;
-    }
-    r->starts[0] = 0;
-    r->starts[d + 1] = (int32_t)(at + n);
-    r->b = (struct model_batch){ r->ids, r->labels, r->positions,
-                                 at + n, r->starts, d + 1 };
-}
-
-static void rows_release(struct rows *r)
-{
-    free(r->ids);
-    free(r->labels);
-    free(r->positions);
-    free(r->starts);
-    *r = (struct rows){ 0 };
-}
-
-static void rows_read(struct rows *r, const struct weights *w)
-{
-    const struct weights_tensor *ids = weights_find(w, "input_ids");
-    const struct weights_tensor *labels = weights_find(w, "labels");
-    size_t n = (size_t)ids->shape[1];
-
-    *r = (struct rows){ 0 };
-    for (int64_t i = 0; i < ids->shape[0]; i++) {
-        int32_t *a = mem_array(n, 2 * sizeof(*a));
-
-        memcpy(a, (const char *)ids->data + (size_t)i * n * 4, n * 4);
-        if (labels)
-            memcpy(a + n, (const char *)labels->data + (size_t)i * n * 4,
-                   n * 4);
-        rows_add(r, a, labels ? a + n : NULL, n);
-        free(a);
-    }
-}
+#include "model_reference.h"
 
 static void check_logits(struct model *m, const struct rows *r,
                          const struct weights *w, const char *what)
@@ -236,16 +67,6 @@ static void check_step(struct model *m, struct reference *ref, double *loss,
     ck_assert_msg(fabs(*loss - number(ref, "loss")) < 1e-5, "loss %.7f", *loss);
 }
 
-static const char *const families[] = {
-    "llama",         "llama-untied-biased",
-    "llama3-rope",   "mistral-window",
-    "qwen2",         "qwen3",
-    "phi2",          "phi3",
-    "phi3-longrope", "gemma2",
-    "gemma3",        "smollm3",
-    "granite",       "olmo2",
-};
-#define FAMILIES ((int)(sizeof(families) / sizeof(families[0])))
 static const char *const adapters[] = {
     "llama/adapter",         "llama-untied-biased/adapter",
     "llama3-rope/adapter",   "mistral-window/adapter",
@@ -479,21 +300,6 @@ START_TEST(packed_documents_do_not_see_each_other)
 }
 END_TEST
 
-static size_t ids_of(const struct reference *ref, const char *name,
-                     int32_t *out)
-{
-    json_ref a = json_get(&ref->j, 0, name);
-    size_t n = 0;
-    int64_t x;
-
-    for (json_ref e = json_first(&ref->j, a); e != JSON_NONE;
-         e = json_next(&ref->j, a, e)) {
-        ck_assert(json_int(&ref->j, e, &x));
-        out[n++] = (int32_t)x;
-    }
-    return n;
-}
-
 static void check_greedy(struct model *m, const int32_t *prompt, size_t n,
                          const int32_t *want, size_t count)
 {
@@ -673,18 +479,6 @@ START_TEST(token_losses_are_those_of_the_logits)
 }
 END_TEST
 
-static void remove_model(const char *dir)
-{
-    char *file = io_path(dir, "model.safetensors");
-
-    (void)remove(file);
-    free(file);
-    file = io_path(dir, "config.json");
-    (void)remove(file);
-    free(file);
-    (void)remove(dir);
-}
-
 START_TEST(saved_model_comes_back)
 {
     char dir[] = "/tmp/slmctl-test-model-XXXXXX";
@@ -704,90 +498,6 @@ START_TEST(saved_model_comes_back)
     model_free(m);
     model_free(n);
     remove_model(dir);
-}
-END_TEST
-
-/* Through a copy of its directory with the older config in place. */
-static void check_older_spelling(const char *dir,
-                                 const struct model_config *want)
-{
-    char *path = io_path(dir, "config.v4.json");
-    struct model_config c;
-
-    OK(model_config_read(path, &c, &err));
-    ck_assert_mem_eq(&c, want, sizeof(c));
-    free(path);
-}
-
-START_TEST(a_family_is_saved_as_it_was_read)
-{
-    char copy[] = "/tmp/slmctl-test-model-XXXXXX";
-    int32_t ids[] = { 5, 9, 33, 60, 2, 7 };
-    float a[6 * 320], b[6 * 320];
-    char name[64];
-    struct model_config again;
-    struct model *m, *n;
-    char *dir;
-
-    (void)snprintf(name, sizeof(name), "models/%s", families[_i]);
-    dir = fixture(name);
-    if (!dir)
-        return;
-    ck_assert_ptr_nonnull(mkdtemp(copy));
-    OK(model_open(dir, cpu, true, &m, &err));
-    check_older_spelling(dir, model_config(m));
-    OK(model_save(m, copy, WEIGHTS_F32, &err));
-    OK(model_config_read(copy, &again, &err));
-    ck_assert_mem_eq(&again, model_config(m), sizeof(again));
-    OK(model_open(copy, cpu, true, &n, &err));
-    OK(model_logits(m, ids, 6, a, &err));
-    OK(model_logits(n, ids, 6, b, &err));
-    ck_assert_mem_eq(a, b, sizeof(a));
-    model_free(m);
-    model_free(n);
-    remove_model(copy);
-    free(dir);
-}
-END_TEST
-
-/* Over windows and, with longrope, across the original context. */
-START_TEST(generation_is_what_no_cache_gives)
-{
-    enum { COUNT = 40 };
-    struct model_sampling opt = { .max_tokens = COUNT, .ignore_eos = true };
-    int32_t all[512 + COUNT];
-    struct reference ref;
-    struct model *m;
-    size_t n, got;
-    bool finished;
-    char name[64];
-    char *dir;
-    float *x;
-
-    (void)snprintf(name, sizeof(name), "models/%s", families[_i]);
-    dir = fixture(name);
-    if (!dir)
-        return;
-    reference_open(&ref, dir);
-    OK(model_load(dir, NULL, cpu, &m, &err));
-    n = ids_of(&ref, "greedy_prompt", all);
-    OK(model_generate(m, all, n, &opt, NULL, NULL, all + n, &got, &finished,
-                      NULL, &err));
-    ck_assert_uint_eq(got, COUNT);
-    x = mem_array((n + COUNT) * 320, sizeof(*x));
-    for (size_t i = n; i < n + COUNT; i++) {
-        const float *last = x + (i - 1) * 320;
-        float top = last[0];
-
-        OK(model_logits(m, all, i, x, &err));
-        for (size_t k = 0; k < 320; k++)
-            top = last[k] > top ? last[k] : top;
-        ck_assert_msg(last[all[i]] >= top - 1e-5F, "token %zu of %s", i, name);
-    }
-    free(x);
-    model_free(m);
-    reference_close(&ref);
-    free(dir);
 }
 END_TEST
 
@@ -811,8 +521,6 @@ int main(void)
                         0, 2);
     tcase_add_test(t, token_losses_are_those_of_the_logits);
     tcase_add_loop_test(t, saved_model_comes_back, 0, 2);
-    tcase_add_loop_test(t, a_family_is_saved_as_it_was_read, 0, FAMILIES);
-    tcase_add_loop_test(t, generation_is_what_no_cache_gives, 0, FAMILIES);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
