@@ -10,9 +10,9 @@ mkdir -p "$out/lib" "$out/models"
 for p in slmctl gpu_parity gpu_bench gpu_wgmma; do
     cp "$build/$p" "$out/$p"
     strip --strip-debug "$out/$p"
-    # All but the C library's own, which must fit the driver's.
+    # All but what is the system's own and must fit the driver's.
     ldd "$build/$p" | awk '$2 == "=>" { print $3 }' |
-        grep -vE '/(libc|libm|libdl|libpthread|librt|ld-linux[^/]*)\.so' |
+        grep -vE '/(libstdc[+][+]|libgcc_s|libc|libm|libdl|libpthread|librt|ld-linux[^/]*)\.so' |
         while read -r l; do cp -L "$l" "$out/lib/"; done
 done
 cp "$plugin" "$out/slmctl-cuda.so"

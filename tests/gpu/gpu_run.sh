@@ -11,6 +11,7 @@ OUT=${OUT:-./results}
 mkdir -p "$OUT"
 OUT=$(cd "$OUT" && pwd)
 export OUT
+HOST_LIBRARY_PATH=${LD_LIBRARY_PATH:-}
 LD_LIBRARY_PATH=$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
 scratch=$(mktemp -d) || exit 1
@@ -166,7 +167,7 @@ stage_peers() {
     python3 -c 'import torch' 2>/dev/null ||
         { echo "skip: torch is not here"; return; }
     (
-        unset LD_LIBRARY_PATH
+        LD_LIBRARY_PATH=$HOST_LIBRARY_PATH
         timeout -k 5 "${PEERS_SECONDS:-300}" python3 peer_gpu.py
     ) >"$OUT/peers.txt" 2>&1 || echo "FAIL peers: exit $?"
     grep -vE ' (cube|lora (into|grad|out)) .*linear_d|lora (into|grad) ' \
