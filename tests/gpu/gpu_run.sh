@@ -32,8 +32,8 @@ stage_wgmma() {
     grep '^FAIL' "$OUT/wgmma.txt" | head -n 12
     grep -v '^FAIL' "$OUT/wgmma.txt" | tail -n 2
     timeout -k 5 "${WGMMA_SECONDS:-90}" ./gpu_wgmma time \
-        >"$OUT/wgmma-time.txt" 2>&1 || echo "FAIL wgmma time: exit $?"
-    cat "$OUT/wgmma-time.txt"
+        >"$scratch/wgmma-time" 2>&1 || echo "FAIL wgmma time: exit $?"
+    tee -a "$OUT/wgmma.txt" <"$scratch/wgmma-time"
 }
 
 stage_parity() {
@@ -60,25 +60,44 @@ tolerance_of() {
 
 check_one() { # PRECISION DIR [ADAPTER]
     name=${3:-$2}
-    if timeout 60 ./slmctl model check "$2" ${3:+--adapter "$3"} \
+    timeout 60 ./slmctl model check "$2" ${3:+--adapter "$3"} \
         --device cuda --precision "$1" --tolerance "$(tolerance_of "$1")" \
-        >"$scratch/check" 2>&1; then
-        verdict=ok
-    else
-        verdict="FAIL (exit $?)"
-    fi
+        >"$scratch/check" 2>&1
+    status=$?
     {
-        echo "== $1 $name: $verdict"
+        echo "== $1 $name: exit $status"
         cat "$scratch/check"
     } >>"$OUT/fixtures.txt"
-    awk -v head="$verdict $1 $name" -v limit="$(tolerance_of "$1")" '
-        NR > 1 && $2 + 0 > worst { worst = $2 + 0; at = $1 }
-        / (over|not computed)$/ { over++; if (over < 4) list = list " " $1 }
-        !/ (ok|over|not computed)$/ && NR > 1 { note = $0 }
-        /^slmctl / { note = $0 }
-        END { printf "%s worst %.1e %s, limit %s%s%s\n", head, worst, at, limit,
+    # In fewer bits another token may be the likeliest: greedy decides nothing.
+    awk -v name="$1 $name" -v status=$status -v exact="$1" \
+        -v limit="$(tolerance_of "$1")" '
+        NR > 1 && $1 != "greedy" && $2 + 0 > worst { worst = $2 + 0; at = $1 }
+        / (over|not computed)$/ && $1 == "greedy" && exact != "f32" {
+            note = note ", another greedy text"; next }
+        / (over|not computed)$/ { if (++over < 4) list = list " " $1 }
+        / (ok|over|not computed)$/ { rows++ }
+        /^slmctl / { note = note ": " $0 }
+        END { fail = over || !rows || status > 1
+              printf "%s %s worst %.1e %s, limit %s%s%s%s\n",
+                     fail ? "FAIL" : "ok", name, worst, at, limit,
                      over ? ", " over " over:" list : "",
-                     note == "" ? "" : " " note }' "$scratch/check"
+                     status > 1 ? ", exit " status : "", note }' \
+        "$scratch/check"
+}
+
+# Without labels there is only text to compare, the CPU's with the GPU's.
+same_text() { # PRECISION DIR
+    for device in cpu cuda; do
+        timeout 60 ./slmctl generate -m "$2" --raw -n 100 --device $device \
+            --precision "$([ $device = cpu ] && echo f32 || echo "$1")" \
+            "Once upon a time" >"$scratch/text.$device" 2>&1
+    done
+    if cmp -s "$scratch/text.cpu" "$scratch/text.cuda"; then
+        echo "ok $1 $2 the same text"
+    else
+        [ "$1" = f32 ] && verdict=FAIL || verdict=note:
+        echo "$verdict $1 $2 other text: $(tr '\n' ' ' <"$scratch/text.cuda")"
+    fi | tee -a "$OUT/fixtures.txt"
 }
 
 stage_fixtures() {
@@ -87,6 +106,8 @@ stage_fixtures() {
         for m in models/*/; do
             m=${m%/}
             [ -f "$m/expected.safetensors" ] || continue
+            head -c 65536 "$m/expected.safetensors" | grep -aq '"labels"' ||
+                { same_text "$precision" "$m"; continue; }
             check_one "$precision" "$m"
             for a in "$m"/adapter*/; do
                 [ -f "${a}expected.safetensors" ] || continue
