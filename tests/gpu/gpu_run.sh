@@ -77,11 +77,11 @@ check_one() { # PRECISION DIR [ADAPTER]
         / (over|not computed)$/ { if (++over < 4) list = list " " $1 }
         / (ok|over|not computed)$/ { rows++ }
         /^slmctl / { note = note ": " $0 }
-        END { fail = over || !rows || status > 1
+        END { fail = over || !rows || (status > 1)
               printf "%s %s worst %.1e %s, limit %s%s%s%s\n",
                      fail ? "FAIL" : "ok", name, worst, at, limit,
                      over ? ", " over " over:" list : "",
-                     status > 1 ? ", exit " status : "", note }' \
+                     (status > 1) ? ", exit " status : "", note }' \
         "$scratch/check"
 }
 
