@@ -52,6 +52,23 @@ enum model_layer_kind {
 #define MODEL_LAYER_WINDOW 4 /* attention sees config.window positions */
 #define MODEL_LAYER_NOPE 8   /* attention without positions */
 
+/* Shapes of the mixers that stand in attention's place. */
+struct model_mamba_config { /* Mamba-2 */
+    int64_t heads, head_dim, groups, state, conv;
+    bool conv_bias, proj_bias;
+    bool norm;             /* gated RMS norm before the output, by group */
+    bool norm_first;       /* the norm before the gate, not after */
+    double dt_min, dt_max; /* limits of the time step; dt_max may be INFINITY */
+    double in_scale, out_scale, scales[5]; /* scales: of z, x, B, C, dt; 0: 1 */
+};
+struct model_conv_config { /* short convolution */
+    int64_t length;
+    bool bias;
+};
+struct model_delta_config { /* gated delta net */
+    int64_t key_heads, value_heads, key_dim, value_dim, conv;
+};
+
 /* config.json, both spellings. Zero means what Llama does. */
 struct model_config {
     char family[32]; /* model_type: "llama" */
@@ -71,6 +88,9 @@ struct model_config {
     double attn_softcap, logit_softcap;              /* 0: off */
     double q_scale, k_scale, v_scale, gate_scale, up_scale; /* of what the
                                           layers of these names give; 0: 1 */
+    struct model_mamba_config mamba;
+    struct model_conv_config conv;
+    struct model_delta_config delta;
     double init_range;
     int32_t bos, eos[8];
     unsigned eos_count;

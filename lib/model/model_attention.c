@@ -299,9 +299,9 @@ static void add_norms(struct attention *a, const struct model_config *c,
 
     if (c->qk_norm == MODEL_QK_NONE)
         return;
-    model_mixer_norm(&a->base, &a->q_norm, n->q_norm,
+    model_mixer_norm(&a->base, &a->q_norm, c->norm, n->q_norm,
                      whole ? c->heads * c->head_dim : c->head_dim);
-    model_mixer_norm(&a->base, &a->k_norm, n->k_norm,
+    model_mixer_norm(&a->base, &a->k_norm, c->norm, n->k_norm,
                      whole ? c->kv_heads * c->head_dim : c->head_dim);
 }
 

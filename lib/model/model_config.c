@@ -70,15 +70,16 @@ void config_refuse(struct config_reader *r, const char *name)
 }
 
 bool config_layers(struct config_reader *r, struct model_config *c,
-                   const struct config_layer_name *names, size_t count)
+                   const char *field, const struct config_layer_name *names,
+                   size_t count)
 {
-    json_ref list = config_member(r, "layer_types");
+    json_ref list = config_member(r, field);
     size_t i = 0;
 
     if (!json_is(r->j, list, JSON_ARRAY))
         return false;
     if (json_count(r->j, list) != (size_t)c->layers)
-        config_refuse(r, "layer_types");
+        config_refuse(r, field);
     for (json_ref e = json_first(r->j, list); r->rc == 0 && e != JSON_NONE;
          e = json_next(r->j, list, e), i++) {
         size_t k = 0;
@@ -89,7 +90,7 @@ bool config_layers(struct config_reader *r, struct model_config *c,
             c->layer[i] =
                 (uint8_t)((c->layer[i] & MODEL_LAYER_NOPE) | names[k].layer);
         else
-            config_refuse(r, "layer_types");
+            config_refuse(r, field);
     }
     return true;
 }
@@ -237,7 +238,8 @@ static void refuse_rope(struct config_reader *r, json_ref type)
 
 /* Either spelling; a family with two kinds of attention has its global one
  * under "full_attention". */
-static int read_rope(struct config_reader *r, struct model_config *c)
+static int read_rope(struct config_reader *r, const struct model_family *f,
+                     struct model_config *c)
 {
     json_ref params = config_member(r, "rope_parameters"), type;
     json_ref full = json_get(r->j, params, "full_attention");
@@ -249,7 +251,9 @@ static int read_rope(struct config_reader *r, struct model_config *c)
 
     if (!(part > 0))
         part = optional(r, 0, "partial_rotary_factor");
-    if (part > 1)
+    if (!(part > 0))
+        part = f->rotary_part;
+    if (part > 1 || (part > 0 && part < 1 && !(f->rotary_part > 0)))
         config_refuse(r, "partial_rotary_factor");
     if (part > 0 && part < 1)
         c->rotary = (int64_t)((double)c->head_dim * part);
@@ -276,7 +280,8 @@ static int read_rope(struct config_reader *r, struct model_config *c)
     return r->rc;
 }
 
-static int read_sizes(struct config_reader *r, struct model_config *c)
+static int read_sizes(struct config_reader *r, const struct model_family *f,
+                      struct model_config *c)
 {
     c->vocab = config_int(r, "vocab_size", 0, MODEL_MAX_VOCAB);
     c->hidden = config_int(r, "hidden_size", 0, MODEL_MAX_DIM);
@@ -288,8 +293,9 @@ static int read_sizes(struct config_reader *r, struct model_config *c)
         config_int(r, "max_position_embeddings", 2048, MODEL_MAX_CONTEXT);
     if (r->rc < 0)
         return r->rc;
-    c->head_dim =
-        config_int(r, "head_dim", c->hidden / c->heads, MODEL_MAX_HEAD_DIM);
+    c->head_dim = config_int(r, "head_dim",
+                             f->head_dim ? f->head_dim : c->hidden / c->heads,
+                             MODEL_MAX_HEAD_DIM);
     return r->rc;
 }
 
@@ -359,7 +365,7 @@ static int read_config(struct config_reader *r, struct model_config *c)
     int rc = read_family(r, &f);
 
     if (rc == 0)
-        rc = read_sizes(r, c);
+        rc = read_sizes(r, f, c);
     if (rc < 0)
         return rc;
     (void)snprintf(c->family, sizeof(c->family), "%s", f->type);
@@ -375,7 +381,7 @@ static int read_config(struct config_reader *r, struct model_config *c)
     read_act(r, f, c);
     read_stored(r, c);
     read_ids(r, c);
-    rc = read_rope(r, c);
+    rc = read_rope(r, f, c);
     if (rc == 0 && f->read)
         f->read(r, c);
     return r->rc < 0 ? r->rc : check_shape(r, c);

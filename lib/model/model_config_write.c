@@ -6,13 +6,17 @@
  */
 #include "model/model_family.h"
 
-void config_write_layers(const struct model_config *c, struct json_writer *w)
+void config_write_layers(const struct model_config *c, struct json_writer *w,
+                         const char *field,
+                         const struct config_layer_name *names, size_t count)
 {
-    json_begin_array(w, "layer_types");
+    json_begin_array(w, field);
     for (int64_t i = 0; i < c->layers; i++)
-        json_put_string(w, NULL,
-                        c->layer[i] & MODEL_LAYER_WINDOW ? "sliding_attention"
-                                                         : "full_attention");
+        for (size_t k = 0; k < count; k++)
+            if (names[k].layer == (c->layer[i] & ~MODEL_LAYER_NOPE)) {
+                json_put_string(w, NULL, names[k].name);
+                break;
+            }
     json_end_array(w);
 }
 

@@ -69,7 +69,7 @@ static void read_qwen_windows(struct config_reader *r, struct model_config *c)
     c->window = on ? window_of(r, 4096) : 0;
     if (json_present(first) && !json_int(r->j, first, &begin))
         config_refuse(r, "max_window_layers");
-    if (!config_layers(r, c, attention_layers, ATTENTION_LAYERS))
+    if (!config_layers(r, c, "layer_types", attention_layers, ATTENTION_LAYERS))
         for (int64_t i = begin < 0 ? 0 : begin; c->window && i < c->layers; i++)
             c->layer[i] |= MODEL_LAYER_WINDOW;
     if (any_window(c) && !c->window)
@@ -81,7 +81,8 @@ static void write_qwen_windows(const struct model_config *c,
 {
     json_put_bool(w, "use_sliding_window", any_window(c));
     write_window(c, w);
-    config_write_layers(c, w);
+    config_write_layers(c, w, "layer_types", attention_layers,
+                        ATTENTION_LAYERS);
 }
 
 static void read_qwen2(struct config_reader *r, struct model_config *c)
@@ -95,8 +96,6 @@ static void read_qwen3(struct config_reader *r, struct model_config *c)
 {
     c->mlp_bias = false;
     c->qk_norm = MODEL_QK_HEAD;
-    if (!json_present(config_member(r, "head_dim")))
-        c->head_dim = 128;
     read_qwen_windows(r, c);
 }
 
@@ -104,18 +103,14 @@ static void read_phi(struct config_reader *r, struct model_config *c)
 {
     if (config_bool(r, "qk_layernorm", false))
         config_refuse(r, "qk_layernorm");
-    if (c->rotary == 0 &&
-        !json_present(config_member(r, "partial_rotary_factor")))
-        c->rotary = c->head_dim / 2;
     c->attn_bias = c->mlp_bias = c->head_bias = true;
     c->norm = MODEL_NORM_LAYER;
 }
 
 static void write_partial(const struct model_config *c, struct json_writer *w)
 {
-    if (c->rotary)
-        json_put_double(w, "partial_rotary_factor",
-                        (double)c->rotary / (double)c->head_dim);
+    json_put_double(w, "partial_rotary_factor",
+                    c->rotary ? (double)c->rotary / (double)c->head_dim : 1);
 }
 
 static void write_phi(const struct model_config *c, struct json_writer *w)
@@ -160,15 +155,13 @@ static void read_gemma(struct config_reader *r, struct model_config *c)
     c->attn_scale =
         1 / sqrt(config_double(r, 0, "query_pre_attn_scalar", 256, LIMIT));
     c->window = window_of(r, 4096);
-    if (!json_present(config_member(r, "head_dim")))
-        c->head_dim = 256;
 }
 
 /* Every n-th layer sees all, if the config has no list. */
 static void read_pattern(struct config_reader *r, struct model_config *c,
                          int64_t n)
 {
-    if (!config_layers(r, c, attention_layers, ATTENTION_LAYERS))
+    if (!config_layers(r, c, "layer_types", attention_layers, ATTENTION_LAYERS))
         for (int64_t i = 0; c->window && i < c->layers; i++)
             if ((i + 1) % n != 0)
                 c->layer[i] |= MODEL_LAYER_WINDOW;
@@ -218,7 +211,8 @@ static void write_gemma(const struct model_config *c, struct json_writer *w)
     put_cap(w, "attn_logit_softcapping", c->attn_softcap);
     put_cap(w, "final_logit_softcapping", c->logit_softcap);
     json_put_int(w, "sliding_window", c->window ? c->window : 4096);
-    config_write_layers(c, w);
+    config_write_layers(c, w, "layer_types", attention_layers,
+                        ATTENTION_LAYERS);
     if (c->rope_local > 0)
         json_put_double(w, "rope_local_base_freq", c->rope_local);
 }
@@ -247,7 +241,8 @@ static void read_smollm3(struct config_reader *r, struct model_config *c)
     if (!json_present(config_member(r, "rope_parameters")) &&
         !json_present(config_member(r, "rope_theta")))
         c->rope_theta = 2e6;
-    (void)config_layers(r, c, attention_layers, ATTENTION_LAYERS);
+    (void)config_layers(r, c, "layer_types", attention_layers,
+                        ATTENTION_LAYERS);
     if (any_window(c) && !c->window)
         config_refuse(r, "layer_types");
 }
@@ -340,6 +335,7 @@ static const struct model_family families[] = {
       USUAL,
       SEPARATE,
       PRE_NORMS,
+      .head_dim = 128,
       .read = read_qwen3,
       .write = write_qwen_windows },
     { .architecture = "PhiForCausalLM",
@@ -354,6 +350,7 @@ static const struct model_family families[] = {
                                              { model_mlp_new, "mlp" } } } },
       .norm_eps = "layer_norm_eps",
       .default_act = MODEL_ACT_GELU_TANH,
+      .rotary_part = 0.5,
       .read = read_phi,
       .write = write_phi },
     { .architecture = "Phi3ForCausalLM",
@@ -364,6 +361,7 @@ static const struct model_family families[] = {
                  .gate_up = "gate_up_proj",
                  .down = "down_proj" },
       PRE_NORMS,
+      .rotary_part = 1,
       .read = read_phi3,
       .write = write_phi3 },
     { .architecture = "Gemma2ForCausalLM",
@@ -374,6 +372,7 @@ static const struct model_family families[] = {
       .act = "hidden_activation",
       .default_act = MODEL_ACT_GELU_TANH,
       .tied = true,
+      .head_dim = 256,
       .read = read_gemma2,
       .write = write_gemma },
     { .architecture = "Gemma3ForCausalLM",
@@ -384,6 +383,7 @@ static const struct model_family families[] = {
       .act = "hidden_activation",
       .default_act = MODEL_ACT_GELU_TANH,
       .tied = true,
+      .head_dim = 256,
       .read = read_gemma3,
       .write = write_gemma },
     { .architecture = "SmolLM3ForCausalLM",
@@ -412,17 +412,42 @@ static const struct model_family families[] = {
       .read = read_olmo2 },
 };
 
+#define FAMILIES (sizeof(families) / sizeof(families[0]))
+
+static bool is_whole(const struct model_family *f)
+{
+    for (size_t i = 0; i < MODEL_LAYER_KINDS * MODEL_LAYER_BLOCKS; i++) {
+        const struct model_block_plan *b =
+            &f->layers[i / MODEL_LAYER_BLOCKS][i % MODEL_LAYER_BLOCKS];
+
+        for (size_t k = 0; k < MODEL_BLOCK_MIXERS; k++)
+            if (b->mixers[k].module && !b->mixers[k].make)
+                return false;
+    }
+    return true;
+}
+
 const struct model_family *model_family_at(size_t i)
 {
-    return i < sizeof(families) / sizeof(families[0]) ? &families[i] : NULL;
+    const struct model_family *f;
+
+    if (i < FAMILIES)
+        return &families[i];
+    i -= FAMILIES;
+    for (size_t k = 0; (f = model_family_hybrid(k)); k++)
+        if (is_whole(f) && i-- == 0)
+            return f;
+    return NULL;
 }
 
 const struct model_family *model_family_find(const char *type)
 {
+    const struct model_family *f;
+
     if (!*type)
         return &families[0];
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
-        if (strcmp(families[i].type, type) == 0)
-            return &families[i];
+    for (size_t i = 0; (f = model_family_at(i)); i++)
+        if (strcmp(f->type, type) == 0)
+            return f;
     return NULL;
 }

@@ -47,14 +47,17 @@ struct model_family {
     const char *norm_eps; /* field; NULL: rms_norm_eps */
     const char *act;      /* field; NULL: hidden_act */
     enum model_act default_act;
-    bool tied; /* if the config does not say */
+    bool tied;          /* if the config does not say */
+    int64_t head_dim;   /* likewise; 0: hidden / heads */
+    double rotary_part; /* likewise; 0: the family knows all alone */
     void (*read)(struct config_reader *r, struct model_config *c);
     void (*write)(const struct model_config *c, struct json_writer *w);
 };
 
 /* NULL if there is none of this model_type; "" is Llama's. */
 const struct model_family *model_family_find(const char *type);
-/* By number, NULL after the last. */
+/* By number, NULL after the last. A mixer that has a module's name but no
+ * constructor is not computed yet: such a family is not given. */
 const struct model_family *model_family_at(size_t i);
 
 /* For the read functions. A field that is null counts as absent; numbers out
@@ -68,16 +71,22 @@ bool config_bool(const struct config_reader *r, const char *name,
                  bool fallback);
 /* Sets r->rc: "NAME: what it says is not supported". */
 void config_refuse(struct config_reader *r, const char *name);
-/* c->layer from layer_types, whose entries are one of the names given; other
- * entries are refused. False if there is no such field. */
+/* c->layer from the list `field` (layer_types), whose entries are one of the
+ * names given; other entries are refused. False if there is no such field. */
 struct config_layer_name {
     const char *name;
     uint8_t layer;
 };
 bool config_layers(struct config_reader *r, struct model_config *c,
-                   const struct config_layer_name *names, size_t count);
+                   const char *field, const struct config_layer_name *names,
+                   size_t count);
 
-/* model_config_write.c: "layer_types" of attention layers. */
-void config_write_layers(const struct model_config *c, struct json_writer *w);
+/* model_config_write.c: the list `field` of layers, by their first names. */
+void config_write_layers(const struct model_config *c, struct json_writer *w,
+                         const char *field,
+                         const struct config_layer_name *names, size_t count);
+
+/* model_family_hybrid.c: families with other mixers than attention. */
+const struct model_family *model_family_hybrid(size_t i);
 
 #endif

@@ -11,8 +11,10 @@
  *    the order and by the names of the checkpoint below `module` (such as
  *    "model.layers.3.self_attn"). That alone makes loading, saving, training,
  *    merging, freezing and PEFT's keys right.
- * 2. Its name in the layers of the families that have it (model_family.c),
- *    and the fields of their config.json that shape it.
+ * 2. The constructor in the layers of the families that have it
+ *    (model_family.c, model_family_hybrid.c). A mixer named there without a
+ *    constructor keeps its family out of the table; its fields of config.json
+ *    are read already, into the structs mamba, conv and delta of the config.
  * 3. want: every span that it needs for p->rows rows, with model_want.
  * 4. forward, grad, and, if a sequence leaves something behind, states.
  *
@@ -91,9 +93,10 @@ void *model_mixer_new(struct model *m, const struct model_mixer_ops *ops,
  */
 void model_mixer_linear(struct model_mixer *x, struct model_linear *l,
                         const char *name, int64_t n, int64_t k, bool bias);
-/* A norm of the family's kind over dim elements: "MODULE.NAME.weight". */
+/* A norm over dim elements: "MODULE.NAME.weight". kind: the family's is
+ * m->config.norm. */
 void model_mixer_norm(struct model_mixer *x, struct model_norm *n,
-                      const char *name, int64_t dim);
+                      enum model_norm_kind kind, const char *name, int64_t dim);
 /* Any other f32 parameter: "MODULE.NAME" [rows] or [rows,cols]. Its gradient
  * span is present (and is to be added to) only where it is trained. A new
  * model has 0 in biases, 1 in other vectors, random numbers in matrices; the

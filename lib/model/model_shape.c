@@ -46,12 +46,13 @@ void model_mixer_linear(struct model_mixer *x, struct model_linear *l,
                        &l->dbias, l->n, 0);
 }
 
-static void add_norm(struct model *m, struct model_norm *n, const char *module,
+static void add_norm(struct model *m, struct model_norm *n,
+                     enum model_norm_kind kind, const char *module,
                      const char *name, int64_t dim)
 {
     struct model_list *l = &m->base;
 
-    n->kind = m->config.norm;
+    n->kind = kind;
     n->dim = (size_t)dim;
     mem_grow((void **)&m->norms, &m->norm_cap, m->norm_count + 1,
              sizeof(*m->norms));
@@ -66,9 +67,9 @@ static void add_norm(struct model *m, struct model_norm *n, const char *module,
 }
 
 void model_mixer_norm(struct model_mixer *x, struct model_norm *n,
-                      const char *name, int64_t dim)
+                      enum model_norm_kind kind, const char *name, int64_t dim)
 {
-    add_norm(x->m, n, x->module, name, dim);
+    add_norm(x->m, n, kind, x->module, name, dim);
 }
 
 void model_mixer_weight(struct model_mixer *x, struct compute_span *w,
@@ -108,9 +109,11 @@ static void add_layer(struct model *m, size_t layer)
         b[n].layer = layer;
         b[n].begins_layer = n == 0;
         if (plan[n].pre)
-            add_norm(m, &b[n].pre, parent, plan[n].pre, m->config.hidden);
+            add_norm(m, &b[n].pre, m->config.norm, parent, plan[n].pre,
+                     m->config.hidden);
         if (plan[n].post)
-            add_norm(m, &b[n].post, parent, plan[n].post, m->config.hidden);
+            add_norm(m, &b[n].post, m->config.norm, parent, plan[n].post,
+                     m->config.hidden);
     }
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < MODEL_BLOCK_MIXERS && plan[i].mixers[k].make;
@@ -133,7 +136,7 @@ static void add_top(struct model *m)
     char *parent =
         mem_strndup(m->family->norm, (size_t)(dot - m->family->norm));
 
-    add_norm(m, &m->norm, parent, dot + 1, c->hidden);
+    add_norm(m, &m->norm, c->norm, parent, dot + 1, c->hidden);
     free(parent);
     if (!c->tied)
         model_list_add(&m->base, mem_strdup("lm_head.weight"), &m->head.w,
