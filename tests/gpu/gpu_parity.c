@@ -98,6 +98,7 @@ int main(int argc, char **argv)
         open_devices(&p, &opt, &reference);
     parity_moves(&p);
     parity_rows(&p);
+    parity_more(&p);
     parity_linear(&p);
     parity_attention(&p);
     parity_cached(&p);

@@ -92,7 +92,8 @@ same_text() { # PRECISION DIR
             --precision "$([ $device = cpu ] && echo f32 || echo "$1")" \
             "Once upon a time" >"$scratch/text.$device" 2>&1
     done
-    if cmp -s "$scratch/text.cpu" "$scratch/text.cuda"; then
+    if ! grep -q '^slmctl' "$scratch/text.cuda" &&
+        cmp -s "$scratch/text.cpu" "$scratch/text.cuda"; then
         echo "ok $1 $2 the same text"
     else
         [ "$1" = f32 ] && verdict=FAIL || verdict=note:

@@ -104,6 +104,11 @@ bool parity_case(struct parity *p, double work, const char *fmt, ...)
     return true;
 }
 
+bool parity_has(const struct parity *p, unsigned feature)
+{
+    return p->list || p->device->ops->features & feature;
+}
+
 void parity_fail(struct parity *p, const char *fmt, ...)
 {
     va_list ap;

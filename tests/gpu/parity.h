@@ -99,6 +99,8 @@ bool parity_next(struct parity *p);
 /* In a run: w[n,k] will not change any more. */
 void parity_freeze(struct parity *p, struct parity_array *w, size_t n, size_t k,
                    bool forward_only);
+/* Whether the device has COMPUTE_HAS_... (a list names all cases). */
+bool parity_has(const struct parity *p, unsigned feature);
 /* A check of the case's own that failed. */
 void parity_fail(struct parity *p, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -108,6 +110,7 @@ const char *parity_type(enum compute_type t);
 
 /* The groups of cases. */
 void parity_rows(struct parity *p);
+void parity_more(struct parity *p);
 void parity_moves(struct parity *p);
 void parity_linear(struct parity *p);
 void parity_attention(struct parity *p);

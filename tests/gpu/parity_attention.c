@@ -134,6 +134,27 @@ static void backward(struct parity *p, const struct attention *t)
     parity_done(p);
 }
 
+/* Window and softcap, where the device has them. */
+static void limited(struct parity *p, const struct packing *g, size_t heads,
+                    size_t kv_heads, size_t dim, size_t window, float softcap)
+{
+    struct attention t;
+    double work = pack(&t, g, heads, kv_heads, dim);
+
+    if ((window && !parity_has(p, COMPUTE_HAS_WINDOW)) ||
+        (softcap > 0 && !parity_has(p, COMPUTE_HAS_SOFTCAP)))
+        return;
+    t.a.window = window;
+    t.a.softcap = softcap;
+    if (parity_case(p, work, "attention-%s-%zu/%zux%zu-window%zu-cap%.0f",
+                    g->name, heads, kv_heads, dim, window, (double)softcap))
+        forward(p, &t);
+    if (parity_case(p, 3 * work,
+                    "attention_grad-%s-%zu/%zux%zu-window%zu-cap%.0f", g->name,
+                    heads, kv_heads, dim, window, (double)softcap))
+        backward(p, &t);
+}
+
 static void both(struct parity *p, const struct packing *g, size_t heads,
                  size_t kv_heads, size_t dim, int mix)
 {
@@ -191,6 +212,12 @@ void parity_attention(struct parity *p)
     both(p, &packings[3], 2, 1, 8, 0);
     both(p, &thousands, 4, 1, 64, 0);
     both(p, &thousands, 4, 2, 128, 0);
+    for (size_t d = 0; d < 5; d++) {
+        limited(p, &packings[6], 4, 2, dims[d], 0, 5);
+        limited(p, &packings[6], 4, 2, dims[d], 16, 0);
+        limited(p, &packings[7], 4, 1, dims[d], 100, 20);
+        limited(p, &packings[5], 2, 2, dims[d], 0, 20);
+    }
     if (parity_case(p, 1, "attention-no-documents"))
         no_docs(p);
 }
@@ -303,8 +330,16 @@ void parity_cached(struct parity *p)
                                 .slots = slots };
             double work = 4.0 * (double)(capacities[i] * h[0] * dims[d]);
 
-            if (parity_case(p, work * (double)(i * i * 10 + 1),
-                            "cached-%zu-%zu/%zux%zu", i, h[0], h[1], dims[d]))
+            work *= (double)(i * i * 10 + 1);
+            if (parity_case(p, work, "cached-%zu-%zu/%zux%zu", i, h[0], h[1],
+                            dims[d]))
+                run_cached(p, t, chats[i], 4);
+            t.a.window = 60;
+            t.a.softcap = 10;
+            if (parity_has(p, COMPUTE_HAS_WINDOW) &&
+                parity_has(p, COMPUTE_HAS_SOFTCAP) &&
+                parity_case(p, work, "cached-%zu-%zu/%zux%zu-limited", i, h[0],
+                            h[1], dims[d]))
                 run_cached(p, t, chats[i], 4);
         }
 }

@@ -11,12 +11,14 @@
 struct loss {
     size_t rows, vocab, k;
     enum compute_type x, w;
-    bool dx, dw, frozen, forward_only;
+    bool dx, dw, frozen, forward_only, bias;
+    float softcap;
 };
 
 static void run_loss(struct parity *p, const struct loss *s)
 {
     struct parity_array *x, *w, *labels, *nll, *dx = NULL, *dw = NULL;
+    struct parity_array *bias = NULL, *dbias = NULL;
 
     parity_limit(p, PARITY_PRODUCT, s->k + s->vocab);
     x = parity_noise(p, "x", s->x, s->rows * s->k, 1);
@@ -29,6 +31,10 @@ static void run_loss(struct parity *p, const struct loss *s)
         dx = parity_output(p, "dx", s->x, s->rows * s->k);
     if (s->dw)
         dw = parity_inout(p, "dw", F32, s->vocab * s->k, 1e-3);
+    if (s->bias) {
+        bias = parity_noise(p, "bias", F32, s->vocab, 1);
+        dbias = parity_inout(p, "dbias", F32, s->vocab, 1e-3);
+    }
     while (parity_next(p)) {
         struct compute_cross_entropy e = { .x = x->s,
                                            .labels = labels->s,
@@ -36,7 +42,8 @@ static void run_loss(struct parity *p, const struct loss *s)
                                            .rows = s->rows,
                                            .vocab = s->vocab,
                                            .k = s->k,
-                                           .scale = 1 / (float)s->rows };
+                                           .scale = 1 / (float)s->rows,
+                                           .softcap = s->softcap };
 
         if (s->frozen)
             parity_freeze(p, w, s->vocab, s->k, s->forward_only);
@@ -45,6 +52,10 @@ static void run_loss(struct parity *p, const struct loss *s)
             e.dx = dx->s;
         if (dw)
             e.dw = dw->s;
+        if (bias) {
+            e.bias = bias->s;
+            e.dbias = dbias->s;
+        }
         p->c->ops->cross_entropy(p->c, &e);
     }
     parity_done(p);
@@ -59,18 +70,25 @@ static void loss_cases(struct parity *p, size_t rows, size_t vocab, size_t k)
         { .x = F32, .w = COMPUTE_F32, .dx = true, .dw = true },
         { .x = ACT, .w = COMPUTE_F32, .dx = true, .dw = true },
         { .x = ACT, .w = COMPUTE_BF16 },
+        { .x = ACT, .w = COMPUTE_F32, .dx = true, .dw = true, .bias = true },
+        { .x = ACT, .w = COMPUTE_BF16, .dx = true, .softcap = 3 },
     };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         struct loss s = kinds[i];
 
+        if ((s.bias && !parity_has(p, COMPUTE_HAS_HEAD_BIAS)) ||
+            (s.softcap > 0 && !parity_has(p, COMPUTE_HAS_SOFTCAP)))
+            continue;
         s.rows = rows;
         s.vocab = vocab;
         s.k = k;
         if (parity_case(p, (double)rows * (double)(vocab * k),
-                        "cross_entropy-%zux%zux%zu-%s-%s%s%s%s", rows, vocab, k,
-                        parity_type(s.x), parity_type(s.w), s.dx ? "-dx" : "",
-                        s.dw ? "-dw" : "", s.frozen ? "-frozen" : ""))
+                        "cross_entropy-%zux%zux%zu-%s-%s%s%s%s%s%s", rows,
+                        vocab, k, parity_type(s.x), parity_type(s.w),
+                        s.dx ? "-dx" : "", s.dw ? "-dw" : "",
+                        s.frozen ? "-frozen" : "", s.bias ? "-bias" : "",
+                        s.softcap > 0 ? "-cap" : ""))
             run_loss(p, &s);
     }
 }
