@@ -93,6 +93,7 @@ struct model_config {
     struct model_delta_config delta;
     double init_range;
     int32_t bos, eos[8];
+    int32_t pad; /* -1: null, -2: the config does not say */
     unsigned eos_count;
     enum weights_type stored; /* dtype named in the config */
     enum model_rope rope;

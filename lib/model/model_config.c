@@ -150,6 +150,9 @@ static void read_ids(const struct config_reader *r, struct model_config *c)
     json_ref eos = config_member(r, "eos_token_id");
 
     c->bos = token_id(r, config_member(r, "bos_token_id"));
+    c->pad = json_present(json_get(r->j, 0, "pad_token_id"))
+                 ? token_id(r, config_member(r, "pad_token_id"))
+                 : -2;
     if (!json_is(r->j, eos, JSON_ARRAY)) {
         add_eos(r, eos, c);
         return;
@@ -190,6 +193,14 @@ static double optional(struct config_reader *r, json_ref object,
     return config_double(r, object, name, 1, 1e8);
 }
 
+double config_longrope_attention(const struct model_config *c, double factor)
+{
+    if (!(factor > 0))
+        factor = (double)c->context / (double)c->rope_original;
+    return factor <= 1 ? 1
+                       : sqrt(1 + log(factor) / log((double)c->rope_original));
+}
+
 static void read_longrope(struct config_reader *r, json_ref rope,
                           struct model_config *c)
 {
@@ -205,12 +216,8 @@ static void read_longrope(struct config_reader *r, json_ref rope,
                            : config_int(r, "original_max_position_embeddings",
                                         4096, MODEL_MAX_CONTEXT);
     c->rope_attention = optional(r, rope, "attention_factor");
-    if (!(factor > 0))
-        factor = (double)c->context / (double)c->rope_original;
     if (!(c->rope_attention > 0))
-        c->rope_attention =
-            factor <= 1 ? 1
-                        : sqrt(1 + log(factor) / log((double)c->rope_original));
+        c->rope_attention = config_longrope_attention(c, factor);
 }
 
 static void read_llama3(struct config_reader *r, json_ref rope,

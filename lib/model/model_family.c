@@ -107,15 +107,9 @@ static void read_phi(struct config_reader *r, struct model_config *c)
     c->norm = MODEL_NORM_LAYER;
 }
 
-static void write_partial(const struct model_config *c, struct json_writer *w)
-{
-    json_put_double(w, "partial_rotary_factor",
-                    c->rotary ? (double)c->rotary / (double)c->head_dim : 1);
-}
-
 static void write_phi(const struct model_config *c, struct json_writer *w)
 {
-    write_partial(c, w);
+    config_write_partial(c, w);
     json_put_bool(w, "qk_layernorm", false);
 }
 
@@ -127,7 +121,7 @@ static void read_phi3(struct config_reader *r, struct model_config *c)
 
 static void write_phi3(const struct model_config *c, struct json_writer *w)
 {
-    write_partial(c, w);
+    config_write_partial(c, w);
     write_window(c, w);
     if (c->rope == MODEL_ROPE_LONGROPE)
         json_put_int(w, "original_max_position_embeddings", c->rope_original);
@@ -198,23 +192,31 @@ static void read_gemma3(struct config_reader *r, struct model_config *c)
 static void put_cap(struct json_writer *w, const char *name, double x)
 {
     if (x > 0)
-        json_put_double(w, name, x);
+        config_put_float(w, name, x);
     else
         json_put_null(w, name);
+}
+
+/* A number that went through a root and is whole to newer readers. */
+static void put_whole(struct json_writer *w, const char *name, double x)
+{
+    if (fabs(x - round(x)) < 1e-6)
+        json_put_int(w, name, (int64_t)round(x));
+    else
+        config_put_float(w, name, x);
 }
 
 static void write_gemma(const struct model_config *c, struct json_writer *w)
 {
     json_put_string(w, "hidden_activation", "gelu_pytorch_tanh");
-    json_put_double(w, "query_pre_attn_scalar",
-                    1 / (c->attn_scale * c->attn_scale));
+    put_whole(w, "query_pre_attn_scalar", 1 / (c->attn_scale * c->attn_scale));
     put_cap(w, "attn_logit_softcapping", c->attn_softcap);
     put_cap(w, "final_logit_softcapping", c->logit_softcap);
     json_put_int(w, "sliding_window", c->window ? c->window : 4096);
     config_write_layers(c, w, "layer_types", attention_layers,
                         ATTENTION_LAYERS);
     if (c->rope_local > 0)
-        json_put_double(w, "rope_local_base_freq", c->rope_local);
+        config_put_float(w, "rope_local_base_freq", c->rope_local);
 }
 
 static void read_smollm3(struct config_reader *r, struct model_config *c)
@@ -224,8 +226,10 @@ static void read_smollm3(struct config_reader *r, struct model_config *c)
     int64_t interval = config_int(r, "no_rope_layer_interval", 4, 1024), turns;
     bool listed = json_is(r->j, list, JSON_ARRAY);
 
-    if (listed && json_count(r->j, list) != (size_t)c->layers)
+    if (listed && json_count(r->j, list) != (size_t)c->layers) {
         config_refuse(r, "no_rope_layers");
+        return;
+    }
     c->window =
         config_bool(r, "use_sliding_window", false) ? window_of(r, 0) : 0;
     for (int64_t i = 0; i < c->layers; i++) {
@@ -266,10 +270,10 @@ static void read_granite(struct config_reader *r, struct model_config *c)
 
 static void write_granite(const struct model_config *c, struct json_writer *w)
 {
-    json_put_double(w, "embedding_multiplier", c->embed_scale);
-    json_put_double(w, "residual_multiplier", c->residual_scale);
-    json_put_double(w, "attention_multiplier", c->attn_scale);
-    json_put_double(w, "logits_scaling", 1 / c->logit_scale);
+    config_put_float(w, "embedding_multiplier", c->embed_scale);
+    config_put_float(w, "residual_multiplier", c->residual_scale);
+    config_put_float(w, "attention_multiplier", c->attn_scale);
+    config_put_float(w, "logits_scaling", 1 / c->logit_scale);
 }
 
 static void read_olmo2(struct config_reader *r, struct model_config *c)
@@ -321,6 +325,7 @@ static const struct model_family families[] = {
       USUAL,
       SEPARATE,
       PRE_NORMS,
+      .own_biases = true,
       .read = read_mistral,
       .write = write_window },
     { .architecture = "Qwen2ForCausalLM",
@@ -328,6 +333,7 @@ static const struct model_family families[] = {
       USUAL,
       SEPARATE,
       PRE_NORMS,
+      .own_biases = true,
       .read = read_qwen2,
       .write = write_qwen_windows },
     { .architecture = "Qwen3ForCausalLM",
@@ -351,6 +357,7 @@ static const struct model_family families[] = {
       .norm_eps = "layer_norm_eps",
       .default_act = MODEL_ACT_GELU_TANH,
       .rotary_part = 0.5,
+      .own_biases = true,
       .read = read_phi,
       .write = write_phi },
     { .architecture = "Phi3ForCausalLM",
@@ -362,6 +369,7 @@ static const struct model_family families[] = {
                  .down = "down_proj" },
       PRE_NORMS,
       .rotary_part = 1,
+      .own_biases = true,
       .read = read_phi3,
       .write = write_phi3 },
     { .architecture = "Gemma2ForCausalLM",

@@ -47,6 +47,7 @@ struct model_family {
     const char *norm_eps; /* field; NULL: rms_norm_eps */
     const char *act;      /* field; NULL: hidden_act */
     enum model_act default_act;
+    bool own_biases;    /* which biases there are is the family's to say */
     bool tied;          /* if the config does not say */
     int64_t head_dim;   /* likewise; 0: hidden / heads */
     double rotary_part; /* likewise; 0: the family knows all alone */
@@ -69,6 +70,8 @@ double config_double(struct config_reader *r, json_ref object, const char *name,
                      double fallback, double max);
 bool config_bool(const struct config_reader *r, const char *name,
                  bool fallback);
+/* The factor on cos and sin; factor 0: by the contexts. */
+double config_longrope_attention(const struct model_config *c, double factor);
 /* Sets r->rc: "NAME: what it says is not supported". */
 void config_refuse(struct config_reader *r, const char *name);
 /* c->layer from the list `field` (layer_types), whose entries are one of the
@@ -81,7 +84,11 @@ bool config_layers(struct config_reader *r, struct model_config *c,
                    const char *field, const struct config_layer_name *names,
                    size_t count);
 
-/* model_config_write.c: the list `field` of layers, by their first names. */
+/* model_config_write.c. A number that stays a float to readers that tell 30
+ * from 30.0; name NULL: an array's element. */
+void config_put_float(struct json_writer *w, const char *name, double x);
+void config_write_partial(const struct model_config *c, struct json_writer *w);
+/* The list `field` of layers, by their first names. */
 void config_write_layers(const struct model_config *c, struct json_writer *w,
                          const char *field,
                          const struct config_layer_name *names, size_t count);

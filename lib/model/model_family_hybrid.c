@@ -55,8 +55,7 @@ static void read_qwen35(struct config_reader *r, struct model_config *c)
 
 static void write_qwen35(const struct model_config *c, struct json_writer *w)
 {
-    json_put_double(w, "partial_rotary_factor",
-                    c->rotary ? (double)c->rotary / (double)c->head_dim : 1);
+    config_write_partial(c, w);
     json_put_int(w, "linear_conv_kernel_dim", c->delta.conv);
     json_put_int(w, "linear_key_head_dim", c->delta.key_dim);
     json_put_int(w, "linear_value_head_dim", c->delta.value_dim);
@@ -187,8 +186,8 @@ static void put_limits(const struct model_config *c, struct json_writer *w)
     if (isinf(c->mamba.dt_max) && !(c->mamba.dt_min > 0))
         return; /* the default, which JSON cannot spell */
     json_begin_array(w, "time_step_limit");
-    json_put_double(w, NULL, c->mamba.dt_min);
-    json_put_double(w, NULL, isinf(c->mamba.dt_max) ? 1e30 : c->mamba.dt_max);
+    config_put_float(w, NULL, c->mamba.dt_min);
+    config_put_float(w, NULL, isinf(c->mamba.dt_max) ? 1e30 : c->mamba.dt_max);
     json_end_array(w);
 }
 
@@ -241,10 +240,10 @@ static void write_granite_hybrid(const struct model_config *c,
     json_put_int(w, "num_local_experts", 0);
     json_put_int(w, "num_experts_per_tok", 0);
     json_put_int(w, "shared_intermediate_size", c->ffn);
-    json_put_double(w, "embedding_multiplier", c->embed_scale);
-    json_put_double(w, "residual_multiplier", c->residual_scale);
-    json_put_double(w, "attention_multiplier", c->attn_scale);
-    json_put_double(w, "logits_scaling", 1 / c->logit_scale);
+    config_put_float(w, "embedding_multiplier", c->embed_scale);
+    config_put_float(w, "residual_multiplier", c->residual_scale);
+    config_put_float(w, "attention_multiplier", c->attn_scale);
+    config_put_float(w, "logits_scaling", 1 / c->logit_scale);
     json_put_string(w, "position_embedding_type",
                     c->layer[0] & MODEL_LAYER_NOPE ? "nope" : "rope");
     write_mamba(c, w);
@@ -299,24 +298,24 @@ static void read_falcon_h1(struct config_reader *r, struct model_config *c)
 
 static void write_falcon_h1(const struct model_config *c, struct json_writer *w)
 {
-    json_put_double(w, "embedding_multiplier", c->embed_scale);
-    json_put_double(w, "lm_head_multiplier", c->logit_scale);
-    json_put_double(w, "attention_in_multiplier", c->q_scale);
-    json_put_double(w, "key_multiplier", c->k_scale / c->q_scale);
-    json_put_double(w, "attention_out_multiplier", c->v_scale / c->q_scale);
+    config_put_float(w, "embedding_multiplier", c->embed_scale);
+    config_put_float(w, "lm_head_multiplier", c->logit_scale);
+    config_put_float(w, "attention_in_multiplier", c->q_scale);
+    config_put_float(w, "key_multiplier", c->k_scale / c->q_scale);
+    config_put_float(w, "attention_out_multiplier", c->v_scale / c->q_scale);
     json_begin_array(w, "mlp_multipliers");
-    json_put_double(w, NULL, c->gate_scale);
-    json_put_double(w, NULL, c->up_scale);
+    config_put_float(w, NULL, c->gate_scale);
+    config_put_float(w, NULL, c->up_scale);
     json_end_array(w);
     write_mamba(c, w);
     json_put_int(w, "mamba_d_ssm", c->mamba.heads * c->mamba.head_dim);
     json_put_bool(w, "mamba_rms_norm", c->mamba.norm);
     json_put_bool(w, "mamba_norm_before_gate", c->mamba.norm_first);
-    json_put_double(w, "ssm_in_multiplier", c->mamba.in_scale);
-    json_put_double(w, "ssm_out_multiplier", c->mamba.out_scale);
+    config_put_float(w, "ssm_in_multiplier", c->mamba.in_scale);
+    config_put_float(w, "ssm_out_multiplier", c->mamba.out_scale);
     json_begin_array(w, "ssm_multipliers");
     for (size_t i = 0; i < 5; i++)
-        json_put_double(w, NULL, c->mamba.scales[i]);
+        config_put_float(w, NULL, c->mamba.scales[i]);
     json_end_array(w);
 }
 
@@ -439,6 +438,7 @@ static const struct model_family hybrids[] = {
                                                 { { model_mlp_new,
                                                     "feed_forward" } } } } },
       .norm_eps = "norm_eps",
+      .own_biases = true,
       .tied = true,
       .read = read_lfm2,
       .write = write_lfm2 },

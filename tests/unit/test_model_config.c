@@ -82,6 +82,34 @@ static const struct {
       "\"yarn\" is not known" },
     { "{\"model_type\":\"llama\"," SHAPE ",\"rms_norm_eps\":0}",
       "rms_norm_eps must be above 0" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"quantization_config\":{}}",
+      "quantization_config: what it says is not supported" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"partial_rotary_factor\":0.5}",
+      "partial_rotary_factor: what it says" },
+    { "{\"model_type\":\"phi\"," SHAPE ",\"head_dim\":8,"
+      "\"qk_layernorm\":true}",
+      "qk_layernorm: what it says" },
+    { "{\"model_type\":\"phi\"," SHAPE ",\"head_dim\":8,"
+      "\"hidden_act\":\"gelu\"}",
+      "hidden_act: what it says" },
+    { "{\"model_type\":\"gemma2\"," SHAPE
+      ",\"use_bidirectional_attention\":true}",
+      "use_bidirectional_attention: what it says" },
+    { "{\"model_type\":\"qwen2\"," SHAPE
+      ",\"layer_types\":[\"full_attention\",\"chunked_attention\"]}",
+      "layer_types: what it says" },
+    { "{\"model_type\":\"qwen3\"," SHAPE ",\"layer_types\":[]}",
+      "layer_types: what it says" },
+    { "{\"model_type\":\"qwen2\"," SHAPE ",\"layer_types\":"
+      "[\"full_attention\",\"sliding_attention\"]}",
+      "layer_types: what it says" },
+    { "{\"model_type\":\"smollm3\"," SHAPE ",\"no_rope_layers\":[1]}",
+      "no_rope_layers: what it says" },
+    { "{\"model_type\":\"phi3\"," SHAPE ",\"rope_scaling\":{\"type\":"
+      "\"longrope\",\"short_factor\":[1],\"long_factor\":[1]}}",
+      "short_factor must be 3 numbers" },
+    { "{\"model_type\":\"granite\"," SHAPE ",\"logits_scaling\":-1}",
+      "logits_scaling must be above 0" },
 };
 
 START_TEST(what_is_not_computed_is_refused_by_name)
@@ -111,6 +139,53 @@ START_TEST(a_written_config_reads_the_same)
 }
 END_TEST
 
+/* Defaults of the reference's configurations, where the file is silent. */
+START_TEST(families_have_their_own_defaults)
+{
+    struct model_config c;
+
+    ck_assert_int_eq(
+        read_text("{\"model_type\":\"gemma3_text\"," SHAPE "}", &c), 0);
+    ck_assert(c.tied);
+    ck_assert_int_eq(c.head_dim, 256);
+    ck_assert_int_eq(c.window, 4096);
+    ck_assert_int_eq(c.layer[1], MODEL_LAYER_WINDOW);
+    ck_assert_double_eq(c.rope_theta, 1e6);
+    ck_assert_double_eq(c.rope_local, 1e4);
+    ck_assert_int_eq(
+        read_text("{\"model_type\":\"phi\"," SHAPE ",\"head_dim\":8}", &c), 0);
+    ck_assert_int_eq(c.rotary, 4);
+}
+END_TEST
+
+START_TEST(windows_begin_where_the_config_says)
+{
+    struct model_config c;
+
+    ck_assert_int_eq(read_text("{\"model_type\":\"qwen2\"," SHAPE
+                               ",\"use_sliding_window\":true,"
+                               "\"sliding_window\":8,\"max_window_layers\":1}",
+                               &c),
+                     0);
+    ck_assert_int_eq(c.layer[0], 0);
+    ck_assert_int_eq(c.layer[1], MODEL_LAYER_WINDOW);
+    ck_assert_int_eq(read_text("{\"model_type\":\"qwen2\"," SHAPE
+                               ",\"sliding_window\":8,\"max_window_layers\":1}",
+                               &c),
+                     0);
+    ck_assert_int_eq(c.layer[1], 0);
+    ck_assert_int_eq(read_text("{\"model_type\":\"mistral\"," SHAPE "}", &c),
+                     0);
+    ck_assert_int_eq(c.window, 4096);
+    ck_assert_int_eq(c.layer[0], MODEL_LAYER_WINDOW);
+    ck_assert_int_eq(read_text("{\"model_type\":\"mistral\"," SHAPE
+                               ",\"sliding_window\":null}",
+                               &c),
+                     0);
+    ck_assert_int_eq(c.layer[0], 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("model_config");
@@ -122,6 +197,8 @@ int main(void)
     tcase_add_loop_test(t, what_is_not_computed_is_refused_by_name, 0,
                         sizeof(refused) / sizeof(refused[0]));
     tcase_add_test(t, a_written_config_reads_the_same);
+    tcase_add_test(t, families_have_their_own_defaults);
+    tcase_add_test(t, windows_begin_where_the_config_says);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
