@@ -67,6 +67,12 @@ void attention_forward(struct cuda *c, enum cuda_type type,
 /* The same on Hopper (cuda_attention_wgmma.cu), and rows of its tile. */
 int attention_wgmma_tile(int dim);
 void attention_wgmma(struct cuda *c, const struct attention_args *a);
+/* And the gradient (cuda_attention_wgmma_grad.cu): dk and dv of tiles of keys,
+ * dq of tiles of queries. */
+#define ATTENTION_WGMMA_KEYS 128
+int attention_wgmma_queries(int dim);
+void attention_wgmma_grad(struct cuda *c, const struct attention_args *keys,
+                          const struct attention_args *queries);
 /* cudaFuncSetAttribute for more than 48 KB, then the launch is allowed. */
 bool attention_smem(struct cuda *c, const void *kernel, size_t bytes);
 /* Two stages are worth their memory if two blocks still share a processor. */
@@ -281,6 +287,27 @@ store_rows(float acc[MT][NT][4], __nv_bfloat16 *own, __nv_bfloat16 *to,
             *reinterpret_cast<uint4 *>(to + (size_t)r * stride + c * 8) =
                 *reinterpret_cast<const uint4 *>(own + r * (HD + 8) + c * 8);
     }
+}
+
+/* Which block this is: parts of a key head's query heads, then parts of the
+ * columns of dk and dv, then tiles. */
+struct owner {
+    int kv, part, column, tile;
+};
+
+static __device__ __forceinline__ struct owner
+owner_of(const struct attention_args *a, int columns)
+{
+    unsigned i = blockIdx.x;
+    struct owner w;
+
+    w.kv = (int)(i % (unsigned)a->kv_heads);
+    i /= (unsigned)a->kv_heads;
+    w.part = (int)(i % (unsigned)a->parts);
+    i /= (unsigned)a->parts;
+    w.column = (int)(i % (unsigned)columns);
+    w.tile = (int)(i / (unsigned)columns);
+    return w;
 }
 
 /* ---- f32: 256 threads as 16 x 16; a thread owns rows y + 16 i ---- */

@@ -9,6 +9,7 @@
  * bf16 kernels are in cuda_attention_grad.cuh.
  */
 #include "compute/cuda/cuda_attention_grad.cuh"
+#include "compute/cuda/cuda_attention_hopper.cuh"
 
 #include <assert.h>
 #include <math.h>
@@ -233,17 +234,21 @@ static __global__ void __launch_bounds__(EXACT_THREADS)
 
 /* ---- launches ---- */
 
-/* What a size of heads uses: tiles of keys and of queries, and the grids. */
+/* Rows of the tiles of keys and of queries. */
 struct plan {
-    int key_tile, query_tile, columns;
+    int key_tile, query_tile;
 };
 
-static struct plan plan_of(enum cuda_type type, int dim)
+static struct plan plan_of(const struct cuda *c, enum cuda_type type, int dim)
 {
     struct plan p;
     int small = dim <= 64 ? 128 : 64;
 
-    p.columns = type == CUDA_BF16 && dim > 128 ? 2 : 1;
+    if (attention_hopper(c, type, dim)) {
+        p.key_tile = ATTENTION_WGMMA_KEYS;
+        p.query_tile = attention_wgmma_queries(dim);
+        return p;
+    }
     p.key_tile = type == CUDA_BF16 ? small : dim <= 128 ? 32 : 16;
     p.query_tile = type == CUDA_F32 ? p.key_tile : dim <= 128 ? 128 : 64;
     return p;
@@ -309,6 +314,10 @@ template <int HD, int B> static void launch_exact(const struct launch *l)
 static void launch_all(const struct launch *l, enum cuda_type type, int dim)
 {
     assert(dim <= 256);
+    if (attention_hopper(l->c, type, dim)) {
+        attention_wgmma_grad(l->c, l->keys, l->queries);
+        return;
+    }
     if (type == CUDA_F32) {
         if (dim <= 32)
             launch_exact<32, 32>(l);
@@ -465,7 +474,7 @@ void cuda_op_attention_grad(struct compute *base,
     const struct compute_attention *x = &g->fwd;
     struct attention_stage s[STAGES_ALL];
     struct attention_args a = {}, keys;
-    struct plan p = plan_of(c->act, attention_dim(x->dim));
+    struct plan p = plan_of(c, c->act, attention_dim(x->dim));
 
     assert(x->heads % x->kv_heads == 0 && x->lse.buf);
     assert(x->window == 0 && x->softcap == 0); /* not among the features */

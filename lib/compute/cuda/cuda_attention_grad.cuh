@@ -12,27 +12,6 @@
 
 /* ---- bf16: dk, dv ---- */
 
-/* Which block this is: parts of a key head's query heads, then parts of the
- * columns of dk and dv, then tiles. */
-struct owner {
-    int kv, part, column, tile;
-};
-
-static __device__ __forceinline__ struct owner
-owner_of(const struct attention_args *a, int columns)
-{
-    unsigned i = blockIdx.x;
-    struct owner w;
-
-    w.kv = (int)(i % (unsigned)a->kv_heads);
-    i /= (unsigned)a->kv_heads;
-    w.part = (int)(i % (unsigned)a->parts);
-    i /= (unsigned)a->parts;
-    w.column = (int)(i % (unsigned)columns);
-    w.tile = (int)(i / (unsigned)columns);
-    return w;
-}
-
 /* p = 2^(s factor - lse), 0 where the query comes before the key; rows of s
  * are keys, columns queries. lse is that of the tile's queries. */
 template <int MT, int NT>
