@@ -130,6 +130,8 @@ struct run {
     size_t task_count;
     struct evaluate_result *results;
     size_t count;
+    struct report_untested *untested;
+    size_t untested_count;
 };
 
 static int tasks_named(struct run *r, struct err *err)
@@ -211,6 +213,21 @@ static int task_run(struct run *r, int64_t task,
     return result_save(r, &r->results[r->count++], err);
 }
 
+/* Of many tasks, one without anything to try its model on is undecided and
+ * does not keep the others from being judged. */
+static void leave_out(struct run *r, const struct err *err)
+{
+    struct evaluate_result *empty = &r->results[r->count];
+    struct report_untested *u = &r->untested[r->untested_count++];
+
+    cli_progress_end(r->cli);
+    cli_warn(r->cli, "%s", err->msg);
+    u->task = mem_strdup(empty->task_name);
+    u->why = mem_strdup(err->msg);
+    evaluate_result_release(empty);
+    *empty = (struct evaluate_result){ 0 };
+}
+
 static int64_t newest_call(const struct run *r)
 {
     int64_t newest = 0;
@@ -228,8 +245,17 @@ static int tasks_run(struct run *r, const struct evaluate_model *named,
     int rc = device_open(r->cli, NULL, &r->compute, err);
 
     r->results = mem_zalloc((r->task_count + 1) * sizeof(*r->results));
-    for (size_t i = 0; rc == ERR_OK && i < r->task_count; i++)
+    r->untested = mem_zalloc((r->task_count + 1) * sizeof(*r->untested));
+    for (size_t i = 0; rc == ERR_OK && i < r->task_count; i++) {
         rc = task_run(r, r->tasks[i], named, err);
+        if (rc < 0 && r->results[r->count].empty && r->task_count > 1) {
+            leave_out(r, err);
+            rc = ERR_OK;
+        }
+    }
+    if (rc == ERR_OK && r->count == 0)
+        rc = err_set(err, ERR_NOTFOUND, "no task has examples in the %s split",
+                     split);
     cli_progress_end(r->cli);
     if (rc == ERR_OK)
         rc = store_stage_set(r->store, "eval", newest_call(r), NULL, NULL, err);
@@ -357,6 +383,8 @@ static int results_write(struct run *r)
 {
     struct report_eval e = { .list = r->results,
                              .count = r->count,
+                             .untested = r->untested,
+                             .untested_count = r->untested_count,
                              .margin = margin / 100,
                              .machine_dollars_per_hour = machine_cost,
                              .show = (size_t)show };
@@ -381,8 +409,13 @@ static int results_write(struct run *r)
 
 static void run_release(struct run *r)
 {
-    for (size_t i = 0; i < r->count; i++)
+    for (size_t i = 0; r->results && i < r->task_count; i++)
         evaluate_result_release(&r->results[i]);
+    for (size_t i = 0; i < r->untested_count; i++) {
+        free(r->untested[i].task);
+        free(r->untested[i].why);
+    }
+    free(r->untested);
     free(r->results);
     free(r->tasks);
     compute_close(r->compute);

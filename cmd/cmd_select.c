@@ -366,7 +366,7 @@ static void cell_parameters(char out[32], int64_t n)
 {
     if (n == 0)
         (void)snprintf(out, 32, "?");
-    else if (n < 1000000000)
+    else if (n < 999500000) /* what %.3g would round to 1e+03 */
         (void)snprintf(out, 32, "%.3gM", (double)n / 1e6);
     else
         (void)snprintf(out, 32, "%.3gB", (double)n / 1e9);

@@ -53,8 +53,9 @@ struct task {
     struct lora_result result;
     char fingerprint[17];
     char *model_name, *path, *run;
+    int64_t context; /* of the base */
     int64_t model_id;
-    bool skipped;
+    bool skipped, untrainable;
 };
 
 static void ids_add(struct ids *list, int64_t id)
@@ -97,6 +98,36 @@ static int take_example(void *ctx, const struct store_example *e,
     return stop_requested() ? err_set(err, ERR_INTERRUPTED, "interrupted") : 0;
 }
 
+/* Why nothing is left to train on, and what would help. */
+static int refuse_empty(const struct task *t, struct err *err)
+{
+    const struct lora_reader *r = &t->reader;
+    const struct finetune_outcomes *o = &t->outcomes;
+
+    if (r->over_long > 0)
+        return err_set(err, ERR_NOTFOUND,
+                       "task %s: no training example is usable: %zu of %zu "
+                       "are longer than %zu tokens; %s",
+                       t->name, r->over_long, r->read, r->max_length,
+                       t->f->max_length < t->context
+                           ? "raise --max-length"
+                           : "name a base with a longer context");
+    if (r->read > 0)
+        return err_set(err, ERR_NOTFOUND,
+                       "task %s: no training example is usable: of %zu, %zu "
+                       "are refused and %zu malformed (first: %s)",
+                       t->name, r->read, r->refused, r->malformed, r->reason);
+    if (o->rejected + o->unscrubbed > 0)
+        return err_set(err, ERR_NOTFOUND,
+                       "task %s: no training example is usable: their "
+                       "outcomes call %zu bad, and %zu wait for slmctl curate",
+                       t->name, o->rejected, o->unscrubbed);
+    return err_set(err, ERR_NOTFOUND,
+                   "task %s: no training example is usable; slmctl curate "
+                   "and slmctl cluster make them",
+                   t->name);
+}
+
 static int read_examples(struct task *t, struct err *err)
 {
     struct store_example_query q = { .task = t->id, .splits = "tv" };
@@ -109,6 +140,7 @@ static int read_examples(struct task *t, struct err *err)
         rc = template_open(t->base.path, &t->template, err);
     if (rc < 0)
         return rc;
+    t->context = config.context;
     finetune_options(t->f, t->cli, &config, false, &t->opt);
     t->reader = (struct lora_reader){
         .tokenizer = t->tokenizer,
@@ -124,14 +156,8 @@ static int read_examples(struct task *t, struct err *err)
         return rc;
     if (t->opt.max_tokens > 0)
         lora_data_thin(&t->valid, (size_t)t->opt.max_tokens / 2, MIN_HELD);
-    finetune_note_reader(t->cli, &t->reader);
-    finetune_note_outcomes(t->cli, &t->outcomes);
-    if (t->train.trained == 0)
-        return err_set(err, ERR_NOTFOUND,
-                       "task %s: no training example is usable; slmctl curate "
-                       "and slmctl cluster make them",
-                       t->name);
-    return 0;
+    t->untrainable = t->train.trained == 0;
+    return t->untrainable ? refuse_empty(t, err) : 0;
 }
 
 /* Data, base and options in one word. */
@@ -447,6 +473,8 @@ static int run_task(struct task *t, struct err *err)
     int rc = finetune_find_base(t->store, t->f->model, t->id, t->name, &t->base,
                                 err);
 
+    if (rc == ERR_NOTFOUND && !t->f->model)
+        t->untrainable = true;
     if (rc == 0)
         rc = read_examples(t, err);
     if (rc == 0)
@@ -459,10 +487,13 @@ static int run_task(struct task *t, struct err *err)
     if (rc < 0)
         return rc;
     if (t->skipped) {
-        cli_note(t->cli, "%s: nothing has changed since %s", t->name,
-                 t->model_name);
+        if (t->cli->tty_err) /* silent under cron */
+            cli_note(t->cli, "%s: nothing has changed since %s", t->name,
+                     t->model_name);
         return 0;
     }
+    finetune_note_reader(t->cli, &t->reader);
+    finetune_note_outcomes(t->cli, &t->outcomes);
     rc = train(t, err);
     return rc < 0 ? rc : enter(t, err);
 }
@@ -506,8 +537,11 @@ static void table_row(const struct task *t, struct cli_table *table)
 
     (void)snprintf(examples, sizeof(examples), "%zu", t->train.docs);
     if (!t->skipped) {
-        (void)snprintf(loss, sizeof(loss), "%.3f -> %.3f", t->result.first_loss,
-                       t->result.best_loss);
+        if (isnan(t->result.best_loss))
+            (void)snprintf(loss, sizeof(loss), "-");
+        else
+            (void)snprintf(loss, sizeof(loss), "%.3f -> %.3f",
+                           t->result.first_loss, t->result.best_loss);
         (void)snprintf(seconds, sizeof(seconds), "%.0f", t->result.seconds);
     }
     cli_table_row(table, t->name, examples, t->skipped ? "unchanged" : loss,
@@ -569,9 +603,22 @@ struct session {
     struct compute *compute;
     struct ids tasks;
     struct cli_table *table;
-    struct json_writer json;
-    struct buf out;
+    struct json_writer json, untrained_json;
+    struct buf out, untrained_list;
+    size_t trained, skipped, untrained;
 };
+
+/* One task that cannot be trained does not keep the others from it. */
+static void leave_out(struct session *s, const struct task *t,
+                      const struct err *err)
+{
+    cli_warn(s->cli, "%s", err->msg);
+    json_begin_object(&s->untrained_json, NULL);
+    json_put_string(&s->untrained_json, "task", t->name);
+    json_put_string(&s->untrained_json, "reason", err->msg);
+    json_end_object(&s->untrained_json);
+    s->untrained++;
+}
 
 static int run_all(struct session *s, struct err *err)
 {
@@ -585,27 +632,40 @@ static int run_all(struct session *s, struct err *err)
 
         if (rc == 0)
             rc = run_task(&t, err);
-        if (rc == 0 && s->cli->json)
-            write_task(&t, &s->json);
-        else if (rc == 0)
-            table_row(&t, s->table);
+        if (rc == 0) {
+            *(t.skipped ? &s->skipped : &s->trained) += 1;
+            if (s->cli->json)
+                write_task(&t, &s->json);
+            else
+                table_row(&t, s->table);
+        } else if (s->f->all && t.untrainable) {
+            leave_out(s, &t, err);
+            rc = 0;
+        }
         task_release(&t);
         if (rc < 0)
             return rc;
     }
+    if (s->untrained > 0 && s->trained + s->skipped == 0)
+        return err_set(err, ERR_NOTFOUND, "no task can be trained");
     return 0;
 }
 
 static int print(struct session *s)
 {
+    int code;
+
     if (s->cli->json) {
         json_end_array(&s->json);
+        json_end_array(&s->untrained_json);
+        json_put_raw(&s->json, "untrained", buf_slice(&s->untrained_list));
         json_end_object(&s->json);
         buf_char(&s->out, '\n');
-    } else if (!s->cli->quiet) {
-        cli_table_print(s->table, &s->out);
+    } else if (!s->cli->quiet && (s->trained > 0 || s->cli->tty_out)) {
+        cli_table_print(s->table, &s->out); /* silent under cron */
     }
-    return cli_write(s->cli, &s->out);
+    code = cli_write(s->cli, &s->out);
+    return code == EXIT_DONE && s->untrained > 0 ? EXIT_PARTLY : code;
 }
 
 int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
@@ -623,6 +683,8 @@ int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
         goto done;
     s.table = cli_table_new("lrlrl", "task", "examples", "validation loss",
                             "seconds", "model", NULL);
+    json_writer_init(&s.untrained_json, &s.untrained_list, false);
+    json_begin_array(&s.untrained_json, NULL);
     json_writer_init(&s.json, &s.out, false);
     if (cli->json) {
         json_begin_object(&s.json, NULL);
@@ -635,6 +697,7 @@ int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
 done:
     cli_table_free(s.table);
     buf_release(&s.out);
+    buf_release(&s.untrained_list);
     free(s.tasks.v);
     compute_close(s.compute);
     store_close(s.store);

@@ -376,6 +376,10 @@ int evaluate_task(struct store *s, int64_t task,
         rc = evaluate_self_agreement(s, opt->seed, &r, err);
     if (rc == ERR_OK)
         rc = models_answer(&r, model, opt, err);
+    if (rc < 0 && r.empty) {
+        *out = r;
+        return rc;
+    }
     if (rc < 0) {
         evaluate_result_release(&r);
         return rc;

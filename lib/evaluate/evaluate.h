@@ -127,6 +127,7 @@ struct evaluate_result {
     size_t rejected;       /* items left out: see evaluate_target */
     size_t unscrubbed;     /* as well */
     size_t trained_on;     /* of the split: left out, the model has seen them */
+    bool empty;            /* no item is left */
     size_t from_outcomes;  /* items whose reference is an outcome */
     size_t by_text;        /* SQL items that could not be executed */
     size_t gold_count;     /* items with a gold answer */
@@ -146,7 +147,9 @@ struct evaluate_result {
 };
 
 /* Evaluate one task. With split 's' the seal is written before an item is
- * read. ERR_NOTFOUND if the split has no items. */
+ * read. ERR_NOTFOUND if the split has no items; then out->empty, out->task_name
+ * is set, and out is to be released all the same. Any other failure leaves out
+ * as it was. */
 MUST_CHECK int evaluate_task(struct store *s, int64_t task,
                              const struct evaluate_model *model,
                              const struct evaluate_options *opt,

@@ -233,6 +233,7 @@ int evaluate_items_load(struct store *s, const struct evaluate_options *opt,
         rc = store_examples(s, &test, item_add, &w, err);
     map_free(w.seen);
     map_free(w.duplicates);
+    r->empty = rc == ERR_OK && r->count == 0;
     if (rc == ERR_OK && r->count == 0 && r->trained_on)
         rc = err_set(err, ERR_NOTFOUND,
                      "task %s: the model was trained on all %zu examples of "

@@ -15,14 +15,22 @@
 #include "evaluate/evaluate.h"
 #include "json/json.h"
 
+/* A task that has a model and nothing to try it on. */
+struct report_untested {
+    char *task, *why;
+};
+
 struct report_eval {
     const struct evaluate_result *list;
     size_t count;
+    const struct report_untested *untested;
+    size_t untested_count;
     double margin, machine_dollars_per_hour;
     size_t show; /* disagreements a task */
 };
 
-/* Fail if any task fails, else undecided if any is, else pass. */
+/* Fail if any task fails, else undecided if any is or is untested, else pass.
+ */
 enum score_verdict report_verdict(const struct report_eval *e);
 
 /* One task as a JSON object: what table evaluation keeps. */

@@ -11,7 +11,8 @@
 
 enum score_verdict report_verdict(const struct report_eval *e)
 {
-    enum score_verdict worst = SCORE_PASS;
+    enum score_verdict worst =
+        e->untested_count > 0 ? SCORE_UNDECIDED : SCORE_PASS;
 
     for (size_t i = 0; i < e->count; i++) {
         enum score_verdict v = e->list[i].gate.verdict;
@@ -178,6 +179,14 @@ void report_eval_json(const struct report_eval *e, struct buf *out)
     for (size_t i = 0; i < e->count; i++)
         report_eval_task(&w, NULL, &e->list[i], e->margin);
     json_end_array(&w);
+    json_begin_array(&w, "untested");
+    for (size_t i = 0; i < e->untested_count; i++) {
+        json_begin_object(&w, NULL);
+        json_put_string(&w, "task", e->untested[i].task);
+        json_put_string(&w, "reason", e->untested[i].why);
+        json_end_object(&w);
+    }
+    json_end_array(&w);
     json_end_object(&w);
     buf_char(out, '\n');
 }
@@ -280,6 +289,8 @@ void report_eval_notes(const struct report_eval *e, struct buf *out)
         if (i == 0 || e->list[i].price != e->list[i - 1].price)
             note_price(&e->list[i], out);
     }
+    for (size_t i = 0; i < e->untested_count; i++)
+        buf_printf(out, "undecided: %s.\n", e->untested[i].why);
     buf_printf(out,
                "Local cost: this machine at $%g an hour, busy all the "
                "time.\n",

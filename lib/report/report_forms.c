@@ -47,6 +47,15 @@ static void junit_task(struct buf *out, const struct evaluate_result *r,
     buf_release(&line);
 }
 
+static void junit_untested(struct buf *out, const struct report_untested *u)
+{
+    buf_str(out, "  <testcase classname=\"slmctl.eval\" name=\"");
+    report_xml(out, slice_of(u->task));
+    buf_str(out, "\">\n    <error type=\"undecided\" message=\"");
+    report_xml(out, slice_of(u->why));
+    buf_str(out, "\"/>\n  </testcase>\n");
+}
+
 void report_eval_junit(const struct report_eval *e, struct buf *out)
 {
     size_t failed = 0, undecided = 0;
@@ -59,9 +68,12 @@ void report_eval_junit(const struct report_eval *e, struct buf *out)
                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite "
                "name=\"slmctl eval\" tests=\"%zu\" failures=\"%zu\" "
                "errors=\"%zu\" skipped=\"0\">\n",
-               e->count, failed, undecided);
+               e->count + e->untested_count, failed,
+               undecided + e->untested_count);
     for (size_t i = 0; i < e->count; i++)
         junit_task(out, &e->list[i], e->margin);
+    for (size_t i = 0; i < e->untested_count; i++)
+        junit_untested(out, &e->untested[i]);
     buf_str(out, "</testsuite>\n");
 }
 

@@ -332,6 +332,10 @@ static void intervals(struct work *w)
     widen(&out->interval, out->bootstrap);
     if (w->measured > 0)
         measured_widen(w, &out->interval);
+    if (out->interval.low < -1) /* scores lie between 0 and 1 */
+        out->interval.low = -1;
+    if (out->interval.high > 1)
+        out->interval.high = 1;
 }
 
 /* Size so that the sampling error and the error of the measured references,

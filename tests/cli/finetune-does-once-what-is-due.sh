@@ -9,7 +9,7 @@ slmctl curate -q >/dev/null
 slmctl cluster -q >/dev/null
 slmctl finetune --all >/dev/null 2>err
 echo "exit $?"
-grep -o 'no base model; name one with --model' err
+grep -o 'no base model; name one with --model' err | sort -u
 tiny_model 280 2 256
 slmctl finetune --all --model tiny --tokens 3000 -q --json >first.json
 echo "exit $?"

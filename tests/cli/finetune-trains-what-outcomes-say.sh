@@ -22,10 +22,11 @@ counts
 sed -n '3,9s,.*,{"call": &\, "reward": 0\, "answer": "ask me@home.example.net"},p' \
     trained >better
 slmctl collect --outcomes better -q
+tune --force 2>&1 >/dev/null |
+    grep -c 'outcome came after the last slmctl curate'
 counts
-tune 2>&1 >/dev/null | grep -c 'outcome came after the last slmctl curate'
 slmctl curate | head -n 1
-counts
 tune 2>&1 >/dev/null | grep 'answer of their outcome'
+counts
 printf 'home.example.net\n' >leaks
 slmctl curate --check-leaks leaks | sed 's/in [0-9]* ex/in N ex/'

@@ -454,6 +454,8 @@ START_TEST(no_split_judges_by_what_was_trained_on)
               "example");
     ck_assert_int_eq(evaluate_task(s, 1, &m, &opt, &r, &err), ERR_NOTFOUND);
     ck_assert_ptr_nonnull(strstr(err.msg, "all 10 examples of the validation"));
+    ck_assert(r.empty);
+    evaluate_result_release(&r);
 }
 END_TEST
 
@@ -501,6 +503,8 @@ START_TEST(an_empty_split_says_so)
 
     ck_assert_int_eq(evaluate_task(s, 1, &m, &opt, &r, &err), ERR_NOTFOUND);
     ck_assert_ptr_nonnull(strstr(err.msg, "no examples in the validation"));
+    ck_assert(r.empty && r.task_name);
+    evaluate_result_release(&r);
     evaluate_model_release(&m);
 }
 END_TEST

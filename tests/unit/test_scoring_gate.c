@@ -237,6 +237,23 @@ START_TEST(gate_leaves_out_what_one_side_lacks)
 }
 END_TEST
 
+START_TEST(gate_shows_no_difference_beyond_what_scores_can_differ)
+{
+    double score[] = { .02 }, reference[] = { 1 };
+    uint64_t cluster[] = { 1 };
+    struct score_gate g;
+
+    score_gate_run(&(struct score_gate_input){ .score = score,
+                                               .reference = reference,
+                                               .cluster = cluster,
+                                               .count = 1,
+                                               .margin = 0.03 },
+                   &g);
+    ck_assert_double_eq(g.interval.low, -1);
+    ck_assert(g.interval.high > g.difference && g.interval.high <= 1);
+}
+END_TEST
+
 /* The reference's rate comes from other items: its interval widens ours. */
 START_TEST(gate_heeds_the_interval_of_a_measured_reference)
 {
@@ -305,6 +322,7 @@ int main(void)
     tcase_add_test(t, gate_never_passes_a_small_sample_without_disagreement);
     tcase_add_test(t, gate_fails_what_is_clearly_worse);
     tcase_add_test(t, gate_leaves_out_what_one_side_lacks);
+    tcase_add_test(t, gate_shows_no_difference_beyond_what_scores_can_differ);
     tcase_add_test(t, gate_heeds_the_interval_of_a_measured_reference);
     tcase_add_test(t, gate_is_the_same_for_the_same_seed);
     suite_add_tcase(s, t);
