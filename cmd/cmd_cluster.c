@@ -298,17 +298,24 @@ static int print_tasks(struct cli *cli, struct store *s,
     return rc;
 }
 
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static void say(struct cli *cli, const struct store *s,
                 const struct tasks_outcome *o)
 {
-    if (o->examples == 0)
+    if (o->examples == 0 && cli->tty_err) /* silent under cron */
         cli_note(cli, "no examples in %s yet; slmctl curate makes them",
                  store_dir(s));
     else if (o->fitted)
-        cli_note(cli, "%zu tasks found in %zu examples", o->tasks, o->examples);
+        cli_note(cli, "%zu task%s found in %zu example%s", o->tasks,
+                 plural(o->tasks), o->examples, plural(o->examples));
     else if (o->fresh)
-        cli_note(cli, "%zu new examples: %zu assigned, %zu unlike those before",
-                 o->fresh, o->assigned, o->novel);
+        cli_note(cli,
+                 "%zu new example%s: %zu assigned, %zu unlike those before",
+                 o->fresh, plural(o->fresh), o->assigned, o->novel);
 }
 
 static int update(struct cli *cli, struct store *s, int *code, struct err *err)

@@ -317,9 +317,9 @@ static int check_unused(struct store *s, int64_t id, const char *name,
     evaluations = sql_int(q, 1);
     sql_reset(q);
     if (bases)
-        return err_set(err, ERR_INVALID,
-                       "%s is the base of %lld models; remove these first",
-                       name, (long long)bases);
+        return err_set(err, ERR_INVALID, "%s is the base of %lld %s first",
+                       name, (long long)bases,
+                       bases == 1 ? "model; remove it" : "models; remove them");
     if (evaluations)
         return err_set(err, ERR_INVALID,
                        "%s has been evaluated; it stays, so that its results "

@@ -96,7 +96,8 @@ static void put_rules(const struct curate_result *r,
         total += r->by_rule[i];
     if (!total)
         return;
-    buf_printf(out, "%" PRIu64 " pieces replaced:", total);
+    buf_printf(out, "%" PRIu64 " %s replaced:", total,
+               total == 1 ? "piece" : "pieces");
     for (size_t i = 0; i < scrub_rules_count(rules); i++)
         if (r->by_rule[i])
             buf_printf(out, " %s %" PRIu64, scrub_rules_name(rules, i),

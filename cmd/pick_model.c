@@ -80,7 +80,9 @@ static int from_store(struct cli *cli, const char *model, const char *task,
     int rc = store_open(cli->store, STORE_READ, &s, err);
 
     if (rc < 0)
-        return model ? err_wrap(err, "%s is no directory", model) : rc;
+        return model && !io_is_dir(model)
+                   ? err_wrap(err, "%s is no directory", model)
+                   : rc;
     if (task)
         rc = store_task_find(s, task, &out->task, err);
     if (rc == ERR_OK && model && !io_is_dir(model))

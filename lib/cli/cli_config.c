@@ -17,6 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* editors put it, nobody sees it */
+
 /* "/a/b:/c" as systemd passes it: the first directory. XDG: a relative path
  * is to be ignored. */
 static char *directory_from(const char *variable)
@@ -203,6 +205,7 @@ int config_file(struct cli_options *o, const char *name,
 {
     struct config_place p = { o, commands, name, path, origin, 0 };
     struct buf b = { .data = NULL };
+    size_t at = 0;
     int rc = 0;
 
     if (!io_exists(path))
@@ -211,7 +214,9 @@ int config_file(struct cli_options *o, const char *name,
         rc = ERR_INVALID;
         err->code = ERR_INVALID;
     }
-    for (size_t at = 0; at < b.len && !rc;) {
+    if (slice_starts(buf_slice(&b), BYTE_ORDER_MARK))
+        at = strlen(BYTE_ORDER_MARK);
+    while (at < b.len && !rc) {
         const char *nl = memchr(b.data + at, '\n', b.len - at);
         size_t n = nl ? (size_t)(nl - b.data) - at : b.len - at;
 

@@ -7,6 +7,7 @@
  */
 #include "sql/sql_private.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -122,17 +123,62 @@ static int make_file(const char *path, struct err *err)
     return ERR_OK;
 }
 
+/* A database in write-ahead mode needs its directory too. errno says why. */
+static bool is_writable(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? mem_printf("%.*s", (int)(slash - path + 1), path)
+                      : mem_strdup(".");
+    bool yes = access(path, W_OK) == 0 && access(dir, W_OK) == 0;
+    int why = errno;
+
+    free(dir);
+    errno = why;
+    return yes;
+}
+
+/* Opens where nothing can be written, so that no -wal and -shm files can be
+ * made: as a file that does not change, unless a writer left a -wal file. */
+static int open_unwritable(struct sql *db)
+{
+    const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+                      SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
+    char *wal = mem_printf("%s-wal", db->path);
+    const char *p = db->path;
+    struct buf uri = { 0 };
+    int rc;
+
+    while (p[0] == '/' && p[1] == '/') /* no host follows */
+        p++;
+    buf_str(&uri, "file:");
+    for (; *p; p++)
+        if (strchr("?#%", *p))
+            buf_printf(&uri, "%%%02x", (unsigned char)*p);
+        else
+            buf_char(&uri, *p);
+    if (access(wal, F_OK) != 0)
+        buf_str(&uri, "?immutable=1");
+    rc = sqlite3_open_v2(uri.data, &db->handle, flags, NULL);
+    buf_release(&uri);
+    free(wal);
+    return rc;
+}
+
 /* Readers open read-write too, guarded by query_only: a read-only connection
  * to a WAL database cannot remove the -wal and -shm files it makes. Only
  * where writing is impossible do they open read-only. */
 static int open_handle(struct sql *db, enum sql_mode mode, struct err *err)
 {
-    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    bool writable = mode != SQL_READ || access(db->path, W_OK) == 0;
+    const int flags =
+        SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE;
+    bool writable = is_writable(db->path);
     int rc;
 
-    flags |= writable ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
-    rc = sqlite3_open_v2(db->path, &db->handle, flags, NULL);
+    if (!writable && mode != SQL_READ)
+        return err_set(err, ERR_OUTPUT, "write %s: %s", db->path,
+                       strerror(errno));
+    rc = writable ? sqlite3_open_v2(db->path, &db->handle, flags, NULL)
+                  : open_unwritable(db);
     if (rc != SQLITE_OK)
         return sql_fail(db, rc, err);
     (void)sqlite3_busy_handler(db->handle, wait_a_little, NULL);

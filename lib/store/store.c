@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -104,8 +105,13 @@ static int open_database(struct store *s, enum store_mode mode, struct err *err)
     if (mode == STORE_CREATE)
         rc = io_mkdirs(s->dir, 0700, err);
     else if (!io_exists(path))
-        rc = err_set(err, ERR_NOTFOUND,
-                     "%s: no store here; slmctl collect makes one", s->dir);
+        rc = errno == EACCES
+                 ? err_set(err, ERR_IO,
+                           "open %s: %s; a store is its owner's alone", path,
+                           strerror(errno))
+                 : err_set(err, ERR_NOTFOUND,
+                           "%s: no store here; slmctl collect makes one",
+                           s->dir);
     if (rc == ERR_OK)
         rc = sql_open(path, modes[mode], &s->db, err);
     if (rc == ERR_OK)

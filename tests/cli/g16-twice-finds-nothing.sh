@@ -14,3 +14,10 @@ for words in 'collect --import logs' curate cluster; do
     cat out err | sed "s/^/$words: /"
 done
 slmctl status --json | jq 'del(.stages, .bytes, .read_bytes)' | diff before -
+# Nothing to do is also: nothing was collected yet.
+: >empty
+for words in 'collect --import empty' curate cluster; do
+    # shellcheck disable=SC2086
+    slmctl $words --store none >out 2>err || echo "$words: $?"
+    cat out err | sed "s/^/$words, empty: /"
+done

@@ -5,3 +5,4 @@ mkdir empty
 slmctl generate --model empty hello; echo "$?"
 slmctl generate --model empty --raw --system x hello; echo "$?"
 slmctl generate --model empty --logprobs --json hello; echo "$?"
+slmctl generate --model empty --task t hello 2>&1 | sed "s|$HOME|HOME|"

@@ -28,3 +28,4 @@ ranks
 slmctl select --store store --min-context 100000000 --save --json 2>/dev/null |
     jq -c '.stored'
 ranks
+slmctl select --store store --all | grep -c '1e+03' # 999.9 M parameters
