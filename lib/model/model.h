@@ -31,7 +31,8 @@ enum model_rope {
     MODEL_ROPE_DEFAULT,
     MODEL_ROPE_LINEAR,
     MODEL_ROPE_LLAMA3,
-    MODEL_ROPE_LONGROPE
+    MODEL_ROPE_LONGROPE,
+    MODEL_ROPE_YARN
 };
 enum model_norm_kind {
     MODEL_NORM_RMS,
@@ -97,8 +98,10 @@ struct model_config {
     unsigned eos_count;
     enum weights_type stored; /* dtype named in the config */
     enum model_rope rope;
-    double rope_factor, rope_low, rope_high; /* llama3: frequency factors */
-    int64_t rope_original; /* llama3, longrope: original context */
+    double rope_factor;
+    double rope_low, rope_high; /* llama3: frequency factors; yarn: rotations
+                                   (beta_slow, beta_fast) */
+    int64_t rope_original;      /* but for linear: original context */
     int64_t rotary;        /* elements of a head that turn; 0: all */
     double rope_local;     /* theta of windowed layers; 0: as the others */
     double rope_attention; /* factor on cos and sin; 0: 1 */

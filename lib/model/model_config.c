@@ -231,6 +231,39 @@ static void read_llama3(struct config_reader *r, json_ref rope,
         r, rope, "original_max_position_embeddings", 8192, 1e8);
 }
 
+/* The factor on cos and sin grows with the logarithm of the context's. */
+static double yarn_scale(double factor, double times)
+{
+    return factor <= 1 ? 1 : 0.1 * times * log(factor) + 1;
+}
+
+static void read_yarn(struct config_reader *r, json_ref rope,
+                      struct model_config *c)
+{
+    double all = optional(r, rope, "mscale_all_dim");
+    double some = optional(r, rope, "mscale");
+    bool truncate = true;
+
+    (void)json_bool(r->j, json_get(r->j, rope, "truncate"), &truncate);
+    if (!truncate)
+        config_refuse(r, "truncate");
+    c->rope = MODEL_ROPE_YARN;
+    c->rope_original = (int64_t)config_double(
+        r, rope, "original_max_position_embeddings", (double)c->context, 1e8);
+    c->rope_factor =
+        config_double(r, rope, "factor",
+                      (double)c->context / (double)c->rope_original, 1e6);
+    c->rope_low = config_double(r, rope, "beta_slow", 1, 1e6);
+    c->rope_high = config_double(r, rope, "beta_fast", 32, 1e6);
+    c->rope_attention = optional(r, rope, "attention_factor");
+    if (!(c->rope_attention > 0))
+        c->rope_attention =
+            some > 0 && all > 0
+                ? yarn_scale(c->rope_factor, some) /
+                      yarn_scale(c->rope_factor, all)
+                : yarn_scale(c->rope_factor, 1);
+}
+
 static void refuse_rope(struct config_reader *r, json_ref type)
 {
     char *name = json_strdup(r->j, type);
@@ -238,7 +271,7 @@ static void refuse_rope(struct config_reader *r, json_ref type)
     if (r->rc == 0)
         r->rc = err_set(r->err, ERR_UNSUPPORTED,
                         "%s: rope_type \"%s\" is not known; known: default "
-                        "linear llama3 longrope",
+                        "linear llama3 longrope yarn",
                         r->path, name ? name : "");
     free(name);
 }
@@ -281,6 +314,8 @@ static int read_rope(struct config_reader *r, const struct model_family *f,
     } else if (json_text_is(r->j, type, "longrope") ||
                json_text_is(r->j, type, "su")) {
         read_longrope(r, scaling, c);
+    } else if (json_text_is(r->j, type, "yarn")) {
+        read_yarn(r, scaling, c);
     } else {
         refuse_rope(r, type);
     }

@@ -176,6 +176,9 @@ static void read_gemma3(struct config_reader *r, struct model_config *c)
     json_ref params = config_member(r, "rope_parameters");
     json_ref local = json_get(r->j, params, "sliding_attention");
 
+    if (json_present(json_get(r->j, local, "rope_type")) &&
+        !json_text_is(r->j, json_get(r->j, local, "rope_type"), "default"))
+        config_refuse(r, "rope_parameters");
     read_gemma(r, c);
     c->qk_norm = MODEL_QK_HEAD;
     c->attn_softcap = cap_of(r, "attn_logit_softcapping", 0);

@@ -16,6 +16,30 @@ struct rope_shape {
     size_t pairs;
 };
 
+/* The pair whose angle turns `rotations` times over the original context. */
+static double turning_pair(const struct model_config *c,
+                           const struct rope_shape *s, double rotations)
+{
+    return (double)s->pairs *
+           log((double)c->rope_original / (rotations * 2 * M_PI)) /
+           log(s->theta);
+}
+
+/* Fast pairs stay, slow ones are stretched, those between in part. */
+static float yarn_frequency(const struct model_config *c,
+                            const struct rope_shape *s, size_t i)
+{
+    double f = 1 / pow(s->theta, (double)i / (double)s->pairs), part;
+    double low = fmax(floor(turning_pair(c, s, c->rope_high)), 0);
+    double high = fmin(ceil(turning_pair(c, s, c->rope_low)),
+                       2 * (double)s->pairs - 1);
+
+    if (high - low < 1e-9)
+        high = low + 0.001;
+    part = fmin(fmax(((double)i - low) / (high - low), 0), 1);
+    return (float)(f / c->rope_factor * part + f * (1 - part));
+}
+
 /* One frequency of the tables. */
 static float frequency(const struct model_config *c, const struct rope_shape *s,
                        size_t i)
@@ -30,6 +54,8 @@ static float frequency(const struct model_config *c, const struct rope_shape *s,
                             pow(s->theta, (double)i / (double)s->pairs)));
     if (s->plain)
         return f;
+    if (c->rope == MODEL_ROPE_YARN)
+        return yarn_frequency(c, s, i);
     if (c->rope == MODEL_ROPE_LINEAR)
         return (float)((double)f / c->rope_factor);
     if (c->rope != MODEL_ROPE_LLAMA3 || wave < high)

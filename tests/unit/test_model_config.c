@@ -78,8 +78,8 @@ static const struct {
     { "{\"model_type\":\"llama\"," SHAPE ",\"hidden_act\":\"gelu\"}",
       "hidden_act" },
     { "{\"model_type\":\"llama\"," SHAPE ",\"rope_scaling\":{\"type\":"
-      "\"yarn\",\"factor\":2}}",
-      "\"yarn\" is not known" },
+      "\"dynamic\",\"factor\":2}}",
+      "\"dynamic\" is not known" },
     { "{\"model_type\":\"llama\"," SHAPE ",\"rms_norm_eps\":0}",
       "rms_norm_eps must be above 0" },
     { "{\"model_type\":\"llama\"," SHAPE ",\"quantization_config\":{}}",

@@ -102,6 +102,12 @@ static double frequency(const struct model_config *c, size_t i)
 
     if (c->rope == MODEL_ROPE_LINEAR)
         return f / c->rope_factor;
+    if (c->rope == MODEL_ROPE_YARN) {
+        /* of pairs 0..3, the first turns fast and the last slowly */
+        double part = fmin((double)i / 3, 1);
+
+        return f / c->rope_factor * part + f * (1 - part);
+    }
     if (c->rope == MODEL_ROPE_DEFAULT || wave < original / c->rope_high)
         return f;
     if (wave > original / c->rope_low)
@@ -113,13 +119,14 @@ static double frequency(const struct model_config *c, size_t i)
 static void rope(const struct plain *p, double *x, size_t heads, int32_t at)
 {
     size_t dim = (size_t)p->c.head_dim, half = dim / 2;
+    double by = p->c.rope_attention > 0 ? p->c.rope_attention : 1;
 
     for (size_t h = 0; h < heads; h++, x += dim)
         for (size_t i = 0; i < half; i++) {
             double t = at * frequency(&p->c, i), a = x[i], b = x[i + half];
 
-            x[i] = a * cos(t) - b * sin(t);
-            x[i + half] = b * cos(t) + a * sin(t);
+            x[i] = (a * cos(t) - b * sin(t)) * by;
+            x[i + half] = (b * cos(t) + a * sin(t)) * by;
         }
 }
 
@@ -324,6 +331,25 @@ static const struct model_config configs[] = {
       .init_range = 0.3,
       .rope = MODEL_ROPE_LINEAR,
       .rope_factor = 2.5 },
+    { .family = "llama",
+      .vocab = 33,
+      .hidden = 16,
+      .ffn = 17,
+      .layers = 1,
+      .heads = 2,
+      .kv_heads = 1,
+      .head_dim = 8,
+      .context = 64,
+      .norm_eps = 1e-6,
+      .rope_theta = 100,
+      .tied = true,
+      .init_range = 0.3,
+      .rope = MODEL_ROPE_YARN,
+      .rope_factor = 4,
+      .rope_low = 1,
+      .rope_high = 8,
+      .rope_original = 64,
+      .rope_attention = 1.14 },
 };
 
 /* Two documents; every third row has no label. */
@@ -434,9 +460,9 @@ int main(void)
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, all_weights_have_the_gradients_of_finite_differences,
-                        0, 9);
+                        0, 12);
     tcase_add_loop_test(t, adapters_have_the_gradients_of_finite_differences, 0,
-                        9);
+                        12);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

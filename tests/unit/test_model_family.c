@@ -197,6 +197,27 @@ START_TEST(adapters_gradients_are_the_slopes_of_the_loss)
 }
 END_TEST
 
+START_TEST(all_linear_layers_are_adapted_by_their_own_names)
+{
+    static const char *const names[] = {
+        "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
+        "q_proj,k_proj,v_proj,dense,fc1,fc2",
+        "qkv_proj,o_proj,gate_up_proj,down_proj",
+        "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
+    };
+    struct model_adapter a = { .rank = 2, .scale = 1 };
+    struct model *m;
+    char *targets;
+
+    OK(model_new(&mixtures[_i].c, cpu, 2, &m, &err));
+    OK(model_adapter_new(m, &a, &err));
+    targets = model_adapter_targets(m);
+    ck_assert_str_eq(targets, names[_i]);
+    free(targets);
+    model_free(m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("model_family");
@@ -210,6 +231,8 @@ int main(void)
     tcase_add_loop_test(t, generation_is_what_no_cache_gives, 0, FAMILIES);
     tcase_add_loop_test(t, gradients_are_the_slopes_of_the_loss, 0, MIXTURES);
     tcase_add_loop_test(t, adapters_gradients_are_the_slopes_of_the_loss, 0,
+                        MIXTURES);
+    tcase_add_loop_test(t, all_linear_layers_are_adapted_by_their_own_names, 0,
                         MIXTURES);
     suite_add_tcase(s, t);
     r = srunner_create(s);
