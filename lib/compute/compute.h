@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 3
+#define COMPUTE_VERSION 4
 
 enum compute_type {
     COMPUTE_F32,
@@ -94,20 +94,110 @@ struct compute_cross_entropy {
     float softcap;                   /* of the logits, as in attention */
 };
 
-struct compute_adamw {
-    struct compute_span p, g, m, v;
-    size_t n;
-    double lr, beta1, beta2, eps, decay;
-    double grad_scale; /* clipping: g is multiplied by it */
-    uint64_t step;     /* counts from 1 */
-};
-
 enum compute_activation {
     COMPUTE_IDENTITY,
     COMPUTE_SIGMOID,
     COMPUTE_SILU,      /* x sigmoid(x) */
     COMPUTE_GELU_TANH, /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
     COMPUTE_RELU2      /* max(x, 0)^2 */
+};
+
+/* Where a convolution or a recurrence runs. Document d has rows
+ * starts[d]..starts[d+1]-1 and begins with nothing behind it. With `state`
+ * they continue the sequence in slot slots[d], which has past[d] rows behind
+ * it (0: none, whatever the slot holds), and leave their own state there. */
+struct compute_sequences {
+    const int32_t *starts; /* host arrays */
+    size_t docs, rows;
+    struct compute_span state; /* f32; absent: packed documents */
+    const int32_t *past, *slots;
+};
+
+/* Causal depth-wise convolution: y[r,c] = f(bias[c] + sum over j < taps of
+ * w[c,j] x[r - taps + 1 + j, c]). x has x_stride elements a row, y is dense;
+ * f is COMPUTE_IDENTITY or COMPUTE_SILU; bias may be absent. A slot's state:
+ * [taps - 1, channels], the newest row last. */
+#define COMPUTE_MAX_TAPS 16
+struct compute_conv {
+    struct compute_sequences s;
+    struct compute_span y, x, w, bias;
+    size_t x_stride, channels, taps;
+    enum compute_activation kind;
+};
+/* dx has x's stride and may be absent; dw and dbias, where present, are added
+ * to. */
+struct compute_conv_grad {
+    struct compute_conv fwd;
+    struct compute_span dy, dx, dw, dbias;
+};
+
+/* Recurrences leave their states before every COMPUTE_CHUNK-th row of each
+ * document in `kept`, from which the backward pass computes those between
+ * again: at most rows / COMPUTE_CHUNK + docs of them, each of a slot's size.
+ */
+#define COMPUTE_CHUNK 64
+
+/* Mamba-2's selective scan. For head h of group g = h / (heads / groups), with
+ * t = clamp(softplus(dt[r,h] + dt_bias[h]), dt_min, dt_max):
+ * S = exp(-exp(a_log[h]) t) S + t x[r,h] b[r,g]', y[r,h] = S c[r,g] + d[h]
+ * x[r,h]. x [rows, heads * dim], b and c [rows, groups * width] have `stride`
+ * elements a row, dt [rows, heads] has dt_stride, y is dense. A slot's state
+ * is [heads, dim, width]. */
+struct compute_scan {
+    struct compute_sequences s;
+    struct compute_span y, x, b, c, dt, a_log, dt_bias, d;
+    size_t stride, dt_stride, heads, groups, dim, width;
+    float dt_min, dt_max;
+    struct compute_span kept; /* f32; absent: no backward pass */
+};
+/* Gradients have the strides of what they belong to. da_log, ddt_bias and dd
+ * are added to, where present. */
+struct compute_scan_grad {
+    struct compute_scan fwd;
+    struct compute_span dy, dx, db, dc, ddt, da_log, ddt_bias, dd;
+};
+
+/* The gated delta rule. Value head h reads key head h / (value_heads /
+ * key_heads), whose q and k are divided by sqrt(|.|^2 + eps), q besides by
+ * sqrt(key_dim). With a = exp(-exp(a_log[h]) softplus(a[r,h] + dt_bias[h])):
+ * S = a S, S += sigmoid(b[r,h]) (v - S k) k', o = S q. q, k, v have `stride`
+ * elements a row; a, b [rows, value_heads] and o are dense. A slot's state is
+ * [value_heads, value_dim, key_dim]. */
+struct compute_delta {
+    struct compute_sequences s;
+    struct compute_span o, q, k, v, a, b, a_log, dt_bias;
+    size_t stride, key_heads, value_heads, key_dim, value_dim;
+    float eps;
+    struct compute_span kept;
+};
+struct compute_delta_grad {
+    struct compute_delta fwd;
+    struct compute_span d_o, dq, dk, dv, da, db, da_log, ddt_bias;
+};
+
+/* RMS norm of each `group` elements of a row with a gate: y = norm(x
+ * silu(gate)) w if gate_first, else norm(x) w silu(gate); group 0: x
+ * silu(gate). w has w_dim elements and repeats. gate has gate_stride elements a
+ * row; y may be x. */
+struct compute_gated_norm {
+    struct compute_span y, x, gate, w;
+    size_t rows, dim, group, w_dim, gate_stride;
+    float eps;
+    bool gate_first;
+};
+/* dgate has the gate's stride; dw, where present, is added to. dx may be dy.
+ */
+struct compute_gated_norm_grad {
+    struct compute_gated_norm fwd;
+    struct compute_span dy, dx, dgate, dw;
+};
+
+struct compute_adamw {
+    struct compute_span p, g, m, v;
+    size_t n;
+    double lr, beta1, beta2, eps, decay;
+    double grad_scale; /* clipping: g is multiplied by it */
+    uint64_t step;     /* counts from 1 */
 };
 
 /* What a device does of the options that have no operation of their own. */
@@ -276,6 +366,20 @@ struct compute_ops {
                       struct compute_span position, struct compute_span cosine,
                       struct compute_span sine, size_t rows, size_t heads,
                       size_t dim, size_t rotary, bool inverse);
+    /* Mixers that carry a state along the rows. */
+    void (*conv)(struct compute *c, const struct compute_conv *x);
+    void (*conv_grad)(struct compute *c, const struct compute_conv_grad *x);
+    void (*scan)(struct compute *c, const struct compute_scan *x);
+    void (*scan_grad)(struct compute *c, const struct compute_scan_grad *x);
+    void (*delta)(struct compute *c, const struct compute_delta *x);
+    void (*delta_grad)(struct compute *c, const struct compute_delta_grad *x);
+    void (*gated_norm)(struct compute *c, const struct compute_gated_norm *x);
+    void (*gated_norm_grad)(struct compute *c,
+                            const struct compute_gated_norm_grad *x);
+    /* y[r y_stride + i] *= alpha, i < cols */
+    void (*scale_columns)(struct compute *c, struct compute_span y,
+                          size_t y_stride, size_t rows, size_t cols,
+                          float alpha);
 };
 
 enum compute_precision {

@@ -37,6 +37,24 @@ struct cpu_block {
     bool add;
 };
 
+/* One row of a state, backward: ds comes in as the gradient of the state after
+ * the step and leaves as that of the one before. */
+struct cpu_scan_step {
+    float *ds, *db, *dc; /* db, dc are added to */
+    const float *after, *before, *b, *c;
+    float decay, add, dy;
+    float *ddecay, *dadd; /* added to */
+    size_t n;
+};
+struct cpu_delta_step {
+    float *ds, *dq, *dk; /* dq, dk are added to */
+    const float *after, *before, *q, *k;
+    float decay, beta, v, d_o;
+    float *dv;             /* set */
+    float *ddecay, *dbeta; /* added to */
+    size_t n;
+};
+
 struct cpu_kernels {
     const char *name;
     size_t mr, nr;
@@ -93,6 +111,22 @@ struct cpu_kernels {
     void (*layernorm_grad)(float *dx, float *dw, float *db, const float *dy,
                            const float *x, const float *w, const float stat[2],
                            size_t n);
+    /* Convolution of a row of n channels; in[j]: row r - taps + 1 + j, NULL
+     * for zeros; w[taps][n]. */
+    void (*conv_row)(float *y, const float *const *in, const float *w,
+                     const float *bias, size_t taps, bool silu, size_t n);
+    /* g = dy f'; dw[taps][n], dbias += their parts. */
+    void (*conv_row_grad)(float *g, float *dw, float *dbias, const float *dy,
+                          const float *const *in, const float *w,
+                          const float *bias, size_t taps, bool silu, size_t n);
+    /* s = decay s + add b; the sum of s c. */
+    float (*scan_step)(float *s, float decay, float add, const float *b,
+                       const float *c, size_t n);
+    void (*scan_step_grad)(const struct cpu_scan_step *x);
+    /* s = decay s; s += beta (v - s.k) k; the sum of s q. */
+    float (*delta_step)(float *s, float decay, float beta, float v,
+                        const float *k, const float *q, size_t n);
+    void (*delta_step_grad)(const struct cpu_delta_step *x);
 };
 
 enum {
@@ -179,6 +213,14 @@ size_t cpu_panels_bytes(const struct cpu *c, enum compute_type type, size_t n,
                         size_t k);
 void cpu_panels_make(struct cpu *c, void *panels, const struct cpu_operand *w,
                      size_t n, size_t k);
+
+/* What the recurrences share: the number of document doc's first chunk;
+ * log(1 + e^x) with its derivative; out[h] += the sum over docs of
+ * sums[docs][heads][each] at `which` (out may be absent). */
+size_t cpu_first_chunk(const struct compute_sequences *s, size_t doc);
+float cpu_softplus(float x, float *slope);
+void cpu_add_heads(struct compute_span out, const double *sums, size_t docs,
+                   size_t heads, size_t each, size_t which);
 
 /* The operations, by file. */
 void cpu_op_linear(struct compute *c, const struct compute_linear *l);
@@ -270,5 +312,18 @@ void cpu_op_rope_part(struct compute *c, struct compute_span x,
                       struct compute_span position, struct compute_span cosine,
                       struct compute_span sine, size_t rows, size_t heads,
                       size_t dim, size_t rotary, bool inverse);
+
+void cpu_op_conv(struct compute *c, const struct compute_conv *x);
+void cpu_op_conv_grad(struct compute *c, const struct compute_conv_grad *x);
+void cpu_op_scan(struct compute *c, const struct compute_scan *x);
+void cpu_op_scan_grad(struct compute *c, const struct compute_scan_grad *x);
+void cpu_op_delta(struct compute *c, const struct compute_delta *x);
+void cpu_op_delta_grad(struct compute *c, const struct compute_delta_grad *x);
+void cpu_op_gated_norm(struct compute *c, const struct compute_gated_norm *x);
+void cpu_op_gated_norm_grad(struct compute *c,
+                            const struct compute_gated_norm_grad *x);
+void cpu_op_scale_columns(struct compute *c, struct compute_span y,
+                          size_t y_stride, size_t rows, size_t cols,
+                          float alpha);
 
 #endif

@@ -269,6 +269,15 @@ static const struct compute_ops cpu_ops = {
     .layernorm = cpu_op_layernorm,
     .layernorm_grad = cpu_op_layernorm_grad,
     .rope_part = cpu_op_rope_part,
+    .conv = cpu_op_conv,
+    .conv_grad = cpu_op_conv_grad,
+    .scan = cpu_op_scan,
+    .scan_grad = cpu_op_scan_grad,
+    .delta = cpu_op_delta,
+    .delta_grad = cpu_op_delta_grad,
+    .gated_norm = cpu_op_gated_norm,
+    .gated_norm_grad = cpu_op_gated_norm_grad,
+    .scale_columns = cpu_op_scale_columns,
     .memory = op_memory,
 };
 

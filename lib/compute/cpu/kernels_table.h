@@ -5,6 +5,7 @@
 #include "compute/cpu/kernels_act.h"
 #include "compute/cpu/kernels_gemm.h"
 #include "compute/cpu/kernels_rows.h"
+#include "compute/cpu/kernels_state.h"
 
 #define KERNELS_TABLE(label)                                                   \
     {                                                                          \
@@ -21,7 +22,10 @@
         .activate_grad = row_activate_grad, .glu = row_glu,                    \
         .glu_grad = row_glu_grad, .softcap = row_softcap,                      \
         .softcap_grad = row_softcap_grad, .layernorm = row_layernorm,          \
-        .layernorm_grad = row_layernorm_grad,                                  \
+        .layernorm_grad = row_layernorm_grad, .conv_row = state_conv,          \
+        .conv_row_grad = state_conv_grad, .scan_step = state_scan,             \
+        .scan_step_grad = state_scan_grad, .delta_step = state_delta,          \
+        .delta_step_grad = state_delta_grad,                                   \
     }
 
 #endif

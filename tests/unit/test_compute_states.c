@@ -1,0 +1,680 @@
+/* test_compute_states.c - convolutions, scans, delta rules and gated norms:
+ * in double, by finite differences, and with their states cut anywhere */
+#include "compute_arrays.h"
+
+#define ROWS 75 /* two documents, one of more than a chunk */
+static const int32_t starts[] = { 0, 67, 75 };
+#define DOCS 2
+
+/* An operation's inputs in double, and what its outputs are weighed by, so
+ * that the weights are the outputs' gradients. */
+#define INPUTS 6
+struct problem {
+    double *in[INPUTS], *y, *dy;
+    size_t n[INPUTS], outputs;
+    void (*run)(struct problem *p);
+    int kind; /* of a variant */
+};
+
+static double weighed(void *ctx)
+{
+    struct problem *p = ctx;
+    double sum = 0;
+
+    p->run(p);
+    for (size_t i = 0; i < p->outputs; i++)
+        sum += p->dy[i] * p->y[i];
+    return sum;
+}
+
+static void problem_release(struct problem *p)
+{
+    for (int i = 0; i < INPUTS; i++)
+        free(p->in[i]);
+    free(p->y);
+    free(p->dy);
+}
+
+/* Arrays of an operation on the device: inputs with gradients, output. */
+struct device {
+    struct compute *c;
+    struct array in[INPUTS], grad[INPUTS], y, dy;
+};
+
+static struct device device_new(struct compute *c, const size_t *n,
+                                size_t outputs, struct problem *p)
+{
+    struct device d = { .c = c, .y = zeros(c, outputs) };
+
+    d.dy = noise(c, outputs);
+    for (int i = 0; i < INPUTS; i++) {
+        d.in[i] = noise(c, n[i] + 1);
+        d.grad[i] = zeros(c, n[i] + 1);
+        p->in[i] = doubles(&d.in[i]);
+        p->n[i] = n[i];
+    }
+    p->y = mem_zalloc((outputs + 1) * sizeof(double));
+    p->dy = doubles(&d.dy);
+    p->outputs = outputs;
+    return d;
+}
+
+static void device_drop(struct device *d)
+{
+    for (int i = 0; i < INPUTS; i++) {
+        drop(d->c, &d->in[i]);
+        drop(d->c, &d->grad[i]);
+    }
+    drop(d->c, &d->y);
+    drop(d->c, &d->dy);
+}
+
+static void check_outputs(struct device *d, struct problem *p)
+{
+    p->run(p);
+    (void)fetch(d->c, &d->y);
+    for (size_t i = 0; i < p->outputs; i++)
+        close_to((double)d->y.x[i], p->y[i], 2, "output");
+}
+
+/* Every step-th gradient of each input. */
+static void check_gradients(struct device *d, struct problem *p, size_t step,
+                            double scale)
+{
+    char what[32];
+
+    for (int k = 0; k < INPUTS; k++) {
+        (void)fetch(d->c, &d->grad[k]);
+        (void)snprintf(what, sizeof(what), "gradient of input %d", k);
+        for (size_t i = 0; i < p->n[k]; i += p->n[k] < 40 ? 1 : step)
+            close_to((double)d->grad[k].x[i], slope(weighed, p, &p->in[k][i]),
+                     scale, what);
+    }
+}
+
+/* The same document through a slot, in pieces, gives the same bits. */
+static const int32_t pieces[] = { 1, 1, 2, 40, 23 };
+
+struct slots {
+    struct array state;
+    int32_t begin[2], past[1], slot[1];
+};
+
+static struct compute_sequences piece(struct slots *s, size_t rows, size_t at)
+{
+    s->begin[0] = 0;
+    s->begin[1] = (int32_t)rows;
+    s->past[0] = (int32_t)at;
+    s->slot[0] = 1;
+    return (struct compute_sequences){ .starts = s->begin,
+                                       .docs = 1,
+                                       .rows = rows,
+                                       .state = s->state.s,
+                                       .past = s->past,
+                                       .slots = s->slot };
+}
+
+static const struct compute_sequences packed = { .starts = starts,
+                                                 .docs = DOCS,
+                                                 .rows = ROWS };
+
+#define CHANNELS 70
+#define TAPS 4
+#define X_STRIDE 73
+
+static void run_conv(struct problem *p)
+{
+    for (int d = 0; d < DOCS; d++)
+        for (int32_t r = starts[d]; r < starts[d + 1]; r++)
+            for (int32_t c = 0; c < CHANNELS; c++) {
+                double sum = p->kind & 1 ? p->in[2][c] : 0;
+
+                for (int32_t j = 0; j < TAPS; j++)
+                    if (r - TAPS + 1 + j >= starts[d])
+                        sum += p->in[1][c * TAPS + j] *
+                               p->in[0][(r - TAPS + 1 + j) * X_STRIDE + c];
+                if (p->kind & 2)
+                    sum /= 1 + exp(-sum);
+                p->y[r * CHANNELS + c] = sum;
+            }
+}
+
+static struct compute_conv conv_of(const struct device *d, int kind)
+{
+    struct compute_conv v = { .s = packed,
+                              .y = d->y.s,
+                              .x = d->in[0].s,
+                              .w = d->in[1].s,
+                              .x_stride = X_STRIDE,
+                              .channels = CHANNELS,
+                              .taps = TAPS,
+                              .kind =
+                                  kind & 2 ? COMPUTE_SILU : COMPUTE_IDENTITY };
+
+    if (kind & 1)
+        v.bias = d->in[2].s;
+    return v;
+}
+
+START_TEST(convolution_and_its_gradients)
+{
+    const size_t n[INPUTS] = { ROWS * X_STRIDE, CHANNELS * TAPS, CHANNELS };
+    struct problem p = { .run = run_conv, .kind = _i / SETS };
+    struct compute *c = open_set(_i % SETS, 2);
+    struct compute_conv_grad g;
+    struct device d;
+
+    if (!c)
+        return;
+    d = device_new(c, n, ROWS * CHANNELS, &p);
+    g.fwd = conv_of(&d, p.kind);
+    g.dy = d.dy.s;
+    g.dx = d.grad[0].s;
+    g.dw = d.grad[1].s;
+    g.dbias = d.grad[2].s;
+    if (!(p.kind & 1))
+        g.dbias = (struct compute_span){ 0 };
+    c->ops->conv(c, &g.fwd);
+    c->ops->conv_grad(c, &g);
+    check_outputs(&d, &p);
+    check_gradients(&d, &p, 61, 5);
+    device_drop(&d);
+    problem_release(&p);
+    compute_close(c);
+}
+END_TEST
+
+START_TEST(convolution_in_pieces)
+{
+    const size_t n[INPUTS] = { ROWS * X_STRIDE, CHANNELS * TAPS, CHANNELS };
+    struct problem p = { .kind = 3 };
+    struct compute *c = open_set(_i, 2);
+    struct compute_conv v;
+    struct slots s;
+    struct device d;
+    size_t at = 0;
+    float *whole;
+
+    if (!c)
+        return;
+    d = device_new(c, n, ROWS * CHANNELS, &p);
+    s.state = noise(c, 2 * (TAPS - 1) * CHANNELS); /* left by another */
+    v = conv_of(&d, 3);
+    c->ops->conv(c, &v);
+    whole = fetch(c, &d.y);
+    d.y.x = mem_zalloc((d.y.n + 1) * sizeof(float));
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        v.s = piece(&s, (size_t)pieces[i], at);
+        v.x = compute_at(d.in[0].s, at * X_STRIDE);
+        v.y = compute_at(d.y.s, at * CHANNELS);
+        c->ops->conv(c, &v);
+        at += (size_t)pieces[i];
+    }
+    ck_assert_uint_eq(at, (size_t)starts[1]);
+    ck_assert_mem_eq(fetch(c, &d.y), whole, at * CHANNELS * sizeof(float));
+    free(whole);
+    drop(c, &s.state);
+    device_drop(&d);
+    problem_release(&p);
+    compute_close(c);
+}
+END_TEST
+
+/* Scan: inputs are x|b|c side by side, dt, a_log, dt_bias, d. */
+#define HEADS 20
+#define GROUPS 2
+#define DIM 3
+#define WIDTH 5
+#define S_STRIDE (HEADS * DIM + 2 * GROUPS * WIDTH + 1)
+#define DT_STRIDE (HEADS + 2)
+static const double dt_limits[][2] = { { 0, 1e30 }, { 0.3, 1.5 } };
+
+static void scan_step(struct problem *p, double *state, int32_t r, int32_t h)
+{
+    int32_t g = h / (HEADS / GROUPS);
+    const double *x = p->in[0] + r * S_STRIDE;
+    const double *b = x + HEADS * DIM + g * WIDTH, *c = b + GROUPS * WIDTH;
+    double t = log1p(exp(p->in[1][r * DT_STRIDE + h] + p->in[3][h])), decay;
+
+    t = fmin(fmax(t, dt_limits[p->kind][0]), dt_limits[p->kind][1]);
+    decay = exp(-exp(p->in[2][h]) * t);
+    for (int32_t i = 0; i < DIM; i++) {
+        double *y = &p->y[(r * HEADS + h) * DIM + i];
+
+        *y = p->in[4][h] * x[h * DIM + i];
+        for (int32_t k = 0; k < WIDTH; k++) {
+            double *s = &state[i * WIDTH + k];
+
+            *s = decay * *s + t * x[h * DIM + i] * b[k];
+            *y += *s * c[k];
+        }
+    }
+}
+
+static void run_scan(struct problem *p)
+{
+    for (int d = 0; d < DOCS; d++)
+        for (int32_t h = 0; h < HEADS; h++) {
+            double state[DIM * WIDTH] = { 0 };
+
+            for (int32_t r = starts[d]; r < starts[d + 1]; r++)
+                scan_step(p, state, r, h);
+        }
+}
+
+static const size_t scan_sizes[INPUTS] = { ROWS * S_STRIDE, ROWS *DT_STRIDE,
+                                           HEADS, HEADS, HEADS };
+
+static struct compute_scan scan_of(const struct device *d, int kind)
+{
+    return (struct compute_scan){
+        .s = packed,
+        .y = d->y.s,
+        .x = d->in[0].s,
+        .b = compute_at(d->in[0].s, HEADS * DIM),
+        .c = compute_at(d->in[0].s, HEADS * DIM + GROUPS * WIDTH),
+        .dt = d->in[1].s,
+        .a_log = d->in[2].s,
+        .dt_bias = d->in[3].s,
+        .d = d->in[4].s,
+        .stride = S_STRIDE,
+        .dt_stride = DT_STRIDE,
+        .heads = HEADS,
+        .groups = GROUPS,
+        .dim = DIM,
+        .width = WIDTH,
+        .dt_min = (float)dt_limits[kind][0],
+        .dt_max = (float)dt_limits[kind][1],
+    };
+}
+
+static void scan_both(struct device *d, int kind)
+{
+    struct array kept =
+        zeros(d->c, (ROWS / COMPUTE_CHUNK + DOCS) * HEADS * DIM * WIDTH);
+    struct compute_scan_grad g = {
+        .fwd = scan_of(d, kind),
+        .dy = d->dy.s,
+        .dx = d->grad[0].s,
+        .db = compute_at(d->grad[0].s, HEADS * DIM),
+        .dc = compute_at(d->grad[0].s, HEADS * DIM + GROUPS * WIDTH),
+        .ddt = d->grad[1].s,
+        .da_log = d->grad[2].s,
+        .ddt_bias = d->grad[3].s,
+        .dd = d->grad[4].s,
+    };
+
+    g.fwd.kept = kept.s;
+    d->c->ops->scan(d->c, &g.fwd);
+    d->c->ops->scan_grad(d->c, &g);
+    drop(d->c, &kept);
+}
+
+START_TEST(scan_and_its_gradients)
+{
+    struct problem p = { .run = run_scan, .kind = _i / SETS };
+    struct compute *c = open_set(_i % SETS, 2);
+    struct device d;
+
+    if (!c)
+        return;
+    d = device_new(c, scan_sizes, ROWS * HEADS * DIM, &p);
+    scan_both(&d, p.kind);
+    check_outputs(&d, &p);
+    check_gradients(&d, &p, 31, 20);
+    device_drop(&d);
+    problem_release(&p);
+    compute_close(c);
+}
+END_TEST
+
+START_TEST(scan_in_pieces)
+{
+    struct problem p = { 0 };
+    struct compute *c = open_set(_i, 2);
+    struct compute_scan v;
+    struct slots s;
+    struct device d;
+    size_t at = 0;
+    float *whole;
+
+    if (!c)
+        return;
+    d = device_new(c, scan_sizes, ROWS * HEADS * DIM, &p);
+    s.state = noise(c, 2 * HEADS * DIM * WIDTH);
+    v = scan_of(&d, 0);
+    c->ops->scan(c, &v);
+    whole = fetch(c, &d.y);
+    d.y.x = mem_zalloc((d.y.n + 1) * sizeof(float));
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        v = scan_of(&d, 0);
+        v.s = piece(&s, (size_t)pieces[i], at);
+        v.x = compute_at(v.x, at * S_STRIDE);
+        v.b = compute_at(v.b, at * S_STRIDE);
+        v.c = compute_at(v.c, at * S_STRIDE);
+        v.dt = compute_at(v.dt, at * DT_STRIDE);
+        v.y = compute_at(v.y, at * HEADS * DIM);
+        c->ops->scan(c, &v);
+        at += (size_t)pieces[i];
+    }
+    ck_assert_mem_eq(fetch(c, &d.y), whole, at * HEADS * DIM * sizeof(float));
+    free(whole);
+    drop(c, &s.state);
+    device_drop(&d);
+    problem_release(&p);
+    compute_close(c);
+}
+END_TEST
+
+/* Delta rule: inputs are q|k|v side by side, a, b, a_log, dt_bias. */
+#define KEYS 2
+#define VALUES 6
+#define KEY_DIM 5
+#define VALUE_DIM 3
+#define D_STRIDE (2 * KEYS * KEY_DIM + VALUES * VALUE_DIM + 3)
+#define D_EPS 1e-2 /* large enough to be seen */
+
+static void unit(double *out, const double *x, double by)
+{
+    double sum = D_EPS;
+
+    for (int i = 0; i < KEY_DIM; i++)
+        sum += x[i] * x[i];
+    for (int i = 0; i < KEY_DIM; i++)
+        out[i] = x[i] / sqrt(sum) * by;
+}
+
+static void delta_step(struct problem *p, double *state, int32_t r, int32_t h)
+{
+    const double *q = p->in[0] + r * D_STRIDE + h / (VALUES / KEYS) * KEY_DIM;
+    const double *v =
+        p->in[0] + r * D_STRIDE + 2 * KEYS * KEY_DIM + h * VALUE_DIM;
+    double beta = 1 / (1 + exp(-p->in[2][r * VALUES + h]));
+    double decay = exp(-exp(p->in[3][h]) *
+                       log1p(exp(p->in[1][r * VALUES + h] + p->in[4][h])));
+    double un[KEY_DIM], key[KEY_DIM];
+
+    unit(un, q, 1 / sqrt(KEY_DIM));
+    unit(key, q + KEYS * KEY_DIM, 1);
+    for (int32_t i = 0; i < VALUE_DIM; i++) {
+        double *s = state + i * KEY_DIM, found = 0;
+        double *o = &p->y[(r * VALUES + h) * VALUE_DIM + i];
+
+        for (int32_t k = 0; k < KEY_DIM; k++)
+            found += (s[k] *= decay) * key[k];
+        *o = 0;
+        for (int32_t k = 0; k < KEY_DIM; k++)
+            *o += (s[k] += beta * (v[i] - found) * key[k]) * un[k];
+    }
+}
+
+static void run_delta(struct problem *p)
+{
+    for (int d = 0; d < DOCS; d++)
+        for (int32_t h = 0; h < VALUES; h++) {
+            double state[VALUE_DIM * KEY_DIM] = { 0 };
+
+            for (int32_t r = starts[d]; r < starts[d + 1]; r++)
+                delta_step(p, state, r, h);
+        }
+}
+
+static const size_t delta_sizes[INPUTS] = { ROWS * D_STRIDE, ROWS *VALUES,
+                                            ROWS *VALUES, VALUES, VALUES };
+
+static struct compute_delta delta_of(const struct device *d)
+{
+    return (struct compute_delta){
+        .s = packed,
+        .o = d->y.s,
+        .q = d->in[0].s,
+        .k = compute_at(d->in[0].s, KEYS * KEY_DIM),
+        .v = compute_at(d->in[0].s, 2 * KEYS * KEY_DIM),
+        .a = d->in[1].s,
+        .b = d->in[2].s,
+        .a_log = d->in[3].s,
+        .dt_bias = d->in[4].s,
+        .stride = D_STRIDE,
+        .key_heads = KEYS,
+        .value_heads = VALUES,
+        .key_dim = KEY_DIM,
+        .value_dim = VALUE_DIM,
+        .eps = (float)D_EPS,
+    };
+}
+
+static void delta_both(struct device *d)
+{
+    struct array kept = zeros(d->c, (ROWS / COMPUTE_CHUNK + DOCS) * VALUES *
+                                        VALUE_DIM * KEY_DIM);
+    struct compute_delta_grad g = {
+        .fwd = delta_of(d),
+        .d_o = d->dy.s,
+        .dq = d->grad[0].s,
+        .dk = compute_at(d->grad[0].s, KEYS * KEY_DIM),
+        .dv = compute_at(d->grad[0].s, 2 * KEYS * KEY_DIM),
+        .da = d->grad[1].s,
+        .db = d->grad[2].s,
+        .da_log = d->grad[3].s,
+        .ddt_bias = d->grad[4].s,
+    };
+
+    g.fwd.kept = kept.s;
+    d->c->ops->delta(d->c, &g.fwd);
+    d->c->ops->delta_grad(d->c, &g);
+    drop(d->c, &kept);
+}
+
+START_TEST(delta_rule_and_its_gradients)
+{
+    struct problem p = { .run = run_delta };
+    struct compute *c = open_set(_i, 2);
+    struct device d;
+
+    if (!c)
+        return;
+    d = device_new(c, delta_sizes, ROWS * VALUES * VALUE_DIM, &p);
+    delta_both(&d);
+    check_outputs(&d, &p);
+    check_gradients(&d, &p, 7, 20);
+    device_drop(&d);
+    problem_release(&p);
+    compute_close(c);
+}
+END_TEST
+
+START_TEST(delta_rule_in_pieces)
+{
+    struct problem p = { 0 };
+    struct compute *c = open_set(_i, 2);
+    struct compute_delta v;
+    struct slots s;
+    struct device d;
+    size_t at = 0, out = VALUES * VALUE_DIM;
+    float *whole;
+
+    if (!c)
+        return;
+    d = device_new(c, delta_sizes, ROWS * out, &p);
+    s.state = noise(c, 2 * out * KEY_DIM);
+    v = delta_of(&d);
+    c->ops->delta(c, &v);
+    whole = fetch(c, &d.y);
+    d.y.x = mem_zalloc((d.y.n + 1) * sizeof(float));
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        v = delta_of(&d);
+        v.s = piece(&s, (size_t)pieces[i], at);
+        v.q = compute_at(v.q, at * D_STRIDE);
+        v.k = compute_at(v.k, at * D_STRIDE);
+        v.v = compute_at(v.v, at * D_STRIDE);
+        v.a = compute_at(v.a, at * VALUES);
+        v.b = compute_at(v.b, at * VALUES);
+        v.o = compute_at(v.o, at * out);
+        c->ops->delta(c, &v);
+        at += (size_t)pieces[i];
+    }
+    ck_assert_mem_eq(fetch(c, &d.y), whole, at * out * sizeof(float));
+    free(whole);
+    drop(c, &s.state);
+    device_drop(&d);
+    problem_release(&p);
+    compute_close(c);
+}
+END_TEST
+
+/* Gradients for any number of threads are the same bits. */
+START_TEST(gradients_without_regard_to_threads)
+{
+    float *first[2][INPUTS] = { { 0 } };
+
+    for (unsigned threads = 1; threads <= 3; threads++)
+        for (int which = 0; which < 2; which++) {
+            struct problem p = { 0 };
+            struct compute *c = open_set(0, threads);
+            struct device d = device_new(
+                c, which ? delta_sizes : scan_sizes,
+                ROWS * (which ? VALUES * VALUE_DIM : HEADS * DIM), &p);
+
+            if (which)
+                delta_both(&d);
+            else
+                scan_both(&d, 0);
+            for (int i = 0; i < INPUTS; i++) {
+                float *got = fetch(c, &d.grad[i]);
+
+                if (threads > 1)
+                    ck_assert_mem_eq(got, first[which][i],
+                                     d.grad[i].n * sizeof(float));
+                free(first[which][i]);
+                first[which][i] = got;
+                d.grad[i].x = NULL;
+            }
+            device_drop(&d);
+            problem_release(&p);
+            compute_close(c);
+        }
+    for (int i = 0; i < 2 * INPUTS; i++)
+        free(first[i / INPUTS][i % INPUTS]);
+}
+END_TEST
+
+/* Gated norm: inputs x, gate, w. */
+#define N_DIM 36
+#define N_STRIDE 41
+static const struct {
+    size_t group, w_dim;
+    bool gate_first;
+} norms[] = {
+    { 18, 36, true }, { 18, 36, false }, { 12, 12, false }, { 0, 1, true }
+};
+#define NORMS 4
+
+static void run_norm(struct problem *p)
+{
+    size_t group = norms[p->kind].group;
+
+    for (size_t i = 0; i < ROWS * N_DIM; i++) {
+        size_t r = i / N_DIM, at = group ? i % N_DIM / group * group : 0;
+        double gate = p->in[1][r * N_STRIDE + i % N_DIM], sum = 0;
+
+        gate /= 1 + exp(-gate);
+        for (size_t k = at; k < at + group; k++) {
+            double x = p->in[0][r * N_DIM + k], z = p->in[1][r * N_STRIDE + k];
+
+            x *= norms[p->kind].gate_first ? z / (1 + exp(-z)) : 1;
+            sum += x * x / (double)group;
+        }
+        p->y[i] = p->in[0][i] * gate;
+        if (group)
+            p->y[i] *=
+                p->in[2][i % N_DIM % norms[p->kind].w_dim] / sqrt(sum + 1e-5);
+    }
+}
+
+START_TEST(gated_norms_and_their_gradients)
+{
+    const size_t n[INPUTS] = { ROWS * N_DIM, ROWS * N_STRIDE,
+                               norms[_i / SETS].w_dim };
+    struct problem p = { .run = run_norm, .kind = _i / SETS };
+    struct compute *c = open_set(_i % SETS, 2);
+    struct compute_gated_norm_grad g = { 0 };
+    struct device d;
+
+    if (!c)
+        return;
+    d = device_new(c, n, ROWS * N_DIM, &p);
+    g.fwd =
+        (struct compute_gated_norm){ .y = d.y.s,
+                                     .x = d.in[0].s,
+                                     .gate = d.in[1].s,
+                                     .w = d.in[2].s,
+                                     .rows = ROWS,
+                                     .dim = N_DIM,
+                                     .group = norms[p.kind].group,
+                                     .w_dim = norms[p.kind].w_dim,
+                                     .gate_stride = N_STRIDE,
+                                     .eps = 1e-5f,
+                                     .gate_first = norms[p.kind].gate_first };
+    g.dy = d.dy.s;
+    g.dx = d.grad[0].s;
+    g.dgate = d.grad[1].s;
+    g.dw = d.grad[2].s;
+    c->ops->gated_norm(c, &g.fwd);
+    c->ops->gated_norm_grad(c, &g);
+    check_outputs(&d, &p);
+    check_gradients(&d, &p, 11, 5);
+    g.fwd.y = d.in[0].s; /* in place */
+    c->ops->gated_norm(c, &g.fwd);
+    ck_assert_mem_eq(fetch(c, &d.in[0]), d.y.x, d.y.n * sizeof(float));
+    device_drop(&d);
+    problem_release(&p);
+    compute_close(c);
+}
+END_TEST
+
+START_TEST(columns_are_scaled)
+{
+    struct compute *c = open_set(_i, 2);
+    struct array y;
+    float *was;
+
+    if (!c)
+        return;
+    y = noise(c, ROWS * 9);
+    was = fetch(c, &y);
+    y.x = mem_zalloc((y.n + 1) * sizeof(float));
+    c->ops->scale_columns(c, compute_at(y.s, 2), 9, ROWS, 5, 3);
+    (void)fetch(c, &y);
+    for (size_t i = 0; i < y.n; i++)
+        close_to((double)y.x[i],
+                 (double)was[i] * (i % 9 >= 2 && i % 9 < 7 ? 3 : 1), 1, "y");
+    free(was);
+    drop(c, &y);
+    compute_close(c);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("compute states");
+    TCase *t = tcase_create("all");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, convolution_and_its_gradients, 0, 4 * SETS);
+    tcase_add_loop_test(t, convolution_in_pieces, 0, SETS);
+    tcase_add_loop_test(t, scan_and_its_gradients, 0, 2 * SETS);
+    tcase_add_loop_test(t, scan_in_pieces, 0, SETS);
+    tcase_add_loop_test(t, delta_rule_and_its_gradients, 0, SETS);
+    tcase_add_loop_test(t, delta_rule_in_pieces, 0, SETS);
+    tcase_add_test(t, gradients_without_regard_to_threads);
+    tcase_add_loop_test(t, gated_norms_and_their_gradients, 0, NORMS * SETS);
+    tcase_add_loop_test(t, columns_are_scaled, 0, SETS);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
