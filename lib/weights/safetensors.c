@@ -293,14 +293,3 @@ int safetensors_scan(struct weights_file *f, const char *path, struct err *err)
     json_release(&j);
     return rc < 0 ? err_wrap(err, "%s", path) : rc;
 }
-
-void safetensors_release(struct weights_file *f)
-{
-    for (size_t i = 0; i < f->count; i++)
-        free((void *)(uintptr_t)f->tensors[i].name);
-    for (size_t i = 0; i < 2 * f->metadata_count; i++)
-        free(f->metadata[i]);
-    free(f->metadata);
-    free(f->tensors);
-    io_map_close(&f->map);
-}

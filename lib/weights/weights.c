@@ -11,7 +11,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "json/json.h"
-#include "weights/weights_internal.h"
+#include "weights/gguf_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +21,7 @@ struct weights {
     size_t file_count, file_cap;
     struct weights_tensor *tensors; /* in order of names */
     size_t count;
+    struct weights_nf4_list nf4;
 };
 
 static int by_name(const void *a, const void *b)
@@ -44,6 +45,8 @@ static int open_file(struct weights *w, const char *path, struct err *err)
     if (rc < 0)
         return rc;
     w->file_count++; /* from here on weights_close lets go of it */
+    if (f->map.size >= 4 && memcmp(f->map.data, "GGUF", 4) == 0)
+        return gguf_scan(f, path, err);
     return safetensors_scan(f, path, err);
 }
 
@@ -230,6 +233,11 @@ int weights_open(const char *path, struct weights **out, struct err *err)
         rc = open_index(w, file, err);
     else
         rc = open_single(w, file, err);
+    if (rc == ERR_OK) {
+        rc = weights_join_nf4(w->tensors, &w->count, &w->nf4, err);
+        if (rc < 0)
+            rc = err_wrap(err, "%s", file);
+    }
     free(file);
     if (rc < 0)
         weights_close(w);
@@ -238,12 +246,27 @@ int weights_open(const char *path, struct weights **out, struct err *err)
     return rc;
 }
 
+void weights_file_release(struct weights_file *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        free((void *)(uintptr_t)f->tensors[i].name);
+    for (size_t i = 0; i < 2 * f->metadata_count; i++)
+        free(f->metadata[i]);
+    free(f->metadata);
+    free(f->tensors);
+    gguf_release(f->gguf);
+    io_map_close(&f->map);
+}
+
 void weights_close(struct weights *w)
 {
     if (!w)
         return;
     for (size_t i = 0; i < w->file_count; i++)
-        safetensors_release(&w->files[i]);
+        weights_file_release(&w->files[i]);
+    for (size_t i = 0; i < w->nf4.count; i++)
+        free(w->nf4.items[i]);
+    free(w->nf4.items);
     free(w->files);
     free(w->tensors);
     free(w);

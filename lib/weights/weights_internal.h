@@ -5,8 +5,11 @@
 #include "base/io.h"
 #include "weights/weights.h"
 
+struct gguf;
+
 struct weights_file {
     struct io_map map;
+    struct gguf *gguf;              /* NULL: safetensors */
     struct weights_tensor *tensors; /* in order of names, names owned */
     size_t count;
     char **metadata; /* key, value, key, value... */
@@ -14,10 +17,21 @@ struct weights_file {
 };
 
 /* Check the mapped file as the format demands and fill the rest of *f; path
- * is for messages. On failure safetensors_release still cleans up. */
+ * is for messages. On failure weights_file_release still cleans up. */
 MUST_CHECK int safetensors_scan(struct weights_file *f, const char *path,
                                 struct err *err);
-void safetensors_release(struct weights_file *f);
+/* Of either format. */
+void weights_file_release(struct weights_file *f);
+/* What 4-bit tensors point to; owned. */
+struct weights_nf4_list {
+    struct weights_nf4 **items;
+    size_t count, cap;
+};
+/* weights_bnb.c: of tensors in order of names, 4-bit ones and the parts they
+ * are stored in become one each. */
+MUST_CHECK int weights_join_nf4(struct weights_tensor *tensors, size_t *count,
+                                struct weights_nf4_list *owned,
+                                struct err *err);
 
 /* One dtype of the format. */
 struct weights_dtype {
@@ -40,6 +54,7 @@ extern const size_t weights_block_count;
 /* NULL if type is none. */
 const struct weights_block *weights_block_of(enum weights_type type);
 
+float weights_nf4_scale(const struct weights_nf4 *q, size_t block);
 void weights_nf4_dequantise(const struct weights_tensor *t, float *out);
 /* weights_kquant.c: one block each. */
 void weights_quantise_q4_k(const float *x, unsigned char *out);

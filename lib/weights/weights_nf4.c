@@ -37,7 +37,7 @@ static float float_at(const void *p, size_t i)
     return x;
 }
 
-static float scale_of(const struct weights_nf4 *q, size_t block)
+float weights_nf4_scale(const struct weights_nf4 *q, size_t block)
 {
     unsigned char byte;
 
@@ -72,7 +72,7 @@ void weights_nf4_dequantise(const struct weights_tensor *t, float *out)
         unsigned nibble = i % 2 ? packed[i / 2] & 15u : packed[i / 2] >> 4;
 
         if (i % q->block == 0)
-            scale = scale_of(q, i / q->block);
+            scale = weights_nf4_scale(q, i / q->block);
         out[i] = rounded(q->code[nibble] * scale, q->type);
     }
 }
