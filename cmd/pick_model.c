@@ -1,7 +1,8 @@
 /*
  * pick_model.c - from --model, --adapter and --task to directories
  *
- * A directory is taken as it is; anything else is a name in the store. An
+ * A directory or GGUF file is taken as it is; anything else is a name in the
+ * store. An
  * adapter in the store brings its base along.
  */
 #include "pick_model.h"
@@ -9,6 +10,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "store/store.h"
+#include "weights/weights.h"
 
 #include <stdlib.h>
 
@@ -85,7 +87,7 @@ static int from_store(struct cli *cli, const char *model, const char *task,
                    : rc;
     if (task)
         rc = store_task_find(s, task, &out->task, err);
-    if (rc == ERR_OK && model && !io_is_dir(model))
+    if (rc == ERR_OK && model && !io_is_dir(model) && !weights_is_gguf(model))
         rc = store_model_find(s, model, &id, NULL, err);
     else if (rc == ERR_OK && !model)
         rc = model_of_task(s, task, out->task, &id, err);
@@ -98,7 +100,7 @@ static int from_store(struct cli *cli, const char *model, const char *task,
 int pick_model(struct cli *cli, const char *model, const char *adapter,
                const char *task, struct picked_model *out, struct err *err)
 {
-    bool directory = model && io_is_dir(model);
+    bool directory = model && (io_is_dir(model) || weights_is_gguf(model));
     int rc = ERR_OK;
 
     *out = (struct picked_model){ 0 };

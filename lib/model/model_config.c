@@ -401,6 +401,18 @@ static void read_stored(const struct config_reader *r, struct model_config *c)
     free(name);
 }
 
+/* 4-bit weights of bitsandbytes are read; each says for itself what it is. */
+static void check_quantised(struct config_reader *r)
+{
+    json_ref q = config_member(r, "quantization_config");
+
+    if (json_present(q) &&
+        (!json_text_is(r->j, json_get(r->j, q, "quant_method"),
+                       "bitsandbytes") ||
+         !json_text_is(r->j, json_get(r->j, q, "bnb_4bit_quant_type"), "nf4")))
+        config_refuse(r, "quantization_config");
+}
+
 static int read_config(struct config_reader *r, struct model_config *c)
 {
     const struct model_family *f = NULL;
@@ -411,8 +423,7 @@ static int read_config(struct config_reader *r, struct model_config *c)
     if (rc < 0)
         return rc;
     (void)snprintf(c->family, sizeof(c->family), "%s", f->type);
-    if (json_present(config_member(r, "quantization_config")))
-        config_refuse(r, "quantization_config");
+    check_quantised(r);
     c->tied = config_bool(r, "tie_word_embeddings", f->tied);
     c->attn_bias = config_bool(r, "attention_bias", false);
     c->mlp_bias = config_bool(r, "mlp_bias", false);
@@ -432,15 +443,18 @@ static int read_config(struct config_reader *r, struct model_config *c)
 int model_config_read(const char *dir_or_file, struct model_config *out,
                       struct err *err)
 {
-    char *path = io_is_dir(dir_or_file) ? io_path(dir_or_file, "config.json")
-                                        : mem_strdup(dir_or_file);
+    bool whole = io_is_dir(dir_or_file) || weights_is_gguf(dir_or_file);
+    char *path =
+        whole ? io_path(dir_or_file, "config.json") : mem_strdup(dir_or_file);
     struct model_config c = { 0 };
     struct json j = { 0 };
     struct buf text;
     int rc;
 
     buf_init(&text, CONFIG_MAX_BYTES);
-    rc = io_read_file(path, CONFIG_MAX_BYTES, &text, err);
+    rc = whole ? weights_part(dir_or_file, "config.json", CONFIG_MAX_BYTES,
+                              &text, err)
+               : io_read_file(path, CONFIG_MAX_BYTES, &text, err);
     if (rc < 0)
         goto done;
     rc = json_parse(&j, text.data ? text.data : "", text.len, err);

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "template/template_internal.h"
+#include "weights/weights.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,13 +114,29 @@ static int open_jinja(const char *path, struct template **out, struct err *err)
     return rc;
 }
 
+static int open_gguf(const char *path, struct template **out, struct err *err)
+{
+    struct buf text;
+    int rc;
+
+    buf_init(&text, 0);
+    rc = weights_part(path, "chat_template.jinja", MAX_TEMPLATE, &text, err);
+    if (rc == ERR_OK)
+        rc = recognise(text.data, path, out, err);
+    buf_release(&text);
+    return rc;
+}
+
 int template_open(const char *model_dir, struct template **out, struct err *err)
 {
     char *jinja = io_path(model_dir, "chat_template.jinja");
     char *config = io_path(model_dir, "tokenizer_config.json");
+    char *gguf = weights_model_path(model_dir);
     int rc;
 
-    if (io_exists(jinja))
+    if (weights_is_gguf(gguf))
+        rc = open_gguf(gguf, out, err);
+    else if (io_exists(jinja))
         rc = open_jinja(jinja, out, err);
     else if (io_exists(config))
         rc = open_config(config, out, err);
@@ -128,6 +145,7 @@ int template_open(const char *model_dir, struct template **out, struct err *err)
                      "%s: no chat template (neither chat_template.jinja nor "
                      "tokenizer_config.json)",
                      model_dir);
+    free(gguf);
     free(jinja);
     free(config);
     return rc;

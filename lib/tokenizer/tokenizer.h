@@ -2,7 +2,7 @@
  * tokenizer.h - text to ids and back, as tokenizer.json says
  *
  * A tokenizer that uses a part we do not know is refused by that part's name.
- * May use: base json regex.
+ * May use: base json regex weights.
  */
 #ifndef TOKENIZER_H
 #define TOKENIZER_H
@@ -18,7 +18,7 @@
 
 struct tokenizer;
 
-/* path: a tokenizer.json, or a directory that holds one. */
+/* path: a tokenizer.json, a directory that holds one, or a GGUF file. */
 MUST_CHECK int tokenizer_open(const char *path, struct tokenizer **out,
                               struct err *err);
 void tokenizer_free(struct tokenizer *t); /* NULL is fine */

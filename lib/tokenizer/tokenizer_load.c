@@ -9,6 +9,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "weights/weights.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -296,8 +297,8 @@ static int load_parts(struct tokenizer *t, const struct json *j,
 
 int tokenizer_open(const char *path, struct tokenizer **out, struct err *err)
 {
-    char *file =
-        io_is_dir(path) ? io_path(path, "tokenizer.json") : mem_strdup(path);
+    bool whole = io_is_dir(path) || weights_is_gguf(path);
+    char *file = whole ? io_path(path, "tokenizer.json") : mem_strdup(path);
     struct tokenizer *t = mem_zalloc(sizeof(*t));
     struct json j = { 0 };
     struct buf text;
@@ -306,7 +307,9 @@ int tokenizer_open(const char *path, struct tokenizer **out, struct err *err)
     buf_init(&text, 0);
     t->vocab = map_new();
     t->classes = unicode_map_get();
-    rc = io_read_file(file, JSON_MAX_BYTES, &text, err);
+    rc = whole
+             ? weights_part(path, "tokenizer.json", JSON_MAX_BYTES, &text, err)
+             : io_read_file(file, JSON_MAX_BYTES, &text, err);
     if (rc < 0)
         goto done;
     rc = json_parse(&j, text.data ? text.data : "", text.len, err);

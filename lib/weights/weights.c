@@ -202,6 +202,7 @@ static char *resolve(const char *path)
     static const char *const names[] = { "model.safetensors",
                                          "model.safetensors.index.json",
                                          "adapter_model.safetensors" };
+    char *gguf;
 
     if (!io_is_dir(path))
         return mem_strdup(path);
@@ -212,6 +213,10 @@ static char *resolve(const char *path)
             return full;
         free(full);
     }
+    gguf = weights_model_path(path);
+    if (strcmp(gguf, path) != 0)
+        return gguf;
+    free(gguf);
     return NULL;
 }
 
@@ -225,7 +230,7 @@ int weights_open(const char *path, struct weights **out, struct err *err)
     if (!file)
         return err_set(err, ERR_NOTFOUND,
                        "%s: no model.safetensors, model.safetensors.index.json "
-                       "or adapter_model.safetensors in it",
+                       "or adapter_model.safetensors in it, nor one *.gguf",
                        path);
     w = mem_zalloc(sizeof(*w));
     n = strlen(file);

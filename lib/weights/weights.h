@@ -1,9 +1,9 @@
 /*
  * weights.h - tensors in files
  *
- * safetensors, read through mmap and checked before use (header size, JSON,
- * names, shapes, offsets without holes or overlap, file size), one file or
- * shards with an index; written to a temporary name, synced, renamed.
+ * safetensors and GGUF, read through mmap and checked before use (sizes,
+ * names, types, shapes, offsets), one file or shards with an index; written to
+ * a temporary name, synced, renamed.
  * May use: base json crypto.
  */
 #ifndef WEIGHTS_H
@@ -76,9 +76,11 @@ struct weights_tensor {
 
 struct weights;
 
-/* path: a .safetensors file, a model.safetensors.index.json, or a directory
- * that holds one of model.safetensors, model.safetensors.index.json,
- * adapter_model.safetensors (in this order). */
+/* path: a .safetensors file, a model.safetensors.index.json, a GGUF file, or a
+ * directory that holds one of model.safetensors, model.safetensors.index.json,
+ * adapter_model.safetensors (in this order) or else one *.gguf. Tensors of a
+ * GGUF model have the names and the order of rows that checkpoints of
+ * transformers have; 4-bit tensors of bitsandbytes are one tensor each. */
 MUST_CHECK int weights_open(const char *path, struct weights **out,
                             struct err *err);
 void weights_close(struct weights *w); /* NULL is fine */
@@ -118,6 +120,16 @@ MUST_CHECK int weights_quantise(enum weights_type type, const float *x,
 extern const float weights_nf4_code[16];
 void weights_nf4_quantise(const float *x, size_t n, size_t block,
                           unsigned char *packed, float *scales);
+
+/* A small file of a model: `name` in the directory `model`, or, of a GGUF file,
+ * config.json, tokenizer.json or chat_template.jinja as its metadata give it.
+ * Appends to *out; ERR_NOTFOUND if the model has none. */
+MUST_CHECK int weights_part(const char *model, const char *name, size_t max,
+                            struct buf *out, struct err *err);
+/* The GGUF file of a directory that has no config.json and just one of them,
+ * else path itself; the caller frees it. */
+char *weights_model_path(const char *path);
+bool weights_is_gguf(const char *path);
 
 /* The value of a __metadata__ key of the first file, NULL if absent. */
 const char *weights_metadata(const struct weights *w, const char *key);

@@ -1,0 +1,196 @@
+/*
+ * test_formats.c - whole models in each format against reference logits
+ */
+#include "base/io.h"
+#include "base/mem.h"
+#include "model/model.h"
+#include "tokenizer/tokenizer.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *root;
+static struct compute *compute;
+
+static void open_compute(void)
+{
+    struct err err;
+
+    ck_assert_int_eq(
+        compute_open(&(struct compute_options){ .threads = 1 }, &compute, &err),
+        0);
+}
+
+static void close_compute(void)
+{
+    compute_close(compute);
+}
+
+static bool have_reference(void)
+{
+    root = getenv("SLMCTL_REFERENCE");
+    if (!root)
+        printf("skip: SLMCTL_REFERENCE is not set\n");
+    return root != NULL;
+}
+
+static float *floats(const struct weights *w, const char *name, size_t *n)
+{
+    const struct weights_tensor *t = weights_find(w, name);
+    struct err err;
+    float *x;
+
+    ck_assert_msg(t != NULL, "%s", name);
+    *n = (size_t)weights_elements(t);
+    x = mem_array(*n, sizeof(*x));
+    ck_assert_int_eq(weights_to_f32(t, x, &err), 0);
+    return x;
+}
+
+/* Largest error over the largest value. */
+static double error_of(const float *got, const float *want, size_t n)
+{
+    double worst = 0, top = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        ck_assert(isfinite(got[i]));
+        worst = fmax(worst, fabs((double)got[i] - (double)want[i]));
+        top = fmax(top, fabs((double)want[i]));
+    }
+    return worst / top;
+}
+
+static void check_logits(const char *model, const char *adapter,
+                         const char *expected, const char *name,
+                         const char *ids_from)
+{
+    struct weights *w, *from;
+    const struct weights_tensor *ids;
+    struct model *m;
+    struct err err;
+    size_t n, rows;
+    float *want, *got;
+    double error;
+
+    ck_assert_msg(weights_open(expected, &w, &err) == 0, "%s", err.msg);
+    ck_assert_msg(weights_open(ids_from, &from, &err) == 0, "%s", err.msg);
+    ids = weights_find(from, "input_ids");
+    ck_assert_ptr_nonnull(ids);
+    want = floats(w, name, &n);
+    got = mem_array(n, sizeof(*got));
+    ck_assert_msg(model_load(model, adapter, compute, &m, &err) == 0, "%s",
+                  err.msg);
+    rows = (size_t)ids->shape[1];
+    for (int64_t b = 0; b < ids->shape[0]; b++)
+        ck_assert_msg(
+            model_logits(m, (const int32_t *)ids->data + (size_t)b * rows, rows,
+                         got + (size_t)b * rows * (n / 2 / rows), &err) == 0,
+            "%s", err.msg);
+    error = error_of(got, want, n);
+    printf("%s%s %s: %.2e\n", model, adapter ? " with adapter" : "", name,
+           error);
+    ck_assert_msg(error < 1e-4, "%s: %g", model, error);
+    model_free(m);
+    weights_close(w);
+    weights_close(from);
+    free(got);
+    free(want);
+}
+
+START_TEST(gguf_models_give_the_references_logits)
+{
+    static const char *const names[] = { "llama-F32",  "llama-Q8_0",
+                                         "llama-Q4_0", "qwen2-F32",
+                                         "qwen2-Q8_0", "qwen2-Q4_0" };
+
+    for (size_t i = 0; have_reference() && i < 6; i++) {
+        char *dir = mem_printf("%s/fixtures/formats/gguf", root);
+        char *path = mem_printf("%s/%s.gguf", dir, names[i]);
+        char *want = mem_printf("%s/%s.expected.safetensors", dir, names[i]);
+
+        check_logits(path, NULL, want, "logits", want);
+        free(want);
+        free(path);
+        free(dir);
+    }
+}
+END_TEST
+
+START_TEST(directories_give_the_references_logits)
+{
+    static const char *const names[] = { "llama-bf16-sharded", "qwen2-f16" };
+
+    for (size_t i = 0; have_reference() && i < 2; i++) {
+        char *dir = mem_printf("%s/fixtures/formats/%s", root, names[i]);
+        char *want = io_path(dir, "expected.safetensors");
+
+        check_logits(dir, NULL, want, "logits", want);
+        free(want);
+        free(dir);
+    }
+}
+END_TEST
+
+static void check_matrix(const char *dir, const char *expected)
+{
+    static const char *const name = "model.layers.0.mlp.down_proj.weight";
+    struct weights *w, *own;
+    struct err err;
+    size_t n, k;
+    char *full = mem_printf("dequantised.%s", name);
+    float *want, *got;
+
+    ck_assert_int_eq(weights_open(expected, &w, &err), 0);
+    ck_assert_msg(weights_open(dir, &own, &err) == 0, "%s", err.msg);
+    want = floats(w, full, &n);
+    got = floats(own, name, &k);
+    ck_assert_uint_eq(n, k);
+    ck_assert_mem_eq(got, want, n * sizeof(*got));
+    free(full);
+    free(want);
+    free(got);
+    weights_close(w);
+    weights_close(own);
+}
+
+START_TEST(four_bit_checkpoints_give_the_references_logits)
+{
+    static const char *const names[] = { "llama-nf4", "llama-nf4-double" };
+
+    for (size_t i = 0; have_reference() && i < 2; i++) {
+        char *dir = mem_printf("%s/fixtures/formats/%s", root, names[i]);
+        char *want = io_path(dir, "expected.safetensors");
+        char *adapter = io_path(dir, "adapter");
+
+        check_matrix(dir, want);
+        check_logits(dir, NULL, want, "logits_base", want);
+        check_logits(dir, adapter, want, "logits_adapter", want);
+        free(adapter);
+        free(want);
+        free(dir);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("formats");
+    TCase *c = tcase_create("formats");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(c, 60);
+    tcase_add_checked_fixture(c, open_compute, close_compute);
+    tcase_add_test(c, gguf_models_give_the_references_logits);
+    tcase_add_test(c, directories_give_the_references_logits);
+    tcase_add_test(c, four_bit_checkpoints_give_the_references_logits);
+    suite_add_tcase(s, c);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
