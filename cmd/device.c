@@ -1,8 +1,8 @@
 /*
  * device.c - the compute device of a command: options that many share
  *
- * What the user typed must be had, or the command fails; what nobody asked for
- * is tried in silence.
+ * What the user typed must be had, or the command fails. Nobody gets a GPU who
+ * did not ask: its kernels are younger than the CPU's.
  */
 #include "device.h"
 
@@ -34,7 +34,7 @@ static const char *variable(const char *name)
 int device_open(struct cli *cli, const char *kernels, struct compute **out,
                 struct err *err)
 {
-    const char *name = device_choice.device ? device_choice.device : "auto";
+    const char *name = device_choice.device ? device_choice.device : "cpu";
     bool gpu = strncmp(name, "cuda", 4) == 0;
     const char *from = gpu ? "SLMCTL_CUDA" : "SLMCTL_CPU";
     const char *forced = variable(from);
