@@ -27,7 +27,12 @@ static const struct opt options[] = {
       "the base model (default: the task's best candidate that is here)",
       .complete = COMPLETE_MODEL },
     { 0, "method", OPT_CHOICE, &f.method, "METHOD",
-      "what is trained (default lora)", .choices = "lora|full" },
+      "what is trained (default lora)", .choices = "lora|rslora|dora|full" },
+    { 0, "adapter", OPT_STRING, &f.adapter, "DIR",
+      "go on from this PEFT adapter", .complete = COMPLETE_DIR },
+    { 0, "quantize", OPT_CHOICE, &f.quantize, "TYPE",
+      "keep the base's weights in 4 or 8 bits while training (QLoRA)",
+      .choices = "nf4|int8" },
     { 'r', "rank", OPT_INT, &f.rank, "N", "rank of the adapter (default 16)",
       .min = 1, .max = 1024 },
     { 0, "alpha", OPT_DOUBLE, &f.alpha, "X",
@@ -103,6 +108,11 @@ static const struct opt options[] = {
     OPT_END,
 };
 
+bool finetune_is_adapter(const struct finetune *o)
+{
+    return strcmp(o->method, "full") != 0;
+}
+
 /* Narrow models take larger steps, and smaller batches; an adapter takes
  * larger steps than all weights do. */
 static double default_lr(const struct model_config *c, bool lora, bool init)
@@ -134,13 +144,15 @@ void finetune_options(const struct finetune *o, const struct cli *cli,
                       const struct model_config *config, bool init,
                       struct lora_options *out)
 {
-    bool lora = !init && strcmp(o->method, "lora") == 0;
+    bool lora = !init && finetune_is_adapter(o);
 
     *out = (struct lora_options){
         .method = lora ? LORA_ADAPTER : LORA_FULL,
         .rank = o->rank,
         .alpha = o->alpha,
         .targets = o->targets,
+        .rslora = lora && strcmp(o->method, "rslora") == 0,
+        .dora = lora && strcmp(o->method, "dora") == 0,
         .lr = o->lr > 0 ? o->lr : default_lr(config, lora, init),
         .decay = o->decay > 0 || o->decay < 0 ? o->decay
                  : init                       ? 0.1
@@ -271,6 +283,9 @@ static int run(struct cli *cli, int argc, char **argv)
     if (f.all && (f.output || f.run || f.name))
         return cli_usage(cli, "--output, --run and --as name one model; "
                               "--all makes many");
+    if ((f.adapter || f.quantize) && (f.init || !finetune_is_adapter(&f)))
+        return cli_usage(cli, "--adapter and --quantize go with methods that "
+                              "train an adapter");
     rc = f.init ? finetune_init(cli, &f, &err) : finetune_tasks(cli, &f, &err);
     return rc < 0 ? cli_fail(cli, &err) : rc;
 }

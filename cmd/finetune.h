@@ -13,6 +13,7 @@
 struct finetune {
     const char *task, *model, *method, *targets, *output, *run, *name;
     const char *init, *tokenizer, *loss, *dtype, *cpu;
+    const char *adapter, *quantize;
     struct cli_list data, validation;
     int64_t rank, batch_tokens, pass_tokens, max_length, tokens, patience;
     int64_t validate_every, checkpoint_every;
@@ -20,6 +21,8 @@ struct finetune {
     bool all, force, merge;
 };
 
+/* The method is one of those that train an adapter. */
+bool finetune_is_adapter(const struct finetune *f);
 /* Option values as the trainer takes them. */
 void finetune_options(const struct finetune *f, const struct cli *cli,
                       const struct model_config *config, bool init,

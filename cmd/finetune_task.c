@@ -293,6 +293,20 @@ static enum weights_type stored_type(const struct task *t)
                                              : WEIGHTS_BF16;
 }
 
+/* Quantised weights cannot be merged into: the base as it is, and the adapter
+ * just written. */
+static int reopen(struct task *t, struct err *err)
+{
+    int rc;
+
+    model_free(t->model);
+    t->model = NULL;
+    rc = model_open(t->base.path, t->compute, true, &t->model, err);
+    if (rc == 0)
+        rc = model_adapter_load(t->model, t->path, err);
+    return rc;
+}
+
 static int write_model(struct task *t, struct err *err)
 {
     char *merged = t->opt.method == LORA_FULL
@@ -302,6 +316,8 @@ static int write_model(struct task *t, struct err *err)
 
     if (t->opt.method == LORA_ADAPTER)
         rc = lora_save_adapter(t->model, &t->opt, t->base.path, t->path, err);
+    if (rc == 0 && t->f->merge && t->f->quantize)
+        rc = reopen(t, err);
     if (rc == 0 && (t->opt.method == LORA_FULL || t->f->merge))
         rc = lora_save_merged(t->model, t->base.path, stored_type(t), merged,
                               err);
@@ -450,6 +466,24 @@ static int enter(struct task *t, struct err *err)
     return rc;
 }
 
+/* What the adapter is decides over the options. */
+static int start_adapter(struct task *t, struct err *err)
+{
+    struct model_adapted layer;
+    int rc = model_adapter_load(t->model, t->f->adapter, err);
+
+    if (rc < 0)
+        return rc;
+    if (!model_adapter_layer(t->model, 0, &layer))
+        return err_set(err, ERR_INVALID, "%s: no layer is adapted",
+                       t->f->adapter);
+    t->opt.dora = layer.dora;
+    t->opt.rank = layer.rank;
+    t->opt.alpha = layer.scale * (double)layer.rank;
+    t->opt.rslora = false;
+    return 0;
+}
+
 /* A large base that stays frozen keeps its 16 bits; weights that change, by
  * training or merging, are f32. */
 static int open_model(struct task *t, struct err *err)
@@ -462,9 +496,17 @@ static int open_model(struct task *t, struct err *err)
     if (rc < 0)
         return rc;
     widen |= !narrow && model_config_parameters(&config) <= WIDEN_PARAMETERS;
-    rc = model_open(t->base.path, t->compute, widen, &t->model, err);
+    if (t->f->quantize)
+        rc = model_open_quantised(
+            t->base.path, t->compute,
+            strcmp(t->f->quantize, "nf4") == 0 ? COMPUTE_NF4 : COMPUTE_INT8,
+            &t->model, err);
+    else
+        rc = model_open(t->base.path, t->compute, widen, &t->model, err);
     if (rc == 0)
         rc = model_adapter_check(t->model, t->opt.targets, err);
+    if (rc == 0 && t->f->adapter)
+        rc = start_adapter(t, err);
     return rc;
 }
 

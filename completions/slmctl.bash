@@ -44,7 +44,7 @@ _slmctl()
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --save --store --json --quiet --help'
         ;;
     'finetune')
-        options='--task --all --force --model --method --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
+        options='--task --all --force --model --method --adapter --quantize --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
         options='--task --model --adapter --split --margin --limit --batch --no-base --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
@@ -164,7 +164,11 @@ _slmctl()
     'finetune:-m' | 'finetune:--model')
         reply='' kind='models' options= ;;
     'finetune:--method')
-        reply='lora full' kind='none' options= ;;
+        reply='lora rslora dora full' kind='none' options= ;;
+    'finetune:--adapter')
+        reply='' kind='dir' options= ;;
+    'finetune:--quantize')
+        reply='nf4 int8' kind='none' options= ;;
     'finetune:-r' | 'finetune:--rank')
         reply='' kind='none' options= ;;
     'finetune:--alpha')

@@ -94,6 +94,35 @@ struct compute_cross_entropy {
     float softcap;                   /* of the logits, as in attention */
 };
 
+/* A student's linear head against a teacher, row by row; logits of either live
+ * in chunks only. With q the student's and p the teacher's distribution at
+ * temperature T:
+ *   loss[r] = mix T^2 KL(p || q) - (1 - mix) log q_1(label)
+ * nll[r] = -log q_1(label), as in cross_entropy, whose fields `head` has; its
+ * dx, dw and dbias are of scale * sum loss. The teacher is another head over
+ * rows of its own, or the log probabilities of its `top` best ids at T = 1
+ * (what T is then); the ids of a row differ, what remains of p and of q are
+ * two buckets more. A row whose first id is negative has no teacher: its loss
+ * is -log q_1(label). */
+struct compute_distill {
+    struct compute_cross_entropy head;
+    struct compute_span loss; /* [rows] */
+    float temperature, mix;
+    struct compute_span tx, tw, tbias; /* tx [rows, tk], tw [vocab, tk] */
+    size_t tk;
+    float tsoftcap;
+    struct compute_span top_ids, top_logp; /* [rows, top]; tx absent */
+    size_t top;
+};
+
+/* Blocks of 64 weights, in the order of the matrix. */
+enum compute_quant {
+    COMPUTE_NF4, /* 4 bits of the NF4 code by the largest value's size; these
+                  * sizes in 8 bits by 256, or f32 where that would lose what
+                  * were NF4 weights before */
+    COMPUTE_INT8 /* 8 bits by the largest value's size, f32 */
+};
+
 enum compute_activation {
     COMPUTE_IDENTITY,
     COMPUTE_SIGMOID,
@@ -380,6 +409,32 @@ struct compute_ops {
     void (*scale_columns)(struct compute *c, struct compute_span y,
                           size_t y_stride, size_t rows, size_t cols,
                           float alpha);
+
+    /* What training methods need beyond a plain adapter's. y[n] = 1 over the
+     * Euclidean length of row n of w[n,k] + alpha b[n,rank] a[rank,k]; weights
+     * are w, b, a. */
+    void (*inverse_norms)(struct compute *c, struct compute_span y,
+                          const struct compute_span weights[3], size_t n,
+                          size_t k, size_t rank, float alpha);
+    /* y[r,i] = x[r,i] w[i] + bias[i] + addend[r,i]; bias and addend may be
+     * absent, y may be x or addend. */
+    void (*gain_columns)(struct compute *c, struct compute_span y,
+                         struct compute_span x, struct compute_span w,
+                         struct compute_span bias, struct compute_span addend,
+                         size_t rows, size_t cols);
+    /* x[r] *= w[r], a factor for each row */
+    void (*scale_rows)(struct compute *c, struct compute_span x,
+                       struct compute_span w, size_t rows, size_t cols);
+    /* y[i] += sum over r of u[r,i] v[r,i] */
+    void (*column_dots)(struct compute *c, struct compute_span y,
+                        struct compute_span u, struct compute_span v,
+                        size_t rows, size_t cols);
+    void (*distill)(struct compute *c, const struct compute_distill *d);
+    /* Weights w, a whole buffer of n elements, are kept as blocks from now on:
+     * linear, linear_dx, row access and download see what the blocks say.
+     * They cannot be written again. */
+    int (*quantise)(struct compute *c, struct compute_span w, size_t n,
+                    enum compute_quant kind, struct err *err);
 };
 
 enum compute_precision {

@@ -68,9 +68,11 @@ enum lora_method { LORA_ADAPTER, LORA_FULL };
 /* Zero means the default named. */
 struct lora_options {
     enum lora_method method;
-    int64_t rank;             /* 16 */
-    double alpha;             /* 2 * rank */
-    const char *targets;      /* as in model_adapter; "all-linear" */
+    int64_t rank;        /* 16 */
+    double alpha;        /* 2 * rank */
+    const char *targets; /* as in model_adapter; "all-linear" */
+    bool rslora;         /* scale alpha / sqrt(rank), not alpha / rank */
+    bool dora;
     double lr;                /* LORA_ADAPTER 1e-3, LORA_FULL 1e-3 */
     double decay;             /* 0.01; negative: none */
     double clip;              /* 1 */
@@ -110,7 +112,8 @@ uint64_t lora_run_hash(struct model *m, struct compute *compute,
 /* Fill the zeroes of *o in. */
 void lora_defaults(struct lora_options *o);
 
-/* Train m (adapter attached here, if the method is LORA_ADAPTER). run_dir
+/* Train m (an adapter is attached here, if the method is LORA_ADAPTER and m has
+ * none yet). run_dir
  * holds metrics.jsonl and checkpoint.safetensors; a checkpoint found there is
  * continued, or refused (ERR_INVALID) if options, data, base or kernels
  * differ. A finished run returns at once. Interrupted: a checkpoint is

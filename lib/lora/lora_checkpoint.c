@@ -34,11 +34,11 @@ uint64_t lora_span_hash(struct compute *c, struct compute_span s, size_t n)
     return h;
 }
 
-uint64_t lora_model_hash(struct model *m, struct compute *c)
+static uint64_t tensors_hash(struct model *m, struct compute *c, bool adapter,
+                             uint64_t h)
 {
     const struct model_tensor *t;
-    size_t n = model_tensors(m, false, &t);
-    uint64_t h = n;
+    size_t n = model_tensors(m, adapter, &t);
 
     for (size_t i = 0; i < n; i++) {
         size_t count = (size_t)t[i].rows * (size_t)(t[i].cols ? t[i].cols : 1);
@@ -50,6 +50,15 @@ uint64_t lora_model_hash(struct model *m, struct compute *c)
         free(x);
     }
     return h;
+}
+
+/* An adapter that training goes on from is part of the base. */
+uint64_t lora_model_hash(struct model *m, struct compute *c)
+{
+    const struct model_tensor *t;
+    uint64_t h = tensors_hash(m, c, false, model_tensors(m, false, &t));
+
+    return tensors_hash(m, c, true, h);
 }
 
 /* All options that decide what is computed; not how often it is written. */
@@ -66,6 +75,8 @@ uint64_t lora_option_hash(const struct lora_options *o)
                (long long)o->batch_tokens, (long long)o->pass_tokens, o->warmup,
                o->final_lr, (long long)o->validate_every,
                (long long)o->patience, (unsigned long long)o->seed);
+    if (o->rslora || o->dora)
+        buf_printf(&b, " %d%d", o->rslora, o->dora);
     h = hash_stable(b.data, b.len, 1);
     buf_release(&b);
     return h;

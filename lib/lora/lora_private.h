@@ -72,6 +72,9 @@ struct lora_run {
     double start_seconds;
 };
 
+/* The adapter that the options describe. */
+struct model_adapter lora_adapter(const struct lora_options *o);
+
 uint64_t lora_option_hash(const struct lora_options *o);
 uint64_t lora_model_hash(struct model *m, struct compute *c);
 uint64_t lora_span_hash(struct compute *c, struct compute_span s, size_t n);

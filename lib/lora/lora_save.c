@@ -9,6 +9,8 @@
 #include "json/json.h"
 #include "lora/lora.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,28 +31,76 @@ static void write_targets(const char *targets, struct json_writer *w)
     json_end_array(w);
 }
 
-static void write_config(const struct lora_options *o, const char *base,
+/* lora_alpha of a layer, without what f32 added to its digits. */
+static double alpha_of(const struct model_adapted *l, bool rslora)
+{
+    double rank = (double)l->rank;
+    char text[32];
+
+    (void)snprintf(text, sizeof(text), "%.6g",
+                   l->scale * (rslora ? sqrt(rank) : rank));
+    return strtod(text, NULL);
+}
+
+/* Layers whose rank or alpha is not the first one's. */
+static void write_patterns(const struct model *m, bool rslora,
+                           const struct model_adapted *first, bool ranks,
+                           struct json_writer *w)
+{
+    double alpha = alpha_of(first, rslora);
+    struct model_adapted l;
+
+    json_begin_object(w, ranks ? "rank_pattern" : "alpha_pattern");
+    for (size_t i = 0; model_adapter_layer(m, i, &l); i++) {
+        double own = alpha_of(&l, rslora);
+
+        if (ranks && l.rank != first->rank)
+            json_put_int(w, l.name, l.rank);
+        if (!ranks && (own < alpha || own > alpha))
+            json_put_double(w, l.name, own);
+    }
+    json_end_object(w);
+}
+
+static void write_config(const struct model *m, bool rslora, const char *base,
                          const char *targets, struct buf *out)
 {
+    struct model_adapted first = { .rank = 1 };
     struct json_writer w;
 
+    (void)model_adapter_layer(m, 0, &first);
     json_writer_init(&w, out, true);
     json_begin_object(&w, NULL);
     json_put_string(&w, "peft_type", "LORA");
     json_put_string(&w, "task_type", "CAUSAL_LM");
     json_put_string(&w, "base_model_name_or_path", base);
     json_put_null(&w, "revision");
-    json_put_int(&w, "r", o->rank);
-    json_put_double(&w, "lora_alpha", o->alpha);
+    json_put_int(&w, "r", first.rank);
+    json_put_double(&w, "lora_alpha", alpha_of(&first, rslora));
     json_put_double(&w, "lora_dropout", 0);
     json_put_string(&w, "bias", "none");
     json_put_bool(&w, "fan_in_fan_out", false);
     json_put_bool(&w, "inference_mode", true);
     json_put_bool(&w, "init_lora_weights", true);
+    if (rslora)
+        json_put_bool(&w, "use_rslora", true);
+    if (first.dora)
+        json_put_bool(&w, "use_dora", true);
     json_put_null(&w, "modules_to_save");
+    write_patterns(m, rslora, &first, true, &w);
+    write_patterns(m, rslora, &first, false, &w);
     write_targets(targets, &w);
     json_end_object(&w);
     buf_char(out, '\n');
+}
+
+/* PEFT's name: that of a magnitude vector lacks ".weight" on disk. */
+static char *stored_name(const struct model_tensor *t)
+{
+    size_t n = strlen(t->name);
+
+    return mem_printf("base_model.model.%.*s",
+                      (int)(t->cols ? n : n - strlen(".weight")), t->name);
 }
 
 static int save_tensors(const struct model *m, const char *dir, struct err *err)
@@ -63,18 +113,17 @@ static int save_tensors(const struct model *m, const char *dir, struct err *err)
     int rc;
 
     for (size_t i = 0; i < n; i++) {
-        size_t count = (size_t)(list[i].rows * list[i].cols);
+        size_t cols = list[i].cols ? (size_t)list[i].cols : 1;
+        size_t count = (size_t)list[i].rows * cols;
         float *x = mem_array(count, sizeof(*x));
 
         model_download(m, list[i].value, x, count);
-        t[i] =
-            (struct weights_tensor){ .name = mem_printf("base_model.model.%s",
-                                                        list[i].name),
-                                     .type = WEIGHTS_F32,
-                                     .dims = 2,
-                                     .shape = { list[i].rows, list[i].cols },
-                                     .data = x,
-                                     .bytes = count * sizeof(*x) };
+        t[i] = (struct weights_tensor){ .name = stored_name(&list[i]),
+                                        .type = WEIGHTS_F32,
+                                        .dims = list[i].cols ? 2 : 1,
+                                        .shape = { list[i].rows, list[i].cols },
+                                        .data = x,
+                                        .bytes = count * sizeof(*x) };
     }
     rc = weights_write(path, t, n, metadata, err);
     for (size_t i = 0; i < n; i++) {
@@ -89,14 +138,12 @@ static int save_tensors(const struct model *m, const char *dir, struct err *err)
 int lora_save_adapter(const struct model *m, const struct lora_options *opt,
                       const char *base, const char *dir, struct err *err)
 {
-    struct lora_options o = *opt;
     struct buf text = { 0 };
     char *path = io_path(dir, "adapter_config.json");
     char *targets = model_adapter_targets(m);
     int rc = io_mkdirs(dir, 0755, err);
 
-    lora_defaults(&o);
-    write_config(&o, base, targets, &text);
+    write_config(m, opt->rslora, base, targets, &text);
     if (rc == 0)
         rc = save_tensors(m, dir, err);
     if (rc == 0)

@@ -339,16 +339,27 @@ static int loop(struct lora_run *r, struct err *err)
     return 0;
 }
 
+struct model_adapter lora_adapter(const struct lora_options *o)
+{
+    double rank = (double)o->rank;
+
+    return (struct model_adapter){
+        .rank = o->rank,
+        .scale = o->alpha / (o->rslora ? sqrt(rank) : rank),
+        .dora = o->dora,
+        .targets = o->targets,
+        .seed = o->seed,
+    };
+}
+
 static int attach(struct lora_run *r, struct err *err)
 {
-    struct model_adapter a = {
-        .rank = r->opt.rank,
-        .scale = r->opt.alpha / (double)r->opt.rank,
-        .targets = r->opt.targets,
-        .seed = r->opt.seed,
-    };
+    struct model_adapter a = lora_adapter(&r->opt);
+    struct model_adapted there;
     bool adapter = r->opt.method == LORA_ADAPTER;
-    int rc = adapter ? model_adapter_new(r->m, &a, err) : 0;
+    int rc = adapter && !model_adapter_layer(r->m, 0, &there)
+                 ? model_adapter_new(r->m, &a, err)
+                 : 0;
 
     if (rc == 0)
         rc = model_train_begin(r->m, adapter, &r->t, err);

@@ -186,6 +186,12 @@ MUST_CHECK int model_generate_batch(struct model *m, struct model_job *jobs,
 /* Weights as they are (16-bit ones stay so unless widen). */
 MUST_CHECK int model_open(const char *dir, struct compute *compute, bool widen,
                           struct model **out, struct err *err);
+/* The same with the weights of all layers (not of the embedding, the head and
+ * the norms) kept as blocks, quantised one after another: an adapter over it
+ * can be trained, not merged. */
+MUST_CHECK int model_open_quantised(const char *dir, struct compute *compute,
+                                    enum compute_quant kind, struct model **out,
+                                    struct err *err);
 /* Random weights: normal with the config's init_range, norms 1, biases 0. */
 MUST_CHECK int model_new(const struct model_config *config,
                          struct compute *compute, uint64_t seed,
@@ -198,12 +204,16 @@ MUST_CHECK int model_new(const struct model_config *config,
 struct model_adapter {
     int64_t rank;
     double scale;
+    bool dora; /* with magnitudes, at first the lengths of W's rows */
     const char *targets;
     uint64_t seed;
 };
 /* Refuses targets that name no linear layer, with the list of those known. */
 MUST_CHECK int model_adapter_check(const struct model *m, const char *targets,
                                    struct err *err);
+/* Numbers that this adapter would have. */
+size_t model_adapter_size(const struct model *m,
+                          const struct model_adapter *opt);
 MUST_CHECK int model_adapter_new(struct model *m,
                                  const struct model_adapter *opt,
                                  struct err *err);
@@ -211,11 +221,24 @@ MUST_CHECK int model_adapter_new(struct model *m,
  * layers adapted now; the caller frees it. */
 char *model_adapter_targets(const struct model *m);
 /* A PEFT directory: ranks and scales from its config, patterns included;
- * what is not understood (DoRA, modules_to_save) is refused by name. */
+ * rsLoRA and DoRA too; what is not understood (modules_to_save) is refused by
+ * name. */
 MUST_CHECK int model_adapter_load(struct model *m, const char *dir,
                                   struct err *err);
-/* W += scale B A in f32 for all adapted layers; the adapter is gone. Weights
- * must be f32 (widen). */
+/* What an adapter is, layer by layer: the i-th adapted one, false beyond the
+ * last. name is the model's. */
+struct model_adapted {
+    const char *name;
+    int64_t rank;
+    double scale;
+    bool dora;
+};
+bool model_adapter_layer(const struct model *m, size_t i,
+                         struct model_adapted *out);
+/* Compute without the adapter, or with it again. */
+void model_adapter_switch(struct model *m, bool on);
+/* W += scale B A in f32 for all adapted layers, rows then times gain with
+ * DoRA; the adapter is gone. Weights must be f32 (widen). */
 MUST_CHECK int model_adapter_merge(struct model *m, struct err *err);
 
 /* A named tensor on the device. Names are those of the checkpoint; of an
@@ -256,6 +279,11 @@ struct model_batch {
 MUST_CHECK int model_step(struct model *m, const struct model_batch *b,
                           double grad_scale, double *nll, size_t *count,
                           struct err *err);
+/* Keep only each block's input and compute the block again in the backward
+ * pass: less memory, a third more work, the same bits. */
+void model_recompute(struct model *m, bool on);
+/* Bytes of working memory of model_step with a gradient, its logits apart. */
+size_t model_step_bytes(struct model *m, size_t rows, size_t docs);
 /* Logits of packed documents, rows x vocab on the host. */
 MUST_CHECK int model_batch_logits(struct model *m, const struct model_batch *b,
                                   float *out, struct err *err);

@@ -1,8 +1,9 @@
 /*
  * model_adapter.c - low-rank adapters: new, from a PEFT directory, merged
  *
- * y = W x + scale B (A x). What an adapter_config.json asks for beyond that
- * (DoRA, saved modules, biases) is refused by name, never ignored.
+ * y = W x + scale B (A x), with DoRA a gain for each row of y. What an
+ * adapter_config.json asks for beyond that (saved modules, biases) is refused
+ * by name, never ignored.
  */
 #include "base/io.h"
 #include "base/mem.h"
@@ -17,26 +18,70 @@
 #define CONFIG_MAX_BYTES ((size_t)4 << 20)
 #define MAX_RANK 4096
 
-static int adapt(struct model *m, struct model_linear *l, int64_t rank,
-                 double scale, struct err *err)
+static void unadapt(struct model *m, struct model_linear *l)
 {
-    int rc;
+    struct compute_span *spans[] = { &l->a, &l->b, &l->magnitude };
+
+    for (size_t i = 0; i < 3; i++) {
+        if (!m->trained.values.buf || spans[i]->buf != m->trained.values.buf)
+            compute_release(m->compute, spans[i]);
+        *spans[i] = (struct compute_span){ 0 };
+    }
+    compute_release(m->compute, &l->inverse);
+    compute_release(m->compute, &l->gain);
+    l->da = l->db = l->dmagnitude = (struct compute_span){ 0 };
+    l->rank = 0;
+}
+
+static int adapt(struct model *m, struct model_linear *l, int64_t rank,
+                 double scale, bool dora, struct err *err)
+{
+    const struct compute_ops *ops = m->compute->ops;
+    struct {
+        struct compute_span *span;
+        size_t n;
+    } parts[] = { { &l->a, (size_t)rank * l->k },
+                  { &l->b, (size_t)rank * l->n },
+                  { &l->magnitude, l->n },
+                  { &l->inverse, l->n },
+                  { &l->gain, l->n } };
 
     if (rank < 1 || rank > MAX_RANK)
         return err_set(err, ERR_LIMIT, "rank %lld: must be 1 to %d",
                        (long long)rank, MAX_RANK);
-    rc = compute_alloc(m->compute, COMPUTE_F32, (size_t)rank * l->k, "adapter",
-                       &l->a, err);
-    if (rc == 0)
-        rc = compute_alloc(m->compute, COMPUTE_F32, (size_t)rank * l->n,
-                           "adapter", &l->b, err);
-    if (rc < 0) {
-        compute_release(m->compute, &l->a);
-        return rc;
+    if (dora &&
+        (!ops->inverse_norms || !ops->gain_columns || !ops->column_dots))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "device \"%s\" does not compute DoRA; use --device cpu",
+                       ops->name);
+    for (size_t i = 0; i < (dora ? 5u : 2u); i++) {
+        int rc = compute_alloc(m->compute, COMPUTE_F32, parts[i].n, "adapter",
+                               parts[i].span, err);
+
+        if (rc < 0) {
+            unadapt(m, l);
+            return rc;
+        }
     }
     l->rank = (size_t)rank;
     l->scale = (float)scale;
+    m->gains_ready = false;
     return 0;
+}
+
+/* Magnitudes that leave the weights as they are. */
+static void begin_magnitude(struct model *m, struct model_linear *l)
+{
+    const struct compute_span weights[3] = { l->w, l->b, l->a };
+    float *x = mem_array(l->n, sizeof(*x));
+
+    m->compute->ops->inverse_norms(m->compute, l->magnitude, weights, l->n,
+                                   l->k, l->rank, l->scale);
+    m->compute->ops->download(m->compute, x, l->magnitude, l->n);
+    for (size_t i = 0; i < l->n; i++)
+        x[i] = 1 / x[i];
+    m->compute->ops->upload(m->compute, l->magnitude, x, l->n);
+    free(x);
 }
 
 static void fill_uniform(float *x, size_t n, double bound, uint64_t seed,
@@ -123,6 +168,20 @@ int model_adapter_check(const struct model *m, const char *targets,
     return 0;
 }
 
+size_t model_adapter_size(const struct model *m,
+                          const struct model_adapter *opt)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->linear_count; i++) {
+        const struct model_linear *l = m->linears[i];
+
+        if (is_target(l, opt->targets))
+            n += (size_t)opt->rank * (l->n + l->k) + (opt->dora ? l->n : 0);
+    }
+    return n;
+}
+
 int model_adapter_new(struct model *m, const struct model_adapter *opt,
                       struct err *err)
 {
@@ -134,13 +193,15 @@ int model_adapter_new(struct model *m, const struct model_adapter *opt,
 
         if (!is_target(l, opt->targets))
             continue;
-        rc = adapt(m, l, opt->rank, opt->scale, err);
+        rc = adapt(m, l, opt->rank, opt->scale, opt->dora, err);
         if (rc < 0)
             break;
         x = mem_array(l->rank * l->k, sizeof(*x));
         fill_uniform(x, l->rank * l->k, 1 / sqrt((double)l->k), opt->seed, i);
         m->compute->ops->upload(m->compute, l->a, x, l->rank * l->k);
         free(x);
+        if (opt->dora)
+            begin_magnitude(m, l);
     }
     model_list_adapter(m);
     return rc;
@@ -179,16 +240,15 @@ struct peft {
     const struct json *j;
     int64_t rank;
     double alpha;
-    bool rslora;
+    bool rslora, dora;
     const char *dir;
 };
 
 /* Things that change the result and are not computed here. */
 static int check_supported(const struct peft *p, struct err *err)
 {
-    static const char *const off[] = { "use_dora", "lora_bias",
-                                       "fan_in_fan_out", "use_qalora",
-                                       "use_bdlora" };
+    static const char *const off[] = { "lora_bias", "fan_in_fan_out",
+                                       "use_qalora", "use_bdlora" };
     json_ref saved = json_get(p->j, 0, "modules_to_save");
     json_ref bias = json_get(p->j, 0, "bias");
     bool on;
@@ -228,27 +288,29 @@ static json_ref pattern_of(const struct peft *p, const char *field,
     return JSON_NONE;
 }
 
-static int load_matrix(struct model *m, const struct weights *w,
-                       const char *module, const char *which,
-                       struct compute_span dst, size_t rows, size_t cols,
-                       struct err *err)
+/* Tensor MODULE.SUFFIX; cols 0: a vector of `rows`. */
+static int load_part(struct model *m, const struct weights *w,
+                     const char *module, const char *suffix,
+                     struct compute_span dst, size_t rows, size_t cols,
+                     struct err *err)
 {
-    char *name = mem_printf("base_model.model.%s.%s.weight", module, which);
+    char *name = mem_printf("base_model.model.%s.%s", module, suffix);
     const struct weights_tensor *t = weights_find(w, name);
+    size_t n = rows * (cols ? cols : 1);
     float *x = NULL;
     int rc;
 
-    if (!t || t->dims != 2 || t->shape[0] != (int64_t)rows ||
-        t->shape[1] != (int64_t)cols) {
+    if (!t || t->dims != (cols ? 2 : 1) || t->shape[0] != (int64_t)rows ||
+        (cols && t->shape[1] != (int64_t)cols)) {
         rc = err_set(err, ERR_FORMAT, "%s %s %zux%zu", name,
                      t ? "has not the shape" : "is missing, expected", rows,
-                     cols);
+                     cols ? cols : 1);
         goto done;
     }
-    x = mem_array(rows * cols, sizeof(*x));
+    x = mem_array(n, sizeof(*x));
     rc = weights_to_f32(t, x, err);
     if (rc == 0)
-        m->compute->ops->upload(m->compute, dst, x, rows * cols);
+        m->compute->ops->upload(m->compute, dst, x, n);
 done:
     free(x);
     free(name);
@@ -271,12 +333,18 @@ static int load_module(struct model *m, const struct peft *p,
     (void)json_int(p->j, pattern_of(p, "rank_pattern", l->name), &rank);
     (void)json_double(p->j, pattern_of(p, "alpha_pattern", l->name), &alpha);
     rc = adapt(m, l, rank,
-               alpha / (p->rslora ? sqrt((double)rank) : (double)rank), err);
+               alpha / (p->rslora ? sqrt((double)rank) : (double)rank), p->dora,
+               err);
     if (rc == 0)
-        rc = load_matrix(m, w, l->name, "lora_A", l->a, l->rank, l->k, err);
+        rc =
+            load_part(m, w, l->name, "lora_A.weight", l->a, l->rank, l->k, err);
     if (rc == 0)
-        rc = load_matrix(m, w, l->name, "lora_B", l->b, l->n, l->rank, err);
-    *used += 2;
+        rc =
+            load_part(m, w, l->name, "lora_B.weight", l->b, l->n, l->rank, err);
+    if (rc == 0 && p->dora)
+        rc = load_part(m, w, l->name, "lora_magnitude_vector", l->magnitude,
+                       l->n, 0, err);
+    *used += p->dora ? 3 : 2;
     return rc;
 }
 
@@ -323,6 +391,7 @@ int model_adapter_load(struct model *m, const char *dir, struct err *err)
         goto done;
     }
     (void)json_bool(&j, json_get(&j, 0, "use_rslora"), &p.rslora);
+    (void)json_bool(&j, json_get(&j, 0, "use_dora"), &p.dora);
     rc = load_modules(m, &p, err);
     model_list_adapter(m);
 done:
@@ -330,6 +399,23 @@ done:
     buf_release(&text);
     free(path);
     return rc;
+}
+
+/* Rows of W times their gain. */
+static void apply_gain(struct model *m, struct model_linear *l)
+{
+    const struct compute_ops *ops = m->compute->ops;
+    size_t n = l->n * l->k;
+    float *w = mem_array(n, sizeof(*w));
+    float *gain = mem_array(l->n, sizeof(*gain));
+
+    ops->download(m->compute, w, l->w, n);
+    ops->download(m->compute, gain, l->gain, l->n);
+    for (size_t i = 0; i < n; i++)
+        w[i] *= gain[i / l->k];
+    ops->upload(m->compute, l->w, w, n);
+    free(gain);
+    free(w);
 }
 
 static void merge(struct model *m, struct model_linear *l)
@@ -343,19 +429,38 @@ static void merge(struct model *m, struct model_linear *l)
                                                          .k = l->k,
                                                          .alpha = l->scale,
                                                          .addend = l->w });
-    if (l->a.buf != m->trained.values.buf) {
-        compute_release(m->compute, &l->a);
-        compute_release(m->compute, &l->b);
-    }
-    l->a = l->b = l->da = l->db = (struct compute_span){ 0 };
-    l->rank = 0;
+    if (l->magnitude.buf)
+        apply_gain(m, l);
+    unadapt(m, l);
 }
 
 int model_adapter_merge(struct model *m, struct err *err)
 {
+    model_linear_gains(m);
     for (size_t i = 0; i < m->linear_count; i++)
         if (m->linears[i]->rank > 0)
             merge(m, m->linears[i]);
     model_list_adapter(m);
     return m->compute->ops->sync(m->compute, err);
+}
+
+bool model_adapter_layer(const struct model *m, size_t i,
+                         struct model_adapted *out)
+{
+    for (size_t k = 0; k < m->linear_count; k++) {
+        const struct model_linear *l = m->linears[k];
+
+        if (l->rank == 0 || i-- > 0)
+            continue;
+        *out =
+            (struct model_adapted){ l->name, (int64_t)l->rank, (double)l->scale,
+                                    l->magnitude.buf != NULL };
+        return true;
+    }
+    return false;
+}
+
+void model_adapter_switch(struct model *m, bool on)
+{
+    m->adapter_off = !on;
 }

@@ -120,6 +120,7 @@ void model_blocks(const struct model_pass *p, bool saved)
     size_t d = (size_t)m->config.hidden;
 
     shift_norms(m);
+    model_linear_gains(m);
     m->compute->ops->embed(m->compute, x, m->embed, w->ids, p->rows, d);
     model_scale(m, x, m->config.embed_scale, p->rows * d);
     for (size_t i = 0; i < m->block_count; i++) {
@@ -182,8 +183,12 @@ void model_blocks_grad(const struct model_pass *p)
     struct model *m = p->m;
     size_t d = (size_t)m->config.hidden;
 
-    for (size_t i = m->block_count; i-- > m->lowest;)
+    for (size_t i = m->block_count; i-- > m->lowest;) {
+        /* The last block's activations are still there. */
+        if (m->recompute && i + 1 < m->block_count)
+            block_run(p, &m->blocks[i], m->blocks[i].x, m->work.x);
         block_grad(p, &m->blocks[i], !m->adapter_only || i > m->lowest);
+    }
     if (!m->dembed.buf)
         return;
     model_scale(m, m->work.dx, m->config.embed_scale, p->rows * d);

@@ -1,21 +1,53 @@
 /*
  * model_linear.c - a linear layer with its adapter, forward and backward
  *
- * y = W x + b + scale B (A x). The adapter's branch goes into the same product
- * as W, as further columns.
+ * y = W x + b + scale B (A x), with DoRA y = gain (W x + scale B (A x)) + b.
+ * The adapter's branch goes into the same product as W, as further columns.
  */
 #include "model/model_private.h"
 
-void model_linear_run(struct model *m, const struct model_linear *l,
-                      struct compute_span y, struct compute_span x, size_t rows,
-                      struct compute_span addend)
+static bool is_adapted(const struct model *m, const struct model_linear *l)
+{
+    return l->rank > 0 && !m->adapter_off;
+}
+
+static bool is_scaled(const struct model *m, const struct model_linear *l)
+{
+    return l->magnitude.buf && !m->adapter_off;
+}
+
+void model_linear_gains(struct model *m)
+{
+    const struct compute_ops *ops = m->compute->ops;
+
+    if (m->adapter_off || (m->gains_ready && !m->trained.count))
+        return;
+    for (size_t i = 0; i < m->linear_count; i++) {
+        struct model_linear *l = m->linears[i];
+        const struct compute_span weights[3] = { l->w, l->b, l->a };
+        struct compute_span none = { 0 };
+
+        if (!l->magnitude.buf)
+            continue;
+        ops->inverse_norms(m->compute, l->inverse, weights, l->n, l->k, l->rank,
+                           l->scale);
+        ops->gain_columns(m->compute, l->gain, l->inverse, l->magnitude, none,
+                          none, 1, l->n);
+    }
+    m->gains_ready = true;
+}
+
+/* y = W x + scale B (A x) + bias + addend */
+static void product(struct model *m, const struct model_linear *l,
+                    struct compute_span y, struct compute_span x, size_t rows,
+                    struct compute_span bias, struct compute_span addend)
 {
     const struct compute_ops *ops = m->compute->ops;
     struct compute_linear run = {
         .y = y,
         .x = x,
         .w = l->w,
-        .bias = l->bias,
+        .bias = bias,
         .addend = addend,
         .m = rows,
         .n = l->n,
@@ -23,7 +55,7 @@ void model_linear_run(struct model *m, const struct model_linear *l,
         .alpha = 1,
     };
 
-    if (l->rank > 0) {
+    if (is_adapted(m, l)) {
         ops->linear(m->compute, &(struct compute_linear){ .y = m->work.low,
                                                           .x = x,
                                                           .w = l->a,
@@ -36,6 +68,21 @@ void model_linear_run(struct model *m, const struct model_linear *l,
         run.k2 = l->rank;
     }
     ops->linear(m->compute, &run);
+}
+
+void model_linear_run(struct model *m, const struct model_linear *l,
+                      struct compute_span y, struct compute_span x, size_t rows,
+                      struct compute_span addend)
+{
+    struct compute_span none = { 0 };
+
+    if (!is_scaled(m, l)) {
+        product(m, l, y, x, rows, l->bias, addend);
+        return;
+    }
+    product(m, l, m->work.wide, x, rows, none, none);
+    m->compute->ops->gain_columns(m->compute, y, m->work.wide, l->gain, l->bias,
+                                  addend, rows, l->n);
 }
 
 /* Gradients of an adapter's A and B from dy; leaves scale dy B in work.low. */
@@ -69,6 +116,24 @@ static void adapter_grad(struct model *m, const struct model_linear *l,
     ops->linear_dw(m->compute, &a);
 }
 
+/* The magnitudes' gradient; returns that of the product before its gain, in
+ * work.wide. The lengths are constants, as PEFT has them. */
+static struct compute_span gain_grad(struct model *m,
+                                     const struct model_linear *l,
+                                     struct compute_span dy,
+                                     struct compute_span x, size_t rows)
+{
+    const struct compute_ops *ops = m->compute->ops;
+    struct compute_span wide = m->work.wide, none = { 0 };
+
+    product(m, l, wide, x, rows, none, none);
+    ops->gain_columns(m->compute, wide, wide, l->inverse, none, none, rows,
+                      l->n);
+    ops->column_dots(m->compute, l->dmagnitude, dy, wide, rows, l->n);
+    ops->gain_columns(m->compute, wide, dy, l->gain, none, none, rows, l->n);
+    return wide;
+}
+
 void model_linear_grad(struct model *m, const struct model_linear *l,
                        struct compute_span dx, struct compute_span dy,
                        struct compute_span x, size_t rows,
@@ -86,6 +151,8 @@ void model_linear_grad(struct model *m, const struct model_linear *l,
 
     if (l->dw.buf)
         ops->linear_dw(m->compute, &g);
+    if (l->magnitude.buf)
+        g.y = dy = gain_grad(m, l, dy, x, rows);
     if (l->rank > 0)
         adapter_grad(m, l, dy, x, rows);
     if (!dx.buf)

@@ -75,8 +75,22 @@ find_stored(const struct model *m, const struct weights *w, const char *name)
     return t;
 }
 
+/* How weights are kept. */
+struct keeping {
+    bool widen, quantise;
+    enum compute_quant quant;
+};
+
+static bool is_layers(const struct model *m, const struct compute_span *value)
+{
+    for (size_t i = 0; i < m->linear_count; i++)
+        if (&m->linears[i]->w == value)
+            return true;
+    return false;
+}
+
 static int load_tensor(struct model *m, const struct weights *w, size_t i,
-                       bool widen, struct err *err)
+                       const struct keeping *keep, struct err *err)
 {
     struct model_tensor *want = &m->base.tensors[i];
     const struct weights_tensor *t = find_stored(m, w, want->name);
@@ -89,13 +103,18 @@ static int load_tensor(struct model *m, const struct weights *w, size_t i,
         return err_set(err, ERR_FORMAT, "%s has not the shape %lldx%lld",
                        want->name, (long long)want->rows,
                        (long long)(want->cols ? want->cols : 1));
-    type = type_kept(t, widen);
+    type = type_kept(t, keep->widen);
     rc = compute_alloc(m->compute, type, (size_t)weights_elements(t),
                        want->name, m->base.slots[i].value, err);
     if (rc < 0)
         return rc;
     want->value = *m->base.slots[i].value;
-    return upload(m, want->value, t, type != COMPUTE_F32, err);
+    rc = upload(m, want->value, t, type != COMPUTE_F32, err);
+    if (rc == 0 && keep->quantise && is_layers(m, m->base.slots[i].value))
+        rc = m->compute->ops->quantise(m->compute, want->value,
+                                       (size_t)weights_elements(t), keep->quant,
+                                       err);
+    return rc;
 }
 
 /* Buffers that older checkpoints carry, and the head that a tied one may
@@ -106,13 +125,13 @@ static bool may_be_left(const struct model *m, const char *name)
            (m->config.tied && strcmp(name, "lm_head.weight") == 0);
 }
 
-static int load_all(struct model *m, const struct weights *w, bool widen,
-                    struct err *err)
+static int load_all(struct model *m, const struct weights *w,
+                    const struct keeping *keep, struct err *err)
 {
     size_t used = 0;
 
     for (size_t i = 0; i < m->base.count; i++) {
-        int rc = load_tensor(m, w, i, widen, err);
+        int rc = load_tensor(m, w, i, keep, err);
 
         if (rc < 0)
             return rc;
@@ -127,8 +146,9 @@ static int load_all(struct model *m, const struct weights *w, bool widen,
     return 0;
 }
 
-int model_open(const char *dir, struct compute *compute, bool widen,
-               struct model **out, struct err *err)
+static int open_kept(const char *dir, struct compute *compute,
+                     const struct keeping *keep, struct model **out,
+                     struct err *err)
 {
     struct model_config config;
     struct weights *w = NULL;
@@ -143,7 +163,7 @@ int model_open(const char *dir, struct compute *compute, bool widen,
     if (rc < 0)
         return rc;
     m = model_shape(&config, compute);
-    rc = load_all(m, w, widen, err);
+    rc = load_all(m, w, keep, err);
     weights_close(w);
     if (rc < 0) {
         model_free(m);
@@ -151,6 +171,28 @@ int model_open(const char *dir, struct compute *compute, bool widen,
     }
     *out = m;
     return 0;
+}
+
+int model_open(const char *dir, struct compute *compute, bool widen,
+               struct model **out, struct err *err)
+{
+    const struct keeping keep = { .widen = widen };
+
+    return open_kept(dir, compute, &keep, out, err);
+}
+
+int model_open_quantised(const char *dir, struct compute *compute,
+                         enum compute_quant kind, struct model **out,
+                         struct err *err)
+{
+    const struct keeping keep = { .quantise = true, .quant = kind };
+
+    if (!compute->ops->quantise)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "device \"%s\" does not keep quantised weights; use "
+                       "--device cpu",
+                       compute->ops->name);
+    return open_kept(dir, compute, &keep, out, err);
 }
 
 /* Standard normal numbers that depend on (seed, tensor, index) alone. */
@@ -246,8 +288,10 @@ int model_load(const char *dir, const char *adapter, struct compute *compute,
         rc = model_adapter_load(m, adapter, err);
     if (rc == 0 && adapter && widen)
         rc = model_adapter_merge(m, err);
-    if (rc == 0)
+    if (rc == 0) {
+        model_linear_gains(m); /* reads weights that freezing drops */
         rc = freeze_all(m, err);
+    }
     if (rc < 0) {
         model_free(m);
         return rc;

@@ -19,13 +19,14 @@
  * 4. forward, grad, and, if a sequence leaves something behind, states.
  *
  * Memory. A KEPT span holds what forward leaves for grad: each mixer has its
- * own if p->saved, else all mixers share. SCRATCH and BACKWARD spans are
- * shared by all mixers: their contents are lost when the function returns.
- * BACKWARD spans exist only if p->saved. Ask for large spans first: the i-th
- * span of a type is the same buffer for every mixer. The mixer's input is kept
- * by the block and given to grad again. Spans of activations are COMPUTE_ACT;
- * what must be exact (statistics, states, decays) is COMPUTE_F32. No host
- * pointers: all work goes through p->m->compute->ops.
+ * own if p->saved, else all mixers share; where blocks run again in the
+ * backward pass, the mixers of different blocks share too. SCRATCH and BACKWARD
+ * spans are shared by all mixers: their contents are lost when the function
+ * returns. BACKWARD spans exist only if p->saved. Ask for large spans first:
+ * the i-th span of a type is the same buffer for every mixer. The mixer's input
+ * is kept by the block and given to grad again. Spans of activations are
+ * COMPUTE_ACT; what must be exact (statistics, states, decays) is COMPUTE_F32.
+ * No host pointers: all work goes through p->m->compute->ops.
  *
  * Documents. Row r of document d is at position r - p->starts[d] of it; no
  * state passes from one document to the next. With p->cached the rows of
@@ -47,6 +48,8 @@ struct model_plan {
     struct model *m;
     size_t rows, docs; /* at most, of one pass */
     bool saved;
+    bool measure; /* only add up, in bytes */
+    size_t bytes;
     size_t taken[COMPUTE_ACT + 1]; /* spans asked for, by type */
     struct err *err;
     int rc;

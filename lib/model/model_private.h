@@ -25,6 +25,9 @@ struct model_linear {
     size_t rank;        /* 0: no adapter */
     float scale;
     struct compute_span a, b, da, db; /* a [rank,k], b [n,rank] */
+    /* DoRA, present if it is: y = gain (W x + scale B A x) + bias, where
+     * gain = magnitude inverse, inverse[n] = 1 / |row n of W + scale B A|. */
+    struct compute_span magnitude, dmagnitude, inverse, gain;
 };
 
 /* dim 0: there is none. */
@@ -61,12 +64,13 @@ struct model_pool {
 /* Working memory for up to `rows` rows of up to `docs` documents; saved: for
  * a backward pass. */
 struct model_work {
-    size_t rows, docs, low_rank;
-    bool saved;
+    size_t rows, docs, low_rank, wide_cols;
+    bool saved, recompute;
     struct model_claim *claims;
     struct model_pool *pools;
     size_t claim_count, claim_cap, pool_count, pool_cap;
-    struct compute_span x; /* the stream after the last block */
+    struct compute_span x;    /* the stream after the last block */
+    struct compute_span wide; /* an adapted product before its gain */
     struct compute_span low, ids, positions, index, labels, nll;
     struct compute_span top, top_norm, dtop, top_grad; /* labelled rows */
     struct compute_span top_stat;
@@ -106,8 +110,10 @@ struct model {
     struct model_work work;
     struct model_list base, adapter; /* what model_tensors gives */
     struct model_trained trained;    /* count 0: not in training */
-    bool adapter_only;
-    size_t lowest; /* lowest block that needs a backward pass */
+    bool adapter_only, adapter_off;
+    bool recompute;   /* blocks run again in the backward pass */
+    bool gains_ready; /* DoRA's gains fit the weights */
+    size_t lowest;    /* lowest block that needs a backward pass */
 };
 
 /* Sequences in slots, newest rows only: what generation passes. */
@@ -132,6 +138,8 @@ struct model_pass {
 MUST_CHECK int model_work_reserve(struct model *m, size_t rows, size_t docs,
                                   bool saved, struct err *err);
 void model_work_release(struct model *m);
+/* Bytes that model_work_reserve would take. Releases what is there. */
+size_t model_work_bytes(struct model *m, size_t rows, size_t docs, bool saved);
 
 /* model_rope.c: cos and sin tables for positions 0..n-1. */
 MUST_CHECK int model_rope_reserve(struct model *m, size_t n, struct err *err);
@@ -153,6 +161,8 @@ void model_linear_grad(struct model *m, const struct model_linear *l,
                        struct compute_span dx, struct compute_span dy,
                        struct compute_span x, size_t rows,
                        struct compute_span addend);
+/* DoRA's gains, where the weights may have changed since. */
+void model_linear_gains(struct model *m);
 MUST_CHECK int model_linear_freeze(struct model *m, struct model_linear *l,
                                    bool forward_only, struct err *err);
 

@@ -199,8 +199,11 @@ void model_free(struct model *m)
         compute_release(m->compute, &m->rope[i].cosine);
         compute_release(m->compute, &m->rope[i].sine);
     }
-    for (size_t i = 0; i < m->linear_count; i++)
+    for (size_t i = 0; i < m->linear_count; i++) {
+        compute_release(m->compute, &m->linears[i]->inverse);
+        compute_release(m->compute, &m->linears[i]->gain);
         free(m->linears[i]->name);
+    }
     for (size_t i = 0; i < m->mixer_count; i++) {
         free(m->mixers[i]->module);
         free(m->mixers[i]);

@@ -100,6 +100,16 @@ static double sum_nll(struct model *m, size_t n)
     return total;
 }
 
+void model_recompute(struct model *m, bool on)
+{
+    m->recompute = on;
+}
+
+size_t model_step_bytes(struct model *m, size_t rows, size_t docs)
+{
+    return model_work_bytes(m, rows, docs, true);
+}
+
 /* The gradient of the labelled rows, spread to all rows of dx. */
 static void top_grad(struct model *m, size_t rows, size_t labelled)
 {

@@ -58,6 +58,10 @@ void model_list_adapter(struct model *m)
                        &x->da, x->rank, x->k);
         model_list_add(l, mem_printf("%s.lora_B.weight", x->name), &x->b,
                        &x->db, x->n, x->rank);
+        if (x->magnitude.buf)
+            model_list_add(
+                l, mem_printf("%s.lora_magnitude_vector.weight", x->name),
+                &x->magnitude, &x->dmagnitude, x->n, 0);
     }
 }
 

@@ -41,7 +41,8 @@ static void share(struct model_plan *p, struct compute_span *span,
 static void own(struct model_plan *p, struct compute_span *span,
                 enum compute_type type, size_t n)
 {
-    if (p->rc < 0)
+    p->bytes += n * compute_type_size(type);
+    if (p->rc < 0 || p->measure)
         return;
     p->rc = compute_alloc(p->m->compute, type, n, "activations", span, p->err);
     if (p->rc == 0)
@@ -54,7 +55,7 @@ void model_want(struct model_plan *p, struct compute_span *span,
     assert(!span->buf);
     if (n == 0 || (use == MODEL_BACKWARD && !p->saved))
         return;
-    if (use == MODEL_KEPT && p->saved)
+    if (use == MODEL_KEPT && p->saved && !p->m->recompute)
         own(p, span, type, n);
     else
         share(p, span, type, n);
@@ -86,6 +87,17 @@ static size_t largest_rank(const struct model *m)
     return rank;
 }
 
+/* Columns of the widest product that has a gain. */
+static size_t widest(const struct model *m)
+{
+    size_t cols = 0;
+
+    for (size_t i = 0; i < m->linear_count; i++)
+        if (m->linears[i]->magnitude.buf && m->linears[i]->n > cols)
+            cols = m->linears[i]->n;
+    return cols;
+}
+
 /* What there is once for the whole model. */
 static void want_model(struct model_plan *p)
 {
@@ -97,6 +109,7 @@ static void want_model(struct model_plan *p)
         enum compute_type type;
     } want[] = {
         { &w->low, w->low_rank, COMPUTE_ACT },
+        { &w->wide, w->wide_cols, COMPUTE_ACT },
         { &w->ids, 1, COMPUTE_I32 },
         { &w->positions, 1, COMPUTE_I32 },
         { &w->index, 1, COMPUTE_I32 },
@@ -128,7 +141,7 @@ static void want_block(struct model_plan *p, struct model_block *b)
     for (unsigned i = 0; i <= COMPUTE_ACT; i++)
         p->taken[i] = 0;
     if (p->saved)
-        model_want(p, &b->x, MODEL_KEPT, COMPUTE_F32, n);
+        own(p, &b->x, COMPUTE_F32, n);
     if (b->pre.dim) {
         model_want(p, &b->normed, MODEL_KEPT, COMPUTE_ACT, n);
         model_want(p, &b->pre_stat, MODEL_KEPT, COMPUTE_F32,
@@ -150,7 +163,8 @@ static void want_block(struct model_plan *p, struct model_block *b)
         for (unsigned k = 0; k <= COMPUTE_ACT; k++)
             taken[k] = p->taken[k];
         b->mixers[i]->ops->want(b->mixers[i], p);
-        for (unsigned k = 0; k <= COMPUTE_ACT; k++)
+        /* What a block keeps is there for all its mixers at once. */
+        for (unsigned k = 0; k <= COMPUTE_ACT && !p->m->recompute; k++)
             p->taken[k] = taken[k];
     }
 }
@@ -172,6 +186,35 @@ static int share_out(struct model *m, struct err *err)
     return 0;
 }
 
+static void plan_all(struct model_plan *p)
+{
+    struct model *m = p->m;
+
+    m->work.low_rank = largest_rank(m);
+    m->work.wide_cols = widest(m);
+    m->work.recompute = m->recompute;
+    want_model(p);
+    for (size_t i = 0; i < m->block_count; i++)
+        want_block(p, &m->blocks[i]);
+}
+
+size_t model_work_bytes(struct model *m, size_t rows, size_t docs, bool saved)
+{
+    struct model_work *w = &m->work;
+    struct model_plan p = {
+        .m = m, .rows = rows, .docs = docs, .saved = saved, .measure = true
+    };
+
+    model_work_release(m);
+    w->saved = saved;
+    plan_all(&p);
+    for (size_t i = 0; i < w->pool_count; i++)
+        p.bytes += w->pools[i].count * compute_type_size(w->pools[i].type);
+    w->claim_count = 0; /* no span was given */
+    model_work_release(m);
+    return p.bytes;
+}
+
 int model_work_reserve(struct model *m, size_t rows, size_t docs, bool saved,
                        struct err *err)
 {
@@ -182,14 +225,12 @@ int model_work_reserve(struct model *m, size_t rows, size_t docs, bool saved,
 
     rows = p.rows = rows ? rows : 1;
     if (w->rows >= rows && w->docs >= docs && (w->saved || !saved) &&
-        w->low_rank == largest_rank(m))
+        w->recompute == m->recompute && w->low_rank == largest_rank(m) &&
+        w->wide_cols == widest(m))
         return 0;
     model_work_release(m);
     w->saved = saved;
-    w->low_rank = largest_rank(m);
-    want_model(&p);
-    for (size_t i = 0; i < m->block_count; i++)
-        want_block(&p, &m->blocks[i]);
+    plan_all(&p);
     if (p.rc == 0)
         p.rc = share_out(m, err);
     if (p.rc < 0) {

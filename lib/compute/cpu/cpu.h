@@ -17,12 +17,15 @@
 #define CPU_KC 384            /* depth of one GEMM block */
 #define CPU_INLINE_WORK 65536 /* multiply-adds not worth waking threads for */
 
+struct cpu_quant;
+
 struct compute_buffer {
     enum compute_type type;
     size_t count;
-    void *data;   /* NULL after freeze(forward_only) */
-    void *panels; /* frozen weights [n/nr][k][nr], or NULL */
-    size_t bytes; /* of both */
+    void *data;              /* NULL after freeze(forward_only) and quantise */
+    struct cpu_quant *quant; /* weights as blocks, or NULL */
+    void *panels;            /* frozen weights [n/nr][k][nr], or NULL */
+    size_t bytes;            /* of both */
 };
 
 /* C[m,n] = alpha A B (+ C). A's element (i,k) is a[i * rs + k * cs]; B is
@@ -166,7 +169,9 @@ struct cpu_operand {
     enum compute_type type;
     size_t ld;
     bool by_rows;
-    const void *panels; /* packed already, in `type` */
+    const void *panels;            /* packed already, in `type` */
+    const struct cpu_quant *quant; /* in place of data */
+    size_t quant_at;
 };
 struct cpu_gemm {
     size_t m, n, k;
@@ -221,8 +226,43 @@ size_t cpu_first_chunk(const struct compute_sequences *s, size_t doc);
 float cpu_softplus(float x, float *slope);
 void cpu_add_heads(struct compute_span out, const double *sums, size_t docs,
                    size_t heads, size_t each, size_t which);
+struct cpu_operand cpu_operand_of(struct compute_span w, size_t ld,
+                                  bool by_rows);
+/* bias[n] += the column sums of y[m,n]; bias may be absent */
+void cpu_add_columns(struct cpu *c, struct compute_span bias, const float *y,
+                     size_t m, size_t n);
+/* Rows of logits at once, and the products around a chunk of them: x w' +
+ * bias from row `at` on, and from their gradients to dx, dw and dbias. */
+size_t cpu_head_rows(size_t rows, size_t vocab);
+void cpu_head_run(struct cpu *c, const struct compute_cross_entropy *x,
+                  float *logits, size_t at, size_t rows);
+void cpu_head_grad(struct cpu *c, const struct compute_cross_entropy *x,
+                   const float *logits, size_t at, size_t rows);
+
+/* n weights from element `at` on as f32, of any form. */
+void cpu_weights_read(const struct cpu *c, float *y,
+                      const struct compute_buffer *b, size_t at, size_t n);
+void cpu_quant_read(const struct cpu_quant *q, float *y, size_t at, size_t n);
+size_t cpu_quant_bytes(const struct cpu_quant *q);
+void cpu_quant_free(struct cpu_quant *q);
+MUST_CHECK int cpu_quant_new(struct cpu *c, const struct compute_buffer *b,
+                             enum compute_quant kind, struct cpu_quant **out,
+                             struct err *err);
 
 /* The operations, by file. */
+void cpu_op_inverse_norms(struct compute *c, struct compute_span y,
+                          const struct compute_span weights[3], size_t n,
+                          size_t k, size_t rank, float alpha);
+void cpu_op_gain_columns(struct compute *c, struct compute_span y,
+                         struct compute_span x, struct compute_span w,
+                         struct compute_span bias, struct compute_span addend,
+                         size_t rows, size_t cols);
+void cpu_op_scale_rows(struct compute *c, struct compute_span x,
+                       struct compute_span w, size_t rows, size_t cols);
+void cpu_op_column_dots(struct compute *c, struct compute_span y,
+                        struct compute_span u, struct compute_span v,
+                        size_t rows, size_t cols);
+void cpu_op_distill(struct compute *c, const struct compute_distill *d);
 void cpu_op_linear(struct compute *c, const struct compute_linear *l);
 void cpu_op_linear_dx(struct compute *c, const struct compute_linear *l);
 void cpu_op_linear_dw(struct compute *c, const struct compute_linear *l);

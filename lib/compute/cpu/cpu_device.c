@@ -167,6 +167,7 @@ static void op_release(struct compute *c, struct compute_buffer *b)
     drop_memory(c, b, b->bytes);
     free(b->data);
     free(b->panels);
+    cpu_quant_free(b->quant);
     free(b);
 }
 
@@ -183,7 +184,10 @@ static void op_download(struct compute *c, void *dst, struct compute_span src,
 {
     (void)c;
     assert(src.at + count <= src.buf->count);
-    memcpy(dst, bytes_at(src), count * compute_type_size(src.buf->type));
+    if (src.buf->quant)
+        cpu_quant_read(src.buf->quant, dst, src.at, count);
+    else
+        memcpy(dst, bytes_at(src), count * compute_type_size(src.buf->type));
 }
 
 static int op_sync(struct compute *c, struct err *err)
@@ -198,7 +202,9 @@ static int op_freeze(struct compute *base, struct compute_span w, size_t n,
 {
     struct cpu *c = (struct cpu *)base;
     struct compute_buffer *b = w.buf;
-    struct cpu_operand o = { b->data, b->type, k, true, NULL };
+    struct cpu_operand o = {
+        .data = b->data, .type = b->type, .ld = k, .by_rows = true
+    };
     size_t bytes = cpu_panels_bytes(c, b->type, n, k);
     size_t plain = b->count * compute_type_size(b->type);
     void *panels;
@@ -219,6 +225,26 @@ static int op_freeze(struct compute *base, struct compute_span w, size_t n,
         free(b->data);
         b->data = NULL;
     }
+    return 0;
+}
+
+static int op_quantise(struct compute *base, struct compute_span w, size_t n,
+                       enum compute_quant kind, struct err *err)
+{
+    struct cpu *c = (struct cpu *)base;
+    struct compute_buffer *b = w.buf;
+    struct cpu_quant *q;
+    int rc;
+
+    assert(w.at == 0 && b->count == n && b->data && !b->panels);
+    rc = cpu_quant_new(c, b, kind, &q, err);
+    if (rc < 0)
+        return rc;
+    take_memory(base, b, cpu_quant_bytes(q));
+    drop_memory(base, b, n * compute_type_size(b->type));
+    free(b->data);
+    b->data = NULL;
+    b->quant = q;
     return 0;
 }
 
@@ -278,6 +304,12 @@ static const struct compute_ops cpu_ops = {
     .gated_norm = cpu_op_gated_norm,
     .gated_norm_grad = cpu_op_gated_norm_grad,
     .scale_columns = cpu_op_scale_columns,
+    .inverse_norms = cpu_op_inverse_norms,
+    .gain_columns = cpu_op_gain_columns,
+    .scale_rows = cpu_op_scale_rows,
+    .column_dots = cpu_op_column_dots,
+    .distill = cpu_op_distill,
+    .quantise = op_quantise,
     .memory = op_memory,
 };
 

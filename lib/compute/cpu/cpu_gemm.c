@@ -46,19 +46,25 @@ static void pack_panel(const struct pack_job *job, unsigned worker, float *out,
         job->n - (j - job->n0) < ker->nr ? job->n - (j - job->n0) : ker->nr;
     size_t rows = w->by_rows ? n : k, cols = w->by_rows ? k : n;
     size_t ld = w->ld;
-    const float *src = (const float *)(const void *)operand_at(w, j, p0);
+    const float *src = NULL;
 
-    if (w->type != COMPUTE_F32) {
+    if (w->type != COMPUTE_F32 || w->quant) {
         float *wide = cpu_scratch_get(&job->c->local[worker],
                                       rows * cols * sizeof(*wide));
+        size_t at = w->quant_at + (w->by_rows ? j * ld + p0 : p0 * ld + j);
 
         for (size_t r = 0; r < rows; r++)
-            ker->widen(wide + r * cols,
-                       w->by_rows ? operand_at(w, j + r, p0)
-                                  : operand_at(w, j, p0 + r),
-                       w->type, cols);
+            if (w->quant)
+                cpu_quant_read(w->quant, wide + r * cols, at + r * ld, cols);
+            else
+                ker->widen(wide + r * cols,
+                           w->by_rows ? operand_at(w, j + r, p0)
+                                      : operand_at(w, j, p0 + r),
+                           w->type, cols);
         src = wide;
         ld = cols;
+    } else {
+        src = (const float *)(const void *)operand_at(w, j, p0);
     }
     (w->by_rows ? ker->pack_rows : ker->pack_cols)(out, src, ld, n, k);
 }
@@ -230,15 +236,19 @@ void cpu_gemm_run(struct cpu *c, const struct cpu_gemm *g)
         gemm_pass(c, g, n0, g->n - n0 < width ? g->n - n0 : width);
 }
 
-static struct cpu_operand operand(struct compute_span w, size_t ld,
+struct cpu_operand cpu_operand_of(struct compute_span w, size_t ld,
                                   bool by_rows)
 {
-    struct cpu_operand o = { NULL, w.buf->type, ld, by_rows, NULL };
+    struct cpu_operand o = { .type = w.buf->type,
+                             .ld = ld,
+                             .by_rows = by_rows,
+                             .quant = w.buf->quant,
+                             .quant_at = w.at };
 
     if (by_rows && w.buf->panels && w.at == 0)
         o.panels = w.buf->panels;
     else
-        assert(w.buf->data);
+        assert(w.buf->data || w.buf->quant);
     if (w.buf->data)
         o.data =
             (const char *)w.buf->data + w.at * compute_type_size(w.buf->type);
@@ -273,7 +283,7 @@ static void add_pair(struct compute *c, const struct compute_linear *l,
 
     if (!l->x2.buf)
         return;
-    g.b = operand(l->w2, by_rows ? l->k2 : n, by_rows);
+    g.b = cpu_operand_of(l->w2, by_rows ? l->k2 : n, by_rows);
     cpu_gemm_run((struct cpu *)c, &g);
 }
 
@@ -286,7 +296,7 @@ void cpu_op_linear(struct compute *c, const struct compute_linear *l)
         .a = cpu_f32(l->x),
         .rs = l->k,
         .cs = 1,
-        .b = operand(l->w, l->k, true),
+        .b = cpu_operand_of(l->w, l->k, true),
         .c = cpu_f32(l->y),
         .ldc = l->n,
         .bias = cpu_f32(l->bias),
@@ -307,7 +317,7 @@ void cpu_op_linear_dx(struct compute *c, const struct compute_linear *l)
         .a = cpu_f32(l->y),
         .rs = l->n,
         .cs = 1,
-        .b = operand(l->w, l->k, false),
+        .b = cpu_operand_of(l->w, l->k, false),
         .c = cpu_f32(l->x),
         .ldc = l->k,
         .alpha = l->alpha,
@@ -336,8 +346,8 @@ static void columns_task(void *ctx, size_t task, unsigned worker)
 }
 
 /* bias += the column sums of y[m,n] */
-static void add_columns(struct cpu *c, struct compute_span bias, const float *y,
-                        size_t m, size_t n)
+void cpu_add_columns(struct cpu *c, struct compute_span bias, const float *y,
+                     size_t m, size_t n)
 {
     struct columns_job job = { c, cpu_f32(bias), y, m, n };
 
@@ -355,7 +365,7 @@ void cpu_op_linear_dw(struct compute *base, const struct compute_linear *l)
         .a = cpu_f32(l->y),
         .rs = 1,
         .cs = l->n,
-        .b = operand(l->x, l->k, false),
+        .b = cpu_operand_of(l->x, l->k, false),
         .c = l->w.buf ? cpu_f32(l->w) : NULL,
         .ldc = l->k,
         .alpha = l->alpha,
@@ -364,7 +374,7 @@ void cpu_op_linear_dw(struct compute *base, const struct compute_linear *l)
 
     if (l->w.buf)
         cpu_gemm_run(c, &g);
-    add_columns(c, l->bias, g.a, l->m, l->n);
+    cpu_add_columns(c, l->bias, g.a, l->m, l->n);
 }
 
 struct ce_job {
@@ -407,21 +417,61 @@ static void ce_task(void *ctx, size_t task, unsigned worker)
         job->nll[r] = ce_row(job, r, capped);
 }
 
-static void ce_chunk(struct cpu *c, const struct compute_cross_entropy *x,
-                     float *logits, size_t at, size_t rows)
+void cpu_head_run(struct cpu *c, const struct compute_cross_entropy *x,
+                  float *logits, size_t at, size_t rows)
 {
-    float *in = cpu_f32(x->x) + at * x->k;
     struct cpu_gemm g = { .m = rows,
                           .n = x->vocab,
                           .k = x->k,
-                          .a = in,
+                          .a = cpu_f32(x->x) + at * x->k,
                           .rs = x->k,
                           .cs = 1,
-                          .b = operand(x->w, x->k, true),
+                          .b = cpu_operand_of(x->w, x->k, true),
                           .c = logits,
                           .ldc = x->vocab,
                           .bias = cpu_f32(x->bias),
                           .alpha = 1 };
+
+    cpu_gemm_run(c, &g);
+}
+
+void cpu_head_grad(struct cpu *c, const struct compute_cross_entropy *x,
+                   const float *logits, size_t at, size_t rows)
+{
+    struct cpu_gemm g = { .m = rows,
+                          .n = x->k,
+                          .k = x->vocab,
+                          .a = logits,
+                          .rs = x->vocab,
+                          .cs = 1,
+                          .b = cpu_operand_of(x->w, x->k, false),
+                          .c = cpu_f32(x->dx) + at * x->k,
+                          .ldc = x->k,
+                          .alpha = 1 };
+
+    cpu_gemm_run(c, &g);
+    cpu_add_columns(c, x->dbias, logits, rows, x->vocab);
+    if (!x->dw.buf)
+        return;
+    g = (struct cpu_gemm){ .m = x->vocab,
+                           .n = x->k,
+                           .k = rows,
+                           .a = logits,
+                           .rs = 1,
+                           .cs = x->vocab,
+                           .b = { .data = cpu_f32(x->x) + at * x->k,
+                                  .type = COMPUTE_F32,
+                                  .ld = x->k },
+                           .c = cpu_f32(x->dw),
+                           .ldc = x->k,
+                           .alpha = 1,
+                           .add = true };
+    cpu_gemm_run(c, &g);
+}
+
+static void ce_chunk(struct cpu *c, const struct compute_cross_entropy *x,
+                     float *logits, size_t at, size_t rows)
+{
     struct ce_job job = { .c = c,
                           .logits = logits,
                           .nll = cpu_f32(x->nll) + at,
@@ -432,49 +482,28 @@ static void ce_chunk(struct cpu *c, const struct compute_cross_entropy *x,
                           .softcap = x->softcap,
                           .grad = x->dx.buf != NULL };
 
-    cpu_gemm_run(c, &g);
+    cpu_head_run(c, x, logits, at, rows);
     cpu_run(c, ceil_div(rows, 4), rows * x->vocab * 8, ce_task, &job);
-    if (!job.grad)
-        return;
-    g = (struct cpu_gemm){ .m = rows,
-                           .n = x->k,
-                           .k = x->vocab,
-                           .a = logits,
-                           .rs = x->vocab,
-                           .cs = 1,
-                           .b = operand(x->w, x->k, false),
-                           .c = cpu_f32(x->dx) + at * x->k,
-                           .ldc = x->k,
-                           .alpha = 1 };
-    cpu_gemm_run(c, &g);
-    add_columns(c, x->dbias, logits, rows, x->vocab);
-    if (!x->dw.buf)
-        return;
-    g = (struct cpu_gemm){ .m = x->vocab,
-                           .n = x->k,
-                           .k = rows,
-                           .a = logits,
-                           .rs = 1,
-                           .cs = x->vocab,
-                           .b = { in, COMPUTE_F32, x->k, false, NULL },
-                           .c = cpu_f32(x->dw),
-                           .ldc = x->k,
-                           .alpha = 1,
-                           .add = true };
-    cpu_gemm_run(c, &g);
+    if (job.grad)
+        cpu_head_grad(c, x, logits, at, rows);
+}
+
+/* Fewer rows would not pay for packing the head's weights. */
+size_t cpu_head_rows(size_t rows, size_t vocab)
+{
+    size_t step = CE_CHUNK / vocab;
+
+    step = step < 256 ? 256 : step > 1024 ? 1024 : step;
+    return step < rows ? step : rows;
 }
 
 void cpu_op_cross_entropy(struct compute *base,
                           const struct compute_cross_entropy *x)
 {
     struct cpu *c = (struct cpu *)base;
-    size_t step = CE_CHUNK / x->vocab;
+    size_t step = cpu_head_rows(x->rows, x->vocab);
     float *logits;
 
-    /* Fewer rows would not pay for packing the head's weights. */
-    step = step < 256 ? 256 : step > 1024 ? 1024 : step;
-    if (step > x->rows)
-        step = x->rows;
     logits = cpu_scratch_get(&c->chunk, (step * x->vocab + 1) * sizeof(float));
     for (size_t at = 0; at < x->rows; at += step)
         ce_chunk(c, x, logits, at, x->rows - at < step ? x->rows - at : step);

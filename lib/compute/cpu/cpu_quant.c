@@ -1,0 +1,289 @@
+/*
+ * cpu_quant.c - frozen weights as blocks of 4 or 8 bits
+ *
+ * Packing reads them block by block, so the wide weights are never there as a
+ * whole. NF4 keeps its block sizes in 8 bits, unless the weights were NF4
+ * already: then f32 sizes lose nothing at all.
+ */
+#include "base/mem.h"
+#include "compute/cpu/cpu.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK 64
+#define NEST 256 /* block sizes that share a scale */
+
+/* The quantiles of a normal distribution that QLoRA (arXiv 2305.14314) names.
+ */
+static const float code[16] = {
+    -1.0f,
+    -0.6961928009986877f,
+    -0.5250730514526367f,
+    -0.39491748809814453f,
+    -0.28444138169288635f,
+    -0.18477343022823334f,
+    -0.09105003625154495f,
+    0.0f,
+    0.07958029955625534f,
+    0.16093020141124725f,
+    0.24611230194568634f,
+    0.33791524171829224f,
+    0.44070982933044434f,
+    0.5626170039176941f,
+    0.7229568362236023f,
+    1.0f,
+};
+
+struct cpu_quant {
+    enum compute_quant kind;
+    size_t count, blocks;
+    uint8_t *codes;      /* two a byte, or int8 */
+    float *sizes;        /* of blocks; NULL: the next three */
+    int8_t *small;       /* size = mean + small * nested[block / NEST] */
+    float *nested, mean; /* of all blocks */
+};
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static size_t code_bytes(const struct cpu_quant *q)
+{
+    return q->kind == COMPUTE_NF4 ? ceil_div(q->count, 2) : q->count;
+}
+
+size_t cpu_quant_bytes(const struct cpu_quant *q)
+{
+    if (q->sizes)
+        return code_bytes(q) + q->blocks * sizeof(float);
+    return code_bytes(q) + q->blocks +
+           ceil_div(q->blocks, NEST) * sizeof(float);
+}
+
+void cpu_quant_free(struct cpu_quant *q)
+{
+    if (!q)
+        return;
+    free(q->codes);
+    free(q->sizes);
+    free(q->small);
+    free(q->nested);
+    free(q);
+}
+
+static float size_of(const struct cpu_quant *q, size_t block)
+{
+    if (q->sizes)
+        return q->sizes[block];
+    return q->mean + (float)q->small[block] * q->nested[block / NEST];
+}
+
+static void read_nf4(const struct cpu_quant *q, float *y, size_t at, size_t n)
+{
+    float size = size_of(q, at / BLOCK), values[16];
+
+    for (size_t i = 0; i < 16; i++)
+        values[i] = code[i] * size;
+    for (size_t i = 0; i < n; i++) {
+        unsigned pair = q->codes[(at + i) / 2];
+
+        y[i] = values[(at + i) % 2 ? pair >> 4 : pair & 15];
+    }
+}
+
+static void read_int8(const struct cpu_quant *q, float *y, size_t at, size_t n)
+{
+    float size = q->sizes[at / BLOCK];
+
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)(int8_t)q->codes[at + i] * size;
+}
+
+void cpu_quant_read(const struct cpu_quant *q, float *y, size_t at, size_t n)
+{
+    assert(at + n <= q->count);
+    while (n > 0) {
+        size_t part = BLOCK - at % BLOCK;
+
+        part = part < n ? part : n;
+        if (q->kind == COMPUTE_NF4)
+            read_nf4(q, y, at, part);
+        else
+            read_int8(q, y, at, part);
+        y += part;
+        at += part;
+        n -= part;
+    }
+}
+
+void cpu_weights_read(const struct cpu *c, float *y,
+                      const struct compute_buffer *b, size_t at, size_t n)
+{
+    if (b->quant)
+        cpu_quant_read(b->quant, y, at, n);
+    else if (b->type == COMPUTE_F32)
+        memcpy(y, (const float *)b->data + at, n * sizeof(*y));
+    else
+        c->k->widen(y, (const uint16_t *)b->data + at, b->type, n);
+}
+
+/* The nearest code; of two as near the smaller. */
+static unsigned nearest(float x)
+{
+    unsigned low = 0, high = 15;
+
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+
+        if (x > (code[mid] + code[mid + 1]) / 2)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static size_t block_size(const struct cpu_quant *q, size_t block)
+{
+    size_t rest = q->count - block * BLOCK;
+
+    return rest < BLOCK ? rest : BLOCK;
+}
+
+struct quant_job {
+    const struct cpu *c;
+    const struct compute_buffer *b;
+    struct cpu_quant *q;
+    bool *lossy; /* of each task: some weight changed */
+};
+
+#define TASK 64 /* blocks */
+
+static float largest(const float *x, size_t n)
+{
+    float top = 0;
+
+    for (size_t i = 0; i < n; i++)
+        top = fmaxf(top, fabsf(x[i]));
+    return top;
+}
+
+static void sizes_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct quant_job *j = ctx;
+    struct cpu_quant *q = j->q;
+
+    (void)worker;
+    for (size_t i = task * TASK; i < q->blocks && i < (task + 1) * TASK; i++) {
+        float x[BLOCK];
+        size_t n = block_size(q, i);
+
+        cpu_weights_read(j->c, x, j->b, i * BLOCK, n);
+        q->sizes[i] = largest(x, n) / (q->kind == COMPUTE_NF4 ? 1 : 127);
+    }
+}
+
+static void codes_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct quant_job *j = ctx;
+    struct cpu_quant *q = j->q;
+    bool lossy = false;
+
+    (void)worker;
+    for (size_t i = task * TASK; i < q->blocks && i < (task + 1) * TASK; i++) {
+        float x[BLOCK], y[BLOCK], size = size_of(q, i);
+        size_t n = block_size(q, i), at = i * BLOCK;
+        float by = size > 0 ? 1 / size : 0;
+
+        cpu_weights_read(j->c, x, j->b, at, n);
+        if (q->kind == COMPUTE_INT8) {
+            for (size_t k = 0; k < n; k++)
+                q->codes[at + k] = (uint8_t)(int8_t)lrintf(x[k] * by);
+            continue;
+        }
+        memset(q->codes + at / 2, 0, ceil_div(n, 2));
+        for (size_t k = 0; k < n; k++)
+            q->codes[(at + k) / 2] |=
+                (uint8_t)(nearest(x[k] * by) << (k % 2 ? 4 : 0));
+        cpu_quant_read(q, y, at, n);
+        for (size_t k = 0; k < n; k++)
+            lossy |= y[k] < x[k] || y[k] > x[k];
+    }
+    j->lossy[task] = lossy;
+}
+
+/* The sizes in 8 bits around their mean. */
+static void nest_sizes(struct cpu_quant *q)
+{
+    size_t groups = ceil_div(q->blocks, NEST);
+    double sum = 0;
+
+    for (size_t i = 0; i < q->blocks; i++)
+        sum += (double)q->sizes[i];
+    q->mean = (float)(sum / (double)q->blocks);
+    q->small = mem_array(q->blocks, 1);
+    q->nested = mem_array(groups, sizeof(*q->nested));
+    for (size_t g = 0; g < groups; g++) {
+        size_t from = g * NEST, to = from + NEST;
+        float top = 0;
+
+        to = to < q->blocks ? to : q->blocks;
+        for (size_t i = from; i < to; i++)
+            top = fmaxf(top, fabsf(q->sizes[i] - q->mean));
+        q->nested[g] = top / 127;
+        for (size_t i = from; i < to; i++)
+            q->small[i] =
+                (int8_t)(top > 0 ? lrintf((q->sizes[i] - q->mean) / top * 127)
+                                 : 0);
+    }
+    free(q->sizes);
+    q->sizes = NULL;
+}
+
+/* True if a weight changed. */
+static bool make_codes(struct cpu *c, struct quant_job *j)
+{
+    size_t tasks = ceil_div(j->q->blocks, TASK);
+    bool lossy = false;
+
+    cpu_run(c, tasks, j->q->count * 16, codes_task, j);
+    for (size_t i = 0; i < tasks; i++)
+        lossy |= j->lossy[i];
+    return lossy;
+}
+
+int cpu_quant_new(struct cpu *c, const struct compute_buffer *b,
+                  enum compute_quant kind, struct cpu_quant **out,
+                  struct err *err)
+{
+    struct cpu_quant *q = mem_zalloc(sizeof(*q));
+    struct quant_job j = { .c = c, .b = b, .q = q };
+    size_t tasks;
+    void *codes;
+    int rc;
+
+    q->kind = kind;
+    q->count = b->count;
+    q->blocks = ceil_div(b->count, BLOCK);
+    rc = mem_try_array(&codes, code_bytes(q), 1, "quantised weights", err);
+    if (rc < 0) {
+        cpu_quant_free(q);
+        return rc;
+    }
+    q->codes = codes;
+    q->sizes = mem_array(q->blocks, sizeof(*q->sizes));
+    tasks = ceil_div(q->blocks, TASK);
+    j.lossy = mem_zalloc(tasks * sizeof(*j.lossy) + 1);
+    cpu_run(c, tasks, q->count, sizes_task, &j);
+    if (make_codes(c, &j) && kind == COMPUTE_NF4) {
+        nest_sizes(q);
+        (void)make_codes(c, &j);
+    }
+    free(j.lossy);
+    *out = q;
+    return 0;
+}

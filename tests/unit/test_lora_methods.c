@@ -1,0 +1,305 @@
+/* test_lora_methods.c - DoRA and rsLoRA, an adapter gone on from, blocks
+ * computed again, a base in 4 bits: what each must not change */
+#include "scratch.h"
+
+#include "lora/lora.h"
+#include "lora/lora_private.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/rng.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct compute *cpu;
+static struct err err;
+static char dir[SCRATCH_MAX];
+
+#define OK(call)                                                               \
+    do {                                                                       \
+        if ((call) < 0)                                                        \
+            ck_abort_msg("%s", err.msg);                                       \
+    } while (0)
+
+static const struct model_config tiny = {
+    .family = "llama",
+    .vocab = 61,
+    .hidden = 24,
+    .ffn = 40,
+    .layers = 3,
+    .heads = 4,
+    .kv_heads = 2,
+    .head_dim = 6,
+    .context = 128,
+    .norm_eps = 1e-5,
+    .rope_theta = 10000,
+    .init_range = 0.2,
+    .bos = 1,
+    .eos = { 2 },
+    .eos_count = 1,
+};
+
+static void setup(void)
+{
+    OK(compute_open(&(struct compute_options){ .threads = 2 }, &cpu, &err));
+    scratch_make(dir);
+}
+
+static void teardown(void)
+{
+    compute_close(cpu);
+    scratch_remove(dir);
+}
+
+static void counting(struct lora_data *d, int docs, unsigned seed)
+{
+    struct rng rng;
+
+    rng_init(&rng, seed);
+    for (int i = 0; i < docs; i++) {
+        int32_t ids[30], step = 1 + (int32_t)rng_below(&rng, 3);
+        size_t n = 8 + (size_t)rng_below(&rng, 22);
+
+        ids[0] = 57 + step;
+        ids[1] = (int32_t)rng_below(&rng, 50);
+        for (size_t k = 2; k < n; k++)
+            ids[k] = (ids[k - 1] + step) % 57;
+        lora_data_add(d, ids, NULL, 2, n);
+    }
+}
+
+static const struct lora_options quick = {
+    .lr = 1e-2,
+    .rank = 4,
+    .alpha = 8,
+    .batch_tokens = 512,
+    .pass_tokens = 200,
+    .max_tokens = 8000,
+    .seed = 9,
+};
+
+static char *save_base(void)
+{
+    char *base = io_path(dir, "base");
+    struct model *m;
+
+    OK(io_mkdirs(base, 0755, &err));
+    OK(model_new(&tiny, cpu, 4, &m, &err));
+    OK(model_save(m, base, WEIGHTS_F32, &err));
+    model_free(m);
+    return base;
+}
+
+static void expect_close(struct model *a, struct model *b)
+{
+    int32_t ids[] = { 58, 3, 4, 5, 6, 7 };
+    float x[6 * 61], y[6 * 61];
+
+    OK(model_logits(a, ids, 6, x, &err));
+    OK(model_logits(b, ids, 6, y, &err));
+    for (int i = 0; i < 6 * 61; i++)
+        ck_assert_msg(fabsf(x[i] - y[i]) < 1e-4f, "logit %d: %g, not %g", i,
+                      (double)y[i], (double)x[i]);
+}
+
+static const struct {
+    bool rslora, dora;
+} methods[] = { { true, false }, { false, true }, { true, true } };
+
+START_TEST(an_adapter_of_any_method_comes_back_merges_and_goes_on)
+{
+    struct lora_options opt = quick;
+    struct lora_data data = { 0 }, valid = { 0 };
+    struct lora_result r, on;
+    struct model *m, *again;
+    char *base = save_base(), *out = io_path(dir, "adapter");
+    char *merged = io_path(dir, "merged"), *run = io_path(dir, "run");
+    char *more = io_path(dir, "more");
+
+    counting(&data, 60, 1);
+    counting(&valid, 10, 2);
+    opt.rslora = methods[_i].rslora;
+    opt.dora = methods[_i].dora;
+    OK(model_open(base, cpu, true, &m, &err));
+    OK(lora_train(m, cpu, &data, &valid, &opt, run, NULL, &r, &err));
+    ck_assert(r.best_loss < 0.9 * r.first_loss);
+    OK(lora_save_adapter(m, &opt, base, out, &err));
+    OK(model_load(base, out, cpu, &again, &err));
+    expect_close(m, again);
+    model_free(again);
+    /* The first loss of a run that goes on is the last one's best. */
+    OK(model_open(base, cpu, true, &again, &err));
+    OK(model_adapter_load(again, out, &err));
+    OK(lora_train(again, cpu, &data, &valid, &opt, more, NULL, &on, &err));
+    ck_assert(fabs(on.first_loss - r.best_loss) < 1e-4);
+    ck_assert(on.best_loss < r.best_loss);
+    model_free(again);
+    OK(model_open(base, cpu, true, &again, &err));
+    OK(model_adapter_load(again, out, &err));
+    OK(lora_save_merged(again, base, WEIGHTS_F32, merged, &err));
+    model_free(again);
+    OK(model_load(merged, NULL, cpu, &again, &err));
+    expect_close(m, again);
+    model_free(again);
+    model_free(m);
+    free(base);
+    free(out);
+    free(merged);
+    free(run);
+    free(more);
+    lora_data_release(&data);
+    lora_data_release(&valid);
+}
+END_TEST
+
+static double dora_loss(struct model *m, const struct lora_data *d)
+{
+    double loss;
+
+    OK(lora_loss(m, d, 256, &loss, &err));
+    return loss;
+}
+
+/* The lengths are constants for the gradient, so the loss as PEFT
+ * differentiates it is checked through the magnitudes alone. */
+START_TEST(magnitudes_have_the_gradient_of_their_loss)
+{
+    struct model_adapter a = { .rank = 3, .scale = 0.7, .dora = true };
+    struct model_trained t;
+    struct model *m;
+    struct lora_data d = { 0 };
+    struct lora_packing p;
+    size_t docs[] = { 0, 1, 2 }, count, n, checked = 0;
+    const struct model_tensor *list;
+    double nll;
+
+    counting(&d, 3, 5);
+    OK(model_new(&tiny, cpu, 4, &m, &err));
+    OK(model_adapter_new(m, &a, &err));
+    OK(model_train_begin(m, true, &t, &err));
+    lora_pack(&d, docs, 3, 256, &p);
+    OK(model_step(m, &p.batches[0], 1 / (double)p.trained, &nll, &count, &err));
+    n = model_tensors(m, true, &list);
+    for (size_t i = 0; i < n; i++) {
+        float g, x, up;
+        double high, low;
+        const float h = 1e-2f;
+
+        if (list[i].cols)
+            continue;
+        cpu->ops->download(cpu, &g, list[i].grad, 1);
+        cpu->ops->download(cpu, &x, list[i].value, 1);
+        up = x + h;
+        cpu->ops->upload(cpu, list[i].value, &up, 1);
+        high = dora_loss(m, &d);
+        up = x - h;
+        cpu->ops->upload(cpu, list[i].value, &up, 1);
+        low = dora_loss(m, &d);
+        cpu->ops->upload(cpu, list[i].value, &x, 1);
+        ck_assert_msg(fabs((high - low) / (2 * (double)h) - (double)g) <
+                          2e-4 + 0.02 * fabs((double)g),
+                      "%s: %g, not %g", list[i].name, (double)g,
+                      (high - low) / (2 * (double)h));
+        checked++;
+    }
+    ck_assert_uint_eq(checked, 21);
+    lora_packing_release(&p);
+    lora_data_release(&d);
+    model_free(m);
+}
+END_TEST
+
+static uint64_t train_hash(bool recompute, bool dora, bool full,
+                           const char *name)
+{
+    struct lora_options opt = quick;
+    struct lora_data data = { 0 }, valid = { 0 };
+    struct lora_result r;
+    struct model *m;
+    char *run = io_path(dir, name);
+
+    counting(&data, 60, 1);
+    opt.max_tokens = 3000;
+    opt.dora = dora;
+    opt.method = full ? LORA_FULL : LORA_ADAPTER;
+    OK(model_new(&tiny, cpu, 4, &m, &err));
+    model_recompute(m, recompute);
+    OK(lora_train(m, cpu, &data, &valid, &opt, run, NULL, &r, &err));
+    model_free(m);
+    free(run);
+    lora_data_release(&data);
+    return r.hash;
+}
+
+START_TEST(blocks_computed_again_give_the_same_bits_in_less_memory)
+{
+    struct model *m;
+    size_t kept, again;
+
+    ck_assert_uint_eq(train_hash(false, _i == 1, _i == 2, "kept"),
+                      train_hash(true, _i == 1, _i == 2, "again"));
+    OK(model_new(&tiny, cpu, 4, &m, &err));
+    kept = model_step_bytes(m, 200, 20);
+    model_recompute(m, true);
+    again = model_step_bytes(m, 200, 20);
+    ck_assert_uint_lt(again, kept * 2 / 3);
+    model_free(m);
+}
+END_TEST
+
+START_TEST(an_adapter_over_blocks_is_one_over_what_they_say)
+{
+    enum compute_quant kind = _i ? COMPUTE_INT8 : COMPUTE_NF4;
+    struct lora_options opt = quick;
+    struct lora_data data = { 0 }, valid = { 0 };
+    struct lora_result blocks, wide;
+    struct model *m;
+    char *base = save_base(), *said = io_path(dir, "said");
+    char *a = io_path(dir, "a"), *b = io_path(dir, "b");
+
+    counting(&data, 60, 1);
+    opt.max_tokens = 3000;
+    opt.dora = _i == 1;
+    OK(model_open_quantised(base, cpu, kind, &m, &err));
+    OK(io_mkdirs(said, 0755, &err));
+    OK(model_save(m, said, WEIGHTS_F32, &err));
+    OK(lora_train(m, cpu, &data, &valid, &opt, a, NULL, &blocks, &err));
+    model_free(m);
+    OK(model_open(said, cpu, true, &m, &err));
+    OK(lora_train(m, cpu, &data, &valid, &opt, b, NULL, &wide, &err));
+    model_free(m);
+    ck_assert_uint_eq(blocks.hash, wide.hash);
+    free(base);
+    free(said);
+    free(a);
+    free(b);
+    lora_data_release(&data);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("lora_methods");
+    TCase *t = tcase_create("lora_methods");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(
+        t, an_adapter_of_any_method_comes_back_merges_and_goes_on, 0, 3);
+    tcase_add_test(t, magnitudes_have_the_gradient_of_their_loss);
+    tcase_add_loop_test(
+        t, blocks_computed_again_give_the_same_bits_in_less_memory, 0, 3);
+    tcase_add_loop_test(t, an_adapter_over_blocks_is_one_over_what_they_say, 0,
+                        2);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
