@@ -56,7 +56,7 @@ enum model_layer_kind {
 /* Shapes of the mixers that stand in attention's place. */
 struct model_mamba_config { /* Mamba-2 */
     int64_t heads, head_dim, groups, state, conv;
-    bool conv_bias, proj_bias;
+    bool conv_bias, proj_bias, out_bias;
     bool norm;             /* gated RMS norm before the output, by group */
     bool norm_first;       /* the norm before the gate, not after */
     double dt_min, dt_max; /* limits of the time step; dt_max may be INFINITY */

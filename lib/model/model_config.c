@@ -250,18 +250,16 @@ static void read_yarn(struct config_reader *r, json_ref rope,
     c->rope = MODEL_ROPE_YARN;
     c->rope_original = (int64_t)config_double(
         r, rope, "original_max_position_embeddings", (double)c->context, 1e8);
-    c->rope_factor =
-        config_double(r, rope, "factor",
-                      (double)c->context / (double)c->rope_original, 1e6);
+    c->rope_factor = config_double(
+        r, rope, "factor", (double)c->context / (double)c->rope_original, 1e6);
     c->rope_low = config_double(r, rope, "beta_slow", 1, 1e6);
     c->rope_high = config_double(r, rope, "beta_fast", 32, 1e6);
     c->rope_attention = optional(r, rope, "attention_factor");
     if (!(c->rope_attention > 0))
-        c->rope_attention =
-            some > 0 && all > 0
-                ? yarn_scale(c->rope_factor, some) /
-                      yarn_scale(c->rope_factor, all)
-                : yarn_scale(c->rope_factor, 1);
+        c->rope_attention = some > 0 && all > 0
+                                ? yarn_scale(c->rope_factor, some) /
+                                      yarn_scale(c->rope_factor, all)
+                                : yarn_scale(c->rope_factor, 1);
 }
 
 static void refuse_rope(struct config_reader *r, json_ref type)
@@ -322,13 +320,33 @@ static int read_rope(struct config_reader *r, const struct model_family *f,
     return r->rc;
 }
 
+/* Without num_hidden_layers, or whatever it says, the list of what they are
+ * counts. */
+static int64_t layer_count(struct config_reader *r)
+{
+    json_ref list = config_member(r, "layers_block_type");
+    char *pattern =
+        json_strdup(r->j, config_member(r, "hybrid_override_pattern"));
+    size_t n = json_is(r->j, list, JSON_ARRAY) ? json_count(r->j, list)
+               : pattern                       ? strlen(pattern)
+                                               : 0;
+
+    free(pattern);
+    if (n == 0)
+        return config_int(r, "num_hidden_layers", 0, MODEL_MAX_LAYERS);
+    if (n > MODEL_MAX_LAYERS && r->rc == 0)
+        r->rc = err_set(r->err, ERR_LIMIT, "%s: %zu layers, at most %d",
+                        r->path, n, MODEL_MAX_LAYERS);
+    return (int64_t)n;
+}
+
 static int read_sizes(struct config_reader *r, const struct model_family *f,
                       struct model_config *c)
 {
     c->vocab = config_int(r, "vocab_size", 0, MODEL_MAX_VOCAB);
     c->hidden = config_int(r, "hidden_size", 0, MODEL_MAX_DIM);
     c->ffn = config_int(r, "intermediate_size", 0, MODEL_MAX_DIM);
-    c->layers = config_int(r, "num_hidden_layers", 0, MODEL_MAX_LAYERS);
+    c->layers = layer_count(r);
     c->heads = config_int(r, "num_attention_heads", 0, MODEL_MAX_DIM);
     c->kv_heads = config_int(r, "num_key_value_heads", c->heads, MODEL_MAX_DIM);
     c->context =

@@ -41,7 +41,8 @@ static void read_qwen35(struct config_reader *r, struct model_config *c)
     c->attn_gate = true;
     c->qk_norm = MODEL_QK_HEAD;
     c->norm = MODEL_NORM_RMS_SHIFTED;
-    c->delta.conv = config_int(r, "linear_conv_kernel_dim", 4, 64);
+    c->delta.conv =
+        config_int(r, "linear_conv_kernel_dim", 4, COMPUTE_MAX_TAPS);
     c->delta.key_dim = config_int(r, "linear_key_head_dim", 128, 1024);
     c->delta.value_dim = config_int(r, "linear_value_head_dim", 128, 1024);
     c->delta.key_heads = config_int(r, "linear_num_key_heads", 16, 1024);
@@ -106,7 +107,7 @@ static void read_lfm2(struct config_reader *r, struct model_config *c)
     c->attn_bias = c->mlp_bias = false;
     c->qk_norm = MODEL_QK_HEAD;
     c->tied = config_bool(r, "tie_embedding", c->tied);
-    c->conv.length = config_int(r, "conv_L_cache", 3, 64);
+    c->conv.length = config_int(r, "conv_L_cache", 3, COMPUTE_MAX_TAPS);
     c->conv.bias = config_bool(r, "conv_bias", false);
     if (!json_present(config_member(r, "rope_parameters")) &&
         !json_present(config_member(r, "rope_theta")))
@@ -166,9 +167,9 @@ static void read_mamba(struct config_reader *r, struct model_config *c)
     m->heads = config_int(r, "mamba_n_heads", 128, MODEL_MAX_DIM);
     m->groups = config_int(r, "mamba_n_groups", 1, MODEL_MAX_DIM);
     m->state = config_int(r, "mamba_d_state", 256, MODEL_MAX_DIM);
-    m->conv = config_int(r, "mamba_d_conv", 4, 64);
+    m->conv = config_int(r, "mamba_d_conv", 4, COMPUTE_MAX_TAPS);
     m->conv_bias = config_bool(r, "mamba_conv_bias", true);
-    m->proj_bias = config_bool(r, "mamba_proj_bias", false);
+    m->proj_bias = m->out_bias = config_bool(r, "mamba_proj_bias", false);
     if (r->rc < 0)
         return;
     m->head_dim = inner / m->heads;
@@ -271,15 +272,30 @@ static void read_scales(struct config_reader *r, const char *name, double *out,
             config_refuse(r, name);
 }
 
+static bool is_scaled(double x)
+{
+    return x < 1 || x > 1;
+}
+
+/* A factor stands elsewhere than in the reference: a bias between the two
+ * places would be multiplied, or not be. */
+static void refuse_biased(struct config_reader *r, const struct model_config *c)
+{
+    if (c->attn_bias && (is_scaled(c->q_scale) || is_scaled(c->v_scale)))
+        config_refuse(r, "attention_bias");
+    if (c->mlp_bias && is_scaled(c->up_scale))
+        config_refuse(r, "mlp_bias");
+    if (c->mamba.proj_bias && is_scaled(c->mamba.in_scale))
+        config_refuse(r, "mamba_proj_bias");
+    if (c->mamba.out_bias && is_scaled(c->mamba.out_scale))
+        config_refuse(r, "projectors_bias");
+}
+
 static void read_falcon_h1(struct config_reader *r, struct model_config *c)
 {
     double in = config_double(r, 0, "attention_in_multiplier", 1, LIMIT);
     double mlp[2];
 
-    if (c->attn_bias || config_bool(r, "projectors_bias", false))
-        config_refuse(r, c->attn_bias ? "attention_bias" : "projectors_bias");
-    if (c->mlp_bias)
-        config_refuse(r, "mlp_bias");
     c->embed_scale = config_double(r, 0, "embedding_multiplier", 1, LIMIT);
     c->logit_scale = config_double(r, 0, "lm_head_multiplier", 1, LIMIT);
     c->q_scale = in;
@@ -293,7 +309,9 @@ static void read_falcon_h1(struct config_reader *r, struct model_config *c)
     c->mamba.norm_first = config_bool(r, "mamba_norm_before_gate", true);
     c->mamba.in_scale = config_double(r, 0, "ssm_in_multiplier", 1, LIMIT);
     c->mamba.out_scale = config_double(r, 0, "ssm_out_multiplier", 1, LIMIT);
+    c->mamba.out_bias = config_bool(r, "projectors_bias", false);
     read_scales(r, "ssm_multipliers", c->mamba.scales, 5);
+    refuse_biased(r, c);
 }
 
 static void write_falcon_h1(const struct model_config *c, struct json_writer *w)
@@ -308,6 +326,7 @@ static void write_falcon_h1(const struct model_config *c, struct json_writer *w)
     config_put_float(w, NULL, c->up_scale);
     json_end_array(w);
     write_mamba(c, w);
+    json_put_bool(w, "projectors_bias", c->mamba.out_bias);
     json_put_int(w, "mamba_d_ssm", c->mamba.heads * c->mamba.head_dim);
     json_put_bool(w, "mamba_rms_norm", c->mamba.norm);
     json_put_bool(w, "mamba_norm_before_gate", c->mamba.norm_first);
@@ -344,19 +363,20 @@ static void read_nemotron_h(struct config_reader *r, struct model_config *c)
     struct model_mamba_config *m = &c->mamba;
     json_ref act = config_member(r, "mamba_hidden_act");
 
-    if (config_bool(r, "use_bias", false))
-        config_refuse(r, "use_bias");
     if (json_present(act) && !json_text_is(r->j, act, "silu"))
         config_refuse(r, "mamba_hidden_act");
     m->heads = config_int(r, "mamba_num_heads", 128, MODEL_MAX_DIM);
     m->head_dim = config_int(r, "mamba_head_dim", 64, MODEL_MAX_DIM);
     m->groups = config_int(r, "n_groups", 8, MODEL_MAX_DIM);
     m->state = config_int(r, "ssm_state_size", 128, MODEL_MAX_DIM);
-    m->conv = config_int(r, "conv_kernel", 4, 64);
+    m->conv = config_int(r, "conv_kernel", 4, COMPUTE_MAX_TAPS);
     m->conv_bias = config_bool(r, "use_conv_bias", true);
-    m->proj_bias = config_bool(r, "mamba_proj_bias", false);
+    m->proj_bias = m->out_bias = config_bool(r, "use_bias", false);
+    c->attn_bias = false;
     m->norm = true;
-    read_limits(r, c);
+    /* The reference takes time_step_min for its lower limit, and no other. */
+    m->dt_min = config_double(r, 0, "time_step_min", 0.001, LIMIT);
+    m->dt_max = (double)INFINITY;
     check_mamba(r, c);
     if (!config_layers(r, c, "layers_block_type", nemotron_layers, 5))
         read_pattern(r, c);
@@ -380,8 +400,8 @@ static void write_nemotron_h(const struct model_config *c,
     json_put_int(w, "ssm_state_size", m->state);
     json_put_int(w, "conv_kernel", m->conv);
     json_put_bool(w, "use_conv_bias", m->conv_bias);
-    json_put_bool(w, "mamba_proj_bias", m->proj_bias);
-    put_limits(c, w);
+    json_put_bool(w, "use_bias", m->proj_bias);
+    config_put_float(w, "time_step_min", m->dt_min);
 }
 
 #define Q_K_V .q = "q_proj", .k = "k_proj", .v = "v_proj"
@@ -408,7 +428,8 @@ static const struct model_family hybrids[] = {
                                                     "mlp" } } } },
                   [MODEL_LAYER_RECURRENT] = { { "input_layernorm",
                                                 NULL,
-                                                { { NULL, "linear_attn" } } },
+                                                { { model_delta_new,
+                                                    "linear_attn" } } },
                                               { "post_attention_layernorm",
                                                 NULL,
                                                 { { model_mlp_new,
@@ -432,7 +453,8 @@ static const struct model_family hybrids[] = {
                                                     "feed_forward" } } } },
                   [MODEL_LAYER_RECURRENT] = { { "operator_norm",
                                                 NULL,
-                                                { { NULL, "conv" } } },
+                                                { { model_conv_new,
+                                                    "conv" } } },
                                               { "ffn_norm",
                                                 NULL,
                                                 { { model_mlp_new,
@@ -456,7 +478,8 @@ static const struct model_family hybrids[] = {
                                                     "shared_mlp" } } } },
                   [MODEL_LAYER_RECURRENT] = { { "input_layernorm",
                                                 NULL,
-                                                { { NULL, "mamba" } } },
+                                                { { model_mamba_new,
+                                                    "mamba" } } },
                                               { "post_attention_layernorm",
                                                 NULL,
                                                 { { model_mlp_new,
@@ -470,7 +493,7 @@ static const struct model_family hybrids[] = {
       .names = { Q_K_V, .o = "o_proj", MLP_NAMES },
       .layers = { [MODEL_LAYER_ATTENTION] = { { "input_layernorm",
                                                 NULL,
-                                                { { NULL, "mamba" },
+                                                { { model_mamba_new, "mamba" },
                                                   { model_attention_new,
                                                     "self_attn" } } },
                                               { "pre_ff_layernorm",
@@ -491,7 +514,8 @@ static const struct model_family hybrids[] = {
                                                     "mixer" } } } },
                   [MODEL_LAYER_RECURRENT] = { { "norm",
                                                 NULL,
-                                                { { NULL, "mixer" } } } },
+                                                { { model_mamba_new,
+                                                    "mixer" } } } },
                   [MODEL_LAYER_MLP] = { { "norm",
                                           NULL,
                                           { { model_mlp_new, "mixer" } } } } },

@@ -12,9 +12,7 @@
  *    "model.layers.3.self_attn"). That alone makes loading, saving, training,
  *    merging, freezing and PEFT's keys right.
  * 2. The constructor in the layers of the families that have it
- *    (model_family.c, model_family_hybrid.c). A mixer named there without a
- *    constructor keeps its family out of the table; its fields of config.json
- *    are read already, into the structs mamba, conv and delta of the config.
+ *    (model_family.c, model_family_hybrid.c).
  * 3. want: every span that it needs for p->rows rows, with model_want.
  * 4. forward, grad, and, if a sequence leaves something behind, states.
  *
@@ -114,11 +112,22 @@ void model_mixer_kernel(struct model_mixer *x, struct compute_span *w,
 /* State k of this mixer, for all slots; p->cached must be there. */
 struct compute_span model_mixer_state(const struct model_mixer *x,
                                       const struct model_pass *p, unsigned k);
+/* The rows of a pass as convolutions and recurrences take them, with state k
+ * if the pass is cached. */
+struct compute_sequences model_mixer_rows(const struct model_mixer *x,
+                                          const struct model_pass *p,
+                                          unsigned k);
 
 /* The constructors. */
 struct model_mixer *model_attention_new(struct model *m, size_t layer,
                                         const char *module);
 struct model_mixer *model_mlp_new(struct model *m, size_t layer,
                                   const char *module);
+struct model_mixer *model_mamba_new(struct model *m, size_t layer,
+                                    const char *module);
+struct model_mixer *model_conv_new(struct model *m, size_t layer,
+                                   const char *module);
+struct model_mixer *model_delta_new(struct model *m, size_t layer,
+                                    const char *module);
 
 #endif

@@ -96,6 +96,22 @@ struct compute_span model_mixer_state(const struct model_mixer *x,
     return p->cached->states[x->index][k];
 }
 
+struct compute_sequences model_mixer_rows(const struct model_mixer *x,
+                                          const struct model_pass *p,
+                                          unsigned k)
+{
+    struct compute_sequences s = { .starts = p->starts,
+                                   .docs = p->docs,
+                                   .rows = p->rows };
+
+    if (p->cached) {
+        s.state = model_mixer_state(x, p, k);
+        s.past = p->cached->past;
+        s.slots = p->cached->slots;
+    }
+    return s;
+}
+
 /* Norms come before mixers in the list, layer by layer. */
 static void add_layer(struct model *m, size_t layer)
 {
@@ -260,6 +276,10 @@ int model_device_check(const struct model_config *c,
             { c->norm == MODEL_NORM_LAYER, o->layernorm && o->layernorm_grad,
               "layer norms" },
             { c->rotary, o->rope_part, "partial rotary positions" },
+            { c->mamba.heads || c->conv.length || c->delta.conv,
+              o->conv && o->scan && o->delta && o->gated_norm && o->glu &&
+                  o->copy_columns,
+              "convolutions and recurrences" },
         };
 
         for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
