@@ -34,6 +34,16 @@ enum gguf_type {
     GGUF_F64,
 };
 
+/* Kinds of tokens. */
+enum gguf_token {
+    TOKEN_NORMAL = 1,
+    TOKEN_UNKNOWN,
+    TOKEN_CONTROL,
+    TOKEN_USER,
+    TOKEN_UNUSED,
+    TOKEN_BYTE,
+};
+
 /* One metadata entry; bytes are borrowed from the mapping. */
 struct gguf_entry {
     struct slice key;

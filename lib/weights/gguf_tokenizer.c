@@ -6,7 +6,7 @@
  * SentencePiece's BPE ("llama") has scores: each pair of pieces that makes a
  * piece is a merge, in the order of the result's score.
  */
-#include "weights/gguf_internal.h"
+#include "weights/gguf_build.h"
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -49,8 +49,16 @@ static const struct pre {
 };
 #define PRES (sizeof(pres) / sizeof(pres[0]))
 
-/* Kinds of tokens in the file. */
-enum { TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER };
+const char *gguf_pre_name(struct slice regex, bool digits, bool ignore_merges)
+{
+    for (int strict = 1; strict >= 0; strict--)
+        for (size_t i = 0; i < PRES; i++)
+            if (slice_eq(regex, slice_of(pres[i].regex)) &&
+                pres[i].digits == digits &&
+                (!strict || pres[i].ignore_merges == ignore_merges))
+                return pres[i].name;
+    return NULL;
+}
 
 struct tokenizer_out {
     const struct gguf *g;

@@ -146,5 +146,31 @@ MUST_CHECK int weights_hash(const struct weights *w,
 MUST_CHECK int weights_write(const char *path,
                              const struct weights_tensor *tensors, size_t count,
                              const char *const *metadata, struct err *err);
+/* The same as model.safetensors in dir, or, if the data are more than `most`
+ * bytes, as model-00001-of-0000N.safetensors and so on with their index; a
+ * tensor is never cut. most 0: one file. Files of another layout are removed
+ * last, so that one whole model is there at any time. */
+MUST_CHECK int weights_write_dir(const char *dir,
+                                 const struct weights_tensor *tensors,
+                                 size_t count, size_t most, struct err *err);
+
+/* What to write as GGUF. */
+struct weights_gguf {
+    enum weights_type type; /* of matrices: F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K */
+    const char *name;       /* general.name; NULL: none */
+    bool uniform;           /* no better types for embedding and head */
+};
+/* The model at `model` (a directory or GGUF file) as one GGUF file: vectors in
+ * F32, rows that are no whole blocks in Q8_0 or F16, tokenizer and template in
+ * the metadata. ERR_UNSUPPORTED, by name, for what the format or the software
+ * that reads it has no place for. */
+MUST_CHECK int weights_gguf_write(const char *model,
+                                  const struct weights_gguf *opt,
+                                  const char *path, struct err *err);
+/* A PEFT adapter (LoRA alone) for the model `base` as one GGUF file. */
+MUST_CHECK int weights_gguf_adapter(const char *adapter, const char *base,
+                                    const char *path, struct err *err);
+/* "Q4_K" and so on, also in lower case, for types of struct weights_gguf. */
+bool weights_gguf_type(const char *name, enum weights_type *out);
 
 #endif

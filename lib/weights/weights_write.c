@@ -11,13 +11,8 @@
 #include "json/json.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static int by_rank(const void *a, const void *b)
 {
@@ -100,26 +95,6 @@ static int write_parts(int fd, const struct buf *header,
         rc = io_write_all(fd, header->data, header->len, err);
     for (size_t i = 0; i < count && rc == ERR_OK; i++)
         rc = io_write_all(fd, order[i]->data, order[i]->bytes, err);
-    if (rc == ERR_OK && fchmod(fd, 0644) < 0)
-        rc = err_set(err, ERR_OUTPUT, "chmod: %s", strerror(errno));
-    if (rc == ERR_OK && fsync(fd) < 0)
-        rc = err_set(err, ERR_OUTPUT, "fsync: %s", strerror(errno));
-    return rc;
-}
-
-static int publish(const char *tmp, const char *path, struct err *err)
-{
-    const char *slash = strrchr(path, '/');
-    char *dir;
-    int rc;
-
-    if (rename(tmp, path) < 0)
-        return err_set(err, ERR_OUTPUT, "rename: %s", strerror(errno));
-    if (!slash)
-        return io_sync_dir(".", err);
-    dir = mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
-    rc = io_sync_dir(dir, err);
-    free(dir);
     return rc;
 }
 
@@ -127,26 +102,13 @@ static int write_file(const char *path, const struct buf *header,
                       const struct weights_tensor *const *order, size_t count,
                       struct err *err)
 {
-    char *tmp = mem_printf("%s.tmp.XXXXXX", path);
-    int fd = mkostemp(tmp, O_CLOEXEC);
-    int rc;
+    struct weights_output o;
+    int rc = weights_output_begin(&o, path, err);
 
-    if (fd < 0) {
-        rc = err_set(err, ERR_OUTPUT, "create %s: %s", tmp, strerror(errno));
-        free(tmp);
+    if (rc < 0)
         return rc;
-    }
-    rc = write_parts(fd, header, order, count, err);
-    if (close(fd) < 0 && rc == ERR_OK)
-        rc = err_set(err, ERR_OUTPUT, "close: %s", strerror(errno));
-    if (rc == ERR_OK)
-        rc = publish(tmp, path, err);
-    if (rc < 0) {
-        (void)unlink(tmp);
-        (void)err_wrap(err, "%s", path);
-    }
-    free(tmp);
-    return rc;
+    rc = write_parts(o.fd, header, order, count, err);
+    return weights_output_end(&o, rc, err);
 }
 
 int weights_write(const char *path, const struct weights_tensor *tensors,

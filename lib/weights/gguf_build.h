@@ -1,0 +1,62 @@
+/* gguf_build.h - private to lib/weights: writing a GGUF file */
+#ifndef GGUF_BUILD_H
+#define GGUF_BUILD_H
+
+#include "json/json.h"
+#include "weights/gguf_internal.h"
+
+/* A tensor to write: values of `from` times factor plus shift, rows permuted
+ * for `heads` heads (0: not). */
+struct gguf_item {
+    char *name;
+    enum weights_type type;
+    struct weights_tensor from; /* data borrowed */
+    float factor, shift;
+    size_t heads;
+};
+
+/* Zeroed is empty. */
+struct gguf_build {
+    struct buf entries;
+    uint64_t entry_count;
+    struct gguf_item *items;
+    size_t item_count, item_cap;
+};
+
+void gguf_put_string(struct gguf_build *g, const char *key, struct slice s);
+void gguf_put_u32(struct gguf_build *g, const char *key, uint32_t v);
+void gguf_put_f32(struct gguf_build *g, const char *key, float v);
+void gguf_put_bool(struct gguf_build *g, const char *key, bool v);
+void gguf_put_strings(struct gguf_build *g, const char *key,
+                      const struct slice *s, size_t n);
+void gguf_put_floats(struct gguf_build *g, const char *key, const float *x,
+                     size_t n);
+void gguf_put_ints(struct gguf_build *g, const char *key, const int32_t *x,
+                   size_t n);
+/* name is taken over; factor 1. Valid until the next one is added. */
+struct gguf_item *gguf_add(struct gguf_build *g, char *name,
+                           enum weights_type type,
+                           const struct weights_tensor *from);
+MUST_CHECK int gguf_build_write(const struct gguf_build *g, const char *path,
+                                struct err *err);
+void gguf_build_release(struct gguf_build *g);
+
+/* Metadata from a model's small files. gguf_put_config also gives tensors
+ * that are no weights (factors of RoPE); their data are owned by *extra. */
+struct gguf_extra {
+    float *freqs, *longs, *shorts;
+};
+MUST_CHECK int gguf_put_config(struct gguf_build *g,
+                               const struct gguf_arch *arch,
+                               const struct json *config,
+                               struct gguf_extra *extra, struct err *err);
+/* vocab: rows of the embedding; missing tokens are padded up to there. */
+MUST_CHECK int gguf_put_tokenizer(struct gguf_build *g, const char *model,
+                                  const struct json *config, size_t vocab,
+                                  struct err *err);
+
+/* gguf_tokenizer.c: tokenizer.ggml.pre for a splitting pattern (empty: GPT-2's
+ * own) with digits apart or not; NULL if there is no name for it. */
+const char *gguf_pre_name(struct slice regex, bool digits, bool ignore_merges);
+
+#endif
