@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 4
+#define COMPUTE_VERSION 5
 
 enum compute_type {
     COMPUTE_F32,
@@ -80,6 +80,8 @@ struct compute_attention_cached {
     float scale;
     size_t window; /* as in compute_attention */
     float softcap;
+    size_t step; /* at most so many new rows of a sequence at once; 0: any
+                  * number. With a window, a device may then keep a ring. */
 };
 
 /* Linear followed by cross entropy, row by row; logits live in chunks only.

@@ -102,9 +102,9 @@ struct model_config {
     double rope_low, rope_high; /* llama3: frequency factors; yarn: rotations
                                    (beta_slow, beta_fast) */
     int64_t rope_original;      /* but for linear: original context */
-    int64_t rotary;        /* elements of a head that turn; 0: all */
-    double rope_local;     /* theta of windowed layers; 0: as the others */
-    double rope_attention; /* factor on cos and sin; 0: 1 */
+    int64_t rotary;             /* elements of a head that turn; 0: all */
+    double rope_local;          /* theta of windowed layers; 0: as the others */
+    double rope_attention;      /* factor on cos and sin; 0: 1 */
     /* longrope: divisors of the frequencies within and beyond the original
      * context */
     float rope_short[MODEL_MAX_HEAD_DIM / 2], rope_long[MODEL_MAX_HEAD_DIM / 2];

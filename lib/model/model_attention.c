@@ -82,12 +82,13 @@ static struct compute_attention packed(const struct attention *a,
 }
 
 static struct compute_attention_cached cache(const struct attention *a,
-                                             size_t capacity)
+                                             const struct model_cached *c)
 {
     return (struct compute_attention_cached){ .heads = a->heads,
                                               .kv_heads = a->kv_heads,
                                               .dim = a->dim,
-                                              .capacity = capacity,
+                                              .capacity = c->capacity,
+                                              .step = c->step,
                                               .scale = a->scale,
                                               .window = a->window,
                                               .softcap = a->softcap };
@@ -96,7 +97,7 @@ static struct compute_attention_cached cache(const struct attention *a,
 static void attend_cached(const struct attention *a, const struct model_pass *p)
 {
     struct compute *c = p->m->compute;
-    struct compute_attention_cached x = cache(a, p->cached->capacity);
+    struct compute_attention_cached x = cache(a, p->cached);
 
     x.o = a->os;
     x.q = a->qs;
@@ -277,7 +278,7 @@ static void states(const struct model_mixer *x, const struct model_cached *c,
                    size_t elements[MODEL_MAX_STATES])
 {
     const struct attention *a = (const struct attention *)x;
-    struct compute_attention_cached shape = cache(a, c->capacity);
+    struct compute_attention_cached shape = cache(a, c);
 
     x->m->compute->ops->cache_size(x->m->compute, &shape, c->slot_count,
                                    &elements[0], &elements[1]);

@@ -109,6 +109,7 @@ static struct model_cached cache_shape(const struct generator *g)
     return (struct model_cached){ .past = g->past,
                                   .slots = g->slot_of,
                                   .capacity = g->capacity,
+                                  .step = PASS_ROWS,
                                   .slot_count = g->slots,
                                   .states = g->states };
 }

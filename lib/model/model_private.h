@@ -120,6 +120,7 @@ struct model {
 struct model_cached {
     const int32_t *past, *slots; /* by document of the pass; host arrays */
     size_t capacity;             /* positions that a slot can hold */
+    size_t step;                 /* most rows of a sequence in one pass */
     size_t slot_count;
     struct compute_span (*states)[MODEL_MAX_STATES]; /* by mixer->index */
 };

@@ -31,8 +31,8 @@ static float yarn_frequency(const struct model_config *c,
 {
     double f = 1 / pow(s->theta, (double)i / (double)s->pairs), part;
     double low = fmax(floor(turning_pair(c, s, c->rope_high)), 0);
-    double high = fmin(ceil(turning_pair(c, s, c->rope_low)),
-                       2 * (double)s->pairs - 1);
+    double high =
+        fmin(ceil(turning_pair(c, s, c->rope_low)), 2 * (double)s->pairs - 1);
 
     if (high - low < 1e-9)
         high = low + 0.001;

@@ -169,6 +169,72 @@ START_TEST(attention_and_its_gradient)
 }
 END_TEST
 
+/* A ring of less than half the sequence goes round twice. */
+START_TEST(windowed_cache_goes_round_in_a_ring)
+{
+    enum { ROWS = 2600, DIM = 12, HEADS = 6, KV = 2, STEP = 200 };
+    static const size_t windows[] = { 1, 100, 700, 824 };
+    struct compute *c = open_set(_i % SETS, 2);
+    const int32_t slot = 1, whole[2] = { 0, ROWS };
+    struct compute_attention_cached a = { .heads = HEADS,
+                                          .kv_heads = KV,
+                                          .dim = DIM,
+                                          .capacity = ROWS,
+                                          .seqs = 1,
+                                          .window = windows[_i / SETS],
+                                          .step = STEP,
+                                          .slots = &slot,
+                                          .scale = 0.3f };
+    struct array q, k, v, want, o, keys, values;
+    struct array *all[] = { &q, &k, &v, &want, &o, &keys, &values };
+    size_t key_count, value_count;
+
+    if (!c)
+        return;
+    q = noise(c, ROWS * HEADS * DIM);
+    k = noise(c, ROWS * KV * DIM);
+    v = noise(c, ROWS * KV * DIM);
+    want = zeros(c, q.n);
+    o = zeros(c, q.n);
+    c->ops->attention(c, &(struct compute_attention){ .o = want.s,
+                                                      .q = q.s,
+                                                      .k = k.s,
+                                                      .v = v.s,
+                                                      .starts = whole,
+                                                      .docs = 1,
+                                                      .rows = ROWS,
+                                                      .heads = HEADS,
+                                                      .kv_heads = KV,
+                                                      .dim = DIM,
+                                                      .scale = a.scale,
+                                                      .window = a.window });
+    c->ops->cache_size(c, &a, 2, &key_count, &value_count);
+    ck_assert_uint_lt(key_count, 2 * KV * DIM * ROWS / 2);
+    keys = zeros(c, key_count);
+    values = zeros(c, value_count);
+    a.keys = keys.s;
+    a.values = values.s;
+    for (int32_t at = 0; at < ROWS;) {
+        int32_t n = at % 3 ? 1 : STEP - at % 7, starts[2] = { 0, 0 };
+
+        starts[1] = ROWS - at < n ? ROWS - at : n;
+        a.starts = starts;
+        a.past = &at;
+        a.q = compute_at(q.s, (size_t)at * HEADS * DIM);
+        a.o = compute_at(o.s, (size_t)at * HEADS * DIM);
+        c->ops->cache_store(c, &a, compute_at(k.s, (size_t)at * KV * DIM),
+                            compute_at(v.s, (size_t)at * KV * DIM));
+        c->ops->attention_cached(c, &a);
+        at += starts[1];
+    }
+    (void)fetch(c, &want);
+    ck_assert_mem_eq(fetch(c, &o), want.x, o.n * sizeof(float));
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        drop(c, all[i]);
+    compute_close(c);
+}
+END_TEST
+
 /* Fed in uneven pieces, row by row at the end. */
 START_TEST(cached_attention_has_the_bits_of_packed_attention)
 {
@@ -381,6 +447,7 @@ int main(void)
     tcase_add_loop_test(t, attention_and_its_gradient, 0, 2 * SETS * OPTIONS);
     tcase_add_loop_test(t, cached_attention_has_the_bits_of_packed_attention, 0,
                         SETS * OPTIONS);
+    tcase_add_loop_test(t, windowed_cache_goes_round_in_a_ring, 0, 4 * SETS);
     tcase_add_loop_test(t, cross_entropy_and_its_gradient, 0, 2 * SETS);
     tcase_add_loop_test(t, results_do_not_depend_on_the_number_of_threads, 0,
                         SETS);

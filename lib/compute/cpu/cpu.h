@@ -202,6 +202,7 @@ int32_t *cpu_i32(struct compute_span s);
 struct cpu_strip {
     const struct cpu_kernels *ker;
     size_t m, dim, valid, step, window;
+    size_t ring;   /* keys and values repeat after so many; 0: never */
     float softcap; /* 0: off */
     const float *q, *keys, *values;
     size_t q_ld, value_stride;

@@ -35,6 +35,15 @@ static size_t hidden(size_t sees, size_t window, size_t at, size_t valid)
     return first - at < valid ? first - at : valid;
 }
 
+/* Keys of the block that begins at `at`: blocks end at multiples of KEYS,
+ * wherever the first begins. */
+static size_t block_keys(size_t at, size_t all)
+{
+    size_t n = KEYS - at % KEYS;
+
+    return all - at < n ? all - at : n;
+}
+
 static void strip_softmax(const struct cpu_strip *t, struct running *run,
                           size_t at, size_t n)
 {
@@ -78,13 +87,19 @@ void cpu_strip_attend(const struct cpu_strip *t)
         run.max[i] = -INFINITY;
         run.sum[i] = 0;
     }
-    for (size_t at = begin; at < all; at += KEYS) {
-        size_t n = all - at < KEYS ? all - at : KEYS;
-        struct cpu_block b = {
-            t->m,    n,    t->dim,      t->q, t->keys + at / nr * nr * t->dim,
-            t->q_ld, 1,    nr * t->dim, t->s, KEYS,
-            1,       false
-        };
+    for (size_t at = begin; at < all;) {
+        size_t from = t->ring ? at % t->ring : at, n = block_keys(at, all);
+        struct cpu_block b = { .m = t->m,
+                               .n = n,
+                               .k = t->dim,
+                               .a = t->q,
+                               .b = t->keys + from / nr * nr * t->dim,
+                               .rs = t->q_ld,
+                               .cs = 1,
+                               .panel_stride = nr * t->dim,
+                               .c = t->s,
+                               .ldc = KEYS,
+                               .alpha = 1 };
 
         t->ker->block(&b);
         strip_softmax(t, &run, at, n);
@@ -92,7 +107,7 @@ void cpu_strip_attend(const struct cpu_strip *t)
                                 t->dim,
                                 n,
                                 t->s,
-                                t->values + at * nr,
+                                t->values + from * nr,
                                 KEYS,
                                 1,
                                 t->value_stride,
@@ -101,6 +116,7 @@ void cpu_strip_attend(const struct cpu_strip *t)
                                 1,
                                 at > begin };
         t->ker->block(&b);
+        at += n;
     }
     for (size_t i = 0; i < t->m; i++) {
         t->ker->scale(t->o + i * t->o_ld, 1 / run.sum[i], t->dim);
@@ -406,9 +422,8 @@ static void back_block(struct back *b)
     pack_by_columns(b->j, b->do_panels, d_o, ld, b->m, stride);
     pack_by_columns(b->j, b->q_panels, cpu_f32(a->q) + offset, ld, b->m,
                     stride);
-    for (size_t at = begin; at < keys; at += KEYS) {
-        size_t n = keys - at < KEYS ? keys - at : KEYS;
-
+    for (size_t at = begin, n; at < keys; at += n) {
+        n = block_keys(at, keys);
         back_scores(b, at, n);
         back_products(b, at, n);
     }

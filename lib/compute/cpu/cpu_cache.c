@@ -4,6 +4,7 @@
  * The cache keeps keys as GEMM panels [capacity/nr][dim][nr] and values as
  * [dim/nr][capacity][nr] for each slot and head, so that a step packs nothing
  * but its new rows. A single query's heads of one key head are one product.
+ * With a window, positions go round in a ring.
  */
 #include "compute/cpu/cpu.h"
 
@@ -14,6 +15,7 @@ struct job {
     const struct compute_attention_cached *a;
     const float *k, *v;  /* new rows */
     size_t keys, values; /* elements of one slot's head */
+    size_t rows, ring;   /* positions kept; ring: rows if they repeat, or 0 */
 };
 
 static struct job job_of(struct compute *c,
@@ -22,8 +24,17 @@ static struct job job_of(struct compute *c,
     struct job j = { .c = (struct cpu *)c, .a = a };
     size_t nr = j.c->k->nr;
 
-    j.keys = (a->capacity + nr - 1) / nr * nr * a->dim;
-    j.values = (a->dim + nr - 1) / nr * nr * a->capacity;
+    j.rows = a->capacity;
+    if (a->window && a->step) {
+        /* Blocks of the softmax do not cross the ring's end. */
+        size_t need =
+            (a->window + a->step + CPU_KEYS - 1) / CPU_KEYS * CPU_KEYS;
+
+        if (need < a->capacity)
+            j.rows = j.ring = need;
+    }
+    j.keys = (j.rows + nr - 1) / nr * nr * a->dim;
+    j.values = (a->dim + nr - 1) / nr * nr * j.rows;
     return j;
 }
 
@@ -50,11 +61,12 @@ static void store_task(void *ctx, size_t task, unsigned worker)
     (void)worker;
     for (int32_t r = a->starts[s]; r < a->starts[s + 1]; r++, pos++) {
         size_t at = ((size_t)r * a->kv_heads + h) * a->dim;
-        float *key = keys + pos / nr * nr * a->dim + pos % nr;
+        size_t to = j->ring ? pos % j->ring : pos;
+        float *key = keys + to / nr * nr * a->dim + to % nr;
 
         for (size_t d = 0; d < a->dim; d++) {
             key[d * nr] = j->k[at + d];
-            values[(d / nr * a->capacity + pos) * nr + d % nr] = j->v[at + d];
+            values[(d / nr * j->rows + to) * nr + d % nr] = j->v[at + d];
         }
     }
 }
@@ -86,8 +98,9 @@ static void cached_task(void *ctx, size_t task, unsigned worker)
                            .dim = a->dim,
                            .keys = cpu_f32(a->keys) + head * j->keys,
                            .values = cpu_f32(a->values) + head * j->values,
-                           .value_stride = a->capacity * j->c->k->nr,
+                           .value_stride = j->rows * j->c->k->nr,
                            .window = a->window,
+                           .ring = j->ring,
                            .softcap = a->softcap,
                            .scale = a->scale };
     /* One row: step over heads; many rows: step over rows, head by head. */
