@@ -94,15 +94,39 @@ static enum weights_type output_type(const struct finetune *f)
                                                     : WEIGHTS_BF16;
 }
 
+/* A model that is in the output directory already stays, unless it came of
+ * this run, which its checkpoint tells. */
+static int check_output(const struct finetune *f, const char *run_dir,
+                        struct err *err)
+{
+    char *weights = io_path(f->output, "model.safetensors");
+    char *index = io_path(f->output, "model.safetensors.index.json");
+    char *checkpoint = io_path(run_dir, "checkpoint.safetensors");
+    int rc = 0;
+
+    if ((io_exists(weights) || io_exists(index)) && !io_exists(checkpoint))
+        rc = err_set(err, ERR_INVALID,
+                     "--output %s: a model is there, and %s has no checkpoint "
+                     "of it; name another directory",
+                     f->output, run_dir);
+    free(checkpoint);
+    free(index);
+    free(weights);
+    return rc;
+}
+
 static int train(struct init *i, struct err *err)
 {
     const struct finetune *f = i->f;
     char *run_dir =
         f->run ? mem_strdup(f->run) : mem_printf("%s.run", f->output);
-    int rc =
-        io_is_dir(f->init)
-            ? model_open(f->init, i->compute, true, &i->model, err)
-            : model_new(&i->config, i->compute, i->cli->seed, &i->model, err);
+    int rc = check_output(f, run_dir, err);
+
+    if (rc == 0)
+        rc = io_is_dir(f->init)
+                 ? model_open(f->init, i->compute, true, &i->model, err)
+                 : model_new(&i->config, i->compute, i->cli->seed, &i->model,
+                             err);
 
     finetune_options(f, i->cli, &i->config, true, &i->opt);
     if (rc == 0) {

@@ -265,11 +265,37 @@ static char *store_path(const struct task *t, const char *kind,
     return path;
 }
 
+/* --output must not take the files of a model that is not this task's. */
+static int check_output(struct task *t, struct err *err)
+{
+    char *path = realpath(t->f->output, NULL);
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(t->store),
+                     "SELECT name FROM model WHERE path = ? AND task IS NOT ?",
+                     &q, err);
+
+    if (rc == 0) {
+        sql_bind_cstr(q, 1, path ? path : t->f->output);
+        sql_bind_int(q, 2, t->id);
+        rc = sql_step(q, err);
+    }
+    if (rc == 1) {
+        rc = err_set(err, ERR_INVALID,
+                     "--output %s: model %.*s is there; name another directory",
+                     t->f->output, (int)sql_text(q, 0).n, sql_text(q, 0).p);
+        sql_reset(q);
+    }
+    free(path);
+    return rc;
+}
+
 static int choose_paths(struct task *t, struct err *err)
 {
     char *run;
-    int rc = choose_name(t, err);
+    int rc = t->f->output ? check_output(t, err) : 0;
 
+    if (rc == 0)
+        rc = choose_name(t, err);
     if (rc < 0)
         return rc;
     run = mem_printf("%s-%.8s", t->name, t->fingerprint);
@@ -445,6 +471,17 @@ static int add_model(struct task *t, int64_t dataset, struct err *err)
     return rc;
 }
 
+/* The store outlives the working directory. */
+static void make_absolute(char **path)
+{
+    char *real = realpath(*path, NULL);
+
+    if (!real)
+        return;
+    free(*path);
+    *path = real;
+}
+
 static int enter(struct task *t, struct err *err)
 {
     struct sql *db = store_sql(t->store);
@@ -453,6 +490,8 @@ static int enter(struct task *t, struct err *err)
 
     if (rc < 0)
         return rc;
+    make_absolute(&t->path);
+    make_absolute(&t->run);
     rc = add_dataset(t, &dataset, err);
     if (rc == 0)
         rc = add_model(t, dataset, err);
@@ -512,8 +551,12 @@ static int open_model(struct task *t, struct err *err)
 
 static int run_task(struct task *t, struct err *err)
 {
-    int rc = finetune_find_base(t->store, t->f->model, t->id, t->name, &t->base,
-                                err);
+    int rc = t->f->name ? store_name_check("--as", t->f->name, err) : 0;
+
+    if (rc < 0)
+        return rc;
+    rc = finetune_find_base(t->store, t->f->model, t->id, t->name, &t->base,
+                            err);
 
     if (rc == ERR_NOTFOUND && !t->f->model)
         t->untrainable = true;
@@ -529,7 +572,8 @@ static int run_task(struct task *t, struct err *err)
     if (rc < 0)
         return rc;
     if (t->skipped) {
-        if (t->cli->tty_err) /* silent under cron */
+        /* Silent under cron, unless something was asked for by name. */
+        if (t->cli->tty_err || t->f->name || t->f->output)
             cli_note(t->cli, "%s: nothing has changed since %s", t->name,
                      t->model_name);
         return 0;
