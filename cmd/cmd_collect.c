@@ -185,6 +185,15 @@ static int open_and_collect(struct cli *cli, struct wire_import *im,
     return rc;
 }
 
+static size_t of_stdin(const struct cli_list *list)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        n += strcmp(list->items[i], "-") == 0;
+    return n;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct wire_import im = { .progress = &cli->progress };
@@ -198,6 +207,9 @@ static int run(struct cli *cli, int argc, char **argv)
     if (!imports.count && !outcomes.count)
         return cli_usage(cli, "nothing to collect: give --import or "
                               "--outcomes");
+    if (of_stdin(&imports) + of_stdin(&outcomes) > 1)
+        return cli_usage(cli, "standard input can be read once; - is given "
+                              "more often");
     rc = list_files(&imports, &in.imports, &err);
     if (rc == ERR_OK)
         rc = list_files(&outcomes, &in.outcomes, &err);

@@ -14,10 +14,13 @@
 #include "evaluate/evaluate.h"
 #include "report/report.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static struct cli_list tasks;
 static const char *model, *adapter, *split = "test", *junit, *markdown, *gold;
@@ -139,9 +142,16 @@ static int tasks_named(struct run *r, struct err *err)
     int rc = ERR_OK;
 
     r->tasks = mem_array(tasks.count + 1, sizeof(*r->tasks));
-    for (size_t i = 0; rc == ERR_OK && i < tasks.count; i++)
-        rc = store_task_find(r->store, tasks.items[i],
-                             &r->tasks[r->task_count++], err);
+    for (size_t i = 0; rc == ERR_OK && i < tasks.count; i++) {
+        int64_t id = 0;
+        bool known = false; /* by its name and by its number, say */
+
+        rc = store_task_find(r->store, tasks.items[i], &id, err);
+        for (size_t k = 0; k < r->task_count; k++)
+            known = known || r->tasks[k] == id;
+        if (!known)
+            r->tasks[r->task_count++] = id;
+    }
     return rc;
 }
 
@@ -423,6 +433,29 @@ static void run_release(struct run *r)
     store_close(r->store);
 }
 
+/* Before the work is done and the seal opened. A pipe is written to, a file
+ * replaced through its directory. */
+static int check_report(const char *path, struct err *err)
+{
+    char *real = path ? realpath(path, NULL) : NULL, *dir;
+    const char *at = real ? real : path, *slash;
+    struct stat st;
+    int rc = ERR_OK;
+
+    if (!path)
+        return ERR_OK;
+    slash = strrchr(at, '/');
+    dir = slash ? mem_strndup(at, (size_t)(slash - at) + 1) : mem_strdup(".");
+    if (io_is_dir(at))
+        rc = err_set(err, ERR_OUTPUT, "write %s: %s", path, strerror(EISDIR));
+    else if ((stat(at, &st) < 0 || S_ISREG(st.st_mode)) &&
+             access(dir, W_OK) < 0)
+        rc = err_set(err, ERR_OUTPUT, "write %s: %s", path, strerror(errno));
+    free(dir);
+    free(real);
+    return rc;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct run r = { .cli = cli };
@@ -434,7 +467,11 @@ static int run(struct cli *cli, int argc, char **argv)
     (void)argv;
     if (adapter && !model)
         return cli_usage(cli, "--adapter needs --model");
-    rc = score_prices_open(prices, &r.prices, &err);
+    rc = check_report(junit, &err);
+    if (rc == ERR_OK)
+        rc = check_report(markdown, &err);
+    if (rc == ERR_OK)
+        rc = score_prices_open(prices, &r.prices, &err);
     if (rc == ERR_OK)
         rc = store_open(cli->store, STORE_WRITE, &r.store, &err);
     if (rc == ERR_OK)

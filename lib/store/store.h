@@ -123,7 +123,8 @@ struct store_outcome {
     double reward;
     struct slice label, answer, extra;
 };
-/* Fields that are there replace those in the store, others stay. */
+/* Fields that are there replace those in the store, others stay. What
+ * was known already changes nothing: sql_changes is then 0. */
 MUST_CHECK int store_outcome_set(struct store *s, int64_t call,
                                  const struct store_outcome *o,
                                  struct err *err);

@@ -255,7 +255,11 @@ int store_outcome_set(struct store *s, int64_t call,
         "time = excluded.time, reward = coalesce(excluded.reward, reward), "
         "label = coalesce(excluded.label, label), "
         "answer = coalesce(excluded.answer, answer), "
-        "extra = coalesce(excluded.extra, extra)",
+        "extra = coalesce(excluded.extra, extra) "
+        "WHERE excluded.reward IS NOT reward AND excluded.reward NOTNULL "
+        "OR excluded.label IS NOT label AND excluded.label NOTNULL "
+        "OR excluded.answer IS NOT answer AND excluded.answer NOTNULL "
+        "OR excluded.extra IS NOT extra AND excluded.extra NOTNULL",
         &q, err);
 
     if (rc < 0)

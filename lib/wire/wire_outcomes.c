@@ -121,7 +121,8 @@ static int apply(struct join *t, const struct store_outcome *o, struct err *err)
         rc = store_group_step(t->im->store, err);
         if (rc == ERR_OK)
             rc = store_outcome_set(t->im->store, t->calls[i], o, err);
-        t->counts.updated += rc == ERR_OK;
+        if (rc == ERR_OK && sql_changes(store_sql(t->im->store)) > 0)
+            t->counts.updated++;
     }
     return rc;
 }

@@ -11,6 +11,12 @@ cat >outcomes.jsonl <<'.'
 .
 slmctl collect --store store --outcomes outcomes.jsonl 2>err
 echo "exit $?"
+# The same again, as under cron: nothing has changed, nothing is said of it.
+sed '$d' outcomes.jsonl >good.jsonl
+slmctl collect --store store --outcomes good.jsonl
+echo "again: exit $?"
+slmctl collect --store store --import - --outcomes -
+echo "twice stdin: exit $?"
 slmctl collect --store none --outcomes outcomes.jsonl 2>&1 | sed 's/.*none: //'
 sqlite3 store/store.db "SELECT call, reward, label, answer, extra FROM outcome"
 jq -r .reason store/rejected/*

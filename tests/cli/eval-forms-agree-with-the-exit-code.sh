@@ -25,3 +25,8 @@ cat status
 slmctl eval --model "$PWD/tiny" --task 1 --junit none/e.xml >/dev/null 2>err
 echo "exit $?"
 grep -c "none/e.xml" err
+# It is told before the seal is opened once more.
+sqlite3 s/store.db "SELECT count(*) FROM seal"
+# One task by two names is one task.
+slmctl eval --model "$PWD/tiny" --task 1 --task say-odd-even --json |
+    jq '.tasks | length'
