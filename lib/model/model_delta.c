@@ -173,6 +173,9 @@ static const struct model_mixer_ops ops = { .name = "delta",
                                             .grad = grad,
                                             .states = states };
 
+/* A new model's states fade by about a tenth a row. */
+#define NEW_DT_BIAS -2.0f
+
 static void add_weights(struct delta *d, int64_t hidden)
 {
     struct model_mixer *x = &d->base;
@@ -180,7 +183,9 @@ static void add_weights(struct delta *d, int64_t hidden)
     int64_t values = (int64_t)d->values;
 
     model_mixer_weight(x, &d->a_log, &d->da_log, "A_log", heads, 0);
+    model_mixer_fill(x, 0);
     model_mixer_weight(x, &d->dt_bias, &d->ddt_bias, "dt_bias", heads, 0);
+    model_mixer_fill(x, NEW_DT_BIAS);
     model_mixer_kernel(x, &d->kernel, &d->dkernel, "conv1d.weight", mixed,
                        (int64_t)d->taps);
     model_mixer_weight(x, &d->norm, &d->dnorm, "norm.weight",

@@ -209,18 +209,23 @@ static const struct model_mixer_ops ops = { .name = "mamba",
                                             .grad = grad,
                                             .states = states };
 
+/* A new model's states fade by about a tenth a row. */
+#define NEW_DT_BIAS -2.0f
+
 static void add_weights(struct mamba *a, const struct model_config *c)
 {
     struct model_mixer *x = &a->base;
     int64_t heads = (int64_t)a->heads, mixed = (int64_t)a->mixed;
 
     model_mixer_weight(x, &a->a_log, &a->da_log, "A_log", heads, 0);
+    model_mixer_fill(x, 0);
     model_mixer_weight(x, &a->d, &a->dd, "D", heads, 0);
     if (c->mamba.conv_bias)
         model_mixer_weight(x, &a->bias, &a->dbias, "conv1d.bias", mixed, 0);
     model_mixer_kernel(x, &a->kernel, &a->dkernel, "conv1d.weight", mixed,
                        c->mamba.conv);
     model_mixer_weight(x, &a->dt_bias, &a->ddt_bias, "dt_bias", heads, 0);
+    model_mixer_fill(x, NEW_DT_BIAS);
     model_mixer_linear(x, &a->in, "in_proj", (int64_t)a->all, c->hidden,
                        c->mamba.proj_bias);
     if (c->mamba.norm)

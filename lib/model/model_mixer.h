@@ -100,11 +100,12 @@ void model_mixer_norm(struct model_mixer *x, struct model_norm *n,
                       enum model_norm_kind kind, const char *name, int64_t dim);
 /* Any other f32 parameter: "MODULE.NAME" [rows] or [rows,cols]. Its gradient
  * span is present (and is to be added to) only where it is trained. A new
- * model has 0 in biases, 1 in other vectors, random numbers in matrices; the
- * slot's `fill` in m->base says otherwise. */
+ * model has 0 in biases, 1 in other vectors, random numbers in matrices, unless
+ * model_mixer_fill is called next. */
 void model_mixer_weight(struct model_mixer *x, struct compute_span *w,
                         struct compute_span *dw, const char *name, int64_t rows,
                         int64_t cols);
+void model_mixer_fill(struct model_mixer *x, float value);
 /* The same for a convolution's weight, stored as [rows, 1, cols]. */
 void model_mixer_kernel(struct model_mixer *x, struct compute_span *w,
                         struct compute_span *dw, const char *name, int64_t rows,

@@ -80,6 +80,11 @@ void model_mixer_weight(struct model_mixer *x, struct compute_span *w,
                    (size_t)rows, (size_t)cols);
 }
 
+void model_mixer_fill(struct model_mixer *x, float value)
+{
+    x->m->base.slots[x->m->base.count - 1].fill = value;
+}
+
 void model_mixer_kernel(struct model_mixer *x, struct compute_span *w,
                         struct compute_span *dw, const char *name, int64_t rows,
                         int64_t cols)

@@ -9,7 +9,7 @@ static void check_logits(struct model *m, const struct rows *r,
         mem_array(r->b.rows * (size_t)model_config(m)->vocab, sizeof(*x));
 
     OK(model_batch_logits(m, &r->b, x, &err));
-    check_close(what, x, w, "logits", 1e-4);
+    check_close(what, x, w, "logits", 1e-4 * slack(what));
     free(x);
 }
 
@@ -29,7 +29,8 @@ static void check_hidden(struct model *m, struct reference *ref,
         char name[32];
 
         (void)snprintf(name, sizeof(name), "hidden.%zu", i);
-        check_close(what, x + i * r.b.rows * d, ref->w, name, 1e-4);
+        check_close(what, x + i * r.b.rows * d, ref->w, name,
+                    1e-4 * slack(what));
     }
     free(x);
     rows_release(&r);
@@ -48,7 +49,7 @@ static void check_grads(struct model *m, bool adapter, struct reference *ref,
         char *name = mem_printf("grad.%s%s", prefix, t[i].name);
 
         cpu->ops->download(cpu, x, t[i].grad, count);
-        check_close(what, x, ref->w, name, 1e-4);
+        check_close(what, x, ref->w, name, 1e-4 * slack(what));
         free(name);
         free(x);
     }
@@ -68,16 +69,31 @@ static void check_step(struct model *m, struct reference *ref, double *loss,
 }
 
 static const char *const adapters[] = {
-    "llama/adapter",         "llama-untied-biased/adapter",
-    "llama3-rope/adapter",   "mistral-window/adapter",
-    "qwen2/adapter",         "qwen3/adapter",
-    "phi2/adapter",          "phi3/adapter",
-    "phi3-longrope/adapter", "gemma2/adapter",
-    "gemma3/adapter",        "smollm3/adapter",
-    "granite/adapter",       "olmo2/adapter",
-    "llama/adapter-qv",      "llama/adapter-rslora",
-    "llama/adapter-pattern", "qwen2/adapter-qv",
-    "qwen2/adapter-rslora",  "qwen2/adapter-pattern",
+    "llama/adapter",
+    "llama-untied-biased/adapter",
+    "llama3-rope/adapter",
+    "mistral-window/adapter",
+    "qwen2/adapter",
+    "qwen3/adapter",
+    "phi2/adapter",
+    "phi3/adapter",
+    "phi3-longrope/adapter",
+    "gemma2/adapter",
+    "gemma3/adapter",
+    "smollm3/adapter",
+    "granite/adapter",
+    "olmo2/adapter",
+    "lfm2/adapter",
+    "nemotron-h/adapter",
+    "granite4-hybrid/adapter",
+    "falcon-h1/adapter",
+    "qwen3.5/adapter",
+    "llama/adapter-qv",
+    "llama/adapter-rslora",
+    "llama/adapter-pattern",
+    "qwen2/adapter-qv",
+    "qwen2/adapter-rslora",
+    "qwen2/adapter-pattern",
 };
 #define ADAPTERS ((int)(sizeof(adapters) / sizeof(adapters[0])))
 
@@ -103,7 +119,7 @@ START_TEST(full_model_agrees_with_the_reference)
     OK(model_train_begin(m, false, &t, &err));
     check_step(m, &ref, &loss, &r);
     ck_assert_msg(fabs(sqrt(cpu->ops->sum_squares(cpu, t.grads, t.count)) -
-                       number(&ref, "full_grad_norm")) < 1e-3,
+                       number(&ref, "full_grad_norm")) < 1e-3 * slack(name),
                   "gradient norm");
     check_grads(m, false, &ref, "", name);
     model_free(m);
@@ -174,7 +190,7 @@ static void trace_rows(struct rows *r, const struct json *j, json_ref micro)
 /* One optimizer step of the trace, on all micro-batches packed. */
 static void trace_step(struct model *m, const struct model_trained *t,
                        struct compute_adamw *opt, const struct reference *ref,
-                       json_ref batch, json_ref want)
+                       json_ref batch, json_ref want, double tolerance)
 {
     const struct json *j = &ref->j;
     struct rows r = { 0 };
@@ -192,8 +208,8 @@ static void trace_step(struct model *m, const struct model_trained *t,
     OK(model_step(m, &r.b, 1 / (double)tokens, &nll, &count, &err));
     ck_assert_int_eq((int64_t)count, tokens);
     /* Adam divides by tiny numbers: rounding grows from step to step. */
-    ck_assert_msg(fabs(nll / (double)count - loss) < 1e-5 * loss, "loss %.7f",
-                  nll / (double)count);
+    ck_assert_msg(fabs(nll / (double)count - loss) < tolerance * loss,
+                  "loss %.7f", nll / (double)count);
     norm = sqrt(cpu->ops->sum_squares(cpu, t->grads, t->count));
     opt->step++;
     opt->lr = lr;
@@ -235,7 +251,7 @@ START_TEST(eight_steps_follow_the_trace)
     batch = json_first(&ref.j, batches);
     for (json_ref e = json_first(&ref.j, trace); e != JSON_NONE;
          e = json_next(&ref.j, trace, e)) {
-        trace_step(m, &t, &opt, &ref, batch, e);
+        trace_step(m, &t, &opt, &ref, batch, e, 1e-5 * slack(name));
         batch = json_next(&ref.j, batches, batch);
     }
     n = model_tensors(m, true, &list);
@@ -251,7 +267,8 @@ START_TEST(eight_steps_follow_the_trace)
             off += pow((double)x[k] - (double)want[k], 2);
             all += pow((double)want[k], 2);
         }
-        ck_assert_msg(sqrt(off / all) < 1e-3, "%s %.3g", key, sqrt(off / all));
+        ck_assert_msg(sqrt(off / all) < (slack(name) > 1 ? 3e-3 : 1e-3),
+                      "%s %.3g", key, sqrt(off / all));
         free(want);
         free(x);
         free(key);
