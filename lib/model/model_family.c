@@ -425,30 +425,9 @@ static const struct model_family families[] = {
 
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
 
-static bool is_whole(const struct model_family *f)
-{
-    for (size_t i = 0; i < MODEL_LAYER_KINDS * MODEL_LAYER_BLOCKS; i++) {
-        const struct model_block_plan *b =
-            &f->layers[i / MODEL_LAYER_BLOCKS][i % MODEL_LAYER_BLOCKS];
-
-        for (size_t k = 0; k < MODEL_BLOCK_MIXERS; k++)
-            if (b->mixers[k].module && !b->mixers[k].make)
-                return false;
-    }
-    return true;
-}
-
 const struct model_family *model_family_at(size_t i)
 {
-    const struct model_family *f;
-
-    if (i < FAMILIES)
-        return &families[i];
-    i -= FAMILIES;
-    for (size_t k = 0; (f = model_family_hybrid(k)); k++)
-        if (is_whole(f) && i-- == 0)
-            return f;
-    return NULL;
+    return i < FAMILIES ? &families[i] : model_family_hybrid(i - FAMILIES);
 }
 
 const struct model_family *model_family_find(const char *type)

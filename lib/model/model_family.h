@@ -57,7 +57,7 @@ struct model_family {
 
 /* NULL if there is none of this model_type; "" is Llama's. */
 const struct model_family *model_family_find(const char *type);
-/* By number, NULL after the last. A mixer that has a module's name but no
+/* By number, NULL after the last. */
 const struct model_family *model_family_at(size_t i);
 
 /* For the read functions. A field that is null counts as absent; numbers out
