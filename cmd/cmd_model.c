@@ -2,9 +2,9 @@
 #include "cmd_model.h"
 
 static const struct command *const verbs[] = {
-    &model_add,   &model_list,     &model_show,     &model_remove,
-    &model_check, &model_tokenize, &model_template, &model_train_tokenizer,
-    NULL,
+    &model_add,    &model_list,     &model_show,     &model_remove,
+    &model_check,  &model_tokenize, &model_template, &model_train_tokenizer,
+    &model_verify, &model_convert,  &model_merge,    NULL,
 };
 
 const struct command cmd_model = {

@@ -10,6 +10,8 @@ extern const struct command model_show;
 extern const struct command model_tokenize, model_train_tokenizer;
 extern const struct command model_template;
 extern const struct command model_check;
+extern const struct command model_verify;
+extern const struct command model_convert, model_merge;
 
 /* What can be said about a model directory. Strings are owned. */
 struct model_facts {

@@ -142,5 +142,9 @@ MUST_CHECK int lora_save_adapter(const struct model *m,
 MUST_CHECK int lora_save_merged(struct model *m, const char *base_dir,
                                 enum weights_type dtype, const char *dir,
                                 struct err *err);
+/* The small files beside a model's weights (tokenizer, template, generation
+ * settings, licence), as far as it has them, into dir. */
+MUST_CHECK int lora_copy_parts(const char *model, const char *dir,
+                               struct err *err);
 
 #endif

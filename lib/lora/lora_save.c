@@ -154,39 +154,44 @@ int lora_save_adapter(const struct model *m, const struct lora_options *opt,
     return rc;
 }
 
-static int copy_file(const char *from_dir, const char *to_dir, const char *name,
+static int copy_part(const char *model, const char *to_dir, const char *name,
                      struct err *err)
 {
-    char *from = io_path(from_dir, name), *to = io_path(to_dir, name);
-    struct buf b = { 0 };
-    int rc = 0;
+    char *to = io_path(to_dir, name);
+    struct buf b;
+    int rc;
 
-    if (io_exists(from)) {
-        rc = io_read_file(from, COPY_MAX_BYTES, &b, err);
-        if (rc == 0)
-            rc = io_write_file(to, b.data ? b.data : "", b.len, 0644, err);
-    }
+    buf_init(&b, 0);
+    rc = weights_part(model, name, COPY_MAX_BYTES, &b, err);
+    if (rc == 0)
+        rc = io_write_file(to, b.data ? b.data : "", b.len, 0644, err);
     buf_release(&b);
-    free(from);
     free(to);
-    return rc;
+    return rc == ERR_NOTFOUND ? 0 : rc;
 }
 
-int lora_save_merged(struct model *m, const char *base_dir,
-                     enum weights_type dtype, const char *dir, struct err *err)
+int lora_copy_parts(const char *model, const char *dir, struct err *err)
 {
     static const char *const files[] = {
         "tokenizer.json",          "tokenizer_config.json",
         "special_tokens_map.json", "chat_template.jinja",
         "generation_config.json",  "LICENSE",
     };
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sizeof(files) / sizeof(files[0]); i++)
+        rc = copy_part(model, dir, files[i], err);
+    return rc;
+}
+
+int lora_save_merged(struct model *m, const char *base_dir,
+                     enum weights_type dtype, const char *dir, struct err *err)
+{
     int rc = model_adapter_merge(m, err);
 
     if (rc == 0)
         rc = io_mkdirs(dir, 0755, err);
     if (rc == 0)
         rc = model_save(m, dir, dtype, err);
-    for (size_t i = 0; rc == 0 && i < sizeof(files) / sizeof(files[0]); i++)
-        rc = copy_file(base_dir, dir, files[i], err);
-    return rc;
+    return rc == 0 ? lora_copy_parts(base_dir, dir, err) : rc;
 }

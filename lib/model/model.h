@@ -296,5 +296,13 @@ MUST_CHECK int model_batch_hidden(struct model *m, const struct model_batch *b,
  * which exists. */
 MUST_CHECK int model_save(const struct model *m, const char *dir,
                           enum weights_type dtype, struct err *err);
+/* The same in files of at most `most` bytes of data each (0: one file). */
+MUST_CHECK int model_save_shards(const struct model *m, const char *dir,
+                                 enum weights_type dtype, size_t most,
+                                 struct err *err);
+/* Are w's tensors those, with those shapes, that the config describes? Reads
+ * no values. */
+MUST_CHECK int model_weights_check(const struct model_config *c,
+                                   const struct weights *w, struct err *err);
 
 #endif

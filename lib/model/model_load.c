@@ -89,20 +89,30 @@ static bool is_layers(const struct model *m, const struct compute_span *value)
     return false;
 }
 
+static int find_fitting(const struct model *m, const struct weights *w,
+                        const struct model_tensor *want,
+                        const struct weights_tensor **out, struct err *err)
+{
+    *out = find_stored(m, w, want->name);
+    if (!*out)
+        return err_set(err, ERR_FORMAT, "%s is missing", want->name);
+    if (!shape_fits(*out, want))
+        return err_set(err, ERR_FORMAT, "%s has not the shape %lldx%lld",
+                       want->name, (long long)want->rows,
+                       (long long)(want->cols ? want->cols : 1));
+    return 0;
+}
+
 static int load_tensor(struct model *m, const struct weights *w, size_t i,
                        const struct keeping *keep, struct err *err)
 {
     struct model_tensor *want = &m->base.tensors[i];
-    const struct weights_tensor *t = find_stored(m, w, want->name);
+    const struct weights_tensor *t;
     enum compute_type type;
-    int rc;
+    int rc = find_fitting(m, w, want, &t, err);
 
-    if (!t)
-        return err_set(err, ERR_FORMAT, "%s is missing", want->name);
-    if (!shape_fits(t, want))
-        return err_set(err, ERR_FORMAT, "%s has not the shape %lldx%lld",
-                       want->name, (long long)want->rows,
-                       (long long)(want->cols ? want->cols : 1));
+    if (rc < 0)
+        return rc;
     type = type_kept(t, keep->widen);
     rc = compute_alloc(m->compute, type, (size_t)weights_elements(t),
                        want->name, m->base.slots[i].value, err);
@@ -125,18 +135,11 @@ static bool may_be_left(const struct model *m, const char *name)
            (m->config.tied && strcmp(name, "lm_head.weight") == 0);
 }
 
-static int load_all(struct model *m, const struct weights *w,
-                    const struct keeping *keep, struct err *err)
+static int check_rest(const struct model *m, const struct weights *w,
+                      struct err *err)
 {
     size_t used = 0;
 
-    for (size_t i = 0; i < m->base.count; i++) {
-        int rc = load_tensor(m, w, i, keep, err);
-
-        if (rc < 0)
-            return rc;
-    }
-    model_tie(m);
     for (size_t i = 0; i < weights_count(w); i++)
         used += may_be_left(m, weights_at(w, i)->name);
     if (weights_count(w) - used != m->base.count)
@@ -144,6 +147,34 @@ static int load_all(struct model *m, const struct weights *w,
                        "%zu tensors are not what config.json describes",
                        weights_count(w) - used - m->base.count);
     return 0;
+}
+
+int model_weights_check(const struct model_config *c, const struct weights *w,
+                        struct err *err)
+{
+    struct model *m = model_shape(c, NULL);
+    const struct weights_tensor *t;
+    int rc = 0;
+
+    for (size_t i = 0; i < m->base.count && rc == 0; i++)
+        rc = find_fitting(m, w, &m->base.tensors[i], &t, err);
+    if (rc == 0)
+        rc = check_rest(m, w, err);
+    model_free(m);
+    return rc;
+}
+
+static int load_all(struct model *m, const struct weights *w,
+                    const struct keeping *keep, struct err *err)
+{
+    for (size_t i = 0; i < m->base.count; i++) {
+        int rc = load_tensor(m, w, i, keep, err);
+
+        if (rc < 0)
+            return rc;
+    }
+    model_tie(m);
+    return check_rest(m, w, err);
 }
 
 static int open_kept(const char *dir, struct compute *compute,

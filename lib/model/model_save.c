@@ -71,10 +71,14 @@ static int save_config(const struct model *m, const char *dir,
 int model_save(const struct model *m, const char *dir, enum weights_type dtype,
                struct err *err)
 {
-    static const char *const metadata[] = { "format", "pt", NULL };
+    return model_save_shards(m, dir, dtype, 0, err);
+}
+
+int model_save_shards(const struct model *m, const char *dir,
+                      enum weights_type dtype, size_t most, struct err *err)
+{
     size_t count = m->base.count, made = 0;
     struct weights_tensor *t = mem_array(count, sizeof(*t));
-    char *path = io_path(dir, "model.safetensors");
     int rc = 0;
 
     while (made < count && rc == 0) {
@@ -82,12 +86,11 @@ int model_save(const struct model *m, const char *dir, enum weights_type dtype,
         made += rc == 0;
     }
     if (rc == 0)
-        rc = weights_write(path, t, count, metadata, err);
+        rc = weights_write_dir(dir, t, count, most, err);
     if (rc == 0)
         rc = save_config(m, dir, dtype, err);
     while (made > 0)
         free((void *)(uintptr_t)t[--made].data);
     free(t);
-    free(path);
     return rc;
 }

@@ -1,0 +1,363 @@
+/*
+ * cmd_model_convert.c - slmctl model convert and merge
+ *
+ * Both write a model, load it anew through the reader that everybody uses,
+ * and compare its logits with those of the model it was made from. What does
+ * not agree is marked bad and the exit status says so.
+ */
+#include "cmd_model.h"
+#include "device.h"
+#include "model_artifact.h"
+#include "pick_model.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "lora/lora.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *to_format, *to_type, *output, *prompts_file, *adapter_dir;
+static const char *base_dir;
+static int64_t shard_size = (int64_t)5 << 30;
+static double max_kl = -1;
+
+#define OUTPUT_OPTIONS                                                         \
+    { 'o',                                                                     \
+      "output",                                                                \
+      OPT_STRING,                                                              \
+      &output,                                                                 \
+      "PATH",                                                                  \
+      "what to write",                                                         \
+      .complete = COMPLETE_FILE,                                               \
+      .required = true },                                                      \
+        { 0,                                                                   \
+          "shard-size",                                                        \
+          OPT_BYTES,                                                           \
+          &shard_size,                                                         \
+          "SIZE",                                                              \
+          "safetensors: bytes of data in one file at most, 0 for one file",    \
+          .min = 0,                                                            \
+          .max = 1e15 },                                                       \
+        { 0,                                                                   \
+          "prompts",                                                           \
+          OPT_STRING,                                                          \
+          &prompts_file,                                                       \
+          "FILE",                                                              \
+          "compare on these lines instead of built-in ones",                   \
+          .complete = COMPLETE_FILE },                                         \
+    {                                                                          \
+        0, "max-kl", OPT_DOUBLE, &max_kl, "X",                                 \
+            "largest mean KL divergence that passes (default by type)",        \
+            .min = 0, .max = 100                                               \
+    }
+
+static const struct opt convert_options[] = {
+    { 0, "to", OPT_CHOICE, &to_format, "FORMAT", "format to write",
+      .choices = "gguf|safetensors" },
+    { 0, "type", OPT_STRING, &to_type, "TYPE",
+      "type of matrices: F32, F16, BF16; GGUF also Q8_0, Q4_0, Q4_K, Q6_K" },
+    { 0, "base", OPT_STRING, &base_dir, "DIR",
+      "of an adapter: the model it is for", .complete = COMPLETE_DIR },
+    OUTPUT_OPTIONS,
+    DEVICE_OPTIONS,
+    OPT_END,
+};
+
+static const struct opt merge_options[] = {
+    { 0, "adapter", OPT_STRING, &adapter_dir, "DIR", "PEFT adapter to merge",
+      .complete = COMPLETE_DIR, .required = true },
+    { 0, "type", OPT_STRING, &to_type, "TYPE",
+      "type of the weights: F32, F16 or BF16 (default as stored)" },
+    OUTPUT_OPTIONS,
+    DEVICE_OPTIONS,
+    OPT_END,
+};
+
+struct job {
+    struct cli *cli;
+    struct picked_model picked;
+    struct compute *compute;
+    struct artifact_prompts prompts;
+    float *before;
+    size_t vocab;
+    bool gguf;
+    enum weights_type type;
+    struct artifact_report report;
+    char *bad;
+};
+
+static bool is_float(enum weights_type t)
+{
+    return t == WEIGHTS_F32 || t == WEIGHTS_F16 || t == WEIGHTS_BF16;
+}
+
+/* --type, or what the model has. */
+static int choose_type(struct job *j, struct err *err)
+{
+    struct model_config c;
+    int rc = model_config_read(j->picked.dir, &c, err);
+
+    if (rc < 0)
+        return rc;
+    j->type = is_float(c.stored) ? c.stored : WEIGHTS_F32;
+    if (!to_type)
+        return ERR_OK;
+    if (!weights_gguf_type(to_type, &j->type) ||
+        (!j->gguf && !is_float(j->type)))
+        return err_set(err, ERR_INVALID,
+                       "--type %s is not known; known: F32 F16 BF16%s", to_type,
+                       j->gguf ? " Q8_0 Q4_0 Q4_K Q6_K" : "");
+    return ERR_OK;
+}
+
+/* The model as it is before anything is written, and its logits. */
+static int open_before(struct job *j, struct model **m, struct err *err)
+{
+    int rc = model_open(j->picked.dir, j->compute, true, m, err);
+
+    if (rc == ERR_OK && j->picked.adapter)
+        rc = model_adapter_load(*m, j->picked.adapter, err);
+    if (rc == ERR_OK && j->picked.adapter)
+        rc = model_adapter_merge(*m, err);
+    if (rc < 0)
+        return rc;
+    j->vocab = (size_t)model_config(*m)->vocab;
+    rc = artifact_prompts_read(j->picked.dir, model_config(*m), prompts_file,
+                               &j->prompts, err);
+    return rc == ERR_OK ? artifact_logits(*m, &j->prompts, &j->before, err)
+                        : rc;
+}
+
+static int write_directory(struct job *j, struct model *m, struct err *err)
+{
+    int rc = io_mkdirs(output, 0755, err);
+
+    if (rc == ERR_OK)
+        rc = model_save_shards(m, output, j->type, (size_t)shard_size, err);
+    return rc == ERR_OK ? lora_copy_parts(j->picked.dir, output, err) : rc;
+}
+
+static int write_gguf(const struct job *j, struct err *err)
+{
+    const char *slash = strrchr(j->picked.dir, '/');
+    struct weights_gguf opt = { .type = j->type };
+
+    opt.name = slash && slash[1] ? slash + 1 : j->picked.dir;
+    return weights_gguf_write(j->picked.dir, &opt, output, err);
+}
+
+static int read_back(struct job *j, struct err *err)
+{
+    struct model *m = NULL;
+    float *after = NULL;
+    int rc = model_open(output, j->compute, true, &m, err);
+
+    if (rc == ERR_OK)
+        rc = artifact_logits(m, &j->prompts, &after, err);
+    if (rc == ERR_OK)
+        artifact_compare(&j->prompts, j->vocab, j->before, after, &j->report);
+    model_free(m);
+    free(after);
+    return rc == ERR_OK ? artifact_compare_tokens(j->picked.dir, output, err)
+                        : rc;
+}
+
+/* 1: it agrees, 0: it does not and has been marked. */
+static int judge(struct job *j, struct err *err)
+{
+    double limit = max_kl >= 0 ? max_kl : artifact_threshold(j->type);
+    int rc = read_back(j, err);
+
+    if (rc == ERR_OK && j->report.kl <= limit && isfinite(j->report.largest))
+        return 1;
+    if (rc < 0) {
+        struct err own;
+
+        if (artifact_mark_bad(output, &j->bad, &own) == ERR_OK)
+            rc = err_wrap(err, "%s does not read back, now %s", output, j->bad);
+        return rc;
+    }
+    return artifact_mark_bad(output, &j->bad, err);
+}
+
+static int refuse_existing(const struct job *j, struct err *err)
+{
+    bool exists = io_exists(output);
+
+    if (exists && j->gguf && io_is_dir(output))
+        return err_set(err, ERR_INVALID, "%s is a directory; name a file",
+                       output);
+    if (exists && !j->gguf)
+        return err_set(err, ERR_INVALID,
+                       "%s is there already; name a new directory", output);
+    return ERR_OK;
+}
+
+static int work(struct job *j, struct err *err)
+{
+    struct model *m = NULL;
+    int rc = choose_type(j, err);
+
+    if (rc == ERR_OK)
+        rc = refuse_existing(j, err);
+    if (rc == ERR_OK)
+        rc = device_open(j->cli, NULL, &j->compute, err);
+    if (rc == ERR_OK)
+        rc = open_before(j, &m, err);
+    if (rc == ERR_OK)
+        rc = j->gguf ? write_gguf(j, err) : write_directory(j, m, err);
+    model_free(m);
+    return rc == ERR_OK ? judge(j, err) : rc;
+}
+
+static void print_json(const struct job *j, struct buf *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, false);
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "schema", "slmctl.model-artifact/1");
+    json_put_string(&w, "path", j->bad ? j->bad : output);
+    json_put_string(&w, "type", weights_type_name(j->type));
+    json_put_string(&w, "verdict", j->bad ? "bad" : "ok");
+    json_put_int(&w, "positions", (int64_t)j->report.positions);
+    if (isfinite(j->report.largest) && isfinite(j->report.kl)) {
+        json_put_double(&w, "largest", j->report.largest);
+        json_put_double(&w, "kl", j->report.kl);
+    }
+    json_put_double(&w, "top1", j->report.top1);
+    json_end_object(&w);
+    buf_char(out, '\n');
+}
+
+static int answer(struct job *j)
+{
+    struct buf out = { 0 };
+    int rc;
+
+    if (j->cli->json)
+        print_json(j, &out);
+    else if (!j->cli->quiet)
+        buf_printf(&out,
+                   "%s: %s, read back: largest difference %.2e, KL %.2e, same "
+                   "best token %.1f %% of %zu\n",
+                   j->bad ? j->bad : output, weights_type_name(j->type),
+                   j->report.largest, j->report.kl, 100 * j->report.top1,
+                   j->report.positions);
+    rc = cli_write(j->cli, &out);
+    if (j->bad)
+        cli_warn(j->cli,
+                 "%s differs too much from the model it was made from: it is "
+                 "now %s",
+                 output, j->bad);
+    buf_release(&out);
+    return rc == EXIT_DONE && j->bad ? EXIT_FAILED : rc;
+}
+
+static int finish(struct job *j, int rc, struct err *err)
+{
+    rc = rc < 0 ? cli_fail(j->cli, err) : answer(j);
+    artifact_prompts_release(&j->prompts);
+    compute_close(j->compute);
+    picked_model_release(&j->picked);
+    free(j->before);
+    free(j->bad);
+    return rc;
+}
+
+/* adapter_config.json and no config.json. */
+static bool is_adapter(const char *dir)
+{
+    char *own = io_path(dir, "adapter_config.json");
+    char *base = io_path(dir, "config.json");
+    bool is = io_exists(own) && !io_exists(base);
+
+    free(own);
+    free(base);
+    return is;
+}
+
+static int convert_adapter(struct cli *cli, const char *dir)
+{
+    struct err err;
+    int rc;
+
+    if (!base_dir)
+        return cli_usage(cli, "%s is an adapter: name its model with --base",
+                         dir);
+    rc = weights_gguf_adapter(dir, base_dir, output, &err);
+    if (rc == ERR_OK) {
+        struct weights *w = NULL;
+
+        rc = weights_open(output, &w, &err);
+        weights_close(w);
+    }
+    if (rc < 0)
+        return cli_fail(cli, &err);
+    cli_note(cli, "%s: an adapter for %s", output, base_dir);
+    return EXIT_DONE;
+}
+
+static int run_convert(struct cli *cli, int argc, char **argv)
+{
+    struct job j = { .cli = cli, .gguf = true };
+    struct err err;
+    int rc;
+
+    (void)argc;
+    if (!device_choice.device)
+        device_choice.device = "cpu";
+    j.gguf = !to_format || strcmp(to_format, "gguf") == 0;
+    if (j.gguf && is_adapter(argv[0]))
+        return convert_adapter(cli, argv[0]);
+    rc = pick_model(cli, argv[0], NULL, NULL, &j.picked, &err);
+    if (rc == ERR_OK && j.picked.adapter && j.gguf)
+        rc = err_set(&err, ERR_INVALID,
+                     "%s has an adapter; slmctl model merge makes one model "
+                     "of both",
+                     argv[0]);
+    if (rc == ERR_OK)
+        rc = work(&j, &err);
+    return finish(&j, rc, &err);
+}
+
+static int run_merge(struct cli *cli, int argc, char **argv)
+{
+    struct job j = { .cli = cli };
+    struct err err;
+    int rc;
+
+    (void)argc;
+    if (!device_choice.device)
+        device_choice.device = "cpu";
+    rc = pick_model(cli, argv[0], adapter_dir, NULL, &j.picked, &err);
+    if (rc == ERR_OK)
+        rc = work(&j, &err);
+    return finish(&j, rc, &err);
+}
+
+const struct command model_convert = {
+    .name = "convert",
+    .summary = "write a model in another format or type, and check it",
+    .operands = "DIR|NAME",
+    .min_operands = 1,
+    .max_operands = 1,
+    .options = convert_options,
+    .common = CLI_STORE | CLI_JSON | CLI_QUIET | CLI_THREADS,
+    .complete = COMPLETE_MODEL,
+    .run = run_convert,
+};
+
+const struct command model_merge = {
+    .name = "merge",
+    .summary = "write a model with its adapter merged in, and check it",
+    .operands = "DIR|NAME",
+    .min_operands = 1,
+    .max_operands = 1,
+    .options = merge_options,
+    .common = CLI_STORE | CLI_JSON | CLI_QUIET | CLI_THREADS,
+    .complete = COMPLETE_MODEL,
+    .run = run_merge,
+};

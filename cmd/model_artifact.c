@@ -1,0 +1,275 @@
+/*
+ * model_artifact.c - reading back and comparing what was written
+ *
+ * The comparison uses the distribution of the next token at every position of
+ * a few prompts: the mean KL divergence decides, because it is what a user
+ * notices; the largest difference and the share of equal best tokens are for
+ * people to read.
+ */
+#include "model_artifact.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "tokenizer/tokenizer.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROMPT_TOKENS 64 /* of each, at most */
+#define PROMPT_MAX 64    /* lines of a file */
+#define DRAWN 4          /* prompts without a tokenizer */
+#define FILE_MAX ((size_t)16 << 20)
+
+static const char *const texts[] = {
+    "The quick brown fox jumps over the lazy dog, and then it rests.",
+    "SELECT name, count(*) FROM orders WHERE total > 100 GROUP BY name;",
+    "{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}",
+    "Q: What is 17 times 3?\nA: 17 times 3 is 51.\n",
+    "na\xC3\xAFve caf\xC3\xA9, \xE6\x97\xA5\xE6\x9C\xAC, 3.14159 \xE2\x89\x88 "
+    "\xCF\x80",
+};
+#define TEXTS (sizeof(texts) / sizeof(texts[0]))
+
+static void add_prompt(struct artifact_prompts *p, const int32_t *ids, size_t n)
+{
+    int32_t *copy = mem_array(n, sizeof(*copy));
+
+    memcpy(copy, ids, n * sizeof(*copy));
+    p->ids = mem_realloc(p->ids, p->count + 1, sizeof(*p->ids));
+    p->lengths = mem_realloc(p->lengths, p->count + 1, sizeof(*p->lengths));
+    p->ids[p->count] = copy;
+    p->lengths[p->count++] = n;
+}
+
+static int add_text(struct artifact_prompts *p, const struct tokenizer *tok,
+                    const struct model_config *c, struct slice text,
+                    struct err *err)
+{
+    struct token_list ids = { 0 };
+    int rc = tokenizer_encode(tok, text, TOKENIZER_SPECIAL, &ids, NULL, err);
+    size_t n = ids.count < PROMPT_TOKENS ? ids.count : PROMPT_TOKENS;
+
+    if (n > (size_t)c->context)
+        n = (size_t)c->context;
+    for (size_t i = 0; i < n; i++)
+        if (ids.ids[i] >= c->vocab)
+            n = i;
+    if (rc == ERR_OK && n > 0)
+        add_prompt(p, ids.ids, n);
+    token_list_release(&ids);
+    return rc;
+}
+
+static int add_file(struct artifact_prompts *p, const struct tokenizer *tok,
+                    const struct model_config *c, const char *file,
+                    struct err *err)
+{
+    struct buf text = { 0 };
+    char *line, *rest;
+    int rc = io_read_file(file, FILE_MAX, &text, err);
+
+    rest = text.data;
+    while (rc == ERR_OK && p->count < PROMPT_MAX &&
+           (line = strsep(&rest, "\n")) != NULL)
+        if (*line)
+            rc = add_text(p, tok, c, slice_of(line), err);
+    buf_release(&text);
+    return rc;
+}
+
+static void draw(struct artifact_prompts *p, const struct model_config *c)
+{
+    size_t n = c->context < PROMPT_TOKENS ? (size_t)c->context : PROMPT_TOKENS;
+    int32_t ids[PROMPT_TOKENS];
+    struct rng r;
+
+    rng_init(&r, 1);
+    for (unsigned k = 0; k < DRAWN; k++) {
+        for (size_t i = 0; i < n; i++)
+            ids[i] = (int32_t)rng_below(&r, (uint64_t)c->vocab);
+        add_prompt(p, ids, n);
+    }
+}
+
+int artifact_prompts_read(const char *model, const struct model_config *c,
+                          const char *file, struct artifact_prompts *out,
+                          struct err *err)
+{
+    struct tokenizer *tok = NULL;
+    struct err none;
+    int rc = tokenizer_open(model, &tok, file ? err : &none);
+
+    *out = (struct artifact_prompts){ 0 };
+    if (rc < 0 && file)
+        return rc;
+    rc = file ? add_file(out, tok, c, file, err) : ERR_OK;
+    for (size_t i = 0; i < TEXTS && tok && !file && rc == ERR_OK; i++)
+        rc = add_text(out, tok, c, slice_of(texts[i]), err);
+    tokenizer_free(tok);
+    if (rc == ERR_OK && !out->count && file)
+        rc = err_set(err, ERR_INVALID, "%s: no prompts in it", file);
+    if (rc == ERR_OK && !out->count)
+        draw(out, c);
+    return rc;
+}
+
+void artifact_prompts_release(struct artifact_prompts *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        free(p->ids[i]);
+    free(p->ids);
+    free(p->lengths);
+    *p = (struct artifact_prompts){ 0 };
+}
+
+static size_t positions_of(const struct artifact_prompts *p)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->count; i++)
+        n += p->lengths[i];
+    return n;
+}
+
+int artifact_logits(struct model *m, const struct artifact_prompts *p,
+                    float **out, struct err *err)
+{
+    size_t vocab = (size_t)model_config(m)->vocab;
+    void *logits;
+    float *at;
+    int rc = mem_try_array(&logits, positions_of(p) * vocab, sizeof(float),
+                           "logits", err);
+
+    if (rc < 0)
+        return rc;
+    at = logits;
+    for (size_t i = 0; i < p->count && rc == ERR_OK; i++) {
+        rc = model_logits(m, p->ids[i], p->lengths[i], at, err);
+        at += p->lengths[i] * vocab;
+    }
+    if (rc < 0)
+        free(logits);
+    else
+        *out = logits;
+    return rc;
+}
+
+/* log of the sum of exponentials, and the place of the largest. */
+static double log_sum(const float *x, size_t n, size_t *best)
+{
+    double sum = 0;
+
+    *best = 0;
+    for (size_t i = 1; i < n; i++)
+        if (x[i] > x[*best])
+            *best = i;
+    for (size_t i = 0; i < n; i++)
+        sum += exp((double)x[i] - (double)x[*best]);
+    return (double)x[*best] + log(sum);
+}
+
+static double divergence(const float *before, const float *after, size_t n,
+                         bool *same)
+{
+    size_t best, other;
+    double a = log_sum(before, n, &best), b = log_sum(after, n, &other);
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        double p = (double)before[i] - a, q = (double)after[i] - b;
+
+        sum += exp(p) * (p - q);
+    }
+    *same = best == other;
+    return sum;
+}
+
+void artifact_compare(const struct artifact_prompts *p, size_t vocab,
+                      const float *before, const float *after,
+                      struct artifact_report *out)
+{
+    size_t n = positions_of(p), same = 0;
+    double off = 0, top = 0;
+
+    *out = (struct artifact_report){ .positions = n };
+    for (size_t i = 0; i < n; i++) {
+        bool equal;
+
+        out->kl +=
+            divergence(before + i * vocab, after + i * vocab, vocab, &equal);
+        same += equal;
+    }
+    for (size_t i = 0; i < n * vocab; i++) {
+        double d = fabs((double)before[i] - (double)after[i]);
+
+        off = isnan(d) ? (double)INFINITY : fmax(off, d);
+        top = fmax(top, fabs((double)before[i]));
+    }
+    out->largest = off / fmax(top, 1e-30);
+    out->kl = n ? fmax(out->kl / (double)n, 0) : 0;
+    out->top1 = n ? (double)same / (double)n : 1;
+}
+
+double artifact_threshold(enum weights_type type)
+{
+    switch (type) {
+    case WEIGHTS_F32: return 1e-6;
+    case WEIGHTS_F16: return 1e-4;
+    case WEIGHTS_BF16: return 2e-3;
+    case WEIGHTS_Q8_0: return 5e-3;
+    case WEIGHTS_Q6_K: return 2e-2;
+    case WEIGHTS_Q4_K: return 2e-1;
+    default: return 5e-1;
+    }
+}
+
+int artifact_mark_bad(const char *path, char **out, struct err *err)
+{
+    *out = mem_printf("%s.bad", path);
+    if (rename(path, *out) == 0)
+        return ERR_OK;
+    return err_set(err, ERR_OUTPUT, "rename %s to %s: %s", path, *out,
+                   strerror(errno));
+}
+
+static int compare_text(const struct tokenizer *a, const struct tokenizer *b,
+                        const char *text, struct err *err)
+{
+    struct token_list x = { 0 }, y = { 0 };
+    int rc =
+        tokenizer_encode(a, slice_of(text), TOKENIZER_SPECIAL, &x, NULL, err);
+
+    if (rc == ERR_OK)
+        rc = tokenizer_encode(b, slice_of(text), TOKENIZER_SPECIAL, &y, NULL,
+                              err);
+    if (rc == ERR_OK && (x.count != y.count ||
+                         memcmp(x.ids, y.ids, x.count * sizeof(*x.ids)) != 0))
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "the tokenizer that was written gives other ids for "
+                     "\"%.20s...\"",
+                     text);
+    token_list_release(&x);
+    token_list_release(&y);
+    return rc;
+}
+
+int artifact_compare_tokens(const char *before, const char *after,
+                            struct err *err)
+{
+    struct tokenizer *a = NULL, *b = NULL;
+    struct err none;
+    int rc;
+
+    if (tokenizer_open(before, &a, &none) < 0)
+        return ERR_OK;
+    rc = tokenizer_open(after, &b, err);
+    for (size_t i = 0; i < TEXTS && rc == ERR_OK; i++)
+        rc = compare_text(a, b, texts[i], err);
+    tokenizer_free(a);
+    tokenizer_free(b);
+    return rc;
+}

@@ -1,0 +1,53 @@
+/*
+ * model_artifact.h - what slmctl writes is read again and compared
+ *
+ * Logits of the model that was written, loaded anew from its files, against
+ * those of the model it was made from, on a few prompts. What differs too much
+ * is marked bad: it gets the ending ".bad".
+ */
+#ifndef MODEL_ARTIFACT_H
+#define MODEL_ARTIFACT_H
+
+#include "cmd.h"
+#include "model/model.h"
+
+/* Prompts as ids, and the logits that a model gives for them. */
+struct artifact_prompts {
+    int32_t **ids;
+    size_t *lengths, count;
+};
+/* Lines of the file, or, without one, built-in texts; ids drawn from the
+ * seed where the model has no tokenizer. */
+MUST_CHECK int artifact_prompts_read(const char *model,
+                                     const struct model_config *c,
+                                     const char *file,
+                                     struct artifact_prompts *out,
+                                     struct err *err);
+void artifact_prompts_release(struct artifact_prompts *p);
+
+/* Largest difference over the largest logit; mean of KL(before || after) in
+ * nats; share of positions with the same best token. */
+struct artifact_report {
+    double largest, kl, top1;
+    size_t positions;
+};
+/* count x vocab logits of every prompt, one after the other; freed by the
+ * caller. */
+MUST_CHECK int artifact_logits(struct model *m,
+                               const struct artifact_prompts *p, float **out,
+                               struct err *err);
+void artifact_compare(const struct artifact_prompts *p, size_t vocab,
+                      const float *before, const float *after,
+                      struct artifact_report *out);
+
+/* The largest mean KL that a type may cost. */
+double artifact_threshold(enum weights_type type);
+/* Renames path to path.bad; *out (the new name) is the caller's. */
+MUST_CHECK int artifact_mark_bad(const char *path, char **out, struct err *err);
+
+/* Do the tokenizers of two models give the same ids for the built-in texts?
+ * ERR_UNSUPPORTED with the text that differs; 0 if the first has none. */
+MUST_CHECK int artifact_compare_tokens(const char *before, const char *after,
+                                       struct err *err);
+
+#endif
