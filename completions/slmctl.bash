@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'status' | 'completion')
+        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -53,7 +53,7 @@ _slmctl()
         options='--model --adapter --task --raw --system --temperature --top-p --top-k --max-tokens --logprobs --device --precision --max-memory --store --json --quiet --threads --seed --help'
         ;;
     'model')
-        reply='add list show remove check tokenize template train-tokenizer' ;;
+        reply='add list show remove check tokenize template train-tokenizer verify convert merge' ;;
     'model add')
         options='--as --license --store --json --quiet --help'
         kind='dir'
@@ -83,6 +83,18 @@ _slmctl()
     'model train-tokenizer')
         options='--vocab --special --max-bytes --output --quiet --help'
         kind='file'
+        ;;
+    'model verify')
+        options='--store --json --help'
+        kind='models'
+        ;;
+    'model convert')
+        options='--to --type --base --output --shard-size --prompts --max-kl --device --precision --max-memory --store --json --quiet --threads --help'
+        kind='models'
+        ;;
+    'model merge')
+        options='--adapter --type --output --shard-size --prompts --max-kl --device --precision --max-memory --store --json --quiet --threads --help'
+        kind='models'
         ;;
     'status')
         options='--store --json --help'
@@ -339,6 +351,54 @@ _slmctl()
         reply='' kind='none' options= ;;
     'model train-tokenizer:-o' | 'model train-tokenizer:--output')
         reply='' kind='file' options= ;;
+    'model verify:--store')
+        reply='' kind='dir' options= ;;
+    'model convert:--to')
+        reply='gguf safetensors' kind='none' options= ;;
+    'model convert:--type')
+        reply='' kind='none' options= ;;
+    'model convert:--base')
+        reply='' kind='dir' options= ;;
+    'model convert:-o' | 'model convert:--output')
+        reply='' kind='file' options= ;;
+    'model convert:--shard-size')
+        reply='' kind='none' options= ;;
+    'model convert:--prompts')
+        reply='' kind='file' options= ;;
+    'model convert:--max-kl')
+        reply='' kind='none' options= ;;
+    'model convert:--device')
+        reply='' kind='none' options= ;;
+    'model convert:--precision')
+        reply='auto f32 tf32 bf16' kind='none' options= ;;
+    'model convert:--max-memory')
+        reply='' kind='none' options= ;;
+    'model convert:--store')
+        reply='' kind='dir' options= ;;
+    'model convert:--threads')
+        reply='' kind='none' options= ;;
+    'model merge:--adapter')
+        reply='' kind='dir' options= ;;
+    'model merge:--type')
+        reply='' kind='none' options= ;;
+    'model merge:-o' | 'model merge:--output')
+        reply='' kind='file' options= ;;
+    'model merge:--shard-size')
+        reply='' kind='none' options= ;;
+    'model merge:--prompts')
+        reply='' kind='file' options= ;;
+    'model merge:--max-kl')
+        reply='' kind='none' options= ;;
+    'model merge:--device')
+        reply='' kind='none' options= ;;
+    'model merge:--precision')
+        reply='auto f32 tf32 bf16' kind='none' options= ;;
+    'model merge:--max-memory')
+        reply='' kind='none' options= ;;
+    'model merge:--store')
+        reply='' kind='dir' options= ;;
+    'model merge:--threads')
+        reply='' kind='none' options= ;;
     'status:--store')
         reply='' kind='dir' options= ;;
     esac

@@ -183,6 +183,9 @@ _slmctl_model()
             'tokenize:texts to token ids and back'
             'template:print slmctl'\''s own chat template'
             'train-tokenizer:make a byte-level tokenizer from texts'
+            'verify:is a model whole, and does it fit here'
+            'convert:write a model in another format or type, and check it'
+            'merge:write a model with its adapter merged in, and check it'
         )
         _describe command list ;;
     rest)
@@ -195,6 +198,9 @@ _slmctl_model()
         tokenize) _slmctl_model_tokenize ;;
         template) _slmctl_model_template ;;
         train-tokenizer) _slmctl_model_train_tokenizer ;;
+        verify) _slmctl_model_verify ;;
+        convert) _slmctl_model_convert ;;
+        merge) _slmctl_model_merge ;;
         esac ;;
     esac
 }
@@ -264,6 +270,50 @@ _slmctl_model_train_tokenizer()
         ''{-o+,--output=}'[tokenizer.json to write]:FILE:_files' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '*:operand:_files'
+}
+_slmctl_model_verify()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        '*:operand:_slmctl_names models'
+}
+_slmctl_model_convert()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--to=[format to write]:FORMAT:(gguf safetensors)' \
+        '--type=[type of matrices\: F32, F16, BF16; GGUF also Q8_0, Q4_0, Q4_K, Q6_K]:TYPE: ' \
+        '--base=[of an adapter\: the model it is for]:DIR:_files -/' \
+        ''{-o+,--output=}'[what to write]:PATH:_files' \
+        '--shard-size=[safetensors\: bytes of data in one file at most, 0 for one file]:SIZE: ' \
+        '--prompts=[compare on these lines instead of built-in ones]:FILE:_files' \
+        '--max-kl=[largest mean KL divergence that passes (default by type)]:X: ' \
+        '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
+        '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
+        '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--threads=[threads to use; 0\: one per CPU]:N: ' \
+        '*:operand:_slmctl_names models'
+}
+_slmctl_model_merge()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--adapter=[PEFT adapter to merge]:DIR:_files -/' \
+        '--type=[type of the weights\: F32, F16 or BF16 (default as stored)]:TYPE: ' \
+        ''{-o+,--output=}'[what to write]:PATH:_files' \
+        '--shard-size=[safetensors\: bytes of data in one file at most, 0 for one file]:SIZE: ' \
+        '--prompts=[compare on these lines instead of built-in ones]:FILE:_files' \
+        '--max-kl=[largest mean KL divergence that passes (default by type)]:X: ' \
+        '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
+        '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
+        '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--threads=[threads to use; 0\: one per CPU]:N: ' \
+        '*:operand:_slmctl_names models'
 }
 _slmctl_status()
 {
