@@ -1,5 +1,8 @@
 . "$TREE/tests/cli/lib/common.subr"
-command -v script >/dev/null || { echo 'skip: no script(1)'; exit 0; }
+script -qec true /dev/null >/dev/null 2>&1 </dev/null || {
+    echo "skip: script(1) makes no terminal here"
+    exit 0
+}
 make_logs 40 >logs
 mark=$(printf '\r\033')
 has() {
