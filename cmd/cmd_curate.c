@@ -192,6 +192,8 @@ static int write_export(struct cli *cli, struct store *s,
 
     if (task_name)
         rc = store_task_find(s, task_name, &task, err);
+    if (rc == ERR_OK)
+        rc = curate_output_open(&out, export_file, err);
     if (rc == ERR_OK && strchr(w->splits, 's')) {
         rc = store_seal(s, task, 0, "curate --export", &times, err);
         if (rc == ERR_OK)
@@ -200,8 +202,6 @@ static int write_export(struct cli *cli, struct store *s,
                      "before); this is written down",
                      (long long)times);
     }
-    if (rc == ERR_OK)
-        rc = curate_output_open(&out, export_file, err);
     if (rc == ERR_OK)
         rc = curate_export(s, task, w->splits, &out.sink, &count, err);
     rc = curate_output_close(&out, rc, err);

@@ -40,13 +40,15 @@ int curate_output_open(struct curate_output *o, const char *path,
     struct stat st;
 
     *o = (struct curate_output){ .sink = { put_fd, o } };
-    o->path = mem_strdup(direct ? "stdout" : path);
+    o->path = direct ? NULL : realpath(path, NULL); /* a link stays a link */
+    if (!o->path)
+        o->path = mem_strdup(direct ? "stdout" : path);
     if (direct) {
         o->fd = STDOUT_FILENO;
         return ERR_OK;
     }
     if (stat(path, &st) != 0 || S_ISREG(st.st_mode))
-        o->part = mem_printf("%s.part", path);
+        o->part = mem_printf("%s.part", o->path);
     o->fd =
         open(o->part ? o->part : path,
              O_WRONLY | O_CLOEXEC | (o->part ? O_CREAT | O_TRUNC : 0), 0600);

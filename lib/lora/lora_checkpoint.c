@@ -252,12 +252,10 @@ int lora_checkpoint_load(struct lora_run *r, bool *found, struct err *err)
     if (!*found)
         goto done;
     rc = weights_open(path, &w, err);
-    if (rc < 0)
-        goto done;
-    state = weights_metadata(w, "state");
-    if (!state)
+    state = rc == 0 ? weights_metadata(w, "state") : NULL;
+    if (rc == 0 && !state)
         rc = err_set(err, ERR_FORMAT, "%s: no state in it", path);
-    else
+    if (rc == 0)
         rc = json_parse(&j, state, strlen(state), err);
     if (rc == 0)
         rc = check_same(r, &j, path, err);
@@ -265,6 +263,8 @@ int lora_checkpoint_load(struct lora_run *r, bool *found, struct err *err)
         rc = load_spans(r, w, err);
     if (rc == 0)
         read_state(&j, &r->state);
+    if (rc < 0 && rc != ERR_INVALID && rc != ERR_NOMEM)
+        (void)err_wrap(err, "%s cannot be used; remove it to begin anew", path);
 done:
     json_release(&j);
     weights_close(w);
