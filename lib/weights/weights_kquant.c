@@ -74,7 +74,7 @@ static struct affine affine_refit(const float *x, struct affine a)
 
 static struct affine affine_fit(const float *x)
 {
-    double low = 0, high = x[0], least;
+    double low = 0, high = (double)x[0], least;
     struct affine best;
 
     for (unsigned i = 0; i < 32; i++) {
