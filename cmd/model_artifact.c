@@ -29,8 +29,7 @@ static const char *const texts[] = {
     "SELECT name, count(*) FROM orders WHERE total > 100 GROUP BY name;",
     "{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}",
     "Q: What is 17 times 3?\nA: 17 times 3 is 51.\n",
-    "na\xC3\xAFve caf\xC3\xA9, \xE6\x97\xA5\xE6\x9C\xAC, 3.14159 \xE2\x89\x88 "
-    "\xCF\x80",
+    "na\xC3\xAFve caf\xC3\xA9, \xE6\x97\xA5\xE6\x9C\xAC, 3.14159, \xCF\x80",
 };
 #define TEXTS (sizeof(texts) / sizeof(texts[0]))
 
