@@ -294,7 +294,7 @@ struct merge_list {
     size_t count, cap;
 };
 
-#define MAX_PIECE 4096 /* bytes; longer ones are no result of merges */
+#define MAX_PIECE 512 /* bytes; longer ones are no result of merges */
 
 static void add_merges(const struct tokenizer_out *t, const struct map *ids,
                        size_t id, struct merge_list *out)
