@@ -150,16 +150,10 @@ static int write_gguf(const struct job *j, struct err *err)
 
 static int read_back(struct job *j, struct err *err)
 {
-    struct model *m = NULL;
-    float *after = NULL;
-    int rc = model_open(output, j->compute, true, &m, err);
+    struct artifact_source s = { j->compute, output, NULL, true };
+    int rc = artifact_read_back(&s, &j->prompts, j->before, j->vocab,
+                                &j->report, err);
 
-    if (rc == ERR_OK)
-        rc = artifact_logits(m, &j->prompts, &after, err);
-    if (rc == ERR_OK)
-        artifact_compare(&j->prompts, j->vocab, j->before, after, &j->report);
-    model_free(m);
-    free(after);
     return rc == ERR_OK ? artifact_compare_tokens(j->picked.dir, output, err)
                         : rc;
 }
@@ -170,7 +164,7 @@ static int judge(struct job *j, struct err *err)
     double limit = max_kl >= 0 ? max_kl : artifact_threshold(j->type);
     int rc = read_back(j, err);
 
-    if (rc == ERR_OK && j->report.kl <= limit && isfinite(j->report.largest))
+    if (rc == ERR_OK && artifact_agrees(&j->report, limit))
         return 1;
     if (rc < 0) {
         struct err own;

@@ -12,6 +12,7 @@
 #include "evaluate/evaluate.h"
 #include "finetune.h"
 #include "finetune_base.h"
+#include "finetune_check.h"
 #include "json/json.h"
 #include "store/store.h"
 #include "template/template.h"
@@ -319,6 +320,15 @@ static enum weights_type stored_type(const struct task *t)
                                              : WEIGHTS_BF16;
 }
 
+/* A large base that stays frozen keeps its 16 bits; weights that change, by
+ * training or merging, are f32. */
+static bool is_wide(const struct task *t, const struct model_config *c)
+{
+    return t->opt.method == LORA_FULL || t->f->merge ||
+           (!compute_keeps_narrow(t->compute) &&
+            model_config_parameters(c) <= WIDEN_PARAMETERS);
+}
+
 /* Quantised weights cannot be merged into: the base as it is, and the adapter
  * just written. */
 static int reopen(struct task *t, struct err *err)
@@ -333,6 +343,17 @@ static int reopen(struct task *t, struct err *err)
     return rc;
 }
 
+static int check_written(struct task *t, const char *dir, const char *adapter,
+                         enum weights_type type, struct err *err)
+{
+    struct artifact_source s = { t->compute, dir, adapter, true };
+
+    if (adapter)
+        s.widen = is_wide(t, model_config(t->model));
+    return finetune_check(&s, t->valid.docs ? &t->valid : &t->train, t->model,
+                          type, err);
+}
+
 static int write_model(struct task *t, struct err *err)
 {
     char *merged = t->opt.method == LORA_FULL
@@ -342,11 +363,15 @@ static int write_model(struct task *t, struct err *err)
 
     if (t->opt.method == LORA_ADAPTER)
         rc = lora_save_adapter(t->model, &t->opt, t->base.path, t->path, err);
+    if (rc == 0 && t->opt.method == LORA_ADAPTER && !t->f->quantize)
+        rc = check_written(t, t->base.path, t->path, WEIGHTS_F32, err);
     if (rc == 0 && t->f->merge && t->f->quantize)
         rc = reopen(t, err);
     if (rc == 0 && (t->opt.method == LORA_FULL || t->f->merge))
         rc = lora_save_merged(t->model, t->base.path, stored_type(t), merged,
                               err);
+    if (rc == 0 && (t->opt.method == LORA_FULL || t->f->merge))
+        rc = check_written(t, merged, NULL, stored_type(t), err);
     free(merged);
     return rc;
 }
@@ -523,25 +548,21 @@ static int start_adapter(struct task *t, struct err *err)
     return 0;
 }
 
-/* A large base that stays frozen keeps its 16 bits; weights that change, by
- * training or merging, are f32. */
 static int open_model(struct task *t, struct err *err)
 {
     struct model_config config;
-    bool widen = t->opt.method == LORA_FULL || t->f->merge;
-    bool narrow = compute_keeps_narrow(t->compute);
     int rc = model_config_read(t->base.path, &config, err);
 
     if (rc < 0)
         return rc;
-    widen |= !narrow && model_config_parameters(&config) <= WIDEN_PARAMETERS;
     if (t->f->quantize)
         rc = model_open_quantised(
             t->base.path, t->compute,
             strcmp(t->f->quantize, "nf4") == 0 ? COMPUTE_NF4 : COMPUTE_INT8,
             &t->model, err);
     else
-        rc = model_open(t->base.path, t->compute, widen, &t->model, err);
+        rc = model_open(t->base.path, t->compute, is_wide(t, &config),
+                        &t->model, err);
     if (rc == 0)
         rc = model_adapter_check(t->model, t->opt.targets, err);
     if (rc == 0 && t->f->adapter)

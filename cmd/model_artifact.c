@@ -33,7 +33,8 @@ static const char *const texts[] = {
 };
 #define TEXTS (sizeof(texts) / sizeof(texts[0]))
 
-static void add_prompt(struct artifact_prompts *p, const int32_t *ids, size_t n)
+void artifact_prompts_add(struct artifact_prompts *p, const int32_t *ids,
+                          size_t n)
 {
     int32_t *copy = mem_array(n, sizeof(*copy));
 
@@ -58,7 +59,7 @@ static int add_text(struct artifact_prompts *p, const struct tokenizer *tok,
         if (ids.ids[i] >= c->vocab)
             n = i;
     if (rc == ERR_OK && n > 0)
-        add_prompt(p, ids.ids, n);
+        artifact_prompts_add(p, ids.ids, n);
     token_list_release(&ids);
     return rc;
 }
@@ -90,7 +91,7 @@ static void draw(struct artifact_prompts *p, const struct model_config *c)
     for (unsigned k = 0; k < DRAWN; k++) {
         for (size_t i = 0; i < n; i++)
             ids[i] = (int32_t)rng_below(&r, (uint64_t)c->vocab);
-        add_prompt(p, ids, n);
+        artifact_prompts_add(p, ids, n);
     }
 }
 
@@ -213,13 +214,41 @@ void artifact_compare(const struct artifact_prompts *p, size_t vocab,
     out->top1 = n ? (double)same / (double)n : 1;
 }
 
+int artifact_read_back(const struct artifact_source *s,
+                       const struct artifact_prompts *p, const float *before,
+                       size_t vocab, struct artifact_report *out,
+                       struct err *err)
+{
+    struct model *m = NULL;
+    float *after = NULL;
+    int rc = model_open(s->dir, s->compute, s->widen, &m, err);
+
+    if (rc == ERR_OK && (size_t)model_config(m)->vocab != vocab)
+        rc = err_set(err, ERR_FORMAT, "%s: another vocabulary than the model's",
+                     s->dir);
+    if (rc == ERR_OK && s->adapter)
+        rc = model_adapter_load(m, s->adapter, err);
+    if (rc == ERR_OK)
+        rc = artifact_logits(m, p, &after, err);
+    if (rc == ERR_OK)
+        artifact_compare(p, vocab, before, after, out);
+    model_free(m);
+    free(after);
+    return rc;
+}
+
+bool artifact_agrees(const struct artifact_report *r, double limit)
+{
+    return r->kl <= limit && isfinite(r->largest);
+}
+
 double artifact_threshold(enum weights_type type)
 {
     switch (type) {
     case WEIGHTS_F32: return 1e-6;
-    case WEIGHTS_F16: return 1e-4;
-    case WEIGHTS_BF16: return 2e-3;
-    case WEIGHTS_Q8_0: return 5e-3;
+    case WEIGHTS_F16: return 1e-3;
+    case WEIGHTS_BF16:
+    case WEIGHTS_Q8_0: return 1e-2;
     case WEIGHTS_Q6_K: return 2e-2;
     case WEIGHTS_Q4_K: return 2e-1;
     default: return 5e-1;

@@ -23,6 +23,9 @@ MUST_CHECK int artifact_prompts_read(const char *model,
                                      const char *file,
                                      struct artifact_prompts *out,
                                      struct err *err);
+/* Copies of n ids. */
+void artifact_prompts_add(struct artifact_prompts *p, const int32_t *ids,
+                          size_t n);
 void artifact_prompts_release(struct artifact_prompts *p);
 
 /* Largest difference over the largest logit; mean of KL(before || after) in
@@ -39,6 +42,20 @@ MUST_CHECK int artifact_logits(struct model *m,
 void artifact_compare(const struct artifact_prompts *p, size_t vocab,
                       const float *before, const float *after,
                       struct artifact_report *out);
+
+/* The model at dir, with the adapter if it is not NULL, loaded anew and
+ * compared with `before`, the vocab-wide logits of those prompts. */
+struct artifact_source {
+    struct compute *compute;
+    const char *dir, *adapter;
+    bool widen;
+};
+MUST_CHECK int artifact_read_back(const struct artifact_source *s,
+                                  const struct artifact_prompts *p,
+                                  const float *before, size_t vocab,
+                                  struct artifact_report *out, struct err *err);
+/* The report's numbers are finite and no worse than the limit. */
+bool artifact_agrees(const struct artifact_report *r, double limit);
 
 /* The largest mean KL that a type may cost. */
 double artifact_threshold(enum weights_type type);

@@ -97,7 +97,9 @@ int weights_part(const char *model, const char *name, size_t max,
         rc = from_gguf(path, name, out, err);
     } else {
         file = io_path(model, name);
-        rc = io_read_file(file, max, out, err);
+        rc = io_exists(file)
+                 ? io_read_file(file, max, out, err)
+                 : err_set(err, ERR_NOTFOUND, "%s: no such file", file);
         free(file);
     }
     free(path);

@@ -1,0 +1,61 @@
+/*
+ * finetune_check.c - an adapter or a merged model, read back after training
+ *
+ * A file that answers worse than the model it was made from would show only
+ * much later, and look like bad training.
+ */
+#include "finetune_check.h"
+
+#include <stdlib.h>
+
+#define DOCUMENTS 8
+#define TOKENS 256 /* of each */
+
+static void take_prompts(const struct lora_data *d, struct artifact_prompts *p)
+{
+    for (size_t i = 0; i < d->docs && i < DOCUMENTS; i++) {
+        size_t n = d->starts[i + 1] - d->starts[i];
+
+        artifact_prompts_add(p, d->ids + d->starts[i], n < TOKENS ? n : TOKENS);
+    }
+}
+
+/* Products of a GPU differ by more than those of a CPU. */
+static double limit_of(const struct compute *c, enum weights_type type)
+{
+    double limit = artifact_threshold(type);
+    double device = c->precision == COMPUTE_FULL ? 0 : 1e-2;
+
+    return limit > device ? limit : device;
+}
+
+int finetune_check(const struct artifact_source *s,
+                   const struct lora_data *data, struct model *m,
+                   enum weights_type type, struct err *err)
+{
+    size_t vocab = (size_t)model_config(m)->vocab;
+    const char *path = s->adapter ? s->adapter : s->dir;
+    struct artifact_prompts p = { 0 };
+    struct artifact_report report = { 0 };
+    float *before = NULL;
+    char *bad = NULL;
+    int rc;
+
+    take_prompts(data, &p);
+    rc = artifact_logits(m, &p, &before, err);
+    if (rc == ERR_OK)
+        rc = artifact_read_back(s, &p, before, vocab, &report, err);
+    if (rc == ERR_OK && !artifact_agrees(&report, limit_of(s->compute, type))) {
+        rc = artifact_mark_bad(path, &bad, err);
+        if (rc == ERR_OK)
+            rc = err_set(err, ERR_FORMAT,
+                         "%s: read back it differs from the model that was "
+                         "trained (KL %.1e, largest difference %.1e); it is "
+                         "now %s",
+                         path, report.kl, report.largest, bad);
+    }
+    artifact_prompts_release(&p);
+    free(before);
+    free(bad);
+    return rc;
+}

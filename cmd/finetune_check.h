@@ -1,0 +1,16 @@
+/* finetune_check.h - what training wrote is the model that was trained */
+#ifndef FINETUNE_CHECK_H
+#define FINETUNE_CHECK_H
+
+#include "lora/lora.h"
+#include "model_artifact.h"
+
+/* Loads s anew and compares its logits on the first documents of `data` with
+ * those of m, the model in memory; type: what its weights were written in.
+ * Above the type's limit the directory (the adapter's if there is one) is
+ * marked bad and the error says so. */
+MUST_CHECK int finetune_check(const struct artifact_source *s,
+                              const struct lora_data *data, struct model *m,
+                              enum weights_type type, struct err *err);
+
+#endif
