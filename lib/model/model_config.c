@@ -458,6 +458,24 @@ static int read_config(struct config_reader *r, struct model_config *c)
     return r->rc < 0 ? r->rc : check_shape(r, c);
 }
 
+/* Python writes an infinite number as no JSON reader takes it: the largest
+ * power of ten stands for it. */
+static void spell_infinity(char *text, size_t n)
+{
+    static const char word[] = "Infinity", number[] = "1e308   ";
+    bool quoted = false;
+
+    for (size_t i = 0; i < n; i++) {
+        if (quoted && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && n - i >= sizeof(word) - 1 &&
+                 memcmp(text + i, word, sizeof(word) - 1) == 0)
+            memcpy(text + i, number, sizeof(word) - 1);
+    }
+}
+
 int model_config_read(const char *dir_or_file, struct model_config *out,
                       struct err *err)
 {
@@ -475,6 +493,7 @@ int model_config_read(const char *dir_or_file, struct model_config *out,
                : io_read_file(path, CONFIG_MAX_BYTES, &text, err);
     if (rc < 0)
         goto done;
+    spell_infinity(text.data, text.len);
     rc = json_parse(&j, text.data ? text.data : "", text.len, err);
     if (rc < 0) {
         rc = err_wrap(err, "%s", path);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define LIMIT 1e9
+#define NO_LIMIT 1e30 /* of a time step: as good as infinity */
 
 static const struct config_layer_name delta_layers[] = {
     { "full_attention", MODEL_LAYER_ATTENTION },
@@ -134,7 +135,7 @@ static double limit_of(struct config_reader *r, json_ref v, double fallback)
         return (double)INFINITY;
     if (json_present(v) && !json_double(r->j, v, &x))
         config_refuse(r, "time_step_limit");
-    return x;
+    return x < NO_LIMIT ? x : (double)INFINITY;
 }
 
 static void read_limits(struct config_reader *r, struct model_config *c)
@@ -188,7 +189,8 @@ static void put_limits(const struct model_config *c, struct json_writer *w)
         return; /* the default, which JSON cannot spell */
     json_begin_array(w, "time_step_limit");
     config_put_float(w, NULL, c->mamba.dt_min);
-    config_put_float(w, NULL, isinf(c->mamba.dt_max) ? 1e30 : c->mamba.dt_max);
+    config_put_float(w, NULL,
+                     isinf(c->mamba.dt_max) ? NO_LIMIT : c->mamba.dt_max);
     json_end_array(w);
 }
 
@@ -373,6 +375,7 @@ static void read_nemotron_h(struct config_reader *r, struct model_config *c)
     m->conv_bias = config_bool(r, "use_conv_bias", true);
     m->proj_bias = m->out_bias = config_bool(r, "use_bias", false);
     c->attn_bias = false;
+    c->tied = false; /* the reference does not tie, whatever the config says */
     m->norm = true;
     /* The reference takes time_step_min for its lower limit, and no other. */
     m->dt_min = config_double(r, 0, "time_step_min", 0.001, LIMIT);

@@ -3,6 +3,7 @@
 #include "model/model.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,10 @@ static struct err err;
     "\"vocab_size\":100,\"hidden_size\":24,\"intermediate_size\":40,"          \
     "\"num_hidden_layers\":2,\"num_attention_heads\":4,"                       \
     "\"num_key_value_heads\":2,\"eos_token_id\":2"
+
+#define MAMBA                                                                  \
+    "{\"model_type\":\"granitemoehybrid\"," SHAPE ",\"mamba_n_heads\":4,"      \
+    "\"num_local_experts\":0"
 
 static int read_text(const char *text, struct model_config *c)
 {
@@ -66,6 +71,15 @@ static const struct {
     { "{\"architectures\":[\"BloomForCausalLM\"]," SHAPE "}",
       "\"BloomForCausalLM\" is not known; known: LlamaForCausalLM" },
     { "{}", "architecture \"\" is not known" },
+    { MAMBA ",\"mamba_d_conv\":17}", "mamba_d_conv must be 1 to 16" },
+    { MAMBA ",\"mamba_n_groups\":3}",
+      "4 Mamba heads of 12 do not fit 3 groups" },
+    { "{\"model_type\":\"falcon_h1\"," SHAPE ",\"mamba_n_heads\":4,"
+      "\"attention_bias\":true,\"attention_out_multiplier\":0.5}",
+      "attention_bias: what it says is not supported" },
+    { "{\"model_type\":\"nemotron_h\"," SHAPE
+      ",\"hybrid_override_pattern\":\"M-E*\"}",
+      "hybrid_override_pattern: what it says is not supported" },
     { "[]", "not a JSON object" },
     { "{\"model_type\":\"llama\"}", "vocab_size must be 1 to" },
     { "{\"model_type\":\"llama\"," SHAPE ",\"hidden_size\":99999999}",
@@ -158,6 +172,41 @@ START_TEST(families_have_their_own_defaults)
 }
 END_TEST
 
+START_TEST(infinity_is_read_as_python_writes_it)
+{
+    static const char *const spelled[] = { "Infinity",
+                                           "{\"__float__\":\"Infinity\"}",
+                                           "1e30" };
+    struct model_config c;
+    char text[512];
+
+    for (size_t i = 0; i < sizeof(spelled) / sizeof(spelled[0]); i++) {
+        (void)snprintf(text, sizeof(text),
+                       MAMBA ",\"unused\":\"x\\\"Infinity\","
+                             "\"time_step_limit\":[0.5,%s]}",
+                       spelled[i]);
+        ck_assert_msg(read_text(text, &c) == 0, "%s", err.msg);
+        ck_assert(isinf(c.mamba.dt_max));
+        ck_assert(fabs(c.mamba.dt_min - 0.5) < 1e-12);
+    }
+}
+END_TEST
+
+START_TEST(layers_are_counted_by_their_list)
+{
+    struct model_config c;
+
+    ck_assert_int_eq(read_text("{\"model_type\":\"nemotron_h\"," SHAPE
+                               ",\"head_dim\":6,"
+                               "\"hybrid_override_pattern\":\"M-*M-\"}",
+                               &c),
+                     0);
+    ck_assert_int_eq(c.layers, 5);
+    ck_assert_int_eq(c.layer[1] & MODEL_LAYER_KIND, MODEL_LAYER_MLP);
+    ck_assert_int_eq(c.layer[3] & MODEL_LAYER_KIND, MODEL_LAYER_RECURRENT);
+}
+END_TEST
+
 START_TEST(windows_begin_where_the_config_says)
 {
     struct model_config c;
@@ -198,6 +247,8 @@ int main(void)
                         sizeof(refused) / sizeof(refused[0]));
     tcase_add_test(t, a_written_config_reads_the_same);
     tcase_add_test(t, families_have_their_own_defaults);
+    tcase_add_test(t, infinity_is_read_as_python_writes_it);
+    tcase_add_test(t, layers_are_counted_by_their_list);
     tcase_add_test(t, windows_begin_where_the_config_says);
     suite_add_tcase(s, t);
     r = srunner_create(s);
