@@ -4,7 +4,8 @@
  * Byte-level BPE ("gpt2") has its merges in the file and the name of its
  * splitting pattern; a pattern that is not known is refused by that name.
  * SentencePiece's BPE ("llama") has scores: each pair of pieces that makes a
- * piece is a merge, in the order of the result's score.
+ * piece is a merge, in the order of the result's score. A file that has the
+ * whole text of a tokenizer.json is taken at its word.
  */
 #include "weights/gguf_build.h"
 
@@ -443,10 +444,16 @@ int gguf_tokenizer(const struct weights_file *f, struct buf *out,
         .merges = gguf_find(g, "tokenizer.ggml.merges"),
         .err = err,
     };
-    int rc = check_parts(&t);
+    struct slice whole =
+        gguf_string(gguf_find(g, "tokenizer.huggingface.json"), 0);
+    int rc = whole.n ? ERR_OK : check_parts(&t);
 
     if (rc < 0)
         return rc;
+    if (whole.n) {
+        buf_add_slice(out, whole);
+        return ERR_OK;
+    }
     json_writer_init(&t.w, out, false);
     json_begin_object(&t.w, NULL);
     json_put_string(&t.w, "version", "1.0");

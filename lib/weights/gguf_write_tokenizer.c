@@ -27,7 +27,7 @@ struct vocab_in {
     size_t count;
     struct map *ids;
     struct slice regex; /* of Split, owned */
-    bool byte_level, digits, pieces, prefix, ignore_merges;
+    bool byte_level, digits, pieces, metaspace, prefix, ignore_merges;
     struct err *err;
 };
 
@@ -60,6 +60,10 @@ static int read_split(struct vocab_in *v, json_ref r)
     json_ref regex = json_find(v->j, r, "pattern", "Regex", NULL);
     struct buf text = { 0 };
 
+    /* Spaces are gone by then. */
+    if (v->pieces &&
+        json_text_is(v->j, json_find(v->j, r, "pattern", "String", NULL), " "))
+        return ERR_OK;
     if (!json_text(v->j, regex, &text) || v->regex.p ||
         !json_text_is(v->j, json_get(v->j, r, "behavior"), "Isolated")) {
         bool removed = text.len && flag(v, r, "invert", false) && !v->regex.p;
@@ -101,8 +105,8 @@ static int read_pre(struct vocab_in *v, json_ref r)
         v->byte_level = true;
         return ERR_OK;
     }
-    if (is_type(v, r, "Metaspace")) {
-        v->pieces = true;
+    if (is_type(v, r, "Metaspace") && !flag(v, r, "split", true)) {
+        v->pieces = v->metaspace = true;
         v->prefix =
             flag(v, r, "add_prefix_space", true) &&
             !json_text_is(v->j, json_get(v->j, r, "prepend_scheme"), "never");
@@ -304,7 +308,13 @@ static void put_id(struct vocab_in *v, const char *key, int64_t id)
     free(full);
 }
 
-static void put_ids(struct vocab_in *v, const struct json *config)
+/* The special tokens that a post-processor puts around a text; -1: none. */
+struct around {
+    int64_t before, after;
+};
+
+static void put_ids(struct vocab_in *v, const struct json *config,
+                    const struct around *around)
 {
     json_ref eos = json_get(config, 0, "eos_token_id");
     json_ref unk = json_find(v->j, 0, "model", "unk_token", NULL);
@@ -312,9 +322,13 @@ static void put_ids(struct vocab_in *v, const struct json *config)
     const uint64_t *known = NULL;
     int64_t id;
 
-    if (json_int(config, json_get(config, 0, "bos_token_id"), &id))
+    if (around->before >= 0)
+        put_id(v, "bos", around->before);
+    else if (json_int(config, json_get(config, 0, "bos_token_id"), &id))
         put_id(v, "bos", id);
-    if (json_is(config, eos, JSON_ARRAY)) {
+    if (around->after >= 0)
+        put_id(v, "eos", around->after);
+    else if (json_is(config, eos, JSON_ARRAY)) {
         if (json_int(config, json_at(config, eos, 0), &id))
             put_id(v, "eos", id);
         if (json_int(config, json_at(config, eos, 1), &id))
@@ -331,9 +345,21 @@ static void put_ids(struct vocab_in *v, const struct json *config)
     buf_release(&text);
 }
 
-/* Does a post-processor put special tokens before and after a text? */
-static void read_post(const struct vocab_in *v, json_ref r, bool *before,
-                      bool *after)
+static int64_t special_id(const struct vocab_in *v, json_ref pp, json_ref e)
+{
+    char *name =
+        json_strdup(v->j, json_find(v->j, e, "SpecialToken", "id", NULL));
+    json_ref ids =
+        name ? json_find(v->j, pp, "special_tokens", name, "ids", NULL)
+             : JSON_NONE;
+    int64_t id = -1;
+
+    (void)json_int(v->j, json_at(v->j, ids, 0), &id);
+    free(name);
+    return id;
+}
+
+static void read_post(const struct vocab_in *v, json_ref r, struct around *out)
 {
     json_ref list = json_get(v->j, r, "processors");
     bool seen = false;
@@ -341,7 +367,7 @@ static void read_post(const struct vocab_in *v, json_ref r, bool *before,
     for (json_ref e = json_first(v->j, list);
          is_type(v, r, "Sequence") && e != JSON_NONE;
          e = json_next(v->j, list, e))
-        read_post(v, e, before, after);
+        read_post(v, e, out);
     if (!is_type(v, r, "TemplateProcessing"))
         return;
     list = json_get(v->j, r, "single");
@@ -349,9 +375,25 @@ static void read_post(const struct vocab_in *v, json_ref r, bool *before,
          e = json_next(v->j, list, e)) {
         if (json_present(json_get(v->j, e, "Sequence")))
             seen = true;
+        else if (seen)
+            out->after = special_id(v, r, e);
         else
-            *(seen ? after : before) = true;
+            out->before = special_id(v, r, e);
     }
+}
+
+/* What GGUF has no flags for: the whole text goes along then. */
+static bool needs_text(const struct vocab_in *v)
+{
+    json_ref added = json_get(v->j, 0, "added_tokens");
+
+    for (json_ref e = json_first(v->j, added); e != JSON_NONE;
+         e = json_next(v->j, added, e))
+        if (flag(v, e, "lstrip", false) || flag(v, e, "rstrip", false) ||
+            flag(v, e, "single_word", false))
+            return true;
+    /* It puts no space before one; SentencePiece does. */
+    return v->metaspace;
 }
 
 static int check_kind(struct vocab_in *v)
@@ -368,7 +410,8 @@ static int check_kind(struct vocab_in *v)
     if (rc < 0)
         return rc;
     v->ignore_merges = flag(v, model, "ignore_merges", false);
-    if (!v->byte_level && !v->pieces)
+    if (!v->byte_level &&
+        (!v->pieces || !flag(v, model, "byte_fallback", false)))
         return err_set(v->err, ERR_UNSUPPORTED,
                        "the tokenizer is neither byte-level BPE nor like "
                        "SentencePiece's: GGUF has no place for it");
@@ -381,9 +424,10 @@ static int check_kind(struct vocab_in *v)
 static int put_all(struct vocab_in *v, const struct json *config)
 {
     json_ref merges = json_find(v->j, 0, "model", "merges", NULL);
-    bool before = false, after = false;
+    struct around around = { -1, -1 };
     int rc;
 
+    read_post(v, json_get(v->j, 0, "post_processor"), &around);
     gguf_put_string(v->g, "tokenizer.ggml.model",
                     slice_of(v->byte_level ? "gpt2" : "llama"));
     gguf_put_string(v->g, "tokenizer.ggml.pre",
@@ -393,10 +437,12 @@ static int put_all(struct vocab_in *v, const struct json *config)
     gguf_put_strings(v->g, "tokenizer.ggml.tokens", v->tokens, v->count);
     gguf_put_ints(v->g, "tokenizer.ggml.token_type", v->types, v->count);
     rc = v->byte_level ? put_merges(v, merges) : put_scores(v, merges);
-    put_ids(v, config);
-    read_post(v, json_get(v->j, 0, "post_processor"), &before, &after);
-    gguf_put_bool(v->g, "tokenizer.ggml.add_bos_token", before);
-    gguf_put_bool(v->g, "tokenizer.ggml.add_eos_token", after);
+    put_ids(v, config, &around);
+    gguf_put_bool(v->g, "tokenizer.ggml.add_bos_token", around.before >= 0);
+    gguf_put_bool(v->g, "tokenizer.ggml.add_eos_token", around.after >= 0);
+    if (needs_text(v))
+        gguf_put_string(v->g, "tokenizer.huggingface.json",
+                        (struct slice){ v->j->text, v->j->size });
     if (!v->byte_level)
         gguf_put_bool(v->g, "tokenizer.ggml.add_space_prefix", v->prefix);
     return rc;
