@@ -1,0 +1,55 @@
+/*
+ * finetune_job.h - private to the finetune command: one task being trained
+ *
+ * finetune_task.c does it step by step; finetune_enter.c writes down in the
+ * store what came of it.
+ */
+#ifndef FINETUNE_JOB_H
+#define FINETUNE_JOB_H
+
+#include "evaluate/evaluate.h"
+#include "finetune.h"
+#include "finetune_base.h"
+#include "json/json.h"
+#include "store/store.h"
+#include "template/template.h"
+#include "tokenizer/tokenizer.h"
+
+struct ids {
+    int64_t *v;
+    size_t count, cap;
+};
+
+/* One task's way through training. */
+struct task {
+    struct cli *cli;
+    const struct finetune *f;
+    struct store *store;
+    struct compute *compute;
+    int64_t id;
+    char *name;
+    struct finetune_base base;
+    struct tokenizer *tokenizer;
+    struct template *template;
+    struct model *model;
+    struct lora_reader reader;
+    struct lora_data train, valid;
+    struct ids examples; /* trained on */
+    struct ids held;     /* they only tell when to stop */
+    enum score_kind kind;
+    struct finetune_outcomes outcomes;
+    struct buf message; /* corrected answer */
+    int64_t last_call;
+    struct lora_options opt;
+    struct lora_result result;
+    char fingerprint[17];
+    char *model_name, *path, *run;
+    int64_t context; /* of the base */
+    int64_t model_id;
+    bool skipped, untrainable;
+};
+
+/* The data set, its examples and the model, in one transaction. */
+MUST_CHECK int finetune_enter(struct task *t, struct err *err);
+
+#endif
