@@ -434,11 +434,7 @@ static void apply(const struct bpe *b, struct bpe_scratch *s,
 
 static void push_piece(struct piece_list *out, int32_t id, size_t bytes)
 {
-    void *items = out->items;
-
-    mem_grow(&items, &out->cap, out->count + 1, sizeof(*out->items));
-    out->items = items;
-    out->items[out->count++] = (struct piece){ id, (uint32_t)bytes };
+    piece_list_add(out, (struct piece){ id, (uint32_t)bytes, false });
 }
 
 static void merge_word(const struct bpe *b, struct slice word,

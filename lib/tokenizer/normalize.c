@@ -18,44 +18,106 @@ static int load_replace(struct norm_step *s, const struct json *j, json_ref v,
     json_ref pattern = json_get(j, v, "pattern");
 
     s->kind = NORM_REPLACE;
-    if (!tokenizer_string(j, pattern, "String", &s->a) || !s->a.n)
+    if (json_text_is(j, json_get(j, pattern, "Regex"), " {2,}"))
+        s->kind = NORM_SPACES;
+    else if (!tokenizer_string(j, pattern, "String", &s->a) || !s->a.n)
         return err_set(err, ERR_UNSUPPORTED,
                        "normalizer Replace with another pattern than a "
-                       "string is not supported");
+                       "string or \" {2,}\" is not supported");
     if (!tokenizer_string(j, v, "content", &s->b))
         return err_set(err, ERR_FORMAT, "normalizer Replace has no content");
     return ERR_OK;
 }
 
-static int load_step(struct norm *m, const struct json *j, json_ref v,
-                     struct err *err)
+static int add_step(struct norm *m, enum norm_kind kind, unsigned form,
+                    struct err *err)
 {
-    struct norm_step *s;
-
     if (m->count == TOKENIZER_MAX_STEPS)
         return err_set(err, ERR_LIMIT, "more than %d normalizers",
                        TOKENIZER_MAX_STEPS);
-    s = &m->steps[m->count];
-    *s = (struct norm_step){ 0 };
-    if (tokenizer_type_is(j, v, "Replace")) {
-        m->count++;
+    m->steps[m->count++] = (struct norm_step){ .kind = kind, .form = form };
+    return ERR_OK;
+}
+
+/* Its four parts as steps of their own; accents go where letters are lowered
+ * unless it says otherwise. */
+static int load_bert(struct norm *m, const struct json *j, json_ref v,
+                     struct err *err)
+{
+    bool lowers = tokenizer_flag(j, v, "lowercase", true);
+    bool unaccents = tokenizer_flag(j, v, "strip_accents", lowers);
+    int rc = ERR_OK;
+
+    if (tokenizer_flag(j, v, "clean_text", true))
+        rc = add_step(m, NORM_CLEAN, 0, err);
+    if (rc == ERR_OK && tokenizer_flag(j, v, "handle_chinese_chars", true))
+        rc = add_step(m, NORM_WIDE, 0, err);
+    if (rc == ERR_OK && unaccents)
+        rc = add_step(m, NORM_UNICODE, NORM_FORM_APART, err);
+    if (rc == ERR_OK && unaccents)
+        rc = add_step(m, NORM_UNACCENT, 0, err);
+    if (rc == ERR_OK && lowers)
+        rc = add_step(m, NORM_LOWER, 0, err);
+    return rc;
+}
+
+static int load_charsmap(struct norm_step *s, const struct json *j, json_ref v,
+                         struct err *err)
+{
+    struct slice text;
+    int rc;
+
+    if (!tokenizer_string(j, v, "precompiled_charsmap", &text))
+        return err_set(err, ERR_FORMAT,
+                       "normalizer Precompiled has no precompiled_charsmap");
+    rc = charsmap_load(&s->map, text, err);
+    free((void *)(uintptr_t)text.p);
+    return rc;
+}
+
+static int load_step(struct norm *m, const struct json *j, json_ref v,
+                     struct err *err)
+{
+    static const struct {
+        const char *type;
+        enum norm_kind kind;
+        unsigned form;
+    } known[] = {
+        { "NFC", NORM_UNICODE, NORM_FORM_C },
+        { "NFD", NORM_UNICODE, NORM_FORM_APART },
+        { "NFKC", NORM_UNICODE, NORM_FORM_COMPATIBLE },
+        { "NFKD", NORM_UNICODE, NORM_FORM_COMPATIBLE | NORM_FORM_APART },
+        { "Lowercase", NORM_LOWER, 0 },
+        { "StripAccents", NORM_UNMARK, 0 },
+        { "Nmt", NORM_NMT, 0 },
+        { "Strip", NORM_STRIP, 0 },
+        { "Replace", NORM_REPLACE, 0 },
+        { "Prepend", NORM_PREPEND, 0 },
+        { "Precompiled", NORM_CHARSMAP, 0 },
+    };
+    struct norm_step *s = NULL;
+
+    if (tokenizer_type_is(j, v, "BertNormalizer"))
+        return load_bert(m, j, v, err);
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && !s; i++) {
+        if (!tokenizer_type_is(j, v, known[i].type))
+            continue;
+        if (add_step(m, known[i].kind, known[i].form, err) < 0)
+            return err->code;
+        s = &m->steps[m->count - 1];
+    }
+    if (!s)
+        return tokenizer_refuse(j, v, "normalizer", err);
+    if (s->kind == NORM_REPLACE)
         return load_replace(s, j, v, err);
-    }
-    if (tokenizer_type_is(j, v, "Prepend")) {
-        m->count++;
-        s->kind = NORM_PREPEND;
-        if (!tokenizer_string(j, v, "prepend", &s->a))
-            return err_set(err, ERR_FORMAT,
-                           "normalizer Prepend has no prepend");
-        return ERR_OK;
-    }
-    if (tokenizer_type_is(j, v, "NFC") ||
-        tokenizer_type_is(j, v, "Lowercase")) {
-        m->count++;
-        s->kind = tokenizer_type_is(j, v, "NFC") ? NORM_NFC : NORM_LOWER;
-        return ERR_OK;
-    }
-    return tokenizer_refuse(j, v, "normalizer", err);
+    if (s->kind == NORM_CHARSMAP)
+        return load_charsmap(s, j, v, err);
+    if (s->kind == NORM_STRIP)
+        s->form = (tokenizer_flag(j, v, "strip_left", true) ? 1u : 0) |
+                  (tokenizer_flag(j, v, "strip_right", true) ? 2u : 0);
+    if (s->kind == NORM_PREPEND && !tokenizer_string(j, v, "prepend", &s->a))
+        return err_set(err, ERR_FORMAT, "normalizer Prepend has no prepend");
+    return ERR_OK;
 }
 
 int norm_load(struct norm *m, const struct json *j, json_ref v, struct err *err)
@@ -79,6 +141,7 @@ void norm_release(struct norm *m)
     for (unsigned i = 0; i < m->count; i++) {
         free((void *)(uintptr_t)m->steps[i].a.p);
         free((void *)(uintptr_t)m->steps[i].b.p);
+        charsmap_free(m->steps[i].map);
     }
 }
 
@@ -104,7 +167,8 @@ static void replace(const struct norm_step *s, struct text_view v,
         if (!hit)
             return;
         i = at + s->a.n;
-        text_build_add(out, s->b.p, s->b.n, text_view_from(v, at),
+        /* As in the reference it stands for the last byte replaced. */
+        text_build_add(out, s->b.p, s->b.n, text_view_from(v, i - 1),
                        text_view_to(v, i));
     }
 }
@@ -158,10 +222,12 @@ struct text_view norm_apply(const struct norm *m, struct text_view v,
 
         text_build_reset(out);
         switch (m->steps[i].kind) {
-        case NORM_NFC: v = norm_nfc(v, out); continue;
+        case NORM_UNICODE: v = norm_unicode(v, m->steps[i].form, out); continue;
         case NORM_LOWER: lower(v, out); break;
         case NORM_PREPEND: prepend(&m->steps[i], v, out); break;
         case NORM_REPLACE: replace(&m->steps[i], v, out); break;
+        case NORM_CHARSMAP: charsmap_apply(m->steps[i].map, v, out); break;
+        default: norm_characters(&m->steps[i], v, out); break;
         }
         v = text_build_view(out);
     }

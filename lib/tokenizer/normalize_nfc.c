@@ -1,5 +1,5 @@
 /*
- * normalize_nfc.c - canonical composition (NFC) that keeps track of origins
+ * normalize_nfc.c - NFC, NFD, NFKC and NFKD that keep track of origins
  *
  * Origins follow the reference: the characters of the result stand, in order,
  * for those of the text, each for one more than it has swallowed; one that a
@@ -87,11 +87,41 @@ static void add(struct letters *l, uint32_t cp, int change)
     l->count++;
 }
 
-static void add_decomposed(struct letters *l, uint32_t cp)
+/* The characters of the compatibility decomposition; NULL if it is none of
+ * its own. */
+static const uint32_t *compatible(uint32_t cp, unsigned *count)
+{
+    unsigned low = 0, high = unicode_compats_count;
+
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+        const struct unicode_compat *k = &unicode_compats[mid];
+
+        if (cp < k->cp) {
+            high = mid;
+        } else if (cp - k->cp >= k->n) {
+            low = mid + 1;
+        } else {
+            *count = k->count;
+            return unicode_compat_pool + k->start + (cp - k->cp) * k->count;
+        }
+    }
+    return NULL;
+}
+
+static void add_decomposed(struct letters *l, uint32_t cp, enum norm_form form)
 {
     const struct unicode_decomposition *d = decomposition(cp);
+    unsigned count = 0;
+    const uint32_t *k =
+        form & NORM_FORM_COMPATIBLE ? compatible(cp, &count) : NULL;
     uint32_t s = cp - SYLLABLES;
 
+    if (k) {
+        for (unsigned i = 0; i < count; i++)
+            add(l, k[i], i > 0);
+        return;
+    }
     if (s < SYLLABLE_COUNT) {
         add(l, LEADS + s / (VOWEL_COUNT * TAIL_COUNT), 0);
         add(l, VOWELS + s % (VOWEL_COUNT * TAIL_COUNT) / TAIL_COUNT, 1);
@@ -163,71 +193,81 @@ static void compose_all(struct letters *l)
     l->count = n;
 }
 
-/* Characters that no mark or jamo composes into from the left, and that are
- * composed already: a stretch may begin or end before them. */
-static bool is_plain(uint32_t cp)
+/* Characters that no mark or jamo composes into from the left, and that no
+ * form but this one changes: a stretch may begin or end before them. */
+static bool is_plain(uint32_t cp, enum norm_form form)
 {
-    return cp < 0x300 || (cp >= 0x4E00 && cp <= 0x9FFF);
+    return cp < (form == NORM_FORM_C ? 0x300 : 0xA0) ||
+           (cp >= 0x4E00 && cp <= 0x9FFF);
 }
 
-static void normalize_part(struct text_view v, size_t begin, size_t end,
+void text_build_put(struct text_build *out, struct text_view v, uint32_t cp,
+                    int change, struct text_cursor *c)
+{
+    size_t from = change > 0 || c->at >= v.n ? c->last : c->at, used;
+    char text[4];
+
+    (void)utf8_decode(v.p + from, v.n - from, &used);
+    text_build_add(out, text, utf8_encode(cp, text), text_view_from(v, from),
+                   text_view_to(v, from + used));
+    for (int n = change; n <= 0 && c->at < v.n; n++) {
+        (void)utf8_decode(v.p + c->at, v.n - c->at, &used);
+        c->last = c->at;
+        c->at += used;
+    }
+}
+
+static void normalize_part(struct text_view part, enum norm_form form,
                            struct letters *l, struct text_build *out)
 {
-    size_t last = begin, at = begin, used;
+    struct text_cursor c = { 0 };
 
     l->count = 0;
-    for (size_t i = begin; i < end; i += used)
-        add_decomposed(l, (uint32_t)utf8_decode(v.p + i, v.n - i, &used));
-    compose_all(l);
-    for (size_t i = 0; i < l->count; i++) {
-        const struct letter *x = &l->items[i];
-        size_t from = x->change > 0 || at == end ? last : at;
-        char text[4];
-
-        (void)utf8_decode(v.p + from, v.n - from, &used);
-        text_build_add(out, text, utf8_encode(x->cp, text),
-                       text_view_from(v, from), text_view_to(v, from + used));
-        for (int n = x->change; n <= 0 && at < end; n++) {
-            (void)utf8_decode(v.p + at, v.n - at, &used);
-            last = at;
-            at += used;
-        }
-    }
+    for (size_t i = 0, used; i < part.n; i += used)
+        add_decomposed(l, (uint32_t)utf8_decode(part.p + i, part.n - i, &used),
+                       form);
+    if (!(form & NORM_FORM_APART))
+        compose_all(l);
+    for (size_t i = 0; i < l->count; i++)
+        text_build_put(out, part, l->items[i].cp, l->items[i].change, &c);
 }
 
 /* The next stretch that is not plain from i on, with the plain character
  * before it, which may take a mark; false: there is none. */
-static bool next_part(struct text_view v, size_t i, size_t *begin, size_t *end)
+static bool next_part(struct text_view v, enum norm_form form, size_t i,
+                      size_t *begin, size_t *end)
 {
     size_t used;
 
     *begin = i;
     for (; i < v.n; i += used) {
-        if (!is_plain((uint32_t)utf8_decode(v.p + i, v.n - i, &used)))
+        if (!is_plain((uint32_t)utf8_decode(v.p + i, v.n - i, &used), form))
             break;
         *begin = i;
     }
     if (i >= v.n)
         return false;
-    while (i < v.n && !is_plain((uint32_t)utf8_decode(v.p + i, v.n - i, &used)))
+    while (i < v.n &&
+           !is_plain((uint32_t)utf8_decode(v.p + i, v.n - i, &used), form))
         i += used;
     *end = i;
     return true;
 }
 
-struct text_view norm_nfc(struct text_view v, struct text_build *out)
+struct text_view norm_unicode(struct text_view v, enum norm_form form,
+                              struct text_build *out)
 {
     struct letters l = { 0 };
     size_t at = 0, begin, end;
 
-    if (!next_part(v, 0, &begin, &end))
+    if (!next_part(v, form, 0, &begin, &end))
         return v;
     text_build_reset(out);
     do {
         text_build_copy(out, v, at, begin - at);
-        normalize_part(v, begin, end, &l, out);
+        normalize_part(text_view_part(v, begin, end - begin), form, &l, out);
         at = end;
-    } while (next_part(v, at, &begin, &end));
+    } while (next_part(v, form, at, &begin, &end));
     text_build_copy(out, v, at, v.n - at);
     free(l.items);
     return text_build_view(out);

@@ -7,8 +7,25 @@
  */
 #include "tokenizer/tokenizer_internal.h"
 
+#include "tokenizer/unicode_normal.h"
+
 #include <stdlib.h>
 #include <string.h>
+
+static bool is_space(uint32_t cp)
+{
+    return unicode_class_of(unicode_map_get(), cp) & UC_SPACE;
+}
+
+static bool is_no_word(uint32_t cp)
+{
+    return !(unicode_traits_of(cp) & UT_WORD);
+}
+
+static bool is_punctuation(uint32_t cp)
+{
+    return unicode_traits_of(cp) & UT_PUNCTUATION;
+}
 
 static int add_split(struct pretok *p, split_match_fn *match, struct err *err)
 {
@@ -19,15 +36,29 @@ static int add_split(struct pretok *p, split_match_fn *match, struct err *err)
     return ERR_OK;
 }
 
+static int add_class(struct pretok *p, bool (*is_sep)(uint32_t),
+                     enum split_behavior behavior, struct err *err)
+{
+    int rc = add_split(p, NULL, err);
+
+    if (rc < 0)
+        return rc;
+    p->split[p->split_count - 1].is_sep = is_sep;
+    p->split[p->split_count - 1].behavior = behavior;
+    return ERR_OK;
+}
+
 static int load_byte_level(struct pretok *p, const struct json *j, json_ref v,
                            struct err *err)
 {
     p->byte_level = true;
     p->prefix_space = tokenizer_flag(j, v, "add_prefix_space", true);
-    if (p->prefix_space && p->split_count)
+    if (p->prefix_space && p->metaspace)
         return err_set(err, ERR_UNSUPPORTED,
                        "pre_tokenizer ByteLevel with add_prefix_space after "
-                       "another one is not supported");
+                       "Metaspace is not supported");
+    if (p->prefix_space)
+        p->shape_at = p->split_count;
     if (tokenizer_flag(j, v, "use_regex", true))
         return add_split(p, split_match_gpt2, err);
     return ERR_OK;
@@ -57,14 +88,26 @@ static int load_regex(struct pretok *p, const struct json *j, json_ref v,
                    regex.p);
 }
 
-/* Takes over literal. */
-static int load_literal(struct pretok *p, const struct json *j, json_ref v,
-                        struct slice literal, struct err *err)
+static bool read_behavior(const struct json *j, json_ref v,
+                          enum split_behavior *out)
 {
     static const char *const names[] = { "Isolated", "Removed",
                                          "MergedWithPrevious", "MergedWithNext",
                                          "Contiguous" };
-    json_ref behavior = json_get(j, v, "behavior");
+
+    for (unsigned i = 0; i < 5; i++)
+        if (json_text_is(j, json_get(j, v, "behavior"), names[i])) {
+            *out = (enum split_behavior)i;
+            return true;
+        }
+    return false;
+}
+
+/* Takes over literal. */
+static int load_literal(struct pretok *p, const struct json *j, json_ref v,
+                        struct slice literal, struct err *err)
+{
+    enum split_behavior behavior;
     int rc = add_split(p, NULL, err);
 
     if (rc < 0) {
@@ -72,12 +115,11 @@ static int load_literal(struct pretok *p, const struct json *j, json_ref v,
         return rc;
     }
     p->split[p->split_count - 1].literal = literal;
-    for (unsigned i = 0; i < 5 && literal.n; i++)
-        if (json_text_is(j, behavior, names[i]) &&
-            !tokenizer_flag(j, v, "invert", false)) {
-            p->split[p->split_count - 1].behavior = (enum split_behavior)i;
-            return ERR_OK;
-        }
+    if (literal.n && read_behavior(j, v, &behavior) &&
+        !tokenizer_flag(j, v, "invert", false)) {
+        p->split[p->split_count - 1].behavior = behavior;
+        return ERR_OK;
+    }
     return err_set(err, ERR_UNSUPPORTED,
                    "pre_tokenizer Split by \"%.100s\" with its behavior is "
                    "not supported",
@@ -100,28 +142,41 @@ static int load_split(struct pretok *p, const struct json *j, json_ref v,
     return rc;
 }
 
+/* The next separator from byte i on and its size; n: there is none. */
+static size_t find_sep(const struct split_step *s, const char *p, size_t n,
+                       size_t i, size_t *size)
+{
+    if (!s->is_sep) {
+        const char *hit = memmem(p + i, n - i, s->literal.p, s->literal.n);
+
+        *size = s->literal.n;
+        return hit ? (size_t)(hit - p) : n;
+    }
+    for (; i < n; i += *size)
+        if (s->is_sep((uint32_t)utf8_decode(p + i, n - i, size)))
+            return i;
+    return n;
+}
+
 size_t split_step_piece(const struct split_step *s,
                         const struct unicode_map *classes, const char *p,
                         size_t n, bool *drop)
 {
-    size_t sep = s->literal.n, at, end;
-    const char *hit;
+    size_t at, end, sep = 0;
 
     if (s->match)
         return s->match(classes, p, n);
-    hit = memmem(p, n, s->literal.p, sep);
-    at = hit ? (size_t)(hit - p) : n;
+    at = find_sep(s, p, n, 0, &sep);
     if (s->behavior == SPLIT_PREVIOUS)
-        return hit ? at + sep : n;
+        return at < n ? at + sep : n;
     if (at > 0)
         return at;
-    if (s->behavior == SPLIT_NEXT) {
-        hit = memmem(p + sep, n - sep, s->literal.p, sep);
-        return hit ? (size_t)(hit - p) : n;
-    }
+    end = sep;
+    if (s->behavior == SPLIT_NEXT)
+        return find_sep(s, p, n, end, &sep);
     *drop = s->behavior == SPLIT_REMOVED;
-    for (end = sep; s->behavior == SPLIT_CONTIGUOUS && n - end >= sep &&
-                    memcmp(p + end, s->literal.p, sep) == 0;)
+    while (s->behavior == SPLIT_CONTIGUOUS && end < n &&
+           find_sep(s, p, n, end, &sep) == end)
         end += sep;
     return end;
 }
@@ -130,13 +185,16 @@ static int load_metaspace(struct pretok *p, const struct json *j, json_ref v,
                           struct err *err)
 {
     json_ref scheme = json_get(j, v, "prepend_scheme");
+    int rc;
 
-    if (p->split_count || p->metaspace || p->byte_level)
+    if (p->metaspace || p->byte_level)
         return err_set(err, ERR_UNSUPPORTED,
-                       "pre_tokenizer Metaspace after another one is not "
-                       "supported");
+                       "pre_tokenizer Metaspace after another one that "
+                       "changes the text is not supported");
     p->metaspace = true;
-    if (!tokenizer_string(j, v, "replacement", &p->replacement))
+    p->shape_at = p->split_count;
+    if (!tokenizer_string(j, v, "replacement", &p->replacement) ||
+        !p->replacement.n)
         return err_set(err, ERR_FORMAT,
                        "pre_tokenizer Metaspace has no replacement");
     if (json_text_is(j, scheme, "first"))
@@ -146,13 +204,70 @@ static int load_metaspace(struct pretok *p, const struct json *j, json_ref v,
         p->prepend = SHAPE_NEVER;
     else
         p->prepend = SHAPE_ALWAYS;
-    p->split_metaspace = tokenizer_flag(j, v, "split", true);
+    if (!tokenizer_flag(j, v, "split", true))
+        return ERR_OK;
+    rc = add_split(p, NULL, err);
+    if (rc < 0)
+        return rc;
+    p->split[p->split_count - 1].behavior = SPLIT_NEXT;
+    p->split[p->split_count - 1].literal =
+        (struct slice){ slice_dup(p->replacement), p->replacement.n };
+    return ERR_OK;
+}
+
+static int load_class(struct pretok *p, const struct json *j, json_ref v,
+                      struct err *err)
+{
+    enum split_behavior behavior = SPLIT_ISOLATED;
+    int rc;
+
+    if (tokenizer_type_is(j, v, "Digits"))
+        return add_split(p,
+                         tokenizer_flag(j, v, "individual_digits", false)
+                             ? split_match_digit
+                             : split_match_digits,
+                         err);
+    if (tokenizer_type_is(j, v, "Punctuation")) {
+        if (json_present(json_get(j, v, "behavior")) &&
+            !read_behavior(j, v, &behavior))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "pre_tokenizer Punctuation with its behavior is "
+                           "not supported");
+        return add_class(p, is_punctuation, behavior, err);
+    }
+    rc = add_class(p, is_space, SPLIT_REMOVED, err);
+    if (rc == ERR_OK && tokenizer_type_is(j, v, "Whitespace"))
+        rc = add_class(p, is_no_word, SPLIT_CONTIGUOUS, err);
+    if (rc == ERR_OK && tokenizer_type_is(j, v, "BertPreTokenizer"))
+        rc = add_class(p, is_punctuation, SPLIT_ISOLATED, err);
+    return rc;
+}
+
+static int load_delimiter(struct pretok *p, const struct json *j, json_ref v,
+                          struct err *err)
+{
+    struct slice text;
+    int rc;
+
+    if (!tokenizer_string(j, v, "delimiter", &text) || !text.n)
+        return err_set(err, ERR_FORMAT,
+                       "pre_tokenizer CharDelimiterSplit has no delimiter");
+    rc = add_split(p, NULL, err);
+    if (rc < 0) {
+        free((void *)(uintptr_t)text.p);
+        return rc;
+    }
+    p->split[p->split_count - 1].literal = text;
+    p->split[p->split_count - 1].behavior = SPLIT_REMOVED;
     return ERR_OK;
 }
 
 int pretok_load(struct pretok *p, const struct json *j, json_ref v,
                 struct err *err)
 {
+    static const char *const classes[] = { "Digits", "Punctuation",
+                                           "Whitespace", "WhitespaceSplit",
+                                           "BertPreTokenizer" };
     json_ref list;
     int rc = ERR_OK;
 
@@ -167,12 +282,11 @@ int pretok_load(struct pretok *p, const struct json *j, json_ref v,
         return load_split(p, j, v, err);
     if (tokenizer_type_is(j, v, "Metaspace"))
         return load_metaspace(p, j, v, err);
-    if (tokenizer_type_is(j, v, "Digits"))
-        return add_split(p,
-                         tokenizer_flag(j, v, "individual_digits", false)
-                             ? split_match_digit
-                             : split_match_digits,
-                         err);
+    if (tokenizer_type_is(j, v, "CharDelimiterSplit"))
+        return load_delimiter(p, j, v, err);
+    for (unsigned i = 0; i < 5; i++)
+        if (tokenizer_type_is(j, v, classes[i]))
+            return load_class(p, j, v, err);
     if (!tokenizer_type_is(j, v, "Sequence"))
         return tokenizer_refuse(j, v, "pre_tokenizer", err);
     list = json_get(j, v, "pretokenizers");

@@ -54,25 +54,45 @@ static void emit(struct run *r, int32_t id, size_t begin, size_t end)
     token_list_add(r->offsets, (int32_t)end);
 }
 
+void piece_list_add(struct piece_list *l, struct piece p)
+{
+    void *items = l->items;
+
+    mem_grow(&items, &l->cap, l->count + 1, sizeof(*l->items));
+    l->items = items;
+    l->items[l->count++] = p;
+}
+
 static void encode_word(struct run *r, struct text_view v)
 {
+    struct slice word = { v.p, v.n };
     size_t at = 0;
 
     r->pieces.count = 0;
-    bpe_encode(r->t->bpe, (struct slice){ v.p, v.n }, r->scratch, &r->pieces);
+    if (r->t->bpe)
+        bpe_encode(r->t->bpe, word, r->scratch, &r->pieces);
+    else if (r->t->unigram)
+        unigram_encode(r->t->unigram, word, &r->pieces);
+    else
+        wordpiece_encode(r->t->wordpiece, word, &r->pieces);
     for (size_t i = 0; i < r->pieces.count; i++) {
         const struct piece *p = &r->pieces.items[i];
 
+        if (p->again)
+            at -= p->bytes;
         emit(r, p->id, text_view_from(v, at), text_view_to(v, at + p->bytes));
         at += p->bytes;
     }
 }
 
-/* Split by step k and those after it. */
+/* Split by step k and those after it. A shaped text lies in r->shape until
+ * its last word is encoded: only one step shapes. */
 static void split_from(struct run *r, struct text_view v, unsigned k)
 {
     const struct pretok *p = &r->t->pretok;
 
+    if (k == p->shape_at)
+        v = pretok_shape(p, v, &r->shape);
     if (k == p->split_count) {
         encode_word(r, v);
         return;
@@ -88,39 +108,13 @@ static void split_from(struct run *r, struct text_view v, unsigned k)
     }
 }
 
-/* A word begins at each replacement character. */
-static void split_metaspace(struct run *r, struct text_view v)
-{
-    struct slice c = r->t->pretok.replacement;
-    size_t start = 0;
-
-    while (start < v.n) {
-        const char *hit = v.n - start > c.n ? memmem(v.p + start + 1,
-                                                     v.n - start - 1, c.p, c.n)
-                                            : NULL;
-        size_t end = hit ? (size_t)(hit - v.p) : v.n;
-
-        encode_word(r, text_view_part(v, start, end - start));
-        start = end;
-    }
-}
-
-static void encode_plain(struct run *r, struct text_view v)
-{
-    v = pretok_shape(&r->t->pretok, v, &r->shape);
-    if (r->t->pretok.split_metaspace)
-        split_metaspace(r, v);
-    else
-        split_from(r, v, 0);
-}
-
 static void encode_segment(struct run *r, struct text_view v)
 {
     const struct added *a = &r->t->added;
 
     v = norm_apply(&r->t->norm, v, r->two);
     if (!a->normalized || r->flags & TOKENIZER_NO_ADDED) {
-        encode_plain(r, v);
+        split_from(r, v, 0);
         return;
     }
     added_split(a, a->normalized, r->t->classes, (struct slice){ v.p, v.n },
@@ -132,7 +126,7 @@ static void encode_segment(struct run *r, struct text_view v)
             emit(r, m->token->id, text_view_from(v, m->begin),
                  text_view_to(v, m->end));
         else
-            encode_plain(r, text_view_part(v, m->begin, m->end - m->begin));
+            split_from(r, text_view_part(v, m->begin, m->end - m->begin), 0);
     }
 }
 

@@ -59,6 +59,19 @@ static int load_strings(struct decode_step *s, const struct json *j, json_ref v,
                            "decoder Metaspace has no replacement");
         return ERR_OK;
     }
+    if (tokenizer_type_is(j, v, "WordPiece")) {
+        s->kind = DECODE_WORDPIECE;
+        s->flag = tokenizer_flag(j, v, "cleanup", true);
+        if (!tokenizer_string(j, v, "prefix", &s->a))
+            return err_set(err, ERR_FORMAT, "decoder WordPiece has no prefix");
+        return ERR_OK;
+    }
+    if (tokenizer_type_is(j, v, "BPEDecoder")) {
+        s->kind = DECODE_SUFFIX;
+        if (!tokenizer_string(j, v, "suffix", &s->a) || !s->a.n)
+            return err_set(err, ERR_FORMAT, "decoder BPEDecoder has no suffix");
+        return ERR_OK;
+    }
     s->kind = DECODE_STRIP;
     if (!tokenizer_string(j, v, "content", &s->a) || !s->a.n ||
         !json_int(j, json_get(j, v, "start"), &s->start) ||
@@ -87,6 +100,8 @@ static int load_step(struct decoder *d, const struct json *j, json_ref v,
         s->kind = DECODE_FUSE;
     else if (tokenizer_type_is(j, v, "Replace") ||
              tokenizer_type_is(j, v, "Metaspace") ||
+             tokenizer_type_is(j, v, "WordPiece") ||
+             tokenizer_type_is(j, v, "BPEDecoder") ||
              tokenizer_type_is(j, v, "Strip"))
         return load_strings(s, j, v, err);
     else
@@ -295,6 +310,40 @@ static struct slice stripped(const struct decode_step *d, struct slice s)
     return s;
 }
 
+/* A token that goes on a word loses its prefix, others get a space before
+ * them; cleaning up closes the spaces that English does not have. */
+static void wordpiece(const struct decode_step *d, struct slice s, bool first,
+                      struct buf *out)
+{
+    static const struct {
+        const char *from, *to;
+    } rules[] = {
+        { " .", "." },     { " ?", "?" },           { " !", "!" },
+        { " ,", "," },     { " ' ", "'" },          { " n't", "n't" },
+        { " 'm", "'m" },   { " do not", " don't" }, { " 's", "'s" },
+        { " 've", "'ve" }, { " 're", "'re" },
+    };
+    struct buf two[2] = { 0 };
+    unsigned now = 0;
+
+    if (!first && s.n >= d->a.n && memcmp(s.p, d->a.p, d->a.n) == 0) {
+        s.p += d->a.n;
+        s.n -= d->a.n;
+    } else if (!first) {
+        buf_char(&two[0], ' ');
+    }
+    buf_add_slice(&two[0], s);
+    for (size_t i = 0; d->flag && i < sizeof(rules) / sizeof(rules[0]); i++) {
+        buf_reset(&two[!now]);
+        replace_all(buf_slice(&two[now]), slice_of(rules[i].from),
+                    slice_of(rules[i].to), &two[!now]);
+        now = !now;
+    }
+    buf_add_slice(out, buf_slice(&two[now]));
+    buf_release(&two[0]);
+    buf_release(&two[1]);
+}
+
 static void each_part(const struct decode_step *d, const struct parts *in,
                       struct parts *out)
 {
@@ -310,6 +359,11 @@ static void each_part(const struct decode_step *d, const struct parts *in,
             bool drop = d->flag && i == 0;
 
             replace_all(s, d->a, drop ? none : space, &out->bytes);
+        } else if (d->kind == DECODE_WORDPIECE) {
+            wordpiece(d, s, i == 0, &out->bytes);
+        } else if (d->kind == DECODE_SUFFIX) {
+            replace_all(s, d->a, i + 1 == in->count ? none : space,
+                        &out->bytes);
         } else {
             replace_all(s, d->a, d->b, &out->bytes);
         }
@@ -329,6 +383,8 @@ static void run_step(const struct decode_step *d, const struct parts *in,
         break;
     case DECODE_REPLACE:
     case DECODE_METASPACE:
+    case DECODE_WORDPIECE:
+    case DECODE_SUFFIX:
     case DECODE_STRIP: each_part(d, in, out); break;
     }
 }

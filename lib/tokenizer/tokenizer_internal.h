@@ -40,16 +40,41 @@ struct text_view text_view_part(struct text_view v, size_t i, size_t n);
 size_t text_view_from(struct text_view v, size_t i);
 size_t text_view_to(struct text_view v, size_t end);
 
+/* How far a step that gives new characters for those of a view has read. */
+struct text_cursor {
+    size_t at, last; /* next character; the one read last */
+};
+/* One more character of the result. change: 1 if it stands beside the one
+ * before it, else it stands for the next character of v and -change more. */
+void text_build_put(struct text_build *b, struct text_view v, uint32_t cp,
+                    int change, struct text_cursor *c);
+
 /* Normalizers: a list of steps over a view. */
 enum norm_kind {
     NORM_PREPEND, /* a */
     NORM_REPLACE, /* a by b */
-    NORM_NFC,
+    NORM_UNICODE, /* to the form */
     NORM_LOWER,
+    NORM_SPACES, /* two or more spaces by b */
+    NORM_CLEAN,  /* BertNormalizer's four parts, the last one is LOWER */
+    NORM_WIDE,
+    NORM_UNACCENT,
+    NORM_UNMARK, /* StripAccents */
+    NORM_STRIP,  /* white space at the ends; form: left 1, right 2 */
+    NORM_NMT,
+    NORM_CHARSMAP, /* Precompiled */
 };
+enum norm_form {
+    NORM_FORM_C = 0,
+    NORM_FORM_APART = 1,      /* not composed */
+    NORM_FORM_COMPATIBLE = 2, /* by compatibility */
+};
+struct charsmap;
 struct norm_step {
     enum norm_kind kind;
-    struct slice a, b; /* owned */
+    unsigned form;
+    struct slice a, b;    /* owned */
+    struct charsmap *map; /* owned */
 };
 #define TOKENIZER_MAX_STEPS 16
 struct norm {
@@ -63,8 +88,21 @@ void norm_release(struct norm *m);
 struct text_view norm_apply(const struct norm *m, struct text_view v,
                             struct text_build two[2]);
 
-/* Canonical composition: v itself if nothing changes, else in out. */
-struct text_view norm_nfc(struct text_view v, struct text_build *out);
+/* v itself if nothing changes, else in out. */
+struct text_view norm_unicode(struct text_view v, enum norm_form form,
+                              struct text_build *out);
+
+/* Steps that look at one character at a time: CLEAN, WIDE, UNACCENT, UNMARK,
+ * STRIP, NMT and SPACES. */
+void norm_characters(const struct norm_step *s, struct text_view v,
+                     struct text_build *out);
+
+/* SentencePiece's compiled map: base64 of a double-array trie and texts. */
+MUST_CHECK int charsmap_load(struct charsmap **out, struct slice base64,
+                             struct err *err);
+void charsmap_free(struct charsmap *m);
+void charsmap_apply(const struct charsmap *m, struct text_view v,
+                    struct text_build *out);
 
 /* Pre-tokenizer: what it adds in front, what it replaces, how it splits. */
 enum shape_prepend {
@@ -80,8 +118,9 @@ enum split_behavior {
     SPLIT_CONTIGUOUS,
 };
 struct split_step {
-    split_match_fn *match; /* NULL: by the literal separator */
-    struct slice literal;  /* owned */
+    split_match_fn *match;    /* NULL: by separators */
+    bool (*is_sep)(uint32_t); /* NULL: by the literal separator */
+    struct slice literal;     /* owned */
     enum split_behavior behavior;
 };
 struct pretok {
@@ -90,9 +129,9 @@ struct pretok {
     bool metaspace;
     enum shape_prepend prepend;
     struct slice replacement; /* Metaspace's character, owned */
+    unsigned shape_at;        /* the split before which the text is shaped */
     struct split_step split[TOKENIZER_MAX_STEPS];
     unsigned split_count;
-    bool split_metaspace; /* before each replacement character */
 };
 MUST_CHECK int pretok_load(struct pretok *p, const struct json *j, json_ref v,
                            struct err *err);
@@ -137,6 +176,7 @@ void added_release(struct added *a);
 struct piece {
     int32_t id;
     uint32_t bytes;
+    bool again; /* the same bytes as the piece before it */
 };
 struct piece_list {
     struct piece *items;
@@ -155,6 +195,23 @@ void bpe_scratch_free(struct bpe_scratch *s);
 void bpe_encode(const struct bpe *b, struct slice word, struct bpe_scratch *s,
                 struct piece_list *out);
 
+/* Unigram: the likeliest pieces; and WordPiece: the longest ones first. */
+struct unigram;
+MUST_CHECK int unigram_load(struct unigram **out, const struct tokenizer *t,
+                            const struct json *j, json_ref model,
+                            struct err *err);
+void unigram_free(struct unigram *u);
+void unigram_encode(const struct unigram *u, struct slice word,
+                    struct piece_list *out);
+struct wordpiece;
+MUST_CHECK int wordpiece_load(struct wordpiece **out, const struct tokenizer *t,
+                              const struct json *j, json_ref model,
+                              struct err *err);
+void wordpiece_free(struct wordpiece *w);
+void wordpiece_encode(const struct wordpiece *w, struct slice word,
+                      struct piece_list *out);
+void piece_list_add(struct piece_list *l, struct piece p);
+
 /* Decoder steps over the list of token texts. */
 enum decode_kind {
     DECODE_BYTE_LEVEL,
@@ -162,7 +219,9 @@ enum decode_kind {
     DECODE_METASPACE, /* a is the character, flag: drop the first's space */
     DECODE_BYTE_FALLBACK,
     DECODE_FUSE,
-    DECODE_STRIP, /* a, up to start and stop times */
+    DECODE_STRIP,     /* a, up to start and stop times */
+    DECODE_WORDPIECE, /* a is the prefix; flag: cleanup */
+    DECODE_SUFFIX,    /* BPEDecoder: a becomes a space, nothing at the end */
 };
 struct decode_step {
     enum decode_kind kind;
@@ -190,7 +249,9 @@ struct tokenizer {
     struct pretok pretok;
     struct added added;
     struct decoder decoder;
-    struct bpe *bpe;
+    struct bpe *bpe; /* one of the three models */
+    struct unigram *unigram;
+    struct wordpiece *wordpiece;
     struct map *vocab;                /* token text -> id, model and added */
     struct slice *tokens;             /* by id, owned; p is NULL in gaps */
     struct added_token const **by_id; /* added tokens by id */

@@ -84,28 +84,31 @@ static int enter(struct tokenizer *t, struct slice text, int64_t id,
     return ERR_OK;
 }
 
+/* {"text": id} of BPE and WordPiece, or [["text", score]] of Unigram. */
 static int load_vocab(struct tokenizer *t, const struct json *j, json_ref vocab,
-                      struct err *err)
+                      bool list, struct err *err)
 {
     struct buf text = { 0 };
+    int64_t id = -1;
     int rc = ERR_OK;
 
-    if (!json_is(j, vocab, JSON_OBJECT))
-        return err_set(err, ERR_FORMAT, "model BPE has no vocab object");
+    if (!json_is(j, vocab, list ? JSON_ARRAY : JSON_OBJECT))
+        return err_set(err, ERR_FORMAT, "the model has no vocab %s",
+                       list ? "list" : "object");
     t->tokens = mem_array(json_count(j, vocab), sizeof(*t->tokens));
     for (json_ref e = json_first(j, vocab); e != JSON_NONE && rc == ERR_OK;
          e = json_next(j, vocab, e)) {
-        int64_t id;
-
         buf_reset(&text);
-        (void)json_text(j, json_key(j, e), &text);
-        if (json_int(j, e, &id))
+        id++;
+        if (!json_text(j, list ? json_at(j, e, 0) : json_key(j, e), &text))
+            rc = err_set(err, ERR_FORMAT, "token %lld has no text",
+                         (long long)id);
+        else if (list || json_int(j, e, &id))
             rc = enter(t, buf_slice(&text), id, err);
         else
-            rc = err_set(err, ERR_FORMAT,
-                         "id of token \"%.100s\" is no "
-                         "integer",
-                         text.data ? text.data : "");
+            rc =
+                err_set(err, ERR_FORMAT, "id of token \"%.100s\" is no integer",
+                        text.data ? text.data : "");
     }
     t->model_count = json_count(j, vocab);
     buf_release(&text);
@@ -241,6 +244,37 @@ static int load_template(struct tokenizer *t, const struct json *j, json_ref v,
     return rc;
 }
 
+/* ["text", id] of a special token. */
+static int pair_id(const struct tokenizer *t, const struct json *j, json_ref v,
+                   struct token_list *out, struct err *err)
+{
+    int64_t id;
+
+    if (!json_int(j, json_at(j, v, 1), &id) || id < 0 || (size_t)id >= t->size)
+        return err_set(err, ERR_FORMAT,
+                       "a post_processor's cls or sep is an unknown id");
+    token_list_add(out, (int32_t)id);
+    return ERR_OK;
+}
+
+/* BertProcessing and RobertaProcessing: cls, the text, sep. */
+static int load_pair(struct tokenizer *t, const struct json *j, json_ref v,
+                     struct err *err)
+{
+    struct token_list before = { 0 };
+    int rc = pair_id(t, j, json_get(j, v, "cls"), &before, err);
+
+    for (size_t i = 0; i < t->before.count; i++)
+        token_list_add(&before, t->before.ids[i]);
+    token_list_release(&t->before);
+    t->before = before;
+    if (rc == ERR_OK)
+        rc = pair_id(t, j, json_get(j, v, "sep"), &t->after, err);
+    if (tokenizer_type_is(j, v, "RobertaProcessing"))
+        t->trim_offsets |= tokenizer_flag(j, v, "trim_offsets", true);
+    return rc;
+}
+
 static int load_post(struct tokenizer *t, const struct json *j, json_ref v,
                      struct err *err)
 {
@@ -251,6 +285,9 @@ static int load_post(struct tokenizer *t, const struct json *j, json_ref v,
         return ERR_OK;
     if (tokenizer_type_is(j, v, "TemplateProcessing"))
         return load_template(t, j, v, err);
+    if (tokenizer_type_is(j, v, "BertProcessing") ||
+        tokenizer_type_is(j, v, "RobertaProcessing"))
+        return load_pair(t, j, v, err);
     if (tokenizer_type_is(j, v, "ByteLevel")) {
         t->trim_offsets |= tokenizer_flag(j, v, "trim_offsets", true);
         t->trim_first = tokenizer_flag(j, v, "add_prefix_space", true);
@@ -265,6 +302,52 @@ static int load_post(struct tokenizer *t, const struct json *j, json_ref v,
     return rc;
 }
 
+/* Old files do not name their model's type. */
+static const char *model_type(const struct json *j, json_ref model)
+{
+    static const char *const types[] = { "BPE", "Unigram", "WordPiece" };
+
+    for (unsigned i = 0; i < 3; i++)
+        if (tokenizer_type_is(j, model, types[i]))
+            return types[i];
+    if (json_present(json_get(j, model, "type")))
+        return NULL;
+    if (json_present(json_get(j, model, "merges")))
+        return types[0];
+    if (json_is(j, json_get(j, model, "vocab"), JSON_ARRAY))
+        return types[1];
+    return json_present(json_get(j, model, "continuing_subword_prefix"))
+               ? types[2]
+               : NULL;
+}
+
+static int load_model(struct tokenizer *t, const struct json *j, json_ref model,
+                      struct err *err)
+{
+    const char *type = model_type(j, model);
+    int rc;
+
+    if (!type && json_present(json_get(j, model, "type")))
+        return tokenizer_refuse(j, model, "model", err);
+    if (!type)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "a model without merges, scores or a prefix is not "
+                       "supported (only BPE, Unigram and WordPiece)");
+    if (t->pretok.byte_level && strcmp(type, "BPE") != 0)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "pre_tokenizer ByteLevel before model %s is not "
+                       "supported",
+                       type);
+    rc = load_vocab(t, j, json_get(j, model, "vocab"), *type == 'U', err);
+    if (rc < 0)
+        return rc;
+    if (*type == 'B')
+        return bpe_load(&t->bpe, t, j, model, err);
+    if (*type == 'U')
+        return unigram_load(&t->unigram, t, j, model, err);
+    return wordpiece_load(&t->wordpiece, t, j, model, err);
+}
+
 static int load_parts(struct tokenizer *t, const struct json *j,
                       struct err *err)
 {
@@ -273,21 +356,13 @@ static int load_parts(struct tokenizer *t, const struct json *j,
 
     if (!json_is(j, model, JSON_OBJECT))
         return err_set(err, ERR_FORMAT, "no model object");
-    if (json_present(json_get(j, model, "type")) &&
-        !tokenizer_type_is(j, model, "BPE"))
-        return tokenizer_refuse(j, model, "model", err);
-    if (!json_present(json_get(j, model, "merges")))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "a model without merges is not supported (only BPE)");
     rc = norm_load(&t->norm, j, json_get(j, 0, "normalizer"), err);
     if (rc == ERR_OK)
         rc = pretok_load(&t->pretok, j, json_get(j, 0, "pre_tokenizer"), err);
     if (rc == ERR_OK)
         rc = decoder_load(&t->decoder, j, json_get(j, 0, "decoder"), err);
     if (rc == ERR_OK)
-        rc = load_vocab(t, j, json_get(j, model, "vocab"), err);
-    if (rc == ERR_OK)
-        rc = bpe_load(&t->bpe, t, j, model, err);
+        rc = load_model(t, j, model, err);
     if (rc == ERR_OK)
         rc = load_added(t, j, json_get(j, 0, "added_tokens"), err);
     if (rc == ERR_OK)
@@ -337,6 +412,8 @@ void tokenizer_free(struct tokenizer *t)
     added_release(&t->added);
     decoder_release(&t->decoder);
     bpe_free(t->bpe);
+    unigram_free(t->unigram);
+    wordpiece_free(t->wordpiece);
     map_free(t->vocab);
     for (size_t i = 0; i < t->size; i++)
         free((void *)(uintptr_t)t->tokens[i].p);

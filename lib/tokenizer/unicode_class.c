@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "tokenizer/unicode_normal.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -74,4 +75,19 @@ unsigned unicode_class_at(const struct unicode_map *m, const char *p, size_t n,
     }
     cp = utf8_decode(p, n, used);
     return cp < 0 ? 0 : unicode_class_of(m, (uint32_t)cp);
+}
+
+unsigned unicode_traits_of(uint32_t cp)
+{
+    unsigned low = 0, high = unicode_traits_count;
+
+    while (high - low > 1) {
+        unsigned mid = (low + high) / 2;
+
+        if (unicode_traits[mid].start <= cp)
+            low = mid;
+        else
+            high = mid;
+    }
+    return unicode_traits[low].mask;
 }

@@ -231,7 +231,10 @@ START_TEST(reference_goldens_are_equal)
                                          "metaspace-never",
                                          "qwen2",
                                          "gemma",
-                                         "added-flags" };
+                                         "added-flags",
+                                         "bert",
+                                         "t5-unigram",
+                                         "xlmr-unigram" };
     const char *root = getenv("SLMCTL_REFERENCE");
     unsigned bad = 0;
     char *dir;
@@ -250,7 +253,11 @@ END_TEST
 
 START_TEST(shipped_goldens_are_equal)
 {
-    static const char *const names[] = { "gpt2", "smollm2", "llama2", "qwen2" };
+    static const char *const names[] = { "gpt2",         "smollm2",
+                                         "llama2",       "qwen2",
+                                         "bert",         "t5-unigram",
+                                         "xlmr-unigram", "parts-normalizers",
+                                         "parts-cuts" };
     unsigned bad = 0;
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -284,8 +291,17 @@ START_TEST(what_is_unknown_is_refused_by_name)
     static const char *const bad[][2] = {
         { "", "byte 0" },
         { "[]", "no model object" },
-        { "{\"model\":{\"type\":\"Unigram\"}}",
-          "model Unigram is not supported" },
+        { "{\"model\":{\"type\":\"WordLevel\"}}",
+          "model WordLevel is not supported" },
+        { "{\"model\":{\"type\":\"Unigram\",\"vocab\":{}}}", "no vocab list" },
+        { "{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}",
+          "token 0 has no score" },
+        { "{\"model\":{\"type\":\"Unigram\",\"vocab\":[[1,2]]}}",
+          "token 0 has no text" },
+        { "{\"model\":{\"vocab\":[[\"a\",0]]}}", "without unk_id" },
+        { "{\"model\":{\"vocab\":[[\"a\",0]],\"unk_id\":1}}", "unk_id 1 of" },
+        { "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}",
+          "unk_token of the model" },
         { "{\"model\":{\"vocab\":{}}}", "without merges" },
         { MODEL("\"merges\":[]"), "no vocab object" },
         { MODEL("\"vocab\":{},\"merges\":1"), "no merges" },
@@ -310,13 +326,19 @@ START_TEST(what_is_unknown_is_refused_by_name)
         { MODEL("\"vocab\":{\"a\":0},\"merges\":[],"
                 "\"unk_token\":\"?\""),
           "unk_token" },
-        { "{" OK_MODEL ",\"normalizer\":{\"type\":\"NFKC\"}}",
-          "normalizer NFKC is not supported" },
+        { "{" OK_MODEL ",\"normalizer\":{\"type\":\"ByteLevel\"}}",
+          "normalizer ByteLevel is not supported" },
+        { "{" OK_MODEL ",\"normalizer\":{\"type\":\"Precompiled\","
+          "\"precompiled_charsmap\":\"!\"}}",
+          "no base64" },
+        { "{" OK_MODEL ",\"normalizer\":{\"type\":\"Precompiled\","
+          "\"precompiled_charsmap\":\"/////w==\"}}",
+          "damaged" },
         { "{" OK_MODEL ",\"normalizer\":{\"type\":\"Replace\","
           "\"pattern\":{\"Regex\":\"x\"},\"content\":\"\"}}",
           "normalizer Replace with another pattern" },
-        { "{" OK_MODEL ",\"pre_tokenizer\":{\"type\":\"Punctuation\"}}",
-          "pre_tokenizer Punctuation is not supported" },
+        { "{" OK_MODEL ",\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}}",
+          "pre_tokenizer UnicodeScripts is not supported" },
         { "{" OK_MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":"
           "{\"Regex\":\"a+\"},\"behavior\":\"Isolated\"}}",
           "pattern a+ is not supported" },
