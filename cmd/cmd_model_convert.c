@@ -273,25 +273,45 @@ static bool is_adapter(const char *dir)
     return is;
 }
 
-static int convert_adapter(struct cli *cli, const char *dir)
+/* The base with this adapter, and its logits. */
+static int adapter_logits(struct job *j, const char *adapter, float **out,
+                          struct err *err)
 {
-    struct err err;
-    int rc;
+    struct model *m = NULL;
+    int rc = model_open(base_dir, j->compute, true, &m, err);
 
-    if (!base_dir)
-        return cli_usage(cli, "%s is an adapter: name its model with --base",
-                         dir);
-    rc = weights_gguf_adapter(dir, base_dir, output, &err);
-    if (rc == ERR_OK) {
-        struct weights *w = NULL;
-
-        rc = weights_open(output, &w, &err);
-        weights_close(w);
+    if (rc == ERR_OK)
+        rc = model_adapter_load(m, adapter, err);
+    if (rc == ERR_OK && !j->prompts.count) {
+        j->vocab = (size_t)model_config(m)->vocab;
+        rc = artifact_prompts_read(base_dir, model_config(m), prompts_file,
+                                   &j->prompts, err);
     }
-    if (rc < 0)
-        return cli_fail(cli, &err);
-    cli_note(cli, "%s: an adapter for %s", output, base_dir);
-    return EXIT_DONE;
+    if (rc == ERR_OK)
+        rc = artifact_logits(m, &j->prompts, out, err);
+    model_free(m);
+    return rc;
+}
+
+static int convert_adapter(struct job *j, const char *dir, struct err *err)
+{
+    double limit = max_kl >= 0 ? max_kl : artifact_threshold(WEIGHTS_F32);
+    float *after = NULL;
+    int rc = device_open(j->cli, NULL, &j->compute, err);
+
+    j->type = WEIGHTS_F32;
+    if (rc == ERR_OK)
+        rc = adapter_logits(j, dir, &j->before, err);
+    if (rc == ERR_OK)
+        rc = weights_gguf_adapter(dir, base_dir, output, err);
+    if (rc == ERR_OK)
+        rc = adapter_logits(j, output, &after, err);
+    if (rc == ERR_OK)
+        artifact_compare(&j->prompts, j->vocab, j->before, after, &j->report);
+    free(after);
+    if (rc == ERR_OK && !artifact_agrees(&j->report, limit))
+        rc = artifact_mark_bad(output, &j->bad, err);
+    return rc;
 }
 
 static int run_convert(struct cli *cli, int argc, char **argv)
@@ -304,8 +324,12 @@ static int run_convert(struct cli *cli, int argc, char **argv)
     if (!device_choice.device)
         device_choice.device = "cpu";
     j.gguf = !to_format || strcmp(to_format, "gguf") == 0;
-    if (j.gguf && is_adapter(argv[0]))
-        return convert_adapter(cli, argv[0]);
+    if (j.gguf && is_adapter(argv[0])) {
+        if (!base_dir)
+            return cli_usage(
+                cli, "%s is an adapter: name its model with --base", argv[0]);
+        return finish(&j, convert_adapter(&j, argv[0], &err), &err);
+    }
     rc = pick_model(cli, argv[0], NULL, NULL, &j.picked, &err);
     if (rc == ERR_OK && j.picked.adapter && j.gguf)
         rc = err_set(&err, ERR_INVALID,

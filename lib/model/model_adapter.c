@@ -33,8 +33,8 @@ static void unadapt(struct model *m, struct model_linear *l)
     l->rank = 0;
 }
 
-static int adapt(struct model *m, struct model_linear *l, int64_t rank,
-                 double scale, bool dora, struct err *err)
+int model_adapter_adapt(struct model *m, struct model_linear *l, int64_t rank,
+                        double scale, bool dora, struct err *err)
 {
     const struct compute_ops *ops = m->compute->ops;
     struct {
@@ -193,7 +193,7 @@ int model_adapter_new(struct model *m, const struct model_adapter *opt,
 
         if (!is_target(l, opt->targets))
             continue;
-        rc = adapt(m, l, opt->rank, opt->scale, opt->dora, err);
+        rc = model_adapter_adapt(m, l, opt->rank, opt->scale, opt->dora, err);
         if (rc < 0)
             break;
         x = mem_array(l->rank * l->k, sizeof(*x));
@@ -234,171 +234,6 @@ char *model_adapter_targets(const struct model *m)
             buf_printf(&b, "%s%s", b.len ? "," : "", last);
     }
     return buf_take(&b, NULL);
-}
-
-struct peft {
-    const struct json *j;
-    int64_t rank;
-    double alpha;
-    bool rslora, dora;
-    const char *dir;
-};
-
-/* Things that change the result and are not computed here. */
-static int check_supported(const struct peft *p, struct err *err)
-{
-    static const char *const off[] = { "lora_bias", "fan_in_fan_out",
-                                       "use_qalora", "use_bdlora" };
-    json_ref saved = json_get(p->j, 0, "modules_to_save");
-    json_ref bias = json_get(p->j, 0, "bias");
-    bool on;
-
-    if (!json_text_is(p->j, json_get(p->j, 0, "peft_type"), "LORA"))
-        return err_set(err, ERR_UNSUPPORTED, "%s: peft_type is not LORA",
-                       p->dir);
-    for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
-        if (json_bool(p->j, json_get(p->j, 0, off[i]), &on) && on)
-            return err_set(err, ERR_UNSUPPORTED, "%s: %s is not supported",
-                           p->dir, off[i]);
-    if (json_count(p->j, saved) > 0)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s: modules_to_save is not supported", p->dir);
-    if (json_present(bias) && !json_text_is(p->j, bias, "none"))
-        return err_set(err, ERR_UNSUPPORTED, "%s: bias must be \"none\"",
-                       p->dir);
-    return 0;
-}
-
-/* A pattern's key fits a module whose dotted name ends with it. */
-static json_ref pattern_of(const struct peft *p, const char *field,
-                           const char *module)
-{
-    json_ref object = json_get(p->j, 0, field);
-
-    for (json_ref v = json_first(p->j, object);
-         json_is(p->j, object, JSON_OBJECT) && v != JSON_NONE;
-         v = json_next(p->j, object, v)) {
-        char *key = json_strdup(p->j, json_key(p->j, v));
-        bool fits = ends_with(module, key, strlen(key));
-
-        free(key);
-        if (fits)
-            return v;
-    }
-    return JSON_NONE;
-}
-
-/* Tensor MODULE.SUFFIX; cols 0: a vector of `rows`. */
-static int load_part(struct model *m, const struct weights *w,
-                     const char *module, const char *suffix,
-                     struct compute_span dst, size_t rows, size_t cols,
-                     struct err *err)
-{
-    char *name = mem_printf("base_model.model.%s.%s", module, suffix);
-    const struct weights_tensor *t = weights_find(w, name);
-    size_t n = rows * (cols ? cols : 1);
-    float *x = NULL;
-    int rc;
-
-    if (!t || t->dims != (cols ? 2 : 1) || t->shape[0] != (int64_t)rows ||
-        (cols && t->shape[1] != (int64_t)cols)) {
-        rc = err_set(err, ERR_FORMAT, "%s %s %zux%zu", name,
-                     t ? "has not the shape" : "is missing, expected", rows,
-                     cols ? cols : 1);
-        goto done;
-    }
-    x = mem_array(n, sizeof(*x));
-    rc = weights_to_f32(t, x, err);
-    if (rc == 0)
-        m->compute->ops->upload(m->compute, dst, x, n);
-done:
-    free(x);
-    free(name);
-    return rc;
-}
-
-static int load_module(struct model *m, const struct peft *p,
-                       const struct weights *w, struct model_linear *l,
-                       size_t *used, struct err *err)
-{
-    char *probe = mem_printf("base_model.model.%s.lora_A.weight", l->name);
-    bool there = weights_find(w, probe) != NULL;
-    int64_t rank = p->rank;
-    double alpha = p->alpha;
-    int rc;
-
-    free(probe);
-    if (!there)
-        return 0;
-    (void)json_int(p->j, pattern_of(p, "rank_pattern", l->name), &rank);
-    (void)json_double(p->j, pattern_of(p, "alpha_pattern", l->name), &alpha);
-    rc = adapt(m, l, rank,
-               alpha / (p->rslora ? sqrt((double)rank) : (double)rank), p->dora,
-               err);
-    if (rc == 0)
-        rc =
-            load_part(m, w, l->name, "lora_A.weight", l->a, l->rank, l->k, err);
-    if (rc == 0)
-        rc =
-            load_part(m, w, l->name, "lora_B.weight", l->b, l->n, l->rank, err);
-    if (rc == 0 && p->dora)
-        rc = load_part(m, w, l->name, "lora_magnitude_vector", l->magnitude,
-                       l->n, 0, err);
-    *used += p->dora ? 3 : 2;
-    return rc;
-}
-
-static int load_modules(struct model *m, struct peft *p, struct err *err)
-{
-    struct weights *w;
-    size_t used = 0;
-    int rc = weights_open(p->dir, &w, err);
-
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; rc == 0 && i < m->linear_count; i++)
-        rc = load_module(m, p, w, m->linears[i], &used, err);
-    if (rc == 0 && used != weights_count(w))
-        rc = err_set(err, ERR_UNSUPPORTED,
-                     "%zu of %zu tensors belong to no linear layer of the "
-                     "base model",
-                     weights_count(w) - used, weights_count(w));
-    weights_close(w);
-    return rc < 0 ? err_wrap(err, "%s", p->dir) : 0;
-}
-
-int model_adapter_load(struct model *m, const char *dir, struct err *err)
-{
-    char *path = io_path(dir, "adapter_config.json");
-    struct json j = { 0 };
-    struct buf text = { 0 };
-    struct peft p = { .j = &j, .dir = dir };
-    int rc = io_read_file(path, CONFIG_MAX_BYTES, &text, err);
-
-    if (rc < 0)
-        goto done;
-    rc = json_parse(&j, text.data ? text.data : "", text.len, err);
-    if (rc < 0) {
-        rc = err_wrap(err, "%s", path);
-        goto done;
-    }
-    rc = check_supported(&p, err);
-    if (rc < 0)
-        goto done;
-    if (!json_int(&j, json_get(&j, 0, "r"), &p.rank) ||
-        !json_double(&j, json_get(&j, 0, "lora_alpha"), &p.alpha)) {
-        rc = err_set(err, ERR_FORMAT, "%s: r or lora_alpha is missing", path);
-        goto done;
-    }
-    (void)json_bool(&j, json_get(&j, 0, "use_rslora"), &p.rslora);
-    (void)json_bool(&j, json_get(&j, 0, "use_dora"), &p.dora);
-    rc = load_modules(m, &p, err);
-    model_list_adapter(m);
-done:
-    json_release(&j);
-    buf_release(&text);
-    free(path);
-    return rc;
 }
 
 /* Rows of W times their gain. */

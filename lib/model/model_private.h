@@ -197,6 +197,11 @@ void model_list_add(struct model_list *l, char *name,
 void model_list_adapter(struct model *m);
 void model_list_release(struct model_list *l);
 
+/* model_adapter.c: room for an adapter of this rank at l. */
+MUST_CHECK int model_adapter_adapt(struct model *m, struct model_linear *l,
+                                   int64_t rank, double scale, bool dora,
+                                   struct err *err);
+
 /* model_shape.c: a model with all shapes set and no weights. */
 struct model *model_shape(const struct model_config *c,
                           struct compute *compute);

@@ -293,6 +293,8 @@ int gguf_config(const struct weights_file *f, struct buf *out, struct err *err)
         gguf_string(gguf_find(f->gguf, "general.architecture"), 0);
     int rc;
 
+    if (gguf_is_adapter(f->gguf))
+        return err_set(err, ERR_NOTFOUND, "it is an adapter, not a model");
     if (!f->gguf->arch)
         return err_set(err, ERR_UNSUPPORTED,
                        "architecture \"%.*s\" is not supported; known: llama "

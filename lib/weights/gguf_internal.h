@@ -109,6 +109,7 @@ void gguf_permute(const void *from, void *to, size_t rows, size_t bytes,
 /* Give tensors the checkpoint's names, order of rows and values; those of an
  * architecture that is not known, and of adapters, stay as they are. */
 MUST_CHECK int gguf_adopt(struct weights_file *f, struct err *err);
+bool gguf_is_adapter(const struct gguf *g);
 /* NULL if absent. */
 const struct weights_tensor *gguf_aside(const struct gguf *g, const char *name);
 

@@ -277,17 +277,20 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+bool gguf_is_adapter(const struct gguf *g)
+{
+    return slice_is(gguf_string(gguf_find(g, "general.type"), 0), "adapter");
+}
+
 int gguf_adopt(struct weights_file *f, struct err *err)
 {
     struct gguf *g = f->gguf;
     size_t kept = 0;
     int rc = ERR_OK;
 
-    if (slice_is(gguf_string(gguf_find(g, "general.type"), 0), "adapter"))
-        return ERR_OK;
     g->arch =
         gguf_arch_find(gguf_string(gguf_find(g, "general.architecture"), 0));
-    if (!g->arch)
+    if (!g->arch || gguf_is_adapter(g))
         return ERR_OK;
     g->aside = mem_array(f->count, sizeof(*g->aside));
     for (size_t i = 0; i < f->count; i++) {

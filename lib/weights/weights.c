@@ -304,3 +304,49 @@ const char *weights_metadata(const struct weights *w, const char *key)
             return f->metadata[2 * i + 1];
     return NULL;
 }
+
+static const struct gguf *gguf_of(const struct weights *w)
+{
+    return w->file_count ? w->files[0].gguf : NULL;
+}
+
+bool weights_gguf_alpha(const struct weights *w, double *alpha)
+{
+    const struct gguf *g = gguf_of(w);
+
+    return g && g->arch &&
+           slice_is(gguf_string(gguf_find(g, "adapter.type"), 0), "lora") &&
+           gguf_double(gguf_find(g, "adapter.lora.alpha"), alpha);
+}
+
+const struct weights_tensor *weights_gguf_lora(const struct weights *w,
+                                               const char *module, bool b)
+{
+    const struct weights_tensor *t = NULL;
+    char *whole = mem_printf("%s.weight", module);
+    char *name = gguf_name_from_checkpoint(gguf_of(w)->arch, whole);
+    char *full = name ? mem_printf("%s.lora_%c", name, b ? 'b' : 'a') : NULL;
+
+    if (full)
+        t = weights_find(w, full);
+    free(full);
+    free(name);
+    free(whole);
+    return t;
+}
+
+bool weights_gguf_permuted(const struct weights *w, const char *module,
+                           bool *key)
+{
+    char *whole = mem_printf("%s.weight", module);
+    bool is = gguf_is_permuted(gguf_of(w)->arch, whole, key);
+
+    free(whole);
+    return is;
+}
+
+void weights_gguf_unpermute(const float *from, float *to, size_t rows,
+                            size_t cols, size_t heads)
+{
+    gguf_unpermute(from, to, rows, cols * sizeof(*from), heads);
+}

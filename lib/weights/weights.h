@@ -170,6 +170,17 @@ MUST_CHECK int weights_gguf_write(const char *model,
 /* A PEFT adapter (LoRA alone) for the model `base` as one GGUF file. */
 MUST_CHECK int weights_gguf_adapter(const char *adapter, const char *base,
                                     const char *path, struct err *err);
+/* Reading such a file: its alpha (false: it is no adapter); A or B of a linear
+ * layer of the checkpoint ("model.layers.0.self_attn.q_proj"), NULL if there
+ * is none; whether B's rows are in the order of GGUF (*key: by the heads of
+ * keys), and from there to the checkpoint's. */
+bool weights_gguf_alpha(const struct weights *w, double *alpha);
+const struct weights_tensor *weights_gguf_lora(const struct weights *w,
+                                               const char *module, bool b);
+bool weights_gguf_permuted(const struct weights *w, const char *module,
+                           bool *key);
+void weights_gguf_unpermute(const float *from, float *to, size_t rows,
+                            size_t cols, size_t heads);
 /* "Q4_K" and so on, also in lower case, for types of struct weights_gguf. */
 bool weights_gguf_type(const char *name, enum weights_type *out);
 

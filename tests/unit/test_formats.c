@@ -1,6 +1,8 @@
 /*
  * test_formats.c - whole models in each format against reference logits
  */
+#include "scratch.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "model/model.h"
@@ -15,10 +17,13 @@
 static const char *root;
 static struct compute *compute;
 
+static char scratch[SCRATCH_MAX];
+
 static void open_compute(void)
 {
     struct err err;
 
+    scratch_make(scratch);
     ck_assert_int_eq(
         compute_open(&(struct compute_options){ .threads = 1 }, &compute, &err),
         0);
@@ -27,6 +32,7 @@ static void open_compute(void)
 static void close_compute(void)
 {
     compute_close(compute);
+    scratch_remove(scratch);
 }
 
 static bool have_reference(void)
@@ -87,7 +93,9 @@ static void check_logits(const char *model, const char *adapter,
     for (int64_t b = 0; b < ids->shape[0]; b++)
         ck_assert_msg(
             model_logits(m, (const int32_t *)ids->data + (size_t)b * rows, rows,
-                         got + (size_t)b * rows * (n / 2 / rows), &err) == 0,
+                         got + (size_t)b * rows *
+                                   (n / (size_t)ids->shape[0] / rows),
+                         &err) == 0,
             "%s", err.msg);
     error = error_of(got, want, n);
     printf("%s%s %s: %.2e\n", model, adapter ? " with adapter" : "", name,
@@ -175,6 +183,112 @@ START_TEST(four_bit_checkpoints_give_the_references_logits)
 }
 END_TEST
 
+/* An adapter as a GGUF file gives what the PEFT directory gives. */
+static void check_gguf_adapter(const char *family, const char *adapter)
+{
+    char *base = mem_printf("%s/fixtures/models/%s", root, family);
+    char *peft = io_path(base, adapter), *file = io_path(scratch, "lora.gguf");
+    char *want = io_path(peft, "expected.safetensors");
+    char *ids = io_path(base, "expected.safetensors");
+    struct err err;
+
+    ck_assert_msg(weights_gguf_adapter(peft, base, file, &err) == 0, "%s",
+                  err.msg);
+    check_logits(base, file, want, "logits", ids);
+    free(base);
+    free(peft);
+    free(file);
+    free(want);
+    free(ids);
+}
+
+START_TEST(adapters_as_gguf_give_the_references_logits)
+{
+    if (!have_reference())
+        return;
+    check_gguf_adapter("llama", "adapter");
+    check_gguf_adapter("llama", "adapter-rslora");
+    check_gguf_adapter("llama", "adapter-pattern");
+    check_gguf_adapter("qwen2", "adapter-pattern");
+}
+END_TEST
+
+static const char saved_config[] =
+    "{\"peft_type\":\"LORA\",\"r\":8,\"lora_alpha\":8,\"bias\":\"none\","
+    "\"target_modules\":\".*q_proj\",\"modules_to_save\":[\"lm_head\"],"
+    "\"rank_pattern\":{\"layers\\\\.[01]\\\\..*q_proj\":3}}";
+
+/* An adapter of one layer (B zero, rank 3 by a regular expression) and the
+ * head, doubled. */
+static void write_saved(const struct weights_tensor *head,
+                        const struct weights_tensor *q)
+{
+    size_t n = (size_t)weights_elements(head);
+    float *x = mem_array(n, sizeof(*x));
+    float *zeros = mem_zalloc((size_t)weights_elements(q) * sizeof(*zeros));
+    struct weights_tensor t[3] = { *head, *q, *q };
+    char *config = io_path(scratch, "adapter_config.json");
+    char *path = io_path(scratch, "adapter_model.safetensors");
+    struct err err;
+
+    ck_assert_int_eq(weights_to_f32(head, x, &err), 0);
+    for (size_t i = 0; i < n; i++)
+        x[i] *= 2;
+    t[0].name = "base_model.model.lm_head.weight";
+    t[0].data = x;
+    t[1].name =
+        "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+    t[2].name =
+        "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight";
+    t[1].shape[0] = t[2].shape[1] = 3;
+    for (unsigned k = 1; k < 3; k++) {
+        t[k].data = zeros;
+        t[k].bytes = (size_t)weights_elements(&t[k]) * 4;
+    }
+    ck_assert_int_eq(weights_write(path, t, 3, NULL, &err), 0);
+    ck_assert_int_eq(io_write_file(config, saved_config,
+                                   sizeof(saved_config) - 1, 0644, &err),
+                     0);
+    free(config);
+    free(path);
+    free(zeros);
+    free(x);
+}
+
+START_TEST(modules_to_save_take_the_place_of_the_bases)
+{
+    static const int32_t ids[] = { 1, 5, 9, 2 };
+    struct weights *w;
+    struct model *m;
+    struct err err;
+    char *base;
+    float *one, *two;
+    size_t n;
+
+    if (!have_reference())
+        return;
+    base = mem_printf("%s/fixtures/models/llama-untied-biased", root);
+    ck_assert_int_eq(weights_open(base, &w, &err), 0);
+    write_saved(weights_find(w, "lm_head.weight"),
+                weights_find(w, "model.layers.0.self_attn.q_proj.weight"));
+    n = 4 * (size_t)weights_find(w, "lm_head.weight")->shape[0];
+    one = mem_array(n, sizeof(*one));
+    two = mem_array(n, sizeof(*two));
+    ck_assert_int_eq(model_open(base, compute, true, &m, &err), 0);
+    ck_assert_int_eq(model_logits(m, ids, 4, one, &err), 0);
+    ck_assert_msg(model_adapter_load(m, scratch, &err) == 0, "%s", err.msg);
+    ck_assert_int_eq(model_logits(m, ids, 4, two, &err), 0);
+    for (size_t i = 0; i < n; i++)
+        one[i] *= 2;
+    ck_assert_double_lt(error_of(two, one, n), 1e-6);
+    model_free(m);
+    weights_close(w);
+    free(one);
+    free(two);
+    free(base);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("formats");
@@ -186,6 +300,8 @@ int main(void)
     tcase_add_checked_fixture(c, open_compute, close_compute);
     tcase_add_test(c, gguf_models_give_the_references_logits);
     tcase_add_test(c, directories_give_the_references_logits);
+    tcase_add_test(c, adapters_as_gguf_give_the_references_logits);
+    tcase_add_test(c, modules_to_save_take_the_place_of_the_bases);
     tcase_add_test(c, four_bit_checkpoints_give_the_references_logits);
     suite_add_tcase(s, c);
     r = srunner_create(s);

@@ -1,0 +1,329 @@
+/*
+ * model_peft.c - adapters of PEFT, and those in GGUF files
+ *
+ * Which layers are adapted follows from the tensors that are there, so that
+ * every way of naming targets (lists, regular expressions, all-linear, layers
+ * to transform) is understood; ranks and scales come from the configuration.
+ * What it asks for beyond that is refused by name, never ignored.
+ */
+#include "base/io.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "model/model_private.h"
+#include "regex/regex.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG_MAX_BYTES ((size_t)4 << 20)
+
+struct peft {
+    const struct json *j;
+    int64_t rank;
+    double alpha;
+    bool rslora, dora;
+    const char *dir;
+};
+
+/* Things that change the result and are not computed here. */
+static int check_supported(const struct peft *p, struct err *err)
+{
+    static const char *const off[] = { "lora_bias", "fan_in_fan_out",
+                                       "use_qalora", "use_bdlora" };
+    json_ref bias = json_get(p->j, 0, "bias");
+    bool on;
+
+    if (!json_text_is(p->j, json_get(p->j, 0, "peft_type"), "LORA"))
+        return err_set(err, ERR_UNSUPPORTED, "%s: peft_type is not LORA",
+                       p->dir);
+    for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
+        if (json_bool(p->j, json_get(p->j, 0, off[i]), &on) && on)
+            return err_set(err, ERR_UNSUPPORTED, "%s: %s is not supported",
+                           p->dir, off[i]);
+    if (json_present(bias) && !json_text_is(p->j, bias, "none"))
+        return err_set(err, ERR_UNSUPPORTED, "%s: bias must be \"none\"",
+                       p->dir);
+    return 0;
+}
+
+/* re.match of (.*\.)?(KEY)$ on the module's name, as PEFT has it. */
+static int key_fits(const char *key, const char *module, struct err *err)
+{
+    char *pattern = mem_printf("(.*\\.)?(%s)$", key);
+    struct regex_scratch *scratch = regex_scratch_new();
+    struct regex *r = NULL;
+    struct regex_match match;
+    int rc =
+        regex_compile(slice_of(pattern), REGEX_UTF | REGEX_ANCHORED, &r, err);
+
+    if (rc == 0)
+        rc = regex_find(r, scratch, slice_of(module), 0, &match, err);
+    regex_free(r);
+    regex_scratch_free(scratch);
+    free(pattern);
+    return rc;
+}
+
+/* The value of the first key that fits; JSON_NONE: none does. */
+static int pattern_of(const struct peft *p, const char *field,
+                      const char *module, json_ref *out, struct err *err)
+{
+    json_ref object = json_get(p->j, 0, field);
+    int rc = 0;
+
+    *out = JSON_NONE;
+    for (json_ref v = json_first(p->j, object);
+         json_is(p->j, object, JSON_OBJECT) && v != JSON_NONE && rc == 0;
+         v = json_next(p->j, object, v)) {
+        char *key = json_strdup(p->j, json_key(p->j, v));
+
+        rc = key_fits(key, module, err);
+        free(key);
+        if (rc > 0)
+            *out = v;
+    }
+    return rc < 0 ? err_wrap(err, "%s", field) : 0;
+}
+
+/* Tensor MODULE.SUFFIX; cols 0: a vector of `rows`. */
+static int load_part(struct model *m, const struct weights *w,
+                     const char *module, const char *suffix,
+                     struct compute_span dst, size_t rows, size_t cols,
+                     struct err *err)
+{
+    char *name = mem_printf("base_model.model.%s.%s", module, suffix);
+    const struct weights_tensor *t = weights_find(w, name);
+    size_t n = rows * (cols ? cols : 1);
+    float *x = NULL;
+    int rc;
+
+    if (!t || t->dims != (cols ? 2 : 1) || t->shape[0] != (int64_t)rows ||
+        (cols && t->shape[1] != (int64_t)cols)) {
+        rc = err_set(err, ERR_FORMAT, "%s %s %zux%zu", name,
+                     t ? "has not the shape" : "is missing, expected", rows,
+                     cols ? cols : 1);
+        goto done;
+    }
+    x = mem_array(n, sizeof(*x));
+    rc = weights_to_f32(t, x, err);
+    if (rc == 0)
+        m->compute->ops->upload(m->compute, dst, x, n);
+done:
+    free(x);
+    free(name);
+    return rc;
+}
+
+static int load_module(struct model *m, const struct peft *p,
+                       const struct weights *w, struct model_linear *l,
+                       size_t *used, struct err *err)
+{
+    char *probe = mem_printf("base_model.model.%s.lora_A.weight", l->name);
+    bool there = weights_find(w, probe) != NULL;
+    int64_t rank = p->rank;
+    double alpha = p->alpha;
+    json_ref own;
+    int rc;
+
+    free(probe);
+    if (!there)
+        return 0;
+    rc = pattern_of(p, "rank_pattern", l->name, &own, err);
+    (void)json_int(p->j, own, &rank);
+    if (rc == 0)
+        rc = pattern_of(p, "alpha_pattern", l->name, &own, err);
+    (void)json_double(p->j, own, &alpha);
+    if (rc < 0)
+        return rc;
+    rc = model_adapter_adapt(
+        m, l, rank, alpha / (p->rslora ? sqrt((double)rank) : (double)rank),
+        p->dora, err);
+    if (rc == 0)
+        rc =
+            load_part(m, w, l->name, "lora_A.weight", l->a, l->rank, l->k, err);
+    if (rc == 0)
+        rc =
+            load_part(m, w, l->name, "lora_B.weight", l->b, l->n, l->rank, err);
+    if (rc == 0 && p->dora)
+        rc = load_part(m, w, l->name, "lora_magnitude_vector", l->magnitude,
+                       l->n, 0, err);
+    *used += p->dora ? 3 : 2;
+    return rc;
+}
+
+/* A module that was trained whole takes its place in the base, in f32. */
+static int replace(struct model *m, size_t i, const struct weights_tensor *t,
+                   struct err *err)
+{
+    struct model_tensor *x = &m->base.tensors[i];
+    struct compute_span *value = m->base.slots[i].value;
+    size_t n = (size_t)x->rows * (size_t)(x->cols ? x->cols : 1);
+    void *wide;
+    int rc;
+
+    if ((size_t)weights_elements(t) != n || t->shape[0] != x->rows)
+        return err_set(err, ERR_FORMAT, "%s has not the shape %lldx%lld",
+                       t->name, (long long)x->rows,
+                       (long long)(x->cols ? x->cols : 1));
+    rc = mem_try_array(&wide, n, sizeof(float), t->name, err);
+    if (rc == 0)
+        rc = weights_to_f32(t, wide, err);
+    if (rc == 0) {
+        compute_release(m->compute, value);
+        rc = compute_alloc(m->compute, COMPUTE_F32, n, x->name, value, err);
+    }
+    if (rc == 0) {
+        m->compute->ops->upload(m->compute, *value, wide, n);
+        x->value = *value;
+    }
+    free(wide);
+    return rc;
+}
+
+/* modules_to_save: whole weights under their own names. */
+static int load_saved(struct model *m, const struct peft *p,
+                      const struct weights *w, size_t *used, struct err *err)
+{
+    if (json_count(p->j, json_get(p->j, 0, "modules_to_save")) == 0)
+        return 0;
+    for (size_t i = 0; i < m->base.count; i++) {
+        const char *own = m->base.tensors[i].name;
+        char *name = mem_printf("base_model.model.%s", own);
+        const struct weights_tensor *t = weights_find(w, name);
+        int rc = 0;
+
+        free(name);
+        if (t && m->config.tied && m->base.slots[i].value == &m->embed)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "modules_to_save with an embedding that is the "
+                           "head too is not supported");
+        if (t)
+            rc = replace(m, i, t, err);
+        if (rc < 0)
+            return rc;
+        *used += t != NULL;
+    }
+    return 0;
+}
+
+static int load_modules(struct model *m, struct peft *p, struct err *err)
+{
+    struct weights *w;
+    size_t used = 0;
+    int rc = weights_open(p->dir, &w, err);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < m->linear_count; i++)
+        rc = load_module(m, p, w, m->linears[i], &used, err);
+    if (rc == 0)
+        rc = load_saved(m, p, w, &used, err);
+    if (rc == 0 && used != weights_count(w))
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "%zu of %zu tensors belong to no layer of the base model",
+                     weights_count(w) - used, weights_count(w));
+    weights_close(w);
+    return rc < 0 ? err_wrap(err, "%s", p->dir) : 0;
+}
+
+/* An adapter in a GGUF file: ranks from shapes, one alpha for all. */
+static int load_gguf_part(struct model *m, const struct weights *w,
+                          const struct model_linear *l, bool b,
+                          struct compute_span dst, struct err *err)
+{
+    const struct weights_tensor *t = weights_gguf_lora(w, l->name, b);
+    size_t rows = b ? l->n : l->rank, cols = b ? l->rank : l->k;
+    size_t heads = (size_t)m->config.heads;
+    float *x, *moved;
+    bool key;
+    int rc;
+
+    if (!t || t->dims != 2 || t->shape[0] != (int64_t)rows ||
+        t->shape[1] != (int64_t)cols)
+        return err_set(err, ERR_FORMAT, "%s: lora_%c is not %zux%zu", l->name,
+                       b ? 'b' : 'a', rows, cols);
+    x = mem_array(rows * cols, sizeof(*x));
+    moved = mem_array(rows * cols, sizeof(*x));
+    rc = weights_to_f32(t, x, err);
+    if (b && weights_gguf_permuted(w, l->name, &key)) {
+        weights_gguf_unpermute(x, moved, rows, cols,
+                               key ? (size_t)m->config.kv_heads : heads);
+        memcpy(x, moved, rows * cols * sizeof(*x));
+    }
+    if (rc == 0)
+        m->compute->ops->upload(m->compute, dst, x, rows * cols);
+    free(x);
+    free(moved);
+    return rc;
+}
+
+static int load_gguf(struct model *m, const char *path, struct err *err)
+{
+    struct weights *w;
+    size_t used = 0;
+    double alpha;
+    int rc = weights_open(path, &w, err);
+
+    if (rc < 0)
+        return rc;
+    if (!weights_gguf_alpha(w, &alpha))
+        rc = err_set(err, ERR_FORMAT, "no LoRA adapter");
+    for (size_t i = 0; rc == 0 && i < m->linear_count; i++) {
+        struct model_linear *l = m->linears[i];
+        const struct weights_tensor *a = weights_gguf_lora(w, l->name, false);
+
+        if (!a)
+            continue;
+        rc = model_adapter_adapt(m, l, a->shape[0], alpha / (double)a->shape[0],
+                                 false, err);
+        if (rc == 0)
+            rc = load_gguf_part(m, w, l, false, l->a, err);
+        if (rc == 0)
+            rc = load_gguf_part(m, w, l, true, l->b, err);
+        used += 2;
+    }
+    if (rc == 0 && used != weights_count(w))
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "%zu of %zu tensors belong to no layer of the base model",
+                     weights_count(w) - used, weights_count(w));
+    weights_close(w);
+    model_list_adapter(m);
+    return rc < 0 ? err_wrap(err, "%s", path) : 0;
+}
+
+int model_adapter_load(struct model *m, const char *dir, struct err *err)
+{
+    char *path = io_path(dir, "adapter_config.json");
+    struct json j = { 0 };
+    struct buf text = { 0 };
+    struct peft p = { .j = &j, .dir = dir };
+    bool gguf = weights_is_gguf(dir);
+    int rc = gguf ? load_gguf(m, dir, err)
+                  : io_read_file(path, CONFIG_MAX_BYTES, &text, err);
+
+    if (rc < 0 || gguf)
+        goto done;
+    rc = json_parse(&j, text.data ? text.data : "", text.len, err);
+    if (rc < 0) {
+        rc = err_wrap(err, "%s", path);
+        goto done;
+    }
+    rc = check_supported(&p, err);
+    if (rc < 0)
+        goto done;
+    if (!json_int(&j, json_get(&j, 0, "r"), &p.rank) ||
+        !json_double(&j, json_get(&j, 0, "lora_alpha"), &p.alpha)) {
+        rc = err_set(err, ERR_FORMAT, "%s: r or lora_alpha is missing", path);
+        goto done;
+    }
+    (void)json_bool(&j, json_get(&j, 0, "use_rslora"), &p.rslora);
+    (void)json_bool(&j, json_get(&j, 0, "use_dora"), &p.dora);
+    rc = load_modules(m, &p, err);
+    model_list_adapter(m);
+done:
+    json_release(&j);
+    buf_release(&text);
+    free(path);
+    return rc;
+}
