@@ -189,8 +189,9 @@ static int run_add(struct cli *cli, int argc, char **argv)
     (void)argc;
     if (!dir)
         rc = err_set(&err, ERR_NOTFOUND, "%s: %s", argv[0], strerror(errno));
-    else if (!io_is_dir(dir))
-        rc = err_set(&err, ERR_INVALID, "%s is no directory", argv[0]);
+    else if (!io_is_dir(dir) && !weights_is_gguf(dir))
+        rc = err_set(&err, ERR_INVALID, "%s is no directory and no GGUF file",
+                     argv[0]);
     else
         rc = add(cli, dir, &out, &err);
     free(dir);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "weights/weights.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,12 +75,14 @@ static int enter_dir(struct store *s, const char *path, const char *name,
 static int check_dir(const char *path, struct err *err)
 {
     char *config = io_path(path, "config.json");
+    char *gguf = weights_model_path(path);
     int rc = ERR_OK;
 
-    if (!io_exists(config))
+    if (!io_exists(config) && !weights_is_gguf(gguf))
         rc =
             err_set(err, ERR_NOTFOUND,
                     "%s: no config.json in it; name a model's directory", path);
+    free(gguf);
     free(config);
     return rc;
 }
@@ -144,7 +147,7 @@ int finetune_find_base(struct store *s, const char *model, int64_t task,
     *out = (struct finetune_base){ 0 };
     if (!model)
         return from_candidates(s, task, task_name, out, err);
-    if (io_is_dir(model))
+    if (io_is_dir(model) || weights_is_gguf(model))
         return from_dir(s, model, out, err);
     rc = store_model_find(s, model, &out->id, &out->path, err);
     if (rc == 0)

@@ -5,6 +5,7 @@
  * that an evaluation of it is found again under its name.
  */
 #include "evaluate/evaluate_private.h"
+#include "weights/weights.h"
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -158,7 +159,7 @@ int evaluate_model_named(struct store *s, const char *name, const char *adapter,
     if (rc == 0)
         rc = model_select(s, SELECT_MODEL "WHERE m.path = ?1", 0, name, out,
                           err);
-    if (rc == 0 && io_is_dir(name)) {
+    if (rc == 0 && (io_is_dir(name) || weights_is_gguf(name))) {
         *out = (struct evaluate_model){ .name = mem_strdup(name),
                                         .dir = mem_strdup(name) };
         rc = 1;

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,9 +98,9 @@ int weights_part(const char *model, const char *name, size_t max,
         rc = from_gguf(path, name, out, err);
     } else {
         file = io_path(model, name);
-        rc = io_exists(file)
-                 ? io_read_file(file, max, out, err)
-                 : err_set(err, ERR_NOTFOUND, "%s: no such file", file);
+        rc = io_exists(file) ? io_read_file(file, max, out, err)
+                             : err_set(err, ERR_NOTFOUND, "open %s: %s", file,
+                                       strerror(ENOENT));
         free(file);
     }
     free(path);
