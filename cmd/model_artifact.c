@@ -84,7 +84,7 @@ static int add_file(struct artifact_prompts *p, const struct tokenizer *tok,
 static void draw(struct artifact_prompts *p, const struct model_config *c)
 {
     size_t n = c->context < PROMPT_TOKENS ? (size_t)c->context : PROMPT_TOKENS;
-    int32_t ids[PROMPT_TOKENS];
+    int32_t ids[PROMPT_TOKENS] = { 0 };
     struct rng r;
 
     rng_init(&r, 1);

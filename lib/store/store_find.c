@@ -33,7 +33,7 @@ void store_name_make(const char *text, char out[STORE_NAME_MAX + 1])
 {
     size_t n = 0;
 
-    for (; text[n] && n < STORE_NAME_MAX; n++)
+    for (; n < STORE_NAME_MAX && text[n]; n++)
         out[n] = is_name_byte(text[n]) ? text[n] : '_';
     if (n == 0 || strchr("-_.", out[0]))
         out[0] = 'm';

@@ -59,18 +59,18 @@ static unsigned char level_of(uint32_t calls, size_t n)
     return (unsigned char)ceil(255 * log1p(calls) / log1p((double)n));
 }
 
-/* Share of the unknown among the words, by rarity. own: 1 if the text is one
- * of those that were counted, which then does not count. */
-static float unknown_of(const struct tasks_prompt *p, const uint32_t *calls,
-                        const unsigned char *level, size_t n, uint32_t own)
+/* Share of the unknown among the words, by rarity. */
+static float unknown_of(const struct tasks_prompt *p,
+                        unsigned char (*level)(const void *ctx,
+                                               uint32_t bucket),
+                        const void *ctx)
 {
     double unknown = 0, all = 0;
     size_t count;
     uint32_t *b = buckets_of(p, &count);
 
     for (size_t i = 0; i < count; i++) {
-        unsigned char l =
-            level ? level[b[i]] : level_of(calls[b[i]] - own, n - own);
+        unsigned char l = level(ctx, b[i]);
 
         unknown += l == 0;
         all += 1 - l / 255.0;
@@ -79,11 +79,30 @@ static float unknown_of(const struct tasks_prompt *p, const uint32_t *calls,
     return all > 0 ? (float)(unknown / all) : 0;
 }
 
+struct counted {
+    const uint32_t *calls;
+    size_t n;
+};
+
+/* For a text that is one of those counted, which then does not count. */
+static unsigned char level_counted(const void *ctx, uint32_t bucket)
+{
+    const struct counted *c = ctx;
+
+    return level_of(c->calls[bucket] - 1, c->n - 1);
+}
+
+static unsigned char level_known(const void *ctx, uint32_t bucket)
+{
+    return ((const unsigned char *)ctx)[bucket];
+}
+
 void tasks_payload_fit(const struct tasks_prompt *const *p, size_t n,
                        struct tasks_payload *out)
 {
     uint32_t *calls = mem_zalloc(TASKS_PAYLOAD_BUCKETS * sizeof(*calls));
     float *far = mem_array(n + 1, sizeof(*far));
+    struct counted counted = { calls, n };
 
     for (size_t i = 0; i < n; i++) {
         size_t count;
@@ -94,7 +113,7 @@ void tasks_payload_fit(const struct tasks_prompt *const *p, size_t n,
         free(b);
     }
     for (size_t i = 0; i < n; i++)
-        far[i] = n > 1 ? unknown_of(p[i], calls, NULL, n, 1) : 1;
+        far[i] = n > 1 ? unknown_of(p[i], level_counted, &counted) : 1;
     qsort(far, n, sizeof(*far), compare_floats);
     out->usual = n ? far[(size_t)(USUAL_SHARE * (double)(n - 1))] : 1;
     out->usual = fminf(USUAL_MOST, fmaxf(USUAL_LEAST, out->usual));
@@ -108,7 +127,7 @@ void tasks_payload_fit(const struct tasks_prompt *const *p, size_t n,
 float tasks_payload_novelty(const struct tasks_payload *w,
                             const struct tasks_prompt *p)
 {
-    float u = unknown_of(p, NULL, w->level, 0, 0);
+    float u = unknown_of(p, level_known, w->level);
 
     return u <= w->usual ? u / w->usual / 2
                          : 0.5F + (u - w->usual) / (1 - w->usual) / 2;

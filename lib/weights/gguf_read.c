@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -468,7 +469,7 @@ bool gguf_int(const struct gguf_entry *e, int64_t *out)
     double x;
 
     if (!gguf_double(e, &x) || e->type == GGUF_F32 || e->type == GGUF_F64 ||
-        x > 0x1p53 || x < -0x1p53)
+        fabs(x) > 0x1p53)
         return false;
     *out = (int64_t)x;
     return true;

@@ -183,6 +183,7 @@ static int join_state(struct bnb *b, const struct weights_tensor *s)
     else
         rc = err_wrap(b->err, "tensor \"%.200s\"", s->name);
     json_release(&j);
+    b->j = NULL;
     return rc;
 }
 
