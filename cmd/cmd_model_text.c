@@ -1,5 +1,5 @@
 /*
- * cmd_model_text.c - slmctl model tokenize, train-tokenizer, template
+ * cmd_model_text.c - slmctl model tokenize, train-tokenizer
  *
  * Doors to the text side of a model, for comparing it with other software.
  */
@@ -8,7 +8,6 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "codec/codec.h"
-#include "template/template.h"
 #include "tokenizer/tokenizer.h"
 
 #include <stdlib.h>
@@ -362,19 +361,6 @@ static int run_train(struct cli *cli, int argc, char **argv)
     return rc < 0 ? cli_fail(cli, &err) : EXIT_DONE;
 }
 
-static int run_template(struct cli *cli, int argc, char **argv)
-{
-    struct buf out = { 0 };
-    int rc;
-
-    (void)argc;
-    (void)argv;
-    buf_str(&out, template_builtin());
-    rc = cli_write(cli, &out);
-    buf_release(&out);
-    return rc;
-}
-
 const struct command model_tokenize = {
     .name = "tokenize",
     .summary = "texts to token ids and back",
@@ -396,11 +382,4 @@ const struct command model_train_tokenizer = {
     .common = CLI_QUIET,
     .complete = COMPLETE_FILE,
     .run = run_train,
-};
-
-const struct command model_template = {
-    .name = "template",
-    .summary = "print slmctl's own chat template",
-    .operands = "",
-    .run = run_template,
 };

@@ -78,7 +78,8 @@ _slmctl()
         kind='file'
         ;;
     'model template')
-        options='--help'
+        options='--builtin --spans --help'
+        kind='file'
         ;;
     'model train-tokenizer')
         options='--vocab --special --max-bytes --output --quiet --help'

@@ -193,7 +193,10 @@ complete -c slmctl -n '__slmctl_on model tokenize' -l offsets -d 'also where eac
 complete -c slmctl -n '__slmctl_on model tokenize' -l decode -d 'from ids to text'
 complete -c slmctl -n '__slmctl_on model tokenize' -l skip-special -d 'leave special tokens out of the text'
 complete -c slmctl -n '__slmctl_on model tokenize' -F
-complete -c slmctl -n '__slmctl_at model' -a template -d 'print slmctl\'s own chat template'
+complete -c slmctl -n '__slmctl_at model' -a template -d 'render a chat template'
+complete -c slmctl -n '__slmctl_on model template' -l builtin -d 'print slmctl\'s own chat template'
+complete -c slmctl -n '__slmctl_on model template' -l spans -d 'also where each generation block\'s text stands, in bytes'
+complete -c slmctl -n '__slmctl_on model template' -F
 complete -c slmctl -n '__slmctl_at model' -a train-tokenizer -d 'make a byte-level tokenizer from texts'
 complete -c slmctl -n '__slmctl_on model train-tokenizer' -l vocab -s n -x -d 'size of the vocabulary'
 complete -c slmctl -n '__slmctl_on model train-tokenizer' -l special -x -d 'special token; the first one gets id 0'

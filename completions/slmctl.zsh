@@ -181,7 +181,7 @@ _slmctl_model()
             'remove:forget a model; its files stay'
             'check:compare the engine with reference values'
             'tokenize:texts to token ids and back'
-            'template:print slmctl'\''s own chat template'
+            'template:render a chat template'
             'train-tokenizer:make a byte-level tokenizer from texts'
             'verify:is a model whole, and does it fit here'
             'convert:write a model in another format or type, and check it'
@@ -259,7 +259,10 @@ _slmctl_model_tokenize()
 }
 _slmctl_model_template()
 {
-    _arguments -s -S '(- *)'{-h,--help}'[print help]'
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--builtin[print slmctl'\''s own chat template]' \
+        '--spans[also where each generation block'\''s text stands, in bytes]' \
+        '*:operand:_files'
 }
 _slmctl_model_train_tokenizer()
 {

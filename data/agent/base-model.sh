@@ -15,7 +15,7 @@ for f in config.json generation_config.json tokenizer_config.json; do
     cmp -s "data/base/$f" "$in/$f" || cp "data/base/$f" "$in/$f"
 done
 [ -f "$in/chat_template.jinja" ] ||
-    "$slmctl" model template > "$in/chat_template.jinja"
+    "$slmctl" model template --builtin > "$in/chat_template.jinja"
 
 # stage N FROM TOKENS RATE: text of its own seed, then on from FROM's weights
 stage() {

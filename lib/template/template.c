@@ -1,9 +1,10 @@
 /*
- * template.c - which template a model has, and encoding an example with it
+ * template.c - a model's chat template: opened, and asked what it can do
  *
- * chat_template.jinja beats tokenizer_config.json, as in the reference. A
- * template is recognised by its whole text: one that is merely alike would
- * train on prompts that no server sends.
+ * chat_template.jinja beats tokenizer_config.json, as in the reference; of
+ * several templates "tool_use" is taken whenever tools are given. What a
+ * template expects (content as parts, arguments as objects, how a turn ends)
+ * is found out by rendering probes, not by its family's name.
  */
 #include "template/template.h"
 
@@ -15,11 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_TEMPLATE ((size_t)1 << 20)
 #define MAX_CONFIG ((size_t)16 << 20)
+#define MAX_CONTROLS 256
+#define MAX_CONTROL 64 /* bytes of one */
 
-/* A guess for the message only. */
-static const char *family_of(const char *text)
+/* A name for messages: the first mark that is in the source. */
+static const char *name_of(const char *text)
 {
     static const struct {
         const char *mark, *name;
@@ -27,186 +29,402 @@ static const char *family_of(const char *text)
         { "<|start_header_id|>", "Llama 3's" },
         { "<start_of_turn>", "Gemma's" },
         { "[INST]", "Mistral's or Llama 2's" },
-        { "named SmolLM", "a variant of SmolLM's" },
-        { "created by Alibaba Cloud", "Qwen2's" },
-        { "<think>", "a reasoning model's" },
-        { "<|assistant|>", "Phi-3's or Zephyr's" },
-        { "<|im_start|>", "a variant of ChatML" },
+        { "named SmolLM", "SmolLM's ChatML" },
+        { "created by Alibaba Cloud", "Qwen's ChatML" },
         { "<|start_of_role|>", "Granite's" },
+        { "<SPECIAL_11>", "Nemotron's" },
+        { "[gMASK]", "GLM's" },
+        { "\357\275\234", "DeepSeek's" },
+        { "<|im_start|>", "ChatML" },
+        { "<|assistant|>", "Phi's or Zephyr's" },
     };
 
+    if (strcmp(text, template_builtin()) == 0)
+        return "slmctl's ChatML";
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
         if (strstr(text, marks[i].mark))
             return marks[i].name;
-    return "of an unknown family";
+    return "a template of an unknown family";
 }
 
-static int recognise(const char *text, const char *path, struct template **out,
-                     struct err *err)
+static bool has(const struct jinja *t, const char *what)
 {
-    struct slice s = slice_trim(slice_of(text));
+    struct slice s = jinja_source(t);
 
-    for (unsigned i = 0; i < chatml_form_count; i++) {
-        if (slice_eq(s, slice_trim(slice_of(chatml_forms[i].source)))) {
-            *out = mem_zalloc(sizeof(**out));
-            (*out)->form = &chatml_forms[i];
-            return ERR_OK;
-        }
-    }
-    return err_set(err, ERR_UNSUPPORTED,
-                   "%s: this chat template (%s, it seems) is not supported; "
-                   "known are ChatML as slmctl writes it, plain ChatML and "
-                   "SmolLM2's",
-                   path, family_of(text));
+    return memmem(s.p, s.n, what, strlen(what)) != NULL;
 }
 
-/* chat_template of tokenizer_config.json: a string, or a list of named ones
- * of which "default" counts. */
-static char *config_template(const struct json *j)
+static void add_control(struct template *t, struct slice s)
+{
+    if (t->control_count == MAX_CONTROLS || s.n < 3 || s.n > MAX_CONTROL)
+        return;
+    for (size_t i = 0; i < t->control_count; i++)
+        if (slice_is(s, t->controls[i]))
+            return;
+    if (!t->controls)
+        t->controls = mem_array(MAX_CONTROLS, sizeof(*t->controls));
+    t->controls[t->control_count++] = slice_dup(s);
+}
+
+/* What looks like a token of the frame: <|...|>, and the ends of turns. */
+static void find_controls(struct template *t, const char *source)
+{
+    static const char *const others[] = {
+        "<start_of_turn>", "<end_of_turn>", "[INST]",       "[/INST]",
+        "[TOOL_CALLS]",    "<SPECIAL_10>",  "<SPECIAL_11>", "<SPECIAL_12>",
+    };
+
+    for (const char *p = source; (p = strchr(p, '<')); p++) {
+        size_t n = strcspn(p, "> \n\t'\"\\");
+        struct slice s = { p, n + 1 };
+
+        if (p[n] == '>' && n > 3 &&
+            ((p[1] == '|' && p[n - 1] == '|') ||
+             memcmp(p + 1, "\357\275\234", 3) == 0))
+            add_control(t, s);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strstr(source, others[i]))
+            add_control(t, slice_of(others[i]));
+    if (t->eos)
+        add_control(t, slice_of(t->eos));
+}
+
+/* A token of tokenizer_config.json: a string, or an object with its content. */
+static char *token_text(const struct json *j, json_ref v)
+{
+    return json_is(j, v, JSON_OBJECT)
+               ? json_strdup(j, json_get(j, v, "content"))
+               : json_strdup(j, v);
+}
+
+static bool is_token_key(const char *key)
+{
+    size_t n = strlen(key);
+
+    return n > 6 && strcmp(key + n - 6, "_token") == 0;
+}
+
+/* bos_token, eos_token and their like: of the configuration, then of
+ * special_tokens_map.json, whose keys are the same. */
+static void read_tokens(struct template *t, const struct json *j)
+{
+    struct buf b = { 0 };
+
+    if (t->members)
+        buf_str(&b, t->members);
+    for (json_ref e = json_first(j, 0); e != JSON_NONE;
+         e = json_next(j, 0, e)) {
+        char *key = json_strdup(j, json_key(j, e));
+        char *text = key && is_token_key(key) ? token_text(j, e) : NULL;
+
+        if (text) {
+            json_quote(&b, slice_of(key));
+            buf_char(&b, ':');
+            json_quote(&b, slice_of(text));
+            buf_char(&b, ',');
+        }
+        if (text && strcmp(key, "eos_token") == 0) {
+            free(t->eos);
+            t->eos = mem_strdup(text);
+        }
+        free(text);
+        free(key);
+    }
+    free(t->members);
+    t->members = buf_take(&b, NULL);
+}
+
+static int parse(struct slice source, const char *path, struct jinja **out,
+                 struct err *err)
+{
+    int rc;
+
+    if (*out)
+        return ERR_OK;
+    rc = jinja_parse(source, out, err);
+    return rc < 0 ? err_wrap(err, "%s: the chat template", path) : rc;
+}
+
+static int parse_member(const struct json *j, json_ref v, const char *path,
+                        struct jinja **out, struct err *err)
+{
+    struct buf text = { 0 };
+    int rc = ERR_OK;
+
+    if (json_text(j, v, &text))
+        rc = parse(buf_slice(&text), path, out, err);
+    buf_release(&text);
+    return rc;
+}
+
+/* chat_template of tokenizer_config.json: a string, or a list of named ones. */
+static int config_templates(struct template *t, const struct json *j,
+                            const char *path, struct err *err)
 {
     json_ref v = json_get(j, 0, "chat_template");
+    int rc = parse_member(j, v, path, &t->chat, err);
 
     if (!json_is(j, v, JSON_ARRAY))
-        return json_strdup(j, v);
-    for (json_ref e = json_first(j, v); e != JSON_NONE; e = json_next(j, v, e))
-        if (json_text_is(j, json_get(j, e, "name"), "default"))
-            return json_strdup(j, json_get(j, e, "template"));
-    return NULL;
+        return rc;
+    for (json_ref e = json_first(j, v); e != JSON_NONE && rc == ERR_OK;
+         e = json_next(j, v, e)) {
+        json_ref name = json_get(j, e, "name");
+
+        if (json_text_is(j, name, "default"))
+            rc = parse_member(j, json_get(j, e, "template"), path, &t->chat,
+                              err);
+        else if (json_text_is(j, name, "tool_use"))
+            rc = parse_member(j, json_get(j, e, "template"), path, &t->tool_use,
+                              err);
+    }
+    return rc;
 }
 
-static int open_config(const char *path, struct template **out, struct err *err)
+/* A part of the model that may be missing: then *text stays empty. */
+static int read_part(const char *model, const char *name, size_t max,
+                     struct buf *text, struct err *err)
 {
-    struct json j = { 0 };
-    struct buf text;
-    char *source = NULL;
-    int rc;
+    int rc = weights_part(model, name, max, text, err);
 
-    buf_init(&text, 0);
-    rc = io_read_file(path, MAX_CONFIG, &text, err);
-    if (rc < 0)
-        goto done;
-    rc = json_parse(&j, text.data ? text.data : "", text.len, err);
-    if (rc < 0) {
-        rc = err_wrap(err, "%s", path);
-        goto done;
+    return rc == ERR_NOTFOUND ? ERR_OK : rc;
+}
+
+static int read_config(struct template *t, const char *model, const char *name,
+                       bool templates, struct err *err)
+{
+    char *path = io_path(model, name);
+    struct json j = { 0 };
+    struct buf text = { 0 };
+    int rc = read_part(model, name, MAX_CONFIG, &text, err);
+
+    if (rc == ERR_OK && text.len) {
+        rc = json_parse(&j, text.data, text.len, err);
+        if (rc < 0)
+            rc = err_wrap(err, "%s", path);
     }
-    source = config_template(&j);
-    rc = source
-             ? recognise(source, path, out, err)
-             : err_set(err, ERR_NOTFOUND, "%s: no chat_template in it", path);
-done:
-    free(source);
+    if (rc == ERR_OK && text.len) {
+        read_tokens(t, &j);
+        if (templates)
+            rc = config_templates(t, &j, path, err);
+    }
     json_release(&j);
     buf_release(&text);
+    free(path);
     return rc;
 }
 
-static int open_jinja(const char *path, struct template **out, struct err *err)
+static int read_jinja(const char *model, const char *name, struct jinja **out,
+                      struct err *err)
 {
-    struct buf text;
-    int rc;
+    char *path = io_path(model, name);
+    struct buf text = { 0 };
+    int rc = read_part(model, name, JINJA_MAX_SOURCE, &text, err);
 
-    buf_init(&text, 0);
-    rc = io_read_file(path, MAX_TEMPLATE, &text, err);
-    if (rc == ERR_OK)
-        rc = recognise(text.data ? text.data : "", path, out, err);
+    if (rc == ERR_OK && text.data)
+        rc = parse(buf_slice(&text), path, out, err);
     buf_release(&text);
+    free(path);
     return rc;
 }
 
-static int open_gguf(const char *path, struct template **out, struct err *err)
+/* Renders messages, a JSON text; false if the template refuses. */
+static bool probe(const struct template *t, const char *messages, bool prompt,
+                  struct buf *out)
 {
-    struct buf text;
-    int rc;
+    char *context = mem_printf(
+        "{%s\"messages\":%s,\"tools\":null,\"documents\":null,"
+        "\"add_generation_prompt\":%s}",
+        t->members ? t->members : "", messages, prompt ? "true" : "false");
+    struct jinja_output o = { .text = *out };
+    int rc = template_render(t, slice_of(context), false, &o, NULL);
 
-    buf_init(&text, 0);
-    rc = weights_part(path, "chat_template.jinja", MAX_TEMPLATE, &text, err);
-    if (rc == ERR_OK)
-        rc = recognise(text.data, path, out, err);
-    buf_release(&text);
-    return rc;
+    *out = o.text;
+    free(o.spans);
+    free(context);
+    return rc == ERR_OK;
+}
+
+static bool probe_has(const struct template *t, const char *messages,
+                      const char *yes, const char *no)
+{
+    struct buf b = { 0 };
+    bool found = probe(t, messages, false, &b) && b.data &&
+                 strstr(b.data, yes) && !strstr(b.data, no);
+
+    buf_release(&b);
+    return found;
+}
+
+#define USER "{\"role\":\"user\",\"content\":\"probequestion\"}"
+#define CALL(arguments)                                                        \
+    "[" USER ",{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{"     \
+    "\"id\":\"call00001\",\"type\":\"function\",\"function\":{\"name\":"       \
+    "\"probename\",\"arguments\":" arguments "}}]}]"
+
+/* What stands behind an answer: its first token ends the turn. */
+static void find_stop(struct template *t)
+{
+    struct buf b = { 0 };
+    const char *end = NULL, *p;
+
+    t->stop = mem_strdup("");
+    t->trailer = mem_strdup("");
+    if (probe(t,
+              "[" USER ",{\"role\":\"assistant\",\"content\":"
+              "\"probeanswer\"}]",
+              false, &b) &&
+        b.data && (p = strstr(b.data, "probeanswer"))) {
+        const char *from = p + strlen("probeanswer");
+        size_t n = 0;
+
+        for (size_t i = 0; i < t->control_count; i++) {
+            const char *at = strstr(from, t->controls[i]);
+
+            if (at && (!end || at < end)) {
+                end = at;
+                n = strlen(t->controls[i]);
+            }
+        }
+        if (end) {
+            free(t->stop);
+            free(t->trailer);
+            t->stop = mem_strndup(end, n);
+            t->trailer = mem_strdup(end + n);
+        }
+    }
+    buf_release(&b);
+}
+
+static void look_at(struct template *t)
+{
+    struct slice s = jinja_source(t->chat);
+    char *source = slice_dup(s);
+
+    /* The newline at the end is not part of a template's text. */
+    char *own = mem_strndup(template_builtin(), strlen(template_builtin()) - 1);
+
+    t->name = strcmp(source, own) == 0 ? "slmctl's ChatML" : name_of(source);
+    free(own);
+    find_controls(t, source);
+    free(source);
+    t->shows_tools = t->tool_use || jinja_uses(t->chat, "tools");
+    t->shows_calls = t->tool_use || has(t->chat, "tool_calls");
+    t->shows_developer =
+        has(t->chat, "developer") && strcmp(t->name, "slmctl's ChatML") != 0;
+    t->short_ids = has(t->chat, "length != 9") ||
+                   (t->tool_use && has(t->tool_use, "length != 9"));
+    t->thinks = has(t->chat, "<think>");
+    source = slice_dup(jinja_source(t->tool_use ? t->tool_use : t->chat));
+    t->family = t->shows_calls ? template_family_find(source) : NULL;
+    free(source);
+    t->takes_parts = probe_has(
+        t,
+        "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":"
+        "\"probeone\"},{\"type\":\"text\",\"text\":\"probetwo\"}]}]",
+        "probetwo", "'type'");
+    t->text_arguments =
+        !probe_has(t, CALL("{\"k\":1}"), "probename", "{'") &&
+        probe_has(t, CALL("\"{\\\"k\\\":1}\""), "probename", "\\\"k\\\"");
+    find_stop(t);
 }
 
 int template_open(const char *model_dir, struct template **out, struct err *err)
 {
-    char *jinja = io_path(model_dir, "chat_template.jinja");
-    char *config = io_path(model_dir, "tokenizer_config.json");
-    char *gguf = weights_model_path(model_dir);
-    int rc;
+    struct template *t = mem_zalloc(sizeof(*t));
+    int rc = read_jinja(model_dir, "chat_template.jinja", &t->chat, err);
 
-    if (weights_is_gguf(gguf))
-        rc = open_gguf(gguf, out, err);
-    else if (io_exists(jinja))
-        rc = open_jinja(jinja, out, err);
-    else if (io_exists(config))
-        rc = open_config(config, out, err);
-    else
+    if (rc == ERR_OK)
+        rc = read_config(t, model_dir, "special_tokens_map.json", false, err);
+    if (rc == ERR_OK)
+        rc = read_config(t, model_dir, "tokenizer_config.json", true, err);
+    if (rc == ERR_OK && !t->chat && t->tool_use) {
+        t->chat = t->tool_use;
+        t->tool_use = NULL;
+    }
+    if (rc == ERR_OK && !t->chat)
         rc = err_set(err, ERR_NOTFOUND,
                      "%s: no chat template (neither chat_template.jinja nor "
-                     "tokenizer_config.json)",
+                     "one in tokenizer_config.json)",
                      model_dir);
-    free(gguf);
-    free(jinja);
-    free(config);
+    if (rc == ERR_OK) {
+        look_at(t);
+        *out = t;
+    } else {
+        template_free(t);
+    }
     return rc;
 }
 
 void template_free(struct template *t)
 {
+    if (!t)
+        return;
+    jinja_free(t->chat);
+    jinja_free(t->tool_use);
+    free(t->stop);
+    free(t->trailer);
+    free(t->members);
+    free(t->eos);
+    for (size_t i = 0; i < t->control_count; i++)
+        free(t->controls[i]);
+    free(t->controls);
     free(t);
 }
 
 const char *template_name(const struct template *t)
 {
-    return t->form->name;
+    return t->name;
 }
 
 const char *template_stop(const struct template *t)
 {
-    (void)t;
-    return CHATML_END;
+    return t->stop;
 }
 
-/* The ids of prompt + answer must begin with those of the prompt alone, since
- * that is what generation starts from. */
-static int check_prefix(const struct tokenizer *tok,
-                        const struct token_list *prompt,
-                        const struct token_list *whole, struct err *err)
+int template_render(const struct template *t, struct slice context,
+                    bool has_tools, struct jinja_output *out, struct err *err)
 {
-    for (size_t i = 0; i < prompt->count; i++)
-        if (i >= whole->count || whole->ids[i] != prompt->ids[i])
-            return err_set(err, ERR_UNSUPPORTED,
-                           "the answer changes how its prompt is tokenized");
-    if (whole->count <= prompt->count + 1)
-        return err_set(err, ERR_UNSUPPORTED, "the answer is empty");
-    if (whole->ids[whole->count - 1] != tokenizer_id(tok, CHATML_END))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "the tokenizer has no token " CHATML_END);
-    return ERR_OK;
+    time_t now = time(NULL);
+    struct json j = { 0 };
+    struct tm tm;
+    int rc = json_parse(&j, context.p, context.n, err);
+
+    (void)localtime_r(&now, &tm);
+    if (rc == ERR_OK)
+        rc = template_apply(t->tool_use && has_tools ? t->tool_use : t->chat,
+                            &j, 0, JSON_NONE, &tm, out, err);
+    json_release(&j);
+    return rc;
 }
 
-int template_encode(const struct template *t, const struct tokenizer *tok,
-                    const struct json *req, json_ref request,
-                    const struct json *res, json_ref message,
-                    struct template_example *out, struct err *err)
+int template_apply_model(const struct template *t, const struct json *j,
+                         json_ref context, json_ref continued,
+                         const struct tm *now, struct jinja_output *out,
+                         struct err *err)
 {
-    struct token_list prompt = { 0 }, whole = { 0 };
-    struct buf text = { 0 };
-    int rc = template_prompt(t, req, request, &text, err);
+    bool tools = json_count(j, json_get(j, context, "tools")) > 0;
+    struct slice raw = json_raw(j, context);
+    struct json own = { 0 };
+    struct buf b = { 0 };
+    int rc;
 
-    if (rc == ERR_OK)
-        rc = tokenizer_encode(tok, buf_slice(&text), 0, &prompt, NULL, err);
-    if (rc == ERR_OK)
-        rc = template_answer(t, res, message, &text, err);
-    if (rc == ERR_OK)
-        rc = tokenizer_encode(tok, buf_slice(&text), 0, &whole, NULL, err);
-    if (rc == ERR_OK)
-        rc = check_prefix(tok, &prompt, &whole, err);
-    if (rc == ERR_OK)
-        *out = (struct template_example){ whole, prompt.count };
+    /* Later members win, so that the context's own tokens do. */
+    buf_printf(&b, "{\"context\":{%s\"documents\":null%s",
+               t->members ? t->members : "", json_count(j, context) ? "," : "");
+    buf_add(&b, raw.p + 1, raw.n - 1);
+    buf_str(&b, ",\"continued\":");
+    if (json_present(continued))
+        buf_add_slice(&b, json_raw(j, continued));
     else
-        token_list_release(&whole);
-    token_list_release(&prompt);
-    buf_release(&text);
+        buf_str(&b, "false");
+    buf_char(&b, '}');
+    rc = json_parse(&own, b.data, b.len, err);
+    if (rc == ERR_OK)
+        rc = template_apply(tools && t->tool_use ? t->tool_use : t->chat, &own,
+                            json_get(&own, 0, "context"),
+                            json_get(&own, 0, "continued"), now, out, err);
+    json_release(&own);
+    buf_release(&b);
     return rc;
 }

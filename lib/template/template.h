@@ -2,24 +2,22 @@
  * template.h - from a logged chat request to the model's prompt, and the mask
  *
  * The unit of training is one logged call: its answer is trained, all before
- * it is context. Used for training, generation and serving alike. So far the
- * one built-in renderer is ChatML; a model whose chat_template is another is
- * refused by name.
+ * it is context. Training, evaluation and generation take the same path: the
+ * request becomes the context that transformers' apply_chat_template would
+ * build, and the model's own template renders it.
  *
- * ChatML: turns <|im_start|>ROLE, newline, TEXT<|im_end|>, newline. Tools stand
- * at the end of the system turn (which is made if there is none): "# Tools",
- * then each function object as canonical JSON on a line. A call is a line
- * <tool_call>, a line {"name": ..., "arguments": ...}, a line </tool_call>; a
- * result is a turn of role tool; developer is system. Text parts are joined by
- * newlines; parts of other types are refused, and so is text that holds
- * <|im_start|> or <|im_end|>. response_format and tool_choice are not shown:
- * they are constant for a task, and no server hands them to a template.
- * Forms without a place for tools (plain, SmolLM2's) refuse them.
- * May use: base json tokenizer.
+ * Where a template wants objects, arguments of tool calls are objects; parts
+ * of text are passed on or joined by newlines, as the template reads them.
+ * Refused, with a reason that names the message: parts of other types, unknown
+ * roles, tools or calls that the template cannot show, and text that holds
+ * tokens of the frame. response_format and tool_choice are not shown: they are
+ * constant for a task, and no server hands them to a template.
+ * May use: base json tokenizer weights jinja.
  */
 #ifndef TEMPLATE_H
 #define TEMPLATE_H
 
+#include "jinja/jinja.h"
 #include "json/json.h"
 #include "tokenizer/tokenizer.h"
 
@@ -31,7 +29,7 @@ MUST_CHECK int template_open(const char *model_dir, struct template **out,
                              struct err *err);
 void template_free(struct template *t);
 
-/* "slmctl's ChatML", "SmolLM2's ChatML"... */
+/* "slmctl's ChatML", "Llama 3's"...: for messages. */
 const char *template_name(const struct template *t);
 /* The Jinja text of slmctl's own ChatML, for chat_template.jinja beside models
  * that are made here: other software then renders what template_prompt does. */
@@ -42,21 +40,64 @@ const char *template_builtin(void);
 MUST_CHECK int template_prompt(const struct template *t, const struct json *j,
                                json_ref request, struct buf *out,
                                struct err *err);
-/* The assistant message (content and tool_calls of an OpenAI message object)
- * as the text that the model must produce, end-of-turn token included. */
-MUST_CHECK int template_answer(const struct template *t, const struct json *j,
+/* What the answer (an OpenAI message object) adds to the prompt, up to and
+ * with the token that ends the turn. */
+MUST_CHECK int template_answer(const struct template *t, const struct json *req,
+                               json_ref request, const struct json *res,
                                json_ref message, struct buf *out,
                                struct err *err);
-/* Both append; on failure (ERR_UNSUPPORTED with a reason that names the
- * message) what was appended is of no use. */
+/* Both append, and only where they succeed; a refusal is ERR_UNSUPPORTED, a
+ * template that raises or fails ERR_FORMAT. */
 /* The reverse: generated text (without the end token) to an OpenAI assistant
  * message, JSON appended to *out: tool calls parsed out of it where the text
  * holds well-formed ones; *malformed is set where it tried and failed. */
 MUST_CHECK int template_parse(const struct template *t, struct slice text,
                               struct buf *message_json, bool *malformed,
                               struct err *err);
-/* Text of the token that ends an assistant turn ("<|im_end|>"). */
+/* Text of the token that ends an assistant turn ("<|im_end|>"), "" where the
+ * template ends it with none. */
 const char *template_stop(const struct template *t);
+
+/* As transformers' apply_chat_template: null members of messages are dropped,
+ * reasoning or thinking is copied to reasoning_content, tools, documents and
+ * add_generation_prompt are there. continued: JSON_NONE or false; true or the
+ * name of a text member: the text ends within the last message. Appends to
+ * out->text. */
+MUST_CHECK int template_apply(const struct jinja *t, const struct json *j,
+                              json_ref context, json_ref continued,
+                              const struct tm *now, struct jinja_output *out,
+                              struct err *err);
+
+/* template_apply with a model's template and tokens: the context's go first,
+ * and the template for tools is taken where the context has any. */
+MUST_CHECK int template_apply_model(const struct template *t,
+                                    const struct json *j, json_ref context,
+                                    json_ref continued, const struct tm *now,
+                                    struct jinja_output *out, struct err *err);
+
+/* The turns of the assistant in a rendering: {% generation %} blocks where the
+ * template has any, else by rendering prefixes. Bytes of the text. */
+struct template_turn {
+    size_t message; /* its index; of a generation block: 0 */
+    size_t begin, end;
+    const char *refused; /* NULL, or why begin and end mean nothing */
+};
+struct template_turns {
+    struct jinja_output rendered;
+    struct template_turn *v;
+    size_t count, cap;
+    bool generation;
+};
+MUST_CHECK int template_turns(const struct jinja *t, const struct json *j,
+                              json_ref context, const struct tm *now,
+                              struct template_turns *out, struct err *err);
+void template_turns_release(struct template_turns *t);
+/* ids of the text, and 1 for each that has a byte in a turn, else 0. */
+MUST_CHECK int template_mask_tokens(const struct tokenizer *tok,
+                                    struct slice text,
+                                    const struct template_turn *turns,
+                                    size_t count, struct token_list *ids,
+                                    struct token_list *mask, struct err *err);
 
 /* ids of prompt and answer, and where the answer begins. Checked: encoding
  * prompt + answer must begin with the prompt's ids (else ERR_UNSUPPORTED with

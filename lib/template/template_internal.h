@@ -1,27 +1,47 @@
-/* template_internal.h - the forms of ChatML that are known */
+/* template_internal.h - a model's template, and what was found out about it */
 #ifndef TEMPLATE_INTERNAL_H
 #define TEMPLATE_INTERNAL_H
 
 #include "template/template.h"
 
-struct chatml_form {
-    const char *name;
-    const char *source;         /* the chat_template, exactly */
-    const char *default_system; /* used if the first turn is none; or NULL */
-    bool tools;                 /* has a place for tools and tool calls */
+/* How a family writes tool calls. */
+struct template_family {
+    const char *name; /* "Llama 3.1's", for messages */
+    const char *mark; /* in the source of its templates */
+    const char *open; /* before the calls, or before each; NULL: JSON alone */
+    const char *close;
+    const char *arguments; /* the key of the arguments */
+    enum { CALLS_EACH, CALLS_LIST, CALLS_BARE, CALLS_FENCED } form;
 };
 
 struct template
 {
-    const struct chatml_form *form;
+    struct jinja *chat, *tool_use;        /* tool_use: NULL if there is none */
+    const struct template_family *family; /* NULL: writes no calls */
+    const char *name;
+    char *stop;    /* "" if the template ends no turn with a token */
+    char *trailer; /* what always follows the stop token */
+    char *members; /* "bos_token":"<s>",... for the context */
+    char *eos;
+    char **controls; /* tokens of the frame, which no text may hold */
+    size_t control_count;
+    bool takes_parts;    /* content may be a list of parts */
+    bool text_arguments; /* arguments of calls are JSON in a string */
+    bool shows_tools, shows_calls, shows_developer, short_ids, thinks;
 };
 
-#define CHATML_START "<|im_start|>"
-#define CHATML_END "<|im_end|>"
-#define CHATML_CALL "<tool_call>"
-#define CHATML_CALL_END "</tool_call>"
+const struct template_family *template_family_find(const char *source);
 
-extern const struct chatml_form chatml_forms[];
-extern const unsigned chatml_form_count;
+/* The request's messages, the answer if there is one (JSON_NONE in res: none)
+ * and the rest as the JSON context of a rendering. */
+MUST_CHECK int template_context(const struct template *t,
+                                const struct json *req, json_ref request,
+                                const struct json *res, json_ref message,
+                                struct buf *out, struct err *err);
+/* That context, rendered; appends to out->text. */
+MUST_CHECK int template_render(const struct template *t, struct slice context,
+                               bool has_tools, struct jinja_output *out,
+                               struct err *err);
+bool template_request_has_tools(const struct json *req, json_ref request);
 
 #endif

@@ -121,5 +121,7 @@ MUST_CHECK int gguf_tokenizer(const struct weights_file *f, struct buf *out,
                               struct err *err);
 MUST_CHECK int gguf_template(const struct weights_file *f, struct buf *out,
                              struct err *err);
+MUST_CHECK int gguf_tokenizer_config(const struct weights_file *f,
+                                     struct buf *out, struct err *err);
 
 #endif

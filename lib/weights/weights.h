@@ -122,7 +122,8 @@ void weights_nf4_quantise(const float *x, size_t n, size_t block,
                           unsigned char *packed, float *scales);
 
 /* A small file of a model: `name` in the directory `model`, or, of a GGUF file,
- * config.json, tokenizer.json or chat_template.jinja as its metadata give it.
+ * config.json, tokenizer.json, tokenizer_config.json (special tokens alone) or
+ * chat_template.jinja as its metadata give it.
  * Appends to *out; ERR_NOTFOUND if the model has none. */
 MUST_CHECK int weights_part(const char *model, const char *name, size_t max,
                             struct buf *out, struct err *err);

@@ -20,6 +20,7 @@ static const struct part {
 } parts[] = {
     { "config.json", gguf_config },
     { "tokenizer.json", gguf_tokenizer },
+    { "tokenizer_config.json", gguf_tokenizer_config },
     { "chat_template.jinja", gguf_template },
 };
 

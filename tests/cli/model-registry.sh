@@ -3,7 +3,7 @@
 here=$(pwd -P)
 cp -R "$SLMCTL_REFERENCE/fixtures/stories260k" tiny
 rm tiny/expected.*
-slmctl model template >tiny/chat_template.jinja
+slmctl model template --builtin >tiny/chat_template.jinja
 printf -- '---\nlicense: mit\n---\n' >tiny/README.md
 slmctl model list 2>&1 | sed "s|$HOME|HOME|"
 slmctl model add tiny

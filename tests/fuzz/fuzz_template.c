@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!json_parse(&j, (const char *)data, size, &err)) {
         (void)!template_prompt(builtin(), &j, 0, &out, &err);
         buf_reset(&out);
-        (void)!template_answer(builtin(), &j, 0, &out, &err);
+        (void)!template_answer(builtin(), &j, 0, &j, 0, &out, &err);
     }
     if (utf8_valid((const char *)data, size) &&
         !template_parse(builtin(), (struct slice){ (const char *)data, size },

@@ -3,7 +3,7 @@
 
 usage: chatml_golden.py OWN.jinja > chatml.golden.jsonl   (needs jinja2)
 
-OWN.jinja is the output of `slmctl model template`. The environment is the one
+OWN.jinja is the output of `slmctl model template --builtin`. The environment is the one
 of apply_chat_template: sandboxed, trim_blocks and lstrip_blocks, tojson without
 HTML escapes. Arguments of calls are handed over as objects, as servers do.
 "answer" is what rendering the conversation with the answer adds to the prompt.

@@ -1,11 +1,11 @@
 /*
- * chatml_forms.c - the chat templates that the ChatML renderer reproduces
+ * template_builtin.c - slmctl's own ChatML, written beside models made here
  *
- * A model's template is one of these to the byte (but for white space around
- * it), or it is not ChatML to us. The first is slmctl's own, written beside
- * models made here, so that other software renders the same prompts.
+ * Turns are <|im_start|>ROLE, TEXT<|im_end|>. Tools stand at the end of the
+ * system turn, one a line as compact JSON; a call is JSON between tool_call
+ * tags on lines of their own; a result is a turn of role tool.
  */
-#include "template/template_internal.h"
+#include "template/template.h"
 
 #define OWN                                                                    \
     "{#- slmctl ChatML: tools in the system turn, one a line; calls between "  \
@@ -54,27 +54,6 @@
     "{%- if add_generation_prompt -%}\n"                                       \
     "    {{- '<|im_start|>assistant\\n' -}}\n"                                 \
     "{%- endif -%}\n"
-
-#define TURNS                                                                  \
-    "{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + "       \
-    "'<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}"         \
-    "{{ '<|im_start|>assistant\\n' }}{% endif %}"
-
-#define SMOL                                                                   \
-    "You are a helpful AI assistant named SmolLM, trained by Hugging "         \
-    "Face"
-
-const struct chatml_form chatml_forms[] = {
-    { "slmctl's ChatML", OWN, NULL, true },
-    { "plain ChatML", "{% for message in messages %}" TURNS, NULL, false },
-    { "SmolLM2's ChatML",
-      "{% for message in messages %}{% if loop.first and messages[0]['role'] "
-      "!= 'system' %}{{ '<|im_start|>system\\n" SMOL "<|im_end|>\\n' }}"
-      "{% endif %}" TURNS,
-      SMOL, false },
-};
-const unsigned chatml_form_count =
-    sizeof(chatml_forms) / sizeof(chatml_forms[0]);
 
 const char *template_builtin(void)
 {
