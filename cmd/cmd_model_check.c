@@ -153,18 +153,76 @@ static void compare_numbers(struct report *r, const struct model_values *v,
     free(want);
 }
 
+/* Numbers under `field` of the members or elements of `list`. */
+static void compare_field(struct report *r, const struct model_values *v,
+                          const struct json *j, json_ref list, const char *name,
+                          const char *field)
+{
+    double *want = mem_array(json_count(j, list) + 1, sizeof(*want));
+    size_t n = 0;
+
+    for (json_ref e = json_first(j, list); e != JSON_NONE;
+         e = json_next(j, list, e))
+        n += json_double(j, json_get(j, e, field), &want[n]);
+    if (n > 0)
+        compare(r, v, name, want, n);
+    free(want);
+}
+
+static void compare_trace(struct report *r, const struct model_values *v,
+                          const struct json *j)
+{
+    json_ref trace = json_get(j, 0, "trace");
+
+    if (!json_is(j, trace, JSON_ARRAY))
+        return;
+    compare_field(r, v, j, trace, "trace.loss", "loss");
+    compare_field(r, v, j, trace, "trace.grad_norm_before_clip",
+                  "grad_norm_before_clip");
+}
+
+static int compare_distill(struct report *r, const struct model_values *v,
+                           const struct model_reference *own, struct err *err)
+{
+    const struct json *j = &own->j;
+    json_ref all = json_get(j, 0, "distill");
+    int rc = ERR_OK;
+
+    for (json_ref e = json_first(j, all); e != JSON_NONE;
+         e = json_next(j, all, e)) {
+        char *key = json_strdup(j, json_key(j, e));
+        char *name = mem_printf("distill.%s.loss", key);
+        double x;
+
+        if (json_double(j, json_get(j, e, "loss"), &x))
+            compare(r, v, name, &x, 1);
+        free(name);
+        free(key);
+    }
+    for (size_t i = 0; i < weights_count(own->distill) && rc == ERR_OK; i++) {
+        const struct weights_tensor *t = weights_at(own->distill, i);
+
+        if (strstr(t->name, ".grad."))
+            rc = compare_tensor(r, v, t, err);
+    }
+    return rc;
+}
+
 static int compare_all(struct report *r, const struct model_values *v,
                        const struct model_reference *own, struct err *err)
 {
     int rc = ERR_OK;
 
     compare_numbers(r, v, &own->j);
+    compare_trace(r, v, &own->j);
     for (size_t i = 0; i < weights_count(own->tensors) && rc == ERR_OK; i++) {
         const struct weights_tensor *t = weights_at(own->tensors, i);
 
         if (strcmp(t->name, "input_ids") != 0 && strcmp(t->name, "labels") != 0)
             rc = compare_tensor(r, v, t, err);
     }
+    if (rc == ERR_OK && own->distill)
+        rc = compare_distill(r, v, own, err);
     return rc;
 }
 

@@ -22,10 +22,13 @@ int model_reference_open(const char *dir, struct model_reference *out,
 {
     char *tensors = io_path(dir, "expected.safetensors");
     char *json = io_path(dir, "expected.json");
+    char *distill = io_path(dir, "distill.safetensors");
     int rc;
 
     *out = (struct model_reference){ 0 };
     rc = weights_open(tensors, &out->tensors, err);
+    if (rc == ERR_OK && io_exists(distill))
+        rc = weights_open(distill, &out->distill, err);
     if (rc == ERR_OK)
         rc = io_read_file(json, REFERENCE_MAX, &out->text, err);
     if (rc == ERR_OK) {
@@ -36,12 +39,14 @@ int model_reference_open(const char *dir, struct model_reference *out,
     }
     free(tensors);
     free(json);
+    free(distill);
     return rc;
 }
 
 void model_reference_release(struct model_reference *r)
 {
     weights_close(r->tensors);
+    weights_close(r->distill);
     json_release(&r->j);
     buf_release(&r->text);
 }
@@ -55,8 +60,7 @@ void model_values_release(struct model_values *v)
     free(v->items);
 }
 
-/* A value with room for its data; name is taken over. */
-static struct model_value *add_value(struct model_values *v, char *name,
+struct model_value *model_values_add(struct model_values *v, char *name,
                                      unsigned dims, const int64_t *shape)
 {
     struct model_value value = {
@@ -75,32 +79,26 @@ static struct model_value *add_value(struct model_values *v, char *name,
     return &v->items[v->count++];
 }
 
-static void add_scalar(struct model_values *v, const char *name, double x)
+void model_values_add_scalar(struct model_values *v, const char *name, double x)
 {
     struct model_value *value =
-        add_value(v, mem_strdup(name), 1, (int64_t[]){ 1 });
+        model_values_add(v, mem_strdup(name), 1, (int64_t[]){ 1 });
 
     *(float *)value->data = (float)x;
 }
 
-/* Documents of a batch. */
-struct batch {
-    struct model_batch b;
-    int32_t *ids, *labels, *positions, *starts;
-};
-
-static void batch_release(struct batch *b)
+void model_documents_release(struct model_documents *b)
 {
     free(b->ids);
     free(b->labels);
     free(b->positions);
     free(b->starts);
-    *b = (struct batch){ 0 };
+    *b = (struct model_documents){ 0 };
 }
 
 /* Append a document; labels stand where their token is and are shifted here
  * to the row that predicts them. */
-static void batch_add(struct batch *b, const int32_t *ids,
+static void batch_add(struct model_documents *b, const int32_t *ids,
                       const int32_t *labels, size_t n)
 {
     size_t at = b->b.rows, all = at + n;
@@ -121,8 +119,9 @@ static void batch_add(struct batch *b, const int32_t *ids,
 }
 
 /* input_ids and labels [B,T] as B documents. */
-static int read_batch(const struct model_reference *r, struct batch *out,
-                      int64_t shape[2], struct err *err)
+static int read_batch(const struct model_reference *r,
+                      struct model_documents *out, int64_t shape[2],
+                      struct err *err)
 {
     const struct weights_tensor *ids = weights_find(r->tensors, "input_ids");
     const struct weights_tensor *labels = weights_find(r->tensors, "labels");
@@ -155,10 +154,11 @@ struct checker {
     const struct model_reference *base, *own;
     struct model_values *out;
     struct model_trained trained; /* after add_step */
+    double loss, norm;            /* of the last step of the trace */
     struct err *err;
 };
 
-static int add_logits(struct checker *c, const struct batch *b,
+static int add_logits(struct checker *c, const struct model_documents *b,
                       const int64_t shape[2])
 {
     int64_t vocab = model_config(c->m)->vocab;
@@ -166,17 +166,18 @@ static int add_logits(struct checker *c, const struct batch *b,
 
     if (vocab > MAX_CELLS / (shape[0] * shape[1]))
         return err_set(c->err, ERR_LIMIT, "the batch is too large to check");
-    v = add_value(c->out, mem_strdup("logits"), 3,
-                  (int64_t[]){ shape[0], shape[1], vocab });
+    v = model_values_add(c->out, mem_strdup("logits"), 3,
+                         (int64_t[]){ shape[0], shape[1], vocab });
     return model_batch_logits(c->m, &b->b, v->data, c->err);
 }
 
 /* hidden.N of the first document. */
-static int add_hidden(struct checker *c, const struct batch *b, int64_t rows)
+static int add_hidden(struct checker *c, const struct model_documents *b,
+                      int64_t rows)
 {
     const struct model_config *k = model_config(c->m);
     size_t one = (size_t)rows * (size_t)k->hidden;
-    struct batch first = { 0 };
+    struct model_documents first = { 0 };
     void *all = NULL;
     int rc = mem_try_array(&all, ((size_t)k->layers + 1) * one, sizeof(float),
                            "hidden states", c->err);
@@ -186,12 +187,12 @@ static int add_hidden(struct checker *c, const struct batch *b, int64_t rows)
         rc = model_batch_hidden(c->m, &first.b, all, c->err);
     for (int64_t i = 0; i <= k->layers && rc == ERR_OK; i++) {
         struct model_value *v =
-            add_value(c->out, mem_printf("hidden.%lld", (long long)i), 3,
-                      (int64_t[]){ 1, rows, k->hidden });
+            model_values_add(c->out, mem_printf("hidden.%lld", (long long)i), 3,
+                             (int64_t[]){ 1, rows, k->hidden });
 
         memcpy(v->data, (float *)all + (size_t)i * one, one * sizeof(float));
     }
-    batch_release(&first);
+    model_documents_release(&first);
     free(all);
     return rc;
 }
@@ -204,9 +205,9 @@ static void add_trained(struct checker *c, bool adapter, bool grads,
     size_t n = model_tensors(c->m, adapter, &t);
 
     for (size_t i = 0; i < n; i++) {
-        struct model_value *v =
-            add_value(c->out, mem_printf("%s%s", prefix, t[i].name),
-                      t[i].cols ? 2 : 1, (int64_t[]){ t[i].rows, t[i].cols });
+        struct model_value *v = model_values_add(
+            c->out, mem_printf("%s%s", prefix, t[i].name), t[i].cols ? 2 : 1,
+            (int64_t[]){ t[i].rows, t[i].cols });
 
         c->compute->ops->download(c->compute, v->data,
                                   grads ? t[i].grad : t[i].value, v->count);
@@ -214,7 +215,8 @@ static void add_trained(struct checker *c, bool adapter, bool grads,
 }
 
 /* Loss and gradients of the batch. */
-static int add_step(struct checker *c, const struct batch *b, bool adapter)
+static int add_step(struct checker *c, const struct model_documents *b,
+                    bool adapter)
 {
     double nll = 0;
     size_t count = 0;
@@ -229,10 +231,11 @@ static int add_step(struct checker *c, const struct batch *b, bool adapter)
         rc = model_step(c->m, &b->b, 1 / (double)count, &nll, &count, c->err);
     if (rc < 0)
         return rc;
-    add_scalar(c->out, "loss", nll / (double)count);
-    add_scalar(c->out, adapter ? "grad_norm" : "full_grad_norm",
-               sqrt(c->compute->ops->sum_squares(c->compute, c->trained.grads,
-                                                 c->trained.count)));
+    model_values_add_scalar(c->out, "loss", nll / (double)count);
+    model_values_add_scalar(
+        c->out, adapter ? "grad_norm" : "full_grad_norm",
+        sqrt(c->compute->ops->sum_squares(c->compute, c->trained.grads,
+                                          c->trained.count)));
     add_trained(c, adapter, true, adapter ? "grad.base_model.model." : "grad.");
     return ERR_OK;
 }
@@ -256,7 +259,8 @@ static int32_t *int_list(const struct json *j, json_ref v, size_t *n)
     return out;
 }
 
-static int add_micro_batch(struct checker *c, json_ref micro, struct batch *out)
+static int add_micro_batch(struct checker *c, json_ref micro,
+                           struct model_documents *out)
 {
     const struct json *j = &c->own->j;
     size_t n = 0, labels_n = 0;
@@ -281,9 +285,9 @@ static int trace_step(struct checker *c, struct compute_adamw *opt,
 {
     const struct model_trained *t = &c->trained;
     const struct json *j = &c->own->j;
-    struct batch b = { 0 };
+    struct model_documents b = { 0 };
     size_t count = 0;
-    double nll, norm;
+    double nll = 0, norm;
     int rc = ERR_OK;
 
     for (json_ref e = json_first(j, list); e != JSON_NONE && rc == ERR_OK;
@@ -294,10 +298,12 @@ static int trace_step(struct checker *c, struct compute_adamw *opt,
         rc = model_step(c->m, &b.b, 0, &nll, &count, c->err);
     if (rc == ERR_OK && count)
         rc = model_step(c->m, &b.b, 1 / (double)count, &nll, &count, c->err);
-    batch_release(&b);
+    model_documents_release(&b);
     if (rc < 0)
         return rc;
     norm = sqrt(c->compute->ops->sum_squares(c->compute, t->grads, t->count));
+    c->loss = nll / (double)(count ? count : 1);
+    c->norm = norm;
     opt->step++;
     opt->grad_scale = norm > 1 ? 1 / (norm + 1e-6) : 1;
     c->compute->ops->adamw(c->compute, opt);
@@ -310,8 +316,13 @@ static int run_trace(struct checker *c, struct compute_adamw *opt)
     json_ref trace = json_get(j, 0, "trace");
     json_ref batches = json_get(j, 0, "batches");
     json_ref batch = json_first(j, batches);
+    int64_t steps = (int64_t)json_count(j, trace);
+    struct model_value v[2], *loss = &v[0], *norm = &v[1];
     int rc = ERR_OK;
 
+    *loss = *model_values_add(c->out, mem_strdup("trace.loss"), 1, &steps);
+    *norm = *model_values_add(c->out, mem_strdup("trace.grad_norm_before_clip"),
+                              1, &steps);
     for (json_ref e = json_first(j, trace); e != JSON_NONE && rc == ERR_OK;
          e = json_next(j, trace, e)) {
         if (!json_double(j, json_get(j, e, "lr"), &opt->lr) ||
@@ -320,6 +331,8 @@ static int run_trace(struct checker *c, struct compute_adamw *opt)
                            "expected.json: each step of the trace needs lr "
                            "and a batch");
         rc = trace_step(c, opt, batch);
+        ((float *)loss->data)[opt->step - 1] = (float)c->loss;
+        ((float *)norm->data)[opt->step - 1] = (float)c->norm;
         batch = json_next(j, batches, batch);
     }
     return rc;
@@ -368,8 +381,8 @@ static int add_greedy(struct checker *c, const char *dir, const char *adapter)
     if (prompt && n && max) {
         rc = model_load(dir, adapter, c->compute, &m, c->err);
         if (rc == ERR_OK) {
-            v = add_value(c->out, mem_strdup("greedy"), 1,
-                          (int64_t[]){ (int64_t)max });
+            v = model_values_add(c->out, mem_strdup("greedy"), 1,
+                                 (int64_t[]){ (int64_t)max });
             v->type = WEIGHTS_I32;
             rc = model_generate(m, prompt, n, &opt, NULL, NULL, v->data, &count,
                                 &finished, NULL, c->err);
@@ -391,7 +404,7 @@ int model_values_compute(const char *dir, const char *adapter,
     struct checker c = {
         .compute = compute, .base = base, .own = own, .out = out, .err = err
     };
-    struct batch b = { 0 };
+    struct model_documents b = { 0 };
     int64_t shape[2] = { 0 };
     /* Without an adapter all weights are trained, and those are f32. */
     bool widen = !adapter || !compute_keeps_narrow(compute);
@@ -411,7 +424,9 @@ int model_values_compute(const char *dir, const char *adapter,
         rc = add_greedy(&c, dir, adapter);
     if (rc == ERR_OK && adapter)
         rc = add_trace(&c);
+    if (rc == ERR_OK && !adapter && base->distill)
+        rc = model_distill_compute(dir, base, &b, compute, out, err);
     model_free(c.m);
-    batch_release(&b);
+    model_documents_release(&b);
     return rc;
 }

@@ -25,6 +25,7 @@ struct model_values {
 /* A reference: expected.safetensors and expected.json of a directory. */
 struct model_reference {
     struct weights *tensors;
+    struct weights *distill; /* distill.safetensors, or NULL */
     struct buf text;
     struct json j; /* over text */
 };
@@ -41,5 +42,25 @@ MUST_CHECK int model_values_compute(const char *dir, const char *adapter,
                                     struct compute *compute,
                                     struct model_values *out, struct err *err);
 void model_values_release(struct model_values *v);
+/* A value with room for its data; name is taken over. */
+struct model_value *model_values_add(struct model_values *v, char *name,
+                                     unsigned dims, const int64_t *shape);
+void model_values_add_scalar(struct model_values *v, const char *name,
+                             double x);
+
+/* Documents of a batch, in memory of its own. */
+struct model_documents {
+    struct model_batch b;
+    int32_t *ids, *labels, *positions, *starts;
+};
+void model_documents_release(struct model_documents *b);
+
+/* model_distill.c: the losses of a student at `dir` against dir/teacher, as
+ * r->distill and r->j have them, and the gradient of the embedding. */
+MUST_CHECK int model_distill_compute(const char *dir,
+                                     const struct model_reference *r,
+                                     const struct model_documents *b,
+                                     struct compute *compute,
+                                     struct model_values *out, struct err *err);
 
 #endif

@@ -279,6 +279,46 @@ struct model_batch {
 MUST_CHECK int model_step(struct model *m, const struct model_batch *b,
                           double grad_scale, double *nll, size_t *count,
                           struct err *err);
+/* A teacher for the labelled rows: a model of the same vocabulary on the same
+ * device, or (teacher NULL) the log probabilities of its `top` best ids, for
+ * each row of the batch, host arrays [rows, top]; a row whose first id is
+ * negative has none. The loss of a row is
+ *   mix T^2 KL(teacher || student at temperature T) + (1 - mix) (-log p)
+ * with T = 1 and one bucket for all other ids where only the best are known. */
+struct model_teaching {
+    struct model *teacher;
+    double temperature, mix;
+    const int32_t *top_ids;
+    const float *top_logp;
+    size_t top;
+};
+/* ERR_UNSUPPORTED where the device does not distil, ERR_INVALID where the
+ * teacher does not fit. */
+MUST_CHECK int model_teaching_check(const struct model *m,
+                                    const struct model_teaching *t,
+                                    struct err *err);
+/* model_step with this loss: *loss is its sum. */
+MUST_CHECK int model_step_taught(struct model *m, const struct model_batch *b,
+                                 const struct model_teaching *t,
+                                 double grad_scale, double *loss, double *nll,
+                                 size_t *count, struct err *err);
+
+/* Preferences (DPO, arXiv 2305.18290). Documents of the batch stand in pairs,
+ * the chosen one first; the reference is the model without its adapter. With
+ * r = log p - log p_reference of a document's labelled tokens, a pair's loss is
+ *   -log sigmoid(beta (r_chosen - r_rejected)). */
+struct model_preference {
+    double loss;         /* sum over the pairs */
+    size_t pairs, right; /* right: r_chosen > r_rejected */
+};
+/* With grad_scale != 0 the gradient of grad_scale * sum is added; only an
+ * adapter may be in training. */
+MUST_CHECK int model_step_preference(struct model *m,
+                                     const struct model_batch *b, double beta,
+                                     double grad_scale,
+                                     struct model_preference *out,
+                                     struct err *err);
+
 /* Keep only each block's input and compute the block again in the backward
  * pass: less memory, a third more work, the same bits. */
 void model_recompute(struct model *m, bool on);

@@ -142,6 +142,16 @@ void model_work_release(struct model *m);
 /* Bytes that model_work_reserve would take. Releases what is there. */
 size_t model_work_bytes(struct model *m, size_t rows, size_t docs, bool saved);
 
+/* model_step.c: the parts of a step. Forward leaves the labelled rows, ready
+ * for the head, in work.top_norm; head describes their loss (no gradient if
+ * grad_scale is 0); backward begins at work.dtop. */
+MUST_CHECK int model_step_forward(struct model *m, const struct model_batch *b,
+                                  bool grad, size_t *labelled, struct err *err);
+struct compute_cross_entropy model_step_head(struct model *m, size_t labelled,
+                                             double grad_scale);
+void model_step_backward(struct model *m, const struct model_batch *b,
+                         size_t labelled);
+
 /* model_rope.c: cos and sin tables for positions 0..n-1. */
 MUST_CHECK int model_rope_reserve(struct model *m, size_t n, struct err *err);
 /* In place on x[rows, heads, head_dim]; inverse is the backward pass. */

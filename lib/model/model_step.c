@@ -124,13 +124,59 @@ static void top_grad(struct model *m, size_t rows, size_t labelled)
     ops->scatter(m->compute, w->dx, w->top_grad, w->index, labelled, d);
 }
 
-static void backward(struct model *m, const struct model_batch *b,
-                     size_t labelled)
+int model_step_forward(struct model *m, const struct model_batch *b, bool grad,
+                       size_t *labelled, struct err *err)
+{
+    struct model_work *w = &m->work;
+    size_t d = (size_t)m->config.hidden;
+    int rc = batch_forward(m, b, grad, err);
+
+    if (rc == 0)
+        rc = upload_labels(m, b, labelled, err);
+    if (rc < 0)
+        return rc;
+    m->compute->ops->gather(m->compute, w->top, w->x, w->index, *labelled, d);
+    model_norm_run(m, &m->norm, w->top_norm, w->top, w->top_stat, *labelled);
+    model_scale(m, w->top_norm, m->config.logit_scale, *labelled * d);
+    return 0;
+}
+
+struct compute_cross_entropy model_step_head(struct model *m, size_t labelled,
+                                             double grad_scale)
+{
+    struct model_work *w = &m->work;
+    struct compute_cross_entropy x = {
+        .x = w->top_norm,
+        .w = m->head.w,
+        .labels = w->labels,
+        .nll = w->nll,
+        .rows = labelled,
+        .k = (size_t)m->config.hidden,
+        .vocab = (size_t)m->config.vocab,
+        .scale = (float)grad_scale,
+        .bias = m->head.bias,
+        .softcap = (float)m->config.logit_softcap,
+    };
+
+    if (grad_scale < 0 || grad_scale > 0) {
+        x.dx = w->dtop;
+        x.dw = m->head.dw;
+        x.dbias = m->head.dbias;
+    }
+    return x;
+}
+
+void model_step_backward(struct model *m, const struct model_batch *b,
+                         size_t labelled)
 {
     struct model_pass p = {
         .m = m, .rows = b->rows, .starts = b->starts, .docs = b->docs
     };
 
+    if (labelled == 0)
+        return;
+    model_scale(m, m->work.dtop, m->config.logit_scale,
+                labelled * (size_t)m->config.hidden);
     top_grad(m, b->rows, labelled);
     model_blocks_grad(&p);
 }
@@ -139,42 +185,19 @@ int model_step(struct model *m, const struct model_batch *b, double grad_scale,
                double *nll, size_t *count, struct err *err)
 {
     const struct compute_ops *ops = m->compute->ops;
-    struct model_work *w = &m->work;
-    size_t d = (size_t)m->config.hidden, n = 0;
     bool grad = grad_scale != 0;
     struct compute_cross_entropy x;
-    int rc = batch_forward(m, b, grad, err);
+    size_t n = 0;
+    int rc = model_step_forward(m, b, grad, &n, err);
 
-    if (rc == 0)
-        rc = upload_labels(m, b, &n, err);
     if (rc < 0)
         return rc;
-    ops->gather(m->compute, w->top, w->x, w->index, n, d);
-    model_norm_run(m, &m->norm, w->top_norm, w->top, w->top_stat, n);
-    model_scale(m, w->top_norm, m->config.logit_scale, n * d);
-    x = (struct compute_cross_entropy){ .x = w->top_norm,
-                                        .w = m->head.w,
-                                        .labels = w->labels,
-                                        .nll = w->nll,
-                                        .rows = n,
-                                        .k = d,
-                                        .vocab = (size_t)m->config.vocab,
-                                        .scale = (float)grad_scale,
-                                        .bias = m->head.bias,
-                                        .softcap =
-                                            (float)m->config.logit_softcap };
-    if (grad) {
-        x.dx = w->dtop;
-        x.dw = m->head.dw;
-        x.dbias = m->head.dbias;
-    }
+    x = model_step_head(m, n, grad_scale);
     ops->cross_entropy(m->compute, &x);
-    if (grad)
-        model_scale(m, w->dtop, m->config.logit_scale, n * d);
     *nll = sum_nll(m, n);
     *count = n;
-    if (grad && n > 0)
-        backward(m, b, n);
+    if (grad)
+        model_step_backward(m, b, n);
     return ops->sync(m->compute, err);
 }
 
