@@ -24,7 +24,21 @@ struct lora_data {
     size_t *starts; /* docs + 1 once there is one */
     size_t docs, cap_starts;
     size_t trained; /* tokens whose mask is 1, first tokens apart */
+    /* Documents that are drawn together: 0 and 1: each alone; 2: pairs of a
+     * chosen and a rejected answer. */
+    size_t unit;
+    /* What a teacher gave for each token: its `top` best ids, then negative
+     * ones, with their log probabilities; top 0: there is none. */
+    size_t top;
+    int32_t *top_ids;
+    float *top_logp;
+    size_t cap_top_ids, cap_top_logp;
 };
+#define LORA_TOP 20 /* ids of a teacher that are kept at most */
+/* What the teacher gave for the last document's tokens: n ids in `rows` rows of
+ * `top`; the others have none. */
+void lora_data_teach(struct lora_data *d, size_t from, const int32_t *ids,
+                     const float *logp, size_t rows, size_t top);
 /* Append a document: tokens from `from` on are trained (mask NULL), or those
  * with mask 1. A document's first token is never predicted. */
 void lora_data_add(struct lora_data *d, const int32_t *ids,
@@ -46,9 +60,15 @@ struct lora_reader {
     int32_t eos;                     /* ends a plain text; negative: none */
     size_t max_length;               /* tokens of a document */
     bool answers_only;               /* train what the assistant says */
+    bool cut;      /* over-long calls lose their oldest turns after the system
+                      prompt, whole ones, until they fit; never their answer */
+    bool logprobs; /* take the logged log probabilities, where they fit */
     /* Counts. */
     size_t read, over_long, refused, malformed;
-    char reason[256]; /* of the first refusal */
+    size_t shortened;        /* cut, among those that were used */
+    size_t taught, untaught; /* answers with log probabilities that fit the
+                              * tokenizer, and not */
+    char reason[256];        /* of the first refusal */
 };
 /* A file of texts: JSON Lines with {"text": ...} or {"messages": [...]} (name
  * ends in .jsonl), else plain text whose documents are separated by blank
@@ -62,6 +82,32 @@ MUST_CHECK int lora_read_file(struct lora_reader *r, const char *path,
 MUST_CHECK int lora_read_call(struct lora_reader *r, struct slice request,
                               struct slice response, struct lora_data *out,
                               bool *added, struct err *err);
+
+/* Answers to the same prompt, gathered for preferences. */
+enum lora_verdict { LORA_LOGGED, LORA_GOOD, LORA_BAD };
+struct lora_answers {
+    struct lora_data data;
+    struct lora_answer {
+        uint64_t prompt, answer; /* hashes */
+        size_t begin, n, from, order;
+        enum lora_verdict verdict;
+    } * list;
+    size_t count, cap;
+};
+/* Encode one call's answer as lora_read_call does and keep it. */
+MUST_CHECK int lora_answers_add(struct lora_answers *a, struct lora_reader *r,
+                                struct slice request, struct slice response,
+                                enum lora_verdict verdict, bool *added,
+                                struct err *err);
+struct lora_pair_counts {
+    size_t outcomes, contradictions; /* where the rejected answers come from */
+};
+/* Pairs: chosen is the good answer of a prompt, else the logged one that was
+ * given more often than any other; rejected is each bad one and each other
+ * logged one. Documents of *out are pairs then. */
+void lora_answers_pair(const struct lora_answers *a, struct lora_data *out,
+                       struct lora_pair_counts *counts);
+void lora_answers_release(struct lora_answers *a);
 
 enum lora_method { LORA_ADAPTER, LORA_FULL };
 
@@ -90,6 +136,10 @@ struct lora_options {
     double checkpoint_s;      /* seconds between checkpoints: 60 */
     int64_t checkpoint_every; /* steps; 0: by time alone */
     uint64_t seed;
+    double beta;           /* of preferences, where the data are pairs: 0.1 */
+    struct model *teacher; /* on the same device; NULL: what the data have */
+    double temperature;    /* 1 */
+    double mix;            /* share of the teacher: 0.5; negative: none */
 };
 
 struct lora_result {

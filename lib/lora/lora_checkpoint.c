@@ -77,6 +77,11 @@ uint64_t lora_option_hash(const struct lora_options *o)
                (long long)o->patience, (unsigned long long)o->seed);
     if (o->rslora || o->dora)
         buf_printf(&b, " %d%d", o->rslora, o->dora);
+    if (o->teacher)
+        buf_printf(&b, " teacher %016llx",
+                   (unsigned long long)tensors_hash(
+                       o->teacher, model_compute(o->teacher), false, 3));
+    buf_printf(&b, " %.17g %.17g %.17g", o->beta, o->temperature, o->mix);
     h = hash_stable(b.data, b.len, 1);
     buf_release(&b);
     return h;

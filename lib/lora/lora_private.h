@@ -5,7 +5,10 @@
 #include "json/json.h"
 #include "lora/lora.h"
 
-/* Which documents make up each step: an order drawn anew for each epoch. */
+/* Documents that belong together are one item. */
+size_t lora_items(const struct lora_data *d);
+
+/* Which items make up each step: an order drawn anew for each epoch. */
 struct lora_plan {
     const struct lora_data *data;
     uint64_t seed;
@@ -16,21 +19,23 @@ struct lora_plan {
 void lora_plan_init(struct lora_plan *p, const struct lora_data *d,
                     uint64_t seed, size_t batch_tokens);
 void lora_plan_release(struct lora_plan *p);
-/* The documents of the step that begins at (*epoch, *position), which then
+/* The items of the step that begins at (*epoch, *position), which then
  * name the next step's begin. */
 const size_t *lora_plan_step(struct lora_plan *p, uint64_t *epoch,
                              uint64_t *position, size_t *count);
 /* Steps in `epochs` epochs. */
 uint64_t lora_plan_count(struct lora_plan *p, double epochs);
 
-/* Documents packed into passes of at most `rows` rows (a longer document gets
- * a pass of its own), best fit, longest first. */
+/* Items packed into passes of at most `rows` rows (a longer one gets a pass of
+ * its own), best fit, longest first. */
 struct lora_packing {
     struct model_batch *batches;
     size_t count, cap;
     int32_t *memory;
     int32_t *starts;
+    size_t *tokens; /* of all rows: the token of the data that they predict */
     size_t trained; /* labelled rows of all passes */
+    size_t items;
 };
 void lora_pack(const struct lora_data *d, const size_t *docs, size_t count,
                size_t rows, struct lora_packing *out);
@@ -44,6 +49,16 @@ MUST_CHECK int lora_turns_mask(const struct tokenizer *t,
                                const struct token_list *ids,
                                const struct json *j, json_ref messages,
                                unsigned char *mask, struct err *err);
+
+/* The request without its oldest `turns` turns (the head stays), appended;
+ * false if no turn would be left. */
+bool lora_shorten(const struct json *j, json_ref request, size_t turns,
+                  struct buf *out);
+/* Log probabilities of the response j for the n answer ids that begin at token
+ * `at` of the document just added to out, where they fit. */
+void lora_take_logprobs(struct lora_reader *r, const struct json *j,
+                        const int32_t *answer, size_t n, size_t at,
+                        struct lora_data *out);
 
 /* All that a run is, beside its weights. */
 struct lora_state {
@@ -71,6 +86,15 @@ struct lora_run {
     uint64_t start_tokens;
     double start_seconds;
 };
+
+/* Loss and gradient of pass i of a step, its share of the step's mean; *loss
+ * is the sum over lora_weight's units: trained tokens, or pairs. */
+MUST_CHECK int lora_pass(struct lora_run *r, const struct lora_packing *p,
+                         size_t i, double *loss, struct err *err);
+double lora_weight(const struct lora_data *d, const struct lora_packing *p);
+/* Mean loss of r->valid: of its tokens, or of its pairs. */
+MUST_CHECK int lora_validation_loss(struct lora_run *r, double *out,
+                                    struct err *err);
 
 /* The adapter that the options describe. */
 struct model_adapter lora_adapter(const struct lora_options *o);

@@ -59,27 +59,74 @@ static int add_turns(struct lora_reader *r, const struct token_list *ids,
     return rc;
 }
 
-/* Prompt and answer; a refusal is an outcome, not an error. turns: res is a
- * training file's line, whose turns are all trained. */
-static int add_call(struct lora_reader *r, const struct json *req,
-                    json_ref request, const struct json *res, json_ref message,
-                    bool turns, struct lora_data *out, bool *added,
-                    struct err *err)
+/* One call on its way into the data. turns: res is a training file's line,
+ * whose turns are all trained. */
+struct reading {
+    const struct json *req, *res;
+    json_ref request, message;
+    bool turns;
+};
+
+/* Encode without the oldest turns, one more at a time, until it fits. */
+static int encode_shortened(struct lora_reader *r, const struct reading *c,
+                            struct template_example *e, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t turns = 1; rc == 0 && e->ids.count > r->max_length; turns++) {
+        struct buf text = { 0 };
+        struct json req = { 0 };
+        bool more = lora_shorten(c->req, c->request, turns, &text);
+
+        if (more) {
+            e->ids.count = 0;
+            rc = json_parse(&req, text.data, text.len, err);
+            if (rc == 0)
+                rc = template_encode(r->template, r->tokenizer, &req, 0, c->res,
+                                     c->message, e, err);
+        }
+        json_release(&req);
+        buf_release(&text);
+        if (!more)
+            break;
+    }
+    return rc;
+}
+
+static int add_encoded(struct lora_reader *r, const struct reading *c,
+                       const struct template_example *e, struct lora_data *out,
+                       struct err *err)
+{
+    size_t from = r->answers_only ? e->answer_at : 1;
+
+    if (c->turns && r->answers_only)
+        return add_turns(r, &e->ids, c->res, out, err);
+    lora_data_add(out, e->ids.ids, NULL, from, e->ids.count);
+    if (r->logprobs)
+        lora_take_logprobs(r, c->res, e->ids.ids + e->answer_at,
+                           e->ids.count - e->answer_at, e->answer_at, out);
+    return 0;
+}
+
+/* Prompt and answer; a refusal is an outcome, not an error. */
+static int add_call(struct lora_reader *r, const struct reading *c,
+                    struct lora_data *out, bool *added, struct err *err)
 {
     struct template_example e = { 0 };
     struct err why;
-    int rc = template_encode(r->template, r->tokenizer, req, request, res,
-                             message, &e, &why);
-    bool fits = rc == 0 && e.ids.count <= r->max_length;
+    int rc = template_encode(r->template, r->tokenizer, c->req, c->request,
+                             c->res, c->message, &e, &why);
+    bool whole = rc == 0 && e.ids.count <= r->max_length;
 
-    *added = fits;
-    if (fits && turns && r->answers_only)
-        rc = add_turns(r, &e.ids, res, out, &why);
-    else if (fits)
-        lora_data_add(out, e.ids.ids, NULL, r->answers_only ? e.answer_at : 1,
-                      e.ids.count);
+    if (rc == 0 && !whole && r->cut && !c->turns)
+        rc = encode_shortened(r, c, &e, &why);
+    *added = rc == 0 && e.ids.count <= r->max_length;
+    if (*added)
+        rc = add_encoded(r, c, &e, out, &why);
     else if (rc == 0)
         refuse(r, &r->over_long, "longer than the maximum length");
+    if (*added && !whole && rc == 0)
+        r->shortened++;
     if (rc < 0) {
         *added = false;
         if (rc != ERR_UNSUPPORTED && rc != ERR_FORMAT) {
@@ -117,8 +164,11 @@ int lora_read_call(struct lora_reader *r, struct slice request,
     else if (!json_is(&res, message_of(&res), JSON_OBJECT))
         refuse(r, &r->malformed, "the response has no message");
     else
-        rc = add_call(r, &req, 0, &res, message_of(&res), false, out, added,
-                      err);
+        rc = add_call(r,
+                      &(struct reading){ .req = &req,
+                                         .res = &res,
+                                         .message = message_of(&res) },
+                      out, added, err);
     json_release(&req);
     json_release(&res);
     return rc;
@@ -156,7 +206,11 @@ static int add_messages(struct lora_reader *r, const struct json *j,
 
         rc = json_parse(&req, text.data, text.len, err);
         if (rc == 0)
-            rc = add_call(r, &req, 0, j, last, true, out, &added, err);
+            rc = add_call(
+                r,
+                &(struct reading){
+                    .req = &req, .res = j, .message = last, .turns = true },
+                out, &added, err);
         json_release(&req);
     }
     buf_release(&text);

@@ -48,6 +48,9 @@ void lora_defaults(struct lora_options *o)
     set_double(&o->warmup, 0.03);
     set_int(&o->patience, 3);
     set_double(&o->checkpoint_s, 60);
+    set_double(&o->beta, 0.1);
+    set_double(&o->temperature, 1);
+    set_double(&o->mix, 0.5);
 }
 
 static uint64_t warmup_steps(const struct lora_run *r)
@@ -108,14 +111,14 @@ int lora_loss(struct model *m, const struct lora_data *d, size_t pass_tokens,
               double *out, struct err *err)
 {
     struct lora_packing p;
-    size_t *docs = mem_array(d->docs, sizeof(*docs));
+    size_t items = lora_items(d), *docs = mem_array(items, sizeof(*docs));
     double total = 0;
     size_t all = 0;
     int rc = 0;
 
-    for (size_t i = 0; i < d->docs; i++)
+    for (size_t i = 0; i < items; i++)
         docs[i] = i;
-    lora_pack(d, docs, d->docs, pass_tokens, &p);
+    lora_pack(d, docs, items, pass_tokens, &p);
     for (size_t i = 0; rc == 0 && i < p.count; i++) {
         double nll;
         size_t count;
@@ -179,7 +182,7 @@ static int validate(struct lora_run *r, struct err *err)
 
     if (r->valid->docs == 0)
         return 0;
-    rc = lora_loss(r->m, r->valid, (size_t)r->opt.pass_tokens, &loss, err);
+    rc = lora_validation_loss(r, &loss, err);
     if (rc < 0)
         return rc;
     if (s->step == 0)
@@ -205,16 +208,14 @@ static int accumulate(struct lora_run *r, const struct lora_packing *p,
 
     r->compute->ops->fill(r->compute, r->t.grads, 0, r->t.count);
     for (size_t i = 0; i < p->count; i++) {
-        double nll;
-        size_t count;
-        int rc = model_step(r->m, &p->batches[i], 1 / (double)p->trained, &nll,
-                            &count, err);
+        double part;
+        int rc = lora_pass(r, p, i, &part, err);
 
         if (rc < 0)
             return rc;
-        total += nll;
+        total += part;
     }
-    *loss = total / (double)p->trained;
+    *loss = total / lora_weight(r->train, p);
     return 0;
 }
 
@@ -451,6 +452,10 @@ int lora_train(struct model *m, struct compute *compute,
     if (train->trained == 0)
         return err_set(err, ERR_INVALID, "there is no token to train on");
     lora_defaults(&r.opt);
+    if (train->unit > 1 && opt->method != LORA_ADAPTER)
+        return err_set(err, ERR_INVALID,
+                       "preferences need an adapter: without it the model is "
+                       "what they are measured against");
     lora_plan_init(&r.plan, train, r.opt.seed, (size_t)r.opt.batch_tokens);
     rc = begin(&r, &resumed, err);
     if (rc == 0)

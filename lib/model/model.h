@@ -127,6 +127,7 @@ MUST_CHECK int model_load(const char *dir, const char *adapter,
                           struct err *err);
 void model_free(struct model *m);
 const struct model_config *model_config(const struct model *m);
+struct compute *model_compute(const struct model *m);
 
 /* Logits of every position: ids is one sequence of n tokens; out n x vocab,
  * row-major, on the host. */

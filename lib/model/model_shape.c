@@ -241,6 +241,11 @@ const struct model_config *model_config(const struct model *m)
     return &m->config;
 }
 
+struct compute *model_compute(const struct model *m)
+{
+    return m->compute;
+}
+
 void model_tie(struct model *m)
 {
     if (!m->config.tied)
