@@ -13,7 +13,12 @@
 #include <string.h>
 
 static struct finetune f = {
-    .method = "lora", .targets = "all-linear", .loss = "all", .max_length = 2048
+    .method = "lora",
+    .targets = "all-linear",
+    .loss = "all",
+    .max_length = 2048,
+    .recompute = "auto",
+    .over_long = "refuse",
 };
 
 static const struct opt options[] = {
@@ -33,6 +38,20 @@ static const struct opt options[] = {
     { 0, "quantize", OPT_CHOICE, &f.quantize, "TYPE",
       "keep the base's weights in 4 or 8 bits while training (QLoRA)",
       .choices = "nf4|int8" },
+    { 0, "teacher", OPT_STRING, &f.teacher, "NAME|DIR",
+      "distil from this model; it must have the same tokenizer",
+      .complete = COMPLETE_MODEL },
+    { 0, "logprobs", OPT_FLAG, &f.logprobs, NULL,
+      "distil from the log probabilities that logged answers carry" },
+    { 0, "temperature", OPT_DOUBLE, &f.temperature, "X",
+      "of --teacher and its student (default 1)", .min = 0.01, .max = 100 },
+    { 0, "mix", OPT_DOUBLE, &f.mix, "X",
+      "share of the teacher in the loss (default 0.5)", .min = 0, .max = 1 },
+    { 0, "preference", OPT_FLAG, &f.preference, NULL,
+      "train on pairs of a better and a worse answer (DPO)" },
+    { 0, "beta", OPT_DOUBLE, &f.beta, "X",
+      "of --preference: how near to the base to stay (default 0.1)", .min = 0,
+      .max = 100 },
     { 'r', "rank", OPT_INT, &f.rank, "N", "rank of the adapter (default 16)",
       .min = 1, .max = 1024 },
     { 0, "alpha", OPT_DOUBLE, &f.alpha, "X",
@@ -59,6 +78,14 @@ static const struct opt options[] = {
     { 0, "max-length", OPT_INT, &f.max_length, "N",
       "longest example in tokens (default 2048, at most the context)", .min = 8,
       .max = 1e7 },
+    { 0, "over-long", OPT_CHOICE, &f.over_long, "RULE",
+      "longer examples: leave out, or drop their oldest turns (default refuse)",
+      .choices = "refuse|cut" },
+    { 0, "checkpoint-activations", OPT_CHOICE, &f.recompute, "WHEN",
+      "compute blocks again instead of keeping them (default auto)",
+      .choices = "auto|on|off" },
+    { 0, "dry-run", OPT_FLAG, &f.dry_run, NULL,
+      "say what would be trained, its memory and time; train nothing" },
     { 0, "decay", OPT_DOUBLE, &f.decay, "X",
       "weight decay (default 0.01; 0.1 with --init)", .min = -1, .max = 10 },
     { 0, "clip", OPT_DOUBLE, &f.clip, "X", "largest gradient norm (default 1)",
@@ -175,7 +202,22 @@ void finetune_options(const struct finetune *o, const struct cli *cli,
                                 : 0,
         .checkpoint_every = o->checkpoint_every,
         .seed = cli->seed,
+        .beta = o->beta,
+        .temperature = o->temperature,
+        .mix = o->mix,
     };
+}
+
+static void note_methods(struct cli *cli, const struct lora_reader *r)
+{
+    if (r->shortened > 0)
+        cli_note(cli, "%zu examples were cut at the front, by whole turns",
+                 r->shortened);
+    if (r->logprobs)
+        cli_note(cli,
+                 "%zu examples have log probabilities that fit the tokenizer, "
+                 "%zu have others",
+                 r->taught, r->untaught);
 }
 
 void finetune_note_reader(struct cli *cli, const struct lora_reader *r)
@@ -188,10 +230,16 @@ void finetune_note_reader(struct cli *cli, const struct lora_reader *r)
                  "%zu malformed (first: %s)",
                  out, r->read, r->over_long, r->refused, r->malformed,
                  r->reason);
+    note_methods(cli, r);
 }
 
 void finetune_note_outcomes(struct cli *cli, const struct finetune_outcomes *o)
 {
+    if (o->pairs.outcomes + o->pairs.contradictions > 0)
+        cli_note(cli,
+                 "%zu pairs from outcomes, %zu from contradictory answers to "
+                 "the same prompt",
+                 o->pairs.outcomes, o->pairs.contradictions);
     if (o->corrected > 0)
         cli_note(cli, "%zu examples have the answer of their outcome",
                  o->corrected);
@@ -212,6 +260,16 @@ void finetune_write_reader(struct json_writer *w, const struct lora_reader *r,
 {
     if (o)
         json_put_int(w, "corrected", (int64_t)o->corrected);
+    if (o && o->pairs.outcomes + o->pairs.contradictions > 0) {
+        json_begin_object(w, "pairs");
+        json_put_int(w, "outcomes", (int64_t)o->pairs.outcomes);
+        json_put_int(w, "contradictions", (int64_t)o->pairs.contradictions);
+        json_end_object(w);
+    }
+    if (r->shortened > 0)
+        json_put_int(w, "shortened", (int64_t)r->shortened);
+    if (r->taught + r->untaught > 0)
+        json_put_int(w, "taught", (int64_t)r->taught);
     json_begin_object(w, "left_out");
     json_put_int(w, "over_long", (int64_t)r->over_long);
     json_put_int(w, "refused", (int64_t)r->refused);
@@ -283,9 +341,15 @@ static int run(struct cli *cli, int argc, char **argv)
     if (f.all && (f.output || f.run || f.name))
         return cli_usage(cli, "--output, --run and --as name one model; "
                               "--all makes many");
-    if ((f.adapter || f.quantize) && (f.init || !finetune_is_adapter(&f)))
-        return cli_usage(cli, "--adapter and --quantize go with methods that "
-                              "train an adapter");
+    if ((f.adapter || f.quantize || f.preference) &&
+        (f.init || !finetune_is_adapter(&f)))
+        return cli_usage(cli, "--adapter, --quantize and --preference go with "
+                              "methods that train an adapter");
+    if ((f.preference != 0) + (f.logprobs != 0) + (f.teacher != NULL) > 1)
+        return cli_usage(cli, "--preference, --logprobs and --teacher are "
+                              "three losses; say one");
+    if (f.init && f.logprobs)
+        return cli_usage(cli, "--logprobs goes with --task or --all");
     rc = f.init ? finetune_init(cli, &f, &err) : finetune_tasks(cli, &f, &err);
     return rc < 0 ? cli_fail(cli, &err) : rc;
 }

@@ -13,7 +13,9 @@
 struct finetune {
     const char *task, *model, *method, *targets, *output, *run, *name;
     const char *init, *tokenizer, *loss, *dtype, *cpu;
-    const char *adapter, *quantize;
+    const char *adapter, *quantize, *teacher, *recompute, *over_long;
+    double beta, temperature, mix;
+    bool preference, logprobs, dry_run;
     struct cli_list data, validation;
     int64_t rank, batch_tokens, pass_tokens, max_length, tokens, patience;
     int64_t validate_every, checkpoint_every;
@@ -33,7 +35,15 @@ int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err);
 /* Examples that an outcome changed, or kept from training. */
 struct finetune_outcomes {
     size_t corrected, rejected, unscrubbed;
+    struct lora_pair_counts pairs; /* of --preference */
 };
+
+/* --teacher: a model directory with the same tokens, opened for logits. */
+struct tokenizer;
+MUST_CHECK int finetune_open_teacher(struct cli *cli, const char *model,
+                                     const struct tokenizer *tokenizer,
+                                     struct compute *compute,
+                                     struct model **out, struct err *err);
 
 /* What was left out, by reason, on stderr; members of --json's object. o may
  * be NULL: there are no outcomes. */

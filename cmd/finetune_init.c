@@ -8,7 +8,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "device.h"
-#include "finetune.h"
+#include "finetune_plan.h"
 #include "json/json.h"
 #include "template/template.h"
 #include "tokenizer/tokenizer.h"
@@ -26,7 +26,8 @@ struct init {
     struct tokenizer *tokenizer;
     struct template *template;
     struct compute *compute;
-    struct model *model;
+    struct model *model, *teacher;
+    struct finetune_plan plan;
     struct lora_reader reader;
     struct lora_data train, valid;
     struct lora_options opt;
@@ -71,6 +72,7 @@ static int read_data(struct init *i, struct err *err)
         .eos = i->config.eos_count ? i->config.eos[0] : -1,
         .max_length = length,
         .answers_only = strcmp(f->loss, "answer") == 0,
+        .cut = strcmp(f->over_long, "cut") == 0,
     };
     for (size_t k = 0; rc == 0 && k < f->data.count; k++)
         rc = lora_read_file(&i->reader, f->data.items[k], every, &i->train,
@@ -129,6 +131,24 @@ static int train(struct init *i, struct err *err)
                              err);
 
     finetune_options(f, i->cli, &i->config, true, &i->opt);
+    if (rc == 0 && f->teacher)
+        rc = finetune_open_teacher(i->cli, f->teacher, i->tokenizer, i->compute,
+                                   &i->teacher, err);
+    i->opt.teacher = i->teacher;
+    i->plan = (struct finetune_plan){ .cli = i->cli,
+                                      .f = f,
+                                      .name = f->output,
+                                      .model = i->model,
+                                      .train = &i->train,
+                                      .valid = &i->valid,
+                                      .reader = &i->reader,
+                                      .opt = &i->opt };
+    if (rc == 0)
+        rc = finetune_plan_make(&i->plan, err);
+    if (rc == 0 && f->dry_run) {
+        free(run_dir);
+        return finetune_plan_print(&i->plan, err);
+    }
     if (rc == 0) {
         cli_note(i->cli, "%.2f million parameters, %s kernels, %u threads",
                  (double)model_config_parameters(&i->config) * 1e-6,
@@ -136,6 +156,10 @@ static int train(struct init *i, struct err *err)
         rc = lora_train(i->model, i->compute, &i->train, &i->valid, &i->opt,
                         run_dir, &i->cli->progress, &i->result, err);
         cli_progress_end(i->cli);
+    }
+    if (rc == 0) {
+        finetune_plan_compare(&i->plan);
+        finetune_curve(i->cli, run_dir);
     }
     if (rc == 0)
         rc = lora_save_merged(i->model, f->tokenizer, output_type(f), f->output,
@@ -176,11 +200,12 @@ int finetune_init(struct cli *cli, const struct finetune *f, struct err *err)
         rc = read_data(&i, err);
     if (rc == 0)
         rc = train(&i, err);
-    if (rc == 0)
+    if (rc == 0 && !f->dry_run)
         rc = report(&i);
     lora_data_release(&i.train);
     lora_data_release(&i.valid);
     model_free(i.model);
+    model_free(i.teacher);
     compute_close(i.compute);
     template_free(i.template);
     tokenizer_free(i.tokenizer);

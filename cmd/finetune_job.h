@@ -1,8 +1,8 @@
 /*
  * finetune_job.h - private to the finetune command: one task being trained
  *
- * finetune_task.c does it step by step; finetune_enter.c writes down in the
- * store what came of it.
+ * finetune_examples.c reads its examples, finetune_task.c trains,
+ * finetune_enter.c writes down in the store what came of it.
  */
 #ifndef FINETUNE_JOB_H
 #define FINETUNE_JOB_H
@@ -10,6 +10,7 @@
 #include "evaluate/evaluate.h"
 #include "finetune.h"
 #include "finetune_base.h"
+#include "finetune_plan.h"
 #include "json/json.h"
 #include "store/store.h"
 #include "template/template.h"
@@ -34,6 +35,9 @@ struct task {
     struct model *model;
     struct lora_reader reader;
     struct lora_data train, valid;
+    struct lora_answers better, held_better; /* of --preference */
+    struct model *teacher;
+    struct finetune_plan plan;
     struct ids examples; /* trained on */
     struct ids held;     /* they only tell when to stop */
     enum score_kind kind;
@@ -49,6 +53,10 @@ struct task {
     bool skipped, untrainable;
 };
 
+/* Training and validation data of the task from the store, as its options
+ * ask. What is left out is counted; t->untrainable is set where nothing is
+ * left. */
+MUST_CHECK int finetune_read_examples(struct task *t, struct err *err);
 /* The data set, its examples and the model, in one transaction. */
 MUST_CHECK int finetune_enter(struct task *t, struct err *err);
 

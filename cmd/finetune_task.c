@@ -16,109 +16,6 @@
 #include <string.h>
 
 #define WIDEN_PARAMETERS ((int64_t)256 << 20)
-#define MIN_HELD 8 /* examples that validate, however short the run */
-
-static void ids_add(struct ids *list, int64_t id)
-{
-    mem_grow((void **)&list->v, &list->cap, list->count + 1, sizeof(*list->v));
-    list->v[list->count++] = id;
-}
-
-/* The answer to train: the logged one, or what the outcome puts in its place.
- * Empty: the example is not to be used. */
-static struct slice answer_of(struct task *t, const struct store_example *e)
-{
-    buf_reset(&t->message);
-    switch (evaluate_target(e, t->kind, &t->message)) {
-    case EVALUATE_AS_LOGGED: return e->response;
-    case EVALUATE_CORRECTED: t->outcomes.corrected++; break;
-    case EVALUATE_REJECTED: t->outcomes.rejected++; break;
-    case EVALUATE_UNSCRUBBED: t->outcomes.unscrubbed++; break;
-    }
-    return buf_slice(&t->message);
-}
-
-static int take_example(void *ctx, const struct store_example *e,
-                        struct err *err)
-{
-    struct task *t = ctx;
-    struct slice answer = answer_of(t, e);
-    bool added = false;
-    int rc = 0;
-
-    if (answer.n > 0)
-        rc = lora_read_call(&t->reader, e->request, answer,
-                            e->split == 'v' ? &t->valid : &t->train, &added,
-                            err);
-    if (e->call > t->last_call)
-        t->last_call = e->call;
-    if (rc < 0 || !added)
-        return rc;
-    ids_add(e->split == 'v' ? &t->held : &t->examples, e->id);
-    return stop_requested() ? err_set(err, ERR_INTERRUPTED, "interrupted") : 0;
-}
-
-/* Why nothing is left to train on, and what would help. */
-static int refuse_empty(const struct task *t, struct err *err)
-{
-    const struct lora_reader *r = &t->reader;
-    const struct finetune_outcomes *o = &t->outcomes;
-
-    if (r->over_long > 0)
-        return err_set(err, ERR_NOTFOUND,
-                       "task %s: no training example is usable: %zu of %zu "
-                       "are longer than %zu tokens; %s",
-                       t->name, r->over_long, r->read, r->max_length,
-                       t->f->max_length < t->context
-                           ? "raise --max-length"
-                           : "name a base with a longer context");
-    if (r->read > 0)
-        return err_set(err, ERR_NOTFOUND,
-                       "task %s: no training example is usable: of %zu, %zu "
-                       "are refused and %zu malformed (first: %s)",
-                       t->name, r->read, r->refused, r->malformed, r->reason);
-    if (o->rejected + o->unscrubbed > 0)
-        return err_set(err, ERR_NOTFOUND,
-                       "task %s: no training example is usable: their "
-                       "outcomes call %zu bad, and %zu wait for slmctl curate",
-                       t->name, o->rejected, o->unscrubbed);
-    return err_set(err, ERR_NOTFOUND,
-                   "task %s: no training example is usable; slmctl curate "
-                   "and slmctl cluster make them",
-                   t->name);
-}
-
-static int read_examples(struct task *t, struct err *err)
-{
-    struct store_example_query q = { .task = t->id, .splits = "tv" };
-    struct model_config config;
-    int rc = model_config_read(t->base.path, &config, err);
-
-    if (rc == 0)
-        rc = tokenizer_open(t->base.path, &t->tokenizer, err);
-    if (rc == 0)
-        rc = template_open(t->base.path, &t->template, err);
-    if (rc < 0)
-        return rc;
-    t->context = config.context;
-    finetune_options(t->f, t->cli, &config, false, &t->opt);
-    t->reader = (struct lora_reader){
-        .tokenizer = t->tokenizer,
-        .template = t->template,
-        .eos = -1,
-        .max_length = t->f->max_length < config.context
-                          ? (size_t)t->f->max_length
-                          : (size_t)config.context,
-        .answers_only = true,
-    };
-    rc = store_examples(t->store, &q, take_example, t, err);
-    if (rc < 0)
-        return rc;
-    if (t->opt.max_tokens > 0)
-        lora_data_thin(&t->valid, (size_t)t->opt.max_tokens / 2, MIN_HELD);
-    t->untrainable = t->train.trained == 0;
-    return t->untrainable ? refuse_empty(t, err) : 0;
-}
 
 /* Data, base and options in one word. */
 static void make_fingerprint(struct task *t)
@@ -346,13 +243,20 @@ static int train(struct task *t, struct err *err)
              "to validate; base %s",
              t->name, t->train.docs, t->train.tokens, t->train.trained,
              t->valid.docs, t->base.name);
+    rc = finetune_plan_make(&t->plan, err);
+    if (rc < 0)
+        return rc;
     rc = lora_train(t->model, t->compute, &t->train, &t->valid, &t->opt, t->run,
                     &t->cli->progress, &t->result, err);
     cli_progress_end(t->cli);
     if (rc == 0)
-        rc = write_model(t, err);
+        finetune_plan_compare(&t->plan);
     if (rc == 0)
+        rc = write_model(t, err);
+    if (rc == 0) {
+        finetune_curve(t->cli, t->run);
         finetune_note_result(t->cli, &t->result);
+    }
     return rc;
 }
 
@@ -393,7 +297,29 @@ static int open_model(struct task *t, struct err *err)
         rc = model_adapter_check(t->model, t->opt.targets, err);
     if (rc == 0 && t->f->adapter)
         rc = start_adapter(t, err);
+    if (rc == 0 && t->f->teacher)
+        rc = finetune_open_teacher(t->cli, t->f->teacher, t->tokenizer,
+                                   t->compute, &t->teacher, err);
+    t->opt.teacher = t->teacher;
+    t->plan = (struct finetune_plan){ .cli = t->cli,
+                                      .f = t->f,
+                                      .name = t->name,
+                                      .model = t->model,
+                                      .train = &t->train,
+                                      .valid = &t->valid,
+                                      .reader = &t->reader,
+                                      .opt = &t->opt };
     return rc;
+}
+
+/* --dry-run */
+static int tell_plan(struct task *t, struct err *err)
+{
+    int rc;
+
+    finetune_note_outcomes(t->cli, &t->outcomes);
+    rc = finetune_plan_make(&t->plan, err);
+    return rc < 0 ? rc : finetune_plan_print(&t->plan, err);
 }
 
 static int run_task(struct task *t, struct err *err)
@@ -408,11 +334,13 @@ static int run_task(struct task *t, struct err *err)
     if (rc == ERR_NOTFOUND && !t->f->model)
         t->untrainable = true;
     if (rc == 0)
-        rc = read_examples(t, err);
+        rc = finetune_read_examples(t, err);
     if (rc == 0)
         rc = open_model(t, err);
     if (rc < 0)
         return rc;
+    if (t->f->dry_run)
+        return tell_plan(t, err);
     make_fingerprint(t);
     if (!t->f->force)
         rc = find_done(t, err);
@@ -436,7 +364,10 @@ static void task_release(struct task *t)
     finetune_base_release(&t->base);
     lora_data_release(&t->train);
     lora_data_release(&t->valid);
+    lora_answers_release(&t->better);
+    lora_answers_release(&t->held_better);
     model_free(t->model);
+    model_free(t->teacher);
     template_free(t->template);
     tokenizer_free(t->tokenizer);
     free(t->examples.v);
@@ -565,7 +496,9 @@ static int run_all(struct session *s, struct err *err)
 
         if (rc == 0)
             rc = run_task(&t, err);
-        if (rc == 0) {
+        if (rc == 0 && s->f->dry_run) {
+            s->skipped++;
+        } else if (rc == 0) {
             *(t.skipped ? &s->skipped : &s->trained) += 1;
             if (s->cli->json)
                 write_task(&t, &s->json);
@@ -588,6 +521,8 @@ static int print(struct session *s)
 {
     int code;
 
+    if (s->f->dry_run)
+        return EXIT_DONE; /* each task has been printed */
     if (s->cli->json) {
         json_end_array(&s->json);
         json_end_array(&s->untrained_json);

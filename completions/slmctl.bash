@@ -44,7 +44,7 @@ _slmctl()
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --save --store --json --quiet --help'
         ;;
     'finetune')
-        options='--task --all --force --model --method --adapter --quantize --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
+        options='--task --all --force --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
         options='--task --model --adapter --split --margin --limit --batch --no-base --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
@@ -182,6 +182,14 @@ _slmctl()
         reply='' kind='dir' options= ;;
     'finetune:--quantize')
         reply='nf4 int8' kind='none' options= ;;
+    'finetune:--teacher')
+        reply='' kind='models' options= ;;
+    'finetune:--temperature')
+        reply='' kind='none' options= ;;
+    'finetune:--mix')
+        reply='' kind='none' options= ;;
+    'finetune:--beta')
+        reply='' kind='none' options= ;;
     'finetune:-r' | 'finetune:--rank')
         reply='' kind='none' options= ;;
     'finetune:--alpha')
@@ -202,6 +210,10 @@ _slmctl()
         reply='' kind='none' options= ;;
     'finetune:--max-length')
         reply='' kind='none' options= ;;
+    'finetune:--over-long')
+        reply='refuse cut' kind='none' options= ;;
+    'finetune:--checkpoint-activations')
+        reply='auto on off' kind='none' options= ;;
     'finetune:--decay')
         reply='' kind='none' options= ;;
     'finetune:--clip')

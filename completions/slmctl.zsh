@@ -81,6 +81,12 @@ _slmctl_finetune()
         '--method=[what is trained (default lora)]:METHOD:(lora rslora dora full)' \
         '--adapter=[go on from this PEFT adapter]:DIR:_files -/' \
         '--quantize=[keep the base'\''s weights in 4 or 8 bits while training (QLoRA)]:TYPE:(nf4 int8)' \
+        '--teacher=[distil from this model; it must have the same tokenizer]:NAME|DIR:_slmctl_names models' \
+        '--logprobs[distil from the log probabilities that logged answers carry]' \
+        '--temperature=[of --teacher and its student (default 1)]:X: ' \
+        '--mix=[share of the teacher in the loss (default 0.5)]:X: ' \
+        '--preference[train on pairs of a better and a worse answer (DPO)]' \
+        '--beta=[of --preference\: how near to the base to stay (default 0.1)]:X: ' \
         ''{-r+,--rank=}'[rank of the adapter (default 16)]:N: ' \
         '--alpha=[scale of the adapter is X/rank (default 2 * rank)]:X: ' \
         '--targets=[linear layers to adapt, by comma (default all-linear)]:LIST: ' \
@@ -91,6 +97,9 @@ _slmctl_finetune()
         '--batch-tokens=[tokens of one step (default 8192; 2048 for narrow models)]:N: ' \
         '--pass-tokens=[tokens held in memory at once (default 4096, or what 1.5 GB hold)]:N: ' \
         '--max-length=[longest example in tokens (default 2048, at most the context)]:N: ' \
+        '--over-long=[longer examples\: leave out, or drop their oldest turns (default refuse)]:RULE:(refuse cut)' \
+        '--checkpoint-activations=[compute blocks again instead of keeping them (default auto)]:WHEN:(auto on off)' \
+        '--dry-run[say what would be trained, its memory and time; train nothing]' \
         '--decay=[weight decay (default 0.01; 0.1 with --init)]:X: ' \
         '--clip=[largest gradient norm (default 1)]:X: ' \
         '--warmup=[share of the steps that warm up (default 0.03)]:X: ' \

@@ -89,16 +89,17 @@ struct lora_answers {
     struct lora_data data;
     struct lora_answer {
         uint64_t prompt, answer; /* hashes */
-        size_t begin, n, from, order;
+        size_t begin, n, from, order, times;
         enum lora_verdict verdict;
     } * list;
     size_t count, cap;
 };
-/* Encode one call's answer as lora_read_call does and keep it. */
+/* Encode one call's answer as lora_read_call does and keep it; times: how
+ * often it was given. */
 MUST_CHECK int lora_answers_add(struct lora_answers *a, struct lora_reader *r,
                                 struct slice request, struct slice response,
-                                enum lora_verdict verdict, bool *added,
-                                struct err *err);
+                                enum lora_verdict verdict, size_t times,
+                                bool *added, struct err *err);
 struct lora_pair_counts {
     size_t outcomes, contradictions; /* where the rejected answers come from */
 };
@@ -162,11 +163,33 @@ uint64_t lora_run_hash(struct model *m, struct compute *compute,
 /* Fill the zeroes of *o in. */
 void lora_defaults(struct lora_options *o);
 
+/* Memory that a run will take, in bytes; m is open and not yet trained. */
+struct lora_memory {
+    size_t weights;     /* as they are now, a teacher's too */
+    size_t trained;     /* what is trained, as far as not yet there, and its
+                           gradients */
+    size_t optimizer;   /* two moments, and the best values so far */
+    size_t activations; /* of the largest pass */
+    size_t scratch;     /* chunks of logits, packed weights */
+    size_t checkpoint;  /* while one is written */
+    size_t program;     /* all else that is resident now, data included */
+    size_t total;
+    size_t rows, docs, labelled; /* of the largest pass */
+};
+void lora_memory(struct model *m, const struct lora_data *train,
+                 const struct lora_options *opt, struct lora_memory *out);
+/* Resident bytes of this process, now and at most so far. */
+size_t lora_resident(void);
+size_t lora_peak(void);
+/* Steps that these options give; 0 for a run in minutes. */
+uint64_t lora_steps(const struct lora_data *train,
+                    const struct lora_options *opt);
+
 /* Train m (an adapter is attached here, if the method is LORA_ADAPTER and m has
  * none yet). run_dir
- * holds metrics.jsonl and checkpoint.safetensors; a checkpoint found there is
- * continued, or refused (ERR_INVALID) if options, data, base or kernels
- * differ. A finished run returns at once. Interrupted: a checkpoint is
+ * holds run.json, metrics.jsonl and checkpoint.safetensors; a checkpoint found
+ * there is continued, or refused (ERR_INVALID) if options, data, base or
+ * kernels differ. A finished run returns at once. Interrupted: a checkpoint is
  * written, ERR_INTERRUPTED. A loss that is not finite ends the run with
  * ERR_INVALID and the last good checkpoint kept. On success m holds the best
  * values. valid may be empty. */

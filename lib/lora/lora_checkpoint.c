@@ -81,7 +81,9 @@ uint64_t lora_option_hash(const struct lora_options *o)
         buf_printf(&b, " teacher %016llx",
                    (unsigned long long)tensors_hash(
                        o->teacher, model_compute(o->teacher), false, 3));
-    buf_printf(&b, " %.17g %.17g %.17g", o->beta, o->temperature, o->mix);
+    if (o->teacher || o->beta < 0.1 || o->beta > 0.1 || o->mix < 0.5 ||
+        o->mix > 0.5)
+        buf_printf(&b, " %.17g %.17g %.17g", o->beta, o->temperature, o->mix);
     h = hash_stable(b.data, b.len, 1);
     buf_release(&b);
     return h;

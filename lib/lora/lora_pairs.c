@@ -13,7 +13,8 @@
 
 int lora_answers_add(struct lora_answers *a, struct lora_reader *r,
                      struct slice request, struct slice response,
-                     enum lora_verdict verdict, bool *added, struct err *err)
+                     enum lora_verdict verdict, size_t times, bool *added,
+                     struct err *err)
 {
     struct lora_data *d = &a->data;
     size_t begin = d->tokens, from = 0, n;
@@ -33,6 +34,7 @@ int lora_answers_add(struct lora_answers *a, struct lora_reader *r,
         .n = n,
         .from = from,
         .order = a->count,
+        .times = times,
         .verdict = verdict,
     };
     a->count++;
@@ -68,9 +70,9 @@ static size_t gather(const struct lora_answer *list, size_t count,
         if (i == 0 || list[i].answer != list[i - 1].answer)
             kinds[n++] = (struct kind){ .first = &list[i] };
         k = &kinds[n - 1];
-        k->logged += list[i].verdict == LORA_LOGGED;
-        k->good += list[i].verdict == LORA_GOOD;
-        k->bad += list[i].verdict == LORA_BAD;
+        k->logged += list[i].verdict == LORA_LOGGED ? list[i].times : 0;
+        k->good += list[i].verdict == LORA_GOOD ? list[i].times : 0;
+        k->bad += list[i].verdict == LORA_BAD ? list[i].times : 0;
     }
     return n;
 }

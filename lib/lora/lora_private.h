@@ -106,6 +106,8 @@ uint64_t lora_span_hash(struct compute *c, struct compute_span s, size_t n);
 MUST_CHECK int lora_checkpoint_load(struct lora_run *r, bool *found,
                                     struct err *err);
 MUST_CHECK int lora_checkpoint_save(struct lora_run *r, struct err *err);
+/* Writes run.json. */
+MUST_CHECK int lora_record(const struct lora_run *r, struct err *err);
 /* Opens metrics.jsonl; lines after state.step are dropped, all of them if the
  * run begins. */
 MUST_CHECK int lora_metrics_open(struct lora_run *r, bool resumed,

@@ -107,6 +107,20 @@ static void fix_total(struct lora_run *r)
                          : lora_plan_count(&r->plan, r->opt.epochs);
 }
 
+uint64_t lora_steps(const struct lora_data *train,
+                    const struct lora_options *opt)
+{
+    struct lora_run r = { .train = train, .opt = *opt };
+
+    lora_defaults(&r.opt);
+    if (r.opt.minutes > 0)
+        return 0;
+    lora_plan_init(&r.plan, train, r.opt.seed, (size_t)r.opt.batch_tokens);
+    fix_total(&r);
+    lora_plan_release(&r.plan);
+    return r.state.total_steps;
+}
+
 int lora_loss(struct model *m, const struct lora_data *d, size_t pass_tokens,
               double *out, struct err *err)
 {
@@ -394,6 +408,8 @@ static int begin(struct lora_run *r, bool *resumed, struct err *err)
         rc = lora_checkpoint_load(r, resumed, err);
     if (rc == 0)
         rc = lora_metrics_open(r, *resumed, err);
+    if (rc == 0)
+        rc = lora_record(r, err);
     if (rc < 0)
         return rc;
     r->start_ns = r->saved_ns = clock_mono_ns();

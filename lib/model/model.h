@@ -323,8 +323,15 @@ MUST_CHECK int model_step_preference(struct model *m,
 /* Keep only each block's input and compute the block again in the backward
  * pass: less memory, a third more work, the same bits. */
 void model_recompute(struct model *m, bool on);
-/* Bytes of working memory of model_step with a gradient, its logits apart. */
-size_t model_step_bytes(struct model *m, size_t rows, size_t docs);
+/* Bytes of working memory of model_step with a gradient, its logits apart, if
+ * m had this adapter (NULL: as m is); and of a forward pass. Both give back
+ * what the last pass left. */
+size_t model_step_bytes(struct model *m, size_t rows, size_t docs,
+                        const struct model_adapter *a);
+size_t model_logits_bytes(struct model *m, size_t rows, size_t docs);
+/* Numbers that model_train_begin would gather, the same supposed. */
+size_t model_trained_size(const struct model *m, bool adapter_only,
+                          const struct model_adapter *a);
 /* Logits of packed documents, rows x vocab on the host. */
 MUST_CHECK int model_batch_logits(struct model *m, const struct model_batch *b,
                                   float *out, struct err *err);

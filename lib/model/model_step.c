@@ -105,9 +105,22 @@ void model_recompute(struct model *m, bool on)
     m->recompute = on;
 }
 
-size_t model_step_bytes(struct model *m, size_t rows, size_t docs)
+size_t model_step_bytes(struct model *m, size_t rows, size_t docs,
+                        const struct model_adapter *a)
 {
-    return model_work_bytes(m, rows, docs, true);
+    size_t bytes = model_work_bytes(m, rows, docs, true), wide = 0;
+
+    if (!a)
+        return bytes;
+    for (size_t i = 0; a->dora && i < m->linear_count; i++)
+        if (m->linears[i]->n > wide)
+            wide = m->linears[i]->n;
+    return bytes + rows * ((size_t)a->rank + wide) * sizeof(float);
+}
+
+size_t model_logits_bytes(struct model *m, size_t rows, size_t docs)
+{
+    return model_work_bytes(m, rows, docs, false);
 }
 
 /* The gradient of the labelled rows, spread to all rows of dx. */

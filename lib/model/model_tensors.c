@@ -106,6 +106,19 @@ static size_t lowest_block(const struct model *m, bool adapter_only)
     return block;
 }
 
+size_t model_trained_size(const struct model *m, bool adapter_only,
+                          const struct model_adapter *a)
+{
+    const struct model_list *l = adapter_only ? &m->adapter : &m->base;
+    size_t n = 0;
+
+    if (a)
+        return model_adapter_size(m, a);
+    for (size_t i = 0; i < l->count; i++)
+        n += padded(elements(&l->tensors[i]));
+    return n;
+}
+
 int model_train_begin(struct model *m, bool adapter_only,
                       struct model_trained *out, struct err *err)
 {

@@ -242,9 +242,9 @@ START_TEST(blocks_computed_again_give_the_same_bits_in_less_memory)
     ck_assert_uint_eq(train_hash(false, _i == 1, _i == 2, "kept"),
                       train_hash(true, _i == 1, _i == 2, "again"));
     OK(model_new(&tiny, cpu, 4, &m, &err));
-    kept = model_step_bytes(m, 200, 20);
+    kept = model_step_bytes(m, 200, 20, NULL);
     model_recompute(m, true);
-    again = model_step_bytes(m, 200, 20);
+    again = model_step_bytes(m, 200, 20, NULL);
     ck_assert_uint_lt(again, kept * 2 / 3);
     model_free(m);
 }

@@ -1,0 +1,120 @@
+/*
+ * lora_memory.c - what a run will take, before it begins
+ *
+ * Added up from the same plans that reserve the memory, not from formulas of
+ * their own; only the scratch of products and what the program is besides are
+ * estimates.
+ */
+#include "base/mem.h"
+#include "lora/lora_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define EPOCH_STEPS 4096         /* steps whose packing is looked at */
+#define PACK ((size_t)24 << 20)  /* weights packed at once */
+#define LOGITS ((size_t)2 << 20) /* elements of a chunk of logits */
+
+size_t lora_resident(void)
+{
+    unsigned long all = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (f && fscanf(f, "%lu %lu", &all, &resident) != 2)
+        resident = 0;
+    if (f)
+        (void)fclose(f);
+    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+size_t lora_peak(void)
+{
+    struct rusage u;
+
+    if (getrusage(RUSAGE_SELF, &u) < 0)
+        return 0;
+    return (size_t)u.ru_maxrss * 1024;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The largest pass that the steps of an epoch will have. */
+static void largest_pass(const struct lora_data *d,
+                         const struct lora_options *o, struct lora_memory *out)
+{
+    struct lora_plan plan;
+    uint64_t epoch = 0, position = 0;
+
+    lora_plan_init(&plan, d, o->seed, (size_t)o->batch_tokens);
+    for (size_t step = 0; epoch == 0 && step < EPOCH_STEPS; step++) {
+        struct lora_packing p;
+        size_t count;
+        const size_t *items = lora_plan_step(&plan, &epoch, &position, &count);
+
+        lora_pack(d, items, count, (size_t)o->pass_tokens, &p);
+        for (size_t i = 0; i < p.count; i++) {
+            size_t labelled = 0;
+
+            for (size_t r = 0; r < p.batches[i].rows; r++)
+                labelled += p.batches[i].labels[r] >= 0;
+            out->rows = larger(out->rows, p.batches[i].rows);
+            out->docs = larger(out->docs, p.batches[i].docs);
+            out->labelled = larger(out->labelled, labelled);
+        }
+        lora_packing_release(&p);
+    }
+    lora_plan_release(&plan);
+}
+
+/* A chunk of logits, a teacher's beside it, and packed weights. */
+static size_t scratch(const struct model *m, const struct lora_options *o,
+                      const struct lora_memory *x)
+{
+    const struct model_config *c = model_config(m);
+    size_t vocab = (size_t)c->vocab, rows = LOGITS / vocab, pack;
+
+    rows = rows < 256 ? 256 : rows > 1024 ? 1024 : rows;
+    rows = rows < x->labelled ? rows : x->labelled;
+    pack = (size_t)c->hidden * larger((size_t)c->ffn, vocab) * sizeof(float);
+    return rows * vocab * sizeof(float) * (o->teacher ? 2 : 1) +
+           (pack < PACK ? pack : PACK);
+}
+
+void lora_memory(struct model *m, const struct lora_data *train,
+                 const struct lora_options *opt, struct lora_memory *out)
+{
+    struct compute *c = model_compute(m);
+    struct lora_options o = *opt;
+    struct model_adapter a;
+    const struct model_adapter *adapter;
+    struct model_adapted there;
+    size_t used, peak, trained, resident = lora_resident();
+
+    lora_defaults(&o);
+    a = lora_adapter(&o);
+    adapter = o.method == LORA_ADAPTER && !model_adapter_layer(m, 0, &there)
+                  ? &a
+                  : NULL;
+    *out = (struct lora_memory){ 0 };
+    largest_pass(train, &o, out);
+    c->ops->memory(c, &used, &peak);
+    trained = model_trained_size(m, o.method == LORA_ADAPTER, adapter) *
+              sizeof(float);
+    out->weights = used;
+    out->trained = (adapter ? 2 : 1) * trained;
+    out->optimizer = 3 * trained;
+    out->checkpoint = 4 * trained;
+    out->activations = model_step_bytes(m, out->rows, out->docs, adapter);
+    if (o.teacher)
+        out->activations += model_logits_bytes(o.teacher, out->rows, out->docs);
+    out->scratch = scratch(m, &o, out);
+    out->program = resident > used ? resident - used : 0;
+    out->total = out->weights + out->trained + out->optimizer +
+                 out->checkpoint + out->activations + out->scratch +
+                 out->program;
+}
