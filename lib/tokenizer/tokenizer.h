@@ -54,6 +54,13 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
 /* The token's text as stored (byte-level alphabet), NULL if out of range. */
 const char *tokenizer_token(const struct tokenizer *t, int32_t id);
 
+/* Appends the bytes that a token adds inside a text, which need not be whole
+ * characters; false: it is a special token, or its bytes depend on what
+ * stands before it (WordPiece), and nothing is appended. */
+bool tokenizer_bytes(const struct tokenizer *t, int32_t id, struct buf *out);
+/* Decoding keeps a space at the start of a text. */
+bool tokenizer_keeps_first_space(const struct tokenizer *t);
+
 /* Streaming decode: feed ids one at a time, get whole UTF-8 characters only;
  * tokenizer_stream_end gives what is left. */
 struct tokenizer_stream;

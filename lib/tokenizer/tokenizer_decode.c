@@ -445,6 +445,79 @@ void tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n,
     free(tokens);
 }
 
+/* The bytes of a byte-level token; one with a character outside the alphabet
+ * passes as it is. */
+static void alphabet_bytes(struct slice s, struct buf *out)
+{
+    size_t start = out->len;
+
+    for (size_t i = 0, used; i < s.n; i += used) {
+        int32_t cp = utf8_decode(s.p + i, s.n - i, &used);
+        int byte = cp < 0 ? -1 : byte_alphabet_byte((uint32_t)cp);
+
+        if (byte < 0) {
+            out->len = start;
+            buf_add_slice(out, s);
+            return;
+        }
+        buf_char(out, (char)byte);
+    }
+}
+
+bool tokenizer_bytes(const struct tokenizer *t, int32_t id, struct buf *out)
+{
+    const struct decoder *d = &t->decoder;
+    struct buf two[2] = { 0 };
+    unsigned now = 0;
+    bool fine = true, bytes = false;
+    struct slice text;
+
+    if (!shown_text(t, id, true, &text) || tokenizer_is_special(t, id) ||
+        t->wordpiece)
+        return false;
+    buf_add_slice(&two[0], text);
+    for (unsigned k = 0; k < d->count && !bytes; k++) {
+        const struct decode_step *s = &d->steps[k];
+        struct slice space = { " ", 1 };
+        int byte = fallback_byte(buf_slice(&two[now]));
+
+        if (s->kind == DECODE_BYTE_FALLBACK && byte >= 0) {
+            buf_reset(&two[now]);
+            buf_char(&two[now], (char)byte);
+            bytes = true;
+        } else if (s->kind == DECODE_WORDPIECE || s->kind == DECODE_SUFFIX) {
+            fine = false;
+        } else if (s->kind == DECODE_REPLACE || s->kind == DECODE_METASPACE ||
+                   s->kind == DECODE_BYTE_LEVEL) {
+            buf_reset(&two[!now]);
+            if (s->kind == DECODE_BYTE_LEVEL)
+                alphabet_bytes(buf_slice(&two[now]), &two[!now]);
+            else
+                replace_all(buf_slice(&two[now]), s->a,
+                            s->kind == DECODE_METASPACE ? space : s->b,
+                            &two[!now]);
+            now = !now;
+        }
+    }
+    if (fine)
+        buf_add_slice(out, buf_slice(&two[now]));
+    buf_release(&two[0]);
+    buf_release(&two[1]);
+    return fine;
+}
+
+bool tokenizer_keeps_first_space(const struct tokenizer *t)
+{
+    for (unsigned k = 0; k < t->decoder.count; k++) {
+        const struct decode_step *s = &t->decoder.steps[k];
+
+        if ((s->kind == DECODE_METASPACE && s->flag) ||
+            (s->kind == DECODE_STRIP && s->start > 0))
+            return false;
+    }
+    return true;
+}
+
 struct tokenizer_stream {
     const struct tokenizer *t;
     bool skip_special;

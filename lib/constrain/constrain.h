@@ -1,0 +1,68 @@
+/*
+ * constrain.h - which tokens may come next if a text must keep to a form
+ *
+ * A form is a JSON schema, a set of labels or a regular expression. Each
+ * becomes an automaton over bytes; a state's allowed tokens are found once,
+ * by walking the sorted vocabulary, and kept. Every state can reach an end,
+ * so a text either ends complete or was cut by a limit of its caller.
+ * May use: base json tokenizer.
+ */
+#ifndef CONSTRAIN_H
+#define CONSTRAIN_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "tokenizer/tokenizer.h"
+
+#define CONSTRAIN_MAX_TEXT ((size_t)1 << 20) /* bytes of a form */
+#define CONSTRAIN_MAX_NODES 400000u /* of the nondeterministic automaton */
+#define CONSTRAIN_MAX_STATES 60000u /* of the deterministic one, as used */
+#define CONSTRAIN_MAX_REPEAT 2000   /* {m,n}, lengths, numbers of items */
+#define CONSTRAIN_MAX_DEPTH 64      /* groups, schemas in schemas */
+#define CONSTRAIN_FREE_ORDER 4      /* members that may come in any order */
+#define CONSTRAIN_MASK_BYTES ((size_t)256 << 20) /* kept masks together */
+
+/* The bytes of every token, in order. Special tokens are not part of a text.
+ * The tokenizer may go once this is made. */
+struct constrain_vocab;
+MUST_CHECK int constrain_vocab_new(const struct tokenizer *t,
+                                   struct constrain_vocab **out,
+                                   struct err *err);
+void constrain_vocab_free(struct constrain_vocab *v); /* NULL is fine */
+
+/* Borrows the vocabulary. Not for two threads at once. */
+struct constrain;
+
+/* Keywords: type, properties, required, additionalProperties (false, also
+ * where it is absent), items, minItems, maxItems, minLength, maxLength, enum,
+ * const, anyOf, $ref into $defs or definitions (not recursive). Notes such as
+ * title, description, default and format are passed over; any other keyword
+ * is refused by name. Up to CONSTRAIN_FREE_ORDER members come in any order,
+ * more in the schema's. White space: none, a blank or a line break with up to
+ * 16 blanks where JSON allows it. Numbers have at most 15 digits. */
+MUST_CHECK int constrain_schema(const struct constrain_vocab *v,
+                                struct slice schema, struct constrain **out,
+                                struct err *err);
+/* One of the labels, exactly. */
+MUST_CHECK int constrain_labels(const struct constrain_vocab *v,
+                                const struct slice *labels, size_t count,
+                                struct constrain **out, struct err *err);
+/* The whole text matches: characters, ".", classes with ranges and \d \w \s
+ * \D \W \S (ASCII), groups, "|", and "* + ? {m} {m,} {m,n}". Anything else is
+ * refused by name. */
+MUST_CHECK int constrain_regex(const struct constrain_vocab *v,
+                               struct slice regex, struct constrain **out,
+                               struct err *err);
+void constrain_free(struct constrain *c); /* NULL is fine */
+
+/* States are numbers; the first is 0. mask: bit i of word i / 64 for id i, of
+ * vocabulary words; NULL: the automaton grew over its limit. Valid until the
+ * next call. */
+const uint64_t *constrain_mask(struct constrain *c, int64_t state);
+size_t constrain_size(const struct constrain *c); /* ids that a mask covers */
+/* The text so far is complete. */
+bool constrain_is_end(const struct constrain *c, int64_t state);
+/* The state after a token; negative: the token is not allowed. */
+int64_t constrain_step(struct constrain *c, int64_t state, int32_t id);
+
+#endif

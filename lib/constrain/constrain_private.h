@@ -1,0 +1,57 @@
+/*
+ * constrain_private.h - between the files of constrain: the automaton as it
+ * is built
+ *
+ * A builder's function begins at a node and returns the node where its part
+ * ends, so parts are joined by giving one's end to the next. Failures (limits,
+ * unknown keywords) are kept in the builder; node 0 is returned after one.
+ */
+#ifndef CONSTRAIN_PRIVATE_H
+#define CONSTRAIN_PRIVATE_H
+
+#include "constrain/constrain.h"
+#include "json/json.h"
+
+struct constrain_edge {
+    uint32_t to, next; /* next edge of the same node; 0: none */
+    uint8_t low, high; /* bytes; low > high: without reading one */
+};
+
+struct constrain_graph {
+    uint32_t *first; /* by node; 0: no edge */
+    struct constrain_edge *edges;
+    size_t node_count, node_cap, edge_count, edge_cap;
+    int rc;
+    struct err *err;
+};
+
+/* Code points low..high. */
+struct constrain_range {
+    uint32_t low, high;
+};
+struct constrain_class {
+    struct constrain_range *ranges; /* sorted and apart after class_end */
+    size_t count, cap;
+};
+
+void graph_init(struct constrain_graph *g, struct err *err);
+void graph_release(struct constrain_graph *g);
+bool graph_failed(const struct constrain_graph *g);
+uint32_t graph_node(struct constrain_graph *g);
+void graph_edge(struct constrain_graph *g, uint32_t from, uint32_t to,
+                unsigned low, unsigned high);
+void graph_empty(struct constrain_graph *g, uint32_t from, uint32_t to);
+uint32_t graph_bytes(struct constrain_graph *g, uint32_t from, unsigned low,
+                     unsigned high);
+uint32_t graph_text(struct constrain_graph *g, uint32_t from, struct slice s);
+/* The UTF-8 of one code point of low..high, ending at `to`. */
+void graph_range(struct constrain_graph *g, uint32_t from, uint32_t to,
+                 uint32_t low, uint32_t high);
+
+/* Whole forms. */
+uint32_t graph_regex(struct constrain_graph *g, uint32_t from,
+                     struct slice regex);
+uint32_t graph_schema(struct constrain_graph *g, uint32_t from,
+                      const struct json *schema);
+
+#endif
