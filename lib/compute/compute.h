@@ -173,7 +173,7 @@ struct compute_conv_grad {
  * S = exp(-exp(a_log[h]) t) S + t x[r,h] b[r,g]', y[r,h] = S c[r,g] + d[h]
  * x[r,h]. x [rows, heads * dim], b and c [rows, groups * width] have `stride`
  * elements a row, dt [rows, heads] has dt_stride, y is dense. A slot's state
- * is [heads, dim, width]. */
+ * is [heads, width, dim]. */
 struct compute_scan {
     struct compute_sequences s;
     struct compute_span y, x, b, c, dt, a_log, dt_bias, d;
@@ -193,7 +193,7 @@ struct compute_scan_grad {
  * sqrt(key_dim). With a = exp(-exp(a_log[h]) softplus(a[r,h] + dt_bias[h])):
  * S = a S, S += sigmoid(b[r,h]) (v - S k) k', o = S q. q, k, v have `stride`
  * elements a row; a, b [rows, value_heads] and o are dense. A slot's state is
- * [value_heads, value_dim, key_dim]. */
+ * [value_heads, key_dim, value_dim]. */
 struct compute_delta {
     struct compute_sequences s;
     struct compute_span o, q, k, v, a, b, a_log, dt_bias;

@@ -522,6 +522,179 @@ START_TEST(delta_rule_in_pieces)
 }
 END_TEST
 
+/* A state's columns need nothing of each other: one head with many of them is
+ * as many heads with one, that share b and c. Vectors of every width are in
+ * it. */
+#define WIDE 147
+#define W_STRIDE (WIDE + 2 * WIDTH)
+
+struct wide {
+    struct array in, dt, a_log, dt_bias, d, y, dy, kept, din, ddt;
+};
+
+static void wide_run(struct compute *c, struct wide *w, size_t heads)
+{
+    size_t dim = WIDE / heads;
+    struct compute_scan_grad g = {
+        .fwd = { .s = packed,
+                 .y = w->y.s,
+                 .x = w->in.s,
+                 .b = compute_at(w->in.s, WIDE),
+                 .c = compute_at(w->in.s, WIDE + WIDTH),
+                 .dt = w->dt.s,
+                 .a_log = w->a_log.s,
+                 .dt_bias = w->dt_bias.s,
+                 .d = w->d.s,
+                 .stride = W_STRIDE,
+                 .dt_stride = heads,
+                 .heads = heads,
+                 .groups = 1,
+                 .dim = dim,
+                 .width = WIDTH,
+                 .dt_max = 1e30F,
+                 .kept = w->kept.s },
+        .dy = w->dy.s,
+        .dx = w->din.s,
+        .db = compute_at(w->din.s, WIDE),
+        .dc = compute_at(w->din.s, WIDE + WIDTH),
+        .ddt = w->ddt.s,
+    };
+
+    c->ops->scan(c, &g.fwd);
+    c->ops->scan_grad(c, &g);
+    (void)fetch(c, &w->y);
+    (void)fetch(c, &w->din);
+    (void)fetch(c, &w->ddt);
+}
+
+static struct wide wide_new(struct compute *c, size_t heads)
+{
+    struct wide w;
+
+    rng_init(&rng, 9);
+    w.in = noise(c, ROWS * W_STRIDE);
+    w.dy = noise(c, ROWS * WIDE);
+    w.dt = zeros(c, ROWS * heads);
+    w.a_log = zeros(c, heads);
+    w.dt_bias = zeros(c, heads);
+    w.d = zeros(c, heads);
+    w.y = zeros(c, ROWS * WIDE);
+    w.kept = zeros(c, (ROWS / COMPUTE_CHUNK + DOCS) * WIDE * WIDTH);
+    w.din = zeros(c, ROWS * W_STRIDE);
+    w.ddt = zeros(c, ROWS * heads);
+    c->ops->fill(c, w.a_log.s, -2, heads);
+    c->ops->fill(c, w.d.s, 0.5F, heads);
+    wide_run(c, &w, heads);
+    return w;
+}
+
+static void wide_drop(struct compute *c, struct wide *w)
+{
+    struct array *all[] = { &w->in, &w->dt, &w->a_log, &w->dt_bias, &w->d,
+                            &w->y,  &w->dy, &w->kept,  &w->din,     &w->ddt };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        drop(c, all[i]);
+}
+
+START_TEST(columns_of_a_scan_go_on_alone)
+{
+    struct compute *c = open_set(_i, 2);
+    struct wide one, many;
+
+    if (!c)
+        return;
+    one = wide_new(c, 1);
+    many = wide_new(c, WIDE);
+    for (size_t i = 0; i < ROWS * WIDE; i++)
+        close_to((double)one.y.x[i], (double)many.y.x[i], 1, "y");
+    for (size_t i = 0; i < ROWS * W_STRIDE; i++)
+        close_to((double)one.din.x[i], (double)many.din.x[i], 30, "dx, db, dc");
+    for (size_t r = 0; r < ROWS; r++) {
+        double sum = 0;
+
+        for (size_t h = 0; h < WIDE; h++)
+            sum += (double)many.ddt.x[r * WIDE + h];
+        close_to((double)one.ddt.x[r], sum, 100, "ddt");
+    }
+    wide_drop(c, &one);
+    wide_drop(c, &many);
+    compute_close(c);
+}
+END_TEST
+
+/* The same of the delta rule: value heads of one key head. */
+static struct device delta_wide(struct compute *c, size_t heads,
+                                struct problem *p)
+{
+    const size_t n[INPUTS] = { ROWS * (2 * KEY_DIM + WIDE), ROWS * heads,
+                               ROWS * heads, heads, heads };
+    size_t slot = WIDE * KEY_DIM, stride = 2 * KEY_DIM + WIDE;
+    struct array kept = zeros(c, (ROWS / COMPUTE_CHUNK + DOCS) * slot);
+    struct device d;
+    struct compute_delta_grad g;
+
+    rng_init(&rng, 9);
+    d = device_new(c, n, ROWS * WIDE, p);
+    for (int i = 1; i < 5; i++)
+        c->ops->fill(c, d.in[i].s, i == 3 ? -2 : 0.3F, n[i]);
+    g = (struct compute_delta_grad){
+        .fwd = delta_of(&d),
+        .d_o = d.dy.s,
+        .dq = d.grad[0].s,
+        .dk = compute_at(d.grad[0].s, KEY_DIM),
+        .dv = compute_at(d.grad[0].s, 2 * KEY_DIM),
+        .da = d.grad[1].s,
+        .db = d.grad[2].s,
+    };
+    g.fwd.k = compute_at(d.in[0].s, KEY_DIM);
+    g.fwd.v = compute_at(d.in[0].s, 2 * KEY_DIM);
+    g.fwd.stride = stride;
+    g.fwd.key_heads = 1;
+    g.fwd.value_heads = heads;
+    g.fwd.value_dim = WIDE / heads;
+    g.fwd.kept = kept.s;
+    c->ops->delta(c, &g.fwd);
+    c->ops->delta_grad(c, &g);
+    (void)fetch(c, &d.y);
+    for (int i = 0; i < INPUTS; i++)
+        (void)fetch(c, &d.grad[i]);
+    drop(c, &kept);
+    return d;
+}
+
+START_TEST(columns_of_a_delta_rule_go_on_alone)
+{
+    struct compute *c = open_set(_i, 2);
+    struct problem p = { 0 }, q = { 0 };
+    struct device one, many;
+
+    if (!c)
+        return;
+    one = delta_wide(c, 1, &p);
+    many = delta_wide(c, WIDE, &q);
+    /* The noise is drawn for dy first, then for input 0: alike in both. */
+    for (size_t i = 0; i < ROWS * WIDE; i++)
+        close_to((double)one.y.x[i], (double)many.y.x[i], 1, "o");
+    for (size_t i = 0; i < p.n[0]; i++)
+        close_to((double)one.grad[0].x[i], (double)many.grad[0].x[i], 30,
+                 "dq, dk, dv");
+    for (size_t k = 1; k <= 2; k++)
+        for (size_t r = 0; r < ROWS; r++) {
+            double sum = 0;
+
+            for (size_t h = 0; h < WIDE; h++)
+                sum += (double)many.grad[k].x[r * WIDE + h];
+            close_to((double)one.grad[k].x[r], sum, 100, "da, db");
+        }
+    device_drop(&one);
+    device_drop(&many);
+    problem_release(&p);
+    problem_release(&q);
+    compute_close(c);
+}
+END_TEST
+
 /* Gradients for any number of threads are the same bits. */
 START_TEST(gradients_without_regard_to_threads)
 {
@@ -669,6 +842,8 @@ int main(void)
     tcase_add_loop_test(t, delta_rule_and_its_gradients, 0, SETS);
     tcase_add_loop_test(t, delta_rule_in_pieces, 0, SETS);
     tcase_add_test(t, gradients_without_regard_to_threads);
+    tcase_add_loop_test(t, columns_of_a_scan_go_on_alone, 0, SETS);
+    tcase_add_loop_test(t, columns_of_a_delta_rule_go_on_alone, 0, SETS);
     tcase_add_loop_test(t, gated_norms_and_their_gradients, 0, NORMS * SETS);
     tcase_add_loop_test(t, columns_are_scaled, 0, SETS);
     suite_add_tcase(s, t);

@@ -40,22 +40,23 @@ struct cpu_block {
     bool add;
 };
 
-/* One row of a state, backward: ds comes in as the gradient of the state after
- * the step and leaves as that of the one before. */
+/* A step of a state [width,dim], backward: ds comes in as the gradient of the
+ * state after the step and leaves as that of the one before. Columns are told
+ * apart by `dim`; b, c, q, k have `width` elements, add, dy, v, d_o `dim`. */
 struct cpu_scan_step {
     float *ds, *db, *dc; /* db, dc are added to */
-    const float *after, *before, *b, *c;
-    float decay, add, dy;
-    float *ddecay, *dadd; /* added to */
-    size_t n;
+    const float *after, *before, *b, *c, *add, *dy;
+    float decay;
+    float *dadd, *ddecay; /* dadd is set, ddecay added to */
+    size_t width, dim;
 };
 struct cpu_delta_step {
     float *ds, *dq, *dk; /* dq, dk are added to */
-    const float *after, *before, *q, *k;
-    float decay, beta, v, d_o;
+    const float *after, *before, *q, *k, *v, *d_o;
+    float decay, beta;
     float *dv;             /* set */
     float *ddecay, *dbeta; /* added to */
-    size_t n;
+    size_t width, dim;
 };
 
 struct cpu_kernels {
@@ -122,13 +123,15 @@ struct cpu_kernels {
     void (*conv_row_grad)(float *g, float *dw, float *dbias, const float *dy,
                           const float *const *in, const float *w,
                           const float *bias, size_t taps, bool silu, size_t n);
-    /* s = decay s + add b; the sum of s c. */
-    float (*scan_step)(float *s, float decay, float add, const float *b,
-                       const float *c, size_t n);
+    /* s = decay from + b add'; y = s' c. s may be from. */
+    void (*scan_step)(float *s, const float *from, float decay,
+                      const float *add, const float *b, const float *c,
+                      float *y, size_t width, size_t dim);
     void (*scan_step_grad)(const struct cpu_scan_step *x);
-    /* s = decay s; s += beta (v - s.k) k; the sum of s q. */
-    float (*delta_step)(float *s, float decay, float beta, float v,
-                        const float *k, const float *q, size_t n);
+    /* s = decay from; s += k beta (v - s'k)'; o = s' q. s may be from. */
+    void (*delta_step)(float *s, const float *from, float decay, float beta,
+                       const float *v, const float *k, const float *q, float *o,
+                       size_t width, size_t dim);
     void (*delta_step_grad)(const struct cpu_delta_step *x);
 };
 

@@ -1,9 +1,8 @@
 /*
  * cpu_delta.c - the gated delta rule, step by step
  *
- * As cpu_scan.c. The state is kept transposed ([value, key]), so that its rows
- * go on independently. A backward task owns a key head with all value heads
- * that read it.
+ * As cpu_scan.c. A backward task owns a key head with all value heads that read
+ * it.
  */
 #include "compute/cpu/cpu.h"
 
@@ -93,9 +92,8 @@ static void delta_task(void *ctx, size_t task, unsigned worker)
             memcpy(cpu_f32(v->kept) + (chunk++ * v->value_heads + head) * size,
                    state, size * sizeof(*state));
         unit_pair(j, &s, pair);
-        for (size_t p = 0; p < v->value_dim; p++)
-            o[p] = j->c->k->delta_step(state + p * n, s.decay, s.beta, s.v[p],
-                                       pair + n, pair, n);
+        j->c->k->delta_step(state, state, s.decay, s.beta, s.v, pair + n, pair,
+                            o, n, v->value_dim);
     }
 }
 
@@ -113,7 +111,7 @@ struct head_grad {
     const struct delta_job *j;
     size_t doc, head, begin;
     bool first; /* of those that read its key head */
-    float *pair, *dpair, *ds, *states;
+    float *pair, *dpair, *ds, *states, *out;
     double a_log, dt_bias;
 };
 
@@ -133,37 +131,32 @@ static void head_step(struct head_grad *h, size_t row, const float *before)
 {
     const struct compute_delta *v = h->j->v;
     const struct compute_delta_grad *g = h->j->g;
-    size_t n = v->key_dim, size = v->value_dim * n;
+    size_t n = v->key_dim;
     size_t key = h->head / (v->value_heads / v->key_heads);
     size_t at = row * v->value_heads + h->head;
     size_t in = row * v->stride + key * n;
     struct delta_step s = step_at(h->j, row, h->head);
     float ddecay = 0, dbeta = 0, dlog;
-    float *dv = cpu_f32(g->dv) + row * v->stride + h->head * v->value_dim;
 
     unit_pair(h->j, &s, h->pair);
     memset(h->dpair, 0, 2 * n * sizeof(float));
-    for (size_t p = 0; p < v->value_dim; p++) {
-        struct cpu_delta_step x = {
-            .ds = h->ds + p * n,
-            .dq = h->dpair,
-            .dk = h->dpair + n,
-            .after = before + size + p * n,
-            .before = before + p * n,
-            .q = h->pair,
-            .k = h->pair + n,
-            .decay = s.decay,
-            .beta = s.beta,
-            .v = s.v[p],
-            .d_o = cpu_f32(g->d_o)[at * v->value_dim + p],
-            .dv = &dv[p],
-            .ddecay = &ddecay,
-            .dbeta = &dbeta,
-            .n = n,
-        };
-
-        h->j->c->k->delta_step_grad(&x);
-    }
+    h->j->c->k->delta_step_grad(&(struct cpu_delta_step){
+        .ds = h->ds,
+        .dq = h->dpair,
+        .dk = h->dpair + n,
+        .after = before + v->value_dim * n,
+        .before = before,
+        .q = h->pair,
+        .k = h->pair + n,
+        .v = s.v,
+        .d_o = cpu_f32(g->d_o) + at * v->value_dim,
+        .decay = s.decay,
+        .beta = s.beta,
+        .dv = cpu_f32(g->dv) + row * v->stride + h->head * v->value_dim,
+        .ddecay = &ddecay,
+        .dbeta = &dbeta,
+        .width = n,
+        .dim = v->value_dim });
     unit_grad(h, cpu_f32(g->dq) + in, h->dpair, s.q, s.q_rstd,
               1 / sqrtf((float)n));
     unit_grad(h, cpu_f32(g->dk) + in, h->dpair + n, s.k, s.k_rstd, 1);
@@ -187,11 +180,9 @@ static void head_chunk(struct head_grad *h, size_t first, size_t rows,
         struct delta_step s = step_at(h->j, first + i, h->head);
         float *next = h->states + (i + 1) * size;
 
-        memcpy(next, next - size, size * sizeof(float));
         unit_pair(h->j, &s, h->pair);
-        for (size_t p = 0; p < v->value_dim; p++)
-            (void)h->j->c->k->delta_step(next + p * n, s.decay, s.beta, s.v[p],
-                                         h->pair + n, h->pair, n);
+        h->j->c->k->delta_step(next, next - size, s.decay, s.beta, s.v,
+                               h->pair + n, h->pair, h->out, n, v->value_dim);
     }
     for (size_t i = rows; i-- > 0;)
         head_step(h, first + i, h->states + i * size);
@@ -222,9 +213,9 @@ static void delta_grad_task(void *ctx, size_t task, unsigned worker)
     size_t each = v->value_heads / v->key_heads, n = v->key_dim;
     size_t size = v->value_dim * n;
     size_t doc = task / v->key_heads, key = task % v->key_heads;
-    float *memory =
-        cpu_scratch_get(&j->c->local[worker],
-                        (4 * n + (COMPUTE_CHUNK + 2) * size) * sizeof(*memory));
+    float *memory = cpu_scratch_get(
+        &j->c->local[worker],
+        (4 * n + (COMPUTE_CHUNK + 2) * size + v->value_dim) * sizeof(*memory));
 
     for (size_t k = 0; k < each; k++)
         head_run(&(struct head_grad){ .j = j,
@@ -235,7 +226,9 @@ static void delta_grad_task(void *ctx, size_t task, unsigned worker)
                                       .pair = memory,
                                       .dpair = memory + 2 * n,
                                       .ds = memory + 4 * n,
-                                      .states = memory + 4 * n + size });
+                                      .states = memory + 4 * n + size,
+                                      .out = memory + 4 * n +
+                                             (COMPUTE_CHUNK + 2) * size });
 }
 
 void cpu_op_delta_grad(struct compute *c, const struct compute_delta_grad *g)

@@ -80,13 +80,13 @@ static void scan_task(void *ctx, size_t task, unsigned worker)
     size_t size = v->dim * v->width, begin = (size_t)v->s.starts[doc];
     size_t rows = (size_t)v->s.starts[doc + 1] - begin;
     size_t chunk = cpu_first_chunk(&v->s, doc);
-    float *state, skip = cpu_f32(v->d)[head];
+    float *add =
+        cpu_scratch_get(&j->c->local[worker], (v->dim + size) * sizeof(*add));
+    float *state = add + v->dim, skip = cpu_f32(v->d)[head];
 
     if (v->s.state.buf)
         state = cpu_f32(v->s.state) +
                 ((size_t)v->s.slots[doc] * v->heads + head) * size;
-    else
-        state = cpu_scratch_get(&j->c->local[worker], size * sizeof(*state));
     if (!v->s.state.buf || v->s.past[doc] == 0)
         memset(state, 0, size * sizeof(*state));
     for (size_t i = 0; i < rows; i++) {
@@ -97,9 +97,11 @@ static void scan_task(void *ctx, size_t task, unsigned worker)
             memcpy(cpu_f32(v->kept) + (chunk++ * v->heads + head) * size, state,
                    size * sizeof(*state));
         for (size_t p = 0; p < v->dim; p++)
-            y[p] = j->c->k->scan_step(state + p * v->width, s.decay,
-                                      s.t * s.x[p], s.b, s.c, v->width) +
-                   skip * s.x[p];
+            add[p] = s.t * s.x[p];
+        j->c->k->scan_step(state, state, s.decay, add, s.b, s.c, y, v->width,
+                           v->dim);
+        for (size_t p = 0; p < v->dim; p++)
+            y[p] += skip * s.x[p];
     }
 }
 
@@ -115,8 +117,9 @@ void cpu_op_scan(struct compute *c, const struct compute_scan *v)
 struct head_grad {
     const struct scan_job *j;
     size_t doc, head, begin;
-    float *ds, *states; /* [dim,width]; the same before each row of a chunk and
+    float *ds, *states; /* [width,dim]; the same before each row of a chunk and
                          * after the last */
+    float *add, *dadd;  /* [dim] */
     double a_log, dt_bias, skip;
 };
 
@@ -134,7 +137,7 @@ static void head_step(struct head_grad *h, size_t row, const float *before)
 {
     const struct compute_scan *v = h->j->v;
     const struct compute_scan_grad *g = h->j->g;
-    size_t size = v->dim * v->width, at = (row * v->heads + h->head) * v->dim;
+    size_t at = (row * v->heads + h->head) * v->dim;
     struct scan_step s = step_at(v, row, h->head);
     float *db = sums_at(h->j, h->head, row), *dc = db + v->groups * v->width;
     const float *dy = cpu_f32(g->dy) + at;
@@ -142,25 +145,26 @@ static void head_step(struct head_grad *h, size_t row, const float *before)
     float ddecay = 0, dt = 0, skip = cpu_f32(v->d)[h->head];
     float rate = -expf(cpu_f32(v->a_log)[h->head]);
 
+    for (size_t p = 0; p < v->dim; p++)
+        h->add[p] = s.t * s.x[p];
+    h->j->c->k->scan_step_grad(
+        &(struct cpu_scan_step){ .ds = h->ds,
+                                 .db = db,
+                                 .dc = dc,
+                                 .after = before + v->dim * v->width,
+                                 .before = before,
+                                 .b = s.b,
+                                 .c = s.c,
+                                 .add = h->add,
+                                 .dy = dy,
+                                 .decay = s.decay,
+                                 .dadd = h->dadd,
+                                 .ddecay = &ddecay,
+                                 .width = v->width,
+                                 .dim = v->dim });
     for (size_t p = 0; p < v->dim; p++) {
-        float dadd = 0;
-        struct cpu_scan_step x = { .ds = h->ds + p * v->width,
-                                   .db = db,
-                                   .dc = dc,
-                                   .after = before + size + p * v->width,
-                                   .before = before + p * v->width,
-                                   .b = s.b,
-                                   .c = s.c,
-                                   .decay = s.decay,
-                                   .add = s.t * s.x[p],
-                                   .dy = dy[p],
-                                   .ddecay = &ddecay,
-                                   .dadd = &dadd,
-                                   .n = v->width };
-
-        h->j->c->k->scan_step_grad(&x);
-        dx[p] = s.t * dadd + skip * dy[p];
-        dt += s.x[p] * dadd;
+        dx[p] = s.t * h->dadd[p] + skip * dy[p];
+        dt += s.x[p] * h->dadd[p];
         h->skip += (double)(s.x[p] * dy[p]);
     }
     h->a_log += (double)(ddecay * s.decay * rate * s.t);
@@ -181,10 +185,10 @@ static void head_chunk(struct head_grad *h, size_t first, size_t rows,
         struct scan_step s = step_at(v, first + i, h->head);
         float *next = h->states + (i + 1) * size;
 
-        memcpy(next, next - size, size * sizeof(float));
         for (size_t p = 0; p < v->dim; p++)
-            (void)h->j->c->k->scan_step(next + p * v->width, s.decay,
-                                        s.t * s.x[p], s.b, s.c, v->width);
+            h->add[p] = s.t * s.x[p];
+        h->j->c->k->scan_step(next, next - size, s.decay, h->add, s.b, s.c,
+                              h->dadd, v->width, v->dim);
     }
     for (size_t i = rows; i-- > 0;)
         head_step(h, first + i, h->states + i * size);
@@ -216,8 +220,10 @@ static void scan_grad_task(void *ctx, size_t task, unsigned worker)
     size_t each = v->heads / v->groups, size = v->dim * v->width;
     size_t part = task % j->parts, group = task / j->parts % v->groups;
     size_t doc = task / j->parts / v->groups;
-    float *memory = cpu_scratch_get(
-        &j->c->local[worker], (COMPUTE_CHUNK + 2) * size * sizeof(*memory));
+    float *memory = cpu_scratch_get(&j->c->local[worker],
+                                    ((COMPUTE_CHUNK + 2) * size + 2 * v->dim) *
+                                        sizeof(*memory));
+    float *tail = memory + (COMPUTE_CHUNK + 2) * size;
 
     for (size_t k = part * HEADS; k < each && k < (part + 1) * HEADS; k++)
         head_run(&(struct head_grad){ .j = j,
@@ -225,7 +231,9 @@ static void scan_grad_task(void *ctx, size_t task, unsigned worker)
                                       .head = group * each + k,
                                       .begin = (size_t)v->s.starts[doc],
                                       .ds = memory,
-                                      .states = memory + size });
+                                      .states = memory + size,
+                                      .add = tail,
+                                      .dadd = tail + v->dim });
 }
 
 static void sum_task(void *ctx, size_t row, unsigned worker)

@@ -1,8 +1,9 @@
 /*
  * kernels_state.h - private: convolutions and recurrences, one row at a time
  *
- * A state is kept so that the inner loops run along its rows, each of which
- * goes on alone: what a step does to a row needs no other row of the state.
+ * A state [width, dim] is kept so that vectors run along what goes on alone:
+ * its columns need each other's values nowhere, and sums over a column stay in
+ * registers.
  */
 #ifndef KERNELS_STATE_H
 #define KERNELS_STATE_H
@@ -56,100 +57,200 @@ static void state_conv_grad(float *g, float *dw, float *dbias, const float *dy,
     }
 }
 
-static float state_scan(float *s, float decay, float add, const float *b,
-                        const float *c, size_t n)
+/* Columns p.. of a state, as nv vectors (a constant to the compiler) of n_
+ * columns each; then the rest one by one. */
+#define STATE_VECTORS 4
+#define STATE_BLOCKS(dim, call)                                                \
+    do {                                                                       \
+        size_t p_ = 0, wide_ = STATE_VECTORS * VW;                             \
+                                                                               \
+        for (; p_ + wide_ <= (dim); p_ += wide_)                               \
+            call(p_, STATE_VECTORS, VW);                                       \
+        for (; p_ < (dim); p_ += VW)                                           \
+            call(p_, 1, (dim)-p_ < VW ? (dim)-p_ : VW);                        \
+    } while (0)
+
+INLINE void scan_block(float *s, const float *from, float decay,
+                       const float *add, const float *b, const float *c,
+                       float *y, size_t width, size_t dim, size_t p,
+                       const size_t nv, size_t n_)
 {
-    vf sum = { 0 };
+    vf x[STATE_VECTORS], sum[STATE_VECTORS];
 
-    EACH(i, n)
+    UNROLL for (size_t v = 0; v < nv; v++)
     {
-        vf x = row_get(s + i, n_) * decay;
-
-        x = v_fma(v_set(add), row_get(b + i, n_), x);
-        row_put(s + i, x, n_);
-        sum = v_fma(x, row_get(c + i, n_), sum);
+        x[v] = row_get(add + p + v * VW, n_);
+        sum[v] = v_set(0);
     }
-    return v_sum(sum);
+    for (size_t k = 0; k < width; k++) {
+        vf bk = v_set(b[k]), ck = v_set(c[k]);
+
+        UNROLL for (size_t v = 0; v < nv; v++)
+        {
+            size_t at = k * dim + p + v * VW;
+            vf t = v_fma(bk, x[v], row_get(from + at, n_) * decay);
+
+            row_put(s + at, t, n_);
+            sum[v] = v_fma(ck, t, sum[v]);
+        }
+    }
+    UNROLL for (size_t v = 0; v < nv; v++) row_put(y + p + v * VW, sum[v], n_);
+}
+
+static void state_scan(float *s, const float *from, float decay,
+                       const float *add, const float *b, const float *c,
+                       float *y, size_t width, size_t dim)
+{
+#define CALL(p, nv, n)                                                         \
+    scan_block(s, from, decay, add, b, c, y, width, dim, p, nv, n)
+    STATE_BLOCKS(dim, CALL);
+#undef CALL
+}
+
+INLINE void scan_grad_block(const struct cpu_scan_step *x, size_t p,
+                            const size_t nv, size_t n_)
+{
+    vf add[STATE_VECTORS], dy[STATE_VECTORS], dadd[STATE_VECTORS];
+    vf ddecay = { 0 };
+
+    UNROLL for (size_t v = 0; v < nv; v++)
+    {
+        add[v] = row_get(x->add + p + v * VW, n_);
+        dy[v] = row_get(x->dy + p + v * VW, n_);
+        dadd[v] = v_set(0);
+    }
+    for (size_t k = 0; k < x->width; k++) {
+        vf bk = v_set(x->b[k]), ck = v_set(x->c[k]), db = { 0 }, dc = { 0 };
+
+        UNROLL for (size_t v = 0; v < nv; v++)
+        {
+            size_t at = k * x->dim + p + v * VW;
+            vf g = v_fma(ck, dy[v], row_get(x->ds + at, n_));
+
+            dc = v_fma(dy[v], row_get(x->after + at, n_), dc);
+            db = v_fma(add[v], g, db);
+            dadd[v] = v_fma(bk, g, dadd[v]);
+            ddecay = v_fma(g, row_get(x->before + at, n_), ddecay);
+            row_put(x->ds + at, g * x->decay, n_);
+        }
+        x->db[k] += v_sum(db);
+        x->dc[k] += v_sum(dc);
+    }
+    UNROLL for (size_t v = 0; v < nv; v++)
+        row_put(x->dadd + p + v * VW, dadd[v], n_);
+    *x->ddecay += v_sum(ddecay);
 }
 
 static void state_scan_grad(const struct cpu_scan_step *x)
 {
-    vf ddecay = { 0 }, dadd = { 0 }, dy = v_set(x->dy), add = v_set(x->add);
-
-    EACH(i, x->n)
-    {
-        vf b = row_get(x->b + i, n_), c = row_get(x->c + i, n_);
-        vf g = v_fma(dy, c, row_get(x->ds + i, n_));
-
-        row_put(x->dc + i,
-                v_fma(dy, row_get(x->after + i, n_), row_get(x->dc + i, n_)),
-                n_);
-        row_put(x->db + i, v_fma(add, g, row_get(x->db + i, n_)), n_);
-        ddecay = v_fma(g, row_get(x->before + i, n_), ddecay);
-        dadd = v_fma(g, b, dadd);
-        row_put(x->ds + i, g * x->decay, n_);
-    }
-    *x->ddecay += v_sum(ddecay);
-    *x->dadd += v_sum(dadd);
+#define CALL(p, nv, n) scan_grad_block(x, p, nv, n)
+    STATE_BLOCKS(x->dim, CALL);
+#undef CALL
 }
 
-static float state_delta(float *s, float decay, float beta, float v,
-                         const float *k, const float *q, size_t n)
+INLINE void delta_block(float *s, const float *from, float decay, float beta,
+                        const float *value, const float *key, const float *q,
+                        float *o, size_t width, size_t dim, size_t p,
+                        const size_t nv, size_t n_)
 {
-    vf found = { 0 }, sum = { 0 }, change;
+    vf change[STATE_VECTORS], sum[STATE_VECTORS];
 
-    EACH(i, n)
-    {
-        vf x = row_get(s + i, n_) * decay;
+    UNROLL for (size_t v = 0; v < nv; v++) change[v] = sum[v] = v_set(0);
+    for (size_t k = 0; k < width; k++) {
+        vf kk = v_set(key[k]);
 
-        row_put(s + i, x, n_);
-        found = v_fma(x, row_get(k + i, n_), found);
+        UNROLL for (size_t v = 0; v < nv; v++) change[v] = v_fma(
+            kk, row_get(from + k * dim + p + v * VW, n_) * decay, change[v]);
     }
-    change = v_set(beta * (v - v_sum(found)));
-    EACH(i, n)
-    {
-        vf x = v_fma(change, row_get(k + i, n_), row_get(s + i, n_));
+    UNROLL for (size_t v = 0; v < nv; v++) change[v] =
+        (row_get(value + p + v * VW, n_) - change[v]) * beta;
+    for (size_t k = 0; k < width; k++) {
+        vf kk = v_set(key[k]), qk = v_set(q[k]);
 
-        row_put(s + i, x, n_);
-        sum = v_fma(x, row_get(q + i, n_), sum);
+        UNROLL for (size_t v = 0; v < nv; v++)
+        {
+            size_t at = k * dim + p + v * VW;
+            vf t = v_fma(kk, change[v], row_get(from + at, n_) * decay);
+
+            row_put(s + at, t, n_);
+            sum[v] = v_fma(qk, t, sum[v]);
+        }
     }
-    return v_sum(sum);
+    UNROLL for (size_t v = 0; v < nv; v++) row_put(o + p + v * VW, sum[v], n_);
+}
+
+static void state_delta(float *s, const float *from, float decay, float beta,
+                        const float *value, const float *key, const float *q,
+                        float *o, size_t width, size_t dim)
+{
+#define CALL(p, nv, n)                                                         \
+    delta_block(s, from, decay, beta, value, key, q, o, width, dim, p, nv, n)
+    STATE_BLOCKS(dim, CALL);
+#undef CALL
 }
 
 /* With g the state's gradient after the step, S' the decayed state before it:
  * the change u = beta (v - S'k) has gradient g.k, which reaches S' and k. */
+INLINE void delta_grad_block(const struct cpu_delta_step *x, size_t p,
+                             const size_t nv, size_t n_)
+{
+    vf miss[STATE_VECTORS], slope[STATE_VECTORS], d_o[STATE_VECTORS];
+    vf dbeta = { 0 }, ddecay = { 0 };
+
+    UNROLL for (size_t v = 0; v < nv; v++)
+    {
+        miss[v] = slope[v] = v_set(0);
+        d_o[v] = row_get(x->d_o + p + v * VW, n_);
+    }
+    for (size_t k = 0; k < x->width; k++) {
+        vf kk = v_set(x->k[k]), qk = v_set(x->q[k]);
+
+        UNROLL for (size_t v = 0; v < nv; v++)
+        {
+            size_t at = k * x->dim + p + v * VW;
+            vf g = v_fma(qk, d_o[v], row_get(x->ds + at, n_));
+
+            row_put(x->ds + at, g, n_);
+            slope[v] = v_fma(kk, g, slope[v]);
+            miss[v] =
+                v_fma(kk, row_get(x->before + at, n_) * x->decay, miss[v]);
+        }
+    }
+    UNROLL for (size_t v = 0; v < nv; v++)
+    {
+        miss[v] = row_get(x->v + p + v * VW, n_) - miss[v];
+        dbeta = v_fma(slope[v], miss[v], dbeta);
+        slope[v] = slope[v] * x->beta;
+        row_put(x->dv + p + v * VW, slope[v], n_);
+        miss[v] = miss[v] * x->beta;
+    }
+    for (size_t k = 0; k < x->width; k++) {
+        vf kk = v_set(x->k[k]), dq = { 0 }, dk = { 0 };
+
+        UNROLL for (size_t v = 0; v < nv; v++)
+        {
+            size_t at = k * x->dim + p + v * VW;
+            vf g = row_get(x->ds + at, n_),
+               before = row_get(x->before + at, n_);
+            vf h = g - kk * slope[v];
+
+            dq = v_fma(d_o[v], row_get(x->after + at, n_), dq);
+            dk += g * miss[v] - before * x->decay * slope[v];
+            ddecay = v_fma(h, before, ddecay);
+            row_put(x->ds + at, h * x->decay, n_);
+        }
+        x->dq[k] += v_sum(dq);
+        x->dk[k] += v_sum(dk);
+    }
+    *x->dbeta += v_sum(dbeta);
+    *x->ddecay += v_sum(ddecay);
+}
+
 static void state_delta_grad(const struct cpu_delta_step *x)
 {
-    vf found = { 0 }, du = { 0 }, ddecay = { 0 }, d_o = v_set(x->d_o);
-    float miss, slope;
-
-    EACH(i, x->n)
-    {
-        vf k = row_get(x->k + i, n_);
-        vf g = v_fma(d_o, row_get(x->q + i, n_), row_get(x->ds + i, n_));
-
-        row_put(x->ds + i, g, n_);
-        du = v_fma(g, k, du);
-        found = v_fma(row_get(x->before + i, n_) * x->decay, k, found);
-    }
-    miss = x->v - v_sum(found);
-    slope = v_sum(du);
-    *x->dbeta += slope * miss;
-    *x->dv = slope *= x->beta;
-    EACH(i, x->n)
-    {
-        vf g = row_get(x->ds + i, n_), k = row_get(x->k + i, n_);
-        vf before = row_get(x->before + i, n_), h = g - k * slope;
-        vf dk = g * (x->beta * miss) - before * (x->decay * slope);
-
-        row_put(x->dq + i,
-                v_fma(d_o, row_get(x->after + i, n_), row_get(x->dq + i, n_)),
-                n_);
-        row_put(x->dk + i, row_get(x->dk + i, n_) + dk, n_);
-        ddecay = v_fma(h, before, ddecay);
-        row_put(x->ds + i, h * x->decay, n_);
-    }
-    *x->ddecay += v_sum(ddecay);
+#define CALL(p, nv, n) delta_grad_block(x, p, nv, n)
+    STATE_BLOCKS(x->dim, CALL);
+#undef CALL
 }
 
 #endif

@@ -141,6 +141,20 @@ INLINE vf v_from_bf16(const void *p)
 /* The lanes' sum and maximum, as a balanced tree: one order for each VW. */
 INLINE float v_sum(vf x)
 {
+#if VW >= 8
+#if VW == 16
+    __m256 y = _mm256_add_ps(
+        _mm512_castps512_ps256(x),
+        _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1)));
+#else
+    __m256 y = x;
+#endif
+    __m128 z =
+        _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+
+    z = _mm_add_ps(z, _mm_movehl_ps(z, z));
+    return _mm_cvtss_f32(_mm_add_ss(z, _mm_movehdup_ps(z)));
+#else
     float t[VW];
 
     v_store(t, x);
@@ -148,6 +162,7 @@ INLINE float v_sum(vf x)
         for (int i = 0; i < w; i++)
             t[i] += t[i + w];
     return t[0];
+#endif
 }
 
 INLINE float v_top(vf x)
