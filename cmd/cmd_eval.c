@@ -7,6 +7,7 @@
  */
 #include "cmd.h"
 #include "device.h"
+#include "eval_print.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -27,7 +28,7 @@ static const char *model, *adapter, *split = "test", *junit, *markdown, *gold;
 static const char *prices;
 static double margin = 3, machine_cost = 0.10;
 static int64_t limit, batch = EVALUATE_BATCH, show = 3;
-static bool no_base;
+static bool no_base, again;
 
 static const struct opt options[] = {
     { .letter = 't',
@@ -81,6 +82,10 @@ static const struct opt options[] = {
       .kind = OPT_FLAG,
       .value = &no_base,
       .help = "leave the untuned base model out" },
+    { .name = "again",
+      .kind = OPT_FLAG,
+      .value = &again,
+      .help = "evaluate also what has not changed since it was" },
     { .name = "gold",
       .kind = OPT_STRING,
       .value = &gold,
@@ -205,6 +210,8 @@ static int task_run(struct run *r, int64_t task,
         .no_base = no_base,
         .gold = gold,
         .prices = r->prices,
+        .prices_file = prices,
+        .reuse = !again,
         .machine_dollars_per_hour = machine_cost,
         .compute = r->compute,
         .progress = &r->cli->progress,
@@ -220,22 +227,46 @@ static int task_run(struct run *r, int64_t task,
     evaluate_model_release(&latest);
     if (rc < 0)
         return rc;
-    return result_save(r, &r->results[r->count++], err);
+    r->count++;
+    return r->results[r->count - 1].reused
+               ? ERR_OK
+               : result_save(r, &r->results[r->count - 1], err);
 }
 
-/* Of many tasks, one without anything to try its model on is undecided and
- * does not keep the others from being judged. */
-static void leave_out(struct run *r, const struct err *err)
+/* What concerns a task or its model and no other one. */
+static bool is_of_a_task(const struct err *err)
+{
+    return err->code == ERR_NOTFOUND || err->code == ERR_FORMAT ||
+           err->code == ERR_UNSUPPORTED || err->code == ERR_INVALID ||
+           err->code == ERR_IO || err->code == ERR_LIMIT;
+}
+
+/* Of many tasks, one without anything to try its model on is undecided, and
+ * one whose model cannot be run is told; neither keeps the others from being
+ * judged. */
+static void leave_out(struct run *r, int64_t task, const struct err *err)
 {
     struct evaluate_result *empty = &r->results[r->count];
     struct report_untested *u = &r->untested[r->untested_count++];
 
+    u->failed = !empty->empty;
+    u->task = evaluate_task_name(r->store, task);
+    u->why = strncmp(err->msg, "task ", 5) == 0
+                 ? mem_strdup(err->msg)
+                 : mem_printf("task %s: %s", u->task, err->msg);
     cli_progress_end(r->cli);
-    cli_warn(r->cli, "%s", err->msg);
-    u->task = mem_strdup(empty->task_name);
-    u->why = mem_strdup(err->msg);
+    cli_warn(r->cli, "%s", u->why);
     evaluate_result_release(empty);
     *empty = (struct evaluate_result){ 0 };
+}
+
+static bool any_failed(const struct run *r)
+{
+    bool failed = false;
+
+    for (size_t i = 0; i < r->untested_count; i++)
+        failed = failed || r->untested[i].failed;
+    return failed;
 }
 
 static int64_t newest_call(const struct run *r)
@@ -258,11 +289,13 @@ static int tasks_run(struct run *r, const struct evaluate_model *named,
     r->untested = mem_zalloc((r->task_count + 1) * sizeof(*r->untested));
     for (size_t i = 0; rc == ERR_OK && i < r->task_count; i++) {
         rc = task_run(r, r->tasks[i], named, err);
-        if (rc < 0 && r->results[r->count].empty && r->task_count > 1) {
-            leave_out(r, err);
+        if (rc < 0 && is_of_a_task(err) && r->task_count > 1) {
+            leave_out(r, r->tasks[i], err);
             rc = ERR_OK;
         }
     }
+    if (rc == ERR_OK && r->count == 0 && any_failed(r))
+        rc = err_set(err, ERR_NOTFOUND, "no task could be judged");
     if (rc == ERR_OK && r->count == 0)
         rc = err_set(err, ERR_NOTFOUND, "no task has examples in the %s split",
                      split);
@@ -272,106 +305,9 @@ static int tasks_run(struct run *r, const struct evaluate_model *named,
     return rc;
 }
 
-/* A cell from what a function appends. */
-static const char *rate(struct buf *b, double v, struct score_interval i)
+static bool is_stdout(const char *path)
 {
-    buf_reset(b);
-    report_rate(b, v, i);
-    return b->data;
-}
-
-static const char *number(struct buf *b, double v, int decimals)
-{
-    buf_reset(b);
-    report_number(b, v, decimals);
-    return b->data;
-}
-
-static void table_scores(const struct report_eval *e, bool of_gold,
-                         struct buf *out)
-{
-    struct cli_table *t =
-        cli_table_new("llrrrrrl", "task", "metric", "items", "base", "tuned",
-                      "LLM", "difference", of_gold ? "" : "verdict", NULL);
-    struct buf b[EVALUATE_WHOS] = { { 0 } }, diff = { 0 };
-
-    for (size_t i = 0; i < e->count; i++) {
-        const struct evaluate_result *r = &e->list[i];
-        const struct score_gate *g = &r->gate;
-        char items[32];
-
-        if (of_gold && r->gold_count == 0)
-            continue;
-        for (int k = 0; k < EVALUATE_WHOS; k++) {
-            const struct evaluate_column *c = &r->columns[k];
-
-            rate(&b[k], of_gold ? c->gold : c->score,
-                 of_gold ? c->gold_interval : c->interval);
-        }
-        buf_reset(&diff);
-        if (of_gold)
-            buf_printf(&diff, "%+.1f",
-                       100 * (r->columns[EVALUATE_TUNED].gold -
-                              r->columns[EVALUATE_LLM].gold));
-        else
-            buf_printf(&diff, "%+.1f [%+.1f, %+.1f]", 100 * g->difference,
-                       100 * g->interval.low, 100 * g->interval.high);
-        snprintf(items, sizeof(items), "%zu",
-                 of_gold ? r->gold_count : r->count);
-        cli_table_row(t, r->task_name, score_metric_name(r->kind), items,
-                      b[0].data, b[1].data, b[2].data, diff.data,
-                      of_gold ? "" : score_verdict_name(g->verdict), NULL);
-    }
-    cli_table_print(t, out);
-    cli_table_free(t);
-    for (int k = 0; k < EVALUATE_WHOS; k++)
-        buf_release(&b[k]);
-    buf_release(&diff);
-}
-
-static void table_costs(const struct report_eval *e, struct buf *out)
-{
-    struct cli_table *t = cli_table_new(
-        "llrrrrrrr", "task", "model", "valid %", "unseen %", "loss", "tokens/s",
-        "p50 ms", "p95 ms", "$/1000 calls", NULL);
-    struct buf b[7] = { { 0 } };
-
-    for (size_t i = 0; i < e->count; i++)
-        for (int k = 0; k < EVALUATE_WHOS; k++) {
-            const struct evaluate_column *c = &e->list[i].columns[k];
-
-            if (!c->present)
-                continue;
-            cli_table_row(t, e->list[i].task_name, c->name,
-                          number(&b[0], 100 * c->valid, 1),
-                          number(&b[1], 100 * c->unseen, 1),
-                          number(&b[2], c->loss, 3),
-                          number(&b[3], c->tokens_per_second, 0),
-                          number(&b[4], c->latency_p50_ms, 0),
-                          number(&b[5], c->latency_p95_ms, 0),
-                          number(&b[6], c->dollars, 4), NULL);
-        }
-    cli_table_print(t, out);
-    cli_table_free(t);
-    for (size_t i = 0; i < 7; i++)
-        buf_release(&b[i]);
-}
-
-static void people_write(const struct report_eval *e, struct buf *out)
-{
-    bool any_gold = false;
-
-    for (size_t i = 0; i < e->count; i++)
-        any_gold = any_gold || e->list[i].gold_count > 0;
-    table_scores(e, false, out);
-    if (any_gold) {
-        buf_str(out, "\nAgainst gold answers (not seen by the gate):\n");
-        table_scores(e, true, out);
-    }
-    buf_char(out, '\n');
-    table_costs(e, out);
-    buf_char(out, '\n');
-    report_eval_notes(e, out);
+    return path && strcmp(path, "-") == 0;
 }
 
 static int file_write(const char *path, const struct report_eval *e,
@@ -381,7 +317,7 @@ static int file_write(const char *path, const struct report_eval *e,
     struct buf b = { 0 };
     int rc;
 
-    if (!path)
+    if (!path || is_stdout(path))
         return ERR_OK;
     form(e, &b);
     rc = io_write_file(path, b.data, b.len, 0644, err);
@@ -408,13 +344,19 @@ static int results_write(struct run *r)
     if (file_write(junit, &e, report_eval_junit, &err) < 0 ||
         file_write(markdown, &e, report_eval_markdown, &err) < 0)
         return cli_fail(r->cli, &err);
-    if (r->cli->json)
+    if (is_stdout(junit))
+        report_eval_junit(&e, &out);
+    else if (is_stdout(markdown))
+        report_eval_markdown(&e, &out);
+    else if (r->cli->json)
         report_eval_json(&e, &out);
     else
-        people_write(&e, &out);
+        eval_print(&e, &out);
     rc = cli_write(r->cli, &out);
     buf_release(&out);
-    return rc == EXIT_DONE ? codes[report_verdict(&e)] : rc;
+    if (rc == EXIT_DONE)
+        rc = codes[report_verdict(&e)];
+    return rc == EXIT_DONE && any_failed(r) ? EXIT_PARTLY : rc;
 }
 
 static void run_release(struct run *r)
@@ -442,7 +384,7 @@ static int check_report(const char *path, struct err *err)
     struct stat st;
     int rc = ERR_OK;
 
-    if (!path)
+    if (!path || is_stdout(path))
         return ERR_OK;
     slash = strrchr(at, '/');
     dir = slash ? mem_strndup(at, (size_t)(slash - at) + 1) : mem_strdup(".");
@@ -467,6 +409,9 @@ static int run(struct cli *cli, int argc, char **argv)
     (void)argv;
     if (adapter && !model)
         return cli_usage(cli, "--adapter needs --model");
+    if (is_stdout(junit) + is_stdout(markdown) + cli->json > 1)
+        return cli_usage(cli, "--json, --junit - and --markdown - all write to "
+                              "standard output; choose one");
     rc = check_report(junit, &err);
     if (rc == ERR_OK)
         rc = check_report(markdown, &err);

@@ -47,7 +47,7 @@ _slmctl()
         options='--task --all --force --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
-        options='--task --model --adapter --split --margin --limit --batch --no-base --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
+        options='--task --model --adapter --split --margin --limit --batch --no-base --again --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
         ;;
     'generate')
         options='--model --adapter --task --raw --system --temperature --top-p --top-k --max-tokens --logprobs --device --precision --max-memory --store --json --quiet --threads --seed --help'

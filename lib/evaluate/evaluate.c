@@ -367,6 +367,14 @@ int evaluate_task(struct store *s, int64_t task,
     for (int k = 0; k < EVALUATE_WHOS; k++)
         column_clear(&r.columns[k]);
     if (rc == ERR_OK)
+        rc = evaluate_inputs(s, &r, model, opt, r.inputs, err);
+    if (rc == ERR_OK && opt->reuse)
+        rc = evaluate_reuse(s, opt, &r, err);
+    if (rc == 1) {
+        *out = r;
+        return ERR_OK;
+    }
+    if (rc == ERR_OK)
         rc = seal_open(s, opt, &r, err);
     if (rc == ERR_OK)
         rc = evaluate_items_load(s, opt, &r, err);

@@ -4,7 +4,7 @@
  * Loads the items of a split with their references, lets the base and the
  * tuned model answer them greedily, scores everybody on the same items and
  * asks the gate. The gold file is for the table alone: the gate never sees it.
- * May use: base json sql store compute tokenizer template model scoring.
+ * May use: base json crypto sql store compute tokenizer template model scoring.
  */
 #ifndef EVALUATE_H
 #define EVALUATE_H
@@ -73,6 +73,8 @@ struct evaluate_options {
     const char *gold; /* JSON Lines with id and gold; NULL: none */
     const struct score_prices *prices;
     double machine_dollars_per_hour;
+    const char *prices_file; /* that prices came from; NULL: the shipped ones */
+    bool reuse; /* a stored result of the same inputs, if there is one */
     struct compute *compute;
     const struct progress *progress;
 };
@@ -144,21 +146,29 @@ struct evaluate_result {
     struct evaluate_reason reasons[EVALUATE_REASONS]; /* tuned, by count */
     size_t reason_count;
     struct score_gate gate;
+    char inputs[33]; /* hash of all that it depends on */
+    int64_t reused;  /* when it was made (us); 0: just now */
+    char **words;    /* texts of a result that was loaded */
+    size_t word_count;
 };
 
 /* Evaluate one task. With split 's' the seal is written before an item is
  * read. ERR_NOTFOUND if the split has no items; then out->empty, out->task_name
  * is set, and out is to be released all the same. Any other failure leaves out
- * as it was. */
+ * as it was. With opt->reuse a stored result of equal inputs is loaded instead:
+ * no model is asked and no seal opened, since its own was written then; such a
+ * result is not to be saved again. */
 MUST_CHECK int evaluate_task(struct store *s, int64_t task,
                              const struct evaluate_model *model,
                              const struct evaluate_options *opt,
                              struct evaluate_result *out, struct err *err);
 void evaluate_result_release(struct evaluate_result *r);
-/* Into tables evaluation and evaluation_item; detail: JSON. */
+/* Into tables evaluation and evaluation_item; detail: JSON for others. */
 MUST_CHECK int evaluate_save(struct store *s, const struct evaluate_result *r,
                              struct slice detail, struct err *err);
 
+/* Its name, or its number if it has none; the caller frees it. */
+char *evaluate_task_name(struct store *s, int64_t task);
 /* Tasks that are evaluated when none is named: those with a tuned model.
  * *ids: caller frees. */
 MUST_CHECK int evaluate_tasks(struct store *s, int64_t **ids, size_t *count,

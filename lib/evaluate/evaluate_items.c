@@ -159,6 +159,9 @@ void evaluate_result_release(struct evaluate_result *r)
     free(r->llm);
     for (int k = 0; k < EVALUATE_WHOS; k++)
         free(r->columns[k].name);
+    for (size_t i = 0; i < r->word_count; i++)
+        free(r->words[i]);
+    free(r->words);
     memset(r, 0, sizeof(*r));
 }
 

@@ -15,6 +15,20 @@ int evaluate_gold_load(struct store *s, const char *path,
 /* self_agreement, self_interval and repeated. */
 int evaluate_self_agreement(struct store *s, uint64_t seed,
                             struct evaluate_result *r, struct err *err);
+/* out: 32 hexadecimal digits and a NUL. r: its task and kind. */
+int evaluate_inputs(struct store *s, const struct evaluate_result *r,
+                    const struct evaluate_model *model,
+                    const struct evaluate_options *opt, char out[33],
+                    struct err *err);
+/* The newest stored result of r->inputs into r. 1: done; 0: there is none, or
+ * not whole, and r is as it was. */
+int evaluate_reuse(struct store *s, const struct evaluate_options *opt,
+                   struct evaluate_result *r, struct err *err);
+/* All but the items as JSON; false: not such a document. */
+void evaluate_record_write(const struct evaluate_result *r, struct buf *out);
+bool evaluate_record_read(struct slice text, struct evaluate_result *r);
+/* A text that lives as long as r. */
+const char *evaluate_word(struct evaluate_result *r, struct slice text);
 /* Answers, loss and timing of one model. */
 int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
                      const char *dir, const char *adapter,

@@ -97,25 +97,29 @@ static int model_select(struct store *s, const char *where, int64_t id,
     return rc;
 }
 
-static int no_tuned_model(struct store *s, int64_t task, struct err *err)
+char *evaluate_task_name(struct store *s, int64_t task)
 {
     struct sql_stmt *q;
-    char *name;
-    int rc =
-        sql_get(store_sql(s), "SELECT name FROM task WHERE id = ?", &q, err);
+    char *name = NULL;
 
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, task);
-    rc = sql_step(q, err);
-    if (rc < 0)
-        return rc;
-    name = slice_dup(rc == 1 ? sql_text(q, 0) : slice_of("?"));
-    sql_reset(q);
-    rc = err_set(err, ERR_NOTFOUND,
-                 "task %s has no tuned model; slmctl finetune --task %s makes "
-                 "one",
-                 name, name);
+    if (sql_get(store_sql(s), "SELECT name FROM task WHERE id = ?", &q, NULL) ==
+        0) {
+        sql_bind_int(q, 1, task);
+        if (sql_step(q, NULL) == 1)
+            name = slice_dup(sql_text(q, 0));
+        sql_reset(q);
+    }
+    return name ? name : mem_printf("%lld", (long long)task);
+}
+
+static int no_tuned_model(struct store *s, int64_t task, struct err *err)
+{
+    char *name = evaluate_task_name(s, task);
+    int rc = err_set(err, ERR_NOTFOUND,
+                     "task %s has no tuned model; slmctl finetune --task %s "
+                     "makes one",
+                     name, name);
+
     free(name);
     return rc;
 }
@@ -233,18 +237,24 @@ static int rows_save(struct sql *db, const struct evaluate_result *r,
     int64_t id;
     int rc = sql_get(db,
                      "INSERT INTO evaluation(task, model, split, created, "
-                     "verdict, detail) VALUES(?, nullif(?, 0), ?, ?, ?, ?)",
+                     "verdict, detail, inputs, record) VALUES(?, nullif(?, "
+                     "0), ?, ?, ?, ?, ?, ?)",
                      &q, err);
+    struct buf record = { 0 };
 
     if (rc < 0)
         return rc;
+    evaluate_record_write(r, &record);
     sql_bind_int(q, 1, r->task);
     sql_bind_int(q, 2, r->model);
     sql_bind_cstr(q, 3, r->split == 's' ? "test" : "validation");
     sql_bind_int(q, 4, clock_wall_us());
     sql_bind_cstr(q, 5, score_verdict_name(r->gate.verdict));
     sql_bind_text(q, 6, detail);
+    sql_bind_cstr(q, 7, r->inputs);
+    sql_bind_text(q, 8, buf_slice(&record));
     rc = sql_run(q, err);
+    buf_release(&record);
     id = sql_last_id(db);
     if (rc == ERR_OK)
         rc = sql_get(db,

@@ -15,9 +15,11 @@
 #include "evaluate/evaluate.h"
 #include "json/json.h"
 
-/* A task that has a model and nothing to try it on. */
+/* A task that has a model and nothing to try it on; failed: its model cannot
+ * be run. */
 struct report_untested {
     char *task, *why;
+    bool failed;
 };
 
 struct report_eval {
@@ -29,8 +31,8 @@ struct report_eval {
     size_t show; /* disagreements a task */
 };
 
-/* Fail if any task fails, else undecided if any is or is untested, else pass.
- */
+/* Fail if any task fails, else undecided if any is or has nothing to try its
+ * model on, else pass. Tasks that failed have no verdict. */
 enum score_verdict report_verdict(const struct report_eval *e);
 
 /* One task as a JSON object: what table evaluation keeps. */

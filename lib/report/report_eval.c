@@ -6,14 +6,18 @@
  */
 #include "report/report.h"
 
+#include "base/clock.h"
+
 #include <math.h>
 #include <string.h>
 
 enum score_verdict report_verdict(const struct report_eval *e)
 {
-    enum score_verdict worst =
-        e->untested_count > 0 ? SCORE_UNDECIDED : SCORE_PASS;
+    enum score_verdict worst = SCORE_PASS;
 
+    for (size_t i = 0; i < e->untested_count; i++)
+        if (!e->untested[i].failed)
+            worst = SCORE_UNDECIDED;
     for (size_t i = 0; i < e->count; i++) {
         enum score_verdict v = e->list[i].gate.verdict;
 
@@ -144,6 +148,7 @@ void report_eval_task(struct json_writer *w, const char *key,
     json_put_string(w, "kind", score_kind_name(r->kind));
     json_put_string(w, "metric", score_metric_name(r->kind));
     json_put_string(w, "split", r->split == 's' ? "test" : "validation");
+    json_put_bool(w, "reused", r->reused != 0);
     json_put_int(w, "items", (int64_t)r->count);
     json_put_int(w, "gold_items", (int64_t)r->gold_count);
     json_put_int(w, "refused", (int64_t)r->refused);
@@ -184,6 +189,7 @@ void report_eval_json(const struct report_eval *e, struct buf *out)
         json_begin_object(&w, NULL);
         json_put_string(&w, "task", e->untested[i].task);
         json_put_string(&w, "reason", e->untested[i].why);
+        json_put_bool(&w, "failed", e->untested[i].failed);
         json_end_object(&w);
     }
     json_end_array(&w);
@@ -263,6 +269,18 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
                    r->task_name, g->need, g->count);
 }
 
+static void note_reuse(const struct evaluate_result *r, struct buf *out)
+{
+    char when[32];
+
+    if (r->reused == 0)
+        return;
+    buf_printf(out,
+               "%s: nothing has changed since the evaluation of %s: it is "
+               "shown again (--again makes another).\n",
+               r->task_name, clock_rfc3339(r->reused, when));
+}
+
 static void note_price(const struct evaluate_result *r, struct buf *out)
 {
     if (!r->price) {
@@ -286,11 +304,14 @@ void report_eval_notes(const struct report_eval *e, struct buf *out)
     for (size_t i = 0; i < e->count; i++) {
         note_reference(&e->list[i], out);
         note_gate(&e->list[i], out);
+        note_reuse(&e->list[i], out);
         if (i == 0 || e->list[i].price != e->list[i - 1].price)
             note_price(&e->list[i], out);
     }
     for (size_t i = 0; i < e->untested_count; i++)
-        buf_printf(out, "undecided: %s.\n", e->untested[i].why);
+        buf_printf(out, "%s: %s.\n",
+                   e->untested[i].failed ? "not judged" : "undecided",
+                   e->untested[i].why);
     buf_printf(out,
                "Local cost: this machine at $%g an hour, busy all the "
                "time.\n",

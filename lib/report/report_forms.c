@@ -51,7 +51,8 @@ static void junit_untested(struct buf *out, const struct report_untested *u)
 {
     buf_str(out, "  <testcase classname=\"slmctl.eval\" name=\"");
     report_xml(out, slice_of(u->task));
-    buf_str(out, "\">\n    <error type=\"undecided\" message=\"");
+    buf_printf(out, "\">\n    <error type=\"%s\" message=\"",
+               u->failed ? "failed" : "undecided");
     report_xml(out, slice_of(u->why));
     buf_str(out, "\"/>\n  </testcase>\n");
 }

@@ -15,6 +15,10 @@
 
 #include <stdint.h>
 
+/* Raised when an answer may get another score, or scores another verdict:
+ * what was stored before is then not shown again. */
+#define SCORE_VERSION 2
+
 enum score_kind {
     SCORE_LABEL, /* accuracy */
     SCORE_JSON,  /* canonical match */

@@ -10,7 +10,7 @@ sed 1d table | head -1 | grep -o '[a-z]*$'
 grep -c '<failure type="fail"' e.xml
 grep -o 'failures="1" errors="0"' e.xml
 head -1 e.md
-slmctl eval --model "$PWD/tiny" --task 1 --json >e.json
+slmctl eval --model "$PWD/tiny" --task 1 --again --json >e.json
 echo "exit $?"
 grep -o '"verdict": "[a-z]*"' e.json
 grep -o '"opened_before": [0-9]*' e.json
