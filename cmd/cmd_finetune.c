@@ -125,6 +125,9 @@ static const struct opt options[] = {
     { 0, "loss", OPT_CHOICE, &f.loss, "PART",
       "with --init: what is trained of conversations (default all)",
       .choices = "all|answer" },
+    { 0, "show-mask", OPT_INT, &f.show_mask, "N",
+      "print N examples with the trained tokens marked, and train nothing",
+      .min = 1, .max = 1e6 },
     { 0, "dtype", OPT_CHOICE, &f.dtype, "TYPE",
       "of written weights (default bf16 with --init, else the base's)",
       .choices = "f32|bf16|f16" },
@@ -334,7 +337,10 @@ static int run(struct cli *cli, int argc, char **argv)
     (void)argv;
     if (!f.init == (!f.task && !f.all))
         return cli_usage(cli, "say one of --task TASK, --all, --init CONFIG");
-    if (f.init && (!f.tokenizer || f.data.count == 0 || !f.output))
+    if (f.all && f.show_mask)
+        return cli_usage(cli, "--show-mask shows one task");
+    if (f.init &&
+        (!f.tokenizer || f.data.count == 0 || (!f.output && !f.show_mask)))
         return cli_usage(cli, "--init needs --tokenizer, --data and --output");
     if (!f.init && f.data.count > 0)
         return cli_usage(cli, "--data goes with --init");

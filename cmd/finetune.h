@@ -18,7 +18,7 @@ struct finetune {
     bool preference, logprobs, dry_run;
     struct cli_list data, validation;
     int64_t rank, batch_tokens, pass_tokens, max_length, tokens, patience;
-    int64_t validate_every, checkpoint_every;
+    int64_t validate_every, checkpoint_every, show_mask;
     double alpha, lr, epochs, minutes, decay, clip, warmup;
     bool all, force, merge;
 };
@@ -31,6 +31,14 @@ void finetune_options(const struct finetune *f, const struct cli *cli,
                       struct lora_options *out);
 int finetune_init(struct cli *cli, const struct finetune *f, struct err *err);
 int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err);
+
+/* ERR_INVALID for a mask that cannot be meant: all ones, or all zeros. */
+int finetune_check_mask(const struct lora_data *d, struct err *err);
+/* The first examples on stdout with their trained tokens marked: in colour on
+ * a terminal, else in double brackets. An exit code. */
+struct tokenizer;
+int finetune_show_mask(struct cli *cli, const struct tokenizer *tok,
+                       const struct lora_data *d, int64_t examples);
 
 /* Examples that an outcome changed, or kept from training. */
 struct finetune_outcomes {

@@ -195,5 +195,7 @@ int finetune_read_examples(struct task *t, struct err *err)
                        "of the base's own tokens",
                        t->name);
     t->untrainable = t->train.trained == 0;
-    return t->untrainable ? refuse_empty(t, err) : 0;
+    if (t->untrainable)
+        return refuse_empty(t, err);
+    return t->f->show_mask ? 0 : finetune_check_mask(&t->train, err);
 }

@@ -85,7 +85,9 @@ static int read_data(struct init *i, struct err *err)
     finetune_note_reader(i->cli, &i->reader);
     cli_note(i->cli, "%zu documents, %zu tokens (%zu trained); %zu held out",
              i->train.docs, i->train.tokens, i->train.trained, i->valid.docs);
-    return 0;
+    return i->reader.answers_only && !f->show_mask
+               ? finetune_check_mask(&i->train, err)
+               : 0;
 }
 
 static enum weights_type output_type(const struct finetune *f)
@@ -198,10 +200,13 @@ int finetune_init(struct cli *cli, const struct finetune *f, struct err *err)
 
     if (rc == 0)
         rc = read_data(&i, err);
-    if (rc == 0)
+    if (rc == 0 && f->show_mask) {
+        rc = finetune_show_mask(cli, i.tokenizer, &i.train, f->show_mask);
+    } else if (rc == 0) {
         rc = train(&i, err);
-    if (rc == 0 && !f->dry_run)
-        rc = report(&i);
+        if (rc == 0 && !f->dry_run)
+            rc = report(&i);
+    }
     lora_data_release(&i.train);
     lora_data_release(&i.valid);
     model_free(i.model);

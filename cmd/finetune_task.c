@@ -536,6 +536,28 @@ static int print(struct session *s)
     return code == EXIT_DONE && s->untrained > 0 ? EXIT_PARTLY : code;
 }
 
+/* --show-mask: what would be trained on, and no more. */
+static int show_task(struct session *s, struct err *err)
+{
+    struct task t = {
+        .cli = s->cli, .f = s->f, .store = s->store, .id = s->tasks.v[0]
+    };
+    int rc = task_name(s->store, &t, err);
+
+    if (rc == 0)
+        rc = finetune_find_base(t.store, s->f->model, t.id, t.name, &t.base,
+                                err);
+    if (rc == 0)
+        rc = finetune_read_examples(&t, err);
+    if (rc == 0) {
+        finetune_note_reader(s->cli, &t.reader);
+        finetune_note_outcomes(s->cli, &t.outcomes);
+        rc = finetune_show_mask(s->cli, t.tokenizer, &t.train, s->f->show_mask);
+    }
+    task_release(&t);
+    return rc;
+}
+
 int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
 {
     struct session s = { .cli = cli, .f = f };
@@ -545,6 +567,10 @@ int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
         rc = store_lock(s.store, "finetune", err);
     if (rc == 0)
         rc = list_tasks(s.store, f, &s.tasks, err);
+    if (rc == 0 && f->show_mask) {
+        rc = show_task(&s, err);
+        goto done;
+    }
     if (rc == 0)
         rc = device_open(cli, f->cpu, &s.compute, err);
     if (rc < 0)

@@ -44,7 +44,7 @@ _slmctl()
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --save --store --json --quiet --help'
         ;;
     'finetune')
-        options='--task --all --force --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --dtype --cpu --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
+        options='--task --all --force --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
         options='--task --model --adapter --split --margin --limit --batch --no-base --again --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
@@ -242,6 +242,8 @@ _slmctl()
         reply='' kind='file' options= ;;
     'finetune:--loss')
         reply='all answer' kind='none' options= ;;
+    'finetune:--show-mask')
+        reply='' kind='none' options= ;;
     'finetune:--dtype')
         reply='f32 bf16 f16' kind='none' options= ;;
     'finetune:--cpu')

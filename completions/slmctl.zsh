@@ -115,6 +115,7 @@ _slmctl_finetune()
         '*'{-d+,--data=}'[with --init\: texts (.jsonl, or plain with blank lines between)]:FILE:_files' \
         '*--validation=[with --init\: held-out texts (default\: every 100th text)]:FILE:_files' \
         '--loss=[with --init\: what is trained of conversations (default all)]:PART:(all answer)' \
+        '--show-mask=[print N examples with the trained tokens marked, and train nothing]:N: ' \
         '--dtype=[of written weights (default bf16 with --init, else the base'\''s)]:TYPE:(f32 bf16 f16)' \
         '--cpu=[kernels to use (default\: the best that this CPU has)]:KERNELS:(generic avx2 avx512)' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \

@@ -1,0 +1,289 @@
+/*
+ * test_template_mask.c - which part of a conversation is trained
+ *
+ * Goldens: $SLMCTL_REFERENCE/fixtures/chat-masks.golden.jsonl: spans of
+ * generation blocks, masks over two tokenizers, turns by prefix rendering or
+ * the reason to refuse them.
+ */
+#include "base/io.h"
+#include "base/mem.h"
+#include "template/template.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *root;
+
+static char *read_text(const char *path)
+{
+    struct buf b = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_msg(io_read_file(path, 1 << 26, &b, &err) == 0, "%s", err.msg);
+    return buf_take(&b, NULL);
+}
+
+static struct jinja *open_named(const char *name)
+{
+    static const char *const dirs[] = { "fixtures/chat-templates",
+                                        "data/chat-templates" };
+    struct jinja *t = NULL;
+    struct err err = { 0 };
+
+    for (size_t i = 0; i < 2 && !t; i++) {
+        char *path = mem_printf("%s/%s/%s", root, dirs[i], name), *source;
+
+        if (io_exists(path)) {
+            source = read_text(path);
+            ck_assert_int_eq(jinja_parse(slice_of(source), &t, &err), 0);
+            free(source);
+        }
+        free(path);
+    }
+    ck_assert_ptr_nonnull(t);
+    return t;
+}
+
+static void set_time(const struct json *j, struct tm *tm)
+{
+    char *text = json_strdup(j, json_get(j, 0, "now"));
+
+    *tm = (struct tm){ .tm_mday = 1, .tm_year = 70 };
+    if (text &&
+        sscanf(text, "%d-%d-%dT%d:%d:%d", &tm->tm_year, &tm->tm_mon,
+               &tm->tm_mday, &tm->tm_hour, &tm->tm_min, &tm->tm_sec) == 6) {
+        tm->tm_year -= 1900;
+        tm->tm_mon -= 1;
+        (void)timegm(tm);
+    }
+    free(text);
+}
+
+static bool is_span(const struct json *j, json_ref span,
+                    const struct template_turn *t)
+{
+    int64_t begin = -1, end = -1;
+
+    (void)json_int(j, json_at(j, span, 0), &begin);
+    (void)json_int(j, json_at(j, span, 1), &end);
+    return (size_t)begin == t->begin && (size_t)end == t->end && !t->refused;
+}
+
+static bool turn_agrees(const struct json *j, json_ref want,
+                        const struct template_turn *got)
+{
+    int64_t message = -1;
+
+    (void)json_int(j, json_get(j, want, "message"), &message);
+    if ((size_t)message != got->message)
+        return false;
+    if (json_is(j, json_get(j, want, "refuse"), JSON_TRUE))
+        return got->refused &&
+               json_text_is(j, json_get(j, want, "reason"), got->refused);
+    return is_span(j, json_get(j, want, "span_bytes"), got);
+}
+
+static bool ids_agree(const struct json *j, json_ref want,
+                      const struct token_list *got)
+{
+    size_t n = 0;
+    int64_t v;
+
+    for (json_ref e = json_first(j, want); e != JSON_NONE;
+         e = json_next(j, want, e), n++)
+        if (!json_int(j, e, &v) || n >= got->count || got->ids[n] != v)
+            return false;
+    return n == got->count;
+}
+
+static bool mask_agrees(const struct json *j, json_ref want,
+                        const struct template_turns *t)
+{
+    struct token_list ids = { 0 }, mask = { 0 };
+    char *name = json_strdup(j, json_get(j, want, "tokenizer"));
+    char *path = mem_printf("%s/fixtures/tokenizers/%s", root, name);
+    struct tokenizer *tok = NULL;
+    struct err err = { 0 };
+    bool same;
+
+    ck_assert_msg(tokenizer_open(path, &tok, &err) == 0, "%s", err.msg);
+    ck_assert_int_eq(template_mask_tokens(tok, buf_slice(&t->rendered.text),
+                                          t->v, t->count, &ids, &mask, &err),
+                     0);
+    same = ids_agree(j, json_get(j, want, "ids"), &ids) &&
+           ids_agree(j, json_get(j, want, "mask"), &mask);
+    token_list_release(&ids);
+    token_list_release(&mask);
+    tokenizer_free(tok);
+    free(path);
+    free(name);
+    return same;
+}
+
+static bool turns_agree(const struct json *j, const struct template_turns *t)
+{
+    json_ref spans = json_get(j, 0, "spans_bytes");
+    json_ref turns = json_get(j, 0, "turns"), masks = json_get(j, 0, "masks");
+    bool generation = json_text_is(j, json_get(j, 0, "method"), "generation");
+    json_ref list = generation ? spans : turns;
+    size_t n = 0;
+
+    if (generation != t->generation || json_count(j, list) != t->count)
+        return false;
+    for (json_ref e = json_first(j, list); e != JSON_NONE;
+         e = json_next(j, list, e), n++)
+        if (!(generation ? is_span(j, e, &t->v[n])
+                         : turn_agrees(j, e, &t->v[n])))
+            return false;
+    for (json_ref e = json_first(j, masks); e != JSON_NONE;
+         e = json_next(j, masks, e))
+        if (!mask_agrees(j, e, t))
+            return false;
+    return true;
+}
+
+static void check_line(const struct json *j)
+{
+    char *name = json_strdup(j, json_get(j, 0, "template"));
+    char *of = json_strdup(j, json_get(j, 0, "case"));
+    struct template_turns turns = { 0 };
+    struct jinja *t = open_named(name);
+    struct buf text = { 0 };
+    struct err err = { 0 };
+    struct tm now;
+    int rc;
+
+    set_time(j, &now);
+    rc = template_turns(t, j, json_get(j, 0, "context"), &now, &turns, &err);
+    if (!json_text(j, json_get(j, 0, "text"), &text)) {
+        ck_assert_msg(rc < 0, "%s %s is not refused", name, of);
+    } else {
+        ck_assert_msg(rc == 0, "%s %s: %s", name, of, err.msg);
+        ck_assert(slice_eq(buf_slice(&text), buf_slice(&turns.rendered.text)));
+        ck_assert_msg(turns_agree(j, &turns), "%s %s differs", name, of);
+    }
+    template_turns_release(&turns);
+    buf_release(&text);
+    jinja_free(t);
+    free(name);
+    free(of);
+}
+
+START_TEST(reference_masks_are_equal_or_refused)
+{
+    char *path, *file, *p, *end;
+    struct json j = { 0 };
+    struct err err = { 0 };
+    size_t n = 0;
+
+    root = getenv("SLMCTL_REFERENCE");
+    if (!root) {
+        printf("skip: reference masks: SLMCTL_REFERENCE is not set\n");
+        return;
+    }
+    path = mem_printf("%s/fixtures/chat-masks.golden.jsonl", root);
+    file = read_text(path);
+    for (p = file; (end = strchr(p, '\n')); p = end + 1, n++) {
+        ck_assert_int_eq(json_parse(&j, p, (size_t)(end - p), &err), 0);
+        check_line(&j);
+    }
+    ck_assert_uint_ge(n, 250);
+    json_release(&j);
+    free(file);
+    free(path);
+}
+END_TEST
+
+#define TALK                                                                   \
+    "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":"          \
+    "\"assistant\",\"content\":\"a\"},{\"role\":\"user\",\"content\":\"r\"},"  \
+    "{\"role\":\"assistant\",\"content\":\"b\"}]}"
+
+static void turns_of(const char *source, struct template_turns *out)
+{
+    struct jinja *t = NULL;
+    struct json j = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_msg(jinja_parse(slice_of(source), &t, &err) == 0, "%s", err.msg);
+    ck_assert_int_eq(json_parse(&j, TALK, strlen(TALK), &err), 0);
+    ck_assert_msg(template_turns(t, &j, 0, NULL, out, &err) == 0, "%s",
+                  err.msg);
+    json_release(&j);
+    jinja_free(t);
+}
+
+/* The second answer's place depends on nothing before it. */
+START_TEST(turns_are_what_a_prompt_does_not_hold)
+{
+    static const char source[] =
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}";
+    struct template_turns t = { 0 };
+
+    turns_of(source, &t);
+    ck_assert_str_eq(t.rendered.text.data,
+                     "<user>q</s><assistant>a</s><user>r</s><assistant>b</s>");
+    ck_assert_uint_eq(t.count, 2);
+    ck_assert(!t.generation && !t.v[0].refused && !t.v[1].refused);
+    ck_assert_uint_eq(t.v[0].begin, 22);
+    ck_assert_uint_eq(t.v[0].end, 27);
+    ck_assert_uint_eq(t.v[1].message, 3);
+    ck_assert_uint_eq(t.v[1].end, t.rendered.text.len);
+    template_turns_release(&t);
+}
+END_TEST
+
+START_TEST(turns_that_later_ones_change_are_refused)
+{
+    static const char source[] =
+        "{% for m in messages %}<{{ m.role }}>"
+        "{% if not loop.last or m.role == 'user' %}{{ m.content }}"
+        "{% else %}<think></think>{{ m.content }}{% endif %}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}";
+    struct template_turns t = { 0 };
+
+    turns_of(source, &t);
+    ck_assert_uint_eq(t.count, 2);
+    ck_assert_str_eq(t.v[0].refused,
+                     "the turn is not a prefix of the conversation");
+    ck_assert_ptr_null(t.v[1].refused);
+    template_turns_release(&t);
+}
+END_TEST
+
+START_TEST(turns_without_their_prompt_are_refused)
+{
+    static const char source[] =
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<assistant><think>{% endif %}";
+    struct template_turns t = { 0 };
+
+    turns_of(source, &t);
+    ck_assert_uint_eq(t.count, 2);
+    ck_assert_str_eq(t.v[1].refused, "the prompt is not a prefix of the turn");
+    template_turns_release(&t);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("template_mask");
+    TCase *c = tcase_create("template_mask");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(c, 60);
+    tcase_add_test(c, reference_masks_are_equal_or_refused);
+    tcase_add_test(c, turns_are_what_a_prompt_does_not_hold);
+    tcase_add_test(c, turns_that_later_ones_change_are_refused);
+    tcase_add_test(c, turns_without_their_prompt_are_refused);
+    suite_add_tcase(s, c);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
