@@ -142,7 +142,7 @@ static int write_directory(struct job *j, struct model *m, struct err *err)
 static int write_gguf(const struct job *j, struct err *err)
 {
     const char *slash = strrchr(j->picked.dir, '/');
-    struct weights_gguf opt = { .type = j->type };
+    struct weights_gguf opt = { .type = j->type, .threads = j->cli->threads };
 
     opt.name = slash && slash[1] ? slash + 1 : j->picked.dir;
     return weights_gguf_write(j->picked.dir, &opt, output, err);

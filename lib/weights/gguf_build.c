@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "base/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,12 +115,17 @@ static uint32_t number_of(enum weights_type type)
                                   : 0;
 }
 
+/* Bytes of n elements. */
+static size_t packed_bytes(enum weights_type type, size_t n)
+{
+    const struct weights_block *b = weights_block_of(type);
+
+    return b ? n / b->elements * b->bytes : n * weights_type_size(type);
+}
+
 static size_t bytes_of(const struct gguf_item *item)
 {
-    const struct weights_block *b = weights_block_of(item->type);
-    size_t n = (size_t)weights_elements(&item->from);
-
-    return b ? n / b->elements * b->bytes : n * weights_type_size(item->type);
+    return packed_bytes(item->type, (size_t)weights_elements(&item->from));
 }
 
 static size_t padding(size_t n)
@@ -183,23 +189,46 @@ static int values_of(const struct gguf_item *item, float **out, struct err *err)
     return rc;
 }
 
-static int write_item(const struct weights_output *o,
-                      const struct gguf_item *item, struct err *err)
+#define CHUNK 65536 /* elements, whole blocks of every type */
+
+struct quantising {
+    const struct gguf_item *item;
+    const float *x;
+    unsigned char *out;
+    size_t n, chunk_bytes;
+};
+
+static void quantise_chunk(void *ctx, size_t task, unsigned worker)
 {
-    static const char zeros[GGUF_ALIGNMENT];
-    size_t n = (size_t)weights_elements(&item->from);
-    struct buf data = { 0 };
+    const struct quantising *q = ctx;
+    size_t from = task * CHUNK, rest = q->n - from;
+
+    (void)worker;
+    weights_quantise_into(q->item->type, q->x + from,
+                          rest < CHUNK ? rest : CHUNK,
+                          q->out + task * q->chunk_bytes);
+}
+
+static int write_item(const struct weights_output *o,
+                      const struct gguf_item *item, struct pool *pool,
+                      struct err *err)
+{
+    size_t n = (size_t)weights_elements(&item->from), bytes = bytes_of(item);
     float *x = NULL;
-    int rc = values_of(item, &x, err);
+    void *out = NULL;
+    int rc = mem_try_array(&out, bytes + padding(bytes), 1, item->name, err);
 
     if (rc == ERR_OK)
-        rc = weights_quantise(item->type, x, n, &data, err);
+        rc = values_of(item, &x, err);
     if (rc == ERR_OK) {
-        buf_add(&data, zeros, padding(data.len));
-        rc = io_write_all(o->fd, data.data, data.len, err);
+        struct quantising q = { item, x, out, n,
+                                packed_bytes(item->type, CHUNK) };
+
+        pool_run(pool, (n + CHUNK - 1) / CHUNK, quantise_chunk, &q);
+        rc = io_write_all(o->fd, out, bytes + padding(bytes), err);
     }
     free(x);
-    buf_release(&data);
+    free(out);
     return rc < 0 ? err_wrap(err, "tensor \"%s\"", item->name) : rc;
 }
 
@@ -208,14 +237,17 @@ int gguf_build_write(const struct gguf_build *g, const char *path,
 {
     struct weights_output o;
     struct buf head = { 0 };
+    struct pool *pool;
     int rc = weights_output_begin(&o, path, err);
 
     if (rc < 0)
         return rc;
+    pool = pool_new(g->threads);
     put_header(g, &head);
     rc = io_write_all(o.fd, head.data, head.len, err);
     for (size_t i = 0; i < g->item_count && rc == ERR_OK; i++)
-        rc = write_item(&o, &g->items[i], err);
+        rc = write_item(&o, &g->items[i], pool, err);
+    pool_free(pool);
     buf_release(&head);
     return weights_output_end(&o, rc, err);
 }

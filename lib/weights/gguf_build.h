@@ -21,6 +21,7 @@ struct gguf_build {
     uint64_t entry_count;
     struct gguf_item *items;
     size_t item_count, item_cap;
+    unsigned threads; /* that quantise; 0: one per CPU */
 };
 
 void gguf_put_string(struct gguf_build *g, const char *key, struct slice s);

@@ -172,6 +172,7 @@ static int add_all(struct export *x, const struct weights *w,
 
     if (!embed || embed->dims != 2)
         return err_set(err, ERR_FORMAT, "no model.embed_tokens.weight");
+    x->g.threads = opt->threads;
     put_general(x, opt);
     rc = gguf_put_config(&x->g, x->arch, &x->config, &x->extra, err);
     if (rc == ERR_OK)

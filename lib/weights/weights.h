@@ -160,6 +160,7 @@ struct weights_gguf {
     enum weights_type type; /* of matrices: F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K */
     const char *name;       /* general.name; NULL: none */
     bool uniform;           /* no better types for embedding and head */
+    unsigned threads;       /* 0: one per CPU */
 };
 /* The model at `model` (a directory or GGUF file) as one GGUF file: vectors in
  * F32, rows that are no whole blocks in Q8_0 or F16, tokenizer and template in

@@ -68,6 +68,9 @@ const struct weights_block *weights_block_of(enum weights_type type);
 
 float weights_nf4_scale(const struct weights_nf4 *q, size_t block);
 void weights_nf4_dequantise(const struct weights_tensor *t, float *out);
+/* A type that weights_quantise knows, n a multiple of its block. */
+void weights_quantise_into(enum weights_type type, const float *x, size_t n,
+                           unsigned char *out);
 /* weights_kquant.c: one block each. */
 void weights_quantise_q4_k(const float *x, unsigned char *out);
 void weights_quantise_q6_k(const float *x, unsigned char *out);

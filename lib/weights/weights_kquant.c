@@ -21,9 +21,9 @@ static void put_half(unsigned char *p, uint16_t h)
 
 static int clamped(double x, int low, int high)
 {
-    double q = round(x);
-
-    return q < low ? low : q > high ? high : (int)q;
+    if (!(x > low))
+        return low;
+    return x >= high ? high : (int)(x < 0 ? x - 0.5 : x + 0.5);
 }
 
 /* Values s * q - m with q in 0..15. */
@@ -33,10 +33,10 @@ struct affine {
 
 static double affine_error(const float *x, struct affine a)
 {
-    double sum = 0;
+    double sum = 0, inverse = a.s > 0 ? 1 / a.s : 0;
 
     for (unsigned i = 0; i < 32; i++) {
-        int q = a.s > 0 ? clamped(((double)x[i] + a.m) / a.s, 0, 15) : 0;
+        int q = clamped(((double)x[i] + a.m) * inverse, 0, 15);
         double off = (double)x[i] - (a.s * q - a.m);
 
         sum += off * off;
@@ -48,10 +48,11 @@ static double affine_error(const float *x, struct affine a)
 static struct affine affine_refit(const float *x, struct affine a)
 {
     double sx = 0, sq = 0, sqq = 0, sxq = 0, det;
+    double inverse = a.s > 0 ? 1 / a.s : 0;
     struct affine out = a;
 
     for (unsigned i = 0; i < 32; i++) {
-        int q = a.s > 0 ? clamped(((double)x[i] + a.m) / a.s, 0, 15) : 0;
+        int q = clamped(((double)x[i] + a.m) * inverse, 0, 15);
 
         sx += (double)x[i];
         sq += q;
@@ -167,10 +168,10 @@ void weights_quantise_q4_k(const float *x, unsigned char *out)
 
 static double scaled_error(const float *x, double s)
 {
-    double sum = 0;
+    double sum = 0, inverse = s != 0 ? 1 / s : 0;
 
     for (unsigned i = 0; i < 16; i++) {
-        int q = s != 0 ? clamped((double)x[i] / s, -32, 31) : 0;
+        int q = clamped((double)x[i] * inverse, -32, 31);
         double off = (double)x[i] - s * q;
 
         sum += off * off;
@@ -189,9 +190,10 @@ static double scaled_fit(const float *x)
     least = scaled_error(x, best);
     for (int step = 0; step <= STEPS && least > 0; step++) {
         double xq = 0, qq = 0, s = top / -(31 + 0.1 * step), e;
+        double inverse = 1 / s;
 
         for (unsigned i = 0; i < 16; i++) {
-            int q = clamped((double)x[i] / s, -32, 31);
+            int q = clamped((double)x[i] * inverse, -32, 31);
 
             xq += (double)x[i] * q;
             qq += (double)q * q;

@@ -29,9 +29,11 @@ static float extreme(const float *x)
 
 static int nearest(float x, float d, int low, int high)
 {
-    float q = d != 0 ? roundf(x / d) : 0;
+    float q = d != 0 ? x / d : 0;
 
-    return q < (float)low ? low : q > (float)high ? high : (int)q;
+    if (!(q > (float)low))
+        return low;
+    return q >= (float)high ? high : (int)(q < 0 ? q - 0.5F : q + 0.5F);
 }
 
 static double error_of(const float *x, float d, int low, int high)
@@ -122,22 +124,25 @@ static const struct quantiser {
     { WEIGHTS_Q6_K, weights_quantise_q6_k },
 };
 
-static int quantise_blocks(enum weights_type type, const float *x, size_t n,
-                           unsigned char *out, struct err *err)
+static const struct quantiser *quantiser_of(enum weights_type type)
+{
+    for (size_t k = 0; k < sizeof(quantisers) / sizeof(quantisers[0]); k++)
+        if (quantisers[k].type == type)
+            return &quantisers[k];
+    return NULL;
+}
+
+void weights_quantise_into(enum weights_type type, const float *x, size_t n,
+                           unsigned char *out)
 {
     const struct weights_block *b = weights_block_of(type);
 
-    for (size_t k = 0; k < sizeof(quantisers) / sizeof(quantisers[0]); k++) {
-        if (quantisers[k].type != type)
-            continue;
-        for (size_t i = 0; i < n; i += b->elements, out += b->bytes)
-            quantisers[k].run(x + i, out);
-        return ERR_OK;
-    }
-    return err_set(err, ERR_UNSUPPORTED,
-                   "%s cannot be written; known: F32 F16 BF16 Q8_0 Q4_0 Q4_K "
-                   "Q6_K",
-                   weights_type_name(type));
+    if (type == WEIGHTS_F32)
+        memcpy(out, x, n * sizeof(*x));
+    else if (!b)
+        narrow(x, n, type == WEIGHTS_BF16, out);
+    for (size_t i = 0; b && i < n; i += b->elements, out += b->bytes)
+        quantiser_of(type)->run(x + i, out);
 }
 
 int weights_quantise(enum weights_type type, const float *x, size_t n,
@@ -146,8 +151,12 @@ int weights_quantise(enum weights_type type, const float *x, size_t n,
     const struct weights_block *b = weights_block_of(type);
     size_t bytes = b ? n / b->elements * b->bytes : n * weights_type_size(type);
     unsigned char *to;
-    int rc = ERR_OK;
 
+    if (type > WEIGHTS_BF16 && !quantiser_of(type))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s cannot be written; known: F32 F16 BF16 Q8_0 Q4_0 "
+                       "Q4_K Q6_K",
+                       weights_type_name(type));
     if (b && n % b->elements)
         return err_set(err, ERR_UNSUPPORTED,
                        "%zu elements are no whole %s "
@@ -156,13 +165,7 @@ int weights_quantise(enum weights_type type, const float *x, size_t n,
     to = (unsigned char *)buf_reserve(out, bytes);
     if (!to)
         return err_set(err, ERR_LIMIT, "no room for %zu bytes", bytes);
-    if (type == WEIGHTS_F32)
-        memcpy(to, x, bytes);
-    else if (type == WEIGHTS_F16 || type == WEIGHTS_BF16)
-        narrow(x, n, type == WEIGHTS_BF16, to);
-    else
-        rc = quantise_blocks(type, x, n, to, err);
-    if (rc == ERR_OK)
-        out->len += bytes;
-    return rc;
+    weights_quantise_into(type, x, n, to);
+    out->len += bytes;
+    return ERR_OK;
 }
