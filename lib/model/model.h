@@ -5,7 +5,7 @@
  * float *: the same forward and backward run on a CPU or behind a plugin. A
  * family is a table entry, not a fork. An unknown architecture is refused with
  * the list of known ones.
- * May use: base json compute weights tokenizer.
+ * May use: base json compute weights tokenizer constrain.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/progress.h"
 #include "compute/compute.h"
+#include "constrain/constrain.h"
 #include "weights/weights.h"
 
 #include <stdint.h>
@@ -142,15 +143,27 @@ MUST_CHECK int model_nll(struct model *m, const int32_t *ids, size_t n,
 MUST_CHECK int model_token_nll(struct model *m, const int32_t *ids, size_t n,
                                size_t from, double *out, struct err *err);
 
+/* How the next token is chosen, in this order, as transformers has it:
+ * repetition penalty, what the form allows, temperature, top-k, top-p, min-p.
+ */
 struct model_sampling {
     double temperature; /* 0: greedy (the smallest id wins a tie) */
     double top_p;       /* 0 or 1: off */
+    double min_p;       /* 0: off; share of the likeliest token's probability */
     int64_t top_k;      /* 0: off */
+    double repetition;  /* penalty on logits of ids seen before; 0 or 1: off */
     uint64_t seed;
     size_t max_tokens;
     const int32_t *stops; /* besides the config's eos */
     size_t stop_count;
     bool ignore_eos;
+    /* What the text must keep to; NULL: anything. A job may have its own. A
+     * text that is complete and cannot go on ends without a stop token. */
+    struct constrain *form;
+    /* Sees each choice: the model's own logits (vocab values) and the id, a
+     * stop token's too. NULL: nobody. */
+    void (*on_choice)(void *ctx, const float *logits, int32_t id);
+    void *choice_ctx;
 };
 /* Generate for one prompt with a KV cache. on_token (may be NULL) sees each
  * id as it comes; returning nonzero ends the generation. Appends the ids
@@ -163,14 +176,16 @@ MUST_CHECK int model_generate(struct model *m, const int32_t *prompt, size_t n,
                               int32_t *out, size_t *out_count, bool *finished,
                               double *nll, struct err *err);
 
-/* A batch of prompts at once; faster than one by one, same tokens. */
+/* A batch of prompts at once; faster than one by one, same tokens. What all
+ * prompts begin with is computed once. */
 struct model_job {
     const int32_t *prompt;
     size_t prompt_count;
     int32_t *out; /* room for max_tokens */
     size_t out_count;
     bool finished;
-    double seconds; /* from the batch's start to this answer's end */
+    double seconds;         /* from the batch's start to this answer's end */
+    struct constrain *form; /* NULL: the options' */
 };
 MUST_CHECK int model_generate_batch(struct model *m, struct model_job *jobs,
                                     size_t count,

@@ -12,12 +12,14 @@
 #include "model/model_sample.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PASS_ROWS 1024                   /* rows of one pass */
 #define MAX_SLOTS 96                     /* sequences at once */
 #define CACHE_BYTES ((size_t)1536 << 20) /* KV cache of all slots */
+#define LEAST_PREFIX 16 /* shared tokens that are worth a slot of their own */
 
 /* A sequence in a slot. */
 struct sequence {
@@ -27,6 +29,8 @@ struct sequence {
     size_t length; /* that they were turned for */
     size_t rows;   /* of this pass */
     double nll;
+    struct constrain *form;
+    int64_t state; /* of the form */
 };
 
 struct generator {
@@ -35,13 +39,15 @@ struct generator {
     struct model_job **queue; /* longest prompt first */
     struct model_job *jobs;
     size_t queued, taken, finished, capacity, slots;
+    size_t prefix; /* tokens that all prompts share, in the slot `slots` */
     struct sequence *seqs; /* by slot; job NULL: free */
     struct compute_span (*states)[MODEL_MAX_STATES]; /* by mixer */
     struct compute_span logits, best, logp;
     int32_t *ids, *positions, *starts, *past, *slot_of, *index;
     int (*on_token)(void *ctx, int32_t id);
     void *ctx;
-    float *row; /* logits on the host, for sampling */
+    float *row;    /* logits on the host */
+    uint8_t *seen; /* by id, for the penalty */
     int64_t start_ns;
 };
 
@@ -104,13 +110,31 @@ static int queue_jobs(struct generator *g, size_t count, struct err *err)
     return 0;
 }
 
+/* Tokens that all prompts begin with; each keeps one to run. */
+static size_t shared_prefix(const struct generator *g)
+{
+    const struct model_job *first = g->queue[0];
+    size_t n = first->prompt_count;
+
+    for (size_t i = 0; i < g->queued; i++) {
+        const struct model_job *job = g->queue[i];
+        size_t k = 0;
+
+        while (k < n && k + 1 < job->prompt_count &&
+               job->prompt[k] == first->prompt[k])
+            k++;
+        n = k;
+    }
+    return g->queued > 1 && n >= LEAST_PREFIX ? n : 0;
+}
+
 static struct model_cached cache_shape(const struct generator *g)
 {
     return (struct model_cached){ .past = g->past,
                                   .slots = g->slot_of,
                                   .capacity = g->capacity,
                                   .step = PASS_ROWS,
-                                  .slot_count = g->slots,
+                                  .slot_count = g->slots + (g->prefix > 0),
                                   .states = g->states };
 }
 
@@ -144,7 +168,7 @@ static int alloc_states(struct generator *g, struct err *err)
     g->slots = slots < 1 ? 1 : slots > MAX_SLOTS ? MAX_SLOTS : slots;
     if (g->slots > g->queued)
         g->slots = g->queued;
-    shape.slot_count = g->slots;
+    shape = cache_shape(g);
     g->states = mem_zalloc(m->mixer_count * sizeof(*g->states));
     for (size_t i = 0; rc == 0 && i < m->mixer_count; i++) {
         (void)state_sizes(m->mixers[i], &shape, elements);
@@ -165,6 +189,7 @@ static int generator_init(struct generator *g, size_t count, struct err *err)
 
     if (rc < 0 || g->queued == 0)
         return rc;
+    g->prefix = shared_prefix(g);
     rc = alloc_states(g, err);
     if (rc == 0)
         rc = model_rope_reserve(g->m, g->capacity, err);
@@ -180,13 +205,14 @@ static int generator_init(struct generator *g, size_t count, struct err *err)
     if (rc < 0)
         return rc;
     g->seqs = mem_zalloc(g->slots * sizeof(*g->seqs));
-    g->ids = mem_array(2 * PASS_ROWS + 4 * (g->slots + 1), sizeof(*g->ids));
+    g->ids = mem_array(2 * PASS_ROWS + 4 * (g->slots + 2), sizeof(*g->ids));
     g->positions = g->ids + PASS_ROWS;
     g->starts = g->positions + PASS_ROWS;
     g->past = g->starts + g->slots + 1;
     g->slot_of = g->past + g->slots + 1;
     g->index = g->slot_of + g->slots + 1;
     g->row = mem_array(vocab, sizeof(*g->row));
+    g->seen = mem_zalloc(vocab);
     return 0;
 }
 
@@ -205,6 +231,29 @@ static void generator_release(struct generator *g)
     free(g->seqs);
     free(g->ids);
     free(g->row);
+    free(g->seen);
+}
+
+/* The state that the shared prefix left, for the sequence in slot s: of each
+ * state the slots are equal parts. */
+static void copy_prefix(struct generator *g, size_t s)
+{
+    struct model *m = g->m;
+    struct model_cached shape = cache_shape(g);
+    size_t elements[MODEL_MAX_STATES];
+
+    for (size_t i = 0; i < m->mixer_count; i++) {
+        (void)state_sizes(m->mixers[i], &shape, elements);
+        for (unsigned k = 0; k < MODEL_MAX_STATES; k++) {
+            struct compute_span all = g->states[i][k];
+            size_t n = elements[k] / shape.slot_count;
+
+            if (n > 0)
+                m->compute->ops->copy(m->compute, compute_at(all, s * n),
+                                      compute_at(all, g->slots * n), n);
+        }
+    }
+    g->seqs[s].past = g->seqs[s].length = g->prefix;
 }
 
 static void admit(struct generator *g)
@@ -216,7 +265,11 @@ static void admit(struct generator *g)
             continue;
         job = g->queue[g->taken++];
         g->seqs[s] =
-            (struct sequence){ .job = job, .number = (size_t)(job - g->jobs) };
+            (struct sequence){ .job = job,
+                               .number = (size_t)(job - g->jobs),
+                               .form = job->form ? job->form : g->opt->form };
+        if (g->prefix > 0)
+            copy_prefix(g, s);
     }
 }
 
@@ -294,6 +347,20 @@ static void end_sequence(struct generator *g, struct sequence *q, bool stopped)
     g->finished++;
 }
 
+/* The text is complete and no token may follow. */
+static bool form_is_done(const struct sequence *q)
+{
+    const uint64_t *mask;
+
+    if (!q->form || !constrain_is_end(q->form, q->state))
+        return false;
+    mask = constrain_mask(q->form, q->state);
+    for (size_t i = 0; mask && i < (constrain_size(q->form) + 63) / 64; i++)
+        if (mask[i])
+            return false;
+    return mask != NULL;
+}
+
 /* The sequence's next token; ends it where it must end. */
 static void take_token(struct generator *g, struct sequence *q, int32_t id,
                        float logp)
@@ -306,36 +373,118 @@ static void take_token(struct generator *g, struct sequence *q, int32_t id,
         return;
     }
     job->out[job->out_count++] = id;
-    if ((g->on_token && g->on_token(g->ctx, id) != 0) ||
-        job->out_count >= allowance(g, job))
+    if (q->form)
+        q->state = constrain_step(q->form, q->state, id);
+    if (g->on_token && g->on_token(g->ctx, id) != 0)
+        end_sequence(g, q, false);
+    else if (form_is_done(q))
+        end_sequence(g, q, true);
+    else if (job->out_count >= allowance(g, job))
         end_sequence(g, q, false);
 }
 
-/* Tokens for the sequences whose last row is known: `n` rows of work.top. */
-static void choose_tokens(struct generator *g, const int32_t *slots, size_t n)
+/* -INFINITY for what the form does not allow; stop tokens only at an end. */
+static int mask_row(struct generator *g, const struct sequence *q,
+                    struct err *err)
+{
+    const uint64_t *mask = constrain_mask(q->form, q->state);
+    size_t vocab = (size_t)g->m->config.vocab, size = constrain_size(q->form);
+    bool end = constrain_is_end(q->form, q->state);
+    size_t left = 0;
+
+    if (!mask)
+        return err_set(err, ERR_LIMIT,
+                       "the form that the text must keep to needs more than "
+                       "%u states: make it simpler",
+                       CONSTRAIN_MAX_STATES);
+    for (size_t i = 0; i < vocab; i++) {
+        bool fine = i < size && mask[i / 64] >> (i % 64) & 1;
+
+        if (is_stop(g, (int32_t)i))
+            fine = end;
+        left += fine;
+        if (!fine)
+            g->row[i] = -INFINITY;
+    }
+    if (!left)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "no token of the vocabulary goes on with the text that "
+                       "the form asks for");
+    return 0;
+}
+
+static bool on_host(const struct generator *g, const struct sequence *q)
+{
+    const struct model_sampling *opt = g->opt;
+
+    return q->form || opt->temperature > 0 || opt->on_choice ||
+           (opt->repetition > 0 && fabs(opt->repetition - 1) > 0);
+}
+
+/* Choose from row i of the logits, on the host. */
+static int choose_from_row(struct generator *g, struct sequence *q, size_t i,
+                           int32_t *id, float *logp, struct err *err)
 {
     struct compute *c = g->m->compute;
+    const struct model_sampling *opt = g->opt;
+    const struct model_job *job = q->job;
     size_t vocab = (size_t)g->m->config.vocab;
+    struct compute_span from = compute_at(g->logits, i * vocab);
+    double all;
+    float own;
+    int rc = 0;
+
+    c->ops->download(c, g->row, from, vocab);
+    all = model_log_sum(g->row, vocab);
+    if (opt->repetition > 0) {
+        model_penalise(g->row, vocab, opt->repetition, job->prompt,
+                       job->prompt_count, g->seen);
+        model_penalise(g->row, vocab, opt->repetition, job->out, job->out_count,
+                       g->seen);
+        memset(g->seen, 0, vocab);
+    }
+    if (q->form)
+        rc = mask_row(g, q, err);
+    if (rc < 0)
+        return rc;
+    *id = model_sample(g->row, vocab, opt, q->number, job->out_count);
+    /* What the model itself says of it. */
+    if (opt->on_choice) {
+        c->ops->download(c, g->row, from, vocab);
+        opt->on_choice(opt->choice_ctx, g->row, *id);
+    }
+    c->ops->download(c, &own, compute_at(from, (size_t)*id), 1);
+    *logp = (float)((double)own - all);
+    return 0;
+}
+
+/* Tokens for the sequences whose last row is known: `n` rows of work.top. */
+static int choose_tokens(struct generator *g, const int32_t *slots, size_t n,
+                         struct err *err)
+{
+    struct compute *c = g->m->compute;
+    size_t vocab = (size_t)g->m->config.vocab, greedy = 0;
     int32_t best[MAX_SLOTS];
     float logp[MAX_SLOTS];
+    int rc = 0;
 
     model_head(g->m, g->logits, g->m->work.top, n);
-    if (g->opt->temperature > 0) {
-        for (size_t i = 0; i < n; i++) {
-            struct sequence *q = &g->seqs[slots[i]];
-
-            c->ops->download(c, g->row, compute_at(g->logits, i * vocab),
-                             vocab);
-            best[i] = model_sample(g->row, vocab, g->opt, q->number,
-                                   q->job->out_count, &logp[i]);
-        }
-    } else {
+    for (size_t i = 0; i < n; i++)
+        greedy += !on_host(g, &g->seqs[slots[i]]);
+    if (greedy > 0) {
         c->ops->argmax(c, g->best, g->logp, g->logits, n, vocab);
         c->ops->download(c, best, g->best, n);
         c->ops->download(c, logp, g->logp, n);
     }
-    for (size_t i = 0; i < n; i++)
-        take_token(g, &g->seqs[slots[i]], best[i], logp[i]);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct sequence *q = &g->seqs[slots[i]];
+
+        if (on_host(g, q))
+            rc = choose_from_row(g, q, i, &best[i], &logp[i], err);
+        if (rc == 0)
+            take_token(g, q, best[i], logp[i]);
+    }
+    return rc;
 }
 
 static int run_pass(struct generator *g, struct err *err)
@@ -345,6 +494,7 @@ static int run_pass(struct generator *g, struct err *err)
     struct model_cached cached = cache_shape(g);
     size_t rows, n = plan(g, &rows), ends = 0;
     int32_t slots[MAX_SLOTS];
+    int rc = 0;
     struct model_pass p = {
         .m = m, .rows = rows, .starts = g->starts, .docs = n, .cached = &cached
     };
@@ -365,26 +515,58 @@ static int run_pass(struct generator *g, struct err *err)
         ops->upload(m->compute, m->work.index, g->index, ends);
         ops->gather(m->compute, m->work.top, m->work.x, m->work.index, ends,
                     (size_t)m->config.hidden);
-        choose_tokens(g, slots, ends);
+        rc = choose_tokens(g, slots, ends, err);
     }
-    return ops->sync(m->compute, err);
+    return rc < 0 ? rc : ops->sync(m->compute, err);
+}
+
+/* The shared prefix, in pieces of a pass, into the slot behind the others. */
+static int run_prefix(struct generator *g, struct err *err)
+{
+    struct model *m = g->m;
+    const struct compute_ops *ops = m->compute->ops;
+    const struct model_job *job = g->queue[0];
+    struct model_cached cached = cache_shape(g);
+    int rc = 0;
+
+    for (size_t past = 0, n; past < g->prefix && rc == 0; past += n) {
+        struct model_pass p = {
+            .m = m, .starts = g->starts, .docs = 1, .cached = &cached
+        };
+
+        n = g->prefix - past < PASS_ROWS ? g->prefix - past : PASS_ROWS;
+        p.rows = n;
+        g->starts[0] = 0;
+        g->starts[1] = (int32_t)n;
+        g->past[0] = (int32_t)past;
+        g->slot_of[0] = (int32_t)g->slots;
+        for (size_t i = 0; i < n; i++) {
+            g->ids[i] = job->prompt[past + i];
+            g->positions[i] = model_rope_row(m, past + i, g->prefix);
+        }
+        ops->upload(m->compute, m->work.ids, g->ids, n);
+        ops->upload(m->compute, m->work.positions, g->positions, n);
+        model_blocks(&p, false);
+        rc = ops->sync(m->compute, err);
+    }
+    return rc;
 }
 
 static int generator_run(struct generator *g, const struct progress *progress,
                          struct err *err)
 {
-    while (g->finished < g->queued) {
-        int rc;
+    int rc = g->prefix > 0 ? run_prefix(g, err) : 0;
+
+    while (rc == 0 && g->finished < g->queued) {
 
         if (stop_requested())
             return err_set(err, ERR_INTERRUPTED, "interrupted");
         admit(g);
         rc = run_pass(g, err);
-        if (rc < 0)
-            return rc;
-        progress_update(progress, "generate", g->finished, g->queued, NULL);
+        if (rc == 0)
+            progress_update(progress, "generate", g->finished, g->queued, NULL);
     }
-    return 0;
+    return rc;
 }
 
 int model_generate_batch(struct model *m, struct model_job *jobs, size_t count,

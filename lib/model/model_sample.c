@@ -1,4 +1,9 @@
-/* model_sample.c - temperature, top-k and top-p on the host */
+/*
+ * model_sample.c - penalties, temperature, top-k, top-p and min-p on the host
+ *
+ * The order and the borders are those of transformers, so that settings mean
+ * the same here.
+ */
 #include "model/model_sample.h"
 
 #include "base/mem.h"
@@ -22,7 +27,7 @@ static int better_first(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
-static double log_sum(const float *x, size_t n)
+double model_log_sum(const float *x, size_t n)
 {
     float top = x[0];
     double sum = 0;
@@ -58,33 +63,76 @@ static int32_t draw(const struct candidate *c, size_t n, double top,
     return c[n - 1].id;
 }
 
-int32_t model_sample(float *logits, size_t vocab,
-                     const struct model_sampling *opt, size_t sequence,
-                     size_t step, float *logp)
+void model_penalise(float *logits, size_t n, double penalty, const int32_t *ids,
+                    size_t count, uint8_t *seen)
 {
-    struct candidate *c = mem_array(vocab, sizeof(*c));
-    double lse = log_sum(logits, vocab), mass = 0, kept = 0, top;
-    size_t n = vocab;
-    int32_t id;
+    float p = (float)penalty;
 
-    for (size_t i = 0; i < vocab; i++)
-        c[i] = (struct candidate){ logits[i], (int32_t)i };
-    qsort(c, vocab, sizeof(*c), better_first);
-    top = (double)c[0].logit;
-    if (opt->top_k > 0 && (size_t)opt->top_k < n)
-        n = (size_t)opt->top_k;
-    for (size_t i = 0; i < n; i++)
-        mass += exp(((double)c[i].logit - top) / opt->temperature);
+    for (size_t i = 0; i < count; i++) {
+        size_t id = (size_t)ids[i];
+
+        if (id >= n || seen[id])
+            continue;
+        seen[id] = 1;
+        logits[id] = logits[id] < 0 ? logits[id] * p : logits[id] / p;
+    }
+}
+
+static int32_t largest(const float *logits, size_t n)
+{
+    size_t best = 0;
+
+    for (size_t i = 1; i < n; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return (int32_t)best;
+}
+
+/* How many of n candidates, best first, top-p and min-p leave. */
+static size_t cut(const struct candidate *c, size_t n,
+                  const struct model_sampling *opt, double *mass)
+{
+    double top = (double)c[0].logit, kept = 0, least = opt->min_p;
+    size_t i = 0;
+
+    for (size_t k = 0; k < n; k++)
+        *mass += exp(((double)c[k].logit - top) / opt->temperature);
     if (opt->top_p > 0 && opt->top_p < 1) {
-        size_t i = 0;
-
-        while (i < n && kept < opt->top_p * mass)
+        while (i < n && kept < opt->top_p * *mass)
             kept += exp(((double)c[i++].logit - top) / opt->temperature);
         n = i;
-        mass = kept;
     }
-    id = draw(c, n, top, opt->temperature, unit(opt, sequence, step) * mass);
-    *logp = (float)((double)logits[id] - lse);
+    for (i = 1;
+         i < n && exp(((double)c[i].logit - top) / opt->temperature) >= least;)
+        i++;
+    *mass = 0;
+    for (size_t k = 0; k < i; k++)
+        *mass += exp(((double)c[k].logit - top) / opt->temperature);
+    return i;
+}
+
+int32_t model_sample(const float *logits, size_t n,
+                     const struct model_sampling *opt, size_t sequence,
+                     size_t step)
+{
+    struct candidate *c;
+    size_t count = 0;
+    double mass = 0;
+    int32_t id;
+
+    if (!(opt->temperature > 0))
+        return largest(logits, n);
+    c = mem_array(n, sizeof(*c));
+    for (size_t i = 0; i < n; i++)
+        if (logits[i] > -INFINITY)
+            c[count++] = (struct candidate){ logits[i], (int32_t)i };
+    assert(count > 0);
+    qsort(c, count, sizeof(*c), better_first);
+    if (opt->top_k > 0 && (size_t)opt->top_k < count)
+        count = (size_t)opt->top_k;
+    count = cut(c, count, opt, &mass);
+    id = draw(c, count, (double)c[0].logit, opt->temperature,
+              unit(opt, sequence, step) * mass);
     free(c);
     return id;
 }

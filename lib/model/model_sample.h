@@ -4,11 +4,17 @@
 
 #include "model/model.h"
 
-/* Temperature > 0, then top-k, then top-p. The random number depends on
- * (seed, sequence, step) alone. *logp: log p of the token in the model's own
- * distribution, before any of these. logits is overwritten. */
-int32_t model_sample(float *logits, size_t vocab,
+/* log of the sum of e^x over n values */
+double model_log_sum(const float *x, size_t n);
+/* Logits of ids seen before, each once: divided by penalty if positive, else
+ * multiplied. seen: room for n ids' marks, all zero before and after. */
+void model_penalise(float *logits, size_t n, double penalty, const int32_t *ids,
+                    size_t count, uint8_t *seen);
+/* One of n logits, of which some may be -INFINITY: the largest at temperature
+ * 0, else drawn after top-k, top-p and min-p. The random number depends on
+ * (seed, sequence, step) alone. */
+int32_t model_sample(const float *logits, size_t n,
                      const struct model_sampling *opt, size_t sequence,
-                     size_t step, float *logp);
+                     size_t step);
 
 #endif
