@@ -41,15 +41,6 @@ void lora_pack(const struct lora_data *d, const size_t *docs, size_t count,
                size_t rows, struct lora_packing *out);
 void lora_packing_release(struct lora_packing *p);
 
-/* mask[i] = 1 for the tokens of each assistant turn (its end included) of the
- * "messages" that became ids; a message with "weight": 0 stays context. */
-struct token_list;
-struct tokenizer;
-MUST_CHECK int lora_turns_mask(const struct tokenizer *t,
-                               const struct token_list *ids,
-                               const struct json *j, json_ref messages,
-                               unsigned char *mask, struct err *err);
-
 /* The request without its oldest `turns` turns (the head stays), appended;
  * false if no turn would be left. */
 bool lora_shorten(const struct json *j, json_ref request, size_t turns,

@@ -44,21 +44,6 @@ static int add_text(struct lora_reader *r, struct slice text,
     return rc;
 }
 
-/* All turns of the assistant in a training file's conversation. */
-static int add_turns(struct lora_reader *r, const struct token_list *ids,
-                     const struct json *j, struct lora_data *out,
-                     struct err *err)
-{
-    unsigned char *mask = mem_alloc(ids->count);
-    int rc = lora_turns_mask(r->tokenizer, ids, j, json_get(j, 0, "messages"),
-                             mask, err);
-
-    if (rc == 0)
-        lora_data_add(out, ids->ids, mask, 0, ids->count);
-    free(mask);
-    return rc;
-}
-
 /* One call on its way into the data. turns: res is a training file's line,
  * whose turns are all trained. */
 struct reading {
@@ -79,7 +64,7 @@ static int encode_shortened(struct lora_reader *r, const struct reading *c,
         bool more = lora_shorten(c->req, c->request, turns, &text);
 
         if (more) {
-            e->ids.count = 0;
+            token_list_release(&e->ids);
             rc = json_parse(&req, text.data, text.len, err);
             if (rc == 0)
                 rc = template_encode(r->template, r->tokenizer, &req, 0, c->res,
@@ -93,6 +78,28 @@ static int encode_shortened(struct lora_reader *r, const struct reading *c,
     return rc;
 }
 
+/* All turns of the assistant in a training file's conversation. */
+static int add_turns(struct lora_reader *r, const struct reading *c,
+                     struct lora_data *out, struct err *err)
+{
+    struct token_list ids = { 0 }, trained = { 0 };
+    unsigned char *mask = NULL;
+    int rc = template_encode_turns(
+        r->template, r->tokenizer, c->req, c->request, c->res, c->message,
+        json_get(c->res, 0, "messages"), &ids, &trained, err);
+
+    if (rc == 0) {
+        mask = mem_alloc(ids.count + 1);
+        for (size_t i = 0; i < ids.count; i++)
+            mask[i] = trained.ids[i] != 0;
+        lora_data_add(out, ids.ids, mask, 0, ids.count);
+    }
+    free(mask);
+    token_list_release(&ids);
+    token_list_release(&trained);
+    return rc;
+}
+
 static int add_encoded(struct lora_reader *r, const struct reading *c,
                        const struct template_example *e, struct lora_data *out,
                        struct err *err)
@@ -100,7 +107,7 @@ static int add_encoded(struct lora_reader *r, const struct reading *c,
     size_t from = r->answers_only ? e->answer_at : 1;
 
     if (c->turns && r->answers_only)
-        return add_turns(r, &e->ids, c->res, out, err);
+        return add_turns(r, c, out, err);
     lora_data_add(out, e->ids.ids, NULL, from, e->ids.count);
     if (r->logprobs)
         lora_take_logprobs(r, c->res, e->ids.ids + e->answer_at,

@@ -112,4 +112,15 @@ MUST_CHECK int template_encode(const struct template *t,
                                const struct json *res, json_ref message,
                                struct template_example *out, struct err *err);
 
+/* For training files, not for logged calls: there one answer is the lesson,
+ * here each turn of the assistant is, unless its message says "weight": 0, as
+ * in OpenAI's fine-tuning files. messages: all of them, in res, the last one
+ * being message. mask has a 1 for each id that is trained. */
+MUST_CHECK int template_encode_turns(const struct template *t,
+                                     const struct tokenizer *tok,
+                                     const struct json *req, json_ref request,
+                                     const struct json *res, json_ref message,
+                                     json_ref messages, struct token_list *ids,
+                                     struct token_list *mask, struct err *err);
+
 #endif

@@ -5,6 +5,8 @@
  * generation blocks, masks over two tokenizers, turns by prefix rendering or
  * the reason to refuse them.
  */
+#include "scratch.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "template/template.h"
@@ -268,6 +270,139 @@ START_TEST(turns_without_their_prompt_are_refused)
 }
 END_TEST
 
+static char scratch[SCRATCH_MAX];
+
+static void make_dir(void)
+{
+    scratch_make(scratch);
+}
+
+static void remove_dir(void)
+{
+    scratch_remove(scratch);
+}
+
+static struct template *open_source(const char *source)
+{
+    char *path = io_path(scratch, "chat_template.jinja");
+    struct template *t = NULL;
+    struct err err = { 0 };
+
+    ck_assert_int_eq(io_write_file(path, source, strlen(source), 0644, &err),
+                     0);
+    ck_assert_msg(template_open(scratch, &t, &err) == 0, "%s", err.msg);
+    free(path);
+    return t;
+}
+
+static struct tokenizer *open_tokenizer(void)
+{
+    static const char *const specials[] = { "<|im_start|>", "<|im_end|>",
+                                            NULL };
+    struct tokenizer_train_options opt = { 300, specials, 0 };
+    struct slice text = slice_of("user assistant user assistant system");
+    char *path = io_path(scratch, "tokenizer.json");
+    struct tokenizer *t = NULL;
+    struct err err = { 0 };
+
+    ck_assert_int_eq(tokenizer_train(&text, 1, &opt, path, &err), 0);
+    ck_assert_int_eq(tokenizer_open(path, &t, &err), 0);
+    free(path);
+    return t;
+}
+
+/* The text that is trained of a training file's conversation; NULL and the
+ * reason in *err if it is refused. */
+static char *trained_text(const char *source, const char *request,
+                          const char *line, struct err *err)
+{
+    struct template *t = open_source(source);
+    struct tokenizer *tok = open_tokenizer();
+    struct token_list ids = { 0 }, mask = { 0 };
+    struct json q = { 0 }, j = { 0 };
+    struct buf out = { 0 };
+    json_ref messages;
+    int rc;
+
+    ck_assert_int_eq(json_parse(&q, request, strlen(request), err), 0);
+    ck_assert_int_eq(json_parse(&j, line, strlen(line), err), 0);
+    messages = json_get(&j, 0, "messages");
+    rc = template_encode_turns(
+        t, tok, &q, 0, &j, json_at(&j, messages, json_count(&j, messages) - 1),
+        messages, &ids, &mask, err);
+    for (size_t i = 0; rc == 0 && i < ids.count; i++)
+        if (mask.ids[i])
+            tokenizer_decode(tok, &ids.ids[i], 1, false, &out);
+    token_list_release(&ids);
+    token_list_release(&mask);
+    json_release(&q);
+    json_release(&j);
+    tokenizer_free(tok);
+    template_free(t);
+    if (rc == 0)
+        return buf_take(&out, NULL);
+    buf_release(&out);
+    return NULL;
+}
+
+#define ONE "{\"role\":\"user\",\"content\":\"one\"},"
+#define FIRST "{\"role\":\"assistant\",\"content\":\"A b\""
+#define TWO "{\"role\":\"user\",\"content\":\"two\"}"
+#define LAST ",{\"role\":\"assistant\",\"content\":\"C\"}"
+#define REQUEST "{\"messages\":[" ONE FIRST "}," TWO "]}"
+
+START_TEST(every_turn_of_the_assistant_is_trained_with_its_end)
+{
+    struct err err = { 0 };
+    char *text =
+        trained_text(template_builtin(), REQUEST,
+                     "{\"messages\":[" ONE FIRST "}," TWO LAST "]}", &err);
+
+    ck_assert_msg(text != NULL, "%s", err.msg);
+    ck_assert_str_eq(text, "A b<|im_end|>C<|im_end|>");
+    free(text);
+}
+END_TEST
+
+START_TEST(a_turn_of_weight_zero_stays_context)
+{
+    struct err err = { 0 };
+    char *text = trained_text(
+        template_builtin(), REQUEST,
+        "{\"messages\":[" ONE FIRST ",\"weight\":0}," TWO LAST "]}", &err);
+
+    ck_assert_msg(text != NULL, "%s", err.msg);
+    ck_assert_str_eq(text, "C<|im_end|>");
+    free(text);
+}
+END_TEST
+
+START_TEST(a_count_of_turns_that_differs_is_refused)
+{
+    struct err err = { 0 };
+
+    ck_assert_ptr_null(trained_text(template_builtin(), REQUEST,
+                                    "{\"messages\":[" ONE TWO LAST "]}", &err));
+    ck_assert_ptr_nonnull(strstr(err.msg, "more turns"));
+}
+END_TEST
+
+/* As Qwen3 does: thinking is taken out of earlier answers. */
+START_TEST(conversations_whose_turns_change_are_refused)
+{
+    static const char source[] =
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+        "{% if loop.last and m.role == 'assistant' %}thought {% endif %}"
+        "{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    struct err err = { 0 };
+
+    ck_assert_ptr_null(trained_text(
+        source, REQUEST, "{\"messages\":[" ONE FIRST "}," TWO LAST "]}", &err));
+    ck_assert_ptr_nonnull(strstr(err.msg, "not a prefix"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("template_mask");
@@ -276,10 +411,15 @@ int main(void)
     int failed;
 
     tcase_set_timeout(c, 60);
+    tcase_add_checked_fixture(c, make_dir, remove_dir);
     tcase_add_test(c, reference_masks_are_equal_or_refused);
     tcase_add_test(c, turns_are_what_a_prompt_does_not_hold);
     tcase_add_test(c, turns_that_later_ones_change_are_refused);
     tcase_add_test(c, turns_without_their_prompt_are_refused);
+    tcase_add_test(c, every_turn_of_the_assistant_is_trained_with_its_end);
+    tcase_add_test(c, a_turn_of_weight_zero_stays_context);
+    tcase_add_test(c, a_count_of_turns_that_differs_is_refused);
+    tcase_add_test(c, conversations_whose_turns_change_are_refused);
     suite_add_tcase(s, c);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
