@@ -6,9 +6,10 @@
  */
 #include "base/io.h"
 #include "base/mem.h"
-#include "model/model_private.h"
+#include "model/model_family.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void narrow(void *out, const float *x, size_t n, enum weights_type type)
 {
@@ -19,7 +20,16 @@ static void narrow(void *out, const float *x, size_t n, enum weights_type type)
                                     : weights_f16_from_f32(x[i]);
 }
 
-/* A tensor's values in the wanted type; *out->data is the caller's. */
+/* The name in files of the family; the caller frees it. */
+static char *stored_name(const struct model *m, const char *name)
+{
+    if (!m->family->stored || strncmp(name, "model.", 6) != 0)
+        return mem_strdup(name);
+    return mem_printf("%s.%s", m->family->stored, name + 6);
+}
+
+/* A tensor's values in the wanted type; *out's name and data are the caller's.
+ */
 static int fetch(const struct model *m, const struct model_tensor *t,
                  enum weights_type type, struct weights_tensor *out,
                  struct err *err)
@@ -42,7 +52,7 @@ static int fetch(const struct model *m, const struct model_tensor *t,
     free(wide);
     if (rc < 0)
         return rc;
-    *out = (struct weights_tensor){ .name = t->name,
+    *out = (struct weights_tensor){ .name = stored_name(m, t->name),
                                     .type = type,
                                     .dims = t->kernel ? 3
                                             : t->cols ? 2
@@ -89,8 +99,10 @@ int model_save_shards(const struct model *m, const char *dir,
         rc = weights_write_dir(dir, t, count, most, err);
     if (rc == 0)
         rc = save_config(m, dir, dtype, err);
-    while (made > 0)
+    while (made > 0) {
         free((void *)(uintptr_t)t[--made].data);
+        free((void *)(uintptr_t)t[made].name);
+    }
     free(t);
     return rc;
 }

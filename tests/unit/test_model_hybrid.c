@@ -1,5 +1,6 @@
 /* test_model_hybrid.c - mixers that carry a state: documents stay apart,
  * caches and passes cut anywhere change nothing, threads neither */
+#include "base/io.h"
 #include "base/mem.h"
 #include "model/model.h"
 
@@ -196,6 +197,40 @@ START_TEST(a_cache_cut_by_passes_changes_nothing)
 }
 END_TEST
 
+START_TEST(files_have_the_names_of_the_family)
+{
+    char dir[] = "/tmp/slmctl-test-hybrid-XXXXXX";
+    int32_t ids[] = { 5, 9, 33, 60, 2, 7 };
+    float a[6 * VOCAB], b[6 * VOCAB];
+    struct compute *c = device(1);
+    struct model *m, *n;
+    struct weights *w;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    OK(model_new(&families[1], c, 3, &m, &err));
+    OK(model_save(m, dir, WEIGHTS_F32, &err));
+    OK(weights_open(dir, &w, &err));
+    ck_assert_ptr_nonnull(weights_find(w, "backbone.embeddings.weight"));
+    ck_assert_ptr_nonnull(weights_find(w, "backbone.layers.0.mixer.A_log"));
+    ck_assert_ptr_nonnull(weights_find(w, "lm_head.weight"));
+    weights_close(w);
+    OK(model_open(dir, c, true, &n, &err));
+    OK(model_logits(m, ids, 6, a, &err));
+    OK(model_logits(n, ids, 6, b, &err));
+    ck_assert_mem_eq(a, b, sizeof(a));
+    model_free(m);
+    model_free(n);
+    compute_close(c);
+    for (int i = 0; i < 2; i++) {
+        char *path = io_path(dir, i ? "config.json" : "model.safetensors");
+
+        ck_assert_int_eq(remove(path), 0);
+        free(path);
+    }
+    ck_assert_int_eq(remove(dir), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("model_hybrid");
@@ -208,6 +243,7 @@ int main(void)
     tcase_add_loop_test(t, gradients_have_the_same_bits_for_any_threads, 0,
                         FAMILIES);
     tcase_add_loop_test(t, a_cache_cut_by_passes_changes_nothing, 0, FAMILIES);
+    tcase_add_test(t, files_have_the_names_of_the_family);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
