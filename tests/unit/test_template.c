@@ -383,6 +383,240 @@ START_TEST(directories_without_a_template_or_with_a_broken_one_are_refused)
 }
 END_TEST
 
+#define CALL_REQUEST                                                           \
+    "{\"messages\":[{\"role\":\"user\",\"content\":\"weather?\"}],\"tools\":[" \
+    "{\"type\":\"function\",\"function\":{\"name\":\"get\",\"description\":"   \
+    "\"d\",\"parameters\":{\"type\":\"object\",\"properties\":{\"city\":{"     \
+    "\"type\":\"string\"}}}}}]}"
+/* What a model's own template makes of a call is read back as that call. */
+static void check_call(const struct template *t, const char *name)
+{
+    static const char answer[] =
+        "{\"content\":null,\"tool_calls\":[{\"id\":\"call_x\",\"type\":"
+        "\"function\",\"function\":{\"name\":\"get\",\"arguments\":"
+        "\"{\\\"city\\\":\\\"Ulm\\\"}\"}}]}";
+    struct buf text = { 0 }, message = { 0 }, arguments = { 0 };
+    struct json q = { 0 }, a = { 0 }, m = { 0 };
+    struct err err = { 0 };
+    bool malformed = true;
+    json_ref call;
+
+    ck_assert_int_eq(json_parse(&q, CALL_REQUEST, strlen(CALL_REQUEST), &err),
+                     0);
+    ck_assert_int_eq(json_parse(&a, answer, strlen(answer), &err), 0);
+    ck_assert_msg(template_answer(t, &q, 0, &a, 0, &text, &err) == 0, "%s: %s",
+                  name, err.msg);
+    text.len -= strlen(template_stop(t));
+    ck_assert_int_eq(
+        template_parse(t, buf_slice(&text), &message, &malformed, &err), 0);
+    ck_assert_int_eq(json_parse(&m, message.data, message.len, &err), 0);
+    call =
+        json_get(&m, json_at(&m, json_get(&m, 0, "tool_calls"), 0), "function");
+    ck_assert_msg(!malformed &&
+                      json_text_is(&m, json_get(&m, call, "name"), "get"),
+                  "%s: %s", name, message.data);
+    ck_assert(json_text(&m, json_get(&m, call, "arguments"), &arguments));
+    ck_assert_msg(strstr(arguments.data, "\"Ulm\""), "%s: %s", name,
+                  arguments.data);
+    json_release(&q);
+    json_release(&a);
+    json_release(&m);
+    buf_release(&text);
+    buf_release(&message);
+    buf_release(&arguments);
+}
+
+START_TEST(calls_are_read_back_in_each_family)
+{
+    static const char *const names[][3] = {
+        { "data", "Qwen-Qwen2.5-7B-Instruct", "<|im_end|>" },
+        { "data", "meta-llama-Llama-3.2-3B-Instruct", "<|eot_id|>" },
+        { "fixtures", "Qwen-Qwen3-0.6B", "<|im_end|>" },
+        { "fixtures", "mistralai-Mistral-Nemo-Instruct-2407", "</s>" },
+    };
+    const char *root = getenv("SLMCTL_REFERENCE");
+
+    if (!root) {
+        printf("skip: families' calls: SLMCTL_REFERENCE is not set\n");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char *path = mem_printf("%s/%s/chat-templates/%s.jinja", root,
+                                names[i][0], names[i][1]);
+        char *config = mem_printf("{\"bos_token\":\"<s>\",\"eos_token\":"
+                                  "\"%s\"}",
+                                  names[i][2]);
+        struct buf source = { 0 };
+        struct err err = { 0 };
+        struct template *t;
+
+        put_file("tokenizer_config.json", config, strlen(config));
+        ck_assert_int_eq(io_read_file(path, 1 << 20, &source, &err), 0);
+        t = open_text(source.data);
+        ck_assert_str_eq(template_stop(t), names[i][2]);
+        check_call(t, names[i][1]);
+        template_free(t);
+        buf_release(&source);
+        free(config);
+        free(path);
+    }
+}
+END_TEST
+
+/* A template that only names what its family writes; then what is read. */
+static void expect_parsed(const char *source, const char *text,
+                          const char *want)
+{
+    struct template *t = open_text(source);
+    struct buf out = { 0 };
+    struct err err = { 0 };
+    bool malformed = true;
+
+    ck_assert_int_eq(template_parse(t, slice_of(text), &out, &malformed, &err),
+                     0);
+    ck_assert_msg(strstr(out.data, want), "%s gives %s", text, out.data);
+    buf_release(&out);
+    template_free(t);
+}
+
+#define SHOWS "{{ messages[0].tool_calls }}{{ tools }}"
+
+START_TEST(families_write_calls_in_their_own_ways)
+{
+    static const char f[] = "\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"";
+
+    expect_parsed("[TOOL_CALLS]" SHOWS,
+                  "[TOOL_CALLS][{\"name\":\"f\",\"arguments\":{\"a\":1},"
+                  "\"id\":\"000000000\"}]",
+                  f);
+    expect_parsed("<|tool_call|><|/tool_call|>" SHOWS,
+                  "<|tool_call|>[{\"name\":\"f\",\"arguments\":{\"a\":1}}]"
+                  "<|/tool_call|>",
+                  f);
+    expect_parsed("<|tool_call|>" SHOWS,
+                  "<|tool_call|>[{\"name\":\"f\",\"arguments\":{\"a\":1}}]", f);
+    expect_parsed("<TOOLCALL>" SHOWS,
+                  "<TOOLCALL>[{\"name\":\"f\",\"arguments\":{\"a\":1}}]"
+                  "</TOOLCALL>",
+                  f);
+    expect_parsed("{# \"parameters\": #}" SHOWS,
+                  "{\"name\": \"f\", \"parameters\": {\"a\":1}}", f);
+    expect_parsed(
+        "<｜tool▁calls▁begin｜>" SHOWS,
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n"
+        "```json\n{\"a\":1}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        f);
+    expect_parsed("[TOOL_CALLS]" SHOWS, "[TOOL_CALLS]{}",
+                  "\"content\":\"[TOOL_CALLS]{}\"");
+}
+END_TEST
+
+START_TEST(thinking_is_split_off)
+{
+    expect_parsed("<think>{{ messages }}", "<think>\nhm\n</think>\n\nyes",
+                  "\"content\":\"yes\",\"reasoning_content\":\"hm\"");
+    expect_parsed("<think>{{ messages }}", "hm</think>yes",
+                  "\"content\":\"yes\",\"reasoning_content\":\"hm\"");
+    expect_parsed("{{ messages }}", "<think>hm</think>yes",
+                  "\"content\":\"<think>hm</think>yes\"");
+}
+END_TEST
+
+/* Of several named templates the one for tools is taken when there are any,
+ * and special tokens are texts or objects. */
+START_TEST(the_template_for_tools_and_the_tokens_are_the_models)
+{
+    static const char config[] =
+        "{\"bos_token\":{\"content\":\"<b>\"},\"eos_token\":\"</s>\","
+        "\"chat_template\":[{\"name\":\"default\",\"template\":"
+        "\"{{ bos_token }}plain\"},{\"name\":\"tool_use\",\"template\":"
+        "\"{{ bos_token }}{{ tools[0].function.name }}\"}]}";
+    struct template *t = NULL;
+    struct json j = { 0 };
+    struct err err = { 0 };
+    struct buf out = { 0 };
+
+    put_file("tokenizer_config.json", config, strlen(config));
+    ck_assert_msg(template_open(dir, &t, &err) == 0, "%s", err.msg);
+    ck_assert_int_eq(json_parse(&j, HI, strlen(HI), &err), 0);
+    ck_assert_int_eq(template_prompt(t, &j, 0, &out, &err), 0);
+    ck_assert_str_eq(out.data, "<b>plain");
+    buf_reset(&out);
+    ck_assert_int_eq(json_parse(&j, CALL_REQUEST, strlen(CALL_REQUEST), &err),
+                     0);
+    ck_assert_int_eq(template_prompt(t, &j, 0, &out, &err), 0);
+    ck_assert_str_eq(out.data, "<b>get");
+    buf_release(&out);
+    json_release(&j);
+    template_free(t);
+}
+END_TEST
+
+/* A directory as the hub has them: messages and tools to text and ids. */
+static void check_complete(const char *model)
+{
+    char *path = io_path(model, "expected.json");
+    struct template *t = NULL;
+    struct tokenizer *tok = NULL;
+    struct buf file = { 0 };
+    struct json j = { 0 };
+    struct err err = { 0 };
+    json_ref cases;
+
+    ck_assert_int_eq(io_read_file(path, 1 << 24, &file, &err), 0);
+    ck_assert_int_eq(json_parse(&j, file.data, file.len, &err), 0);
+    ck_assert_msg(template_open(model, &t, &err) == 0, "%s", err.msg);
+    ck_assert_msg(tokenizer_open(model, &tok, &err) == 0, "%s", err.msg);
+    cases = json_get(&j, 0, "cases");
+    ck_assert_uint_ge(json_count(&j, cases), 4);
+    for (json_ref e = json_first(&j, cases); e != JSON_NONE;
+         e = json_next(&j, cases, e)) {
+        json_ref want = json_get(&j, e, "prompt_ids");
+        struct token_list ids = { 0 };
+        struct buf text = { 0 };
+
+        ck_assert_msg(template_prompt(t, &j, e, &text, &err) == 0, "%s",
+                      err.msg);
+        ck_assert_msg(
+            json_text_is(&j, json_get(&j, e, "prompt_text"), text.data), "%s",
+            text.data);
+        ck_assert_int_eq(
+            tokenizer_encode(tok, buf_slice(&text), 0, &ids, NULL, &err), 0);
+        ck_assert_uint_eq(ids.count, json_count(&j, want));
+        for (size_t i = 0; i < ids.count; i++) {
+            int64_t id = -1;
+
+            ck_assert(json_int(&j, json_at(&j, want, i), &id));
+            ck_assert_int_eq(ids.ids[i], id);
+        }
+        token_list_release(&ids);
+        buf_release(&text);
+    }
+    template_free(t);
+    tokenizer_free(tok);
+    json_release(&j);
+    buf_release(&file);
+    free(path);
+}
+
+START_TEST(complete_models_get_the_references_prompts_and_ids)
+{
+    static const char *const names[] = { "qwen2-chatml", "smollm2-chatml" };
+    const char *root = getenv("SLMCTL_REFERENCE");
+
+    if (!root) {
+        printf("skip: complete models: SLMCTL_REFERENCE is not set\n");
+        return;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        char *model = mem_printf("%s/fixtures/complete/%s", root, names[i]);
+
+        check_complete(model);
+        free(model);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("template");
@@ -400,6 +634,11 @@ int main(void)
     tcase_add_test(c, answers_that_change_their_prompt_are_refused);
     tcase_add_test(
         c, directories_without_a_template_or_with_a_broken_one_are_refused);
+    tcase_add_test(c, calls_are_read_back_in_each_family);
+    tcase_add_test(c, families_write_calls_in_their_own_ways);
+    tcase_add_test(c, thinking_is_split_off);
+    tcase_add_test(c, the_template_for_tools_and_the_tokens_are_the_models);
+    tcase_add_test(c, complete_models_get_the_references_prompts_and_ids);
     suite_add_tcase(s, c);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
