@@ -127,14 +127,15 @@ static void write_lfm2(const struct model_config *c, struct json_writer *w)
 }
 
 /* A number, or infinity as transformers spells it. */
-static double limit_of(struct config_reader *r, json_ref v, double fallback)
+static double limit_of(struct config_reader *r, const char *name, json_ref v,
+                       double fallback)
 {
     double x = fallback;
 
     if (json_text_is(r->j, json_get(r->j, v, "__float__"), "Infinity"))
         return (double)INFINITY;
-    if (json_present(v) && !json_double(r->j, v, &x))
-        config_refuse(r, "time_step_limit");
+    if ((json_present(v) && !json_double(r->j, v, &x)) || !(x >= 0))
+        config_refuse(r, name);
     return x < NO_LIMIT ? x : (double)INFINITY;
 }
 
@@ -142,8 +143,9 @@ static void read_limits(struct config_reader *r, struct model_config *c)
 {
     json_ref list = config_member(r, "time_step_limit");
 
-    c->mamba.dt_min = limit_of(r, json_at(r->j, list, 0), 0);
-    c->mamba.dt_max = limit_of(r, json_at(r->j, list, 1), (double)INFINITY);
+    c->mamba.dt_min = limit_of(r, "time_step_limit", json_at(r->j, list, 0), 0);
+    c->mamba.dt_max = limit_of(r, "time_step_limit", json_at(r->j, list, 1),
+                               (double)INFINITY);
 }
 
 static void check_mamba(struct config_reader *r, const struct model_config *c)
@@ -378,7 +380,8 @@ static void read_nemotron_h(struct config_reader *r, struct model_config *c)
     c->tied = false; /* the reference does not tie, whatever the config says */
     m->norm = true;
     /* The reference takes time_step_min for its lower limit, and no other. */
-    m->dt_min = config_double(r, 0, "time_step_min", 0.001, LIMIT);
+    m->dt_min =
+        limit_of(r, "time_step_min", config_member(r, "time_step_min"), 0.001);
     m->dt_max = (double)INFINITY;
     check_mamba(r, c);
     if (!config_layers(r, c, "layers_block_type", nemotron_layers, 5))
