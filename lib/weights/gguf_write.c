@@ -82,6 +82,10 @@ static int read_config(struct export *x, const char *model, struct err *err)
     x->kv_heads = x->heads;
     (void)json_int(j, json_get(j, 0, "num_key_value_heads"), &x->kv_heads);
     (void)json_int(j, json_get(j, 0, "num_hidden_layers"), &x->layers);
+    if (rc == ERR_OK && (x->heads < 1 || x->kv_heads < 1))
+        rc = err_set(err, ERR_FORMAT,
+                     "config.json: num_attention_heads and "
+                     "num_key_value_heads must be 1 or more");
     return rc;
 }
 
@@ -121,6 +125,19 @@ static enum weights_type type_for(const struct export *x,
     return type;
 }
 
+/* Rows that are permuted come in pairs for each head. */
+static int check_rows(const struct gguf_item *item,
+                      const struct weights_tensor *t, struct err *err)
+{
+    int64_t rows = t->dims ? t->shape[0] : 0;
+
+    if (item->heads && (rows < 1 || rows % (2 * (int64_t)item->heads) != 0))
+        return err_set(err, ERR_FORMAT,
+                       "tensor \"%.200s\": its rows do not fit the heads",
+                       t->name);
+    return ERR_OK;
+}
+
 static int add_tensor(struct export *x, const struct weights_gguf *opt,
                       const struct weights_tensor *t, struct err *err)
 {
@@ -140,11 +157,7 @@ static int add_tensor(struct export *x, const struct weights_gguf *opt,
         item->shift = 1;
     if (gguf_is_permuted(x->arch, t->name, &key))
         item->heads = (size_t)(key ? x->kv_heads : x->heads);
-    if (item->heads && t->shape[0] % (2 * (int64_t)item->heads) != 0)
-        return err_set(err, ERR_FORMAT,
-                       "tensor \"%.200s\": its rows do not fit the heads",
-                       t->name);
-    return ERR_OK;
+    return check_rows(item, t, err);
 }
 
 static void put_general(struct export *x, const struct weights_gguf *opt)
@@ -285,10 +298,11 @@ static int add_lora(struct export *x, const struct lora *l, double alpha,
     const char *end = strstr(t->name, ".lora_");
     char *module, *whole, *name = NULL;
     struct gguf_item *item;
-    bool b, key, known;
+    bool b, key;
+    int rc;
 
     if (strncmp(t->name, prefix, sizeof(prefix) - 1) != 0 || !end ||
-        t->dims != 2 ||
+        t->dims != 2 || t->shape[0] < 1 || t->shape[1] < 1 ||
         (strcmp(end, ".lora_A.weight") != 0 &&
          strcmp(end, ".lora_B.weight") != 0))
         return err_set(err, ERR_UNSUPPORTED,
@@ -300,14 +314,17 @@ static int add_lora(struct export *x, const struct lora *l, double alpha,
                          (size_t)(end - t->name) - (sizeof(prefix) - 1));
     whole = mem_printf("%s.weight", module);
     name = gguf_name_from_checkpoint(x->arch, whole);
-    known = name != NULL;
-    if (known) {
+    rc = name ? ERR_OK
+              : err_set(err, ERR_UNSUPPORTED,
+                        "tensor \"%.200s\": GGUF has no name for it", t->name);
+    if (name) {
         item = gguf_add(&x->g, mem_printf("%s.lora_%c", name, b ? 'b' : 'a'),
                         WEIGHTS_F32, t);
         if (b)
             item->factor = factor_of(l, alpha, module, (double)t->shape[1]);
         if (b && gguf_is_permuted(x->arch, whole, &key))
             item->heads = (size_t)(key ? x->kv_heads : x->heads);
+        rc = check_rows(item, t, err);
     }
     free(module);
     free(whole);
