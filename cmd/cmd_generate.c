@@ -7,6 +7,7 @@
  * system prompt and tools.
  */
 #include "device.h"
+#include "generate_choice.h"
 #include "pick_model.h"
 
 #include "base/io.h"
@@ -25,9 +26,11 @@
 #define LEAD_IN 16 /* prompt tokens that streaming decodes before an answer */
 
 static const char *model_name, *adapter_dir, *task_name, *system_text;
-static bool raw, logprobs;
-static double temperature, top_p = 1;
-static int64_t top_k, max_tokens = 512;
+static const char *schema_file, *labels, *regex;
+static struct cli_list stop_texts;
+static bool raw, logprobs, sample;
+static double temperature, top_p = 1, min_p, penalty = 1;
+static int64_t top_k, max_tokens = 512, top_logprobs;
 
 static const struct opt options[] = {
     { 'm', "model", OPT_STRING, &model_name, "DIR|NAME",
@@ -48,10 +51,29 @@ static const struct opt options[] = {
       "sample among the likeliest tokens of this total probability", .max = 1 },
     { 0, "top-k", OPT_INT, &top_k, "K", "sample among so many tokens; 0 is all",
       .max = 1e6 },
+    { 0, "min-p", OPT_DOUBLE, &min_p, "P",
+      "sample among tokens of this share of the likeliest one's probability",
+      .max = 1 },
+    { 0, "repetition-penalty", OPT_DOUBLE, &penalty, "X",
+      "above 1 makes tokens of the prompt and the answer less likely",
+      .min = 0.01, .max = 100 },
+    { 0, "sample", OPT_FLAG, &sample, NULL,
+      "sample as the model's generation_config.json asks" },
+    { 0, "stop", OPT_LIST, &stop_texts, "TEXT",
+      "end before this text; may be given again" },
+    { 0, "schema", OPT_STRING, &schema_file, "FILE",
+      "answer JSON that fits this JSON schema", .complete = COMPLETE_FILE },
+    { 0, "labels", OPT_STRING, &labels, "A,B,...",
+      "answer one of these labels" },
+    { 0, "regex", OPT_STRING, &regex, "RE",
+      "answer a text that this regular expression matches" },
     { 'n', "max-tokens", OPT_INT, &max_tokens, "N", "end after so many tokens",
       .min = 1, .max = 1e6 },
     { 0, "logprobs", OPT_FLAG, &logprobs, NULL,
       "print a JSON line for each token instead of the text" },
+    { 0, "top-logprobs", OPT_INT, &top_logprobs, "N",
+      "with --logprobs: the N likeliest tokens at each place too",
+      .max = GENERATE_TOP_MAX },
     DEVICE_OPTIONS,
     OPT_END,
 };
@@ -65,6 +87,11 @@ struct generation {
     struct model *model;
     struct token_list prompt, stops;
     struct tokenizer_stream *stream;
+    struct model_sampling sampling;
+    struct generate_form form;
+    struct generate_stops stop;
+    struct generate_logprobs logprobs;
+    struct buf answer; /* where it is not printed as it comes */
     int32_t *ids;
     size_t count;
     bool finished, write_failed;
@@ -207,45 +234,23 @@ static int encode_prompt(struct generation *g, struct slice prompt,
     return ERR_OK;
 }
 
-/* eos_token_id of generation_config.json, which may name more ids than the
- * model's config does. A directory without the file is fine. */
-static int read_stops(struct generation *g, struct err *err)
-{
-    char *path = io_path(g->picked.dir, "generation_config.json");
-    struct json j = { 0 };
-    struct buf text = { 0 };
-    json_ref eos;
-    int64_t id;
-    int rc = ERR_OK;
-
-    if (!io_exists(path))
-        goto done;
-    rc = io_read_file(path, (size_t)1 << 20, &text, err);
-    if (rc == ERR_OK)
-        rc = json_parse(&j, text.data ? text.data : "", text.len, err);
-    if (rc < 0) {
-        rc = err_wrap(err, "%s", path);
-        goto done;
-    }
-    eos = json_get(&j, 0, "eos_token_id");
-    if (json_int(&j, eos, &id) && id >= 0 && id <= INT32_MAX)
-        token_list_add(&g->stops, (int32_t)id);
-    for (json_ref e = json_first(&j, eos);
-         json_is(&j, eos, JSON_ARRAY) && e != JSON_NONE;
-         e = json_next(&j, eos, e))
-        if (json_int(&j, e, &id) && id >= 0 && id <= INT32_MAX)
-            token_list_add(&g->stops, (int32_t)id);
-done:
-    json_release(&j);
-    buf_release(&text);
-    free(path);
-    return rc;
-}
-
 static int load(struct generation *g, struct err *err)
 {
-    int rc = read_stops(g, err);
+    int rc;
 
+    g->sampling =
+        (struct model_sampling){ .temperature = temperature,
+                                 .top_p = top_p,
+                                 .min_p = min_p,
+                                 .top_k = top_k,
+                                 .repetition =
+                                     penalty > 1 || penalty < 1 ? penalty : 0,
+                                 .seed = g->cli->seed };
+    rc = generate_config_read(g->picked.dir, sample, &g->stops, &g->sampling,
+                              err);
+    if (rc == ERR_OK)
+        rc = generate_form_open(g->tok, schema_file, labels, regex, &g->form,
+                                err);
     if (rc == ERR_OK)
         rc = device_open(g->cli, NULL, &g->compute, err);
     if (rc == ERR_OK)
@@ -255,10 +260,12 @@ static int load(struct generation *g, struct err *err)
 }
 
 /* The end of the prompt goes through the stream too, so that the answer's
- * first token is not taken for the start of a text. */
+ * first token is not taken for the start of a text. With a form it is one. */
 static void begin_stream(struct generation *g)
 {
-    size_t from = g->prompt.count > LEAD_IN ? g->prompt.count - LEAD_IN : 0;
+    size_t from = g->form.form                ? g->prompt.count
+                  : g->prompt.count > LEAD_IN ? g->prompt.count - LEAD_IN
+                                              : 0;
     struct buf lead = { 0 };
 
     g->stream = tokenizer_stream_new(g->tok, true);
@@ -278,85 +285,111 @@ static void put_text(struct generation *g, const struct buf *text)
         g->write_failed = cli_write(g->cli, text) != EXIT_DONE;
 }
 
+/* What is new of the answer after a token. */
+static void next_text(struct generation *g, int32_t id, struct buf *out)
+{
+    struct buf text = { 0 };
+
+    tokenizer_stream_add(g->stream, id, &text);
+    generate_stops_add(&g->stop, buf_slice(&text), out);
+    buf_release(&text);
+}
+
+static void last_text(struct generation *g, struct buf *out)
+{
+    struct buf text = { 0 };
+
+    tokenizer_stream_end(g->stream, &text);
+    generate_stops_add(&g->stop, buf_slice(&text), out);
+    generate_stops_end(&g->stop, out);
+    buf_release(&text);
+}
+
 static int on_token(void *ctx, int32_t id)
 {
     struct generation *g = ctx;
     struct buf text = { 0 };
 
-    if (is_streaming(g)) {
-        tokenizer_stream_add(g->stream, id, &text);
+    next_text(g, id, &text);
+    if (is_streaming(g))
         put_text(g, &text);
-        buf_release(&text);
-    }
-    return g->write_failed || stop_requested();
+    else
+        buf_add_slice(&g->answer, buf_slice(&text));
+    buf_release(&text);
+    return g->stop.found || g->write_failed || stop_requested();
 }
 
 static int generate(struct generation *g, struct err *err)
 {
-    struct model_sampling opt = { .temperature = temperature,
-                                  .top_p = top_p,
-                                  .top_k = top_k,
-                                  .seed = g->cli->seed,
-                                  .max_tokens = (size_t)max_tokens,
-                                  .stops = g->stops.ids,
-                                  .stop_count = g->stops.count };
+    struct model_sampling *opt = &g->sampling;
     int rc;
 
+    opt->max_tokens = (size_t)max_tokens;
+    opt->stops = g->stops.ids;
+    opt->stop_count = g->stops.count;
+    opt->form = g->form.form;
+    g->stop.texts = stop_texts;
+    g->logprobs.top = (size_t)top_logprobs;
+    g->logprobs.vocab = (size_t)model_config(g->model)->vocab;
+    if (logprobs) {
+        opt->on_choice = generate_logprobs_take;
+        opt->choice_ctx = &g->logprobs;
+    }
     g->ids = mem_array((size_t)max_tokens, sizeof(*g->ids));
     begin_stream(g);
-    rc =
-        model_generate(g->model, g->prompt.ids, g->prompt.count, &opt, on_token,
-                       g, g->ids, &g->count, &g->finished, NULL, err);
+    rc = model_generate(g->model, g->prompt.ids, g->prompt.count, opt, on_token,
+                        g, g->ids, &g->count, &g->finished, NULL, err);
+    g->finished |= g->stop.found;
     if (rc == ERR_OK && stop_requested() && !g->write_failed)
         rc = err_set(err, ERR_INTERRUPTED, "interrupted after %zu tokens",
                      g->count);
     return rc;
 }
 
-/* log p of each generated token, from one pass over prompt and answer. */
-static int token_logprobs(struct generation *g, double *out, struct err *err)
+static void put_token(struct generation *g, size_t i, struct slice text,
+                      struct buf *out)
 {
-    size_t n = g->prompt.count + g->count;
-    int32_t *ids = mem_array(n, sizeof(*ids));
-    int rc;
+    const struct generate_logprobs *l = &g->logprobs;
+    struct json_writer w;
 
-    memcpy(ids, g->prompt.ids, g->prompt.count * sizeof(*ids));
-    if (g->count)
-        memcpy(ids + g->prompt.count, g->ids, g->count * sizeof(*ids));
-    rc = model_token_nll(g->model, ids, n, g->prompt.count, out, err);
-    for (size_t i = 0; i < g->count && rc == ERR_OK; i++)
-        out[i] = 0 - out[i];
-    free(ids);
-    return rc;
+    json_writer_init(&w, out, false);
+    json_begin_object(&w, NULL);
+    json_put_int(&w, "id", g->ids[i]);
+    json_put_slice(&w, "text", text);
+    generate_logprobs_put(&w, g->tok, g->ids[i], l->chosen[i]);
+    if (l->top > 0)
+        json_begin_array(&w, "top_logprobs");
+    for (size_t k = i * l->top;
+         k < (i + 1) * l->top && k < i * l->top + l->vocab; k++) {
+        json_begin_object(&w, NULL);
+        json_put_int(&w, "id", l->ids[k]);
+        json_put_string(&w, "token", tokenizer_token(g->tok, l->ids[k]));
+        generate_logprobs_put(&w, g->tok, l->ids[k], l->values[k]);
+        json_end_object(&w);
+    }
+    if (l->top > 0)
+        json_end_array(&w);
+    json_end_object(&w);
+    buf_char(out, '\n');
 }
 
-static int print_logprobs(struct generation *g, struct err *err)
+/* The tokens' own texts: a stop's too, which the answer leaves out. */
+static void print_logprobs(struct generation *g)
 {
-    double *lp = mem_array(g->count, sizeof(*lp));
     struct buf out = { 0 }, piece = { 0 };
-    int rc = token_logprobs(g, lp, err);
 
-    for (size_t i = 0; i < g->count && rc == ERR_OK; i++) {
-        struct json_writer w;
-
+    tokenizer_stream_free(g->stream);
+    begin_stream(g);
+    for (size_t i = 0; i < g->count; i++) {
         buf_reset(&piece);
         tokenizer_stream_add(g->stream, g->ids[i], &piece);
         if (i + 1 == g->count)
             tokenizer_stream_end(g->stream, &piece);
-        json_writer_init(&w, &out, false);
-        json_begin_object(&w, NULL);
-        json_put_int(&w, "id", g->ids[i]);
-        json_put_slice(&w, "text", buf_slice(&piece));
-        json_put_double(&w, "logprob", lp[i]);
-        json_end_object(&w);
-        buf_char(&out, '\n');
+        put_token(g, i, buf_slice(&piece), &out);
     }
-    if (rc == ERR_OK)
-        put_text(g, &out);
+    put_text(g, &out);
     buf_release(&out);
     buf_release(&piece);
-    free(lp);
-    return rc;
 }
 
 static int print_json(struct generation *g, struct err *err)
@@ -366,9 +399,8 @@ static int print_json(struct generation *g, struct err *err)
     struct json_writer w;
     int rc = ERR_OK;
 
-    for (size_t i = 0; i < g->count; i++)
-        tokenizer_stream_add(g->stream, g->ids[i], &text);
-    tokenizer_stream_end(g->stream, &text);
+    buf_add_slice(&text, buf_slice(&g->answer));
+    last_text(g, &text);
     if (g->chat)
         rc = template_parse(g->chat, buf_slice(&text), &message, &malformed,
                             err);
@@ -401,9 +433,11 @@ static int print_rest(struct generation *g, struct err *err)
 
     if (g->cli->json)
         return print_json(g, err);
-    if (logprobs)
-        return print_logprobs(g, err);
-    tokenizer_stream_end(g->stream, &text);
+    if (logprobs) {
+        print_logprobs(g);
+        return ERR_OK;
+    }
+    last_text(g, &text);
     if (g->cli->tty_out)
         buf_char(&text, '\n');
     put_text(g, &text);
@@ -414,6 +448,10 @@ static int print_rest(struct generation *g, struct err *err)
 static void generation_release(struct generation *g)
 {
     tokenizer_stream_free(g->stream);
+    generate_form_release(&g->form);
+    generate_logprobs_release(&g->logprobs);
+    buf_release(&g->stop.held);
+    buf_release(&g->answer);
     model_free(g->model);
     compute_close(g->compute);
     template_free(g->chat);
@@ -436,6 +474,10 @@ static int run(struct cli *cli, int argc, char **argv)
     if (cli->json && logprobs)
         return cli_usage(cli, "--logprobs prints JSON lines already; leave "
                               "--json out");
+    if (top_logprobs && !logprobs)
+        return cli_usage(cli, "--top-logprobs needs --logprobs");
+    if (!!schema_file + !!labels + !!regex > 1)
+        return cli_usage(cli, "--schema, --labels and --regex: give one");
     if (!argc && isatty(STDIN_FILENO))
         return cli_usage(cli, "there is no prompt: give it as an operand or on "
                               "standard input");
@@ -451,6 +493,11 @@ static int run(struct cli *cli, int argc, char **argv)
         rc = generate(&g, &err);
     if (rc == ERR_OK)
         rc = print_rest(&g, &err);
+    if (rc == ERR_OK && g.form.form && !g.finished && !g.write_failed)
+        rc = err_set(&err, ERR_LIMIT,
+                     "the answer is not complete after %zu tokens: give more "
+                     "with --max-tokens",
+                     g.count);
     rc = rc < 0           ? cli_fail(cli, &err)
          : g.write_failed ? EXIT_OUTPUT
                           : EXIT_DONE;

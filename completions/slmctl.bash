@@ -50,7 +50,7 @@ _slmctl()
         options='--task --model --adapter --split --margin --limit --batch --no-base --again --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
         ;;
     'generate')
-        options='--model --adapter --task --raw --system --temperature --top-p --top-k --max-tokens --logprobs --device --precision --max-memory --store --json --quiet --threads --seed --help'
+        options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --max-tokens --logprobs --top-logprobs --device --precision --max-memory --store --json --quiet --threads --seed --help'
         ;;
     'model')
         reply='add list show remove check tokenize template train-tokenizer verify convert merge' ;;
@@ -316,7 +316,21 @@ _slmctl()
         reply='' kind='none' options= ;;
     'generate:--top-k')
         reply='' kind='none' options= ;;
+    'generate:--min-p')
+        reply='' kind='none' options= ;;
+    'generate:--repetition-penalty')
+        reply='' kind='none' options= ;;
+    'generate:--stop')
+        reply='' kind='none' options= ;;
+    'generate:--schema')
+        reply='' kind='file' options= ;;
+    'generate:--labels')
+        reply='' kind='none' options= ;;
+    'generate:--regex')
+        reply='' kind='none' options= ;;
     'generate:-n' | 'generate:--max-tokens')
+        reply='' kind='none' options= ;;
+    'generate:--top-logprobs')
         reply='' kind='none' options= ;;
     'generate:--device')
         reply='' kind='none' options= ;;

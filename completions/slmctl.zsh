@@ -167,8 +167,16 @@ _slmctl_generate()
         '--temperature=[0 takes the likeliest token each time]:T: ' \
         '--top-p=[sample among the likeliest tokens of this total probability]:P: ' \
         '--top-k=[sample among so many tokens; 0 is all]:K: ' \
+        '--min-p=[sample among tokens of this share of the likeliest one'\''s probability]:P: ' \
+        '--repetition-penalty=[above 1 makes tokens of the prompt and the answer less likely]:X: ' \
+        '--sample[sample as the model'\''s generation_config.json asks]' \
+        '*--stop=[end before this text; may be given again]:TEXT: ' \
+        '--schema=[answer JSON that fits this JSON schema]:FILE:_files' \
+        '--labels=[answer one of these labels]:A,B,...: ' \
+        '--regex=[answer a text that this regular expression matches]:RE: ' \
         ''{-n+,--max-tokens=}'[end after so many tokens]:N: ' \
         '--logprobs[print a JSON line for each token instead of the text]' \
+        '--top-logprobs=[with --logprobs\: the N likeliest tokens at each place too]:N: ' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
