@@ -67,9 +67,48 @@ for n in 1 2 3; do
     (train "$scratch/threads$n" --threads $n) || exit 1
     same "$scratch/whole" "$scratch/threads$n"
 done
+(train "$scratch/again" --checkpoint-activations on) || exit 1
+same "$scratch/whole" "$scratch/again"
 if (train "$scratch/killed" --lr 0.5) 2>"$scratch/refusal"; then
     echo "a checkpoint of other options was continued"
     exit 1
 fi
 grep -q 'other options' "$scratch/refusal" || exit 1
+
+# An adapter with magnitudes, its blocks computed again.
+export SLMCTL_STORE="$scratch/store" SLMCTL_KEY_FILE="$scratch/key"
+printf '%064d\n' 7 >"$scratch/key"
+chmod 600 "$scratch/key"
+awk 'BEGIN { for (i = 0; i < 400; i++)
+    printf "{\"conversation_id\":\"c%d\",\"request\":{\"model\":\"m\"," \
+           "\"messages\":[{\"role\":\"user\",\"content\":\"number %d\"}]}," \
+           "\"response\":{\"id\":\"r%d\",\"choices\":[{\"message\":{" \
+           "\"role\":\"assistant\",\"content\":\"%s\"},\"finish_reason\":" \
+           "\"stop\"}]}}\n", i, i, i, i % 2 ? "odd" : "even" }' \
+    >"$scratch/log.jsonl"
+cp -r "$scratch/whole" "$scratch/base"
+"$slmctl" model template --builtin >"$scratch/base/chat_template.jinja"
+"$slmctl" model train-tokenizer --quiet --vocab 300 --special '<|im_start|>' \
+    --special '<|im_end|>' --output "$scratch/base/tokenizer.json" \
+    "$scratch/text.txt" || exit 1
+"$slmctl" collect -q --import "$scratch/log.jsonl" >"$scratch/out" || exit 1
+"$slmctl" curate -q >"$scratch/out" && "$slmctl" cluster -q >"$scratch/out"
+dora() { # NAME [OPTION...]
+    name=$1
+    shift
+    exec "$slmctl" finetune --quiet --task 1 --model "$scratch/base" --force \
+        --method dora --epochs 20 --checkpoint-every 1 --as "$name" \
+        --run "$scratch/$name.run" --output "$scratch/$name" "$@"
+}
+(dora dora) >"$scratch/out" || exit 1
+for n in 1 2 3 4 5 6; do
+    dora slain --checkpoint-activations on >"$scratch/out" 2>&1 &
+    pid=$!
+    sleep "$(printf '0.%03d' "$(below 400)")"
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+done
+(dora slain --checkpoint-activations on --threads 3) >"$scratch/out" || exit 1
+cmp "$scratch/dora/adapter_model.safetensors" \
+    "$scratch/slain/adapter_model.safetensors" || exit 1
 echo "note: the same bytes after $hits kills and on 1, 2 and 3 threads"
