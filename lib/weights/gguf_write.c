@@ -329,10 +329,7 @@ static int add_lora(struct export *x, const struct lora *l, double alpha,
     free(module);
     free(whole);
     free(name);
-    return name
-               ? ERR_OK
-               : err_set(err, ERR_UNSUPPORTED,
-                         "tensor \"%.200s\": GGUF has no name for it", t->name);
+    return rc;
 }
 
 int weights_gguf_adapter(const char *adapter, const char *base,

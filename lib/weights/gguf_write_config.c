@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_HEAD 65536 /* as large as any head can be */
+
 struct config_in {
     struct gguf_build *g;
     const struct gguf_arch *arch;
@@ -112,6 +114,10 @@ static void put_shape(struct config_in *c)
                         strcmp(c->arch->type, "qwen3") == 0 ? 128
                         : is_gemma(c)                       ? 256
                                       : c->hidden / c->heads);
+    if (c->head_dim < 1 || c->head_dim > MAX_HEAD) {
+        refuse(c, "head_dim");
+        return;
+    }
     put_whole(c, "context_length", whole(c, "max_position_embeddings", 2048));
     put_whole(c, "embedding_length", c->hidden);
     put_whole(c, "block_count", c->layers);
@@ -321,6 +327,10 @@ static void put_rope(struct config_in *c)
                                                               : 10000);
     share = number(c, rope, "partial_rotary_factor",
                    number(c, 0, "partial_rotary_factor", phi ? 0.5 : 1));
+    if (!(share > 0 && share <= 1)) {
+        refuse(c, "partial_rotary_factor");
+        return;
+    }
     c->turned = (int64_t)((double)c->head_dim * share + 1e-9);
     put_number(c, "rope.freq_base", c->theta);
     put_whole(c, "rope.dimension_count", c->turned);
