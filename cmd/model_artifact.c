@@ -161,14 +161,15 @@ int artifact_logits(struct model *m, const struct artifact_prompts *p,
 /* log of the sum of exponentials, and the place of the largest. */
 static double log_sum(const float *x, size_t n, size_t *best)
 {
-    double sum = 0;
+    double sum = 1; /* the largest's own share */
 
     *best = 0;
     for (size_t i = 1; i < n; i++)
         if (x[i] > x[*best])
             *best = i;
     for (size_t i = 0; i < n; i++)
-        sum += exp((double)x[i] - (double)x[*best]);
+        if (i != *best)
+            sum += exp((double)x[i] - (double)x[*best]);
     return (double)x[*best] + log(sum);
 }
 
