@@ -48,8 +48,8 @@ static void read_points(struct points *p, const struct buf *text)
 {
     size_t at = 0;
 
-    p->low = INFINITY;
-    p->high = -INFINITY;
+    p->low = HUGE_VAL;
+    p->high = -HUGE_VAL;
     while (at < text->len) {
         const char *line = text->data + at;
         const char *end = memchr(line, '\n', text->len - at);

@@ -284,8 +284,8 @@ START_TEST(all_linear_layers_are_adapted_by_their_own_names)
         "in_proj,q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
         "in_proj,q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
         "in_proj,up_proj,down_proj",
-        "in_proj_qkv,in_proj_z,in_proj_b,in_proj_a,out_proj,gate_proj,up_proj,"
-        "down_proj,q_proj,k_proj,v_proj,o_proj",
+        ("in_proj_qkv,in_proj_z,in_proj_b,in_proj_a,out_proj,gate_proj,up_proj,"
+         "down_proj,q_proj,k_proj,v_proj,o_proj"),
     };
     struct model_adapter a = { .rank = 2, .scale = 1 };
     struct model *m;
