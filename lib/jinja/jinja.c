@@ -149,7 +149,7 @@ int jinja_render(const struct jinja *t, const struct json *j, json_ref context,
                  const struct tm *now, struct jinja_output *out,
                  struct err *err)
 {
-    struct err own;
+    struct err own = { 0 };
     struct run r = {
         .t = t, .now = now, .result = out, .err = err ? err : &own
     };

@@ -137,11 +137,15 @@ void weights_quantise_into(enum weights_type type, const float *x, size_t n,
 {
     const struct weights_block *b = weights_block_of(type);
 
-    if (type == WEIGHTS_F32)
+    if (type == WEIGHTS_F32) {
         memcpy(out, x, n * sizeof(*x));
-    else if (!b)
+        return;
+    }
+    if (!b) {
         narrow(x, n, type == WEIGHTS_BF16, out);
-    for (size_t i = 0; b && i < n; i += b->elements, out += b->bytes)
+        return;
+    }
+    for (size_t i = 0; i < n; i += b->elements, out += b->bytes)
         quantiser_of(type)->run(x + i, out);
 }
 
