@@ -47,7 +47,7 @@ _slmctl()
         options='--task --all --force --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
-        options='--task --model --adapter --split --margin --limit --batch --no-base --again --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
+        options='--task --model --adapter --split --margin --limit --batch --no-base --constrain --again --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
         ;;
     'generate')
         options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --max-tokens --logprobs --top-logprobs --device --precision --max-memory --store --json --quiet --threads --seed --help'
@@ -276,6 +276,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'eval:--batch')
         reply='' kind='none' options= ;;
+    'eval:--constrain')
+        reply='on off' kind='none' options= ;;
     'eval:--gold')
         reply='' kind='file' options= ;;
     'eval:--prices')

@@ -133,6 +133,7 @@ complete -c slmctl -n '__slmctl_on eval' -l margin -x -d 'how much worse than th
 complete -c slmctl -n '__slmctl_on eval' -l limit -x -d 'at most N examples a task; 0: all'
 complete -c slmctl -n '__slmctl_on eval' -l batch -x -d 'prompts answered at once'
 complete -c slmctl -n '__slmctl_on eval' -l no-base -d 'leave the untuned base model out'
+complete -c slmctl -n '__slmctl_on eval' -l constrain -x -a 'on off' -d 'keep answers to the form that the task asks for'
 complete -c slmctl -n '__slmctl_on eval' -l again -d 'evaluate also what has not changed since it was'
 complete -c slmctl -n '__slmctl_on eval' -l gold -r -F -d 'right answers for extra columns; the gate never sees them'
 complete -c slmctl -n '__slmctl_on eval' -l prices -r -F -d 'prices of hosted models, instead of the shipped ones'

@@ -139,6 +139,7 @@ _slmctl_eval()
         '--limit=[at most N examples a task; 0\: all]:N: ' \
         '--batch=[prompts answered at once]:N: ' \
         '--no-base[leave the untuned base model out]' \
+        '--constrain=[keep answers to the form that the task asks for]:WHEN:(on off)' \
         '--again[evaluate also what has not changed since it was]' \
         '--gold=[right answers for extra columns; the gate never sees them]:FILE:_files' \
         '--prices=[prices of hosted models, instead of the shipped ones]:FILE:_files' \

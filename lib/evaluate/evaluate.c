@@ -382,6 +382,8 @@ int evaluate_task(struct store *s, int64_t task,
         rc = evaluate_gold_load(s, opt->gold, &r, err);
     if (rc == ERR_OK)
         rc = evaluate_self_agreement(s, opt->seed, &r, err);
+    if (rc == ERR_OK && opt->constrain)
+        rc = evaluate_labels_load(s, &r, err);
     if (rc == ERR_OK)
         rc = models_answer(&r, model, opt, err);
     if (rc < 0 && r.empty) {

@@ -4,7 +4,8 @@
  * Loads the items of a split with their references, lets the base and the
  * tuned model answer them greedily, scores everybody on the same items and
  * asks the gate. The gold file is for the table alone: the gate never sees it.
- * May use: base json crypto sql store compute tokenizer template model scoring.
+ * May use: base json crypto sql store compute tokenizer template model scoring
+ * constrain.
  */
 #ifndef EVALUATE_H
 #define EVALUATE_H
@@ -70,6 +71,7 @@ struct evaluate_options {
     double margin;
     uint64_t seed;
     bool no_base;     /* leave the base model out */
+    bool constrain;   /* keep answers to the form that the task asks for */
     const char *gold; /* JSON Lines with id and gold; NULL: none */
     const struct score_prices *prices;
     double machine_dollars_per_hour;
@@ -142,6 +144,8 @@ struct evaluate_result {
     size_t refused; /* items that could not be rendered or are too long */
     double llm_tokens_in, llm_tokens_out; /* means, NaN unknown */
     const struct score_price *price;      /* of the LLM; NULL unknown */
+    char **labels; /* that constrained answers are of; see options */
+    size_t label_count;
     struct evaluate_column columns[EVALUATE_WHOS];
     struct evaluate_reason reasons[EVALUATE_REASONS]; /* tuned, by count */
     size_t reason_count;

@@ -25,6 +25,7 @@ struct session {
     struct tokenizer *tokenizer;
     struct template *template;
     struct model *model;
+    struct evaluate_forms *forms; /* NULL: answers are free */
     size_t context;
     int32_t stop;                     /* the template's end of a turn */
     struct template_example *prompts; /* one an item; no ids: refused */
@@ -56,6 +57,7 @@ static void session_close(struct session *s)
     for (size_t i = 0; s->prompts && i < s->r->count; i++)
         token_list_release(&s->prompts[i].ids);
     free(s->prompts);
+    evaluate_forms_close(s->forms);
     model_free(s->model);
     template_free(s->template);
     tokenizer_free(s->tokenizer);
@@ -162,6 +164,7 @@ static int batch_run(struct session *s, const size_t *items, size_t count,
     for (size_t i = 0; i < count; i++) {
         jobs[i].prompt = s->prompts[items[i]].ids.ids;
         jobs[i].prompt_count = s->prompts[items[i]].answer_at;
+        jobs[i].form = evaluate_form_of(s->forms, &s->r->items[items[i]]);
         jobs[i].out = mem_array(opt.max_tokens + 1, sizeof(*jobs[i].out));
     }
     rc = model_generate_batch(s->model, jobs, count, &opt, NULL, err);
@@ -227,6 +230,7 @@ static int latency_run(struct session *s, struct evaluate_column *c,
 
         if (!item_fits(s, i))
             continue;
+        opt.form = evaluate_form_of(s->forms, &s->r->items[i]);
         if (n >= EVALUATE_LATENCY_LEAST && spent_ms > EVALUATE_LATENCY_MS)
             break;
         rc = model_generate(s->model, s->prompts[i].ids.ids,
@@ -276,6 +280,8 @@ int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
     struct evaluate_column *c = &r->columns[who];
     int rc = session_open(&s, dir, adapter, err);
 
+    if (rc == ERR_OK && opt->constrain)
+        rc = evaluate_forms_open(r, s.tokenizer, &s.forms, err);
     if (rc == ERR_OK) {
         prompts_encode(&s);
         rc = answers_run(&s, err);

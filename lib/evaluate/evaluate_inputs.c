@@ -153,6 +153,8 @@ static void put_options(struct crypto_hasher *h,
     put_double(h, opt->margin);
     put_int(h, (int64_t)opt->seed);
     put_int(h, opt->no_base);
+    if (opt->constrain)
+        put_text(h, "constrain");
     put_double(h, opt->machine_dollars_per_hour);
     put_text(h, opt->compute->device);
     put_int(h, opt->compute->precision);

@@ -162,6 +162,9 @@ void evaluate_result_release(struct evaluate_result *r)
     for (size_t i = 0; i < r->word_count; i++)
         free(r->words[i]);
     free(r->words);
+    for (size_t i = 0; i < r->label_count; i++)
+        free(r->labels[i]);
+    free(r->labels);
     memset(r, 0, sizeof(*r));
 }
 

@@ -37,4 +37,21 @@ int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
  * there is none. */
 bool evaluate_message(struct slice response, struct buf *out);
 
+/* Forms that answers are kept to. At most so many labels of so many bytes. */
+#define EVALUATE_LABELS 256
+#define EVALUATE_LABEL_BYTES 200
+struct evaluate_forms;
+struct constrain;
+struct tokenizer;
+/* r->labels: the answers of a label task's train split, if they are few. */
+int evaluate_labels_load(struct store *s, struct evaluate_result *r,
+                         struct err *err);
+int evaluate_forms_open(const struct evaluate_result *r,
+                        const struct tokenizer *t, struct evaluate_forms **out,
+                        struct err *err);
+void evaluate_forms_close(struct evaluate_forms *f);
+/* NULL: the answer is free, also where f is NULL. Owned by f. */
+struct constrain *evaluate_form_of(struct evaluate_forms *f,
+                                   const struct evaluate_item *it);
+
 #endif
