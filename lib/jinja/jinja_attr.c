@@ -252,8 +252,7 @@ struct value jinja_getslice(struct run *r, struct value v, struct value from,
         return jinja_fail(r, "unhashable type: 'slice'");
     if (v.kind != V_STRING && v.kind != V_LIST && v.kind != V_TUPLE &&
         v.kind != V_RANGE)
-        return jinja_undefined(r, "'%s' object is not subscriptable",
-                               jinja_type(v));
+        return jinja_fail(r, "'%s' object is not subscriptable", jinja_type(v));
     if (!jinja_is_missing(step) &&
         !slice_bound(r, step, 0, -INT32_MAX, INT32_MAX, &by))
         return v;

@@ -122,15 +122,17 @@ static bool next_line(struct slice *s, struct slice *line)
 /* a: width, first, blank */
 FILTER(f_indent)
 {
-    struct value text = jinja_to_string(r, self);
     struct slice s, line, by = { "    ", 4 };
     struct buf b, blanks;
     bool any = false, first = jinja_true(a[1]), blank = jinja_true(a[2]);
     int64_t n = 0;
 
+    if (self.kind != V_STRING && self.kind != V_UNDEFINED)
+        return jinja_fail(r, "indent needs a text, not %s", jinja_type(self));
+    self = jinja_to_string(r, self);
     if (r->failed)
-        return text;
-    s = jinja_bytes(text);
+        return self;
+    s = jinja_bytes(self);
     buf_init(&b, JINJA_MAX_STRING);
     buf_init(&blanks, 4096);
     if (a[0].kind == V_STRING) {
@@ -295,7 +297,7 @@ FILTER(f_round)
         (a[1].kind != V_STRING || !slice_is(jinja_bytes(a[1]), "common")))
         return jinja_fail(r, "method must be common, ceil or floor");
     if (jinja_is_integer(self) && precision >= 0)
-        return self;
+        return self.kind == V_BOOL ? jinja_int(self.b) : self;
     if (precision < 0)
         d = nearbyint(d * scale) / scale;
     else if (fabs(d) < 1e60) {
@@ -363,7 +365,7 @@ FILTER(f_wordcount)
 /* a: length, killwords, end, leeway */
 FILTER(f_truncate)
 {
-    struct value text = jinja_to_string(r, self), out;
+    struct value text = self, out;
     struct value end = a[2].kind == V_STRING ? a[2] : jinja_text(r, "...");
     int64_t length = 255, leeway = 5, keep;
     struct slice s;
@@ -373,8 +375,13 @@ FILTER(f_truncate)
         (!jinja_is_missing(a[3]) && !jinja_index(r, a[3], &leeway)) ||
         r->failed)
         return text;
-    if ((int64_t)jinja_chars(text) <= length + leeway)
-        return text;
+    if (jinja_length(self) < 0)
+        return jinja_fail(r, "object of type '%s' has no len()",
+                          jinja_type(self));
+    if (jinja_length(self) <= length + leeway)
+        return self;
+    if (self.kind != V_STRING)
+        return jinja_fail(r, "truncate needs a text, not %s", jinja_type(self));
     keep = length - (int64_t)jinja_chars(end);
     if (keep < 0)
         return jinja_fail(r, "truncate: the length is below the ending's");

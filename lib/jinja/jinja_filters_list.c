@@ -35,6 +35,13 @@ static struct value pick(struct run *r, struct value v, struct value attribute)
     return jinja_is_missing(attribute) ? v : jinja_getpath(r, v, attribute);
 }
 
+/* Filters that look at their value before they iterate it: what is false has
+ * no items, whatever it is. */
+static struct list items_if_any(struct run *r, struct value v)
+{
+    return jinja_true(v) ? jinja_items(r, v) : (struct list){ 0 };
+}
+
 FILTER(f_join)
 {
     struct list l = jinja_items(r, self);
@@ -324,7 +331,7 @@ static struct arguments rest_of(const struct arguments *args, size_t skip)
 
 FILTER(f_map)
 {
-    struct list l = jinja_items(r, self), out = { 0 };
+    struct list l = items_if_any(r, self), out = { 0 };
     const struct value *attribute = keyword(r, "attribute");
     struct arguments rest;
     const struct function *fn;
@@ -352,7 +359,7 @@ FILTER(f_map)
 static struct value select_items(struct run *r, struct value self, size_t skip,
                                  bool wanted)
 {
-    struct list l = jinja_items(r, self), out = { 0 };
+    struct list l = items_if_any(r, self), out = { 0 };
     struct arguments rest = rest_of(r->args, skip + 1);
     struct value attribute = { .kind = V_ABSENT };
     const struct function *test = NULL;

@@ -11,15 +11,17 @@
 #define FILTER(name)                                                           \
     static struct value name(struct run *r, struct value self, struct value *a)
 
-static void put_quoted(struct slice s, struct buf *out)
+/* form: as in a query, where a blank is "+" and "/" is quoted. */
+static void put_quoted(struct slice s, bool form, struct buf *out)
 {
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
         bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                     (c >= 'A' && c <= 'Z') || (c && strchr("_.-~/", c));
+                     (c >= 'A' && c <= 'Z') ||
+                     (c && strchr(form ? "_.-~" : "_.-~/", c));
 
-        if (plain)
-            buf_char(out, (char)c);
+        if (plain || (form && c == ' '))
+            buf_char(out, c == ' ' ? '+' : (char)c);
         else
             buf_printf(out, "%%%02X", c);
     }
@@ -35,7 +37,7 @@ FILTER(f_urlencode)
     if (self.kind == V_STRING || jinja_length(self) < 0) {
         self = jinja_to_string(r, self);
         if (!r->failed)
-            put_quoted(jinja_bytes(self), &b);
+            put_quoted(jinja_bytes(self), false, &b);
         return jinja_take(r, &b);
     }
     self.kind = self.kind == V_DICT ? V_ITEMS : self.kind;
@@ -43,13 +45,15 @@ FILTER(f_urlencode)
     for (size_t i = 0; i < pairs.n && !r->failed; i++) {
         struct list pair = jinja_items(r, pairs.v[i]);
 
+        if (pair.n != 2 && !r->failed)
+            jinja_fail(r, "urlencode needs pairs");
         buf_str(&b, i ? "&" : "");
         for (size_t k = 0; k < pair.n && !r->failed; k++) {
             struct value text = jinja_to_string(r, pair.v[k]);
 
             buf_str(&b, k ? "=" : "");
             if (!r->failed)
-                put_quoted(jinja_bytes(text), &b);
+                put_quoted(jinja_bytes(text), true, &b);
         }
     }
     return jinja_take(r, &b);

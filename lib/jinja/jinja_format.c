@@ -355,6 +355,13 @@ static void percent_one(struct percent *p, struct slice *f)
     }
 }
 
+/* What Python takes for a mapping here: it need not be used up. */
+static bool is_indexed(struct value v)
+{
+    return v.kind == V_DICT || v.kind == V_LIST || v.kind == V_RANGE ||
+           v.kind == V_UNDEFINED;
+}
+
 struct value jinja_percent(struct run *r, struct value format,
                            struct value args)
 {
@@ -376,7 +383,7 @@ struct value jinja_percent(struct run *r, struct value format,
         if (eat(&f, '%'))
             percent_one(&p, &f);
     }
-    if (!r->failed && args.kind != V_DICT &&
+    if (!r->failed && !is_indexed(args) &&
         p.next < (args.kind == V_TUPLE ? args.l->n : 1))
         jinja_fail(r, "not all arguments converted during string formatting");
     v = jinja_take(r, &out);

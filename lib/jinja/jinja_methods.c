@@ -596,11 +596,14 @@ METHOD(m_islower)
 METHOD(m_istitle)
 {
     struct value titled = cased(r, self, CASE_TITLE);
+    struct slice s = jinja_bytes(self);
+    bool any = false;
 
     (void)a;
-    return jinja_bool(titled.kind == V_STRING && self.s->n &&
-                      slice_eq(jinja_bytes(titled), jinja_bytes(self)) &&
-                      !one_case(self, false).b);
+    while (s.n && !any)
+        any = jinja_is_upper(jinja_next_char(&s));
+    return jinja_bool(any && titled.kind == V_STRING &&
+                      slice_eq(jinja_bytes(titled), jinja_bytes(self)));
 }
 
 static struct value justify(struct run *r, struct value self, struct value *a,

@@ -27,9 +27,9 @@ KIND_TEST(t_boolean, self.kind == V_BOOL)
 KIND_TEST(t_true, self.kind == V_BOOL && self.b)
 KIND_TEST(t_false, self.kind == V_BOOL && !self.b)
 KIND_TEST(t_escaped, self.kind == V_STRING && self.safe)
-KIND_TEST(t_callable, self.kind == V_MACRO || self.kind == V_FUNCTION ||
-                          self.kind == V_METHOD || self.kind == V_LOOP ||
-                          self.kind == V_JOINER)
+KIND_TEST(t_callable, self.kind == V_UNDEFINED || self.kind == V_MACRO ||
+                          self.kind == V_FUNCTION || self.kind == V_METHOD ||
+                          self.kind == V_LOOP || self.kind == V_JOINER)
 KIND_TEST(t_sequence, self.kind == V_STRING || self.kind == V_LIST ||
                           self.kind == V_TUPLE || self.kind == V_DICT ||
                           self.kind == V_RANGE || self.kind == V_UNDEFINED)
