@@ -260,13 +260,11 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
                    r->task_name, r->refused);
     if (g->verdict != SCORE_UNDECIDED)
         return;
-    if (g->need >= SCORE_MAX_NEED)
-        buf_printf(out, "%s: undecided: %s.\n", r->task_name, g->why);
-    else
-        buf_printf(out,
-                   "%s: undecided: about %zu calls would decide (there are "
-                   "%zu).\n",
-                   r->task_name, g->need, g->count);
+    buf_printf(out, "%s: undecided: %s", r->task_name, g->why);
+    if (g->need < SCORE_MAX_NEED)
+        buf_printf(out, "; about %zu calls would decide (there are %zu)",
+                   g->need, g->count);
+    buf_str(out, ".\n");
 }
 
 static void note_reuse(const struct evaluate_result *r, struct buf *out)

@@ -20,6 +20,9 @@
 #define DEFAULT_ROUNDS 2000
 #define POWER 0.8
 #define PRIOR 10 /* clusters */
+#define TEXT(n) TEXT_OF(n)
+#define TEXT_OF(n) #n
+#define MIN_CLUSTERS_WHY "fewer than " TEXT(SCORE_MIN_CLUSTERS) " conversations"
 
 /* Sums of one cluster, and whether it says anything about how alike its items
  * are: a disagreement; a score on the rarer side. */
@@ -361,6 +364,8 @@ static void need(struct work *w)
     want = ceil(score_gate_need(variance, sqrt(d * d - fixed * fixed), w->level,
                                 POWER));
     want = fmax(want, n + 1);
+    if (out->clusters < SCORE_MIN_CLUSTERS)
+        want = fmax(want, ceil(n * SCORE_MIN_CLUSTERS / (double)out->clusters));
     out->need = want < SCORE_MAX_NEED ? (size_t)want : SCORE_MAX_NEED;
 }
 
@@ -376,7 +381,11 @@ static void verdict(struct work *w)
         out->interval = (struct score_interval){ -1, 1 };
         return;
     }
-    if (out->interval.low > -w->in->margin) {
+    if (out->clusters < SCORE_MIN_CLUSTERS) {
+        out->verdict = SCORE_UNDECIDED;
+        out->why = MIN_CLUSTERS_WHY;
+        need(w);
+    } else if (out->interval.low > -w->in->margin) {
         out->verdict = SCORE_PASS;
         out->why = "the lower limit lies within the margin";
     } else if (out->interval.high < -w->in->margin) {

@@ -5,7 +5,7 @@
 export SLMCTL_STORE=s SLMCTL_KEY_FILE="$PWD/key"
 printf '%064d\n' 7 >key
 chmod 600 key
-make_logs 240 >log.jsonl
+make_logs 600 >log.jsonl
 slmctl collect --import log.jsonl -q >/dev/null
 slmctl curate -q >/dev/null
 slmctl cluster -q >/dev/null

@@ -289,6 +289,38 @@ START_TEST(gate_heeds_the_interval_of_a_measured_reference)
 }
 END_TEST
 
+/* Two graded answers once passed one log in six at the margin, and one wrong
+ * answer to a single example failed a model. */
+START_TEST(gate_has_no_verdict_on_a_few_conversations)
+{
+    double score[400], reference[400];
+    uint64_t cluster[400];
+    bool measured[400];
+
+    for (size_t n = 1; n < SCORE_MIN_CLUSTERS; n++)
+        for (int kind = 0; kind < 6; kind++) {
+            struct score_gate_input in = { .score = score,
+                                           .reference = reference,
+                                           .cluster = cluster,
+                                           .count = n * 20,
+                                           .margin = 0.03,
+                                           .measured = measured,
+                                           .measured_interval = { 1, 1 } };
+            struct score_gate g;
+
+            for (size_t i = 0; i < in.count; i++) {
+                score[i] = kind % 3 * 0.5;
+                reference[i] = kind < 3 ? 1 : 0.5;
+                cluster[i] = i % n;
+                measured[i] = kind < 3;
+            }
+            score_gate_run(&in, &g);
+            ck_assert_int_eq(g.verdict, SCORE_UNDECIDED);
+            ck_assert_uint_ge(g.need, 20 * SCORE_MIN_CLUSTERS);
+        }
+}
+END_TEST
+
 START_TEST(gate_is_the_same_for_the_same_seed)
 {
     static struct sample s;
@@ -324,6 +356,7 @@ int main(void)
     tcase_add_test(t, gate_leaves_out_what_one_side_lacks);
     tcase_add_test(t, gate_shows_no_difference_beyond_what_scores_can_differ);
     tcase_add_test(t, gate_heeds_the_interval_of_a_measured_reference);
+    tcase_add_test(t, gate_has_no_verdict_on_a_few_conversations);
     tcase_add_test(t, gate_is_the_same_for_the_same_seed);
     suite_add_tcase(s, t);
     r = srunner_create(s);
