@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "curate/curate.h"
+#include "json/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -156,20 +157,50 @@ int curate_load_key(const char *path, struct crypto_key *key, struct err *err)
     return rc;
 }
 
+struct rules_check {
+    struct cli *cli;
+    struct buf text;
+    struct json_writer w;
+};
+
 static void rule_failed(void *ctx, const char *rule, const char *example,
                         const char *why)
 {
-    cli_warn(ctx, "rule %s: %s: %s", rule, why, example);
+    struct rules_check *c = ctx;
+
+    if (!c->cli->json)
+        cli_warn(c->cli, "rule %s: %s: %s", rule, why, example);
+    json_begin_object(&c->w, NULL);
+    json_put_string(&c->w, "rule", rule);
+    json_put_string(&c->w, "why", why);
+    json_put_string(&c->w, "example", example);
+    json_end_object(&c->w);
 }
 
 static int run_check_rules(struct cli *cli, const struct scrub_rules *rules)
 {
-    size_t examples = 0;
-    size_t failed = scrub_rules_check(rules, &examples, rule_failed, cli);
+    struct rules_check c = { .cli = cli };
+    size_t examples = 0, failed;
+    int code = EXIT_DONE;
 
-    cli_note(cli, "%zu rules, %zu examples, %zu fail", scrub_rules_count(rules),
-             examples, failed);
-    return failed ? EXIT_FAILED : EXIT_DONE;
+    json_writer_init(&c.w, &c.text, true);
+    json_begin_object(&c.w, NULL);
+    json_put_string(&c.w, "schema", "slmctl.curate-rules/1");
+    json_begin_array(&c.w, "failures");
+    failed = scrub_rules_check(rules, &examples, rule_failed, &c);
+    json_end_array(&c.w);
+    json_put_int(&c.w, "rules", (int64_t)scrub_rules_count(rules));
+    json_put_int(&c.w, "examples", (int64_t)examples);
+    json_put_int(&c.w, "failed", (int64_t)failed);
+    json_end_object(&c.w);
+    buf_char(&c.text, '\n');
+    if (cli->json)
+        code = cli_write(cli, &c.text);
+    else
+        cli_note(cli, "%zu rules, %zu examples, %zu fail",
+                 scrub_rules_count(rules), examples, failed);
+    buf_release(&c.text);
+    return code == EXIT_DONE && failed ? EXIT_FAILED : code;
 }
 
 static int write_decisions(struct store *s, struct err *err)
@@ -196,11 +227,14 @@ static int write_export(struct cli *cli, struct store *s,
         rc = curate_output_open(&out, export_file, err);
     if (rc == ERR_OK && strchr(w->splits, 's')) {
         rc = store_seal(s, task, 0, "curate --export", &times, err);
-        if (rc == ERR_OK)
+        if (rc == ERR_OK && times == 0)
+            cli_warn(cli, "the sealed test split is opened; this is written "
+                          "down");
+        else if (rc == ERR_OK)
             cli_warn(cli,
-                     "the sealed test split is opened (it was %lld times "
+                     "the sealed test split is opened (it was %lld time%s "
                      "before); this is written down",
-                     (long long)times);
+                     (long long)times, times == 1 ? "" : "s");
     }
     if (rc == ERR_OK)
         rc = curate_export(s, task, w->splits, &out.sink, &count, err);

@@ -60,7 +60,7 @@ static const struct opt options[] = {
     { 0, "targets", OPT_STRING, &f.targets, "LIST",
       "linear layers to adapt, by comma (default all-linear)" },
     { 0, "lr", OPT_DOUBLE, &f.lr, "X",
-      "highest learning rate (default by method and size)", .min = 0,
+      "highest learning rate (default by method and size)", .min = 1e-12,
       .max = 10 },
     { 0, "epochs", OPT_DOUBLE, &f.epochs, "X",
       "passes over the data (default 3; 1 with --init)", .min = 1e-3,

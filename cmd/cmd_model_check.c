@@ -283,6 +283,9 @@ static int run(struct cli *cli, int argc, char **argv)
     int rc;
 
     (void)argc;
+    if (values_path && strcmp(values_path, "-") == 0)
+        return cli_usage(cli, "--values -: a safetensors file is not written "
+                              "to standard output; name a file");
     if (!device_choice.device)
         device_choice.device = "cpu";
     rc = pick_model(cli, argv[0], adapter_dir, NULL, &picked, &err);

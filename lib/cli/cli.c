@@ -245,7 +245,7 @@ static int help_of(struct cli *cli, int argc, char **argv)
     struct buf name = { .data = NULL };
 
     for (int i = 0; i < argc && list; i++) {
-        if (argv[i][0] == '-')
+        if (argv[i][0] == '-' || (!c && !strcmp(argv[i], "help")))
             continue;
         c = find_command(list, argv[i]);
         if (!c)

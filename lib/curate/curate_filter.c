@@ -225,6 +225,8 @@ static int read_batch(struct filter *k, struct codec_lines *in, struct err *err)
         rc = codec_lines_next(in, &c, err);
         if (rc <= 0)
             break;
+        if (!k->f->text && !c.cut && slice_trim(c.text).n == 0)
+            continue; /* as an import does */
         l->at = k->batch.len;
         l->n = c.text.n;
         l->number = c.number;

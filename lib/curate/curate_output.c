@@ -79,6 +79,7 @@ int curate_decisions(struct store *s, const struct curate_sink *out,
 
 struct export
 {
+    struct store *store;
     const struct curate_sink *out;
     struct json request, response;
     struct buf line;
@@ -104,7 +105,53 @@ static void put_answer(struct buf *b, const struct json *j, json_ref message)
     json_end_object(&w);
 }
 
-static void put_line(struct export *x)
+static bool task_has_labels(struct store *s, int64_t task)
+{
+    struct sql_stmt *q;
+    bool labels = false;
+
+    if (sql_get(store_sql(s), "SELECT kind FROM task WHERE id = ?", &q, NULL) <
+        0)
+        return false;
+    sql_bind_int(q, 1, task);
+    if (sql_step(q, NULL) == 1)
+        labels = slice_is(sql_text(q, 0), "label");
+    sql_reset(q);
+    return labels;
+}
+
+/* The scrubbed answer that an outcome puts in place of the logged one; as in
+ * training, a label is an answer only where answers are labels. */
+static struct slice corrected(const struct export *x,
+                              const struct store_example *e)
+{
+    bool better =
+        e->has_answer || (e->has_label && task_has_labels(x->store, e->task));
+
+    return better ? e->correction : slice_of("");
+}
+
+/* A message, or the text of one. */
+static void put_correction(struct export *x, struct slice text)
+{
+    struct json *a = &x->response;
+    struct json_writer w;
+
+    if (json_parse(a, text.p, text.n, NULL) == 0 &&
+        json_is(a, 0, JSON_OBJECT) &&
+        (json_present(json_get(a, 0, "content")) ||
+         json_present(json_get(a, 0, "tool_calls")))) {
+        put_answer(&x->line, a, 0);
+        return;
+    }
+    json_writer_init(&w, &x->line, false);
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "role", "assistant");
+    json_put_slice(&w, "content", text);
+    json_end_object(&w);
+}
+
+static void put_line(struct export *x, struct slice correction)
 {
     static const char *const names[] = { "tools", "parallel_tool_calls",
                                          "functions", "response_format" };
@@ -115,8 +162,12 @@ static void put_line(struct export *x)
     buf_str(b, "{\"messages\":");
     buf_add(b, messages.p, messages.n - 1); /* without the bracket */
     buf_char(b, ',');
-    put_answer(
-        b, a, json_get(a, json_at(a, json_get(a, 0, "choices"), 0), "message"));
+    if (correction.n > 0)
+        put_correction(x, correction);
+    else
+        put_answer(
+            b, a,
+            json_get(a, json_at(a, json_get(a, 0, "choices"), 0), "message"));
     buf_char(b, ']');
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         json_ref v = json_get(q, 0, names[i]);
@@ -147,7 +198,7 @@ static int export_one(void *ctx, const struct store_example *e, struct err *err)
         rc = json_parse(&x->response, e->response.p, e->response.n, err);
     if (rc < 0)
         return err_wrap(err, "example %lld", (long long)e->id);
-    put_line(x);
+    put_line(x, corrected(x, e));
     join_lines(&x->line, from);
     x->count++;
     return flush(x->out, &x->line, FLUSH_AT, err);
@@ -158,7 +209,7 @@ int curate_export(struct store *s, int64_t task, const char *splits,
                   struct err *err)
 {
     struct store_example_query query = { .task = task, .splits = splits };
-    struct export x = { .out = out };
+    struct export x = { .store = s, .out = out };
     int rc = store_examples(s, &query, export_one, &x, err);
 
     if (rc == ERR_OK)
