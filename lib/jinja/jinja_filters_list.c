@@ -324,7 +324,8 @@ static struct arguments rest_of(const struct arguments *args, size_t skip)
     struct arguments rest = *args;
 
     skip = skip < rest.n ? skip : rest.n;
-    rest.v += skip;
+    if (skip)
+        rest.v += skip;
     rest.n -= skip;
     return rest;
 }
