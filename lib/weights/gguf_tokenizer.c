@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "json/json.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,7 +84,10 @@ static int64_t id_of(const struct tokenizer_out *t, const char *key)
 
 static int type_of(const struct tokenizer_out *t, size_t id)
 {
-    return t->types ? (int)gguf_number(t->types, id) : TOKEN_NORMAL;
+    double type = t->types ? gguf_number(t->types, id) : TOKEN_NORMAL;
+
+    return type >= TOKEN_NORMAL && type <= TOKEN_BYTE ? (int)type
+                                                      : TOKEN_UNUSED;
 }
 
 static void put_added(struct tokenizer_out *t)
@@ -297,6 +301,14 @@ struct merge_list {
 
 #define MAX_PIECE 512 /* bytes; longer ones are no result of merges */
 
+/* Sortable: what is no number comes last. */
+static float score_of(const struct tokenizer_out *t, size_t id)
+{
+    double score = gguf_number(t->scores, id);
+
+    return score >= -FLT_MAX && score <= FLT_MAX ? (float)score : -FLT_MAX;
+}
+
 static void add_merges(const struct tokenizer_out *t, const struct map *ids,
                        size_t id, struct merge_list *out)
 {
@@ -315,7 +327,7 @@ static void add_merges(const struct tokenizer_out *t, const struct map *ids,
                  sizeof(*out->items));
         out->items[out->count++] =
             (struct merge){ (uint32_t)id, (uint32_t)*left, (uint32_t)*right,
-                            (uint32_t)cut, (float)gguf_number(t->scores, id) };
+                            (uint32_t)cut, score_of(t, id) };
     }
 }
 
