@@ -299,6 +299,7 @@ struct merge_list {
     size_t count, cap;
 };
 
+#define MAX_SCORE 3e38
 #define MAX_PIECE 512 /* bytes; longer ones are no result of merges */
 
 /* Sortable: what is no number comes last. */
@@ -306,7 +307,7 @@ static float score_of(const struct tokenizer_out *t, size_t id)
 {
     double score = gguf_number(t->scores, id);
 
-    return score >= -FLT_MAX && score <= FLT_MAX ? (float)score : -FLT_MAX;
+    return score >= -MAX_SCORE && score <= MAX_SCORE ? (float)score : -FLT_MAX;
 }
 
 static void add_merges(const struct tokenizer_out *t, const struct map *ids,
