@@ -21,7 +21,7 @@ slmctl model convert "$m" --type Q4_0 --max-kl 0 -o low.gguf -q 2>err; echo "exi
 sed 's/.*: warning: //' err
 ls low*
 slmctl model convert "$m" --to safetensors --shard-size 1M -o shards -q
-ls shards | grep -c '^model-.*-of-.*\.safetensors$'
+find shards -name 'model-*-of-*.safetensors' | wc -l
 slmctl model verify shards --json | jq -c '[.schema, .whole]'
 slmctl model convert "$m" --to safetensors -o shards
 slmctl model convert "$m" --type Q2_K -o x
