@@ -280,6 +280,126 @@ START_TEST(an_adapter_over_blocks_is_one_over_what_they_say)
 }
 END_TEST
 
+static float *tensor(const struct weights *w, const char *name, size_t *n)
+{
+    const struct weights_tensor *t = weights_find(w, name);
+    float *x;
+
+    ck_assert_msg(t != NULL, "%s", name);
+    *n = (size_t)weights_elements(t);
+    x = mem_array(*n, sizeof(*x));
+    OK(weights_to_f32(t, x, &err));
+    return x;
+}
+
+static void expect_near(const float *got, const float *want, size_t n,
+                        const char *what)
+{
+    double worst = 0, top = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        worst = fmax(worst, fabs((double)got[i] - (double)want[i]));
+        top = fmax(top, fabs((double)want[i]));
+    }
+    ck_assert_msg(worst <= 1e-4 * top, "%s: %g of %g", what, worst, top);
+}
+
+/* Documents of a reference's input_ids [B,T], all of it trained. */
+static void read_documents(const struct weights *w, struct lora_data *d)
+{
+    const struct weights_tensor *ids = weights_find(w, "input_ids");
+
+    ck_assert_ptr_nonnull(ids);
+    for (int64_t i = 0; i < ids->shape[0]; i++)
+        lora_data_add(d, (const int32_t *)ids->data + i * ids->shape[1], NULL,
+                      1, (size_t)ids->shape[1]);
+}
+
+/* What the blocks say is what the checkpoint said, to the bit. */
+static void expect_same_weights(struct model *m, const char *path)
+{
+    const struct model_tensor *a, *b;
+    struct model *wide;
+    size_t n;
+
+    OK(model_open(path, cpu, true, &wide, &err));
+    n = model_tensors(m, false, &a);
+    ck_assert_uint_eq(model_tensors(wide, false, &b), n);
+    for (size_t i = 0; i < n; i++) {
+        size_t count = (size_t)a[i].rows * (size_t)(a[i].cols ? a[i].cols : 1);
+
+        ck_assert_uint_eq(lora_span_hash(cpu, a[i].value, count),
+                          lora_span_hash(cpu, b[i].value, count));
+    }
+    model_free(wide);
+}
+
+static void check_gradients(struct model *m, const struct weights *want,
+                            double loss)
+{
+    struct lora_data d = { 0 };
+    struct lora_packing p;
+    struct model_trained t;
+    const struct model_tensor *list;
+    size_t docs[] = { 0, 1 }, count, n;
+    double nll;
+
+    read_documents(want, &d);
+    OK(model_train_begin(m, true, &t, &err));
+    lora_pack(&d, docs, 2, 1024, &p);
+    OK(model_step(m, &p.batches[0], 1 / (double)p.trained, &nll, &count, &err));
+    ck_assert_msg(fabs(nll / (double)count - loss) < 1e-5 * loss, "%g",
+                  nll / (double)count);
+    n = model_tensors(m, true, &list);
+    for (size_t i = 0; i < n; i++) {
+        char *name = mem_printf("grad.base_model.model.%s", list[i].name);
+        size_t k;
+        float *x = tensor(want, name, &k), *got = mem_array(k, sizeof(*got));
+
+        cpu->ops->download(cpu, got, list[i].grad, k);
+        expect_near(got, x, k, name);
+        free(got);
+        free(x);
+        free(name);
+    }
+    lora_packing_release(&p);
+    lora_data_release(&d);
+}
+
+START_TEST(four_bit_checkpoints_keep_their_blocks_and_give_the_references)
+{
+    const char *root = getenv("SLMCTL_REFERENCE");
+    char *path = mem_printf("%s/fixtures/formats/llama-nf4%s", root ? root : "",
+                            _i ? "-double" : "");
+    char *adapter = io_path(path, "adapter");
+    char *file = io_path(path, "expected.safetensors");
+    struct weights *want;
+    struct model *m;
+    size_t used, peak, wide;
+
+    if (!root || !io_exists(file)) {
+        (void)printf("skip: SLMCTL_REFERENCE is not set\n");
+        goto done;
+    }
+    OK(weights_open(file, &want, &err));
+    OK(model_open(path, cpu, true, &m, &err));
+    cpu->ops->memory(cpu, &wide, &peak);
+    model_free(m);
+    OK(model_open_quantised(path, cpu, COMPUTE_NF4, &m, &err));
+    cpu->ops->memory(cpu, &used, &peak);
+    ck_assert_uint_lt(used, wide * 2 / 3);
+    expect_same_weights(m, path);
+    OK(model_adapter_load(m, adapter, &err));
+    check_gradients(m, want, _i ? 7.028517668793585 : 7.030206729971026);
+    model_free(m);
+    weights_close(want);
+done:
+    free(path);
+    free(adapter);
+    free(file);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("lora_methods");
@@ -296,6 +416,9 @@ int main(void)
         t, blocks_computed_again_give_the_same_bits_in_less_memory, 0, 3);
     tcase_add_loop_test(t, an_adapter_over_blocks_is_one_over_what_they_say, 0,
                         2);
+    tcase_add_loop_test(
+        t, four_bit_checkpoints_keep_their_blocks_and_give_the_references, 0,
+        2);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
