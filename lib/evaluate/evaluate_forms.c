@@ -14,6 +14,7 @@
 #include "json/json.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct evaluate_forms {
     struct constrain_vocab *vocab;
@@ -23,42 +24,64 @@ struct evaluate_forms {
     size_t count, cap;
 };
 
+struct labels {
+    struct map *seen;        /* label -> examples */
+    size_t examples, others; /* others: no label that could be listed */
+};
+
 static int take_label(void *ctx, const struct store_example *e, struct err *err)
 {
-    struct map *seen = ctx;
+    struct labels *l = ctx;
     struct buf message = { 0 }, text = { 0 };
     struct json j = { 0 };
 
     (void)err;
+    l->examples++;
     if (evaluate_message(e->response, &message) &&
         json_parse(&j, message.data, message.len, NULL) == 0 &&
         json_text(&j, json_get(&j, 0, "content"), &text) && text.len > 0 &&
-        text.len <= EVALUATE_LABEL_BYTES && map_count(seen) <= EVALUATE_LABELS)
-        (void)map_put(seen, text.data, text.len, NULL);
+        text.len <= EVALUATE_LABEL_BYTES && !memchr(text.data, 0, text.len) &&
+        map_count(l->seen) <= EVALUATE_LABELS)
+        ++*map_put(l->seen, text.data, text.len, NULL);
+    else
+        l->others++;
     json_release(&j);
     buf_release(&message);
     buf_release(&text);
     return ERR_OK;
 }
 
+/* The share of labels seen once estimates that of labels never seen (Good and
+ * Turing): where it is not small the set is open, as when answers are words of
+ * the prompt, and keeping to it would make right answers wrong. */
+static bool is_closed(const struct labels *l)
+{
+    size_t once = l->others;
+
+    for (size_t i = 0; i < map_count(l->seen); i++)
+        once += *map_value(l->seen, i) == 1;
+    return map_count(l->seen) > 0 && map_count(l->seen) <= EVALUATE_LABELS &&
+           once * EVALUATE_LABEL_ODDS <= l->examples;
+}
+
 int evaluate_labels_load(struct store *s, struct evaluate_result *r,
                          struct err *err)
 {
     struct store_example_query query = { .task = r->task, .splits = "t" };
-    struct map *seen;
+    struct labels l = { 0 };
     int rc;
 
     if (r->kind != SCORE_LABEL)
         return ERR_OK;
-    seen = map_new();
-    rc = store_examples(s, &query, take_label, seen, err);
-    if (rc == ERR_OK && map_count(seen) <= EVALUATE_LABELS) {
-        r->label_count = map_count(seen);
+    l.seen = map_new();
+    rc = store_examples(s, &query, take_label, &l, err);
+    if (rc == ERR_OK && is_closed(&l)) {
+        r->label_count = map_count(l.seen);
         r->labels = mem_array(r->label_count, sizeof(*r->labels));
         for (size_t i = 0; i < r->label_count; i++)
-            r->labels[i] = slice_dup(map_key(seen, i));
+            r->labels[i] = slice_dup(map_key(l.seen, i));
     }
-    map_free(seen);
+    map_free(l.seen);
     return rc;
 }
 

@@ -40,10 +40,12 @@ bool evaluate_message(struct slice response, struct buf *out);
 /* Forms that answers are kept to. At most so many labels of so many bytes. */
 #define EVALUATE_LABELS 256
 #define EVALUATE_LABEL_BYTES 200
+#define EVALUATE_LABEL_ODDS 500 /* examples for one label that is seen once */
 struct evaluate_forms;
 struct constrain;
 struct tokenizer;
-/* r->labels: the answers of a label task's train split, if they are few. */
+/* r->labels: the answers of a label task's train split, if they are few and
+ * hardly one is seen only once. */
 int evaluate_labels_load(struct store *s, struct evaluate_result *r,
                          struct err *err);
 int evaluate_forms_open(const struct evaluate_result *r,
