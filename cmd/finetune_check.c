@@ -9,14 +9,22 @@
 #include <stdlib.h>
 
 #define DOCUMENTS 8
-#define TOKENS 256 /* of each */
+#define TOKENS 256                   /* of each */
+#define LOGITS_MAX ((size_t)8 << 20) /* of all */
 
-static void take_prompts(const struct lora_data *d, struct artifact_prompts *p)
+/* At least one; more only while their logits stay small beside a model. */
+static void take_prompts(const struct lora_data *d, size_t vocab,
+                         struct artifact_prompts *p)
 {
-    for (size_t i = 0; i < d->docs && i < DOCUMENTS; i++) {
+    size_t left = LOGITS_MAX / vocab + 1;
+
+    for (size_t i = 0; i < d->docs && i < DOCUMENTS && left > 0; i++) {
         size_t n = d->starts[i + 1] - d->starts[i];
 
-        artifact_prompts_add(p, d->ids + d->starts[i], n < TOKENS ? n : TOKENS);
+        n = n < TOKENS ? n : TOKENS;
+        n = n < left ? n : left;
+        left -= n;
+        artifact_prompts_add(p, d->ids + d->starts[i], n);
     }
 }
 
@@ -30,10 +38,10 @@ static double limit_of(const struct compute *c, enum weights_type type)
 }
 
 int finetune_check(const struct artifact_source *s,
-                   const struct lora_data *data, struct model *m,
+                   const struct lora_data *data, struct model **m,
                    enum weights_type type, struct err *err)
 {
-    size_t vocab = (size_t)model_config(m)->vocab;
+    size_t vocab = (size_t)model_config(*m)->vocab;
     const char *path = s->adapter ? s->adapter : s->dir;
     struct artifact_prompts p = { 0 };
     struct artifact_report report = { 0 };
@@ -41,8 +49,10 @@ int finetune_check(const struct artifact_source *s,
     char *bad = NULL;
     int rc;
 
-    take_prompts(data, &p);
-    rc = artifact_logits(m, &p, &before, err);
+    take_prompts(data, vocab, &p);
+    rc = artifact_logits(*m, &p, &before, err);
+    model_free(*m);
+    *m = NULL;
     if (rc == ERR_OK)
         rc = artifact_read_back(s, &p, before, vocab, &report, err);
     if (rc == ERR_OK && !artifact_agrees(&report, limit_of(s->compute, type))) {

@@ -160,7 +160,7 @@ static int train(struct init *i, struct err *err)
         cli_progress_end(i->cli);
     }
     if (rc == 0) {
-        finetune_plan_compare(&i->plan);
+        finetune_plan_compare(&i->plan, i->compute);
         finetune_curve(i->cli, run_dir);
     }
     if (rc == 0)

@@ -97,12 +97,11 @@ int finetune_plan_make(struct finetune_plan *p, struct err *err)
     return 0;
 }
 
-void finetune_plan_compare(const struct finetune_plan *p)
+void finetune_plan_compare(const struct finetune_plan *p, struct compute *c)
 {
     size_t used, peak = lora_peak();
-    struct compute *c = model_compute(p->model);
 
-    if (!on_cpu(p))
+    if (strcmp(c->device, "cpu") != 0)
         c->ops->memory(c, &used, &peak);
     cli_note(p->cli,
              "%s: at most %.0f MiB were in use, %.0f estimated (%+.0f %%)",

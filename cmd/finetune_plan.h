@@ -25,8 +25,9 @@ struct finetune_plan {
 MUST_CHECK int finetune_plan_make(struct finetune_plan *p, struct err *err);
 /* --dry-run: all of it on stdout; nothing is trained. */
 MUST_CHECK int finetune_plan_print(struct finetune_plan *p, struct err *err);
-/* The peak beside the estimate. */
-void finetune_plan_compare(const struct finetune_plan *p);
+/* The process's or device's peak so far beside the estimate; the model may be
+ * freed. */
+void finetune_plan_compare(const struct finetune_plan *p, struct compute *c);
 /* On a terminal: the losses of run_dir's metrics.jsonl. */
 void finetune_curve(struct cli *cli, const char *run_dir);
 

@@ -185,8 +185,8 @@ static bool is_wide(const struct task *t, const struct model_config *c)
             model_config_parameters(c) <= WIDEN_PARAMETERS);
 }
 
-/* Quantised weights cannot be merged into: the base as it is, and the adapter
- * just written. */
+/* To merge: the base as it is, since quantised weights cannot be merged into,
+ * and the adapter just written. */
 static int reopen(struct task *t, struct err *err)
 {
     int rc;
@@ -206,7 +206,7 @@ static int check_written(struct task *t, const char *dir, const char *adapter,
 
     if (adapter)
         s.widen = is_wide(t, model_config(t->model));
-    return finetune_check(&s, t->valid.docs ? &t->valid : &t->train, t->model,
+    return finetune_check(&s, t->valid.docs ? &t->valid : &t->train, &t->model,
                           type, err);
 }
 
@@ -221,7 +221,7 @@ static int write_model(struct task *t, struct err *err)
         rc = lora_save_adapter(t->model, &t->opt, t->base.path, t->path, err);
     if (rc == 0 && t->opt.method == LORA_ADAPTER && !t->f->quantize)
         rc = check_written(t, t->base.path, t->path, WEIGHTS_F32, err);
-    if (rc == 0 && t->f->merge && t->f->quantize)
+    if (rc == 0 && t->f->merge && t->opt.method == LORA_ADAPTER)
         rc = reopen(t, err);
     if (rc == 0 && (t->opt.method == LORA_FULL || t->f->merge))
         rc = lora_save_merged(t->model, t->base.path, stored_type(t), merged,
@@ -250,10 +250,9 @@ static int train(struct task *t, struct err *err)
                     &t->cli->progress, &t->result, err);
     cli_progress_end(t->cli);
     if (rc == 0)
-        finetune_plan_compare(&t->plan);
-    if (rc == 0)
         rc = write_model(t, err);
     if (rc == 0) {
+        finetune_plan_compare(&t->plan, t->compute);
         finetune_curve(t->cli, t->run);
         finetune_note_result(t->cli, &t->result);
     }
