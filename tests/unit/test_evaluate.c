@@ -161,6 +161,8 @@ static void examples_put(int64_t count)
     }
 }
 
+static bool constrained;
+
 static struct evaluate_result run(char split, const char *gold)
 {
     struct evaluate_model m = { .name = mem_strdup("tiny"),
@@ -169,6 +171,7 @@ static struct evaluate_result run(char split, const char *gold)
                                     .margin = 0.03,
                                     .seed = 1,
                                     .gold = gold,
+                                    .constrain = constrained,
                                     .prices = prices,
                                     .machine_dollars_per_hour = 0.1,
                                     .compute = cpu };
@@ -208,6 +211,40 @@ START_TEST(a_model_that_never_agrees_fails)
     r = run('s', NULL);
     ck_assert_int_eq(r.sealed_before, 1);
     evaluate_result_release(&r);
+}
+END_TEST
+
+/* Items answered "yes" or "no" by a model that by itself says neither. */
+static size_t labels_said(void)
+{
+    struct evaluate_result r = run('s', NULL);
+    size_t n = 0;
+
+    for (size_t i = 0; i < r.count; i++) {
+        const char *answer = r.items[i].answers[EVALUATE_TUNED].data;
+
+        n += strstr(answer, "\"yes\"") || strstr(answer, "\"no\"");
+    }
+    evaluate_result_release(&r);
+    return n;
+}
+
+START_TEST(answers_keep_to_a_closed_set_of_labels)
+{
+    examples_put(10);
+    for (int64_t i = 101; i <= 104; i++) {
+        char input[16];
+
+        snprintf(input, sizeof(input), "t%lld", (long long)i);
+        example_put(i, "train", "so?", i % 2 ? "yes" : "no", true, input);
+    }
+    ck_assert_uint_eq(labels_said(), 0);
+    constrained = true;
+    ck_assert_uint_eq(labels_said(), 10);
+    /* A label that is seen only once: there may be more. */
+    example_put(105, "train", "and?", "maybe", true, "t105");
+    ck_assert_uint_eq(labels_said(), 0);
+    constrained = false;
 }
 END_TEST
 
@@ -593,6 +630,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_model_that_never_agrees_fails);
+    tcase_add_test(t, answers_keep_to_a_closed_set_of_labels);
     tcase_add_test(t, outcomes_win_over_the_log);
     tcase_add_test(t, self_agreement_comes_from_repeated_inputs);
     tcase_add_test(t, gold_answers_stay_out_of_the_gate);
