@@ -73,6 +73,7 @@ static int push_edit(struct walk *s, struct scrub_edit e)
                        SCRUB_MAX_SPANS);
     mem_grow(&all, &w->edit_cap, w->edit_count + 1, sizeof(*w->edits));
     w->edits = all;
+    w->last_rule = e.rule;
     w->edits[w->edit_count++] = e;
     return ERR_OK;
 }
@@ -336,6 +337,42 @@ static int object_key(struct walk *s, const struct json *j, json_ref k,
 static int json_value(struct walk *s, const struct json *j, json_ref v,
                       struct slice key, unsigned depth);
 
+/* Is anything in the text that the tokens make? Pieces of it are looked at
+ * like all strings; edits of the joined text count, but have no place. */
+static int logprobs_value(struct walk *s, const struct json *j, json_ref v,
+                          unsigned depth)
+{
+    struct scrub_worker *w = s->w;
+    struct slice raw = json_raw(j, v);
+    size_t mark = w->edit_count;
+    struct buf text = { 0 };
+    int rc;
+
+    w->logprobs_seen = true;
+    if (w->logprobs_dropped) {
+        struct scrub_edit e = { .start = j->nodes[v].start,
+                                .end = j->nodes[v].start + raw.n,
+                                .rep = w->arena.len,
+                                .rep_len = 4,
+                                .rule = w->last_rule };
+
+        buf_add(&w->arena, "null", 4);
+        return push_edit(s, e);
+    }
+    scrub_logprobs_join(j, v, &text);
+    rc = plain_text(s, buf_slice(&text), (struct slice){ 0 }, false);
+    w->logprobs_held |= w->edit_count > mark;
+    w->edit_count = mark;
+    buf_release(&text);
+    return rc < 0 ? rc : json_value(s, j, v, (struct slice){ 0 }, depth);
+}
+
+static bool is_logprobs(const struct json *j, json_ref v, struct slice name)
+{
+    return slice_is(name, "logprobs") &&
+           (json_kind(j, v) == JSON_OBJECT || json_kind(j, v) == JSON_ARRAY);
+}
+
 static int json_members(struct walk *s, const struct json *j, json_ref v,
                         unsigned depth)
 {
@@ -350,7 +387,9 @@ static int json_members(struct walk *s, const struct json *j, json_ref v,
         buf_reset(&words);
         scrub_key_words((struct slice){ raw.p + 1, raw.n - 2 }, &words);
         if (rc == ERR_OK)
-            rc = json_value(s, j, e, buf_slice(&words), depth);
+            rc = is_logprobs(j, e, (struct slice){ raw.p + 1, raw.n - 2 })
+                     ? logprobs_value(s, j, e, depth)
+                     : json_value(s, j, e, buf_slice(&words), depth);
     }
     buf_release(&words);
     return rc;
@@ -465,9 +504,13 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
 
     w->scope = scope;
     scrub_spread_reset(w);
+    w->logprobs_seen = w->logprobs_held = w->logprobs_dropped = false;
     rc = look(&s, documents, n, ends);
-    if (rc == ERR_OK && (w->spread_known || w->spread_digits)) {
-        w->spreading = true;
+    w->logprobs_dropped =
+        w->logprobs_seen && (w->edit_count > 0 || w->logprobs_held);
+    if (rc == ERR_OK &&
+        (w->spread_known || w->spread_digits || w->logprobs_dropped)) {
+        w->spreading = w->spread_known || w->spread_digits;
         rc = look(&s, documents, n, ends);
     }
     if (rc == ERR_OK) {

@@ -170,6 +170,10 @@ struct scrub_worker {
     size_t spread_cap, spread_known;
     struct map *spread_digits, *spread_seen;
     bool spreading; /* second pass: seek the values of the first */
+    /* Token by token an answer cannot be scrubbed: where anything was found,
+     * a second pass puts null for its log probabilities. */
+    bool logprobs_seen, logprobs_held, logprobs_dropped;
+    uint32_t last_rule;
     struct scrub_level level[SCRUB_MAX_NESTING + 1];
 };
 
@@ -178,6 +182,8 @@ struct scrub_worker {
  * rules that need no context. */
 MUST_CHECK int scrub_find(struct scrub_worker *w, struct slice text,
                           struct slice key, struct err *err);
+/* The text whose tokens a "logprobs" value lists, appended. */
+void scrub_logprobs_join(const struct json *j, json_ref v, struct buf *out);
 /* "apiKey" gives "_api_key_". */
 void scrub_key_words(struct slice key, struct buf *out);
 /* Seed for a value: a generator that depends on key, scope, type and the

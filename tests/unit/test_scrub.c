@@ -118,6 +118,37 @@ START_TEST(one_value_has_one_surrogate_in_every_position)
 }
 END_TEST
 
+/* A value cut into tokens has no surrogate: its log probabilities go. */
+START_TEST(tokens_of_a_scrubbed_answer_are_dropped)
+{
+    static const char list[] =
+        "{\"content\":[{\"token\":\"ada@\",\"logprob\":-1,"
+        "\"top_logprobs\":[]},{\"token\":\"lo\\u0076e.org\","
+        "\"logprob\":-2}]}";
+    char text[512];
+    size_t count;
+    char *out;
+
+    (void)snprintf(text, sizeof(text),
+                   "{\"choices\":[{\"message\":{\"content\":\"to "
+                   "ada@love.org\"},\"logprobs\":%s}]}",
+                   list);
+    out = scrub(text, &count);
+    ck_assert_ptr_nonnull(strstr(out, "\"logprobs\":null}]}"));
+    ck_assert_ptr_null(strstr(out, "ada@"));
+    free(out);
+    /* Nowhere else but in the tokens. */
+    (void)snprintf(text, sizeof(text), "{\"logprobs\":%s}", list);
+    out = scrub(text, &count);
+    ck_assert_str_eq(out, "{\"logprobs\":null}");
+    free(out);
+    out = scrub("{\"logprobs\":{\"tokens\":[\"fi\",\"ne\"]},\"x\":1}", &count);
+    ck_assert_str_eq(out,
+                     "{\"logprobs\":{\"tokens\":[\"fi\",\"ne\"]},\"x\":1}");
+    free(out);
+}
+END_TEST
+
 START_TEST(bytes_that_are_not_replaced_stay)
 {
     static const char text[] = " { \"a\" : \"\\u00e4\\/ <\\u0041da@x.org>\" , "
@@ -504,6 +535,7 @@ int main(void)
     tcase_add_checked_fixture(c, load_rules, drop_rules);
     tcase_add_test(c, every_rule_keeps_its_examples);
     tcase_add_test(c, one_value_has_one_surrogate_in_every_position);
+    tcase_add_test(c, tokens_of_a_scrubbed_answer_are_dropped);
     tcase_add_test(c, bytes_that_are_not_replaced_stay);
     tcase_add_test(c, a_number_found_with_context_goes_where_it_has_none);
     tcase_add_test(c, an_escaped_key_is_a_position_too);
