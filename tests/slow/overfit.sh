@@ -3,7 +3,7 @@
 # random weights: every answer comes back to the byte through the template, the
 # tokenizer, the mask, the cache and the written files.
 set -u
-slmctl=$1
+slmctl=$(readlink -f "$1")
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
