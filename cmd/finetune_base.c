@@ -2,7 +2,8 @@
  * finetune_base.c - which base a task's model is trained from
  *
  * A directory named on the command line is entered in the store, because an
- * adapter whose base nobody knows is of no use.
+ * adapter whose base nobody knows is of no use; but not where nothing is
+ * trained.
  */
 #include "finetune_base.h"
 
@@ -87,8 +88,8 @@ static int check_dir(const char *path, struct err *err)
     return rc;
 }
 
-static int from_dir(struct store *s, const char *dir, struct finetune_base *out,
-                    struct err *err)
+static int from_dir(struct store *s, const char *dir, bool enter,
+                    struct finetune_base *out, struct err *err)
 {
     char *path = realpath(dir, NULL);
     char name[STORE_NAME_MAX + 1];
@@ -101,8 +102,12 @@ static int from_dir(struct store *s, const char *dir, struct finetune_base *out,
     if (rc == 0)
         rc = check_dir(path, err);
     store_name_make(strrchr(path, '/') + 1, name);
-    if (rc == 0)
+    if (rc == 0 && enter) {
         rc = enter_dir(s, path, name, out, err);
+    } else if (rc == 0) {
+        out->name = mem_strdup(name);
+        out->path = mem_strdup(path);
+    }
     free(path);
     return rc < 0 ? rc : 0;
 }
@@ -139,8 +144,8 @@ static int from_candidates(struct store *s, int64_t task, const char *task_name,
 }
 
 int finetune_find_base(struct store *s, const char *model, int64_t task,
-                       const char *task_name, struct finetune_base *out,
-                       struct err *err)
+                       const char *task_name, bool enter,
+                       struct finetune_base *out, struct err *err)
 {
     int rc;
 
@@ -148,7 +153,7 @@ int finetune_find_base(struct store *s, const char *model, int64_t task,
     if (!model)
         return from_candidates(s, task, task_name, out, err);
     if (io_is_dir(model) || weights_is_gguf(model))
-        return from_dir(s, model, out, err);
+        return from_dir(s, model, enter, out, err);
     rc = store_model_find(s, model, &out->id, &out->path, err);
     if (rc == 0)
         out->name = mem_strdup(model);

@@ -9,12 +9,13 @@ struct finetune_base {
     char *name, *path;
 };
 
-/* model: a directory (entered in the store as a base if it is not there), a
- * name, or NULL: the task's best candidate whose weights are here, else the
- * only base there is. */
+/* model: a directory (entered in the store as a base if it is not there and
+ * `enter` says so; else its id stays 0), a name, or NULL: the task's best
+ * candidate whose weights are here, else the only base there is. */
 MUST_CHECK int finetune_find_base(struct store *s, const char *model,
                                   int64_t task, const char *task_name,
-                                  struct finetune_base *out, struct err *err);
+                                  bool enter, struct finetune_base *out,
+                                  struct err *err);
 void finetune_base_release(struct finetune_base *b);
 
 #endif

@@ -6,6 +6,8 @@
  */
 #include "finetune_check.h"
 
+#include "base/mem.h"
+
 #include <stdlib.h>
 
 #define DOCUMENTS 8
@@ -53,6 +55,7 @@ int finetune_check(const struct artifact_source *s,
     rc = artifact_logits(*m, &p, &before, err);
     model_free(*m);
     *m = NULL;
+    mem_trim();
     if (rc == ERR_OK)
         rc = artifact_read_back(s, &p, before, vocab, &report, err);
     if (rc == ERR_OK && !artifact_agrees(&report, limit_of(s->compute, type))) {

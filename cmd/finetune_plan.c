@@ -71,9 +71,48 @@ static double mib(size_t bytes)
     return (double)bytes / (1 << 20);
 }
 
-int finetune_plan_make(struct finetune_plan *p, struct err *err)
+/* Training is over when merging begins. */
+static size_t needed(const struct finetune_plan *p)
+{
+    size_t merging = p->merging ? p->merging + p->memory.program : 0;
+
+    return merging > p->memory.total ? merging : p->memory.total;
+}
+
+static int refuse(const struct finetune_plan *p, struct err *err)
+{
+    if (p->memory.total <= p->limit)
+        return err_set(err, ERR_LIMIT,
+                       "%s: merging needs about %.0f MiB, more than "
+                       "--max-memory; leave --merge out, or choose a smaller "
+                       "base",
+                       p->name, mib(needed(p)));
+    return err_set(err, ERR_LIMIT,
+                   "%s: needs about %.0f MiB even for passes of one "
+                   "document, more than --max-memory; shorten "
+                   "--max-length, or choose a smaller base or --quantize",
+                   p->name, mib(p->memory.total));
+}
+
+/* "weights N, trained N, ..." */
+static void print_parts(const struct finetune_plan *p, struct buf *out)
 {
     const struct lora_memory *m = &p->memory;
+
+    buf_printf(out,
+               "weights %.0f, trained %.0f, optimizer %.0f, activations "
+               "%.0f%s, logits %.0f, the rest %.0f",
+               mib(m->weights), mib(m->trained), mib(m->optimizer),
+               mib(m->activations),
+               p->recompute ? " (blocks computed again)" : "", mib(m->scratch),
+               mib(m->checkpoint + m->program));
+    if (p->merging)
+        buf_printf(out, "; merging %.0f", mib(p->merging + m->program));
+}
+
+int finetune_plan_make(struct finetune_plan *p, struct err *err)
+{
+    struct buf parts = { 0 };
     int64_t pass = p->opt->pass_tokens;
 
     p->limit = memory_limit(p);
@@ -81,19 +120,12 @@ int finetune_plan_make(struct finetune_plan *p, struct err *err)
     if (p->opt->pass_tokens < pass)
         cli_note(p->cli, "%s: passes of %lld tokens, to fit into %.0f MiB",
                  p->name, (long long)p->opt->pass_tokens, mib(p->limit));
-    if (m->total > p->limit && device_choice.max_memory > 0)
-        return err_set(err, ERR_LIMIT,
-                       "%s: needs about %.0f MiB even for passes of one "
-                       "document, more than --max-memory; shorten "
-                       "--max-length, or choose a smaller base or --quantize",
-                       p->name, mib(m->total));
-    cli_note(p->cli,
-             "%s: about %.0f MiB of memory: weights %.0f, trained %.0f, "
-             "optimizer %.0f, activations %.0f%s, logits %.0f, the rest %.0f",
-             p->name, mib(m->total), mib(m->weights), mib(m->trained),
-             mib(m->optimizer), mib(m->activations),
-             p->recompute ? " (blocks computed again)" : "", mib(m->scratch),
-             mib(m->checkpoint + m->program));
+    if (needed(p) > p->limit && device_choice.max_memory > 0)
+        return refuse(p, err);
+    print_parts(p, &parts);
+    cli_note(p->cli, "%s: about %.0f MiB of memory: %.*s", p->name,
+             mib(needed(p)), (int)parts.len, parts.data);
+    buf_release(&parts);
     return 0;
 }
 
@@ -105,8 +137,8 @@ void finetune_plan_compare(const struct finetune_plan *p, struct compute *c)
         c->ops->memory(c, &used, &peak);
     cli_note(p->cli,
              "%s: at most %.0f MiB were in use, %.0f estimated (%+.0f %%)",
-             p->name, mib(peak), mib(p->memory.total),
-             100 * ((double)p->memory.total / (double)peak - 1));
+             p->name, mib(peak), mib(needed(p)),
+             100 * ((double)needed(p) / (double)peak - 1));
 }
 
 static int by_size(const void *a, const void *b)
@@ -177,7 +209,6 @@ static void print_text(const struct finetune_plan *p, const size_t *lengths,
                        double seconds, struct buf *out)
 {
     const struct lora_reader *r = p->reader;
-    const struct lora_memory *m = &p->memory;
 
     buf_printf(out, "%s\n", p->name);
     buf_printf(out, "  documents  %zu to train on, %zu to validate\n",
@@ -192,13 +223,9 @@ static void print_text(const struct finetune_plan *p, const size_t *lengths,
                "  left out   %zu over-long, %zu refused, %zu malformed; %zu "
                "shortened\n",
                r->over_long, r->refused, r->malformed, r->shortened);
-    buf_printf(out,
-               "  memory     %.0f MiB: weights %.0f, trained %.0f, optimizer "
-               "%.0f, activations %.0f%s, logits %.0f, the rest %.0f\n",
-               mib(m->total), mib(m->weights), mib(m->trained),
-               mib(m->optimizer), mib(m->activations),
-               p->recompute ? " (blocks computed again)" : "", mib(m->scratch),
-               mib(m->checkpoint + m->program));
+    buf_printf(out, "  memory     %.0f MiB: ", mib(needed(p)));
+    print_parts(p, out);
+    buf_char(out, '\n');
     buf_printf(out, "  steps      %llu\n",
                (unsigned long long)lora_steps(p->train, p->opt));
     buf_printf(out, "  time       about %.0f s\n", seconds);
@@ -227,7 +254,7 @@ static void print_json(const struct finetune_plan *p, const size_t *lengths,
     finetune_write_reader(&w, p->reader, NULL);
     json_put_int(&w, "shortened", (int64_t)p->reader->shortened);
     json_begin_object(&w, "memory");
-    json_put_int(&w, "total", (int64_t)m->total);
+    json_put_int(&w, "total", (int64_t)needed(p));
     json_put_int(&w, "weights", (int64_t)m->weights);
     json_put_int(&w, "trained", (int64_t)m->trained);
     json_put_int(&w, "optimizer", (int64_t)m->optimizer);
@@ -235,6 +262,8 @@ static void print_json(const struct finetune_plan *p, const size_t *lengths,
     json_put_int(&w, "logits", (int64_t)m->scratch);
     json_put_int(&w, "checkpoint", (int64_t)m->checkpoint);
     json_put_int(&w, "program", (int64_t)m->program);
+    if (p->merging)
+        json_put_int(&w, "merging", (int64_t)(p->merging + m->program));
     json_put_bool(&w, "blocks_again", p->recompute);
     json_end_object(&w);
     json_put_int(&w, "steps", (int64_t)lora_steps(p->train, p->opt));

@@ -15,8 +15,9 @@ struct finetune_plan {
     struct model *model;
     const struct lora_data *train, *valid;
     const struct lora_reader *reader;
-    struct lora_options *opt; /* pass_tokens may become smaller */
-    struct lora_memory memory;
+    struct lora_options *opt;  /* pass_tokens may become smaller */
+    struct lora_memory memory; /* of training */
+    size_t merging; /* bytes of merging, besides memory.program; 0: none */
     size_t limit;
     bool recompute;
 };

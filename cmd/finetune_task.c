@@ -193,6 +193,7 @@ static int reopen(struct task *t, struct err *err)
 
     model_free(t->model);
     t->model = NULL;
+    mem_trim();
     rc = model_open(t->base.path, t->compute, true, &t->model, err);
     if (rc == 0)
         rc = model_adapter_load(t->model, t->path, err);
@@ -308,6 +309,8 @@ static int open_model(struct task *t, struct err *err)
                                       .valid = &t->valid,
                                       .reader = &t->reader,
                                       .opt = &t->opt };
+    if (rc == 0 && t->f->merge && t->opt.method == LORA_ADAPTER)
+        t->plan.merging = lora_merge_memory(t->model, stored_type(t));
     return rc;
 }
 
@@ -327,8 +330,8 @@ static int run_task(struct task *t, struct err *err)
 
     if (rc < 0)
         return rc;
-    rc = finetune_find_base(t->store, t->f->model, t->id, t->name, &t->base,
-                            err);
+    rc = finetune_find_base(t->store, t->f->model, t->id, t->name,
+                            !t->f->dry_run, &t->base, err);
 
     if (rc == ERR_NOTFOUND && !t->f->model)
         t->untrainable = true;
@@ -544,8 +547,8 @@ static int show_task(struct session *s, struct err *err)
     int rc = task_name(s->store, &t, err);
 
     if (rc == 0)
-        rc = finetune_find_base(t.store, s->f->model, t.id, t.name, &t.base,
-                                err);
+        rc = finetune_find_base(t.store, s->f->model, t.id, t.name, false,
+                                &t.base, err);
     if (rc == 0)
         rc = finetune_read_examples(&t, err);
     if (rc == 0) {
@@ -560,9 +563,11 @@ static int show_task(struct session *s, struct err *err)
 int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
 {
     struct session s = { .cli = cli, .f = f };
-    int rc = store_open(cli->store, STORE_WRITE, &s.store, err);
+    bool trains = !f->dry_run && !f->show_mask;
+    int rc = store_open(cli->store, trains ? STORE_WRITE : STORE_READ, &s.store,
+                        err);
 
-    if (rc == 0)
+    if (rc == 0 && trains)
         rc = store_lock(s.store, "finetune", err);
     if (rc == 0)
         rc = list_tasks(s.store, f, &s.tasks, err);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -114,4 +115,11 @@ void mem_grow(void **array, size_t *cap, size_t need, size_t size)
         next = next < 8 ? 8 : next + next / 2;
     *array = mem_realloc(*array, next, size);
     *cap = next;
+}
+
+void mem_trim(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
 }

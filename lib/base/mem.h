@@ -37,4 +37,8 @@ MUST_CHECK int mem_try_array(void **out, size_t count, size_t size,
 /* Grow *array (elements of `size` bytes) so that `need` fit; *cap follows. */
 void mem_grow(void **array, size_t *cap, size_t need, size_t size);
 
+/* Freed memory goes back to the system, as far as the allocator can. Worth its
+ * time between phases that hold a model each. */
+void mem_trim(void);
+
 #endif

@@ -178,6 +178,9 @@ struct lora_memory {
 };
 void lora_memory(struct model *m, const struct lora_data *train,
                  const struct lora_options *opt, struct lora_memory *out);
+/* What opening the base of m again, merging into it and writing the result as
+ * dtype takes besides the rest of the program. */
+size_t lora_merge_memory(const struct model *m, enum weights_type dtype);
 /* Resident bytes of this process, now and at most so far. */
 size_t lora_resident(void);
 size_t lora_peak(void);

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -117,4 +118,21 @@ void lora_memory(struct model *m, const struct lora_data *train,
     out->total = out->weights + out->trained + out->optimizer +
                  out->checkpoint + out->activations + out->scratch +
                  out->program;
+}
+
+/* Wide values beside the mapped file while they are read, and beside those in
+ * the type written, one tensor of them wide, while they are saved. */
+size_t lora_merge_memory(const struct model *m, enum weights_type dtype)
+{
+    const struct model_config *c = model_config(m);
+    size_t n = (size_t)model_config_parameters(c);
+    size_t tensor =
+        (size_t)c->hidden * larger((size_t)c->vocab, (size_t)c->ffn);
+    size_t wide = n * sizeof(float);
+    size_t reading = n * weights_type_size(c->stored);
+    size_t writing = n * weights_type_size(dtype) + 2 * tensor * sizeof(float);
+
+    if (strcmp(model_compute(m)->device, "cpu") != 0)
+        return wide;
+    return wide + larger(reading, writing);
 }
