@@ -75,19 +75,6 @@ static bool is_cover(const struct json *j, json_ref v)
            (json_text_is(j, behavior, "Removed") && invert);
 }
 
-static int load_regex(struct pretok *p, const struct json *j, json_ref v,
-                      struct slice regex, struct err *err)
-{
-    split_match_fn *match = is_cover(j, v) ? split_pattern_find(regex) : NULL;
-
-    if (match)
-        return add_split(p, match, err);
-    return err_set(err, ERR_UNSUPPORTED,
-                   "pre_tokenizer Split with the pattern %.200s is not "
-                   "supported",
-                   regex.p);
-}
-
 static bool read_behavior(const struct json *j, json_ref v,
                           enum split_behavior *out)
 {
@@ -101,6 +88,30 @@ static bool read_behavior(const struct json *j, json_ref v,
             return true;
         }
     return false;
+}
+
+/* By hand where somebody wrote it, else through PCRE2. */
+static int load_regex(struct pretok *p, const struct json *j, json_ref v,
+                      struct slice regex, struct err *err)
+{
+    split_match_fn *match = is_cover(j, v) ? split_pattern_find(regex) : NULL;
+    bool invert = tokenizer_flag(j, v, "invert", false);
+    struct split_step *step;
+    int rc = add_split(p, match, err);
+
+    if (rc < 0 || match)
+        return rc;
+    step = &p->split[p->split_count - 1];
+    if (!read_behavior(j, v, &step->behavior) ||
+        (invert &&
+         (step->behavior == SPLIT_PREVIOUS || step->behavior == SPLIT_NEXT)))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "pre_tokenizer Split with the pattern %.200s and its "
+                       "behavior is not supported",
+                       regex.p);
+    step->invert = invert;
+    p->has_regex = true;
+    return split_regex_compile(regex, &step->regex, err);
 }
 
 /* Takes over literal. */
@@ -158,14 +169,11 @@ static size_t find_sep(const struct split_step *s, const char *p, size_t n,
     return n;
 }
 
-size_t split_step_piece(const struct split_step *s,
-                        const struct unicode_map *classes, const char *p,
-                        size_t n, bool *drop)
+static size_t class_piece(const struct split_step *s, const char *p, size_t n,
+                          bool *drop)
 {
     size_t at, end, sep = 0;
 
-    if (s->match)
-        return s->match(classes, p, n);
     at = find_sep(s, p, n, 0, &sep);
     if (s->behavior == SPLIT_PREVIOUS)
         return at < n ? at + sep : n;
@@ -179,6 +187,54 @@ size_t split_step_piece(const struct split_step *s,
            find_sep(s, p, n, end, &sep) == end)
         end += sep;
     return end;
+}
+
+/* As class_piece, but in a text that is seen whole: a pattern may look back. */
+static int regex_piece(const struct split_step *step, struct regex_scratch *s,
+                       struct slice text, size_t i, size_t *end, bool *drop,
+                       struct err *err)
+{
+    size_t at, sep;
+    int rc = split_regex_find(step->regex, s, text, i, &at, &sep, err);
+
+    if (rc < 0)
+        return rc;
+    *end = at;
+    if (step->behavior == SPLIT_PREVIOUS)
+        *end = at + sep;
+    *drop = step->behavior == SPLIT_REMOVED && step->invert == (at > i);
+    if (at > i || step->behavior == SPLIT_PREVIOUS)
+        return 0;
+    *end = at + sep;
+    if (step->behavior == SPLIT_NEXT)
+        return split_regex_find(step->regex, s, text, *end, end, &sep, err);
+    while (step->behavior == SPLIT_CONTIGUOUS && *end < text.n) {
+        rc = split_regex_find(step->regex, s, text, *end, &at, &sep, err);
+        if (rc < 0 || at > *end)
+            return rc;
+        *end += sep;
+    }
+    return 0;
+}
+
+int split_step_piece(const struct split_step *step,
+                     const struct unicode_map *classes, struct regex_scratch *s,
+                     struct slice text, size_t i, size_t *n, bool *drop,
+                     struct err *err)
+{
+    size_t end = i;
+    int rc = 0;
+
+    *drop = false;
+    if (step->match) {
+        *n = step->match(classes, text.p + i, text.n - i);
+    } else if (step->regex) {
+        rc = regex_piece(step, s, text, i, &end, drop, err);
+        *n = end - i;
+    } else {
+        *n = class_piece(step, text.p + i, text.n - i, drop);
+    }
+    return rc;
 }
 
 static int load_metaspace(struct pretok *p, const struct json *j, json_ref v,
@@ -299,8 +355,10 @@ int pretok_load(struct pretok *p, const struct json *j, json_ref v,
 void pretok_release(struct pretok *p)
 {
     free((void *)(uintptr_t)p->replacement.p);
-    for (unsigned i = 0; i < p->split_count; i++)
+    for (unsigned i = 0; i < p->split_count; i++) {
         free((void *)(uintptr_t)p->split[i].literal.p);
+        regex_free(p->split[i].regex);
+    }
 }
 
 static struct text_view shape_metaspace(const struct pretok *p,

@@ -20,6 +20,7 @@ struct run {
     struct added_list raw, inner;
     struct text_build clean, two[2], shape;
     struct bpe_scratch *scratch;
+    struct regex_scratch *matching; /* NULL: no pattern needs it */
     struct piece_list pieces;
     struct token_list *ids, *offsets;
 };
@@ -87,47 +88,50 @@ static void encode_word(struct run *r, struct text_view v)
 
 /* Split by step k and those after it. A shaped text lies in r->shape until
  * its last word is encoded: only one step shapes. */
-static void split_from(struct run *r, struct text_view v, unsigned k)
+static int split_from(struct run *r, struct text_view v, unsigned k,
+                      struct err *err)
 {
     const struct pretok *p = &r->t->pretok;
+    int rc = 0;
 
     if (k == p->shape_at)
         v = pretok_shape(p, v, &r->shape);
     if (k == p->split_count) {
         encode_word(r, v);
-        return;
+        return 0;
     }
-    for (size_t i = 0; i < v.n;) {
-        bool drop = false;
-        size_t n = split_step_piece(&p->split[k], r->t->classes, v.p + i,
-                                    v.n - i, &drop);
+    for (size_t i = 0, n; i < v.n && rc == 0; i += n) {
+        bool drop;
 
-        if (!drop)
-            split_from(r, text_view_part(v, i, n), k + 1);
-        i += n;
+        rc = split_step_piece(&p->split[k], r->t->classes, r->matching,
+                              (struct slice){ v.p, v.n }, i, &n, &drop, err);
+        if (rc == 0 && !drop)
+            rc = split_from(r, text_view_part(v, i, n), k + 1, err);
     }
+    return rc;
 }
 
-static void encode_segment(struct run *r, struct text_view v)
+static int encode_segment(struct run *r, struct text_view v, struct err *err)
 {
     const struct added *a = &r->t->added;
+    int rc = 0;
 
     v = norm_apply(&r->t->norm, v, r->two);
-    if (!a->normalized || r->flags & TOKENIZER_NO_ADDED) {
-        split_from(r, v, 0);
-        return;
-    }
+    if (!a->normalized || r->flags & TOKENIZER_NO_ADDED)
+        return split_from(r, v, 0, err);
     added_split(a, a->normalized, r->t->classes, (struct slice){ v.p, v.n },
                 &r->inner);
-    for (size_t i = 0; i < r->inner.count; i++) {
+    for (size_t i = 0; i < r->inner.count && rc == 0; i++) {
         const struct added_match *m = &r->inner.items[i];
 
         if (m->token)
             emit(r, m->token->id, text_view_from(v, m->begin),
                  text_view_to(v, m->end));
         else
-            split_from(r, text_view_part(v, m->begin, m->end - m->begin), 0);
+            rc = split_from(r, text_view_part(v, m->begin, m->end - m->begin),
+                            0, err);
     }
+    return rc;
 }
 
 /* Text with U+FFFD for what is no UTF-8. */
@@ -146,22 +150,25 @@ static struct text_view cleaned(struct slice text, struct text_build *out)
     return text_build_view(out);
 }
 
-static void encode_text(struct run *r)
+static int encode_text(struct run *r, struct err *err)
 {
     const struct added *a = &r->t->added;
     struct text_view v = cleaned(r->text, &r->clean);
+    int rc = 0;
 
     added_split(a, r->flags & TOKENIZER_NO_ADDED ? NULL : a->raw, r->t->classes,
                 (struct slice){ v.p, v.n }, &r->raw);
-    for (size_t i = 0; i < r->raw.count; i++) {
+    for (size_t i = 0; i < r->raw.count && rc == 0; i++) {
         const struct added_match *m = &r->raw.items[i];
 
         if (m->token)
             emit(r, m->token->id, text_view_from(v, m->begin),
                  text_view_to(v, m->end));
         else
-            encode_segment(r, text_view_part(v, m->begin, m->end - m->begin));
+            rc = encode_segment(
+                r, text_view_part(v, m->begin, m->end - m->begin), err);
     }
+    return rc;
 }
 
 static size_t class_before(const struct run *r, size_t begin, size_t end,
@@ -219,6 +226,7 @@ static void run_release(struct run *r)
     text_build_release(&r->two[1]);
     text_build_release(&r->shape);
     bpe_scratch_free(r->scratch);
+    regex_scratch_free(r->matching);
 }
 
 int tokenizer_encode(const struct tokenizer *t, struct slice text,
@@ -228,7 +236,8 @@ int tokenizer_encode(const struct tokenizer *t, struct slice text,
     struct run r = {
         .t = t, .flags = flags, .text = text, .ids = out, .offsets = offsets
     };
-    size_t first = out->count;
+    size_t first = out->count, first_offset = offsets ? offsets->count : 0;
+    int rc;
 
     if (text.n > TOKENIZER_MAX_TEXT)
         return err_set(err, ERR_LIMIT,
@@ -236,13 +245,19 @@ int tokenizer_encode(const struct tokenizer *t, struct slice text,
                        "once",
                        text.n, TOKENIZER_MAX_TEXT);
     r.scratch = bpe_scratch_new();
+    r.matching = t->pretok.has_regex ? regex_scratch_new() : NULL;
     add_special(&r, &t->before);
-    encode_text(&r);
+    rc = encode_text(&r, err);
     if (offsets && t->trim_offsets)
         trim_offsets(&r, first);
     add_special(&r, &t->after);
     run_release(&r);
-    return ERR_OK;
+    if (rc < 0) {
+        out->count = first;
+        if (offsets)
+            offsets->count = first_offset;
+    }
+    return rc;
 }
 
 size_t tokenizer_size(const struct tokenizer *t)

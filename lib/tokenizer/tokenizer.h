@@ -41,7 +41,8 @@ void token_list_release(struct token_list *l);
 /* Appends the ids of text to *out. Invalid UTF-8 is read as U+FFFD. Thread
  * safe: the tokenizer is not changed. offsets, if not NULL, receives two
  * values a token: begin and end byte in text (a byte-level token inside a
- * character gets that character's bytes). */
+ * character gets that character's bytes). ERR_LIMIT: the text is too long, or
+ * a splitting pattern of tokenizer.json gave up on it; nothing is appended. */
 MUST_CHECK int tokenizer_encode(const struct tokenizer *t, struct slice text,
                                 unsigned flags, struct token_list *out,
                                 struct token_list *offsets, struct err *err);

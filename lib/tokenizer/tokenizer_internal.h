@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "json/json.h"
 #include "tokenizer/split_pattern.h"
+#include "tokenizer/split_regex.h"
 #include "tokenizer/tokenizer.h"
 
 /* Text on its way through the steps. from/to: for each byte where in the
@@ -121,7 +122,9 @@ struct split_step {
     split_match_fn *match;    /* NULL: by separators */
     bool (*is_sep)(uint32_t); /* NULL: by the literal separator */
     struct slice literal;     /* owned */
+    struct regex *regex;      /* owned; in place of the others */
     enum split_behavior behavior;
+    bool invert; /* with SPLIT_REMOVED: what lies between is dropped */
 };
 struct pretok {
     bool byte_level;
@@ -132,14 +135,18 @@ struct pretok {
     unsigned shape_at;        /* the split before which the text is shaped */
     struct split_step split[TOKENIZER_MAX_STEPS];
     unsigned split_count;
+    bool has_regex; /* in some step */
 };
 MUST_CHECK int pretok_load(struct pretok *p, const struct json *j, json_ref v,
                            struct err *err);
 void pretok_release(struct pretok *p);
-/* Bytes of the first piece of n > 0 bytes; *drop: it is no word. */
-size_t split_step_piece(const struct split_step *s,
-                        const struct unicode_map *classes, const char *p,
-                        size_t n, bool *drop);
+/* Bytes *n of the piece that begins at byte i < text.n; *drop: it is no word.
+ * Fails where a pattern gives up. s: NULL unless a step has a pattern. */
+MUST_CHECK int split_step_piece(const struct split_step *step,
+                                const struct unicode_map *classes,
+                                struct regex_scratch *s, struct slice text,
+                                size_t i, size_t *n, bool *drop,
+                                struct err *err);
 struct text_view pretok_shape(const struct pretok *p, struct text_view v,
                               struct text_build *out);
 
