@@ -18,7 +18,7 @@
 #include <string.h>
 
 static const char *adapter_dir, *values_path;
-static double tolerance = 1e-4;
+static double tolerance = -1; /* the family's */
 
 static const struct opt options[] = {
     { 0, "adapter", OPT_STRING, &adapter_dir, "DIR",
@@ -263,12 +263,17 @@ static int check(struct report *r, const struct picked_model *p,
     const struct model_reference *own = &base;
     struct compute *compute = NULL;
     struct model_values v = { 0 };
+    struct model_config config;
     int rc = model_reference_open(p->dir, &base, err);
 
     if (rc == ERR_OK && p->adapter) {
         rc = model_reference_open(p->adapter, &adapted, err);
         own = &adapted;
     }
+    if (rc == ERR_OK)
+        rc = model_config_read(p->dir, &config, err);
+    if (rc == ERR_OK && tolerance < 0)
+        tolerance = model_config_tolerance(&config);
     if (rc == ERR_OK)
         rc = device_open(r->cli, NULL, &compute, err);
     if (rc == ERR_OK)

@@ -114,6 +114,9 @@ MUST_CHECK int model_config_read(const char *dir_or_file,
                                  struct model_config *out, struct err *err);
 /* The parameter count that the shapes give. */
 int64_t model_config_parameters(const struct model_config *c);
+/* Largest error, relative to the largest value, that reference values of this
+ * family leave to an engine that is right. */
+double model_config_tolerance(const struct model_config *c);
 
 /* The config as transformers spells it, appended to *out (JSON). */
 void model_config_write(const struct model_config *c, enum weights_type dtype,

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#define TOLERANCE 1e-4 /* of references */
 #define LIMIT 1e9
 
 /* sliding_window: null is none. */
@@ -440,4 +441,11 @@ const struct model_family *model_family_find(const char *type)
         if (strcmp(f->type, type) == 0)
             return f;
     return NULL;
+}
+
+double model_config_tolerance(const struct model_config *c)
+{
+    const struct model_family *f = model_family_find(c->family);
+
+    return f && f->tolerance > 0 ? f->tolerance : TOLERANCE;
 }

@@ -51,6 +51,7 @@ struct model_family {
     bool tied;          /* if the config does not say */
     int64_t head_dim;   /* likewise; 0: hidden / heads */
     double rotary_part; /* likewise; 0: the family knows all alone */
+    double tolerance;   /* of a reference; 0: TOLERANCE */
     void (*read)(struct config_reader *r, struct model_config *c);
     void (*write)(const struct model_config *c, struct json_writer *w);
 };

@@ -442,6 +442,7 @@ static const struct model_family hybrids[] = {
                                                     "mlp" } } } } },
       .head_dim = 256,
       .rotary_part = 0.25,
+      .tolerance = 1e-3, /* its reference's delta rule rounds to f32 */
       .read = read_qwen35,
       .write = write_qwen35 },
     { .architecture = "Lfm2ForCausalLM",
