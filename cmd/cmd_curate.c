@@ -53,6 +53,7 @@ struct wishes {
     unsigned shares[3];
     bool shares_given;
     char splits[4]; /* letters of what to export */
+    bool named;     /* by --split */
 };
 
 static bool add_split(struct wishes *w, const char *name)
@@ -93,7 +94,8 @@ static int read_wishes(struct wishes *w, struct err *err)
                            text);
         }
     }
-    if (!w->splits[0])
+    w->named = w->splits[0] != '\0';
+    if (!w->named)
         strcpy(w->splits, "tv");
     return ERR_OK;
 }
@@ -353,8 +355,15 @@ static int run_filter(struct cli *cli, const struct scrub_rules *rules,
     return f.bad ? EXIT_PARTLY : EXIT_DONE;
 }
 
+/* What is typed is meant for this run; a configuration's is for some other. */
+static bool exports_nothing(const struct cli *cli, const struct wishes *w)
+{
+    return !export_file && (cli_is_typed(cli, "task") ||
+                            (w->named && cli_is_typed(cli, "split")));
+}
+
 /* Options that make no sense together. */
-static const char *conflict(const struct cli *cli)
+static const char *conflict(const struct cli *cli, const struct wishes *w)
 {
     bool data = to_stdout(decisions) || to_stdout(export_file);
 
@@ -368,6 +377,8 @@ static const char *conflict(const struct cli *cli)
                "--threads only";
     if (!filter && (plain_text || show_spans))
         return "--text and --spans go with --filter";
+    if (exports_nothing(cli, w))
+        return "--task and the name of a --split go with --export";
     return NULL;
 }
 
@@ -380,8 +391,8 @@ static int run(struct cli *cli, int argc, char **argv)
 
     (void)argc;
     (void)argv;
-    if (rc == ERR_OK && conflict(cli))
-        return cli_usage(cli, "%s", conflict(cli));
+    if (rc == ERR_OK && conflict(cli, &w))
+        return cli_usage(cli, "%s", conflict(cli, &w));
     if (rc == ERR_OK)
         rc = curate_load_rules(rules_dir, &rules, &err);
     if (rc < 0)

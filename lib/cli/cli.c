@@ -133,6 +133,14 @@ static int read_values(struct cli *cli, struct cli_options *o, int argc,
     return rc;
 }
 
+bool cli_is_typed(const struct cli *cli, const char *option)
+{
+    const struct cli_options *o = cli->options;
+    const struct opt *opt = options_find(o, option, strlen(option));
+
+    return opt && o->origins[opt - o->opts] == FROM_COMMAND_LINE;
+}
+
 static int check_operands(struct cli *cli, const struct cli_line *line)
 {
     const struct command *c = cli->command;
@@ -191,9 +199,11 @@ static int run_command(struct cli *cli, int argc, char **argv)
     if (!rc && (c->common & CLI_STORE) && !values.store)
         rc = cli_usage(cli, "there is no home directory: name the store with "
                             "--store DIR");
+    cli->options = &o;
     if (!rc)
         rc = c->run(cli, line.count, line.operands);
 done:
+    cli->options = NULL;
     cli_progress_end(cli);
     free(line.operands);
     free(store);

@@ -109,6 +109,7 @@ struct cli {
     unsigned threads;
     uint64_t seed;
     struct progress progress; /* draws on stderr when it is a terminal */
+    const struct cli_options *options; /* cli_is_typed's; while run runs */
 };
 
 /* Prints "slmctl NAME: message" on stderr (and with --json one JSON object
@@ -122,6 +123,9 @@ char *config_key_path(void);
 /* A usage error found by the command itself; returns EXIT_USAGE. */
 int cli_usage(struct cli *cli, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* The option stands on the command line: what the configuration or the
+ * environment set for all runs may be idle in this one. */
+bool cli_is_typed(const struct cli *cli, const char *option);
 /* A line for people on stderr: silent with --quiet. */
 void cli_note(struct cli *cli, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
