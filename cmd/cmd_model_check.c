@@ -218,6 +218,13 @@ static int compare_distill(struct report *r, const struct model_values *v,
     return rc;
 }
 
+/* What the reference's values were computed from. */
+static bool is_given(const char *name)
+{
+    return strcmp(name, "input_ids") == 0 || strcmp(name, "labels") == 0 ||
+           strcmp(name, "attention_mask") == 0;
+}
+
 static int compare_all(struct report *r, const struct model_values *v,
                        const struct model_reference *own, struct err *err)
 {
@@ -228,7 +235,7 @@ static int compare_all(struct report *r, const struct model_values *v,
     for (size_t i = 0; i < weights_count(own->tensors) && rc == ERR_OK; i++) {
         const struct weights_tensor *t = weights_at(own->tensors, i);
 
-        if (strcmp(t->name, "input_ids") != 0 && strcmp(t->name, "labels") != 0)
+        if (!is_given(t->name))
             rc = compare_tensor(r, v, t, err);
     }
     if (rc == ERR_OK && own->distill)
@@ -256,6 +263,22 @@ static int write_values(const struct model_values *v, struct err *err)
     return rc;
 }
 
+/* Unless one was typed: the family's. */
+static int tolerance_set(const char *dir, bool encoder, struct err *err)
+{
+    struct model_config config;
+    int rc = ERR_OK;
+
+    if (tolerance >= 0)
+        return ERR_OK;
+    tolerance = 1e-4;
+    if (!encoder)
+        rc = model_config_read(dir, &config, err);
+    if (rc == ERR_OK && !encoder)
+        tolerance = model_config_tolerance(&config);
+    return rc;
+}
+
 static int check(struct report *r, const struct picked_model *p,
                  struct err *err)
 {
@@ -263,20 +286,27 @@ static int check(struct report *r, const struct picked_model *p,
     const struct model_reference *own = &base;
     struct compute *compute = NULL;
     struct model_values v = { 0 };
-    struct model_config config;
-    int rc = model_reference_open(p->dir, &base, err);
+    bool encoder = model_encoder_is(p->dir);
+    int rc = ERR_OK;
 
+    if (encoder && p->adapter)
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "%s: adapters on an encoder are not supported; leave "
+                     "--adapter out",
+                     p->dir);
+    if (rc == ERR_OK)
+        rc = model_reference_open(p->dir, &base, err);
     if (rc == ERR_OK && p->adapter) {
         rc = model_reference_open(p->adapter, &adapted, err);
         own = &adapted;
     }
     if (rc == ERR_OK)
-        rc = model_config_read(p->dir, &config, err);
-    if (rc == ERR_OK && tolerance < 0)
-        tolerance = model_config_tolerance(&config);
+        rc = tolerance_set(p->dir, encoder, err);
     if (rc == ERR_OK)
         rc = device_open(r->cli, NULL, &compute, err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && encoder)
+        rc = model_encoder_compute(p->dir, &base, compute, &v, err);
+    else if (rc == ERR_OK)
         rc = model_values_compute(p->dir, p->adapter, &base, own, compute, &v,
                                   err);
     if (rc == ERR_OK)

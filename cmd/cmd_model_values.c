@@ -29,7 +29,9 @@ int model_reference_open(const char *dir, struct model_reference *out,
     rc = weights_open(tensors, &out->tensors, err);
     if (rc == ERR_OK && io_exists(distill))
         rc = weights_open(distill, &out->distill, err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && !io_exists(json) && model_encoder_is(dir))
+        buf_str(&out->text, "{}");
+    else if (rc == ERR_OK)
         rc = io_read_file(json, REFERENCE_MAX, &out->text, err);
     if (rc == ERR_OK) {
         rc = json_parse(&out->j, out->text.data ? out->text.data : "",

@@ -22,7 +22,8 @@ struct model_values {
     size_t count, cap;
 };
 
-/* A reference: expected.safetensors and expected.json of a directory. */
+/* A reference: expected.safetensors and expected.json (an encoder may have
+ * none) of a directory. */
 struct model_reference {
     struct weights *tensors;
     struct weights *distill; /* distill.safetensors, or NULL */
@@ -60,6 +61,13 @@ void model_documents_release(struct model_documents *b);
 MUST_CHECK int model_distill_compute(const char *dir,
                                      const struct model_reference *r,
                                      const struct model_documents *b,
+                                     struct compute *compute,
+                                     struct model_values *out, struct err *err);
+
+/* model_encoder_check.c: last_hidden_state and embedding of the encoder at
+ * `dir` for the reference's input_ids and attention_mask. */
+MUST_CHECK int model_encoder_compute(const char *dir,
+                                     const struct model_reference *r,
                                      struct compute *compute,
                                      struct model_values *out, struct err *err);
 

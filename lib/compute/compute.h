@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 5
+#define COMPUTE_VERSION 6
 
 enum compute_type {
     COMPUTE_F32,
@@ -52,8 +52,9 @@ struct compute_linear {
     float alpha;
 };
 
-/* Causal attention of packed documents: document d holds rows
- * starts[d]..starts[d+1]-1 (host array, docs + 1 values) and sees itself only.
+/* Attention of packed documents, causal unless `seen` says otherwise: document
+ * d holds rows starts[d]..starts[d+1]-1 (host array, docs + 1 values) and sees
+ * itself only.
  * q, o: [rows, heads * dim]; k, v: [rows, kv_heads * dim]; lse: [heads, rows]
  * log of the softmax's denominator, kept for the backward pass. */
 struct compute_attention {
@@ -63,6 +64,10 @@ struct compute_attention {
     float scale;
     size_t window; /* rows that a row sees, itself included; 0: all */
     float softcap; /* scores become cap tanh(score / cap); 0: off */
+    /* An encoder's: all rows of document d see its first seen[d] rows, at
+     * least one (host array, docs values). NULL: causal. Forward alone,
+     * without a window, of devices with COMPUTE_HAS_ENCODER. */
+    const int32_t *seen;
 };
 struct compute_attention_grad {
     struct compute_attention fwd; /* o, lse as forward left them */
@@ -130,7 +135,8 @@ enum compute_activation {
     COMPUTE_SIGMOID,
     COMPUTE_SILU,      /* x sigmoid(x) */
     COMPUTE_GELU_TANH, /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
-    COMPUTE_RELU2      /* max(x, 0)^2 */
+    COMPUTE_RELU2,     /* max(x, 0)^2 */
+    COMPUTE_GELU       /* x/2 (1 + erf(x / sqrt(2))); COMPUTE_HAS_ENCODER */
 };
 
 /* Where a convolution or a recurrence runs. Document d has rows
@@ -235,6 +241,7 @@ struct compute_adamw {
 #define COMPUTE_HAS_WINDOW 1u    /* window of attention */
 #define COMPUTE_HAS_SOFTCAP 2u   /* softcap of attention and cross entropy */
 #define COMPUTE_HAS_HEAD_BIAS 4u /* bias of cross entropy */
+#define COMPUTE_HAS_ENCODER 8u   /* seen of attention, COMPUTE_GELU */
 
 struct compute;
 

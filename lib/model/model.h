@@ -1,5 +1,5 @@
 /*
- * model.h - decoder transformers: load, forward, generate
+ * model.h - decoder transformers: load, forward, generate; BERT encoders
  *
  * Model code sees only opaque compute buffers and the operation table, never
  * float *: the same forward and backward run on a CPU or behind a plugin. A
@@ -370,5 +370,45 @@ MUST_CHECK int model_save_shards(const struct model *m, const char *dir,
  * no values. */
 MUST_CHECK int model_weights_check(const struct model_config *c,
                                    const struct weights *w, struct err *err);
+
+/*
+ * Encoders: texts to vectors. BertModel alone, forward alone, f32 weights.
+ */
+struct model_encoder;
+struct model_encoder_shape {
+    int64_t vocab, hidden, layers;
+    int64_t context; /* tokens of a text at most */
+};
+/* Whether dir's config.json names an encoder that model_encoder_open knows. */
+bool model_encoder_is(const char *dir);
+/* A directory as the hub has them. What its config asks for beyond absolute
+ * positions, GELU (with erf, or its tanh form) and the mean over tokens is
+ * refused by name, and so is a device without COMPUTE_HAS_ENCODER. */
+MUST_CHECK int model_encoder_open(const char *dir, struct compute *compute,
+                                  struct model_encoder **out, struct err *err);
+void model_encoder_free(struct model_encoder *e); /* NULL is fine */
+const struct model_encoder_shape *
+model_encoder_shape(const struct model_encoder *e);
+
+/* Texts side by side, special tokens included. All tokens of text d see its
+ * first seen[d] (1 to all), which are those that count; the rest is padding.
+ */
+struct model_encoder_batch {
+    const int32_t *ids;
+    size_t rows;
+    const int32_t *starts; /* docs + 1 values, 0 first, rows last */
+    const int32_t *seen;
+    size_t docs;
+};
+/* The last layer's states: rows x hidden on the host. ERR_LIMIT for a text of
+ * more than `context` tokens, ERR_INVALID for an id out of the vocabulary. */
+MUST_CHECK int model_encoder_states(struct model_encoder *e,
+                                    const struct model_encoder_batch *b,
+                                    float *out, struct err *err);
+/* Their mean over the tokens that count, of length 1: docs x hidden. A text's
+ * vector does not depend on the others. */
+MUST_CHECK int model_encoder_vectors(struct model_encoder *e,
+                                     const struct model_encoder_batch *b,
+                                     float *out, struct err *err);
 
 #endif

@@ -9,6 +9,7 @@ struct attention {
     const int32_t *starts;
     size_t docs, heads, kv_heads, dim, window;
     double softcap;
+    const int32_t *seen;
 };
 
 /* What families other than Llama's ask for. */
@@ -33,10 +34,11 @@ static double attention_loss(void *ctx)
                 size_t off = h / (a->heads / a->kv_heads) * a->dim;
                 double sum = 0, mix = 0;
                 int32_t first = a->starts[d];
+                int32_t end = a->seen ? first + a->seen[d] : i + 1;
 
                 if (a->window && i - first >= (int32_t)a->window)
                     first = i + 1 - (int32_t)a->window;
-                for (int32_t j = first; j <= i; j++) {
+                for (int32_t j = first; j < end; j++) {
                     const double *k = a->k + (size_t)j * kv_ld + off;
                     double s = 0;
 
@@ -48,7 +50,7 @@ static double attention_loss(void *ctx)
                     p[j - a->starts[d]] = exp(s);
                     sum += p[j - a->starts[d]];
                 }
-                for (int32_t j = first; j <= i; j++) {
+                for (int32_t j = first; j < end; j++) {
                     const double *v = a->v + (size_t)j * kv_ld + off;
 
                     for (size_t x = 0; x < a->dim; x++)
@@ -142,7 +144,8 @@ START_TEST(attention_and_its_gradient)
                             2,
                             t.g.fwd.dim,
                             options[option].window,
-                            (double)options[option].softcap };
+                            (double)options[option].softcap,
+                            NULL };
     for (size_t i = 0; i < t.o.n; i++)
         loss += (double)t.o.x[i] * a.r[i];
     close_to(loss, attention_loss(&a), sqrt((double)t.o.n), "attention");
@@ -160,6 +163,48 @@ START_TEST(attention_and_its_gradient)
         close_to((double)t.dv.x[k], slope(attention_loss, &a, a.v + k), 4,
                  "dv");
     }
+    free(a.q);
+    free(a.k);
+    free(a.v);
+    free(a.r);
+    attention_drop(c, &t);
+    compute_close(c);
+}
+END_TEST
+
+/* Rows see their document's first ones, those after them too. */
+START_TEST(attention_of_an_encoder_sees_ahead)
+{
+    static const int32_t seen[2][5] = { { 1, 5, 20, 1, 21 },
+                                        { 3, 1, 1, 23, 577 } };
+    struct compute *c = open_set(_i % SETS, 2);
+    int docs = _i / SETS;
+    struct attention_test t;
+    struct attention a;
+    double loss = 0;
+
+    if (!c)
+        return;
+    ck_assert(c->ops->features & COMPUTE_HAS_ENCODER);
+    t = attention_test(c, docs, docs ? 12 : 33);
+    t.g.fwd.seen = seen[docs];
+    c->ops->attention(c, &t.g.fwd);
+    (void)fetch(c, &t.o);
+    a = (struct attention){ doubles(&t.q),
+                            doubles(&t.k),
+                            doubles(&t.v),
+                            doubles(&t.r),
+                            documents[docs],
+                            5,
+                            6,
+                            2,
+                            t.g.fwd.dim,
+                            0,
+                            0,
+                            seen[docs] };
+    for (size_t i = 0; i < t.o.n; i++)
+        loss += (double)t.o.x[i] * a.r[i];
+    close_to(loss, attention_loss(&a), sqrt((double)t.o.n), "attention");
     free(a.q);
     free(a.k);
     free(a.v);
@@ -445,6 +490,7 @@ int main(void)
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, attention_and_its_gradient, 0, 2 * SETS * OPTIONS);
+    tcase_add_loop_test(t, attention_of_an_encoder_sees_ahead, 0, 2 * SETS);
     tcase_add_loop_test(t, cached_attention_has_the_bits_of_packed_attention, 0,
                         SETS * OPTIONS);
     tcase_add_loop_test(t, windowed_cache_goes_round_in_a_ring, 0, 4 * SETS);

@@ -20,12 +20,13 @@ static double element_value(void *ctx)
         return x / 2 * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))) *
                e->u;
     case COMPUTE_RELU2: return x > 0 ? x * x * e->u : 0;
+    case COMPUTE_GELU: return x / 2 * erfc(-x / sqrt(2)) * e->u;
     case COMPUTE_IDENTITY: break;
     }
     return x * e->u;
 }
 
-#define KINDS 5
+#define KINDS 6
 #define N 1003
 
 START_TEST(activations_and_their_gradients)

@@ -1,5 +1,5 @@
 /*
- * cpu_attention.c - causal attention, forward and backward, packed or cached
+ * cpu_attention.c - attention, forward and backward, packed or cached
  *
  * Online softmax over blocks of KEYS keys, so that scores never exceed a
  * block. Keys are packed as GEMM panels once a document and head; the cache
@@ -254,7 +254,7 @@ static void forward_task(void *ctx, size_t task, unsigned worker)
     size_t end = qb->first + j->query_rows;
     struct cpu_strip t = { .ker = j->c->k,
                            .dim = a->dim,
-                           .step = 1,
+                           .step = a->seen ? 0 : 1,
                            .keys = row_panels(j, j->keys, kv, d),
                            .values = column_panels(j, j->values, kv, d->start),
                            .q_ld = ld,
@@ -272,7 +272,7 @@ static void forward_task(void *ctx, size_t task, unsigned worker)
         size_t row = d->start + i;
 
         t.m = end - i < t.ker->mr ? end - i : t.ker->mr;
-        t.valid = i + 1;
+        t.valid = a->seen ? (size_t)a->seen[qb->doc] : i + 1;
         t.q = cpu_f32(a->q) + row * ld + h * a->dim;
         t.o = cpu_f32(a->o) + row * ld + h * a->dim;
         t.lse = a->lse.buf ? cpu_f32(a->lse) + h * a->rows + row : NULL;
@@ -285,6 +285,7 @@ void cpu_op_attention(struct compute *base, const struct compute_attention *a)
     struct job j = { .c = (struct cpu *)base, .a = a };
 
     assert(a->heads % a->kv_heads == 0);
+    assert(!a->seen || a->window == 0);
     if (a->rows == 0)
         return;
     job_plan(&j);
@@ -463,6 +464,7 @@ void cpu_op_attention_grad(struct compute *base,
     struct job j = { .c = (struct cpu *)base, .a = &g->fwd, .g = g };
     const struct compute_attention *a = &g->fwd;
 
+    assert(!a->seen);
     if (a->rows == 0)
         return;
     job_plan(&j);

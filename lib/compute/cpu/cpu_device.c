@@ -283,8 +283,8 @@ static const struct compute_ops cpu_ops = {
     .cross_entropy = cpu_op_cross_entropy,
     .argmax = cpu_op_argmax,
     .adamw = cpu_op_adamw,
-    .features =
-        COMPUTE_HAS_WINDOW | COMPUTE_HAS_SOFTCAP | COMPUTE_HAS_HEAD_BIAS,
+    .features = COMPUTE_HAS_WINDOW | COMPUTE_HAS_SOFTCAP |
+                COMPUTE_HAS_HEAD_BIAS | COMPUTE_HAS_ENCODER,
     .scale = cpu_op_scale,
     .copy_columns = cpu_op_copy_columns,
     .activate = cpu_op_activate,
