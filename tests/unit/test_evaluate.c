@@ -233,7 +233,7 @@ START_TEST(answers_keep_to_a_closed_set_of_labels)
 {
     examples_put(10);
     for (int64_t i = 101; i <= 104; i++) {
-        char input[16];
+        char input[32];
 
         snprintf(input, sizeof(input), "t%lld", (long long)i);
         example_put(i, "train", "so?", i % 2 ? "yes" : "no", true, input);
