@@ -143,7 +143,7 @@ CUDA_O     := $(patsubst %,build/cuda/%.o,$(CUDA_CU)) build/cuda/err.c.o
 CUDA_SO    := build/cuda/slmctl-cuda.so
 CUDA_MAP   := lib/compute/cuda/cuda_exports.map
 CUDA_NVCC   = $(shell command -v $(NVCC) || command -v /usr/local/cuda/bin/nvcc)
-NVCCFLAGS  ?= -O3 -lineinfo
+NVCCFLAGS  ?= -O3
 CUDA_TARGETS ?= arch=compute_80,code=sm_80 arch=compute_90a,code=sm_90a \
     arch=compute_80,code=compute_80
 SLM_NVCCFLAGS := -std=c++17 --threads 0 --compress-mode=size -Ilib \

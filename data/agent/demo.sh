@@ -80,7 +80,9 @@ else
 fi
 if [ -z "$missing" ] &&
     step select 'Select: which small models fit this machine?'; then
-    run select --offline --save
+    status=0
+    run select --offline --save || status=$?
+    case $status in 0 | 1) ;; *) exit "$status" ;; esac # 1: not for every task
 fi
 if [ -z "$missing" ] &&
     step finetune 'Finetune: an adapter for each task'; then
