@@ -38,6 +38,66 @@ MUST_CHECK int wire_record_parse(struct wire_record *r, struct slice line,
                                  struct err *err);
 void wire_record_release(struct wire_record *r);
 
+/* How an exchange ended, as the proxy saw it. */
+enum wire_end {
+    WIRE_END_WHOLE,     /* the upstream ended its answer as HTTP says */
+    WIRE_END_CUT,       /* the upstream's connection ended within it */
+    WIRE_END_CLIENT,    /* the client went away first */
+    WIRE_END_TIMEOUT,   /* no answer, or silence within it, for too long */
+    WIRE_END_UNREACHED, /* no connection to the upstream */
+    WIRE_END_LOST,      /* the process ended before */
+};
+
+/* By `offset` bytes of the response, time_us after the request came. */
+struct wire_mark {
+    uint64_t offset;
+    int64_t time_us;
+};
+#define WIRE_MARKS_MAX 65536
+
+/* One HTTP exchange with a model's API, as its bytes went by. Slices are
+ * borrowed; absent ones are empty, absent numbers -1. */
+struct wire_exchange {
+    struct slice id;             /* what X-SLM-Call-Id said */
+    struct slice upstream;       /* name of the configuration */
+    struct slice method, target; /* as sent upstream: "/v1/messages?beta=1" */
+    struct slice workload, client, conversation; /* stated by headers, path */
+    struct slice request, request_type, request_encoding;
+    struct slice response, response_type, response_encoding; /* Content- */
+    struct slice facts; /* a JSON object: header fields that may be kept,
+                         * fingerprints of key, address and user, retries */
+    enum wire_end end;
+    int64_t http_status;
+    int64_t time_us;                   /* of the request, wall clock */
+    int64_t latency_us, first_byte_us; /* to the last and the first byte */
+    const struct wire_mark *marks;     /* rising; may be fewer than reads */
+    size_t mark_count;
+    bool request_cut, response_cut; /* longer than what was captured */
+    bool no_bodies;                 /* only what the metadata say is kept */
+};
+/* All numbers -1. */
+struct wire_exchange wire_exchange_none(void);
+/* The call that the exchange is: its dialect by path and body, the answer
+ * assembled if it was streamed (in the dialect's own unstreamed form), usage,
+ * model, finish reason, status (slmctl-exchange(5)), time to first token.
+ * Bodies that are no known dialect's are kept as they are, dialect "opaque".
+ * Only ERR_LIMIT and ERR_FORMAT for what cannot be kept at all. */
+MUST_CHECK int wire_exchange_read(struct wire_record *r,
+                                  const struct wire_exchange *x,
+                                  struct err *err);
+/* One flat piece of bytes, for queues and files; and back: slices and marks
+ * point into `bytes`, which must be aligned to 8. */
+void wire_exchange_pack(const struct wire_exchange *x, struct buf *out);
+MUST_CHECK int wire_exchange_unpack(struct wire_exchange *x, struct slice bytes,
+                                    struct err *err);
+
+/* Any dialect as OpenAI chat completions: what exports and curate read. An
+ * empty response stays empty. ERR_UNSUPPORTED: a dialect without messages
+ * (embeddings, opaque). */
+MUST_CHECK int wire_to_chat(struct slice dialect, struct slice request,
+                            struct slice response, struct buf *chat_request,
+                            struct buf *chat_response, struct err *err);
+
 struct wire_counts {
     uint64_t files, lines, bytes, added, known, rejected;
     uint64_t updated; /* outcomes */

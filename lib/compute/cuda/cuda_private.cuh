@@ -37,8 +37,8 @@ struct compute_buffer {
 enum cuda_kernels { CUDA_SIMT, CUDA_MMA, CUDA_WGMMA, CUDA_CLUSTER };
 
 #define CUDA_HOST_TABLES 16
-#define CUDA_KEPT 256                      /* freed blocks kept for reuse */
-#define CUDA_SLOTS 8                       /* pieces of pinned memory */
+#define CUDA_KEPT 256 /* freed blocks kept for reuse */
+#define CUDA_SLOTS 8  /* pieces of pinned memory */
 #define CUDA_SLOT_BYTES ((size_t)2 << 20)
 
 /* Device memory that was released and waits for an alloc of its size. */
@@ -91,7 +91,7 @@ struct cuda_operand {
 };
 /* A weight whose plain form freeze dropped is seen as bf16. */
 struct cuda_operand cuda_at(struct compute_span s);
-float *cuda_f32(struct compute_span s);    /* NULL if absent; asserts F32 */
+float *cuda_f32(struct compute_span s); /* NULL if absent; asserts F32 */
 int32_t *cuda_i32(struct compute_span s);
 size_t cuda_type_size(enum cuda_type t);
 
@@ -142,7 +142,7 @@ void cuda_convert(struct cuda *c, void *y, enum cuda_type to, const void *x,
  * addend may be c, if it has its type. exact: in is F32 and stays so, tf32 is
  * not used. */
 struct cuda_gemm {
-    enum cuda_type in, out; /* of a, b, a2, b2; of c */
+    enum cuda_type in, out;  /* of a, b, a2, b2; of c */
     enum cuda_type add_type; /* of addend: F32 or BF16 */
     bool exact;
     size_t m, n, k, k2;
@@ -211,8 +211,7 @@ void cuda_op_attention(C, const struct compute_attention *a);
 void cuda_op_attention_grad(C, const struct compute_attention_grad *a);
 void cuda_op_cache_size(C, const struct compute_attention_cached *a,
                         size_t slots, size_t *keys, size_t *values);
-void cuda_op_cache_store(C, const struct compute_attention_cached *a, S k,
-                         S v);
+void cuda_op_cache_store(C, const struct compute_attention_cached *a, S k, S v);
 void cuda_op_attention_cached(C, const struct compute_attention_cached *a);
 /* cuda_loss.cu */
 void cuda_op_cross_entropy(C, const struct compute_cross_entropy *x);
