@@ -7,51 +7,13 @@
  */
 #include "cmd_model_values.h"
 
-#include "base/io.h"
 #include "base/mem.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define REFERENCE_MAX ((size_t)64 << 20)
 #define MAX_CELLS ((int64_t)1 << 31) /* of ids, and of logits */
-
-int model_reference_open(const char *dir, struct model_reference *out,
-                         struct err *err)
-{
-    char *tensors = io_path(dir, "expected.safetensors");
-    char *json = io_path(dir, "expected.json");
-    char *distill = io_path(dir, "distill.safetensors");
-    int rc;
-
-    *out = (struct model_reference){ 0 };
-    rc = weights_open(tensors, &out->tensors, err);
-    if (rc == ERR_OK && io_exists(distill))
-        rc = weights_open(distill, &out->distill, err);
-    if (rc == ERR_OK && !io_exists(json) && model_encoder_is(dir))
-        buf_str(&out->text, "{}");
-    else if (rc == ERR_OK)
-        rc = io_read_file(json, REFERENCE_MAX, &out->text, err);
-    if (rc == ERR_OK) {
-        rc = json_parse(&out->j, out->text.data ? out->text.data : "",
-                        out->text.len, err);
-        if (rc < 0)
-            (void)err_wrap(err, "%s", json);
-    }
-    free(tensors);
-    free(json);
-    free(distill);
-    return rc;
-}
-
-void model_reference_release(struct model_reference *r)
-{
-    weights_close(r->tensors);
-    weights_close(r->distill);
-    json_release(&r->j);
-    buf_release(&r->text);
-}
 
 void model_values_release(struct model_values *v)
 {
@@ -120,7 +82,8 @@ static void batch_add(struct model_documents *b, const int32_t *ids,
                                  all,    b->starts, b->b.docs };
 }
 
-/* input_ids and labels [B,T] as B documents. */
+/* input_ids and labels [B,T] as B documents; without labels every token is
+ * trained. */
 static int read_batch(const struct model_reference *r,
                       struct model_documents *out, int64_t shape[2],
                       struct err *err)
@@ -130,10 +93,11 @@ static int read_batch(const struct model_reference *r,
     int32_t *copy;
     size_t n;
 
-    if (!ids || !labels || ids->type != WEIGHTS_I32 ||
-        labels->type != WEIGHTS_I32 || ids->dims != 2 || labels->dims != 2 ||
-        ids->bytes != labels->bytes || !ids->bytes ||
-        weights_elements(ids) > MAX_CELLS)
+    if (!labels)
+        labels = ids;
+    if (!ids || ids->type != WEIGHTS_I32 || labels->type != WEIGHTS_I32 ||
+        ids->dims != 2 || labels->dims != 2 || ids->bytes != labels->bytes ||
+        !ids->bytes || weights_elements(ids) > MAX_CELLS)
         return err_set(err, ERR_FORMAT,
                        "expected.safetensors: input_ids and labels must be "
                        "I32 of one shape [B,T]");
@@ -160,17 +124,41 @@ struct checker {
     struct err *err;
 };
 
-static int add_logits(struct checker *c, const struct model_documents *b,
-                      const int64_t shape[2])
+static int add_logits(struct checker *c, const char *name,
+                      const struct model_documents *b, const int64_t shape[2])
 {
     int64_t vocab = model_config(c->m)->vocab;
     struct model_value *v;
 
     if (vocab > MAX_CELLS / (shape[0] * shape[1]))
         return err_set(c->err, ERR_LIMIT, "the batch is too large to check");
-    v = model_values_add(c->out, mem_strdup("logits"), 3,
+    v = model_values_add(c->out, mem_strdup(name), 3,
                          (int64_t[]){ shape[0], shape[1], vocab });
     return model_batch_logits(c->m, &b->b, v->data, c->err);
+}
+
+/* The first document cut at packed_cut in two that do not see each other. */
+static int add_packed(struct checker *c, const struct model_documents *b,
+                      int64_t rows)
+{
+    struct model_documents two = { 0 };
+    const struct json *j = &c->base->j;
+    int64_t cut;
+    int rc;
+
+    if (!c->base->packed)
+        return ERR_OK;
+    if (!json_int(j, json_get(j, 0, "packed_cut"), &cut) || cut < 1 ||
+        cut >= rows)
+        return err_set(c->err, ERR_FORMAT,
+                       "expected.json: packed_cut must be within the first "
+                       "row of %lld tokens",
+                       (long long)rows);
+    batch_add(&two, b->ids, b->labels, (size_t)cut);
+    batch_add(&two, b->ids + cut, b->labels + cut, (size_t)(rows - cut));
+    rc = add_logits(c, "packed.logits", &two, (int64_t[]){ 1, rows });
+    model_documents_release(&two);
+    return rc;
 }
 
 /* hidden.N of the first document. */
@@ -397,6 +385,29 @@ static int add_greedy(struct checker *c, const char *dir, const char *adapter)
     return rc;
 }
 
+/* What is asked for once the model is loaded. */
+static int add_all(struct checker *c, const char *dir, const char *adapter,
+                   const struct model_documents *b, const int64_t shape[2])
+{
+    const struct weights *w = c->own->tensors;
+    const char *logits = !c->base->shared ? "logits"
+                         : adapter        ? "logits_adapter"
+                                          : "logits_base";
+    int rc = add_logits(c, logits, b, shape);
+
+    if (rc == ERR_OK && !adapter)
+        rc = add_packed(c, b, shape[1]);
+    if (rc == ERR_OK && !adapter && weights_find(w, "hidden.0"))
+        rc = add_hidden(c, b, shape[1]);
+    if (rc == ERR_OK && model_reference_trains(c->own, adapter != NULL))
+        rc = add_step(c, b, adapter != NULL);
+    if (rc == ERR_OK)
+        rc = add_greedy(c, dir, adapter);
+    if (rc == ERR_OK && adapter)
+        rc = add_trace(c);
+    return rc;
+}
+
 int model_values_compute(const char *dir, const char *adapter,
                          const struct model_reference *base,
                          const struct model_reference *own,
@@ -417,17 +428,11 @@ int model_values_compute(const char *dir, const char *adapter,
     if (rc == ERR_OK && adapter)
         rc = model_adapter_load(c.m, adapter, err);
     if (rc == ERR_OK)
-        rc = add_logits(&c, &b, shape);
-    if (rc == ERR_OK && !adapter)
-        rc = add_hidden(&c, &b, shape[1]);
-    if (rc == ERR_OK)
-        rc = add_step(&c, &b, adapter != NULL);
-    if (rc == ERR_OK)
-        rc = add_greedy(&c, dir, adapter);
-    if (rc == ERR_OK && adapter)
-        rc = add_trace(&c);
+        rc = add_all(&c, dir, adapter, &b, shape);
     if (rc == ERR_OK && !adapter && base->distill)
         rc = model_distill_compute(dir, base, &b, compute, out, err);
+    if (rc == ERR_OK && !adapter)
+        rc = model_reference_weights(dir, own, out, err);
     model_free(c.m);
     model_documents_release(&b);
     return rc;

@@ -22,18 +22,33 @@ struct model_values {
     size_t count, cap;
 };
 
-/* A reference: expected.safetensors and expected.json (an encoder may have
- * none) of a directory. */
+/* A reference: expected.safetensors of a directory, and expected.json where
+ * there is one; of a file M.gguf: M.expected.safetensors and -.json. */
 struct model_reference {
     struct weights *tensors;
     struct weights *distill; /* distill.safetensors, or NULL */
+    struct weights *packed;  /* packed.safetensors, or NULL */
+    bool shared; /* of a model and of its adapter: logits_base, -_adapter */
     struct buf text;
     struct json j; /* over text */
 };
-MUST_CHECK int model_reference_open(const char *dir,
+MUST_CHECK int model_reference_open(const char *path,
                                     struct model_reference *out,
                                     struct err *err);
+/* Is there any beside `path`? */
+bool model_reference_exists(const char *path);
 void model_reference_release(struct model_reference *r);
+/* Does it have a loss or gradients of the weights, or of an adapter? */
+bool model_reference_trains(const struct model_reference *r, bool adapter);
+/* Is this quantity of a shared reference about the model with its adapter, or
+ * without, when the other one is checked; or given, not computed? */
+bool model_reference_skips(const struct model_reference *r, bool adapter,
+                           const char *name);
+/* dequantised.NAME: weights of the model at `dir` as they are read. */
+MUST_CHECK int model_reference_weights(const char *dir,
+                                       const struct model_reference *r,
+                                       struct model_values *out,
+                                       struct err *err);
 
 /* Compute for the batch of base what base (adapter NULL) or own (the
  * adapter's reference) asks for. */

@@ -102,6 +102,7 @@ static void compare_type(const struct weights *w, enum weights_type type)
     t.bytes = blocks->bytes;
     got = floats(&t);
     ck_assert_msg(memcmp(got, want, n * sizeof(*got)) == 0, "%s", name);
+    printf("blocks %s: %zu values equal to the bit", name, n);
     if (values) {
         x = floats(values);
         for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++)
@@ -109,10 +110,13 @@ static void compare_type(const struct weights *w, enum weights_type type)
                 double own = own_error(type, x, n);
                 double theirs = squared_error(x, want, n);
 
+                printf("; squared error %.6g, the reference's %.6g", own,
+                       theirs);
                 ck_assert_msg(own <= theirs, "%s: %g > %g", name, own, theirs);
             }
         free(x);
     }
+    printf("\n");
     free(got);
     free(want);
 }
@@ -185,6 +189,8 @@ START_TEST(nf4_is_the_references_to_the_bit)
         ck_assert_mem_eq(got, want, n * sizeof(*got));
         if (i % 2 == 0)
             pack_nf4(w, names[i], x, n);
+        printf("blocks NF4 %s: %zu values equal to the bit%s\n", names[i], n,
+               i % 2 == 0 ? ", and so is what is packed here" : "");
         free(got);
         free(want);
         free(x);
