@@ -3,15 +3,17 @@
  *
  * 256 elements in parts, each with a small integer scale (Q4_K: and minimum)
  * that multiplies the block's. A part's own best scale is found first, then
- * the block's, then each part's integers again beside their neighbours, by
- * the squared error that remains.
+ * the block's, then each part's integers beside their neighbours, by the
+ * squared error that remains; the block's scales are fitted to these once
+ * more and the better of the two is kept.
  */
+#include "weights/weights_fit.h"
 #include "weights/weights_internal.h"
 
 #include <math.h>
 #include <string.h>
 
-#define STEPS 20 /* candidates for a part's scale */
+#define ROUNDS 3 /* of fitting the block's scales to its parts' integers */
 
 static void put_half(unsigned char *p, uint16_t h)
 {
@@ -19,108 +21,143 @@ static void put_half(unsigned char *p, uint16_t h)
     p[1] = (unsigned char)(h >> 8);
 }
 
-static int clamped(double x, int low, int high)
+static float half(float x)
 {
-    if (!(x > low))
-        return low;
-    return x >= high ? high : (int)(x < 0 ? x - 0.5 : x + 0.5);
+    return weights_f32_from_f16(weights_f16_from_f32(x));
 }
 
 /* Values s * q - m with q in 0..15. */
 struct affine {
-    double s, m;
+    float s, m, error;
 };
 
-static double affine_error(const float *x, struct affine a)
+static struct fit_sums affine_pass(const float *x, float s, float m)
 {
-    double sum = 0, inverse = a.s > 0 ? 1 / a.s : 0;
-
-    for (unsigned i = 0; i < 32; i++) {
-        int q = clamped(((double)x[i] + a.m) * inverse, 0, 15);
-        double off = (double)x[i] - (a.s * q - a.m);
-
-        sum += off * off;
-    }
-    return sum;
+    return fit_pass(x, 32, s, m, 0, 15);
 }
 
-/* Least squares of s and m for the integers that a gives; m >= 0. */
-static struct affine affine_refit(const float *x, struct affine a)
+/* Better s and m >= 0 for the integers that s and m give. */
+static struct affine affine_refit(const float *x, float s, float m)
 {
-    double sx = 0, sq = 0, sqq = 0, sxq = 0, det;
-    double inverse = a.s > 0 ? 1 / a.s : 0;
-    struct affine out = a;
+    struct fit_sums f = affine_pass(x, s, m);
+    struct affine out;
+    float ds, dm;
 
-    for (unsigned i = 0; i < 32; i++) {
-        int q = clamped(((double)x[i] + a.m) * inverse, 0, 15);
+    out.error = fit_affine(&f, &ds, &dm);
+    out.s = s + ds;
+    out.m = m + dm;
+    if (out.m < 0) { /* then without it: sum of x q is known from the rest */
+        float xq = f.rq + s * f.qq - m * f.q;
 
-        sx += (double)x[i];
-        sq += q;
-        sqq += (double)q * q;
-        sxq += (double)x[i] * q;
-    }
-    det = 32 * sqq - sq * sq;
-    if (det <= 0)
-        return a;
-    out.s = (32 * sxq - sx * sq) / det;
-    out.m = (sq * sxq - sqq * sx) / det;
-    if (out.m < 0) {
         out.m = 0;
-        out.s = sqq > 0 ? sxq / sqq : 0;
+        out.s = f.qq > 0 ? xq / f.qq : 0;
+        f = affine_pass(x, out.s, 0);
+        out.error = f.rr;
     }
-    if (out.s < 0)
+    if (!(out.s > 0))
         out.s = 0;
     return out;
 }
 
 static struct affine affine_fit(const float *x)
 {
-    double low = 0, high = (double)x[0], least;
+    float low = 0, high = x[0];
     struct affine best;
 
     for (unsigned i = 0; i < 32; i++) {
-        low = fmin(low, (double)x[i]);
-        high = fmax(high, (double)x[i]);
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
     }
-    best = (struct affine){ (high - low) / 15, -low };
-    if (high <= low)
-        return (struct affine){ 0, -low };
-    least = affine_error(x, best);
-    for (int step = 0; step <= STEPS; step++) {
-        double top = 13.5 + 0.1 * step;
-        struct affine a =
-            affine_refit(x, (struct affine){ (high - low) / top, -low });
-        double e = affine_error(x, a);
+    if (!(high > low))
+        return (struct affine){ 0, -low, 0 };
+    best = (struct affine){ (high - low) / 15, -low, HUGE_VALF };
+    for (float top = 11; top < 19; top += 0.5F) {
+        struct affine a = affine_refit(x, (high - low) / top, -low);
 
-        if (e < least) {
-            least = e;
+        if (a.error < best.error)
             best = a;
-        }
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        struct affine a = affine_refit(x, best.s, best.m);
+
+        if (a.error < best.error)
+            best = a;
     }
     return best;
 }
 
-/* The pair of 6-bit integers near the wish whose result errs least. */
-static void affine_integers(const float *x, struct affine wish, double d,
-                            double dmin, unsigned *s, unsigned *m)
+/* A block of Q4_K before it is packed. */
+struct q4k {
+    float d, dmin, error;
+    unsigned s[8], m[8];
+};
+
+static int steps(float x, float step, int most)
 {
-    int s0 = d > 0 ? clamped(wish.s / d, 0, 63) : 0;
-    int m0 = dmin > 0 ? clamped(wish.m / dmin, 0, 63) : 0;
-    double least = HUGE_VAL;
+    return step > 0 ? (int)fit_nearest(x / step, 0, (float)most) : 0;
+}
 
-    for (int i = s0 - 1; i <= s0 + 1; i++)
-        for (int k = m0 - 1; k <= m0 + 1; k++) {
-            double e;
+/* The pair of 6-bit integers near the wish whose result errs least; for each
+ * scale the minimum that its integers want. */
+static float affine_integers(const float *x, const struct affine *wish,
+                             const struct q4k *b, unsigned *s, unsigned *m)
+{
+    int s0 = steps(wish->s, b->d, 63);
+    float least = HUGE_VALF;
 
-            if (i < 0 || i > 63 || k < 0 || k > 63)
-                continue;
-            e = affine_error(x, (struct affine){ d * i, dmin * k });
-            if (e < least) {
-                least = e;
+    *s = *m = 0;
+    for (int i = s0 > 0 ? s0 - 1 : 0; i <= s0 + 1 && i <= 63; i++) {
+        float scale = b->d * (float)i;
+        struct fit_sums f = affine_pass(x, scale, wish->m);
+        int m0 = steps(wish->m - f.r / 32, b->dmin, 63);
+
+        for (int k = m0 > 0 ? m0 - 1 : 0; k <= m0 + 1 && k <= 63; k++) {
+            f = affine_pass(x, scale, b->dmin * (float)k);
+            if (f.rr < least) {
+                least = f.rr;
                 *s = (unsigned)i;
                 *m = (unsigned)k;
             }
         }
+    }
+    return least < HUGE_VALF ? least : 0;
+}
+
+/* Integers of all parts for the scales that b has. */
+static void choose_integers(const float *x, const struct affine *fit,
+                            struct q4k *b)
+{
+    b->error = 0;
+    for (unsigned j = 0; j < 8; j++)
+        b->error += affine_integers(x + 32 * j, &fit[j], b, &b->s[j], &b->m[j]);
+}
+
+/* The scales that fit all parts' integers best, as changes of b's. */
+static void refit_block(const float *x, const struct q4k *b, float *d,
+                        float *dmin)
+{
+    double uu = 0, uv = 0, vv = 0, ru = 0, rv = 0, det;
+
+    for (unsigned j = 0; j < 8; j++) {
+        double s = b->s[j], m = b->m[j];
+        struct fit_sums f = affine_pass(x + 32 * j, b->d * (float)b->s[j],
+                                        b->dmin * (float)b->m[j]);
+
+        uu += s * s * (double)f.qq;
+        uv += s * m * (double)f.q;
+        vv += 32 * m * m;
+        ru += s * (double)f.rq;
+        rv += m * (double)f.r;
+    }
+    det = uu * vv - uv * uv;
+    *d = b->d;
+    *dmin = b->dmin;
+    if (det > 1e-9 * uu * vv) {
+        *d += (float)((vv * ru - uv * rv) / det);
+        *dmin += (float)((uv * ru - uu * rv) / det);
+    } else if (uu > 0) {
+        *d += (float)(ru / uu);
+    }
 }
 
 /* Scale and minimum j into the twelve bytes; p is zero before. */
@@ -137,91 +174,136 @@ static void put_scale_and_min(unsigned char *p, unsigned j, unsigned s,
     p[j] |= (unsigned char)(m >> 4 << 6);
 }
 
+static void pack_q4k(const float *x, const struct q4k *b, unsigned char *out)
+{
+    memset(out, 0, 144);
+    put_half(out, weights_f16_from_f32(b->d));
+    put_half(out + 2, weights_f16_from_f32(b->dmin));
+    for (unsigned j = 0; j < 8; j++) {
+        float s = b->d * (float)b->s[j], m = b->dmin * (float)b->m[j];
+        float inverse = s > 0 ? 1 / s : 0;
+
+        put_scale_and_min(out + 4, j, b->s[j], b->m[j]);
+        for (unsigned i = 0; i < 32; i++) {
+            float q = fit_nearest((x[32 * j + i] + m) * inverse, 0, 15);
+
+            out[16 + j / 2 * 32 + i] |=
+                (unsigned char)((unsigned)q << j % 2 * 4);
+        }
+    }
+}
+
 void weights_quantise_q4_k(const float *x, unsigned char *out)
 {
     struct affine fit[8];
-    double top_s = 0, top_m = 0, d, dmin;
+    struct q4k best = { 0 }, b = { 0 };
 
-    memset(out, 0, 144);
     for (unsigned j = 0; j < 8; j++) {
         fit[j] = affine_fit(x + 32 * j);
-        top_s = fmax(top_s, fit[j].s);
-        top_m = fmax(top_m, fit[j].m);
+        b.d = fit[j].s > b.d ? fit[j].s : b.d;
+        b.dmin = fit[j].m > b.dmin ? fit[j].m : b.dmin;
     }
-    put_half(out, weights_f16_from_f32((float)(top_s / 63)));
-    put_half(out + 2, weights_f16_from_f32((float)(top_m / 63)));
-    d = (double)weights_f32_from_f16((uint16_t)(out[0] | out[1] << 8));
-    dmin = (double)weights_f32_from_f16((uint16_t)(out[2] | out[3] << 8));
-    for (unsigned j = 0; j < 8; j++) {
-        unsigned s = 0, m = 0;
+    b.d = half(b.d / 63);
+    b.dmin = half(b.dmin / 63);
+    choose_integers(x, fit, &b);
+    best = b;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        float d, dmin;
 
-        affine_integers(x + 32 * j, fit[j], d, dmin, &s, &m);
-        put_scale_and_min(out + 4, j, s, m);
-        for (unsigned i = 0; i < 32 && s; i++) {
-            double v = ((double)x[32 * j + i] + dmin * m) / (d * s);
-            int q = isfinite(v) ? clamped(v, 0, 15) : 0;
-
-            out[16 + j / 2 * 32 + i] |= (unsigned char)(q << j % 2 * 4);
-        }
+        refit_block(x, &best, &d, &dmin);
+        b.d = half(d);
+        b.dmin = half(dmin);
+        if (!(b.d >= 0 && b.dmin >= 0))
+            break;
+        choose_integers(x, fit, &b);
+        if (!(b.error < best.error))
+            break;
+        best = b;
     }
+    pack_q4k(x, &best, out);
 }
 
-static double scaled_error(const float *x, double s)
+static struct fit_sums scaled_pass(const float *x, float s)
 {
-    double sum = 0, inverse = s != 0 ? 1 / s : 0;
-
-    for (unsigned i = 0; i < 16; i++) {
-        int q = clamped((double)x[i] * inverse, -32, 31);
-        double off = (double)x[i] - s * q;
-
-        sum += off * off;
-    }
-    return sum;
+    return fit_pass(x, 16, s, 0, -32, 31);
 }
 
-static double scaled_fit(const float *x)
+struct scaled {
+    float s, error;
+};
+
+static struct scaled scaled_refit(const float *x, float s)
 {
-    double top = 0, best, least;
+    struct fit_sums f = scaled_pass(x, s);
+    struct scaled out;
+    float ds;
+
+    out.error = fit_scale(&f, &ds);
+    out.s = s + ds;
+    return out;
+}
+
+static struct scaled scaled_fit(const float *x)
+{
+    struct scaled best;
+    float top = 0;
 
     for (unsigned i = 0; i < 16; i++)
-        if (fabs((double)x[i]) > fabs(top))
-            top = (double)x[i];
-    best = top / -32;
-    least = scaled_error(x, best);
-    for (int step = 0; step <= STEPS && least > 0; step++) {
-        double xq = 0, qq = 0, s = top / -(31 + 0.1 * step), e;
-        double inverse = 1 / s;
+        if (fabsf(x[i]) > fabsf(top))
+            top = x[i];
+    if (top == 0)
+        return (struct scaled){ 0, 0 };
+    best = scaled_refit(x, top / -32);
+    for (float by = 29; by < 35; by += 0.25F) {
+        struct scaled a = scaled_refit(x, top / -by);
 
-        for (unsigned i = 0; i < 16; i++) {
-            int q = clamped((double)x[i] * inverse, -32, 31);
-
-            xq += (double)x[i] * q;
-            qq += (double)q * q;
-        }
-        s = qq > 0 ? xq / qq : s;
-        e = scaled_error(x, s);
-        if (e < least) {
-            least = e;
-            best = s;
-        }
+        if (a.error < best.error)
+            best = a;
     }
     return best;
 }
 
-static int scaled_integer(const float *x, double wish, double d)
+struct q6k {
+    float d, error;
+    int s[16];
+};
+
+static void choose_scales(const float *x, const struct scaled *fit,
+                          struct q6k *b)
 {
-    int s0 = d != 0 ? clamped(wish / d, -128, 127) : 0, best = s0;
-    double least = HUGE_VAL;
+    b->error = 0;
+    for (unsigned j = 0; j < 16; j++) {
+        float wish = b->d != 0 ? fit[j].s / b->d : 0, least = HUGE_VALF;
+        int s0 = (int)fit_nearest(wish, -128, 127);
 
-    for (int s = s0 - 1; s <= s0 + 1; s++) {
-        double e = s < -128 || s > 127 ? HUGE_VAL : scaled_error(x, d * s);
+        b->s[j] = s0;
+        for (int s = s0 - 1; s <= s0 + 1; s++) {
+            struct fit_sums f;
 
-        if (e < least) {
-            least = e;
-            best = s;
+            if (s < -128 || s > 127)
+                continue;
+            f = scaled_pass(x + 16 * j, b->d * (float)s);
+            if (f.rr < least) {
+                least = f.rr;
+                b->s[j] = s;
+            }
         }
+        b->error += least < HUGE_VALF ? least : 0;
     }
-    return best;
+}
+
+static float refit_scale(const float *x, const struct q6k *b)
+{
+    double uu = 0, ru = 0;
+
+    for (unsigned j = 0; j < 16; j++) {
+        double s = b->s[j];
+        struct fit_sums f = scaled_pass(x + 16 * j, b->d * (float)b->s[j]);
+
+        uu += s * s * (double)f.qq;
+        ru += s * (double)f.rq;
+    }
+    return b->d + (uu > 0 ? (float)(ru / uu) : 0);
 }
 
 static void put_six_bits(unsigned char *out, unsigned i, unsigned q)
@@ -233,27 +315,40 @@ static void put_six_bits(unsigned char *out, unsigned i, unsigned q)
     out[128 + half * 32 + l] |= (unsigned char)(q >> 4 << 2 * quarter);
 }
 
+static void pack_q6k(const float *x, const struct q6k *b, unsigned char *out)
+{
+    memset(out, 0, 210);
+    put_half(out + 208, weights_f16_from_f32(b->d));
+    for (unsigned j = 0; j < 16; j++) {
+        float s = b->d * (float)b->s[j], inverse = s != 0 ? 1 / s : 0;
+
+        out[192 + j] = (unsigned char)b->s[j];
+        for (unsigned i = 16 * j; i < 16 * j + 16; i++)
+            put_six_bits(out, i,
+                         (unsigned)(fit_nearest(x[i] * inverse, -32, 31) + 32));
+    }
+}
+
 void weights_quantise_q6_k(const float *x, unsigned char *out)
 {
-    double fit[16], top = 0, d;
+    struct scaled fit[16];
+    struct q6k best, b = { 0 };
+    float top = 0;
 
-    memset(out, 0, 210);
     for (unsigned j = 0; j < 16; j++) {
         fit[j] = scaled_fit(x + 16 * j);
-        if (fabs(fit[j]) > fabs(top))
-            top = fit[j];
+        if (fabsf(fit[j].s) > fabsf(top))
+            top = fit[j].s;
     }
-    put_half(out + 208, weights_f16_from_f32((float)(top / -128)));
-    d = (double)weights_f32_from_f16((uint16_t)(out[208] | out[209] << 8));
-    for (unsigned j = 0; j < 16; j++) {
-        int s = scaled_integer(x + 16 * j, fit[j], d);
-
-        out[192 + j] = (unsigned char)s;
-        for (unsigned i = 16 * j; i < 16 * j + 16; i++) {
-            double v = s ? (double)x[i] / (d * s) : 0;
-            int q = isfinite(v) ? clamped(v, -32, 31) : 0;
-
-            put_six_bits(out, i, (unsigned)(q + 32));
-        }
+    b.d = half(top / -128);
+    choose_scales(x, fit, &b);
+    best = b;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        b.d = half(refit_scale(x, &best));
+        choose_scales(x, fit, &b);
+        if (!(b.error < best.error))
+            break;
+        best = b;
     }
+    pack_q6k(x, &best, out);
 }

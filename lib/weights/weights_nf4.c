@@ -77,13 +77,21 @@ void weights_nf4_dequantise(const struct weights_tensor *t, float *out)
     }
 }
 
-static unsigned nearest(float x)
+/* The code whose value is nearest to x, of two as near the smaller; in double,
+ * where products of two floats are exact. */
+static unsigned nearest(float x, const double *middles)
 {
-    unsigned i = 0;
+    unsigned low = 0, high = 15;
 
-    while (i < 15 && x > (weights_nf4_code[i] + weights_nf4_code[i + 1]) / 2)
-        i++;
-    return i;
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+
+        if ((double)x > middles[mid])
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
 }
 
 void weights_nf4_quantise(const float *x, size_t n, size_t block,
@@ -92,13 +100,18 @@ void weights_nf4_quantise(const float *x, size_t n, size_t block,
     memset(packed, 0, (n + 1) / 2);
     for (size_t from = 0; from < n; from += block) {
         size_t end = n - from < block ? n : from + block;
+        double middles[15];
         float top = 0;
 
         for (size_t i = from; i < end; i++)
             top = fmaxf(top, fabsf(x[i]));
         scales[from / block] = top;
+        for (size_t i = 0; i < 15; i++)
+            middles[i] = ((double)weights_nf4_code[i] +
+                          (double)weights_nf4_code[i + 1]) /
+                         2 * (double)top;
         for (size_t i = from; i < end; i++) {
-            unsigned q = nearest(top > 0 ? x[i] / top : 0);
+            unsigned q = top > 0 ? nearest(x[i], middles) : 7;
 
             packed[i / 2] |= (unsigned char)(i % 2 ? q : q << 4);
         }

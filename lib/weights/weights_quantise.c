@@ -5,6 +5,7 @@
  * then given its nearest integers, the one with the least squared error is
  * taken. Types with two levels of scales have their own file.
  */
+#include "weights/weights_fit.h"
 #include "weights/weights_internal.h"
 
 #include <math.h>
@@ -36,19 +37,6 @@ static int nearest(float x, float d, int low, int high)
     return q >= (float)high ? high : (int)(q < 0 ? q - 0.5F : q + 0.5F);
 }
 
-static double error_of(const float *x, float d, int low, int high)
-{
-    double sum = 0;
-
-    for (unsigned i = 0; i < 32; i++) {
-        double off =
-            (double)x[i] - (double)d * (double)nearest(x[i], d, low, high);
-
-        sum += off * off;
-    }
-    return sum;
-}
-
 static void q8_0(const float *x, unsigned char *out)
 {
     uint16_t h = weights_f16_from_f32(fabsf(extreme(x)) / 127);
@@ -59,32 +47,28 @@ static void q8_0(const float *x, unsigned char *out)
         out[2 + i] = (unsigned char)nearest(x[i], d, -127, 127);
 }
 
-/* Scale that fits x best to the integers which d gives. */
-static float refit(const float *x, float d)
+static float q4_0_error(const float *x, uint16_t h)
 {
-    double xq = 0, qq = 0;
-
-    for (unsigned i = 0; i < 32; i++) {
-        double q = nearest(x[i], d, -8, 7);
-
-        xq += (double)x[i] * q;
-        qq += q * q;
-    }
-    return qq > 0 ? (float)(xq / qq) : 0;
+    return fit_pass(x, 32, weights_f32_from_f16(h), 0, -8, 7).rr;
 }
 
+/* The half that, as a scale of integers -8..7, leaves least. */
 static uint16_t best_q4_0(const float *x)
 {
-    float top = extreme(x);
+    float top = extreme(x), least;
     uint16_t best = weights_f16_from_f32(top / -8);
-    double least = error_of(x, weights_f32_from_f16(best), -8, 7);
 
-    for (int step = -8; step <= 8 && least > 0; step++)
+    least = q4_0_error(x, best);
+    for (float by = 6.5F; by < 9.25F && least > 0; by += 0.25F)
         for (int sign = -1; sign <= 1; sign += 2) {
-            float d = top / ((float)sign * (7.5F + 0.1F * (float)step));
-            uint16_t h = weights_f16_from_f32(refit(x, d));
-            double e = error_of(x, weights_f32_from_f16(h), -8, 7);
+            float s = top / ((float)sign * by), ds, e;
+            struct fit_sums f = fit_pass(x, 32, s, 0, -8, 7);
+            uint16_t h;
 
+            if (!(fit_scale(&f, &ds) < least))
+                continue;
+            h = weights_f16_from_f32(s + ds);
+            e = q4_0_error(x, h);
             if (e < least) {
                 least = e;
                 best = h;
