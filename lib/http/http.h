@@ -44,7 +44,8 @@ struct http_request {
     uint64_t length;      /* of HTTP_LENGTH */
     bool keep_alive;      /* by version and Connection */
     bool expect_continue; /* Expect: 100-continue */
-    bool upgrade;         /* asks for another protocol */
+    bool websocket;       /* asks to become one */
+    size_t seen;          /* bytes that were looked through; starts as 0 */
 };
 
 /* What to answer to a request that is refused: 400, 414, 417, 431, 501 or
@@ -57,7 +58,9 @@ struct http_refusal {
 /* Parse a head at the start of `bytes`. 1: it is whole, *used bytes with the
  * empty line; 0: more bytes are needed (a head that cannot become valid any
  * more is refused at once, not only when it is whole); ERR_FORMAT or
- * ERR_LIMIT: refused. One empty line before the request line is skipped. */
+ * ERR_LIMIT: refused. One empty line before the request line is skipped. *r is
+ * zeroed before the first call of a request, not between those for more
+ * bytes, so that the work is linear however they come. */
 MUST_CHECK int http_request_parse(struct http_request *r, struct slice bytes,
                                   size_t *used, struct http_refusal *why);
 
