@@ -43,9 +43,12 @@ MUST_CHECK int gguf_build_write(const struct gguf_build *g, const char *path,
 void gguf_build_release(struct gguf_build *g);
 
 /* Metadata from a model's small files. gguf_put_config also gives tensors
- * that are no weights (factors of RoPE); their data are owned by *extra. */
+ * that are no weights (factors of RoPE); their data are owned by *extra.
+ * query: what queries are multiplied with, so that the attention scale that
+ * the architecture stands for gives the model's; 0: nothing. */
 struct gguf_extra {
     float *freqs, *longs, *shorts;
+    float query;
 };
 MUST_CHECK int gguf_put_config(struct gguf_build *g,
                                const struct gguf_arch *arch,

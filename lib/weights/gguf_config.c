@@ -252,6 +252,15 @@ static int put_rope(struct config_out *c)
     return ERR_OK;
 }
 
+/* 0 if there is none. */
+static int64_t own_int(const struct config_out *c, const char *key)
+{
+    int64_t v = 0;
+
+    (void)gguf_int(gguf_find_own(c->g, key), &v);
+    return v;
+}
+
 /* What the metadata do not say. */
 static void put_family(struct config_out *c)
 {
@@ -259,7 +268,11 @@ static void put_family(struct config_out *c)
     int64_t pattern = 6;
 
     if (strncmp(name, "gemma", 5) == 0)
-        json_put_int(&c->w, "query_pre_attn_scalar", c->head_dim);
+        json_put_int(&c->w, "query_pre_attn_scalar",
+                     gguf_gemma_scale(c->g->arch, own_int(c, "block_count"),
+                                      own_int(c, "embedding_length"),
+                                      own_int(c, "attention.head_count"),
+                                      c->head_dim));
     if (strcmp(name, "gemma3") == 0) {
         (void)gguf_int(gguf_find_own(c->g, "attention.sliding_window_pattern"),
                        &pattern);

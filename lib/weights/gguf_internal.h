@@ -93,6 +93,10 @@ struct gguf_arch {
     unsigned quirks;
     unsigned names; /* which of gguf_names.c's sets */
 };
+/* Whose square root Gemma's queries are divided by: no key says it, and
+ * llama.cpp goes by the number of layers. */
+int64_t gguf_gemma_scale(const struct gguf_arch *a, int64_t layers,
+                         int64_t hidden, int64_t heads, int64_t head_dim);
 const struct gguf_arch *gguf_arch_find(struct slice name);
 const struct gguf_arch *gguf_arch_of_type(const char *model_type);
 /* The other side's name of a tensor; NULL if it has none. The caller frees. */

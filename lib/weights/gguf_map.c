@@ -89,6 +89,14 @@ const struct gguf_arch *gguf_arch_of_type(const char *model_type)
     return NULL;
 }
 
+int64_t gguf_gemma_scale(const struct gguf_arch *a, int64_t layers,
+                         int64_t hidden, int64_t heads, int64_t head_dim)
+{
+    int64_t of_27b = strcmp(a->name, "gemma2") == 0 ? 46 : 62;
+
+    return layers == of_27b && heads > 0 ? hidden / heads : head_dim;
+}
+
 /* The other name of `name` (n bytes), which stands on the side `from`. */
 static const char *other_name(const struct name *list, size_t count,
                               unsigned sets, bool from_gguf, const char *name,

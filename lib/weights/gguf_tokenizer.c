@@ -425,7 +425,8 @@ static int check_parts(struct tokenizer_out *t)
         gguf_string(gguf_find(t->g, "tokenizer.ggml.model"), 0);
     int rc = ERR_OK;
 
-    if (!model.n || !t->tokens || t->tokens->type != GGUF_STRING)
+    if (!model.n || slice_is(model, "none") || slice_is(model, "no_vocab") ||
+        !t->tokens || t->tokens->type != GGUF_STRING)
         return err_set(t->err, ERR_NOTFOUND,
                        "no tokenizer in its metadata (tokenizer.ggml.tokens)");
     if (slice_is(model, "gpt2"))

@@ -138,6 +138,13 @@ static int check_rows(const struct gguf_item *item,
     return ERR_OK;
 }
 
+/* Gemma 3 norms its queries after the projection. */
+static bool scales_query(const struct gguf_arch *a, const char *name)
+{
+    return strstr(name, strcmp(a->name, "gemma3") == 0 ? ".q_norm.weight"
+                                                       : ".q_proj.weight");
+}
+
 static int add_tensor(struct export *x, const struct weights_gguf *opt,
                       const struct weights_tensor *t, struct err *err)
 {
@@ -157,6 +164,10 @@ static int add_tensor(struct export *x, const struct weights_gguf *opt,
         item->shift = 1;
     if (gguf_is_permuted(x->arch, t->name, &key))
         item->heads = (size_t)(key ? x->kv_heads : x->heads);
+    if (x->extra.query != 0 && scales_query(x->arch, t->name)) {
+        item->factor = x->extra.query;
+        item->shift *= x->extra.query;
+    }
     return check_rows(item, t, err);
 }
 
@@ -332,6 +343,21 @@ static int add_lora(struct export *x, const struct lora *l, double alpha,
     return rc;
 }
 
+/* What the base's file would refuse, an adapter's for it does too. */
+static int check_base(struct export *x, struct err *err)
+{
+    struct gguf_build scratch = { 0 };
+    int rc = gguf_put_config(&scratch, x->arch, &x->config, &x->extra, err);
+
+    gguf_build_release(&scratch);
+    if (rc == ERR_OK && x->extra.query != 0 &&
+        scales_query(x->arch, ".q_proj.weight"))
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "query_pre_attn_scalar: the base's file has queries of "
+                     "another size; merge the adapter into the model");
+    return rc;
+}
+
 int weights_gguf_adapter(const char *adapter, const char *base,
                          const char *path, struct err *err)
 {
@@ -341,6 +367,8 @@ int weights_gguf_adapter(const char *adapter, const char *base,
     double alpha;
     int rc = read_config(&x, base, err);
 
+    if (rc == ERR_OK)
+        rc = check_base(&x, err);
     if (rc == ERR_OK)
         rc = read_lora(&l, adapter, err);
     if (rc == ERR_OK)

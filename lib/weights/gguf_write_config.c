@@ -196,8 +196,14 @@ static void put_gemma(struct config_in *c)
     bool second = strcmp(c->arch->name, "gemma2") == 0;
     double cap = second ? 50 : 0, last = second ? 30 : 0;
 
-    if (number(c, 0, "query_pre_attn_scalar", 256) != (double)c->head_dim)
+    double assumed = (double)gguf_gemma_scale(c->arch, c->layers, c->hidden,
+                                              c->heads, c->head_dim);
+    double scale = number(c, 0, "query_pre_attn_scalar", 256);
+
+    if (!(scale > 0 && assumed > 0))
         refuse(c, "query_pre_attn_scalar");
+    else if (scale != assumed)
+        c->extra->query = (float)sqrt(assumed / scale);
     if (json_present(json_get(c->j, 0, "attn_logit_softcapping")))
         cap = number(c, 0, "attn_logit_softcapping", 0);
     if (json_present(json_get(c->j, 0, "final_logit_softcapping")))

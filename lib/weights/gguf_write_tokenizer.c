@@ -492,8 +492,9 @@ int gguf_put_tokenizer(struct gguf_build *g, const char *model,
     int rc = weights_part(model, "tokenizer.json", MAX_TEXT, &text, err);
 
     if (rc == ERR_NOTFOUND) {
-        buf_release(&text);
-        return ERR_OK; /* weights alone */
+        buf_release(&text); /* weights alone */
+        gguf_put_string(g, "tokenizer.ggml.model", slice_of("none"));
+        return ERR_OK;
     }
     v.ids = map_new();
     if (rc == ERR_OK)

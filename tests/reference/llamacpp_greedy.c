@@ -4,7 +4,7 @@
  * Not built by make: round_trip_gguf.py says how. Tokens, greedy
  * continuation and text on stdout, logits of every prompt position as raw
  * floats in a file. It goes on after an end token, of which llama.cpp guesses
- * more than the model names.
+ * more than the model names. The prompt of a file without a tokenizer is ids.
  */
 #include "llama.h"
 
@@ -70,6 +70,19 @@ static llama_token best_of(const float *logits, int n)
     return best;
 }
 
+static int read_ids(const char *text, llama_token *out, int most)
+{
+    char *end;
+    int n = 0;
+
+    for (long id = strtol(text, &end, 10); end != text && n < most;
+         id = strtol(text, &end, 10)) {
+        out[n++] = (llama_token)id;
+        text = end;
+    }
+    return n;
+}
+
 static int generate(struct llama_model *model, struct llama_context *ctx,
                     const char *prompt, int count, FILE *logits)
 {
@@ -78,8 +91,11 @@ static int generate(struct llama_model *model, struct llama_context *ctx,
     static llama_token in[TOKENS_MAX], out[TOKENS_MAX];
     static char piece[16 * TOKENS_MAX];
 
-    n = llama_tokenize(vocab, prompt, (int)strlen(prompt), in, TOKENS_MAX, true,
-                       true);
+    if (llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_NONE)
+        n = read_ids(prompt, in, TOKENS_MAX);
+    else
+        n = llama_tokenize(vocab, prompt, (int)strlen(prompt), in, TOKENS_MAX,
+                           true, true);
     if (n < 1 || count > TOKENS_MAX || eval(ctx, in, n, 0, n_vocab, logits))
         return 1;
     for (int past = n, last = n - 1; made < count; past++, last = 0) {
@@ -89,8 +105,10 @@ static int generate(struct llama_model *model, struct llama_context *ctx,
         if (eval(ctx, &out[made - 1], 1, past, n_vocab, NULL))
             return 1;
     }
-    text =
-        llama_detokenize(vocab, out, made, piece, sizeof(piece), false, true);
+    text = llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_NONE
+               ? 0
+               : llama_detokenize(vocab, out, made, piece, sizeof(piece), false,
+                                  true);
     printf("{");
     print_tokens("prompt", in, n);
     print_tokens("ids", out, made);

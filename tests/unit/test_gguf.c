@@ -450,8 +450,36 @@ START_TEST(what_gguf_cannot_say_is_refused)
     expect_no_place("mistral", ",\"sliding_window\":16", "sliding_window");
     expect_no_place("qwen2", ",\"use_sliding_window\":true",
                     "use_sliding_window");
-    expect_no_place("gemma2", ",\"head_dim\":16", "query_pre_attn_scalar");
+    expect_no_place("gemma2", ",\"head_dim\":16,\"query_pre_attn_scalar\":0",
+                    "query_pre_attn_scalar");
     expect_no_place("smollm3", ",\"no_rope_layers\":[0]", "no_rope_layers");
+}
+END_TEST
+
+/* No key says what queries are divided by: llama.cpp divides by 4 here. */
+START_TEST(an_attention_scale_of_its_own_goes_into_the_queries)
+{
+    const struct weights_tensor *t;
+    struct weights *w;
+    struct err err;
+    float x[32 * 32];
+    char *path;
+
+    write_config("gemma2", ",\"head_dim\":16,\"query_pre_attn_scalar\":4,"
+                           "\"hidden_activation\":\"gelu_pytorch_tanh\"");
+    write_weights();
+    path = write_gguf(WEIGHTS_F32);
+    config_number(path, "query_pre_attn_scalar", 16);
+    ck_assert_int_eq(weights_open(path, &w, &err), 0);
+    t = weights_find(w, "model.layers.0.self_attn.q_proj.weight");
+    ck_assert_int_eq(weights_to_f32(t, x, &err), 0);
+    for (size_t i = 0; i < 32 * 32; i++)
+        ck_assert_float_eq(x[i], 2 * values[i]);
+    t = weights_find(w, "model.layers.0.self_attn.k_proj.weight");
+    ck_assert_int_eq(weights_to_f32(t, x, &err), 0);
+    ck_assert_float_eq(x[5], values[5]);
+    weights_close(w);
+    free(path);
 }
 END_TEST
 
@@ -502,6 +530,7 @@ int main(void)
     tcase_add_test(c, shifted_norms_come_back);
     tcase_add_test(c, metadata_come_back_as_a_config);
     tcase_add_test(c, what_gguf_cannot_say_is_refused);
+    tcase_add_test(c, an_attention_scale_of_its_own_goes_into_the_queries);
     tcase_add_test(c, shards_are_written_with_an_index_and_replace_each_other);
     suite_add_tcase(s, c);
     r = srunner_create(s);
