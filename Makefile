@@ -16,7 +16,8 @@ Q        := $(if $(filter 1,$(V)),,@)
 
 # Debian packages: to build and run, to test, and for the longer tests.
 DEPS       := gcc libc6-dev make pkg-config libsqlite3-dev libzstd-dev \
-              libpcre2-dev libcjson-dev libsodium-dev libopenblas0-pthread
+              libpcre2-dev libcjson-dev libsodium-dev libopenblas0-pthread \
+              libcurl4-openssl-dev zlib1g-dev
 DEPS_CHECK := check jq mandoc sqlite3 zstd
 DEPS_SLOW  := valgrind
 DEPS_CI    := $(DEPS_SLOW) bash-completion clang clang-format cppcheck fish \
@@ -35,7 +36,7 @@ SLM_CPPFLAGS := -Ilib -D_GNU_SOURCE -DSLMCTL_VERSION='"$(VERSION)"'
 SLM_CFLAGS   := -std=c11 -pthread -fvisibility=hidden -fno-math-errno \
                 -ffp-contract=off -ffile-prefix-map=$(CURDIR)=. $(WARN) $(WERROR)
 SLM_LDFLAGS  := -pthread
-SLM_LDLIBS   := -lsqlite3 -lzstd -lpcre2-8 -lcjson -lsodium -ldl -lm
+SLM_LDLIBS   := -lsqlite3 -lzstd -lpcre2-8 -lcjson -lsodium -lz -ldl -lm
 ifneq ($(SAN),)
 SLM_CFLAGS   += -O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all
 SLM_LDFLAGS  += -fsanitize=$(SAN)

@@ -31,8 +31,9 @@ Version: $version
 Architecture: $arch
 Maintainer: The slmctl authors <slmctl@localhost>
 Installed-Size: $(du -sk --apparent-size "$root/usr" | cut -f 1)
-Depends: libc6 (>= 2.34), libcjson1 (>= 1.7.15), libpcre2-8-0 (>= 10.32),
- libsodium23 (>= 1.0.14), libsqlite3-0 (>= 3.37), libzstd1 (>= 1.5.2)
+Depends: libc6 (>= 2.34), libcjson1 (>= 1.7.15), libcurl4 (>= 7.85),
+ libpcre2-8-0 (>= 10.32), libsodium23 (>= 1.0.14), libsqlite3-0 (>= 3.37),
+ libzstd1 (>= 1.5.2), zlib1g (>= 1:1.2.11)
 Recommends: libopenblas0-pthread | libopenblas0
 Section: utils
 Priority: optional

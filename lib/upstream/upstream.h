@@ -71,6 +71,9 @@ struct upstream_request {
     /* Up to n bytes of the request's body: how many; 0: its end; -1: none yet,
      * upstream_resume tells when; -2: abort. */
     int64_t (*body)(void *ctx, char *p, size_t n);
+    /* Begin the body again: a connection that was kept open proved dead.
+     * False: its beginning is gone, and the transfer fails. */
+    bool (*rewind)(void *ctx);
     /* Last call; the transfer is gone after it. why: of a failure. */
     void (*end)(void *ctx, enum upstream_result result,
                 const struct upstream_times *times, const char *why);

@@ -1,0 +1,331 @@
+/*
+ * upstream.c - the multi handle on an epoll descriptor of its own
+ *
+ * The caller's loop sees one descriptor and one timer. curl forbids that a
+ * handle is removed from within its callbacks, so what is aborted there is
+ * doomed and removed when the outermost call returns.
+ */
+#include "upstream/upstream_private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define EVENTS 64
+#define SWEEP_NS INT64_C(250000000)
+
+/* curl tells which descriptors to watch, and for what. */
+static int watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *known)
+{
+    struct upstream *u = ctx;
+    struct epoll_event e = { .data.fd = fd };
+
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        (void)epoll_ctl(u->epoll, EPOLL_CTL_DEL, fd, NULL);
+        return 0;
+    }
+    if (what & CURL_POLL_IN)
+        e.events |= EPOLLIN;
+    if (what & CURL_POLL_OUT)
+        e.events |= EPOLLOUT;
+    if (epoll_ctl(u->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e) < 0)
+        (void)epoll_ctl(u->epoll, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd,
+                        &e);
+    (void)libcurl.multi_assign(u->multi, fd, u);
+    return 0;
+}
+
+static int set_timer(CURLM *multi, long ms, void *ctx)
+{
+    struct upstream *u = ctx;
+
+    (void)multi;
+    u->wake_ns = ms < 0 ? -1 : clock_mono_ns() + ms * INT64_C(1000000);
+    return 0;
+}
+
+static char *copy(const char *s)
+{
+    return s ? mem_strdup(s) : NULL;
+}
+
+int upstream_new(const struct upstream_options *o, struct upstream **out,
+                 struct err *err)
+{
+    struct upstream *u;
+    int rc = upstream_load(err);
+
+    if (rc < 0)
+        return rc;
+    u = mem_zalloc(sizeof(*u));
+    u->o = *o;
+    u->ca_file = copy(o->ca_file);
+    u->proxy = copy(o->proxy);
+    u->no_proxy = copy(o->no_proxy);
+    u->wake_ns = -1;
+    u->epoll = epoll_create1(EPOLL_CLOEXEC);
+    u->multi = libcurl.multi_init();
+    if (u->epoll < 0 || !u->multi) {
+        int saved = errno;
+
+        upstream_free(u);
+        return err_set(err, ERR_IO, "no event queue for upstreams: %s",
+                       strerror(saved));
+    }
+    (void)libcurl.multi_setopt(u->multi, CURLMOPT_SOCKETFUNCTION, watch);
+    (void)libcurl.multi_setopt(u->multi, CURLMOPT_SOCKETDATA, u);
+    (void)libcurl.multi_setopt(u->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    (void)libcurl.multi_setopt(u->multi, CURLMOPT_TIMERDATA, u);
+    (void)libcurl.multi_setopt(u->multi, CURLMOPT_MAXCONNECTS,
+                               (long)o->connections);
+    (void)libcurl.multi_setopt(u->multi, CURLMOPT_PIPELINING,
+                               o->http2 ? CURLPIPE_MULTIPLEX
+                                        : CURLPIPE_NOTHING);
+    *out = u;
+    return ERR_OK;
+}
+
+/* Out of curl's hands and gone; its handle may serve another transfer. */
+static void drop(struct upstream_transfer *t)
+{
+    struct upstream *u = t->u;
+
+    (void)libcurl.multi_remove_handle(u->multi, t->easy);
+    libcurl.slist_free_all(t->fields);
+    if (u->idle_count < UPSTREAM_IDLE_HANDLES)
+        u->idle[u->idle_count++] = t->easy;
+    else
+        libcurl.easy_cleanup(t->easy);
+    if (t->previous)
+        t->previous->next = t->next;
+    else
+        u->running = t->next;
+    if (t->next)
+        t->next->previous = t->previous;
+    buf_release(&t->head);
+    free(t);
+}
+
+static void drop_doomed(struct upstream *u)
+{
+    while (u->inside == 0 && u->doomed) {
+        struct upstream_transfer *t = u->doomed;
+
+        u->doomed = t->next_doomed;
+        drop(t);
+    }
+}
+
+void upstream_free(struct upstream *u)
+{
+    if (!u)
+        return;
+    u->doomed = NULL;
+    while (u->running)
+        drop(u->running);
+    for (size_t i = 0; i < u->idle_count; i++)
+        libcurl.easy_cleanup(u->idle[i]);
+    if (u->multi)
+        (void)libcurl.multi_cleanup(u->multi);
+    if (u->epoll >= 0)
+        (void)close(u->epoll);
+    free(u->ca_file);
+    free(u->proxy);
+    free(u->no_proxy);
+    free(u);
+}
+
+int upstream_fd(const struct upstream *u)
+{
+    return u->epoll;
+}
+
+int upstream_wait_ms(const struct upstream *u)
+{
+    int64_t now, wake = u->wake_ns;
+
+    if (u->running && (wake < 0 || u->sweep_ns + SWEEP_NS < wake))
+        wake = u->sweep_ns + SWEEP_NS;
+    if (wake < 0)
+        return -1;
+    now = clock_mono_ns();
+    return wake <= now ? 0 : (int)((wake - now + 999999) / 1000000);
+}
+
+/* A transfer is told its end when curl is not inside any call. */
+static void finish(struct upstream_transfer *t, CURLcode code)
+{
+    struct upstream_request r = t->r;
+    struct upstream_times times = { -1, -1, -1 };
+    enum upstream_result result = upstream_judge(t, code);
+    bool aborted = t->aborted;
+    char why[CURL_ERROR_SIZE];
+    curl_off_t us;
+
+    if (libcurl.easy_getinfo(t->easy, CURLINFO_APPCONNECT_TIME_T, &us) ==
+            CURLE_OK &&
+        us > 0)
+        times.connected = us;
+    else if (libcurl.easy_getinfo(t->easy, CURLINFO_CONNECT_TIME_T, &us) ==
+                 CURLE_OK &&
+             us > 0)
+        times.connected = us;
+    if (libcurl.easy_getinfo(t->easy, CURLINFO_STARTTRANSFER_TIME_T, &us) ==
+            CURLE_OK &&
+        us > 0 && t->status)
+        times.first_byte = us;
+    if (libcurl.easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &us) == CURLE_OK)
+        times.last_byte = us;
+    (void)strncpy(why, t->why[0] ? t->why : libcurl.easy_strerror(code),
+                  sizeof(why) - 1);
+    why[sizeof(why) - 1] = '\0';
+    drop(t);
+    if (!aborted)
+        r.end(r.ctx, result, &times, result == UPSTREAM_DONE ? NULL : why);
+}
+
+static void finish_all(struct upstream *u)
+{
+    CURLMsg *m;
+    int left;
+
+    drop_doomed(u);
+    while ((m = libcurl.multi_info_read(u->multi, &left))) {
+        struct upstream_transfer *t = NULL;
+        CURLcode code = m->data.result;
+
+        if (m->msg != CURLMSG_DONE)
+            continue;
+        (void)libcurl.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE,
+                                   (char **)&t);
+        finish(t, code);
+        drop_doomed(u);
+    }
+}
+
+static struct upstream_transfer *find_silent(const struct upstream *u,
+                                             int64_t now)
+{
+    for (struct upstream_transfer *t = u->running; t; t = t->next) {
+        int64_t limit = t->has_head ? u->o.idle_ms : u->o.first_byte_ms;
+
+        if (limit > 0 && !t->paused && !t->aborted &&
+            now - t->active_ns >= limit * INT64_C(1000000))
+            return t;
+    }
+    return NULL;
+}
+
+/* Silence that lasts too long, looked for now and then: who waits for a
+ * model's answer does not mind a quarter of a second. An end that is told may
+ * drop other transfers, so each search begins anew. */
+static void sweep(struct upstream *u, int64_t now)
+{
+    struct upstream_transfer *t;
+
+    u->sweep_ns = now;
+    while ((t = find_silent(u, now))) {
+        t->timed_out = true;
+        finish(t, CURLE_OPERATION_TIMEDOUT);
+    }
+}
+
+void upstream_step(struct upstream *u)
+{
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(u->epoll, events, EVENTS, 0), running;
+    int64_t now;
+
+    u->inside++;
+    for (int i = 0; i < n; i++) {
+        int what = 0;
+
+        if (events[i].events & EPOLLIN)
+            what |= CURL_CSELECT_IN;
+        if (events[i].events & EPOLLOUT)
+            what |= CURL_CSELECT_OUT;
+        if (events[i].events & (EPOLLERR | EPOLLHUP))
+            what |= CURL_CSELECT_ERR;
+        (void)libcurl.multi_socket_action(u->multi, events[i].data.fd, what,
+                                          &running);
+    }
+    now = clock_mono_ns();
+    if (u->wake_ns >= 0 && u->wake_ns <= now) {
+        u->wake_ns = -1;
+        (void)libcurl.multi_socket_action(u->multi, CURL_SOCKET_TIMEOUT, 0,
+                                          &running);
+    }
+    u->inside--;
+    finish_all(u);
+    if (now - u->sweep_ns >= SWEEP_NS)
+        sweep(u, now);
+}
+
+int upstream_begin(struct upstream *u, const struct upstream_request *r,
+                   struct upstream_transfer **out, struct err *err)
+{
+    struct upstream_transfer *t = mem_zalloc(sizeof(*t));
+    CURLMcode code;
+    int rc;
+
+    t->u = u;
+    t->r = *r;
+    t->active_ns = clock_mono_ns();
+    buf_init(&t->head, UPSTREAM_HEAD_MAX);
+    t->easy = u->idle_count ? u->idle[--u->idle_count] : libcurl.easy_init();
+    if (!t->easy) {
+        free(t);
+        return err_set(err, ERR_NOMEM, "no memory for a transfer");
+    }
+    if (!u->running)
+        u->sweep_ns = t->active_ns;
+    t->next = u->running;
+    if (t->next)
+        t->next->previous = t;
+    u->running = t;
+    rc = upstream_set_up(t, err);
+    if (rc == ERR_OK) {
+        u->inside++;
+        code = libcurl.multi_add_handle(u->multi, t->easy);
+        u->inside--;
+        if (code != CURLM_OK)
+            rc = err_set(err, ERR_IO, "%s", libcurl.multi_strerror(code));
+    }
+    if (rc < 0)
+        drop(t);
+    else
+        *out = t;
+    return rc;
+}
+
+void upstream_resume(struct upstream_transfer *t)
+{
+    struct upstream *u = t->u;
+
+    if (!t->paused || t->aborted)
+        return;
+    t->paused = false;
+    t->active_ns = clock_mono_ns();
+    u->inside++;
+    (void)libcurl.easy_pause(t->easy, CURLPAUSE_CONT);
+    u->inside--;
+    drop_doomed(u);
+}
+
+void upstream_abort(struct upstream_transfer *t)
+{
+    struct upstream *u = t->u;
+
+    if (t->aborted)
+        return;
+    t->aborted = true;
+    t->next_doomed = u->doomed;
+    u->doomed = t;
+    drop_doomed(u);
+}

@@ -1,0 +1,331 @@
+/*
+ * upstream_transfer.c - one request: its options, its answer's head, its end
+ */
+#include "upstream/upstream_private.h"
+
+#include "base/clock.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static size_t take_data(char *p, size_t one, size_t n, void *ctx)
+{
+    struct upstream_transfer *t = ctx;
+
+    t->active_ns = clock_mono_ns();
+    if (t->aborted || !t->has_head)
+        return 0;
+    if (t->r.data(t->r.ctx, (struct slice){ p, one * n }))
+        return t->aborted ? 0 : one * n;
+    if (t->aborted)
+        return 0;
+    t->paused = true;
+    return CURL_WRITEFUNC_PAUSE;
+}
+
+static size_t give_body(char *p, size_t one, size_t n, void *ctx)
+{
+    struct upstream_transfer *t = ctx;
+    int64_t given = t->aborted ? -2 : t->r.body(t->r.ctx, p, one * n);
+
+    t->active_ns = clock_mono_ns();
+    if (given == -1)
+        t->paused = true;
+    return given == -1   ? CURL_READFUNC_PAUSE
+           : given == -2 ? CURL_READFUNC_ABORT
+                         : (size_t)given;
+}
+
+static int go_back(void *ctx, curl_off_t offset, int origin)
+{
+    struct upstream_transfer *t = ctx;
+
+    return offset == 0 && origin == SEEK_SET && !t->aborted && t->r.rewind &&
+                   t->r.rewind(t->r.ctx)
+               ? CURL_SEEKFUNC_OK
+               : CURL_SEEKFUNC_FAIL;
+}
+
+static bool is_private_v4(uint32_t a)
+{
+    return a >> 24 == 0 || a >> 24 == 10 || a >> 24 == 127 ||
+           a >> 16 == 0xA9FE || a >> 20 == 0xAC1 || a >> 16 == 0xC0A8 ||
+           a >> 22 == (0x64400000 >> 22) || a >> 28 >= 14;
+}
+
+static bool is_private(const struct sockaddr *a)
+{
+    const struct in6_addr *six;
+
+    if (a->sa_family == AF_INET)
+        return is_private_v4(ntohl(
+            ((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr));
+    if (a->sa_family != AF_INET6)
+        return true;
+    six = &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(six))
+        return is_private_v4((uint32_t)six->s6_addr[12] << 24 |
+                             (uint32_t)six->s6_addr[13] << 16 |
+                             (uint32_t)six->s6_addr[14] << 8 |
+                             six->s6_addr[15]);
+    return IN6_IS_ADDR_UNSPECIFIED(six) || IN6_IS_ADDR_LOOPBACK(six) ||
+           IN6_IS_ADDR_LINKLOCAL(six) || IN6_IS_ADDR_MULTICAST(six) ||
+           (six->s6_addr[0] & 0xFE) == 0xFC;
+}
+
+/* What a name resolves to is outside input: a public name must not lead into
+ * the network behind the proxy. */
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose,
+                                 struct curl_sockaddr *a)
+{
+    const struct upstream_transfer *t = ctx;
+
+    (void)purpose;
+    if (!t->r.is_named && !t->u->proxy && is_private(&a->addr))
+        return CURL_SOCKET_BAD;
+    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
+/* "HTTP/1.1 200 OK" or "HTTP/2 200". */
+static bool take_status(struct upstream_transfer *t, struct slice line)
+{
+    const char *space = memchr(line.p, ' ', line.n);
+    size_t at = space ? (size_t)(space - line.p) + 1 : line.n;
+
+    if (at + 3 > line.n)
+        return false;
+    t->status = 0;
+    for (size_t i = at; i < at + 3; i++) {
+        if (line.p[i] < '0' || line.p[i] > '9')
+            return false;
+        t->status = t->status * 10 + (line.p[i] - '0');
+    }
+    t->at_count = 0;
+    buf_reset(&t->head);
+    return true;
+}
+
+static bool take_field(struct upstream_transfer *t, struct slice line)
+{
+    const char *colon = memchr(line.p, ':', line.n);
+    struct slice name, value;
+
+    if (*line.p == ' ' || *line.p == '\t' || !colon ||
+        t->at_count == HTTP_FIELDS_MAX)
+        return false;
+    name = (struct slice){ line.p, (size_t)(colon - line.p) };
+    value = slice_trim((struct slice){ colon + 1, line.n - name.n - 1 });
+    t->at[t->at_count].name = t->head.len;
+    t->at[t->at_count].name_size = name.n;
+    buf_add_slice(&t->head, name);
+    t->at[t->at_count].value = t->head.len;
+    t->at[t->at_count].value_size = value.n;
+    buf_add_slice(&t->head, value);
+    t->at_count++;
+    return !t->head.overflow;
+}
+
+static enum http_framing framing_of(const struct upstream_transfer *t,
+                                    const struct http_field *fields,
+                                    uint64_t *length)
+{
+    *length = 0;
+    if (slice_is(t->r.method, "HEAD") || t->status == 204 || t->status == 304)
+        return HTTP_EMPTY;
+    for (size_t i = 0; i < t->at_count; i++)
+        if (http_name_is(fields[i].name, "transfer-encoding"))
+            return HTTP_CHUNKED;
+    for (size_t i = 0; i < t->at_count; i++)
+        if (http_name_is(fields[i].name, "content-length")) {
+            /* curl has refused what is no number. */
+            for (size_t k = 0; k < fields[i].value.n; k++)
+                *length = *length * 10 + (uint64_t)(fields[i].value.p[k] - '0');
+            return HTTP_LENGTH;
+        }
+    return HTTP_CHUNKED;
+}
+
+static void tell_head(struct upstream_transfer *t)
+{
+    struct http_field fields[HTTP_FIELDS_MAX];
+    enum http_framing framing;
+    uint64_t length;
+
+    for (size_t i = 0; i < t->at_count; i++) {
+        fields[i].name =
+            (struct slice){ t->head.data + t->at[i].name, t->at[i].name_size };
+        fields[i].value = (struct slice){ t->head.data + t->at[i].value,
+                                          t->at[i].value_size };
+    }
+    framing = framing_of(t, fields, &length);
+    t->has_head = true;
+    t->r.head(t->r.ctx, t->status, fields, t->at_count, framing, length);
+}
+
+size_t upstream_take_line(char *p, size_t one, size_t n, void *ctx)
+{
+    struct upstream_transfer *t = ctx;
+    struct slice line = { p, one * n };
+    bool good = true;
+
+    t->active_ns = clock_mono_ns();
+    if (t->aborted)
+        return 0;
+    while (line.n && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
+        line.n--;
+    if (t->has_head) /* trailer */
+        return one * n;
+    if (slice_starts(line, "HTTP/"))
+        good = take_status(t, line);
+    else if (line.n)
+        good = take_field(t, line);
+    else if (t->status >= 200)
+        tell_head(t);
+    t->bad_head |= !good;
+    return good && !t->aborted ? one * n : 0;
+}
+
+/* curl reads "Name;" as a field that is there and empty. */
+static int add_field(struct upstream_transfer *t, struct buf *line,
+                     struct slice name, struct slice value)
+{
+    struct curl_slist *list;
+
+    buf_reset(line);
+    buf_add_slice(line, name);
+    buf_str(line, value.n ? ": " : ";");
+    buf_add_slice(line, value);
+    list = libcurl.slist_append(t->fields, line->data);
+    if (!list)
+        return ERR_NOMEM;
+    t->fields = list;
+    return ERR_OK;
+}
+
+static int add_fields(struct upstream_transfer *t, struct err *err)
+{
+    static const char *const off[] = { "Accept:", "Expect:",
+                                       "Transfer-Encoding:" };
+    struct buf line = { .data = NULL };
+    bool has_accept = false;
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < t->r.field_count; i++) {
+        has_accept |= http_name_is(t->r.fields[i].name, "accept");
+        rc = add_field(t, &line, t->r.fields[i].name, t->r.fields[i].value);
+    }
+    if (rc == ERR_OK && t->r.framing == HTTP_EMPTY &&
+        (slice_is(t->r.method, "POST") || slice_is(t->r.method, "PUT") ||
+         slice_is(t->r.method, "PATCH")))
+        rc = add_field(t, &line, slice_of("Content-Length"), slice_of("0"));
+    buf_release(&line);
+    /* What curl would add by itself. */
+    for (size_t i = has_accept;
+         rc == ERR_OK && i < 2 + (t->r.framing != HTTP_CHUNKED); i++) {
+        struct curl_slist *list = libcurl.slist_append(t->fields, off[i]);
+
+        if (list)
+            t->fields = list;
+        else
+            rc = ERR_NOMEM;
+    }
+    return rc == ERR_OK ? rc
+                        : err_set(err, ERR_NOMEM, "no memory for a transfer");
+}
+
+static void set_connection(const struct upstream_transfer *t)
+{
+    const struct upstream *u = t->u;
+    CURL *e = t->easy;
+
+    (void)libcurl.easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    (void)libcurl.easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)libcurl.easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+    (void)libcurl.easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
+    (void)libcurl.easy_setopt(e, CURLOPT_HTTP09_ALLOWED, 0L);
+    (void)libcurl.easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    (void)libcurl.easy_setopt(e, CURLOPT_HTTP_VERSION,
+                              u->o.http2 ? (long)CURL_HTTP_VERSION_2TLS
+                                         : (long)CURL_HTTP_VERSION_1_1);
+    (void)libcurl.easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                              (long)u->o.connect_ms);
+    (void)libcurl.easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+    /* "": not even what the environment says; that is cmd's to read. */
+    (void)libcurl.easy_setopt(e, CURLOPT_PROXY, u->proxy ? u->proxy : "");
+    if (u->no_proxy)
+        (void)libcurl.easy_setopt(e, CURLOPT_NOPROXY, u->no_proxy);
+    if (u->ca_file)
+        (void)libcurl.easy_setopt(e, CURLOPT_CAINFO, u->ca_file);
+}
+
+static void set_body(const struct upstream_transfer *t, const char *method)
+{
+    CURL *e = t->easy;
+
+    if (!strcmp(method, "HEAD"))
+        (void)libcurl.easy_setopt(e, CURLOPT_NOBODY, 1L);
+    else if (t->r.framing == HTTP_EMPTY)
+        (void)libcurl.easy_setopt(e, CURLOPT_HTTPGET, 1L);
+    else
+        (void)libcurl.easy_setopt(e, CURLOPT_UPLOAD, 1L);
+    (void)libcurl.easy_setopt(e, CURLOPT_CUSTOMREQUEST, method);
+    if (t->r.framing == HTTP_EMPTY)
+        return;
+    (void)libcurl.easy_setopt(
+        e, CURLOPT_INFILESIZE_LARGE,
+        t->r.framing == HTTP_LENGTH ? (curl_off_t)t->r.length : (curl_off_t)-1);
+    (void)libcurl.easy_setopt(e, CURLOPT_READFUNCTION, give_body);
+    (void)libcurl.easy_setopt(e, CURLOPT_READDATA, t);
+    (void)libcurl.easy_setopt(e, CURLOPT_SEEKFUNCTION, go_back);
+    (void)libcurl.easy_setopt(e, CURLOPT_SEEKDATA, t);
+}
+
+int upstream_set_up(struct upstream_transfer *t, struct err *err)
+{
+    char *method = slice_dup(t->r.method);
+    CURL *e = t->easy;
+    int rc = add_fields(t, err);
+
+    libcurl.easy_reset(e);
+    set_connection(t);
+    set_body(t, method);
+    free(method);
+    if (rc == ERR_OK &&
+        libcurl.easy_setopt(e, CURLOPT_URL, t->r.url) != CURLE_OK)
+        rc = err_set(err, ERR_NOMEM, "no memory for a transfer");
+    (void)libcurl.easy_setopt(e, CURLOPT_HTTPHEADER, t->fields);
+    (void)libcurl.easy_setopt(e, CURLOPT_PRIVATE, t);
+    (void)libcurl.easy_setopt(e, CURLOPT_ERRORBUFFER, t->why);
+    (void)libcurl.easy_setopt(e, CURLOPT_WRITEFUNCTION, take_data);
+    (void)libcurl.easy_setopt(e, CURLOPT_WRITEDATA, t);
+    (void)libcurl.easy_setopt(e, CURLOPT_HEADERFUNCTION, upstream_take_line);
+    (void)libcurl.easy_setopt(e, CURLOPT_HEADERDATA, t);
+    (void)libcurl.easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    (void)libcurl.easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
+    return rc;
+}
+
+enum upstream_result upstream_judge(const struct upstream_transfer *t,
+                                    CURLcode code)
+{
+    curl_off_t connected = 0;
+
+    if (t->timed_out)
+        return UPSTREAM_TIMEOUT;
+    if (t->bad_head)
+        return UPSTREAM_BAD;
+    (void)libcurl.easy_getinfo(t->easy, CURLINFO_PRETRANSFER_TIME_T,
+                               &connected);
+    switch (code) {
+    case CURLE_OK: return t->has_head ? UPSTREAM_DONE : UPSTREAM_BAD;
+    case CURLE_OPERATION_TIMEDOUT:
+        return connected ? UPSTREAM_TIMEOUT : UPSTREAM_UNREACHED;
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_HTTP2: return UPSTREAM_BAD;
+    default: return connected ? UPSTREAM_CUT : UPSTREAM_UNREACHED;
+    }
+}

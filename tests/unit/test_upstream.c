@@ -1,0 +1,388 @@
+/* test_upstream.c - transfers against a server that sends what it is told */
+#include "upstream/upstream.h"
+
+#include "base/clock.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* One answer a connection, when the request has come to `until`; what came is
+ * kept. */
+static struct server {
+    int fd, port;
+    pthread_t thread;
+    const char *answer;
+    const char *until;
+    bool stalls; /* holds the connection open, silent */
+    struct buf got;
+} server;
+
+static void *serve(void *unused)
+{
+    char bytes[4096];
+    int fd = accept(server.fd, NULL, NULL);
+    ssize_t n;
+
+    (void)unused;
+    if (fd < 0)
+        return NULL;
+    while ((!server.got.len || !strstr(server.got.data, server.until)) &&
+           (n = read(fd, bytes, sizeof(bytes))) > 0)
+        buf_add(&server.got, bytes, (size_t)n);
+    n = write(fd, server.answer, strlen(server.answer));
+    if (server.stalls)
+        n = read(fd, bytes, 1);
+    (void)n;
+    (void)close(fd);
+    return NULL;
+}
+
+static void start(const char *answer, const char *until, bool stalls)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t n = sizeof(a);
+
+    memset(&server, 0, sizeof(server));
+    server.answer = answer;
+    server.until = until;
+    server.stalls = stalls;
+    server.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(server.fd, (struct sockaddr *)&a, n), 0);
+    ck_assert_int_eq(listen(server.fd, 8), 0);
+    ck_assert_int_eq(getsockname(server.fd, (struct sockaddr *)&a, &n), 0);
+    server.port = ntohs(a.sin_port);
+    ck_assert_int_eq(pthread_create(&server.thread, NULL, serve, NULL), 0);
+}
+
+static void stop(void)
+{
+    (void)shutdown(server.fd, SHUT_RDWR);
+    ck_assert_int_eq(pthread_join(server.thread, NULL), 0);
+    (void)close(server.fd);
+    buf_release(&server.got);
+}
+
+/* What came back. */
+static struct seen {
+    struct upstream_transfer *t;
+    int status;
+    enum http_framing framing;
+    uint64_t length;
+    struct buf fields, data;
+    const char *body;
+    size_t sent, held; /* pieces of data refused so far */
+    bool holds, aborts, ended;
+    enum upstream_result result;
+    struct upstream_times times;
+    char why[256];
+} seen;
+
+static void on_head(void *ctx, int status, const struct http_field *fields,
+                    size_t count, enum http_framing framing, uint64_t length)
+{
+    (void)ctx;
+    seen.status = status;
+    seen.framing = framing;
+    seen.length = length;
+    for (size_t i = 0; i < count; i++) {
+        buf_add_slice(&seen.fields, fields[i].name);
+        buf_char(&seen.fields, '=');
+        buf_add_slice(&seen.fields, fields[i].value);
+        buf_char(&seen.fields, ';');
+    }
+}
+
+static bool on_data(void *ctx, struct slice bytes)
+{
+    (void)ctx;
+    if (seen.aborts)
+        upstream_abort(seen.t);
+    if (seen.holds && seen.held == 0) {
+        seen.held++;
+        return false;
+    }
+    buf_add_slice(&seen.data, bytes);
+    return true;
+}
+
+static int64_t on_body(void *ctx, char *p, size_t n)
+{
+    size_t left = strlen(seen.body) - seen.sent;
+
+    (void)ctx;
+    if (n > left)
+        n = left;
+    if (n > 3)
+        n = 3;
+    memcpy(p, seen.body + seen.sent, n);
+    seen.sent += n;
+    return (int64_t)n;
+}
+
+static void on_end(void *ctx, enum upstream_result result,
+                   const struct upstream_times *times, const char *why)
+{
+    (void)ctx;
+    seen.ended = true;
+    seen.result = result;
+    seen.times = *times;
+    (void)snprintf(seen.why, sizeof(seen.why), "%s", why ? why : "");
+}
+
+/* Runs until its end, or until ms have passed. */
+static void run(struct upstream *u, struct upstream_request *r, int64_t ms)
+{
+    int64_t until = clock_mono_ns() + ms * 1000000;
+    struct err err;
+
+    memset(&seen.result, 0, sizeof(seen.result));
+    r->head = on_head;
+    r->data = on_data;
+    r->body = on_body;
+    r->end = on_end;
+    ck_assert_int_eq(upstream_begin(u, r, &seen.t, &err), ERR_OK);
+    while (!seen.ended && clock_mono_ns() < until) {
+        struct pollfd p = { .fd = upstream_fd(u), .events = POLLIN };
+        int wait = upstream_wait_ms(u);
+
+        (void)poll(&p, 1, wait < 0 || wait > 20 ? 20 : wait);
+        upstream_step(u);
+        if (seen.held == 1) {
+            seen.held = 2;
+            upstream_resume(seen.t);
+        }
+    }
+}
+
+static struct upstream *open_upstream(int64_t first_byte_ms, int64_t idle_ms)
+{
+    struct upstream_options o = { .connect_ms = 2000,
+                                  .first_byte_ms = first_byte_ms,
+                                  .idle_ms = idle_ms,
+                                  .connections = 4 };
+    struct upstream *u = NULL;
+    struct err err;
+
+    memset(&seen, 0, sizeof(seen));
+    ck_assert_int_eq(upstream_new(&o, &u, &err), ERR_OK);
+    return u;
+}
+
+static void close_upstream(struct upstream *u)
+{
+    upstream_free(u);
+    buf_release(&seen.fields);
+    buf_release(&seen.data);
+}
+
+static char url[64];
+static struct upstream_request request(const char *method)
+{
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%d/a/../b?c=[]",
+                   server.port);
+    return (struct upstream_request){ .method = slice_of(method),
+                                      .url = url,
+                                      .is_named = true };
+}
+
+START_TEST(a_request_goes_out_as_given_and_its_answer_comes_back)
+{
+    static const char sent[] = "POST /a/../b?c=[] HTTP/1.1\r\nHost: 127.0.0.1:";
+    struct http_field fields[] = { { slice_of("X-A"), slice_of("b") },
+                                   { slice_of("X-Empty"), slice_of("") },
+                                   { slice_of("accept"), slice_of("x/y") } };
+    struct upstream *u = open_upstream(0, 0);
+    struct upstream_request r;
+
+    start("HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 201 Made\r\n"
+          "Content-Length: 3\r\nX-B:  c d \r\nX-B: e\r\n\r\nxyz",
+          "0123456789", false);
+    r = request("POST");
+    r.fields = fields;
+    r.field_count = 3;
+    r.framing = HTTP_LENGTH;
+    r.length = 10;
+    seen.body = "0123456789";
+    run(u, &r, 5000);
+    ck_assert(seen.ended && seen.result == UPSTREAM_DONE);
+    ck_assert_int_eq(seen.status, 201);
+    ck_assert(seen.framing == HTTP_LENGTH && seen.length == 3);
+    ck_assert_str_eq(seen.fields.data, "Content-Length=3;X-B=c d;X-B=e;");
+    ck_assert_str_eq(seen.data.data, "xyz");
+    ck_assert(seen.times.first_byte > 0 &&
+              seen.times.last_byte >= seen.times.first_byte);
+    ck_assert_int_eq(strncmp(server.got.data, sent, sizeof(sent) - 1), 0);
+    ck_assert(strstr(server.got.data, "\r\nX-A: b\r\n"));
+    ck_assert(strstr(server.got.data, "\r\nX-Empty:\r\n"));
+    ck_assert(strstr(server.got.data, "\r\naccept: x/y\r\n"));
+    ck_assert(strstr(server.got.data, "\r\nContent-Length: 10\r\n"));
+    ck_assert(!strstr(server.got.data, "Expect") &&
+              !strstr(server.got.data, "User-Agent"));
+    ck_assert(strstr(server.got.data, "\r\n\r\n0123456789"));
+    close_upstream(u);
+    stop();
+}
+END_TEST
+
+START_TEST(a_body_without_length_goes_out_in_chunks)
+{
+    struct upstream *u = open_upstream(0, 0);
+    struct upstream_request r;
+
+    start("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+          "0\r\nX-T: y\r\n\r\n",
+          "0\r\n\r\n", false);
+    r = request("PUT");
+    r.framing = HTTP_CHUNKED;
+    seen.body = "0123456789";
+    run(u, &r, 5000);
+    ck_assert(seen.result == UPSTREAM_DONE && seen.framing == HTTP_CHUNKED);
+    ck_assert_str_eq(seen.data.data, "ab");
+    ck_assert(strstr(server.got.data, "\r\nTransfer-Encoding: chunked\r\n"));
+    ck_assert(strstr(server.got.data, "3\r\n012\r\n"));
+    close_upstream(u);
+    stop();
+}
+END_TEST
+
+START_TEST(no_byte_is_lost_or_doubled_by_a_pause)
+{
+    struct upstream *u = open_upstream(0, 0);
+    struct upstream_request r;
+
+    start("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef", "\r\n\r\n",
+          false);
+    r = request("GET");
+    seen.holds = true;
+    run(u, &r, 5000);
+    ck_assert(seen.result == UPSTREAM_DONE && seen.held == 2);
+    ck_assert_str_eq(seen.data.data, "abcdef");
+    close_upstream(u);
+    stop();
+}
+END_TEST
+
+static const struct {
+    const char *answer;
+    enum upstream_result result;
+} endings[] = {
+    { "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", UPSTREAM_CUT },
+    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+      UPSTREAM_CUT },
+    { "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc", UPSTREAM_DONE },
+    { "", UPSTREAM_CUT },
+    { "nonsense\r\n\r\n", UPSTREAM_BAD },
+    { "HTTP/1.1 200 OK\r\nNo colon\r\n\r\n", UPSTREAM_BAD },
+    { "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", UPSTREAM_BAD },
+};
+
+START_TEST(endings_are_told_apart)
+{
+    struct upstream *u = open_upstream(0, 0);
+    struct upstream_request r;
+
+    start(endings[_i].answer, "\r\n\r\n", false);
+    r = request("GET");
+    run(u, &r, 5000);
+    ck_assert(seen.ended);
+    ck_assert_msg(seen.result == endings[_i].result, "%d: %d, %s", _i,
+                  seen.result, seen.why);
+    close_upstream(u);
+    stop();
+}
+END_TEST
+
+START_TEST(silence_ends_in_a_timeout)
+{
+    static const char *const answers[] = {
+        "", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"
+    };
+    struct upstream *u = open_upstream(_i ? 0 : 300, _i ? 300 : 0);
+    struct upstream_request r;
+
+    start(answers[_i], "\r\n\r\n", true);
+    r = request("GET");
+    run(u, &r, 5000);
+    ck_assert(seen.ended && seen.result == UPSTREAM_TIMEOUT);
+    close_upstream(u);
+    stop();
+}
+END_TEST
+
+START_TEST(an_abort_within_a_callback_is_the_last_that_is_heard)
+{
+    struct upstream *u = open_upstream(0, 0);
+    struct upstream_request r;
+
+    start("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef", "\r\n\r\n",
+          false);
+    r = request("GET");
+    seen.aborts = true;
+    run(u, &r, 300);
+    ck_assert(!seen.ended && seen.status == 200);
+    close_upstream(u);
+    stop();
+}
+END_TEST
+
+START_TEST(what_is_not_there_is_unreached)
+{
+    struct upstream *u = open_upstream(0, 0);
+    struct upstream_request r;
+
+    start("", "", false);
+    r = request("GET");
+    stop();
+    run(u, &r, 5000);
+    ck_assert(seen.ended && seen.result == UPSTREAM_UNREACHED);
+    ck_assert(seen.why[0]);
+    close_upstream(u);
+}
+END_TEST
+
+START_TEST(a_private_address_must_be_meant)
+{
+    struct upstream *u = open_upstream(0, 0);
+    struct upstream_request r;
+
+    start("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "\r\n\r\n", false);
+    r = request("GET");
+    r.is_named = false;
+    run(u, &r, 5000);
+    ck_assert(seen.ended && seen.result == UPSTREAM_UNREACHED);
+    close_upstream(u);
+    stop();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("upstream");
+    TCase *t = tcase_create("upstream");
+    SRunner *r;
+    int failed;
+
+    tcase_add_test(t, a_request_goes_out_as_given_and_its_answer_comes_back);
+    tcase_add_test(t, a_body_without_length_goes_out_in_chunks);
+    tcase_add_test(t, no_byte_is_lost_or_doubled_by_a_pause);
+    tcase_add_loop_test(t, endings_are_told_apart, 0,
+                        (int)(sizeof(endings) / sizeof(*endings)));
+    tcase_add_loop_test(t, silence_ends_in_a_timeout, 0, 2);
+    tcase_add_test(t, an_abort_within_a_callback_is_the_last_that_is_heard);
+    tcase_add_test(t, what_is_not_there_is_unreached);
+    tcase_add_test(t, a_private_address_must_be_meant);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
