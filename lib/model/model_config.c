@@ -32,11 +32,13 @@ int64_t config_int(struct config_reader *r, const char *name, int64_t fallback,
 
     if (json_present(v) && !json_int(r->j, v, &x))
         x = -1;
-    if (r->rc == 0 && (x < 1 || x > max))
+    if (x >= 1 && x <= max)
+        return x;
+    if (r->rc == 0)
         r->rc =
             err_set(r->err, json_present(v) ? ERR_LIMIT : ERR_FORMAT,
                     "%s: %s must be 1 to %lld", r->path, name, (long long)max);
-    return x;
+    return 1;
 }
 
 double config_double(struct config_reader *r, json_ref object, const char *name,
@@ -48,10 +50,12 @@ double config_double(struct config_reader *r, json_ref object, const char *name,
     if (json_present(v) && !json_is(r->j, v, JSON_NULL) &&
         !json_double(r->j, v, &x))
         x = -1;
-    if (r->rc == 0 && !(x > 0 && x <= max))
+    if (x > 0 && x <= max)
+        return x;
+    if (r->rc == 0)
         r->rc = err_set(r->err, ERR_LIMIT, "%s: %s must be above 0, at most %g",
                         r->path, name, max);
-    return x;
+    return 1;
 }
 
 bool config_bool(const struct config_reader *r, const char *name, bool fallback)
@@ -362,12 +366,12 @@ static int read_sizes(struct config_reader *r, const struct model_family *f,
 static int check_shape(struct config_reader *r, const struct model_config *c)
 {
     if (c->heads % c->kv_heads != 0)
-        return err_set(r->err, ERR_INVALID,
+        return err_set(r->err, ERR_FORMAT,
                        "%s: num_attention_heads %lld is no multiple of "
                        "num_key_value_heads %lld",
                        r->path, (long long)c->heads, (long long)c->kv_heads);
     if (c->head_dim % 2 != 0 || c->heads * c->head_dim > MODEL_MAX_DIM)
-        return err_set(r->err, ERR_INVALID,
+        return err_set(r->err, ERR_FORMAT,
                        "%s: head_dim %lld must be even, and at most %lld in "
                        "all heads",
                        r->path, (long long)c->head_dim,

@@ -62,7 +62,8 @@ const struct model_family *model_family_find(const char *type);
 const struct model_family *model_family_at(size_t i);
 
 /* For the read functions. A field that is null counts as absent; numbers out
- * of (0, max] and other types set r->rc. */
+ * of (0, max] and other types set r->rc, and 1 is returned: a value that can be
+ * divided by. */
 json_ref config_member(const struct config_reader *r, const char *name);
 int64_t config_int(struct config_reader *r, const char *name, int64_t fallback,
                    int64_t max);

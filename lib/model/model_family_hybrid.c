@@ -153,7 +153,7 @@ static void check_mamba(struct config_reader *r, const struct model_config *c)
     if (r->rc == 0 && (c->mamba.heads % c->mamba.groups != 0 ||
                        c->mamba.heads * c->mamba.head_dim > MODEL_MAX_DIM))
         r->rc =
-            err_set(r->err, ERR_INVALID,
+            err_set(r->err, ERR_FORMAT,
                     "%s: %lld Mamba heads of %lld do not fit %lld groups",
                     r->path, (long long)c->mamba.heads,
                     (long long)c->mamba.head_dim, (long long)c->mamba.groups);

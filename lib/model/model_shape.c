@@ -192,7 +192,8 @@ int64_t model_config_parameters(const struct model_config *c)
     struct model *m = model_shape(c, NULL);
     int64_t n = 0;
 
-    for (size_t i = 0; i < m->base.count; i++)
+    /* A product has 62 bits at most; a sum above the limit needs no end. */
+    for (size_t i = 0; i < m->base.count && n <= MODEL_MAX_PARAMETERS; i++)
         n += m->base.tensors[i].rows *
              (m->base.tensors[i].cols ? m->base.tensors[i].cols : 1);
     model_free(m);

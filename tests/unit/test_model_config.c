@@ -124,6 +124,18 @@ static const struct {
       "short_factor must be 3 numbers" },
     { "{\"model_type\":\"granite\"," SHAPE ",\"logits_scaling\":-1}",
       "logits_scaling must be above 0" },
+    { "{\"model_type\":\"gemma3_text\"," SHAPE ",\"sliding_window_pattern\":0}",
+      "sliding_window_pattern must be 1 to" },
+    { "{\"model_type\":\"smollm3\"," SHAPE ",\"no_rope_layer_interval\":0}",
+      "no_rope_layer_interval must be 1 to" },
+    { "{\"model_type\":\"qwen3_5_text\"," SHAPE
+      ",\"full_attention_interval\":0}",
+      "full_attention_interval must be 1 to" },
+    { "{\"model_type\":\"granitemoehybrid\"," SHAPE
+      ",\"num_local_experts\":0,\"head_dim\":2,\"hidden_size\":1048576,"
+      "\"mamba_expand\":1,\"mamba_n_heads\":1048576,"
+      "\"mamba_n_groups\":1048576,\"mamba_d_state\":1048576}",
+      "too many parameters" },
 };
 
 START_TEST(what_is_not_computed_is_refused_by_name)
