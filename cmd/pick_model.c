@@ -110,6 +110,11 @@ int pick_model(struct cli *cli, const char *model, const char *adapter,
                        "--task TASK");
     if (!directory || task)
         rc = from_store(cli, model, task, out, err);
+    if (rc < 0 && model && !directory && io_exists(model))
+        rc = err_set(err, ERR_FORMAT,
+                     "%s is no directory and no GGUF file, which begins with "
+                     "\"GGUF\"",
+                     model);
     if (rc == ERR_OK && directory)
         out->dir = mem_strdup(model);
     if (rc == ERR_OK && adapter) {

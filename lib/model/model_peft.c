@@ -23,7 +23,8 @@ struct peft {
     int64_t rank;
     double alpha;
     bool rslora, dora;
-    const char *dir;
+    bool *used;               /* for each tensor of the file: a layer took it */
+    const char *dir, *config; /* config: the path of adapter_config.json */
 };
 
 /* Things that change the result and are not computed here. */
@@ -36,14 +37,14 @@ static int check_supported(const struct peft *p, struct err *err)
 
     if (!json_text_is(p->j, json_get(p->j, 0, "peft_type"), "LORA"))
         return err_set(err, ERR_UNSUPPORTED, "%s: peft_type is not LORA",
-                       p->dir);
+                       p->config);
     for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
         if (json_bool(p->j, json_get(p->j, 0, off[i]), &on) && on)
             return err_set(err, ERR_UNSUPPORTED, "%s: %s is not supported",
-                           p->dir, off[i]);
+                           p->config, off[i]);
     if (json_present(bias) && !json_text_is(p->j, bias, "none"))
         return err_set(err, ERR_UNSUPPORTED, "%s: bias must be \"none\"",
-                       p->dir);
+                       p->config);
     return 0;
 }
 
@@ -86,11 +87,32 @@ static int pattern_of(const struct peft *p, const char *field,
     return rc < 0 ? err_wrap(err, "%s", field) : 0;
 }
 
+static void mark(bool *used, const struct weights *w,
+                 const struct weights_tensor *t)
+{
+    used[t - weights_at(w, 0)] = true;
+}
+
+/* Is every tensor of the file somebody's? */
+static int check_used(const bool *used, const struct weights *w,
+                      struct err *err)
+{
+    size_t n = weights_count(w);
+
+    for (size_t i = 0; i < n; i++)
+        if (!used[i])
+            return err_set(err, ERR_UNSUPPORTED,
+                           "tensor \"%.200s\" belongs to no layer of the base "
+                           "model",
+                           weights_at(w, i)->name);
+    return n ? 0 : err_set(err, ERR_FORMAT, "the adapter has no tensors");
+}
+
 /* Tensor MODULE.SUFFIX; cols 0: a vector of `rows`. */
-static int load_part(struct model *m, const struct weights *w,
-                     const char *module, const char *suffix,
-                     struct compute_span dst, size_t rows, size_t cols,
-                     struct err *err)
+static int load_part(struct model *m, const struct peft *p,
+                     const struct weights *w, const char *module,
+                     const char *suffix, struct compute_span dst, size_t rows,
+                     size_t cols, struct err *err)
 {
     char *name = mem_printf("base_model.model.%s.%s", module, suffix);
     const struct weights_tensor *t = weights_find(w, name);
@@ -105,6 +127,7 @@ static int load_part(struct model *m, const struct weights *w,
                      cols ? cols : 1);
         goto done;
     }
+    mark(p->used, w, t);
     x = mem_array(n, sizeof(*x));
     rc = weights_to_f32(t, x, err);
     if (rc == 0)
@@ -117,7 +140,7 @@ done:
 
 static int load_module(struct model *m, const struct peft *p,
                        const struct weights *w, struct model_linear *l,
-                       size_t *used, struct err *err)
+                       struct err *err)
 {
     char *probe = mem_printf("base_model.model.%s.lora_A.weight", l->name);
     bool there = weights_find(w, probe) != NULL;
@@ -140,15 +163,14 @@ static int load_module(struct model *m, const struct peft *p,
         m, l, rank, alpha / (p->rslora ? sqrt((double)rank) : (double)rank),
         p->dora, err);
     if (rc == 0)
-        rc =
-            load_part(m, w, l->name, "lora_A.weight", l->a, l->rank, l->k, err);
+        rc = load_part(m, p, w, l->name, "lora_A.weight", l->a, l->rank, l->k,
+                       err);
     if (rc == 0)
-        rc =
-            load_part(m, w, l->name, "lora_B.weight", l->b, l->n, l->rank, err);
+        rc = load_part(m, p, w, l->name, "lora_B.weight", l->b, l->n, l->rank,
+                       err);
     if (rc == 0 && p->dora)
-        rc = load_part(m, w, l->name, "lora_magnitude_vector", l->magnitude,
+        rc = load_part(m, p, w, l->name, "lora_magnitude_vector", l->magnitude,
                        l->n, 0, err);
-    *used += p->dora ? 3 : 2;
     return rc;
 }
 
@@ -183,7 +205,7 @@ static int replace(struct model *m, size_t i, const struct weights_tensor *t,
 
 /* modules_to_save: whole weights under their own names. */
 static int load_saved(struct model *m, const struct peft *p,
-                      const struct weights *w, size_t *used, struct err *err)
+                      const struct weights *w, struct err *err)
 {
     if (json_count(p->j, json_get(p->j, 0, "modules_to_save")) == 0)
         return 0;
@@ -202,7 +224,8 @@ static int load_saved(struct model *m, const struct peft *p,
             rc = replace(m, i, t, err);
         if (rc < 0)
             return rc;
-        *used += t != NULL;
+        if (t)
+            mark(p->used, w, t);
     }
     return 0;
 }
@@ -210,19 +233,18 @@ static int load_saved(struct model *m, const struct peft *p,
 static int load_modules(struct model *m, struct peft *p, struct err *err)
 {
     struct weights *w;
-    size_t used = 0;
     int rc = weights_open(p->dir, &w, err);
 
     if (rc < 0)
         return rc;
+    p->used = mem_zalloc(weights_count(w) + 1);
     for (size_t i = 0; rc == 0 && i < m->linear_count; i++)
-        rc = load_module(m, p, w, m->linears[i], &used, err);
+        rc = load_module(m, p, w, m->linears[i], err);
     if (rc == 0)
-        rc = load_saved(m, p, w, &used, err);
-    if (rc == 0 && used != weights_count(w))
-        rc = err_set(err, ERR_UNSUPPORTED,
-                     "%zu of %zu tensors belong to no layer of the base model",
-                     weights_count(w) - used, weights_count(w));
+        rc = load_saved(m, p, w, err);
+    if (rc == 0)
+        rc = check_used(p->used, w, err);
+    free(p->used);
     weights_close(w);
     return rc < 0 ? err_wrap(err, "%s", p->dir) : 0;
 }
@@ -258,17 +280,12 @@ static int load_gguf_part(struct model *m, const struct weights *w,
     return rc;
 }
 
-static int load_gguf(struct model *m, const char *path, struct err *err)
+/* The layers of the base that the file adapts. */
+static int load_gguf_layers(struct model *m, const struct weights *w,
+                            double alpha, bool *used, struct err *err)
 {
-    struct weights *w;
-    size_t used = 0;
-    double alpha;
-    int rc = weights_open(path, &w, err);
+    int rc = 0;
 
-    if (rc < 0)
-        return rc;
-    if (!weights_gguf_alpha(w, &alpha))
-        rc = err_set(err, ERR_FORMAT, "no LoRA adapter");
     for (size_t i = 0; rc == 0 && i < m->linear_count; i++) {
         struct model_linear *l = m->linears[i];
         const struct weights_tensor *a = weights_gguf_lora(w, l->name, false);
@@ -281,12 +298,31 @@ static int load_gguf(struct model *m, const char *path, struct err *err)
             rc = load_gguf_part(m, w, l, false, l->a, err);
         if (rc == 0)
             rc = load_gguf_part(m, w, l, true, l->b, err);
-        used += 2;
+        if (rc == 0) {
+            mark(used, w, a);
+            mark(used, w, weights_gguf_lora(w, l->name, true));
+        }
     }
-    if (rc == 0 && used != weights_count(w))
-        rc = err_set(err, ERR_UNSUPPORTED,
-                     "%zu of %zu tensors belong to no layer of the base model",
-                     weights_count(w) - used, weights_count(w));
+    return rc;
+}
+
+static int load_gguf(struct model *m, const char *path, struct err *err)
+{
+    struct weights *w;
+    double alpha;
+    bool *used;
+    int rc = weights_open(path, &w, err);
+
+    if (rc < 0)
+        return rc;
+    used = mem_zalloc(weights_count(w) + 1);
+    if (!weights_gguf_alpha(w, &alpha))
+        rc = err_set(err, ERR_FORMAT, "no LoRA adapter");
+    if (rc == 0)
+        rc = load_gguf_layers(m, w, alpha, used, err);
+    if (rc == 0)
+        rc = check_used(used, w, err);
+    free(used);
     weights_close(w);
     model_list_adapter(m);
     return rc < 0 ? err_wrap(err, "%s", path) : 0;
@@ -297,7 +333,7 @@ int model_adapter_load(struct model *m, const char *dir, struct err *err)
     char *path = io_path(dir, "adapter_config.json");
     struct json j = { 0 };
     struct buf text = { 0 };
-    struct peft p = { .j = &j, .dir = dir };
+    struct peft p = { .j = &j, .dir = dir, .config = path };
     bool gguf = weights_is_gguf(dir);
     int rc = gguf ? load_gguf(m, dir, err)
                   : io_read_file(path, CONFIG_MAX_BYTES, &text, err);
