@@ -41,6 +41,11 @@ ifneq ($(SAN),)
 SLM_CFLAGS   += -O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all
 SLM_LDFLAGS  += -fsanitize=$(SAN)
 endif
+COVER        ?=
+COVER_FLAGS  := -fprofile-instr-generate -fcoverage-mapping
+ifneq ($(COVER),) # counts of what ran, for llvm-cov
+SLM_CFLAGS   += $(COVER_FLAGS)
+endif
 ISA_FLAGS    :=
 X86          := $(findstring x86_64,$(shell $(CC) -dumpmachine))
 ALL_CFLAGS    = $(SLM_CPPFLAGS) $(CPPFLAGS) $(CFLAGS) $(SLM_CFLAGS) $(ISA_FLAGS)
@@ -78,7 +83,7 @@ $(BUILD)/%_avx512.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize \
     $(if $(X86),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c)
 ifneq ($(findstring fuzzer,$(SAN)),)
 # clang takes minutes to instrument unrolled kernels, and no parser uses them.
-$(BUILD)/lib/compute/%.c.o: SLM_CFLAGS := $(filter-out -fsanitize=$(SAN),$(SLM_CFLAGS))
+$(BUILD)/lib/compute/%.c.o: SLM_CFLAGS := $(filter-out -fsanitize=$(SAN) $(COVER_FLAGS),$(SLM_CFLAGS))
 endif
 $(BUILD)/tests/%: SLM_CFLAGS += -Wno-double-promotion -Wno-format-extra-args
 
@@ -227,14 +232,31 @@ check-fuzz: $(FUZZERS) ## replay the corpora of the fuzz targets
 
 # With F=json: search for new inputs with clang's libFuzzer for S seconds.
 S ?= 60
+SAN_FUZZ := fuzzer-no-link,address,undefined,float-cast-overflow
 fuzz: ## search for inputs that break a parser; F=json S=60
-	$(Q)$(MAKE) CC=clang VARIANT=fuzz SAN=fuzzer-no-link,address,undefined fuzz-link
+	$(Q)$(MAKE) CC=clang VARIANT=fuzz SAN=$(SAN_FUZZ) fuzz-link
 	$(Q)mkdir -p build/fuzz/corpus/$(F)
 	$(Q)cd build/fuzz && ./fuzz_$(F) -max_total_time=$(S) -print_final_stats=0 \
-	  -timeout=10 -rss_limit_mb=4096 corpus/$(F) ../../tests/fuzz/corpus/$(F)
+	  -timeout=10 -rss_limit_mb=4096 \
+	  $(if $(wildcard tests/fuzz/$(F).dict),-dict=../../tests/fuzz/$(F).dict) \
+	  corpus/$(F) ../../tests/fuzz/corpus/$(F)
 
-fuzz-link: $(BUILD)/tests/fuzz/fuzz_$(F).c.o $(BUILD)/tests/fuzz/memory_file.c.o $(BUILD)/libslm.a
-	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -o $(BUILD)/fuzz_$(F) $^ $(ALL_LDLIBS)
+# With RUNS=1000000: so many executions of each parser of models' files.
+RUNS    ?= 1000000
+FIGURES := adapter gguf jinja model_config template tokenizer weights
+fuzz-figures: ## executions, findings and coverage of the fuzz targets; hours
+	$(Q)$(MAKE) CC=clang VARIANT=fuzz SAN=$(SAN_FUZZ) fuzz-link F='$(FIGURES)'
+	$(Q)$(MAKE) CC=clang VARIANT=fuzz-cover SAN=fuzzer-no-link COVER=1 \
+	  fuzz-link F='$(FIGURES)'
+	$(Q)sh tests/fuzz/figures.sh $(RUNS) $(FIGURES)
+
+FUZZ_LINKED = $(patsubst %,$(BUILD)/link_%,$(F))
+fuzz-link: $(FUZZ_LINKED)
+$(BUILD)/link_%: $(BUILD)/tests/fuzz/fuzz_%.c.o $(BUILD)/tests/fuzz/memory_file.c.o $(BUILD)/libslm.a
+	@echo '  LINK  $(BUILD)/fuzz_$*'
+	$(Q)$(CC) -fsanitize=$(subst fuzzer-no-link,fuzzer,$(SAN)) \
+	  $(if $(COVER),$(COVER_FLAGS)) -o $(BUILD)/fuzz_$* $^ $(ALL_LDLIBS)
+	$(Q)touch $@
 
 check-cli: $(BUILD)/slmctl $(BUILD)/agentgen ## tests of the program as a whole
 	$(Q)$(tiers) cli
@@ -318,7 +340,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t18
 
 .PHONY: agent-logs base-model all cuda check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
-        fuzz fuzz-link deps check-deps ci-deps demo bench format completions install \
+        fuzz fuzz-figures fuzz-link deps check-deps ci-deps demo bench format completions install \
         uninstall deb clean help
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) build/cuda/tests/gpu/gpu_wgmma.cu.o \
            $(call obj,$(TEST_C) $(BENCH_C) $(TOOL_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))

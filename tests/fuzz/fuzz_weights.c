@@ -1,4 +1,9 @@
-/* fuzz_weights.c - safetensors files of arbitrary bytes */
+/*
+ * fuzz_weights.c - safetensors files of arbitrary bytes
+ *
+ * An input that begins with { is an index of shards, a zero byte and what the
+ * files a.safetensors and b.safetensors hold.
+ */
 #include "memory_file.h"
 #include "weights/weights.h"
 
@@ -28,20 +33,37 @@ static void read_tensor(const struct weights_tensor *t)
     free(values);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void read_all(const char *path)
 {
     struct weights *w = NULL;
-    struct memory_file f;
     struct err err;
 
-    memory_file_open(&f, data, size);
-    if (!weights_open(f.path, &w, &err)) {
+    if (!weights_open(path, &w, &err)) {
         for (size_t i = 0; i < weights_count(w); i++)
             read_tensor(weights_at(w, i));
         (void)weights_find(w, "x");
         (void)weights_metadata(w, "format");
     }
     weights_close(w);
-    memory_file_close(&f);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct memory_dir d;
+    struct memory_file f;
+    const uint8_t *rest;
+    size_t left, n;
+
+    if (size && data[0] == '{') {
+        n = memory_cut(data, size, &rest, &left);
+        memory_dir_put(&d, "model.safetensors.index.json", data, n);
+        memory_dir_put(&d, "a.safetensors", rest, left);
+        memory_dir_put(&d, "b.safetensors", rest, left);
+        read_all(d.path);
+    } else {
+        memory_file_open(&f, data, size);
+        read_all(f.path);
+        memory_file_close(&f);
+    }
     return 0;
 }
