@@ -151,6 +151,8 @@ static void write_state(const struct lora_run *r, struct buf *out)
     put_exact(&w, "best_loss", s->best_loss);
     put_exact(&w, "first_loss", s->first_loss);
     put_exact(&w, "last_loss", s->last_loss);
+    put_exact(&w, "mean_loss", s->mean_loss);
+    put_exact(&w, "usual_loss", s->usual_loss);
     put_exact(&w, "seconds", s->seconds);
     json_put_bool(&w, "done", s->done);
     json_put_bool(&w, "stopped_early", s->stopped_early);
@@ -187,6 +189,8 @@ static void read_state(const struct json *j, struct lora_state *s)
     s->best_loss = get_exact(j, "best_loss");
     s->first_loss = get_exact(j, "first_loss");
     s->last_loss = get_exact(j, "last_loss");
+    s->mean_loss = get_exact(j, "mean_loss");
+    s->usual_loss = get_exact(j, "usual_loss");
     s->seconds = get_exact(j, "seconds");
     (void)json_bool(j, json_get(j, 0, "done"), &s->done);
     (void)json_bool(j, json_get(j, 0, "stopped_early"), &s->stopped_early);

@@ -56,6 +56,7 @@ struct lora_state {
     uint64_t step, total_steps, epoch, position, tokens, trained_tokens;
     uint64_t best_step, bad;
     double best_loss, first_loss, last_loss, seconds;
+    double mean_loss, usual_loss; /* lora_watch.c; NAN before the first step */
     bool done, stopped_early;
 };
 
@@ -74,7 +75,7 @@ struct lora_run {
     FILE *metrics;
     int lock; /* of the run directory */
     int64_t start_ns, saved_ns;
-    uint64_t start_tokens;
+    uint64_t start_tokens, saved_step; /* 0: there is no checkpoint */
     double start_seconds;
 };
 
@@ -86,6 +87,15 @@ double lora_weight(const struct lora_data *d, const struct lora_packing *p);
 /* Mean loss of r->valid: of its tokens, or of its pairs. */
 MUST_CHECK int lora_validation_loss(struct lora_run *r, double *out,
                                     struct err *err);
+
+/* Count a step's loss. Diverged: the run should stop. Healthy: its weights are
+ * worth a checkpoint. */
+void lora_watch_loss(struct lora_state *s, double loss);
+bool lora_watch_diverged(const struct lora_state *s);
+bool lora_watch_healthy(const struct lora_state *s);
+/* ERR_LIMIT: `what` is x, and which checkpoint is kept. */
+MUST_CHECK int lora_watch_fail(const struct lora_run *r, const char *what,
+                               double x, struct err *err);
 
 /* The adapter that the options describe. */
 struct model_adapter lora_adapter(const struct lora_options *o);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define SPEED_STEPS 12 /* steps that fix a run given in minutes */
+#define FEW_WEIGHTS ((size_t)1 << 20)
 
 static void set_double(double *x, double value)
 {
@@ -176,15 +177,10 @@ static void tell(const struct lora_run *r)
     double seconds = elapsed(r);
     double speed =
         (double)(s->tokens - r->start_tokens) / (seconds > 0 ? seconds : 1);
-    double left =
-        s->total_steps > s->step && s->step > 0
-            ? s->seconds / (double)s->step * (double)(s->total_steps - s->step)
-            : 0;
     char note[96];
 
-    (void)snprintf(note, sizeof(note), "loss %.3f  %.0f tok/s  %.0f:%02.0f",
-                   s->last_loss, speed, floor(left / 60),
-                   floor(fmod(left, 60)));
+    (void)snprintf(note, sizeof(note), "loss %.3f  %.0f tok/s", s->last_loss,
+                   speed);
     progress_update(r->progress, "train", s->step, s->total_steps, note);
 }
 
@@ -202,6 +198,8 @@ static int validate(struct lora_run *r, struct err *err)
     if (s->step == 0)
         s->first_loss = loss;
     metric(r, "validation", loss, -1, 0);
+    if (isfinite(s->first_loss) && !isfinite(loss))
+        return lora_watch_fail(r, "validation loss", loss, err);
     if (isnan(s->best_loss) || loss < s->best_loss) {
         s->best_loss = loss;
         s->best_step = s->step;
@@ -265,12 +263,11 @@ static int step_on(struct lora_run *r, const struct lora_packing *p,
         return rc;
     norm =
         sqrt(r->compute->ops->sum_squares(r->compute, r->t.grads, r->t.count));
-    if (!isfinite(loss) || !isfinite(norm))
-        return err_set(err, ERR_INVALID,
-                       "step %llu: loss %g, gradient norm %g: training "
-                       "diverged; the checkpoint before it is kept, try a "
-                       "lower --lr",
-                       (unsigned long long)s->step + 1, loss, norm);
+    lora_watch_loss(s, loss);
+    if (!isfinite(loss) || lora_watch_diverged(s))
+        return lora_watch_fail(r, "loss", loss, err);
+    if (!isfinite(norm))
+        return lora_watch_fail(r, "gradient norm", norm, err);
     update(r, lr, norm);
     s->step++;
     s->last_loss = loss;
@@ -315,13 +312,28 @@ static uint64_t validation_interval(const struct lora_run *r)
     return n < 10 ? 10 : n;
 }
 
+/* At the end, and from time to time, while the weights are worth it; of few
+ * weights also the best so far. */
 static bool checkpoint_due(const struct lora_run *r)
 {
+    const struct lora_state *s = &r->state;
     double since = (double)(clock_mono_ns() - r->saved_ns) * 1e-9;
 
-    return r->state.done || since >= r->opt.checkpoint_s ||
+    if (s->done || !lora_watch_healthy(s))
+        return s->done;
+    return since >= r->opt.checkpoint_s ||
            (r->opt.checkpoint_every > 0 &&
-            r->state.step % (uint64_t)r->opt.checkpoint_every == 0);
+            s->step % (uint64_t)r->opt.checkpoint_every == 0) ||
+           (s->best_step == s->step && r->t.count <= FEW_WEIGHTS);
+}
+
+static int checkpoint(struct lora_run *r, struct err *err)
+{
+    int rc = lora_checkpoint_save(r, err);
+
+    r->saved_ns = clock_mono_ns();
+    r->saved_step = r->state.step;
+    return rc;
 }
 
 static int loop(struct lora_run *r, struct err *err)
@@ -340,10 +352,8 @@ static int loop(struct lora_run *r, struct err *err)
                 rc = validate(r, err);
             tell(r);
         }
-        if (rc == 0 && (stop || checkpoint_due(r))) {
-            rc = lora_checkpoint_save(r, err);
-            r->saved_ns = clock_mono_ns();
-        }
+        if (rc == 0 && (stop || checkpoint_due(r)))
+            rc = checkpoint(r, err);
         if (rc < 0)
             return rc;
         if (stop)
@@ -415,9 +425,11 @@ static int begin(struct lora_run *r, bool *resumed, struct err *err)
     r->start_ns = r->saved_ns = clock_mono_ns();
     r->start_tokens = r->state.tokens;
     r->start_seconds = r->state.seconds;
+    r->saved_step = r->state.step;
     if (*resumed)
         return 0;
     r->state.best_loss = r->state.first_loss = (double)NAN;
+    r->state.mean_loss = r->state.usual_loss = (double)NAN;
     if (!(r->opt.minutes > 0))
         fix_total(r);
     return validate(r, err);

@@ -323,12 +323,57 @@ START_TEST(a_loss_that_is_not_finite_ends_the_run)
     opt.method = LORA_FULL;
     opt.lr = 1e30;
     opt.clip = 1e30;
-    ck_assert_int_eq(train(&opt, dir, &data, &valid, &m, &r), ERR_INVALID);
+    ck_assert_int_eq(train(&opt, dir, &data, &valid, &m, &r), ERR_LIMIT);
     ck_assert_ptr_nonnull(strstr(err.msg, "diverged"));
     ck_assert(!io_exists(path) || opt.checkpoint_every > 0);
     model_free(m);
     free(path);
     lora_data_release(&data);
+}
+END_TEST
+
+/* Finite, but far above where it began: Adam's steps of 1e6. */
+START_TEST(a_diverging_loss_ends_the_run_and_keeps_what_was_good)
+{
+    struct lora_data data = { 0 }, valid = { 0 };
+    struct lora_options opt = quick;
+    struct lora_result r;
+    struct model *m;
+    char *path = io_path(dir, "checkpoint.safetensors");
+
+    counting(&data, 300, 1);
+    counting(&valid, 10, 2);
+    opt.max_tokens = 20000;
+    opt.checkpoint_every = 1;
+    opt.lr = 1e6;
+    ck_assert_int_eq(train(&opt, dir, &data, &valid, &m, &r), ERR_LIMIT);
+    ck_assert_msg(strstr(err.msg, "training diverged after step") != NULL, "%s",
+                  err.msg);
+    ck_assert_ptr_nonnull(strstr(err.msg, "began at "));
+    model_free(m);
+    free(path);
+    lora_data_release(&data);
+    lora_data_release(&valid);
+}
+END_TEST
+
+START_TEST(one_bad_batch_is_no_divergence)
+{
+    struct lora_state s = { .first_loss = 2,
+                            .mean_loss = (double)NAN,
+                            .usual_loss = (double)NAN };
+
+    for (int i = 0; i < 10; i++)
+        lora_watch_loss(&s, 2.5 - 0.1 * i);
+    lora_watch_loss(&s, 9);
+    ck_assert(!lora_watch_diverged(&s));
+    ck_assert(lora_watch_healthy(&s));
+    for (int i = 0; i < 4; i++)
+        lora_watch_loss(&s, 9);
+    ck_assert(!lora_watch_healthy(&s));
+    for (int i = 0; i < 10; i++)
+        lora_watch_loss(&s, 9);
+    ck_assert(lora_watch_diverged(&s));
 }
 END_TEST
 
@@ -443,6 +488,8 @@ int main(void)
     tcase_add_test(t, a_finished_run_returns_at_once_with_the_same_weights);
     tcase_add_test(t, a_checkpoint_of_other_options_or_data_is_refused);
     tcase_add_test(t, a_loss_that_is_not_finite_ends_the_run);
+    tcase_add_test(t, a_diverging_loss_ends_the_run_and_keeps_what_was_good);
+    tcase_add_test(t, one_bad_batch_is_no_divergence);
     tcase_add_test(t, an_adapter_comes_back_through_pefts_files);
     tcase_add_loop_test(t, a_sixteen_bit_base_trains_like_its_widened_self, 0,
                         2);
