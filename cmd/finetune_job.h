@@ -50,6 +50,7 @@ struct task {
     char *model_name, *path, *run;
     int64_t context; /* of the base */
     int64_t model_id;
+    bool quantised; /* the base stays in blocks */
     bool skipped, untrainable;
 };
 

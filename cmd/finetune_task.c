@@ -220,7 +220,7 @@ static int write_model(struct task *t, struct err *err)
 
     if (t->opt.method == LORA_ADAPTER)
         rc = lora_save_adapter(t->model, &t->opt, t->base.path, t->path, err);
-    if (rc == 0 && t->opt.method == LORA_ADAPTER && !t->f->quantize)
+    if (rc == 0 && t->opt.method == LORA_ADAPTER && !t->quantised)
         rc = check_written(t, t->base.path, t->path, WEIGHTS_F32, err);
     if (rc == 0 && t->f->merge && t->opt.method == LORA_ADAPTER)
         rc = reopen(t, err);
@@ -278,6 +278,32 @@ static int start_adapter(struct task *t, struct err *err)
     return 0;
 }
 
+/* An NF4 checkpoint stays NF4 under an adapter; where it cannot, its size is
+ * said, because it grows eightfold. */
+static int open_base(struct task *t, const struct model_config *c,
+                     struct err *err)
+{
+    const char *q = t->f->quantize;
+    bool blocks = t->compute->ops->quantise && t->opt.method == LORA_ADAPTER;
+
+    if (!q && c->nf4 && blocks)
+        q = "nf4";
+    else if (!q && c->nf4)
+        cli_note(t->cli,
+                 "%s: its 4-bit weights are widened to f32, %.1f GB (%s)",
+                 t->base.name, 4e-9 * (double)model_config_parameters(c),
+                 t->opt.method == LORA_FULL
+                     ? "--method full changes them; lora does not"
+                     : "this device keeps no 4-bit weights; --device cpu does");
+    t->quantised = q != NULL;
+    if (!q)
+        return model_open(t->base.path, t->compute, is_wide(t, c), &t->model,
+                          err);
+    return model_open_quantised(
+        t->base.path, t->compute,
+        strcmp(q, "nf4") == 0 ? COMPUTE_NF4 : COMPUTE_INT8, &t->model, err);
+}
+
 static int open_model(struct task *t, struct err *err)
 {
     struct model_config config;
@@ -285,14 +311,7 @@ static int open_model(struct task *t, struct err *err)
 
     if (rc < 0)
         return rc;
-    if (t->f->quantize)
-        rc = model_open_quantised(
-            t->base.path, t->compute,
-            strcmp(t->f->quantize, "nf4") == 0 ? COMPUTE_NF4 : COMPUTE_INT8,
-            &t->model, err);
-    else
-        rc = model_open(t->base.path, t->compute, is_wide(t, &config),
-                        &t->model, err);
+    rc = open_base(t, &config, err);
     if (rc == 0)
         rc = model_adapter_check(t->model, t->opt.targets, err);
     if (rc == 0 && t->f->adapter)

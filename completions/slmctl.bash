@@ -177,7 +177,7 @@ _slmctl()
     'finetune:-m' | 'finetune:--model')
         reply='' kind='models' options= ;;
     'finetune:--method')
-        reply='lora rslora dora full' kind='none' options= ;;
+        reply='lora rslora dora rslora+dora full' kind='none' options= ;;
     'finetune:--adapter')
         reply='' kind='dir' options= ;;
     'finetune:--quantize')

@@ -75,7 +75,7 @@ complete -c slmctl -n '__slmctl_on finetune' -l task -s t -x -a '(slmctl --compl
 complete -c slmctl -n '__slmctl_on finetune' -l all -d 'all tasks whose examples changed since their last model'
 complete -c slmctl -n '__slmctl_on finetune' -l force -d 'train also where nothing has changed'
 complete -c slmctl -n '__slmctl_on finetune' -l model -s m -x -a '(slmctl --complete models 2>/dev/null)' -d 'the base model (default: the task\'s best candidate that is here)'
-complete -c slmctl -n '__slmctl_on finetune' -l method -x -a 'lora rslora dora full' -d 'what is trained (default lora)'
+complete -c slmctl -n '__slmctl_on finetune' -l method -x -a 'lora rslora dora rslora+dora full' -d 'what is trained (default lora)'
 complete -c slmctl -n '__slmctl_on finetune' -l adapter -x -a '(__fish_complete_directories)' -d 'go on from this PEFT adapter'
 complete -c slmctl -n '__slmctl_on finetune' -l quantize -x -a 'nf4 int8' -d 'keep the base\'s weights in 4 or 8 bits while training (QLoRA)'
 complete -c slmctl -n '__slmctl_on finetune' -l teacher -x -a '(slmctl --complete models 2>/dev/null)' -d 'distil from this model; it must have the same tokenizer'

@@ -78,7 +78,7 @@ _slmctl_finetune()
         '--all[all tasks whose examples changed since their last model]' \
         '--force[train also where nothing has changed]' \
         ''{-m+,--model=}'[the base model (default\: the task'\''s best candidate that is here)]:NAME|DIR:_slmctl_names models' \
-        '--method=[what is trained (default lora)]:METHOD:(lora rslora dora full)' \
+        '--method=[what is trained (default lora)]:METHOD:(lora rslora dora rslora+dora full)' \
         '--adapter=[go on from this PEFT adapter]:DIR:_files -/' \
         '--quantize=[keep the base'\''s weights in 4 or 8 bits while training (QLoRA)]:TYPE:(nf4 int8)' \
         '--teacher=[distil from this model; it must have the same tokenizer]:NAME|DIR:_slmctl_names models' \

@@ -126,7 +126,7 @@ struct compute_distill {
 enum compute_quant {
     COMPUTE_NF4, /* 4 bits of the NF4 code by the largest value's size; these
                   * sizes in 8 bits by 256, or f32 where that would lose what
-                  * were NF4 weights before */
+                  * were NF4 weights before, in f32, bf16 or f16 */
     COMPUTE_INT8 /* 8 bits by the largest value's size, f32 */
 };
 

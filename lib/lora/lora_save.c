@@ -62,6 +62,34 @@ static void write_patterns(const struct model *m, bool rslora,
     json_end_object(w);
 }
 
+/* Modules that the adapter brought whole. */
+static void write_saved(const struct model *m, struct json_writer *w)
+{
+    const struct model_tensor *list;
+    size_t n = model_tensors(m, false, &list), written = 0;
+    char *last = NULL;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *dot = strrchr(list[i].name, '.');
+        char *module;
+
+        if (!list[i].saved || !dot)
+            continue;
+        if (written++ == 0)
+            json_begin_array(w, "modules_to_save");
+        module = mem_strndup(list[i].name, (size_t)(dot - list[i].name));
+        if (!last || strcmp(last, module) != 0)
+            json_put_string(w, NULL, module);
+        free(last);
+        last = module;
+    }
+    free(last);
+    if (written > 0)
+        json_end_array(w);
+    else
+        json_put_null(w, "modules_to_save");
+}
+
 static void write_config(const struct model *m, bool rslora, const char *base,
                          const char *targets, struct buf *out)
 {
@@ -86,7 +114,7 @@ static void write_config(const struct model *m, bool rslora, const char *base,
         json_put_bool(&w, "use_rslora", true);
     if (first.dora)
         json_put_bool(&w, "use_dora", true);
-    json_put_null(&w, "modules_to_save");
+    write_saved(m, &w);
     write_patterns(m, rslora, &first, true, &w);
     write_patterns(m, rslora, &first, false, &w);
     write_targets(targets, &w);
@@ -97,34 +125,44 @@ static void write_config(const struct model *m, bool rslora, const char *base,
 /* PEFT's name: that of a magnitude vector lacks ".weight" on disk. */
 static char *stored_name(const struct model_tensor *t)
 {
+    const char *mark = strstr(t->name, ".lora_magnitude_vector");
     size_t n = strlen(t->name);
 
     return mem_printf("base_model.model.%.*s",
-                      (int)(t->cols ? n : n - strlen(".weight")), t->name);
+                      (int)(mark ? n - strlen(".weight") : n), t->name);
+}
+
+static void take_tensor(const struct model *m, const struct model_tensor *x,
+                        struct weights_tensor *out)
+{
+    size_t n = (size_t)x->rows * (size_t)(x->cols ? x->cols : 1);
+    float *values = mem_array(n, sizeof(*values));
+
+    model_download(m, x->value, values, n);
+    *out = (struct weights_tensor){ .name = stored_name(x),
+                                    .type = WEIGHTS_F32,
+                                    .dims = x->kernel ? 3
+                                            : x->cols ? 2
+                                                      : 1,
+                                    .shape = { x->rows, x->kernel ? 1 : x->cols,
+                                               x->cols },
+                                    .data = values,
+                                    .bytes = n * sizeof(*values) };
 }
 
 static int save_tensors(const struct model *m, const char *dir, struct err *err)
 {
     static const char *const metadata[] = { "format", "pt", NULL };
-    const struct model_tensor *list;
-    size_t n = model_tensors(m, true, &list);
-    struct weights_tensor *t = mem_zalloc((n + 1) * sizeof(*t));
+    const struct model_tensor *list, *base;
+    size_t own = model_tensors(m, true, &list), n = 0;
+    size_t all = own + model_tensors(m, false, &base);
+    struct weights_tensor *t = mem_zalloc((all + 1) * sizeof(*t));
     char *path = io_path(dir, "adapter_model.safetensors");
     int rc;
 
-    for (size_t i = 0; i < n; i++) {
-        size_t cols = list[i].cols ? (size_t)list[i].cols : 1;
-        size_t count = (size_t)list[i].rows * cols;
-        float *x = mem_array(count, sizeof(*x));
-
-        model_download(m, list[i].value, x, count);
-        t[i] = (struct weights_tensor){ .name = stored_name(&list[i]),
-                                        .type = WEIGHTS_F32,
-                                        .dims = list[i].cols ? 2 : 1,
-                                        .shape = { list[i].rows, list[i].cols },
-                                        .data = x,
-                                        .bytes = count * sizeof(*x) };
-    }
+    for (size_t i = 0; i < all; i++)
+        if (i < own || base[i - own].saved)
+            take_tensor(m, i < own ? &list[i] : &base[i - own], &t[n++]);
     rc = weights_write(path, t, n, metadata, err);
     for (size_t i = 0; i < n; i++) {
         free((void *)(uintptr_t)t[i].name);

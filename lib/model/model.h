@@ -41,7 +41,12 @@ enum model_norm_kind {
     MODEL_NORM_LAYER        /* mean taken off, with a bias */
 };
 enum model_qk_norm { MODEL_QK_NONE, MODEL_QK_HEAD, MODEL_QK_WHOLE };
-enum model_act { MODEL_ACT_SILU, MODEL_ACT_GELU_TANH, MODEL_ACT_RELU2 };
+enum model_act {
+    MODEL_ACT_SILU,
+    MODEL_ACT_GELU_TANH,
+    MODEL_ACT_RELU2,
+    MODEL_ACT_GELU /* with erf */
+};
 
 /* What a layer is, with bits of how its attention differs. */
 enum model_layer_kind {
@@ -98,6 +103,7 @@ struct model_config {
     int32_t pad; /* -1: null, -2: the config does not say */
     unsigned eos_count;
     enum weights_type stored; /* dtype named in the config */
+    bool nf4;                 /* stored as 4-bit blocks of bitsandbytes */
     enum model_rope rope;
     double rope_factor;
     double rope_low, rope_high; /* llama3: frequency factors; yarn: rotations
@@ -240,8 +246,8 @@ MUST_CHECK int model_adapter_new(struct model *m,
  * layers adapted now; the caller frees it. */
 char *model_adapter_targets(const struct model *m);
 /* A PEFT directory: ranks and scales from its config, patterns included;
- * rsLoRA and DoRA too; what is not understood (modules_to_save) is refused by
- * name. */
+ * rsLoRA and DoRA too. modules_to_save take their places in the base, in f32
+ * (and untie a head); what is not understood is refused by name. */
 MUST_CHECK int model_adapter_load(struct model *m, const char *dir,
                                   struct err *err);
 /* What an adapter is, layer by layer: the i-th adapted one, false beyond the
@@ -267,6 +273,7 @@ struct model_tensor {
     struct compute_span value, grad; /* grad absent: not trained */
     int64_t rows, cols;              /* cols 0: a vector of `rows` */
     bool kernel;                     /* stored as [rows, 1, cols] */
+    bool saved; /* of the base, but an adapter brought it: modules_to_save */
 };
 /* The base's tensors, tied ones once; or the adapter's. Owned by the model;
  * valid until the next change of its weights. */

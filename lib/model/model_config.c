@@ -393,6 +393,7 @@ static void read_act(struct config_reader *r, const struct model_family *f,
         { "gelu_pytorch_tanh", MODEL_ACT_GELU_TANH },
         { "gelu_new", MODEL_ACT_GELU_TANH },
         { "relu2", MODEL_ACT_RELU2 },
+        { "gelu", MODEL_ACT_GELU },
     };
     const char *field = f->act ? f->act : "hidden_act";
     json_ref v = config_member(r, field);
@@ -424,7 +425,7 @@ static void read_stored(const struct config_reader *r, struct model_config *c)
 }
 
 /* 4-bit weights of bitsandbytes are read; each says for itself what it is. */
-static void check_quantised(struct config_reader *r)
+static void check_quantised(struct config_reader *r, struct model_config *c)
 {
     json_ref q = config_member(r, "quantization_config");
 
@@ -433,6 +434,7 @@ static void check_quantised(struct config_reader *r)
                        "bitsandbytes") ||
          !json_text_is(r->j, json_get(r->j, q, "bnb_4bit_quant_type"), "nf4")))
         config_refuse(r, "quantization_config");
+    c->nf4 = json_present(q);
 }
 
 static int read_config(struct config_reader *r, struct model_config *c)
@@ -445,7 +447,7 @@ static int read_config(struct config_reader *r, struct model_config *c)
     if (rc < 0)
         return rc;
     (void)snprintf(c->family, sizeof(c->family), "%s", f->type);
-    check_quantised(r);
+    check_quantised(r, c);
     c->tied = config_bool(r, "tie_word_embeddings", f->tied);
     c->attn_bias = config_bool(r, "attention_bias", false);
     c->mlp_bias = config_bool(r, "mlp_bias", false);

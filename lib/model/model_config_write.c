@@ -123,6 +123,7 @@ static const char *act_name(enum model_act act)
 {
     return act == MODEL_ACT_SILU        ? "silu"
            : act == MODEL_ACT_GELU_TANH ? "gelu_new"
+           : act == MODEL_ACT_GELU      ? "gelu"
                                         : "relu2";
 }
 

@@ -6,6 +6,8 @@
  */
 #include "model/model_family.h"
 
+#include "base/mem.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -441,6 +443,24 @@ const struct model_family *model_family_find(const char *type)
         if (strcmp(f->type, type) == 0)
             return f;
     return NULL;
+}
+
+/* The family's own word in place of "model"; then the text part of a model
+ * that sees images too, as transformers 5 and 4 store it. */
+char *model_spelled(const struct model_family *f, const char *name, unsigned i)
+{
+    static const char *const parts[] = { "model.language_model",
+                                         "language_model.model" };
+    bool inside = strncmp(name, "model.", 6) == 0;
+
+    if (i == 0)
+        return mem_strdup(name);
+    i -= 1;
+    if (inside && f->stored && i-- == 0)
+        return mem_printf("%s.%s", f->stored, name + 6);
+    if (!inside)
+        return i == 0 ? mem_printf("language_model.%s", name) : NULL;
+    return i < 2 ? mem_printf("%s.%s", parts[i], name + 6) : NULL;
 }
 
 double model_config_tolerance(const struct model_config *c)

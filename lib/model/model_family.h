@@ -58,6 +58,9 @@ struct model_family {
 
 /* NULL if there is none of this model_type; "" is Llama's. */
 const struct model_family *model_family_find(const char *type);
+/* The i-th way in which files spell a name that is model.X here, the caller's;
+ * NULL: there are no more. */
+char *model_spelled(const struct model_family *f, const char *name, unsigned i);
 /* By number, NULL after the last. */
 const struct model_family *model_family_at(size_t i);
 

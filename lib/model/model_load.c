@@ -60,18 +60,16 @@ static int upload(struct model *m, struct compute_span dst,
     return rc;
 }
 
-/* Some families' files have another word in place of "model". */
 static const struct weights_tensor *
 find_stored(const struct model *m, const struct weights *w, const char *name)
 {
-    const struct weights_tensor *t = weights_find(w, name);
-    char *other;
+    const struct weights_tensor *t = NULL;
+    char *own;
 
-    if (t || !m->family->stored || strncmp(name, "model.", 6) != 0)
-        return t;
-    other = mem_printf("%s.%s", m->family->stored, name + 6);
-    t = weights_find(w, other);
-    free(other);
+    for (unsigned i = 0; !t && (own = model_spelled(m->family, name, i)); i++) {
+        t = weights_find(w, own);
+        free(own);
+    }
     return t;
 }
 
@@ -312,7 +310,10 @@ int model_load(const char *dir, const char *adapter, struct compute *compute,
         return rc;
     widen = !compute_keeps_narrow(compute) &&
             model_config_parameters(&config) <= WIDEN_PARAMETERS;
-    rc = model_open(dir, compute, widen, &m, err);
+    if (config.nf4 && !widen && compute->ops->quantise)
+        rc = model_open_quantised(dir, compute, COMPUTE_NF4, &m, err);
+    else
+        rc = model_open(dir, compute, widen, &m, err);
     if (rc < 0)
         return rc;
     if (adapter)

@@ -147,6 +147,7 @@ struct model_mixer *model_mlp_new(struct model *m, size_t layer,
     a->gated = n->gate || n->gate_up;
     a->act = c->act == MODEL_ACT_SILU        ? COMPUTE_SILU
              : c->act == MODEL_ACT_GELU_TANH ? COMPUTE_GELU_TANH
+             : c->act == MODEL_ACT_GELU      ? COMPUTE_GELU
                                              : COMPUTE_RELU2;
     add_inputs(a, c, n);
     model_mixer_linear(&a->base, &a->down, n->down, c->hidden, c->ffn,

@@ -9,7 +9,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "json/json.h"
-#include "model/model_private.h"
+#include "model/model_family.h"
 #include "regex/regex.h"
 
 #include <math.h>
@@ -27,25 +27,62 @@ struct peft {
     const char *dir, *config; /* config: the path of adapter_config.json */
 };
 
+/* null, false, [] and {} ask for nothing. */
+static bool asks(const struct json *j, json_ref v)
+{
+    bool on = true;
+
+    if (!json_present(v) || json_is(j, v, JSON_NULL))
+        return false;
+    if (json_is(j, v, JSON_ARRAY) || json_is(j, v, JSON_OBJECT))
+        return json_first(j, v) != JSON_NONE;
+    (void)json_bool(j, v, &on);
+    return on;
+}
+
+/* Some ways to begin take their part out of the base's weights, and PEFT does
+ * so again when it loads. */
+static int check_init(const struct peft *p, struct err *err)
+{
+    static const char *const changing[] = { "pissa", "olora", "corda",
+                                            "lora_ga", "loftq" };
+    char *init = json_strdup(p->j, json_get(p->j, 0, "init_lora_weights"));
+    int rc = 0;
+
+    for (size_t i = 0; init && i < sizeof(changing) / sizeof(changing[0]); i++)
+        if (strncmp(init, changing[i], strlen(changing[i])) == 0)
+            rc = err_set(err, ERR_UNSUPPORTED,
+                         "%s: init_lora_weights \"%s\" changes the base; save "
+                         "the adapter with PEFT's "
+                         "path_initial_model_for_weight_conversion first",
+                         p->config, init);
+    free(init);
+    return rc;
+}
+
 /* Things that change the result and are not computed here. */
 static int check_supported(const struct peft *p, struct err *err)
 {
-    static const char *const off[] = { "lora_bias", "fan_in_fan_out",
-                                       "use_qalora", "use_bdlora" };
+    static const char *const off[] = {
+        "lora_bias",         "trainable_token_indices",
+        "use_qalora",        "use_bdlora",
+        "layer_replication", "target_parameters",
+        "arrow_config",      "kasa_config",
+        "monteclora_config", "alora_invocation_tokens",
+    };
     json_ref bias = json_get(p->j, 0, "bias");
-    bool on;
 
     if (!json_text_is(p->j, json_get(p->j, 0, "peft_type"), "LORA"))
         return err_set(err, ERR_UNSUPPORTED, "%s: peft_type is not LORA",
                        p->config);
     for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
-        if (json_bool(p->j, json_get(p->j, 0, off[i]), &on) && on)
+        if (asks(p->j, json_get(p->j, 0, off[i])))
             return err_set(err, ERR_UNSUPPORTED, "%s: %s is not supported",
                            p->config, off[i]);
     if (json_present(bias) && !json_text_is(p->j, bias, "none"))
         return err_set(err, ERR_UNSUPPORTED, "%s: bias must be \"none\"",
                        p->config);
-    return 0;
+    return check_init(p, err);
 }
 
 /* re.match of (.*\.)?(KEY)$ on the module's name, as PEFT has it. */
@@ -108,6 +145,30 @@ static int check_used(const bool *used, const struct weights *w,
     return n ? 0 : err_set(err, ERR_FORMAT, "the adapter has no tensors");
 }
 
+/* base_model.model.MODULE.SUFFIX, in whichever spelling the file has MODULE;
+ * *spelled is that one, the caller's. */
+static const struct weights_tensor *
+find_part(const struct model *m, const struct weights *w, const char *module,
+          const char *suffix, char **spelled)
+{
+    const struct weights_tensor *t = NULL;
+    char *own;
+
+    *spelled = NULL;
+    for (unsigned i = 0; !t && (own = model_spelled(m->family, module, i));
+         i++) {
+        char *name = mem_printf("base_model.model.%s%s", own, suffix);
+
+        t = weights_find(w, name);
+        free(name);
+        if (t)
+            *spelled = own;
+        else
+            free(own);
+    }
+    return t;
+}
+
 /* Tensor MODULE.SUFFIX; cols 0: a vector of `rows`. */
 static int load_part(struct model *m, const struct peft *p,
                      const struct weights *w, const char *module,
@@ -142,35 +203,33 @@ static int load_module(struct model *m, const struct peft *p,
                        const struct weights *w, struct model_linear *l,
                        struct err *err)
 {
-    char *probe = mem_printf("base_model.model.%s.lora_A.weight", l->name);
-    bool there = weights_find(w, probe) != NULL;
+    char *name;
     int64_t rank = p->rank;
     double alpha = p->alpha;
     json_ref own;
     int rc;
 
-    free(probe);
-    if (!there)
+    if (!find_part(m, w, l->name, ".lora_A.weight", &name))
         return 0;
-    rc = pattern_of(p, "rank_pattern", l->name, &own, err);
+    rc = pattern_of(p, "rank_pattern", name, &own, err);
     (void)json_int(p->j, own, &rank);
     if (rc == 0)
-        rc = pattern_of(p, "alpha_pattern", l->name, &own, err);
+        rc = pattern_of(p, "alpha_pattern", name, &own, err);
     (void)json_double(p->j, own, &alpha);
-    if (rc < 0)
-        return rc;
-    rc = model_adapter_adapt(
-        m, l, rank, alpha / (p->rslora ? sqrt((double)rank) : (double)rank),
-        p->dora, err);
+    if (rc >= 0)
+        rc = model_adapter_adapt(
+            m, l, rank, alpha / (p->rslora ? sqrt((double)rank) : (double)rank),
+            p->dora, err);
     if (rc == 0)
-        rc = load_part(m, p, w, l->name, "lora_A.weight", l->a, l->rank, l->k,
-                       err);
+        rc =
+            load_part(m, p, w, name, "lora_A.weight", l->a, l->rank, l->k, err);
     if (rc == 0)
-        rc = load_part(m, p, w, l->name, "lora_B.weight", l->b, l->n, l->rank,
-                       err);
+        rc =
+            load_part(m, p, w, name, "lora_B.weight", l->b, l->n, l->rank, err);
     if (rc == 0 && p->dora)
-        rc = load_part(m, p, w, l->name, "lora_magnitude_vector", l->magnitude,
+        rc = load_part(m, p, w, name, "lora_magnitude_vector", l->magnitude,
                        l->n, 0, err);
+    free(name);
     return rc;
 }
 
@@ -203,31 +262,63 @@ static int replace(struct model *m, size_t i, const struct weights_tensor *t,
     return rc;
 }
 
+/* An embedding that is the head too is two matrices once one of them was
+ * trained: PEFT has its own copy of what it trains. */
+static int untie(struct model *m, const struct weights *w, struct err *err)
+{
+    size_t n = m->head.n * m->head.k;
+    struct compute_span head = { 0 };
+    char *name;
+    void *x;
+    int rc;
+
+    if (!m->config.tied ||
+        (!find_part(m, w, "lm_head", ".weight", &name) &&
+         !find_part(m, w, m->family->embed, ".weight", &name)))
+        return 0;
+    free(name);
+    rc =
+        compute_alloc(m->compute, COMPUTE_F32, n, "lm_head.weight", &head, err);
+    if (rc == 0)
+        rc = mem_try_array(&x, n, sizeof(float), "lm_head.weight", err);
+    if (rc < 0) {
+        compute_release(m->compute, &head);
+        return rc;
+    }
+    m->compute->ops->download(m->compute, x, m->embed, n);
+    m->compute->ops->upload(m->compute, head, x, n);
+    free(x);
+    m->config.tied = false;
+    m->head.w = head;
+    m->head.dw = (struct compute_span){ 0 };
+    model_list_add(&m->base, mem_strdup("lm_head.weight"), &m->head.w,
+                   &m->head.dw, m->head.n, m->head.k);
+    return 0;
+}
+
 /* modules_to_save: whole weights under their own names. */
 static int load_saved(struct model *m, const struct peft *p,
                       const struct weights *w, struct err *err)
 {
+    int rc;
+
     if (json_count(p->j, json_get(p->j, 0, "modules_to_save")) == 0)
         return 0;
-    for (size_t i = 0; i < m->base.count; i++) {
-        const char *own = m->base.tensors[i].name;
-        char *name = mem_printf("base_model.model.%s", own);
-        const struct weights_tensor *t = weights_find(w, name);
-        int rc = 0;
+    rc = untie(m, w, err);
+    for (size_t i = 0; rc == 0 && i < m->base.count; i++) {
+        struct model_tensor *own = &m->base.tensors[i];
+        const struct weights_tensor *t;
+        char *name;
 
+        t = find_part(m, w, own->name, "", &name);
         free(name);
-        if (t && m->config.tied && m->base.slots[i].value == &m->embed)
-            return err_set(err, ERR_UNSUPPORTED,
-                           "modules_to_save with an embedding that is the "
-                           "head too is not supported");
-        if (t)
-            rc = replace(m, i, t, err);
-        if (rc < 0)
-            return rc;
-        if (t)
-            mark(p->used, w, t);
+        if (!t)
+            continue;
+        mark(p->used, w, t);
+        rc = replace(m, i, t, err);
+        own->saved = true;
     }
-    return 0;
+    return rc;
 }
 
 static int load_modules(struct model *m, struct peft *p, struct err *err)

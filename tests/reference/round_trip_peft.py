@@ -9,7 +9,8 @@ chat_template.jinja for them, WORK is for what is made. SLMCTL_STORE names a
 store with the task TASK. For each model and method: a few steps of `finetune`;
 logits of PEFT in float64 over random ids become expected.safetensors beside
 the adapter, which `model check` compares; `model merge` must give a directory
-whose logits in transformers are those of PEFT.
+whose logits in transformers are those of PEFT. Methods that begin with "on-" go
+on from an adapter of that kind that PEFT made, with random values in it.
 One line each: model, method, error of the adapter, of the merged directory,
 both relative to the largest logit.
 """
@@ -21,7 +22,7 @@ import sys
 
 import torch
 import transformers
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
@@ -29,7 +30,20 @@ METHODS = {
     "lora": ["--method", "lora"],
     "rslora": ["--method", "rslora", "--alpha", "5"],
     "dora": ["--method", "dora"],
+    "rslora+dora": ["--method", "rslora+dora"],
     "some": ["--method", "lora"],  # two kinds of layers only
+}
+# Fields of LoraConfig; None of these names is in all families, so a case is
+# left out where its modules are not there.
+CONTINUED = {
+    "on-rslora": {"use_rslora": True},
+    "on-dora": {"use_dora": True},
+    "on-rslora+dora": {"use_rslora": True, "use_dora": True},
+    "on-patterns": {"rank_pattern": {r"layers\.0\..*": 2, "v_proj": 5},
+                    "alpha_pattern": {"q_proj": 3}, "use_rslora": True},
+    "on-layers": {"layers_to_transform": [0]},
+    "on-saved": {"modules_to_save": ["norm"]},
+    "on-saved-tied": {"modules_to_save": ["embed_tokens"]},
 }
 LIMIT = 1e-4
 transformers.utils.logging.disable_progress_bar()
@@ -52,18 +66,38 @@ def relative(a, b):
     return ((a - b).abs().max() / b.abs().max()).item()
 
 
+def begin(base, fields, out):
+    torch.manual_seed(7)
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    targets = [n.rsplit(".", 1)[1] for n, _ in plain.named_modules()
+               if n.endswith(("q_proj", "v_proj", "down_proj"))]
+    model = get_peft_model(plain, LoraConfig(
+        task_type="CAUSAL_LM", r=4, lora_alpha=6,
+        target_modules=sorted(set(targets)), **fields))
+    for name, value in model.named_parameters():
+        if value.requires_grad and "magnitude" not in name:
+            value.data += 0.05 * torch.randn_like(value)
+        elif value.requires_grad:
+            value.data *= 1 + 0.2 * torch.rand_like(value)
+    model.save_pretrained(out)
+    return out
+
+
 def compare(slmctl, base, method, work, task):
     adapter, merged = f"{work}/{method}", f"{work}/{method}-merged"
     for path in adapter, f"{adapter}.run", merged:
         shutil.rmtree(path, ignore_errors=True)
-    targets = "all-linear"
+    targets, options = "all-linear", METHODS.get(method)
+    if method in CONTINUED:
+        options = ["--adapter", begin(base, CONTINUED[method],
+                                      f"{adapter}-begin")]
     if method == "some":
         with open(f"{work}/lora/adapter_config.json") as f:
             targets = ",".join(json.load(f)["target_modules"][0:3:2])
     run(slmctl, "finetune", "-q", "--json", "--task", task, "--force",
         "--model", base, "--rank", "5", "--tokens", "6000", "--batch-tokens",
         "500", "--output", adapter, "--targets",
-        targets, "--as", f"{os.path.basename(work)}-{method}", *METHODS[method])
+        targets, "--as", f"{os.path.basename(work)}-{method}".replace("+", "-"), *options)
     with open(f"{adapter}/adapter_config.json") as f:
         LoraConfig(**json.load(f))
     torch.manual_seed(3)
@@ -102,10 +136,13 @@ def main():
                 if os.path.isfile(f"{folder}/{file}") and \
                         not file.startswith("expected"):
                     shutil.copyfile(f"{folder}/{file}", f"{base}/{file}")
-        for method in METHODS:
+        for method in [*METHODS, *CONTINUED]:
             try:
                 row = compare(slmctl, base, method, f"{work}/{name}", task)
             except (Exception, SystemExit) as e:
+                if type(e).__name__ == "NoMatchingPeftModuleError":
+                    print(f"{name}\t{method}\tleft out: {e}"[:120])
+                    continue
                 print(f"{name}\t{method}\tFAILED {type(e).__name__}: "
                       f"{str(e)[:600]}", flush=True)
                 worst = 1

@@ -205,11 +205,13 @@ static int op_freeze(struct compute *base, struct compute_span w, size_t n,
     struct cpu_operand o = {
         .data = b->data, .type = b->type, .ld = k, .by_rows = true
     };
-    size_t bytes = cpu_panels_bytes(c, b->type, n, k);
+    size_t bytes = b->quant ? 0 : cpu_panels_bytes(c, b->type, n, k);
     size_t plain = b->count * compute_type_size(b->type);
     void *panels;
     int rc;
 
+    if (b->quant)
+        return 0;
     assert(w.at == 0 && b->count == n * k && b->data);
     rc = mem_try_array(&panels, bytes, 1, "packed weights", err);
     if (rc < 0)

@@ -3,7 +3,7 @@
  *
  * Packing reads them block by block, so the wide weights are never there as a
  * whole. NF4 keeps its block sizes in 8 bits, unless the weights were NF4
- * already: then f32 sizes lose nothing at all.
+ * already, rounded to 16 bits or not: then f32 sizes lose nothing at all.
  */
 #include "base/mem.h"
 #include "compute/cpu/cpu.h"
@@ -44,6 +44,7 @@ struct cpu_quant {
     float *sizes;        /* of blocks; NULL: the next three */
     int8_t *small;       /* size = mean + small * nested[block / NEST] */
     float *nested, mean; /* of all blocks */
+    int digits;          /* bits that values are rounded to; 0: f32's */
 };
 
 static size_t ceil_div(size_t a, size_t b)
@@ -82,12 +83,34 @@ static float size_of(const struct cpu_quant *q, size_t block)
     return q->mean + (float)q->small[block] * q->nested[block / NEST];
 }
 
+#define BF16_DIGITS 8
+#define F16_DIGITS 11
+
+/* The distance of x's neighbours that have so many bits; f16 has no smaller
+ * steps than 2^-24. */
+static double step_of(double x, int digits)
+{
+    double step = ldexp(1, ilogb(x) - digits + 1);
+
+    return digits == F16_DIGITS ? fmax(step, 0x1p-24) : step;
+}
+
+static float rounded(float x, int digits)
+{
+    double step;
+
+    if (digits == 0 || !(fabsf(x) > 0))
+        return x;
+    step = step_of((double)x, digits);
+    return (float)(rint((double)x / step) * step);
+}
+
 static void read_nf4(const struct cpu_quant *q, float *y, size_t at, size_t n)
 {
     float size = size_of(q, at / BLOCK), values[16];
 
     for (size_t i = 0; i < 16; i++)
-        values[i] = code[i] * size;
+        values[i] = rounded(code[i] * size, q->digits);
     for (size_t i = 0; i < n; i++) {
         unsigned pair = q->codes[(at + i) / 2];
 
@@ -216,6 +239,53 @@ static void codes_task(void *ctx, size_t task, unsigned worker)
     j->lossy[task] = lossy;
 }
 
+/* The size whose products with the codes are all rounded to just x; 0: there
+ * is none. */
+static float size_behind(const float *x, size_t n, float top, int digits)
+{
+    double low = 0, high = INFINITY;
+
+    for (size_t k = 0; k < n && low <= high; k++) {
+        float by = fabsf(code[nearest(x[k] / top)]);
+        double size = (double)fabsf(x[k]), step;
+
+        if (!(by > 0) || !(size > 0)) {
+            if (by > 0 || size > 0)
+                return 0;
+            continue;
+        }
+        step = step_of(size, digits);
+        if (fabs(rint(size / step) * step - size) > 0)
+            return 0;
+        high = fmin(high, (size + step / 2) / (double)by);
+        step = fmin(step, step_of(size * (1 - 0x1p-30), digits));
+        low = fmax(low, (size - step / 2) / (double)by);
+    }
+    return low <= high ? (float)((low + high) / 2) : 0;
+}
+
+static void behind_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct quant_job *j = ctx;
+    struct cpu_quant *q = j->q;
+    bool lossy = false;
+
+    (void)worker;
+    for (size_t i = task * TASK; i < q->blocks && i < (task + 1) * TASK; i++) {
+        float x[BLOCK], top;
+        size_t n = block_size(q, i);
+
+        cpu_weights_read(j->c, x, j->b, i * BLOCK, n);
+        top = largest(x, n);
+        if (top > 0)
+            q->sizes[i] = size_behind(x, n, top, q->digits);
+        lossy = top > 0 && !(q->sizes[i] > 0);
+        if (lossy)
+            break;
+    }
+    j->lossy[task] = lossy;
+}
+
 /* The sizes in 8 bits around their mean. */
 static void nest_sizes(struct cpu_quant *q)
 {
@@ -245,15 +315,34 @@ static void nest_sizes(struct cpu_quant *q)
 }
 
 /* True if a weight changed. */
-static bool make_codes(struct cpu *c, struct quant_job *j)
+static bool run_lossy(struct cpu *c, struct quant_job *j,
+                      void (*run)(void *, size_t, unsigned))
 {
     size_t tasks = ceil_div(j->q->blocks, TASK);
     bool lossy = false;
 
-    cpu_run(c, tasks, j->q->count * 16, codes_task, j);
+    cpu_run(c, tasks, j->q->count * 16, run, j);
     for (size_t i = 0; i < tasks; i++)
         lossy |= j->lossy[i];
     return lossy;
+}
+
+static void make_nf4(struct cpu *c, struct quant_job *j)
+{
+    static const int digits[] = { BF16_DIGITS, F16_DIGITS };
+    struct cpu_quant *q = j->q;
+
+    if (!run_lossy(c, j, codes_task))
+        return;
+    for (size_t i = 0; i < sizeof(digits) / sizeof(digits[0]); i++) {
+        q->digits = digits[i];
+        if (!run_lossy(c, j, behind_task) && !run_lossy(c, j, codes_task))
+            return;
+    }
+    q->digits = 0;
+    cpu_run(c, ceil_div(q->blocks, TASK), q->count, sizes_task, j);
+    nest_sizes(q);
+    (void)run_lossy(c, j, codes_task);
 }
 
 int cpu_quant_new(struct cpu *c, const struct compute_buffer *b,
@@ -279,10 +368,10 @@ int cpu_quant_new(struct cpu *c, const struct compute_buffer *b,
     tasks = ceil_div(q->blocks, TASK);
     j.lossy = mem_zalloc(tasks * sizeof(*j.lossy) + 1);
     cpu_run(c, tasks, q->count, sizes_task, &j);
-    if (make_codes(c, &j) && kind == COMPUTE_NF4) {
-        nest_sizes(q);
-        (void)make_codes(c, &j);
-    }
+    if (kind == COMPUTE_NF4)
+        make_nf4(c, &j);
+    else
+        (void)run_lossy(c, &j, codes_task);
     free(j.lossy);
     *out = q;
     return 0;
