@@ -25,7 +25,7 @@
 
 static struct cli_list tasks;
 static const char *model, *adapter, *split = "test", *junit, *markdown, *gold;
-static const char *prices, *constrain = "off";
+static const char *prices, *constrain = "auto";
 static double margin = 3, machine_cost = 0.10;
 static int64_t limit, batch = EVALUATE_BATCH, show = 3;
 static bool no_base, again;
@@ -87,7 +87,7 @@ static const struct opt options[] = {
       .value = &constrain,
       .arg = "WHEN",
       .help = "keep answers to the form that the task asks for",
-      .choices = "on|off" },
+      .choices = "auto|off" },
     { .name = "again",
       .kind = OPT_FLAG,
       .value = &again,
@@ -214,7 +214,7 @@ static int task_run(struct run *r, int64_t task,
         .margin = margin / 100,
         .seed = r->cli->seed,
         .no_base = no_base,
-        .constrain = strcmp(constrain, "on") == 0,
+        .constrain = strcmp(constrain, "auto") == 0,
         .gold = gold,
         .prices = r->prices,
         .prices_file = prices,

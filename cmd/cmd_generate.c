@@ -12,6 +12,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "evaluate/evaluate.h"
 #include "json/json.h"
 #include "model/model.h"
 #include "store/store.h"
@@ -26,7 +27,7 @@
 #define LEAD_IN 16 /* prompt tokens that streaming decodes before an answer */
 
 static const char *model_name, *adapter_dir, *task_name, *system_text;
-static const char *schema_file, *labels, *regex;
+static const char *schema_file, *labels, *regex, *constrain = "auto";
 static struct cli_list stop_texts;
 static bool raw, logprobs, sample;
 static double temperature, top_p = 1, min_p, penalty = 1;
@@ -67,6 +68,9 @@ static const struct opt options[] = {
       "answer one of these labels" },
     { 0, "regex", OPT_STRING, &regex, "RE",
       "answer a text that this regular expression matches" },
+    { 0, "constrain", OPT_CHOICE, &constrain, "WHEN",
+      "with --task: keep the answer to the form that the task asks for",
+      .choices = "auto|off" },
     { 'n', "max-tokens", OPT_INT, &max_tokens, "N", "end after so many tokens",
       .min = 1, .max = 1e6 },
     { 0, "logprobs", OPT_FLAG, &logprobs, NULL,
@@ -89,6 +93,7 @@ struct generation {
     struct tokenizer_stream *stream;
     struct model_sampling sampling;
     struct generate_form form;
+    struct buf request; /* of --task, in the frame of its calls */
     struct generate_stops stop;
     struct generate_logprobs logprobs;
     struct buf answer; /* where it is not printed as it comes */
@@ -151,10 +156,13 @@ static bool is_system(const struct json *j, json_ref message)
            json_text_is(j, role, "developer");
 }
 
-/* The chat request: system turns and tools of the frame, then the prompt. */
+/* The chat request: system turns and tools of the frame, then the prompt; and
+ * what says which answers there are. */
 static void build_request(const struct json *frame, struct slice prompt,
                           struct buf *out)
 {
+    static const char *const others[] = { "tool_choice", "parallel_tool_calls",
+                                          "response_format" };
     json_ref messages = json_get(frame, 0, "messages");
     json_ref tools = json_get(frame, 0, "tools");
     struct json_writer w;
@@ -179,6 +187,12 @@ static void build_request(const struct json *frame, struct slice prompt,
     json_end_array(&w);
     if (json_is(frame, tools, JSON_ARRAY))
         json_put_raw(&w, "tools", json_raw(frame, tools));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        json_ref v = json_get(frame, 0, others[i]);
+
+        if (json_present(v))
+            json_put_raw(&w, others[i], json_raw(frame, v));
+    }
     json_end_object(&w);
 }
 
@@ -202,6 +216,8 @@ static int render_chat(struct generation *g, struct slice prompt,
     }
     if (rc == ERR_OK)
         rc = template_prompt(g->chat, &j, 0, out, err);
+    if (rc == ERR_OK && frame.found)
+        buf_add_slice(&g->request, buf_slice(&request));
     json_release(&old);
     json_release(&j);
     buf_release(&frame.request);
@@ -234,6 +250,25 @@ static int encode_prompt(struct generation *g, struct slice prompt,
     return ERR_OK;
 }
 
+/* The form that eval judges the task's model with. */
+static int task_form(struct generation *g, struct err *err)
+{
+    struct store *s = NULL;
+    struct json j = { 0 };
+    int rc = constrain_vocab_new(g->tok, &g->form.vocab, err);
+
+    if (rc == ERR_OK)
+        rc = store_open(g->cli->store, STORE_READ, &s, err);
+    if (rc == ERR_OK)
+        rc = json_parse(&j, g->request.data, g->request.len, err);
+    if (rc == ERR_OK)
+        rc = evaluate_task_form(s, g->picked.task, g->chat, g->form.vocab, &j,
+                                &g->form.form, err);
+    json_release(&j);
+    store_close(s);
+    return rc;
+}
+
 static int load(struct generation *g, struct err *err)
 {
     int rc;
@@ -251,6 +286,9 @@ static int load(struct generation *g, struct err *err)
     if (rc == ERR_OK)
         rc = generate_form_open(g->tok, schema_file, labels, regex, &g->form,
                                 err);
+    if (rc == ERR_OK && !g->form.form && g->request.len &&
+        strcmp(constrain, "auto") == 0)
+        rc = task_form(g, err);
     if (rc == ERR_OK)
         rc = device_open(g->cli, NULL, &g->compute, err);
     if (rc == ERR_OK)
@@ -394,15 +432,19 @@ static void print_logprobs(struct generation *g)
 
 static int print_json(struct generation *g, struct err *err)
 {
-    struct buf text = { 0 }, message = { 0 }, out = { 0 };
+    struct buf text = { 0 }, message = { 0 }, out = { 0 }, whole = { 0 };
     bool malformed = false;
     struct json_writer w;
     int rc = ERR_OK;
 
     buf_add_slice(&text, buf_slice(&g->answer));
     last_text(g, &text);
+    if (g->chat && !g->stop.found)
+        template_answer_text(g->chat, g->tok, g->ids, g->count, &whole);
+    else
+        buf_add_slice(&whole, buf_slice(&text));
     if (g->chat)
-        rc = template_parse(g->chat, buf_slice(&text), &message, &malformed,
+        rc = template_parse(g->chat, buf_slice(&whole), &message, &malformed,
                             err);
     if (rc < 0)
         goto done;
@@ -424,6 +466,7 @@ done:
     buf_release(&text);
     buf_release(&message);
     buf_release(&out);
+    buf_release(&whole);
     return rc;
 }
 
@@ -452,6 +495,7 @@ static void generation_release(struct generation *g)
     generate_logprobs_release(&g->logprobs);
     buf_release(&g->stop.held);
     buf_release(&g->answer);
+    buf_release(&g->request);
     model_free(g->model);
     compute_close(g->compute);
     template_free(g->chat);
@@ -460,6 +504,11 @@ static void generation_release(struct generation *g)
     token_list_release(&g->stops);
     picked_model_release(&g->picked);
     free(g->ids);
+}
+
+static int form_given(void)
+{
+    return !!schema_file + !!labels + !!regex;
 }
 
 static int run(struct cli *cli, int argc, char **argv)
@@ -476,7 +525,7 @@ static int run(struct cli *cli, int argc, char **argv)
                               "--json out");
     if (top_logprobs && !logprobs)
         return cli_usage(cli, "--top-logprobs needs --logprobs");
-    if (!!schema_file + !!labels + !!regex > 1)
+    if (form_given() > 1)
         return cli_usage(cli, "--schema, --labels and --regex: give one");
     if (!argc && isatty(STDIN_FILENO))
         return cli_usage(cli, "there is no prompt: give it as an operand or on "
@@ -493,7 +542,7 @@ static int run(struct cli *cli, int argc, char **argv)
         rc = generate(&g, &err);
     if (rc == ERR_OK)
         rc = print_rest(&g, &err);
-    if (rc == ERR_OK && g.form.form && !g.finished && !g.write_failed)
+    if (rc == ERR_OK && form_given() && !g.finished && !g.write_failed)
         rc = err_set(&err, ERR_LIMIT,
                      "the answer is not complete after %zu tokens: give more "
                      "with --max-tokens",

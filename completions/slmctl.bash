@@ -50,7 +50,7 @@ _slmctl()
         options='--task --model --adapter --split --margin --limit --batch --no-base --constrain --again --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
         ;;
     'generate')
-        options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --max-tokens --logprobs --top-logprobs --device --precision --max-memory --store --json --quiet --threads --seed --help'
+        options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --constrain --max-tokens --logprobs --top-logprobs --device --precision --max-memory --store --json --quiet --threads --seed --help'
         ;;
     'model')
         reply='add list show remove check tokenize template train-tokenizer verify convert merge' ;;
@@ -277,7 +277,7 @@ _slmctl()
     'eval:--batch')
         reply='' kind='none' options= ;;
     'eval:--constrain')
-        reply='on off' kind='none' options= ;;
+        reply='auto off' kind='none' options= ;;
     'eval:--gold')
         reply='' kind='file' options= ;;
     'eval:--prices')
@@ -330,6 +330,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'generate:--regex')
         reply='' kind='none' options= ;;
+    'generate:--constrain')
+        reply='auto off' kind='none' options= ;;
     'generate:-n' | 'generate:--max-tokens')
         reply='' kind='none' options= ;;
     'generate:--top-logprobs')

@@ -139,7 +139,7 @@ _slmctl_eval()
         '--limit=[at most N examples a task; 0\: all]:N: ' \
         '--batch=[prompts answered at once]:N: ' \
         '--no-base[leave the untuned base model out]' \
-        '--constrain=[keep answers to the form that the task asks for]:WHEN:(on off)' \
+        '--constrain=[keep answers to the form that the task asks for]:WHEN:(auto off)' \
         '--again[evaluate also what has not changed since it was]' \
         '--gold=[right answers for extra columns; the gate never sees them]:FILE:_files' \
         '--prices=[prices of hosted models, instead of the shipped ones]:FILE:_files' \
@@ -175,6 +175,7 @@ _slmctl_generate()
         '--schema=[answer JSON that fits this JSON schema]:FILE:_files' \
         '--labels=[answer one of these labels]:A,B,...: ' \
         '--regex=[answer a text that this regular expression matches]:RE: ' \
+        '--constrain=[with --task\: keep the answer to the form that the task asks for]:WHEN:(auto off)' \
         ''{-n+,--max-tokens=}'[end after so many tokens]:N: ' \
         '--logprobs[print a JSON line for each token instead of the text]' \
         '--top-logprobs=[with --logprobs\: the N likeliest tokens at each place too]:N: ' \

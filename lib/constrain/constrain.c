@@ -22,7 +22,7 @@ struct state {
     uint32_t *nodes; /* sorted */
     size_t count;
     bool end;
-    int32_t *next;  /* 256, NULL: none known yet */
+    int32_t *next;  /* by byte, then by mark; NULL: none known yet */
     uint64_t *mask; /* NULL: not known */
 };
 
@@ -107,26 +107,28 @@ static void set_begin(struct constrain *c)
     c->list_count = 0;
 }
 
-static int32_t advance(struct constrain *c, int32_t from, unsigned char byte)
+static int32_t advance(struct constrain *c, int32_t from, unsigned symbol)
 {
     const struct constrain_graph *g = &c->graph;
     struct state *s = &c->states[from];
     int32_t to;
 
     if (!s->next) {
-        s->next = mem_array(256, sizeof(*s->next));
-        for (unsigned i = 0; i < 256; i++)
+        size_t n = GRAPH_MARK + g->mark_count;
+
+        s->next = mem_array(n, sizeof(*s->next));
+        for (size_t i = 0; i < n; i++)
             s->next[i] = UNKNOWN;
     }
-    if (s->next[byte] != UNKNOWN)
-        return s->next[byte];
+    if (s->next[symbol] != UNKNOWN)
+        return s->next[symbol];
     set_begin(c);
     for (size_t i = 0; i < s->count; i++)
         for (uint32_t e = g->first[s->nodes[i]]; e; e = g->edges[e].next)
-            if (g->edges[e].low <= byte && byte <= g->edges[e].high)
+            if (g->edges[e].low <= symbol && symbol <= g->edges[e].high)
                 reach(c, g->edges[e].to);
     to = settle(c);
-    c->states[from].next[byte] = to;
+    c->states[from].next[symbol] = to;
     return to;
 }
 
@@ -137,6 +139,11 @@ static void drop_masks(struct constrain *c)
         c->states[i].mask = NULL;
     }
     c->masks = 0;
+}
+
+static void put_bit(uint64_t *mask, int32_t id)
+{
+    mask[(size_t)id / 64] |= (uint64_t)1 << ((size_t)id % 64);
 }
 
 /* Walk the sorted tokens. path[k] is the state after k bytes of the one at
@@ -161,8 +168,11 @@ static void fill_mask(struct constrain *c, int32_t from, uint64_t *mask)
                 dead = k + 1;
         }
         if (dead == SIZE_MAX)
-            mask[(size_t)t->id / 64] |= (uint64_t)1 << ((size_t)t->id % 64);
+            put_bit(mask, t->id);
     }
+    for (unsigned i = 0; i < c->graph.mark_count; i++)
+        if (advance(c, from, GRAPH_MARK + i) != DEAD)
+            put_bit(mask, c->graph.marks[i]);
 }
 
 const uint64_t *constrain_mask(struct constrain *c, int64_t state)
@@ -202,15 +212,19 @@ int64_t constrain_step(struct constrain *c, int64_t state, int32_t id)
 
     if (id >= 0 && (size_t)id < c->vocab->size)
         text = c->vocab->by_id[id];
-    if (!text.p)
+    if (!text.p) {
+        for (unsigned i = 0; i < c->graph.mark_count; i++)
+            if (c->graph.marks[i] == id)
+                return advance(c, at, GRAPH_MARK + i);
         return DEAD;
+    }
     for (size_t i = 0; i < text.n && at != DEAD; i++)
         at = advance(c, at, (unsigned char)text.p[i]);
     return at;
 }
 
-/* Ready for use once the graph is built: the first state is made. */
-static int finish(struct constrain *c, struct constrain **out)
+int constrain_finish(struct constrain *c, uint32_t final,
+                     struct constrain **out)
 {
     int rc = c->graph.rc;
     size_t n = c->graph.node_count;
@@ -219,6 +233,7 @@ static int finish(struct constrain *c, struct constrain **out)
         constrain_free(c);
         return rc;
     }
+    c->final = final;
     c->known = map_new();
     c->mark = mem_zalloc(n * sizeof(*c->mark));
     c->list = mem_array(n, sizeof(*c->list));
@@ -231,20 +246,23 @@ static int finish(struct constrain *c, struct constrain **out)
     return ERR_OK;
 }
 
-/* The node where the form begins. */
-static uint32_t begin(const struct constrain_vocab *v, struct constrain **c,
-                      struct err *err)
+struct constrain *constrain_open(const struct constrain_vocab *v,
+                                 struct err *err, uint32_t *from)
 {
-    uint32_t from;
+    struct constrain *c = mem_zalloc(sizeof(*c));
 
-    *c = mem_zalloc(sizeof(**c));
-    (*c)->vocab = v;
-    graph_init(&(*c)->graph, err);
-    from = graph_node(&(*c)->graph);
-    graph_empty(&(*c)->graph, 0, from);
+    c->vocab = v;
+    graph_init(&c->graph, err);
+    *from = graph_node(&c->graph);
+    graph_empty(&c->graph, 0, *from);
     if (v->lead_space)
-        graph_edge(&(*c)->graph, 0, from, ' ', ' ');
-    return from;
+        graph_edge(&c->graph, 0, *from, ' ', ' ');
+    return c;
+}
+
+struct constrain_graph *constrain_graph_of(struct constrain *c)
+{
+    return &c->graph;
 }
 
 int constrain_schema(const struct constrain_vocab *v, struct slice schema,
@@ -260,9 +278,9 @@ int constrain_schema(const struct constrain_vocab *v, struct slice schema,
                        CONSTRAIN_MAX_TEXT);
     rc = json_parse(&j, schema.p, schema.n, err);
     if (rc == ERR_OK) {
-        from = begin(v, &c, err);
-        c->final = graph_schema(&c->graph, from, &j);
-        rc = finish(c, out);
+        c = constrain_open(v, err, &from);
+        rc = constrain_finish(c, graph_schema(&c->graph, from, &j, 0, false),
+                              out);
     } else {
         rc = err_wrap(err, "schema");
     }
@@ -275,19 +293,18 @@ int constrain_labels(const struct constrain_vocab *v,
                      struct constrain **out, struct err *err)
 {
     struct constrain *c;
-    uint32_t from;
+    uint32_t from, final;
 
     for (size_t i = 0; i < count; i++)
         if (!labels[i].n)
             return err_set(err, ERR_INVALID, "label %zu is empty", i + 1);
     if (!count)
         return err_set(err, ERR_INVALID, "there are no labels");
-    from = begin(v, &c, err);
-    c->final = graph_node(&c->graph);
+    c = constrain_open(v, err, &from);
+    final = graph_node(&c->graph);
     for (size_t i = 0; i < count; i++)
-        graph_empty(&c->graph, graph_text(&c->graph, from, labels[i]),
-                    c->final);
-    return finish(c, out);
+        graph_empty(&c->graph, graph_text(&c->graph, from, labels[i]), final);
+    return constrain_finish(c, final, out);
 }
 
 int constrain_regex(const struct constrain_vocab *v, struct slice regex,
@@ -300,9 +317,8 @@ int constrain_regex(const struct constrain_vocab *v, struct slice regex,
         return err_set(err, ERR_LIMIT,
                        "the regular expression has more than %zu bytes",
                        CONSTRAIN_MAX_TEXT);
-    from = begin(v, &c, err);
-    c->final = graph_regex(&c->graph, from, regex);
-    return finish(c, out);
+    c = constrain_open(v, err, &from);
+    return constrain_finish(c, graph_regex(&c->graph, from, regex), out);
 }
 
 void constrain_free(struct constrain *c)

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "json/json.h"
 #include "tokenizer/tokenizer.h"
 
 #define CONSTRAIN_MAX_TEXT ((size_t)1 << 20) /* bytes of a form */
@@ -20,9 +21,12 @@
 #define CONSTRAIN_MAX_REPEAT 2000   /* {m,n}, lengths, numbers of items */
 #define CONSTRAIN_MAX_DEPTH 64      /* groups, schemas in schemas */
 #define CONSTRAIN_FREE_ORDER 4      /* members that may come in any order */
+#define CONSTRAIN_ANY_DEPTH 4       /* of values without a schema */
+#define CONSTRAIN_DOCUMENT_DEPTH 8  /* of documents without one */
 #define CONSTRAIN_MASK_BYTES ((size_t)256 << 20) /* kept masks together */
 
-/* The bytes of every token, in order. Special tokens are not part of a text.
+/* The bytes of every token, in order. Special tokens are not part of a text;
+ * a form may have them where it says so (constrain_put_mark).
  * The tokenizer may go once this is made. */
 struct constrain_vocab;
 MUST_CHECK int constrain_vocab_new(const struct tokenizer *t,
@@ -38,8 +42,9 @@ struct constrain;
  * const, anyOf, $ref into $defs or definitions (not recursive). Notes such as
  * title, description, default and format are passed over; any other keyword
  * is refused by name. Up to CONSTRAIN_FREE_ORDER members come in any order,
- * more in the schema's. White space: none, a blank or a line break with up to
- * 16 blanks where JSON allows it. Numbers have at most 15 digits. */
+ * more in the schema's or that of their names. White space: none, a blank or a
+ * line break with up to 16 blanks where JSON allows it. Numbers have at most 15
+ * digits. */
 MUST_CHECK int constrain_schema(const struct constrain_vocab *v,
                                 struct slice schema, struct constrain **out,
                                 struct err *err);
@@ -54,6 +59,51 @@ MUST_CHECK int constrain_regex(const struct constrain_vocab *v,
                                struct slice regex, struct constrain **out,
                                struct err *err);
 void constrain_free(struct constrain *c); /* NULL is fine */
+
+/* Forms made of parts. A part begins at a place, and is returned as the place
+ * where it ends; several parts may begin at one place, and jumps join them.
+ * A failure (a limit) shows at the end, which frees the builder. */
+typedef uint32_t constrain_place;
+struct constrain_builder;
+struct constrain_builder *constrain_builder_new(const struct constrain_vocab *v,
+                                                struct err *err,
+                                                constrain_place *start);
+MUST_CHECK int constrain_builder_end(struct constrain_builder *b,
+                                     constrain_place final,
+                                     struct constrain **out);
+constrain_place constrain_put_place(struct constrain_builder *b);
+void constrain_put_jump(struct constrain_builder *b, constrain_place from,
+                        constrain_place to);
+constrain_place constrain_put_text(struct constrain_builder *b,
+                                   constrain_place from, struct slice text);
+constrain_place constrain_put_regex(struct constrain_builder *b,
+                                    constrain_place from, const char *regex);
+/* White space as in a schema's texts. */
+constrain_place constrain_put_white(struct constrain_builder *b,
+                                    constrain_place from);
+/* The text, spelled out or as the special token that is written so. */
+constrain_place constrain_put_mark(struct constrain_builder *b,
+                                   constrain_place from, struct slice text);
+/* Any bytes up to and with the first mark, where the result is; *end: before
+ * there is one. */
+constrain_place constrain_put_until(struct constrain_builder *b,
+                                    constrain_place from, struct slice mark,
+                                    constrain_place *end);
+/* Any bytes that, white space at their start apart, do not begin with one of
+ * these prefixes, whose first bytes differ and are no white space. */
+constrain_place constrain_put_unlike(struct constrain_builder *b,
+                                     constrain_place from,
+                                     const char *const *prefixes, size_t count);
+/* As constrain_schema, but nothing is refused: keywords that are not known are
+ * passed over, and where type, properties or items are missing any value fits
+ * that is nested at most CONSTRAIN_ANY_DEPTH deep. */
+constrain_place constrain_put_schema(struct constrain_builder *b,
+                                     constrain_place from, const struct json *j,
+                                     json_ref schema);
+/* Any JSON object or array; depth, at most CONSTRAIN_DOCUMENT_DEPTH, counts
+ * values in values. */
+constrain_place constrain_put_document(struct constrain_builder *b,
+                                       constrain_place from, unsigned depth);
 
 /* States are numbers; the first is 0. mask: bit i of word i / 64 for id i, of
  * vocabulary words; NULL: the automaton grew over its limit. Valid until the

@@ -22,8 +22,10 @@ void graph_release(struct constrain_graph *g)
 {
     free(g->first);
     free(g->edges);
+    free(g->marks);
     g->first = NULL;
     g->edges = NULL;
+    g->marks = NULL;
 }
 
 bool graph_failed(const struct constrain_graph *g)
@@ -58,14 +60,28 @@ void graph_edge(struct constrain_graph *g, uint32_t from, uint32_t to,
     mem_grow(&edges, &g->edge_cap, g->edge_count + 1, sizeof(*g->edges));
     g->edges = edges;
     g->edges[g->edge_count] =
-        (struct constrain_edge){ to, g->first[from], (uint8_t)low,
-                                 (uint8_t)high };
+        (struct constrain_edge){ to, g->first[from], (uint16_t)low,
+                                 (uint16_t)high };
     g->first[from] = (uint32_t)g->edge_count++;
 }
 
 void graph_empty(struct constrain_graph *g, uint32_t from, uint32_t to)
 {
     graph_edge(g, from, to, 1, 0);
+}
+
+void graph_mark(struct constrain_graph *g, uint32_t from, uint32_t to,
+                int32_t id)
+{
+    unsigned i = 0;
+
+    while (i < g->mark_count && g->marks[i] != id)
+        i++;
+    if (i == g->mark_count) {
+        g->marks = mem_realloc(g->marks, i + 1, sizeof(*g->marks));
+        g->marks[g->mark_count++] = id;
+    }
+    graph_edge(g, from, to, GRAPH_MARK + i, GRAPH_MARK + i);
 }
 
 uint32_t graph_bytes(struct constrain_graph *g, uint32_t from, unsigned low,

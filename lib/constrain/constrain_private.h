@@ -14,13 +14,18 @@
 
 struct constrain_edge {
     uint32_t to, next; /* next edge of the same node; 0: none */
-    uint8_t low, high; /* bytes; low > high: without reading one */
+    /* Bytes, or GRAPH_MARK + i for special token marks[i]; low > high: without
+     * reading one. */
+    uint16_t low, high;
 };
+#define GRAPH_MARK 256u
 
 struct constrain_graph {
     uint32_t *first; /* by node; 0: no edge */
     struct constrain_edge *edges;
     size_t node_count, node_cap, edge_count, edge_cap;
+    int32_t *marks;
+    size_t mark_count;
     int rc;
     struct err *err;
 };
@@ -48,10 +53,25 @@ uint32_t graph_text(struct constrain_graph *g, uint32_t from, struct slice s);
 void graph_range(struct constrain_graph *g, uint32_t from, uint32_t to,
                  uint32_t low, uint32_t high);
 
-/* Whole forms. */
+/* Reads special token id. */
+void graph_mark(struct constrain_graph *g, uint32_t from, uint32_t to,
+                int32_t id);
+
+/* Whole forms. loose: see constrain_put_schema. */
 uint32_t graph_regex(struct constrain_graph *g, uint32_t from,
                      struct slice regex);
 uint32_t graph_schema(struct constrain_graph *g, uint32_t from,
-                      const struct json *schema);
+                      const struct json *j, json_ref schema, bool loose);
+uint32_t graph_document(struct constrain_graph *g, uint32_t from,
+                        unsigned depth);
+uint32_t graph_white(struct constrain_graph *g, uint32_t from);
+
+/* An automaton whose graph begins at *from; ready for use once final is set
+ * and finished, which frees it on failure. */
+struct constrain *constrain_open(const struct constrain_vocab *v,
+                                 struct err *err, uint32_t *from);
+MUST_CHECK int constrain_finish(struct constrain *c, uint32_t final,
+                                struct constrain **out);
+struct constrain_graph *constrain_graph_of(struct constrain *c);
 
 #endif

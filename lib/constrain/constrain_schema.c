@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define WS_BLANKS 16
+#define LOOSE_DEPTH 16 /* from there on anything fits */
 #define NUMBER "-?(0|[1-9][0-9]{0,14})"
 #define FRACTION "([.][0-9]{1,15})?([eE][+-]?[0-9]{1,2})?"
 #define HEX "[0-9a-fA-F]"
@@ -25,7 +26,9 @@
 struct reader {
     struct constrain_graph *g;
     const struct json *j;
+    json_ref root; /* that references begin at */
     unsigned depth;
+    bool loose; /* nothing is refused */
 };
 
 static uint32_t value(struct reader *r, uint32_t from, json_ref s);
@@ -51,19 +54,24 @@ static uint32_t put(struct reader *r, uint32_t from, const char *text)
 }
 
 /* Nothing, a blank, or a line break with some blanks. */
+uint32_t graph_white(struct constrain_graph *g, uint32_t from)
+{
+    uint32_t to = graph_node(g), at;
+
+    graph_empty(g, from, to);
+    graph_edge(g, from, to, ' ', ' ');
+    at = graph_bytes(g, from, '\n', '\n');
+    for (unsigned i = 0; i < WS_BLANKS; i++) {
+        graph_empty(g, at, to);
+        at = graph_bytes(g, at, ' ', ' ');
+    }
+    graph_empty(g, at, to);
+    return to;
+}
+
 static uint32_t white(struct reader *r, uint32_t from)
 {
-    uint32_t to = graph_node(r->g), at;
-
-    graph_empty(r->g, from, to);
-    graph_edge(r->g, from, to, ' ', ' ');
-    at = graph_bytes(r->g, from, '\n', '\n');
-    for (unsigned i = 0; i < WS_BLANKS; i++) {
-        graph_empty(r->g, at, to);
-        at = graph_bytes(r->g, at, ' ', ' ');
-    }
-    graph_empty(r->g, at, to);
-    return to;
+    return graph_white(r->g, from);
 }
 
 /* Keywords that do not change what fits. */
@@ -98,7 +106,7 @@ static void check_keywords(struct reader *r, json_ref s)
 
         for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && !fine; i++)
             fine = slice_is(key, known[i]);
-        if (!fine)
+        if (!fine && !r->loose)
             (void)fail(r, "this keyword is not supported:", key);
     }
 }
@@ -112,20 +120,19 @@ static unsigned limit(struct reader *r, json_ref s, const char *key,
     if (!json_present(v))
         return otherwise;
     if (!json_int(r->j, v, &n) || n < 0 || n > CONSTRAIN_MAX_REPEAT) {
+        if (r->loose)
+            return otherwise;
         (void)fail(r, "not a number from 0 to 2000:", slice_of(key));
         return otherwise;
     }
     return (unsigned)n;
 }
 
-static uint32_t string(struct reader *r, uint32_t from, json_ref s)
+static uint32_t characters(struct reader *r, uint32_t from, unsigned min,
+                           unsigned max)
 {
-    unsigned min = limit(r, s, "minLength", 0);
-    unsigned max = limit(r, s, "maxLength", UINT32_MAX);
     struct buf re = { 0 };
 
-    if (max < min)
-        return refuse(r, "maxLength is below minLength");
     buf_str(&re, "([^\"\\\\");
     for (unsigned c = 0; c < 0x20; c++)
         buf_char(&re, (char)c);
@@ -139,6 +146,66 @@ static uint32_t string(struct reader *r, uint32_t from, json_ref s)
     return put(r, from, "\"");
 }
 
+static uint32_t string(struct reader *r, uint32_t from, json_ref s)
+{
+    unsigned min = limit(r, s, "minLength", 0);
+    unsigned max = limit(r, s, "maxLength", UINT32_MAX);
+
+    if (max < min && !r->loose)
+        return refuse(r, "maxLength is below minLength");
+    return characters(r, from, min, max < min ? UINT32_MAX : max);
+}
+
+static uint32_t any_value(struct reader *r, uint32_t from, unsigned depth);
+
+static uint32_t any_string(struct reader *r, uint32_t from)
+{
+    return characters(r, from, 0, UINT32_MAX);
+}
+
+/* Members or elements of any kind, with commas between, and what ends them. */
+static uint32_t any_list(struct reader *r, uint32_t from, unsigned depth,
+                         bool members)
+{
+    uint32_t loop = graph_node(r->g), close = graph_node(r->g), at;
+
+    from = white(r, put(r, from, members ? "{" : "["));
+    graph_empty(r->g, from, close);
+    graph_empty(r->g, from, loop);
+    at = loop;
+    if (members)
+        at = white(r, put(r, white(r, any_string(r, at)), ":"));
+    at = white(r, any_value(r, at, depth));
+    graph_empty(r->g, at, close);
+    graph_empty(r->g, white(r, put(r, at, ",")), loop);
+    return put(r, close, members ? "}" : "]");
+}
+
+static uint32_t any_value(struct reader *r, uint32_t from, unsigned depth)
+{
+    uint32_t to = graph_node(r->g);
+
+    graph_empty(r->g, any_string(r, from), to);
+    graph_empty(
+        r->g,
+        graph_regex(r->g, from, slice_of(NUMBER FRACTION "|true|false|null")),
+        to);
+    for (unsigned members = 0; members < 2 && depth > 1; members++)
+        graph_empty(r->g, any_list(r, from, depth - 1, members), to);
+    return to;
+}
+
+uint32_t graph_document(struct constrain_graph *g, uint32_t from,
+                        unsigned depth)
+{
+    struct reader r = { .g = g, .loose = true };
+    uint32_t to = graph_node(g);
+
+    for (unsigned members = 0; members < 2; members++)
+        graph_empty(g, any_list(&r, from, depth, members), to);
+    return to;
+}
+
 static uint32_t array(struct reader *r, uint32_t from, json_ref s)
 {
     unsigned min = limit(r, s, "minItems", 0);
@@ -147,9 +214,12 @@ static uint32_t array(struct reader *r, uint32_t from, json_ref s)
     uint32_t close = graph_node(r->g), loop = 0;
 
     if (!json_is(r->j, items, JSON_OBJECT))
-        return refuse(r, "an array needs items");
-    if (max < min)
+        return r->loose ? any_list(r, from, CONSTRAIN_ANY_DEPTH, false)
+                        : refuse(r, "an array needs items");
+    if (max < min && !r->loose)
         return refuse(r, "maxItems is below minItems");
+    if (max < min)
+        max = UINT32_MAX;
     from = white(r, put(r, from, "["));
     if (min == 0)
         graph_empty(r->g, from, close);
@@ -229,23 +299,21 @@ static void any_order(struct reader *r, uint32_t from, uint32_t close,
     }
 }
 
-/* In the schema's order. Two rows of nodes: nothing seen yet, something. */
-static void own_order(struct reader *r, uint32_t from, uint32_t close,
-                      json_ref s, json_ref properties)
+/* In the list's order. Two rows of nodes: nothing seen yet, something. */
+static void one_order(struct reader *r, uint32_t from, uint32_t close,
+                      json_ref s, const json_ref *list, size_t count)
 {
     uint32_t none = from, some = 0;
     bool any = false;
 
-    for (json_ref e = json_first(r->j, properties);
-         e != JSON_NONE && !graph_failed(r->g);
-         e = json_next(r->j, properties, e)) {
-        bool required = is_required(r, s, json_key(r->j, e));
+    for (size_t i = 0; i < count && !graph_failed(r->g); i++) {
+        bool required = is_required(r, s, json_key(r->j, list[i]));
         uint32_t next = graph_node(r->g);
 
         if (none)
-            graph_empty(r->g, member(r, none, e, false), next);
+            graph_empty(r->g, member(r, none, list[i], false), next);
         if (any)
-            graph_empty(r->g, member(r, some, e, true), next);
+            graph_empty(r->g, member(r, some, list[i], true), next);
         if (!required && any)
             graph_empty(r->g, some, next);
         if (required)
@@ -257,6 +325,35 @@ static void own_order(struct reader *r, uint32_t from, uint32_t close,
         graph_empty(r->g, none, close);
     if (any)
         graph_empty(r->g, some, close);
+}
+
+/* The schema's order, and that of the names, which is how members stand in
+ * what was written canonically. */
+static void two_orders(struct reader *r, uint32_t from, uint32_t close,
+                       json_ref s, json_ref properties)
+{
+    size_t count = json_count(r->j, properties), n = 0;
+    json_ref *list = mem_array(count, sizeof(*list));
+    bool sorted = true;
+
+    for (json_ref e = json_first(r->j, properties); e != JSON_NONE;
+         e = json_next(r->j, properties, e))
+        list[n++] = e;
+    one_order(r, from, close, s, list, n);
+    for (size_t i = 1; i < n; i++)
+        for (size_t k = i; k > 0; k--) {
+            json_ref e = list[k];
+
+            if (slice_cmp(json_raw(r->j, json_key(r->j, list[k - 1])),
+                          json_raw(r->j, json_key(r->j, e))) <= 0)
+                break;
+            list[k] = list[k - 1];
+            list[k - 1] = e;
+            sorted = false;
+        }
+    if (!sorted)
+        one_order(r, from, close, s, list, n);
+    free(list);
 }
 
 static void check_required(struct reader *r, json_ref s, json_ref properties)
@@ -282,15 +379,21 @@ static uint32_t object(struct reader *r, uint32_t from, json_ref s)
     uint32_t close = graph_node(r->g);
     bool flag = true;
 
+    if (json_present(more) && json_bool(r->j, more, &flag) && !flag)
+        more = JSON_NONE;
+    if (r->loose &&
+        (json_present(more) || !json_is(r->j, properties, JSON_OBJECT)))
+        return any_list(r, from, CONSTRAIN_ANY_DEPTH, true);
     if (!json_is(r->j, properties, JSON_OBJECT))
         return refuse(r, "an object needs properties");
-    if (json_present(more) && (!json_bool(r->j, more, &flag) || flag))
+    if (json_present(more))
         return refuse(r, "additionalProperties other than false are not "
                          "supported");
-    check_required(r, s, properties);
+    if (!r->loose)
+        check_required(r, s, properties);
     from = white(r, put(r, from, "{"));
     if (json_count(r->j, properties) > CONSTRAIN_FREE_ORDER) {
-        own_order(r, from, close, s, properties);
+        two_orders(r, from, close, s, properties);
         return put(r, close, "}");
     }
     for (json_ref e = json_first(r->j, properties); e != JSON_NONE;
@@ -332,7 +435,8 @@ static uint32_t typed(struct reader *r, uint32_t from, json_ref s,
         return array(r, from, s);
     if (slice_is(type, "\"object\""))
         return object(r, from, s);
-    return fail(r, "no type:", type);
+    return r->loose ? any_value(r, from, CONSTRAIN_ANY_DEPTH)
+                    : fail(r, "no type:", type);
 }
 
 /* What a schema's reference names: "#/$defs/NAME". */
@@ -342,9 +446,9 @@ static json_ref referred(struct reader *r, json_ref v)
     json_ref found = JSON_NONE;
 
     if (path && strncmp(path, "#/$defs/", 8) == 0)
-        found = json_find(r->j, 0, "$defs", path + 8, NULL);
+        found = json_find(r->j, r->root, "$defs", path + 8, NULL);
     else if (path && strncmp(path, "#/definitions/", 14) == 0)
-        found = json_find(r->j, 0, "definitions", path + 14, NULL);
+        found = json_find(r->j, r->root, "definitions", path + 14, NULL);
     free(path);
     return found;
 }
@@ -355,6 +459,9 @@ static uint32_t either(struct reader *r, uint32_t from, json_ref s,
 {
     uint32_t to = graph_node(r->g);
 
+    if ((!json_is(r->j, list, JSON_ARRAY) || !json_count(r->j, list)) &&
+        r->loose)
+        return any_value(r, from, CONSTRAIN_ANY_DEPTH);
     if (!json_is(r->j, list, JSON_ARRAY) || !json_count(r->j, list))
         return refuse(r, "enum, anyOf or type is no list with elements");
     for (json_ref e = json_first(r->j, list);
@@ -367,42 +474,54 @@ static uint32_t either(struct reader *r, uint32_t from, json_ref s,
     return to;
 }
 
-static uint32_t value(struct reader *r, uint32_t from, json_ref s)
+/* The first keyword that says what fits decides. */
+static uint32_t keyword(struct reader *r, uint32_t from, json_ref s)
 {
     json_ref type = json_get(r->j, s, "type"), v;
 
+    if (json_present(v = json_get(r->j, s, "$ref")))
+        return value(r, from, referred(r, v));
+    if (json_present(v = json_get(r->j, s, "const")))
+        return literal(r, from, v);
+    if (json_present(v = json_get(r->j, s, "enum")))
+        return either(r, from, JSON_NONE, v, true);
+    if (json_present(v = json_get(r->j, s, "anyOf")) ||
+        (r->loose && json_present(v = json_get(r->j, s, "oneOf"))))
+        return either(r, from, JSON_NONE, v, false);
+    if (json_is(r->j, type, JSON_ARRAY))
+        return either(r, from, s, type, false);
+    if (json_present(type))
+        return typed(r, from, s, json_raw(r->j, type));
+    if (json_present(json_get(r->j, s, "properties")))
+        return object(r, from, s);
+    return r->loose
+               ? any_value(r, from, CONSTRAIN_ANY_DEPTH)
+               : refuse(r, "a schema needs type, enum, const, anyOf or $ref");
+}
+
+static uint32_t value(struct reader *r, uint32_t from, json_ref s)
+{
+    bool deep = r->depth == (r->loose ? LOOSE_DEPTH : CONSTRAIN_MAX_DEPTH);
+
+    if (r->loose && (deep || !json_is(r->j, s, JSON_OBJECT)))
+        return any_value(r, from, CONSTRAIN_ANY_DEPTH);
     if (!json_is(r->j, s, JSON_OBJECT))
         return refuse(r, "a schema must be an object");
-    if (r->depth == CONSTRAIN_MAX_DEPTH)
+    if (deep)
         return refuse(r, "it is nested too deeply, or recursive");
     check_keywords(r, s);
     if (graph_failed(r->g))
         return 0;
     r->depth++;
-    if (json_present(v = json_get(r->j, s, "$ref")))
-        from = value(r, from, referred(r, v));
-    else if (json_present(v = json_get(r->j, s, "const")))
-        from = literal(r, from, v);
-    else if (json_present(v = json_get(r->j, s, "enum")))
-        from = either(r, from, JSON_NONE, v, true);
-    else if (json_present(v = json_get(r->j, s, "anyOf")))
-        from = either(r, from, JSON_NONE, v, false);
-    else if (json_is(r->j, type, JSON_ARRAY))
-        from = either(r, from, s, type, false);
-    else if (json_present(type))
-        from = typed(r, from, s, json_raw(r->j, type));
-    else if (json_present(json_get(r->j, s, "properties")))
-        from = object(r, from, s);
-    else
-        from = refuse(r, "a schema needs type, enum, const, anyOf or $ref");
+    from = keyword(r, from, s);
     r->depth--;
     return from;
 }
 
 uint32_t graph_schema(struct constrain_graph *g, uint32_t from,
-                      const struct json *schema)
+                      const struct json *j, json_ref schema, bool loose)
 {
-    struct reader r = { g, schema, 0 };
+    struct reader r = { g, j, schema, 0, loose };
 
-    return value(&r, from, 0);
+    return value(&r, from, schema);
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int by_text(const void *a, const void *b)
 {
@@ -28,12 +29,28 @@ static uint32_t common(struct slice a, struct slice b)
     return (uint32_t)i;
 }
 
+/* Special tokens are few; their texts are appended to *all. */
+static void take_special(struct constrain_vocab *v, const struct tokenizer *t,
+                         int32_t id, struct buf *all)
+{
+    const char *text = tokenizer_token(t, id);
+    void *specials = v->specials;
+
+    if (!text || !*text || !tokenizer_is_special(t, id))
+        return;
+    v->specials =
+        mem_realloc(specials, v->special_count + 1, sizeof(*v->specials));
+    v->specials[v->special_count++] =
+        (struct constrain_token){ .text = { NULL, strlen(text) }, .id = id };
+    buf_str(all, text);
+}
+
 int constrain_vocab_new(const struct tokenizer *t, struct constrain_vocab **out,
                         struct err *err)
 {
     struct constrain_vocab *v = mem_zalloc(sizeof(*v));
     size_t n = tokenizer_size(t);
-    struct buf all = { 0 };
+    struct buf all = { 0 }, names = { 0 };
 
     v->size = n;
     v->tokens = mem_array(n + 1, sizeof(*v->tokens));
@@ -45,7 +62,13 @@ int constrain_vocab_new(const struct tokenizer *t, struct constrain_vocab **out,
             v->tokens[v->count++] =
                 (struct constrain_token){ .text = { NULL, all.len - at },
                                           .id = (int32_t)i };
+        else
+            take_special(v, t, (int32_t)i, &names);
     }
+    v->names = buf_take(&names, NULL);
+    for (size_t i = 0, at = 0; i < v->special_count;
+         at += v->specials[i++].text.n)
+        v->specials[i].text.p = v->names + at;
     v->bytes = buf_take(&all, NULL);
     v->lead_space = !tokenizer_keeps_first_space(t);
     for (size_t i = 0, at = 0; i < v->count; at += v->tokens[i++].text.n)
@@ -75,5 +98,7 @@ void constrain_vocab_free(struct constrain_vocab *v)
     free(v->tokens);
     free(v->by_id);
     free(v->bytes);
+    free(v->specials);
+    free(v->names);
     free(v);
 }

@@ -13,9 +13,11 @@ struct constrain_token {
 struct constrain_vocab {
     struct constrain_token *tokens; /* sorted by text */
     size_t count, longest;
-    size_t size;         /* ids */
-    struct slice *by_id; /* p NULL: not part of a text */
-    char *bytes;
+    size_t size;                      /* ids */
+    struct slice *by_id;              /* p NULL: not part of a text */
+    struct constrain_token *specials; /* not part of a text, with their own */
+    size_t special_count;
+    char *bytes, *names;
     bool lead_space; /* decoding drops a text's first space */
 };
 

@@ -19,8 +19,8 @@ const char *evaluate_who_name(enum evaluate_who w)
     return names[w];
 }
 
-static int task_read(struct store *s, int64_t task, struct evaluate_result *r,
-                     struct err *err)
+int evaluate_task_read(struct store *s, int64_t task, struct evaluate_result *r,
+                       struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s), "SELECT name, kind FROM task WHERE id = ?",
@@ -362,7 +362,7 @@ int evaluate_task(struct store *s, int64_t task,
                   struct evaluate_result *out, struct err *err)
 {
     struct evaluate_result r = { .split = opt->split, .model = model->id };
-    int rc = task_read(s, task, &r, err);
+    int rc = evaluate_task_read(s, task, &r, err);
 
     for (int k = 0; k < EVALUATE_WHOS; k++)
         column_clear(&r.columns[k]);
@@ -383,7 +383,7 @@ int evaluate_task(struct store *s, int64_t task,
     if (rc == ERR_OK)
         rc = evaluate_self_agreement(s, opt->seed, &r, err);
     if (rc == ERR_OK && opt->constrain)
-        rc = evaluate_labels_load(s, &r, err);
+        rc = evaluate_content_learn(s, &r, err);
     if (rc == ERR_OK)
         rc = models_answer(&r, model, opt, err);
     if (rc < 0 && r.empty) {

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/progress.h"
 #include "compute/compute.h"
+#include "json/json.h"
 #include "scoring/scoring.h"
 #include "store/store.h"
 
@@ -146,6 +147,10 @@ struct evaluate_result {
     const struct score_price *price;      /* of the LLM; NULL unknown */
     char **labels; /* that constrained answers are of; see options */
     size_t label_count;
+    unsigned json_depth;      /* that they are documents of; 0: unknown */
+    size_t constrained;       /* items whose answer (tuned) had a form */
+    const char *unknown_call; /* name of a template whose calls are not known,
+                               * so that answers with tools were free; NULL */
     struct evaluate_column columns[EVALUATE_WHOS];
     struct evaluate_reason reasons[EVALUATE_REASONS]; /* tuned, by count */
     size_t reason_count;
@@ -173,6 +178,17 @@ MUST_CHECK int evaluate_save(struct store *s, const struct evaluate_result *r,
 
 /* Its name, or its number if it has none; the caller frees it. */
 char *evaluate_task_name(struct store *s, int64_t task);
+/* What answers of this task to this request are kept to, as evaluate_task
+ * would; *out NULL: nothing. */
+struct constrain;
+struct constrain_vocab;
+struct template;
+MUST_CHECK int evaluate_task_form(struct store *s, int64_t task,
+                                  const struct template *t,
+                                  const struct constrain_vocab *v,
+                                  const struct json *request,
+                                  struct constrain **out, struct err *err);
+
 /* Tasks that are evaluated when none is named: those with a tuned model.
  * *ids: caller frees. */
 MUST_CHECK int evaluate_tasks(struct store *s, int64_t **ids, size_t *count,

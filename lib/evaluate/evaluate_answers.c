@@ -135,7 +135,7 @@ static int answer_take(struct session *s, size_t i, const int32_t *ids,
     struct score gold;
     int rc;
 
-    tokenizer_decode(s->tokenizer, ids, count, true, &text);
+    template_answer_text(s->template, s->tokenizer, ids, count, &text);
     rc = template_parse(s->template, buf_slice(&text), &it->answers[s->who],
                         &pair.malformed, err);
     buf_release(&text);
@@ -153,6 +153,31 @@ static int answer_take(struct session *s, size_t i, const int32_t *ids,
     return ERR_OK;
 }
 
+static bool has_tools(const struct evaluate_item *it)
+{
+    struct json j = { 0 };
+    bool has = json_parse(&j, it->request.data, it->request.len, NULL) == 0 &&
+               json_count(&j, json_get(&j, 0, "tools")) > 0;
+
+    json_release(&j);
+    return has;
+}
+
+/* Of the tuned model's answers it is noted, once, what they are kept to. */
+static struct constrain *form_of(struct session *s, size_t i, bool note)
+{
+    struct constrain *form = evaluate_form_of(s->forms, &s->r->items[i]);
+
+    if (!s->forms || !note || s->who != EVALUATE_TUNED)
+        return form;
+    s->r->constrained += form != NULL;
+    if (!form && !template_knows_calls(s->template) &&
+        has_tools(&s->r->items[i]))
+        s->r->unknown_call =
+            evaluate_word(s->r, slice_of(template_name(s->template)));
+    return form;
+}
+
 static int batch_run(struct session *s, const size_t *items, size_t count,
                      struct err *err)
 {
@@ -161,10 +186,11 @@ static int batch_run(struct session *s, const size_t *items, size_t count,
     int64_t began = clock_mono_ns();
     int rc;
 
+    evaluate_forms_trim(s->forms);
     for (size_t i = 0; i < count; i++) {
         jobs[i].prompt = s->prompts[items[i]].ids.ids;
         jobs[i].prompt_count = s->prompts[items[i]].answer_at;
-        jobs[i].form = evaluate_form_of(s->forms, &s->r->items[items[i]]);
+        jobs[i].form = form_of(s, items[i], true);
         jobs[i].out = mem_array(opt.max_tokens + 1, sizeof(*jobs[i].out));
     }
     rc = model_generate_batch(s->model, jobs, count, &opt, NULL, err);
@@ -230,7 +256,7 @@ static int latency_run(struct session *s, struct evaluate_column *c,
 
         if (!item_fits(s, i))
             continue;
-        opt.form = evaluate_form_of(s->forms, &s->r->items[i]);
+        opt.form = form_of(s, i, false);
         if (n >= EVALUATE_LATENCY_LEAST && spent_ms > EVALUATE_LATENCY_MS)
             break;
         rc = model_generate(s->model, s->prompts[i].ids.ids,
@@ -281,7 +307,7 @@ int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
     int rc = session_open(&s, dir, adapter, err);
 
     if (rc == ERR_OK && opt->constrain)
-        rc = evaluate_forms_open(r, s.tokenizer, &s.forms, err);
+        rc = evaluate_forms_open(r, s.tokenizer, s.template, &s.forms, err);
     if (rc == ERR_OK) {
         prompts_encode(&s);
         rc = answers_run(&s, err);

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 
 /* Raised when an evaluation of equal inputs may give another result. */
-#define EVALUATE_VERSION 1
+#define EVALUATE_VERSION 2
 
 #define SELECT_EXAMPLES                                                        \
     "SELECT e.id, e.call, e.kept, e.reason, e.duplicate_of, e.split, "         \

@@ -45,13 +45,21 @@ struct evaluate_forms;
 struct constrain;
 struct tokenizer;
 /* r->labels: the answers of a label task's train split, if they are few and
- * hardly one is seen only once. */
-int evaluate_labels_load(struct store *s, struct evaluate_result *r,
-                         struct err *err);
+ * hardly one is seen only once; r->json_depth: of a JSON task whose answers
+ * there are documents. */
+int evaluate_content_learn(struct store *s, struct evaluate_result *r,
+                           struct err *err);
+/* Borrows the template. */
 int evaluate_forms_open(const struct evaluate_result *r,
-                        const struct tokenizer *t, struct evaluate_forms **out,
-                        struct err *err);
+                        const struct tokenizer *t,
+                        const struct template *template,
+                        struct evaluate_forms **out, struct err *err);
 void evaluate_forms_close(struct evaluate_forms *f);
+/* Between batches, when no form is in use. */
+void evaluate_forms_trim(struct evaluate_forms *f);
+/* task, task_name and kind of r. */
+int evaluate_task_read(struct store *s, int64_t task, struct evaluate_result *r,
+                       struct err *err);
 /* NULL: the answer is free, also where f is NULL. Owned by f. */
 struct constrain *evaluate_form_of(struct evaluate_forms *f,
                                    const struct evaluate_item *it);

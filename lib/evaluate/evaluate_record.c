@@ -41,6 +41,7 @@ static const struct field result_fields[] = {
     RESULT(sealed_before, INT),
     RESULT(max_tokens, SIZE),
     RESULT(refused, SIZE),
+    RESULT(constrained, SIZE),
     RESULT(llm_tokens_in, DOUBLE),
     RESULT(llm_tokens_out, DOUBLE),
     RESULT(gate.count, SIZE),
@@ -151,6 +152,8 @@ void evaluate_record_write(const struct evaluate_result *r, struct buf *out)
     json_put_string(&w, "why", r->gate.why);
     if (r->llm)
         json_put_string(&w, "llm", r->llm);
+    if (r->unknown_call)
+        json_put_string(&w, "unknown_call", r->unknown_call);
     json_begin_array(&w, "columns");
     for (int k = 0; k < EVALUATE_WHOS; k++) {
         json_begin_object(&w, NULL);
@@ -247,6 +250,7 @@ bool evaluate_record_read(struct slice text, struct evaluate_result *r)
         r->gate.why = word_get(r, &j, json_get(&j, 0, "why"));
         free(r->llm);
         r->llm = json_strdup(&j, json_get(&j, 0, "llm"));
+        r->unknown_call = word_get(r, &j, json_get(&j, 0, "unknown_call"));
     }
     ok = ok && r->gate.why && columns_get(r, &j) && reasons_get(r, &j);
     json_release(&j);

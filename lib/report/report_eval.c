@@ -152,6 +152,7 @@ void report_eval_task(struct json_writer *w, const char *key,
     json_put_int(w, "items", (int64_t)r->count);
     json_put_int(w, "gold_items", (int64_t)r->gold_count);
     json_put_int(w, "refused", (int64_t)r->refused);
+    json_put_int(w, "constrained", (int64_t)r->constrained);
     json_put_int(w, "rejected", (int64_t)r->rejected);
     json_put_int(w, "unscrubbed", (int64_t)r->unscrubbed);
     json_put_int(w, "trained_on", (int64_t)r->trained_on);
@@ -258,6 +259,16 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
         buf_printf(out,
                    "%s: %zu items do not fit the model and count as wrong.\n",
                    r->task_name, r->refused);
+    if (r->constrained > 0)
+        buf_printf(out,
+                   "%s: %zu answers were kept to the form that the task asks "
+                   "for (--constrain).\n",
+                   r->task_name, r->constrained);
+    if (r->unknown_call)
+        buf_printf(out,
+                   "%s: how %s template writes tool calls is not known: "
+                   "answers to requests with tools were free.\n",
+                   r->task_name, r->unknown_call);
     if (g->verdict != SCORE_UNDECIDED)
         return;
     buf_printf(out, "%s: undecided: %s", r->task_name, g->why);

@@ -262,6 +262,19 @@ static bool probe_has(const struct template *t, const char *messages,
     "\"id\":\"call00001\",\"type\":\"function\",\"function\":{\"name\":"       \
     "\"probename\",\"arguments\":" arguments "}}]}]"
 
+/* The prompt ends within the answer's thinking. */
+static bool opens_thought(const struct template *t)
+{
+    struct buf b = { 0 };
+    struct slice s = slice_of(THINK_OPEN), all;
+    bool opens = probe(t, "[" USER "]", true, &b);
+
+    all = slice_trim(buf_slice(&b));
+    opens = opens && all.n >= s.n && memcmp(all.p + all.n - s.n, s.p, s.n) == 0;
+    buf_release(&b);
+    return opens;
+}
+
 /* What stands behind an answer: its first token ends the turn. */
 static void find_stop(struct template *t)
 {
@@ -314,7 +327,8 @@ static void look_at(struct template *t)
         has(t->chat, "developer") && strcmp(t->name, "slmctl's ChatML") != 0;
     t->short_ids = has(t->chat, "length != 9") ||
                    (t->tool_use && has(t->tool_use, "length != 9"));
-    t->thinks = has(t->chat, "<think>");
+    t->thinks = has(t->chat, THINK_OPEN);
+    t->prompt_thinks = t->thinks && opens_thought(t);
     source = slice_dup(jinja_source(t->tool_use ? t->tool_use : t->chat));
     t->family = t->shows_calls ? template_family_find(source) : NULL;
     free(source);
@@ -327,6 +341,7 @@ static void look_at(struct template *t)
         !probe_has(t, CALL("{\"k\":1}"), "probename", "{'") &&
         probe_has(t, CALL("\"{\\\"k\\\":1}\""), "probename", "\\\"k\\\"");
     find_stop(t);
+    t->reads_calls = template_reads_calls(t);
 }
 
 int template_open(const char *model_dir, struct template **out, struct err *err)

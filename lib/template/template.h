@@ -12,11 +12,12 @@
  * roles, tools or calls that the template cannot show, and text that holds
  * tokens of the frame. response_format and tool_choice are not shown: they are
  * constant for a task, and no server hands them to a template.
- * May use: base json tokenizer weights jinja.
+ * May use: base json tokenizer weights constrain jinja.
  */
 #ifndef TEMPLATE_H
 #define TEMPLATE_H
 
+#include "constrain/constrain.h"
 #include "jinja/jinja.h"
 #include "json/json.h"
 #include "tokenizer/tokenizer.h"
@@ -54,6 +55,34 @@ MUST_CHECK int template_answer(const struct template *t, const struct json *req,
 MUST_CHECK int template_parse(const struct template *t, struct slice text,
                               struct buf *message_json, bool *malformed,
                               struct err *err);
+/* An answer's ids as that text: special tokens are left out, but for those
+ * that tool calls and thinking are written with. Appends. */
+void template_answer_text(const struct template *t, const struct tokenizer *tok,
+                          const int32_t *ids, size_t n, struct buf *out);
+
+/* How tool calls are written is known. */
+bool template_knows_calls(const struct template *t);
+/* What an answer's text is, its calls apart: one of the labels, JSON that fits
+ * the schema (see constrain_put_schema), any JSON document of this depth, or,
+ * where all are zero, any text. */
+struct template_content {
+    const struct slice *labels;
+    size_t label_count;
+    struct slice schema;
+    unsigned json_depth;
+};
+/* The answers to a request that template_parse takes for such a text or, where
+ * it offers tools, for calls of them (as many as tool_choice and
+ * parallel_tool_calls say) whose arguments fit: with what the template writes
+ * before, between and after. *out: NULL where nothing is known that an answer
+ * must be, as for tools whose calls nobody knows how to write. ERR_LIMIT: the
+ * form is too large. */
+MUST_CHECK int template_form(const struct template *t,
+                             const struct constrain_vocab *v,
+                             const struct json *req, json_ref request,
+                             const struct template_content *content,
+                             struct constrain **out, struct err *err);
+
 /* Text of the token that ends an assistant turn ("<|im_end|>"), "" where the
  * template ends it with none. */
 const char *template_stop(const struct template *t);

@@ -14,6 +14,20 @@ struct template_family {
     enum { CALLS_EACH, CALLS_LIST, CALLS_BARE, CALLS_FENCED } form;
 };
 
+/* What both reading calls and keeping to them need. Fenced calls are FENCE_CALL
+ * "function" FENCE_SEP NAME FENCE_OPEN arguments FENCE_CLOSE FENCE_END. */
+#define BAR "\357\275\234" /* DeepSeek's bar and blank */
+#define LOW "\342\226\201"
+#define FENCE_CALL "<" BAR "tool" LOW "call" LOW "begin" BAR ">"
+#define FENCE_SEP "<" BAR "tool" LOW "sep" BAR ">"
+#define FENCE_OPEN "\n```json\n"
+#define FENCE_CLOSE "```"
+#define FENCE_END "<" BAR "tool" LOW "call" LOW "end" BAR ">"
+#define BARE_OPEN "{\"name\"" /* a bare call begins so */
+#define BARE_TAG "<|python_tag|>"
+#define THINK_OPEN "<think>"
+#define THINK_CLOSE "</think>"
+
 struct template
 {
     struct jinja *chat, *tool_use;        /* tool_use: NULL if there is none */
@@ -27,7 +41,9 @@ struct template
     size_t control_count;
     bool takes_parts;    /* content may be a list of parts */
     bool text_arguments; /* arguments of calls are JSON in a string */
-    bool shows_tools, shows_calls, shows_developer, short_ids, thinks;
+    bool shows_tools, shows_calls, shows_developer, short_ids;
+    bool thinks, prompt_thinks; /* <think> is written, and in the prompt */
+    bool reads_calls; /* what it makes of a call is read back as that call */
 };
 
 const struct template_family *template_family_find(const char *source);
@@ -42,6 +58,7 @@ MUST_CHECK int template_context(const struct template *t,
 MUST_CHECK int template_render(const struct template *t, struct slice context,
                                bool has_tools, struct jinja_output *out,
                                struct err *err);
+bool template_reads_calls(const struct template *t);
 bool template_request_has_tools(const struct json *req, json_ref request);
 
 #endif

@@ -13,9 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BAR "\357\275\234" /* DeepSeek's bar and blank */
-#define LOW "\342\226\201"
-
 /* The first whose mark is in the source. */
 static const struct template_family families[] = {
     { "Nemotron's", "<TOOLCALL>", "<TOOLCALL>", "</TOOLCALL>", "arguments",
@@ -114,16 +111,21 @@ static bool read_each(const struct template_family *f, struct slice text,
                       struct parsed *out)
 {
     for (text = slice_trim(text); text.n; text = slice_trim(text)) {
-        const char *end = find(text, f->close);
-        struct slice body;
+        struct slice body, rest;
+        const char *end;
 
-        if (!slice_starts(text, f->open) || !end)
+        if (!slice_starts(text, f->open))
             return false;
         skip(&text, strlen(f->open));
-        body = (struct slice){ text.p, (size_t)(end - text.p) };
-        if (!read_json(f, slice_trim(body), false, out))
-            return false;
-        skip(&text, body.n + strlen(f->close));
+        rest = text;
+        do { /* a string in the arguments may hold the tag */
+            if (!(end = find(rest, f->close)))
+                return false;
+            body = (struct slice){ text.p, (size_t)(end - text.p) };
+            rest = text;
+            skip(&rest, body.n + strlen(f->close));
+        } while (!read_json(f, slice_trim(body), false, out));
+        text = rest;
     }
     return true;
 }
@@ -145,10 +147,8 @@ static bool read_list(const struct template_family *f, struct slice text,
 static bool read_fenced(const struct template_family *f, struct slice text,
                         struct parsed *out)
 {
-    static const char begin[] = "<" BAR "tool" LOW "call" LOW "begin" BAR ">";
-    static const char sep[] = "<" BAR "tool" LOW "sep" BAR ">";
-    static const char end[] = "<" BAR "tool" LOW "call" LOW "end" BAR ">";
-    static const char fence[] = "\n```json\n";
+    static const char begin[] = FENCE_CALL, sep[] = FENCE_SEP;
+    static const char end[] = FENCE_END, fence[] = FENCE_OPEN;
 
     skip(&text, strlen(f->open));
     for (text = slice_trim(text); slice_starts(text, begin);
@@ -169,7 +169,7 @@ static bool read_fenced(const struct template_family *f, struct slice text,
         body.n = (size_t)(stop - body.p);
         name.n = (size_t)(open - at);
         body = slice_trim(body);
-        if (body.n < 3 || memcmp(body.p + body.n - 3, "```", 3) != 0)
+        if (body.n < 3 || memcmp(body.p + body.n - 3, FENCE_CLOSE, 3) != 0)
             return false;
         body.n -= 3;
         body = slice_trim(body);
@@ -189,17 +189,15 @@ static bool looks_bare(struct slice text)
 {
     struct slice s = slice_trim(text);
 
-    return slice_starts(s, "{\"name\"") || slice_starts(s, "<|python_tag|>{");
+    return slice_starts(s, BARE_OPEN) || slice_starts(s, BARE_TAG "{");
 }
 
 static bool read_bare(const struct template_family *f, struct slice text,
                       struct parsed *out)
 {
-    static const char tag[] = "<|python_tag|>";
-
     text = slice_trim(text);
-    if (slice_starts(text, tag))
-        skip(&text, strlen(tag));
+    if (slice_starts(text, BARE_TAG))
+        skip(&text, strlen(BARE_TAG));
     return read_json(f, text, false, out);
 }
 
@@ -228,7 +226,7 @@ static bool read_calls(const struct template_family *f, struct slice text,
 /* The prompt may have opened the thinking: only its end is needed. */
 static void split_reasoning(struct parsed *p)
 {
-    static const char open[] = "<think>", close[] = "</think>";
+    static const char open[] = THINK_OPEN, close[] = THINK_CLOSE;
     const char *end = find(p->content, close);
 
     if (!end)

@@ -1,0 +1,308 @@
+/*
+ * test_evaluate_forms.c - a model without any sense answers in the form that a
+ * task or a request asks for, and only while it is kept to it
+ */
+#include "scratch.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "evaluate/evaluate.h"
+#include "model/model.h"
+#include "template/template.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define OK(call) ck_assert_msg((call) == 0, "%s", err.msg)
+#define ITEMS 6
+
+static char dir[SCRATCH_MAX];
+static char model_dir[96];
+static struct err err;
+static struct store *s;
+static struct compute *cpu;
+
+static void put_file(const char *name, const char *text)
+{
+    char *path = io_path(model_dir, name);
+
+    OK(io_write_file(path, text, strlen(text), 0644, &err));
+    free(path);
+}
+
+/* Random weights; tool_call tags are special tokens. */
+static void model_make(void)
+{
+    struct model_config c = { .hidden = 16,
+                              .ffn = 32,
+                              .layers = 1,
+                              .heads = 2,
+                              .kv_heads = 1,
+                              .head_dim = 8,
+                              .context = 700,
+                              .norm_eps = 1e-5,
+                              .rope_theta = 10000,
+                              .tied = true,
+                              .init_range = 0.3 };
+    static const char *const specials[] = { "<|im_start|>", "<|im_end|>",
+                                            "<tool_call>", "</tool_call>",
+                                            NULL };
+    struct slice text = slice_of("the quick brown fox jumps");
+    struct tokenizer_train_options opt = { .vocab = 290, .specials = specials };
+    struct tokenizer *t;
+    struct model *m;
+    char path[128];
+
+    ck_assert_int_eq(mkdir(model_dir, 0755), 0);
+    snprintf(path, sizeof(path), "%s/tokenizer.json", model_dir);
+    OK(tokenizer_train(&text, 1, &opt, path, &err));
+    OK(tokenizer_open(model_dir, &t, &err));
+    snprintf(c.family, sizeof(c.family), "llama");
+    c.vocab = (int64_t)tokenizer_size(t);
+    c.eos[0] = tokenizer_id(t, "<|im_end|>");
+    c.eos_count = 1;
+    tokenizer_free(t);
+    put_file("chat_template.jinja", template_builtin());
+    OK(model_new(&c, cpu, 5, &m, &err));
+    OK(model_save(m, model_dir, WEIGHTS_F32, &err));
+    model_free(m);
+}
+
+static void setup(void)
+{
+    struct compute_options opt = { .threads = 1 };
+
+    scratch_make(dir);
+    snprintf(model_dir, sizeof(model_dir), "%s/tiny", dir);
+    OK(compute_open(&opt, &cpu, &err));
+    OK(store_open(dir, STORE_CREATE, &s, &err));
+    model_make();
+}
+
+static void teardown(void)
+{
+    store_close(s);
+    compute_close(cpu);
+    scratch_remove(dir);
+}
+
+static void task_put(const char *kind)
+{
+    struct sql_stmt *q;
+
+    OK(sql_get(store_sql(s),
+               "INSERT INTO task(id, name, label, kind, created) "
+               "VALUES(1, 'x', 'x', ?, 0)",
+               &q, &err));
+    sql_bind_cstr(q, 1, kind);
+    OK(sql_run(q, &err));
+}
+
+/* more: further members of the request; message: of the answer. */
+static void example_put(int64_t id, const char *split, const char *more,
+                        const char *message)
+{
+    char *request = mem_printf("{\"messages\":[{\"role\":\"user\",\"content\":"
+                               "\"q %d\"}]%s}",
+                               (int)id, more);
+    char *response = mem_printf("{\"choices\":[{\"message\":%s}]}", message);
+    struct store_call call = store_call_none();
+    struct store_body body;
+    struct sql_stmt *q;
+    int64_t blob, call_id;
+    char key[32];
+    bool added;
+
+    snprintf(key, sizeof(key), "k%d", (int)id);
+    OK(store_body_put(s, slice_of(request), "messages", &body, &err));
+    OK(store_blob_put(s, slice_of(response), &blob, &err));
+    call.key = slice_of(key);
+    call.dialect = slice_of("openai-chat");
+    call.status = slice_of("completed");
+    call.request = slice_of(request);
+    call.response = slice_of(response);
+    OK(store_call_add(s, &call, &added, &err));
+    OK(store_call_find(s, call.key, &call_id, &err));
+    OK(sql_get(store_sql(s),
+               "INSERT INTO example(id, call, kept, split, groups, request, "
+               "request_at, node, response, task, input, answer) VALUES(?1, "
+               "?2, 1, ?3, 'g' || ?1, ?4, ?5, ?6, ?7, 1, ?8, ?8)",
+               &q, &err));
+    sql_bind_int(q, 1, id);
+    sql_bind_int(q, 2, call_id);
+    sql_bind_cstr(q, 3, split);
+    sql_bind_int(q, 4, body.skeleton);
+    sql_bind_int(q, 5, body.at);
+    sql_bind_int(q, 6, body.node);
+    sql_bind_int(q, 7, blob);
+    sql_bind_blob(q, 8, key, strlen(key));
+    OK(sql_run(q, &err));
+    free(request);
+    free(response);
+}
+
+static struct evaluate_result run(bool constrain)
+{
+    struct evaluate_model m = { .name = mem_strdup("tiny"),
+                                .dir = mem_strdup(model_dir) };
+    struct evaluate_options opt = { .split = 'v',
+                                    .margin = 0.03,
+                                    .seed = 1,
+                                    .constrain = constrain,
+                                    .compute = cpu };
+    struct evaluate_result r;
+
+    OK(evaluate_task(s, 1, &m, &opt, &r, &err));
+    evaluate_model_release(&m);
+    return r;
+}
+
+#define TOOL                                                                   \
+    ",\"tool_choice\":\"required\",\"parallel_tool_calls\":false,\"tools\":[{" \
+    "\"type\":\"function\",\"function\":{\"name\":\"set\",\"parameters\":{"    \
+    "\"type\":\"object\",\"properties\":{\"to\":{\"enum\":[\"on\",\"off\"]}}," \
+    "\"required\":[\"to\"]}}}]"
+#define CALL                                                                   \
+    "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c\","  \
+    "\"type\":\"function\",\"function\":{\"name\":\"set\",\"arguments\":"      \
+    "\"{\\\"to\\\":\\\"on\\\"}\"}}]}"
+
+/* Answers that are a valid call; the logged LLM's score is 1 either way. */
+static double valid_calls(bool constrain)
+{
+    struct evaluate_result r = run(constrain);
+    double valid = 0;
+
+    ck_assert_uint_eq(r.count, ITEMS);
+    ck_assert_uint_eq(r.constrained, constrain ? ITEMS : 0);
+    ck_assert_double_eq(r.columns[EVALUATE_LLM].score, 1);
+    ck_assert_ptr_null(r.unknown_call);
+    for (size_t i = 0; i < r.count; i++) {
+        const char *answer = r.items[i].answers[EVALUATE_TUNED].data;
+
+        valid +=
+            r.items[i].scores[EVALUATE_TUNED].valid &&
+            strstr(answer, "\"name\":\"set\"") &&
+            (strstr(answer, "\\\"on\\\"") || strstr(answer, "\\\"off\\\""));
+    }
+    evaluate_result_release(&r);
+    return valid;
+}
+
+START_TEST(calls_keep_to_the_offered_tools)
+{
+    task_put("tool");
+    for (int64_t i = 1; i <= ITEMS; i++)
+        example_put(i, "validation", TOOL, CALL);
+    ck_assert_double_eq(valid_calls(false), 0);
+    ck_assert_double_eq(valid_calls(true), ITEMS);
+}
+END_TEST
+
+START_TEST(calls_of_a_template_that_is_not_known_are_free)
+{
+    struct evaluate_result r;
+
+    put_file("chat_template.jinja",
+             "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+             "{% for c in m.tool_calls or [] %}<call {{ c.function.name }}/>"
+             "{% endfor %}<|im_end|>\n{% endfor %}{{ tools and '' }}"
+             "{% if add_generation_prompt %}<|im_start|>assistant\n"
+             "{% endif %}");
+    task_put("tool");
+    for (int64_t i = 1; i <= ITEMS; i++)
+        example_put(i, "validation", TOOL, CALL);
+    r = run(true);
+    ck_assert_uint_eq(r.constrained, 0);
+    ck_assert_str_eq(r.unknown_call, "ChatML");
+    evaluate_result_release(&r);
+}
+END_TEST
+
+/* Items whose answer is a JSON object or array, as far as it was written. */
+static size_t documents(bool constrain)
+{
+    struct evaluate_result r = run(constrain);
+    size_t n = 0;
+
+    for (size_t i = 0; i < r.count; i++) {
+        struct buf text = { 0 };
+
+        (void)score_content(buf_slice(&r.items[i].answers[EVALUATE_TUNED]),
+                            &text);
+        n += text.len > 0 && (text.data[0] == '{' || text.data[0] == '[');
+        buf_release(&text);
+    }
+    evaluate_result_release(&r);
+    return n;
+}
+
+#define SAYS(text) "{\"role\":\"assistant\",\"content\":\"" text "\"}"
+
+START_TEST(documents_are_asked_for_where_train_has_nothing_else)
+{
+    task_put("json");
+    for (int64_t i = 1; i <= ITEMS; i++)
+        example_put(i, "validation", "", SAYS("{\\\"a\\\":1}"));
+    example_put(101, "train", "", SAYS("{\\\"a\\\":[1]}"));
+    ck_assert_uint_eq(documents(false), 0);
+    ck_assert_uint_eq(documents(true), ITEMS);
+    example_put(102, "train", "", SAYS("I do not know."));
+    ck_assert_uint_eq(documents(true), 0);
+}
+END_TEST
+
+#define FORMAT                                                                 \
+    ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{"         \
+    "\"schema\":{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,2]}}," \
+    "\"required\":[\"a\"],\"minProperties\":1}}}"
+
+START_TEST(a_schema_of_the_request_decides)
+{
+    struct evaluate_result r;
+
+    task_put("json");
+    for (int64_t i = 1; i <= ITEMS; i++)
+        example_put(i, "validation", FORMAT, SAYS("{\\\"a\\\":1}"));
+    r = run(true);
+    ck_assert_double_eq(r.columns[EVALUATE_TUNED].valid, 1);
+    for (size_t i = 0; i < r.count; i++) {
+        struct json j = { 0 };
+        struct buf text = { 0 };
+        int64_t n = 0;
+
+        ck_assert(score_content(buf_slice(&r.items[i].answers[EVALUATE_TUNED]),
+                                &text));
+        OK(json_parse(&j, text.data, text.len, &err));
+        ck_assert(json_int(&j, json_get(&j, 0, "a"), &n) && n > 0 && n < 3);
+        ck_assert_uint_eq(json_count(&j, 0), 1);
+        json_release(&j);
+        buf_release(&text);
+    }
+    evaluate_result_release(&r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("evaluate_forms");
+    TCase *t = tcase_create("evaluate_forms");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, calls_keep_to_the_offered_tools);
+    tcase_add_test(t, calls_of_a_template_that_is_not_known_are_free);
+    tcase_add_test(t, documents_are_asked_for_where_train_has_nothing_else);
+    tcase_add_test(t, a_schema_of_the_request_decides);
+    suite_add_tcase(suite, t);
+    r = srunner_create(suite);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
