@@ -5,6 +5,7 @@
  * new is assigned, and the table shows the result. Data on stdout and the
  * table never mix.
  */
+#include "cluster_embedder.h"
 #include "cmd.h"
 
 #include "base/io.h"
@@ -19,12 +20,15 @@
 #define EXAMPLE_SHOWN 48 /* bytes in the table */
 
 static bool refit;
-static const char *assignments;
+static const char *assignments, *embedder;
 static struct cli_list renames, merges, pins, unpins;
 
 static const struct opt options[] = {
     { 0, "refit", OPT_FLAG, &refit, NULL,
       "find the tasks again from all examples" },
+    { 0, "embedder", OPT_STRING, &embedder, "DIR|builtin",
+      "compare texts by this encoder (default: as the tasks were found)",
+      .complete = COMPLETE_DIR },
     { 0, "assignments", OPT_STRING, &assignments, "FILE|-",
       "write the task of each kept example", .complete = COMPLETE_FILE },
     { 0, "rename", OPT_LIST, &renames, "OLD=NEW",
@@ -255,6 +259,16 @@ static int print_text(struct cli *cli, struct store *s, struct table *t,
     return rc;
 }
 
+static int put_embedder(struct store *s, struct json_writer *w, struct err *err)
+{
+    char *name = NULL;
+    int rc = tasks_embedder_name(s, &name, err);
+
+    json_put_string(w, "embedder", name ? name : CLUSTER_BUILTIN);
+    free(name);
+    return rc;
+}
+
 static int print_json(struct cli *cli, struct store *s, struct table *t,
                       const struct tasks_outcome *o, int *code, struct err *err)
 {
@@ -271,8 +285,10 @@ static int print_json(struct cli *cli, struct store *s, struct table *t,
     json_put_int(&w, "novel", (int64_t)o->novel);
     json_put_bool(&w, "fitted", o->fitted);
     json_put_int(&w, "unassigned", (int64_t)o->examples - t->calls);
+    int rc = put_embedder(s, &w, err);
     json_begin_array(&w, "tasks");
-    int rc = tasks_list(s, json_row, t, err);
+    if (rc == 0)
+        rc = tasks_list(s, json_row, t, err);
     t->w = NULL;
     json_end_array(&w);
     json_end_object(&w);
@@ -318,18 +334,36 @@ static void say(struct cli *cli, const struct store *s,
                  o->fresh, plural(o->fresh), o->assigned, o->novel);
 }
 
-static int update(struct cli *cli, struct store *s, int *code, struct err *err)
+static int find_tasks(struct cli *cli, struct store *s, struct tasks_outcome *o,
+                      struct err *err)
 {
-    bool data = assignments && strcmp(assignments, "-") == 0;
     struct tasks_run r = { .refit = refit,
                            .seed = cli->seed,
                            .progress = &cli->progress };
-    struct tasks_outcome o;
+    struct cluster_embedder e;
 
     r.pool = pool_new(cli->threads);
-    int rc = tasks_update(s, &r, &o, err);
-    pool_free(r.pool);
+    int rc = cluster_embedder_choose(cli, s, embedder, r.pool, &e, err);
+    if (rc == 0) {
+        r.embedder = cluster_embedder_tasks(&e);
+        r.embedder_asked = e.asked;
+        rc = tasks_update(s, &r, o, err);
+    }
     cli_progress_end(cli);
+    if (rc == 0 && e.tasks.is_open && !e.asked)
+        cli_note(cli, "with the encoder %s, as the tasks were found before",
+                 e.path);
+    cluster_embedder_release(&e);
+    pool_free(r.pool);
+    return rc;
+}
+
+static int update(struct cli *cli, struct store *s, int *code, struct err *err)
+{
+    bool data = assignments && strcmp(assignments, "-") == 0;
+    struct tasks_outcome o = { 0 };
+    int rc = find_tasks(cli, s, &o, err);
+
     if (rc < 0)
         return rc;
     say(cli, s, &o);

@@ -38,7 +38,7 @@ _slmctl()
         options='--rules --key-file --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --json --quiet --progress --threads --help'
         ;;
     'cluster')
-        options='--refit --assignments --rename --merge --pin --unpin --store --json --quiet --progress --threads --seed --help'
+        options='--refit --embedder --assignments --rename --merge --pin --unpin --store --json --quiet --progress --threads --seed --help'
         ;;
     'select')
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --save --store --json --quiet --help'
@@ -136,6 +136,8 @@ _slmctl()
         reply='auto always never' kind='none' options= ;;
     'curate:--threads')
         reply='' kind='none' options= ;;
+    'cluster:--embedder')
+        reply='' kind='dir' options= ;;
     'cluster:--assignments')
         reply='' kind='file' options= ;;
     'cluster:--rename')

@@ -41,6 +41,7 @@ _slmctl_cluster()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--refit[find the tasks again from all examples]' \
+        '--embedder=[compare texts by this encoder (default\: as the tasks were found)]:DIR|builtin:_files -/' \
         '--assignments=[write the task of each kept example]:FILE|-:_files' \
         '*--rename=[give a task another name, kept by later runs]:OLD=NEW:_slmctl_names tasks' \
         '*--merge=[make the calls of B calls of A, now and later]:A,B:_slmctl_names tasks' \

@@ -1,5 +1,6 @@
 /*
- * model.h - decoder transformers: load, forward, generate; BERT encoders
+ * model.h - decoder transformers: load, forward, generate; BERT encoders,
+ * texts to vectors
  *
  * Model code sees only opaque compute buffers and the operation table, never
  * float *: the same forward and backward run on a CPU or behind a plugin. A
@@ -12,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/pool.h"
 #include "base/progress.h"
 #include "compute/compute.h"
 #include "constrain/constrain.h"
@@ -417,5 +419,26 @@ MUST_CHECK int model_encoder_states(struct model_encoder *e,
 MUST_CHECK int model_encoder_vectors(struct model_encoder *e,
                                      const struct model_encoder_batch *b,
                                      float *out, struct err *err);
+
+/* An encoder with its tokenizer, as sentence-transformers keeps them. */
+struct model_embedder;
+struct model_embedder_shape {
+    size_t dims;
+    size_t limit; /* tokens of a text, those around it included: what
+                   * max_seq_length says, at most the encoder's context */
+};
+/* Refuses what model_encoder_open refuses, a tokenizer of another model, and
+ * what sentence-transformers would do besides the mean (modules, prompts). */
+MUST_CHECK int model_embedder_open(const char *dir, struct compute *compute,
+                                   struct model_embedder **out,
+                                   struct err *err);
+void model_embedder_free(struct model_embedder *e); /* NULL is fine */
+const struct model_embedder_shape *
+model_embedder_shape(const struct model_embedder *e);
+/* x[n,dims]: rows of length 1. Of a text beyond the limit the first and the
+ * last tokens count, half and half. Stops with ERR_INTERRUPTED. */
+MUST_CHECK int model_embedder_texts(struct model_embedder *e, struct pool *pool,
+                                    const struct slice *texts, size_t n,
+                                    float *x, struct err *err);
 
 #endif

@@ -42,35 +42,78 @@ void tasks_prompt_release(struct tasks_prompt *p);
 #define TASKS_NONE UINT32_MAX
 #define TASKS_NOVEL 0.5f /* novelty above which a call counts as new */
 
+/* What texts mean, as somebody else's model says it: an encoder, say. Without
+ * one, tasks fits vectors to the user's own texts (embed/embed.h). Tasks found
+ * by one embedder cannot be assigned by another. */
+#define TASKS_EMBEDDER_ID 32
+struct tasks_embedder {
+    const char *name; /* where it is: an absolute path */
+    /* Called once, before the first vectors are asked for; sets id and dims.*/
+    int (*open)(struct tasks_embedder *e, struct err *err);
+    /* x[n,dims]: rows of unit length, each by its text alone. */
+    int (*vectors)(struct tasks_embedder *e, const struct slice *texts,
+                   size_t n, float *x, struct err *err);
+    unsigned char id[TASKS_EMBEDDER_ID]; /* hash of all that decides vectors */
+    size_t dims;                         /* 1 to TASKS_DIMS_MAX */
+    bool is_open;                        /* open was called */
+};
+#define TASKS_DIMS_MAX 8192
+/* Vectors that were asked for in a run, each computed once. */
+struct tasks_vectors;
+/* e is open, or will be before vectors are asked for; progress may be NULL. */
+struct tasks_vectors *tasks_vectors_new(struct tasks_embedder *e,
+                                        const struct progress *progress);
+void tasks_vectors_free(struct tasks_vectors *v); /* NULL is fine */
+
 struct tasks_model; /* a fitted clustering */
 
 /* Clusters of p[n], numbered by falling size; ERR_INTERRUPTED on a signal.
- * Ownership: tasks_model_free. */
+ * v: of an open embedder, or NULL. Ownership: tasks_model_free. */
 MUST_CHECK int tasks_fit(struct pool *pool, const struct tasks_prompt *p,
-                         size_t n, uint64_t seed,
+                         size_t n, uint64_t seed, struct tasks_vectors *v,
                          const struct progress *progress,
                          struct tasks_model **out, struct err *err);
 void tasks_model_free(struct tasks_model *m); /* NULL is fine */
 size_t tasks_model_count(const struct tasks_model *m);
 
+/* The embedder that the clusters were found by; NULL: tasks' own. */
+const unsigned char *tasks_model_embedder(const struct tasks_model *m);
+
 /* The cluster of a prompt, TASKS_NONE if it is like nothing seen, and how new
- * it is: 0 (all of the template and of the words are known) to 1. */
+ * it is: 0 (all of the template and of the words are known) to 1. For models
+ * of tasks' own vectors. */
 uint32_t tasks_assign(const struct tasks_model *m, const struct tasks_prompt *p,
                       float *novelty);
+/* The same of n prompts and any model; v: of its embedder, NULL if it has
+ * none. */
+MUST_CHECK int tasks_assign_all(const struct tasks_model *m,
+                                struct tasks_vectors *v,
+                                const struct tasks_prompt *const *p, size_t n,
+                                uint32_t *cluster, float *novelty,
+                                struct err *err);
 
 void tasks_model_save(const struct tasks_model *m, struct buf *out);
 MUST_CHECK int tasks_model_load(struct slice data, struct tasks_model **out,
                                 struct err *err);
 
+/* The embedder that a store's tasks were found by: its name (NULL: tasks'
+ * own, or there are none yet); the caller frees it. */
+MUST_CHECK int tasks_embedder_name(struct store *s, char **name,
+                                   struct err *err);
+
 /* The clustering of a store, ready to assign calls: what a router uses. */
 struct tasks_index;
-/* ERR_NOTFOUND if nothing was clustered yet. */
-MUST_CHECK int tasks_index_open(struct store *s, struct tasks_index **out,
-                                struct err *err);
+/* ERR_NOTFOUND if nothing was clustered yet. e: the embedder that the tasks
+ * were found by, opened here and borrowed until the index is closed, or NULL;
+ * another is ERR_INVALID, with what to do. */
+MUST_CHECK int tasks_index_open(struct store *s, struct tasks_embedder *e,
+                                struct tasks_index **out, struct err *err);
 void tasks_index_close(struct tasks_index *x); /* NULL is fine */
-/* Id of the task row, merges followed; 0: like nothing seen. */
-int64_t tasks_index_assign(const struct tasks_index *x,
-                           const struct tasks_prompt *p, float *novelty);
+/* Ids of the task rows of n prompts, merges followed; 0: like nothing seen. */
+MUST_CHECK int tasks_index_assign(const struct tasks_index *x,
+                                  const struct tasks_prompt *const *p, size_t n,
+                                  int64_t *task, float *novelty,
+                                  struct err *err);
 
 /* A run of the stage. */
 struct tasks_run {
@@ -78,6 +121,8 @@ struct tasks_run {
     uint64_t seed;
     struct pool *pool;
     const struct progress *progress;
+    struct tasks_embedder *embedder; /* NULL: tasks' own */
+    bool embedder_asked; /* by this run; false: as the store remembers it */
 };
 struct tasks_outcome {
     size_t examples;        /* kept ones in the store */
@@ -89,8 +134,11 @@ struct tasks_outcome {
 /* Fits when there is no clustering, when asked, or when too many of the calls
  * since the last fit are novel; else assigns what is new. With nothing new it
  * changes nothing. Sealed examples are assigned, never fitted on. Tasks keep
- * their rows and names over fits by their members. The caller holds the lock
- * of the stage, store_lock(s, "cluster"). */
+ * their rows and names over fits by their members. Tasks of another embedder
+ * are found again only when asked (refit), else ERR_INVALID; the embedder is
+ * opened when it was asked for, or when it is needed, and its name is
+ * remembered. The caller holds the lock of the stage,
+ * store_lock(s, "cluster"). */
 MUST_CHECK int tasks_update(struct store *s, const struct tasks_run *run,
                             struct tasks_outcome *out, struct err *err);
 

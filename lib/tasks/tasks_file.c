@@ -1,8 +1,10 @@
 /*
  * tasks_file.c - a fitted clustering as bytes
  *
- * Little-endian, versioned. Everything that comes back is checked: sizes
- * against what is left, cluster numbers against their count.
+ * Little-endian, versioned; what a version added is written only where there is
+ * something of it, so that older programs read the rest. Everything that comes
+ * back is checked: sizes against what is left, cluster numbers against their
+ * count.
  */
 #include "tasks/tasks_private.h"
 
@@ -13,11 +15,11 @@
 #include <string.h>
 
 #define TASKS_MAGIC 0x324b5354u     /* "TSK2" */
+#define TASKS_MAGIC_BY 0x334b5354u  /* "TSK3": by an embedder */
 #define TASKS_MAGIC_OLD 0x314b5354u /* "TSK1": without payloads */
 #define GROUPS_MAX (1u << 20)
 #define CLUSTERS_MAX (1u << 20)
 #define KEY_SHINGLES_MAX (1u << 16)
-#define DIMS_MAX 8192
 
 static void put_profile(struct buf *b, const struct tasks_profile *p)
 {
@@ -45,9 +47,9 @@ static void put_group(struct buf *b, const struct tasks_group *g)
     if (g->embed)
         embed_save(g->embed, &embed);
     bytes_put_u32(b, (uint32_t)embed.len);
-    if (g->embed) {
-        buf_add_slice(b, buf_slice(&embed));
-        bytes_put_floats(b, g->centre, g->rests * embed_dims(g->embed));
+    buf_add_slice(b, buf_slice(&embed));
+    if (g->dims) {
+        bytes_put_floats(b, g->centre, g->rests * g->dims);
         bytes_put_floats(b, &g->near, 1);
     }
     buf_release(&embed);
@@ -60,7 +62,11 @@ static void put_group(struct buf *b, const struct tasks_group *g)
 
 void tasks_model_save(const struct tasks_model *m, struct buf *out)
 {
-    bytes_put_u32(out, TASKS_MAGIC);
+    bytes_put_u32(out, m->dims ? TASKS_MAGIC_BY : TASKS_MAGIC);
+    if (m->dims) {
+        bytes_put_u32(out, (uint32_t)m->dims);
+        buf_add(out, m->embedder, sizeof(m->embedder));
+    }
     bytes_put_u32(out, (uint32_t)m->groups);
     bytes_put_u32(out, (uint32_t)m->count);
     for (size_t g = 0; g < m->groups; g++)
@@ -83,7 +89,8 @@ static void get_profile(struct bytes_reader *r, struct tasks_profile *p)
     p->total = bytes_float(r);
 }
 
-static void get_rest(struct bytes_reader *r, struct tasks_group *g)
+/* dims: of the model's embedder, 0 where groups have their own. */
+static void get_rest(struct bytes_reader *r, size_t dims, struct tasks_group *g)
 {
     struct slice bytes;
 
@@ -93,17 +100,17 @@ static void get_rest(struct bytes_reader *r, struct tasks_group *g)
     if (bytes.p && bytes.n && embed_load(bytes, &g->embed, NULL) < 0)
         r->bad = true;
     if (r->bad || g->rests > CLUSTERS_MAX ||
-        (g->rests > 1) != (g->embed != 0)) {
+        (g->embed != 0) != (g->rests > 1 && !dims)) {
         r->bad = true;
         return;
     }
-    if (!g->embed)
+    if (g->rests < 2)
         return;
-    size_t d = embed_dims(g->embed);
-    if (d > DIMS_MAX)
+    g->dims = dims ? dims : embed_dims(g->embed);
+    if (g->dims > TASKS_DIMS_MAX)
         r->bad = true;
     else
-        g->centre = bytes_floats(r, g->rests * d);
+        g->centre = bytes_floats(r, g->rests * g->dims);
     g->near = bytes_float(r);
 }
 
@@ -121,7 +128,8 @@ static void get_payload(struct bytes_reader *r, struct tasks_payload *w)
     r->bad |= !(w->usual > 0 && w->usual < 1);
 }
 
-static void get_group(struct bytes_reader *r, bool old, struct tasks_group *g)
+static void get_group(struct bytes_reader *r, bool old, size_t dims,
+                      struct tasks_group *g)
 {
     g->system = bytes_u64(r);
     g->format = bytes_u64(r);
@@ -135,9 +143,19 @@ static void get_group(struct bytes_reader *r, bool old, struct tasks_group *g)
     g->profile = mem_zalloc(n * sizeof(*g->profile) + 1);
     for (; g->templates < n && !r->bad; g->templates++)
         get_profile(r, &g->profile[g->templates]);
-    get_rest(r, g);
+    get_rest(r, dims, g);
     if (!old && !r->bad)
         get_payload(r, &g->payload);
+}
+
+static void get_embedder(struct bytes_reader *r, struct tasks_model *m)
+{
+    m->dims = bytes_u32(r);
+    const char *id = bytes_take(r, sizeof(m->embedder));
+
+    r->bad |= m->dims == 0 || m->dims > TASKS_DIMS_MAX;
+    if (id)
+        memcpy(m->embedder, id, sizeof(m->embedder));
 }
 
 static void get_model(struct bytes_reader *r, bool old, struct tasks_model *m)
@@ -149,7 +167,7 @@ static void get_model(struct bytes_reader *r, bool old, struct tasks_model *m)
     m->group = mem_zalloc(groups * sizeof(*m->group) + 1);
     for (; m->groups < groups && !r->bad; m->groups++) {
         struct tasks_group *g = &m->group[m->groups];
-        get_group(r, old, g);
+        get_group(r, old, m->dims, g);
         r->bad |= g->first != expected;
         expected += g->templates + g->rests;
     }
@@ -173,7 +191,10 @@ int tasks_model_load(struct slice data, struct tasks_model **out,
     struct tasks_model *m = mem_zalloc(sizeof(*m));
 
     uint32_t magic = bytes_u32(&r);
-    r.bad = magic != TASKS_MAGIC && magic != TASKS_MAGIC_OLD;
+    r.bad = magic != TASKS_MAGIC && magic != TASKS_MAGIC_OLD &&
+            magic != TASKS_MAGIC_BY;
+    if (magic == TASKS_MAGIC_BY)
+        get_embedder(&r, m);
     if (!r.bad)
         get_model(&r, magic == TASKS_MAGIC_OLD, m);
     if (r.bad || r.rest.n) {

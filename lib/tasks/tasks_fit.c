@@ -29,6 +29,7 @@ struct fitter {
     const struct tasks_prompt *p;
     size_t n;
     uint64_t seed;
+    struct tasks_vectors *vectors;
     struct tasks_model *m;
     uint32_t *group_of; /* [n] */
     size_t cap;
@@ -303,7 +304,7 @@ static int fit_group(struct fitter *f, size_t at, struct err *err)
     if (rest && g->pool)
         tasks_payload_fit(d.p, rest, &g->payload);
     if (rest && g->pool && !g->offers_tools)
-        rc = tasks_fit_rest(f->pool, d.p, rest, f->seed, g, err);
+        rc = tasks_fit_rest(f->pool, d.p, rest, f->seed, f->vectors, g, err);
     docs_release(&d);
     return rc;
 }
@@ -362,46 +363,90 @@ static int compare_sizes(const void *a, const void *b)
     return (x->cluster > y->cluster) - (x->cluster < y->cluster);
 }
 
-/* Public numbers by falling size; clusters that nothing fell to come last. */
-static void number_clusters(struct fitter *f)
+/* The cluster of each prompt; those beyond the sample that was fitted on have
+ * no vector yet. */
+static int label_prompts(struct fitter *f, uint32_t *label, struct err *err)
 {
     struct tasks_model *m = f->m;
-    struct size_of *s;
+    const struct tasks_prompt **wanting = mem_array(f->n, sizeof(*wanting));
+    size_t count = 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < f->n && tasks_model_vectors(m); i++)
+        if (tasks_wants_vector(&m->group[f->group_of[i]], &f->p[i]))
+            wanting[count++] = &f->p[i];
+    if (count)
+        rc = tasks_vectors_add(f->vectors, wanting, count, err);
+    for (size_t i = 0; i < f->n && rc == 0; i++) {
+        float cover;
+        label[i] = tasks_cluster_of(&m->group[f->group_of[i]], &f->p[i],
+                                    f->vectors, &cover);
+    }
+    free(wanting);
+    return rc;
+}
+
+/* Public numbers by falling size; clusters that nothing fell to come last. */
+static void number_clusters(struct fitter *f, const uint32_t *label)
+{
+    struct tasks_model *m = f->m;
+    struct size_of *s = mem_zalloc((m->count + 1) * sizeof(*s));
+
+    m->number = mem_array(m->count, sizeof(*m->number));
+    for (uint32_t c = 0; c < m->count; c++)
+        s[c].cluster = m->number[c] = c;
+    for (size_t i = 0; i < f->n; i++)
+        if (label[i] != TASKS_NONE)
+            s[label[i]].calls++;
+    qsort(s, m->count, sizeof(*s), compare_sizes);
+    for (uint32_t c = 0; c < m->count; c++)
+        m->number[s[c].cluster] = c;
+    free(s);
+}
+
+static int finish(struct fitter *f, struct err *err)
+{
+    struct tasks_model *m = f->m;
     uint32_t *label = mem_array(f->n, sizeof(*label));
 
     for (size_t g = 0; g < m->groups; g++) {
         m->group[g].first = (uint32_t)m->count;
         m->count += m->group[g].templates + m->group[g].rests;
     }
-    m->number = mem_array(m->count, sizeof(*m->number));
-    s = mem_zalloc((m->count + 1) * sizeof(*s));
-    for (uint32_t c = 0; c < m->count; c++)
-        s[c].cluster = m->number[c] = c;
-    for (size_t i = 0; i < f->n; i++) {
-        float cover;
-        label[i] =
-            tasks_cluster_of(&m->group[f->group_of[i]], &f->p[i], &cover);
-        if (label[i] != TASKS_NONE)
-            s[label[i]].calls++;
+    int rc = label_prompts(f, label, err);
+    if (rc == 0) {
+        number_clusters(f, label);
+        learn_words(f, label);
     }
-    qsort(s, m->count, sizeof(*s), compare_sizes);
-    for (uint32_t c = 0; c < m->count; c++)
-        m->number[s[c].cluster] = c;
-    learn_words(f, label);
-    free(s);
     free(label);
+    return rc;
+}
+
+static void begin(struct fitter *f)
+{
+    const struct tasks_embedder *e =
+        f->vectors ? tasks_vectors_embedder(f->vectors) : NULL;
+
+    f->m = mem_zalloc(sizeof(*f->m));
+    if (e) {
+        f->m->dims = e->dims;
+        memcpy(f->m->embedder, e->id, sizeof(e->id));
+    }
+    f->group_of = mem_array(f->n, sizeof(*f->group_of));
 }
 
 int tasks_fit(struct pool *pool, const struct tasks_prompt *p, size_t n,
-              uint64_t seed, const struct progress *progress,
-              struct tasks_model **out, struct err *err)
+              uint64_t seed, struct tasks_vectors *v,
+              const struct progress *progress, struct tasks_model **out,
+              struct err *err)
 {
-    struct fitter f = { .pool = pool, .p = p, .n = n, .seed = seed };
+    struct fitter f = {
+        .pool = pool, .p = p, .n = n, .seed = seed, .vectors = v
+    };
     struct map *groups = map_new();
     int rc = 0;
 
-    f.m = mem_zalloc(sizeof(*f.m));
-    f.group_of = mem_array(n, sizeof(*f.group_of));
+    begin(&f);
     find_exact(&f, groups);
     drop_extensions(&f, groups);
     place_rare(&f, groups);
@@ -411,12 +456,12 @@ int tasks_fit(struct pool *pool, const struct tasks_prompt *p, size_t n,
         if (rc == 0 && stop_requested())
             rc = err_set(err, ERR_INTERRUPTED, "stopped by a signal");
     }
-    if (rc == 0) {
-        number_clusters(&f);
+    if (rc == 0)
+        rc = finish(&f, err);
+    if (rc == 0)
         *out = f.m;
-    } else {
+    else
         tasks_model_free(f.m);
-    }
     map_free(groups);
     free(f.group_of);
     return rc;

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "linalg/linalg.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,11 @@ size_t tasks_model_count(const struct tasks_model *m)
     return m->count;
 }
 
+const unsigned char *tasks_model_embedder(const struct tasks_model *m)
+{
+    return m->dims ? m->embedder : NULL;
+}
+
 void tasks_word_bits(const struct tasks_prompt *p,
                      void (*fn)(void *ctx, uint32_t bit), void *ctx)
 {
@@ -66,7 +72,8 @@ void tasks_system_bits(const struct tasks_prompt *p,
 
 /* The nearest centre of the rest; *cover: cosine over the usual one. */
 static uint32_t rest_of(const struct tasks_group *g,
-                        const struct tasks_prompt *p, float *cover)
+                        const struct tasks_prompt *p,
+                        const struct tasks_vectors *v, float *cover)
 {
     uint32_t best = 0;
     float most = -2;
@@ -74,9 +81,11 @@ static uint32_t rest_of(const struct tasks_group *g,
     *cover = 1;
     if (g->rests < 2)
         return g->rests ? 0 : TASKS_NONE;
-    size_t d = embed_dims(g->embed);
-    float *x = mem_array(d, sizeof(*x));
-    embed_text(g->embed, slice_of(p->user_text), x);
+    size_t d = g->dims;
+    float *own = g->embed ? mem_array(d, sizeof(*own)) : NULL;
+    if (own)
+        embed_text(g->embed, slice_of(p->user_text), own);
+    const float *x = own ? own : tasks_vector(v, p);
     for (size_t c = 0; c < g->rests; c++) {
         float cosine = linalg_dot(x, g->centre + c * d, d);
         if (cosine > most) {
@@ -84,27 +93,44 @@ static uint32_t rest_of(const struct tasks_group *g,
             best = (uint32_t)c;
         }
     }
-    free(x);
+    free(own);
     *cover = g->near > 0 ? fminf(1, fmaxf(0, most) / g->near) : 1;
     return best;
 }
 
-uint32_t tasks_cluster_of(const struct tasks_group *g,
-                          const struct tasks_prompt *p, float *cover)
+/* The cluster of a template that p has, TASKS_NONE if it has none. */
+static uint32_t template_of(const struct tasks_group *g,
+                            const struct tasks_prompt *p, float *cover)
 {
     size_t n, tokens;
 
-    if (g->templates) {
-        uint64_t *s = tasks_doc_shingles(p, g->pool, &n, &tokens);
-        uint64_t *sorted = tasks_sorted(s, n);
-        uint32_t t =
-            tasks_best_profile(g->profile, g->templates, sorted, n, cover);
-        free(s);
-        free(sorted);
-        if (t != TASKS_NONE)
-            return g->first + t;
-    }
-    uint32_t r = rest_of(g, p, cover);
+    if (!g->templates)
+        return TASKS_NONE;
+    uint64_t *s = tasks_doc_shingles(p, g->pool, &n, &tokens);
+    uint64_t *sorted = tasks_sorted(s, n);
+    uint32_t t = tasks_best_profile(g->profile, g->templates, sorted, n, cover);
+    free(s);
+    free(sorted);
+    return t;
+}
+
+bool tasks_wants_vector(const struct tasks_group *g,
+                        const struct tasks_prompt *p)
+{
+    float cover;
+
+    return g->dims && !g->embed && template_of(g, p, &cover) == TASKS_NONE;
+}
+
+uint32_t tasks_cluster_of(const struct tasks_group *g,
+                          const struct tasks_prompt *p,
+                          const struct tasks_vectors *v, float *cover)
+{
+    uint32_t t = template_of(g, p, cover);
+
+    if (t != TASKS_NONE)
+        return g->first + t;
+    uint32_t r = rest_of(g, p, v, cover);
     return r == TASKS_NONE ? r : g->first + (uint32_t)g->templates + r;
 }
 
@@ -138,13 +164,14 @@ static float payload_novelty(const struct tasks_group *g, uint32_t c,
                                        : unknown_share(w) / 2;
 }
 
-uint32_t tasks_assign(const struct tasks_model *m, const struct tasks_prompt *p,
-                      float *novelty)
+static uint32_t assign(const struct tasks_model *m,
+                       const struct tasks_prompt *p,
+                       const struct tasks_vectors *v, float *novelty)
 {
     float match, cover;
     size_t g = tasks_group_of(m, p, &match);
-    uint32_t c =
-        g == SIZE_MAX ? TASKS_NONE : tasks_cluster_of(&m->group[g], p, &cover);
+    uint32_t c = g == SIZE_MAX ? TASKS_NONE
+                               : tasks_cluster_of(&m->group[g], p, v, &cover);
 
     *novelty = 1;
     if (c == TASKS_NONE)
@@ -158,4 +185,50 @@ uint32_t tasks_assign(const struct tasks_model *m, const struct tasks_prompt *p,
     *novelty =
         1 - match * cover * (1 - payload_novelty(&m->group[g], c, p, &w));
     return m->number[c];
+}
+
+uint32_t tasks_assign(const struct tasks_model *m, const struct tasks_prompt *p,
+                      float *novelty)
+{
+    assert(!m->dims);
+    return assign(m, p, NULL, novelty);
+}
+
+/* Those whose cluster rests on a vector, found before any is. */
+static int add_vectors(const struct tasks_model *m, struct tasks_vectors *v,
+                       const struct tasks_prompt *const *p, size_t n,
+                       struct err *err)
+{
+    const struct tasks_prompt **wanting = mem_array(n, sizeof(*wanting));
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        float match;
+        size_t g = tasks_group_of(m, p[i], &match);
+
+        if (g != SIZE_MAX && tasks_wants_vector(&m->group[g], p[i]))
+            wanting[count++] = p[i];
+    }
+    int rc = tasks_vectors_add(v, wanting, count, err);
+    free(wanting);
+    return rc;
+}
+
+int tasks_assign_all(const struct tasks_model *m, struct tasks_vectors *v,
+                     const struct tasks_prompt *const *p, size_t n,
+                     uint32_t *cluster, float *novelty, struct err *err)
+{
+    int rc = tasks_model_vectors(m) ? add_vectors(m, v, p, n, err) : 0;
+
+    for (size_t i = 0; i < n && rc == 0; i++)
+        cluster[i] = assign(m, p[i], v, &novelty[i]);
+    return rc;
+}
+
+bool tasks_model_vectors(const struct tasks_model *m)
+{
+    for (size_t g = 0; g < m->groups; g++)
+        if (m->group[g].dims && !m->group[g].embed)
+            return true;
+    return false;
 }

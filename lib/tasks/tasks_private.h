@@ -96,7 +96,8 @@ struct tasks_group {
     size_t templates;         /* clusters first .. first + templates - 1 */
     struct tasks_profile *profile;
     size_t rests;        /* clusters after them */
-    struct embed *embed; /* of the rest; NULL unless rests > 1 */
+    size_t dims;         /* of the rest's vectors; 0 unless rests > 1 */
+    struct embed *embed; /* that made them; NULL: the model's embedder */
     float *centre;       /* [rests, dims] */
     float near;          /* median cosine of the rest to its centres */
     uint32_t first;
@@ -106,6 +107,8 @@ struct tasks_group {
 #define TASKS_WORD_BITS 32768
 
 struct tasks_model {
+    unsigned char embedder[TASKS_EMBEDDER_ID];
+    size_t dims; /* of the embedder; 0: tasks' own */
     struct tasks_group *group;
     size_t groups, count; /* count: clusters */
     uint32_t *number;     /* [count] public number of a cluster */
@@ -117,9 +120,26 @@ struct tasks_model {
 /* The group of a prompt, SIZE_MAX if none; *match 1 for an exact key. */
 size_t tasks_group_of(const struct tasks_model *m, const struct tasks_prompt *p,
                       float *match);
-/* Internal cluster of p in group g; *cover 1: all known. */
+/* Internal cluster of p in group g; *cover 1: all known. v: the vectors of
+ * those that wait for one, NULL with tasks' own. */
 uint32_t tasks_cluster_of(const struct tasks_group *g,
-                          const struct tasks_prompt *p, float *cover);
+                          const struct tasks_prompt *p,
+                          const struct tasks_vectors *v, float *cover);
+/* Does any cluster rest on vectors of the model's embedder? */
+bool tasks_model_vectors(const struct tasks_model *m);
+/* Does p's cluster in group g rest on a vector of the model's embedder? */
+bool tasks_wants_vector(const struct tasks_group *g,
+                        const struct tasks_prompt *p);
+/* Vectors of the users' texts, from now on to be had. ERR_INTERRUPTED on a
+ * signal. */
+int tasks_vectors_add(struct tasks_vectors *v,
+                      const struct tasks_prompt *const *p, size_t n,
+                      struct err *err);
+/* Borrowed until the next tasks_vectors_add, which must have had p. */
+const float *tasks_vector(const struct tasks_vectors *v,
+                          const struct tasks_prompt *p);
+const struct tasks_embedder *
+tasks_vectors_embedder(const struct tasks_vectors *v);
 /* Calls fn with the bucket of each word of the user's text. */
 void tasks_word_bits(const struct tasks_prompt *p,
                      void (*fn)(void *ctx, uint32_t bit), void *ctx);
@@ -133,7 +153,7 @@ uint64_t *tasks_sorted(const uint64_t *shingle, size_t n);
 
 /* k-means of the texts that have no template: fills rests, embed, centre. */
 int tasks_fit_rest(struct pool *pool, const struct tasks_prompt *const *p,
-                   size_t n, uint64_t seed, struct tasks_group *g,
-                   struct err *err);
+                   size_t n, uint64_t seed, struct tasks_vectors *v,
+                   struct tasks_group *g, struct err *err);
 
 #endif

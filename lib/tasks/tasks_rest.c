@@ -81,7 +81,7 @@ static int fit_centres(struct pool *pool, size_t n, const float *x,
                        const struct choice *c, uint64_t seed,
                        struct tasks_group *g, struct err *err)
 {
-    size_t d = embed_dims(g->embed);
+    size_t d = g->dims;
     struct kmeans_options o = { .k = c->k,
                                 .spherical = true,
                                 .seed = seed,
@@ -116,7 +116,7 @@ static int fit_centres(struct pool *pool, size_t n, const float *x,
 static int choose_and_fit(struct pool *pool, size_t n, const float *x,
                           uint64_t seed, struct tasks_group *g, struct err *err)
 {
-    size_t d = embed_dims(g->embed), m = n < REST_SAMPLE ? n : REST_SAMPLE;
+    size_t d = g->dims, m = n < REST_SAMPLE ? n : REST_SAMPLE;
     struct choice best = { .k = 1 };
     float *sample = mem_array(m * d, sizeof(*sample));
     int rc;
@@ -134,33 +134,67 @@ static int choose_and_fit(struct pool *pool, size_t n, const float *x,
     return rc;
 }
 
-int tasks_fit_rest(struct pool *pool, const struct tasks_prompt *const *p,
-                   size_t n, uint64_t seed, struct tasks_group *g,
-                   struct err *err)
+/* Vectors that are fitted to these very texts: x[n,g->dims]. */
+static int own_vectors(struct pool *pool, const struct tasks_prompt *const *p,
+                       size_t n, uint64_t seed, struct tasks_group *g,
+                       float **x, struct err *err)
 {
     struct slice *text = mem_array(n, sizeof(*text));
     struct embed_options o = { .char_dims = REST_DIMS,
                                .word_dims = REST_DIMS,
                                .seed = seed };
-    size_t m = n < FIT_TEXTS_MAX ? n : FIT_TEXTS_MAX;
-    int rc;
 
-    g->rests = 1;
-    for (size_t i = 0; i < m; i++)
-        text[i] = slice_of(p[n * i / m]->user_text);
-    rc = embed_fit(pool, text, m, &o, NULL, &g->embed, err);
+    for (size_t i = 0; i < n; i++)
+        text[i] = slice_of(p[i]->user_text);
+    int rc = embed_fit(pool, text, n, &o, NULL, &g->embed, err);
     if (rc == 0) {
-        size_t d = embed_dims(g->embed);
-        float *x = mem_array(m * d, sizeof(*x));
-        embed_texts(g->embed, pool, text, m, x);
-        if (m >= REST_MIN)
-            rc = choose_and_fit(pool, m, x, seed, g, err);
-        free(x);
+        g->dims = embed_dims(g->embed);
+        *x = mem_array(n * g->dims, sizeof(**x));
+        embed_texts(g->embed, pool, text, n, *x);
     }
     free(text);
+    return rc;
+}
+
+static int others_vectors(struct tasks_vectors *v,
+                          const struct tasks_prompt *const *p, size_t n,
+                          struct tasks_group *g, float **x, struct err *err)
+{
+    int rc = tasks_vectors_add(v, p, n, err);
+
+    if (rc < 0)
+        return rc;
+    g->dims = tasks_vectors_embedder(v)->dims;
+    *x = mem_array(n * g->dims, sizeof(**x));
+    for (size_t i = 0; i < n; i++)
+        memcpy(*x + i * g->dims, tasks_vector(v, p[i]), g->dims * sizeof(**x));
+    return 0;
+}
+
+int tasks_fit_rest(struct pool *pool, const struct tasks_prompt *const *p,
+                   size_t n, uint64_t seed, struct tasks_vectors *v,
+                   struct tasks_group *g, struct err *err)
+{
+    size_t m = n < FIT_TEXTS_MAX ? n : FIT_TEXTS_MAX;
+    const struct tasks_prompt **sample;
+    float *x = NULL;
+
+    g->rests = 1;
+    if (m < REST_MIN)
+        return 0;
+    sample = mem_array(m, sizeof(*sample));
+    for (size_t i = 0; i < m; i++)
+        sample[i] = p[n * i / m];
+    int rc = v ? others_vectors(v, sample, m, g, &x, err)
+               : own_vectors(pool, sample, m, seed, g, &x, err);
+    if (rc == 0)
+        rc = choose_and_fit(pool, m, x, seed, g, err);
+    free(x);
+    free(sample);
     if (rc == 0 && g->rests == 1) { /* nothing to tell apart */
         embed_free(g->embed);
         g->embed = NULL;
+        g->dims = 0;
         free(g->centre);
         g->centre = NULL;
     }

@@ -55,8 +55,9 @@ int tasks_fitted_load(struct store *s, struct tasks_fitted *f, struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
-                     "SELECT id, json_extract(detail, '$.high'), data "
-                     "FROM clustering ORDER BY id DESC LIMIT 1",
+                     "SELECT id, json_extract(detail, '$.high'), data, "
+                     "json_extract(detail, '$.embedder') FROM clustering ORDER "
+                     "BY id DESC LIMIT 1",
                      &q, err);
 
     *f = (struct tasks_fitted){ 0 };
@@ -64,9 +65,26 @@ int tasks_fitted_load(struct store *s, struct tasks_fitted *f, struct err *err)
         return rc;
     f->id = sql_int(q, 0);
     f->high = sql_int(q, 1);
+    if (!sql_is_null(q, 3))
+        f->embedder = slice_dup(sql_text(q, 3));
     rc = unpack(sql_blob(q, 2), f, err);
     sql_reset(q);
     return rc;
+}
+
+static void put_detail(const struct tasks_fitted *f, uint64_t seed,
+                       struct buf *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, false);
+    json_begin_object(&w, NULL);
+    json_put_int(&w, "seed", (int64_t)seed);
+    json_put_int(&w, "clusters", (int64_t)tasks_model_count(f->model));
+    json_put_int(&w, "high", f->high);
+    if (f->embedder)
+        json_put_string(&w, "embedder", f->embedder);
+    json_end_object(&w);
 }
 
 int tasks_fitted_save(struct store *s, const struct tasks_fitted *f,
@@ -80,8 +98,7 @@ int tasks_fitted_save(struct store *s, const struct tasks_fitted *f,
     for (size_t i = 0; i < count; i++)
         put_u64(&data, (uint64_t)f->task[i]);
     tasks_model_save(f->model, &data);
-    buf_printf(&detail, "{\"seed\":%llu,\"clusters\":%zu,\"high\":%lld}",
-               (unsigned long long)seed, count, (long long)f->high);
+    put_detail(f, seed, &detail);
     int rc = sql_exec(store_sql(s), "DELETE FROM clustering", err);
     if (rc == 0)
         rc = sql_get(store_sql(s),
@@ -103,6 +120,7 @@ int tasks_fitted_save(struct store *s, const struct tasks_fitted *f,
 void tasks_fitted_release(struct tasks_fitted *f)
 {
     tasks_model_free(f->model);
+    free(f->embedder);
     free(f->task);
     *f = (struct tasks_fitted){ 0 };
 }

@@ -10,13 +10,24 @@ struct tasks_fitted {
     int64_t id;   /* of its row; 0: none */
     int64_t high; /* highest example that it was fitted on */
     struct tasks_model *model;
-    int64_t *task; /* [count] row of each cluster */
+    char *embedder; /* its name when the tasks were found; NULL: tasks' own */
+    int64_t *task;  /* [count] row of each cluster */
 };
 int tasks_fitted_load(struct store *s, struct tasks_fitted *f, struct err *err);
+/* The same, with merges of tasks followed. */
+int tasks_fitted_follow(struct store *s, struct tasks_fitted *f,
+                        struct err *err);
 /* Writes the clustering as the only one, inside the caller's transaction. */
 int tasks_fitted_save(struct store *s, const struct tasks_fitted *f,
                       uint64_t seed, size_t calls, struct err *err);
 void tasks_fitted_release(struct tasks_fitted *f);
+/* Opens e (NULL: tasks' own vectors) for f's tasks. Unless any will do,
+ * another than the one that they were found by is refused. */
+int tasks_embedder_use(const struct tasks_fitted *f, struct tasks_embedder *e,
+                       bool any, struct err *err);
+/* Remembers where f's embedder, which was opened as e, is now. */
+int tasks_embedder_moved(struct store *s, struct tasks_fitted *f,
+                         const struct tasks_embedder *e, struct err *err);
 
 /* Kept examples (all, or those that no run has seen), with what clustering
  * needs of them. */

@@ -23,8 +23,11 @@ struct stage {
     struct store *s;
     const struct tasks_run *run;
     struct tasks_fitted fitted;
+    struct tasks_vectors *vectors; /* NULL: tasks' own */
     struct tasks_examples x;
     struct tasks_outcome *out;
+    uint32_t *label;   /* of a fit: cluster of each item */
+    bool any_embedder; /* the tasks are found again anyway */
 };
 
 /* Row of a task, merges followed. */
@@ -52,7 +55,8 @@ static int follow_merges(struct store *s, int64_t *task, struct err *err)
     return 0;
 }
 
-static int load_fitted(struct store *s, struct tasks_fitted *f, struct err *err)
+int tasks_fitted_follow(struct store *s, struct tasks_fitted *f,
+                        struct err *err)
 {
     int rc = tasks_fitted_load(s, f, err);
 
@@ -62,16 +66,38 @@ static int load_fitted(struct store *s, struct tasks_fitted *f, struct err *err)
     return rc;
 }
 
-/* Assign all items by the model; labels may be NULL. */
-static void assign_all(struct stage *g, uint32_t *label)
+/* Assign all items by the model; label[count of items]. */
+static int assign_all(struct stage *g, uint32_t *label, struct err *err)
 {
-    for (size_t i = 0; i < g->x.count; i++) {
-        struct tasks_example *e = &g->x.item[i];
-        uint32_t c = tasks_assign(g->fitted.model, &e->prompt, &e->novelty);
-        if (label)
-            label[i] = c;
-        e->to = c == TASKS_NONE || !g->fitted.task ? 0 : g->fitted.task[c];
-    }
+    size_t n = g->x.count;
+    const struct tasks_prompt **p = mem_array(n, sizeof(*p));
+    float *novelty = mem_array(n, sizeof(*novelty));
+
+    for (size_t i = 0; i < n; i++)
+        p[i] = &g->x.item[i].prompt;
+    int rc = tasks_assign_all(g->fitted.model, g->vectors, p, n, label, novelty,
+                              err);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        g->x.item[i].novelty = novelty[i];
+    free(p);
+    free(novelty);
+    return rc;
+}
+
+/* Items that a run sees for the first time go to the tasks that there are. */
+static int assign_items(struct stage *g, struct err *err)
+{
+    uint32_t *label = mem_array(g->x.count, sizeof(*label));
+    int rc = 0;
+
+    if (tasks_model_vectors(g->fitted.model))
+        rc = tasks_embedder_use(&g->fitted, g->run->embedder, false, err);
+    if (rc == 0)
+        rc = assign_all(g, label, err);
+    for (size_t i = 0; i < g->x.count && rc == 0; i++)
+        g->x.item[i].to = label[i] == TASKS_NONE ? 0 : g->fitted.task[label[i]];
+    free(label);
+    return rc;
 }
 
 /* The model of the unsealed prompts. */
@@ -86,8 +112,8 @@ static int fit_model(struct stage *g, struct err *err)
             if (all || !g->x.item[i].sealed)
                 p[n++] = g->x.item[i].prompt; /* borrowed */
     }
-    int rc = tasks_fit(g->run->pool, p, n, g->run->seed, g->run->progress,
-                       &g->fitted.model, err);
+    int rc = tasks_fit(g->run->pool, p, n, g->run->seed, g->vectors,
+                       g->run->progress, &g->fitted.model, err);
     free(p);
     return rc;
 }
@@ -158,16 +184,13 @@ static int in_transaction(struct stage *g,
 static int match_rows(struct stage *g, struct err *err)
 {
     size_t clusters = tasks_model_count(g->fitted.model);
-    uint32_t *label = mem_array(g->x.count, sizeof(*label));
-
-    assign_all(g, label);
-    g->fitted.task = mem_zalloc((clusters + 1) * sizeof(*g->fitted.task));
     int rc =
-        tasks_rows_match(g->s, &g->x, label, clusters, g->fitted.task, err);
+        tasks_rows_match(g->s, &g->x, g->label, clusters, g->fitted.task, err);
+
     for (size_t i = 0; i < g->x.count; i++)
-        g->x.item[i].to = label[i] == TASKS_NONE ? 0 : g->fitted.task[label[i]];
-    free(label);
-    return rc;
+        g->x.item[i].to =
+            g->label[i] == TASKS_NONE ? 0 : g->fitted.task[g->label[i]];
+    return rc < 0 ? rc : store_setting_set(g->s, FIT_RUNNING, "1", err);
 }
 
 static int write_end(struct stage *g, struct err *err)
@@ -186,19 +209,38 @@ static int64_t highest(const struct stage *g)
     return g->x.count ? g->x.item[g->x.count - 1].id : 0;
 }
 
-static int fit_again(struct stage *g, struct err *err)
+/* A new model of all examples, and their clusters. */
+static int fit_all(struct stage *g, struct err *err)
 {
-    tasks_fitted_release(&g->fitted);
-    tasks_examples_release(&g->x);
-    int rc =
-        tasks_examples_read(g->s, false, true, g->run->progress, &g->x, err);
-    if (rc == 0 && g->x.count)
-        rc = fit_model(g, err);
-    if (rc < 0 || g->x.count == 0)
+    const struct tasks_embedder *e = g->run->embedder;
+    int rc = fit_model(g, err);
+
+    if (rc < 0)
         return rc;
     g->out->fitted = true;
     g->fitted.high = highest(g);
-    rc = in_transaction(g, match_rows, err);
+    g->fitted.embedder = e ? mem_strdup(e->name) : NULL;
+    g->label = mem_array(g->x.count, sizeof(*g->label));
+    g->fitted.task = mem_zalloc((tasks_model_count(g->fitted.model) + 1) *
+                                sizeof(*g->fitted.task));
+    return assign_all(g, g->label, err);
+}
+
+static int fit_again(struct stage *g, struct err *err)
+{
+    int rc =
+        tasks_embedder_use(&g->fitted, g->run->embedder, g->any_embedder, err);
+
+    if (rc < 0)
+        return rc;
+    tasks_fitted_release(&g->fitted);
+    tasks_examples_release(&g->x);
+    rc = tasks_examples_read(g->s, false, true, g->run->progress, &g->x, err);
+    if (rc < 0 || g->x.count == 0)
+        return rc;
+    rc = fit_all(g, err);
+    if (rc == 0)
+        rc = in_transaction(g, match_rows, err);
     if (rc == 0)
         rc = hold_pinned(g, err);
     return rc;
@@ -297,8 +339,8 @@ static int assign_fresh(struct stage *g, bool *fit, struct err *err)
         *fit = true;
         return 0;
     }
-    assign_all(g, NULL);
-    return is_outdated(g, fit, err);
+    rc = assign_items(g, err);
+    return rc < 0 ? rc : is_outdated(g, fit, err);
 }
 
 static int run_stage(struct stage *g, struct err *err)
@@ -309,9 +351,12 @@ static int run_stage(struct stage *g, struct err *err)
 
     fit |= killed;
     if (rc == 0)
-        rc = load_fitted(g->s, &g->fitted, err);
+        rc = tasks_fitted_follow(g->s, &g->fitted, err);
     if (rc == ERR_FORMAT && fit)
         rc = 0; /* a damaged one is what --refit is for */
+    g->any_embedder = fit;
+    if (rc == 0 && (g->run->embedder_asked || !g->run->embedder))
+        rc = tasks_embedder_use(&g->fitted, g->run->embedder, fit, err);
     if (rc == 0)
         rc = assign_fresh(g, &fit, err);
     if (rc == 0 && fit)
@@ -320,6 +365,8 @@ static int run_stage(struct stage *g, struct err *err)
         rc = tasks_examples_write(g->s, &g->x, err);
     if (rc == 0 && g->out->fitted)
         rc = in_transaction(g, write_end, err);
+    else if (rc == 0)
+        rc = tasks_embedder_moved(g->s, &g->fitted, g->run->embedder, err);
     if (rc == 0)
         rc = count_results(g, err);
     if (rc == 0)
@@ -336,42 +383,12 @@ int tasks_update(struct store *s, const struct tasks_run *run,
     int rc;
 
     *out = (struct tasks_outcome){ 0 };
+    if (run->embedder)
+        g.vectors = tasks_vectors_new(run->embedder, run->progress);
     rc = run_stage(&g, err);
+    tasks_vectors_free(g.vectors);
+    free(g.label);
     tasks_examples_release(&g.x);
     tasks_fitted_release(&g.fitted);
     return rc;
-}
-
-struct tasks_index {
-    struct tasks_fitted fitted;
-};
-
-int tasks_index_open(struct store *s, struct tasks_index **out, struct err *err)
-{
-    struct tasks_index *x = mem_zalloc(sizeof(*x));
-    int rc = load_fitted(s, &x->fitted, err);
-
-    if (rc == 0 && !x->fitted.model)
-        rc = err_set(err, ERR_NOTFOUND,
-                     "no tasks yet; slmctl cluster finds them");
-    if (rc == 0)
-        *out = x;
-    else
-        tasks_index_close(x);
-    return rc;
-}
-
-void tasks_index_close(struct tasks_index *x)
-{
-    if (x)
-        tasks_fitted_release(&x->fitted);
-    free(x);
-}
-
-int64_t tasks_index_assign(const struct tasks_index *x,
-                           const struct tasks_prompt *p, float *novelty)
-{
-    uint32_t c = tasks_assign(x->fitted.model, p, novelty);
-
-    return c == TASKS_NONE ? 0 : x->fitted.task[c];
 }

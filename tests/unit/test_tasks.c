@@ -124,7 +124,8 @@ static struct tasks_model *fit(const struct tasks_prompt *p, size_t n,
     struct pool *pool = pool_new(threads);
     struct tasks_model *m = NULL;
 
-    ck_assert_msg(tasks_fit(pool, p, n, 1, NULL, &m, &err) == 0, "%s", err.msg);
+    ck_assert_msg(tasks_fit(pool, p, n, 1, NULL, NULL, &m, &err) == 0, "%s",
+                  err.msg);
     pool_free(pool);
     return m;
 }

@@ -1,94 +1,11 @@
 /* test_tasks_store.c - the stage: idempotence, names over fits, what people
  * decide, kinds of output */
-#include "scratch.h"
+#include "task_calls.h"
 
-#include "tasks/tasks.h"
-
-#include "base/mem.h"
 #include "base/rng.h"
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-static char dir[SCRATCH_MAX];
-static struct err err;
-static struct store *s;
-static int64_t calls;
-
-static void open_store(enum store_mode mode)
-{
-    ck_assert_msg(store_open(dir, mode, &s, &err) == 0, "%s", err.msg);
-}
-
-static void setup(void)
-{
-    scratch_make(dir);
-    open_store(STORE_CREATE);
-    calls = 0;
-}
-
-static void teardown(void)
-{
-    store_close(s);
-    scratch_remove(dir);
-}
-
-static int64_t one(const char *text)
-{
-    return scratch_int(store_sql(s), text);
-}
-
-static void insert_example(const struct store_body *b, int64_t response,
-                           const char *split)
-{
-    struct sql_stmt *q;
-
-    ck_assert_int_eq(sql_get(store_sql(s),
-                             "INSERT INTO example(call, kept, split, request, "
-                             "request_at, node, response) "
-                             "VALUES(?1, 1, ?2, ?3, ?4, ?5, ?6)",
-                             &q, &err),
-                     0);
-    sql_bind_int(q, 1, calls);
-    sql_bind_cstr(q, 2, split);
-    sql_bind_int(q, 3, b->skeleton);
-    sql_bind_int(q, 4, b->at);
-    sql_bind_int(q, 5, b->node);
-    sql_bind_int(q, 6, response);
-    ck_assert_msg(sql_run(q, &err) == 0, "%s", err.msg);
-}
-
-/* A call with its example; every tenth is sealed. */
-static void add(const char *system, const char *user, const char *message)
-{
-    struct store_call c = store_call_none();
-    struct store_body b;
-    int64_t response;
-    bool added;
-    char *key = mem_printf("k%lld", (long long)calls);
-    char *request = mem_printf(
-        "{\"messages\":[{\"role\":\"system\",\"content\":\"%s\"},{\"role\":"
-        "\"user\",\"content\":\"%s\"}]}",
-        system, user);
-    char *answer = mem_printf("{\"choices\":[{\"message\":%s}]}", message);
-
-    c.key = slice_of(key);
-    c.status = slice_of("completed");
-    c.request = slice_of(request);
-    c.response = slice_of(answer);
-    ck_assert_int_eq(store_call_add(s, &c, &added, &err), 0);
-    ck_assert(added);
-    calls++;
-    ck_assert_int_eq(store_body_put(s, slice_of(request), "messages", &b, &err),
-                     0);
-    ck_assert_int_eq(store_blob_put(s, slice_of(answer), &response, &err), 0);
-    insert_example(&b, response, calls % 10 ? "train" : "test");
-    free(key);
-    free(request);
-    free(answer);
-}
 
 static void add_labels(size_t n)
 {
@@ -290,17 +207,42 @@ START_TEST(a_fit_that_was_killed_is_done_again)
 }
 END_TEST
 
+/* The mark was read, and never set. */
+START_TEST(a_fit_that_stopped_between_two_writes_is_done_again)
+{
+    add_labels(40);
+    add_json(30);
+    (void)update(false);
+    ck_assert_int_eq(sql_exec(store_sql(s),
+                              "CREATE TEMP TRIGGER stop BEFORE UPDATE ON "
+                              "example WHEN old.id = 60 BEGIN "
+                              "SELECT RAISE(ABORT, 'stopped'); END",
+                              &err),
+                     0);
+    struct tasks_run run = { .refit = true, .seed = 1 };
+    struct tasks_outcome o;
+    ck_assert_int_lt(tasks_update(s, &run, &o, &err), 0);
+    ck_assert_int_eq(sql_exec(store_sql(s), "DROP TRIGGER stop", &err), 0);
+    o = update(false);
+    ck_assert(o.fitted);
+    o = update(false);
+    ck_assert(!o.fitted);
+}
+END_TEST
+
 START_TEST(a_router_assigns_with_the_index)
 {
     struct tasks_index *x = NULL;
     struct tasks_prompt p;
+    const struct tasks_prompt *one_prompt = &p;
+    int64_t task;
     float novelty;
 
-    ck_assert_int_eq(tasks_index_open(s, &x, &err), ERR_NOTFOUND);
+    ck_assert_int_eq(tasks_index_open(s, NULL, &x, &err), ERR_NOTFOUND);
     add_labels(40);
     add_json(30);
     (void)update(false);
-    ck_assert_int_eq(tasks_index_open(s, &x, &err), 0);
+    ck_assert_int_eq(tasks_index_open(s, NULL, &x, &err), 0);
     ck_assert_int_eq(
         tasks_prompt_read(
             slice_of("{\"messages\":[{\"role\":\"system\",\"content\":"
@@ -309,8 +251,9 @@ START_TEST(a_router_assigns_with_the_index)
             &p, &err),
         0);
     ck_assert_int_eq(
-        tasks_index_assign(x, &p, &novelty),
-        one("SELECT id FROM task WHERE name = 'extract-order-json'"));
+        tasks_index_assign(x, &one_prompt, 1, &task, &novelty, &err), 0);
+    ck_assert_int_eq(
+        task, one("SELECT id FROM task WHERE name = 'extract-order-json'"));
     ck_assert_float_lt(novelty, TASKS_NOVEL);
     tasks_prompt_release(&p);
     tasks_index_close(x);
@@ -347,6 +290,7 @@ int main(void)
     tcase_add_test(c, names_merges_and_pins_outlive_a_fit);
     tcase_add_test(c, names_that_cannot_be_are_refused);
     tcase_add_test(c, a_fit_that_was_killed_is_done_again);
+    tcase_add_test(c, a_fit_that_stopped_between_two_writes_is_done_again);
     tcase_add_test(c, a_router_assigns_with_the_index);
     tcase_add_test(c, a_damaged_clustering_says_what_to_do);
     tcase_set_timeout(c, 120);
