@@ -362,6 +362,14 @@ FILTER(f_wordcount)
     return jinja_int(n);
 }
 
+/* Beyond the length of any text a number says no more. */
+static int64_t as_length(int64_t n)
+{
+    const int64_t most = (int64_t)JINJA_MAX_STRING;
+
+    return n > most ? most : n < -most ? -most : n;
+}
+
 /* a: length, killwords, end, leeway */
 FILTER(f_truncate)
 {
@@ -375,6 +383,8 @@ FILTER(f_truncate)
         (!jinja_is_missing(a[3]) && !jinja_index(r, a[3], &leeway)) ||
         r->failed)
         return text;
+    length = as_length(length);
+    leeway = as_length(leeway);
     if (jinja_length(self) < 0)
         return jinja_fail(r, "object of type '%s' has no len()",
                           jinja_type(self));

@@ -32,8 +32,9 @@ static void put_fill(struct buf *out, const struct spec *s, int64_t n)
 static void pad(const struct spec *s, struct slice text, size_t lead,
                 char align, struct buf *out)
 {
-    int64_t n = s->width - (int64_t)jinja_count_chars(text);
-    int64_t left = n <= 0 ? 0 : align == '<' ? 0 : align == '^' ? n / 2 : n;
+    int64_t chars = (int64_t)jinja_count_chars(text);
+    int64_t n = s->width > chars ? s->width - chars : 0;
+    int64_t left = align == '<' ? 0 : align == '^' ? n / 2 : n;
 
     if (align != '=') {
         put_fill(out, s, left);

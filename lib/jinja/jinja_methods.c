@@ -448,7 +448,7 @@ static void replace_empty(struct slice s, struct slice with, int64_t max,
         struct slice c = s;
 
         buf_add_slice(out, with);
-        max--;
+        max -= max > 0;
         if (!s.n)
             break;
         (void)jinja_next_char(&s);
@@ -482,7 +482,7 @@ METHOD(m_replace)
         buf_add_slice(&b, with);
         s.n -= (size_t)(p - s.p) + what.n;
         s.p = p + what.n;
-        max--;
+        max -= max > 0;
     }
     buf_add_slice(&b, s);
     return made(r, self, &b);
@@ -620,9 +620,9 @@ static struct value justify(struct run *r, struct value self, struct value *a,
             return jinja_fail(r, "the fill character must be one character");
         fill = jinja_bytes(a[1]);
     }
-    n = width - (int64_t)jinja_chars(self);
-    if (n <= 0)
+    if (width <= (int64_t)jinja_chars(self))
         return self;
+    n = width - (int64_t)jinja_chars(self);
     if (n > 1 << 20)
         return jinja_limit(r, "columns");
     left = where < 0 ? 0 : where > 0 ? n : n / 2 + (n & width & 1);

@@ -230,6 +230,29 @@ START_TEST(what_a_template_may_use_is_limited)
 }
 END_TEST
 
+/* Found by fuzzing: arithmetic on these overflowed. */
+START_TEST(numbers_at_the_ends_of_64_bits_are_widths_and_counts)
+{
+    static const char source[] =
+        "{% set least = -9223372036854775807 - 1 %}"
+        "{{ 'ab'.center(least) }} {{ 'aa'.replace('a', 'b', least) }} "
+        "{{ 'aa'.replace('', '-', least) }} "
+        "{{ 'ab'|truncate(9223372036854775807) }}";
+    struct jinja_output o = { 0 };
+    struct jinja *t = NULL;
+    struct err err = { 0 };
+    struct json j = { 0 };
+
+    ck_assert_int_eq(json_parse(&j, "{}", 2, NULL), 0);
+    ck_assert_int_eq(jinja_parse(slice_of(source), &t, &err), 0);
+    ck_assert_msg(jinja_render(t, &j, 0, NULL, &o, &err) == 0, "%s", err.msg);
+    ck_assert_str_eq(o.text.data, "ab bb -a-a- ab");
+    json_release(&j);
+    jinja_free(t);
+    jinja_output_release(&o);
+}
+END_TEST
+
 START_TEST(spans_of_captured_blocks_are_not_certain)
 {
     static const char source[] =
@@ -350,6 +373,7 @@ int main(void)
     tcase_add_test(c, rare_things_agree);
     tcase_add_test(c, errors_name_the_line);
     tcase_add_test(c, what_a_template_may_use_is_limited);
+    tcase_add_test(c, numbers_at_the_ends_of_64_bits_are_widths_and_counts);
     tcase_add_test(c, spans_of_captured_blocks_are_not_certain);
     tcase_add_test(c, reference_chat_templates_render_the_same);
     suite_add_tcase(s, c);
