@@ -24,6 +24,7 @@ campaign() {
     while [ "$left" -gt 0 ]; do
         LLVM_PROFILE_FILE=/dev/null "$program" -runs="$left" -timeout=10 \
             -rss_limit_mb=4096 -max_len=16384 -print_final_stats=1 \
+            -entropic_scale_per_exec_time=1 \
             -dict="$found/$name.dict" -artifact_prefix="$found/$name-" \
             "$corpus" "$top/tests/fuzz/corpus/$name" ${seeds:+"$seeds"} \
             >"$found/$name.log" 2>&1
