@@ -25,6 +25,7 @@
 struct proxy_upstream {
     const char *name; /* NULL: what no other is meant by */
     const char *url;  /* "https://api.openai.com", may have a path */
+    bool is_private;  /* its name may lead to a private address */
 };
 
 enum proxy_abort {
@@ -65,7 +66,8 @@ struct proxy;
  * copied. */
 MUST_CHECK int proxy_new(const struct proxy_options *o, struct recorder *rec,
                          struct proxy **out, struct err *err);
-void proxy_free(struct proxy *p); /* NULL is fine */
+/* After recorder_close, which may still tell of exchanges. NULL is fine. */
+void proxy_free(struct proxy *p);
 /* Where a listener is bound, with the port that it was given. */
 const char *proxy_address(const struct proxy *p, size_t listener);
 /* Serves until proxy_stop: then accepts nothing, lets what runs end for

@@ -1,0 +1,147 @@
+/* proxy_config.c - upstreams, limits and tokens that requests are served by */
+#include "proxy/proxy_private.h"
+
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "https://host:1/path" taken apart; false if it is none. */
+static bool host_of(const char *url, struct slice *host)
+{
+    const char *p = NULL, *end;
+
+    if (!strncmp(url, "http://", 7))
+        p = url + 7;
+    else if (!strncmp(url, "https://", 8))
+        p = url + 8;
+    if (!p || strpbrk(p, "@ \t\r\n#?\\"))
+        return false;
+    if (*p == '[') {
+        end = strchr(p, ']');
+        *host = (struct slice){ p + 1, end ? (size_t)(end - p) - 1 : 0 };
+    } else {
+        *host = (struct slice){ p, strcspn(p, ":/") };
+    }
+    return host->n > 0;
+}
+
+/* A url with an address, or localhost, means that machine and no other. */
+static bool is_address(struct slice host)
+{
+    unsigned char raw[16];
+    char *text = slice_dup(host);
+    bool is = inet_pton(AF_INET, text, raw) == 1 ||
+              inet_pton(AF_INET6, text, raw) == 1 || !strcmp(text, "localhost");
+
+    free(text);
+    return is;
+}
+
+static bool is_name(const char *s)
+{
+    size_t n = strlen(s);
+
+    for (size_t i = 0; i < n; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                    "0123456789_-",
+                    s[i]))
+            return false;
+    return n > 0 && n <= PROXY_NAME_MAX && strcmp(s, "w") != 0;
+}
+
+static int add_route(struct proxy_config *c, const struct proxy_upstream *u,
+                     struct err *err)
+{
+    struct proxy_route *r = &c->routes[c->route_count];
+    struct slice host;
+    size_t n = strlen(u->url);
+
+    if (!host_of(u->url, &host))
+        return err_set(err, ERR_INVALID,
+                       "upstream \"%s\": give http:// or https://, a host and "
+                       "maybe a path",
+                       u->url);
+    if (u->name && !is_name(u->name))
+        return err_set(err, ERR_INVALID,
+                       "upstream name \"%s\": letters, digits, - and _, at "
+                       "most 64, and not w",
+                       u->name);
+    for (size_t i = 0; i < c->route_count; i++)
+        if (u->name ? c->routes[i].name && !strcmp(c->routes[i].name, u->name)
+                    : !c->routes[i].name)
+            return err_set(err, ERR_INVALID, "upstream %s is given twice",
+                           u->name ? u->name : "without a name");
+    while (n && u->url[n - 1] == '/')
+        n--;
+    r->name = u->name ? mem_strdup(u->name) : NULL;
+    r->url = mem_strndup(u->url, n);
+    r->dialect = u->name ? proxy_dialect_of_name(slice_of(u->name)) : PROXY_ANY;
+    if (r->dialect == PROXY_ANY)
+        r->dialect = proxy_dialect_of_name(slice_of(u->url));
+    r->is_named = u->is_private || is_address(host);
+    c->route_count++;
+    return ERR_OK;
+}
+
+int proxy_config_new(const struct proxy_options *o, struct proxy_config **out,
+                     struct err *err)
+{
+    struct proxy_config *c = mem_zalloc(sizeof(*c));
+    int rc = ERR_OK;
+
+    atomic_init(&c->users, 1);
+    c->o = *o;
+    c->key = *o->fingerprints;
+    c->routes = mem_array(o->upstream_count + 1, sizeof(*c->routes));
+    memset(c->routes, 0, (o->upstream_count + 1) * sizeof(*c->routes));
+    c->keep_fields = mem_array(o->keep_field_count + 1, sizeof(char *));
+    for (size_t i = 0; i < o->keep_field_count; i++)
+        c->keep_fields[c->keep_field_count++] = mem_strdup(o->keep_fields[i]);
+    if (o->upstream_count == 0)
+        rc = err_set(err, ERR_INVALID, "no upstream is given");
+    else if (o->upstream_count > PROXY_UPSTREAMS_MAX)
+        rc = err_set(err, ERR_LIMIT, "more than %d upstreams",
+                     PROXY_UPSTREAMS_MAX);
+    for (size_t i = 0; rc == ERR_OK && i < o->upstream_count; i++)
+        rc = add_route(c, &o->upstreams[i], err);
+    if (rc == ERR_OK)
+        rc = http_networks_new(o->trusted, o->trusted_count, &c->trusted, err);
+    if (rc == ERR_OK && o->tokens)
+        rc = proxy_tokens_read(o->tokens, &c->tokens, err);
+    if (rc < 0)
+        proxy_config_drop(c);
+    else
+        *out = c;
+    return rc;
+}
+
+struct proxy_config *proxy_config_hold(struct proxy *p)
+{
+    struct proxy_config *c;
+
+    (void)pthread_mutex_lock(&p->lock);
+    c = p->config;
+    atomic_fetch_add(&c->users, 1);
+    (void)pthread_mutex_unlock(&p->lock);
+    return c;
+}
+
+void proxy_config_drop(struct proxy_config *c)
+{
+    if (!c || atomic_fetch_sub(&c->users, 1) != 1)
+        return;
+    for (size_t i = 0; i < c->route_count; i++) {
+        free(c->routes[i].name);
+        free(c->routes[i].url);
+    }
+    for (size_t i = 0; i < c->keep_field_count; i++)
+        free(c->keep_fields[i]);
+    free(c->routes);
+    free(c->keep_fields);
+    http_networks_free(c->trusted);
+    proxy_tokens_free(c->tokens);
+    crypto_wipe(&c->key, sizeof(c->key));
+    free(c);
+}

@@ -1,0 +1,142 @@
+/*
+ * proxy_tokens.c - who may use the proxy
+ *
+ * A file of lines "HASH NAME [SCOPE,...]": the SHA-256 of a token in 64
+ * hexadecimal digits, a name for its client, and what it may do ("proxy",
+ * "admin"; "proxy" if nothing is said). Only hashes are ever here; they are
+ * compared in constant time, all of them.
+ */
+#include "proxy/proxy_private.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define FILE_MAX ((size_t)1 << 20)
+
+struct token {
+    unsigned char hash[CRYPTO_SHA256_BYTES];
+    char *name, *scopes; /* ",proxy,admin," */
+};
+
+struct proxy_tokens {
+    struct token *items;
+    size_t count, cap;
+};
+
+static struct slice word(struct slice *rest)
+{
+    struct slice w;
+    size_t i = 0;
+
+    *rest = slice_trim(*rest);
+    while (i < rest->n && rest->p[i] != ' ' && rest->p[i] != '\t')
+        i++;
+    w = (struct slice){ rest->p, i };
+    rest->p += i;
+    rest->n -= i;
+    return w;
+}
+
+static bool are_scopes(struct slice list)
+{
+    struct slice e;
+
+    while (http_list_next(&list, &e))
+        if (!slice_is(e, "proxy") && !slice_is(e, "admin"))
+            return false;
+    return true;
+}
+
+static int take_line(struct proxy_tokens *t, struct slice line)
+{
+    struct slice hash = word(&line), name = word(&line), scopes = word(&line);
+    struct token *k;
+
+    if (!hash.n || hash.p[0] == '#')
+        return ERR_OK;
+    mem_grow((void **)&t->items, &t->cap, t->count + 1, sizeof(*t->items));
+    k = &t->items[t->count];
+    if (!crypto_unhex(hash, k->hash, sizeof(k->hash)) || !name.n ||
+        name.n > PROXY_NAME_MAX || slice_trim(line).n || !are_scopes(scopes))
+        return ERR_FORMAT;
+    k->name = slice_dup(name);
+    k->scopes = scopes.n ? mem_printf(",%.*s,", (int)scopes.n, scopes.p)
+                         : mem_strdup(",proxy,");
+    t->count++;
+    return ERR_OK;
+}
+
+int proxy_tokens_read(const char *path, struct proxy_tokens **out,
+                      struct err *err)
+{
+    struct proxy_tokens *t = mem_zalloc(sizeof(*t));
+    struct buf b = { .data = NULL };
+    int rc = io_read_file(path, FILE_MAX, &b, err);
+    size_t number = 0;
+
+    for (size_t i = 0; rc == ERR_OK && i < b.len;) {
+        const char *lf = memchr(b.data + i, '\n', b.len - i);
+        size_t n = lf ? (size_t)(lf - (b.data + i)) : b.len - i;
+
+        number++;
+        if (take_line(t, (struct slice){ b.data + i, n }) < 0)
+            rc = err_set(err, ERR_FORMAT,
+                         "%s:%zu: give a SHA-256 in hexadecimal, a name, and "
+                         "maybe proxy,admin",
+                         path, number);
+        i += n + 1;
+    }
+    buf_release(&b);
+    if (rc < 0)
+        proxy_tokens_free(t);
+    else
+        *out = t;
+    return rc;
+}
+
+void proxy_tokens_free(struct proxy_tokens *t)
+{
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->count; i++) {
+        free(t->items[i].name);
+        free(t->items[i].scopes);
+    }
+    free(t->items);
+    free(t);
+}
+
+static struct slice token_of(const struct http_request *r)
+{
+    struct slice v = http_get(r, "x-slm-token");
+
+    if (v.p)
+        return v;
+    v = http_get(r, "proxy-authorization");
+    if (v.n > 7 && !strncasecmp(v.p, "bearer ", 7))
+        return (struct slice){ v.p + 7, v.n - 7 };
+    return (struct slice){ NULL, 0 };
+}
+
+const char *proxy_tokens_find(const struct proxy_tokens *t,
+                              const struct http_request *r, const char *scope)
+{
+    unsigned char hash[CRYPTO_SHA256_BYTES];
+    struct slice given = token_of(r);
+    const struct token *found = NULL;
+    char wanted[32];
+
+    if (!given.n)
+        return NULL;
+    crypto_sha256(slice_trim(given), hash);
+    for (size_t i = 0; i < t->count; i++)
+        if (crypto_equal(hash, t->items[i].hash, sizeof(hash)))
+            found = &t->items[i];
+    (void)snprintf(wanted, sizeof(wanted), ",%s,", scope);
+    return found && strstr(found->scopes, wanted) ? found->name : NULL;
+}

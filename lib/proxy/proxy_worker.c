@@ -1,0 +1,235 @@
+/*
+ * proxy_worker.c - the event loop of one thread
+ *
+ * What callbacks have to send is gathered and written once a round, after
+ * curl has been let go on; a connection that was closed is freed when no event
+ * of the round can point to it any more.
+ */
+#include "proxy/proxy_private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define EVENTS 256
+#define SWEEP_MS 100
+#define BLOCKED_MS 10
+
+static int watch(int epoll, int fd, struct proxy_watch *w, unsigned events,
+                 struct err *err)
+{
+    struct epoll_event e = { .events = events, .data.ptr = w };
+
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0)
+        return err_set(err, ERR_IO, "epoll: %s", strerror(errno));
+    return ERR_OK;
+}
+
+int proxy_worker_new(struct proxy *p, struct proxy_worker *w, struct err *err)
+{
+    int rc;
+
+    w->proxy = p;
+    w->peers.kind = PROXY_PEERS;
+    w->inbox.watch.kind = PROXY_INBOX;
+    (void)pthread_mutex_init(&w->inbox.lock, NULL);
+    w->epoll = epoll_create1(EPOLL_CLOEXEC);
+    w->inbox.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (w->epoll < 0 || w->inbox.fd < 0)
+        return err_set(err, ERR_IO, "no event queue: %s", strerror(errno));
+    rc = upstream_new(&p->config->o.client, &w->upstream, err);
+    if (rc == ERR_OK)
+        rc = watch(w->epoll, w->inbox.fd, &w->inbox.watch, EPOLLIN, err);
+    if (rc == ERR_OK)
+        rc = watch(w->epoll, upstream_fd(w->upstream), &w->peers, EPOLLIN, err);
+    for (size_t i = 0; rc == ERR_OK && i < p->listener_count; i++)
+        rc = watch(w->epoll, p->listeners[i].fd, &p->listeners[i].watch,
+                   EPOLLIN | EPOLLEXCLUSIVE, err);
+    return rc;
+}
+
+static void bury(struct proxy_worker *w)
+{
+    while (w->dead) {
+        struct proxy_client *c = w->dead;
+
+        w->dead = c->next_dead;
+        buf_release(&c->in);
+        buf_release(&c->out);
+        free(c);
+    }
+}
+
+void proxy_worker_release(struct proxy_worker *w)
+{
+    if (!w->proxy)
+        return;
+    while (w->clients)
+        proxy_client_close(w->clients);
+    while (w->exchanges)
+        proxy_exchange_free(w->exchanges);
+    w->dirty = NULL;
+    bury(w);
+    upstream_free(w->upstream);
+    if (w->epoll >= 0)
+        (void)close(w->epoll);
+    if (w->inbox.fd >= 0)
+        (void)close(w->inbox.fd);
+    (void)pthread_mutex_destroy(&w->inbox.lock);
+    free(w->inbox.items);
+}
+
+void proxy_worker_wake(struct proxy_worker *w)
+{
+    uint64_t one = 1;
+
+    (void)!write(w->inbox.fd, &one, sizeof(one));
+}
+
+static void take_inbox(struct proxy_worker *w)
+{
+    struct proxy_inbox *in = &w->inbox;
+    uint64_t n;
+
+    (void)!read(in->fd, &n, sizeof(n));
+    for (;;) {
+        struct proxy_exchange *x;
+        bool kept;
+
+        (void)pthread_mutex_lock(&in->lock);
+        if (!in->count) {
+            (void)pthread_mutex_unlock(&in->lock);
+            return;
+        }
+        x = in->items[--in->count].exchange;
+        kept = in->items[in->count].kept;
+        (void)pthread_mutex_unlock(&in->lock);
+        proxy_exchange_recorded(x, kept);
+    }
+}
+
+static void flush_dirty(struct proxy_worker *w)
+{
+    while (w->dirty) {
+        struct proxy_client *c = w->dirty;
+
+        w->dirty = c->next_dirty;
+        c->dirty = false;
+        proxy_client_flush(c);
+    }
+}
+
+static void sweep(struct proxy_worker *w, int64_t now)
+{
+    struct proxy_config *config = proxy_config_hold(w->proxy);
+    struct proxy_client *next;
+
+    w->swept_ns = now;
+    for (struct proxy_client *c = w->clients; c; c = next) {
+        next = c->next;
+        proxy_client_sweep(c, now, &config->o);
+    }
+    proxy_config_drop(config);
+}
+
+static int wait_ms(const struct proxy_worker *w)
+{
+    int ms = w->blocked ? BLOCKED_MS : SWEEP_MS;
+    int upstream = upstream_wait_ms(w->upstream);
+
+    if (w->dirty)
+        return 0;
+    return upstream >= 0 && upstream < ms ? upstream : ms;
+}
+
+static void dispatch(struct proxy_worker *w, const struct epoll_event *e)
+{
+    struct proxy_watch *watched = e->data.ptr;
+
+    switch (watched->kind) {
+    case PROXY_LISTENER:
+        if (!atomic_load(&w->proxy->stopping))
+            proxy_client_accept(w, (struct proxy_listener *)watched);
+        break;
+    case PROXY_CLIENT:
+        proxy_client_event((struct proxy_client *)watched, e->events);
+        break;
+    case PROXY_INBOX: take_inbox(w); break;
+    case PROXY_PEERS: break; /* every round steps the upstreams */
+    }
+}
+
+/* Listeners are not asked any more; in other processes they go on. */
+static void stop_listening(struct proxy_worker *w)
+{
+    for (size_t i = 0; i < w->proxy->listener_count; i++)
+        if (!w->proxy->listeners[i].is_admin)
+            (void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->proxy->listeners[i].fd,
+                            NULL);
+}
+
+/* True: nothing runs any more, or it has had its time. */
+static bool has_ended(struct proxy_worker *w, bool *told)
+{
+    struct proxy *p = w->proxy;
+
+    if (!atomic_load(&p->stopping))
+        return false;
+    if (!*told)
+        stop_listening(w);
+    *told = true;
+    if (clock_mono_ns() >= atomic_load(&p->stop_by_ns)) {
+        struct proxy_exchange *next;
+
+        for (struct proxy_exchange *x = w->exchanges; x; x = next) {
+            struct proxy_client *c = x->client;
+
+            next = x->next;
+            x->client = NULL;
+            if (c) {
+                c->exchange = NULL;
+                proxy_client_close(c);
+            }
+            proxy_exchange_abort(x, WIRE_END_CLIENT);
+        }
+        /* Those that wait for the recorder are let go. */
+        return true;
+    }
+    if (w->exchanges)
+        return false;
+    for (struct proxy_client *c = w->clients; c; c = c->next)
+        if (c->out.len > c->written || (c->phase == PHASE_HEAD && c->seen))
+            return false;
+    return true;
+}
+
+void *proxy_worker_run(void *worker)
+{
+    struct epoll_event events[EVENTS];
+    struct proxy_worker *w = worker;
+    bool told = false;
+
+    while (!has_ended(w, &told)) {
+        int n = epoll_wait(w->epoll, events, EVENTS, wait_ms(w));
+        int64_t now;
+
+        for (int i = 0; i < n; i++)
+            dispatch(w, &events[i]);
+        upstream_step(w->upstream);
+        flush_dirty(w);
+        if (upstream_wait_ms(w->upstream) == 0)
+            upstream_step(w->upstream);
+        now = clock_mono_ns();
+        if (now - w->swept_ns >=
+            (w->blocked ? BLOCKED_MS : SWEEP_MS) * INT64_C(1000000))
+            sweep(w, now);
+        bury(w);
+    }
+    return NULL;
+}
