@@ -44,7 +44,7 @@ out=$(awk '
         home["sqlite3.h"] = "sql"; home["zstd.h"] = "codec"
         home["zdict.h"] = "codec"; home["pcre2.h"] = "regex"
         home["cblas.h"] = "linalg"; home["lapacke.h"] = "linalg"
-        home["sodium.h"] = "crypto"; home["curl/curl.h"] = "http"
+        home["sodium.h"] = "crypto"; home["curl/curl.h"] = "upstream"; home["zlib.h"] = "wire"
         n = split("cuda.h cuda_runtime.h cuda_bf16.h cuda_fp16.h " \
                   "cudaTypedefs.h mma.h", cuda, " ")
         for (i = 1; i <= n; i++) home[cuda[i]] = "compute"
