@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,6 +163,20 @@ static void put_header(const struct gguf_build *g, struct buf *out)
         buf_char(out, 0);
 }
 
+static void change_values(const struct gguf_item *item, float *x, size_t n)
+{
+    size_t rows = item->from.dims ? (size_t)item->from.shape[0] : 1, at = 0;
+
+    for (size_t i = 0; i < n; i++)
+        x[i] = item->decay ? -expf(x[i]) : x[i] * item->factor + item->shift;
+    for (size_t k = 0; k < GGUF_SCALES && item->rows[k]; k++) {
+        size_t end = at + item->rows[k] * (n / rows);
+
+        for (; at < end && at < n; at++)
+            x[at] *= item->scales[k];
+    }
+}
+
 /* The values as they shall be in the file, in f32. */
 static int values_of(const struct gguf_item *item, float **out, struct err *err)
 {
@@ -171,8 +186,8 @@ static int values_of(const struct gguf_item *item, float **out, struct err *err)
 
     if (rc == ERR_OK)
         rc = weights_to_f32(&item->from, x, err);
-    for (size_t i = 0; rc == ERR_OK && i < n; i++)
-        ((float *)x)[i] = ((float *)x)[i] * item->factor + item->shift;
+    if (rc == ERR_OK)
+        change_values(item, x, n);
     if (rc == ERR_OK && item->heads)
         rc = mem_try_array(&moved, n, sizeof(float), item->name, err);
     if (moved) {

@@ -5,14 +5,20 @@
 #include "json/json.h"
 #include "weights/gguf_internal.h"
 
-/* A tensor to write: values of `from` times factor plus shift, rows permuted
- * for `heads` heads (0: not). */
+#define GGUF_SCALES 5 /* runs of rows with factors of their own, at most */
+
+/* A tensor to write: values of `from` times factor plus shift, or -exp of
+ * them, rows permuted for `heads` heads (0: not); rows[i] rows of `from`, one
+ * run after the other, times scales[i] (rows[0] 0: none). */
 struct gguf_item {
     char *name;
     enum weights_type type;
     struct weights_tensor from; /* data borrowed */
     float factor, shift;
+    bool decay;
     size_t heads;
+    size_t rows[GGUF_SCALES];
+    float scales[GGUF_SCALES];
 };
 
 /* Zeroed is empty. */
@@ -42,6 +48,13 @@ MUST_CHECK int gguf_build_write(const struct gguf_build *g, const char *path,
                                 struct err *err);
 void gguf_build_release(struct gguf_build *g);
 
+/* What GGUF keeps as part of the weights. */
+struct gguf_multipliers {
+    bool on; /* any is not 1 */
+    double embed, head, in, key, out, mlp[2], ssm_in, ssm_out, ssm[5];
+    size_t ssm_rows[5];
+};
+
 /* Metadata from a model's small files. gguf_put_config also gives tensors
  * that are no weights (factors of RoPE); their data are owned by *extra.
  * query: what queries are multiplied with, so that the attention scale that
@@ -49,10 +62,14 @@ void gguf_build_release(struct gguf_build *g);
 struct gguf_extra {
     float *freqs, *longs, *shorts;
     float query;
+    int64_t layers;            /* of a hybrid */
+    int64_t groups;            /* of Mamba's norms */
+    struct gguf_multipliers m; /* of Falcon-H1 */
 };
 MUST_CHECK int gguf_put_config(struct gguf_build *g,
                                const struct gguf_arch *arch,
                                const struct json *config,
+                               const struct weights *w,
                                struct gguf_extra *extra, struct err *err);
 /* vocab: rows of the embedding; missing tokens are padded up to there. */
 MUST_CHECK int gguf_put_tokenizer(struct gguf_build *g, const char *model,

@@ -6,22 +6,14 @@
  * software that reads it (Gemma's attention scale, which layers have windows)
  * is as llama.cpp has it.
  */
-#include "weights/gguf_internal.h"
+#include "weights/gguf_config.h"
 
-#include "json/json.h"
+#include "base/mem.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct config_out {
-    const struct weights_file *f;
-    const struct gguf *g;
-    struct json_writer w;
-    int64_t head_dim;
-    struct err *err;
-};
 
 /* The shortest decimal that is this float: 1e-06, not 9.99999997e-07. */
 static double short_double(double x)
@@ -66,7 +58,9 @@ static int put_fields(struct config_out *c)
 
         if (!e)
             continue;
-        if (gguf_int(e, &whole))
+        if (gguf_int(e, &whole) ||
+            (e->array && c->g->arch->quirks & GGUF_HYBRID &&
+             gguf_int_of_layers(e, &whole)))
             json_put_int(&c->w, fields[i].name, whole);
         else if (gguf_double(e, &x) && isfinite(x))
             json_put_double(&c->w, fields[i].name, short_double(x));
@@ -79,8 +73,8 @@ static int put_fields(struct config_out *c)
     return ERR_OK;
 }
 
-static const struct weights_tensor *find(const struct config_out *c,
-                                         const char *name)
+const struct weights_tensor *gguf_config_tensor(const struct config_out *c,
+                                                const char *name)
 {
     for (size_t i = 0; i < c->f->count; i++)
         if (strcmp(c->f->tensors[i].name, name) == 0)
@@ -90,7 +84,10 @@ static const struct weights_tensor *find(const struct config_out *c,
 
 static void put_shape(struct config_out *c)
 {
-    const struct weights_tensor *embed = find(c, "model.embed_tokens.weight");
+    enum gguf_form form;
+    char *name =
+        gguf_name_to_checkpoint(c->g->arch, "token_embd.weight", &form);
+    const struct weights_tensor *embed = gguf_config_tensor(c, name);
     const struct gguf_entry *tokens = gguf_find(c->g, "tokenizer.ggml.tokens");
     int64_t vocab = 0, hidden = 0, heads = 0;
 
@@ -105,15 +102,19 @@ static void put_shape(struct config_out *c)
         heads > 0)
         c->head_dim = hidden / heads;
     json_put_int(&c->w, "head_dim", c->head_dim);
-    json_put_bool(&c->w, "tie_word_embeddings", !find(c, "lm_head.weight"));
-    json_put_bool(&c->w, "attention_bias",
-                  find(c, "model.layers.0.self_attn.o_proj.bias") != NULL);
+    json_put_bool(&c->w, "tie_word_embeddings",
+                  !gguf_config_tensor(c, "lm_head.weight"));
+    json_put_bool(
+        &c->w, "attention_bias",
+        gguf_config_tensor(c, "model.layers.0.self_attn.o_proj.bias") != NULL);
     json_put_bool(&c->w, "mlp_bias",
-                  find(c, "model.layers.0.mlp.down_proj.bias") != NULL);
+                  gguf_config_tensor(c, "model.layers.0.mlp.down_proj.bias") !=
+                      NULL);
     json_put_string(&c->w, "torch_dtype",
                     embed && embed->type == WEIGHTS_F16    ? "float16"
                     : embed && embed->type == WEIGHTS_BF16 ? "bfloat16"
                                                            : "float32");
+    free(name);
 }
 
 /* What Llama 3's scaling divides the frequency of pair i by. */
@@ -229,6 +230,11 @@ static int put_rope(struct config_out *c)
     int64_t turned;
     double factor = 1;
 
+    if (strcmp(c->g->arch->name, "granite") == 0 &&
+        !gguf_flag(gguf_find_own(c->g, "rope.scaling.finetuned"), true))
+        return err_set(c->err, ERR_UNSUPPORTED,
+                       "rope.scaling.finetuned false, for no positions at all, "
+                       "is not supported");
     if (gguf_int(gguf_find_own(c->g, "rope.dimension_count"), &turned) &&
         turned > 0 && c->head_dim > 0 && turned != c->head_dim)
         json_put_double(&c->w, "partial_rotary_factor",
@@ -252,12 +258,11 @@ static int put_rope(struct config_out *c)
     return ERR_OK;
 }
 
-/* 0 if there is none. */
-static int64_t own_int(const struct config_out *c, const char *key)
+int64_t gguf_config_int(const struct config_out *c, const char *key)
 {
     int64_t v = 0;
 
-    (void)gguf_int(gguf_find_own(c->g, key), &v);
+    (void)gguf_int_of_layers(gguf_find_own(c->g, key), &v);
     return v;
 }
 
@@ -268,11 +273,14 @@ static void put_family(struct config_out *c)
     int64_t pattern = 6;
 
     if (strncmp(name, "gemma", 5) == 0)
-        json_put_int(&c->w, "query_pre_attn_scalar",
-                     gguf_gemma_scale(c->g->arch, own_int(c, "block_count"),
-                                      own_int(c, "embedding_length"),
-                                      own_int(c, "attention.head_count"),
-                                      c->head_dim));
+        json_put_int(
+            &c->w, "query_pre_attn_scalar",
+            gguf_gemma_scale(c->g->arch, gguf_config_int(c, "block_count"),
+                             gguf_config_int(c, "embedding_length"),
+                             gguf_config_int(c, "attention.head_count"),
+                             c->head_dim));
+    if (c->g->arch->quirks & GGUF_HYBRID)
+        gguf_config_hybrid(c);
     if (strcmp(name, "gemma3") == 0) {
         (void)gguf_int(gguf_find_own(c->g, "attention.sliding_window_pattern"),
                        &pattern);
@@ -312,7 +320,7 @@ int gguf_config(const struct weights_file *f, struct buf *out, struct err *err)
         return err_set(err, ERR_UNSUPPORTED,
                        "architecture \"%.*s\" is not supported; known: llama "
                        "qwen2 qwen3 phi2 phi3 gemma2 gemma3 granite olmo2 "
-                       "smollm3",
+                       "smollm3 nemotron_h granitehybrid lfm2 falcon-h1",
                        (int)name.n, name.p ? name.p : "");
     json_writer_init(&c.w, out, true);
     json_begin_object(&c.w, NULL);

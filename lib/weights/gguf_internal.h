@@ -75,6 +75,8 @@ const struct gguf_entry *gguf_find_own(const struct gguf *g, const char *key);
 /* A number of any width; false if e is NULL, an array or no (whole) number. */
 bool gguf_int(const struct gguf_entry *e, int64_t *out);
 bool gguf_double(const struct gguf_entry *e, double *out);
+/* The same of an array, one number a layer, that are all equal or 0. */
+bool gguf_int_of_layers(const struct gguf_entry *e, int64_t *out);
 bool gguf_flag(const struct gguf_entry *e, bool fallback);
 /* String i of an entry; empty if there is none. */
 struct slice gguf_string(const struct gguf_entry *e, size_t i);
@@ -85,6 +87,17 @@ double gguf_number(const struct gguf_entry *e, size_t i);
 enum gguf_quirks {
     GGUF_PERMUTED = 1, /* rows of q and k in pairs, as its RoPE turns them */
     GGUF_SHIFTED = 2,  /* norms are stored with 1 added */
+    GGUF_HYBRID = 4,   /* layers differ in kind */
+};
+/* How GGUF keeps a tensor of the checkpoint. */
+enum gguf_form {
+    GGUF_SAME,
+    GGUF_DECAY,       /* A_log [n] as -exp(A_log) [n, 1] */
+    GGUF_COLUMN,      /* [n] as [n, 1] */
+    GGUF_CONV,        /* [channels, 1, taps] as [channels, taps] */
+    GGUF_GROUPS,      /* [n] as [groups, n / groups] */
+    GGUF_FIRST_HALF,  /* of the rows */
+    GGUF_SECOND_HALF, /* the tensor after it in gguf_names.c's table */
 };
 struct gguf_arch {
     const char *name;         /* "llama" */
@@ -99,9 +112,13 @@ int64_t gguf_gemma_scale(const struct gguf_arch *a, int64_t layers,
                          int64_t hidden, int64_t heads, int64_t head_dim);
 const struct gguf_arch *gguf_arch_find(struct slice name);
 const struct gguf_arch *gguf_arch_of_type(const char *model_type);
+/* What a hybrid of attention alone is called; NULL: it has no other name. */
+const struct gguf_arch *gguf_arch_of_attention(const struct gguf_arch *a);
 /* The other side's name of a tensor; NULL if it has none. The caller frees. */
-char *gguf_name_to_checkpoint(const struct gguf_arch *a, const char *name);
-char *gguf_name_from_checkpoint(const struct gguf_arch *a, const char *name);
+char *gguf_name_to_checkpoint(const struct gguf_arch *a, const char *name,
+                              enum gguf_form *form);
+char *gguf_name_from_checkpoint(const struct gguf_arch *a, const char *name,
+                                enum gguf_form *form);
 /* Is it a projection whose rows are permuted? *key: k, not q. */
 bool gguf_is_permuted(const struct gguf_arch *a, const char *name, bool *key);
 bool gguf_is_shifted(const struct gguf_arch *a, const char *name);

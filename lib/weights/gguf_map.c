@@ -1,181 +1,17 @@
 /*
- * gguf_map.c - architectures and names of GGUF and of checkpoints
+ * gguf_map.c - a GGUF file's tensors as the checkpoint has them
  *
- * Two tables: what an architecture is called on both sides, and what its
- * tensors are. Where values differ (rows of q and k in another order, norms
- * with 1 added) a tensor gets a copy with the checkpoint's values when a file
- * is opened; everything else stays mapped.
+ * Where values differ (rows of q and k in another order, norms with 1 added,
+ * decays, halves of one tensor) a tensor gets a copy with the checkpoint's
+ * values when a file is opened; everything else stays mapped.
  */
 #include "weights/gguf_internal.h"
 
 #include "base/mem.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Sets of names. */
-enum {
-    NAMES_LLAMA = 1,
-    NAMES_PHI = 2,
-    NAMES_PHI3 = 4,
-    NAMES_GEMMA = 8,
-    NAMES_OLMO2 = 16,
-    NAMES_ALL = 31,
-};
-
-/* The first of one name wins when written: mistral is read as llama. */
-static const struct gguf_arch archs[] = {
-    { "llama", "llama", "LlamaForCausalLM", GGUF_PERMUTED, NAMES_LLAMA },
-    { "llama", "mistral", "MistralForCausalLM", GGUF_PERMUTED, NAMES_LLAMA },
-    { "qwen2", "qwen2", "Qwen2ForCausalLM", 0, NAMES_LLAMA },
-    { "qwen3", "qwen3", "Qwen3ForCausalLM", 0, NAMES_LLAMA },
-    { "phi2", "phi", "PhiForCausalLM", 0, NAMES_PHI },
-    { "phi3", "phi3", "Phi3ForCausalLM", 0, NAMES_PHI3 },
-    { "gemma2", "gemma2", "Gemma2ForCausalLM", GGUF_SHIFTED, NAMES_GEMMA },
-    { "gemma3", "gemma3_text", "Gemma3ForCausalLM", GGUF_SHIFTED, NAMES_GEMMA },
-    { "granite", "granite", "GraniteForCausalLM", GGUF_PERMUTED, NAMES_LLAMA },
-    { "olmo2", "olmo2", "Olmo2ForCausalLM", 0, NAMES_OLMO2 },
-    { "smollm3", "smollm3", "SmolLM3ForCausalLM", GGUF_PERMUTED, NAMES_LLAMA },
-};
-#define ARCHS (sizeof(archs) / sizeof(archs[0]))
-
-static const struct name {
-    const char *gguf, *checkpoint;
-    unsigned sets;
-} top_names[] = {
-    { "token_embd", "model.embed_tokens", NAMES_ALL },
-    { "output_norm", "model.norm", NAMES_ALL & ~NAMES_PHI },
-    { "output_norm", "model.final_layernorm", NAMES_PHI },
-    { "output", "lm_head", NAMES_ALL },
-}, layer_names[] = {
-    { "attn_q", "self_attn.q_proj", NAMES_ALL & ~NAMES_PHI3 },
-    { "attn_k", "self_attn.k_proj", NAMES_ALL & ~NAMES_PHI3 },
-    { "attn_v", "self_attn.v_proj", NAMES_ALL & ~NAMES_PHI3 },
-    { "attn_qkv", "self_attn.qkv_proj", NAMES_PHI3 },
-    { "attn_output", "self_attn.o_proj", NAMES_ALL & ~NAMES_PHI },
-    { "attn_output", "self_attn.dense", NAMES_PHI },
-    { "attn_q_norm", "self_attn.q_norm", NAMES_ALL },
-    { "attn_k_norm", "self_attn.k_norm", NAMES_ALL },
-    { "attn_norm", "input_layernorm", NAMES_ALL & ~NAMES_OLMO2 },
-    { "ffn_norm", "post_attention_layernorm", NAMES_LLAMA | NAMES_PHI3 },
-    { "ffn_norm", "pre_feedforward_layernorm", NAMES_GEMMA },
-    { "post_attention_norm", "post_attention_layernorm",
-      NAMES_GEMMA | NAMES_OLMO2 },
-    { "post_ffw_norm", "post_feedforward_layernorm",
-      NAMES_GEMMA | NAMES_OLMO2 },
-    { "ffn_gate", "mlp.gate_proj", NAMES_ALL & ~(NAMES_PHI | NAMES_PHI3) },
-    { "ffn_up", "mlp.up_proj", NAMES_ALL & ~(NAMES_PHI | NAMES_PHI3) },
-    { "ffn_up", "mlp.gate_up_proj", NAMES_PHI3 },
-    { "ffn_up", "mlp.fc1", NAMES_PHI },
-    { "ffn_down", "mlp.down_proj", NAMES_ALL & ~NAMES_PHI },
-    { "ffn_down", "mlp.fc2", NAMES_PHI },
-};
-#define TOP_NAMES (sizeof(top_names) / sizeof(top_names[0]))
-#define LAYER_NAMES (sizeof(layer_names) / sizeof(layer_names[0]))
-
-const struct gguf_arch *gguf_arch_find(struct slice name)
-{
-    for (size_t i = 0; i < ARCHS; i++)
-        if (slice_is(name, archs[i].name))
-            return &archs[i];
-    return NULL;
-}
-
-const struct gguf_arch *gguf_arch_of_type(const char *model_type)
-{
-    for (size_t i = 0; i < ARCHS; i++)
-        if (strcmp(model_type, archs[i].type) == 0)
-            return &archs[i];
-    return NULL;
-}
-
-int64_t gguf_gemma_scale(const struct gguf_arch *a, int64_t layers,
-                         int64_t hidden, int64_t heads, int64_t head_dim)
-{
-    int64_t of_27b = strcmp(a->name, "gemma2") == 0 ? 46 : 62;
-
-    return layers == of_27b && heads > 0 ? hidden / heads : head_dim;
-}
-
-/* The other name of `name` (n bytes), which stands on the side `from`. */
-static const char *other_name(const struct name *list, size_t count,
-                              unsigned sets, bool from_gguf, const char *name,
-                              size_t n)
-{
-    for (size_t i = 0; i < count; i++) {
-        const char *here = from_gguf ? list[i].gguf : list[i].checkpoint;
-
-        if (list[i].sets & sets && strlen(here) == n &&
-            memcmp(here, name, n) == 0)
-            return from_gguf ? list[i].checkpoint : list[i].gguf;
-    }
-    return NULL;
-}
-
-/* "PREFIX.N.rest" -> N and rest; false if it is no such name. */
-static bool split_layer(const char *name, const char *prefix, unsigned *layer,
-                        const char **rest)
-{
-    size_t n = strlen(prefix), digits;
-
-    if (strncmp(name, prefix, n) != 0)
-        return false;
-    digits = strspn(name + n, "0123456789");
-    if (digits == 0 || digits > 6 || name[n + digits] != '.')
-        return false;
-    *layer = (unsigned)strtoul(name + n, NULL, 10);
-    *rest = name + n + digits + 1;
-    return true;
-}
-
-static char *translate(const struct gguf_arch *a, const char *name,
-                       bool from_gguf)
-{
-    const char *end = strrchr(name, '.'), *rest, *other;
-    unsigned layer;
-
-    if (!end || (strcmp(end, ".weight") != 0 && strcmp(end, ".bias") != 0))
-        return NULL;
-    if (split_layer(name, from_gguf ? "blk." : "model.layers.", &layer,
-                    &rest)) {
-        if (rest > end)
-            return NULL;
-        other = other_name(layer_names, LAYER_NAMES, a->names, from_gguf, rest,
-                           (size_t)(end - rest));
-        return other ? mem_printf("%s%u.%s%s",
-                                  from_gguf ? "model.layers." : "blk.", layer,
-                                  other, end)
-                     : NULL;
-    }
-    other = other_name(top_names, TOP_NAMES, a->names, from_gguf, name,
-                       (size_t)(end - name));
-    return other ? mem_printf("%s%s", other, end) : NULL;
-}
-
-char *gguf_name_to_checkpoint(const struct gguf_arch *a, const char *name)
-{
-    return translate(a, name, true);
-}
-
-char *gguf_name_from_checkpoint(const struct gguf_arch *a, const char *name)
-{
-    return translate(a, name, false);
-}
-
-bool gguf_is_permuted(const struct gguf_arch *a, const char *name, bool *key)
-{
-    *key = strstr(name, ".attn_k.") || strstr(name, ".k_proj.");
-    return a->quirks & GGUF_PERMUTED &&
-           (*key || strstr(name, ".attn_q.") || strstr(name, ".q_proj."));
-}
-
-bool gguf_is_shifted(const struct gguf_arch *a, const char *name)
-{
-    size_t n = strlen(name);
-
-    return a->quirks & GGUF_SHIFTED && n > 11 &&
-           strcmp(name + n - 11, "norm.weight") == 0;
-}
 
 /* hd rows a head: row 2 i + j there is row j hd / 2 + i here. */
 static void move_rows(const void *from, void *to, size_t rows, size_t bytes,
@@ -228,8 +64,8 @@ static int unpermute(struct gguf *g, struct weights_tensor *t, bool key,
 
     if (!key || !e)
         e = gguf_find_own(g, "attention.head_count");
-    if (!gguf_int(e, &heads) || heads < 1 || t->dims < 1 || t->shape[0] < 1 ||
-        t->shape[0] % (2 * heads) != 0)
+    if (!gguf_int_of_layers(e, &heads) || heads < 1 || t->dims < 1 ||
+        t->shape[0] < 1 || t->shape[0] % (2 * heads) != 0)
         return err_set(err, ERR_FORMAT,
                        "tensor \"%s\": its rows do not fit "
                        "attention.head_count",
@@ -263,19 +99,137 @@ static int unshift(struct gguf *g, struct weights_tensor *t, struct err *err)
     return ERR_OK;
 }
 
+/* -exp(A_log) back. */
+static int undo_decay(struct gguf *g, struct weights_tensor *t, struct err *err)
+{
+    size_t n = (size_t)weights_elements(t);
+    void *to;
+    float *x;
+    int rc = own_data(g, n * sizeof(float), t->name, &to, err);
+
+    if (rc == ERR_OK)
+        rc = weights_to_f32(t, to, err);
+    if (rc < 0)
+        return rc;
+    x = to;
+    for (size_t i = 0; i < n; i++) {
+        if (!(x[i] < 0))
+            return err_set(err, ERR_FORMAT,
+                           "tensor \"%s\": a decay is not negative", t->name);
+        x[i] = logf(-x[i]);
+    }
+    t->type = WEIGHTS_F32;
+    t->data = to;
+    t->bytes = n * sizeof(float);
+    return ERR_OK;
+}
+
+static int undo_form(struct gguf *g, struct weights_tensor *t,
+                     enum gguf_form form, struct err *err)
+{
+    if (form == GGUF_CONV && t->dims == 2) {
+        t->dims = 3;
+        t->shape[2] = t->shape[1];
+        t->shape[1] = 1;
+    }
+    if (form == GGUF_DECAY || form == GGUF_COLUMN || form == GGUF_GROUPS) {
+        t->shape[0] = weights_elements(t);
+        t->dims = 1;
+    }
+    return form == GGUF_DECAY ? undo_decay(g, t, err) : ERR_OK;
+}
+
+/* Between a name and what follows it where it is the second half's. */
+#define SECOND "\x01"
+
 static int adopt_tensor(struct gguf *g, struct weights_tensor *t,
                         struct err *err)
 {
-    char *name = gguf_name_to_checkpoint(g->arch, t->name);
+    enum gguf_form form;
+    char *name = gguf_name_to_checkpoint(g->arch, t->name, &form);
     bool key;
 
     if (!name)
         return ERR_OK;
     free((void *)(uintptr_t)t->name);
     t->name = name;
+    if (form == GGUF_SECOND_HALF) {
+        t->name = mem_printf("%s" SECOND, name);
+        free(name);
+        return ERR_OK;
+    }
+    if (form != GGUF_SAME)
+        return undo_form(g, t, form, err);
     if (gguf_is_permuted(g->arch, name, &key))
         return unpermute(g, t, key, err);
     return gguf_is_shifted(g->arch, name) ? unshift(g, t, err) : ERR_OK;
+}
+
+static bool is_second(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > 0 && name[n - 1] == *SECOND;
+}
+
+/* a's rows, then b's, as a: in their type if it is one, else in F32. */
+static int join(struct gguf *g, struct weights_tensor *a,
+                const struct weights_tensor *b, struct err *err)
+{
+    size_t na = (size_t)weights_elements(a), nb = (size_t)weights_elements(b);
+    bool same = a->type == b->type;
+    size_t bytes = same ? a->bytes + b->bytes : (na + nb) * sizeof(float);
+    void *to;
+    int rc;
+
+    if (a->dims != 2 || b->dims != 2 || a->shape[0] != b->shape[0] ||
+        a->shape[1] != b->shape[1])
+        return err_set(err, ERR_FORMAT, "tensor \"%s\": its halves differ",
+                       a->name);
+    rc = own_data(g, bytes, a->name, &to, err);
+    if (rc == ERR_OK && same) {
+        memcpy(to, a->data, a->bytes);
+        memcpy((char *)to + a->bytes, b->data, b->bytes);
+    } else if (rc == ERR_OK) {
+        rc = weights_to_f32(a, to, err);
+        if (rc == ERR_OK)
+            rc = weights_to_f32(b, (float *)to + na, err);
+        a->type = WEIGHTS_F32;
+    }
+    a->shape[0] *= 2;
+    a->data = to;
+    a->bytes = bytes;
+    return rc;
+}
+
+/* Tensors are in order of names: a second half stands behind the first. */
+static int join_halves(struct weights_file *f, struct err *err)
+{
+    size_t kept = 0;
+    int rc = ERR_OK;
+
+    for (size_t i = 0; i < f->count; i++) {
+        struct weights_tensor *t = &f->tensors[i];
+
+        if (!is_second(t->name) || rc < 0) {
+            f->tensors[kept++] = *t;
+            continue;
+        }
+        if (kept && strlen(f->tensors[kept - 1].name) + 1 == strlen(t->name) &&
+            strncmp(f->tensors[kept - 1].name, t->name, strlen(t->name) - 1) ==
+                0)
+            rc = join(f->gguf, &f->tensors[kept - 1], t, err);
+        else
+            rc = err_set(err, ERR_FORMAT,
+                         "tensor \"%.*s\": its first half is missing",
+                         (int)strlen(t->name) - 1, t->name);
+        if (rc < 0)
+            f->tensors[kept++] = *t;
+        else
+            free((void *)(uintptr_t)t->name);
+    }
+    f->count = kept;
+    return rc;
 }
 
 static int by_name(const void *a, const void *b)
@@ -311,7 +265,7 @@ int gguf_adopt(struct weights_file *f, struct err *err)
     for (size_t i = 0; i < f->count && rc == ERR_OK; i++)
         rc = adopt_tensor(g, &f->tensors[i], err);
     qsort(f->tensors, f->count, sizeof(*f->tensors), by_name);
-    return rc;
+    return rc == ERR_OK ? join_halves(f, err) : rc;
 }
 
 const struct weights_tensor *gguf_aside(const struct gguf *g, const char *name)

@@ -475,6 +475,27 @@ bool gguf_int(const struct gguf_entry *e, int64_t *out)
     return true;
 }
 
+bool gguf_int_of_layers(const struct gguf_entry *e, int64_t *out)
+{
+    double one = 0;
+
+    if (!e || !e->array)
+        return gguf_int(e, out);
+    if (e->type > GGUF_I32 && e->type != GGUF_U64 && e->type != GGUF_I64)
+        return false;
+    for (size_t i = 0; i < e->count; i++) {
+        double x = gguf_number(e, i);
+
+        if (x != 0 && one != 0 && x != one)
+            return false;
+        one = x != 0 ? x : one;
+    }
+    if (fabs(one) > 0x1p53)
+        return false;
+    *out = (int64_t)one;
+    return e->count > 0;
+}
+
 bool gguf_flag(const struct gguf_entry *e, bool fallback)
 {
     return e && !e->array && e->type == GGUF_BOOL ? bits_at(e, 0) != 0

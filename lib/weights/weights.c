@@ -324,8 +324,11 @@ const struct weights_tensor *weights_gguf_lora(const struct weights *w,
 {
     const struct weights_tensor *t = NULL;
     char *whole = mem_printf("%s.weight", module);
-    char *name = gguf_name_from_checkpoint(gguf_of(w)->arch, whole);
-    char *full = name ? mem_printf("%s.lora_%c", name, b ? 'b' : 'a') : NULL;
+    enum gguf_form form;
+    char *name = gguf_name_from_checkpoint(gguf_of(w)->arch, whole, &form);
+    char *full = name && form == GGUF_SAME
+                     ? mem_printf("%s.lora_%c", name, b ? 'b' : 'a')
+                     : NULL;
 
     if (full)
         t = weights_find(w, full);
