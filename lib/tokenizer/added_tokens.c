@@ -7,6 +7,7 @@
  * spelling; the others in the text as it came.
  */
 #include "tokenizer/tokenizer_internal.h"
+#include "tokenizer/unicode_normal.h"
 
 #include "base/mem.h"
 
@@ -98,10 +99,12 @@ static void trie_free(struct trie *t)
     free(t);
 }
 
-static void insert_kind(struct added *a, bool special, const struct norm *norm,
-                        struct text_build two[2])
+static int insert_kind(struct added *a, bool special, const struct norm *norm,
+                       struct text_build two[2], struct err *err)
 {
-    for (size_t i = 0; i < a->count; i++) {
+    int rc = ERR_OK;
+
+    for (size_t i = 0; i < a->count && rc == ERR_OK; i++) {
         struct added_token *t = &a->tokens[i];
         struct text_view v = { t->content.p, t->content.n, NULL, NULL, 0 };
         struct trie **trie = t->normalized ? &a->normalized : &a->raw;
@@ -109,7 +112,7 @@ static void insert_kind(struct added *a, bool special, const struct norm *norm,
         if (t->special != special)
             continue;
         if (t->normalized)
-            v = norm_apply(norm, v, two);
+            rc = norm_apply(norm, &v, two, err);
         t->shown = t->content;
         if (!slice_eq((struct slice){ v.p, v.n }, t->content))
             t->shown =
@@ -120,16 +123,19 @@ static void insert_kind(struct added *a, bool special, const struct norm *norm,
             *trie = trie_new();
         trie_insert(*trie, (struct slice){ v.p, v.n }, (int32_t)i);
     }
+    return rc;
 }
 
-void added_build(struct added *a, const struct norm *norm)
+int added_build(struct added *a, const struct norm *norm, struct err *err)
 {
     struct text_build two[2] = { 0 };
+    int rc = insert_kind(a, true, norm, two, err);
 
-    insert_kind(a, true, norm, two);
-    insert_kind(a, false, norm, two);
+    if (rc == ERR_OK)
+        rc = insert_kind(a, false, norm, two, err);
     text_build_release(&two[0]);
     text_build_release(&two[1]);
+    return rc;
 }
 
 void added_release(struct added *a)
@@ -180,19 +186,18 @@ static unsigned class_after(const struct unicode_map *m, struct slice s,
     return at < s.n ? unicode_class_at(m, s.p + at, s.n - at, used) : 0;
 }
 
-static bool is_word(unsigned kind, struct slice s, size_t at)
-{
-    return kind & (UC_L | UC_M | UC_N) || (at < s.n && s.p[at] == '_');
-}
-
-static bool is_single_word(const struct unicode_map *m, struct slice s,
-                           size_t begin, size_t end)
+static bool is_word(struct slice s, size_t at)
 {
     size_t used;
 
-    if (begin && is_word(class_before(m, s, begin), s, char_before(s, begin)))
-        return false;
-    return !is_word(class_after(m, s, end, &used), s, end);
+    return at < s.n &&
+           unicode_traits_of((uint32_t)utf8_decode(s.p + at, s.n - at, &used)) &
+               UT_WORD;
+}
+
+static bool is_single_word(struct slice s, size_t begin, size_t end)
+{
+    return !(begin && is_word(s, char_before(s, begin))) && !is_word(s, end);
 }
 
 /* One token found at begin..end; *at is the end of what was pushed so far. */
@@ -202,7 +207,7 @@ static void take(const struct added_token *t, const struct unicode_map *m,
 {
     size_t used;
 
-    if (t->single_word && !is_single_word(m, s, begin, end))
+    if (t->single_word && !is_single_word(s, begin, end))
         return;
     while (t->lstrip && begin > *at && class_before(m, s, begin) & UC_SPACE)
         begin = char_before(s, begin);

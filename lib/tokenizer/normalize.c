@@ -17,16 +17,20 @@ static int load_replace(struct norm_step *s, const struct json *j, json_ref v,
 {
     json_ref pattern = json_get(j, v, "pattern");
 
+    struct slice regex = { 0 };
+    int rc = ERR_OK;
+
     s->kind = NORM_REPLACE;
     if (json_text_is(j, json_get(j, pattern, "Regex"), " {2,}"))
         s->kind = NORM_SPACES;
+    else if (tokenizer_string(j, pattern, "Regex", &regex))
+        rc = split_regex_compile(regex, &s->regex, err);
     else if (!tokenizer_string(j, pattern, "String", &s->a) || !s->a.n)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "normalizer Replace with another pattern than a "
-                       "string or \" {2,}\" is not supported");
-    if (!tokenizer_string(j, v, "content", &s->b))
-        return err_set(err, ERR_FORMAT, "normalizer Replace has no content");
-    return ERR_OK;
+        rc = err_set(err, ERR_FORMAT, "normalizer Replace has no pattern");
+    free((void *)(uintptr_t)regex.p);
+    if (rc == ERR_OK && !tokenizer_string(j, v, "content", &s->b))
+        rc = err_set(err, ERR_FORMAT, "normalizer Replace has no content");
+    return rc;
 }
 
 static int add_step(struct norm *m, enum norm_kind kind, unsigned form,
@@ -94,6 +98,7 @@ static int load_step(struct norm *m, const struct json *j, json_ref v,
         { "Replace", NORM_REPLACE, 0 },
         { "Prepend", NORM_PREPEND, 0 },
         { "Precompiled", NORM_CHARSMAP, 0 },
+        { "ByteLevel", NORM_BYTE_LEVEL, 0 },
     };
     struct norm_step *s = NULL;
 
@@ -142,6 +147,7 @@ void norm_release(struct norm *m)
         free((void *)(uintptr_t)m->steps[i].a.p);
         free((void *)(uintptr_t)m->steps[i].b.p);
         charsmap_free(m->steps[i].map);
+        regex_free(m->steps[i].regex);
     }
 }
 
@@ -152,6 +158,47 @@ static void prepend(const struct norm_step *s, struct text_view v,
         text_build_add(out, s->a.p, s->a.n, text_view_from(v, 0),
                        text_view_to(v, 1));
     text_build_copy(out, v, 0, v.n);
+}
+
+/* Each match by b; an empty one stands for the byte before it. */
+static int replace_regex(const struct norm_step *s, struct text_view v,
+                         struct text_build *out, struct err *err)
+{
+    struct regex_scratch *scratch = regex_scratch_new();
+    struct split_regex_cursor c = { 0 };
+    size_t last = 0, at, size;
+    int rc;
+
+    while ((rc = split_regex_next(s->regex, scratch, (struct slice){ v.p, v.n },
+                                  &c, &at, &size, err)) == 1) {
+        size_t end = at + size, of = end ? end - 1 : 0;
+
+        text_build_copy(out, v, last, at - last);
+        text_build_add(out, s->b.p, s->b.n, text_view_from(v, of),
+                       end ? text_view_to(v, end) : text_view_from(v, 0));
+        last = end;
+    }
+    if (rc == 0)
+        text_build_copy(out, v, last, v.n - last);
+    regex_scratch_free(scratch);
+    return rc;
+}
+
+/* Bytes as GPT-2's alphabet writes them; a character's later ones stand beside
+ * its first. */
+static void byte_level(struct text_view v, struct text_build *out)
+{
+    for (size_t i = 0, used; i < v.n; i += used) {
+        (void)utf8_decode(v.p + i, v.n - i, &used);
+        for (size_t k = i; k < i + used; k++) {
+            char text[4];
+
+            text_build_add(
+                out, text,
+                utf8_encode(byte_alphabet_char((unsigned char)v.p[k]), text),
+                text_view_from(v, i), text_view_to(v, i + used));
+        }
+    }
 }
 
 static void replace(const struct norm_step *s, struct text_view v,
@@ -213,10 +260,13 @@ static void lower(struct text_view v, struct text_build *out)
     }
 }
 
-struct text_view norm_apply(const struct norm *m, struct text_view v,
-                            struct text_build two[2])
+int norm_apply(const struct norm *m, struct text_view *view,
+               struct text_build two[2], struct err *err)
 {
-    for (unsigned i = 0; i < m->count; i++) {
+    struct text_view v = *view;
+    int rc = ERR_OK;
+
+    for (unsigned i = 0; i < m->count && rc == ERR_OK; i++) {
         /* Not the one that v may lie in. */
         struct text_build *out = &two[v.p == two[0].bytes.data];
 
@@ -225,11 +275,18 @@ struct text_view norm_apply(const struct norm *m, struct text_view v,
         case NORM_UNICODE: v = norm_unicode(v, m->steps[i].form, out); continue;
         case NORM_LOWER: lower(v, out); break;
         case NORM_PREPEND: prepend(&m->steps[i], v, out); break;
-        case NORM_REPLACE: replace(&m->steps[i], v, out); break;
+        case NORM_REPLACE:
+            if (m->steps[i].regex)
+                rc = replace_regex(&m->steps[i], v, out, err);
+            else
+                replace(&m->steps[i], v, out);
+            break;
+        case NORM_BYTE_LEVEL: byte_level(v, out); break;
         case NORM_CHARSMAP: charsmap_apply(m->steps[i].map, v, out); break;
         default: norm_characters(&m->steps[i], v, out); break;
         }
         v = text_build_view(out);
     }
-    return v;
+    *view = v;
+    return rc;
 }

@@ -102,9 +102,7 @@ static int load_regex(struct pretok *p, const struct json *j, json_ref v,
     if (rc < 0 || match)
         return rc;
     step = &p->split[p->split_count - 1];
-    if (!read_behavior(j, v, &step->behavior) ||
-        (invert &&
-         (step->behavior == SPLIT_PREVIOUS || step->behavior == SPLIT_NEXT)))
+    if (!read_behavior(j, v, &step->behavior))
         return err_set(err, ERR_UNSUPPORTED,
                        "pre_tokenizer Split with the pattern %.200s and its "
                        "behavior is not supported",
@@ -114,20 +112,45 @@ static int load_regex(struct pretok *p, const struct json *j, json_ref v,
     return split_regex_compile(regex, &step->regex, err);
 }
 
+/* A pattern that is this text. */
+static struct slice escaped(struct slice literal)
+{
+    struct buf b = { 0 };
+    struct slice out;
+
+    for (size_t i = 0; i < literal.n; i++) {
+        char c = literal.p[i];
+
+        if (c > 0 && strchr("\\^$.|?*+()[]{}-#&~", c))
+            buf_char(&b, '\\');
+        buf_char(&b, c);
+    }
+    out.p = buf_take(&b, &out.n);
+    return out;
+}
+
 /* Takes over literal. */
 static int load_literal(struct pretok *p, const struct json *j, json_ref v,
                         struct slice literal, struct err *err)
 {
     enum split_behavior behavior;
-    int rc = add_split(p, NULL, err);
+    struct slice pattern;
+    int rc;
 
+    if (literal.n && tokenizer_flag(j, v, "invert", false)) {
+        pattern = escaped(literal);
+        free((void *)(uintptr_t)literal.p);
+        rc = load_regex(p, j, v, pattern, err);
+        free((void *)(uintptr_t)pattern.p);
+        return rc;
+    }
+    rc = add_split(p, NULL, err);
     if (rc < 0) {
         free((void *)(uintptr_t)literal.p);
         return rc;
     }
     p->split[p->split_count - 1].literal = literal;
-    if (literal.n && read_behavior(j, v, &behavior) &&
-        !tokenizer_flag(j, v, "invert", false)) {
+    if (literal.n && read_behavior(j, v, &behavior)) {
         p->split[p->split_count - 1].behavior = behavior;
         return ERR_OK;
     }
@@ -189,6 +212,26 @@ static size_t class_piece(const struct split_step *s, const char *p, size_t n,
     return end;
 }
 
+/* Inverted: what lies between matches joins the one before or after it. */
+static int between_piece(const struct split_step *step, struct regex_scratch *s,
+                         struct slice text, size_t at, size_t sep, size_t i,
+                         size_t *end, struct err *err)
+{
+    size_t next, size;
+
+    *end = at + sep; /* the match, and what was before it */
+    if (step->behavior == SPLIT_NEXT)
+        return 0;
+    if (at > i) { /* nothing was before what begins here */
+        *end = at;
+        return 0;
+    }
+    if (*end == text.n)
+        return 0;
+    next = *end;
+    return split_regex_find(step->regex, s, text, next, end, &size, err);
+}
+
 /* As class_piece, but in a text that is seen whole: a pattern may look back. */
 static int regex_piece(const struct split_step *step, struct regex_scratch *s,
                        struct slice text, size_t i, size_t *end, bool *drop,
@@ -199,6 +242,9 @@ static int regex_piece(const struct split_step *step, struct regex_scratch *s,
 
     if (rc < 0)
         return rc;
+    if (step->invert &&
+        (step->behavior == SPLIT_PREVIOUS || step->behavior == SPLIT_NEXT))
+        return between_piece(step, s, text, at, sep, i, end, err);
     *end = at;
     if (step->behavior == SPLIT_PREVIOUS)
         *end = at + sep;

@@ -37,10 +37,36 @@ static bool is_other_escape(struct slice p, size_t i)
     return i + 1 < p.n && strchr("hHRXGgkKNOyYQE", p.p[i + 1]) != NULL;
 }
 
+/* What \w is there: letters with their marks, letters in circles, digits and
+ * connectors; outside of sets the fractions and powers of Latin-1, too. */
+#define SET                                                                    \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24B6}-\\x{24E9}"                     \
+    "\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}"
+#define WORD SET "\\xB2\\xB3\\xB9\\xBC-\\xBE"
+
+/* The escape at i in PCRE2's words, where it has others; NULL: the same. */
+static const char *other_words(struct slice p, size_t i, bool set)
+{
+    switch (i + 1 < p.n ? p.p[i + 1] : 0) {
+    case 'w': return set ? SET : "[" WORD "]";
+    case 'W': return set ? NULL : "[^" WORD "]";
+    case 'b':
+        return set ? NULL
+                   : "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD
+                     "]))";
+    case 'B':
+        return set ? NULL
+                   : "(?:(?<=[" WORD "])(?=[" WORD "])|(?<![" WORD "])(?![" WORD
+                     "]))";
+    default: return NULL;
+    }
+}
+
 /* (?m) is dotall there; {1,3}+ repeats and is not possessive; sets nest and
  * intersect. NULL: nothing of the kind. */
-static const char *other_meaning(struct slice p)
+static const char *other_meaning(struct slice p, struct buf *out)
 {
+    const char *words;
     bool set = false;
 
     if (memchr(p.p, '\0', p.n))
@@ -49,6 +75,13 @@ static const char *other_meaning(struct slice p)
         step = p.p[i] == '\\' ? escape_size(p, i) : 1;
         if (p.p[i] == '\\' && is_other_escape(p, i))
             return "an escape";
+        if (set && starts(p, i, "\\W"))
+            return "an escape";
+        words = p.p[i] == '\\' ? other_words(p, i, set) : NULL;
+        if (words) {
+            buf_str(out, words);
+            continue;
+        }
         if (!set && starts(p, i, "}+"))
             return "a repeated repetition";
         if (!set && p.p[i] == '(' && starts(p, i, "(?") && i + 2 < p.n &&
@@ -62,6 +95,7 @@ static const char *other_meaning(struct slice p)
         } else if (set && p.p[i] == ']') {
             set = false;
         }
+        buf_add(out, p.p + i, step);
     }
     return NULL;
 }
@@ -69,20 +103,44 @@ static const char *other_meaning(struct slice p)
 int split_regex_compile(struct slice pattern, struct regex **out,
                         struct err *err)
 {
-    const char *other = other_meaning(pattern);
-    char *lines; /* ^ and $ work per line there */
+    struct buf text = { 0 }; /* ^ and $ work per line there */
+    const char *other;
     int rc;
 
+    buf_str(&text, "(?m)");
+    other = other_meaning(pattern, &text);
     if (other)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "pre_tokenizer Split with the pattern %.200s is not "
-                       "supported, for %s in it",
-                       pattern.p, other);
-    lines = mem_printf("(?m)%.*s", (int)pattern.n, pattern.p);
-    rc = regex_compile((struct slice){ lines, strlen(lines) },
-                       REGEX_UTF | REGEX_UCP, out, err);
-    free(lines);
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "the pattern %.200s is not supported, for %s in it",
+                     pattern.p, other);
+    else
+        rc = regex_compile(buf_slice(&text), REGEX_UTF | REGEX_UCP, out, err);
+    buf_release(&text);
     return rc;
+}
+
+int split_regex_next(const struct regex *r, struct regex_scratch *s,
+                     struct slice text, struct split_regex_cursor *c,
+                     size_t *at, size_t *size, struct err *err)
+{
+    struct regex_match m;
+    int rc = 0;
+
+    while (text.n > 0 && c->from <= text.n) {
+        rc = regex_find(r, s, text, c->from, &m, err);
+        if (rc <= 0)
+            return rc;
+        *at = m.group[0].start;
+        *size = m.group[0].end - *at;
+        if (*size > 0 || !c->matched || c->end != *at) {
+            c->matched = true;
+            c->from = c->end = *at + *size;
+            return 1;
+        }
+        for (c->from++; c->from < text.n && (text.p[c->from] & 0xC0) == 0x80;)
+            c->from++;
+    }
+    return 0;
 }
 
 int split_regex_find(const struct regex *r, struct regex_scratch *s,

@@ -23,6 +23,7 @@ struct run {
     struct regex_scratch *matching; /* NULL: no pattern needs it */
     struct piece_list pieces;
     struct token_list *ids, *offsets;
+    struct token_list spaces; /* of tokens: at their beginnings, ends */
 };
 
 void token_list_add(struct token_list *l, int32_t id)
@@ -42,11 +43,35 @@ void token_list_release(struct token_list *l)
     *l = (struct token_list){ 0 };
 }
 
-static void emit(struct run *r, int32_t id, size_t begin, size_t end)
+/* Spaces at the ends of a token's text, those of the byte alphabet too. */
+static void add_spaces(struct run *r, struct slice text)
+{
+    int32_t lead = 0, trail = 0;
+    bool leads = true;
+
+    for (size_t i = 0, used; i < text.n; i += used) {
+        unsigned kind =
+            unicode_class_at(r->t->classes, text.p + i, text.n - i, &used);
+        bool space = kind & UC_SPACE ||
+                     (used == 2 && memcmp(text.p + i, "\xC4\xA0", 2) == 0);
+
+        leads &= space;
+        lead += leads;
+        trail = space ? trail + 1 : 0;
+    }
+    token_list_add(&r->spaces, lead);
+    token_list_add(&r->spaces, trail);
+}
+
+/* text: what the token was made of */
+static void emit(struct run *r, int32_t id, struct slice text, size_t begin,
+                 size_t end)
 {
     token_list_add(r->ids, id);
     if (!r->offsets)
         return;
+    if (r->t->trim_offsets)
+        add_spaces(r, text);
     while (begin && begin < r->text.n && (r->text.p[begin] & 0xC0) == 0x80)
         begin--;
     while (end < r->text.n && (r->text.p[end] & 0xC0) == 0x80)
@@ -81,7 +106,10 @@ static void encode_word(struct run *r, struct text_view v)
 
         if (p->again)
             at -= p->bytes;
-        emit(r, p->id, text_view_from(v, at), text_view_to(v, at + p->bytes));
+        emit(r, p->id,
+             r->t->unigram ? (struct slice){ v.p + at, p->bytes }
+                           : r->t->tokens[p->id],
+             text_view_from(v, at), text_view_to(v, at + p->bytes));
         at += p->bytes;
     }
 }
@@ -116,7 +144,9 @@ static int encode_segment(struct run *r, struct text_view v, struct err *err)
     const struct added *a = &r->t->added;
     int rc = 0;
 
-    v = norm_apply(&r->t->norm, v, r->two);
+    rc = norm_apply(&r->t->norm, &v, r->two, err);
+    if (rc < 0)
+        return rc;
     if (!a->normalized || r->flags & TOKENIZER_NO_ADDED)
         return split_from(r, v, 0, err);
     added_split(a, a->normalized, r->t->classes, (struct slice){ v.p, v.n },
@@ -125,8 +155,9 @@ static int encode_segment(struct run *r, struct text_view v, struct err *err)
         const struct added_match *m = &r->inner.items[i];
 
         if (m->token)
-            emit(r, m->token->id, text_view_from(v, m->begin),
-                 text_view_to(v, m->end));
+            emit(r, m->token->id,
+                 (struct slice){ v.p + m->begin, m->end - m->begin },
+                 text_view_from(v, m->begin), text_view_to(v, m->end));
         else
             rc = split_from(r, text_view_part(v, m->begin, m->end - m->begin),
                             0, err);
@@ -162,8 +193,9 @@ static int encode_text(struct run *r, struct err *err)
         const struct added_match *m = &r->raw.items[i];
 
         if (m->token)
-            emit(r, m->token->id, text_view_from(v, m->begin),
-                 text_view_to(v, m->end));
+            emit(r, m->token->id,
+                 (struct slice){ v.p + m->begin, m->end - m->begin },
+                 text_view_from(v, m->begin), text_view_to(v, m->end));
         else
             rc = encode_segment(
                 r, text_view_part(v, m->begin, m->end - m->begin), err);
@@ -171,37 +203,41 @@ static int encode_text(struct run *r, struct err *err)
     return rc;
 }
 
-static size_t class_before(const struct run *r, size_t begin, size_t end,
-                           unsigned *kind)
+/* The character n places after byte i, or before it where n is negative;
+ * SIZE_MAX before the first one. */
+static size_t walk(struct slice text, size_t i, int32_t n)
 {
-    size_t i = end - 1, used;
-
-    while (i > begin && (r->text.p[i] & 0xC0) == 0x80)
-        i--;
-    *kind = unicode_class_at(r->t->classes, r->text.p + i, end - i, &used);
-    return end - i;
+    for (; n > 0 && i < text.n; n--)
+        for (i++; i < text.n && (text.p[i] & 0xC0) == 0x80;)
+            i++;
+    for (; n < 0; n++) {
+        if (i == 0)
+            return SIZE_MAX;
+        for (i--; i > 0 && (text.p[i] & 0xC0) == 0x80;)
+            i--;
+    }
+    return i;
 }
 
-/* ByteLevel's trim_offsets: a token's range does not hold its outer spaces. */
+/* ByteLevel's trim_offsets: a token's range is as many characters shorter as
+ * its text has spaces at its ends, but for the one that was added in front. */
 static void trim_offsets(struct run *r, size_t first)
 {
-    for (size_t i = 2 * first; i + 1 < r->offsets->count; i += 2) {
-        size_t begin = (size_t)r->offsets->ids[i];
-        size_t end = (size_t)r->offsets->ids[i + 1], used;
-        unsigned kind = 0;
+    int32_t *at = r->offsets->ids + first, *spaces = r->spaces.ids;
 
-        while (begin < end) {
-            kind = unicode_class_at(r->t->classes, r->text.p + begin,
-                                    end - begin, &used);
-            if (!(kind & UC_SPACE))
-                break;
-            begin += used;
-        }
-        while (end > begin &&
-               (used = class_before(r, begin, end, &kind), kind & UC_SPACE))
-            end -= used;
-        r->offsets->ids[i] = (int32_t)begin;
-        r->offsets->ids[i + 1] = (int32_t)end;
+    for (size_t i = 0; i < r->spaces.count; i += 2, at += 2) {
+        size_t begin = (size_t)at[0], end = (size_t)at[1], back;
+        bool is_first = i == 0 || begin == 0;
+
+        if (spaces[i] > 1 || !(is_first && r->t->trim_first))
+            begin = walk(r->text, begin, spaces[i]);
+        if (begin > end)
+            begin = end;
+        back = walk(r->text, end, -spaces[i + 1]);
+        if (back != SIZE_MAX)
+            end = back > begin ? back : begin;
+        at[0] = (int32_t)begin;
+        at[1] = (int32_t)end;
     }
 }
 
@@ -225,6 +261,7 @@ static void run_release(struct run *r)
     text_build_release(&r->two[0]);
     text_build_release(&r->two[1]);
     text_build_release(&r->shape);
+    token_list_release(&r->spaces);
     bpe_scratch_free(r->scratch);
     regex_scratch_free(r->matching);
 }
@@ -237,6 +274,7 @@ int tokenizer_encode(const struct tokenizer *t, struct slice text,
         .t = t, .flags = flags, .text = text, .ids = out, .offsets = offsets
     };
     size_t first = out->count, first_offset = offsets ? offsets->count : 0;
+    size_t begun;
     int rc;
 
     if (text.n > TOKENIZER_MAX_TEXT)
@@ -247,9 +285,10 @@ int tokenizer_encode(const struct tokenizer *t, struct slice text,
     r.scratch = bpe_scratch_new();
     r.matching = t->pretok.has_regex ? regex_scratch_new() : NULL;
     add_special(&r, &t->before);
+    begun = offsets ? offsets->count : 0;
     rc = encode_text(&r, err);
-    if (offsets && t->trim_offsets)
-        trim_offsets(&r, first);
+    if (rc == 0 && offsets && t->trim_offsets)
+        trim_offsets(&r, begun);
     add_special(&r, &t->after);
     run_release(&r);
     if (rc < 0) {
@@ -267,8 +306,11 @@ size_t tokenizer_size(const struct tokenizer *t)
 
 int32_t tokenizer_id(const struct tokenizer *t, const char *token)
 {
-    const uint64_t *id = map_get(t->vocab, token, strlen(token));
+    size_t n = strlen(token);
+    const uint64_t *id = map_get(t->vocab, token, n);
 
+    if (!id)
+        id = map_get(t->extra, token, n);
     return id ? (int32_t)*id : -1;
 }
 

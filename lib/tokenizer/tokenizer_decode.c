@@ -39,13 +39,20 @@ static int load_strings(struct decode_step *s, const struct json *j, json_ref v,
                         struct err *err)
 {
     if (tokenizer_type_is(j, v, "Replace")) {
+        struct slice regex = { 0 };
+        int rc = ERR_OK;
+
         s->kind = DECODE_REPLACE;
-        if (!tokenizer_string(j, json_get(j, v, "pattern"), "String", &s->a) ||
-            !s->a.n || !tokenizer_string(j, v, "content", &s->b))
-            return err_set(err, ERR_UNSUPPORTED,
-                           "decoder Replace with another pattern than a "
-                           "string is not supported");
-        return ERR_OK;
+        if (tokenizer_string(j, json_get(j, v, "pattern"), "Regex", &regex))
+            rc = split_regex_compile(regex, &s->regex, err);
+        else if (!tokenizer_string(j, json_get(j, v, "pattern"), "String",
+                                   &s->a) ||
+                 !s->a.n)
+            rc = err_set(err, ERR_FORMAT, "decoder Replace has no pattern");
+        free((void *)(uintptr_t)regex.p);
+        if (rc == ERR_OK && !tokenizer_string(j, v, "content", &s->b))
+            rc = err_set(err, ERR_FORMAT, "decoder Replace has no content");
+        return rc;
     }
     if (tokenizer_type_is(j, v, "Metaspace")) {
         json_ref scheme = json_get(j, v, "prepend_scheme");
@@ -132,6 +139,7 @@ void decoder_release(struct decoder *d)
     for (unsigned i = 0; i < d->count; i++) {
         free((void *)(uintptr_t)d->steps[i].a.p);
         free((void *)(uintptr_t)d->steps[i].b.p);
+        regex_free(d->steps[i].regex);
     }
 }
 
@@ -232,6 +240,25 @@ static void replace_all(struct slice s, struct slice a, struct slice b,
         buf_add_slice(out, b);
         i = end + a.n;
     }
+}
+
+/* A pattern that gives up leaves the rest as it is: there is no better text
+ * for ids. */
+static void replace_matches(const struct decode_step *d, struct slice s,
+                            struct buf *out)
+{
+    struct regex_scratch *scratch = regex_scratch_new();
+    struct split_regex_cursor c = { 0 };
+    size_t last = 0, at, size;
+    struct err none;
+
+    while (split_regex_next(d->regex, scratch, s, &c, &at, &size, &none) == 1) {
+        buf_add(out, s.p + last, at - last);
+        buf_add_slice(out, d->b);
+        last = at + size;
+    }
+    buf_add(out, s.p + last, s.n - last);
+    regex_scratch_free(scratch);
 }
 
 /* The byte of "<0x0A>", -1 for other texts. */
@@ -364,6 +391,8 @@ static void each_part(const struct decode_step *d, const struct parts *in,
         } else if (d->kind == DECODE_SUFFIX) {
             replace_all(s, d->a, i + 1 == in->count ? none : space,
                         &out->bytes);
+        } else if (d->regex) {
+            replace_matches(d, s, &out->bytes);
         } else {
             replace_all(s, d->a, d->b, &out->bytes);
         }
@@ -492,6 +521,8 @@ bool tokenizer_bytes(const struct tokenizer *t, int32_t id, struct buf *out)
             buf_reset(&two[!now]);
             if (s->kind == DECODE_BYTE_LEVEL)
                 alphabet_bytes(buf_slice(&two[now]), &two[!now]);
+            else if (s->regex)
+                replace_matches(s, buf_slice(&two[now]), &two[!now]);
             else
                 replace_all(buf_slice(&two[now]), s->a,
                             s->kind == DECODE_METASPACE ? space : s->b,

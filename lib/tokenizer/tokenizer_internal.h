@@ -53,7 +53,7 @@ void text_build_put(struct text_build *b, struct text_view v, uint32_t cp,
 /* Normalizers: a list of steps over a view. */
 enum norm_kind {
     NORM_PREPEND, /* a */
-    NORM_REPLACE, /* a by b */
+    NORM_REPLACE, /* a, or what regex matches, by b */
     NORM_UNICODE, /* to the form */
     NORM_LOWER,
     NORM_SPACES, /* two or more spaces by b */
@@ -64,6 +64,7 @@ enum norm_kind {
     NORM_STRIP,  /* white space at the ends; form: left 1, right 2 */
     NORM_NMT,
     NORM_CHARSMAP, /* Precompiled */
+    NORM_BYTE_LEVEL,
 };
 enum norm_form {
     NORM_FORM_C = 0,
@@ -76,6 +77,7 @@ struct norm_step {
     unsigned form;
     struct slice a, b;    /* owned */
     struct charsmap *map; /* owned */
+    struct regex *regex;  /* owned */
 };
 #define TOKENIZER_MAX_STEPS 16
 struct norm {
@@ -85,9 +87,10 @@ struct norm {
 MUST_CHECK int norm_load(struct norm *m, const struct json *j, json_ref v,
                          struct err *err);
 void norm_release(struct norm *m);
-/* The result is v itself or lies in one of the two builds. */
-struct text_view norm_apply(const struct norm *m, struct text_view v,
-                            struct text_build two[2]);
+/* The result is *v itself or lies in one of the two builds. Fails where a
+ * pattern gives up. */
+MUST_CHECK int norm_apply(const struct norm *m, struct text_view *v,
+                          struct text_build two[2], struct err *err);
 
 /* v itself if nothing changes, else in out. */
 struct text_view norm_unicode(struct text_view v, enum norm_form form,
@@ -124,7 +127,7 @@ struct split_step {
     struct slice literal;     /* owned */
     struct regex *regex;      /* owned; in place of the others */
     enum split_behavior behavior;
-    bool invert; /* with SPLIT_REMOVED: what lies between is dropped */
+    bool invert; /* what lies between the matches separates */
 };
 struct pretok {
     bool byte_level;
@@ -176,7 +179,8 @@ struct added_list {
 void added_split(const struct added *a, const struct trie *t,
                  const struct unicode_map *classes, struct slice text,
                  struct added_list *out);
-void added_build(struct added *a, const struct norm *norm);
+MUST_CHECK int added_build(struct added *a, const struct norm *norm,
+                           struct err *err);
 void added_release(struct added *a);
 
 /* Tokens of one word: ids with their length in bytes of the word. */
@@ -222,7 +226,7 @@ void piece_list_add(struct piece_list *l, struct piece p);
 /* Decoder steps over the list of token texts. */
 enum decode_kind {
     DECODE_BYTE_LEVEL,
-    DECODE_REPLACE,   /* a by b */
+    DECODE_REPLACE,   /* a, or what regex matches, by b */
     DECODE_METASPACE, /* a is the character, flag: drop the first's space */
     DECODE_BYTE_FALLBACK,
     DECODE_FUSE,
@@ -232,7 +236,8 @@ enum decode_kind {
 };
 struct decode_step {
     enum decode_kind kind;
-    struct slice a, b; /* owned */
+    struct slice a, b;   /* owned */
+    struct regex *regex; /* owned */
     int64_t start, stop;
     bool flag;
 };
@@ -259,7 +264,8 @@ struct tokenizer {
     struct bpe *bpe; /* one of the three models */
     struct unigram *unigram;
     struct wordpiece *wordpiece;
-    struct map *vocab;                /* token text -> id, model and added */
+    struct map *vocab;                /* token text -> id, the model's */
+    struct map *extra;                /* the same of other added tokens */
     struct slice *tokens;             /* by id, owned; p is NULL in gaps */
     struct added_token const **by_id; /* added tokens by id */
     size_t size;

@@ -53,9 +53,10 @@ bool tokenizer_type_is(const struct json *j, json_ref v, const char *type)
     return json_text_is(j, json_get(j, v, "type"), type);
 }
 
-/* Enter text under id; an id or a text that is taken is refused. */
-static int enter(struct tokenizer *t, struct slice text, int64_t id,
-                 struct err *err)
+/* Enter text under id in the model's map or that of added tokens; an id or a
+ * text that is taken is refused. */
+static int enter(struct tokenizer *t, struct map *to, struct slice text,
+                 int64_t id, struct err *err)
 {
     uint64_t *slot;
     bool added;
@@ -75,7 +76,7 @@ static int enter(struct tokenizer *t, struct slice text, int64_t id,
         for (; t->size <= (size_t)id; t->size++)
             t->tokens[t->size] = (struct slice){ 0 };
     }
-    slot = map_put(t->vocab, text.p ? text.p : "", text.n, &added);
+    slot = map_put(to, text.p ? text.p : "", text.n, &added);
     if (!added || t->tokens[id].p)
         return err_set(err, ERR_FORMAT, "token %lld is listed twice",
                        (long long)id);
@@ -104,7 +105,7 @@ static int load_vocab(struct tokenizer *t, const struct json *j, json_ref vocab,
             rc = err_set(err, ERR_FORMAT, "token %lld has no text",
                          (long long)id);
         else if (list || json_int(j, e, &id))
-            rc = enter(t, buf_slice(&text), id, err);
+            rc = enter(t, t->vocab, buf_slice(&text), id, err);
         else
             rc =
                 err_set(err, ERR_FORMAT, "id of token \"%.100s\" is no integer",
@@ -154,7 +155,7 @@ static int load_added_token(struct tokenizer *t, const struct json *j,
     }
     token.id = (int32_t)id_for_added(t, token.content);
     if (!map_get(t->vocab, token.content.p, token.content.n))
-        rc = enter(t, token.content, token.id, err);
+        rc = enter(t, t->extra, token.content, token.id, err);
     mem_grow(&tokens, &a->cap, a->count + 1, sizeof(*a->tokens));
     a->tokens = tokens;
     a->tokens[a->count++] = token;
@@ -171,7 +172,9 @@ static int load_added(struct tokenizer *t, const struct json *j, json_ref list,
         rc = load_added_token(t, j, e, err);
     if (rc < 0)
         return rc;
-    added_build(&t->added, &t->norm);
+    rc = added_build(&t->added, &t->norm, err);
+    if (rc < 0)
+        return rc;
     t->by_id = mem_zalloc((t->size + 1) * sizeof(*t->by_id));
     for (size_t i = 0; i < t->added.count; i++)
         t->by_id[t->added.tokens[i].id] = &t->added.tokens[i];
@@ -272,6 +275,8 @@ static int load_pair(struct tokenizer *t, const struct json *j, json_ref v,
         rc = pair_id(t, j, json_get(j, v, "sep"), &t->after, err);
     if (tokenizer_type_is(j, v, "RobertaProcessing"))
         t->trim_offsets |= tokenizer_flag(j, v, "trim_offsets", true);
+    if (tokenizer_type_is(j, v, "RobertaProcessing"))
+        t->trim_first = tokenizer_flag(j, v, "add_prefix_space", true);
     return rc;
 }
 
@@ -381,6 +386,7 @@ int tokenizer_open(const char *path, struct tokenizer **out, struct err *err)
 
     buf_init(&text, 0);
     t->vocab = map_new();
+    t->extra = map_new();
     t->classes = unicode_map_get();
     rc = whole
              ? weights_part(path, "tokenizer.json", JSON_MAX_BYTES, &text, err)
@@ -415,6 +421,7 @@ void tokenizer_free(struct tokenizer *t)
     unigram_free(t->unigram);
     wordpiece_free(t->wordpiece);
     map_free(t->vocab);
+    map_free(t->extra);
     for (size_t i = 0; i < t->size; i++)
         free((void *)(uintptr_t)t->tokens[i].p);
     free(t->tokens);

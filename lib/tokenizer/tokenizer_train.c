@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,6 +112,7 @@ static void count_all(struct trainer *t, const struct slice *texts,
     struct added specials = { 0 };
     struct added_list parts = { 0 };
     struct norm none = { 0 };
+    struct err never;
 
     for (size_t i = 0; opt->specials && opt->specials[i]; i++) {
         void *tokens = specials.tokens;
@@ -122,7 +124,8 @@ static void count_all(struct trainer *t, const struct slice *texts,
             (struct added_token){ .content = { slice_dup(s), s.n },
                                   .special = true };
     }
-    added_build(&specials, &none);
+    if (added_build(&specials, &none, &never) < 0)
+        assert(!"no step can fail where there is none");
     for (size_t i = 0; i < count && left; i++) {
         struct slice s = texts[i];
 

@@ -326,11 +326,11 @@ END_TEST
 
 START_TEST(shipped_goldens_are_equal)
 {
-    static const char *const names[] = { "gpt2",         "smollm2",
-                                         "llama2",       "qwen2",
-                                         "bert",         "t5-unigram",
-                                         "xlmr-unigram", "parts-normalizers",
-                                         "parts-cuts" };
+    static const char *const names[] = {
+        "gpt2",       "smollm2",        "llama2",       "qwen2",
+        "bert",       "t5-unigram",     "xlmr-unigram", "parts-normalizers",
+        "parts-cuts", "parts-patterns", "parts-bytes"
+    };
     unsigned bad = 0;
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -403,8 +403,8 @@ START_TEST(what_is_unknown_is_refused_by_name)
         { MODEL("\"vocab\":{\"a\":0},\"merges\":[],"
                 "\"unk_token\":\"?\""),
           "unk_token" },
-        { "{" OK_MODEL ",\"normalizer\":{\"type\":\"ByteLevel\"}}",
-          "normalizer ByteLevel is not supported" },
+        { "{" OK_MODEL ",\"normalizer\":{\"type\":\"Rot13\"}}",
+          "normalizer Rot13 is not supported" },
         { "{" OK_MODEL ",\"normalizer\":{\"type\":\"Precompiled\","
           "\"precompiled_charsmap\":\"!\"}}",
           "no base64" },
@@ -412,14 +412,14 @@ START_TEST(what_is_unknown_is_refused_by_name)
           "\"precompiled_charsmap\":\"/////w==\"}}",
           "damaged" },
         { "{" OK_MODEL ",\"normalizer\":{\"type\":\"Replace\","
-          "\"pattern\":{\"Regex\":\"x\"},\"content\":\"\"}}",
-          "normalizer Replace with another pattern" },
+          "\"pattern\":{\"Regex\":\"x{1,3}+\"},\"content\":\"\"}}",
+          "a repeated repetition in it" },
+        { "{" OK_MODEL ",\"decoder\":{\"type\":\"Replace\","
+          "\"pattern\":{\"Regex\":\"[a\\\\W]\"},\"content\":\"\"}}",
+          "an escape in it" },
         { "{" OK_MODEL ",\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}}",
           "pre_tokenizer UnicodeScripts is not supported" },
-        { "{" OK_MODEL ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":"
-          "{\"Regex\":\"a+\"},\"behavior\":\"MergedWithNext\","
-          "\"invert\":true}}",
-          "behavior is not supported" },
+        { SPLIT("a+", "Mixed"), "behavior is not supported" },
         { SPLIT("a{1,3}+", "Isolated"), "a repeated repetition in it" },
         { SPLIT("(?m:a.b)", "Isolated"), "a flag in it" },
         { SPLIT("[a&&[b]]", "Isolated"), "a set of sets in it" },
