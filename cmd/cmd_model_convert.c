@@ -21,7 +21,11 @@
 static const char *to_format, *to_type, *output, *prompts_file, *adapter_dir;
 static const char *base_dir;
 static int64_t shard_size = (int64_t)5 << 30;
-static double max_kl = -1;
+static double max_kl = -1, max_drop = ARTIFACT_DROP;
+static const char *task_name;
+static int64_t examples = ARTIFACT_EXAMPLES;
+
+#define SCORE_SEED 1 /* of the fillings that queries run on */
 
 #define OUTPUT_OPTIONS                                                         \
     { 'o',                                                                     \
@@ -47,6 +51,20 @@ static double max_kl = -1;
           "FILE",                                                              \
           "compare on these lines instead of built-in ones",                   \
           .complete = COMPLETE_FILE },                                         \
+        { 't',                                                                 \
+          "task",                                                              \
+          OPT_STRING,                                                          \
+          &task_name,                                                          \
+          "TASK",                                                              \
+          "compare scores on this task's validation examples too",             \
+          .complete = COMPLETE_TASK },                                         \
+        { 0,        "examples",                                                \
+          OPT_INT,  &examples,                                                 \
+          "N",      "at most so many of them; 0: none",                        \
+          .min = 0, .max = EVALUATE_MAX_ITEMS },                               \
+        { 0,         "max-drop", OPT_DOUBLE,                                   \
+          &max_drop, "POINTS",   "largest loss of score that passes",          \
+          .min = 0,  .max = 100 },                                             \
     {                                                                          \
         0, "max-kl", OPT_DOUBLE, &max_kl, "X",                                 \
             "largest mean KL divergence that passes (default by type)",        \
@@ -85,6 +103,7 @@ struct job {
     bool gguf;
     enum weights_type type;
     struct artifact_report report;
+    struct artifact_score score;
     char *bad;
 };
 
@@ -126,8 +145,57 @@ static int open_before(struct job *j, struct model **m, struct err *err)
     j->vocab = (size_t)model_config(*m)->vocab;
     rc = artifact_prompts_read(j->picked.dir, model_config(*m), prompts_file,
                                &j->prompts, err);
-    return rc == ERR_OK ? artifact_logits(*m, &j->prompts, &j->before, err)
-                        : rc;
+    if (rc == ERR_OK)
+        rc = artifact_logits(*m, &j->prompts, &j->before, err);
+    if (rc == ERR_OK)
+        rc = artifact_score_before(&j->score, *m, j->picked.dir, err);
+    return rc;
+}
+
+/* The task that is named, or that a registered model is for; 0: none. */
+static int find_task(const struct job *j, struct store *s, int64_t *task,
+                     struct err *err)
+{
+    struct sql_stmt *q;
+    int rc;
+
+    if (task_name)
+        return store_task_find(s, task_name, task, err);
+    rc = sql_get(store_sql(s),
+                 "SELECT coalesce(task, 0) FROM model WHERE id = ?", &q, err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, j->picked.id);
+    rc = sql_step(q, err);
+    if (rc == 1)
+        *task = sql_int(q, 0);
+    sql_reset(q);
+    return rc < 0 ? rc : ERR_OK;
+}
+
+/* Weights that lose bits may lose the task; others are scored where one asks
+ * for it. */
+static int open_score(struct job *j, struct err *err)
+{
+    struct store *s = NULL;
+    int64_t task = 0;
+    int rc;
+
+    j->score.limit = max_drop;
+    if (!examples || !(task_name || (j->picked.id && !is_float(j->type))))
+        return ERR_OK;
+    rc = store_open(j->cli->store, STORE_READ, &s, err);
+    if (rc == ERR_OK)
+        rc = find_task(j, s, &task, err);
+    if (rc == ERR_OK && task)
+        rc = artifact_score_open(s, task, (size_t)examples, SCORE_SEED,
+                                 &j->score, err);
+    if (rc == ERR_NOTFOUND && task && !task_name) {
+        cli_note(j->cli, "%s: its score is not compared", err->msg);
+        rc = ERR_OK;
+    }
+    store_close(s);
+    return rc;
 }
 
 static int write_directory(struct job *j, struct model *m, struct err *err)
@@ -150,7 +218,9 @@ static int write_gguf(const struct job *j, struct err *err)
 
 static int read_back(struct job *j, struct err *err)
 {
-    struct artifact_source s = { j->compute, output, NULL, true };
+    struct artifact_source s = {
+        .compute = j->compute, .dir = output, .widen = true, .score = &j->score
+    };
     int rc = artifact_read_back(&s, &j->prompts, j->before, j->vocab,
                                 &j->report, err);
 
@@ -164,7 +234,8 @@ static int judge(struct job *j, struct err *err)
     double limit = max_kl >= 0 ? max_kl : artifact_threshold(j->type);
     int rc = read_back(j, err);
 
-    if (rc == ERR_OK && artifact_agrees(&j->report, limit))
+    if (rc == ERR_OK && artifact_agrees(&j->report, limit) &&
+        artifact_score_agrees(&j->score))
         return 1;
     if (rc < 0) {
         struct err own;
@@ -199,6 +270,8 @@ static int work(struct job *j, struct err *err)
     if (rc == ERR_OK)
         rc = device_open(j->cli, NULL, &j->compute, err);
     if (rc == ERR_OK)
+        rc = open_score(j, err);
+    if (rc == ERR_OK)
         rc = open_before(j, &m, err);
     if (rc == ERR_OK)
         rc = j->gguf ? write_gguf(j, err) : write_directory(j, m, err);
@@ -222,7 +295,25 @@ static void print_json(const struct job *j, struct buf *out)
         json_put_double(&w, "kl", j->report.kl);
     }
     json_put_double(&w, "top1", j->report.top1);
+    if (j->score.sample) {
+        json_put_string(&w, "task", evaluate_sample_task(j->score.sample));
+        json_put_int(&w, "examples", (int64_t)j->score.drop.judged);
+        json_put_double(&w, "score_before", j->score.drop.before);
+        json_put_double(&w, "score_after", j->score.drop.after);
+    }
     json_end_object(&w);
+    buf_char(out, '\n');
+}
+
+static void print_line(const struct job *j, struct buf *out)
+{
+    buf_printf(out,
+               "%s: %s, read back: largest difference %.2e, KL %.2e, same "
+               "best token %.1f %% of %zu",
+               j->bad ? j->bad : output, weights_type_name(j->type),
+               j->report.largest, j->report.kl, 100 * j->report.top1,
+               j->report.positions);
+    artifact_score_print(&j->score, out);
     buf_char(out, '\n');
 }
 
@@ -234,12 +325,7 @@ static int answer(struct job *j)
     if (j->cli->json)
         print_json(j, &out);
     else if (!j->cli->quiet)
-        buf_printf(&out,
-                   "%s: %s, read back: largest difference %.2e, KL %.2e, same "
-                   "best token %.1f %% of %zu\n",
-                   j->bad ? j->bad : output, weights_type_name(j->type),
-                   j->report.largest, j->report.kl, 100 * j->report.top1,
-                   j->report.positions);
+        print_line(j, &out);
     rc = cli_write(j->cli, &out);
     if (j->bad)
         cli_warn(j->cli,
@@ -254,6 +340,7 @@ static int finish(struct job *j, int rc, struct err *err)
 {
     rc = rc < 0 ? cli_fail(j->cli, err) : answer(j);
     artifact_prompts_release(&j->prompts);
+    artifact_score_release(&j->score);
     compute_close(j->compute);
     picked_model_release(&j->picked);
     free(j->before);

@@ -39,6 +39,29 @@ static double limit_of(const struct compute *c, enum weights_type type)
     return limit > device ? limit : device;
 }
 
+static int refuse(const char *path, const struct artifact_report *report,
+                  const struct artifact_score *score, struct err *err)
+{
+    char *bad = NULL;
+    int rc = artifact_mark_bad(path, &bad, err);
+
+    if (rc == ERR_OK && score)
+        rc = err_set(err, ERR_FORMAT,
+                     "%s: it answers worse than the model that was trained "
+                     "(%.1f after %.1f %% of %zu validation examples); it is "
+                     "now %s",
+                     path, 100 * score->drop.after, 100 * score->drop.before,
+                     score->drop.judged, bad);
+    else if (rc == ERR_OK)
+        rc = err_set(err, ERR_FORMAT,
+                     "%s: read back it differs from the model that was "
+                     "trained (KL %.1e, largest difference %.1e); it is "
+                     "now %s",
+                     path, report->kl, report->largest, bad);
+    free(bad);
+    return rc;
+}
+
 int finetune_check(const struct artifact_source *s,
                    const struct lora_data *data, struct model **m,
                    enum weights_type type, struct err *err)
@@ -48,7 +71,6 @@ int finetune_check(const struct artifact_source *s,
     struct artifact_prompts p = { 0 };
     struct artifact_report report = { 0 };
     float *before = NULL;
-    char *bad = NULL;
     int rc;
 
     take_prompts(data, vocab, &p);
@@ -58,17 +80,11 @@ int finetune_check(const struct artifact_source *s,
     mem_trim();
     if (rc == ERR_OK)
         rc = artifact_read_back(s, &p, before, vocab, &report, err);
-    if (rc == ERR_OK && !artifact_agrees(&report, limit_of(s->compute, type))) {
-        rc = artifact_mark_bad(path, &bad, err);
-        if (rc == ERR_OK)
-            rc = err_set(err, ERR_FORMAT,
-                         "%s: read back it differs from the model that was "
-                         "trained (KL %.1e, largest difference %.1e); it is "
-                         "now %s",
-                         path, report.kl, report.largest, bad);
-    }
+    if (rc == ERR_OK && !artifact_agrees(&report, limit_of(s->compute, type)))
+        rc = refuse(path, &report, NULL, err);
+    else if (rc == ERR_OK && s->score && !artifact_score_agrees(s->score))
+        rc = refuse(path, &report, s->score, err);
     artifact_prompts_release(&p);
     free(before);
-    free(bad);
     return rc;
 }

@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "device.h"
+#include "finetune_check.h"
 #include "finetune_plan.h"
 #include "json/json.h"
 #include "template/template.h"
@@ -166,6 +167,14 @@ static int train(struct init *i, struct err *err)
     if (rc == 0)
         rc = lora_save_merged(i->model, f->tokenizer, output_type(f), f->output,
                               err);
+    if (rc == 0) {
+        struct artifact_source s = { .compute = i->compute,
+                                     .dir = f->output,
+                                     .widen = true };
+
+        rc = finetune_check(&s, i->valid.docs ? &i->valid : &i->train,
+                            &i->model, output_type(f), err);
+    }
     free(run_dir);
     return rc;
 }

@@ -7,6 +7,7 @@
 #ifndef FINETUNE_JOB_H
 #define FINETUNE_JOB_H
 
+#include "artifact_score.h"
 #include "evaluate/evaluate.h"
 #include "finetune.h"
 #include "finetune_base.h"
@@ -38,8 +39,10 @@ struct task {
     struct lora_answers better, held_better; /* of --preference */
     struct model *teacher;
     struct finetune_plan plan;
-    struct ids examples; /* trained on */
-    struct ids held;     /* they only tell when to stop */
+    enum compute_quant quantise; /* of the base, where quantised is set */
+    struct artifact_score score; /* of what is merged from blocks */
+    struct ids examples;         /* trained on */
+    struct ids held;             /* they only tell when to stop */
     enum score_kind kind;
     struct finetune_outcomes outcomes;
     struct buf message; /* corrected answer */

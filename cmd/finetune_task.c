@@ -203,12 +203,44 @@ static int reopen(struct task *t, struct err *err)
 static int check_written(struct task *t, const char *dir, const char *adapter,
                          enum weights_type type, struct err *err)
 {
-    struct artifact_source s = { t->compute, dir, adapter, true };
+    struct artifact_source s = {
+        .compute = t->compute, .dir = dir, .adapter = adapter, .widen = true
+    };
 
     if (adapter)
         s.widen = is_wide(t, model_config(t->model));
+    if (adapter && t->quantised)
+        s.quantise = &t->quantise;
+    if (!adapter)
+        s.score = &t->score;
     return finetune_check(&s, t->valid.docs ? &t->valid : &t->train, &t->model,
                           type, err);
+}
+
+/* An adapter over blocks is merged into weights that it has not seen: whether
+ * it still does the task is tried. */
+static int score_trained(struct task *t, struct err *err)
+{
+    int rc;
+
+    t->score.limit = ARTIFACT_DROP;
+    rc = artifact_score_open(t->store, t->id, ARTIFACT_EXAMPLES,
+                             (uint64_t)t->cli->seed, &t->score, err);
+    if (rc == ERR_NOTFOUND)
+        return ERR_OK;
+    if (rc == ERR_OK)
+        rc = artifact_score_before(&t->score, t->model, t->base.path, err);
+    return rc;
+}
+
+static void note_score(const struct task *t, const char *path)
+{
+    struct buf text = { 0 };
+
+    artifact_score_print(&t->score, &text);
+    if (text.len)
+        cli_note(t->cli, "%s: read back%s", path, text.data);
+    buf_release(&text);
 }
 
 static int write_model(struct task *t, struct err *err)
@@ -220,7 +252,9 @@ static int write_model(struct task *t, struct err *err)
 
     if (t->opt.method == LORA_ADAPTER)
         rc = lora_save_adapter(t->model, &t->opt, t->base.path, t->path, err);
-    if (rc == 0 && t->opt.method == LORA_ADAPTER && !t->quantised)
+    if (rc == 0 && t->quantised && t->f->merge)
+        rc = score_trained(t, err);
+    if (rc == 0 && t->opt.method == LORA_ADAPTER)
         rc = check_written(t, t->base.path, t->path, WEIGHTS_F32, err);
     if (rc == 0 && t->f->merge && t->opt.method == LORA_ADAPTER)
         rc = reopen(t, err);
@@ -229,6 +263,8 @@ static int write_model(struct task *t, struct err *err)
                               err);
     if (rc == 0 && (t->opt.method == LORA_FULL || t->f->merge))
         rc = check_written(t, merged, NULL, stored_type(t), err);
+    if (rc == 0)
+        note_score(t, merged);
     free(merged);
     return rc;
 }
@@ -299,9 +335,9 @@ static int open_base(struct task *t, const struct model_config *c,
     if (!q)
         return model_open(t->base.path, t->compute, is_wide(t, c), &t->model,
                           err);
-    return model_open_quantised(
-        t->base.path, t->compute,
-        strcmp(q, "nf4") == 0 ? COMPUTE_NF4 : COMPUTE_INT8, &t->model, err);
+    t->quantise = strcmp(q, "nf4") == 0 ? COMPUTE_NF4 : COMPUTE_INT8;
+    return model_open_quantised(t->base.path, t->compute, t->quantise,
+                                &t->model, err);
 }
 
 static int open_model(struct task *t, struct err *err)
@@ -387,6 +423,7 @@ static void task_release(struct task *t)
     lora_data_release(&t->valid);
     lora_answers_release(&t->better);
     lora_answers_release(&t->held_better);
+    artifact_score_release(&t->score);
     model_free(t->model);
     model_free(t->teacher);
     template_free(t->template);

@@ -222,7 +222,9 @@ int artifact_read_back(const struct artifact_source *s,
 {
     struct model *m = NULL;
     float *after = NULL;
-    int rc = model_open(s->dir, s->compute, s->widen, &m, err);
+    int rc = s->quantise ? model_open_quantised(s->dir, s->compute,
+                                                *s->quantise, &m, err)
+                         : model_open(s->dir, s->compute, s->widen, &m, err);
 
     if (rc == ERR_OK && (size_t)model_config(m)->vocab != vocab)
         rc = err_set(err, ERR_FORMAT, "%s: another vocabulary than the model's",
@@ -233,6 +235,8 @@ int artifact_read_back(const struct artifact_source *s,
         rc = artifact_logits(m, p, &after, err);
     if (rc == ERR_OK)
         artifact_compare(p, vocab, before, after, out);
+    if (rc == ERR_OK && s->score)
+        rc = artifact_score_after(s->score, m, s->dir, err);
     model_free(m);
     free(after);
     return rc;

@@ -8,6 +8,7 @@
 #ifndef MODEL_ARTIFACT_H
 #define MODEL_ARTIFACT_H
 
+#include "artifact_score.h"
 #include "cmd.h"
 #include "model/model.h"
 
@@ -49,6 +50,8 @@ struct artifact_source {
     struct compute *compute;
     const char *dir, *adapter;
     bool widen;
+    const enum compute_quant *quantise; /* NULL: weights as they are stored */
+    struct artifact_score *score; /* NULL, or what before was scored with */
 };
 MUST_CHECK int artifact_read_back(const struct artifact_source *s,
                                   const struct artifact_prompts *p,

@@ -90,11 +90,11 @@ _slmctl()
         kind='models'
         ;;
     'model convert')
-        options='--to --type --base --output --shard-size --prompts --max-kl --device --precision --max-memory --store --json --quiet --threads --help'
+        options='--to --type --base --output --shard-size --prompts --task --examples --max-drop --max-kl --device --precision --max-memory --store --json --quiet --threads --help'
         kind='models'
         ;;
     'model merge')
-        options='--adapter --type --output --shard-size --prompts --max-kl --device --precision --max-memory --store --json --quiet --threads --help'
+        options='--adapter --type --output --shard-size --prompts --task --examples --max-drop --max-kl --device --precision --max-memory --store --json --quiet --threads --help'
         kind='models'
         ;;
     'status')
@@ -400,6 +400,12 @@ _slmctl()
         reply='' kind='none' options= ;;
     'model convert:--prompts')
         reply='' kind='file' options= ;;
+    'model convert:-t' | 'model convert:--task')
+        reply='' kind='tasks' options= ;;
+    'model convert:--examples')
+        reply='' kind='none' options= ;;
+    'model convert:--max-drop')
+        reply='' kind='none' options= ;;
     'model convert:--max-kl')
         reply='' kind='none' options= ;;
     'model convert:--device')
@@ -422,6 +428,12 @@ _slmctl()
         reply='' kind='none' options= ;;
     'model merge:--prompts')
         reply='' kind='file' options= ;;
+    'model merge:-t' | 'model merge:--task')
+        reply='' kind='tasks' options= ;;
+    'model merge:--examples')
+        reply='' kind='none' options= ;;
+    'model merge:--max-drop')
+        reply='' kind='none' options= ;;
     'model merge:--max-kl')
         reply='' kind='none' options= ;;
     'model merge:--device')

@@ -312,6 +312,9 @@ _slmctl_model_convert()
         ''{-o+,--output=}'[what to write]:PATH:_files' \
         '--shard-size=[safetensors\: bytes of data in one file at most, 0 for one file]:SIZE: ' \
         '--prompts=[compare on these lines instead of built-in ones]:FILE:_files' \
+        ''{-t+,--task=}'[compare scores on this task'\''s validation examples too]:TASK:_slmctl_names tasks' \
+        '--examples=[at most so many of them; 0\: none]:N: ' \
+        '--max-drop=[largest loss of score that passes]:POINTS: ' \
         '--max-kl=[largest mean KL divergence that passes (default by type)]:X: ' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
@@ -330,6 +333,9 @@ _slmctl_model_merge()
         ''{-o+,--output=}'[what to write]:PATH:_files' \
         '--shard-size=[safetensors\: bytes of data in one file at most, 0 for one file]:SIZE: ' \
         '--prompts=[compare on these lines instead of built-in ones]:FILE:_files' \
+        ''{-t+,--task=}'[compare scores on this task'\''s validation examples too]:TASK:_slmctl_names tasks' \
+        '--examples=[at most so many of them; 0\: none]:N: ' \
+        '--max-drop=[largest loss of score that passes]:POINTS: ' \
         '--max-kl=[largest mean KL divergence that passes (default by type)]:X: ' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \

@@ -176,6 +176,32 @@ void evaluate_result_release(struct evaluate_result *r);
 MUST_CHECK int evaluate_save(struct store *s, const struct evaluate_result *r,
                              struct slice detail, struct err *err);
 
+/* At most `limit` validation examples of a task, always the same ones, as a
+ * measure of models in memory. ERR_NOTFOUND if there are none. */
+struct model;
+struct evaluate_sample;
+MUST_CHECK int evaluate_sample_open(struct store *s, int64_t task, size_t limit,
+                                    uint64_t seed, struct evaluate_sample **out,
+                                    struct err *err);
+void evaluate_sample_close(struct evaluate_sample *e); /* NULL is fine */
+size_t evaluate_sample_count(const struct evaluate_sample *e);
+const char *evaluate_sample_task(const struct evaluate_sample *e);
+/* The task's metric for each example, NaN for one that nobody can judge;
+ * greedy, kept to its form as by evaluate_task. dir: tokenizer and template. */
+MUST_CHECK int evaluate_sample_run(struct evaluate_sample *e, struct model *m,
+                                   const char *dir, double *scores,
+                                   struct err *err);
+/* What became of the scores: means over the examples judged both times. */
+struct evaluate_drop {
+    double before, after;
+    size_t judged;
+};
+void evaluate_drop_sum(const double *before, const double *after, size_t count,
+                       struct evaluate_drop *out);
+/* The mean fell by no more than the limit, or by no more than one example is
+ * worth: a single answer that came out otherwise says nothing. */
+bool evaluate_drop_is_within(const struct evaluate_drop *d, double limit);
+
 /* Its name, or its number if it has none; the caller frees it. */
 char *evaluate_task_name(struct store *s, int64_t task);
 /* What answers of this task to this request are kept to, as evaluate_task

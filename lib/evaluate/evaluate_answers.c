@@ -25,6 +25,7 @@ struct session {
     struct tokenizer *tokenizer;
     struct template *template;
     struct model *model;
+    bool borrowed;                /* the model is its caller's */
     struct evaluate_forms *forms; /* NULL: answers are free */
     size_t context;
     int32_t stop;                     /* the template's end of a turn */
@@ -43,7 +44,7 @@ static int session_open(struct session *s, const char *dir, const char *adapter,
 
     if (rc == ERR_OK)
         rc = template_open(dir, &s->template, err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && !s->borrowed)
         rc = model_load(dir, adapter, s->opt->compute, &s->model, err);
     if (rc == ERR_OK) {
         s->context = (size_t)model_config(s->model)->context;
@@ -58,7 +59,8 @@ static void session_close(struct session *s)
         token_list_release(&s->prompts[i].ids);
     free(s->prompts);
     evaluate_forms_close(s->forms);
-    model_free(s->model);
+    if (!s->borrowed)
+        model_free(s->model);
     template_free(s->template);
     tokenizer_free(s->tokenizer);
 }
@@ -295,6 +297,25 @@ static int loss_run(struct session *s, struct evaluate_column *c,
     }
     if (rc == ERR_OK && tokens > 0)
         c->loss = sum / (double)tokens;
+    return rc;
+}
+
+int evaluate_answers_of(struct evaluate_result *r, struct model *m,
+                        const char *dir, const struct evaluate_options *opt,
+                        struct err *err)
+{
+    struct session s = {
+        .r = r, .who = EVALUATE_TUNED, .opt = opt, .model = m, .borrowed = true
+    };
+    int rc = session_open(&s, dir, NULL, err);
+
+    if (rc == ERR_OK && opt->constrain)
+        rc = evaluate_forms_open(r, s.tokenizer, s.template, &s.forms, err);
+    if (rc == ERR_OK) {
+        prompts_encode(&s);
+        rc = answers_run(&s, err);
+    }
+    session_close(&s);
     return rc;
 }
 

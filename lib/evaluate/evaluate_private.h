@@ -33,6 +33,10 @@ const char *evaluate_word(struct evaluate_result *r, struct slice text);
 int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
                      const char *dir, const char *adapter,
                      const struct evaluate_options *opt, struct err *err);
+/* Answers alone, of a model in memory; dir: its tokenizer and template. */
+int evaluate_answers_of(struct evaluate_result *r, struct model *m,
+                        const char *dir, const struct evaluate_options *opt,
+                        struct err *err);
 /* The assistant message of a chat completion, appended to *out; false if
  * there is none. */
 bool evaluate_message(struct slice response, struct buf *out);

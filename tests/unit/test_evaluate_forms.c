@@ -11,6 +11,7 @@
 #include "template/template.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,6 +287,64 @@ START_TEST(a_schema_of_the_request_decides)
 }
 END_TEST
 
+/* A model in memory gives the same scores each time, on the same examples. */
+START_TEST(a_sample_measures_a_model_in_memory)
+{
+    struct evaluate_sample *e = NULL;
+    double first[ITEMS], second[ITEMS];
+    struct evaluate_result r;
+    struct model *m;
+
+    task_put("json");
+    ck_assert_int_eq(evaluate_sample_open(s, 1, 4, 1, &e, &err), ERR_NOTFOUND);
+    for (int64_t i = 1; i <= ITEMS; i++)
+        example_put(i, "validation", FORMAT,
+                    i % 2 ? SAYS("{\\\"a\\\":1}") : SAYS("{\\\"a\\\":2}"));
+    OK(evaluate_sample_open(s, 1, 100, 1, &e, &err));
+    ck_assert_uint_eq(evaluate_sample_count(e), ITEMS);
+    ck_assert_str_eq(evaluate_sample_task(e), "x");
+    OK(model_open(model_dir, cpu, true, &m, &err));
+    OK(evaluate_sample_run(e, m, model_dir, first, &err));
+    OK(evaluate_sample_run(e, m, model_dir, second, &err));
+    r = run(true);
+    for (size_t i = 0; i < ITEMS; i++) {
+        ck_assert_double_eq(first[i], second[i]);
+        ck_assert_double_eq(first[i], r.items[i].scores[EVALUATE_TUNED].value);
+    }
+    evaluate_result_release(&r);
+    model_free(m);
+    evaluate_sample_close(e);
+    OK(evaluate_sample_open(s, 1, 2, 1, &e, &err));
+    ck_assert_uint_eq(evaluate_sample_count(e), 2);
+    evaluate_sample_close(e);
+}
+END_TEST
+
+static bool is_within(const double *after, size_t count, double limit)
+{
+    const double before[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, (double)NAN };
+    struct evaluate_drop d;
+
+    evaluate_drop_sum(before, after, count, &d);
+    return evaluate_drop_is_within(&d, limit);
+}
+
+START_TEST(a_score_may_fall_by_the_limit_or_one_example)
+{
+    const double same[10] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 0 };
+    const double one[10] = { 0, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+    const double two[10] = { 0, 0, 1, 1, 1, 1, 1, 1, 1, 1 };
+
+    ck_assert(is_within(same, 10, 0));
+    ck_assert(is_within(one, 10, 0));
+    ck_assert(is_within(one, 10, 0.05));
+    ck_assert(!is_within(two, 10, 0.05));
+    ck_assert(is_within(two, 10, 0.23));
+    ck_assert(!is_within(two, 10, 0.22));
+    ck_assert(is_within(two, 0, 0));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("evaluate_forms");
@@ -299,6 +358,8 @@ int main(void)
     tcase_add_test(t, calls_of_a_template_that_is_not_known_are_free);
     tcase_add_test(t, documents_are_asked_for_where_train_has_nothing_else);
     tcase_add_test(t, a_schema_of_the_request_decides);
+    tcase_add_test(t, a_sample_measures_a_model_in_memory);
+    tcase_add_test(t, a_score_may_fall_by_the_limit_or_one_example);
     suite_add_tcase(suite, t);
     r = srunner_create(suite);
     srunner_run_all(r, CK_NORMAL);
