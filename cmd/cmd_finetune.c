@@ -270,8 +270,7 @@ void finetune_write_reader(struct json_writer *w, const struct lora_reader *r,
         json_put_int(w, "contradictions", (int64_t)o->pairs.contradictions);
         json_end_object(w);
     }
-    if (r->shortened > 0)
-        json_put_int(w, "shortened", (int64_t)r->shortened);
+    json_put_int(w, "shortened", (int64_t)r->shortened);
     if (r->taught + r->untaught > 0)
         json_put_int(w, "taught", (int64_t)r->taught);
     json_begin_object(w, "left_out");

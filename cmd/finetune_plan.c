@@ -12,11 +12,12 @@
 #include "base/mem.h"
 #include "json/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define TIMED_ROWS 1024 /* of the pass that measures speed */
+#define TIMED_ROWS 1024 /* of the pass that measures speed, at most */
 
 static bool on_cpu(const struct finetune_plan *p)
 {
@@ -168,16 +169,17 @@ static int token_seconds(struct finetune_plan *p, double *out, struct err *err)
 {
     struct lora_data few = { 0 };
     const struct lora_data *d = p->train;
+    size_t rows = p->memory.rows < TIMED_ROWS ? p->memory.rows : TIMED_ROWS;
     double loss;
     int64_t begin;
     int rc = 0;
 
-    for (size_t i = 0; i < d->docs && few.tokens < TIMED_ROWS; i++)
+    for (size_t i = 0; i < d->docs && few.tokens < rows; i++)
         lora_data_add(&few, d->ids + d->starts[i], d->mask + d->starts[i], 0,
                       d->starts[i + 1] - d->starts[i]);
     for (int k = 0; rc == 0 && k < 2; k++) { /* once to warm up */
         begin = clock_mono_ns();
-        rc = lora_loss(p->model, &few, TIMED_ROWS, &loss, err);
+        rc = lora_loss(p->model, &few, rows, &loss, err);
         *out = (double)(clock_mono_ns() - begin) * 1e-9 / (double)few.tokens;
     }
     lora_data_release(&few);
@@ -200,6 +202,16 @@ static double run_tokens(const struct finetune_plan *p)
     lora_defaults(&o);
     return o.max_tokens > 0 ? (double)o.max_tokens
                             : o.epochs * (double)p->train->tokens;
+}
+
+static double validated_tokens(const struct finetune_plan *p)
+{
+    double steps = (double)lora_steps(p->train, p->opt);
+    double each = p->opt->validate_every > 0 ? (double)p->opt->validate_every
+                  : steps > 80               ? steps / 8
+                                             : 10;
+
+    return (double)p->valid->tokens * (2 + floor(steps / each));
 }
 
 static const double shares[] = { 0, .5, .9, .99, 1 };
@@ -252,7 +264,6 @@ static void print_json(const struct finetune_plan *p, const size_t *lengths,
         json_put_int(&w, names[i], (int64_t)lengths[i]);
     json_end_object(&w);
     finetune_write_reader(&w, p->reader, NULL);
-    json_put_int(&w, "shortened", (int64_t)p->reader->shortened);
     json_begin_object(&w, "memory");
     json_put_int(&w, "total", (int64_t)needed(p));
     json_put_int(&w, "weights", (int64_t)m->weights);
@@ -281,7 +292,7 @@ int finetune_plan_print(struct finetune_plan *p, struct err *err)
 
     if (rc < 0)
         return rc;
-    seconds *= run_tokens(p) * passes(p);
+    seconds *= run_tokens(p) * passes(p) + validated_tokens(p);
     if (p->opt->minutes > 0)
         seconds = 60 * p->opt->minutes;
     quantiles(p->train, shares, SHARES, lengths);

@@ -205,6 +205,19 @@ void io_map_close(struct io_map *m)
     *m = (struct io_map){ 0 };
 }
 
+void io_map_forget(const struct io_map *m, const void *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p;
+    uintptr_t begin = (uintptr_t)m->data, end = from + n;
+
+    if (!m->data || from < begin || end > begin + m->size)
+        return;
+    from = (from + page - 1) / page * page;
+    end = end / page * page;
+    if (from < end)
+        (void)madvise((void *)from, end - from, MADV_DONTNEED);
+}
+
 int io_mkdirs(const char *path, unsigned mode, struct err *err)
 {
     char *copy = mem_strdup(path);

@@ -34,6 +34,9 @@ struct io_map {
 MUST_CHECK int io_map_open(const char *path, struct io_map *out,
                            struct err *err);
 void io_map_close(struct io_map *m);
+/* The bytes are not needed soon: the pages that lie wholly within them need no
+ * memory until they are read again. Bytes that are not the map's are left. */
+void io_map_forget(const struct io_map *m, const void *p, size_t n);
 
 /* mkdir -p; an existing directory is fine. */
 MUST_CHECK int io_mkdirs(const char *path, unsigned mode, struct err *err);

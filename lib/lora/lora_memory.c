@@ -120,8 +120,8 @@ void lora_memory(struct model *m, const struct lora_data *train,
                  out->program;
 }
 
-/* Wide values beside the mapped file while they are read, and beside those in
- * the type written, one tensor of them wide, while they are saved. */
+/* Wide values, beside one tensor of the file while they are read, and beside
+ * those in the type written, one tensor of them wide, while they are saved. */
 size_t lora_merge_memory(const struct model *m, enum weights_type dtype)
 {
     const struct model_config *c = model_config(m);
@@ -129,7 +129,7 @@ size_t lora_merge_memory(const struct model *m, enum weights_type dtype)
     size_t tensor =
         (size_t)c->hidden * larger((size_t)c->vocab, (size_t)c->ffn);
     size_t wide = n * sizeof(float);
-    size_t reading = n * weights_type_size(c->stored);
+    size_t reading = tensor * (weights_type_size(c->stored) + sizeof(float));
     size_t writing = n * weights_type_size(dtype) + 2 * tensor * sizeof(float);
 
     if (strcmp(model_compute(m)->device, "cpu") != 0)

@@ -122,6 +122,7 @@ static int load_tensor(struct model *m, const struct weights *w, size_t i,
         rc = m->compute->ops->quantise(m->compute, want->value,
                                        (size_t)weights_elements(t), keep->quant,
                                        err);
+    weights_forget(w, t);
     return rc;
 }
 

@@ -295,6 +295,12 @@ const struct weights_tensor *weights_find(const struct weights *w,
     return bsearch(&key, w->tensors, w->count, sizeof(key), by_name);
 }
 
+void weights_forget(const struct weights *w, const struct weights_tensor *t)
+{
+    for (size_t i = 0; i < w->file_count; i++)
+        io_map_forget(&w->files[i].map, t->data, t->bytes);
+}
+
 const char *weights_metadata(const struct weights *w, const char *key)
 {
     const struct weights_file *f = w->files;

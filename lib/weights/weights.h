@@ -90,6 +90,9 @@ const struct weights_tensor *weights_at(const struct weights *w, size_t i);
 /* NULL if absent. */
 const struct weights_tensor *weights_find(const struct weights *w,
                                           const char *name);
+/* A tensor of w that is not read again soon: its part of the file need not be
+ * in memory. */
+void weights_forget(const struct weights *w, const struct weights_tensor *t);
 int64_t weights_elements(const struct weights_tensor *t);
 const char *weights_type_name(enum weights_type t); /* "BF16" */
 /* The reverse ("BF16", also "bfloat16" as config.json spells it); false and

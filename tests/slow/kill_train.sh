@@ -1,7 +1,8 @@
 #!/bin/sh
 # kill_train.sh SLMCTL - kill -9 training twenty times at random points and
 # resume: the model and the metrics must equal those of an uninterrupted run,
-# byte for byte; and the same on one, two and three threads.
+# byte for byte; and the same on one, two and three threads. From random
+# weights, and by each method on a task.
 set -u
 slmctl=$1
 scratch=$(mktemp -d) || exit 1
@@ -75,17 +76,20 @@ if (train "$scratch/killed" --lr 0.5) 2>"$scratch/refusal"; then
 fi
 grep -q 'other options' "$scratch/refusal" || exit 1
 
-# An adapter with magnitudes, its blocks computed again.
+# Every method on a task: killed, and on one, two and three threads.
 export SLMCTL_STORE="$scratch/store" SLMCTL_KEY_FILE="$scratch/key"
 printf '%064d\n' 7 >"$scratch/key"
 chmod 600 "$scratch/key"
-awk 'BEGIN { for (i = 0; i < 400; i++)
-    printf "{\"conversation_id\":\"c%d\",\"request\":{\"model\":\"m\"," \
+awk 'function say(id, n, a) {
+    printf "{\"conversation_id\":\"%s\",\"request\":{\"model\":\"m\"," \
            "\"messages\":[{\"role\":\"user\",\"content\":\"number %d\"}]}," \
-           "\"response\":{\"id\":\"r%d\",\"choices\":[{\"message\":{" \
+           "\"response\":{\"id\":\"%s\",\"choices\":[{\"message\":{" \
            "\"role\":\"assistant\",\"content\":\"%s\"},\"finish_reason\":" \
-           "\"stop\"}]}}\n", i, i, i, i % 2 ? "odd" : "even" }' \
-    >"$scratch/log.jsonl"
+           "\"stop\"}]}}\n", id, n, id, a }
+    BEGIN { for (i = 0; i < 400; i++) {
+        say("c" i, i, i % 2 ? "odd" : "even")
+        if (i % 5 == 0) { say("d" i, i, i % 2 ? "odd" : "even")
+                          say("e" i, i, "unsure") } } }' >"$scratch/log.jsonl"
 cp -r "$scratch/whole" "$scratch/base"
 "$slmctl" model template --builtin >"$scratch/base/chat_template.jinja"
 "$slmctl" model train-tokenizer --quiet --vocab 300 --special '<|im_start|>' \
@@ -93,22 +97,71 @@ cp -r "$scratch/whole" "$scratch/base"
     "$scratch/text.txt" || exit 1
 "$slmctl" collect -q --import "$scratch/log.jsonl" >"$scratch/out" || exit 1
 "$slmctl" curate -q >"$scratch/out" && "$slmctl" cluster -q >"$scratch/out"
-dora() { # NAME [OPTION...]
+
+tune() { # NAME [OPTION...]
     name=$1
     shift
     exec "$slmctl" finetune --quiet --task 1 --model "$scratch/base" --force \
-        --method dora --epochs 20 --checkpoint-every 1 --as "$name" \
+        --batch-tokens 512 --tokens 12000 --checkpoint-every 1 --as "$name" \
         --run "$scratch/$name.run" --output "$scratch/$name" "$@"
 }
-(dora dora) >"$scratch/out" || exit 1
-for n in 1 2 3 4 5 6; do
-    dora slain --checkpoint-activations on >"$scratch/out" 2>&1 &
-    pid=$!
-    sleep "$(printf '0.%03d' "$(below 400)")"
-    kill -9 $pid 2>/dev/null
-    wait $pid 2>/dev/null
-done
-(dora slain --checkpoint-activations on --threads 3) >"$scratch/out" || exit 1
-cmp "$scratch/dora/adapter_model.safetensors" \
-    "$scratch/slain/adapter_model.safetensors" || exit 1
-echo "note: the same bytes after $hits kills and on 1, 2 and 3 threads"
+
+# What was trained is that of the uninterrupted run.
+equal() { # METHOD NAME
+    for f in adapter_model.safetensors model.safetensors; do
+        [ ! -f "$scratch/$1/$f" ] ||
+            cmp "$scratch/$1/$f" "$scratch/$2/$f" || exit 1
+    done
+    for n in "$1" "$2"; do
+        sed 's/,"seconds".*//' "$scratch/$n.run/metrics.jsonl" \
+            >"$scratch/$n.metrics"
+    done
+    cmp "$scratch/$1.metrics" "$scratch/$2.metrics" || exit 1
+    rm -rf "${scratch:?}/$2" "$scratch/$2.run"
+}
+
+# slay METHOD [OPTION...]: METHOD names the uninterrupted run.
+slay() {
+    method=$1
+    shift
+    begin=$(date +%s%N)
+    (tune "$method" "$@") >"$scratch/out" || exit 1
+    ms=$((($(date +%s%N) - begin) / 1000000 + 20))
+    hits=0 ends=0
+    while [ $hits -lt $kills ]; do
+        tune "$method-slain" "$@" >"$scratch/out" 2>&1 &
+        pid=$!
+        wait_ms=$(below $ms)
+        sleep "$((wait_ms / 1000)).$(printf %03d $((wait_ms % 1000)))"
+        kill -9 $pid 2>/dev/null
+        wait $pid 2>/dev/null
+        case $? in
+        137) hits=$((hits + 1)) ;;
+        0)
+            ends=$((ends + 1))
+            equal "$method" "$method-slain"
+            ;;
+        *)
+            cat "$scratch/out"
+            exit 1
+            ;;
+        esac
+    done
+    (tune "$method-slain" "$@") >"$scratch/out" || exit 1
+    equal "$method" "$method-slain"
+    for n in 1 2 3; do
+        (tune "$method-$n" "$@" --threads $n) >"$scratch/out" || exit 1
+        equal "$method" "$method-$n"
+    done
+    echo "note: $method: the same bytes after $hits kills, $((ends + 1)) runs" \
+        "ended between them, and on 1, 2 and 3 threads"
+}
+
+echo "note: from random weights: the same bytes after $kills kills and on 1," \
+    "2 and 3 threads"
+slay lora
+slay dora --method dora --checkpoint-activations on
+slay nf4 --quantize nf4
+slay full --method full
+slay taught --teacher "$scratch/base" --mix 0.7 --temperature 2
+slay pairs --preference
