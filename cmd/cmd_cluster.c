@@ -351,8 +351,7 @@ static int find_tasks(struct cli *cli, struct store *s, struct tasks_outcome *o,
     }
     cli_progress_end(cli);
     if (rc == 0 && e.tasks.is_open && !e.asked)
-        cli_note(cli, "with the encoder %s, as the tasks were found before",
-                 e.path);
+        cli_note(cli, "with the encoder %s, which the store remembers", e.path);
     cluster_embedder_release(&e);
     pool_free(r.pool);
     return rc;

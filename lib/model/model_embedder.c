@@ -11,11 +11,13 @@
 #include "model/model_family.h"
 #include "tokenizer/tokenizer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PART_MAX_BYTES ((size_t)4 << 20)
 #define BATCH_ROWS 4096
+#define PADDING_MAX 1024 /* rows of the vocabulary that no token has */
 #define TEXTS_PER_TASK 16
 
 struct model_embedder {
@@ -144,11 +146,12 @@ static int open_tokenizer(const char *dir, struct model_embedder *e,
     if (rc == 0)
         rc = tokenizer_encode(e->tokenizer, slice_of(""), TOKENIZER_SPECIAL,
                               &around, NULL, err);
-    if (rc == 0 && tokenizer_size(e->tokenizer) > (size_t)vocab)
+    size_t size = rc == 0 ? tokenizer_size(e->tokenizer) : 0;
+    if (rc == 0 && (size > (size_t)vocab || size + PADDING_MAX < (size_t)vocab))
         rc = err_set(err, ERR_FORMAT,
                      "%s: tokenizer.json is of another model: it has %zu ids, "
                      "the encoder's vocabulary %lld",
-                     dir, tokenizer_size(e->tokenizer), (long long)vocab);
+                     dir, size, (long long)vocab);
     if (rc == 0 && around.count != 2)
         rc = err_set(err, ERR_FORMAT,
                      "%s: tokenizer.json is of another model: it puts %zu "
@@ -255,6 +258,11 @@ static int run_batch(struct model_embedder *e, const struct token_list *ids,
         starts[i + 1] = starts[i] + seen[i];
     }
     int rc = model_encoder_vectors(e->encoder, &b, x, err);
+    for (size_t i = 0; i < n * e->shape.dims && rc == 0; i++)
+        if (!isfinite(x[i]))
+            rc = err_set(err, ERR_FORMAT,
+                         "the encoder's vectors are not finite: its "
+                         "weights are damaged");
     free(all);
     return rc;
 }

@@ -58,19 +58,30 @@ static int refuse_lost(const struct tasks_fitted *f, struct err *err)
     return rc;
 }
 
+static int refuse_changed(const struct tasks_fitted *f,
+                          const struct tasks_embedder *e, struct err *err)
+{
+    char *old = embedder_text(f->embedder, tasks_model_embedder(f->model));
+    int rc = err_set(err, ERR_INVALID,
+                     "the tasks were found with %s, whose content has changed "
+                     "since (%02x%02x%02x%02x%02x%02x); find them again with "
+                     "--refit, or put back what it was",
+                     old, e->id[0], e->id[1], e->id[2], e->id[3], e->id[4],
+                     e->id[5]);
+
+    free(old);
+    return rc;
+}
+
 static int refuse_other(const struct tasks_fitted *f,
                         const struct tasks_embedder *e, struct err *err)
 {
     char *old = embedder_text(f->embedder, tasks_model_embedder(f->model));
     char *new = embedder_text(e ? e->name : NULL, e ? e->id : NULL);
-    bool changed = e && f->embedder && strcmp(e->name, f->embedder) == 0;
     int rc = err_set(err, ERR_INVALID,
-                     "the tasks were found with %s, %s %s; find them again "
-                     "with --refit, or give --embedder %s",
-                     old, changed ? "and that has changed to" : "not with", new,
-                     !tasks_model_embedder(f->model) ? "builtin"
-                     : changed                       ? "a copy of what it was"
-                                                     : "that one");
+                     "the tasks were found with %s, not with %s; find them "
+                     "again with --refit, or go on with --embedder %s",
+                     old, new, f->embedder ? f->embedder : "builtin");
 
     free(old);
     free(new);
@@ -86,8 +97,10 @@ int tasks_embedder_use(const struct tasks_fitted *f, struct tasks_embedder *e,
         return refuse_lost(f, err);
     if (rc < 0 || any || !f->model)
         return rc;
-    return is_same(e, tasks_model_embedder(f->model)) ? 0
-                                                      : refuse_other(f, e, err);
+    if (is_same(e, tasks_model_embedder(f->model)))
+        return 0;
+    bool here = e && f->embedder && strcmp(f->embedder, e->name) == 0;
+    return here ? refuse_changed(f, e, err) : refuse_other(f, e, err);
 }
 
 int tasks_embedder_name(struct store *s, char **name, struct err *err)
