@@ -65,7 +65,8 @@ static int unpermute(struct gguf *g, struct weights_tensor *t, bool key,
     if (!key || !e)
         e = gguf_find_own(g, "attention.head_count");
     if (!gguf_int_of_layers(e, &heads) || heads < 1 || t->dims < 1 ||
-        t->shape[0] < 1 || t->shape[0] % (2 * heads) != 0)
+        t->shape[0] < 1 || t->shape[0] % (2 * heads) != 0 ||
+        t->bytes % (size_t)t->shape[0] != 0)
         return err_set(err, ERR_FORMAT,
                        "tensor \"%s\": its rows do not fit "
                        "attention.head_count",
@@ -244,6 +245,16 @@ bool gguf_is_adapter(const struct gguf *g)
     return slice_is(gguf_string(gguf_find(g, "general.type"), 0), "adapter");
 }
 
+/* Two names of GGUF may be one of the checkpoint's. */
+static int refuse_twice(const struct weights_file *f, struct err *err)
+{
+    for (size_t i = 1; i < f->count; i++)
+        if (strcmp(f->tensors[i - 1].name, f->tensors[i].name) == 0)
+            return err_set(err, ERR_FORMAT, "tensor \"%s\" appears twice",
+                           f->tensors[i].name);
+    return ERR_OK;
+}
+
 int gguf_adopt(struct weights_file *f, struct err *err)
 {
     struct gguf *g = f->gguf;
@@ -265,6 +276,8 @@ int gguf_adopt(struct weights_file *f, struct err *err)
     for (size_t i = 0; i < f->count && rc == ERR_OK; i++)
         rc = adopt_tensor(g, &f->tensors[i], err);
     qsort(f->tensors, f->count, sizeof(*f->tensors), by_name);
+    if (rc == ERR_OK)
+        rc = refuse_twice(f, err);
     return rc == ERR_OK ? join_halves(f, err) : rc;
 }
 

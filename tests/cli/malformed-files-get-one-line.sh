@@ -52,7 +52,7 @@ done
 echo '# adapters'
 for f in "$bad"/adapter/*; do
     case ${f##*/} in adapter_*) continue ;; esac
-    rm -rf adapter && mkdir adapter
+    rm -rf adapter merged && mkdir adapter
     cp "$bad"/adapter/adapter_* adapter
     case $f in
     *.json) cp "$f" adapter/adapter_config.json ;;
