@@ -3,9 +3,8 @@
 # parser alone, without what it stands on (lib/json, lib/base) or feeds.
 case $1 in
 adapter) ls lib/model/model_peft.c ;;
-gguf) ls lib/weights/gguf_read.c lib/weights/gguf_map.c \
-    lib/weights/gguf_config.c lib/weights/gguf_specials.c \
-    lib/weights/gguf_tokenizer.c ;;
+gguf) find lib/weights -name 'gguf_*.c' | grep -v -e _build -e _write |
+    LC_ALL=C sort ;;
 jinja) ls lib/jinja/*.c ;;
 model_config) ls lib/model/model_config.c lib/model/model_family.c \
     lib/model/model_family_hybrid.c ;;
