@@ -76,7 +76,7 @@ MUST_CHECK int gguf_put_tokenizer(struct gguf_build *g, const char *model,
                                   const struct json *config, size_t vocab,
                                   struct err *err);
 
-/* gguf_tokenizer.c: tokenizer.ggml.pre for a splitting pattern (empty: GPT-2's
+/* gguf_pre.c: tokenizer.ggml.pre for a splitting pattern (empty: GPT-2's
  * own) with digits apart or not; NULL if there is no name for it. */
 const char *gguf_pre_name(struct slice regex, bool digits, bool ignore_merges);
 

@@ -5,6 +5,7 @@
  * continuation and text on stdout, logits of every prompt position as raw
  * floats in a file. It goes on after an end token, of which llama.cpp guesses
  * more than the model names. The prompt of a file without a tokenizer is ids.
+ * COUNT 0: ids of each prompt alone, prompts ending in a zero byte.
  */
 #include "llama.h"
 
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROMPT_MAX 65536
+#define PROMPT_MAX (1 << 20)
 #define TOKENS_MAX 4096
 
 static void quiet(enum ggml_log_level level, const char *text, void *data)
@@ -116,6 +117,23 @@ static int generate(struct llama_model *model, struct llama_context *ctx,
     return 0;
 }
 
+/* Without the tokens that stand around a text, and those written in it. */
+static int print_ids(struct llama_model *model, const char *text, size_t size)
+{
+    const struct llama_vocab *vocab = llama_model_get_vocab(model);
+    static llama_token ids[TOKENS_MAX];
+
+    for (const char *p = text; p < text + size; p += strlen(p) + 1) {
+        int n = llama_tokenize(vocab, p, (int)strlen(p), ids, TOKENS_MAX, false,
+                               false);
+
+        printf("{");
+        print_tokens("ids", ids, n < 0 ? 0 : n);
+        printf("\"count\":%d}\n", n);
+    }
+    return 0;
+}
+
 /* MODEL COUNT LOGITS [LORA], the prompt on standard input */
 int main(int argc, char **argv)
 {
@@ -124,17 +142,22 @@ int main(int argc, char **argv)
     struct llama_model *model;
     struct llama_context *ctx;
     static char prompt[PROMPT_MAX];
+    size_t size;
     FILE *logits;
 
     if (argc < 4)
         return 2;
-    prompt[fread(prompt, 1, sizeof(prompt) - 1, stdin)] = 0;
+    size = fread(prompt, 1, sizeof(prompt) - 1, stdin);
+    prompt[size] = 0;
     llama_log_set(quiet, NULL);
     llama_backend_init();
     mp.n_gpu_layers = 0;
+    mp.vocab_only = atoi(argv[2]) == 0;
     model = llama_model_load_from_file(argv[1], mp);
     if (!model)
         return 1;
+    if (mp.vocab_only)
+        return print_ids(model, prompt, size);
     cp.n_ctx = 1024;
     cp.n_batch = cp.n_ubatch = 1024;
     cp.n_threads = cp.n_threads_batch = 1;
