@@ -17,6 +17,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *to_format, *to_type, *output, *prompts_file, *adapter_dir;
 static const char *base_dir;
@@ -104,6 +105,7 @@ struct job {
     enum weights_type type;
     struct artifact_report report;
     struct artifact_score score;
+    struct io_tree tree; /* a directory until it agrees */
     char *bad;
 };
 
@@ -200,11 +202,12 @@ static int open_score(struct job *j, struct err *err)
 
 static int write_directory(struct job *j, struct model *m, struct err *err)
 {
-    int rc = io_mkdirs(output, 0755, err);
+    int rc = io_tree_begin(&j->tree, output, artifact_nothing_goes, err);
 
     if (rc == ERR_OK)
-        rc = model_save_shards(m, output, j->type, (size_t)shard_size, err);
-    return rc == ERR_OK ? lora_copy_parts(j->picked.dir, output, err) : rc;
+        rc =
+            model_save_shards(m, j->tree.dir, j->type, (size_t)shard_size, err);
+    return rc == ERR_OK ? lora_copy_parts(j->picked.dir, j->tree.dir, err) : rc;
 }
 
 static int write_gguf(const struct job *j, struct err *err)
@@ -216,15 +219,15 @@ static int write_gguf(const struct job *j, struct err *err)
     return weights_gguf_write(j->picked.dir, &opt, output, err);
 }
 
-static int read_back(struct job *j, struct err *err)
+static int read_back(struct job *j, const char *written, struct err *err)
 {
     struct artifact_source s = {
-        .compute = j->compute, .dir = output, .widen = true, .score = &j->score
+        .compute = j->compute, .dir = written, .widen = true, .score = &j->score
     };
     int rc = artifact_read_back(&s, &j->prompts, j->before, j->vocab,
                                 &j->report, err);
 
-    return rc == ERR_OK ? artifact_compare_tokens(j->picked.dir, output, err)
+    return rc == ERR_OK ? artifact_compare_tokens(j->picked.dir, written, err)
                         : rc;
 }
 
@@ -232,31 +235,34 @@ static int read_back(struct job *j, struct err *err)
 static int judge(struct job *j, struct err *err)
 {
     double limit = max_kl >= 0 ? max_kl : artifact_threshold(j->type);
-    int rc = read_back(j, err);
+    const char *written = j->gguf ? output : j->tree.dir;
+    int rc = read_back(j, written, err);
 
     if (rc == ERR_OK && artifact_agrees(&j->report, limit) &&
         artifact_score_agrees(&j->score))
-        return 1;
+        return j->gguf || (rc = io_tree_publish(&j->tree, err)) == ERR_OK ? 1
+                                                                          : rc;
     if (rc < 0) {
         struct err own;
 
-        if (artifact_mark_bad(output, &j->bad, &own) == ERR_OK)
+        if (artifact_mark_bad(written, output, &j->bad, &own) == ERR_OK)
             rc = err_wrap(err, "%s does not read back, now %s", output, j->bad);
         return rc;
     }
-    return artifact_mark_bad(output, &j->bad, err);
+    return artifact_mark_bad(written, output, &j->bad, err);
 }
 
-static int refuse_existing(const struct job *j, struct err *err)
+/* What is written is read back, which a pipe or a device does not allow. */
+static int check_output(const struct job *j, struct err *err)
 {
-    bool exists = io_exists(output);
+    struct stat st;
 
-    if (exists && j->gguf && io_is_dir(output))
-        return err_set(err, ERR_INVALID, "%s is a directory; name a file",
-                       output);
-    if (exists && !j->gguf)
+    if (!j->gguf)
+        return io_tree_check(output, artifact_nothing_goes, err);
+    if (stat(output, &st) == 0 && !S_ISREG(st.st_mode))
         return err_set(err, ERR_INVALID,
-                       "%s is there already; name a new directory", output);
+                       "%s is %s; name a file, which can be read back", output,
+                       S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
     return ERR_OK;
 }
 
@@ -266,7 +272,7 @@ static int work(struct job *j, struct err *err)
     int rc = choose_type(j, err);
 
     if (rc == ERR_OK)
-        rc = refuse_existing(j, err);
+        rc = check_output(j, err);
     if (rc == ERR_OK)
         rc = device_open(j->cli, NULL, &j->compute, err);
     if (rc == ERR_OK)
@@ -341,6 +347,7 @@ static int finish(struct job *j, int rc, struct err *err)
     rc = rc < 0 ? cli_fail(j->cli, err) : answer(j);
     artifact_prompts_release(&j->prompts);
     artifact_score_release(&j->score);
+    io_tree_end(&j->tree);
     compute_close(j->compute);
     picked_model_release(&j->picked);
     free(j->before);
@@ -384,9 +391,11 @@ static int convert_adapter(struct job *j, const char *dir, struct err *err)
 {
     double limit = max_kl >= 0 ? max_kl : artifact_threshold(WEIGHTS_F32);
     float *after = NULL;
-    int rc = device_open(j->cli, NULL, &j->compute, err);
+    int rc = check_output(j, err);
 
     j->type = WEIGHTS_F32;
+    if (rc == ERR_OK)
+        rc = device_open(j->cli, NULL, &j->compute, err);
     if (rc == ERR_OK)
         rc = adapter_logits(j, dir, &j->before, err);
     if (rc == ERR_OK)
@@ -397,7 +406,7 @@ static int convert_adapter(struct job *j, const char *dir, struct err *err)
         artifact_compare(&j->prompts, j->vocab, j->before, after, &j->report);
     free(after);
     if (rc == ERR_OK && !artifact_agrees(&j->report, limit))
-        rc = artifact_mark_bad(output, &j->bad, err);
+        rc = artifact_mark_bad(output, output, &j->bad, err);
     return rc;
 }
 

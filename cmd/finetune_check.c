@@ -39,11 +39,14 @@ static double limit_of(const struct compute *c, enum weights_type type)
     return limit > device ? limit : device;
 }
 
-static int refuse(const char *path, const struct artifact_report *report,
+static int refuse(const struct artifact_source *s,
+                  const struct artifact_report *report,
                   const struct artifact_score *score, struct err *err)
 {
+    const char *written = s->adapter ? s->adapter : s->dir;
+    const char *path = s->name ? s->name : written;
     char *bad = NULL;
-    int rc = artifact_mark_bad(path, &bad, err);
+    int rc = artifact_mark_bad(written, path, &bad, err);
 
     if (rc == ERR_OK && score)
         rc = err_set(err, ERR_FORMAT,
@@ -67,7 +70,6 @@ int finetune_check(const struct artifact_source *s,
                    enum weights_type type, struct err *err)
 {
     size_t vocab = (size_t)model_config(*m)->vocab;
-    const char *path = s->adapter ? s->adapter : s->dir;
     struct artifact_prompts p = { 0 };
     struct artifact_report report = { 0 };
     float *before = NULL;
@@ -81,9 +83,9 @@ int finetune_check(const struct artifact_source *s,
     if (rc == ERR_OK)
         rc = artifact_read_back(s, &p, before, vocab, &report, err);
     if (rc == ERR_OK && !artifact_agrees(&report, limit_of(s->compute, type)))
-        rc = refuse(path, &report, NULL, err);
+        rc = refuse(s, &report, NULL, err);
     else if (rc == ERR_OK && s->score && !artifact_score_agrees(s->score))
-        rc = refuse(path, &report, s->score, err);
+        rc = refuse(s, &report, s->score, err);
     artifact_prompts_release(&p);
     free(before);
     return rc;

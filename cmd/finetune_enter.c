@@ -126,19 +126,25 @@ int finetune_enter(struct task *t, struct err *err)
 {
     struct sql *db = store_sql(t->store);
     int64_t dataset = 0;
-    int rc = sql_begin(db, err);
+    int rc = finetune_publish(t, err);
 
     if (rc < 0)
         return rc;
     make_absolute(&t->path);
     make_absolute(&t->run);
-    rc = add_dataset(t, &dataset, err);
+    rc = sql_begin(db, err);
+    if (rc == 0)
+        rc = add_dataset(t, &dataset, err);
     if (rc == 0)
         rc = add_model(t, dataset, err);
     if (rc == 0)
         rc = sql_commit(db, err);
-    if (rc < 0)
+    if (rc < 0) {
         sql_rollback(db);
+        finetune_unpublish(t);
+        return rc;
+    }
+    finetune_drop_replaced(t);
     if (rc == 0)
         rc = store_stage_set(t->store, "finetune", t->last_call, NULL, NULL,
                              err);

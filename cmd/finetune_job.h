@@ -8,6 +8,7 @@
 #define FINETUNE_JOB_H
 
 #include "artifact_score.h"
+#include "base/io.h"
 #include "evaluate/evaluate.h"
 #include "finetune.h"
 #include "finetune_base.h"
@@ -55,13 +56,30 @@ struct task {
     int64_t model_id;
     bool quantised; /* the base stays in blocks */
     bool skipped, untrainable;
+    bool replaces;               /* the model of this name at this path */
+    struct io_tree tree, merged; /* what is written, until it is in place */
 };
 
 /* Training and validation data of the task from the store, as its options
  * ask. What is left out is counted; t->untrainable is set where nothing is
  * left. */
 MUST_CHECK int finetune_read_examples(struct task *t, struct err *err);
-/* The data set, its examples and the model, in one transaction. */
+/* finetune_place.c: t's name, path and run directory, free for it. */
+MUST_CHECK int finetune_choose_paths(struct task *t, struct err *err);
+
+/* finetune_write.c. */
+enum weights_type finetune_stored_type(const struct task *t);
+bool finetune_is_wide(const struct task *t, const struct model_config *c);
+char *finetune_merged_path(const struct task *t); /* the caller's */
+/* Writes what was trained beside its place and reads it back. */
+MUST_CHECK int finetune_write(struct task *t, struct err *err);
+/* Puts it in its place; until the task is released this can be undone. */
+MUST_CHECK int finetune_publish(struct task *t, struct err *err);
+void finetune_unpublish(struct task *t);
+/* Removes what belonged to the replaced model alone. */
+void finetune_drop_replaced(const struct task *t);
+
+/* Puts what was written in place, and into the store, in one transaction. */
 MUST_CHECK int finetune_enter(struct task *t, struct err *err);
 
 #endif

@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WIDEN_PARAMETERS ((int64_t)256 << 20)
-
 /* Data, base and options in one word. */
 static void make_fingerprint(struct task *t)
 {
@@ -51,227 +49,9 @@ static int find_done(struct task *t, struct err *err)
     return rc < 0 ? rc : 0;
 }
 
-/* The name becomes a directory below models, and must not take the place of a
- * model that is not this task's. */
-static int take_name(struct task *t, const char *name, struct err *err)
-{
-    struct sql_stmt *q;
-    bool other;
-    int rc;
-
-    rc = store_name_check("--as", name, err);
-    if (rc < 0)
-        return rc;
-    rc = sql_get(store_sql(t->store),
-                 "SELECT task IS NOT ?2 FROM model m WHERE name = ?1 AND (task "
-                 "IS NOT ?2 OR id IN (SELECT model FROM evaluation) OR id IN "
-                 "(SELECT model FROM seal) OR id IN (SELECT base FROM model))",
-                 &q, err);
-    if (rc < 0)
-        return rc;
-    sql_bind_cstr(q, 1, name);
-    sql_bind_int(q, 2, t->id);
-    rc = sql_step(q, err);
-    other = rc == 1 && sql_int(q, 0);
-    sql_reset(q);
-    if (rc == 1)
-        return err_set(err, ERR_INVALID,
-                       other ? "--as %s: another model has this name; choose "
-                               "another"
-                             : "--as %s: this model stays, because it was "
-                               "evaluated or others rest on it; choose another "
-                               "name",
-                       name);
-    t->model_name = mem_strdup(name);
-    return rc;
-}
-
-/* NAME-1, NAME-2...: the first that is free. */
-static int choose_name(struct task *t, struct err *err)
-{
-    if (t->f->name)
-        return take_name(t, t->f->name, err);
-    for (int n = 1;; n++) {
-        struct sql_stmt *q;
-        char *name = mem_printf("%s-%d", t->name, n);
-        int rc = sql_get(store_sql(t->store),
-                         "SELECT 1 FROM model WHERE name = ?", &q, err);
-
-        if (rc == 0) {
-            sql_bind_cstr(q, 1, name);
-            rc = sql_step(q, err);
-            sql_reset(q);
-        }
-        if (rc <= 0) {
-            t->model_name = name;
-            return rc;
-        }
-        free(name);
-    }
-}
-
-/* A path below the store that stays right when the working directory changes.*/
-static char *store_path(const struct task *t, const char *kind,
-                        const char *name)
-{
-    char *root = realpath(store_dir(t->store), NULL);
-    char *path =
-        mem_printf("%s/%s/%s", root ? root : store_dir(t->store), kind, name);
-
-    free(root);
-    return path;
-}
-
-/* --output must not take the files of a model that is not this task's. */
-static int check_output(struct task *t, struct err *err)
-{
-    char *path = realpath(t->f->output, NULL);
-    struct sql_stmt *q;
-    int rc = sql_get(store_sql(t->store),
-                     "SELECT name FROM model WHERE path = ? AND task IS NOT ?",
-                     &q, err);
-
-    if (rc == 0) {
-        sql_bind_cstr(q, 1, path ? path : t->f->output);
-        sql_bind_int(q, 2, t->id);
-        rc = sql_step(q, err);
-    }
-    if (rc == 1) {
-        rc = err_set(err, ERR_INVALID,
-                     "--output %s: model %.*s is there; name another directory",
-                     t->f->output, (int)sql_text(q, 0).n, sql_text(q, 0).p);
-        sql_reset(q);
-    }
-    free(path);
-    return rc;
-}
-
-static int choose_paths(struct task *t, struct err *err)
-{
-    char *run;
-    int rc = t->f->output ? check_output(t, err) : 0;
-
-    if (rc == 0)
-        rc = choose_name(t, err);
-    if (rc < 0)
-        return rc;
-    run = mem_printf("%s-%.8s", t->name, t->fingerprint);
-    t->path = t->f->output ? mem_strdup(t->f->output)
-                           : store_path(t, "models", t->model_name);
-    t->run = t->f->run ? mem_strdup(t->f->run) : store_path(t, "runs", run);
-    free(run);
-    return 0;
-}
-
-static enum weights_type stored_type(const struct task *t)
-{
-    const struct model_config *c = model_config(t->model);
-
-    if (!t->f->dtype)
-        return c->stored == WEIGHTS_F16 || c->stored == WEIGHTS_BF16
-                   ? c->stored
-                   : WEIGHTS_F32;
-    return strcmp(t->f->dtype, "f32") == 0   ? WEIGHTS_F32
-           : strcmp(t->f->dtype, "f16") == 0 ? WEIGHTS_F16
-                                             : WEIGHTS_BF16;
-}
-
-/* A large base that stays frozen keeps its 16 bits; weights that change, by
- * training or merging, are f32. */
-static bool is_wide(const struct task *t, const struct model_config *c)
-{
-    return t->opt.method == LORA_FULL || t->f->merge ||
-           (!compute_keeps_narrow(t->compute) &&
-            model_config_parameters(c) <= WIDEN_PARAMETERS);
-}
-
-/* To merge: the base as it is, since quantised weights cannot be merged into,
- * and the adapter just written. */
-static int reopen(struct task *t, struct err *err)
-{
-    int rc;
-
-    model_free(t->model);
-    t->model = NULL;
-    mem_trim();
-    rc = model_open(t->base.path, t->compute, true, &t->model, err);
-    if (rc == 0)
-        rc = model_adapter_load(t->model, t->path, err);
-    return rc;
-}
-
-static int check_written(struct task *t, const char *dir, const char *adapter,
-                         enum weights_type type, struct err *err)
-{
-    struct artifact_source s = {
-        .compute = t->compute, .dir = dir, .adapter = adapter, .widen = true
-    };
-
-    if (adapter)
-        s.widen = is_wide(t, model_config(t->model));
-    if (adapter && t->quantised)
-        s.quantise = &t->quantise;
-    if (!adapter)
-        s.score = &t->score;
-    return finetune_check(&s, t->valid.docs ? &t->valid : &t->train, &t->model,
-                          type, err);
-}
-
-/* An adapter over blocks is merged into weights that it has not seen: whether
- * it still does the task is tried. */
-static int score_trained(struct task *t, struct err *err)
-{
-    int rc;
-
-    t->score.limit = ARTIFACT_DROP;
-    rc = artifact_score_open(t->store, t->id, ARTIFACT_EXAMPLES,
-                             (uint64_t)t->cli->seed, &t->score, err);
-    if (rc == ERR_NOTFOUND)
-        return ERR_OK;
-    if (rc == ERR_OK)
-        rc = artifact_score_before(&t->score, t->model, t->base.path, err);
-    return rc;
-}
-
-static void note_score(const struct task *t, const char *path)
-{
-    struct buf text = { 0 };
-
-    artifact_score_print(&t->score, &text);
-    if (text.len)
-        cli_note(t->cli, "%s: read back%s", path, text.data);
-    buf_release(&text);
-}
-
-static int write_model(struct task *t, struct err *err)
-{
-    char *merged = t->opt.method == LORA_FULL
-                       ? mem_strdup(t->path)
-                       : mem_printf("%s-merged", t->path);
-    int rc = 0;
-
-    if (t->opt.method == LORA_ADAPTER)
-        rc = lora_save_adapter(t->model, &t->opt, t->base.path, t->path, err);
-    if (rc == 0 && t->quantised && t->f->merge)
-        rc = score_trained(t, err);
-    if (rc == 0 && t->opt.method == LORA_ADAPTER)
-        rc = check_written(t, t->base.path, t->path, WEIGHTS_F32, err);
-    if (rc == 0 && t->f->merge && t->opt.method == LORA_ADAPTER)
-        rc = reopen(t, err);
-    if (rc == 0 && (t->opt.method == LORA_FULL || t->f->merge))
-        rc = lora_save_merged(t->model, t->base.path, stored_type(t), merged,
-                              err);
-    if (rc == 0 && (t->opt.method == LORA_FULL || t->f->merge))
-        rc = check_written(t, merged, NULL, stored_type(t), err);
-    if (rc == 0)
-        note_score(t, merged);
-    free(merged);
-    return rc;
-}
-
 static int train(struct task *t, struct err *err)
 {
-    int rc = choose_paths(t, err);
+    int rc = finetune_choose_paths(t, err);
 
     if (rc < 0)
         return rc;
@@ -287,7 +67,7 @@ static int train(struct task *t, struct err *err)
                     &t->cli->progress, &t->result, err);
     cli_progress_end(t->cli);
     if (rc == 0)
-        rc = write_model(t, err);
+        rc = finetune_write(t, err);
     if (rc == 0) {
         finetune_plan_compare(&t->plan, t->compute);
         finetune_curve(t->cli, t->run);
@@ -333,8 +113,8 @@ static int open_base(struct task *t, const struct model_config *c,
                      : "this device keeps no 4-bit weights; --device cpu does");
     t->quantised = q != NULL;
     if (!q)
-        return model_open(t->base.path, t->compute, is_wide(t, c), &t->model,
-                          err);
+        return model_open(t->base.path, t->compute, finetune_is_wide(t, c),
+                          &t->model, err);
     t->quantise = strcmp(q, "nf4") == 0 ? COMPUTE_NF4 : COMPUTE_INT8;
     return model_open_quantised(t->base.path, t->compute, t->quantise,
                                 &t->model, err);
@@ -365,7 +145,7 @@ static int open_model(struct task *t, struct err *err)
                                       .reader = &t->reader,
                                       .opt = &t->opt };
     if (rc == 0 && t->f->merge && t->opt.method == LORA_ADAPTER)
-        t->plan.merging = lora_merge_memory(t->model, stored_type(t));
+        t->plan.merging = lora_merge_memory(t->model, finetune_stored_type(t));
     return rc;
 }
 
@@ -424,6 +204,8 @@ static void task_release(struct task *t)
     lora_answers_release(&t->better);
     lora_answers_release(&t->held_better);
     artifact_score_release(&t->score);
+    io_tree_end(&t->tree);
+    io_tree_end(&t->merged);
     model_free(t->model);
     model_free(t->teacher);
     template_free(t->template);

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define PROMPT_TOKENS 64 /* of each, at most */
 #define PROMPT_MAX 64    /* lines of a file */
@@ -260,13 +261,64 @@ double artifact_threshold(enum weights_type type)
     }
 }
 
-int artifact_mark_bad(const char *path, char **out, struct err *err)
+bool artifact_nothing_goes(const char *name)
 {
-    *out = mem_printf("%s.bad", path);
-    if (rename(path, *out) == 0)
-        return ERR_OK;
-    return err_set(err, ERR_OUTPUT, "rename %s to %s: %s", path, *out,
-                   strerror(errno));
+    (void)name;
+    return false;
+}
+
+bool artifact_is_part(const char *name)
+{
+    static const char *const exact[] = {
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "chat_template.jinja",
+        "LICENSE",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "model.safetensors",
+        "model.safetensors.index.json",
+    };
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]); i++) {
+        size_t known = strlen(exact[i]);
+
+        if (strncmp(name, exact[i], known) == 0 &&
+            (!name[known] || strncmp(name + known, ".tmp.", 5) == 0))
+            return true;
+    }
+    return strncmp(name, "model-", 6) == 0 && n > 12 &&
+           strcmp(name + n - 12, ".safetensors") == 0;
+}
+
+/* A directory of an earlier bad one is not replaced by rename. */
+int artifact_mark_bad(const char *written, const char *name, char **out,
+                      struct err *err)
+{
+    struct stat st;
+    char *real = lstat(name, &st) == 0 && S_ISLNK(st.st_mode)
+                     ? realpath(name, NULL) /* a link stays a link */
+                     : NULL;
+    const char *stem = real ? real : name;
+    const char *from = strcmp(written, name) == 0 ? stem : written;
+    int rc = ERR_OK, done;
+
+    *out = mem_printf("%s.bad", stem);
+    for (int i = 2; (done = rename(from, *out)) < 0 &&
+                    (errno == ENOTEMPTY || errno == EEXIST);
+         i++) {
+        free(*out);
+        *out = mem_printf("%s.bad-%d", stem, i);
+    }
+    if (done < 0)
+        rc = err_set(err, ERR_OUTPUT, "rename %s to %s: %s", from, *out,
+                     strerror(errno));
+    free(real);
+    return rc;
 }
 
 static int compare_text(const struct tokenizer *a, const struct tokenizer *b,

@@ -49,6 +49,7 @@ void artifact_compare(const struct artifact_prompts *p, size_t vocab,
 struct artifact_source {
     struct compute *compute;
     const char *dir, *adapter;
+    const char *name; /* its place once it agrees; NULL: where it is */
     bool widen;
     const enum compute_quant *quantise; /* NULL: weights as they are stored */
     struct artifact_score *score; /* NULL, or what before was scored with */
@@ -62,8 +63,16 @@ bool artifact_agrees(const struct artifact_report *r, double limit);
 
 /* The largest mean KL that a type may cost. */
 double artifact_threshold(enum weights_type type);
-/* Renames path to path.bad; *out (the new name) is the caller's. */
-MUST_CHECK int artifact_mark_bad(const char *path, char **out, struct err *err);
+/* Renames what was written, for now or for good under that name, to NAME.bad
+ * (NAME.bad-2 if that is a directory already); *out (the new name) is the
+ * caller's. */
+MUST_CHECK int artifact_mark_bad(const char *written, const char *name,
+                                 char **out, struct err *err);
+
+/* For io_tree_begin: a file that slmctl writes into a model's or an adapter's
+ * directory; none at all. */
+bool artifact_is_part(const char *name);
+bool artifact_nothing_goes(const char *name);
 
 /* Do the tokenizers of two models give the same ids for the built-in texts?
  * ERR_UNSUPPORTED with the text that differs; 0 if the first has none. */

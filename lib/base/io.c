@@ -1,4 +1,4 @@
-/* io.c - bounded reads, atomic writes, mappings, locks */
+/* io.c - bounded reads, mappings, directories, locks */
 #include "base/io.h"
 
 #include "base/mem.h"
@@ -78,17 +78,6 @@ int io_write_all(int fd, const void *p, size_t n, struct err *err)
     return ERR_OK;
 }
 
-static char *parent_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    if (!slash)
-        return mem_strdup(".");
-    if (slash == path)
-        return mem_strdup("/");
-    return mem_strndup(path, (size_t)(slash - path));
-}
-
 int io_sync_dir(const char *path, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -100,77 +89,6 @@ int io_sync_dir(const char *path, struct err *err)
     if (fsync(fd) < 0 && errno != EINVAL)
         rc = err_set(err, ERR_IO, "fsync %s: %s", path, strerror(errno));
     (void)close(fd);
-    return rc;
-}
-
-static int write_temporary(int fd, const char *path, const void *p, size_t n,
-                           unsigned mode, struct err *err)
-{
-    int rc = io_write_all(fd, p, n, err);
-
-    if (rc == ERR_OK && fchmod(fd, mode) < 0)
-        rc = err_set(err, ERR_IO, "chmod %s: %s", path, strerror(errno));
-    if (rc == ERR_OK && fsync(fd) < 0)
-        rc = err_set(err, ERR_OUTPUT, "fsync %s: %s", path, strerror(errno));
-    if (close(fd) < 0 && rc == ERR_OK)
-        rc = err_set(err, ERR_OUTPUT, "close %s: %s", path, strerror(errno));
-    return rc;
-}
-
-/* A device, pipe or socket takes the bytes as they come. */
-static int write_in_place(const char *path, const void *p, size_t n,
-                          struct err *err)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    int rc;
-
-    if (fd < 0)
-        return err_set(err, ERR_OUTPUT, "open %s: %s", path, strerror(errno));
-    rc = io_write_all(fd, p, n, err);
-    if (close(fd) < 0 && rc == ERR_OK)
-        rc = err_set(err, ERR_OUTPUT, "close %s: %s", path, strerror(errno));
-    return rc < 0 ? err_wrap(err, "%s", path) : rc;
-}
-
-static int replace_file(const char *path, const void *p, size_t n,
-                        unsigned mode, struct err *err)
-{
-    char *tmp = mem_printf("%s.tmp.XXXXXX", path);
-    char *dir = parent_of(path);
-    int fd = mkostemp(tmp, O_CLOEXEC);
-    int rc;
-
-    if (fd < 0) {
-        rc = err_set(err, ERR_OUTPUT, "create %s: %s", tmp, strerror(errno));
-        goto done;
-    }
-    rc = write_temporary(fd, path, p, n, mode, err);
-    if (rc == ERR_OK && rename(tmp, path) < 0)
-        rc = err_set(err, ERR_OUTPUT, "rename %s: %s", path, strerror(errno));
-    if (rc == ERR_OK)
-        rc = io_sync_dir(dir, err);
-    else
-        (void)unlink(tmp);
-done:
-    free(tmp);
-    free(dir);
-    return rc;
-}
-
-int io_write_file(const char *path, const void *p, size_t n, unsigned mode,
-                  struct err *err)
-{
-    struct stat st;
-    char *real = NULL;
-    int rc;
-
-    if (stat(path, &st) == 0) {
-        if (!S_ISREG(st.st_mode))
-            return write_in_place(path, p, n, err);
-        real = realpath(path, NULL); /* a link stays a link */
-    }
-    rc = replace_file(real ? real : path, p, n, mode, err);
-    free(real);
     return rc;
 }
 

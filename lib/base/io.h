@@ -23,6 +23,18 @@ MUST_CHECK int io_read_file(const char *path, size_t max, struct buf *out,
 MUST_CHECK int io_write_file(const char *path, const void *p, size_t n,
                              unsigned mode, struct err *err);
 
+/* The same for bytes that come one after another: write to fd, then end. rc is
+ * what writing gave: on success the file is synced and gets its name, on
+ * failure it goes. Returns rc, or what failed here, the path in front. */
+struct io_output {
+    int fd;
+    char *path, *tmp; /* tmp NULL: written in place */
+};
+MUST_CHECK int io_output_begin(struct io_output *o, const char *path,
+                               struct err *err);
+MUST_CHECK int io_output_end(struct io_output *o, unsigned mode, int rc,
+                             struct err *err);
+
 /* All n bytes to a descriptor, restarted after EINTR. */
 MUST_CHECK int io_write_all(int fd, const void *p, size_t n, struct err *err);
 
@@ -46,6 +58,28 @@ bool io_is_dir(const char *path);
 bool io_exists(const char *path);
 /* fsync of a directory, so that renames in it last. */
 MUST_CHECK int io_sync_dir(const char *path, struct err *err);
+
+/* A directory written as a whole under another name beside its own (`dir`),
+ * then put in the place of what is there. begin: path does not exist, or is a
+ * directory of which `replaces` says of each entry (but . and ..) that it may
+ * go; ERR_INVALID names the first that may not. A link to a directory is
+ * followed. publish swaps both in one step; until end it can be undone. end
+ * removes what is not published, or was replaced. */
+struct io_tree {
+    char *path, *dir;
+    bool swapped, moved; /* with what was there; where nothing was */
+};
+MUST_CHECK int io_tree_check(const char *path,
+                             bool (*replaces)(const char *name),
+                             struct err *err);
+MUST_CHECK int io_tree_begin(struct io_tree *t, const char *path,
+                             bool (*replaces)(const char *name),
+                             struct err *err);
+MUST_CHECK int io_tree_publish(struct io_tree *t, struct err *err);
+void io_tree_undo(struct io_tree *t);
+void io_tree_end(struct io_tree *t); /* also of a zeroed one */
+/* rm -r, without following links; failures are passed over. */
+void io_tree_remove(const char *path);
 
 /* flock(2) on path, created 0600. ERR_BUSY if another process holds it; the
  * kernel drops it when the process ends, however it ends. Close to release. */

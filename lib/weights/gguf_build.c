@@ -224,9 +224,8 @@ static void quantise_chunk(void *ctx, size_t task, unsigned worker)
                           q->out + task * q->chunk_bytes);
 }
 
-static int write_item(const struct weights_output *o,
-                      const struct gguf_item *item, struct pool *pool,
-                      struct err *err)
+static int write_item(const struct io_output *o, const struct gguf_item *item,
+                      struct pool *pool, struct err *err)
 {
     size_t n = (size_t)weights_elements(&item->from), bytes = bytes_of(item);
     float *x = NULL;
@@ -250,10 +249,10 @@ static int write_item(const struct weights_output *o,
 int gguf_build_write(const struct gguf_build *g, const char *path,
                      struct err *err)
 {
-    struct weights_output o;
+    struct io_output o;
     struct buf head = { 0 };
     struct pool *pool;
-    int rc = weights_output_begin(&o, path, err);
+    int rc = io_output_begin(&o, path, err);
 
     if (rc < 0)
         return rc;
@@ -264,5 +263,5 @@ int gguf_build_write(const struct gguf_build *g, const char *path,
         rc = write_item(&o, &g->items[i], pool, err);
     pool_free(pool);
     buf_release(&head);
-    return weights_output_end(&o, rc, err);
+    return io_output_end(&o, 0644, rc, err);
 }

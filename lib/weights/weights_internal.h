@@ -33,18 +33,6 @@ MUST_CHECK int weights_join_nf4(struct weights_tensor *tensors, size_t *count,
                                 struct weights_nf4_list *owned,
                                 struct err *err);
 
-/* weights_output.c: a file being written under a temporary name. */
-struct weights_output {
-    int fd;
-    char *tmp, *path;
-};
-MUST_CHECK int weights_output_begin(struct weights_output *o, const char *path,
-                                    struct err *err);
-/* rc is what writing gave: on success the file is synced and gets its name, on
- * failure it goes. Returns rc, or what failed here. */
-MUST_CHECK int weights_output_end(struct weights_output *o, int rc,
-                                  struct err *err);
-
 /* One dtype of the format. */
 struct weights_dtype {
     const char *name;   /* "BF16" */

@@ -102,13 +102,13 @@ static int write_file(const char *path, const struct buf *header,
                       const struct weights_tensor *const *order, size_t count,
                       struct err *err)
 {
-    struct weights_output o;
-    int rc = weights_output_begin(&o, path, err);
+    struct io_output o;
+    int rc = io_output_begin(&o, path, err);
 
     if (rc < 0)
         return rc;
     rc = write_parts(o.fd, header, order, count, err);
-    return weights_output_end(&o, rc, err);
+    return io_output_end(&o, 0644, rc, err);
 }
 
 int weights_write(const char *path, const struct weights_tensor *tensors,

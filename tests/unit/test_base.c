@@ -136,6 +136,107 @@ START_TEST(write_file_replaces_no_pipe_and_no_link)
 }
 END_TEST
 
+/* The same for a stream; a link to what is yet to be made stays a link. */
+START_TEST(output_follows_links_and_replaces_no_pipe)
+{
+    char dir[] = "/tmp/slmctl-io.XXXXXX";
+    char path[64], link[64];
+    struct io_output o;
+    struct err err = { 0 };
+    struct stat st;
+    int fd;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(path, sizeof(path), "%s/pipe", dir);
+    (void)snprintf(link, sizeof(link), "%s/link", dir);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    fd = open(path, O_RDWR);
+    ck_assert_int_eq(io_output_begin(&o, path, &err), 0);
+    ck_assert_int_eq(io_write_all(o.fd, "x", 1, &err), 0);
+    ck_assert_int_eq(io_output_end(&o, 0600, 0, &err), 0);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert(S_ISFIFO(st.st_mode));
+    (void)close(fd);
+    ck_assert_int_eq(unlink(path), 0);
+
+    ck_assert_int_eq(symlink("pipe", link), 0); /* which is gone */
+    ck_assert_int_eq(io_output_begin(&o, link, &err), 0);
+    ck_assert_int_eq(io_write_all(o.fd, "new", 3, &err), 0);
+    ck_assert_int_eq(io_output_end(&o, 0600, 0, &err), 0);
+    ck_assert_int_eq(lstat(link, &st), 0);
+    ck_assert(S_ISLNK(st.st_mode));
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_size, 3);
+
+    ck_assert_int_eq(io_output_begin(&o, path, &err), 0);
+    ck_assert_int_eq(io_output_end(&o, 0600, ERR_OUTPUT, &err), ERR_OUTPUT);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_size, 3); /* a failure leaves the old one */
+    ck_assert_int_eq(unlink(link) | unlink(path) | rmdir(dir), 0);
+}
+END_TEST
+
+static bool is_a(const char *name)
+{
+    return strcmp(name, "a") == 0;
+}
+
+static bool holds(const char *dir, const char *name)
+{
+    char *path = io_path(dir, name);
+    bool there = io_exists(path);
+
+    free(path);
+    return there;
+}
+
+static void put_in(const char *dir, const char *name)
+{
+    char *path = io_path(dir, name);
+    struct err err;
+
+    ck_assert_int_eq(io_write_file(path, "x", 1, 0600, &err), 0);
+    free(path);
+}
+
+START_TEST(a_tree_takes_the_place_of_another_or_leaves_it)
+{
+    char dir[] = "/tmp/slmctl-tree.XXXXXX", path[64];
+    struct io_tree t = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(path, sizeof(path), "%s/sub/model/", dir);
+    ck_assert_int_eq(io_tree_begin(&t, path, is_a, &err), 0);
+    put_in(t.dir, "a");
+    ck_assert_int_eq(io_tree_publish(&t, &err), 0);
+    io_tree_end(&t);
+    ck_assert(holds(path, "a"));
+
+    ck_assert_int_eq(io_tree_begin(&t, path, is_a, &err), 0);
+    put_in(t.dir, "b");
+    io_tree_end(&t); /* given up */
+    ck_assert(holds(path, "a") && !holds(path, "b"));
+
+    ck_assert_int_eq(io_tree_begin(&t, path, is_a, &err), 0);
+    put_in(t.dir, "b");
+    ck_assert_int_eq(io_tree_publish(&t, &err), 0);
+    ck_assert(holds(path, "b") && !holds(path, "a"));
+    io_tree_undo(&t);
+    ck_assert(holds(path, "a") && !holds(path, "b"));
+    ck_assert_int_eq(io_tree_publish(&t, &err), 0);
+    io_tree_end(&t);
+    ck_assert(holds(path, "b") && !holds(path, "a"));
+
+    ck_assert_int_eq(io_tree_begin(&t, path, is_a, &err), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, ": b is in it already"));
+    io_tree_end(&t);
+    ck_assert(!holds(dir, "sub/model.old"));
+    io_tree_remove(dir);
+    ck_assert(!io_exists(dir));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base");
@@ -149,6 +250,8 @@ int main(void)
     tcase_add_test(t, map_keeps_insertion_order);
     tcase_add_test(t, philox_known_answers);
     tcase_add_test(t, write_file_replaces_no_pipe_and_no_link);
+    tcase_add_test(t, output_follows_links_and_replaces_no_pipe);
+    tcase_add_test(t, a_tree_takes_the_place_of_another_or_leaves_it);
     tcase_add_test(t, pool_runs_each_task_once);
     suite_add_tcase(s, t);
     r = srunner_create(s);
