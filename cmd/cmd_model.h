@@ -15,6 +15,7 @@ extern const struct command model_convert, model_merge;
 
 /* What can be said about a model directory. Strings are owned. */
 struct model_facts {
+    char *whole; /* architecture that this is the text part of; NULL: none */
     char *family, *architecture_error; /* one of them; NULL otherwise */
     int64_t parameters, stored;        /* by config; in the files */
     int64_t layers, hidden, vocab, context;

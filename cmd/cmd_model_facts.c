@@ -31,6 +31,7 @@ static void read_config(const char *dir, struct model_facts *f)
         return;
     }
     f->family = mem_strdup(c.family);
+    f->whole = *c.whole ? mem_strdup(c.whole) : NULL;
     f->parameters = model_config_parameters(&c);
     f->layers = c.layers;
     f->hidden = c.hidden;
@@ -125,6 +126,7 @@ void model_facts_read(const char *dir, struct model_facts *out)
 void model_facts_release(struct model_facts *f)
 {
     free(f->family);
+    free(f->whole);
     free(f->architecture_error);
     free(f->types);
     free(f->weights_error);
@@ -151,6 +153,8 @@ void model_facts_put(const struct model_facts *f, struct json_writer *w)
 {
     put_or_reason(w, "family", f->family, f->architecture_error);
     if (f->family) {
+        if (f->whole)
+            json_put_string(w, "text_part_of", f->whole);
         json_put_int(w, "parameters", f->parameters);
         json_put_int(w, "layers", f->layers);
         json_put_int(w, "hidden", f->hidden);
@@ -190,6 +194,8 @@ static void print_facts(const char *dir, const struct model_facts *f,
     line(out, "directory", "%s", dir);
     if (f->family) {
         line(out, "family", "%s", f->family);
+        if (f->whole)
+            line(out, "", "the text part of %s; images are not read", f->whole);
         line(out, "parameters", "%lld", (long long)f->parameters);
         line(out, "shape", "%lld layers of %lld, vocabulary %lld, context %lld",
              (long long)f->layers, (long long)f->hidden, (long long)f->vocab,

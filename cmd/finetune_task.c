@@ -127,6 +127,11 @@ static int open_model(struct task *t, struct err *err)
 
     if (rc < 0)
         return rc;
+    if (*config.whole)
+        cli_note(t->cli,
+                 "%s: the text part of a %s is trained; what it has for images "
+                 "is left out",
+                 t->base.name, config.whole);
     rc = open_base(t, &config, err);
     if (rc == 0)
         rc = model_adapter_check(t->model, t->opt.targets, err);

@@ -16,13 +16,23 @@
 
 #define COPY_MAX_BYTES ((size_t)256 << 20)
 
+/* As transformers names it in the model that the base is; the caller's. */
+static char *spelled(const struct model *m, const char *name, size_t n)
+{
+    if (strncmp(name, "model.", 6) != 0)
+        return mem_strndup(name, n);
+    return mem_printf("%s%.*s", model_config_module(model_config(m)),
+                      (int)(n - 5), name + 5);
+}
+
 /* A comma-separated list as a JSON array. */
-static void write_targets(const char *targets, struct json_writer *w)
+static void write_targets(const struct model *m, const char *targets,
+                          struct json_writer *w)
 {
     json_begin_array(w, "target_modules");
     while (*targets) {
         size_t n = strcspn(targets, ",");
-        char *name = mem_strndup(targets, n);
+        char *name = spelled(m, targets, n);
 
         json_put_string(w, NULL, name);
         free(name);
@@ -53,11 +63,13 @@ static void write_patterns(const struct model *m, bool rslora,
     json_begin_object(w, ranks ? "rank_pattern" : "alpha_pattern");
     for (size_t i = 0; model_adapter_layer(m, i, &l); i++) {
         double own = alpha_of(&l, rslora);
+        char *name = spelled(m, l.name, strlen(l.name));
 
         if (ranks && l.rank != first->rank)
-            json_put_int(w, l.name, l.rank);
+            json_put_int(w, name, l.rank);
         if (!ranks && (own < alpha || own > alpha))
-            json_put_double(w, l.name, own);
+            json_put_double(w, name, own);
+        free(name);
     }
     json_end_object(w);
 }
@@ -77,7 +89,7 @@ static void write_saved(const struct model *m, struct json_writer *w)
             continue;
         if (written++ == 0)
             json_begin_array(w, "modules_to_save");
-        module = mem_strndup(list[i].name, (size_t)(dot - list[i].name));
+        module = spelled(m, list[i].name, (size_t)(dot - list[i].name));
         if (!last || strcmp(last, module) != 0)
             json_put_string(w, NULL, module);
         free(last);
@@ -115,21 +127,26 @@ static void write_config(const struct model *m, bool rslora, const char *base,
     if (first.dora)
         json_put_bool(&w, "use_dora", true);
     write_saved(m, &w);
+    if (*model_config(m)->whole) /* images have layers of the same names */
+        json_put_string(&w, "exclude_modules",
+                        ".*(vision|visual|multi_modal).*");
     write_patterns(m, rslora, &first, true, &w);
     write_patterns(m, rslora, &first, false, &w);
-    write_targets(targets, &w);
+    write_targets(m, targets, &w);
     json_end_object(&w);
     buf_char(out, '\n');
 }
 
 /* PEFT's name: that of a magnitude vector lacks ".weight" on disk. */
-static char *stored_name(const struct model_tensor *t)
+static char *stored_name(const struct model *m, const struct model_tensor *t)
 {
     const char *mark = strstr(t->name, ".lora_magnitude_vector");
-    size_t n = strlen(t->name);
+    size_t n = strlen(t->name) - (mark ? strlen(".weight") : 0);
+    char *name = spelled(m, t->name, n);
+    char *out = mem_printf("base_model.model.%s", name);
 
-    return mem_printf("base_model.model.%.*s",
-                      (int)(mark ? n - strlen(".weight") : n), t->name);
+    free(name);
+    return out;
 }
 
 static void take_tensor(const struct model *m, const struct model_tensor *x,
@@ -139,7 +156,7 @@ static void take_tensor(const struct model *m, const struct model_tensor *x,
     float *values = mem_array(n, sizeof(*values));
 
     model_download(m, x->value, values, n);
-    *out = (struct weights_tensor){ .name = stored_name(x),
+    *out = (struct weights_tensor){ .name = stored_name(m, x),
                                     .type = WEIGHTS_F32,
                                     .dims = x->kernel ? 3
                                             : x->cols ? 2

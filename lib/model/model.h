@@ -35,7 +35,8 @@ enum model_rope {
     MODEL_ROPE_LINEAR,
     MODEL_ROPE_LLAMA3,
     MODEL_ROPE_LONGROPE,
-    MODEL_ROPE_YARN
+    MODEL_ROPE_YARN,
+    MODEL_ROPE_DYNAMIC /* beyond the context; within it, the default */
 };
 enum model_norm_kind {
     MODEL_NORM_RMS,
@@ -106,6 +107,7 @@ struct model_config {
     unsigned eos_count;
     enum weights_type stored; /* dtype named in the config */
     bool nf4;                 /* stored as 4-bit blocks of bitsandbytes */
+    char whole[48]; /* architecture that this is the text part of; "" */
     enum model_rope rope;
     double rope_factor;
     double rope_low, rope_high; /* llama3: frequency factors; yarn: rotations
@@ -114,12 +116,17 @@ struct model_config {
     int64_t rotary;             /* elements of a head that turn; 0: all */
     double rope_local;          /* theta of windowed layers; 0: as the others */
     double rope_attention;      /* factor on cos and sin; 0: 1 */
+    bool rope_exact; /* yarn: pairs between fast and slow are not rounded to
+                        whole ones (truncate: false) */
     /* longrope: divisors of the frequencies within and beyond the original
      * context */
     float rope_short[MODEL_MAX_HEAD_DIM / 2], rope_long[MODEL_MAX_HEAD_DIM / 2];
 };
 MUST_CHECK int model_config_read(const char *dir_or_file,
                                  struct model_config *out, struct err *err);
+/* "model", or where transformers has the decoder in the whole that the config
+ * was read from. */
+const char *model_config_module(const struct model_config *c);
 /* The parameter count that the shapes give. */
 int64_t model_config_parameters(const struct model_config *c);
 /* Largest error, relative to the largest value, that reference values of this

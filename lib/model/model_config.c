@@ -99,6 +99,22 @@ bool config_layers(struct config_reader *r, struct model_config *c,
     return true;
 }
 
+/* By any of the names that their configs have. */
+static bool has_experts(const struct config_reader *r)
+{
+    static const char *const names[] = {
+        "num_experts",     "num_local_experts",   "n_routed_experts",
+        "moe_num_experts", "num_experts_per_tok", "moe_intermediate_size",
+    };
+    json_ref text = json_get(r->j, 0, "text_config");
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (json_present(json_get(r->j, 0, names[i])) ||
+            json_present(json_get(r->j, text, names[i])))
+            return true;
+    return false;
+}
+
 static int refuse_family(struct config_reader *r, json_ref name)
 {
     char *text = json_strdup(r->j, name);
@@ -108,9 +124,14 @@ static int refuse_family(struct config_reader *r, json_ref name)
 
     for (size_t i = 0; (f = model_family_at(i)); i++)
         buf_printf(&known, " %s", f->architecture);
+    for (size_t i = 0; model_whole_at(i); i++)
+        buf_printf(&known, " %s", model_whole_at(i)->architecture);
     rc = err_set(r->err, ERR_UNSUPPORTED,
-                 "%s: architecture \"%s\" is not known; known:%s", r->path,
-                 text ? text : "", known.data);
+                 "%s: architecture \"%s\" is not known%s; known:%s", r->path,
+                 text ? text : "",
+                 has_experts(r) ? ", and mixtures of experts are not computed"
+                                : "",
+                 known.data);
     free(text);
     buf_release(&known);
     return rc;
@@ -249,8 +270,7 @@ static void read_yarn(struct config_reader *r, json_ref rope,
     bool truncate = true;
 
     (void)json_bool(r->j, json_get(r->j, rope, "truncate"), &truncate);
-    if (!truncate)
-        config_refuse(r, "truncate");
+    c->rope_exact = !truncate;
     c->rope = MODEL_ROPE_YARN;
     c->rope_original = (int64_t)config_double(
         r, rope, "original_max_position_embeddings", (double)c->context, 1e8);
@@ -273,7 +293,7 @@ static void refuse_rope(struct config_reader *r, json_ref type)
     if (r->rc == 0)
         r->rc = err_set(r->err, ERR_UNSUPPORTED,
                         "%s: rope_type \"%s\" is not known; known: default "
-                        "linear llama3 longrope yarn",
+                        "linear dynamic llama3 longrope yarn",
                         r->path, name ? name : "");
     free(name);
 }
@@ -308,8 +328,10 @@ static int read_rope(struct config_reader *r, const struct model_family *f,
         type = json_get(r->j, scaling, "type");
     if (!json_present(type) || json_text_is(r->j, type, "default"))
         return r->rc;
-    if (json_text_is(r->j, type, "linear")) {
-        c->rope = MODEL_ROPE_LINEAR;
+    if (json_text_is(r->j, type, "linear") ||
+        json_text_is(r->j, type, "dynamic")) {
+        c->rope = json_text_is(r->j, type, "linear") ? MODEL_ROPE_LINEAR
+                                                     : MODEL_ROPE_DYNAMIC;
         c->rope_factor = config_double(r, scaling, "factor", 1, 1e6);
     } else if (json_text_is(r->j, type, "llama3")) {
         read_llama3(r, scaling, c);
@@ -482,6 +504,38 @@ static void spell_infinity(char *text, size_t n)
     }
 }
 
+const char *model_config_module(const struct model_config *c)
+{
+    const struct model_whole *w = model_whole_find(c->whole);
+
+    return w ? w->module : "model";
+}
+
+/* The text part's config where the whole is one that has any. */
+static int read_parsed(struct json *j, const char *path, struct model_config *c,
+                       struct err *err)
+{
+    char *name = json_strdup(j, json_at(j, json_get(j, 0, "architectures"), 0));
+    const struct model_whole *whole = name ? model_whole_find(name) : NULL;
+    struct config_reader r = { j, path, err, 0 };
+    struct json own = { 0 };
+    struct buf text = { 0 };
+    int rc = 0;
+
+    if (whole && json_is(j, json_get(j, 0, "text_config"), JSON_OBJECT)) {
+        model_whole_config(whole, j, &text);
+        rc = json_parse(&own, text.data, text.len, err);
+        r.j = &own;
+        (void)snprintf(c->whole, sizeof(c->whole), "%s", name);
+    }
+    if (rc == 0)
+        rc = read_config(&r, c);
+    json_release(&own);
+    buf_release(&text);
+    free(name);
+    return rc;
+}
+
 int model_config_read(const char *dir_or_file, struct model_config *out,
                       struct err *err)
 {
@@ -509,7 +563,7 @@ int model_config_read(const char *dir_or_file, struct model_config *out,
         rc = err_set(err, ERR_FORMAT, "%s: not a JSON object", path);
         goto done;
     }
-    rc = read_config(&(struct config_reader){ &j, path, err, 0 }, &c);
+    rc = read_parsed(&j, path, &c, err);
     if (rc == 0)
         *out = c;
 done:

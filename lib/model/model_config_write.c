@@ -83,14 +83,17 @@ static void write_rope(const struct model_config *c, struct json_writer *w)
     }
     json_begin_object(w, "rope_scaling");
     json_put_string(w, "rope_type",
-                    c->rope == MODEL_ROPE_LINEAR ? "linear"
-                    : c->rope == MODEL_ROPE_YARN ? "yarn"
-                                                 : "llama3");
+                    c->rope == MODEL_ROPE_LINEAR    ? "linear"
+                    : c->rope == MODEL_ROPE_DYNAMIC ? "dynamic"
+                    : c->rope == MODEL_ROPE_YARN    ? "yarn"
+                                                    : "llama3");
     config_put_float(w, "factor", c->rope_factor);
     if (c->rope == MODEL_ROPE_YARN) {
         config_put_float(w, "beta_slow", c->rope_low);
         config_put_float(w, "beta_fast", c->rope_high);
         config_put_float(w, "attention_factor", c->rope_attention);
+        if (c->rope_exact)
+            json_put_bool(w, "truncate", false);
         json_put_int(w, "original_max_position_embeddings", c->rope_original);
     }
     if (c->rope == MODEL_ROPE_LLAMA3) {

@@ -214,7 +214,8 @@ static void put_whole(struct json_writer *w, const char *name, double x)
 
 static void write_gemma(const struct model_config *c, struct json_writer *w)
 {
-    json_put_string(w, "hidden_activation", "gelu_pytorch_tanh");
+    json_put_string(w, "hidden_activation",
+                    c->act == MODEL_ACT_GELU ? "gelu" : "gelu_pytorch_tanh");
     put_whole(w, "query_pre_attn_scalar", 1 / (c->attn_scale * c->attn_scale));
     put_cap(w, "attn_logit_softcapping", c->attn_softcap);
     put_cap(w, "final_logit_softcapping", c->logit_softcap);

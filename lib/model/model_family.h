@@ -64,6 +64,20 @@ char *model_spelled(const struct model_family *f, const char *name, unsigned i);
 /* By number, NULL after the last. */
 const struct model_family *model_family_at(size_t i);
 
+/* model_whole.c: models whose decoder is one part of them. */
+struct model_whole {
+    const char *architecture, *text; /* of the whole, of its decoder */
+    const char *module;   /* where transformers has the decoder's "model" */
+    const char *defaults; /* of text_config: members, each with a comma */
+};
+const struct model_whole *model_whole_find(const char *architecture);
+const struct model_whole *model_whole_at(size_t i); /* NULL after the last */
+/* The decoder's config.json as it would stand alone, from the whole's. */
+void model_whole_config(const struct model_whole *w, const struct json *j,
+                        struct buf *out);
+/* A tensor of such a file that is no part of the decoder. */
+bool model_whole_beside(const char *tensor);
+
 /* For the read functions. A field that is null counts as absent; numbers out
  * of (0, max] and other types set r->rc, and 1 is returned: a value that can be
  * divided by. */

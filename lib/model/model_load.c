@@ -126,12 +126,15 @@ static int load_tensor(struct model *m, const struct weights *w, size_t i,
     return rc;
 }
 
-/* Buffers that older checkpoints carry, and the head that a tied one may
- * repeat. */
+/* Buffers that older checkpoints carry, the head that a tied one may repeat,
+ * and what is beside the text part. */
 static bool may_be_left(const struct model *m, const char *name)
 {
     return strstr(name, "rotary_emb.inv_freq") ||
-           (m->config.tied && strcmp(name, "lm_head.weight") == 0);
+           (m->config.tied &&
+            (strcmp(name, "lm_head.weight") == 0 ||
+             strcmp(name, "language_model.lm_head.weight") == 0)) ||
+           (*m->config.whole && model_whole_beside(name));
 }
 
 static int check_rest(const struct model *m, const struct weights *w,

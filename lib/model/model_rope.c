@@ -30,10 +30,15 @@ static float yarn_frequency(const struct model_config *c,
                             const struct rope_shape *s, size_t i)
 {
     double f = 1 / pow(s->theta, (double)i / (double)s->pairs), part;
-    double low = fmax(floor(turning_pair(c, s, c->rope_high)), 0);
-    double high =
-        fmin(ceil(turning_pair(c, s, c->rope_low)), 2 * (double)s->pairs - 1);
+    double low = turning_pair(c, s, c->rope_high);
+    double high = turning_pair(c, s, c->rope_low);
 
+    if (!c->rope_exact) {
+        low = floor(low);
+        high = ceil(high);
+    }
+    low = fmax(low, 0);
+    high = fmin(high, 2 * (double)s->pairs - 1);
     if (high - low < 1e-9)
         high = low + 0.001;
     part = fmin(fmax(((double)i - low) / (high - low), 0), 1);
@@ -56,6 +61,8 @@ static float frequency(const struct model_config *c, const struct rope_shape *s,
         return f;
     if (c->rope == MODEL_ROPE_YARN)
         return yarn_frequency(c, s, i);
+    if (c->rope == MODEL_ROPE_DYNAMIC)
+        return f;
     if (c->rope == MODEL_ROPE_LINEAR)
         return (float)((double)f / c->rope_factor);
     if (c->rope != MODEL_ROPE_LLAMA3 || wave < high)
@@ -129,6 +136,11 @@ int model_rope_reserve(struct model *m, size_t n, struct err *err)
     size_t rows = 256;
     int rc;
 
+    if (m->config.rope == MODEL_ROPE_DYNAMIC && n > (size_t)m->config.context)
+        return err_set(err, ERR_LIMIT,
+                       "rope_type dynamic is computed for the %lld positions "
+                       "of its context alone",
+                       (long long)m->config.context);
     if (m->rope_positions >= n)
         return 0;
     while (rows < n)

@@ -40,8 +40,8 @@ void model_list_add(struct model_list *l, char *name,
     l->slots[l->count] =
         (struct model_slot){ value, grad, default_fill(name, cols) };
     l->tensors[l->count++] =
-        (struct model_tensor){ name,          *value,        *grad,
-                               (int64_t)rows, (int64_t)cols, false, false };
+        (struct model_tensor){ name,          *value, *grad, (int64_t)rows,
+                               (int64_t)cols, false,  false };
 }
 
 void model_list_adapter(struct model *m)

@@ -73,7 +73,8 @@ def begin(base, fields, out):
                if n.endswith(("q_proj", "v_proj", "down_proj"))]
     model = get_peft_model(plain, LoraConfig(
         task_type="CAUSAL_LM", r=4, lora_alpha=6,
-        target_modules=sorted(set(targets)), **fields))
+        target_modules=sorted(set(targets)),
+        exclude_modules=".*(vision|visual).*", **fields))
     for name, value in model.named_parameters():
         if value.requires_grad and "magnitude" not in name:
             value.data += 0.05 * torch.randn_like(value)
@@ -103,7 +104,7 @@ def compare(slmctl, base, method, work, task):
     torch.manual_seed(3)
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32,
                                                  attn_implementation="eager")
-    ids = torch.randint(0, plain.config.vocab_size, (2, 37))
+    ids = torch.randint(0, plain.config.get_text_config().vocab_size, (2, 37))
     before = logits_of(plain, ids)
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32,
                                                  attn_implementation="eager")

@@ -89,11 +89,19 @@ static const struct {
     { "{\"model_type\":\"llama\"," SHAPE ",\"num_key_value_heads\":3}",
       "no multiple" },
     { "{\"model_type\":\"llama\"," SHAPE ",\"head_dim\":7}", "must be even" },
-    { "{\"model_type\":\"llama\"," SHAPE ",\"hidden_act\":\"gelu\"}",
+    { "{\"model_type\":\"llama\"," SHAPE ",\"hidden_act\":\"gelu_10\"}",
       "hidden_act" },
+    { "{\"architectures\":[\"Qwen3MoeForCausalLM\"],\"num_experts\":8," SHAPE
+      "}",
+      "not known, and mixtures of experts are not computed; known: Llama" },
+    { "{\"architectures\":[\"Gemma3ForConditionalGeneration\"]}",
+      "\"Gemma3ForConditionalGeneration\" is not known" },
+    { "{\"architectures\":[\"Qwen3_5ForConditionalGeneration\"],"
+      "\"text_config\":{\"model_type\":\"qwen3_5_text\"}}",
+      "vocab_size must be 1 to" },
     { "{\"model_type\":\"llama\"," SHAPE ",\"rope_scaling\":{\"type\":"
-      "\"dynamic\",\"factor\":2}}",
-      "\"dynamic\" is not known" },
+      "\"ntk\",\"factor\":2}}",
+      "\"ntk\" is not known" },
     { "{\"model_type\":\"llama\"," SHAPE ",\"rms_norm_eps\":0}",
       "rms_norm_eps must be above 0" },
     { "{\"model_type\":\"llama\"," SHAPE ",\"quantization_config\":{}}",
@@ -104,7 +112,7 @@ static const struct {
       "\"qk_layernorm\":true}",
       "qk_layernorm: what it says" },
     { "{\"model_type\":\"phi\"," SHAPE ",\"head_dim\":8,"
-      "\"hidden_act\":\"gelu\"}",
+      "\"hidden_act\":\"quick_gelu\"}",
       "hidden_act: what it says" },
     { "{\"model_type\":\"gemma2\"," SHAPE
       ",\"use_bidirectional_attention\":true}",
@@ -144,6 +152,47 @@ START_TEST(what_is_not_computed_is_refused_by_name)
 
     ck_assert_int_lt(read_text(refused[_i].text, &c), 0);
     ck_assert_msg(strstr(err.msg, refused[_i].says) != NULL, "%s", err.msg);
+}
+END_TEST
+
+/* A hub's Gemma 3 says no more than this; the whole's word on ties counts. */
+START_TEST(the_text_part_of_a_whole_is_read)
+{
+    struct model_config c, again;
+    struct buf text = { 0 };
+
+    ck_assert_int_eq(
+        read_text("{\"architectures\":[\"Gemma3ForConditionalGeneration\"],"
+                  "\"eos_token_id\":[1,106],\"vision_config\":{},"
+                  "\"tie_word_embeddings\":false,\"torch_dtype\":\"bfloat16\","
+                  "\"text_config\":{\"hidden_size\":2560,\"dtype\":null,"
+                  "\"intermediate_size\":10240,\"model_type\":\"gemma3_text\","
+                  "\"num_hidden_layers\":34,\"tie_word_embeddings\":true,"
+                  "\"rope_scaling\":{\"factor\":8.0,\"rope_type\":\"linear\"},"
+                  "\"sliding_window\":1024}}",
+                  &c),
+        0);
+    ck_assert_str_eq(c.family, "gemma3_text");
+    ck_assert_str_eq(c.whole, "Gemma3ForConditionalGeneration");
+    ck_assert_str_eq(model_config_module(&c), "model.language_model");
+    ck_assert_int_eq(c.vocab, 262208);
+    ck_assert_int_eq(c.heads, 8);
+    ck_assert_int_eq(c.kv_heads, 4);
+    ck_assert_int_eq(c.context, 131072);
+    ck_assert_int_eq(c.window, 1024);
+    ck_assert_int_eq(c.rope, MODEL_ROPE_LINEAR);
+    ck_assert_int_eq(c.stored, WEIGHTS_BF16);
+    ck_assert_uint_eq(c.eos_count, 2);
+    ck_assert(!c.tied);
+    /* It is written as a model of its own. */
+    model_config_write(&c, WEIGHTS_BF16, &text);
+    buf_char(&text, '\0');
+    ck_assert_int_eq(read_text(text.data, &again), 0);
+    ck_assert_str_eq(again.family, "gemma3_text");
+    ck_assert_str_eq(again.whole, "");
+    ck_assert_int_eq(model_config_parameters(&again),
+                     model_config_parameters(&c));
+    buf_release(&text);
 }
 END_TEST
 
@@ -257,6 +306,7 @@ int main(void)
     tcase_add_test(t, both_spellings_give_the_same_model);
     tcase_add_loop_test(t, what_is_not_computed_is_refused_by_name, 0,
                         sizeof(refused) / sizeof(refused[0]));
+    tcase_add_test(t, the_text_part_of_a_whole_is_read);
     tcase_add_test(t, a_written_config_reads_the_same);
     tcase_add_test(t, families_have_their_own_defaults);
     tcase_add_test(t, infinity_is_read_as_python_writes_it);
