@@ -114,6 +114,8 @@ static int read_prompt(int argc, char **argv, struct buf *out, struct err *err)
     if ((!argc || strcmp(argv[0], "-") == 0) && !raw && out->len &&
         out->data[out->len - 1] == '\n')
         out->len--;
+    if (rc == ERR_OK && !out->len)
+        rc = err_set(err, ERR_INVALID, "the prompt is empty");
     return rc;
 }
 

@@ -246,7 +246,10 @@ static int judge(struct job *j, struct err *err)
         struct err own;
 
         if (artifact_mark_bad(written, output, &j->bad, &own) == ERR_OK)
-            rc = err_wrap(err, "%s does not read back, now %s", output, j->bad);
+            rc = err_wrap(err, "%s %s, now %s", output,
+                          rc == ERR_INTERRUPTED ? "was not checked"
+                                                : "does not read back",
+                          j->bad);
         return rc;
     }
     return artifact_mark_bad(written, output, &j->bad, err);
@@ -279,6 +282,8 @@ static int work(struct job *j, struct err *err)
         rc = open_score(j, err);
     if (rc == ERR_OK)
         rc = open_before(j, &m, err);
+    if (rc == ERR_OK && stop_requested())
+        rc = err_set(err, ERR_INTERRUPTED, "interrupted");
     if (rc == ERR_OK)
         rc = j->gguf ? write_gguf(j, err) : write_directory(j, m, err);
     model_free(m);

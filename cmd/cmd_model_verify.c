@@ -78,7 +78,9 @@ static int count_bad(const struct weights *w, size_t *bad, const char **first,
         size_t n = (size_t)weights_elements(t), before = *bad;
         void *x;
 
-        rc = mem_try_array(&x, n, sizeof(float), t->name, err);
+        rc = stop_requested()
+                 ? err_set(err, ERR_INTERRUPTED, "interrupted")
+                 : mem_try_array(&x, n, sizeof(float), t->name, err);
         if (rc < 0)
             return rc;
         rc = weights_to_f32(t, x, err);
@@ -256,7 +258,12 @@ static int run(struct cli *cli, int argc, char **argv)
     verify_template(&v);
     verify_memory(&v);
     end_output(&v);
-    rc = cli_write(cli, &v.out);
+    if (stop_requested()) {
+        (void)err_set(&err, ERR_INTERRUPTED, "interrupted");
+        rc = cli_fail(cli, &err);
+    } else {
+        rc = cli_write(cli, &v.out);
+    }
     if (rc == EXIT_DONE && v.failed)
         rc = EXIT_FAILED;
     cli_table_free(v.table);

@@ -149,7 +149,9 @@ int artifact_logits(struct model *m, const struct artifact_prompts *p,
         return rc;
     at = logits;
     for (size_t i = 0; i < p->count && rc == ERR_OK; i++) {
-        rc = model_logits(m, p->ids[i], p->lengths[i], at, err);
+        rc = stop_requested()
+                 ? err_set(err, ERR_INTERRUPTED, "interrupted")
+                 : model_logits(m, p->ids[i], p->lengths[i], at, err);
         at += p->lengths[i] * vocab;
     }
     if (rc < 0)

@@ -111,6 +111,18 @@ static size_t cut(const struct candidate *c, size_t n,
     return i;
 }
 
+/* The k best, and those that equal the last of them. */
+static size_t likeliest(const struct candidate *c, size_t n, int64_t k)
+{
+    size_t count = (size_t)k;
+
+    if (k <= 0 || count >= n)
+        return n;
+    while (count < n && c[count].logit >= c[count - 1].logit)
+        count++;
+    return count;
+}
+
 int32_t model_sample(const float *logits, size_t n,
                      const struct model_sampling *opt, size_t sequence,
                      size_t step)
@@ -128,8 +140,7 @@ int32_t model_sample(const float *logits, size_t n,
             c[count++] = (struct candidate){ logits[i], (int32_t)i };
     assert(count > 0);
     qsort(c, count, sizeof(*c), better_first);
-    if (opt->top_k > 0 && (size_t)opt->top_k < count)
-        count = (size_t)opt->top_k;
+    count = likeliest(c, count, opt->top_k);
     count = cut(c, count, opt, &mass);
     id = draw(c, count, (double)c[0].logit, opt->temperature,
               unit(opt, sequence, step) * mass);

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/progress.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -260,7 +261,8 @@ int gguf_build_write(const struct gguf_build *g, const char *path,
     put_header(g, &head);
     rc = io_write_all(o.fd, head.data, head.len, err);
     for (size_t i = 0; i < g->item_count && rc == ERR_OK; i++)
-        rc = write_item(&o, &g->items[i], pool, err);
+        rc = stop_requested() ? err_set(err, ERR_INTERRUPTED, "interrupted")
+                              : write_item(&o, &g->items[i], pool, err);
     pool_free(pool);
     buf_release(&head);
     return io_output_end(&o, 0644, rc, err);

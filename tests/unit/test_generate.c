@@ -184,6 +184,18 @@ START_TEST(sampling_keeps_what_its_settings_say)
 }
 END_TEST
 
+START_TEST(top_k_keeps_what_equals_its_last)
+{
+    const float logits[4] = { 1, 2, 1, 0 };
+    struct model_sampling opt = { .temperature = 1, .top_k = 2 };
+    unsigned mask = 0;
+
+    for (size_t k = 0; k < 200; k++)
+        mask |= 1u << model_sample(logits, 4, &opt, 0, k);
+    ck_assert_uint_eq(mask, 7);
+}
+END_TEST
+
 START_TEST(repetition_is_penalised_once_an_id)
 {
     float x[4] = { 2, -2, 3, 1 };
@@ -275,6 +287,7 @@ int main(void)
     tcase_add_loop_test(t, cached_logits_are_those_without_a_cache, 0,
                         FAMILIES);
     tcase_add_test(t, sampling_keeps_what_its_settings_say);
+    tcase_add_test(t, top_k_keeps_what_equals_its_last);
     tcase_add_test(t, repetition_is_penalised_once_an_id);
     tcase_add_loop_test(t, a_random_model_keeps_to_its_form, 0, 2);
     suite_add_tcase(s, t);
