@@ -236,9 +236,9 @@ SAN_FUZZ := fuzzer-no-link,address,undefined,float-cast-overflow
 fuzz: ## search for inputs that break a parser; F=json S=60
 	$(Q)$(MAKE) CC=clang VARIANT=fuzz SAN=$(SAN_FUZZ) fuzz-link
 	$(Q)mkdir -p build/fuzz/corpus/$(F)
+	$(Q)sh tests/fuzz/dictionary.sh $(F) >build/fuzz/$(F).dict
 	$(Q)cd build/fuzz && ./fuzz_$(F) -max_total_time=$(S) -print_final_stats=0 \
-	  -timeout=10 -rss_limit_mb=4096 \
-	  $(if $(wildcard tests/fuzz/$(F).dict),-dict=../../tests/fuzz/$(F).dict) \
+	  -timeout=10 -rss_limit_mb=4096 $$([ ! -s $(F).dict ] || echo -dict=$(F).dict) \
 	  corpus/$(F) ../../tests/fuzz/corpus/$(F)
 
 # With RUNS=1000000: so many executions of each parser of models' files.

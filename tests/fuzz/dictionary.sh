@@ -1,11 +1,10 @@
 #!/bin/sh
-# dictionary.sh TARGET - a dictionary for libFuzzer: the string literals of the files
-# that read the target's input, as its format spells them.
+# dictionary.sh TARGET - a dictionary for libFuzzer: the string literals of the
+# files that read the target's input, as its format spells them.
 set -eu
 name=$1
 here=$(dirname "$0")
-# shellcheck disable=SC2046
-cat $(sh "$here/parsers.sh" "$name") | grep -o '"[^"\\ %]*"' | tr -d '"' |
+sh "$here/parsers.sh" "$name" | xargs -r cat | grep -o '"[^"\\ %]*"' | tr -d '"' |
     grep -v '^.\{0,1\}$' | grep -v '[./].*[./].*[./]' | grep -v '\.h$' |
     LC_ALL=C sort -u | awk -v name="$name" '
     function prefixed(s) {

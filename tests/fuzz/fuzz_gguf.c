@@ -49,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < weights_count(w); i++)
             read_values(weights_at(w, i));
         read_part(f.path, "config.json");
+        read_part(f.path, "tokenizer_config.json");
         read_part(f.path, "chat_template.jinja");
         (void)!tokenizer_open(f.path, &t, &err);
     }
