@@ -226,6 +226,18 @@ double config_longrope_attention(const struct model_config *c, double factor)
                        : sqrt(1 + log(factor) / log((double)c->rope_original));
 }
 
+/* The context that a scaling begins from: positions, so one at least. */
+static int64_t original_context(struct config_reader *r, json_ref rope,
+                                double fallback)
+{
+    static const char name[] = "original_max_position_embeddings";
+    double x = config_double(r, rope, name, fallback, 1e8);
+
+    if (x < 1)
+        config_refuse(r, name);
+    return x < 1 ? 1 : (int64_t)x;
+}
+
 static void read_longrope(struct config_reader *r, json_ref rope,
                           struct model_config *c)
 {
@@ -237,7 +249,7 @@ static void read_longrope(struct config_reader *r, json_ref rope,
     read_factors(r, rope, "short_factor", c->rope_short, pairs);
     read_factors(r, rope, "long_factor", c->rope_long, pairs);
     c->rope_original = original > 0
-                           ? (int64_t)original
+                           ? original_context(r, rope, 1)
                            : config_int(r, "original_max_position_embeddings",
                                         4096, MODEL_MAX_CONTEXT);
     c->rope_attention = optional(r, rope, "attention_factor");
@@ -252,8 +264,7 @@ static void read_llama3(struct config_reader *r, json_ref rope,
     c->rope_factor = config_double(r, rope, "factor", 1, 1e6);
     c->rope_low = config_double(r, rope, "low_freq_factor", 1, 1e6);
     c->rope_high = config_double(r, rope, "high_freq_factor", 4, 1e6);
-    c->rope_original = (int64_t)config_double(
-        r, rope, "original_max_position_embeddings", 8192, 1e8);
+    c->rope_original = original_context(r, rope, 8192);
 }
 
 /* The factor on cos and sin grows with the logarithm of the context's. */
@@ -272,8 +283,7 @@ static void read_yarn(struct config_reader *r, json_ref rope,
     (void)json_bool(r->j, json_get(r->j, rope, "truncate"), &truncate);
     c->rope_exact = !truncate;
     c->rope = MODEL_ROPE_YARN;
-    c->rope_original = (int64_t)config_double(
-        r, rope, "original_max_position_embeddings", (double)c->context, 1e8);
+    c->rope_original = original_context(r, rope, (double)c->context);
     c->rope_factor = config_double(
         r, rope, "factor", (double)c->context / (double)c->rope_original, 1e6);
     c->rope_low = config_double(r, rope, "beta_slow", 1, 1e6);

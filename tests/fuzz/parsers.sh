@@ -7,7 +7,7 @@ gguf) find lib/weights -name 'gguf_*.c' | grep -v -e _build -e _write |
     LC_ALL=C sort ;;
 jinja) ls lib/jinja/*.c ;;
 model_config) ls lib/model/model_config.c lib/model/model_family.c \
-    lib/model/model_family_hybrid.c ;;
+    lib/model/model_family_hybrid.c lib/model/model_whole.c ;;
 template) ls lib/template/template.c lib/template/template_parse.c \
     lib/template/template_request.c ;;
 tokenizer) find lib/tokenizer -name '*.c' | grep -v -e _train -e /unicode_ |

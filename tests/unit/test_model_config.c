@@ -132,6 +132,9 @@ static const struct {
       "short_factor must be 3 numbers" },
     { "{\"model_type\":\"granite\"," SHAPE ",\"logits_scaling\":-1}",
       "logits_scaling must be above 0" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"rope_scaling\":{\"type\":"
+      "\"yarn\",\"factor\":2,\"original_max_position_embeddings\":0.5}}",
+      "original_max_position_embeddings: what it says" },
     { "{\"model_type\":\"gemma3_text\"," SHAPE ",\"sliding_window_pattern\":0}",
       "sliding_window_pattern must be 1 to" },
     { "{\"model_type\":\"smollm3\"," SHAPE ",\"no_rope_layer_interval\":0}",
