@@ -29,6 +29,7 @@ MUST_CHECK int io_write_file(const char *path, const void *p, size_t n,
 struct io_output {
     int fd;
     char *path, *tmp; /* tmp NULL: written in place */
+    bool nameless;    /* so far: a killed process leaves nothing */
 };
 MUST_CHECK int io_output_begin(struct io_output *o, const char *path,
                                struct err *err);

@@ -1,9 +1,11 @@
 /*
  * io_output.c - files are there whole or not at all
  *
- * Temporary name, fsync, rename, fsync of the directory. What is no regular
- * file takes the bytes as they come: a rename would put a file in the place of
- * a device. A link stays a link, also one whose target is yet to be made.
+ * Temporary name, fsync, rename, fsync of the directory. Where the file system
+ * can do that, even the temporary name comes only when all is written, so that
+ * a killed process leaves nothing. What is no regular file takes the bytes as
+ * they come: a rename would put a file in the place of a device. A link stays a
+ * link, also one whose target is yet to be made.
  */
 #include "base/io.h"
 
@@ -64,6 +66,32 @@ static char *resolve(const char *path)
     return at;
 }
 
+/* -1 where files cannot be without a name, or get one later. */
+static int open_nameless(const char *path)
+{
+    char *dir = parent_of(path);
+    int fd = -1;
+
+    if (access("/proc/self/fd", X_OK) == 0)
+        fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    free(dir);
+    return fd;
+}
+
+/* A name that nothing else has; it is linked, since a rename needs one. */
+static int give_name(struct io_output *o, struct err *err)
+{
+    char from[64];
+    int fd = mkostemp(o->tmp, O_CLOEXEC);
+
+    (void)snprintf(from, sizeof(from), "/proc/self/fd/%d", o->fd);
+    if (fd < 0 || close(fd) < 0 || unlink(o->tmp) < 0 ||
+        linkat(AT_FDCWD, from, AT_FDCWD, o->tmp, AT_SYMLINK_FOLLOW) < 0)
+        return err_set(err, ERR_OUTPUT, "link: %s", strerror(errno));
+    o->nameless = false;
+    return ERR_OK;
+}
+
 int io_output_begin(struct io_output *o, const char *path, struct err *err)
 {
     struct stat st;
@@ -74,12 +102,15 @@ int io_output_begin(struct io_output *o, const char *path, struct err *err)
         o->fd = open(path, O_WRONLY | O_CLOEXEC);
     } else {
         o->tmp = mem_printf("%s.tmp.XXXXXX", o->path);
-        o->fd = mkostemp(o->tmp, O_CLOEXEC);
+        o->fd = open_nameless(o->path);
+        o->nameless = o->fd >= 0;
+        if (!o->nameless)
+            o->fd = mkostemp(o->tmp, O_CLOEXEC);
     }
     if (o->fd >= 0)
         return ERR_OK;
     (void)err_set(err, ERR_OUTPUT, "%s %s: %s", o->tmp ? "create" : "open",
-                  o->tmp ? o->tmp : path, strerror(errno));
+                  path, strerror(errno));
     free(o->tmp);
     free(o->path);
     return ERR_OUTPUT;
@@ -104,11 +135,13 @@ int io_output_end(struct io_output *o, unsigned mode, int rc, struct err *err)
         rc = err_set(err, ERR_OUTPUT, "chmod: %s", strerror(errno));
     if (rc == ERR_OK && o->tmp && fsync(o->fd) < 0)
         rc = err_set(err, ERR_OUTPUT, "fsync: %s", strerror(errno));
+    if (rc == ERR_OK && o->nameless)
+        rc = give_name(o, err);
     if (close(o->fd) < 0 && rc == ERR_OK)
         rc = err_set(err, ERR_OUTPUT, "close: %s", strerror(errno));
     if (rc == ERR_OK && o->tmp)
         rc = publish(o, err);
-    if (rc < 0 && o->tmp)
+    if (rc < 0 && o->tmp && !o->nameless)
         (void)unlink(o->tmp);
     if (rc < 0)
         (void)err_wrap(err, "%s", o->path);
