@@ -184,7 +184,8 @@ static int cut_trailer(const struct template *t, struct buf *whole, size_t from,
 
     if (!*t->stop)
         return err_set(err, ERR_UNSUPPORTED,
-                       "the chat template ends an answer with no token");
+                       "the chat template ends an answer with no token; put "
+                       "{{ eos_token }} behind the answers in it");
     at = whole->len > from ? memmem(whole->data + from, whole->len - from,
                                     t->stop, strlen(t->stop))
                            : NULL;
@@ -226,12 +227,83 @@ static int generation_begin(const struct jinja_output *o, struct answered *a,
     return ERR_OK;
 }
 
+/* What the answer thought before it spoke: its own member, or the part of its
+ * content up to </think>. *inside: the latter. Appends. */
+static void put_thought(const struct json *j, json_ref message, struct buf *out,
+                        bool *inside)
+{
+    static const char *const names[] = { "reasoning_content", "reasoning",
+                                         "thinking" };
+    struct buf text = { 0 };
+    struct slice s = { 0 };
+    const char *end;
+    bool found = false;
+
+    for (size_t i = 0; i < 3 && !found; i++)
+        found = json_text(j, json_get(j, message, names[i]), &text);
+    *inside = !found && json_text(j, json_get(j, message, "content"), &text) &&
+              text.data && (end = strstr(text.data, THINK_CLOSE)) != NULL;
+    if (found)
+        s = slice_trim(buf_slice(&text));
+    else if (*inside)
+        s = slice_trim((struct slice){ text.data, (size_t)(end - text.data) });
+    if (slice_starts(s, THINK_OPEN)) {
+        s.p += strlen(THINK_OPEN);
+        s.n -= strlen(THINK_OPEN);
+        s = slice_trim(s);
+    }
+    buf_add_slice(out, s);
+    if (s.n)
+        buf_char(out, '\n');
+    buf_release(&text);
+}
+
+/* Some templates (DeepSeek-R1's) open a thought in the prompt and show answers
+ * without theirs: then the lesson is what the model has to say from there on,
+ * the thought (an empty one, if none was logged), its end and the answer. */
+static int close_thought(const struct json *res, json_ref message,
+                         const struct buf *prompt, struct buf *whole,
+                         struct err *err)
+{
+    struct slice shown = buf_slice(whole), p = slice_trim(buf_slice(prompt));
+    const size_t open = strlen(THINK_OPEN);
+    struct buf out = { 0 };
+    bool inside;
+
+    if (p.n < open || memcmp(p.p + p.n - open, THINK_OPEN, open) != 0)
+        return err_set(err, ERR_UNSUPPORTED, NOT_PROMPT);
+    p.n -= open;
+    p = (struct slice){ prompt->data, (size_t)(p.p + p.n - prompt->data) };
+    if (!begins(shown, p))
+        return err_set(err, ERR_UNSUPPORTED, NOT_PROMPT);
+    shown.p += p.n;
+    shown.n -= p.n;
+    if (memmem(shown.p, shown.n, THINK_OPEN, open) ||
+        memmem(shown.p, shown.n, THINK_CLOSE, strlen(THINK_CLOSE)))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the chat template shows the answer's thought "
+                       "otherwise than its prompt opens it");
+    buf_add_slice(&out, buf_slice(prompt));
+    put_thought(res, message, &out, &inside);
+    while (inside && shown.n && *shown.p == '\n') {
+        shown.p++;
+        shown.n--;
+    }
+    buf_str(&out, THINK_CLOSE "\n\n");
+    buf_add_slice(&out, shown);
+    buf_release(whole);
+    *whole = out;
+    return ERR_OK;
+}
+
 static int render_answered(const struct template *t, const struct json *req,
                            json_ref request, const struct json *res,
                            json_ref message, struct answered *a,
                            struct err *err)
 {
     bool tools = template_request_has_tools(req, request);
+    bool blocks =
+        jinja_has_generation(tools && t->tool_use ? t->tool_use : t->chat);
     struct jinja_output o = { 0 };
     struct buf context = { 0 };
     int rc = template_prompt(t, req, request, &a->prompt, err);
@@ -241,10 +313,11 @@ static int render_answered(const struct template *t, const struct json *req,
     if (rc == ERR_OK)
         rc = template_render(t, buf_slice(&context), tools, &o, err);
     if (rc == ERR_OK && !begins(buf_slice(&o.text), buf_slice(&a->prompt)))
-        rc = err_set(err, ERR_UNSUPPORTED, NOT_PROMPT);
+        rc = t->prompt_thinks && !blocks
+                 ? close_thought(res, message, &a->prompt, &o.text, err)
+                 : err_set(err, ERR_UNSUPPORTED, NOT_PROMPT);
     a->begin = a->prompt.len;
-    if (rc == ERR_OK &&
-        jinja_has_generation(tools && t->tool_use ? t->tool_use : t->chat))
+    if (rc == ERR_OK && blocks)
         rc = generation_begin(&o, a, err);
     if (rc == ERR_OK)
         rc = cut_trailer(t, &o.text, a->begin, err);
@@ -397,6 +470,34 @@ static int weigh_turns(const struct template *t, const struct json *j,
     return rc;
 }
 
+static size_t count_answers(const struct json *j, json_ref messages)
+{
+    size_t n = 0;
+
+    for (json_ref e = json_first(j, messages); e != JSON_NONE;
+         e = json_next(j, messages, e))
+        n += json_text_is(j, json_get(j, e, "role"), "assistant");
+    return n;
+}
+
+/* The only answer of a conversation is encoded as a logged one is. */
+static int encode_only(const struct template *t, const struct tokenizer *tok,
+                       const struct json *req, json_ref request,
+                       const struct json *res, json_ref message,
+                       struct token_list *ids, struct token_list *mask,
+                       struct err *err)
+{
+    struct template_example e = { 0 };
+    int rc = template_encode(t, tok, req, request, res, message, &e, err);
+
+    for (size_t i = 0; rc == ERR_OK && i < e.ids.count; i++) {
+        token_list_add(ids, e.ids.ids[i]);
+        token_list_add(mask, i >= e.answer_at && is_trained(res, message));
+    }
+    token_list_release(&e.ids);
+    return rc;
+}
+
 int template_encode_turns(const struct template *t, const struct tokenizer *tok,
                           const struct json *req, json_ref request,
                           const struct json *res, json_ref message,
@@ -409,8 +510,11 @@ int template_encode_turns(const struct template *t, const struct tokenizer *tok,
     struct json j = { 0 };
     time_t now = time(NULL);
     struct tm tm;
-    int rc = template_context(t, req, request, res, message, &context, err);
+    int rc;
 
+    if (t->prompt_thinks && count_answers(res, messages) == 1)
+        return encode_only(t, tok, req, request, res, message, ids, mask, err);
+    rc = template_context(t, req, request, res, message, &context, err);
     (void)localtime_r(&now, &tm);
     if (rc == ERR_OK)
         rc = json_parse(&j, context.data, context.len, err);

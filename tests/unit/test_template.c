@@ -333,6 +333,41 @@ START_TEST(examples_train_the_answer_and_its_end_alone)
 }
 END_TEST
 
+/* Such a template shows no thoughts, and asks for one. */
+START_TEST(a_thought_that_the_prompt_opens_is_part_of_the_answer)
+{
+    static const char *const specials[] = { "<|im_start|>", "<|im_end|>",
+                                            NULL };
+    static const char *const cases[][2] = {
+        { "yes", "</think>\n\nyes<|im_end|>" },
+        { "hm, well\\n</think>\\n\\nyes",
+          "hm, well\n</think>\n\nyes<|im_end|>" },
+        { "<think>\\nhm\\n</think>\\nyes", "hm\n</think>\n\nyes<|im_end|>" },
+        { "yes\",\"reasoning_content\":\"so", "so\n</think>\n\nyes<|im_end|>" },
+    };
+    struct template *t = open_text(
+        "{% for m in messages %}<|im_start|>{{ m.role + '\n' +"
+        " m.content.split('</think>')[-1] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n"
+        "{% endif %}");
+    struct tokenizer *tok = make_tokenizer(specials);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct template_example e = { 0 };
+        struct buf text = { 0 };
+
+        ck_assert_ptr_null(encode(t, tok, cases[i][0], &e));
+        tokenizer_decode(tok, e.ids.ids + e.answer_at,
+                         e.ids.count - e.answer_at, false, &text);
+        ck_assert_str_eq(text.data, cases[i][1]);
+        token_list_release(&e.ids);
+        buf_release(&text);
+    }
+    tokenizer_free(tok);
+    template_free(t);
+}
+END_TEST
+
 START_TEST(answers_that_change_their_prompt_are_refused)
 {
     static const char *const specials[] = { "<|im_start|>", "<|im_end|>",
@@ -631,6 +666,7 @@ int main(void)
     tcase_add_test(c, broken_calls_are_malformed_and_keep_their_text);
     tcase_add_test(c, calls_are_parsed_in_order_with_their_text);
     tcase_add_test(c, examples_train_the_answer_and_its_end_alone);
+    tcase_add_test(c, a_thought_that_the_prompt_opens_is_part_of_the_answer);
     tcase_add_test(c, answers_that_change_their_prompt_are_refused);
     tcase_add_test(
         c, directories_without_a_template_or_with_a_broken_one_are_refused);
