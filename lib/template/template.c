@@ -228,25 +228,30 @@ static int read_jinja(const char *model, const char *name, struct jinja **out,
     return rc;
 }
 
-/* Renders messages, a JSON text; false if the template refuses. */
-static bool probe(const struct template *t, const char *messages, bool prompt,
+/* Renders messages, a JSON text; false if the template refuses, or if one
+ * before took all that a rendering may take. */
+static bool probe(struct template *t, const char *messages, bool prompt,
                   struct buf *out)
 {
+    struct err err;
     char *context = mem_printf(
         "{%s\"messages\":%s,\"tools\":null,\"documents\":null,"
         "\"add_generation_prompt\":%s}",
         t->members ? t->members : "", messages, prompt ? "true" : "false");
     struct jinja_output o = { .text = *out };
-    int rc = template_render(t, slice_of(context), false, &o, NULL);
+    int rc = t->unbounded
+                 ? ERR_LIMIT
+                 : template_render(t, slice_of(context), false, &o, &err);
 
     *out = o.text;
     free(o.spans);
     free(context);
+    t->unbounded = rc == ERR_LIMIT;
     return rc == ERR_OK;
 }
 
-static bool probe_has(const struct template *t, const char *messages,
-                      const char *yes, const char *no)
+static bool probe_has(struct template *t, const char *messages, const char *yes,
+                      const char *no)
 {
     struct buf b = { 0 };
     bool found = probe(t, messages, false, &b) && b.data &&
@@ -263,7 +268,7 @@ static bool probe_has(const struct template *t, const char *messages,
     "\"probename\",\"arguments\":" arguments "}}]}]"
 
 /* The prompt ends within the answer's thinking. */
-static bool opens_thought(const struct template *t)
+static bool opens_thought(struct template *t)
 {
     struct buf b = { 0 };
     struct slice s = slice_of(THINK_OPEN), all;
@@ -341,7 +346,7 @@ static void look_at(struct template *t)
         !probe_has(t, CALL("{\"k\":1}"), "probename", "{'") &&
         probe_has(t, CALL("\"{\\\"k\\\":1}\""), "probename", "\\\"k\\\"");
     find_stop(t);
-    t->reads_calls = template_reads_calls(t);
+    t->reads_calls = !t->unbounded && template_reads_calls(t);
 }
 
 int template_open(const char *model_dir, struct template **out, struct err *err)
@@ -364,10 +369,16 @@ int template_open(const char *model_dir, struct template **out, struct err *err)
                      model_dir);
     if (rc == ERR_OK) {
         look_at(t);
-        *out = t;
-    } else {
-        template_free(t);
+        if (t->unbounded)
+            rc = err_set(err, ERR_LIMIT,
+                         "%s: its chat template takes more than a rendering "
+                         "may for one short message",
+                         model_dir);
     }
+    if (rc == ERR_OK)
+        *out = t;
+    else
+        template_free(t);
     return rc;
 }
 

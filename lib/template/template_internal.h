@@ -43,6 +43,7 @@ struct template
     bool text_arguments; /* arguments of calls are JSON in a string */
     bool shows_tools, shows_calls, shows_developer, short_ids;
     bool thinks, prompt_thinks; /* <think> is written, and in the prompt */
+    bool unbounded;             /* a probe reached a limit of rendering */
     bool reads_calls; /* what it makes of a call is read back as that call */
 };
 

@@ -418,6 +418,18 @@ START_TEST(directories_without_a_template_or_with_a_broken_one_are_refused)
 }
 END_TEST
 
+/* Found by fuzzing: each of the probes ran to the limit again. */
+START_TEST(a_template_that_reaches_a_limit_is_not_probed_again)
+{
+    static const char endless[] =
+        "{% for a in range(99999) %}{% for b in range(99999) %}"
+        "{% endfor %}{% endfor %}";
+
+    put_file("chat_template.jinja", endless, strlen(endless));
+    expect_unopened(ERR_LIMIT, "more than a rendering may");
+}
+END_TEST
+
 #define CALL_REQUEST                                                           \
     "{\"messages\":[{\"role\":\"user\",\"content\":\"weather?\"}],\"tools\":[" \
     "{\"type\":\"function\",\"function\":{\"name\":\"get\",\"description\":"   \
@@ -670,6 +682,7 @@ int main(void)
     tcase_add_test(c, answers_that_change_their_prompt_are_refused);
     tcase_add_test(
         c, directories_without_a_template_or_with_a_broken_one_are_refused);
+    tcase_add_test(c, a_template_that_reaches_a_limit_is_not_probed_again);
     tcase_add_test(c, calls_are_read_back_in_each_family);
     tcase_add_test(c, families_write_calls_in_their_own_ways);
     tcase_add_test(c, thinking_is_split_off);
