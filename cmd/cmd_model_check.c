@@ -24,7 +24,9 @@ static const struct opt options[] = {
     { 0, "adapter", OPT_STRING, &adapter_dir, "DIR",
       "check this PEFT adapter on the model", .complete = COMPLETE_DIR },
     { 0, "tolerance", OPT_DOUBLE, &tolerance, "X",
-      "largest error that passes, relative to the largest value", .max = 1 },
+      "largest error that passes, relative to the largest value (default: "
+      "the family's)",
+      .max = 1 },
     { 0, "values", OPT_STRING, &values_path, "FILE",
       "write what was computed as safetensors", .complete = COMPLETE_FILE },
     DEVICE_OPTIONS,

@@ -200,7 +200,7 @@ complete -c slmctl -n '__slmctl_on model remove' -l quiet -s q -d 'no notes and 
 complete -c slmctl -n '__slmctl_on model remove' -a '(slmctl --complete models 2>/dev/null)'
 complete -c slmctl -n '__slmctl_at model' -a check -d 'compare the engine with reference values'
 complete -c slmctl -n '__slmctl_on model check' -l adapter -x -a '(__fish_complete_directories)' -d 'check this PEFT adapter on the model'
-complete -c slmctl -n '__slmctl_on model check' -l tolerance -x -d 'largest error that passes, relative to the largest value'
+complete -c slmctl -n '__slmctl_on model check' -l tolerance -x -d 'largest error that passes, relative to the largest value (default: the family\'s)'
 complete -c slmctl -n '__slmctl_on model check' -l values -r -F -d 'write what was computed as safetensors'
 complete -c slmctl -n '__slmctl_on model check' -l device -x -d 'where to compute: auto, cpu, cuda or cuda:N'
 complete -c slmctl -n '__slmctl_on model check' -l precision -x -a 'auto f32 tf32 bf16' -d 'of a GPU\'s products and activations (default bf16)'

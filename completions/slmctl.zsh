@@ -260,7 +260,7 @@ _slmctl_model_check()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--adapter=[check this PEFT adapter on the model]:DIR:_files -/' \
-        '--tolerance=[largest error that passes, relative to the largest value]:X: ' \
+        '--tolerance=[largest error that passes, relative to the largest value (default\: the family'\''s)]:X: ' \
         '--values=[write what was computed as safetensors]:FILE:_files' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \

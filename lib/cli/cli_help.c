@@ -74,7 +74,8 @@ static void print_option(FILE *to, const struct opt *o)
         buf_str(&b, " (required)");
     if (o->kind == OPT_LIST)
         buf_str(&b, " (may be repeated)");
-    describe_default(&b, o);
+    if (!strstr(o->help, "(default"))
+        describe_default(&b, o);
     print_wrapped(to, b.data, HELP_INDENT);
     buf_release(&b);
 }

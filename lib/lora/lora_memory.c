@@ -120,19 +120,19 @@ void lora_memory(struct model *m, const struct lora_data *train,
                  out->program;
 }
 
-/* Wide values, beside one tensor of the file while they are read, and beside
- * those in the type written, one tensor of them wide, while they are saved. */
+/* Wide values, and beside them those in the type written, which one by one are
+ * fetched wide: a tied embedding first, when little is there yet, and a head of
+ * its own last. */
 size_t lora_merge_memory(const struct model *m, enum weights_type dtype)
 {
     const struct model_config *c = model_config(m);
     size_t n = (size_t)model_config_parameters(c);
-    size_t tensor =
-        (size_t)c->hidden * larger((size_t)c->vocab, (size_t)c->ffn);
+    size_t tensor = (size_t)c->hidden *
+                    larger((size_t)c->ffn, c->tied ? 0 : (size_t)c->vocab);
     size_t wide = n * sizeof(float);
-    size_t reading = tensor * (weights_type_size(c->stored) + sizeof(float));
-    size_t writing = n * weights_type_size(dtype) + 2 * tensor * sizeof(float);
+    size_t fetched = dtype == WEIGHTS_F32 ? 0 : tensor * sizeof(float);
 
     if (strcmp(model_compute(m)->device, "cpu") != 0)
         return wide;
-    return wide + larger(reading, writing);
+    return wide + n * weights_type_size(dtype) + fetched;
 }

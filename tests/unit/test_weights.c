@@ -296,6 +296,34 @@ START_TEST(written_files_have_the_reference_order_and_read_back)
 }
 END_TEST
 
+START_TEST(what_is_forgotten_is_read_again)
+{
+    static const char header[] = "{\"a\":{\"dtype\":\"U8\",\"shape\":[40000],"
+                                 "\"data_offsets\":[0,40000]},"
+                                 "\"b\":{\"dtype\":\"U8\",\"shape\":[5],\"data_"
+                                 "offsets\":[40000,40005]}}";
+    char *path = put_file("two.safetensors", header, 40005);
+    unsigned char own[8192] = "not of the file";
+    struct weights_tensor elsewhere = { .data = own, .bytes = sizeof(own) };
+    const struct weights_tensor *a, *b;
+    struct weights *w = NULL;
+    struct err err = { 0 };
+
+    ck_assert_msg(weights_open(path, &w, &err) == 0, "%s", err.msg);
+    a = weights_find(w, "a");
+    b = weights_find(w, "b");
+    weights_forget(w, a);
+    weights_forget(w, b);
+    weights_forget(w, &elsewhere);
+    for (size_t i = 0; i < 40000; i++)
+        ck_assert_uint_eq(((const unsigned char *)a->data)[i], i & 255);
+    ck_assert_uint_eq(((const unsigned char *)b->data)[0], 40000 & 255);
+    ck_assert_str_eq((const char *)own, "not of the file");
+    weights_close(w);
+    free(path);
+}
+END_TEST
+
 START_TEST(every_half_widens_and_rounds_back)
 {
     for (unsigned i = 0; i < 65536; i++) {
@@ -389,6 +417,7 @@ int main(void)
     tcase_add_test(c, shards_are_joined_and_their_index_checked);
     tcase_add_test(c, a_directory_without_weights_is_named);
     tcase_add_test(c, written_files_have_the_reference_order_and_read_back);
+    tcase_add_test(c, what_is_forgotten_is_read_again);
     tcase_add_test(c, every_half_widens_and_rounds_back);
     tcase_add_test(c, rounding_is_to_nearest_even);
     tcase_add_test(c, type_names_of_both_spellings);
