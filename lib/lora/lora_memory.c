@@ -94,8 +94,11 @@ void lora_memory(struct model *m, const struct lora_data *train,
     struct model_adapter a;
     const struct model_adapter *adapter;
     struct model_adapted there;
-    size_t used, peak, trained, resident = lora_resident();
+    size_t used, peak, trained, resident;
 
+    /* What loading has freed counts as the program's otherwise. */
+    mem_trim();
+    resident = lora_resident();
     lora_defaults(&o);
     a = lora_adapter(&o);
     adapter = o.method == LORA_ADAPTER && !model_adapter_layer(m, 0, &there)

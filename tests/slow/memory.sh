@@ -26,7 +26,7 @@ awk 'function say(id, n, a) {
            "\"number %d\"}]},\"response\":{\"id\":\"%s\",\"choices\":[{" \
            "\"message\":{\"role\":\"assistant\",\"content\":\"%s\"}," \
            "\"finish_reason\":\"stop\"}]}}\n", id, n, id, a }
-    BEGIN { for (i = 0; i < 240; i++) {
+    BEGIN { for (i = 0; i < 120; i++) {
         a = i % 2 ? "odd" : "even"
         say("c" i, i, a)
         if (i % 10 == 0) { say("d" i, i, a); say("e" i, i, "unsure") } } }' \
@@ -75,7 +75,7 @@ train() {
     near "$name" err
     rm -rf run
 }
-few='--batch-tokens 256 --tokens 400'
+few='--batch-tokens 256 --tokens 250'
 
 "$slmctl" finetune --task 1 --model smol --dry-run --json -q --tokens 1600 \
     --batch-tokens 64 --pass-tokens 256 >plan.json || die "no plan"
