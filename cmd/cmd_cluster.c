@@ -277,8 +277,7 @@ static int print_json(struct cli *cli, struct store *s, struct table *t,
 
     json_writer_init(&w, &out, true);
     t->w = &w;
-    json_begin_object(&w, NULL);
-    json_put_string(&w, "schema", "slmctl.cluster/1");
+    json_begin_document(&w, "slmctl.cluster/1");
     json_put_int(&w, "examples", (int64_t)o->examples);
     json_put_int(&w, "fresh", (int64_t)o->fresh);
     json_put_int(&w, "assigned", (int64_t)o->assigned);

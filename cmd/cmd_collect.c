@@ -97,8 +97,7 @@ static void write_json(const struct wire_import *im, double seconds,
     struct json_writer w;
 
     json_writer_init(&w, out, true);
-    json_begin_object(&w, NULL);
-    json_put_string(&w, "schema", "slmctl.collect/1");
+    json_begin_document(&w, "slmctl.collect/1");
     json_put_int(&w, "files", (int64_t)c->files);
     json_put_int(&w, "lines", (int64_t)c->lines);
     json_put_int(&w, "added", (int64_t)c->added);

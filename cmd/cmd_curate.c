@@ -186,8 +186,7 @@ static int run_check_rules(struct cli *cli, const struct scrub_rules *rules)
     int code = EXIT_DONE;
 
     json_writer_init(&c.w, &c.text, true);
-    json_begin_object(&c.w, NULL);
-    json_put_string(&c.w, "schema", "slmctl.curate-rules/1");
+    json_begin_document(&c.w, "slmctl.curate-rules/1");
     json_begin_array(&c.w, "failures");
     failed = scrub_rules_check(rules, &examples, rule_failed, &c);
     json_end_array(&c.w);

@@ -451,8 +451,7 @@ static int print_json(struct generation *g, struct err *err)
     if (rc < 0)
         goto done;
     json_writer_init(&w, &out, false);
-    json_begin_object(&w, NULL);
-    json_put_string(&w, "schema", "slmctl.generate/1");
+    json_begin_document(&w, "slmctl.generate/1");
     json_put_slice(&w, "text", buf_slice(&text));
     if (g->chat) {
         json_put_raw(&w, "message", buf_slice(&message));

@@ -344,8 +344,7 @@ static int run(struct cli *cli, int argc, char **argv)
     r.table = cli_table_new("lrl", "quantity", "error", "verdict", NULL);
     json_writer_init(&r.json, &r.out, true);
     if (cli->json) {
-        json_begin_object(&r.json, NULL);
-        json_put_string(&r.json, "schema", "slmctl.model-check/1");
+        json_begin_document(&r.json, "slmctl.model-check/1");
         json_begin_array(&r.json, "quantities");
     }
     if (rc == ERR_OK)

@@ -295,8 +295,7 @@ static void print_json(const struct job *j, struct buf *out)
     struct json_writer w;
 
     json_writer_init(&w, out, false);
-    json_begin_object(&w, NULL);
-    json_put_string(&w, "schema", "slmctl.model-artifact/1");
+    json_begin_document(&w, "slmctl.model-artifact/1");
     json_put_string(&w, "path", j->bad ? j->bad : output);
     json_put_string(&w, "type", weights_type_name(j->type));
     json_put_string(&w, "verdict", j->bad ? "bad" : "ok");

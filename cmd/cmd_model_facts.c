@@ -232,8 +232,7 @@ static int run_show(struct cli *cli, int argc, char **argv)
     model_facts_read(picked.dir, &f);
     if (cli->json) {
         json_writer_init(&w, &out, false);
-        json_begin_object(&w, NULL);
-        json_put_string(&w, "schema", "slmctl.model-show/1");
+        json_begin_document(&w, "slmctl.model-show/1");
         json_put_string(&w, "directory", picked.dir);
         if (picked.adapter)
             json_put_string(&w, "adapter", picked.adapter);

@@ -126,8 +126,7 @@ static void describe_added(const struct entry *e, bool added, struct buf *out)
     struct json_writer w;
 
     json_writer_init(&w, out, true);
-    json_begin_object(&w, NULL);
-    json_put_string(&w, "schema", "slmctl.model-add/1");
+    json_begin_document(&w, "slmctl.model-add/1");
     json_put_string(&w, "name", e->name);
     json_put_string(&w, "path", e->path);
     json_put_bool(&w, "added", added);
@@ -259,8 +258,7 @@ static int list_models(struct cli *cli, struct store *s, struct buf *out,
     int rc = sql_get(store_sql(s), LIST_QUERY, &q, err);
 
     json_writer_init(&w, out, true);
-    json_begin_object(&w, NULL);
-    json_put_string(&w, "schema", "slmctl.model-list/1");
+    json_begin_document(&w, "slmctl.model-list/1");
     json_begin_array(&w, "models");
     while (rc >= 0 && (rc = sql_step(q, err)) > 0) {
         if (cli->json)

@@ -247,8 +247,7 @@ static int run(struct cli *cli, int argc, char **argv)
     v.table = cli_table_new("lll", "check", "verdict", "detail", NULL);
     json_writer_init(&v.json, &v.out, true);
     if (cli->json) {
-        json_begin_object(&v.json, NULL);
-        json_put_string(&v.json, "schema", "slmctl.model-verify/1");
+        json_begin_document(&v.json, "slmctl.model-verify/1");
         json_put_string(&v.json, "directory", v.dir);
         json_begin_array(&v.json, "checks");
     }

@@ -495,8 +495,7 @@ static int run(struct cli *cli, int argc, char **argv)
     rc = open_all(&s, &err);
     json_writer_init(&s.json, &s.out, true);
     if (rc == ERR_OK && cli->json) {
-        json_begin_object(&s.json, NULL);
-        json_put_string(&s.json, "schema", "slmctl.select/1");
+        json_begin_document(&s.json, "slmctl.select/1");
         json_put_bool(&s.json, "stored", is_stored());
         json_begin_array(&s.json, "tasks");
     }

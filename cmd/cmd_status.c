@@ -48,8 +48,7 @@ static void write_json(const struct store *s, const struct store_status *st,
     struct json_writer w;
 
     json_writer_init(&w, out, true);
-    json_begin_object(&w, NULL);
-    json_put_string(&w, "schema", "slmctl.status/1");
+    json_begin_document(&w, "slmctl.status/1");
     json_put_string(&w, "store", store_dir(s));
     json_put_int(&w, "calls", st->calls);
     json_begin_object(&w, "statuses");

@@ -199,8 +199,7 @@ void curate_summary_json(const struct curate_result *r,
     struct json_writer w;
 
     json_writer_init(&w, out, true);
-    json_begin_object(&w, NULL);
-    json_put_string(&w, "schema", "slmctl.curate/1");
+    json_begin_document(&w, "slmctl.curate/1");
     put_summary(&w, r, rules, seconds);
     json_end_object(&w);
     buf_char(out, '\n');
@@ -319,8 +318,7 @@ int curate_leaks(struct cli *cli, struct store *s, const char *file, int *code,
     json_writer_init(&w, &r.text, true);
     if (cli->json) {
         r.json = &w;
-        json_begin_object(&w, NULL);
-        json_put_string(&w, "schema", "slmctl.curate-leaks/1");
+        json_begin_document(&w, "slmctl.curate-leaks/1");
         json_begin_array(&w, "leaks");
     }
     if (rc == ERR_OK)

@@ -188,8 +188,7 @@ static int report(struct init *i)
     finetune_note_result(i->cli, &i->result);
     if (i->cli->json) {
         json_writer_init(&w, &out, false);
-        json_begin_object(&w, NULL);
-        json_put_string(&w, "schema", "slmctl.finetune-init/1");
+        json_begin_document(&w, "slmctl.finetune-init/1");
         json_put_string(&w, "path", i->f->output);
         json_put_int(&w, "parameters", model_config_parameters(&i->config));
         finetune_write_reader(&w, &i->reader, NULL);

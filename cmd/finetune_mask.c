@@ -118,8 +118,7 @@ int finetune_show_mask(struct cli *cli, const struct tokenizer *tok,
 
     if (cli->json) {
         json_writer_init(&w, &out, false);
-        json_begin_object(&w, NULL);
-        json_put_string(&w, "schema", "slmctl.finetune-mask/1");
+        json_begin_document(&w, "slmctl.finetune-mask/1");
         json_begin_array(&w, "examples");
         for (size_t i = 0; i < n; i++)
             write_document(tok, d, i, &w);

@@ -252,8 +252,7 @@ static void print_json(const struct finetune_plan *p, const size_t *lengths,
     struct json_writer w;
 
     json_writer_init(&w, out, false);
-    json_begin_object(&w, NULL);
-    json_put_string(&w, "schema", "slmctl.finetune-plan/1");
+    json_begin_document(&w, "slmctl.finetune-plan/1");
     json_put_string(&w, "name", p->name);
     json_put_int(&w, "examples", (int64_t)p->train->docs);
     json_put_int(&w, "validation_examples", (int64_t)p->valid->docs);

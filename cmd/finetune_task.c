@@ -428,8 +428,7 @@ int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
     json_begin_array(&s.untrained_json, NULL);
     json_writer_init(&s.json, &s.out, false);
     if (cli->json) {
-        json_begin_object(&s.json, NULL);
-        json_put_string(&s.json, "schema", "slmctl.finetune/1");
+        json_begin_document(&s.json, "slmctl.finetune/1");
         json_begin_array(&s.json, "models");
     }
     rc = run_all(&s, err);

@@ -110,6 +110,9 @@ struct json_writer {
 };
 void json_writer_init(struct json_writer *w, struct buf *out, bool pretty);
 void json_begin_object(struct json_writer *w, const char *key);
+/* A document of its own: an object that begins with what it is
+ * ("slmctl.eval/1") and the version of slmctl that wrote it. */
+void json_begin_document(struct json_writer *w, const char *schema);
 void json_end_object(struct json_writer *w);
 void json_begin_array(struct json_writer *w, const char *key);
 void json_end_array(struct json_writer *w);

@@ -101,6 +101,13 @@ void json_begin_object(struct json_writer *w, const char *key)
     open_with(w, key, '{');
 }
 
+void json_begin_document(struct json_writer *w, const char *schema)
+{
+    json_begin_object(w, NULL);
+    json_put_string(w, "schema", schema);
+    json_put_string(w, "slmctl_version", SLMCTL_VERSION);
+}
+
 void json_end_object(struct json_writer *w)
 {
     close_with(w, '}');

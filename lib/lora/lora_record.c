@@ -71,9 +71,7 @@ int lora_record(const struct lora_run *r, struct err *err)
     int rc;
 
     json_writer_init(&w, &out, true);
-    json_begin_object(&w, NULL);
-    json_put_string(&w, "schema", "slmctl.run/1");
-    json_put_string(&w, "version", SLMCTL_VERSION);
+    json_begin_document(&w, "slmctl.run/1");
     json_put_string(&w, "device", r->compute->device);
     json_put_string(&w, "kernels", r->compute->kernels);
     json_put_string(&w, "precision",

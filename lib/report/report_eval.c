@@ -176,8 +176,7 @@ void report_eval_json(const struct report_eval *e, struct buf *out)
     struct json_writer w;
 
     json_writer_init(&w, out, true);
-    json_begin_object(&w, NULL);
-    json_put_string(&w, "schema", "slmctl.eval/1");
+    json_begin_document(&w, "slmctl.eval/1");
     json_put_string(&w, "verdict", score_verdict_name(report_verdict(e)));
     json_put_double(&w, "machine_dollars_per_hour",
                     e->machine_dollars_per_hour);

@@ -8,6 +8,6 @@ slmctl curate --decisions - | cut -f1,3-
 slmctl curate --export - --split all | grep analytical
 slmctl curate --export - --split all | jq -r '.messages[].content' | grep @ |
     grep -o '[a-z]*@[a-z.]*[a-z]' | sort -u | wc -l
-slmctl curate --json | jq -c 'del(.seconds, .version)'
+slmctl curate --json | jq -c 'del(.seconds, .version, .slmctl_version)'
 slmctl curate --split 50,25,25 --json | jq -c '.new, .redone_from != null'
 slmctl curate --json | jq .new
