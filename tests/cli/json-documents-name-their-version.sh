@@ -14,9 +14,9 @@ slmctl curate --json | begins
 slmctl select --json 2>/dev/null | begins
 slmctl model list --json | begins
 slmctl model show tiny --json | begins
-slmctl finetune --task 1 --model tiny --dry-run --json | begins
+slmctl finetune --task 1 --model tiny --dry-run --json 2>/dev/null | begins
 slmctl finetune --task 1 --model tiny --method rslora+dora -q --as one \
-    --tokens 600 --json | begins
+    --tokens 600 --json 2>/dev/null | begins
 cat s/runs/*/run.json | begins
 jq -c '[.kernels, .base, .options, .train.hash, .validation.hash,
     .configuration.targets] | map(type)' s/runs/*/run.json
