@@ -33,11 +33,28 @@ struct work {
     struct json j;
 };
 
-/* "2025-03-07T14:05:09" */
+/* "2025-03-07T14:05:09", and nothing behind it; a time that there is. */
 static bool read_time(const char *text, struct tm *tm)
 {
-    return sscanf(text, "%d-%d-%dT%d:%d:%d", &tm->tm_year, &tm->tm_mon,
-                  &tm->tm_mday, &tm->tm_hour, &tm->tm_min, &tm->tm_sec) == 6;
+    struct tm read;
+    int used = 0;
+
+    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm->tm_year, &tm->tm_mon,
+               &tm->tm_mday, &tm->tm_hour, &tm->tm_min, &tm->tm_sec,
+               &used) != 6 ||
+        used != 19 || text[used] || tm->tm_year < 1)
+        return false;
+    tm->tm_year -= 1900;
+    tm->tm_mon -= 1;
+    read = *tm;
+    (void)timegm(&read); /* the day of the week and of the year */
+    if (read.tm_sec != tm->tm_sec || read.tm_min != tm->tm_min ||
+        read.tm_hour != tm->tm_hour || read.tm_mday != tm->tm_mday ||
+        read.tm_mon != tm->tm_mon)
+        return false;
+    *tm = read;
+    tm->tm_isdst = -1;
+    return true;
 }
 
 static int time_of(const struct json *j, struct tm *tm, struct err *err)
@@ -46,20 +63,17 @@ static int time_of(const struct json *j, struct tm *tm, struct err *err)
     time_t now = time(NULL);
     int rc = ERR_OK;
 
+    if (!text && json_present(json_get(j, 0, "now")) &&
+        json_kind(j, json_get(j, 0, "now")) != JSON_NULL)
+        return err_set(err, ERR_FORMAT, "now is no text");
     if (!text) {
         (void)localtime_r(&now, tm);
         return ERR_OK;
     }
     *tm = (struct tm){ 0 };
-    if (read_time(text, tm)) {
-        tm->tm_year -= 1900;
-        tm->tm_mon -= 1;
-        tm->tm_isdst = -1;
-        (void)timegm(tm); /* the day of the week and of the year */
-    } else {
+    if (!read_time(text, tm))
         rc = err_set(err, ERR_FORMAT,
                      "now: \"%s\" is no time like 2025-03-07T14:05:09", text);
-    }
     free(text);
     return rc;
 }

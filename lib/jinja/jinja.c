@@ -171,3 +171,8 @@ int jinja_render(const struct jinja *t, const struct json *j, json_ref context,
     jinja_arena_release(&r.mem);
     return r.failed ? (int)r.err->code : ERR_OK;
 }
+
+struct slice jinja_trim(struct slice s, bool both)
+{
+    return jinja_strip(s, both, true);
+}

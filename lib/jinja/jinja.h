@@ -40,6 +40,9 @@ bool jinja_uses(const struct jinja *t, const char *name);
 /* The text, with line ends as they are rendered. */
 struct slice jinja_source(const struct jinja *t);
 
+/* s without white space, as str.strip has it, at its end or at both. */
+struct slice jinja_trim(struct slice s, bool both);
+
 /* What one {% generation %} block wrote, in bytes of the text. The place is
  * that of the text at the time, as in the reference; inside macros, set and
  * filter blocks the text is moved later, so that it is not `certain`. */

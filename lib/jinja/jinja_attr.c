@@ -65,6 +65,20 @@ static struct value macro_attr(struct run *r, const struct macro *m,
     return (struct value){ .kind = V_ABSENT };
 }
 
+static struct value number_attr(struct value v, struct slice name)
+{
+    if (v.kind == V_BOOL)
+        v = jinja_int(v.b);
+    if (slice_is(name, "real") ||
+        (v.kind != V_FLOAT && slice_is(name, "numerator")))
+        return v;
+    if (slice_is(name, "imag"))
+        return v.kind == V_FLOAT ? jinja_float(0) : jinja_int(0);
+    if (v.kind != V_FLOAT && slice_is(name, "denominator"))
+        return jinja_int(1);
+    return (struct value){ .kind = V_ABSENT };
+}
+
 /* An attribute in Python's sense; V_ABSENT: none. */
 static struct value own_attr(struct run *r, struct value v, struct slice name)
 {
@@ -81,6 +95,8 @@ static struct value own_attr(struct run *r, struct value v, struct slice name)
         out = loop_attr(r, v.loop, name);
     else if (v.kind == V_MACRO)
         out = macro_attr(r, v.macro, name);
+    else if (jinja_is_number(v))
+        out = number_attr(v, name);
     if (!jinja_is_absent(out))
         return out;
     if (v.kind == V_TUPLE && v.l->group &&

@@ -358,3 +358,41 @@ void jinja_big_write(struct value v, struct buf *out)
     for (size_t i = v.big->n; i-- > 0;)
         buf_printf(out, "%0*u", i + 1 == v.big->n ? 1 : 9, v.big->digit[i]);
 }
+
+/* Divides in place; what is left over. */
+static uint32_t divide_small(struct big *b, uint32_t by)
+{
+    uint64_t rest = 0;
+
+    for (size_t i = b->n; i-- > 0;) {
+        rest = rest * BASE + b->digit[i];
+        b->digit[i] = (uint32_t)(rest / by);
+        rest %= by;
+    }
+    while (b->n && !b->digit[b->n - 1])
+        b->n--;
+    return (uint32_t)rest;
+}
+
+void jinja_big_radix(struct run *r, struct value v, char type, struct buf *out)
+{
+    const char *digits = type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
+    uint32_t base = type == 'b' ? 2 : type == 'o' ? 8 : 16;
+    struct big *from = of_value(r, v), *b;
+    struct buf back = { 0 };
+
+    if (!type || !strchr("xXob", type)) {
+        jinja_big_write(v.kind == V_BOOL ? jinja_int(v.b) : v, out);
+        return;
+    }
+    b = new_big(r, from->n);
+    memcpy(b->digit, from->digit, from->n * sizeof(b->digit[0]));
+    do
+        buf_char(&back, digits[divide_small(b, base)]);
+    while (b->n);
+    if (from->negative)
+        buf_char(out, '-');
+    while (back.len)
+        buf_char(out, back.data[--back.len]);
+    buf_release(&back);
+}

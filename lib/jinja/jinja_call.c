@@ -191,32 +191,51 @@ static struct value fn_raise(struct run *r, struct value self, struct value *a)
     return jinja_fail(r, "%.*s", (int)text.s->n, text.s->p);
 }
 
+/* The format for a time without a zone, as datetime has it: the zone is
+ * empty, and there are microseconds. */
+static bool naive_format(struct slice s, char *out, size_t size)
+{
+    size_t n = 0;
+
+    while (s.n && n + 7 < size) {
+        bool two = *s.p == '%' && s.n > 1;
+
+        if (two && s.p[1] == 'f') {
+            memcpy(out + n, "000000", 6);
+            n += 6;
+        } else if (!two || (s.p[1] != 'z' && s.p[1] != 'Z')) {
+            memcpy(out + n, s.p, 1 + two);
+            n += 1 + two;
+        }
+        s.p += 1 + two;
+        s.n -= 1 + two;
+    }
+    out[n] = '\0';
+    return s.n == 0;
+}
+
 static struct value fn_strftime(struct run *r, struct value self,
                                 struct value *a)
 {
-    char out[512], format[256];
     struct tm tm = { .tm_mday = 1, .tm_year = 70 };
+    char out[2048], format[1024];
+    struct buf b = { 0 };
     size_t n;
 
     (void)self;
-    if (a[0].kind != V_STRING || a[0].s->n >= sizeof(format) - 1)
+    if (a[0].kind != V_STRING ||
+        !naive_format(jinja_bytes(a[0]), format, sizeof(format)))
         return jinja_fail(r, "strftime_now: the format is a short text");
-    if (a[0].s->n == 0)
-        return jinja_text(r, "");
-    memcpy(format, a[0].s->p, a[0].s->n);
-    format[a[0].s->n] = '\0';
     if (r->now)
         tm = *r->now;
+    tm.tm_zone = "";
+    tm.tm_gmtoff = 0;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     n = strftime(out, sizeof(out), format, &tm);
 #pragma GCC diagnostic pop
-    {
-        struct buf b = { 0 };
-
-        buf_add(&b, out, n);
-        return jinja_take(r, &b);
-    }
+    buf_add(&b, out, n);
+    return jinja_take(r, &b);
 }
 
 static struct value new_cycler(struct run *r, enum value_kind kind)
@@ -253,7 +272,7 @@ static struct value fn_lipsum(struct run *r, struct value self, struct value *a)
 {
     (void)self;
     (void)a;
-    return jinja_fail(r, "lipsum is not supported");
+    return jinja_fail(r, "lipsum, a random text, is not supported");
 }
 
 const struct function *jinja_global(struct slice name)

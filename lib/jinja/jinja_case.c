@@ -96,31 +96,30 @@ static uint32_t simple_case(uint32_t c, enum letter_case to)
     return map_one(jinja_case_upper, jinja_case_upper_count, c, &v) ? v : c;
 }
 
-/* Letters that have a case, by what other cases they have. */
-bool jinja_is_upper(uint32_t c)
+bool jinja_is_cased(uint32_t c)
 {
-    return simple_case(c, CASE_LOWER) != c && simple_case(c, CASE_UPPER) == c;
+    return jinja_is_upper(c) || jinja_is_lower(c) || jinja_is_title(c);
 }
 
-bool jinja_is_lower(uint32_t c)
+static bool fold(uint32_t c, struct buf *out)
 {
-    uint32_t many[3];
+    size_t low = 0, n = jinja_case_folds_count;
 
-    return simple_case(c, CASE_LOWER) == c &&
-           (jinja_case_char(c, CASE_UPPER, many) > 1 || many[0] != c);
-}
+    while (low < n) {
+        size_t mid = (low + n) / 2;
+        const struct jinja_case_special *s = &jinja_case_folds[mid];
 
-static bool is_cased(uint32_t c)
-{
-    return simple_case(c, CASE_LOWER) != c || jinja_is_lower(c);
-}
-
-/* What may stand within a word, or between it and its last letter. */
-static bool is_ignorable(uint32_t c)
-{
-    return c == '\'' || c == '.' || c == ':' || c == 0xad || c == 0xb7 ||
-           (c >= 0x300 && c < 0x370) || (c >= 0x200b && c < 0x2010) ||
-           c == 0x2018 || c == 0x2019;
+        if (c < s->c) {
+            n = mid;
+        } else if (c > s->c) {
+            low = mid + 1;
+        } else {
+            for (unsigned i = 0; i < 3 && s->to[i]; i++)
+                jinja_put_char(out, s->to[i]);
+            return true;
+        }
+    }
+    return false;
 }
 
 unsigned jinja_case_char(uint32_t c, enum letter_case to, uint32_t out[3])
@@ -152,8 +151,8 @@ static bool letter_follows(struct slice s)
     while (s.n) {
         uint32_t c = jinja_next_char(&s);
 
-        if (!is_ignorable(c))
-            return is_cased(c);
+        if (!jinja_is_ignorable(c))
+            return jinja_is_cased(c);
     }
     return false;
 }
@@ -167,8 +166,8 @@ static bool letter_precedes(struct slice s)
         if (c.n) {
             uint32_t v = jinja_next_char(&c);
 
-            if (!is_ignorable(v))
-                return is_cased(v);
+            if (!jinja_is_ignorable(v))
+                return jinja_is_cased(v);
         }
     }
     return false;
@@ -196,13 +195,18 @@ void jinja_case_text(struct slice s, enum letter_case to, struct buf *out)
     while (rest.n) {
         uint32_t c = jinja_next_char(&rest);
 
-        if (to == CASE_UPPER)
+        if (to == CASE_UPPER || (to == CASE_SWAP && jinja_is_lower(c)))
             put_case(c, CASE_UPPER, out);
-        else if (to == CASE_LOWER || word)
+        else if (to == CASE_LOWER || (to == CASE_SWAP && jinja_is_upper(c)) ||
+                 (to == CASE_TITLE && word))
             put_lower(s, rest, c, out);
-        else
+        else if (to == CASE_TITLE)
             put_case(c, CASE_TITLE, out);
-        word = is_cased(c);
+        else if (to == CASE_SWAP)
+            jinja_put_char(out, c);
+        else if (!fold(c, out))
+            put_case(c, CASE_LOWER, out);
+        word = jinja_is_cased(c);
     }
 }
 
@@ -217,4 +221,30 @@ void jinja_capitalize(struct slice s, struct buf *out)
 
         put_lower(s, rest, c, out);
     }
+}
+
+static bool ends_line(uint32_t c)
+{
+    return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 ||
+           c == 0x2028 || c == 0x2029;
+}
+
+bool jinja_next_line(struct slice *s, bool keep, struct slice *line)
+{
+    *line = (struct slice){ s->p, 0 };
+    if (!s->n)
+        return false;
+    while (s->n) {
+        size_t before = (size_t)(s->p - line->p);
+        uint32_t c = jinja_next_char(s);
+
+        line->n = (size_t)(s->p - line->p);
+        if (!ends_line(c))
+            continue;
+        if (c == '\r' && s->n && *s->p == '\n')
+            (void)jinja_next_char(s);
+        line->n = keep ? (size_t)(s->p - line->p) : before;
+        break;
+    }
+    return true;
 }

@@ -27,5 +27,8 @@ extern const size_t jinja_case_upper_count, jinja_case_lower_count,
     jinja_case_title_count;
 extern const struct jinja_case_special jinja_case_specials[];
 extern const size_t jinja_case_specials_count;
+/* What casefold gives where it is not the lower case; kind is 0. */
+extern const struct jinja_case_special jinja_case_folds[];
+extern const size_t jinja_case_folds_count;
 
 #endif

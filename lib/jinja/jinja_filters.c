@@ -107,49 +107,53 @@ FILTER(f_title)
     return jinja_take(r, &b);
 }
 
-static bool next_line(struct slice *s, struct slice *line)
-{
-    const char *end = s->n ? memchr(s->p, '\n', s->n) : NULL;
+#define MAX_INDENT 4096
 
-    if (!s->p)
-        return false;
-    *line = (struct slice){ s->p, end ? (size_t)(end - s->p) : s->n };
-    s->n -= end ? line->n + 1 : line->n;
-    s->p = end ? end + 1 : NULL;
-    return true;
+/* What indent puts in front of lines. */
+static struct slice indentation(struct run *r, struct value v)
+{
+    int64_t n = 4;
+    struct buf b = { 0 };
+
+    if (v.kind == V_STRING)
+        return jinja_bytes(v);
+    if (!jinja_is_absent(v) && !jinja_index(r, v, &n))
+        n = 0;
+    if (n > MAX_INDENT) {
+        jinja_limit(r, "blanks to indent by");
+        n = 0;
+    }
+    for (; n > 0; n--)
+        buf_char(&b, ' ');
+    v = jinja_take(r, &b);
+    return r->failed ? (struct slice){ "", 0 } : jinja_bytes(v);
 }
 
 /* a: width, first, blank */
 FILTER(f_indent)
 {
-    struct slice s, line, by = { "    ", 4 };
-    struct buf b, blanks;
+    struct slice s, line, by;
+    struct buf b, text;
     bool any = false, first = jinja_true(a[1]), blank = jinja_true(a[2]);
-    int64_t n = 0;
 
     if (self.kind != V_STRING && self.kind != V_UNDEFINED)
         return jinja_fail(r, "indent needs a text, not %s", jinja_type(self));
     self = jinja_to_string(r, self);
+    by = indentation(r, a[0]);
     if (r->failed)
         return self;
-    s = jinja_bytes(self);
     buf_init(&b, JINJA_MAX_STRING);
-    buf_init(&blanks, 4096);
-    if (a[0].kind == V_STRING) {
-        by = jinja_bytes(a[0]);
-    } else if (!jinja_is_absent(a[0]) && jinja_index(r, a[0], &n)) {
-        for (int64_t i = 0; i < n && i < 4096; i++)
-            buf_char(&blanks, ' ');
-        by = (struct slice){ blanks.data ? blanks.data : "", blanks.len };
-    }
-    while (next_line(&s, &line)) {
+    buf_init(&text, JINJA_MAX_STRING);
+    buf_add_slice(&text, jinja_bytes(self));
+    buf_char(&text, '\n');
+    for (s = buf_slice(&text); jinja_next_line(&s, false, &line);) {
         buf_str(&b, any ? "\n" : "");
         if (any ? line.n || blank : first)
             buf_add_slice(&b, by);
         buf_add_slice(&b, line);
         any = true;
     }
-    buf_release(&blanks);
+    buf_release(&text);
     return jinja_take(r, &b);
 }
 
@@ -460,13 +464,39 @@ FILTER(f_filesize)
     return jinja_take(r, &b);
 }
 
+/* A copy whose mappings are sorted, as pprint shows them. */
+static struct value sorted(struct run *r, struct value v, unsigned depth)
+{
+    struct value out = v;
+
+    if (depth > JINJA_MAX_DEPTH || !jinja_step(r, 1))
+        return jinja_limit(r, "values in pprint");
+    if (v.kind == V_LIST || v.kind == V_TUPLE) {
+        out = jinja_list(r, v.kind, v.l->n);
+        for (size_t i = 0; i < v.l->n && !r->failed; i++)
+            jinja_list_add(r, out.l, sorted(r, v.l->v[i], depth + 1));
+    } else if (v.kind == V_DICT) {
+        struct entry *e = jinja_sorted_entries(r, v.m);
+
+        out = jinja_dict(r);
+        for (size_t i = 0; i < v.m->n && !r->failed; i++)
+            jinja_dict_put(r, out.m, e[i].key,
+                           sorted(r, e[i].value, depth + 1));
+    }
+    return out;
+}
+
 FILTER(f_pprint)
 {
     struct buf b;
 
     (void)a;
+    self = sorted(r, self, 0);
     buf_init(&b, JINJA_MAX_STRING);
-    jinja_repr(r, self, &b);
+    if (!r->failed)
+        jinja_repr(r, self, &b);
+    if (jinja_count_chars(buf_slice(&b)) > 80)
+        jinja_fail(r, "pprint of more than a line is not supported");
     return jinja_take(r, &b);
 }
 

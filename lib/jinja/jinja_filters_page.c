@@ -59,36 +59,6 @@ FILTER(f_urlencode)
     return jinja_take(r, &b);
 }
 
-/* Tags out, white space to single blanks. */
-FILTER(f_striptags)
-{
-    struct value text = jinja_to_string(r, self);
-    struct slice s;
-    struct buf b;
-    bool blank = false, tag = false;
-
-    (void)a;
-    if (r->failed)
-        return text;
-    buf_init(&b, JINJA_MAX_STRING);
-    for (s = jinja_bytes(text); s.n;) {
-        uint32_t c = jinja_next_char(&s);
-
-        if (c == '<' && s.n && memchr(s.p, '>', s.n)) {
-            tag = true;
-        } else if (tag) {
-            tag = c != '>';
-        } else if (jinja_is_space(c)) {
-            blank = b.len > 0;
-        } else {
-            buf_str(&b, blank ? " " : "");
-            blank = false;
-            jinja_put_char(&b, c);
-        }
-    }
-    return jinja_take(r, &b);
-}
-
 FILTER(f_xmlattr)
 {
     struct buf b;
@@ -112,80 +82,6 @@ FILTER(f_xmlattr)
         buf_str(&b, "=\"");
         buf_add_slice(&b, jinja_bytes(v));
         buf_char(&b, '"');
-    }
-    return jinja_take(r, &b);
-}
-
-/* One line into `out`, broken at blanks, and within words if it must be. */
-static void wrap_line(struct slice line, size_t width, bool break_words,
-                      struct slice by, struct buf *out)
-{
-    size_t column = 0;
-
-    while (line.n) {
-        struct slice blank = line, word;
-        size_t n, chars;
-
-        line = jinja_strip(line, true, false);
-        blank.n -= line.n;
-        word = line;
-        n = 0;
-        while (n < word.n && word.p[n] != ' ' && word.p[n] != '\t')
-            n++;
-        word.n = n;
-        line.p += n;
-        line.n -= n;
-        chars = jinja_count_chars(word);
-        if (!chars)
-            break;
-        if (column && column + blank.n + chars > width) {
-            buf_add_slice(out, by);
-            column = 0;
-        } else if (column) {
-            buf_add_slice(out, blank);
-            column += blank.n;
-        }
-        while (break_words && jinja_count_chars(word) > width) {
-            struct slice rest = word;
-
-            for (size_t i = 0; i < width; i++)
-                (void)jinja_next_char(&rest);
-            buf_add(out, word.p, word.n - rest.n);
-            buf_add_slice(out, by);
-            word = rest;
-        }
-        buf_add_slice(out, word);
-        column += jinja_count_chars(word);
-    }
-}
-
-/* a: width, break_long_words, wrapstring */
-FILTER(f_wordwrap)
-{
-    struct value text = jinja_to_string(r, self);
-    struct slice by = { "\n", 1 }, rest;
-    int64_t width = 79;
-    struct buf b;
-
-    if (r->failed || (!jinja_is_absent(a[0]) && !jinja_index(r, a[0], &width)))
-        return text;
-    if (width < 1)
-        return jinja_fail(r, "wordwrap needs a width from 1 on");
-    if (a[2].kind == V_STRING)
-        by = jinja_bytes(a[2]);
-    buf_init(&b, JINJA_MAX_STRING);
-    rest = jinja_bytes(text);
-    while (rest.n && !b.overflow) {
-        const char *end = memchr(rest.p, '\n', rest.n);
-        struct slice line = { rest.p, end ? (size_t)(end - rest.p) : rest.n };
-        size_t used = line.n + (end != NULL);
-
-        wrap_line(line, (size_t)width,
-                  jinja_is_absent(a[1]) || jinja_true(a[1]), by, &b);
-        rest.p += used;
-        rest.n -= used;
-        if (rest.n)
-            buf_add_slice(&b, by);
     }
     return jinja_take(r, &b);
 }
@@ -236,9 +132,10 @@ FILTER(f_urlize)
 
 const struct function jinja_page_filters[] = {
     { "urlencode", "", f_urlencode, 0 },
-    { "striptags", "", f_striptags, 0 },
+    { "striptags", "", jinja_striptags, 0 },
+    { "wordwrap", "|width,break_long_words,wrapstring,break_on_hyphens",
+      jinja_wordwrap, 0 },
     { "xmlattr", "|autospace", f_xmlattr, 0 },
-    { "wordwrap", "|width,break_long_words,wrapstring", f_wordwrap, 0 },
     { "urlize", "", f_urlize, 0 },
     { .name = NULL },
 };

@@ -1,189 +1,14 @@
 /*
  * jinja_format.c - '%' formatting and str.format
  *
- * One description of width, precision and sign serves both; the two differ in
- * how they find their arguments and in which side they pad.
+ * jinja_spec.c lays values out for both; the two differ in how they find their
+ * arguments and in which side they pad.
  */
-#include "jinja/jinja_private.h"
+#include "jinja/jinja_spec.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#define MAX_WIDTH 10000
-
-struct spec {
-    char fill[4];
-    size_t fill_n;
-    char align; /* '<', '>', '^', '=' or 0 */
-    char sign;  /* '+', ' ' or 0 */
-    bool alternate, comma;
-    int64_t width, precision; /* precision -1: none */
-    char type;
-};
-
-static void put_fill(struct buf *out, const struct spec *s, int64_t n)
-{
-    for (; n > 0; n--)
-        buf_add(out, s->fill, s->fill_n);
-}
-
-/* Pads text whose first `lead` bytes (sign, 0x) stay in front of zeros. */
-static void pad(const struct spec *s, struct slice text, size_t lead,
-                char align, struct buf *out)
-{
-    int64_t chars = (int64_t)jinja_count_chars(text);
-    int64_t n = s->width > chars ? s->width - chars : 0;
-    int64_t left = align == '<' ? 0 : align == '^' ? n / 2 : n;
-
-    if (align != '=') {
-        put_fill(out, s, left);
-        buf_add_slice(out, text);
-    } else {
-        buf_add(out, text.p, lead);
-        put_fill(out, s, left);
-        buf_add(out, text.p + lead, text.n - lead);
-    }
-    put_fill(out, s, n - left);
-}
-
-static void put_commas(struct buf *b, size_t from)
-{
-    struct buf out = { 0 };
-    size_t digits = from;
-
-    while (digits < b->len && b->data[digits] >= '0' && b->data[digits] <= '9')
-        digits++;
-    for (size_t i = 0; i < b->len; i++) {
-        if (i > from && i < digits && (digits - i) % 3 == 0)
-            buf_char(&out, ',');
-        buf_char(&out, b->data[i]);
-    }
-    buf_release(b);
-    *b = out;
-}
-
-static void put_radix(struct value v, char type, struct buf *out)
-{
-    uint64_t u = v.i < 0 ? 0 - (uint64_t)v.i : (uint64_t)v.i;
-    char bits[65];
-    size_t n = 0;
-
-    if (type != 'b') {
-        const char *format = type == 'x'   ? "%llx"
-                             : type == 'X' ? "%llX"
-                                           : "%llo";
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        buf_printf(out, format, (unsigned long long)u);
-#pragma GCC diagnostic pop
-        return;
-    }
-    for (; u || !n; u >>= 1)
-        bits[64 - ++n] = (char)('0' + (u & 1));
-    buf_add(out, bits + 64 - n, n);
-}
-
-static void put_number(struct run *r, const struct spec *s, struct value v,
-                       char align, struct buf *out)
-{
-    struct buf b = { 0 };
-    size_t lead = 0;
-
-    if (v.kind == V_BOOL)
-        v = jinja_int(v.b);
-    if (strchr("xXob", s->type) && v.kind != V_INT) {
-        jinja_fail(r, "%%%c is for small integers", s->type);
-        return;
-    }
-    jinja_big_write(v, &b);
-    if (b.data[0] == '-')
-        lead = 1;
-    else if (s->sign)
-        lead = 1;
-    if (strchr("xXob", s->type) || (lead && b.data[0] != '-')) {
-        char sign = b.data[0] == '-' ? '-' : s->sign;
-        struct buf digits = { 0 };
-
-        if (strchr("xXob", s->type))
-            put_radix(v, s->type, &digits);
-        else
-            buf_add_slice(&digits, buf_slice(&b));
-        buf_reset(&b);
-        if (sign)
-            buf_char(&b, sign);
-        if (s->alternate && strchr("xXob", s->type)) {
-            buf_char(&b, '0');
-            buf_char(&b, s->type);
-            lead += 2;
-        }
-        buf_add_slice(&b, buf_slice(&digits));
-        buf_release(&digits);
-    }
-    if (s->comma)
-        put_commas(&b, lead);
-    pad(s, buf_slice(&b), lead, align, out);
-    buf_release(&b);
-}
-
-static void put_float(const struct spec *s, double d, char align,
-                      struct buf *out)
-{
-    int precision = s->precision < 0 ? 6 : (int)s->precision;
-    struct buf b = { 0 };
-    bool negative = signbit(d) != 0;
-
-    if (negative || s->sign)
-        buf_char(&b, negative ? '-' : s->sign);
-    d = fabs(d);
-    switch (s->type) {
-    case 'e': buf_printf(&b, "%.*e", precision, d); break;
-    case 'E': buf_printf(&b, "%.*E", precision, d); break;
-    case 'g': buf_printf(&b, "%.*g", precision, d); break;
-    case 'G': buf_printf(&b, "%.*G", precision, d); break;
-    case '%': buf_printf(&b, "%.*f%%", precision, d * 100); break;
-    case 0:
-        if (s->precision < 0)
-            jinja_float_write(d, &b);
-        else
-            buf_printf(&b, "%.*g", precision ? precision : 1, d);
-        break;
-    default: buf_printf(&b, "%.*f", precision, d);
-    }
-    if (s->comma)
-        put_commas(&b, negative || s->sign);
-    pad(s, buf_slice(&b), negative || s->sign, align, out);
-    buf_release(&b);
-}
-
-static void put_text(struct run *r, const struct spec *s, struct value text,
-                     char align, struct buf *out)
-{
-    size_t n;
-
-    text = jinja_to_string(r, text);
-    if (r->failed)
-        return;
-    n = jinja_chars(text);
-    if (s->precision >= 0 && (uint64_t)s->precision < n)
-        text = jinja_substring(r, text, 0, (size_t)s->precision);
-    pad(s, jinja_bytes(text), 0, align, out);
-}
-
-static bool read_int(struct slice *s, int64_t *out)
-{
-    int64_t n = 0;
-    bool any = false;
-
-    while (s->n && *s->p >= '0' && *s->p <= '9' && n <= MAX_WIDTH) {
-        n = n * 10 + (*s->p++ - '0');
-        s->n--;
-        any = true;
-    }
-    if (any)
-        *out = n;
-    return any;
-}
+#define RADIX "xXob"
 
 static bool eat(struct slice *s, char c)
 {
@@ -222,7 +47,7 @@ static void read_percent_spec(struct percent *p, struct slice *f,
 
     for (;;) {
         if (eat(f, '0')) {
-            s->fill[0] = '0';
+            s->fill[0] = s->align == '<' ? ' ' : '0';
             s->align = s->align ? s->align : '=';
         } else if (eat(f, '-')) {
             s->align = '<';
@@ -241,7 +66,7 @@ static void read_percent_spec(struct percent *p, struct slice *f,
         v = next_value(p);
         (void)jinja_index(p->r, v, &s->width);
     } else {
-        (void)read_int(f, &s->width);
+        (void)spec_read_int(f, &s->width);
     }
     if (eat(f, '.')) {
         s->precision = 0;
@@ -249,16 +74,16 @@ static void read_percent_spec(struct percent *p, struct slice *f,
             v = next_value(p);
             (void)jinja_index(p->r, v, &s->precision);
         } else {
-            (void)read_int(f, &s->precision);
+            (void)spec_read_int(f, &s->precision);
         }
     }
-    if (s->width > MAX_WIDTH || s->precision > MAX_WIDTH)
+    if (s->width > JINJA_MAX_WIDTH || s->precision > JINJA_MAX_WIDTH)
         jinja_limit(p->r, "columns in a format");
 }
 
 static struct value to_integer(struct run *r, struct value v, char type)
 {
-    if (v.kind == V_FLOAT && strchr("dui", type))
+    if (v.kind == V_FLOAT && type && strchr("dui", type))
         return jinja_big_of_double(r, v.d);
     if (jinja_is_integer(v))
         return v;
@@ -266,19 +91,41 @@ static struct value to_integer(struct run *r, struct value v, char type)
                       jinja_type(v));
 }
 
+static struct value represented(struct run *r, struct value v, bool ascii)
+{
+    struct buf b, plain;
+    struct slice s;
+
+    buf_init(&b, JINJA_MAX_STRING);
+    jinja_repr(r, v, &b);
+    s = buf_slice(&b);
+    if (!ascii || r->failed)
+        return jinja_take(r, &b);
+    buf_init(&plain, JINJA_MAX_STRING);
+    while (s.n) {
+        uint32_t c = jinja_next_char(&s);
+
+        if (c < 128)
+            buf_char(&plain, (char)c);
+        else
+            buf_printf(&plain,
+                       c < 0x100     ? "\\x%02x"
+                       : c < 0x10000 ? "\\u%04x"
+                                     : "\\U%08x",
+                       c);
+    }
+    buf_release(&b);
+    return jinja_take(r, &plain);
+}
+
 static void percent_text(struct percent *p, const struct spec *s,
                          struct value v)
 {
-    if (s->type == 'r' || s->type == 'a') {
-        struct buf b;
-
-        buf_init(&b, JINJA_MAX_STRING);
-        jinja_repr(p->r, v, &b);
-        v = jinja_take(p->r, &b);
-    }
-    if (p->escape)
+    if (s->type == 'r' || s->type == 'a')
+        v = represented(p->r, v, s->type == 'a');
+    if (p->escape && !p->r->failed)
         v = jinja_escaped(p->r, v);
-    put_text(p->r, s, v, s->align == '<' ? '<' : '>', p->out);
+    spec_put_text(p->r, s, v, s->align == '<' ? '<' : '>', p->out);
 }
 
 static void percent_char(struct percent *p, const struct spec *s,
@@ -286,6 +133,8 @@ static void percent_char(struct percent *p, const struct spec *s,
 {
     struct buf b = { 0 };
 
+    if (v.kind == V_BOOL)
+        v = jinja_int(v.b);
     if (v.kind == V_INT && v.i >= 0 && v.i < 0x110000) {
         jinja_put_char(&b, (uint32_t)v.i);
         v = jinja_take(p->r, &b);
@@ -293,7 +142,7 @@ static void percent_char(struct percent *p, const struct spec *s,
     if (v.kind != V_STRING || jinja_chars(v) != 1)
         jinja_fail(p->r, "%%c requires int or char");
     else
-        put_text(p->r, s, v, s->align == '<' ? '<' : '>', p->out);
+        spec_put_text(p->r, s, v, s->align == '<' ? '<' : '>', p->out);
 }
 
 static void percent_one(struct percent *p, struct slice *f)
@@ -336,20 +185,20 @@ static void percent_one(struct percent *p, struct slice *f)
     }
     if (p->r->failed)
         return;
-    if (strchr("sra", s.type)) {
+    if (spec_is(&s, "sra")) {
         percent_text(p, &s, v);
     } else if (s.type == 'c') {
         percent_char(p, &s, v);
-    } else if (strchr("diuxXo", s.type)) {
+    } else if (spec_is(&s, "diuxXo")) {
         char align = s.align ? s.align : '>';
 
         v = to_integer(p->r, v, s.type);
-        if (strchr("iu", s.type))
+        if (spec_is(&s, "iu"))
             s.type = 'd';
         if (!p->r->failed)
-            put_number(p->r, &s, v, align, p->out);
-    } else if (strchr("eEfFgG", s.type) && jinja_is_number(v)) {
-        put_float(&s, jinja_double(v), s.align ? s.align : '>', p->out);
+            spec_put_int(p->r, &s, v, align, p->out);
+    } else if (spec_is(&s, "eEfFgG") && jinja_is_number(v)) {
+        spec_put_float(&s, jinja_double(v), s.align ? s.align : '>', p->out);
     } else {
         jinja_fail(p->r, "unsupported format or value: %%%c of %s", s.type,
                    jinja_type(v));
@@ -392,62 +241,62 @@ struct value jinja_percent(struct run *r, struct value format,
     return v;
 }
 
-/* [[fill]align][sign][#][0][width][,][.precision][type] */
-static bool read_spec(struct slice f, struct spec *s)
+static void spec_text(struct run *r, const struct spec *s, struct value v,
+                      struct buf *out)
 {
-    struct slice rest = f;
+    if (s->align == '=' || s->sign || s->group || s->alternate)
+        jinja_fail(r, "this is not allowed in the format of a text");
+    else
+        spec_put_text(r, s, v, s->align && s->align != '0' ? s->align : '<',
+                      out);
+}
 
-    *s = (struct spec){ .fill = " ", .fill_n = 1, .precision = -1 };
-    if (f.n)
-        (void)jinja_next_char(&rest);
-    if (rest.n && rest.n < f.n && strchr("<>^=", *rest.p)) {
-        s->fill_n = f.n - rest.n;
-        memcpy(s->fill, f.p, s->fill_n);
-        s->align = *rest.p;
-        f = (struct slice){ rest.p + 1, rest.n - 1 };
-    } else if (f.n && strchr("<>^=", *f.p)) {
-        s->align = *f.p;
-        f = rest;
+static void spec_integer(struct run *r, const struct spec *s, struct value v,
+                         char align, struct buf *out)
+{
+    struct buf b = { 0 };
+
+    if (s->precision >= 0) {
+        jinja_fail(r, "a precision is not allowed in the format of an integer");
+    } else if (s->group == ',' && spec_is(s, RADIX "n")) {
+        jinja_fail(r, "cannot specify ',' with '%c'", s->type);
+    } else if (s->type != 'c') {
+        spec_put_int(r, s, v, align, out);
+    } else if (v.kind != V_INT || v.i < 0 || v.i > 0x10ffff || s->sign) {
+        jinja_fail(r, "%%c needs a character's number");
+    } else {
+        jinja_put_char(&b, (uint32_t)v.i);
+        spec_put_text(r, s, jinja_take(r, &b), align == '=' ? '>' : align, out);
     }
-    if (f.n && (*f.p == '+' || *f.p == ' ' || *f.p == '-')) {
-        s->sign = *f.p == '-' ? 0 : *f.p;
-        f.p++;
-        f.n--;
-    }
-    s->alternate = eat(&f, '#');
-    if (eat(&f, '0') && !s->align) {
-        s->fill[0] = '0';
-        s->align = '=';
-    }
-    (void)read_int(&f, &s->width);
-    s->comma = eat(&f, ',');
-    if (eat(&f, '.') && !read_int(&f, &s->precision))
-        return false;
-    if (f.n) {
-        s->type = *f.p;
-        f.n--;
-    }
-    return f.n == 0 && s->width <= MAX_WIDTH && s->precision <= MAX_WIDTH;
 }
 
 static void put_spec(struct run *r, struct value v, struct slice text,
                      struct buf *out)
 {
     struct spec s;
+    char align;
 
     if (!text.n) {
         jinja_str(r, v, out);
-    } else if (!read_spec(text, &s)) {
-        jinja_fail(r, "invalid format specifier");
-    } else if (v.kind == V_STRING && (!s.type || s.type == 's')) {
-        put_text(r, &s, v, s.align ? s.align : '<', out);
-    } else if (jinja_is_integer(v) && (!s.type || strchr("dxXob", s.type))) {
-        put_number(r, &s, v, s.align ? s.align : '>', out);
-    } else if (jinja_is_number(v) && (!s.type || strchr("eEfFgG%", s.type))) {
-        put_float(&s, jinja_double(v), s.align ? s.align : '>', out);
-    } else {
-        jinja_fail(r, "invalid format specifier for %s", jinja_type(v));
+        return;
     }
+    if (!spec_read(text, &s)) {
+        jinja_fail(r, "invalid format specifier");
+        return;
+    }
+    align = !s.align ? '>' : s.align == '0' ? '=' : s.align;
+    if (v.kind == V_BOOL)
+        v = jinja_int(v.b);
+    if (v.kind == V_FLOAT && s.alternate && !s.type)
+        jinja_fail(r, "'#' without a type is not supported");
+    else if (v.kind == V_STRING && (!s.type || s.type == 's'))
+        spec_text(r, &s, v, out);
+    else if (jinja_is_integer(v) && (!s.type || spec_is(&s, RADIX "dnc")))
+        spec_integer(r, &s, v, align, out);
+    else if (jinja_is_number(v) && (!s.type || spec_is(&s, "eEfFgGn%")))
+        spec_put_float(&s, jinja_double(v), align, out);
+    else
+        jinja_fail(r, "unsupported format string for %s", jinja_type(v));
 }
 
 struct format {
@@ -455,6 +304,7 @@ struct format {
     const struct arguments *args;
     size_t next;
     bool automatic, manual;
+    unsigned depth; /* of fields in specifications */
     struct buf *out;
 };
 
@@ -466,7 +316,7 @@ static struct value positional(struct format *f, struct slice name)
         i = (int64_t)f->next++;
         f->automatic = true;
     } else {
-        (void)read_int(&name, &i);
+        (void)spec_read_int(&name, &i);
         f->manual = true;
     }
     if (f->automatic && f->manual)
@@ -476,6 +326,35 @@ static struct value positional(struct format *f, struct slice name)
         return jinja_fail(f->r, "the format has no argument %lld",
                           (long long)i);
     return f->args->v[i];
+}
+
+/* .attribute and [item], one after another */
+static struct value format_path(struct format *f, struct slice path,
+                                struct value v)
+{
+    while (path.n && !f->r->failed) {
+        bool item = *path.p == '[';
+        struct slice name = { path.p + 1, 0 }, digits;
+        int64_t i = 0;
+
+        while (name.n + 1 < path.n &&
+               (item ? name.p[name.n] != ']'
+                     : name.p[name.n] != '.' && name.p[name.n] != '['))
+            name.n++;
+        if (!name.n || (item && name.n + 1 == path.n) ||
+            (!item && *path.p != '.'))
+            return jinja_fail(f->r, "a field of the format is not complete");
+        path.p += name.n + 1 + item;
+        path.n -= name.n + 1 + item;
+        digits = name;
+        if (!item)
+            v = jinja_getattr(f->r, v, name);
+        else if (spec_read_int(&digits, &i) && !digits.n)
+            v = jinja_getitem(f->r, v, jinja_int(i));
+        else
+            v = jinja_getitem(f->r, v, jinja_slice(f->r, name));
+    }
+    return v;
 }
 
 /* name, then .attribute and [item] */
@@ -498,15 +377,17 @@ static struct value format_value(struct format *f, struct slice field)
         if (jinja_is_absent(v))
             return jinja_fail(f->r, "the format has no argument of that name");
     }
-    if (n < field.n && !f->r->failed)
-        return jinja_fail(f->r, "attributes in a format are not supported");
-    return v;
+    return format_path(f, (struct slice){ field.p + n, field.n - n }, v);
 }
 
+static void format_text(struct format *f, struct slice s);
+
+/* One field, without its braces; its specification may have fields too. */
 static void format_field(struct format *f, struct slice field)
 {
     const char *colon = field.n ? memchr(field.p, ':', field.n) : NULL;
     struct slice spec = { "", 0 };
+    struct buf inner = { 0 }, *out = f->out;
     char conversion = 0;
     struct value v;
 
@@ -520,49 +401,75 @@ static void format_field(struct format *f, struct slice field)
         field.n -= 2;
     }
     v = format_value(f, field);
-    if (conversion == 'r' && !f->r->failed) {
-        struct buf b;
-
-        buf_init(&b, JINJA_MAX_STRING);
-        jinja_repr(f->r, v, &b);
-        v = jinja_take(f->r, &b);
-    } else if (conversion == 's') {
+    if ((conversion == 'r' || conversion == 'a') && !f->r->failed)
+        v = represented(f->r, v, conversion == 'a');
+    else if (conversion == 's' && !f->r->failed)
         v = jinja_to_string(f->r, v);
+    else if (conversion && !f->r->failed)
+        jinja_fail(f->r, "unknown conversion specifier '%c'", conversion);
+    if (spec.n && memchr(spec.p, '{', spec.n)) {
+        f->out = &inner;
+        f->depth++;
+        format_text(f, spec);
+        f->depth--;
+        f->out = out;
+        spec = buf_slice(&inner);
     }
     if (!f->r->failed)
-        put_spec(f->r, v, spec, f->out);
+        put_spec(f->r, v, spec, out);
+    buf_release(&inner);
+}
+
+/* Bytes up to the brace that closes the field s begins with; s.n: none. */
+static size_t field_size(struct slice s)
+{
+    size_t open = 1, i = 0;
+
+    for (; i < s.n; i++) {
+        open += s.p[i] == '{';
+        open -= s.p[i] == '}';
+        if (!open)
+            break;
+    }
+    return i;
+}
+
+static void format_text(struct format *f, struct slice s)
+{
+    if (f->depth > 1)
+        jinja_fail(f->r, "fields within fields within a format");
+    while (s.n && !f->r->failed && !f->out->overflow) {
+        char c = *s.p;
+        size_t n;
+
+        s.p++;
+        s.n--;
+        if ((c == '{' || c == '}') && eat(&s, c)) {
+            buf_char(f->out, c);
+        } else if (c == '{') {
+            n = field_size(s);
+            if (n == s.n) {
+                jinja_fail(f->r, "expected '}' before the end of the format");
+                break;
+            }
+            format_field(f, (struct slice){ s.p, n });
+            s.n -= n + 1;
+            s.p += n + 1;
+        } else if (c == '}') {
+            jinja_fail(f->r, "single '}' in a format");
+        } else {
+            buf_char(f->out, c);
+        }
+    }
 }
 
 struct value jinja_str_format(struct run *r, struct value format,
                               const struct arguments *args)
 {
-    struct slice s = jinja_bytes(format);
     struct buf out;
     struct format f = { .r = r, .args = args, .out = &out };
 
     buf_init(&out, JINJA_MAX_STRING);
-    while (s.n && !r->failed && !out.overflow) {
-        char c = *s.p;
-        const char *end;
-
-        s.p++;
-        s.n--;
-        if ((c == '{' || c == '}') && eat(&s, c)) {
-            buf_char(&out, c);
-        } else if (c == '{') {
-            end = s.n ? memchr(s.p, '}', s.n) : NULL;
-            if (!end) {
-                jinja_fail(r, "expected '}' before the end of the format");
-                break;
-            }
-            format_field(&f, (struct slice){ s.p, (size_t)(end - s.p) });
-            s.n -= (size_t)(end + 1 - s.p);
-            s.p = end + 1;
-        } else if (c == '}') {
-            jinja_fail(r, "single '}' in a format");
-        } else {
-            buf_char(&out, c);
-        }
-    }
+    format_text(&f, jinja_bytes(format));
     return jinja_take(r, &out);
 }

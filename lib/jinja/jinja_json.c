@@ -77,6 +77,8 @@ struct value jinja_from_json(struct run *r, const struct json *j, json_ref v)
     }
 }
 
+#define MAX_INDENT 4096
+
 struct dump {
     struct run *r;
     struct buf *out;
@@ -185,14 +187,14 @@ static void dump_key(struct dump *d, struct value key)
 }
 
 /* Insertion sort on a copy of the entries' order: stable, and few keys. */
-static void sort_entries(struct dump *d, struct entry *e, size_t n)
+static void sort_entries(struct run *r, struct entry *e, size_t n)
 {
-    for (size_t i = 1; i < n && jinja_step(d->r, i); i++) {
+    for (size_t i = 1; i < n && jinja_step(r, i); i++) {
         struct entry x = e[i];
         size_t k = i;
 
-        while (k && !d->r->failed &&
-               jinja_compare(d->r, x.key, e[k - 1].key, "<") < 0) {
+        while (k && !r->failed &&
+               jinja_compare(r, x.key, e[k - 1].key, "<") < 0) {
             e[k] = e[k - 1];
             k--;
         }
@@ -200,15 +202,20 @@ static void sort_entries(struct dump *d, struct entry *e, size_t n)
     }
 }
 
+struct entry *jinja_sorted_entries(struct run *r, const struct dict *m)
+{
+    struct entry *e = jinja_alloc(r, (m->n + 1) * sizeof(*e));
+
+    if (m->n)
+        memcpy(e, m->e, m->n * sizeof(*e));
+    sort_entries(r, e, m->n);
+    return e;
+}
+
 static void dump_dict(struct dump *d, const struct dict *m)
 {
-    struct entry *e = m->e;
+    struct entry *e = d->sort ? jinja_sorted_entries(d->r, m) : m->e;
 
-    if (d->sort && m->n) {
-        e = jinja_alloc(d->r, m->n * sizeof(*e));
-        memcpy(e, m->e, m->n * sizeof(*e));
-        sort_entries(d, e, m->n);
-    }
     buf_char(d->out, '{');
     d->depth++;
     for (size_t i = 0; i < m->n && !d->r->failed; i++) {
@@ -251,8 +258,12 @@ static void set_indent(struct dump *d, struct value v)
     if (v.kind != V_STRING) {
         if (!jinja_index(d->r, v, &n))
             return;
-        buf_init(&b, 4096);
-        for (int64_t i = 0; i < n && i < 1000; i++)
+        if (n > MAX_INDENT) {
+            jinja_limit(d->r, "blanks to indent by");
+            return;
+        }
+        buf_init(&b, 0);
+        for (int64_t i = 0; i < n; i++)
             buf_char(&b, ' ');
         v = jinja_take(d->r, &b);
     }

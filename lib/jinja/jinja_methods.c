@@ -1,8 +1,7 @@
 /*
  * jinja_methods.c - the methods of Python's str
  *
- * Those that templates can do something with: encode, translate and the like
- * give bytes or need tables, and are undefined here.
+ * Those that templates use; jinja_methods_more.c has the others.
  */
 #include "jinja/jinja_private.h"
 
@@ -76,20 +75,14 @@ METHOD(m_capitalize)
 
 METHOD(m_swapcase)
 {
-    struct slice s = jinja_bytes(self);
-    struct buf b;
-
     (void)a;
-    buf_init(&b, JINJA_MAX_STRING);
-    while (s.n) {
-        uint32_t c = jinja_next_char(&s), to[3];
-        unsigned n =
-            jinja_case_char(c, jinja_is_upper(c) ? CASE_LOWER : CASE_UPPER, to);
+    return cased(r, self, CASE_SWAP);
+}
 
-        for (unsigned i = 0; i < n; i++)
-            jinja_put_char(&b, to[i]);
-    }
-    return made(r, self, &b);
+METHOD(m_casefold)
+{
+    (void)a;
+    return cased(r, self, CASE_FOLD);
 }
 
 /* Whether the first character of s is one of set. */
@@ -292,25 +285,10 @@ METHOD(m_rsplit)
 
 METHOD(m_splitlines)
 {
-    struct slice s = jinja_bytes(self), line = s;
     struct value out = jinja_list(r, V_LIST, 0);
-    bool keep = jinja_true(a[0]);
+    struct slice s = jinja_bytes(self), line;
 
-    while (s.n && jinja_step(r, 1)) {
-        const char *before = s.p;
-        uint32_t c = jinja_next_char(&s);
-
-        if (!(c >= 10 && c <= 13) && !(c >= 0x1c && c <= 0x1e) && c != 0x85 &&
-            c != 0x2028 && c != 0x2029)
-            continue;
-        if (c == '\r' && s.n && *s.p == '\n')
-            (void)jinja_next_char(&s);
-        jinja_list_add(
-            r, out.l,
-            part(r, self, line.p, (size_t)((keep ? s.p : before) - line.p)));
-        line = s;
-    }
-    if (line.n)
+    while (jinja_next_line(&s, jinja_true(a[0]), &line) && jinja_step(r, 1))
         jinja_list_add(r, out.l, part(r, self, line.p, line.n));
     return out;
 }
@@ -572,7 +550,8 @@ static struct value one_case(struct value self, bool upper)
     while (s.n) {
         uint32_t c = jinja_next_char(&s);
 
-        if (upper ? jinja_is_lower(c) : jinja_is_upper(c))
+        if (jinja_is_title(c) ||
+            (upper ? jinja_is_lower(c) : jinja_is_upper(c)))
             return jinja_bool(false);
         any |= upper ? jinja_is_upper(c) : jinja_is_lower(c);
     }
@@ -595,15 +574,20 @@ METHOD(m_islower)
 
 METHOD(m_istitle)
 {
-    struct value titled = cased(r, self, CASE_TITLE);
     struct slice s = jinja_bytes(self);
-    bool any = false;
+    bool any = false, word = false, fits = true;
 
+    (void)r;
     (void)a;
-    while (s.n && !any)
-        any = jinja_is_upper(jinja_next_char(&s));
-    return jinja_bool(any && titled.kind == V_STRING &&
-                      slice_eq(jinja_bytes(titled), jinja_bytes(self)));
+    while (s.n && fits) {
+        uint32_t c = jinja_next_char(&s);
+        bool small = jinja_is_lower(c);
+
+        fits = !jinja_is_cased(c) || small == word;
+        word = jinja_is_cased(c);
+        any |= word;
+    }
+    return jinja_bool(any && fits);
 }
 
 static struct value justify(struct run *r, struct value self, struct value *a,
@@ -727,7 +711,7 @@ METHOD(m_format)
 const struct function jinja_text_methods[] = {
     { "upper", "", m_upper, V_STRING },
     { "lower", "", m_lower, V_STRING },
-    { "casefold", "", m_lower, V_STRING },
+    { "casefold", "", m_casefold, V_STRING },
     { "title", "", m_title, V_STRING },
     { "capitalize", "", m_capitalize, V_STRING },
     { "swapcase", "", m_swapcase, V_STRING },

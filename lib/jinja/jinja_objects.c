@@ -162,9 +162,12 @@ static const struct function *find(const struct function *table, uint8_t kind,
 
 const struct function *jinja_method_find(struct value self, struct slice name)
 {
-    return find(self.kind == V_STRING ? jinja_text_methods
-                                      : jinja_other_methods,
-                self.kind, name);
+    const struct function *fn;
+
+    if (self.kind != V_STRING)
+        return find(jinja_other_methods, self.kind, name);
+    fn = find(jinja_text_methods, self.kind, name);
+    return fn ? fn : find(jinja_more_methods, self.kind, name);
 }
 
 bool jinja_method_is_unsafe(struct value self, struct slice name)

@@ -416,6 +416,8 @@ struct value jinja_big_op(struct run *r, enum op op, struct value a,
                           struct value b);
 int jinja_big_compare(struct run *r, struct value a, struct value b);
 void jinja_big_write(struct value v, struct buf *out);
+/* With a sign; type: 'x', 'X', 'o' and 'b', else decimal. */
+void jinja_big_radix(struct run *r, struct value v, char type, struct buf *out);
 struct value jinja_big_negate(struct run *r, struct value v);
 
 /* jinja_text.c */
@@ -428,6 +430,8 @@ struct value jinja_escaped(struct run *r, struct value v);
 
 /* jinja_json.c */
 struct value jinja_from_json(struct run *r, const struct json *j, json_ref v);
+/* A copy of the entries, by their keys. */
+struct entry *jinja_sorted_entries(struct run *r, const struct dict *m);
 struct value jinja_tojson(struct run *r, struct value self, struct value *a);
 
 /* jinja_ops.c */
@@ -461,8 +465,12 @@ const struct function *jinja_method_find(struct value self, struct slice name);
 bool jinja_method_is_unsafe(struct value self, struct slice name);
 /* The tables that make up the filters. */
 extern const struct function jinja_text_filters[], jinja_list_filters[],
-    jinja_page_filters[], jinja_text_methods[], jinja_other_methods[];
+    jinja_page_filters[], jinja_text_methods[], jinja_more_methods[],
+    jinja_other_methods[];
 
+/* jinja_entities.c and jinja_wrap.c: filters */
+struct value jinja_striptags(struct run *r, struct value self, struct value *a);
+struct value jinja_wordwrap(struct run *r, struct value self, struct value *a);
 /* jinja_format.c: '%' and str.format */
 struct value jinja_percent(struct run *r, struct value format,
                            struct value args);
@@ -493,12 +501,17 @@ bool jinja_is_alpha(uint32_t c);
 bool jinja_is_decimal(uint32_t c);
 bool jinja_is_digit(uint32_t c);
 bool jinja_is_numeric(uint32_t c);
+/* jinja_unicode_cased.c, generated: letters of a case, and what may stand
+ * within a word without being one */
 bool jinja_is_upper(uint32_t c);
 bool jinja_is_lower(uint32_t c);
+bool jinja_is_title(uint32_t c);
+bool jinja_is_ignorable(uint32_t c);
 /* jinja_case.c */
-enum letter_case { CASE_UPPER, CASE_LOWER, CASE_TITLE };
+enum letter_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_SWAP, CASE_FOLD };
 /* One character in another case: up to three. */
 unsigned jinja_case_char(uint32_t c, enum letter_case to, uint32_t out[3]);
+bool jinja_is_cased(uint32_t c);
 void jinja_case_text(struct slice s, enum letter_case to, struct buf *out);
 /* The first character in upper (title) case, the rest in lower. */
 void jinja_capitalize(struct slice s, struct buf *out);
@@ -507,5 +520,8 @@ void jinja_put_char(struct buf *out, uint32_t c);
 uint32_t jinja_next_char(struct slice *s);
 struct slice jinja_strip(struct slice s, bool left, bool right);
 size_t jinja_count_chars(struct slice s);
+/* The next line as str.splitlines has it, without its end unless `keep`;
+ * false: s is empty. */
+bool jinja_next_line(struct slice *s, bool keep, struct slice *line);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * test_jinja.c - renderings equal to those of jinja2, limits, spans
  *
- * Goldens: tests/reference/jinja.golden.jsonl (CC0): template, context and
- * what transformers' sandbox of jinja2 3.1.6 makes of it, by group. Chat
- * templates of real models: $SLMCTL_REFERENCE.
+ * Goldens: tests/reference/jinja.golden.jsonl and jinja_more (CC0): template,
+ * context and what transformers' sandbox of jinja2 3.1.6 makes of it, by group.
+ * Chat templates of real models: $SLMCTL_REFERENCE.
  */
 #include "base/io.h"
 #include "base/mem.h"
@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define GOLDEN "tests/reference/jinja.golden.jsonl"
+#define MORE "tests/reference/jinja_more.golden.jsonl"
 
 static void set_time(const struct json *j, struct tm *tm)
 {
@@ -121,14 +122,14 @@ static bool source_line_agrees(const struct json *j, struct buf *why)
     return same;
 }
 
-static size_t check_group(const char *group)
+static size_t check_group(const char *golden, const char *group)
 {
     struct buf file = { 0 }, why = { 0 };
     struct err err = { 0 };
     struct json j = { 0 };
     size_t n = 0;
 
-    ck_assert_int_eq(io_read_file(GOLDEN, 1 << 24, &file, &err), 0);
+    ck_assert_int_eq(io_read_file(golden, 1 << 24, &file, &err), 0);
     for (char *p = file.data, *end; (end = strchr(p, '\n')); p = end + 1) {
         ck_assert_int_eq(json_parse(&j, p, (size_t)(end - p), &err), 0);
         if (group && !json_text_is(&j, json_get(&j, 0, "group"), group))
@@ -142,12 +143,14 @@ static size_t check_group(const char *group)
     return n;
 }
 
-#define GROUP(test, name, least)                                               \
+#define GROUP_OF(test, file, name, least)                                      \
     START_TEST(test)                                                           \
     {                                                                          \
-        ck_assert_uint_ge(check_group(name), least);                           \
+        ck_assert_uint_ge(check_group(file, name), least);                     \
     }                                                                          \
     END_TEST
+
+#define GROUP(test, name, least) GROUP_OF(test, GOLDEN, name, least)
 
 GROUP(white_space_is_trimmed_as_by_jinja2, "whitespace", 40)
 GROUP(literals_are_pythons, "literals", 30)
@@ -168,6 +171,12 @@ GROUP(functions_agree, "functions", 10)
 GROUP(idioms_of_chat_templates_agree, "target-idioms", 15)
 GROUP(cases_of_letters_agree, "unicode-case", 4)
 GROUP(rare_things_agree, "rare", 25)
+GROUP_OF(a_continued_message_ends_where_transformers_ends_it, MORE, "continue",
+         150)
+GROUP_OF(numbers_and_texts_are_laid_out_as_by_python, MORE, "spec", 500)
+GROUP_OF(letters_of_three_cases_agree, MORE, "letters", 100)
+GROUP_OF(lines_end_as_by_splitlines, MORE, "lines", 250)
+GROUP_OF(methods_that_are_rare_agree, MORE, "rare", 10)
 
 static void expect_failure(const char *source, int code, const char *message)
 {
@@ -196,6 +205,9 @@ START_TEST(errors_name_the_line)
                    "line 3: no");
     expect_failure("{{ 'a\nb' }}{% foo %}", ERR_FORMAT, "line 2: ");
     expect_failure("\xff", ERR_FORMAT, "not UTF-8");
+    expect_failure("{{ 'a'.encode('utf8') }}", ERR_FORMAT, "str.encode");
+    expect_failure("{{ '&half;'|striptags }}", ERR_FORMAT, "entity &half;");
+    expect_failure("{{ lipsum() }}", ERR_FORMAT, "lipsum");
 }
 END_TEST
 
@@ -224,6 +236,8 @@ START_TEST(what_a_template_may_use_is_limited)
     expect_failure("{% set ns = namespace(x='ab') %}{% for i in range(99) %}"
                    "{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
                    ERR_LIMIT, "bytes");
+    expect_failure("{{ {'a':1}|tojson(indent=10**10) }}", ERR_LIMIT, "indent");
+    expect_failure("{{ 'a'|indent(10**10) }}", ERR_LIMIT, "indent");
     expect_failure("{{ range(100001) }}", ERR_FORMAT, "Range too big");
     free(deep);
     free(sum);
@@ -371,6 +385,11 @@ int main(void)
     tcase_add_test(c, idioms_of_chat_templates_agree);
     tcase_add_test(c, cases_of_letters_agree);
     tcase_add_test(c, rare_things_agree);
+    tcase_add_test(c, a_continued_message_ends_where_transformers_ends_it);
+    tcase_add_test(c, numbers_and_texts_are_laid_out_as_by_python);
+    tcase_add_test(c, letters_of_three_cases_agree);
+    tcase_add_test(c, lines_end_as_by_splitlines);
+    tcase_add_test(c, methods_that_are_rare_agree);
     tcase_add_test(c, errors_name_the_line);
     tcase_add_test(c, what_a_template_may_use_is_limited);
     tcase_add_test(c, numbers_at_the_ends_of_64_bits_are_widths_and_counts);
