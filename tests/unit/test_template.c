@@ -480,6 +480,7 @@ START_TEST(calls_are_read_back_in_each_family)
         { "data", "meta-llama-Llama-3.2-3B-Instruct", "<|eot_id|>" },
         { "fixtures", "Qwen-Qwen3-0.6B", "<|im_end|>" },
         { "fixtures", "mistralai-Mistral-Nemo-Instruct-2407", "</s>" },
+        { "data", "NVIDIA-Nemotron-Nano-v2", "<SPECIAL_12>" },
     };
     const char *root = getenv("SLMCTL_REFERENCE");
 
@@ -501,6 +502,7 @@ START_TEST(calls_are_read_back_in_each_family)
         ck_assert_int_eq(io_read_file(path, 1 << 20, &source, &err), 0);
         t = open_text(source.data);
         ck_assert_str_eq(template_stop(t), names[i][2]);
+        ck_assert_msg(template_knows_calls(t), "%s", names[i][1]);
         check_call(t, names[i][1]);
         template_free(t);
         buf_release(&source);
