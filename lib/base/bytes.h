@@ -30,4 +30,7 @@ float *bytes_floats(struct bytes_reader *r, size_t n);
  * `most`; 0 and bad if it cannot be. */
 size_t bytes_count(struct bytes_reader *r, size_t most, size_t size);
 
+/* CRC-32C (Castagnoli, RFC 3720 B.4); seed 0, or the CRC so far. */
+uint32_t bytes_crc32c(uint32_t seed, const void *p, size_t n);
+
 #endif

@@ -49,6 +49,16 @@ void crypto_random(void *p, size_t n);
 void crypto_wipe(void *p, size_t n);
 bool crypto_equal(const void *a, const void *b, size_t n); /* constant time */
 
+/* XChaCha20-Poly1305: a random nonce, the ciphertext and its tag are appended
+ * to *out. `about` is authenticated and not stored. */
+#define CRYPTO_SEAL_BYTES 40 /* that the sealed form is longer */
+void crypto_seal(const struct crypto_key *key, struct slice about,
+                 struct slice plain, struct buf *out);
+/* ERR_FORMAT: another key, or bytes that were changed. */
+MUST_CHECK int crypto_unseal(const struct crypto_key *key, struct slice about,
+                             struct slice sealed, struct buf *out,
+                             struct err *err);
+
 /* n bytes as 2 n lower-case digits and a NUL. */
 void crypto_hex(const void *p, size_t n, char *out);
 /* The reverse; false unless s is exactly 2 n digits. */

@@ -14,6 +14,7 @@
 #ifndef RECORDER_H
 #define RECORDER_H
 
+#include "crypto/crypto.h"
 #include "store/store.h"
 #include "wire/wire.h"
 
@@ -41,7 +42,6 @@ struct recorder_options {
     size_t queue_bytes;   /* in memory: exchanges not yet written */
     uint64_t spool_bytes; /* on disk, all segments together */
     int64_t commit_ms;    /* a group is committed at the latest then */
-    unsigned threads;     /* that read exchanges; 0: one */
     bool keep_raw;        /* store streams as they came as well */
 };
 

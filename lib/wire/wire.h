@@ -91,6 +91,11 @@ void wire_exchange_pack(const struct wire_exchange *x, struct buf *out);
 MUST_CHECK int wire_exchange_unpack(struct wire_exchange *x, struct slice bytes,
                                     struct err *err);
 
+/* An outcome alone: reward, label, answer and others of a JSON object. Slices
+ * of *out point into r, which must live as long. */
+MUST_CHECK int wire_outcome_read(struct wire_record *r, struct slice text,
+                                 struct store_outcome *out, struct err *err);
+
 /* Any dialect as OpenAI chat completions: what exports and curate read. An
  * empty response stays empty. ERR_UNSUPPORTED: a dialect without messages
  * (embeddings, opaque). */

@@ -113,6 +113,18 @@ static int read_line(struct join *t, struct slice line, struct store_outcome *o,
     return rc < 0 ? rc : find_calls(t, err);
 }
 
+int wire_outcome_read(struct wire_record *r, struct slice text,
+                      struct store_outcome *out, struct err *err)
+{
+    int rc;
+
+    wire_record_reset(r);
+    rc = json_parse(&r->json, text.p, text.n, err);
+    if (rc == ERR_OK && !json_is(&r->json, 0, JSON_OBJECT))
+        rc = err_set(err, ERR_FORMAT, "not an object");
+    return rc < 0 ? rc : wire_outcome(r, 0, out, err);
+}
+
 static int apply(struct join *t, const struct store_outcome *o, struct err *err)
 {
     int rc = ERR_OK;

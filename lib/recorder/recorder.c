@@ -1,0 +1,290 @@
+/*
+ * recorder.c - the queue, and what happens when it is full
+ *
+ * Workers append under one short lock. A record is never lost in silence: it
+ * is in the queue, in a segment, in the store, or counted in a gap.
+ */
+#include "recorder/recorder_private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void recorder_item_free(struct recorder_item *i)
+{
+    if (!i)
+        return;
+    buf_release(&i->bytes);
+    free(i);
+}
+
+/* Another collector of this store must not be there before its intents are
+ * taken for lost ones. */
+static int open_files(struct recorder *r, struct err *err)
+{
+    int rc = store_open(r->dir, STORE_CREATE, &r->store, err);
+
+    if (rc == ERR_OK) {
+        rc = store_lock(r->store, "proxy", err);
+    } else if (rc != ERR_NOTFOUND && rc != ERR_FORMAT && rc != ERR_INVALID &&
+               rc != ERR_UNSUPPORTED) {
+        /* Locked, or no room: the writer tries again. */
+        (void)snprintf(r->stats.error, sizeof(r->stats.error), "%.255s",
+                       err->msg);
+        rc = ERR_OK;
+    }
+    if (rc == ERR_OK)
+        rc = spool_open(r->dir, r->has_key ? &r->key : NULL, &r->spool, err);
+    if (rc == ERR_OK)
+        rc = intents_open(r->dir, &r->intents, err);
+    return rc;
+}
+
+int recorder_open(const struct recorder_options *o, struct recorder **out,
+                  struct err *err)
+{
+    struct recorder *r = mem_zalloc(sizeof(*r));
+    int rc;
+
+    r->o = *o;
+    r->o.store = NULL;
+    r->o.key = NULL;
+    r->dir = mem_strdup(o->store);
+    r->has_key = o->key != NULL;
+    if (o->key)
+        r->key = *o->key;
+    r->last = &r->first;
+    r->group_last = &r->group;
+    r->conversations = map_new();
+    (void)pthread_mutex_init(&r->lock, NULL);
+    (void)pthread_cond_init(&r->work, NULL);
+    rc = open_files(r, err);
+    if (rc == ERR_OK) {
+        int code;
+
+        r->stats.store_ok = r->store != NULL;
+        r->has_lost = true;
+        code = pthread_create(&r->thread, NULL, recorder_write, r);
+        r->started = code == 0;
+        if (code != 0)
+            rc = err_set(err, ERR_IO, "no thread: %s", strerror(code));
+    }
+    if (rc < 0) {
+        struct err later;
+
+        (void)!recorder_close(r, 0, &later);
+    } else {
+        *out = r;
+    }
+    return rc;
+}
+
+void recorder_reload(struct recorder *r, const struct recorder_options *o)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    r->o.overload = o->overload;
+    r->o.queue_bytes = o->queue_bytes;
+    r->o.spool_bytes = o->spool_bytes;
+    r->o.commit_ms = o->commit_ms;
+    (void)pthread_mutex_unlock(&r->lock);
+}
+
+static void free_items(struct recorder_item *i)
+{
+    while (i) {
+        struct recorder_item *next = i->next;
+
+        if (i->done)
+            i->done(i->ctx, false);
+        recorder_item_free(i);
+        i = next;
+    }
+}
+
+int recorder_close(struct recorder *r, int64_t wait_ms, struct err *err)
+{
+    (void)err;
+    if (!r)
+        return ERR_OK;
+    if (r->started) {
+        (void)pthread_mutex_lock(&r->lock);
+        r->stopping = true;
+        r->stop_by_ns = clock_mono_ns() + wait_ms * INT64_C(1000000);
+        (void)pthread_cond_signal(&r->work);
+        (void)pthread_mutex_unlock(&r->lock);
+        (void)pthread_join(r->thread, NULL);
+    }
+    free_items(r->group);
+    free_items(r->first);
+    intents_close(r->intents);
+    spool_close(r->spool);
+    store_packer_free(r->packer);
+    store_parcel_free(r->parcel);
+    wire_record_release(&r->record);
+    store_close(r->store);
+    map_free(r->conversations);
+    buf_release(&r->names);
+    (void)pthread_cond_destroy(&r->work);
+    (void)pthread_mutex_destroy(&r->lock);
+    crypto_wipe(&r->key, sizeof(r->key));
+    free(r->dir);
+    free(r);
+    return ERR_OK;
+}
+
+void recorder_count_gap(struct recorder *r, int which, int64_t time_us,
+                        size_t bytes)
+{
+    struct recorder_gap *g = &r->gaps[which];
+
+    if (!g->calls)
+        g->from_us = g->until_us = time_us;
+    if (time_us < g->from_us)
+        g->from_us = time_us;
+    if (time_us > g->until_us)
+        g->until_us = time_us;
+    g->calls++;
+    g->bytes += (int64_t)bytes;
+    r->stats.dropped++;
+}
+
+static bool has_room(const struct recorder *r)
+{
+    return r->stats.queue_bytes < r->o.queue_bytes;
+}
+
+static bool can_spill(const struct recorder *r)
+{
+    return spool_bytes(r->spool) < r->o.spool_bytes;
+}
+
+int recorder_begin(struct recorder *r, int64_t time_us, struct slice upstream,
+                   struct slice target, char id[RECORDER_ID_CHARS + 1],
+                   struct err *err)
+{
+    enum recorder_overload policy;
+    bool room;
+
+    (void)pthread_mutex_lock(&r->lock);
+    policy = r->o.overload;
+    room = has_room(r);
+    if (!room && policy == RECORDER_REJECT)
+        r->stats.refused++;
+    else if (room || policy != RECORDER_BLOCK)
+        r->stats.begun++;
+    (void)pthread_mutex_unlock(&r->lock);
+    if (!room && policy == RECORDER_REJECT)
+        return err_set(err, ERR_LIMIT,
+                       "calls cannot be logged fast enough; try again");
+    if (!room && policy == RECORDER_BLOCK)
+        return err_set(err, ERR_BUSY, "calls cannot be logged fast enough");
+    return intents_begin(r->intents, time_us, upstream, target, id, err);
+}
+
+static void append(struct recorder *r, struct recorder_item *i)
+{
+    *r->last = i;
+    r->last = &i->next;
+    r->stats.queue_bytes += i->bytes.len;
+    r->stats.queue_calls++;
+    (void)pthread_cond_signal(&r->work);
+}
+
+/* To a segment, out of memory. */
+static bool spill(struct recorder *r, struct recorder_item *i)
+{
+    struct err err;
+
+    if (spool_append(r->spool, i->kind, buf_slice(&i->bytes), r->o.spool_bytes,
+                     true, r->o.durability == RECORDER_SYNC, &i->segment,
+                     &err) < 0)
+        return false;
+    r->stats.spilled++;
+    i->segment = 0;
+    return true;
+}
+
+/* What becomes of a record that has ended. True: it is in the queue. */
+static bool place(struct recorder *r, struct recorder_item *i, bool *kept)
+{
+    struct err err;
+
+    *kept = true;
+    if (has_room(r) || r->stopping) {
+        if (r->o.durability == RECORDER_SPOOL &&
+            spool_append(r->spool, i->kind, buf_slice(&i->bytes),
+                         r->o.spool_bytes, false, false, &i->segment, &err) < 0)
+            i->segment = 0;
+        append(r, i);
+        return true;
+    }
+    if (r->o.overload != RECORDER_DROP && can_spill(r) && spill(r, i))
+        return false;
+    *kept = false;
+    recorder_count_gap(r, GAP_OVERLOAD, i->time_us, i->bytes.len);
+    return false;
+}
+
+static void submit(struct recorder *r, struct recorder_item *i)
+{
+    void (*done)(void *, bool) = i->done;
+    void *ctx = i->ctx;
+    bool kept, queued, now;
+
+    i->queued_ns = clock_mono_ns();
+    if (r->o.durability != RECORDER_SYNC)
+        i->done = NULL;
+    now = !i->done;
+    (void)pthread_mutex_lock(&r->lock);
+    queued = place(r, i, &kept);
+    (void)pthread_mutex_unlock(&r->lock);
+    if (!queued)
+        recorder_item_free(i);
+    if (done && (now || !queued))
+        done(ctx, kept);
+}
+
+void recorder_submit(struct recorder *r, const struct wire_exchange *x,
+                     void (*done)(void *ctx, bool kept), void *ctx)
+{
+    struct recorder_item *i = mem_zalloc(sizeof(*i));
+
+    i->kind = KIND_EXCHANGE;
+    i->time_us = x->time_us;
+    i->done = done;
+    i->ctx = ctx;
+    (void)snprintf(i->id, sizeof(i->id), "%.*s", (int)x->id.n, x->id.p);
+    wire_exchange_pack(x, &i->bytes);
+    submit(r, i);
+}
+
+int recorder_feedback(struct recorder *r, struct slice id, struct slice json,
+                      struct err *err)
+{
+    unsigned char raw[RECORDER_ID_CHARS / 2];
+    struct recorder_item *i;
+
+    if (!crypto_unhex(id, raw, sizeof(raw)))
+        return err_set(err, ERR_FORMAT,
+                       "\"call\" is no id of a call: 32 hexadecimal digits");
+    i = mem_zalloc(sizeof(*i));
+    i->kind = KIND_FEEDBACK;
+    i->time_us = clock_wall_us();
+    (void)snprintf(i->id, sizeof(i->id), "%.*s", (int)id.n, id.p);
+    buf_add_slice(&i->bytes, id);
+    buf_add_slice(&i->bytes, json);
+    submit(r, i);
+    return ERR_OK;
+}
+
+void recorder_stats_read(struct recorder *r, struct recorder_stats *out)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    *out = r->stats;
+    out->spool_bytes = spool_bytes(r->spool);
+    out->segments = spool_segments(r->spool);
+    (void)pthread_mutex_unlock(&r->lock);
+}

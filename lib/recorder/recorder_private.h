@@ -1,0 +1,126 @@
+/* recorder_private.h - what the files of this module share; nobody else
+ * includes it */
+#ifndef RECORDER_PRIVATE_H
+#define RECORDER_PRIVATE_H
+
+#include "recorder/recorder.h"
+
+#include "base/map.h"
+
+#include <pthread.h>
+
+#define SEGMENT_BYTES ((uint64_t)16 << 20) /* then the next one begins */
+#define RECORD_MAX ((size_t)512 << 20)     /* of one record in a segment */
+#define GROUP_MAX 256                      /* records of one transaction */
+#define RETRY_NS INT64_C(250000000)        /* after a store that failed */
+
+enum recorder_kind { KIND_EXCHANGE = 'X', KIND_FEEDBACK = 'F' };
+
+/* A record on its way to the store. */
+struct recorder_item {
+    struct recorder_item *next;
+    enum recorder_kind kind;
+    struct buf bytes;
+    int64_t queued_ns, time_us;
+    uint64_t segment; /* that has a copy; 0: none */
+    char id[RECORDER_ID_CHARS + 1];
+    void (*done)(void *ctx, bool kept);
+    void *ctx;
+};
+void recorder_item_free(struct recorder_item *i);
+
+/* Records on disk. All calls under one lock of the caller's. */
+struct spool;
+MUST_CHECK int spool_open(const char *dir, const struct crypto_key *key,
+                          struct spool **out, struct err *err);
+void spool_close(struct spool *s); /* NULL is fine */
+/* Append a record; *segment names where it stands. unread: it is in no queue
+ * and must be read back. sync: fdatasync before it returns. */
+MUST_CHECK int spool_append(struct spool *s, enum recorder_kind kind,
+                            struct slice bytes, uint64_t max_bytes, bool unread,
+                            bool sync, uint64_t *segment, struct err *err);
+/* A record that has a copy there has reached the store. */
+void spool_release(struct spool *s, uint64_t segment);
+/* The next record that must be read back: 1, or 0 if there is none. *segment
+ * is to be released when the record has reached the store. A damaged tail is
+ * skipped; *damaged counts its bytes. */
+MUST_CHECK int spool_next(struct spool *s, enum recorder_kind *kind,
+                          struct buf *out, uint64_t *segment, uint64_t *damaged,
+                          struct err *err);
+bool spool_has_unread(const struct spool *s);
+uint64_t spool_bytes(const struct spool *s);
+size_t spool_segments(const struct spool *s);
+
+/* The log of calls that have begun; its own lock. */
+struct intents;
+struct intent {
+    unsigned char id[RECORDER_ID_CHARS / 2];
+    int64_t time_us;
+    char upstream[25], target[77]; /* cut */
+};
+MUST_CHECK int intents_open(const char *dir, struct intents **out,
+                            struct err *err);
+void intents_close(struct intents *n); /* NULL is fine */
+MUST_CHECK int intents_begin(struct intents *n, int64_t time_us,
+                             struct slice upstream, struct slice target,
+                             char id[RECORDER_ID_CHARS + 1], struct err *err);
+/* Its end is in the store, or in a gap. */
+void intents_end(struct intents *n, const char *id);
+/* Written at once, after a group. */
+void intents_flush(struct intents *n);
+/* What earlier processes began and did not end, and then forgotten. */
+size_t intents_lost_count(const struct intents *n);
+const struct intent *intents_lost(const struct intents *n, size_t i);
+void intents_forget_lost(struct intents *n);
+
+/* Records that were left out since the last gap row. */
+struct recorder_gap {
+    int64_t from_us, until_us, calls, bytes;
+};
+enum { GAP_OVERLOAD, GAP_UNREADABLE, GAP_DAMAGED, GAPS };
+
+struct recorder {
+    struct recorder_options o;
+    char *dir;
+    struct crypto_key key;
+    bool has_key;
+    pthread_mutex_t lock; /* of all below but the writer's own */
+    pthread_cond_t work;
+    pthread_t thread;
+    bool started, stopping;
+    int64_t stop_by_ns;
+    struct recorder_item *first, **last;
+    struct spool *spool;
+    struct intents *intents;
+    struct recorder_gap gaps[GAPS];
+    struct recorder_stats stats;
+    /* The writer's. */
+    struct store *store;
+    struct store_packer *packer;
+    struct store_parcel *parcel;
+    struct wire_record record;
+    struct recorder_item *group, **group_last;
+    size_t group_count;
+    int64_t source, retry_ns;
+    bool has_lost, has_feedback;
+    struct map *conversations; /* of message lists, see recorder_thread.c */
+    struct buf names;
+};
+
+void *recorder_write(void *recorder);
+/* The key of a call by the id that its client was told. */
+void recorder_call_key(const struct store *s, const char *id,
+                       unsigned char key[CRYPTO_HASH_BYTES]);
+/* Under the lock. */
+void recorder_count_gap(struct recorder *r, int which, int64_t time_us,
+                        size_t bytes);
+/* Inside the writer's transaction. */
+MUST_CHECK int recorder_add_feedback(struct recorder *r,
+                                     struct recorder_item *i, struct err *err);
+MUST_CHECK int recorder_apply_waiting(struct recorder *r, struct slice key,
+                                      struct err *err);
+/* Says which conversation an exchange belongs to, if its client did not. */
+void recorder_thread(struct recorder *r, struct wire_record *w,
+                     const struct wire_exchange *x);
+
+#endif

@@ -1,0 +1,357 @@
+/*
+ * recorder_spool.c - segments: records on disk that the store could not take
+ *
+ * A segment is a file of records: length, CRC-32C of the sealed bytes, kind,
+ * and the bytes, sealed with the store's key where it has one. A segment goes
+ * when each of its records has reached the store; one that a killed process
+ * left is read back whole, for a call that is known already is not added
+ * twice.
+ */
+#include "recorder/recorder_private.h"
+
+#include "base/bytes.h"
+#include "base/io.h"
+#include "base/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEAD 9 /* length, CRC, kind */
+
+struct segment {
+    uint64_t number, bytes;
+    uint64_t read_at; /* where reading back goes on */
+    uint64_t pending; /* records that have not reached the store */
+    bool unread;      /* has records that are in no queue */
+    bool closed;      /* nothing is appended any more */
+};
+
+struct spool {
+    char *dir;
+    struct crypto_key key;
+    bool has_key;
+    struct segment *items;
+    size_t count, cap;
+    uint64_t next;  /* number of the next segment */
+    int fd;         /* of the last, if it is open for appending */
+    uint64_t bytes; /* of all */
+    struct buf sealed;
+};
+
+static char *path_of(const struct spool *s, uint64_t number)
+{
+    return mem_printf("%s/%020" PRIu64 ".seg", s->dir, number);
+}
+
+static struct segment *add_segment(struct spool *s, uint64_t number)
+{
+    struct segment *g;
+
+    mem_grow((void **)&s->items, &s->cap, s->count + 1, sizeof(*s->items));
+    g = &s->items[s->count++];
+    *g = (struct segment){ .number = number };
+    if (number >= s->next)
+        s->next = number + 1;
+    return g;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct segment *x = a, *y = b;
+
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+static void find_segments(struct spool *s)
+{
+    DIR *d = opendir(s->dir);
+    struct dirent *e;
+    struct stat st;
+
+    while (d && (e = readdir(d))) {
+        char *path, *end;
+        uint64_t number = strtoull(e->d_name, &end, 10);
+
+        if (end == e->d_name || strcmp(end, ".seg") != 0)
+            continue;
+        path = path_of(s, number);
+        if (stat(path, &st) == 0) {
+            struct segment *g = add_segment(s, number);
+
+            g->bytes = (uint64_t)st.st_size;
+            g->unread = g->closed = true;
+            s->bytes += g->bytes;
+        }
+        free(path);
+    }
+    if (d)
+        (void)closedir(d);
+    qsort(s->items, s->count, sizeof(*s->items), by_number);
+}
+
+int spool_open(const char *dir, const struct crypto_key *key,
+               struct spool **out, struct err *err)
+{
+    struct spool *s = mem_zalloc(sizeof(*s));
+    int rc;
+
+    s->dir = io_path(dir, "spool");
+    s->fd = -1;
+    s->next = 1;
+    s->has_key = key != NULL;
+    if (key)
+        s->key = *key;
+    rc = io_mkdirs(s->dir, 0700, err);
+    if (rc < 0) {
+        spool_close(s);
+        return rc;
+    }
+    find_segments(s);
+    *out = s;
+    return ERR_OK;
+}
+
+static void remove_segment(struct spool *s, size_t i)
+{
+    char *path = path_of(s, s->items[i].number);
+
+    (void)unlink(path);
+    free(path);
+    s->bytes -= s->items[i].bytes;
+    memmove(&s->items[i], &s->items[i + 1],
+            (s->count - i - 1) * sizeof(*s->items));
+    s->count--;
+}
+
+static bool is_done(const struct segment *g)
+{
+    return g->pending == 0 && (!g->unread || g->read_at >= g->bytes);
+}
+
+/* The segment that is written now is emptied, others go. */
+static void tidy(struct spool *s)
+{
+    for (size_t i = s->count; i > 0; i--) {
+        struct segment *g = &s->items[i - 1];
+
+        if (!is_done(g))
+            continue;
+        if (g->closed) {
+            remove_segment(s, i - 1);
+        } else if (g->bytes && ftruncate(s->fd, 0) == 0) {
+            s->bytes -= g->bytes;
+            g->bytes = g->read_at = 0;
+            g->unread = false;
+        }
+    }
+}
+
+static void close_last(struct spool *s)
+{
+    if (s->fd < 0)
+        return;
+    (void)close(s->fd);
+    s->fd = -1;
+    s->items[s->count - 1].closed = true;
+}
+
+void spool_close(struct spool *s)
+{
+    if (!s)
+        return;
+    close_last(s);
+    tidy(s);
+    buf_release(&s->sealed);
+    crypto_wipe(&s->key, sizeof(s->key));
+    free(s->items);
+    free(s->dir);
+    free(s);
+}
+
+static int open_last(struct spool *s, struct err *err)
+{
+    uint64_t number = s->next;
+    char *path = path_of(s, number);
+    int rc = ERR_OK;
+
+    s->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+    if (s->fd < 0)
+        rc = err_set(err, ERR_IO, "create %s: %s", path, strerror(errno));
+    else
+        (void)add_segment(s, number);
+    free(path);
+    return rc;
+}
+
+/* The record whole, so that one write(2) has it. */
+static void frame(struct spool *s, enum recorder_kind kind, struct slice bytes)
+{
+    char about = (char)kind;
+    struct buf payload = { .data = NULL };
+
+    if (s->has_key)
+        crypto_seal(&s->key, (struct slice){ &about, 1 }, bytes, &payload);
+    else
+        buf_add_slice(&payload, bytes);
+    buf_reset(&s->sealed);
+    bytes_put_u32(&s->sealed, (uint32_t)payload.len);
+    bytes_put_u32(&s->sealed, bytes_crc32c(0, payload.data, payload.len));
+    buf_char(&s->sealed, about);
+    buf_add_slice(&s->sealed, buf_slice(&payload));
+    buf_release(&payload);
+}
+
+/* A record that was written in part is cut off again. */
+static int write_record(struct spool *s, struct segment *g, bool sync,
+                        struct err *err)
+{
+    int rc = io_write_all(s->fd, s->sealed.data, s->sealed.len, err);
+
+    if (rc == ERR_OK && sync && fdatasync(s->fd) < 0)
+        rc = err_set(err, ERR_IO, "sync of the spool: %s", strerror(errno));
+    if (rc < 0) {
+        (void)!ftruncate(s->fd, (off_t)g->bytes);
+        return rc;
+    }
+    g->bytes += s->sealed.len;
+    s->bytes += s->sealed.len;
+    return ERR_OK;
+}
+
+int spool_append(struct spool *s, enum recorder_kind kind, struct slice bytes,
+                 uint64_t max_bytes, bool unread, bool sync, uint64_t *segment,
+                 struct err *err)
+{
+    struct segment *g;
+    int rc;
+
+    if (bytes.n > RECORD_MAX || s->bytes + bytes.n > max_bytes)
+        return err_set(err, ERR_LIMIT, "the spool is full");
+    if (s->fd >= 0 && s->items[s->count - 1].bytes >= SEGMENT_BYTES)
+        close_last(s);
+    rc = s->fd < 0 ? open_last(s, err) : ERR_OK;
+    if (rc < 0)
+        return rc;
+    g = &s->items[s->count - 1];
+    frame(s, kind, bytes);
+    rc = write_record(s, g, sync, err);
+    if (rc < 0)
+        return rc;
+    g->unread |= unread;
+    g->pending += !unread;
+    *segment = g->number;
+    return ERR_OK;
+}
+
+void spool_release(struct spool *s, uint64_t segment)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->items[i].number == segment && s->items[i].pending)
+            s->items[i].pending--;
+    tidy(s);
+}
+
+static int read_at(int fd, void *p, size_t n, uint64_t at)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        ssize_t k = pread(fd, (char *)p + done, n - done, (off_t)(at + done));
+
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return ERR_IO;
+        done += (size_t)k;
+    }
+    return ERR_OK;
+}
+
+/* The record at g->read_at. ERR_FORMAT: it is damaged or cut. */
+static int read_record(struct spool *s, struct segment *g, int fd,
+                       enum recorder_kind *kind, struct buf *out,
+                       struct err *err)
+{
+    char head[HEAD];
+    struct bytes_reader r = { .rest = { head, HEAD } };
+    struct buf payload = { .data = NULL };
+    uint32_t n, crc;
+    char *p;
+    int rc;
+
+    if (g->bytes - g->read_at < HEAD || read_at(fd, head, HEAD, g->read_at) < 0)
+        return err_set(err, ERR_FORMAT, "a record of the spool is cut");
+    n = bytes_u32(&r);
+    crc = bytes_u32(&r);
+    if (n > RECORD_MAX + CRYPTO_SEAL_BYTES || n > g->bytes - g->read_at - HEAD)
+        return err_set(err, ERR_FORMAT, "a record of the spool is cut");
+    p = buf_reserve(&payload, (size_t)n + 1);
+    rc = read_at(fd, p, n, g->read_at + HEAD);
+    if (rc < 0 || bytes_crc32c(0, p, n) != crc)
+        rc = err_set(err, ERR_FORMAT, "a record of the spool is damaged");
+    else if (s->has_key)
+        rc = crypto_unseal(&s->key, (struct slice){ head + 8, 1 },
+                           (struct slice){ p, n }, out, err);
+    else
+        buf_add(out, p, n);
+    *kind = (enum recorder_kind)head[8];
+    if (rc == ERR_OK)
+        g->read_at += HEAD + n;
+    buf_release(&payload);
+    return rc;
+}
+
+bool spool_has_unread(const struct spool *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->items[i].unread && s->items[i].read_at < s->items[i].bytes)
+            return true;
+    return false;
+}
+
+int spool_next(struct spool *s, enum recorder_kind *kind, struct buf *out,
+               uint64_t *segment, uint64_t *damaged, struct err *err)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        struct segment *g = &s->items[i];
+        char *path;
+        int fd, rc;
+
+        if (!g->unread || g->read_at >= g->bytes)
+            continue;
+        path = path_of(s, g->number);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        free(path);
+        rc = fd < 0 ? err_set(err, ERR_FORMAT, "%s", strerror(errno))
+                    : read_record(s, g, fd, kind, out, err);
+        if (fd >= 0)
+            (void)close(fd);
+        if (rc == ERR_OK) {
+            g->pending++;
+            *segment = g->number;
+            return 1;
+        }
+        *damaged += g->bytes - g->read_at;
+        g->read_at = g->bytes;
+        tidy(s);
+        return 0;
+    }
+    return 0;
+}
+
+uint64_t spool_bytes(const struct spool *s)
+{
+    return s->bytes;
+}
+
+size_t spool_segments(const struct spool *s)
+{
+    return s->count;
+}
