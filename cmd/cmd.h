@@ -22,6 +22,8 @@ extern const struct command cmd_generate;
 extern const struct command cmd_model;
 extern const struct command cmd_select;
 extern const struct command cmd_status;
+extern const struct command cmd_store;
+extern const struct command cmd_store_export;
 extern const struct command cmd_finetune;
 
 #endif

@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'completion')
+        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store export' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,10 +29,10 @@ _slmctl()
     done
     case $name in
     '')
-        reply='collect curate cluster select finetune eval generate model status completion help'
+        reply='collect curate cluster select finetune eval generate model status store completion help'
         options='--help --version' ;;
     'collect')
-        options='--import --outcomes --store --json --quiet --progress --threads --help'
+        options='--import --outcomes --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --json --quiet --progress --threads --help'
         ;;
     'curate')
         options='--rules --key-file --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --json --quiet --progress --threads --help'
@@ -100,6 +100,12 @@ _slmctl()
     'status')
         options='--store --json --help'
         ;;
+    'store')
+        reply='export' ;;
+    'store export')
+        options='--format --store --help'
+        kind='file'
+        ;;
     'completion')
         options='--help'
         reply='bash zsh fish'
@@ -109,6 +115,50 @@ _slmctl()
     'collect:--import')
         reply='' kind='file' options= ;;
     'collect:--outcomes')
+        reply='' kind='file' options= ;;
+    'collect:--listen')
+        reply='' kind='none' options= ;;
+    'collect:--upstream')
+        reply='' kind='none' options= ;;
+    'collect:--private')
+        reply='' kind='none' options= ;;
+    'collect:--admin')
+        reply='' kind='none' options= ;;
+    'collect:--durability')
+        reply='sync batch spool' kind='none' options= ;;
+    'collect:--on-overload')
+        reply='spill drop reject block' kind='none' options= ;;
+    'collect:--on-abort')
+        reply='cancel drain' kind='none' options= ;;
+    'collect:--queue')
+        reply='' kind='none' options= ;;
+    'collect:--spool')
+        reply='' kind='none' options= ;;
+    'collect:--commit-after')
+        reply='' kind='none' options= ;;
+    'collect:--max-body')
+        reply='' kind='none' options= ;;
+    'collect:--max-capture')
+        reply='' kind='none' options= ;;
+    'collect:--connections')
+        reply='' kind='none' options= ;;
+    'collect:--connect-timeout')
+        reply='' kind='none' options= ;;
+    'collect:--first-byte-timeout')
+        reply='' kind='none' options= ;;
+    'collect:--idle-timeout')
+        reply='' kind='none' options= ;;
+    'collect:--grace')
+        reply='' kind='none' options= ;;
+    'collect:--trust')
+        reply='' kind='none' options= ;;
+    'collect:--client-tokens')
+        reply='' kind='file' options= ;;
+    'collect:--keep-header')
+        reply='' kind='none' options= ;;
+    'collect:--egress-proxy')
+        reply='' kind='none' options= ;;
+    'collect:--ca-file')
         reply='' kind='file' options= ;;
     'collect:--store')
         reply='' kind='dir' options= ;;
@@ -447,6 +497,10 @@ _slmctl()
     'model merge:--threads')
         reply='' kind='none' options= ;;
     'status:--store')
+        reply='' kind='dir' options= ;;
+    'store export:--format')
+        reply='exchange' kind='none' options= ;;
+    'store export:--store')
         reply='' kind='dir' options= ;;
     esac
     [[ $cur == -* && -n $options ]] && reply=$options kind=none

@@ -11,6 +11,31 @@ _slmctl_collect()
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '*--import=[add the calls of a file, of a directory'\''s files or of stdin]:FILE|DIR|-:_files' \
         '*--outcomes=[join rewards, labels or corrected answers to logged calls]:FILE|-:_files' \
+        '*--listen=[be a proxy that logs\: HOST\:PORT, unix\:PATH or fd\:N]:ADDRESS: ' \
+        '*--upstream=[where calls go; those below /NAME/ to this one]:\[NAME=\]URL: ' \
+        '*--private=[this upstream'\''s host may have a private address]:NAME: ' \
+        '--admin=[listen for /healthz, /readyz, /metrics and /feedback]:ADDRESS: ' \
+        '--durability=[when a call counts as logged (default batch)]:HOW:(sync batch spool)' \
+        '--on-overload=[what if logging falls behind (default spill)]:POLICY:(spill drop reject block)' \
+        '--on-abort=[what if a client leaves (default cancel)]:POLICY:(cancel drain)' \
+        '--queue=[calls in memory that are not written yet (default 64M)]:SIZE: ' \
+        '--spool=[calls on disk that are not written yet (default 1G)]:SIZE: ' \
+        '--commit-after=[commit calls after this time (default 50)]:MS: ' \
+        '--max-body=[longest body of a request (default 64M)]:SIZE: ' \
+        '--max-capture=[longest body that is logged whole (default 64M)]:SIZE: ' \
+        '--connections=[clients at a time (default 4096)]:N: ' \
+        '--connect-timeout=[until an upstream is connected (default 10)]:SECONDS: ' \
+        '--first-byte-timeout=[until its answer begins, 0 for ever (default 600)]:SECONDS: ' \
+        '--idle-timeout=[silence within an answer, 0 for ever (default 300)]:SECONDS: ' \
+        '--grace=[for calls that run when it is to stop (default 30)]:SECONDS: ' \
+        '*--trust=[believe what these say about their clients'\'' addresses]:NETWORK: ' \
+        '--proxy-protocol[trusted peers begin with a PROXY header]' \
+        '--client-tokens=[serve only who has one of these tokens]:FILE:_files' \
+        '*--keep-header=[header fields to log, instead of the usual ones]:NAME: ' \
+        '--allow-no-log[honour X-SLM-No-Log\: log no bodies of that call]' \
+        '--egress-proxy=[reach upstreams through this proxy]:URL: ' \
+        '--ca-file=[certificates to trust instead of the system'\''s]:FILE:_files' \
+        '--http2[speak HTTP/2 with upstreams that offer it]' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
@@ -352,6 +377,30 @@ _slmctl_status()
         '--store=[directory of the store]:DIR:_files -/' \
         '--json[print one JSON document]'
 }
+_slmctl_store()
+{
+    local state line
+    _arguments -C '(- *)--help[print help]' \
+        '1:command:->command' '*::operand:->rest'
+    case $state in
+    command)
+        local -a list=(
+            'export:write the calls of the store as lines'
+        )
+        _describe command list ;;
+    rest)
+        case $line[1] in
+        export) _slmctl_store_export ;;
+        esac ;;
+    esac
+}
+_slmctl_store_export()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--format=[form of the lines (default exchange)]:FORMAT:(exchange)' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '*:operand:_files'
+}
 _slmctl_completion()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -365,7 +414,7 @@ _slmctl()
     case $state in
     command)
         local -a list=(
-            'collect:log calls of a large model\: import files, join outcomes'
+            'collect:log calls of a large model\: as a proxy, or from files'
             'curate:turn logged calls into scrubbed, split examples'
             'cluster:find the recurring tasks'
             'select:pick candidate small models for each task'
@@ -374,6 +423,7 @@ _slmctl()
             'generate:run a model from the shell'
             'model:add, list, show and check models; tokenize'
             'status:show what is in the store and what is due'
+            'store:export what is in the store'
             'completion:print the completion for bash, zsh or fish'
         )
         _describe command list ;;
@@ -388,6 +438,7 @@ _slmctl()
         generate) _slmctl_generate ;;
         model) _slmctl_model ;;
         status) _slmctl_status ;;
+        store) _slmctl_store ;;
         completion) _slmctl_completion ;;
         esac ;;
     esac

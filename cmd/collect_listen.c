@@ -1,0 +1,267 @@
+/*
+ * collect_listen.c - collect --listen: the logging proxy
+ *
+ * Signals are blocked in every thread and waited for by one: SIGTERM and
+ * SIGINT stop in good order, SIGHUP reads the file of tokens anew.
+ */
+#include "collect_listen.h"
+
+#include "base/mem.h"
+#include "proxy/proxy.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORKERS_MAX 64
+
+struct listen_values listen_values = {
+    .durability = "batch",
+    .overload = "spill",
+    .abort = "cancel",
+    .queue = 64 << 20,
+    .spool = (int64_t)1 << 30,
+    .body = 64 << 20,
+    .capture = 64 << 20,
+    .connections = 4096,
+    .commit_ms = 50,
+    .connect_s = 10,
+    .first_byte_s = 600,
+    .idle_s = 300,
+    .grace_s = 30,
+};
+
+/* What is kept of headers unless --keep-header says otherwise. */
+static const char *const usual_fields[] = {
+    "user-agent",           "x-request-id",
+    "x-client-request-id",  "x-stainless-retry-count",
+    "idempotency-key",      "traceparent",
+    "anthropic-version",    "anthropic-beta",
+    "openai-organization",  "openai-project",
+    "openai-processing-ms", "request-id",
+    "retry-after",          "x-litellm-tags",
+    "helicone-request-id",
+};
+
+struct run {
+    struct cli *cli;
+    struct proxy_options o;
+    struct proxy_upstream upstreams[PROXY_UPSTREAMS_MAX];
+    char *names[PROXY_UPSTREAMS_MAX];
+    struct crypto_key key;
+    struct proxy *proxy;
+    sigset_t signals;
+};
+
+static bool is_private(const char *name)
+{
+    for (size_t i = 0; i < listen_values.private_names.count; i++)
+        if (!strcmp(listen_values.private_names.items[i], name))
+            return true;
+    return false;
+}
+
+/* "NAME=https://..." or "https://...". */
+static int take_upstreams(struct run *r)
+{
+    const struct cli_list *l = &listen_values.upstreams;
+
+    if (l->count > PROXY_UPSTREAMS_MAX)
+        return cli_usage(r->cli, "more than %d upstreams", PROXY_UPSTREAMS_MAX);
+    for (size_t i = 0; i < l->count; i++) {
+        const char *text = l->items[i], *equals = strchr(text, '=');
+        const char *colon = strchr(text, ':');
+        struct proxy_upstream *u = &r->upstreams[i];
+
+        u->url = text;
+        if (equals && (!colon || equals < colon)) {
+            r->names[i] = mem_strndup(text, (size_t)(equals - text));
+            u->name = r->names[i];
+            u->url = equals + 1;
+        }
+        u->is_private = is_private(u->name ? u->name : "");
+    }
+    r->o.upstreams = r->upstreams;
+    r->o.upstream_count = l->count;
+    return EXIT_DONE;
+}
+
+static int64_t ms(double seconds)
+{
+    return (int64_t)(seconds * 1e3);
+}
+
+static void take_limits(struct proxy_options *o, const struct cli *cli)
+{
+    const struct listen_values *v = &listen_values;
+    unsigned cpus = pool_cpus();
+
+    o->threads = cli->threads ? cli->threads : cpus;
+    if (o->threads > WORKERS_MAX)
+        o->threads = WORKERS_MAX;
+    o->connections = (unsigned)v->connections;
+    o->body_max = (uint64_t)v->body;
+    o->capture_max = (uint64_t)v->capture;
+    o->capture_total = (uint64_t)v->capture * 8;
+    o->head_ms = 30000;
+    o->idle_ms = 120000;
+    o->send_ms = 120000;
+    o->abort = strcmp(v->abort, "drain") ? PROXY_CANCEL : PROXY_DRAIN;
+    o->sync = !strcmp(v->durability, "sync");
+    o->proxy_header = v->proxy_protocol;
+    o->may_skip_log = v->may_skip_log;
+    o->client = (struct upstream_options){ .connect_ms = ms(v->connect_s),
+                                           .first_byte_ms = ms(v->first_byte_s),
+                                           .idle_ms = ms(v->idle_s),
+                                           .http2 = v->http2,
+                                           .ca_file = v->ca_file,
+                                           .proxy = v->proxy,
+                                           .connections = 1024 };
+}
+
+static int take_options(struct run *r)
+{
+    const struct listen_values *v = &listen_values;
+
+    if (v->listen.count && !v->upstreams.count)
+        return cli_usage(r->cli, "--listen needs --upstream, where calls go");
+    take_limits(&r->o, r->cli);
+    r->o.listeners = v->listen.items;
+    r->o.listener_count = v->listen.count;
+    r->o.admin = v->admin;
+    r->o.trusted = v->trusted.items;
+    r->o.trusted_count = v->trusted.count;
+    r->o.tokens = v->tokens;
+    r->o.fingerprints = &r->key;
+    r->o.keep_fields = v->keep.count ? v->keep.items : usual_fields;
+    r->o.keep_field_count = v->keep.count
+                                ? v->keep.count
+                                : sizeof(usual_fields) / sizeof(*usual_fields);
+    return take_upstreams(r);
+}
+
+static enum recorder_durability durability(void)
+{
+    if (!strcmp(listen_values.durability, "sync"))
+        return RECORDER_SYNC;
+    return strcmp(listen_values.durability, "spool") ? RECORDER_BATCH
+                                                     : RECORDER_SPOOL;
+}
+
+static enum recorder_overload overload(void)
+{
+    static const char *const names[] = { "spill", "drop", "reject", "block" };
+    size_t i = 0;
+
+    while (i < 3 && strcmp(listen_values.overload, names[i]) != 0)
+        i++;
+    return (enum recorder_overload)i;
+}
+
+static void reload(struct run *r)
+{
+    struct err err;
+
+    if (proxy_reload(r->proxy, &r->o, &err) < 0)
+        cli_warn(r->cli, "not reloaded, all stays as it was: %s", err.msg);
+    else
+        cli_note(r->cli, "reloaded");
+}
+
+static void *wait_for_signals(void *run)
+{
+    struct run *r = run;
+    int number;
+
+    for (;;) {
+        if (sigwait(&r->signals, &number) != 0)
+            continue;
+        if (number == SIGHUP) {
+            reload(r);
+        } else if (number != SIGUSR1) {
+            cli_note(r->cli, "stopping: no new calls; %g s for those that run",
+                     listen_values.grace_s);
+            proxy_stop(r->proxy, ms(listen_values.grace_s));
+        } else {
+            return NULL;
+        }
+    }
+}
+
+static void block_signals(struct run *r)
+{
+    (void)sigemptyset(&r->signals);
+    (void)sigaddset(&r->signals, SIGTERM);
+    (void)sigaddset(&r->signals, SIGINT);
+    (void)sigaddset(&r->signals, SIGHUP);
+    (void)sigaddset(&r->signals, SIGUSR1); /* ends the waiting thread */
+    (void)pthread_sigmask(SIG_BLOCK, &r->signals, NULL);
+}
+
+static int serve(struct run *r, struct err *err)
+{
+    pthread_t waiter;
+    int rc;
+
+    if (pthread_create(&waiter, NULL, wait_for_signals, r) != 0)
+        return err_set(err, ERR_IO, "no thread to wait for signals");
+    for (size_t i = 0; i < r->o.listener_count; i++)
+        cli_note(r->cli, "listening on %s", proxy_address(r->proxy, i));
+    if (r->o.admin)
+        cli_note(r->cli, "admin on %s",
+                 proxy_address(r->proxy, r->o.listener_count));
+    rc = proxy_run(r->proxy, err);
+    (void)pthread_kill(waiter, SIGUSR1);
+    (void)pthread_join(waiter, NULL);
+    return rc;
+}
+
+static int read_key(struct crypto_key *key, struct err *err)
+{
+    char *path = config_key_path();
+    int rc = path ? crypto_key_read(path, true, key, err)
+                  : err_set(err, ERR_INVALID,
+                            "no home directory for the key: set HOME or "
+                            "XDG_CONFIG_HOME");
+
+    free(path);
+    return rc;
+}
+
+int collect_listen(struct cli *cli)
+{
+    struct run r = { .cli = cli };
+    struct recorder_options ro = { .store = cli->store,
+                                   .durability = durability(),
+                                   .overload = overload(),
+                                   .queue_bytes = (size_t)listen_values.queue,
+                                   .spool_bytes = (uint64_t)listen_values.spool,
+                                   .commit_ms = listen_values.commit_ms };
+    struct recorder *recorder = NULL;
+    struct err err, later;
+    int rc, code = take_options(&r);
+
+    if (code != EXIT_DONE)
+        return code;
+    block_signals(&r);
+    rc = crypto_init(&err);
+    if (rc == ERR_OK)
+        rc = read_key(&r.key, &err);
+    if (rc == ERR_OK)
+        rc = recorder_open(&ro, &recorder, &err);
+    if (rc == ERR_OK)
+        rc = proxy_new(&r.o, recorder, &r.proxy, &err);
+    if (rc == ERR_OK)
+        rc = serve(&r, &err);
+    if (recorder_close(recorder, ms(listen_values.grace_s), &later) < 0 &&
+        rc == ERR_OK) {
+        err = later;
+        rc = later.code;
+    }
+    proxy_free(r.proxy);
+    for (size_t i = 0; i < PROXY_UPSTREAMS_MAX; i++)
+        free(r.names[i]);
+    crypto_wipe(&r.key, sizeof(r.key));
+    return rc < 0 ? cli_fail(cli, &err) : EXIT_DONE;
+}
