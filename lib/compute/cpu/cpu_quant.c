@@ -243,7 +243,7 @@ static void codes_task(void *ctx, size_t task, unsigned worker)
  * is none. */
 static float size_behind(const float *x, size_t n, float top, int digits)
 {
-    double low = 0, high = INFINITY;
+    double low = 0, high = HUGE_VAL;
 
     for (size_t k = 0; k < n && low <= high; k++) {
         float by = fabsf(code[nearest(x[k] / top)]);
