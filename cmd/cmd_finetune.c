@@ -19,6 +19,8 @@ static struct finetune f = {
     .max_length = 2048,
     .recompute = "auto",
     .over_long = "refuse",
+    .decay = (double)NAN,
+    .mix = (double)NAN,
 };
 
 static const struct opt options[] = {
@@ -51,12 +53,12 @@ static const struct opt options[] = {
     { 0, "preference", OPT_FLAG, &f.preference, NULL,
       "train on pairs of a better and a worse answer (DPO)" },
     { 0, "beta", OPT_DOUBLE, &f.beta, "X",
-      "of --preference: how near to the base to stay (default 0.1)", .min = 0,
-      .max = 100 },
+      "of --preference: how near to the base to stay (default 0.1)",
+      .min = 1e-6, .max = 100 },
     { 'r', "rank", OPT_INT, &f.rank, "N", "rank of the adapter (default 16)",
       .min = 1, .max = 1024 },
     { 0, "alpha", OPT_DOUBLE, &f.alpha, "X",
-      "scale of the adapter is X/rank (default 2 * rank)", .min = 0,
+      "scale of the adapter is X/rank (default 2 * rank)", .min = 1e-6,
       .max = 1e6 },
     { 0, "targets", OPT_STRING, &f.targets, "LIST",
       "linear layers to adapt, by comma (default all-linear)" },
@@ -69,7 +71,7 @@ static const struct opt options[] = {
     { 0, "tokens", OPT_INT, &f.tokens, "N", "train on N tokens instead",
       .min = 1, .max = 1e15 },
     { 0, "minutes", OPT_DOUBLE, &f.minutes, "X",
-      "train for about X minutes instead", .min = 0, .max = 1e6 },
+      "train for about X minutes instead", .min = 1e-3, .max = 1e6 },
     { 0, "batch-tokens", OPT_INT, &f.batch_tokens, "N",
       "tokens of one step (default 8192; 2048 for narrow models)", .min = 1,
       .max = 1e9 },
@@ -90,17 +92,17 @@ static const struct opt options[] = {
     { 0, "decay", OPT_DOUBLE, &f.decay, "X",
       "weight decay (default 0.01; 0.1 with --init)", .min = -1, .max = 10 },
     { 0, "clip", OPT_DOUBLE, &f.clip, "X", "largest gradient norm (default 1)",
-      .min = 0, .max = 1e9 },
+      .min = 1e-9, .max = 1e9 },
     { 0, "warmup", OPT_DOUBLE, &f.warmup, "X",
-      "share of the steps that warm up (default 0.03)", .min = 0, .max = 1 },
+      "share of the steps that warm up (default 0.03)", .min = 1e-6, .max = 1 },
     { 0, "patience", OPT_INT, &f.patience, "N",
       "stop after N validations without gain (default 3; -1 never)", .min = -1,
       .max = 1e6 },
     { 0, "validate-every", OPT_INT, &f.validate_every, "N",
-      "steps between validations (default an eighth of the run)", .min = 0,
+      "steps between validations (default an eighth of the run)", .min = 1,
       .max = 1e9 },
     { 0, "checkpoint-every", OPT_INT, &f.checkpoint_every, "N",
-      "steps between checkpoints (default: one a minute)", .min = 0,
+      "steps between checkpoints (default: one a minute)", .min = 1,
       .max = 1e9 },
     { 'o', "output", OPT_STRING, &f.output, "DIR",
       "where the result goes (default: the store's models)",
@@ -171,6 +173,12 @@ static int64_t default_pass(const struct model_config *c)
     return rows < 256 ? 256 : rows > 4096 ? 4096 : rows;
 }
 
+/* To the trainer zero means its default, and negative none. */
+static double some(double x, double otherwise)
+{
+    return isnan(x) ? otherwise : x > 0 ? x : -1;
+}
+
 void finetune_options(const struct finetune *o, const struct cli *cli,
                       const struct model_config *config, bool init,
                       struct lora_options *out)
@@ -185,9 +193,7 @@ void finetune_options(const struct finetune *o, const struct cli *cli,
         .rslora = lora && strstr(o->method, "rslora"),
         .dora = lora && strstr(o->method, "dora"),
         .lr = o->lr > 0 ? o->lr : default_lr(config, lora, init),
-        .decay = o->decay > 0 || o->decay < 0 ? o->decay
-                 : init                       ? 0.1
-                                              : 0.01,
+        .decay = some(o->decay, init ? 0.1 : 0.01),
         .clip = o->clip,
         .beta2 = init ? 0.95 : 0.999,
         .epochs = o->epochs > 0 ? o->epochs
@@ -208,7 +214,7 @@ void finetune_options(const struct finetune *o, const struct cli *cli,
         .seed = cli->seed,
         .beta = o->beta,
         .temperature = o->temperature,
-        .mix = o->mix,
+        .mix = some(o->mix, 0.5),
     };
 }
 
@@ -328,6 +334,17 @@ void finetune_note_result(struct cli *cli, const struct lora_result *r)
              r->seconds, r->tokens_per_s, r->train_loss, validation);
 }
 
+int finetune_check_gain(const struct lora_result *r, struct err *err)
+{
+    if (isnan(r->best_loss) || r->best_step > 0 || r->steps == 0)
+        return 0;
+    return err_set(err, ERR_NOTFOUND,
+                   "training gained nothing: the validation loss was %.4f "
+                   "before it and never lower in %llu steps; no model is "
+                   "written; try a lower --lr, or other examples",
+                   r->first_loss, (unsigned long long)r->steps);
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct err err;
@@ -335,27 +352,9 @@ static int run(struct cli *cli, int argc, char **argv)
 
     (void)argc;
     (void)argv;
-    if (!f.init == (!f.task && !f.all))
-        return cli_usage(cli, "say one of --task TASK, --all, --init CONFIG");
-    if (f.all && f.show_mask)
-        return cli_usage(cli, "--show-mask shows one task");
-    if (f.init &&
-        (!f.tokenizer || f.data.count == 0 || (!f.output && !f.show_mask)))
-        return cli_usage(cli, "--init needs --tokenizer, --data and --output");
-    if (!f.init && f.data.count > 0)
-        return cli_usage(cli, "--data goes with --init");
-    if (f.all && (f.output || f.run || f.name))
-        return cli_usage(cli, "--output, --run and --as name one model; "
-                              "--all makes many");
-    if ((f.adapter || f.quantize || f.preference) &&
-        (f.init || !finetune_is_adapter(&f)))
-        return cli_usage(cli, "--adapter, --quantize and --preference go with "
-                              "methods that train an adapter");
-    if ((f.preference != 0) + (f.logprobs != 0) + (f.teacher != NULL) > 1)
-        return cli_usage(cli, "--preference, --logprobs and --teacher are "
-                              "three losses; say one");
-    if (f.init && f.logprobs)
-        return cli_usage(cli, "--logprobs goes with --task or --all");
+    rc = finetune_check_usage(cli, &f);
+    if (rc != EXIT_DONE)
+        return rc;
     rc = f.init ? finetune_init(cli, &f, &err) : finetune_tasks(cli, &f, &err);
     return rc < 0 ? cli_fail(cli, &err) : rc;
 }

@@ -102,6 +102,23 @@ struct generation {
     bool finished, write_failed;
 };
 
+/* A tokenizer would take other bytes for characters that nobody wrote. */
+static int check_text(struct slice text, struct err *err)
+{
+    const char *nul = text.n ? memchr(text.p, '\0', text.n) : NULL;
+    size_t at = 0, used = 0;
+
+    if (nul)
+        return err_set(err, ERR_FORMAT, "the prompt has a NUL at byte %zu",
+                       (size_t)(nul - text.p) + 1);
+    if (utf8_valid(text.p, text.n))
+        return ERR_OK;
+    while (at < text.n && utf8_decode(text.p + at, text.n - at, &used) >= 0)
+        at += used;
+    return err_set(err, ERR_FORMAT, "the prompt is not UTF-8 at byte %zu",
+                   at + 1);
+}
+
 static int read_prompt(int argc, char **argv, struct buf *out, struct err *err)
 {
     int rc = ERR_OK;
@@ -116,7 +133,7 @@ static int read_prompt(int argc, char **argv, struct buf *out, struct err *err)
         out->len--;
     if (rc == ERR_OK && !out->len)
         rc = err_set(err, ERR_INVALID, "the prompt is empty");
-    return rc;
+    return rc == ERR_OK ? check_text(buf_slice(out), err) : rc;
 }
 
 /* The newest call of the task that one may look at. */
@@ -273,6 +290,7 @@ static int task_form(struct generation *g, struct err *err)
 
 static int load(struct generation *g, struct err *err)
 {
+    struct model_config config;
     int rc;
 
     g->sampling =
@@ -283,8 +301,10 @@ static int load(struct generation *g, struct err *err)
                                  .repetition =
                                      penalty > 1 || penalty < 1 ? penalty : 0,
                                  .seed = g->cli->seed };
-    rc = generate_config_read(g->picked.dir, sample, &g->stops, &g->sampling,
-                              err);
+    rc = model_config_read(g->picked.dir, &config, err);
+    if (rc == ERR_OK)
+        rc = generate_config_read(g->picked.dir, sample, (int32_t)config.vocab,
+                                  &g->stops, &g->sampling, err);
     if (rc == ERR_OK)
         rc = generate_form_open(g->tok, schema_file, labels, regex, &g->form,
                                 err);
@@ -379,6 +399,10 @@ static int generate(struct generation *g, struct err *err)
     begin_stream(g);
     rc = model_generate(g->model, g->prompt.ids, g->prompt.count, opt, on_token,
                         g, g->ids, &g->count, &g->finished, NULL, err);
+    if (rc == ERR_FORMAT)
+        rc = err_wrap(err, "%s%s%s", g->picked.dir,
+                      g->picked.adapter ? " with adapter " : "",
+                      g->picked.adapter ? g->picked.adapter : "");
     g->finished |= g->stop.found;
     if (rc == ERR_OK && stop_requested() && !g->write_failed)
         rc = err_set(err, ERR_INTERRUPTED, "interrupted after %zu tokens",

@@ -149,6 +149,10 @@ static int open_before(struct job *j, struct model **m, struct err *err)
                                &j->prompts, err);
     if (rc == ERR_OK)
         rc = artifact_logits(*m, &j->prompts, &j->before, err);
+    if (rc == ERR_FORMAT)
+        rc = err_wrap(err, "%s%s%s", j->picked.dir,
+                      j->picked.adapter ? " with adapter " : "",
+                      j->picked.adapter ? j->picked.adapter : "");
     if (rc == ERR_OK)
         rc = artifact_score_before(&j->score, *m, j->picked.dir, err);
     return rc;
@@ -387,6 +391,8 @@ static int adapter_logits(struct job *j, const char *adapter, float **out,
     }
     if (rc == ERR_OK)
         rc = artifact_logits(m, &j->prompts, out, err);
+    if (rc == ERR_FORMAT)
+        rc = err_wrap(err, "%s", adapter);
     model_free(m);
     return rc;
 }

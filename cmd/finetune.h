@@ -32,7 +32,7 @@ void finetune_options(const struct finetune *f, const struct cli *cli,
 int finetune_init(struct cli *cli, const struct finetune *f, struct err *err);
 int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err);
 
-/* ERR_INVALID for a mask that cannot be meant: all ones, or all zeros. */
+/* ERR_FORMAT for a mask that cannot be meant: all ones, or all zeros. */
 int finetune_check_mask(const struct lora_data *d, struct err *err);
 /* The first examples on stdout with their trained tokens marked: in colour on
  * a terminal, else in double brackets. An exit code. */
@@ -52,6 +52,12 @@ MUST_CHECK int finetune_open_teacher(struct cli *cli, const char *model,
                                      const struct tokenizer *tokenizer,
                                      struct compute *compute,
                                      struct model **out, struct err *err);
+
+/* ERR_NOTFOUND: no validation after the first step was better than the base. */
+MUST_CHECK int finetune_check_gain(const struct lora_result *r,
+                                   struct err *err);
+/* Options typed that this run would not heed: prints why, EXIT_USAGE. */
+int finetune_check_usage(struct cli *cli, const struct finetune *f);
 
 /* What was left out, by reason, on stderr; members of --json's object. o may
  * be NULL: there are no outcomes. */

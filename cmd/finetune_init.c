@@ -81,6 +81,10 @@ static int read_data(struct init *i, struct err *err)
     for (size_t k = 0; rc == 0 && k < f->validation.count; k++)
         rc = lora_read_file(&i->reader, f->validation.items[k], 0, &i->valid,
                             NULL, err);
+    if (rc == 0 && f->validation.count > 0 && i->valid.docs == 0)
+        rc = err_set(err, ERR_INVALID,
+                     "--validation %s: no text to validate on in it",
+                     f->validation.items[0]);
     if (rc < 0)
         return rc;
     finetune_note_reader(i->cli, &i->reader);
@@ -138,6 +142,7 @@ static int train(struct init *i, struct err *err)
         rc = finetune_open_teacher(i->cli, f->teacher, i->tokenizer, i->compute,
                                    &i->teacher, err);
     i->opt.teacher = i->teacher;
+    i->opt.name = f->init;
     i->plan = (struct finetune_plan){ .cli = i->cli,
                                       .f = f,
                                       .name = f->output,
@@ -164,6 +169,8 @@ static int train(struct init *i, struct err *err)
         finetune_plan_compare(&i->plan, i->compute);
         finetune_curve(i->cli, run_dir);
     }
+    if (rc == 0)
+        rc = finetune_check_gain(&i->result, err);
     if (rc == 0)
         rc = lora_save_merged(i->model, f->tokenizer, output_type(f), f->output,
                               err);

@@ -15,13 +15,13 @@
 int finetune_check_mask(const struct lora_data *d, struct err *err)
 {
     if (d->docs && !d->trained)
-        return err_set(err, ERR_INVALID,
+        return err_set(err, ERR_FORMAT,
                        "the mask is all zeros: none of %zu tokens would be "
                        "trained; look at --show-mask 3",
                        d->tokens);
     /* A document's first token is never predicted. */
     if (d->docs && d->trained >= d->tokens - d->docs)
-        return err_set(err, ERR_INVALID,
+        return err_set(err, ERR_FORMAT,
                        "the mask is all ones: prompts would be trained like "
                        "answers; look at --show-mask 3");
     return 0;

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ADAPTER_CONFIG_MAX ((size_t)1 << 20)
+
 /* Data, base and options in one word. */
 static void make_fingerprint(struct task *t)
 {
@@ -67,12 +69,45 @@ static int train(struct task *t, struct err *err)
                     &t->cli->progress, &t->result, err);
     cli_progress_end(t->cli);
     if (rc == 0)
+        rc = finetune_check_gain(&t->result, err);
+    t->untrainable = rc == ERR_NOTFOUND;
+    if (rc == 0)
         rc = finetune_write(t, err);
     if (rc == 0) {
         finetune_plan_compare(&t->plan, t->compute);
         finetune_curve(t->cli, t->run);
         finetune_note_result(t->cli, &t->result);
     }
+    return rc;
+}
+
+/* --method, where it was typed, must be the adapter's. */
+static int check_method(const struct task *t, bool dora, struct err *err)
+{
+    const char *method = t->f->method;
+    char *path = io_path(t->f->adapter, "adapter_config.json");
+    struct buf text = { 0 };
+    struct json j = { 0 };
+    bool rslora = false;
+    int rc = io_read_file(path, ADAPTER_CONFIG_MAX, &text, err);
+
+    if (rc == 0)
+        rc = json_parse(&j, text.data, text.len, err);
+    if (rc == 0)
+        (void)json_bool(&j, json_get(&j, 0, "use_rslora"), &rslora);
+    if (rc == 0 && (!strstr(method, "dora") != !dora ||
+                    !strstr(method, "rslora") != !rslora))
+        rc = err_set(err, ERR_INVALID,
+                     "--method %s: the adapter %s is one of %s%s%s; leave "
+                     "--method out",
+                     method, t->f->adapter, rslora ? "rslora" : "",
+                     rslora && dora   ? "+"
+                     : rslora || dora ? ""
+                                      : "lora",
+                     dora ? "dora" : "");
+    json_release(&j);
+    buf_release(&text);
+    free(path);
     return rc;
 }
 
@@ -87,6 +122,10 @@ static int start_adapter(struct task *t, struct err *err)
     if (!model_adapter_layer(t->model, 0, &layer))
         return err_set(err, ERR_INVALID, "%s: no layer is adapted",
                        t->f->adapter);
+    if (cli_is_typed(t->cli, "method"))
+        rc = check_method(t, layer.dora, err);
+    if (rc < 0)
+        return rc;
     t->opt.dora = layer.dora;
     t->opt.rank = layer.rank;
     t->opt.alpha = layer.scale * (double)layer.rank;
@@ -141,6 +180,7 @@ static int open_model(struct task *t, struct err *err)
         rc = finetune_open_teacher(t->cli, t->f->teacher, t->tokenizer,
                                    t->compute, &t->teacher, err);
     t->opt.teacher = t->teacher;
+    t->opt.name = t->f->adapter ? t->f->adapter : t->base.path;
     t->plan = (struct finetune_plan){ .cli = t->cli,
                                       .f = t->f,
                                       .name = t->name,

@@ -201,44 +201,117 @@ void generate_logprobs_put(struct json_writer *w, const struct tokenizer *t,
     buf_release(&bytes);
 }
 
-static void read_ids(const struct json *j, json_ref v, struct token_list *out)
+static bool is_absent(const struct json *j, json_ref v)
+{
+    return !json_present(v) || json_is(j, v, JSON_NULL);
+}
+
+static int read_id(const struct json *j, json_ref v, int32_t vocab,
+                   struct token_list *out, struct err *err)
 {
     int64_t id;
 
-    if (json_int(j, v, &id) && id >= 0 && id <= INT32_MAX)
-        token_list_add(out, (int32_t)id);
-    if (json_is(j, v, JSON_ARRAY))
-        for (json_ref e = json_first(j, v); e != JSON_NONE;
-             e = json_next(j, v, e))
-            read_ids(j, e, out);
+    if (!json_int(j, v, &id) || id < 0 || id >= vocab)
+        return err_set(err, ERR_FORMAT,
+                       "\"eos_token_id\": %.*s is no id of the model's %ld",
+                       (int)(json_raw(j, v).n < 40 ? json_raw(j, v).n : 40),
+                       json_raw(j, v).p, (long)vocab);
+    token_list_add(out, (int32_t)id);
+    return ERR_OK;
 }
 
-static double number(const struct json *j, const char *key, double otherwise)
+static int read_ids(const struct json *j, int32_t vocab, struct token_list *out,
+                    struct err *err)
 {
-    double v;
+    json_ref v = json_get(j, 0, "eos_token_id");
+    int rc = ERR_OK;
 
-    return json_double(j, json_get(j, 0, key), &v) && v >= 0 ? v : otherwise;
+    if (is_absent(j, v))
+        return ERR_OK;
+    if (!json_is(j, v, JSON_ARRAY))
+        return read_id(j, v, vocab, out, err);
+    for (json_ref e = json_first(j, v); e != JSON_NONE && rc == ERR_OK;
+         e = json_next(j, v, e))
+        rc = read_id(j, e, vocab, out, err);
+    return rc;
 }
 
-static void read_sampling(const struct json *j, struct model_sampling *opt)
-{
-    bool on = false;
+/* What it asks for; absent members keep what is in *x. */
+struct sampling_file {
+    bool on;
+    double temperature, top_p, top_k, min_p, repetition;
+};
 
-    (void)json_bool(j, json_get(j, 0, "do_sample"), &on);
-    if (on && !(opt->temperature > 0))
-        opt->temperature = number(j, "temperature", 1);
-    if (on && !(opt->top_p > 0 && opt->top_p < 1))
-        opt->top_p = number(j, "top_p", 0);
-    if (on && opt->top_k == 0) /* 50 where the file does not say */
-        opt->top_k = (int64_t)fmin(number(j, "top_k", 50), 1e6);
-    if (on && !(opt->min_p > 0))
-        opt->min_p = fmin(number(j, "min_p", 0), 1);
+static int read_number(const struct json *j, const char *key, double most,
+                       double *x, struct err *err)
+{
+    json_ref v = json_get(j, 0, key);
+
+    if (is_absent(j, v))
+        return ERR_OK;
+    if (json_double(j, v, x) && *x >= 0 && *x <= most)
+        return ERR_OK;
+    return err_set(err, ERR_FORMAT, "\"%s\" is no number from 0 to %g", key,
+                   most);
+}
+
+static int read_sampling(const struct json *j, struct sampling_file *f,
+                         struct err *err)
+{
+    json_ref on = json_get(j, 0, "do_sample");
+    int rc;
+
+    if (!is_absent(j, on) && !json_bool(j, on, &f->on))
+        return err_set(err, ERR_FORMAT,
+                       "\"do_sample\" is neither true nor false");
+    rc = read_number(j, "temperature", 1e6, &f->temperature, err);
+    if (rc == ERR_OK)
+        rc = read_number(j, "top_p", 1, &f->top_p, err);
+    if (rc == ERR_OK)
+        rc = read_number(j, "top_k", 1e9, &f->top_k, err);
+    if (rc == ERR_OK)
+        rc = read_number(j, "min_p", 1, &f->min_p, err);
+    return rc == ERR_OK
+               ? read_number(j, "repetition_penalty", 1e6, &f->repetition, err)
+               : rc;
+}
+
+static void take_sampling(const struct sampling_file *f,
+                          struct model_sampling *opt)
+{
+    if (f->on && !(opt->temperature > 0))
+        opt->temperature = f->temperature;
+    if (f->on && !(opt->top_p > 0 && opt->top_p < 1))
+        opt->top_p = f->top_p;
+    if (f->on && opt->top_k == 0)
+        opt->top_k = (int64_t)fmin(f->top_k, 1e6);
+    if (f->on && !(opt->min_p > 0))
+        opt->min_p = f->min_p;
     if (!(opt->repetition > 0))
-        opt->repetition = number(j, "repetition_penalty", 0);
+        opt->repetition = f->repetition;
 }
 
-int generate_config_read(const char *dir, bool sample, struct token_list *stops,
-                         struct model_sampling *opt, struct err *err)
+static int read_config(const struct json *j, bool sample, int32_t vocab,
+                       struct token_list *stops, struct model_sampling *opt,
+                       struct err *err)
+{
+    /* 50 where the file does not say */
+    struct sampling_file f = { .temperature = 1, .top_k = 50 };
+    int rc;
+
+    if (!json_is(j, 0, JSON_OBJECT))
+        return err_set(err, ERR_FORMAT, "it is no JSON object");
+    rc = read_ids(j, vocab, stops, err);
+    if (rc == ERR_OK)
+        rc = read_sampling(j, &f, err);
+    if (rc == ERR_OK && sample)
+        take_sampling(&f, opt);
+    return rc;
+}
+
+int generate_config_read(const char *dir, bool sample, int32_t vocab,
+                         struct token_list *stops, struct model_sampling *opt,
+                         struct err *err)
 {
     char *path = io_path(dir, "generation_config.json");
     struct json j = { 0 };
@@ -250,13 +323,10 @@ int generate_config_read(const char *dir, bool sample, struct token_list *stops,
     rc = io_read_file(path, CONFIG_MAX, &text, err);
     if (rc == ERR_OK)
         rc = json_parse(&j, text.data ? text.data : "", text.len, err);
-    if (rc < 0) {
+    if (rc == ERR_OK)
+        rc = read_config(&j, sample, vocab, stops, opt, err);
+    if (rc < 0)
         rc = err_wrap(err, "%s", path);
-        goto done;
-    }
-    read_ids(&j, json_get(&j, 0, "eos_token_id"), stops);
-    if (sample)
-        read_sampling(&j, opt);
 done:
     json_release(&j);
     buf_release(&text);

@@ -49,8 +49,9 @@ void generate_logprobs_put(struct json_writer *w, const struct tokenizer *t,
 
 /* generation_config.json of a directory: stop ids are added to *stops; the
  * sampling it asks for goes into *opt, where sample says so, for what is not
- * set there. A directory without the file is fine. */
-MUST_CHECK int generate_config_read(const char *dir, bool sample,
+ * set there. A directory without the file is fine; ERR_FORMAT names what in it
+ * cannot be meant, an id that is none of `vocab` too. */
+MUST_CHECK int generate_config_read(const char *dir, bool sample, int32_t vocab,
                                     struct token_list *stops,
                                     struct model_sampling *opt,
                                     struct err *err);

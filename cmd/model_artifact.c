@@ -136,6 +136,14 @@ static size_t positions_of(const struct artifact_prompts *p)
     return n;
 }
 
+static bool all_finite(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
+
 int artifact_logits(struct model *m, const struct artifact_prompts *p,
                     float **out, struct err *err)
 {
@@ -154,6 +162,10 @@ int artifact_logits(struct model *m, const struct artifact_prompts *p,
                  : model_logits(m, p->ids[i], p->lengths[i], at, err);
         at += p->lengths[i] * vocab;
     }
+    if (rc == ERR_OK && !all_finite(logits, positions_of(p) * vocab))
+        rc = err_set(err, ERR_FORMAT,
+                     "what the model computes is not finite: its weights or "
+                     "its adapter's are damaged (slmctl model verify tells)");
     if (rc < 0)
         free(logits);
     else
@@ -188,8 +200,8 @@ static double divergence(const float *before, const float *after, size_t n,
 
         sum += exp(p) * (p - q);
     }
-    *same = best == other;
-    return sum;
+    *same = best == other && isfinite(sum);
+    return isfinite(sum) ? sum : (double)INFINITY;
 }
 
 void artifact_compare(const struct artifact_prompts *p, size_t vocab,

@@ -36,7 +36,7 @@ struct artifact_report {
     size_t positions;
 };
 /* count x vocab logits of every prompt, one after the other; freed by the
- * caller. */
+ * caller. ERR_FORMAT: they are not all finite. */
 MUST_CHECK int artifact_logits(struct model *m,
                                const struct artifact_prompts *p, float **out,
                                struct err *err);

@@ -2,8 +2,8 @@
  * cli.c - the whole program: find the command, parse, run, check the output
  *
  * A command is one const struct; verbs nest by the same struct. The first
- * SIGINT or SIGTERM asks the command to stop and the second kills, so a stage
- * can always finish its unit of work and can always be ended.
+ * SIGINT, SIGTERM or SIGHUP asks the command to stop and the second kills, so a
+ * stage can always finish its unit of work and can always be ended.
  */
 #include "cli/cli_private.h"
 
@@ -18,26 +18,27 @@
 
 #define SYSTEM_CONFIG "/etc/slmctl/config"
 
+static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
+#define STOPS (sizeof(stops) / sizeof(stops[0]))
+
 static void on_signal(int number)
 {
     stop_request(number);
-    (void)signal(SIGINT, SIG_DFL);
-    (void)signal(SIGTERM, SIG_DFL);
+    for (size_t i = 0; i < STOPS; i++)
+        (void)signal(stops[i], SIG_DFL);
 }
 
 static void catch_signals(void)
 {
-    static const int numbers[] = { SIGINT, SIGTERM };
-
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+    for (size_t i = 0; i < STOPS; i++) {
         struct sigaction now;
 
         /* A shell's background job and nohup ignore it: leave it so. */
-        if (!sigaction(numbers[i], NULL, &now) && now.sa_handler == SIG_IGN)
+        if (!sigaction(stops[i], NULL, &now) && now.sa_handler == SIG_IGN)
             continue;
         memset(&now, 0, sizeof(now));
         now.sa_handler = on_signal;
-        (void)sigaction(numbers[i], &now, NULL);
+        (void)sigaction(stops[i], &now, NULL);
     }
     (void)signal(SIGPIPE, SIG_DFL);
 }

@@ -332,6 +332,8 @@ int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
     if (rc == ERR_OK) {
         prompts_encode(&s);
         rc = answers_run(&s, err);
+        if (rc == ERR_FORMAT)
+            rc = err_wrap(err, "%s", adapter ? adapter : dir);
     }
     if (rc == ERR_OK)
         rc = loss_run(&s, c, err);

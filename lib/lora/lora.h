@@ -141,6 +141,7 @@ struct lora_options {
     struct model *teacher; /* on the same device; NULL: what the data have */
     double temperature;    /* 1 */
     double mix;            /* share of the teacher: 0.5; negative: none */
+    const char *name;      /* of the base, for messages */
 };
 
 struct lora_result {
@@ -193,9 +194,11 @@ uint64_t lora_steps(const struct lora_data *train,
  * holds run.json, metrics.jsonl and checkpoint.safetensors; a checkpoint found
  * there is continued, or refused (ERR_INVALID) if options, data, base or
  * kernels differ. A finished run returns at once. Interrupted: a checkpoint is
- * written, ERR_INTERRUPTED. A loss that is not finite ends the run with
- * ERR_INVALID and the last good checkpoint kept. On success m holds the best
- * values. valid may be empty. */
+ * written, ERR_INTERRUPTED. A loss that is not finite, or far above where it
+ * began, ends the run with ERR_LIMIT and the last good checkpoint kept; one
+ * that is not finite before the first step is the base's: ERR_FORMAT. No token
+ * to train on: ERR_NOTFOUND. A damaged checkpoint: ERR_FORMAT. On success m
+ * holds the best values. valid may be empty. */
 MUST_CHECK int lora_train(struct model *m, struct compute *compute,
                           const struct lora_data *train,
                           const struct lora_data *valid,

@@ -3,7 +3,8 @@
  *
  * One safetensors file holds weights, both moments, the best weights so far,
  * and the state as JSON in its metadata: it is replaced as a whole, so a kill
- * leaves the old one or the new one.
+ * leaves the old one or the new one. A checksum of all of it finds what a disk
+ * has changed since.
  */
 #include "base/io.h"
 #include "base/map.h"
@@ -224,6 +225,54 @@ static int check_same(const struct lora_run *r, const struct json *j,
     return 0;
 }
 
+static const char *const span_names[] = { "values", "first", "second", "best" };
+#define SPANS (sizeof(span_names) / sizeof(span_names[0]))
+
+/* Eight bytes at a time: a checkpoint may have gigabytes. */
+static uint64_t checksum(const void *data, size_t n, uint64_t h)
+{
+    const char *p = data;
+
+    for (; n >= sizeof(h); n -= sizeof(h), p += sizeof(h)) {
+        uint64_t word;
+
+        memcpy(&word, p, sizeof(word));
+        h = (h ^ word) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 32;
+    }
+    return hash_stable(p, n, h);
+}
+
+static void checksum_text(const struct weights_tensor *tensors[SPANS],
+                          const char *state, char out[17])
+{
+    uint64_t h = checksum(state, strlen(state), 1);
+
+    for (size_t i = 0; i < SPANS; i++)
+        h = checksum(tensors[i]->data, tensors[i]->bytes, h);
+    (void)snprintf(out, 17, "%016llx", (unsigned long long)h);
+}
+
+static int check_sum(const struct weights *w, const char *state,
+                     struct err *err)
+{
+    const struct weights_tensor *t[SPANS];
+    const char *sum = weights_metadata(w, "checksum");
+    char text[17];
+
+    for (size_t i = 0; i < SPANS; i++) {
+        t[i] = weights_find(w, span_names[i]);
+        if (!t[i])
+            return err_set(err, ERR_FORMAT, "no tensor \"%s\" in it",
+                           span_names[i]);
+    }
+    checksum_text(t, state, text);
+    if (!sum || strcmp(sum, text) != 0)
+        return err_set(err, ERR_FORMAT,
+                       "its checksum is another: bytes of it have changed");
+    return 0;
+}
+
 static int load_span(struct lora_run *r, const struct weights *w,
                      const char *name, struct compute_span dst, struct err *err)
 {
@@ -240,14 +289,12 @@ static int load_span(struct lora_run *r, const struct weights *w,
 static int load_spans(struct lora_run *r, const struct weights *w,
                       struct err *err)
 {
-    int rc = load_span(r, w, "values", r->t.values, err);
+    const struct compute_span spans[SPANS] = { r->t.values, r->first, r->second,
+                                               r->best };
+    int rc = 0;
 
-    if (rc == 0)
-        rc = load_span(r, w, "first", r->first, err);
-    if (rc == 0)
-        rc = load_span(r, w, "second", r->second, err);
-    if (rc == 0)
-        rc = load_span(r, w, "best", r->best, err);
+    for (size_t i = 0; i < SPANS && rc == 0; i++)
+        rc = load_span(r, w, span_names[i], spans[i], err);
     return rc;
 }
 
@@ -267,6 +314,8 @@ int lora_checkpoint_load(struct lora_run *r, bool *found, struct err *err)
     if (rc == 0 && !state)
         rc = err_set(err, ERR_FORMAT, "%s: no state in it", path);
     if (rc == 0)
+        rc = check_sum(w, state, err);
+    if (rc == 0)
         rc = json_parse(&j, state, strlen(state), err);
     if (rc == 0)
         rc = check_same(r, &j, path, err);
@@ -285,31 +334,34 @@ done:
 
 int lora_checkpoint_save(struct lora_run *r, struct err *err)
 {
-    const char *const names[] = { "values", "first", "second", "best" };
-    const struct compute_span spans[] = { r->t.values, r->first, r->second,
-                                          r->best };
-    struct weights_tensor t[4];
+    const struct compute_span spans[SPANS] = { r->t.values, r->first, r->second,
+                                               r->best };
+    struct weights_tensor t[SPANS];
+    const struct weights_tensor *each[SPANS];
     struct buf state = { 0 };
     char *path = checkpoint_path(r);
-    const char *metadata[] = { "state", NULL, NULL };
+    char sum[17];
+    const char *metadata[] = { "checksum", sum, "state", NULL, NULL };
     size_t bytes = r->t.count * sizeof(float);
-    char *x = mem_array(4, bytes);
+    char *x = mem_array(SPANS, bytes);
     int rc;
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < SPANS; i++) {
         char *data = x + i * bytes;
 
         r->compute->ops->download(r->compute, data, spans[i], r->t.count);
-        t[i] = (struct weights_tensor){ .name = names[i],
+        t[i] = (struct weights_tensor){ .name = span_names[i],
                                         .type = WEIGHTS_F32,
                                         .dims = 1,
                                         .shape = { (int64_t)r->t.count },
                                         .data = data,
                                         .bytes = bytes };
+        each[i] = &t[i];
     }
     write_state(r, &state);
-    metadata[1] = state.data;
-    rc = weights_write(path, t, 4, metadata, err);
+    checksum_text(each, state.data, sum);
+    metadata[3] = state.data;
+    rc = weights_write(path, t, SPANS, metadata, err);
     buf_release(&state);
     free(x);
     free(path);

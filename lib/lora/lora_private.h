@@ -93,7 +93,8 @@ MUST_CHECK int lora_validation_loss(struct lora_run *r, double *out,
 void lora_watch_loss(struct lora_state *s, double loss);
 bool lora_watch_diverged(const struct lora_state *s);
 bool lora_watch_healthy(const struct lora_state *s);
-/* ERR_LIMIT: `what` is x, and which checkpoint is kept. */
+/* ERR_LIMIT: `what` is x, and which checkpoint is kept; ERR_FORMAT before the
+ * first step: the base is broken. */
 MUST_CHECK int lora_watch_fail(const struct lora_run *r, const char *what,
                                double x, struct err *err);
 

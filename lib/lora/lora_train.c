@@ -198,7 +198,7 @@ static int validate(struct lora_run *r, struct err *err)
     if (s->step == 0)
         s->first_loss = loss;
     metric(r, "validation", loss, -1, 0);
-    if (isfinite(s->first_loss) && !isfinite(loss))
+    if (!isfinite(loss))
         return lora_watch_fail(r, "validation loss", loss, err);
     if (isnan(s->best_loss) || loss < s->best_loss) {
         s->best_loss = loss;
@@ -350,6 +350,8 @@ static int loop(struct lora_run *r, struct err *err)
             s->done = s->total_steps > 0 && s->step >= s->total_steps;
             if (s->done || s->step % validation_interval(r) == 0)
                 rc = validate(r, err);
+            if (rc == 0 && s->done && !r->valid->docs && !lora_watch_healthy(s))
+                rc = lora_watch_fail(r, "mean loss", s->mean_loss, err);
             tell(r);
         }
         if (rc == 0 && (stop || checkpoint_due(r)))
@@ -478,7 +480,7 @@ int lora_train(struct model *m, struct compute *compute,
     int rc;
 
     if (train->trained == 0)
-        return err_set(err, ERR_INVALID, "there is no token to train on");
+        return err_set(err, ERR_NOTFOUND, "there is no token to train on");
     lora_defaults(&r.opt);
     if (train->unit > 1 && opt->method != LORA_ADAPTER)
         return err_set(err, ERR_INVALID,

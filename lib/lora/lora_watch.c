@@ -38,12 +38,25 @@ bool lora_watch_healthy(const struct lora_state *s)
     return !(s->mean_loss > 1.25 * usual(s) + 0.5);
 }
 
+/* Nothing has been trained yet: no rate would help. */
+static int fail_at_start(const struct lora_run *r, const char *what,
+                         struct err *err)
+{
+    return err_set(err, ERR_FORMAT,
+                   "%s: the %s is not finite before the first step: its "
+                   "weights%s are damaged (slmctl model verify tells)",
+                   r->opt.name ? r->opt.name : "the base", what,
+                   r->opt.teacher ? " or the teacher's" : "");
+}
+
 int lora_watch_fail(const struct lora_run *r, const char *what, double x,
                     struct err *err)
 {
     const struct lora_state *s = &r->state;
     char *kept = NULL;
 
+    if (s->step == 0)
+        return fail_at_start(r, what, err);
     if (r->saved_step > 0)
         kept = mem_printf("the checkpoint of step %llu is kept in %s",
                           (unsigned long long)r->saved_step, r->dir);

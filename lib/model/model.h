@@ -187,7 +187,8 @@ struct model_sampling {
  * id as it comes; returning nonzero ends the generation. Appends the ids
  * (stop token not included) to out/out_count (room for max_tokens);
  * *finished tells a stop token from max_tokens; nll (may be NULL) receives
- * the sum of -log p of what was generated. */
+ * the sum of -log p of what was generated. ERR_FORMAT: logits are not finite.
+ */
 MUST_CHECK int model_generate(struct model *m, const int32_t *prompt, size_t n,
                               const struct model_sampling *opt,
                               int (*on_token)(void *ctx, int32_t id), void *ctx,

@@ -184,7 +184,8 @@ static void read_gemma3(struct config_reader *r, struct model_config *c)
         config_refuse(r, "rope_parameters");
     read_gemma(r, c);
     c->qk_norm = MODEL_QK_HEAD;
-    c->attn_softcap = cap_of(r, "attn_logit_softcapping", 0);
+    /* attn_logit_softcapping stands in its configurations; nobody applies it.
+     */
     c->logit_softcap = cap_of(r, "final_logit_softcapping", 0);
     read_pattern(r, c, config_int(r, "sliding_window_pattern", 6, 1024));
     c->rope_local =

@@ -469,6 +469,10 @@ static int choose_tokens(struct generator *g, const int32_t *slots, size_t n,
     int rc = 0;
 
     model_head(g->m, g->logits, g->m->work.top, n);
+    if (!isfinite(c->ops->sum_squares(c, g->logits, n * vocab)))
+        return err_set(err, ERR_FORMAT,
+                       "what it computes is not finite: its weights or its "
+                       "adapter's are damaged (slmctl model verify tells)");
     for (size_t i = 0; i < n; i++)
         greedy += !on_host(g, &g->seqs[slots[i]]);
     if (greedy > 0) {

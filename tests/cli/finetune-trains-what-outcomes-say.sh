@@ -5,7 +5,7 @@ export SLMCTL_STORE=s
 odd_even_store 120
 tiny_model 270 1 128
 tune() {
-    slmctl finetune --task 1 --model tiny --tokens 200 "$@"
+    slmctl finetune --task 1 --model tiny --tokens 4000 --batch-tokens 64 "$@"
 }
 counts() {
     tune -q --json | jq -c '.models[0] | [.examples + .validation_examples,

@@ -230,6 +230,13 @@ START_TEST(families_have_their_own_defaults)
     ck_assert_int_eq(c.layer[1], MODEL_LAYER_WINDOW);
     ck_assert_double_eq(c.rope_theta, 1e6);
     ck_assert_double_eq(c.rope_local, 1e4);
+    ck_assert_int_eq(read_text("{\"model_type\":\"gemma3_text\"," SHAPE
+                               ",\"attn_logit_softcapping\":50,"
+                               "\"final_logit_softcapping\":30}",
+                               &c),
+                     0);
+    ck_assert_double_eq(c.attn_softcap, 0); /* the reference never applies it */
+    ck_assert_double_eq(c.logit_softcap, 30);
     ck_assert_int_eq(
         read_text("{\"model_type\":\"phi\"," SHAPE ",\"head_dim\":8}", &c), 0);
     ck_assert_int_eq(c.rotary, 4);
