@@ -19,7 +19,7 @@ DEPS       := gcc libc6-dev make pkg-config libsqlite3-dev libzstd-dev \
               libpcre2-dev libcjson-dev libsodium-dev libopenblas0-pthread \
               libcurl4-openssl-dev zlib1g-dev
 DEPS_CHECK := check jq mandoc sqlite3 zstd
-DEPS_SLOW  := valgrind
+DEPS_SLOW  := valgrind nginx-light haproxy
 DEPS_CI    := $(DEPS_SLOW) bash-completion clang clang-format cppcheck fish \
               shellcheck zsh
 
