@@ -49,8 +49,19 @@ static const struct field {
     { "logit_scale", "logits_scaling" },
 };
 
+/* No layer goes without. */
+static bool is_everywhere(const struct gguf_entry *e)
+{
+    for (size_t i = 0; i < e->count; i++)
+        if (gguf_number(e, i) == 0)
+            return false;
+    return true;
+}
+
 static int put_fields(struct config_out *c)
 {
+    bool hybrid = c->g->arch->quirks & GGUF_HYBRID;
+
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         const struct gguf_entry *e = gguf_find_own(c->g, fields[i].key);
         int64_t whole;
@@ -58,16 +69,16 @@ static int put_fields(struct config_out *c)
 
         if (!e)
             continue;
-        if (gguf_int(e, &whole) ||
-            (e->array && c->g->arch->quirks & GGUF_HYBRID &&
-             gguf_int_of_layers(e, &whole)))
-            json_put_int(&c->w, fields[i].name, whole);
-        else if (gguf_double(e, &x) && isfinite(x))
+        if (gguf_int(e, &whole) || (e->array && (hybrid || is_everywhere(e)) &&
+                                    gguf_int_of_layers(e, &whole))) {
+            if (whole || strcmp(fields[i].name, "sliding_window") != 0)
+                json_put_int(&c->w, fields[i].name, whole);
+        } else if (gguf_double(e, &x) && isfinite(x))
             json_put_double(&c->w, fields[i].name, short_double(x));
         else
             return err_set(c->err, ERR_UNSUPPORTED,
                            "key \"%.*s\" is not supported unless it is one "
-                           "number",
+                           "number for all layers",
                            (int)e->key.n, e->key.p);
     }
     return ERR_OK;
@@ -235,6 +246,8 @@ static int put_rope(struct config_out *c)
         return err_set(c->err, ERR_UNSUPPORTED,
                        "rope.scaling.finetuned false, for no positions at all, "
                        "is not supported");
+    if (strcmp(c->g->arch->name, "nemotron_h") == 0)
+        return ERR_OK; /* whatever is said, it has no positions */
     if (gguf_int(gguf_find_own(c->g, "rope.dimension_count"), &turned) &&
         turned > 0 && c->head_dim > 0 && turned != c->head_dim)
         json_put_double(&c->w, "partial_rotary_factor",

@@ -59,8 +59,12 @@ def own_logits(slmctl, model, ids, work):
     save_file({"input_ids": rows,
                "logits": np.zeros((*rows.shape, vocab), np.float32)},
               f"{folder}/expected.safetensors")
-    run(slmctl, "model", "check", "--values", f"{work}/values", folder,
-        fine=(0, 1))
+    if os.path.exists(f"{work}/values"):
+        os.unlink(f"{work}/values")
+    out = run(slmctl, "model", "check", "--values", f"{work}/values", folder,
+              fine=(0, 1))
+    if not os.path.exists(f"{work}/values"):
+        raise RuntimeError(out)
     return load_file(f"{work}/values")["logits"][0]
 
 

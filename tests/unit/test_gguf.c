@@ -483,6 +483,53 @@ START_TEST(an_attention_scale_of_its_own_goes_into_the_queries)
 }
 END_TEST
 
+static char *save_layers(uint32_t second)
+{
+    struct buf b = { 0 };
+    char *path;
+
+    put_head(&b, 3, 0, 6);
+    put_text(&b, "general.architecture");
+    bytes_put_u32(&b, 8);
+    put_text(&b, "phi3");
+    put_u32(&b, "phi3.block_count", 2);
+    put_u32(&b, "phi3.embedding_length", 32);
+    put_u32(&b, "phi3.attention.head_count", 4);
+    put_u32(&b, "phi3.attention.sliding_window", 0);
+    put_text(&b, "phi3.attention.head_count_kv");
+    bytes_put_u32(&b, 9);
+    bytes_put_u32(&b, 4);
+    bytes_put_u64(&b, 2);
+    bytes_put_u32(&b, 2);
+    bytes_put_u32(&b, second);
+    put_data(&b, 0);
+    path = save("layers.gguf", &b);
+    buf_release(&b);
+    return path;
+}
+
+/* llama.cpp's converter writes one number a layer, and 0 for no window. */
+START_TEST(numbers_of_layers_are_one_where_they_agree)
+{
+    char *path = save_layers(2);
+    struct buf text = { 0 };
+    struct err err;
+
+    config_number(path, "num_key_value_heads", 2);
+    ck_assert_int_eq(weights_part(path, "config.json", 1 << 20, &text, &err),
+                     0);
+    ck_assert_ptr_null(memmem(text.data, text.len, "sliding_window",
+                              strlen("sliding_window")));
+    free(path);
+    path = save_layers(0);
+    ck_assert_int_eq(weights_part(path, "config.json", 1 << 20, &text, &err),
+                     ERR_UNSUPPORTED);
+    ck_assert(strstr(err.msg, "head_count_kv"));
+    buf_release(&text);
+    free(path);
+}
+END_TEST
+
 START_TEST(shards_are_written_with_an_index_and_replace_each_other)
 {
     char *single = io_path(dir, "model.safetensors");
@@ -530,6 +577,7 @@ int main(void)
     tcase_add_test(c, shifted_norms_come_back);
     tcase_add_test(c, metadata_come_back_as_a_config);
     tcase_add_test(c, what_gguf_cannot_say_is_refused);
+    tcase_add_test(c, numbers_of_layers_are_one_where_they_agree);
     tcase_add_test(c, an_attention_scale_of_its_own_goes_into_the_queries);
     tcase_add_test(c, shards_are_written_with_an_index_and_replace_each_other);
     suite_add_tcase(s, c);
