@@ -16,13 +16,13 @@ for delay in 01 02 04 06 08 10 13 16 20 25 30 40; do
             echo "$made is there in part"
         fi
     done
-    ls | grep 'gguf.tmp'
+    find . -name '*.gguf.tmp*'
     rm -rf out.gguf out out.new.*
 done
 echo "$((whole + none)) times"
 slmctl model convert base --to safetensors --type F32 -q -o whole/deep/ || echo failed
 ls whole whole/deep
 slmctl model convert base --to safetensors --type F32 --shard-size 500k -q -o shards || echo failed
-ls shards | grep -c 'model-0000.-of-0000.\.safetensors'
+find shards -name 'model-0000?-of-0000?.safetensors' | wc -l
 slmctl model convert base --type F16 -q -o nowhere/out.gguf
 ls
