@@ -230,6 +230,16 @@ static void note_methods(struct cli *cli, const struct lora_reader *r)
                  r->taught, r->untaught);
 }
 
+/* The reasons, where there are several. */
+void finetune_note_reasons(struct cli *cli, const struct lora_reader *r)
+{
+    for (size_t i = 0; r->reason_count > 1 && i < r->reason_count; i++)
+        cli_note(cli, "%zu left out: %s", r->reasons[i].count,
+                 r->reasons[i].text);
+    if (r->other_reasons > 0)
+        cli_note(cli, "%zu left out for other reasons", r->other_reasons);
+}
+
 void finetune_note_reader(struct cli *cli, const struct lora_reader *r)
 {
     size_t out = r->over_long + r->refused + r->malformed;
@@ -239,7 +249,8 @@ void finetune_note_reader(struct cli *cli, const struct lora_reader *r)
                  "%zu of %zu examples left out: %zu over-long, %zu refused, "
                  "%zu malformed (first: %s)",
                  out, r->read, r->over_long, r->refused, r->malformed,
-                 r->reason);
+                 r->reasons[0].text);
+    finetune_note_reasons(cli, r);
     note_methods(cli, r);
 }
 
@@ -265,6 +276,20 @@ void finetune_note_outcomes(struct cli *cli, const struct finetune_outcomes *o)
                  o->unscrubbed);
 }
 
+static void write_reasons(struct json_writer *w, const struct lora_reader *r)
+{
+    json_begin_array(w, "reasons");
+    for (size_t i = 0; i < r->reason_count; i++) {
+        json_begin_object(w, NULL);
+        json_put_string(w, "reason", r->reasons[i].text);
+        json_put_int(w, "examples", (int64_t)r->reasons[i].count);
+        json_end_object(w);
+    }
+    json_end_array(w);
+    if (r->other_reasons > 0)
+        json_put_int(w, "other_reasons", (int64_t)r->other_reasons);
+}
+
 void finetune_write_reader(struct json_writer *w, const struct lora_reader *r,
                            const struct finetune_outcomes *o)
 {
@@ -287,6 +312,7 @@ void finetune_write_reader(struct json_writer *w, const struct lora_reader *r,
         json_put_int(w, "rejected", (int64_t)o->rejected);
         json_put_int(w, "unscrubbed", (int64_t)o->unscrubbed);
     }
+    write_reasons(w, r);
     json_end_object(w);
 }
 

@@ -35,10 +35,11 @@ int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err);
 /* ERR_FORMAT for a mask that cannot be meant: all ones, or all zeros. */
 int finetune_check_mask(const struct lora_data *d, struct err *err);
 /* The first examples on stdout with their trained tokens marked: in colour on
- * a terminal, else in double brackets. An exit code. */
+ * a terminal, else in double brackets. An exit code: 1 if there is none. */
 struct tokenizer;
 int finetune_show_mask(struct cli *cli, const struct tokenizer *tok,
-                       const struct lora_data *d, int64_t examples);
+                       const struct lora_reader *r, const struct lora_data *d,
+                       int64_t examples);
 
 /* Examples that an outcome changed, or kept from training. */
 struct finetune_outcomes {
@@ -62,6 +63,7 @@ int finetune_check_usage(struct cli *cli, const struct finetune *f);
 /* What was left out, by reason, on stderr; members of --json's object. o may
  * be NULL: there are no outcomes. */
 void finetune_note_reader(struct cli *cli, const struct lora_reader *r);
+void finetune_note_reasons(struct cli *cli, const struct lora_reader *r);
 void finetune_note_outcomes(struct cli *cli, const struct finetune_outcomes *o);
 struct json_writer;
 void finetune_write_reader(struct json_writer *w, const struct lora_reader *r,

@@ -142,10 +142,13 @@ static int refuse_empty(const struct task *t, struct err *err)
                            ? "raise --max-length"
                            : "name a base with a longer context");
     if (r->read > 0)
+        finetune_note_reasons(t->cli, r);
+    if (r->read > 0)
         return err_set(err, ERR_NOTFOUND,
                        "task %s: no training example is usable: of %zu, %zu "
                        "are refused and %zu malformed (first: %s)",
-                       t->name, r->read, r->refused, r->malformed, r->reason);
+                       t->name, r->read, r->refused, r->malformed,
+                       r->reasons[0].text);
     if (o->rejected + o->unscrubbed > 0)
         return err_set(err, ERR_NOTFOUND,
                        "task %s: no training example is usable: their "

@@ -216,7 +216,8 @@ int finetune_init(struct cli *cli, const struct finetune *f, struct err *err)
     if (rc == 0)
         rc = read_data(&i, err);
     if (rc == 0 && f->show_mask) {
-        rc = finetune_show_mask(cli, i.tokenizer, &i.train, f->show_mask);
+        rc = finetune_show_mask(cli, i.tokenizer, &i.reader, &i.train,
+                                f->show_mask);
     } else if (rc == 0) {
         rc = train(&i, err);
         if (rc == 0 && !f->dry_run)

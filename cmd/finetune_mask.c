@@ -27,16 +27,20 @@ int finetune_check_mask(const struct lora_data *d, struct err *err)
     return 0;
 }
 
-/* Control characters of a log do nothing to a terminal. */
-static void put_text(struct buf *out, struct slice s)
+/* Control characters of a log do nothing to a terminal. plain: brackets mark
+ * what is trained, so those of the text, and backslashes, are escaped. */
+static void put_text(struct buf *out, struct slice s, bool plain)
 {
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
 
-        if ((c < 32 && c != '\n' && c != '\t') || c == 127)
+        if ((c < 32 && c != '\n' && c != '\t') || c == 127) {
             buf_printf(out, "\\x%02x", c);
-        else
-            buf_char(out, (char)c);
+            continue;
+        }
+        if (plain && (c == '[' || c == ']' || c == '\\'))
+            buf_char(out, '\\');
+        buf_char(out, (char)c);
     }
 }
 
@@ -74,7 +78,7 @@ static void show_document(const struct tokenizer *tok,
         tokenizer_decode(tok, d->ids + at, next - at, false, &text);
         if (d->mask[at])
             buf_str(out, colour ? "\033[1;32m" : "[[");
-        put_text(out, buf_slice(&text));
+        put_text(out, buf_slice(&text), !colour);
         if (d->mask[at])
             buf_str(out, colour ? "\033[0m" : "]]");
         buf_release(&text);
@@ -109,7 +113,8 @@ static void write_document(const struct tokenizer *tok,
 }
 
 int finetune_show_mask(struct cli *cli, const struct tokenizer *tok,
-                       const struct lora_data *d, int64_t examples)
+                       const struct lora_reader *r, const struct lora_data *d,
+                       int64_t examples)
 {
     size_t n = (size_t)examples < d->docs ? (size_t)examples : d->docs;
     struct buf out = { 0 };
@@ -123,6 +128,7 @@ int finetune_show_mask(struct cli *cli, const struct tokenizer *tok,
         for (size_t i = 0; i < n; i++)
             write_document(tok, d, i, &w);
         json_end_array(&w);
+        finetune_write_reader(&w, r, NULL);
         json_end_object(&w);
         buf_char(&out, '\n');
     }
@@ -130,5 +136,7 @@ int finetune_show_mask(struct cli *cli, const struct tokenizer *tok,
         show_document(tok, d, i, cli->colour && cli->tty_out, &out);
     rc = cli_write(cli, &out);
     buf_release(&out);
-    return rc;
+    if (n == 0)
+        cli_warn(cli, "no training example is usable");
+    return rc == 0 && n == 0 ? EXIT_FAILED : rc;
 }

@@ -437,7 +437,8 @@ static int show_task(struct session *s, struct err *err)
     if (rc == 0) {
         finetune_note_reader(s->cli, &t.reader);
         finetune_note_outcomes(s->cli, &t.outcomes);
-        rc = finetune_show_mask(s->cli, t.tokenizer, &t.train, s->f->show_mask);
+        rc = finetune_show_mask(s->cli, t.tokenizer, &t.reader, &t.train,
+                                s->f->show_mask);
     }
     task_release(&t);
     return rc;

@@ -54,6 +54,12 @@ uint64_t lora_data_hash(const struct lora_data *d);
  * reason, never guessed at. */
 struct tokenizer;
 struct template;
+/* Why examples are left out: texts that differ in numbers alone are one. */
+#define LORA_MAX_REASONS 32
+struct lora_reason {
+    char text[256]; /* of the first one */
+    size_t count;
+};
 struct lora_reader {
     const struct tokenizer *tokenizer;
     const struct template *template; /* NULL: only plain text */
@@ -68,7 +74,9 @@ struct lora_reader {
     size_t shortened;        /* cut, among those that were used */
     size_t taught, untaught; /* answers with log probabilities that fit the
                               * tokenizer, and not */
-    char reason[256];        /* of the first refusal */
+    struct lora_reason reasons[LORA_MAX_REASONS]; /* in order of appearance */
+    size_t reason_count, other_reasons; /* examples for which there was no room
+                                         * in reasons */
 };
 /* A file of texts: JSON Lines with {"text": ...} or {"messages": [...]} (name
  * ends in .jsonl), else plain text whose documents are separated by blank

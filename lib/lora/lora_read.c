@@ -1,8 +1,8 @@
 /*
  * lora_read.c - texts and logged calls to documents of ids
  *
- * Refusals are counted with the first one's reason: data that silently lose
- * their mask or their end are how fine-tuned models go wrong.
+ * Refusals are counted with their reasons: data that silently lose their mask
+ * or their end are how fine-tuned models go wrong.
  */
 #include "base/io.h"
 #include "base/mem.h"
@@ -14,16 +14,49 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Any number is as good as another. */
+static bool same_reason(const char *a, const char *b)
+{
+    while (*a || *b) {
+        if (is_digit(*a) && is_digit(*b)) {
+            while (is_digit(*a))
+                a++;
+            while (is_digit(*b))
+                b++;
+        } else if (*a++ != *b++) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void refuse(struct lora_reader *r, size_t *counter, const char *reason)
 {
-    ++*counter;
-    if (r->reason[0] == '\0') {
-        size_t n = strlen(reason);
+    char text[sizeof(r->reasons[0].text)];
+    size_t i = 0, n = strlen(reason);
 
-        n = n < sizeof(r->reason) - 1 ? n : sizeof(r->reason) - 1;
-        memcpy(r->reason, reason, n);
-        r->reason[n] = '\0';
+    n = n < sizeof(text) - 1 ? n : sizeof(text) - 1;
+    while (n > 0 && n < strlen(reason) && (reason[n] & 0xC0) == 0x80)
+        n--;
+    memcpy(text, reason, n);
+    text[n] = '\0';
+    ++*counter;
+    while (i < r->reason_count && !same_reason(r->reasons[i].text, text))
+        i++;
+    if (i == LORA_MAX_REASONS) {
+        r->other_reasons++;
+        return;
     }
+    if (i == r->reason_count) {
+        memcpy(r->reasons[i].text, text, n + 1);
+        r->reason_count++;
+    }
+    r->reasons[i].count++;
 }
 
 static int add_text(struct lora_reader *r, struct slice text,
@@ -78,9 +111,10 @@ static int encode_shortened(struct lora_reader *r, const struct reading *c,
     return rc;
 }
 
-/* All turns of the assistant in a training file's conversation. */
+/* All turns of the assistant in a training file's conversation. *added false:
+ * it is too long. */
 static int add_turns(struct lora_reader *r, const struct reading *c,
-                     struct lora_data *out, struct err *err)
+                     struct lora_data *out, bool *added, struct err *err)
 {
     struct token_list ids = { 0 }, trained = { 0 };
     unsigned char *mask = NULL;
@@ -88,7 +122,8 @@ static int add_turns(struct lora_reader *r, const struct reading *c,
         r->template, r->tokenizer, c->req, c->request, c->res, c->message,
         json_get(c->res, 0, "messages"), &ids, &trained, err);
 
-    if (rc == 0) {
+    *added = rc == 0 && ids.count <= r->max_length;
+    if (*added) {
         mask = mem_alloc(ids.count + 1);
         for (size_t i = 0; i < ids.count; i++)
             mask[i] = trained.ids[i] != 0;
@@ -100,50 +135,46 @@ static int add_turns(struct lora_reader *r, const struct reading *c,
     return rc;
 }
 
-static int add_encoded(struct lora_reader *r, const struct reading *c,
-                       const struct template_example *e, struct lora_data *out,
-                       struct err *err)
-{
-    size_t from = r->answers_only ? e->answer_at : 1;
-
-    if (c->turns && r->answers_only)
-        return add_turns(r, c, out, err);
-    lora_data_add(out, e->ids.ids, NULL, from, e->ids.count);
-    if (r->logprobs)
-        lora_take_logprobs(r, c->res, e->ids.ids + e->answer_at,
-                           e->ids.count - e->answer_at, e->answer_at, out);
-    return 0;
-}
-
-/* Prompt and answer; a refusal is an outcome, not an error. */
-static int add_call(struct lora_reader *r, const struct reading *c,
-                    struct lora_data *out, bool *added, struct err *err)
+/* Prompt and answer, all that is before which is context. */
+static int add_answer(struct lora_reader *r, const struct reading *c,
+                      struct lora_data *out, bool *added, struct err *err)
 {
     struct template_example e = { 0 };
-    struct err why;
     int rc = template_encode(r->template, r->tokenizer, c->req, c->request,
-                             c->res, c->message, &e, &why);
+                             c->res, c->message, &e, err);
     bool whole = rc == 0 && e.ids.count <= r->max_length;
 
     if (rc == 0 && !whole && r->cut && !c->turns)
-        rc = encode_shortened(r, c, &e, &why);
+        rc = encode_shortened(r, c, &e, err);
     *added = rc == 0 && e.ids.count <= r->max_length;
-    if (*added)
-        rc = add_encoded(r, c, &e, out, &why);
-    else if (rc == 0)
-        refuse(r, &r->over_long, "longer than the maximum length");
-    if (*added && !whole && rc == 0)
-        r->shortened++;
-    if (rc < 0) {
-        *added = false;
-        if (rc != ERR_UNSUPPORTED && rc != ERR_FORMAT) {
-            *err = why;
-        } else {
-            refuse(r, &r->refused, why.msg);
-            rc = 0;
-        }
+    if (*added) {
+        lora_data_add(out, e.ids.ids, NULL, r->answers_only ? e.answer_at : 1,
+                      e.ids.count);
+        if (r->logprobs)
+            lora_take_logprobs(r, c->res, e.ids.ids + e.answer_at,
+                               e.ids.count - e.answer_at, e.answer_at, out);
+        r->shortened += !whole;
     }
     token_list_release(&e.ids);
+    return rc;
+}
+
+/* A refusal is an outcome, not an error. */
+static int add_call(struct lora_reader *r, const struct reading *c,
+                    struct lora_data *out, bool *added, struct err *err)
+{
+    struct err why;
+    int rc = c->turns && r->answers_only ? add_turns(r, c, out, added, &why)
+                                         : add_answer(r, c, out, added, &why);
+
+    if (rc == 0 && !*added)
+        refuse(r, &r->over_long, "longer than the maximum length");
+    if (rc == ERR_UNSUPPORTED || rc == ERR_FORMAT) {
+        refuse(r, &r->refused, why.msg);
+        rc = 0;
+    } else if (rc < 0) {
+        *err = why;
+    }
     return rc;
 }
 

@@ -50,11 +50,13 @@ struct template
 const struct template_family *template_family_find(const char *source);
 
 /* The request's messages, the answer if there is one (JSON_NONE in res: none)
- * and the rest as the JSON context of a rendering. */
+ * and the rest as the JSON context of a rendering. plain: messages come as
+ * their file has them: no text in place of a content that is null, ids that
+ * are not what the template insists on, answers that say nothing. */
 MUST_CHECK int template_context(const struct template *t,
                                 const struct json *req, json_ref request,
                                 const struct json *res, json_ref message,
-                                struct buf *out, struct err *err);
+                                bool plain, struct buf *out, struct err *err);
 /* That context, rendered; appends to out->text. */
 MUST_CHECK int template_render(const struct template *t, struct slice context,
                                bool has_tools, struct jinja_output *out,

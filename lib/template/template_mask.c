@@ -203,11 +203,11 @@ static int cut_trailer(const struct template *t, struct buf *whole, size_t from,
 }
 
 /* In a template with generation blocks the answer's is the one behind the
- * prompt. */
+ * prompt; blocks without anything between them are one. */
 static int generation_begin(const struct jinja_output *o, struct answered *a,
                             struct err *err)
 {
-    size_t found = 0;
+    size_t found = 0, end = 0;
 
     for (size_t i = 0; i < o->count; i++) {
         if (o->spans[i].end <= a->prompt.len)
@@ -217,8 +217,10 @@ static int generation_begin(const struct jinja_output *o, struct answered *a,
                            o->spans[i].certain
                                ? "a generation block begins in the prompt"
                                : MOVED);
-        a->begin = o->spans[i].begin;
-        found++;
+        if (!found)
+            a->begin = o->spans[i].begin;
+        found += !found || o->spans[i].begin != end;
+        end = o->spans[i].end;
     }
     if (found != 1)
         return err_set(err, ERR_UNSUPPORTED,
@@ -309,7 +311,8 @@ static int render_answered(const struct template *t, const struct json *req,
     int rc = template_prompt(t, req, request, &a->prompt, err);
 
     if (rc == ERR_OK)
-        rc = template_context(t, req, request, res, message, &context, err);
+        rc = template_context(t, req, request, res, message, false, &context,
+                              err);
     if (rc == ERR_OK)
         rc = template_render(t, buf_slice(&context), tools, &o, err);
     if (rc == ERR_OK && !begins(buf_slice(&o.text), buf_slice(&a->prompt)))
@@ -333,7 +336,8 @@ int template_prompt(const struct template *t, const struct json *j,
 {
     struct buf context = { 0 };
     struct jinja_output o = { 0 };
-    int rc = template_context(t, j, request, j, JSON_NONE, &context, err);
+    int rc =
+        template_context(t, j, request, j, JSON_NONE, false, &context, err);
 
     if (rc == ERR_OK)
         rc = template_render(t, buf_slice(&context),
@@ -414,124 +418,5 @@ int template_encode(const struct template *t, const struct tokenizer *tok,
     token_list_release(&prompt);
     token_list_release(&offsets);
     answered_release(&a);
-    return rc;
-}
-
-static bool is_trained(const struct json *j, json_ref message)
-{
-    double weight = 1;
-
-    (void)json_double(j, json_get(j, message, "weight"), &weight);
-    return weight > 0;
-}
-
-/* The turn up to its stop token, or why it cannot be had. */
-static int end_turn(const struct template *t, const struct buf *text,
-                    struct template_turn *turn, struct err *err)
-{
-    const char *at = NULL;
-
-    if (turn->refused)
-        return err_set(err, ERR_UNSUPPORTED, "an earlier answer: %s",
-                       turn->refused);
-    if (*t->stop && turn->begin < turn->end)
-        at = memmem(text->data + turn->begin, text->len - turn->begin, t->stop,
-                    strlen(t->stop));
-    if (!at)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "the chat template does not end an answer with a token");
-    turn->end = (size_t)(at - text->data) + strlen(t->stop);
-    return ERR_OK;
-}
-
-/* Turns with a weight of 0 stay context: as if refused. */
-static int weigh_turns(const struct template *t, const struct json *j,
-                       json_ref messages, struct template_turns *turns,
-                       struct err *err)
-{
-    size_t n = 0;
-    int rc = ERR_OK;
-
-    for (json_ref e = json_first(j, messages); e != JSON_NONE && rc == ERR_OK;
-         e = json_next(j, messages, e)) {
-        if (!json_text_is(j, json_get(j, e, "role"), "assistant"))
-            continue;
-        if (n == turns->count)
-            return err_set(err, ERR_UNSUPPORTED,
-                           "a turn of the assistant is not found");
-        rc = end_turn(t, &turns->rendered.text, &turns->v[n], err);
-        if (rc == ERR_OK && !is_trained(j, e))
-            turns->v[n].refused = "its weight is 0";
-        n++;
-    }
-    if (rc == ERR_OK && n != turns->count)
-        rc = err_set(err, ERR_UNSUPPORTED,
-                     "more turns of the assistant than messages");
-    return rc;
-}
-
-static size_t count_answers(const struct json *j, json_ref messages)
-{
-    size_t n = 0;
-
-    for (json_ref e = json_first(j, messages); e != JSON_NONE;
-         e = json_next(j, messages, e))
-        n += json_text_is(j, json_get(j, e, "role"), "assistant");
-    return n;
-}
-
-/* The only answer of a conversation is encoded as a logged one is. */
-static int encode_only(const struct template *t, const struct tokenizer *tok,
-                       const struct json *req, json_ref request,
-                       const struct json *res, json_ref message,
-                       struct token_list *ids, struct token_list *mask,
-                       struct err *err)
-{
-    struct template_example e = { 0 };
-    int rc = template_encode(t, tok, req, request, res, message, &e, err);
-
-    for (size_t i = 0; rc == ERR_OK && i < e.ids.count; i++) {
-        token_list_add(ids, e.ids.ids[i]);
-        token_list_add(mask, i >= e.answer_at && is_trained(res, message));
-    }
-    token_list_release(&e.ids);
-    return rc;
-}
-
-int template_encode_turns(const struct template *t, const struct tokenizer *tok,
-                          const struct json *req, json_ref request,
-                          const struct json *res, json_ref message,
-                          json_ref messages, struct token_list *ids,
-                          struct token_list *mask, struct err *err)
-{
-    bool tools = template_request_has_tools(req, request);
-    struct template_turns turns = { 0 };
-    struct buf context = { 0 };
-    struct json j = { 0 };
-    time_t now = time(NULL);
-    struct tm tm;
-    int rc;
-
-    if (t->prompt_thinks && count_answers(res, messages) == 1)
-        return encode_only(t, tok, req, request, res, message, ids, mask, err);
-    rc = template_context(t, req, request, res, message, &context, err);
-    (void)localtime_r(&now, &tm);
-    if (rc == ERR_OK)
-        rc = json_parse(&j, context.data, context.len, err);
-    if (rc == ERR_OK)
-        rc = template_turns(tools && t->tool_use ? t->tool_use : t->chat, &j, 0,
-                            &tm, &turns, err);
-    if (rc == ERR_OK)
-        rc = weigh_turns(t, res, messages, &turns, err);
-    if (rc == ERR_OK && turns.count) {
-        struct slice text = buf_slice(&turns.rendered.text);
-
-        text.n = turns.v[turns.count - 1].end;
-        rc = template_mask_tokens(tok, text, turns.v, turns.count, ids, mask,
-                                  err);
-    }
-    template_turns_release(&turns);
-    buf_release(&context);
-    json_release(&j);
     return rc;
 }

@@ -22,6 +22,7 @@ struct request {
     struct buf *out;
     size_t message; /* from 1; 0: the answer */
     struct err *err;
+    bool plain;
 };
 
 static int refuse(const struct request *r, const char *what)
@@ -127,7 +128,7 @@ static void put_id(struct request *r, json_ref id)
 {
     struct buf text = { 0 };
 
-    if (!r->t->short_ids) {
+    if (!r->t->short_ids || r->plain) {
         buf_add_slice(r->out, json_raw(r->j, id));
         return;
     }
@@ -157,7 +158,7 @@ static int put_call(struct request *r, json_ref function, json_ref id)
         buf_str(r->out, "\"id\":");
         put_id(r, id);
         buf_char(r->out, ',');
-    } else if (r->t->short_ids) {
+    } else if (r->t->short_ids && !r->plain) {
         buf_str(r->out, "\"id\":\"000000000\",");
     }
     buf_str(r->out, "\"type\":\"function\",\"function\":{\"name\":");
@@ -265,7 +266,7 @@ static int check_answer(const struct request *r, json_ref m)
     struct buf text = { 0 };
     int rc = ERR_OK;
 
-    if (says_nothing(r, m))
+    if (!r->plain && says_nothing(r, m))
         return refuse(r, "is empty");
     if (f && f->open && json_text(r->j, json_get(r->j, m, "content"), &text) &&
         text.len && memmem(text.data, text.len, f->open, strlen(f->open))) {
@@ -280,16 +281,15 @@ static int check_answer(const struct request *r, json_ref m)
 
 static int put_message(struct request *r, json_ref m)
 {
+    bool silent = json_kind(r->j, json_get(r->j, m, "content")) == JSON_NULL;
     int rc = put_role(r, m);
 
-    if (rc == ERR_OK &&
-        json_kind(r->j, json_get(r->j, m, "content")) == JSON_NULL &&
-        !r->t->shows_calls)
+    if (rc == ERR_OK && silent && !r->plain && !r->t->shows_calls)
         rc = refuse(r, "has no content, which this model's chat template "
                        "cannot show");
     if (rc == ERR_OK)
         rc = check_texts(r, m);
-    if (rc == ERR_OK) {
+    if (rc == ERR_OK && !(silent && r->plain)) {
         buf_str(r->out, ",\"content\":");
         rc = put_content(r, json_get(r->j, m, "content"));
     }
@@ -341,9 +341,9 @@ static int put_tools(struct request *r, json_ref request)
 
 int template_context(const struct template *t, const struct json *req,
                      json_ref request, const struct json *res, json_ref message,
-                     struct buf *out, struct err *err)
+                     bool plain, struct buf *out, struct err *err)
 {
-    struct request r = { t, req, out, 1, err };
+    struct request r = { t, req, out, 1, err, plain };
     json_ref messages = json_get(req, request, "messages");
     bool answered = json_present(message);
     int rc;

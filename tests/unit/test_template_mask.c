@@ -367,6 +367,49 @@ START_TEST(every_turn_of_the_assistant_is_trained_with_its_end)
 }
 END_TEST
 
+#define FRAME                                                                  \
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"                        \
+    "{% if m.role == 'assistant' %}{% generation %}{{ m.content + '' }}"       \
+    "<|im_end|>\n{% endgeneration %}{% else %}{{ m.content }}<|im_end|>\n"     \
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>"        \
+    "assistant\n{% else %}{% generation %}user{% endgeneration %}{% endif %}"
+
+/* As phi-3.5's training template has them: the end of the text is a block. */
+START_TEST(blocks_side_by_side_are_one_answer)
+{
+    struct err err = { 0 };
+    char *text = trained_text(
+        FRAME, REQUEST, "{\"messages\":[" ONE FIRST "}," TWO LAST "]}", &err);
+
+    ck_assert_msg(text, "%s", err.msg);
+    ck_assert_str_eq(text, "A b<|im_end|>\nC<|im_end|>\nuser");
+    free(text);
+}
+END_TEST
+
+/* The reference trains the end of an empty answer, and renders no content
+ * that is null. */
+START_TEST(messages_of_files_reach_the_template_as_they_are)
+{
+    static const char asked[] = "{\"messages\":[" TWO "]}";
+    struct err err = { 0 };
+    char *text = trained_text(FRAME, asked,
+                              "{\"messages\":[" TWO
+                              ",{\"role\":\"assistant\",\"content\":\"\"}]}",
+                              &err);
+
+    ck_assert_msg(text, "%s", err.msg);
+    ck_assert_str_eq(text, "<|im_end|>\nuser");
+    free(text);
+    text = trained_text(FRAME, asked,
+                        "{\"messages\":[" TWO
+                        ",{\"role\":\"assistant\",\"content\":null}]}",
+                        &err);
+    ck_assert_ptr_null(text);
+    ck_assert_ptr_nonnull(strstr(err.msg, "message 2 has no content"));
+}
+END_TEST
+
 START_TEST(a_turn_of_weight_zero_stays_context)
 {
     struct err err = { 0 };
@@ -420,6 +463,8 @@ int main(void)
     tcase_add_test(c, turns_that_later_ones_change_are_refused);
     tcase_add_test(c, turns_without_their_prompt_are_refused);
     tcase_add_test(c, every_turn_of_the_assistant_is_trained_with_its_end);
+    tcase_add_test(c, blocks_side_by_side_are_one_answer);
+    tcase_add_test(c, messages_of_files_reach_the_template_as_they_are);
     tcase_add_test(c, a_turn_of_weight_zero_stays_context);
     tcase_add_test(c, a_count_of_turns_that_differs_is_refused);
     tcase_add_test(c, conversations_whose_turns_change_are_refused);
