@@ -13,7 +13,7 @@ cat >data.jsonl <<'EOD'
 EOD
 show() {
     slmctl finetune --init config.json --tokenizer base --data "$1" \
-        --validation "$1" --loss answer --show-mask 1 $2
+        --validation data.jsonl --loss answer --show-mask 1 $2
     echo "exit $?"
 }
 show data.jsonl 2>&1 | grep -v documents
