@@ -52,3 +52,10 @@ sed "s,$PWD/,," err
 ls -d x* y 2>/dev/null
 slmctl generate --model tiny --raw -n 4 -q number >out
 echo "the base: exit $?"
+# What 16 bits cannot hold is no small difference.
+cp -r tiny large
+f=large/model.safetensors
+put $f $(($(stat -c %s $f) - 2)) 164 111 # bf16 1e6
+slmctl model convert large --to safetensors --type F16 -o half
+echo "too large for F16: exit $?"
+ls -d half*
