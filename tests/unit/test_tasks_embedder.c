@@ -167,7 +167,8 @@ START_TEST(another_embedder_is_refused_until_tasks_are_found_again)
     refused(&other, true, ERR_INVALID, NAME " (010101", "--refit");
     refused(NULL, true, ERR_INVALID, "with the built-in embedder", "--refit");
     add_free(1, 0);
-    refused(&changed, false, ERR_INVALID, "has changed since (030303", "--refit");
+    refused(&changed, false, ERR_INVALID, "has changed since (030303",
+            "--refit");
     ck_assert_int_eq(one("SELECT count(*) FROM example WHERE novelty IS NULL"),
                      1);
     (void)update(&changed, false, true);
