@@ -18,6 +18,7 @@
 #include "store/store.h"
 #include "template/template.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,7 +296,7 @@ static int load(struct generation *g, struct err *err)
 
     g->sampling =
         (struct model_sampling){ .temperature = temperature,
-                                 .top_p = top_p,
+                                 .top_p = top_p > 0 ? top_p : DBL_MIN,
                                  .min_p = min_p,
                                  .top_k = top_k,
                                  .repetition =
@@ -311,6 +312,10 @@ static int load(struct generation *g, struct err *err)
     if (rc == ERR_OK && !g->form.form && g->request.len &&
         strcmp(constrain, "auto") == 0)
         rc = task_form(g, err);
+    if (rc == ERR_OK && g->form.form && stop_texts.count)
+        rc = err_set(err, ERR_INVALID,
+                     "--stop would cut an answer that --task keeps to a form; "
+                     "--constrain off leaves it free");
     if (rc == ERR_OK)
         rc = device_open(g->cli, NULL, &g->compute, err);
     if (rc == ERR_OK)
@@ -437,18 +442,23 @@ static void put_token(struct generation *g, size_t i, struct slice text,
     buf_char(out, '\n');
 }
 
-/* The tokens' own texts: a stop's too, which the answer leaves out. */
+/* The tokens of the answer, with their own texts; of one in which a stop
+ * begins, what comes before it. */
 static void print_logprobs(struct generation *g)
 {
     struct buf out = { 0 }, piece = { 0 };
+    size_t left = g->stop.found ? g->answer.len : SIZE_MAX;
 
     tokenizer_stream_free(g->stream);
     begin_stream(g);
-    for (size_t i = 0; i < g->count; i++) {
+    for (size_t i = 0; i < g->count && left > 0; i++) {
         buf_reset(&piece);
         tokenizer_stream_add(g->stream, g->ids[i], &piece);
         if (i + 1 == g->count)
             tokenizer_stream_end(g->stream, &piece);
+        if (piece.len > left)
+            piece.len = left;
+        left -= piece.len;
         put_token(g, i, buf_slice(&piece), &out);
     }
     put_text(g, &out);
@@ -552,6 +562,9 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli_usage(cli, "--top-logprobs needs --logprobs");
     if (form_given() > 1)
         return cli_usage(cli, "--schema, --labels and --regex: give one");
+    if (form_given() && stop_texts.count)
+        return cli_usage(cli, "--stop would cut an answer of --schema, "
+                              "--labels or --regex, which ends by itself");
     if (!argc && isatty(STDIN_FILENO))
         return cli_usage(cli, "there is no prompt: give it as an operand or on "
                               "standard input");

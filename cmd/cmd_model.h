@@ -17,6 +17,7 @@ extern const struct command model_convert, model_merge;
 struct model_facts {
     char *whole; /* architecture that this is the text part of; NULL: none */
     char *family, *architecture_error; /* one of them; NULL otherwise */
+    bool encoder;                      /* no decoder: texts to vectors */
     int64_t parameters, stored;        /* by config; in the files */
     int64_t layers, hidden, vocab, context;
     size_t tensors, bytes;

@@ -21,11 +21,41 @@
 
 #define README_MAX ((size_t)1 << 20)
 
+static void read_encoder(const char *dir, struct model_facts *f)
+{
+    const struct model_encoder_shape *s;
+    struct model_encoder *e = NULL;
+    struct compute *compute = NULL;
+    struct err err;
+    int rc = compute_open(&(struct compute_options){ .device = "cpu" },
+                          &compute, &err);
+
+    if (rc == ERR_OK)
+        rc = model_encoder_open(dir, compute, &e, &err);
+    if (rc < 0) {
+        f->architecture_error = mem_strdup(err.msg);
+    } else {
+        s = model_encoder_shape(e);
+        f->family = mem_strdup("bert (an encoder)");
+        f->layers = s->layers;
+        f->hidden = s->hidden;
+        f->vocab = s->vocab;
+        f->context = s->context;
+        f->encoder = true;
+    }
+    model_encoder_free(e);
+    compute_close(compute);
+}
+
 static void read_config(const char *dir, struct model_facts *f)
 {
     struct model_config c;
     struct err err;
 
+    if (model_encoder_is(dir)) {
+        read_encoder(dir, f);
+        return;
+    }
     if (model_config_read(dir, &c, &err) < 0) {
         f->architecture_error = mem_strdup(err.msg);
         return;
@@ -118,6 +148,8 @@ void model_facts_read(const char *dir, struct model_facts *out)
     *out = (struct model_facts){ 0 };
     read_config(dir, out);
     read_weights(dir, out);
+    if (out->encoder)
+        out->parameters = out->stored;
     read_tokenizer(dir, out);
     read_template(dir, out);
     read_license(dir, out);

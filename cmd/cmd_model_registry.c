@@ -33,6 +33,11 @@ static int check_facts(const struct model_facts *f, const char *dir,
 {
     if (f->architecture_error)
         return err_set(err, ERR_UNSUPPORTED, "%s", f->architecture_error);
+    if (f->encoder)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s is an encoder, which writes no text: name it with "
+                       "cluster --embedder",
+                       dir);
     if (f->weights_error)
         return err_set(err, ERR_FORMAT, "%s", f->weights_error);
     if (f->tokenizer_error)

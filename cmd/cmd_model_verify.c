@@ -6,8 +6,11 @@
  * that the store remembers, and the memory that this machine has.
  */
 #include "cmd_model.h"
+#include "device.h"
+#include "generate_choice.h"
 #include "pick_model.h"
 
+#include "base/io.h"
 #include "base/mem.h"
 #include "catalog/catalog.h"
 #include "model/model.h"
@@ -25,7 +28,7 @@ struct verify {
     struct cli *cli;
     const char *dir;
     struct model_config config;
-    bool has_config;
+    bool has_config, encoder;
     int64_t size;
     struct cli_table *table;
     struct json_writer json;
@@ -52,10 +55,41 @@ static void tell(struct verify *v, const char *what, const char *verdict,
     free(text);
 }
 
+/* An encoder is opened, which checks all of it but its values. */
+static void verify_encoder(struct verify *v)
+{
+    const struct model_encoder_shape *s;
+    struct model_encoder *e = NULL;
+    struct compute *compute = NULL;
+    struct err err;
+    int rc;
+
+    device_choice.device = "cpu";
+    rc = device_open(v->cli, NULL, &compute, &err);
+    if (rc == ERR_OK)
+        rc = model_encoder_open(v->dir, compute, &e, &err);
+    if (rc == ERR_OK) {
+        s = model_encoder_shape(e);
+        v->config.vocab = s->vocab;
+        tell(v, "configuration", "ok",
+             mem_printf("an encoder, %lld layers of %lld", (long long)s->layers,
+                        (long long)s->hidden));
+    } else {
+        tell(v, "configuration", "failed", mem_strdup(err.msg));
+    }
+    model_encoder_free(e);
+    compute_close(compute);
+}
+
 static void verify_config(struct verify *v)
 {
     struct err err;
 
+    v->encoder = model_encoder_is(v->dir);
+    if (v->encoder) {
+        verify_encoder(v);
+        return;
+    }
     v->has_config = model_config_read(v->dir, &v->config, &err) == ERR_OK;
     if (!v->has_config) {
         tell(v, "configuration", "failed", mem_strdup(err.msg));
@@ -177,7 +211,7 @@ static void verify_tokenizer(struct verify *v)
     if (tokenizer_open(v->dir, &t, &err) < 0)
         tell(v, "tokenizer", err.code == ERR_NOTFOUND ? "none" : "failed",
              mem_strdup(err.msg));
-    else if (v->has_config && tokenizer_size(t) > (size_t)v->config.vocab)
+    else if (v->config.vocab && tokenizer_size(t) > (size_t)v->config.vocab)
         tell(v, "tokenizer", "failed",
              mem_printf("%zu ids, but the model has %lld", tokenizer_size(t),
                         (long long)v->config.vocab));
@@ -191,12 +225,34 @@ static void verify_template(struct verify *v)
     struct template *t = NULL;
     struct err err;
 
+    if (v->encoder)
+        return;
     if (template_open(v->dir, &t, &err) < 0)
         tell(v, "chat template", err.code == ERR_NOTFOUND ? "none" : "failed",
              mem_strdup(err.msg));
     else
         tell(v, "chat template", "ok", mem_strdup(template_name(t)));
     template_free(t);
+}
+
+/* What generate would take out of generation_config.json. */
+static void verify_generation(struct verify *v)
+{
+    struct model_sampling opt = { 0 };
+    struct token_list stops = { 0 };
+    char *path = io_path(v->dir, "generation_config.json");
+    struct err err;
+
+    if (io_exists(path)) {
+        int32_t vocab = v->config.vocab ? (int32_t)v->config.vocab : INT32_MAX;
+        int rc = generate_config_read(v->dir, true, vocab, &stops, &opt, &err);
+
+        tell(v, "generation", rc < 0 ? "failed" : "ok",
+             rc < 0 ? mem_strdup(err.msg)
+                    : mem_printf("%zu end tokens", stops.count));
+    }
+    token_list_release(&stops);
+    free(path);
 }
 
 /* To run: weights as they are kept, and a cache of the whole context. */
@@ -255,6 +311,7 @@ static int run(struct cli *cli, int argc, char **argv)
     verify_weights(&v, picked.adapter ? 0 : picked.id);
     verify_tokenizer(&v);
     verify_template(&v);
+    verify_generation(&v);
     verify_memory(&v);
     end_output(&v);
     if (stop_requested()) {

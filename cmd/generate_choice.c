@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "json/json.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,6 +270,8 @@ static int read_sampling(const struct json *j, struct sampling_file *f,
         rc = read_number(j, "top_p", 1, &f->top_p, err);
     if (rc == ERR_OK)
         rc = read_number(j, "top_k", 1e9, &f->top_k, err);
+    if (rc == ERR_OK && f->top_k > floor(f->top_k))
+        rc = err_set(err, ERR_FORMAT, "\"top_k\" is no whole number");
     if (rc == ERR_OK)
         rc = read_number(j, "min_p", 1, &f->min_p, err);
     return rc == ERR_OK
@@ -282,7 +285,7 @@ static void take_sampling(const struct sampling_file *f,
     if (f->on && !(opt->temperature > 0))
         opt->temperature = f->temperature;
     if (f->on && !(opt->top_p > 0 && opt->top_p < 1))
-        opt->top_p = f->top_p;
+        opt->top_p = fmax(f->top_p, DBL_MIN); /* 0 leaves one token */
     if (f->on && opt->top_k == 0)
         opt->top_k = (int64_t)fmin(f->top_k, 1e6);
     if (f->on && !(opt->min_p > 0))
@@ -296,7 +299,7 @@ static int read_config(const struct json *j, bool sample, int32_t vocab,
                        struct err *err)
 {
     /* 50 where the file does not say */
-    struct sampling_file f = { .temperature = 1, .top_k = 50 };
+    struct sampling_file f = { .temperature = 1, .top_p = 1, .top_k = 50 };
     int rc;
 
     if (!json_is(j, 0, JSON_OBJECT))

@@ -21,6 +21,7 @@ enum { UNKNOWN = -2, DEAD = -1 };
 struct state {
     uint32_t *nodes; /* sorted */
     size_t count;
+    uint32_t rest; /* bytes of the shortest text from here */
     bool end;
     int32_t *next;  /* by byte, then by mark; NULL: none known yet */
     uint64_t *mask; /* NULL: not known */
@@ -30,6 +31,8 @@ struct constrain {
     const struct constrain_vocab *vocab;
     struct constrain_graph graph;
     uint32_t final;
+    uint32_t *rests; /* by node; UINT32_MAX: no way to the end */
+    uint32_t longest_rest;
     struct state *states;
     size_t count, cap;
     struct map *known; /* set of nodes -> state */
@@ -98,6 +101,10 @@ static int32_t settle(struct constrain *c)
     *s = (struct state){ .count = kept, .end = end };
     s->nodes = mem_array(kept, sizeof(*s->nodes));
     memcpy(s->nodes, c->list, kept * sizeof(*s->nodes));
+    s->rest = UINT32_MAX;
+    for (size_t i = 0; i < kept; i++)
+        if (c->rests[c->list[i]] < s->rest)
+            s->rest = c->rests[c->list[i]];
     return (int32_t)c->count++;
 }
 
@@ -223,6 +230,16 @@ int64_t constrain_step(struct constrain *c, int64_t state, int32_t id)
     return at;
 }
 
+size_t constrain_rest(const struct constrain *c, int64_t state)
+{
+    return state >= 0 ? c->states[state].rest : SIZE_MAX;
+}
+
+size_t constrain_longest_rest(const struct constrain *c)
+{
+    return c->longest_rest;
+}
+
 int constrain_finish(struct constrain *c, uint32_t final,
                      struct constrain **out)
 {
@@ -234,6 +251,7 @@ int constrain_finish(struct constrain *c, uint32_t final,
         return rc;
     }
     c->final = final;
+    c->rests = graph_rests(&c->graph, final, &c->longest_rest);
     c->known = map_new();
     c->mark = mem_zalloc(n * sizeof(*c->mark));
     c->list = mem_array(n, sizeof(*c->list));
@@ -332,6 +350,7 @@ void constrain_free(struct constrain *c)
     }
     free(c->states);
     map_free(c->known);
+    free(c->rests);
     free(c->mark);
     free(c->list);
     free(c->path);

@@ -3,8 +3,8 @@
  *
  * A form is a JSON schema, a set of labels or a regular expression. Each
  * becomes an automaton over bytes; a state's allowed tokens are found once,
- * by walking the sorted vocabulary, and kept. Every state can reach an end,
- * so a text either ends complete or was cut by a limit of its caller.
+ * by walking the sorted vocabulary, and kept. Every state can reach an end
+ * and knows how far that is.
  * May use: base json tokenizer.
  */
 #ifndef CONSTRAIN_H
@@ -41,10 +41,11 @@ struct constrain;
  * where it is absent), items, minItems, maxItems, minLength, maxLength, enum,
  * const, anyOf, $ref into $defs or definitions (not recursive). Notes such as
  * title, description, default and format are passed over; any other keyword
- * is refused by name. Up to CONSTRAIN_FREE_ORDER members come in any order,
- * more in the schema's or that of their names. White space: none, a blank or a
- * line break with up to 16 blanks where JSON allows it. Numbers have at most 15
- * digits. */
+ * is refused by name, and so is any beside $ref or anyOf. Of enum and const
+ * those values are taken that fit all that stands beside them. Up to
+ * CONSTRAIN_FREE_ORDER members come in any order, more in the schema's or that
+ * of their names. White space: none, a blank or a line break with up to 16
+ * blanks where JSON allows it. Numbers have at most 15 digits. */
 MUST_CHECK int constrain_schema(const struct constrain_vocab *v,
                                 struct slice schema, struct constrain **out,
                                 struct err *err);
@@ -112,6 +113,11 @@ const uint64_t *constrain_mask(struct constrain *c, int64_t state);
 size_t constrain_size(const struct constrain *c); /* ids that a mask covers */
 /* The text so far is complete. */
 bool constrain_is_end(const struct constrain *c, int64_t state);
+/* Bytes of the shortest rest of the text, a special token counting as one; 0
+ * where it is complete. A caller that runs out of tokens asks for nothing but
+ * tokens whose states' rests still fit. */
+size_t constrain_rest(const struct constrain *c, int64_t state);
+size_t constrain_longest_rest(const struct constrain *c); /* of all states */
 /* The state after a token; negative: the token is not allowed. */
 int64_t constrain_step(struct constrain *c, int64_t state, int32_t id);
 

@@ -166,3 +166,78 @@ void graph_range(struct constrain_graph *g, uint32_t from, uint32_t to,
                 (const unsigned char *)to_text, 0, n);
     }
 }
+
+/* Edges by the node they lead to: those of node n are sources[at[n]] up to
+ * sources[at[n + 1]], their numbers beside them. */
+struct backward {
+    uint32_t *at, *sources, *edges;
+};
+
+static void turn(const struct constrain_graph *g, struct backward *b)
+{
+    size_t n = g->node_count;
+
+    b->at = mem_zalloc((n + 2) * sizeof(*b->at));
+    b->sources = mem_array(g->edge_count, sizeof(*b->sources));
+    b->edges = mem_array(g->edge_count, sizeof(*b->edges));
+    for (size_t i = 1; i < g->edge_count; i++)
+        b->at[g->edges[i].to + 2]++;
+    for (size_t i = 2; i < n + 2; i++)
+        b->at[i] += b->at[i - 1];
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t e = g->first[i]; e; e = g->edges[e].next) {
+            uint32_t k = b->at[g->edges[e].to + 1]++;
+
+            b->sources[k] = i;
+            b->edges[k] = e;
+        }
+}
+
+/* A search in layers, one byte farther each; `near` holds the layer at hand
+ * and grows by what is reached without reading, `far` the next one. */
+uint32_t *graph_rests(const struct constrain_graph *g, uint32_t final,
+                      uint32_t *longest)
+{
+    size_t n = g->node_count, near_count = 1, far_count = 0;
+    uint32_t *rests = mem_array(n, sizeof(*rests));
+    uint32_t *near = mem_array(n, sizeof(*near));
+    uint32_t *far = mem_array(g->edge_count + 1, sizeof(*far));
+    struct backward b;
+
+    turn(g, &b);
+    for (size_t i = 0; i < n; i++)
+        rests[i] = UINT32_MAX;
+    rests[final] = 0;
+    near[0] = final;
+    *longest = 0;
+    for (uint32_t step = 0; near_count > 0; step++) {
+        *longest = step;
+        far_count = 0;
+        for (size_t i = 0; i < near_count; i++)
+            for (uint32_t k = b.at[near[i]]; k < b.at[near[i] + 1]; k++) {
+                const struct constrain_edge *e = &g->edges[b.edges[k]];
+                uint32_t from = b.sources[k];
+
+                if (rests[from] <= step)
+                    continue;
+                if (e->low <= e->high) {
+                    far[far_count++] = from;
+                } else {
+                    rests[from] = step;
+                    near[near_count++] = from;
+                }
+            }
+        near_count = 0;
+        for (size_t i = 0; i < far_count; i++)
+            if (rests[far[i]] > step + 1) {
+                rests[far[i]] = step + 1;
+                near[near_count++] = far[i];
+            }
+    }
+    free(near);
+    free(far);
+    free(b.at);
+    free(b.sources);
+    free(b.edges);
+    return rests;
+}

@@ -57,11 +57,22 @@ void graph_range(struct constrain_graph *g, uint32_t from, uint32_t to,
 void graph_mark(struct constrain_graph *g, uint32_t from, uint32_t to,
                 int32_t id);
 
+/* By node: bytes of the shortest text from there to final, UINT32_MAX where
+ * there is none; *longest: the largest other one. The caller's. */
+uint32_t *graph_rests(const struct constrain_graph *g, uint32_t final,
+                      uint32_t *longest);
+
 /* Whole forms. loose: see constrain_put_schema. */
 uint32_t graph_regex(struct constrain_graph *g, uint32_t from,
                      struct slice regex);
 uint32_t graph_schema(struct constrain_graph *g, uint32_t from,
                       const struct json *j, json_ref schema, bool loose);
+/* Does a value of the schema's own text fit the schema, as far as keywords are
+ * known; depth: how far references and parts are followed. */
+bool schema_fits(const struct json *j, json_ref root, json_ref schema,
+                 json_ref v, unsigned depth);
+/* What "#/$defs/NAME" or "#/definitions/NAME" names; JSON_NONE: nothing. */
+json_ref schema_referred(const struct json *j, json_ref root, json_ref v);
 uint32_t graph_document(struct constrain_graph *g, uint32_t from,
                         unsigned depth);
 uint32_t graph_white(struct constrain_graph *g, uint32_t from);

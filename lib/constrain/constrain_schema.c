@@ -80,13 +80,71 @@ static bool is_note(struct slice key)
     static const char *const notes[] = {
         "title",     "description", "default",     "examples",   "$schema",
         "$id",       "$comment",    "format",      "deprecated", "readOnly",
-        "writeOnly", "$defs",       "definitions", "strict",     "nullable"
+        "writeOnly", "$defs",       "definitions", "strict"
     };
 
-    for (size_t i = 0; i + 1 < sizeof(notes) / sizeof(notes[0]); i++)
+    for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]); i++)
         if (slice_is(key, notes[i]))
             return true;
     return false;
+}
+
+static unsigned limit(struct reader *r, json_ref s, const char *key,
+                      unsigned otherwise);
+
+/* A type beside anyOf says nothing new where each choice has it too. */
+static bool is_type_of_all(const struct reader *r, json_ref type, json_ref list)
+{
+    for (json_ref e = json_first(r->j, list); e != JSON_NONE;
+         e = json_next(r->j, list, e))
+        if (!slice_eq(json_raw(r->j, json_get(r->j, e, "type")),
+                      json_raw(r->j, type)))
+            return false;
+    return true;
+}
+
+/* $ref and anyOf decide alone, so nothing that changes what fits may stand
+ * beside them; of literals those are taken that fit all the rest. */
+static void check_beside(struct reader *r, json_ref s)
+{
+    json_ref ref = json_get(r->j, s, "$ref"), any = json_get(r->j, s, "anyOf");
+    bool literals = json_present(json_get(r->j, s, "enum")) ||
+                    json_present(json_get(r->j, s, "const"));
+
+    if (!json_present(ref) && (!json_present(any) || literals))
+        return;
+    for (json_ref e = json_first(r->j, s); e != JSON_NONE;
+         e = json_next(r->j, s, e)) {
+        struct slice raw = json_raw(r->j, json_key(r->j, e));
+        struct slice key = { raw.p + 1, raw.n - 2 };
+
+        if (e == (json_present(ref) ? ref : any) || is_note(key) ||
+            (!json_present(ref) && slice_is(key, "type") &&
+             is_type_of_all(r, e, any)))
+            continue;
+        (void)fail(r,
+                   json_present(ref)
+                       ? "beside $ref this keyword is not supported:"
+                       : "beside anyOf this keyword is not supported; put it "
+                         "into each choice:",
+                   key);
+    }
+}
+
+static void check_values(struct reader *r, json_ref s)
+{
+    static const char *const limits[] = { "minLength", "maxLength", "minItems",
+                                          "maxItems" };
+    json_ref required = json_get(r->j, s, "required");
+    bool names = json_is(r->j, required, JSON_ARRAY);
+
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+        (void)limit(r, s, limits[i], 0);
+    for (json_ref e = json_first(r->j, required); names && e != JSON_NONE;
+         e = json_next(r->j, required, e))
+        names = json_is(r->j, e, JSON_STRING);
+    if (json_present(required) && !names)
+        (void)refuse(r, "required is no list of names");
 }
 
 static void check_keywords(struct reader *r, json_ref s)
@@ -439,23 +497,9 @@ static uint32_t typed(struct reader *r, uint32_t from, json_ref s,
                     : fail(r, "no type:", type);
 }
 
-/* What a schema's reference names: "#/$defs/NAME". */
-static json_ref referred(struct reader *r, json_ref v)
-{
-    char *path = json_strdup(r->j, v);
-    json_ref found = JSON_NONE;
-
-    if (path && strncmp(path, "#/$defs/", 8) == 0)
-        found = json_find(r->j, r->root, "$defs", path + 8, NULL);
-    else if (path && strncmp(path, "#/definitions/", 14) == 0)
-        found = json_find(r->j, r->root, "definitions", path + 14, NULL);
-    free(path);
-    return found;
-}
-
-/* Each of a list's elements: literals, schemas or types. */
+/* Each of a list's elements: schemas, or with s its types. */
 static uint32_t either(struct reader *r, uint32_t from, json_ref s,
-                       json_ref list, bool literals)
+                       json_ref list)
 {
     uint32_t to = graph_node(r->g);
 
@@ -467,11 +511,49 @@ static uint32_t either(struct reader *r, uint32_t from, json_ref s,
     for (json_ref e = json_first(r->j, list);
          e != JSON_NONE && !graph_failed(r->g); e = json_next(r->j, list, e))
         graph_empty(r->g,
-                    literals          ? literal(r, from, e)
-                    : json_present(s) ? typed(r, from, s, json_raw(r->j, e))
-                                      : value(r, from, e),
+                    json_present(s) ? typed(r, from, s, json_raw(r->j, e))
+                                    : value(r, from, e),
                     to);
     return to;
+}
+
+/* Of an enum, or a const alone, what fits all that stands beside it; where
+ * nothing is refused and nothing fits, all of it. */
+static uint32_t literals(struct reader *r, uint32_t from, json_ref s,
+                         json_ref only)
+{
+    json_ref list = json_get(r->j, s, "enum");
+    uint32_t to = graph_node(r->g);
+    bool any = false;
+
+    if (!json_present(only) &&
+        (!json_is(r->j, list, JSON_ARRAY) || !json_count(r->j, list)))
+        return either(r, from, JSON_NONE, list);
+    for (json_ref e = json_present(only) ? only : json_first(r->j, list);
+         e != JSON_NONE && !graph_failed(r->g);
+         e = json_present(only) ? JSON_NONE : json_next(r->j, list, e)) {
+        if (!schema_fits(r->j, r->root, s, e, CONSTRAIN_MAX_DEPTH))
+            continue;
+        graph_empty(r->g, literal(r, from, e), to);
+        any = true;
+    }
+    if (any || graph_failed(r->g))
+        return to;
+    if (!r->loose)
+        return refuse(r, "no value of enum or const fits the keywords beside "
+                         "it");
+    return json_present(only) ? literal(r, from, only)
+                              : any_value(r, from, CONSTRAIN_ANY_DEPTH);
+}
+
+static uint32_t reference(struct reader *r, uint32_t from, json_ref v)
+{
+    json_ref to = schema_referred(r->j, r->root, v);
+
+    if (!json_present(to) && !r->loose)
+        return fail(r, "no #/$defs/NAME or #/definitions/NAME that is there:",
+                    json_raw(r->j, v));
+    return value(r, from, to);
 }
 
 /* The first keyword that says what fits decides. */
@@ -480,16 +562,15 @@ static uint32_t keyword(struct reader *r, uint32_t from, json_ref s)
     json_ref type = json_get(r->j, s, "type"), v;
 
     if (json_present(v = json_get(r->j, s, "$ref")))
-        return value(r, from, referred(r, v));
-    if (json_present(v = json_get(r->j, s, "const")))
-        return literal(r, from, v);
-    if (json_present(v = json_get(r->j, s, "enum")))
-        return either(r, from, JSON_NONE, v, true);
+        return reference(r, from, v);
+    if (json_present(v = json_get(r->j, s, "const")) ||
+        json_present(json_get(r->j, s, "enum")))
+        return literals(r, from, s, v);
     if (json_present(v = json_get(r->j, s, "anyOf")) ||
         (r->loose && json_present(v = json_get(r->j, s, "oneOf"))))
-        return either(r, from, JSON_NONE, v, false);
+        return either(r, from, JSON_NONE, v);
     if (json_is(r->j, type, JSON_ARRAY))
-        return either(r, from, s, type, false);
+        return either(r, from, s, type);
     if (json_present(type))
         return typed(r, from, s, json_raw(r->j, type));
     if (json_present(json_get(r->j, s, "properties")))
@@ -510,6 +591,10 @@ static uint32_t value(struct reader *r, uint32_t from, json_ref s)
     if (deep)
         return refuse(r, "it is nested too deeply, or recursive");
     check_keywords(r, s);
+    if (!r->loose) {
+        check_beside(r, s);
+        check_values(r, s);
+    }
     if (graph_failed(r->g))
         return 0;
     r->depth++;

@@ -42,6 +42,7 @@ int evaluate_answers_of(struct evaluate_result *r, struct model *m,
 bool evaluate_message(struct slice response, struct buf *out);
 
 /* Forms that answers are kept to. At most so many labels of so many bytes. */
+#define EVALUATE_FORM_ROOM 1024 /* tokens more for forms, at most */
 #define EVALUATE_LABELS 256
 #define EVALUATE_LABEL_BYTES 200
 #define EVALUATE_LABEL_ODDS 500 /* examples for one label that is seen once */

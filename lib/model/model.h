@@ -166,7 +166,7 @@ MUST_CHECK int model_token_nll(struct model *m, const int32_t *ids, size_t n,
  */
 struct model_sampling {
     double temperature; /* 0: greedy (the smallest id wins a tie) */
-    double top_p;       /* 0 or 1: off */
+    double top_p;       /* 0 or 1: off; one token stays at least */
     double min_p;       /* 0: off; share of the likeliest token's probability */
     int64_t top_k;      /* 0: off */
     double repetition;  /* penalty on logits of ids seen before; 0 or 1: off */
@@ -176,7 +176,8 @@ struct model_sampling {
     size_t stop_count;
     bool ignore_eos;
     /* What the text must keep to; NULL: anything. A job may have its own. A
-     * text that is complete and cannot go on ends without a stop token. */
+     * text that is complete and cannot go on ends without a stop token; one
+     * whose tokens run short is led to its end, if they suffice for that. */
     struct constrain *form;
     /* Sees each choice: the model's own logits (vocab values) and the id, a
      * stop token's too. NULL: nobody. */
@@ -202,7 +203,8 @@ struct model_job {
     size_t prompt_count;
     int32_t *out; /* room for max_tokens */
     size_t out_count;
-    bool finished;
+    size_t max_tokens;      /* 0: the options' */
+    bool finished;          /* a stop token, or the form's end */
     double seconds;         /* from the batch's start to this answer's end */
     struct constrain *form; /* NULL: the options' */
 };

@@ -58,11 +58,14 @@ double config_double(struct config_reader *r, json_ref object, const char *name,
     return 1;
 }
 
-bool config_bool(const struct config_reader *r, const char *name, bool fallback)
+bool config_bool(struct config_reader *r, const char *name, bool fallback)
 {
+    json_ref v = config_member(r, name);
     bool x = fallback;
 
-    (void)json_bool(r->j, config_member(r, name), &x);
+    if (json_present(v) && !json_bool(r->j, v, &x) && r->rc == 0)
+        r->rc = err_set(r->err, ERR_FORMAT, "%s: %s must be true or false",
+                        r->path, name);
     return x;
 }
 
@@ -257,9 +260,22 @@ static void read_longrope(struct config_reader *r, json_ref rope,
         c->rope_attention = config_longrope_attention(c, factor);
 }
 
+/* What a kind of RoPE cannot be computed without. */
+static void need(struct config_reader *r, json_ref rope, const char *name)
+{
+    if (!json_present(json_get(r->j, rope, name)) && r->rc == 0)
+        r->rc = err_set(r->err, ERR_FORMAT,
+                        "%s: its kind of RoPE needs %s, which is missing",
+                        r->path, name);
+}
+
 static void read_llama3(struct config_reader *r, json_ref rope,
                         struct model_config *c)
 {
+    need(r, rope, "factor");
+    need(r, rope, "low_freq_factor");
+    need(r, rope, "high_freq_factor");
+    need(r, rope, "original_max_position_embeddings");
     c->rope = MODEL_ROPE_LLAMA3;
     c->rope_factor = config_double(r, rope, "factor", 1, 1e6);
     c->rope_low = config_double(r, rope, "low_freq_factor", 1, 1e6);
@@ -308,17 +324,35 @@ static void refuse_rope(struct config_reader *r, json_ref type)
     free(name);
 }
 
-/* Either spelling; a family with two kinds of attention has its global one
- * under "full_attention". */
+/* Where both spellings are there, the older one counts, as in transformers.
+ * A family with two kinds of attention has its global one under
+ * "full_attention". */
+static json_ref rope_object(struct config_reader *r)
+{
+    static const char *const names[] = { "rope_scaling", "rope_parameters" };
+    json_ref full =
+        json_get(r->j, config_member(r, "rope_parameters"), "full_attention");
+    json_ref found = full;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        json_ref v = config_member(r, names[i]);
+
+        if (json_present(v) && !json_is(r->j, v, JSON_OBJECT) && r->rc == 0)
+            r->rc = err_set(r->err, ERR_FORMAT, "%s: %s must be an object",
+                            r->path, names[i]);
+        if (!json_present(found) && json_count(r->j, v) > 0)
+            found = v;
+    }
+    if (json_present(full) &&
+        json_count(r->j, config_member(r, "rope_scaling")) > 0)
+        config_refuse(r, "rope_scaling beside rope_parameters");
+    return found;
+}
+
 static int read_rope(struct config_reader *r, const struct model_family *f,
                      struct model_config *c)
 {
-    json_ref params = config_member(r, "rope_parameters"), type;
-    json_ref full = json_get(r->j, params, "full_attention");
-    json_ref scaling = json_present(full) ? full
-                       : json_present(params)
-                           ? params
-                           : config_member(r, "rope_scaling");
+    json_ref scaling = rope_object(r), type;
     double part = optional(r, scaling, "partial_rotary_factor");
 
     if (!(part > 0))
@@ -331,8 +365,9 @@ static int read_rope(struct config_reader *r, const struct model_family *f,
         c->rotary = (int64_t)((double)c->head_dim * part);
     if (c->rotary % 2 != 0)
         config_refuse(r, "partial_rotary_factor");
-    c->rope_theta = config_double(r, json_present(params) ? scaling : 0,
-                                  "rope_theta", 10000, 1e12);
+    c->rope_theta = config_double(
+        r, json_present(json_get(r->j, scaling, "rope_theta")) ? scaling : 0,
+        "rope_theta", 10000, 1e12);
     type = json_get(r->j, scaling, "rope_type");
     if (!json_present(type))
         type = json_get(r->j, scaling, "type");
@@ -342,6 +377,7 @@ static int read_rope(struct config_reader *r, const struct model_family *f,
         json_text_is(r->j, type, "dynamic")) {
         c->rope = json_text_is(r->j, type, "linear") ? MODEL_ROPE_LINEAR
                                                      : MODEL_ROPE_DYNAMIC;
+        need(r, scaling, "factor");
         c->rope_factor = config_double(r, scaling, "factor", 1, 1e6);
     } else if (json_text_is(r->j, type, "llama3")) {
         read_llama3(r, scaling, c);

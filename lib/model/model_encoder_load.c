@@ -129,10 +129,9 @@ static int check_pooling(const char *dir, struct err *err)
 
             if (strncmp(key, "pooling_mode_", 13) == 0 &&
                 config_bool(&r, key, false) !=
-                    (strcmp(key, "pooling_mode_mean_tokens") == 0)) {
+                    (strcmp(key, "pooling_mode_mean_tokens") == 0))
                 config_refuse(&r, key);
-                rc = r.rc;
-            }
+            rc = r.rc;
             free(key);
         }
     }

@@ -86,8 +86,7 @@ int64_t config_int(struct config_reader *r, const char *name, int64_t fallback,
                    int64_t max);
 double config_double(struct config_reader *r, json_ref object, const char *name,
                      double fallback, double max);
-bool config_bool(const struct config_reader *r, const char *name,
-                 bool fallback);
+bool config_bool(struct config_reader *r, const char *name, bool fallback);
 /* The factor on cos and sin; factor 0: by the contexts. */
 double config_longrope_attention(const struct model_config *c, double factor);
 /* Sets r->rc: "NAME: what it says is not supported". */

@@ -81,8 +81,9 @@ static size_t allowance(const struct generator *g, const struct model_job *job)
 {
     size_t context = (size_t)g->m->config.context;
     size_t room = context > job->prompt_count ? context - job->prompt_count : 0;
+    size_t most = job->max_tokens ? job->max_tokens : g->opt->max_tokens;
 
-    return room < g->opt->max_tokens ? room : g->opt->max_tokens;
+    return room < most ? room : most;
 }
 
 /* Jobs that have something to do, longest first; capacity from the longest. */
@@ -380,7 +381,35 @@ static void take_token(struct generator *g, struct sequence *q, int32_t id,
     else if (form_is_done(q))
         end_sequence(g, q, true);
     else if (job->out_count >= allowance(g, job))
-        end_sequence(g, q, false);
+        end_sequence(g, q, q->form && constrain_is_end(q->form, q->state));
+}
+
+/* Where tokens run short, those after which the rest of the text does not fit
+ * any more are left out too, as long as there are others. */
+static void leave_room(struct generator *g, const struct sequence *q)
+{
+    size_t vocab = (size_t)g->m->config.vocab, kept = 0;
+    size_t left = allowance(g, q->job) - q->job->out_count - 1;
+    uint64_t *fits;
+
+    if (left >= constrain_longest_rest(q->form))
+        return;
+    fits = mem_zalloc((vocab / 64 + 1) * sizeof(*fits));
+    for (size_t i = 0; i < vocab; i++) {
+        int32_t id = (int32_t)i;
+
+        if (!(g->row[i] > -INFINITY) ||
+            (!is_stop(g, id) &&
+             constrain_rest(q->form, constrain_step(q->form, q->state, id)) >
+                 left))
+            continue;
+        fits[i / 64] |= (uint64_t)1 << (i % 64);
+        kept++;
+    }
+    for (size_t i = 0; i < vocab && kept; i++)
+        if (!(fits[i / 64] >> (i % 64) & 1))
+            g->row[i] = -INFINITY;
+    free(fits);
 }
 
 /* -INFINITY for what the form does not allow; stop tokens only at an end. */
@@ -410,6 +439,7 @@ static int mask_row(struct generator *g, const struct sequence *q,
         return err_set(err, ERR_UNSUPPORTED,
                        "no token of the vocabulary goes on with the text that "
                        "the form asks for");
+    leave_room(g, q);
     return 0;
 }
 

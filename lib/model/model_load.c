@@ -6,6 +6,7 @@
  * its config names.
  */
 #include "base/mem.h"
+#include "base/progress.h"
 #include "base/rng.h"
 #include "model/model_family.h"
 
@@ -151,12 +152,63 @@ static int check_rest(const struct model *m, const struct weights *w,
     return 0;
 }
 
-int model_weights_check(const struct model_config *c, const struct weights *w,
-                        struct err *err)
+static int is_equal(const struct weights_tensor *a,
+                    const struct weights_tensor *b, bool *same, struct err *err)
 {
-    struct model *m = model_shape(c, NULL);
-    const struct weights_tensor *t;
+    size_t n = (size_t)weights_elements(a);
+    void *x = NULL, *y = NULL;
+    int rc;
+
+    *same = a->type == b->type && a->bytes == b->bytes &&
+            memcmp(a->data, b->data, a->bytes) == 0;
+    if (*same || a->type == b->type || n != (size_t)weights_elements(b))
+        return 0;
+    rc = mem_try_array(&x, n, sizeof(float), a->name, err);
+    if (rc == 0)
+        rc = mem_try_array(&y, n, sizeof(float), b->name, err);
+    if (rc == 0)
+        rc = weights_to_f32(a, x, err);
+    if (rc == 0)
+        rc = weights_to_f32(b, y, err);
+    if (rc == 0)
+        *same = memcmp(x, y, n * sizeof(float)) == 0;
+    free(x);
+    free(y);
+    return rc;
+}
+
+/* A head that differs from the embedding which the config ties it to is
+ * another matrix, as it is in transformers. */
+static int settle_head(struct model_config *c, const struct weights *w,
+                       struct err *err)
+{
+    struct model *m;
+    const struct weights_tensor *head, *embed;
+    bool same = true;
+    char *name;
     int rc = 0;
+
+    if (!c->tied)
+        return 0;
+    m = model_shape(c, NULL);
+    name = mem_printf("%s.weight", m->family->embed);
+    head = find_stored(m, w, "lm_head.weight");
+    embed = find_stored(m, w, name);
+    if (head && embed)
+        rc = is_equal(head, embed, &same, err);
+    c->tied = same;
+    free(name);
+    model_free(m);
+    return rc;
+}
+
+int model_weights_check(const struct model_config *config,
+                        const struct weights *w, struct err *err)
+{
+    struct model_config c = *config;
+    int rc = settle_head(&c, w, err);
+    struct model *m = model_shape(&c, NULL);
+    const struct weights_tensor *t;
 
     for (size_t i = 0; i < m->base.count && rc == 0; i++)
         rc = find_fitting(m, w, &m->base.tensors[i], &t, err);
@@ -170,7 +222,8 @@ static int load_all(struct model *m, const struct weights *w,
                     const struct keeping *keep, struct err *err)
 {
     for (size_t i = 0; i < m->base.count; i++) {
-        int rc = load_tensor(m, w, i, keep, err);
+        int rc = stop_requested() ? err_set(err, ERR_INTERRUPTED, "interrupted")
+                                  : load_tensor(m, w, i, keep, err);
 
         if (rc < 0)
             return rc;
@@ -195,6 +248,11 @@ static int open_kept(const char *dir, struct compute *compute,
     rc = weights_open(dir, &w, err);
     if (rc < 0)
         return rc;
+    rc = settle_head(&config, w, err);
+    if (rc < 0) {
+        weights_close(w);
+        return err_wrap(err, "%s", dir);
+    }
     m = model_shape(&config, compute);
     rc = load_all(m, w, keep, err);
     weights_close(w);

@@ -6,6 +6,7 @@
  */
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "model/model_family.h"
 
 #include <stdlib.h>
@@ -92,7 +93,9 @@ int model_save_shards(const struct model *m, const char *dir,
     int rc = 0;
 
     while (made < count && rc == 0) {
-        rc = fetch(m, &m->base.tensors[made], dtype, &t[made], err);
+        rc = stop_requested()
+                 ? err_set(err, ERR_INTERRUPTED, "interrupted")
+                 : fetch(m, &m->base.tensors[made], dtype, &t[made], err);
         made += rc == 0;
     }
     if (rc == 0)

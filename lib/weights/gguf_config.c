@@ -165,8 +165,29 @@ static void put_llama3(struct config_out *c, double factor, double original)
     json_end_object(&c->w);
 }
 
+/* Any factors, as the one scaling that lists them. */
+static void put_listed(struct config_out *c, const float *x, size_t n)
+{
+    static const char *const names[] = { "short_factor", "long_factor" };
+    int64_t context = 2048;
+
+    (void)gguf_int(gguf_find_own(c->g, "context_length"), &context);
+    json_begin_object(&c->w, "rope_scaling");
+    json_put_string(&c->w, "rope_type", "longrope");
+    for (size_t k = 0; k < 2; k++) {
+        json_begin_array(&c->w, names[k]);
+        for (size_t i = 0; i < n; i++)
+            json_put_double(&c->w, NULL, short_double((double)x[i]));
+        json_end_array(&c->w);
+    }
+    json_put_double(&c->w, "attention_factor", 1);
+    json_put_int(&c->w, "original_max_position_embeddings", context);
+    json_end_object(&c->w);
+}
+
 /* Factors of the frequencies say what was scaled, but not by which rule: the
- * one known rule is tried with every likely length. */
+ * one rule that software knows is tried with every likely length, and what it
+ * does not give is listed. */
 static int put_freqs(struct config_out *c, const struct weights_tensor *t)
 {
     size_t n = (size_t)weights_elements(t);
@@ -180,14 +201,13 @@ static int put_freqs(struct config_out *c, const struct weights_tensor *t)
     (void)gguf_double(gguf_find_own(c->g, "rope.freq_base"), &theta);
     for (size_t i = 0; i < n; i++)
         top = fmax(top, (double)x[i]);
-    for (double original = 32; original <= 0x1p24; original *= 2)
+    for (double original = 1; original <= 0x1p24; original *= 2)
         if (is_llama3(x, n, theta, top, original)) {
             put_llama3(c, short_double(top), original);
             return ERR_OK;
         }
-    return err_set(c->err, ERR_UNSUPPORTED,
-                   "rope_freqs.weight holds other factors than Llama 3's "
-                   "scaling gives, which is not supported");
+    put_listed(c, x, n);
+    return ERR_OK;
 }
 
 static int put_factors(struct config_out *c, const char *name,

@@ -269,6 +269,14 @@ static void put_general(struct export *x, const struct weights_gguf *opt)
     gguf_put_u32(g, "general.quantization_version", 2);
 }
 
+/* A head of its own, whatever the config says; model_load.c has the same. */
+static bool is_other_head(const struct weights_tensor *head,
+                          const struct weights_tensor *embed)
+{
+    return head && (head->type != embed->type || head->bytes != embed->bytes ||
+                    memcmp(head->data, embed->data, head->bytes) != 0);
+}
+
 static int add_all(struct export *x, const struct weights *w,
                    const struct weights_gguf *opt, const char *model,
                    struct err *err)
@@ -295,7 +303,8 @@ static int add_all(struct export *x, const struct weights *w,
                                 (size_t)embed->shape[0], err);
     if (!json_bool(&x->config, json_get(&x->config, 0, "tie_word_embeddings"),
                    &tied))
-        tied = !weights_find(w, "lm_head.weight");
+        tied = true;
+    tied = tied && !is_other_head(weights_find(w, "lm_head.weight"), embed);
     for (size_t i = 0; i < weights_count(w) && rc == ERR_OK; i++)
         if (!tied || strcmp(weights_at(w, i)->name, "lm_head.weight") != 0)
             rc = add_tensor(x, opt, weights_at(w, i), err);

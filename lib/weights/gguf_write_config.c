@@ -326,26 +326,28 @@ static void put_longrope(struct config_in *c, json_ref rope)
 static void put_rope(struct config_in *c)
 {
     json_ref params = gguf_in_member(c, 0, "rope_parameters"), full, type;
-    json_ref rope =
-        json_present(params) ? params : gguf_in_member(c, 0, "rope_scaling");
+    json_ref rope = gguf_in_member(c, 0, "rope_scaling");
     double share, local = gguf_in_number(c, 0, "rope_local_base_freq", 10000);
     bool phi = strcmp(c->arch->name, "phi2") == 0;
 
+    if (json_count(c->j, rope) == 0) /* the older spelling goes first */
+        rope = params;
     full = gguf_in_member(c, params, "full_attention");
     if (json_present(full)) {
         local =
             gguf_in_number(c, gguf_in_member(c, params, "sliding_attention"),
                            "rope_theta", 10000);
-        rope = params = full;
+        rope = full;
     }
     if (strcmp(c->arch->name, "gemma3") == 0 && local != 10000)
         gguf_in_refuse(c, "rope_local_base_freq");
-    c->theta =
-        gguf_in_number(c, json_present(params) ? params : 0, "rope_theta",
-                       strcmp(c->arch->name, "gemma3") == 0    ? 1e6
-                       : strcmp(c->arch->name, "lfm2") == 0    ? 1e6
-                       : strcmp(c->arch->name, "smollm3") == 0 ? 2e6
-                                                               : 10000);
+    c->theta = gguf_in_number(
+        c, json_present(gguf_in_member(c, rope, "rope_theta")) ? rope : 0,
+        "rope_theta",
+        strcmp(c->arch->name, "gemma3") == 0    ? 1e6
+        : strcmp(c->arch->name, "lfm2") == 0    ? 1e6
+        : strcmp(c->arch->name, "smollm3") == 0 ? 2e6
+                                                : 10000);
     share = gguf_in_number(
         c, rope, "partial_rotary_factor",
         gguf_in_number(c, 0, "partial_rotary_factor", phi ? 0.5 : 1));

@@ -65,6 +65,17 @@ static int read_metadata(struct scan *s, json_ref object)
     return ERR_OK;
 }
 
+/* Digits alone: 64.0 and 6e1 are no sizes, as in the reference. */
+static bool whole(const struct json *j, json_ref v, int64_t *out)
+{
+    struct slice raw = json_raw(j, v);
+
+    for (size_t i = 0; i < raw.n; i++)
+        if ((raw.p[i] < '0' || raw.p[i] > '9') && !(i == 0 && raw.p[i] == '-'))
+            return false;
+    return json_int(j, v, out);
+}
+
 static int read_shape(const struct scan *s, json_ref array,
                       struct weights_tensor *t)
 {
@@ -78,7 +89,7 @@ static int read_shape(const struct scan *s, json_ref array,
          e = json_next(j, array, e)) {
         int64_t n;
 
-        if (!json_int(j, e, &n) || n < 0)
+        if (!whole(j, e, &n) || n < 0)
             return bad(s, t->name,
                        "shape must hold whole numbers from 0 to 2^63 - 1");
         t->shape[t->dims++] = n;
@@ -92,8 +103,8 @@ static int read_offsets(const struct scan *s, json_ref array,
     int64_t begin, end;
 
     if (!json_is(s->j, array, JSON_ARRAY) || json_count(s->j, array) != 2 ||
-        !json_int(s->j, json_at(s->j, array, 0), &begin) ||
-        !json_int(s->j, json_at(s->j, array, 1), &end))
+        !whole(s->j, json_at(s->j, array, 0), &begin) ||
+        !whole(s->j, json_at(s->j, array, 1), &end))
         return bad(s, t->name, "data_offsets must be two whole numbers");
     if (begin < 0 || end < begin || (uint64_t)end > s->size)
         return bad(s, t->name,

@@ -368,6 +368,74 @@ START_TEST(expressions_match_whole_texts)
 }
 END_TEST
 
+START_TEST(literals_keep_to_the_keywords_beside_them)
+{
+    static const struct {
+        const char *schema, *yes, *no;
+    } cases[] = {
+        { "{\"type\":\"string\",\"enum\":[\"a\",1]}", "\"a\"", "1" },
+        { "{\"enum\":[\"abcdef\",\"\xC3\xA9\xC3\xA9\"],\"maxLength\":2}",
+          "\"\xC3\xA9\xC3\xA9\"", "\"abcdef\"" },
+        { "{\"enum\":[\"a\",\"b\"],\"const\":\"b\"}", "\"b\"", "\"a\"" },
+        { "{\"type\":[\"integer\",\"null\"],\"enum\":[1.5,2,null]}", "2",
+          "1.5" },
+        { "{\"enum\":[{\"a\":1},{\"b\":1}],\"required\":[\"a\"]}", "{\"a\":1}",
+          "{\"b\":1}" },
+        { "{\"enum\":[\"yes\",3],\"anyOf\":[{\"type\":\"integer\"}]}", "3",
+          "\"yes\"" },
+        { "{\"type\":\"string\",\"anyOf\":[{\"type\":\"string\","
+          "\"maxLength\":1},{\"type\":\"string\",\"minLength\":3}]}",
+          "\"xyz\"", "\"xy\"" },
+    };
+
+    open_named("qwen2");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct constrain *c = NULL;
+        struct err err = { 0 };
+
+        ck_assert_msg(
+            constrain_schema(vocab, slice_of(cases[i].schema), &c, &err) == 0,
+            "%s: %s", cases[i].schema, err.msg);
+        ck_assert_msg(constrain_is_end(c, run(c, cases[i].yes)), "%s: %s",
+                      cases[i].schema, cases[i].yes);
+        ck_assert_msg(!constrain_is_end(c, run(c, cases[i].no)), "%s: %s",
+                      cases[i].schema, cases[i].no);
+        constrain_free(c);
+    }
+    close_all();
+}
+END_TEST
+
+START_TEST(a_state_knows_its_shortest_rest)
+{
+    static const struct {
+        const char *text;
+        size_t rest;
+    } cases[] = {
+        { "", 14 },           { "{", 13 },
+        { "{\"a\"", 10 },     { "{\"a\":7", 8 },
+        { "{\"a\":7,", 7 },   { "{\"a\": 7, \"b\"", 4 },
+        { "{\"b\":[\"x", 9 }, { "{\"a\":7}", SIZE_MAX },
+    };
+    static const char schema[] =
+        "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},"
+        "\"b\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}},"
+        "\"required\":[\"a\",\"b\"]}";
+    struct constrain *c = NULL;
+    struct err err = { 0 };
+
+    open_named("qwen2");
+    ck_assert_int_eq(constrain_schema(vocab, slice_of(schema), &c, &err), 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        ck_assert_msg(constrain_rest(c, run(c, cases[i].text)) == cases[i].rest,
+                      "%s: %zu", cases[i].text,
+                      constrain_rest(c, run(c, cases[i].text)));
+    ck_assert_uint_ge(constrain_longest_rest(c), 14);
+    constrain_free(c);
+    close_all();
+}
+END_TEST
+
 START_TEST(what_is_not_supported_is_refused_by_name)
 {
     static const char *const regexes[][2] = {
@@ -397,6 +465,22 @@ START_TEST(what_is_not_supported_is_refused_by_name)
         { "{\"type\":\"string\",\"minLength\":5,\"maxLength\":2}",
           "below minLength" },
         { "{\"type\"", "schema" },
+        { "{\"type\":\"integer\",\"const\":\"b\"}", "no value of enum" },
+        { "{\"type\":\"string\",\"nullable\":true}", "nullable" },
+        { "{\"$ref\":\"#/$defs/a\",\"type\":\"null\",\"$defs\":{\"a\":"
+          "{\"type\":\"null\"}}}",
+          "beside $ref this keyword is not supported: type" },
+        { "{\"$ref\":\"#/$defs/b\",\"$defs\":{}}",
+          "that is there: \"#/$defs/b\"" },
+        { "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"}},"
+          "\"required\":\"a\"}",
+          "required is no list" },
+        { "{\"properties\":{\"a\":{\"type\":\"null\"}},\"anyOf\":"
+          "[{\"required\":[\"a\"]}]}",
+          "beside anyOf this keyword is not supported; put it into each "
+          "choice: "
+          "properties" },
+        { "{\"enum\":[\"a\"],\"maxLength\":\"x\"}", "maxLength" },
     };
     struct constrain *c = NULL;
     struct err err = { 0 };
@@ -460,6 +544,8 @@ int main(void)
     tcase_add_test(t, labels_come_out_exactly);
     tcase_add_test(t, expressions_match_whole_texts);
     tcase_add_test(t, what_is_not_supported_is_refused_by_name);
+    tcase_add_test(t, literals_keep_to_the_keywords_beside_them);
+    tcase_add_test(t, a_state_knows_its_shortest_rest);
     tcase_add_test(t, json_is_taken_as_people_write_it);
     suite_add_tcase(s, t);
     r = srunner_create(s);

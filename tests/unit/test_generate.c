@@ -1,6 +1,8 @@
 /*
  * test_generate.c - choosing tokens: caches, shared prefixes, sampling, forms
  */
+#include "scratch.h"
+
 #include "base/mem.h"
 #include "constrain/constrain.h"
 #include "json/json.h"
@@ -150,6 +152,63 @@ START_TEST(cached_logits_are_those_without_a_cache)
 }
 END_TEST
 
+/* A tied model whose file has a head, which differs from the embedding or
+ * not: as transformers reads it. */
+static void open_with_head(const char *dir, struct compute *c, bool differs,
+                           const float *logits, bool *tied, bool *same)
+{
+    static const int32_t ids[] = { 3, 1, 4 };
+    float own[3 * VOCAB];
+    struct weights *w = NULL;
+    struct weights_tensor t[64];
+    struct model *m = NULL;
+    float *head;
+    size_t n;
+
+    OK(weights_open(dir, &w, &err));
+    n = weights_count(w);
+    ck_assert_uint_lt(n + 1, 64);
+    for (size_t i = 0; i < n; i++)
+        t[i] = *weights_at(w, i);
+    t[n] = *weights_find(w, "model.embed_tokens.weight");
+    t[n].name = "lm_head.weight";
+    head = mem_array(t[n].bytes, 1);
+    memcpy(head, t[n].data, t[n].bytes);
+    head[7] += differs ? 1.0F : 0.0F;
+    t[n].data = head;
+    OK(weights_write_dir(dir, t, n + 1, 0, &err));
+    weights_close(w);
+    free(head);
+    OK(model_open(dir, c, true, &m, &err));
+    OK(model_logits(m, ids, 3, own, &err));
+    *tied = model_config(m)->tied;
+    *same = memcmp(own, logits, sizeof(own)) == 0;
+    model_free(m);
+}
+
+START_TEST(a_head_of_its_own_is_not_tied)
+{
+    static const int32_t ids[] = { 3, 1, 4 };
+    struct model_config config = families[0];
+    char dir[SCRATCH_MAX];
+    struct compute *c = device();
+    struct model *m = NULL;
+    float logits[3 * VOCAB];
+    bool tied, same;
+
+    scratch_make(dir);
+    config.tied = true;
+    OK(model_new(&config, c, 5, &m, &err));
+    OK(model_save(m, dir, WEIGHTS_F32, &err));
+    OK(model_logits(m, ids, 3, logits, &err));
+    model_free(m);
+    open_with_head(dir, c, _i == 1, logits, &tied, &same);
+    ck_assert(tied == (_i == 0) && same == (_i == 0));
+    scratch_remove(dir);
+    compute_close(c);
+}
+END_TEST
+
 /* Which of 5 ids ever come out. */
 static unsigned drawn(struct model_sampling opt)
 {
@@ -174,6 +233,9 @@ START_TEST(sampling_keeps_what_its_settings_say)
         drawn((struct model_sampling){ .temperature = 1, .top_p = 0.65 }), 10);
     ck_assert_uint_eq(
         drawn((struct model_sampling){ .temperature = 1, .top_p = 0.75 }), 11);
+    /* However small, one is left. */
+    ck_assert_uint_eq(
+        drawn((struct model_sampling){ .temperature = 1, .top_p = 1e-300 }), 2);
     /* At least 0.45 of the likeliest: 0.18. */
     ck_assert_uint_eq(
         drawn((struct model_sampling){ .temperature = 1, .min_p = 0.45 }), 11);
@@ -286,6 +348,7 @@ int main(void)
     tcase_add_loop_test(t, a_shared_prefix_changes_no_token, 0, FAMILIES);
     tcase_add_loop_test(t, cached_logits_are_those_without_a_cache, 0,
                         FAMILIES);
+    tcase_add_loop_test(t, a_head_of_its_own_is_not_tied, 0, 2);
     tcase_add_test(t, sampling_keeps_what_its_settings_say);
     tcase_add_test(t, top_k_keeps_what_equals_its_last);
     tcase_add_test(t, repetition_is_penalised_once_an_id);

@@ -65,12 +65,62 @@ START_TEST(both_spellings_give_the_same_model)
 }
 END_TEST
 
+START_TEST(the_older_spelling_goes_first)
+{
+    static const struct {
+        const char *rope;
+        double theta;
+        int kind;
+    } cases[] = {
+        { "\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":500},"
+          "\"rope_theta\":20",
+          500, MODEL_ROPE_DEFAULT },
+        { "\"rope_parameters\":{\"rope_type\":\"default\"},\"rope_theta\":20",
+          20, MODEL_ROPE_DEFAULT },
+        { "\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":500},"
+          "\"rope_theta\":20,\"rope_scaling\":{\"rope_type\":\"linear\","
+          "\"factor\":4}",
+          20, MODEL_ROPE_LINEAR },
+        { "\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":500},"
+          "\"rope_theta\":20,\"rope_scaling\":{\"rope_type\":\"linear\","
+          "\"factor\":4,\"rope_theta\":7}",
+          7, MODEL_ROPE_LINEAR },
+        { "\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":500},"
+          "\"rope_theta\":20,\"rope_scaling\":null",
+          500, MODEL_ROPE_DEFAULT },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct model_config c;
+        char text[512];
+
+        (void)snprintf(text, sizeof(text), "{\"model_type\":\"llama\",%s,%s}",
+                       SHAPE, cases[i].rope);
+        ck_assert_msg(read_text(text, &c) == 0, "%s", err.msg);
+        ck_assert_double_eq(c.rope_theta, cases[i].theta);
+        ck_assert_int_eq(c.rope, cases[i].kind);
+    }
+}
+END_TEST
+
 static const struct {
     const char *text, *says;
 } refused[] = {
     { "{\"architectures\":[\"BloomForCausalLM\"]," SHAPE "}",
       "\"BloomForCausalLM\" is not known; known: LlamaForCausalLM" },
     { "{}", "architecture \"\" is not known" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"rope_parameters\":5}",
+      "rope_parameters must be an object" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"rope_scaling\":\"x\"}",
+      "rope_scaling must be an object" },
+    { "{\"model_type\":\"llama\"," SHAPE
+      ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8}}",
+      "needs low_freq_factor, which is missing" },
+    { "{\"model_type\":\"llama\"," SHAPE
+      ",\"rope_scaling\":{\"rope_type\":\"linear\"}}",
+      "needs factor, which is missing" },
+    { "{\"model_type\":\"llama\"," SHAPE ",\"tie_word_embeddings\":\"yes\"}",
+      "tie_word_embeddings must be true or false" },
     { MAMBA ",\"mamba_d_conv\":17}", "mamba_d_conv must be 1 to 16" },
     { MAMBA ",\"mamba_n_groups\":3}",
       "4 Mamba heads of 12 do not fit 3 groups" },
@@ -314,6 +364,7 @@ int main(void)
     int failed;
 
     tcase_add_test(t, both_spellings_give_the_same_model);
+    tcase_add_test(t, the_older_spelling_goes_first);
     tcase_add_loop_test(t, what_is_not_computed_is_refused_by_name, 0,
                         sizeof(refused) / sizeof(refused[0]));
     tcase_add_test(t, the_text_part_of_a_whole_is_read);

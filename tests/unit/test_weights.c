@@ -92,6 +92,9 @@ START_TEST(malformed_files_are_refused_by_name)
           "whole numbers" },
         { ONE("\"dtype\":\"F32\",\"shape\":[2.5],\"data_offsets\":[0,8]"), 8,
           "whole numbers" },
+        { ONE("\"dtype\":\"F32\",\"shape\":[2.0],\"data_offsets\":[0,8]"), 8,
+          "whole numbers" },
+        { ONE(F32_2 "\"data_offsets\":[0,8.0]"), 8, "two whole numbers" },
         { ONE("\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],"
               "\"data_offsets\":[0,8]"),
           8, "more than 8 dimensions" },
