@@ -65,7 +65,7 @@ done
 echo '# templates'
 for f in "$bad"/template/*; do
     cp "$f" chat_template.jinja
-    echo '{"context":{"messages":[]}}' >context
+    echo '{"context":{"messages":[{"role":"user","content":"u"}]}}' >context
     name=$(basename "$f" .jinja)
     try "$name" slmctl model template chat_template.jinja <context
 done
