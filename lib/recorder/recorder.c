@@ -135,11 +135,8 @@ int recorder_close(struct recorder *r, int64_t wait_ms, struct err *err)
     return ERR_OK;
 }
 
-void recorder_count_gap(struct recorder *r, int which, int64_t time_us,
-                        size_t bytes)
+void recorder_widen_gap(struct recorder_gap *g, int64_t time_us, size_t bytes)
 {
-    struct recorder_gap *g = &r->gaps[which];
-
     if (!g->calls)
         g->from_us = g->until_us = time_us;
     if (time_us < g->from_us)
@@ -148,6 +145,12 @@ void recorder_count_gap(struct recorder *r, int which, int64_t time_us,
         g->until_us = time_us;
     g->calls++;
     g->bytes += (int64_t)bytes;
+}
+
+void recorder_count_gap(struct recorder *r, int which, int64_t time_us,
+                        size_t bytes)
+{
+    recorder_widen_gap(&r->gaps[which], time_us, bytes);
     r->stats.dropped++;
 }
 
@@ -181,7 +184,10 @@ int recorder_begin(struct recorder *r, int64_t time_us, struct slice upstream,
                        "calls cannot be logged fast enough; try again");
     if (!room && policy == RECORDER_BLOCK)
         return err_set(err, ERR_BUSY, "calls cannot be logged fast enough");
-    return intents_begin(r->intents, time_us, upstream, target, id, err);
+    /* A disk that is full is no reason to stop anyone: the call goes on, only
+     * a kill before its end would not be known. */
+    (void)!intents_begin(r->intents, time_us, upstream, target, id, err);
+    return ERR_OK;
 }
 
 static void append(struct recorder *r, struct recorder_item *i)
@@ -241,8 +247,11 @@ static void submit(struct recorder *r, struct recorder_item *i)
     (void)pthread_mutex_lock(&r->lock);
     queued = place(r, i, &kept);
     (void)pthread_mutex_unlock(&r->lock);
-    if (!queued)
+    if (!queued) {
+        if (!kept && i->kind == KIND_EXCHANGE)
+            intents_end(r->intents, i->id); /* it is in a gap, not lost */
         recorder_item_free(i);
+    }
     if (done && (now || !queued))
         done(ctx, kept);
 }
@@ -265,16 +274,23 @@ int recorder_feedback(struct recorder *r, struct slice id, struct slice json,
                       struct err *err)
 {
     unsigned char raw[RECORDER_ID_CHARS / 2];
+    struct store_outcome o = { 0 };
+    struct wire_record w = { 0 };
     struct recorder_item *i;
+    int rc;
 
     if (!crypto_unhex(id, raw, sizeof(raw)))
         return err_set(err, ERR_FORMAT,
                        "\"call\" is no id of a call: 32 hexadecimal digits");
+    rc = wire_outcome_read(&w, json, &o, err);
+    wire_record_release(&w);
+    if (rc < 0)
+        return rc;
     i = mem_zalloc(sizeof(*i));
     i->kind = KIND_FEEDBACK;
     i->time_us = clock_wall_us();
-    (void)snprintf(i->id, sizeof(i->id), "%.*s", (int)id.n, id.p);
-    buf_add_slice(&i->bytes, id);
+    crypto_hex(raw, sizeof(raw), i->id);
+    buf_add(&i->bytes, i->id, RECORDER_ID_CHARS);
     buf_add_slice(&i->bytes, json);
     submit(r, i);
     return ERR_OK;

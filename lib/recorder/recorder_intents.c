@@ -45,6 +45,7 @@ struct file {
     uint16_t number;
     int fd;
     uint64_t begun, ended;
+    uint64_t bytes;  /* whole units that are in it */
     struct buf ends; /* to be written */
 };
 
@@ -141,6 +142,18 @@ static bool is_taken(const struct intents *n, uint16_t number)
 
     free(path);
     return taken;
+}
+
+/* Whole, or not at all: what stands behind a part of a unit would not be
+ * found again. */
+static bool append(struct file *f, const void *p, size_t n)
+{
+    if (io_write_all(f->fd, p, n, NULL) < 0) {
+        (void)!ftruncate(f->fd, (off_t)f->bytes);
+        return false;
+    }
+    f->bytes += n;
+    return true;
 }
 
 static int next_file(struct intents *n, struct err *err)
@@ -243,8 +256,10 @@ int intents_begin(struct intents *n, int64_t time_us, struct slice upstream,
         f = &n->files[n->count - 1];
         b.id[0] = (unsigned char)(f->number >> 8);
         b.id[1] = (unsigned char)f->number;
-        rc = io_write_all(f->fd, &b, sizeof(b), err);
-        f->begun += rc == ERR_OK;
+        f->begun++;
+        if (!append(f, &b, sizeof(b)))
+            rc = err_set(err, ERR_IO, "a call cannot be announced: %s",
+                         strerror(errno));
     }
     (void)pthread_mutex_unlock(&n->lock);
     crypto_hex(b.id, sizeof(b.id), id);
@@ -277,7 +292,7 @@ void intents_flush(struct intents *n)
         /* An end that cannot be written makes a call look lost that is in the
          * store: it is looked up there first. */
         if (f->ends.len)
-            (void)!io_write_all(f->fd, f->ends.data, f->ends.len, NULL);
+            (void)append(f, f->ends.data, f->ends.len);
         buf_reset(&f->ends);
         if (f->begun == f->ended && f->begun >= FILE_CALLS)
             remove_file(n, i - 1);

@@ -61,6 +61,7 @@ struct intent {
 MUST_CHECK int intents_open(const char *dir, struct intents **out,
                             struct err *err);
 void intents_close(struct intents *n); /* NULL is fine */
+/* id is given also where nothing could be written. */
 MUST_CHECK int intents_begin(struct intents *n, int64_t time_us,
                              struct slice upstream, struct slice target,
                              char id[RECORDER_ID_CHARS + 1], struct err *err);
@@ -111,6 +112,7 @@ void *recorder_write(void *recorder);
 /* The key of a call by the id that its client was told. */
 void recorder_call_key(const struct store *s, const char *id,
                        unsigned char key[CRYPTO_HASH_BYTES]);
+void recorder_widen_gap(struct recorder_gap *g, int64_t time_us, size_t bytes);
 /* Under the lock. */
 void recorder_count_gap(struct recorder *r, int which, int64_t time_us,
                         size_t bytes);

@@ -122,7 +122,7 @@ void recorder_thread(struct recorder *r, struct wire_record *w,
         at = add_name(r, w->call.conversation);
     else if (!w->call.conversation.n)
         at = find_earlier(r, w, prefixes, n);
-    if (!at && n) {
+    if (!at && (n || slice_is(w->call.dialect, "openai-responses"))) {
         char name[NAME_CHARS + 1];
 
         (void)snprintf(name, sizeof(name), "c-%.12s", x->id.p + 4);

@@ -19,6 +19,9 @@
 #include <time.h>
 
 #define TICK_NS INT64_C(20000000)
+/* Who waits for durability should not wait for the longest of other writers:
+ * what cannot be written soon goes to the spool, and is tried again. */
+#define BUSY "PRAGMA busy_timeout = 500"
 #define TRAIN_AFTER 256 /* calls, for a first dictionary */
 
 void recorder_call_key(const struct store *s, const char *id,
@@ -43,6 +46,18 @@ static void nap(struct recorder *r, int64_t ns)
     (void)pthread_cond_timedwait(&r->work, &r->lock, &t);
 }
 
+/* Feedback that an earlier process took for calls still in segments. */
+static int find_waiting(struct recorder *r, struct err *err)
+{
+    int64_t n;
+    int rc = sql_one_int(store_sql(r->store), "SELECT count(*) FROM feedback",
+                         0, &n, err);
+
+    if (rc == ERR_OK)
+        r->has_feedback = n > 0;
+    return rc;
+}
+
 /* A store that could not be opened at first, or was given up. */
 static int open_store(struct recorder *r, struct err *err)
 {
@@ -61,6 +76,9 @@ static int open_store(struct recorder *r, struct err *err)
     if (!r->packer) {
         r->packer = store_packer_new(r->store);
         r->parcel = store_parcel_new();
+        rc = sql_exec(store_sql(r->store), BUSY, err);
+        if (rc == ERR_OK)
+            rc = find_waiting(r, err);
     }
     return rc;
 }
@@ -231,19 +249,17 @@ static int add_all_lost(struct recorder *r, struct err *err)
 }
 
 /* Mark what cannot be read; it is not tried again. */
-static int add_group(struct recorder *r, size_t *unreadable, struct err *err)
+static int add_group(struct recorder *r, struct recorder_gap *unreadable,
+                     struct err *err)
 {
     struct err why;
     int rc = ERR_OK;
 
-    *unreadable = 0;
+    memset(unreadable, 0, sizeof(*unreadable));
     for (struct recorder_item *i = r->group; rc == ERR_OK && i; i = i->next) {
         rc = add_item(r, i, &why);
         if (rc == ERR_FORMAT || rc == ERR_LIMIT || rc == ERR_UNSUPPORTED) {
-            (void)pthread_mutex_lock(&r->lock);
-            recorder_count_gap(r, GAP_UNREADABLE, i->time_us, i->bytes.len);
-            (void)pthread_mutex_unlock(&r->lock);
-            ++*unreadable;
+            recorder_widen_gap(unreadable, i->time_us, i->bytes.len);
             rc = ERR_OK;
         }
     }
@@ -252,7 +268,19 @@ static int add_group(struct recorder *r, size_t *unreadable, struct err *err)
     return rc;
 }
 
-static int write_group(struct recorder *r, size_t *unreadable, struct err *err)
+/* What slmctl status tells of collecting. */
+static int note_stage(struct recorder *r, struct err *err)
+{
+    int64_t high;
+    int rc = sql_one_int(store_sql(r->store), "SELECT max(id) FROM call", 0,
+                         &high, err);
+
+    return rc < 0 ? rc
+                  : store_stage_set(r->store, "collect", high, NULL, NULL, err);
+}
+
+static int write_group(struct recorder *r, struct recorder_gap *unreadable,
+                       struct err *err)
 {
     struct recorder_gap gaps[GAPS];
     int rc = open_store(r, err);
@@ -268,6 +296,10 @@ static int write_group(struct recorder *r, size_t *unreadable, struct err *err)
     (void)pthread_mutex_unlock(&r->lock);
     for (int i = 0; rc == ERR_OK && i < GAPS; i++)
         rc = add_gap(r, i, &gaps[i], err);
+    if (rc == ERR_OK)
+        rc = add_gap(r, GAP_UNREADABLE, unreadable, err);
+    if (rc == ERR_OK)
+        rc = note_stage(r, err);
     if (rc == ERR_OK)
         rc = sql_commit(store_sql(r->store), err);
     if (rc < 0) {
@@ -322,13 +354,14 @@ static uint64_t wal_bytes(const struct recorder *r)
     return n;
 }
 
-static void note(struct recorder *r, int rc, const struct err *err, size_t n,
-                 int64_t us)
+static void note(struct recorder *r, int rc, const struct err *err,
+                 const struct recorder_gap *unreadable, int64_t us)
 {
     (void)pthread_mutex_lock(&r->lock);
     r->stats.store_ok = rc == ERR_OK;
     if (rc == ERR_OK) {
-        r->stats.written += n;
+        r->stats.written += r->group_count - (size_t)unreadable->calls;
+        r->stats.dropped += (uint64_t)unreadable->calls;
         r->stats.commits++;
         r->stats.commit_us_sum += us;
         if (us > r->stats.commit_us_max)
@@ -385,12 +418,13 @@ static void save_group(struct recorder *r, bool all)
 static void flush_group(struct recorder *r)
 {
     int64_t start = clock_mono_ns();
-    size_t unreadable = 0;
+    struct recorder_gap unreadable;
     struct err err;
-    int rc = write_group(r, &unreadable, &err);
+    int rc;
 
-    note(r, rc, &err, r->group_count - unreadable,
-         (clock_mono_ns() - start) / 1000);
+    memset(&unreadable, 0, sizeof(unreadable));
+    rc = write_group(r, &unreadable, &err);
+    note(r, rc, &err, &unreadable, (clock_mono_ns() - start) / 1000);
     if (rc == ERR_OK) {
         end_group(r);
         return;
@@ -409,6 +443,7 @@ static void learn(struct recorder *r)
         (void)!store_train(r->store, NULL, 0, &err);
 }
 
+/* r->lock is held. */
 static bool has_gaps(const struct recorder *r)
 {
     for (int i = 0; i < GAPS; i++)
@@ -447,26 +482,49 @@ static bool gather(struct recorder *r)
     return goes_on;
 }
 
+/* Whether there is something to write, even if it is only a gap. */
+static bool has_work(struct recorder *r, bool *stopping)
+{
+    bool has;
+
+    (void)pthread_mutex_lock(&r->lock);
+    has = r->group || has_gaps(r);
+    *stopping = r->stopping;
+    (void)pthread_mutex_unlock(&r->lock);
+    return has;
+}
+
+/* Nothing is queued: open a store that could not be opened before, and tell
+ * of calls that earlier processes lost. */
+static void be_idle(struct recorder *r)
+{
+    struct recorder_gap none;
+    struct err err;
+    int rc;
+
+    if (r->store && !r->has_lost)
+        return;
+    memset(&none, 0, sizeof(none));
+    rc = open_store(r, &err);
+    if (rc == ERR_OK && r->has_lost)
+        rc = add_all_lost(r, &err);
+    note(r, rc, &err, &none, 0);
+    if (rc < 0)
+        r->retry_ns = clock_mono_ns() + RETRY_NS;
+}
+
 void *recorder_write(void *recorder)
 {
     struct recorder *r = recorder;
-    struct err err;
+    bool stopping;
 
     while (gather(r)) {
         if (clock_mono_ns() < r->retry_ns)
             continue;
-        if (r->group || has_gaps(r))
+        if (has_work(r, &stopping))
             flush_group(r);
-        else if (r->has_lost && r->store && !r->stopping) {
-            int rc = open_store(r, &err);
-
-            if (rc == ERR_OK)
-                rc = add_all_lost(r, &err);
-            if (rc < 0)
-                note(r, rc, &err, 0, 0);
-            if (rc < 0)
-                r->retry_ns = clock_mono_ns() + RETRY_NS;
-        }
+        else if (!stopping)
+            be_idle(r);
         learn(r);
     }
     (void)pthread_mutex_lock(&r->lock);
