@@ -1,84 +1,19 @@
 /* test_lora_methods.c - DoRA and rsLoRA, an adapter gone on from, blocks
  * computed again, a base in 4 bits: what each must not change */
-#include "scratch.h"
-
-#include "lora/lora.h"
-#include "lora/lora_private.h"
-
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/rng.h"
-
-#include <check.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-static struct compute *cpu;
-static struct err err;
-static char dir[SCRATCH_MAX];
-
-#define OK(call)                                                               \
-    do {                                                                       \
-        if ((call) < 0)                                                        \
-            ck_abort_msg("%s", err.msg);                                       \
-    } while (0)
+#include "lora_problem.h"
 
 static const struct model_config tiny = {
-    .family = "llama",
-    .vocab = 61,
-    .hidden = 24,
-    .ffn = 40,
+    TINY_MODEL,
     .layers = 3,
-    .heads = 4,
-    .kv_heads = 2,
-    .head_dim = 6,
-    .context = 128,
-    .norm_eps = 1e-5,
-    .rope_theta = 10000,
     .init_range = 0.2,
-    .bos = 1,
-    .eos = { 2 },
-    .eos_count = 1,
 };
 
-static void setup(void)
-{
-    OK(compute_open(&(struct compute_options){ .threads = 2 }, &cpu, &err));
-    scratch_make(dir);
-}
-
-static void teardown(void)
-{
-    compute_close(cpu);
-    scratch_remove(dir);
-}
-
-static void counting(struct lora_data *d, int docs, unsigned seed)
-{
-    struct rng rng;
-
-    rng_init(&rng, seed);
-    for (int i = 0; i < docs; i++) {
-        int32_t ids[30], step = 1 + (int32_t)rng_below(&rng, 3);
-        size_t n = 8 + (size_t)rng_below(&rng, 22);
-
-        ids[0] = 57 + step;
-        ids[1] = (int32_t)rng_below(&rng, 50);
-        for (size_t k = 2; k < n; k++)
-            ids[k] = (ids[k - 1] + step) % 57;
-        lora_data_add(d, ids, NULL, 2, n);
-    }
-}
-
 static const struct lora_options quick = {
-    .lr = 1e-2,
-    .rank = 4,
+    QUICK,
     .alpha = 8,
     .batch_tokens = 512,
     .pass_tokens = 200,
     .max_tokens = 8000,
-    .seed = 9,
 };
 
 static char *save_base(void)

@@ -1,60 +1,15 @@
 /* test_lora_objectives.c - preferences, teachers, logged log probabilities,
  * and over-long calls without their oldest turns */
-#include "scratch.h"
+#include "lora_problem.h"
 
-#include "lora/lora.h"
-#include "lora/lora_private.h"
 #include "template/template.h"
 #include "tokenizer/tokenizer.h"
 
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/rng.h"
-
-#include <check.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-static struct compute *cpu;
-static struct err err;
-static char dir[SCRATCH_MAX];
-
-#define OK(call)                                                               \
-    do {                                                                       \
-        if ((call) < 0)                                                        \
-            ck_abort_msg("%s", err.msg);                                       \
-    } while (0)
-
 static const struct model_config tiny = {
-    .family = "llama",
-    .vocab = 61,
-    .hidden = 24,
-    .ffn = 40,
+    TINY_MODEL,
     .layers = 2,
-    .heads = 4,
-    .kv_heads = 2,
-    .head_dim = 6,
-    .context = 128,
-    .norm_eps = 1e-5,
-    .rope_theta = 10000,
     .init_range = 0.2,
-    .bos = 1,
-    .eos = { 2 },
-    .eos_count = 1,
 };
-
-static void setup(void)
-{
-    OK(compute_open(&(struct compute_options){ .threads = 2 }, &cpu, &err));
-    scratch_make(dir);
-}
-
-static void teardown(void)
-{
-    compute_close(cpu);
-    scratch_remove(dir);
-}
 
 /* Prompts of one token, answered by counting up (chosen) or down. */
 static void pairs(struct lora_data *d, int count)
@@ -145,12 +100,10 @@ START_TEST(preferences_by_finite_differences)
 END_TEST
 
 static const struct lora_options quick = {
-    .lr = 1e-2,
-    .rank = 4,
+    QUICK,
     .batch_tokens = 256,
     .pass_tokens = 100,
     .max_tokens = 6000,
-    .seed = 9,
 };
 
 START_TEST(preferences_are_learnt)

@@ -1,6 +1,7 @@
 /* test_model.c - the decoder against transformers' and PEFT's values, and
  * what must hold without them */
 #include "model_reference.h"
+#include "tiny_model.h"
 
 static void check_logits(struct model *m, const struct rows *r,
                          const struct weights *w, const char *what)
@@ -411,22 +412,10 @@ START_TEST(sixteen_bit_shards_give_the_reference_logits)
 END_TEST
 
 static const struct model_config tiny = {
-    .family = "llama",
-    .vocab = 61,
-    .hidden = 24,
-    .ffn = 40,
+    TINY_MODEL,
     .layers = 2,
-    .heads = 4,
-    .kv_heads = 2,
-    .head_dim = 6,
-    .context = 128,
-    .norm_eps = 1e-5,
-    .rope_theta = 10000,
     .tied = true,
     .init_range = 0.4,
-    .bos = 1,
-    .eos = { 2 },
-    .eos_count = 1,
 };
 
 START_TEST(a_batch_gives_the_tokens_of_its_prompts_one_by_one)
