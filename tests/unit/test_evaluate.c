@@ -1,70 +1,12 @@
 /* test_evaluate.c - a task from the store to the verdict, with a tiny random
  * model, and the report's forms */
-#include "scratch.h"
+#include "evaluate_problem.h"
 
-#include "base/io.h"
-#include "base/mem.h"
-#include "evaluate/evaluate.h"
-#include "model/model.h"
 #include "report/report.h"
-#include "template/template.h"
-#include "tokenizer/tokenizer.h"
 
-#include <check.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define OK(call) ck_assert_msg((call) == 0, "%s", err.msg)
-
-static char dir[SCRATCH_MAX];
-static char model_dir[96];
-static struct err err;
-static struct store *s;
-static struct compute *cpu;
 static struct score_prices *prices;
-
-/* A random model whose tokenizer knows ChatML. */
-static void model_make(void)
-{
-    struct model_config c = { .hidden = 16,
-                              .ffn = 32,
-                              .layers = 1,
-                              .heads = 2,
-                              .kv_heads = 1,
-                              .head_dim = 8,
-                              .context = 160,
-                              .norm_eps = 1e-5,
-                              .rope_theta = 10000,
-                              .tied = true,
-                              .init_range = 0.3 };
-    static const char *const specials[] = { "<|im_start|>", "<|im_end|>",
-                                            NULL };
-    struct slice text = slice_of("the quick brown fox jumps");
-    struct tokenizer_train_options opt = { .vocab = 290, .specials = specials };
-    struct tokenizer *t;
-    struct model *m;
-    char path[128];
-
-    ck_assert_int_eq(mkdir(model_dir, 0755), 0);
-    snprintf(path, sizeof(path), "%s/tokenizer.json", model_dir);
-    OK(tokenizer_train(&text, 1, &opt, path, &err));
-    OK(tokenizer_open(model_dir, &t, &err));
-    snprintf(c.family, sizeof(c.family), "llama");
-    c.vocab = (int64_t)tokenizer_size(t);
-    c.eos[0] = tokenizer_id(t, "<|im_end|>");
-    c.eos_count = 1;
-    tokenizer_free(t);
-    snprintf(path, sizeof(path), "%s/chat_template.jinja", model_dir);
-    OK(io_write_file(path, template_builtin(), strlen(template_builtin()), 0644,
-                     &err));
-    OK(model_new(&c, cpu, 5, &m, &err));
-    OK(model_save(m, model_dir, WEIGHTS_F32, &err));
-    model_free(m);
-}
 
 static void must_exec(const char *text)
 {
@@ -73,14 +15,11 @@ static void must_exec(const char *text)
 
 static void setup(void)
 {
-    struct compute_options opt = { .threads = 1 };
+    static const char *const specials[] = { "<|im_start|>", "<|im_end|>",
+                                            NULL };
 
-    scratch_make(dir);
-    snprintf(model_dir, sizeof(model_dir), "%s/tiny", dir);
-    OK(compute_open(&opt, &cpu, &err));
-    OK(store_open(dir, STORE_CREATE, &s, &err));
+    problem_begin(160, specials);
     OK(score_prices_open(NULL, &prices, &err));
-    model_make();
     must_exec("INSERT INTO task(id, name, label, kind, created) VALUES(1, "
               "'a<b>|&c', 'x', 'label', 0)");
 }
@@ -88,22 +27,21 @@ static void setup(void)
 static void teardown(void)
 {
     score_prices_free(prices);
-    store_close(s);
-    compute_close(cpu);
-    scratch_remove(dir);
+    problem_end();
 }
 
 /* One call and its example; input and answer are what curate hashes. */
 static void example_put(int64_t id, const char *split, const char *question,
                         const char *answer, bool kept, const char *input)
 {
+    struct example e = { .id = id,
+                         .split = split,
+                         .input = { input, input ? strlen(input) : 0 },
+                         .answer = slice_of(answer),
+                         .dropped = !kept };
     struct buf request = { 0 }, response = { 0 };
-    struct store_body body;
-    struct sql_stmt *q;
-    struct store_call call;
-    int64_t blob, call_id;
-    char key[32], response_id[32];
-    bool added;
+    struct store_call call = store_call_none();
+    char response_id[32];
 
     buf_printf(&request,
                "{\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}",
@@ -112,40 +50,15 @@ static void example_put(int64_t id, const char *split, const char *question,
                "{\"id\":\"r%lld\",\"choices\":[{\"message\":{\"role\":"
                "\"assistant\",\"content\":\"%s\"}}]}",
                (long long)id, answer);
-    OK(store_body_put(s, buf_slice(&request), "messages", &body, &err));
-    OK(store_blob_put(s, buf_slice(&response), &blob, &err));
-    snprintf(key, sizeof(key), "k%lld", (long long)id);
     snprintf(response_id, sizeof(response_id), "r%lld", (long long)id);
-    call = store_call_none();
-    call.key = slice_of(key);
     call.response_id = slice_of(response_id);
-    call.dialect = slice_of("openai-chat");
     call.model = slice_of("gpt-4o-2024-08-06");
-    call.status = slice_of("completed");
     call.latency_us = 1000 * id;
     call.tokens_in = 100;
     call.tokens_out = 10;
     call.request = buf_slice(&request);
     call.response = buf_slice(&response);
-    OK(store_call_add(s, &call, &added, &err));
-    OK(store_call_find(s, call.key, &call_id, &err));
-    OK(sql_get(store_sql(s),
-               "INSERT INTO example(id, call, kept, reason, split, groups, "
-               "request, request_at, node, response, task, input, answer) "
-               "VALUES(?1, ?10, ?2, CASE ?2 WHEN 0 THEN 'duplicate' END, ?3, "
-               "'g' || ?1, ?4, ?5, ?6, ?7, CASE ?2 WHEN 1 THEN 1 END, ?8, ?9)",
-               &q, &err));
-    sql_bind_int(q, 1, id);
-    sql_bind_int(q, 2, kept);
-    sql_bind_cstr(q, 3, split);
-    sql_bind_int(q, 4, body.skeleton);
-    sql_bind_int(q, 5, body.at);
-    sql_bind_int(q, 6, body.node);
-    sql_bind_int(q, 7, blob);
-    sql_bind_blob(q, 8, input, input ? strlen(input) : 0);
-    sql_bind_blob(q, 9, answer, strlen(answer));
-    sql_bind_int(q, 10, call_id);
-    OK(sql_run(q, &err));
+    example_add(&e, call);
     buf_release(&request);
     buf_release(&response);
 }

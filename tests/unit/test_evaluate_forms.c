@@ -2,92 +2,23 @@
  * test_evaluate_forms.c - a model without any sense answers in the form that a
  * task or a request asks for, and only while it is kept to it
  */
-#include "scratch.h"
+#include "evaluate_problem.h"
 
-#include "base/io.h"
-#include "base/mem.h"
-#include "evaluate/evaluate.h"
-#include "model/model.h"
-#include "template/template.h"
-
-#include <check.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
-#define OK(call) ck_assert_msg((call) == 0, "%s", err.msg)
 #define ITEMS 6
 
-static char dir[SCRATCH_MAX];
-static char model_dir[96];
-static struct err err;
-static struct store *s;
-static struct compute *cpu;
-
-static void put_file(const char *name, const char *text)
+/* tool_call tags are special tokens. */
+static void setup(void)
 {
-    char *path = io_path(model_dir, name);
-
-    OK(io_write_file(path, text, strlen(text), 0644, &err));
-    free(path);
-}
-
-/* Random weights; tool_call tags are special tokens. */
-static void model_make(void)
-{
-    struct model_config c = { .hidden = 16,
-                              .ffn = 32,
-                              .layers = 1,
-                              .heads = 2,
-                              .kv_heads = 1,
-                              .head_dim = 8,
-                              .context = 700,
-                              .norm_eps = 1e-5,
-                              .rope_theta = 10000,
-                              .tied = true,
-                              .init_range = 0.3 };
     static const char *const specials[] = { "<|im_start|>", "<|im_end|>",
                                             "<tool_call>", "</tool_call>",
                                             NULL };
-    struct slice text = slice_of("the quick brown fox jumps");
-    struct tokenizer_train_options opt = { .vocab = 290, .specials = specials };
-    struct tokenizer *t;
-    struct model *m;
-    char path[128];
 
-    ck_assert_int_eq(mkdir(model_dir, 0755), 0);
-    snprintf(path, sizeof(path), "%s/tokenizer.json", model_dir);
-    OK(tokenizer_train(&text, 1, &opt, path, &err));
-    OK(tokenizer_open(model_dir, &t, &err));
-    snprintf(c.family, sizeof(c.family), "llama");
-    c.vocab = (int64_t)tokenizer_size(t);
-    c.eos[0] = tokenizer_id(t, "<|im_end|>");
-    c.eos_count = 1;
-    tokenizer_free(t);
-    put_file("chat_template.jinja", template_builtin());
-    OK(model_new(&c, cpu, 5, &m, &err));
-    OK(model_save(m, model_dir, WEIGHTS_F32, &err));
-    model_free(m);
-}
-
-static void setup(void)
-{
-    struct compute_options opt = { .threads = 1 };
-
-    scratch_make(dir);
-    snprintf(model_dir, sizeof(model_dir), "%s/tiny", dir);
-    OK(compute_open(&opt, &cpu, &err));
-    OK(store_open(dir, STORE_CREATE, &s, &err));
-    model_make();
+    problem_begin(700, specials);
 }
 
 static void teardown(void)
 {
-    store_close(s);
-    compute_close(cpu);
-    scratch_remove(dir);
+    problem_end();
 }
 
 static void task_put(const char *kind)
@@ -110,39 +41,19 @@ static void example_put(int64_t id, const char *split, const char *more,
                                "\"q %d\"}]%s}",
                                (int)id, more);
     char *response = mem_printf("{\"choices\":[{\"message\":%s}]}", message);
+    char *hashed = mem_printf("k%d", (int)id);
+    struct example e = { .id = id,
+                         .split = split,
+                         .input = slice_of(hashed),
+                         .answer = slice_of(hashed) };
     struct store_call call = store_call_none();
-    struct store_body body;
-    struct sql_stmt *q;
-    int64_t blob, call_id;
-    char key[32];
-    bool added;
 
-    snprintf(key, sizeof(key), "k%d", (int)id);
-    OK(store_body_put(s, slice_of(request), "messages", &body, &err));
-    OK(store_blob_put(s, slice_of(response), &blob, &err));
-    call.key = slice_of(key);
-    call.dialect = slice_of("openai-chat");
-    call.status = slice_of("completed");
     call.request = slice_of(request);
     call.response = slice_of(response);
-    OK(store_call_add(s, &call, &added, &err));
-    OK(store_call_find(s, call.key, &call_id, &err));
-    OK(sql_get(store_sql(s),
-               "INSERT INTO example(id, call, kept, split, groups, request, "
-               "request_at, node, response, task, input, answer) VALUES(?1, "
-               "?2, 1, ?3, 'g' || ?1, ?4, ?5, ?6, ?7, 1, ?8, ?8)",
-               &q, &err));
-    sql_bind_int(q, 1, id);
-    sql_bind_int(q, 2, call_id);
-    sql_bind_cstr(q, 3, split);
-    sql_bind_int(q, 4, body.skeleton);
-    sql_bind_int(q, 5, body.at);
-    sql_bind_int(q, 6, body.node);
-    sql_bind_int(q, 7, blob);
-    sql_bind_blob(q, 8, key, strlen(key));
-    OK(sql_run(q, &err));
+    example_add(&e, call);
     free(request);
     free(response);
+    free(hashed);
 }
 
 static struct evaluate_result run(bool constrain)
