@@ -90,6 +90,15 @@ static inline void drop(struct compute *c, struct array *a)
     free(a->x);
 }
 
+static inline void drop_each(struct compute *c, struct array *const *list)
+{
+    for (; *list; list++)
+        drop(c, *list);
+}
+
+#define DROP(c, ...)                                                           \
+    drop_each((c), (struct array *const[]){ __VA_ARGS__, NULL })
+
 static inline void close_to(double got, double want, double scale,
                             const char *what)
 {
@@ -123,10 +132,7 @@ static inline struct product product(struct compute *c, const size_t *shape)
 
 static inline void product_drop(struct compute *c, struct product *p)
 {
-    drop(c, &p->y);
-    drop(c, &p->x);
-    drop(c, &p->w);
-    drop(c, &p->b);
+    DROP(c, &p->y, &p->x, &p->w, &p->b);
 }
 
 /* d/dx[i] of f by a central difference. */

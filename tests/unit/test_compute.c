@@ -207,13 +207,7 @@ START_TEST(rmsnorm_and_its_gradient)
         free(n.x);
         free(n.w);
         free(n.r);
-        drop(c, &x);
-        drop(c, &w);
-        drop(c, &y);
-        drop(c, &dx);
-        drop(c, &dw);
-        drop(c, &rstd);
-        drop(c, &r);
+        DROP(c, &x, &w, &y, &dx, &dw, &rstd, &r);
     }
     compute_close(c);
 }
@@ -258,11 +252,7 @@ START_TEST(rope_turns_and_turns_back)
     (void)fetch(c, &x);
     for (size_t i = 0; i < x.n; i++)
         close_to((double)x.x[i], (double)before[i], 1, "inverse rope");
-    drop(c, &x);
-    drop(c, &angles);
-    drop(c, &cosine);
-    drop(c, &sine);
-    drop(c, &ids);
+    DROP(c, &x, &angles, &cosine, &sine, &ids);
     compute_close(c);
 }
 END_TEST
@@ -322,10 +312,7 @@ START_TEST(swiglu_and_its_gradient)
         free(gate);
         free(up);
     }
-    drop(c, &g);
-    drop(c, &u);
-    drop(c, &d);
-    drop(c, &h);
+    DROP(c, &g, &u, &d, &h);
     compute_close(c);
 }
 END_TEST
@@ -366,9 +353,7 @@ START_TEST(adamw_is_the_formula)
     for (size_t i = 0; i < n; i++)
         close_to((double)p.x[i], want[i], 0.1, "adamw");
     free(want);
-    drop(c, &p);
-    drop(c, &m);
-    drop(c, &v);
+    DROP(c, &p, &m, &v);
     compute_close(c);
 }
 END_TEST
@@ -411,12 +396,7 @@ START_TEST(rows_are_found_added_and_put_back)
     c->ops->gather(c, sum.s, table.s, index.s, TABLE, DIM);
     c->ops->scatter(c, back.s, sum.s, index.s, TABLE, DIM);
     ck_assert_mem_eq(fetch(c, &back), table.x, sizeof(float) * TABLE * DIM);
-    drop(c, &table);
-    drop(c, &y);
-    drop(c, &sum);
-    drop(c, &back);
-    drop(c, &ids);
-    drop(c, &index);
+    DROP(c, &table, &y, &sum, &back, &ids, &index);
     compute_close(c);
 }
 END_TEST
@@ -450,9 +430,7 @@ START_TEST(argmax_takes_the_smallest_of_equals)
             sum += exp((double)logits.x[r * VOCAB + v] - 9);
         close_to((double)logp.x[r], -log(sum), 1, "log p");
     }
-    drop(c, &logits);
-    drop(c, &ids);
-    drop(c, &logp);
+    DROP(c, &logits, &ids, &logp);
     compute_close(c);
 }
 END_TEST

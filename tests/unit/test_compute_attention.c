@@ -108,15 +108,7 @@ static struct attention_test attention_test(struct compute *c, int docs,
 
 static void attention_drop(struct compute *c, struct attention_test *t)
 {
-    drop(c, &t->q);
-    drop(c, &t->k);
-    drop(c, &t->v);
-    drop(c, &t->o);
-    drop(c, &t->lse);
-    drop(c, &t->r);
-    drop(c, &t->dq);
-    drop(c, &t->dk);
-    drop(c, &t->dv);
+    DROP(c, &t->q, &t->k, &t->v, &t->o, &t->lse, &t->r, &t->dq, &t->dk, &t->dv);
 }
 
 START_TEST(attention_and_its_gradient)
@@ -326,9 +318,7 @@ START_TEST(cached_attention_has_the_bits_of_packed_attention)
         c->ops->attention_cached(c, &a);
     }
     ck_assert_mem_eq(fetch(c, &o), t.o.x, o.n * sizeof(float));
-    drop(c, &keys);
-    drop(c, &values);
-    drop(c, &o);
+    DROP(c, &keys, &values, &o);
     attention_drop(c, &t);
     compute_close(c);
 }
@@ -419,14 +409,7 @@ START_TEST(cross_entropy_and_its_gradient)
     free(h.x);
     free(h.w);
     free(h.bias);
-    drop(c, &x);
-    drop(c, &w);
-    drop(c, &b);
-    drop(c, &db);
-    drop(c, &dx);
-    drop(c, &dw);
-    drop(c, &nll);
-    drop(c, &ids);
+    DROP(c, &x, &w, &b, &db, &dx, &dw, &nll, &ids);
     compute_close(c);
 }
 END_TEST

@@ -57,10 +57,7 @@ START_TEST(activations_and_their_gradients)
     }
     c->ops->activate(c, kind, g.s, g.s, N); /* in place */
     ck_assert_mem_eq(fetch(c, &g), y.x, N * sizeof(float));
-    drop(c, &g);
-    drop(c, &d);
-    drop(c, &y);
-    drop(c, &dx);
+    DROP(c, &g, &d, &y, &dx);
     compute_close(c);
 }
 END_TEST
@@ -94,10 +91,7 @@ START_TEST(gated_units_and_their_gradients)
                  "dgate");
         close_to((double)u.x[i], by * slope(element_value, &e, &e.u), 3, "dup");
     }
-    drop(c, &g);
-    drop(c, &u);
-    drop(c, &d);
-    drop(c, &h);
+    DROP(c, &g, &u, &d, &h);
     compute_close(c);
 }
 END_TEST
@@ -238,11 +232,7 @@ START_TEST(rope_of_a_part_is_rope_of_its_columns)
         ck_assert_mem_eq(fetch(c, &y), x.x, x.n * sizeof(float));
         drop(c, &y);
     }
-    drop(c, &x);
-    drop(c, &part);
-    drop(c, &cosine);
-    drop(c, &sine);
-    drop(c, &ids);
+    DROP(c, &x, &part, &cosine, &sine, &ids);
     compute_close(c);
 }
 END_TEST
@@ -268,9 +258,7 @@ START_TEST(columns_are_cut_out_put_in_and_scaled)
             back.x[i] = -2 * wide.x[i];
     c->ops->copy(c, wide.s, back.s, back.n);
     ck_assert_mem_eq(fetch(c, &wide), back.x, back.n * sizeof(float));
-    drop(c, &wide);
-    drop(c, &narrow);
-    drop(c, &back);
+    DROP(c, &wide, &narrow, &back);
     compute_close(c);
 }
 END_TEST

@@ -32,10 +32,7 @@ START_TEST(lengths_of_adapted_rows)
         }
         close_to((double)y.x[i], 1 / sqrt(sum), 0, "inverse length");
     }
-    drop(c, &w);
-    drop(c, &b);
-    drop(c, &a);
-    drop(c, &y);
+    DROP(c, &w, &b, &a, &y);
     compute_close(c);
 }
 END_TEST
@@ -84,13 +81,7 @@ START_TEST(rows_and_columns_are_scaled_and_multiplied)
                      0, "scaled rows");
         free(before);
     }
-    drop(c, &x);
-    drop(c, &w);
-    drop(c, &bias);
-    drop(c, &add);
-    drop(c, &f);
-    drop(c, &y);
-    drop(c, &dots);
+    DROP(c, &x, &w, &bias, &add, &f, &y, &dots);
     compute_close(c);
 }
 END_TEST
@@ -204,10 +195,7 @@ static void check_lesson(struct compute *c, struct compute_distill *d,
                  "dw");
     free(s->x);
     free(s->w);
-    drop(c, &dx);
-    drop(c, &dw);
-    drop(c, &nll);
-    drop(c, &loss);
+    DROP(c, &dx, &dw, &nll, &loss);
 }
 
 START_TEST(distillation_by_finite_differences)
@@ -273,11 +261,7 @@ START_TEST(distillation_by_finite_differences)
     s.top_logp = logp.x;
     s.top = TOP;
     check_lesson(c, &d, &s, &x, &w);
-    drop(c, &x);
-    drop(c, &w);
-    drop(c, &tx);
-    drop(c, &tw);
-    drop(c, &logp);
+    DROP(c, &x, &w, &tx, &tw, &logp);
     compute_release(c, &at.s);
     compute_release(c, &top.s);
     compute_close(c);
@@ -309,12 +293,7 @@ static void check_products(struct compute *c, struct array *blocks, size_t n,
     c->ops->linear_dx(c, &l);
     ck_assert_mem_eq(fetch(c, &y), fetch(c, &z), m * n * sizeof(float));
     ck_assert_mem_eq(fetch(c, &dx), fetch(c, &dz), m * k * sizeof(float));
-    drop(c, &plain);
-    drop(c, &x);
-    drop(c, &y);
-    drop(c, &z);
-    drop(c, &dx);
-    drop(c, &dz);
+    DROP(c, &plain, &x, &y, &z, &dx, &dz);
 }
 
 static double error_of(const float *a, const float *b, size_t n)
