@@ -59,6 +59,7 @@ void proxy_exchange_free(struct proxy_exchange *x)
     proxy_config_drop(x->config);
     buf_release(&x->texts);
     buf_release(&x->facts);
+    buf_release(&x->answer_facts);
     buf_release(&x->request);
     buf_release(&x->response);
     buf_release(&x->withheld);
@@ -78,24 +79,29 @@ static void on_recorded(void *ctx, bool kept)
     proxy_worker_wake(x->worker);
 }
 
-/* "{" members "}" */
-static void close_facts(struct proxy_exchange *x, struct buf *out)
+/* "{" members "}"; nothing for none. */
+static struct slice as_object(struct buf *members)
 {
-    buf_char(out, '{');
-    buf_add_slice(out, buf_slice(&x->facts));
-    if (x->client_left)
-        buf_str(out, x->facts.len ? ",\"client_left\":true"
-                                  : "\"client_left\":true");
-    buf_char(out, '}');
+    struct buf out = { .data = NULL };
+
+    if (!members->len)
+        return buf_slice(members);
+    buf_printf(&out, "{%s}", members->data);
+    buf_release(members);
+    *members = out;
+    return buf_slice(members);
 }
 
 static void submit(struct proxy_exchange *x)
 {
     struct wire_exchange e = wire_exchange_none();
-    struct buf facts = { .data = NULL };
     bool waits = x->config->o.sync;
 
-    close_facts(x, &facts);
+    if (x->client_left) {
+        if (x->answer_facts.len)
+            buf_char(&x->answer_facts, ',');
+        buf_str(&x->answer_facts, "\"client_left\":true");
+    }
     e.id = slice_of(x->id);
     e.upstream = proxy_get_text(x, TEXT_UPSTREAM);
     e.method = proxy_get_text(x, TEXT_METHOD);
@@ -111,7 +117,8 @@ static void submit(struct proxy_exchange *x)
         e.request = buf_slice(&x->request);
         e.response = buf_slice(&x->response);
     }
-    e.facts = buf_slice(&facts);
+    e.facts = as_object(&x->facts);
+    e.answer_facts = as_object(&x->answer_facts);
     e.end = x->end;
     e.http_status = x->status ? x->status : -1;
     e.time_us = x->begin_us;
@@ -125,7 +132,6 @@ static void submit(struct proxy_exchange *x)
     x->submitted = true;
     recorder_submit(x->worker->proxy->recorder, &e, waits ? on_recorded : NULL,
                     x);
-    buf_release(&facts);
     if (!waits)
         proxy_exchange_free(x);
 }

@@ -146,31 +146,22 @@ static struct slice clipped(struct slice v)
     return v;
 }
 
-/* Members "name": "value" of an object for the fields that may be kept. */
-static void add_kept(struct proxy_exchange *x, const char *side,
+/* Members "name": "value" for the fields that may be kept. */
+static void add_kept(struct proxy_exchange *x, struct buf *out,
                      const struct http_field *fields, size_t count)
 {
     const struct proxy_config *c = x->config;
-    size_t kept = 0;
 
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < c->keep_field_count; k++) {
             if (!http_name_is(fields[i].name, c->keep_fields[k]))
                 continue;
-            if (!kept++) {
-                if (x->facts.len)
-                    buf_char(&x->facts, ',');
-                json_quote(&x->facts, slice_of(side));
-                buf_str(&x->facts, ":{");
-            } else {
-                buf_char(&x->facts, ',');
-            }
-            json_quote(&x->facts, slice_of(c->keep_fields[k]));
-            buf_char(&x->facts, ':');
-            json_quote(&x->facts, clipped(fields[i].value));
+            if (out->len)
+                buf_char(out, ',');
+            json_quote(out, slice_of(c->keep_fields[k]));
+            buf_char(out, ':');
+            json_quote(out, clipped(fields[i].value));
         }
-    if (kept)
-        buf_char(&x->facts, '}');
 }
 
 /* The key of "key=" in a query, where some APIs take it. */
@@ -297,6 +288,7 @@ void proxy_facts_request(struct proxy_exchange *x, const struct http_request *r,
                          const char *token)
 {
     struct slice key = key_of(r);
+    struct buf kept = { .data = NULL };
     struct proxy_text in_query;
     char address[64];
 
@@ -312,7 +304,11 @@ void proxy_facts_request(struct proxy_exchange *x, const struct http_request *r,
     add_fingerprint(x, "key", key);
     http_client_address(r, peer, x->config->trusted, address);
     add_fingerprint(x, "address", slice_of(address));
-    add_kept(x, "request_fields", r->fields, r->field_count);
+    add_fact(x, "target", proxy_get_text(x, TEXT_TARGET));
+    add_kept(x, &kept, r->fields, r->field_count);
+    if (kept.len)
+        buf_printf(&x->facts, ",\"fields\":{%s}", kept.data);
+    buf_release(&kept);
 }
 
 void proxy_facts_response(struct proxy_exchange *x,
@@ -323,5 +319,5 @@ void proxy_facts_response(struct proxy_exchange *x,
             proxy_set_text(x, TEXT_RESPONSE_TYPE, clipped(fields[i].value));
         else if (http_name_is(fields[i].name, "content-encoding"))
             proxy_set_text(x, TEXT_RESPONSE_ENCODING, clipped(fields[i].value));
-    add_kept(x, "response_fields", fields, count);
+    add_kept(x, &x->answer_facts, fields, count);
 }

@@ -112,7 +112,8 @@ struct proxy_exchange {
     char id[RECORDER_ID_CHARS + 1];
     struct buf texts;
     struct proxy_text text[TEXTS];
-    struct buf facts; /* members of a JSON object */
+    struct buf facts;        /* members of a JSON object */
+    struct buf answer_facts; /* the same, of the answer */
     struct http_body body;
     struct buf request, response; /* copies; request also feeds the upstream */
     size_t dropped, sent;         /* of the request's bytes */

@@ -43,7 +43,7 @@ static int keep_waiting(struct recorder *r, struct slice key, int64_t time_us,
 int recorder_add_feedback(struct recorder *r, struct recorder_item *i,
                           struct err *err)
 {
-    unsigned char key[CRYPTO_HASH_BYTES];
+    unsigned char key[RECORDER_KEY_BYTES];
     struct slice named = { (char *)key, sizeof(key) };
     struct slice body;
     int64_t call;
@@ -53,7 +53,7 @@ int recorder_add_feedback(struct recorder *r, struct recorder_item *i,
         return err_set(err, ERR_FORMAT, "feedback without an id");
     body = (struct slice){ i->bytes.data + RECORDER_ID_CHARS,
                            i->bytes.len - RECORDER_ID_CHARS };
-    recorder_call_key(r->store, i->bytes.data, key);
+    recorder_call_key(i->bytes.data, key);
     rc = store_call_find(r->store, named, &call, err);
     if (rc < 0)
         return rc;

@@ -103,15 +103,16 @@ struct recorder {
     struct recorder_item *group, **group_last;
     size_t group_count;
     int64_t source, retry_ns;
-    bool has_lost, has_feedback;
+    bool has_lost, has_feedback, may_repack;
+    uint64_t learnt_at;        /* calls written when it is looked for next */
     struct map *conversations; /* of message lists, see recorder_thread.c */
     struct buf names;
 };
 
 void *recorder_write(void *recorder);
-/* The key of a call by the id that its client was told. */
-void recorder_call_key(const struct store *s, const char *id,
-                       unsigned char key[CRYPTO_HASH_BYTES]);
+/* The key of a call: the bytes of the id that its client was told. */
+#define RECORDER_KEY_BYTES (RECORDER_ID_CHARS / 2)
+void recorder_call_key(const char *id, unsigned char key[RECORDER_KEY_BYTES]);
 void recorder_widen_gap(struct recorder_gap *g, int64_t time_us, size_t bytes);
 /* Under the lock. */
 void recorder_count_gap(struct recorder *r, int which, int64_t time_us,

@@ -22,16 +22,14 @@
 /* Who waits for durability should not wait for the longest of other writers:
  * what cannot be written soon goes to the spool, and is tried again. */
 #define BUSY "PRAGMA busy_timeout = 500"
-#define TRAIN_AFTER 256 /* calls, for a first dictionary */
+#define TRAIN_AFTER                                                            \
+    256 /* calls between looks whether there is enough to learn from */
 
-void recorder_call_key(const struct store *s, const char *id,
-                       unsigned char key[CRYPTO_HASH_BYTES])
+void recorder_call_key(const char *id, unsigned char key[RECORDER_KEY_BYTES])
 {
-    char text[8 + RECORDER_ID_CHARS];
-
-    memcpy(text, "proxied:", 8);
-    memcpy(text + 8, id, RECORDER_ID_CHARS);
-    store_hash(s, (struct slice){ text, sizeof(text) }, key);
+    if (!crypto_unhex((struct slice){ id, RECORDER_ID_CHARS }, key,
+                      RECORDER_KEY_BYTES))
+        memset(key, 0, RECORDER_KEY_BYTES);
 }
 
 /* Sleep until there is work or a tick has passed; r->lock is held. */
@@ -132,7 +130,7 @@ static int add_call(struct recorder *r, const struct wire_exchange *x,
                     struct err *err)
 {
     struct wire_record *w = &r->record;
-    unsigned char key[CRYPTO_HASH_BYTES];
+    unsigned char key[RECORDER_KEY_BYTES];
     struct slice named = { (char *)key, sizeof(key) };
     bool added;
     int rc = wire_exchange_read(w, x, err);
@@ -141,7 +139,7 @@ static int add_call(struct recorder *r, const struct wire_exchange *x,
         return rc;
     w->call.source = r->source;
     recorder_thread(r, w, x);
-    recorder_call_key(r->store, x->id.p, key);
+    recorder_call_key(x->id.p, key);
     rc = store_pack(r->packer, &w->call,
                     json_present(w->request) ? &w->json : NULL, w->request,
                     r->parcel, err);
@@ -199,7 +197,7 @@ static int add_gap(struct recorder *r, int which, const struct recorder_gap *g,
 static int add_lost(struct recorder *r, const struct intent *l, struct err *err)
 {
     struct store_call c = store_call_none();
-    unsigned char key[CRYPTO_HASH_BYTES];
+    unsigned char key[RECORDER_KEY_BYTES];
     char id[RECORDER_ID_CHARS + 1];
     struct buf extra = { .data = NULL };
     struct json_writer w;
@@ -207,10 +205,9 @@ static int add_lost(struct recorder *r, const struct intent *l, struct err *err)
     int rc;
 
     crypto_hex(l->id, sizeof(l->id), id);
-    recorder_call_key(r->store, id, key);
+    recorder_call_key(id, key);
     json_writer_init(&w, &extra, false);
     json_begin_object(&w, NULL);
-    json_put_string(&w, "call_id", id);
     json_put_string(&w, "target", l->target);
     json_end_object(&w);
     c.key = (struct slice){ (char *)key, sizeof(key) };
@@ -433,14 +430,27 @@ static void flush_group(struct recorder *r)
     save_group(r, false);
 }
 
-/* A store that is new learns from its first calls. */
+/* A store that is new learns from its first calls, later from more. */
 static void learn(struct recorder *r)
 {
     struct err err;
 
-    if (r->store && !store_has_dictionary(r->store) &&
-        r->stats.written >= TRAIN_AFTER)
-        (void)!store_train(r->store, NULL, 0, &err);
+    if (!r->store || r->learnt_at > r->stats.written)
+        return;
+    r->learnt_at = r->stats.written + TRAIN_AFTER;
+    if (r->stats.written >= TRAIN_AFTER &&
+        store_train(r->store, NULL, 0, &err) == ERR_OK)
+        r->may_repack = true;
+}
+
+static void repack(struct recorder *r)
+{
+    struct err err;
+
+    if (!r->may_repack || !r->store || r->group_count)
+        return;
+    if (store_repack(r->store, &r->may_repack, &err) < 0)
+        r->may_repack = false;
 }
 
 /* r->lock is held. */
@@ -526,6 +536,7 @@ void *recorder_write(void *recorder)
         else if (!stopping)
             be_idle(r);
         learn(r);
+        repack(r);
     }
     (void)pthread_mutex_lock(&r->lock);
     while (r->first) {

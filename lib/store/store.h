@@ -77,6 +77,7 @@ struct store_call {
     int64_t tokens_in, tokens_out, tokens_cached, tokens_reason;
     struct slice request, response; /* bodies, exact bytes */
     struct slice extra;             /* JSON object or empty */
+    struct slice facts;             /* the same, shared by many calls */
 };
 /* One that has no field yet: all numbers -1. */
 struct store_call store_call_none(void);
@@ -111,6 +112,12 @@ MUST_CHECK int store_parcel_add(struct store *s, struct store_parcel *p,
 bool store_has_dictionary(const struct store *s);
 MUST_CHECK int store_train(struct store *s, const struct slice *bodies,
                            size_t count, struct err *err);
+
+/* Pack anew, with today's dictionary, what was packed before there was one: a
+ * step of at most STORE_COMMIT_MS, in a transaction of its own; a small store
+ * is written anew after the last. *more: there
+ * is more to do. */
+MUST_CHECK int store_repack(struct store *s, bool *more, struct err *err);
 
 /* The keyed hash that names blobs and calls of this store. */
 void store_hash(const struct store *s, struct slice data,

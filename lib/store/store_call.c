@@ -63,7 +63,7 @@ static void bind_id(struct sql_stmt *q, int i, int64_t id)
     bind_known(q, i, id ? id : -1);
 }
 
-#define ORIGIN_FIELDS 8
+#define ORIGIN_FIELDS 9
 
 /* The columns of an origin, in the order of the table. */
 static void origin_fields(const struct store_call *c,
@@ -74,6 +74,7 @@ static void origin_fields(const struct store_call *c,
         c->model,    c->workload,
         c->client,   c->status,
         c->phase,    c->finish,
+        c->facts,
     };
 
     memcpy(out, fields, sizeof(fields));
@@ -86,8 +87,8 @@ static int insert_origin(struct store *s, const unsigned char *hash,
     struct sql_stmt *q;
     int rc = sql_get(s->db,
                      "INSERT INTO origin(hash, upstream, dialect, model, "
-                     "workload, client, status, phase, finish) "
-                     "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                     "workload, client, status, phase, finish, facts) "
+                     "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                      "ON CONFLICT(hash) DO UPDATE SET hash = hash "
                      "RETURNING id",
                      &q, err);
@@ -104,7 +105,8 @@ static int insert_origin(struct store *s, const unsigned char *hash,
     return sql_run(q, err);
 }
 
-/* Each field is hashed with its length, so that none runs into the next. */
+/* Each field is hashed with its length, so that none runs into the next; the
+ * last, which came later, only where it is there. */
 static int origin_of(struct store *s, const struct store_call *c, int64_t *id,
                      struct err *err)
 {
@@ -120,6 +122,8 @@ static int origin_of(struct store *s, const struct store_call *c, int64_t *id,
     for (int i = 0; i < ORIGIN_FIELDS; i++) {
         uint64_t n = fields[i].n;
 
+        if (i == ORIGIN_FIELDS - 1 && !n)
+            break;
         crypto_hasher_update(&h, (struct slice){ (char *)&n, sizeof(n) });
         crypto_hasher_update(&h, fields[i]);
     }

@@ -47,6 +47,7 @@ struct store {
     struct store_node *walked;     /* CACHE_SLOTS, by node id */
     struct buf scratch;            /* packed bytes of the blob being put */
     int64_t group_began_ns;
+    int64_t repacked;   /* blobs up to this one are as they should be */
     int64_t train_from; /* blobs: learning failed before there were so many */
     int *locks;
     size_t lock_count, lock_cap;

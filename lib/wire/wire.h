@@ -64,8 +64,9 @@ struct wire_exchange {
     struct slice workload, client, conversation; /* stated by headers, path */
     struct slice request, request_type, request_encoding;
     struct slice response, response_type, response_encoding; /* Content- */
-    struct slice facts; /* a JSON object: header fields that may be kept,
-                         * fingerprints of key, address and user, retries */
+    struct slice facts; /* of the request, a JSON object: path, fields that
+                         * may be kept, fingerprints of key and address */
+    struct slice answer_facts; /* fields of the answer that may be kept */
     enum wire_end end;
     int64_t http_status;
     int64_t time_us;                   /* of the request, wall clock */

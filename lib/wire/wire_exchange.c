@@ -28,8 +28,9 @@ struct wire_exchange wire_exchange_none(void)
             &(x)->client, &(x)->conversation, &(x)->request,                   \
             &(x)->request_type, &(x)->request_encoding, &(x)->response,        \
             &(x)->response_type, &(x)->response_encoding, &(x)->facts,         \
+            &(x)->answer_facts,                                                \
     }
-#define SLICE_COUNT 14
+#define SLICE_COUNT 15
 #define PACKED_MAGIC 0x31584d53 /* "SMX1" */
 
 /* Marks come first, so that they are aligned; then numbers, then texts. */
@@ -289,28 +290,27 @@ static void judge(struct wire_record *r, const struct wire_exchange *x,
 
 /* What has no column: a JSON object. */
 static void make_extra(struct wire_record *r, const struct wire_exchange *x,
-                       struct slice asked)
+                       struct slice asked, bool streamed)
 {
     struct json_writer w;
 
     buf_reset(&r->extra);
     json_writer_init(&w, &r->extra, false);
     json_begin_object(&w, NULL);
-    json_put_slice(&w, "call_id", x->id);
-    if (x->target.n)
-        json_put_slice(&w, "target", x->target);
-    if (x->first_byte_us >= 0)
-        json_put_double(&w, "ttfb_ms", (double)x->first_byte_us / 1e3);
+    if (streamed && x->first_byte_us >= 0)
+        json_put_int(&w, "ttfb_ms", x->first_byte_us / 1000);
     if (asked.n && !slice_eq(asked, r->call.model))
         json_put_slice(&w, "model_asked", asked);
     if (x->request_cut || x->response_cut)
         json_put_bool(&w, "cut", true);
     if (x->no_bodies)
         json_put_bool(&w, "no_log", true);
-    if (x->facts.n > 2 && x->facts.n < WIRE_EXTRA_MAX / 2)
-        json_put_raw(&w, "facts", x->facts);
+    if (x->answer_facts.n)
+        json_put_raw(&w, "response_fields", x->answer_facts);
     json_end_object(&w);
-    r->call.extra = buf_slice(&r->extra);
+    if (r->extra.len > 2)
+        r->call.extra = buf_slice(&r->extra);
+    r->call.facts = x->facts;
 }
 
 /* The request's JSON stays in r->json, over bytes that outlive the record. */
@@ -404,7 +404,7 @@ int wire_exchange_read(struct wire_record *r, const struct wire_exchange *x,
         r->call.model = asked;
     judge(r, x, &a);
     r->call.ttft_us = first_token(&a);
-    make_extra(r, x, asked);
+    make_extra(r, x, asked, a.streamed);
     if (!x->no_bodies)
         keep_answer(r, &a);
     free(a.marks);
