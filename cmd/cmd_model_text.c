@@ -79,6 +79,10 @@ static int encode_line(struct work *k, struct json_writer *w, struct err *err)
 
     if (!json_text(&k->j, json_get(&k->j, 0, "text"), &k->text))
         return err_set(err, ERR_FORMAT, "no string \"text\"");
+    if (json_text_is_broken(&k->j, json_get(&k->j, 0, "text")))
+        return err_set(err, ERR_FORMAT,
+                       "\"text\" holds half of a character (a lone \\u "
+                       "escape of a surrogate)");
     rc = tokenizer_encode(k->t, buf_slice(&k->text),
                           special ? TOKENIZER_SPECIAL : 0, &k->ids,
                           with_offsets ? &k->offsets : NULL, err);

@@ -86,6 +86,8 @@ json_ref json_key(const struct json *j, json_ref value);
  * the decoded string. json_strdup: decoded, NUL-terminated at the first NUL,
  * NULL if v is no string. */
 bool json_text(const struct json *j, json_ref v, struct buf *out);
+/* A string with a lone surrogate, which no text can hold. */
+bool json_text_is_broken(const struct json *j, json_ref v);
 bool json_text_is(const struct json *j, json_ref v, const char *s);
 char *json_strdup(const struct json *j, json_ref v);
 

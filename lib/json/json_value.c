@@ -21,22 +21,38 @@ static unsigned hex_unit(const char *p)
     return v;
 }
 
-/* Decode the \u escape at p (n bytes left); returns the bytes it took. */
-static size_t decode_unicode(const char *p, size_t n, struct buf *out)
+/* The code point of the \u escape at p (n bytes left), a lone surrogate as it
+ * is, and the bytes it took. */
+static uint32_t unicode_escape(const char *p, size_t n, size_t *used)
 {
     uint32_t cp = hex_unit(p + 2);
-    size_t used = 6;
-    char text[4];
+
+    *used = 6;
 
     if (cp >= 0xD800 && cp < 0xDC00 && n >= 12 && p[6] == '\\' && p[7] == 'u') {
         uint32_t low = hex_unit(p + 8);
 
         if (low >= 0xDC00 && low < 0xE000) {
             cp = 0x10000 + ((cp - 0xD800) << 10) + (low - 0xDC00);
-            used = 12;
+            *used = 12;
         }
     }
-    if (cp >= 0xD800 && cp < 0xE000)
+    return cp;
+}
+
+static bool is_surrogate(uint32_t cp)
+{
+    return cp >= 0xD800 && cp < 0xE000;
+}
+
+/* Decode the \u escape at p; returns the bytes it took. */
+static size_t decode_unicode(const char *p, size_t n, struct buf *out)
+{
+    size_t used;
+    uint32_t cp = unicode_escape(p, n, &used);
+    char text[4];
+
+    if (is_surrogate(cp))
         cp = 0xFFFD;
     buf_add(out, text, utf8_encode(cp, text));
     return used;
@@ -81,6 +97,22 @@ bool json_text(const struct json *j, json_ref v, struct buf *out)
         }
     }
     return true;
+}
+
+bool json_text_is_broken(const struct json *j, json_ref v)
+{
+    struct slice s = json_raw(j, v);
+    size_t used = 1;
+
+    if (!json_is(j, v, JSON_STRING))
+        return false;
+    for (size_t i = 1; i < s.n - 1; i += used) {
+        used = s.p[i] == '\\' ? 2 : 1;
+        if (used == 2 && s.p[i + 1] == 'u' &&
+            is_surrogate(unicode_escape(s.p + i, s.n - 1 - i, &used)))
+            return true;
+    }
+    return false;
 }
 
 bool json_text_is(const struct json *j, json_ref v, const char *s)

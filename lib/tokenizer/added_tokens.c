@@ -24,6 +24,7 @@ struct trie {
     uint32_t first[256]; /* node of each first byte, 0: none */
     struct trie_node *nodes;
     size_t count, cap;
+    int32_t empty; /* token whose text normalizing empties, -1: none */
 };
 
 static struct trie *trie_new(void)
@@ -31,6 +32,7 @@ static struct trie *trie_new(void)
     struct trie *t = mem_zalloc(sizeof(*t));
 
     t->count = 1; /* node 0 stands for "none" */
+    t->empty = -1;
     return t;
 }
 
@@ -56,9 +58,13 @@ static uint32_t trie_child(const struct trie *t, uint32_t node,
 
 static void trie_insert(struct trie *t, struct slice s, int32_t token)
 {
-    unsigned char byte = (unsigned char)s.p[0];
+    unsigned char byte = s.n ? (unsigned char)s.p[0] : 0;
     uint32_t node = t->first[byte];
 
+    if (!s.n) {
+        t->empty = t->empty < 0 ? token : t->empty;
+        return;
+    }
     if (!node)
         node = t->first[byte] = trie_add_node(t, byte);
     for (size_t i = 1; i < s.n; i++) {
@@ -117,8 +123,6 @@ static int insert_kind(struct added *a, bool special, const struct norm *norm,
         if (!slice_eq((struct slice){ v.p, v.n }, t->content))
             t->shown =
                 (struct slice){ slice_dup((struct slice){ v.p, v.n }), v.n };
-        if (!v.n)
-            continue;
         if (!*trie)
             *trie = trie_new();
         trie_insert(*trie, (struct slice){ v.p, v.n }, (int32_t)i);
@@ -217,7 +221,8 @@ static void take(const struct added_token *t, const struct unicode_map *m,
         end += used;
     if (begin > *at)
         push(out, NULL, *at, begin);
-    push(out, t, begin, end);
+    if (begin < end) /* else the token before it has taken its spaces */
+        push(out, t, begin, end);
     *at = end;
 }
 
@@ -225,20 +230,24 @@ void added_split(const struct added *a, const struct trie *t,
                  const struct unicode_map *classes, struct slice text,
                  struct added_list *out)
 {
-    size_t at = 0, i = 0;
+    size_t at = 0, i = 0, last = SIZE_MAX;
 
     out->count = 0;
-    while (t && i < text.n) {
+    while (t && i <= text.n) {
         struct slice rest = { text.p + i, text.n - i };
         size_t n = 0;
-        int32_t hit = trie_longest(t, rest, &n);
+        int32_t hit = rest.n ? trie_longest(t, rest, &n) : -1;
 
+        /* What is empty is found everywhere but behind another one. */
+        if (hit < 0 && t->empty >= 0 && i != last &&
+            !(rest.n && (*rest.p & 0xC0) == 0x80))
+            take(&a->tokens[t->empty], classes, text, i, i, &at, out);
         if (hit < 0) {
             i++;
             continue;
         }
         take(&a->tokens[hit], classes, text, i, i + n, &at, out);
-        i += n;
+        last = i += n;
     }
     if (at < text.n)
         push(out, NULL, at, text.n);

@@ -445,9 +445,18 @@ void decoder_run(const struct decoder *d, const struct slice *tokens, size_t n,
     }
 }
 
-/* The text that stands for an id; false: it is left out. The reference knows
- * special tokens by their text, so that one which normalizing changes is not
- * left out with them. */
+/* The reference knows special tokens by their text: one that normalizing
+ * changes is none, and another that normalizing makes equal is one. */
+static bool is_special_text(const struct tokenizer *t, struct slice text)
+{
+    const uint64_t *id = map_get(t->vocab, text.p, text.n);
+
+    if (!id)
+        id = map_get(t->extra, text.p, text.n);
+    return id && t->by_id[*id] && t->by_id[*id]->special;
+}
+
+/* The text that stands for an id; false: it is left out. */
 static bool shown_text(const struct tokenizer *t, int32_t id, bool skip_special,
                        struct slice *out)
 {
@@ -457,8 +466,7 @@ static bool shown_text(const struct tokenizer *t, int32_t id, bool skip_special,
         return false;
     added = t->by_id[id];
     *out = added ? added->shown : t->tokens[id];
-    return !(skip_special && added && added->special &&
-             slice_eq(added->shown, added->content));
+    return !(skip_special && added && is_special_text(t, added->shown));
 }
 
 void tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n,

@@ -9,7 +9,7 @@ slmctl model train-tokenizer --vocab 300 --special '<|im_start|>' \
     --special '<|im_end|>' --quiet --output again.json train.jsonl
 cmp tokenizer.json again.json && echo 'the same again'
 printf '%s\n' '{"text":"select 20 \u00e9!"}' '{"text":"<|im_start|>x"}' \
-    '{"ids":[1]}' 'no json' '{"text":""}' |
+    '{"ids":[1]}' 'no json' '{"text":""}' '{"text":"a\ud800"}' |
     slmctl model tokenize --offsets tokenizer.json
 echo "exit $?"
 printf '%s\n' '{"ids":[0,101,9999,-5,1]}' '{"ids":"x"}' |

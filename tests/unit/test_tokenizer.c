@@ -327,9 +327,10 @@ END_TEST
 START_TEST(shipped_goldens_are_equal)
 {
     static const char *const names[] = {
-        "gpt2",       "smollm2",        "llama2",       "qwen2",
-        "bert",       "t5-unigram",     "xlmr-unigram", "parts-normalizers",
-        "parts-cuts", "parts-patterns", "parts-bytes"
+        "gpt2",         "smollm2",        "llama2",       "qwen2",
+        "bert",         "t5-unigram",     "xlmr-unigram", "parts-normalizers",
+        "parts-cuts",   "parts-patterns", "parts-bytes",  "parts-added",
+        "parts-emptied"
     };
     unsigned bad = 0;
 
