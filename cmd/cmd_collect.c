@@ -15,6 +15,7 @@
 #include <string.h>
 
 static struct cli_list imports, outcomes;
+static const char *format = "auto";
 
 static const struct opt options[] = {
     { .name = "import",
@@ -23,6 +24,12 @@ static const struct opt options[] = {
       .arg = "FILE|DIR|-",
       .help = "add the calls of a file, of a directory's files or of stdin",
       .complete = COMPLETE_FILE },
+    { .name = "format",
+      .kind = OPT_CHOICE,
+      .value = &format,
+      .arg = "FORMAT",
+      .choices = "auto|exchange|chat|litellm",
+      .help = "what imported lines are (default auto: told by each)" },
     { .name = "outcomes",
       .kind = OPT_LIST,
       .value = &outcomes,
@@ -250,6 +257,7 @@ static void write_json(const struct wire_import *im, double seconds,
     json_put_int(&w, "added", (int64_t)c->added);
     json_put_int(&w, "known", (int64_t)c->known);
     json_put_int(&w, "outcomes", (int64_t)c->updated);
+    json_put_int(&w, "skipped", (int64_t)c->skipped);
     json_put_int(&w, "rejected", (int64_t)c->rejected);
     json_begin_array(&w, "rejected_files");
     for (const char *p; (p = next_path(&rest));)
@@ -350,6 +358,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
     (void)argc;
     (void)argv;
+    (void)wire_format_parse(format, &im.format);
     if (listen_values.listen.count && (imports.count || outcomes.count))
         return cli_usage(cli, "--listen runs alone, without --import and "
                               "--outcomes");

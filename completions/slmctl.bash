@@ -32,7 +32,7 @@ _slmctl()
         reply='collect curate cluster select finetune eval generate model status store completion help'
         options='--help --version' ;;
     'collect')
-        options='--import --outcomes --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --json --quiet --progress --threads --help'
+        options='--import --format --outcomes --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --json --quiet --progress --threads --help'
         ;;
     'curate')
         options='--rules --key-file --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --json --quiet --progress --threads --help'
@@ -114,6 +114,8 @@ _slmctl()
     case $name:$prev in
     'collect:--import')
         reply='' kind='file' options= ;;
+    'collect:--format')
+        reply='auto exchange chat litellm' kind='none' options= ;;
     'collect:--outcomes')
         reply='' kind='file' options= ;;
     'collect:--listen')

@@ -33,7 +33,20 @@ struct wire_record {
     char *owned[24];         /* decoded strings with escapes */
     size_t owned_count;
 };
+
+/* Whose record a line is; AUTO: told by its fields. */
+enum wire_format {
+    WIRE_AUTO,
+    WIRE_EXCHANGE, /* slmctl-exchange(5) */
+    WIRE_CHAT,     /* OpenAI's files for fine-tuning */
+    WIRE_LITELLM,  /* StandardLoggingPayload */
+};
+/* By its name, "auto" or "litellm"; false: there is none of it. */
+bool wire_format_parse(const char *name, enum wire_format *out);
 /* ERR_FORMAT or ERR_LIMIT with the reason: the record is not to be used. */
+/* 1: a record, but of something else than a call of a model. */
+MUST_CHECK int wire_record_read(struct wire_record *r, enum wire_format format,
+                                struct slice line, struct err *err);
 MUST_CHECK int wire_record_parse(struct wire_record *r, struct slice line,
                                  struct err *err);
 void wire_record_release(struct wire_record *r);
@@ -106,12 +119,14 @@ MUST_CHECK int wire_to_chat(struct slice dialect, struct slice request,
 
 struct wire_counts {
     uint64_t files, lines, bytes, added, known, rejected;
+    uint64_t skipped; /* records of other things than calls */
     uint64_t updated; /* outcomes */
 };
 
 struct wire_import {
     struct store *store;
     struct pool *pool; /* may be NULL */
+    enum wire_format format;
     const struct progress *progress;
     bool more;   /* other files follow: their calls share the open group */
     bool unread; /* set: the last file failed, the store did not */

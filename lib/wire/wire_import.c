@@ -7,7 +7,7 @@
  * depend on the number of threads. Nothing is remembered between runs: a call
  * is known by its key, so an import that was cut off is simply run again.
  */
-#include "wire/wire_private.h"
+#include "wire/wire_pieces.h"
 
 #include "base/clock.h"
 #include "base/map.h"
@@ -31,7 +31,7 @@ struct slot {
     size_t at, n; /* of the line in the batch's text */
     int64_t number;
     uint64_t size;
-    bool cut, blank;
+    bool cut, blank, no_call;
     struct wire_record record;
     struct store_parcel *parcel;
     unsigned char key[CRYPTO_HASH_BYTES]; /* of the call, or of the line */
@@ -48,7 +48,7 @@ struct run {
     struct wire_import *im;
     const char *name; /* of the source */
     int64_t source, import;
-    struct codec_lines *lines;
+    struct wire_pieces *lines;
     struct batch *batches[BATCHES]; /* being written, packed, read */
     struct store_packer **packers;  /* one a thread */
     struct map *ordinals;           /* how often a line without id came */
@@ -68,7 +68,7 @@ static bool is_pipe(const struct run *r)
 {
     uint64_t done, total;
 
-    codec_lines_position(r->lines, &done, &total);
+    wire_pieces_position(r->lines, &done, &total);
     return total == 0;
 }
 
@@ -84,7 +84,7 @@ static bool wants_line(const struct run *r, const struct batch *b,
     if (!is_pipe(r))
         return true;
     left_ms = patience_ms - (clock_mono_ns() - start_ns) / 1000000;
-    return left_ms > 0 && codec_lines_ready(r->lines, (int)left_ms);
+    return left_ms > 0 && wire_pieces_ready(r->lines, (int)left_ms);
 }
 
 /* wait: for the first line as long as it takes; from a first batch the store
@@ -100,7 +100,7 @@ static void read_batch(struct run *r, struct batch *b, bool wait)
            wants_line(r, b, start_ns, patience_ms)) {
         struct slot *s = &b->slots[b->count];
         struct codec_line line;
-        int rc = codec_lines_next(r->lines, &line, &r->read_err);
+        int rc = wire_pieces_next(r->lines, &line, &r->read_err);
 
         if (rc <= 0) {
             r->at_end = true;
@@ -114,6 +114,7 @@ static void read_batch(struct run *r, struct batch *b, bool wait)
         s->number = line.number;
         s->size = line.size;
         s->cut = line.cut;
+        s->no_call = false;
         s->blank = !line.cut && slice_trim(line.text).n == 0;
         buf_add_slice(&b->text, line.text);
         b->count++;
@@ -153,7 +154,10 @@ static void pack_slot(struct run *r, struct batch *b, struct slot *s,
         s->reason = mem_printf("longer than %zu bytes", WIRE_LINE_MAX);
         return;
     }
-    rc = wire_record_parse(&s->record, line, &err);
+    rc = wire_record_read(&s->record, r->im->format, line, &err);
+    s->no_call = rc == 1;
+    if (s->no_call)
+        return;
     if (rc == ERR_OK) {
         struct wire_record *rec = &s->record;
 
@@ -214,6 +218,9 @@ static int write_slot(struct run *r, struct batch *b, struct slot *s,
     r->counts.lines++;
     r->counts.bytes += s->size + 1;
     if (s->blank)
+        return ERR_OK;
+    r->counts.skipped += s->no_call;
+    if (s->no_call)
         return ERR_OK;
     if (!s->reason)
         return write_call(r, s, err);
@@ -305,7 +312,7 @@ static void show_progress(const struct run *r)
 {
     uint64_t done, total;
 
-    codec_lines_position(r->lines, &done, &total);
+    wire_pieces_position(r->lines, &done, &total);
     progress_update(r->im->progress, "import", done, total, r->name);
 }
 
@@ -325,7 +332,8 @@ static int train(struct run *r, struct err *err)
         struct slot *s = &b->slots[i];
 
         if (s->blank || s->cut ||
-            wire_record_parse(&s->record, line_of(b, s), NULL) < 0)
+            wire_record_read(&s->record, r->im->format, line_of(b, s), NULL) !=
+                ERR_OK)
             continue;
         bodies[count++] = s->record.call.request;
         bodies[count++] = s->record.call.response;
@@ -435,7 +443,7 @@ static void run_release(struct run *r)
         free(r->batches[i]);
     }
     map_free(r->ordinals);
-    codec_lines_close(r->lines);
+    wire_pieces_close(r->lines);
 }
 
 void wire_counts_add(struct wire_counts *sum, const struct wire_counts *c)
@@ -446,6 +454,7 @@ void wire_counts_add(struct wire_counts *sum, const struct wire_counts *c)
     sum->added += c->added;
     sum->known += c->known;
     sum->rejected += c->rejected;
+    sum->skipped += c->skipped;
     sum->updated += c->updated;
 }
 
@@ -484,7 +493,7 @@ int wire_import_file(struct wire_import *im, const char *path, struct err *err)
     int rc;
 
     run_init(&r, im, path);
-    rc = codec_lines_open(path, WIRE_LINE_MAX, &r.lines, err);
+    rc = wire_pieces_open(path, &r.lines, err);
     im->unread = rc < 0 && rc != ERR_INTERRUPTED;
     if (rc == ERR_OK)
         rc = begin_import(&r, err);

@@ -21,6 +21,7 @@ MUST_CHECK int wire_number(const struct json *j, json_ref v, const char *name,
 /* reward, label, answer and others; v may be a number or a string too. */
 MUST_CHECK int wire_outcome(struct wire_record *r, json_ref v,
                             struct store_outcome *out, struct err *err);
+MUST_CHECK int wire_parse_exchange(struct wire_record *r, struct err *err);
 MUST_CHECK int wire_parse_chat(struct wire_record *r, struct err *err);
 /* model, id, usage, finish reason, error of request and response. */
 MUST_CHECK int wire_read_bodies(struct wire_record *r, json_ref request,

@@ -172,10 +172,10 @@ static int check_status(const struct wire_record *r, struct err *err)
                    (int)(s.n < 60 ? s.n : 60), s.p);
 }
 
-static int read_exchange(struct wire_record *r, json_ref request,
-                         struct err *err)
+int wire_parse_exchange(struct wire_record *r, struct err *err)
 {
     const struct json *j = &r->json;
+    json_ref request = json_get(j, 0, "request");
     json_ref response = json_get(j, 0, "response");
     json_ref outcome = json_get(j, 0, "outcome");
     int rc;
@@ -215,25 +215,6 @@ void wire_record_reset(struct wire_record *r)
     r->call = store_call_none();
     r->has_outcome = false;
     r->request = JSON_NONE;
-}
-
-int wire_record_parse(struct wire_record *r, struct slice line, struct err *err)
-{
-    json_ref request;
-    int rc;
-
-    wire_record_reset(r);
-    rc = json_parse(&r->json, line.p, line.n, err);
-    if (rc < 0)
-        return rc;
-    if (!json_is(&r->json, 0, JSON_OBJECT))
-        return err_set(err, ERR_FORMAT, "not an object");
-    request = json_get(&r->json, 0, "request");
-    if (json_present(request))
-        return read_exchange(r, request, err);
-    if (json_present(json_get(&r->json, 0, "messages")))
-        return wire_parse_chat(r, err);
-    return err_set(err, ERR_FORMAT, "neither request nor messages");
 }
 
 void wire_record_release(struct wire_record *r)

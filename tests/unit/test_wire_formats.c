@@ -1,0 +1,172 @@
+/* test_wire_formats.c - records of other loggers: what is read of each, what
+ * is cut, what is no call */
+#include "wire/wire.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct err err;
+
+static struct wire_record must_read(const char *line)
+{
+    struct wire_record r = { 0 };
+    int rc = wire_record_read(&r, WIRE_AUTO, slice_of(line), &err);
+
+    ck_assert_msg(rc == 0, "%s: %d %s", line, rc, rc < 0 ? err.msg : "");
+    return r;
+}
+
+static bool has(struct slice text, const char *what)
+{
+    return text.n && memmem(text.p, text.n, what, strlen(what));
+}
+
+static bool is_cut(const struct wire_record *r)
+{
+    return has(r->call.extra, "\"cut\":true");
+}
+
+static void expect_cut(const char *line, bool cut)
+{
+    struct wire_record r = must_read(line);
+
+    ck_assert_msg(is_cut(&r) == cut, "%s", line);
+    wire_record_release(&r);
+}
+
+#define LITELLM                                                                \
+    "{\"id\":\"p\",\"call_type\":\"acompletion\",\"startTime\":1750000000.5,"  \
+    "\"endTime\":1750000002.5,\"completionStartTime\":1750000001.0,"
+
+START_TEST(a_litellm_payload_is_a_call)
+{
+    struct wire_record r = must_read(
+        LITELLM
+        "\"status\":\"success\",\"trace_id\":\"t\",\"model\":\"m\",\"end_"
+        "user\":"
+        "\"u\",\"api_base\":\"https://k@h.example/v1\",\"messages\":[{\"role\":"
+        "\"user\",\"content\":\"q\"}],\"model_parameters\":{\"seed\":7,"
+        "\"api_key\":\"sk-1\"},\"response\":{\"id\":\"r\",\"model\":\"m2\","
+        "\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":"
+        "\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":0}}}");
+
+    ck_assert_int_eq(r.call.time_us, 1750000000500000);
+    ck_assert_int_eq(r.call.latency_us, 2000000);
+    ck_assert_int_eq(r.call.ttft_us, 500000);
+    ck_assert(slice_is(r.call.dialect, "openai-chat"));
+    ck_assert(slice_is(r.call.status, "completed"));
+    ck_assert(slice_is(r.call.model, "m2"));
+    ck_assert(slice_is(r.call.response_id, "r"));
+    ck_assert(slice_is(r.call.conversation, "t"));
+    ck_assert(slice_is(r.call.client, "u"));
+    ck_assert(slice_is(r.call.upstream, "h.example"));
+    ck_assert_int_eq(r.call.tokens_in, 3);
+    ck_assert_int_eq(r.call.tokens_out, 0);
+    ck_assert(slice_is(r.call.request,
+                       "{\"model\":\"m\",\"messages\":[{\"role\":\"user\","
+                       "\"content\":\"q\"}],\"seed\":7}"));
+    ck_assert(!is_cut(&r));
+    wire_record_release(&r);
+}
+END_TEST
+
+START_TEST(a_litellm_payload_of_another_api_keeps_its_dialect)
+{
+    static const struct {
+        const char *fields, *dialect;
+    } cases[] = {
+        { "\"messages\":\"hi\",\"response\":{\"object\":\"response\","
+          "\"output\":[]}}",
+          "openai-responses" },
+        { "\"messages\":[],\"response\":{\"type\":\"message\",\"role\":"
+          "\"assistant\",\"content\":[]}}",
+          "anthropic" },
+        { "\"messages\":\"hi\",\"response\":{\"data\":[{\"embedding\":[1]}]}}",
+          "openai-embeddings" },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char line[512];
+        struct wire_record r;
+
+        (void)snprintf(line, sizeof(line), "%s%s", LITELLM, cases[i].fields);
+        r = must_read(line);
+        ck_assert_msg(slice_is(r.call.dialect, cases[i].dialect), "%s", line);
+        ck_assert(!has(r.call.response, "embedding"));
+        wire_record_release(&r);
+    }
+}
+END_TEST
+
+START_TEST(what_litellm_has_cut_is_marked)
+{
+    expect_cut(LITELLM "\"messages\":[{\"content\":\"x (litellm_truncated 9 "
+                       "chars)\"}],\"response\":{\"choices\":[]}}",
+               true);
+    expect_cut(LITELLM "\"messages\":[],\"response\":{\"text\":"
+                       "\"redacted-by-litellm\"}}",
+               true);
+    expect_cut(LITELLM "\"messages\":null,\"response\":{\"choices\":[]}}",
+               true);
+    expect_cut(LITELLM "\"messages\":[],\"response\":{\"choices\":[]}}", false);
+    expect_cut(LITELLM "\"status\":\"failure\",\"messages\":[],\"response\":"
+                       "null}",
+               false);
+}
+END_TEST
+
+START_TEST(times_are_seconds_or_text)
+{
+    static const struct {
+        const char *start;
+        int64_t us;
+    } cases[] = {
+        { "1750000000", 1750000000000000 },
+        { "1750000000123", 1750000000123000 },
+        { "\"2025-06-15T15:06:40Z\"", 1750000000000000 },
+        { "\"2025-06-15 15:06:40.000001\"", 1750000000000001 },
+        { "\"2025-06-15T17:06:40.5+02:00\"", 1750000000500000 },
+        { "\"2024-02-29T00:00:00-0130\"", 1709170200000000 },
+        { "\"yesterday\"", -1 },
+        { "\"2025-13-15T15:06:40Z\"", -1 },
+        { "\"2025-06-15T15:06:40+x\"", -1 },
+        { "-5", -1 },
+        { "{}", -1 },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char line[256];
+        struct wire_record r;
+
+        (void)snprintf(line, sizeof(line),
+                       "{\"call_type\":\"x\",\"messages\":[],\"response\":{},"
+                       "\"startTime\":%s}",
+                       cases[i].start);
+        r = must_read(line);
+        ck_assert_msg(r.call.time_us == cases[i].us, "%s: %lld", cases[i].start,
+                      (long long)r.call.time_us);
+        wire_record_release(&r);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("wire_formats");
+    TCase *t = tcase_create("wire_formats");
+    SRunner *r;
+    int failed;
+
+    tcase_add_test(t, a_litellm_payload_is_a_call);
+    tcase_add_test(t, a_litellm_payload_of_another_api_keeps_its_dialect);
+    tcase_add_test(t, what_litellm_has_cut_is_marked);
+    tcase_add_test(t, times_are_seconds_or_text);
+    suite_add_tcase(suite, t);
+    r = srunner_create(suite);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
