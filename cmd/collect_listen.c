@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define WORKERS_MAX 64
 
@@ -199,6 +200,17 @@ static void block_signals(struct run *r)
     (void)pthread_sigmask(SIG_BLOCK, &r->signals, NULL);
 }
 
+/* Each call has two connections; what the administrator allows is used. */
+static void allow_descriptors(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
 static int serve(struct run *r, struct err *err)
 {
     pthread_t waiter;
@@ -245,6 +257,7 @@ int collect_listen(struct cli *cli)
     if (code != EXIT_DONE)
         return code;
     block_signals(&r);
+    allow_descriptors();
     rc = crypto_init(&err);
     if (rc == ERR_OK)
         rc = read_key(&r.key, &err);

@@ -34,7 +34,8 @@ static bool wants_input(const struct proxy_client *c)
         return false;
     if (x && !x->body_whole)
         return x->request.len - x->sent < HIGH_WATER;
-    return c->in.len - c->taken < INPUT_MAX;
+    return c->in.len - c->taken <
+           INPUT_MAX + (c->listener->is_admin ? PROXY_ADMIN_BODY_MAX : 0);
 }
 
 static void watch(struct proxy_client *c)
@@ -199,8 +200,7 @@ static void compact(struct buf *b, size_t *done)
  * that the kernel does not reset the connection under the answer. */
 static void linger(struct proxy_client *c)
 {
-    if (c->eof || (c->exchange == NULL && c->in.len == c->taken &&
-                   c->phase == PHASE_HEAD && c->seen == 0 && !c->close_after)) {
+    if (c->eof) {
         proxy_client_close(c);
         return;
     }
@@ -260,7 +260,8 @@ void proxy_client_refuse(struct proxy_client *c, int status, const char *type,
     if (close)
         buf_str(&c->out, "Connection: close\r\n");
     http_head_end(&c->out);
-    buf_add_slice(&c->out, buf_slice(&body));
+    if (!c->exchange || !c->exchange->head_only)
+        buf_add_slice(&c->out, buf_slice(&body));
     buf_release(&body);
     c->close_after |= close;
     atomic_fetch_add(&c->worker->proxy->metrics.refused, 1);
@@ -350,7 +351,8 @@ static bool take_request(struct proxy_client *c)
 
 void proxy_client_go_on(struct proxy_client *c)
 {
-    while (c->phase == PHASE_HEAD && !c->close_after && take_request(c))
+    while (c->phase == PHASE_HEAD && !c->close_after &&
+           c->out.len - c->written < HIGH_WATER && take_request(c))
         ;
     if (c->phase != PHASE_CLOSED)
         compact(&c->in, &c->taken);
@@ -377,6 +379,8 @@ static bool read_in(struct proxy_client *c)
             return true;
         }
         c->in.len += (size_t)n;
+        if (c->phase == PHASE_BUSY)
+            c->since_ns = clock_mono_ns();
         if (c->phase == PHASE_LINGER)
             buf_reset(&c->in);
         if (c->exchange && !c->exchange->body_whole &&
@@ -427,6 +431,10 @@ void proxy_client_sweep(struct proxy_client *c, int64_t now_ns,
         if (ms > o->head_ms)
             proxy_client_refuse(c, 408, "timeout",
                                 "the request's head took too long", true);
+    } else if (c->exchange && !c->exchange->body_whole && wants_input(c)) {
+        if (ms > o->idle_ms)
+            proxy_exchange_refuse(c->exchange, 408, "timeout",
+                                  "the request's body took too long");
     } else if (c->phase == PHASE_HEAD) {
         if (ms > o->idle_ms || atomic_load(&c->worker->proxy->stopping))
             proxy_client_close(c);

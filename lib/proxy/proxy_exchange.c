@@ -248,16 +248,19 @@ static void write_head(struct proxy_exchange *x,
                        const struct http_field *fields, size_t count,
                        struct buf *out)
 {
-    struct slice connection = { NULL, 0 };
+    struct buf connection = { .data = NULL };
     bool buffering = false, caching = false;
 
     for (size_t i = 0; i < count; i++)
-        if (http_name_is(fields[i].name, "connection"))
-            connection = fields[i].value;
+        if (http_name_is(fields[i].name, "connection")) {
+            buf_add_slice(&connection, fields[i].value);
+            buf_char(&connection, ',');
+        }
     http_head_begin(out, x->minor, x->status, NULL);
     for (size_t i = 0; i < count; i++)
-        if (goes_down(&fields[i], connection, &buffering, &caching))
+        if (goes_down(&fields[i], buf_slice(&connection), &buffering, &caching))
             (void)http_head_field(out, fields[i].name, fields[i].value);
+    buf_release(&connection);
     if (x->framing == HTTP_CHUNKED && x->minor > 0)
         buf_str(out, "Transfer-Encoding: chunked\r\n");
     else if (x->framing != HTTP_CHUNKED)
@@ -276,6 +279,12 @@ static void write_head(struct proxy_exchange *x,
     http_head_end(out);
 }
 
+static bool has_body(const struct proxy_exchange *x)
+{
+    return x->framing == HTTP_CHUNKED ||
+           (x->framing == HTTP_LENGTH && x->length > 0);
+}
+
 static void on_head(void *ctx, int status, const struct http_field *fields,
                     size_t count, enum http_framing framing, uint64_t length)
 {
@@ -290,9 +299,14 @@ static void on_head(void *ctx, int status, const struct http_field *fields,
     proxy_facts_response(x, fields, count);
     if (framing == HTTP_CHUNKED && x->minor == 0)
         x->keep_alive = false;
+    if (atomic_load(&x->worker->proxy->stopping))
+        x->keep_alive = false;
     if (!x->client)
         return;
-    write_head(x, fields, count, &x->client->out);
+    /* With sync durability an answer without a body is its head. */
+    write_head(x, fields, count,
+               x->config->o.sync && !has_body(x) ? &x->withheld
+                                                 : &x->client->out);
     proxy_client_mark(x->client);
 }
 
@@ -381,12 +395,26 @@ static bool on_rewind(void *ctx)
     return true;
 }
 
+void proxy_exchange_refuse(struct proxy_exchange *x, int status,
+                           const char *type, const char *message)
+{
+    struct proxy_client *c = x->client;
+
+    if (!x->status)
+        proxy_client_refuse(c, status, type, message, true);
+    c->close_after = true;
+    x->client = NULL;
+    c->exchange = NULL;
+    proxy_client_mark(c);
+    proxy_exchange_abort(x, WIRE_END_CLIENT);
+}
+
 bool proxy_exchange_feed(struct proxy_exchange *x)
 {
     struct proxy_client *c = x->client;
     struct slice bytes = { c->in.data + c->taken, c->in.len - c->taken };
     struct err err;
-    int rc = 0;
+    int rc = 0, status = 400;
 
     while (rc == 0 && bytes.n) {
         struct slice data;
@@ -396,8 +424,10 @@ bool proxy_exchange_feed(struct proxy_exchange *x)
         bytes.p += used;
         bytes.n -= used;
         c->taken += used;
-        if (rc >= 0 && x->body.total > x->config->o.body_max)
+        if (rc >= 0 && x->body.total > x->config->o.body_max) {
+            status = 413;
             rc = err_set(&err, ERR_LIMIT, "the body is longer than is allowed");
+        }
         if (rc < 0 || !data.n)
             continue;
         if (!x->request_cut && !capture(x, &x->request, data))
@@ -408,14 +438,7 @@ bool proxy_exchange_feed(struct proxy_exchange *x)
         buf_add_slice(&x->request, data);
     }
     if (rc < 0) {
-        int status = rc == ERR_LIMIT ? 413 : 400;
-
-        if (!x->status)
-            proxy_client_refuse(c, status, "bad_request", err.msg, true);
-        c->close_after = true;
-        x->client = NULL;
-        c->exchange = NULL;
-        proxy_exchange_abort(x, WIRE_END_CLIENT);
+        proxy_exchange_refuse(x, status, "bad_request", err.msg);
         return false;
     }
     x->body_whole = rc > 0;
@@ -523,6 +546,7 @@ static struct proxy_exchange *make(struct proxy_client *c,
     x->minor = r->minor;
     x->keep_alive = r->keep_alive;
     x->body_whole = r->framing == HTTP_EMPTY;
+    x->head_only = slice_is(r->method, "HEAD");
     http_body_begin(&x->body, r->framing, r->length);
     x->next = w->exchanges;
     if (x->next)

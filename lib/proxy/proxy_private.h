@@ -229,6 +229,10 @@ bool proxy_exchange_begin(struct proxy_client *c);
 /* Bytes of the request's body that c has read. False: they are no body, and
  * that was answered. */
 bool proxy_exchange_feed(struct proxy_exchange *x);
+/* The client's body cannot be taken: answer, if nothing is answered yet, end
+ * its connection and the upstream's. */
+void proxy_exchange_refuse(struct proxy_exchange *x, int status,
+                           const char *type, const char *message);
 void proxy_exchange_drained(struct proxy_exchange *x); /* c->out has room */
 void proxy_exchange_leave(struct proxy_exchange *x);   /* the client is gone */
 void proxy_exchange_recorded(struct proxy_exchange *x, bool kept);

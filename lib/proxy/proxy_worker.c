@@ -54,12 +54,17 @@ int proxy_worker_new(struct proxy *p, struct proxy_worker *w, struct err *err)
     return rc;
 }
 
+/* Who is listed to be written to is buried a round later. */
 static void bury(struct proxy_worker *w)
 {
-    while (w->dead) {
-        struct proxy_client *c = w->dead;
+    struct proxy_client *c, **link = &w->dead;
 
-        w->dead = c->next_dead;
+    while ((c = *link)) {
+        if (c->dirty) {
+            link = &c->next_dead;
+            continue;
+        }
+        *link = c->next_dead;
         buf_release(&c->in);
         buf_release(&c->out);
         free(c);
@@ -74,6 +79,8 @@ void proxy_worker_release(struct proxy_worker *w)
         proxy_client_close(w->clients);
     while (w->exchanges)
         proxy_exchange_free(w->exchanges);
+    for (struct proxy_client *c = w->dirty; c; c = c->next_dirty)
+        c->dirty = false;
     w->dirty = NULL;
     bury(w);
     upstream_free(w->upstream);

@@ -93,7 +93,8 @@ static void find_segments(struct spool *s)
     }
     if (d)
         (void)closedir(d);
-    qsort(s->items, s->count, sizeof(*s->items), by_number);
+    if (s->count)
+        qsort(s->items, s->count, sizeof(*s->items), by_number);
 }
 
 int spool_open(const char *dir, const struct crypto_key *key,

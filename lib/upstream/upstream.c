@@ -276,6 +276,7 @@ int upstream_begin(struct upstream *u, const struct upstream_request *r,
 
     t->u = u;
     t->r = *r;
+    t->head_only = slice_is(r->method, "HEAD");
     t->active_ns = clock_mono_ns();
     buf_init(&t->head, UPSTREAM_HEAD_MAX);
     t->easy = u->idle_count ? u->idle[--u->idle_count] : libcurl.easy_init();
@@ -290,6 +291,9 @@ int upstream_begin(struct upstream *u, const struct upstream_request *r,
         t->next->previous = t;
     u->running = t;
     rc = upstream_set_up(t, err);
+    t->r.method = (struct slice){ NULL, 0 }; /* the caller's, and now gone */
+    t->r.url = NULL;
+    t->r.fields = NULL;
     if (rc == ERR_OK) {
         u->inside++;
         code = libcurl.multi_add_handle(u->multi, t->easy);

@@ -65,7 +65,7 @@ struct upstream_transfer {
     } at[HTTP_FIELDS_MAX];
     size_t at_count;
     int status;
-    bool has_head, bad_head, paused, aborted, timed_out;
+    bool has_head, bad_head, paused, aborted, timed_out, head_only;
     int64_t active_ns; /* last byte in either direction */
     char why[CURL_ERROR_SIZE];
 };

@@ -133,7 +133,7 @@ static enum http_framing framing_of(const struct upstream_transfer *t,
                                     uint64_t *length)
 {
     *length = 0;
-    if (slice_is(t->r.method, "HEAD") || t->status == 204 || t->status == 304)
+    if (t->head_only || t->status == 204 || t->status == 304)
         return HTTP_EMPTY;
     for (size_t i = 0; i < t->at_count; i++)
         if (http_name_is(fields[i].name, "transfer-encoding"))
