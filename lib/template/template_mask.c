@@ -238,7 +238,7 @@ static void put_thought(const struct json *j, json_ref message, struct buf *out,
                                          "thinking" };
     struct buf text = { 0 };
     struct slice s = { 0 };
-    const char *end;
+    const char *end = NULL;
     bool found = false;
 
     for (size_t i = 0; i < 3 && !found; i++)
