@@ -6,7 +6,7 @@
  * or dropped with one reason. Running again finds nothing to do; other rules,
  * another key or other shares of the splits mean that all is done again, in
  * place, so that ids of examples stay.
- * May use: base json crypto regex scrub store sql codec.
+ * May use: base json crypto regex scrub store sql codec wire.
  */
 #ifndef CURATE_H
 #define CURATE_H
@@ -23,11 +23,12 @@
 /* Why a call is no example. The order is that of the tests. */
 #define CURATE_REASONS(X)                                                      \
     X(KEPT, "", "kept")                                                        \
-    X(DIALECT, "dialect", "not in the OpenAI chat dialect")                    \
+    X(DIALECT, "dialect", "of an API without messages")                        \
     X(FAILED, "failed", "HTTP error, broken stream or error answer")           \
     X(CANCELLED, "cancelled", "the client went away")                          \
     X(TIMEOUT, "timeout", "no answer in time")                                 \
     X(LOST, "lost", "its end was never written")                               \
+    X(CUT, "cut", "its texts were cut or redacted when logged")                \
     X(TRUNCATED, "truncated", "the answer was cut")                            \
     X(FILTERED, "filtered", "stopped by a content filter")                     \
     X(MALFORMED, "malformed", "request or answer is no chat completion")       \

@@ -7,6 +7,7 @@
  * calls do not count, since no two calls share them.
  */
 #include "curate/curate_priv.h"
+#include "wire/wire.h"
 
 #include <string.h>
 
@@ -51,11 +52,12 @@ static enum curate_reason judge_status(const struct curate_item *it)
     };
     struct slice status = buf_slice(&it->status);
 
-    if (it->dialect.len && !slice_is(buf_slice(&it->dialect), "openai-chat"))
+    if (it->dialect.len && !wire_has_chat(buf_slice(&it->dialect)))
         return CURATE_DIALECT;
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
         if (slice_is(status, table[i].status))
-            return table[i].reason;
+            return table[i].reason == CURATE_KEPT && it->cut ? CURATE_CUT
+                                                             : table[i].reason;
     return CURATE_FAILED; /* a status of a later version: not understood */
 }
 
@@ -129,12 +131,36 @@ static enum curate_reason judge_bodies(struct curate_judge *g,
                                               : CURATE_BAD_ARGUMENTS;
 }
 
+/* From here on the call is in the OpenAI chat dialect, whatever it was. */
+static enum curate_reason make_chat(struct curate_item *it)
+{
+    struct buf request = { .data = NULL }, response = { .data = NULL };
+    struct err err;
+    int rc;
+
+    if (!it->dialect.len || slice_is(buf_slice(&it->dialect), "openai-chat"))
+        return CURATE_KEPT;
+    rc = wire_to_chat(buf_slice(&it->dialect), buf_slice(&it->request),
+                      buf_slice(&it->response), &request, &response, &err);
+    if (rc == ERR_OK) {
+        buf_reset(&it->request);
+        buf_reset(&it->response);
+        buf_add_slice(&it->request, buf_slice(&request));
+        buf_add_slice(&it->response, buf_slice(&response));
+    }
+    buf_release(&request);
+    buf_release(&response);
+    return rc == ERR_OK ? CURATE_KEPT : CURATE_MALFORMED;
+}
+
 void curate_judge_call(struct curate_judge *g, const struct crypto_key *key,
                        struct curate_item *it)
 {
     json_ref message = JSON_NONE;
 
     it->reason = judge_status(it);
+    if (it->reason == CURATE_KEPT)
+        it->reason = make_chat(it);
     if (it->reason == CURATE_KEPT)
         it->reason = judge_bodies(g, it, &message);
     if (it->reason != CURATE_KEPT)

@@ -12,13 +12,14 @@
 #define CURATE_HASH 16
 
 /* Raised whenever the same call may be judged otherwise. */
-#define CURATE_ENGINE "1"
+#define CURATE_ENGINE "2"
 
 /* A call on its way. */
 struct curate_item {
     int64_t id, time_us, latency_us; /* -1: unknown */
     struct buf dialect, status, finish, client, conversation;
-    struct buf request, response; /* bodies as logged */
+    bool cut;                     /* not all of it was logged */
+    struct buf request, response; /* bodies as logged; once judged, as chat */
     enum curate_reason reason;
     int64_t duplicate_of;
     int64_t supersedes; /* a call written before, dropped for this one */

@@ -30,7 +30,8 @@ struct run {
 
 static const char select_calls[] =
     "SELECT id, time, latency, dialect, status, finish, client, conversation, "
-    "request, request_at, node, response FROM call WHERE id > ? ORDER BY id";
+    "request, request_at, node, response, extra FROM call WHERE id > ? ORDER "
+    "BY id";
 
 static void item_reset(struct curate_item *it)
 {
@@ -69,6 +70,20 @@ static void item_release(struct curate_item *it)
     buf_release(&it->clean_response);
 }
 
+/* Marks of the one who logged the call; see slmctl-exchange(5). */
+static bool is_cut(struct slice extra)
+{
+    struct json j = { 0 };
+    bool cut = false, unlogged = false;
+
+    if (extra.n && json_parse(&j, extra.p, extra.n, NULL) == ERR_OK) {
+        (void)json_bool(&j, json_get(&j, 0, "cut"), &cut);
+        (void)json_bool(&j, json_get(&j, 0, "no_log"), &unlogged);
+    }
+    json_release(&j);
+    return cut || unlogged;
+}
+
 static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
 {
     struct store_body request = { sql_int(q, 8), sql_int(q, 9),
@@ -84,6 +99,7 @@ static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
     buf_add_slice(&it->finish, sql_text(q, 5));
     buf_add_slice(&it->client, sql_text(q, 6));
     buf_add_slice(&it->conversation, sql_text(q, 7));
+    it->cut = is_cut(sql_text(q, 12));
     rc = store_body_get(k->s, request, &it->request, k->err);
     if (rc == ERR_OK)
         rc = store_blob_get(k->s, sql_int(q, 11), &it->response, k->err);

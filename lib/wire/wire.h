@@ -110,6 +110,8 @@ MUST_CHECK int wire_exchange_unpack(struct wire_exchange *x, struct slice bytes,
 MUST_CHECK int wire_outcome_read(struct wire_record *r, struct slice text,
                                  struct store_outcome *out, struct err *err);
 
+/* Whether calls of this dialect have messages. */
+bool wire_has_chat(struct slice dialect);
 /* Any dialect as OpenAI chat completions: what exports and curate read. An
  * empty response stays empty. ERR_UNSUPPORTED: a dialect without messages
  * (embeddings, opaque). */

@@ -225,6 +225,14 @@ static int convert(void (*fn)(struct chat *c, json_ref o), struct slice body,
     return rc;
 }
 
+bool wire_has_chat(struct slice dialect)
+{
+    for (int d = 0; d < DIALECTS; d++)
+        if (slice_is(dialect, wire_dialect_names[d]))
+            return d == DIALECT_OPENAI_CHAT || converters[d].request;
+    return false;
+}
+
 int wire_to_chat(struct slice dialect, struct slice request,
                  struct slice response, struct buf *chat_request,
                  struct buf *chat_response, struct err *err)

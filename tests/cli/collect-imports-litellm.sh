@@ -19,9 +19,12 @@ jq -c . pretty.json.out >compact
 jq -c . one.jsonl.out | cmp - compact
 # Damage stays in its line, also with the format forced.
 printf '[\n{"startTime":1\n' >bad.json
-{ printf '{"request": {\n'; } >cut.jsonl
-for f in bad.json cut.jsonl; do
-    slmctl collect -q --format litellm --import "$f" --store bad
+printf '{"request": {\n' >torn.jsonl
+for f in bad.json torn.jsonl; do
+    slmctl collect -q --format litellm --import "$f" --store bad 2>err
     echo "exit $?"
 done
 jq -r .reason bad/rejected/*
+# What was cut is never learnt from.
+slmctl curate -q --store one.jsonl.store
+slmctl curate --store one.jsonl.store --decisions - | cut -f1,4,5

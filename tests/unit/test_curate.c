@@ -40,7 +40,8 @@ static void teardown(void)
 
 struct call {
     const char *status, *conversation, *request, *response;
-    int64_t gap_us; /* after the last call; 0: a minute */
+    int64_t gap_us;              /* after the last call; 0: a minute */
+    const char *dialect, *extra; /* NULL: OpenAI chat; nothing */
 };
 
 static int64_t add(struct call c)
@@ -56,7 +57,8 @@ static int64_t add(struct call c)
     s.key = slice_of(name);
     s.time_us = clock_us;
     s.latency_us = 1000000;
-    s.dialect = slice_of("openai-chat");
+    s.dialect = slice_of(c.dialect ? c.dialect : "openai-chat");
+    s.extra = slice_of(c.extra);
     s.client = slice_of("client");
     s.status = slice_of(c.status ? c.status : "completed");
     s.conversation = slice_of(c.conversation);
@@ -643,6 +645,79 @@ START_TEST(shares_must_make_a_hundred)
 }
 END_TEST
 
+/* The request of a call's example; caller frees. */
+static char *kept_request(int64_t call)
+{
+    char *text = mem_printf("SELECT request, request_at, node FROM example "
+                            "WHERE call = %lld AND kept",
+                            (long long)call);
+    struct buf out = { .data = NULL };
+    struct store_body body;
+    struct sql_stmt *q;
+
+    ck_assert_int_eq(sql_get(store_sql(store), text, &q, NULL), 0);
+    ck_assert_int_eq(sql_step(q, NULL), 1);
+    body = (struct store_body){ sql_int(q, 0), sql_int(q, 1), sql_int(q, 2) };
+    sql_reset(q);
+    ck_assert_int_eq(store_body_get(store, body, &out, NULL), 0);
+    free(text);
+    return buf_take(&out, NULL);
+}
+
+START_TEST(calls_of_other_apis_become_chat)
+{
+    int64_t anthropic = add((struct call){
+        .dialect = "anthropic",
+        .request = "{\"system\":\"be short\",\"max_tokens\":9,\"messages\":"
+                   "[{\"role\":\"user\",\"content\":\"who?\"}]}",
+        .response = "{\"type\":\"message\",\"role\":\"assistant\",\"content\":"
+                    "[{\"type\":\"text\",\"text\":\"nobody\"}],"
+                    "\"stop_reason\":\"end_turn\"}" });
+    int64_t cut_short = add((struct call){
+        .dialect = "anthropic",
+        .request = "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
+        .response = "{\"type\":\"message\",\"content\":[{\"type\":\"text\","
+                    "\"text\":\"long\"}],\"stop_reason\":\"max_tokens\"}" });
+    int64_t opaque = add((struct call){
+        .dialect = "opaque", .request = "{}", .response = "{}" });
+    int64_t broken = add((struct call){
+        .dialect = "gemini", .request = "{\"con", .response = "{}" });
+    char *text;
+
+    (void)curate();
+    text = kept_request(anthropic);
+    ck_assert_msg(strstr(text, "\"role\":\"system\",\"content\":\"be short\""),
+                  "%s", text);
+    free(text);
+    expect(cut_short, "reason", "truncated");
+    expect(opaque, "reason", "dialect");
+    expect(broken, "reason", "malformed");
+}
+END_TEST
+
+START_TEST(what_was_cut_when_logged_is_never_learnt_from)
+{
+    static const char *const marks[] = {
+        "{\"cut\":true}", "{\"call_id\":\"x\",\"no_log\":true}"
+    };
+    int64_t whole = add((struct call){ .request = ASK("a"),
+                                       .response = SAY("b"),
+                                       .extra = "{\"cut\":false}" });
+    int64_t failed = add((struct call){
+        .status = "failed_http", .request = ASK("a"), .extra = marks[0] });
+    int64_t cut[2];
+
+    for (size_t i = 0; i < 2; i++)
+        cut[i] = add((struct call){
+            .request = ASK("c"), .response = SAY("d"), .extra = marks[i] });
+    (void)curate();
+    expect_reason(whole, NULL);
+    expect(failed, "reason", "failed");
+    for (size_t i = 0; i < 2; i++)
+        expect(cut[i], "reason", "cut");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("curate");
@@ -653,6 +728,8 @@ int main(void)
     tcase_set_timeout(c, 60);
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, each_drop_has_its_reason);
+    tcase_add_test(c, calls_of_other_apis_become_chat);
+    tcase_add_test(c, what_was_cut_when_logged_is_never_learnt_from);
     tcase_add_test(c, duplicates_go_and_other_answers_stay);
     tcase_add_test(c, drawn_ids_do_not_make_calls_different);
     tcase_add_test(c, an_answer_that_was_asked_again_at_once_is_retried);
