@@ -197,6 +197,20 @@ void *cpu_scratch_get(struct cpu_scratch *s, size_t bytes);
 /* pool_run, or a plain loop where `work` (multiply-adds) is small. */
 void cpu_run(struct cpu *c, size_t tasks, size_t work,
              void (*fn)(void *ctx, size_t task, unsigned worker), void *ctx);
+
+#define CPU_FLAT 8192 /* elements of a piece where no row matters */
+#define CPU_ROWS 16   /* rows of a piece */
+
+/* cpu_run of fn over n elements, rows or columns in pieces of `step`, the last
+ * one shorter: fn gets where its piece begins and how long it is. */
+void cpu_run_pieces(struct cpu *c, size_t n, size_t step, size_t work,
+                    void (*fn)(void *ctx, size_t at, size_t n), void *ctx);
+
+static inline size_t cpu_ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
 float *cpu_f32(struct compute_span s); /* NULL for an absent span */
 int32_t *cpu_i32(struct compute_span s);
 

@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-#define FLAT 8192   /* elements of one task of flat operations */
-#define ROWS 16     /* rows of one task */
 #define SUM_ROWS 64 /* rows of one partial sum */
 
 struct flat_job {
@@ -21,22 +19,10 @@ struct flat_job {
     float f;
 };
 
-static size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static size_t piece(const struct flat_job *j, size_t task)
-{
-    return j->n - task * FLAT < FLAT ? j->n - task * FLAT : FLAT;
-}
-
-static void scale_task(void *ctx, size_t task, unsigned worker)
+static void scale_piece(void *ctx, size_t at, size_t n)
 {
     const struct flat_job *j = ctx;
-    size_t at = task * FLAT, n = piece(j, task);
 
-    (void)worker;
     if (j->y != j->x)
         memcpy(j->y + at, j->x + at, n * sizeof(float));
     j->c->k->scale(j->y + at, j->f, n);
@@ -51,16 +37,14 @@ void cpu_op_scale(struct compute *c, struct compute_span y,
                           .n = n,
                           .f = alpha };
 
-    cpu_run(j.c, ceil_div(n, FLAT), n, scale_task, &j);
+    cpu_run_pieces(j.c, n, CPU_FLAT, n, scale_piece, &j);
 }
 
-static void activate_task(void *ctx, size_t task, unsigned worker)
+static void activate_piece(void *ctx, size_t at, size_t n)
 {
     const struct flat_job *j = ctx;
-    size_t at = task * FLAT;
 
-    (void)worker;
-    j->c->k->activate(j->kind, j->y + at, j->x + at, piece(j, task));
+    j->c->k->activate(j->kind, j->y + at, j->x + at, n);
 }
 
 void cpu_op_activate(struct compute *c, enum compute_activation kind,
@@ -72,17 +56,14 @@ void cpu_op_activate(struct compute *c, enum compute_activation kind,
                           .x = cpu_f32(x),
                           .n = n };
 
-    cpu_run(j.c, ceil_div(n, FLAT), n * 8, activate_task, &j);
+    cpu_run_pieces(j.c, n, CPU_FLAT, n * 8, activate_piece, &j);
 }
 
-static void activate_grad_task(void *ctx, size_t task, unsigned worker)
+static void activate_grad_piece(void *ctx, size_t at, size_t n)
 {
     const struct flat_job *j = ctx;
-    size_t at = task * FLAT;
 
-    (void)worker;
-    j->c->k->activate_grad(j->kind, j->y + at, j->v + at, j->x + at,
-                           piece(j, task));
+    j->c->k->activate_grad(j->kind, j->y + at, j->v + at, j->x + at, n);
 }
 
 void cpu_op_activate_grad(struct compute *c, enum compute_activation kind,
@@ -96,16 +77,14 @@ void cpu_op_activate_grad(struct compute *c, enum compute_activation kind,
                           .x = cpu_f32(x),
                           .n = n };
 
-    cpu_run(j.c, ceil_div(n, FLAT), n * 12, activate_grad_task, &j);
+    cpu_run_pieces(j.c, n, CPU_FLAT, n * 12, activate_grad_piece, &j);
 }
 
-static void glu_task(void *ctx, size_t task, unsigned worker)
+static void glu_piece(void *ctx, size_t at, size_t n)
 {
     const struct flat_job *j = ctx;
-    size_t at = task * FLAT;
 
-    (void)worker;
-    j->c->k->glu(j->kind, j->y + at, j->x + at, j->v + at, piece(j, task));
+    j->c->k->glu(j->kind, j->y + at, j->x + at, j->v + at, n);
 }
 
 void cpu_op_glu(struct compute *c, enum compute_activation kind,
@@ -119,17 +98,15 @@ void cpu_op_glu(struct compute *c, enum compute_activation kind,
                           .v = cpu_f32(up),
                           .n = n };
 
-    cpu_run(j.c, ceil_div(n, FLAT), n * 8, glu_task, &j);
+    cpu_run_pieces(j.c, n, CPU_FLAT, n * 8, glu_piece, &j);
 }
 
-static void glu_grad_task(void *ctx, size_t task, unsigned worker)
+static void glu_grad_piece(void *ctx, size_t at, size_t n)
 {
     const struct flat_job *j = ctx;
-    size_t at = task * FLAT;
 
-    (void)worker;
     j->c->k->glu_grad(j->kind, j->y + at, j->z + at, j->w + at, j->x + at,
-                      j->v + at, piece(j, task));
+                      j->v + at, n);
 }
 
 void cpu_op_glu_grad(struct compute *c, enum compute_activation kind,
@@ -146,16 +123,14 @@ void cpu_op_glu_grad(struct compute *c, enum compute_activation kind,
                           .v = cpu_f32(up),
                           .n = n };
 
-    cpu_run(j.c, ceil_div(n, FLAT), n * 12, glu_grad_task, &j);
+    cpu_run_pieces(j.c, n, CPU_FLAT, n * 12, glu_grad_piece, &j);
 }
 
-static void softcap_task(void *ctx, size_t task, unsigned worker)
+static void softcap_piece(void *ctx, size_t at, size_t n)
 {
     const struct flat_job *j = ctx;
-    size_t at = task * FLAT;
 
-    (void)worker;
-    j->c->k->softcap(j->y + at, j->x + at, 1, j->f, piece(j, task));
+    j->c->k->softcap(j->y + at, j->x + at, 1, j->f, n);
 }
 
 void cpu_op_softcap(struct compute *c, struct compute_span y,
@@ -165,7 +140,7 @@ void cpu_op_softcap(struct compute *c, struct compute_span y,
         .c = (struct cpu *)c, .y = cpu_f32(y), .x = cpu_f32(x), .n = n, .f = cap
     };
 
-    cpu_run(j.c, ceil_div(n, FLAT), n * 8, softcap_task, &j);
+    cpu_run_pieces(j.c, n, CPU_FLAT, n * 8, softcap_piece, &j);
 }
 
 struct rows_job {
@@ -176,12 +151,11 @@ struct rows_job {
     float eps;
 };
 
-static void columns_task(void *ctx, size_t task, unsigned worker)
+static void columns_rows(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
 
-    (void)worker;
-    for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++)
+    for (size_t r = at; r < at + n; r++)
         memcpy(j->y + r * j->y_stride, j->x + r * j->x_stride,
                j->dim * sizeof(float));
 }
@@ -197,16 +171,15 @@ void cpu_op_copy_columns(struct compute *c, struct compute_span y,
                           .y_stride = y_stride,
                           .x_stride = x_stride };
 
-    cpu_run((struct cpu *)c, ceil_div(rows, ROWS), rows * cols / 4,
-            columns_task, &j);
+    cpu_run_pieces((struct cpu *)c, rows, CPU_ROWS, rows * cols / 4,
+                   columns_rows, &j);
 }
 
-static void layernorm_task(void *ctx, size_t task, unsigned worker)
+static void layernorm_rows(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
 
-    (void)worker;
-    for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++) {
+    for (size_t r = at; r < at + n; r++) {
         float stat[2];
 
         j->c->k->layernorm(j->y + r * j->dim, j->x + r * j->dim, j->w, j->b,
@@ -229,19 +202,17 @@ void cpu_op_layernorm(struct compute *c, struct compute_span y,
                           .dim = dim,
                           .eps = eps };
 
-    cpu_run(j.c, ceil_div(rows, ROWS), rows * dim * 2, layernorm_task, &j);
+    cpu_run_pieces(j.c, rows, CPU_ROWS, rows * dim * 2, layernorm_rows, &j);
 }
 
-static void layernorm_grad_task(void *ctx, size_t task, unsigned worker)
+static void layernorm_grad_rows(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
-    float *dw = j->dw ? j->dw + task * 2 * j->dim : NULL;
-    size_t end = (task + 1) * SUM_ROWS;
+    float *dw = j->dw ? j->dw + at / SUM_ROWS * 2 * j->dim : NULL;
 
-    (void)worker;
     if (dw)
         memset(dw, 0, 2 * j->dim * sizeof(*dw));
-    for (size_t r = task * SUM_ROWS; r < j->rows && r < end; r++)
+    for (size_t r = at; r < at + n; r++)
         j->c->k->layernorm_grad(j->y + r * j->dim, dw, dw ? dw + j->dim : NULL,
                                 j->dy + r * j->dim, j->x + r * j->dim, j->w,
                                 j->stat + 2 * r, j->dim);
@@ -254,7 +225,7 @@ void cpu_op_layernorm_grad(struct compute *base, struct compute_span dx,
                            size_t rows, size_t dim)
 {
     struct cpu *c = (struct cpu *)base;
-    size_t tasks = ceil_div(rows, SUM_ROWS);
+    size_t tasks = cpu_ceil_div(rows, SUM_ROWS);
     struct rows_job j = { .c = c,
                           .y = cpu_f32(dx),
                           .dy = cpu_f32(dy),
@@ -267,7 +238,7 @@ void cpu_op_layernorm_grad(struct compute *base, struct compute_span dx,
     if (dw.buf)
         j.dw =
             cpu_scratch_get(&c->chunk, (tasks * 2 * dim + 1) * sizeof(float));
-    cpu_run(c, tasks, rows * dim * 3, layernorm_grad_task, &j);
+    cpu_run_pieces(c, rows, SUM_ROWS, rows * dim * 3, layernorm_grad_rows, &j);
     for (size_t t = 0; dw.buf && t < tasks; t++) {
         c->k->add_bias(cpu_f32(dw), j.dw + t * 2 * dim, dim);
         c->k->add_bias(cpu_f32(db), j.dw + (t * 2 + 1) * dim, dim);

@@ -7,9 +7,9 @@
  */
 #include "compute/cpu/cpu.h"
 
+#include <assert.h>
 #include <math.h>
 
-#define ROWS 16  /* rows of one task */
 #define SLICE 64 /* columns of one task */
 
 struct scale_job {
@@ -19,23 +19,11 @@ struct scale_job {
     size_t rows, cols;
 };
 
-static size_t upto(size_t at, size_t step, size_t n)
-{
-    return n - at < step ? n - at : step;
-}
-
-static size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static void columns_task(void *ctx, size_t task, unsigned worker)
+static void gain_rows(void *ctx, size_t at, size_t n)
 {
     const struct scale_job *j = ctx;
-    size_t from = task * ROWS, n = upto(from, ROWS, j->rows);
 
-    (void)worker;
-    for (size_t r = from; r < from + n; r++) {
+    for (size_t r = at; r < at + n; r++) {
         float *y = j->y + r * j->cols;
         const float *x = j->x + r * j->cols;
         const float *addend = j->addend ? j->addend + r * j->cols : NULL;
@@ -64,16 +52,14 @@ void cpu_op_gain_columns(struct compute *c, struct compute_span y,
                            .rows = rows,
                            .cols = cols };
 
-    cpu_run(j.c, ceil_div(rows, ROWS), rows * cols, columns_task, &j);
+    cpu_run_pieces(j.c, rows, CPU_ROWS, rows * cols, gain_rows, &j);
 }
 
-static void rows_task(void *ctx, size_t task, unsigned worker)
+static void scale_rows(void *ctx, size_t at, size_t n)
 {
     const struct scale_job *j = ctx;
-    size_t from = task * ROWS, n = upto(from, ROWS, j->rows);
 
-    (void)worker;
-    for (size_t r = from; r < from + n; r++)
+    for (size_t r = at; r < at + n; r++)
         j->c->k->scale(j->y + r * j->cols, j->w[r], j->cols);
 }
 
@@ -86,16 +72,15 @@ void cpu_op_scale_rows(struct compute *c, struct compute_span x,
                            .rows = rows,
                            .cols = cols };
 
-    cpu_run(j.c, ceil_div(rows, ROWS), rows * cols, rows_task, &j);
+    cpu_run_pieces(j.c, rows, CPU_ROWS, rows * cols, scale_rows, &j);
 }
 
-static void dots_task(void *ctx, size_t task, unsigned worker)
+static void dots_slice(void *ctx, size_t at, size_t n)
 {
     const struct scale_job *j = ctx;
-    size_t at = task * SLICE, n = upto(at, SLICE, j->cols);
     double sum[SLICE] = { 0 };
 
-    (void)worker;
+    assert(n <= SLICE);
     for (size_t r = 0; r < j->rows; r++) {
         const float *u = j->x + r * j->cols + at, *v = j->w + r * j->cols + at;
 
@@ -117,7 +102,7 @@ void cpu_op_column_dots(struct compute *c, struct compute_span y,
                            .rows = rows,
                            .cols = cols };
 
-    cpu_run(j.c, ceil_div(cols, SLICE), rows * cols, dots_task, &j);
+    cpu_run_pieces(j.c, cols, SLICE, rows * cols, dots_slice, &j);
 }
 
 struct norm_job {
@@ -133,10 +118,10 @@ static void norms_task(void *ctx, size_t task, unsigned worker)
 {
     const struct norm_job *j = ctx;
     const struct cpu_kernels *ker = j->c->k;
-    size_t from = task * ROWS, n = upto(from, ROWS, j->n);
+    size_t from = task * CPU_ROWS, end = from + CPU_ROWS;
     float *row = cpu_scratch_get(&j->c->local[worker], j->k * sizeof(*row));
 
-    for (size_t i = from; i < from + n; i++) {
+    for (size_t i = from; i < j->n && i < end; i++) {
         cpu_weights_read(j->c, row, j->w.buf, j->w.at + i * j->k, j->k);
         for (size_t r = 0; r < j->rank; r++)
             ker->axpy(row, j->alpha * j->b[i * j->rank + r], j->a + r * j->k,
@@ -159,5 +144,5 @@ void cpu_op_inverse_norms(struct compute *c, struct compute_span y,
                           .rank = rank,
                           .alpha = alpha };
 
-    cpu_run(j.c, ceil_div(n, ROWS), n * k * (rank + 1), norms_task, &j);
+    cpu_run(j.c, cpu_ceil_div(n, CPU_ROWS), n * k * (rank + 1), norms_task, &j);
 }

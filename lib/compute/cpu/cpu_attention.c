@@ -15,11 +15,6 @@
 #define KEYS CPU_KEYS
 #define QUERY_STRIPS 4 /* register strips in one block of queries */
 
-static size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
 struct running {
     float max[CPU_MAX_MR], sum[CPU_MAX_MR];
 };
@@ -210,8 +205,8 @@ static void job_plan(struct job *j)
 
     j->query_rows = QUERY_STRIPS * j->c->k->mr;
     for (size_t d = 0; d < a->docs; d++)
-        blocks +=
-            ceil_div((size_t)(a->starts[d + 1] - a->starts[d]), j->query_rows);
+        blocks += cpu_ceil_div((size_t)(a->starts[d + 1] - a->starts[d]),
+                               j->query_rows);
     at = cpu_scratch_get(&j->c->chunk, a->docs * sizeof(*j->docs) +
                                            blocks * sizeof(*j->blocks) + 64);
     j->docs = (struct doc *)(void *)at;
@@ -222,7 +217,7 @@ static void job_plan(struct job *j)
         doc->start = (size_t)a->starts[d];
         doc->len = (size_t)a->starts[d + 1] - doc->start;
         doc->pad = j->padded;
-        j->padded += ceil_div(doc->len, nr) * nr;
+        j->padded += cpu_ceil_div(doc->len, nr) * nr;
         for (size_t i = 0; i < doc->len; i += j->query_rows)
             j->blocks[j->block_count++] = (struct query_block){ d, i };
     }
@@ -233,7 +228,7 @@ static void job_pack(struct job *j)
     const struct compute_attention *a = j->a;
     size_t nr = j->c->k->nr, by_rows, by_columns;
 
-    j->dim_panels = ceil_div(a->dim, nr);
+    j->dim_panels = cpu_ceil_div(a->dim, nr);
     by_rows = a->kv_heads * j->padded * a->dim;
     by_columns = a->kv_heads * j->dim_panels * a->rows * nr;
     j->keys = cpu_scratch_get(&j->c->pack,

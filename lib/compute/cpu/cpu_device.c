@@ -80,6 +80,29 @@ void cpu_run(struct cpu *c, size_t tasks, size_t work,
     pool_run(work > CPU_INLINE_WORK ? c->pool : NULL, tasks, fn, ctx);
 }
 
+struct pieces {
+    void (*fn)(void *ctx, size_t at, size_t n);
+    void *ctx;
+    size_t n, step;
+};
+
+static void pieces_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct pieces *p = ctx;
+    size_t at = task * p->step, left = p->n - at;
+
+    (void)worker;
+    p->fn(p->ctx, at, left < p->step ? left : p->step);
+}
+
+void cpu_run_pieces(struct cpu *c, size_t n, size_t step, size_t work,
+                    void (*fn)(void *ctx, size_t at, size_t n), void *ctx)
+{
+    struct pieces p = { fn, ctx, n, step };
+
+    cpu_run(c, cpu_ceil_div(n, step), work, pieces_task, &p);
+}
+
 float *cpu_f32(struct compute_span s)
 {
     if (!s.buf)

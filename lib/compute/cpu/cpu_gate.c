@@ -6,7 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#define ROWS 16     /* rows of one task */
 #define SUM_ROWS 64 /* rows of one partial sum */
 
 struct gate_job {
@@ -48,7 +47,8 @@ static void norm_task(void *ctx, size_t task, unsigned worker)
     const struct gate_job *j = ctx;
     float *t = cpu_scratch_get(&j->c->local[worker], j->v->dim * sizeof(*t));
 
-    for (size_t r = task * ROWS; r < j->v->rows && r < (task + 1) * ROWS; r++)
+    for (size_t r = task * CPU_ROWS;
+         r < j->v->rows && r < (task + 1) * CPU_ROWS; r++)
         norm_row(j, r, t);
 }
 
@@ -56,8 +56,8 @@ void cpu_op_gated_norm(struct compute *c, const struct compute_gated_norm *v)
 {
     struct gate_job j = { .c = (struct cpu *)c, .v = v };
 
-    cpu_run(j.c, (v->rows + ROWS - 1) / ROWS, v->rows * v->dim * 10, norm_task,
-            &j);
+    cpu_run(j.c, cpu_ceil_div(v->rows, CPU_ROWS), v->rows * v->dim * 10,
+            norm_task, &j);
 }
 
 /* d of a norm's input; dw is added to. */
@@ -123,7 +123,7 @@ void cpu_op_gated_norm_grad(struct compute *c,
                             const struct compute_gated_norm_grad *g)
 {
     struct gate_job j = { .c = (struct cpu *)c, .v = &g->fwd, .g = g };
-    size_t tasks = (j.v->rows + SUM_ROWS - 1) / SUM_ROWS;
+    size_t tasks = cpu_ceil_div(j.v->rows, SUM_ROWS);
 
     if (g->dw.buf && j.v->group)
         j.dw = cpu_scratch_get(&j.c->chunk,
@@ -133,12 +133,11 @@ void cpu_op_gated_norm_grad(struct compute *c,
         j.c->k->add_bias(cpu_f32(g->dw), j.dw + t * j.v->w_dim, j.v->w_dim);
 }
 
-static void columns_task(void *ctx, size_t task, unsigned worker)
+static void columns_rows(void *ctx, size_t at, size_t n)
 {
     const struct gate_job *j = ctx;
 
-    (void)worker;
-    for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++)
+    for (size_t r = at; r < at + n; r++)
         j->c->k->scale(j->y + r * j->stride, j->alpha, j->cols);
 }
 
@@ -153,5 +152,5 @@ void cpu_op_scale_columns(struct compute *c, struct compute_span y,
                           .cols = cols,
                           .stride = y_stride };
 
-    cpu_run(j.c, (rows + ROWS - 1) / ROWS, rows * cols, columns_task, &j);
+    cpu_run_pieces(j.c, rows, CPU_ROWS, rows * cols, columns_rows, &j);
 }

@@ -16,11 +16,6 @@
 #define PACK_DEPTH 512               /* k of one packing task */
 #define CE_CHUNK ((size_t)2 << 20)   /* floats of logits at once: 8 MB */
 
-static size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
 struct pack_job {
     struct cpu *c;
     const struct cpu_operand *w;
@@ -96,15 +91,15 @@ static void pack_task(void *ctx, size_t task, unsigned worker)
 
 static void pack_run(struct pack_job *job)
 {
-    job->depths = ceil_div(job->k, PACK_DEPTH);
-    cpu_run(job->c, ceil_div(job->n, job->c->k->nr) * job->depths,
+    job->depths = cpu_ceil_div(job->k, PACK_DEPTH);
+    cpu_run(job->c, cpu_ceil_div(job->n, job->c->k->nr) * job->depths,
             job->n * job->k, pack_task, job);
 }
 
 size_t cpu_panels_bytes(const struct cpu *c, enum compute_type type, size_t n,
                         size_t k)
 {
-    return ceil_div(n, c->k->nr) * c->k->nr * k * compute_type_size(type);
+    return cpu_ceil_div(n, c->k->nr) * c->k->nr * k * compute_type_size(type);
 }
 
 void cpu_panels_make(struct cpu *c, void *panels, const struct cpu_operand *w,
@@ -219,9 +214,9 @@ static void gemm_pass(struct cpu *c, const struct cpu_gemm *g, size_t n0,
     }
     job.mc = 4 * c->k->mr;
     job.nc = g->m <= job.mc ? 4 * nr : 16 * nr;
-    job.across = ceil_div(n, job.nc);
-    cpu_run(c, ceil_div(g->m, job.mc) * job.across, g->m * n * g->k, tile_task,
-            &job);
+    job.across = cpu_ceil_div(n, job.nc);
+    cpu_run(c, cpu_ceil_div(g->m, job.mc) * job.across, g->m * n * g->k,
+            tile_task, &job);
 }
 
 void cpu_gemm_run(struct cpu *c, const struct cpu_gemm *g)
@@ -352,7 +347,7 @@ void cpu_add_columns(struct cpu *c, struct compute_span bias, const float *y,
     struct columns_job job = { c, cpu_f32(bias), y, m, n };
 
     if (bias.buf)
-        cpu_run(c, ceil_div(n, 64), m * n, columns_task, &job);
+        cpu_run(c, cpu_ceil_div(n, 64), m * n, columns_task, &job);
 }
 
 void cpu_op_linear_dw(struct compute *base, const struct compute_linear *l)
@@ -483,7 +478,7 @@ static void ce_chunk(struct cpu *c, const struct compute_cross_entropy *x,
                           .grad = x->dx.buf != NULL };
 
     cpu_head_run(c, x, logits, at, rows);
-    cpu_run(c, ceil_div(rows, 4), rows * x->vocab * 8, ce_task, &job);
+    cpu_run(c, cpu_ceil_div(rows, 4), rows * x->vocab * 8, ce_task, &job);
     if (job.grad)
         cpu_head_grad(c, x, logits, at, rows);
 }

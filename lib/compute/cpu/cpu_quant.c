@@ -47,14 +47,9 @@ struct cpu_quant {
     int digits;          /* bits that values are rounded to; 0: f32's */
 };
 
-static size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static size_t code_bytes(const struct cpu_quant *q)
 {
-    return q->kind == COMPUTE_NF4 ? ceil_div(q->count, 2) : q->count;
+    return q->kind == COMPUTE_NF4 ? cpu_ceil_div(q->count, 2) : q->count;
 }
 
 size_t cpu_quant_bytes(const struct cpu_quant *q)
@@ -62,7 +57,7 @@ size_t cpu_quant_bytes(const struct cpu_quant *q)
     if (q->sizes)
         return code_bytes(q) + q->blocks * sizeof(float);
     return code_bytes(q) + q->blocks +
-           ceil_div(q->blocks, NEST) * sizeof(float);
+           cpu_ceil_div(q->blocks, NEST) * sizeof(float);
 }
 
 void cpu_quant_free(struct cpu_quant *q)
@@ -228,7 +223,7 @@ static void codes_task(void *ctx, size_t task, unsigned worker)
                 q->codes[at + k] = (uint8_t)(int8_t)lrintf(x[k] * by);
             continue;
         }
-        memset(q->codes + at / 2, 0, ceil_div(n, 2));
+        memset(q->codes + at / 2, 0, cpu_ceil_div(n, 2));
         for (size_t k = 0; k < n; k++)
             q->codes[(at + k) / 2] |=
                 (uint8_t)(nearest(x[k] * by) << (k % 2 ? 4 : 0));
@@ -289,7 +284,7 @@ static void behind_task(void *ctx, size_t task, unsigned worker)
 /* The sizes in 8 bits around their mean. */
 static void nest_sizes(struct cpu_quant *q)
 {
-    size_t groups = ceil_div(q->blocks, NEST);
+    size_t groups = cpu_ceil_div(q->blocks, NEST);
     double sum = 0;
 
     for (size_t i = 0; i < q->blocks; i++)
@@ -318,7 +313,7 @@ static void nest_sizes(struct cpu_quant *q)
 static bool run_lossy(struct cpu *c, struct quant_job *j,
                       void (*run)(void *, size_t, unsigned))
 {
-    size_t tasks = ceil_div(j->q->blocks, TASK);
+    size_t tasks = cpu_ceil_div(j->q->blocks, TASK);
     bool lossy = false;
 
     cpu_run(c, tasks, j->q->count * 16, run, j);
@@ -340,7 +335,7 @@ static void make_nf4(struct cpu *c, struct quant_job *j)
             return;
     }
     q->digits = 0;
-    cpu_run(c, ceil_div(q->blocks, TASK), q->count, sizes_task, j);
+    cpu_run(c, cpu_ceil_div(q->blocks, TASK), q->count, sizes_task, j);
     nest_sizes(q);
     (void)run_lossy(c, j, codes_task);
 }
@@ -357,7 +352,7 @@ int cpu_quant_new(struct cpu *c, const struct compute_buffer *b,
 
     q->kind = kind;
     q->count = b->count;
-    q->blocks = ceil_div(b->count, BLOCK);
+    q->blocks = cpu_ceil_div(b->count, BLOCK);
     rc = mem_try_array(&codes, code_bytes(q), 1, "quantised weights", err);
     if (rc < 0) {
         cpu_quant_free(q);
@@ -365,7 +360,7 @@ int cpu_quant_new(struct cpu *c, const struct compute_buffer *b,
     }
     q->codes = codes;
     q->sizes = mem_array(q->blocks, sizeof(*q->sizes));
-    tasks = ceil_div(q->blocks, TASK);
+    tasks = cpu_ceil_div(q->blocks, TASK);
     j.lossy = mem_zalloc(tasks * sizeof(*j.lossy) + 1);
     cpu_run(c, tasks, q->count, sizes_task, &j);
     if (kind == COMPUTE_NF4)

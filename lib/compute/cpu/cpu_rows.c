@@ -10,9 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#define ROWS 16     /* rows of one task */
 #define SUM_ROWS 64 /* rows of one partial sum */
-#define FLAT 8192   /* elements of one task of flat operations */
 #define SLICE 64    /* columns of one task of column sums */
 
 struct rows_job {
@@ -28,22 +26,10 @@ struct rows_job {
     double *sums;
 };
 
-static size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static size_t upto(size_t at, size_t step, size_t n)
-{
-    return n - at < step ? n - at : step;
-}
-
-static void fill_task(void *ctx, size_t task, unsigned worker)
+static void fill_piece(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
-    size_t at = task * FLAT, n = upto(at, FLAT, j->rows);
 
-    (void)worker;
     for (size_t i = 0; i < n; i++)
         j->y[at + i] = j->f;
 }
@@ -53,7 +39,7 @@ void cpu_op_fill(struct compute *c, struct compute_span y, float value,
 {
     struct rows_job j = { .y = cpu_f32(y), .f = value, .rows = n };
 
-    cpu_run((struct cpu *)c, ceil_div(n, FLAT), n / 4, fill_task, &j);
+    cpu_run_pieces((struct cpu *)c, n, CPU_FLAT, n / 4, fill_piece, &j);
 }
 
 void cpu_op_copy(struct compute *c, struct compute_span y,
@@ -63,13 +49,11 @@ void cpu_op_copy(struct compute *c, struct compute_span y,
     memcpy(cpu_f32(y), cpu_f32(x), n * sizeof(float));
 }
 
-static void axpy_task(void *ctx, size_t task, unsigned worker)
+static void axpy_piece(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
-    size_t at = task * FLAT;
 
-    (void)worker;
-    j->c->k->axpy(j->y + at, j->f, j->x + at, upto(at, FLAT, j->rows));
+    j->c->k->axpy(j->y + at, j->f, j->x + at, n);
 }
 
 void cpu_op_axpy(struct compute *c, struct compute_span y, float alpha,
@@ -81,27 +65,25 @@ void cpu_op_axpy(struct compute *c, struct compute_span y, float alpha,
                           .f = alpha,
                           .rows = n };
 
-    cpu_run(j.c, ceil_div(n, FLAT), n, axpy_task, &j);
+    cpu_run_pieces(j.c, n, CPU_FLAT, n, axpy_piece, &j);
 }
 
-static void squares_task(void *ctx, size_t task, unsigned worker)
+static void squares_piece(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
-    size_t at = task * FLAT;
 
-    (void)worker;
-    j->sums[task] = j->c->k->sum_squares(j->x + at, upto(at, FLAT, j->rows));
+    j->sums[at / CPU_FLAT] = j->c->k->sum_squares(j->x + at, n);
 }
 
 double cpu_op_sum_squares(struct compute *base, struct compute_span x, size_t n)
 {
     struct cpu *c = (struct cpu *)base;
-    size_t tasks = ceil_div(n, FLAT);
+    size_t tasks = cpu_ceil_div(n, CPU_FLAT);
     struct rows_job j = { .c = c, .x = cpu_f32(x), .rows = n };
     double total = 0;
 
     j.sums = cpu_scratch_get(&c->chunk, (tasks + 1) * sizeof(double));
-    cpu_run(c, tasks, n, squares_task, &j);
+    cpu_run_pieces(c, n, CPU_FLAT, n, squares_piece, &j);
     for (size_t i = 0; i < tasks; i++)
         total += j.sums[i];
     return total;
@@ -119,12 +101,11 @@ static void table_row(const struct rows_job *j, float *y, size_t row)
         j->c->k->widen(y, (const uint16_t *)b->data + at, b->type, j->dim);
 }
 
-static void embed_task(void *ctx, size_t task, unsigned worker)
+static void embed_rows(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
 
-    (void)worker;
-    for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++)
+    for (size_t r = at; r < at + n; r++)
         table_row(j, j->y + r * j->dim, (size_t)j->ids[r]);
 }
 
@@ -140,15 +121,13 @@ void cpu_op_embed(struct compute *c, struct compute_span y,
                           .dim = dim };
 
     assert(table.buf->data);
-    cpu_run(j.c, ceil_div(rows, ROWS), rows * dim / 4, embed_task, &j);
+    cpu_run_pieces(j.c, rows, CPU_ROWS, rows * dim / 4, embed_rows, &j);
 }
 
-static void embed_grad_task(void *ctx, size_t task, unsigned worker)
+static void embed_grad_slice(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
-    size_t at = task * SLICE, n = upto(at, SLICE, j->dim);
 
-    (void)worker;
     for (size_t r = 0; r < j->rows; r++)
         j->c->k->add_bias(j->y + (size_t)j->ids[r] * j->dim + at,
                           j->x + r * j->dim + at, n);
@@ -165,7 +144,7 @@ void cpu_op_embed_grad(struct compute *c, struct compute_span dtable,
                           .rows = rows,
                           .dim = dim };
 
-    cpu_run(j.c, ceil_div(dim, SLICE), rows * dim, embed_grad_task, &j);
+    cpu_run_pieces(j.c, dim, SLICE, rows * dim, embed_grad_slice, &j);
 }
 
 void cpu_op_gather(struct compute *c, struct compute_span y,
@@ -175,12 +154,11 @@ void cpu_op_gather(struct compute *c, struct compute_span y,
     cpu_op_embed(c, y, x, index, rows, dim);
 }
 
-static void scatter_task(void *ctx, size_t task, unsigned worker)
+static void scatter_rows(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
 
-    (void)worker;
-    for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++)
+    for (size_t r = at; r < at + n; r++)
         memcpy(j->y + (size_t)j->ids[r] * j->dim, j->x + r * j->dim,
                j->dim * sizeof(float));
 }
@@ -196,15 +174,14 @@ void cpu_op_scatter(struct compute *c, struct compute_span y,
                           .rows = rows,
                           .dim = dim };
 
-    cpu_run(j.c, ceil_div(rows, ROWS), rows * dim / 4, scatter_task, &j);
+    cpu_run_pieces(j.c, rows, CPU_ROWS, rows * dim / 4, scatter_rows, &j);
 }
 
-static void rmsnorm_task(void *ctx, size_t task, unsigned worker)
+static void rmsnorm_rows(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
 
-    (void)worker;
-    for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++) {
+    for (size_t r = at; r < at + n; r++) {
         float rstd = j->c->k->rmsnorm(j->y + r * j->dim, j->v + r * j->dim,
                                       j->w, j->dim, j->f);
 
@@ -227,19 +204,17 @@ void cpu_op_rmsnorm(struct compute *c, struct compute_span y,
                           .dim = dim,
                           .f = eps };
 
-    cpu_run(j.c, ceil_div(rows, ROWS), rows * dim, rmsnorm_task, &j);
+    cpu_run_pieces(j.c, rows, CPU_ROWS, rows * dim, rmsnorm_rows, &j);
 }
 
-static void rmsnorm_grad_task(void *ctx, size_t task, unsigned worker)
+static void rmsnorm_grad_rows(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
-    float *dw = j->z ? j->z + task * j->dim : NULL;
-    size_t end = (task + 1) * SUM_ROWS;
+    float *dw = j->z ? j->z + at / SUM_ROWS * j->dim : NULL;
 
-    (void)worker;
     if (dw)
         memset(dw, 0, j->dim * sizeof(*dw));
-    for (size_t r = task * SUM_ROWS; r < j->rows && r < end; r++)
+    for (size_t r = at; r < at + n; r++)
         j->c->k->rmsnorm_grad(j->x + r * j->dim, dw, j->u + r * j->dim,
                               j->v + r * j->dim, j->w, j->rstd[r], j->dim);
 }
@@ -250,7 +225,7 @@ void cpu_op_rmsnorm_grad(struct compute *base, struct compute_span dx,
                          struct compute_span rstd, size_t rows, size_t dim)
 {
     struct cpu *c = (struct cpu *)base;
-    size_t tasks = ceil_div(rows, SUM_ROWS);
+    size_t tasks = cpu_ceil_div(rows, SUM_ROWS);
     struct rows_job j = { .c = c,
                           .x = cpu_f32(dx),
                           .u = cpu_f32(dy),
@@ -263,18 +238,17 @@ void cpu_op_rmsnorm_grad(struct compute *base, struct compute_span dx,
 
     if (sum)
         j.z = cpu_scratch_get(&c->chunk, (tasks * dim + 1) * sizeof(float));
-    cpu_run(c, tasks, rows * dim * 2, rmsnorm_grad_task, &j);
+    cpu_run_pieces(c, rows, SUM_ROWS, rows * dim * 2, rmsnorm_grad_rows, &j);
     for (size_t t = 0; sum && t < tasks; t++)
         c->k->add_bias(sum, j.z + t * dim, dim);
 }
 
-static void rope_task(void *ctx, size_t task, unsigned worker)
+static void rope_rows(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
     size_t half = j->rotary / 2;
 
-    (void)worker;
-    for (size_t r = task * ROWS; r < j->rows && r < (task + 1) * ROWS; r++)
+    for (size_t r = at; r < at + n; r++)
         j->c->k->rope(
             j->x + r * j->heads * j->dim, j->v + (size_t)j->ids[r] * half,
             j->w + (size_t)j->ids[r] * half, j->heads, j->dim, j->rotary, j->f);
@@ -305,16 +279,14 @@ void cpu_op_rope_part(struct compute *c, struct compute_span x,
                           .rotary = rotary,
                           .f = inverse ? -1.0f : 1.0f };
 
-    cpu_run(j.c, ceil_div(rows, ROWS), rows * heads * dim, rope_task, &j);
+    cpu_run_pieces(j.c, rows, CPU_ROWS, rows * heads * dim, rope_rows, &j);
 }
 
-static void swiglu_task(void *ctx, size_t task, unsigned worker)
+static void swiglu_piece(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
-    size_t at = task * FLAT;
 
-    (void)worker;
-    j->c->k->swiglu(j->y + at, j->v + at, j->u + at, upto(at, FLAT, j->rows));
+    j->c->k->swiglu(j->y + at, j->v + at, j->u + at, n);
 }
 
 void cpu_op_swiglu(struct compute *c, struct compute_span h,
@@ -326,17 +298,15 @@ void cpu_op_swiglu(struct compute *c, struct compute_span h,
                           .u = cpu_f32(up),
                           .rows = n };
 
-    cpu_run(j.c, ceil_div(n, FLAT), n * 8, swiglu_task, &j);
+    cpu_run_pieces(j.c, n, CPU_FLAT, n * 8, swiglu_piece, &j);
 }
 
-static void swiglu_grad_task(void *ctx, size_t task, unsigned worker)
+static void swiglu_grad_piece(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
-    size_t at = task * FLAT;
 
-    (void)worker;
     j->c->k->swiglu_grad(j->y + at, j->x + at, j->w + at, j->v + at, j->u + at,
-                         upto(at, FLAT, j->rows));
+                         n);
 }
 
 void cpu_op_swiglu_grad(struct compute *c, struct compute_span dgate,
@@ -352,7 +322,7 @@ void cpu_op_swiglu_grad(struct compute *c, struct compute_span dgate,
                           .u = cpu_f32(up),
                           .rows = n };
 
-    cpu_run(j.c, ceil_div(n, FLAT), n * 12, swiglu_grad_task, &j);
+    cpu_run_pieces(j.c, n, CPU_FLAT, n * 12, swiglu_grad_piece, &j);
 }
 
 struct argmax_job {
@@ -382,14 +352,11 @@ void cpu_op_argmax(struct compute *c, struct compute_span ids,
     cpu_run(j.c, rows, rows * vocab * 4, argmax_task, &j);
 }
 
-static void adamw_task(void *ctx, size_t task, unsigned worker)
+static void adamw_piece(void *ctx, size_t at, size_t n)
 {
     const struct rows_job *j = ctx;
-    size_t at = task * FLAT;
 
-    (void)worker;
-    j->c->k->adamw(j->y + at, j->u + at, j->x + at, j->z + at,
-                   upto(at, FLAT, j->rows), j->constants);
+    j->c->k->adamw(j->y + at, j->u + at, j->x + at, j->z + at, n, j->constants);
 }
 
 void cpu_op_adamw(struct compute *c, const struct compute_adamw *a)
@@ -413,5 +380,5 @@ void cpu_op_adamw(struct compute *c, const struct compute_adamw *a)
                           .rows = a->n,
                           .constants = constants };
 
-    cpu_run(j.c, ceil_div(a->n, FLAT), a->n * 4, adamw_task, &j);
+    cpu_run_pieces(j.c, a->n, CPU_FLAT, a->n * 4, adamw_piece, &j);
 }
