@@ -507,6 +507,44 @@ START_TEST(the_store_learns_its_dictionary)
 }
 END_TEST
 
+START_TEST(what_was_packed_before_the_dictionary_is_packed_again)
+{
+    struct store_body kept[300];
+    struct slice bodies[300];
+    int64_t before, learnt;
+    bool more = true;
+    struct rng r;
+
+    rng_init(&r, 5);
+    for (int i = 0; i < 300; i++) {
+        bodies[i] = slice_of(agent_body(&r));
+        ck_assert_int_eq(
+            store_body_put(s, bodies[i], "messages", &kept[i], &err), 0);
+    }
+    ck_assert_int_eq(store_repack(s, &more, &err), 0);
+    ck_assert(!more); /* there is no dictionary to do it with */
+    before = one("SELECT sum(length(data)) FROM blob");
+    ck_assert_int_eq(store_train(s, NULL, 0, &err), 0);
+    learnt = one("SELECT count(*) FROM dictionary");
+    ck_assert_int_eq(learnt, 1);
+    do
+        ck_assert_int_eq(store_repack(s, &more, &err), 0);
+    while (more);
+    ck_assert_int_lt(one("SELECT sum(length(data)) FROM blob"), before);
+    ck_assert_int_eq(one("SELECT count(*) FROM blob WHERE codec = 1"), 0);
+    store_close(s); /* with all that it remembers unpacked */
+    open_store(STORE_WRITE);
+    for (int i = 0; i < 300; i++) {
+        struct buf b = { 0 };
+
+        ck_assert_int_eq(store_body_get(s, kept[i], &b, &err), 0);
+        ck_assert(slice_eq(buf_slice(&b), bodies[i]));
+        buf_release(&b);
+        free((char *)(uintptr_t)bodies[i].p);
+    }
+}
+END_TEST
+
 START_TEST(damage_is_named)
 {
     struct store_body b;
@@ -548,6 +586,7 @@ int main(void)
     tcase_add_test(t, one_run_a_stage);
     tcase_add_test(t, no_store_says_who_makes_one);
     tcase_add_test(t, the_store_learns_its_dictionary);
+    tcase_add_test(t, what_was_packed_before_the_dictionary_is_packed_again);
     tcase_add_test(t, damage_is_named);
     suite_add_tcase(suite, t);
     r = srunner_create(suite);
