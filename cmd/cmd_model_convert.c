@@ -214,6 +214,17 @@ static int write_directory(struct job *j, struct model *m, struct err *err)
     return rc == ERR_OK ? lora_copy_parts(j->picked.dir, j->tree.dir, err) : rc;
 }
 
+/* What runs Phi-3 out of GGUF takes all positions for its window. */
+static void warn_of_window(const struct job *j, const struct model_config *c)
+{
+    if (j->gguf && strcmp(c->family, "phi3") == 0 && c->window &&
+        c->window < c->context)
+        cli_warn(j->cli,
+                 "llama.cpp ignores this model's window of %lld positions: "
+                 "beyond them its answers differ",
+                 (long long)c->window);
+}
+
 static int write_gguf(const struct job *j, struct err *err)
 {
     const char *slash = strrchr(j->picked.dir, '/');
@@ -286,6 +297,8 @@ static int work(struct job *j, struct err *err)
         rc = open_score(j, err);
     if (rc == ERR_OK)
         rc = open_before(j, &m, err);
+    if (rc == ERR_OK)
+        warn_of_window(j, model_config(m));
     if (rc == ERR_OK && stop_requested())
         rc = err_set(err, ERR_INTERRUPTED, "interrupted");
     if (rc == ERR_OK)
@@ -436,6 +449,8 @@ static int run_convert(struct cli *cli, int argc, char **argv)
                 cli, "%s is an adapter: name its model with --base", argv[0]);
         return finish(&j, convert_adapter(&j, argv[0], &err), &err);
     }
+    if (base_dir)
+        return cli_usage(cli, "--base is for an adapter that becomes GGUF");
     rc = pick_model(cli, argv[0], NULL, NULL, &j.picked, &err);
     if (rc == ERR_OK && j.picked.adapter && j.gguf)
         rc = err_set(&err, ERR_INVALID,

@@ -77,7 +77,9 @@ static int check_supported(const struct peft *p, struct err *err)
                        p->config);
     for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
         if (asks(p->j, json_get(p->j, 0, off[i])))
-            return err_set(err, ERR_UNSUPPORTED, "%s: %s is not supported",
+            return err_set(err, ERR_UNSUPPORTED,
+                           "%s: %s is not supported; merge the adapter with "
+                           "PEFT (merge_and_unload) and use the merged model",
                            p->config, off[i]);
     if (json_present(bias) && !json_text_is(p->j, bias, "none"))
         return err_set(err, ERR_UNSUPPORTED, "%s: bias must be \"none\"",
@@ -130,6 +132,12 @@ static void mark(bool *used, const struct weights *w,
     used[t - weights_at(w, 0)] = true;
 }
 
+static bool is_of_ends(const char *name)
+{
+    return strstr(name, ".lm_head.lora_") || strstr(name, ".lora_embedding_") ||
+           strstr(name, ".embed_tokens.lora_");
+}
+
 /* Is every tensor of the file somebody's? */
 static int check_used(const bool *used, const struct weights *w,
                       struct err *err)
@@ -139,8 +147,14 @@ static int check_used(const bool *used, const struct weights *w,
     for (size_t i = 0; i < n; i++)
         if (!used[i])
             return err_set(err, ERR_UNSUPPORTED,
-                           "tensor \"%.200s\" belongs to no layer of the base "
-                           "model",
+                           is_of_ends(weights_at(w, i)->name)
+                               ? "tensor \"%.200s\": LoRA on the embedding or "
+                                 "the head is not supported; train them whole "
+                                 "(modules_to_save), or merge the adapter with "
+                                 "PEFT (merge_and_unload) and use the merged "
+                                 "model"
+                               : "tensor \"%.200s\" belongs to no layer of the "
+                                 "base model",
                            weights_at(w, i)->name);
     return n ? 0 : err_set(err, ERR_FORMAT, "the adapter has no tensors");
 }

@@ -15,7 +15,7 @@ int model_check_ids(const struct model *m, const int32_t *ids, size_t n,
 {
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= m->config.vocab)
-            return err_set(err, ERR_INVALID,
+            return err_set(err, ERR_FORMAT,
                            "token %zu has id %d; the vocabulary has %lld", i,
                            ids[i], (long long)m->config.vocab);
     return 0;

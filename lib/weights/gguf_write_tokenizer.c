@@ -186,7 +186,7 @@ static int read_tokens(struct vocab_in *v, size_t rows)
 
     v->count = count_ids(v, vocab, added);
     if (v->count > rows || v->count > MAX_VOCAB)
-        return err_set(v->err, ERR_INVALID,
+        return err_set(v->err, ERR_FORMAT,
                        "the tokenizer has %zu ids and the model %zu", v->count,
                        rows);
     v->count = rows;
