@@ -220,6 +220,8 @@ static void quantise_chunk(void *ctx, size_t task, unsigned worker)
     size_t from = task * CHUNK, rest = q->n - from;
 
     (void)worker;
+    if (stop_requested())
+        return;
     weights_quantise_into(q->item->type, q->x + from,
                           rest < CHUNK ? rest : CHUNK,
                           q->out + task * q->chunk_bytes);
@@ -240,7 +242,9 @@ static int write_item(const struct io_output *o, const struct gguf_item *item,
                                 packed_bytes(item->type, CHUNK) };
 
         pool_run(pool, (n + CHUNK - 1) / CHUNK, quantise_chunk, &q);
-        rc = io_write_all(o->fd, out, bytes + padding(bytes), err);
+        rc = stop_requested()
+                 ? err_set(err, ERR_INTERRUPTED, "interrupted")
+                 : io_write_all(o->fd, out, bytes + padding(bytes), err);
     }
     free(x);
     free(out);

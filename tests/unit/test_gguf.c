@@ -425,6 +425,85 @@ START_TEST(metadata_come_back_as_a_config)
 }
 END_TEST
 
+static bool scaling_is(const char *path, const char *type)
+{
+    struct buf text = { 0 };
+    struct json j = { 0 };
+    struct err err;
+    bool is;
+
+    ck_assert_msg(weights_part(path, "config.json", 1 << 20, &text, &err) == 0,
+                  "%s", err.msg);
+    ck_assert_int_eq(json_parse(&j, text.data, text.len, &err), 0);
+    is = json_text_is(
+        &j, json_get(&j, json_get(&j, 0, "rope_scaling"), "rope_type"), type);
+    json_release(&j);
+    buf_release(&text);
+    return is;
+}
+
+/* The rule by its factors where software knows it, else the factors. */
+START_TEST(factors_of_frequencies_come_back)
+{
+    static const char spelled[] =
+        ",\"rope_theta\":500000,\"rope_scaling\":{\"rope_type\":\"llama3\","
+        "\"factor\":8,\"low_freq_factor\":%s,\"high_freq_factor\":4,"
+        "\"original_max_position_embeddings\":%s}";
+    static const struct {
+        const char *low, *original, *type;
+    } cases[] = { { "1", "16", "llama3" },
+                  { "1", "8192", "llama3" },
+                  { "1", "100", "longrope" },
+                  { "1.5", "64", "longrope" } };
+
+    write_weights();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *more = mem_printf(spelled, cases[i].low, cases[i].original);
+        char *path;
+
+        write_config("llama", more);
+        path = write_gguf(WEIGHTS_F32);
+        ck_assert_msg(scaling_is(path, cases[i].type), "%s", more);
+        free(path);
+        free(more);
+    }
+}
+END_TEST
+
+static void expect_head(const float *data, bool there)
+{
+    struct weights_tensor t[2] = {
+        { .name = "model.embed_tokens.weight", .data = values },
+        { .name = "lm_head.weight", .data = data },
+    };
+    struct weights *w;
+    struct err err;
+    char *path;
+
+    for (size_t i = 0; i < 2; i++) {
+        t[i].type = WEIGHTS_F32;
+        t[i].dims = 2;
+        t[i].shape[0] = 4;
+        t[i].shape[1] = 32;
+        t[i].bytes = (size_t)4 * 32 * 4;
+    }
+    ck_assert_int_eq(weights_write_dir(dir, t, 2, 0, &err), 0);
+    path = write_gguf(WEIGHTS_F32);
+    ck_assert_int_eq(weights_open(path, &w, &err), 0);
+    ck_assert((weights_find(w, "lm_head.weight") != NULL) == there);
+    weights_close(w);
+    free(path);
+}
+
+START_TEST(a_head_of_its_own_is_written_though_the_config_ties_it)
+{
+    write_config("llama", "");
+    write_weights();
+    expect_head(values, false);
+    expect_head(values + 32, true);
+}
+END_TEST
+
 static void expect_no_place(const char *type, const char *more,
                             const char *message)
 {
@@ -576,6 +655,8 @@ int main(void)
                    written_files_read_back_with_the_checkpoints_names_and_rows);
     tcase_add_test(c, shifted_norms_come_back);
     tcase_add_test(c, metadata_come_back_as_a_config);
+    tcase_add_test(c, factors_of_frequencies_come_back);
+    tcase_add_test(c, a_head_of_its_own_is_written_though_the_config_ties_it);
     tcase_add_test(c, what_gguf_cannot_say_is_refused);
     tcase_add_test(c, numbers_of_layers_are_one_where_they_agree);
     tcase_add_test(c, an_attention_scale_of_its_own_goes_into_the_queries);

@@ -176,7 +176,8 @@ START_TEST(what_is_not_computed_is_refused_by_name)
         { NULL, ",\"init_lora_weights\":\"pissa_niter_4\"", "pissa_niter_4" },
         { NULL, ",\"bias\":\"all\"", "bias" },
         { "base_model.model.model.embed_tokens.lora_embedding_A", "",
-          "embed_tokens.lora_embedding_A\": LoRA on the embedding or the head" },
+          "embed_tokens.lora_embedding_A\": LoRA on the embedding or the "
+          "head" },
         { "base_model.model.lm_head.weight", "", "lm_head.weight" },
     };
     struct model *m = base();
