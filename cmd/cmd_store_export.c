@@ -88,13 +88,37 @@ static int load_bodies(struct export *x, struct sql_stmt *q, struct err *err)
     return rc < 0 ? rc : store_blob_get(x->store, response, &x->response, err);
 }
 
-static void convert(struct export *x, struct slice dialect)
+/* Where the API has the model in the path, it is not in the body. */
+static void add_model(struct buf *body, struct slice model)
+{
+    struct buf out = { .data = NULL };
+    struct json_writer w;
+    struct json j = { 0 };
+
+    if (model.n && json_parse(&j, body->data, body->len, NULL) == ERR_OK &&
+        json_is(&j, 0, JSON_OBJECT) && json_count(&j, 0) &&
+        !json_present(json_get(&j, 0, "model"))) {
+        json_writer_init(&w, &out, false);
+        json_begin_object(&w, NULL);
+        json_put_slice(&w, "model", model);
+        buf_char(&out, ',');
+        buf_add(&out, body->data + 1, body->len - 1);
+        buf_reset(body);
+        buf_add_slice(body, buf_slice(&out));
+    }
+    json_release(&j);
+    buf_release(&out);
+}
+
+static void convert(struct export *x, struct slice dialect, struct slice model)
 {
     struct err err;
 
     if (wire_to_chat(dialect, buf_slice(&x->request), buf_slice(&x->response),
-                     &x->chat_request, &x->chat_response, &err) == ERR_OK)
+                     &x->chat_request, &x->chat_response, &err) == ERR_OK) {
+        add_model(&x->chat_request, model);
         return;
+    }
     buf_reset(&x->chat_request);
     buf_reset(&x->chat_response);
     buf_add_slice(&x->chat_request, buf_slice(&x->request));
@@ -139,7 +163,8 @@ static int flush(struct export *x)
 static const char SELECT_CALLS[] =
     "SELECT id, time, workload, client, conversation, upstream, status, phase, "
     "http_status, latency, ttft, error, request, request_at, node, response, "
-    "dialect FROM call WHERE id > ? ORDER BY id LIMIT 256";
+    "dialect, coalesce(extra ->> 'model_asked', model) FROM call WHERE id > ? "
+    "ORDER BY id LIMIT 256";
 
 /* Pages of calls, so that no read transaction outlives a page. */
 static int export_page(struct export *x, int64_t *last, bool *more,
@@ -158,7 +183,7 @@ static int export_page(struct export *x, int64_t *last, bool *more,
         rc = load_bodies(x, q, err);
         if (rc < 0)
             break;
-        convert(x, sql_text(q, 16));
+        convert(x, sql_text(q, 16), sql_text(q, 17));
         put_line(x, q);
     }
     sql_reset(q);

@@ -80,6 +80,7 @@ static int use_inherited(struct proxy_listener *l, const char *text,
         return err_set(err, ERR_INVALID,
                        "listen on %s: this descriptor does not listen", text);
     l->fd = (int)fd;
+    l->is_inherited = true;
     l->is_unix = a.ss_family == AF_UNIX;
     (void)fcntl(l->fd, F_SETFL, fcntl(l->fd, F_GETFL) | O_NONBLOCK);
     (void)fcntl(l->fd, F_SETFD, FD_CLOEXEC);
@@ -255,7 +256,11 @@ int proxy_run(struct proxy *p, struct err *err)
 
 void proxy_stop(struct proxy *p, int64_t grace_ms)
 {
-    atomic_store(&p->stop_by_ns, clock_mono_ns() + grace_ms * INT64_C(1000000));
+    int64_t now = clock_mono_ns();
+    int64_t quiet_ms = grace_ms < QUIET_MS ? grace_ms : QUIET_MS;
+
+    atomic_store(&p->stop_by_ns, now + grace_ms * INT64_C(1000000));
+    atomic_store(&p->quiet_ns, now + quiet_ms * INT64_C(1000000));
     atomic_store(&p->stopping, true);
     for (size_t i = 0; i < p->worker_count; i++)
         proxy_worker_wake(&p->workers[i]);

@@ -105,12 +105,14 @@ static void turn_away(struct proxy_metrics *m, int fd)
     atomic_fetch_add(&m->refused, 1);
 }
 
-void proxy_client_accept(struct proxy_worker *w, const struct proxy_listener *l)
+bool proxy_client_accept(struct proxy_worker *w, const struct proxy_listener *l)
 {
     struct proxy_config *config = proxy_config_hold(w->proxy);
     struct proxy_metrics *m = &w->proxy->metrics;
 
-    for (int i = 0; i < 16; i++) {
+    int i;
+
+    for (i = 0; i < ACCEPT_MAX; i++) {
         struct sockaddr_storage a = { 0 };
         socklen_t n = sizeof(a);
         int fd = accept4(l->fd, (struct sockaddr *)&a, &n,
@@ -126,6 +128,7 @@ void proxy_client_accept(struct proxy_worker *w, const struct proxy_listener *l)
         welcome(w, l, config, fd, (const struct sockaddr *)&a);
     }
     proxy_config_drop(config);
+    return i == ACCEPT_MAX;
 }
 
 /* The struct lives until the loop has dealt with all events at hand. */
@@ -436,7 +439,7 @@ void proxy_client_sweep(struct proxy_client *c, int64_t now_ns,
             proxy_exchange_refuse(c->exchange, 408, "timeout",
                                   "the request's body took too long");
     } else if (c->phase == PHASE_HEAD) {
-        if (ms > o->idle_ms || atomic_load(&c->worker->proxy->stopping))
+        if (ms > o->idle_ms || proxy_is_quiet(c->worker->proxy, now_ns))
             proxy_client_close(c);
     }
 }

@@ -198,12 +198,11 @@ static void on_end(void *ctx, enum upstream_result result,
         http_chunk(x->config->o.sync ? &x->withheld : &c->out,
                    (struct slice){ NULL, 0 });
     if (result != UPSTREAM_DONE && c && !x->status) {
+        struct slice name = proxy_get_text(x, TEXT_UPSTREAM);
         char text[512];
 
-        (void)snprintf(text, sizeof(text), "upstream %s: %.400s",
-                       x->text[TEXT_UPSTREAM].n
-                           ? x->texts.data + x->text[TEXT_UPSTREAM].at
-                           : "",
+        (void)snprintf(text, sizeof(text), "upstream%s%.*s: %.400s",
+                       name.n ? " " : "", (int)name.n, name.n ? name.p : "",
                        why);
         proxy_client_refuse(c, result == UPSTREAM_TIMEOUT ? 504 : 502,
                             error_type(result), text, false);
@@ -297,7 +296,8 @@ static void on_head(void *ctx, int status, const struct http_field *fields,
     atomic_fetch_add(&metrics(x)->answers[status / 100 % 6], 1);
     proxy_histogram_add(&metrics(x)->first_byte, x->first_byte_us);
     proxy_facts_response(x, fields, count);
-    if (framing == HTTP_CHUNKED && x->minor == 0)
+    if ((framing == HTTP_CHUNKED && x->minor == 0) ||
+        atomic_load(&x->worker->proxy->stopping))
         x->keep_alive = false;
     if (atomic_load(&x->worker->proxy->stopping))
         x->keep_alive = false;

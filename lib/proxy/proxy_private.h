@@ -11,7 +11,9 @@
 #define HIGH_WATER ((size_t)256 << 10) /* a sender is stopped here */
 #define LOW_WATER ((size_t)64 << 10)   /* and goes on here */
 #define MARKS_MAX 1024                 /* of one exchange */
-#define LINGER_MS 2000                 /* to read what a refused client sends */
+#define QUIET_MS 250   /* an idle connection's last chance when it stops */
+#define ACCEPT_MAX 16  /* connections in a row */
+#define LINGER_MS 2000 /* to read what a refused client sends */
 
 /* What one kind of API is called, by its paths. */
 enum proxy_dialect {
@@ -79,7 +81,7 @@ struct proxy_watch { /* what an epoll event points to */
 struct proxy_listener {
     struct proxy_watch watch;
     int fd;
-    bool is_unix, is_admin;
+    bool is_unix, is_admin, is_inherited;
     char *address; /* as bound */
     char *path;    /* of a unix socket that was made here */
 };
@@ -198,6 +200,7 @@ struct proxy {
     struct proxy_metrics metrics;
     int64_t started_us;
     atomic_bool stopping;
+    _Atomic int64_t quiet_ns; /* when idle connections go, once it stops */
     _Atomic int64_t stop_by_ns;
 };
 
@@ -209,7 +212,8 @@ void *proxy_worker_run(void *worker);
 void proxy_worker_wake(struct proxy_worker *w);
 
 /* proxy_client.c */
-void proxy_client_accept(struct proxy_worker *w,
+/* True: more may wait. */
+bool proxy_client_accept(struct proxy_worker *w,
                          const struct proxy_listener *l);
 void proxy_client_event(struct proxy_client *c, unsigned events);
 /* Parse and serve what has been read; after a blocked or ended request. */
@@ -222,6 +226,9 @@ void proxy_client_sweep(struct proxy_client *c, int64_t now_ns,
 /* An answer of ours, "message" in an error object; closes if it must. */
 void proxy_client_refuse(struct proxy_client *c, int status, const char *type,
                          const char *message, bool close);
+
+/* It stops, and idle connections have had their moment. */
+bool proxy_is_quiet(struct proxy *p, int64_t now_ns);
 
 /* proxy_exchange.c: the request w->request of c. False: it was refused, and
  * answered; or must wait (c->blocked). */

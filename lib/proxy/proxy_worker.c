@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -162,7 +163,7 @@ static void dispatch(struct proxy_worker *w, const struct epoll_event *e)
     switch (watched->kind) {
     case PROXY_LISTENER:
         if (!atomic_load(&w->proxy->stopping))
-            proxy_client_accept(w, (struct proxy_listener *)watched);
+            (void)proxy_client_accept(w, (struct proxy_listener *)watched);
         break;
     case PROXY_CLIENT:
         proxy_client_event((struct proxy_client *)watched, e->events);
@@ -172,26 +173,52 @@ static void dispatch(struct proxy_worker *w, const struct epoll_event *e)
     }
 }
 
-/* Listeners are not asked any more; in other processes they go on. */
+/* Who has connected is served; then nobody can. An inherited socket is others'
+ * as well, and goes on there. */
 static void stop_listening(struct proxy_worker *w)
 {
-    for (size_t i = 0; i < w->proxy->listener_count; i++)
-        if (!w->proxy->listeners[i].is_admin)
-            (void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->proxy->listeners[i].fd,
-                            NULL);
+    for (size_t i = 0; i < w->proxy->listener_count; i++) {
+        struct proxy_listener *l = &w->proxy->listeners[i];
+
+        if (l->is_admin)
+            continue;
+        (void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, l->fd, NULL);
+        if (l->is_inherited)
+            continue;
+        while (proxy_client_accept(w, l))
+            ;
+        (void)shutdown(l->fd, SHUT_RD);
+    }
+}
+
+bool proxy_is_quiet(struct proxy *p, int64_t now_ns)
+{
+    return atomic_load(&p->stopping) && now_ns >= atomic_load(&p->quiet_ns);
+}
+
+/* A request that was on its way when the stop came is answered, with the word
+ * that the connection closes; idle ones get a moment to send it. */
+static bool may_be_served(const struct proxy_client *c, bool quiet)
+{
+    if (c->listener->is_admin)
+        return false;
+    return c->out.len > c->written || (c->phase == PHASE_HEAD && c->seen) ||
+           (!quiet && !c->eof);
 }
 
 /* True: nothing runs any more, or it has had its time. */
 static bool has_ended(struct proxy_worker *w, bool *told)
 {
     struct proxy *p = w->proxy;
+    int64_t now;
 
     if (!atomic_load(&p->stopping))
         return false;
     if (!*told)
         stop_listening(w);
     *told = true;
-    if (clock_mono_ns() >= atomic_load(&p->stop_by_ns)) {
+    now = clock_mono_ns();
+    if (now >= atomic_load(&p->stop_by_ns)) {
         struct proxy_exchange *next;
 
         for (struct proxy_exchange *x = w->exchanges; x; x = next) {
@@ -211,7 +238,7 @@ static bool has_ended(struct proxy_worker *w, bool *told)
     if (w->exchanges)
         return false;
     for (struct proxy_client *c = w->clients; c; c = c->next)
-        if (c->out.len > c->written || (c->phase == PHASE_HEAD && c->seen))
+        if (may_be_served(c, proxy_is_quiet(p, now)))
             return false;
     return true;
 }
