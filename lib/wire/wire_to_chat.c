@@ -9,6 +9,16 @@
 
 #include <string.h>
 
+struct slice chat_inner(const struct chat *c, json_ref o, const char *name)
+{
+    return wire_inner(c->j, json_get(c->j, o, name));
+}
+
+bool chat_type_is(const struct chat *c, json_ref o, const char *type)
+{
+    return json_text_is(c->j, json_get(c->j, o, "type"), type);
+}
+
 void chat_member(struct chat *c, const char *to, json_ref o, const char *from)
 {
     wire_put_member(&c->w, to, c->j, json_get(c->j, o, from));
@@ -31,6 +41,75 @@ void chat_message(struct chat *c, const char *role, const struct buf *text)
     json_put_string(&c->w, "role", role);
     wire_put_inner(&c->w, "content", buf_slice(text));
     json_end_object(&c->w);
+}
+
+void chat_texts(struct chat *c, const char *role, json_ref v)
+{
+    struct buf text = { .data = NULL };
+
+    chat_text_parts(c, v, &text);
+    chat_message(c, role, &text);
+    buf_release(&text);
+}
+
+void chat_system(struct chat *c, json_ref v)
+{
+    struct buf text = { .data = NULL };
+
+    chat_text_parts(c, v, &text);
+    if (text.len)
+        chat_message(c, "system", &text);
+    buf_release(&text);
+}
+
+void chat_tool_result(struct chat *c, struct slice id, json_ref content)
+{
+    struct buf text = { .data = NULL };
+
+    chat_text_parts(c, content, &text);
+    json_begin_object(&c->w, NULL);
+    json_put_string(&c->w, "role", "tool");
+    wire_put_inner(&c->w, "tool_call_id", id);
+    wire_put_inner(&c->w, "content", buf_slice(&text));
+    json_end_object(&c->w);
+    buf_release(&text);
+}
+
+void chat_put_text_part(struct chat *c, struct slice text)
+{
+    json_begin_object(&c->w, NULL);
+    json_put_string(&c->w, "type", "text");
+    wire_put_inner(&c->w, "text", text);
+    json_end_object(&c->w);
+}
+
+void chat_put_media(struct chat *c)
+{
+    json_begin_object(&c->w, NULL);
+    json_put_string(&c->w, "type", "image_url");
+    json_begin_object(&c->w, "image_url");
+    json_put_string(&c->w, "url", "data:,");
+    json_end_object(&c->w);
+    json_end_object(&c->w);
+}
+
+void chat_put_content(struct chat *c, const struct buf *text, bool calls)
+{
+    if (text->len || !calls)
+        wire_put_inner(&c->w, "content", buf_slice(text));
+    else
+        json_put_null(&c->w, "content");
+}
+
+void chat_put_calls(struct chat *c, const struct buf *calls)
+{
+    struct buf list = { .data = NULL };
+
+    if (!calls->len)
+        return;
+    buf_printf(&list, "[%s]", calls->data);
+    json_put_raw(&c->w, "tool_calls", buf_slice(&list));
+    buf_release(&list);
 }
 
 void chat_call(struct chat *c, struct slice id, struct slice name,
@@ -74,33 +153,26 @@ void chat_answer_begin(struct chat *c, json_ref id, json_ref model)
     json_begin_array(&c->w, "choices");
 }
 
-void chat_choice(struct chat *c, int64_t index, const struct buf *text,
-                 const struct buf *reasoning, const struct buf *calls,
+void chat_choice(struct chat *c, int64_t index, struct chat_said *said,
                  const char *finish)
 {
-    struct buf list = { .data = NULL };
-
     json_begin_object(&c->w, NULL);
     json_put_int(&c->w, "index", index);
     json_begin_object(&c->w, "message");
     json_put_string(&c->w, "role", "assistant");
-    if (text->len || !calls->len)
-        wire_put_inner(&c->w, "content", buf_slice(text));
-    else
-        json_put_null(&c->w, "content");
-    if (reasoning->len)
-        wire_put_inner(&c->w, "reasoning_content", buf_slice(reasoning));
-    if (calls->len) {
-        buf_printf(&list, "[%s]", calls->data);
-        json_put_raw(&c->w, "tool_calls", buf_slice(&list));
-        buf_release(&list);
-    }
+    chat_put_content(c, &said->text, said->calls.len > 0);
+    if (said->thoughts.len)
+        wire_put_inner(&c->w, "reasoning_content", buf_slice(&said->thoughts));
+    chat_put_calls(c, &said->calls);
     json_end_object(&c->w);
     if (finish)
         json_put_string(&c->w, "finish_reason", finish);
     else
         json_put_null(&c->w, "finish_reason");
     json_end_object(&c->w);
+    buf_release(&said->text);
+    buf_release(&said->thoughts);
+    buf_release(&said->calls);
 }
 
 void chat_answer_end(struct chat *c, int64_t in, int64_t out, int64_t cached,
@@ -137,6 +209,20 @@ int64_t chat_count(const struct chat *c, json_ref o, const char *name)
     return json_int(c->j, json_get(c->j, o, name), &n) && n >= 0 ? n : -1;
 }
 
+const char *chat_finish(const struct chat *c, json_ref v,
+                        const char *const (*names)[2])
+{
+    for (size_t i = 0; names[i][0]; i++)
+        if (json_text_is(c->j, v, names[i][0]))
+            return names[i][1];
+    return json_kind(c->j, v) == JSON_NULL ? NULL : "stop";
+}
+
+int64_t chat_plus(int64_t a, int64_t b)
+{
+    return a < 0 ? b : b < 0 ? a : a + b;
+}
+
 /* Append an element to a list of calls that is made apart. */
 void chat_add_call(struct chat *c, struct buf *calls, struct slice id,
                    struct slice name, json_ref arguments)
@@ -151,27 +237,23 @@ void chat_add_call(struct chat *c, struct buf *calls, struct slice id,
 
 static void completions_request(struct chat *c, json_ref o)
 {
-    struct buf text = { .data = NULL };
     json_ref prompt = json_get(c->j, o, "prompt");
 
     json_begin_object(&c->w, NULL);
     chat_member(c, "model", o, "model");
     if (json_is(c->j, prompt, JSON_ARRAY))
         prompt = json_at(c->j, prompt, 0);
-    chat_text_parts(c, prompt, &text);
     json_begin_array(&c->w, "messages");
-    chat_message(c, "user", &text);
+    chat_texts(c, "user", prompt);
     json_end_array(&c->w);
     chat_member(c, "max_tokens", o, "max_tokens");
     chat_member(c, "temperature", o, "temperature");
     chat_member(c, "stop", o, "stop");
     json_end_object(&c->w);
-    buf_release(&text);
 }
 
 static void completions_answer(struct chat *c, json_ref o)
 {
-    struct buf none = { .data = NULL };
     json_ref list = json_get(c->j, o, "choices");
     json_ref usage = json_get(c->j, o, "usage");
     int64_t i = 0;
@@ -180,11 +262,10 @@ static void completions_answer(struct chat *c, json_ref o)
     for (json_ref v = json_first(c->j, list); v != JSON_NONE;
          v = json_next(c->j, list, v)) {
         char *finish = json_strdup(c->j, json_get(c->j, v, "finish_reason"));
-        struct buf text = { .data = NULL };
+        struct chat_said said = { .text = { .data = NULL } };
 
-        buf_add_slice(&text, wire_inner(c->j, json_get(c->j, v, "text")));
-        chat_choice(c, i++, &text, &none, &none, finish);
-        buf_release(&text);
+        buf_add_slice(&said.text, chat_inner(c, v, "text"));
+        chat_choice(c, i++, &said, finish);
         free(finish);
     }
     chat_answer_end(c, chat_count(c, usage, "prompt_tokens"),
