@@ -265,5 +265,8 @@ void *proxy_worker_run(void *worker)
             sweep(w, now);
         bury(w);
     }
+    /* Now, not when the recorder has ended as well. */
+    while (w->clients)
+        proxy_client_close(w->clients);
     return NULL;
 }
