@@ -237,10 +237,18 @@ size_t cpu_panels_bytes(const struct cpu *c, enum compute_type type, size_t n,
 void cpu_panels_make(struct cpu *c, void *panels, const struct cpu_operand *w,
                      size_t n, size_t k);
 
-/* What the recurrences share: the number of document doc's first chunk;
+/* What the recurrences share: the number of document doc's first chunk; a
+ * head's state in the document's slot, or in `own` without slots, zeros where
+ * the document begins; fn over the document's chunks, the last one first;
  * log(1 + e^x) with its derivative; out[h] += the sum over docs of
  * sums[docs][heads][each] at `which` (out may be absent). */
 size_t cpu_first_chunk(const struct compute_sequences *s, size_t doc);
+float *cpu_state_begin(const struct compute_sequences *s, size_t doc,
+                       size_t heads, size_t head, size_t size, float *own);
+void cpu_chunks_back(const struct compute_sequences *s, size_t doc,
+                     void (*fn)(void *ctx, size_t row, size_t rows,
+                                size_t chunk),
+                     void *ctx);
 float cpu_softplus(float x, float *slope);
 void cpu_add_heads(struct compute_span out, const double *sums, size_t docs,
                    size_t heads, size_t each, size_t which);

@@ -22,13 +22,6 @@ struct delta_step {
     const float *q, *k, *v; /* q, k: as they came */
 };
 
-static size_t chunks_of(const struct compute_sequences *s, size_t doc)
-{
-    size_t rows = (size_t)(s->starts[doc + 1] - s->starts[doc]);
-
-    return (rows + COMPUTE_CHUNK - 1) / COMPUTE_CHUNK;
-}
-
 static struct delta_step step_at(const struct delta_job *j, size_t row,
                                  size_t head)
 {
@@ -78,11 +71,7 @@ static void delta_task(void *ctx, size_t task, unsigned worker)
         cpu_scratch_get(&j->c->local[worker], (2 * n + size) * sizeof(*pair));
     float *state = pair + 2 * n;
 
-    if (v->s.state.buf)
-        state = cpu_f32(v->s.state) +
-                ((size_t)v->s.slots[doc] * v->value_heads + head) * size;
-    if (!v->s.state.buf || v->s.past[doc] == 0)
-        memset(state, 0, size * sizeof(*state));
+    state = cpu_state_begin(&v->s, doc, v->value_heads, head, size, state);
     for (size_t i = 0; i < rows; i++) {
         struct delta_step s = step_at(j, begin + i, head);
         float *o = cpu_f32(v->o) +
@@ -109,7 +98,7 @@ void cpu_op_delta(struct compute *c, const struct compute_delta *v)
 /* One value head of one document, backward. */
 struct head_grad {
     const struct delta_job *j;
-    size_t doc, head, begin;
+    size_t doc, head;
     bool first; /* of those that read its key head */
     float *pair, *dpair, *ds, *states, *out;
     double a_log, dt_bias;
@@ -167,9 +156,9 @@ static void head_step(struct head_grad *h, size_t row, const float *before)
     cpu_f32(g->db)[at] = dbeta * s.beta * (1 - s.beta);
 }
 
-static void head_chunk(struct head_grad *h, size_t first, size_t rows,
-                       size_t chunk)
+static void head_chunk(void *ctx, size_t first, size_t rows, size_t chunk)
 {
+    struct head_grad *h = ctx;
     const struct compute_delta *v = h->j->v;
     size_t n = v->key_dim, size = v->value_dim * n;
 
@@ -191,17 +180,10 @@ static void head_chunk(struct head_grad *h, size_t first, size_t rows,
 static void head_run(struct head_grad *h)
 {
     const struct compute_delta *v = h->j->v;
-    size_t first = cpu_first_chunk(&v->s, h->doc), n = chunks_of(&v->s, h->doc);
-    size_t end = (size_t)v->s.starts[h->doc + 1];
     double *sums = h->j->heads + 2 * (h->doc * v->value_heads + h->head);
 
     memset(h->ds, 0, v->value_dim * v->key_dim * sizeof(float));
-    for (size_t k = n; k-- > 0;) {
-        size_t at = h->begin + k * COMPUTE_CHUNK, rows = end - at;
-
-        head_chunk(h, at, rows < COMPUTE_CHUNK ? rows : COMPUTE_CHUNK,
-                   first + k);
-    }
+    cpu_chunks_back(&v->s, h->doc, head_chunk, h);
     sums[0] = h->a_log;
     sums[1] = h->dt_bias;
 }
@@ -221,7 +203,6 @@ static void delta_grad_task(void *ctx, size_t task, unsigned worker)
         head_run(&(struct head_grad){ .j = j,
                                       .doc = doc,
                                       .head = key * each + k,
-                                      .begin = (size_t)v->s.starts[doc],
                                       .first = k == 0,
                                       .pair = memory,
                                       .dpair = memory + 2 * n,

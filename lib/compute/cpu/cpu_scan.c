@@ -29,22 +29,6 @@ struct scan_step {
     const float *x, *b, *c;
 };
 
-static size_t chunks_of(const struct compute_sequences *s, size_t doc)
-{
-    size_t rows = (size_t)(s->starts[doc + 1] - s->starts[doc]);
-
-    return (rows + COMPUTE_CHUNK - 1) / COMPUTE_CHUNK;
-}
-
-size_t cpu_first_chunk(const struct compute_sequences *s, size_t doc)
-{
-    size_t n = 0;
-
-    for (size_t d = 0; d < doc; d++)
-        n += chunks_of(s, d);
-    return n;
-}
-
 /* log(1 + e^x) and its derivative. */
 float cpu_softplus(float x, float *slope)
 {
@@ -84,11 +68,7 @@ static void scan_task(void *ctx, size_t task, unsigned worker)
         cpu_scratch_get(&j->c->local[worker], (v->dim + size) * sizeof(*add));
     float *state = add + v->dim, skip = cpu_f32(v->d)[head];
 
-    if (v->s.state.buf)
-        state = cpu_f32(v->s.state) +
-                ((size_t)v->s.slots[doc] * v->heads + head) * size;
-    if (!v->s.state.buf || v->s.past[doc] == 0)
-        memset(state, 0, size * sizeof(*state));
+    state = cpu_state_begin(&v->s, doc, v->heads, head, size, state);
     for (size_t i = 0; i < rows; i++) {
         struct scan_step s = step_at(v, begin + i, head);
         float *y = cpu_f32(v->y) + ((begin + i) * v->heads + head) * v->dim;
@@ -116,7 +96,7 @@ void cpu_op_scan(struct compute *c, const struct compute_scan *v)
 /* One head of one document, backward. */
 struct head_grad {
     const struct scan_job *j;
-    size_t doc, head, begin;
+    size_t doc, head;
     float *ds, *states; /* [width,dim]; the same before each row of a chunk and
                          * after the last */
     float *add, *dadd;  /* [dim] */
@@ -173,9 +153,9 @@ static void head_step(struct head_grad *h, size_t row, const float *before)
     cpu_f32(g->ddt)[row * v->dt_stride + h->head] = dt;
 }
 
-static void head_chunk(struct head_grad *h, size_t first, size_t rows,
-                       size_t chunk)
+static void head_chunk(void *ctx, size_t first, size_t rows, size_t chunk)
 {
+    struct head_grad *h = ctx;
     const struct compute_scan *v = h->j->v;
     size_t size = v->dim * v->width;
 
@@ -197,17 +177,10 @@ static void head_chunk(struct head_grad *h, size_t first, size_t rows,
 static void head_run(struct head_grad *h)
 {
     const struct compute_scan *v = h->j->v;
-    size_t first = cpu_first_chunk(&v->s, h->doc), n = chunks_of(&v->s, h->doc);
-    size_t end = (size_t)v->s.starts[h->doc + 1];
     double *sums = h->j->heads + 3 * (h->doc * v->heads + h->head);
 
     memset(h->ds, 0, v->dim * v->width * sizeof(float));
-    for (size_t k = n; k-- > 0;) {
-        size_t at = h->begin + k * COMPUTE_CHUNK, rows = end - at;
-
-        head_chunk(h, at, rows < COMPUTE_CHUNK ? rows : COMPUTE_CHUNK,
-                   first + k);
-    }
+    cpu_chunks_back(&v->s, h->doc, head_chunk, h);
     sums[0] = h->a_log;
     sums[1] = h->dt_bias;
     sums[2] = h->skip;
@@ -229,7 +202,6 @@ static void scan_grad_task(void *ctx, size_t task, unsigned worker)
         head_run(&(struct head_grad){ .j = j,
                                       .doc = doc,
                                       .head = group * each + k,
-                                      .begin = (size_t)v->s.starts[doc],
                                       .ds = memory,
                                       .states = memory + size,
                                       .add = tail,
