@@ -125,6 +125,20 @@ static void convert(struct export *x, struct slice dialect, struct slice model)
     buf_add_slice(&x->chat_response, buf_slice(&x->response));
 }
 
+/* Marks of the one who logged the call. */
+static bool is_cut(struct slice extra)
+{
+    struct json j = { 0 };
+    bool cut = false, unlogged = false;
+
+    if (extra.n && json_parse(&j, extra.p, extra.n, NULL) == ERR_OK) {
+        (void)json_bool(&j, json_get(&j, 0, "cut"), &cut);
+        (void)json_bool(&j, json_get(&j, 0, "no_log"), &unlogged);
+    }
+    json_release(&j);
+    return cut || unlogged;
+}
+
 static void put_line(struct export *x, struct sql_stmt *q)
 {
     struct json_writer w;
@@ -144,6 +158,8 @@ static void put_line(struct export *x, struct sql_stmt *q)
     put_ms(&w, "latency_ms", q, 9);
     put_ms(&w, "ttft_ms", q, 10);
     put_text(&w, "error", q, 11);
+    if (is_cut(sql_text(q, 18)))
+        json_put_bool(&w, "cut", true);
     put_body(&w, "request", &x->chat_request);
     put_body(&w, "response", &x->chat_response);
     json_end_object(&w);
@@ -163,7 +179,8 @@ static int flush(struct export *x)
 static const char SELECT_CALLS[] =
     "SELECT id, time, workload, client, conversation, upstream, status, phase, "
     "http_status, latency, ttft, error, request, request_at, node, response, "
-    "dialect, coalesce(extra ->> 'model_asked', model) FROM call WHERE id > ? "
+    "dialect, coalesce(extra ->> 'model_asked', model), extra FROM call WHERE "
+    "id > ? "
     "ORDER BY id LIMIT 256";
 
 /* Pages of calls, so that no read transaction outlives a page. */

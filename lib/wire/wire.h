@@ -40,6 +40,8 @@ enum wire_format {
     WIRE_EXCHANGE, /* slmctl-exchange(5) */
     WIRE_CHAT,     /* OpenAI's files for fine-tuning */
     WIRE_LITELLM,  /* StandardLoggingPayload */
+    WIRE_HAR,      /* entries of HAR 1.2 */
+    WIRE_PAIRS,    /* bodies of a request and its response */
 };
 /* By its name, "auto" or "litellm"; false: there is none of it. */
 bool wire_format_parse(const char *name, enum wire_format *out);

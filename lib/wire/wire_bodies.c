@@ -4,7 +4,7 @@
  * Only facts that are stated are taken over: usage that is absent stays
  * unknown, a finish reason that is null stays empty.
  */
-#include "wire/wire_private.h"
+#include "wire/wire_foreign.h"
 
 #include "base/mem.h"
 
@@ -73,15 +73,14 @@ static void read_error(struct wire_record *r, json_ref error)
     }
 }
 
-static struct slice dialect_of(const struct json *j, json_ref request)
+static void read_answer_of_chat(struct wire_record *r, json_ref response)
 {
-    if (json_present(json_get(j, request, "messages")))
-        return slice_of("openai-chat");
-    if (json_present(json_get(j, request, "input")))
-        return slice_of("openai-responses");
-    if (json_present(json_get(j, request, "prompt")))
-        return slice_of("openai-completions");
-    return slice_of("unknown");
+    const struct json *j = &r->json;
+    json_ref choice = json_at(j, json_get(j, response, "choices"), 0);
+
+    r->call.model = body_text(r, json_get(j, response, "model"));
+    read_usage(r, json_get(j, response, "usage"));
+    r->call.finish = body_text(r, json_get(j, choice, "finish_reason"));
 }
 
 int wire_read_bodies(struct wire_record *r, json_ref request, json_ref response,
@@ -91,19 +90,21 @@ int wire_read_bodies(struct wire_record *r, json_ref request, json_ref response,
     json_ref choices = json_get(j, response, "choices");
     json_ref own = json_get(j, 0, "error");
     json_ref error = json_get(j, response, "error");
+    enum wire_dialect d = wire_shape(j, request, response);
     bool failed = json_kind(j, error) != JSON_NULL;
     int rc = wire_text(r, json_get(j, response, "id"), "response.id",
                        &r->call.response_id, err);
 
     if (rc < 0)
         return rc;
-    r->call.dialect = dialect_of(j, request);
-    r->call.model = body_text(r, json_get(j, response, "model"));
+    r->call.dialect =
+        slice_of(d == DIALECT_OPAQUE ? "unknown" : wire_dialect_names[d]);
+    if (d != DIALECT_OPENAI_CHAT && !failed)
+        wire_read_answer(r, d, j, response);
+    else
+        read_answer_of_chat(r, response);
     if (!r->call.model.n)
         r->call.model = body_text(r, json_get(j, request, "model"));
-    read_usage(r, json_get(j, response, "usage"));
-    r->call.finish =
-        body_text(r, json_get(j, json_at(j, choices, 0), "finish_reason"));
     read_error(r, json_kind(j, own) != JSON_NULL ? own : error);
     if (!r->call.status.n && failed)
         r->call.status =

@@ -230,6 +230,32 @@ struct slice wire_own_text(struct wire_record *r, const struct json *j,
     return s;
 }
 
+bool wire_base64(struct slice s, struct buf *out)
+{
+    static const char signs[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop"
+                                "qrstuvwxyz0123456789+/";
+    uint32_t bits = 0;
+    unsigned count = 0;
+
+    while (s.n && s.p[s.n - 1] == '=')
+        s.n--;
+    for (size_t i = 0; i < s.n; i++) {
+        const char *at = s.p[i] ? strchr(signs, s.p[i]) : NULL;
+
+        if (!at && s.p[i] == '\\' && i + 1 < s.n && s.p[i + 1] == '/')
+            continue; /* an escaped solidus in a JSON text */
+        if (!at)
+            return false;
+        bits = bits << 6 | (uint32_t)(at - signs);
+        count += 6;
+        if (count >= 8) {
+            count -= 8;
+            buf_char(out, (char)(bits >> count & 0xFF));
+        }
+    }
+    return count < 6;
+}
+
 struct slice wire_host(struct slice url)
 {
     const char *p = url.n ? memmem(url.p, url.n, "://", 3) : NULL;

@@ -8,6 +8,8 @@
 /* Each reads the record that stands in r->json, whose bytes outlive r. 1: a
  * record of something else than a call of a model, to be passed over. */
 MUST_CHECK int wire_from_litellm(struct wire_record *r, struct err *err);
+MUST_CHECK int wire_from_pairs(struct wire_record *r, struct err *err);
+MUST_CHECK int wire_from_har(struct wire_record *r, struct err *err);
 
 /* The dialect that the bodies look like; OPENAI_CHAT in doubt. */
 enum wire_dialect wire_shape(const struct json *j, json_ref request,
@@ -23,6 +25,8 @@ struct slice wire_own(struct wire_record *r, struct buf *text);
 /* A text of any length, decoded; one that is too long is cut. */
 struct slice wire_own_text(struct wire_record *r, const struct json *j,
                            json_ref v);
+/* Base64 with or without padding, appended; false: it is none. */
+bool wire_base64(struct slice s, struct buf *out);
 /* Host of a URL, else the whole text. */
 struct slice wire_host(struct slice url);
 

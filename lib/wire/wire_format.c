@@ -9,10 +9,9 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [WIRE_AUTO] = "auto",
-    [WIRE_EXCHANGE] = "exchange",
-    [WIRE_CHAT] = "chat",
-    [WIRE_LITELLM] = "litellm",
+    [WIRE_AUTO] = "auto", [WIRE_EXCHANGE] = "exchange",
+    [WIRE_CHAT] = "chat", [WIRE_LITELLM] = "litellm",
+    [WIRE_HAR] = "har",   [WIRE_PAIRS] = "pairs",
 };
 
 bool wire_format_parse(const char *name, enum wire_format *out)
@@ -30,12 +29,31 @@ static bool has(const struct json *j, const char *name)
     return json_present(json_get(j, 0, name));
 }
 
+/* Beside the exchange format, which has both bodies as they are. */
+static bool is_pair(const struct json *j)
+{
+    json_ref request = json_get(j, 0, "request");
+    json_ref response = json_get(j, 0, "response");
+
+    if (json_present(request))
+        return json_is(j, request, JSON_STRING) ||
+               json_present(json_get(j, request, "body")) ||
+               json_is(j, response, JSON_STRING) ||
+               json_present(json_get(j, response, "body"));
+    return (has(j, "params") || has(j, "body")) &&
+           (has(j, "result") || has(j, "response"));
+}
+
 static enum wire_format detect(const struct json *j)
 {
     if (has(j, "startTime") &&
         (has(j, "call_type") || has(j, "model_parameters") ||
          has(j, "response_cost")))
         return WIRE_LITELLM;
+    if (has(j, "startedDateTime") && has(j, "request"))
+        return WIRE_HAR;
+    if (is_pair(j))
+        return WIRE_PAIRS;
     if (has(j, "request"))
         return WIRE_EXCHANGE;
     if (has(j, "messages"))
@@ -58,6 +76,8 @@ int wire_record_read(struct wire_record *r, enum wire_format format,
     case WIRE_EXCHANGE: return wire_parse_exchange(r, err);
     case WIRE_CHAT: return wire_parse_chat(r, err);
     case WIRE_LITELLM: return wire_from_litellm(r, err);
+    case WIRE_HAR: return wire_from_har(r, err);
+    case WIRE_PAIRS: return wire_from_pairs(r, err);
     case WIRE_AUTO: break;
     }
     return err_set(err, ERR_FORMAT, "neither request nor messages");

@@ -152,6 +152,110 @@ START_TEST(times_are_seconds_or_text)
 }
 END_TEST
 
+START_TEST(pairs_are_read_as_the_proxy_reads_them)
+{
+    static const struct {
+        const char *line, *dialect, *finish, *answer;
+    } cases[] = {
+        { "{\"request\":{\"max_tokens\":5,\"messages\":[{\"role\":\"user\","
+          "\"content\":\"q\"}]},\"response\":\"event: message_start\\ndata: "
+          "{\\\"type\\\":\\\"message_start\\\",\\\"message\\\":{\\\"id\\\":"
+          "\\\"m1\\\",\\\"type\\\":\\\"message\\\",\\\"content\\\":[]}}\\n\\n"
+          "data: {\\\"type\\\":\\\"message_stop\\\"}\\n\\n\",\"url\":"
+          "\"https://h.example/v1/messages?beta=1\"}",
+          "anthropic", "", "\"id\":\"m1\"" },
+        { "{\"custom_id\":\"c\",\"params\":{\"messages\":[]},\"result\":{"
+          "\"type\":\"succeeded\",\"message\":{\"type\":\"message\",\"id\":"
+          "\"m\",\"content\":[],\"stop_reason\":\"end_turn\"}}}",
+          "anthropic", "end_turn", "\"stop_reason\"" },
+        { "{\"request\":{\"url\":\"/v1/chat/completions\",\"method\":\"POST\","
+          "\"body\":{\"messages\":[]}},\"response\":{\"status_code\":200,"
+          "\"body\":{\"id\":\"r\",\"choices\":[{\"message\":{},"
+          "\"finish_reason\":\"stop\"}]}}}",
+          "openai-chat", "stop", "\"choices\"" },
+        { "{\"request\":{\"input\":\"q\"},\"response\":{\"object\":"
+          "\"response\",\"status\":\"completed\",\"output\":[]}}",
+          "openai-responses", "completed", "\"output\"" },
+        { "{\"request\":{\"messages\":[]},\"response\":{\"type\":\"message\","
+          "\"content\":[],\"stop_reason\":\"end_turn\"}}",
+          "anthropic", "end_turn", "\"stop_reason\"" },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct wire_record r = must_read(cases[i].line);
+
+        ck_assert_msg(slice_is(r.call.dialect, cases[i].dialect), "%s: %.*s",
+                      cases[i].line, (int)r.call.dialect.n, r.call.dialect.p);
+        ck_assert_msg(slice_is(r.call.finish, cases[i].finish), "%s",
+                      cases[i].line);
+        ck_assert_msg(has(r.call.response, cases[i].answer), "%s",
+                      cases[i].line);
+        ck_assert(slice_is(r.call.status, "completed"));
+        wire_record_release(&r);
+    }
+}
+END_TEST
+
+#define HAR(method, url, post, status, content)                                \
+    "{\"startedDateTime\":\"2025-06-15T15:06:40.000Z\",\"time\":120.5,"        \
+    "\"request\":{\"method\":\"" method "\",\"url\":\"" url                    \
+    "\",\"headers\":[{\"name\":\"authorization\",\"value\":\"Bearer s\"}],"    \
+    "\"postData\":{\"text\":" post "}},\"response\":{\"status\":" status       \
+    ",\"content\":" content "},\"timings\":{\"dns\":-1,\"connect\":5,"         \
+    "\"send\":1,\"wait\":30,\"receive\":84}}"
+#define CHAT_URL "https://h.example/v1/chat/completions?key=secret"
+#define ASKED "\"{\\\"model\\\":\\\"m\\\",\\\"messages\\\":[]}\""
+
+START_TEST(a_har_entry_is_an_exchange)
+{
+    /* {"id":"r","choices":[{"message":{},"finish_reason":"stop"}]} */
+    struct wire_record r = must_read(HAR(
+        "POST", CHAT_URL, ASKED, "200",
+        "{\"mimeType\":\"application/json\",\"encoding\":\"base64\",\"text\":"
+        "\"eyJpZCI6InIiLCJjaG9pY2VzIjpbeyJtZXNzYWdlIjp7fSwiZmluaXNoX3JlYXNvbi"
+        "I6InN0b3AifV19\"}"));
+
+    ck_assert_int_eq(r.call.time_us, 1750000000000000);
+    ck_assert_int_eq(r.call.latency_us, 120500);
+    ck_assert(slice_is(r.call.upstream, "h.example"));
+    ck_assert(slice_is(r.call.response_id, "r"));
+    ck_assert(slice_is(r.call.finish, "stop"));
+    ck_assert(slice_is(r.call.status, "completed"));
+    ck_assert(!has(r.call.extra, "secret") && !has(r.call.extra, "Bearer"));
+    ck_assert(!is_cut(&r));
+    wire_record_release(&r);
+}
+END_TEST
+
+START_TEST(a_har_entry_without_bodies_is_cut)
+{
+    expect_cut(HAR("POST", CHAT_URL, ASKED, "200", "{\"size\":90}"), true);
+    expect_cut(HAR("POST", CHAT_URL, "null", "200", "{\"text\":\"{}\"}"), true);
+    expect_cut(HAR("POST", CHAT_URL, ASKED, "200",
+                   "{\"text\":\"!\",\"encoding\":\"base64\"}"),
+               true);
+    expect_cut(HAR("POST", CHAT_URL, ASKED, "0", "{}"), false);
+}
+END_TEST
+
+START_TEST(what_is_no_call_is_passed_over)
+{
+    static const char *const lines[] = {
+        HAR("GET", "https://h.example/logo.png", "null", "200", "{}"),
+        HAR("POST", "https://h.example/login", ASKED, "200", "{}"),
+        HAR("GET", CHAT_URL, "null", "200", "{}"),
+    };
+
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+        struct wire_record r = { 0 };
+
+        ck_assert_int_eq(
+            wire_record_read(&r, WIRE_AUTO, slice_of(lines[i]), &err), 1);
+        wire_record_release(&r);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("wire_formats");
@@ -163,6 +267,10 @@ int main(void)
     tcase_add_test(t, a_litellm_payload_of_another_api_keeps_its_dialect);
     tcase_add_test(t, what_litellm_has_cut_is_marked);
     tcase_add_test(t, times_are_seconds_or_text);
+    tcase_add_test(t, pairs_are_read_as_the_proxy_reads_them);
+    tcase_add_test(t, a_har_entry_is_an_exchange);
+    tcase_add_test(t, a_har_entry_without_bodies_is_cut);
+    tcase_add_test(t, what_is_no_call_is_passed_over);
     suite_add_tcase(suite, t);
     r = srunner_create(suite);
     srunner_run_all(r, CK_NORMAL);
