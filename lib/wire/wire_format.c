@@ -29,6 +29,13 @@ static bool has(const struct json *j, const char *name)
     return json_present(json_get(j, 0, name));
 }
 
+/* A text between quotes that is JSON or a stream. */
+static bool holds_answer(struct slice s)
+{
+    return s.n && (*s.p == '{' || slice_starts(s, "data:") ||
+                   slice_starts(s, "event:"));
+}
+
 /* Beside the exchange format, which has both bodies as they are. */
 static bool is_pair(const struct json *j)
 {
@@ -38,7 +45,7 @@ static bool is_pair(const struct json *j)
     if (json_present(request))
         return json_is(j, request, JSON_STRING) ||
                json_present(json_get(j, request, "body")) ||
-               json_is(j, response, JSON_STRING) ||
+               holds_answer(wire_inner(j, response)) ||
                json_present(json_get(j, response, "body"));
     return (has(j, "params") || has(j, "body")) &&
            (has(j, "result") || has(j, "response"));
