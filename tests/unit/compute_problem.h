@@ -125,4 +125,30 @@ static const struct compute_sequences packed = { .starts = starts,
                                                  .docs = DOCS,
                                                  .rows = ROWS };
 
+/* run: all rows, or those of s, the first of them row `at`; a state has
+ * `state` numbers, a row of the output `width`. */
+static inline void check_pieces(struct device *d, size_t state, size_t width,
+                                void (*run)(struct device *d,
+                                            const struct compute_sequences *s,
+                                            size_t at))
+{
+    struct slots s = { .state = noise(d->c, 2 * state) }; /* left by another */
+    float *whole;
+    size_t at = 0;
+
+    run(d, &packed, 0);
+    whole = fetch(d->c, &d->y);
+    d->y.x = mem_zalloc((d->y.n + 1) * sizeof(float));
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        struct compute_sequences some = piece(&s, (size_t)pieces[i], at);
+
+        run(d, &some, at);
+        at += (size_t)pieces[i];
+    }
+    ck_assert_uint_eq(at, (size_t)starts[1]);
+    ck_assert_mem_eq(fetch(d->c, &d->y), whole, at * width * sizeof(float));
+    free(whole);
+    drop(d->c, &s.state);
+}
+
 #endif

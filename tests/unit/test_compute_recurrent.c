@@ -110,38 +110,30 @@ START_TEST(scan_and_its_gradients)
 }
 END_TEST
 
+static void scan_some(struct device *d, const struct compute_sequences *s,
+                      size_t at)
+{
+    struct compute_scan v = scan_of(d, 0);
+
+    v.s = *s;
+    v.x = compute_at(v.x, at * S_STRIDE);
+    v.b = compute_at(v.b, at * S_STRIDE);
+    v.c = compute_at(v.c, at * S_STRIDE);
+    v.dt = compute_at(v.dt, at * DT_STRIDE);
+    v.y = compute_at(v.y, at * HEADS * DIM);
+    d->c->ops->scan(d->c, &v);
+}
+
 START_TEST(scan_in_pieces)
 {
     struct problem p = { 0 };
     struct compute *c = open_set(_i, 2);
-    struct compute_scan v;
-    struct slots s;
     struct device d;
-    size_t at = 0;
-    float *whole;
 
     if (!c)
         return;
     d = device_new(c, scan_sizes, ROWS * HEADS * DIM, &p);
-    s.state = noise(c, 2 * HEADS * DIM * WIDTH);
-    v = scan_of(&d, 0);
-    c->ops->scan(c, &v);
-    whole = fetch(c, &d.y);
-    d.y.x = mem_zalloc((d.y.n + 1) * sizeof(float));
-    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
-        v = scan_of(&d, 0);
-        v.s = piece(&s, (size_t)pieces[i], at);
-        v.x = compute_at(v.x, at * S_STRIDE);
-        v.b = compute_at(v.b, at * S_STRIDE);
-        v.c = compute_at(v.c, at * S_STRIDE);
-        v.dt = compute_at(v.dt, at * DT_STRIDE);
-        v.y = compute_at(v.y, at * HEADS * DIM);
-        c->ops->scan(c, &v);
-        at += (size_t)pieces[i];
-    }
-    ck_assert_mem_eq(fetch(c, &d.y), whole, at * HEADS * DIM * sizeof(float));
-    free(whole);
-    drop(c, &s.state);
+    check_pieces(&d, HEADS * DIM * WIDTH, HEADS * DIM, scan_some);
     device_drop(&d);
     problem_release(&p);
     compute_close(c);
@@ -265,39 +257,32 @@ START_TEST(delta_rule_and_its_gradients)
 }
 END_TEST
 
+static void delta_some(struct device *d, const struct compute_sequences *s,
+                       size_t at)
+{
+    struct compute_delta v = delta_of(d);
+
+    v.s = *s;
+    v.q = compute_at(v.q, at * D_STRIDE);
+    v.k = compute_at(v.k, at * D_STRIDE);
+    v.v = compute_at(v.v, at * D_STRIDE);
+    v.a = compute_at(v.a, at * VALUES);
+    v.b = compute_at(v.b, at * VALUES);
+    v.o = compute_at(v.o, at * VALUES * VALUE_DIM);
+    d->c->ops->delta(d->c, &v);
+}
+
 START_TEST(delta_rule_in_pieces)
 {
     struct problem p = { 0 };
     struct compute *c = open_set(_i, 2);
-    struct compute_delta v;
-    struct slots s;
     struct device d;
-    size_t at = 0, out = VALUES * VALUE_DIM;
-    float *whole;
 
     if (!c)
         return;
-    d = device_new(c, delta_sizes, ROWS * out, &p);
-    s.state = noise(c, 2 * out * KEY_DIM);
-    v = delta_of(&d);
-    c->ops->delta(c, &v);
-    whole = fetch(c, &d.y);
-    d.y.x = mem_zalloc((d.y.n + 1) * sizeof(float));
-    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
-        v = delta_of(&d);
-        v.s = piece(&s, (size_t)pieces[i], at);
-        v.q = compute_at(v.q, at * D_STRIDE);
-        v.k = compute_at(v.k, at * D_STRIDE);
-        v.v = compute_at(v.v, at * D_STRIDE);
-        v.a = compute_at(v.a, at * VALUES);
-        v.b = compute_at(v.b, at * VALUES);
-        v.o = compute_at(v.o, at * out);
-        c->ops->delta(c, &v);
-        at += (size_t)pieces[i];
-    }
-    ck_assert_mem_eq(fetch(c, &d.y), whole, at * out * sizeof(float));
-    free(whole);
-    drop(c, &s.state);
+    d = device_new(c, delta_sizes, ROWS * VALUES * VALUE_DIM, &p);
+    check_pieces(&d, VALUES * VALUE_DIM * KEY_DIM, VALUES * VALUE_DIM,
+                 delta_some);
     device_drop(&d);
     problem_release(&p);
     compute_close(c);

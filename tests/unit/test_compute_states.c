@@ -68,36 +68,28 @@ START_TEST(convolution_and_its_gradients)
 }
 END_TEST
 
+static void conv_some(struct device *d, const struct compute_sequences *s,
+                      size_t at)
+{
+    struct compute_conv v = conv_of(d, 3);
+
+    v.s = *s;
+    v.x = compute_at(d->in[0].s, at * X_STRIDE);
+    v.y = compute_at(d->y.s, at * CHANNELS);
+    d->c->ops->conv(d->c, &v);
+}
+
 START_TEST(convolution_in_pieces)
 {
     const size_t n[INPUTS] = { ROWS * X_STRIDE, CHANNELS * TAPS, CHANNELS };
     struct problem p = { .kind = 3 };
     struct compute *c = open_set(_i, 2);
-    struct compute_conv v;
-    struct slots s;
     struct device d;
-    size_t at = 0;
-    float *whole;
 
     if (!c)
         return;
     d = device_new(c, n, ROWS * CHANNELS, &p);
-    s.state = noise(c, 2 * (TAPS - 1) * CHANNELS); /* left by another */
-    v = conv_of(&d, 3);
-    c->ops->conv(c, &v);
-    whole = fetch(c, &d.y);
-    d.y.x = mem_zalloc((d.y.n + 1) * sizeof(float));
-    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
-        v.s = piece(&s, (size_t)pieces[i], at);
-        v.x = compute_at(d.in[0].s, at * X_STRIDE);
-        v.y = compute_at(d.y.s, at * CHANNELS);
-        c->ops->conv(c, &v);
-        at += (size_t)pieces[i];
-    }
-    ck_assert_uint_eq(at, (size_t)starts[1]);
-    ck_assert_mem_eq(fetch(c, &d.y), whole, at * CHANNELS * sizeof(float));
-    free(whole);
-    drop(c, &s.state);
+    check_pieces(&d, (TAPS - 1) * CHANNELS, CHANNELS, conv_some);
     device_drop(&d);
     problem_release(&p);
     compute_close(c);
