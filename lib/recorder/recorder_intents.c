@@ -236,6 +236,12 @@ void intents_close(struct intents *n)
     free(n);
 }
 
+static void put_text(char *out, size_t size, struct slice s)
+{
+    if (s.n)
+        memcpy(out, s.p, s.n < size ? s.n : size);
+}
+
 int intents_begin(struct intents *n, int64_t time_us, struct slice upstream,
                   struct slice target, char id[RECORDER_ID_CHARS + 1],
                   struct err *err)
@@ -244,10 +250,8 @@ int intents_begin(struct intents *n, int64_t time_us, struct slice upstream,
     struct file *f;
     int rc = ERR_OK;
 
-    memcpy(b.upstream, upstream.p,
-           upstream.n < sizeof(b.upstream) ? upstream.n : sizeof(b.upstream));
-    memcpy(b.target, target.p,
-           target.n < sizeof(b.target) ? target.n : sizeof(b.target));
+    put_text(b.upstream, sizeof(b.upstream), upstream);
+    put_text(b.target, sizeof(b.target), target);
     crypto_random(b.id, sizeof(b.id));
     (void)pthread_mutex_lock(&n->lock);
     if (!n->count || n->files[n->count - 1].begun >= FILE_CALLS)

@@ -3,6 +3,8 @@
 # parser alone, without what it stands on (lib/json, lib/base) or feeds.
 case $1 in
 adapter) ls lib/model/model_peft.c ;;
+exchange_stream) ls lib/wire/wire_assemble*.c lib/wire/wire_events.c \
+    lib/wire/wire_exchange.c lib/wire/wire_to_chat*.c ;;
 gguf) find lib/weights -name 'gguf_*.c' | grep -v -e _build -e _write |
     LC_ALL=C sort ;;
 jinja) ls lib/jinja/*.c ;;
