@@ -275,6 +275,9 @@ END_TEST
 
 START_TEST(what_is_no_proxy_header_is_refused)
 {
+    static const char endless[] =
+        "PROXY TCP4 111111111111111111111111111111111111111111111111111111111"
+        "111111111111111111111111111111111111111111111111111111111111111111";
     static const char *const texts[] = {
         "GET / HTTP/1.1\r\n",
         "PROXY TCP4 10.0.0.7 10.0.0.1 8080 080\r\n",
@@ -283,8 +286,7 @@ START_TEST(what_is_no_proxy_header_is_refused)
         "PROXY TCP4 10.0.0.7 10.0.0.1 70000 80\r\n",
         "PROXY TCP4 10.0.0.7 10.0.0.1 1 80\n",
         "PROXY TCP4 10.0.0.7 10.0.0.1 1 80 5\r\n",
-        "PROXY TCP4 111111111111111111111111111111111111111111111111111111111"
-        "111111111111111111111111111111111111111111111111111111111111111111",
+        endless,
     };
     struct http_peer p;
     size_t used;
