@@ -184,18 +184,54 @@ static bool find_key(struct slice target, struct proxy_text *out)
     return false;
 }
 
-static void set_target(struct proxy_exchange *x, struct slice target)
+/* Parameters that are known to say nothing of who asks. */
+static bool is_harmless(struct slice name)
 {
-    struct buf b = { .data = NULL };
-    struct proxy_text key;
+    static const char *const names[] = {
+        "alt",   "api-version", "beta",      "limit",    "after", "before",
+        "order", "stream",      "pageSize",  "include",  "model", "purpose",
+        "type",  "version",     "page_size", "after_id", "page",  "before_id",
+    };
 
-    if (!find_key(target, &key)) {
-        proxy_set_text(x, TEXT_TARGET, target);
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (slice_is(name, names[i]))
+            return true;
+    return false;
+}
+
+/* Keys come in queries under many names (key, api_key, token, sig), so values
+ * are kept of a list alone, as header fields are. */
+static void add_parameter(struct buf *b, struct slice s)
+{
+    const char *equals = memchr(s.p, '=', s.n);
+    size_t n = equals ? (size_t)(equals - s.p) : s.n;
+
+    if (is_harmless((struct slice){ s.p, n })) {
+        buf_add_slice(b, s);
         return;
     }
-    buf_add(&b, target.p, key.at);
-    buf_str(&b, "-");
-    buf_add(&b, target.p + key.at + key.n, target.n - key.at - key.n);
+    if (equals)
+        buf_add(b, s.p, n + 1);
+    buf_char(b, '-');
+}
+
+static void set_target(struct proxy_exchange *x, struct slice target)
+{
+    const char *p = target.n ? memchr(target.p, '?', target.n) : NULL;
+    size_t i = p ? (size_t)(p - target.p) + 1 : target.n;
+    struct buf b = { .data = NULL };
+
+    buf_add(&b, target.p, i);
+    while (i < target.n) {
+        const char *end = memchr(target.p + i, '&', target.n - i);
+        size_t n = end ? (size_t)(end - target.p) - i : target.n - i;
+
+        if (n)
+            add_parameter(&b, (struct slice){ target.p + i, n });
+        if (end)
+            buf_char(&b, '&');
+        i += n + 1;
+    }
     proxy_set_text(x, TEXT_TARGET, buf_slice(&b));
     buf_release(&b);
 }

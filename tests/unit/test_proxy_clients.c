@@ -1,5 +1,5 @@
-/* test_proxy_stop.c - what clients see when the proxy stops, or an upstream
- * says nothing */
+/* test_proxy_clients.c - what clients see when the proxy stops or an upstream
+ * says nothing, and what of their requests is kept */
 #include "proxy_fixture.h"
 
 #define ASK "GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -73,16 +73,41 @@ START_TEST(an_upstream_that_times_out_is_told_by_its_name_alone)
 }
 END_TEST
 
+/* Only "key=" was left out, the first one, spelt like that. */
+START_TEST(keys_in_a_query_are_not_stored_whatever_their_name)
+{
+    up.answer = slice_of(OK);
+    start_proxy();
+    ck_assert_int_eq(
+        exchange("GET /v1/models?alt=sse&key=SECRET&api_key=SECRET&key=SECRET"
+                 "&k%65y=SECRET&&token=SECRET=SECRET&SECRET&limit=5& HTTP/1.1"
+                 "\r\nHost: h\r\nConnection: close\r\n\r\n",
+                 &b),
+        200);
+    stop_proxy(5000);
+    ck_assert_int_eq(
+        ask("SELECT count(*) FROM call WHERE facts LIKE '%SECRET%' "
+            "OR extra LIKE '%SECRET%'"),
+        0);
+    ck_assert_int_eq(
+        ask("SELECT count(*) FROM call WHERE facts ->> 'target' = "
+            "'/v1/models?alt=sse&key=-&api_key=-&key=-&k%65y=-&&token=-"
+            "&-&limit=5&'"),
+        1);
+}
+END_TEST
+
 static Suite *suite(void)
 {
-    Suite *s = suite_create("proxy_stop");
-    TCase *t = tcase_create("proxy_stop");
+    Suite *s = suite_create("proxy_clients");
+    TCase *t = tcase_create("proxy_clients");
 
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_set_timeout(t, 60);
     tcase_add_test(t, a_request_that_meets_the_stop_is_answered);
     tcase_add_test(t, an_idle_connection_does_not_hold_up_the_stop);
     tcase_add_test(t, an_upstream_that_times_out_is_told_by_its_name_alone);
+    tcase_add_test(t, keys_in_a_query_are_not_stored_whatever_their_name);
     suite_add_tcase(s, t);
     return s;
 }
