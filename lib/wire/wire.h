@@ -40,6 +40,7 @@ enum wire_format {
     WIRE_EXCHANGE, /* slmctl-exchange(5) */
     WIRE_CHAT,     /* OpenAI's files for fine-tuning */
     WIRE_LITELLM,  /* StandardLoggingPayload */
+    WIRE_OTLP,     /* spans and log records of OTLP/JSON */
     WIRE_HAR,      /* entries of HAR 1.2 */
     WIRE_PAIRS,    /* bodies of a request and its response */
 };

@@ -9,9 +9,10 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [WIRE_AUTO] = "auto", [WIRE_EXCHANGE] = "exchange",
-    [WIRE_CHAT] = "chat", [WIRE_LITELLM] = "litellm",
-    [WIRE_HAR] = "har",   [WIRE_PAIRS] = "pairs",
+    [WIRE_AUTO] = "auto",   [WIRE_EXCHANGE] = "exchange",
+    [WIRE_CHAT] = "chat",   [WIRE_LITELLM] = "litellm",
+    [WIRE_OTLP] = "otlp",   [WIRE_HAR] = "har",
+    [WIRE_PAIRS] = "pairs",
 };
 
 bool wire_format_parse(const char *name, enum wire_format *out)
@@ -59,6 +60,8 @@ static enum wire_format detect(const struct json *j)
         return WIRE_LITELLM;
     if (has(j, "startedDateTime") && has(j, "request"))
         return WIRE_HAR;
+    if (has(j, "attributes") && (has(j, "spanId") || has(j, "timeUnixNano")))
+        return WIRE_OTLP;
     if (is_pair(j))
         return WIRE_PAIRS;
     if (has(j, "request"))
@@ -83,6 +86,7 @@ int wire_record_read(struct wire_record *r, enum wire_format format,
     case WIRE_EXCHANGE: return wire_parse_exchange(r, err);
     case WIRE_CHAT: return wire_parse_chat(r, err);
     case WIRE_LITELLM: return wire_from_litellm(r, err);
+    case WIRE_OTLP: return wire_from_otlp(r, err);
     case WIRE_HAR: return wire_from_har(r, err);
     case WIRE_PAIRS: return wire_from_pairs(r, err);
     case WIRE_AUTO: break;

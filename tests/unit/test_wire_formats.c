@@ -256,6 +256,44 @@ START_TEST(what_is_no_call_is_passed_over)
 }
 END_TEST
 
+START_TEST(structured_messages_of_a_span_are_read)
+{
+    struct wire_record r = must_read(
+        "{\"spanId\":\"s\",\"timeUnixNano\":\"1750000000000000000\","
+        "\"attributes\":[{\"key\":\"gen_ai.operation.name\",\"value\":"
+        "{\"stringValue\":\"chat\"}},{\"key\":\"gen_ai.usage.input_tokens\","
+        "\"value\":{\"intValue\":\"7\"}},{\"key\":\"gen_ai.input.messages\","
+        "\"value\":{\"arrayValue\":{\"values\":[{\"kvlistValue\":{\"values\":["
+        "{\"key\":\"role\",\"value\":{\"stringValue\":\"user\"}},{\"key\":"
+        "\"content\",\"value\":{\"stringValue\":\"q\"}}]}}]}}},{\"key\":"
+        "\"gen_ai.output.messages\",\"value\":{\"stringValue\":\"[{\\\"role\\\""
+        ":\\\"assistant\\\",\\\"content\\\":\\\"a\\\"}]\"}}]}");
+
+    ck_assert_int_eq(r.call.time_us, 1750000000000000);
+    ck_assert_int_eq(r.call.tokens_in, 7);
+    ck_assert(has(r.call.request, "[{\"role\":\"user\",\"content\":\"q\"}]"));
+    ck_assert(has(r.call.response, "\"content\":\"a\""));
+    ck_assert(!is_cut(&r));
+    wire_record_release(&r);
+}
+END_TEST
+
+START_TEST(a_span_that_lost_attributes_or_its_texts_is_cut)
+{
+    expect_cut("{\"spanId\":\"s\",\"droppedAttributesCount\":1,\"attributes\":["
+               "{\"key\":\"gen_ai.request.model\",\"value\":{\"stringValue\":"
+               "\"m\"}},{\"key\":\"gen_ai.prompt.0.content\",\"value\":{"
+               "\"stringValue\":\"q\"}},{\"key\":\"gen_ai.completion.0.content"
+               "\",\"value\":{\"stringValue\":\"a\"}}]}",
+               true);
+    expect_cut("{\"spanId\":\"s\",\"attributes\":[{\"key\":"
+               "\"gen_ai.request.model\",\"value\":{\"stringValue\":\"m\"}},"
+               "{\"key\":\"gen_ai.input.messages\",\"value\":{\"stringValue\":"
+               "\"[{\\\"role\\\":\\\"us\"}}]}",
+               true);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("wire_formats");
@@ -271,6 +309,8 @@ int main(void)
     tcase_add_test(t, a_har_entry_is_an_exchange);
     tcase_add_test(t, a_har_entry_without_bodies_is_cut);
     tcase_add_test(t, what_is_no_call_is_passed_over);
+    tcase_add_test(t, structured_messages_of_a_span_are_read);
+    tcase_add_test(t, a_span_that_lost_attributes_or_its_texts_is_cut);
     suite_add_tcase(suite, t);
     r = srunner_create(suite);
     srunner_run_all(r, CK_NORMAL);
