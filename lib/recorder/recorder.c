@@ -40,6 +40,8 @@ static int open_files(struct recorder *r, struct err *err)
         rc = spool_open(r->dir, r->has_key ? &r->key : NULL, &r->spool, err);
     if (rc == ERR_OK)
         rc = intents_open(r->dir, &r->intents, err);
+    if (rc == ERR_OK)
+        gaps_open(r);
     return rc;
 }
 
@@ -120,6 +122,8 @@ int recorder_close(struct recorder *r, int64_t wait_ms, struct err *err)
     free_items(r->group);
     free_items(r->first);
     intents_close(r->intents);
+    if (r->gaps)
+        gaps_close(r);
     spool_close(r->spool);
     store_packer_free(r->packer);
     store_parcel_free(r->parcel);

@@ -93,7 +93,8 @@ struct recorder {
     struct recorder_item *first, **last;
     struct spool *spool;
     struct intents *intents;
-    struct recorder_gap gaps[GAPS];
+    struct recorder_gap *gaps; /* GAPS of them */
+    bool gaps_mapped;
     struct recorder_stats stats;
     /* The writer's. */
     struct store *store;
@@ -108,6 +109,11 @@ struct recorder {
     struct map *conversations; /* of message lists, see recorder_thread.c */
     struct buf names;
 };
+
+/* recorder_gaps.c: r->gaps, with what an earlier process could not write. */
+void gaps_open(struct recorder *r);
+void gaps_close(struct recorder *r);
+bool recorder_has_gaps(const struct recorder *r);
 
 void *recorder_write(void *recorder);
 /* The key of a call: the bytes of the id that its client was told. */

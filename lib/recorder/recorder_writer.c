@@ -373,6 +373,18 @@ static void note(struct recorder *r, int rc, const struct err *err,
     (void)pthread_mutex_unlock(&r->lock);
 }
 
+/* Neither store nor disk take it: its client does not wait for better times,
+ * the record does. r->lock is held, and let go meanwhile. */
+static void tell_waiting(struct recorder *r, struct recorder_item *i)
+{
+    void (*done)(void *, bool) = i->done;
+
+    i->done = NULL;
+    (void)pthread_mutex_unlock(&r->lock);
+    done(i->ctx, false);
+    (void)pthread_mutex_lock(&r->lock);
+}
+
 /* The store takes nothing now: whoever waits for durability gets it from the
  * disk, and so does everything when the process is to end. */
 static void save_group(struct recorder *r, bool all)
@@ -392,11 +404,14 @@ static void save_group(struct recorder *r, bool all)
                spool_append(r->spool, i->kind, buf_slice(&i->bytes), UINT64_MAX,
                             true, true, &i->segment, &err) == 0;
         if (!kept && !all) {
+            tell_waiting(r, i);
             link = &i->next;
             continue;
         }
-        if (!kept)
+        if (!kept) {
             recorder_count_gap(r, GAP_OVERLOAD, i->time_us, i->bytes.len);
+            intents_end(r->intents, i->id);
+        }
         *link = i->next;
         r->group_count--;
         r->stats.queue_bytes -= i->bytes.len;
@@ -409,6 +424,10 @@ static void save_group(struct recorder *r, bool all)
         (void)pthread_mutex_lock(&r->lock);
     }
     r->group_last = link;
+    if (r->group_count >= GROUP_MAX) /* what is queued does not get in */
+        for (i = r->first; i; i = i->next)
+            if (i->done)
+                tell_waiting(r, i);
     (void)pthread_mutex_unlock(&r->lock);
 }
 
@@ -453,15 +472,6 @@ static void repack(struct recorder *r)
         r->may_repack = false;
 }
 
-/* r->lock is held. */
-static bool has_gaps(const struct recorder *r)
-{
-    for (int i = 0; i < GAPS; i++)
-        if (r->gaps[i].calls)
-            return true;
-    return false;
-}
-
 /* Wait for something to do; false: stop, there is nothing left or no time. */
 static bool gather(struct recorder *r)
 {
@@ -469,7 +479,7 @@ static bool gather(struct recorder *r)
 
     (void)pthread_mutex_lock(&r->lock);
     if (!r->group && !r->first && !r->stopping && !spool_has_unread(r->spool) &&
-        !has_gaps(r))
+        !recorder_has_gaps(r))
         nap(r, TICK_NS);
     if (!r->stopping && r->o.commit_ms > 0 && r->first &&
         r->o.durability != RECORDER_SYNC &&
@@ -484,7 +494,7 @@ static bool gather(struct recorder *r)
     } else {
         nap(r, TICK_NS);
     }
-    if (r->stopping && ((!r->group && !r->first && !has_gaps(r) &&
+    if (r->stopping && ((!r->group && !r->first && !recorder_has_gaps(r) &&
                          !spool_has_unread(r->spool)) ||
                         clock_mono_ns() >= r->stop_by_ns))
         goes_on = false;
@@ -498,7 +508,7 @@ static bool has_work(struct recorder *r, bool *stopping)
     bool has;
 
     (void)pthread_mutex_lock(&r->lock);
-    has = r->group || has_gaps(r);
+    has = r->group || recorder_has_gaps(r);
     *stopping = r->stopping;
     (void)pthread_mutex_unlock(&r->lock);
     return has;
