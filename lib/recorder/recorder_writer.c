@@ -302,6 +302,7 @@ static int write_group(struct recorder *r, struct recorder_gap *unreadable,
     if (rc < 0) {
         if (r->store)
             sql_rollback(store_sql(r->store));
+        r->source = 0; /* its row may have gone with the rest */
         return rc;
     }
     (void)pthread_mutex_lock(&r->lock);
