@@ -109,7 +109,7 @@ static inline void note_request(const struct buf *b, size_t n)
 
 static inline bool fill_body(int fd)
 {
-    static char block[16384];
+    char block[16384];
     size_t n = 0;
 
     memset(block, 'f', sizeof(block));
