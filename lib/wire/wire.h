@@ -42,6 +42,7 @@ enum wire_format {
     WIRE_LITELLM,  /* StandardLoggingPayload */
     WIRE_OTLP,     /* spans and log records of OTLP/JSON */
     WIRE_HAR,      /* entries of HAR 1.2 */
+    WIRE_LANGFUSE, /* observations of its export */
     WIRE_PAIRS,    /* bodies of a request and its response */
 };
 /* By its name, "auto" or "litellm"; false: there is none of it. */

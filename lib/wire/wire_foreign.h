@@ -10,6 +10,7 @@
 MUST_CHECK int wire_from_litellm(struct wire_record *r, struct err *err);
 MUST_CHECK int wire_from_pairs(struct wire_record *r, struct err *err);
 MUST_CHECK int wire_from_har(struct wire_record *r, struct err *err);
+MUST_CHECK int wire_from_langfuse(struct wire_record *r, struct err *err);
 MUST_CHECK int wire_from_otlp(struct wire_record *r, struct err *err);
 
 /* The dialect that the bodies look like; OPENAI_CHAT in doubt. */

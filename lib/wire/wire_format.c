@@ -9,10 +9,10 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [WIRE_AUTO] = "auto",   [WIRE_EXCHANGE] = "exchange",
-    [WIRE_CHAT] = "chat",   [WIRE_LITELLM] = "litellm",
-    [WIRE_OTLP] = "otlp",   [WIRE_HAR] = "har",
-    [WIRE_PAIRS] = "pairs",
+    [WIRE_AUTO] = "auto",         [WIRE_EXCHANGE] = "exchange",
+    [WIRE_CHAT] = "chat",         [WIRE_LITELLM] = "litellm",
+    [WIRE_OTLP] = "otlp",         [WIRE_HAR] = "har",
+    [WIRE_LANGFUSE] = "langfuse", [WIRE_PAIRS] = "pairs",
 };
 
 bool wire_format_parse(const char *name, enum wire_format *out)
@@ -62,6 +62,8 @@ static enum wire_format detect(const struct json *j)
         return WIRE_HAR;
     if (has(j, "attributes") && (has(j, "spanId") || has(j, "timeUnixNano")))
         return WIRE_OTLP;
+    if (has(j, "type") && (has(j, "trace_id") || has(j, "traceId")))
+        return WIRE_LANGFUSE;
     if (is_pair(j))
         return WIRE_PAIRS;
     if (has(j, "request"))
@@ -88,6 +90,7 @@ int wire_record_read(struct wire_record *r, enum wire_format format,
     case WIRE_LITELLM: return wire_from_litellm(r, err);
     case WIRE_OTLP: return wire_from_otlp(r, err);
     case WIRE_HAR: return wire_from_har(r, err);
+    case WIRE_LANGFUSE: return wire_from_langfuse(r, err);
     case WIRE_PAIRS: return wire_from_pairs(r, err);
     case WIRE_AUTO: break;
     }
