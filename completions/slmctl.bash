@@ -115,7 +115,7 @@ _slmctl()
     'collect:--import')
         reply='' kind='file' options= ;;
     'collect:--format')
-        reply='auto exchange chat litellm otlp har pairs' kind='none' options= ;;
+        reply='auto exchange chat litellm otlp har langfuse pairs' kind='none' options= ;;
     'collect:--outcomes')
         reply='' kind='file' options= ;;
     'collect:--listen')
