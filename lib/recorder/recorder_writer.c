@@ -488,12 +488,15 @@ static bool gather(struct recorder *r)
         clock_mono_ns() - r->first->queued_ns <
             r->o.commit_ms * INT64_C(1000000))
         nap(r, TICK_NS / 2);
-    else if (clock_mono_ns() >= r->retry_ns) {
-        take_group(r);
-        if (!r->group_count)
-            read_back(r);
-    } else {
-        nap(r, TICK_NS);
+    else {
+        /* Whoever came during the wait is part of the next try. */
+        if (clock_mono_ns() < r->retry_ns)
+            nap(r, TICK_NS);
+        if (clock_mono_ns() >= r->retry_ns) {
+            take_group(r);
+            if (!r->group_count)
+                read_back(r);
+        }
     }
     if (r->stopping && ((!r->group && !r->first && !recorder_has_gaps(r) &&
                          !spool_has_unread(r->spool)) ||
