@@ -88,6 +88,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_head(&whole);
         check_body(&whole, (struct slice){ bytes.p + used, size - used });
     }
-    (void)http_proxy_header(bytes, &peer, &used, &err);
+    (void)!http_proxy_header(bytes, &peer, &used, &err);
     return 0;
 }
