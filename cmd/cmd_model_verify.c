@@ -101,6 +101,13 @@ static void verify_config(struct verify *v)
                     (long long)v->size));
 }
 
+/* What stands beside the weights: position_ids, masks. */
+static bool is_whole_numbers(enum weights_type t)
+{
+    return t == WEIGHTS_I64 || t == WEIGHTS_I32 || t == WEIGHTS_I16 ||
+           t == WEIGHTS_I8 || t == WEIGHTS_U8 || t == WEIGHTS_BOOL;
+}
+
 /* Values that are no numbers, in all tensors; *first names the first. */
 static int count_bad(const struct weights *w, size_t *bad, const char **first,
                      struct err *err)
@@ -112,6 +119,8 @@ static int count_bad(const struct weights *w, size_t *bad, const char **first,
         size_t n = (size_t)weights_elements(t), before = *bad;
         void *x;
 
+        if (is_whole_numbers(t->type))
+            continue;
         rc = stop_requested()
                  ? err_set(err, ERR_INTERRUPTED, "interrupted")
                  : mem_try_array(&x, n, sizeof(float), t->name, err);
