@@ -135,7 +135,9 @@ static void mark(bool *used, const struct weights *w,
 static bool is_of_ends(const char *name)
 {
     return strstr(name, ".lm_head.lora_") || strstr(name, ".lora_embedding_") ||
-           strstr(name, ".embed_tokens.lora_");
+           strstr(name, ".embed_tokens.lora_") ||
+           strstr(name, ".lm_head.base_layer.") ||
+           strstr(name, ".embed_tokens.base_layer.");
 }
 
 /* Is every tensor of the file somebody's? */
@@ -149,7 +151,8 @@ static int check_used(const bool *used, const struct weights *w,
             return err_set(err, ERR_UNSUPPORTED,
                            is_of_ends(weights_at(w, i)->name)
                                ? "tensor \"%.200s\": LoRA on the embedding or "
-                                 "the head is not supported; train them whole "
+                                 "the head is not supported; choose other "
+                                 "target_modules, train them whole "
                                  "(modules_to_save), or merge the adapter with "
                                  "PEFT (merge_and_unload) and use the merged "
                                  "model"

@@ -178,6 +178,9 @@ START_TEST(what_is_not_computed_is_refused_by_name)
         { "base_model.model.model.embed_tokens.lora_embedding_A", "",
           "embed_tokens.lora_embedding_A\": LoRA on the embedding or the "
           "head" },
+        { "base_model.model.lm_head.base_layer.weight", "",
+          "LoRA on the embedding or the head is not supported; choose other "
+          "target_modules" },
         { "base_model.model.lm_head.weight", "", "lm_head.weight" },
     };
     struct model *m = base();
@@ -212,7 +215,7 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, saved_modules_are_kept, 0, 2);
     tcase_add_loop_test(c, other_spellings_are_the_same_layers, 0, 2);
-    tcase_add_loop_test(c, what_is_not_computed_is_refused_by_name, 0, 9);
+    tcase_add_loop_test(c, what_is_not_computed_is_refused_by_name, 0, 10);
     tcase_add_test(c, fields_that_ask_for_nothing_pass);
     suite_add_tcase(s, c);
     srunner_run_all(r, CK_ENV);
