@@ -78,24 +78,34 @@ static int time_of(const struct json *j, struct tm *tm, struct err *err)
     return rc;
 }
 
+/* true, or the name of a member. */
+static bool asks(const struct json *j, json_ref v)
+{
+    return json_is(j, v, JSON_TRUE) ||
+           (json_is(j, v, JSON_STRING) && !json_text_is(j, v, ""));
+}
+
 static int render(const struct work *k, const struct jinja *t,
                   struct jinja_output *out, struct err *err)
 {
     const struct json *j = &k->j;
     json_ref context = json_get(j, 0, "context");
+    json_ref continued = json_get(j, 0, "continue_final_message");
     struct tm now;
     int rc = time_of(j, &now, err);
 
     if (rc == ERR_OK && !json_is(j, context, JSON_OBJECT))
         rc = err_set(err, ERR_FORMAT, "\"context\" is no object");
+    if (rc == ERR_OK && asks(j, continued) &&
+        asks(j, json_get(j, context, "add_generation_prompt")))
+        rc = err_set(err, ERR_INVALID,
+                     "continue_final_message and add_generation_prompt are "
+                     "not compatible; leave one of them out");
     if (rc == ERR_OK && k->model)
-        rc = template_apply_model(k->model, j, context,
-                                  json_get(j, 0, "continue_final_message"),
-                                  &now, out, err);
+        rc = template_apply_model(k->model, j, context, continued, &now, out,
+                                  err);
     else if (rc == ERR_OK)
-        rc = template_apply(t, j, context,
-                            json_get(j, 0, "continue_final_message"), &now, out,
-                            err);
+        rc = template_apply(t, j, context, continued, &now, out, err);
     return rc;
 }
 
