@@ -334,10 +334,13 @@ static void print_json(const struct job *j, struct buf *out)
 
 static void print_line(const struct job *j, struct buf *out)
 {
+    const char *written = j->bad ? j->bad : output;
+
+    buf_printf(out, "%s: %s", written, weights_type_name(j->type));
+    artifact_types_print(written, j->type, out);
     buf_printf(out,
-               "%s: %s, read back: largest difference %.2e, KL %.2e, same "
-               "best token %.1f %% of %zu",
-               j->bad ? j->bad : output, weights_type_name(j->type),
+               ", read back: largest difference %.2e, KL %.2e, same best token "
+               "%.1f %% of %zu",
                j->report.largest, j->report.kl, 100 * j->report.top1,
                j->report.positions);
     artifact_score_print(&j->score, out);

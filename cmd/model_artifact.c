@@ -262,6 +262,42 @@ bool artifact_agrees(const struct artifact_report *r, double limit)
     return r->kl <= limit && isfinite(r->largest);
 }
 
+/* Is it a matrix whose rows are no whole number of blocks? */
+static bool is_uneven(const struct weights_tensor *t, unsigned elements)
+{
+    return t->dims > 1 && t->type != WEIGHTS_F32 &&
+           t->shape[t->dims - 1] % elements != 0;
+}
+
+void artifact_types_print(const char *path, enum weights_type t,
+                          struct buf *out)
+{
+    size_t all = 0, q8 = 0, f16 = 0;
+    unsigned elements, bytes;
+    struct weights *w = NULL;
+    struct err ignored;
+
+    if (!weights_type_block(t, &elements, &bytes) ||
+        weights_open(path, &w, &ignored) < 0)
+        return;
+    for (size_t i = 0; i < weights_count(w); i++) {
+        const struct weights_tensor *x = weights_at(w, i);
+
+        all += x->dims > 1;
+        q8 += is_uneven(x, elements) && x->type == WEIGHTS_Q8_0;
+        f16 += is_uneven(x, elements) && x->type == WEIGHTS_F16;
+    }
+    weights_close(w);
+    if (q8 && f16)
+        buf_printf(out, " (%zu of %zu matrices as Q8_0, %zu as F16", q8, all,
+                   f16);
+    else if (q8 || f16)
+        buf_printf(out, " (%zu of %zu matrices as %s", q8 + f16, all,
+                   q8 ? "Q8_0" : "F16");
+    if (q8 || f16)
+        buf_printf(out, ": their rows are no multiple of %u)", elements);
+}
+
 double artifact_threshold(enum weights_type type)
 {
     switch (type) {

@@ -63,6 +63,11 @@ bool artifact_agrees(const struct artifact_report *r, double limit);
 
 /* The largest mean KL that a type may cost. */
 double artifact_threshold(enum weights_type type);
+/* Of a model of block type t at path: " (14 of 37 matrices as Q8_0: their rows
+ * are no multiple of 256)", nothing if all are of whole blocks, or if the model
+ * cannot be read. */
+void artifact_types_print(const char *path, enum weights_type t,
+                          struct buf *out);
 /* Renames what was written, for now or for good under that name, to NAME.bad
  * (NAME.bad-2 if that is a directory already); *out (the new name) is the
  * caller's. */

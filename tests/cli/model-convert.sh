@@ -14,7 +14,8 @@ slmctl generate --model "$m" --raw --max-tokens 8 'SELECT' >one
 slmctl generate --model f32.gguf --raw --max-tokens 8 'SELECT' >two
 cmp one two && echo 'the same answer'
 for t in Q8_0 Q4_K Q6_K; do
-    slmctl model convert "$m" --type $t -o $t.gguf -q || echo "$t: $?"
+    slmctl model convert "$m" --type $t -o $t.gguf >line || echo "$t: $?"
+    sed 's/, read back.*//' line
 done
 slmctl model show Q8_0.gguf | sed -n 's/^weights.*(\(.*\)).*/\1/p'
 slmctl model convert "$m" --type Q4_0 --max-kl 0 -o low.gguf -q 2>err; echo "exit $?"
