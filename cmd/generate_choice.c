@@ -279,6 +279,20 @@ static int read_sampling(const struct json *j, struct sampling_file *f,
                : rc;
 }
 
+/* What sampling would divide by. */
+static int check_sampling(const struct sampling_file *f,
+                          const struct model_sampling *opt, struct err *err)
+{
+    if (f->on && !(opt->temperature > 0) && !(f->temperature > 0))
+        return err_set(err, ERR_FORMAT,
+                       "\"temperature\" is not above 0; set \"do_sample\" to "
+                       "false for the likeliest tokens");
+    if (!(opt->repetition > 0) && !(f->repetition > 0))
+        return err_set(err, ERR_FORMAT,
+                       "\"repetition_penalty\" is not above 0; 1 is none");
+    return ERR_OK;
+}
+
 static void take_sampling(const struct sampling_file *f,
                           struct model_sampling *opt)
 {
@@ -299,7 +313,9 @@ static int read_config(const struct json *j, bool sample, int32_t vocab,
                        struct err *err)
 {
     /* 50 where the file does not say */
-    struct sampling_file f = { .temperature = 1, .top_p = 1, .top_k = 50 };
+    struct sampling_file f = {
+        .temperature = 1, .top_p = 1, .top_k = 50, .repetition = 1
+    };
     int rc;
 
     if (!json_is(j, 0, JSON_OBJECT))
@@ -307,6 +323,8 @@ static int read_config(const struct json *j, bool sample, int32_t vocab,
     rc = read_ids(j, vocab, stops, err);
     if (rc == ERR_OK)
         rc = read_sampling(j, &f, err);
+    if (rc == ERR_OK && sample)
+        rc = check_sampling(&f, opt, err);
     if (rc == ERR_OK && sample)
         take_sampling(&f, opt);
     return rc;

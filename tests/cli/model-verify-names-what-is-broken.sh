@@ -21,6 +21,9 @@ generation '{"eos_token_id": [1, 5000]}'
 generation '{"do_sample": true, "top_p": 1.5}'
 generation '{"temperature": "warm"}'
 generation '{"top_k": 2.5}'
+generation '{"repetition_penalty": 0}'
+generation '{"do_sample": true, "temperature": 0}'
+generation '{"do_sample": false, "temperature": 0}'
 generation '{"eos_token_id": 1, "temperature": null, "top_k": 50}'
 grep -v -e rope_ -e tie_word whole.json >bare.json
 mv bare.json whole.json
