@@ -232,7 +232,7 @@ static void numbered_calls(struct chat *c, const char *prefix, int n,
         const struct json *j = c->j;
         char at[64];
         json_ref name;
-        char base[32];
+        char base[48];
 
         (void)snprintf(base, sizeof(base), "tool_calls.%d.%s", i,
                        open_inference ? "tool_call." : "");
