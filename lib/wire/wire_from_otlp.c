@@ -230,7 +230,7 @@ static void numbered_calls(struct chat *c, const char *prefix, int n,
 
     for (int i = 0; i < 128; i++) {
         const struct json *j = c->j;
-        char at[64];
+        char at[96];
         json_ref name;
         char base[48];
 
