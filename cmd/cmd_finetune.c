@@ -345,7 +345,7 @@ void finetune_write_result(struct json_writer *w, const struct lora_result *r)
 
 void finetune_note_result(struct cli *cli, const struct lora_result *r)
 {
-    char validation[96] = "";
+    char validation[96] = "", speed[96] = ", taken from the finished run";
 
     if (!isnan(r->best_loss))
         (void)snprintf(validation, sizeof(validation),
@@ -353,11 +353,12 @@ void finetune_note_result(struct cli *cli, const struct lora_result *r)
                        r->first_loss, r->best_loss,
                        (unsigned long long)r->best_step,
                        r->stopped_early ? ", stopped early" : "");
-    cli_note(cli,
-             "%llu steps, %llu tokens in %.0f s (%.0f tok/s): training "
-             "loss %.4f%s",
-             (unsigned long long)r->steps, (unsigned long long)r->tokens,
-             r->seconds, r->tokens_per_s, r->train_loss, validation);
+    if (!r->resumed || r->tokens_per_s > 0)
+        (void)snprintf(speed, sizeof(speed), " in %.0f s (%.0f tok/s)",
+                       r->seconds, r->tokens_per_s);
+    cli_note(cli, "%llu steps, %llu tokens%s: training loss %.4f%s",
+             (unsigned long long)r->steps, (unsigned long long)r->tokens, speed,
+             r->train_loss, validation);
 }
 
 int finetune_check_gain(const struct lora_result *r, struct err *err)
