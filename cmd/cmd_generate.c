@@ -415,6 +415,19 @@ static int generate(struct generation *g, struct err *err)
     return rc;
 }
 
+/* What a token would add; nothing for a special one or a part of a character.
+ */
+static void put_own_text(struct json_writer *w, const struct tokenizer *t,
+                         int32_t id)
+{
+    struct buf text = { 0 };
+
+    if (!tokenizer_bytes(t, id, &text) || !utf8_valid(text.data, text.len))
+        buf_reset(&text);
+    json_put_slice(w, "text", buf_slice(&text));
+    buf_release(&text);
+}
+
 static void put_token(struct generation *g, size_t i, struct slice text,
                       struct buf *out)
 {
@@ -433,6 +446,7 @@ static void put_token(struct generation *g, size_t i, struct slice text,
         json_begin_object(&w, NULL);
         json_put_int(&w, "id", l->ids[k]);
         json_put_string(&w, "token", tokenizer_token(g->tok, l->ids[k]));
+        put_own_text(&w, g->tok, l->ids[k]);
         generate_logprobs_put(&w, g->tok, l->ids[k], l->values[k]);
         json_end_object(&w);
     }

@@ -11,3 +11,5 @@ slmctl generate -m "$m" --raw -n 20 --temperature 1 --seed 8 'Once upon a time' 
 cmp a b && ! cmp -s a c && echo 'the seed decides'
 slmctl generate -m "$m" --raw -n 3 --json Lily | jq -c 'del(.slmctl_version)'
 slmctl generate -m "$m" --raw -n 3 --logprobs Lily | sed 's/\(logprob":-0.85\)[0-9]*/\1.../' | head -1
+slmctl generate -m "$m" --raw -n 1 --logprobs --top-logprobs 2 Lily |
+    jq -c '.top_logprobs[] | [.token, .text]'
