@@ -2,7 +2,7 @@
 """The Python clients of OpenAI, Anthropic and LiteLLM through the proxy.
 
 usage: real_clients.py SLMCTL
-needs: pip install openai anthropic litellm (outside the checkout)
+needs: pip install openai anthropic litellm mcp (outside the checkout)
 
 An upstream on loopback answers as the three APIs do (streams and not, gzip,
 tool calls, errors, silence). Each case runs straight to it and through
