@@ -1,4 +1,5 @@
 # Reference values agree; a wrong one is found, and so is a missing one.
+command -v python3 >/dev/null || { echo 'skip: python3 is not installed'; exit 0; }
 [ -n "${SLMCTL_REFERENCE:-}" ] || { echo 'skip: SLMCTL_REFERENCE is not set'; exit 0; }
 cp -R "$SLMCTL_REFERENCE/fixtures/models/llama" m
 chmod -R u+w m

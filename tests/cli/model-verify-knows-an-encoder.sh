@@ -1,4 +1,5 @@
 # An encoder is shown and verified; it is no model that could be added.
+command -v python3 >/dev/null || { echo 'skip: python3 is not installed'; exit 0; }
 [ -n "${SLMCTL_REFERENCE:-}" ] || {
     echo 'skip: SLMCTL_REFERENCE is not set'
     exit 0
