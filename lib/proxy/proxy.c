@@ -94,7 +94,8 @@ static bool split(const char *text, char host[256], char port[16])
     size_t n = colon ? (size_t)(colon - text) : 0;
 
     if (!colon || !colon[1] || strlen(colon + 1) > 5 || n > 255 ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+        strtol(colon + 1, NULL, 10) > 65535)
         return false;
     if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
         text++;
