@@ -14,10 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEMBERS 300   /* prompts that a label is made from */
-#define SHARED 0.8    /* of them, to be part of the template */
-#define HALF 0.5      /* of them, to count as repetitive */
-#define LABEL_MAX 240 /* bytes */
+#define MEMBERS 300      /* prompts that a label is made from */
+#define SHARED 0.8       /* of them, to be part of the template */
+#define HALF 0.5         /* of them, to count as repetitive */
+#define SYSTEM_SHARE 0.3 /* of them, for one system prompt to name the task */
+#define LABEL_MAX 240    /* bytes */
 #define SYSTEM_MAX 160
 #define TERMS 6
 #define SLUG_WORDS 3
@@ -335,23 +336,61 @@ static double repetitive_share(const struct tasks_prompt *const *p, size_t n)
     return all && n > 1 ? (double)found / (double)all : 0;
 }
 
-/* A tool that half of the members offer names a task of tool calls. */
-static const char *common_tools(const struct tasks_prompt *const *p, size_t n)
-{
-    size_t same = 0;
+struct tally {
+    uint64_t key;
+    size_t count, first; /* the member that had it first */
+};
 
-    for (size_t i = 0; i < n; i++)
-        same += strcmp(p[i]->tool_names, p[0]->tool_names) == 0;
-    return p[0]->tool_names[0] && same * 2 >= n ? p[0]->tool_names : NULL;
+/* The key that most members have: the sample's luck must not name a task, so
+ * no single member is asked. Key 0 is none. */
+static struct tally most_common(const uint64_t *key, size_t n)
+{
+    struct tally *t = mem_array(n, sizeof(*t)), best = { 0 };
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+        if (!key[i])
+            continue;
+        while (k < count && t[k].key != key[i])
+            k++;
+        if (k == count)
+            t[count++] = (struct tally){ key[i], 0, i };
+        t[k].count++;
+        if (t[k].count > best.count)
+            best = t[k];
+    }
+    free(t);
+    return best;
 }
 
-static bool has_system(const struct tasks_prompt *const *p, size_t n)
+/* The tools that half of the members offer name a task of tool calls. */
+static const char *common_tools(const struct tasks_prompt *const *p, size_t n)
 {
-    size_t same = 0;
+    uint64_t *key = mem_array(n, sizeof(*key));
+    struct tally most;
 
     for (size_t i = 0; i < n; i++)
-        same += p[i]->system && p[i]->system == p[n / 2]->system;
-    return same * 2 >= n;
+        key[i] = p[i]->tool_names[0] ? hash_stable(p[i]->tool_names,
+                                                   strlen(p[i]->tool_names), 0)
+                                     : 0;
+    most = most_common(key, n);
+    free(key);
+    return most.count * 2 >= n ? p[most.first]->tool_names : NULL;
+}
+
+/* The member whose system prompt stands for all, NULL if none is common. */
+static const struct tasks_prompt *
+common_system(const struct tasks_prompt *const *p, size_t n)
+{
+    uint64_t *key = mem_array(n, sizeof(*key));
+    struct tally most;
+
+    for (size_t i = 0; i < n; i++)
+        key[i] = p[i]->system;
+    most = most_common(key, n);
+    free(key);
+    return most.count >= SYSTEM_SHARE * (double)n ? p[most.first] : NULL;
 }
 
 static void make_texts(const struct tasks_prompt *const *p, size_t n,
@@ -360,17 +399,18 @@ static void make_texts(const struct tasks_prompt *const *p, size_t n,
 {
     struct buf text = { 0 };
     const char *tools = common_tools(p, n);
+    const struct tasks_prompt *system = common_system(p, n);
     const char *source = template[0] ? template : terms;
 
-    if (has_system(p, n)) {
-        source = p[n / 2]->system_text;
+    if (system) {
+        source = system->system_text;
         put_collapsed(&text, source, strlen(source), SYSTEM_MAX);
         if (template[0])
             buf_str(&text, " | ");
     }
     if (template[0])
         put_collapsed(&text, template, strlen(template), LABEL_MAX);
-    else if (!has_system(p, n))
+    else if (!system)
         buf_printf(&text, "%s: %s", p[0]->tools ? "tool calls" : "free text",
                    terms);
     char *collapsed = mem_strdup(text.data ? text.data : "");
@@ -378,7 +418,7 @@ static void make_texts(const struct tasks_prompt *const *p, size_t n,
         if (*c == '\n')
             *c = ' ';
     out->text = collapsed;
-    if (p[0]->tools && !has_system(p, n) && !template[0])
+    if (p[0]->tools && !system && !template[0])
         source = tools && !strchr(tools, '\n') ? tools : "tool-calls";
     out->name = make_slug(source);
     if (!out->name)
