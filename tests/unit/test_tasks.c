@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "json/json.h"
 #include "kmeans/kmeans.h"
+#include "tasks/tasks_label.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -469,6 +470,45 @@ START_TEST(no_calls_and_empty_messages_are_no_trouble)
 }
 END_TEST
 
+/* It once was the prompt of the member in the middle, which depends on the
+ * split. */
+START_TEST(a_task_is_named_by_its_commonest_system_prompt)
+{
+    enum { MEMBERS = 21 };
+    struct tasks_prompt p[MEMBERS];
+    const struct tasks_prompt *at[MEMBERS];
+    struct tasks_words words = { 0 };
+
+    for (size_t i = 0; i < MEMBERS; i++) {
+        char rare[64];
+        snprintf(rare, sizeof(rare), "Note %zu of the day.", i);
+        p[i] = read_prompt(i % 5 < 2 ? "Sort the parcels by weight." : rare,
+                           "Which one is next?", NULL);
+        at[i] = &p[i];
+        tasks_words_add(&words, &p[i]);
+    }
+    for (size_t turn = 0; turn < MEMBERS; turn++) {
+        struct buf text = { 0 };
+        struct json_writer w;
+        struct tasks_label label;
+        const struct tasks_prompt *first = at[0];
+
+        memmove(at, at + 1, sizeof(at) - sizeof(at[0]));
+        at[MEMBERS - 1] = first;
+        json_writer_init(&w, &text, false);
+        json_begin_object(&w, NULL);
+        tasks_label_make(at, MEMBERS, &words, &w, &label);
+        json_end_object(&w);
+        ck_assert_str_eq(label.name, "sort-parcels-weight");
+        tasks_label_release(&label);
+        buf_release(&text);
+    }
+    tasks_words_release(&words);
+    for (size_t i = 0; i < MEMBERS; i++)
+        tasks_prompt_release(&p[i]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("tasks");
@@ -487,6 +527,7 @@ int main(void)
     tcase_add_test(c, a_loaded_model_assigns_alike_and_damage_is_refused);
     tcase_add_test(c, requests_of_all_shapes_are_read);
     tcase_add_test(c, no_calls_and_empty_messages_are_no_trouble);
+    tcase_add_test(c, a_task_is_named_by_its_commonest_system_prompt);
     tcase_set_timeout(c, 120);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
