@@ -481,7 +481,7 @@ START_TEST(a_task_is_named_by_its_commonest_system_prompt)
 
     for (size_t i = 0; i < MEMBERS; i++) {
         char rare[64];
-        snprintf(rare, sizeof(rare), "Note %zu of the day.", i);
+        snprintf(rare, sizeof(rare), "Note %c of the day.", (char)('a' + i));
         p[i] = read_prompt(i % 5 < 2 ? "Sort the parcels by weight." : rare,
                            "Which one is next?", NULL);
         at[i] = &p[i];
