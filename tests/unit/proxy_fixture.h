@@ -10,7 +10,8 @@
 #include "base/clock.h"
 #include "proxy/proxy.h"
 
-#include "scratch.h"
+#include "store_fixture.h"
+#include "suite.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,7 +21,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 /* What the upstream does with each request; set before the client speaks. */
@@ -42,13 +42,6 @@ static struct upstream_script {
     uint64_t body_bytes;
     uint32_t body_sum;
 } up = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static inline void nap_ms(int64_t ms)
-{
-    struct timespec t = { ms / 1000, (ms % 1000) * 1000000 };
-
-    (void)nanosleep(&t, NULL);
-}
 
 static inline bool write_all(int fd, const char *p, size_t n)
 {
@@ -216,7 +209,6 @@ static inline void stop_upstream(void)
 }
 
 /* The proxy. */
-static char dir[SCRATCH_MAX];
 static struct proxy_fixture {
     struct proxy_options o;
     struct recorder_options ro;
@@ -307,19 +299,6 @@ static inline void tear_down(void)
     stop_proxy(0);
     stop_upstream();
     scratch_remove(dir);
-}
-
-static inline int64_t ask(const char *text)
-{
-    struct store *s = NULL;
-    struct err err;
-    int64_t n;
-
-    ck_assert_msg(store_open(dir, STORE_READ, &s, &err) == ERR_OK, "%s",
-                  err.msg);
-    n = scratch_int(store_sql(s), text);
-    store_close(s);
-    return n;
 }
 
 /* A client. */

@@ -9,20 +9,18 @@
 
 #include "base/clock.h"
 
-#include "scratch.h"
+#include "store_fixture.h"
+#include "suite.h"
 
 #include <pthread.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #define TIME INT64_C(1700000000000000)
 #define WAIT_MS 20000
-
-static char dir[SCRATCH_MAX];
 
 static inline void set_up(void)
 {
@@ -35,13 +33,6 @@ static inline void set_up(void)
 static inline void tear_down(void)
 {
     scratch_remove(dir);
-}
-
-static inline void nap_ms(int64_t ms)
-{
-    struct timespec t = { ms / 1000, (ms % 1000) * 1000000 };
-
-    (void)nanosleep(&t, NULL);
 }
 
 static inline struct recorder_options options(enum recorder_durability d)
@@ -132,27 +123,13 @@ static inline void submit_many(struct recorder *r, size_t n,
     }
 }
 
-static inline int64_t ask(const char *text)
-{
-    struct store *s = NULL;
-    struct err err;
-    int64_t n;
-
-    ck_assert_msg(store_open(dir, STORE_READ, &s, &err) == ERR_OK, "%s",
-                  err.msg);
-    n = scratch_int(store_sql(s), text);
-    store_close(s);
-    return n;
-}
-
 static inline void ask_text(const char *text, char *out, size_t size)
 {
-    struct store *s = NULL;
+    struct store *s = open_store(STORE_READ);
     struct sql_stmt *q;
     struct err err;
     struct slice v;
 
-    ck_assert_int_eq(store_open(dir, STORE_READ, &s, &err), ERR_OK);
     ck_assert_int_eq(sql_get(store_sql(s), text, &q, &err), ERR_OK);
     ck_assert_int_eq(sql_step(q, &err), 1);
     v = sql_text(q, 0);
@@ -213,22 +190,22 @@ static inline struct recorder_stats stats_of(struct recorder *r)
     return s;
 }
 
-/* Another connection that writes. */
-static inline struct store *lock_store(void)
+/* A store that has one call, and is locked since. */
+static inline struct store *lock_after_one(struct recorder *r)
 {
-    struct store *s = NULL;
-    struct err err;
-
-    ck_assert_msg(store_open(dir, STORE_CREATE, &s, &err) == ERR_OK, "%s",
-                  err.msg);
-    ck_assert_int_eq(sql_begin(store_sql(s), &err), ERR_OK);
-    return s;
+    submit_many(r, 1, NULL, NULL);
+    nap_ms(200);
+    return lock_store();
 }
 
-static inline void unlock_store(struct store *s)
+/* The same, and what n calls more were told meanwhile. */
+static inline struct store *submit_while_locked(struct recorder *r, size_t n)
 {
-    sql_rollback(store_sql(s));
-    store_close(s);
+    struct store *lock = lock_after_one(r);
+
+    reset_told(false);
+    submit_many(r, n, on_done, &told);
+    return lock;
 }
 
 static inline size_t spool_files(const char *ending)

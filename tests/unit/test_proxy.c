@@ -457,13 +457,10 @@ START_TEST(the_admin_listener_tells_and_takes_feedback)
 }
 END_TEST
 
-static Suite *suite(void)
+int main(void)
 {
-    Suite *s = suite_create("proxy");
-    TCase *t = tcase_create("proxy");
+    TCase *t = suite_case("proxy", set_up, tear_down);
 
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, what_can_be_read_in_two_ways_reaches_no_upstream);
     tcase_add_loop_test(t, answers_pass_unchanged_wherever_they_are_cut, 0, 4);
     tcase_add_loop_test(t, request_bodies_pass_unchanged_wherever_they_are_cut,
@@ -482,17 +479,5 @@ static Suite *suite(void)
     tcase_add_test(t, a_unix_socket_serves_and_goes_with_the_proxy);
     tcase_add_loop_test(t, the_proxy_header_is_taken_from_who_is_trusted, 0, 2);
     tcase_add_test(t, the_admin_listener_tells_and_takes_feedback);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("proxy", t);
 }

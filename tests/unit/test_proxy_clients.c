@@ -97,28 +97,13 @@ START_TEST(keys_in_a_query_are_not_stored_whatever_their_name)
 }
 END_TEST
 
-static Suite *suite(void)
+int main(void)
 {
-    Suite *s = suite_create("proxy_clients");
-    TCase *t = tcase_create("proxy_clients");
+    TCase *t = suite_case("proxy_clients", set_up, tear_down);
 
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_set_timeout(t, 60);
     tcase_add_test(t, a_request_that_meets_the_stop_is_answered);
     tcase_add_test(t, an_idle_connection_does_not_hold_up_the_stop);
     tcase_add_test(t, an_upstream_that_times_out_is_told_by_its_name_alone);
     tcase_add_test(t, keys_in_a_query_are_not_stored_whatever_their_name);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("proxy_clients", t);
 }

@@ -327,8 +327,7 @@ START_TEST(sync_withholds_the_last_byte)
         STREAM WORD DONE, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     };
     struct pollfd p = { .events = POLLIN };
-    struct store *s = NULL;
-    struct err err;
+    struct store *s;
     int64_t from;
 
     px.o.sync = true;
@@ -336,8 +335,7 @@ START_TEST(sync_withholds_the_last_byte)
     up.answer = slice_of(answers[_i]);
     start_proxy();
     nap_ms(200);
-    ck_assert_int_eq(store_open(dir, STORE_CREATE, &s, &err), ERR_OK);
-    ck_assert_int_eq(sql_begin(store_sql(s), &err), ERR_OK);
+    s = lock_store();
     p.fd = dial();
     from = clock_mono_ns();
     say(p.fd, CHAT);
@@ -346,8 +344,7 @@ START_TEST(sync_withholds_the_last_byte)
     hear(p.fd, &b, _i ? "ok" : "0\r\n\r\n");
     /* The store is locked still: the spool has it. */
     ck_assert(clock_mono_ns() - from > INT64_C(200000000));
-    sql_rollback(store_sql(s));
-    store_close(s);
+    unlock_store(s);
     (void)close(p.fd);
     stop_proxy(1000);
     ck_assert_int_eq(ask("SELECT count(*) FROM call WHERE status = "
@@ -358,23 +355,20 @@ END_TEST
 
 START_TEST(clients_wait_while_the_queue_is_full)
 {
-    struct store *s = NULL;
     struct pollfd p = { .events = POLLIN };
-    struct err err;
+    struct store *s;
 
     px.ro.overload = RECORDER_BLOCK;
     px.ro.queue_bytes = 1;
     up.answer = slice_of("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     start_proxy();
     nap_ms(200);
-    ck_assert_int_eq(store_open(dir, STORE_CREATE, &s, &err), ERR_OK);
-    ck_assert_int_eq(sql_begin(store_sql(s), &err), ERR_OK);
+    s = lock_store();
     p.fd = dial();
     say(p.fd, GET GET);
     hear(p.fd, &b, "ok");
     ck_assert_int_eq(poll(&p, 1, 300), 0);
-    sql_rollback(store_sql(s));
-    store_close(s);
+    unlock_store(s);
     buf_reset(&b);
     hear(p.fd, &b, "ok");
     ck_assert_int_eq(status_of(&b), 200);
@@ -382,13 +376,10 @@ START_TEST(clients_wait_while_the_queue_is_full)
 }
 END_TEST
 
-static Suite *suite(void)
+int main(void)
 {
-    Suite *s = suite_create("proxy_ends");
-    TCase *t = tcase_create("proxy_ends");
+    TCase *t = suite_case("proxy_ends", set_up, tear_down);
 
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_loop_test(t, a_client_that_leaves_is_seen_at_once, 0, 4);
     tcase_add_test(t, a_client_that_leaves_within_its_upload_is_seen_at_once);
     tcase_add_test(t, the_answer_of_a_client_that_left_can_be_drained);
@@ -401,17 +392,5 @@ static Suite *suite(void)
     tcase_add_loop_test(t, a_stop_that_will_not_wait_cuts_what_runs, 0, 2);
     tcase_add_loop_test(t, sync_withholds_the_last_byte, 0, 2);
     tcase_add_test(t, clients_wait_while_the_queue_is_full);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("proxy_ends", t);
 }

@@ -57,11 +57,7 @@ START_TEST(a_locked_store_delays_and_loses_nothing)
 
     o.queue_bytes = 16 << 10;
     r = open_with(&o);
-    submit_many(r, 1, NULL, NULL);
-    nap_ms(200);
-    lock = lock_store();
-    reset_told(false);
-    submit_many(r, 500, on_done, &told);
+    lock = submit_while_locked(r, 500);
     ck_assert_int_eq(told.kept, 500);
     nap_ms(300);
     ck_assert(stats_of(r).spilled > 0);
@@ -85,11 +81,7 @@ START_TEST(sync_is_told_from_the_spool_when_the_store_is_locked)
     struct store *lock;
     struct recorder *r = open_with(&o);
 
-    submit_many(r, 1, NULL, NULL);
-    nap_ms(200);
-    lock = lock_store();
-    reset_told(false);
-    submit_many(r, 20, on_done, &told);
+    lock = submit_while_locked(r, 20);
     ck_assert(wait_for_told(20));
     ck_assert_int_eq(told.dropped, 0);
     ck_assert_int_eq(stats_of(r).spilled, 20);
@@ -111,11 +103,7 @@ START_TEST(what_is_dropped_leaves_a_gap_and_is_not_lost)
     o.overload = _i ? RECORDER_SPILL : RECORDER_DROP;
     o.spool_bytes = _i ? 4 << 10 : 64 << 20;
     r = open_with(&o);
-    submit_many(r, 1, NULL, NULL);
-    nap_ms(200);
-    lock = lock_store();
-    reset_told(false);
-    submit_many(r, 200, on_done, &told);
+    lock = submit_while_locked(r, 200);
     ck_assert(told.dropped > 100);
     unlock_store(lock);
     close_all(r);
@@ -145,11 +133,7 @@ START_TEST(gaps_that_could_not_be_written_are_by_the_next_process)
     o.queue_bytes = 8 << 10;
     o.overload = RECORDER_DROP;
     r = open_with(&o);
-    submit_many(r, 1, NULL, NULL);
-    nap_ms(200);
-    lock = lock_store();
-    reset_told(false);
-    submit_many(r, 200, on_done, &told);
+    lock = submit_while_locked(r, 200);
     ck_assert(told.dropped > 100);
     ck_assert_int_eq(recorder_close(r, 0, &err), ERR_OK);
     unlock_store(lock);
@@ -213,9 +197,7 @@ START_TEST(a_full_queue_refuses_or_holds_new_calls)
     o.queue_bytes = 4 << 10;
     o.overload = _i ? RECORDER_BLOCK : RECORDER_REJECT;
     r = open_with(&o);
-    submit_many(r, 1, NULL, NULL);
-    nap_ms(200);
-    lock = lock_store();
+    lock = lock_after_one(r);
     for (int i = 0; i < 100 && rc == ERR_OK; i++) {
         rc = recorder_begin(r, TIME, none, none, id, &err);
         if (rc == ERR_OK)
@@ -358,13 +340,10 @@ START_TEST(a_segment_is_sealed_with_the_key)
 }
 END_TEST
 
-static Suite *suite(void)
+int main(void)
 {
-    Suite *s = suite_create("recorder");
-    TCase *t = tcase_create("recorder");
+    TCase *t = suite_case("recorder", set_up, tear_down);
 
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_loop_test(t, calls_arrive_whatever_the_durability, 0, 3);
     tcase_add_test(t, sync_is_told_after_the_commit);
     tcase_add_loop_test(t, a_locked_store_delays_and_loses_nothing, 0, 2);
@@ -377,17 +356,5 @@ static Suite *suite(void)
         t, a_killed_process_leaves_lost_calls_for_those_that_ran, 0, 3);
     tcase_add_loop_test(t, a_damaged_tail_costs_no_more_than_itself, 0, 3);
     tcase_add_test(t, a_segment_is_sealed_with_the_key);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("recorder", t);
 }

@@ -228,13 +228,10 @@ START_TEST(many_threads_may_hand_over_at_once)
 }
 END_TEST
 
-static Suite *suite(void)
+int main(void)
 {
-    Suite *s = suite_create("recorder_calls");
-    TCase *t = tcase_create("recorder_calls");
+    TCase *t = suite_case("recorder_calls", set_up, tear_down);
 
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, feedback_finds_its_call_before_and_after);
     tcase_add_test(t, feedback_waits_for_its_call_over_a_restart);
     tcase_add_loop_test(t, feedback_that_is_none_is_refused_at_once, 0, 5);
@@ -243,17 +240,5 @@ static Suite *suite(void)
     tcase_add_test(t, a_second_collector_is_refused);
     tcase_add_test(t, an_exchange_without_an_id_is_a_gap_of_its_own);
     tcase_add_loop_test(t, many_threads_may_hand_over_at_once, 0, 3);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("recorder_calls", t);
 }

@@ -3,7 +3,8 @@
 #include "crypto/crypto.h"
 #include "wire/wire.h"
 
-#include <check.h>
+#include "suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -506,9 +507,8 @@ START_TEST(a_packed_exchange_comes_back_whole)
 }
 END_TEST
 
-static Suite *suite(void)
+int main(void)
 {
-    Suite *s = suite_create("wire_exchange");
     TCase *t = tcase_create("wire_exchange");
 
     tcase_set_timeout(t, 60);
@@ -521,17 +521,5 @@ static Suite *suite(void)
     tcase_add_test(t, the_first_token_has_the_time_of_its_mark);
     tcase_add_test(t, vectors_are_not_kept);
     tcase_add_test(t, a_packed_exchange_comes_back_whole);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("wire_exchange", t);
 }
