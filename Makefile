@@ -58,6 +58,7 @@ CMD_C   := $(sort $(wildcard cmd/*.c))
 TEST_C  := $(sort $(wildcard tests/unit/test_*.c))
 BENCH_C := $(sort $(wildcard tests/bench/bench_*.c))
 FUZZ_C  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+SLOW_C  := $(sort $(wildcard tests/slow/*.c))
 TOOL_C  := $(sort $(wildcard data/agent/*.c))
 ASSETS  := $(sort $(wildcard data/schema/*.sql data/rules/*.rules data/models.tsv data/prices.tsv))
 
@@ -66,6 +67,7 @@ LIB_O  := $(call obj,$(LIB_C)) $(BUILD)/gen/assets.S.o
 CMD_O  := $(call obj,$(CMD_C))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ_C))
 TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/%,$(TEST_C))
+SLOW   := $(patsubst tests/slow/%.c,$(BUILD)/%,$(SLOW_C))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -126,6 +128,10 @@ $(BUILD)/test_%: $(BUILD)/tests/unit/test_%.c.o $(BUILD)/libslm.a
 
 FUZZ_MAIN := $(call obj,tests/fuzz/memory_file.c tests/fuzz/replay.c)
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.c.o $(FUZZ_MAIN) $(BUILD)/libslm.a
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+$(BUILD)/slow_%: $(BUILD)/tests/slow/slow_%.c.o $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
@@ -263,7 +269,7 @@ check-cli: $(BUILD)/slmctl $(BUILD)/agentgen ## tests of the program as a whole
 
 check-slow: check-deps ## valgrind, load and training tests: minutes
 	$(call need,$(DEPS_SLOW))
-	$(Q)$(MAKE) $(BUILD)/slmctl $(TESTS)
+	$(Q)$(MAKE) $(BUILD)/slmctl $(TESTS) $(SLOW)
 	$(Q)$(tiers) slow
 
 deps: ## install the packages that building and running needs
@@ -343,4 +349,4 @@ help: ## list these targets
         fuzz fuzz-figures fuzz-link deps check-deps ci-deps demo bench format completions install \
         uninstall deb clean help
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) build/cuda/tests/gpu/gpu_wgmma.cu.o \
-           $(call obj,$(TEST_C) $(BENCH_C) $(TOOL_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))
+           $(call obj,$(TEST_C) $(BENCH_C) $(SLOW_C) $(TOOL_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))
