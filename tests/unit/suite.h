@@ -9,26 +9,26 @@
 #include <stdlib.h>
 
 /* A case whose tests take at most a minute each. */
-static inline TCase *suite_case(const char *name, SFun set_up, SFun tear_down)
+static inline TCase *suite_case(const char *name, SFun begins, SFun ends)
 {
-    TCase *t = tcase_create(name);
+    TCase *made = tcase_create(name);
 
-    tcase_add_checked_fixture(t, set_up, tear_down);
-    tcase_set_timeout(t, 60);
-    return t;
+    tcase_add_checked_fixture(made, begins, ends);
+    tcase_set_timeout(made, 60);
+    return made;
 }
 
 /* The exit status of a suite that has this case alone. */
-static inline int suite_run(const char *name, TCase *t)
+static inline int suite_run(const char *name, TCase *only)
 {
-    Suite *s = suite_create(name);
-    SRunner *r = srunner_create(s);
+    Suite *whole = suite_create(name);
+    SRunner *runner = srunner_create(whole);
     int failed;
 
-    suite_add_tcase(s, t);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
+    suite_add_tcase(whole, only);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

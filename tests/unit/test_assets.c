@@ -1,9 +1,10 @@
 /* test_assets.c - the embedded files are there, byte by byte */
+#include "suite.h"
+
 #include "assets/assets.h"
 
 #include "base/io.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,16 +29,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("assets");
     TCase *t = tcase_create("assets");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, every_asset_equals_its_file);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("assets", t);
 }

@@ -1,11 +1,12 @@
 /* test_base.c - buffers, UTF-8, maps, random numbers, pool, JSON's ground */
+#include "suite.h"
+
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "base/pool.h"
 #include "base/rng.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -239,10 +240,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("base");
     TCase *t = tcase_create("base");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, buf_states_its_overflow);
     tcase_add_test(t, buf_printf_grows_past_its_small_array);
@@ -253,10 +251,5 @@ int main(void)
     tcase_add_test(t, output_follows_links_and_replaces_no_pipe);
     tcase_add_test(t, a_tree_takes_the_place_of_another_or_leaves_it);
     tcase_add_test(t, pool_runs_each_task_once);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("base", t);
 }

@@ -4,10 +4,11 @@
  * Values to the bit; our own quantisation by its squared error, which is no
  * larger than the reference's where that quantises too.
  */
+#include "suite.h"
+
 #include "base/mem.h"
 #include "weights/weights.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,19 +250,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("blocks");
     TCase *c = tcase_create("blocks");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(c, blocks_are_the_references_to_the_bit);
     tcase_add_test(c, nf4_is_the_references_to_the_bit);
     tcase_add_test(c, quantising_keeps_what_the_bits_allow);
     tcase_add_test(c, quantising_constant_and_extreme_blocks);
     tcase_add_test(c, quantising_refuses_what_it_cannot_write);
-    suite_add_tcase(s, c);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("blocks", c);
 }

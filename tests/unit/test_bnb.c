@@ -3,12 +3,12 @@
  * become one, and parts that do not are refused by the tensor's name
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "weights/weights.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,19 +196,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("bnb");
     TCase *c = tcase_create("bnb");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(c, make_dir, remove_dir);
     tcase_add_test(c, parts_become_one_tensor);
     tcase_add_test(c, parts_that_do_not_fit_are_refused);
     tcase_add_test(c, scales_count_in_the_hash);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("bnb", c);
 }

@@ -1,9 +1,10 @@
 /* test_catalog.c - the shipped table: counts, sources, memory; bad tables */
+#include "suite.h"
+
 #include "catalog/catalog.h"
 
 #include "base/err.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,10 +211,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("catalog");
     TCase *t = tcase_create("catalog");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, parameter_counts_follow_from_the_shapes);
     tcase_add_test(t, every_figure_names_a_listed_source);
@@ -222,10 +220,5 @@ int main(void)
     tcase_add_test(t, ranks_by_fronts_of_size_and_lowest_figure);
     tcase_add_test(t, exclusions_say_why);
     tcase_add_test(t, machine_has_memory_and_a_cpu);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("catalog", t);
 }

@@ -1,9 +1,10 @@
 /* test_cli.c - option tables, configuration, tables, progress, help */
+#include "suite.h"
+
 #include "cli/cli_private.h"
 
 #include "base/io.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -335,10 +336,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("cli");
     TCase *t = tcase_create("cli");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, options_and_operands_mix);
@@ -355,10 +353,5 @@ int main(void)
     tcase_add_test(t, tables_align_by_display_width);
     tcase_add_test(t, progress_shows_rate_and_time_left);
     tcase_add_test(t, near_names_are_suggested);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("cli", t);
 }

@@ -1,10 +1,11 @@
 /* test_codec.c - packing, dictionaries, lines from plain and packed files */
+#include "suite.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "codec/codec.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,10 +263,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("codec");
     TCase *t = tcase_create("codec");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, what_was_packed_comes_back);
@@ -275,10 +273,5 @@ int main(void)
     tcase_add_test(t, a_cut_compressed_file_is_an_error);
     tcase_add_loop_test(t, a_whole_file_is_read_within_its_limit, 0, 2);
     tcase_add_test(t, an_empty_file_has_no_lines);
-    suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("codec", t);
 }

@@ -2,6 +2,7 @@
  * backward pass against finite differences of those, for every kernel set
  * that this machine runs, on sizes that fit no vector */
 #include "compute_arrays.h"
+#include "suite.h"
 
 static const size_t shapes[][3] = {
     { 1, 1, 1 },    { 1, 33, 7 },    { 2, 31, 65 },   { 3, 16, 17 },
@@ -450,10 +451,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("compute");
     TCase *t = tcase_create("compute");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, linear_is_the_product_in_double, 0, SETS);
@@ -467,10 +465,5 @@ int main(void)
     tcase_add_loop_test(t, rows_are_found_added_and_put_back, 0, SETS);
     tcase_add_loop_test(t, argmax_takes_the_smallest_of_equals, 0, SETS);
     tcase_add_test(t, unknown_devices_and_kernels_are_refused);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("compute", t);
 }

@@ -1,6 +1,7 @@
 /* test_compute_attention.c - attention and cross-entropy as test_compute.c
  * tests the rest: in double, and by finite differences */
 #include "compute_arrays.h"
+#include "suite.h"
 
 #include "base/map.h"
 
@@ -466,10 +467,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("compute_attention");
     TCase *t = tcase_create("compute_attention");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, attention_and_its_gradient, 0, 2 * SETS * OPTIONS);
@@ -480,10 +478,5 @@ int main(void)
     tcase_add_loop_test(t, cross_entropy_and_its_gradient, 0, 2 * SETS);
     tcase_add_loop_test(t, results_do_not_depend_on_the_number_of_threads, 0,
                         SETS);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("compute_attention", t);
 }

@@ -1,6 +1,7 @@
 /* test_compute_family.c - the operations that families beyond Llama's need:
  * in double, and by finite differences */
 #include "compute_arrays.h"
+#include "suite.h"
 
 /* Scalars of one element: f(g) u. */
 struct element {
@@ -265,10 +266,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("compute_family");
     TCase *t = tcase_create("compute_family");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, activations_and_their_gradients, 0, KINDS * SETS);
     tcase_add_loop_test(t, gated_units_and_their_gradients, 0, KINDS * SETS);
@@ -276,10 +274,5 @@ int main(void)
     tcase_add_loop_test(t, layernorm_and_its_gradient, 0, SETS);
     tcase_add_loop_test(t, rope_of_a_part_is_rope_of_its_columns, 0, SETS);
     tcase_add_loop_test(t, columns_are_cut_out_put_in_and_scaled, 0, SETS);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("compute_family", t);
 }

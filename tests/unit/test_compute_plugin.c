@@ -3,12 +3,13 @@
  *
  * The plugins are plugin_fake.c, built beside this program; no GPU is needed.
  */
+#include "suite.h"
+
 #include "compute/compute.h"
 
 #include "base/io.h"
 #include "base/mem.h"
 
-#include <check.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,10 +192,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("compute_plugin");
-    TCase *t = tcase_create("plugin");
-    SRunner *r;
-    int failed;
+    TCase *t = tcase_create("compute_plugin");
 
     tcase_add_test(t, a_device_is_opened_by_its_ordinal);
     tcase_add_test(t, auto_takes_the_best_device);
@@ -205,10 +203,5 @@ int main(void)
     tcase_add_test(t, what_is_no_plugin_is_refused);
     tcase_add_test(t, device_names_are_checked);
     tcase_add_test(t, the_cpu_has_one_precision);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run("compute_plugin", t);
 }

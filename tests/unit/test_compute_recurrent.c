@@ -1,6 +1,7 @@
 /* test_compute_recurrent.c - scans and delta rules: in double, by finite
  * differences, with their states cut anywhere, on threads */
 #include "compute_problem.h"
+#include "suite.h"
 
 /* Scan: inputs are x|b|c side by side, dt, a_log, dt_bias, d. */
 #define HEADS 20
@@ -500,10 +501,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("compute_recurrent");
     TCase *t = tcase_create("compute_recurrent");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, scan_and_its_gradients, 0, 2 * SETS);
@@ -513,10 +511,5 @@ int main(void)
     tcase_add_test(t, gradients_without_regard_to_threads);
     tcase_add_loop_test(t, columns_of_a_scan_go_on_alone, 0, SETS);
     tcase_add_loop_test(t, columns_of_a_delta_rule_go_on_alone, 0, SETS);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("compute_recurrent", t);
 }

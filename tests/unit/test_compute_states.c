@@ -1,6 +1,7 @@
 /* test_compute_states.c - convolutions and gated norms: in double, by finite
  * differences, and with their states cut anywhere */
 #include "compute_problem.h"
+#include "suite.h"
 
 #define CHANNELS 70
 #define TAPS 4
@@ -194,20 +195,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("compute_states");
     TCase *t = tcase_create("compute_states");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, convolution_and_its_gradients, 0, 4 * SETS);
     tcase_add_loop_test(t, convolution_in_pieces, 0, SETS);
     tcase_add_loop_test(t, gated_norms_and_their_gradients, 0, NORMS * SETS);
     tcase_add_loop_test(t, columns_are_scaled, 0, SETS);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("compute_states", t);
 }

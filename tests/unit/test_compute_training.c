@@ -1,6 +1,7 @@
 /* test_compute_training.c - what training methods add to the table: lengths
  * and gains, distillation, weights as blocks */
 #include "compute_arrays.h"
+#include "suite.h"
 
 START_TEST(lengths_of_adapted_rows)
 {
@@ -381,20 +382,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("compute_training");
     TCase *t = tcase_create("compute_training");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, lengths_of_adapted_rows, 0, SETS);
     tcase_add_loop_test(t, rows_and_columns_are_scaled_and_multiplied, 0, SETS);
     tcase_add_loop_test(t, distillation_by_finite_differences, 0, SETS);
     tcase_add_loop_test(t, weights_as_blocks, 0, 2 * SETS);
     tcase_add_loop_test(t, rounded_blocks_lose_nothing, 0, 2 * SETS);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run("compute_training", t);
 }

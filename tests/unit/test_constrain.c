@@ -4,12 +4,13 @@
  * Texts are drawn at random from masks, as a model without any sense would,
  * over schemas drawn at random too; each must parse and fit.
  */
+#include "suite.h"
+
 #include "base/mem.h"
 #include "base/rng.h"
 #include "constrain/constrain.h"
 #include "json/json.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -534,10 +535,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("constrain");
     TCase *t = tcase_create("constrain");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, random_texts_fit_random_schemas, 0, 3);
@@ -547,10 +545,5 @@ int main(void)
     tcase_add_test(t, literals_keep_to_the_keywords_beside_them);
     tcase_add_test(t, a_state_knows_its_shortest_rest);
     tcase_add_test(t, json_is_taken_as_people_write_it);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("constrain", t);
 }

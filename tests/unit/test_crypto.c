@@ -1,11 +1,11 @@
 /* test_crypto.c - published test values, key files */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "crypto/crypto.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,10 +116,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("crypto");
     TCase *t = tcase_create("crypto");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, sha256_of_abc);
@@ -127,10 +124,5 @@ int main(void)
     tcase_add_test(t, pieces_hash_like_the_whole);
     tcase_add_test(t, base64_pads);
     tcase_add_test(t, a_key_file_is_made_once_and_private);
-    suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("crypto", t);
 }

@@ -5,12 +5,13 @@
  * online softmax, both passes of the gradient, the parts of a cache, against
  * plain sums; every visible pair must be met exactly once.
  */
+#include "suite.h"
+
 #include "compute/cuda/cuda_attention_plan.h"
 
 #include "base/mem.h"
 #include "base/rng.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -419,20 +420,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("cuda_attention_plan");
-    TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
+    TCase *t = tcase_create("cuda_attention_plan");
 
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, every_visible_pair_is_met_once, 0,
                         (int)(sizeof(shapes) / sizeof(*shapes)));
     tcase_add_test(t, cached_rows_see_all_their_keys_once);
     tcase_add_test(t, longest_work_comes_first_within_a_class);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("cuda_attention_plan", t);
 }

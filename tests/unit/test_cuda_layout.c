@@ -1,9 +1,10 @@
 /* test_cuda_layout.c - the arithmetic of the Hopper product without a device:
  * every tile once, shared memory within its limit, and operands found by the
  * descriptor where the tensor copy puts them */
+#include "suite.h"
+
 #include "compute/cuda/cuda_layout.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -249,10 +250,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("cuda_layout");
-    TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
+    TCase *t = tcase_create("cuda_layout");
 
     tcase_add_test(t, schedule_covers_each_tile_once);
     tcase_add_test(t, schedule_keeps_neighbours_together);
@@ -263,10 +261,5 @@ int main(void)
     tcase_add_test(t, descriptor_finds_what_the_copy_put);
     tcase_add_test(t, warpgroups_are_a_chunk_apart);
     tcase_add_test(t, fragments_cover_the_tile);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run("cuda_layout", t);
 }

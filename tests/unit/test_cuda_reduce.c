@@ -1,10 +1,11 @@
 /* test_cuda_reduce.c - how the CUDA plugin cuts sums and rows, played through
  * on the CPU: every element once, every sum in the order that is promised */
+#include "suite.h"
+
 #include "base/mem.h"
 #include "base/rng.h"
 #include "compute/cuda/cuda_reduce.h"
 
-#include <check.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,19 +151,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("cuda_reduce");
-    TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
+    TCase *t = tcase_create("cuda_reduce");
 
     tcase_add_loop_test(t, embed_grad_adds_rows_in_their_order, 0, 4);
     tcase_add_loop_test(t, sums_take_each_element_once, 0, 2);
     tcase_add_test(t, column_sums_take_each_row_once_and_pieces_in_order);
     tcase_add_test(t, logits_stay_in_their_bound_and_pieces_are_even);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run("cuda_reduce", t);
 }

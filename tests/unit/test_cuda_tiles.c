@@ -1,8 +1,9 @@
 /* test_cuda_tiles.c - the index arithmetic of the matrix kernels, on the host:
  * ldmatrix and mma as the PTX manual has them, all shapes that kernels use */
+#include "suite.h"
+
 #include "compute/cuda/cuda_tiles.h"
 
-#include <check.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,10 +225,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("cuda_tiles");
-    TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
+    TCase *t = tcase_create("cuda_tiles");
 
     tcase_add_test(t, raster_meets_each_tile_once);
     tcase_add_test(t, split_ranges_cover_k_once);
@@ -238,10 +236,5 @@ int main(void)
     tcase_add_test(t, ldmatrix_gives_what_mma_wants);
     tcase_add_test(t, ldmatrix_of_f32_gives_what_mma_wants);
     tcase_add_test(t, accumulators_cover_their_tile);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run("cuda_tiles", t);
 }

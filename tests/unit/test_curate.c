@@ -1,11 +1,11 @@
 /* test_curate.c - reasons, duplicates, retries, splits, idempotence, leaks */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/mem.h"
 #include "curate/curate.h"
 #include "curate/curate_priv.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -720,13 +720,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("curate");
-    TCase *c = tcase_create("curate");
-    SRunner *run;
-    int failed;
+    TCase *c = suite_case("curate", setup, teardown);
 
-    tcase_set_timeout(c, 60);
-    tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, each_drop_has_its_reason);
     tcase_add_test(c, calls_of_other_apis_become_chat);
     tcase_add_test(c, what_was_cut_when_logged_is_never_learnt_from);
@@ -747,10 +742,5 @@ int main(void)
     tcase_add_test(c, schemas_reject_what_they_must_and_no_more);
     tcase_add_test(c, tool_calls_are_held_against_their_tools);
     tcase_add_test(c, shares_must_make_a_hundred);
-    suite_add_tcase(suite, c);
-    run = srunner_create(suite);
-    srunner_run_all(run, CK_NORMAL);
-    failed = srunner_ntests_failed(run);
-    srunner_free(run);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("curate", c);
 }

@@ -1,11 +1,12 @@
 /* test_embed.c - nearness of texts, saved models, smoothing */
+#include "suite.h"
+
 #include "embed/embed.h"
 
 #include "base/mem.h"
 #include "base/rng.h"
 #include "linalg/linalg.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,8 +152,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("embed");
-    TCase *c = tcase_create("all");
+    TCase *c = tcase_create("embed");
 
     tcase_add_test(c, texts_of_one_topic_lie_together);
     tcase_add_test(c, few_texts_leave_the_words_out);
@@ -160,10 +160,5 @@ int main(void)
     tcase_add_test(c, a_loaded_model_gives_the_same_bits);
     tcase_add_test(c, threads_do_not_change_a_bit);
     tcase_set_timeout(c, 120);
-    suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("embed", c);
 }

@@ -1,5 +1,6 @@
 /* test_embedder.c - an encoder with its tokenizer: vectors, cuts, refusals */
 #include "encoder_files.h"
+#include "suite.h"
 
 #define TOKENIZER                                                              \
     "{\"version\":\"1.0\",\"added_tokens\":[],\"normalizer\":{\"type\":"       \
@@ -184,10 +185,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("embedder");
     TCase *t = tcase_create("embedder");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup_files, teardown_files);
     tcase_add_test(t, texts_become_the_vectors_of_their_ids);
@@ -196,10 +194,5 @@ int main(void)
     tcase_add_loop_test(t, what_would_change_vectors_is_refused_by_name, 0,
                         (int)(sizeof(refused) / sizeof(refused[0])));
     tcase_add_test(t, what_sentence_transformers_does_as_well_is_taken);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("embedder", t);
 }

@@ -1,5 +1,6 @@
 /* test_encoder.c - BERT encoders: reference values, batches, refusals */
 #include "encoder_files.h"
+#include "suite.h"
 
 #define TOLERANCE 1e-4
 static void expect_refusal(const char *dir, const char *word)
@@ -188,10 +189,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("encoder");
     TCase *t = tcase_create("encoder");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, values_are_the_reference_s);
@@ -201,10 +199,5 @@ int main(void)
     tcase_add_loop_test(t, what_is_not_understood_is_refused_by_name, 0,
                         (int)(sizeof(refused) / sizeof(refused[0])));
     tcase_add_test(t, pooling_other_than_the_mean_is_refused);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("encoder", t);
 }

@@ -1,6 +1,7 @@
 /* test_evaluate.c - a task from the store to the verdict, with a tiny random
  * model, and the report's forms */
 #include "evaluate_problem.h"
+#include "suite.h"
 
 #include "report/report.h"
 
@@ -535,10 +536,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("evaluate");
     TCase *t = tcase_create("evaluate");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -559,10 +557,5 @@ int main(void)
     tcase_add_test(t, all_forms_say_the_same);
     tcase_add_test(t, one_failure_beats_undecided);
     tcase_add_test(t, control_characters_do_not_break_the_forms);
-    suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("evaluate", t);
 }

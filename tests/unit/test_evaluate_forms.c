@@ -3,6 +3,7 @@
  * task or a request asks for, and only while it is kept to it
  */
 #include "evaluate_problem.h"
+#include "suite.h"
 
 #define ITEMS 6
 
@@ -258,10 +259,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("evaluate_forms");
     TCase *t = tcase_create("evaluate_forms");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -271,10 +269,5 @@ int main(void)
     tcase_add_test(t, a_schema_of_the_request_decides);
     tcase_add_test(t, a_sample_measures_a_model_in_memory);
     tcase_add_test(t, a_score_may_fall_by_the_limit_or_one_example);
-    suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("evaluate_forms", t);
 }

@@ -2,13 +2,13 @@
  * test_formats.c - whole models in each format against reference logits
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "model/model.h"
 #include "tokenizer/tokenizer.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -291,22 +291,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("formats");
-    TCase *c = tcase_create("formats");
-    SRunner *r;
-    int failed;
+    TCase *c = suite_case("formats", open_compute, close_compute);
 
-    tcase_set_timeout(c, 60);
-    tcase_add_checked_fixture(c, open_compute, close_compute);
     tcase_add_test(c, gguf_models_give_the_references_logits);
     tcase_add_test(c, directories_give_the_references_logits);
     tcase_add_test(c, adapters_as_gguf_give_the_references_logits);
     tcase_add_test(c, modules_to_save_take_the_place_of_the_bases);
     tcase_add_test(c, four_bit_checkpoints_give_the_references_logits);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("formats", c);
 }

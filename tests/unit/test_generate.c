@@ -2,6 +2,7 @@
  * test_generate.c - choosing tokens: caches, shared prefixes, sampling, forms
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/mem.h"
 #include "constrain/constrain.h"
@@ -9,7 +10,6 @@
 #include "model/model.h"
 #include "model/model_sample.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,10 +339,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("generate");
     TCase *t = tcase_create("generate");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, a_shared_prefix_changes_no_token, 0, FAMILIES);
@@ -353,10 +350,5 @@ int main(void)
     tcase_add_test(t, top_k_keeps_what_equals_its_last);
     tcase_add_test(t, repetition_is_penalised_once_an_id);
     tcase_add_loop_test(t, a_random_model_keeps_to_its_form, 0, 2);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("generate", t);
 }

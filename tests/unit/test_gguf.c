@@ -3,6 +3,7 @@
  * written. Malformed files are built here, one rule broken in each.
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/bytes.h"
 #include "base/io.h"
@@ -10,7 +11,6 @@
 #include "json/json.h"
 #include "weights/weights.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -640,10 +640,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("gguf");
     TCase *c = tcase_create("gguf");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(c, make_dir, remove_dir);
     tcase_add_test(c, malformed_headers_are_refused);
@@ -661,10 +658,5 @@ int main(void)
     tcase_add_test(c, numbers_of_layers_are_one_where_they_agree);
     tcase_add_test(c, an_attention_scale_of_its_own_goes_into_the_queries);
     tcase_add_test(c, shards_are_written_with_an_index_and_replace_each_other);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("gguf", c);
 }

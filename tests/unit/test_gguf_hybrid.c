@@ -3,6 +3,7 @@
  * tensor and the configuration come back, and what is damaged is refused
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/bytes.h"
 #include "base/io.h"
@@ -10,7 +11,6 @@
 #include "json/json.h"
 #include "weights/weights.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -384,10 +384,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("gguf_hybrid");
     TCase *c = tcase_create("gguf_hybrid");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(c, make_dir, remove_dir);
     tcase_add_test(c, fixtures_come_back);
@@ -396,10 +393,5 @@ int main(void)
     tcase_add_test(c, a_hybrid_of_attention_alone_is_no_hybrid);
     tcase_add_test(c, damaged_files_are_refused);
     tcase_add_test(c, multipliers_go_into_the_weights);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("gguf_hybrid", c);
 }

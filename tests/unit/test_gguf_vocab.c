@@ -3,6 +3,7 @@
  * of the tokenizer.json it was made from, Unigram, lists of splitting patterns
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/bytes.h"
 #include "base/io.h"
@@ -11,7 +12,6 @@
 #include "tokenizer/tokenizer.h"
 #include "weights/weights.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -325,20 +325,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("gguf_vocab");
     TCase *c = tcase_create("gguf_vocab");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(c, make_dir, remove_dir);
     tcase_add_test(c, word_piece_gives_its_goldens);
     tcase_add_test(c, unigram_takes_the_best_sum);
     tcase_add_test(c, lists_of_patterns_cut_one_after_the_other);
     tcase_add_test(c, what_is_not_known_is_refused_by_name);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("gguf_vocab", c);
 }

@@ -1,8 +1,8 @@
 /* test_http.c - requests and bodies cut anywhere, refusals, peers, networks */
 #include "http/http.h"
 #include "http_refused.h"
+#include "suite.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -366,10 +366,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("http");
     TCase *t = tcase_create("http");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, what_is_ambiguous_is_refused_however_it_is_cut, 0,
                         (int)(sizeof(http_refused) / sizeof(*http_refused)));
@@ -387,10 +384,5 @@ int main(void)
     tcase_add_test(t, what_is_no_proxy_header_is_refused);
     tcase_add_test(t, networks_hold_their_addresses);
     tcase_add_test(t, only_trusted_peers_speak_for_others);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("http", t);
 }

@@ -5,12 +5,13 @@
  * context and what transformers' sandbox of jinja2 3.1.6 makes of it, by group.
  * Chat templates of real models: $SLMCTL_REFERENCE.
  */
+#include "suite.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "jinja/jinja.h"
 #include "template/template.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -360,10 +361,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("jinja");
     TCase *c = tcase_create("jinja");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(c, 60);
     tcase_add_test(c, white_space_is_trimmed_as_by_jinja2);
@@ -395,10 +393,5 @@ int main(void)
     tcase_add_test(c, numbers_at_the_ends_of_64_bits_are_widths_and_counts);
     tcase_add_test(c, spans_of_captured_blocks_are_not_certain);
     tcase_add_test(c, reference_chat_templates_render_the_same);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("jinja", c);
 }

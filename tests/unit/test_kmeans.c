@@ -1,11 +1,12 @@
 /* test_kmeans.c - k-means against brute force, threads, empty clusters */
+#include "suite.h"
+
 #include "kmeans/kmeans.h"
 
 #include "base/mem.h"
 #include "base/rng.h"
 #include "linalg/linalg.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,8 +182,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("kmeans");
-    TCase *c = tcase_create("all");
+    TCase *c = tcase_create("kmeans");
 
     tcase_add_test(c, assignment_is_brute_force_nearest);
     tcase_add_test(c, plain_kmeans_recovers_separate_clusters);
@@ -193,10 +193,5 @@ int main(void)
     tcase_add_test(c, agreement_of_known_labellings);
     tcase_add_test(c, stability_peaks_at_the_true_k);
     tcase_set_timeout(c, 120);
-    suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("kmeans", c);
 }

@@ -1,10 +1,11 @@
 /* test_linalg.c - products, eigenvectors, SVD against known matrices */
+#include "suite.h"
+
 #include "linalg/linalg.h"
 
 #include "base/mem.h"
 #include "base/rng.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,8 +199,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("linalg");
-    TCase *c = tcase_create("all");
+    TCase *c = tcase_create("linalg");
 
     tcase_add_test(c, products_agree_with_the_definition);
     tcase_add_test(c, builtin_products_agree_with_the_definition);
@@ -208,11 +208,6 @@ int main(void)
     tcase_add_test(c, orthonormalize_finds_the_rank);
     tcase_add_test(c, svd_finds_known_singular_values);
     tcase_add_test(c, svd_is_the_same_bits_for_any_number_of_threads);
-    suite_add_tcase(s, c);
     tcase_set_timeout(c, 120);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("linalg", c);
 }

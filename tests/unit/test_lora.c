@@ -1,6 +1,7 @@
 /* test_lora.c - packing, schedules of data, the training loop and what it
  * leaves behind */
 #include "lora_problem.h"
+#include "suite.h"
 
 static const struct model_config tiny = {
     TINY_MODEL,
@@ -404,10 +405,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("lora");
     TCase *t = tcase_create("lora");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -426,10 +424,5 @@ int main(void)
     tcase_add_loop_test(t, a_sixteen_bit_base_trains_like_its_widened_self, 0,
                         2);
     tcase_add_test(t, targets_name_layers_and_unknown_ones_are_named);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("lora", t);
 }

@@ -1,6 +1,7 @@
 /* test_lora_methods.c - DoRA and rsLoRA, an adapter gone on from, blocks
  * computed again, a base in 4 bits: what each must not change */
 #include "lora_problem.h"
+#include "suite.h"
 
 static const struct model_config tiny = {
     TINY_MODEL,
@@ -337,10 +338,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("lora_methods");
     TCase *t = tcase_create("lora_methods");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -354,10 +352,5 @@ int main(void)
     tcase_add_loop_test(
         t, four_bit_checkpoints_keep_their_blocks_and_give_the_references, 0,
         2);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("lora_methods", t);
 }

@@ -1,6 +1,7 @@
 /* test_lora_objectives.c - preferences, teachers, logged log probabilities,
  * and over-long calls without their oldest turns */
 #include "lora_problem.h"
+#include "suite.h"
 
 #include "template/template.h"
 #include "tokenizer/tokenizer.h"
@@ -372,10 +373,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("lora_objectives");
     TCase *t = tcase_create("lora_objectives");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -386,10 +384,5 @@ int main(void)
     tcase_add_test(t, oldest_turns_go_whole_and_the_head_stays);
     tcase_add_test(t, logged_log_probabilities_are_taken_where_they_fit);
     tcase_add_test(t, an_over_long_call_loses_turns_never_its_answer);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("lora_objectives", t);
 }

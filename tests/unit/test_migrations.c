@@ -6,13 +6,13 @@
  * same lines again must add nothing.
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "assets/assets.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "wire/wire.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,18 +198,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("migrations");
     TCase *t = tcase_create("migrations");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, stores_of_every_version_open);
     tcase_add_test(t, a_store_of_a_later_version_is_refused);
-    suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("migrations", t);
 }

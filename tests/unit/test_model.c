@@ -2,6 +2,7 @@
  * what must hold without them */
 #include "model_reference.h"
 #include "tiny_model.h"
+#include "suite.h"
 
 static void check_logits(struct model *m, const struct rows *r,
                          const struct weights *w, const char *what)
@@ -510,10 +511,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("model");
     TCase *t = tcase_create("model");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -528,10 +526,5 @@ int main(void)
                         0, 2);
     tcase_add_test(t, token_losses_are_those_of_the_logits);
     tcase_add_loop_test(t, saved_model_comes_back, 0, 2);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("model", t);
 }

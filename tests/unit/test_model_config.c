@@ -1,8 +1,9 @@
 /* test_model_config.c - config.json: both spellings, limits, refusals */
+#include "suite.h"
+
 #include "base/io.h"
 #include "model/model.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -358,10 +359,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("model_config");
     TCase *t = tcase_create("model_config");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, both_spellings_give_the_same_model);
     tcase_add_test(t, the_older_spelling_goes_first);
@@ -373,10 +371,5 @@ int main(void)
     tcase_add_test(t, infinity_is_read_as_python_writes_it);
     tcase_add_test(t, layers_are_counted_by_their_list);
     tcase_add_test(t, windows_begin_where_the_config_says);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("model_config", t);
 }

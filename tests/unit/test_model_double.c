@@ -1,11 +1,12 @@
 /* test_model_double.c - a decoder written plainly in double, from the
  * formulas: the engine's logits must agree with it, and the engine's
  * gradients with its finite differences, tensor by tensor */
+#include "suite.h"
+
 #include "base/mem.h"
 #include "base/rng.h"
 #include "model/model.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -453,20 +454,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("model_double");
     TCase *t = tcase_create("model_double");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, all_weights_have_the_gradients_of_finite_differences,
                         0, 12);
     tcase_add_loop_test(t, adapters_have_the_gradients_of_finite_differences, 0,
                         12);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("model_double", t);
 }

@@ -1,6 +1,7 @@
 /* test_model_family.c - what holds for every family: its config comes back,
  * its cache changes nothing, its gradients are those of its loss */
 #include "model_reference.h"
+#include "suite.h"
 
 /* Through a copy of its directory with the older config in place. */
 static void check_older_spelling(const char *dir,
@@ -302,10 +303,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("model_family");
     TCase *t = tcase_create("model_family");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -316,10 +314,5 @@ int main(void)
                         MIXTURES);
     tcase_add_loop_test(t, all_linear_layers_are_adapted_by_their_own_names, 0,
                         MIXTURES);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("model_family", t);
 }

@@ -1,10 +1,11 @@
 /* test_model_hybrid.c - mixers that carry a state: documents stay apart,
  * caches and passes cut anywhere change nothing, threads neither */
+#include "suite.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "model/model.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,10 +234,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("model_hybrid");
     TCase *t = tcase_create("model_hybrid");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, packed_documents_are_the_same_alone, 0, FAMILIES);
@@ -244,10 +242,5 @@ int main(void)
                         FAMILIES);
     tcase_add_loop_test(t, a_cache_cut_by_passes_changes_nothing, 0, FAMILIES);
     tcase_add_test(t, files_have_the_names_of_the_family);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("model_hybrid", t);
 }

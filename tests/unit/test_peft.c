@@ -1,13 +1,13 @@
 /* test_peft.c - adapters as PEFT spells them: modules saved whole come back
  * and are written again, other spellings of names, what is refused by name */
 #include "scratch.h"
+#include "suite.h"
 
 #include "lora/lora.h"
 
 #include "base/io.h"
 #include "base/mem.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,19 +207,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("peft");
     TCase *c = tcase_create("peft");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, saved_modules_are_kept, 0, 2);
     tcase_add_loop_test(c, other_spellings_are_the_same_layers, 0, 2);
     tcase_add_loop_test(c, what_is_not_computed_is_refused_by_name, 0, 10);
     tcase_add_test(c, fields_that_ask_for_nothing_pass);
-    suite_add_tcase(s, c);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("peft", c);
 }

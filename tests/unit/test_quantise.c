@@ -6,6 +6,8 @@
  * sparse, constant, and the weights of data/base. Ours is printed with it and
  * may not be larger, but by what the order of a sum makes.
  */
+#include "suite.h"
+
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -13,7 +15,6 @@
 #include "json/json.h"
 #include "weights/weights.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,17 +236,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("quantise");
     TCase *c = tcase_create("quantise");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(c, 60);
     tcase_add_test(c, error_is_no_larger_than_the_references);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("quantise", c);
 }

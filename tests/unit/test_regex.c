@@ -1,7 +1,8 @@
 /* test_regex.c - limits, failing closed, equal answers with and without JIT */
+#include "suite.h"
+
 #include "regex/regex.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,10 +118,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("regex");
     TCase *c = tcase_create("regex");
-    SRunner *run;
-    int failed;
 
     tcase_add_test(c, groups_are_byte_offsets);
     tcase_add_test(c, catastrophic_pattern_is_an_error_and_no_miss);
@@ -128,10 +126,5 @@ int main(void)
     tcase_add_test(c, invalid_utf8_is_no_error_and_never_matches);
     tcase_add_test(c, bad_pattern_names_its_place);
     tcase_add_test(c, lookbehind_sees_what_stands_before_from);
-    suite_add_tcase(suite, c);
-    run = srunner_create(suite);
-    srunner_run_all(run, CK_NORMAL);
-    failed = srunner_ntests_failed(run);
-    srunner_free(run);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("regex", c);
 }

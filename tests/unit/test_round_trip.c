@@ -7,6 +7,7 @@
  * else has filled, as tests/slow/kill_import.sh does.
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -14,7 +15,6 @@
 #include "codec/codec.h"
 #include "wire/wire.h"
 
-#include <check.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -232,10 +232,7 @@ END_TEST
 int main(void)
 {
     bool given = getenv("ROUND_TRIP_STORE") != NULL;
-    Suite *suite = suite_create("round_trip");
     TCase *t = tcase_create("round_trip");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     if (given) {
@@ -244,10 +241,5 @@ int main(void)
         tcase_add_test(t, the_shipped_log_survives_twenty_kills);
         tcase_add_loop_test(t, the_reference_logs_survive_twenty_kills, 0, 3);
     }
-    suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("round_trip", t);
 }

@@ -1,7 +1,8 @@
 /* test_scoring.c - metrics against published rules and worked examples */
+#include "suite.h"
+
 #include "scoring/scoring.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -341,10 +342,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("scoring");
     TCase *t = tcase_create("scoring");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, labels_forgive_form_not_content);
     tcase_add_test(t, macro_f1_as_scikit_learn_documents_it);
@@ -361,10 +359,5 @@ int main(void)
     tcase_add_test(t, calls_are_compared_in_tasks_of_every_kind);
     tcase_add_test(t, unreadable_sides_are_told_apart);
     tcase_add_test(t, content_parts_are_joined);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("scoring", t);
 }

@@ -1,9 +1,10 @@
 /* test_scoring_gate.c - intervals against published numbers, and the gate by
  * simulation */
+#include "suite.h"
+
 #include "base/rng.h"
 #include "scoring/scoring.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -338,10 +339,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("scoring_gate");
-    TCase *t = tcase_create("gate");
-    SRunner *r;
-    int failed;
+    TCase *t = tcase_create("scoring_gate");
 
     tcase_set_timeout(t, 600);
     tcase_add_test(t, normal_quantiles);
@@ -358,10 +356,5 @@ int main(void)
     tcase_add_test(t, gate_heeds_the_interval_of_a_measured_reference);
     tcase_add_test(t, gate_has_no_verdict_on_a_few_conversations);
     tcase_add_test(t, gate_is_the_same_for_the_same_seed);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("scoring_gate", t);
 }

@@ -1,7 +1,8 @@
 /* test_scoring_price.c - the shipped prices, other tables, names of models */
+#include "suite.h"
+
 #include "scoring/scoring.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,19 +83,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("scoring_price");
-    TCase *t = tcase_create("price");
-    SRunner *r;
-    int failed;
+    TCase *t = tcase_create("scoring_price");
 
     tcase_add_test(t, every_shipped_price_has_source_and_date);
     tcase_add_test(t, cost_of_a_thousand_calls);
     tcase_add_test(t, litellm_json_is_read);
     tcase_add_test(t, a_bad_line_is_named);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("scoring_price", t);
 }

@@ -1,9 +1,10 @@
 /* test_scoring_repeats.c - an author's agreement with himself, and the gate by
  * simulation on logs in which inputs come again */
+#include "suite.h"
+
 #include "base/rng.h"
 #include "scoring/scoring.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -234,10 +235,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("scoring_repeats");
-    TCase *t = tcase_create("repeats");
-    SRunner *r;
-    int failed;
+    TCase *t = tcase_create("scoring_repeats");
 
     tcase_set_timeout(t, 600);
     tcase_add_test(t, nothing_repeated_is_full_agreement);
@@ -245,10 +243,5 @@ int main(void)
     tcase_add_test(t, agreement_without_inputs_that_came_twice);
     tcase_add_test(t, gate_is_fooled_rarely_by_calls_that_repeat);
     tcase_add_test(t, gate_passes_the_better_at_the_size_of_the_demo);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("scoring_repeats", t);
 }

@@ -1,9 +1,10 @@
 /* test_scoring_sql.c - execution match: equivalent queries match, mutants do
  * not, empty is undecided, and nothing gets out of the sandbox */
+#include "suite.h"
+
 #include "scoring/score_private.h"
 #include "sql/sql.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,10 +285,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("scoring_sql");
-    TCase *t = tcase_create("sql");
-    SRunner *r;
-    int failed;
+    TCase *t = tcase_create("scoring_sql");
 
     tcase_set_timeout(t, 60);
     tcase_add_test(t, equivalent_queries_match);
@@ -300,10 +298,5 @@ int main(void)
     tcase_add_test(t, lists_are_keys_in_any_order);
     tcase_add_test(t, rows_of_numbers_do_not_know_their_class);
     tcase_add_test(t, strange_text_is_only_wrong);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("scoring_sql", t);
 }

@@ -1,11 +1,12 @@
 /* test_scrub.c - rules' own examples, every position, same value, fail closed
  */
+#include "suite.h"
+
 #include "base/mem.h"
 #include "base/rng.h"
 #include "json/json.h"
 #include "scrub/scrub.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -526,13 +527,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("scrub");
-    TCase *c = tcase_create("scrub");
-    SRunner *run;
-    int failed;
+    TCase *c = suite_case("scrub", load_rules, drop_rules);
 
-    tcase_set_timeout(c, 60);
-    tcase_add_checked_fixture(c, load_rules, drop_rules);
     tcase_add_test(c, every_rule_keeps_its_examples);
     tcase_add_test(c, one_value_has_one_surrogate_in_every_position);
     tcase_add_test(c, tokens_of_a_scrubbed_answer_are_dropped);
@@ -551,10 +547,5 @@ int main(void)
     tcase_add_test(c, a_match_at_the_end_of_a_window_is_seen_whole);
     tcase_add_test(c, leaks_are_seen_in_every_form);
     tcase_add_test(c, short_leak_values_are_refused);
-    suite_add_tcase(suite, c);
-    run = srunner_create(suite);
-    srunner_run_all(run, CK_NORMAL);
-    failed = srunner_ntests_failed(run);
-    srunner_free(run);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("scrub", c);
 }

@@ -1,10 +1,10 @@
 /* test_sql.c - pragmas, migrations, statements, errors */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/io.h"
 #include "sql/sql.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,10 +209,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("sql");
     TCase *t = tcase_create("sql");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, pragmas_stand_before_the_first_table);
@@ -224,10 +221,5 @@ int main(void)
     tcase_add_test(t, a_failed_migration_leaves_the_version_before);
     tcase_add_test(t, values_come_back_as_bound);
     tcase_add_test(t, errors_reset_the_statement);
-    suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("sql", t);
 }

@@ -1,12 +1,12 @@
 /* test_store.c - bodies to the byte, identity, examples, settings, locks */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "store/store.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -566,13 +566,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("store");
-    TCase *t = tcase_create("store");
-    SRunner *r;
-    int failed;
+    TCase *t = suite_case("store", setup, teardown);
 
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, bodies_come_back_to_the_byte);
     tcase_add_test(t, a_conversation_costs_its_length);
     tcase_add_test(t, what_was_rolled_back_is_put_again);
@@ -588,10 +583,5 @@ int main(void)
     tcase_add_test(t, the_store_learns_its_dictionary);
     tcase_add_test(t, what_was_packed_before_the_dictionary_is_packed_again);
     tcase_add_test(t, damage_is_named);
-    suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("store", t);
 }

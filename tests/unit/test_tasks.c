@@ -1,4 +1,6 @@
 /* test_tasks.c - tasks of a synthetic mix: found, assigned, saved, threads */
+#include "suite.h"
+
 #include "tasks/tasks.h"
 
 #include "base/mem.h"
@@ -7,7 +9,6 @@
 #include "kmeans/kmeans.h"
 #include "tasks/tasks_label.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -511,8 +512,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("tasks");
-    TCase *c = tcase_create("all");
+    TCase *c = tcase_create("tasks");
 
     tcase_add_test(c, a_mix_of_tasks_is_told_apart);
     tcase_add_test(c, threads_do_not_change_a_bit);
@@ -529,10 +529,5 @@ int main(void)
     tcase_add_test(c, no_calls_and_empty_messages_are_no_trouble);
     tcase_add_test(c, a_task_is_named_by_its_commonest_system_prompt);
     tcase_set_timeout(c, 120);
-    suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("tasks", c);
 }

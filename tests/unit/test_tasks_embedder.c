@@ -1,6 +1,7 @@
 /* test_tasks_embedder.c - tasks by a caller's embedder: found, remembered,
  * refused by another */
 #include "task_calls.h"
+#include "suite.h"
 
 #include "base/rng.h"
 
@@ -298,11 +299,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("tasks_embedder");
-    TCase *c = tcase_create("tasks_embedder");
+    TCase *c = suite_case("tasks_embedder", setup, teardown);
 
-    tcase_add_checked_fixture(c, setup, teardown);
-    tcase_set_timeout(c, 60);
     tcase_add_test(c, an_embedder_splits_what_words_do_not);
     tcase_add_test(c, later_calls_are_assigned_by_the_same_embedder);
     tcase_add_test(c, another_embedder_is_refused_until_tasks_are_found_again);
@@ -310,10 +308,5 @@ int main(void)
     tcase_add_test(c, a_failing_embedder_changes_nothing);
     tcase_add_test(c, an_index_takes_the_tasks_embedder_alone);
     tcase_add_test(c, a_model_keeps_whose_vectors_it_needs);
-    suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("tasks_embedder", c);
 }

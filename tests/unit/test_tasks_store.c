@@ -1,6 +1,7 @@
 /* test_tasks_store.c - the stage: idempotence, names over fits, what people
  * decide, kinds of output */
 #include "task_calls.h"
+#include "suite.h"
 
 #include "base/rng.h"
 
@@ -280,8 +281,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("tasks_store");
-    TCase *c = tcase_create("all");
+    TCase *c = tcase_create("tasks_store");
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, tasks_get_names_and_kinds);
@@ -294,10 +294,5 @@ int main(void)
     tcase_add_test(c, a_router_assigns_with_the_index);
     tcase_add_test(c, a_damaged_clustering_says_what_to_do);
     tcase_set_timeout(c, 120);
-    suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("tasks_store", c);
 }

@@ -5,12 +5,12 @@
  * Goldens: tests/reference/chatml.golden.jsonl, made by chatml_golden.py there.
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "template/template.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -668,10 +668,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("template");
     TCase *c = tcase_create("template");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(c, make_dir, remove_dir);
     tcase_add_test(c, renderings_equal_those_of_jinja2);
@@ -690,10 +687,5 @@ int main(void)
     tcase_add_test(c, thinking_is_split_off);
     tcase_add_test(c, the_template_for_tools_and_the_tokens_are_the_models);
     tcase_add_test(c, complete_models_get_the_references_prompts_and_ids);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("template", c);
 }

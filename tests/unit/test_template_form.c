@@ -7,13 +7,13 @@
  * tokens of the tokenizer, or plain text for it.
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "template/template.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -474,10 +474,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("template_form");
     TCase *t = tcase_create("template_form");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, make, drop);
     tcase_set_timeout(t, 120);
@@ -490,10 +487,5 @@ int main(void)
     tcase_add_test(t, text_beside_calls_keeps_to_its_own_form);
     tcase_add_test(t, thinking_comes_before_what_must_fit);
     tcase_add_test(t, calls_that_are_not_read_back_are_not_known);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("template_form", t);
 }

@@ -6,12 +6,12 @@
  * the reason to refuse them.
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "template/template.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -451,13 +451,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("template_mask");
-    TCase *c = tcase_create("template_mask");
-    SRunner *r;
-    int failed;
+    TCase *c = suite_case("template_mask", make_dir, remove_dir);
 
-    tcase_set_timeout(c, 60);
-    tcase_add_checked_fixture(c, make_dir, remove_dir);
     tcase_add_test(c, reference_masks_are_equal_or_refused);
     tcase_add_test(c, turns_are_what_a_prompt_does_not_hold);
     tcase_add_test(c, turns_that_later_ones_change_are_refused);
@@ -468,10 +463,5 @@ int main(void)
     tcase_add_test(c, a_turn_of_weight_zero_stays_context);
     tcase_add_test(c, a_count_of_turns_that_differs_is_refused);
     tcase_add_test(c, conversations_whose_turns_change_are_refused);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("template_mask", c);
 }

@@ -5,12 +5,13 @@
  * no text gives): a part of them in tests/reference/tokenizers, made by the
  * script beside it, and all in the reference directory.
  */
+#include "suite.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "json/json.h"
 #include "tokenizer/tokenizer.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -695,10 +696,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("tokenizer");
     TCase *c = tcase_create("tokenizer");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(c, 60);
     tcase_add_test(c, reference_goldens_are_equal);
@@ -714,10 +712,5 @@ int main(void)
     tcase_add_test(c, overlapping_pairs_are_counted_right);
     tcase_add_test(c, impossible_training_is_refused);
     tcase_add_test(c, invalid_utf8_is_read_as_replacement_characters);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("tokenizer", c);
 }

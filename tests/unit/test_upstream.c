@@ -1,10 +1,11 @@
 /* test_upstream.c - transfers against a server that sends what it is told */
+#include "suite.h"
+
 #include "upstream/upstream.h"
 
 #include "base/clock.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -365,10 +366,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("upstream");
     TCase *t = tcase_create("upstream");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, a_request_goes_out_as_given_and_its_answer_comes_back);
     tcase_add_test(t, a_body_without_length_goes_out_in_chunks);
@@ -379,10 +377,5 @@ int main(void)
     tcase_add_test(t, an_abort_within_a_callback_is_the_last_that_is_heard);
     tcase_add_test(t, what_is_not_there_is_unreached);
     tcase_add_test(t, a_private_address_must_be_meant);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("upstream", t);
 }

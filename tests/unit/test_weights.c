@@ -3,12 +3,12 @@
  * is written. Malformed files are built here, one rule broken in each.
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "weights/weights.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -408,10 +408,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("weights");
     TCase *c = tcase_create("weights");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(c, make_dir, remove_dir);
     tcase_add_test(c, malformed_files_are_refused_by_name);
@@ -425,10 +422,5 @@ int main(void)
     tcase_add_test(c, rounding_is_to_nearest_even);
     tcase_add_test(c, type_names_of_both_spellings);
     tcase_add_test(c, reference_models_are_read);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run("weights", c);
 }

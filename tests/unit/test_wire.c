@@ -1,13 +1,13 @@
 /* test_wire.c - lines to calls: fields, statuses, identity, rejects, outcomes
  */
 #include "scratch.h"
+#include "suite.h"
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "wire/wire.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -524,13 +524,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("wire");
-    TCase *t = tcase_create("wire");
-    SRunner *r;
-    int failed;
+    TCase *t = suite_case("wire", setup, teardown);
 
-    tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, all_fields_are_read);
     tcase_add_test(t, a_time_in_milliseconds_is_known_by_its_size);
     tcase_add_test(t, statuses_are_given_or_derived);
@@ -544,10 +539,5 @@ int main(void)
     tcase_add_test(t, outcomes_find_their_calls);
     tcase_add_test(t, a_directory_gives_its_logs_in_order);
     tcase_add_test(t, status_counts_what_is_there);
-    suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("wire", t);
 }

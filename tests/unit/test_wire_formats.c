@@ -1,8 +1,9 @@
 /* test_wire_formats.c - records of other loggers: what is read of each, what
  * is cut, what is no call */
+#include "suite.h"
+
 #include "wire/wire.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -296,10 +297,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("wire_formats");
     TCase *t = tcase_create("wire_formats");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, a_litellm_payload_is_a_call);
     tcase_add_test(t, a_litellm_payload_of_another_api_keeps_its_dialect);
@@ -311,10 +309,5 @@ int main(void)
     tcase_add_test(t, what_is_no_call_is_passed_over);
     tcase_add_test(t, structured_messages_of_a_span_are_read);
     tcase_add_test(t, a_span_that_lost_attributes_or_its_texts_is_cut);
-    suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return suite_run("wire_formats", t);
 }
