@@ -64,6 +64,23 @@ struct slice jinja_strip(struct slice s, bool left, bool right)
     return s;
 }
 
+bool jinja_within(const struct jinja_range *t, size_t n, uint32_t c)
+{
+    size_t low = 0;
+
+    while (low < n) {
+        size_t mid = (low + n) / 2;
+
+        if (c < t[mid].first)
+            n = mid;
+        else if (c > t[mid].last)
+            low = mid + 1;
+        else
+            return true;
+    }
+    return false;
+}
+
 static bool map_one(const struct jinja_case_run *t, size_t n, uint32_t c,
                     uint32_t *to)
 {

@@ -1,10 +1,18 @@
-/* jinja_case.h - the generated tables that jinja_case.c reads */
+/* jinja_case.h - the generated tables that jinja_case.c reads, and the search
+ * that they share */
 #ifndef JINJA_CASE_H
 #define JINJA_CASE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct jinja_range {
+    uint32_t first, last;
+};
+
+/* Whether one of the n ranges, which ascend, has c. */
+bool jinja_within(const struct jinja_range *t, size_t n, uint32_t c);
 
 /* first, first + step, ... last: another case lies `distance` away. */
 struct jinja_case_run {

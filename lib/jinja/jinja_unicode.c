@@ -7,39 +7,18 @@
 #include "jinja/jinja_case.h"
 #include "jinja/jinja_private.h"
 
-struct range_of {
-    uint32_t first, last;
-};
-
-static bool in(const struct range_of *t, size_t n, uint32_t c)
-{
-    size_t low = 0;
-
-    while (low < n) {
-        size_t mid = (low + n) / 2;
-
-        if (c < t[mid].first)
-            n = mid;
-        else if (c > t[mid].last)
-            low = mid + 1;
-        else
-            return true;
-    }
-    return false;
-}
-
 /* clang-format off */
-static const struct range_of space[] = {
+static const struct jinja_range space[] = {
 {9,13},{28,32},{133,133},{160,160},{5760,5760},{8192,8202},{8232,8233},
 {8239,8239},{8287,8287},{12288,12288},
 };
 
 bool jinja_is_space(uint32_t c)
 {
-    return in(space, sizeof(space) / sizeof(space[0]), c);
+    return jinja_within(space, sizeof(space) / sizeof(space[0]), c);
 }
 
-static const struct range_of alpha[] = {
+static const struct jinja_range alpha[] = {
 {65,90},{97,122},{170,170},{181,181},{186,186},{192,214},{216,246},{248,705},
 {710,721},{736,740},{748,748},{750,750},{880,884},{886,887},{890,893},{895,895},
 {902,902},{904,906},{908,908},{910,929},{931,1013},{1015,1153},{1162,1327},
@@ -164,10 +143,10 @@ static const struct range_of alpha[] = {
 
 bool jinja_is_alpha(uint32_t c)
 {
-    return in(alpha, sizeof(alpha) / sizeof(alpha[0]), c);
+    return jinja_within(alpha, sizeof(alpha) / sizeof(alpha[0]), c);
 }
 
-static const struct range_of decimal[] = {
+static const struct jinja_range decimal[] = {
 {48,57},{1632,1641},{1776,1785},{1984,1993},{2406,2415},{2534,2543},{2662,2671},
 {2790,2799},{2918,2927},{3046,3055},{3174,3183},{3302,3311},{3430,3439},
 {3558,3567},{3664,3673},{3792,3801},{3872,3881},{4160,4169},{4240,4249},
@@ -184,10 +163,10 @@ static const struct range_of decimal[] = {
 
 bool jinja_is_decimal(uint32_t c)
 {
-    return in(decimal, sizeof(decimal) / sizeof(decimal[0]), c);
+    return jinja_within(decimal, sizeof(decimal) / sizeof(decimal[0]), c);
 }
 
-static const struct range_of digit[] = {
+static const struct jinja_range digit[] = {
 {48,57},{178,179},{185,185},{1632,1641},{1776,1785},{1984,1993},{2406,2415},
 {2534,2543},{2662,2671},{2790,2799},{2918,2927},{3046,3055},{3174,3183},
 {3302,3311},{3430,3439},{3558,3567},{3664,3673},{3792,3801},{3872,3881},
@@ -207,10 +186,10 @@ static const struct range_of digit[] = {
 
 bool jinja_is_digit(uint32_t c)
 {
-    return in(digit, sizeof(digit) / sizeof(digit[0]), c);
+    return jinja_within(digit, sizeof(digit) / sizeof(digit[0]), c);
 }
 
-static const struct range_of numeric[] = {
+static const struct jinja_range numeric[] = {
 {48,57},{178,179},{185,185},{188,190},{1632,1641},{1776,1785},{1984,1993},
 {2406,2415},{2534,2543},{2548,2553},{2662,2671},{2790,2799},{2918,2927},
 {2930,2935},{3046,3058},{3174,3183},{3192,3198},{3302,3311},{3416,3422},
@@ -255,10 +234,10 @@ static const struct range_of numeric[] = {
 
 bool jinja_is_numeric(uint32_t c)
 {
-    return in(numeric, sizeof(numeric) / sizeof(numeric[0]), c);
+    return jinja_within(numeric, sizeof(numeric) / sizeof(numeric[0]), c);
 }
 
-static const struct range_of printable[] = {
+static const struct jinja_range printable[] = {
 {32,126},{161,172},{174,887},{890,895},{900,906},{908,908},{910,929},{931,1327},
 {1329,1366},{1369,1418},{1421,1423},{1425,1479},{1488,1514},{1519,1524},
 {1542,1563},{1565,1756},{1758,1805},{1808,1866},{1869,1969},{1984,2042},
@@ -395,7 +374,7 @@ static const struct range_of printable[] = {
 
 bool jinja_is_printable(uint32_t c)
 {
-    return in(printable, sizeof(printable) / sizeof(printable[0]), c);
+    return jinja_within(printable, sizeof(printable) / sizeof(printable[0]), c);
 }
 
 const struct jinja_case_run jinja_case_upper[] = {

@@ -7,29 +7,8 @@
 #include "jinja/jinja_case.h"
 #include "jinja/jinja_private.h"
 
-struct range_of {
-    uint32_t first, last;
-};
-
-static bool in(const struct range_of *t, size_t n, uint32_t c)
-{
-    size_t low = 0;
-
-    while (low < n) {
-        size_t mid = (low + n) / 2;
-
-        if (c < t[mid].first)
-            n = mid;
-        else if (c > t[mid].last)
-            low = mid + 1;
-        else
-            return true;
-    }
-    return false;
-}
-
 /* clang-format off */
-static const struct range_of upper[] = {
+static const struct jinja_range upper[] = {
 {65,90},{192,214},{216,222},{256,256},{258,258},{260,260},{262,262},{264,264},
 {266,266},{268,268},{270,270},{272,272},{274,274},{276,276},{278,278},{280,280},
 {282,282},{284,284},{286,286},{288,288},{290,290},{292,292},{294,294},{296,296},
@@ -143,10 +122,10 @@ static const struct range_of upper[] = {
 
 bool jinja_is_upper(uint32_t c)
 {
-    return in(upper, sizeof(upper) / sizeof(upper[0]), c);
+    return jinja_within(upper, sizeof(upper) / sizeof(upper[0]), c);
 }
 
-static const struct range_of lower[] = {
+static const struct jinja_range lower[] = {
 {97,122},{170,170},{181,181},{186,186},{223,246},{248,255},{257,257},{259,259},
 {261,261},{263,263},{265,265},{267,267},{269,269},{271,271},{273,273},{275,275},
 {277,277},{279,279},{281,281},{283,283},{285,285},{287,287},{289,289},{291,291},
@@ -263,20 +242,20 @@ static const struct range_of lower[] = {
 
 bool jinja_is_lower(uint32_t c)
 {
-    return in(lower, sizeof(lower) / sizeof(lower[0]), c);
+    return jinja_within(lower, sizeof(lower) / sizeof(lower[0]), c);
 }
 
-static const struct range_of title[] = {
+static const struct jinja_range title[] = {
 {453,453},{456,456},{459,459},{498,498},{8072,8079},{8088,8095},{8104,8111},
 {8124,8124},{8140,8140},{8188,8188},
 };
 
 bool jinja_is_title(uint32_t c)
 {
-    return in(title, sizeof(title) / sizeof(title[0]), c);
+    return jinja_within(title, sizeof(title) / sizeof(title[0]), c);
 }
 
-static const struct range_of ignorable[] = {
+static const struct jinja_range ignorable[] = {
 {39,39},{46,46},{58,58},{94,94},{96,96},{168,168},{173,173},{175,175},{180,180},
 {183,184},{688,879},{884,885},{890,890},{900,901},{903,903},{1155,1161},
 {1369,1369},{1375,1375},{1425,1469},{1471,1471},{1473,1474},{1476,1477},
@@ -359,7 +338,7 @@ static const struct range_of ignorable[] = {
 
 bool jinja_is_ignorable(uint32_t c)
 {
-    return in(ignorable, sizeof(ignorable) / sizeof(ignorable[0]), c);
+    return jinja_within(ignorable, sizeof(ignorable) / sizeof(ignorable[0]), c);
 }
 
 const struct jinja_case_special jinja_case_folds[] = {
