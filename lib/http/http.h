@@ -107,6 +107,10 @@ void http_head_end(struct buf *out);
 const char *http_reason(int status); /* "" for one that is not known */
 /* Date: now, in the form of RFC 9110; made once a second. */
 void http_head_date(struct buf *out, int64_t wall_us);
+/* The head of a response that is made here: its status, the date, and type
+ * and length of its body. Fields follow, then http_head_end. */
+void http_head_begin_own(struct buf *out, int status, int64_t wall_us,
+                         const char *content_type, size_t length);
 /* Frame a piece of a body as a chunk; no bytes: the last chunk. */
 void http_chunk(struct buf *out, struct slice data);
 

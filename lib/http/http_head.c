@@ -107,3 +107,12 @@ void http_head_date(struct buf *out, int64_t wall_us)
     buf_str(out, text);
     buf_str(out, "\r\n");
 }
+
+void http_head_begin_own(struct buf *out, int status, int64_t wall_us,
+                         const char *content_type, size_t length)
+{
+    http_head_begin(out, 1, status, NULL);
+    http_head_date(out, wall_us);
+    buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type,
+               length);
+}

@@ -36,11 +36,17 @@ static void type(struct buf *out, const char *name, const char *kind,
                name, kind);
 }
 
-static void one(struct buf *out, const char *name, const char *kind,
-                const char *help, double value)
+struct metric {
+    const char *name, *kind, *help;
+    double value;
+};
+
+static void put_all(struct buf *out, const struct metric *m, size_t n)
 {
-    type(out, name, kind, help);
-    buf_printf(out, "slmctl_%s %.17g\n", name, value);
+    for (size_t i = 0; i < n; i++) {
+        type(out, m[i].name, m[i].kind, m[i].help);
+        buf_printf(out, "slmctl_%s %.17g\n", m[i].name, m[i].value);
+    }
 }
 
 static void histogram(struct buf *out, const char *name, const char *help,
@@ -86,7 +92,7 @@ static double resident_bytes(void)
     return (double)resident * (double)sysconf(_SC_PAGESIZE);
 }
 
-static void put_traffic(struct proxy *p, struct buf *out)
+static void put_requests(struct proxy_metrics *m, struct buf *out)
 {
     static const char *const classes[] = { NULL,  "1xx", "2xx",
                                            "3xx", "4xx", "5xx" };
@@ -95,95 +101,109 @@ static void put_traffic(struct proxy *p, struct buf *out)
         [WIRE_END_CLIENT] = "client",       [WIRE_END_TIMEOUT] = "timeout",
         [WIRE_END_UNREACHED] = "unreached", [WIRE_END_LOST] = "lost",
     };
-    struct proxy_metrics *m = &p->metrics;
+    const struct metric requests[] = {
+        { "connections_total", "counter", "Connections accepted.",
+          (double)atomic_load(&m->connections) },
+        { "connections", "gauge", "Connections open now.",
+          (double)atomic_load(&m->open) },
+        { "requests_total", "counter", "Requests passed on.",
+          (double)atomic_load(&m->requests) },
+        { "requests_active", "gauge", "Requests on their way now.",
+          (double)atomic_load(&m->active) },
+        { "refused_total", "counter",
+          "Requests and connections answered without an upstream.",
+          (double)atomic_load(&m->refused) },
+    };
 
-    one(out, "connections_total", "counter", "Connections accepted.",
-        (double)atomic_load(&m->connections));
-    one(out, "connections", "gauge", "Connections open now.",
-        (double)atomic_load(&m->open));
-    one(out, "requests_total", "counter", "Requests passed on.",
-        (double)atomic_load(&m->requests));
-    one(out, "requests_active", "gauge", "Requests on their way now.",
-        (double)atomic_load(&m->active));
-    one(out, "refused_total", "counter",
-        "Requests and connections answered without an upstream.",
-        (double)atomic_load(&m->refused));
+    put_all(out, requests, sizeof(requests) / sizeof(*requests));
     labelled(out, "answers_total", "Answers of upstreams by status.", "status",
              classes, m->answers, 6);
     labelled(out, "exchanges_total", "Exchanges by how they ended.", "end",
              ends, m->ends, 6);
-    one(out, "chunks_total", "counter", "Pieces of answers passed on.",
-        (double)atomic_load(&m->chunks));
-    one(out, "sent_bytes_total", "counter", "Bytes of bodies to upstreams.",
-        (double)atomic_load(&m->bytes_up));
-    one(out, "received_bytes_total", "counter",
-        "Bytes of bodies from upstreams.", (double)atomic_load(&m->bytes_down));
-    one(out, "capture_bytes", "gauge", "Bytes of copies in memory.",
-        (double)atomic_load(&m->captured));
+}
+
+static void put_sizes_and_times(struct proxy_metrics *m, struct buf *out)
+{
+    const struct metric sizes[] = {
+        { "chunks_total", "counter", "Pieces of answers passed on.",
+          (double)atomic_load(&m->chunks) },
+        { "sent_bytes_total", "counter", "Bytes of bodies to upstreams.",
+          (double)atomic_load(&m->bytes_up) },
+        { "received_bytes_total", "counter", "Bytes of bodies from upstreams.",
+          (double)atomic_load(&m->bytes_down) },
+        { "capture_bytes", "gauge", "Bytes of copies in memory.",
+          (double)atomic_load(&m->captured) },
+    };
+
+    put_all(out, sizes, sizeof(sizes) / sizeof(*sizes));
     histogram(out, "first_byte_seconds",
               "From a request's head to the answer's.", &m->first_byte);
     histogram(out, "duration_seconds", "From a request's head to its end.",
               &m->duration);
 }
 
-static void put_recorder(struct proxy *p, struct buf *out)
+static void put_recorder(const struct recorder_stats *s, struct buf *out)
 {
-    struct recorder_stats s;
+    const struct metric all[] = {
+        { "calls_begun_total", "counter", "Calls announced.",
+          (double)s->begun },
+        { "calls_written_total", "counter", "Calls in the store.",
+          (double)s->written },
+        { "calls_lost_total", "counter",
+          "Calls of earlier processes without an end.", (double)s->lost },
+        { "calls_dropped_total", "counter", "Records left out.",
+          (double)s->dropped },
+        { "calls_refused_total", "counter", "Calls refused by policy.",
+          (double)s->refused },
+        { "calls_spilled_total", "counter", "Records put into the spool.",
+          (double)s->spilled },
+        { "calls_replayed_total", "counter",
+          "Records read back from the spool.", (double)s->replayed },
+        { "queue_bytes", "gauge", "Bytes of records in memory.",
+          (double)s->queue_bytes },
+        { "queue_calls", "gauge", "Records in memory.",
+          (double)s->queue_calls },
+        { "spool_bytes", "gauge", "Bytes of the spool.",
+          (double)s->spool_bytes },
+        { "commits_total", "counter", "Commits of the store.",
+          (double)s->commits },
+        { "commit_failures_total", "counter", "Commits that failed.",
+          (double)s->failures },
+        { "commit_seconds_sum", "counter", "Time of all commits.",
+          (double)s->commit_us_sum / 1e6 },
+        { "wal_bytes", "gauge", "Size of the store's write-ahead log.",
+          (double)s->wal_bytes },
+        { "store_ok", "gauge", "1 while the store takes records.",
+          s->store_ok ? 1 : 0 },
+    };
 
-    recorder_stats_read(p->recorder, &s);
-    one(out, "calls_begun_total", "counter", "Calls announced.",
-        (double)s.begun);
-    one(out, "calls_written_total", "counter", "Calls in the store.",
-        (double)s.written);
-    one(out, "calls_lost_total", "counter",
-        "Calls of earlier processes without an end.", (double)s.lost);
-    one(out, "calls_dropped_total", "counter", "Records left out.",
-        (double)s.dropped);
-    one(out, "calls_refused_total", "counter", "Calls refused by policy.",
-        (double)s.refused);
-    one(out, "calls_spilled_total", "counter", "Records put into the spool.",
-        (double)s.spilled);
-    one(out, "calls_replayed_total", "counter",
-        "Records read back from the spool.", (double)s.replayed);
-    one(out, "queue_bytes", "gauge", "Bytes of records in memory.",
-        (double)s.queue_bytes);
-    one(out, "queue_calls", "gauge", "Records in memory.",
-        (double)s.queue_calls);
-    one(out, "spool_bytes", "gauge", "Bytes of the spool.",
-        (double)s.spool_bytes);
-    one(out, "commits_total", "counter", "Commits of the store.",
-        (double)s.commits);
-    one(out, "commit_failures_total", "counter", "Commits that failed.",
-        (double)s.failures);
-    one(out, "commit_seconds_sum", "counter", "Time of all commits.",
-        (double)s.commit_us_sum / 1e6);
-    one(out, "wal_bytes", "gauge", "Size of the store's write-ahead log.",
-        (double)s.wal_bytes);
-    one(out, "store_ok", "gauge", "1 while the store takes records.",
-        s.store_ok ? 1 : 0);
+    put_all(out, all, sizeof(all) / sizeof(*all));
 }
 
 static void respond(struct buf *out, int status, const char *content_type,
                     const struct buf *body)
 {
-    http_head_begin(out, 1, status, NULL);
-    http_head_date(out, clock_wall_us());
-    buf_printf(out,
-               "Content-Type: %s\r\nCache-Control: no-store\r\n"
-               "Content-Length: %zu\r\n",
-               content_type, body->len);
+    http_head_begin_own(out, status, clock_wall_us(), content_type, body->len);
+    buf_str(out, "Cache-Control: no-store\r\n");
     http_head_end(out);
     buf_add_slice(out, buf_slice(body));
 }
 
 static void put_metrics(struct proxy *p, struct buf *body)
 {
-    put_traffic(p, body);
-    put_recorder(p, body);
-    one(body, "resident_memory_bytes", "gauge", "Memory of this process.",
-        resident_bytes());
-    one(body, "start_time_seconds", "gauge", "When this process began.",
-        (double)p->started_us / 1e6);
+    const struct metric process[] = {
+        { "resident_memory_bytes", "gauge", "Memory of this process.",
+          resident_bytes() },
+        { "start_time_seconds", "gauge", "When this process began.",
+          (double)p->started_us / 1e6 },
+    };
+    struct recorder_stats s;
+
+    recorder_stats_read(p->recorder, &s);
+    put_requests(&p->metrics, body);
+    put_sizes_and_times(&p->metrics, body);
+    put_recorder(&s, body);
+    put_all(body, process, sizeof(process) / sizeof(*process));
 }
 
 static int put_ready(struct proxy *p, struct buf *body)

@@ -251,11 +251,8 @@ void proxy_client_refuse(struct proxy_client *c, int status, const char *type,
     json_end_object(&w);
     json_end_object(&w);
     buf_char(&body, '\n');
-    http_head_begin(&c->out, 1, status, NULL);
-    http_head_date(&c->out, clock_wall_us());
-    buf_printf(&c->out,
-               "Content-Type: application/json\r\nContent-Length: %zu\r\n",
-               body.len);
+    http_head_begin_own(&c->out, status, clock_wall_us(), "application/json",
+                        body.len);
     if (c->exchange)
         buf_printf(&c->out, "X-SLM-Call-Id: %s\r\n", c->exchange->id);
     if (status == 503)
