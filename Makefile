@@ -293,6 +293,9 @@ demo: deps ## from an agent's logs to gated small models, offline; SEED=2: other
 bench: $(patsubst tests/bench/%.c,$(BUILD)/%,$(BENCH_C)) ## build and run the benchmarks
 	$(Q)for b in $^; do $$b || exit 1; done
 
+bench-proxy: $(BUILD)/slmctl $(BUILD)/bench_origin $(BUILD)/bench_load ## time the logging proxy beside nginx and LiteLLM
+	$(Q)sh tests/bench/proxy.sh $(BUILD)
+
 format: ## format the sources with clang-format
 	$(Q)git ls-files '*.c' '*.h' '*.cu' '*.cuh' | xargs clang-format -i
 
@@ -346,7 +349,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t18
 
 .PHONY: agent-logs base-model all cuda check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
-        fuzz fuzz-figures fuzz-link deps check-deps ci-deps demo bench format completions install \
+        fuzz fuzz-figures fuzz-link deps check-deps ci-deps demo bench bench-proxy format completions install \
         uninstall deb clean help
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) build/cuda/tests/gpu/gpu_wgmma.cu.o \
            $(call obj,$(TEST_C) $(BENCH_C) $(SLOW_C) $(TOOL_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))
