@@ -5,12 +5,13 @@
 #ifndef COMPUTE_ARRAYS_H
 #define COMPUTE_ARRAYS_H
 
+#include "ok.h"
+
 #include "compute/compute.h"
 
 #include "base/mem.h"
 #include "base/rng.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,14 +20,7 @@
 static const char *const sets[] = { "generic", "avx2", "avx512" };
 #define SETS 3
 
-static struct err err;
 static struct rng rng;
-
-#define OK(call)                                                               \
-    do {                                                                       \
-        if ((call) < 0)                                                        \
-            ck_abort_msg("%s", err.msg);                                       \
-    } while (0)
 
 /* NULL where this CPU has not these kernels. */
 static inline struct compute *open_set(int set, unsigned threads)

@@ -5,6 +5,7 @@
 #ifndef LORA_PROBLEM_H
 #define LORA_PROBLEM_H
 
+#include "ok.h"
 #include "scratch.h"
 #include "tiny_model.h"
 
@@ -15,21 +16,13 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static struct compute *cpu;
-static struct err err;
 static char dir[SCRATCH_MAX];
-
-#define OK(call)                                                               \
-    do {                                                                       \
-        if ((call) < 0)                                                        \
-            ck_abort_msg("%s", err.msg);                                       \
-    } while (0)
 
 static inline void setup(void)
 {

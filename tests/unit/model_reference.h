@@ -5,25 +5,19 @@
 #ifndef MODEL_REFERENCE_H
 #define MODEL_REFERENCE_H
 
+#include "ok.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 #include "json/json.h"
 #include "model/model.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static struct compute *cpu;
-static struct err err;
-
-#define OK(call)                                                               \
-    do {                                                                       \
-        if ((call) < 0)                                                        \
-            ck_abort_msg("%s", err.msg);                                       \
-    } while (0)
 
 static inline void setup(void)
 {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "proxy/proxy.h"
 
+#include "loopback.h"
 #include "store_fixture.h"
 #include "suite.h"
 
@@ -186,15 +187,7 @@ static inline void *serve(void *unused)
 
 static inline void start_upstream(void)
 {
-    struct sockaddr_in a = { .sin_family = AF_INET,
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t n = sizeof(a);
-
-    up.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(up.fd, (struct sockaddr *)&a, n), 0);
-    ck_assert_int_eq(listen(up.fd, 128), 0);
-    ck_assert_int_eq(getsockname(up.fd, (struct sockaddr *)&a, &n), 0);
-    up.port = ntohs(a.sin_port);
+    up.fd = loopback_listen(128, &up.port);
     ck_assert_int_eq(pthread_create(&up.thread, NULL, serve, NULL), 0);
 }
 
@@ -304,16 +297,7 @@ static inline void tear_down(void)
 /* A client. */
 static inline int dial(void)
 {
-    const char *port = strrchr(proxy_address(px.proxy, 0), ':') + 1;
-    struct sockaddr_in a = { .sin_family = AF_INET,
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    struct timeval limit = { .tv_sec = 20 };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    a.sin_port = htons((uint16_t)atoi(port));
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-    return fd;
+    return loopback_dial(proxy_address(px.proxy, 0));
 }
 
 static inline void say(int fd, const char *text)

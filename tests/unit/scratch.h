@@ -31,10 +31,10 @@ static inline void scratch_remove(const char *dir)
 /* The first column of the first row; -1: no row. */
 static inline int64_t scratch_int(struct sql *db, const char *text)
 {
-    struct err err;
+    struct err why;
     int64_t v = -1;
 
-    ck_assert_msg(sql_one_int(db, text, -1, &v, &err) == 0, "%s", err.msg);
+    ck_assert_msg(sql_one_int(db, text, -1, &v, &why) == 0, "%s", why.msg);
     return v;
 }
 

@@ -1,6 +1,7 @@
 /*
  * test_generate.c - choosing tokens: caches, shared prefixes, sampling, forms
  */
+#include "ok.h"
 #include "scratch.h"
 #include "suite.h"
 
@@ -15,14 +16,6 @@
 #include <string.h>
 
 #define VOCAB 61
-
-static struct err err;
-
-#define OK(call)                                                               \
-    do {                                                                       \
-        if ((call) < 0)                                                        \
-            ck_abort_msg("%s", err.msg);                                       \
-    } while (0)
 
 #define SIZES                                                                  \
     .hidden = 24, .ffn = 40, .layers = 2, .heads = 4, .kv_heads = 2,           \

@@ -1,6 +1,7 @@
 /* test_model_double.c - a decoder written plainly in double, from the
  * formulas: the engine's logits must agree with it, and the engine's
  * gradients with its finite differences, tensor by tensor */
+#include "ok.h"
 #include "suite.h"
 
 #include "base/mem.h"
@@ -14,14 +15,6 @@
 
 #define ROWS 23
 #define MAX_TENSORS 64
-
-static struct err err;
-
-#define OK(call)                                                               \
-    do {                                                                       \
-        if ((call) < 0)                                                        \
-            ck_abort_msg("%s", err.msg);                                       \
-    } while (0)
 
 /* The plain decoder: values of every tensor by name. */
 struct plain {

@@ -1,5 +1,6 @@
 /* test_model_hybrid.c - mixers that carry a state: documents stay apart,
  * caches and passes cut anywhere change nothing, threads neither */
+#include "ok.h"
 #include "suite.h"
 
 #include "base/io.h"
@@ -12,14 +13,6 @@
 
 #define VOCAB 61
 #define ROWS 300 /* several chunks of a recurrence */
-
-static struct err err;
-
-#define OK(call)                                                               \
-    do {                                                                       \
-        if ((call) < 0)                                                        \
-            ck_abort_msg("%s", err.msg);                                       \
-    } while (0)
 
 #define SIZES                                                                  \
     .vocab = VOCAB, .hidden = 24, .ffn = 40, .layers = 2, .heads = 4,          \

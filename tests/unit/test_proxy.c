@@ -408,13 +408,8 @@ END_TEST
 
 static int admin(const char *request)
 {
-    const char *port = strrchr(proxy_address(px.proxy, 1), ':') + 1;
-    struct sockaddr_in a = { .sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)atoi(port)),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = loopback_dial(proxy_address(px.proxy, 1));
 
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     buf_reset(&b);
     say(fd, request);
     hear(fd, &b, NULL);

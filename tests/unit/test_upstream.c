@@ -1,4 +1,5 @@
 /* test_upstream.c - transfers against a server that sends what it is told */
+#include "loopback.h"
 #include "suite.h"
 
 #include "upstream/upstream.h"
@@ -47,19 +48,11 @@ static void *serve(void *unused)
 
 static void start(const char *answer, const char *until, bool stalls)
 {
-    struct sockaddr_in a = { .sin_family = AF_INET,
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t n = sizeof(a);
-
     memset(&server, 0, sizeof(server));
     server.answer = answer;
     server.until = until;
     server.stalls = stalls;
-    server.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(server.fd, (struct sockaddr *)&a, n), 0);
-    ck_assert_int_eq(listen(server.fd, 8), 0);
-    ck_assert_int_eq(getsockname(server.fd, (struct sockaddr *)&a, &n), 0);
-    server.port = ntohs(a.sin_port);
+    server.fd = loopback_listen(8, &server.port);
     ck_assert_int_eq(pthread_create(&server.thread, NULL, serve, NULL), 0);
 }
 
