@@ -168,6 +168,13 @@ static bool can_spill(const struct recorder *r)
     return spool_bytes(r->spool) < r->o.spool_bytes;
 }
 
+bool recorder_withholds(const struct recorder *r)
+{
+    return r->o.durability == RECORDER_SYNC &&
+           (r->o.overload == RECORDER_REJECT ||
+            r->o.overload == RECORDER_BLOCK);
+}
+
 int recorder_begin(struct recorder *r, int64_t time_us, struct slice upstream,
                    struct slice target, char id[RECORDER_ID_CHARS + 1],
                    struct err *err)
@@ -177,7 +184,7 @@ int recorder_begin(struct recorder *r, int64_t time_us, struct slice upstream,
 
     (void)pthread_mutex_lock(&r->lock);
     policy = r->o.overload;
-    room = has_room(r);
+    room = has_room(r) && !(r->stuck && recorder_withholds(r));
     if (!room && policy == RECORDER_REJECT)
         r->stats.refused++;
     else if (room || policy != RECORDER_BLOCK)
@@ -188,9 +195,13 @@ int recorder_begin(struct recorder *r, int64_t time_us, struct slice upstream,
                        "calls cannot be logged fast enough; try again");
     if (!room && policy == RECORDER_BLOCK)
         return err_set(err, ERR_BUSY, "calls cannot be logged fast enough");
-    /* A disk that is full is no reason to stop anyone: the call goes on, only
-     * a kill before its end would not be known. */
-    (void)!intents_begin(r->intents, time_us, upstream, target, id, err);
+    /* A disk that is full is no reason to stop anyone: the call goes on, and
+     * of a kill before its end only the number of such calls is known. */
+    if (intents_begin(r->intents, time_us, upstream, target, id, err) < 0) {
+        (void)pthread_mutex_lock(&r->lock);
+        gaps_begin_call(r, time_us);
+        (void)pthread_mutex_unlock(&r->lock);
+    }
     return ERR_OK;
 }
 
@@ -228,12 +239,21 @@ static bool place(struct recorder *r, struct recorder_item *i, bool *kept)
             spool_append(r->spool, i->kind, buf_slice(&i->bytes),
                          r->o.spool_bytes, false, false, &i->segment, &err) < 0)
             i->segment = 0;
+        if (i->segment)
+            gaps_end_call(r, i);
         append(r, i);
         return true;
     }
-    if (r->o.overload != RECORDER_DROP && can_spill(r) && spill(r, i))
+    if (r->o.overload != RECORDER_DROP && can_spill(r) && spill(r, i)) {
+        gaps_end_call(r, i);
         return false;
+    }
+    if (recorder_withholds(r)) { /* as many as there are connections */
+        append(r, i);
+        return true;
+    }
     *kept = false;
+    gaps_end_call(r, i);
     recorder_count_gap(r, GAP_OVERLOAD, i->time_us, i->bytes.len);
     return false;
 }
@@ -270,6 +290,7 @@ void recorder_submit(struct recorder *r, const struct wire_exchange *x,
     i->done = done;
     i->ctx = ctx;
     (void)snprintf(i->id, sizeof(i->id), "%.*s", (int)x->id.n, x->id.p);
+    i->unannounced = !intents_announced(i->id);
     wire_exchange_pack(x, &i->bytes);
     submit(r, i);
 }

@@ -19,7 +19,10 @@
 #include "wire/wire.h"
 
 enum recorder_durability {
-    RECORDER_SYNC,  /* `done` after the commit that has the call */
+    /* `done` after the commit that has the call, or when it is in a segment
+     * that was synced. Where neither has room: with RECORDER_REJECT and
+     * RECORDER_BLOCK when one has room again, else at once, with false. */
+    RECORDER_SYNC,
     RECORDER_BATCH, /* done at once; a kill loses what is in memory, as lost */
     RECORDER_SPOOL, /* appended to a segment first: survives a kill */
 };
@@ -67,7 +70,8 @@ MUST_CHECK int recorder_begin(struct recorder *r, int64_t time_us,
                               char id[RECORDER_ID_CHARS + 1], struct err *err);
 /* It ended. The exchange is copied. done (may be NULL) is called once, from
  * another thread or before this returns: true when the call is as durable as
- * was asked for, false if it was dropped. Never waits for the store. */
+ * was asked for, false if it is not, or was dropped. Never waits for the
+ * store. */
 void recorder_submit(struct recorder *r, const struct wire_exchange *x,
                      void (*done)(void *ctx, bool kept), void *ctx);
 /* What came back about a call with this id, a JSON object with reward, label
@@ -78,7 +82,9 @@ MUST_CHECK int recorder_feedback(struct recorder *r, struct slice id,
 /* For /metrics and /readyz. Counters since start. */
 struct recorder_stats {
     uint64_t begun, written, lost, dropped, refused, spilled, replayed;
-    uint64_t commits, failures;      /* of commits */
+    uint64_t unannounced;       /* begun without room for their intents */
+    uint64_t unsynced;          /* with RECORDER_SYNC: told before they were */
+    uint64_t commits, failures; /* of commits */
     size_t queue_bytes, queue_calls; /* now */
     uint64_t spool_bytes, segments;  /* now */
     int64_t commit_us_max, commit_us_sum;

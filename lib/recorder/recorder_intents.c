@@ -1,11 +1,11 @@
 /*
  * recorder_intents.c - what has begun, so that what never ends is known
  *
- * Files of fixed units of 32 bytes: a beginning takes four, an end one. The
- * first digits of a call's id tell its file, so that ends go where beginnings
- * are and a file whose calls have all ended is removed. Nothing is synced: a
- * kill loses no write(2), and a power cut loses calls that nobody saw the end
- * of either.
+ * Files of slots of 128 bytes, one for each call; its id names file and slot,
+ * so that a slot that was torn by a full disk hides no other. An end is one
+ * byte written over the slot's first: that needs no room. A file whose calls
+ * have all ended is removed. Nothing is synced: a kill loses no write(2), and a
+ * power cut loses calls that nobody saw the end of either.
  */
 #include "recorder/recorder_private.h"
 
@@ -20,33 +20,27 @@
 #include <string.h>
 #include <unistd.h>
 
-#define UNIT 32
 #define FILE_CALLS 65536
-#define FILE_BYTES_MAX ((size_t)64 << 20) /* of a file that is read */
+#define FILE_BYTES_MAX (FILE_CALLS * sizeof(struct beginning))
 #define LOST_MAX 1000000
 
+enum { BEGUN = 'B', ENDED = 'E', TORN = 'T' };
+
 struct beginning {
-    char type; /* 'B' */
+    char type;
     char upstream[24];
     char pad[7];
     int64_t time_us;
-    unsigned char id[16];
+    unsigned char id[16]; /* file and slot, both with the high byte first */
     char target[72];
 };
-_Static_assert(sizeof(struct beginning) == 4 * UNIT, "four units");
-struct ending {
-    char type; /* 'E' */
-    char pad[15];
-    unsigned char id[16];
-};
-_Static_assert(sizeof(struct ending) == UNIT, "one unit");
+_Static_assert(sizeof(struct beginning) == 128, "a slot");
 
 struct file {
-    uint16_t number;
+    uint16_t number; /* not 0, see intents_announced */
     int fd;
-    uint64_t begun, ended;
-    uint64_t bytes;  /* whole units that are in it */
-    struct buf ends; /* to be written */
+    unsigned used; /* slots */
+    unsigned begun, ended;
 };
 
 struct intents {
@@ -65,47 +59,42 @@ static char *path_of(const struct intents *n, uint16_t number)
     return mem_printf("%s/%04x.calls", n->dir, number);
 }
 
-/* Beginnings of a file without an end. Ids are looked up in a map whose value
- * is the place among the beginnings, 0 for one that has ended. */
-static void read_old(struct intents *n, struct slice bytes)
+static unsigned first_of(const unsigned char *id)
 {
-    struct map *open = map_new();
-    size_t i = 0;
+    return (unsigned)id[0] << 8 | id[1];
+}
 
-    while (i + UNIT <= bytes.n) {
-        struct beginning b;
-        struct ending e;
+static unsigned slot_of(const unsigned char *id)
+{
+    return (unsigned)id[2] << 8 | id[3];
+}
 
-        if (bytes.p[i] == 'B' && i + sizeof(b) <= bytes.n) {
-            memcpy(&b, bytes.p + i, sizeof(b));
-            *map_put(open, b.id, sizeof(b.id), NULL) = i + 1;
-            i += sizeof(b);
-        } else if (bytes.p[i] == 'E') {
-            memcpy(&e, bytes.p + i, sizeof(e));
-            *map_put(open, e.id, sizeof(e.id), NULL) = 0;
-            i += sizeof(e);
-        } else {
-            break;
-        }
+static void add_lost(struct intents *n, const struct beginning *b)
+{
+    struct intent *l;
+
+    mem_grow((void **)&n->lost, &n->lost_cap, n->lost_count + 1,
+             sizeof(*n->lost));
+    l = &n->lost[n->lost_count++];
+    memset(l, 0, sizeof(*l));
+    memcpy(l->id, b->id, sizeof(l->id));
+    memcpy(l->upstream, b->upstream, sizeof(b->upstream));
+    memcpy(l->target, b->target, sizeof(b->target));
+    l->time_us = b->time_us;
+}
+
+/* Beginnings of a file without an end. What does not say where it stands is
+ * none: a part of one, or a hole. */
+static void read_old(struct intents *n, unsigned number, struct slice bytes)
+{
+    struct beginning b;
+
+    for (size_t i = 0; (i + 1) * sizeof(b) <= bytes.n; i++) {
+        memcpy(&b, bytes.p + i * sizeof(b), sizeof(b));
+        if (b.type == BEGUN && first_of(b.id) == number && slot_of(b.id) == i &&
+            n->lost_count < LOST_MAX)
+            add_lost(n, &b);
     }
-    for (size_t k = 0; k < map_count(open) && n->lost_count < LOST_MAX; k++) {
-        uint64_t at = *map_value(open, k);
-        struct beginning b;
-        struct intent *l;
-
-        if (!at)
-            continue;
-        memcpy(&b, bytes.p + at - 1, sizeof(b));
-        mem_grow((void **)&n->lost, &n->lost_cap, n->lost_count + 1,
-                 sizeof(*n->lost));
-        l = &n->lost[n->lost_count++];
-        memset(l, 0, sizeof(*l));
-        memcpy(l->id, b.id, sizeof(l->id));
-        memcpy(l->upstream, b.upstream, sizeof(b.upstream));
-        memcpy(l->target, b.target, sizeof(b.target));
-        l->time_us = b.time_us;
-    }
-    map_free(open);
 }
 
 static int find_old(struct intents *n, struct err *err)
@@ -124,7 +113,7 @@ static int find_old(struct intents *n, struct err *err)
         path = io_path(n->dir, e->d_name);
         rc = io_read_file(path, FILE_BYTES_MAX, &b, err);
         if (rc == ERR_OK)
-            read_old(n, buf_slice(&b));
+            read_old(n, (unsigned)strtoul(e->d_name, NULL, 16), buf_slice(&b));
         mem_grow((void **)&n->old, &n->old_cap, n->old_count + 1,
                  sizeof(char *));
         n->old[n->old_count++] = path;
@@ -144,18 +133,7 @@ static bool is_taken(const struct intents *n, uint16_t number)
     return taken;
 }
 
-/* Whole, or not at all: what stands behind a part of a unit would not be
- * found again. */
-static bool append(struct file *f, const void *p, size_t n)
-{
-    if (io_write_all(f->fd, p, n, NULL) < 0) {
-        (void)!ftruncate(f->fd, (off_t)f->bytes);
-        return false;
-    }
-    f->bytes += n;
-    return true;
-}
-
+/* ERR_LIMIT: the disk has no room. */
 static int next_file(struct intents *n, struct err *err)
 {
     uint16_t number;
@@ -165,15 +143,16 @@ static int next_file(struct intents *n, struct err *err)
 
     do
         crypto_random(&number, sizeof(number));
-    while (is_taken(n, number));
+    while (!number || is_taken(n, number));
     path = path_of(n, number);
     mem_grow((void **)&n->files, &n->cap, n->count + 1, sizeof(*n->files));
     f = &n->files[n->count];
     *f = (struct file){ .number = number };
-    f->fd =
-        open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+    f->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (f->fd < 0)
-        rc = err_set(err, ERR_IO, "create %s: %s", path, strerror(errno));
+        rc = err_set(err,
+                     errno == ENOSPC || errno == EDQUOT ? ERR_LIMIT : ERR_IO,
+                     "create %s: %s", path, strerror(errno));
     else
         n->count++;
     free(path);
@@ -192,7 +171,7 @@ int intents_open(const char *dir, struct intents **out, struct err *err)
         rc = find_old(n, err);
     if (rc == ERR_OK)
         rc = next_file(n, err);
-    if (rc < 0)
+    if (rc < 0 && rc != ERR_LIMIT)
         intents_close(n);
     else
         *out = n;
@@ -205,16 +184,15 @@ static void remove_file(struct intents *n, size_t i)
 
     (void)close(n->files[i].fd);
     (void)unlink(path);
-    buf_release(&n->files[i].ends);
     free(path);
-    n->files[i] = n->files[--n->count];
+    n->count--;
+    memmove(&n->files[i], &n->files[i + 1], (n->count - i) * sizeof(*n->files));
 }
 
 void intents_close(struct intents *n)
 {
     if (!n)
         return;
-    intents_flush(n);
     while (n->count) {
         struct file *f = &n->files[n->count - 1];
 
@@ -223,7 +201,6 @@ void intents_close(struct intents *n)
             continue;
         }
         (void)close(f->fd);
-        buf_release(&f->ends);
         n->count--;
     }
     for (size_t i = 0; i < n->old_count; i++)
@@ -242,63 +219,75 @@ static void put_text(char *out, size_t size, struct slice s)
         memcpy(out, s.p, s.n < size ? s.n : size);
 }
 
+static bool mark_slot(const struct file *f, unsigned slot, char type)
+{
+    return pwrite(f->fd, &type, 1,
+                  (off_t)slot * (off_t)sizeof(struct beginning)) == 1;
+}
+
+/* In the next slot of a file; one that is written in part is passed over. */
+static bool write_slot(struct file *f, struct beginning *b)
+{
+    unsigned slot = f->used;
+    ssize_t n;
+
+    b->id[0] = (unsigned char)(f->number >> 8);
+    b->id[1] = (unsigned char)f->number;
+    b->id[2] = (unsigned char)(slot >> 8);
+    b->id[3] = (unsigned char)slot;
+    do
+        n = pwrite(f->fd, b, sizeof(*b), (off_t)(slot * sizeof(*b)));
+    while (n < 0 && errno == EINTR);
+    f->used += n > 0;
+    f->begun += n == sizeof(*b);
+    if (n > 0 && n < (ssize_t)sizeof(*b))
+        (void)mark_slot(f, slot, TORN);
+    return n == sizeof(*b);
+}
+
 int intents_begin(struct intents *n, int64_t time_us, struct slice upstream,
                   struct slice target, char id[RECORDER_ID_CHARS + 1],
                   struct err *err)
 {
-    struct beginning b = { .type = 'B', .time_us = time_us };
-    struct file *f;
+    struct beginning b = { .type = BEGUN, .time_us = time_us };
     int rc = ERR_OK;
 
     put_text(b.upstream, sizeof(b.upstream), upstream);
     put_text(b.target, sizeof(b.target), target);
     crypto_random(b.id, sizeof(b.id));
     (void)pthread_mutex_lock(&n->lock);
-    if (!n->count || n->files[n->count - 1].begun >= FILE_CALLS)
+    if (!n->count || n->files[n->count - 1].used >= FILE_CALLS)
         rc = next_file(n, err);
-    if (rc == ERR_OK) {
-        f = &n->files[n->count - 1];
-        b.id[0] = (unsigned char)(f->number >> 8);
-        b.id[1] = (unsigned char)f->number;
-        f->begun++;
-        if (!append(f, &b, sizeof(b)))
-            rc = err_set(err, ERR_IO, "a call cannot be announced: %s",
-                         strerror(errno));
-    }
+    if (rc == ERR_OK && !write_slot(&n->files[n->count - 1], &b))
+        rc = err_set(err, ERR_IO, "a call cannot be announced: %s",
+                     strerror(errno));
     (void)pthread_mutex_unlock(&n->lock);
+    if (rc < 0)
+        b.id[0] = b.id[1] = 0;
     crypto_hex(b.id, sizeof(b.id), id);
     return rc;
 }
 
-void intents_end(struct intents *n, const char *id)
+bool intents_announced(const char *id)
 {
-    struct ending e = { .type = 'E' };
-    uint16_t number;
-
-    if (!crypto_unhex(slice_of(id), e.id, sizeof(e.id)))
-        return;
-    number = (uint16_t)(e.id[0] << 8 | e.id[1]);
-    (void)pthread_mutex_lock(&n->lock);
-    for (size_t i = 0; i < n->count; i++)
-        if (n->files[i].number == number) {
-            buf_add(&n->files[i].ends, &e, sizeof(e));
-            n->files[i].ended++;
-        }
-    (void)pthread_mutex_unlock(&n->lock);
+    return strncmp(id, "0000", 4) != 0;
 }
 
-void intents_flush(struct intents *n)
+void intents_end(struct intents *n, const char *id)
 {
+    unsigned char raw[RECORDER_ID_CHARS / 2];
+
+    if (!crypto_unhex(slice_of(id), raw, sizeof(raw)))
+        return;
     (void)pthread_mutex_lock(&n->lock);
     for (size_t i = n->count; i > 0; i--) {
         struct file *f = &n->files[i - 1];
 
-        /* An end that cannot be written makes a call look lost that is in the
-         * store: it is looked up there first. */
-        if (f->ends.len)
-            (void)append(f, f->ends.data, f->ends.len);
-        buf_reset(&f->ends);
-        if (f->begun == f->ended && f->begun >= FILE_CALLS)
+        if (f->number != first_of(raw) || slot_of(raw) >= f->used)
+            continue;
+        (void)mark_slot(f, slot_of(raw), ENDED);
+        f->ended++;
+        if (f->begun == f->ended && f->used >= FILE_CALLS)
             remove_file(n, i - 1);
     }
     (void)pthread_mutex_unlock(&n->lock);

@@ -23,6 +23,7 @@ struct recorder_item {
     struct buf bytes;
     int64_t queued_ns, time_us;
     uint64_t segment; /* that has a copy; 0: none */
+    bool unannounced; /* and not known to the disk in another way either */
     char id[RECORDER_ID_CHARS + 1];
     void (*done)(void *ctx, bool kept);
     void *ctx;
@@ -61,14 +62,15 @@ struct intent {
 MUST_CHECK int intents_open(const char *dir, struct intents **out,
                             struct err *err);
 void intents_close(struct intents *n); /* NULL is fine */
-/* id is given also where nothing could be written. */
+/* id is given also where nothing could be written; see intents_announced. */
 MUST_CHECK int intents_begin(struct intents *n, int64_t time_us,
                              struct slice upstream, struct slice target,
                              char id[RECORDER_ID_CHARS + 1], struct err *err);
-/* Its end is in the store, or in a gap. */
+/* Whether an id is of a call that was written down: a kill would not hide it.
+ */
+bool intents_announced(const char *id);
+/* Its end is in the store, or in a gap. Written at once, and needs no room. */
 void intents_end(struct intents *n, const char *id);
-/* Written at once, after a group. */
-void intents_flush(struct intents *n);
 /* What earlier processes began and did not end, and then forgotten. */
 size_t intents_lost_count(const struct intents *n);
 const struct intent *intents_lost(const struct intents *n, size_t i);
@@ -78,7 +80,15 @@ void intents_forget_lost(struct intents *n);
 struct recorder_gap {
     int64_t from_us, until_us, calls, bytes;
 };
-enum { GAP_OVERLOAD, GAP_UNREADABLE, GAP_DAMAGED, GAPS };
+enum {
+    GAP_OVERLOAD,
+    GAP_UNREADABLE,
+    GAP_DAMAGED,
+    GAP_UNANNOUNCED,
+    GAPS,
+    RUNNING = GAPS, /* calls that a kill now would make unannounced ones */
+    GAPS_KEPT
+};
 
 struct recorder {
     struct recorder_options o;
@@ -93,8 +103,9 @@ struct recorder {
     struct recorder_item *first, **last;
     struct spool *spool;
     struct intents *intents;
-    struct recorder_gap *gaps; /* GAPS of them */
+    struct recorder_gap *gaps; /* GAPS_KEPT of them */
     bool gaps_mapped;
+    bool stuck; /* neither store nor spool took a record that is waited for */
     struct recorder_stats stats;
     /* The writer's. */
     struct store *store;
@@ -115,10 +126,17 @@ void gaps_open(struct recorder *r);
 void gaps_close(struct recorder *r);
 bool recorder_has_gaps(const struct recorder *r);
 
+/* A call that was not announced begins; its record has a better place, or a
+ * gap, than memory. Under the lock. */
+void gaps_begin_call(struct recorder *r, int64_t time_us);
+void gaps_end_call(struct recorder *r, struct recorder_item *i);
+
 void *recorder_write(void *recorder);
 /* The key of a call: the bytes of the id that its client was told. */
 #define RECORDER_KEY_BYTES (RECORDER_ID_CHARS / 2)
 void recorder_call_key(const char *id, unsigned char key[RECORDER_KEY_BYTES]);
+/* Under the lock: whether nobody is to be told of what is in memory alone. */
+bool recorder_withholds(const struct recorder *r);
 void recorder_widen_gap(struct recorder_gap *g, int64_t time_us, size_t bytes);
 /* Under the lock. */
 void recorder_count_gap(struct recorder *r, int which, int64_t time_us,

@@ -173,7 +173,7 @@ static int add_gap(struct recorder *r, int which, const struct recorder_gap *g,
                    struct err *err)
 {
     static const char *const reasons[GAPS] = { "overload", "unreadable",
-                                               "damaged" };
+                                               "damaged", "unannounced" };
     struct sql_stmt *q;
     int rc;
 
@@ -329,6 +329,7 @@ static void end_group(struct recorder *r)
         (void)pthread_mutex_lock(&r->lock);
         r->stats.queue_bytes -= i->bytes.len;
         r->stats.queue_calls--;
+        gaps_end_call(r, i);
         if (i->segment)
             spool_release(r->spool, i->segment);
         (void)pthread_mutex_unlock(&r->lock);
@@ -339,7 +340,6 @@ static void end_group(struct recorder *r)
     r->group = NULL;
     r->group_last = &r->group;
     r->group_count = 0;
-    intents_flush(r->intents);
 }
 
 static uint64_t wal_bytes(const struct recorder *r)
@@ -358,6 +358,7 @@ static void note(struct recorder *r, int rc, const struct err *err,
     (void)pthread_mutex_lock(&r->lock);
     r->stats.store_ok = rc == ERR_OK;
     if (rc == ERR_OK) {
+        r->stuck = false;
         r->stats.written += r->group_count - (size_t)unreadable->calls;
         r->stats.dropped += (uint64_t)unreadable->calls;
         r->stats.commits++;
@@ -374,12 +375,17 @@ static void note(struct recorder *r, int rc, const struct err *err,
     (void)pthread_mutex_unlock(&r->lock);
 }
 
-/* Neither store nor disk take it: its client does not wait for better times,
- * the record does. r->lock is held, and let go meanwhile. */
+/* Neither store nor disk take it: its client does not wait for better times
+ * unless that was asked for, the record does. r->lock is held, and let go
+ * meanwhile. */
 static void tell_waiting(struct recorder *r, struct recorder_item *i)
 {
     void (*done)(void *, bool) = i->done;
 
+    r->stuck = true;
+    if (recorder_withholds(r))
+        return;
+    r->stats.unsynced++;
     i->done = NULL;
     (void)pthread_mutex_unlock(&r->lock);
     done(i->ctx, false);
@@ -409,10 +415,12 @@ static void save_group(struct recorder *r, bool all)
             link = &i->next;
             continue;
         }
+        gaps_end_call(r, i);
         if (!kept) {
             recorder_count_gap(r, GAP_OVERLOAD, i->time_us, i->bytes.len);
             intents_end(r->intents, i->id);
         }
+        r->stuck &= !kept;
         *link = i->next;
         r->group_count--;
         r->stats.queue_bytes -= i->bytes.len;

@@ -79,12 +79,13 @@ static inline void make(struct made *m, const char *id, const char *messages)
 {
     (void)snprintf(m->request, sizeof(m->request),
                    "{\"model\":\"m\",\"messages\":[%s]}", messages);
-    (void)snprintf(m->response, sizeof(m->response),
-                   "{\"id\":\"r-%s\",\"object\":\"chat.completion\",\"model\":"
-                   "\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
-                   "\"assistant\",\"content\":\"ok\"},\"finish_reason\":"
-                   "\"stop\"}]}",
-                   id);
+    (void)snprintf(
+        m->response, sizeof(m->response),
+        "{\"id\":\"r-%.32s\",\"object\":\"chat.completion\",\"model\":"
+        "\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+        "\"assistant\",\"content\":\"ok\"},\"finish_reason\":"
+        "\"stop\"}]}",
+        id);
     m->x = wire_exchange_none();
     m->x.id = slice_of(id);
     m->x.upstream = slice_of("up");

@@ -147,43 +147,6 @@ START_TEST(gaps_that_could_not_be_written_are_by_the_next_process)
 }
 END_TEST
 
-static void limit_files(rlim_t bytes)
-{
-    struct rlimit l;
-
-    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &l), 0);
-    l.rlim_cur = bytes < l.rlim_max ? bytes : l.rlim_max;
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &l), 0);
-}
-
-/* No file grows, as on a full disk. Only who was there at the first failure
- * was told; and where it was the first group that failed (_i), the row of its
- * source was missing from then on. */
-START_TEST(a_full_disk_holds_up_no_sync_client)
-{
-    struct recorder_options o = options(RECORDER_SYNC);
-    struct recorder *r = open_with(&o);
-
-    (void)signal(SIGXFSZ, SIG_IGN);
-    reset_told(false);
-    if (!_i)
-        submit_many(r, 1, on_done, &told);
-    ck_assert(wait_for_told(!_i));
-    limit_files(0);
-    for (int i = 1; i <= 3; i++) {
-        submit_many(r, 1, on_done, &told);
-        ck_assert(wait_for_told(i + !_i));
-    }
-    ck_assert_int_eq(told.dropped, 3);
-    limit_files(RLIM_INFINITY);
-    for (int i = 0; i < WAIT_MS / 10 && stats_of(r).queue_calls; i++)
-        nap_ms(10);
-    close_all(r);
-    ck_assert_int_eq(ask("SELECT count(*) FROM call"), 3 + !_i);
-    ck_assert_int_eq(ask("SELECT count(*) FROM gap"), 0);
-}
-END_TEST
-
 START_TEST(a_full_queue_refuses_or_holds_new_calls)
 {
     struct recorder_options o = options(RECORDER_BATCH);
@@ -348,7 +311,6 @@ int main(void)
     tcase_add_test(t, sync_is_told_after_the_commit);
     tcase_add_loop_test(t, a_locked_store_delays_and_loses_nothing, 0, 2);
     tcase_add_test(t, sync_is_told_from_the_spool_when_the_store_is_locked);
-    tcase_add_loop_test(t, a_full_disk_holds_up_no_sync_client, 0, 2);
     tcase_add_test(t, gaps_that_could_not_be_written_are_by_the_next_process);
     tcase_add_loop_test(t, what_is_dropped_leaves_a_gap_and_is_not_lost, 0, 2);
     tcase_add_loop_test(t, a_full_queue_refuses_or_holds_new_calls, 0, 2);
