@@ -125,20 +125,6 @@ static void convert(struct export *x, struct slice dialect, struct slice model)
     buf_add_slice(&x->chat_response, buf_slice(&x->response));
 }
 
-/* Marks of the one who logged the call. */
-static bool is_cut(struct slice extra)
-{
-    struct json j = { 0 };
-    bool cut = false, unlogged = false;
-
-    if (extra.n && json_parse(&j, extra.p, extra.n, NULL) == ERR_OK) {
-        (void)json_bool(&j, json_get(&j, 0, "cut"), &cut);
-        (void)json_bool(&j, json_get(&j, 0, "no_log"), &unlogged);
-    }
-    json_release(&j);
-    return cut || unlogged;
-}
-
 static void put_line(struct export *x, struct sql_stmt *q)
 {
     struct json_writer w;
@@ -158,7 +144,7 @@ static void put_line(struct export *x, struct sql_stmt *q)
     put_ms(&w, "latency_ms", q, 9);
     put_ms(&w, "ttft_ms", q, 10);
     put_text(&w, "error", q, 11);
-    if (is_cut(sql_text(q, 18)))
+    if (wire_is_cut(sql_text(q, 18)))
         json_put_bool(&w, "cut", true);
     put_body(&w, "request", &x->chat_request);
     put_body(&w, "response", &x->chat_response);

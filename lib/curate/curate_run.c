@@ -7,6 +7,7 @@
  * written, and rows are written so that writing them again changes nothing.
  */
 #include "curate/curate_priv.h"
+#include "wire/wire.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,20 +71,6 @@ static void item_release(struct curate_item *it)
     buf_release(&it->clean_response);
 }
 
-/* Marks of the one who logged the call; see slmctl-exchange(5). */
-static bool is_cut(struct slice extra)
-{
-    struct json j = { 0 };
-    bool cut = false, unlogged = false;
-
-    if (extra.n && json_parse(&j, extra.p, extra.n, NULL) == ERR_OK) {
-        (void)json_bool(&j, json_get(&j, 0, "cut"), &cut);
-        (void)json_bool(&j, json_get(&j, 0, "no_log"), &unlogged);
-    }
-    json_release(&j);
-    return cut || unlogged;
-}
-
 static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
 {
     struct store_body request = { sql_int(q, 8), sql_int(q, 9),
@@ -99,7 +86,7 @@ static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
     buf_add_slice(&it->finish, sql_text(q, 5));
     buf_add_slice(&it->client, sql_text(q, 6));
     buf_add_slice(&it->conversation, sql_text(q, 7));
-    it->cut = is_cut(sql_text(q, 12));
+    it->cut = wire_is_cut(sql_text(q, 12));
     rc = store_body_get(k->s, request, &it->request, k->err);
     if (rc == ERR_OK)
         rc = store_blob_get(k->s, sql_int(q, 11), &it->response, k->err);

@@ -54,6 +54,9 @@ MUST_CHECK int wire_record_read(struct wire_record *r, enum wire_format format,
 MUST_CHECK int wire_record_parse(struct wire_record *r, struct slice line,
                                  struct err *err);
 void wire_record_release(struct wire_record *r);
+/* Marks that who logged a call has left in its extra (slmctl-exchange(5)):
+ * what is there is not all, or not to be used. */
+bool wire_is_cut(struct slice extra);
 
 /* How an exchange ended, as the proxy saw it. */
 enum wire_end {

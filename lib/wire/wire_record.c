@@ -225,3 +225,16 @@ void wire_record_release(struct wire_record *r)
     buf_release(&r->extra);
     *r = (struct wire_record){ 0 };
 }
+
+bool wire_is_cut(struct slice extra)
+{
+    struct json j = { 0 };
+    bool cut = false, unlogged = false;
+
+    if (extra.n && json_parse(&j, extra.p, extra.n, NULL) == ERR_OK) {
+        (void)json_bool(&j, json_get(&j, 0, "cut"), &cut);
+        (void)json_bool(&j, json_get(&j, 0, "no_log"), &unlogged);
+    }
+    json_release(&j);
+    return cut || unlogged;
+}
