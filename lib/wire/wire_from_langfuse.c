@@ -38,6 +38,16 @@ static void put_model(struct wire_record *r, struct json_writer *w)
     wire_put_member(w, "model", j, either(j, "provided_model_name", "model"));
 }
 
+/* Plain text as a message. */
+static void put_text(struct json_writer *w, const char *key, const char *role,
+                     const struct buf *text)
+{
+    json_begin_object(w, key);
+    json_put_string(w, "role", role);
+    json_put_slice(w, "content", buf_slice(text));
+    json_end_object(w);
+}
+
 static bool put_request(struct wire_record *r, struct json_writer *w)
 {
     const struct json *j = &r->json;
@@ -57,10 +67,7 @@ static bool put_request(struct wire_record *r, struct json_writer *w)
         wire_put_member(w, "tools", &doc, json_get(&doc, 0, "tools"));
     } else if (whole) {
         json_begin_array(w, "messages");
-        json_begin_object(w, NULL);
-        json_put_string(w, "role", "user");
-        json_put_slice(w, "content", buf_slice(&text));
-        json_end_object(w);
+        put_text(w, NULL, "user", &text);
         json_end_array(w);
     }
     json_end_object(w);
@@ -94,10 +101,7 @@ static bool put_response(struct wire_record *r, struct json_writer *w)
                          message == JSON_NONE ? slice_of("{}")
                                               : json_raw(&doc, message));
         } else {
-            json_begin_object(w, "message");
-            json_put_string(w, "role", "assistant");
-            json_put_slice(w, "content", buf_slice(&text));
-            json_end_object(w);
+            put_text(w, "message", "assistant", &text);
         }
         json_put_string(w, "finish_reason", calls ? "tool_calls" : "stop");
         json_end_object(w);

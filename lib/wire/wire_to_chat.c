@@ -144,6 +144,37 @@ void chat_tool(struct chat *c, json_ref o, const char *parameters)
     json_end_object(&c->w);
 }
 
+void chat_tools(struct chat *c, json_ref tools, const char *parameters,
+                const char *type)
+{
+    if (!json_count(c->j, tools))
+        return;
+    json_begin_array(&c->w, "tools");
+    for (json_ref t = json_first(c->j, tools); t != JSON_NONE;
+         t = json_next(c->j, tools, t))
+        if (type ? chat_type_is(c, t, type)
+                 : json_present(json_get(c->j, t, parameters)))
+            chat_tool(c, t, parameters);
+    json_end_array(&c->w);
+}
+
+void chat_request_begin(struct chat *c, json_ref o)
+{
+    json_begin_object(&c->w, NULL);
+    chat_member(c, "model", o, "model");
+    json_begin_array(&c->w, "messages");
+}
+
+void chat_limits(struct chat *c, json_ref o, const char *max_tokens,
+                 const char *top_p, const char *stop)
+{
+    chat_member(c, "max_tokens", o, max_tokens);
+    chat_member(c, "temperature", o, "temperature");
+    chat_member(c, "top_p", o, top_p);
+    if (stop)
+        chat_member(c, "stop", o, stop);
+}
+
 void chat_answer_begin(struct chat *c, json_ref id, json_ref model)
 {
     json_begin_object(&c->w, NULL);

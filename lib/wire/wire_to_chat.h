@@ -39,8 +39,16 @@ void chat_call(struct chat *c, struct slice id, struct slice name,
                json_ref arguments);
 void chat_add_call(struct chat *c, struct buf *calls, struct slice id,
                    struct slice name, json_ref arguments);
+/* The object of a request as far as into its messages. */
+void chat_request_begin(struct chat *c, json_ref o);
+/* The members of o under these names; NULL: there is none of it. */
+void chat_limits(struct chat *c, json_ref o, const char *max_tokens,
+                 const char *top_p, const char *stop);
 /* An element of tools; `parameters` names the member that has the schema. */
 void chat_tool(struct chat *c, json_ref o, const char *parameters);
+/* All of a list that are of this type; NULL: all that have a schema. */
+void chat_tools(struct chat *c, json_ref tools, const char *parameters,
+                const char *type);
 /* A number that is not negative, else -1; a sum of such, -1 counting as 0
  * unless both are. */
 int64_t chat_count(const struct chat *c, json_ref o, const char *name);

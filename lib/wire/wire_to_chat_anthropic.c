@@ -85,26 +85,14 @@ void chat_anthropic_request(struct chat *c, json_ref o)
     json_ref list = json_get(c->j, o, "messages");
     json_ref tools = json_get(c->j, o, "tools");
 
-    json_begin_object(&c->w, NULL);
-    chat_member(c, "model", o, "model");
-    json_begin_array(&c->w, "messages");
+    chat_request_begin(c, o);
     chat_system(c, json_get(c->j, o, "system"));
     for (json_ref m = json_first(c->j, list); m != JSON_NONE;
          m = json_next(c->j, list, m))
         anthropic_message(c, m);
     json_end_array(&c->w);
-    if (json_count(c->j, tools)) {
-        json_begin_array(&c->w, "tools");
-        for (json_ref t = json_first(c->j, tools); t != JSON_NONE;
-             t = json_next(c->j, tools, t))
-            if (json_present(json_get(c->j, t, "input_schema")))
-                chat_tool(c, t, "input_schema");
-        json_end_array(&c->w);
-    }
-    chat_member(c, "max_tokens", o, "max_tokens");
-    chat_member(c, "temperature", o, "temperature");
-    chat_member(c, "top_p", o, "top_p");
-    chat_member(c, "stop", o, "stop_sequences");
+    chat_tools(c, tools, "input_schema", NULL);
+    chat_limits(c, o, "max_tokens", "top_p", "stop_sequences");
     json_end_object(&c->w);
 }
 

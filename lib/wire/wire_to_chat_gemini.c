@@ -106,9 +106,7 @@ void chat_gemini_request(struct chat *c, json_ref o)
     json_ref config = json_get(c->j, o, "generationConfig");
     struct buf text = { .data = NULL };
 
-    json_begin_object(&c->w, NULL);
-    chat_member(c, "model", o, "model");
-    json_begin_array(&c->w, "messages");
+    chat_request_begin(c, o);
     gemini_texts(c, json_get(c->j, system, "parts"), false, &text);
     if (text.len)
         chat_message(c, "system", &text);
@@ -119,10 +117,7 @@ void chat_gemini_request(struct chat *c, json_ref o)
     json_end_array(&c->w);
     if (json_count(c->j, json_get(c->j, o, "tools")))
         gemini_tools(c, json_get(c->j, o, "tools"));
-    chat_member(c, "max_tokens", config, "maxOutputTokens");
-    chat_member(c, "temperature", config, "temperature");
-    chat_member(c, "top_p", config, "topP");
-    chat_member(c, "stop", config, "stopSequences");
+    chat_limits(c, config, "maxOutputTokens", "topP", "stopSequences");
     json_end_object(&c->w);
 }
 

@@ -31,9 +31,7 @@ void chat_ollama_request(struct chat *c, json_ref o)
     json_ref list = json_get(c->j, o, "messages");
     json_ref options = json_get(c->j, o, "options");
 
-    json_begin_object(&c->w, NULL);
-    chat_member(c, "model", o, "model");
-    json_begin_array(&c->w, "messages");
+    chat_request_begin(c, o);
     for (json_ref m = json_first(c->j, list); m != JSON_NONE;
          m = json_next(c->j, list, m))
         ollama_message(c, m);
@@ -43,10 +41,7 @@ void chat_ollama_request(struct chat *c, json_ref o)
     }
     json_end_array(&c->w);
     chat_member(c, "tools", o, "tools");
-    chat_member(c, "max_tokens", options, "num_predict");
-    chat_member(c, "temperature", options, "temperature");
-    chat_member(c, "top_p", options, "top_p");
-    chat_member(c, "stop", options, "stop");
+    chat_limits(c, options, "num_predict", "top_p", "stop");
     json_end_object(&c->w);
 }
 

@@ -35,9 +35,7 @@ void chat_responses_request(struct chat *c, json_ref o)
     json_ref input = json_get(c->j, o, "input");
     json_ref tools = json_get(c->j, o, "tools");
 
-    json_begin_object(&c->w, NULL);
-    chat_member(c, "model", o, "model");
-    json_begin_array(&c->w, "messages");
+    chat_request_begin(c, o);
     chat_system(c, json_get(c->j, o, "instructions"));
     if (json_is(c->j, input, JSON_STRING))
         chat_texts(c, "user", input);
@@ -46,17 +44,8 @@ void chat_responses_request(struct chat *c, json_ref o)
          v != JSON_NONE; v = json_next(c->j, input, v))
         responses_item(c, v);
     json_end_array(&c->w);
-    if (json_count(c->j, tools)) {
-        json_begin_array(&c->w, "tools");
-        for (json_ref t = json_first(c->j, tools); t != JSON_NONE;
-             t = json_next(c->j, tools, t))
-            if (chat_type_is(c, t, "function"))
-                chat_tool(c, t, "parameters");
-        json_end_array(&c->w);
-    }
-    chat_member(c, "max_tokens", o, "max_output_tokens");
-    chat_member(c, "temperature", o, "temperature");
-    chat_member(c, "top_p", o, "top_p");
+    chat_tools(c, tools, "parameters", "function");
+    chat_limits(c, o, "max_output_tokens", "top_p", NULL);
     /* The messages before these are not here: nobody may train on them. */
     chat_member(c, "previous_response_id", o, "previous_response_id");
     json_end_object(&c->w);
