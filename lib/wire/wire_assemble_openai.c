@@ -5,7 +5,8 @@
  * choice and index, but another id on a known index opens a new call: some
  * servers give every call index 0, some leave the index out. Fields of a delta
  * that are not known here are joined if they are texts (reasoning_content and
- * its kin), and the padding named obfuscation is dropped.
+ * its kin) or lists (reasoning_details), and the padding named obfuscation is
+ * dropped.
  */
 #include "wire/wire_stream.h"
 
@@ -23,7 +24,8 @@ struct tool_call {
 struct field {
     char *name; /* escaped */
     struct buf text;
-    bool is_null; /* seen, but never with a text */
+    struct buf items; /* of lists, joined by commas */
+    bool is_null;     /* seen, but never with a text */
 };
 
 struct choice {
@@ -32,6 +34,7 @@ struct choice {
     size_t field_count, field_cap;
     struct tool_call *calls;
     size_t call_count, call_cap;
+    struct tool_call function; /* function_call, which came before them */
     struct buf role, finish, logprobs; /* logprobs: elements of content */
 };
 
@@ -39,7 +42,9 @@ struct state {
     bool chat;
     struct choice *choices;
     size_t count, cap;
-    struct buf head; /* members of the first chunk: "id":...,"model":... */
+    struct buf head;  /* members of the first chunks: "id":...,"model":... */
+    struct buf names; /* their keys */
+    bool has_head;
     struct buf usage;
 };
 
@@ -53,6 +58,16 @@ static struct choice *choice_of(struct state *s, int64_t index)
     mem_grow((void **)&s->choices, &s->cap, s->count + 1, sizeof(*s->choices));
     s->choices[s->count] = (struct choice){ .index = index };
     return &s->choices[s->count++];
+}
+
+static void join_items(struct buf *to, const struct json *j, json_ref list)
+{
+    for (json_ref e = json_first(j, list); e != JSON_NONE;
+         e = json_next(j, list, e)) {
+        if (to->len)
+            buf_char(to, ',');
+        buf_add_slice(to, json_raw(j, e));
+    }
 }
 
 static void add_text(struct choice *c, struct slice name, const struct json *j,
@@ -74,6 +89,8 @@ static void add_text(struct choice *c, struct slice name, const struct json *j,
     }
     if (json_is(j, v, JSON_STRING))
         f->is_null = false;
+    if (json_is(j, v, JSON_ARRAY))
+        join_items(&f->items, j, v);
     buf_add_slice(&f->text, text);
 }
 
@@ -101,25 +118,13 @@ static struct tool_call *call_of(struct choice *c, int64_t index,
     return &c->calls[c->call_count++];
 }
 
-static void add_call(struct choice *c, const struct json *j, json_ref v)
+/* Name and arguments, or pieces of them. */
+static void add_function(struct tool_call *k, const struct json *j, json_ref v)
 {
-    json_ref function = json_get(j, v, "function");
-    json_ref arguments = json_get(j, function, "arguments");
-    struct slice id = wire_inner(j, json_get(j, v, "id"));
-    struct slice name = wire_inner(j, json_get(j, function, "name"));
-    struct tool_call *k;
-    int64_t index = -1;
+    json_ref arguments = json_get(j, v, "arguments");
 
-    (void)json_int(j, json_get(j, v, "index"), &index);
-    k = call_of(c, index, id, name.n > 0);
-    if (!k)
-        return;
-    if (!k->id.len)
-        buf_add_slice(&k->id, id);
-    if (!k->type.len)
-        buf_add_slice(&k->type, wire_inner(j, json_get(j, v, "type")));
     if (!k->name.len)
-        buf_add_slice(&k->name, name);
+        buf_add_slice(&k->name, wire_inner(j, json_get(j, v, "name")));
     if (json_is(j, arguments, JSON_STRING)) {
         buf_add_slice(&k->arguments, wire_inner(j, arguments));
         k->has_arguments = true;
@@ -133,6 +138,25 @@ static void add_call(struct choice *c, const struct json *j, json_ref v)
     }
 }
 
+static void add_call(struct choice *c, const struct json *j, json_ref v)
+{
+    json_ref function = json_get(j, v, "function");
+    struct slice id = wire_inner(j, json_get(j, v, "id"));
+    struct slice name = wire_inner(j, json_get(j, function, "name"));
+    struct tool_call *k;
+    int64_t index = -1;
+
+    (void)json_int(j, json_get(j, v, "index"), &index);
+    k = call_of(c, index, id, name.n > 0);
+    if (!k)
+        return;
+    if (!k->id.len)
+        buf_add_slice(&k->id, id);
+    if (!k->type.len)
+        buf_add_slice(&k->type, wire_inner(j, json_get(j, v, "type")));
+    add_function(k, j, function);
+}
+
 static void add_delta(struct choice *c, const struct json *j, json_ref delta)
 {
     for (json_ref v = json_first(j, delta); v != JSON_NONE;
@@ -143,11 +167,13 @@ static void add_delta(struct choice *c, const struct json *j, json_ref delta)
             for (json_ref t = json_first(j, v); t != JSON_NONE;
                  t = json_next(j, v, t))
                 add_call(c, j, t);
+        } else if (slice_is(name, "function_call")) {
+            add_function(&c->function, j, v);
         } else if (slice_is(name, "role")) {
             if (!c->role.len)
                 buf_add_slice(&c->role, wire_inner(j, v));
         } else if (!slice_is(name, "obfuscation") &&
-                   (json_is(j, v, JSON_STRING) ||
+                   (json_is(j, v, JSON_STRING) || json_is(j, v, JSON_ARRAY) ||
                     json_kind(j, v) == JSON_NULL)) {
             add_text(c, name, j, v);
         }
@@ -156,14 +182,7 @@ static void add_delta(struct choice *c, const struct json *j, json_ref delta)
 
 static void add_logprobs(struct choice *c, const struct json *j, json_ref v)
 {
-    json_ref list = json_get(j, v, "content");
-
-    for (json_ref e = json_first(j, list); e != JSON_NONE;
-         e = json_next(j, list, e)) {
-        if (c->logprobs.len)
-            buf_char(&c->logprobs, ',');
-        buf_add_slice(&c->logprobs, json_raw(j, e));
-    }
+    join_items(&c->logprobs, j, json_get(j, v, "content"));
 }
 
 static bool has_token(const struct json *j, json_ref delta)
@@ -206,20 +225,34 @@ static void add_choice(struct state *s, const struct json *j, json_ref v,
     }
 }
 
-/* Members of the answer that are the same in all chunks: the first's. */
+static bool is_blank(const struct json *j, json_ref v)
+{
+    int64_t n;
+
+    return json_kind(j, v) == JSON_NULL ||
+           (json_is(j, v, JSON_STRING) && !wire_inner(j, v).n) ||
+           (json_int(j, v, &n) && n == 0);
+}
+
+/* Members of the answer that are the same in all chunks: the first that says
+ * something. Azure begins with a chunk without choices whose id and model are
+ * empty. */
 static void add_head(struct state *s, const struct json *j)
 {
     for (json_ref v = json_first(j, 0); v != JSON_NONE;
          v = json_next(j, 0, v)) {
         struct slice name = wire_inner(j, json_key(j, v));
+        struct slice key = json_raw(j, json_key(j, v));
 
         if (slice_is(name, "choices") || slice_is(name, "usage") ||
             slice_is(name, "object") || slice_is(name, "obfuscation") ||
-            json_kind(j, v) == JSON_NULL)
+            is_blank(j, v) ||
+            (s->names.len && memmem(s->names.data, s->names.len, key.p, key.n)))
             continue;
         if (s->head.len)
             buf_char(&s->head, ',');
-        buf_add_slice(&s->head, json_raw(j, json_key(j, v)));
+        buf_add_slice(&s->names, key);
+        buf_add_slice(&s->head, key);
         buf_char(&s->head, ':');
         buf_add_slice(&s->head, json_raw(j, v));
     }
@@ -235,8 +268,9 @@ static void add_chunk(struct state *s, const struct json *j,
 
     if (json_kind(j, error) != JSON_NULL)
         wire_note_error(a, j, error);
-    if (!s->head.len && json_is(j, choices, JSON_ARRAY))
+    if (!s->has_head && json_is(j, choices, JSON_ARRAY))
         add_head(s, j);
+    s->has_head |= json_count(j, choices) > 0;
     if (json_is(j, usage, JSON_OBJECT)) {
         buf_reset(&s->usage);
         buf_add_slice(&s->usage, json_raw(j, usage));
@@ -246,6 +280,15 @@ static void add_chunk(struct state *s, const struct json *j,
         add_choice(s, j, v, &token);
     if (token && !a->token_offset)
         a->token_offset = wire_events_offset(e);
+}
+
+static void put_function(const struct tool_call *k, const char *key,
+                         struct json_writer *w)
+{
+    json_begin_object(w, key);
+    wire_put_inner(w, "name", buf_slice(&k->name));
+    wire_put_inner(w, "arguments", buf_slice(&k->arguments));
+    json_end_object(w);
 }
 
 static void put_calls(const struct choice *c, struct json_writer *w)
@@ -260,13 +303,26 @@ static void put_calls(const struct choice *c, struct json_writer *w)
         wire_put_inner(w, "type",
                        k->type.len ? buf_slice(&k->type)
                                    : slice_of("function"));
-        json_begin_object(w, "function");
-        wire_put_inner(w, "name", buf_slice(&k->name));
-        wire_put_inner(w, "arguments", buf_slice(&k->arguments));
-        json_end_object(w);
+        put_function(k, "function", w);
         json_end_object(w);
     }
     json_end_array(w);
+}
+
+/* Elements, and behind them a text that came beside them. */
+static void put_items(const struct field *f, struct json_writer *w)
+{
+    struct buf list = { .data = NULL };
+
+    buf_printf(&list, "[%s", f->items.data);
+    if (f->text.len) {
+        buf_str(&list, ",{\"type\":\"text\",\"text\":\"");
+        buf_add_slice(&list, buf_slice(&f->text));
+        buf_str(&list, "\"}");
+    }
+    buf_char(&list, ']');
+    json_put_raw(w, f->name, buf_slice(&list));
+    buf_release(&list);
 }
 
 static void put_message(const struct choice *c, struct json_writer *w)
@@ -281,13 +337,17 @@ static void put_message(const struct choice *c, struct json_writer *w)
         bool is_content = !strcmp(f->name, "content");
 
         has_content |= is_content;
-        if (f->is_null && is_content)
+        if (f->items.len)
+            put_items(f, w);
+        else if (f->is_null && is_content)
             json_put_null(w, "content");
         else if (!f->is_null)
             wire_put_inner(w, f->name, buf_slice(&f->text));
     }
     if (!has_content)
         json_put_null(w, "content");
+    if (c->function.name.len || c->function.has_arguments)
+        put_function(&c->function, "function_call", w);
     if (c->call_count)
         put_calls(c, w);
     json_end_object(w);
@@ -339,18 +399,24 @@ static void put_answer(const struct state *s, struct buf *out)
     json_end_object(&w);
 }
 
+static void release_call(struct tool_call *k)
+{
+    buf_release(&k->id);
+    buf_release(&k->type);
+    buf_release(&k->name);
+    buf_release(&k->arguments);
+}
+
 static void release_choice(struct choice *c)
 {
     for (size_t i = 0; i < c->field_count; i++) {
         free(c->fields[i].name);
         buf_release(&c->fields[i].text);
+        buf_release(&c->fields[i].items);
     }
-    for (size_t i = 0; i < c->call_count; i++) {
-        buf_release(&c->calls[i].id);
-        buf_release(&c->calls[i].type);
-        buf_release(&c->calls[i].name);
-        buf_release(&c->calls[i].arguments);
-    }
+    for (size_t i = 0; i < c->call_count; i++)
+        release_call(&c->calls[i]);
+    release_call(&c->function);
     free(c->fields);
     free(c->calls);
     buf_release(&c->role);
@@ -367,6 +433,13 @@ static bool all_finished(const struct state *s)
     return s->count > 0;
 }
 
+static int by_index(const void *a, const void *b)
+{
+    const struct choice *x = a, *y = b;
+
+    return (x->index > y->index) - (x->index < y->index);
+}
+
 void wire_assemble_openai(struct wire_events *e, bool chat,
                           struct wire_answer *a)
 {
@@ -380,11 +453,14 @@ void wire_assemble_openai(struct wire_events *e, bool chat,
             add_chunk(&s, &j, e, a);
     }
     a->terminal |= all_finished(&s);
+    if (s.count)
+        qsort(s.choices, s.count, sizeof(*s.choices), by_index);
     put_answer(&s, &a->body);
     for (size_t i = 0; i < s.count; i++)
         release_choice(&s.choices[i]);
     free(s.choices);
     buf_release(&s.head);
+    buf_release(&s.names);
     buf_release(&s.usage);
     json_release(&j);
 }

@@ -102,6 +102,51 @@ static const struct stream {
       { "\"id\":\"b\"" },
       -1,
       -1 },
+    { "Azure, whose first chunk is empty",
+      "/openai/deployments/d/chat/completions?api-version=1",
+      SSE,
+      D("{\"choices\":[],\"created\":0,\"id\":\"\",\"model\":\"\",\"object\":"
+        "\"\",\"prompt_filter_results\":[{\"prompt_index\":0}]}")
+          D("{\"id\":\"c9\",\"model\":\"deployed\",\"created\":5,\"choices\":["
+            "{\"index\":0,\"delta\":{\"content\":\"a\"}}]}") FIN("stop") DONE,
+      "openai-chat",
+      "stop",
+      { "\"id\":\"c9\"", "\"model\":\"deployed\"", "\"created\":5",
+        "\"prompt_filter_results\":[{" },
+      { "\"id\":\"c9\"" },
+      -1,
+      -1 },
+    { "function_call, and the second choice first",
+      CHAT,
+      SSE,
+      D("{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"b\"},"
+        "\"finish_reason\":\"length\"}]}")
+          DELTA("{\"function_call\":{\"name\":\"f\",\"arguments\":\"\"}}")
+              DELTA("{\"function_call\":{\"arguments\":\"{\\\"x\\\":\"}}")
+                  DELTA("{\"function_call\":{\"arguments\":\"1}\"}}")
+                      FIN("function_call") DONE,
+      "openai-chat",
+      "function_call",
+      { "\"function_call\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\":1}\"}",
+        "\"content\":\"b\"" },
+      { "\"function_call\"" },
+      -1,
+      -1 },
+    { "lists in pieces",
+      CHAT,
+      SSE,
+      DELTA("{\"reasoning_details\":[{\"text\":\"t\"}],\"annotations\":[]}")
+          DELTA("{\"reasoning_details\":[{\"signature\":\"s\"}]}")
+              DELTA("{\"content\":[{\"type\":\"thinking\"}]}")
+                  DELTA("{\"content\":\"yes\"}") FIN("stop") DONE,
+      "openai-chat",
+      "stop",
+      { "\"reasoning_details\":[{\"text\":\"t\"},{\"signature\":\"s\"}]",
+        "\"content\":[{\"type\":\"thinking\"},{\"type\":\"text\",\"text\":"
+        "\"yes\"}]" },
+      { "\"yes\"" },
+      -1,
+      -1 },
     { "completions",
       "/v1/completions",
       SSE,
