@@ -59,6 +59,18 @@ void wire_answer_release(struct wire_answer *a)
     buf_release(&a->error);
 }
 
+void wire_token(struct wire_answer *a, const struct wire_events *e)
+{
+    if (!a->token_offset)
+        a->token_offset = wire_events_offset(e);
+}
+
+void wire_set(struct buf *b, struct slice s)
+{
+    buf_reset(b);
+    buf_add_slice(b, s);
+}
+
 struct slice wire_inner(const struct json *j, json_ref v)
 {
     struct slice raw = json_raw(j, v);

@@ -1,5 +1,5 @@
 /*
- * wire_assemble.c - streams of Responses, Anthropic, Ollama and Gemini
+ * wire_assemble.c - streams of Anthropic, Ollama and Gemini
  *
  * Each becomes what the same API answers without streaming. Text is joined as
  * it stands between its quotes; what an event holds whole is copied.
@@ -13,190 +13,10 @@
 
 #define ITEMS_MAX 4096
 
-static void token(struct wire_answer *a, const struct wire_events *e)
+static void set_if(struct buf *b, const struct json *j, json_ref v)
 {
-    if (!a->token_offset)
-        a->token_offset = wire_events_offset(e);
-}
-
-static void set(struct buf *b, struct slice s)
-{
-    buf_reset(b);
-    buf_add_slice(b, s);
-}
-
-/* Output items by their index: whole, or as far as deltas told. */
-struct item {
-    int64_t index;
-    struct buf whole;     /* JSON, when the item is done */
-    struct buf begun;     /* JSON, as it was added */
-    struct buf text;      /* escaped */
-    struct buf arguments; /* escaped */
-};
-
-struct items {
-    struct item *all;
-    size_t count, cap;
-};
-
-static struct item *item_of(struct items *s, int64_t index)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (s->all[i].index == index)
-            return &s->all[i];
-    if (s->count == ITEMS_MAX)
-        return NULL;
-    mem_grow((void **)&s->all, &s->cap, s->count + 1, sizeof(*s->all));
-    s->all[s->count] = (struct item){ .index = index };
-    return &s->all[s->count++];
-}
-
-static void release_items(struct items *s)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        buf_release(&s->all[i].whole);
-        buf_release(&s->all[i].begun);
-        buf_release(&s->all[i].text);
-        buf_release(&s->all[i].arguments);
-    }
-    free(s->all);
-}
-
-static bool is_delta(struct slice type, const char *of)
-{
-    size_t n = strlen(of);
-
-    return type.n == n + 6 && !memcmp(type.p, of, n) &&
-           !memcmp(type.p + n, ".delta", 6);
-}
-
-static void responses_item(struct items *s, const struct json *j,
-                           struct slice type)
-{
-    struct item *i;
-    int64_t index = 0;
-
-    (void)json_int(j, json_get(j, 0, "output_index"), &index);
-    i = item_of(s, index);
-    if (!i)
-        return;
-    if (slice_is(type, "response.output_item.added"))
-        set(&i->begun, json_raw(j, json_get(j, 0, "item")));
-    else if (slice_is(type, "response.output_item.done"))
-        set(&i->whole, json_raw(j, json_get(j, 0, "item")));
-    else if (is_delta(type, "response.output_text"))
-        buf_add_slice(&i->text, wire_inner(j, json_get(j, 0, "delta")));
-    else if (is_delta(type, "response.function_call_arguments"))
-        buf_add_slice(&i->arguments, wire_inner(j, json_get(j, 0, "delta")));
-}
-
-static void put_begun_call(const struct item *i, const struct json *j,
-                           struct json_writer *w)
-{
-    json_begin_object(w, NULL);
-    for (json_ref v = json_first(j, 0); v != JSON_NONE;
-         v = json_next(j, 0, v)) {
-        struct slice name = wire_inner(j, json_key(j, v));
-        char *key = slice_dup(name);
-
-        if (!slice_is(name, "arguments"))
-            json_put_raw(w, key, json_raw(j, v));
-        free(key);
-    }
-    wire_put_inner(w, "arguments", buf_slice(&i->arguments));
-    json_end_object(w);
-}
-
-static void put_begun_text(const struct item *i, struct json_writer *w)
-{
-    json_begin_object(w, NULL);
-    json_put_string(w, "type", "message");
-    json_put_string(w, "role", "assistant");
-    json_put_string(w, "status", "incomplete");
-    json_begin_array(w, "content");
-    json_begin_object(w, NULL);
-    json_put_string(w, "type", "output_text");
-    wire_put_inner(w, "text", buf_slice(&i->text));
-    json_end_object(w);
-    json_end_array(w);
-    json_end_object(w);
-}
-
-static void put_item(const struct item *i, struct json_writer *w)
-{
-    struct json j = { 0 };
-
-    if (i->whole.len) {
-        json_put_raw(w, NULL, buf_slice(&i->whole));
-    } else if (i->arguments.len && i->begun.len &&
-               json_parse(&j, i->begun.data, i->begun.len, NULL) == ERR_OK) {
-        put_begun_call(i, &j, w);
-    } else if (i->text.len) {
-        put_begun_text(i, w);
-    }
-    json_release(&j);
-}
-
-/* A stream that was cut: the response as it was created, and what had come. */
-static void put_cut_response(const struct items *s, const struct buf *created,
-                             struct buf *out)
-{
-    struct json j = { 0 };
-    struct json_writer w;
-
-    json_writer_init(&w, out, false);
-    json_begin_object(&w, NULL);
-    if (created->len &&
-        json_parse(&j, created->data, created->len, NULL) == ERR_OK) {
-        wire_put_member(&w, "id", &j, json_get(&j, 0, "id"));
-        wire_put_member(&w, "model", &j, json_get(&j, 0, "model"));
-        wire_put_member(&w, "created_at", &j, json_get(&j, 0, "created_at"));
-    }
-    json_put_string(&w, "object", "response");
-    json_put_string(&w, "status", "incomplete");
-    json_begin_array(&w, "output");
-    for (size_t i = 0; i < s->count; i++)
-        put_item(&s->all[i], &w);
-    json_end_array(&w);
-    json_end_object(&w);
-    json_release(&j);
-}
-
-void wire_assemble_responses(struct wire_events *e, struct wire_answer *a)
-{
-    struct buf created = { .data = NULL };
-    struct items s = { .all = NULL };
-    struct json j = { 0 };
-
-    while (wire_events_next(e)) {
-        struct slice type;
-        json_ref whole;
-
-        if (json_parse(&j, e->data.p, e->data.n, NULL) < 0)
-            continue;
-        type = wire_inner(&j, json_get(&j, 0, "type"));
-        whole = json_get(&j, 0, "response");
-        if (slice_is(type, "response.created"))
-            set(&created, json_raw(&j, whole));
-        if (slice_is(type, "response.completed") ||
-            slice_is(type, "response.incomplete") ||
-            slice_is(type, "response.failed")) {
-            a->terminal = true;
-            set(&a->body, json_raw(&j, whole));
-            if (slice_is(type, "response.failed"))
-                wire_note_error(a, &j, json_get(&j, whole, "error"));
-        } else if (slice_is(type, "error")) {
-            wire_note_error(a, &j, 0);
-        }
-        responses_item(&s, &j, type);
-        if (type.n > 6 && !memcmp(type.p + type.n - 6, ".delta", 6))
-            token(a, e);
-    }
-    if (!a->body.len)
-        put_cut_response(&s, &created, &a->body);
-    release_items(&s);
-    buf_release(&created);
-    json_release(&j);
+    if (json_present(v))
+        wire_set(b, json_raw(j, v));
 }
 
 /* A content block: its start's members, and what deltas add to them. */
@@ -223,9 +43,11 @@ static struct block *block_of(struct anthropic *s, int64_t index)
     return &s->blocks[s->count++];
 }
 
-static void block_delta(struct block *b, const struct json *j, json_ref delta)
+/* True: something of the answer stood in it. */
+static bool block_delta(struct block *b, const struct json *j, json_ref delta)
 {
     json_ref citation = json_get(j, delta, "citation");
+    size_t before = b->text.len + b->thinking.len + b->partial.len;
 
     buf_add_slice(&b->text, wire_inner(j, json_get(j, delta, "text")));
     buf_add_slice(&b->thinking, wire_inner(j, json_get(j, delta, "thinking")));
@@ -238,6 +60,7 @@ static void block_delta(struct block *b, const struct json *j, json_ref delta)
             buf_char(&b->citations, ',');
         buf_add_slice(&b->citations, json_raw(j, citation));
     }
+    return b->text.len + b->thinking.len + b->partial.len > before;
 }
 
 /* Usage is cumulative: a later field that is not null replaces an earlier. */
@@ -271,7 +94,7 @@ static void merge_usage(struct anthropic *s, const struct json *j,
         free(key);
     }
     json_end_object(&w);
-    set(&s->usage, buf_slice(&merged));
+    wire_set(&s->usage, buf_slice(&merged));
     buf_release(&merged);
     json_release(&old);
 }
@@ -289,17 +112,16 @@ static void anthropic_event(struct anthropic *s, const struct json *j,
     if (slice_is(type, "message_start")) {
         json_ref m = json_get(j, 0, "message");
 
-        set(&s->message, json_raw(j, m));
+        wire_set(&s->message, json_raw(j, m));
         merge_usage(s, j, json_get(j, m, "usage"));
     } else if (slice_is(type, "content_block_start") && b) {
-        set(&b->start, json_raw(j, json_get(j, 0, "content_block")));
+        wire_set(&b->start, json_raw(j, json_get(j, 0, "content_block")));
     } else if (slice_is(type, "content_block_delta") && b) {
-        block_delta(b, j, delta);
-        token(a, e);
+        if (block_delta(b, j, delta))
+            wire_token(a, e);
     } else if (slice_is(type, "message_delta")) {
-        set(&s->stop_reason, json_raw(j, json_get(j, delta, "stop_reason")));
-        set(&s->stop_sequence,
-            json_raw(j, json_get(j, delta, "stop_sequence")));
+        set_if(&s->stop_reason, j, json_get(j, delta, "stop_reason"));
+        set_if(&s->stop_sequence, j, json_get(j, delta, "stop_sequence"));
         merge_usage(s, j, json_get(j, 0, "usage"));
     } else if (slice_is(type, "message_stop")) {
         a->terminal = true;
@@ -475,10 +297,10 @@ static void ollama_line(struct ollama *s, bool chat, const struct json *j,
         buf_add_slice(&s->calls, json_raw(j, v));
     }
     if (text.n || thinking.n || json_count(j, calls))
-        token(a, e);
+        wire_token(a, e);
     (void)json_bool(j, json_get(j, 0, "done"), &done);
     a->terminal |= done;
-    set(&s->last, json_raw(j, 0));
+    wire_set(&s->last, json_raw(j, 0));
 }
 
 static void put_ollama(const struct ollama *s, bool chat, struct buf *out)
@@ -619,12 +441,18 @@ static void add_candidate(struct gemini *s, const struct json *j, json_ref v,
     for (json_ref p = json_first(j, parts); p != JSON_NONE;
          p = json_next(j, parts, p)) {
         add_part(c, j, p);
-        token(a, e);
+        wire_token(a, e);
     }
-    if (json_is(j, finish, JSON_STRING)) {
-        set(&c->finish, wire_inner(j, finish));
-        a->terminal = true;
-    }
+    if (json_is(j, finish, JSON_STRING))
+        wire_set(&c->finish, wire_inner(j, finish));
+}
+
+static bool all_finished(const struct gemini *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (!s->all[i].finish.len)
+            return false;
+    return s->count > 0;
 }
 
 static void gemini_chunk(struct gemini *s, const struct json *j, json_ref chunk,
@@ -650,7 +478,7 @@ static void gemini_chunk(struct gemini *s, const struct json *j, json_ref chunk,
         json_ref v = json_get(j, chunk, members[i].name);
 
         if (json_kind(j, v) != JSON_NULL)
-            set(members[i].to, json_raw(j, v));
+            wire_set(members[i].to, json_raw(j, v));
     }
     if (json_kind(j, json_get(j, feedback, "blockReason")) != JSON_NULL)
         a->terminal = true;
@@ -700,19 +528,13 @@ void wire_assemble_gemini(struct wire_events *e, struct wire_answer *a)
 {
     struct gemini s = { .all = NULL };
     struct json j = { 0 };
-    struct slice all = slice_trim(e->rest);
 
     /* Without alt=sse a stream is one array. */
-    if (all.n && all.p[0] == '[') {
-        if (json_parse(&j, all.p, all.n, NULL) == ERR_OK)
-            for (json_ref v = json_first(&j, 0); v != JSON_NONE;
-                 v = json_next(&j, 0, v))
-                gemini_chunk(&s, &j, v, e, a);
-    } else {
-        while (wire_events_next(e))
-            if (json_parse(&j, e->data.p, e->data.n, NULL) == ERR_OK)
-                gemini_chunk(&s, &j, 0, e, a);
-    }
+    e->array = slice_starts(slice_trim(e->rest), "[");
+    while (wire_events_next(e))
+        if (json_parse(&j, e->data.p, e->data.n, NULL) == ERR_OK)
+            gemini_chunk(&s, &j, 0, e, a);
+    a->terminal |= all_finished(&s);
     put_gemini(&s, &a->body);
     for (size_t i = 0; i < s.count; i++) {
         buf_release(&s.all[i].parts);

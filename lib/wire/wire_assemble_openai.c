@@ -278,8 +278,8 @@ static void add_chunk(struct state *s, const struct json *j,
     for (json_ref v = json_first(j, choices); v != JSON_NONE;
          v = json_next(j, choices, v))
         add_choice(s, j, v, &token);
-    if (token && !a->token_offset)
-        a->token_offset = wire_events_offset(e);
+    if (token)
+        wire_token(a, e);
 }
 
 static void put_function(const struct tool_call *k, const char *key,

@@ -135,6 +135,34 @@ static bool next_ndjson(struct wire_events *e)
     return false;
 }
 
+/* The next object of an array that may be cut anywhere. */
+static bool next_element(struct wire_events *e)
+{
+    const char *p = e->rest.n ? memchr(e->rest.p, '{', e->rest.n) : NULL;
+    size_t start = p ? (size_t)(p - e->rest.p) : e->rest.n, depth = 0;
+    bool in_text = false;
+
+    for (size_t i = start; i < e->rest.n; i++) {
+        char c = e->rest.p[i];
+
+        if (in_text && c == '\\')
+            i++;
+        else if (c == '"')
+            in_text = !in_text;
+        else if (!in_text && c == '{')
+            depth++;
+        else if (!in_text && c == '}' && --depth == 0) {
+            e->data = (struct slice){ p, i + 1 - start };
+            e->rest.p += i + 1;
+            e->rest.n -= i + 1;
+            return true;
+        }
+    }
+    e->rest.p += e->rest.n;
+    e->rest.n = 0;
+    return false;
+}
+
 bool wire_events_next(struct wire_events *e)
 {
     size_t lines = 0;
@@ -142,6 +170,8 @@ bool wire_events_next(struct wire_events *e)
     e->event = e->data = (struct slice){ NULL, 0 };
     if (e->ndjson)
         return next_ndjson(e);
+    if (e->array)
+        return next_element(e);
     if (e->rest.n == e->size && slice_starts(e->rest, "\xEF\xBB\xBF")) {
         e->rest.p += 3;
         e->rest.n -= 3;
@@ -151,6 +181,8 @@ bool wire_events_next(struct wire_events *e)
 
         if (!line.n && lines)
             return true;
+        if (!line.n)
+            e->event = (struct slice){ NULL, 0 };
         if (is_field(line, "event", &value)) {
             e->event = value;
         } else if (is_field(line, "data", &value)) {

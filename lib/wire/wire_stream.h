@@ -42,6 +42,7 @@ struct wire_events {
     struct buf joined;
     struct slice event, data; /* of the event at hand */
     bool ndjson;              /* each line is the data of an event */
+    bool array;               /* each element of one JSON array is */
 };
 bool wire_events_next(struct wire_events *e);
 size_t wire_events_offset(const struct wire_events *e); /* behind it */
@@ -56,6 +57,10 @@ struct wire_answer {
     size_t token_offset; /* behind the first event with a token; 0: none */
 };
 void wire_answer_release(struct wire_answer *a);
+
+/* The event at hand has a token. */
+void wire_token(struct wire_answer *a, const struct wire_events *e);
+void wire_set(struct buf *b, struct slice s); /* s and nothing else */
 
 /* The text between the quotes of a string: escaped as it came, so that pieces
  * of it may be joined wherever they were cut. Empty if v is none. */

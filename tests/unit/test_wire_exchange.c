@@ -391,10 +391,8 @@ START_TEST(a_stream_that_is_cut_anywhere_keeps_what_had_come)
         ck_assert(ended || slice_is(record.call.status, "upstream_truncated"));
         ck_assert_msg(!ended || record.call.finish.n || cut + 20 > n,
                       "%s: complete at %zu of %zu", s->name, cut, n);
-        if (strcmp(s->type, "application/json") != 0) {
-            must_be_json(record.call.response);
-            to_chat(&request, &response);
-        }
+        must_be_json(record.call.response);
+        to_chat(&request, &response);
         x.end = WIRE_END_CLIENT;
         read_it(&x);
         ck_assert(
@@ -448,6 +446,106 @@ START_TEST(ends_are_told_apart)
                   (int)record.call.status.n, record.call.status.p);
     ck_assert_msg(slice_is(record.call.phase, ends[_i].phase), "%d: %.*s", _i,
                   (int)record.call.phase.n, record.call.phase.p);
+}
+END_TEST
+
+/* What had come of each kind of item. */
+START_TEST(a_response_that_is_cut_keeps_all_kinds_of_items)
+{
+    static const char *const texts[] = {
+        "\"summary\":[{\"type\":\"summary_text\",\"text\":\"think\"}]",
+        "\"id\":\"m1\",\"status\":\"incomplete\"",
+        "{\"type\":\"refusal\",\"refusal\":\"no\"}",
+        "\"input\":\"ls\"",
+    };
+    struct wire_exchange x = exchange_of(&streams[0]);
+    struct buf request = { .data = NULL }, response = { .data = NULL };
+
+    x.target = slice_of("/v1/responses");
+    x.end = WIRE_END_CLIENT;
+    x.response = slice_of(
+        D("{\"type\":\"response.output_item.added\",\"output_index\":0,"
+          "\"item\":"
+          "{\"type\":\"reasoning\",\"id\":\"r1\",\"summary\":[]}}")
+            D("{\"type\":\"response.reasoning_summary_text.delta\","
+              "\"output_index\":0,\"delta\":\"think\"}")
+                D("{\"type\":\"response.output_item.added\",\"output_index\":1,"
+                  "\"item\":{\"type\":\"message\",\"role\":\"assistant\","
+                  "\"id\":\"m1\",\"status\":\"in_progress\",\"content\":[]}}")
+                    D("{\"type\":\"response.refusal.delta\",\"output_index\":1,"
+                      "\"delta\":\"no\"}")
+                        D("{\"type\":\"response.output_item.added\","
+                          "\"output_index\":2,\"item\":{\"type\":"
+                          "\"custom_tool_call\",\"name\":\"sh\",\"input\":"
+                          "\"\"}}")
+                            D("{\"type\":"
+                              "\"response.custom_tool_call_input.delta\","
+                              "\"output_index\":2,\"delta\":\"ls\"}"));
+    read_it(&x);
+    ck_assert(slice_is(record.call.status, "cancelled"));
+    must_be_json(record.call.response);
+    must_have(record.call.response, texts, 4, "items");
+    to_chat(&request, &response);
+    buf_release(&request);
+    buf_release(&response);
+}
+END_TEST
+
+/* A stream in one array is read as far as it came, and has a first token. */
+START_TEST(an_array_that_is_cut_keeps_what_had_come)
+{
+    static const char text[] =
+        "[{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a}{\\\"\"}],"
+        "\"role\":\"model\"},\"index\":0}]},\n{\"candidates\":[{\"content\":{"
+        "\"parts\":[{\"text\":\"b\"}]},\"finishReason\":\"STOP\",\"index\":1}";
+    static const char *const texts[] = { "\"text\":\"a}{\\\"\"" };
+    struct wire_mark marks[] = { { 20, 100 }, { sizeof(text), 200 } };
+    struct wire_exchange x = exchange_of(&streams[0]);
+
+    x.target = slice_of("/v1beta/models/g:streamGenerateContent");
+    x.response_type = slice_of("application/json");
+    x.response = slice_of(text);
+    x.marks = marks;
+    x.mark_count = 2;
+    x.end = WIRE_END_CLIENT;
+    read_it(&x);
+    ck_assert(slice_is(record.call.status, "cancelled"));
+    ck_assert(slice_is(record.call.phase, "mid_stream"));
+    must_have(record.call.response, texts, 1, "array");
+    ck_assert_int_eq(record.call.ttft_us, 200);
+    x.response = slice_of("[{\"candidates\":[{\"index\":0,\"finishReason\":"
+                          "\"STOP\"},{\"index\":1}]}]");
+    x.end = WIRE_END_CUT; /* one of two candidates has ended */
+    read_it(&x);
+    ck_assert(slice_is(record.call.status, "upstream_truncated"));
+}
+END_TEST
+
+/* A piece without a text is no token. */
+START_TEST(an_empty_piece_is_no_token)
+{
+    static const char begin[] =
+        D("{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{"
+          "\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{}}}")
+            D("{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"
+              "\"type\":\"input_json_delta\",\"partial_json\":\"\"}}");
+    static const char more[] =
+        D("{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"
+          "\"type\":\"input_json_delta\",\"partial_json\":\"{}\"}}");
+    struct wire_mark marks[] = { { sizeof(begin) - 1, 100 },
+                                 { sizeof(begin) + sizeof(more) - 2, 200 } };
+    struct wire_exchange x = exchange_of(&streams[0]);
+    struct buf text = { .data = NULL };
+
+    buf_printf(&text, "%s%s", begin, more);
+    x.target = slice_of("/v1/messages");
+    x.response = buf_slice(&text);
+    x.marks = marks;
+    x.mark_count = 2;
+    x.end = WIRE_END_WHOLE;
+    read_it(&x);
+    ck_assert_int_eq(record.call.ttft_us, 200);
+    buf_release(&text);
 }
 END_TEST
 
@@ -562,6 +660,9 @@ int main(void)
                         STREAMS);
     tcase_add_loop_test(t, ends_are_told_apart, 0,
                         sizeof(ends) / sizeof(*ends));
+    tcase_add_test(t, a_response_that_is_cut_keeps_all_kinds_of_items);
+    tcase_add_test(t, an_array_that_is_cut_keeps_what_had_come);
+    tcase_add_test(t, an_empty_piece_is_no_token);
     tcase_add_test(t, packed_answers_are_unpacked);
     tcase_add_test(t, the_first_token_has_the_time_of_its_mark);
     tcase_add_test(t, vectors_are_not_kept);
