@@ -24,8 +24,7 @@ static bool ends_with(struct slice s, const char *end)
     return s.n >= n && !memcmp(s.p + s.n - n, end, n);
 }
 
-enum wire_dialect wire_dialect_of(struct slice target, const struct json *j,
-                                  json_ref request)
+enum wire_dialect wire_dialect_of_path(struct slice target)
 {
     static const struct {
         const char *end;
@@ -45,12 +44,17 @@ enum wire_dialect wire_dialect_of(struct slice target, const struct json *j,
 
     if (query)
         target.n = (size_t)(query - target.p);
-    if (!json_is(j, request, JSON_OBJECT))
-        return DIALECT_OPAQUE;
     for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
         if (ends_with(target, paths[i].end))
             return paths[i].dialect;
     return DIALECT_OPAQUE;
+}
+
+enum wire_dialect wire_dialect_of(struct slice target, const struct json *j,
+                                  json_ref request)
+{
+    return json_is(j, request, JSON_OBJECT) ? wire_dialect_of_path(target)
+                                            : DIALECT_OPAQUE;
 }
 
 void wire_answer_release(struct wire_answer *a)

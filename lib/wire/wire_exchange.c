@@ -14,6 +14,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct wire_exchange wire_exchange_none(void)
 {
@@ -104,18 +105,25 @@ static bool begins(struct slice s, const char *with)
     return slice_starts(slice_trim(s), with);
 }
 
+static bool is_type(struct slice type, const char *lower)
+{
+    size_t n = strlen(lower);
+
+    return type.n >= n && !strncasecmp(type.p, lower, n);
+}
+
 static bool is_stream(const struct wire_exchange *x, const struct answer *a)
 {
     struct slice text = buf_slice(&a->text);
 
-    if (slice_starts(x->response_type, "text/event-stream"))
+    if (is_type(x->response_type, "text/event-stream"))
         return true;
     if (a->dialect == DIALECT_OLLAMA_CHAT ||
         a->dialect == DIALECT_OLLAMA_GENERATE)
-        return slice_starts(x->response_type, "application/x-ndjson");
+        return is_type(x->response_type, "application/x-ndjson");
     if (a->dialect == DIALECT_GEMINI && begins(text, "["))
         return true;
-    return begins(text, "data:") || begins(text, "event:");
+    return begins(text, "data:") || begins(text, "event:") || begins(text, ":");
 }
 
 static void assemble(struct answer *a)
@@ -227,13 +235,18 @@ static struct slice named(const char *s)
     return slice_of(s);
 }
 
+/* What went wrong: a line of it, not a page. */
 static struct slice own(struct wire_record *r, const char *text)
 {
+    size_t n = strlen(text);
     char *copy;
 
     if (r->owned_count == sizeof(r->owned) / sizeof(*r->owned))
         return (struct slice){ NULL, 0 };
-    copy = mem_strdup(text);
+    if (n > WIRE_TEXT_MAX)
+        for (n = WIRE_TEXT_MAX; n && ((unsigned char)text[n] & 0xC0) == 0x80;)
+            n--;
+    copy = mem_strndup(text, n);
     r->owned[r->owned_count++] = copy;
     return slice_of(copy);
 }
@@ -257,10 +270,20 @@ static void judge_broken(struct wire_record *r, const struct wire_exchange *x,
     }
 }
 
+/* A stream says so itself; where the copy was cut, nobody knows better than
+ * HTTP. */
+static bool has_ended(const struct wire_exchange *x, const struct answer *a)
+{
+    bool whole = x->end == WIRE_END_WHOLE;
+
+    if (a->streamed)
+        return a->a.terminal || (whole && x->response_cut);
+    return whole || (a->parsed && x->response.n && !x->response_cut);
+}
+
 static void judge(struct wire_record *r, const struct wire_exchange *x,
                   struct answer *a)
 {
-    bool whole = x->end == WIRE_END_WHOLE;
     json_ref error = json_get(&a->json, a->root, "error");
 
     if (x->http_status >= 400) {
@@ -273,9 +296,7 @@ static void judge(struct wire_record *r, const struct wire_exchange *x,
     } else if (a->a.failed) {
         r->call.status = named("failed_stream");
         r->call.error = own(r, a->a.error.data);
-    } else if (a->streamed ? a->a.terminal
-                           : whole || (a->parsed && x->response.n &&
-                                       !x->response_cut)) {
+    } else if (has_ended(x, a)) {
         r->call.status = named("completed");
         if (a->parsed && json_kind(&a->json, error) != JSON_NULL &&
             a->dialect != DIALECT_OPAQUE) {
@@ -386,7 +407,9 @@ int wire_exchange_read(struct wire_record *r, const struct wire_exchange *x,
     rc = read_request(r, x, &body, err);
     if (rc < 0)
         return rc;
-    a.dialect = wire_dialect_of(x->target, &r->json, r->request);
+    a.dialect = json_present(r->request) || !(x->request_cut || x->no_bodies)
+                    ? wire_dialect_of(x->target, &r->json, r->request)
+                    : wire_dialect_of_path(x->target);
     r->call.time_us = x->time_us;
     r->call.latency_us = x->latency_us;
     r->call.http_status = x->http_status;

@@ -23,9 +23,11 @@ enum wire_dialect {
     DIALECTS,
 };
 extern const char *const wire_dialect_names[DIALECTS];
-/* By the path, else by what the body looks like. */
+/* By the path; opaque if the request is no object. The second is for requests
+ * that were not kept. */
 enum wire_dialect wire_dialect_of(struct slice target, const struct json *j,
                                   json_ref request);
+enum wire_dialect wire_dialect_of_path(struct slice target);
 
 /* Content-Encoding undone, appended to *out; marks move to unpacked offsets.
  * ERR_UNSUPPORTED: another coding; ERR_FORMAT: damaged, what was read before

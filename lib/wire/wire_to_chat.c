@@ -194,6 +194,8 @@ void chat_choice(struct chat *c, int64_t index, struct chat_said *said,
     chat_put_content(c, &said->text, said->calls.len > 0);
     if (said->thoughts.len)
         wire_put_inner(&c->w, "reasoning_content", buf_slice(&said->thoughts));
+    if (said->refusal.len)
+        wire_put_inner(&c->w, "refusal", buf_slice(&said->refusal));
     chat_put_calls(c, &said->calls);
     json_end_object(&c->w);
     if (finish)
@@ -203,6 +205,7 @@ void chat_choice(struct chat *c, int64_t index, struct chat_said *said,
     json_end_object(&c->w);
     buf_release(&said->text);
     buf_release(&said->thoughts);
+    buf_release(&said->refusal);
     buf_release(&said->calls);
 }
 

@@ -61,7 +61,7 @@ const char *chat_finish(const struct chat *c, json_ref v,
 /* What a model said: escaped texts, and elements of tool_calls joined by
  * commas. */
 struct chat_said {
-    struct buf text, thoughts, calls;
+    struct buf text, thoughts, refusal, calls;
 };
 
 /* begin, a choice each, end. A choice releases what was said. */

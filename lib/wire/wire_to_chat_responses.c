@@ -65,6 +65,25 @@ static const char *responses_finish(const struct chat *c, json_ref o,
     return NULL;
 }
 
+static void add_refusals(const struct chat *c, json_ref content,
+                         struct buf *out)
+{
+    for (json_ref p = json_first(c->j, content); p != JSON_NONE;
+         p = json_next(c->j, content, p))
+        buf_add_slice(out, chat_inner(c, p, "refusal"));
+}
+
+/* A summary where the thoughts themselves are not told. */
+static void add_thoughts(struct chat *c, json_ref item, struct buf *out)
+{
+    json_ref content = json_get(c->j, item, "content");
+
+    chat_text_parts(c,
+                    json_count(c->j, content) ? content
+                                              : json_get(c->j, item, "summary"),
+                    out);
+}
+
 void chat_responses_answer(struct chat *c, json_ref o)
 {
     struct chat_said said = { .text = { .data = NULL } };
@@ -73,10 +92,11 @@ void chat_responses_answer(struct chat *c, json_ref o)
 
     for (json_ref v = json_first(c->j, list); v != JSON_NONE;
          v = json_next(c->j, list, v))
-        if (chat_type_is(c, v, "message"))
+        if (chat_type_is(c, v, "message")) {
             chat_text_parts(c, json_get(c->j, v, "content"), &said.text);
-        else if (chat_type_is(c, v, "reasoning"))
-            chat_text_parts(c, json_get(c->j, v, "summary"), &said.thoughts);
+            add_refusals(c, json_get(c->j, v, "content"), &said.refusal);
+        } else if (chat_type_is(c, v, "reasoning"))
+            add_thoughts(c, v, &said.thoughts);
         else if (chat_type_is(c, v, "function_call"))
             chat_add_call(c, &said.calls, chat_inner(c, v, "call_id"),
                           chat_inner(c, v, "name"),

@@ -486,8 +486,77 @@ START_TEST(a_response_that_is_cut_keeps_all_kinds_of_items)
     must_be_json(record.call.response);
     must_have(record.call.response, texts, 4, "items");
     to_chat(&request, &response);
+    ck_assert(has(buf_slice(&response), "\"refusal\":\"no\"") &&
+              has(buf_slice(&response), "\"reasoning_content\":\"think\""));
     buf_release(&request);
     buf_release(&response);
+}
+END_TEST
+
+/* The upstream is not blamed for what the proxy did not keep. */
+START_TEST(a_copy_that_is_cut_is_no_cut_answer)
+{
+    struct wire_exchange x = exchange_of(&streams[0]);
+
+    x.response.n = 150;
+    x.end = WIRE_END_WHOLE;
+    x.response_cut = true;
+    read_it(&x);
+    ck_assert(slice_is(record.call.status, "completed"));
+    ck_assert(has(record.call.extra, "\"cut\":true"));
+    x.response_cut = false;
+    read_it(&x);
+    ck_assert(slice_is(record.call.status, "upstream_truncated"));
+    x = exchange_of(&streams[0]); /* nor is an answer whose question is cut */
+    x.request = (struct slice){ NULL, 0 };
+    x.request_cut = true;
+    read_it(&x);
+    ck_assert(slice_is(record.call.dialect, "openai-chat"));
+    ck_assert_int_eq(record.call.tokens_in, 7);
+    must_have(record.call.response, streams[0].answer, 4, "cut request");
+}
+END_TEST
+
+static const char *const stream_starts[] = { "", "\xEF\xBB\xBF",
+                                             ": OPENROUTER PROCESSING\n\n",
+                                             "event: x\n\n" };
+
+/* Whatever the type is called, and whatever comes before the first event. */
+START_TEST(a_stream_is_known_by_its_text_or_type)
+{
+    struct wire_exchange x = exchange_of(&streams[0]);
+    struct buf text = { .data = NULL };
+
+    buf_printf(&text, "%s%s", stream_starts[_i], streams[0].text);
+    x.response = buf_slice(&text);
+    x.end = WIRE_END_WHOLE;
+    x.response_type =
+        slice_of(_i == 1 ? "Text/Event-Stream; charset=utf-8" : "");
+    read_it(&x);
+    ck_assert(slice_is(record.call.status, "completed"));
+    must_have(record.call.response, streams[0].answer, 4, stream_starts[_i]);
+    buf_release(&text);
+}
+END_TEST
+
+/* The error of an upstream may be a page. */
+START_TEST(an_error_is_kept_as_a_line)
+{
+    struct wire_exchange x = exchange_of(&streams[0]);
+    struct buf text = { .data = NULL };
+
+    buf_str(&text, "{\"error\":\"");
+    for (int i = 0; i < 1000; i++)
+        buf_str(&text, "\xE2\x82\xAC");
+    buf_str(&text, "\"}");
+    x.response = buf_slice(&text);
+    x.http_status = 500;
+    x.end = WIRE_END_WHOLE;
+    read_it(&x);
+    ck_assert(slice_is(record.call.status, "failed_http"));
+    ck_assert(record.call.error.n <= 1024 && record.call.error.n > 1000);
+    ck_assert(utf8_valid(record.call.error.p, record.call.error.n));
+    buf_release(&text);
 }
 END_TEST
 
@@ -663,6 +732,9 @@ int main(void)
     tcase_add_test(t, a_response_that_is_cut_keeps_all_kinds_of_items);
     tcase_add_test(t, an_array_that_is_cut_keeps_what_had_come);
     tcase_add_test(t, an_empty_piece_is_no_token);
+    tcase_add_test(t, a_copy_that_is_cut_is_no_cut_answer);
+    tcase_add_loop_test(t, a_stream_is_known_by_its_text_or_type, 0, 4);
+    tcase_add_test(t, an_error_is_kept_as_a_line);
     tcase_add_test(t, packed_answers_are_unpacked);
     tcase_add_test(t, the_first_token_has_the_time_of_its_mark);
     tcase_add_test(t, vectors_are_not_kept);
