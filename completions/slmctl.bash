@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store export' | 'completion')
+        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store export' | 'store verify' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -101,10 +101,13 @@ _slmctl()
         options='--store --json --help'
         ;;
     'store')
-        reply='export' ;;
+        reply='export verify' ;;
     'store export')
         options='--format --store --help'
         kind='file'
+        ;;
+    'store verify')
+        options='--head --store --json --progress --help'
         ;;
     'completion')
         options='--help'
@@ -504,6 +507,12 @@ _slmctl()
         reply='exchange' kind='none' options= ;;
     'store export:--store')
         reply='' kind='dir' options= ;;
+    'store verify:--head')
+        reply='' kind='none' options= ;;
+    'store verify:--store')
+        reply='' kind='dir' options= ;;
+    'store verify:--progress')
+        reply='auto always never' kind='none' options= ;;
     esac
     [[ $cur == -* && -n $options ]] && reply=$options kind=none
     case $kind in

@@ -387,11 +387,13 @@ _slmctl_store()
     command)
         local -a list=(
             'export:write the calls of the store as lines'
+            'verify:check that all is there as it was logged'
         )
         _describe command list ;;
     rest)
         case $line[1] in
         export) _slmctl_store_export ;;
+        verify) _slmctl_store_verify ;;
         esac ;;
     esac
 }
@@ -401,6 +403,14 @@ _slmctl_store_export()
         '--format=[form of the lines (default exchange)]:FORMAT:(exchange)' \
         '--store=[directory of the store]:DIR:_files -/' \
         '*:operand:_files'
+}
+_slmctl_store_verify()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--head=[a head that was printed before must be part of the chain]:HEX: ' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--json[print one JSON document]' \
+        '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)'
 }
 _slmctl_completion()
 {
@@ -424,7 +434,7 @@ _slmctl()
             'generate:run a model from the shell'
             'model:add, list, show and check models; tokenize'
             'status:show what is in the store and what is due'
-            'store:export what is in the store'
+            'store:export and verify what is in the store'
             'completion:print the completion for bash, zsh or fish'
         )
         _describe command list ;;

@@ -235,12 +235,27 @@ static int run_cached(struct sql *db, const char *text, struct err *err)
 
 int sql_begin(struct sql *db, struct err *err)
 {
-    return run_cached(db, "BEGIN IMMEDIATE", err);
+    int rc = run_cached(db, "BEGIN IMMEDIATE", err);
+
+    if (rc < 0 || !db->hooks.begun)
+        return rc;
+    rc = db->hooks.begun(db->hooks.ctx, err);
+    if (rc < 0)
+        sql_rollback(db);
+    return rc;
 }
 
 int sql_commit(struct sql *db, struct err *err)
 {
-    return run_cached(db, "COMMIT", err);
+    int rc = db->hooks.committing ? db->hooks.committing(db->hooks.ctx, err)
+                                  : ERR_OK;
+
+    return rc < 0 ? rc : run_cached(db, "COMMIT", err);
+}
+
+void sql_set_hooks(struct sql *db, const struct sql_hooks *hooks)
+{
+    db->hooks = *hooks;
 }
 
 void sql_rollback(struct sql *db)

@@ -40,6 +40,15 @@ MUST_CHECK int sql_migrate(struct sql *db, const struct sql_migration *m,
 MUST_CHECK int sql_exec(struct sql *db, const char *text, struct err *err);
 MUST_CHECK int sql_begin(struct sql *db, struct err *err); /* IMMEDIATE */
 MUST_CHECK int sql_commit(struct sql *db, struct err *err);
+/* Called inside each transaction: right after sql_begin, right before
+ * sql_commit. One that fails makes the begin or the commit fail; a begin is
+ * rolled back then. */
+struct sql_hooks {
+    int (*begun)(void *ctx, struct err *err);
+    int (*committing)(void *ctx, struct err *err);
+    void *ctx;
+};
+void sql_set_hooks(struct sql *db, const struct sql_hooks *hooks);
 void sql_rollback(struct sql *db);
 bool sql_in_transaction(struct sql *db);
 /* How often sql_rollback was called: what was remembered of ids given out

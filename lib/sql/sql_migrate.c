@@ -16,8 +16,14 @@ static int version_of(struct sql *db, int64_t *out, struct err *err)
     return sql_one_int(db, "PRAGMA user_version", 0, out, err);
 }
 
-/* The text without its comments: SQLite keeps what stands inside a CREATE in
- * every database, and the comments are for readers of the source. */
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n';
+}
+
+/* The text without its comments and its indentation: SQLite keeps what stands
+ * inside a CREATE in every database, and those are for readers of the source.
+ */
 static char *without_comments(const char *text)
 {
     struct buf out = { 0 };
@@ -33,7 +39,10 @@ static char *without_comments(const char *text)
             if (!*p)
                 break;
         }
-        buf_char(&out, *p);
+        if (quoted || !is_space(*p))
+            buf_char(&out, *p);
+        else if (out.len && !is_space(out.data[out.len - 1]))
+            buf_char(&out, *p == '\t' ? ' ' : *p);
     }
     return buf_take(&out, NULL);
 }

@@ -147,6 +147,8 @@ int store_open(const char *dir, enum store_mode mode, struct store **out,
         rc = read_hash_key(s, err);
     if (rc == ERR_OK)
         rc = store_dictionary_newest(s, err);
+    if (rc == ERR_OK)
+        store_ledger_open(s);
     if (rc < 0)
         store_close(s);
     else
@@ -159,6 +161,7 @@ void store_close(struct store *s)
     if (!s)
         return;
     sql_close(s->db);
+    store_ledger_close(s);
     for (size_t i = 0; i < s->dictionary_count; i++)
         codec_dictionary_free(s->dictionaries[i]);
     free(s->dictionaries);
@@ -216,6 +219,22 @@ const char *store_dir(const struct store *s)
 void store_hash(const struct store *s, struct slice data, unsigned char out[16])
 {
     crypto_keyed_hash(&s->hash_key, data, out);
+}
+
+int64_t store_data_key(const struct store *s)
+{
+    (void)s;
+    return 0;
+}
+
+int store_hash_key(struct store *s, int64_t data_key, struct crypto_key *out,
+                   struct err *err)
+{
+    if (data_key != 0)
+        return err_set(err, ERR_FORMAT, "%s: no data key %lld", s->dir,
+                       (long long)data_key);
+    *out = s->hash_key;
+    return ERR_OK;
 }
 
 int store_lock(struct store *s, const char *stage, struct err *err)

@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/progress.h"
 #include "json/json.h"
 #include "sql/sql.h"
 
@@ -201,6 +202,25 @@ MUST_CHECK int store_setting_set(struct store *s, const char *name,
 MUST_CHECK int store_stage_set(struct store *s, const char *name, int64_t high,
                                const char *version, const char *detail_json,
                                struct err *err);
+
+/* Reads everything and tells each damage as a line that says what to do, by
+ * `tell`. The chain proves calls chain_from to chain_to (none yet if that is
+ * lower); those before were logged before there was one. expected: a link noted
+ * earlier, may be NULL; expected_call is the last call that it covers, 0 and a
+ * finding if the chain does not come by it. */
+#define STORE_LINK_BYTES 32
+struct store_verify {
+    void (*tell)(void *ctx, const char *finding);
+    void *ctx;
+    struct progress *progress; /* may be NULL */
+    const unsigned char *expected;
+    int64_t calls, tombstones, blobs, commits, examples; /* seen */
+    int64_t chain_from, chain_to, expected_call;
+    uint64_t findings;
+    unsigned char head[STORE_LINK_BYTES]; /* the last link */
+};
+MUST_CHECK int store_verify(struct store *s, struct store_verify *v,
+                            struct err *err);
 
 /* What is in the store. */
 #define STORE_STAGES 6

@@ -57,11 +57,14 @@ int store_dictionary(struct store *s, int64_t id,
 
 int store_dictionary_newest(struct store *s, struct err *err)
 {
+    const struct codec_dictionary *newest = NULL;
     int64_t id;
     int rc = sql_one_int(s->db, "SELECT max(id) FROM dictionary", 0, &id, err);
 
     if (rc == ERR_OK && id)
-        rc = store_dictionary(s, id, &s->active, err);
+        rc = store_dictionary(s, id, &newest, err);
+    if (rc == ERR_OK)
+        s->active = newest;
     return rc;
 }
 
@@ -158,12 +161,12 @@ int store_blob_put(struct store *s, struct slice data, int64_t *id,
     int rc;
 
     crypto_keyed_hash(&s->hash_key, data, hash);
-    rc = store_blob_find(s, hash, id, err);
-    if (rc < 0 || *id)
-        return rc;
+    /* What is remembered holds inside a transaction only. */
     own = !sql_in_transaction(s->db);
     rc = own ? sql_begin(s->db, err) : ERR_OK;
     if (rc == ERR_OK)
+        rc = store_blob_find(s, hash, id, err);
+    if (rc == ERR_OK && !*id)
         rc = put_new(s, hash, data, id, err);
     if (rc == ERR_OK && own)
         rc = sql_commit(s->db, err);
@@ -207,6 +210,21 @@ static int load(struct store *s, int64_t id, struct buf *out, struct err *err)
         return rc;
     rc = unpack_row(s, q, id, out, err);
     sql_reset(q);
+    return rc;
+}
+
+int store_blob_hash(struct store *s, int64_t id, struct buf *data,
+                    unsigned char out[CRYPTO_HASH_BYTES], struct err *err)
+{
+    size_t start = data->len;
+    int rc = load(s, id, data, err);
+
+    if (rc == ERR_OK)
+        crypto_keyed_hash(
+            &s->hash_key,
+            (struct slice){ data->data ? data->data + start : NULL,
+                            data->len - start },
+            out);
     return rc;
 }
 

@@ -164,8 +164,8 @@ static const char INSERT_CALL[] =
     "INSERT INTO logged(origin, source, line, time, http_status, latency, "
     "ttft, tokens_in, tokens_out, tokens_cached, tokens_reason, "
     "conversation, response_id, error, extra, raw, request, request_at, node, "
-    "response) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-    "?, ?)";
+    "response, id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+    "?, ?, ?, ?)";
 
 static int insert_key(struct store *s, struct slice key, int64_t call,
                       struct err *err)
@@ -181,7 +181,7 @@ static int insert_key(struct store *s, struct slice key, int64_t call,
     return sql_run(q, err);
 }
 
-int store_call_insert(struct store *s, const struct store_call *c,
+int store_call_insert(struct store *s, const struct store_call *c, int64_t id,
                       struct slice key, struct store_body request,
                       int64_t response, struct err *err)
 {
@@ -199,8 +199,9 @@ int store_call_insert(struct store *s, const struct store_call *c,
     sql_bind_int(q, 18, request.at);
     sql_bind_int(q, 19, request.node);
     bind_id(q, 20, response);
+    sql_bind_int(q, 21, id);
     rc = sql_run(q, err);
-    return rc < 0 ? rc : insert_key(s, key, sql_last_id(s->db), err);
+    return rc < 0 ? rc : insert_key(s, key, id, err);
 }
 
 int store_call_add(struct store *s, const struct store_call *c, bool *added,

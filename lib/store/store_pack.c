@@ -199,20 +199,41 @@ static int add_bodies(struct store *s, const struct store_parcel *p,
     return rc;
 }
 
+/* What the chain says of it. */
+static void commit_to(struct store *s, const struct store_parcel *p, int64_t id)
+{
+    const struct store_call *c = &p->call;
+    unsigned char commitment[CRYPTO_HASH_BYTES];
+    struct crypto_hasher h;
+
+    store_commitment_begin(&h, &s->ledger.keys, c, id,
+                           (int64_t)(c->request.n + c->response.n));
+    store_commitment_shape(&h, (int64_t)p->at, p->count > p->messages + 1,
+                           p->messages);
+    for (size_t i = 0; i < p->count; i++)
+        store_commitment_piece(&h, p->pieces[i].hash);
+    crypto_hasher_final(&h, commitment);
+    store_ledger_add(s, commitment);
+}
+
 int store_parcel_add(struct store *s, struct store_parcel *p, struct slice key,
                      bool *added, struct err *err)
 {
     struct store_body request = { 0 };
-    int64_t response = 0, known;
+    int64_t response = 0, known, id;
     int rc = store_call_find(s, key, &known, err);
 
     assert(sql_in_transaction(s->db));
     *added = false;
     if (rc < 0 || known)
         return rc;
-    rc = add_bodies(s, p, &request, &response, err);
+    rc = store_ledger_next(s, &id, err);
     if (rc == ERR_OK)
-        rc = store_call_insert(s, &p->call, key, request, response, err);
+        rc = add_bodies(s, p, &request, &response, err);
+    if (rc == ERR_OK)
+        rc = store_call_insert(s, &p->call, id, key, request, response, err);
+    if (rc == ERR_OK)
+        commit_to(s, p, id);
     *added = rc == ERR_OK;
     return rc;
 }

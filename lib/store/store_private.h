@@ -29,6 +29,27 @@ struct store_node {
     int64_t id, parent, blob;
 };
 
+/* What the chain is made with; of one data key. */
+struct store_ledger_keys {
+    bool loaded;
+    int64_t data_key;
+    struct crypto_key chain, commitment;
+};
+
+/* The calls of one commit. */
+struct store_group {
+    int64_t first, last, data_key;
+};
+
+/* The transaction that is open. */
+struct store_ledger {
+    struct store_ledger_keys keys;
+    unsigned char link[STORE_LINK_BYTES]; /* the one before it */
+    int64_t high;  /* last id given out; -1: not looked up yet */
+    int64_t calls; /* that it has added */
+    struct buf commitments;
+};
+
 struct store {
     char *dir;
     struct sql *db;
@@ -36,10 +57,13 @@ struct store {
     struct codec *codec;
     struct codec_dictionary **dictionaries;
     size_t dictionary_count, dictionary_cap;
-    const struct codec_dictionary *active; /* packs new blobs; may be NULL */
+    /* Packs new blobs; may be NULL. Packers of other threads look at it. */
+    _Atomic(const struct codec_dictionary *) active;
     /* What was learnt of ids; void after a rollback, since ids are then given
      * out again. */
     uint64_t rollbacks;
+    int64_t epoch; /* of deleters, when that was learnt */
+    struct store_ledger ledger;
     struct map *blobs;             /* hash to blob id */
     struct map *nodes;             /* (parent, blob) to node id */
     struct map *origins;           /* hash to origin id */
@@ -75,8 +99,59 @@ MUST_CHECK int store_node_put(struct store *s, int64_t parent, int64_t blob,
                               int64_t *id, struct err *err);
 
 MUST_CHECK int store_call_insert(struct store *s, const struct store_call *c,
-                                 struct slice key, struct store_body request,
-                                 int64_t response, struct err *err);
+                                 int64_t id, struct slice key,
+                                 struct store_body request, int64_t response,
+                                 struct err *err);
+
+/* The data key that new calls are written under, 0: none; and the hash key
+ * that goes with a data key. */
+int64_t store_data_key(const struct store *s);
+MUST_CHECK int store_hash_key(struct store *s, int64_t data_key,
+                              struct crypto_key *out, struct err *err);
+
+/* A call as it stands; texts are valid until store_call_read_end. */
+struct store_call_row {
+    struct store_call call; /* without key, source and bodies */
+    int64_t id, request, request_at, node, response, raw; /* 0: none */
+};
+MUST_CHECK int store_call_read(struct store *s, int64_t id,
+                               struct store_call_row *out, bool *found,
+                               struct err *err);
+void store_call_read_end(struct store *s);
+MUST_CHECK int store_tombstone_get(struct store *s, int64_t call,
+                                   unsigned char commitment[CRYPTO_HASH_BYTES],
+                                   bool *found, struct err *err);
+
+/* A blob's bytes, appended to *data, past the cache, and their hash. */
+MUST_CHECK int store_blob_hash(struct store *s, int64_t id, struct buf *data,
+                               unsigned char out[CRYPTO_HASH_BYTES],
+                               struct err *err);
+
+/* store_ledger.c: the hooks of transactions, and the chain. */
+void store_ledger_open(struct store *s);
+void store_ledger_close(struct store *s);
+MUST_CHECK int store_ledger_keys(struct store *s, int64_t data_key,
+                                 struct store_ledger_keys *keys,
+                                 struct err *err);
+/* The id of the next call: ids are never given out again. The call is then
+ * written, and its commitment added. */
+MUST_CHECK int store_ledger_next(struct store *s, int64_t *id, struct err *err);
+void store_ledger_add(struct store *s,
+                      const unsigned char commitment[CRYPTO_HASH_BYTES]);
+void store_ledger_link(const struct store_ledger_keys *keys,
+                       const unsigned char before[STORE_LINK_BYTES],
+                       const struct store_group *g, struct slice commitments,
+                       unsigned char out[STORE_LINK_BYTES]);
+/* A commitment: begin, shape, the hashes of messages, skeleton and response,
+ * crypto_hasher_final. raw: bytes of both bodies. */
+void store_commitment_begin(struct crypto_hasher *h,
+                            const struct store_ledger_keys *keys,
+                            const struct store_call *c, int64_t id,
+                            int64_t raw);
+void store_commitment_shape(struct crypto_hasher *h, int64_t at,
+                            bool has_response, size_t messages);
+void store_commitment_piece(struct crypto_hasher *h,
+                            const unsigned char hash[CRYPTO_HASH_BYTES]);
 
 /* The array to cut a body at: true and its node if `member` of the object at
  * `body` is an array with elements. */

@@ -345,6 +345,7 @@ START_TEST(threads_and_compression_do_not_change_the_store)
     /* The same with threads from the start; only the hash key is shared. */
     ck_assert_int_eq(sql_exec(store_sql(im.store),
                               "DELETE FROM outcome; DELETE FROM call_key;"
+                              "DELETE FROM ledger;"
                               "DELETE FROM logged; DELETE FROM node;"
                               "DELETE FROM blob_hash; DELETE FROM blob;"
                               "DELETE FROM dictionary",
