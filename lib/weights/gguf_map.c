@@ -80,23 +80,35 @@ static int unpermute(struct gguf *g, struct weights_tensor *t, bool key,
     return ERR_OK;
 }
 
-static int unshift(struct gguf *g, struct weights_tensor *t, struct err *err)
+/* The values, from now on floats that may be changed. */
+static int own_floats(struct gguf *g, struct weights_tensor *t, float **out,
+                      struct err *err)
 {
-    size_t n = (size_t)weights_elements(t);
+    size_t bytes = (size_t)weights_elements(t) * sizeof(float);
     void *to;
-    float *x;
-    int rc = own_data(g, n * sizeof(float), t->name, &to, err);
+    int rc = own_data(g, bytes, t->name, &to, err);
 
     if (rc == ERR_OK)
         rc = weights_to_f32(t, to, err);
     if (rc < 0)
         return rc;
-    x = to;
-    for (size_t i = 0; i < n; i++)
-        x[i] -= 1;
     t->type = WEIGHTS_F32;
     t->data = to;
-    t->bytes = n * sizeof(float);
+    t->bytes = bytes;
+    *out = to;
+    return ERR_OK;
+}
+
+static int unshift(struct gguf *g, struct weights_tensor *t, struct err *err)
+{
+    size_t n = (size_t)weights_elements(t);
+    float *x;
+    int rc = own_floats(g, t, &x, err);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        x[i] -= 1;
     return ERR_OK;
 }
 
@@ -104,24 +116,17 @@ static int unshift(struct gguf *g, struct weights_tensor *t, struct err *err)
 static int undo_decay(struct gguf *g, struct weights_tensor *t, struct err *err)
 {
     size_t n = (size_t)weights_elements(t);
-    void *to;
     float *x;
-    int rc = own_data(g, n * sizeof(float), t->name, &to, err);
+    int rc = own_floats(g, t, &x, err);
 
-    if (rc == ERR_OK)
-        rc = weights_to_f32(t, to, err);
     if (rc < 0)
         return rc;
-    x = to;
     for (size_t i = 0; i < n; i++) {
         if (!(x[i] < 0))
             return err_set(err, ERR_FORMAT,
                            "tensor \"%s\": a decay is not negative", t->name);
         x[i] = logf(-x[i]);
     }
-    t->type = WEIGHTS_F32;
-    t->data = to;
-    t->bytes = n * sizeof(float);
     return ERR_OK;
 }
 
@@ -233,13 +238,6 @@ static int join_halves(struct weights_file *f, struct err *err)
     return rc;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    const struct weights_tensor *x = a, *y = b;
-
-    return strcmp(x->name, y->name);
-}
-
 bool gguf_is_adapter(const struct gguf *g)
 {
     return slice_is(gguf_string(gguf_find(g, "general.type"), 0), "adapter");
@@ -275,7 +273,7 @@ int gguf_adopt(struct weights_file *f, struct err *err)
     f->count = kept;
     for (size_t i = 0; i < f->count && rc == ERR_OK; i++)
         rc = adopt_tensor(g, &f->tensors[i], err);
-    qsort(f->tensors, f->count, sizeof(*f->tensors), by_name);
+    qsort(f->tensors, f->count, sizeof(*f->tensors), weights_by_name);
     if (rc == ERR_OK)
         rc = refuse_twice(f, err);
     return rc == ERR_OK ? join_halves(f, err) : rc;

@@ -256,23 +256,6 @@ static int read_infos(struct gguf_scan *s, uint64_t n, uint64_t *offsets)
     return rc;
 }
 
-static int by_place(const void *a, const void *b)
-{
-    const struct weights_tensor *x = a, *y = b;
-    const char *p = x->data, *q = y->data;
-
-    if (p != q)
-        return p < q ? -1 : 1;
-    return (x->bytes > y->bytes) - (x->bytes < y->bytes);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct weights_tensor *x = a, *y = b;
-
-    return strcmp(x->name, y->name);
-}
-
 static int set_data(struct gguf_scan *s, const uint64_t *offsets)
 {
     struct weights_file *f = s->f;
@@ -287,7 +270,7 @@ static int set_data(struct gguf_scan *s, const uint64_t *offsets)
             return bad(s, t, "its data lie outside the file (is it cut off?)");
         t->data = f->map.data + begin + offsets[i];
     }
-    qsort(f->tensors, f->count, sizeof(*f->tensors), by_place);
+    qsort(f->tensors, f->count, sizeof(*f->tensors), weights_by_place);
     end = f->map.data;
     for (size_t i = 0; i < f->count; i++) {
         const struct weights_tensor *t = &f->tensors[i];
@@ -303,7 +286,7 @@ static int check_names(const struct gguf_scan *s)
 {
     const struct weights_file *f = s->f;
 
-    qsort(f->tensors, f->count, sizeof(*f->tensors), by_name);
+    qsort(f->tensors, f->count, sizeof(*f->tensors), weights_by_name);
     for (size_t i = 1; i < f->count; i++)
         if (strcmp(f->tensors[i - 1].name, f->tensors[i].name) == 0)
             return bad(s, &f->tensors[i], "appears twice");

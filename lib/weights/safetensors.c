@@ -180,30 +180,13 @@ static int read_tensor(struct scan *s, json_ref e)
     return rc == ERR_OK ? check_bytes(s, t, dtype->bits) : rc;
 }
 
-static int by_place(const void *a, const void *b)
-{
-    const struct weights_tensor *x = a, *y = b;
-    const char *p = x->data, *q = y->data;
-
-    if (p != q)
-        return p < q ? -1 : 1;
-    return (x->bytes > y->bytes) - (x->bytes < y->bytes);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct weights_tensor *x = a, *y = b;
-
-    return strcmp(x->name, y->name);
-}
-
 /* The tensors, one after the other, are the whole buffer. */
 static int check_cover(const struct scan *s)
 {
     const struct weights_file *f = s->f;
     const unsigned char *at = s->base;
 
-    qsort(f->tensors, f->count, sizeof(*f->tensors), by_place);
+    qsort(f->tensors, f->count, sizeof(*f->tensors), weights_by_place);
     for (size_t i = 0; i < f->count; i++) {
         const struct weights_tensor *t = &f->tensors[i];
 
@@ -225,7 +208,7 @@ static int check_names(const struct scan *s)
 {
     const struct weights_file *f = s->f;
 
-    qsort(f->tensors, f->count, sizeof(*f->tensors), by_name);
+    qsort(f->tensors, f->count, sizeof(*f->tensors), weights_by_name);
     for (size_t i = 1; i < f->count; i++)
         if (strcmp(f->tensors[i - 1].name, f->tensors[i].name) == 0)
             return bad(s, f->tensors[i].name, "appears twice");
@@ -255,7 +238,8 @@ static int read_header(struct scan *s)
     if (rc == ERR_OK)
         rc = check_cover(s);
     if (rc == ERR_OK)
-        qsort(s->f->tensors, s->f->count, sizeof(*s->f->tensors), by_name);
+        qsort(s->f->tensors, s->f->count, sizeof(*s->f->tensors),
+              weights_by_name);
     return rc;
 }
 

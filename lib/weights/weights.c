@@ -24,7 +24,17 @@ struct weights {
     struct weights_nf4_list nf4;
 };
 
-static int by_name(const void *a, const void *b)
+int weights_by_place(const void *a, const void *b)
+{
+    const struct weights_tensor *x = a, *y = b;
+    const char *p = x->data, *q = y->data;
+
+    if (p != q)
+        return p < q ? -1 : 1;
+    return (x->bytes > y->bytes) - (x->bytes < y->bytes);
+}
+
+int weights_by_name(const void *a, const void *b)
 {
     const struct weights_tensor *x = a, *y = b;
 
@@ -103,7 +113,7 @@ static const struct weights_tensor *file_find(const struct weights_file *f,
 {
     struct weights_tensor key = { .name = name };
 
-    return bsearch(&key, f->tensors, f->count, sizeof(key), by_name);
+    return bsearch(&key, f->tensors, f->count, sizeof(key), weights_by_name);
 }
 
 /* One entry of weight_map: tensor name -> shard. */
@@ -167,7 +177,7 @@ static int index_read(struct weights *w, const struct json *j, const char *dir,
     map_free(seen);
     if (rc < 0)
         return rc;
-    qsort(w->tensors, w->count, sizeof(*w->tensors), by_name);
+    qsort(w->tensors, w->count, sizeof(*w->tensors), weights_by_name);
     return refuse_duplicates(w, err);
 }
 
@@ -292,7 +302,7 @@ const struct weights_tensor *weights_find(const struct weights *w,
 {
     struct weights_tensor key = { .name = name };
 
-    return bsearch(&key, w->tensors, w->count, sizeof(key), by_name);
+    return bsearch(&key, w->tensors, w->count, sizeof(key), weights_by_name);
 }
 
 void weights_forget(const struct weights *w, const struct weights_tensor *t)

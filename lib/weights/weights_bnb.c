@@ -33,20 +33,13 @@ static int bad(const struct bnb *b, const char *what)
     return err_set(b->err, ERR_FORMAT, "tensor \"%.200s\": %s", b->name, what);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    const struct weights_tensor *x = a, *y = b;
-
-    return strcmp(x->name, y->name);
-}
-
 static struct weights_tensor *find(const struct bnb *b, const char *suffix)
 {
     struct weights_tensor key = { 0 }, *out;
     char *full = mem_printf("%s%s", b->name, suffix);
 
     key.name = full;
-    out = bsearch(&key, b->tensors, b->count, sizeof(key), by_name);
+    out = bsearch(&key, b->tensors, b->count, sizeof(key), weights_by_name);
     free(full);
     return out;
 }

@@ -20,6 +20,9 @@ struct weights_file {
  * is for messages. On failure weights_file_release still cleans up. */
 MUST_CHECK int safetensors_scan(struct weights_file *f, const char *path,
                                 struct err *err);
+/* Of struct weights_tensor, for qsort and bsearch. */
+int weights_by_name(const void *a, const void *b);
+int weights_by_place(const void *a, const void *b); /* in the file */
 /* Of either format. */
 void weights_file_release(struct weights_file *f);
 /* What 4-bit tensors point to; owned. */

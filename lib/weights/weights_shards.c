@@ -19,13 +19,6 @@
 
 static const char *const metadata[] = { "format", "pt", NULL };
 
-static int by_name(const void *a, const void *b)
-{
-    const struct weights_tensor *x = a, *y = b;
-
-    return strcmp(x->name, y->name);
-}
-
 static char *shard_name(size_t i, size_t n)
 {
     return mem_printf("model-%05zu-of-%05zu.safetensors", i + 1, n);
@@ -154,7 +147,7 @@ int weights_write_dir(const char *dir, const struct weights_tensor *tensors,
 
     if (count)
         memcpy(t, tensors, count * sizeof(*t));
-    qsort(t, count, sizeof(*t), by_name);
+    qsort(t, count, sizeof(*t), weights_by_name);
     if (most > 0)
         shards = cut(t, count, most, begins);
     if (shards > WEIGHTS_MAX_SHARDS)
