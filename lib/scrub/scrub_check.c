@@ -384,7 +384,7 @@ static bool check_real(struct slice v)
     return !is_placeholder(v);
 }
 
-static int base64url_value(char c)
+int scrub_base64_value(char c)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -407,7 +407,7 @@ static bool check_jwt(struct slice v)
     bool ok;
 
     for (size_t i = 0; i < v.n && v.p[i] != '.' && n < sizeof(text); i++) {
-        int x = base64url_value(v.p[i]);
+        int x = scrub_base64_value(v.p[i]);
 
         if (x < 0)
             return false;

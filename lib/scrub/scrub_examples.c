@@ -42,22 +42,28 @@ static bool read_sample(const char *p, struct sample *s)
 }
 
 /* NULL if the example holds. */
+/* Where something is found in a sample. */
+static int find(struct scrub_worker *w, const struct sample *s,
+                const struct scrub_span **spans, size_t *count)
+{
+    struct slice text = buf_slice(&s->text);
+    struct buf out = { 0 };
+    int rc = scrub_record(w, slice_of("example"), &text, 1, &out, spans, count,
+                          NULL);
+
+    buf_release(&out);
+    return rc;
+}
+
 static const char *try_example(struct scrub_worker *w, struct sample *s,
                                uint32_t rule, const char *example)
 {
     const struct scrub_span *spans;
-    struct slice text;
-    struct buf out = { 0 };
     size_t count, own = 0;
-    int rc;
 
     if (!read_sample(example, s) || !s->count)
         return "marks nothing, or << and >> do not pair";
-    text = buf_slice(&s->text);
-    rc = scrub_record(w, slice_of("example"), &text, 1, &out, &spans, &count,
-                      NULL);
-    buf_release(&out);
-    if (rc < 0)
+    if (find(w, s, &spans, &count) < 0)
         return "could not be scrubbed";
     if (count != s->count)
         return count > s->count ? "more is found than marked"
@@ -74,18 +80,11 @@ static const char *try_counter(struct scrub_worker *w, struct sample *s,
                                uint32_t rule, const char *example)
 {
     const struct scrub_span *spans;
-    struct slice text;
-    struct buf out = { 0 };
     size_t count;
-    int rc;
 
     if (!read_sample(example, s) || s->count)
         return "a counter-example has no marks";
-    text = buf_slice(&s->text);
-    rc = scrub_record(w, slice_of("example"), &text, 1, &out, &spans, &count,
-                      NULL);
-    buf_release(&out);
-    if (rc < 0)
+    if (find(w, s, &spans, &count) < 0)
         return "could not be scrubbed";
     for (size_t i = 0; i < count; i++)
         if (spans[i].rule == rule)

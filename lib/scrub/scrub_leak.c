@@ -200,26 +200,13 @@ static void search_escapes(struct look *k)
     buf_release(&text);
 }
 
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (scrub_is_digit(c))
-        return c - '0' + 52;
-    if (c == '+' || c == '-')
-        return 62;
-    return c == '/' || c == '_' ? 63 : -1;
-}
-
 /* Decodes the run at t.p[i]; returns its end. */
 static size_t decode_base64(struct slice t, size_t i, struct buf *out)
 {
     unsigned bits = 0, held = 0;
 
-    for (; i < t.n && base64_value(t.p[i]) >= 0; i++) {
-        bits = (bits << 6 | (unsigned)base64_value(t.p[i])) & 0xFFFFFF;
+    for (; i < t.n && scrub_base64_value(t.p[i]) >= 0; i++) {
+        bits = (bits << 6 | (unsigned)scrub_base64_value(t.p[i])) & 0xFFFFFF;
         held += 6;
         if (held >= 8) {
             held -= 8;
@@ -238,7 +225,7 @@ static void search_base64(struct look *k)
     while (i < t.n) {
         size_t from = i;
 
-        if (base64_value(t.p[i]) < 0) {
+        if (scrub_base64_value(t.p[i]) < 0) {
             i++;
             continue;
         }

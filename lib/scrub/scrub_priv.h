@@ -111,6 +111,7 @@ size_t scrub_iban_fit(struct slice value);     /* bytes, 0: too short */
 void scrub_norm_phone(struct slice value, struct buf *out);
 bool scrub_is_digit(char c);
 bool scrub_is_alnum(char c);
+int scrub_base64_value(char c); /* of either alphabet; -1: of none */
 
 /* A found piece of one text, before documents are known. */
 struct scrub_hit {
