@@ -5,6 +5,7 @@
  * context and what transformers' sandbox of jinja2 3.1.6 makes of it, by group.
  * Chat templates of real models: $SLMCTL_REFERENCE.
  */
+#include "golden_time.h"
 #include "suite.h"
 
 #include "base/io.h"
@@ -18,21 +19,6 @@
 
 #define GOLDEN "tests/reference/jinja.golden.jsonl"
 #define MORE "tests/reference/jinja_more.golden.jsonl"
-
-static void set_time(const struct json *j, struct tm *tm)
-{
-    char *text = json_strdup(j, json_get(j, 0, "now"));
-
-    *tm = (struct tm){ .tm_mday = 1, .tm_year = 70 };
-    if (text &&
-        sscanf(text, "%d-%d-%dT%d:%d:%d", &tm->tm_year, &tm->tm_mon,
-               &tm->tm_mday, &tm->tm_hour, &tm->tm_min, &tm->tm_sec) == 6) {
-        tm->tm_year -= 1900;
-        tm->tm_mon -= 1;
-        (void)timegm(tm);
-    }
-    free(text);
-}
 
 /* jinja2's TemplateError: the template's own words, or the parser's. */
 static bool error_agrees(const struct json *j, const char *got)
@@ -89,7 +75,7 @@ static bool line_agrees(const struct json *j, const struct jinja *t,
     bool same;
     int rc;
 
-    set_time(j, &now);
+    golden_time(j, &now);
     rc = template_apply(t, j, json_get(j, 0, "context"),
                         json_get(j, 0, "continue_final_message"), &now, o, err);
     if (!json_text(j, json_get(j, 0, "output"), &want))

@@ -5,6 +5,7 @@
  * generation blocks, masks over two tokenizers, turns by prefix rendering or
  * the reason to refuse them.
  */
+#include "golden_time.h"
 #include "scratch.h"
 #include "suite.h"
 
@@ -46,21 +47,6 @@ static struct jinja *open_named(const char *name)
     }
     ck_assert_ptr_nonnull(t);
     return t;
-}
-
-static void set_time(const struct json *j, struct tm *tm)
-{
-    char *text = json_strdup(j, json_get(j, 0, "now"));
-
-    *tm = (struct tm){ .tm_mday = 1, .tm_year = 70 };
-    if (text &&
-        sscanf(text, "%d-%d-%dT%d:%d:%d", &tm->tm_year, &tm->tm_mon,
-               &tm->tm_mday, &tm->tm_hour, &tm->tm_min, &tm->tm_sec) == 6) {
-        tm->tm_year -= 1900;
-        tm->tm_mon -= 1;
-        (void)timegm(tm);
-    }
-    free(text);
 }
 
 static bool is_span(const struct json *j, json_ref span,
@@ -157,7 +143,7 @@ static void check_line(const struct json *j)
     struct tm now;
     int rc;
 
-    set_time(j, &now);
+    golden_time(j, &now);
     rc = template_turns(t, j, json_get(j, 0, "context"), &now, &turns, &err);
     if (!json_text(j, json_get(j, 0, "text"), &text)) {
         ck_assert_msg(rc < 0, "%s %s is not refused", name, of);
