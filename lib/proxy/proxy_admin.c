@@ -187,12 +187,13 @@ static void put_recorder(const struct recorder_stats *s, struct buf *out)
 }
 
 static void respond(struct buf *out, int status, const char *content_type,
-                    const struct buf *body)
+                    const struct buf *body, bool head_only)
 {
     http_head_begin_own(out, status, clock_wall_us(), content_type, body->len);
     buf_str(out, "Cache-Control: no-store\r\n");
     http_head_end(out);
-    buf_add_slice(out, buf_slice(body));
+    if (!head_only)
+        buf_add_slice(out, buf_slice(body));
 }
 
 static void put_metrics(struct proxy *p, struct buf *body)
@@ -262,7 +263,8 @@ void proxy_admin_answer(struct proxy *p, const struct http_request *r,
     struct slice path = { r->target.p,
                           query ? (size_t)(query - r->target.p) : r->target.n };
     const char *content_type = "text/plain; charset=utf-8";
-    bool is_get = slice_is(r->method, "GET");
+    bool is_head = slice_is(r->method, "HEAD");
+    bool is_get = is_head || slice_is(r->method, "GET");
     struct buf text = { .data = NULL };
     int status = 200;
 
@@ -283,6 +285,6 @@ void proxy_admin_answer(struct proxy *p, const struct http_request *r,
         status = 404;
         buf_str(&text, "GET /healthz, /readyz, /metrics; POST /feedback\n");
     }
-    respond(out, status, content_type, &text);
+    respond(out, status, content_type, &text, is_head);
     buf_release(&text);
 }

@@ -109,7 +109,8 @@ bool proxy_client_accept(struct proxy_worker *w, const struct proxy_listener *l)
 {
     struct proxy_config *config = proxy_config_hold(w->proxy);
     struct proxy_metrics *m = &w->proxy->metrics;
-
+    int64_t most =
+        (int64_t)config->o.connections + (l->is_admin ? ADMIN_MORE : 0);
     int i;
 
     for (i = 0; i < ACCEPT_MAX; i++) {
@@ -120,7 +121,7 @@ bool proxy_client_accept(struct proxy_worker *w, const struct proxy_listener *l)
 
         if (fd < 0)
             break;
-        if (atomic_fetch_add(&m->open, 1) >= (int64_t)config->o.connections) {
+        if (atomic_fetch_add(&m->open, 1) >= most) {
             turn_away(m, fd);
             continue;
         }
@@ -362,6 +363,7 @@ void proxy_client_go_on(struct proxy_client *c)
 static bool read_in(struct proxy_client *c)
 {
     for (int i = 0; i < 4 && wants_input(c); i++) {
+        bool idle = c->in.len == c->taken;
         size_t room = 16 << 10;
         char *p = buf_reserve(&c->in, room);
         ssize_t n = p ? recv(c->fd, p, room, 0) : -1;
@@ -379,7 +381,7 @@ static bool read_in(struct proxy_client *c)
             return true;
         }
         c->in.len += (size_t)n;
-        if (c->phase == PHASE_BUSY)
+        if (c->phase == PHASE_BUSY || (c->phase == PHASE_HEAD && idle))
             c->since_ns = clock_mono_ns();
         if (c->phase == PHASE_LINGER)
             buf_reset(&c->in);

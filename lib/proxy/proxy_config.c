@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* "https://host:1/path" taken apart; false if it is none. */
 static bool host_of(const char *url, struct slice *host)
@@ -85,6 +86,38 @@ static int add_route(struct proxy_config *c, const struct proxy_upstream *u,
     return ERR_OK;
 }
 
+/* Keys, and what is as good as one, are stored nowhere. */
+static bool holds_key(const char *field)
+{
+    static const char *const names[] = {
+        "authorization", "proxy-authorization",  "x-api-key",
+        "api-key",       "x-goog-api-key",       "ocp-apim-subscription-key",
+        "cookie",        "set-cookie",           "x-slm-token",
+        "helicone-auth", "x-litellm-api-key",    "x-portkey-api-key",
+        "x-auth-token",  "x-amz-security-token",
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (!strcasecmp(field, names[i]))
+            return true;
+    return false;
+}
+
+static int add_keep_fields(struct proxy_config *c,
+                           const struct proxy_options *o, struct err *err)
+{
+    c->keep_fields = mem_array(o->keep_field_count + 1, sizeof(char *));
+    for (size_t i = 0; i < o->keep_field_count; i++) {
+        if (holds_key(o->keep_fields[i]))
+            return err_set(err, ERR_INVALID,
+                           "the header field %s holds a key: it is never "
+                           "stored, choose others to keep",
+                           o->keep_fields[i]);
+        c->keep_fields[c->keep_field_count++] = mem_strdup(o->keep_fields[i]);
+    }
+    return ERR_OK;
+}
+
 int proxy_config_new(const struct proxy_options *o, struct proxy_config **out,
                      struct err *err)
 {
@@ -96,12 +129,10 @@ int proxy_config_new(const struct proxy_options *o, struct proxy_config **out,
     c->key = *o->fingerprints;
     c->routes = mem_array(o->upstream_count + 1, sizeof(*c->routes));
     memset(c->routes, 0, (o->upstream_count + 1) * sizeof(*c->routes));
-    c->keep_fields = mem_array(o->keep_field_count + 1, sizeof(char *));
-    for (size_t i = 0; i < o->keep_field_count; i++)
-        c->keep_fields[c->keep_field_count++] = mem_strdup(o->keep_fields[i]);
-    if (o->upstream_count == 0)
+    rc = add_keep_fields(c, o, err);
+    if (rc == ERR_OK && o->upstream_count == 0)
         rc = err_set(err, ERR_INVALID, "no upstream is given");
-    else if (o->upstream_count > PROXY_UPSTREAMS_MAX)
+    else if (rc == ERR_OK && o->upstream_count > PROXY_UPSTREAMS_MAX)
         rc = err_set(err, ERR_LIMIT, "more than %d upstreams",
                      PROXY_UPSTREAMS_MAX);
     for (size_t i = 0; rc == ERR_OK && i < o->upstream_count; i++)

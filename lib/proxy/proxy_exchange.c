@@ -114,7 +114,8 @@ static void submit(struct proxy_exchange *x)
     e.response_type = proxy_get_text(x, TEXT_RESPONSE_TYPE);
     e.response_encoding = proxy_get_text(x, TEXT_RESPONSE_ENCODING);
     if (!x->no_bodies) {
-        e.request = buf_slice(&x->request);
+        if (!x->dropped) /* else it is some piece */
+            e.request = buf_slice(&x->request);
         e.response = buf_slice(&x->response);
     }
     e.facts = as_object(&x->facts);
@@ -298,8 +299,6 @@ static void on_head(void *ctx, int status, const struct http_field *fields,
     proxy_facts_response(x, fields, count);
     if ((framing == HTTP_CHUNKED && x->minor == 0) ||
         atomic_load(&x->worker->proxy->stopping))
-        x->keep_alive = false;
-    if (atomic_load(&x->worker->proxy->stopping))
         x->keep_alive = false;
     if (!x->client)
         return;

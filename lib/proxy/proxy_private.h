@@ -13,6 +13,7 @@
 #define MARKS_MAX 1024                 /* of one exchange */
 #define QUIET_MS 250   /* an idle connection's last chance when it stops */
 #define ACCEPT_MAX 16  /* connections in a row */
+#define ADMIN_MORE 16  /* who watches is let in when nobody else is */
 #define LINGER_MS 2000 /* to read what a refused client sends */
 
 /* What one kind of API is called, by its paths. */

@@ -104,6 +104,18 @@ static const struct proxy_route *by_dialect(const struct proxy_config *c,
     return NULL;
 }
 
+/* Where a segment ends for one who decodes it first, or takes parameters off:
+ * "..%2fx" and "..;x" climb there. */
+static size_t plain_size(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '/' || s.p[i] == ';' || s.p[i] == '?' ||
+            (s.n - i >= 3 && (!strncasecmp(s.p + i, "%2f", 3) ||
+                              !strncasecmp(s.p + i, "%5c", 3))))
+            return i;
+    return s.n;
+}
+
 /* Whether a segment is "." or "..", also with a percent-encoded dot. */
 static bool is_dots(struct slice s)
 {
@@ -125,14 +137,22 @@ static bool is_dots(struct slice s)
 
 static bool climbs(struct slice path)
 {
-    struct slice name;
+    const char *query = memchr(path.p, '?', path.n);
 
-    while (path.n && path.p[0] == '/') {
-        (void)segment(path, &name, &path);
+    if (query)
+        path.n = (size_t)(query - path.p);
+    for (;;) {
+        size_t n = plain_size(path);
+        struct slice name = { path.p, n };
+
         if (is_dots(name))
             return true;
+        if (n == path.n)
+            return false;
+        n += path.p[n] == '%' ? 3 : 1;
+        path.p += n;
+        path.n -= n;
     }
-    return false;
 }
 
 int proxy_route_find(const struct proxy_config *c, const struct http_request *r,

@@ -98,9 +98,10 @@ static void drop(struct upstream_transfer *t)
 
     (void)libcurl.multi_remove_handle(u->multi, t->easy);
     libcurl.slist_free_all(t->fields);
-    if (u->idle_count < UPSTREAM_IDLE_HANDLES)
+    if (u->idle_count < UPSTREAM_IDLE_HANDLES) {
+        libcurl.easy_reset(t->easy); /* it points into t */
         u->idle[u->idle_count++] = t->easy;
-    else
+    } else
         libcurl.easy_cleanup(t->easy);
     if (t->previous)
         t->previous->next = t->next;

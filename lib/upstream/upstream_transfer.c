@@ -128,27 +128,47 @@ static bool take_field(struct upstream_transfer *t, struct slice line)
     return !t->head.overflow;
 }
 
-static enum http_framing framing_of(const struct upstream_transfer *t,
-                                    const struct http_field *fields,
-                                    uint64_t *length)
+/* Digits of a body's length; false: none, or too many. */
+static bool read_length(struct slice s, uint64_t *out)
 {
-    *length = 0;
-    if (t->head_only || t->status == 204 || t->status == 304)
-        return HTTP_EMPTY;
-    for (size_t i = 0; i < t->at_count; i++)
-        if (http_name_is(fields[i].name, "transfer-encoding"))
-            return HTTP_CHUNKED;
-    for (size_t i = 0; i < t->at_count; i++)
-        if (http_name_is(fields[i].name, "content-length")) {
-            /* curl has refused what is no number. */
-            for (size_t k = 0; k < fields[i].value.n; k++)
-                *length = *length * 10 + (uint64_t)(fields[i].value.p[k] - '0');
-            return HTTP_LENGTH;
-        }
-    return HTTP_CHUNKED;
+    *out = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+        *out = *out * 10 + (uint64_t)(s.p[i] - '0');
+    }
+    return s.n > 0 && s.n <= 18;
 }
 
-static void tell_head(struct upstream_transfer *t)
+/* curl takes "3x", and the last of two lengths; the client behind the proxy
+ * might take the first. False: it cannot be told where the body ends. */
+static bool find_framing(const struct upstream_transfer *t,
+                         const struct http_field *fields,
+                         enum http_framing *framing, uint64_t *length)
+{
+    bool coded = false, measured = false;
+
+    *length = 0;
+    for (size_t i = 0; i < t->at_count; i++) {
+        uint64_t n;
+
+        coded |= http_name_is(fields[i].name, "transfer-encoding");
+        if (!http_name_is(fields[i].name, "content-length"))
+            continue;
+        if (!read_length(fields[i].value, &n) || (measured && n != *length))
+            return false;
+        measured = true;
+        *length = n;
+    }
+    *framing = coded || !measured ? HTTP_CHUNKED : HTTP_LENGTH;
+    if (t->head_only || t->status == 204 || t->status == 304)
+        *framing = HTTP_EMPTY;
+    if (*framing != HTTP_LENGTH)
+        *length = 0;
+    return true;
+}
+
+static bool tell_head(struct upstream_transfer *t)
 {
     struct http_field fields[HTTP_FIELDS_MAX];
     enum http_framing framing;
@@ -160,9 +180,11 @@ static void tell_head(struct upstream_transfer *t)
         fields[i].value = (struct slice){ t->head.data + t->at[i].value,
                                           t->at[i].value_size };
     }
-    framing = framing_of(t, fields, &length);
+    if (!find_framing(t, fields, &framing, &length))
+        return false;
     t->has_head = true;
     t->r.head(t->r.ctx, t->status, fields, t->at_count, framing, length);
+    return true;
 }
 
 size_t upstream_take_line(char *p, size_t one, size_t n, void *ctx)
@@ -183,7 +205,7 @@ size_t upstream_take_line(char *p, size_t one, size_t n, void *ctx)
     else if (line.n)
         good = take_field(t, line);
     else if (t->status >= 200)
-        tell_head(t);
+        good = tell_head(t);
     t->bad_head |= !good;
     return good && !t->aborted ? one * n : 0;
 }
@@ -289,7 +311,6 @@ int upstream_set_up(struct upstream_transfer *t, struct err *err)
     CURL *e = t->easy;
     int rc = add_fields(t, err);
 
-    libcurl.easy_reset(e);
     set_connection(t);
     set_body(t, method);
     free(method);

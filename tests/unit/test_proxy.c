@@ -255,6 +255,9 @@ static const struct {
     { GET("/v1/%2e%2E/x") "\r\n", 400 },
     { GET("/one/./x") "\r\n", 400 },
     { GET("/w/a/..") "\r\n", 400 },
+    { GET("/one/..%2fx") "\r\n", 400 },
+    { GET("/one/a%2F%2e.%5Cx") "\r\n", 400 },
+    { GET("/one/..;a=b/x") "\r\n", 400 },
     { GET("/nothing/x") "\r\n", 404 },
 };
 
@@ -297,6 +300,7 @@ static const struct {
     { "/w/job/v1/x", "one.local", "one", "GET /p/v1/x ", "job" },
     { "/v1/x", "TWO.example:80", "two", "GET /v1/x ", "" },
     { "/v1/..x/...", "h", "", "GET /v1/..x/... ", "" },
+    { "/v1/a%2Fb;v=1/x?../y", "h", "", "GET /v1/a%2Fb;v=1/x?../y ", "" },
     { "/w/x", "h", "", "GET /w/x ", "" },
 };
 
@@ -431,6 +435,10 @@ START_TEST(the_admin_listener_tells_and_takes_feedback)
                    strstr(b.data, "X-SLM-Call-Id: ") + 15);
     ck_assert_int_eq(admin(GET("/healthz") "\r\n"), 200);
     ck_assert_int_eq(admin(GET("/readyz") "\r\n"), 200);
+    ck_assert_int_eq(admin("HEAD /healthz HTTP/1.1\r\nHost: h\r\n"
+                           "Connection: close\r\n\r\n"),
+                     200);
+    ck_assert_str_eq(body_of(&b), "");
     ck_assert_int_eq(admin(GET("/metrics") "\r\n"), 200);
     ck_assert(strstr(b.data, "\nslmctl_requests_total 1\n"));
     ck_assert_int_eq(admin(GET("/v1/x") "\r\n"), 404);

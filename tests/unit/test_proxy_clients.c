@@ -39,6 +39,131 @@ START_TEST(a_request_that_meets_the_stop_is_answered)
 }
 END_TEST
 
+/* The time for a head was counted from the answer before. */
+START_TEST(a_head_in_pieces_has_its_time_on_an_old_connection)
+{
+    int fd;
+
+    up.answer = slice_of(OK);
+    px.o.head_ms = 500;
+    start_proxy();
+    fd = dial();
+    buf_reset(&b);
+    say(fd, ASK);
+    hear(fd, &b, "ok");
+    nap_ms(800);
+    say(fd, "GET /v1/models HTTP/1.1\r\n");
+    nap_ms(250);
+    say(fd, "Host: h\r\n\r\n");
+    buf_reset(&b);
+    hear(fd, &b, "ok");
+    ck_assert_int_eq(status_of(&b), 200);
+    say(fd, "GET /v1/models HTTP/1.1\r\n"); /* and no more than its time */
+    buf_reset(&b);
+    hear(fd, &b, NULL);
+    ck_assert_int_eq(status_of(&b), 408);
+    (void)close(fd);
+}
+END_TEST
+
+/* The same for a body: its time begins with its head. */
+START_TEST(a_body_has_its_time_on_an_old_connection)
+{
+    int fd;
+
+    up.answer = slice_of(OK);
+    px.o.idle_ms = 800;
+    start_proxy();
+    fd = dial();
+    nap_ms(600);
+    say(fd, "POST /v1/x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n");
+    nap_ms(500);
+    say(fd, "{}");
+    buf_reset(&b);
+    hear(fd, &b, "ok");
+    ck_assert_int_eq(status_of(&b), 200);
+    (void)close(fd);
+}
+END_TEST
+
+/* Who watches over it is let in when nobody else is. */
+START_TEST(a_full_proxy_still_tells_how_it_is)
+{
+    int fd, busy;
+
+    up.answer = slice_of(OK);
+    px.o.admin = "127.0.0.1:0";
+    px.o.connections = 1;
+    start_proxy();
+    busy = dial();
+    say(busy, ASK);
+    buf_reset(&b);
+    hear(busy, &b, "ok");
+    ck_assert_int_eq(exchange(ASK, &b), 503);
+    fd = loopback_dial(proxy_address(px.proxy, 1));
+    buf_reset(&b);
+    say(fd, "GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    hear(fd, &b, NULL);
+    ck_assert_int_eq(status_of(&b), 200);
+    (void)close(fd);
+    (void)close(busy);
+}
+END_TEST
+
+static const char *const secret_fields[] = {
+    "authorization", "Proxy-Authorization", "x-api-key",   "api-key",
+    "cookie",        "Set-Cookie",          "x-slm-token", "helicone-auth",
+};
+
+START_TEST(fields_that_hold_keys_cannot_be_kept)
+{
+    const char *const keep[] = { "x-request-id", secret_fields[_i] };
+    struct recorder *rec = NULL;
+    struct proxy *p = NULL;
+    struct err err;
+
+    px.o.keep_fields = keep;
+    px.o.keep_field_count = 2;
+    ck_assert_int_eq(recorder_open(&px.ro, &rec, &err), ERR_OK);
+    ck_assert_int_eq(proxy_new(&px.o, rec, &p, &err), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, secret_fields[_i]));
+    ck_assert_int_eq(recorder_close(rec, 1000, &err), ERR_OK);
+}
+END_TEST
+
+/* What is left of a request that was too long to be copied is no request. */
+START_TEST(of_a_request_that_was_not_kept_no_piece_is)
+{
+    static char body[2 << 20];
+
+    up.answer = slice_of(OK);
+    px.o.capture_max = 1 << 20;
+    start_proxy();
+    memset(body, 'x', sizeof(body) - 1);
+    buf_reset(&b);
+    buf_printf(&b,
+               "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\n"
+               "Connection: close\r\nContent-Length: %zu\r\n\r\n",
+               sizeof(body) - 1);
+    buf_add(&b, body, sizeof(body) - 1);
+    {
+        int fd = dial();
+
+        ck_assert(write_all(fd, b.data, b.len));
+        buf_reset(&b);
+        hear(fd, &b, NULL);
+        (void)close(fd);
+    }
+    ck_assert_int_eq(status_of(&b), 200);
+    stop_proxy(5000);
+    ck_assert_int_eq(ask("SELECT count(*) FROM call c JOIN blob b ON b.id = "
+                         "c.request WHERE b.size = 0 AND "
+                         "dialect = 'openai-chat' AND extra LIKE "
+                         "'%\"cut\":true%'"),
+                     1);
+}
+END_TEST
+
 START_TEST(an_idle_connection_does_not_hold_up_the_stop)
 {
     int64_t start;
@@ -102,6 +227,12 @@ int main(void)
     TCase *t = suite_case("proxy_clients", set_up, tear_down);
 
     tcase_add_test(t, a_request_that_meets_the_stop_is_answered);
+    tcase_add_test(t, a_head_in_pieces_has_its_time_on_an_old_connection);
+    tcase_add_test(t, a_body_has_its_time_on_an_old_connection);
+    tcase_add_test(t, a_full_proxy_still_tells_how_it_is);
+    tcase_add_loop_test(t, fields_that_hold_keys_cannot_be_kept, 0,
+                        sizeof(secret_fields) / sizeof(*secret_fields));
+    tcase_add_test(t, of_a_request_that_was_not_kept_no_piece_is);
     tcase_add_test(t, an_idle_connection_does_not_hold_up_the_stop);
     tcase_add_test(t, an_upstream_that_times_out_is_told_by_its_name_alone);
     tcase_add_test(t, keys_in_a_query_are_not_stored_whatever_their_name);

@@ -276,6 +276,14 @@ static const struct {
     { "nonsense\r\n\r\n", UPSTREAM_BAD },
     { "HTTP/1.1 200 OK\r\nNo colon\r\n\r\n", UPSTREAM_BAD },
     { "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", UPSTREAM_BAD },
+    { "HTTP/1.1 200 OK\r\nContent-Length: 3x\r\n\r\nabc", UPSTREAM_BAD },
+    { "HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\nabc", UPSTREAM_BAD },
+    { "HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999999999\r\n\r\n",
+      UPSTREAM_BAD },
+    { "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 3\r\n\r\nabc",
+      UPSTREAM_BAD },
+    { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+      UPSTREAM_DONE },
 };
 
 START_TEST(endings_are_told_apart)
