@@ -40,7 +40,8 @@ struct file {
     uint16_t number; /* not 0, see intents_announced */
     int fd;
     unsigned used; /* slots */
-    unsigned begun, ended;
+    unsigned running;
+    unsigned char *runs; /* a bit for each slot: an end may be told twice */
 };
 
 struct intents {
@@ -147,7 +148,7 @@ static int next_file(struct intents *n, struct err *err)
     path = path_of(n, number);
     mem_grow((void **)&n->files, &n->cap, n->count + 1, sizeof(*n->files));
     f = &n->files[n->count];
-    *f = (struct file){ .number = number };
+    *f = (struct file){ .number = number, .runs = mem_zalloc(FILE_CALLS / 8) };
     f->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (f->fd < 0)
         rc = err_set(err,
@@ -155,6 +156,8 @@ static int next_file(struct intents *n, struct err *err)
                      "create %s: %s", path, strerror(errno));
     else
         n->count++;
+    if (rc < 0)
+        free(f->runs);
     free(path);
     return rc;
 }
@@ -185,6 +188,7 @@ static void remove_file(struct intents *n, size_t i)
     (void)close(n->files[i].fd);
     (void)unlink(path);
     free(path);
+    free(n->files[i].runs);
     n->count--;
     memmove(&n->files[i], &n->files[i + 1], (n->count - i) * sizeof(*n->files));
 }
@@ -196,11 +200,12 @@ void intents_close(struct intents *n)
     while (n->count) {
         struct file *f = &n->files[n->count - 1];
 
-        if (f->begun == f->ended) {
+        if (!f->running) {
             remove_file(n, n->count - 1);
             continue;
         }
         (void)close(f->fd);
+        free(f->runs);
         n->count--;
     }
     for (size_t i = 0; i < n->old_count; i++)
@@ -239,10 +244,13 @@ static bool write_slot(struct file *f, struct beginning *b)
         n = pwrite(f->fd, b, sizeof(*b), (off_t)(slot * sizeof(*b)));
     while (n < 0 && errno == EINTR);
     f->used += n > 0;
-    f->begun += n == sizeof(*b);
     if (n > 0 && n < (ssize_t)sizeof(*b))
         (void)mark_slot(f, slot, TORN);
-    return n == sizeof(*b);
+    if (n != sizeof(*b))
+        return false;
+    f->running++;
+    f->runs[slot / 8] |= (unsigned char)(1 << slot % 8);
+    return true;
 }
 
 int intents_begin(struct intents *n, int64_t time_us, struct slice upstream,
@@ -273,6 +281,20 @@ bool intents_announced(const char *id)
     return strncmp(id, "0000", 4) != 0;
 }
 
+static void end_slot(struct intents *n, size_t i, unsigned slot)
+{
+    struct file *f = &n->files[i];
+    unsigned char bit = (unsigned char)(1 << slot % 8);
+
+    if (!(f->runs[slot / 8] & bit))
+        return;
+    f->runs[slot / 8] &= (unsigned char)~bit;
+    f->running--;
+    (void)mark_slot(f, slot, ENDED);
+    if (!f->running && f->used >= FILE_CALLS)
+        remove_file(n, i);
+}
+
 void intents_end(struct intents *n, const char *id)
 {
     unsigned char raw[RECORDER_ID_CHARS / 2];
@@ -280,16 +302,9 @@ void intents_end(struct intents *n, const char *id)
     if (!crypto_unhex(slice_of(id), raw, sizeof(raw)))
         return;
     (void)pthread_mutex_lock(&n->lock);
-    for (size_t i = n->count; i > 0; i--) {
-        struct file *f = &n->files[i - 1];
-
-        if (f->number != first_of(raw) || slot_of(raw) >= f->used)
-            continue;
-        (void)mark_slot(f, slot_of(raw), ENDED);
-        f->ended++;
-        if (f->begun == f->ended && f->used >= FILE_CALLS)
-            remove_file(n, i - 1);
-    }
+    for (size_t i = n->count; i > 0; i--)
+        if (n->files[i - 1].number == first_of(raw))
+            end_slot(n, i - 1, slot_of(raw));
     (void)pthread_mutex_unlock(&n->lock);
 }
 

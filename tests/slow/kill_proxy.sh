@@ -4,7 +4,7 @@
 # acknowledged: with sync and spool it is in the store afterwards, with batch
 # it is, or it is there as lost and ended within the window before the kill.
 # N=200 kills of each durability; WINDOW_MS is what batch may lose.
-# shellcheck disable=SC2154 # of proxy.subr
+# shellcheck disable=SC2034,SC2154 # shared with proxy.subr
 set -u
 slmctl=$1
 tools=$(dirname "$1")
