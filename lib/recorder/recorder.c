@@ -45,6 +45,17 @@ static int open_files(struct recorder *r, struct err *err)
     return rc;
 }
 
+/* A wall clock that is set back must not make the writer sleep till then. */
+static void init_work(struct recorder *r)
+{
+    pthread_condattr_t a;
+
+    (void)pthread_condattr_init(&a);
+    (void)pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&r->work, &a);
+    (void)pthread_condattr_destroy(&a);
+}
+
 int recorder_open(const struct recorder_options *o, struct recorder **out,
                   struct err *err)
 {
@@ -62,7 +73,7 @@ int recorder_open(const struct recorder_options *o, struct recorder **out,
     r->group_last = &r->group;
     r->conversations = map_new();
     (void)pthread_mutex_init(&r->lock, NULL);
-    (void)pthread_cond_init(&r->work, NULL);
+    init_work(r);
     rc = open_files(r, err);
     if (rc == ERR_OK) {
         int code;

@@ -30,8 +30,20 @@ static json_ref messages_of(const struct json *j, json_ref request)
     return JSON_NONE;
 }
 
-/* Hash of each prefix; how many there are. The client's fingerprint is part of
- * them: two users who say the same are two. */
+/* The client and the user who were named: two who say the same are two. Keys
+ * are not among them, for some are renewed within a conversation. */
+static void add_salt(const struct wire_exchange *x, struct buf *out)
+{
+    struct json j = { 0 };
+
+    buf_add_slice(out, x->client);
+    buf_char(out, '\0');
+    if (x->facts.n && json_parse(&j, x->facts.p, x->facts.n, NULL) == ERR_OK)
+        (void)json_text(&j, json_get(&j, 0, "user"), out);
+    json_release(&j);
+}
+
+/* Hash of each prefix, with the salt; how many there are. */
 static size_t hash_prefixes(const struct json *j, json_ref messages,
                             struct slice salt, uint64_t *out)
 {
@@ -109,15 +121,17 @@ void recorder_thread(struct recorder *r, struct wire_record *w,
                      const struct wire_exchange *x)
 {
     static _Thread_local uint64_t prefixes[MESSAGES_MAX];
-    struct slice salt = x->client;
+    struct buf salt = { .data = NULL };
     uint64_t at = 0;
     size_t n = 0;
 
     if (!json_present(w->request))
         return;
     forget_if_full(r);
-    n = hash_prefixes(&w->json, messages_of(&w->json, w->request), salt,
-                      prefixes);
+    add_salt(x, &salt);
+    n = hash_prefixes(&w->json, messages_of(&w->json, w->request),
+                      buf_slice(&salt), prefixes);
+    buf_release(&salt);
     if (w->call.conversation.n && w->call.conversation.n < 1024)
         at = add_name(r, w->call.conversation);
     else if (!w->call.conversation.n)

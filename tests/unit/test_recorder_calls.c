@@ -130,6 +130,35 @@ START_TEST(conversations_are_joined_by_their_beginnings)
 }
 END_TEST
 
+/* Who named themselves are two, also where they say the same. */
+START_TEST(conversations_of_two_users_are_two)
+{
+    static const char *const facts[] = { "{\"user\":\"aa\",\"key\":\"1\"}",
+                                         "{\"user\":\"bb\",\"key\":\"1\"}",
+                                         "{\"user\":\"aa\",\"key\":\"2\"}" };
+    struct recorder_options o = options(RECORDER_BATCH);
+    struct recorder *r = open_with(&o);
+
+    for (size_t i = 0; i < 3; i++) {
+        char id[RECORDER_ID_CHARS + 1];
+        struct made m;
+
+        begin(r, id);
+        make(&m, id,
+             i == 0   ? U("a")
+             : i == 1 ? U("a") "," A("ok") "," U("b")
+                      : U("a") "," A("ok") "," U("c"));
+        m.x.facts = slice_of(facts[i]);
+        recorder_submit(r, &m.x, NULL, NULL);
+    }
+    close_all(r);
+    ck_assert_int_eq(ask("SELECT count(DISTINCT conversation) FROM call"), 2);
+    ck_assert_int_eq(ask("SELECT a.conversation = c.conversation FROM call a, "
+                         "call c WHERE a.id = 1 AND c.id = 3"),
+                     1);
+}
+END_TEST
+
 /* The request of a Response names the answer before it, not its text. */
 START_TEST(responses_are_joined_by_the_answer_they_name)
 {
@@ -236,6 +265,7 @@ int main(void)
     tcase_add_test(t, feedback_waits_for_its_call_over_a_restart);
     tcase_add_loop_test(t, feedback_that_is_none_is_refused_at_once, 0, 5);
     tcase_add_test(t, conversations_are_joined_by_their_beginnings);
+    tcase_add_test(t, conversations_of_two_users_are_two);
     tcase_add_test(t, responses_are_joined_by_the_answer_they_name);
     tcase_add_test(t, a_second_collector_is_refused);
     tcase_add_test(t, an_exchange_without_an_id_is_a_gap_of_its_own);
