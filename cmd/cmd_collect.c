@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct cli_list imports, outcomes;
+static struct cli_list imports, outcomes, follows;
 static const char *format = "auto";
 
 static const struct opt options[] = {
@@ -35,6 +35,12 @@ static const struct opt options[] = {
       .value = &outcomes,
       .arg = "FILE|-",
       .help = "join rewards, labels or corrected answers to logged calls",
+      .complete = COMPLETE_FILE },
+    { .name = "follow",
+      .kind = OPT_LIST,
+      .value = &follows,
+      .arg = "FILE",
+      .help = "add the calls of a log as it grows, until it is stopped",
       .complete = COMPLETE_FILE },
     { .name = "listen",
       .kind = OPT_LIST,
@@ -274,7 +280,7 @@ static void write_text(const struct wire_import *im, double seconds,
 {
     const struct wire_counts *c = &im->counts;
 
-    if (imports.count)
+    if (imports.count || follows.count)
         buf_printf(
             out,
             "%" PRIu64 " calls added, %" PRIu64 " known already, %" PRIu64
@@ -312,7 +318,7 @@ static int finish(struct cli *cli, const struct wire_import *im, size_t unread,
         cli_warn(cli, "rejected lines are kept in %s", p);
     if (rc == EXIT_DONE && unread)
         rc = EXIT_FAILED;
-    if (rc == EXIT_DONE && im->counts.rejected)
+    if (rc == EXIT_DONE && im->counts.rejected && !follows.count)
         rc = EXIT_PARTLY;
     buf_release(&out);
     free(paths);
@@ -339,6 +345,30 @@ static int open_and_collect(struct cli *cli, struct wire_import *im,
     return rc;
 }
 
+static void say(void *cli, const char *message)
+{
+    cli_note(cli, "%s", message);
+}
+
+/* Imports may run beside it. */
+static int follow(struct cli *cli, struct wire_import *im, struct err *err)
+{
+    const struct wire_follow_notes notes = { say, cli };
+    int rc = wire_follow_check(follows.items, follows.count, err);
+
+    if (rc == ERR_OK)
+        rc = store_open(cli->store, STORE_CREATE, &im->store, err);
+    if (rc == ERR_OK)
+        rc = store_lock(im->store, "follow", err);
+    if (rc == ERR_OK) {
+        im->pool = pool_new(cli->threads);
+        rc = wire_follow(im, follows.items, follows.count, &notes, err);
+        pool_free(im->pool);
+    }
+    store_close(im->store);
+    return rc;
+}
+
 static size_t of_stdin(const struct cli_list *list)
 {
     size_t n = 0;
@@ -359,14 +389,20 @@ static int run(struct cli *cli, int argc, char **argv)
     (void)argc;
     (void)argv;
     (void)wire_format_parse(format, &im.format);
-    if (listen_values.listen.count && (imports.count || outcomes.count))
-        return cli_usage(cli, "--listen runs alone, without --import and "
-                              "--outcomes");
+    if (listen_values.listen.count &&
+        (imports.count || outcomes.count || follows.count))
+        return cli_usage(cli, "--listen runs alone, without --import, "
+                              "--follow and --outcomes");
     if (listen_values.listen.count)
         return collect_listen(cli);
-    if (!imports.count && !outcomes.count)
-        return cli_usage(cli, "nothing to collect: give --listen, --import "
-                              "or --outcomes");
+    if (follows.count && (imports.count || outcomes.count))
+        return cli_usage(cli, "--follow runs alone, without --import and "
+                              "--outcomes");
+    if (follows.count > WIRE_FOLLOW_MAX)
+        return cli_usage(cli, "more than %d files to follow", WIRE_FOLLOW_MAX);
+    if (!imports.count && !outcomes.count && !follows.count)
+        return cli_usage(cli, "nothing to collect: give --listen, --follow, "
+                              "--import or --outcomes");
     if (of_stdin(&imports) + of_stdin(&outcomes) > 1)
         return cli_usage(cli, "standard input can be read once; - is given "
                               "more often");
@@ -374,7 +410,8 @@ static int run(struct cli *cli, int argc, char **argv)
     if (rc == ERR_OK)
         rc = list_files(&outcomes, &in.outcomes, &err);
     if (rc == ERR_OK)
-        rc = open_and_collect(cli, &im, &in, &err);
+        rc = follows.count ? follow(cli, &im, &err)
+                           : open_and_collect(cli, &im, &in, &err);
     if (rc == ERR_OK)
         rc = finish(cli, &im, in.unread,
                     (double)(clock_mono_ns() - start) / 1e9);

@@ -32,7 +32,7 @@ _slmctl()
         reply='collect curate cluster select finetune eval generate model status store completion help'
         options='--help --version' ;;
     'collect')
-        options='--import --format --outcomes --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --json --quiet --progress --threads --help'
+        options='--import --format --outcomes --follow --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --json --quiet --progress --threads --help'
         ;;
     'curate')
         options='--rules --key-file --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --json --quiet --progress --threads --help'
@@ -120,6 +120,8 @@ _slmctl()
     'collect:--format')
         reply='auto exchange chat litellm otlp har langfuse pairs' kind='none' options= ;;
     'collect:--outcomes')
+        reply='' kind='file' options= ;;
+    'collect:--follow')
         reply='' kind='file' options= ;;
     'collect:--listen')
         reply='' kind='none' options= ;;

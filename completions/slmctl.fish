@@ -21,6 +21,7 @@ complete -c slmctl -n '__slmctl_at' -a collect -d 'log calls of a large model: a
 complete -c slmctl -n '__slmctl_on collect' -l import -r -F -d 'add the calls of a file, of a directory\'s files or of stdin'
 complete -c slmctl -n '__slmctl_on collect' -l format -x -a 'auto exchange chat litellm otlp har langfuse pairs' -d 'what imported lines are (default auto: told by each)'
 complete -c slmctl -n '__slmctl_on collect' -l outcomes -r -F -d 'join rewards, labels or corrected answers to logged calls'
+complete -c slmctl -n '__slmctl_on collect' -l follow -r -F -d 'add the calls of a log as it grows, until it is stopped'
 complete -c slmctl -n '__slmctl_on collect' -l listen -x -d 'be a proxy that logs: HOST:PORT, unix:PATH or fd:N'
 complete -c slmctl -n '__slmctl_on collect' -l upstream -x -d 'where calls go; those below /NAME/ to this one'
 complete -c slmctl -n '__slmctl_on collect' -l private -x -d 'this upstream\'s host may have a private address'

@@ -12,6 +12,7 @@ _slmctl_collect()
         '*--import=[add the calls of a file, of a directory'\''s files or of stdin]:FILE|DIR|-:_files' \
         '--format=[what imported lines are (default auto\: told by each)]:FORMAT:(auto exchange chat litellm otlp har langfuse pairs)' \
         '*--outcomes=[join rewards, labels or corrected answers to logged calls]:FILE|-:_files' \
+        '*--follow=[add the calls of a log as it grows, until it is stopped]:FILE:_files' \
         '*--listen=[be a proxy that logs\: HOST\:PORT, unix\:PATH or fd\:N]:ADDRESS: ' \
         '*--upstream=[where calls go; those below /NAME/ to this one]:\[NAME=\]URL: ' \
         '*--private=[this upstream'\''s host may have a private address]:NAME: ' \

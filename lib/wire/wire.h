@@ -148,6 +148,22 @@ struct wire_import {
  * damaged file; unread tells that other files may follow. */
 MUST_CHECK int wire_import_file(struct wire_import *im, const char *path,
                                 struct err *err);
+/* Reads logs that grow, through rotations, until a stop is requested. Calls
+ * and the place in the log go into the store together, so the next run goes on
+ * exactly there. A record or a list is one line here. A store that is locked or full for a while is waited for, and
+ * told; what else fails ends it. */
+struct wire_follow_notes {
+    void (*say)(void *ctx, const char *message);
+    void *ctx;
+};
+#define WIRE_FOLLOW_MAX 64 /* logs at a time */
+/* Before anything is made: each is a plain file, or not there yet, and none is
+ * given twice. */
+MUST_CHECK int wire_follow_check(const char *const *paths, size_t count,
+                                 struct err *err);
+MUST_CHECK int wire_follow(struct wire_import *im, const char *const *paths,
+                           size_t count, const struct wire_follow_notes *notes,
+                           struct err *err);
 /* Join outcomes to calls: lines with call, response_id or conversation_id. */
 MUST_CHECK int wire_outcomes_file(struct wire_import *im, const char *path,
                                   struct err *err);

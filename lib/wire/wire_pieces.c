@@ -13,7 +13,9 @@
 #include <string.h>
 
 struct wire_pieces {
-    struct codec_lines *lines;
+    struct codec_lines *lines; /* NULL: lines are given */
+    struct codec_line given;
+    bool has_given;
     struct buf document; /* the text of the list at hand */
     struct json json;
     struct slice *list; /* its records */
@@ -34,6 +36,17 @@ int wire_pieces_open(const char *path, struct wire_pieces **out,
     }
     *out = p;
     return ERR_OK;
+}
+
+struct wire_pieces *wire_pieces_new(void)
+{
+    return mem_zalloc(sizeof(struct wire_pieces));
+}
+
+void wire_pieces_give(struct wire_pieces *p, const struct codec_line *line)
+{
+    p->given = *line;
+    p->has_given = true;
 }
 
 void wire_pieces_close(struct wire_pieces *p)
@@ -223,18 +236,30 @@ static int next_of_list(struct wire_pieces *p, struct codec_line *out)
     return 1;
 }
 
+static int next_line(struct wire_pieces *p, struct codec_line *out,
+                     struct err *err)
+{
+    bool has = p->has_given;
+
+    if (p->lines)
+        return codec_lines_next(p->lines, out, err);
+    *out = p->given;
+    p->has_given = false;
+    return has;
+}
+
 int wire_pieces_next(struct wire_pieces *p, struct codec_line *out,
                      struct err *err)
 {
     while (p->at == p->count) {
         struct brackets b;
         struct slice text;
-        int rc = codec_lines_next(p->lines, out, err);
+        int rc = next_line(p, out, err);
 
         if (rc <= 0)
             return rc;
         text = slice_trim(out->text);
-        if (!out->cut && opens_document(text, &b)) {
+        if (p->lines && !out->cut && opens_document(text, &b)) {
             rc = read_document(p, out, &b, err);
             if (rc < 0)
                 return rc;

@@ -13,6 +13,10 @@
 struct wire_pieces;
 MUST_CHECK int wire_pieces_open(const char *path, struct wire_pieces **out,
                                 struct err *err);
+/* Of lines that the caller has: each is given, and its pieces are asked for
+ * until there is none (0). The line's text must live as long. */
+struct wire_pieces *wire_pieces_new(void);
+void wire_pieces_give(struct wire_pieces *p, const struct codec_line *line);
 void wire_pieces_close(struct wire_pieces *p); /* NULL is fine */
 /* As codec_lines_next; number and size are the line's or the document's. The
  * size counts with the first piece of a list, the others have 0. */

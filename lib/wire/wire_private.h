@@ -30,7 +30,8 @@ MUST_CHECK int wire_read_bodies(struct wire_record *r, json_ref request,
 /* The dead-letter file of a source. A zeroed struct is ready for use. */
 struct wire_rejects {
     char *path;
-    int fd; /* valid once count > 0 */
+    int fd;       /* valid once count > 0 */
+    bool goes_on; /* adds to what an earlier run wrote */
     uint64_t count;
     struct buf line;
 };
@@ -41,6 +42,11 @@ MUST_CHECK int wire_rejects_add(struct wire_rejects *d, const char *source,
                                 int64_t number, struct slice text,
                                 uint64_t size, const char *reason,
                                 struct err *err);
+/* Goes on with what an earlier run on this source left. */
+void wire_rejects_resume(struct wire_rejects *d, const struct store *s,
+                         const char *source);
+/* Syncs, if there is something to sync. */
+MUST_CHECK int wire_rejects_sync(struct wire_rejects *d, struct err *err);
 /* Syncs and closes; the path is appended to *paths if there is one. */
 MUST_CHECK int wire_rejects_end(struct wire_rejects *d, struct buf *paths,
                                 struct err *err);

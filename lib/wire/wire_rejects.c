@@ -53,6 +53,14 @@ int wire_rejects_begin(struct wire_rejects *d, const struct store *s,
     return ERR_OK;
 }
 
+void wire_rejects_resume(struct wire_rejects *d, const struct store *s,
+                         const char *source)
+{
+    *d = (struct wire_rejects){ .path = path_of(s, source),
+                                .fd = -1,
+                                .goes_on = true };
+}
+
 static int open_file(struct wire_rejects *d, struct err *err)
 {
     char *slash = strrchr(d->path, '/');
@@ -63,7 +71,10 @@ static int open_file(struct wire_rejects *d, struct err *err)
     *slash = '/';
     if (rc < 0)
         return rc;
-    d->fd = open(d->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    d->fd =
+        open(d->path,
+             O_WRONLY | O_CREAT | O_CLOEXEC | (d->goes_on ? O_APPEND : O_TRUNC),
+             0600);
     if (d->fd < 0)
         return err_set(err, ERR_OUTPUT, "create %s: %s", d->path,
                        strerror(errno));
@@ -77,7 +88,7 @@ int wire_rejects_add(struct wire_rejects *d, const char *source, int64_t number,
     struct slice kept = { text.p,
                           text.n < WIRE_REJECT_MAX ? text.n : WIRE_REJECT_MAX };
     struct json_writer w;
-    int rc = d->count ? ERR_OK : open_file(d, err);
+    int rc = d->fd >= 0 ? ERR_OK : open_file(d, err);
 
     if (rc < 0)
         return rc;
@@ -105,14 +116,19 @@ int wire_rejects_add(struct wire_rejects *d, const char *source, int64_t number,
     return io_write_all(d->fd, d->line.data, d->line.len, err);
 }
 
+int wire_rejects_sync(struct wire_rejects *d, struct err *err)
+{
+    if (d->fd >= 0 && fsync(d->fd) < 0)
+        return err_set(err, ERR_OUTPUT, "fsync %s: %s", d->path,
+                       strerror(errno));
+    return ERR_OK;
+}
+
 int wire_rejects_end(struct wire_rejects *d, struct buf *paths, struct err *err)
 {
-    int rc = ERR_OK;
+    int rc = wire_rejects_sync(d, err);
 
     if (d->fd >= 0) {
-        if (fsync(d->fd) < 0)
-            rc = err_set(err, ERR_OUTPUT, "fsync %s: %s", d->path,
-                         strerror(errno));
         (void)close(d->fd);
         buf_printf(paths, "%s\n", d->path);
     }
