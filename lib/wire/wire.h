@@ -150,8 +150,8 @@ MUST_CHECK int wire_import_file(struct wire_import *im, const char *path,
                                 struct err *err);
 /* Reads logs that grow, through rotations, until a stop is requested. Calls
  * and the place in the log go into the store together, so the next run goes on
- * exactly there. A record or a list is one line here. A store that is locked or full for a while is waited for, and
- * told; what else fails ends it. */
+ * exactly there. A record or a list is one line here. A store that is locked or
+ * full for a while is waited for, and told; what else fails ends it. */
 struct wire_follow_notes {
     void (*say)(void *ctx, const char *message);
     void *ctx;
