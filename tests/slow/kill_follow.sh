@@ -72,10 +72,13 @@ rotate() {
     esac
 }
 
+# What is rotated before the log was ever seen is not read.
 n=0 r=0 kills=0 round=0
-: >wanted
-: >app.log
+line first | tee wanted >app.log
 follow
+until [ -e store/store.db ] && [ "$(calls)" = 1 ]; do
+    sleep 0.1
+done
 while [ $round -lt $rounds ]; do
     round=$((round + 1))
     write_lines
