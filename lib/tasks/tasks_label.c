@@ -390,7 +390,8 @@ common_system(const struct tasks_prompt *const *p, size_t n)
         key[i] = p[i]->system;
     most = most_common(key, n);
     free(key);
-    return most.count >= SYSTEM_SHARE * (double)n ? p[most.first] : NULL;
+    return (double)most.count >= SYSTEM_SHARE * (double)n ? p[most.first]
+                                                          : NULL;
 }
 
 static void make_texts(const struct tasks_prompt *const *p, size_t n,
