@@ -103,7 +103,7 @@ _slmctl()
     'store')
         reply='export verify' ;;
     'store export')
-        options='--format --store --help'
+        options='--format --store --quiet --help'
         kind='file'
         ;;
     'store verify')
@@ -506,7 +506,7 @@ _slmctl()
     'status:--store')
         reply='' kind='dir' options= ;;
     'store export:--format')
-        reply='exchange' kind='none' options= ;;
+        reply='exchange openai litellm otlp' kind='none' options= ;;
     'store export:--store')
         reply='' kind='dir' options= ;;
     'store verify:--head')

@@ -299,8 +299,9 @@ complete -c slmctl -n '__slmctl_on status' -l store -x -a '(__fish_complete_dire
 complete -c slmctl -n '__slmctl_on status' -l json -d 'print one JSON document'
 complete -c slmctl -n '__slmctl_at' -a store -d 'export and verify what is in the store'
 complete -c slmctl -n '__slmctl_at store' -a export -d 'write the calls of the store as lines'
-complete -c slmctl -n '__slmctl_on store export' -l format -x -a 'exchange' -d 'form of the lines (default exchange)'
+complete -c slmctl -n '__slmctl_on store export' -l format -x -a 'exchange openai litellm otlp' -d 'form of the lines (default exchange)'
 complete -c slmctl -n '__slmctl_on store export' -l store -x -a '(__fish_complete_directories)' -d 'directory of the store'
+complete -c slmctl -n '__slmctl_on store export' -l quiet -s q -d 'no notes and no progress on standard error'
 complete -c slmctl -n '__slmctl_on store export' -F
 complete -c slmctl -n '__slmctl_at store' -a verify -d 'check that all is there as it was logged'
 complete -c slmctl -n '__slmctl_on store verify' -l head -x -d 'a head that was printed before must be part of the chain'

@@ -401,8 +401,9 @@ _slmctl_store()
 _slmctl_store_export()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
-        '--format=[form of the lines (default exchange)]:FORMAT:(exchange)' \
+        '--format=[form of the lines (default exchange)]:FORMAT:(exchange openai litellm otlp)' \
         '--store=[directory of the store]:DIR:_files -/' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '*:operand:_files'
 }
 _slmctl_store_verify()

@@ -126,6 +126,14 @@ MUST_CHECK int wire_to_chat(struct slice dialect, struct slice request,
                             struct slice response, struct buf *chat_request,
                             struct buf *chat_response, struct err *err);
 
+/* A call of the store as a line of WIRE_EXCHANGE, WIRE_PAIRS (OpenAI's bodies),
+ * WIRE_LITELLM or WIRE_OTLP, appended to *out with its end. call: with both
+ * bodies; of key, source, line and facts nothing is read. 1: nothing was
+ * appended, the format has no form for calls without messages. */
+MUST_CHECK int wire_export(enum wire_format format,
+                           const struct store_call *call, int64_t id,
+                           struct buf *out);
+
 struct wire_counts {
     uint64_t files, lines, bytes, added, known, rejected;
     uint64_t skipped; /* records of other things than calls */

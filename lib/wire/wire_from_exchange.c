@@ -138,12 +138,44 @@ static struct pair find_pair(const struct json *j)
     return p;
 }
 
+/* A line of the Batch API tells apart from the answer why there is none, or
+ * none that is whole; own exports have the status there. */
+static void pair_status(struct wire_record *r, const struct json *j)
+{
+    json_ref error = json_get(j, 0, "error");
+    json_ref code = json_get(j, error, "code");
+    struct slice own = wire_status(wire_inner(j, code));
+    struct slice message = wire_own_text(r, j, json_get(j, error, "message"));
+
+    if (!json_is(j, error, JSON_OBJECT))
+        return;
+    r->call.status = own.n ? own : slice_of("failed_http");
+    r->call.error = own.n ? message : wire_own_text(r, j, code);
+    if (!own.n && !r->call.error.n)
+        r->call.error = message;
+    r->call.phase = wire_own_text(r, j, json_get(j, 0, "phase"));
+}
+
+static bool pair_is_cut(const struct wire_record *r, const struct json *j,
+                        struct slice request)
+{
+    bool cut = false;
+
+    (void)json_bool(j, json_get(j, 0, "cut"), &cut);
+    return cut || wire_has_marks(request) || wire_has_marks(r->call.response);
+}
+
 static void pair_names(struct wire_record *r, const struct json *j)
 {
+    double ms;
+
     r->call.conversation = wire_own_text(
         r, j, first_of(j, 0, "conversation_id", "session_id", NULL));
     r->call.workload = wire_own_text(r, j, json_get(j, 0, "workload_id"));
     r->call.client = wire_own_text(r, j, json_get(j, 0, "client_id"));
+    r->call.upstream = wire_own_text(r, j, json_get(j, 0, "upstream"));
+    if (json_double(j, json_get(j, 0, "ttft_ms"), &ms) && ms >= 0 && ms < 1e12)
+        r->call.ttft_us = (int64_t)(ms * 1e3 + 0.5);
 }
 
 int wire_from_pairs(struct wire_record *r, struct err *err)
@@ -168,7 +200,8 @@ int wire_from_pairs(struct wire_record *r, struct err *err)
     x.target = buf_slice(&l.target);
     x.method = slice_of("POST");
     x.time_us = wire_time(j, first_of(j, 0, "timestamp", "created_at", "time"));
-    if (json_double(j, json_get(j, 0, "latency_ms"), &ms) && ms >= 0)
+    if (json_double(j, json_get(j, 0, "latency_ms"), &ms) && ms >= 0 &&
+        ms < 1e12)
         x.latency_us = (int64_t)(ms * 1e3 + 0.5);
     if (!json_int(j, p.status, &x.http_status))
         x.http_status = -1;
@@ -176,13 +209,14 @@ int wire_from_pairs(struct wire_record *r, struct err *err)
     rc = wire_exchange_read(r, &x, err);
     if (rc == ERR_OK && slice_is(r->call.dialect, "opaque"))
         rc = err_set(err, ERR_FORMAT, "request: the body of no known API");
-    if (rc == ERR_OK && !r->call.response.n)
+    if (rc == ERR_OK)
+        pair_status(r, j);
+    if (rc == ERR_OK && !r->call.response.n &&
+        slice_is(r->call.status, "completed"))
         rc = err_set(err, ERR_FORMAT, "no response");
     if (rc == ERR_OK) {
         pair_names(r, j);
-        extra(r, "pairs",
-              wire_has_marks(x.request) || wire_has_marks(r->call.response), j,
-              "custom_id");
+        extra(r, "pairs", pair_is_cut(r, j, x.request), j, "custom_id");
     }
     give(&l, r);
     return rc;

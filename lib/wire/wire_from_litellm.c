@@ -76,6 +76,12 @@ static void put_error(struct json_writer *w, const struct json *j)
     json_end_object(w);
 }
 
+/* What an export of slmctl has written. */
+static json_ref own_fields(const struct json *j)
+{
+    return json_find(j, 0, "metadata", "requester_metadata", "slmctl", NULL);
+}
+
 static void build(struct wire_record *r, enum wire_dialect d, bool failed)
 {
     const struct json *j = &r->json;
@@ -96,6 +102,25 @@ static void build(struct wire_record *r, enum wire_dialect d, bool failed)
              d != DIALECT_OPENAI_EMBEDDINGS)
         json_put_raw(&b.w, NULL, json_raw(j, response));
     wire_bodies_end(&b, r);
+}
+
+/* A call that ended otherwise than with an answer or an error. */
+static void read_own(struct wire_record *r)
+{
+    const struct json *j = &r->json;
+    json_ref own = own_fields(j);
+    struct slice status =
+        wire_status(wire_inner(j, json_get(j, own, "status")));
+
+    if (!status.n)
+        return;
+    r->call.status = status;
+    r->call.phase = wire_own_text(r, j, json_get(j, own, "phase"));
+    r->call.workload = wire_own_text(r, j, json_get(j, own, "workload_id"));
+    if (!json_int(j, json_get(j, own, "http_status"), &r->call.http_status))
+        r->call.http_status = -1;
+    if (slice_eq(r->call.error, status))
+        r->call.error = (struct slice){ NULL, 0 };
 }
 
 static void read_failure(struct wire_record *r)
@@ -127,7 +152,7 @@ static void read_times(struct wire_record *r)
     int64_t token = wire_time(j, json_get(j, 0, "completionStartTime"));
 
     r->call.time_us = start;
-    if (start >= 0 && end >= start)
+    if (start >= 0 && end > start)
         r->call.latency_us = end - start;
     if (start >= 0 && token > start && token < end)
         r->call.ttft_us = token - start;
@@ -156,11 +181,14 @@ static void read_names(struct wire_record *r)
         r->call.model = wire_own_text(r, j, json_get(j, 0, "model"));
     r->call.conversation = wire_own_text(r, j, json_get(j, meta, "session_id"));
     if (!r->call.conversation.n)
+        r->call.conversation =
+            wire_own_text(r, j, json_get(j, 0, "session_id"));
+    if (!r->call.conversation.n)
         r->call.conversation = wire_own_text(r, j, json_get(j, 0, "trace_id"));
     r->call.client = wire_own_text(r, j, json_get(j, 0, "end_user"));
     r->call.upstream =
         wire_host(wire_own_text(r, j, json_get(j, 0, "api_base")));
-    if (!r->call.upstream.n)
+    if (!r->call.upstream.n && !json_present(own_fields(j)))
         r->call.upstream =
             wire_own_text(r, j, json_get(j, 0, "custom_llm_provider"));
 }
@@ -170,7 +198,10 @@ static bool is_cut(const struct json *j, bool failed)
     json_ref messages = json_get(j, 0, "messages");
     json_ref response = json_get(j, 0, "response");
 
-    return wire_has_marks(json_raw(j, messages)) ||
+    bool cut = false;
+
+    (void)json_bool(j, json_get(j, own_fields(j), "cut"), &cut);
+    return cut || wire_has_marks(json_raw(j, messages)) ||
            wire_has_marks(json_raw(j, response)) ||
            wire_has_marks(json_raw(j, json_get(j, 0, "model_parameters"))) ||
            (!failed &&
@@ -206,23 +237,34 @@ static enum wire_dialect dialect_of(const struct json *j)
     return d == DIALECT_OPAQUE ? DIALECT_OPENAI_CHAT : d;
 }
 
+/* Beside an error there may be the part of an answer that had come. */
+static bool has_answer(const struct json *j)
+{
+    return json_present(own_fields(j)) &&
+           json_is(j, json_get(j, 0, "response"), JSON_OBJECT);
+}
+
 int wire_from_litellm(struct wire_record *r, struct err *err)
 {
     const struct json *j = &r->json;
     bool failed = json_text_is(j, json_get(j, 0, "status"), "failure");
     enum wire_dialect d = dialect_of(j);
+    bool answered = !failed || has_answer(j);
 
     if (!json_present(json_get(j, 0, "messages")) &&
         !json_present(json_get(j, 0, "response")))
         return err_set(err, ERR_FORMAT,
                        "LiteLLM payload: neither messages nor response");
-    build(r, d, failed);
+    build(r, d, !answered);
     r->call.dialect = slice_of(wire_dialect_names[d]);
-    if (!failed)
+    if (answered)
         wire_read_answer(r, d, j, json_get(j, 0, "response"));
     r->call.status = slice_of("completed");
     if (failed)
         read_failure(r);
+    read_own(r);
+    if (!answered && !slice_starts(r->call.status, "failed"))
+        r->call.response = (struct slice){ NULL, 0 };
     read_times(r);
     read_tokens(r);
     read_names(r);

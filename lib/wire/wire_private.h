@@ -18,6 +18,8 @@ MUST_CHECK int wire_text(struct wire_record *r, json_ref v, const char *name,
 /* A number of 0 or more times `scale` as an integer; -1 if absent. */
 MUST_CHECK int wire_number(const struct json *j, json_ref v, const char *name,
                            double scale, int64_t *out, struct err *err);
+/* One of the statuses of slmctl-exchange(5), as static text; else empty. */
+struct slice wire_status(struct slice name);
 /* reward, label, answer and others; v may be a number or a string too. */
 MUST_CHECK int wire_outcome(struct wire_record *r, json_ref v,
                             struct store_outcome *out, struct err *err);

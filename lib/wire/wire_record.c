@@ -158,13 +158,20 @@ static int read_extra(struct wire_record *r, struct err *err)
     return ERR_OK;
 }
 
+struct slice wire_status(struct slice name)
+{
+    for (size_t i = 0; i < sizeof(STATUSES) / sizeof(*STATUSES); i++)
+        if (slice_is(name, STATUSES[i]))
+            return slice_of(STATUSES[i]);
+    return (struct slice){ NULL, 0 };
+}
+
 static int check_status(const struct wire_record *r, struct err *err)
 {
     struct slice s = r->call.status;
 
-    for (size_t i = 0; i < sizeof(STATUSES) / sizeof(*STATUSES); i++)
-        if (slice_is(s, STATUSES[i]))
-            return ERR_OK;
+    if (wire_status(s).n)
+        return ERR_OK;
     return err_set(err, ERR_FORMAT,
                    "status: \"%.*s\" is none of completed, failed_http, "
                    "failed_stream, upstream_truncated, cancelled, timeout, "
