@@ -93,6 +93,24 @@ static int64_t ms(double seconds)
     return (int64_t)(seconds * 1e3);
 }
 
+static const char *either(const char *a, const char *b)
+{
+    return a ? a : b;
+}
+
+/* As other programs take it from the environment: for https alone. */
+static void take_egress(struct upstream_options *o)
+{
+    o->proxy = listen_values.proxy;
+    o->no_proxy = either(getenv("no_proxy"), getenv("NO_PROXY"));
+    if (o->proxy)
+        return;
+    o->proxy = either(getenv("https_proxy"), getenv("HTTPS_PROXY"));
+    o->proxy_for_https = true;
+    if (o->proxy && !*o->proxy)
+        o->proxy = NULL;
+}
+
 static void take_limits(struct proxy_options *o, const struct cli *cli)
 {
     const struct listen_values *v = &listen_values;
@@ -117,8 +135,8 @@ static void take_limits(struct proxy_options *o, const struct cli *cli)
                                            .idle_ms = ms(v->idle_s),
                                            .http2 = v->http2,
                                            .ca_file = v->ca_file,
-                                           .proxy = v->proxy,
                                            .connections = 1024 };
+    take_egress(&o->client);
 }
 
 static int take_options(struct run *r)

@@ -24,8 +24,8 @@ struct upstream_options {
     const char *ca_file;  /* NULL: the system's */
     const char *proxy;    /* NULL: none; http://, socks5h:// ... */
     const char *no_proxy; /* hosts that are reached directly; NULL */
+    bool proxy_for_https; /* http:// URLs are reached directly as well */
     unsigned connections; /* kept open at most, of one thread */
-    bool private_addresses_only_by_name; /* see upstream_request.is_named */
 };
 
 MUST_CHECK int upstream_new(const struct upstream_options *o,

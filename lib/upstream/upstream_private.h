@@ -66,6 +66,7 @@ struct upstream_transfer {
     size_t at_count;
     int status;
     bool has_head, bad_head, paused, aborted, timed_out, head_only;
+    bool proxied;      /* who is connected to is the proxy */
     int64_t active_ns; /* last byte in either direction */
     char why[CURL_ERROR_SIZE];
 };

@@ -56,6 +56,14 @@ static bool is_private_v4(uint32_t a)
            a >> 22 == (0x64400000 >> 22) || a >> 28 >= 14;
 }
 
+/* An address of IPv4 at the end of one of IPv6: mapped, or behind NAT64. */
+static bool has_v4(const struct in6_addr *six)
+{
+    static const unsigned char nat64[12] = { 0, 0x64, 0xFF, 0x9B };
+
+    return IN6_IS_ADDR_V4MAPPED(six) || !memcmp(six->s6_addr, nat64, 12);
+}
+
 static bool is_private(const struct sockaddr *a)
 {
     const struct in6_addr *six;
@@ -66,14 +74,14 @@ static bool is_private(const struct sockaddr *a)
     if (a->sa_family != AF_INET6)
         return true;
     six = &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr;
-    if (IN6_IS_ADDR_V4MAPPED(six))
+    if (has_v4(six))
         return is_private_v4((uint32_t)six->s6_addr[12] << 24 |
                              (uint32_t)six->s6_addr[13] << 16 |
                              (uint32_t)six->s6_addr[14] << 8 |
                              six->s6_addr[15]);
     return IN6_IS_ADDR_UNSPECIFIED(six) || IN6_IS_ADDR_LOOPBACK(six) ||
-           IN6_IS_ADDR_LINKLOCAL(six) || IN6_IS_ADDR_MULTICAST(six) ||
-           (six->s6_addr[0] & 0xFE) == 0xFC;
+           IN6_IS_ADDR_LINKLOCAL(six) || IN6_IS_ADDR_SITELOCAL(six) ||
+           IN6_IS_ADDR_MULTICAST(six) || (six->s6_addr[0] & 0xFE) == 0xFC;
 }
 
 /* What a name resolves to is outside input: a public name must not lead into
@@ -84,7 +92,7 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose,
     const struct upstream_transfer *t = ctx;
 
     (void)purpose;
-    if (!t->r.is_named && !t->u->proxy && is_private(&a->addr))
+    if (!t->r.is_named && !t->proxied && is_private(&a->addr))
         return CURL_SOCKET_BAD;
     return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
@@ -276,7 +284,7 @@ static void set_connection(const struct upstream_transfer *t)
                               (long)u->o.connect_ms);
     (void)libcurl.easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     /* "": not even what the environment says; that is cmd's to read. */
-    (void)libcurl.easy_setopt(e, CURLOPT_PROXY, u->proxy ? u->proxy : "");
+    (void)libcurl.easy_setopt(e, CURLOPT_PROXY, t->proxied ? u->proxy : "");
     if (u->no_proxy)
         (void)libcurl.easy_setopt(e, CURLOPT_NOPROXY, u->no_proxy);
     if (u->ca_file)
@@ -311,6 +319,8 @@ int upstream_set_up(struct upstream_transfer *t, struct err *err)
     CURL *e = t->easy;
     int rc = add_fields(t, err);
 
+    t->proxied = t->u->proxy && (!t->u->o.proxy_for_https ||
+                                 !strncmp(t->r.url, "https://", 8));
     set_connection(t);
     set_body(t, method);
     free(method);

@@ -350,6 +350,41 @@ START_TEST(what_is_not_there_is_unreached)
 }
 END_TEST
 
+/* The server is the proxy, where there is one for this URL. */
+START_TEST(a_proxy_may_be_for_https_alone)
+{
+    struct upstream_options o = { .connect_ms = 2000,
+                                  .connections = 4,
+                                  .proxy_for_https = _i > 0 };
+    struct upstream *u = NULL;
+    struct upstream_request r;
+    char proxy[64];
+    struct err err;
+
+    start("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "\r\n\r\n", false);
+    (void)snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", server.port);
+    o.proxy = proxy;
+    memset(&seen, 0, sizeof(seen));
+    ck_assert_int_eq(upstream_new(&o, &u, &err), ERR_OK);
+    r = request("GET");
+    if (_i == 0) /* the proxy may have an address that the host may not */
+        r.url = "http://model.example/x";
+    r.is_named = _i > 0;
+    if (_i == 2)
+        r.url = "https://model.example/x";
+    run(u, &r, 5000);
+    ck_assert(seen.ended);
+    ck_assert_int_eq(strncmp(server.got.data,
+                             _i == 0   ? "GET http://model.example/x "
+                             : _i == 1 ? "GET /a/../b?c=[] "
+                                       : "CONNECT model.example:443 ",
+                             17),
+                     0);
+    close_upstream(u);
+    stop();
+}
+END_TEST
+
 START_TEST(a_private_address_must_be_meant)
 {
     struct upstream *u = open_upstream(0, 0);
@@ -377,6 +412,7 @@ int main(void)
     tcase_add_loop_test(t, silence_ends_in_a_timeout, 0, 2);
     tcase_add_test(t, an_abort_within_a_callback_is_the_last_that_is_heard);
     tcase_add_test(t, what_is_not_there_is_unreached);
+    tcase_add_loop_test(t, a_proxy_may_be_for_https_alone, 0, 3);
     tcase_add_test(t, a_private_address_must_be_meant);
     return suite_run("upstream", t);
 }
