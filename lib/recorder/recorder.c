@@ -239,12 +239,25 @@ static bool spill(struct recorder *r, struct recorder_item *i)
     return true;
 }
 
+/* The store fails for now: who waits for durability has it from the disk at
+ * once, not after the next try. */
+static bool bypass(struct recorder *r, struct recorder_item *i)
+{
+    return r->o.durability == RECORDER_SYNC && !r->stats.store_ok &&
+           !r->stopping && r->o.overload != RECORDER_DROP && can_spill(r) &&
+           spill(r, i);
+}
+
 /* What becomes of a record that has ended. True: it is in the queue. */
 static bool place(struct recorder *r, struct recorder_item *i, bool *kept)
 {
     struct err err;
 
     *kept = true;
+    if (bypass(r, i)) {
+        gaps_end_call(r, i);
+        return false;
+    }
     if (has_room(r) || r->stopping) {
         if (r->o.durability == RECORDER_SPOOL &&
             spool_append(r->spool, i->kind, buf_slice(&i->bytes),

@@ -83,15 +83,24 @@ START_TEST(sync_is_told_from_the_spool_when_the_store_is_locked)
     struct recorder_options o = options(RECORDER_SYNC);
     struct store *lock;
     struct recorder *r = open_with(&o);
+    int64_t start;
 
     lock = submit_while_locked(r, 20);
     ck_assert(wait_for_told(20));
     ck_assert_int_eq(told.dropped, 0);
     ck_assert_int_eq(stats_of(r).spilled, 20);
     ck_assert(!stats_of(r).store_ok);
+    /* Each of them waited for the next try of the store, the 0.5 s of a lock
+     * and the pause before it. */
+    start = clock_mono_ns();
+    for (int i = 1; i <= 20; i++) {
+        submit_many(r, 1, on_done, &told);
+        ck_assert(wait_for_told(20 + i));
+    }
+    ck_assert(clock_mono_ns() - start < INT64_C(5000000000));
     unlock_store(lock);
     close_all(r);
-    ck_assert_int_eq(ask("SELECT count(*) FROM call"), 21);
+    ck_assert_int_eq(ask("SELECT count(*) FROM call"), 41);
 }
 END_TEST
 
