@@ -7,6 +7,7 @@
  */
 #include "cluster_embedder.h"
 #include "cmd.h"
+#include "store_opening.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -384,7 +385,7 @@ static int run(struct cli *cli, int argc, char **argv)
     (void)argv;
     if (cli->json && assignments && strcmp(assignments, "-") == 0)
         return cli_usage(cli, "--json and --assignments - both go to stdout");
-    rc = store_open(cli->store, STORE_WRITE, &s, &err);
+    rc = cmd_store_open(cli, STORE_WRITE, &s, &err);
     if (rc == 0)
         rc = store_lock(s, "cluster", &err);
     if (rc == 0)

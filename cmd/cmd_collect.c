@@ -5,6 +5,7 @@
  * cannot be read are kept aside and told by exit code 3.
  */
 #include "collect_listen.h"
+#include "store_opening.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -16,6 +17,7 @@
 
 static struct cli_list imports, outcomes, follows;
 static const char *format = "auto";
+static bool no_encryption;
 
 static const struct opt options[] = {
     { .name = "import",
@@ -189,6 +191,10 @@ static const struct opt options[] = {
       .kind = OPT_FLAG,
       .value = &listen_values.http2,
       .help = "speak HTTP/2 with upstreams that offer it" },
+    { .name = "no-encryption",
+      .kind = OPT_FLAG,
+      .value = &no_encryption,
+      .help = "a store that is made now is not encrypted" },
     OPT_END,
 };
 
@@ -325,11 +331,20 @@ static int finish(struct cli *cli, const struct wire_import *im, size_t unread,
     return rc;
 }
 
+struct store_access collect_access(const struct cli *cli)
+{
+    struct store_access access = cmd_store_access(cli);
+
+    access.plain = no_encryption;
+    return access;
+}
+
 static int open_and_collect(struct cli *cli, struct wire_import *im,
                             struct inputs *in, struct err *err)
 {
     enum store_mode mode = in->imports.count ? STORE_CREATE : STORE_WRITE;
-    int rc = store_open(cli->store, mode, &im->store, err);
+    struct store_access access = collect_access(cli);
+    int rc = store_open_with(cli->store, mode, &access, &im->store, err);
 
     if (rc == ERR_OK)
         rc = store_lock(im->store, "collect", err);
@@ -354,10 +369,12 @@ static void say(void *cli, const char *message)
 static int follow(struct cli *cli, struct wire_import *im, struct err *err)
 {
     const struct wire_follow_notes notes = { say, cli };
+    const struct store_access access = collect_access(cli);
     int rc = wire_follow_check(follows.items, follows.count, err);
 
     if (rc == ERR_OK)
-        rc = store_open(cli->store, STORE_CREATE, &im->store, err);
+        rc =
+            store_open_with(cli->store, STORE_CREATE, &access, &im->store, err);
     if (rc == ERR_OK)
         rc = store_lock(im->store, "follow", err);
     if (rc == ERR_OK) {

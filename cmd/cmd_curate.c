@@ -6,6 +6,7 @@
  */
 #include "cmd.h"
 #include "curate_print.h"
+#include "store_opening.h"
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *rules_dir, *key_file, *decisions, *export_file, *task_name;
+static const char *rules_dir, *decisions, *export_file, *task_name;
 static const char *leak_file;
 static struct cli_list splits;
 static bool check_rules, filter, plain_text, show_spans;
@@ -24,9 +25,6 @@ static bool check_rules, filter, plain_text, show_spans;
 static const struct opt options[] = {
     { 0, "rules", OPT_STRING, &rules_dir, "DIR",
       "scrub by the rules of this directory too", .complete = COMPLETE_DIR },
-    { 0, "key-file", OPT_STRING, &key_file, "FILE",
-      "key of surrogates and splits, made if absent",
-      .complete = COMPLETE_FILE },
     { 0, "split", OPT_LIST, &splits, "SHARES|NAME",
       "percent for train, validation and test; or what to export" },
     { 0, "decisions", OPT_STRING, &decisions, "FILE|-",
@@ -145,18 +143,10 @@ int curate_load_rules(const char *dir, struct scrub_rules **out,
 
 int curate_load_key(const char *path, struct crypto_key *key, struct err *err)
 {
-    char *file;
-    int rc;
-
-    if (path)
-        return crypto_key_read(path, true, key, err);
-    file = config_key_path();
-    if (!file)
+    if (!path)
         return err_set(err, ERR_INVALID,
                        "no home directory; name the key with --key-file");
-    rc = crypto_key_read(file, true, key, err);
-    free(file);
-    return rc;
+    return crypto_key_read(path, true, key, err);
 }
 
 struct rules_check {
@@ -289,10 +279,10 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
     struct store *s = NULL;
     int64_t began = clock_mono_ns();
     int code = EXIT_DONE;
-    int rc = curate_load_key(key_file, &key, err);
+    int rc = curate_load_key(cli->key_file, &key, err);
 
     if (rc == ERR_OK)
-        rc = store_open(cli->store, STORE_WRITE, &s, err);
+        rc = cmd_store_open(cli, STORE_WRITE, &s, err);
     if (rc == ERR_OK)
         rc = settle_shares(s, w, err);
     if (rc == ERR_OK) {
@@ -339,8 +329,8 @@ static int run_filter(struct cli *cli, const struct scrub_rules *rules,
                                .ctx = cli };
     int rc = ERR_OK;
 
-    if (key_file)
-        rc = curate_load_key(key_file, &key, err);
+    if (cli->key_is_named)
+        rc = curate_load_key(cli->key_file, &key, err);
     else
         crypto_random(&key, sizeof(key));
     if (rc == ERR_OK)

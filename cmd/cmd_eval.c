@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "device.h"
 #include "eval_print.h"
+#include "store_opening.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -425,7 +426,7 @@ static int run(struct cli *cli, int argc, char **argv)
     if (rc == ERR_OK)
         rc = score_prices_open(prices, &r.prices, &err);
     if (rc == ERR_OK)
-        rc = store_open(cli->store, STORE_WRITE, &r.store, &err);
+        rc = cmd_store_open(cli, STORE_WRITE, &r.store, &err);
     if (rc == ERR_OK)
         rc = store_lock(r.store, "eval", &err);
     if (rc == ERR_OK && model)

@@ -9,6 +9,7 @@
 #include "device.h"
 #include "generate_choice.h"
 #include "pick_model.h"
+#include "store_opening.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -160,7 +161,7 @@ static int load_frame(struct cli *cli, int64_t task, struct frame *f,
                                          .splits = "tv",
                                          .newest_first = true };
     struct store *s = NULL;
-    int rc = store_open(cli->store, STORE_READ, &s, err);
+    int rc = cmd_store_open(cli, STORE_READ, &s, err);
 
     if (rc == ERR_OK)
         rc = store_examples(s, &query, keep_request, f, err);
@@ -278,7 +279,7 @@ static int task_form(struct generation *g, struct err *err)
     int rc = constrain_vocab_new(g->tok, &g->form.vocab, err);
 
     if (rc == ERR_OK)
-        rc = store_open(g->cli->store, STORE_READ, &s, err);
+        rc = cmd_store_open(g->cli, STORE_READ, &s, err);
     if (rc == ERR_OK)
         rc = json_parse(&j, g->request.data, g->request.len, err);
     if (rc == ERR_OK)

@@ -9,6 +9,7 @@
 #include "device.h"
 #include "model_artifact.h"
 #include "pick_model.h"
+#include "store_opening.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -190,7 +191,7 @@ static int open_score(struct job *j, struct err *err)
     j->score.limit = max_drop;
     if (!examples || !(task_name || (j->picked.id && !is_float(j->type))))
         return ERR_OK;
-    rc = store_open(j->cli->store, STORE_READ, &s, err);
+    rc = cmd_store_open(j->cli, STORE_READ, &s, err);
     if (rc == ERR_OK)
         rc = find_task(j, s, &task, err);
     if (rc == ERR_OK && task)

@@ -6,6 +6,7 @@
  * an hour later.
  */
 #include "cmd_model.h"
+#include "store_opening.h"
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -162,7 +163,7 @@ static int add(struct cli *cli, const char *dir, struct buf *out,
     if (rc == ERR_OK)
         rc = hash_weights(dir, e.hash, err);
     if (rc == ERR_OK)
-        rc = store_open(cli->store, STORE_CREATE, &s, err);
+        rc = cmd_store_open(cli, STORE_CREATE, &s, err);
     if (rc == ERR_OK)
         rc = is_there(s, &e, err);
     added = rc == 0;
@@ -338,7 +339,7 @@ static int run_remove(struct cli *cli, int argc, char **argv)
     struct sql_stmt *q;
     int64_t id = 0;
     struct err err;
-    int rc = store_open(cli->store, STORE_WRITE, &s, &err);
+    int rc = cmd_store_open(cli, STORE_WRITE, &s, &err);
 
     (void)argc;
     if (rc == ERR_OK)

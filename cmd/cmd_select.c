@@ -6,6 +6,7 @@
  * ranks and gives reasons; it promises no accuracy.
  */
 #include "cmd.h"
+#include "store_opening.h"
 
 #include "base/mem.h"
 #include "catalog/catalog.h"
@@ -468,8 +469,8 @@ static int open_all(struct selection *s, struct err *err)
     int rc = catalog_open(table_file, &s->catalog, err);
 
     if (rc == ERR_OK)
-        rc = store_open(s->cli->store, is_stored() ? STORE_WRITE : STORE_READ,
-                        &s->store, err);
+        rc = cmd_store_open(s->cli, is_stored() ? STORE_WRITE : STORE_READ,
+                            &s->store, err);
     if (rc == ERR_OK && is_stored())
         rc = store_lock(s->store, "select", err);
     if (rc == ERR_OK)

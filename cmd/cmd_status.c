@@ -55,7 +55,9 @@ static void write_json(const struct store *s, const struct store_status *st,
     for (size_t i = 0; i < st->status_count; i++)
         json_put_int(&w, st->statuses[i].name, st->statuses[i].calls);
     json_end_object(&w);
-    json_put_bool(&w, "encrypted", st->sealed > 0);
+    json_put_bool(&w, "encrypted", st->encrypted);
+    if (st->encrypted)
+        json_put_string(&w, "key_id", st->key_id);
     json_put_int(&w, "bytes", st->bytes);
     json_put_int(&w, "raw_bytes", st->raw_bytes);
     json_put_int(&w, "read_bytes", st->read_bytes);
@@ -91,7 +93,10 @@ static void write_counts(const struct store *s, const struct store_status *st,
         buf_printf(out, " of bodies (%.1fx smaller)",
                    (double)st->raw_bytes / (double)st->bytes);
     }
-    buf_printf(out, ", %s\n", st->sealed ? "encrypted" : "not encrypted");
+    if (st->encrypted)
+        buf_printf(out, ", encrypted with key %s\n", st->key_id);
+    else
+        buf_str(out, ", not encrypted\n");
     buf_printf(out, "pieces    %" PRId64 ", ", st->blobs);
     if (st->dictionaries) {
         buf_str(out, "dictionary of ");

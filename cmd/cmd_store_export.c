@@ -6,6 +6,7 @@
  * at all.
  */
 #include "cmd.h"
+#include "store_opening.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -105,8 +106,10 @@ static int flush(struct export *x, struct err *err)
 
 static const char SELECT_CALLS[] =
     "SELECT id, time, workload, client, conversation, upstream, status, phase, "
-    "http_status, latency, ttft, error, request, request_at, node, response, "
-    "dialect, model, extra, response_id, tokens_in, tokens_out, tokens_cached, "
+    "http_status, latency, ttft, open_text(error, 'logged.error', id), "
+    "request, request_at, node, response, "
+    "dialect, model, open_text(extra, 'logged.extra', id), response_id, "
+    "tokens_in, tokens_out, tokens_cached, "
     "tokens_reason FROM call WHERE id > ? ORDER BY id LIMIT 256";
 
 /* Pages of calls, so that no read transaction outlives a page. */
@@ -184,7 +187,7 @@ static int run(struct cli *cli, int argc, char **argv)
                         .format = parse_format(),
                         .to_stdout = argc == 0 || !strcmp(argv[0], "-") };
     struct err err;
-    int rc = store_open(cli->store, STORE_READ, &x.store, &err);
+    int rc = cmd_store_open(cli, STORE_READ, &x.store, &err);
 
     if (rc == ERR_OK)
         rc = export_to(&x, argc ? argv[0] : "-", &err);

@@ -4,6 +4,7 @@
  * Findings go to standard output, one a line; nothing is mended here.
  */
 #include "cmd.h"
+#include "store_opening.h"
 
 #include "base/mem.h"
 #include "crypto/crypto.h"
@@ -101,7 +102,7 @@ static void write_text(const struct store_verify *v, const struct findings *f,
 static int verify(struct cli *cli, struct store_verify *v, struct err *err)
 {
     struct store *s = NULL;
-    int rc = store_open(cli->store, STORE_READ, &s, err);
+    int rc = cmd_store_open(cli, STORE_READ, &s, err);
 
     /* Where no lock can be made, nobody removes anything either. */
     if (rc == ERR_OK)

@@ -50,7 +50,7 @@ struct run {
     struct proxy_options o;
     struct proxy_upstream upstreams[PROXY_UPSTREAMS_MAX];
     char *names[PROXY_UPSTREAMS_MAX];
-    struct crypto_key key;
+    struct crypto_key *key; /* locked */
     struct proxy *proxy;
     sigset_t signals;
 };
@@ -152,7 +152,7 @@ static int take_options(struct run *r)
     r->o.trusted = v->trusted.items;
     r->o.trusted_count = v->trusted.count;
     r->o.tokens = v->tokens;
-    r->o.fingerprints = &r->key;
+    r->o.fingerprints = r->key;
     r->o.keep_fields = v->keep.count ? v->keep.items : usual_fields;
     r->o.keep_field_count = v->keep.count
                                 ? v->keep.count
@@ -247,22 +247,22 @@ static int serve(struct run *r, struct err *err)
     return rc;
 }
 
-static int read_key(struct crypto_key *key, struct err *err)
+static int read_key(const char *path, struct crypto_key *key, struct err *err)
 {
-    char *path = config_key_path();
-    int rc = path ? crypto_key_read(path, true, key, err)
-                  : err_set(err, ERR_INVALID,
-                            "no home directory for the key: set HOME or "
-                            "XDG_CONFIG_HOME");
-
-    free(path);
-    return rc;
+    return path ? crypto_key_read(path, true, key, err)
+                : err_set(err, ERR_INVALID,
+                          "no home directory for the key: set HOME or "
+                          "XDG_CONFIG_HOME, or name it with --key-file");
 }
 
 int collect_listen(struct cli *cli)
 {
-    struct run r = { .cli = cli };
+    struct run r = { .cli = cli, .key = crypto_secret_new(sizeof(*r.key)) };
+    const struct store_access access = collect_access(cli);
+    struct crypto_key *spool_key = crypto_secret_new(sizeof(*spool_key));
     struct recorder_options ro = { .store = cli->store,
+                                   .access = &access,
+                                   .key = access.plain ? NULL : spool_key,
                                    .durability = durability(),
                                    .overload = overload(),
                                    .queue_bytes = (size_t)listen_values.queue,
@@ -273,14 +273,14 @@ int collect_listen(struct cli *cli)
     int rc, code = take_options(&r);
 
     if (code != EXIT_DONE)
-        return code;
+        goto done;
     block_signals(&r);
     allow_descriptors();
-    rc = crypto_init(&err);
-    if (rc == ERR_OK)
-        rc = read_key(&r.key, &err);
-    if (rc == ERR_OK)
+    rc = read_key(cli->key_file, r.key, &err);
+    if (rc == ERR_OK) {
+        crypto_derive(r.key, "spool", spool_key);
         rc = recorder_open(&ro, &recorder, &err);
+    }
     if (rc == ERR_OK)
         rc = proxy_new(&r.o, recorder, &r.proxy, &err);
     if (rc == ERR_OK)
@@ -290,9 +290,13 @@ int collect_listen(struct cli *cli)
         err = later;
         rc = later.code;
     }
+    if (rc < 0)
+        code = cli_fail(cli, &err);
+done:
     proxy_free(r.proxy);
     for (size_t i = 0; i < PROXY_UPSTREAMS_MAX; i++)
         free(r.names[i]);
-    crypto_wipe(&r.key, sizeof(r.key));
-    return rc < 0 ? cli_fail(cli, &err) : EXIT_DONE;
+    crypto_secret_free(r.key);
+    crypto_secret_free(spool_key);
+    return code;
 }

@@ -3,6 +3,7 @@
 #define COLLECT_LISTEN_H
 
 #include "cmd.h"
+#include "store/store.h"
 
 struct listen_values {
     struct cli_list listen, upstreams, private_names, trusted, keep;
@@ -14,6 +15,8 @@ struct listen_values {
 };
 extern struct listen_values listen_values;
 
+/* How --no-encryption has the store opened. */
+struct store_access collect_access(const struct cli *cli);
 /* Serves until SIGTERM or SIGINT; the exit code. */
 int collect_listen(struct cli *cli);
 

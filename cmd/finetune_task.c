@@ -10,6 +10,7 @@
 #include "device.h"
 #include "finetune_check.h"
 #include "finetune_job.h"
+#include "store_opening.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -448,8 +449,8 @@ int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
 {
     struct session s = { .cli = cli, .f = f };
     bool trains = !f->dry_run && !f->show_mask;
-    int rc = store_open(cli->store, trains ? STORE_WRITE : STORE_READ, &s.store,
-                        err);
+    int rc =
+        cmd_store_open(cli, trains ? STORE_WRITE : STORE_READ, &s.store, err);
 
     if (rc == 0 && trains)
         rc = store_lock(s.store, "finetune", err);

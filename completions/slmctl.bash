@@ -32,45 +32,45 @@ _slmctl()
         reply='collect curate cluster select finetune eval generate model status store completion help'
         options='--help --version' ;;
     'collect')
-        options='--import --format --outcomes --follow --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --json --quiet --progress --threads --help'
+        options='--import --format --outcomes --follow --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --no-encryption --store --key-file --json --quiet --progress --threads --help'
         ;;
     'curate')
-        options='--rules --key-file --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --json --quiet --progress --threads --help'
+        options='--rules --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --key-file --json --quiet --progress --threads --help'
         ;;
     'cluster')
-        options='--refit --embedder --assignments --rename --merge --pin --unpin --store --json --quiet --progress --threads --seed --help'
+        options='--refit --embedder --assignments --rename --merge --pin --unpin --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'select')
-        options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --save --store --json --quiet --help'
+        options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --save --store --key-file --json --quiet --help'
         ;;
     'finetune')
-        options='--task --all --force --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
+        options='--task --all --force --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
-        options='--task --model --adapter --split --margin --limit --batch --no-base --constrain --again --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --json --quiet --progress --threads --seed --help'
+        options='--task --model --adapter --split --margin --limit --batch --no-base --constrain --again --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'generate')
-        options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --constrain --max-tokens --logprobs --top-logprobs --device --precision --max-memory --store --json --quiet --threads --seed --help'
+        options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --constrain --max-tokens --logprobs --top-logprobs --device --precision --max-memory --store --key-file --json --quiet --threads --seed --help'
         ;;
     'model')
         reply='add list show remove check tokenize template train-tokenizer verify convert merge' ;;
     'model add')
-        options='--as --license --store --json --quiet --help'
+        options='--as --license --store --key-file --json --quiet --help'
         kind='dir'
         ;;
     'model list')
-        options='--store --json --help'
+        options='--store --key-file --json --help'
         ;;
     'model show')
-        options='--store --json --help'
+        options='--store --key-file --json --help'
         kind='models'
         ;;
     'model remove')
-        options='--store --quiet --help'
+        options='--store --key-file --quiet --help'
         kind='models'
         ;;
     'model check')
-        options='--adapter --tolerance --values --device --precision --max-memory --store --json --threads --help'
+        options='--adapter --tolerance --values --device --precision --max-memory --store --key-file --json --threads --help'
         kind='models'
         ;;
     'model tokenize')
@@ -86,28 +86,28 @@ _slmctl()
         kind='file'
         ;;
     'model verify')
-        options='--store --json --help'
+        options='--store --key-file --json --help'
         kind='models'
         ;;
     'model convert')
-        options='--to --type --base --output --shard-size --prompts --task --examples --max-drop --max-kl --device --precision --max-memory --store --json --quiet --threads --help'
+        options='--to --type --base --output --shard-size --prompts --task --examples --max-drop --max-kl --device --precision --max-memory --store --key-file --json --quiet --threads --help'
         kind='models'
         ;;
     'model merge')
-        options='--adapter --type --output --shard-size --prompts --task --examples --max-drop --max-kl --device --precision --max-memory --store --json --quiet --threads --help'
+        options='--adapter --type --output --shard-size --prompts --task --examples --max-drop --max-kl --device --precision --max-memory --store --key-file --json --quiet --threads --help'
         kind='models'
         ;;
     'status')
-        options='--store --json --help'
+        options='--store --key-file --json --help'
         ;;
     'store')
         reply='export verify' ;;
     'store export')
-        options='--format --store --quiet --help'
+        options='--format --store --key-file --quiet --help'
         kind='file'
         ;;
     'store verify')
-        options='--head --store --json --progress --help'
+        options='--head --store --key-file --json --progress --help'
         ;;
     'completion')
         options='--help'
@@ -169,14 +169,14 @@ _slmctl()
         reply='' kind='file' options= ;;
     'collect:--store')
         reply='' kind='dir' options= ;;
+    'collect:--key-file')
+        reply='' kind='file' options= ;;
     'collect:--progress')
         reply='auto always never' kind='none' options= ;;
     'collect:--threads')
         reply='' kind='none' options= ;;
     'curate:--rules')
         reply='' kind='dir' options= ;;
-    'curate:--key-file')
-        reply='' kind='file' options= ;;
     'curate:--split')
         reply='' kind='none' options= ;;
     'curate:--decisions')
@@ -189,6 +189,8 @@ _slmctl()
         reply='' kind='file' options= ;;
     'curate:--store')
         reply='' kind='dir' options= ;;
+    'curate:--key-file')
+        reply='' kind='file' options= ;;
     'curate:--progress')
         reply='auto always never' kind='none' options= ;;
     'curate:--threads')
@@ -207,6 +209,8 @@ _slmctl()
         reply='' kind='tasks' options= ;;
     'cluster:--store')
         reply='' kind='dir' options= ;;
+    'cluster:--key-file')
+        reply='' kind='file' options= ;;
     'cluster:--progress')
         reply='auto always never' kind='none' options= ;;
     'cluster:--threads')
@@ -231,6 +235,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'select:--store')
         reply='' kind='dir' options= ;;
+    'select:--key-file')
+        reply='' kind='file' options= ;;
     'finetune:-t' | 'finetune:--task')
         reply='' kind='tasks' options= ;;
     'finetune:-m' | 'finetune:--model')
@@ -315,6 +321,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'finetune:--store')
         reply='' kind='dir' options= ;;
+    'finetune:--key-file')
+        reply='' kind='file' options= ;;
     'finetune:--progress')
         reply='auto always never' kind='none' options= ;;
     'finetune:--threads')
@@ -357,6 +365,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'eval:--store')
         reply='' kind='dir' options= ;;
+    'eval:--key-file')
+        reply='' kind='file' options= ;;
     'eval:--progress')
         reply='auto always never' kind='none' options= ;;
     'eval:--threads')
@@ -403,6 +413,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'generate:--store')
         reply='' kind='dir' options= ;;
+    'generate:--key-file')
+        reply='' kind='file' options= ;;
     'generate:--threads')
         reply='' kind='none' options= ;;
     'generate:--seed')
@@ -413,12 +425,20 @@ _slmctl()
         reply='' kind='none' options= ;;
     'model add:--store')
         reply='' kind='dir' options= ;;
+    'model add:--key-file')
+        reply='' kind='file' options= ;;
     'model list:--store')
         reply='' kind='dir' options= ;;
+    'model list:--key-file')
+        reply='' kind='file' options= ;;
     'model show:--store')
         reply='' kind='dir' options= ;;
+    'model show:--key-file')
+        reply='' kind='file' options= ;;
     'model remove:--store')
         reply='' kind='dir' options= ;;
+    'model remove:--key-file')
+        reply='' kind='file' options= ;;
     'model check:--adapter')
         reply='' kind='dir' options= ;;
     'model check:--tolerance')
@@ -433,6 +453,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'model check:--store')
         reply='' kind='dir' options= ;;
+    'model check:--key-file')
+        reply='' kind='file' options= ;;
     'model check:--threads')
         reply='' kind='none' options= ;;
     'model train-tokenizer:-n' | 'model train-tokenizer:--vocab')
@@ -445,6 +467,8 @@ _slmctl()
         reply='' kind='file' options= ;;
     'model verify:--store')
         reply='' kind='dir' options= ;;
+    'model verify:--key-file')
+        reply='' kind='file' options= ;;
     'model convert:--to')
         reply='gguf safetensors' kind='none' options= ;;
     'model convert:--type')
@@ -473,6 +497,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'model convert:--store')
         reply='' kind='dir' options= ;;
+    'model convert:--key-file')
+        reply='' kind='file' options= ;;
     'model convert:--threads')
         reply='' kind='none' options= ;;
     'model merge:--adapter')
@@ -501,18 +527,26 @@ _slmctl()
         reply='' kind='none' options= ;;
     'model merge:--store')
         reply='' kind='dir' options= ;;
+    'model merge:--key-file')
+        reply='' kind='file' options= ;;
     'model merge:--threads')
         reply='' kind='none' options= ;;
     'status:--store')
         reply='' kind='dir' options= ;;
+    'status:--key-file')
+        reply='' kind='file' options= ;;
     'store export:--format')
         reply='exchange openai litellm otlp' kind='none' options= ;;
     'store export:--store')
         reply='' kind='dir' options= ;;
+    'store export:--key-file')
+        reply='' kind='file' options= ;;
     'store verify:--head')
         reply='' kind='none' options= ;;
     'store verify:--store')
         reply='' kind='dir' options= ;;
+    'store verify:--key-file')
+        reply='' kind='file' options= ;;
     'store verify:--progress')
         reply='auto always never' kind='none' options= ;;
     esac

@@ -38,7 +38,9 @@ _slmctl_collect()
         '--egress-proxy=[reach upstreams through this proxy]:URL: ' \
         '--ca-file=[certificates to trust instead of the system'\''s]:FILE:_files' \
         '--http2[speak HTTP/2 with upstreams that offer it]' \
+        '--no-encryption[a store that is made now is not encrypted]' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
@@ -48,7 +50,6 @@ _slmctl_curate()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--rules=[scrub by the rules of this directory too]:DIR:_files -/' \
-        '--key-file=[key of surrogates and splits, made if absent]:FILE:_files' \
         '*--split=[percent for train, validation and test; or what to export]:SHARES|NAME: ' \
         '--decisions=[write what became of each call, and why]:FILE|-:_files' \
         '--export=[write kept examples as chat JSON Lines]:FILE|-:_files' \
@@ -59,6 +60,7 @@ _slmctl_curate()
         '--text[with --filter\: lines are plain text]' \
         '--spans[with --filter\: write what was found instead]' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
@@ -75,6 +77,7 @@ _slmctl_cluster()
         '*--pin=[keep a task'\''s calls, name and kind when tasks are found again]:TASK:_slmctl_names tasks' \
         '*--unpin=[take a pin out]:TASK:_slmctl_names tasks' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
@@ -96,6 +99,7 @@ _slmctl_select()
         '--batch-tokens=[tokens of a training step for the estimate]:N: ' \
         '--save[store the ranks also where constraints are given]' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]'
 }
@@ -150,6 +154,7 @@ _slmctl_finetune()
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
@@ -179,6 +184,7 @@ _slmctl_eval()
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
@@ -211,6 +217,7 @@ _slmctl_generate()
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--threads=[threads to use; 0\: one per CPU]:N: ' \
@@ -259,6 +266,7 @@ _slmctl_model_add()
         '--as=[its name here (default\: the directory'\''s)]:NAME: ' \
         '--license=[its licence (default\: what its README.md states)]:ID: ' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '*:operand:_files -/'
@@ -267,12 +275,14 @@ _slmctl_model_list()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]'
 }
 _slmctl_model_show()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         '*:operand:_slmctl_names models'
 }
@@ -280,6 +290,7 @@ _slmctl_model_remove()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '*:operand:_slmctl_names models'
 }
@@ -293,6 +304,7 @@ _slmctl_model_check()
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         '--threads=[threads to use; 0\: one per CPU]:N: ' \
         '*:operand:_slmctl_names models'
@@ -327,6 +339,7 @@ _slmctl_model_verify()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         '*:operand:_slmctl_names models'
 }
@@ -347,6 +360,7 @@ _slmctl_model_convert()
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--threads=[threads to use; 0\: one per CPU]:N: ' \
@@ -368,6 +382,7 @@ _slmctl_model_merge()
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--threads=[threads to use; 0\: one per CPU]:N: ' \
@@ -377,6 +392,7 @@ _slmctl_status()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]'
 }
 _slmctl_store()
@@ -403,6 +419,7 @@ _slmctl_store_export()
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--format=[form of the lines (default exchange)]:FORMAT:(exchange openai litellm otlp)' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '*:operand:_files'
 }
@@ -411,6 +428,7 @@ _slmctl_store_verify()
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--head=[a head that was printed before must be part of the chain]:HEX: ' \
         '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)'
 }

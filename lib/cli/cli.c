@@ -167,6 +167,7 @@ static void set_up(struct cli *cli, const struct cli_common_values *v)
     cli->threads = (unsigned)v->threads;
     cli->seed = (uint64_t)v->seed;
     cli->store = v->store;
+    cli->key_file = v->key_file;
     cli->tty_out = isatty(STDOUT_FILENO);
     cli->tty_err = isatty(STDERR_FILENO);
     cli->colour = cli->tty_out && !(no_colour && *no_colour) && term &&
@@ -182,7 +183,7 @@ static int run_command(struct cli *cli, int argc, char **argv)
     struct cli_common_values values;
     struct cli_options o;
     struct cli_line line = { NULL, 0 };
-    char *store = NULL;
+    char *store = NULL, *key = NULL;
     struct err err;
     int rc;
 
@@ -195,6 +196,9 @@ static int run_command(struct cli *cli, int argc, char **argv)
     }
     if (!values.store)
         values.store = store = config_store_path();
+    cli->key_is_named = values.key_file != NULL;
+    if (!values.key_file)
+        values.key_file = key = config_key_path();
     set_up(cli, &values);
     rc = check_operands(cli, &line);
     if (!rc && (c->common & CLI_STORE) && !values.store)
@@ -208,6 +212,7 @@ done:
     cli_progress_end(cli);
     free(line.operands);
     free(store);
+    free(key);
     options_release(&o);
     return rc;
 }

@@ -76,7 +76,7 @@ struct opt {
 /* Options that many commands share; a command names those it takes and must
  * not list them again. --help always works. */
 enum cli_common {
-    CLI_STORE = 1,    /* --store DIR */
+    CLI_STORE = 1,    /* --store DIR, --key-file FILE */
     CLI_JSON = 2,     /* --json */
     CLI_QUIET = 4,    /* -q, --quiet */
     CLI_PROGRESS = 8, /* --progress auto|always|never */
@@ -104,6 +104,10 @@ struct cli {
     const struct command *const *commands; /* the whole program's */
     const char *name;                      /* "collect", "model add" */
     const char *store; /* directory: --store, SLMCTL_STORE, config, XDG */
+    /* --key-file, its variable or config; else a credential of systemd, else
+     * below the home directory; NULL: there is none. */
+    const char *key_file;
+    bool key_is_named; /* the first of these */
     bool json, quiet;
     bool tty_out, tty_err, colour; /* NO_COLOR, TERM=dumb respected */
     unsigned threads;
@@ -118,8 +122,6 @@ struct cli {
  * (which cli_main raises again once the command has cleaned up), others 1.
  * Control characters in the message are escaped. */
 int cli_fail(struct cli *cli, const struct err *err);
-/* Where the user's key lies; the caller frees. NULL: no home directory. */
-char *config_key_path(void);
 /* A usage error found by the command itself; returns EXIT_USAGE. */
 int cli_usage(struct cli *cli, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

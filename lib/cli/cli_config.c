@@ -57,8 +57,17 @@ char *config_user_path(void)
     return path;
 }
 
+/* systemd gives a service its secrets as files of a directory of its own. */
 char *config_key_path(void)
 {
+    char *dir = directory_from("CREDENTIALS_DIRECTORY"), *path = NULL;
+
+    if (dir)
+        path = io_path(dir, "slmctl.key");
+    free(dir);
+    if (path && io_exists(path))
+        return path;
+    free(path);
     return below_home("XDG_CONFIG_HOME", ".config", "slmctl/key");
 }
 

@@ -24,7 +24,7 @@ enum cli_origin {
 
 /* Storage of the common options. */
 struct cli_common_values {
-    const char *store, *progress;
+    const char *store, *key_file, *progress;
     bool json, quiet;
     int64_t threads, seed;
 };
@@ -74,6 +74,7 @@ MUST_CHECK int config_file(struct cli_options *o, const char *name,
 /* Paths from the environment; the caller frees. NULL: no home directory. */
 char *config_user_path(void);
 char *config_store_path(void);
+char *config_key_path(void);
 
 /* Not for people: in no list, help or completion. */
 bool command_is_hidden(const struct command *c);

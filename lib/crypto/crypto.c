@@ -116,6 +116,18 @@ void crypto_base64(struct slice data, struct buf *out)
     out->len += room - 1; /* room counts the NUL */
 }
 
+bool crypto_unbase64(struct slice s, struct buf *out)
+{
+    size_t room = s.n / 4 * 3 + 1, n = 0;
+    char *to = buf_reserve(out, room);
+
+    if (!to || sodium_base642bin((unsigned char *)to, room, s.p, s.n, NULL, &n,
+                                 NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+        return false;
+    out->len += n;
+    return true;
+}
+
 void crypto_key_id(const struct crypto_key *key, char out[9])
 {
     unsigned char mac[CRYPTO_SHA256_BYTES];

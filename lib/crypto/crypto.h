@@ -45,6 +45,15 @@ void crypto_derive(const struct crypto_key *key, const char *purpose,
                    struct crypto_key *out);
 void crypto_sha256(struct slice data, unsigned char out[CRYPTO_SHA256_BYTES]);
 
+/* Zeroed memory for secrets: locked (where the process may lock any), left
+ * out of core dumps, with guard pages around it, wiped when freed. Aborts
+ * where there is none. */
+void *crypto_secret_new(size_t n);
+void crypto_secret_free(void *p); /* NULL is fine */
+/* From now on a crash of this process leaves no core file, and no other
+ * process of its user reads its memory. For programs that hold keys. */
+void crypto_forbid_dumps(void);
+
 void crypto_random(void *p, size_t n);
 void crypto_wipe(void *p, size_t n);
 bool crypto_equal(const void *a, const void *b, size_t n); /* constant time */
@@ -65,11 +74,14 @@ void crypto_hex(const void *p, size_t n, char *out);
 bool crypto_unhex(struct slice s, void *out, size_t n);
 /* Standard base64 with padding, appended. */
 void crypto_base64(struct slice data, struct buf *out);
+/* The reverse, appended; false unless s is that of some bytes. */
+bool crypto_unbase64(struct slice s, struct buf *out);
 
 /* A key file: 64 hexadecimal digits and a newline. Refused if others than
- * the owner may read it. create: an absent file is made with a random key,
- * mode 0600, in a directory of mode 0700; the first of two who make it at
- * once wins and both read the same. */
+ * the owner may read it; where the owner is root and someone else reads it,
+ * its group may (so are credentials of systemd). create: an absent file is made
+ * with a random key, mode 0600, in a directory of mode 0700; the first of two
+ * who make it at once wins and both read the same. */
 MUST_CHECK int crypto_key_read(const char *path, bool create,
                                struct crypto_key *out, struct err *err);
 /* Eight hexadecimal digits that name a key without telling it. */

@@ -72,6 +72,12 @@ done:
     return rc;
 }
 
+/* What root lets a group read was not given away by its reader. */
+static mode_t forbidden(const struct stat *st)
+{
+    return st->st_uid == 0 && geteuid() != 0 ? 037 : 077;
+}
+
 static int check_mode(const char *path, struct err *err)
 {
     struct stat st;
@@ -79,7 +85,7 @@ static int check_mode(const char *path, struct err *err)
     if (stat(path, &st) < 0)
         return err_set(err, errno == ENOENT ? ERR_NOTFOUND : ERR_IO,
                        "key file %s: %s", path, strerror(errno));
-    if (st.st_mode & 077)
+    if (st.st_mode & forbidden(&st))
         return err_set(err, ERR_INVALID,
                        "key file %s: others may read it; chmod 600 it, or "
                        "make a new one",

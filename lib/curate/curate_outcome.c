@@ -16,7 +16,9 @@ static const char select_due[] =
     "NULL ORDER BY e.id";
 
 static const char select_one[] =
-    "SELECT coalesce(o.answer, o.label), c.client, c.conversation, e.groups, "
+    "SELECT coalesce(open_text(o.answer, 'outcome.answer', o.call), "
+    "open_text(o.label, 'outcome.label', o.call)), c.client, c.conversation, "
+    "e.groups, "
     "c.request, c.request_at, c.node, c.response FROM example e JOIN call c "
     "ON c.id = e.call JOIN outcome o ON o.call = e.call WHERE e.id = ?";
 

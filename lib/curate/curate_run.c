@@ -31,7 +31,8 @@ struct run {
 
 static const char select_calls[] =
     "SELECT id, time, latency, dialect, status, finish, client, conversation, "
-    "request, request_at, node, response, extra FROM call WHERE id > ? ORDER "
+    "request, request_at, node, response, "
+    "open_text(extra, 'logged.extra', id) FROM call WHERE id > ? ORDER "
     "BY id";
 
 static void item_reset(struct curate_item *it)

@@ -19,7 +19,9 @@ static int stored_find(struct store *s, const struct evaluate_result *r,
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
-                     "SELECT id, created, record FROM evaluation WHERE task = "
+                     "SELECT id, created, "
+                     "open_text(record, 'evaluation.record', id) FROM "
+                     "evaluation WHERE task = "
                      "?1 AND inputs = ?2 AND record IS NOT NULL ORDER BY id "
                      "DESC LIMIT 1",
                      &q, err);
@@ -57,7 +59,8 @@ static int items_fill(struct store *s, int64_t id, struct evaluate_result *r,
     struct sql_stmt *q;
     size_t i = 0;
     int rc = sql_get(store_sql(s),
-                     "SELECT example, score, outcome, answer FROM "
+                     "SELECT example, score, outcome, open_text(answer, "
+                     "'evaluation_item.answer', evaluation, example) FROM "
                      "evaluation_item WHERE evaluation = ? ORDER BY example",
                      &q, err);
 

@@ -236,9 +236,12 @@ static int rows_save(struct sql *db, const struct evaluate_result *r,
     struct sql_stmt *q;
     int64_t id;
     int rc = sql_get(db,
-                     "INSERT INTO evaluation(task, model, split, created, "
-                     "verdict, detail, inputs, record) VALUES(?, nullif(?, "
-                     "0), ?, ?, ?, ?, ?, ?)",
+                     "INSERT INTO evaluation(id, task, model, split, created, "
+                     "verdict, detail, inputs, record) SELECT n, ?1, "
+                     "nullif(?2, 0), ?3, ?4, ?5, "
+                     "seal_text(?6, 'evaluation.detail', n), ?7, "
+                     "seal_text(?8, 'evaluation.record', n) FROM (SELECT "
+                     "coalesce(max(id), 0) + 1 AS n FROM evaluation)",
                      &q, err);
     struct buf record = { 0 };
 
@@ -259,7 +262,8 @@ static int rows_save(struct sql *db, const struct evaluate_result *r,
     if (rc == ERR_OK)
         rc = sql_get(db,
                      "INSERT INTO evaluation_item(evaluation, example, score, "
-                     "reference, outcome, answer) VALUES(?, ?, ?, ?, ?, ?)",
+                     "reference, outcome, answer) VALUES(?1, ?2, ?3, ?4, ?5, "
+                     "seal_text(?6, 'evaluation_item.answer', ?1, ?2))",
                      &q, err);
     for (size_t i = 0; rc == ERR_OK && i < r->count; i++)
         rc = item_save(q, id, &r->items[i], err);

@@ -21,11 +21,17 @@ void recorder_item_free(struct recorder_item *i)
     free(i);
 }
 
+int recorder_open_store(struct recorder *r, struct err *err)
+{
+    return store_open_with(r->dir, STORE_CREATE,
+                           r->o.access ? &r->access : NULL, &r->store, err);
+}
+
 /* Another collector of this store must not be there before its intents are
  * taken for lost ones. */
 static int open_files(struct recorder *r, struct err *err)
 {
-    int rc = store_open(r->dir, STORE_CREATE, &r->store, err);
+    int rc = recorder_open_store(r, err);
 
     if (rc == ERR_OK) {
         rc = store_lock(r->store, "proxy", err);
@@ -37,7 +43,7 @@ static int open_files(struct recorder *r, struct err *err)
         rc = ERR_OK;
     }
     if (rc == ERR_OK)
-        rc = spool_open(r->dir, r->has_key ? &r->key : NULL, &r->spool, err);
+        rc = spool_open(r->dir, r->key, &r->spool, err);
     if (rc == ERR_OK)
         rc = intents_open(r->dir, &r->intents, err);
     if (rc == ERR_OK)
@@ -66,9 +72,16 @@ int recorder_open(const struct recorder_options *o, struct recorder **out,
     r->o.store = NULL;
     r->o.key = NULL;
     r->dir = mem_strdup(o->store);
-    r->has_key = o->key != NULL;
-    if (o->key)
-        r->key = *o->key;
+    if (o->access) {
+        r->access = *o->access;
+        r->key_file =
+            r->access.key_file ? mem_strdup(r->access.key_file) : NULL;
+        r->access.key_file = r->key_file;
+    }
+    if (o->key) {
+        r->key = crypto_secret_new(sizeof(*r->key));
+        *r->key = *o->key;
+    }
     r->last = &r->first;
     r->group_last = &r->group;
     r->conversations = map_new();
@@ -144,7 +157,8 @@ int recorder_close(struct recorder *r, int64_t wait_ms, struct err *err)
     buf_release(&r->names);
     (void)pthread_cond_destroy(&r->work);
     (void)pthread_mutex_destroy(&r->lock);
-    crypto_wipe(&r->key, sizeof(r->key));
+    crypto_secret_free(r->key);
+    free(r->key_file);
     free(r->dir);
     free(r);
     return ERR_OK;

@@ -39,7 +39,8 @@ enum recorder_overload {
 struct recorder_options {
     const char *store; /* directory; made if absent */
 
-    const struct crypto_key *key; /* the store's; see store.h */
+    const struct store_access *access; /* see store.h; NULL: plain */
+    const struct crypto_key *key;      /* of segments; NULL: plain ones */
     enum recorder_durability durability;
     enum recorder_overload overload;
     size_t queue_bytes;   /* in memory: exchanges not yet written */

@@ -28,7 +28,8 @@ static int keep_waiting(struct recorder *r, struct slice key, int64_t time_us,
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(r->store),
-                     "INSERT INTO feedback(key, time, body) VALUES(?, ?, ?)",
+                     "INSERT INTO feedback(key, time, body) VALUES(?1, ?2, "
+                     "seal_text(?3, 'feedback.body', ?2))",
                      &q, err);
 
     if (rc < 0)
@@ -69,7 +70,8 @@ int recorder_apply_waiting(struct recorder *r, struct slice key,
     int64_t call;
     int rc = sql_get(store_sql(r->store),
                      "DELETE FROM feedback WHERE rowid = (SELECT min(rowid) "
-                     "FROM feedback WHERE key = ?) RETURNING body",
+                     "FROM feedback WHERE key = ?) RETURNING "
+                     "open_text(body, 'feedback.body', time)",
                      &q, err);
 
     while (rc == ERR_OK) {

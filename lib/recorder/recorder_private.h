@@ -44,7 +44,8 @@ MUST_CHECK int spool_append(struct spool *s, enum recorder_kind kind,
 void spool_release(struct spool *s, uint64_t segment);
 /* The next record that must be read back: 1, or 0 if there is none. *segment
  * is to be released when the record has reached the store. A damaged tail is
- * skipped; *damaged counts its bytes. */
+ * skipped; *damaged counts its bytes. A segment that another key sealed stays
+ * as it is for whoever has that key. */
 MUST_CHECK int spool_next(struct spool *s, enum recorder_kind *kind,
                           struct buf *out, uint64_t *segment, uint64_t *damaged,
                           struct err *err);
@@ -93,9 +94,10 @@ enum {
 struct recorder {
     struct recorder_options o;
     char *dir;
-    struct crypto_key key;
-    bool has_key;
-    pthread_mutex_t lock; /* of all below but the writer's own */
+    struct store_access access;
+    char *key_file;
+    struct crypto_key *key; /* locked; NULL: segments are plain */
+    pthread_mutex_t lock;   /* of all below but the writer's own */
     pthread_cond_t work;
     pthread_t thread;
     bool started, stopping;
@@ -120,6 +122,8 @@ struct recorder {
     struct map *conversations; /* of message lists, see recorder_thread.c */
     struct buf names;
 };
+
+MUST_CHECK int recorder_open_store(struct recorder *r, struct err *err);
 
 /* recorder_gaps.c: r->gaps, with what an earlier process could not write. */
 void gaps_open(struct recorder *r);

@@ -1,8 +1,8 @@
 /*
  * recorder_spool.c - segments: records on disk that the store could not take
  *
- * A segment is a file of records: length, CRC-32C of the sealed bytes, kind,
- * and the bytes, sealed with the store's key where it has one. A segment goes
+ * A segment is a file of records: length, CRC-32C of the bytes, kind, and the
+ * bytes; where the kind is a small letter they are sealed. A segment goes
  * when each of its records has reached the store; one that a killed process
  * left is read back whole, for a call that is known already is not added
  * twice.
@@ -23,7 +23,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HEAD 9 /* length, CRC, kind */
+#define HEAD 9    /* length, CRC, kind */
+#define SEALED 32 /* makes a letter a small one */
 
 struct segment {
     uint64_t number, bytes;
@@ -31,12 +32,12 @@ struct segment {
     uint64_t pending; /* records that have not reached the store */
     bool unread;      /* has records that are in no queue */
     bool closed;      /* nothing is appended any more */
+    bool foreign;     /* another key sealed it */
 };
 
 struct spool {
     char *dir;
-    struct crypto_key key;
-    bool has_key;
+    const struct crypto_key *key; /* the caller's; NULL: plain */
     struct segment *items;
     size_t count, cap;
     uint64_t next;  /* number of the next segment */
@@ -106,9 +107,7 @@ int spool_open(const char *dir, const struct crypto_key *key,
     s->dir = io_path(dir, "spool");
     s->fd = -1;
     s->next = 1;
-    s->has_key = key != NULL;
-    if (key)
-        s->key = *key;
+    s->key = key;
     rc = io_mkdirs(s->dir, 0700, err);
     if (rc < 0) {
         spool_close(s);
@@ -133,7 +132,8 @@ static void remove_segment(struct spool *s, size_t i)
 
 static bool is_done(const struct segment *g)
 {
-    return g->pending == 0 && (!g->unread || g->read_at >= g->bytes);
+    return g->pending == 0 && !g->foreign &&
+           (!g->unread || g->read_at >= g->bytes);
 }
 
 /* The segment that is written now is emptied, others go. */
@@ -170,7 +170,6 @@ void spool_close(struct spool *s)
     close_last(s);
     tidy(s);
     buf_release(&s->sealed);
-    crypto_wipe(&s->key, sizeof(s->key));
     free(s->items);
     free(s->dir);
     free(s);
@@ -194,11 +193,11 @@ static int open_last(struct spool *s, struct err *err)
 /* The record whole, so that one write(2) has it. */
 static void frame(struct spool *s, enum recorder_kind kind, struct slice bytes)
 {
-    char about = (char)kind;
+    char about = (char)(s->key ? kind | SEALED : kind);
     struct buf payload = { .data = NULL };
 
-    if (s->has_key)
-        crypto_seal(&s->key, (struct slice){ &about, 1 }, bytes, &payload);
+    if (s->key)
+        crypto_seal(s->key, (struct slice){ &about, 1 }, bytes, &payload);
     else
         buf_add_slice(&payload, bytes);
     buf_reset(&s->sealed);
@@ -275,6 +274,19 @@ static int read_at(int fd, void *p, size_t n, uint64_t at)
     return ERR_OK;
 }
 
+/* Bytes as they stand in a record. ERR_INVALID: another key sealed them. */
+static int unseal(const struct spool *s, char kind, struct slice bytes,
+                  struct buf *out, struct err *err)
+{
+    if (!(kind & SEALED))
+        buf_add_slice(out, bytes);
+    else if (!s->key || crypto_unseal(s->key, (struct slice){ &kind, 1 }, bytes,
+                                      out, err) < 0)
+        return err_set(err, ERR_INVALID,
+                       "a record of the spool is sealed with another key");
+    return ERR_OK;
+}
+
 /* The record at g->read_at. ERR_FORMAT: it is damaged or cut. */
 static int read_record(struct spool *s, struct segment *g, int fd,
                        enum recorder_kind *kind, struct buf *out,
@@ -297,12 +309,9 @@ static int read_record(struct spool *s, struct segment *g, int fd,
     rc = read_at(fd, p, n, g->read_at + HEAD);
     if (rc < 0 || bytes_crc32c(0, p, n) != crc)
         rc = err_set(err, ERR_FORMAT, "a record of the spool is damaged");
-    else if (s->has_key)
-        rc = crypto_unseal(&s->key, (struct slice){ head + 8, 1 },
-                           (struct slice){ p, n }, out, err);
     else
-        buf_add(out, p, n);
-    *kind = (enum recorder_kind)head[8];
+        rc = unseal(s, head[8], (struct slice){ p, n }, out, err);
+    *kind = (enum recorder_kind)(head[8] & ~SEALED);
     if (rc == ERR_OK)
         g->read_at += HEAD + n;
     buf_release(&payload);
@@ -312,7 +321,8 @@ static int read_record(struct spool *s, struct segment *g, int fd,
 bool spool_has_unread(const struct spool *s)
 {
     for (size_t i = 0; i < s->count; i++)
-        if (s->items[i].unread && s->items[i].read_at < s->items[i].bytes)
+        if (s->items[i].unread && !s->items[i].foreign &&
+            s->items[i].read_at < s->items[i].bytes)
             return true;
     return false;
 }
@@ -325,7 +335,7 @@ int spool_next(struct spool *s, enum recorder_kind *kind, struct buf *out,
         char *path;
         int fd, rc;
 
-        if (!g->unread || g->read_at >= g->bytes)
+        if (!g->unread || g->foreign || g->read_at >= g->bytes)
             continue;
         path = path_of(s, g->number);
         fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -338,6 +348,10 @@ int spool_next(struct spool *s, enum recorder_kind *kind, struct buf *out,
             g->pending++;
             *segment = g->number;
             return 1;
+        }
+        if (rc == ERR_INVALID) {
+            g->foreign = true;
+            continue;
         }
         *damaged += g->bytes - g->read_at;
         g->read_at = g->bytes;

@@ -62,7 +62,7 @@ static int open_store(struct recorder *r, struct err *err)
     int rc = ERR_OK;
 
     if (!r->store) {
-        rc = store_open(r->dir, STORE_CREATE, &r->store, err);
+        rc = recorder_open_store(r, err);
         if (rc == ERR_OK)
             rc = store_lock(r->store, "proxy", err);
         if (rc < 0) {

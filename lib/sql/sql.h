@@ -84,6 +84,16 @@ int64_t sql_changes(struct sql *db);
 MUST_CHECK int sql_one_int(struct sql *db, const char *text, int64_t fallback,
                            int64_t *out, struct err *err);
 
+/* A function NAME(value, what, row [, row]) for this connection's statements
+ * (not for views and triggers). It appends its answer, of the value's type, to
+ * *out and returns 0, or returns 1: the value as it is; a negative code ends
+ * the statement with ERR_FORMAT and its message. NULL gives NULL. */
+typedef int sql_function(void *ctx, struct slice value, struct slice what,
+                         const int64_t rows[2], struct buf *out,
+                         struct err *err);
+MUST_CHECK int sql_function_add(struct sql *db, const char *name,
+                                sql_function *fn, void *ctx, struct err *err);
+
 /*
  * A database in memory for queries from outside: one reading statement at a
  * time, no ATTACH, no PRAGMA, no file, no extension, no writing; limits on

@@ -1,9 +1,4 @@
-/*
- * store.c - opening, locks, settings, group commit
- *
- * The hash key is random and lives in the store: bodies are in the clear
- * beside it, so it protects against chosen collisions, not against reading.
- */
+/* store.c - opening, locks, settings, group commit */
 #include "store/store_private.h"
 
 #include "assets/assets.h"
@@ -60,46 +55,10 @@ static int migrate_for_reader(const char *path, struct sql *reader,
     return rc;
 }
 
-static int read_hash_key(struct store *s, struct err *err)
-{
-    struct buf text = { 0 };
-    bool found = false;
-    int rc = store_setting_get(s, "hash_key", &text, &found, err);
-
-    if (rc == ERR_OK && found &&
-        !crypto_unhex(buf_slice(&text), s->hash_key.bytes,
-                      sizeof(s->hash_key.bytes)))
-        rc =
-            err_set(err, ERR_FORMAT, "%s: setting hash_key is damaged", s->dir);
-    buf_release(&text);
-    return rc;
-}
-
-/* Two who make the store at once agree on the key that came first. */
-static int make_hash_key(struct store *s, struct err *err)
-{
-    char hex[2 * CRYPTO_KEY_BYTES + 1];
-    struct crypto_key key;
-    struct sql_stmt *q;
-    int rc;
-
-    crypto_random(key.bytes, sizeof(key.bytes));
-    crypto_hex(key.bytes, sizeof(key.bytes), hex);
-    rc = sql_get(s->db,
-                 "INSERT OR IGNORE INTO setting(name, value) "
-                 "VALUES('hash_key', ?)",
-                 &q, err);
-    if (rc < 0)
-        return rc;
-    sql_bind_cstr(q, 1, hex);
-    return sql_run(q, err);
-}
-
 static int open_database(struct store *s, enum store_mode mode, struct err *err)
 {
     static const enum sql_mode modes[] = { SQL_READ, SQL_WRITE, SQL_CREATE };
     char *path = io_path(s->dir, "store.db");
-    int64_t keys;
     int rc = ERR_OK;
 
     if (mode == STORE_CREATE)
@@ -117,19 +76,19 @@ static int open_database(struct store *s, enum store_mode mode, struct err *err)
     if (rc == ERR_OK)
         rc = mode == STORE_READ ? migrate_for_reader(path, s->db, err)
                                 : migrate(s->db, err);
-    if (rc == ERR_OK && mode != STORE_READ) {
-        rc = sql_one_int(s->db,
-                         "SELECT count(*) FROM setting WHERE name = 'hash_key'",
-                         0, &keys, err);
-        if (rc == ERR_OK && !keys)
-            rc = make_hash_key(s, err);
-    }
     free(path);
     return rc;
 }
 
 int store_open(const char *dir, enum store_mode mode, struct store **out,
                struct err *err)
+{
+    return store_open_with(dir, mode, NULL, out, err);
+}
+
+int store_open_with(const char *dir, enum store_mode mode,
+                    const struct store_access *access, struct store **out,
+                    struct err *err)
 {
     struct store *s = mem_zalloc(sizeof(*s));
     int rc = crypto_init(err);
@@ -144,8 +103,10 @@ int store_open(const char *dir, enum store_mode mode, struct store **out,
     if (rc == ERR_OK)
         rc = open_database(s, mode, err);
     if (rc == ERR_OK)
-        rc = read_hash_key(s, err);
+        rc = store_text_functions(s, err);
     if (rc == ERR_OK)
+        rc = store_vault_open(s, mode, access, err);
+    if (rc == ERR_OK && (s->writes->id || !s->encrypted))
         rc = store_dictionary_newest(s, err);
     if (rc == ERR_OK)
         store_ledger_open(s);
@@ -177,7 +138,7 @@ void store_close(struct store *s)
     for (size_t i = 0; i < s->lock_count; i++)
         (void)close(s->locks[i]);
     free(s->locks);
-    crypto_wipe(&s->hash_key, sizeof(s->hash_key));
+    store_vault_close(s);
     free(s->dir);
     free(s);
 }
@@ -218,23 +179,23 @@ const char *store_dir(const struct store *s)
 
 void store_hash(const struct store *s, struct slice data, unsigned char out[16])
 {
-    crypto_keyed_hash(&s->hash_key, data, out);
+    crypto_keyed_hash(&s->writes->hash, data, out);
 }
 
 int64_t store_data_key(const struct store *s)
 {
-    (void)s;
-    return 0;
+    return s->writes->id;
 }
 
 int store_hash_key(struct store *s, int64_t data_key, struct crypto_key *out,
                    struct err *err)
 {
-    if (data_key != 0)
-        return err_set(err, ERR_FORMAT, "%s: no data key %lld", s->dir,
-                       (long long)data_key);
-    *out = s->hash_key;
-    return ERR_OK;
+    const struct store_key *k;
+    int rc = store_key_get(s, data_key, &k, err);
+
+    if (rc == ERR_OK)
+        *out = k->hash;
+    return rc;
 }
 
 int store_lock(struct store *s, const char *stage, struct err *err)

@@ -25,9 +25,21 @@ struct store;
 
 enum store_mode { STORE_READ, STORE_WRITE, STORE_CREATE };
 
+/* What may open an encrypted store, and how a new one begins. */
+struct store_access {
+    const char *key_file; /* made if absent, where a new store needs it */
+    bool plain;           /* a new store is not encrypted */
+};
+
 /* STORE_CREATE makes the directory (0700) and the database if absent; the
  * others fail with ERR_NOTFOUND ("DIR: no store here; slmctl collect makes
- * one"). */
+ * one"). The key file is read if the store is encrypted or new. Without access
+ * a new store is plain, and of an encrypted one only what is not encrypted can
+ * be read: STORE_READ opens it, the others fail with ERR_INVALID, as all do
+ * with another key. */
+MUST_CHECK int store_open_with(const char *dir, enum store_mode mode,
+                               const struct store_access *access,
+                               struct store **out, struct err *err);
 MUST_CHECK int store_open(const char *dir, enum store_mode mode,
                           struct store **out, struct err *err);
 void store_close(struct store *s); /* NULL is fine */
@@ -36,6 +48,13 @@ const char *store_dir(const struct store *s);
 /* The stage's lock file; ERR_BUSY if another run holds it. Kept until
  * store_close. */
 MUST_CHECK int store_lock(struct store *s, const char *stage, struct err *err);
+
+/* Texts that hold payload are encrypted where they stand. Statements write
+ * them as seal_text(value, 'table.column', row...) and read them as
+ * open_text(column, 'table.column', row...): SQL functions of the store's
+ * connection, which in a plain store give their first argument. slmctl-store(5)
+ * lists the columns; row is what identifies the row (of feedback: its time).
+ * Blobs may be given as well. */
 
 /* Group commit: call before each unit of work that may be committed apart.
  * Begins a transaction if none is open; commits one that has lasted
@@ -240,7 +259,9 @@ struct store_status {
     int64_t bytes;      /* of the database on disk */
     int64_t raw_bytes;  /* of the requests and responses in the store */
     int64_t read_bytes; /* of the lines imported, known ones included */
-    int64_t blobs, sealed, dictionaries, dictionary_bytes;
+    int64_t blobs, dictionaries, dictionary_bytes;
+    bool encrypted;
+    char key_id[9]; /* of the key file that opens it */
     struct store_status_count statuses[STORE_STATUSES_MAX];
     size_t status_count;
     struct store_stage stages[STORE_STAGES];

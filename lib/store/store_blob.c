@@ -15,11 +15,33 @@
 
 #define REMEMBER_MAX ((size_t)1 << 18) /* hashes kept in memory */
 
+/* From the row that q stands on. */
+static int load_dictionary(struct store *s, struct sql_stmt *q, int64_t id,
+                           struct codec_dictionary **out, struct err *err)
+{
+    struct buf data = { 0 }, opened = { 0 };
+    struct store_row row = {
+        .table = 'd', .id = id, .codec = sql_int(q, 0), .size = sql_int(q, 1)
+    };
+    struct slice packed;
+    int rc = store_row_open(s, &row, sql_int(q, 3), sql_blob(q, 2), &opened,
+                            &packed, err);
+
+    if (rc == ERR_OK)
+        rc = codec_unpack(s->codec, row.codec, NULL, packed, (size_t)row.size,
+                          &data, err);
+    if (rc == ERR_OK)
+        rc = codec_dictionary_new(id, buf_slice(&data), CODEC_LEVEL, out, err);
+    buf_release(&data);
+    buf_release(&opened);
+    return rc < 0 ? err_wrap(err, "%s: dictionary %lld", s->dir, (long long)id)
+                  : ERR_OK;
+}
+
 int store_dictionary(struct store *s, int64_t id,
                      const struct codec_dictionary **out, struct err *err)
 {
     struct codec_dictionary *d = NULL;
-    struct buf data = { 0 };
     struct sql_stmt *q;
     void *list = s->dictionaries;
     int rc;
@@ -29,7 +51,8 @@ int store_dictionary(struct store *s, int64_t id,
             *out = s->dictionaries[i];
             return ERR_OK;
         }
-    rc = sql_get(s->db, "SELECT codec, size, data FROM dictionary WHERE id = ?",
+    rc = sql_get(s->db,
+                 "SELECT codec, size, data, key FROM dictionary WHERE id = ?",
                  &q, err);
     if (rc < 0)
         return rc;
@@ -40,12 +63,8 @@ int store_dictionary(struct store *s, int64_t id,
                      (long long)id);
     if (rc < 0)
         return rc;
-    rc = codec_unpack(s->codec, sql_int(q, 0), NULL, sql_blob(q, 2),
-                      (size_t)sql_int(q, 1), &data, err);
-    if (rc == ERR_OK)
-        rc = codec_dictionary_new(id, buf_slice(&data), CODEC_LEVEL, &d, err);
+    rc = load_dictionary(s, q, id, &d, err);
     sql_reset(q);
-    buf_release(&data);
     if (rc < 0)
         return rc;
     mem_grow(&list, &s->dictionary_cap, s->dictionary_count + 1, sizeof(d));
@@ -58,11 +77,20 @@ int store_dictionary(struct store *s, int64_t id,
 int store_dictionary_newest(struct store *s, struct err *err)
 {
     const struct codec_dictionary *newest = NULL;
+    struct sql_stmt *q;
     int64_t id;
-    int rc = sql_one_int(s->db, "SELECT max(id) FROM dictionary", 0, &id, err);
+    int rc = sql_get(s->db, "SELECT max(id) FROM dictionary WHERE key IS ?", &q,
+                     err);
 
-    if (rc == ERR_OK && id)
-        rc = store_dictionary(s, id, &newest, err);
+    if (rc < 0)
+        return rc;
+    store_bind_key(s, q, 1);
+    rc = sql_step(q, err);
+    if (rc < 0)
+        return rc;
+    id = sql_int(q, 0);
+    sql_reset(q);
+    rc = id ? store_dictionary(s, id, &newest, err) : ERR_OK;
     if (rc == ERR_OK)
         s->active = newest;
     return rc;
@@ -104,28 +132,48 @@ int store_blob_find(struct store *s,
     return rc < 0 ? rc : ERR_OK;
 }
 
+/* What is encrypted is bound to its row's id. */
+static int next_id(struct store *s, int64_t *id, struct err *err)
+{
+    int rc = sql_one_int(s->db, "SELECT max(id) FROM blob", 0, id, err);
+
+    ++*id;
+    return rc;
+}
+
 int store_blob_insert(struct store *s,
                       const unsigned char hash[CRYPTO_HASH_BYTES],
                       enum codec_id codec, struct slice packed, size_t size,
                       int64_t *id, struct err *err)
 {
+    struct store_row row = { .table = 'b',
+                             .codec = codec,
+                             .size = (int64_t)size };
     struct sql_stmt *q;
-    int rc = sql_get(s->db,
-                     "INSERT INTO blob(codec, dictionary, size, data) "
-                     "VALUES(?, ?, ?, ?)",
-                     &q, err);
+    int rc = next_id(s, &row.id, err);
 
     if (rc < 0)
         return rc;
-    sql_bind_int(q, 1, codec);
     if (codec == CODEC_ZSTD_DICTIONARY)
-        sql_bind_int(q, 2, codec_dictionary_id(s->active));
-    sql_bind_int(q, 3, (int64_t)size);
-    sql_bind_blob(q, 4, packed.p ? packed.p : "", packed.n);
+        row.dictionary = codec_dictionary_id(s->active);
+    rc = sql_get(s->db,
+                 "INSERT INTO blob(id, codec, dictionary, size, data, key) "
+                 "VALUES(?, ?, ?, ?, ?, ?)",
+                 &q, err);
+    if (rc < 0)
+        return rc;
+    packed = store_row_seal(s, &row, packed);
+    sql_bind_int(q, 1, row.id);
+    sql_bind_int(q, 2, store_row_codec(s, codec));
+    if (row.dictionary)
+        sql_bind_int(q, 3, row.dictionary);
+    sql_bind_int(q, 4, row.size);
+    sql_bind_blob(q, 5, packed.p, packed.n);
+    store_bind_key(s, q, 6);
     rc = sql_run(q, err);
     if (rc < 0)
         return rc;
-    *id = sql_last_id(s->db);
+    *id = row.id;
     rc = sql_get(s->db, "INSERT INTO blob_hash(hash, blob) VALUES(?, ?)", &q,
                  err);
     if (rc < 0)
@@ -160,7 +208,7 @@ int store_blob_put(struct store *s, struct slice data, int64_t *id,
     bool own;
     int rc;
 
-    crypto_keyed_hash(&s->hash_key, data, hash);
+    crypto_keyed_hash(&s->writes->hash, data, hash);
     /* What is remembered holds inside a transaction only. */
     own = !sql_in_transaction(s->db);
     rc = own ? sql_begin(s->db, err) : ERR_OK;
@@ -178,14 +226,20 @@ int store_blob_put(struct store *s, struct slice data, int64_t *id,
 static int unpack_row(struct store *s, struct sql_stmt *q, int64_t id,
                       struct buf *out, struct err *err)
 {
+    struct store_row row = { 'b', id, sql_int(q, 0), sql_int(q, 1),
+                             sql_int(q, 2) };
     const struct codec_dictionary *d = NULL;
-    int rc = ERR_OK;
+    struct slice packed;
+    int rc;
 
-    if (!sql_is_null(q, 1))
-        rc = store_dictionary(s, sql_int(q, 1), &d, err);
+    buf_reset(&s->opened);
+    rc = store_row_open(s, &row, sql_int(q, 4), sql_blob(q, 3), &s->opened,
+                        &packed, err);
+    if (rc == ERR_OK && row.dictionary)
+        rc = store_dictionary(s, row.dictionary, &d, err);
     if (rc == ERR_OK)
-        rc = codec_unpack(s->codec, sql_int(q, 0), d, sql_blob(q, 3),
-                          (size_t)sql_int(q, 2), out, err);
+        rc = codec_unpack(s->codec, row.codec, d, packed, (size_t)row.size, out,
+                          err);
     if (rc < 0)
         (void)err_wrap(err, "%s: blob %lld", s->dir, (long long)id);
     return rc;
@@ -195,7 +249,7 @@ static int load(struct store *s, int64_t id, struct buf *out, struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(s->db,
-                     "SELECT codec, dictionary, size, data FROM blob "
+                     "SELECT codec, dictionary, size, data, key FROM blob "
                      "WHERE id = ?",
                      &q, err);
 
@@ -221,7 +275,7 @@ int store_blob_hash(struct store *s, int64_t id, struct buf *data,
 
     if (rc == ERR_OK)
         crypto_keyed_hash(
-            &s->hash_key,
+            &s->writes->hash,
             (struct slice){ data->data ? data->data + start : NULL,
                             data->len - start },
             out);

@@ -118,7 +118,7 @@ static int origin_of(struct store *s, const struct store_call *c, int64_t *id,
     int rc = ERR_OK;
 
     origin_fields(c, fields);
-    crypto_hasher_init(&h, &s->hash_key);
+    crypto_hasher_init(&h, &s->writes->hash);
     for (int i = 0; i < ORIGIN_FIELDS; i++) {
         uint64_t n = fields[i].n;
 
@@ -149,7 +149,7 @@ static void bind_call(struct sql_stmt *q, const struct store_call *c)
                                 c->ttft_us,      c->tokens_in,
                                 c->tokens_out,   c->tokens_cached,
                                 c->tokens_reason };
-    int i = 2;
+    int i = 3;
 
     bind_id(q, i++, c->source);
     for (size_t k = 0; k < sizeof(numbers) / sizeof(*numbers); k++)
@@ -159,13 +159,14 @@ static void bind_call(struct sql_stmt *q, const struct store_call *c)
     sql_bind_int(q, i, (int64_t)(c->request.n + c->response.n));
 }
 
-/* Columns 2 to 16 as bind_call has them. */
+/* Columns 3 to 17 as bind_call has them. */
 static const char INSERT_CALL[] =
-    "INSERT INTO logged(origin, source, line, time, http_status, latency, "
+    "INSERT INTO logged(id, origin, source, line, time, http_status, latency, "
     "ttft, tokens_in, tokens_out, tokens_cached, tokens_reason, "
     "conversation, response_id, error, extra, raw, request, request_at, node, "
-    "response, id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-    "?, ?, ?, ?)";
+    "response) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
+    "?14, seal_text(?15, 'logged.error', ?1), "
+    "seal_text(?16, 'logged.extra', ?1), ?17, ?18, ?19, ?20, ?21)";
 
 static int insert_key(struct store *s, struct slice key, int64_t call,
                       struct err *err)
@@ -193,13 +194,13 @@ int store_call_insert(struct store *s, const struct store_call *c, int64_t id,
         rc = sql_get(s->db, INSERT_CALL, &q, err);
     if (rc < 0)
         return rc;
-    sql_bind_int(q, 1, origin);
+    sql_bind_int(q, 1, id);
+    sql_bind_int(q, 2, origin);
     bind_call(q, c);
-    bind_id(q, 17, request.skeleton);
-    sql_bind_int(q, 18, request.at);
-    sql_bind_int(q, 19, request.node);
-    bind_id(q, 20, response);
-    sql_bind_int(q, 21, id);
+    bind_id(q, 18, request.skeleton);
+    sql_bind_int(q, 19, request.at);
+    sql_bind_int(q, 20, request.node);
+    bind_id(q, 21, response);
     rc = sql_run(q, err);
     return rc < 0 ? rc : insert_key(s, key, id, err);
 }
@@ -233,8 +234,10 @@ static int forget_correction(struct store *s, int64_t call,
     int rc = sql_get(s->db,
                      "UPDATE example SET correction = NULL WHERE call = ?1 AND "
                      "EXISTS (SELECT 1 FROM outcome WHERE call = ?1 AND "
-                     "(answer IS NOT coalesce(?2, answer) OR "
-                     "label IS NOT coalesce(?3, label)))",
+                     "(?2 NOTNULL AND ?2 IS NOT "
+                     "open_text(answer, 'outcome.answer', call) OR "
+                     "?3 NOTNULL AND ?3 IS NOT "
+                     "open_text(label, 'outcome.label', call)))",
                      &q, err);
 
     if (rc < 0)
@@ -256,15 +259,17 @@ int store_outcome_set(struct store *s, int64_t call,
     rc = sql_get(
         s->db,
         "INSERT INTO outcome(call, time, reward, label, answer, extra) "
-        "VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT(call) DO UPDATE SET "
+        "VALUES(?1, ?2, ?3, seal_text(?4, 'outcome.label', ?1), "
+        "seal_text(?5, 'outcome.answer', ?1), "
+        "seal_text(?6, 'outcome.extra', ?1)) ON CONFLICT(call) DO UPDATE SET "
         "time = excluded.time, reward = coalesce(excluded.reward, reward), "
         "label = coalesce(excluded.label, label), "
         "answer = coalesce(excluded.answer, answer), "
         "extra = coalesce(excluded.extra, extra) "
-        "WHERE excluded.reward IS NOT reward AND excluded.reward NOTNULL "
-        "OR excluded.label IS NOT label AND excluded.label NOTNULL "
-        "OR excluded.answer IS NOT answer AND excluded.answer NOTNULL "
-        "OR excluded.extra IS NOT extra AND excluded.extra NOTNULL",
+        "WHERE ?3 NOTNULL AND ?3 IS NOT reward "
+        "OR ?4 NOTNULL AND ?4 IS NOT open_text(label, 'outcome.label', call) "
+        "OR ?5 NOTNULL AND ?5 IS NOT open_text(answer, 'outcome.answer', call) "
+        "OR ?6 NOTNULL AND ?6 IS NOT open_text(extra, 'outcome.extra', call)",
         &q, err);
 
     if (rc < 0)

@@ -101,7 +101,7 @@ static int add_piece(struct store_packer *p, struct store_parcel *out,
     out->pieces = list;
     e = &out->pieces[out->count++];
     *e = (struct piece){ .raw = raw, .at = out->packed.len };
-    crypto_keyed_hash(&p->store->hash_key, raw, e->hash);
+    crypto_keyed_hash(&p->store->writes->hash, raw, e->hash);
     if (seen_before(p, e->hash))
         return ERR_OK;
     rc = codec_pack(p->codec, out->dictionary, raw, &out->packed, &e->codec,

@@ -50,10 +50,26 @@ struct store_ledger {
     struct buf commitments;
 };
 
+/* A data key and the key of the hashes that go with it; id 0: of a plain
+ * store, data unused. In locked memory. */
+struct store_key {
+    int64_t id;
+    struct crypto_key data, hash;
+};
+
 struct store {
     char *dir;
     struct sql *db;
-    struct crypto_key hash_key;
+    bool encrypted;
+    bool turning;   /* store_rotate is under way: rows of both kinds */
+    char key_id[9]; /* of the key file that opens it */
+    char *key_file; /* where it was looked for */
+    struct crypto_key *master; /* locked; NULL: not opened with a key */
+    struct store_key **keys;   /* that were needed so far */
+    size_t key_count, key_cap;
+    const struct store_key *writes; /* what new rows are encrypted with */
+    struct buf sealed;              /* what is being written */
+    struct buf opened;              /* packed bytes of what is being read */
     struct codec *codec;
     struct codec_dictionary **dictionaries;
     size_t dictionary_count, dictionary_cap;
@@ -76,6 +92,34 @@ struct store {
     int *locks;
     size_t lock_count, lock_cap;
 };
+
+/* store_vault.c: what is encrypted with what; sets s->writes. */
+MUST_CHECK int store_vault_open(struct store *s, enum store_mode mode,
+                                const struct store_access *access,
+                                struct err *err);
+void store_vault_close(struct store *s);
+MUST_CHECK int store_key_get(struct store *s, int64_t id,
+                             const struct store_key **out, struct err *err);
+
+/* store_seal.c. What is bound to an encrypted row; codec without the 16. */
+struct store_row {
+    char table; /* 'b' or 'd' */
+    int64_t id, codec, dictionary, size;
+};
+/* The bytes as they go into the row, in s->sealed: encrypted with s->writes if
+ * that is a key. */
+struct slice store_row_seal(struct store *s, const struct store_row *row,
+                            struct slice packed);
+/* Packed bytes of a row, *codec without the 16. opened holds them if need be,
+ * and must live as long as they. */
+MUST_CHECK int store_row_open(struct store *s, struct store_row *row,
+                              int64_t key, struct slice data,
+                              struct buf *opened, struct slice *packed,
+                              struct err *err);
+/* codec as it stands in a row that is written now. */
+int64_t store_row_codec(const struct store *s, enum codec_id codec);
+void store_bind_key(const struct store *s, struct sql_stmt *q, int i);
+MUST_CHECK int store_text_functions(struct store *s, struct err *err);
 
 /* Forget remembered ids if there was a rollback since. */
 void store_check_caches(struct store *s);

@@ -24,15 +24,24 @@ static int repack_one(struct store *s, int64_t id, struct err *err)
                         err);
     if (rc == ERR_OK)
         rc = sql_get(s->db,
-                     "UPDATE blob SET codec = ?, dictionary = ?, data = ? "
-                     "WHERE id = ?",
+                     "UPDATE blob SET codec = ?, dictionary = ?, data = ?, "
+                     "key = ? WHERE id = ?",
                      &q, err);
     if (rc == ERR_OK) {
-        sql_bind_int(q, 1, codec);
+        struct store_row row = {
+            .table = 'b', .id = id, .codec = codec, .size = (int64_t)raw.len
+        };
+        struct slice data;
+
         if (codec == CODEC_ZSTD_DICTIONARY)
-            sql_bind_int(q, 2, codec_dictionary_id(s->active));
-        sql_bind_blob(q, 3, packed.data, packed.len);
-        sql_bind_int(q, 4, id);
+            row.dictionary = codec_dictionary_id(s->active);
+        data = store_row_seal(s, &row, buf_slice(&packed));
+        sql_bind_int(q, 1, store_row_codec(s, codec));
+        if (row.dictionary)
+            sql_bind_int(q, 2, row.dictionary);
+        sql_bind_blob(q, 3, data.p, data.n);
+        store_bind_key(s, q, 4);
+        sql_bind_int(q, 5, id);
         rc = sql_run(q, err);
     }
     buf_release(&raw);
@@ -46,15 +55,17 @@ static int find_old(struct store *s, int64_t ids[PAGE], size_t *count,
 {
     struct sql_stmt *q;
     int rc = sql_get(s->db,
-                     "SELECT id FROM blob WHERE id > ? AND codec = 1 "
-                     "ORDER BY id LIMIT ?",
+                     "SELECT id FROM blob WHERE id > ? AND codec = ? "
+                     "AND key IS ? ORDER BY id LIMIT ?",
                      &q, err);
 
     *count = 0;
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, s->repacked);
-    sql_bind_int(q, 2, PAGE);
+    sql_bind_int(q, 2, store_row_codec(s, CODEC_ZSTD));
+    store_bind_key(s, q, 3);
+    sql_bind_int(q, 4, PAGE);
     while ((rc = sql_step(q, err)) == 1)
         ids[(*count)++] = sql_int(q, 0);
     return rc;

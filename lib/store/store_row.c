@@ -11,7 +11,9 @@
 static const char SELECT_ROW[] =
     "SELECT line, time, http_status, latency, ttft, tokens_in, tokens_out, "
     "tokens_cached, tokens_reason, upstream, dialect, model, workload, client, "
-    "status, phase, finish, facts, conversation, response_id, error, extra, "
+    "status, phase, finish, facts, conversation, response_id, "
+    "open_text(error, 'logged.error', id), open_text(extra, 'logged.extra', "
+    "id), "
     "request, request_at, node, response, raw FROM call WHERE id = ?";
 
 static void read_columns(struct sql_stmt *q, struct store_call *c)

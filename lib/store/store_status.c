@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* What a stage has left to do. A stage that keeps the highest call it has
@@ -115,8 +116,6 @@ static int count_all(struct store *s, struct store_status *out, struct err *err)
         { "SELECT count(*) FROM task WHERE merged_into IS NULL", &out->tasks },
         { "SELECT count(*) FROM model", &out->models },
         { "SELECT count(*) FROM outcome", &out->outcomes },
-        { "SELECT codec >= 16 FROM blob ORDER BY id DESC LIMIT 1",
-          &out->sealed },
     };
     int rc = ERR_OK;
 
@@ -133,6 +132,8 @@ int store_status_read(struct store *s, struct store_status *out,
 
     *out = (struct store_status){ 0 };
     out->bytes = file_bytes(s, "store.db") + file_bytes(s, "store.db-wal");
+    out->encrypted = s->encrypted;
+    memcpy(out->key_id, s->key_id, sizeof(out->key_id));
     rc = count_statuses(s, out, err);
     if (rc == ERR_OK)
         rc = count_all(s, out, err);

@@ -81,11 +81,13 @@ static int sample_store(struct store *s, struct samples *m, int64_t blobs,
 {
     struct buf blob = { 0 };
     struct sql_stmt *q;
-    int rc = sql_get(s->db, "SELECT id FROM blob WHERE id % ? = 0", &q, err);
+    int rc = sql_get(s->db, "SELECT id FROM blob WHERE id % ? = 0 AND key IS ?",
+                     &q, err);
 
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, 1 + blobs / SAMPLES_MAX);
+    store_bind_key(s, q, 2);
     while (!samples_full(m) && (rc = sql_step(q, err)) == 1) {
         buf_reset(&blob);
         rc = store_blob_get(s, sql_int(q, 0), &blob, err);
@@ -98,26 +100,50 @@ static int sample_store(struct store *s, struct samples *m, int64_t blobs,
     return rc < 0 ? rc : ERR_OK;
 }
 
+/* The row's id is settled in a transaction of its own: it is bound to it. */
+static int add_row(struct store *s, struct store_row *row, struct slice packed,
+                   int64_t learnt, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc =
+        sql_one_int(s->db, "SELECT max(id) FROM dictionary", 0, &row->id, err);
+
+    row->id++;
+    if (rc == ERR_OK)
+        rc = sql_get(s->db,
+                     "INSERT INTO dictionary(id, created, learnt, codec, size, "
+                     "data, key) VALUES(?, ?, ?, ?, ?, ?, ?)",
+                     &q, err);
+    if (rc < 0)
+        return rc;
+    packed = store_row_seal(s, row, packed);
+    sql_bind_int(q, 1, row->id);
+    sql_bind_int(q, 2, clock_wall_us());
+    sql_bind_int(q, 3, learnt);
+    sql_bind_int(q, 4, store_row_codec(s, (enum codec_id)row->codec));
+    sql_bind_int(q, 5, row->size);
+    sql_bind_blob(q, 6, packed.p, packed.n);
+    store_bind_key(s, q, 7);
+    return sql_run(q, err);
+}
+
 static int insert_dictionary(struct store *s, struct slice data, int64_t learnt,
                              struct err *err)
 {
+    struct store_row row = { .table = 'd', .size = (int64_t)data.n };
     struct buf packed = { 0 };
     enum codec_id codec;
-    struct sql_stmt *q;
     int rc = codec_pack(s->codec, NULL, data, &packed, &codec, err);
 
     if (rc == ERR_OK)
-        rc = sql_get(s->db,
-                     "INSERT INTO dictionary(created, learnt, codec, size, "
-                     "data) VALUES(?, ?, ?, ?, ?)",
-                     &q, err);
+        rc = sql_begin(s->db, err);
     if (rc == ERR_OK) {
-        sql_bind_int(q, 1, clock_wall_us());
-        sql_bind_int(q, 2, learnt);
-        sql_bind_int(q, 3, codec);
-        sql_bind_int(q, 4, (int64_t)data.n);
-        sql_bind_blob(q, 5, packed.data, packed.len);
-        rc = sql_run(q, err);
+        row.codec = codec;
+        rc = add_row(s, &row, buf_slice(&packed), learnt, err);
+        if (rc == ERR_OK)
+            rc = sql_commit(s->db, err);
+        if (rc < 0)
+            sql_rollback(s->db);
     }
     buf_release(&packed);
     return rc == ERR_OK ? store_dictionary_newest(s, err) : rc;

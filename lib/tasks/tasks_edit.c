@@ -124,7 +124,9 @@ int tasks_list(struct store *s,
         "SELECT t.id, count(*), sum(CASE WHEN c.tokens_in IS NULL AND "
         "c.tokens_out IS NULL THEN c.raw / 4 ELSE coalesce(c.tokens_in, 0) + "
         "coalesce(c.tokens_out, 0) END), coalesce(avg(e.novelty), 0), "
-        "t.pinned, t.renamed, t.name, t.label, t.kind, t.detail "
+        "t.pinned, t.renamed, t.name, "
+        "open_text(t.label, 'task.label', t.id), t.kind, "
+        "open_text(t.detail, 'task.detail', t.id) "
         "FROM example e JOIN task t ON t.id = e.task "
         "JOIN call c ON c.id = e.call WHERE e.kept "
         "GROUP BY t.id ORDER BY count(*) DESC, t.name",

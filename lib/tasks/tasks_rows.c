@@ -190,8 +190,10 @@ static int insert_row(struct store *s, const struct tasks_label *l,
 
     if (rc == 0)
         rc = sql_get(store_sql(s),
-                     "INSERT INTO task(name, label, kind, created, detail) "
-                     "VALUES(?1, ?2, ?3, ?4, ?5)",
+                     "INSERT INTO task(id, name, label, kind, created, detail) "
+                     "SELECT n, ?1, seal_text(?2, 'task.label', n), ?3, ?4, "
+                     "seal_text(?5, 'task.detail', n) FROM "
+                     "(SELECT coalesce(max(id), 0) + 1 AS n FROM task)",
                      &q, err);
     if (rc == 0) {
         sql_bind_cstr(q, 1, name);
@@ -212,7 +214,8 @@ static int update_row(struct store *s, int64_t id, const struct tasks_label *l,
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
-                     "UPDATE task SET label = ?2, kind = ?3, detail = ?4 "
+                     "UPDATE task SET label = seal_text(?2, 'task.label', id), "
+                     "kind = ?3, detail = seal_text(?4, 'task.detail', id) "
                      "WHERE id = ?1 AND NOT pinned",
                      &q, err);
 

@@ -55,7 +55,8 @@ int tasks_fitted_load(struct store *s, struct tasks_fitted *f, struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
-                     "SELECT id, json_extract(detail, '$.high'), data, "
+                     "SELECT id, json_extract(detail, '$.high'), "
+                     "open_text(data, 'clustering.data', id), "
                      "json_extract(detail, '$.embedder') FROM clustering ORDER "
                      "BY id DESC LIMIT 1",
                      &q, err);
@@ -102,8 +103,9 @@ int tasks_fitted_save(struct store *s, const struct tasks_fitted *f,
     int rc = sql_exec(store_sql(s), "DELETE FROM clustering", err);
     if (rc == 0)
         rc = sql_get(store_sql(s),
-                     "INSERT INTO clustering(created, calls, detail, data) "
-                     "VALUES(?1, ?2, ?3, ?4)",
+                     "INSERT INTO clustering(id, created, calls, detail, data) "
+                     "VALUES(1, ?1, ?2, ?3, "
+                     "seal_text(?4, 'clustering.data', 1))",
                      &q, err);
     if (rc == 0) {
         sql_bind_int(q, 1, clock_wall_us());

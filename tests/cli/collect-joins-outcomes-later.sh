@@ -2,7 +2,7 @@
 for i in 1 2 3; do
     printf '{"conversation_id":"c%d","request":{"messages":[]},' $((i / 2))
     printf '"response":{"id":"r%d","choices":[]}}\n' $i
-done | slmctl collect -q --store store --import -
+done | slmctl collect -q --store store --no-encryption --import -
 cat >outcomes.jsonl <<'.'
 {"conversation_id":"c1","reward":1}
 {"response_id":"r1","label":"good"}

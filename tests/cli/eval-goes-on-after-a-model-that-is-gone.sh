@@ -2,7 +2,7 @@
 # are judged: their verdict is the exit status, else 3; 1 if none is left.
 . "$TREE/tests/cli/lib/common.subr"
 . "$TREE/tests/cli/lib/train.subr"
-export SLMCTL_STORE=s SLMCTL_KEY_FILE="$PWD/key"
+export SLMCTL_STORE=s SLMCTL_KEY_FILE="$PWD/key" SLMCTL_NO_ENCRYPTION=true
 printf '%064d\n' 7 >key
 chmod 600 key
 make_logs 600 >log.jsonl

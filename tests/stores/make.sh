@@ -8,7 +8,7 @@ version=$(basename "$version" | cut -c1-4)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 status=0
-"$1" collect --quiet --store "$scratch" --import tests/stores/calls.jsonl ||
+"$1" collect --quiet --store "$scratch" --no-encryption --import tests/stores/calls.jsonl ||
     status=$?
 [ $status -eq 0 ]
 zstd -q -f -19 "$scratch/store.db" -o "tests/stores/$version.db.zst"

@@ -516,7 +516,7 @@ START_TEST(status_counts_what_is_there)
     ck_assert_int_eq(st.statuses[1].calls, 10);
     ck_assert_int_eq(st.read_bytes, (int64_t)log.len);
     ck_assert_int_gt(st.raw_bytes, 0);
-    ck_assert_int_eq(st.sealed, 0);
+    ck_assert(!st.encrypted);
     ck_assert_int_eq(st.stages[1].due, st.calls);
     store_status_release(&st);
     buf_release(&log);
