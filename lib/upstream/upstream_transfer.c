@@ -272,6 +272,8 @@ static void set_connection(const struct upstream_transfer *t)
     CURL *e = t->easy;
 
     (void)libcurl.easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    /* Or who leaves while a name is resolved is waited for, by everyone. */
+    (void)libcurl.easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
     (void)libcurl.easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)libcurl.easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     (void)libcurl.easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);

@@ -7,6 +7,8 @@
 #include "base/clock.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -385,6 +387,46 @@ START_TEST(a_proxy_may_be_for_https_alone)
 }
 END_TEST
 
+#define SLOW_MS 1000
+
+/* The C library's, for all names but one. */
+__attribute__((visibility("default"))) int
+getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+            struct addrinfo **out)
+{
+    typedef int function(const char *, const char *, const struct addrinfo *,
+                         struct addrinfo **);
+    union {
+        void *p;
+        function *f;
+    } next = { .p = dlsym(RTLD_NEXT, "getaddrinfo") };
+
+    if (name && !strcmp(name, "slow.example")) {
+        (void)poll(NULL, 0, SLOW_MS);
+        return EAI_AGAIN;
+    }
+    return next.f(name, service, hints, out);
+}
+
+/* All other transfers of the thread waited for the name of one that was over.
+ */
+START_TEST(an_abort_does_not_wait_for_a_name)
+{
+    struct upstream *u = open_upstream(0, 0);
+    struct upstream_request r = request("GET");
+    int64_t start_ns;
+
+    r.url = "http://slow.example/";
+    run(u, &r, 100);
+    ck_assert(!seen.ended);
+    start_ns = clock_mono_ns();
+    upstream_abort(seen.t);
+    ck_assert_int_lt((clock_mono_ns() - start_ns) / 1000000, SLOW_MS / 2);
+    close_upstream(u);
+    (void)poll(NULL, 0, SLOW_MS + 200); /* curl's thread ends */
+}
+END_TEST
+
 START_TEST(a_private_address_must_be_meant)
 {
     struct upstream *u = open_upstream(0, 0);
@@ -413,6 +455,7 @@ int main(void)
     tcase_add_test(t, an_abort_within_a_callback_is_the_last_that_is_heard);
     tcase_add_test(t, what_is_not_there_is_unreached);
     tcase_add_loop_test(t, a_proxy_may_be_for_https_alone, 0, 3);
+    tcase_add_test(t, an_abort_does_not_wait_for_a_name);
     tcase_add_test(t, a_private_address_must_be_meant);
     return suite_run("upstream", t);
 }
