@@ -421,6 +421,8 @@ void proxy_client_sweep(struct proxy_client *c, int64_t now_ns,
     int64_t ms = (now_ns - c->since_ns) / 1000000;
     bool idle = c->in.len == c->taken;
 
+    if (c->exchange && !proxy_exchange_send(c->exchange))
+        return;
     if (c->blocked) {
         proxy_client_go_on(c);
     } else if (c->phase == PHASE_LINGER) {

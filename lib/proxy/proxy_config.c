@@ -126,7 +126,8 @@ int proxy_config_new(const struct proxy_options *o, struct proxy_config **out,
 
     atomic_init(&c->users, 1);
     c->o = *o;
-    c->key = *o->fingerprints;
+    for (int i = 0; i < FINGERPRINTS; i++)
+        crypto_derive(o->fingerprints, proxy_fingerprint_names[i], &c->keys[i]);
     c->routes = mem_array(o->upstream_count + 1, sizeof(*c->routes));
     memset(c->routes, 0, (o->upstream_count + 1) * sizeof(*c->routes));
     rc = add_keep_fields(c, o, err);
@@ -173,6 +174,6 @@ void proxy_config_drop(struct proxy_config *c)
     free(c->keep_fields);
     http_networks_free(c->trusted);
     proxy_tokens_free(c->tokens);
-    crypto_wipe(&c->key, sizeof(c->key));
+    crypto_wipe(c->keys, sizeof(c->keys));
     free(c);
 }

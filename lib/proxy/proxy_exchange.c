@@ -63,6 +63,7 @@ void proxy_exchange_free(struct proxy_exchange *x)
     buf_release(&x->request);
     buf_release(&x->response);
     buf_release(&x->withheld);
+    free(x->marks);
     free(x);
 }
 
@@ -313,6 +314,8 @@ static void mark(struct proxy_exchange *x)
 {
     if (x->mark_count == MARKS_MAX)
         return;
+    mem_grow((void **)&x->marks, &x->mark_cap, x->mark_count + 1,
+             sizeof(*x->marks));
     x->marks[x->mark_count].offset = x->received;
     x->marks[x->mark_count++].time_us = since_us(x);
 }
@@ -408,6 +411,39 @@ void proxy_exchange_refuse(struct proxy_exchange *x, int status,
     proxy_exchange_abort(x, WIRE_END_CLIENT);
 }
 
+/* False: it has not begun, and that was answered. */
+static bool fail_up(struct proxy_exchange *x, const struct err *err)
+{
+    struct proxy_client *c = x->client;
+
+    x->transfer = NULL;
+    proxy_client_refuse(c, 502, "upstream_unreached", err->msg, true);
+    x->client = NULL;
+    c->exchange = NULL;
+    proxy_exchange_abort(x, WIRE_END_UNREACHED);
+    return false;
+}
+
+/* A short body goes with its head, in one piece, as soon as it is whole; that
+ * of a long or slow one as the upstream takes it. */
+bool proxy_exchange_send(struct proxy_exchange *x)
+{
+    struct slice whole = { NULL, 0 };
+    struct err err;
+
+    if (!x->waits)
+        return true;
+    x->waits = false;
+    if (x->body_whole && x->request.len <= AT_ONCE_MAX) {
+        whole = buf_slice(&x->request);
+        x->sent = whole.n;
+        atomic_fetch_add(&metrics(x)->bytes_up, whole.n);
+    }
+    if (upstream_send(x->transfer, whole, &err) < 0)
+        return fail_up(x, &err);
+    return true;
+}
+
 bool proxy_exchange_feed(struct proxy_exchange *x)
 {
     struct proxy_client *c = x->client;
@@ -441,6 +477,9 @@ bool proxy_exchange_feed(struct proxy_exchange *x)
         return false;
     }
     x->body_whole = rc > 0;
+    if (x->body_whole || x->request.len > AT_ONCE_MAX)
+        if (!proxy_exchange_send(x))
+            return false;
     if (x->wants_body && x->transfer) {
         x->wants_body = false;
         upstream_resume(x->transfer);
@@ -566,6 +605,7 @@ static int send_up(struct proxy_exchange *x, const struct proxy_target *t,
                                   .fields = fields,
                                   .framing = r->framing,
                                   .length = r->length,
+                                  .waits = r->framing == HTTP_LENGTH,
                                   .is_named = t->route->is_named,
                                   .ctx = x,
                                   .head = on_head,
@@ -579,6 +619,7 @@ static int send_up(struct proxy_exchange *x, const struct proxy_target *t,
     buf_str(&url, t->route->url);
     buf_add_slice(&url, t->rest);
     u.url = url.data;
+    x->waits = u.waits;
     rc = upstream_begin(x->worker->upstream, &u, &x->transfer, err);
     buf_release(&made);
     buf_release(&url);
@@ -625,13 +666,8 @@ bool proxy_exchange_begin(struct proxy_client *c)
     proxy_facts_request(x, r, &t, c->peer, token);
     c->exchange = x;
     c->phase = PHASE_BUSY;
-    if (send_up(x, &t, &err) < 0) {
-        proxy_client_refuse(c, 502, "upstream_unreached", err.msg, true);
-        x->client = NULL;
-        c->exchange = NULL;
-        proxy_exchange_abort(x, WIRE_END_UNREACHED);
-        return false;
-    }
+    if (send_up(x, &t, &err) < 0)
+        return fail_up(x, &err);
     if (r->expect_continue && !x->body_whole)
         buf_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
     return true;

@@ -103,19 +103,8 @@ size_t proxy_fields_up(const struct http_request *r, struct http_field *out,
     return n;
 }
 
-static void fingerprint(const struct crypto_key *key, const char *kind,
-                        struct slice value, struct buf *out)
-{
-    unsigned char mac[CRYPTO_SHA256_BYTES];
-    struct crypto_key purpose;
-    char hex[2 * FINGERPRINT_BYTES + 1];
-
-    crypto_derive(key, kind, &purpose);
-    crypto_hmac(&purpose, value, mac);
-    crypto_hex(mac, FINGERPRINT_BYTES, hex);
-    buf_str(out, hex);
-    crypto_wipe(&purpose, sizeof(purpose));
-}
+const char *const proxy_fingerprint_names[FINGERPRINTS] = { "key", "address",
+                                                            "user" };
 
 static void add_fact(struct proxy_exchange *x, const char *name,
                      struct slice value)
@@ -127,16 +116,17 @@ static void add_fact(struct proxy_exchange *x, const char *name,
     json_quote(&x->facts, value);
 }
 
-static void add_fingerprint(struct proxy_exchange *x, const char *kind,
+static void add_fingerprint(struct proxy_exchange *x, int kind,
                             struct slice value)
 {
-    struct buf hex = { .data = NULL };
+    unsigned char mac[CRYPTO_SHA256_BYTES];
+    char hex[2 * FINGERPRINT_BYTES + 1];
 
     if (!value.n)
         return;
-    fingerprint(&x->config->key, kind, value, &hex);
-    add_fact(x, kind, buf_slice(&hex));
-    buf_release(&hex);
+    crypto_hmac(&x->config->keys[kind], value, mac);
+    crypto_hex(mac, FINGERPRINT_BYTES, hex);
+    add_fact(x, proxy_fingerprint_names[kind], slice_of(hex));
 }
 
 static struct slice clipped(struct slice v)
@@ -315,7 +305,7 @@ static void set_names(struct proxy_exchange *x, const struct http_request *r,
     said = either(first_of(r, conversations), baggage(r, "session.id"));
     said = either(said, baggage(r, "conversation.id"));
     proxy_set_text(x, TEXT_CONVERSATION, either(said, trace_of(r)));
-    add_fingerprint(x, "user",
+    add_fingerprint(x, FINGERPRINT_USER,
                     either(first_of(r, users), baggage(r, "user.id")));
 }
 
@@ -337,9 +327,9 @@ void proxy_facts_request(struct proxy_exchange *x, const struct http_request *r,
     set_names(x, r, t->workload, token);
     if (!key.n && find_key(t->rest, &in_query))
         key = (struct slice){ t->rest.p + in_query.at, in_query.n };
-    add_fingerprint(x, "key", key);
+    add_fingerprint(x, FINGERPRINT_KEY, key);
     http_client_address(r, peer, x->config->trusted, address);
-    add_fingerprint(x, "address", slice_of(address));
+    add_fingerprint(x, FINGERPRINT_ADDRESS, slice_of(address));
     add_fact(x, "target", proxy_get_text(x, TEXT_TARGET));
     add_kept(x, &kept, r->fields, r->field_count);
     if (kept.len)

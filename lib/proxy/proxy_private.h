@@ -11,6 +11,9 @@
 #define HIGH_WATER ((size_t)256 << 10) /* a sender is stopped here */
 #define LOW_WATER ((size_t)64 << 10)   /* and goes on here */
 #define MARKS_MAX 1024                 /* of one exchange */
+#define AT_ONCE_MAX                                                            \
+    ((size_t)60 << 10) /* of a body that goes up in one piece                  \
+                        */
 #define QUIET_MS 250   /* an idle connection's last chance when it stops */
 #define ACCEPT_MAX 16  /* connections in a row */
 #define ADMIN_MORE 16  /* who watches is let in when nobody else is */
@@ -24,6 +27,10 @@ enum proxy_dialect {
     PROXY_GEMINI,
     PROXY_OLLAMA,
 };
+
+/* What is only kept as a keyed hash. */
+enum { FINGERPRINT_KEY, FINGERPRINT_ADDRESS, FINGERPRINT_USER, FINGERPRINTS };
+extern const char *const proxy_fingerprint_names[FINGERPRINTS];
 
 struct proxy_route {
     char *name; /* NULL: the default */
@@ -41,8 +48,8 @@ struct proxy_config {
     struct http_networks *trusted;
     char **keep_fields;
     size_t keep_field_count;
-    struct proxy_tokens *tokens; /* NULL: open to all */
-    struct crypto_key key;
+    struct proxy_tokens *tokens;          /* NULL: open to all */
+    struct crypto_key keys[FINGERPRINTS]; /* derived, one for each kind */
 };
 MUST_CHECK int proxy_config_new(const struct proxy_options *o,
                                 struct proxy_config **out, struct err *err);
@@ -121,14 +128,14 @@ struct proxy_exchange {
     struct buf request, response; /* copies; request also feeds the upstream */
     size_t dropped, sent;         /* of the request's bytes */
     uint64_t received;            /* of the answer's body */
-    struct wire_mark marks[MARKS_MAX];
-    size_t mark_count;
+    struct wire_mark *marks;
+    size_t mark_count, mark_cap;
     enum http_framing framing; /* of the answer, downstream */
     uint64_t length;
     int64_t begin_ns, begin_us, first_byte_us, latency_us;
     int status; /* of the answer; 0: none */
     int minor;
-    bool keep_alive, body_whole, wants_body, paused, head_only;
+    bool keep_alive, body_whole, waits, wants_body, paused, head_only;
     bool request_cut, response_cut, no_bodies, client_left, submitted;
     bool answered;       /* by an error of ours */
     struct buf withheld; /* the end of the answer, until it is recorded */
@@ -180,6 +187,7 @@ struct proxy_worker {
     int epoll;
     struct proxy_watch peers; /* the upstreams' descriptor */
     struct upstream *upstream;
+    bool stirred; /* the upstreams have something to do */
     struct proxy_inbox inbox;
     struct proxy_client *clients, *dirty, *dead;
     struct proxy_exchange *exchanges;
@@ -237,6 +245,9 @@ bool proxy_exchange_begin(struct proxy_client *c);
 /* Bytes of the request's body that c has read. False: they are no body, and
  * that was answered. */
 bool proxy_exchange_feed(struct proxy_exchange *x);
+/* What waited for the rest of the body goes up without it. False: it has not
+ * begun, and that was answered. */
+bool proxy_exchange_send(struct proxy_exchange *x);
 /* The client's body cannot be taken: answer, if nothing is answered yet, end
  * its connection and the upstream's. */
 void proxy_exchange_refuse(struct proxy_exchange *x, int status,

@@ -169,7 +169,7 @@ static void dispatch(struct proxy_worker *w, const struct epoll_event *e)
         proxy_client_event((struct proxy_client *)watched, e->events);
         break;
     case PROXY_INBOX: take_inbox(w); break;
-    case PROXY_PEERS: break; /* every round steps the upstreams */
+    case PROXY_PEERS: w->stirred = true; break;
     }
 }
 
@@ -255,7 +255,9 @@ void *proxy_worker_run(void *worker)
 
         for (int i = 0; i < n; i++)
             dispatch(w, &events[i]);
-        upstream_step(w->upstream);
+        if (w->stirred || upstream_wait_ms(w->upstream) == 0)
+            upstream_step(w->upstream);
+        w->stirred = false;
         flush_dirty(w);
         if (upstream_wait_ms(w->upstream) == 0)
             upstream_step(w->upstream);

@@ -230,13 +230,18 @@ int recorder_begin(struct recorder *r, int64_t time_us, struct slice upstream,
     return ERR_OK;
 }
 
+/* A record that may wait for others wakes nobody: the writer looks by itself
+ * before the time is over. */
 static void append(struct recorder *r, struct recorder_item *i)
 {
+    bool may_wait = r->o.durability != RECORDER_SYNC && r->o.commit_ms > 0;
+
     *r->last = i;
     r->last = &i->next;
     r->stats.queue_bytes += i->bytes.len;
     r->stats.queue_calls++;
-    (void)pthread_cond_signal(&r->work);
+    if (!may_wait || r->stats.queue_calls == GROUP_MAX / 2)
+        (void)pthread_cond_signal(&r->work);
 }
 
 /* To a segment, out of memory. */

@@ -47,14 +47,14 @@ static void add_salt(const struct wire_exchange *x, struct buf *out)
 static size_t hash_prefixes(const struct json *j, json_ref messages,
                             struct slice salt, uint64_t *out)
 {
-    uint64_t h = hash_stable(salt.p, salt.n, 0x736c6d63);
+    uint64_t h = hash64(salt.p, salt.n, 0x736c6d63);
     size_t n = 0;
 
     for (json_ref e = json_first(j, messages);
          e != JSON_NONE && n < MESSAGES_MAX; e = json_next(j, messages, e)) {
         struct slice raw = json_raw(j, e);
 
-        h = hash_stable(raw.p, raw.n, h);
+        h = hash64(raw.p, raw.n, h);
         out[n++] = h;
     }
     return n;
@@ -91,7 +91,7 @@ static void forget_if_full(struct recorder *r)
 
 static uint64_t key_of(struct slice name)
 {
-    return hash_stable(name.p, name.n, 0x72657370);
+    return hash64(name.p, name.n, 0x72657370);
 }
 
 static uint64_t find_earlier(struct recorder *r, const struct wire_record *w,

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,25 +20,49 @@
 #define EVENTS 64
 #define SWEEP_NS INT64_C(250000000)
 
+struct upstream_watch *upstream_watch_of(struct upstream *u, int fd)
+{
+    size_t old = u->watch_cap;
+
+    mem_grow((void **)&u->watches, &u->watch_cap, (size_t)fd + 1,
+             sizeof(*u->watches));
+    if (u->watch_cap > old)
+        memset(u->watches + old, 0, (u->watch_cap - old) * sizeof(*u->watches));
+    return &u->watches[fd];
+}
+
+static void unwatch(struct upstream *u, int fd)
+{
+    (void)epoll_ctl(u->epoll, EPOLL_CTL_DEL, fd, NULL);
+    upstream_watch_of(u, fd)->asked = 0;
+}
+
 /* curl tells which descriptors to watch, and for what. */
 static int watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *known)
 {
     struct upstream *u = ctx;
+    struct upstream_watch *w = upstream_watch_of(u, fd);
     struct epoll_event e = { .data.fd = fd };
 
     (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        (void)epoll_ctl(u->epoll, EPOLL_CTL_DEL, fd, NULL);
+    (void)known;
+    w->idle = what == CURL_POLL_REMOVE;
+    if (w->idle) {
+        if (!w->is_ours)
+            unwatch(u, fd);
         return 0;
     }
     if (what & CURL_POLL_IN)
         e.events |= EPOLLIN;
     if (what & CURL_POLL_OUT)
         e.events |= EPOLLOUT;
-    if (epoll_ctl(u->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e) < 0)
-        (void)epoll_ctl(u->epoll, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd,
+    if (e.events == w->asked)
+        return 0;
+    if (epoll_ctl(u->epoll, w->asked ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e) <
+        0)
+        (void)epoll_ctl(u->epoll, w->asked ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd,
                         &e);
-    (void)libcurl.multi_assign(u->multi, fd, u);
+    w->asked = e.events;
     return 0;
 }
 
@@ -91,26 +116,65 @@ int upstream_new(const struct upstream_options *o, struct upstream **out,
     return ERR_OK;
 }
 
-/* Out of curl's hands and gone; its handle may serve another transfer. */
+static void free_transfer(struct upstream_transfer *t)
+{
+    if (t->easy)
+        libcurl.easy_cleanup(t->easy);
+    buf_release(&t->head);
+    buf_release(&t->lines);
+    free(t->fields);
+    free(t);
+}
+
+/* One that has served before, or a new one; NULL: no memory. */
+static struct upstream_transfer *make(struct upstream *u)
+{
+    struct upstream_transfer *t, kept;
+
+    if (u->idle_count) {
+        t = u->idle[--u->idle_count];
+        kept = *t;
+        memset(t, 0, sizeof(*t));
+        t->u = u;
+        t->easy = kept.easy;
+        t->fields = kept.fields;
+        t->field_cap = kept.field_cap;
+        t->lines = kept.lines;
+        t->head = kept.head;
+        buf_reset(&t->head);
+        buf_reset(&t->lines);
+    } else {
+        t = mem_zalloc(sizeof(*t));
+        buf_init(&t->head, UPSTREAM_HEAD_MAX);
+        t->easy = libcurl.easy_init();
+        if (!t->easy) {
+            free_transfer(t);
+            return NULL;
+        }
+        t->u = u;
+        upstream_prepare(t);
+    }
+    return t;
+}
+
+/* Out of curl's hands and gone; it may serve another request. */
 static void drop(struct upstream_transfer *t)
 {
     struct upstream *u = t->u;
 
-    (void)libcurl.multi_remove_handle(u->multi, t->easy);
-    libcurl.slist_free_all(t->fields);
-    if (u->idle_count < UPSTREAM_IDLE_HANDLES) {
-        libcurl.easy_reset(t->easy); /* it points into t */
-        u->idle[u->idle_count++] = t->easy;
-    } else
-        libcurl.easy_cleanup(t->easy);
+    if (t->started)
+        (void)libcurl.multi_remove_handle(u->multi, t->easy);
     if (t->previous)
         t->previous->next = t->next;
     else
         u->running = t->next;
     if (t->next)
         t->next->previous = t->previous;
-    buf_release(&t->head);
-    free(t);
+    if (u->idle_count < UPSTREAM_IDLE_MAX &&
+        t->head.cap + t->lines.cap < UPSTREAM_IDLE_BYTES)
+        u->idle[u->idle_count++] = t;
+    else
+        free_transfer(t);
 }
 
 static void drop_doomed(struct upstream *u)
@@ -131,11 +195,12 @@ void upstream_free(struct upstream *u)
     while (u->running)
         drop(u->running);
     for (size_t i = 0; i < u->idle_count; i++)
-        libcurl.easy_cleanup(u->idle[i]);
+        free_transfer(u->idle[i]);
     if (u->multi)
         (void)libcurl.multi_cleanup(u->multi);
     if (u->epoll >= 0)
         (void)close(u->epoll);
+    free(u->watches);
     free(u->ca_file);
     free(u->proxy);
     free(u->no_proxy);
@@ -216,7 +281,7 @@ static struct upstream_transfer *find_silent(const struct upstream *u,
     for (struct upstream_transfer *t = u->running; t; t = t->next) {
         int64_t limit = t->has_head ? u->o.idle_ms : u->o.first_byte_ms;
 
-        if (limit > 0 && !t->paused && !t->aborted &&
+        if (limit > 0 && t->started && !t->paused && !t->aborted &&
             now - t->active_ns >= limit * INT64_C(1000000))
             return t;
     }
@@ -245,16 +310,19 @@ void upstream_step(struct upstream *u)
 
     u->inside++;
     for (int i = 0; i < n; i++) {
-        int what = 0;
+        int what = 0, fd = events[i].data.fd;
 
+        if (upstream_watch_of(u, fd)->idle) {
+            unwatch(u, fd);
+            continue;
+        }
         if (events[i].events & EPOLLIN)
             what |= CURL_CSELECT_IN;
         if (events[i].events & EPOLLOUT)
             what |= CURL_CSELECT_OUT;
         if (events[i].events & (EPOLLERR | EPOLLHUP))
             what |= CURL_CSELECT_ERR;
-        (void)libcurl.multi_socket_action(u->multi, events[i].data.fd, what,
-                                          &running);
+        (void)libcurl.multi_socket_action(u->multi, fd, what, &running);
     }
     now = clock_mono_ns();
     if (u->wake_ns >= 0 && u->wake_ns <= now) {
@@ -271,20 +339,14 @@ void upstream_step(struct upstream *u)
 int upstream_begin(struct upstream *u, const struct upstream_request *r,
                    struct upstream_transfer **out, struct err *err)
 {
-    struct upstream_transfer *t = mem_zalloc(sizeof(*t));
-    CURLMcode code;
+    struct upstream_transfer *t = make(u);
     int rc;
 
-    t->u = u;
+    if (!t)
+        return err_set(err, ERR_NOMEM, "no memory for a transfer");
     t->r = *r;
     t->head_only = slice_is(r->method, "HEAD");
     t->active_ns = clock_mono_ns();
-    buf_init(&t->head, UPSTREAM_HEAD_MAX);
-    t->easy = u->idle_count ? u->idle[--u->idle_count] : libcurl.easy_init();
-    if (!t->easy) {
-        free(t);
-        return err_set(err, ERR_NOMEM, "no memory for a transfer");
-    }
     if (!u->running)
         u->sweep_ns = t->active_ns;
     t->next = u->running;
@@ -295,18 +357,32 @@ int upstream_begin(struct upstream *u, const struct upstream_request *r,
     t->r.method = (struct slice){ NULL, 0 }; /* the caller's, and now gone */
     t->r.url = NULL;
     t->r.fields = NULL;
-    if (rc == ERR_OK) {
-        u->inside++;
-        code = libcurl.multi_add_handle(u->multi, t->easy);
-        u->inside--;
-        if (code != CURLM_OK)
-            rc = err_set(err, ERR_IO, "%s", libcurl.multi_strerror(code));
-    }
     if (rc < 0)
         drop(t);
-    else
+    else if (!r->waits)
+        rc = upstream_send(t, (struct slice){ NULL, 0 }, err);
+    if (rc == ERR_OK)
         *out = t;
     return rc;
+}
+
+int upstream_send(struct upstream_transfer *t, struct slice whole,
+                  struct err *err)
+{
+    struct upstream *u = t->u;
+    CURLMcode code;
+
+    assert(!t->started);
+    t->active_ns = clock_mono_ns();
+    upstream_set_body(t, whole);
+    u->inside++;
+    code = libcurl.multi_add_handle(u->multi, t->easy);
+    u->inside--;
+    t->started = code == CURLM_OK;
+    if (t->started)
+        return ERR_OK;
+    drop(t);
+    return err_set(err, ERR_IO, "%s", libcurl.multi_strerror(code));
 }
 
 void upstream_resume(struct upstream_transfer *t)

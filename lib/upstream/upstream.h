@@ -57,6 +57,7 @@ struct upstream_request {
     size_t field_count;
     enum http_framing framing; /* of the body that `body` gives */
     uint64_t length;
+    bool waits;    /* nothing goes out before upstream_send */
     bool is_named; /* the configuration names this host: a private, loopback
                     * or link-local address is meant */
     void *ctx;
@@ -81,6 +82,11 @@ struct upstream_request {
 MUST_CHECK int upstream_begin(struct upstream *u,
                               const struct upstream_request *r,
                               struct upstream_transfer **out, struct err *err);
+/* A transfer that waits: begin. whole: the body, all of it, valid until the
+ * end, and sent in one piece with the head if it is short; of 0 bytes: `body`
+ * gives it. On failure the transfer is gone. */
+MUST_CHECK int upstream_send(struct upstream_transfer *t, struct slice whole,
+                             struct err *err);
 /* Room for data again, or bytes of the body. May call back at once. */
 void upstream_resume(struct upstream_transfer *t);
 /* Closes its connection; `end` is not called. */

@@ -25,15 +25,13 @@ static void load(void)
         size_t size;
     } functions[] = {
         FUNCTION(global_init),         FUNCTION(easy_init),
-        FUNCTION(easy_cleanup),        FUNCTION(easy_reset),
-        FUNCTION(easy_setopt),         FUNCTION(easy_getinfo),
-        FUNCTION(easy_pause),          FUNCTION(easy_strerror),
-        FUNCTION(slist_append),        FUNCTION(slist_free_all),
-        FUNCTION(multi_init),          FUNCTION(multi_cleanup),
-        FUNCTION(multi_setopt),        FUNCTION(multi_add_handle),
-        FUNCTION(multi_remove_handle), FUNCTION(multi_socket_action),
-        FUNCTION(multi_info_read),     FUNCTION(multi_assign),
-        FUNCTION(multi_strerror),
+        FUNCTION(easy_cleanup),        FUNCTION(easy_setopt),
+        FUNCTION(easy_getinfo),        FUNCTION(easy_pause),
+        FUNCTION(easy_strerror),       FUNCTION(multi_init),
+        FUNCTION(multi_cleanup),       FUNCTION(multi_setopt),
+        FUNCTION(multi_add_handle),    FUNCTION(multi_remove_handle),
+        FUNCTION(multi_socket_action), FUNCTION(multi_info_read),
+        FUNCTION(multi_assign),        FUNCTION(multi_strerror),
     };
     void *lib = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL), *symbol;
 

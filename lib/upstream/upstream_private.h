@@ -14,13 +14,10 @@ struct upstream_libcurl {
     CURLcode (*global_init)(long flags);
     CURL *(*easy_init)(void);
     void (*easy_cleanup)(CURL *);
-    void (*easy_reset)(CURL *);
     CURLcode (*easy_setopt)(CURL *, CURLoption, ...);
     CURLcode (*easy_getinfo)(CURL *, CURLINFO, ...);
     CURLcode (*easy_pause)(CURL *, int mask);
     const char *(*easy_strerror)(CURLcode);
-    struct curl_slist *(*slist_append)(struct curl_slist *, const char *);
-    void (*slist_free_all)(struct curl_slist *);
     CURLM *(*multi_init)(void);
     CURLMcode (*multi_cleanup)(CURLM *);
     CURLMcode (*multi_setopt)(CURLM *, CURLMoption, ...);
@@ -36,7 +33,16 @@ extern struct upstream_libcurl libcurl;
 MUST_CHECK int upstream_load(struct err *err);
 
 #define UPSTREAM_HEAD_MAX ((size_t)256 << 10)
-#define UPSTREAM_IDLE_HANDLES 64 /* kept for later transfers */
+#define UPSTREAM_IDLE_MAX 64 /* transfers kept for later requests */
+#define UPSTREAM_IDLE_BYTES ((size_t)64 << 10) /* of one's memory */
+
+/* What the event queue knows of a descriptor. One that was opened here is left
+ * in the queue between transfers: most are used again at once. */
+struct upstream_watch {
+    bool is_ours;
+    unsigned asked; /* in the queue for these events */
+    bool idle;      /* curl wants none of them now */
+};
 
 struct upstream {
     struct upstream_options o;
@@ -47,8 +53,10 @@ struct upstream {
     int64_t sweep_ns; /* when silence was looked for last */
     unsigned inside;  /* depth of calls in which curl may call back */
     struct upstream_transfer *running, *doomed;
-    CURL *idle[UPSTREAM_IDLE_HANDLES];
+    struct upstream_transfer *idle[UPSTREAM_IDLE_MAX];
     size_t idle_count;
+    struct upstream_watch *watches; /* by descriptor */
+    size_t watch_cap;
 };
 
 struct upstream_transfer {
@@ -56,8 +64,12 @@ struct upstream_transfer {
     struct upstream_transfer *next, *previous; /* of running */
     struct upstream_transfer *next_doomed;
     struct upstream_request r;
+    /* Kept when another request follows: the handle, with the options that
+     * are the same for all, and memory. */
     CURL *easy;
+    struct buf lines; /* fields as they go out, each with its NUL */
     struct curl_slist *fields;
+    size_t field_cap;
     /* The head that is read now, and its fields as offsets into it. */
     struct buf head;
     struct {
@@ -65,7 +77,7 @@ struct upstream_transfer {
     } at[HTTP_FIELDS_MAX];
     size_t at_count;
     int status;
-    bool has_head, bad_head, paused, aborted, timed_out, head_only;
+    bool has_head, bad_head, paused, aborted, timed_out, head_only, started;
     bool proxied;      /* who is connected to is the proxy */
     int64_t active_ns; /* last byte in either direction */
     char why[CURL_ERROR_SIZE];
@@ -73,8 +85,13 @@ struct upstream_transfer {
 
 /* The head of an answer, line by line; curl's callback. */
 size_t upstream_take_line(char *p, size_t one, size_t n, void *ctx);
-/* Every option of a transfer's handle. */
+/* The state of a descriptor; valid until the next call. */
+struct upstream_watch *upstream_watch_of(struct upstream *u, int fd);
+/* Options of a new handle that hold for all that it serves. */
+void upstream_prepare(struct upstream_transfer *t);
+/* Those of one request, but for its body; then those. */
 MUST_CHECK int upstream_set_up(struct upstream_transfer *t, struct err *err);
+void upstream_set_body(struct upstream_transfer *t, struct slice whole);
 enum upstream_result upstream_judge(const struct upstream_transfer *t,
                                     CURLcode code);
 

@@ -4,12 +4,16 @@
 #include "upstream/upstream_private.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#define UPLOAD_BYTES 16384L /* curl's buffer, the least that it takes */
 
 static size_t take_data(char *p, size_t one, size_t n, void *ctx)
 {
@@ -90,11 +94,25 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose,
                                  struct curl_sockaddr *a)
 {
     const struct upstream_transfer *t = ctx;
+    int fd;
 
     (void)purpose;
     if (!t->r.is_named && !t->proxied && is_private(&a->addr))
         return CURL_SOCKET_BAD;
-    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    if (fd >= 0)
+        *upstream_watch_of(t->u, fd) =
+            (struct upstream_watch){ true, 0, false };
+    return fd;
+}
+
+/* The kernel takes it out of the event queue. */
+static int close_socket(void *ctx, curl_socket_t fd)
+{
+    struct upstream *u = ctx;
+
+    *upstream_watch_of(u, fd) = (struct upstream_watch){ 0 };
+    return close(fd);
 }
 
 /* "HTTP/1.1 200 OK" or "HTTP/2 200". */
@@ -218,52 +236,59 @@ size_t upstream_take_line(char *p, size_t one, size_t n, void *ctx)
     return good && !t->aborted ? one * n : 0;
 }
 
-/* curl reads "Name;" as a field that is there and empty. */
-static int add_field(struct upstream_transfer *t, struct buf *line,
-                     struct slice name, struct slice value)
+/* curl reads "Name;" as a field that is there and empty, and "Name:" as one
+ * that it must not add itself. */
+static void add_line(struct upstream_transfer *t, size_t *count,
+                     struct slice name, const char *between, struct slice value)
 {
-    struct curl_slist *list;
-
-    buf_reset(line);
-    buf_add_slice(line, name);
-    buf_str(line, value.n ? ": " : ";");
-    buf_add_slice(line, value);
-    list = libcurl.slist_append(t->fields, line->data);
-    if (!list)
-        return ERR_NOMEM;
-    t->fields = list;
-    return ERR_OK;
+    mem_grow((void **)&t->fields, &t->field_cap, *count + 1,
+             sizeof(*t->fields));
+    t->fields[*count].next = NULL;
+    /* Where it begins, until all are there and stay where they are. */
+    t->fields[(*count)++].data = (char *)(uintptr_t)t->lines.len;
+    buf_add_slice(&t->lines, name);
+    buf_str(&t->lines, between);
+    buf_add_slice(&t->lines, value);
+    buf_char(&t->lines, '\0');
 }
 
-static int add_fields(struct upstream_transfer *t, struct err *err)
+static void link_lines(struct upstream_transfer *t, size_t count)
 {
-    static const char *const off[] = { "Accept:", "Expect:",
-                                       "Transfer-Encoding:" };
-    struct buf line = { .data = NULL };
-    bool has_accept = false;
-    int rc = ERR_OK;
-
-    for (size_t i = 0; rc == ERR_OK && i < t->r.field_count; i++) {
-        has_accept |= http_name_is(t->r.fields[i].name, "accept");
-        rc = add_field(t, &line, t->r.fields[i].name, t->r.fields[i].value);
+    for (size_t i = 0; i < count; i++) {
+        t->fields[i].data = t->lines.data + (uintptr_t)t->fields[i].data;
+        t->fields[i].next = i + 1 < count ? &t->fields[i + 1] : NULL;
     }
-    if (rc == ERR_OK && t->r.framing == HTTP_EMPTY &&
+}
+
+static bool has_field(const struct upstream_transfer *t, const char *lower)
+{
+    for (size_t i = 0; i < t->r.field_count; i++)
+        if (http_name_is(t->r.fields[i].name, lower))
+            return true;
+    return false;
+}
+
+static void add_fields(struct upstream_transfer *t)
+{
+    static const struct slice none = { NULL, 0 };
+    const struct http_field *f = t->r.fields;
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->r.field_count; i++)
+        add_line(t, &n, f[i].name, f[i].value.n ? ": " : ";", f[i].value);
+    if (t->r.framing == HTTP_EMPTY &&
         (slice_is(t->r.method, "POST") || slice_is(t->r.method, "PUT") ||
          slice_is(t->r.method, "PATCH")))
-        rc = add_field(t, &line, slice_of("Content-Length"), slice_of("0"));
-    buf_release(&line);
+        add_line(t, &n, slice_of("Content-Length"), ": ", slice_of("0"));
     /* What curl would add by itself. */
-    for (size_t i = has_accept;
-         rc == ERR_OK && i < 2 + (t->r.framing != HTTP_CHUNKED); i++) {
-        struct curl_slist *list = libcurl.slist_append(t->fields, off[i]);
-
-        if (list)
-            t->fields = list;
-        else
-            rc = ERR_NOMEM;
-    }
-    return rc == ERR_OK ? rc
-                        : err_set(err, ERR_NOMEM, "no memory for a transfer");
+    if (!has_field(t, "accept"))
+        add_line(t, &n, slice_of("Accept"), ":", none);
+    if (!has_field(t, "content-type"))
+        add_line(t, &n, slice_of("Content-Type"), ":", none);
+    add_line(t, &n, slice_of("Expect"), ":", none);
+    if (t->r.framing != HTTP_CHUNKED)
+        add_line(t, &n, slice_of("Transfer-Encoding"), ":", none);
+    link_lines(t, n);
 }
 
 static void set_connection(const struct upstream_transfer *t)
@@ -285,60 +310,78 @@ static void set_connection(const struct upstream_transfer *t)
     (void)libcurl.easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
                               (long)u->o.connect_ms);
     (void)libcurl.easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
-    /* "": not even what the environment says; that is cmd's to read. */
-    (void)libcurl.easy_setopt(e, CURLOPT_PROXY, t->proxied ? u->proxy : "");
+    (void)libcurl.easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BYTES);
     if (u->no_proxy)
         (void)libcurl.easy_setopt(e, CURLOPT_NOPROXY, u->no_proxy);
     if (u->ca_file)
         (void)libcurl.easy_setopt(e, CURLOPT_CAINFO, u->ca_file);
 }
 
-static void set_body(const struct upstream_transfer *t, const char *method)
+void upstream_prepare(struct upstream_transfer *t)
 {
     CURL *e = t->easy;
 
-    if (!strcmp(method, "HEAD"))
-        (void)libcurl.easy_setopt(e, CURLOPT_NOBODY, 1L);
-    else if (t->r.framing == HTTP_EMPTY)
-        (void)libcurl.easy_setopt(e, CURLOPT_HTTPGET, 1L);
-    else
-        (void)libcurl.easy_setopt(e, CURLOPT_UPLOAD, 1L);
-    (void)libcurl.easy_setopt(e, CURLOPT_CUSTOMREQUEST, method);
-    if (t->r.framing == HTTP_EMPTY)
-        return;
-    (void)libcurl.easy_setopt(
-        e, CURLOPT_INFILESIZE_LARGE,
-        t->r.framing == HTTP_LENGTH ? (curl_off_t)t->r.length : (curl_off_t)-1);
-    (void)libcurl.easy_setopt(e, CURLOPT_READFUNCTION, give_body);
-    (void)libcurl.easy_setopt(e, CURLOPT_READDATA, t);
-    (void)libcurl.easy_setopt(e, CURLOPT_SEEKFUNCTION, go_back);
-    (void)libcurl.easy_setopt(e, CURLOPT_SEEKDATA, t);
-}
-
-int upstream_set_up(struct upstream_transfer *t, struct err *err)
-{
-    char *method = slice_dup(t->r.method);
-    CURL *e = t->easy;
-    int rc = add_fields(t, err);
-
-    t->proxied = t->u->proxy && (!t->u->o.proxy_for_https ||
-                                 !strncmp(t->r.url, "https://", 8));
     set_connection(t);
-    set_body(t, method);
-    free(method);
-    if (rc == ERR_OK &&
-        libcurl.easy_setopt(e, CURLOPT_URL, t->r.url) != CURLE_OK)
-        rc = err_set(err, ERR_NOMEM, "no memory for a transfer");
-    (void)libcurl.easy_setopt(e, CURLOPT_HTTPHEADER, t->fields);
     (void)libcurl.easy_setopt(e, CURLOPT_PRIVATE, t);
     (void)libcurl.easy_setopt(e, CURLOPT_ERRORBUFFER, t->why);
     (void)libcurl.easy_setopt(e, CURLOPT_WRITEFUNCTION, take_data);
     (void)libcurl.easy_setopt(e, CURLOPT_WRITEDATA, t);
     (void)libcurl.easy_setopt(e, CURLOPT_HEADERFUNCTION, upstream_take_line);
     (void)libcurl.easy_setopt(e, CURLOPT_HEADERDATA, t);
+    (void)libcurl.easy_setopt(e, CURLOPT_READFUNCTION, give_body);
+    (void)libcurl.easy_setopt(e, CURLOPT_READDATA, t);
+    (void)libcurl.easy_setopt(e, CURLOPT_SEEKFUNCTION, go_back);
+    (void)libcurl.easy_setopt(e, CURLOPT_SEEKDATA, t);
     (void)libcurl.easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     (void)libcurl.easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
-    return rc;
+    /* A connection outlives the transfer that opened it. */
+    (void)libcurl.easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    (void)libcurl.easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t->u);
+}
+
+int upstream_set_up(struct upstream_transfer *t, struct err *err)
+{
+    char method[HTTP_METHOD_MAX + 1];
+
+    if (t->r.method.n > HTTP_METHOD_MAX)
+        return err_set(err, ERR_LIMIT, "a method of %zu bytes", t->r.method.n);
+    memcpy(method, t->r.method.p, t->r.method.n);
+    method[t->r.method.n] = '\0';
+    add_fields(t);
+    (void)libcurl.easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->fields);
+    t->proxied = t->u->proxy && (!t->u->o.proxy_for_https ||
+                                 !strncmp(t->r.url, "https://", 8));
+    /* "": not even what the environment says; that is cmd's to read. */
+    if (libcurl.easy_setopt(t->easy, CURLOPT_PROXY,
+                            t->proxied ? t->u->proxy : "") != CURLE_OK ||
+        libcurl.easy_setopt(t->easy, CURLOPT_URL, t->r.url) != CURLE_OK ||
+        libcurl.easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, method) != CURLE_OK)
+        return err_set(err, ERR_NOMEM, "no memory for a transfer");
+    return ERR_OK;
+}
+
+/* Each way takes back what another left in the handle. */
+void upstream_set_body(struct upstream_transfer *t, struct slice whole)
+{
+    CURL *e = t->easy;
+
+    if (t->head_only) {
+        (void)libcurl.easy_setopt(e, CURLOPT_HTTPGET, 1L);
+        (void)libcurl.easy_setopt(e, CURLOPT_NOBODY, 1L);
+    } else if (t->r.framing == HTTP_EMPTY) {
+        (void)libcurl.easy_setopt(e, CURLOPT_HTTPGET, 1L);
+    } else if (whole.n) {
+        (void)libcurl.easy_setopt(e, CURLOPT_POST, 1L);
+        (void)libcurl.easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE,
+                                  (curl_off_t)whole.n);
+        (void)libcurl.easy_setopt(e, CURLOPT_POSTFIELDS, whole.p);
+    } else {
+        (void)libcurl.easy_setopt(e, CURLOPT_UPLOAD, 1L);
+        (void)libcurl.easy_setopt(e, CURLOPT_INFILESIZE_LARGE,
+                                  t->r.framing == HTTP_LENGTH
+                                      ? (curl_off_t)t->r.length
+                                      : (curl_off_t)-1);
+    }
 }
 
 enum upstream_result upstream_judge(const struct upstream_transfer *t,
