@@ -135,7 +135,7 @@ MUST_CHECK int http_networks_new(const char *const *texts, size_t count,
 void http_networks_free(struct http_networks *n); /* NULL is fine */
 /* address: in text; IPv4-mapped IPv6 counts as IPv4. */
 bool http_networks_have(const struct http_networks *n, const char *address);
-/* Who asked: the right-most address of Forwarded, else X-Forwarded-For, that
+/* Who asked: the right-most address of X-Forwarded-For, else Forwarded, that
  * is not in `trusted`, if `peer` itself is; else peer. */
 void http_client_address(const struct http_request *r, const char *peer,
                          const struct http_networks *trusted, char out[64]);

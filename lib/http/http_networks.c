@@ -193,7 +193,7 @@ static bool hops_next(struct hops *h, struct slice *element)
 void http_client_address(const struct http_request *r, const char *peer,
                          const struct http_networks *trusted, char out[64])
 {
-    bool forwarded = http_get(r, "forwarded").p != NULL;
+    bool forwarded = http_get(r, "x-forwarded-for").p == NULL;
     struct hops h = { .r = r,
                       .name = forwarded ? "forwarded" : "x-forwarded-for",
                       .field = r->field_count };

@@ -57,11 +57,18 @@ static void watch(struct proxy_client *c)
 static void name_peer(struct proxy_client *c, const struct sockaddr *a)
 {
     const void *raw = &((const struct sockaddr_in *)(const void *)a)->sin_addr;
+    int family = a->sa_family;
 
-    if (a->sa_family == AF_INET6)
-        raw = &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr;
-    if ((a->sa_family != AF_INET && a->sa_family != AF_INET6) ||
-        !inet_ntop(a->sa_family, raw, c->peer, sizeof(c->peer)))
+    if (family == AF_INET6) {
+        const struct in6_addr *six =
+            &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr;
+
+        /* One client has one address, whichever socket it came by. */
+        raw = IN6_IS_ADDR_V4MAPPED(six) ? &six->s6_addr[12] : six->s6_addr;
+        family = IN6_IS_ADDR_V4MAPPED(six) ? AF_INET : AF_INET6;
+    }
+    if ((family != AF_INET && family != AF_INET6) ||
+        !inet_ntop(family, raw, c->peer, sizeof(c->peer)))
         (void)snprintf(c->peer, sizeof(c->peer), "unix");
 }
 

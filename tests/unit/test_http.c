@@ -351,10 +351,14 @@ START_TEST(only_trusted_peers_speak_for_others)
                             "unix"),
                      "1.2.3.4");
     ck_assert_str_eq(client("Forwarded: for=6.6.6.6, by=x; "
-                            "For=\"[2001:db8::1]:47\"\r\nX-Forwarded-For: "
-                            "5.5.5.5\r\n",
+                            "For=\"[2001:db8::1]:47\"\r\n",
                             "10.0.0.1"),
                      "2001:db8::1");
+    /* Proxies that write the one pass on what a client says in the other. */
+    ck_assert_str_eq(client("Forwarded: for=6.6.6.6\r\nX-Forwarded-For: "
+                            "5.5.5.5\r\n",
+                            "10.0.0.1"),
+                     "5.5.5.5");
     ck_assert_str_eq(client("Forwarded: for=unknown\r\n", "10.0.0.1"),
                      "10.0.0.1");
     ck_assert_str_eq(client("X-Forwarded-For: 1.2.3.4:99\r\n", "10.0.0.1"),

@@ -86,6 +86,32 @@ START_TEST(a_body_has_its_time_on_an_old_connection)
 }
 END_TEST
 
+/* Over a socket of both protocols IPv4 looks like IPv6. */
+START_TEST(a_client_has_one_address_on_all_sockets)
+{
+    int fd;
+
+    if (access("/proc/net/if_inet6", R_OK) != 0)
+        return;
+    up.answer = slice_of(OK);
+    px.listeners[1] = "[::]:0";
+    px.o.listener_count = 2;
+    start_proxy();
+    for (size_t i = 0; i < 2; i++) {
+        fd = loopback_dial(proxy_address(px.proxy, i));
+        say(fd, ASK);
+        buf_reset(&b);
+        hear(fd, &b, "ok");
+        (void)close(fd);
+    }
+    stop_proxy(5000);
+    ck_assert_int_eq(ask("SELECT count(*) FROM call"), 2);
+    ck_assert_int_eq(ask("SELECT count(DISTINCT facts ->> 'address') "
+                         "FROM call"),
+                     1);
+}
+END_TEST
+
 /* Who watches over it is let in when nobody else is. */
 START_TEST(a_full_proxy_still_tells_how_it_is)
 {
@@ -229,6 +255,7 @@ int main(void)
     tcase_add_test(t, a_request_that_meets_the_stop_is_answered);
     tcase_add_test(t, a_head_in_pieces_has_its_time_on_an_old_connection);
     tcase_add_test(t, a_body_has_its_time_on_an_old_connection);
+    tcase_add_test(t, a_client_has_one_address_on_all_sockets);
     tcase_add_test(t, a_full_proxy_still_tells_how_it_is);
     tcase_add_loop_test(t, fields_that_hold_keys_cannot_be_kept, 0,
                         sizeof(secret_fields) / sizeof(*secret_fields));
