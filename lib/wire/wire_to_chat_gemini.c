@@ -6,6 +6,19 @@
 
 #include <string.h>
 
+/* The API takes both spellings, and its own examples mix them. */
+static const char *spelt(const struct chat *c, json_ref o, const char *camel,
+                         const char *snake)
+{
+    return json_present(json_get(c->j, o, snake)) ? snake : camel;
+}
+
+static json_ref member(const struct chat *c, json_ref o, const char *camel,
+                       const char *snake)
+{
+    return json_get(c->j, o, spelt(c, o, camel, snake));
+}
+
 static void gemini_texts(struct chat *c, json_ref parts, bool thoughts,
                          struct buf *out)
 {
@@ -23,7 +36,7 @@ static void gemini_calls(struct chat *c, json_ref parts, struct buf *out)
 {
     for (json_ref p = json_first(c->j, parts); p != JSON_NONE;
          p = json_next(c->j, parts, p)) {
-        json_ref f = json_get(c->j, p, "functionCall");
+        json_ref f = member(c, p, "functionCall", "function_call");
 
         if (json_present(f))
             chat_add_call(c, out, chat_inner(c, f, "id"),
@@ -53,10 +66,10 @@ static void gemini_content(struct chat *c, json_ref content)
 
     for (json_ref p = json_first(c->j, parts); p != JSON_NONE;
          p = json_next(c->j, parts, p)) {
-        json_ref f = json_get(c->j, p, "functionResponse");
+        json_ref f = member(c, p, "functionResponse", "function_response");
 
-        media |= json_present(json_get(c->j, p, "inlineData")) ||
-                 json_present(json_get(c->j, p, "fileData"));
+        media |= json_present(member(c, p, "inlineData", "inline_data")) ||
+                 json_present(member(c, p, "fileData", "file_data"));
         if (json_present(f)) {
             results = true;
             gemini_result(c, f);
@@ -87,23 +100,25 @@ static void gemini_tools(struct chat *c, json_ref tools)
     json_begin_array(&c->w, "tools");
     for (json_ref t = json_first(c->j, tools); t != JSON_NONE;
          t = json_next(c->j, tools, t)) {
-        json_ref list = json_get(c->j, t, "functionDeclarations");
+        json_ref list =
+            member(c, t, "functionDeclarations", "function_declarations");
 
         for (json_ref f = json_first(c->j, list); f != JSON_NONE;
              f = json_next(c->j, list, f))
             chat_tool(c, f,
                       json_present(json_get(c->j, f, "parameters"))
                           ? "parameters"
-                          : "parametersJsonSchema");
+                          : spelt(c, f, "parametersJsonSchema",
+                                  "parameters_json_schema"));
     }
     json_end_array(&c->w);
 }
 
 void chat_gemini_request(struct chat *c, json_ref o)
 {
-    json_ref system = json_get(c->j, o, "systemInstruction");
+    json_ref system = member(c, o, "systemInstruction", "system_instruction");
     json_ref list = json_get(c->j, o, "contents");
-    json_ref config = json_get(c->j, o, "generationConfig");
+    json_ref config = member(c, o, "generationConfig", "generation_config");
     struct buf text = { .data = NULL };
 
     chat_request_begin(c, o);
@@ -117,7 +132,10 @@ void chat_gemini_request(struct chat *c, json_ref o)
     json_end_array(&c->w);
     if (json_count(c->j, json_get(c->j, o, "tools")))
         gemini_tools(c, json_get(c->j, o, "tools"));
-    chat_limits(c, config, "maxOutputTokens", "topP", "stopSequences");
+    chat_limits(c, config,
+                spelt(c, config, "maxOutputTokens", "max_output_tokens"),
+                spelt(c, config, "topP", "top_p"),
+                spelt(c, config, "stopSequences", "stop_sequences"));
     json_end_object(&c->w);
 }
 

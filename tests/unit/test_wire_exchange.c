@@ -404,6 +404,59 @@ START_TEST(a_stream_that_is_cut_anywhere_keeps_what_had_come)
 }
 END_TEST
 
+/* Requests, and texts that their chat has; the last: one that it has not. */
+static const struct {
+    const char *target, *request, *chat[6], *lacks;
+} requests[] = {
+    { "/v1/responses",
+      "{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"content\":\"q\"},"
+      "{\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":"
+      "\"output_text\",\"text\":\"hm\"}]},"
+      "{\"type\":\"function_call\",\"call_id\":\"a\",\"name\":\"f\","
+      "\"arguments\":\"{}\"},{\"type\":\"reasoning\",\"summary\":[]},"
+      "{\"type\":\"custom_tool_call\",\"call_id\":\"b\",\"name\":\"sh\","
+      "\"input\":\"ls\"},"
+      "{\"type\":\"function_call_output\",\"call_id\":\"a\",\"output\":\"1\"},"
+      "{\"type\":\"custom_tool_call_output\",\"call_id\":\"b\",\"output\":"
+      "\"2\"}]}",
+      { "{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\","
+        "\"content\":\"hm\",\"tool_calls\":[{\"id\":\"a\"",
+        "},{\"id\":\"b\",\"type\":\"function\",\"function\":{\"name\":\"sh\","
+        "\"arguments\":\"ls\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"a\","
+        "\"content\":\"1\"},{\"role\":\"tool\",\"tool_call_id\":\"b\"," },
+      "\"content\":null" },
+    { "/v1beta/models/g:generateContent",
+      "{\"system_instruction\":{\"parts\":[{\"text\":\"sys\"}]},"
+      "\"generation_config\":{\"max_output_tokens\":9,\"top_p\":0.5},"
+      "\"tools\":[{\"function_declarations\":[{\"name\":\"f\",\"parameters\":"
+      "{}}]}],\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"q\"},"
+      "{\"inline_data\":{\"data\":\"eA==\"}}]},{\"role\":\"model\",\"parts\":["
+      "{\"function_call\":{\"id\":\"a\",\"name\":\"f\",\"args\":{}}}]},"
+      "{\"role\":\"user\",\"parts\":[{\"function_response\":{\"id\":\"a\","
+      "\"name\":\"f\",\"response\":{\"r\":1}}}]}]}",
+      { "{\"role\":\"system\",\"content\":\"sys\"}", "\"max_tokens\":9",
+        "\"top_p\":0.5", "\"function\":{\"name\":\"f\",\"parameters\":{}}",
+        "\"image_url\"", "{\"role\":\"tool\",\"tool_call_id\":\"a\"" },
+      "eA==" },
+};
+
+START_TEST(a_request_becomes_the_chat_it_is)
+{
+    struct wire_exchange x = exchange_of(&streams[0]);
+    struct buf request = { .data = NULL }, response = { .data = NULL };
+
+    x.target = slice_of(requests[_i].target);
+    x.request = slice_of(requests[_i].request);
+    x.response = slice_of("");
+    read_it(&x);
+    to_chat(&request, &response);
+    must_have(buf_slice(&request), requests[_i].chat, 6, "chat");
+    ck_assert(!has(buf_slice(&request), requests[_i].lacks));
+    buf_release(&request);
+    buf_release(&response);
+}
+END_TEST
+
 static const struct {
     const char *response, *type;
     int64_t http;
@@ -727,6 +780,8 @@ int main(void)
     tcase_add_loop_test(t, a_stream_becomes_the_answer_it_was, 0, STREAMS);
     tcase_add_loop_test(t, a_stream_that_is_cut_anywhere_keeps_what_had_come, 0,
                         STREAMS);
+    tcase_add_loop_test(t, a_request_becomes_the_chat_it_is, 0,
+                        sizeof(requests) / sizeof(*requests));
     tcase_add_loop_test(t, ends_are_told_apart, 0,
                         sizeof(ends) / sizeof(*ends));
     tcase_add_test(t, a_response_that_is_cut_keeps_all_kinds_of_items);
