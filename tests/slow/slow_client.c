@@ -8,7 +8,8 @@
  * number of the call and the bytes of the body. CALLS of each thread; 0: until
  * SIGTERM, and whoever is not answered connects again.
  * The environment: PAUSE_MS between calls (up to), PROMPT bytes of each,
- * HEADERS more lines of the head, TARGET, WAIT_MS for an answer.
+ * HEADERS more lines of the head, TARGET, WAIT_MS for an answer, SECRET words
+ * of each prompt (and, from slow_upstream, of its answer).
  */
 #include "base/buf.h"
 #include "base/clock.h"
@@ -31,7 +32,7 @@
 #include <unistd.h>
 
 static struct run {
-    const char *socket, *headers, *target;
+    const char *socket, *headers, *target, *secret;
     char **models;
     size_t model_count, calls, prompt;
     int64_t pause_ms, wait_ms;
@@ -93,11 +94,12 @@ static void write_request(struct caller *c, uint64_t number, const char *model)
 {
     struct buf body = { .data = NULL };
 
-    buf_printf(&body,
-               "{\"model\":\"%s\",\"stream\":%s,\"messages\":[{\"role\":"
-               "\"user\",\"content\":\"marker %" PRIu64 "\"},{\"role\":\"user\""
-               ",\"content\":\"",
-               model, strcmp(model, "stream") ? "false" : "true", number);
+    buf_printf(
+        &body,
+        "{\"model\":\"%s\",\"stream\":%s,\"messages\":[{\"role\":"
+        "\"user\",\"content\":\"marker %" PRIu64 "%s\"},{\"role\":\"user\""
+        ",\"content\":\"",
+        model, strcmp(model, "stream") ? "false" : "true", number, run.secret);
     for (size_t n = body.len; body.len < n + run.prompt;)
         buf_printf(&body, "%x ", (unsigned)rand_r(&c->seed));
     buf_str(&body, "\"}]}");
@@ -239,6 +241,7 @@ int main(int argc, char **argv)
     run.prompt = (size_t)number_of("PROMPT", 512);
     run.wait_ms = number_of("WAIT_MS", 30000);
     run.headers = text_of("HEADERS", "");
+    run.secret = text_of("SECRET", "");
     run.target = text_of("TARGET", "/v1/chat/completions");
     run.log = open(argv[2], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     (void)sigaction(SIGTERM, &action, NULL);

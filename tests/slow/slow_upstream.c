@@ -26,7 +26,7 @@ struct request {
     char bytes[REQUEST_MAX + 1];
     size_t len; /* of all that came */
     const char *body;
-    char marker[64];
+    char marker[160];
 };
 
 static void nap_ms(long ms)
