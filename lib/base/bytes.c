@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 
+#include <pthread.h>
 #include <string.h>
 
 void bytes_put_u32(struct buf *b, uint32_t v)
@@ -88,22 +89,44 @@ size_t bytes_count(struct bytes_reader *r, size_t most, size_t size)
     return r->bad ? 0 : n;
 }
 
-/* Reflected polynomial 0x82F63B78, four bits at a time: small and fast enough
- * for what is written to a disk anyway. */
+/* Reflected polynomial 0x82F63B78. Eight bytes at a time, as in Kounavis and
+ * Berry, "A Systematic Approach to Building High Performance Software-based CRC
+ * Generators" (2005): table k is for a byte that k more bytes follow. */
+static uint32_t crc_tables[8][256];
+
+static void make_crc_tables(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78 : 0);
+        crc_tables[0][i] = crc;
+    }
+    for (int k = 1; k < 8; k++)
+        for (int i = 0; i < 256; i++) {
+            uint32_t before = crc_tables[k - 1][i];
+
+            crc_tables[k][i] = before >> 8 ^ crc_tables[0][before & 255];
+        }
+}
+
 uint32_t bytes_crc32c(uint32_t seed, const void *p, size_t n)
 {
-    static const uint32_t nibble[16] = {
-        0x00000000, 0x105EC76F, 0x20BD8EDE, 0x30E349B1, 0x417B1DBC, 0x5125DAD3,
-        0x61C69362, 0x7198540D, 0x82F63B78, 0x92A8FC17, 0xA24BB5A6, 0xB21572C9,
-        0xC38D26C4, 0xD3D3E1AB, 0xE330A81A, 0xF36E6F75,
-    };
-    const unsigned char *bytes = p;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const uint32_t(*t)[256] = (const uint32_t(*)[256])crc_tables;
+    const unsigned char *b = p;
     uint32_t crc = ~seed;
 
-    for (size_t i = 0; i < n; i++) {
-        crc ^= bytes[i];
-        crc = crc >> 4 ^ nibble[crc & 15];
-        crc = crc >> 4 ^ nibble[crc & 15];
+    (void)pthread_once(&once, make_crc_tables);
+    for (; n >= 8; n -= 8, b += 8) {
+        crc ^= (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
+               (uint32_t)b[3] << 24;
+        crc = t[7][crc & 255] ^ t[6][crc >> 8 & 255] ^ t[5][crc >> 16 & 255] ^
+              t[4][crc >> 24] ^ t[3][b[4]] ^ t[2][b[5]] ^ t[1][b[6]] ^
+              t[0][b[7]];
     }
+    for (; n; n--, b++)
+        crc = crc >> 8 ^ t[0][(crc ^ *b) & 255];
     return ~crc;
 }

@@ -2,10 +2,12 @@
 #include "suite.h"
 
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "json/json.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -91,6 +93,56 @@ static void count_task(void *ctx, size_t task, unsigned worker)
     (void)worker;
     atomic_fetch_add((atomic_size_t *)ctx, task + 1);
 }
+
+START_TEST(crc32c_is_the_same_in_pieces)
+{
+    unsigned char bytes[64];
+
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (unsigned char)(i * 167 + 13);
+    /* RFC 3720 B.4: 32 bytes of zeros; the catalogue's check value. */
+    ck_assert_uint_eq(bytes_crc32c(0, "123456789", 9), 0xE3069283);
+    ck_assert_uint_eq(bytes_crc32c(0, (char[32]){ 0 }, 32), 0x8A9136AA);
+    for (size_t from = 0; from < 9; from++)
+        for (size_t n = 0; from + n <= sizeof(bytes); n++) {
+            uint32_t crc = 0;
+
+            for (size_t i = from; i < from + n; i++)
+                crc = bytes_crc32c(crc, bytes + i, 1);
+            ck_assert_uint_eq(bytes_crc32c(0, bytes + from, n), crc);
+        }
+}
+END_TEST
+
+/* Strings are looked through eight bytes at a time. */
+START_TEST(json_sees_what_ends_a_string_wherever_it_stands)
+{
+    static const struct {
+        const char *piece;
+        bool good;
+    } cases[] = { { "a", true },        { "\\n", true },   { "\\q", false },
+                  { "\x1f", false },    { "\x01", false }, { "\x7f", true },
+                  { "\xC3\xA4", true }, { "\xC3", false }, { "\x80", false },
+                  { "!", true },        { "#", true },     { "\"", false } };
+    struct json j = { 0 };
+
+    for (size_t c = 0; c < sizeof(cases) / sizeof(*cases); c++)
+        for (int before = 0; before < 20; before++)
+            for (int after = 0; after < 20; after++) {
+                char text[64];
+                int n = snprintf(text, sizeof(text), "\"%.*s%s%.*s\"", before,
+                                 "abcdefghijklmnopqrst", cases[c].piece, after,
+                                 "ABCDEFGHIJKLMNOPQRST");
+                int rc = json_parse(&j, text, (size_t)n, NULL);
+
+                ck_assert_msg((rc == 0) == cases[c].good, "%s: %d", text, rc);
+                if (strcmp(cases[c].piece, "\"") != 0)
+                    ck_assert_int_lt(json_parse(&j, text, (size_t)n - 1, NULL),
+                                     0);
+            }
+    json_release(&j);
+}
+END_TEST
 
 START_TEST(pool_runs_each_task_once)
 {
@@ -250,6 +302,8 @@ int main(void)
     tcase_add_test(t, write_file_replaces_no_pipe_and_no_link);
     tcase_add_test(t, output_follows_links_and_replaces_no_pipe);
     tcase_add_test(t, a_tree_takes_the_place_of_another_or_leaves_it);
+    tcase_add_test(t, crc32c_is_the_same_in_pieces);
+    tcase_add_test(t, json_sees_what_ends_a_string_wherever_it_stands);
     tcase_add_test(t, pool_runs_each_task_once);
     return suite_run("base", t);
 }
