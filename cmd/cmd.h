@@ -23,7 +23,9 @@ extern const struct command cmd_model;
 extern const struct command cmd_select;
 extern const struct command cmd_status;
 extern const struct command cmd_store;
+extern const struct command cmd_store_backup;
 extern const struct command cmd_store_export;
+extern const struct command cmd_store_prune;
 extern const struct command cmd_store_verify;
 extern const struct command cmd_finetune;
 

@@ -2,14 +2,16 @@
 #include "cmd.h"
 
 static const struct command *const verbs[] = {
+    &cmd_store_backup,
     &cmd_store_export,
+    &cmd_store_prune,
     &cmd_store_verify,
     NULL,
 };
 
 const struct command cmd_store = {
     .name = "store",
-    .summary = "export and verify what is in the store",
+    .summary = "back up, export, prune and verify the store",
     .operands = "",
     .verbs = verbs,
 };

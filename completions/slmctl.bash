@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store export' | 'store verify' | 'completion')
+        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store backup' | 'store export' | 'store prune' | 'store verify' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -101,10 +101,17 @@ _slmctl()
         options='--store --key-file --json --help'
         ;;
     'store')
-        reply='export verify' ;;
+        reply='backup export prune verify' ;;
+    'store backup')
+        options='--store --key-file --quiet --help'
+        kind='file'
+        ;;
     'store export')
         options='--format --store --key-file --quiet --help'
         kind='file'
+        ;;
+    'store prune')
+        options='--older-than --max-size --keep-examples --dry-run --store --key-file --json --quiet --progress --help'
         ;;
     'store verify')
         options='--head --store --key-file --json --progress --help'
@@ -535,12 +542,26 @@ _slmctl()
         reply='' kind='dir' options= ;;
     'status:--key-file')
         reply='' kind='file' options= ;;
+    'store backup:--store')
+        reply='' kind='dir' options= ;;
+    'store backup:--key-file')
+        reply='' kind='file' options= ;;
     'store export:--format')
         reply='exchange openai litellm otlp' kind='none' options= ;;
     'store export:--store')
         reply='' kind='dir' options= ;;
     'store export:--key-file')
         reply='' kind='file' options= ;;
+    'store prune:--older-than')
+        reply='' kind='none' options= ;;
+    'store prune:--max-size')
+        reply='' kind='none' options= ;;
+    'store prune:--store')
+        reply='' kind='dir' options= ;;
+    'store prune:--key-file')
+        reply='' kind='file' options= ;;
+    'store prune:--progress')
+        reply='auto always never' kind='none' options= ;;
     'store verify:--head')
         reply='' kind='none' options= ;;
     'store verify:--store')

@@ -403,16 +403,28 @@ _slmctl_store()
     case $state in
     command)
         local -a list=(
+            'backup:copy the database while it is in use'
             'export:write the calls of the store as lines'
+            'prune:remove old calls, or so many that the rest fits'
             'verify:check that all is there as it was logged'
         )
         _describe command list ;;
     rest)
         case $line[1] in
+        backup) _slmctl_store_backup ;;
         export) _slmctl_store_export ;;
+        prune) _slmctl_store_prune ;;
         verify) _slmctl_store_verify ;;
         esac ;;
     esac
+}
+_slmctl_store_backup()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '*:operand:_files'
 }
 _slmctl_store_export()
 {
@@ -422,6 +434,19 @@ _slmctl_store_export()
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '*:operand:_files'
+}
+_slmctl_store_prune()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--older-than=[remove calls before that\: 90d, 12w, 36h]:TIME: ' \
+        '--max-size=[then the oldest, until the database is no larger]:SIZE: ' \
+        '--keep-examples[not those that became examples]' \
+        '--dry-run[say what would be removed]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)'
 }
 _slmctl_store_verify()
 {
@@ -454,7 +479,7 @@ _slmctl()
             'generate:run a model from the shell'
             'model:add, list, show and check models; tokenize'
             'status:show what is in the store and what is due'
-            'store:export and verify what is in the store'
+            'store:back up, export, prune and verify the store'
             'completion:print the completion for bash, zsh or fish'
         )
         _describe command list ;;

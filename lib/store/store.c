@@ -219,6 +219,12 @@ int store_lock(struct store *s, const char *stage, struct err *err)
     return rc;
 }
 
+void store_unlock(struct store *s, size_t keep)
+{
+    while (s->lock_count > keep)
+        (void)close(s->locks[--s->lock_count]);
+}
+
 int store_group_step(struct store *s, struct err *err)
 {
     /* Others try each half millisecond (lib/sql): they get their turn. */

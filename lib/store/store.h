@@ -104,7 +104,7 @@ struct store_call store_call_none(void);
 /* *added false: a call with this key is there already. */
 MUST_CHECK int store_call_add(struct store *s, const struct store_call *c,
                               bool *added, struct err *err);
-/* id of the call with this key; 0 if there is none. */
+/* id of the call with this key; 0 if there is none, -1 if it was removed. */
 MUST_CHECK int store_call_find(struct store *s, struct slice key, int64_t *id,
                                struct err *err);
 
@@ -240,6 +240,32 @@ struct store_verify {
 };
 MUST_CHECK int store_verify(struct store *s, struct store_verify *v,
                             struct err *err);
+
+/* What was taken out of a store. */
+struct store_removed {
+    int64_t calls, outcomes, examples, answers; /* answers: of evaluations */
+    int64_t pieces, messages;                   /* that nothing used any more */
+    int64_t bytes_before, bytes_after;          /* of the database */
+    bool log_cut; /* the write-ahead file has 0 bytes */
+};
+
+/* Takes out the calls that are older than older_than_us, then the oldest
+ * until the database is no larger than max_bytes; 0: no such limit. dry_run
+ * counts only; by size that is an estimate. keep_examples: calls that became
+ * examples stay. Those who log meanwhile wait a few milliseconds at a time.
+ * ERR_BUSY: somebody works with the examples. May be killed at any moment and
+ * run again. */
+struct store_prune {
+    int64_t older_than_us, max_bytes;
+    bool dry_run, keep_examples;
+    struct progress *progress; /* may be NULL */
+};
+MUST_CHECK int store_prune(struct store *s, const struct store_prune *p,
+                           struct store_removed *out, struct err *err);
+
+/* A copy of the database that can be opened as store.db, also while others
+ * write: written beside `path`, synced and renamed. */
+MUST_CHECK int store_backup(struct store *s, const char *path, struct err *err);
 
 /* What is in the store. */
 #define STORE_STAGES 6

@@ -132,12 +132,12 @@ int store_blob_find(struct store *s,
     return rc < 0 ? rc : ERR_OK;
 }
 
-/* What is encrypted is bound to its row's id. */
+/* What is encrypted is bound to its row's id; none is given out again. */
 static int next_id(struct store *s, int64_t *id, struct err *err)
 {
     int rc = sql_one_int(s->db, "SELECT max(id) FROM blob", 0, id, err);
 
-    ++*id;
+    *id = (*id > s->blob_floor ? *id : s->blob_floor) + 1;
     return rc;
 }
 

@@ -26,6 +26,30 @@ bool store_cut_at(const struct json *j, json_ref body, const char *member,
     return json_is(j, *array, JSON_ARRAY) && json_count(j, *array) > 0;
 }
 
+static int insert_node(struct store *s, int64_t parent, int64_t blob,
+                       int64_t *id, struct err *err)
+{
+    struct sql_stmt *q;
+    int64_t high = 0;
+    int rc = s->node_floor
+                 ? sql_one_int(s->db, "SELECT max(id) FROM node", 0, &high, err)
+                 : ERR_OK;
+
+    if (rc == ERR_OK)
+        rc =
+            sql_get(s->db, "INSERT INTO node(id, parent, blob) VALUES(?, ?, ?)",
+                    &q, err);
+    if (rc < 0)
+        return rc;
+    if (s->node_floor > high)
+        sql_bind_int(q, 1, s->node_floor + 1);
+    sql_bind_int(q, 2, parent);
+    sql_bind_int(q, 3, blob);
+    rc = sql_run(q, err);
+    *id = sql_last_id(s->db);
+    return rc;
+}
+
 int store_node_put(struct store *s, int64_t parent, int64_t blob, int64_t *id,
                    struct err *err)
 {
@@ -51,14 +75,7 @@ int store_node_put(struct store *s, int64_t parent, int64_t blob, int64_t *id,
         *id = sql_int(q, 0);
         sql_reset(q);
     } else if (rc == 0) {
-        rc = sql_get(s->db, "INSERT INTO node(parent, blob) VALUES(?, ?)", &q,
-                     err);
-        if (rc < 0)
-            return rc;
-        sql_bind_int(q, 1, parent);
-        sql_bind_int(q, 2, blob);
-        rc = sql_run(q, err);
-        *id = sql_last_id(s->db);
+        rc = insert_node(s, parent, blob, id, err);
     }
     if (rc < 0)
         return rc;

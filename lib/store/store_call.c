@@ -29,7 +29,10 @@ int store_call_find(struct store *s, struct slice key, int64_t *id,
                     struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(s->db, "SELECT call FROM call_key WHERE key = ?", &q, err);
+    int rc = sql_get(s->db,
+                     "SELECT CASE WHEN EXISTS(SELECT 1 FROM logged WHERE id = "
+                     "call) THEN call ELSE -1 END FROM call_key WHERE key = ?",
+                     &q, err);
 
     if (rc < 0)
         return rc;

@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SELECT_NUMBER(name)                                                    \
+    "SELECT CAST(value AS INTEGER) FROM setting WHERE name = '" name "'"
+
 /* Separate keys for separate uses of the one hash key. */
 static int load_keys(struct store *s, int64_t data_key,
                      struct store_ledger_keys *out, struct err *err)
@@ -158,16 +161,18 @@ static int find_end(struct store *s, unsigned char link[STORE_LINK_BYTES],
 static int look_at_epoch(struct store *s, struct err *err)
 {
     int64_t epoch;
-    int rc = sql_one_int(s->db,
-                         "SELECT CAST(value AS INTEGER) FROM setting WHERE "
-                         "name = 'epoch'",
-                         0, &epoch, err);
+    int rc = sql_one_int(s->db, SELECT_NUMBER("epoch"), 0, &epoch, err);
 
     if (rc < 0 || epoch == s->epoch)
         return rc;
     s->epoch = epoch;
     store_forget(s);
-    return store_dictionary_newest(s, err);
+    rc =
+        sql_one_int(s->db, SELECT_NUMBER("blob_floor"), 0, &s->blob_floor, err);
+    if (rc == ERR_OK)
+        rc = sql_one_int(s->db, SELECT_NUMBER("node_floor"), 0, &s->node_floor,
+                         err);
+    return rc < 0 ? rc : store_dictionary_newest(s, err);
 }
 
 static int begun(void *store, struct err *err)

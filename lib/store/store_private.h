@@ -78,7 +78,8 @@ struct store {
     /* What was learnt of ids; void after a rollback, since ids are then given
      * out again. */
     uint64_t rollbacks;
-    int64_t epoch; /* of deleters, when that was learnt */
+    int64_t epoch;                  /* of deleters, when that was learnt */
+    int64_t blob_floor, node_floor; /* new ids are higher */
     struct store_ledger ledger;
     struct map *blobs;             /* hash to blob id */
     struct map *nodes;             /* (parent, blob) to node id */
@@ -120,6 +121,9 @@ MUST_CHECK int store_row_open(struct store *s, struct store_row *row,
 int64_t store_row_codec(const struct store *s, enum codec_id codec);
 void store_bind_key(const struct store *s, struct sql_stmt *q, int i);
 MUST_CHECK int store_text_functions(struct store *s, struct err *err);
+
+/* Lets go of the locks but the first `keep`. */
+void store_unlock(struct store *s, size_t keep);
 
 /* Forget remembered ids if there was a rollback since. */
 void store_check_caches(struct store *s);
@@ -170,6 +174,35 @@ MUST_CHECK int store_tombstone_get(struct store *s, int64_t call,
 MUST_CHECK int store_blob_hash(struct store *s, int64_t id, struct buf *data,
                                unsigned char out[CRYPTO_HASH_BYTES],
                                struct err *err);
+
+/* store_graph.c. What calls are made of, up to the ids of the moment at which
+ * it was loaded. */
+struct store_graph {
+    struct store *store;
+    int64_t node_high, blob_high;
+    struct store_node *node; /* by id; id 0: there is none */
+    unsigned char (*hash)[CRYPTO_HASH_BYTES];
+    unsigned char *state; /* of the hashes */
+    int64_t *path;        /* blobs of a list, last first */
+    size_t path_cap;
+    struct buf data;
+};
+struct store_graph *store_graph_new(struct store *s);
+void store_graph_free(struct store_graph *g); /* NULL is fine */
+MUST_CHECK int store_graph_load(struct store_graph *g, struct err *err);
+/* The blobs of a list into g->path; false: it is damaged. */
+bool store_graph_walk(struct store_graph *g, int64_t node, size_t *count);
+/* The hash of a blob's bytes. good false: they cannot be had; then the one
+ * that the store noted, NULL if there is no such blob. */
+MUST_CHECK int store_graph_hash(struct store_graph *g, int64_t id,
+                                const unsigned char **out, bool *good,
+                                struct err *err);
+/* whole false: a piece is missing or damaged. */
+MUST_CHECK int store_graph_commitment(struct store_graph *g,
+                                      const struct store_ledger_keys *keys,
+                                      const struct store_call_row *r,
+                                      unsigned char out[CRYPTO_HASH_BYTES],
+                                      bool *whole, struct err *err);
 
 /* store_ledger.c: the hooks of transactions, and the chain. */
 void store_ledger_open(struct store *s);

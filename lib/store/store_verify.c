@@ -17,19 +17,11 @@
 #define PAGE_FINDINGS 20 /* of SQLite's own */
 #define GROUP_MAX 10000000
 
-struct node_row {
-    int64_t parent, blob; /* blob 0: no such node */
-};
-
 struct verify {
     struct store *s;
     struct store_verify *out;
-    int64_t blob_high, node_high, call_high, chain_high;
-    unsigned char (*hash)[CRYPTO_HASH_BYTES]; /* of each blob */
-    unsigned char *good;                      /* is there and agrees */
-    struct node_row *node;
-    int64_t *path; /* blobs of a list, last first */
-    size_t path_cap;
+    struct store_graph *graph;
+    int64_t call_high, chain_high;
     struct store_ledger_keys keys;
     struct buf commitments;
 };
@@ -69,8 +61,6 @@ static int find_ends(struct verify *v, struct err *err)
         { "SELECT CAST(value AS INTEGER) FROM setting WHERE name = "
           "'chain_from'",
           &v->out->chain_from },
-        { "SELECT max(id) FROM node", &v->node_high },
-        { "SELECT max(id) FROM blob", &v->blob_high },
     };
     int rc = ERR_OK;
 
@@ -113,8 +103,8 @@ static int check_references(struct verify *v, struct err *err)
 }
 
 /* The blob that the store finds by this hash; 0: none. */
-static int find_hashed(struct verify *v, int64_t id, int64_t *found,
-                       struct err *err)
+static int find_hashed(struct verify *v, const unsigned char *hash,
+                       int64_t *found, struct err *err)
 {
     struct sql_stmt *q;
     int rc =
@@ -122,48 +112,38 @@ static int find_hashed(struct verify *v, int64_t id, int64_t *found,
 
     if (rc < 0)
         return rc;
-    sql_bind_blob(q, 1, v->hash[id], CRYPTO_HASH_BYTES);
+    sql_bind_blob(q, 1, hash, CRYPTO_HASH_BYTES);
     rc = sql_step(q, err);
     *found = rc == 1 ? sql_int(q, 0) : 0;
     sql_reset(q);
     return rc < 0 ? rc : ERR_OK;
 }
 
-/* An emptied blob keeps a place, so that its id is not given out again. */
-static int check_blob(struct verify *v, int64_t id, struct buf *data,
-                      struct err *err)
+static int check_blob(struct verify *v, int64_t id, struct err *err)
 {
-    struct err why;
+    const unsigned char *hash;
     int64_t found = 0;
-    int rc;
+    bool good;
+    int rc = store_graph_hash(v->graph, id, &hash, &good, err);
 
-    buf_reset(data);
-    rc = store_blob_hash(v->s, id, data, v->hash[id], &why);
-    if (rc == ERR_FORMAT || rc == ERR_UNSUPPORTED || rc == ERR_LIMIT) {
-        tell(v, "%s; restore a backup", why.msg);
-        return ERR_OK;
-    }
-    if (rc < 0) {
-        *err = why;
+    if (rc == ERR_OK && !good)
+        tell(v, "blob %lld: cannot be unpacked; restore a backup",
+             (long long)id);
+    if (rc < 0 || !good)
         return rc;
-    }
-    rc = find_hashed(v, id, &found, err);
-    if (rc == ERR_OK && found != id && data->len)
+    rc = find_hashed(v, hash, &found, err);
+    if (rc == ERR_OK && found != id)
         tell(v, "blob %lld: is not what its hash says; restore a backup",
              (long long)id);
-    v->good[id] = rc == ERR_OK && (found == id || !data->len);
     return rc;
 }
 
 static int check_blobs(struct verify *v, struct err *err)
 {
-    struct buf data = { .data = NULL };
     int64_t id = 0;
     int rc = ERR_OK;
 
-    v->hash = mem_array((size_t)v->blob_high + 1, sizeof(*v->hash));
-    v->good = mem_zalloc((size_t)v->blob_high + 1);
-    while (rc == ERR_OK && id < v->blob_high) {
+    while (rc == ERR_OK && id < v->graph->blob_high) {
         struct sql_stmt *q;
 
         rc = sql_get(v->s->db,
@@ -177,85 +157,58 @@ static int check_blobs(struct verify *v, struct err *err)
             break;
         id = sql_int(q, 0);
         sql_reset(q);
-        rc = id <= v->blob_high ? check_blob(v, id, &data, err) : ERR_OK;
+        rc = check_blob(v, id, err);
         v->out->blobs++;
         if (id % 256 == 0)
-            show(v, "pieces", id, v->blob_high);
+            show(v, "pieces", id, v->graph->blob_high);
         if (rc == ERR_OK && stop_requested())
             rc = err_set(err, ERR_INTERRUPTED, "interrupted");
     }
-    buf_release(&data);
     return rc;
 }
 
-static bool is_blob(const struct verify *v, int64_t id)
+static void check_nodes(struct verify *v)
 {
-    return id > 0 && id <= v->blob_high && v->good[id];
-}
+    const struct store_graph *g = v->graph;
 
-static int check_nodes(struct verify *v, struct err *err)
-{
-    struct sql_stmt *q;
-    int rc = sql_get(v->s->db, "SELECT id, parent, blob FROM node ORDER BY id",
-                     &q, err);
+    for (int64_t id = 1; id <= g->node_high; id++) {
+        const struct store_node *n = &g->node[id];
 
-    v->node = mem_zalloc(((size_t)v->node_high + 1) * sizeof(*v->node));
-    if (rc < 0)
-        return rc;
-    while ((rc = sql_step(q, err)) == 1) {
-        struct node_row n = { sql_int(q, 1), sql_int(q, 2) };
-        int64_t id = sql_int(q, 0);
-
-        if (id > v->node_high)
-            break;
-        if (n.parent < 0) /* keeps a place */
+        if (!n->id)
             continue;
-        if (id < 1 || n.parent >= id || (n.parent && !v->node[n.parent].blob) ||
-            n.blob < 1 || n.blob > v->blob_high)
+        if (n->parent < 0 || n->parent >= id ||
+            (n->parent && !g->node[n->parent].id) || n->blob < 1 ||
+            n->blob > g->blob_high)
             tell(v, "message %lld: is damaged; restore a backup",
                  (long long)id);
-        else
-            v->node[id] = n;
     }
-    sql_reset(q);
-    return rc < 0 ? rc : ERR_OK;
 }
 
-/* Blobs of a list into v->path; false: the list is damaged. */
-static bool walk(struct verify *v, int64_t node, size_t *count)
+static int is_good(struct verify *v, int64_t blob, bool *whole, struct err *err)
 {
-    *count = 0;
-    while (node) {
-        void *path = v->path;
+    const unsigned char *hash;
+    bool good;
+    int rc = store_graph_hash(v->graph, blob, &hash, &good, err);
 
-        if (node < 0 || node > v->node_high || !is_blob(v, v->node[node].blob))
-            return false;
-        mem_grow(&path, &v->path_cap, *count + 1, sizeof(*v->path));
-        v->path = path;
-        v->path[(*count)++] = v->node[node].blob;
-        node = v->node[node].parent;
-    }
-    return true;
+    *whole &= good;
+    return rc;
 }
 
-static bool commit_to(struct verify *v, const struct store_call_row *r,
-                      unsigned char out[CRYPTO_HASH_BYTES])
+/* Whether a body can be put together. */
+static int check_body(struct verify *v, int64_t request, int64_t node,
+                      int64_t response, bool *whole, struct err *err)
 {
-    struct crypto_hasher h;
     size_t count;
+    int rc = ERR_OK;
 
-    if (!walk(v, r->node, &count) || !is_blob(v, r->request) ||
-        (r->response && !is_blob(v, r->response)))
-        return false;
-    store_commitment_begin(&h, &v->keys, &r->call, r->id, r->raw);
-    store_commitment_shape(&h, r->request_at, r->response != 0, count);
-    while (count > 0)
-        store_commitment_piece(&h, v->hash[v->path[--count]]);
-    store_commitment_piece(&h, v->hash[r->request]);
-    if (r->response)
-        store_commitment_piece(&h, v->hash[r->response]);
-    crypto_hasher_final(&h, out);
-    return true;
+    *whole = store_graph_walk(v->graph, node, &count);
+    while (rc == ERR_OK && count > 0)
+        rc = is_good(v, v->graph->path[--count], whole, err);
+    if (rc == ERR_OK)
+        rc = is_good(v, request, whole, err);
+    if (rc == ERR_OK && response)
+        rc = is_good(v, response, whole, err);
+    return rc;
 }
 
 /* The commitment of a call, or of what is left of it. */
@@ -272,8 +225,10 @@ static int add_commitment(struct verify *v, int64_t id, bool *good,
     if (rc < 0)
         return rc;
     if (is_there) {
-        bool whole = commit_to(v, &row, commitment);
+        bool whole;
 
+        rc = store_graph_commitment(v->graph, &v->keys, &row, commitment,
+                                    &whole, err);
         if (!whole)
             tell(v,
                  "call %lld: a part of its bodies is missing or damaged; "
@@ -282,6 +237,8 @@ static int add_commitment(struct verify *v, int64_t id, bool *good,
         *good &= whole;
     }
     store_call_read_end(v->s);
+    if (rc < 0)
+        return rc;
     if (is_there && is_gone)
         tell(v,
              "call %lld: is there and was removed; run slmctl store erase "
@@ -428,53 +385,65 @@ static int check_old(struct verify *v, struct err *err)
         return rc;
     sql_bind_int(q, 1, v->out->chain_from);
     while ((rc = sql_step(q, err)) == 1) {
-        size_t count;
+        bool whole;
 
         v->out->calls++;
-        if (!is_blob(v, sql_int(q, 1)) || !walk(v, sql_int(q, 2), &count) ||
-            (!sql_is_null(q, 3) && !is_blob(v, sql_int(q, 3))))
+        rc = check_body(v, sql_int(q, 1), sql_int(q, 2), sql_int(q, 3), &whole,
+                        err);
+        if (rc < 0)
+            break;
+        if (!whole)
             tell(v,
                  "call %lld: a part of its bodies is missing or damaged; "
                  "restore a backup",
                  (long long)sql_int(q, 0));
     }
+    sql_reset(q);
     return rc;
 }
 
+/* Those that came since the beginning are not looked at. */
 static int check_examples(struct verify *v, struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(v->s->db,
                      "SELECT id, request, node, response, correction FROM "
-                     "example WHERE request NOTNULL ORDER BY id",
+                     "example WHERE request <= ?1 AND node <= ?2 AND "
+                     "coalesce(response, 0) <= ?1 AND "
+                     "coalesce(correction, 0) <= ?1 ORDER BY id",
                      &q, err);
 
     if (rc < 0)
         return rc;
+    sql_bind_int(q, 1, v->graph->blob_high);
+    sql_bind_int(q, 2, v->graph->node_high);
     while ((rc = sql_step(q, err)) == 1) {
-        size_t count;
-        bool good = walk(v, sql_int(q, 2), &count);
+        bool whole;
 
-        for (int i = 1; i < 5; i++)
-            if (i != 2 && !sql_is_null(q, i) && !is_blob(v, sql_int(q, i)))
-                good = false;
         v->out->examples++;
-        /* What came since the beginning is not known here. */
-        if (!good && sql_int(q, 2) <= v->node_high &&
-            sql_int(q, 1) <= v->blob_high)
+        rc = check_body(v, sql_int(q, 1), sql_int(q, 2), sql_int(q, 3), &whole,
+                        err);
+        if (rc == ERR_OK && !sql_is_null(q, 4))
+            rc = is_good(v, sql_int(q, 4), &whole, err);
+        if (rc < 0)
+            break;
+        if (!whole)
             tell(v,
-                 "example %lld: a part of it is missing or damaged; restore "
-                 "a backup",
+                 "example %lld: a part of it is missing or damaged; restore a "
+                 "backup",
                  (long long)sql_int(q, 0));
     }
+    sql_reset(q);
     return rc;
 }
 
 int store_verify(struct store *s, struct store_verify *out, struct err *err)
 {
-    struct verify v = { .s = s, .out = out };
+    struct verify v = { .s = s, .out = out, .graph = store_graph_new(s) };
     int rc = find_ends(&v, err);
 
+    if (rc == ERR_OK)
+        rc = store_graph_load(v.graph, err);
     if (rc == ERR_OK)
         rc = check_pages(&v, err);
     if (rc == ERR_OK)
@@ -482,17 +451,14 @@ int store_verify(struct store *s, struct store_verify *out, struct err *err)
     if (rc == ERR_OK)
         rc = check_blobs(&v, err);
     if (rc == ERR_OK)
-        rc = check_nodes(&v, err);
+        check_nodes(&v);
     if (rc == ERR_OK)
         rc = check_old(&v, err);
     if (rc == ERR_OK)
         rc = check_chain(&v, err);
     if (rc == ERR_OK)
         rc = check_examples(&v, err);
-    free(v.hash);
-    free(v.good);
-    free(v.node);
-    free(v.path);
+    store_graph_free(v.graph);
     buf_release(&v.commitments);
     crypto_wipe(&v.keys, sizeof(v.keys));
     return rc;

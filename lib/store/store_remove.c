@@ -1,0 +1,307 @@
+/*
+ * store_remove.c - calls taken out of the store, and what is made of them
+ *
+ * A removed call leaves a tombstone: its commitment, for the chain, and its
+ * key, so that it is not imported again. Its outcome, its example and what
+ * rests on the example go with it. What is looked up takes its time outside
+ * of transactions; these are short, since a proxy wants to write as well.
+ */
+#include "store/store_remove.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BATCH 256
+
+void store_turn_pause(void)
+{
+    /* Others try each half millisecond (lib/sql): they get their turn. */
+    const struct timespec turn = { 0, 1200000 };
+
+    (void)nanosleep(&turn, NULL);
+}
+
+int store_epoch_bump(struct store *s, struct err *err)
+{
+    return sql_exec(s->db,
+                    "INSERT INTO setting(name, value) VALUES('epoch', '1') ON "
+                    "CONFLICT(name) DO UPDATE SET value = value + 1",
+                    err);
+}
+
+void store_ids_add(struct store_ids *l, int64_t id)
+{
+    void *list = l->id;
+
+    mem_grow(&list, &l->cap, l->count + 1, sizeof(*l->id));
+    l->id = list;
+    l->id[l->count++] = id;
+}
+
+void store_ids_release(struct store_ids *l)
+{
+    free(l->id);
+    *l = (struct store_ids){ 0 };
+}
+
+int store_remove_begin(struct store *s, size_t *locks, struct err *err)
+{
+    /* References are looked after here: SQLite would search whole tables for
+     * each row. What is deleted is overwritten. */
+    static const char *const pragmas[] = { "PRAGMA foreign_keys = OFF",
+                                           "PRAGMA secure_delete = ON" };
+    static const char *const stages[] = { "removal", "curate", "cluster",
+                                          "finetune", "eval" };
+    int rc = ERR_OK;
+
+    *locks = s->lock_count;
+    for (size_t i = 0; rc == ERR_OK && i < sizeof(stages) / sizeof(*stages);
+         i++)
+        rc = store_lock(s, stages[i], err);
+    for (size_t i = 0; rc == ERR_OK && i < 2; i++)
+        rc = sql_exec(s->db, pragmas[i], err);
+    return rc;
+}
+
+void store_remove_end(struct store *s, size_t locks)
+{
+    struct err err;
+
+    store_unlock(s, locks);
+    (void)(sql_exec(s->db, "PRAGMA foreign_keys = ON", &err) < 0);
+    (void)(sql_exec(s->db, "PRAGMA busy_timeout = 10000", &err) < 0);
+}
+
+/* Of the commit that the call came with. Calls from before the chain have
+ * commitments as well, which nothing asks for. */
+static int data_key_of(struct store *s, int64_t call, int64_t *key,
+                       struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(s->db,
+                     "SELECT data_key FROM ledger WHERE last >= ? ORDER BY "
+                     "last LIMIT 1",
+                     &q, err);
+
+    *key = store_data_key(s);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, call);
+    rc = sql_step(q, err);
+    if (rc == 1) {
+        *key = sql_int(q, 0);
+        sql_reset(q);
+    }
+    return rc < 0 ? rc : ERR_OK;
+}
+
+/* found false: it is gone already. */
+static int commitment_of(struct store_remover *r, int64_t call,
+                         unsigned char out[CRYPTO_HASH_BYTES], bool *found,
+                         struct err *err)
+{
+    struct store_call_row row;
+    int64_t key;
+    bool whole;
+    int rc = data_key_of(r->store, call, &key, err);
+
+    if (rc == ERR_OK)
+        rc = store_ledger_keys(r->store, key, &r->keys, err);
+    if (rc == ERR_OK)
+        rc = store_call_read(r->store, call, &row, found, err);
+    if (rc == ERR_OK && *found)
+        rc = store_graph_commitment(r->graph, &r->keys, &row, out, &whole, err);
+    store_call_read_end(r->store);
+    return rc;
+}
+
+static int run_for(struct store *s, const char *text, int64_t id,
+                   int64_t *changed, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(s->db, text, &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, id);
+    rc = sql_run(q, err);
+    if (rc == ERR_OK && changed)
+        *changed += sql_changes(s->db);
+    return rc;
+}
+
+static int put_tombstone(struct store_remover *r, int64_t call,
+                         const unsigned char commitment[CRYPTO_HASH_BYTES],
+                         struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(r->store->db,
+                     "INSERT OR REPLACE INTO tombstone(call, time, reason, "
+                     "commitment) VALUES(?, ?, ?, ?)",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, call);
+    sql_bind_int(q, 2, clock_wall_us());
+    sql_bind_cstr(q, 3, r->reason);
+    sql_bind_blob(q, 4, commitment, CRYPTO_HASH_BYTES);
+    return sql_run(q, err);
+}
+
+static int remove_one(struct store_remover *r, int64_t call, struct err *err)
+{
+    struct store_removed *n = r->removed;
+    const struct {
+        const char *text;
+        int64_t *count;
+    } steps[] = {
+        { "DELETE FROM evaluation_item WHERE evaluation IN (SELECT id FROM "
+          "evaluation) AND example = (SELECT id FROM example WHERE call = ?)",
+          &n->answers },
+        { "DELETE FROM dataset_example WHERE dataset IN (SELECT id FROM "
+          "dataset) AND example = (SELECT id FROM example WHERE call = ?)",
+          NULL },
+        { "DELETE FROM example WHERE call = ?", &n->examples },
+        { "DELETE FROM outcome WHERE call = ?", &n->outcomes },
+        { "DELETE FROM logged WHERE id = ?", &n->calls },
+    };
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < sizeof(steps) / sizeof(*steps); i++)
+        rc = run_for(r->store, steps[i].text, call, steps[i].count, err);
+    return rc;
+}
+
+struct batch {
+    const int64_t *call;
+    unsigned char commitment[BATCH][CRYPTO_HASH_BYTES];
+    bool found[BATCH];
+    size_t count, done;
+};
+
+/* As many as fit into a short transaction. */
+static int remove_some(struct store_remover *r, struct batch *b,
+                       struct err *err)
+{
+    int64_t until;
+    int rc = sql_begin(r->store->db, err);
+
+    if (rc < 0)
+        return rc;
+    until = clock_mono_ns() + STORE_REMOVE_NS;
+    while (rc == ERR_OK && b->done < b->count && clock_mono_ns() < until) {
+        size_t i = b->done++;
+
+        if (!b->found[i])
+            continue;
+        rc = put_tombstone(r, b->call[i], b->commitment[i], err);
+        if (rc == ERR_OK)
+            rc = remove_one(r, b->call[i], err);
+    }
+    if (rc == ERR_OK)
+        rc = sql_commit(r->store->db, err);
+    if (rc < 0)
+        sql_rollback(r->store->db);
+    store_turn_pause();
+    return rc;
+}
+
+static int remove_batch(struct store_remover *r, const int64_t *calls,
+                        size_t count, struct err *err)
+{
+    struct batch b = { .call = calls, .count = count };
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < count; i++)
+        rc = commitment_of(r, calls[i], b.commitment[i], &b.found[i], err);
+    while (rc == ERR_OK && b.done < b.count)
+        rc = remove_some(r, &b, err);
+    return rc;
+}
+
+int store_remove_calls(struct store *s, const struct store_ids *calls,
+                       const char *reason, const struct progress *progress,
+                       struct store_removed *removed, struct err *err)
+{
+    struct store_remover r = { .store = s,
+                               .reason = reason,
+                               .removed = removed,
+                               .graph = store_graph_new(s) };
+    int rc = calls->count ? store_graph_load(r.graph, err) : ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < calls->count; i += BATCH) {
+        size_t n = calls->count - i < BATCH ? calls->count - i : BATCH;
+
+        progress_update(progress, "calls", i, calls->count, NULL);
+        rc = remove_batch(&r, calls->id + i, n, err);
+        if (rc == ERR_OK && stop_requested())
+            rc = err_set(err, ERR_INTERRUPTED,
+                         "interrupted; run it again, it goes on");
+    }
+    crypto_wipe(&r.keys, sizeof(r.keys));
+    store_graph_free(r.graph);
+    return rc;
+}
+
+static int free_pages(struct store *s, int64_t *pages, struct err *err)
+{
+    return sql_one_int(s->db, "PRAGMA freelist_count", 0, pages, err);
+}
+
+/* The write-ahead file is cut off when nobody reads from it; those who want
+ * to write are not kept waiting for that. */
+static int cut_log(struct store *s, bool *cut, struct err *err)
+{
+    struct timespec pause = { 0, 20000000 };
+    int64_t busy = 1;
+    int rc = sql_exec(s->db, "PRAGMA busy_timeout = 5", err);
+
+    for (int i = 0; rc == ERR_OK && busy && i < 150; i++) {
+        rc = sql_exec(s->db, "PRAGMA wal_checkpoint(PASSIVE)", err);
+        if (rc == ERR_OK)
+            rc = sql_one_int(s->db, "PRAGMA wal_checkpoint(TRUNCATE)", 0, &busy,
+                             err);
+        if (rc == ERR_BUSY) {
+            rc = ERR_OK;
+            busy = 1;
+        }
+        if (busy)
+            (void)nanosleep(&pause, NULL);
+    }
+    *cut = !busy;
+    return rc;
+}
+
+int store_release_pages(struct store *s, bool *cut, struct err *err)
+{
+    int64_t pages, before = -1;
+    int rc = free_pages(s, &pages, err);
+
+    while (rc == ERR_OK && pages > 0 && pages != before) {
+        before = pages;
+        rc = sql_exec(s->db, "PRAGMA incremental_vacuum(64)", err);
+        store_turn_pause();
+        if (rc == ERR_OK)
+            rc = free_pages(s, &pages, err);
+    }
+    return rc < 0 ? rc : cut_log(s, cut, err);
+}
+
+int store_used_bytes(struct store *s, int64_t *out, struct err *err)
+{
+    int64_t pages, unused = 0, size = 0;
+    int rc = sql_one_int(s->db, "PRAGMA page_count", 0, &pages, err);
+
+    if (rc == ERR_OK)
+        rc = free_pages(s, &unused, err);
+    if (rc == ERR_OK)
+        rc = sql_one_int(s->db, "PRAGMA page_size", 0, &size, err);
+    if (rc == ERR_OK)
+        *out = (pages - unused) * size;
+    return rc;
+}

@@ -1,0 +1,48 @@
+/* store_remove.h - what prune and erase share; nobody outside this module
+ * includes it */
+#ifndef STORE_REMOVE_H
+#define STORE_REMOVE_H
+
+#include "store/store_private.h"
+
+#define STORE_REMOVE_NS INT64_C(12000000) /* of one transaction */
+
+struct store_ids {
+    int64_t *id;
+    size_t count, cap;
+};
+void store_ids_add(struct store_ids *l, int64_t id);
+void store_ids_release(struct store_ids *l);
+
+struct store_remover {
+    struct store *store;
+    const char *reason;
+    struct store_removed *removed;
+    struct store_graph *graph;
+    struct store_ledger_keys keys;
+};
+
+/* Locks out who works with examples, and sets the connection up. The end is
+ * due also when the begin failed; *locks is for it. */
+MUST_CHECK int store_remove_begin(struct store *s, size_t *locks,
+                                  struct err *err);
+void store_remove_end(struct store *s, size_t locks);
+/* Those that are gone already are passed over. */
+MUST_CHECK int
+store_remove_calls(struct store *s, const struct store_ids *calls,
+                   const char *reason, const struct progress *progress,
+                   struct store_removed *removed, struct err *err);
+/* Pieces, messages and origins that nothing refers to. */
+MUST_CHECK int store_sweep(struct store *s, const struct progress *progress,
+                           struct store_removed *removed, struct err *err);
+/* Inside a transaction that removes ids others may have remembered. */
+MUST_CHECK int store_epoch_bump(struct store *s, struct err *err);
+/* Free pages go back to the file system, the write-ahead file to 0 bytes; cut
+ * false: somebody reads from it all the time. */
+MUST_CHECK int store_release_pages(struct store *s, bool *cut, struct err *err);
+/* Of the pages that hold something. */
+MUST_CHECK int store_used_bytes(struct store *s, int64_t *out, struct err *err);
+/* Between two transactions: others get their turn. */
+void store_turn_pause(void);
+
+#endif
