@@ -42,7 +42,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
     (void)argc;
     if (rc == ERR_OK)
-        rc = store_open(cli->store, STORE_WRITE, &s, &err);
+        rc = store_open(cli->store, STORE_READ, &s, &err);
     if (rc == ERR_OK)
         rc = store_backup(s, argv[0], &err);
     store_close(s);

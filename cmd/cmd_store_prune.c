@@ -3,10 +3,9 @@
  *
  * Made for cron: says nothing if there was nothing to do.
  */
-#include "cmd.h"
+#include "store_opening.h"
 
 #include "json/json.h"
-#include "store/store.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -95,7 +94,7 @@ static int prune(struct cli *cli, const struct store_prune *p,
                  struct store_removed *r, struct err *err)
 {
     struct store *s = NULL;
-    int rc = store_open(cli->store, STORE_WRITE, &s, err);
+    int rc = cmd_store_open(cli, STORE_WRITE, &s, err);
 
     if (rc == ERR_OK)
         rc = store_prune(s, p, r, err);

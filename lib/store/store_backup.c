@@ -39,6 +39,22 @@ static int copy(struct store *s, const char *path, struct err *err)
     return sql_run(q, err);
 }
 
+/* A reader's connection would not write to other files either. */
+static int copy_as_writer(struct store *s, const char *path, struct err *err)
+{
+    struct err later;
+    int64_t reader = 0;
+    int rc = sql_one_int(s->db, "PRAGMA query_only", 0, &reader, err);
+
+    if (rc == ERR_OK && reader)
+        rc = sql_exec(s->db, "PRAGMA query_only = OFF", err);
+    if (rc == ERR_OK)
+        rc = copy(s, path, err);
+    if (reader)
+        (void)(sql_exec(s->db, "PRAGMA query_only = ON", &later) < 0);
+    return rc;
+}
+
 /* The copy has no write-ahead mode of its own: opening it so sets it. */
 static int finish(const char *path, struct err *err)
 {
@@ -76,7 +92,7 @@ int store_backup(struct store *s, const char *path, struct err *err)
     if (rc == ERR_OK)
         rc = make_empty(part, err);
     if (rc == ERR_OK) {
-        rc = copy(s, part, err);
+        rc = copy_as_writer(s, part, err);
         if (rc == ERR_OK)
             rc = finish(part, err);
         if (rc == ERR_OK && rename(part, path) != 0)
