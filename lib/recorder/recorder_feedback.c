@@ -10,15 +10,36 @@
 
 #include <string.h>
 
+/* The key of a call stays known where the call itself was removed. */
+static int is_there(struct recorder *r, int64_t call, bool *there,
+                    struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(r->store), "SELECT 1 FROM logged WHERE id = ?",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, call);
+    rc = sql_step(q, err);
+    *there = rc == 1;
+    if (rc == 1)
+        sql_reset(q);
+    return rc < 0 ? rc : ERR_OK;
+}
+
 static int set_outcome(struct recorder *r, int64_t call, struct slice body,
                        struct err *err)
 {
     struct store_outcome o = { 0 };
     struct wire_record w = { 0 };
+    bool there = false;
     int rc = wire_outcome_read(&w, body, &o, err);
 
     if (rc == ERR_OK)
-        rc = store_outcome_set(r->store, call, &o, err);
+        rc = recorder_of_store(is_there(r, call, &there, err));
+    if (rc == ERR_OK && there)
+        rc = recorder_of_store(store_outcome_set(r->store, call, &o, err));
     wire_record_release(&w);
     return rc;
 }

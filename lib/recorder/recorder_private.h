@@ -145,6 +145,8 @@ void recorder_widen_gap(struct recorder_gap *g, int64_t time_us, size_t bytes);
 /* Under the lock. */
 void recorder_count_gap(struct recorder *r, int which, int64_t time_us,
                         size_t bytes);
+/* What a failure of the store means for a record. */
+int recorder_of_store(int rc);
 /* Inside the writer's transaction. */
 MUST_CHECK int recorder_add_feedback(struct recorder *r,
                                      struct recorder_item *i, struct err *err);

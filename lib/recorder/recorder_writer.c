@@ -126,6 +126,12 @@ static void read_back(struct recorder *r)
     }
 }
 
+/* A store that is damaged is no fault of the record: it waits. */
+int recorder_of_store(int rc)
+{
+    return rc == ERR_FORMAT || rc == ERR_UNSUPPORTED ? ERR_IO : rc;
+}
+
 static int add_call(struct recorder *r, const struct wire_exchange *x,
                     struct err *err)
 {
@@ -147,10 +153,10 @@ static int add_call(struct recorder *r, const struct wire_exchange *x,
         rc = store_parcel_add(r->store, r->parcel, named, &added, err);
     if (rc == ERR_OK && added && r->has_feedback)
         rc = recorder_apply_waiting(r, named, err);
-    return rc;
+    return recorder_of_store(rc);
 }
 
-/* ERR_FORMAT and ERR_LIMIT are the record's own fault. */
+/* ERR_FORMAT, ERR_LIMIT and ERR_UNSUPPORTED are the record's own fault. */
 static int add_item(struct recorder *r, struct recorder_item *i,
                     struct err *err)
 {

@@ -44,6 +44,8 @@ static enum err_code code_of(int rc)
     case SQLITE_READONLY: return ERR_OUTPUT;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: return ERR_FORMAT;
+    case SQLITE_MISMATCH: /* the row's fault, as a size is */
+    case SQLITE_CONSTRAINT:
     case SQLITE_TOOBIG: return ERR_LIMIT;
     case SQLITE_INTERRUPT: return ERR_INTERRUPTED;
     default: return ERR_IO;

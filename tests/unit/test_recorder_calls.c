@@ -56,6 +56,62 @@ START_TEST(feedback_waits_for_its_call_over_a_restart)
 }
 END_TEST
 
+/* All that came after it was held up for ever, also by the next process. */
+START_TEST(feedback_for_a_call_that_was_removed_stops_nothing)
+{
+    struct recorder_options o = options(RECORDER_BATCH);
+    struct recorder *r = open_with(&o);
+    char id[2][RECORDER_ID_CHARS + 1];
+    struct store *s;
+    struct err err;
+
+    begin(r, id[0]);
+    submit(r, id[0], "{\"role\":\"user\",\"content\":\"a\"}", NULL, NULL);
+    close_all(r);
+    s = open_store(STORE_CREATE);
+    ck_assert_int_eq(sql_exec(store_sql(s), "DELETE FROM logged", &err),
+                     ERR_OK);
+    store_close(s);
+    r = open_with(&o);
+    feed(r, id[0], "{\"reward\":1}");
+    begin(r, id[1]);
+    submit(r, id[1], "{\"role\":\"user\",\"content\":\"b\"}", NULL, NULL);
+    close_all(r);
+    ck_assert_int_eq(ask("SELECT count(*) FROM logged"), 1);
+    ck_assert_int_eq(ask("SELECT count(*) FROM outcome"), 0);
+}
+END_TEST
+
+/* A row that cannot be has no second try, its neighbours are stored. */
+START_TEST(a_record_that_breaks_a_rule_of_the_store_stops_nothing)
+{
+    struct recorder_options o = options(RECORDER_BATCH);
+    struct recorder *r = open_with(&o);
+    char id[3][RECORDER_ID_CHARS + 1];
+    struct store *s;
+    struct err err;
+
+    close_all(r);
+    s = open_store(STORE_CREATE);
+    ck_assert_int_eq(
+        sql_exec(store_sql(s),
+                 "CREATE TRIGGER rule BEFORE INSERT ON logged WHEN new.id = 2 "
+                 "BEGIN SELECT raise(ABORT, 'no'); END",
+                 &err),
+        ERR_OK);
+    store_close(s);
+    r = open_with(&o);
+    for (size_t i = 0; i < 3; i++) {
+        begin(r, id[i]);
+        submit(r, id[i], "{\"role\":\"user\",\"content\":\"b\"}", NULL, NULL);
+        nap_ms(100);
+    }
+    close_all(r);
+    ck_assert_int_eq(ask("SELECT sum(calls) FROM gap"), 2);
+    ck_assert_int_eq(ask("SELECT count(*) FROM logged"), 1);
+}
+END_TEST
+
 static const char *const no_feedback[][2] = {
     { "0123", "{\"reward\":1}" },
     { "0123456789abcdef0123456789abcdeg", "{\"reward\":1}" },
@@ -263,6 +319,8 @@ int main(void)
 
     tcase_add_test(t, feedback_finds_its_call_before_and_after);
     tcase_add_test(t, feedback_waits_for_its_call_over_a_restart);
+    tcase_add_test(t, feedback_for_a_call_that_was_removed_stops_nothing);
+    tcase_add_test(t, a_record_that_breaks_a_rule_of_the_store_stops_nothing);
     tcase_add_loop_test(t, feedback_that_is_none_is_refused_at_once, 0, 5);
     tcase_add_test(t, conversations_are_joined_by_their_beginnings);
     tcase_add_test(t, conversations_of_two_users_are_two);
