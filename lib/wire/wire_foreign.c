@@ -180,21 +180,6 @@ int64_t wire_time(const struct json *j, json_ref v)
     return wire_time_text(wire_inner(j, v));
 }
 
-bool wire_has_marks(struct slice text)
-{
-    static const char *const marks[] = {
-        "litellm_truncated",
-        "redacted-by-litellm",
-        "__REDACTED__",
-        "<truncated due to size exceeding limit>",
-    };
-
-    for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
-        if (text.n && memmem(text.p, text.n, marks[i], strlen(marks[i])))
-            return true;
-    return false;
-}
-
 struct slice wire_own(struct wire_record *r, struct buf *text)
 {
     struct slice s = { NULL, 0 };

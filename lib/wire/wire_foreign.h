@@ -20,8 +20,11 @@ enum wire_dialect wire_shape(const struct json *j, json_ref request,
  * where no zone is told); -1: v is neither. */
 int64_t wire_time(const struct json *j, json_ref v);
 int64_t wire_time_text(struct slice s);
-/* Whether an exporter has left marks of what it cut or blacked out. */
-bool wire_has_marks(struct slice text);
+/* Whether an exporter has left marks of what it cut or blacked out in the
+ * texts of a body. The mark's whole form counts: texts may speak of marks. */
+bool wire_is_marked(struct slice body);
+/* The same of the call's bodies, as they were built. */
+bool wire_has_marks(const struct wire_record *r);
 /* Give decoded text to the record; empty if there is no room. */
 struct slice wire_own(struct wire_record *r, struct buf *text);
 /* A text of any length, decoded; one that is too long is cut. */

@@ -156,13 +156,12 @@ static void pair_status(struct wire_record *r, const struct json *j)
     r->call.phase = wire_own_text(r, j, json_get(j, 0, "phase"));
 }
 
-static bool pair_is_cut(const struct wire_record *r, const struct json *j,
-                        struct slice request)
+static bool pair_is_cut(const struct wire_record *r, const struct json *j)
 {
     bool cut = false;
 
     (void)json_bool(j, json_get(j, 0, "cut"), &cut);
-    return cut || wire_has_marks(request) || wire_has_marks(r->call.response);
+    return cut || wire_has_marks(r);
 }
 
 static void pair_names(struct wire_record *r, const struct json *j)
@@ -216,7 +215,7 @@ int wire_from_pairs(struct wire_record *r, struct err *err)
         rc = err_set(err, ERR_FORMAT, "no response");
     if (rc == ERR_OK) {
         pair_names(r, j);
-        extra(r, "pairs", pair_is_cut(r, j, x.request), j, "custom_id");
+        extra(r, "pairs", pair_is_cut(r, j), j, "custom_id");
     }
     give(&l, r);
     return rc;
@@ -316,10 +315,8 @@ static int read_har(struct wire_record *r, struct lent *l, struct err *err)
         r->call.status = slice_of("completed");
     r->call.upstream = wire_own_text(r, j, json_get(j, q, "url"));
     r->call.upstream = wire_host(r->call.upstream);
-    extra(r, "har",
-          x.request_cut || x.response_cut || wire_has_marks(x.request) ||
-              wire_has_marks(x.response),
-          j, "pageref");
+    extra(r, "har", x.request_cut || x.response_cut || wire_has_marks(r), j,
+          "pageref");
     return ERR_OK;
 }
 

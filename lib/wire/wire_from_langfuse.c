@@ -169,7 +169,7 @@ int wire_from_langfuse(struct wire_record *r, struct err *err)
             wire_own_text(r, j, either(j, "status_message", "statusMessage"));
     read_facts(r);
     wire_extra_begin(r, &w, "langfuse",
-                     (!whole && !failed) || wire_has_marks(json_raw(j, 0)));
+                     (!whole && !failed) || wire_has_marks(r));
     wire_extra_member(&w, j, 0, "id");
     wire_extra_end(r, &w);
     return ERR_OK;

@@ -193,17 +193,16 @@ static void read_names(struct wire_record *r)
             wire_own_text(r, j, json_get(j, 0, "custom_llm_provider"));
 }
 
-static bool is_cut(const struct json *j, bool failed)
+static bool is_cut(const struct wire_record *r, bool failed)
 {
+    const struct json *j = &r->json;
     json_ref messages = json_get(j, 0, "messages");
     json_ref response = json_get(j, 0, "response");
 
     bool cut = false;
 
     (void)json_bool(j, json_get(j, own_fields(j), "cut"), &cut);
-    return cut || wire_has_marks(json_raw(j, messages)) ||
-           wire_has_marks(json_raw(j, response)) ||
-           wire_has_marks(json_raw(j, json_get(j, 0, "model_parameters"))) ||
+    return cut || wire_has_marks(r) ||
            (!failed &&
             (!json_count(j, response) || json_kind(j, messages) == JSON_NULL));
 }
@@ -268,6 +267,6 @@ int wire_from_litellm(struct wire_record *r, struct err *err)
     read_times(r);
     read_tokens(r);
     read_names(r);
-    make_extra(r, is_cut(j, failed));
+    make_extra(r, is_cut(r, failed));
     return ERR_OK;
 }

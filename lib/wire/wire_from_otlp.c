@@ -10,16 +10,42 @@
 
 #include <string.h>
 
-/* The value of an attribute, without the object that tells its type. */
+/* The attribute of an object, with the object that tells its type. */
+static json_ref find(const struct json *j, json_ref o, const char *key)
+{
+    json_ref list = json_get(j, o, "attributes");
+
+    for (json_ref a = json_is(j, list, JSON_ARRAY) ? json_first(j, list)
+                                                   : JSON_NONE;
+         a != JSON_NONE; a = json_next(j, list, a))
+        if (json_text_is(j, json_get(j, a, "key"), key))
+            return json_get(j, a, "value");
+    return JSON_NONE;
+}
+
+/* Details of a call may stand in an event of their own. */
+static json_ref find_any(const struct json *j, const char *key)
+{
+    json_ref v = find(j, 0, key);
+    json_ref list = json_get(j, 0, "events");
+
+    for (json_ref e = json_is(j, list, JSON_ARRAY) && !json_present(v)
+                          ? json_first(j, list)
+                          : JSON_NONE;
+         e != JSON_NONE && !json_present(v); e = json_next(j, list, e))
+        if (otlp_event_kind(j, e) == OTLP_DETAILS)
+            v = find(j, e, key);
+    return v;
+}
+
+json_ref otlp_attribute_of(const struct json *j, json_ref o, const char *key)
+{
+    return json_first(j, find(j, o, key));
+}
+
 json_ref otlp_attribute(const struct json *j, const char *key)
 {
-    json_ref list = json_get(j, 0, "attributes");
-
-    for (json_ref a = json_first(j, list); a != JSON_NONE;
-         a = json_next(j, list, a))
-        if (json_text_is(j, json_get(j, a, "key"), key))
-            return json_first(j, json_get(j, a, "value"));
-    return JSON_NONE;
+    return json_first(j, find_any(j, key));
 }
 
 json_ref otlp_either(const struct json *j, const char *a, const char *b)
@@ -99,32 +125,24 @@ void otlp_put_value(struct json_writer *w, const char *key,
 bool otlp_load(const struct json *j, const char *key, struct buf *text,
                struct json *out)
 {
-    json_ref v = otlp_attribute(j, key);
+    json_ref value = find_any(j, key);
     struct json_writer w;
 
     buf_reset(text);
-    if (json_is(j, v, JSON_OBJECT)) {
-        json_ref list = json_get(j, 0, "attributes");
-
-        for (json_ref a = json_first(j, list); a != JSON_NONE;
-             a = json_next(j, list, a))
-            if (json_text_is(j, json_get(j, a, "key"), key)) {
-                buf_reset(text);
-                json_writer_init(&w, text, false);
-                otlp_put_value(&w, NULL, j, json_get(j, a, "value"), 0);
-            }
-    } else {
-        (void)json_text(j, v, text);
-    }
+    json_writer_init(&w, text, false);
+    if (json_is(j, json_first(j, value), JSON_OBJECT))
+        otlp_put_value(&w, NULL, j, value, 0);
+    else
+        (void)json_text(j, json_first(j, value), text);
     return text->len && json_parse(out, text->data, text->len, NULL) == ERR_OK;
 }
 
-static bool is_call(const struct json *j)
+static bool is_call(const struct json *j, json_ref o)
 {
     static const char *const names[] = { "chat", "generate_content",
                                          "text_completion", "completion" };
-    json_ref operation = otlp_attribute(j, "gen_ai.operation.name");
-    json_ref kind = otlp_attribute(j, "openinference.span.kind");
+    json_ref operation = otlp_attribute_of(j, o, "gen_ai.operation.name");
+    json_ref kind = otlp_attribute_of(j, o, "openinference.span.kind");
 
     if (json_present(kind))
         return json_text_is(j, kind, "LLM");
@@ -132,7 +150,23 @@ static bool is_call(const struct json *j)
         if (json_text_is(j, operation, names[i]))
             return true;
     return !json_present(operation) &&
-           json_present(otlp_attribute(j, "gen_ai.request.model"));
+           json_present(otlp_attribute_of(j, o, "gen_ai.request.model"));
+}
+
+bool otlp_waits_for_events(const struct json *j, json_ref span)
+{
+    static const char *const messages[] = {
+        "gen_ai.input.messages",   "gen_ai.output.messages",
+        "gen_ai.prompt.0.role",    "gen_ai.prompt.0.content",
+        "openinference.span.kind",
+    };
+
+    if (!is_call(j, span) || json_count(j, json_get(j, span, "events")))
+        return false;
+    for (size_t i = 0; i < sizeof(messages) / sizeof(*messages); i++)
+        if (json_present(find(j, span, messages[i])))
+            return false;
+    return true;
 }
 
 /* The first of two that is a count. */
@@ -172,6 +206,8 @@ static void read_times(struct wire_record *r)
     double first;
 
     r->call.time_us = start > 0 ? start : time_us(j, "timeUnixNano");
+    if (r->call.time_us <= 0)
+        r->call.time_us = time_us(j, "observedTimeUnixNano");
     if (r->call.time_us <= 0)
         r->call.time_us = -1;
     if (start > 0 && end >= start)
@@ -275,7 +311,7 @@ static bool build(struct wire_record *r)
     else if (slice_starts(r->call.status, "failed"))
         put_error(r, &c);
     wire_bodies_end(&b, r);
-    return whole || !completed;
+    return (whole || !completed) && !c.missing;
 }
 
 static void make_extra(struct wire_record *r, bool whole)
@@ -288,8 +324,7 @@ static void make_extra(struct wire_record *r, bool whole)
     (void)json_int(j, json_get(j, 0, "droppedAttributesCount"), &dropped);
     (void)json_bool(j, otlp_attribute(j, "slmctl.cut"), &cut);
     wire_extra_begin(r, &w, "otlp",
-                     cut || !whole || dropped > 0 ||
-                         wire_has_marks(json_raw(j, 0)));
+                     cut || !whole || dropped > 0 || wire_has_marks(r));
     wire_extra_member(&w, j, 0, "spanId");
     wire_extra_end(r, &w);
 }
@@ -300,7 +335,7 @@ int wire_from_otlp(struct wire_record *r, struct err *err)
 
     if (!json_is(j, json_get(j, 0, "attributes"), JSON_ARRAY))
         return err_set(err, ERR_FORMAT, "attributes: not an array");
-    if (!is_call(j))
+    if (!is_call(j, 0) && !otlp_has_events(j))
         return 1;
     r->call.dialect = slice_of("openai-chat");
     read_times(r);

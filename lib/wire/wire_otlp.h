@@ -10,6 +10,8 @@
 json_ref otlp_attribute(const struct json *j, const char *key);
 /* That of a if it is there, else that of b. */
 json_ref otlp_either(const struct json *j, const char *a, const char *b);
+/* The same of another object than the record, such as an event of it. */
+json_ref otlp_attribute_of(const struct json *j, json_ref o, const char *key);
 /* A structured value as plain JSON. */
 void otlp_put_value(struct json_writer *w, const char *key,
                     const struct json *j, json_ref value, unsigned depth);
@@ -31,6 +33,11 @@ void otlp_spoken_release(struct otlp_spoken *p);
  * own, are written. */
 void otlp_read_parts(struct chat *c, json_ref message, struct otlp_spoken *p,
                      bool results);
+void otlp_add_text(struct otlp_spoken *p, const struct json *j,
+                   struct slice text);
+void otlp_add_part(struct otlp_spoken *p, const struct json *j, json_ref part);
+void otlp_put_spoken(struct chat *c, const char *role,
+                     const struct otlp_spoken *p);
 /* The messages of an array that is c->j. */
 void otlp_put_messages(struct chat *c);
 /* The n-th message in attributes PREFIX.n.INNER...; false: there is none. */
@@ -38,6 +45,27 @@ bool otlp_numbered_message(struct chat *c, const char *prefix, int n,
                            const char *inner, struct otlp_spoken *p,
                            char **role);
 bool otlp_put_numbered(struct chat *c, const char *prefix, const char *inner);
+
+/* A choice and why it ended, as c->j has it (told) or the record itself. */
+void otlp_put_choice(struct wire_record *r, struct chat *c, size_t index,
+                     struct otlp_spoken *p, json_ref told);
+
+enum otlp_event {
+    OTLP_NO_EVENT,
+    OTLP_MESSAGE,
+    OTLP_CHOICE,
+    OTLP_PROMPT,
+    OTLP_COMPLETION,
+    OTLP_DETAILS, /* attributes of the call */
+};
+enum otlp_event otlp_event_kind(const struct json *j, json_ref event);
+/* Whether the record has such events. */
+bool otlp_has_events(const struct json *j);
+/* Whether a span is a call of a model whose messages stand elsewhere. */
+bool otlp_waits_for_events(const struct json *j, json_ref span);
+/* From the record's events; false: there are none. */
+bool otlp_put_event_messages(struct chat *c);
+bool otlp_put_event_choices(struct wire_record *r, struct chat *c);
 
 /* The bodies; false: the record has no messages. */
 bool otlp_request(struct chat *c);

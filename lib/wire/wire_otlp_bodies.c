@@ -46,8 +46,10 @@ static void put_numbered_tools(struct chat *c)
         char key[64];
 
         (void)snprintf(key, sizeof(key), "llm.tools.%d.tool.json_schema", n);
-        if (!otlp_load(j, key, &text, &doc))
+        if (!otlp_load(j, key, &text, &doc)) {
+            c->missing |= json_present(otlp_attribute(j, key));
             break;
+        }
         if (n == 0)
             json_begin_array(&c->w, "tools");
         c->j = &doc;
@@ -104,7 +106,14 @@ static void put_tools(struct chat *c)
     struct buf text = { .data = NULL };
     struct json doc = { 0 };
 
-    if (otlp_load(j, "gen_ai.tool.definitions", &text, &doc)) {
+    if (!otlp_load(j, "gen_ai.tool.definitions", &text, &doc)) {
+        c->missing |=
+            json_present(otlp_attribute(j, "gen_ai.tool.definitions"));
+        if (json_present(otlp_attribute(j, "llm.tools.0.tool.json_schema")))
+            put_numbered_tools(c);
+        else
+            put_functions(c);
+    } else {
         json_begin_array(&c->w, "tools");
         c->j = &doc;
         for (json_ref e = json_first(&doc, 0); e != JSON_NONE;
@@ -112,11 +121,6 @@ static void put_tools(struct chat *c)
             put_tool(c, e);
         c->j = j;
         json_end_array(&c->w);
-    } else if (json_present(
-                   otlp_attribute(j, "llm.tools.0.tool.json_schema"))) {
-        put_numbered_tools(c);
-    } else {
-        put_functions(c);
     }
     json_release(&doc);
     buf_release(&text);
@@ -180,6 +184,25 @@ static void put_parameters(struct chat *c)
         put_number(c, names[i][0], otlp_attribute(c->j, names[i][1]));
 }
 
+/* OpenInference has the name that was asked among the parameters. */
+static void put_model(struct chat *c)
+{
+    const struct json *j = c->j;
+    json_ref asked = otlp_either(j, "gen_ai.request.model", "llm.model_name");
+    struct buf text = { .data = NULL };
+    struct json doc = { 0 };
+    bool loaded = !json_present(otlp_attribute(j, "gen_ai.request.model")) &&
+                  otlp_load(j, "llm.invocation_parameters", &text, &doc) &&
+                  json_is(&doc, json_get(&doc, 0, "model"), JSON_STRING);
+
+    if (loaded)
+        wire_put_member(&c->w, "model", &doc, json_get(&doc, 0, "model"));
+    else
+        wire_put_member(&c->w, "model", j, asked);
+    json_release(&doc);
+    buf_release(&text);
+}
+
 bool otlp_request(struct chat *c)
 {
     const struct json *j = c->j;
@@ -188,8 +211,7 @@ bool otlp_request(struct chat *c)
     bool found;
 
     json_begin_object(&c->w, NULL);
-    wire_put_member(&c->w, "model", j,
-                    otlp_either(j, "gen_ai.request.model", "llm.model_name"));
+    put_model(c);
     json_begin_array(&c->w, "messages");
     if (otlp_load(j, "gen_ai.system_instructions", &text, &doc)) {
         c->j = &doc;
@@ -203,7 +225,8 @@ bool otlp_request(struct chat *c)
         c->j = j;
     }
     found = found || otlp_put_numbered(c, "gen_ai.prompt", "") ||
-            otlp_put_numbered(c, "llm.input_messages", "message.");
+            otlp_put_numbered(c, "llm.input_messages", "message.") ||
+            otlp_put_event_messages(c);
     json_end_array(&c->w);
     put_tools(c);
     put_parameters(c);
@@ -239,8 +262,8 @@ static char *finish_of(const struct json *j, json_ref told, bool calls)
     return json_strdup(j, told);
 }
 
-static void put_choice(struct wire_record *r, struct chat *c, size_t index,
-                       struct otlp_spoken *p, json_ref told)
+void otlp_put_choice(struct wire_record *r, struct chat *c, size_t index,
+                     struct otlp_spoken *p, json_ref told)
 {
     const struct json *j = &r->json;
     json_ref list = otlp_attribute(j, "gen_ai.response.finish_reasons");
@@ -267,7 +290,7 @@ static void put_message(struct wire_record *r, struct chat *c, size_t index,
 
     chat_text_parts(c, json_get(c->j, m, "content"), &p.said.text);
     otlp_read_parts(c, m, &p, false);
-    put_choice(r, c, index, &p, json_get(c->j, m, "finish_reason"));
+    otlp_put_choice(r, c, index, &p, json_get(c->j, m, "finish_reason"));
     otlp_spoken_release(&p);
 }
 
@@ -282,7 +305,7 @@ static bool put_numbered(struct wire_record *r, struct chat *c,
     if (!json_present(told))
         told = otlp_attribute(c->j, "llm.finish_reason");
     if (found)
-        put_choice(r, c, 0, &p, told);
+        otlp_put_choice(r, c, 0, &p, told);
     free(role);
     otlp_spoken_release(&p);
     return found;
@@ -297,8 +320,9 @@ bool otlp_answer(struct wire_record *r, struct chat *c)
                  json_is(&doc, 0, JSON_ARRAY) && json_count(&doc, 0);
     size_t index = 0;
 
-    chat_answer_begin(c, otlp_attribute(j, "gen_ai.response.id"),
-                      otlp_attribute(j, "gen_ai.response.model"));
+    chat_answer_begin(
+        c, otlp_attribute(j, "gen_ai.response.id"),
+        otlp_either(j, "gen_ai.response.model", "llm.model_name"));
     if (found) {
         c->j = &doc;
         for (json_ref m = json_first(&doc, 0); m != JSON_NONE;
@@ -307,12 +331,13 @@ bool otlp_answer(struct wire_record *r, struct chat *c)
         c->j = j;
     } else {
         found = put_numbered(r, c, "gen_ai.completion", "") ||
-                put_numbered(r, c, "llm.output_messages", "message.");
+                put_numbered(r, c, "llm.output_messages", "message.") ||
+                otlp_put_event_choices(r, c);
     }
     if (!found) {
         struct otlp_spoken none = { .texts = 0 };
 
-        put_choice(r, c, 0, &none, JSON_NONE);
+        otlp_put_choice(r, c, 0, &none, JSON_NONE);
         otlp_spoken_release(&none);
     }
     chat_answer_end(c, r->call.tokens_in, r->call.tokens_out,

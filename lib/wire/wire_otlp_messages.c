@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define MESSAGES_MAX 4096 /* in attributes of their own */
+#define PARTS_MAX 1024    /* of one of these */
 
 void otlp_spoken_release(struct otlp_spoken *p)
 {
@@ -31,8 +32,8 @@ static struct chat list_item(struct otlp_spoken *p, const struct json *j)
     return c;
 }
 
-static void add_text(struct otlp_spoken *p, const struct json *j,
-                     struct slice text)
+void otlp_add_text(struct otlp_spoken *p, const struct json *j,
+                   struct slice text)
 {
     struct chat item = list_item(p, j);
 
@@ -41,13 +42,26 @@ static void add_text(struct otlp_spoken *p, const struct json *j,
     p->texts++;
 }
 
+static void add_image_url(struct otlp_spoken *p, const struct json *j,
+                          struct slice url)
+{
+    struct chat item = list_item(p, j);
+
+    json_begin_object(&item.w, NULL);
+    json_put_string(&item.w, "type", "image_url");
+    json_begin_object(&item.w, "image_url");
+    wire_put_inner(&item.w, "url", url);
+    json_end_object(&item.w);
+    json_end_object(&item.w);
+    p->listed = true;
+}
+
 static void add_image(struct otlp_spoken *p, const struct json *j,
                       json_ref part)
 {
     struct slice type = wire_inner(j, json_get(j, part, "mime_type"));
     struct slice data = wire_inner(j, json_get(j, part, "content"));
     struct slice uri = wire_inner(j, json_get(j, part, "uri"));
-    struct chat item = list_item(p, j);
     struct buf url = { .data = NULL };
 
     if (uri.n) {
@@ -58,19 +72,12 @@ static void add_image(struct otlp_spoken *p, const struct json *j,
         buf_str(&url, ";base64,");
         buf_add_slice(&url, data);
     }
-    json_begin_object(&item.w, NULL);
-    json_put_string(&item.w, "type", "image_url");
-    json_begin_object(&item.w, "image_url");
-    wire_put_inner(&item.w, "url", buf_slice(&url));
-    json_end_object(&item.w);
-    json_end_object(&item.w);
+    add_image_url(p, j, buf_slice(&url));
     buf_release(&url);
-    p->listed = true;
 }
 
 /* A part of another kind: its text, if it has one, else as it stands. */
-static void add_other(struct otlp_spoken *p, const struct json *j,
-                      json_ref part)
+void otlp_add_part(struct otlp_spoken *p, const struct json *j, json_ref part)
 {
     json_ref type = json_get(j, part, "type");
     json_ref content = json_get(j, part, "content");
@@ -79,7 +86,7 @@ static void add_other(struct otlp_spoken *p, const struct json *j,
     if (media && json_text_is(j, json_get(j, part, "modality"), "image")) {
         add_image(p, j, part);
     } else if (!media && json_is(j, content, JSON_STRING)) {
-        add_text(p, j, wire_inner(j, content));
+        otlp_add_text(p, j, wire_inner(j, content));
     } else if (json_is(j, part, JSON_OBJECT)) {
         struct chat item = list_item(p, j);
 
@@ -110,6 +117,23 @@ static void put_tool_result(struct chat *c, json_ref part)
     json_end_object(&c->w);
 }
 
+/* A part without what such a part is for: it was not captured. */
+static bool is_emptied(const struct json *j, json_ref part)
+{
+    static const char *const members[][3] = {
+        { "text", "content", "content" },
+        { "tool_call", "arguments", "arguments" },
+        { "tool_call_response", "response", "result" },
+    };
+    json_ref type = json_get(j, part, "type");
+
+    for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++)
+        if (json_text_is(j, type, members[i][0]))
+            return !json_present(json_get(j, part, members[i][1])) &&
+                   !json_present(json_get(j, part, members[i][2]));
+    return false;
+}
+
 /* Parts of a message; results of tools are messages of their own. */
 void otlp_read_parts(struct chat *c, json_ref message, struct otlp_spoken *p,
                      bool results)
@@ -122,18 +146,17 @@ void otlp_read_parts(struct chat *c, json_ref message, struct otlp_spoken *p,
         json_ref type = json_get(j, e, "type");
 
         if (json_text_is(j, type, "tool_call"))
-            chat_add_call(c, &p->said.calls,
-                          wire_inner(j, json_get(j, e, "id")),
-                          wire_inner(j, json_get(j, e, "name")),
+            chat_add_call(c, &p->said.calls, chat_inner(c, e, "id"),
+                          chat_inner(c, e, "name"),
                           json_get(j, e, "arguments"));
         else if (json_text_is(j, type, "reasoning"))
-            buf_add_slice(&p->said.thoughts,
-                          wire_inner(j, json_get(j, e, "content")));
+            buf_add_slice(&p->said.thoughts, chat_inner(c, e, "content"));
         else if (!json_text_is(j, type, "tool_call_response"))
-            add_other(p, j, e);
+            otlp_add_part(p, j, e);
         else if (results)
             put_tool_result(c, e);
         p->results |= json_text_is(j, type, "tool_call_response");
+        c->missing |= is_emptied(j, e);
     }
 }
 
@@ -155,8 +178,8 @@ static void put_content(struct chat *c, const struct otlp_spoken *p)
     buf_release(&list);
 }
 
-static void put_spoken(struct chat *c, const char *role,
-                       const struct otlp_spoken *p)
+void otlp_put_spoken(struct chat *c, const char *role,
+                     const struct otlp_spoken *p)
 {
     json_begin_object(&c->w, NULL);
     json_put_string(&c->w, "role", role ? role : "user");
@@ -179,7 +202,7 @@ static void put_message(struct chat *c, json_ref m)
 
     otlp_read_parts(c, m, &p, true);
     if (p.texts || p.listed || p.said.calls.len || !p.results)
-        put_spoken(c, role, &p);
+        otlp_put_spoken(c, role, &p);
     free(role);
     otlp_spoken_release(&p);
 }
@@ -231,34 +254,31 @@ static void numbered_calls(struct chat *c, const char *prefix, int n,
     }
 }
 
-/* Content of several parts: texts, and images by their address. */
+/* Content of several parts: texts, and images by their address. One that has
+ * a type alone was hidden. */
 static void numbered_contents(struct chat *c, const char *prefix, int n,
                               const char *inner, struct otlp_spoken *p)
 {
-    for (int i = 0; i < 1024; i++) {
-        char at[96];
-        json_ref text, url;
+    static const char *const fields[] = { "text", "image.image.url", "type" };
 
-        (void)snprintf(at, sizeof(at), "contents.%d.message_content.text", i);
-        text = field_of(c->j, prefix, n, inner, at);
-        (void)snprintf(at, sizeof(at),
-                       "contents.%d.message_content.image.image.url", i);
-        url = field_of(c->j, prefix, n, inner, at);
-        if (!json_present(text) && !json_present(url))
-            return;
-        if (json_present(text)) {
-            add_text(p, c->j, wire_inner(c->j, text));
-        } else {
-            struct chat item = list_item(p, c->j);
+    for (int i = 0; i < PARTS_MAX; i++) {
+        json_ref found[3];
 
-            json_begin_object(&item.w, NULL);
-            json_put_string(&item.w, "type", "image_url");
-            json_begin_object(&item.w, "image_url");
-            wire_put_inner(&item.w, "url", wire_inner(c->j, url));
-            json_end_object(&item.w);
-            json_end_object(&item.w);
-            p->listed = true;
+        for (int k = 0; k < 3; k++) {
+            char at[96];
+
+            (void)snprintf(at, sizeof(at), "contents.%d.message_content.%s", i,
+                           fields[k]);
+            found[k] = field_of(c->j, prefix, n, inner, at);
         }
+        if (json_present(found[0]))
+            otlp_add_text(p, c->j, wire_inner(c->j, found[0]));
+        else if (json_present(found[1]))
+            add_image_url(p, c->j, wire_inner(c->j, found[1]));
+        else if (json_present(found[2]))
+            c->missing = true;
+        else
+            return;
     }
 }
 
@@ -273,7 +293,7 @@ bool otlp_numbered_message(struct chat *c, const char *prefix, int n,
 
     *role = json_strdup(j, r);
     if (json_is(j, text, JSON_STRING))
-        add_text(p, j, wire_inner(j, text));
+        otlp_add_text(p, j, wire_inner(j, text));
     else
         numbered_contents(c, prefix, n, inner, p);
     p->name = wire_inner(j, field_of(j, prefix, n, inner, "name"));
@@ -293,7 +313,7 @@ bool otlp_put_numbered(struct chat *c, const char *prefix, const char *inner)
         bool there = otlp_numbered_message(c, prefix, n, inner, &p, &role);
 
         if (there)
-            put_spoken(c, role, &p);
+            otlp_put_spoken(c, role, &p);
         free(role);
         otlp_spoken_release(&p);
         if (!there)

@@ -7,6 +7,8 @@
  */
 #include "wire/wire_pieces.h"
 
+#include "wire/wire_join.h"
+
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -22,6 +24,8 @@ struct wire_pieces {
     size_t count, cap, at;
     int64_t number;
     uint64_t size; /* not yet told */
+    struct wire_join join;
+    struct buf joined; /* the call at hand that came from there */
 };
 
 int wire_pieces_open(const char *path, struct wire_pieces **out,
@@ -40,7 +44,10 @@ int wire_pieces_open(const char *path, struct wire_pieces **out,
 
 struct wire_pieces *wire_pieces_new(void)
 {
-    return mem_zalloc(sizeof(struct wire_pieces));
+    struct wire_pieces *p = mem_zalloc(sizeof(*p));
+
+    p->join.alone = true;
+    return p;
 }
 
 void wire_pieces_give(struct wire_pieces *p, const struct codec_line *line)
@@ -56,6 +63,8 @@ void wire_pieces_close(struct wire_pieces *p)
     codec_lines_close(p->lines);
     buf_release(&p->document);
     json_release(&p->json);
+    wire_join_release(&p->join);
+    buf_release(&p->joined);
     free(p->list);
     free(p);
 }
@@ -141,6 +150,20 @@ static void add_all(struct wire_pieces *p, json_ref array)
         add(p, v);
 }
 
+/* But for those that make one call only together. */
+static void add_records(struct wire_pieces *p, json_ref array, bool logs)
+{
+    const struct json *j = &p->json;
+
+    if (!json_is(j, array, JSON_ARRAY))
+        return;
+    for (json_ref v = json_first(j, array); v != JSON_NONE;
+         v = json_next(j, array, v))
+        if (!(logs ? wire_join_log(&p->join, j, v)
+                   : wire_join_span(&p->join, j, v)))
+            add(p, v);
+}
+
 /* resourceSpans[].scopeSpans[].spans[], and the same of logs. */
 static bool add_telemetry(struct wire_pieces *p, json_ref o)
 {
@@ -153,6 +176,7 @@ static bool add_telemetry(struct wire_pieces *p, json_ref o)
     bool found = false;
 
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        bool logs = i == 2;
         json_ref list = json_get(j, o, names[i][0]);
 
         found |= json_is(j, list, JSON_ARRAY);
@@ -162,7 +186,7 @@ static bool add_telemetry(struct wire_pieces *p, json_ref o)
 
             for (json_ref s = json_first(j, scopes); s != JSON_NONE;
                  s = json_next(j, scopes, s))
-                add_all(p, json_get(j, s, names[i][2]));
+                add_records(p, json_get(j, s, names[i][2]), logs);
         }
     }
     return found;
@@ -236,6 +260,19 @@ static int next_of_list(struct wire_pieces *p, struct codec_line *out)
     return 1;
 }
 
+static bool next_joined(struct wire_pieces *p, enum wire_join_due due,
+                        struct codec_line *out)
+{
+    if (!wire_join_next(&p->join, due, &p->joined))
+        return false;
+    *out = (struct codec_line){ .text = buf_slice(&p->joined),
+                                .number = p->number,
+                                .size = p->size,
+                                .cut = p->joined.len > WIRE_LINE_MAX };
+    p->size = 0;
+    return true;
+}
+
 static int next_line(struct wire_pieces *p, struct codec_line *out,
                      struct err *err)
 {
@@ -248,14 +285,27 @@ static int next_line(struct wire_pieces *p, struct codec_line *out,
     return has;
 }
 
+/* What a pipe has given does not wait while it is silent. */
+static enum wire_join_due due_of(const struct wire_pieces *p)
+{
+    return p->join.count && p->lines && !codec_lines_ready(p->lines, 0)
+               ? WIRE_JOIN_ANSWERED
+               : WIRE_JOIN_WHOLE;
+}
+
 int wire_pieces_next(struct wire_pieces *p, struct codec_line *out,
                      struct err *err)
 {
     while (p->at == p->count) {
         struct brackets b;
         struct slice text;
-        int rc = next_line(p, out, err);
+        int rc;
 
+        if (next_joined(p, due_of(p), out))
+            return 1;
+        rc = next_line(p, out, err);
+        if (rc == 0 && p->lines && next_joined(p, WIRE_JOIN_ALL, out))
+            return 1;
         if (rc <= 0)
             return rc;
         text = slice_trim(out->text);
@@ -272,7 +322,7 @@ int wire_pieces_next(struct wire_pieces *p, struct codec_line *out,
         if (out->cut || !may_be_list(text) || !split(p, text))
             return 1;
         p->number = out->number;
-        p->size = out->size;
+        p->size += out->size;
     }
     return next_of_list(p, out);
 }

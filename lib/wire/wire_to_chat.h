@@ -11,6 +11,7 @@
 struct chat {
     const struct json *j;
     struct json_writer w;
+    bool missing; /* a text that was there, and was not logged */
 };
 
 /* Escaped text of a member; whether the member "type" is this one. */

@@ -101,11 +101,55 @@ START_TEST(a_litellm_payload_of_another_api_keeps_its_dialect)
 }
 END_TEST
 
+/* A message with this text. */
+static void expect_text_cut(const char *text, bool cut)
+{
+    char line[1024];
+
+    (void)snprintf(line, sizeof(line),
+                   "%s\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}],"
+                   "\"response\":{\"choices\":[]}}",
+                   LITELLM, text);
+    expect_cut(line, cut);
+}
+
+START_TEST(only_a_whole_mark_of_an_exporter_cuts)
+{
+    static const char *const marks[] = {
+        "x... (litellm_truncated 9 chars)",
+        "x... (litellm_truncated skipped 12 chars) ...y",
+        "x... (litellm_truncated skipped 12 chars. Truncation is a DB storage "
+        "safeguard.) ...y",
+        "x...truncated by litellm, this logger does not support large content",
+        "redacted-by-litellm",
+        "__REDACTED__",
+        "<truncated due to size exceeding limit>",
+        "\\u003ctruncated due to size exceeding limit\\u003e",
+        "<fully masked due to failed mask function>",
+        "@@@langfuseMedia:type=image/png|id=1|source=bytes@@@",
+        "data:image/png;base64,[base64_data truncated: 1.2MB]",
+    };
+    static const char *const texts[] = {
+        "What does litellm_truncated mean?",
+        "grep '(litellm_truncated ' log",
+        "it wrote ... (litellm_truncated skipped some chars) there",
+        "is \\\"redacted-by-litellm\\\" a value?",
+        "set __REDACTED__ here",
+        "...truncated by litellm, this logger does not support large content?",
+        "see <truncated due to size exceeding limit> in the docs",
+        "@@@langfuseMedia:type= is a prefix",
+        "why [base64_data truncated: 1MB]?",
+    };
+
+    for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
+        expect_text_cut(marks[i], true);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        expect_text_cut(texts[i], false);
+}
+END_TEST
+
 START_TEST(what_litellm_has_cut_is_marked)
 {
-    expect_cut(LITELLM "\"messages\":[{\"content\":\"x (litellm_truncated 9 "
-                       "chars)\"}],\"response\":{\"choices\":[]}}",
-               true);
     expect_cut(LITELLM "\"messages\":[],\"response\":{\"text\":"
                        "\"redacted-by-litellm\"}}",
                true);
@@ -301,6 +345,7 @@ int main(void)
 
     tcase_add_test(t, a_litellm_payload_is_a_call);
     tcase_add_test(t, a_litellm_payload_of_another_api_keeps_its_dialect);
+    tcase_add_test(t, only_a_whole_mark_of_an_exporter_cuts);
     tcase_add_test(t, what_litellm_has_cut_is_marked);
     tcase_add_test(t, times_are_seconds_or_text);
     tcase_add_test(t, pairs_are_read_as_the_proxy_reads_them);
