@@ -286,7 +286,8 @@ static void judge(struct wire_record *r, const struct wire_exchange *x,
 {
     json_ref error = json_get(&a->json, a->root, "error");
 
-    if (x->http_status >= 400) {
+    /* A redirect is no answer either: it is not followed. */
+    if (x->http_status >= (a->dialect == DIALECT_OPAQUE ? 400 : 300)) {
         r->call.status = named("failed_http");
         if (a->parsed)
             wire_note_error(&a->a, &a->json,

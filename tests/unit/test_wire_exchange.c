@@ -468,6 +468,7 @@ static const struct {
     { "{\"error\":{\"code\":\"rate\"}}", "application/json", 429,
       WIRE_END_WHOLE, "failed_http", "" },
     { "<html>", "text/html", 502, WIRE_END_WHOLE, "failed_http", "" },
+    { "", "", 307, WIRE_END_WHOLE, "failed_http", "" }, /* not followed */
     { DELTA("{\"content\":\"a\"}") D("{\"error\":{\"message\":\"x\"}}"), SSE,
       200, WIRE_END_WHOLE, "failed_stream", "" },
     { DELTA("{\"content\":\"a\"}"), SSE, 200, WIRE_END_WHOLE,
