@@ -25,7 +25,9 @@ extern const struct command cmd_status;
 extern const struct command cmd_store;
 extern const struct command cmd_store_backup;
 extern const struct command cmd_store_export;
+extern const struct command cmd_store_keygen;
 extern const struct command cmd_store_prune;
+extern const struct command cmd_store_rotate;
 extern const struct command cmd_store_verify;
 extern const struct command cmd_finetune;
 

@@ -4,14 +4,16 @@
 static const struct command *const verbs[] = {
     &cmd_store_backup,
     &cmd_store_export,
+    &cmd_store_keygen,
     &cmd_store_prune,
+    &cmd_store_rotate,
     &cmd_store_verify,
     NULL,
 };
 
 const struct command cmd_store = {
     .name = "store",
-    .summary = "back up, export, prune and verify the store",
+    .summary = "keys, backup, export, pruning and verification of a store",
     .operands = "",
     .verbs = verbs,
 };

@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store backup' | 'store export' | 'store prune' | 'store verify' | 'completion')
+        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store backup' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -101,7 +101,7 @@ _slmctl()
         options='--store --key-file --json --help'
         ;;
     'store')
-        reply='backup export prune verify' ;;
+        reply='backup export keygen prune rotate verify' ;;
     'store backup')
         options='--store --key-file --quiet --help'
         kind='file'
@@ -110,8 +110,15 @@ _slmctl()
         options='--format --store --key-file --quiet --help'
         kind='file'
         ;;
+    'store keygen')
+        options='--quiet --help'
+        kind='file'
+        ;;
     'store prune')
         options='--older-than --max-size --keep-examples --dry-run --store --key-file --json --quiet --progress --help'
+        ;;
+    'store rotate')
+        options='--new-key --data --store --key-file --quiet --progress --help'
         ;;
     'store verify')
         options='--head --store --key-file --json --progress --help'
@@ -561,6 +568,14 @@ _slmctl()
     'store prune:--key-file')
         reply='' kind='file' options= ;;
     'store prune:--progress')
+        reply='auto always never' kind='none' options= ;;
+    'store rotate:--new-key')
+        reply='' kind='file' options= ;;
+    'store rotate:--store')
+        reply='' kind='dir' options= ;;
+    'store rotate:--key-file')
+        reply='' kind='file' options= ;;
+    'store rotate:--progress')
         reply='auto always never' kind='none' options= ;;
     'store verify:--head')
         reply='' kind='none' options= ;;

@@ -405,7 +405,9 @@ _slmctl_store()
         local -a list=(
             'backup:copy the database while it is in use'
             'export:write the calls of the store as lines'
+            'keygen:make a key'
             'prune:remove old calls, or so many that the rest fits'
+            'rotate:encrypt a store, or give it other keys'
             'verify:check that all is there as it was logged'
         )
         _describe command list ;;
@@ -413,7 +415,9 @@ _slmctl_store()
         case $line[1] in
         backup) _slmctl_store_backup ;;
         export) _slmctl_store_export ;;
+        keygen) _slmctl_store_keygen ;;
         prune) _slmctl_store_prune ;;
+        rotate) _slmctl_store_rotate ;;
         verify) _slmctl_store_verify ;;
         esac ;;
     esac
@@ -435,6 +439,12 @@ _slmctl_store_export()
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '*:operand:_files'
 }
+_slmctl_store_keygen()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '*:operand:_files'
+}
 _slmctl_store_prune()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -445,6 +455,16 @@ _slmctl_store_prune()
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)'
+}
+_slmctl_store_rotate()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--new-key=[key file that opens the store from now on, made if absent]:FILE:_files' \
+        '--data[encrypt everything anew with a new data key]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)'
 }
@@ -479,7 +499,7 @@ _slmctl()
             'generate:run a model from the shell'
             'model:add, list, show and check models; tokenize'
             'status:show what is in the store and what is due'
-            'store:back up, export, prune and verify the store'
+            'store:keys, backup, export, pruning and verification of a store'
             'completion:print the completion for bash, zsh or fish'
         )
         _describe command list ;;

@@ -210,6 +210,7 @@ int store_lock(struct store *s, const char *stage, struct err *err)
         mem_grow(&locks, &s->lock_cap, s->lock_count + 1, sizeof(int));
         s->locks = locks;
         s->locks[s->lock_count++] = fd;
+        rc = store_vault_check(s, err);
     } else if (rc == ERR_BUSY) {
         rc = err_set(err, ERR_BUSY, "%s: another %s is running on this store",
                      s->dir, stage);

@@ -29,6 +29,7 @@ enum store_mode { STORE_READ, STORE_WRITE, STORE_CREATE };
 struct store_access {
     const char *key_file; /* made if absent, where a new store needs it */
     bool plain;           /* a new store is not encrypted */
+    bool rotates;         /* store_rotate's own */
 };
 
 /* STORE_CREATE makes the directory (0700) and the database if absent; the
@@ -48,6 +49,20 @@ const char *store_dir(const struct store *s);
 /* The stage's lock file; ERR_BUSY if another run holds it. Kept until
  * store_close. */
 MUST_CHECK int store_lock(struct store *s, const char *stage, struct err *err);
+
+/* Encrypts a plain store, or gives an encrypted one another key file, which is
+ * made if absent, new data keys, or both. ERR_BUSY while any stage runs. One
+ * that was cut off is ended by the next; until then nothing else opens the
+ * store. In the end no byte of what stood in its database before is left
+ * there. key_id: of the key file that opens it now. */
+struct store_rotation {
+    const char *new_key_file; /* NULL: the one of today */
+    bool data;
+    const struct progress *progress; /* may be NULL */
+};
+MUST_CHECK int store_rotate(const char *dir, const struct store_access *access,
+                            const struct store_rotation *how, char key_id[9],
+                            struct err *err);
 
 /* Texts that hold payload are encrypted where they stand. Statements write
  * them as seal_text(value, 'table.column', row...) and read them as

@@ -99,6 +99,16 @@ MUST_CHECK int store_vault_open(struct store *s, enum store_mode mode,
                                 const struct store_access *access,
                                 struct err *err);
 void store_vault_close(struct store *s);
+/* ERR_BUSY: a rotation has ended since the store was opened. */
+MUST_CHECK int store_vault_check(struct store *s, struct err *err);
+MUST_CHECK int store_master_read(struct store *s, const char *path, bool create,
+                                 struct err *err);
+/* For store_rotate, inside a transaction: a new data key to write with; one
+ * that opens nothing any more; all wrapped with another key file. */
+MUST_CHECK int store_key_renew(struct store *s, struct err *err);
+MUST_CHECK int store_key_retire(struct store *s, int64_t id, struct err *err);
+MUST_CHECK int store_key_rewrap(struct store *s, const char *path,
+                                struct err *err);
 MUST_CHECK int store_key_get(struct store *s, int64_t id,
                              const struct store_key **out, struct err *err);
 

@@ -159,8 +159,8 @@ int store_key_get(struct store *s, int64_t id, const struct store_key **out,
     return rc;
 }
 
-static int read_master(struct store *s, const char *path, bool create,
-                       struct err *err)
+int store_master_read(struct store *s, const char *path, bool create,
+                      struct err *err)
 {
     struct crypto_key *k = crypto_secret_new(sizeof(*k));
     int rc = crypto_key_read(path, create, k, err);
@@ -181,14 +181,17 @@ static int read_master(struct store *s, const char *path, bool create,
     return ERR_OK;
 }
 
-static int insert_key(struct store *s, const struct store_key *k,
-                      struct err *err)
+/* INSERT or UPDATE; kind 'retired': it opens nothing any more. */
+static int write_key(struct store *s, const struct store_key *k,
+                     const char *kind, struct err *err)
 {
     struct buf wrapped = { .data = NULL };
     struct sql_stmt *q;
     int rc = sql_get(s->db,
                      "INSERT INTO data_key(id, created, kind, key_id, wrapped) "
-                     "VALUES(?, ?, 'key', ?, ?)",
+                     "VALUES(?, ?, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET kind "
+                     "= excluded.kind, key_id = excluded.key_id, wrapped = "
+                     "excluded.wrapped",
                      &q, err);
 
     if (rc < 0)
@@ -196,15 +199,17 @@ static int insert_key(struct store *s, const struct store_key *k,
     wrap_key(s->master, k, &wrapped);
     sql_bind_int(q, 1, k->id);
     sql_bind_int(q, 2, clock_wall_us());
-    sql_bind_cstr(q, 3, s->key_id);
-    sql_bind_blob(q, 4, wrapped.data, wrapped.len);
+    sql_bind_cstr(q, 3, kind);
+    sql_bind_cstr(q, 4, s->key_id);
+    sql_bind_blob(q, 5, wrapped.data, wrapped.len);
     rc = sql_run(q, err);
     buf_release(&wrapped);
     return rc;
 }
 
-/* Inside a transaction. */
-static int make_key(struct store *s, struct err *err)
+/* hash: of the key that it takes over from, NULL: a new one. */
+static int make_key(struct store *s, const struct crypto_key *hash,
+                    struct store_key **out, struct err *err)
 {
     struct store_key *k;
     int64_t last;
@@ -215,14 +220,114 @@ static int make_key(struct store *s, struct err *err)
     k = add_key(s, last + 1);
     crypto_random(k->data.bytes, sizeof(k->data.bytes));
     crypto_random(k->hash.bytes, sizeof(k->hash.bytes));
+    if (hash)
+        k->hash = *hash;
     crypto_key_id(s->master, s->key_id);
-    rc = insert_key(s, k, err);
+    rc = write_key(s, k, "key", err);
     if (rc == ERR_OK)
         rc = store_setting_set(s, "encryption", "key", err);
     if (rc == ERR_OK)
         rc = store_setting_set(s, "key_id", s->key_id, err);
     s->encrypted = rc == ERR_OK;
+    *out = k;
     return rc;
+}
+
+/* The hash key of a plain store goes on as one that is wrapped. */
+int store_key_renew(struct store *s, struct err *err)
+{
+    const struct store_key *old = s->writes;
+    struct store_key *k;
+    int rc = make_key(s, &old->hash, &k, err);
+
+    if (rc == ERR_OK && old->id == 0)
+        rc = write_key(s, old, "retired", err);
+    if (rc == ERR_OK && old->id == 0)
+        rc =
+            sql_exec(s->db, "DELETE FROM setting WHERE name = 'hash_key'", err);
+    s->writes = k;
+    s->turning = true;
+    return rc;
+}
+
+int store_key_retire(struct store *s, int64_t id, struct err *err)
+{
+    struct store_key *k = crypto_secret_new(sizeof(*k));
+    const struct store_key *old;
+    int rc = store_key_get(s, id, &old, err);
+
+    k->id = id;
+    if (rc == ERR_OK) {
+        k->hash = old->hash;
+        rc = write_key(s, k, "retired", err);
+    }
+    crypto_secret_free(k);
+    return rc;
+}
+
+static int rewrap_one(struct store *s, const struct store_key *k,
+                      struct err *err)
+{
+    struct sql_stmt *q;
+    bool retired;
+    int rc = sql_get(
+        s->db, "SELECT kind = 'retired' FROM data_key WHERE id = ?", &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, k->id);
+    rc = sql_step(q, err);
+    if (rc <= 0)
+        return rc;
+    retired = sql_int(q, 0);
+    sql_reset(q);
+    return write_key(s, k, retired ? "retired" : "key", err);
+}
+
+/* Each data key but the sealed ones, opened. */
+static int open_keys(struct store *s, struct err *err)
+{
+    const struct store_key *k;
+    struct sql_stmt *q;
+    int64_t id = -1;
+    int rc = ERR_OK;
+
+    while (rc == ERR_OK) {
+        bool none;
+
+        rc = sql_get(s->db,
+                     "SELECT min(id) FROM data_key WHERE id > ? AND "
+                     "kind <> 'sealed'",
+                     &q, err);
+        if (rc < 0)
+            return rc;
+        sql_bind_int(q, 1, id);
+        rc = sql_step(q, err);
+        if (rc < 0)
+            return rc;
+        id = sql_int(q, 0);
+        none = sql_is_null(q, 0);
+        sql_reset(q);
+        if (none)
+            return ERR_OK;
+        rc = store_key_get(s, id, &k, err);
+    }
+    return rc;
+}
+
+/* All are opened with the old key, then written with the new one. */
+int store_key_rewrap(struct store *s, const char *path, struct err *err)
+{
+    int rc = open_keys(s, err);
+
+    if (rc == ERR_OK)
+        rc = store_master_read(s, path, true, err);
+    if (rc < 0)
+        return rc;
+    crypto_key_id(s->master, s->key_id);
+    for (size_t i = 0; rc == ERR_OK && i < s->key_count; i++)
+        rc = rewrap_one(s, s->keys[i], err);
+    return rc < 0 ? rc : store_setting_set(s, "key_id", s->key_id, err);
 }
 
 static int make_hash_key(struct store *s, struct err *err)
@@ -251,6 +356,8 @@ static int read_settings(struct store *s, struct buf *hash_key, struct err *err)
                      "%s: encryption '%s' is not known here; install a newer "
                      "slmctl",
                      s->dir, mode.data ? mode.data : "");
+    if (rc == ERR_OK)
+        rc = store_setting_get(s, "rotating", &mode, &s->turning, err);
     if (id.len < sizeof(s->key_id) && id.data)
         memcpy(s->key_id, id.data, id.len + 1);
     buf_release(&mode);
@@ -263,17 +370,18 @@ static int begin_store(struct store *s, const struct store_access *access,
                        struct buf *hash_key, struct err *err)
 {
     bool keyed = access && !access->plain;
+    struct store_key *k;
     int rc = ERR_OK;
 
     if (keyed)
-        rc = read_master(s, access->key_file, true, err);
+        rc = store_master_read(s, access->key_file, true, err);
     if (rc == ERR_OK)
         rc = sql_begin(s->db, err);
     if (rc < 0)
         return rc;
     rc = read_settings(s, hash_key, err);
     if (rc == ERR_OK && !s->encrypted && !hash_key->len) {
-        rc = keyed ? make_key(s, err) : make_hash_key(s, err);
+        rc = keyed ? make_key(s, NULL, &k, err) : make_hash_key(s, err);
         if (rc == ERR_OK)
             rc = read_settings(s, hash_key, err);
     }
@@ -289,7 +397,8 @@ static int open_keyed(struct store *s, const struct store_access *access,
                       struct err *err)
 {
     int64_t id;
-    int rc = s->master ? ERR_OK : read_master(s, access->key_file, false, err);
+    int rc =
+        s->master ? ERR_OK : store_master_read(s, access->key_file, false, err);
 
     if (rc == ERR_OK)
         rc = sql_one_int(s->db,
@@ -312,6 +421,19 @@ static int open_plain(struct store *s, struct slice hash_key, struct err *err)
     return ERR_OK;
 }
 
+int store_vault_check(struct store *s, struct err *err)
+{
+    int64_t now = 0;
+    int rc = sql_one_int(
+        s->db, "SELECT max(id) FROM data_key WHERE kind = 'key'", 0, &now, err);
+
+    if (rc < 0 || now == s->writes->id || is_nobody(s, s->writes))
+        return rc;
+    return err_set(err, ERR_BUSY,
+                   "%s: its encryption was changed meanwhile; run this again",
+                   s->dir);
+}
+
 int store_vault_open(struct store *s, enum store_mode mode,
                      const struct store_access *access, struct err *err)
 {
@@ -322,6 +444,11 @@ int store_vault_open(struct store *s, enum store_mode mode,
         rc = begin_store(s, access, &hash_key, err);
     if (rc == ERR_OK && s->encrypted && !access && mode != STORE_READ)
         rc = no_key(s, err);
+    if (rc == ERR_OK && s->turning && access && !access->rotates)
+        rc = err_set(err, ERR_BUSY,
+                     "%s: its encryption is being changed; if nothing does, "
+                     "slmctl store rotate goes on with it",
+                     s->dir);
     if (rc == ERR_OK)
         rc = s->encrypted && access ? open_keyed(s, access, err)
                                     : open_plain(s, buf_slice(&hash_key), err);
