@@ -2,7 +2,7 @@
  * collect_listen.c - collect --listen: the logging proxy
  *
  * Signals are blocked in every thread and waited for by one: SIGTERM and
- * SIGINT stop in good order, SIGHUP reads the file of tokens anew.
+ * SIGINT stop in good order, SIGHUP reads the configuration anew.
  */
 #include "collect_listen.h"
 
@@ -52,6 +52,7 @@ struct run {
     char *names[PROXY_UPSTREAMS_MAX];
     struct crypto_key *key; /* locked */
     struct proxy *proxy;
+    struct recorder *recorder;
     sigset_t signals;
 };
 
@@ -64,12 +65,13 @@ static bool is_private(const char *name)
 }
 
 /* "NAME=https://..." or "https://...". */
-static int take_upstreams(struct run *r)
+static int take_upstreams(struct run *r, struct err *err)
 {
     const struct cli_list *l = &listen_values.upstreams;
 
     if (l->count > PROXY_UPSTREAMS_MAX)
-        return cli_usage(r->cli, "more than %d upstreams", PROXY_UPSTREAMS_MAX);
+        return err_set(err, ERR_INVALID, "more than %d upstreams",
+                       PROXY_UPSTREAMS_MAX);
     for (size_t i = 0; i < l->count; i++) {
         const char *text = l->items[i], *equals = strchr(text, '=');
         const char *colon = strchr(text, ':');
@@ -85,7 +87,7 @@ static int take_upstreams(struct run *r)
     }
     r->o.upstreams = r->upstreams;
     r->o.upstream_count = l->count;
-    return EXIT_DONE;
+    return ERR_OK;
 }
 
 static int64_t ms(double seconds)
@@ -139,12 +141,13 @@ static void take_limits(struct proxy_options *o, const struct cli *cli)
     take_egress(&o->client);
 }
 
-static int take_options(struct run *r)
+static int take_options(struct run *r, struct err *err)
 {
     const struct listen_values *v = &listen_values;
 
     if (v->listen.count && !v->upstreams.count)
-        return cli_usage(r->cli, "--listen needs --upstream, where calls go");
+        return err_set(err, ERR_INVALID,
+                       "--listen needs --upstream, where calls go");
     take_limits(&r->o, r->cli);
     r->o.listeners = v->listen.items;
     r->o.listener_count = v->listen.count;
@@ -157,7 +160,7 @@ static int take_options(struct run *r)
     r->o.keep_field_count = v->keep.count
                                 ? v->keep.count
                                 : sizeof(usual_fields) / sizeof(*usual_fields);
-    return take_upstreams(r);
+    return take_upstreams(r, err);
 }
 
 static enum recorder_durability durability(void)
@@ -178,11 +181,66 @@ static enum recorder_overload overload(void)
     return (enum recorder_overload)i;
 }
 
+static void release_names(struct run *r)
+{
+    for (size_t i = 0; i < PROXY_UPSTREAMS_MAX; i++)
+        free(r->names[i]);
+}
+
+static struct recorder_options recorder_options(const struct cli *cli)
+{
+    return (struct recorder_options){
+        .store = cli->store,
+        .durability = durability(),
+        .overload = overload(),
+        .queue_bytes = (size_t)listen_values.queue,
+        .spool_bytes = (uint64_t)listen_values.spool,
+        .commit_ms = listen_values.commit_ms,
+    };
+}
+
+static void tell_fixed(struct cli *cli)
+{
+    static const char *const fixed[] = { "listen",        "admin",
+                                         "store",         "key-file",
+                                         "no-encryption", "durability",
+                                         "threads" };
+
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
+        if (cli_has_changed(cli, fixed[i]))
+            cli_warn(cli, "%s has changed: that takes a restart", fixed[i]);
+}
+
+/* The new values are taken whole or not at all. */
+static int use_values(struct run *r, struct err *err)
+{
+    struct run next = { .cli = r->cli, .key = r->key };
+    struct recorder_options ro;
+    int rc = take_options(&next, err);
+
+    next.o.sync = r->o.sync; /* as the recorder does, which stays */
+    if (rc == ERR_OK)
+        rc = proxy_reload(r->proxy, &next.o, err);
+    if (rc == ERR_OK) {
+        ro = recorder_options(r->cli);
+        recorder_reload(r->recorder, &ro);
+    }
+    release_names(&next);
+    return rc;
+}
+
 static void reload(struct run *r)
 {
     struct err err;
+    int rc = cli_reread_begin(r->cli, &err);
 
-    if (proxy_reload(r->proxy, &r->o, &err) < 0)
+    if (rc == ERR_OK) {
+        rc = use_values(r, &err);
+        if (rc == ERR_OK)
+            tell_fixed(r->cli);
+        cli_reread_end(r->cli, rc == ERR_OK);
+    }
+    if (rc < 0)
         cli_warn(r->cli, "not reloaded, all stays as it was: %s", err.msg);
     else
         cli_note(r->cli, "reloaded");
@@ -260,32 +318,28 @@ int collect_listen(struct cli *cli)
     struct run r = { .cli = cli, .key = crypto_secret_new(sizeof(*r.key)) };
     const struct store_access access = collect_access(cli);
     struct crypto_key *spool_key = crypto_secret_new(sizeof(*spool_key));
-    struct recorder_options ro = { .store = cli->store,
-                                   .access = &access,
-                                   .key = access.plain ? NULL : spool_key,
-                                   .durability = durability(),
-                                   .overload = overload(),
-                                   .queue_bytes = (size_t)listen_values.queue,
-                                   .spool_bytes = (uint64_t)listen_values.spool,
-                                   .commit_ms = listen_values.commit_ms };
-    struct recorder *recorder = NULL;
+    struct recorder_options ro = recorder_options(cli);
     struct err err, later;
-    int rc, code = take_options(&r);
+    int code = EXIT_DONE, rc = take_options(&r, &err);
 
-    if (code != EXIT_DONE)
+    if (rc < 0) {
+        code = cli_usage(cli, "%s", err.msg);
         goto done;
+    }
+    ro.access = &access;
+    ro.key = access.plain ? NULL : spool_key;
     block_signals(&r);
     allow_descriptors();
     rc = read_key(cli->key_file, r.key, &err);
     if (rc == ERR_OK) {
         crypto_derive(r.key, "spool", spool_key);
-        rc = recorder_open(&ro, &recorder, &err);
+        rc = recorder_open(&ro, &r.recorder, &err);
     }
     if (rc == ERR_OK)
-        rc = proxy_new(&r.o, recorder, &r.proxy, &err);
+        rc = proxy_new(&r.o, r.recorder, &r.proxy, &err);
     if (rc == ERR_OK)
         rc = serve(&r, &err);
-    if (recorder_close(recorder, ms(listen_values.grace_s), &later) < 0 &&
+    if (recorder_close(r.recorder, ms(listen_values.grace_s), &later) < 0 &&
         rc == ERR_OK) {
         err = later;
         rc = later.code;
@@ -294,8 +348,7 @@ int collect_listen(struct cli *cli)
         code = cli_fail(cli, &err);
 done:
     proxy_free(r.proxy);
-    for (size_t i = 0; i < PROXY_UPSTREAMS_MAX; i++)
-        free(r.names[i]);
+    release_names(&r);
     crypto_secret_free(r.key);
     crypto_secret_free(spool_key);
     return code;

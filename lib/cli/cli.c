@@ -16,8 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SYSTEM_CONFIG "/etc/slmctl/config"
-
 static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
 #define STOPS (sizeof(stops) / sizeof(stops[0]))
 
@@ -117,20 +115,12 @@ static bool has_word(int argc, char **argv, const char *a, const char *b)
 static int read_values(struct cli *cli, struct cli_options *o, int argc,
                        char **argv, struct cli_line *line, struct err *err)
 {
-    char *user = config_user_path();
     int rc = options_parse(o, argc, argv, line, err);
 
     if (!rc)
-        rc = config_environment(o, err);
-    if (!rc && user)
-        rc =
-            config_file(o, cli->name, cli->commands, user, FROM_USER_FILE, err);
-    if (!rc && (!user || strcmp(user, SYSTEM_CONFIG) != 0))
-        rc = config_file(o, cli->name, cli->commands, SYSTEM_CONFIG,
-                         FROM_SYSTEM_FILE, err);
+        rc = config_read(o, cli->name, cli->commands, err);
     if (!rc)
         rc = options_required(o, err);
-    free(user);
     return rc;
 }
 

@@ -112,8 +112,8 @@ struct cli {
     bool tty_out, tty_err, colour; /* NO_COLOR, TERM=dumb respected */
     unsigned threads;
     uint64_t seed;
-    struct progress progress; /* draws on stderr when it is a terminal */
-    const struct cli_options *options; /* cli_is_typed's; while run runs */
+    struct progress progress;    /* draws on stderr when it is a terminal */
+    struct cli_options *options; /* cli_is_typed's; while run runs */
 };
 
 /* Prints "slmctl NAME: message" on stderr (and with --json one JSON object
@@ -128,6 +128,14 @@ int cli_usage(struct cli *cli, const char *fmt, ...)
 /* The option stands on the command line: what the configuration or the
  * environment set for all runs may be idle in this one. */
 bool cli_is_typed(const struct cli *cli, const char *option);
+/* Environment and files are read again: the command's variables have the new
+ * values, those of its command line stay. end takes them for good, or puts the
+ * old ones back; what they point to lives until another reading is taken. On
+ * failure nothing has changed, and end is not called. One thread at a time. */
+MUST_CHECK int cli_reread_begin(struct cli *cli, struct err *err);
+void cli_reread_end(struct cli *cli, bool keep);
+/* After begin: the option is not what it was when the command began. */
+bool cli_has_changed(const struct cli *cli, const char *option);
 /* A line for people on stderr: silent with --quiet. */
 void cli_note(struct cli *cli, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

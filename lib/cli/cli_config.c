@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SYSTEM_CONFIG "/etc/slmctl/config"
 #define BYTE_ORDER_MARK "\xef\xbb\xbf" /* editors put it, nobody sees it */
 
 /* "/a/b:/c" as systemd passes it: the first directory. XDG: a relative path
@@ -234,5 +235,20 @@ int config_file(struct cli_options *o, const char *name,
         at += n + 1;
     }
     buf_release(&b);
+    return rc;
+}
+
+int config_read(struct cli_options *o, const char *name,
+                const struct command *const *commands, struct err *err)
+{
+    char *user = config_user_path();
+    int rc = config_environment(o, err);
+
+    if (!rc && user)
+        rc = config_file(o, name, commands, user, FROM_USER_FILE, err);
+    if (!rc && (!user || strcmp(user, SYSTEM_CONFIG) != 0))
+        rc = config_file(o, name, commands, SYSTEM_CONFIG, FROM_SYSTEM_FILE,
+                         err);
+    free(user);
     return rc;
 }

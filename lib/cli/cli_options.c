@@ -78,8 +78,11 @@ void options_init(struct cli_options *o, const struct command *c,
     o->count = own + common_options(c, v, o->opts + own);
     o->opts[o->count] = (struct opt)OPT_END;
     o->origins = mem_array(o->count + 1, sizeof(*o->origins));
+    o->defaults = mem_array(o->count + 1, sizeof(*o->defaults));
     for (size_t i = 0; i <= o->count; i++)
         o->origins[i] = FROM_DEFAULT;
+    for (size_t i = 0; i < o->count; i++)
+        o->defaults[i] = options_value(&o->opts[i]);
 }
 
 static void release_list(const struct opt *opt)
@@ -97,9 +100,11 @@ void options_release(struct cli_options *o)
             release_list(&o->opts[i]);
     for (size_t i = 0; i < o->texts_count; i++)
         free(o->texts[i]);
+    options_release_first(o);
     free(o->texts);
     free(o->opts);
     free(o->origins);
+    free(o->defaults);
     *o = (struct cli_options){ 0 };
 }
 

@@ -29,13 +29,34 @@ struct cli_common_values {
     int64_t threads, seed;
 };
 
+union cli_value {
+    bool flag;
+    int64_t whole;
+    double real;
+    const char *text;
+    struct cli_list list;
+};
+
+/* What was, while the configuration is read again. */
+struct cli_earlier {
+    union cli_value *values;
+    enum cli_origin *origins;
+    char **texts;
+    size_t texts_count;
+};
+
 struct cli_options {
     struct opt *opts; /* own, then common; the last has name NULL */
     enum cli_origin *origins;
+    union cli_value *defaults;
     size_t count;
     char **texts; /* what values point to; freed by options_release */
     size_t texts_count, texts_cap;
+    struct cli_earlier *earlier; /* NULL: nothing is read again now */
+    struct cli_earlier *first;   /* of the beginning, if others came */
 };
+union cli_value options_value(const struct opt *opt);
+void options_release_first(struct cli_options *o);
 
 /* A command line taken apart. */
 struct cli_line {
@@ -70,6 +91,10 @@ MUST_CHECK int config_environment(struct cli_options *o, struct err *err);
 MUST_CHECK int config_file(struct cli_options *o, const char *name,
                            const struct command *const *commands,
                            const char *path, enum cli_origin origin,
+                           struct err *err);
+/* Environment, user's file, system's file. */
+MUST_CHECK int config_read(struct cli_options *o, const char *name,
+                           const struct command *const *commands,
                            struct err *err);
 /* Paths from the environment; the caller frees. NULL: no home directory. */
 char *config_user_path(void);

@@ -118,6 +118,11 @@ static int add_keep_fields(struct proxy_config *c,
     return ERR_OK;
 }
 
+static char *copy(const char *s)
+{
+    return s ? mem_strdup(s) : NULL;
+}
+
 int proxy_config_new(const struct proxy_options *o, struct proxy_config **out,
                      struct err *err)
 {
@@ -128,6 +133,9 @@ int proxy_config_new(const struct proxy_options *o, struct proxy_config **out,
     c->o = *o;
     for (int i = 0; i < FINGERPRINTS; i++)
         crypto_derive(o->fingerprints, proxy_fingerprint_names[i], &c->keys[i]);
+    c->o.client.ca_file = c->ca_file = copy(o->client.ca_file);
+    c->o.client.proxy = c->egress = copy(o->client.proxy);
+    c->o.client.no_proxy = c->no_proxy = copy(o->client.no_proxy);
     c->routes = mem_array(o->upstream_count + 1, sizeof(*c->routes));
     memset(c->routes, 0, (o->upstream_count + 1) * sizeof(*c->routes));
     rc = add_keep_fields(c, o, err);
@@ -172,6 +180,9 @@ void proxy_config_drop(struct proxy_config *c)
         free(c->keep_fields[i]);
     free(c->routes);
     free(c->keep_fields);
+    free(c->ca_file);
+    free(c->egress);
+    free(c->no_proxy);
     http_networks_free(c->trusted);
     proxy_tokens_free(c->tokens);
     crypto_wipe(c->keys, sizeof(c->keys));

@@ -660,6 +660,7 @@ bool proxy_exchange_begin(struct proxy_client *c)
         proxy_config_drop(config);
         return false;
     }
+    proxy_worker_use(c->worker, config);
     x = make(c, config);
     memcpy(x->id, id, sizeof(id));
     x->no_bodies = config->o.may_skip_log && http_get(r, "x-slm-no-log").n;

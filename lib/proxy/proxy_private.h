@@ -42,7 +42,8 @@ struct proxy_route {
 /* The configuration of requests that begin now; those that run keep theirs. */
 struct proxy_config {
     atomic_uint users;
-    struct proxy_options o; /* numbers; its pointers are not used */
+    struct proxy_options o; /* numbers; of its pointers only client's */
+    char *ca_file, *egress, *no_proxy; /* what o.client points to */
     struct proxy_route *routes;
     size_t route_count;
     struct http_networks *trusted;
@@ -187,7 +188,8 @@ struct proxy_worker {
     int epoll;
     struct proxy_watch peers; /* the upstreams' descriptor */
     struct upstream *upstream;
-    bool stirred; /* the upstreams have something to do */
+    bool stirred;                /* the upstreams have something to do */
+    struct proxy_config *config; /* that upstream has its options of */
     struct proxy_inbox inbox;
     struct proxy_client *clients, *dirty, *dead;
     struct proxy_exchange *exchanges;
@@ -218,6 +220,8 @@ MUST_CHECK int proxy_worker_new(struct proxy *p, struct proxy_worker *w,
                                 struct err *err);
 void proxy_worker_release(struct proxy_worker *w);
 void *proxy_worker_run(void *worker);
+/* New transfers of the worker go by today's configuration. */
+void proxy_worker_use(struct proxy_worker *w, struct proxy_config *config);
 void proxy_worker_wake(struct proxy_worker *w);
 
 /* proxy_client.c */

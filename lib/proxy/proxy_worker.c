@@ -44,7 +44,8 @@ int proxy_worker_new(struct proxy *p, struct proxy_worker *w, struct err *err)
     w->inbox.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (w->epoll < 0 || w->inbox.fd < 0)
         return err_set(err, ERR_IO, "no event queue: %s", strerror(errno));
-    rc = upstream_new(&p->config->o.client, &w->upstream, err);
+    w->config = proxy_config_hold(p);
+    rc = upstream_new(&w->config->o.client, &w->upstream, err);
     if (rc == ERR_OK)
         rc = watch(w->epoll, w->inbox.fd, &w->inbox.watch, EPOLLIN, err);
     if (rc == ERR_OK)
@@ -85,6 +86,7 @@ void proxy_worker_release(struct proxy_worker *w)
     w->dirty = NULL;
     bury(w);
     upstream_free(w->upstream);
+    proxy_config_drop(w->config);
     if (w->epoll >= 0)
         (void)close(w->epoll);
     if (w->inbox.fd >= 0)
@@ -131,6 +133,16 @@ static void flush_dirty(struct proxy_worker *w)
         c->dirty = false;
         proxy_client_flush(c);
     }
+}
+
+void proxy_worker_use(struct proxy_worker *w, struct proxy_config *config)
+{
+    if (w->config == config)
+        return;
+    upstream_reload(w->upstream, &config->o.client);
+    atomic_fetch_add(&config->users, 1);
+    proxy_config_drop(w->config);
+    w->config = config;
 }
 
 static void sweep(struct proxy_worker *w, int64_t now)

@@ -80,6 +80,35 @@ static char *copy(const char *s)
     return s ? mem_strdup(s) : NULL;
 }
 
+static void free_transfer(struct upstream_transfer *t)
+{
+    if (t->easy)
+        libcurl.easy_cleanup(t->easy);
+    buf_release(&t->head);
+    buf_release(&t->lines);
+    free(t->fields);
+    free(t);
+}
+
+void upstream_reload(struct upstream *u, const struct upstream_options *o)
+{
+    free(u->ca_file);
+    free(u->proxy);
+    free(u->no_proxy);
+    while (u->idle_count)
+        free_transfer(u->idle[--u->idle_count]);
+    u->generation++;
+    u->o = *o;
+    u->ca_file = copy(o->ca_file);
+    u->proxy = copy(o->proxy);
+    u->no_proxy = copy(o->no_proxy);
+    (void)libcurl.multi_setopt(u->multi, CURLMOPT_MAXCONNECTS,
+                               (long)o->connections);
+    (void)libcurl.multi_setopt(u->multi, CURLMOPT_PIPELINING,
+                               o->http2 ? CURLPIPE_MULTIPLEX
+                                        : CURLPIPE_NOTHING);
+}
+
 int upstream_new(const struct upstream_options *o, struct upstream **out,
                  struct err *err)
 {
@@ -89,10 +118,6 @@ int upstream_new(const struct upstream_options *o, struct upstream **out,
     if (rc < 0)
         return rc;
     u = mem_zalloc(sizeof(*u));
-    u->o = *o;
-    u->ca_file = copy(o->ca_file);
-    u->proxy = copy(o->proxy);
-    u->no_proxy = copy(o->no_proxy);
     u->wake_ns = -1;
     u->epoll = epoll_create1(EPOLL_CLOEXEC);
     u->multi = libcurl.multi_init();
@@ -107,23 +132,9 @@ int upstream_new(const struct upstream_options *o, struct upstream **out,
     (void)libcurl.multi_setopt(u->multi, CURLMOPT_SOCKETDATA, u);
     (void)libcurl.multi_setopt(u->multi, CURLMOPT_TIMERFUNCTION, set_timer);
     (void)libcurl.multi_setopt(u->multi, CURLMOPT_TIMERDATA, u);
-    (void)libcurl.multi_setopt(u->multi, CURLMOPT_MAXCONNECTS,
-                               (long)o->connections);
-    (void)libcurl.multi_setopt(u->multi, CURLMOPT_PIPELINING,
-                               o->http2 ? CURLPIPE_MULTIPLEX
-                                        : CURLPIPE_NOTHING);
+    upstream_reload(u, o);
     *out = u;
     return ERR_OK;
-}
-
-static void free_transfer(struct upstream_transfer *t)
-{
-    if (t->easy)
-        libcurl.easy_cleanup(t->easy);
-    buf_release(&t->head);
-    buf_release(&t->lines);
-    free(t->fields);
-    free(t);
 }
 
 /* One that has served before, or a new one; NULL: no memory. */
@@ -136,6 +147,7 @@ static struct upstream_transfer *make(struct upstream *u)
         kept = *t;
         memset(t, 0, sizeof(*t));
         t->u = u;
+        t->generation = u->generation;
         t->easy = kept.easy;
         t->fields = kept.fields;
         t->field_cap = kept.field_cap;
@@ -152,6 +164,7 @@ static struct upstream_transfer *make(struct upstream *u)
             return NULL;
         }
         t->u = u;
+        t->generation = u->generation;
         upstream_prepare(t);
     }
     return t;
@@ -170,7 +183,7 @@ static void drop(struct upstream_transfer *t)
         u->running = t->next;
     if (t->next)
         t->next->previous = t->previous;
-    if (u->idle_count < UPSTREAM_IDLE_MAX &&
+    if (t->generation == u->generation && u->idle_count < UPSTREAM_IDLE_MAX &&
         t->head.cap + t->lines.cap < UPSTREAM_IDLE_BYTES)
         u->idle[u->idle_count++] = t;
     else
@@ -279,7 +292,7 @@ static struct upstream_transfer *find_silent(const struct upstream *u,
                                              int64_t now)
 {
     for (struct upstream_transfer *t = u->running; t; t = t->next) {
-        int64_t limit = t->has_head ? u->o.idle_ms : u->o.first_byte_ms;
+        int64_t limit = t->has_head ? t->idle_ms : t->first_byte_ms;
 
         if (limit > 0 && t->started && !t->paused && !t->aborted &&
             now - t->active_ns >= limit * INT64_C(1000000))
@@ -345,6 +358,8 @@ int upstream_begin(struct upstream *u, const struct upstream_request *r,
     if (!t)
         return err_set(err, ERR_NOMEM, "no memory for a transfer");
     t->r = *r;
+    t->first_byte_ms = u->o.first_byte_ms;
+    t->idle_ms = u->o.idle_ms;
     t->head_only = slice_is(r->method, "HEAD");
     t->active_ns = clock_mono_ns();
     if (!u->running)

@@ -30,6 +30,8 @@ struct upstream_options {
 
 MUST_CHECK int upstream_new(const struct upstream_options *o,
                             struct upstream **out, struct err *err);
+/* For transfers that begin from now on; those that run keep their limits. */
+void upstream_reload(struct upstream *u, const struct upstream_options *o);
 void upstream_free(struct upstream *u); /* aborts what runs; NULL is fine */
 /* Poll for reading; after it, or after upstream_wait_ms, upstream_step. */
 int upstream_fd(const struct upstream *u);

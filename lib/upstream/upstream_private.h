@@ -55,6 +55,7 @@ struct upstream {
     struct upstream_transfer *running, *doomed;
     struct upstream_transfer *idle[UPSTREAM_IDLE_MAX];
     size_t idle_count;
+    unsigned generation; /* of the options: those of others serve no more */
     struct upstream_watch *watches; /* by descriptor */
     size_t watch_cap;
 };
@@ -64,6 +65,8 @@ struct upstream_transfer {
     struct upstream_transfer *next, *previous; /* of running */
     struct upstream_transfer *next_doomed;
     struct upstream_request r;
+    int64_t first_byte_ms, idle_ms;
+    unsigned generation;
     /* Kept when another request follows: the handle, with the options that
      * are the same for all, and memory. */
     CURL *easy;
