@@ -156,8 +156,6 @@ static void set_up(struct cli *cli, const struct cli_common_values *v)
     cli->quiet = v->quiet;
     cli->threads = (unsigned)v->threads;
     cli->seed = (uint64_t)v->seed;
-    cli->store = v->store;
-    cli->key_file = v->key_file;
     cli->tty_out = isatty(STDOUT_FILENO);
     cli->tty_err = isatty(STDERR_FILENO);
     cli->colour = cli->tty_out && !(no_colour && *no_colour) && term &&
@@ -184,14 +182,13 @@ static int run_command(struct cli *cli, int argc, char **argv)
         rc = cli_usage(cli, "%s", err.msg);
         goto done;
     }
-    if (!values.store)
-        values.store = store = config_store_path();
     cli->key_is_named = values.key_file != NULL;
-    if (!values.key_file)
-        values.key_file = key = config_key_path();
+    cli->store = values.store ? values.store : (store = config_store_path());
+    cli->key_file =
+        values.key_file ? values.key_file : (key = config_key_path());
     set_up(cli, &values);
     rc = check_operands(cli, &line);
-    if (!rc && (c->common & CLI_STORE) && !values.store)
+    if (!rc && (c->common & CLI_STORE) && !cli->store)
         rc = cli_usage(cli, "there is no home directory: name the store with "
                             "--store DIR");
     cli->options = &o;
