@@ -2,8 +2,8 @@
 # where the last one stopped: each line is one call, also of equal lines.
 calls() { # WANT
     n=0
-    until [ -e store/store.db ] &&
-        [ "$(slmctl status --store store --json | jq .calls)" = "$1" ] ||
+    until
+        [ "$(slmctl status --store store --json 2>/dev/null | jq .calls)" = "$1" ] ||
         [ $n -ge 100 ]; do
         n=$((n + 1))
         sleep 0.1
