@@ -72,12 +72,58 @@ static void name_peer(struct proxy_client *c, const struct sockaddr *a)
         (void)snprintf(c->peer, sizeof(c->peer), "unix");
 }
 
+/* The worker with the fewest clients: who is woken first when many come would
+ * otherwise have them all. */
+static struct proxy_worker *choose(struct proxy_worker *w)
+{
+    struct proxy *p = w->proxy;
+    struct proxy_worker *best = w;
+
+    for (size_t i = 0; i < p->worker_count; i++)
+        if (atomic_load(&p->workers[i].client_count) <
+            atomic_load(&best->client_count))
+            best = &p->workers[i];
+    return best;
+}
+
+void proxy_client_join(struct proxy_client *c)
+{
+    struct proxy_worker *w = c->worker;
+    struct epoll_event e = { .data.ptr = &c->watch };
+
+    c->next = w->clients;
+    if (c->next)
+        c->next->previous = c;
+    w->clients = c;
+    c->events = e.events = EPOLLIN | EPOLLRDHUP;
+    (void)epoll_ctl(w->epoll, EPOLL_CTL_ADD, c->fd, &e);
+}
+
+/* False: nobody is served there any more. */
+static bool hand_over(struct proxy_client *c, struct proxy_worker *to)
+{
+    bool open;
+
+    (void)pthread_mutex_lock(&to->inbox.lock);
+    open = !to->inbox.closed;
+    if (open) {
+        c->worker = to;
+        c->next_dirty = to->inbox.newcomers;
+        to->inbox.newcomers = c;
+        atomic_fetch_add(&to->client_count, 1);
+    }
+    (void)pthread_mutex_unlock(&to->inbox.lock);
+    if (open)
+        proxy_worker_wake(to);
+    return open;
+}
+
 static void welcome(struct proxy_worker *w, const struct proxy_listener *l,
                     const struct proxy_config *config, int fd,
                     const struct sockaddr *a)
 {
     struct proxy_client *c = mem_zalloc(sizeof(*c));
-    struct epoll_event e = { .data.ptr = &c->watch };
+    struct proxy_worker *to = choose(w);
     int one = 1;
 
     if (!l->is_unix)
@@ -92,12 +138,10 @@ static void welcome(struct proxy_worker *w, const struct proxy_listener *l,
                        http_networks_have(config->trusted, c->peer)
                    ? PHASE_PEER
                    : PHASE_HEAD;
-    c->next = w->clients;
-    if (c->next)
-        c->next->previous = c;
-    w->clients = c;
-    c->events = e.events = EPOLLIN | EPOLLRDHUP;
-    (void)epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &e);
+    if (to != w && hand_over(c, to))
+        return;
+    atomic_fetch_add(&w->client_count, 1);
+    proxy_client_join(c);
 }
 
 static void turn_away(struct proxy_metrics *m, int fd)
@@ -159,6 +203,7 @@ void proxy_client_close(struct proxy_client *c)
     c->next_dead = w->dead;
     w->dead = c;
     atomic_fetch_sub(&w->proxy->metrics.open, 1);
+    atomic_fetch_sub(&w->client_count, 1);
     if (c->exchange) {
         struct proxy_exchange *x = c->exchange;
 

@@ -169,7 +169,7 @@ struct proxy_client {
     bool dirty, close_after, blocked, eof;
 };
 
-/* Who told of a recorded exchange: another thread. */
+/* What other threads give: exchanges that are recorded, connections. */
 struct proxy_inbox {
     struct proxy_watch watch;
     pthread_mutex_t lock;
@@ -179,6 +179,8 @@ struct proxy_inbox {
         bool kept;
     } * items;
     size_t count, cap;
+    struct proxy_client *newcomers; /* by next_dirty */
+    bool closed;                    /* nobody is served here any more */
 };
 
 struct proxy_worker {
@@ -192,6 +194,7 @@ struct proxy_worker {
     struct proxy_config *config; /* that upstream has its options of */
     struct proxy_inbox inbox;
     struct proxy_client *clients, *dirty, *dead;
+    atomic_uint client_count; /* with newcomers */
     struct proxy_exchange *exchanges;
     struct http_request request; /* the one that is parsed now */
     char *input;                 /* INPUT_BYTES to read into */
@@ -225,6 +228,8 @@ void proxy_worker_use(struct proxy_worker *w, struct proxy_config *config);
 void proxy_worker_wake(struct proxy_worker *w);
 
 /* proxy_client.c */
+/* A connection that another worker accepted, or this one. */
+void proxy_client_join(struct proxy_client *c);
 /* True: more may wait. */
 bool proxy_client_accept(struct proxy_worker *w,
                          const struct proxy_listener *l);

@@ -73,10 +73,26 @@ static void bury(struct proxy_worker *w)
     }
 }
 
+static void take_newcomers(struct proxy_worker *w)
+{
+    struct proxy_client *c, *next;
+
+    (void)pthread_mutex_lock(&w->inbox.lock);
+    c = w->inbox.newcomers;
+    w->inbox.newcomers = NULL;
+    (void)pthread_mutex_unlock(&w->inbox.lock);
+    for (; c; c = next) {
+        next = c->next_dirty;
+        c->next_dirty = NULL;
+        proxy_client_join(c);
+    }
+}
+
 void proxy_worker_release(struct proxy_worker *w)
 {
     if (!w->proxy)
         return;
+    take_newcomers(w);
     while (w->clients)
         proxy_client_close(w->clients);
     while (w->exchanges)
@@ -108,6 +124,7 @@ static void take_inbox(struct proxy_worker *w)
     uint64_t n;
 
     (void)!read(in->fd, &n, sizeof(n));
+    take_newcomers(w);
     for (;;) {
         struct proxy_exchange *x;
         bool kept;
@@ -218,6 +235,17 @@ static bool may_be_served(const struct proxy_client *c, bool quiet)
            (!quiet && !c->eof);
 }
 
+/* False: somebody has come in the meantime. */
+static bool close_inbox(struct proxy_worker *w)
+{
+    bool closed;
+
+    (void)pthread_mutex_lock(&w->inbox.lock);
+    closed = w->inbox.closed = !w->inbox.newcomers;
+    (void)pthread_mutex_unlock(&w->inbox.lock);
+    return closed;
+}
+
 /* True: nothing runs any more, or it has had its time. */
 static bool has_ended(struct proxy_worker *w, bool *told)
 {
@@ -252,7 +280,7 @@ static bool has_ended(struct proxy_worker *w, bool *told)
     for (struct proxy_client *c = w->clients; c; c = c->next)
         if (may_be_served(c, proxy_is_quiet(p, now)))
             return false;
-    return true;
+    return close_inbox(w);
 }
 
 void *proxy_worker_run(void *worker)

@@ -117,7 +117,7 @@ struct recorder {
     struct recorder_item *group, **group_last;
     size_t group_count;
     int64_t source, retry_ns;
-    bool has_lost, has_feedback, may_repack;
+    bool has_lost, has_feedback, may_repack, has_grown;
     uint64_t learnt_at;        /* calls written when it is looked for next */
     struct map *conversations; /* of message lists, see recorder_thread.c */
     struct buf names;

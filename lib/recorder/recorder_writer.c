@@ -22,6 +22,8 @@
 /* Who waits for durability should not wait for the longest of other writers:
  * what cannot be written soon goes to the spool, and is tried again. */
 #define BUSY "PRAGMA busy_timeout = 500"
+/* A queue that was so long leaves much memory that nobody uses. */
+#define TRIM_BYTES ((size_t)16 << 20)
 #define TRAIN_AFTER                                                            \
     256 /* calls between looks whether there is enough to learn from */
 
@@ -84,6 +86,7 @@ static int open_store(struct recorder *r, struct err *err)
 /* Move up to a group from the queue; r->lock is held. */
 static void take_group(struct recorder *r)
 {
+    r->has_grown |= r->stats.queue_bytes > TRIM_BYTES;
     while (r->first && r->group_count < GROUP_MAX) {
         struct recorder_item *i = r->first;
 
@@ -532,14 +535,17 @@ static bool has_work(struct recorder *r, bool *stopping)
     return has;
 }
 
-/* Nothing is queued: open a store that could not be opened before, and tell
- * of calls that earlier processes lost. */
+/* Nothing is queued: give memory back, open a store that could not be opened
+ * before, and tell of calls that earlier processes lost. */
 static void be_idle(struct recorder *r)
 {
     struct recorder_gap none;
     struct err err;
     int rc;
 
+    if (r->has_grown)
+        mem_trim();
+    r->has_grown = false;
     if (r->store && !r->has_lost)
         return;
     memset(&none, 0, sizeof(none));
