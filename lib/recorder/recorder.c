@@ -240,7 +240,7 @@ static void append(struct recorder *r, struct recorder_item *i)
     r->last = &i->next;
     r->stats.queue_bytes += i->bytes.len;
     r->stats.queue_calls++;
-    if (!may_wait || r->stats.queue_calls == GROUP_MAX / 2)
+    if (!may_wait || r->stats.queue_calls == GROUP_SOON)
         (void)pthread_cond_signal(&r->work);
 }
 

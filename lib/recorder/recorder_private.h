@@ -11,7 +11,8 @@
 
 #define SEGMENT_BYTES ((uint64_t)16 << 20) /* then the next one begins */
 #define RECORD_MAX ((size_t)512 << 20)     /* of one record in a segment */
-#define GROUP_MAX 256                      /* records of one transaction */
+#define GROUP_MAX 1024                     /* records of one transaction */
+#define GROUP_SOON 128                     /* so many are not waited with */
 #define RETRY_NS INT64_C(250000000)        /* after a store that failed */
 
 enum recorder_kind { KIND_EXCHANGE = 'X', KIND_FEEDBACK = 'F' };

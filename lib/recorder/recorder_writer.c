@@ -480,11 +480,23 @@ static void learn(struct recorder *r)
         r->may_repack = true;
 }
 
+/* Calls come before what can be done at any time. */
+static bool is_busy(struct recorder *r)
+{
+    bool busy;
+
+    (void)pthread_mutex_lock(&r->lock);
+    busy = r->group_count || r->stats.queue_calls >= GROUP_SOON ||
+           spool_has_unread(r->spool);
+    (void)pthread_mutex_unlock(&r->lock);
+    return busy;
+}
+
 static void repack(struct recorder *r)
 {
     struct err err;
 
-    if (!r->may_repack || !r->store || r->group_count)
+    if (!r->may_repack || !r->store || is_busy(r))
         return;
     if (store_repack(r->store, &r->may_repack, &err) < 0)
         r->may_repack = false;
@@ -500,8 +512,7 @@ static bool gather(struct recorder *r)
         !recorder_has_gaps(r))
         nap(r, TICK_NS);
     if (!r->stopping && r->o.commit_ms > 0 && r->first &&
-        r->o.durability != RECORDER_SYNC &&
-        r->stats.queue_calls < GROUP_MAX / 2 &&
+        r->o.durability != RECORDER_SYNC && r->stats.queue_calls < GROUP_SOON &&
         clock_mono_ns() - r->first->queued_ns <
             r->o.commit_ms * INT64_C(1000000))
         nap(r, TICK_NS / 2);

@@ -89,6 +89,7 @@ struct store {
     struct buf scratch;            /* packed bytes of the blob being put */
     int64_t group_began_ns;
     int64_t repacked;   /* blobs up to this one are as they should be */
+    bool has_gaps;      /* that repacking has left */
     int64_t train_from; /* blobs: learning failed before there were so many */
     int *locks;
     size_t lock_count, lock_cap;

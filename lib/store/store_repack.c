@@ -10,6 +10,7 @@
 #include "base/clock.h"
 
 #define PAGE 64
+#define WINDOW 4096       /* blobs that are looked at in one go */
 #define VACUUM_PAGES 2048 /* a store so small is written anew at once */
 
 static int repack_one(struct store *s, int64_t id, struct err *err)
@@ -49,23 +50,25 @@ static int repack_one(struct store *s, int64_t id, struct err *err)
     return rc;
 }
 
-/* Up to a page of them, so that no statement reads what another writes. */
-static int find_old(struct store *s, int64_t ids[PAGE], size_t *count,
-                    struct err *err)
+/* Up to a page of those up to `last`, so that no statement reads what another
+ * writes. */
+static int find_old(struct store *s, int64_t last, int64_t ids[PAGE],
+                    size_t *count, struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(s->db,
-                     "SELECT id FROM blob WHERE id > ? AND codec = ? "
-                     "AND key IS ? ORDER BY id LIMIT ?",
+                     "SELECT id FROM blob WHERE id > ? AND id <= ? AND "
+                     "codec = ? AND key IS ? ORDER BY id LIMIT ?",
                      &q, err);
 
     *count = 0;
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, s->repacked);
-    sql_bind_int(q, 2, store_row_codec(s, CODEC_ZSTD));
-    store_bind_key(s, q, 3);
-    sql_bind_int(q, 4, PAGE);
+    sql_bind_int(q, 2, last);
+    sql_bind_int(q, 3, store_row_codec(s, CODEC_ZSTD));
+    store_bind_key(s, q, 4);
+    sql_bind_int(q, 5, PAGE);
     while ((rc = sql_step(q, err)) == 1)
         ids[(*count)++] = sql_int(q, 0);
     return rc;
@@ -80,30 +83,48 @@ static int close_gaps(struct store *s, struct err *err)
     return rc < 0 || pages > VACUUM_PAGES ? rc : sql_exec(s->db, "VACUUM", err);
 }
 
-int store_repack(struct store *s, bool *more, struct err *err)
+static int repack_page(struct store *s, const int64_t *ids, size_t count,
+                       size_t *done, struct err *err)
 {
     int64_t until = clock_mono_ns() + STORE_COMMIT_MS * INT64_C(500000);
-    int64_t ids[PAGE];
+    int rc = sql_begin(s->db, err);
+
+    while (rc == ERR_OK && *done < count && clock_mono_ns() < until)
+        rc = repack_one(s, ids[(*done)++], err);
+    if (rc == ERR_OK)
+        rc = sql_commit(s->db, err);
+    if (rc < 0)
+        sql_rollback(s->db);
+    return rc;
+}
+
+/* What has been looked at is not looked at again: with a dictionary none is
+ * packed without. */
+int store_repack(struct store *s, bool *more, struct err *err)
+{
+    int64_t ids[PAGE], last = 0, until;
     size_t count = 0, done = 0;
     int rc;
 
     *more = false;
     if (!s->active)
         return ERR_OK;
-    rc = find_old(s, ids, &count, err);
-    if (rc < 0 || !count)
-        return rc;
-    rc = sql_begin(s->db, err);
-    while (rc == ERR_OK && done < count && clock_mono_ns() < until)
-        rc = repack_one(s, ids[done++], err);
+    rc = sql_one_int(s->db, "SELECT max(id) FROM blob", 0, &last, err);
+    until = last - s->repacked > WINDOW ? s->repacked + WINDOW : last;
     if (rc == ERR_OK)
-        rc = sql_commit(s->db, err);
-    if (rc < 0) {
-        sql_rollback(s->db);
+        rc = find_old(s, until, ids, &count, err);
+    if (rc == ERR_OK && count)
+        rc = repack_page(s, ids, count, &done, err);
+    if (rc < 0)
         return rc;
-    }
-    if (done)
+    if (done == count && count < PAGE)
+        s->repacked = until;
+    else if (done)
         s->repacked = ids[done - 1];
-    *more = done < count || count == PAGE;
-    return *more ? ERR_OK : close_gaps(s, err);
+    s->has_gaps |= done > 0;
+    *more = s->repacked < last;
+    if (*more || !s->has_gaps)
+        return ERR_OK;
+    s->has_gaps = false;
+    return close_gaps(s, err);
 }
