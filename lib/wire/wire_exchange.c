@@ -319,7 +319,8 @@ static void make_extra(struct wire_record *r, const struct wire_exchange *x,
     buf_reset(&r->extra);
     json_writer_init(&w, &r->extra, false);
     json_begin_object(&w, NULL);
-    if (streamed && x->first_byte_us >= 0)
+    if (x->first_byte_us >= 0 &&
+        (streamed || x->latency_us - x->first_byte_us >= 1000))
         json_put_int(&w, "ttfb_ms", x->first_byte_us / 1000);
     if (asked.n && !slice_eq(asked, r->call.model))
         json_put_slice(&w, "model_asked", asked);
