@@ -24,6 +24,7 @@ extern const struct command cmd_select;
 extern const struct command cmd_status;
 extern const struct command cmd_store;
 extern const struct command cmd_store_backup;
+extern const struct command cmd_store_erase;
 extern const struct command cmd_store_export;
 extern const struct command cmd_store_keygen;
 extern const struct command cmd_store_prune;

@@ -3,6 +3,7 @@
 
 static const struct command *const verbs[] = {
     &cmd_store_backup,
+    &cmd_store_erase,
     &cmd_store_export,
     &cmd_store_keygen,
     &cmd_store_prune,
@@ -13,7 +14,7 @@ static const struct command *const verbs[] = {
 
 const struct command cmd_store = {
     .name = "store",
-    .summary = "keys, backup, export, pruning and verification of a store",
+    .summary = "keys, backup, export, removal and verification of a store",
     .operands = "",
     .verbs = verbs,
 };

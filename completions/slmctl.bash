@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store backup' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
+        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store backup' | 'store erase' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -101,10 +101,13 @@ _slmctl()
         options='--store --key-file --json --help'
         ;;
     'store')
-        reply='backup export keygen prune rotate verify' ;;
+        reply='backup erase export keygen prune rotate verify' ;;
     'store backup')
         options='--store --key-file --quiet --help'
         kind='file'
+        ;;
+    'store erase')
+        options='--client --conversation --dry-run --store --key-file --json --quiet --progress --help'
         ;;
     'store export')
         options='--format --store --key-file --quiet --help'
@@ -553,6 +556,16 @@ _slmctl()
         reply='' kind='dir' options= ;;
     'store backup:--key-file')
         reply='' kind='file' options= ;;
+    'store erase:--client')
+        reply='' kind='none' options= ;;
+    'store erase:--conversation')
+        reply='' kind='none' options= ;;
+    'store erase:--store')
+        reply='' kind='dir' options= ;;
+    'store erase:--key-file')
+        reply='' kind='file' options= ;;
+    'store erase:--progress')
+        reply='auto always never' kind='none' options= ;;
     'store export:--format')
         reply='exchange openai litellm otlp' kind='none' options= ;;
     'store export:--store')

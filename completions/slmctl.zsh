@@ -404,6 +404,7 @@ _slmctl_store()
     command)
         local -a list=(
             'backup:copy the database while it is in use'
+            'erase:remove what a client or a conversation said'
             'export:write the calls of the store as lines'
             'keygen:make a key'
             'prune:remove old calls, or so many that the rest fits'
@@ -414,6 +415,7 @@ _slmctl_store()
     rest)
         case $line[1] in
         backup) _slmctl_store_backup ;;
+        erase) _slmctl_store_erase ;;
         export) _slmctl_store_export ;;
         keygen) _slmctl_store_keygen ;;
         prune) _slmctl_store_prune ;;
@@ -429,6 +431,18 @@ _slmctl_store_backup()
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '*:operand:_files'
+}
+_slmctl_store_erase()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--client=[calls of this client, user or address]:NAME: ' \
+        '--conversation=[calls of this conversation]:NAME: ' \
+        '--dry-run[say what would be removed, and what learnt from it]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)'
 }
 _slmctl_store_export()
 {
@@ -499,7 +513,7 @@ _slmctl()
             'generate:run a model from the shell'
             'model:add, list, show and check models; tokenize'
             'status:show what is in the store and what is due'
-            'store:keys, backup, export, pruning and verification of a store'
+            'store:keys, backup, export, removal and verification of a store'
             'completion:print the completion for bash, zsh or fish'
         )
         _describe command list ;;

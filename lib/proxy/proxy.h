@@ -61,6 +61,12 @@ struct proxy_options {
     const struct crypto_key *fingerprints; /* of keys, addresses, users */
 };
 
+/* How the log knows a client's "key", "address" or "user". */
+#define PROXY_FINGERPRINT_CHARS 16
+void proxy_fingerprint(const struct crypto_key *key, const char *kind,
+                       struct slice value,
+                       char out[PROXY_FINGERPRINT_CHARS + 1]);
+
 struct proxy;
 /* Binds and listens; nothing is accepted before proxy_run. The options are
  * copied. */

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define FINGERPRINT_BYTES 8
-
 void proxy_set_text(struct proxy_exchange *x, int which, struct slice s)
 {
     x->text[which] = (struct proxy_text){ x->texts.len, s.n };
@@ -116,16 +114,34 @@ static void add_fact(struct proxy_exchange *x, const char *name,
     json_quote(&x->facts, value);
 }
 
+static void fingerprint(const struct crypto_key *derived, struct slice value,
+                        char out[PROXY_FINGERPRINT_CHARS + 1])
+{
+    unsigned char mac[CRYPTO_SHA256_BYTES];
+
+    crypto_hmac(derived, value, mac);
+    crypto_hex(mac, PROXY_FINGERPRINT_CHARS / 2, out);
+}
+
+void proxy_fingerprint(const struct crypto_key *key, const char *kind,
+                       struct slice value,
+                       char out[PROXY_FINGERPRINT_CHARS + 1])
+{
+    struct crypto_key derived;
+
+    crypto_derive(key, kind, &derived);
+    fingerprint(&derived, value, out);
+    crypto_wipe(&derived, sizeof(derived));
+}
+
 static void add_fingerprint(struct proxy_exchange *x, int kind,
                             struct slice value)
 {
-    unsigned char mac[CRYPTO_SHA256_BYTES];
-    char hex[2 * FINGERPRINT_BYTES + 1];
+    char hex[PROXY_FINGERPRINT_CHARS + 1];
 
     if (!value.n)
         return;
-    crypto_hmac(&x->config->keys[kind], value, mac);
-    crypto_hex(mac, FINGERPRINT_BYTES, hex);
+    fingerprint(&x->config->keys[kind], value, hex);
     add_fact(x, proxy_fingerprint_names[kind], slice_of(hex));
 }
 

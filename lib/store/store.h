@@ -278,6 +278,26 @@ struct store_prune {
 MUST_CHECK int store_prune(struct store *s, const struct store_prune *p,
                            struct store_removed *out, struct err *err);
 
+/* Takes out the calls of a client or of a conversation (one of both is
+ * given), with all that was made of them: outcomes, examples, answers of
+ * evaluations, texts of tasks, the fitted clustering; dictionaries are learnt
+ * anew. Deleted bytes are overwritten. user_print, address_print: how the
+ * proxy would have noted the client as a user or an address; may be NULL.
+ * `learnt` is called for each data set and model that had a part in it, with
+ * kind "dataset" (name: its task) or "model". As store_prune for others who
+ * use the store; after a kill the same call goes on, another is
+ * ERR_INVALID. */
+struct store_erase {
+    const char *client, *conversation;
+    const char *user_print, *address_print;
+    bool dry_run;
+    struct progress *progress; /* may be NULL */
+    void (*learnt)(void *ctx, const char *kind, int64_t id, struct slice name);
+    void *ctx;
+};
+MUST_CHECK int store_erase(struct store *s, const struct store_erase *e,
+                           struct store_removed *out, struct err *err);
+
 /* A copy of the database that can be opened as store.db, also while others
  * write: written beside `path`, synced and renamed. */
 MUST_CHECK int store_backup(struct store *s, const char *path, struct err *err);

@@ -79,12 +79,14 @@ int store_dictionary_newest(struct store *s, struct err *err)
     const struct codec_dictionary *newest = NULL;
     struct sql_stmt *q;
     int64_t id;
-    int rc = sql_get(s->db, "SELECT max(id) FROM dictionary WHERE key IS ?", &q,
-                     err);
+    int rc = sql_get(s->db,
+                     "SELECT max(id) FROM dictionary WHERE key IS ? AND id > ?",
+                     &q, err);
 
     if (rc < 0)
         return rc;
     store_bind_key(s, q, 1);
+    sql_bind_int(q, 2, s->dictionary_floor);
     rc = sql_step(q, err);
     if (rc < 0)
         return rc;

@@ -172,6 +172,9 @@ static int look_at_epoch(struct store *s, struct err *err)
     if (rc == ERR_OK)
         rc = sql_one_int(s->db, SELECT_NUMBER("node_floor"), 0, &s->node_floor,
                          err);
+    if (rc == ERR_OK)
+        rc = sql_one_int(s->db, SELECT_NUMBER("dictionary_floor"), 0,
+                         &s->dictionary_floor, err);
     return rc < 0 ? rc : store_dictionary_newest(s, err);
 }
 

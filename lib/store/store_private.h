@@ -78,8 +78,8 @@ struct store {
     /* What was learnt of ids; void after a rollback, since ids are then given
      * out again. */
     uint64_t rollbacks;
-    int64_t epoch;                  /* of deleters, when that was learnt */
-    int64_t blob_floor, node_floor; /* new ids are higher */
+    int64_t epoch; /* of deleters, when that was learnt */
+    int64_t blob_floor, node_floor, dictionary_floor; /* new ids are higher */
     struct store_ledger ledger;
     struct map *blobs;             /* hash to blob id */
     struct map *nodes;             /* (parent, blob) to node id */
@@ -146,6 +146,11 @@ MUST_CHECK int store_dictionary(struct store *s, int64_t id,
                                 struct err *err);
 /* The newest dictionary becomes active. */
 MUST_CHECK int store_dictionary_newest(struct store *s, struct err *err);
+
+/* A dictionary of what is there now, if there is enough of it. */
+MUST_CHECK int store_train_anew(struct store *s, struct err *err);
+/* A blob as it would be packed today. In a transaction. */
+MUST_CHECK int store_blob_repack(struct store *s, int64_t id, struct err *err);
 
 MUST_CHECK int store_blob_find(struct store *s,
                                const unsigned char hash[CRYPTO_HASH_BYTES],

@@ -63,9 +63,9 @@ static int remove_listed(struct store *s, const struct store_prune *p,
                          const struct store_ids *ids, struct store_removed *out,
                          struct err *err)
 {
-    int rc = store_remove_calls(s, ids, "pruned", p->progress, out, err);
+    int rc = store_remove_calls(s, ids, false, p->progress, out, err);
 
-    return rc < 0 ? rc : store_sweep(s, p->progress, out, err);
+    return rc < 0 ? rc : store_sweep(s, false, p->progress, out, err);
 }
 
 static int by_age(struct store *s, const struct store_prune *p,

@@ -33,6 +33,23 @@ int store_epoch_bump(struct store *s, struct err *err)
                     err);
 }
 
+int store_floor_raise(struct store *s, const char *name, int64_t value,
+                      struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(s->db,
+                     "INSERT INTO setting(name, value) VALUES(?1, ?2) ON "
+                     "CONFLICT(name) DO UPDATE SET value = ?2 WHERE "
+                     "CAST(value AS INTEGER) < ?2",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_cstr(q, 1, name);
+    sql_bind_int(q, 2, value);
+    return sql_run(q, err);
+}
+
 void store_ids_add(struct store_ids *l, int64_t id)
 {
     void *list = l->id;
@@ -99,7 +116,8 @@ static int data_key_of(struct store *s, int64_t call, int64_t *key,
     return rc < 0 ? rc : ERR_OK;
 }
 
-/* found false: it is gone already. */
+/* found false: it is gone already. What has a tombstone keeps it: a run that
+ * was killed may have overwritten the row. */
 static int commitment_of(struct store_remover *r, int64_t call,
                          unsigned char out[CRYPTO_HASH_BYTES], bool *found,
                          struct err *err)
@@ -107,8 +125,11 @@ static int commitment_of(struct store_remover *r, int64_t call,
     struct store_call_row row;
     int64_t key;
     bool whole;
-    int rc = data_key_of(r->store, call, &key, err);
+    int rc = store_tombstone_get(r->store, call, out, found, err);
 
+    if (rc < 0 || *found)
+        return rc;
+    rc = data_key_of(r->store, call, &key, err);
     if (rc == ERR_OK)
         rc = store_ledger_keys(r->store, key, &r->keys, err);
     if (rc == ERR_OK)
@@ -140,7 +161,7 @@ static int put_tombstone(struct store_remover *r, int64_t call,
 {
     struct sql_stmt *q;
     int rc = sql_get(r->store->db,
-                     "INSERT OR REPLACE INTO tombstone(call, time, reason, "
+                     "INSERT OR IGNORE INTO tombstone(call, time, reason, "
                      "commitment) VALUES(?, ?, ?, ?)",
                      &q, err);
 
@@ -153,16 +174,36 @@ static int put_tombstone(struct store_remover *r, int64_t call,
     return sql_run(q, err);
 }
 
-static int remove_one(struct store_remover *r, int64_t call, struct err *err)
+#define ITEMS_OF                                                               \
+    " WHERE evaluation IN (SELECT id FROM evaluation) AND example = (SELECT "  \
+    "id FROM example WHERE call = ?)"
+
+static int overwrite_one(struct store_remover *r, int64_t call, struct err *err)
+{
+    static const char *const steps[] = {
+        "UPDATE logged SET " STORE_BLANK(conversation) ", " STORE_BLANK(
+            response_id) ", " STORE_BLANK(error) ", " STORE_BLANK(extra) " WHER"
+                                                                         "E id "
+                                                                         "= ?",
+        "UPDATE outcome SET " STORE_BLANK(label) ", " STORE_BLANK(
+            answer) ", " STORE_BLANK(extra) " WHERE call = ?",
+        "UPDATE evaluation_item SET " STORE_BLANK(answer) ITEMS_OF,
+    };
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < sizeof(steps) / sizeof(*steps); i++)
+        rc = run_for(r->store, steps[i], call, NULL, err);
+    return rc;
+}
+
+static int delete_one(struct store_remover *r, int64_t call, struct err *err)
 {
     struct store_removed *n = r->removed;
     const struct {
         const char *text;
         int64_t *count;
     } steps[] = {
-        { "DELETE FROM evaluation_item WHERE evaluation IN (SELECT id FROM "
-          "evaluation) AND example = (SELECT id FROM example WHERE call = ?)",
-          &n->answers },
+        { "DELETE FROM evaluation_item" ITEMS_OF, &n->answers },
         { "DELETE FROM dataset_example WHERE dataset IN (SELECT id FROM "
           "dataset) AND example = (SELECT id FROM example WHERE call = ?)",
           NULL },
@@ -185,8 +226,7 @@ struct batch {
 };
 
 /* As many as fit into a short transaction. */
-static int remove_some(struct store_remover *r, struct batch *b,
-                       struct err *err)
+static int treat_some(struct store_remover *r, struct batch *b, struct err *err)
 {
     int64_t until;
     int rc = sql_begin(r->store->db, err);
@@ -201,7 +241,7 @@ static int remove_some(struct store_remover *r, struct batch *b,
             continue;
         rc = put_tombstone(r, b->call[i], b->commitment[i], err);
         if (rc == ERR_OK)
-            rc = remove_one(r, b->call[i], err);
+            rc = r->step(r, b->call[i], err);
     }
     if (rc == ERR_OK)
         rc = sql_commit(r->store->db, err);
@@ -211,8 +251,8 @@ static int remove_some(struct store_remover *r, struct batch *b,
     return rc;
 }
 
-static int remove_batch(struct store_remover *r, const int64_t *calls,
-                        size_t count, struct err *err)
+static int treat_batch(struct store_remover *r, const int64_t *calls,
+                       size_t count, struct err *err)
 {
     struct batch b = { .call = calls, .count = count };
     int rc = ERR_OK;
@@ -220,29 +260,43 @@ static int remove_batch(struct store_remover *r, const int64_t *calls,
     for (size_t i = 0; rc == ERR_OK && i < count; i++)
         rc = commitment_of(r, calls[i], b.commitment[i], &b.found[i], err);
     while (rc == ERR_OK && b.done < b.count)
-        rc = remove_some(r, &b, err);
+        rc = treat_some(r, &b, err);
     return rc;
 }
 
-int store_remove_calls(struct store *s, const struct store_ids *calls,
-                       const char *reason, const struct progress *progress,
-                       struct store_removed *removed, struct err *err)
+static int treat_all(struct store_remover *r, const struct store_ids *calls,
+                     const struct progress *progress, struct err *err)
 {
-    struct store_remover r = { .store = s,
-                               .reason = reason,
-                               .removed = removed,
-                               .graph = store_graph_new(s) };
-    int rc = calls->count ? store_graph_load(r.graph, err) : ERR_OK;
+    int rc = ERR_OK;
 
     for (size_t i = 0; rc == ERR_OK && i < calls->count; i += BATCH) {
         size_t n = calls->count - i < BATCH ? calls->count - i : BATCH;
 
         progress_update(progress, "calls", i, calls->count, NULL);
-        rc = remove_batch(&r, calls->id + i, n, err);
+        rc = treat_batch(r, calls->id + i, n, err);
         if (rc == ERR_OK && stop_requested())
             rc = err_set(err, ERR_INTERRUPTED,
                          "interrupted; run it again, it goes on");
     }
+    return rc;
+}
+
+int store_remove_calls(struct store *s, const struct store_ids *calls,
+                       bool erase, const struct progress *progress,
+                       struct store_removed *removed, struct err *err)
+{
+    struct store_remover r = { .store = s,
+                               .reason = erase ? "erased" : "pruned",
+                               .removed = removed,
+                               .graph = store_graph_new(s) };
+    int rc = calls->count ? store_graph_load(r.graph, err) : ERR_OK;
+
+    r.step = overwrite_one;
+    if (rc == ERR_OK && erase)
+        rc = treat_all(&r, calls, progress, err);
+    r.step = delete_one;
+    if (rc == ERR_OK)
+        rc = treat_all(&r, calls, progress, err);
     crypto_wipe(&r.keys, sizeof(r.keys));
     store_graph_free(r.graph);
     return rc;

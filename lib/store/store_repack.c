@@ -13,7 +13,7 @@
 #define WINDOW 4096       /* blobs that are looked at in one go */
 #define VACUUM_PAGES 2048 /* a store so small is written anew at once */
 
-static int repack_one(struct store *s, int64_t id, struct err *err)
+int store_blob_repack(struct store *s, int64_t id, struct err *err)
 {
     struct buf raw = { .data = NULL }, packed = { .data = NULL };
     enum codec_id codec = CODEC_RAW;
@@ -90,7 +90,7 @@ static int repack_page(struct store *s, const int64_t *ids, size_t count,
     int rc = sql_begin(s->db, err);
 
     while (rc == ERR_OK && *done < count && clock_mono_ns() < until)
-        rc = repack_one(s, ids[(*done)++], err);
+        rc = store_blob_repack(s, ids[(*done)++], err);
     if (rc == ERR_OK)
         rc = sql_commit(s->db, err);
     if (rc < 0)

@@ -194,8 +194,8 @@ static int list_dead(struct sweep *w, struct err *err)
     return rc;
 }
 
-static int delete_row(struct sweep *w, const char *text, int64_t id,
-                      int64_t *count, struct err *err)
+static int run_for(struct sweep *w, const char *text, int64_t id,
+                   int64_t *count, struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(w->s->db, text, &q, err);
@@ -217,8 +217,8 @@ static int sweep_node(struct sweep *w, struct err *err)
 
     if (w->node[id] || !w->g->node[id].id)
         return ERR_OK;
-    return delete_row(w, "DELETE FROM node WHERE id = ?", id,
-                      &w->removed->messages, err);
+    return run_for(w, "DELETE FROM node WHERE id = ?", id,
+                   &w->removed->messages, err);
 }
 
 static int sweep_blob(struct sweep *w, struct err *err)
@@ -238,8 +238,8 @@ static int sweep_blob(struct sweep *w, struct err *err)
         if (rc < 0)
             return rc;
     }
-    return delete_row(w, "DELETE FROM blob WHERE id = ?", d->blob,
-                      &w->removed->pieces, err);
+    return run_for(w, "DELETE FROM blob WHERE id = ?", d->blob,
+                   &w->removed->pieces, err);
 }
 
 static int sweep_origin(struct sweep *w, struct err *err)
@@ -248,32 +248,43 @@ static int sweep_origin(struct sweep *w, struct err *err)
 
     if (w->origin[id])
         return ERR_OK;
-    return delete_row(w, "DELETE FROM origin WHERE id = ?", id, NULL, err);
+    return run_for(w, "DELETE FROM origin WHERE id = ?", id, NULL, err);
 }
 
 /* Later ids begin above those that were ever given out. */
-static int raise_floor(struct sweep *w, const char *name, int64_t high,
-                       struct err *err)
-{
-    struct sql_stmt *q;
-    int rc = sql_get(w->s->db,
-                     "INSERT INTO setting(name, value) VALUES(?1, ?2) ON "
-                     "CONFLICT(name) DO UPDATE SET value = ?2 WHERE "
-                     "CAST(value AS INTEGER) < ?2",
-                     &q, err);
-
-    if (rc < 0)
-        return rc;
-    sql_bind_cstr(q, 1, name);
-    sql_bind_int(q, 2, high);
-    return sql_run(q, err);
-}
-
 static int raise_floors(struct sweep *w, struct err *err)
 {
-    int rc = raise_floor(w, "node_floor", w->g->node_high, err);
+    int rc = store_floor_raise(w->s, "node_floor", w->g->node_high, err);
 
-    return rc < 0 ? rc : raise_floor(w, "blob_floor", w->g->blob_high, err);
+    return rc < 0 ? rc
+                  : store_floor_raise(w->s, "blob_floor", w->g->blob_high, err);
+}
+
+/* In its place: see store_remove.c. */
+static int blank_blob(struct sweep *w, struct err *err)
+{
+    const struct dead *d = &w->dead[w->next_dead++];
+
+    if (w->blob[d->blob])
+        return ERR_OK;
+    return run_for(w,
+                   "UPDATE blob SET data = zeroblob(length(data)) WHERE "
+                   "id = ?",
+                   d->blob, NULL, err);
+}
+
+static int blank_origin(struct sweep *w, struct err *err)
+{
+    int64_t id = w->at--;
+
+    if (w->origin[id])
+        return ERR_OK;
+    return run_for(
+        w,
+        "UPDATE origin SET client = substr(hex(zeroblob(length(CAST(client AS "
+        "BLOB)))), 1, length(CAST(client AS BLOB))) WHERE client NOTNULL AND "
+        "id = ?",
+        id, NULL, err);
 }
 
 /* A short transaction of steps. */
@@ -340,7 +351,22 @@ static int sweep_ids(struct sweep *w, const unsigned char *used, int64_t high,
     return rc;
 }
 
-int store_sweep(struct store *s, const struct progress *progress,
+static int sweep_dead(struct sweep *w, const char *what,
+                      const struct progress *progress,
+                      int (*step)(struct sweep *w, struct err *err),
+                      struct err *err)
+{
+    int rc = ERR_OK;
+
+    w->next_dead = 0;
+    while (rc == ERR_OK && has_dead(w)) {
+        progress_update(progress, what, w->next_dead, w->dead_count, NULL);
+        rc = sweep_some(w, step, has_dead, err);
+    }
+    return rc;
+}
+
+int store_sweep(struct store *s, bool erase, const struct progress *progress,
                 struct store_removed *removed, struct err *err)
 {
     struct sweep w = { .s = s, .g = store_graph_new(s), .removed = removed };
@@ -352,10 +378,12 @@ int store_sweep(struct store *s, const struct progress *progress,
         rc = list_dead(&w, err);
     if (rc == ERR_OK)
         rc = sweep_ids(&w, w.node, w.g->node_high, sweep_node, err);
-    while (rc == ERR_OK && has_dead(&w)) {
-        progress_update(progress, "pieces", w.next_dead, w.dead_count, NULL);
-        rc = sweep_some(&w, sweep_blob, has_dead, err);
-    }
+    if (rc == ERR_OK && erase)
+        rc = sweep_dead(&w, "overwriting", progress, blank_blob, err);
+    if (rc == ERR_OK)
+        rc = sweep_dead(&w, "pieces", progress, sweep_blob, err);
+    if (rc == ERR_OK && erase)
+        rc = sweep_ids(&w, w.origin, w.origin_high, blank_origin, err);
     if (rc == ERR_OK)
         rc = sweep_ids(&w, w.origin, w.origin_high, sweep_origin, err);
     store_graph_free(w.g);

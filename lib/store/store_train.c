@@ -108,7 +108,8 @@ static int add_row(struct store *s, struct store_row *row, struct slice packed,
     int rc =
         sql_one_int(s->db, "SELECT max(id) FROM dictionary", 0, &row->id, err);
 
-    row->id++;
+    row->id =
+        (row->id > s->dictionary_floor ? row->id : s->dictionary_floor) + 1;
     if (rc == ERR_OK)
         rc = sql_get(s->db,
                      "INSERT INTO dictionary(id, created, learnt, codec, size, "
@@ -193,6 +194,22 @@ static int gather(struct store *s, const struct slice *bodies, size_t count,
     json_release(&j);
     if (rc == ERR_OK && blobs >= SAMPLES_MIN && blobs >= GROWTH * learnt)
         rc = sample_store(s, m, blobs, err);
+    return rc;
+}
+
+int store_train_anew(struct store *s, struct err *err)
+{
+    struct samples m = { .seen = map_new() };
+    int64_t blobs = 0;
+    int rc = sql_one_int(s->db, "SELECT count(*) FROM blob", 0, &blobs, err);
+
+    if (rc == ERR_OK)
+        rc = sample_store(s, &m, blobs, err);
+    if (rc == ERR_OK)
+        rc = learn(s, &m, blobs, err);
+    buf_release(&m.bytes);
+    free(m.sizes);
+    map_free(m.seen);
     return rc;
 }
 

@@ -437,6 +437,19 @@ static int check_examples(struct verify *v, struct err *err)
     return rc;
 }
 
+static int check_erase(struct verify *v, struct err *err)
+{
+    struct buf who = { .data = NULL };
+    bool found;
+    int rc = store_setting_get(v->s, "erase:who", &who, &found, err);
+
+    if (rc == ERR_OK && found)
+        tell(v, "an erase was cut off; run slmctl store erase %s again",
+             who.data ? who.data : "");
+    buf_release(&who);
+    return rc;
+}
+
 int store_verify(struct store *s, struct store_verify *out, struct err *err)
 {
     struct verify v = { .s = s, .out = out, .graph = store_graph_new(s) };
@@ -444,6 +457,8 @@ int store_verify(struct store *s, struct store_verify *out, struct err *err)
 
     if (rc == ERR_OK)
         rc = store_graph_load(v.graph, err);
+    if (rc == ERR_OK)
+        rc = check_erase(&v, err);
     if (rc == ERR_OK)
         rc = check_pages(&v, err);
     if (rc == ERR_OK)
