@@ -56,10 +56,10 @@ static enum proxy_dialect by_path(struct slice path)
         return PROXY_ANTHROPIC;
     if (has(path, "enerateContent") || slice_starts(path, "/v1beta"))
         return PROXY_GEMINI;
-    if (slice_starts(path, "/api/"))
+    if (slice_starts(path, "/api/") && !slice_starts(path, "/api/v1/"))
         return PROXY_OLLAMA;
-    if (slice_starts(path, "/v1/") || slice_starts(path, "/openai/") ||
-        has(path, "/chat/completions"))
+    if (slice_starts(path, "/v1/") || slice_starts(path, "/api/v1/") ||
+        slice_starts(path, "/openai/") || has(path, "/chat/completions"))
         return PROXY_OPENAI;
     return PROXY_ANY;
 }

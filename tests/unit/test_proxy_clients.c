@@ -112,6 +112,92 @@ START_TEST(a_client_has_one_address_on_all_sockets)
 }
 END_TEST
 
+static const struct {
+    const char *path, *upstream;
+} paths[] = {
+    { "/api/chat", "ollama" },
+    { "/api/v1/chat/completions", "openrouter" },
+    { "/api/v1/responses", "openrouter" },
+    { "/v1/embeddings", "openrouter" },
+    { "/v1/messages?beta=true", "claude" },
+    { "/v1beta/models/g:generateContent", NULL },
+};
+
+/* OpenRouter's begin as Ollama's do. */
+START_TEST(paths_tell_whose_api_is_meant)
+{
+    char request[256], query[128];
+
+    up.answer = slice_of(OK);
+    px.upstreams[0].name = "ollama";
+    px.upstreams[1] =
+        (struct proxy_upstream){ .name = "openrouter", .url = px.url };
+    px.upstreams[2] =
+        (struct proxy_upstream){ .name = "claude", .url = px.url };
+    px.o.upstream_count = 3;
+    start_proxy();
+    (void)snprintf(request, sizeof(request),
+                   "GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+                   paths[_i].path);
+    ck_assert_int_eq(exchange(request, &b), paths[_i].upstream ? 200 : 404);
+    stop_proxy(5000);
+    (void)snprintf(query, sizeof(query),
+                   "SELECT count(*) FROM call WHERE upstream = '%s'",
+                   paths[_i].upstream ? paths[_i].upstream : "");
+    ck_assert_int_eq(ask(query), paths[_i].upstream != NULL);
+}
+END_TEST
+
+/* Nobody is led elsewhere with a client's key. */
+START_TEST(a_redirect_is_passed_on)
+{
+    up.answer = slice_of("HTTP/1.1 307 Gone\r\nLocation: http://127.0.0.1:1/x"
+                         "\r\nContent-Length: 0\r\n\r\n");
+    start_proxy();
+    ck_assert_int_eq(exchange("GET /v1/models HTTP/1.1\r\nHost: h\r\n"
+                              "Connection: close\r\n\r\n",
+                              &b),
+                     307);
+    ck_assert_ptr_nonnull(strstr(b.data, "\r\nLocation: http://127.0.0.1:1/x"));
+    ck_assert_int_eq(atomic_load(&up.requests), 1);
+}
+END_TEST
+
+/* What a proxy in front needs so that it passes a stream on as it comes. */
+START_TEST(a_stream_says_that_it_is_not_to_be_held_back)
+{
+    up.answer = slice_of("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream"
+                         "\r\nContent-Length: 2\r\n\r\n\n\n");
+    start_proxy();
+    ck_assert_int_eq(exchange("GET /v1/models HTTP/1.1\r\nHost: h\r\n"
+                              "Connection: close\r\n\r\n",
+                              &b),
+                     200);
+    ck_assert_ptr_nonnull(strstr(b.data, "\r\nX-Accel-Buffering: no\r\n"));
+    ck_assert_ptr_nonnull(strstr(b.data, "\r\nCache-Control: no-cache\r\n"));
+}
+END_TEST
+
+/* As systemd hands it over. */
+START_TEST(a_socket_that_was_inherited_is_served)
+{
+    char name[32];
+    int port, fd = loopback_listen(8, &port);
+
+    (void)snprintf(name, sizeof(name), "fd:%d", fd);
+    up.answer = slice_of(OK);
+    px.listeners[0] = name;
+    start_proxy();
+    (void)snprintf(name, sizeof(name), "127.0.0.1:%d", port);
+    fd = loopback_dial(name);
+    say(fd, ASK);
+    buf_reset(&b);
+    hear(fd, &b, "ok");
+    ck_assert_int_eq(status_of(&b), 200);
+    (void)close(fd);
+}
+END_TEST
+
 /* Who watches over it is let in when nobody else is. */
 START_TEST(a_full_proxy_still_tells_how_it_is)
 {
@@ -256,6 +342,11 @@ int main(void)
     tcase_add_test(t, a_head_in_pieces_has_its_time_on_an_old_connection);
     tcase_add_test(t, a_body_has_its_time_on_an_old_connection);
     tcase_add_test(t, a_client_has_one_address_on_all_sockets);
+    tcase_add_loop_test(t, paths_tell_whose_api_is_meant, 0,
+                        sizeof(paths) / sizeof(*paths));
+    tcase_add_test(t, a_redirect_is_passed_on);
+    tcase_add_test(t, a_stream_says_that_it_is_not_to_be_held_back);
+    tcase_add_test(t, a_socket_that_was_inherited_is_served);
     tcase_add_test(t, a_full_proxy_still_tells_how_it_is);
     tcase_add_loop_test(t, fields_that_hold_keys_cannot_be_kept, 0,
                         sizeof(secret_fields) / sizeof(*secret_fields));
