@@ -166,6 +166,8 @@ static void read_openai(struct wire_record *r, const struct json *j,
     r->call.tokens_in = at(j, usage, "prompt_tokens");
     r->call.tokens_out = at(j, usage, "completion_tokens");
     r->call.tokens_cached = at(j, in, "cached_tokens");
+    if (r->call.tokens_cached < 0) /* DeepSeek's name */
+        r->call.tokens_cached = at(j, usage, "prompt_cache_hit_tokens");
     r->call.tokens_reason = at(j, out, "reasoning_tokens");
 }
 

@@ -271,6 +271,8 @@ static void add_chunk(struct state *s, const struct json *j,
     if (!s->has_head && json_is(j, choices, JSON_ARRAY))
         add_head(s, j);
     s->has_head |= json_count(j, choices) > 0;
+    if (!json_is(j, usage, JSON_OBJECT)) /* Groq's, unless it is asked for */
+        usage = json_find(j, 0, "x_groq", "usage", NULL);
     if (json_is(j, usage, JSON_OBJECT)) {
         buf_reset(&s->usage);
         buf_add_slice(&s->usage, json_raw(j, usage));
