@@ -54,6 +54,7 @@ struct run {
     struct proxy *proxy;
     struct recorder *recorder;
     sigset_t signals;
+    unsigned stops; /* signals that said so */
 };
 
 static bool is_private(const char *name)
@@ -141,10 +142,31 @@ static void take_limits(struct proxy_options *o, const struct cli *cli)
     take_egress(&o->client);
 }
 
+static int check_private(struct err *err)
+{
+    const struct listen_values *v = &listen_values;
+
+    for (size_t i = 0; i < v->private_names.count; i++) {
+        const char *name = v->private_names.items[i];
+        size_t n = strlen(name), k = 0;
+
+        while (k < v->upstreams.count &&
+               (strncmp(v->upstreams.items[k], name, n) != 0 ||
+                v->upstreams.items[k][n] != '='))
+            k++;
+        if (k == v->upstreams.count)
+            return err_set(err, ERR_INVALID,
+                           "--private %s: no upstream has this name", name);
+    }
+    return ERR_OK;
+}
+
 static int take_options(struct run *r, struct err *err)
 {
     const struct listen_values *v = &listen_values;
 
+    if (check_private(err) < 0)
+        return ERR_INVALID;
     if (v->listen.count && !v->upstreams.count)
         return err_set(err, ERR_INVALID,
                        "--listen needs --upstream, where calls go");
@@ -246,6 +268,19 @@ static void reload(struct run *r)
         cli_note(r->cli, "reloaded");
 }
 
+/* Who says it again does not want to wait. */
+static void stop(struct run *r)
+{
+    if (r->stops++ == 0) {
+        cli_note(r->cli, "stopping: no new calls; %g s for those that run",
+                 listen_values.grace_s);
+        proxy_stop(r->proxy, ms(listen_values.grace_s));
+        return;
+    }
+    cli_note(r->cli, "stopping at once");
+    proxy_stop(r->proxy, 0);
+}
+
 static void *wait_for_signals(void *run)
 {
     struct run *r = run;
@@ -257,9 +292,7 @@ static void *wait_for_signals(void *run)
         if (number == SIGHUP) {
             reload(r);
         } else if (number != SIGUSR1) {
-            cli_note(r->cli, "stopping: no new calls; %g s for those that run",
-                     listen_values.grace_s);
-            proxy_stop(r->proxy, ms(listen_values.grace_s));
+            stop(r);
         } else {
             return NULL;
         }
@@ -331,15 +364,18 @@ int collect_listen(struct cli *cli)
     block_signals(&r);
     allow_descriptors();
     rc = read_key(cli->key_file, r.key, &err);
+    if (rc == ERR_OK)
+        rc = proxy_new(&r.o, NULL, &r.proxy, &err);
     if (rc == ERR_OK) {
         crypto_derive(r.key, "spool", spool_key);
         rc = recorder_open(&ro, &r.recorder, &err);
     }
-    if (rc == ERR_OK)
-        rc = proxy_new(&r.o, r.recorder, &r.proxy, &err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
+        proxy_record(r.proxy, r.recorder);
         rc = serve(&r, &err);
-    if (recorder_close(r.recorder, ms(listen_values.grace_s), &later) < 0 &&
+    }
+    if (recorder_close(r.recorder, r.stops > 1 ? 0 : ms(listen_values.grace_s),
+                       &later) < 0 &&
         rc == ERR_OK) {
         err = later;
         rc = later.code;

@@ -29,9 +29,11 @@ static int no_socket(const char *text, struct err *err)
 static bool is_stale(const struct sockaddr_un *a)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct stat st;
     bool stale = fd >= 0 &&
                  connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 &&
-                 errno == ECONNREFUSED;
+                 errno == ECONNREFUSED && lstat(a->sun_path, &st) == 0 &&
+                 S_ISSOCK(st.st_mode);
 
     if (fd >= 0)
         (void)close(fd);
@@ -54,8 +56,12 @@ static int listen_unix(struct proxy_listener *l, const char *text,
     if (l->fd < 0)
         return no_socket(text, err);
     if (bind(l->fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-        if (errno != EADDRINUSE || !is_stale(&a))
+        int why = errno;
+
+        if (why != EADDRINUSE || !is_stale(&a)) {
+            errno = why;
             return no_socket(text, err);
+        }
         (void)unlink(path);
         if (bind(l->fd, (struct sockaddr *)&a, sizeof(a)) < 0)
             return no_socket(text, err);
@@ -120,8 +126,8 @@ static int listen_tcp(struct proxy_listener *l, const char *text,
 
     if (!split(text, host, port))
         return err_set(err, ERR_INVALID,
-                       "listen on %s: give ADDRESS:PORT, [ADDRESS]:PORT, "
-                       "unix:PATH or fd:N",
+                       "listen on %s: give ADDRESS:PORT, [ADDRESS]:PORT "
+                       "(0 to 65535), unix:PATH or fd:N",
                        text);
     rc = getaddrinfo(*host ? host : NULL, port, &hints, &a);
     if (rc != 0)
@@ -227,6 +233,11 @@ void proxy_free(struct proxy *p)
     free(p->listeners);
     free(p->workers);
     free(p);
+}
+
+void proxy_record(struct proxy *p, struct recorder *rec)
+{
+    p->recorder = rec;
 }
 
 const char *proxy_address(const struct proxy *p, size_t listener)

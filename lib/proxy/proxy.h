@@ -72,6 +72,8 @@ struct proxy;
  * copied. */
 MUST_CHECK int proxy_new(const struct proxy_options *o, struct recorder *rec,
                          struct proxy **out, struct err *err);
+/* The recorder, if proxy_new had none; before proxy_run. */
+void proxy_record(struct proxy *p, struct recorder *rec);
 /* After recorder_close, which may still tell of exchanges. NULL is fine. */
 void proxy_free(struct proxy *p);
 /* Where a listener is bound, with the port that it was given. */

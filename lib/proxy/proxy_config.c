@@ -1,12 +1,29 @@
 /* proxy_config.c - upstreams, limits and tokens that requests are served by */
 #include "proxy/proxy_private.h"
 
+#include "base/io.h"
 #include "base/mem.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#define FIELD_SIGNS                                                            \
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+#define CERTIFICATES_MAX ((size_t)16 << 20)
+
+/* What may follow a host: ":1" to ":65535", a path. */
+static bool is_port_and_path(const char *p)
+{
+    size_t digits = *p == ':' ? strspn(p + 1, "0123456789") : 0;
+    long port = digits && digits <= 5 ? strtol(p + 1, NULL, 10) : 0;
+
+    if (*p == ':' && (port < 1 || port > 65535))
+        return false;
+    p += *p == ':' ? 1 + digits : 0;
+    return !*p || *p == '/';
+}
 
 /* "https://host:1/path" taken apart; false if it is none. */
 static bool host_of(const char *url, struct slice *host)
@@ -22,10 +39,12 @@ static bool host_of(const char *url, struct slice *host)
     if (*p == '[') {
         end = strchr(p, ']');
         *host = (struct slice){ p + 1, end ? (size_t)(end - p) - 1 : 0 };
+        p = end ? end + 1 : p;
     } else {
         *host = (struct slice){ p, strcspn(p, ":/") };
+        p += host->n;
     }
-    return host->n > 0;
+    return host->n > 0 && is_port_and_path(p);
 }
 
 /* A url with an address, or localhost, means that machine and no other. */
@@ -59,10 +78,15 @@ static int add_route(struct proxy_config *c, const struct proxy_upstream *u,
     struct slice host;
     size_t n = strlen(u->url);
 
+    if (strchr(u->url, '@'))
+        return err_set(err, ERR_INVALID,
+                       "upstream %s: a URL with a user or a key is not used; "
+                       "clients send theirs",
+                       u->name ? u->name : "without a name");
     if (!host_of(u->url, &host))
         return err_set(err, ERR_INVALID,
-                       "upstream \"%s\": give http:// or https://, a host and "
-                       "maybe a path",
+                       "upstream \"%s\": give http:// or https://, a host, and "
+                       "maybe a port and a path",
                        u->url);
     if (u->name && !is_name(u->name))
         return err_set(err, ERR_INVALID,
@@ -113,9 +137,56 @@ static int add_keep_fields(struct proxy_config *c,
                            "the header field %s holds a key: it is never "
                            "stored, choose others to keep",
                            o->keep_fields[i]);
+        if (o->keep_fields[i][strspn(o->keep_fields[i], FIELD_SIGNS)])
+            return err_set(err, ERR_INVALID,
+                           "\"%s\" is no name of a header field to keep",
+                           o->keep_fields[i]);
         c->keep_fields[c->keep_field_count++] = mem_strdup(o->keep_fields[i]);
     }
     return ERR_OK;
+}
+
+/* A proxy without a scheme is one for HTTP, as other programs take it. */
+static int check_egress(const char *url, struct err *err)
+{
+    static const char *const schemes[] = { "http",    "https",  "socks4",
+                                           "socks4a", "socks5", "socks5h" };
+    const char *end = strstr(url, "://");
+    bool is_known = !end;
+
+    for (size_t i = 0; end && i < sizeof(schemes) / sizeof(*schemes); i++)
+        is_known |= (size_t)(end - url) == strlen(schemes[i]) &&
+                    !strncasecmp(url, schemes[i], strlen(schemes[i]));
+    if (!is_known || strpbrk(url, " \t\r\n") || !*(end ? end + 3 : url))
+        return err_set(err, ERR_INVALID,
+                       "egress proxy \"%s\": give http://, https://, "
+                       "socks4://, socks4a://, socks5:// or socks5h:// and a "
+                       "host",
+                       url);
+    return ERR_OK;
+}
+
+/* curl would tell at the first call. */
+static int check_certificates(const char *path, struct err *err)
+{
+    struct buf text = { .data = NULL };
+    int rc = io_read_file(path, CERTIFICATES_MAX, &text, err);
+
+    if (rc == ERR_OK &&
+        (!text.len || !strstr(text.data, "-----BEGIN CERTIFICATE-----")))
+        rc = err_set(err, ERR_FORMAT,
+                     "%s: no certificate is in it: give a file of PEM", path);
+    buf_release(&text);
+    return rc;
+}
+
+static int check_client(const struct upstream_options *o, struct err *err)
+{
+    int rc = o->proxy ? check_egress(o->proxy, err) : ERR_OK;
+
+    if (rc == ERR_OK && o->ca_file)
+        rc = check_certificates(o->ca_file, err);
+    return rc;
 }
 
 static char *copy(const char *s)
@@ -138,7 +209,9 @@ int proxy_config_new(const struct proxy_options *o, struct proxy_config **out,
     c->o.client.no_proxy = c->no_proxy = copy(o->client.no_proxy);
     c->routes = mem_array(o->upstream_count + 1, sizeof(*c->routes));
     memset(c->routes, 0, (o->upstream_count + 1) * sizeof(*c->routes));
-    rc = add_keep_fields(c, o, err);
+    rc = check_client(&o->client, err);
+    if (rc == ERR_OK)
+        rc = add_keep_fields(c, o, err);
     if (rc == ERR_OK && o->upstream_count == 0)
         rc = err_set(err, ERR_INVALID, "no upstream is given");
     else if (rc == ERR_OK && o->upstream_count > PROXY_UPSTREAMS_MAX)

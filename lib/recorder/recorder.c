@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void recorder_item_free(struct recorder_item *i)
 {
@@ -35,8 +36,8 @@ static int open_files(struct recorder *r, struct err *err)
 
     if (rc == ERR_OK) {
         rc = store_lock(r->store, "proxy", err);
-    } else if (rc != ERR_NOTFOUND && rc != ERR_FORMAT && rc != ERR_INVALID &&
-               rc != ERR_UNSUPPORTED) {
+    } else if (access(r->dir, W_OK | X_OK) == 0 && rc != ERR_NOTFOUND &&
+               rc != ERR_FORMAT && rc != ERR_INVALID && rc != ERR_UNSUPPORTED) {
         /* Locked, or no room: the writer tries again. */
         (void)snprintf(r->stats.error, sizeof(r->stats.error), "%.255s",
                        err->msg);
