@@ -132,7 +132,7 @@ void recorder_thread(struct recorder *r, struct wire_record *w,
     n = hash_prefixes(&w->json, messages_of(&w->json, w->request),
                       buf_slice(&salt), prefixes);
     buf_release(&salt);
-    if (w->call.conversation.n && w->call.conversation.n < 1024)
+    if (w->call.conversation.n && w->call.conversation.n <= WIRE_TEXT_MAX)
         at = add_name(r, w->call.conversation);
     else if (!w->call.conversation.n)
         at = find_earlier(r, w, prefixes, n);

@@ -186,6 +186,25 @@ START_TEST(conversations_are_joined_by_their_beginnings)
 }
 END_TEST
 
+/* A name of all the length that a header field is kept of. */
+START_TEST(a_long_name_of_a_conversation_is_kept)
+{
+    struct recorder_options o = options(RECORDER_BATCH);
+    struct recorder *r = open_with(&o);
+    char id[RECORDER_ID_CHARS + 1], name[1025];
+    struct made m;
+
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    begin(r, id);
+    make(&m, id, U("a"));
+    m.x.conversation = slice_of(name);
+    recorder_submit(r, &m.x, NULL, NULL);
+    close_all(r);
+    ck_assert_int_eq(ask("SELECT length(conversation) FROM call"), 1024);
+}
+END_TEST
+
 /* Who named themselves are two, also where they say the same. */
 START_TEST(conversations_of_two_users_are_two)
 {
@@ -323,6 +342,7 @@ int main(void)
     tcase_add_test(t, a_record_that_breaks_a_rule_of_the_store_stops_nothing);
     tcase_add_loop_test(t, feedback_that_is_none_is_refused_at_once, 0, 5);
     tcase_add_test(t, conversations_are_joined_by_their_beginnings);
+    tcase_add_test(t, a_long_name_of_a_conversation_is_kept);
     tcase_add_test(t, conversations_of_two_users_are_two);
     tcase_add_test(t, responses_are_joined_by_the_answer_they_name);
     tcase_add_test(t, a_second_collector_is_refused);
