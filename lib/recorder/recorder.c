@@ -60,6 +60,7 @@ static void init_work(struct recorder *r)
     (void)pthread_condattr_init(&a);
     (void)pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&r->work, &a);
+    (void)pthread_cond_init(&r->sync_work, NULL);
     (void)pthread_condattr_destroy(&a);
 }
 
@@ -85,6 +86,7 @@ int recorder_open(const struct recorder_options *o, struct recorder **out,
     }
     r->last = &r->first;
     r->group_last = &r->group;
+    r->sync_last = &r->to_sync;
     r->conversations = map_new();
     (void)pthread_mutex_init(&r->lock, NULL);
     init_work(r);
@@ -94,8 +96,11 @@ int recorder_open(const struct recorder_options *o, struct recorder **out,
 
         r->stats.store_ok = r->store != NULL;
         r->has_lost = true;
-        code = pthread_create(&r->thread, NULL, recorder_write, r);
-        r->started = code == 0;
+        code = pthread_create(&r->syncer, NULL, recorder_sync, r);
+        r->syncer_started = code == 0;
+        if (code == 0)
+            code = pthread_create(&r->thread, NULL, recorder_write, r);
+        r->started = r->syncer_started && code == 0;
         if (code != 0)
             rc = err_set(err, ERR_IO, "no thread: %s", strerror(code));
     }
@@ -144,6 +149,13 @@ int recorder_close(struct recorder *r, int64_t wait_ms, struct err *err)
         (void)pthread_mutex_unlock(&r->lock);
         (void)pthread_join(r->thread, NULL);
     }
+    if (r->syncer_started) { /* it tells whoever still waits */
+        (void)pthread_mutex_lock(&r->lock);
+        r->sync_stopping = true;
+        (void)pthread_cond_signal(&r->sync_work);
+        (void)pthread_mutex_unlock(&r->lock);
+        (void)pthread_join(r->syncer, NULL);
+    }
     free_items(r->group);
     free_items(r->first);
     intents_close(r->intents);
@@ -157,6 +169,7 @@ int recorder_close(struct recorder *r, int64_t wait_ms, struct err *err)
     map_free(r->conversations);
     buf_release(&r->names);
     (void)pthread_cond_destroy(&r->work);
+    (void)pthread_cond_destroy(&r->sync_work);
     (void)pthread_mutex_destroy(&r->lock);
     crypto_secret_free(r->key);
     free(r->key_file);
@@ -251,11 +264,9 @@ static bool spill(struct recorder *r, struct recorder_item *i)
     struct err err;
 
     if (spool_append(r->spool, i->kind, buf_slice(&i->bytes), r->o.spool_bytes,
-                     true, r->o.durability == RECORDER_SYNC, &i->segment,
-                     &err) < 0)
+                     true, &i->segment, &err) < 0)
         return false;
     r->stats.spilled++;
-    i->segment = 0;
     return true;
 }
 
@@ -268,60 +279,70 @@ static bool bypass(struct recorder *r, struct recorder_item *i)
            spill(r, i);
 }
 
-/* What becomes of a record that has ended. True: it is in the queue. */
-static bool place(struct recorder *r, struct recorder_item *i, bool *kept)
+/* What becomes of a record that has ended. */
+enum placed {
+    PLACED,  /* it is in a queue, which tells when it is durable */
+    SPILLED, /* it is in a segment, and that will do */
+    DROPPED,
+};
+
+static enum placed end_spilled(struct recorder *r, struct recorder_item *i)
+{
+    gaps_end_call(r, i);
+    if (r->o.durability != RECORDER_SYNC)
+        return SPILLED;
+    recorder_sync_later(r, i);
+    return PLACED;
+}
+
+static enum placed place(struct recorder *r, struct recorder_item *i)
 {
     struct err err;
 
-    *kept = true;
-    if (bypass(r, i)) {
-        gaps_end_call(r, i);
-        return false;
-    }
+    if (bypass(r, i))
+        return end_spilled(r, i);
     if (has_room(r) || r->stopping) {
         if (r->o.durability == RECORDER_SPOOL &&
             spool_append(r->spool, i->kind, buf_slice(&i->bytes),
-                         r->o.spool_bytes, false, false, &i->segment, &err) < 0)
+                         r->o.spool_bytes, false, &i->segment, &err) < 0)
             i->segment = 0;
         if (i->segment)
             gaps_end_call(r, i);
         append(r, i);
-        return true;
+        return PLACED;
     }
-    if (r->o.overload != RECORDER_DROP && can_spill(r) && spill(r, i)) {
-        gaps_end_call(r, i);
-        return false;
-    }
+    if (r->o.overload != RECORDER_DROP && can_spill(r) && spill(r, i))
+        return end_spilled(r, i);
     if (recorder_withholds(r)) { /* as many as there are connections */
         append(r, i);
-        return true;
+        return PLACED;
     }
-    *kept = false;
     gaps_end_call(r, i);
     recorder_count_gap(r, GAP_OVERLOAD, i->time_us, i->bytes.len);
-    return false;
+    return DROPPED;
 }
 
 static void submit(struct recorder *r, struct recorder_item *i)
 {
     void (*done)(void *, bool) = i->done;
     void *ctx = i->ctx;
-    bool kept, queued, now;
+    enum placed placed;
+    bool now;
 
     i->queued_ns = clock_mono_ns();
     if (r->o.durability != RECORDER_SYNC)
         i->done = NULL;
     now = !i->done;
     (void)pthread_mutex_lock(&r->lock);
-    queued = place(r, i, &kept);
+    placed = place(r, i);
     (void)pthread_mutex_unlock(&r->lock);
-    if (!queued) {
-        if (!kept && i->kind == KIND_EXCHANGE)
+    if (placed != PLACED) {
+        if (placed == DROPPED && i->kind == KIND_EXCHANGE)
             intents_end(r->intents, i->id); /* it is in a gap, not lost */
         recorder_item_free(i);
     }
-    if (done && (now || !queued))
-        done(ctx, kept);
+    if (done && (now || placed != PLACED))
+        done(ctx, placed != DROPPED);
 }
 
 void recorder_submit(struct recorder *r, const struct wire_exchange *x,

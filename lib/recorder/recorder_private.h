@@ -37,10 +37,14 @@ MUST_CHECK int spool_open(const char *dir, const struct crypto_key *key,
                           struct spool **out, struct err *err);
 void spool_close(struct spool *s); /* NULL is fine */
 /* Append a record; *segment names where it stands. unread: it is in no queue
- * and must be read back. sync: fdatasync before it returns. */
+ * and must be read back. */
 MUST_CHECK int spool_append(struct spool *s, enum recorder_kind kind,
                             struct slice bytes, uint64_t max_bytes, bool unread,
-                            bool sync, uint64_t *segment, struct err *err);
+                            uint64_t *segment, struct err *err);
+/* What has been appended to a segment is on the disk, or has reached the store.
+ * Without the lock: it lasts as long as the disk takes. One thread at a time.
+ */
+MUST_CHECK int spool_sync(struct spool *s, uint64_t segment, struct err *err);
 /* A record that has a copy there has reached the store. */
 void spool_release(struct spool *s, uint64_t segment);
 /* The next record that must be read back: 1, or 0 if there is none. *segment
@@ -102,6 +106,10 @@ struct recorder {
     pthread_cond_t work;
     pthread_t thread;
     bool started, stopping;
+    pthread_t syncer;
+    pthread_cond_t sync_work;
+    bool syncer_started, sync_stopping;
+    struct recorder_item *to_sync, **sync_last;
     int64_t stop_by_ns;
     struct recorder_item *first, **last;
     struct spool *spool;
@@ -137,6 +145,12 @@ void gaps_begin_call(struct recorder *r, int64_t time_us);
 void gaps_end_call(struct recorder *r, struct recorder_item *i);
 
 void *recorder_write(void *recorder);
+
+/* recorder_sync.c */
+void *recorder_sync(void *recorder);
+/* A record that stands in i->segment and is to be there for good: its `done` is
+ * called then. Takes it; under the lock. */
+void recorder_sync_later(struct recorder *r, struct recorder_item *i);
 /* The key of a call: the bytes of the id that its client was told. */
 #define RECORDER_KEY_BYTES (RECORDER_ID_CHARS / 2)
 void recorder_call_key(const char *id, unsigned char key[RECORDER_KEY_BYTES]);

@@ -44,6 +44,7 @@ struct spool {
     int fd;         /* of the last, if it is open for appending */
     uint64_t bytes; /* of all */
     struct buf sealed;
+    uint64_t synced; /* whose name is on the disk; of who syncs */
 };
 
 static char *path_of(const struct spool *s, uint64_t number)
@@ -209,13 +210,10 @@ static void frame(struct spool *s, enum recorder_kind kind, struct slice bytes)
 }
 
 /* A record that was written in part is cut off again. */
-static int write_record(struct spool *s, struct segment *g, bool sync,
-                        struct err *err)
+static int write_record(struct spool *s, struct segment *g, struct err *err)
 {
     int rc = io_write_all(s->fd, s->sealed.data, s->sealed.len, err);
 
-    if (rc == ERR_OK && sync && fdatasync(s->fd) < 0)
-        rc = err_set(err, ERR_IO, "sync of the spool: %s", strerror(errno));
     if (rc < 0) {
         (void)!ftruncate(s->fd, (off_t)g->bytes);
         return rc;
@@ -225,8 +223,27 @@ static int write_record(struct spool *s, struct segment *g, bool sync,
     return ERR_OK;
 }
 
+int spool_sync(struct spool *s, uint64_t segment, struct err *err)
+{
+    char *path = path_of(s, segment);
+    int fd = open(path, O_RDONLY | O_CLOEXEC), rc = ERR_OK;
+
+    /* One that is gone has been read back and stored. */
+    if (fd < 0 ? errno != ENOENT : fdatasync(fd) < 0)
+        rc = err_set(err, ERR_IO, "sync %s: %s", path, strerror(errno));
+    if (fd >= 0)
+        (void)close(fd);
+    /* The name of a new file is in its directory. */
+    if (rc == ERR_OK && segment != s->synced)
+        rc = io_sync_dir(s->dir, err);
+    if (rc == ERR_OK)
+        s->synced = segment;
+    free(path);
+    return rc;
+}
+
 int spool_append(struct spool *s, enum recorder_kind kind, struct slice bytes,
-                 uint64_t max_bytes, bool unread, bool sync, uint64_t *segment,
+                 uint64_t max_bytes, bool unread, uint64_t *segment,
                  struct err *err)
 {
     struct segment *g;
@@ -241,7 +258,7 @@ int spool_append(struct spool *s, enum recorder_kind kind, struct slice bytes,
         return rc;
     g = &s->items[s->count - 1];
     frame(s, kind, bytes);
-    rc = write_record(s, g, sync, err);
+    rc = write_record(s, g, err);
     if (rc < 0)
         return rc;
     g->unread |= unread;

@@ -418,7 +418,7 @@ static void save_group(struct recorder *r, bool all)
         }
         kept = i->segment ||
                spool_append(r->spool, i->kind, buf_slice(&i->bytes), UINT64_MAX,
-                            true, true, &i->segment, &err) == 0;
+                            true, &i->segment, &err) == 0;
         if (!kept && !all) {
             tell_waiting(r, i);
             link = &i->next;
@@ -435,9 +435,13 @@ static void save_group(struct recorder *r, bool all)
         r->stats.queue_bytes -= i->bytes.len;
         r->stats.queue_calls--;
         r->stats.spilled += kept;
+        if (kept) {
+            recorder_sync_later(r, i);
+            continue;
+        }
         (void)pthread_mutex_unlock(&r->lock);
         if (i->done)
-            i->done(i->ctx, kept);
+            i->done(i->ctx, false);
         recorder_item_free(i);
         (void)pthread_mutex_lock(&r->lock);
     }

@@ -1,7 +1,100 @@
-/* test_recorder_disk.c - a disk without room: files that do not grow */
+/* test_recorder_disk.c - a disk without room, or that takes its time: files
+ * that do not grow, a sync of segments that waits */
 #include "recorder_fixture.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+
 #define SLOT 128 /* of a call in the log of intents */
+
+static atomic_bool disk_hangs, disk_fails;
+static atomic_int syncs;
+
+/* In place of the C library's: of segments only. */
+int fdatasync(int fd)
+{
+    char link[64], path[512] = "";
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    if (readlink(link, path, sizeof(path) - 1) > 0 && strstr(path, ".seg")) {
+        atomic_fetch_add(&syncs, 1);
+        while (atomic_load(&disk_hangs))
+            nap_ms(1);
+        if (atomic_load(&disk_fails)) {
+            errno = EIO;
+            return -1;
+        }
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* All go to segments; the first one's sync does not return. */
+START_TEST(a_slow_disk_holds_up_nobody_but_who_waits_for_it)
+{
+    struct recorder_options o = options(RECORDER_SYNC);
+    char ids[20][RECORDER_ID_CHARS + 1];
+    struct recorder *r;
+    int64_t start;
+
+    o.queue_bytes = 0;
+    r = open_with(&o);
+    reset_told(false);
+    atomic_store(&disk_hangs, true);
+    start = clock_mono_ns();
+    for (int i = 0; i < 20; i++) {
+        begin(r, ids[i]);
+        submit(r, ids[i], "{\"role\":\"user\",\"content\":\"x\"}", on_done,
+               &told);
+    }
+    ck_assert_int_eq((int)stats_of(r).spilled, 20);
+    ck_assert_int_lt(clock_mono_ns() - start, INT64_C(2000000000));
+    for (int i = 0; i < WAIT_MS && !atomic_load(&syncs); i++)
+        nap_ms(1);
+    ck_assert_int_eq(atomic_load(&syncs), 1);
+    ck_assert_int_eq(told_count(), 0);
+    atomic_store(&disk_hangs, false);
+    ck_assert(wait_for_told(20));
+    ck_assert_int_eq(told.kept, 20);
+    ck_assert_int_le(atomic_load(&syncs), 3); /* not one for each */
+    close_all(r);
+    ck_assert_int_eq(ask("SELECT count(*) FROM call"), 20);
+}
+END_TEST
+
+/* The record is in its segment, so it reaches the store; but nobody was told
+ * that it was durable. Policies that withhold answers do so here as well. */
+START_TEST(a_sync_that_fails_is_told_or_tried_again)
+{
+    struct recorder_options o = options(RECORDER_SYNC);
+    char id[RECORDER_ID_CHARS + 1];
+    struct store *lock;
+    struct recorder *r;
+
+    o.overload = _i ? RECORDER_BLOCK : RECORDER_SPILL;
+    r = open_with(&o);
+    lock = lock_after_one(r);
+    reset_told(false);
+    begin(r, id);
+    atomic_store(&disk_fails, true);
+    submit(r, id, "{\"role\":\"user\",\"content\":\"x\"}", on_done, &told);
+    if (_i) {
+        for (int i = 0; i < WAIT_MS && !atomic_load(&syncs); i++)
+            nap_ms(1);
+        ck_assert_int_eq(told_count(), 0);
+        atomic_store(&disk_fails, false);
+    }
+    ck_assert(wait_for_told(1));
+    ck_assert_int_eq(told.kept, _i);
+    ck_assert_int_eq((int)stats_of(r).unsynced, !_i);
+    atomic_store(&disk_fails, false);
+    unlock_store(lock);
+    close_all(r);
+    ck_assert_int_eq(ask("SELECT count(*) FROM call"), 2);
+}
+END_TEST
 
 /* Without an assertion: each of them writes to a file. */
 static void limit_files(rlim_t bytes)
@@ -244,6 +337,8 @@ int main(void)
     tcase_add_loop_test(t, a_full_disk_holds_up_no_sync_client, 0, 2);
     tcase_add_loop_test(
         t, a_full_disk_withholds_sync_answers_where_calls_may_be_held, 0, 2);
+    tcase_add_test(t, a_slow_disk_holds_up_nobody_but_who_waits_for_it);
+    tcase_add_loop_test(t, a_sync_that_fails_is_told_or_tried_again, 0, 2);
     tcase_add_test(t, an_intent_torn_by_a_full_disk_hides_no_other);
     tcase_add_test(t, calls_that_no_disk_knew_of_are_counted_after_a_kill);
     tcase_add_test(t, calls_that_no_disk_knew_of_and_that_end_leave_nothing);
