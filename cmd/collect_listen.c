@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "proxy/proxy.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -114,6 +115,17 @@ static void take_egress(struct upstream_options *o)
         o->proxy = NULL;
 }
 
+/* A call has two connections; some descriptors are the store's. */
+static unsigned room_for_clients(unsigned threads)
+{
+    struct rlimit l;
+    rlim_t own = 64 + (rlim_t)threads * 4;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur == RLIM_INFINITY)
+        return UINT_MAX;
+    return l.rlim_cur > own + 2 ? (unsigned)((l.rlim_cur - own) / 2) : 1;
+}
+
 static void take_limits(struct proxy_options *o, const struct cli *cli)
 {
     const struct listen_values *v = &listen_values;
@@ -122,7 +134,9 @@ static void take_limits(struct proxy_options *o, const struct cli *cli)
     o->threads = cli->threads ? cli->threads : cpus;
     if (o->threads > WORKERS_MAX)
         o->threads = WORKERS_MAX;
-    o->connections = (unsigned)v->connections;
+    o->connections = room_for_clients(o->threads);
+    if (o->connections > v->connections)
+        o->connections = (unsigned)v->connections;
     o->body_max = (uint64_t)v->body;
     o->capture_max = (uint64_t)v->capture;
     o->capture_total = (uint64_t)v->capture * 8;
@@ -309,7 +323,7 @@ static void block_signals(struct run *r)
     (void)pthread_sigmask(SIG_BLOCK, &r->signals, NULL);
 }
 
-/* Each call has two connections; what the administrator allows is used. */
+/* What the administrator allows is used. */
 static void allow_descriptors(void)
 {
     struct rlimit l;
@@ -332,6 +346,9 @@ static int serve(struct run *r, struct err *err)
     if (r->o.admin)
         cli_note(r->cli, "admin on %s",
                  proxy_address(r->proxy, r->o.listener_count));
+    if (r->o.connections < listen_values.connections)
+        cli_note(r->cli, "%u clients at a time: more files may not be open",
+                 r->o.connections);
     rc = proxy_run(r->proxy, err);
     (void)pthread_kill(waiter, SIGUSR1);
     (void)pthread_join(waiter, NULL);
@@ -353,8 +370,10 @@ int collect_listen(struct cli *cli)
     struct crypto_key *spool_key = crypto_secret_new(sizeof(*spool_key));
     struct recorder_options ro = recorder_options(cli);
     struct err err, later;
-    int code = EXIT_DONE, rc = take_options(&r, &err);
+    int code = EXIT_DONE, rc;
 
+    allow_descriptors();
+    rc = take_options(&r, &err);
     if (rc < 0) {
         code = cli_usage(cli, "%s", err.msg);
         goto done;
@@ -362,7 +381,6 @@ int collect_listen(struct cli *cli)
     ro.access = &access;
     ro.key = access.plain ? NULL : spool_key;
     block_signals(&r);
-    allow_descriptors();
     rc = read_key(cli->key_file, r.key, &err);
     if (rc == ERR_OK)
         rc = proxy_new(&r.o, NULL, &r.proxy, &err);

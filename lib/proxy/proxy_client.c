@@ -156,6 +156,13 @@ static void turn_away(struct proxy_metrics *m, int fd)
     atomic_fetch_add(&m->refused, 1);
 }
 
+/* The process, or the machine, has no descriptor or no memory for one more:
+ * who waits would wake the worker again and again. */
+static bool is_starved(int why)
+{
+    return why == EMFILE || why == ENFILE || why == ENOBUFS || why == ENOMEM;
+}
+
 bool proxy_client_accept(struct proxy_worker *w, const struct proxy_listener *l)
 {
     struct proxy_config *config = proxy_config_hold(w->proxy);
@@ -170,8 +177,11 @@ bool proxy_client_accept(struct proxy_worker *w, const struct proxy_listener *l)
         int fd = accept4(l->fd, (struct sockaddr *)&a, &n,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-        if (fd < 0)
+        if (fd < 0) {
+            if (is_starved(errno))
+                proxy_worker_rest(w);
             break;
+        }
         if (atomic_fetch_add(&m->open, 1) >= most) {
             turn_away(m, fd);
             continue;

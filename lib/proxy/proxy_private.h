@@ -75,6 +75,7 @@ struct proxy_histogram {
 void proxy_histogram_add(struct proxy_histogram *h, int64_t us);
 struct proxy_metrics {
     atomic_uint_least64_t connections, requests, refused, chunks;
+    atomic_uint_least64_t starved;    /* rests for want of a descriptor */
     atomic_uint_least64_t answers[6]; /* by hundreds of their status */
     atomic_uint_least64_t ends[6];    /* by enum wire_end */
     atomic_uint_least64_t bytes_up, bytes_down;
@@ -191,6 +192,7 @@ struct proxy_worker {
     struct proxy_watch peers; /* the upstreams' descriptor */
     struct upstream *upstream;
     bool stirred;                /* the upstreams have something to do */
+    bool rests;                  /* accepts nobody until the next sweep */
     struct proxy_config *config; /* that upstream has its options of */
     struct proxy_inbox inbox;
     struct proxy_client *clients, *dirty, *dead;
@@ -225,6 +227,8 @@ void proxy_worker_release(struct proxy_worker *w);
 void *proxy_worker_run(void *worker);
 /* New transfers of the worker go by today's configuration. */
 void proxy_worker_use(struct proxy_worker *w, struct proxy_config *config);
+/* No descriptor is left: accepts nobody for a tenth of a second. */
+void proxy_worker_rest(struct proxy_worker *w);
 void proxy_worker_wake(struct proxy_worker *w);
 
 /* proxy_client.c */

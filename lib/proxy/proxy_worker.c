@@ -32,6 +32,33 @@ static int watch(int epoll, int fd, struct proxy_watch *w, unsigned events,
     return ERR_OK;
 }
 
+static int listen_again(struct proxy_worker *w, struct err *err)
+{
+    struct proxy *p = w->proxy;
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < p->listener_count; i++)
+        rc = watch(w->epoll, p->listeners[i].fd, &p->listeners[i].watch,
+                   EPOLLIN | EPOLLEXCLUSIVE, err);
+    return rc;
+}
+
+static void listen_not(struct proxy_worker *w)
+{
+    for (size_t i = 0; i < w->proxy->listener_count; i++)
+        (void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->proxy->listeners[i].fd,
+                        NULL);
+}
+
+void proxy_worker_rest(struct proxy_worker *w)
+{
+    if (w->rests)
+        return;
+    w->rests = true;
+    atomic_fetch_add(&w->proxy->metrics.starved, 1);
+    listen_not(w);
+}
+
 int proxy_worker_new(struct proxy *p, struct proxy_worker *w, struct err *err)
 {
     int rc;
@@ -50,10 +77,7 @@ int proxy_worker_new(struct proxy *p, struct proxy_worker *w, struct err *err)
         rc = watch(w->epoll, w->inbox.fd, &w->inbox.watch, EPOLLIN, err);
     if (rc == ERR_OK)
         rc = watch(w->epoll, upstream_fd(w->upstream), &w->peers, EPOLLIN, err);
-    for (size_t i = 0; rc == ERR_OK && i < p->listener_count; i++)
-        rc = watch(w->epoll, p->listeners[i].fd, &p->listeners[i].watch,
-                   EPOLLIN | EPOLLEXCLUSIVE, err);
-    return rc;
+    return rc == ERR_OK ? listen_again(w, err) : rc;
 }
 
 /* Who is listed to be written to is buried a round later. */
@@ -168,6 +192,12 @@ static void sweep(struct proxy_worker *w, int64_t now)
     struct proxy_client *next;
 
     w->swept_ns = now;
+    if (w->rests && !atomic_load(&w->proxy->stopping)) {
+        struct err err;
+
+        listen_not(w);
+        w->rests = listen_again(w, &err) < 0;
+    }
     for (struct proxy_client *c = w->clients; c; c = next) {
         next = c->next;
         proxy_client_sweep(c, now, &config->o);
