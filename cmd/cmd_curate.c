@@ -279,10 +279,11 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
     struct store *s = NULL;
     int64_t began = clock_mono_ns();
     int code = EXIT_DONE;
-    int rc = curate_load_key(cli->key_file, &key, err);
+    int rc = cmd_store_open(cli, STORE_WRITE, &s, err);
 
+    /* Only then: a key is not made where the store's own is missing. */
     if (rc == ERR_OK)
-        rc = cmd_store_open(cli, STORE_WRITE, &s, err);
+        rc = curate_load_key(cli->key_file, &key, err);
     if (rc == ERR_OK)
         rc = settle_shares(s, w, err);
     if (rc == ERR_OK) {

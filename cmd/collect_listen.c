@@ -6,8 +6,10 @@
  */
 #include "collect_listen.h"
 
+#include "base/io.h"
 #include "base/mem.h"
 #include "proxy/proxy.h"
+#include "store_opening.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -355,12 +357,32 @@ static int serve(struct run *r, struct err *err)
     return rc;
 }
 
-static int read_key(const char *path, struct crypto_key *key, struct err *err)
+/* No key is made where that of an encrypted store is missing. */
+static int check_key(const struct cli *cli, struct err *err)
 {
-    return path ? crypto_key_read(path, true, key, err)
-                : err_set(err, ERR_INVALID,
-                          "no home directory for the key: set HOME or "
-                          "XDG_CONFIG_HOME, or name it with --key-file");
+    char *path = io_path(cli->store, "store.db");
+    struct store *s = NULL;
+    int rc = ERR_OK;
+
+    if (!io_exists(cli->key_file) && io_exists(path))
+        rc = cmd_store_open(cli, STORE_READ, &s, err);
+    store_close(s);
+    free(path);
+    return rc;
+}
+
+static int read_key(const struct cli *cli, struct crypto_key *key,
+                    struct err *err)
+{
+    const char *path = cli->key_file;
+    int rc;
+
+    if (!path)
+        return err_set(err, ERR_INVALID,
+                       "no home directory for the key: set HOME or "
+                       "XDG_CONFIG_HOME, or name it with --key-file");
+    rc = check_key(cli, err);
+    return rc < 0 ? rc : crypto_key_read(path, true, key, err);
 }
 
 int collect_listen(struct cli *cli)
@@ -381,7 +403,7 @@ int collect_listen(struct cli *cli)
     ro.access = &access;
     ro.key = access.plain ? NULL : spool_key;
     block_signals(&r);
-    rc = read_key(cli->key_file, r.key, &err);
+    rc = read_key(cli, r.key, &err);
     if (rc == ERR_OK)
         rc = proxy_new(&r.o, NULL, &r.proxy, &err);
     if (rc == ERR_OK) {
