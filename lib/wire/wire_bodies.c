@@ -83,6 +83,16 @@ static void read_answer_of_chat(struct wire_record *r, json_ref response)
     r->call.finish = body_text(r, json_get(j, choice, "finish_reason"));
 }
 
+enum wire_dialect wire_dialect_told(const struct json *j)
+{
+    json_ref v = json_get(j, 0, "dialect");
+    int d = 0;
+
+    while (d < DIALECTS && !json_text_is(j, v, wire_dialect_names[d]))
+        d++;
+    return (enum wire_dialect)d;
+}
+
 int wire_read_bodies(struct wire_record *r, json_ref request, json_ref response,
                      struct err *err)
 {
@@ -90,15 +100,18 @@ int wire_read_bodies(struct wire_record *r, json_ref request, json_ref response,
     json_ref choices = json_get(j, response, "choices");
     json_ref own = json_get(j, 0, "error");
     json_ref error = json_get(j, response, "error");
-    enum wire_dialect d = wire_shape(j, request, response);
+    enum wire_dialect told = wire_dialect_told(j);
+    enum wire_dialect d =
+        told == DIALECTS ? wire_shape(j, request, response) : told;
     bool failed = json_kind(j, error) != JSON_NULL;
     int rc = wire_text(r, json_get(j, response, "id"), "response.id",
                        &r->call.response_id, err);
 
     if (rc < 0)
         return rc;
-    r->call.dialect =
-        slice_of(d == DIALECT_OPAQUE ? "unknown" : wire_dialect_names[d]);
+    r->call.dialect = slice_of(d == DIALECT_OPAQUE && told == DIALECTS
+                                   ? "unknown"
+                                   : wire_dialect_names[d]);
     if (d != DIALECT_OPENAI_CHAT && !failed)
         wire_read_answer(r, d, j, response);
     else

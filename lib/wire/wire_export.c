@@ -140,6 +140,18 @@ static void put_names(struct json_writer *w, const struct wire_out *x)
     wire_put_text(w, "upstream", c->upstream);
 }
 
+/* Where the bodies do not tell it, or are none that a reader would take. */
+static bool tells_dialect(const struct wire_out *x)
+{
+    bool answered = json_present(x->response);
+
+    if (slice_is(x->call->dialect, "unknown"))
+        return false;
+    return !x->is_chat || !json_present(x->request) ||
+           (!answered &&
+            (x->answer.len || slice_is(x->call->status, "completed")));
+}
+
 static void to_exchange(const struct wire_out *x, struct buf *out)
 {
     const struct store_call *c = x->call;
@@ -157,6 +169,8 @@ static void to_exchange(const struct wire_out *x, struct buf *out)
     wire_put_text(&w, "error", c->error);
     if (x->cut)
         json_put_bool(&w, "cut", true);
+    if (tells_dialect(x))
+        json_put_slice(&w, "dialect", c->dialect);
     put_body(&w, "request", &x->ask, &x->q);
     put_body(&w, "response", &x->answer, &x->a);
     json_end_object(&w);
@@ -221,6 +235,15 @@ void wire_to_openai(const struct wire_out *x, struct buf *out)
     json_end_object(&w);
 }
 
+/* What other formats have a place for: messages, and an answer if it came to
+ * one. */
+static bool is_whole(const struct wire_out *x)
+{
+    return x->is_chat && json_present(x->request) &&
+           (x->cut || json_present(x->response) ||
+            !slice_is(x->call->status, "completed"));
+}
+
 int wire_export(enum wire_format format, const struct store_call *call,
                 int64_t id, struct buf *out)
 {
@@ -231,10 +254,10 @@ int wire_export(enum wire_format format, const struct store_call *call,
         [WIRE_OTLP] = wire_to_otlp,
     };
     struct wire_out x = { .call = call, .id = id };
-    bool chat = convert(&x);
     int rc = 1;
 
-    if (format == WIRE_EXCHANGE || (chat && json_present(x.request))) {
+    x.is_chat = convert(&x);
+    if (format == WIRE_EXCHANGE || is_whole(&x)) {
         writers[format](&x, out);
         buf_char(out, '\n');
         rc = ERR_OK;

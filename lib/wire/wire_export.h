@@ -10,6 +10,7 @@ struct wire_out {
     const struct store_call *call;
     int64_t id;
     bool cut;                   /* as who logged it has said */
+    bool is_chat;               /* the texts are OpenAI chat */
     struct buf ask, answer;     /* texts of */
     struct json q, a;           /* these; empty where there is none */
     json_ref request, response; /* JSON_NONE: no object */

@@ -64,6 +64,8 @@ static enum wire_format detect(const struct json *j)
         return WIRE_OTLP;
     if (has(j, "type") && (has(j, "trace_id") || has(j, "traceId")))
         return WIRE_LANGFUSE;
+    if (has(j, "request") && wire_dialect_told(j) != DIALECTS)
+        return WIRE_EXCHANGE;
     if (is_pair(j))
         return WIRE_PAIRS;
     if (has(j, "request"))

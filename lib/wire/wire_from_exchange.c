@@ -210,7 +210,7 @@ int wire_from_pairs(struct wire_record *r, struct err *err)
         rc = err_set(err, ERR_FORMAT, "request: the body of no known API");
     if (rc == ERR_OK)
         pair_status(r, j);
-    if (rc == ERR_OK && !r->call.response.n &&
+    if (rc == ERR_OK && !r->call.response.n && !pair_is_cut(r, j) &&
         slice_is(r->call.status, "completed"))
         rc = err_set(err, ERR_FORMAT, "no response");
     if (rc == ERR_OK) {
@@ -293,6 +293,8 @@ static int read_har(struct wire_record *r, struct lent *l, struct err *err)
     enum wire_dialect d;
     int rc;
 
+    if (!json_is(j, json_get(j, q, "url"), JSON_STRING))
+        return err_set(err, ERR_FORMAT, "HAR entry: no request.url");
     add_path(url, &l->target);
     x.target = buf_slice(&l->target);
     d = dialect_of_path(x.target);

@@ -254,6 +254,12 @@ int wire_from_litellm(struct wire_record *r, struct err *err)
         !json_present(json_get(j, 0, "response")))
         return err_set(err, ERR_FORMAT,
                        "LiteLLM payload: neither messages nor response");
+    if (!json_present(json_get(j, 0, "startTime")) &&
+        !json_present(json_get(j, 0, "call_type")) &&
+        !json_present(json_get(j, 0, "model_parameters")))
+        return err_set(err, ERR_FORMAT,
+                       "LiteLLM payload: no startTime, call_type or "
+                       "model_parameters");
     build(r, d, !answered);
     r->call.dialect = slice_of(wire_dialect_names[d]);
     if (answered)

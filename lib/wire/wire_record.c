@@ -4,7 +4,7 @@
  * Request and response are taken as the exact bytes of the line; only the
  * fields around them are read. Unknown fields are kept as they stand.
  */
-#include "wire/wire_private.h"
+#include "wire/wire_foreign.h"
 
 #include "base/mem.h"
 
@@ -130,7 +130,7 @@ static bool is_known_field(const struct json *j, json_ref key)
     for (size_t i = 0; i < sizeof(KNOWN_FIELDS) / sizeof(*KNOWN_FIELDS); i++)
         if (json_text_is(j, key, KNOWN_FIELDS[i]))
             return true;
-    return false;
+    return json_text_is(j, key, "dialect") && wire_dialect_told(j) != DIALECTS;
 }
 
 static int read_extra(struct wire_record *r, struct err *err)
@@ -179,6 +179,39 @@ static int check_status(const struct wire_record *r, struct err *err)
                    (int)(s.n < 60 ? s.n : 60), s.p);
 }
 
+/* The bodies of a call whose dialect is told may be anything. */
+static struct slice read_body(struct wire_record *r, json_ref v)
+{
+    struct buf text = { .data = NULL };
+
+    if (json_kind(&r->json, v) == JSON_NULL)
+        return (struct slice){ NULL, 0 };
+    if (!json_is(&r->json, v, JSON_STRING))
+        return json_raw(&r->json, v);
+    (void)json_text(&r->json, v, &text);
+    return wire_own(r, &text);
+}
+
+static int read_bodies(struct wire_record *r, json_ref request,
+                       json_ref response, struct err *err)
+{
+    const struct json *j = &r->json;
+    bool told = wire_dialect_told(j) != DIALECTS;
+    bool answered = json_kind(j, response) != JSON_NULL;
+
+    if (!told && !json_is(j, request, JSON_OBJECT))
+        return err_set(err, ERR_FORMAT, "request: not an object");
+    if (!told && answered && !json_is(j, response, JSON_OBJECT))
+        return err_set(err, ERR_FORMAT, "response: not an object");
+    r->request = json_is(j, request, JSON_OBJECT) ? request : JSON_NONE;
+    r->call.request = read_body(r, request);
+    r->call.response = read_body(r, response);
+    if (answered || (told && r->call.status.n) ||
+        (r->call.status.n && !slice_is(r->call.status, "completed")))
+        return ERR_OK;
+    return err_set(err, ERR_FORMAT, "no response");
+}
+
 int wire_parse_exchange(struct wire_record *r, struct err *err)
 {
     const struct json *j = &r->json;
@@ -187,21 +220,11 @@ int wire_parse_exchange(struct wire_record *r, struct err *err)
     json_ref outcome = json_get(j, 0, "outcome");
     int rc;
 
-    if (!json_is(j, request, JSON_OBJECT))
-        return err_set(err, ERR_FORMAT, "request: not an object");
-    if (json_kind(j, response) != JSON_NULL &&
-        !json_is(j, response, JSON_OBJECT))
-        return err_set(err, ERR_FORMAT, "response: not an object");
-    r->request = request;
-    r->call.request = json_raw(j, request);
     rc = read_texts(r, err);
     if (rc == ERR_OK)
         rc = read_numbers(r, err);
-    if (rc == ERR_OK && json_is(j, response, JSON_OBJECT))
-        r->call.response = json_raw(j, response);
-    else if (rc == ERR_OK &&
-             (!r->call.status.n || slice_is(r->call.status, "completed")))
-        rc = err_set(err, ERR_FORMAT, "no response");
+    if (rc == ERR_OK)
+        rc = read_bodies(r, request, response, err);
     if (rc == ERR_OK)
         rc = wire_read_bodies(r, request, response, err);
     if (rc == ERR_OK)

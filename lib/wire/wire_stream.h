@@ -28,6 +28,8 @@ extern const char *const wire_dialect_names[DIALECTS];
 enum wire_dialect wire_dialect_of(struct slice target, const struct json *j,
                                   json_ref request);
 enum wire_dialect wire_dialect_of_path(struct slice target);
+/* The dialect that the record's field of this name tells; DIALECTS: none. */
+enum wire_dialect wire_dialect_told(const struct json *j);
 
 /* Content-Encoding undone, appended to *out; marks move to unpacked offsets.
  * ERR_UNSUPPORTED: another coding; ERR_FORMAT: damaged, what was read before
