@@ -268,20 +268,22 @@ static struct slice first_of(const struct http_request *r,
     return v;
 }
 
-/* The value of a key in baggage (W3C): "a=1,session.id=2;p". */
+/* The value of a key in baggage (W3C): "a=1, session.id = 2;p". */
 static struct slice baggage(const struct http_request *r, const char *key)
 {
     struct slice list = http_get(r, "baggage"), e;
-    size_t n = strlen(key);
 
     while (http_list_next(&list, &e)) {
-        const char *semi = memchr(e.p, ';', e.n);
+        const char *semi = memchr(e.p, ';', e.n), *equals;
+        size_t n;
 
         if (semi)
             e.n = (size_t)(semi - e.p);
-        if (e.n > n && !memcmp(e.p, key, n) && e.p[n] == '=')
+        equals = memchr(e.p, '=', e.n);
+        n = equals ? (size_t)(equals - e.p) : 0;
+        if (equals && slice_is(slice_trim((struct slice){ e.p, n }), key))
             return clipped(
-                slice_trim((struct slice){ e.p + n + 1, e.n - n - 1 }));
+                slice_trim((struct slice){ equals + 1, e.n - n - 1 }));
     }
     return (struct slice){ NULL, 0 };
 }

@@ -148,6 +148,43 @@ START_TEST(paths_tell_whose_api_is_meant)
 }
 END_TEST
 
+/* Fields of a request, and its conversation. */
+static const char *const names[][2] = {
+    { "X-SLM-Conversation: a\r\nHelicone-Session-Id: b\r\n", "a" },
+    { "Helicone-Session-Id: b\r\nbaggage: session.id=c\r\n", "b" },
+    { "x-litellm-session-id: l\r\n", "l" },
+    { "baggage: x=1, session.id = c ;p=1\r\n", "c" },
+    { "baggage: x=1,conversation.id=d\r\n", "d" },
+    { "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+      "\r\n",
+      "0af7651916cd43dd8448eb211c80319c" },
+    { "traceparent: 00-0af7\r\n", "" },
+};
+
+START_TEST(headers_tell_the_conversation_and_stay_here)
+{
+    char request[512], query[256];
+
+    up.answer = slice_of(OK);
+    start_proxy();
+    (void)snprintf(request, sizeof(request),
+                   "GET /w/job/v1/models HTTP/1.1\r\nHost: h\r\n%s"
+                   "X-SLM-Client: me\r\nX-SLM-Workload: job2\r\n"
+                   "helicone-user-id: SECRET\r\nConnection: close\r\n\r\n",
+                   names[_i][0]);
+    ck_assert_int_eq(exchange(request, &b), 200);
+    ck_assert(!strcasestr(up.got.data, "x-slm-"));
+    stop_proxy(5000);
+    (void)snprintf(query, sizeof(query),
+                   "SELECT count(*) FROM call WHERE ifnull(conversation, '') = "
+                   "'%s' AND client = 'me' AND workload = 'job2' AND "
+                   "length(facts ->> 'user') = 16 AND facts NOT LIKE "
+                   "'%%SECRET%%'",
+                   names[_i][1]);
+    ck_assert_int_eq(ask(query), 1);
+}
+END_TEST
+
 /* Nobody is led elsewhere with a client's key. */
 START_TEST(a_redirect_is_passed_on)
 {
@@ -344,6 +381,8 @@ int main(void)
     tcase_add_test(t, a_client_has_one_address_on_all_sockets);
     tcase_add_loop_test(t, paths_tell_whose_api_is_meant, 0,
                         sizeof(paths) / sizeof(*paths));
+    tcase_add_loop_test(t, headers_tell_the_conversation_and_stay_here, 0,
+                        sizeof(names) / sizeof(*names));
     tcase_add_test(t, a_redirect_is_passed_on);
     tcase_add_test(t, a_stream_says_that_it_is_not_to_be_held_back);
     tcase_add_test(t, a_socket_that_was_inherited_is_served);
