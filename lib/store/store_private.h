@@ -78,7 +78,8 @@ struct store {
     /* What was learnt of ids; void after a rollback, since ids are then given
      * out again. */
     uint64_t rollbacks;
-    int64_t epoch; /* of deleters, when that was learnt */
+    int64_t commit_ns; /* of the last turn of a removal */
+    int64_t epoch;     /* of deleters, when that was learnt */
     int64_t blob_floor, node_floor, dictionary_floor; /* new ids are higher */
     struct store_ledger ledger;
     struct map *blobs;             /* hash to blob id */

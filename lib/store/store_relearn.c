@@ -8,8 +8,6 @@
  */
 #include "store/store_remove.h"
 
-#include "base/clock.h"
-
 #define PAGE 64
 
 /* From here on nobody packs with what there was. */
@@ -51,43 +49,43 @@ static int find_page(struct store *s, int64_t after, int64_t high,
     return rc;
 }
 
-static int repack_some(struct store *s, const int64_t *ids, size_t count,
-                       size_t *done, struct err *err)
-{
-    int64_t until;
-    int rc = sql_begin(s->db, err);
+struct page {
+    struct store *s;
+    int64_t ids[PAGE];
+    size_t count, done;
+};
 
-    if (rc < 0)
-        return rc;
-    until = clock_mono_ns() + STORE_REMOVE_NS;
-    while (rc == ERR_OK && *done < count && clock_mono_ns() < until)
-        rc = store_blob_repack(s, ids[(*done)++], err);
-    if (rc == ERR_OK)
-        rc = sql_commit(s->db, err);
-    if (rc < 0)
-        sql_rollback(s->db);
-    store_turn_pause();
-    if (rc == ERR_OK && stop_requested())
-        rc = err_set(err, ERR_INTERRUPTED,
-                     "interrupted; run it again, it goes on");
-    return rc;
+static bool has_blob(void *page)
+{
+    const struct page *p = page;
+
+    return p->done < p->count;
+}
+
+static int repack_one(void *page, struct err *err)
+{
+    struct page *p = page;
+
+    return store_blob_repack(p->s, p->ids[p->done++], err);
 }
 
 static int repack_all(struct store *s, int64_t high,
                       const struct progress *progress, struct err *err)
 {
-    int64_t ids[PAGE], at = 0, last = 0;
-    size_t count = PAGE;
+    struct page p = { .s = s, .count = PAGE };
+    const struct store_turn turn = { .next = has_blob,
+                                     .step = repack_one,
+                                     .ctx = &p };
+    int64_t at = 0, last = 0;
     int rc = sql_one_int(s->db, "SELECT max(id) FROM blob", 0, &last, err);
 
-    while (rc == ERR_OK && count) {
-        size_t done = 0;
-
-        rc = find_page(s, at, high, ids, &count, err);
-        while (rc == ERR_OK && done < count)
-            rc = repack_some(s, ids, count, &done, err);
-        if (count)
-            at = ids[count - 1];
+    while (rc == ERR_OK && p.count) {
+        p.done = 0;
+        rc = find_page(s, at, high, p.ids, &p.count, err);
+        while (rc == ERR_OK && has_blob(&p))
+            rc = store_turn_take(s, &turn, err);
+        if (p.count)
+            at = p.ids[p.count - 1];
         progress_update(progress, "packing", (uint64_t)at, (uint64_t)last,
                         NULL);
     }

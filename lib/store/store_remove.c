@@ -17,12 +17,46 @@
 
 #define BATCH 256
 
-void store_turn_pause(void)
+static void pause_for_others(void)
 {
-    /* Others try each half millisecond (lib/sql): they get their turn. */
+    /* They try each half millisecond (lib/sql). */
     const struct timespec turn = { 0, 1200000 };
 
     (void)nanosleep(&turn, NULL);
+}
+
+/* What the last commit took is left for the next. */
+static int64_t work_ns(const struct store *s)
+{
+    int64_t left = STORE_TURN_NS - s->commit_ns;
+
+    return left > STORE_TURN_NS / 10 ? left : STORE_TURN_NS / 10;
+}
+
+int store_turn_take(struct store *s, const struct store_turn *t,
+                    struct err *err)
+{
+    int64_t until, worked;
+    int rc = sql_begin(s->db, err);
+
+    if (rc < 0)
+        return rc;
+    until = clock_mono_ns() + work_ns(s);
+    if (t->first)
+        rc = t->first(t->ctx, err);
+    while (rc == ERR_OK && t->next(t->ctx) && clock_mono_ns() < until)
+        rc = t->step(t->ctx, err);
+    worked = clock_mono_ns();
+    if (rc == ERR_OK)
+        rc = sql_commit(s->db, err);
+    s->commit_ns = clock_mono_ns() - worked;
+    if (rc < 0)
+        sql_rollback(s->db);
+    pause_for_others();
+    if (rc == ERR_OK && stop_requested())
+        rc = err_set(err, ERR_INTERRUPTED,
+                     "interrupted; run it again, it goes on");
+    return rc;
 }
 
 int store_epoch_bump(struct store *s, struct err *err)
@@ -219,48 +253,45 @@ static int delete_one(struct store_remover *r, int64_t call, struct err *err)
 }
 
 struct batch {
+    struct store_remover *remover;
     const int64_t *call;
     unsigned char commitment[BATCH][CRYPTO_HASH_BYTES];
     bool found[BATCH];
     size_t count, done;
 };
 
-/* As many as fit into a short transaction. */
-static int treat_some(struct store_remover *r, struct batch *b, struct err *err)
+static bool has_call(void *batch)
 {
-    int64_t until;
-    int rc = sql_begin(r->store->db, err);
+    const struct batch *b = batch;
 
-    if (rc < 0)
-        return rc;
-    until = clock_mono_ns() + STORE_REMOVE_NS;
-    while (rc == ERR_OK && b->done < b->count && clock_mono_ns() < until) {
-        size_t i = b->done++;
+    return b->done < b->count;
+}
 
-        if (!b->found[i])
-            continue;
-        rc = put_tombstone(r, b->call[i], b->commitment[i], err);
-        if (rc == ERR_OK)
-            rc = r->step(r, b->call[i], err);
-    }
-    if (rc == ERR_OK)
-        rc = sql_commit(r->store->db, err);
-    if (rc < 0)
-        sql_rollback(r->store->db);
-    store_turn_pause();
-    return rc;
+static int treat_one(void *batch, struct err *err)
+{
+    struct batch *b = batch;
+    size_t i = b->done++;
+    int rc;
+
+    if (!b->found[i])
+        return ERR_OK;
+    rc = put_tombstone(b->remover, b->call[i], b->commitment[i], err);
+    return rc < 0 ? rc : b->remover->step(b->remover, b->call[i], err);
 }
 
 static int treat_batch(struct store_remover *r, const int64_t *calls,
                        size_t count, struct err *err)
 {
-    struct batch b = { .call = calls, .count = count };
+    struct batch b = { .remover = r, .call = calls, .count = count };
+    const struct store_turn turn = { .next = has_call,
+                                     .step = treat_one,
+                                     .ctx = &b };
     int rc = ERR_OK;
 
     for (size_t i = 0; rc == ERR_OK && i < count; i++)
         rc = commitment_of(r, calls[i], b.commitment[i], &b.found[i], err);
-    while (rc == ERR_OK && b.done < b.count)
-        rc = treat_some(r, &b, err);
+    while (rc == ERR_OK && has_call(&b))
+        rc = store_turn_take(r->store, &turn, err);
     return rc;
 }
 
@@ -274,9 +305,6 @@ static int treat_all(struct store_remover *r, const struct store_ids *calls,
 
         progress_update(progress, "calls", i, calls->count, NULL);
         rc = treat_batch(r, calls->id + i, n, err);
-        if (rc == ERR_OK && stop_requested())
-            rc = err_set(err, ERR_INTERRUPTED,
-                         "interrupted; run it again, it goes on");
     }
     return rc;
 }
@@ -339,7 +367,7 @@ int store_release_pages(struct store *s, bool *cut, struct err *err)
     while (rc == ERR_OK && pages > 0 && pages != before) {
         before = pages;
         rc = sql_exec(s->db, "PRAGMA incremental_vacuum(64)", err);
-        store_turn_pause();
+        pause_for_others();
         if (rc == ERR_OK)
             rc = free_pages(s, &pages, err);
     }

@@ -5,7 +5,8 @@
 
 #include "store/store_private.h"
 
-#define STORE_REMOVE_NS INT64_C(12000000) /* of one transaction */
+#define STORE_TURN_NS                                                          \
+    INT64_C(20000000) /* of one transaction, commit included */
 
 /* A text of as many bytes: the row keeps its place. When rows are deleted
  * SQLite moves others, and copies of what has moved stay in pages. */
@@ -62,7 +63,16 @@ MUST_CHECK int store_epoch_bump(struct store *s, struct err *err);
 MUST_CHECK int store_release_pages(struct store *s, bool *cut, struct err *err);
 /* Of the pages that hold something. */
 MUST_CHECK int store_used_bytes(struct store *s, int64_t *out, struct err *err);
-/* Between two transactions: others get their turn. */
-void store_turn_pause(void);
+/* A transaction of steps that is short: first (may be NULL), then step while
+ * next says that there is more and time is left; then others get their
+ * turn. */
+struct store_turn {
+    int (*first)(void *ctx, struct err *err);
+    bool (*next)(void *ctx);
+    int (*step)(void *ctx, struct err *err);
+    void *ctx;
+};
+MUST_CHECK int store_turn_take(struct store *s, const struct store_turn *t,
+                               struct err *err);
 
 #endif

@@ -8,7 +8,6 @@
  */
 #include "store/store_remove.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -211,8 +210,9 @@ static int run_for(struct sweep *w, const char *text, int64_t id,
 
 /* Children have higher ids than their parents: from the top down no node is
  * ever without its parent. */
-static int sweep_node(struct sweep *w, struct err *err)
+static int sweep_node(void *sweep, struct err *err)
 {
+    struct sweep *w = sweep;
     int64_t id = w->at--;
 
     if (w->node[id] || !w->g->node[id].id)
@@ -221,8 +221,9 @@ static int sweep_node(struct sweep *w, struct err *err)
                    &w->removed->messages, err);
 }
 
-static int sweep_blob(struct sweep *w, struct err *err)
+static int sweep_blob(void *sweep, struct err *err)
 {
+    struct sweep *w = sweep;
     const struct dead *d = &w->dead[w->next_dead++];
     struct sql_stmt *q;
     int rc;
@@ -242,8 +243,9 @@ static int sweep_blob(struct sweep *w, struct err *err)
                    &w->removed->pieces, err);
 }
 
-static int sweep_origin(struct sweep *w, struct err *err)
+static int sweep_origin(void *sweep, struct err *err)
 {
+    struct sweep *w = sweep;
     int64_t id = w->at--;
 
     if (w->origin[id])
@@ -261,8 +263,9 @@ static int raise_floors(struct sweep *w, struct err *err)
 }
 
 /* In its place: see store_remove.c. */
-static int blank_blob(struct sweep *w, struct err *err)
+static int blank_blob(void *sweep, struct err *err)
 {
+    struct sweep *w = sweep;
     const struct dead *d = &w->dead[w->next_dead++];
 
     if (w->blob[d->blob])
@@ -273,8 +276,9 @@ static int blank_blob(struct sweep *w, struct err *err)
                    d->blob, NULL, err);
 }
 
-static int blank_origin(struct sweep *w, struct err *err)
+static int blank_origin(void *sweep, struct err *err)
 {
+    struct sweep *w = sweep;
     int64_t id = w->at--;
 
     if (w->origin[id])
@@ -287,44 +291,30 @@ static int blank_origin(struct sweep *w, struct err *err)
         id, NULL, err);
 }
 
-/* A short transaction of steps. */
-static int sweep_some(struct sweep *w,
-                      int (*step)(struct sweep *w, struct err *err),
-                      bool (*has_next)(const struct sweep *w), struct err *err)
+/* What came since is in use as well, and ids are about to go. */
+static int look_again(void *sweep, struct err *err)
 {
-    int64_t until;
-    int rc = sql_begin(w->s->db, err);
+    struct sweep *w = sweep;
+    int rc = mark_calls(w, err);
 
-    if (rc < 0)
-        return rc;
-    until = clock_mono_ns() + STORE_REMOVE_NS;
-    rc = mark_calls(w, err);
     if (rc == ERR_OK)
         rc = mark_new_nodes(w, err);
     if (rc == ERR_OK)
         rc = raise_floors(w, err);
-    if (rc == ERR_OK)
-        rc = store_epoch_bump(w->s, err);
-    while (rc == ERR_OK && has_next(w) && clock_mono_ns() < until)
-        rc = step(w, err);
-    if (rc == ERR_OK)
-        rc = sql_commit(w->s->db, err);
-    if (rc < 0)
-        sql_rollback(w->s->db);
-    store_turn_pause();
-    if (rc == ERR_OK && stop_requested())
-        rc = err_set(err, ERR_INTERRUPTED,
-                     "interrupted; run it again, it goes on");
-    return rc;
+    return rc < 0 ? rc : store_epoch_bump(w->s, err);
 }
 
-static bool has_id(const struct sweep *w)
+static bool has_id(void *sweep)
 {
+    const struct sweep *w = sweep;
+
     return w->at > 0;
 }
 
-static bool has_dead(const struct sweep *w)
+static bool has_dead(void *sweep)
 {
+    const struct sweep *w = sweep;
+
     return w->next_dead < w->dead_count;
 }
 
@@ -337,15 +327,15 @@ static void skip(struct sweep *w, const unsigned char *used)
 }
 
 static int sweep_ids(struct sweep *w, const unsigned char *used, int64_t high,
-                     int (*step)(struct sweep *w, struct err *err),
-                     struct err *err)
+                     int (*step)(void *sweep, struct err *err), struct err *err)
 {
+    const struct store_turn turn = { look_again, has_id, step, w };
     int rc = ERR_OK;
 
     w->at = high;
     skip(w, used);
     while (rc == ERR_OK && has_id(w)) {
-        rc = sweep_some(w, step, has_id, err);
+        rc = store_turn_take(w->s, &turn, err);
         skip(w, used);
     }
     return rc;
@@ -353,15 +343,16 @@ static int sweep_ids(struct sweep *w, const unsigned char *used, int64_t high,
 
 static int sweep_dead(struct sweep *w, const char *what,
                       const struct progress *progress,
-                      int (*step)(struct sweep *w, struct err *err),
+                      int (*step)(void *sweep, struct err *err),
                       struct err *err)
 {
+    const struct store_turn turn = { look_again, has_dead, step, w };
     int rc = ERR_OK;
 
     w->next_dead = 0;
     while (rc == ERR_OK && has_dead(w)) {
         progress_update(progress, what, w->next_dead, w->dead_count, NULL);
-        rc = sweep_some(w, step, has_dead, err);
+        rc = store_turn_take(w->s, &turn, err);
     }
     return rc;
 }
