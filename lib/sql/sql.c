@@ -88,7 +88,7 @@ static int check_application(struct sql *db, bool create, struct err *err)
 static int set_pragmas(struct sql *db, enum sql_mode mode, struct err *err)
 {
     static const char *const create[] = {
-        "PRAGMA page_size = 8192",
+        "PRAGMA page_size = 4096",
         "PRAGMA auto_vacuum = INCREMENTAL",
         "PRAGMA journal_mode = WAL",
     };
@@ -96,7 +96,7 @@ static int set_pragmas(struct sql *db, enum sql_mode mode, struct err *err)
         "PRAGMA synchronous = FULL",        "PRAGMA foreign_keys = ON",
         "PRAGMA trusted_schema = OFF",      "PRAGMA cell_size_check = ON",
         "PRAGMA temp_store = MEMORY",       "PRAGMA cache_size = -32768",
-        "PRAGMA wal_autocheckpoint = 2000",
+        "PRAGMA wal_autocheckpoint = 4000", "PRAGMA secure_delete = ON",
     };
     int rc = ERR_OK;
 

@@ -19,10 +19,10 @@ enum sql_mode { SQL_READ, SQL_WRITE, SQL_CREATE };
 
 #define SQL_APPLICATION_ID 0x534C4D31 /* "SLM1" */
 
-/* Pragmas before the first table: page_size 8192, auto_vacuum INCREMENTAL,
- * journal_mode WAL, synchronous FULL, foreign_keys ON, trusted_schema OFF,
- * busy_timeout 10 s; application_id checked or set. A file of another
- * application is refused. */
+/* Pragmas before the first table: page_size 4096, auto_vacuum INCREMENTAL,
+ * journal_mode WAL, synchronous FULL, secure_delete ON, foreign_keys ON,
+ * trusted_schema OFF, busy_timeout 10 s; application_id checked or set. A file
+ * of another application is refused. */
 MUST_CHECK int sql_open(const char *path, enum sql_mode mode, struct sql **out,
                         struct err *err);
 /* Checkpoints and truncates the WAL if it is the last writer. NULL is fine. */

@@ -366,7 +366,7 @@ int store_release_pages(struct store *s, bool *cut, struct err *err)
 
     while (rc == ERR_OK && pages > 0 && pages != before) {
         before = pages;
-        rc = sql_exec(s->db, "PRAGMA incremental_vacuum(64)", err);
+        rc = sql_exec(s->db, "PRAGMA incremental_vacuum(128)", err);
         pause_for_others();
         if (rc == ERR_OK)
             rc = free_pages(s, &pages, err);

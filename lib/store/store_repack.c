@@ -11,7 +11,7 @@
 
 #define PAGE 64
 #define WINDOW 4096       /* blobs that are looked at in one go */
-#define VACUUM_PAGES 2048 /* a store so small is written anew at once */
+#define VACUUM_PAGES 4096 /* a store so small is written anew at once */
 
 int store_blob_repack(struct store *s, int64_t id, struct err *err)
 {

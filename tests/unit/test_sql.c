@@ -54,7 +54,7 @@ START_TEST(pragmas_stand_before_the_first_table)
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_uint_eq(st.st_mode & 0777, 0600);
     db = must_open(SQL_WRITE);
-    ck_assert_int_eq(one(db, "PRAGMA page_size"), 8192);
+    ck_assert_int_eq(one(db, "PRAGMA page_size"), 4096);
     ck_assert_int_eq(one(db, "PRAGMA auto_vacuum"), 2);
     ck_assert_int_eq(one(db, "PRAGMA synchronous"), 2);
     ck_assert_int_eq(one(db, "PRAGMA foreign_keys"), 1);
