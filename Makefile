@@ -247,9 +247,9 @@ fuzz: ## search for inputs that break a parser; F=json S=60
 	  -timeout=10 -rss_limit_mb=4096 $$([ ! -s $(F).dict ] || echo -dict=$(F).dict) \
 	  corpus/$(F) ../../tests/fuzz/corpus/$(F)
 
-# With RUNS=1000000: so many executions of each parser of models' files.
+# With RUNS=1000000: so many executions of each target, or of those in FIGURES.
 RUNS    ?= 1000000
-FIGURES := adapter gguf jinja model_config template tokenizer weights
+FIGURES ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_C))
 fuzz-figures: ## executions, findings and coverage of the fuzz targets; hours
 	$(Q)$(MAKE) CC=clang VARIANT=fuzz SAN=$(SAN_FUZZ) fuzz-link F='$(FIGURES)'
 	$(Q)$(MAKE) CC=clang VARIANT=fuzz-cover SAN=fuzzer-no-link COVER=1 \

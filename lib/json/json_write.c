@@ -46,7 +46,8 @@ void json_quote(struct buf *out, struct slice s)
             quote_char(out, c);
         plain = ++i;
     }
-    buf_add(out, s.p + plain, s.n - plain);
+    if (plain < s.n) /* s may be empty, and have no bytes */
+        buf_add(out, s.p + plain, s.n - plain);
     buf_char(out, '"');
 }
 

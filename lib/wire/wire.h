@@ -129,7 +129,8 @@ MUST_CHECK int wire_to_chat(struct slice dialect, struct slice request,
 /* A call of the store as a line of WIRE_EXCHANGE, WIRE_PAIRS (OpenAI's bodies),
  * WIRE_LITELLM or WIRE_OTLP, appended to *out with its end. call: with both
  * bodies; of key, source, line and facts nothing is read. 1: nothing was
- * appended, the format has no form for calls without messages. */
+ * appended, the format has no form for calls without messages, or whose bodies
+ * are no JSON. */
 MUST_CHECK int wire_export(enum wire_format format,
                            const struct store_call *call, int64_t id,
                            struct buf *out);

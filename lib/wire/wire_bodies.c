@@ -123,7 +123,8 @@ int wire_read_bodies(struct wire_record *r, json_ref request, json_ref response,
         r->call.status =
             slice_of(json_count(j, choices) ? "failed_stream" : "failed_http");
     else if (!r->call.status.n)
-        r->call.status = slice_of("completed");
+        r->call.status =
+            slice_of(r->call.http_status >= 400 ? "failed_http" : "completed");
     return ERR_OK;
 }
 

@@ -67,7 +67,7 @@ enum wire_dialect wire_shape(const struct json *j, json_ref request,
     if (json_is(j, json_get(j, response, "done"), JSON_TRUE))
         return has(j, response, "message") ? DIALECT_OLLAMA_CHAT
                                            : DIALECT_OLLAMA_GENERATE;
-    if (has(j, json_at(j, data, 0), "embedding"))
+    if (has(j, json_at(j, data, 0), "embedding") || has(j, response, "vectors"))
         return DIALECT_OPENAI_EMBEDDINGS;
     return shape_of_request(j, request);
 }

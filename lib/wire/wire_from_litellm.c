@@ -76,6 +76,18 @@ static void put_error(struct json_writer *w, const struct json *j)
     json_end_object(w);
 }
 
+/* Of vectors how many there were, as the proxy keeps them. */
+static void put_vectors(struct json_writer *w, const struct json *j,
+                        json_ref response)
+{
+    json_begin_object(w, NULL);
+    wire_put_member(w, "model", j, json_get(j, response, "model"));
+    wire_put_member(w, "usage", j, json_get(j, response, "usage"));
+    json_put_int(w, "vectors",
+                 (int64_t)json_count(j, json_get(j, response, "data")));
+    json_end_object(w);
+}
+
 /* What an export of slmctl has written. */
 static json_ref own_fields(const struct json *j)
 {
@@ -98,8 +110,9 @@ static void build(struct wire_record *r, enum wire_dialect d, bool failed)
     b.w.need_comma = false;
     if (failed)
         put_error(&b.w, j);
-    else if (json_is(j, response, JSON_OBJECT) &&
-             d != DIALECT_OPENAI_EMBEDDINGS)
+    else if (d == DIALECT_OPENAI_EMBEDDINGS)
+        put_vectors(&b.w, j, response);
+    else if (json_is(j, response, JSON_OBJECT))
         json_put_raw(&b.w, NULL, json_raw(j, response));
     wire_bodies_end(&b, r);
 }

@@ -207,6 +207,7 @@ static int read_bodies(struct wire_record *r, json_ref request,
     r->call.request = read_body(r, request);
     r->call.response = read_body(r, response);
     if (answered || (told && r->call.status.n) ||
+        json_is(j, json_get(j, 0, "cut"), JSON_TRUE) ||
         (r->call.status.n && !slice_is(r->call.status, "completed")))
         return ERR_OK;
     return err_set(err, ERR_FORMAT, "no response");

@@ -162,6 +162,55 @@ START_TEST(what_litellm_has_cut_is_marked)
 }
 END_TEST
 
+START_TEST(a_cut_call_may_have_no_response)
+{
+    static const char lines[][200] = {
+        "{\"cut\":true,\"request\":{\"messages\":[]}}",
+        "{\"cut\":true,\"body\":{\"messages\":[]},\"response\":null}",
+    };
+    struct wire_record r = { 0 };
+
+    for (size_t i = 0; i < 2; i++)
+        expect_cut(lines[i], true);
+    ck_assert_int_eq(
+        wire_record_read(&r, WIRE_AUTO,
+                         slice_of("{\"request\":{\"messages\":[]}}"), &err),
+        ERR_FORMAT);
+    wire_record_release(&r);
+}
+END_TEST
+
+START_TEST(embeddings_come_back_as_embeddings)
+{
+    struct wire_record r =
+        must_read(LITELLM "\"call_type\":\"embedding\",\"messages\":[\"a\"],"
+                          "\"response\":{\"data\":[{\"embedding\":[1]}]}}");
+    struct wire_record again;
+    struct buf line = { .data = NULL };
+
+    ck_assert_int_eq(wire_export(WIRE_EXCHANGE, &r.call, 1, &line), ERR_OK);
+    ck_assert_int_eq(wire_export(WIRE_OTLP, &r.call, 1, &line), 1);
+    line.data[line.len - 1] = '\0';
+    again = must_read(line.data);
+    ck_assert(slice_is(again.call.dialect, "openai-embeddings"));
+    ck_assert(has(again.call.response, "\"vectors\":1"));
+    wire_record_release(&r);
+    wire_record_release(&again);
+    buf_release(&line);
+}
+END_TEST
+
+START_TEST(an_http_status_of_400_is_a_failure)
+{
+    struct wire_record r =
+        must_read("{\"http_status\":429,\"request\":{\"messages\":[]},"
+                  "\"response\":{\"detail\":\"slow down\"}}");
+
+    ck_assert(slice_is(r.call.status, "failed_http"));
+    wire_record_release(&r);
+}
+END_TEST
+
 START_TEST(times_are_seconds_or_text)
 {
     static const struct {
@@ -347,6 +396,9 @@ int main(void)
     tcase_add_test(t, a_litellm_payload_of_another_api_keeps_its_dialect);
     tcase_add_test(t, only_a_whole_mark_of_an_exporter_cuts);
     tcase_add_test(t, what_litellm_has_cut_is_marked);
+    tcase_add_test(t, a_cut_call_may_have_no_response);
+    tcase_add_test(t, embeddings_come_back_as_embeddings);
+    tcase_add_test(t, an_http_status_of_400_is_a_failure);
     tcase_add_test(t, times_are_seconds_or_text);
     tcase_add_test(t, pairs_are_read_as_the_proxy_reads_them);
     tcase_add_test(t, a_har_entry_is_an_exchange);
