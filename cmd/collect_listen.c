@@ -186,6 +186,10 @@ static int take_options(struct run *r, struct err *err)
     if (v->listen.count && !v->upstreams.count)
         return err_set(err, ERR_INVALID,
                        "--listen needs --upstream, where calls go");
+    if (v->proxy_protocol && !v->trusted.count)
+        return err_set(err, ERR_INVALID,
+                       "--proxy-protocol is believed of trusted networks "
+                       "alone: give --trust");
     take_limits(&r->o, r->cli);
     r->o.listeners = v->listen.items;
     r->o.listener_count = v->listen.count;

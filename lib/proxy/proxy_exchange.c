@@ -473,7 +473,8 @@ bool proxy_exchange_feed(struct proxy_exchange *x)
         buf_add_slice(&x->request, data);
     }
     if (rc < 0) {
-        proxy_exchange_refuse(x, status, "bad_request", err.msg);
+        proxy_exchange_refuse(
+            x, status, status == 413 ? "too_large" : "bad_request", err.msg);
         return false;
     }
     x->body_whole = rc > 0;

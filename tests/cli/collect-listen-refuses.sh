@@ -39,6 +39,7 @@ both --listen 127.0.0.1:0 --upstream $up --connections 0
 both --listen 127.0.0.1:0 --upstream $up --client-tokens missing
 echo nonsense >tokens
 both --listen 127.0.0.1:0 --upstream $up --client-tokens tokens
+both --listen 127.0.0.1:0 --upstream $up --proxy-protocol
 both --listen 127.0.0.1:0 --upstream $up --ca-file missing
 both --listen 127.0.0.1:0 --upstream $up --ca-file tokens
 both --listen unix:tokens --upstream $up
