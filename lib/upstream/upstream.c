@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -237,6 +238,17 @@ int upstream_wait_ms(const struct upstream *u)
     return wake <= now ? 0 : (int)((wake - now + 999999) / 1000000);
 }
 
+static void put_reason(const struct upstream_transfer *t, CURLcode code,
+                       char out[CURL_ERROR_SIZE])
+{
+    const char *why = t->why[0] ? t->why : libcurl.easy_strerror(code);
+
+    if (t->forbidden)
+        why = "its host has an address of a private network, which --private "
+              "allows";
+    (void)snprintf(out, CURL_ERROR_SIZE, "%s", why);
+}
+
 /* A transfer is told its end when curl is not inside any call. */
 static void finish(struct upstream_transfer *t, CURLcode code)
 {
@@ -261,9 +273,7 @@ static void finish(struct upstream_transfer *t, CURLcode code)
         times.first_byte = us;
     if (libcurl.easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &us) == CURLE_OK)
         times.last_byte = us;
-    (void)strncpy(why, t->why[0] ? t->why : libcurl.easy_strerror(code),
-                  sizeof(why) - 1);
-    why[sizeof(why) - 1] = '\0';
+    put_reason(t, code, why);
     drop(t);
     if (!aborted)
         r.end(r.ctx, result, &times, result == UPSTREAM_DONE ? NULL : why);

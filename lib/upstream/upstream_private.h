@@ -82,6 +82,7 @@ struct upstream_transfer {
     int status;
     bool has_head, bad_head, paused, aborted, timed_out, head_only, started;
     bool proxied;      /* who is connected to is the proxy */
+    bool forbidden;    /* its address is a private one */
     int64_t active_ns; /* last byte in either direction */
     char why[CURL_ERROR_SIZE];
 };

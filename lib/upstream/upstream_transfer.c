@@ -93,11 +93,12 @@ static bool is_private(const struct sockaddr *a)
 static curl_socket_t open_socket(void *ctx, curlsocktype purpose,
                                  struct curl_sockaddr *a)
 {
-    const struct upstream_transfer *t = ctx;
+    struct upstream_transfer *t = ctx;
     int fd;
 
     (void)purpose;
-    if (!t->r.is_named && !t->proxied && is_private(&a->addr))
+    t->forbidden = !t->r.is_named && !t->proxied && is_private(&a->addr);
+    if (t->forbidden)
         return CURL_SOCKET_BAD;
     fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
     if (fd >= 0)

@@ -437,6 +437,7 @@ START_TEST(a_private_address_must_be_meant)
     r.is_named = false;
     run(u, &r, 5000);
     ck_assert(seen.ended && seen.result == UPSTREAM_UNREACHED);
+    ck_assert_ptr_nonnull(strstr(seen.why, "--private"));
     close_upstream(u);
     stop();
 }
