@@ -316,9 +316,10 @@ static void set_names(struct proxy_exchange *x, const struct http_request *r,
     struct slice said = http_get(r, "x-slm-workload");
     struct slice who = clipped(http_get(r, "x-slm-client"));
 
-    proxy_set_text(x, TEXT_WORKLOAD, clipped(either(said, workload)));
-    if (!who.n && token)
+    /* Who is known by a token is not called as it likes. */
+    if (token)
         who = slice_of(token);
+    proxy_set_text(x, TEXT_WORKLOAD, clipped(either(said, workload)));
     proxy_set_text(x, TEXT_CLIENT, who);
     said = either(first_of(r, conversations), baggage(r, "session.id"));
     said = either(said, baggage(r, "conversation.id"));

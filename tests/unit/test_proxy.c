@@ -356,10 +356,15 @@ START_TEST(tokens_open_the_proxy_to_who_has_one)
     ck_assert_int_eq(
         exchange(GET("/v1/x") "Proxy-Authorization: Bearer secret\r\n\r\n", &b),
         200);
+    /* A name that was proven is not exchanged for one that is only said. */
+    ck_assert_int_eq(exchange(GET("/v1/x") "X-SLM-Token: secret\r\n"
+                                           "X-SLM-Client: bob\r\n\r\n",
+                              &b),
+                     200);
     buf_char(&up.got, '\0');
     ck_assert(!strstr(up.got.data, "secret"));
     stop_proxy(1000);
-    ck_assert_int_eq(ask("SELECT count(*) FROM call WHERE client = 'ann'"), 2);
+    ck_assert_int_eq(ask("SELECT count(*) FROM call WHERE client = 'ann'"), 3);
 }
 END_TEST
 
