@@ -168,14 +168,14 @@ static int erase(struct erasure *e, struct err *err)
 /* What a person still has to look after. */
 static void warn(const struct erasure *e)
 {
-    if (dry_run || !e->removed.calls)
+    if (dry_run)
         return;
     if (!e->removed.log_cut)
         cli_warn(e->cli, "another process reads the store, so that its "
                          "write-ahead file could not be cut off: it may hold "
                          "erased text until slmctl store prune or erase runs "
                          "without it");
-    if (e->rejected)
+    if (e->rejected && e->removed.calls)
         cli_warn(e->cli, "rejected/ in the store holds lines that could not "
                          "be read; look there as well");
 }

@@ -247,15 +247,21 @@ static int do_erase(struct store *s, const struct store_erase *e,
     selected = rc == ERR_OK ? count_gone(s) : 0;
     if (rc == ERR_OK)
         rc = plan(s, e, &begun, err);
-    if (rc < 0 || e->dry_run || (!selected && !begun)) {
+    if (rc < 0 || e->dry_run) {
         out->calls = selected;
         return rc;
     }
+    /* What an earlier run could not cut off, since another process read. */
+    if (!selected && !begun)
+        return store_release_pages(s, &out->log_cut, err);
     rc = remove_gone(s, e, out, err);
     if (rc == ERR_OK)
         rc = forget_texts(s, err);
     if (rc == ERR_OK)
         rc = store_relearn(s, e->progress, err);
+    /* Until then it has not ended; the note has the client's name. */
+    if (rc == ERR_OK)
+        rc = store_release_pages(s, &out->log_cut, err);
     if (rc == ERR_OK)
         rc = sql_exec(s->db, "DELETE FROM setting WHERE name GLOB 'erase:*'",
                       err);

@@ -267,6 +267,28 @@ START_TEST(what_was_erased_is_in_no_file)
 }
 END_TEST
 
+/* As the warning about a reader says: by running it again. */
+START_TEST(what_a_reader_held_goes_with_the_next_run)
+{
+    struct store *reader;
+    struct store_removed r;
+
+    fill();
+    ck_assert_int_eq(store_open(dir, STORE_READ, &reader, &err), 0);
+    ck_assert_int_eq(sql_exec(store_sql(reader), "BEGIN", &err), 0);
+    ck_assert_int_gt(
+        scratch_int(store_sql(reader), "SELECT count(*) FROM logged"), 0);
+    ck_assert_msg(erase(SECRET, NULL, &r) == 0, "%s", err.msg);
+    ck_assert(!r.log_cut);
+    ck_assert(is_in_files(SECRET));
+    store_close(reader);
+    ck_assert_msg(erase(SECRET, NULL, &r) == 0, "%s", err.msg);
+    ck_assert_int_eq(r.calls, 0);
+    ck_assert(r.log_cut);
+    expect_erased();
+}
+END_TEST
+
 START_TEST(who_learnt_from_it_is_told)
 {
     struct store_removed r;
@@ -443,6 +465,7 @@ int main(void)
     TCase *t = suite_case("erase", setup, teardown);
 
     tcase_add_test(t, what_was_erased_is_in_no_file);
+    tcase_add_test(t, what_a_reader_held_goes_with_the_next_run);
     tcase_add_test(t, who_learnt_from_it_is_told);
     tcase_add_test(t, texts_of_tasks_and_results_go);
     tcase_add_test(t, it_does_not_come_back);
