@@ -158,6 +158,7 @@ static int decompress(struct codec_lines *r, char *to, size_t n, size_t *got,
 static int start(struct codec_lines *r, struct err *err)
 {
     static const unsigned char magic[] = { 0x28, 0xB5, 0x2F, 0xFD };
+    static const unsigned char gzip[] = { 0x1F, 0x8B };
     size_t got = 0;
 
     while (got < sizeof(magic)) {
@@ -170,6 +171,11 @@ static int start(struct codec_lines *r, struct err *err)
             break;
         got += k;
     }
+    if (got >= sizeof(gzip) && memcmp(r->in_data, gzip, sizeof(gzip)) == 0)
+        return err_set(err, ERR_FORMAT,
+                       "%s: compressed with gzip: decompress it, only zstd is "
+                       "read",
+                       r->path);
     r->in = (ZSTD_inBuffer){ r->in_data, got, 0 };
     if (got >= sizeof(magic) && memcmp(r->in_data, magic, sizeof(magic)) == 0) {
         r->zstd = ZSTD_createDCtx();

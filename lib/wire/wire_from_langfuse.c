@@ -38,6 +38,62 @@ static void put_model(struct wire_record *r, struct json_writer *w)
     wire_put_member(w, "model", j, either(j, "provided_model_name", "model"));
 }
 
+/* Of the parameters those that a request has by the same names. */
+static void put_parameters(struct wire_record *r, struct json_writer *w)
+{
+    static const char *const names[] = {
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "max_completion_tokens",
+        "frequency_penalty",
+        "presence_penalty",
+        "seed",
+        "stop",
+        "response_format",
+        "tool_choice",
+        "reasoning_effort",
+    };
+    const char *at = json_present(json_get(&r->json, 0, "modelParameters"))
+                         ? "modelParameters"
+                         : "model_parameters";
+    struct buf text = { .data = NULL };
+    struct json doc = { 0 };
+
+    if (load(&r->json, at, &text, &doc))
+        for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+            wire_put_member(w, names[i], &doc, json_get(&doc, 0, names[i]));
+    json_release(&doc);
+    buf_release(&text);
+}
+
+/* Of "input" or "output"; -1: not told. */
+static int64_t tokens(const struct json *j, const char *name)
+{
+    json_ref usage = either(j, "usage_details", "usageDetails");
+    int64_t n;
+
+    if (!json_is(j, usage, JSON_OBJECT))
+        usage = json_get(j, 0, "usage");
+    return json_int(j, json_get(j, usage, name), &n) && n >= 0 ? n : -1;
+}
+
+static void put_usage(const struct json *j, struct json_writer *w)
+{
+    int64_t in = tokens(j, "input"), out = tokens(j, "output");
+
+    if (in < 0 && out < 0)
+        return;
+    json_begin_object(w, "usage");
+    if (in >= 0)
+        json_put_int(w, "prompt_tokens", in);
+    if (out >= 0)
+        json_put_int(w, "completion_tokens", out);
+    if (in >= 0 && out >= 0)
+        json_put_int(w, "total_tokens", in + out);
+    json_end_object(w);
+}
+
 /* Plain text as a message. */
 static void put_text(struct json_writer *w, const char *key, const char *role,
                      const struct buf *text)
@@ -57,6 +113,7 @@ static bool put_request(struct wire_record *r, struct json_writer *w)
 
     json_begin_object(w, NULL);
     put_model(r, w);
+    put_parameters(r, w);
     if (loaded && json_is(&doc, 0, JSON_ARRAY)) {
         json_put_raw(w, "messages", json_raw(&doc, 0));
     } else if (loaded) {
@@ -106,6 +163,7 @@ static bool put_response(struct wire_record *r, struct json_writer *w)
         json_put_string(w, "finish_reason", calls ? "tool_calls" : "stop");
         json_end_object(w);
         json_end_array(w);
+        put_usage(&r->json, w);
         json_end_object(w);
     }
     json_release(&doc);
@@ -116,22 +174,18 @@ static bool put_response(struct wire_record *r, struct json_writer *w)
 static void read_facts(struct wire_record *r)
 {
     const struct json *j = &r->json;
-    json_ref usage = either(j, "usage_details", "usageDetails");
     int64_t start = wire_time(j, either(j, "start_time", "startTime"));
     int64_t end = wire_time(j, either(j, "end_time", "endTime"));
     int64_t token =
         wire_time(j, either(j, "completion_start_time", "completionStartTime"));
-    int64_t n;
 
     r->call.time_us = start;
     if (start >= 0 && end >= start)
         r->call.latency_us = end - start;
     if (start >= 0 && token >= start)
         r->call.ttft_us = token - start;
-    if (json_int(j, json_get(j, usage, "input"), &n) && n >= 0)
-        r->call.tokens_in = n;
-    if (json_int(j, json_get(j, usage, "output"), &n) && n >= 0)
-        r->call.tokens_out = n;
+    r->call.tokens_in = tokens(j, "input");
+    r->call.tokens_out = tokens(j, "output");
     r->call.model =
         wire_own_text(r, j, either(j, "provided_model_name", "model"));
     r->call.conversation =
