@@ -114,6 +114,18 @@ MUST_CHECK int store_key_rewrap(struct store *s, const char *path,
 MUST_CHECK int store_key_get(struct store *s, int64_t id,
                              const struct store_key **out, struct err *err);
 
+/* Texts that hold payload, and what identifies their rows; the last has no
+ * table. */
+struct store_text {
+    const char *table, *column, *row, *rows;
+};
+extern const struct store_text store_texts[];
+/* Tells each that cannot be decrypted. */
+typedef void store_text_damaged(void *ctx, const struct store_text *x,
+                                int64_t row);
+MUST_CHECK int store_texts_check(struct store *s, store_text_damaged *damaged,
+                                 void *ctx, struct err *err);
+
 /* store_seal.c. What is bound to an encrypted row; codec without the 16. */
 struct store_row {
     char table; /* 'b' or 'd' */

@@ -18,11 +18,8 @@
 
 #define BATCH 64
 
-/* Texts that hold payload, and what identifies their rows; the first of it in
- * an order in which they can be gone through. */
-static const struct {
-    const char *table, *column, *row, *rows;
-} TEXTS[] = {
+/* The first of `rows` is in an order in which they can be gone through. */
+const struct store_text store_texts[] = {
     { "logged", "error", "id", "id" },
     { "logged", "extra", "id", "id" },
     { "outcome", "label", "call", "call" },
@@ -35,10 +32,11 @@ static const struct {
     { "evaluation", "detail", "id", "id" },
     { "evaluation", "record", "id", "id" },
     { "evaluation_item", "answer", "evaluation", "evaluation, example" },
+    { NULL, NULL, NULL, NULL },
 };
 
 enum { DICTIONARIES, BLOBS, TEXT_FIRST };
-#define TEXT_COUNT ((int)(sizeof(TEXTS) / sizeof(*TEXTS)))
+#define TEXT_COUNT ((int)(sizeof(store_texts) / sizeof(*store_texts)) - 1)
 #define CLEANING (TEXT_FIRST + TEXT_COUNT)
 
 struct turn {
@@ -131,10 +129,10 @@ static int turn_rows(struct turn *t, const char *select, const char *update,
 /* The last row of the next batch of a column; 0: there is none. */
 static int find_batch(struct turn *t, int which, int64_t *last, struct err *err)
 {
-    const char *row = TEXTS[which].row;
+    const char *row = store_texts[which].row;
     char *text = mem_printf("SELECT max(k) FROM (SELECT %s AS k FROM %s WHERE "
                             "%s > ? ORDER BY %s LIMIT %d)",
-                            row, TEXTS[which].table, row, row, BATCH);
+                            row, store_texts[which].table, row, row, BATCH);
     struct sql_stmt *q;
     int rc = sql_get(t->s->db, text, &q, err);
 
@@ -152,8 +150,9 @@ static int find_batch(struct turn *t, int which, int64_t *last, struct err *err)
 
 static int turn_texts(struct turn *t, int which, bool *more, struct err *err)
 {
-    const char *table = TEXTS[which].table, *column = TEXTS[which].column;
-    const char *row = TEXTS[which].row, *rows = TEXTS[which].rows;
+    const char *table = store_texts[which].table,
+               *column = store_texts[which].column;
+    const char *row = store_texts[which].row, *rows = store_texts[which].rows;
     char *value, *text;
     struct sql_stmt *q;
     int64_t last = 0;

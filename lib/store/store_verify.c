@@ -222,6 +222,13 @@ static int add_commitment(struct verify *v, int64_t id, bool *good,
 
     if (rc == ERR_OK)
         rc = store_call_read(v->s, id, &row, &is_there, err);
+    if (rc == ERR_FORMAT) {
+        tell(v, "call %lld: its texts cannot be read; restore a backup",
+             (long long)id);
+        *good = false;
+        v->out->calls++;
+        return ERR_OK;
+    }
     if (rc < 0)
         return rc;
     if (is_there) {
@@ -437,6 +444,12 @@ static int check_examples(struct verify *v, struct err *err)
     return rc;
 }
 
+static void tell_text(void *ctx, const struct store_text *x, int64_t row)
+{
+    tell(ctx, "%s %lld: its %s cannot be read; restore a backup", x->table,
+         (long long)row, x->column);
+}
+
 static int check_erase(struct verify *v, struct err *err)
 {
     struct buf who = { .data = NULL };
@@ -467,6 +480,8 @@ int store_verify(struct store *s, struct store_verify *out, struct err *err)
         rc = check_blobs(&v, err);
     if (rc == ERR_OK)
         check_nodes(&v);
+    if (rc == ERR_OK)
+        rc = store_texts_check(s, tell_text, &v, err);
     if (rc == ERR_OK)
         rc = check_old(&v, err);
     if (rc == ERR_OK)
