@@ -106,10 +106,10 @@ int store_open_with(const char *dir, enum store_mode mode,
         rc = store_text_functions(s, err);
     if (rc == ERR_OK)
         rc = store_vault_open(s, mode, access, err);
+    if (rc == ERR_OK)
+        rc = store_ledger_open(s, err);
     if (rc == ERR_OK && (s->writes->id || !s->encrypted))
         rc = store_dictionary_newest(s, err);
-    if (rc == ERR_OK)
-        store_ledger_open(s);
     if (rc < 0)
         store_close(s);
     else

@@ -157,6 +157,23 @@ static int find_end(struct store *s, unsigned char link[STORE_LINK_BYTES],
     return ERR_OK;
 }
 
+static int read_floors(struct store *s, struct err *err)
+{
+    const struct {
+        const char *text;
+        int64_t *to;
+    } floors[] = {
+        { SELECT_NUMBER("blob_floor"), &s->blob_floor },
+        { SELECT_NUMBER("node_floor"), &s->node_floor },
+        { SELECT_NUMBER("dictionary_floor"), &s->dictionary_floor },
+    };
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < 3; i++)
+        rc = sql_one_int(s->db, floors[i].text, 0, floors[i].to, err);
+    return rc;
+}
+
 /* Deleters count: what was remembered of ids may be gone. */
 static int look_at_epoch(struct store *s, struct err *err)
 {
@@ -167,14 +184,7 @@ static int look_at_epoch(struct store *s, struct err *err)
         return rc;
     s->epoch = epoch;
     store_forget(s);
-    rc =
-        sql_one_int(s->db, SELECT_NUMBER("blob_floor"), 0, &s->blob_floor, err);
-    if (rc == ERR_OK)
-        rc = sql_one_int(s->db, SELECT_NUMBER("node_floor"), 0, &s->node_floor,
-                         err);
-    if (rc == ERR_OK)
-        rc = sql_one_int(s->db, SELECT_NUMBER("dictionary_floor"), 0,
-                         &s->dictionary_floor, err);
+    rc = read_floors(s, err);
     return rc < 0 ? rc : store_dictionary_newest(s, err);
 }
 
@@ -222,14 +232,17 @@ static int committing(void *store, struct err *err)
     return insert_link(s, &g, link, err);
 }
 
-void store_ledger_open(struct store *s)
+int store_ledger_open(struct store *s, struct err *err)
 {
     const struct sql_hooks hooks = { .begun = begun,
                                      .committing = committing,
                                      .ctx = s };
+    int rc;
 
     s->ledger.high = -1;
     sql_set_hooks(s->db, &hooks);
+    rc = sql_one_int(s->db, SELECT_NUMBER("epoch"), 0, &s->epoch, err);
+    return rc < 0 ? rc : read_floors(s, err);
 }
 
 void store_ledger_close(struct store *s)

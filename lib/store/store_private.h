@@ -234,7 +234,7 @@ MUST_CHECK int store_graph_commitment(struct store_graph *g,
                                       bool *whole, struct err *err);
 
 /* store_ledger.c: the hooks of transactions, and the chain. */
-void store_ledger_open(struct store *s);
+MUST_CHECK int store_ledger_open(struct store *s, struct err *err);
 void store_ledger_close(struct store *s);
 MUST_CHECK int store_ledger_keys(struct store *s, int64_t data_key,
                                  struct store_ledger_keys *keys,

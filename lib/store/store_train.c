@@ -22,6 +22,7 @@
 #define GROWTH 8
 
 struct samples {
+    int64_t epoch; /* when they were taken */
     struct buf bytes;
     size_t *sizes;
     size_t count, cap;
@@ -128,8 +129,10 @@ static int add_row(struct store *s, struct store_row *row, struct slice packed,
     return sql_run(q, err);
 }
 
-static int insert_dictionary(struct store *s, struct slice data, int64_t learnt,
-                             struct err *err)
+/* What was learnt while somebody removed calls may know too much: it is learnt
+ * again another time. */
+static int insert_dictionary(struct store *s, struct slice data, int64_t epoch,
+                             int64_t learnt, struct err *err)
 {
     struct store_row row = { .table = 'd', .size = (int64_t)data.n };
     struct buf packed = { 0 };
@@ -140,7 +143,8 @@ static int insert_dictionary(struct store *s, struct slice data, int64_t learnt,
         rc = sql_begin(s->db, err);
     if (rc == ERR_OK) {
         row.codec = codec;
-        rc = add_row(s, &row, buf_slice(&packed), learnt, err);
+        if (s->epoch == epoch)
+            rc = add_row(s, &row, buf_slice(&packed), learnt, err);
         if (rc == ERR_OK)
             rc = sql_commit(s->db, err);
         if (rc < 0)
@@ -166,7 +170,7 @@ static int learn(struct store *s, const struct samples *m, int64_t blobs,
     if (m->count >= SAMPLES_MIN && max >= DICTIONARY_MIN &&
         codec_train(m->bytes.data, m->sizes, m->count, max, &dictionary,
                     &quiet) == ERR_OK)
-        rc = insert_dictionary(s, buf_slice(&dictionary), seen, err);
+        rc = insert_dictionary(s, buf_slice(&dictionary), m->epoch, seen, err);
     else
         s->train_from = 2 * blobs;
     buf_release(&dictionary);
@@ -199,7 +203,7 @@ static int gather(struct store *s, const struct slice *bodies, size_t count,
 
 int store_train_anew(struct store *s, struct err *err)
 {
-    struct samples m = { .seen = map_new() };
+    struct samples m = { .epoch = s->epoch, .seen = map_new() };
     int64_t blobs = 0;
     int rc = sql_one_int(s->db, "SELECT count(*) FROM blob", 0, &blobs, err);
 
@@ -216,7 +220,7 @@ int store_train_anew(struct store *s, struct err *err)
 int store_train(struct store *s, const struct slice *bodies, size_t count,
                 struct err *err)
 {
-    struct samples m = { .seen = map_new() };
+    struct samples m = { .epoch = s->epoch, .seen = map_new() };
     int64_t blobs = 0;
     int rc = sql_one_int(s->db, "SELECT max(id) FROM blob", 0, &blobs, err);
 

@@ -355,6 +355,26 @@ START_TEST(it_does_not_come_back)
 }
 END_TEST
 
+/* A process has not looked since: what it learns is from before. */
+START_TEST(what_is_learnt_meanwhile_is_not_used)
+{
+    struct store *other;
+    struct store_removed r;
+
+    fill();
+    must_exec("UPDATE dictionary SET learnt = 1"); /* it is time to learn */
+    ck_assert_int_eq(store_open(dir, STORE_WRITE, &other, &err), 0);
+    ck_assert_int_eq(erase(SECRET, NULL, &r), 0);
+    must_exec("UPDATE dictionary SET learnt = 1");
+    ck_assert_int_eq(store_train(other, NULL, 0, &err), 0);
+    ck_assert_int_eq(one("SELECT count(*) FROM dictionary"), 1);
+    ck_assert_int_eq(store_train(other, NULL, 0, &err), 0);
+    ck_assert_int_eq(one("SELECT count(*) FROM dictionary"), 2);
+    store_close(other);
+    expect_erased();
+}
+END_TEST
+
 START_TEST(a_conversation_is_erased_alone)
 {
     struct store_removed r;
@@ -469,6 +489,7 @@ int main(void)
     tcase_add_test(t, who_learnt_from_it_is_told);
     tcase_add_test(t, texts_of_tasks_and_results_go);
     tcase_add_test(t, it_does_not_come_back);
+    tcase_add_test(t, what_is_learnt_meanwhile_is_not_used);
     tcase_add_test(t, a_conversation_is_erased_alone);
     tcase_add_test(t, the_proxys_hashes_of_a_client_are_known);
     tcase_add_test(t, a_kill_leaves_nothing_half);
