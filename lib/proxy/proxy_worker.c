@@ -300,7 +300,7 @@ static bool has_ended(struct proxy_worker *w, bool *told)
                 c->exchange = NULL;
                 proxy_client_close(c);
             }
-            proxy_exchange_abort(x, WIRE_END_CLIENT);
+            proxy_exchange_abort(x, c ? WIRE_END_LOST : WIRE_END_CLIENT);
         }
         /* Those that wait for the recorder are let go. */
         return true;
