@@ -17,6 +17,7 @@
 
 static struct cli_list imports, outcomes, follows;
 static const char *format = "auto";
+static const char *seal_to;
 static bool no_encryption;
 
 static const struct opt options[] = {
@@ -195,6 +196,12 @@ static const struct opt options[] = {
       .kind = OPT_FLAG,
       .value = &no_encryption,
       .help = "a store that is made now is not encrypted" },
+    { .name = "seal-to",
+      .kind = OPT_STRING,
+      .value = &seal_to,
+      .arg = "PUBLIC",
+      .help = "seal a new store to this public key: its digits, or their file",
+      .complete = COMPLETE_FILE },
     OPT_END,
 };
 
@@ -331,20 +338,28 @@ static int finish(struct cli *cli, const struct wire_import *im, size_t unread,
     return rc;
 }
 
-struct store_access collect_access(const struct cli *cli)
+int collect_access(const struct cli *cli, bool as_import,
+                   struct store_access *out, struct err *err)
 {
-    struct store_access access = cmd_store_access(cli);
+    int rc = cmd_store_access(cli, out, err);
 
-    access.plain = no_encryption;
-    return access;
+    out->plain = no_encryption;
+    out->collects = true;
+    out->imports = as_import;
+    if (rc == ERR_OK && seal_to)
+        rc = cmd_public_key(seal_to, &out->seal_to, err);
+    return rc;
 }
 
 static int open_and_collect(struct cli *cli, struct wire_import *im,
                             struct inputs *in, struct err *err)
 {
     enum store_mode mode = in->imports.count ? STORE_CREATE : STORE_WRITE;
-    struct store_access access = collect_access(cli);
-    int rc = store_open_with(cli->store, mode, &access, &im->store, err);
+    struct store_access access;
+    int rc = collect_access(cli, true, &access, err);
+
+    if (rc == ERR_OK)
+        rc = store_open_with(cli->store, mode, &access, &im->store, err);
 
     if (rc == ERR_OK)
         rc = store_lock(im->store, "collect", err);
@@ -369,9 +384,11 @@ static void say(void *cli, const char *message)
 static int follow(struct cli *cli, struct wire_import *im, struct err *err)
 {
     const struct wire_follow_notes notes = { say, cli };
-    const struct store_access access = collect_access(cli);
+    struct store_access access;
     int rc = wire_follow_check(follows.items, follows.count, err);
 
+    if (rc == ERR_OK)
+        rc = collect_access(cli, true, &access, err);
     if (rc == ERR_OK)
         rc =
             store_open_with(cli->store, STORE_CREATE, &access, &im->store, err);
@@ -445,6 +462,7 @@ const struct command cmd_collect = {
     .summary = "log calls of a large model: as a proxy, or from files",
     .operands = "",
     .options = options,
-    .common = CLI_STORE | CLI_JSON | CLI_QUIET | CLI_PROGRESS | CLI_THREADS,
+    .common = CLI_STORE | CLI_PRIVATE | CLI_JSON | CLI_QUIET | CLI_PROGRESS |
+              CLI_THREADS,
     .run = run,
 };

@@ -285,6 +285,8 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
     if (rc == ERR_OK)
         rc = curate_load_key(cli->key_file, &key, err);
     if (rc == ERR_OK)
+        rc = curate_spool(cli, err);
+    if (rc == ERR_OK)
         rc = settle_shares(s, w, err);
     if (rc == ERR_OK) {
         struct curate_options o = {
@@ -402,6 +404,7 @@ const struct command cmd_curate = {
     .summary = "turn logged calls into scrubbed, split examples",
     .operands = "",
     .options = options,
-    .common = CLI_STORE | CLI_JSON | CLI_QUIET | CLI_PROGRESS | CLI_THREADS,
+    .common = CLI_STORE | CLI_PRIVATE | CLI_JSON | CLI_QUIET | CLI_PROGRESS |
+              CLI_THREADS,
     .run = run,
 };

@@ -56,8 +56,10 @@ static void write_json(const struct store *s, const struct store_status *st,
         json_put_int(&w, st->statuses[i].name, st->statuses[i].calls);
     json_end_object(&w);
     json_put_bool(&w, "encrypted", st->encrypted);
-    if (st->encrypted)
+    if (st->key_id[0])
         json_put_string(&w, "key_id", st->key_id);
+    if (st->seal_id[0])
+        json_put_string(&w, "sealed_to", st->seal_id);
     json_put_int(&w, "bytes", st->bytes);
     json_put_int(&w, "raw_bytes", st->raw_bytes);
     json_put_int(&w, "read_bytes", st->read_bytes);
@@ -93,7 +95,9 @@ static void write_counts(const struct store *s, const struct store_status *st,
         buf_printf(out, " of bodies (%.1fx smaller)",
                    (double)st->raw_bytes / (double)st->bytes);
     }
-    if (st->encrypted)
+    if (st->seal_id[0])
+        buf_printf(out, ", sealed to public key %s\n", st->seal_id);
+    else if (st->encrypted)
         buf_printf(out, ", encrypted with key %s\n", st->key_id);
     else
         buf_str(out, ", not encrypted\n");

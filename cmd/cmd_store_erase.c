@@ -213,6 +213,6 @@ const struct command cmd_store_erase = {
     .summary = "remove what a client or a conversation said",
     .operands = "",
     .options = options,
-    .common = CLI_STORE | CLI_JSON | CLI_QUIET | CLI_PROGRESS,
+    .common = CLI_STORE | CLI_PRIVATE | CLI_JSON | CLI_QUIET | CLI_PROGRESS,
     .run = run,
 };

@@ -207,7 +207,7 @@ const struct command cmd_store_export = {
     .min_operands = 0,
     .max_operands = 1,
     .options = options,
-    .common = CLI_STORE | CLI_QUIET,
+    .common = CLI_STORE | CLI_PRIVATE | CLI_QUIET,
     .complete = COMPLETE_FILE,
     .run = run,
 };

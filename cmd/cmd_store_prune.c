@@ -145,6 +145,6 @@ const struct command cmd_store_prune = {
     .summary = "remove old calls, or so many that the rest fits",
     .operands = "",
     .options = options,
-    .common = CLI_STORE | CLI_JSON | CLI_QUIET | CLI_PROGRESS,
+    .common = CLI_STORE | CLI_PRIVATE | CLI_JSON | CLI_QUIET | CLI_PROGRESS,
     .run = run,
 };

@@ -21,14 +21,16 @@ static const struct opt options[] = {
 
 static int run(struct cli *cli, int argc, char **argv)
 {
-    const struct store_access access = cmd_store_access(cli);
+    struct store_access access;
     const struct store_rotation how = { .new_key_file = new_key,
                                         .data = data,
                                         .progress = &cli->progress };
     struct err err;
     char id[9];
-    int rc = store_rotate(cli->store, &access, &how, id, &err);
+    int rc = cmd_store_access(cli, &access, &err);
 
+    if (rc == ERR_OK)
+        rc = store_rotate(cli->store, &access, &how, id, &err);
     (void)argc;
     (void)argv;
     cli_progress_end(cli);

@@ -158,6 +158,6 @@ const struct command cmd_store_verify = {
     .summary = "check that all is there as it was logged",
     .operands = "",
     .options = options,
-    .common = CLI_STORE | CLI_JSON | CLI_PROGRESS,
+    .common = CLI_STORE | CLI_PRIVATE | CLI_JSON | CLI_PROGRESS,
     .run = run,
 };

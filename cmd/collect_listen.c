@@ -368,9 +368,17 @@ static int check_key(const struct cli *cli, struct err *err)
     struct store *s = NULL;
     int rc = ERR_OK;
 
+    bool sealed;
+
     if (!io_exists(cli->key_file) && io_exists(path))
-        rc = cmd_store_open(cli, STORE_READ, &s, err);
+        rc = store_open(cli->store, STORE_READ, &s, err);
+    sealed = s && store_seal_to(s); /* its collectors have keys of their own */
     store_close(s);
+    if (rc == ERR_OK && s && !sealed) {
+        s = NULL;
+        rc = cmd_store_open(cli, STORE_READ, &s, err);
+        store_close(s);
+    }
     free(path);
     return rc;
 }
@@ -392,7 +400,7 @@ static int read_key(const struct cli *cli, struct crypto_key *key,
 int collect_listen(struct cli *cli)
 {
     struct run r = { .cli = cli, .key = crypto_secret_new(sizeof(*r.key)) };
-    const struct store_access access = collect_access(cli);
+    struct store_access access;
     struct crypto_key *spool_key = crypto_secret_new(sizeof(*spool_key));
     struct recorder_options ro = recorder_options(cli);
     struct err err, later;
@@ -405,13 +413,16 @@ int collect_listen(struct cli *cli)
         goto done;
     }
     ro.access = &access;
-    ro.key = access.plain ? NULL : spool_key;
     block_signals(&r);
     rc = read_key(cli, r.key, &err);
+    if (rc == ERR_OK)
+        rc = collect_access(cli, false, &access, &err);
     if (rc == ERR_OK)
         rc = proxy_new(&r.o, NULL, &r.proxy, &err);
     if (rc == ERR_OK) {
         crypto_derive(r.key, "spool", spool_key);
+        ro.key = access.plain ? NULL : spool_key;
+        access.private_key = NULL; /* who collects does not read */
         rc = recorder_open(&ro, &r.recorder, &err);
     }
     if (rc == ERR_OK) {

@@ -15,8 +15,9 @@ struct listen_values {
 };
 extern struct listen_values listen_values;
 
-/* How --no-encryption has the store opened. */
-struct store_access collect_access(const struct cli *cli);
+/* How --no-encryption and --seal-to have the store opened. */
+MUST_CHECK int collect_access(const struct cli *cli, bool imports,
+                              struct store_access *out, struct err *err);
 /* Serves until SIGTERM or SIGINT; the exit code. */
 int collect_listen(struct cli *cli);
 

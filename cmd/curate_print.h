@@ -9,6 +9,9 @@
 MUST_CHECK int curate_load_rules(const char *dir, struct scrub_rules **out,
                                  struct err *err);
 /* The key of path; NULL: the user's key, made if absent. */
+/* Takes in what waits in the spool of a sealed store, if the private key is
+ * given. */
+MUST_CHECK int curate_spool(struct cli *cli, struct err *err);
 MUST_CHECK int curate_load_key(const char *path, struct crypto_key *key,
                                struct err *err);
 

@@ -1,18 +1,56 @@
 /* store_opening.c - the one place where commands open an encrypted store */
 #include "store_opening.h"
 
+#include "base/io.h"
 #include "crypto/crypto.h"
 
-struct store_access cmd_store_access(const struct cli *cli)
+#define PUBLIC_MAX 256
+
+static int read_private(const char *path, const struct crypto_key **out,
+                        struct err *err)
+{
+    static struct crypto_key *key;
+
+    if (!key)
+        key = crypto_secret_new(sizeof(*key));
+    *out = key;
+    return crypto_key_read(path, false, key, err);
+}
+
+int cmd_public_key(const char *text, const struct crypto_key **out,
+                   struct err *err)
+{
+    static struct crypto_key key;
+    struct buf b = { .data = NULL };
+    int rc = ERR_OK;
+
+    *out = &key;
+    if (crypto_unhex(slice_of(text), key.bytes, sizeof(key.bytes)))
+        return ERR_OK;
+    rc = io_read_file(text, PUBLIC_MAX, &b, err);
+    if (rc == ERR_OK &&
+        !crypto_unhex(slice_trim(buf_slice(&b)), key.bytes, sizeof(key.bytes)))
+        rc = err_set(err, ERR_FORMAT,
+                     "%s: no public key, which is 64 hexadecimal digits", text);
+    buf_release(&b);
+    return rc;
+}
+
+int cmd_store_access(const struct cli *cli, struct store_access *out,
+                     struct err *err)
 {
     crypto_forbid_dumps();
-    return (struct store_access){ .key_file = cli->key_file };
+    *out = (struct store_access){ .key_file = cli->key_file };
+    return cli->private_file
+               ? read_private(cli->private_file, &out->private_key, err)
+               : ERR_OK;
 }
 
 int cmd_store_open(const struct cli *cli, enum store_mode mode,
                    struct store **out, struct err *err)
 {
-    const struct store_access access = cmd_store_access(cli);
+    struct store_access access;
+    int rc = cmd_store_access(cli, &access, err);
 
-    return store_open_with(cli->store, mode, &access, out, err);
+    return rc < 0 ? rc : store_open_with(cli->store, mode, &access, out, err);
 }

@@ -10,7 +10,11 @@
  * (status, completion) store_open does. */
 MUST_CHECK int cmd_store_open(const struct cli *cli, enum store_mode mode,
                               struct store **out, struct err *err);
-/* The options as they are; the texts are the cli's. */
-struct store_access cmd_store_access(const struct cli *cli);
+/* The options as they are; what it points to lasts as long as the process. */
+MUST_CHECK int cmd_store_access(const struct cli *cli, struct store_access *out,
+                                struct err *err);
+/* A public key: its 64 digits, or a file that has them. The process's own. */
+MUST_CHECK int cmd_public_key(const char *text, const struct crypto_key **out,
+                              struct err *err);
 
 #endif

@@ -32,10 +32,10 @@ _slmctl()
         reply='collect curate cluster select finetune eval generate model status store completion help'
         options='--help --version' ;;
     'collect')
-        options='--import --format --outcomes --follow --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --no-encryption --store --key-file --json --quiet --progress --threads --help'
+        options='--import --format --outcomes --follow --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --no-encryption --seal-to --store --key-file --private-key --json --quiet --progress --threads --help'
         ;;
     'curate')
-        options='--rules --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --key-file --json --quiet --progress --threads --help'
+        options='--rules --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --key-file --private-key --json --quiet --progress --threads --help'
         ;;
     'cluster')
         options='--refit --embedder --assignments --rename --merge --pin --unpin --store --key-file --json --quiet --progress --threads --seed --help'
@@ -107,24 +107,24 @@ _slmctl()
         kind='file'
         ;;
     'store erase')
-        options='--client --conversation --dry-run --store --key-file --json --quiet --progress --help'
+        options='--client --conversation --dry-run --store --key-file --private-key --json --quiet --progress --help'
         ;;
     'store export')
-        options='--format --store --key-file --quiet --help'
+        options='--format --store --key-file --private-key --quiet --help'
         kind='file'
         ;;
     'store keygen')
-        options='--quiet --help'
+        options='--sealed --quiet --help'
         kind='file'
         ;;
     'store prune')
-        options='--older-than --max-size --keep-examples --dry-run --store --key-file --json --quiet --progress --help'
+        options='--older-than --max-size --keep-examples --dry-run --store --key-file --private-key --json --quiet --progress --help'
         ;;
     'store rotate')
         options='--new-key --data --store --key-file --quiet --progress --help'
         ;;
     'store verify')
-        options='--head --store --key-file --json --progress --help'
+        options='--head --store --key-file --private-key --json --progress --help'
         ;;
     'completion')
         options='--help'
@@ -184,9 +184,13 @@ _slmctl()
         reply='' kind='none' options= ;;
     'collect:--ca-file')
         reply='' kind='file' options= ;;
+    'collect:--seal-to')
+        reply='' kind='file' options= ;;
     'collect:--store')
         reply='' kind='dir' options= ;;
     'collect:--key-file')
+        reply='' kind='file' options= ;;
+    'collect:--private-key')
         reply='' kind='file' options= ;;
     'collect:--progress')
         reply='auto always never' kind='none' options= ;;
@@ -207,6 +211,8 @@ _slmctl()
     'curate:--store')
         reply='' kind='dir' options= ;;
     'curate:--key-file')
+        reply='' kind='file' options= ;;
+    'curate:--private-key')
         reply='' kind='file' options= ;;
     'curate:--progress')
         reply='auto always never' kind='none' options= ;;
@@ -564,6 +570,8 @@ _slmctl()
         reply='' kind='dir' options= ;;
     'store erase:--key-file')
         reply='' kind='file' options= ;;
+    'store erase:--private-key')
+        reply='' kind='file' options= ;;
     'store erase:--progress')
         reply='auto always never' kind='none' options= ;;
     'store export:--format')
@@ -572,6 +580,8 @@ _slmctl()
         reply='' kind='dir' options= ;;
     'store export:--key-file')
         reply='' kind='file' options= ;;
+    'store export:--private-key')
+        reply='' kind='file' options= ;;
     'store prune:--older-than')
         reply='' kind='none' options= ;;
     'store prune:--max-size')
@@ -579,6 +589,8 @@ _slmctl()
     'store prune:--store')
         reply='' kind='dir' options= ;;
     'store prune:--key-file')
+        reply='' kind='file' options= ;;
+    'store prune:--private-key')
         reply='' kind='file' options= ;;
     'store prune:--progress')
         reply='auto always never' kind='none' options= ;;
@@ -595,6 +607,8 @@ _slmctl()
     'store verify:--store')
         reply='' kind='dir' options= ;;
     'store verify:--key-file')
+        reply='' kind='file' options= ;;
+    'store verify:--private-key')
         reply='' kind='file' options= ;;
     'store verify:--progress')
         reply='auto always never' kind='none' options= ;;

@@ -39,8 +39,10 @@ _slmctl_collect()
         '--ca-file=[certificates to trust instead of the system'\''s]:FILE:_files' \
         '--http2[speak HTTP/2 with upstreams that offer it]' \
         '--no-encryption[a store that is made now is not encrypted]' \
+        '--seal-to=[seal a new store to this public key\: its digits, or their file]:PUBLIC:_files' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--private-key=[what opens a sealed store]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
@@ -61,6 +63,7 @@ _slmctl_curate()
         '--spans[with --filter\: write what was found instead]' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--private-key=[what opens a sealed store]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
@@ -406,7 +409,7 @@ _slmctl_store()
             'backup:copy the database while it is in use'
             'erase:remove what a client or a conversation said'
             'export:write the calls of the store as lines'
-            'keygen:make a key'
+            'keygen:make a key, or a pair of keys'
             'prune:remove old calls, or so many that the rest fits'
             'rotate:encrypt a store, or give it other keys'
             'verify:check that all is there as it was logged'
@@ -440,6 +443,7 @@ _slmctl_store_erase()
         '--dry-run[say what would be removed, and what learnt from it]' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--private-key=[what opens a sealed store]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)'
@@ -450,12 +454,14 @@ _slmctl_store_export()
         '--format=[form of the lines (default exchange)]:FORMAT:(exchange openai litellm otlp)' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--private-key=[what opens a sealed store]:FILE:_files' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '*:operand:_files'
 }
 _slmctl_store_keygen()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--sealed[a pair\: the private key in FILE, the public one in FILE.pub]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '*:operand:_files'
 }
@@ -468,6 +474,7 @@ _slmctl_store_prune()
         '--dry-run[say what would be removed]' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--private-key=[what opens a sealed store]:FILE:_files' \
         '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)'
@@ -488,6 +495,7 @@ _slmctl_store_verify()
         '--head=[a head that was printed before must be part of the chain]:HEX: ' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--private-key=[what opens a sealed store]:FILE:_files' \
         '--json[print one JSON document]' \
         '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)'
 }

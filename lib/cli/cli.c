@@ -183,6 +183,7 @@ static int run_command(struct cli *cli, int argc, char **argv)
         goto done;
     }
     cli->key_is_named = values.key_file != NULL;
+    cli->private_file = values.private_file;
     cli->store = values.store ? values.store : (store = config_store_path());
     cli->key_file =
         values.key_file ? values.key_file : (key = config_key_path());

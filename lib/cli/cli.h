@@ -82,6 +82,7 @@ enum cli_common {
     CLI_PROGRESS = 8, /* --progress auto|always|never */
     CLI_THREADS = 16, /* --threads N, 0 = all CPUs of this process */
     CLI_SEED = 32,    /* --seed N, default 1 */
+    CLI_PRIVATE = 64, /* --private-key FILE */
 };
 
 struct cli;
@@ -107,7 +108,8 @@ struct cli {
     /* --key-file, its variable or config; else a credential of systemd, else
      * below the home directory; NULL: there is none. */
     const char *key_file;
-    bool key_is_named; /* the first of these */
+    bool key_is_named;        /* the first of these */
+    const char *private_file; /* --private-key; NULL: not given */
     bool json, quiet;
     bool tty_out, tty_err, colour; /* NO_COLOR, TERM=dumb respected */
     unsigned threads;

@@ -38,6 +38,9 @@ static size_t common_options(const struct command *c,
           { 0, "key-file", OPT_STRING, &v->key_file, "FILE",
             "key of an encrypted store, and of surrogates", NULL, 0, 0,
             COMPLETE_FILE, false } },
+        { CLI_PRIVATE,
+          { 0, "private-key", OPT_STRING, &v->private_file, "FILE",
+            "what opens a sealed store", NULL, 0, 0, COMPLETE_FILE, false } },
         { CLI_JSON,
           { 0, "json", OPT_FLAG, &v->json, NULL, "print one JSON document",
             NULL, 0, 0, COMPLETE_NONE, false } },
@@ -72,7 +75,7 @@ void options_init(struct cli_options *o, const struct command *c,
 
     *v = (struct cli_common_values){ .progress = "auto", .seed = 1 };
     *o = (struct cli_options){ 0 };
-    o->opts = mem_array(own + 8, sizeof(*o->opts));
+    o->opts = mem_array(own + 10, sizeof(*o->opts));
     if (own)
         memcpy(o->opts, c->options, own * sizeof(*o->opts));
     o->count = own + common_options(c, v, o->opts + own);

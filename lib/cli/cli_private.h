@@ -24,7 +24,7 @@ enum cli_origin {
 
 /* Storage of the common options. */
 struct cli_common_values {
-    const char *store, *key_file, *progress;
+    const char *store, *key_file, *private_file, *progress;
     bool json, quiet;
     int64_t threads, seed;
 };

@@ -68,6 +68,16 @@ MUST_CHECK int crypto_unseal(const struct crypto_key *key, struct slice about,
                              struct slice sealed, struct buf *out,
                              struct err *err);
 
+/* A pair of keys (X25519): the private one is any 32 random bytes, as a key
+ * file has them. Anyone seals to the public one; nothing tells who did. */
+void crypto_public_of(const struct crypto_key *private_key,
+                      struct crypto_key *out);
+void crypto_seal_to(const struct crypto_key *public_key, struct slice plain,
+                    struct buf *out);
+MUST_CHECK int crypto_unseal_with(const struct crypto_key *private_key,
+                                  struct slice sealed, struct buf *out,
+                                  struct err *err);
+
 /* n bytes as 2 n lower-case digits and a NUL. */
 void crypto_hex(const void *p, size_t n, char *out);
 /* The reverse; false unless s is exactly 2 n digits. */

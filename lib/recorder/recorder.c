@@ -28,6 +28,20 @@ int recorder_open_store(struct recorder *r, struct err *err)
                            r->o.access ? &r->access : NULL, &r->store, err);
 }
 
+/* Of a sealed store nobody but the private key's holder reads what another
+ * process has left, so the key is this process's own. */
+static int open_spool(struct recorder *r, struct err *err)
+{
+    struct spool_keys keys = { r->key, r->access.seal_to,
+                               r->access.private_key };
+
+    if (r->store && !keys.seal_to)
+        keys.seal_to = store_seal_to(r->store);
+    if (keys.seal_to && r->key)
+        crypto_random(r->key->bytes, sizeof(r->key->bytes));
+    return spool_open(r->dir, &keys, &r->spool, err);
+}
+
 /* Another collector of this store must not be there before its intents are
  * taken for lost ones. */
 static int open_files(struct recorder *r, struct err *err)
@@ -44,7 +58,7 @@ static int open_files(struct recorder *r, struct err *err)
         rc = ERR_OK;
     }
     if (rc == ERR_OK)
-        rc = spool_open(r->dir, r->key, &r->spool, err);
+        rc = open_spool(r, err);
     if (rc == ERR_OK)
         rc = intents_open(r->dir, &r->intents, err);
     if (rc == ERR_OK)

@@ -91,11 +91,13 @@ int recorder_apply_waiting(struct recorder *r, struct slice key,
     struct buf body = { .data = NULL };
     struct sql_stmt *q;
     int64_t call;
-    int rc = sql_get(store_sql(r->store),
-                     "DELETE FROM feedback WHERE rowid = (SELECT min(rowid) "
-                     "FROM feedback WHERE key = ?) RETURNING "
-                     "open_text(body, 'feedback.body', time)",
-                     &q, err);
+    int rc =
+        sql_get(store_sql(r->store),
+                "DELETE FROM feedback WHERE rowid = (SELECT min(rowid) "
+                "FROM feedback WHERE key = ? AND "
+                "peek_text(body, 'feedback.body', time) NOTNULL) RETURNING "
+                "open_text(body, 'feedback.body', time)",
+                &q, err);
 
     while (rc == ERR_OK) {
         sql_bind_blob(q, 1, key.p, key.n);

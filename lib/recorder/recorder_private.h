@@ -33,7 +33,13 @@ void recorder_item_free(struct recorder_item *i);
 
 /* Records on disk. All calls under one lock of the caller's. */
 struct spool;
-MUST_CHECK int spool_open(const char *dir, const struct crypto_key *key,
+/* key: of records that are written; NULL: plain. seal_to, may be NULL: who has
+ * its private key reads them too, and the next process does not; private_key:
+ * reads what such processes have left. The keys live as long as the spool. */
+struct spool_keys {
+    const struct crypto_key *key, *seal_to, *private_key;
+};
+MUST_CHECK int spool_open(const char *dir, const struct spool_keys *keys,
                           struct spool **out, struct err *err);
 void spool_close(struct spool *s); /* NULL is fine */
 /* Append a record; *segment names where it stands. unread: it is in no queue
@@ -55,6 +61,8 @@ MUST_CHECK int spool_next(struct spool *s, enum recorder_kind *kind,
                           struct buf *out, uint64_t *segment, uint64_t *damaged,
                           struct err *err);
 bool spool_has_unread(const struct spool *s);
+/* Segments that were found to be sealed with another key. */
+bool spool_has_foreign(const struct spool *s);
 uint64_t spool_bytes(const struct spool *s);
 size_t spool_segments(const struct spool *s);
 

@@ -25,19 +25,22 @@
 
 #define HEAD 9    /* length, CRC, kind */
 #define SEALED 32 /* makes a letter a small one */
+#define KEY 'K'
 
 struct segment {
     uint64_t number, bytes;
-    uint64_t read_at; /* where reading back goes on */
-    uint64_t pending; /* records that have not reached the store */
-    bool unread;      /* has records that are in no queue */
-    bool closed;      /* nothing is appended any more */
-    bool foreign;     /* another key sealed it */
+    uint64_t read_at;       /* where reading back goes on */
+    uint64_t pending;       /* records that have not reached the store */
+    bool unread;            /* has records that are in no queue */
+    bool closed;            /* nothing is appended any more */
+    bool foreign;           /* another key sealed it */
+    bool own;               /* made here */
+    struct crypto_key *key; /* locked: what its first record says; or NULL */
 };
 
 struct spool {
     char *dir;
-    const struct crypto_key *key; /* the caller's; NULL: plain */
+    struct spool_keys keys;
     struct segment *items;
     size_t count, cap;
     uint64_t next;  /* number of the next segment */
@@ -99,7 +102,7 @@ static void find_segments(struct spool *s)
         qsort(s->items, s->count, sizeof(*s->items), by_number);
 }
 
-int spool_open(const char *dir, const struct crypto_key *key,
+int spool_open(const char *dir, const struct spool_keys *keys,
                struct spool **out, struct err *err)
 {
     struct spool *s = mem_zalloc(sizeof(*s));
@@ -108,7 +111,7 @@ int spool_open(const char *dir, const struct crypto_key *key,
     s->dir = io_path(dir, "spool");
     s->fd = -1;
     s->next = 1;
-    s->key = key;
+    s->keys = *keys;
     rc = io_mkdirs(s->dir, 0700, err);
     if (rc < 0) {
         spool_close(s);
@@ -126,6 +129,7 @@ static void remove_segment(struct spool *s, size_t i)
     (void)unlink(path);
     free(path);
     s->bytes -= s->items[i].bytes;
+    crypto_secret_free(s->items[i].key);
     memmove(&s->items[i], &s->items[i + 1],
             (s->count - i - 1) * sizeof(*s->items));
     s->count--;
@@ -171,6 +175,8 @@ void spool_close(struct spool *s)
     close_last(s);
     tidy(s);
     buf_release(&s->sealed);
+    for (size_t i = 0; i < s->count; i++)
+        crypto_secret_free(s->items[i].key);
     free(s->items);
     free(s->dir);
     free(s);
@@ -186,26 +192,44 @@ static int open_last(struct spool *s, struct err *err)
     if (s->fd < 0)
         rc = err_set(err, ERR_IO, "create %s: %s", path, strerror(errno));
     else
-        (void)add_segment(s, number);
+        add_segment(s, number)->own = true;
     free(path);
     return rc;
 }
 
 /* The record whole, so that one write(2) has it. */
+static void put_frame(struct spool *s, char kind, struct slice payload)
+{
+    buf_reset(&s->sealed);
+    bytes_put_u32(&s->sealed, (uint32_t)payload.n);
+    bytes_put_u32(&s->sealed, bytes_crc32c(0, payload.p, payload.n));
+    buf_char(&s->sealed, kind);
+    buf_add_slice(&s->sealed, payload);
+}
+
 static void frame(struct spool *s, enum recorder_kind kind, struct slice bytes)
 {
-    char about = (char)(s->key ? kind | SEALED : kind);
+    char about = (char)(s->keys.key ? kind | SEALED : kind);
     struct buf payload = { .data = NULL };
 
-    if (s->key)
-        crypto_seal(s->key, (struct slice){ &about, 1 }, bytes, &payload);
+    if (s->keys.key)
+        crypto_seal(s->keys.key, (struct slice){ &about, 1 }, bytes, &payload);
     else
         buf_add_slice(&payload, bytes);
-    buf_reset(&s->sealed);
-    bytes_put_u32(&s->sealed, (uint32_t)payload.len);
-    bytes_put_u32(&s->sealed, bytes_crc32c(0, payload.data, payload.len));
-    buf_char(&s->sealed, about);
-    buf_add_slice(&s->sealed, buf_slice(&payload));
+    put_frame(s, about, buf_slice(&payload));
+    buf_release(&payload);
+}
+
+/* What a sealed segment begins with: its key, for the private one. */
+static void frame_key(struct spool *s)
+{
+    const struct crypto_key *k = s->keys.key;
+    struct buf payload = { .data = NULL };
+
+    crypto_seal_to(s->keys.seal_to,
+                   (struct slice){ (const char *)k->bytes, sizeof(k->bytes) },
+                   &payload);
+    put_frame(s, KEY, buf_slice(&payload));
     buf_release(&payload);
 }
 
@@ -257,8 +281,14 @@ int spool_append(struct spool *s, enum recorder_kind kind, struct slice bytes,
     if (rc < 0)
         return rc;
     g = &s->items[s->count - 1];
-    frame(s, kind, bytes);
-    rc = write_record(s, g, err);
+    if (s->keys.seal_to && s->keys.key && !g->bytes) {
+        frame_key(s);
+        rc = write_record(s, g, err);
+    }
+    if (rc == ERR_OK) {
+        frame(s, kind, bytes);
+        rc = write_record(s, g, err);
+    }
     if (rc < 0)
         return rc;
     g->unread |= unread;
@@ -292,19 +322,46 @@ static int read_at(int fd, void *p, size_t n, uint64_t at)
 }
 
 /* Bytes as they stand in a record. ERR_INVALID: another key sealed them. */
-static int unseal(const struct spool *s, char kind, struct slice bytes,
-                  struct buf *out, struct err *err)
+static int unseal(const struct spool *s, const struct segment *g, char kind,
+                  struct slice bytes, struct buf *out, struct err *err)
 {
+    const struct crypto_key *key = g->key ? g->key : s->keys.key;
+
     if (!(kind & SEALED))
         buf_add_slice(out, bytes);
-    else if (!s->key || crypto_unseal(s->key, (struct slice){ &kind, 1 }, bytes,
-                                      out, err) < 0)
+    else if (!key || crypto_unseal(key, (struct slice){ &kind, 1 }, bytes, out,
+                                   err) < 0)
         return err_set(err, ERR_INVALID,
                        "a record of the spool is sealed with another key");
     return ERR_OK;
 }
 
-/* The record at g->read_at. ERR_FORMAT: it is damaged or cut. */
+/* 2: go on behind it. */
+static int take_key(const struct spool *s, struct segment *g,
+                    struct slice bytes, struct err *err)
+{
+    struct buf key = { .data = NULL };
+    int rc = ERR_OK;
+
+    if (g->own)
+        return 2;
+    if (!s->keys.private_key ||
+        crypto_unseal_with(s->keys.private_key, bytes, &key, err) < 0)
+        rc = err_set(err, ERR_INVALID, "a segment needs the private key");
+    else if (key.len != CRYPTO_KEY_BYTES)
+        rc = err_set(err, ERR_FORMAT, "a record of the spool is damaged");
+    else if (!g->key)
+        g->key = crypto_secret_new(sizeof(*g->key));
+    if (rc == ERR_OK)
+        memcpy(g->key->bytes, key.data, CRYPTO_KEY_BYTES);
+    if (key.data)
+        crypto_wipe(key.data, key.len);
+    buf_release(&key);
+    return rc < 0 ? rc : 2;
+}
+
+/* The record at g->read_at; 2: it was the segment's key. ERR_FORMAT: it is
+ * damaged or cut. */
 static int read_record(struct spool *s, struct segment *g, int fd,
                        enum recorder_kind *kind, struct buf *out,
                        struct err *err)
@@ -326,10 +383,12 @@ static int read_record(struct spool *s, struct segment *g, int fd,
     rc = read_at(fd, p, n, g->read_at + HEAD);
     if (rc < 0 || bytes_crc32c(0, p, n) != crc)
         rc = err_set(err, ERR_FORMAT, "a record of the spool is damaged");
+    else if (head[8] == KEY)
+        rc = take_key(s, g, (struct slice){ p, n }, err);
     else
-        rc = unseal(s, head[8], (struct slice){ p, n }, out, err);
+        rc = unseal(s, g, head[8], (struct slice){ p, n }, out, err);
     *kind = (enum recorder_kind)(head[8] & ~SEALED);
-    if (rc == ERR_OK)
+    if (rc >= 0)
         g->read_at += HEAD + n;
     buf_release(&payload);
     return rc;
@@ -340,6 +399,14 @@ bool spool_has_unread(const struct spool *s)
     for (size_t i = 0; i < s->count; i++)
         if (s->items[i].unread && !s->items[i].foreign &&
             s->items[i].read_at < s->items[i].bytes)
+            return true;
+    return false;
+}
+
+bool spool_has_foreign(const struct spool *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->items[i].foreign)
             return true;
     return false;
 }
@@ -370,11 +437,16 @@ int spool_next(struct spool *s, enum recorder_kind *kind, struct buf *out,
             g->foreign = true;
             continue;
         }
+        if (rc == 2) {
+            i--; /* what stands behind its key */
+            continue;
+        }
         *damaged += g->bytes - g->read_at;
         g->read_at = g->bytes;
         tidy(s);
         return 0;
     }
+    tidy(s);
     return 0;
 }
 

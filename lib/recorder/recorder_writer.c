@@ -550,6 +550,17 @@ static bool has_work(struct recorder *r, bool *stopping)
     return has;
 }
 
+/* A call in a segment that cannot be read here is not lost. */
+static bool has_foreign(struct recorder *r)
+{
+    bool has;
+
+    (void)pthread_mutex_lock(&r->lock);
+    has = spool_has_foreign(r->spool);
+    (void)pthread_mutex_unlock(&r->lock);
+    return has;
+}
+
 /* Nothing is queued: give memory back, open a store that could not be opened
  * before, and tell of calls that earlier processes lost. */
 static void be_idle(struct recorder *r)
@@ -561,11 +572,11 @@ static void be_idle(struct recorder *r)
     if (r->has_grown)
         mem_trim();
     r->has_grown = false;
-    if (r->store && !r->has_lost)
+    if (r->store && (!r->has_lost || has_foreign(r)))
         return;
     memset(&none, 0, sizeof(none));
     rc = open_store(r, &err);
-    if (rc == ERR_OK && r->has_lost)
+    if (rc == ERR_OK && r->has_lost && !has_foreign(r))
         rc = add_all_lost(r, &err);
     note(r, rc, &err, &none, 0);
     if (rc < 0)

@@ -86,8 +86,8 @@ MUST_CHECK int sql_one_int(struct sql *db, const char *text, int64_t fallback,
 
 /* A function NAME(value, what, row [, row]) for this connection's statements
  * (not for views and triggers). It appends its answer, of the value's type, to
- * *out and returns 0, or returns 1: the value as it is; a negative code ends
- * the statement with ERR_FORMAT and its message. NULL gives NULL. */
+ * *out and returns 0, or returns 1: the value as it is, or 2: NULL; a negative
+ * code ends the statement with ERR_FORMAT and its message. NULL gives NULL. */
 typedef int sql_function(void *ctx, struct slice value, struct slice what,
                          const int64_t rows[2], struct buf *out,
                          struct err *err);

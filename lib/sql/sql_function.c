@@ -57,7 +57,7 @@ static void call(sqlite3_context *c, int count, sqlite3_value **v)
         refuse(c, &err);
     else if (rc == 1)
         sqlite3_result_value(c, v[0]);
-    else
+    else if (rc == 0)
         answer(c, sqlite3_value_type(v[0]), &out);
     buf_release(&out);
 }

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/progress.h"
+#include "crypto/crypto.h"
 #include "json/json.h"
 #include "sql/sql.h"
 
@@ -30,6 +31,12 @@ struct store_access {
     const char *key_file; /* made if absent, where a new store needs it */
     bool plain;           /* a new store is not encrypted */
     bool rotates;         /* store_rotate's own */
+    /* A sealed store: what is collected can be read with the private key only,
+     * what is curated with the key file. The keys live as long as the store. */
+    const struct crypto_key *seal_to;     /* public: a new store is sealed */
+    const struct crypto_key *private_key; /* NULL: not held */
+    bool collects; /* writes calls, under a data key of its own */
+    bool imports;  /* the same, and knows them again: needs the private key */
 };
 
 /* STORE_CREATE makes the directory (0700) and the database if absent; the
@@ -64,10 +71,14 @@ MUST_CHECK int store_rotate(const char *dir, const struct store_access *access,
                             const struct store_rotation *how, char key_id[9],
                             struct err *err);
 
+/* The public key that the store is sealed to; NULL: it is not sealed. */
+const struct crypto_key *store_seal_to(const struct store *s);
+
 /* Texts that hold payload are encrypted where they stand. Statements write
  * them as seal_text(value, 'table.column', row...) and read them as
  * open_text(column, 'table.column', row...): SQL functions of the store's
- * connection, which in a plain store give their first argument. slmctl-store(5)
+ * connection, which in a plain store give their first argument. peek_text gives
+ * NULL where only others have the key. slmctl-store(5)
  * lists the columns; row is what identifies the row (of feedback: its time).
  * Blobs may be given as well. */
 
@@ -322,7 +333,8 @@ struct store_status {
     int64_t read_bytes; /* of the lines imported, known ones included */
     int64_t blobs, dictionaries, dictionary_bytes;
     bool encrypted;
-    char key_id[9]; /* of the key file that opens it */
+    char key_id[9];  /* of the key file that opens it */
+    char seal_id[9]; /* of the public key that it is sealed to, or empty */
     struct store_status_count statuses[STORE_STATUSES_MAX];
     size_t status_count;
     struct store_stage stages[STORE_STAGES];

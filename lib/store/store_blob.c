@@ -273,11 +273,24 @@ int store_blob_hash(struct store *s, int64_t id, struct buf *data,
                     unsigned char out[CRYPTO_HASH_BYTES], struct err *err)
 {
     size_t start = data->len;
+    const struct store_key *k = s->writes;
+    struct sql_stmt *q;
     int rc = load(s, id, data, err);
 
     if (rc == ERR_OK)
+        rc = sql_get(s->db, "SELECT key FROM blob WHERE id = ?", &q, err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, id);
+    rc = sql_step(q, err);
+    if (rc == 1 && !sql_is_null(q, 0))
+        rc = store_key_get(s, sql_int(q, 0), &k, err);
+    else if (rc == 1)
+        rc = ERR_OK;
+    sql_reset(q);
+    if (rc == ERR_OK)
         crypto_keyed_hash(
-            &s->writes->hash,
+            &k->hash,
             (struct slice){ data->data ? data->data + start : NULL,
                             data->len - start },
             out);

@@ -238,9 +238,9 @@ static int forget_correction(struct store *s, int64_t call,
                      "UPDATE example SET correction = NULL WHERE call = ?1 AND "
                      "EXISTS (SELECT 1 FROM outcome WHERE call = ?1 AND "
                      "(?2 NOTNULL AND ?2 IS NOT "
-                     "open_text(answer, 'outcome.answer', call) OR "
+                     "peek_text(answer, 'outcome.answer', call) OR "
                      "?3 NOTNULL AND ?3 IS NOT "
-                     "open_text(label, 'outcome.label', call)))",
+                     "peek_text(label, 'outcome.label', call)))",
                      &q, err);
 
     if (rc < 0)
@@ -270,9 +270,9 @@ int store_outcome_set(struct store *s, int64_t call,
         "answer = coalesce(excluded.answer, answer), "
         "extra = coalesce(excluded.extra, extra) "
         "WHERE ?3 NOTNULL AND ?3 IS NOT reward "
-        "OR ?4 NOTNULL AND ?4 IS NOT open_text(label, 'outcome.label', call) "
-        "OR ?5 NOTNULL AND ?5 IS NOT open_text(answer, 'outcome.answer', call) "
-        "OR ?6 NOTNULL AND ?6 IS NOT open_text(extra, 'outcome.extra', call)",
+        "OR ?4 NOTNULL AND ?4 IS NOT peek_text(label, 'outcome.label', call) "
+        "OR ?5 NOTNULL AND ?5 IS NOT peek_text(answer, 'outcome.answer', call) "
+        "OR ?6 NOTNULL AND ?6 IS NOT peek_text(extra, 'outcome.extra', call)",
         &q, err);
 
     if (rc < 0)

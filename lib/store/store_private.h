@@ -63,7 +63,12 @@ struct store {
     bool encrypted;
     bool turning;   /* store_rotate is under way: rows of both kinds */
     char key_id[9]; /* of the key file that opens it */
-    char *key_file; /* where it was looked for */
+    bool is_sealed;
+    char seal_id[9]; /* of seal_to */
+    struct crypto_key seal_to;
+    const struct crypto_key *private_key; /* the caller's; may be NULL */
+    int64_t blob_base;                    /* blobs up to here are others' */
+    char *key_file;                       /* where it was looked for */
     struct crypto_key *master; /* locked; NULL: not opened with a key */
     struct store_key **keys;   /* that were needed so far */
     size_t key_count, key_cap;
@@ -105,6 +110,20 @@ void store_vault_close(struct store *s);
 MUST_CHECK int store_vault_check(struct store *s, struct err *err);
 MUST_CHECK int store_master_read(struct store *s, const char *path, bool create,
                                  struct err *err);
+/* store_keys.c */
+struct store_key *store_key_add(struct store *s, int64_t id);
+/* A random one, inside a transaction; hash: of the key that it takes over
+ * from, NULL: a new one. make: with the key file; new: kind "key" or "sealed"
+ * without a word in the settings. */
+MUST_CHECK int store_key_make(struct store *s, const struct crypto_key *hash,
+                              struct store_key **out, struct err *err);
+MUST_CHECK int store_key_new(struct store *s, const struct crypto_key *hash,
+                             const char *kind, struct store_key **out,
+                             struct err *err);
+int store_no_key(const struct store *s, struct err *err);
+int store_no_private_key(const struct store *s, struct err *err);
+/* Of an encrypted store that is open without its key: it opens nothing. */
+bool store_is_nobody(const struct store *s, const struct store_key *k);
 /* For store_rotate, inside a transaction: a new data key to write with; one
  * that opens nothing any more; all wrapped with another key file. */
 MUST_CHECK int store_key_renew(struct store *s, struct err *err);

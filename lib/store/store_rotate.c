@@ -429,6 +429,11 @@ int store_rotate(const char *dir, const struct store_access *access,
         rc = lock_all(t.s, err);
     if (rc == ERR_OK)
         rc = check_spool(t.s, err);
+    if (rc == ERR_OK && t.s->is_sealed && how->data)
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "%s: a sealed store has other data keys with each "
+                     "collector; --new-key alone is for it",
+                     dir);
     if (rc == ERR_OK && t.s->encrypted && !t.s->turning && !how->data &&
         !how->new_key_file)
         rc = err_set(err, ERR_INVALID,

@@ -180,10 +180,26 @@ static int open_text(void *ctx, struct slice value, struct slice what,
                   : ERR_OK;
 }
 
+/* The same, but NULL where the key is one that others hold. */
+static int peek_text(void *ctx, struct slice value, struct slice what,
+                     const int64_t rows[2], struct buf *out, struct err *err)
+{
+    struct store *s = ctx;
+    const struct store_key *k;
+    int64_t key;
+
+    if (s->is_sealed && read_mark(value, &key) &&
+        store_key_get(s, key, &k, err) == ERR_INVALID)
+        return 2;
+    return open_text(ctx, value, what, rows, out, err);
+}
+
 int store_text_functions(struct store *s, struct err *err)
 {
     int rc = sql_function_add(s->db, "seal_text", seal_text, s, err);
 
+    if (rc == ERR_OK)
+        rc = sql_function_add(s->db, "open_text", open_text, s, err);
     return rc < 0 ? rc
-                  : sql_function_add(s->db, "open_text", open_text, s, err);
+                  : sql_function_add(s->db, "peek_text", peek_text, s, err);
 }

@@ -134,6 +134,7 @@ int store_status_read(struct store *s, struct store_status *out,
     out->bytes = file_bytes(s, "store.db") + file_bytes(s, "store.db-wal");
     out->encrypted = s->encrypted;
     memcpy(out->key_id, s->key_id, sizeof(out->key_id));
+    memcpy(out->seal_id, s->seal_id, sizeof(out->seal_id));
     rc = count_statuses(s, out, err);
     if (rc == ERR_OK)
         rc = count_all(s, out, err);

@@ -82,13 +82,16 @@ static int sample_store(struct store *s, struct samples *m, int64_t blobs,
 {
     struct buf blob = { 0 };
     struct sql_stmt *q;
-    int rc = sql_get(s->db, "SELECT id FROM blob WHERE id % ? = 0 AND key IS ?",
+    int rc = sql_get(s->db,
+                     "SELECT id FROM blob WHERE id > ? AND id % ? = 0 AND "
+                     "key IS ?",
                      &q, err);
 
     if (rc < 0)
         return rc;
-    sql_bind_int(q, 1, 1 + blobs / SAMPLES_MAX);
-    store_bind_key(s, q, 2);
+    sql_bind_int(q, 1, s->blob_base);
+    sql_bind_int(q, 2, 1 + blobs / SAMPLES_MAX);
+    store_bind_key(s, q, 3);
     while (!samples_full(m) && (rc = sql_step(q, err)) == 1) {
         buf_reset(&blob);
         rc = store_blob_get(s, sql_int(q, 0), &blob, err);
@@ -224,6 +227,7 @@ int store_train(struct store *s, const struct slice *bodies, size_t count,
     int64_t blobs = 0;
     int rc = sql_one_int(s->db, "SELECT max(id) FROM blob", 0, &blobs, err);
 
+    blobs -= s->blob_base; /* what others have written is not read here */
     if (rc == ERR_OK && blobs >= s->train_from)
         rc = gather(s, bodies, count, blobs, &m, err);
     /* Learning takes longer than a transaction may. */
