@@ -247,10 +247,10 @@ static bool write_out(struct proxy_client *c)
     return true;
 }
 
-static void compact(struct buf *b, size_t *done)
+static void compact(struct buf *b, size_t *done, size_t keep)
 {
     if (*done == b->len) {
-        if (b->cap > HIGH_WATER)
+        if (b->cap > keep)
             buf_release(b);
         else
             buf_reset(b);
@@ -260,6 +260,14 @@ static void compact(struct buf *b, size_t *done)
         b->len -= *done;
         *done = 0;
     }
+}
+
+/* A client that waits for its answer says nothing for long. */
+static void compact_input(struct proxy_client *c)
+{
+    bool waits = c->exchange && c->exchange->body_whole;
+
+    compact(&c->in, &c->taken, waits ? 0 : HIGH_WATER);
 }
 
 /* The last answer is out: say so, and read what the client still sends, so
@@ -287,7 +295,7 @@ void proxy_client_flush(struct proxy_client *c)
         proxy_client_close(c);
         return;
     }
-    compact(&c->out, &c->written);
+    compact(&c->out, &c->written, HIGH_WATER);
     waiting = c->out.len - c->written;
     if (c->exchange && waiting < LOW_WATER)
         proxy_exchange_drained(c->exchange);
@@ -418,7 +426,7 @@ void proxy_client_go_on(struct proxy_client *c)
            c->out.len - c->written < HIGH_WATER && take_request(c))
         ;
     if (c->phase != PHASE_CLOSED)
-        compact(&c->in, &c->taken);
+        compact_input(c);
 }
 
 /* False: closed. */
@@ -451,7 +459,7 @@ static bool read_in(struct proxy_client *c)
             !proxy_exchange_feed(c->exchange))
             return true;
         if (c->exchange)
-            compact(&c->in, &c->taken);
+            compact_input(c);
         if ((size_t)n < room)
             return true;
     }

@@ -20,8 +20,9 @@
 
 #define TICK_NS INT64_C(20000000)
 /* Who waits for durability should not wait for the longest of other writers:
- * what cannot be written soon goes to the spool, and is tried again. */
-#define BUSY "PRAGMA busy_timeout = 500"
+ * what cannot be written soon goes to the spool, and is tried again. And a
+ * proxy shares its machine: less memory than a command takes. */
+#define BUSY "PRAGMA busy_timeout = 500; PRAGMA cache_size = -16384"
 /* A queue that was so long leaves much memory that nobody uses. */
 #define TRIM_BYTES ((size_t)16 << 20)
 #define TRAIN_AFTER                                                            \

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEN_MAX ((size_t)1 << 18)
+#define SEEN_MAX ((size_t)1 << 17)
 
 struct piece {
     unsigned char hash[CRYPTO_HASH_BYTES];

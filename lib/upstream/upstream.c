@@ -88,6 +88,7 @@ static void free_transfer(struct upstream_transfer *t)
     buf_release(&t->head);
     buf_release(&t->lines);
     free(t->fields);
+    free(t->at);
     free(t);
 }
 
@@ -154,6 +155,8 @@ static struct upstream_transfer *make(struct upstream *u)
         t->field_cap = kept.field_cap;
         t->lines = kept.lines;
         t->head = kept.head;
+        t->at = kept.at;
+        t->at_cap = kept.at_cap;
         buf_reset(&t->head);
         buf_reset(&t->lines);
     } else {

@@ -75,10 +75,10 @@ struct upstream_transfer {
     size_t field_cap;
     /* The head that is read now, and its fields as offsets into it. */
     struct buf head;
-    struct {
+    struct upstream_field {
         size_t name, name_size, value, value_size;
-    } at[HTTP_FIELDS_MAX];
-    size_t at_count;
+    } * at;
+    size_t at_count, at_cap;
     int status;
     bool has_head, bad_head, paused, aborted, timed_out, head_only, started;
     bool proxied;      /* who is connected to is the proxy */

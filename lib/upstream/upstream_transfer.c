@@ -145,6 +145,7 @@ static bool take_field(struct upstream_transfer *t, struct slice line)
         return false;
     name = (struct slice){ line.p, (size_t)(colon - line.p) };
     value = slice_trim((struct slice){ colon + 1, line.n - name.n - 1 });
+    mem_grow((void **)&t->at, &t->at_cap, t->at_count + 1, sizeof(*t->at));
     t->at[t->at_count].name = t->head.len;
     t->at[t->at_count].name_size = name.n;
     buf_add_slice(&t->head, name);
