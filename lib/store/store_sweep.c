@@ -221,24 +221,34 @@ static int sweep_node(void *sweep, struct err *err)
                    &w->removed->messages, err);
 }
 
+/* Its text may have come again since, as another piece. */
+static int forget_hash(struct sweep *w, const struct dead *d, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc;
+
+    if (!d->has_hash)
+        return ERR_OK;
+    rc = sql_get(w->s->db, "DELETE FROM blob_hash WHERE hash = ? AND blob = ?",
+                 &q, err);
+    if (rc < 0)
+        return rc;
+    sql_bind_blob(q, 1, d->hash, CRYPTO_HASH_BYTES);
+    sql_bind_int(q, 2, d->blob);
+    return sql_run(q, err);
+}
+
 static int sweep_blob(void *sweep, struct err *err)
 {
     struct sweep *w = sweep;
     const struct dead *d = &w->dead[w->next_dead++];
-    struct sql_stmt *q;
     int rc;
 
     if (w->blob[d->blob])
         return ERR_OK;
-    if (d->has_hash) {
-        rc = sql_get(w->s->db, "DELETE FROM blob_hash WHERE hash = ?", &q, err);
-        if (rc < 0)
-            return rc;
-        sql_bind_blob(q, 1, d->hash, CRYPTO_HASH_BYTES);
-        rc = sql_run(q, err);
-        if (rc < 0)
-            return rc;
-    }
+    rc = forget_hash(w, d, err);
+    if (rc < 0)
+        return rc;
     return run_for(w, "DELETE FROM blob WHERE id = ?", d->blob,
                    &w->removed->pieces, err);
 }
@@ -262,14 +272,19 @@ static int raise_floors(struct sweep *w, struct err *err)
                   : store_floor_raise(w->s, "blob_floor", w->g->blob_high, err);
 }
 
-/* In its place: see store_remove.c. */
+/* In its place: see store_remove.c. With its hash, by which a call that comes
+ * before it is deleted would find it. */
 static int blank_blob(void *sweep, struct err *err)
 {
     struct sweep *w = sweep;
     const struct dead *d = &w->dead[w->next_dead++];
+    int rc;
 
     if (w->blob[d->blob])
         return ERR_OK;
+    rc = forget_hash(w, d, err);
+    if (rc < 0)
+        return rc;
     return run_for(w,
                    "UPDATE blob SET data = zeroblob(length(data)) WHERE "
                    "id = ?",
@@ -285,7 +300,8 @@ static int blank_origin(void *sweep, struct err *err)
         return ERR_OK;
     return run_for(
         w,
-        "UPDATE origin SET client = substr(hex(zeroblob(length(CAST(client AS "
+        "UPDATE origin SET hash = randomblob(length(hash)), client = "
+        "substr(hex(zeroblob(length(CAST(client AS "
         "BLOB)))), 1, length(CAST(client AS BLOB))) WHERE client NOTNULL AND "
         "id = ?",
         id, NULL, err);
