@@ -76,10 +76,10 @@ static char *request_of(int i)
     return buf_take(&b, NULL);
 }
 
-static bool add(struct store *to, int i)
+static bool add_as(struct store *to, int i, int number)
 {
     const char *who = is_ada(i) ? SECRET : "bob";
-    char *key = mem_printf("k%d", i), *request = request_of(i);
+    char *key = mem_printf("k%d", number), *request = request_of(i);
     char *talk = mem_printf("%s-talk-%d", who, i / 9);
     char *extra = mem_printf("{\"note\":\"%s\"}", who);
     char *response = mem_printf("%s%d", who, i);
@@ -102,6 +102,11 @@ static bool add(struct store *to, int i)
     free(extra);
     free(response);
     return added;
+}
+
+static bool add(struct store *to, int i)
+{
+    return add_as(to, i, i);
 }
 
 /* Calls, a dictionary that learnt from them, and rows of all stages. Examples
@@ -264,6 +269,50 @@ START_TEST(what_was_erased_is_in_no_file)
     ck_assert_int_eq(one("SELECT count(*) FROM blob WHERE dictionary NOTNULL "
                          "AND dictionary NOT IN (SELECT id FROM dictionary)"),
                      0);
+}
+END_TEST
+
+/* The same few texts again and again, until it is killed. */
+static void log_on(void)
+{
+    struct store *mine;
+
+    if (store_open(dir, STORE_WRITE, &mine, &err) < 0)
+        _exit(1);
+    for (int i = 0;; i++) {
+        const struct timespec pause = { 0, 300000 };
+
+        if (store_group_step(mine, &err) < 0 ||
+            !add_as(mine, i % 6, 1000 + i) || store_group_end(mine, &err) < 0)
+            _exit(1);
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+START_TEST(who_logs_meanwhile_finds_nothing_overwritten)
+{
+    const struct timespec pause = { 0, 20000000 };
+    struct store_removed r;
+    int status;
+    pid_t child;
+
+    store_close(s);
+    child = fork();
+    if (child == 0)
+        log_on();
+    open_store();
+    for (int i = 0; i < 15; i++) {
+        (void)nanosleep(&pause, NULL);
+        ck_assert_msg(erase(SECRET, NULL, &r) == 0, "%s", err.msg);
+    }
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status));
+    expect_whole();
+    ck_assert_int_eq(one("SELECT count(*) FROM call WHERE client NOT IN ('bob',"
+                         " '" SECRET "')"),
+                     0);
+    ck_assert_int_gt(one("SELECT count(*) FROM tombstone"), 0);
 }
 END_TEST
 
@@ -485,6 +534,7 @@ int main(void)
     TCase *t = suite_case("erase", setup, teardown);
 
     tcase_add_test(t, what_was_erased_is_in_no_file);
+    tcase_add_test(t, who_logs_meanwhile_finds_nothing_overwritten);
     tcase_add_test(t, what_a_reader_held_goes_with_the_next_run);
     tcase_add_test(t, who_learnt_from_it_is_told);
     tcase_add_test(t, texts_of_tasks_and_results_go);
