@@ -263,7 +263,9 @@ static int do_erase(struct store *s, const struct store_erase *e,
     if (rc == ERR_OK)
         rc = store_release_pages(s, &out->log_cut, err);
     if (rc == ERR_OK)
-        rc = sql_exec(s->db, "DELETE FROM setting WHERE name GLOB 'erase:*'",
+        rc = sql_exec(s->db,
+                      "PRAGMA busy_timeout = 10000; "
+                      "DELETE FROM setting WHERE name GLOB 'erase:*'",
                       err);
     return rc < 0 ? rc : store_release_pages(s, &out->log_cut, err);
 }

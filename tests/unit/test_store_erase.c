@@ -280,7 +280,7 @@ static void log_on(void)
     if (store_open(dir, STORE_WRITE, &mine, &err) < 0)
         _exit(1);
     for (int i = 0;; i++) {
-        const struct timespec pause = { 0, 300000 };
+        const struct timespec pause = { 0, 3000000 };
 
         if (store_group_step(mine, &err) < 0 ||
             !add_as(mine, i % 6, 1000 + i) || store_group_end(mine, &err) < 0)
