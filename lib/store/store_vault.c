@@ -110,7 +110,7 @@ static int begin_store(struct store *s, const struct store_access *access,
 static int open_keyed(struct store *s, const struct store_access *access,
                       struct err *err)
 {
-    int64_t id;
+    int64_t id = 0;
     int rc =
         s->master ? ERR_OK : store_master_read(s, access->key_file, false, err);
 
