@@ -505,8 +505,19 @@ void proxy_exchange_abort(struct proxy_exchange *x, enum wire_end end)
     finish(x, end);
 }
 
+/* Its last byte has gone to the client, though the upstream still reads. */
+static bool has_answered(const struct proxy_exchange *x)
+{
+    const struct proxy_client *c = x->client;
+
+    return x->status && x->framing == HTTP_LENGTH && x->received == x->length &&
+           !x->withheld.len && c && c->written == c->out.len;
+}
+
 void proxy_exchange_leave(struct proxy_exchange *x)
 {
+    bool answered = has_answered(x);
+
     x->client = NULL;
     x->client_left = true;
     if (x->submitted)
@@ -514,7 +525,7 @@ void proxy_exchange_leave(struct proxy_exchange *x)
     if (x->config->o.abort == PROXY_DRAIN && x->body_whole)
         proxy_exchange_drained(x);
     else
-        proxy_exchange_abort(x, WIRE_END_CLIENT);
+        proxy_exchange_abort(x, answered ? WIRE_END_WHOLE : WIRE_END_CLIENT);
 }
 
 void proxy_exchange_recorded(struct proxy_exchange *x, bool kept)

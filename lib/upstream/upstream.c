@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define EVENTS 64
+#define COMPLETE_MS 200 /* for curl to see the end of an answer */
+#define TRIES_MAX 2     /* more, of a request whose stream broke */
 #define SWEEP_NS INT64_C(250000000)
 
 struct upstream_watch *upstream_watch_of(struct upstream *u, int fd)
@@ -282,6 +284,42 @@ static void finish(struct upstream_transfer *t, CURLcode code)
         r.end(r.ctx, result, &times, result == UPSTREAM_DONE ? NULL : why);
 }
 
+static bool is_broken_stream(CURLcode code)
+{
+    return code == CURLE_HTTP2 || code == CURLE_HTTP2_STREAM ||
+           code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+           code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING;
+}
+
+/* A server may end an HTTP/2 connection, or a stream, while requests come in.
+ * curl begins those again that the server says it has not seen; of the others
+ * it tells an error, also of some that were answered before their body was
+ * read. As with a kept HTTP/1 connection that proves dead: where no answer has
+ * begun, the request is sent again, on a connection of its own. */
+static bool begin_again(struct upstream_transfer *t, CURLcode code)
+{
+    struct upstream *u = t->u;
+    CURLMcode added;
+
+    if (!u->o.http2 || t->has_head || t->bad_head || t->aborted ||
+        t->tries == TRIES_MAX || !is_broken_stream(code) ||
+        (t->r.framing != HTTP_EMPTY && !(t->r.rewind && t->r.rewind(t->r.ctx))))
+        return false;
+    t->tries++;
+    t->status = 0;
+    t->at_count = 0;
+    t->paused = false;
+    t->why[0] = '\0';
+    buf_reset(&t->head);
+    (void)libcurl.multi_remove_handle(u->multi, t->easy);
+    (void)libcurl.easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
+    u->inside++;
+    added = libcurl.multi_add_handle(u->multi, t->easy);
+    u->inside--;
+    t->started = added == CURLM_OK;
+    return t->started;
+}
+
 static void finish_all(struct upstream *u)
 {
     CURLMsg *m;
@@ -296,7 +334,8 @@ static void finish_all(struct upstream *u)
             continue;
         (void)libcurl.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE,
                                    (char **)&t);
-        finish(t, code);
+        if (!begin_again(t, code))
+            finish(t, code);
         drop_doomed(u);
     }
 }
@@ -307,6 +346,8 @@ static struct upstream_transfer *find_silent(const struct upstream *u,
     for (struct upstream_transfer *t = u->running; t; t = t->next) {
         int64_t limit = t->has_head ? t->idle_ms : t->first_byte_ms;
 
+        if (upstream_is_complete(t))
+            limit = COMPLETE_MS;
         if (limit > 0 && t->started && !t->paused && !t->aborted &&
             now - t->active_ns >= limit * INT64_C(1000000))
             return t;
@@ -323,7 +364,7 @@ static void sweep(struct upstream *u, int64_t now)
 
     u->sweep_ns = now;
     while ((t = find_silent(u, now))) {
-        t->timed_out = true;
+        t->timed_out = !upstream_is_complete(t);
         finish(t, CURLE_OPERATION_TIMEDOUT);
     }
 }
@@ -402,6 +443,10 @@ int upstream_send(struct upstream_transfer *t, struct slice whole,
 
     assert(!t->started);
     t->active_ns = clock_mono_ns();
+    /* curl 7.88 sends a request without its body when it begins it again that
+     * a server of HTTP/2 had refused, unless it asks for the body. */
+    if (u->o.http2 && whole.n && t->r.rewind && t->r.rewind(t->r.ctx))
+        whole = (struct slice){ NULL, 0 };
     upstream_set_body(t, whole);
     u->inside++;
     code = libcurl.multi_add_handle(u->multi, t->easy);

@@ -66,7 +66,9 @@ struct upstream_transfer {
     struct upstream_transfer *next_doomed;
     struct upstream_request r;
     int64_t first_byte_ms, idle_ms;
-    unsigned generation;
+    unsigned generation, tries;
+    enum http_framing framing; /* of the answer */
+    uint64_t length, received;
     /* Kept when another request follows: the handle, with the options that
      * are the same for all, and memory. */
     CURL *easy;
@@ -96,6 +98,9 @@ void upstream_prepare(struct upstream_transfer *t);
 /* Those of one request, but for its body; then those. */
 MUST_CHECK int upstream_set_up(struct upstream_transfer *t, struct err *err);
 void upstream_set_body(struct upstream_transfer *t, struct slice whole);
+/* The answer is here to its last byte, whatever curl waits for: a server of
+ * HTTP/2 may answer and break off the request, which curl 7.88 goes on with. */
+bool upstream_is_complete(const struct upstream_transfer *t);
 enum upstream_result upstream_judge(const struct upstream_transfer *t,
                                     CURLcode code);
 

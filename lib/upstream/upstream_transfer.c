@@ -22,8 +22,10 @@ static size_t take_data(char *p, size_t one, size_t n, void *ctx)
     t->active_ns = clock_mono_ns();
     if (t->aborted || !t->has_head)
         return 0;
-    if (t->r.data(t->r.ctx, (struct slice){ p, one * n }))
+    if (t->r.data(t->r.ctx, (struct slice){ p, one * n })) {
+        t->received += one * n;
         return t->aborted ? 0 : one * n;
+    }
     if (t->aborted)
         return 0;
     t->paused = true;
@@ -211,6 +213,8 @@ static bool tell_head(struct upstream_transfer *t)
     if (!find_framing(t, fields, &framing, &length))
         return false;
     t->has_head = true;
+    t->framing = framing;
+    t->length = length;
     t->r.head(t->r.ctx, t->status, fields, t->at_count, framing, length);
     return true;
 }
@@ -351,6 +355,7 @@ int upstream_set_up(struct upstream_transfer *t, struct err *err)
     method[t->r.method.n] = '\0';
     add_fields(t);
     (void)libcurl.easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->fields);
+    (void)libcurl.easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 0L);
     t->proxied = t->u->proxy && (!t->u->o.proxy_for_https ||
                                  !strncmp(t->r.url, "https://", 8));
     /* "": not even what the environment says; that is cmd's to read. */
@@ -386,6 +391,12 @@ void upstream_set_body(struct upstream_transfer *t, struct slice whole)
     }
 }
 
+bool upstream_is_complete(const struct upstream_transfer *t)
+{
+    return t->has_head && t->framing != HTTP_CHUNKED &&
+           t->received == t->length;
+}
+
 enum upstream_result upstream_judge(const struct upstream_transfer *t,
                                     CURLcode code)
 {
@@ -397,6 +408,8 @@ enum upstream_result upstream_judge(const struct upstream_transfer *t,
         return UPSTREAM_BAD;
     (void)libcurl.easy_getinfo(t->easy, CURLINFO_PRETRANSFER_TIME_T,
                                &connected);
+    if (upstream_is_complete(t))
+        return UPSTREAM_DONE;
     switch (code) {
     case CURLE_OK: return t->has_head ? UPSTREAM_DONE : UPSTREAM_BAD;
     case CURLE_OPERATION_TIMEDOUT:
