@@ -56,6 +56,7 @@ END {
         "%.2f")
     row("1,000 streams: chunks passed", "streams", "chunks", "%.0f")
     row("1,000 streams: MB resident", "streams", "rss_mb", "%.1f")
+    row("the same, after most req/s", "after", "rss_mb", "%.1f")
     row("requests that failed, all kinds", "most", "failed", "%.0f")
     print "Times at 1,000 req/s are less direct's; litellm had 20 req/s instead."
     print ""

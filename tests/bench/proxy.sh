@@ -104,12 +104,12 @@ END
     } | paste -s -d , -)
 }
 
-# measure WHO WHAT OPTION...: one line "WHO WHAT name=value ...".
+# measure WHO KIND OPTION...: one line "WHO KIND name=value ...".
 measure() {
-    who=$1 what=$2
+    who=$1 kind=$2
     shift 2
     eval "port=\$${who}_port p=\$${who}_pids"
-    printf '%s %s ' "$who" "$what" >>"$tmp/results"
+    printf '%s %s ' "$who" "$kind" >>"$tmp/results"
     timeout 180 "$build/bench_load" "$@" ${p:+-p $p} "$port" \
         >>"$tmp/results" || echo "failed=all" >>"$tmp/results"
 }
@@ -131,24 +131,30 @@ for name in nginx slmctl; do
         cat "$tmp/$name.log"
     fi
 done
+# Before anything is measured: connections, and a dictionary of calls like these.
+for name in $all; do
+    measure "$name" warm -c 32 -s 2
+done
 load() { cut -d ' ' -f 1 /proc/loadavg; }
 busy=$(load)
-i=0
-while [ $i -lt "$rounds" ]; do
-    i=$((i + 1))
-    for name in $all; do
-        measure "$name" paced -c 32 -r 1000 -s "$seconds"
+# rounds WHAT OPTION...: one after the other, so that each has its share of what
+# else the machine does.
+rounds() {
+    what=$1
+    shift
+    i=0
+    while [ $i -lt "$rounds" ]; do
+        i=$((i + 1))
+        for name in $all; do
+            measure "$name" "$what" "$@"
+        done
     done
-    for name in $all; do
-        measure "$name" most -c 32 -s "$seconds"
-    done
-    for name in $all; do
-        measure "$name" fast -c 400 -n 200 -i 10 -s 2
-    done
-    for name in $all; do
-        measure "$name" streams -c 1000 -n 100 -i 50 -s 2
-    done
-done
+}
+rounds paced -c 32 -r 1000 -s "$seconds"
+rounds fast -c 400 -n 200 -i 10 -s 2
+rounds streams -c 1000 -n 100 -i 50 -s 2
+rounds most -c 32 -s "$seconds"
+measure slmctl after -c 1000 -n 100 -i 50 -s 2
 # Last, for it takes all that there is, and alone.
 if [ -z "$litellm" ]; then
     echo "skip: litellm is not installed"
