@@ -13,37 +13,71 @@
 #define WINDOW 4096       /* blobs that are looked at in one go */
 #define VACUUM_PAGES 4096 /* a store so small is written anew at once */
 
-int store_blob_repack(struct store *s, int64_t id, struct err *err)
+/* The key that a row is encrypted with: that of a collector stays, or its rows
+ * would open without the private key and their hashes be another's. */
+static int key_of(struct store *s, int64_t id, const struct store_key **out,
+                  struct err *err)
 {
-    struct buf raw = { .data = NULL }, packed = { .data = NULL };
-    enum codec_id codec = CODEC_RAW;
     struct sql_stmt *q;
-    int rc = store_blob_get(s, id, &raw, err);
+    int64_t key;
+    int rc = sql_get(s->db, "SELECT key FROM blob WHERE id = ?", &q, err);
 
-    if (rc == ERR_OK)
-        rc = codec_pack(s->codec, s->active, buf_slice(&raw), &packed, &codec,
-                        err);
-    if (rc == ERR_OK)
-        rc = sql_get(s->db,
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, id);
+    rc = sql_step(q, err);
+    if (rc < 0)
+        return rc;
+    key = sql_int(q, 0);
+    sql_reset(q);
+    *out = s->writes;
+    return key == s->writes->id ? ERR_OK : store_key_get(s, key, out, err);
+}
+
+static int write_packed(struct store *s, struct store_row *row,
+                        struct slice packed, struct err *err)
+{
+    struct slice data = store_row_seal(s, row, packed);
+    struct sql_stmt *q;
+    int rc = sql_get(s->db,
                      "UPDATE blob SET codec = ?, dictionary = ?, data = ?, "
                      "key = ? WHERE id = ?",
                      &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, store_row_codec(s, (enum codec_id)row->codec));
+    if (row->dictionary)
+        sql_bind_int(q, 2, row->dictionary);
+    sql_bind_blob(q, 3, data.p, data.n);
+    store_bind_key(s, q, 4);
+    sql_bind_int(q, 5, row->id);
+    return sql_run(q, err);
+}
+
+/* The dictionary is that of the own key: no other's row is packed with it. */
+int store_blob_repack(struct store *s, int64_t id, struct err *err)
+{
+    const struct store_key *mine = s->writes, *key = NULL;
+    struct buf raw = { .data = NULL }, packed = { .data = NULL };
+    enum codec_id codec = CODEC_RAW;
+    int rc = key_of(s, id, &key, err);
+
+    if (rc == ERR_OK)
+        rc = store_blob_get(s, id, &raw, err);
+    if (rc == ERR_OK)
+        rc = codec_pack(s->codec, key == mine ? s->active : NULL,
+                        buf_slice(&raw), &packed, &codec, err);
     if (rc == ERR_OK) {
         struct store_row row = {
             .table = 'b', .id = id, .codec = codec, .size = (int64_t)raw.len
         };
-        struct slice data;
 
         if (codec == CODEC_ZSTD_DICTIONARY)
             row.dictionary = codec_dictionary_id(s->active);
-        data = store_row_seal(s, &row, buf_slice(&packed));
-        sql_bind_int(q, 1, store_row_codec(s, codec));
-        if (row.dictionary)
-            sql_bind_int(q, 2, row.dictionary);
-        sql_bind_blob(q, 3, data.p, data.n);
-        store_bind_key(s, q, 4);
-        sql_bind_int(q, 5, id);
-        rc = sql_run(q, err);
+        s->writes = key;
+        rc = write_packed(s, &row, buf_slice(&packed), err);
+        s->writes = mine;
     }
     buf_release(&raw);
     buf_release(&packed);
