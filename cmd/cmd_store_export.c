@@ -30,6 +30,12 @@ static const struct opt options[] = {
     OPT_END,
 };
 
+/* By which this store's proxy knows a call; see store_call_find. */
+struct call_id {
+    int64_t call;
+    unsigned char id[WIRE_CALL_ID_BYTES];
+};
+
 struct export
 {
     struct cli *cli;
@@ -38,6 +44,9 @@ struct export
     bool to_stdout;
     struct io_output file;
     struct buf out, request, response;
+    struct call_id *ids; /* rising by call */
+    size_t id_count, id_cap;
+    int64_t newest; /* call: later ones are for the next export */
     uint64_t lines, left_out;
     int code; /* of output that failed */
 };
@@ -61,10 +70,71 @@ static int load_bodies(struct export *x, struct sql_stmt *q, struct err *err)
     return rc < 0 ? rc : store_blob_get(x->store, response, &x->response, err);
 }
 
+static void add_id(struct export *x, int64_t call, struct slice key)
+{
+    void *list = x->ids;
+    struct call_id *id;
+
+    if (key.n != sizeof(id->id))
+        return;
+    mem_grow(&list, &x->id_cap, x->id_count + 1, sizeof(*x->ids));
+    x->ids = list;
+    id = &x->ids[x->id_count++];
+    id->call = call;
+    memcpy(id->id, key.p, key.n);
+}
+
+/* Keys are found by themselves only, so all are read at once. A call that was
+ * lost before the proxy logged another has no source. */
+static int load_ids(struct export *x, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc =
+        sql_get(store_sql(x->store), "SELECT max(id) FROM logged", &q, err);
+
+    if (rc == ERR_OK)
+        rc = sql_step(q, err);
+    if (rc < 0)
+        return rc;
+    x->newest = sql_int(q, 0);
+    sql_reset(q);
+    rc = sql_get(store_sql(x->store),
+                 "SELECT k.call, k.key FROM call_key k JOIN logged l ON "
+                 "l.id = k.call LEFT JOIN source s ON s.id = l.source "
+                 "WHERE s.name = 'proxy' OR s.id IS NULL ORDER BY k.call",
+                 &q, err);
+    if (rc < 0)
+        return rc;
+    while ((rc = sql_step(q, err)) == 1)
+        add_id(x, sql_int(q, 0), sql_blob(q, 1));
+    sql_reset(q);
+    return rc;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct call_id *x = a, *y = b;
+
+    return (x->call > y->call) - (x->call < y->call);
+}
+
+static struct slice id_of(const struct export *x, int64_t call)
+{
+    struct call_id wanted = { .call = call };
+    const struct call_id *id =
+        x->id_count
+            ? bsearch(&wanted, x->ids, x->id_count, sizeof(wanted), compare_ids)
+            : NULL;
+
+    return id ? (struct slice){ (const char *)id->id, sizeof(id->id) }
+              : (struct slice){ NULL, 0 };
+}
+
 static void put_line(struct export *x, struct sql_stmt *q)
 {
     struct store_call c = store_call_none();
 
+    c.key = id_of(x, sql_int(q, 0));
     c.time_us = number(q, 1);
     c.workload = sql_text(q, 2);
     c.client = sql_text(q, 3);
@@ -110,7 +180,7 @@ static const char SELECT_CALLS[] =
     "request, request_at, node, response, "
     "dialect, model, open_text(extra, 'logged.extra', id), response_id, "
     "tokens_in, tokens_out, tokens_cached, "
-    "tokens_reason FROM call WHERE id > ? ORDER BY id LIMIT 256";
+    "tokens_reason FROM call WHERE id > ? AND id <= ? ORDER BY id LIMIT 256";
 
 /* Pages of calls, so that no read transaction outlives a page. */
 static int export_page(struct export *x, int64_t *last, bool *more,
@@ -123,6 +193,7 @@ static int export_page(struct export *x, int64_t *last, bool *more,
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, *last);
+    sql_bind_int(q, 2, x->newest);
     while ((rc = sql_step(q, err)) == 1) {
         *more = true;
         *last = sql_int(q, 0);
@@ -139,7 +210,7 @@ static int export_all(struct export *x, struct err *err)
 {
     int64_t last = 0;
     bool more = true;
-    int rc = ERR_OK;
+    int rc = load_ids(x, err);
 
     while (rc == ERR_OK && more && x->code == EXIT_DONE) {
         rc = export_page(x, &last, &more, err);
@@ -194,6 +265,7 @@ static int run(struct cli *cli, int argc, char **argv)
     store_close(x.store);
     if (rc == ERR_OK && x.code == EXIT_DONE)
         remark(&x);
+    free(x.ids);
     buf_release(&x.out);
     buf_release(&x.request);
     buf_release(&x.response);

@@ -20,13 +20,15 @@
 #define WIRE_EXTRA_MAX ((size_t)64 << 10) /* of the fields not known here */
 #define WIRE_REJECT_MAX ((size_t)1 << 20) /* bytes kept of a rejected line */
 #define WIRE_FILES_MAX 100000             /* files of one directory */
+#define WIRE_CALL_ID_BYTES 16             /* of the id that a proxy gives */
 
 /* What one line says. A zeroed record is ready for use. Slices point into the
  * line, the record or static text. */
 struct wire_record {
     struct store_call call; /* without key, source and line */
-    bool has_outcome;
+    bool has_outcome, has_call_id;
     struct store_outcome outcome;
+    unsigned char call_id[WIRE_CALL_ID_BYTES]; /* its key, where it is told */
     json_ref request; /* in json; JSON_NONE: the request was built */
     struct json json;
     struct buf built, extra; /* made bodies; other fields */
@@ -128,7 +130,8 @@ MUST_CHECK int wire_to_chat(struct slice dialect, struct slice request,
 
 /* A call of the store as a line of WIRE_EXCHANGE, WIRE_PAIRS (OpenAI's bodies),
  * WIRE_LITELLM or WIRE_OTLP, appended to *out with its end. call: with both
- * bodies; of key, source, line and facts nothing is read. 1: nothing was
+ * bodies, and with its key if that is a proxy's id, which the line then
+ * carries; of source, line and facts nothing is read. 1: nothing was
  * appended, the format has no form for calls without messages, or whose bodies
  * are no JSON. */
 MUST_CHECK int wire_export(enum wire_format format,

@@ -71,6 +71,25 @@ static void add_model_asked(const struct store_call *c, struct buf *model)
     json_release(&j);
 }
 
+/* Of a call that this store's proxy has logged, or another's whose export was
+ * imported. */
+static void find_call_id(struct wire_out *x)
+{
+    const struct store_call *c = x->call;
+    unsigned char id[WIRE_CALL_ID_BYTES];
+    struct json j = { 0 };
+
+    if (c->key.n == sizeof(id)) {
+        crypto_hex(c->key.p, sizeof(id), x->call_id);
+        return;
+    }
+    if (c->extra.n && json_parse(&j, c->extra.p, c->extra.n, NULL) == ERR_OK &&
+        crypto_unhex(wire_inner(&j, json_get(&j, 0, "call_id")), id,
+                     sizeof(id)))
+        crypto_hex(id, sizeof(id), x->call_id);
+    json_release(&j);
+}
+
 /* False: the bodies stay what they are. */
 static bool convert(struct wire_out *x)
 {
@@ -138,6 +157,7 @@ static void put_names(struct json_writer *w, const struct wire_out *x)
     wire_put_text(w, "client_id", c->client);
     wire_put_text(w, "conversation_id", c->conversation);
     wire_put_text(w, "upstream", c->upstream);
+    wire_put_text(w, "call_id", slice_of(x->call_id));
 }
 
 /* Where the bodies do not tell it, or are none that a reader would take. */
@@ -146,7 +166,7 @@ static bool tells_dialect(const struct wire_out *x)
     bool answered = json_present(x->response);
 
     if (slice_is(x->call->dialect, "unknown"))
-        return false;
+        return !x->ask.len;
     return !x->is_chat || !json_present(x->request) ||
            (!answered &&
             (x->answer.len || slice_is(x->call->status, "completed")));
@@ -155,6 +175,7 @@ static bool tells_dialect(const struct wire_out *x)
 static void to_exchange(const struct wire_out *x, struct buf *out)
 {
     const struct store_call *c = x->call;
+    bool is_lost = slice_is(c->dialect, "unknown"); /* before it had bodies */
     struct json_writer w;
 
     json_writer_init(&w, out, false);
@@ -170,7 +191,8 @@ static void to_exchange(const struct wire_out *x, struct buf *out)
     if (x->cut)
         json_put_bool(&w, "cut", true);
     if (tells_dialect(x))
-        json_put_slice(&w, "dialect", c->dialect);
+        json_put_slice(&w, "dialect",
+                       is_lost ? slice_of("opaque") : c->dialect);
     put_body(&w, "request", &x->ask, &x->q);
     put_body(&w, "response", &x->answer, &x->a);
     json_end_object(&w);
@@ -257,6 +279,7 @@ int wire_export(enum wire_format format, const struct store_call *call,
     int rc = 1;
 
     x.is_chat = convert(&x);
+    find_call_id(&x);
     if (format == WIRE_EXCHANGE || is_whole(&x)) {
         writers[format](&x, out);
         buf_char(out, '\n');

@@ -9,9 +9,10 @@
 struct wire_out {
     const struct store_call *call;
     int64_t id;
-    bool cut;                   /* as who logged it has said */
-    bool is_chat;               /* the texts are OpenAI chat */
-    struct buf ask, answer;     /* texts of */
+    bool cut;                                 /* as who logged it has said */
+    bool is_chat;                             /* the texts are OpenAI chat */
+    char call_id[2 * WIRE_CALL_ID_BYTES + 1]; /* empty: no proxy gave one */
+    struct buf ask, answer;                   /* texts of */
     struct json q, a;           /* these; empty where there is none */
     json_ref request, response; /* JSON_NONE: no object */
 };

@@ -299,6 +299,11 @@ void wire_extra_member(struct json_writer *w, const struct json *j, json_ref o,
 
 void wire_extra_end(struct wire_record *r, struct json_writer *w)
 {
+    char id[2 * WIRE_CALL_ID_BYTES + 1];
+
+    crypto_hex(r->call_id, sizeof(r->call_id), id);
+    if (r->has_call_id)
+        json_put_string(w, "call_id", id);
     json_end_object(w);
     r->call.extra = buf_slice(&r->extra);
 }

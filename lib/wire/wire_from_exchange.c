@@ -173,6 +173,7 @@ static void pair_names(struct wire_record *r, const struct json *j)
     r->call.workload = wire_own_text(r, j, json_get(j, 0, "workload_id"));
     r->call.client = wire_own_text(r, j, json_get(j, 0, "client_id"));
     r->call.upstream = wire_own_text(r, j, json_get(j, 0, "upstream"));
+    wire_read_call_id(r, j, json_get(j, 0, "call_id"));
     if (json_double(j, json_get(j, 0, "ttft_ms"), &ms) && ms >= 0 && ms < 1e12)
         r->call.ttft_us = (int64_t)(ms * 1e3 + 0.5);
 }

@@ -127,6 +127,7 @@ static void read_own(struct wire_record *r)
 
     if (!status.n)
         return;
+    wire_read_call_id(r, j, json_get(j, own, "call_id"));
     r->call.status = status;
     r->call.phase = wire_own_text(r, j, json_get(j, own, "phase"));
     r->call.workload = wire_own_text(r, j, json_get(j, own, "workload_id"));

@@ -264,6 +264,7 @@ static void read_status(struct wire_record *r)
         wire_status(wire_inner(j, otlp_attribute(j, "slmctl.status")));
     bool failed = has_failed(j);
 
+    wire_read_call_id(r, j, otlp_attribute(j, "slmctl.call_id"));
     r->call.status = own.n    ? own
                      : failed ? slice_of("failed_http")
                               : slice_of("completed");

@@ -3,7 +3,8 @@
  *
  * Packing may be shared by threads; writing keeps the order of the lines, so
  * that the store does not depend on their number. A call is known by its key:
- * the id of its response, or its line and how often that came.
+ * the id that a proxy gave it, that of its response, or its line and how often
+ * that came.
  */
 #include "wire/wire_intake.h"
 
@@ -64,14 +65,18 @@ static struct slice line_of(const struct wire_batch *b,
     return (struct slice){ b->text.data + s->at, s->n };
 }
 
-/* The call's key where the response has an id; else the line's hash, which
- * the writer completes by its ordinal. */
+/* The call's key where a proxy or the response has an id; else the line's hash,
+ * which the writer completes by its ordinal. */
 static void make_key(const struct store *store, struct wire_slot *s,
                      struct slice line)
 {
     unsigned char request[CRYPTO_HASH_BYTES];
     struct buf text = { 0 };
 
+    if (s->record.has_call_id) {
+        memcpy(s->key, s->record.call_id, sizeof(s->key));
+        return;
+    }
     if (!s->record.call.response_id.n) {
         store_hash(store, slice_trim(line), s->key);
         return;
@@ -165,7 +170,7 @@ static int write_call(struct wire_intake *k, struct wire_slot *s,
     int64_t call;
     int rc = ERR_OK;
 
-    if (!s->record.call.response_id.n)
+    if (!s->record.has_call_id && !s->record.call.response_id.n)
         rc = complete_key(k, s, err);
     if (rc == ERR_OK)
         rc = store_parcel_add(k->im->store, s->parcel, key, &added, err);

@@ -20,6 +20,9 @@ MUST_CHECK int wire_number(const struct json *j, json_ref v, const char *name,
                            double scale, int64_t *out, struct err *err);
 /* One of the statuses of slmctl-exchange(5), as static text; else empty. */
 struct slice wire_status(struct slice name);
+/* The id by which a proxy knows the call, of an export; anything else than 32
+ * hexadecimal digits is none. */
+void wire_read_call_id(struct wire_record *r, const struct json *j, json_ref v);
 /* reward, label, answer and others; v may be a number or a string too. */
 MUST_CHECK int wire_outcome(struct wire_record *r, json_ref v,
                             struct store_outcome *out, struct err *err);

@@ -133,6 +133,13 @@ static bool is_known_field(const struct json *j, json_ref key)
     return json_text_is(j, key, "dialect") && wire_dialect_told(j) != DIALECTS;
 }
 
+void wire_read_call_id(struct wire_record *r, const struct json *j, json_ref v)
+{
+    r->has_call_id =
+        json_is(j, v, JSON_STRING) &&
+        crypto_unhex(wire_inner(j, v), r->call_id, sizeof(r->call_id));
+}
+
 static int read_extra(struct wire_record *r, struct err *err)
 {
     const struct json *j = &r->json;
@@ -228,6 +235,7 @@ int wire_parse_exchange(struct wire_record *r, struct err *err)
         rc = read_bodies(r, request, response, err);
     if (rc == ERR_OK)
         rc = wire_read_bodies(r, request, response, err);
+    wire_read_call_id(r, j, json_get(j, 0, "call_id"));
     if (rc == ERR_OK)
         rc = check_status(r, err);
     if (rc == ERR_OK && json_kind(j, outcome) != JSON_NULL) {
@@ -244,7 +252,7 @@ void wire_record_reset(struct wire_record *r)
         free(r->owned[i]);
     r->owned_count = 0;
     r->call = store_call_none();
-    r->has_outcome = false;
+    r->has_outcome = r->has_call_id = false;
     r->request = JSON_NONE;
 }
 

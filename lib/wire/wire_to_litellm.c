@@ -107,6 +107,7 @@ static void put_own(struct json_writer *w, const struct wire_out *x)
     wire_put_text(w, "workload_id", c->workload);
     if (c->http_status >= 0)
         json_put_int(w, "http_status", c->http_status);
+    wire_put_text(w, "call_id", slice_of(x->call_id));
     if (x->cut)
         json_put_bool(w, "cut", true);
     json_end_object(w);

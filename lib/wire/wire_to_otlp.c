@@ -230,6 +230,7 @@ static void put_attributes(struct json_writer *w, const struct wire_out *x)
     put_text(w, "slmctl.status", c->status);
     put_text(w, "slmctl.phase", c->phase);
     put_text(w, "slmctl.workload", c->workload);
+    put_text(w, "slmctl.call_id", slice_of(x->call_id));
     if (x->cut)
         put_flag(w, "slmctl.cut", true);
     put_request(w, x);

@@ -264,6 +264,24 @@ START_TEST(a_call_is_known_by_id_and_request_or_by_line_and_ordinal)
 }
 END_TEST
 
+START_TEST(a_call_id_is_the_identity_whatever_else_differs)
+{
+    static const char lines[] =
+        "{\"call_id\":\"00112233445566778899aabbccddeeff\",\"request\":{"
+        "\"messages\":[]},\"response\":{\"id\":\"a\"}}\n"
+        "{\"call_id\":\"00112233445566778899AABBCCDDEEFF\",\"request\":{"
+        "\"messages\":[1]},\"response\":{\"id\":\"b\"}}\n"
+        "{\"call_id\":\"00112233445566778899aabbccddeef\",\"request\":{"
+        "\"messages\":[]},\"response\":{\"id\":\"a\"}}\n"
+        "{\"call_id\":7,\"request\":{\"messages\":[]},\"response\":{}}\n";
+    struct wire_counts c = import_text("a.jsonl", lines);
+
+    ck_assert_int_eq(c.added, 3);
+    ck_assert_int_eq(c.known, 1);
+    ck_assert_int_eq(c.rejected, 0);
+}
+END_TEST
+
 /* Conversations that grow, some without id, some failed, some repeated. */
 static void make_log(struct buf *out, int calls)
 {
@@ -533,6 +551,7 @@ int main(void)
     tcase_add_test(t, bad_lines_say_why);
     tcase_add_test(t, chat_lines_become_request_and_response);
     tcase_add_test(t, a_call_is_known_by_id_and_request_or_by_line_and_ordinal);
+    tcase_add_test(t, a_call_id_is_the_identity_whatever_else_differs);
     tcase_add_test(t, threads_and_compression_do_not_change_the_store);
     tcase_add_test(t, rejected_lines_are_kept_to_the_byte);
     tcase_add_test(t, a_line_too_long_is_rejected_and_the_next_is_read);
