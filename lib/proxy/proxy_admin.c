@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DROP_RECENT_MS 30000 /* so long the proxy is not ready after a drop */
+
 const double proxy_bucket_bounds[PROXY_BUCKETS] = {
     0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120,
 };
@@ -221,12 +223,18 @@ static int put_ready(struct proxy *p, struct buf *body)
     struct recorder_stats s;
 
     recorder_stats_read(p->recorder, &s);
-    if (s.store_ok && !atomic_load(&p->stopping)) {
+    if (!s.store_ok)
+        buf_printf(body, "%s\n", s.error);
+    else if (atomic_load(&p->stopping))
+        buf_str(body, "stopping\n");
+    else if (s.full)
+        buf_str(body, "no room for more calls in memory or spool\n");
+    else if (s.dropped_ago_ms >= 0 && s.dropped_ago_ms < DROP_RECENT_MS)
+        buf_printf(body, "calls were dropped %.0f s ago\n",
+                   (double)s.dropped_ago_ms / 1e3);
+    else
         buf_str(body, "ready\n");
-        return 200;
-    }
-    buf_printf(body, "%s\n", s.store_ok ? "stopping" : s.error);
-    return 503;
+    return slice_is(buf_slice(body), "ready\n") ? 200 : 503;
 }
 
 /* {"call": ID, "reward": ..., "label": ..., "answer": ...} */

@@ -209,6 +209,8 @@ void recorder_count_gap(struct recorder *r, int which, int64_t time_us,
 {
     recorder_widen_gap(&r->gaps[which], time_us, bytes);
     r->stats.dropped++;
+    if (which == GAP_OVERLOAD)
+        r->dropped_ns = clock_mono_ns();
 }
 
 static bool has_room(const struct recorder *r)
@@ -400,11 +402,23 @@ int recorder_feedback(struct recorder *r, struct slice id, struct slice json,
     return ERR_OK;
 }
 
+/* A spool that is meant to be used and is full is the last step before a loss,
+ * whatever room the memory has. */
+static bool is_full(const struct recorder *r)
+{
+    if (r->o.overload == RECORDER_SPILL && r->o.spool_bytes)
+        return !can_spill(r);
+    return !has_room(r);
+}
+
 void recorder_stats_read(struct recorder *r, struct recorder_stats *out)
 {
     (void)pthread_mutex_lock(&r->lock);
     *out = r->stats;
     out->spool_bytes = spool_bytes(r->spool);
     out->segments = spool_segments(r->spool);
+    out->full = is_full(r);
+    out->dropped_ago_ms =
+        r->dropped_ns ? (clock_mono_ns() - r->dropped_ns) / 1000000 : -1;
     (void)pthread_mutex_unlock(&r->lock);
 }

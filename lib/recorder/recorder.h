@@ -90,6 +90,8 @@ struct recorder_stats {
     uint64_t spool_bytes, segments;  /* now */
     int64_t commit_us_max, commit_us_sum;
     uint64_t wal_bytes;
+    bool full;              /* what ends now may be dropped, or is refused */
+    int64_t dropped_ago_ms; /* the last for want of room; -1: none yet */
     bool store_ok;
     char error[256]; /* of the store, if it is not ok */
 };

@@ -126,6 +126,7 @@ struct recorder {
     bool gaps_mapped;
     bool stuck; /* neither store nor spool took a record that is waited for */
     struct recorder_stats stats;
+    int64_t dropped_ns; /* the last for want of room; 0: none */
     /* The writer's. */
     struct store *store;
     struct store_packer *packer;

@@ -465,6 +465,38 @@ START_TEST(the_admin_listener_tells_and_takes_feedback)
 }
 END_TEST
 
+/* Also after the store has taken what was kept, as long as a probe may need to
+ * see it. */
+START_TEST(who_drops_calls_is_not_ready)
+{
+    struct store *lock;
+
+    px.o.admin = "127.0.0.1:0";
+    px.ro.queue_bytes = 1;
+    px.ro.spool_bytes = 2000;
+    answer_with(OK);
+    start_proxy();
+    for (int i = 0; i < 500 && admin(GET("/readyz") "\r\n") != 200; i++)
+        nap_ms(10);
+    ck_assert_int_eq(status_of(&b), 200);
+    lock = lock_store();
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(exchange(GET("/v1/x") "\r\n", &b), 200);
+    for (int i = 0; i < 500 && admin(GET("/readyz") "\r\n") == 200; i++)
+        nap_ms(10);
+    ck_assert_int_eq(status_of(&b), 503);
+    unlock_store(lock);
+    for (int i = 0; i < 1000 && !strstr(body_of(&b), "were dropped"); i++) {
+        nap_ms(10);
+        (void)admin(GET("/readyz") "\r\n");
+    }
+    ck_assert_int_eq(status_of(&b), 503);
+    ck_assert(strstr(body_of(&b), "calls were dropped"));
+    stop_proxy(1000);
+    ck_assert_int_gt(ask("SELECT sum(calls) FROM gap"), 5);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("proxy", set_up, tear_down);
@@ -487,5 +519,6 @@ int main(void)
     tcase_add_test(t, a_unix_socket_serves_and_goes_with_the_proxy);
     tcase_add_loop_test(t, the_proxy_header_is_taken_from_who_is_trusted, 0, 2);
     tcase_add_test(t, the_admin_listener_tells_and_takes_feedback);
+    tcase_add_test(t, who_drops_calls_is_not_ready);
     return suite_run("proxy", t);
 }

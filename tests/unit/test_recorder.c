@@ -180,9 +180,11 @@ START_TEST(a_full_queue_refuses_or_holds_new_calls)
     }
     ck_assert_int_eq(rc, _i ? ERR_BUSY : ERR_LIMIT);
     ck_assert_int_eq(stats_of(r).refused, _i ? 0 : 1);
+    ck_assert(stats_of(r).full);
     unlock_store(lock);
     for (int i = 0; i < WAIT_MS / 10 && stats_of(r).queue_calls; i++)
         nap_ms(10);
+    ck_assert(!stats_of(r).full && stats_of(r).dropped_ago_ms == -1);
     begin(r, id);
     submit(r, id, "{\"role\":\"user\",\"content\":\"y\"}", NULL, NULL);
     close_all(r);
