@@ -148,7 +148,7 @@ static int erase(struct erasure *e, struct err *err)
                                 .learnt = learnt,
                                 .ctx = e };
     struct store *s = NULL;
-    int rc = cmd_store_open(e->cli, STORE_WRITE, &s, err);
+    int rc = cmd_store_open_to_remove(e->cli, &s, err);
 
     if (rc == ERR_OK && client)
         make_prints(e->cli, user, address);

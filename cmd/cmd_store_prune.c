@@ -94,7 +94,7 @@ static int prune(struct cli *cli, const struct store_prune *p,
                  struct store_removed *r, struct err *err)
 {
     struct store *s = NULL;
-    int rc = cmd_store_open(cli, STORE_WRITE, &s, err);
+    int rc = cmd_store_open_to_remove(cli, &s, err);
 
     if (rc == ERR_OK)
         rc = store_prune(s, p, r, err);

@@ -54,3 +54,14 @@ int cmd_store_open(const struct cli *cli, enum store_mode mode,
 
     return rc < 0 ? rc : store_open_with(cli->store, mode, &access, out, err);
 }
+
+int cmd_store_open_to_remove(const struct cli *cli, struct store **out,
+                             struct err *err)
+{
+    struct store_access access;
+    int rc = cmd_store_access(cli, &access, err);
+
+    access.removes = true;
+    return rc < 0 ? rc
+                  : store_open_with(cli->store, STORE_WRITE, &access, out, err);
+}

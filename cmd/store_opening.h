@@ -10,6 +10,9 @@
  * (status, completion) store_open does. */
 MUST_CHECK int cmd_store_open(const struct cli *cli, enum store_mode mode,
                               struct store **out, struct err *err);
+/* For prune and erase, which want all the keys of what they remove. */
+MUST_CHECK int cmd_store_open_to_remove(const struct cli *cli,
+                                        struct store **out, struct err *err);
 /* The options as they are; what it points to lasts as long as the process. */
 MUST_CHECK int cmd_store_access(const struct cli *cli, struct store_access *out,
                                 struct err *err);

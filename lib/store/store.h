@@ -37,6 +37,7 @@ struct store_access {
     const struct crypto_key *private_key; /* NULL: not held */
     bool collects; /* writes calls, under a data key of its own */
     bool imports;  /* the same, and knows them again: needs the private key */
+    bool removes;  /* prune, erase: the same; refused before anything is made */
 };
 
 /* STORE_CREATE makes the directory (0700) and the database if absent; the

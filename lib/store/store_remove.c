@@ -110,6 +110,10 @@ int store_remove_begin(struct store *s, size_t *locks, struct err *err)
     int rc = ERR_OK;
 
     *locks = s->lock_count;
+    /* What is written to the chain, and what is packed again, is under the
+     * keys that the calls came with. */
+    if (s->is_sealed && !s->private_key)
+        rc = store_no_private_key(s, err);
     for (size_t i = 0; rc == ERR_OK && i < sizeof(stages) / sizeof(*stages);
          i++)
         rc = store_lock(s, stages[i], err);

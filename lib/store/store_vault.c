@@ -230,6 +230,8 @@ static int open_sealed(struct store *s, enum store_mode mode,
     int rc = check_pair(s, access, err);
 
     s->private_key = access->private_key;
+    if (rc == ERR_OK && access->removes && !s->private_key)
+        rc = store_no_private_key(s, err);
     if (rc < 0)
         return rc;
     return access->collects && mode != STORE_READ
