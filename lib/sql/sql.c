@@ -18,7 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BUSY_TIMEOUT_MS 10000
 #define BUSY_PAUSE_US 500
 
 /* SQLite's own handler waits up to 100 ms between its tries; a writer that
@@ -26,9 +25,9 @@
 static int wait_a_little(void *ctx, int tries)
 {
     const struct timespec pause = { 0, BUSY_PAUSE_US * 1000L };
+    const struct sql *db = ctx;
 
-    (void)ctx;
-    if ((int64_t)tries * BUSY_PAUSE_US > BUSY_TIMEOUT_MS * INT64_C(1000))
+    if ((int64_t)tries * BUSY_PAUSE_US > db->patience_ms * 1000)
         return 0;
     (void)nanosleep(&pause, NULL);
     return 1;
@@ -183,9 +182,14 @@ static int open_handle(struct sql *db, enum sql_mode mode, struct err *err)
                   : open_unwritable(db);
     if (rc != SQLITE_OK)
         return sql_fail(db, rc, err);
-    (void)sqlite3_busy_handler(db->handle, wait_a_little, NULL);
+    (void)sqlite3_busy_handler(db->handle, wait_a_little, db);
     (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     return ERR_OK;
+}
+
+void sql_set_patience(struct sql *db, int64_t ms)
+{
+    db->patience_ms = ms;
 }
 
 int sql_open(const char *path, enum sql_mode mode, struct sql **out,
@@ -195,6 +199,7 @@ int sql_open(const char *path, enum sql_mode mode, struct sql **out,
     int rc = ERR_OK;
 
     db->path = mem_strdup(path);
+    db->patience_ms = SQL_PATIENCE_MS;
     db->by_text = map_new();
     if (mode == SQL_CREATE)
         rc = make_file(path, err);

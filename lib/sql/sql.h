@@ -21,10 +21,13 @@ enum sql_mode { SQL_READ, SQL_WRITE, SQL_CREATE };
 
 /* Pragmas before the first table: page_size 4096, auto_vacuum INCREMENTAL,
  * journal_mode WAL, synchronous FULL, secure_delete ON, foreign_keys ON,
- * trusted_schema OFF, busy_timeout 10 s; application_id checked or set. A file
- * of another application is refused. */
+ * trusted_schema OFF, patience SQL_PATIENCE_MS; application_id checked or set.
+ * A file of another application is refused. */
 MUST_CHECK int sql_open(const char *path, enum sql_mode mode, struct sql **out,
                         struct err *err);
+/* So long another connection's lock is waited for before ERR_BUSY. */
+#define SQL_PATIENCE_MS 10000
+void sql_set_patience(struct sql *db, int64_t ms);
 /* Checkpoints and truncates the WAL if it is the last writer. NULL is fine. */
 void sql_close(struct sql *db);
 

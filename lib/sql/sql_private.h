@@ -21,6 +21,7 @@ struct sql {
     size_t count, cap;
     struct map *by_text; /* text to index + 1 */
     uint64_t rollbacks;
+    int64_t patience_ms;
     struct sql_hooks hooks; /* of NULL: none */
 };
 

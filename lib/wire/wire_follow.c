@@ -23,6 +23,7 @@
 #define TICK_NS 200000000
 #define LOOK_NS (10 * INT64_C(1000000000)) /* for writers that are late */
 #define QUIET_NS (5 * INT64_C(1000000000)) /* then a rotated file has ended */
+#define PATIENCE_MS 2000                   /* with a lock, before it is told */
 #define RETRY_NS (2 * INT64_C(1000000000)) /* of a store that takes nothing */
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
@@ -312,6 +313,9 @@ static int start_again(struct follow *f, struct err *err)
 {
     int rc = ERR_OK;
 
+    wire_batch_clear(f->batch);
+    wire_pieces_close(f->pieces);
+    f->pieces = wire_pieces_new();
     for (size_t i = 0; rc == ERR_OK && i < f->count; i++) {
         struct follow_log *l = &f->logs[i];
 
@@ -340,6 +344,7 @@ static bool may_pass(int rc)
 /* A log waits: a store that is locked, or has no room, is tried again. */
 static int follow_on(struct follow *f, struct err *err)
 {
+    sql_set_patience(store_sql(f->im->store), PATIENCE_MS);
     while (!stop_requested()) {
         bool busy = false;
         int rc = f->fails ? start_again(f, err) : ERR_OK;
@@ -400,8 +405,10 @@ static int begin_log(struct follow *f, struct follow_log *l, struct err *err)
 
 static int end_log(struct follow *f, struct follow_log *l, struct err *err)
 {
-    int rc = begin(f, err);
+    int rc;
 
+    sql_set_patience(store_sql(f->im->store), SQL_PATIENCE_MS);
+    rc = begin(f, err);
     if (rc == ERR_OK)
         rc = wire_intake_update(&l->intake, true, err);
     if (rc == ERR_OK)

@@ -239,7 +239,7 @@ int wire_intake_update(struct wire_intake *k, bool finished, struct err *err)
     return sql_run(q, err);
 }
 
-static void clear_batch(struct wire_batch *b)
+void wire_batch_clear(struct wire_batch *b)
 {
     for (size_t i = 0; i < b->count; i++) {
         free(b->slots[i].reason);
@@ -265,7 +265,7 @@ int wire_batch_write(struct wire_intake *k, struct wire_batch *b,
         rc = store_group_step(k->im->store, err);
     if (rc == ERR_OK && b->count)
         rc = wire_intake_update(k, false, err);
-    clear_batch(b);
+    wire_batch_clear(b);
     return rc;
 }
 

@@ -29,6 +29,7 @@ struct wire_batch {
 struct wire_batch *wire_batch_new(void);
 void wire_batch_free(struct wire_batch *b); /* NULL is fine */
 void wire_batch_add(struct wire_batch *b, const struct codec_line *line);
+void wire_batch_clear(struct wire_batch *b); /* what was not written is gone */
 bool wire_batch_is_full(const struct wire_batch *b);
 
 /* One source, and what has become of its lines. */
