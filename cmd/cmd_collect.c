@@ -12,6 +12,8 @@
 #include "wire/wire.h"
 
 #include <inttypes.h>
+#include <unistd.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -380,6 +382,14 @@ static void say(void *cli, const char *message)
     cli_note(cli, "%s", message);
 }
 
+/* Whoever rotates logs signals their readers; there is nothing to do here. Only
+ * who hangs up a terminal means that it is to end. */
+static void ignore_rotations(void)
+{
+    if (!isatty(STDIN_FILENO))
+        (void)signal(SIGHUP, SIG_IGN);
+}
+
 /* Imports may run beside it. */
 static int follow(struct cli *cli, struct wire_import *im, struct err *err)
 {
@@ -387,6 +397,7 @@ static int follow(struct cli *cli, struct wire_import *im, struct err *err)
     struct store_access access;
     int rc = wire_follow_check(follows.items, follows.count, err);
 
+    ignore_rotations();
     if (rc == ERR_OK)
         rc = collect_access(cli, true, &access, err);
     if (rc == ERR_OK)

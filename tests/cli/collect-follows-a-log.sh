@@ -40,8 +40,11 @@ line 5 >app.log
 echo nonsense >>app.log
 printf '[{"request":{"q":8},"response":{}},' >>app.log
 printf '{"request":{"q":9},"response":{}}]\n' >>app.log
-slmctl collect --store store --follow app.log >said 2>&1 &
+slmctl collect --store store --follow app.log </dev/null >said 2>&1 &
 calls 11
+kill -HUP $! # as a postrotate of logrotate may
+line 8 >>app.log
+calls 12
 kill $!
 wait $!
 echo "exit $?"
