@@ -144,14 +144,41 @@ static void welcome(struct proxy_worker *w, const struct proxy_listener *l,
     proxy_client_join(c);
 }
 
+static void put_refusal(struct buf *body, const char *type, const char *message)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, body, false);
+    json_begin_object(&w, NULL);
+    json_begin_object(&w, "error");
+    json_put_string(&w, "message", message);
+    json_put_string(&w, "type", "slmctl_proxy");
+    json_put_string(&w, "code", type);
+    json_end_object(&w);
+    json_end_object(&w);
+    buf_char(body, '\n');
+}
+
+/* What it has sent is read as far as it is there: the kernel would reset the
+ * connection under the answer. */
 static void turn_away(struct proxy_metrics *m, int fd)
 {
-    static const char full[] =
-        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
-        "Retry-After: 1\r\nContent-Length: 0\r\n\r\n";
+    struct buf body = { .data = NULL }, out = { .data = NULL };
+    char unread[16384];
 
-    (void)!send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL);
+    put_refusal(&body, "too_many_connections",
+                "too many connections at once; try again");
+    http_head_begin_own(&out, 503, clock_wall_us(), "application/json",
+                        body.len);
+    buf_str(&out, "Retry-After: 1\r\nConnection: close\r\n");
+    http_head_end(&out);
+    buf_add_slice(&out, buf_slice(&body));
+    (void)!send(fd, out.data, out.len, MSG_NOSIGNAL);
+    (void)shutdown(fd, SHUT_WR);
+    (void)!recv(fd, unread, sizeof(unread), MSG_DONTWAIT);
     (void)close(fd);
+    buf_release(&body);
+    buf_release(&out);
     atomic_fetch_sub(&m->open, 1);
     atomic_fetch_add(&m->refused, 1);
 }
@@ -311,17 +338,8 @@ void proxy_client_refuse(struct proxy_client *c, int status, const char *type,
                          const char *message, bool close)
 {
     struct buf body = { .data = NULL };
-    struct json_writer w;
 
-    json_writer_init(&w, &body, false);
-    json_begin_object(&w, NULL);
-    json_begin_object(&w, "error");
-    json_put_string(&w, "message", message);
-    json_put_string(&w, "type", "slmctl_proxy");
-    json_put_string(&w, "code", type);
-    json_end_object(&w);
-    json_end_object(&w);
-    buf_char(&body, '\n');
+    put_refusal(&body, type, message);
     http_head_begin_own(&c->out, status, clock_wall_us(), "application/json",
                         body.len);
     if (c->exchange)

@@ -249,6 +249,7 @@ START_TEST(a_full_proxy_still_tells_how_it_is)
     buf_reset(&b);
     hear(busy, &b, "ok");
     ck_assert_int_eq(exchange(ASK, &b), 503);
+    ck_assert(strstr(body_of(&b), "\"code\":\"too_many_connections\""));
     fd = loopback_dial(proxy_address(px.proxy, 1));
     buf_reset(&b);
     say(fd, "GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
