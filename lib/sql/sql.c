@@ -53,9 +53,12 @@ static enum err_code code_of(int rc)
 
 int sql_fail(struct sql *db, int rc, struct err *err)
 {
-    return err_set(err, code_of(rc), "%s: %s", db->path,
-                   db->handle ? sqlite3_errmsg(db->handle)
-                              : sqlite3_errstr(rc));
+    enum err_code code = code_of(rc);
+
+    return err_set(
+        err, code, "%s: %s%s", db->path,
+        db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc),
+        code == ERR_FORMAT ? "; restore a backup, see slmctl-store(1)" : "");
 }
 
 int sql_exec(struct sql *db, const char *text, struct err *err)

@@ -48,6 +48,23 @@ static int read_seal(struct store *s, struct err *err)
     return rc;
 }
 
+/* Keys are there as long as a store is encrypted, and from then on. */
+static int check_plain(struct store *s, struct err *err)
+{
+    int64_t keys;
+    int rc = sql_one_int(s->db,
+                         "SELECT count(*) FROM data_key WHERE NOT EXISTS "
+                         "(SELECT 1 FROM setting WHERE name = 'encryption')",
+                         0, &keys, err);
+
+    if (rc < 0 || !keys)
+        return rc;
+    return err_set(err, ERR_FORMAT,
+                   "%s: damaged: it has data keys, but setting encryption is "
+                   "gone; restore a backup, see slmctl-store(1)",
+                   s->dir);
+}
+
 /* The settings that say what this store is. */
 static int read_settings(struct store *s, struct buf *hash_key, struct err *err)
 {
@@ -73,7 +90,7 @@ static int read_settings(struct store *s, struct buf *hash_key, struct err *err)
         memcpy(s->key_id, id.data, id.len + 1);
     buf_release(&mode);
     buf_release(&id);
-    return rc;
+    return rc == ERR_OK && !s->encrypted ? check_plain(s, err) : rc;
 }
 
 /* Two who make the store at once agree on what came first. */
