@@ -55,15 +55,19 @@ static int migrate_for_reader(const char *path, struct sql *reader,
     return rc;
 }
 
-static int open_database(struct store *s, enum store_mode mode, struct err *err)
+static int open_database(struct store *s, enum store_mode mode,
+                         const struct store_access *access, struct err *err)
 {
     static const enum sql_mode modes[] = { SQL_READ, SQL_WRITE, SQL_CREATE };
     char *path = io_path(s->dir, "store.db");
     int rc = ERR_OK;
 
-    if (mode == STORE_CREATE)
-        rc = io_mkdirs(s->dir, 0700, err);
-    else if (!io_exists(path))
+    if (mode == STORE_CREATE) {
+        if (!io_exists(path))
+            rc = store_vault_may_make(s, access, err);
+        if (rc == ERR_OK)
+            rc = io_mkdirs(s->dir, 0700, err);
+    } else if (!io_exists(path))
         rc = errno == EACCES
                  ? err_set(err, ERR_IO,
                            "open %s: %s; a store is its owner's alone", path,
@@ -101,7 +105,7 @@ int store_open_with(const char *dir, enum store_mode mode,
     s->unpacked = mem_zalloc(CACHE_SLOTS * sizeof(*s->unpacked));
     s->walked = mem_zalloc(CACHE_SLOTS * sizeof(*s->walked));
     if (rc == ERR_OK)
-        rc = open_database(s, mode, err);
+        rc = open_database(s, mode, access, err);
     if (rc == ERR_OK)
         rc = store_text_functions(s, err);
     if (rc == ERR_OK)

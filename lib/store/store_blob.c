@@ -34,8 +34,7 @@ static int load_dictionary(struct store *s, struct sql_stmt *q, int64_t id,
         rc = codec_dictionary_new(id, buf_slice(&data), CODEC_LEVEL, out, err);
     buf_release(&data);
     buf_release(&opened);
-    return rc < 0 ? err_wrap(err, "%s: dictionary %lld", s->dir, (long long)id)
-                  : ERR_OK;
+    return rc < 0 ? store_err_wrap(s, "dictionary", id, err) : ERR_OK;
 }
 
 int store_dictionary(struct store *s, int64_t id,
@@ -242,9 +241,7 @@ static int unpack_row(struct store *s, struct sql_stmt *q, int64_t id,
     if (rc == ERR_OK)
         rc = codec_unpack(s->codec, row.codec, d, packed, (size_t)row.size, out,
                           err);
-    if (rc < 0)
-        (void)err_wrap(err, "%s: blob %lld", s->dir, (long long)id);
-    return rc;
+    return rc < 0 ? store_err_wrap(s, "blob", id, err) : ERR_OK;
 }
 
 static int load(struct store *s, int64_t id, struct buf *out, struct err *err)

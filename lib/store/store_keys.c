@@ -131,6 +131,16 @@ int store_no_private_key(const struct store *s, struct err *err)
                    s->dir, s->seal_id);
 }
 
+/* A key that is not given is no fault of a row, and its message names the
+ * store. */
+int store_err_wrap(const struct store *s, const char *what, int64_t id,
+                   struct err *err)
+{
+    if (err->code == ERR_INVALID)
+        return err->code;
+    return err_wrap(err, "%s: %s %lld", s->dir, what, (long long)id);
+}
+
 /* The key file is that which wrapped it. */
 static int check_master(const struct store *s, struct slice key_id,
                         struct err *err)

@@ -105,6 +105,10 @@ struct store {
 MUST_CHECK int store_vault_open(struct store *s, enum store_mode mode,
                                 const struct store_access *access,
                                 struct err *err);
+/* Whether these keys can make a store, before there is a file of it. */
+MUST_CHECK int store_vault_may_make(struct store *s,
+                                    const struct store_access *access,
+                                    struct err *err);
 void store_vault_close(struct store *s);
 /* ERR_BUSY: a rotation has ended since the store was opened. */
 MUST_CHECK int store_vault_check(struct store *s, struct err *err);
@@ -122,6 +126,9 @@ MUST_CHECK int store_key_new(struct store *s, const struct crypto_key *hash,
                              struct err *err);
 int store_no_key(const struct store *s, struct err *err);
 int store_no_private_key(const struct store *s, struct err *err);
+/* The store and its row in front of the message; not of one about keys. */
+int store_err_wrap(const struct store *s, const char *what, int64_t id,
+                   struct err *err);
 /* Of an encrypted store that is open without its key: it opens nothing. */
 bool store_is_nobody(const struct store *s, const struct store_key *k);
 /* For store_rotate, inside a transaction: a new data key to write with; one

@@ -87,9 +87,8 @@ static int seal_row(struct turn *t, struct sql_stmt *q, const char *update,
     if (rc == ERR_OK)
         rc = sql_get(s->db, update, &u, err);
     if (rc < 0)
-        return err_wrap(err, "%s: %s %lld", s->dir,
-                        table == 'b' ? "blob" : "dictionary",
-                        (long long)row.id);
+        return store_err_wrap(s, table == 'b' ? "blob" : "dictionary", row.id,
+                              err);
     sealed = store_row_seal(s, &row, packed);
     sql_bind_int(u, 1, store_row_codec(s, (enum codec_id)row.codec));
     sql_bind_blob(u, 2, sealed.p, sealed.n);
@@ -434,6 +433,11 @@ int store_rotate(const char *dir, const struct store_access *access,
                      "%s: a sealed store has other data keys with each "
                      "collector; --new-key alone is for it",
                      dir);
+    if (rc == ERR_OK && t.s->is_sealed && !how->new_key_file)
+        rc = err_set(err, ERR_INVALID,
+                     "%s: sealed, and what is curated is under key %s; "
+                     "--new-key gives that another key file",
+                     dir, t.s->key_id);
     if (rc == ERR_OK && t.s->encrypted && !t.s->turning && !how->data &&
         !how->new_key_file)
         rc = err_set(err, ERR_INVALID,

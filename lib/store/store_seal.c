@@ -175,9 +175,9 @@ static int open_text(void *ctx, struct slice value, struct slice what,
     else
         rc = unseal_text(s, (struct slice){ value.p + mark, value.n - mark },
                          what, rows, key, out, err);
-    return rc < 0 ? err_wrap(err, "%.*s %lld", (int)what.n, what.p,
-                             (long long)rows[0])
-                  : ERR_OK;
+    return rc < 0 && rc != ERR_INVALID ? err_wrap(err, "%.*s %lld", (int)what.n,
+                                                  what.p, (long long)rows[0])
+                                       : rc;
 }
 
 /* The same, but NULL where the key is one that others hold. */

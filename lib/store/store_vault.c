@@ -177,6 +177,21 @@ static int check_pair(const struct store *s, const struct store_access *access,
                    s->dir, s->seal_id, id);
 }
 
+int store_vault_may_make(struct store *s, const struct store_access *access,
+                         struct err *err)
+{
+    int rc;
+
+    if (!access || !access->seal_to || access->plain)
+        return ERR_OK;
+    s->seal_to = *access->seal_to;
+    crypto_key_id(&s->seal_to, s->seal_id);
+    rc = check_pair(s, access, err);
+    return rc == ERR_OK && access->imports && !access->private_key
+               ? store_no_private_key(s, err)
+               : rc;
+}
+
 /* A data key in a transaction of its own. */
 static int add_data_key(struct store *s, bool sealed, struct err *err)
 {
