@@ -163,11 +163,39 @@ run() { # NAME OPTION...
     equal "$leaks" '' "$name: secrets are in"
 }
 
-options=$("$slmctl" collect --list-options 2>/dev/null ||
-    "$slmctl" collect -h)
-plain=
-case $options in *--no-encryption*) plain=--no-encryption ;; esac
-run plain $plain
+# What is sealed opens with the private key alone. That also takes in what
+# collectors have left in the spool, which no later one could read; then as
+# before nothing can be seen from outside.
+look_into_sealed() { # PRIVATE-KEY
+    "$slmctl" store export --store "$store" >"$scratch/mine/out" 2>&1
+    equal $? 2 'export with the key file alone ended with'
+    grep -qaF -f "$scratch/mine/payload" "$scratch/mine/out" &&
+        wrong 'sealed: payload opens with the key file'
+    left=$(find "$store/spool" -name '*.seg' -size +0 | wc -l)
+    [ "$left" -gt 0 ] || wrong 'sealed: no segment was left'
+    before=$(ask 'SELECT count(*) FROM call')
+    "$slmctl" curate -q --store "$store" --private-key "$1" ||
+        wrong "curate ended with $?"
+    after=$(ask 'SELECT count(*) FROM call')
+    [ "$after" -gt "$before" ] || wrong 'sealed: curate took nothing in'
+    equal "$(find "$store/spool" -name '*.seg' -size +0 | wc -l)" 0 \
+        'segments after curate'
+    inside=$("$slmctl" store export --store "$store" --private-key "$1" |
+        grep -cF "$payload")
+    [ "$inside" -gt 150 ] || wrong "sealed: payload in $inside calls only"
+    note "sealed: $left segments had $((after - before)) calls; payload in" \
+        "$inside calls with the private key"
+    rm -rf "$seen"
+    proxy=$$
+    take curated
+    proxy=
+    equal "$(found secrets)" '' 'curated: secrets are in'
+    equal "$(found payload)" '' 'curated: payload is in'
+    "$slmctl" store verify --store "$store" --private-key "$1" >/dev/null ||
+        wrong "verify ended with $?"
+}
+
+run plain --no-encryption
 # The control: what is there is found, in the store and in the spool.
 case $shows in
 *end/blobs*) ;;
@@ -182,21 +210,19 @@ case $shows in
 esac
 echo "xx $key_odd" >"$seen/planted"
 equal "$(found secrets)" 'planted ' 'a planted key'
-if [ -n "$plain" ]; then
-    run encrypted
-    equal "$shows" '' 'encrypted: payload is in'
+none_unpacked() { # NAME
+    equal "$shows" '' "$1: payload is in"
     case $(cat "$scratch/mine/blobs.end") in
     *', 0 unpacked') ;;
-    *) wrong 'encrypted: something could be unpacked' ;;
+    *) wrong "$1: something could be unpacked" ;;
     esac
-fi
-case $options in
-*--seal-to*)
-    (umask 077 && "$slmctl" store keygen --sealed "$scratch/mine/private" \
-        >"$scratch/mine/public") || wrong "keygen ended with $?"
-    run sealed --seal-to "$(cat "$scratch/mine/public")"
-    equal "$shows" '' 'sealed: payload is in'
-    ;;
-esac
+}
+run encrypted
+none_unpacked encrypted
+"$slmctl" store keygen -q --sealed "$scratch/mine/pair" ||
+    wrong "keygen ended with $?"
+run sealed --seal-to "$scratch/mine/pair.pub"
+none_unpacked sealed
+look_into_sealed "$scratch/mine/pair"
 [ $bad -eq 0 ] || tail -n 5 "$scratch/log"
 exit $bad
