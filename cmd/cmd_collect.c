@@ -290,6 +290,11 @@ static void write_json(const struct wire_import *im, double seconds,
     free(paths);
 }
 
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static void write_text(const struct wire_import *im, double seconds,
                        struct buf *out)
 {
@@ -298,12 +303,14 @@ static void write_text(const struct wire_import *im, double seconds,
     if (imports.count || follows.count)
         buf_printf(
             out,
-            "%" PRIu64 " calls added, %" PRIu64 " known already, %" PRIu64
-            " lines rejected; %.1f s, %.0f calls/s\n",
-            c->added, c->known, c->rejected, seconds,
+            "%" PRIu64 " call%s added, %" PRIu64 " known already, %" PRIu64
+            " line%s rejected; %.1f s, %.0f calls/s\n",
+            c->added, plural(c->added), c->known, c->rejected,
+            plural(c->rejected), seconds,
             (double)(c->added + c->known) / (seconds > 0 ? seconds : 1e-9));
     if (outcomes.count)
-        buf_printf(out, "%" PRIu64 " outcomes joined\n", c->updated);
+        buf_printf(out, "%" PRIu64 " outcome%s joined\n", c->updated,
+                   plural(c->updated));
 }
 
 /* cron stays silent when there was nothing to do. */
@@ -443,6 +450,10 @@ static int run(struct cli *cli, int argc, char **argv)
     if (follows.count && (imports.count || outcomes.count))
         return cli_usage(cli, "--follow runs alone, without --import and "
                               "--outcomes");
+    if (of_stdin(&follows))
+        return cli_usage(cli, "--follow reads files that grow; give standard "
+                              "input to --import, and a file of the name - as "
+                              "./-");
     if (follows.count > WIRE_FOLLOW_MAX)
         return cli_usage(cli, "more than %d files to follow", WIRE_FOLLOW_MAX);
     if (!imports.count && !outcomes.count && !follows.count)

@@ -191,10 +191,22 @@ static void put_recorder(const struct recorder_stats *s, struct buf *out)
     put_all(out, all, sizeof(all) / sizeof(*all));
 }
 
+/* What may be done to a path; NULL: there is none. */
+static const char *methods_of(struct slice path)
+{
+    return slice_is(path, "/healthz") || slice_is(path, "/readyz") ||
+                   slice_is(path, "/metrics")
+               ? "GET, HEAD"
+           : slice_is(path, "/feedback") ? "POST"
+                                         : NULL;
+}
+
 static void respond(struct buf *out, int status, const char *content_type,
-                    const struct buf *body, bool head_only)
+                    const struct buf *body, bool head_only, struct slice path)
 {
     http_head_begin_own(out, status, clock_wall_us(), content_type, body->len);
+    if (status == 405)
+        buf_printf(out, "Allow: %s\r\n", methods_of(path));
     buf_str(out, "Cache-Control: no-store\r\n");
     http_head_end(out);
     if (!head_only)
@@ -292,10 +304,14 @@ void proxy_admin_answer(struct proxy *p, const struct http_request *r,
         put_metrics(p, &text);
     } else if (slice_is(path, "/feedback") && slice_is(r->method, "POST")) {
         status = take_feedback(p, body, &text);
+    } else if (methods_of(path)) {
+        status = 405;
+        buf_printf(&text, "%.*s takes %s\n", (int)path.n, path.p,
+                   methods_of(path));
     } else {
         status = 404;
         buf_str(&text, "GET /healthz, /readyz, /metrics; POST /feedback\n");
     }
-    respond(out, status, content_type, &text, is_head);
+    respond(out, status, content_type, &text, is_head, path);
     buf_release(&text);
 }

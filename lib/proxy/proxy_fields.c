@@ -343,7 +343,7 @@ void proxy_facts_request(struct proxy_exchange *x, const struct http_request *r,
     proxy_set_text(x, TEXT_REQUEST_TYPE, clipped(http_get(r, "content-type")));
     proxy_set_text(x, TEXT_REQUEST_ENCODING,
                    clipped(http_get(r, "content-encoding")));
-    set_names(x, r, t->workload, token);
+    set_names(x, r, slice_of(t->workload), token);
     if (!key.n && find_key(t->rest, &in_query))
         key = (struct slice){ t->rest.p + in_query.at, in_query.n };
     add_fingerprint(x, FINGERPRINT_KEY, key);

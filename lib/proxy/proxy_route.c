@@ -155,6 +155,26 @@ static bool climbs(struct slice path)
     }
 }
 
+/* "a%2Fb" to "a/b"; a percent sign that begins no code stands for itself. */
+static bool decode(struct slice s, char out[PROXY_NAME_MAX + 1])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+
+        if (c == '%' &&
+            crypto_unhex((struct slice){ s.p + i + 1, s.n - i > 2 ? 2 : 0 }, &c,
+                         1))
+            i += 2;
+        if (n == PROXY_NAME_MAX || (unsigned char)c < ' ' || c == 127)
+            return false;
+        out[n++] = c;
+    }
+    out[n] = '\0';
+    return utf8_valid(out, n);
+}
+
 int proxy_route_find(const struct proxy_config *c, const struct http_request *r,
                      struct proxy_target *out, struct err *err)
 {
@@ -165,11 +185,10 @@ int proxy_route_find(const struct proxy_config *c, const struct http_request *r,
         return err_set(err, ERR_FORMAT, "the path has . or .. segments");
     if (segment(path, &name, &rest) && slice_is(name, "w") &&
         segment(rest, &name, &path)) {
-        if (name.n > PROXY_NAME_MAX)
+        if (!decode(name, out->workload))
             return err_set(err, ERR_FORMAT,
-                           "the workload's name is longer "
-                           "than 64 bytes");
-        out->workload = name;
+                           "the workload's name is longer than 64 bytes, or "
+                           "no text in UTF-8");
     } else {
         path = r->target;
     }

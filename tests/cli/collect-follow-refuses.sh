@@ -12,6 +12,7 @@ try --follow packed.zst 2>&1 | sed "s|$PWD/||"
 try --follow missing/app.log
 try --follow dir/
 try --follow app.log --follow ./app.log 2>&1 | sed "s|$PWD/||"
+try --follow -
 try --follow app.log --import calls.jsonl
 try --follow app.log --listen 127.0.0.1:0
 [ ! -e store ] || echo "a store was made"

@@ -255,6 +255,7 @@ static const struct {
     { GET("/v1/%2e%2E/x") "\r\n", 400 },
     { GET("/one/./x") "\r\n", 400 },
     { GET("/w/a/..") "\r\n", 400 },
+    { GET("/w/a%0Ab/v1/x") "\r\n", 400 },
     { GET("/one/..%2fx") "\r\n", 400 },
     { GET("/one/a%2F%2e.%5Cx") "\r\n", 400 },
     { GET("/one/..;a=b/x") "\r\n", 400 },
@@ -302,6 +303,7 @@ static const struct {
     { "/v1/..x/...", "h", "", "GET /v1/..x/... ", "" },
     { "/v1/a%2Fb;v=1/x?../y", "h", "", "GET /v1/a%2Fb;v=1/x?../y ", "" },
     { "/w/x", "h", "", "GET /w/x ", "" },
+    { "/w/a%2Fb%20%c3%a4/v1/x", "h", "", "GET /v1/x ", "a/b \xc3\xa4" },
 };
 
 START_TEST(names_in_path_and_host_choose_the_upstream)
@@ -460,6 +462,14 @@ START_TEST(the_admin_listener_tells_and_takes_feedback)
     (void)admin("POST /feedback HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
                 "Content-Length: 14\r\n\r\n{\"call\":\"nil\"}");
     ck_assert_int_eq(status_of(&b), 400);
+    ck_assert_int_eq(admin("PUT /feedback HTTP/1.1\r\nHost: h\r\n"
+                           "Connection: close\r\nContent-Length: 0\r\n\r\n"),
+                     405);
+    ck_assert(strstr(b.data, "\r\nAllow: POST\r\n"));
+    ck_assert_int_eq(admin("DELETE /metrics HTTP/1.1\r\nHost: h\r\n"
+                           "Connection: close\r\n\r\n"),
+                     405);
+    ck_assert(strstr(b.data, "\r\nAllow: GET, HEAD\r\n"));
     stop_proxy(1000);
     ck_assert_int_eq(ask("SELECT count(*) FROM outcome WHERE reward = 0.5"), 1);
 }
