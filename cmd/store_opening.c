@@ -10,11 +10,13 @@ static int read_private(const char *path, const struct crypto_key **out,
                         struct err *err)
 {
     static struct crypto_key *key;
+    int rc;
 
     if (!key)
         key = crypto_secret_new(sizeof(*key));
     *out = key;
-    return crypto_key_read(path, false, key, err);
+    rc = crypto_key_read(path, false, key, err);
+    return rc == ERR_NOTFOUND ? err->code = ERR_INVALID : rc;
 }
 
 int cmd_public_key(const char *text, const struct crypto_key **out,
@@ -27,10 +29,11 @@ int cmd_public_key(const char *text, const struct crypto_key **out,
     *out = &key;
     if (crypto_unhex(slice_of(text), key.bytes, sizeof(key.bytes)))
         return ERR_OK;
-    rc = io_read_file(text, PUBLIC_MAX, &b, err);
+    if (io_read_file(text, PUBLIC_MAX, &b, err) < 0)
+        rc = err->code = ERR_INVALID;
     if (rc == ERR_OK &&
         !crypto_unhex(slice_trim(buf_slice(&b)), key.bytes, sizeof(key.bytes)))
-        rc = err_set(err, ERR_FORMAT,
+        rc = err_set(err, ERR_INVALID,
                      "%s: no public key, which is 64 hexadecimal digits", text);
     buf_release(&b);
     return rc;

@@ -87,9 +87,7 @@ static int check_mode(const char *path, struct err *err)
                        "key file %s: %s", path, strerror(errno));
     if (st.st_mode & forbidden(&st))
         return err_set(err, ERR_INVALID,
-                       "key file %s: others may read it; chmod 600 it, or "
-                       "make a new one",
-                       path);
+                       "key file %s: others may read it; chmod 600 it", path);
     return ERR_OK;
 }
 
@@ -108,7 +106,9 @@ int crypto_key_read(const char *path, bool create, struct crypto_key *out,
         rc = io_read_file(path, KEY_FILE_MAX, &text, err);
     if (rc == ERR_OK && !crypto_unhex(slice_trim(buf_slice(&text)), out->bytes,
                                       sizeof(out->bytes)))
-        rc = err_set(err, ERR_FORMAT, "key file %s: not 64 hexadecimal digits",
+        rc = err_set(err, ERR_INVALID,
+                     "key file %s: not 64 hexadecimal digits; restore a copy "
+                     "of it",
                      path);
     if (text.data)
         crypto_wipe(text.data, text.len);

@@ -34,3 +34,12 @@ chmod 644 kept
 slmctl store export 2>&1
 chmod 600 kept
 slmctl collect --no-encryption --import log.jsonl --json | jq -c '[.added, .known]'
+# A key file that is none, and a private key that is not there.
+echo nonsense >none
+chmod 600 none
+slmctl store verify --key-file none 2>&1
+echo "exit $?"
+slmctl store verify --private-key missing 2>&1
+echo "exit $?"
+slmctl collect --import log.jsonl --store other --seal-to none 2>&1
+echo "exit $?"
