@@ -72,6 +72,7 @@ static void write_json(const struct erasure *e, struct buf *out)
     json_writer_init(&w, out, true);
     json_begin_document(&w, "slmctl.store.erase/1");
     json_put_bool(&w, "dry_run", dry_run);
+    json_put_bool(&w, "resumed", r->resumed);
     json_put_int(&w, "calls", r->calls);
     json_put_int(&w, "outcomes", r->outcomes);
     json_put_int(&w, "examples", r->examples);
@@ -99,13 +100,18 @@ static void write_text(const struct erasure *e, struct buf *out)
 {
     const struct store_removed *r = &e->removed;
 
-    if (dry_run)
+    if (!r->calls && !r->resumed)
+        buf_printf(out, "no call of %s %s\n",
+                   client ? "client" : "conversation",
+                   client ? client : conversation);
+    else if (dry_run)
         buf_printf(out, "%" PRId64 " calls would be erased\n", r->calls);
     else
         buf_printf(out,
-                   "%" PRId64 " calls erased, with %" PRId64
+                   "%s%" PRId64 " calls erased, with %" PRId64
                    " outcomes, %" PRId64 " examples, %" PRId64
                    " answers of evaluations and %" PRId64 " pieces\n",
+                   r->resumed ? "an erase that was cut off has ended: " : "",
                    r->calls, r->outcomes, r->examples, r->answers, r->pieces);
     for (size_t i = 0; i < e->count; i++) {
         const struct learner *l = &e->learner[i];

@@ -274,6 +274,8 @@ struct store_removed {
     int64_t pieces, messages;                   /* that nothing used any more */
     int64_t bytes_before, bytes_after;          /* of the database */
     bool log_cut; /* the write-ahead file has 0 bytes */
+    bool resumed; /* an erase that was cut off: calls are those of all its runs,
+                   * the rest is what was left for this one */
 };
 
 /* Takes out the calls that are older than older_than_us, then the oldest

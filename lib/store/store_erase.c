@@ -98,6 +98,16 @@ static int mark_datasets(struct store *s, struct err *err)
         err);
 }
 
+/* How many calls had been erased before this erase first began. */
+static int note_before(struct store *s, struct err *err)
+{
+    return sql_exec(s->db,
+                    "INSERT INTO setting(name, value) SELECT 'erase:before', "
+                    "CAST(count(*) AS TEXT) FROM tombstone WHERE reason = "
+                    "'erased'",
+                    err);
+}
+
 /* What the earlier run was asked for, and this one. */
 static int check_who(struct store *s, const struct store_erase *e, bool *begun,
                      struct err *err)
@@ -113,8 +123,27 @@ static int check_who(struct store *s, const struct store_erase *e, bool *begun,
                      was.data ? was.data : "");
     if (rc == ERR_OK && !*begun)
         rc = store_setting_set(s, WHO, who, err);
+    if (rc == ERR_OK && !*begun)
+        rc = note_before(s, err);
     buf_release(&was);
     free(who);
+    return rc;
+}
+
+/* Those of all runs; of this one alone where an earlier version began without
+ * a note. */
+static int count_erased(struct store *s, struct store_removed *out,
+                        struct err *err)
+{
+    int64_t n;
+    int rc = sql_one_int(s->db,
+                         "SELECT count(*) - (SELECT CAST(value AS INTEGER) "
+                         "FROM setting WHERE name = 'erase:before') FROM "
+                         "tombstone WHERE reason = 'erased'",
+                         0, &n, err);
+
+    if (rc == ERR_OK && n > out->calls)
+        out->calls = n;
     return rc;
 }
 
@@ -254,7 +283,10 @@ static int do_erase(struct store *s, const struct store_erase *e,
     /* What an earlier run could not cut off, since another process read. */
     if (!selected && !begun)
         return store_release_pages(s, &out->log_cut, err);
+    out->resumed = begun;
     rc = remove_gone(s, e, out, err);
+    if (rc == ERR_OK && begun)
+        rc = count_erased(s, out, err);
     if (rc == ERR_OK)
         rc = forget_texts(s, err);
     if (rc == ERR_OK)

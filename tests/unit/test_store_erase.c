@@ -514,6 +514,30 @@ START_TEST(a_kill_leaves_nothing_half)
 }
 END_TEST
 
+/* The last run may have had no call left to take out. */
+START_TEST(a_resumed_erase_counts_the_calls_of_all_its_runs)
+{
+    struct store_removed r;
+    int64_t calls;
+
+    fill();
+    ck_assert_int_eq(erase("bob", NULL, &r), 0);
+    calls = r.calls;
+    ck_assert(!r.resumed);
+    must_exec("INSERT INTO setting(name, value) VALUES('erase:who', "
+              "'--client bob'), ('erase:before', '1')");
+    ck_assert_int_eq(erase("bob", NULL, &r), 0);
+    ck_assert(r.resumed);
+    ck_assert_int_eq(r.calls, calls - 1);
+    ck_assert_int_eq(one("SELECT count(*) FROM setting WHERE name GLOB "
+                         "'erase:*'"),
+                     0);
+    ck_assert_int_eq(erase("bob", NULL, &r), 0);
+    ck_assert(!r.resumed);
+    ck_assert_int_eq(r.calls, 0);
+}
+END_TEST
+
 START_TEST(an_erase_that_was_cut_off_tells_all_again)
 {
     struct store_removed r;
@@ -543,6 +567,7 @@ int main(void)
     tcase_add_test(t, a_conversation_is_erased_alone);
     tcase_add_test(t, the_proxys_hashes_of_a_client_are_known);
     tcase_add_test(t, a_kill_leaves_nothing_half);
+    tcase_add_test(t, a_resumed_erase_counts_the_calls_of_all_its_runs);
     tcase_add_test(t, an_erase_that_was_cut_off_tells_all_again);
     return suite_run("store_erase", t);
 }
