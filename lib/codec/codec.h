@@ -66,6 +66,7 @@ struct codec_line {
     int64_t number;    /* counts from 1 */
     uint64_t size;     /* bytes of the line in the file */
     bool cut;          /* longer than max_line: text is its beginning */
+    bool torn;         /* never here; see lib/wire: of a list without an end */
 };
 MUST_CHECK int codec_lines_open(const char *path, size_t max_line,
                                 struct codec_lines **out, struct err *err);

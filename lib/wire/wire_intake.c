@@ -54,8 +54,9 @@ void wire_batch_add(struct wire_batch *b, const struct codec_line *line)
     s->number = line->number;
     s->size = line->size;
     s->cut = line->cut;
+    s->torn = line->torn;
     s->no_call = false;
-    s->blank = !line->cut && slice_trim(line->text).n == 0;
+    s->blank = !line->cut && !line->torn && slice_trim(line->text).n == 0;
     buf_add_slice(&b->text, line->text);
 }
 
@@ -100,6 +101,10 @@ static void pack_slot(struct wire_intake *k, struct wire_batch *b,
         return;
     if (s->cut) {
         s->reason = mem_printf("longer than %zu bytes", WIRE_LINE_MAX);
+        return;
+    }
+    if (s->torn) {
+        s->reason = mem_strdup("the list breaks off here");
         return;
     }
     rc = wire_record_read(&s->record, k->im->format, line, &err);
@@ -282,7 +287,7 @@ int wire_batch_train(struct wire_intake *k, struct wire_batch *b,
     for (size_t i = 0; i < b->count; i++) {
         struct wire_slot *s = &b->slots[i];
 
-        if (s->blank || s->cut ||
+        if (s->blank || s->cut || s->torn ||
             wire_record_read(&s->record, k->im->format, line_of(b, s), NULL) !=
                 ERR_OK)
             continue;

@@ -14,7 +14,7 @@ struct wire_slot {
     size_t at, n; /* of the line in the batch's text */
     int64_t number;
     uint64_t size;
-    bool cut, blank, no_call;
+    bool cut, torn, blank, no_call;
     struct wire_record record;
     struct store_parcel *parcel;
     unsigned char key[CRYPTO_HASH_BYTES]; /* of the call, or of the line */

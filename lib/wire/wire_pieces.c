@@ -26,6 +26,11 @@ struct wire_pieces {
     uint64_t size; /* not yet told */
     struct wire_join join;
     struct buf joined; /* the call at hand that came from there */
+    bool is_torn;      /* the list has no end, and its rest is not yet given */
+    struct slice rest;
+    struct buf mended; /* such a list with an end */
+    int failed;        /* the file, within a list that goes first */
+    struct err failure;
 };
 
 int wire_pieces_open(const char *path, struct wire_pieces **out,
@@ -65,13 +70,15 @@ void wire_pieces_close(struct wire_pieces *p)
     json_release(&p->json);
     wire_join_release(&p->join);
     buf_release(&p->joined);
+    buf_release(&p->mended);
     free(p->list);
     free(p);
 }
 
 bool wire_pieces_ready(const struct wire_pieces *p, int wait_ms)
 {
-    return p->at < p->count || codec_lines_ready(p->lines, wait_ms);
+    return p->at < p->count || p->is_torn ||
+           codec_lines_ready(p->lines, wait_ms);
 }
 
 void wire_pieces_position(const struct wire_pieces *p, uint64_t *done,
@@ -216,6 +223,47 @@ static bool split(struct wire_pieces *p, struct slice text)
     return add_telemetry(p, 0);
 }
 
+/* How many brackets are open around a record. */
+static int64_t record_depth(struct slice list)
+{
+    return *list.p == '[' ? 1 : begins_with_key(list, "log") ? 3 : 6;
+}
+
+/* A list that breaks off, up to its last whole record, and closed there. What
+ * remains is in p->rest. False: it does not break off, or has no such. */
+static bool mend(struct wire_pieces *p, struct slice list)
+{
+    int64_t depth = record_depth(list);
+    char open[6] = "", closers[sizeof(open)] = "";
+    struct brackets b = { .open = 0 };
+    size_t end = 0;
+
+    for (size_t i = 0; i < list.n; i++) {
+        int64_t before = b.open;
+
+        count_brackets(&b, (struct slice){ list.p + i, 1 });
+        if (b.open > before && b.open <= depth)
+            open[b.open - 1] = list.p[i] == '{' ? '}' : ']';
+        if (b.open < before && b.open == depth && open[depth - 1] == ']') {
+            end = i + 1;
+            memcpy(closers, open, sizeof(closers));
+        }
+        if (b.open <= 0)
+            return false;
+    }
+    if (!end)
+        return false;
+    buf_reset(&p->mended);
+    buf_add(&p->mended, list.p, end);
+    while (depth > 0)
+        buf_char(&p->mended, closers[--depth]);
+    p->rest = slice_trim((struct slice){ list.p + end, list.n - end });
+    if (p->rest.n > WIRE_LINE_MAX)
+        p->rest.n = WIRE_LINE_MAX;
+    p->is_torn = split(p, buf_slice(&p->mended));
+    return p->is_torn;
+}
+
 static void keep(struct wire_pieces *p, struct slice text)
 {
     buf_reset(&p->document);
@@ -234,9 +282,13 @@ static int read_document(struct wire_pieces *p, struct codec_line *line,
     keep(p, line->text);
     while (rc == 1 && b->open > 0 && !cut) {
         rc = codec_lines_next(p->lines, line, err);
-        if (rc < 0)
+        if (rc == ERR_INTERRUPTED)
             return rc;
-        if (rc == 0)
+        if (rc < 0) {
+            p->failed = rc;
+            p->failure = *err;
+        }
+        if (rc <= 0)
             break;
         count_brackets(b, line->text);
         cut = line->cut || p->document.len + line->text.n >= WIRE_DOCUMENT_MAX;
@@ -260,6 +312,18 @@ static int next_of_list(struct wire_pieces *p, struct codec_line *out)
     return 1;
 }
 
+static bool next_torn(struct wire_pieces *p, struct codec_line *out)
+{
+    if (!p->is_torn)
+        return false;
+    *out = (struct codec_line){
+        .text = p->rest, .number = p->number, .size = p->size, .torn = true
+    };
+    p->size = 0;
+    p->is_torn = false;
+    return true;
+}
+
 static bool next_joined(struct wire_pieces *p, enum wire_join_due due,
                         struct codec_line *out)
 {
@@ -278,6 +342,10 @@ static int next_line(struct wire_pieces *p, struct codec_line *out,
 {
     bool has = p->has_given;
 
+    if (p->failed) {
+        *err = p->failure;
+        return p->failed;
+    }
     if (p->lines)
         return codec_lines_next(p->lines, out, err);
     *out = p->given;
@@ -301,7 +369,7 @@ int wire_pieces_next(struct wire_pieces *p, struct codec_line *out,
         struct slice text;
         int rc;
 
-        if (next_joined(p, due_of(p), out))
+        if (next_torn(p, out) || next_joined(p, due_of(p), out))
             return 1;
         rc = next_line(p, out, err);
         if (rc == 0 && p->lines && next_joined(p, WIRE_JOIN_ALL, out))
@@ -319,7 +387,8 @@ int wire_pieces_next(struct wire_pieces *p, struct codec_line *out,
             out->text = buf_slice(&p->document);
             text = slice_trim(out->text);
         }
-        if (out->cut || !may_be_list(text) || !split(p, text))
+        if (out->cut || !may_be_list(text) ||
+            (!split(p, text) && !mend(p, text)))
             return 1;
         p->number = out->number;
         p->size += out->size;

@@ -14,4 +14,18 @@ slmctl collect --store store --import logs | sed 's/; .*//'
 slmctl collect --store store --import logs --json 2>err | jq -c .known
 slmctl collect --store store --import logs -q
 echo "exit $?"
+{
+    printf '[\n{"request":{"messages":[]},"response":{"id":"a"}},\n'
+    printf '{"request":{"messages":[]},"response":{"id":"b"}},\n{"requ'
+} >list.json
+slmctl collect --store store --import list.json --json 2>cut |
+    jq -c '[.added, .rejected]'
+slmctl collect -q --store store --import list.json 2>cut
+echo "exit $?, $(wc -l <cut) line"
+{ zstd -qc list.json; call four | zstd -qc | head -c 20; } >list.json.zst
+slmctl collect --store store --import list.json.zst --json 2>cut |
+    jq -c '[.known, .rejected]'
+slmctl collect -q --store store --import list.json.zst 2>cut
+echo "exit $?"
+jq -r .reason store/rejected/*list.json-* | sort -u
 grep "^{" err | jq -r .message

@@ -453,6 +453,49 @@ START_TEST(what_came_before_a_damaged_end_is_kept)
 }
 END_TEST
 
+static const struct {
+    const char *name, *head, *end;
+} lists[] = {
+    { "array", "[\n", "]\n" },
+    { "line", "[", "]\n" },
+    { "har", "{\"log\":{\"version\":\"1.2\",\"pages\":[{}],\"entries\":[\n",
+      "]}}" },
+    { "otlp",
+      "{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"a\"}]},"
+      "\"scopeSpans\":[{\"scope\":{},\"spans\":[\n",
+      "]}]}]}" },
+};
+
+/* A program that was killed while it wrote its list. */
+START_TEST(whole_records_of_a_list_that_breaks_off_are_kept)
+{
+    static const char record[] =
+        "{\"request\":{\"messages\":[{\"content\":\"}]\"}]},"
+        "\"response\":{\"choices\":[{\"index\":0}]}}";
+    struct buf text = { 0 };
+    struct wire_counts c;
+    size_t two;
+
+    buf_str(&text, lists[_i].head);
+    buf_printf(&text, "%s,%s%s", record, record, _i % 2 ? "" : "\n");
+    two = text.len;
+    buf_printf(&text, ",%s%s", record, lists[_i].end);
+    for (size_t n = two; n <= two + sizeof(record) - 1; n++) {
+        c = import(lists[_i].name, (struct slice){ text.data, n });
+        ck_assert_uint_eq(c.added + c.known, 2);
+        ck_assert_uint_eq(c.rejected, 1);
+    }
+    c = import(lists[_i].name, buf_slice(&text));
+    ck_assert_uint_eq(c.added, 1);
+    ck_assert_uint_eq(c.known, 2);
+    ck_assert_uint_eq(c.rejected, 0);
+    c = import("none", (struct slice){ text.data, strlen(lists[_i].head) + 9 });
+    ck_assert_uint_eq(c.added, 0);
+    ck_assert_uint_eq(c.rejected, 1);
+    buf_release(&text);
+}
+END_TEST
+
 static struct wire_counts join(const char *text)
 {
     char *path = write_file("outcomes", text, strlen(text));
@@ -556,6 +599,8 @@ int main(void)
     tcase_add_test(t, rejected_lines_are_kept_to_the_byte);
     tcase_add_test(t, a_line_too_long_is_rejected_and_the_next_is_read);
     tcase_add_test(t, what_came_before_a_damaged_end_is_kept);
+    tcase_add_loop_test(t, whole_records_of_a_list_that_breaks_off_are_kept, 0,
+                        sizeof(lists) / sizeof(*lists));
     tcase_add_test(t, outcomes_find_their_calls);
     tcase_add_test(t, a_directory_gives_its_logs_in_order);
     tcase_add_test(t, status_counts_what_is_there);
