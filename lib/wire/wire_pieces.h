@@ -19,8 +19,9 @@ struct wire_pieces *wire_pieces_new(void);
 void wire_pieces_give(struct wire_pieces *p, const struct codec_line *line);
 void wire_pieces_close(struct wire_pieces *p); /* NULL is fine */
 /* As codec_lines_next; of a list that breaks off its whole records come, then
- * what remains, as torn, be it nothing. number and size are the line's or the document's. The
- * size counts with the first piece of a list, the others have 0. */
+ * what remains, as torn, be it nothing. number and size are the line's or the
+ * document's. The size counts with the first piece of a list, the others have
+ * 0. */
 MUST_CHECK int wire_pieces_next(struct wire_pieces *p, struct codec_line *out,
                                 struct err *err);
 /* As codec_lines_ready and codec_lines_position. */

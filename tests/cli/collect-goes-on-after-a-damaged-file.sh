@@ -18,14 +18,14 @@ echo "exit $?"
     printf '[\n{"request":{"messages":[]},"response":{"id":"a"}},\n'
     printf '{"request":{"messages":[]},"response":{"id":"b"}},\n{"requ'
 } >list.json
-slmctl collect --store store --import list.json --json 2>cut |
+slmctl collect --store store --import list.json --json 2>told |
     jq -c '[.added, .rejected]'
-slmctl collect -q --store store --import list.json 2>cut
-echo "exit $?, $(wc -l <cut) line"
+slmctl collect -q --store store --import list.json 2>told
+echo "exit $?, $(wc -l <told) line"
 { zstd -qc list.json; call four | zstd -qc | head -c 20; } >list.json.zst
-slmctl collect --store store --import list.json.zst --json 2>cut |
+slmctl collect --store store --import list.json.zst --json 2>told |
     jq -c '[.known, .rejected]'
-slmctl collect -q --store store --import list.json.zst 2>cut
+slmctl collect -q --store store --import list.json.zst 2>told
 echo "exit $?"
 jq -r .reason store/rejected/*list.json-* | sort -u
 grep "^{" err | jq -r .message
