@@ -8,6 +8,7 @@ round_trip=$(dirname "$1")/test_round_trip
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 kills=20
+export SLMCTL_KEY_FILE="$scratch/key"
 
 calls() { # STORE
     "$slmctl" status --store "$1" --json | sed -n 's/^ *"calls": \([0-9]*\),$/\1/p'
@@ -37,8 +38,8 @@ one() { # LOG
     "$slmctl" collect --quiet --store "$scratch/killed" --import "$1" || exit 1
     want=$(calls "$scratch/whole") got=$(calls "$scratch/killed")
     [ "$want" = "$got" ] || { echo "$1: $got calls, not $want"; exit 1; }
-    ROUND_TRIP_STORE=$scratch/killed ROUND_TRIP_LOG=$1 "$round_trip" ||
-        exit 1
+    ROUND_TRIP_STORE=$scratch/killed ROUND_TRIP_KEY=$SLMCTL_KEY_FILE \
+        ROUND_TRIP_LOG=$1 "$round_trip" || exit 1
     echo "note: $got calls after $hits kills equal their lines"
 }
 

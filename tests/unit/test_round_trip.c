@@ -3,8 +3,8 @@
  *
  * By default imports logs (the shipped one; the reference's with
  * SLMCTL_REFERENCE) into a store of its own, killing the import on the way.
- * With ROUND_TRIP_STORE and ROUND_TRIP_LOG it compares a store that somebody
- * else has filled, as tests/slow/kill_import.sh does.
+ * With ROUND_TRIP_STORE, ROUND_TRIP_KEY and ROUND_TRIP_LOG it compares a store
+ * that somebody else has filled, as tests/slow/kill_import.sh does.
  */
 #include "scratch.h"
 #include "suite.h"
@@ -215,13 +215,15 @@ START_TEST(the_given_store_equals_its_log)
 {
     const char *dir = getenv("ROUND_TRIP_STORE");
     const char *path = getenv("ROUND_TRIP_LOG");
+    const struct store_access access = { .key_file = getenv("ROUND_TRIP_KEY") };
     struct log log = { { 0 }, NULL, 0, 0 };
     struct store *s;
 
     if (!dir || !path)
         return;
     read_log(path, &log);
-    ck_assert_msg(store_open(dir, STORE_READ, &s, &err) == 0, "%s", err.msg);
+    ck_assert_msg(store_open_with(dir, STORE_READ, &access, &s, &err) == 0,
+                  "%s", err.msg);
     printf("%zu calls equal their lines\n", compare(s, &log));
     store_close(s);
     free(log.ends);

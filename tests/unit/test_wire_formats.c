@@ -118,8 +118,8 @@ START_TEST(only_a_whole_mark_of_an_exporter_cuts)
     static const char *const marks[] = {
         "x... (litellm_truncated 9 chars)",
         "x... (litellm_truncated skipped 12 chars) ...y",
-        "x... (litellm_truncated skipped 12 chars. Truncation is a DB storage "
-        "safeguard.) ...y",
+        ("x... (litellm_truncated skipped 12 chars. Truncation is a DB storage "
+         "safeguard.) ...y"),
         "x...truncated by litellm, this logger does not support large content",
         "redacted-by-litellm",
         "__REDACTED__",
