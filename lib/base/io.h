@@ -30,6 +30,7 @@ struct io_output {
     int fd;
     char *path, *tmp; /* tmp NULL: written in place */
     bool nameless;    /* so far: a killed process leaves nothing */
+    bool linked;      /* has its own name already */
 };
 MUST_CHECK int io_output_begin(struct io_output *o, const char *path,
                                struct err *err);

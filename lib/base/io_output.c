@@ -78,13 +78,20 @@ static int open_nameless(const char *path)
     return fd;
 }
 
-/* A name that nothing else has; it is linked, since a rename needs one. */
+/* Its own name where that is free: no moment is left in which a kill leaves
+ * another. Else one that nothing else has, since a rename needs one. */
 static int give_name(struct io_output *o, struct err *err)
 {
     char from[64];
-    int fd = mkostemp(o->tmp, O_CLOEXEC);
+    int fd;
 
     (void)snprintf(from, sizeof(from), "/proc/self/fd/%d", o->fd);
+    if (linkat(AT_FDCWD, from, AT_FDCWD, o->path, AT_SYMLINK_FOLLOW) == 0) {
+        o->nameless = false;
+        o->linked = true;
+        return ERR_OK;
+    }
+    fd = mkostemp(o->tmp, O_CLOEXEC);
     if (fd < 0 || close(fd) < 0 || unlink(o->tmp) < 0 ||
         linkat(AT_FDCWD, from, AT_FDCWD, o->tmp, AT_SYMLINK_FOLLOW) < 0)
         return err_set(err, ERR_OUTPUT, "link: %s", strerror(errno));
@@ -121,7 +128,7 @@ static int publish(const struct io_output *o, struct err *err)
     char *dir = parent_of(o->path);
     int rc = ERR_OK;
 
-    if (rename(o->tmp, o->path) < 0)
+    if (!o->linked && rename(o->tmp, o->path) < 0)
         rc = err_set(err, ERR_OUTPUT, "rename: %s", strerror(errno));
     else
         rc = io_sync_dir(dir, err);
@@ -142,7 +149,7 @@ int io_output_end(struct io_output *o, unsigned mode, int rc, struct err *err)
     if (rc == ERR_OK && o->tmp)
         rc = publish(o, err);
     if (rc < 0 && o->tmp && !o->nameless)
-        (void)unlink(o->tmp);
+        (void)unlink(o->linked ? o->path : o->tmp);
     if (rc < 0)
         (void)err_wrap(err, "%s", o->path);
     free(o->tmp);
