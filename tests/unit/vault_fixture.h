@@ -129,7 +129,7 @@ static inline void expect_text(const char *select, const char *want)
 }
 
 /* Whether the bytes stand in any of the store's files. */
-static inline bool files_have(const char *bytes)
+static inline bool files_have_bytes(struct slice bytes)
 {
     static const char *const names[] = { "store.db", "store.db-wal" };
     bool found = false;
@@ -140,12 +140,16 @@ static inline bool files_have(const char *bytes)
 
         if (io_exists(file))
             ck_assert_int_eq(io_read_file(file, 1 << 26, &all, &err), 0);
-        found =
-            all.len && memmem(all.data, all.len, bytes, strlen(bytes)) != NULL;
+        found = all.len && memmem(all.data, all.len, bytes.p, bytes.n) != NULL;
         buf_release(&all);
         free(file);
     }
     return found;
+}
+
+static inline bool files_have(const char *text)
+{
+    return files_have_bytes(slice_of(text));
 }
 
 static inline void expect_refused(const struct store_access *a,
