@@ -56,7 +56,8 @@ sed "s/127.0.0.1:$port/ADDRESS/" said
 slmctl collect -q --store one --listen 127.0.0.1:0 --upstream $up &
 first=$!
 n=0
-until ! flock -n one/lock.proxy true || [ $n -ge 100 ]; do
+until find "/proc/$first/fd" -lname '*lock.proxy' 2>/dev/null | grep -q . ||
+    [ $n -ge 100 ]; do
     n=$((n + 1))
     sleep 0.1
 done
