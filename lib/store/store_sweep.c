@@ -238,19 +238,26 @@ static int forget_hash(struct sweep *w, const struct dead *d, struct err *err)
     return sql_run(q, err);
 }
 
-static int sweep_blob(void *sweep, struct err *err)
+/* The next dead blob, and the hash by which a call that comes meanwhile would
+ * find it. */
+static int take_dead(struct sweep *w, const char *sql, int64_t *count,
+                     struct err *err)
 {
-    struct sweep *w = sweep;
     const struct dead *d = &w->dead[w->next_dead++];
     int rc;
 
     if (w->blob[d->blob])
         return ERR_OK;
     rc = forget_hash(w, d, err);
-    if (rc < 0)
-        return rc;
-    return run_for(w, "DELETE FROM blob WHERE id = ?", d->blob,
-                   &w->removed->pieces, err);
+    return rc < 0 ? rc : run_for(w, sql, d->blob, count, err);
+}
+
+static int sweep_blob(void *sweep, struct err *err)
+{
+    struct sweep *w = sweep;
+
+    return take_dead(w, "DELETE FROM blob WHERE id = ?", &w->removed->pieces,
+                     err);
 }
 
 static int sweep_origin(void *sweep, struct err *err)
@@ -272,23 +279,13 @@ static int raise_floors(struct sweep *w, struct err *err)
                   : store_floor_raise(w->s, "blob_floor", w->g->blob_high, err);
 }
 
-/* In its place: see store_remove.c. With its hash, by which a call that comes
- * before it is deleted would find it. */
+/* In its place: see store_remove.c. */
 static int blank_blob(void *sweep, struct err *err)
 {
-    struct sweep *w = sweep;
-    const struct dead *d = &w->dead[w->next_dead++];
-    int rc;
-
-    if (w->blob[d->blob])
-        return ERR_OK;
-    rc = forget_hash(w, d, err);
-    if (rc < 0)
-        return rc;
-    return run_for(w,
-                   "UPDATE blob SET data = zeroblob(length(data)) WHERE "
-                   "id = ?",
-                   d->blob, NULL, err);
+    return take_dead(sweep,
+                     "UPDATE blob SET data = zeroblob(length(data)) WHERE "
+                     "id = ?",
+                     NULL, err);
 }
 
 static int blank_origin(void *sweep, struct err *err)
