@@ -156,7 +156,7 @@ rounds streams -c 1000 -n 100 -i 50 -s 2
 rounds most -c 32 -s "$seconds"
 measure slmctl after -c 1000 -n 100 -i 50 -s 2
 # Last, for it takes all that there is, and alone.
-if [ -z "$litellm" ]; then
+if ! command -v "${litellm:-litellm}" >/dev/null; then
     echo "skip: litellm is not installed"
 elif start_litellm; then
     all="$all litellm"
