@@ -31,6 +31,11 @@
 struct scrub_rules;
 struct scrub_worker;
 
+/* What a user decides about all rules. Part of the version. */
+struct scrub_settings {
+    bool strict; /* what has only the shape (tier 3) acts too */
+};
+
 /* Rule sets: new, add..., finish; read-only from then on. */
 struct scrub_rules *scrub_rules_new(void);
 void scrub_rules_free(struct scrub_rules *r); /* NULL is fine */
@@ -44,7 +49,10 @@ MUST_CHECK int scrub_rules_add_builtin(struct scrub_rules *r, struct err *err);
 MUST_CHECK int scrub_rules_add_dir(struct scrub_rules *r, const char *dir,
                                    struct err *err);
 MUST_CHECK int scrub_rules_finish(struct scrub_rules *r, struct err *err);
-/* Names the engine and every byte of the rules: "1-" and 12 hex digits. */
+/* Before finish; without it all members are 0. */
+void scrub_rules_set(struct scrub_rules *r, const struct scrub_settings *s);
+/* Names the engine, the settings and every byte of the rules: "2-" and 12 hex
+ * digits. */
 const char *scrub_rules_version(const struct scrub_rules *r);
 size_t scrub_rules_count(const struct scrub_rules *r);
 const char *scrub_rules_name(const struct scrub_rules *r, size_t rule);
@@ -81,6 +89,15 @@ MUST_CHECK int scrub_record(struct scrub_worker *w, struct slice scope,
                             const struct slice *documents, size_t n,
                             struct buf *out, const struct scrub_span **spans,
                             size_t *count, struct err *err);
+
+/* The worker's last record without surrogates: document `document`, given
+ * again, is appended with <TYPE> in place of each piece. For comparing records
+ * whose surrogates differ. */
+void scrub_tag_view(const struct scrub_worker *w, unsigned document,
+                    struct slice in, struct buf *out);
+/* Pieces of the last record that only have the shape of the rule's type
+ * (tier 3) and were left as they are. */
+uint64_t scrub_reported(const struct scrub_worker *w, size_t rule);
 
 /* Which known values survive in a text, in any of the forms plain,
  * JSON-escaped (to any depth), case-folded, percent-encoded and base64. */

@@ -41,7 +41,6 @@ static bool read_sample(const char *p, struct sample *s)
     return !open;
 }
 
-/* NULL if the example holds. */
 /* Where something is found in a sample. */
 static int find(struct scrub_worker *w, const struct sample *s,
                 const struct scrub_span **spans, size_t *count)
@@ -55,6 +54,7 @@ static int find(struct scrub_worker *w, const struct sample *s,
     return rc;
 }
 
+/* NULL if the example holds. */
 static const char *try_example(struct scrub_worker *w, struct sample *s,
                                uint32_t rule, const char *example)
 {
@@ -107,6 +107,7 @@ size_t scrub_rules_check(const struct scrub_rules *r, size_t *examples,
         const struct scrub_rule *rule = &r->rule[i];
         size_t n = rule->examples.count, all = n + rule->counters.count;
 
+        w->strict = r->settings.strict || rule->tier == 3;
         for (size_t k = 0; !rule->replaced && k < all; k++) {
             const char *text =
                 k < n ? rule->examples.item[k] : rule->counters.item[k - n];

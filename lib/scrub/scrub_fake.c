@@ -145,11 +145,12 @@ static void fake_domain(struct slice domain, struct rng *r, struct buf *out)
 
 /* Syllables for letters, so that the small model sees something like a name;
  * at least six characters, since short local parts would collide. */
-static void fake_email(const struct scrub_rule *rule, struct slice v,
-                       struct rng *r, struct buf *out)
+static void fake_email(struct scrub_worker *w, const struct scrub_rule *rule,
+                       struct slice v, struct rng *r, struct buf *out)
 {
     size_t n = local_part(v), at = 0;
 
+    (void)w;
     (void)rule;
     for (; at < n; at++) {
         char c = v.p[at];
@@ -198,13 +199,14 @@ static size_t reserved_prefix(const char *d, size_t n, const char **range)
     return 0;
 }
 
-static void fake_phone(const struct scrub_rule *rule, struct slice v,
-                       struct rng *r, struct buf *out)
+static void fake_phone(struct scrub_worker *w, const struct scrub_rule *rule,
+                       struct slice v, struct rng *r, struct buf *out)
 {
     char d[MAX_DIGITS];
     const char *range = NULL;
     size_t n = digits_of(v, d), fixed = 0;
 
+    (void)w;
     (void)rule;
     if (n == 10 || (n == 11 && d[0] == '1')) {
         draw_nanp(r, d + (n - 10));
@@ -227,8 +229,8 @@ static void fake_phone(const struct scrub_rule *rule, struct slice v,
     lay_digits(v, d, n, out);
 }
 
-static void fake_card(const struct scrub_rule *rule, struct slice v,
-                      struct rng *r, struct buf *out)
+static void fake_card(struct scrub_worker *w, const struct scrub_rule *rule,
+                      struct slice v, struct rng *r, struct buf *out)
 {
     static const char *const test_ranges[] = { "400000", "555555", "222300",
                                                "378282", "340000", "601111",
@@ -237,6 +239,7 @@ static void fake_card(const struct scrub_rule *rule, struct slice v,
     char d[MAX_DIGITS];
     size_t n = digits_of(v, d), fixed = 1;
 
+    (void)w;
     (void)rule;
     if (n < 8) {
         lay_digits(v, d, n, out);
@@ -267,12 +270,13 @@ static char redraw(struct rng *r, char c)
     return c;
 }
 
-static void fake_iban(const struct scrub_rule *rule, struct slice v,
-                      struct rng *r, struct buf *out)
+static void fake_iban(struct scrub_worker *w, const struct scrub_rule *rule,
+                      struct slice v, struct rng *r, struct buf *out)
 {
     size_t start = out->len, seen = 0, check[2] = { 0, 0 };
     unsigned rest;
 
+    (void)w;
     (void)rule;
     for (size_t i = 0; i < v.n; i++) {
         char c = v.p[i];
@@ -296,12 +300,13 @@ static void fake_iban(const struct scrub_rule *rule, struct slice v,
     out->data[check[1]] = (char)('0' + rest % 10);
 }
 
-static void fake_ssn(const struct scrub_rule *rule, struct slice v,
-                     struct rng *r, struct buf *out)
+static void fake_ssn(struct scrub_worker *w, const struct scrub_rule *rule,
+                     struct slice v, struct rng *r, struct buf *out)
 {
     char d[MAX_DIGITS];
     size_t n = digits_of(v, d);
 
+    (void)w;
     (void)rule;
     for (size_t i = 0; i < n; i++)
         d[i] = draw_digit(r);
@@ -313,18 +318,20 @@ static void fake_ssn(const struct scrub_rule *rule, struct slice v,
     lay_digits(v, d, n, out);
 }
 
-static void fake_ipv4(const struct scrub_rule *rule, struct slice v,
-                      struct rng *r, struct buf *out)
+static void fake_ipv4(struct scrub_worker *w, const struct scrub_rule *rule,
+                      struct slice v, struct rng *r, struct buf *out)
 {
+    (void)w;
     (void)rule;
     (void)v;
     buf_printf(out, "198.%u.%u.%u", (unsigned)(18 + rng_below(r, 2)),
                (unsigned)rng_below(r, 256), (unsigned)(1 + rng_below(r, 254)));
 }
 
-static void fake_ipv6(const struct scrub_rule *rule, struct slice v,
-                      struct rng *r, struct buf *out)
+static void fake_ipv6(struct scrub_worker *w, const struct scrub_rule *rule,
+                      struct slice v, struct rng *r, struct buf *out)
 {
+    (void)w;
     (void)rule;
     (void)v;
     buf_str(out, "2001:db8");
@@ -352,11 +359,12 @@ static bool all_hex(struct slice v, size_t from, bool *upper)
 
 /* Every letter and digit redrawn within its kind, the first rule->keep bytes
  * and all else kept; hexadecimal stays hexadecimal; UTF-8 becomes letters. */
-static void fake_shape(const struct scrub_rule *rule, struct slice v,
-                       struct rng *r, struct buf *out)
+static void fake_shape(struct scrub_worker *w, const struct scrub_rule *rule,
+                       struct slice v, struct rng *r, struct buf *out)
 {
     bool upper, hex = all_hex(v, rule->keep, &upper);
 
+    (void)w;
     for (size_t i = 0; i < v.n; i++) {
         unsigned char c = (unsigned char)v.p[i];
 
@@ -426,7 +434,7 @@ void scrub_surrogate(struct scrub_worker *w, const struct scrub_rule *rule,
 
         out->len = start;
         scrub_seed(w, rule, value, again, &r);
-        rule->fake(rule, value, &r, out);
+        rule->fake(w, rule, value, &r, out);
         if (!slice_eq((struct slice){ out->data + start, out->len - start },
                       value))
             return;

@@ -322,33 +322,75 @@ static bool has_context(const struct search *s, const struct scrub_rule *r,
     return false;
 }
 
-static int consider(struct search *s, uint32_t rule,
-                    const struct regex_match *m)
+/* A candidate at [start, end): what is left of its tier after check and
+ * context. One that has the shape alone is kept as such, so that it can be
+ * counted where nothing better stands. */
+static int judge(struct search *s, uint32_t rule, size_t start, size_t end,
+                 int tier)
 {
     const struct scrub_rule *r = &s->w->rules->rule[rule];
-    struct regex_span at = m->group[0];
-    int tier = r->tier;
-    struct slice v;
+    struct slice v = { s->text.p + start, end - start };
 
-    if (m->count > 1 && m->group[1].start != SIZE_MAX)
-        at = m->group[1];
-    v = (struct slice){ s->text.p + at.start, at.end - at.start };
     if (r->fit) {
         v.n = r->fit(v);
-        at.end = at.start + v.n;
-        if (at.end < s->text.n && scrub_is_alnum(s->text.p[at.end]))
+        end = start + v.n;
+        if (end < s->text.n && scrub_is_alnum(s->text.p[end]))
             return ERR_OK; /* longer than any value */
     }
-    if (!v.n)
-        return ERR_OK;
-    if (r->require && !r->require(v))
+    if (!v.n || (r->require && !r->require(v)))
         return ERR_OK;
     if (tier == 1 && r->check && !r->check(v))
         tier = 2;
-    if (tier == 2 && !has_context(s, r, at.start))
-        return ERR_OK;
+    if (tier == 2 && !has_context(s, r, start))
+        tier = 3;
     return push_hit(
-        s, (struct scrub_hit){ at.start, at.end, rule, (uint8_t)tier, false });
+        s, (struct scrub_hit){ start, end, rule, (uint8_t)tier, false });
+}
+
+static int consider(struct search *s, uint32_t rule,
+                    const struct regex_match *m)
+{
+    struct regex_span at = m->group[0];
+
+    if (m->count > 1 && m->group[1].start != SIZE_MAX)
+        at = m->group[1];
+    return judge(s, rule, at.start, at.end, s->w->rules->rule[rule].tier);
+}
+
+struct finding {
+    struct search *s;
+    int family;
+};
+
+static int found(void *ctx, unsigned class, size_t start, size_t end, int tier)
+{
+    struct finding *f = ctx;
+    const struct scrub_rules *rules = f->s->w->rules;
+    int wanted = f->family * SCRUB_CLASSES + (int)class, rc = ERR_OK;
+
+    assert(start < end && end <= f->s->text.n);
+    for (size_t i = 0; rc == ERR_OK && i < rules->found_count; i++) {
+        const struct scrub_rule *r = &rules->rule[rules->found_rule[i]];
+
+        if (r->find_class == wanted)
+            rc = judge(f->s, rules->found_rule[i], start, end,
+                       r->tier > tier ? r->tier : tier);
+    }
+    return rc;
+}
+
+static int run_finders(struct search *s)
+{
+    const struct scrub_finder *f;
+    int rc = ERR_OK;
+
+    for (int i = 0; rc == ERR_OK && (f = scrub_finder_at((size_t)i)); i++) {
+        struct finding x = { s, i };
+
+        if (s->w->rules->finds[i])
+            rc = f->find(s->w->finder[i], s->text, s->key, found, &x, s->err);
+    }
+    return rc;
 }
 
 /* The end of a window must not look like the end of the text: a match that
@@ -430,6 +472,8 @@ static bool wins(const struct scrub_rules *rules, const struct scrub_hit *x,
     const struct scrub_rule *p = &rules->rule[x->rule];
     const struct scrub_rule *q = &rules->rule[y->rule];
 
+    if ((x->tier == 3) != (y->tier == 3))
+        return y->tier == 3;
     if (p->priority != q->priority)
         return p->priority > q->priority;
     if (x->tier != y->tier)
@@ -484,9 +528,14 @@ static int resolve(struct scrub_worker *w, struct err *err)
         choose(w->rules, h, from, to);
         from = to;
     }
-    for (size_t i = 0; i < hits->count; i++)
-        if (h[i].winner)
+    for (size_t i = 0; i < hits->count; i++) {
+        if (!h[i].winner)
+            continue;
+        if (h[i].tier == 3 && !w->strict)
+            w->reported[h[i].rule]++;
+        else
             h[kept++] = h[i];
+    }
     hits->count = kept;
     return ERR_OK;
 }
@@ -511,6 +560,8 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
     close_windows(w);
     for (size_t i = 0; rc == ERR_OK && i < w->window_count; i++)
         rc = run_window(&s, w->windows[i]);
+    if (rc == ERR_OK)
+        rc = run_finders(&s);
     if (rc == ERR_OK && w->spreading)
         rc = seek_texts(&s);
     return rc < 0 ? rc : resolve(w, err);

@@ -28,20 +28,32 @@ struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
                                       const struct crypto_key *key)
 {
     struct scrub_worker *w = mem_zalloc(sizeof(*w));
+    const struct scrub_finder *f;
 
     assert(r->finished);
     w->rules = r;
+    w->strict = r->settings.strict;
     crypto_derive(key, "scrub", &w->key);
     w->scratch = regex_scratch_new();
     w->open = mem_zalloc((r->count + 1) * sizeof(*w->open));
     w->touched = mem_array(r->count + 1, sizeof(*w->touched));
+    w->reported = mem_zalloc((r->count + 1) * sizeof(*w->reported));
+    for (size_t i = 0; (f = scrub_finder_at(i)) != NULL; i++)
+        if (r->finds[i] && f->worker_new)
+            w->finder[i] = f->worker_new(r->shared[i]);
     return w;
 }
 
 void scrub_worker_free(struct scrub_worker *w)
 {
+    const struct scrub_finder *f;
+
     if (!w)
         return;
+    for (size_t i = 0; (f = scrub_finder_at(i)) != NULL; i++)
+        if (w->finder[i])
+            f->worker_free(w->finder[i]);
+    free(w->reported);
     scrub_spread_reset(w);
     free(w->spread);
     crypto_wipe(&w->key, sizeof(w->key));
@@ -460,6 +472,7 @@ static int look(struct walk *s, const struct slice *documents, size_t n,
     int rc = ERR_OK;
 
     s->w->edit_count = 0;
+    memset(s->w->reported, 0, s->w->rules->count * sizeof(*s->w->reported));
     buf_reset(&s->w->arena);
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         rc = documents[i].n > SCRUB_MAX_TEXT
@@ -525,4 +538,26 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
     }
     free(ends);
     return rc;
+}
+
+void scrub_tag_view(const struct scrub_worker *w, unsigned document,
+                    struct slice in, struct buf *out)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < w->span_count; i++) {
+        const struct scrub_span *x = &w->spans[i];
+
+        if (x->document != document)
+            continue;
+        buf_add(out, in.p + at, x->start - at);
+        buf_printf(out, "<%s>", scrub_rules_type(w->rules, x->rule));
+        at = x->end;
+    }
+    buf_add(out, in.p + at, in.n - at);
+}
+
+uint64_t scrub_reported(const struct scrub_worker *w, size_t rule)
+{
+    return w->reported[rule];
 }

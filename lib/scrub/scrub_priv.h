@@ -14,7 +14,7 @@
 #include "scrub/scrub.h"
 
 /* Raised whenever the same rules may find or write something else. */
-#define SCRUB_ENGINE "1"
+#define SCRUB_ENGINE "2"
 
 /* Many literals at once, without regard to ASCII case (Aho and Corasick
  * 1975, as a dense table over byte classes). */
@@ -37,7 +37,35 @@ enum scrub_gate_kind {
     GATE_COLONS,  /* hex digits with "::" or seven colons */
     GATE_KEY,     /* the JSON key; the whole value is the window */
     GATE_ALL,     /* the whole text, always */
+    GATE_FIND,    /* what a finder in C says is of a class; no pattern */
 };
+
+/* Finders in C, for what no pattern says well. A family of them looks at a
+ * text once, if any rule uses one of its classes, and calls found for each
+ * candidate: tier 1 acts by itself, 2 needs the context or key of the rule, 3
+ * has the shape only. The rule's own tier counts if it is higher. */
+#define SCRUB_CLASSES 8 /* of one family */
+typedef int scrub_found_fn(void *ctx, unsigned class, size_t start, size_t end,
+                           int tier);
+struct scrub_finder {
+    const char *name;
+    const char *classes[SCRUB_CLASSES];
+    /* What all workers share, read-only; NULL: nothing. */
+    int (*load)(const struct scrub_settings *settings, void **shared,
+                struct err *err);
+    void (*unload)(void *shared);
+    /* One thread's memory; NULL: none. */
+    void *(*worker_new)(const void *shared);
+    void (*worker_free)(void *worker);
+    /* key: as scrub_find has it. A negative answer of found ends it. */
+    int (*find)(void *worker, struct slice text, struct slice key,
+                scrub_found_fn *found, void *ctx, struct err *err);
+};
+#define SCRUB_FINDERS 4
+/* The i-th family, NULL after the last (scrub_finders.c). */
+const struct scrub_finder *scrub_finder_at(size_t i);
+/* Family times SCRUB_CLASSES plus class, or -1 if no finder knows the name. */
+int scrub_finder_class(struct slice name);
 
 struct scrub_texts { /* a list of strings, owned */
     char **item;
@@ -55,16 +83,18 @@ typedef bool scrub_check_fn(struct slice value);
 typedef void scrub_norm_fn(struct slice value, struct buf *out);
 struct scrub_rule;
 /* A surrogate for value, appended; r depends on key, scope, type, norm. */
-typedef void scrub_fake_fn(const struct scrub_rule *rule, struct slice value,
+typedef void scrub_fake_fn(struct scrub_worker *w,
+                           const struct scrub_rule *rule, struct slice value,
                            struct rng *r, struct buf *out);
 
 struct scrub_rule {
     char *name, *type, *file;
     unsigned line;
-    int tier;     /* 1 acts; 2 needs context; 3 is off */
+    int tier;     /* 1 acts; 2 needs context; 3 is reported */
     int priority; /* greater wins where rules overlap */
     enum scrub_gate_kind gate;
     size_t digits;
+    int find_class; /* of GATE_FIND */
     struct scrub_texts literals, words, keys, examples, counters;
     size_t before, after, reach; /* bytes */
     size_t longest;              /* of the literals */
@@ -87,8 +117,11 @@ struct scrub_rules {
     struct scrub_rule *rule;
     size_t count, cap;
     struct scrub_gate *gate, *key_gate;
-    uint32_t *digit_rule, *all_rule; /* those with such gates */
-    size_t digit_count, all_count;
+    uint32_t *digit_rule, *all_rule, *found_rule; /* with such gates */
+    size_t digit_count, all_count, found_count;
+    struct scrub_settings settings;
+    void *shared[SCRUB_FINDERS];
+    bool finds[SCRUB_FINDERS]; /* some rule uses the family */
     bool finished;
     struct buf text; /* all files, for the version */
     char version[32];
@@ -170,11 +203,14 @@ struct scrub_worker {
     struct scrub_spread *spread;
     size_t spread_cap, spread_known;
     struct map *spread_digits, *spread_seen;
+    bool strict;    /* what has only the shape acts */
     bool spreading; /* second pass: seek the values of the first */
     /* Token by token an answer cannot be scrubbed: where anything was found,
      * a second pass puts null for its log probabilities. */
     bool logprobs_seen, logprobs_held, logprobs_dropped;
     uint32_t last_rule;
+    void *finder[SCRUB_FINDERS];
+    uint64_t *reported; /* by rule, of the last record */
     struct scrub_level level[SCRUB_MAX_NESTING + 1];
 };
 

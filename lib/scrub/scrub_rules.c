@@ -56,6 +56,15 @@ static void rule_release(struct scrub_rule *r)
     texts_release(&r->counters);
 }
 
+static void unload_finders(struct scrub_rules *r)
+{
+    const struct scrub_finder *f;
+
+    for (size_t i = 0; (f = scrub_finder_at(i)) != NULL; i++)
+        if (r->shared[i])
+            f->unload(r->shared[i]);
+}
+
 void scrub_rules_free(struct scrub_rules *r)
 {
     if (!r)
@@ -67,6 +76,8 @@ void scrub_rules_free(struct scrub_rules *r)
     scrub_gate_free(r->key_gate);
     free(r->digit_rule);
     free(r->all_rule);
+    free(r->found_rule);
+    unload_finders(r);
     buf_release(&r->text);
     free(r);
 }
@@ -140,6 +151,13 @@ static int set_gate(struct reader *s, struct slice v)
         return set_number(s, slice_trim((struct slice){ v.p + 7, v.n - 7 }),
                           1000, &s->rule->digits);
     }
+    if (slice_starts(v, "find ")) {
+        s->rule->gate = GATE_FIND;
+        s->rule->find_class =
+            scrub_finder_class(slice_trim((struct slice){ v.p + 5, v.n - 5 }));
+        return s->rule->find_class < 0 ? bad(s, "unknown class to find", v)
+                                       : ERR_OK;
+    }
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         if (slice_is(v, names[i]) && i != GATE_DIGITS) {
             s->rule->gate = (enum scrub_gate_kind)i;
@@ -148,7 +166,7 @@ static int set_gate(struct reader *s, struct slice v)
     }
     return bad(s,
                "unknown gate (literal, digits N, dots, iban, colons, key, "
-               "all)",
+               "all, find CLASS)",
                v);
 }
 
@@ -293,8 +311,10 @@ static int check_rule(struct reader *s, const struct scrub_rule *r)
 {
     struct slice name = slice_of(r->name);
 
-    if (!r->pattern.len)
+    if (!r->pattern.len && r->gate != GATE_FIND)
         return bad(s, "the rule has no pattern", name);
+    if (r->pattern.len && r->gate == GATE_FIND)
+        return bad(s, "a rule with gate find has no pattern", name);
     if (!r->type)
         return bad(s, "the rule has no type", name);
     if (r->gate == GATE_LITERAL && !r->literals.count)
@@ -321,8 +341,9 @@ static int end_rule(struct reader *s)
     s->line = line;
     if (rc < 0)
         return rc;
-    rc = regex_compile(buf_slice(&r->pattern), r->caseless ? REGEX_CASELESS : 0,
-                       &r->regex, s->err);
+    if (r->pattern.len)
+        rc = regex_compile(buf_slice(&r->pattern),
+                           r->caseless ? REGEX_CASELESS : 0, &r->regex, s->err);
     if (rc < 0)
         return err_wrap(s->err, "%s:%u: [%s]", s->file, r->line, r->name);
     end_keys(r);
@@ -483,7 +504,7 @@ static void finish_rule(struct scrub_rules *r, uint32_t i)
 {
     const struct scrub_rule *rule = &r->rule[i];
 
-    if (rule->replaced || rule->tier == 3)
+    if (rule->replaced)
         return;
     for (size_t k = 0; k < rule->literals.count; k++)
         scrub_gate_add(r->gate, slice_of(rule->literals.item[k]), i);
@@ -492,14 +513,36 @@ static void finish_rule(struct scrub_rules *r, uint32_t i)
             scrub_gate_add(r->key_gate, slice_of(rule->keys.item[k]), i);
     else if (rule->gate == GATE_ALL)
         r->all_rule[r->all_count++] = i;
+    else if (rule->gate == GATE_FIND)
+        r->found_rule[r->found_count++] = i;
     else if (rule->gate != GATE_LITERAL)
         r->digit_rule[r->digit_count++] = i;
+}
+
+static int load_finders(struct scrub_rules *r, struct err *err)
+{
+    const struct scrub_finder *f;
+    int rc = ERR_OK;
+
+    for (size_t i = 0; i < r->found_count; i++)
+        r->finds[r->rule[r->found_rule[i]].find_class / SCRUB_CLASSES] = true;
+    for (size_t i = 0; rc == ERR_OK && (f = scrub_finder_at(i)) != NULL; i++)
+        if (r->finds[i] && f->load)
+            rc = f->load(&r->settings, &r->shared[i], err);
+    return rc;
+}
+
+void scrub_rules_set(struct scrub_rules *r, const struct scrub_settings *s)
+{
+    r->settings = *s;
 }
 
 static void finish_version(struct scrub_rules *r)
 {
     unsigned char hash[CRYPTO_SHA256_BYTES];
     char hex[2 * CRYPTO_SHA256_BYTES + 1];
+
+    buf_printf(&r->text, "strict %d\n", r->settings.strict);
 
     crypto_sha256(buf_slice(&r->text), hash);
     crypto_hex(hash, sizeof(hash), hex);
@@ -517,12 +560,15 @@ int scrub_rules_finish(struct scrub_rules *r, struct err *err)
     r->key_gate = scrub_gate_new();
     r->digit_rule = mem_array(r->count, sizeof(*r->digit_rule));
     r->all_rule = mem_array(r->count, sizeof(*r->all_rule));
+    r->found_rule = mem_array(r->count, sizeof(*r->found_rule));
     for (size_t i = 0; i < r->count; i++)
         finish_rule(r, (uint32_t)i);
     finish_version(r);
     r->finished = true;
     rc = scrub_gate_build(r->gate, err);
-    return rc < 0 ? rc : scrub_gate_build(r->key_gate, err);
+    if (rc == ERR_OK)
+        rc = scrub_gate_build(r->key_gate, err);
+    return rc < 0 ? rc : load_finders(r, err);
 }
 
 const char *scrub_rules_version(const struct scrub_rules *r)

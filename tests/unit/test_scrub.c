@@ -434,6 +434,68 @@ START_TEST(bad_rules_name_file_line_and_fault)
 }
 END_TEST
 
+static struct scrub_rules *shape_rules(bool strict)
+{
+    static const char text[] =
+        "[shape]\ntype = BADGE\ntier = 3\ngate = digits 6\n"
+        "pattern = (?<!\\w)\\d{6}(?!\\w)\nexample = <<123456>>\n"
+        "counter = 12345\n"
+        "[context]\ntype = PASS\ntier = 2\ngate = digits 4\n"
+        "pattern = (?<!\\w)\\d{4}(?!\\w)\ncontext = pass\n"
+        "example = pass <<1234>>\ncounter = 1234\n";
+    struct scrub_rules *r = scrub_rules_new();
+    struct err err = { 0 };
+
+    scrub_rules_set(r, &(struct scrub_settings){ .strict = strict });
+    ck_assert_msg(scrub_rules_add(r, "t", slice_of(text), &err) == 0 &&
+                      scrub_rules_finish(r, &err) == 0,
+                  "%s", err.msg);
+    return r;
+}
+
+START_TEST(a_shape_alone_is_reported_and_acts_only_when_strict)
+{
+    static const char in[] = "ids 123456 and 4321, pass 1234";
+    struct slice document = slice_of(in);
+
+    for (int strict = 0; strict < 2; strict++) {
+        struct scrub_rules *r = shape_rules(strict);
+        struct scrub_worker *w = scrub_worker_new(r, &key);
+        struct buf out = { 0 }, tags = { 0 };
+        struct err err = { 0 };
+        size_t count, examples;
+
+        ck_assert_int_eq(scrub_record(w, slice_of("s"), &document, 1, &out,
+                                      NULL, &count, &err),
+                         0);
+        ck_assert_uint_eq(count, strict ? 3 : 1);
+        ck_assert_uint_eq(scrub_reported(w, 0), strict ? 0 : 1);
+        ck_assert_uint_eq(scrub_reported(w, 1), strict ? 0 : 1);
+        scrub_tag_view(w, 0, document, &tags);
+        ck_assert_str_eq(tags.data, strict
+                                        ? "ids <BADGE> and <PASS>, pass <PASS>"
+                                        : "ids 123456 and 4321, pass <PASS>");
+        if (!strict)
+            ck_assert_uint_eq(
+                scrub_rules_check(r, &examples, print_failure, NULL), 0);
+        buf_release(&out);
+        buf_release(&tags);
+        scrub_worker_free(w);
+        scrub_rules_free(r);
+    }
+}
+END_TEST
+
+START_TEST(settings_are_part_of_the_version)
+{
+    struct scrub_rules *loose = shape_rules(false), *strict = shape_rules(true);
+
+    ck_assert_str_ne(scrub_rules_version(loose), scrub_rules_version(strict));
+    scrub_rules_free(loose);
+    scrub_rules_free(strict);
+}
+END_TEST
+
 START_TEST(overlapping_finds_leave_the_one_of_higher_priority)
 {
     size_t count;
@@ -544,6 +606,8 @@ int main(void)
     tcase_add_test(c, deep_nesting_fails_closed);
     tcase_add_test(c, bad_rules_name_file_line_and_fault);
     tcase_add_test(c, overlapping_finds_leave_the_one_of_higher_priority);
+    tcase_add_test(c, a_shape_alone_is_reported_and_acts_only_when_strict);
+    tcase_add_test(c, settings_are_part_of_the_version);
     tcase_add_test(c, a_match_at_the_end_of_a_window_is_seen_whole);
     tcase_add_test(c, leaks_are_seen_in_every_form);
     tcase_add_test(c, short_leak_values_are_refused);
