@@ -17,7 +17,9 @@ cleanup() {
     wait 2>/dev/null
     rm -rf "$tmp"
 }
-trap cleanup EXIT INT TERM
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 # shellcheck disable=SC3045
 ulimit -n 8192 2>/dev/null
 export HOME="$tmp" XDG_CONFIG_HOME="$tmp/config"
