@@ -8,23 +8,12 @@
  * are copied, and a text without such stretches comes back as it is.
  */
 #include "tokenizer/tokenizer_internal.h"
-#include "tokenizer/unicode_normal.h"
 
 #include "base/mem.h"
+#include "unicode/unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum hangul {
-    SYLLABLES = 0xAC00,
-    SYLLABLE_COUNT = 11172,
-    LEADS = 0x1100,
-    LEAD_COUNT = 19,
-    VOWELS = 0x1161,
-    VOWEL_COUNT = 21,
-    TAILS = 0x11A7, /* one before the first: 0 stands for no tail */
-    TAIL_COUNT = 28,
-};
 
 struct letter {
     uint32_t cp;
@@ -37,45 +26,10 @@ struct letters {
     size_t count, cap;
 };
 
-static uint32_t class_of(uint32_t cp)
-{
-    unsigned low = 0, high = unicode_combining_count;
-
-    while (low < high) {
-        unsigned mid = (low + high) / 2;
-        const struct unicode_combining_range *r = &unicode_combining[mid];
-
-        if (cp < r->first)
-            high = mid;
-        else if (cp > r->last)
-            low = mid + 1;
-        else
-            return r->class;
-    }
-    return 0;
-}
-
-static const struct unicode_decomposition *decomposition(uint32_t cp)
-{
-    unsigned low = 0, high = unicode_decompositions_count;
-
-    while (low < high) {
-        unsigned mid = (low + high) / 2;
-
-        if (unicode_decompositions[mid].cp == cp)
-            return &unicode_decompositions[mid];
-        if (unicode_decompositions[mid].cp < cp)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
-}
-
 static void add(struct letters *l, uint32_t cp, int change)
 {
     void *items = l->items;
-    struct letter x = { cp, class_of(cp), change };
+    struct letter x = { cp, unicode_combining_class(cp), change };
     size_t i = l->count;
 
     mem_grow(&items, &l->cap, l->count + 1, sizeof(*l->items));
@@ -87,84 +41,34 @@ static void add(struct letters *l, uint32_t cp, int change)
     l->count++;
 }
 
-/* The characters of the compatibility decomposition; NULL if it is none of
- * its own. */
-static const uint32_t *compatible(uint32_t cp, unsigned *count)
-{
-    unsigned low = 0, high = unicode_compats_count;
-
-    while (low < high) {
-        unsigned mid = (low + high) / 2;
-        const struct unicode_compat *k = &unicode_compats[mid];
-
-        if (cp < k->cp) {
-            high = mid;
-        } else if (cp - k->cp >= k->n) {
-            low = mid + 1;
-        } else {
-            *count = k->count;
-            return unicode_compat_pool + k->start + (cp - k->cp) * k->count;
-        }
-    }
-    return NULL;
-}
-
 static void add_decomposed(struct letters *l, uint32_t cp, enum norm_form form)
 {
-    const struct unicode_decomposition *d = decomposition(cp);
+    const struct unicode_decomposition *d = unicode_decompose(cp);
     unsigned count = 0;
     const uint32_t *k =
-        form & NORM_FORM_COMPATIBLE ? compatible(cp, &count) : NULL;
-    uint32_t s = cp - SYLLABLES;
+        form & NORM_FORM_COMPATIBLE ? unicode_compatible(cp, &count) : NULL;
+    uint32_t s = cp - UNICODE_SYLLABLES;
 
     if (k) {
         for (unsigned i = 0; i < count; i++)
             add(l, k[i], i > 0);
         return;
     }
-    if (s < SYLLABLE_COUNT) {
-        add(l, LEADS + s / (VOWEL_COUNT * TAIL_COUNT), 0);
-        add(l, VOWELS + s % (VOWEL_COUNT * TAIL_COUNT) / TAIL_COUNT, 1);
-        if (s % TAIL_COUNT)
-            add(l, TAILS + s % TAIL_COUNT, 1);
+    if (s < UNICODE_SYLLABLE_COUNT) {
+        add(l, UNICODE_LEADS + s / (UNICODE_VOWEL_COUNT * UNICODE_TAIL_COUNT),
+            0);
+        add(l,
+            UNICODE_VOWELS + s % (UNICODE_VOWEL_COUNT * UNICODE_TAIL_COUNT) /
+                                 UNICODE_TAIL_COUNT,
+            1);
+        if (s % UNICODE_TAIL_COUNT)
+            add(l, UNICODE_TAILS + s % UNICODE_TAIL_COUNT, 1);
     } else if (d) {
         for (unsigned i = 0; i < 4 && d->to[i]; i++)
             add(l, d->to[i], i > 0);
     } else {
         add(l, cp, 0);
     }
-}
-
-static uint32_t compose_hangul(uint32_t left, uint32_t right)
-{
-    uint32_t s = left - SYLLABLES;
-
-    if (left - LEADS < LEAD_COUNT && right - VOWELS < VOWEL_COUNT)
-        return SYLLABLES +
-               ((left - LEADS) * VOWEL_COUNT + right - VOWELS) * TAIL_COUNT;
-    if (s < SYLLABLE_COUNT && s % TAIL_COUNT == 0 && right > TAILS &&
-        right < TAILS + TAIL_COUNT)
-        return left + right - TAILS;
-    return 0;
-}
-
-/* 0: the two do not compose. */
-static uint32_t compose(uint32_t left, uint32_t right)
-{
-    unsigned low = 0, high = unicode_compositions_count;
-
-    while (low < high) {
-        unsigned mid = (low + high) / 2;
-        const struct unicode_composition *c = &unicode_compositions[mid];
-
-        if (c->left == left && c->right == right)
-            return c->cp;
-        if (c->left < left || (c->left == left && c->right < right))
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return compose_hangul(left, right);
 }
 
 static void compose_all(struct letters *l)
@@ -177,7 +81,7 @@ static void compose_all(struct letters *l)
         bool blocked = starter != SIZE_MAX && n > starter + 1 &&
                        (last == 0 || last >= x.class);
         uint32_t cp = starter != SIZE_MAX && !blocked
-                          ? compose(l->items[starter].cp, x.cp)
+                          ? unicode_compose(l->items[starter].cp, x.cp)
                           : 0;
 
         if (cp) {
