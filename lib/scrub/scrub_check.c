@@ -7,7 +7,6 @@
  */
 #include "scrub/scrub_priv.h"
 
-#include <math.h>
 #include <string.h>
 
 bool scrub_is_digit(char c)
@@ -292,138 +291,6 @@ static bool check_ipv6(struct slice v)
     return gap ? groups <= 7 : groups == 8;
 }
 
-/* Bits a character by the value's own frequencies (Shannon). */
-static double entropy(struct slice v)
-{
-    unsigned seen[256] = { 0 };
-    double bits = 0;
-
-    for (size_t i = 0; i < v.n; i++)
-        seen[(unsigned char)v.p[i]]++;
-    for (size_t i = 0; i < 256; i++) {
-        double p = (double)seen[i] / (double)v.n;
-
-        if (seen[i])
-            bits -= p * log2(p);
-    }
-    return bits;
-}
-
-static bool check_entropy3(struct slice v)
-{
-    return v.n && entropy(v) >= 3.0;
-}
-
-static bool holds_word(struct slice v, const char *word)
-{
-    size_t n = strlen(word);
-
-    for (size_t i = 0; i + n <= v.n; i++) {
-        size_t k = 0;
-
-        while (k < n &&
-               (v.p[i + k] == word[k] ||
-                (is_alpha(v.p[i + k]) && (v.p[i + k] | 0x20) == word[k])))
-            k++;
-        if (k == n)
-            return true;
-    }
-    return false;
-}
-
-/* What people write where a secret would stand. */
-static bool is_placeholder(struct slice v)
-{
-    static const char *const words[] = {
-        "example", "changeme", "placeholder", "your",      "xxxx", "redacted",
-        "****",    "dummy",    "....",        "insert",    "<",    "${",
-        "{{",      "(",        "process.env", "os.environ"
-    };
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-        if (holds_word(v, words[i]))
-            return true;
-    return false;
-}
-
-/* A password or key somebody chose or drew: two kinds of characters, one of
- * them a digit, and no placeholder. */
-static bool check_secret(struct slice v)
-{
-    bool digit = false, other = false;
-    unsigned char seen[256] = { 0 };
-    size_t distinct = 0;
-
-    for (size_t i = 0; i < v.n; i++) {
-        unsigned char c = (unsigned char)v.p[i];
-
-        distinct += !seen[c];
-        seen[c] = 1;
-        if (scrub_is_digit(v.p[i]))
-            digit = true;
-        else
-            other = true;
-    }
-    return digit && other && distinct >= 5 && !is_placeholder(v);
-}
-
-/* A drawn token: a secret, or letters of both cases mixed. */
-static bool check_token(struct slice v)
-{
-    bool low = false, high = false;
-
-    for (size_t i = 1; i < v.n; i++) {
-        low |= v.p[i] >= 'a' && v.p[i] <= 'z';
-        high |= v.p[i] >= 'A' && v.p[i] <= 'Z';
-    }
-    return check_secret(v) || (low && high && !is_placeholder(v));
-}
-
-static bool check_real(struct slice v)
-{
-    return !is_placeholder(v);
-}
-
-int scrub_base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (scrub_is_digit(c))
-        return c - '0' + 52;
-    if (c == '-' || c == '+')
-        return 62;
-    return c == '_' || c == '/' ? 63 : -1;
-}
-
-/* The first part decodes to a JSON object with "alg". */
-static bool check_jwt(struct slice v)
-{
-    char text[512];
-    size_t n = 0;
-    unsigned bits = 0, held = 0;
-    struct json j = { 0 };
-    bool ok;
-
-    for (size_t i = 0; i < v.n && v.p[i] != '.' && n < sizeof(text); i++) {
-        int x = scrub_base64_value(v.p[i]);
-
-        if (x < 0)
-            return false;
-        bits = bits << 6 | (unsigned)x;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            text[n++] = (char)(bits >> held & 0xFF);
-        }
-    }
-    ok = json_parse(&j, text, n, NULL) == 0 &&
-         json_get(&j, 0, "alg") != JSON_NONE;
-    json_release(&j);
-    return ok;
-}
-
 /* The last label is a plausible top-level domain, no file suffix. */
 static bool check_email(struct slice v)
 {
@@ -451,14 +318,16 @@ scrub_check_fn *scrub_check_find(const char *name)
         { "nanp", check_nanp },       { "e164", check_e164 },
         { "phone", check_phonelike }, { "ipv4", check_ipv4 },
         { "ipv6", check_ipv6 },       { "host", check_host },
-        { "remote", check_remote },   { "entropy3", check_entropy3 },
-        { "secret", check_secret },   { "real", check_real },
-        { "token", check_token },     { "jwt", check_jwt },
-        { "email", check_email },
+        { "remote", check_remote },   { "email", check_email },
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
         if (strcmp(table[i].name, name) == 0)
             return table[i].check;
-    return NULL;
+    return scrub_check_find_secret(name);
+}
+
+scrub_complete_fn *scrub_complete_find(const char *name)
+{
+    return scrub_complete_find_secret(name);
 }

@@ -2,7 +2,8 @@
  * scrub_examples.c - the examples beside each rule, run as tests
  *
  * "<<" and ">>" mark what must be replaced; a counter-example has no marks
- * for its rule. Written "\n", "\t" and "\\" stand for the characters.
+ * for its rule. Written "\n", "\t" and "\\" stand for the characters, "\&"
+ * for nothing, so that no scanner takes an example for a secret.
  */
 #include "scrub/scrub_priv.h"
 
@@ -30,6 +31,8 @@ static bool read_sample(const char *p, struct sample *s)
             s->mark[s->count][open] = s->text.len;
             s->count += open;
             open = !open;
+            p++;
+        } else if (*p == '\\' && p[1] == '&') {
             p++;
         } else if (*p == '\\' && (p[1] == 'n' || p[1] == 't' || p[1] == '\\')) {
             p++;

@@ -363,6 +363,7 @@ static void fake_shape(struct scrub_worker *w, const struct scrub_rule *rule,
                        struct slice v, struct rng *r, struct buf *out)
 {
     bool upper, hex = all_hex(v, rule->keep, &upper);
+    size_t start = out->len;
 
     (void)w;
     for (size_t i = 0; i < v.n; i++) {
@@ -380,6 +381,8 @@ static void fake_shape(struct scrub_worker *w, const struct scrub_rule *rule,
         else if (c >= 0xC0)
             buf_char(out, draw_letter(r, false));
     }
+    if (rule->complete && !out->overflow && out->len - start == v.n)
+        rule->complete(out->data + start, v.n);
 }
 
 const struct scrub_fake *scrub_fake_find(const char *name)

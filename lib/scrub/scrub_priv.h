@@ -79,6 +79,8 @@ struct scrub_value {
 
 /* True if the value has the check digits or ranges of its type. */
 typedef bool scrub_check_fn(struct slice value);
+/* Writes valid check characters into a value that was drawn anew. */
+typedef void scrub_complete_fn(char *value, size_t n);
 /* The normal form of a value, appended. */
 typedef void scrub_norm_fn(struct slice value, struct buf *out);
 struct scrub_rule;
@@ -103,6 +105,7 @@ struct scrub_rule {
     struct regex *regex;
     scrub_check_fn *check;             /* a failure lowers the tier */
     scrub_check_fn *require;           /* a failure refuses */
+    scrub_complete_fn *complete;       /* of that check, or NULL */
     size_t (*fit)(struct slice value); /* how much of a match is the value */
     scrub_norm_fn *norm;
     scrub_fake_fn *fake;
@@ -129,6 +132,15 @@ struct scrub_rules {
 
 /* Tables by name, NULL if unknown (scrub_check.c, scrub_fake.c). */
 scrub_check_fn *scrub_check_find(const char *name);
+scrub_check_fn *scrub_check_find_secret(const char *name);
+scrub_check_fn *scrub_check_find_wallet(const char *name);
+/* How a drawn value passes the check of that name; NULL: it cannot fail, or
+ * the surrogate sees to it. */
+scrub_complete_fn *scrub_complete_find(const char *name);
+scrub_complete_fn *scrub_complete_find_secret(const char *name);
+scrub_complete_fn *scrub_complete_find_wallet(const char *name);
+/* The case that EIP-55 gives to 40 hexadecimal digits. */
+void scrub_eip55(const char hex[40], char out[40]);
 struct scrub_fake {
     const char *name;
     scrub_fake_fn *fake;

@@ -176,6 +176,8 @@ static int set_check(struct reader *s, struct slice v, scrub_check_fn **out)
 
     (void)snprintf(name, sizeof(name), "%.*s", (int)v.n, v.p);
     *out = scrub_check_find(name);
+    if (scrub_complete_find(name))
+        s->rule->complete = scrub_complete_find(name);
     return *out ? ERR_OK : bad(s, "unknown check", v);
 }
 
