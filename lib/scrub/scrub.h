@@ -100,7 +100,8 @@ void scrub_tag_view(const struct scrub_worker *w, unsigned document,
 uint64_t scrub_reported(const struct scrub_worker *w, size_t rule);
 
 /* Which known values survive in a text, in any of the forms plain,
- * JSON-escaped (to any depth), case-folded, percent-encoded and base64. */
+ * JSON-escaped (to any depth), case-folded, percent-encoded, base64, and for
+ * numbers with other separators or none. */
 struct scrub_leaks;
 #define SCRUB_LEAK_MIN 4 /* shorter values are refused */
 #define SCRUB_LEAK_MAX_VALUES 1000000
@@ -114,5 +115,15 @@ size_t scrub_leaks_search(const struct scrub_leaks *l, struct slice text,
                           void (*found)(void *ctx, size_t value,
                                         const char *form, size_t at),
                           void *ctx);
+/* The same with what tells a value from a word that is spelt like it. */
+struct scrub_leak {
+    size_t value, at;
+    const char *form;
+    bool whole; /* no letter or digit stands beside it */
+    bool exact; /* in the case of the value, too */
+};
+size_t scrub_leaks_look(const struct scrub_leaks *l, struct slice text,
+                        void (*found)(void *ctx, const struct scrub_leak *hit),
+                        void *ctx);
 
 #endif

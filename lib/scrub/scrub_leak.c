@@ -18,23 +18,25 @@
 #define VIEWS_MAX 6      /* views of views */
 #define BASE64_MIN 8     /* characters of a run worth decoding */
 #define BOUNDARY_BELOW 6 /* shorter values must be whole words */
+#define NUMBER_DIGITS 7  /* that make a value a number, whatever separates */
 
 struct scrub_leaks {
-    struct scrub_gate *gate;
+    struct scrub_leak_set *plain, *bare; /* bare: without separators */
     char **value;
     size_t *length;
-    size_t count;
+    size_t count, numbers;
 };
 
 struct look {
     const struct scrub_leaks *leaks;
-    void (*found)(void *ctx, size_t value, const char *form, size_t at);
+    void (*found)(void *ctx, const struct scrub_leak *hit);
     void *ctx;
     struct slice text;
     const char *form;
     size_t at; /* of the outermost text; SIZE_MAX while that is searched */
     unsigned depth;
     size_t hits;
+    const size_t *origin; /* of the bytes of a text without separators */
 };
 
 static void search_view(struct look *outer, struct slice text, const char *form,
@@ -48,15 +50,49 @@ void scrub_leaks_free(struct scrub_leaks *l)
         free(l->value[i]);
     free(l->value);
     free(l->length);
-    scrub_gate_free(l->gate);
+    scrub_leak_set_free(l->plain);
+    scrub_leak_set_free(l->bare);
     free(l);
+}
+
+static bool is_separator(char c)
+{
+    return c && strchr(" -./()+", c);
+}
+
+/* A number whose separators are a matter of taste: its letters and digits. */
+static bool bare_form(struct slice v, struct buf *out)
+{
+    size_t digits = 0;
+
+    buf_reset(out);
+    for (size_t i = 0; i < v.n; i++) {
+        digits += scrub_is_digit(v.p[i]);
+        if (scrub_is_alnum(v.p[i]))
+            buf_char(out, v.p[i]);
+        else if (!is_separator(v.p[i]))
+            return false;
+    }
+    return digits >= NUMBER_DIGITS && 2 * digits >= out->len;
+}
+
+static void file_value(struct scrub_leaks *l, struct slice v, uint32_t id,
+                       struct buf *bare)
+{
+    l->value[id] = slice_dup(v);
+    l->length[id] = v.n;
+    scrub_leak_set_add(l->plain, v, id);
+    if (bare_form(v, bare)) {
+        scrub_leak_set_add(l->bare, buf_slice(bare), id);
+        l->numbers++;
+    }
 }
 
 int scrub_leaks_new(const struct slice *values, size_t n,
                     struct scrub_leaks **out, struct err *err)
 {
     struct scrub_leaks *l;
-    int rc;
+    struct buf bare = { 0 };
 
     if (n > SCRUB_LEAK_MAX_VALUES)
         return err_set(err, ERR_LIMIT, "more than %d values",
@@ -68,39 +104,114 @@ int scrub_leaks_new(const struct slice *values, size_t n,
                            "found everywhere",
                            i + 1, SCRUB_LEAK_MIN);
     l = mem_zalloc(sizeof(*l));
-    l->gate = scrub_gate_new();
+    l->plain = scrub_leak_set_new();
+    l->bare = scrub_leak_set_new();
     l->value = mem_array(n, sizeof(*l->value));
     l->length = mem_array(n, sizeof(*l->length));
     l->count = n;
-    for (size_t i = 0; i < n; i++) {
-        l->value[i] = slice_dup(values[i]);
-        l->length[i] = values[i].n;
-        scrub_gate_add(l->gate, values[i], (uint32_t)i);
-    }
-    rc = scrub_gate_build(l->gate, err);
-    if (rc < 0) {
-        scrub_leaks_free(l);
-        return rc;
-    }
+    for (size_t i = 0; i < n; i++)
+        file_value(l, values[i], (uint32_t)i, &bare);
+    scrub_leak_set_build(l->plain);
+    scrub_leak_set_build(l->bare);
+    buf_release(&bare);
     *out = l;
     return ERR_OK;
 }
 
-static bool is_word(struct slice t, size_t start, size_t end)
+static bool is_wordy(char c)
 {
-    return (start == 0 || !scrub_is_alnum(t.p[start - 1])) &&
-           (end == t.n || !scrub_is_alnum(t.p[end]));
+    return scrub_is_alnum(c) || (unsigned char)c >= 0x80;
 }
 
-static void value_hit(void *ctx, uint32_t id, size_t end)
+static bool is_word(struct slice t, size_t start, size_t end)
+{
+    return (start == 0 || !is_wordy(t.p[start - 1])) &&
+           (end == t.n || !is_wordy(t.p[end]));
+}
+
+static void tell(struct look *k, uint32_t id, size_t start, bool whole,
+                 bool exact, const char *form)
+{
+    struct scrub_leak hit = { .value = id,
+                              .at = k->at == SIZE_MAX ? start : k->at,
+                              .form = form,
+                              .whole = whole,
+                              .exact = exact };
+
+    k->hits++;
+    k->found(k->ctx, &hit);
+}
+
+static void value_hit(void *ctx, uint32_t id, size_t start, size_t end)
 {
     struct look *k = ctx;
-    size_t start = end - k->leaks->length[id];
+    bool whole = is_word(k->text, start, end);
 
-    if (k->leaks->length[id] < BOUNDARY_BELOW && !is_word(k->text, start, end))
+    if (k->leaks->length[id] < BOUNDARY_BELOW && !whole)
         return;
-    k->hits++;
-    k->found(k->ctx, id, k->form, k->at == SIZE_MAX ? start : k->at);
+    tell(k, id, start, whole,
+         memcmp(k->text.p + start, k->leaks->value[id], end - start) == 0,
+         k->form);
+}
+
+/* A number may not go on where nothing separated its digits; what is spelt
+ * like the value was found before. */
+static void number_hit(void *ctx, uint32_t id, size_t start, size_t end)
+{
+    struct look *k = ctx;
+    size_t from = k->origin[start], to = k->origin[end - 1] + 1;
+    bool outer = !*k->form || k->at == SIZE_MAX;
+    char form[80];
+
+    if (!is_word(k->text, from, to) ||
+        (to - from == k->leaks->length[id] &&
+         memcmp(k->text.p + from, k->leaks->value[id], to - from) == 0))
+        return;
+    (void)snprintf(form, sizeof(form), "other separators%s%s",
+                   outer ? "" : " in ", outer ? "" : k->form);
+    tell(k, id, from, true, true, form);
+}
+
+/* Separators beside a digit are left out, one to three at a time. */
+static void search_numbers(struct look *k)
+{
+    struct slice t = k->text;
+    struct buf bare = { 0 };
+    size_t *origin, n = 0;
+
+    if (!k->leaks->numbers || t.n < NUMBER_DIGITS)
+        return;
+    origin = mem_array(t.n, sizeof(*origin));
+    for (size_t i = 0; i < t.n; i++) {
+        size_t run = 0;
+
+        while (i + run < t.n && run < 3 && is_separator(t.p[i + run]))
+            run++;
+        if (run && i + run < t.n &&
+            ((n && scrub_is_digit(bare.data[n - 1])) ||
+             scrub_is_digit(t.p[i + run])))
+            i += run;
+        buf_char(&bare, t.p[i]);
+        origin[n++] = i;
+    }
+    k->origin = origin;
+    for (size_t i = 0; i < n; i++)
+        bare.data[i] |= bare.data[i] >= 'A' && bare.data[i] <= 'Z' ? 0x20 : 0;
+    scrub_leak_set_scan(k->leaks->bare, buf_slice(&bare), number_hit, k);
+    k->origin = NULL;
+    free(origin);
+    buf_release(&bare);
+}
+
+static void search_text(struct look *k)
+{
+    struct buf folded = { 0 };
+
+    scrub_leak_fold(k->text, &folded);
+    if (folded.len == k->text.n)
+        scrub_leak_set_scan(k->leaks->plain, buf_slice(&folded), value_hit, k);
+    buf_release(&folded);
+    search_numbers(k);
 }
 
 static size_t outermost(const struct look *k, size_t at)
@@ -255,7 +366,7 @@ static void search_view(struct look *outer, struct slice text, const char *form,
     k.depth = outer->depth + 1;
     k.hits = 0;
     if (*form)
-        scrub_gate_scan(k.leaks->gate, text, value_hit, &k);
+        search_text(&k);
     if (!search_json(&k)) {
         search_escapes(&k);
         search_percent(&k);
@@ -264,10 +375,9 @@ static void search_view(struct look *outer, struct slice text, const char *form,
     outer->hits += k.hits;
 }
 
-size_t scrub_leaks_search(const struct scrub_leaks *l, struct slice text,
-                          void (*found)(void *ctx, size_t value,
-                                        const char *form, size_t at),
-                          void *ctx)
+size_t scrub_leaks_look(const struct scrub_leaks *l, struct slice text,
+                        void (*found)(void *ctx, const struct scrub_leak *hit),
+                        void *ctx)
 {
     struct look k = { .leaks = l,
                       .found = found,
@@ -278,7 +388,7 @@ size_t scrub_leaks_search(const struct scrub_leaks *l, struct slice text,
 
     if (!text.n)
         return 0;
-    scrub_gate_scan(l->gate, text, value_hit, &k);
+    search_text(&k);
     k.form = "";
     if (!search_json(&k)) {
         search_escapes(&k);
@@ -286,4 +396,26 @@ size_t scrub_leaks_search(const struct scrub_leaks *l, struct slice text,
         search_base64(&k);
     }
     return k.hits;
+}
+
+struct plain_call {
+    void (*found)(void *ctx, size_t value, const char *form, size_t at);
+    void *ctx;
+};
+
+static void call_plain(void *ctx, const struct scrub_leak *hit)
+{
+    const struct plain_call *c = ctx;
+
+    c->found(c->ctx, hit->value, hit->form, hit->at);
+}
+
+size_t scrub_leaks_search(const struct scrub_leaks *l, struct slice text,
+                          void (*found)(void *ctx, size_t value,
+                                        const char *form, size_t at),
+                          void *ctx)
+{
+    struct plain_call c = { found, ctx };
+
+    return scrub_leaks_look(l, text, call_plain, &c);
 }

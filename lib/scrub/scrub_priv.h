@@ -29,6 +29,20 @@ void scrub_gate_scan(const struct scrub_gate *g, struct slice text,
                      void (*hit)(void *ctx, uint32_t id, size_t end),
                      void *ctx);
 
+/* Many whole values at once, without regard to ASCII case. */
+struct scrub_leak_set;
+struct scrub_leak_set *scrub_leak_set_new(void);
+void scrub_leak_set_free(struct scrub_leak_set *s); /* NULL is fine */
+void scrub_leak_set_add(struct scrub_leak_set *s, struct slice value,
+                        uint32_t name);
+void scrub_leak_set_build(struct scrub_leak_set *s);
+/* The text as the set wants it, appended. */
+void scrub_leak_fold(struct slice text, struct buf *out);
+void scrub_leak_set_scan(const struct scrub_leak_set *s, struct slice folded,
+                         void (*hit)(void *ctx, uint32_t name, size_t start,
+                                     size_t end),
+                         void *ctx);
+
 enum scrub_gate_kind {
     GATE_LITERAL, /* one of the literals */
     GATE_DIGITS,  /* a cluster of digits and separators, `digits` or more */
