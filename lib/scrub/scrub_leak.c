@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define VIEWS_MAX 6      /* views of views */
 #define BASE64_MIN 8     /* characters of a run worth decoding */
@@ -154,6 +155,19 @@ static void value_hit(void *ctx, uint32_t id, size_t start, size_t end)
          k->form);
 }
 
+/* Does the value stand here as it is spelt? at: of its first letter or digit.
+ */
+static bool is_plain_hit(const struct look *k, uint32_t id, size_t at)
+{
+    const char *v = k->leaks->value[id];
+    size_t n = k->leaks->length[id], lead = 0;
+
+    while (lead < n && !scrub_is_alnum(v[lead]))
+        lead++;
+    return lead <= at && at - lead + n <= k->text.n &&
+           strncasecmp(k->text.p + (at - lead), v, n) == 0;
+}
+
 /* A number may not go on where nothing separated its digits; what is spelt
  * like the value was found before. */
 static void number_hit(void *ctx, uint32_t id, size_t start, size_t end)
@@ -163,9 +177,7 @@ static void number_hit(void *ctx, uint32_t id, size_t start, size_t end)
     bool outer = !*k->form || k->at == SIZE_MAX;
     char form[80];
 
-    if (!is_word(k->text, from, to) ||
-        (to - from == k->leaks->length[id] &&
-         memcmp(k->text.p + from, k->leaks->value[id], to - from) == 0))
+    if (!is_word(k->text, from, to) || is_plain_hit(k, id, from))
         return;
     (void)snprintf(form, sizeof(form), "other separators%s%s",
                    outer ? "" : " in ", outer ? "" : k->form);
