@@ -60,7 +60,9 @@ BENCH_C := $(sort $(wildcard tests/bench/bench_*.c))
 FUZZ_C  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 SLOW_C  := $(sort $(wildcard tests/slow/*.c))
 TOOL_C  := $(sort $(wildcard data/agent/*.c))
-ASSETS  := $(sort $(wildcard data/schema/*.sql data/rules/*.rules data/models.tsv data/prices.tsv))
+NAMES_C := $(sort $(wildcard data/names/*.c))
+ASSETS  := $(sort $(wildcard data/schema/*.sql data/rules/*.rules data/models.tsv data/prices.tsv \
+             data/names/*.bin data/names/draw.txt))
 
 obj     = $(patsubst %,$(BUILD)/%.o,$(1))
 LIB_O  := $(call obj,$(LIB_C)) $(BUILD)/gen/assets.S.o
@@ -119,6 +121,10 @@ $(BUILD)/slmctl: $(CMD_O) $(BUILD)/libslm.a
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 $(BUILD)/agentgen: $(call obj,$(TOOL_C)) $(BUILD)/libslm.a
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+$(BUILD)/namestool: $(call obj,$(NAMES_C)) $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
@@ -352,4 +358,4 @@ help: ## list these targets
         fuzz fuzz-figures fuzz-link deps check-deps ci-deps demo bench bench-proxy format completions install \
         uninstall deb clean help
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) build/cuda/tests/gpu/gpu_wgmma.cu.o \
-           $(call obj,$(TEST_C) $(BENCH_C) $(SLOW_C) $(TOOL_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))
+           $(call obj,$(TEST_C) $(BENCH_C) $(SLOW_C) $(TOOL_C) $(NAMES_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))

