@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXTENSIONS 8   /* how often a window may grow under a match */
-#define CHAIN_MAX 4096 /* finds that overlap in one chain; choose is square */
+#define EXTENSIONS 8 /* how often a window may grow under a match */
 #define SPREAD_MIN_DIGITS 7
 #define SPREAD_MIN_TEXT 8
 
@@ -185,8 +184,10 @@ static int seek_digits(struct search *s, size_t start, size_t end)
     rule = map_get(w->spread_digits, w->norm.data, w->norm.len);
     if (!rule)
         return ERR_OK;
-    return push_hit(
-        s, (struct scrub_hit){ start, end, (uint32_t)*rule, 1, false });
+    return push_hit(s, (struct scrub_hit){ .start = start,
+                                           .end = end,
+                                           .rule = (uint32_t)*rule,
+                                           .tier = 1 });
 }
 
 static int seek_cluster(struct search *s, const struct cluster *c)
@@ -343,8 +344,10 @@ static int judge(struct search *s, uint32_t rule, size_t start, size_t end,
         tier = 2;
     if (tier == 2 && !has_context(s, r, start))
         tier = 3;
-    return push_hit(
-        s, (struct scrub_hit){ start, end, rule, (uint8_t)tier, false });
+    return push_hit(s, (struct scrub_hit){ .start = start,
+                                           .end = end,
+                                           .rule = rule,
+                                           .tier = (uint8_t)tier });
 }
 
 static int consider(struct search *s, uint32_t rule,
@@ -445,98 +448,14 @@ static int seek_texts(struct search *s)
             at = start + x->n;
             if ((start == 0 || !scrub_is_alnum(hit[-1])) &&
                 (at == t.n || !scrub_is_alnum(t.p[at])))
-                rc = push_hit(
-                    s, (struct scrub_hit){ start, at, x->rule, 1, false });
+                rc = push_hit(s, (struct scrub_hit){ .start = start,
+                                                     .end = at,
+                                                     .rule = x->rule,
+                                                     .tier = 1 });
             if (rc < 0)
                 return rc;
         }
     }
-    return ERR_OK;
-}
-
-static int by_start(const void *a, const void *b)
-{
-    const struct scrub_hit *x = a, *y = b;
-
-    if (x->start != y->start)
-        return x->start < y->start ? -1 : 1;
-    if (x->end != y->end)
-        return x->end > y->end ? -1 : 1;
-    return x->rule < y->rule ? -1 : x->rule > y->rule;
-}
-
-/* True if x wins over y. */
-static bool wins(const struct scrub_rules *rules, const struct scrub_hit *x,
-                 const struct scrub_hit *y)
-{
-    const struct scrub_rule *p = &rules->rule[x->rule];
-    const struct scrub_rule *q = &rules->rule[y->rule];
-
-    if ((x->tier == 3) != (y->tier == 3))
-        return y->tier == 3;
-    if (p->priority != q->priority)
-        return p->priority > q->priority;
-    if (x->tier != y->tier)
-        return x->tier < y->tier;
-    if (x->end - x->start != y->end - y->start)
-        return x->end - x->start > y->end - y->start;
-    if (x->start != y->start)
-        return x->start < y->start;
-    return x->rule < y->rule;
-}
-
-/* Hits [from, to) overlap in a chain: take the best, then the best of those
- * that it leaves, and so on. */
-static void choose(const struct scrub_rules *rules, struct scrub_hit *h,
-                   size_t from, size_t to)
-{
-    for (;;) {
-        size_t best = SIZE_MAX;
-
-        for (size_t i = from; i < to; i++)
-            if (!h[i].winner && h[i].end > h[i].start &&
-                (best == SIZE_MAX || wins(rules, &h[i], &h[best])))
-                best = i;
-        if (best == SIZE_MAX)
-            return;
-        h[best].winner = true;
-        for (size_t i = from; i < to; i++)
-            if (!h[i].winner && h[i].start < h[best].end &&
-                h[best].start < h[i].end)
-                h[i].end = h[i].start; /* loses: empty */
-    }
-}
-
-static int resolve(struct scrub_worker *w, struct err *err)
-{
-    struct scrub_hits *hits = &w->hits;
-    struct scrub_hit *h = hits->item;
-    size_t from = 0, kept = 0;
-
-    if (!hits->count)
-        return ERR_OK;
-    qsort(h, hits->count, sizeof(*h), by_start);
-    while (from < hits->count) {
-        size_t to = from + 1, end = h[from].end;
-
-        for (; to < hits->count && h[to].start < end; to++)
-            if (h[to].end > end)
-                end = h[to].end;
-        if (to - from > CHAIN_MAX)
-            return err_set(err, ERR_LIMIT, "more than %d finds overlap",
-                           CHAIN_MAX);
-        choose(w->rules, h, from, to);
-        from = to;
-    }
-    for (size_t i = 0; i < hits->count; i++) {
-        if (!h[i].winner)
-            continue;
-        if (h[i].tier == 3 && !w->strict)
-            w->reported[h[i].rule]++;
-        else
-            h[kept++] = h[i];
-    }
-    hits->count = kept;
     return ERR_OK;
 }
 
@@ -546,7 +465,6 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
     struct search s = { w, text, key, err };
     int rc;
 
-    w->hits.count = 0;
     w->window_count = 0;
     if (!text.n)
         return ERR_OK;
@@ -564,7 +482,7 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
         rc = run_finders(&s);
     if (rc == ERR_OK && w->spreading)
         rc = seek_texts(&s);
-    return rc < 0 ? rc : resolve(w, err);
+    return rc;
 }
 
 void scrub_key_words(struct slice key, struct buf *out)

@@ -16,14 +16,6 @@
 
 #define NUMBER_MIN 4 /* characters; no rule is about shorter numbers */
 
-struct walk {
-    struct scrub_worker *w;
-    struct err *err;
-};
-
-static int scrub_text(struct walk *s, struct slice text, struct slice key,
-                      unsigned depth);
-
 struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
                                       const struct crypto_key *key)
 {
@@ -67,53 +59,15 @@ void scrub_worker_free(struct scrub_worker *w)
     buf_release(&w->arena);
     buf_release(&w->norm);
     buf_release(&w->seed);
-    for (size_t i = 0; i <= SCRUB_MAX_NESTING; i++) {
+    for (size_t i = 0; i < SCRUB_LEVELS; i++) {
         json_release(&w->level[i].json);
         buf_release(&w->level[i].decoded);
         free(w->level[i].units);
+        free(w->level[i].runs);
     }
+    for (size_t i = 0; i < SCRUB_VIEWS; i++)
+        scrub_view_release(&w->view[i]);
     free(w);
-}
-
-static int push_edit(struct walk *s, struct scrub_edit e)
-{
-    struct scrub_worker *w = s->w;
-    void *all = w->edits;
-
-    if (w->edit_count == SCRUB_MAX_SPANS)
-        return err_set(s->err, ERR_LIMIT, "more than %d finds in a record",
-                       SCRUB_MAX_SPANS);
-    mem_grow(&all, &w->edit_cap, w->edit_count + 1, sizeof(*w->edits));
-    w->edits = all;
-    w->last_rule = e.rule;
-    w->edits[w->edit_count++] = e;
-    return ERR_OK;
-}
-
-/* needs_no_context: keys of objects are evidence, not text, and only what
- * cannot be a name is taken out of them. */
-static int plain_text(struct walk *s, struct slice text, struct slice key,
-                      bool needs_no_context)
-{
-    struct scrub_worker *w = s->w;
-    int rc = scrub_find(w, text, key, s->err);
-
-    for (size_t i = 0; rc == ERR_OK && i < w->hits.count; i++) {
-        const struct scrub_hit *h = &w->hits.item[i];
-        const struct scrub_rule *r = &w->rules->rule[h->rule];
-        struct slice v = { text.p + h->start, h->end - h->start };
-        size_t at = w->arena.len;
-
-        if (needs_no_context && h->tier != 1)
-            continue;
-        scrub_surrogate(w, r, v, &w->arena);
-        if (r->spread && !w->spreading)
-            scrub_spread_add(w, h->rule, v);
-        rc = push_edit(s, (struct scrub_edit){ h->start, h->end, at,
-                                               w->arena.len - at, h->rule,
-                                               h->tier });
-    }
-    return rc;
 }
 
 static bool looks_like_json(struct slice t)
@@ -265,7 +219,7 @@ static void escape_edit(struct scrub_worker *w, struct scrub_edit *e)
 
 /* Bytes [1, n - 1) of a string node, which begins at byte `base` of its text;
  * the edits that come of it are moved into that text. */
-static int string_value(struct walk *s, struct slice inner, size_t base,
+static int string_value(struct scrub_walk *s, struct slice inner, size_t base,
                         bool escaped, struct slice key, unsigned depth)
 {
     struct scrub_worker *w = s->w;
@@ -294,12 +248,14 @@ static int string_value(struct walk *s, struct slice inner, size_t base,
 }
 
 /* A surrogate must leave a number a number. */
-static int number_value(struct walk *s, struct slice raw, size_t base,
-                        struct slice key)
+static int number_value(struct scrub_walk *s, struct slice raw, size_t base,
+                        struct slice key, unsigned depth)
 {
     struct scrub_worker *w = s->w;
     size_t mark = w->edit_count;
-    int rc = raw.n < NUMBER_MIN ? ERR_OK : plain_text(s, raw, key, false);
+    int rc = raw.n < NUMBER_MIN
+                 ? ERR_OK
+                 : scrub_plain_text(s, raw, key, false, depth + 1);
 
     for (size_t i = mark; rc == ERR_OK && i < w->edit_count; i++) {
         struct scrub_edit *e = &w->edits[i];
@@ -326,7 +282,7 @@ static bool key_may_hold_data(struct slice key)
     return other && key.n >= 7;
 }
 
-static int object_key(struct walk *s, const struct json *j, json_ref k,
+static int object_key(struct scrub_walk *s, const struct json *j, json_ref k,
                       unsigned depth)
 {
     struct slice raw = json_raw(j, k), inner = { raw.p + 1, raw.n - 2 };
@@ -337,7 +293,7 @@ static int object_key(struct walk *s, const struct json *j, json_ref k,
         return ERR_OK;
     if (j->nodes[k].count) /* escaped; the value comes later */
         return string_value(s, inner, base, true, (struct slice){ 0 }, depth);
-    rc = plain_text(s, inner, (struct slice){ 0 }, true);
+    rc = scrub_plain_text(s, inner, (struct slice){ 0 }, true, depth + 1);
     for (size_t i = mark; i < s->w->edit_count; i++) {
         escape_edit(s->w, &s->w->edits[i]);
         s->w->edits[i].start += base;
@@ -346,13 +302,13 @@ static int object_key(struct walk *s, const struct json *j, json_ref k,
     return rc;
 }
 
-static int json_value(struct walk *s, const struct json *j, json_ref v,
+static int json_value(struct scrub_walk *s, const struct json *j, json_ref v,
                       struct slice key, unsigned depth);
 
 /* Is anything in the text that the tokens make? Pieces of it are looked at
  * like all strings; edits of the joined text count, but have no place. */
-static int logprobs_value(struct walk *s, const struct json *j, json_ref v,
-                          unsigned depth)
+static int logprobs_value(struct scrub_walk *s, const struct json *j,
+                          json_ref v, unsigned depth)
 {
     struct scrub_worker *w = s->w;
     struct slice raw = json_raw(j, v);
@@ -369,10 +325,11 @@ static int logprobs_value(struct walk *s, const struct json *j, json_ref v,
                                 .rule = w->last_rule };
 
         buf_add(&w->arena, "null", 4);
-        return push_edit(s, e);
+        return scrub_push_edit(s, e);
     }
     scrub_logprobs_join(j, v, &text);
-    rc = plain_text(s, buf_slice(&text), (struct slice){ 0 }, false);
+    rc = scrub_plain_text(s, buf_slice(&text), (struct slice){ 0 }, false,
+                          depth + 1);
     w->logprobs_held |= w->edit_count > mark;
     w->edit_count = mark;
     buf_release(&text);
@@ -385,7 +342,7 @@ static bool is_logprobs(const struct json *j, json_ref v, struct slice name)
            (json_kind(j, v) == JSON_OBJECT || json_kind(j, v) == JSON_ARRAY);
 }
 
-static int json_members(struct walk *s, const struct json *j, json_ref v,
+static int json_members(struct scrub_walk *s, const struct json *j, json_ref v,
                         unsigned depth)
 {
     struct buf words = { 0 };
@@ -407,7 +364,7 @@ static int json_members(struct walk *s, const struct json *j, json_ref v,
     return rc;
 }
 
-static int json_value(struct walk *s, const struct json *j, json_ref v,
+static int json_value(struct scrub_walk *s, const struct json *j, json_ref v,
                       struct slice key, unsigned depth)
 {
     struct slice raw = json_raw(j, v);
@@ -418,7 +375,8 @@ static int json_value(struct walk *s, const struct json *j, json_ref v,
         return string_value(s, (struct slice){ raw.p + 1, raw.n - 2 },
                             j->nodes[v].start + 1, j->nodes[v].count != 0, key,
                             depth);
-    case JSON_NUMBER: return number_value(s, raw, j->nodes[v].start, key);
+    case JSON_NUMBER:
+        return number_value(s, raw, j->nodes[v].start, key, depth);
     case JSON_OBJECT: return json_members(s, j, v, depth);
     case JSON_ARRAY:
         for (json_ref e = json_first(j, v); rc == ERR_OK && e != JSON_NONE;
@@ -430,14 +388,14 @@ static int json_value(struct walk *s, const struct json *j, json_ref v,
 }
 
 /* Depth counts the texts around this one. */
-static int scrub_text(struct walk *s, struct slice text, struct slice key,
-                      unsigned depth)
+int scrub_text(struct scrub_walk *s, struct slice text, struct slice key,
+               unsigned depth)
 {
     struct json *j;
     int rc;
 
     if (!looks_like_json(text))
-        return plain_text(s, text, key, false);
+        return scrub_plain_text(s, text, key, false, depth);
     if (depth > SCRUB_MAX_NESTING)
         return err_set(s->err, ERR_LIMIT,
                        "JSON in strings is nested deeper than %d",
@@ -445,12 +403,12 @@ static int scrub_text(struct walk *s, struct slice text, struct slice key,
     j = &s->w->level[depth].json;
     rc = json_parse(j, text.p, text.n, s->err);
     if (rc == ERR_FORMAT)
-        return plain_text(s, text, key, false);
+        return scrub_plain_text(s, text, key, false, depth);
     return rc < 0 ? rc : json_value(s, j, 0, key, depth);
 }
 
-static void write_document(const struct scrub_worker *w, struct slice in,
-                           size_t from, size_t to, struct buf *out)
+void scrub_write_edits(const struct scrub_worker *w, struct slice in,
+                       size_t from, size_t to, struct buf *out)
 {
     size_t at = 0;
 
@@ -466,7 +424,7 @@ static void write_document(const struct scrub_worker *w, struct slice in,
 }
 
 /* One look at all documents; ends[i]: edits up to the end of document i. */
-static int look(struct walk *s, const struct slice *documents, size_t n,
+static int look(struct scrub_walk *s, const struct slice *documents, size_t n,
                 size_t *ends)
 {
     int rc = ERR_OK;
@@ -511,7 +469,7 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
                  const struct scrub_span **spans, size_t *count,
                  struct err *err)
 {
-    struct walk s = { w, err };
+    struct scrub_walk s = { w, err };
     size_t *ends = mem_zalloc((n + 1) * sizeof(*ends));
     int rc;
 
@@ -528,8 +486,8 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
     }
     if (rc == ERR_OK) {
         for (size_t i = 0; i < n; i++)
-            write_document(w, documents[i], i ? ends[i - 1] : 0, ends[i],
-                           &out[i]);
+            scrub_write_edits(w, documents[i], i ? ends[i - 1] : 0, ends[i],
+                              &out[i]);
         list_spans(w, ends, n);
         if (spans)
             *spans = w->spans;

@@ -12,6 +12,7 @@
 #include "json/json.h"
 #include "regex/regex.h"
 #include "scrub/scrub.h"
+#include "scrub/scrub_view.h"
 
 /* Raised whenever the same rules may find or write something else. */
 #define SCRUB_ENGINE "2"
@@ -172,12 +173,17 @@ bool scrub_is_digit(char c);
 bool scrub_is_alnum(char c);
 int scrub_base64_value(char c); /* of either alphabet; -1: of none */
 
-/* A found piece of one text, before documents are known. */
+/* A found piece of one text, before documents are known. What it stands for
+ * are these bytes, or bytes [at, at + n) of the last view; or its replacement
+ * is made already, and is there in the arena. */
+enum scrub_form { HIT_RAW, HIT_VIEW, HIT_MADE };
 struct scrub_hit {
     size_t start, end;
     uint32_t rule;
     uint8_t tier;
     bool winner;
+    uint8_t form, codings;
+    size_t at, n;
 };
 struct scrub_hits {
     struct scrub_hit *item;
@@ -208,7 +214,11 @@ struct scrub_level { /* memory of one level of nesting */
     struct buf decoded;
     size_t (*units)[2]; /* decoded offset, raw offset */
     size_t unit_count, unit_cap;
+    struct scrub_hit *runs; /* of base64 that were made anew */
+    size_t run_count, run_cap;
 };
+#define SCRUB_LEVELS (SCRUB_MAX_NESTING + 2) /* a plain text in the deepest */
+#define SCRUB_VIEWS 4                        /* views of views */
 
 struct scrub_worker {
     const struct scrub_rules *rules;
@@ -237,14 +247,36 @@ struct scrub_worker {
     uint32_t last_rule;
     void *finder[SCRUB_FINDERS];
     uint64_t *reported; /* by rule, of the last record */
-    struct scrub_level level[SCRUB_MAX_NESTING + 1];
+    struct scrub_level level[SCRUB_LEVELS];
+    struct scrub_view view[SCRUB_VIEWS];
+    size_t views; /* of the text looked at */
 };
 
-/* Fills w->hits with the pieces of one plain text that must go: disjoint, in
- * order. key: normalised JSON key ("_api_key_"), or empty. keys_only: only
- * rules that need no context. */
+/* Adds to w->hits what may have to go of one plain text. key: normalised JSON
+ * key ("_api_key_"), or empty. */
 MUST_CHECK int scrub_find(struct scrub_worker *w, struct slice text,
                           struct slice key, struct err *err);
+/* Of w->hits, runs and finds, those that stand: disjoint, in order. What is of
+ * tier 3 and does not act is counted. */
+void scrub_resolve(struct scrub_worker *w, const struct scrub_hit *runs,
+                   size_t count);
+
+/* One look at a record. */
+struct scrub_walk {
+    struct scrub_worker *w;
+    struct err *err;
+};
+MUST_CHECK int scrub_push_edit(struct scrub_walk *s, struct scrub_edit e);
+/* Edits [from, to) of a text done, appended. */
+void scrub_write_edits(const struct scrub_worker *w, struct slice in,
+                       size_t from, size_t to, struct buf *out);
+/* Edits for all that must go of a text that is JSON or plain; of one that is
+ * no JSON. sure: keys of objects are evidence, not text, and only what needs
+ * no context is taken out of them. depth: texts around this one. */
+MUST_CHECK int scrub_text(struct scrub_walk *s, struct slice text,
+                          struct slice key, unsigned depth);
+MUST_CHECK int scrub_plain_text(struct scrub_walk *s, struct slice text,
+                                struct slice key, bool sure, unsigned depth);
 /* The text whose tokens a "logprobs" value lists, appended. */
 void scrub_logprobs_join(const struct json *j, json_ref v, struct buf *out);
 /* "apiKey" gives "_api_key_". */

@@ -1,0 +1,188 @@
+/*
+ * scrub_plain.c - one plain text: its bytes, its views, and what goes
+ *
+ * Rules see the bytes as they are and, where that can matter, the text as a
+ * reader takes it; what a view shows is replaced in the bytes that it comes
+ * from, in their coding. Readable text in base64 is scrubbed as a text of its
+ * own and encoded again.
+ */
+#include "scrub/scrub_priv.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int scrub_push_edit(struct scrub_walk *s, struct scrub_edit e)
+{
+    struct scrub_worker *w = s->w;
+    void *all = w->edits;
+
+    if (w->edit_count == SCRUB_MAX_SPANS)
+        return err_set(s->err, ERR_LIMIT, "more than %d finds in a record",
+                       SCRUB_MAX_SPANS);
+    mem_grow(&all, &w->edit_cap, w->edit_count + 1, sizeof(*w->edits));
+    w->edits = all;
+    w->last_rule = e.rule;
+    w->edits[w->edit_count++] = e;
+    return ERR_OK;
+}
+
+/* The views of a text in w->view, the last of them the one to be searched.
+ * Returns how many; 0: the text is what it looks like. */
+static size_t make_views(struct scrub_worker *w, struct slice text,
+                         unsigned needs)
+{
+    size_t n = 0;
+
+    while (n + 1 < SCRUB_VIEWS && needs & ~(unsigned)CODED_FOLDED &&
+           scrub_view_decode(&w->view[n], text, needs)) {
+        text = buf_slice(&w->view[n++].text);
+        needs = scrub_view_needs(text);
+    }
+    if (needs & CODED_FOLDED && scrub_view_fold(&w->view[n], text))
+        n++;
+    return n;
+}
+
+/* Hits from `first` on are of the last of n views: back to the bytes. */
+static void map_hits(struct scrub_worker *w, size_t first, size_t n)
+{
+    for (size_t i = first; i < w->hits.count; i++) {
+        struct scrub_hit *h = &w->hits.item[i];
+
+        h->form = HIT_VIEW;
+        h->at = h->start;
+        h->n = h->end - h->start;
+        for (size_t k = n; k-- > 0;)
+            h->codings |=
+                (uint8_t)scrub_view_source(&w->view[k], &h->start, &h->end);
+    }
+}
+
+/* The decoded text was looked at; the edits from `mark` on become one, of the
+ * run that it comes from. */
+static void encode_run(struct scrub_worker *w, struct slice decoded,
+                       struct slice run, size_t mark, struct scrub_hit *h)
+{
+    struct buf text = { 0 }, coded = { 0 };
+
+    scrub_write_edits(w, decoded, mark, w->edit_count, &text);
+    scrub_base64_encode(buf_slice(&text), run, &coded);
+    h->rule = w->edits[mark].rule;
+    h->tier = (uint8_t)w->edits[mark].tier;
+    h->form = HIT_MADE;
+    h->at = w->arena.len;
+    h->n = coded.len;
+    buf_add_slice(&w->arena, buf_slice(&coded));
+    w->edit_count = mark;
+    buf_release(&text);
+    buf_release(&coded);
+}
+
+/* Readable runs of base64 in which something was found, in l->runs. */
+static int look_into_runs(struct scrub_walk *s, struct slice text,
+                          struct slice key, unsigned depth)
+{
+    struct scrub_level *l = &s->w->level[depth];
+    size_t at = 0, start, end, mark = s->w->edit_count;
+    int rc = ERR_OK;
+
+    l->run_count = 0;
+    while (rc == ERR_OK &&
+           scrub_base64_next(text, &at, &start, &end, &l->decoded)) {
+        struct scrub_hit h = { .start = start, .end = end };
+        void *all = l->runs;
+
+        if (depth >= SCRUB_MAX_NESTING)
+            return err_set(s->err, ERR_LIMIT,
+                           "text in base64 is nested deeper than %d",
+                           SCRUB_MAX_NESTING);
+        rc = scrub_text(s, buf_slice(&l->decoded), key, depth + 1);
+        if (rc < 0 || s->w->edit_count == mark)
+            continue;
+        encode_run(s->w, buf_slice(&l->decoded),
+                   (struct slice){ text.p + start, end - start }, mark, &h);
+        mem_grow(&all, &l->run_cap, l->run_count + 1, sizeof(*l->runs));
+        l->runs = all;
+        l->runs[l->run_count++] = h;
+    }
+    return rc;
+}
+
+static int find_all(struct scrub_walk *s, struct slice text, struct slice key,
+                    unsigned depth)
+{
+    struct scrub_worker *w = s->w;
+    struct scrub_level *l = &w->level[depth];
+    unsigned needs = scrub_view_needs(text);
+    size_t first, views;
+    int rc = look_into_runs(s, text, key, depth);
+
+    w->hits.count = 0;
+    if (rc == ERR_OK)
+        rc = scrub_find(w, text, key, s->err);
+    if (rc < 0)
+        return rc;
+    views = needs ? make_views(w, text, needs) : 0;
+    if (views) {
+        first = w->hits.count;
+        rc = scrub_find(w, buf_slice(&w->view[views - 1].text), key, s->err);
+        map_hits(w, first, views);
+    }
+    w->views = views;
+    scrub_resolve(w, l->runs, l->run_count);
+    return rc;
+}
+
+/* What the hit stands for, as its reader takes it. */
+static struct slice hit_value(const struct scrub_worker *w, struct slice text,
+                              const struct scrub_hit *h)
+{
+    if (h->form == HIT_VIEW)
+        return (struct slice){ w->view[w->views - 1].text.data + h->at, h->n };
+    return (struct slice){ text.p + h->start, h->end - h->start };
+}
+
+static void make_surrogate(struct scrub_worker *w, const struct scrub_hit *h,
+                           struct slice value, struct scrub_edit *e)
+{
+    struct buf coded = { 0 };
+
+    e->rep = w->arena.len;
+    scrub_surrogate(w, &w->rules->rule[h->rule], value, &w->arena);
+    e->rep_len = w->arena.len - e->rep;
+    if (!(h->codings & ~(unsigned)CODED_FOLDED))
+        return;
+    scrub_view_encode((struct slice){ w->arena.data + e->rep, e->rep_len },
+                      h->codings, &coded);
+    w->arena.len = e->rep;
+    buf_add_slice(&w->arena, buf_slice(&coded));
+    e->rep_len = coded.len;
+    buf_release(&coded);
+}
+
+int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
+                     bool sure, unsigned depth)
+{
+    struct scrub_worker *w = s->w;
+    int rc = find_all(s, text, key, depth);
+
+    for (size_t i = 0; rc == ERR_OK && i < w->hits.count; i++) {
+        const struct scrub_hit *h = &w->hits.item[i];
+        struct slice v = hit_value(w, text, h);
+        struct scrub_edit e = {
+            h->start, h->end, h->at, h->n, h->rule, h->tier
+        };
+
+        if (sure && h->tier != 1)
+            continue;
+        if (h->form != HIT_MADE) {
+            make_surrogate(w, h, v, &e);
+            if (w->rules->rule[h->rule].spread && !w->spreading)
+                scrub_spread_add(w, h->rule, v);
+        }
+        rc = scrub_push_edit(s, e);
+    }
+    return rc;
+}

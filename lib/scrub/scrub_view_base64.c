@@ -1,0 +1,126 @@
+/*
+ * scrub_view_base64.c - readable text in base64, and the way back into it
+ *
+ * A run is worth a look if it is long enough for a short address and all of it
+ * decodes to readable UTF-8, which random bytes do not. Where a word and a
+ * slash stand before it ("/v1/YWRh..."), what follows the slash is tried too.
+ */
+#include "scrub/scrub_priv.h"
+
+#include <string.h>
+
+#define RUN_MIN 16 /* characters: a text of twelve bytes */
+
+/* One more than the value of a character; 0: of neither alphabet. */
+/* clang-format off */
+static const uint8_t value_of[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 63, 0, 63, 0, 64, 53,
+    54, 55, 56, 57, 58, 59, 60, 61, 62, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6,
+    7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+    26, 0, 0, 0, 0, 64, 0, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39,
+    40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 0, 0, 0, 0, 0,
+};
+/* clang-format on */
+
+static bool is_coded(char c)
+{
+    return value_of[(unsigned char)c] != 0;
+}
+
+static bool is_text_byte(unsigned char c)
+{
+    return (c >= 0x20 && c != 0x7F) || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* False: not readable. */
+static bool decode(struct slice run, struct buf *out)
+{
+    unsigned bits = 0, held = 0;
+
+    buf_reset(out);
+    for (size_t i = 0; i < run.n - (run.n % 4 == 1); i++) {
+        unsigned char c;
+
+        bits = (bits << 6 | (value_of[(unsigned char)run.p[i]] - 1u)) & 0xFFFF;
+        held += 6;
+        if (held < 8)
+            continue;
+        held -= 8;
+        c = (unsigned char)(bits >> held);
+        if (!is_text_byte(c))
+            return false;
+        buf_char(out, (char)c);
+    }
+    return out->len && utf8_valid(out->data, out->len);
+}
+
+/* All of the run, or what follows a separator in it. */
+static bool decode_part(struct slice t, size_t from, size_t end, size_t *start,
+                        struct buf *out)
+{
+    for (unsigned tries = 0; tries < 8 && end - from >= RUN_MIN; tries++) {
+        if (decode((struct slice){ t.p + from, end - from }, out)) {
+            *start = from;
+            return true;
+        }
+        while (from < end && scrub_is_alnum(t.p[from]))
+            from++;
+        while (from < end && !scrub_is_alnum(t.p[from]))
+            from++;
+    }
+    return false;
+}
+
+bool scrub_base64_next(struct slice t, size_t *at, size_t *start, size_t *end,
+                       struct buf *out)
+{
+    size_t done = *at; /* no run begins before this */
+
+    /* Every run of RUN_MIN holds one of the bytes looked at. */
+    for (size_t i = done + RUN_MIN - 1; i < t.n; i += RUN_MIN) {
+        size_t from = i, to = i;
+
+        if (!is_coded(t.p[i]))
+            continue;
+        while (from > done && is_coded(t.p[from - 1]))
+            from--;
+        while (to < t.n && is_coded(t.p[to]))
+            to++;
+        if (to - from >= RUN_MIN && decode_part(t, from, to, start, out)) {
+            for (size_t k = 0; k < 2 && to < t.n && t.p[to] == '='; k++)
+                to++;
+            *end = *at = to;
+            return true;
+        }
+        done = to;
+        i = to - 1;
+    }
+    return false;
+}
+
+void scrub_base64_encode(struct slice text, struct slice run, struct buf *out)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
+                                "uvwxyz0123456789+/";
+    bool url = memchr(run.p, '-', run.n) || memchr(run.p, '_', run.n);
+    bool pads = run.p[run.n - 1] == '=' || (run.n % 4 == 0 && !url);
+
+    for (size_t i = 0; i < text.n; i += 3) {
+        size_t left = text.n - i < 3 ? text.n - i : 3;
+        uint32_t bits = 0;
+
+        for (size_t k = 0; k < 3; k++)
+            bits = bits << 8 | (k < left ? (unsigned char)text.p[i + k] : 0);
+        for (size_t k = 0; k < 4; k++) {
+            char c = plain[bits >> (18 - 6 * k) & 63];
+
+            if (k <= left)
+                buf_char(out, url && c == '+'   ? '-'
+                              : url && c == '/' ? '_'
+                                                : c);
+            else if (pads)
+                buf_char(out, '=');
+        }
+    }
+}
