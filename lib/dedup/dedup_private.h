@@ -1,0 +1,38 @@
+/* dedup_private.h - what the files of lib/dedup share */
+#ifndef DEDUP_PRIVATE_H
+#define DEDUP_PRIVATE_H
+
+#include "dedup/dedup.h"
+
+/* Coefficients of the hashes: x * a + b modulo 2^32, a odd. */
+struct dedup_family {
+    uint32_t a[DEDUP_HASHES], b[DEDUP_HASHES];
+};
+
+/* Signatures as signed numbers, whose order is as good as any other. */
+typedef void dedup_sign_fn(const struct dedup_family *f, const uint32_t *hash,
+                           size_t n, int32_t signature[DEDUP_HASHES]);
+dedup_sign_fn dedup_sign_generic, dedup_sign_avx2;
+/* By name, "generic" or "avx2"; NULL: this CPU cannot. AVX-512 was tried: its
+ * wide product takes twice as long as two halves of it. */
+dedup_sign_fn *dedup_sign_variant(const char *name);
+dedup_sign_fn *dedup_sign_best(void);
+void dedup_family_make(struct dedup_family *f);
+
+/* Ascending, in place; spare has room for n. */
+void dedup_sort(uint32_t *x, uint32_t *spare, size_t n);
+size_t dedup_unique(uint32_t *x, size_t n);
+
+struct dedup_list { /* of pairs (second << 32 | first) */
+    uint64_t *pair;
+    size_t count, cap;
+};
+void dedup_list_add(struct dedup_list *l, uint32_t a, uint32_t b);
+/* Joins the lists, sorts, and keeps those of which keep says so. The lists are
+ * released. */
+size_t dedup_verify(struct pool *pool, const struct dedup_set *set,
+                    struct dedup_list *lists, size_t count,
+                    bool (*keep)(struct dedup_overlap o, double limit),
+                    double limit, struct dedup_pair **pairs);
+
+#endif
