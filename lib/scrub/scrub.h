@@ -8,7 +8,7 @@
  * stands. Surrogates come from HMAC(key, scope, type, value): there is no map
  * to keep and no order of threads that could show. Bytes that are not replaced
  * stay exactly as they were. Whatever fails, fails closed: no output.
- * May use: base json crypto regex assets.
+ * May use: base json crypto regex assets unicode names idnumber.
  */
 #ifndef SCRUB_H
 #define SCRUB_H

@@ -2,8 +2,8 @@
  * scrub_check.c - validators: check digits, ranges, shapes of real values
  *
  * Each answers for a value as it stands in the text, separators included.
- * Sources: ISO/IEC 7812 (Luhn, issuer ranges), ISO 13616 (IBAN), the SSA's
- * rules on numbers never issued, NANPA's numbering plan, ITU E.164, RFC 4291.
+ * Numbers that are given out with check digits are lib/idnumber's. Sources:
+ * NANPA's numbering plan, ITU E.164, RFC 4291.
  */
 #include "scrub/scrub_priv.h"
 
@@ -37,142 +37,6 @@ static size_t digits_of(struct slice v, char *out, size_t max)
         out[n++] = v.p[i];
     }
     return n;
-}
-
-static unsigned number(const char *p, size_t n)
-{
-    unsigned v = 0;
-
-    for (size_t i = 0; i < n; i++)
-        v = v * 10 + (unsigned)(p[i] - '0');
-    return v;
-}
-
-/* The digit that completes n digits to a Luhn number. */
-unsigned scrub_luhn_digit(const char *digits, size_t n)
-{
-    unsigned sum = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        unsigned d = (unsigned)(digits[n - 1 - i] - '0');
-
-        if (i % 2 == 0) {
-            d *= 2;
-            if (d > 9)
-                d -= 9;
-        }
-        sum += d;
-    }
-    return (10 - sum % 10) % 10;
-}
-
-static bool issuer_fits(const char *d, size_t n)
-{
-    static const struct {
-        unsigned low, high; /* first four digits */
-        size_t min, max;
-    } ranges[] = {
-        { 4000, 4999, 16, 16 }, { 4000, 4999, 13, 13 }, { 4000, 4999, 19, 19 },
-        { 5100, 5599, 16, 16 }, { 2221, 2720, 16, 16 }, { 3400, 3499, 15, 15 },
-        { 3700, 3799, 15, 15 }, { 6011, 6011, 16, 19 }, { 6440, 6599, 16, 19 },
-        { 3528, 3589, 16, 19 }, { 3000, 3059, 14, 19 }, { 3600, 3699, 14, 19 },
-        { 3800, 3999, 14, 19 }, { 6200, 6299, 16, 19 }, { 2200, 2204, 16, 19 },
-    };
-    unsigned first = number(d, 4);
-
-    for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
-        if (first >= ranges[i].low && first <= ranges[i].high &&
-            n >= ranges[i].min && n <= ranges[i].max)
-            return true;
-    return false;
-}
-
-static bool check_card(struct slice v)
-{
-    char d[19];
-    size_t n = digits_of(v, d, sizeof(d));
-
-    if (n < 13 || n > sizeof(d) || !issuer_fits(d, n))
-        return false;
-    return scrub_luhn_digit(d, n - 1) == (unsigned)(d[n - 1] - '0');
-}
-
-static bool check_luhn(struct slice v)
-{
-    char d[32];
-    size_t n = digits_of(v, d, sizeof(d));
-
-    return n >= 2 && n <= sizeof(d) &&
-           scrub_luhn_digit(d, n - 1) == (unsigned)(d[n - 1] - '0');
-}
-
-size_t scrub_iban_length(const char *country)
-{
-    /* ISO 13616 registry: country and length. */
-    static const char table[] =
-        "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22"
-        "DJ27DK18DO28EE20EG29ES24FI18FK18FO18FR27GB22GE22GI23GL18GR27GT28HN28"
-        "HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25"
-        "MC27MD24ME22MK19MN20MR27MT31MU30NI28NL18NO15OM23PK24PL28PS29PT25QA29"
-        "RO24RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25SV28TL23TN24TR26UA29"
-        "VA22VG24XK20YE30";
-
-    for (const char *p = table; *p; p += 4)
-        if (p[0] == (country[0] & ~0x20) && p[1] == (country[1] & ~0x20))
-            return number(p + 2, 2);
-    return 0;
-}
-
-/* The number modulo 97 with the first four characters put last; separators
- * are skipped. 1 is a valid IBAN. */
-unsigned scrub_iban_mod97(struct slice v)
-{
-    char c[64];
-    size_t n = 0;
-    unsigned rest = 0;
-
-    for (size_t i = 0; i < v.n && n < sizeof(c); i++)
-        if (scrub_is_alnum(v.p[i]))
-            c[n++] = v.p[i];
-    for (size_t i = 0; i < n; i++) {
-        char x = c[(i + 4) % n];
-
-        if (scrub_is_digit(x))
-            rest = (rest * 10 + (unsigned)(x - '0')) % 97;
-        else
-            rest = (rest * 100 + (unsigned)((x & ~0x20) - 'A' + 10)) % 97;
-    }
-    return rest;
-}
-
-/* A pattern cannot know where a country's IBAN ends and the next word begins.
- */
-size_t scrub_iban_fit(struct slice v)
-{
-    size_t want = v.n < 4 ? 0 : scrub_iban_length(v.p), n = 0;
-
-    for (size_t i = 0; want && i < v.n; i++) {
-        n += scrub_is_alnum(v.p[i]);
-        if (n == want)
-            return i + 1;
-    }
-    return 0;
-}
-
-static bool check_iban(struct slice v)
-{
-    return v.n && v.p[0] < 'a' && scrub_iban_fit(v) == v.n &&
-           scrub_iban_mod97(v) == 1;
-}
-
-static bool check_ssn(struct slice v)
-{
-    char d[9];
-
-    if (digits_of(v, d, sizeof(d)) != 9)
-        return false;
-    return number(d, 3) != 0 && number(d, 3) != 666 && d[0] != '9' &&
-           number(d + 3, 2) != 0 && number(d + 5, 4) != 0;
 }
 
 /* North American: area and exchange begin with 2 to 9, no N11 area. */
@@ -313,21 +177,23 @@ scrub_check_fn *scrub_check_find(const char *name)
         const char *name;
         scrub_check_fn *check;
     } table[] = {
-        { "card", check_card },       { "luhn", check_luhn },
-        { "iban", check_iban },       { "ssn", check_ssn },
         { "nanp", check_nanp },       { "e164", check_e164 },
         { "phone", check_phonelike }, { "ipv4", check_ipv4 },
         { "ipv6", check_ipv6 },       { "host", check_host },
         { "remote", check_remote },   { "email", check_email },
     };
+    scrub_check_fn *check;
 
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
         if (strcmp(table[i].name, name) == 0)
             return table[i].check;
-    return scrub_check_find_secret(name);
+    check = idnumber_check(name);
+    return check ? check : scrub_check_find_secret(name);
 }
 
 scrub_complete_fn *scrub_complete_find(const char *name)
 {
-    return scrub_complete_find_secret(name);
+    scrub_complete_fn *complete = idnumber_complete(name);
+
+    return complete ? complete : scrub_complete_find_secret(name);
 }

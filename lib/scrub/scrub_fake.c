@@ -255,7 +255,7 @@ static void fake_card(struct scrub_worker *w, const struct scrub_rule *rule,
     }
     for (size_t i = fixed; i + 1 < n; i++)
         d[i] = draw_digit(r);
-    d[n - 1] = (char)('0' + scrub_luhn_digit(d, n - 1));
+    d[n - 1] = (char)('0' + idnumber_luhn_digit(d, n - 1));
     lay_digits(v, d, n, out);
 }
 
@@ -294,7 +294,7 @@ static void fake_iban(struct scrub_worker *w, const struct scrub_rule *rule,
     }
     if (seen < 5 || out->overflow)
         return;
-    rest = 98 - scrub_iban_mod97(
+    rest = 98 - idnumber_iban_mod97(
                     (struct slice){ out->data + start, out->len - start });
     out->data[check[0]] = (char)('0' + rest / 10);
     out->data[check[1]] = (char)('0' + rest % 10);

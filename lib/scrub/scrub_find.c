@@ -127,7 +127,7 @@ static bool begins_iban(struct slice t, size_t digit)
 
     return digit >= 2 && digit + 1 < t.n && scrub_is_digit(p[1]) &&
            scrub_is_alnum(p[-1]) && scrub_is_alnum(p[-2]) &&
-           (digit == 2 || !scrub_is_alnum(p[-3])) && scrub_iban_length(p - 2);
+           (digit == 2 || !scrub_is_alnum(p[-3])) && idnumber_iban_length(p - 2);
 }
 
 static void cluster_windows(struct search *s, const struct cluster *c,

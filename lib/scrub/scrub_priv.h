@@ -9,6 +9,7 @@
 
 #include "base/map.h"
 #include "base/rng.h"
+#include "idnumber/idnumber.h"
 #include "json/json.h"
 #include "regex/regex.h"
 #include "scrub/scrub.h"
@@ -164,10 +165,6 @@ struct scrub_fake {
     size_t (*stem)(struct slice value);
 };
 const struct scrub_fake *scrub_fake_find(const char *name);
-unsigned scrub_luhn_digit(const char *digits, size_t n);
-unsigned scrub_iban_mod97(struct slice iban);
-size_t scrub_iban_length(const char *country); /* 0: no such country */
-size_t scrub_iban_fit(struct slice value);     /* bytes, 0: too short */
 void scrub_norm_phone(struct slice value, struct buf *out);
 bool scrub_is_digit(char c);
 bool scrub_is_alnum(char c);

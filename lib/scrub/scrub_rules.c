@@ -267,7 +267,7 @@ static int set(struct reader *s, struct slice key, struct slice v)
     if (slice_is(key, "require"))
         return set_check(s, v, &r->require);
     if (slice_is(key, "fit")) {
-        r->fit = scrub_iban_fit;
+        r->fit = idnumber_iban_fit;
         return slice_is(v, "iban") ? ERR_OK : bad(s, "unknown fit", v);
     }
     if (slice_is(key, "surrogate"))
