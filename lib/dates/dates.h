@@ -1,0 +1,49 @@
+/*
+ * dates.h - dates and ages in plain text, and dates moved by some days
+ *
+ * Finds calendar days in the shapes that people and programs write (numbers,
+ * names of months in some twenty languages, a weekday before, a time after)
+ * and ages. One parser serves finding and moving, so that what is found can be
+ * moved. Reads bytes, UTF-8 or not; knows the Gregorian calendar only, and
+ * neither "tomorrow" nor epoch seconds.
+ * May use: base.
+ */
+#ifndef DATES_H
+#define DATES_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define DATES_MAX_DAYS 4000000 /* that a date may be moved, either way */
+
+enum dates_class {
+    DATES_DATE, /* a day, with the weekday before and the time after it */
+    DATES_TIME, /* a time of day alone */
+    DATES_AGE,  /* the number of years, as digits or words */
+};
+
+/* Called with bytes [start, end) of the text, disjoint within a class, for each
+ * find. Tier 1: unmistakable (a valid day with its year; the name of a month
+ * and a day; an age over 89). 2: needs something that says so beside it
+ * (12.5.24, 20240512; any other age). 3: the shape only (5/12, May 2024). A
+ * negative answer ends the search and is what dates_find returns. */
+typedef int dates_found_fn(void *ctx, enum dates_class class, size_t start,
+                           size_t end, int tier);
+
+/* key: the words of the JSON key that the text is the value of, as in
+ * "_date_of_birth_", or empty. */
+int dates_find(struct slice text, struct slice key, dates_found_fn *found,
+               void *ctx);
+
+/* The day that value names, moved by so many days, in the same shape,
+ * appended: order and width of numbers, language, case and abbreviation of
+ * words, the weekday that belongs to the new day; time and everything else
+ * stays. Where 3/4/2020 may be read both ways the month is first; where it is
+ * 3.4.2020 the day. Without a year it moves in a year of 365 days, without a
+ * day from the middle of its month. ERR_FORMAT if value is no date as
+ * dates_find finds them, or nothing of its day shows, ERR_LIMIT if the day
+ * would leave the years 1000 to 2999; nothing is appended then. */
+MUST_CHECK int dates_shift(struct slice value, int days, struct buf *out,
+                           struct err *err);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * dates_ages.c - ages of people, as digits or, if they are over 89, as words
+ *
+ * A number is an age only beside words that say so. The words that make a
+ * number an age are asked for directly beside it; nothing here weighs whose
+ * age it is.
+ */
+#include "dates/dates_priv.h"
+
+#include <string.h>
+
+#define AGE_MAX 125
+#define AGE_SAFE 89 /* older people are few; 45 CFR 164.514(b)(2)(i)(C) */
+
+static bool starts(struct slice t, size_t at, const char *low)
+{
+    size_t n = strlen(low);
+
+    return at <= t.n && t.n - at >= n && dates_word_is(t.p + at, n, low);
+}
+
+static bool word_ends(struct slice t, size_t at)
+{
+    return at >= t.n || !(dates_is_letter(t.p[at]) || dates_is_digit(t.p[at]));
+}
+
+/* "-year-old", " y/o", " ans" */
+static bool age_behind(struct slice t, size_t at)
+{
+    static const char *const ends[] = {
+        "year old",     "year-old", "years old", "years-old", "yr old",
+        "yr-old",       "yrs old",  "y/o",       "y.o",       "yo",
+        "years of age", "yearold",  "jahre alt", "jährig",    "jährige",
+        "jähriger",     "anni",     "años",      NULL
+    };
+
+    if (at < t.n && (t.p[at] == '-' || t.p[at] == ' '))
+        at++;
+    if (at >= t.n || !dates_is_letter(t.p[at]))
+        return false;
+    for (size_t i = 0; ends[i]; i++)
+        if (starts(t, at, ends[i]) && word_ends(t, at + strlen(ends[i])))
+            return true;
+    return false;
+}
+
+/* Blanks and one of the words before `at`; the marks may join them. */
+static bool age_before(struct slice t, size_t at)
+{
+    static const char *const words[] = { "age",  "aged",   "turned", "turning",
+                                         "ages", "alter",  "edad",   "âge",
+                                         "età",  "age of", NULL };
+    size_t end = at;
+
+    while (end > 0 && at - end < 3 && strchr(" :=", t.p[end - 1]))
+        end--;
+    if (end == at || end == 0 || !dates_is_letter(t.p[end - 1]))
+        return false;
+    for (size_t i = 0; words[i]; i++) {
+        size_t n = strlen(words[i]);
+
+        if (n <= end && starts(t, end - n, words[i]) &&
+            (end == n || word_ends(t, end - n - 1)))
+            return true;
+    }
+    return false;
+}
+
+static bool age_key(struct slice t, struct slice key, size_t at, size_t end)
+{
+    return key.n && slice_trim(t).n == end - at &&
+           memmem(key.p, key.n, "_age_", 5);
+}
+
+int dates_find_ages(struct slice t, struct slice key, size_t at, size_t end,
+                    dates_found_fn *found, void *ctx)
+{
+    int v = 0;
+
+    for (size_t i = at; i < end; i++)
+        v = v * 10 + (t.p[i] - '0');
+    if (v == 0 || v > AGE_MAX || t.p[at] == '0' ||
+        (at > 0 && !word_ends(t, at - 1)) ||
+        (at > 0 && strchr("$.-/", t.p[at - 1])))
+        return 0;
+    if (age_behind(t, end) || age_key(t, key, at, end) ||
+        (age_before(t, at) && word_ends(t, end) &&
+         !(end + 1 < t.n && strchr("-.,/:%", t.p[end]) &&
+           dates_is_digit(t.p[end + 1]))))
+        return found(ctx, DATES_AGE, at, end, v > AGE_SAFE ? 1 : 2);
+    return 0;
+}
+
+/* Behind "ninety" or "hundred": "-four", " and two". */
+static size_t unit_behind(struct slice t, size_t at)
+{
+    static const char *const units[] = { "one",  "two", "three", "four",
+                                         "five", "six", "seven", "eight",
+                                         "nine", "ten", NULL };
+    size_t i = at;
+
+    if (starts(t, i, " and "))
+        i += 5;
+    else if (i < t.n && (t.p[i] == ' ' || t.p[i] == '-'))
+        i++;
+    for (size_t k = 0; i > at && units[k]; k++)
+        if (starts(t, i, units[k]) && word_ends(t, i + strlen(units[k])))
+            return i + strlen(units[k]);
+    return at;
+}
+
+static int find_word(struct slice t, const char *stem, const char *first,
+                     dates_found_fn *found, void *ctx)
+{
+    size_t n = strlen(stem), back = strlen(first), from = 0;
+    int rc = 0;
+
+    while (rc >= 0 && from < t.n) {
+        const char *hit = memmem(t.p + from, t.n - from, stem, n);
+        size_t at, end;
+
+        if (!hit)
+            break;
+        at = (size_t)(hit - t.p);
+        from = at + n;
+        if (at < back || !starts(t, at - back, first))
+            continue;
+        at -= back;
+        end = unit_behind(t, from);
+        if (*stem == 'u' && starts(t, at > 4 ? at - 4 : at, "one "))
+            at -= 4;
+        if (at > 0 && !word_ends(t, at - 1))
+            continue;
+        if (word_ends(t, end) && (age_behind(t, end) || age_before(t, at)))
+            rc = found(ctx, DATES_AGE, at, end, 1);
+    }
+    return rc;
+}
+
+int dates_find_old_words(struct slice t, dates_found_fn *found, void *ctx)
+{
+    int rc = find_word(t, "inety", "n", found, ctx);
+
+    return rc < 0 ? rc : find_word(t, "undred", "h", found, ctx);
+}

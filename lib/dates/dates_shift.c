@@ -1,0 +1,175 @@
+/*
+ * dates_shift.c - a date moved by some days, written as it was
+ *
+ * Only the fields that name the day are written anew, each in its own width;
+ * all bytes between them are copied.
+ */
+#include "dates/dates_priv.h"
+
+#include <string.h>
+
+#define PLAIN_YEAR 2023 /* of 365 days, for dates that name none */
+#define FIELDS 6
+
+struct moved {
+    const struct dates_parts *p;
+    struct slice value;
+    int y, m, d, last, last_month;
+    bool padded;
+};
+
+typedef void write_fn(const struct moved *x, struct slice old, struct buf *out);
+
+/* Two digits if the old date wrote a single-digit number so, or never had
+ * occasion to. */
+static bool is_padded(struct slice v, const struct dates_parts *p)
+{
+    bool month_word = p->month_row >= 0;
+
+    if (v.p[p->day.at] == '0' || (!month_word && v.p[p->month.at] == '0'))
+        return true;
+    if (p->day.n == 1 || (!month_word && p->month.n == 1))
+        return false;
+    return p->kind == DATES_NUMERIC || p->kind == DATES_COMPACT;
+}
+
+static void put_two(const struct moved *x, int v, struct buf *out)
+{
+    buf_printf(out, x->padded ? "%02d" : "%d", v);
+}
+
+static void put_year(const struct moved *x, struct slice old, struct buf *out)
+{
+    if (old.n == 2)
+        buf_printf(out, "%02d", x->y % 100);
+    else
+        buf_printf(out, "%04d", x->y);
+}
+
+static void put_month(const struct moved *x, struct slice old, struct buf *out)
+{
+    if (x->p->month_row >= 0)
+        dates_word_put(false, x->p->month_row, x->m, old, out);
+    else
+        put_two(x, x->m, out);
+}
+
+static void put_day(const struct moved *x, struct slice old, struct buf *out)
+{
+    (void)old;
+    put_two(x, x->d, out);
+}
+
+static void put_weekday(const struct moved *x, struct slice old,
+                        struct buf *out)
+{
+    int year = x->p->y ? x->y : PLAIN_YEAR;
+
+    dates_word_put(true, x->p->weekday_row, dates_weekday_of(year, x->m, x->d),
+                   old, out);
+}
+
+static void put_ordinal(const struct moved *x, struct slice old,
+                        struct buf *out)
+{
+    static const char *const ends[] = { "th", "st", "nd", "rd" };
+    int last = x->d / 10 == 1 ? 0 : x->d % 10;
+    const char *end = ends[last < 4 ? last : 0];
+
+    if ((old.p[0] | 0x20) == 'e') /* 1er: no other day has it */
+        return;
+    for (; *end; end++)
+        buf_char(out, old.p[0] < 'a' ? (char)(*end & ~0x20) : *end);
+}
+
+static void put_last(const struct moved *x, struct slice old, struct buf *out)
+{
+    if (x->last_month != x->m && x->p->month.at < x->p->day.at) {
+        dates_word_put(
+            false, x->p->month_row, x->last_month,
+            (struct slice){ x->value.p + x->p->month.at, x->p->month.n }, out);
+        buf_char(out, ' ');
+    }
+    (void)old;
+    put_two(x, x->last, out);
+}
+
+static void write_fields(const struct moved *x, struct buf *out)
+{
+    const struct dates_parts *p = x->p;
+    const struct dates_field f[FIELDS] = { p->year,    p->month,   p->day,
+                                           p->weekday, p->ordinal, p->last };
+    write_fn *const write[FIELDS] = { put_year,    put_month,   put_day,
+                                      put_weekday, put_ordinal, put_last };
+    size_t at = 0;
+
+    for (;;) {
+        size_t best = FIELDS;
+
+        for (size_t i = 0; i < FIELDS; i++)
+            if (f[i].n && f[i].at >= at &&
+                (best == FIELDS || f[i].at < f[best].at))
+                best = i;
+        if (best == FIELDS)
+            break;
+        buf_add(out, x->value.p + at, f[best].at - at);
+        write[best](x, (struct slice){ x->value.p + f[best].at, f[best].n },
+                    out);
+        at = f[best].at + f[best].n;
+    }
+    buf_add(out, x->value.p + at, x->value.n - at);
+}
+
+/* A date without a year stays in one; the 29th of February is the 28th. */
+static void move_in_year(const struct dates_parts *p, int day, long days,
+                         int *m, int *d)
+{
+    long first = dates_to_number(PLAIN_YEAR, 1, 1);
+    int d0 = dates_valid(PLAIN_YEAR, p->m, day) ? day : 28, y;
+    long in = dates_to_number(PLAIN_YEAR, p->m, d0) - first + days;
+
+    dates_from_number(first + ((in % 365) + 365) % 365, &y, m, d);
+}
+
+static int move(struct moved *x, int days, struct err *err)
+{
+    const struct dates_parts *p = x->p;
+    int day = p->d ? p->d : 15, y;
+    int last = p->last.n ? p->d : 0;
+
+    for (size_t i = 0; i < p->last.n; i++)
+        last = (i ? last * 10 : 0) + (x->value.p[p->last.at + i] - '0');
+    if (!p->y) {
+        move_in_year(p, day, days, &x->m, &x->d);
+        move_in_year(p, last ? last : day, days, &x->last_month, &x->last);
+        return ERR_OK;
+    }
+    dates_from_number(dates_to_number(p->y, p->m, day) + days, &x->y, &x->m,
+                      &x->d);
+    dates_from_number(dates_to_number(p->y, p->m, last ? last : day) + days, &y,
+                      &x->last_month, &x->last);
+    if (x->y < DATES_YEAR_MIN || x->y > DATES_YEAR_MAX)
+        return err_set(err, ERR_LIMIT,
+                       "a date would leave the years 1000 to "
+                       "9999");
+    return ERR_OK;
+}
+
+int dates_shift(struct slice value, int days, struct buf *out, struct err *err)
+{
+    struct dates_parts p;
+    struct moved x = { .p = &p, .value = value };
+    int rc;
+
+    if (days > DATES_MAX_DAYS || days < -DATES_MAX_DAYS)
+        return err_set(err, ERR_LIMIT, "a date moves by at most %d days",
+                       DATES_MAX_DAYS);
+    if (!dates_parse(value, 0, &p) || p.end != value.n)
+        return err_set(err, ERR_FORMAT, "%.*s: no date",
+                       (int)(value.n < 40 ? value.n : 40), value.p);
+    x.padded = p.day.n && is_padded(value, &p);
+    rc = move(&x, days, err);
+    if (rc == ERR_OK)
+        write_fields(&x, out);
+    return rc;
+}

@@ -1,0 +1,302 @@
+/* test_dates.c - dates of many shapes: found, left alone, moved and back */
+#include "suite.h"
+
+#include "dates/dates.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct marks {
+    const char *text;
+    char out[512]; /* the text with each find as {tier:find} */
+    size_t at, n;
+    enum dates_class class;
+    int lowest;
+};
+
+static int mark(void *ctx, enum dates_class class, size_t start, size_t end,
+                int tier)
+{
+    struct marks *m = ctx;
+
+    ck_assert_uint_lt(start, end);
+    if (class != m->class || tier > m->lowest)
+        return 0;
+    ck_assert_uint_ge(start, m->at);
+    m->n +=
+        (size_t)snprintf(m->out + m->n, sizeof(m->out) - m->n, "%.*s{%d:%.*s}",
+                         (int)(start - m->at), m->text + m->at, tier,
+                         (int)(end - start), m->text + start);
+    m->at = end;
+    return 0;
+}
+
+/* The text of `marked` without its marks must be marked so again. */
+static void holds(const char *marked, enum dates_class class, int lowest,
+                  const char *key)
+{
+    char text[512];
+    struct marks m = { .text = text, .class = class, .lowest = lowest };
+    size_t n = 0;
+
+    for (const char *p = marked; *p; p++) {
+        if (*p == '{' && p[1] && p[2] == ':')
+            p += 2;
+        else if (*p != '}')
+            text[n++] = *p;
+    }
+    text[n] = 0;
+    ck_assert_int_eq(
+        dates_find((struct slice){ text, n }, slice_of(key), mark, &m), 0);
+    snprintf(m.out + m.n, sizeof(m.out) - m.n, "%s", text + m.at);
+    ck_assert_str_eq(m.out, marked);
+}
+
+START_TEST(dates_of_every_shape_are_found)
+{
+    static const char *const texts[] = {
+        "on {1:2024-05-15} and {1:2024-05-15T10:30:00Z}, "
+        "{1:2024-05-15 15:00:00 EST}.",
+        "at={1:2024-05-15T10:30:00.123456+02:00};DOB:{1:1990-01-01}",
+        "{1:5/15/2024}, {1:15/05/2024 at 3:30 pm}, {1:3-5-2020}",
+        "am {1:15.05.2024}, {1:15.5.24 10:00}; {2:15.05.24}",
+        "{1:May 15, 2024} {1:May 15th} {1:15 May 2024} {1:15th of May, 2024}",
+        "the {1:3rd of June} or {1:December the 25th} or {1:Sept. 5}",
+        "{1:Wed, 15 May 2024 10:00:00 +0000} and {1:Wednesday, May 15}",
+        "{1:Wed May 15 10:00:00 2024}, {1:15/May/2024:10:00:00 +0000}",
+        "{1:15-May-24} {1:15MAY2024} {1:20240515T103000Z} {2:20240515}",
+        "{1:15. Mai 2024}, {1:Mittwoch, den 15. Mai}, {1:15 mai 2024}",
+        "el {1:15 de mayo de 2024}, {1:15 maggio 2024}, {1:15 de março}",
+        "{1:15 maja 2024} {1:15. května 2024} {1:15 мая 2024}",
+        "{1:2024\xE5\xB9\xB4"
+        "5\xE6\x9C\x88"
+        "15\xE6\x97\xA5}",
+        "{1:2024-05-01}/{1:2024-05-31}, {1:5/1/2024}-{1:5/3/2024}",
+        "{1:May 15-17, 2024}; born {2:May 1985}; since {1:5/15}",
+        "It's like that since {1:3/13/1956}",
+        "\"date\": \"{1:2024-05-15}\", [{1:2024-05-15}]",
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        holds(texts[i], DATES_DATE, 2, NULL);
+}
+END_TEST
+
+START_TEST(numbers_that_are_no_dates_stay)
+{
+    static const char *const texts[] = {
+        "Release v2026.2.9 fixed gpt-4o-2024-08-06 and python 3.11.2",
+        "Date 2026-99-99 is not valid, nor 2023-02-29 or 32/13/2020",
+        "version 2024-05-15, api-version=2023-06-01, build 3.5.2020",
+        "10.1.2.24 and 1.2.3.4 and 192.168.1.10:80 at 1750000000",
+        "report-2024-05-15.pdf /logs/2024/05/15/x backup_2024-05-15",
+        "3/4 of 1/2 cup, 12/7 and 24/7; $12.50, 1.5.2 and 4.12%",
+        "may 15 people; 5 mars bars; 10 out of 12; 3 set",
+        "in 2004 and 2004-2008, 5 may be, May 15,000 came",
+        "ISBN 978-3-16-148410-0, 555-12-3456, 12:30:45 UTC",
+        "flight HAT271 from 1234 Oak, 550e8400-e29b-41d4-a716-446655440000",
+        "x = 5-3-2 and 2024-5 and 1-1-1 and 2024-05-15x",
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        holds(texts[i], DATES_DATE, 1, NULL);
+    holds("2023-06-01", DATES_DATE, 3, "_anthropic_version_");
+}
+END_TEST
+
+START_TEST(ages_need_words_that_say_so)
+{
+    static const char *const texts[] = {
+        "a {2:65}-year-old male, {2:36} year old, i'm {2:58} y/o.",
+        "just turned {2:35}; at the age of {2:71}; aged {1:91}",
+        "{1:94} years old. Age: {1:101}, age {2:40}",
+        "a {1:ninety-four}-year-old and one aged {1:ninety}",
+        "she is {1:one hundred and two} years old",
+        "5 years, 12 months, page 91, 2.5 years old, ninety dogs",
+        "usage: 95 of stage 99, average 12",
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        holds(texts[i], DATES_AGE, 2, NULL);
+    holds("{1:93}", DATES_AGE, 2, "_age_");
+    holds("93", DATES_AGE, 3, "_page_");
+}
+END_TEST
+
+static void moves(const char *value, int days, const char *want)
+{
+    struct buf b = { 0 };
+    struct err err = { 0 };
+    int rc = dates_shift(slice_of(value), days, &b, &err);
+
+    ck_assert_msg(rc == 0, "%s: %s", value, err.msg);
+    ck_assert_str_eq(b.data, want);
+    buf_release(&b);
+}
+
+START_TEST(a_moved_date_has_the_shape_of_the_old_one)
+{
+    moves("2024-02-28", 1, "2024-02-29");
+    moves("2023-02-28", 1, "2023-03-01");
+    moves("1900-02-28", 1, "1900-03-01");
+    moves("2000-02-28", 1, "2000-02-29");
+    moves("2024-12-31T23:59:59.5+02:00", 1, "2025-01-01T23:59:59.5+02:00");
+    moves("2024-01-01", -1, "2023-12-31");
+    moves("5/9/2024", 7, "5/16/2024");
+    moves("15/05/2024", 14, "29/05/2024");
+    moves("15.5.24", 30, "14.6.24");
+    moves("12/31/99", 1, "01/01/00");
+    moves("20240515T103000Z", 20, "20240604T103000Z");
+    moves("May 15th, 2024", 7, "May 22nd, 2024");
+    moves("MAY 15TH", 17, "JUNE 1ST");
+    moves("3rd of June", -3, "31st of May");
+    moves("Wed, 15 May 2024 10:00:00 +0000", 2,
+          "Fri, 17 May 2024 10:00:00 +0000");
+    moves("Sept. 5, 2024", 30, "Oct. 5, 2024");
+    moves("15. März 2024", 31, "15. April 2024");
+    moves("mittwoch, den 15. mai 2024", 30, "freitag, den 14. juni 2024");
+    moves("15 de mayo de 2024", 31, "15 de junio de 2024");
+    moves("1 ЯНВАРЯ 2024", 31, "1 ФЕВРАЛЯ 2024");
+    moves("1 février 2024", -1, "31 janvier 2024");
+    moves("May 15-17, 2024", 15, "May 30-June 1, 2024");
+    moves("December 31", 1, "January 1");
+    moves("Feb 29", 1, "Mar 1");
+    moves("May 1985", 31, "June 1985");
+    moves("2024\xE5\xB9\xB4"
+          "5\xE6\x9C\x88"
+          "15\xE6\x97\xA5",
+          20,
+          "2024\xE5\xB9\xB4"
+          "6\xE6\x9C\x88"
+          "4\xE6\x97\xA5");
+}
+END_TEST
+
+static void comes_back(const char *value, int from, int to)
+{
+    for (int days = from; days <= to; days += 7) {
+        struct buf there = { 0 }, back = { 0 };
+        struct err err = { 0 };
+
+        ck_assert_msg(dates_shift(slice_of(value), days, &there, &err) == 0,
+                      "%s: %s", value, err.msg);
+        ck_assert_msg(dates_shift(buf_slice(&there), -days, &back, &err) == 0,
+                      "%s by %d: %s", value, days, err.msg);
+        ck_assert_msg(!strcmp(back.data, value), "%s by %d: %s: %s", value,
+                      days, there.data, back.data);
+        buf_release(&there);
+        buf_release(&back);
+    }
+}
+
+START_TEST(a_date_moved_there_and_back_is_the_same)
+{
+    static const char *const values[] = {
+        "2024-02-29",
+        "2024-05-05 10:00:00",
+        "1999-12-31T00:00:00Z",
+        "2024/05/15",
+        "05/15/2024",
+        "31.12.2024",
+        "15.05.24",
+        "20240229",
+        "May 15, 2024",
+        "15 May 2024",
+        "5th of November 1955",
+        "Thu, 29 Feb 2024 10:00:00 GMT",
+        "Thu Feb 29 10:00:00 2024",
+        "29-Feb-2024",
+        "29/Feb/2024:10:00:00 +0000",
+        "29FEB2024",
+        "Donnerstag, 29. Februar 2024",
+        "29 de febrero de 2024",
+        "29. helmikuuta 2024",
+        "29 февраля 2024",
+        "29 şubat 2024",
+        "29 φεβρουαρίου 2024",
+        "March 3rd",
+        "4 July",
+    };
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
+        comes_back(values[i], -700, 700);
+}
+END_TEST
+
+/* Where languages share the name of a month, the way back may be another's;
+ * January they all write alone. */
+START_TEST(words_of_many_languages_come_back)
+{
+    static const char *const values[] = {
+        "29 février 2024",         "29 febbraio 2024", "29 februari 2024",
+        "29 de fevereiro de 2024", "29 lutego 2024",   "29. února 2024",
+        "29. februára 2024",       "29. február 2024", "29 februarie 2024",
+        "29. veebruar 2024",       "29. febrúar 2024", "29 veljače 2024",
+    };
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
+        comes_back(values[i], -49, 0);
+}
+END_TEST
+
+START_TEST(what_is_no_date_is_not_moved)
+{
+    static const char *const values[] = {
+        "", "2024", "2023-02-29", "15 of them", "2024-05-15x", "Monday"
+    };
+    struct buf b = { 0 };
+    struct err err;
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
+        ck_assert_int_eq(dates_shift(slice_of(values[i]), 7, &b, &err),
+                         ERR_FORMAT);
+    ck_assert_int_eq(dates_shift(slice_of("2999-12-31"), 7, &b, &err),
+                     ERR_LIMIT);
+    ck_assert_int_eq(
+        dates_shift(slice_of("2024-05-15"), DATES_MAX_DAYS + 1, &b, &err),
+        ERR_LIMIT);
+    ck_assert_uint_eq(b.len, 0);
+    buf_release(&b);
+}
+END_TEST
+
+/* Any bytes: nothing is read beyond the end, finds are inside. */
+START_TEST(any_bytes_are_looked_at)
+{
+    static const char bits[] = "0123456789-/.: ,tTZMayJun\xC3\xA4\xFF\xE5ofth";
+    unsigned state = 1;
+
+    for (int i = 0; i < 20000; i++) {
+        size_t n = (state >> 8) % 40;
+        char *text = malloc(n + 1);
+        struct marks m = { .text = text, .class = DATES_DATE };
+        struct buf b = { 0 };
+        struct err err;
+
+        for (size_t k = 0; k < n; k++) {
+            state = state * 1664525u + 1013904223u;
+            text[k] = bits[(state >> 16) % (sizeof(bits) - 1)];
+        }
+        state = state * 1664525u + 1013904223u;
+        (void)dates_find((struct slice){ text, n }, slice_of(NULL), mark, &m);
+        (void)!dates_shift((struct slice){ text, n }, 7, &b, &err);
+        buf_release(&b);
+        free(text);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = suite_case("dates", NULL, NULL);
+
+    tcase_add_test(t, dates_of_every_shape_are_found);
+    tcase_add_test(t, numbers_that_are_no_dates_stay);
+    tcase_add_test(t, ages_need_words_that_say_so);
+    tcase_add_test(t, a_moved_date_has_the_shape_of_the_old_one);
+    tcase_add_test(t, a_date_moved_there_and_back_is_the_same);
+    tcase_add_test(t, words_of_many_languages_come_back);
+    tcase_add_test(t, what_is_no_date_is_not_moved);
+    tcase_add_test(t, any_bytes_are_looked_at);
+    return suite_run("dates", t);
+}
