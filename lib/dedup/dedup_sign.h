@@ -2,13 +2,17 @@
  * dedup_sign.h - the signature of a set, once for each instruction set
  *
  * Included by files that define DEDUP_SIGN as the name of their variant and
- * DEDUP_LANES as the numbers of one register. All give the same bits: minima
- * of integers. Two registers of hashes at a time share each load.
+ * DEDUP_LANES as the numbers of one register, if it is not SSE's four. All give
+ * the same bits: minima of integers. Two registers at a time share each load.
  */
 #include "dedup/dedup_private.h"
 
 #include <assert.h>
 #include <string.h>
+
+#ifndef DEDUP_LANES
+#define DEDUP_LANES 4
+#endif
 
 typedef uint32_t lanes_u __attribute__((vector_size(4 * DEDUP_LANES)));
 typedef int32_t lanes_i __attribute__((vector_size(4 * DEDUP_LANES)));
