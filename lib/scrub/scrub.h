@@ -32,8 +32,24 @@ struct scrub_rules;
 struct scrub_worker;
 
 /* What a user decides about all rules. Part of the version. */
+enum scrub_scope { SCRUB_CONVERSATION, SCRUB_CLIENT, SCRUB_DATASET };
+enum scrub_action {
+    SCRUB_SURROGATE, /* another value of the same shape */
+    SCRUB_TAG,       /* <TYPE_1>, numbered within the record */
+    SCRUB_MASK,      /* a star for every character */
+    SCRUB_DROP,      /* nothing */
+    SCRUB_KEEP,      /* as it was */
+};
 struct scrub_settings {
     bool strict; /* what has only the shape (tier 3) acts too */
+    /* What bounds equal surrogates; callers choose the scope of a record by
+     * it. */
+    enum scrub_scope scope;
+    /* "TYPE=ACTION", TYPE * for all; the last of a type stands, and a type
+     * over *. Borrowed until scrub_rules_finish, which tells what is wrong. */
+    const char *const *actions;
+    size_t action_count;
+    struct slice keep; /* values that stay, one a line; borrowed likewise */
 };
 
 /* Rule sets: new, add..., finish; read-only from then on. */
@@ -51,8 +67,9 @@ MUST_CHECK int scrub_rules_add_dir(struct scrub_rules *r, const char *dir,
 MUST_CHECK int scrub_rules_finish(struct scrub_rules *r, struct err *err);
 /* Before finish; without it all members are 0. */
 void scrub_rules_set(struct scrub_rules *r, const struct scrub_settings *s);
+const struct scrub_settings *scrub_rules_settings(const struct scrub_rules *r);
 /* Names the engine, the settings and every byte of the rules: "2-" and 12 hex
- * digits. */
+ * digits, then "+tag" and "+mask" if any type is replaced so. */
 const char *scrub_rules_version(const struct scrub_rules *r);
 size_t scrub_rules_count(const struct scrub_rules *r);
 const char *scrub_rules_name(const struct scrub_rules *r, size_t rule);
@@ -98,6 +115,13 @@ void scrub_tag_view(const struct scrub_worker *w, unsigned document,
 /* Pieces of the last record that only have the shape of the rule's type
  * (tier 3) and were left as they are. */
 uint64_t scrub_reported(const struct scrub_worker *w, size_t rule);
+
+/* What the worker's last record held, and what stands there now: each value
+ * once, without escapes, in the order of the record. Only surrogates are
+ * listed. Valid until the worker's next call. */
+size_t scrub_pair_count(const struct scrub_worker *w);
+void scrub_pair_at(const struct scrub_worker *w, size_t i, const char **type,
+                   struct slice *value, struct slice *surrogate);
 
 /* Which known values survive in a text, in any of the forms plain,
  * JSON-escaped (to any depth), case-folded, percent-encoded, base64, and for

@@ -6,7 +6,7 @@
  * enclosing text, each level adding its own escapes; only the outermost text
  * is written, once, so that bytes outside the edits cannot change.
  */
-#include "scrub/scrub_priv.h"
+#include "scrub/scrub_fake.h"
 
 #include "base/mem.h"
 
@@ -26,6 +26,8 @@ struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
     w->rules = r;
     w->strict = r->settings.strict;
     crypto_derive(key, "scrub", &w->key);
+    w->faked = scrub_faked_new();
+    w->parts = scrub_parts_new();
     w->scratch = regex_scratch_new();
     w->open = mem_zalloc((r->count + 1) * sizeof(*w->open));
     w->touched = mem_array(r->count + 1, sizeof(*w->touched));
@@ -47,6 +49,8 @@ void scrub_worker_free(struct scrub_worker *w)
             f->worker_free(w->finder[i]);
     free(w->reported);
     scrub_spread_reset(w);
+    scrub_faked_free(w->faked);
+    scrub_parts_free(w->parts);
     free(w->spread);
     crypto_wipe(&w->key, sizeof(w->key));
     regex_scratch_free(w->scratch);
@@ -253,21 +257,24 @@ static int number_value(struct scrub_walk *s, struct slice raw, size_t base,
 {
     struct scrub_worker *w = s->w;
     size_t mark = w->edit_count;
-    int rc = raw.n < NUMBER_MIN
-                 ? ERR_OK
-                 : scrub_plain_text(s, raw, key, false, depth + 1);
+    struct buf now = { 0 };
+    int rc = ERR_OK;
 
-    for (size_t i = mark; rc == ERR_OK && i < w->edit_count; i++) {
-        struct scrub_edit *e = &w->edits[i];
-
-        for (size_t k = 0; k < e->rep_len; k++)
-            if (!scrub_is_digit(w->arena.data[e->rep + k]))
-                return err_set(s->err, ERR_FORMAT,
-                               "rule %s makes no number of a number",
-                               w->rules->rule[e->rule].name);
-        e->start += base;
-        e->end += base;
+    s->number = true;
+    if (raw.n >= NUMBER_MIN)
+        rc = scrub_plain_text(s, raw, key, false, depth + 1);
+    s->number = false;
+    if (rc < 0 || w->edit_count == mark)
+        return rc;
+    scrub_write_edits(w, raw, mark, w->edit_count, &now);
+    if (!scrub_is_number(buf_slice(&now)))
+        rc = err_set(s->err, ERR_FORMAT, "rule %s makes no number of a number",
+                     w->rules->rule[w->edits[mark].rule].name);
+    for (size_t i = mark; i < w->edit_count; i++) {
+        w->edits[i].start += base;
+        w->edits[i].end += base;
     }
+    buf_release(&now);
     return rc;
 }
 
@@ -425,11 +432,13 @@ void scrub_write_edits(const struct scrub_worker *w, struct slice in,
 
 /* One look at all documents; ends[i]: edits up to the end of document i. */
 static int look(struct scrub_walk *s, const struct slice *documents, size_t n,
-                size_t *ends)
+                bool again, size_t *ends)
 {
     int rc = ERR_OK;
 
     s->w->edit_count = 0;
+    scrub_faked_begin(s->w->faked, again);
+    scrub_parts_begin(s->w->parts, again);
     memset(s->w->reported, 0, s->w->rules->count * sizeof(*s->w->reported));
     buf_reset(&s->w->arena);
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
@@ -469,20 +478,20 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
                  const struct scrub_span **spans, size_t *count,
                  struct err *err)
 {
-    struct scrub_walk s = { w, err };
+    struct scrub_walk s = { w, err, false };
     size_t *ends = mem_zalloc((n + 1) * sizeof(*ends));
     int rc;
 
     w->scope = scope;
     scrub_spread_reset(w);
     w->logprobs_seen = w->logprobs_held = w->logprobs_dropped = false;
-    rc = look(&s, documents, n, ends);
+    rc = look(&s, documents, n, false, ends);
     w->logprobs_dropped =
         w->logprobs_seen && (w->edit_count > 0 || w->logprobs_held);
-    if (rc == ERR_OK &&
-        (w->spread_known || w->spread_digits || w->logprobs_dropped)) {
+    if (rc == ERR_OK && (w->spread_known || w->spread_digits ||
+                         w->logprobs_dropped || scrub_faked_late(w->faked))) {
         w->spreading = w->spread_known || w->spread_digits;
-        rc = look(&s, documents, n, ends);
+        rc = look(&s, documents, n, true, ends);
     }
     if (rc == ERR_OK) {
         for (size_t i = 0; i < n; i++)

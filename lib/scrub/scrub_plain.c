@@ -6,7 +6,7 @@
  * from, in their coding. Readable text in base64 is scrubbed as a text of its
  * own and encoded again.
  */
-#include "scrub/scrub_priv.h"
+#include "scrub/scrub_fake.h"
 
 #include "base/mem.h"
 
@@ -144,13 +144,18 @@ static struct slice hit_value(const struct scrub_worker *w, struct slice text,
     return (struct slice){ text.p + h->start, h->end - h->start };
 }
 
-static void make_surrogate(struct scrub_worker *w, const struct scrub_hit *h,
+static void make_surrogate(struct scrub_walk *s, const struct scrub_hit *h,
                            struct slice value, struct scrub_edit *e)
 {
+    struct scrub_worker *w = s->w;
+    const struct scrub_rule *r = &w->rules->rule[h->rule];
     struct buf coded = { 0 };
 
+    scrub_faked_hold(w->faked, value);
+    if (r->fake == scrub_fake_person)
+        scrub_name_note(w, value);
     e->rep = w->arena.len;
-    scrub_surrogate(w, &w->rules->rule[h->rule], value, &w->arena);
+    scrub_act(w, r, value, s->number, &w->arena);
     e->rep_len = w->arena.len - e->rep;
     if (!(h->codings & ~(unsigned)CODED_FOLDED))
         return;
@@ -177,8 +182,10 @@ int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
 
         if (sure && h->tier != 1)
             continue;
+        if (h->form != HIT_MADE && scrub_keeps(w, &w->rules->rule[h->rule], v))
+            continue;
         if (h->form != HIT_MADE) {
-            make_surrogate(w, h, v, &e);
+            make_surrogate(s, h, v, &e);
             if (w->rules->rule[h->rule].spread && !w->spreading)
                 scrub_spread_add(w, h->rule, v);
         }

@@ -105,6 +105,12 @@ typedef void scrub_fake_fn(struct scrub_worker *w,
                            const struct scrub_rule *rule, struct slice value,
                            struct rng *r, struct buf *out);
 
+enum scrub_fake_kind {
+    SCRUB_FAKE_WHOLE, /* one draw for the value, and nobody else's */
+    SCRUB_FAKE_PARTS, /* its words see to that */
+    SCRUB_FAKE_LOOSE, /* may be as the value, where it tells nothing */
+};
+
 struct scrub_rule {
     char *name, *type, *file;
     unsigned line;
@@ -126,6 +132,8 @@ struct scrub_rule {
     scrub_norm_fn *norm;
     scrub_fake_fn *fake;
     size_t (*stem)(struct slice value); /* leading bytes that spread; or NULL */
+    enum scrub_fake_kind fake_kind;
+    enum scrub_action action;
     size_t keep;   /* leading bytes that the surrogate shares */
     bool spread;   /* look for the value in the whole record */
     bool digital;  /* the normal form is digits */
@@ -141,6 +149,8 @@ struct scrub_rules {
     struct scrub_settings settings;
     void *shared[SCRUB_FINDERS];
     bool finds[SCRUB_FINDERS]; /* some rule uses the family */
+    struct map *kept;          /* folded values that stay; or NULL */
+    struct names *names;       /* to draw surrogates from */
     bool finished;
     struct buf text; /* all files, for the version */
     char version[32];
@@ -163,6 +173,7 @@ struct scrub_fake {
     scrub_norm_fn *norm;
     bool digital;
     size_t (*stem)(struct slice value);
+    enum scrub_fake_kind kind;
 };
 const struct scrub_fake *scrub_fake_find(const char *name);
 void scrub_norm_phone(struct slice value, struct buf *out);
@@ -206,6 +217,12 @@ struct scrub_edit {
     int tier;
 };
 
+/* A value and its surrogate, as offsets. */
+struct scrub_pair {
+    const char *type;
+    size_t value, value_len, surrogate, surrogate_len;
+};
+
 struct scrub_level { /* memory of one level of nesting */
     struct json json;
     struct buf decoded;
@@ -244,6 +261,8 @@ struct scrub_worker {
     uint32_t last_rule;
     void *finder[SCRUB_FINDERS];
     uint64_t *reported; /* by rule, of the last record */
+    struct scrub_faked *faked;
+    struct scrub_parts *parts;
     struct scrub_level level[SCRUB_LEVELS];
     struct scrub_view view[SCRUB_VIEWS];
     size_t views; /* of the text looked at */
@@ -262,7 +281,9 @@ void scrub_resolve(struct scrub_worker *w, const struct scrub_hit *runs,
 struct scrub_walk {
     struct scrub_worker *w;
     struct err *err;
+    bool number; /* the text is a number of JSON */
 };
+bool scrub_is_number(struct slice v); /* as JSON has them */
 MUST_CHECK int scrub_push_edit(struct scrub_walk *s, struct scrub_edit e);
 /* Edits [from, to) of a text done, appended. */
 void scrub_write_edits(const struct scrub_worker *w, struct slice in,
@@ -278,13 +299,25 @@ MUST_CHECK int scrub_plain_text(struct scrub_walk *s, struct slice text,
 void scrub_logprobs_join(const struct json *j, json_ref v, struct buf *out);
 /* "apiKey" gives "_api_key_". */
 void scrub_key_words(struct slice key, struct buf *out);
-/* Seed for a value: a generator that depends on key, scope, type and the
- * normal form (left in w->norm), and on `again` for a second try. */
-void scrub_seed(struct scrub_worker *w, const struct scrub_rule *rule,
-                struct slice value, unsigned again, struct rng *r);
-/* The surrogate of value, appended; never the value itself. */
+/* The surrogate of value, appended; not the value itself, unless it tells
+ * nothing. */
 void scrub_surrogate(struct scrub_worker *w, const struct scrub_rule *rule,
                      struct slice value, struct buf *out);
+/* 1, 2, ...: values of one type in the order in which the record has them. */
+unsigned scrub_tag_number(struct scrub_worker *w, const struct scrub_rule *rule,
+                          struct slice value);
+/* What stands in place of a find, appended. number: it is in one of JSON,
+ * which must stay one. */
+void scrub_act(struct scrub_worker *w, const struct scrub_rule *rule,
+               struct slice value, bool number, struct buf *out);
+/* True if the value stays, by its type or by the list of what to keep. */
+bool scrub_keeps(const struct scrub_worker *w, const struct scrub_rule *rule,
+                 struct slice value);
+/* Settles actions by type; ERR_INVALID tells what is wrong with them. */
+MUST_CHECK int scrub_actions_finish(struct scrub_rules *r, struct err *err);
+/* Appends what of the actions belongs to the version. */
+void scrub_actions_describe(const struct scrub_rules *r, struct buf *text,
+                            bool *tags, bool *masks);
 void scrub_spread_add(struct scrub_worker *w, uint32_t rule,
                       struct slice value);
 void scrub_spread_reset(struct scrub_worker *w);

@@ -11,6 +11,7 @@
 #include "assets/assets.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "names/names.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -78,6 +79,8 @@ void scrub_rules_free(struct scrub_rules *r)
     free(r->all_rule);
     free(r->found_rule);
     unload_finders(r);
+    map_free(r->kept);
+    names_close(r->names);
     buf_release(&r->text);
     free(r);
 }
@@ -194,6 +197,7 @@ static int set_surrogate(struct reader *s, struct slice v)
     s->rule->norm = f->norm;
     s->rule->digital = f->digital;
     s->rule->stem = f->stem;
+    s->rule->fake_kind = f->kind;
     return ERR_OK;
 }
 
@@ -539,17 +543,24 @@ void scrub_rules_set(struct scrub_rules *r, const struct scrub_settings *s)
     r->settings = *s;
 }
 
+const struct scrub_settings *scrub_rules_settings(const struct scrub_rules *r)
+{
+    return &r->settings;
+}
+
 static void finish_version(struct scrub_rules *r)
 {
     unsigned char hash[CRYPTO_SHA256_BYTES];
     char hex[2 * CRYPTO_SHA256_BYTES + 1];
 
-    buf_printf(&r->text, "strict %d\n", r->settings.strict);
+    bool tags, masks;
 
+    buf_printf(&r->text, "strict %d\n", r->settings.strict);
+    scrub_actions_describe(r, &r->text, &tags, &masks);
     crypto_sha256(buf_slice(&r->text), hash);
     crypto_hex(hash, sizeof(hash), hex);
-    (void)snprintf(r->version, sizeof(r->version), "%s-%.12s", SCRUB_ENGINE,
-                   hex);
+    (void)snprintf(r->version, sizeof(r->version), "%s-%.12s%s%s", SCRUB_ENGINE,
+                   hex, tags ? "+tag" : "", masks ? "+mask" : "");
     buf_release(&r->text);
 }
 
@@ -565,6 +576,13 @@ int scrub_rules_finish(struct scrub_rules *r, struct err *err)
     r->found_rule = mem_array(r->count, sizeof(*r->found_rule));
     for (size_t i = 0; i < r->count; i++)
         finish_rule(r, (uint32_t)i);
+    rc = scrub_actions_finish(r, err);
+    r->settings.actions = NULL; /* no longer borrowed */
+    r->settings.keep = (struct slice){ 0 };
+    if (rc == ERR_OK)
+        rc = names_open(&r->names, err);
+    if (rc < 0)
+        return rc;
     finish_version(r);
     r->finished = true;
     rc = scrub_gate_build(r->gate, err);

@@ -15,7 +15,7 @@ say() { # RESPONSE OUTCOME
 slmctl curate --quiet
 slmctl collect --outcomes better --quiet
 slmctl curate --quiet --export all.jsonl --split all
-grep -c 'example.net' all.jsonl
+grep -c 'bob@' all.jsonl
 jq -c 'select(.messages[0].content | test("^What is [1-4] ")) | .messages |
     [.[0].content, .[-1]]' all.jsonl | sed 's/ask [^"]*@[^"]*/ask ADDRESS/' | sort
 # A label is the answer where answers are labels.

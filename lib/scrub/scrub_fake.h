@@ -1,0 +1,107 @@
+/*
+ * scrub_fake.h - what the files that draw surrogates share
+ *
+ * A surrogate is a function of key, scope, kind and value; only where two
+ * values of one record would meet does the order in which the record names
+ * them decide. Nothing outside lib/scrub may include this file.
+ */
+#ifndef SCRUB_FAKE_H
+#define SCRUB_FAKE_H
+
+#include "names/names.h"
+#include "scrub/scrub_priv.h"
+
+#define SCRUB_FAKE_DIGITS 64
+#define SCRUB_FAKE_TRIES 16 /* draws before a clash is accepted */
+
+scrub_fake_fn scrub_fake_email, scrub_fake_domain, scrub_fake_url;
+scrub_fake_fn scrub_fake_ipv4, scrub_fake_ipv6, scrub_fake_mac;
+scrub_fake_fn scrub_fake_phone, scrub_fake_card, scrub_fake_iban;
+scrub_fake_fn scrub_fake_ssn, scrub_fake_zip, scrub_fake_coordinates;
+scrub_fake_fn scrub_fake_person, scrub_fake_organization, scrub_fake_place;
+scrub_fake_fn scrub_fake_nationality, scrub_fake_address;
+scrub_fake_fn scrub_fake_date, scrub_fake_age;
+scrub_fake_fn scrub_fake_shape, scrub_fake_same;
+
+scrub_norm_fn scrub_norm_digits, scrub_norm_lower, scrub_norm_alnum;
+scrub_norm_fn scrub_norm_exact, scrub_norm_email, scrub_norm_fold;
+scrub_norm_fn scrub_norm_organization;
+size_t scrub_email_stem(struct slice v);
+
+/* A generator for one decision: depends on the worker's key and scope, what
+ * is decided, the text, and on `again` for another try. */
+void scrub_draw(struct scrub_worker *w, const char *what, struct slice text,
+                unsigned again, struct rng *r);
+
+char scrub_draw_digit(struct rng *r);
+/* No leading zero where the value had none: a JSON number must stay one. */
+char scrub_draw_first(struct rng *r, char was);
+char scrub_draw_letter(struct rng *r, bool upper);
+/* Consonants and vowels in turn. */
+char scrub_draw_syllable(struct rng *r, size_t at);
+/* A letter or digit within its kind; anything else as it is. */
+char scrub_draw_like(struct rng *r, char c);
+
+size_t scrub_digits_of(struct slice v, char out[SCRUB_FAKE_DIGITS]);
+/* The value with its digits taken from d. */
+void scrub_digits_lay(struct slice v, const char *d, size_t n, struct buf *out);
+
+/* Letters without case and accents, digits; the rest goes. Of other scripts
+ * the letters as they are. */
+void scrub_fold(struct slice v, struct buf *out);
+/* Lower case of one code point, without its accent where `bare`. */
+uint32_t scrub_fold_letter(uint32_t cp, bool bare);
+bool scrub_is_letter(uint32_t cp); /* of any script */
+
+/* Letters and digits drawn within their kind and script. */
+void scrub_shape_draw(struct rng *r, struct slice v, struct buf *out);
+
+/* A word of a person's name, folded: its surrogate in the form "Miller".
+ * Valid until the next call. */
+struct slice scrub_name_part(struct scrub_worker *w, struct slice folded);
+/* The letter that stands for an initial. */
+char scrub_name_initial(struct scrub_worker *w, char letter);
+/* True if lists or names of this record hold the folded word; noted: of this
+ * record only. */
+bool scrub_name_known(struct scrub_worker *w, struct slice folded);
+bool scrub_name_noted(struct scrub_worker *w, struct slice folded);
+/* Words of a found name, so that e-mail addresses can be told to be theirs. */
+void scrub_name_note(struct scrub_worker *w, struct slice value);
+
+/* s, in upper or lower case throughout if `was` is. */
+void scrub_cased_add(struct slice was, struct slice s, struct buf *out);
+struct scrub_parts *scrub_parts_new(void);
+void scrub_parts_free(struct scrub_parts *p); /* NULL is fine */
+void scrub_parts_begin(struct scrub_parts *p, bool again);
+
+/* A US state by name or abbreviation: the one that stands for it, in the form
+ * given. False: it is none. */
+bool scrub_state_draw(struct scrub_worker *w, struct slice v, struct buf *out);
+/* Digits of a US ZIP code: those of a place in the state that stands for
+ * theirs. */
+void scrub_state_zip(struct scrub_worker *w, char d[5]);
+/* A settlement's or country's name. */
+void scrub_place_draw(struct scrub_worker *w, struct slice v, struct buf *out);
+/* Days by which dates of the scope are shifted: weeks, never none. */
+int scrub_date_shift(struct scrub_worker *w);
+/* A host name of any form. */
+void scrub_host_draw(struct scrub_worker *w, struct slice v, struct buf *out);
+
+/* What a record holds, and what stands for it. */
+struct scrub_faked *scrub_faked_new(void);
+void scrub_faked_free(struct scrub_faked *f); /* NULL is fine */
+/* A new record, or (pass 2) the same again: what it holds stays known. */
+void scrub_faked_begin(struct scrub_faked *f, bool again);
+/* A value of the record, before or while surrogates are drawn. */
+void scrub_faked_hold(struct scrub_faked *f, struct slice value);
+/* True if a surrogate that was drawn is a value found later: draw again. */
+bool scrub_faked_late(const struct scrub_faked *f);
+void scrub_faked_late_set(struct scrub_faked *f);
+/* True if owner may have the surrogate: no value of the record, and nobody
+ * else's. */
+bool scrub_faked_free_to(struct scrub_faked *f, struct slice surrogate,
+                         struct slice owner);
+void scrub_faked_take(struct scrub_faked *f, struct slice surrogate,
+                      struct slice owner);
+
+#endif

@@ -1,0 +1,363 @@
+/*
+ * scrub_fake_firm.c - surrogates of organisations and street addresses
+ *
+ * What tells the kind stays, "GmbH" as well as "University of"; what tells
+ * which one is drawn: from the list of organisations, or as a family's name.
+ * Of an address the street and the numbers are drawn, town, state and postcode
+ * are those that stand for them everywhere.
+ */
+#include "scrub/scrub_fake.h"
+
+#include <string.h>
+
+struct token {
+    struct slice text;
+    bool word; /* else what stands between words */
+};
+
+/* The next run of word bytes, or of others; false at the end. */
+static bool next_token(struct slice *rest, struct token *t)
+{
+    size_t n = 0;
+    bool word;
+
+    if (!rest->n)
+        return false;
+    word = scrub_is_alnum(rest->p[0]) || (unsigned char)rest->p[0] >= 0x80;
+    while (n < rest->n &&
+           (scrub_is_alnum(rest->p[n]) || (unsigned char)rest->p[n] >= 0x80 ||
+            (word && (rest->p[n] == '\'' ||
+                      (rest->p[n] == '.' && n + 1 < rest->n &&
+                       scrub_is_alnum(rest->p[n + 1]) && n == 1)))) == word)
+        n++;
+    *t = (struct token){ { rest->p, n }, word };
+    rest->p += n;
+    rest->n -= n;
+    return true;
+}
+
+static bool folded_in(struct slice text, const char *const *list, size_t n)
+{
+    struct buf folded = { 0 };
+    bool in = false;
+
+    scrub_fold(text, &folded);
+    for (size_t i = 0; i < n && !in; i++)
+        in = slice_is(buf_slice(&folded), list[i]);
+    buf_release(&folded);
+    return in;
+}
+
+static bool is_legal_form(struct slice t)
+{
+    static const char *const list[] = {
+        "inc",  "incorporated", "llc", "ltd",     "limited",
+        "corp", "corporation",  "co",  "company", "plc",
+        "gmbh", "ag",           "kg",  "kgaa",    "ohg",
+        "ug",   "se",           "sa",  "sarl",    "sas",
+        "sl",   "srl",          "spa", "bv",      "nv",
+        "oy",   "oyj",          "ab",  "as",      "asa",
+        "aps",  "pty",          "pte", "llp",     "lp",
+        "kk",   "sro",          "doo", "ev",      "foundation",
+        "mbh",
+    };
+
+    return folded_in(t, list, sizeof(list) / sizeof(*list));
+}
+
+static bool is_kind(struct slice t)
+{
+    static const char *const list[] = {
+        "university",  "college",       "school",       "institute",
+        "academy",     "hospital",      "clinic",       "bank",
+        "airlines",    "airways",       "airport",      "hotel",
+        "church",      "insurance",     "ministry",     "department",
+        "agency",      "council",       "court",        "association",
+        "society",     "club",          "union",        "party",
+        "museum",      "library",       "center",       "centre",
+        "laboratory",  "laboratories",  "pharmacy",     "press",
+        "times",       "post",          "news",         "magazine",
+        "group",       "holding",       "holdings",     "partners",
+        "solutions",   "systems",       "technologies", "consulting",
+        "universitat", "universite",    "universidad",  "universita",
+        "banco",       "banque",        "klinik",       "krankenhaus",
+        "hopital",     "medical",       "health",       "services",
+        "industries",  "international", "state",        "national",
+        "community",   "high",          "elementary",   "memorial",
+        "general",
+    };
+
+    return folded_in(t, list, sizeof(list) / sizeof(*list));
+}
+
+static bool is_small(struct slice t)
+{
+    static const char *const list[] = { "of", "the", "and", "for", "de",
+                                        "la", "du",  "des", "der", "und",
+                                        "di", "del", "y",   "in",  "at" };
+
+    return folded_in(t, list, sizeof(list) / sizeof(*list));
+}
+
+/* Without its legal form, so that "Acme Corp." and "Acme" are the same. */
+static struct slice bare_name(struct slice v)
+{
+    struct slice rest = v;
+    struct token t;
+    size_t end = 0, at = 0;
+
+    while (next_token(&rest, &t)) {
+        at += t.text.n;
+        if (t.word && !(end && is_legal_form(t.text)))
+            end = at;
+        else if (t.word)
+            break;
+    }
+    return (struct slice){ v.p, end };
+}
+
+void scrub_norm_organization(struct slice v, struct buf *out)
+{
+    scrub_fold(bare_name(v), out);
+}
+
+static bool has_kind(struct slice v)
+{
+    struct token t;
+    size_t words = 0, kinds = 0;
+
+    while (next_token(&v, &t)) {
+        words += t.word;
+        kinds += t.word && is_kind(t.text);
+    }
+    return kinds && words > kinds;
+}
+
+static bool is_acronym(struct slice v)
+{
+    if (v.n < 2 || v.n > 6)
+        return false;
+    for (size_t i = 0; i < v.n; i++)
+        if (!(v.p[i] >= 'A' && v.p[i] <= 'Z') && v.p[i] != '&')
+            return false;
+    return true;
+}
+
+/* "University of Springfield": the kind stays, the rest is a family's. */
+static void put_kind(struct scrub_worker *w, struct slice v, struct buf *out)
+{
+    struct token t;
+
+    while (next_token(&v, &t)) {
+        struct buf folded = { 0 };
+
+        scrub_fold(t.text, &folded);
+        if (!t.word || is_kind(t.text) || is_small(t.text) || !folded.len)
+            buf_add_slice(out, t.text);
+        else
+            scrub_cased_add(t.text, scrub_name_part(w, buf_slice(&folded)),
+                            out);
+        buf_release(&folded);
+    }
+}
+
+void scrub_fake_organization(struct scrub_worker *w,
+                             const struct scrub_rule *rule, struct slice v,
+                             struct rng *r, struct buf *out)
+{
+    struct slice bare = bare_name(v), drawn;
+
+    (void)rule;
+    if (is_acronym(bare)) {
+        scrub_shape_draw(r, bare, out);
+    } else if (has_kind(bare)) {
+        put_kind(w, bare, out);
+    } else {
+        drawn =
+            names_draw(w->rules->names, NAMES_LIST_ORGANIZATION, rng_next(r));
+        scrub_cased_add(bare, bare_name(drawn), out);
+    }
+    buf_add(out, v.p + bare.n, v.n - bare.n);
+}
+
+static bool is_street_word(struct slice t)
+{
+    static const char *const list[] = {
+        "street",    "st",        "avenue",  "ave",      "av",      "road",
+        "rd",        "boulevard", "blvd",    "lane",     "ln",      "drive",
+        "dr",        "court",     "ct",      "place",    "pl",      "square",
+        "sq",        "terrace",   "ter",     "way",      "parkway", "pkwy",
+        "highway",   "hwy",       "circle",  "cir",      "trail",   "trl",
+        "close",     "crescent",  "cres",    "alley",    "row",     "walk",
+        "plaza",     "gardens",   "grove",   "mews",     "hill",    "north",
+        "south",     "east",      "west",    "n",        "s",       "e",
+        "w",         "ne",        "nw",      "se",       "sw",      "apt",
+        "apartment", "suite",     "ste",     "unit",     "floor",   "fl",
+        "room",      "rm",        "bldg",    "building", "po",      "box",
+        "p",         "o",         "pmb",     "lot",      "rue",     "via",
+        "calle",     "avenida",   "strasse", "platz",    "weg",     "allee",
+        "piazza",    "rua",       "plein",   "straat",   "gasse",   "upper",
+        "lower",     "old",       "new",     "#",
+    };
+
+    return folded_in(t, list, sizeof(list) / sizeof(*list));
+}
+
+/* "Hauptstrasse": the end that tells a street. */
+static size_t street_tail(struct slice t)
+{
+    static const char *const tails[] = { "strasse",
+                                         "stra\xC3\x9F"
+                                         "e",
+                                         "straat",
+                                         "gasse",
+                                         "gatan",
+                                         "gata",
+                                         "vej",
+                                         "weg",
+                                         "platz",
+                                         "allee" };
+
+    for (size_t i = 0; i < sizeof(tails) / sizeof(*tails); i++) {
+        size_t n = strlen(tails[i]);
+
+        if (t.n > n + 1 && memcmp(t.p + t.n - n, tails[i], n) == 0)
+            return n;
+    }
+    return 0;
+}
+
+static void put_street_word(struct scrub_worker *w, struct slice t,
+                            struct rng *r, struct buf *out)
+{
+    size_t digits = 0, tail = street_tail(t);
+    struct buf folded = { 0 };
+
+    for (size_t i = 0; i < t.n; i++)
+        digits += scrub_is_digit(t.p[i]);
+    scrub_fold((struct slice){ t.p, t.n - tail }, &folded);
+    if (digits) {
+        for (size_t i = 0; i < t.n; i++)
+            buf_char(out, i || !scrub_is_digit(t.p[i])
+                              ? scrub_draw_like(r, t.p[i])
+                              : scrub_draw_first(r, t.p[i]));
+    } else if (!folded.len || t.n == 1 || is_street_word(t) || is_small(t)) {
+        buf_add_slice(out, t);
+    } else {
+        struct slice s =
+            names_draw(w->rules->names, NAMES_LIST_LAST, rng_next(r));
+
+        scrub_cased_add(t, s, out);
+        buf_add(out, t.p + t.n - tail, tail);
+    }
+    buf_release(&folded);
+}
+
+static void put_street(struct scrub_worker *w, struct slice v, struct rng *r,
+                       struct buf *out)
+{
+    struct token t;
+
+    while (next_token(&v, &t)) {
+        if (t.word)
+            put_street_word(w, t.text, r, out);
+        else
+            buf_add_slice(out, t.text);
+    }
+}
+
+static bool all_digits(struct slice t)
+{
+    for (size_t i = 0; i < t.n; i++)
+        if (!scrub_is_digit(t.p[i]))
+            return false;
+    return t.n > 0;
+}
+
+/* "TX 78701-1234" or "Springfield IL 62704": state and ZIP by themselves, what
+ * stands before them is a town. */
+static void put_town(struct scrub_worker *w, struct slice v, struct rng *r,
+                     struct buf *out)
+{
+    struct slice rest = v, town = { v.p, 0 };
+    struct token t;
+    size_t at = 0;
+
+    while (next_token(&rest, &t)) {
+        struct buf state = { 0 };
+
+        at += t.text.n;
+        if (t.word && all_digits(t.text)) {
+            if (town.n)
+                scrub_place_draw(w, slice_trim(town), out);
+            if (town.n)
+                buf_add(out, " ", town.p[town.n - 1] == ' ');
+            town.n = 0;
+            scrub_fake_zip(w, NULL, t.text, r, out);
+            town.p = v.p + at;
+        } else if (t.word && t.text.n == 2 &&
+                   scrub_state_draw(w, t.text, &state)) {
+            if (town.n)
+                scrub_place_draw(w, slice_trim(town), out);
+            if (town.n)
+                buf_add(out, " ", town.p[town.n - 1] == ' ');
+            buf_add_slice(out, buf_slice(&state));
+            town = (struct slice){ v.p + at, 0 };
+        } else if (!t.word && !town.n) {
+            buf_add_slice(out, t.text);
+            town.p = v.p + at;
+        } else {
+            town.n = (size_t)(v.p + at - town.p);
+        }
+        buf_release(&state);
+    }
+    if (town.n) {
+        struct slice bare = slice_trim(town);
+
+        scrub_place_draw(w, bare, out);
+        buf_add(out, bare.p + bare.n,
+                (size_t)(town.p + town.n - (bare.p + bare.n)));
+    }
+}
+
+/* Streets hold a number or the word for a street. */
+static bool is_street(struct slice v)
+{
+    struct slice rest = v;
+    struct token t;
+    size_t words = 0, streets = 0;
+
+    while (next_token(&rest, &t)) {
+        if (!t.word)
+            continue;
+        words++;
+        if (is_street_word(t.text) || street_tail(t.text))
+            streets++;
+    }
+    return streets > 0 && words > 1;
+}
+
+/* Pieces between commas and lines: the first is the street, and so are those
+ * that look like one; the rest is town, state, postcode, country. */
+void scrub_fake_address(struct scrub_worker *w, const struct scrub_rule *rule,
+                        struct slice v, struct rng *r, struct buf *out)
+{
+    bool first = true;
+
+    (void)rule;
+    while (v.n) {
+        size_t n = 0;
+
+        while (n < v.n && v.p[n] != ',' && v.p[n] != '\n')
+            n++;
+        if (first || is_street((struct slice){ v.p, n }))
+            put_street(w, (struct slice){ v.p, n }, r, out);
+        else
+            put_town(w, (struct slice){ v.p, n }, r, out);
+        if (n < v.n)
+            buf_char(out, v.p[n++]);
+        v.p += n;
+        v.n -= n;
+        first = false;
+    }
+}

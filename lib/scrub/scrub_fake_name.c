@@ -1,0 +1,418 @@
+/*
+ * scrub_fake_name.c - surrogates of people's names, word by word
+ *
+ * Each word of a name has a surrogate of its own, so "John Smith", "SMITH",
+ * "smith, j." and john.smith@ agree without anybody knowing that they are one
+ * person. What kind of word it is the lists say, not its place, which is
+ * another one elsewhere. Initials go by a permutation of letters that the
+ * drawn names keep to. Titles, particles and suffixes stay.
+ */
+#include "scrub/scrub_fake.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST_TRIES 2000 /* until a name has the initial */
+
+struct scrub_parts {
+    struct map *noted; /* folded words of names of the record */
+    struct map *asked; /* words that were taken for no name */
+    struct map *drawn; /* folded word: where its surrogate begins */
+    struct buf text;   /* surrogates, each with a NUL behind it */
+    char initial[26];
+    bool initials;
+};
+
+struct scrub_parts *scrub_parts_new(void)
+{
+    return mem_zalloc(sizeof(struct scrub_parts));
+}
+
+void scrub_parts_begin(struct scrub_parts *p, bool again)
+{
+    if (!again) {
+        map_free(p->noted);
+        p->noted = NULL;
+    }
+    map_free(p->asked);
+    map_free(p->drawn);
+    p->asked = p->drawn = NULL;
+    buf_reset(&p->text);
+    p->initials = false;
+}
+
+void scrub_parts_free(struct scrub_parts *p)
+{
+    if (!p)
+        return;
+    scrub_parts_begin(p, false);
+    buf_release(&p->text);
+    free(p);
+}
+
+/* One cycle through the letters that begin many names and one through those
+ * that begin few: no letter stands for itself. */
+static void draw_initials(struct scrub_worker *w, struct scrub_parts *p)
+{
+    char ring[2][24] = { "abcdefghjklmnprstvw", "ioquxyz" };
+    struct rng r;
+
+    scrub_draw(w, "initials", (struct slice){ "", 0 }, 0, &r);
+    for (int k = 0; k < 2; k++) {
+        size_t n = strlen(ring[k]);
+
+        for (size_t i = n; i > 1; i--) {
+            size_t other = rng_below(&r, i);
+            char c = ring[k][i - 1];
+
+            ring[k][i - 1] = ring[k][other];
+            ring[k][other] = c;
+        }
+        for (size_t i = 0; i < n; i++)
+            p->initial[ring[k][i] - 'a'] = ring[k][(i + 1) % n];
+    }
+    p->initials = true;
+}
+
+char scrub_name_initial(struct scrub_worker *w, char letter)
+{
+    bool upper = letter >= 'A' && letter <= 'Z';
+    char c = upper ? (char)(letter | 0x20) : letter;
+
+    if (c < 'a' || c > 'z')
+        return letter;
+    if (!w->parts->initials)
+        draw_initials(w, w->parts);
+    c = w->parts->initial[c - 'a'];
+    return upper ? (char)(c & ~0x20) : c;
+}
+
+static bool is_latin(struct slice folded)
+{
+    return folded.n && folded.p[0] >= 'a' && folded.p[0] <= 'z';
+}
+
+bool scrub_name_noted(struct scrub_worker *w, struct slice folded)
+{
+    struct scrub_parts *p = w->parts;
+
+    if (p->noted && map_get(p->noted, folded.p, folded.n))
+        return true;
+    if (!p->asked)
+        p->asked = map_new();
+    (void)map_put(p->asked, folded.p, folded.n, NULL);
+    return false;
+}
+
+bool scrub_name_known(struct scrub_worker *w, struct slice folded)
+{
+    const struct names *m = w->rules->names;
+
+    return names_is(m, NAMES_LIST_FIRST, folded) ||
+           names_is(m, NAMES_LIST_LAST, folded) || scrub_name_noted(w, folded);
+}
+
+static enum names_list list_of(struct scrub_worker *w, struct slice folded,
+                               struct rng *r)
+{
+    bool female = names_is(w->rules->names, NAMES_LIST_FIRST_FEMALE, folded);
+    bool male = names_is(w->rules->names, NAMES_LIST_FIRST_MALE, folded);
+
+    if (female && male)
+        return rng_below(r, 2) ? NAMES_LIST_FIRST_FEMALE
+                               : NAMES_LIST_FIRST_MALE;
+    return female ? NAMES_LIST_FIRST_FEMALE
+           : male ? NAMES_LIST_FIRST_MALE
+                  : NAMES_LIST_LAST;
+}
+
+/* A name of the list that begins as the word's initial asks. */
+static struct slice draw_listed(struct scrub_worker *w, struct slice folded,
+                                struct rng *r)
+{
+    enum names_list list = list_of(w, folded, r);
+    char initial = scrub_name_initial(w, folded.p[0]);
+    struct slice s = { 0 };
+
+    for (size_t i = 0; i < LIST_TRIES; i++) {
+        s = names_draw(w->rules->names, list, rng_next(r));
+        if (s.n > 1 && (char)(s.p[0] | 0x20) == initial)
+            break;
+    }
+    return s;
+}
+
+static bool is_joined_script(struct slice v)
+{
+    size_t used;
+
+    return v.n && utf8_decode(v.p, v.n, &used) >= 0x3040;
+}
+
+/* Another script's: its own lists, where there are such. */
+static struct slice draw_foreign(struct scrub_worker *w, struct slice folded,
+                                 struct rng *r)
+{
+    return names_draw_like(w->rules->names, list_of(w, folded, r), folded,
+                           rng_next(r));
+}
+
+static void draw_part(struct scrub_worker *w, struct slice folded,
+                      struct buf *out)
+{
+    struct buf owner = { 0 };
+    size_t start = out->len;
+
+    buf_str(&owner, "part ");
+    buf_add_slice(&owner, folded);
+    for (unsigned again = 0; again < SCRUB_FAKE_TRIES; again++) {
+        struct slice s;
+        struct rng r;
+
+        scrub_draw(w, "name", folded, again, &r);
+        out->len = start;
+        if (is_latin(folded))
+            buf_add_slice(out, draw_listed(w, folded, &r));
+        else if (is_joined_script(folded))
+            scrub_shape_draw(&r, folded, out);
+        else
+            buf_add_slice(out, draw_foreign(w, folded, &r));
+        s = (struct slice){ out->data + start, out->len - start };
+        if (scrub_faked_free_to(w->faked, s, buf_slice(&owner))) {
+            scrub_faked_take(w->faked, s, buf_slice(&owner));
+            break;
+        }
+    }
+    buf_release(&owner);
+}
+
+struct slice scrub_name_part(struct scrub_worker *w, struct slice folded)
+{
+    struct scrub_parts *p = w->parts;
+    const uint64_t *known;
+    size_t at = p->text.len;
+
+    if (!p->drawn)
+        p->drawn = map_new();
+    known = map_get(p->drawn, folded.p, folded.n);
+    if (known)
+        return slice_of(p->text.data + *known);
+    draw_part(w, folded, &p->text);
+    buf_char(&p->text, '\0');
+    *map_put(p->drawn, folded.p, folded.n, NULL) = at;
+    return slice_of(p->text.data + at);
+}
+
+enum word { WORD_NAME, WORD_KEPT, WORD_INITIAL };
+
+struct words {
+    struct slice v;
+    size_t at;         /* end of the word */
+    struct slice word; /* as it stands */
+    struct buf folded;
+    bool first, last; /* of the value */
+};
+
+/* Bytes of the letter at i, 0 if there is none. */
+static size_t letter_at(struct slice v, size_t i)
+{
+    size_t used;
+    int32_t cp;
+
+    if (i >= v.n)
+        return 0;
+    cp = utf8_decode(v.p + i, v.n - i, &used);
+    return cp >= 0 && scrub_is_letter((uint32_t)cp) ? used : 0;
+}
+
+/* An apostrophe within a word, but not that of "Smith's". */
+static size_t apostrophe_at(struct slice v, size_t i)
+{
+    size_t n = 0, next;
+
+    if (i < v.n && v.p[i] == '\'')
+        n = 1;
+    else if (i + 3 <= v.n && memcmp(v.p + i, "\xE2\x80\x99", 3) == 0)
+        n = 3;
+    next = n ? letter_at(v, i + n) : 0;
+    if (next && (v.p[i + n] == 's' || v.p[i + n] == 'S') &&
+        !letter_at(v, i + n + next))
+        return 0;
+    return next ? n : 0;
+}
+
+/* The next word; what stands before it goes to out, unless that is NULL. */
+static bool next_word(struct words *x, struct buf *out)
+{
+    size_t from = x->at, i, n;
+    bool possessive;
+
+    for (i = from; i < x->v.n && !letter_at(x->v, i); i++)
+        ;
+    if (out)
+        buf_add(out, x->v.p + from, i - from);
+    from = i;
+    while ((n = letter_at(x->v, i)) != 0 ||
+           (i > from && (n = apostrophe_at(x->v, i)) != 0))
+        i += n;
+    x->first = x->word.n == 0;
+    x->at = i;
+    x->word = (struct slice){ x->v.p + from, i - from };
+    possessive = i < x->v.n && (x->v.p[i] == '\'' || x->v.p[i] == '\xE2') &&
+                 i + 4 >= x->v.n;
+    for (; i < x->v.n && !letter_at(x->v, i); i++)
+        ;
+    x->last = i >= x->v.n || possessive;
+    buf_reset(&x->folded);
+    scrub_fold(x->word, &x->folded);
+    return x->word.n > 0;
+}
+
+static bool is_in(struct slice v, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (slice_is(v, list[i]))
+            return true;
+    return false;
+}
+
+static bool is_title(struct slice folded)
+{
+    static const char *const list[] = {
+        "mr",     "mrs",      "ms",     "miss",      "mx",      "dr",
+        "prof",   "sir",      "madam",  "lord",      "rev",     "hon",
+        "capt",   "lt",       "sgt",    "professor", "doctor",  "herr",
+        "frau",   "monsieur", "madame", "mme",       "mlle",    "senor",
+        "senora", "srta",     "sra",    "signor",    "signora", "don",
+        "dona",   "dipl",     "ing",    "jr",        "sr",      "ii",
+        "iii",    "iv",       "phd",    "md",        "esq",     "dds",
+        "mba",    "cpa",      "rn",     "father",    "sister",  "captain",
+    };
+
+    return is_in(folded, list, sizeof(list) / sizeof(*list));
+}
+
+static bool is_particle(struct slice folded)
+{
+    static const char *const list[] = {
+        "van", "von", "de",  "der", "den",  "del", "della", "di",  "da",
+        "dos", "das", "du",  "la",  "le",   "al",  "el",    "bin", "ibn",
+        "ben", "abu", "ter", "ten", "af",   "zu",  "zur",   "y",   "e",
+        "und", "and", "of",  "the", "bint", "st",  "s",
+    };
+
+    return is_in(folded, list, sizeof(list) / sizeof(*list));
+}
+
+static enum word kind_of(const struct words *x)
+{
+    struct slice folded = buf_slice(&x->folded);
+    bool lower = x->word.p[0] >= 'a' && x->word.p[0] <= 'z';
+    bool alone = x->first && x->last;
+
+    if (!folded.n || (!alone && is_title(folded) && (x->first || x->last)))
+        return WORD_KEPT;
+    if (!alone && is_particle(folded) && !(x->last && folded.n > 1) &&
+        (lower || !x->first || folded.n == 2))
+        return WORD_KEPT;
+    if (folded.n == 1 && is_latin(folded))
+        return WORD_INITIAL;
+    return WORD_NAME;
+}
+
+/* Upper case throughout, or lower: the surrogate follows; else it stands as
+ * the list has it. */
+void scrub_cased_add(struct slice was, struct slice s, struct buf *out)
+{
+    bool upper = true, lower = true;
+    size_t used;
+
+    for (size_t i = 0; i < was.n; i += used) {
+        int32_t cp = utf8_decode(was.p + i, was.n - i, &used);
+
+        if (cp < 0 || !scrub_is_letter((uint32_t)cp))
+            continue;
+        if (scrub_fold_letter((uint32_t)cp, false) == (uint32_t)cp)
+            upper = false;
+        else
+            lower = false;
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+
+        if (upper && c >= 'a' && c <= 'z')
+            c = (char)(c & ~0x20);
+        else if (lower && c >= 'A' && c <= 'Z')
+            c = (char)(c | 0x20);
+        buf_char(out, c);
+    }
+}
+
+/* Names written without spaces: each character for itself, so that the family
+ * name alone agrees. */
+static void put_characters(struct scrub_worker *w, struct slice v,
+                           struct buf *out)
+{
+    size_t used;
+
+    for (size_t i = 0; i < v.n; i += used) {
+        (void)utf8_decode(v.p + i, v.n - i, &used);
+        buf_add_slice(out, scrub_name_part(w, (struct slice){ v.p + i, used }));
+    }
+}
+
+static void put_word(struct scrub_worker *w, const struct words *x,
+                     struct buf *out)
+{
+    struct slice folded = buf_slice(&x->folded);
+
+    switch (kind_of(x)) {
+    case WORD_KEPT: buf_add_slice(out, x->word); break;
+    case WORD_INITIAL:
+        buf_char(out, scrub_name_initial(w, x->word.p[0]));
+        break;
+    case WORD_NAME:
+        if (is_joined_script(folded))
+            put_characters(w, folded, out);
+        else
+            scrub_cased_add(x->word, scrub_name_part(w, folded), out);
+        break;
+    }
+}
+
+/* Digits that belong to it, as in an account's name, are drawn anew. */
+void scrub_fake_person(struct scrub_worker *w, const struct scrub_rule *rule,
+                       struct slice v, struct rng *r, struct buf *out)
+{
+    struct words x = { .v = v };
+    size_t start = out->len;
+
+    (void)rule;
+    while (next_word(&x, out))
+        put_word(w, &x, out);
+    for (size_t i = start; i < out->len; i++)
+        if (scrub_is_digit(out->data[i]))
+            out->data[i] = scrub_draw_digit(r);
+    buf_release(&x.folded);
+}
+
+void scrub_name_note(struct scrub_worker *w, struct slice value)
+{
+    struct words x = { .v = value };
+    struct scrub_parts *p = w->parts;
+    bool added;
+
+    while (next_word(&x, NULL)) {
+        if (kind_of(&x) != WORD_NAME)
+            continue;
+        if (!p->noted)
+            p->noted = map_new();
+        (void)map_put(p->noted, x.folded.data, x.folded.len, &added);
+        if (added && p->asked && map_get(p->asked, x.folded.data, x.folded.len))
+            scrub_faked_late_set(w->faked);
+        scrub_faked_hold(w->faked, x.word);
+    }
+    buf_release(&x.folded);
+}
