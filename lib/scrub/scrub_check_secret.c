@@ -106,6 +106,30 @@ static bool is_placeholder(struct slice v)
     return v.n && (v.p[0] == '$' || v.p[0] == '%' || v.p[0] == '*');
 }
 
+/* "self.token1", "config.keys.main", "DB_PASSWORD_1": where code and settings
+ * find the secret, and not the secret. */
+static bool is_reference(struct slice v)
+{
+    size_t dots = 0, bars = 0, digits = 0, lows = 0, highs = 0;
+
+    for (size_t i = 0; i < v.n; i++) {
+        char c = v.p[i];
+
+        if (c != '.' && c != '_' && !scrub_is_alnum(c))
+            return false;
+        if (c == '.' && (i + 1 == v.n || scrub_is_digit(v.p[i + 1])))
+            return false;
+        dots += c == '.';
+        bars += c == '_';
+        digits += scrub_is_digit(c);
+        lows += is_lower(c);
+        highs += is_upper(c);
+    }
+    if (!v.n || scrub_is_digit(v.p[0]) || digits > 2 || digits * 6 > v.n)
+        return false;
+    return (dots && lows > highs) || (bars && !lows);
+}
+
 /* A password or key somebody chose or drew: two kinds of characters, one of
  * them a digit, and no placeholder. */
 static bool check_secret(struct slice v)
@@ -124,7 +148,8 @@ static bool check_secret(struct slice v)
         else
             other = true;
     }
-    return digit && other && distinct >= 5 && !is_placeholder(v);
+    return digit && other && distinct >= 5 && !is_placeholder(v) &&
+           !is_reference(v);
 }
 
 /* A drawn token: a secret, or letters of both cases mixed. */

@@ -351,8 +351,7 @@ static void keccak256(const char *p, size_t n, unsigned char out[32])
         out[i] = (unsigned char)(a[i / 8] >> (8 * (i % 8)));
 }
 
-/* 40 hexadecimal digits, letters lowered and raised as EIP-55 says. */
-static void eip55(const char *hex, char out[40])
+void scrub_eip55(const char hex[40], char out[40])
 {
     unsigned char hash[32];
 
@@ -372,13 +371,8 @@ static bool check_eip55(struct slice v)
 
     if (v.n != 42 || one_case((struct slice){ v.p + 2, 40 }))
         return false;
-    eip55(v.p + 2, want);
+    scrub_eip55(v.p + 2, want);
     return memcmp(want, v.p + 2, 40) == 0;
-}
-
-void scrub_eip55(const char hex[40], char out[40])
-{
-    eip55(hex, out);
 }
 
 scrub_check_fn *scrub_check_find_wallet(const char *name)

@@ -156,6 +156,8 @@ static const struct scrub_fake table[] = {
     { "age", scrub_fake_age, scrub_norm_exact, false, NULL, SCRUB_FAKE_LOOSE },
     { "same", scrub_fake_same, scrub_norm_exact, false, NULL,
       SCRUB_FAKE_LOOSE },
+    { "jwt", scrub_fake_jwt, scrub_norm_exact, false, NULL, 0 },
+    { "ethereum", scrub_fake_ethereum, scrub_norm_lower, false, NULL, 0 },
     { "shape", scrub_fake_shape, scrub_norm_exact, false, NULL, 0 },
 };
 

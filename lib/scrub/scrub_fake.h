@@ -23,6 +23,7 @@ scrub_fake_fn scrub_fake_nationality, scrub_fake_address;
 scrub_fake_fn scrub_fake_date, scrub_fake_age;
 scrub_fake_fn scrub_fake_shape, scrub_fake_same;
 
+scrub_fake_fn scrub_fake_jwt, scrub_fake_ethereum;
 scrub_norm_fn scrub_norm_digits, scrub_norm_lower, scrub_norm_alnum;
 scrub_norm_fn scrub_norm_exact, scrub_norm_email, scrub_norm_fold;
 scrub_norm_fn scrub_norm_organization;
