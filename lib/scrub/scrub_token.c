@@ -10,22 +10,13 @@
 
 #include <string.h>
 
-static char redraw(struct rng *r, char c)
-{
-    if (scrub_is_digit(c))
-        return (char)('0' + rng_below(r, 10));
-    if (scrub_is_alnum(c))
-        return (char)((c & 0x20 ? 'a' : 'A') + rng_below(r, 26));
-    return c;
-}
-
 static void redraw_string(char *p, size_t n, struct rng *r)
 {
     for (size_t i = 0; i < n; i++) {
         if (p[i] == '\\')
             i += i + 1 < n && p[i + 1] == 'u' ? 5 : 1;
         else
-            p[i] = redraw(r, p[i]);
+            p[i] = scrub_draw_like(r, p[i]);
     }
 }
 
@@ -37,7 +28,7 @@ static void redraw_number(char *p, size_t n, struct rng *r)
         if (!scrub_is_digit(p[i]))
             continue;
         if (!first)
-            p[i] = redraw(r, p[i]);
+            p[i] = scrub_draw_like(r, p[i]);
         else if (p[i] != '0')
             p[i] = (char)('1' + rng_below(r, 9));
         first = false;
@@ -124,7 +115,7 @@ static void fake_claims(struct slice part, struct rng *r, struct buf *out)
         base64url(&claims, out);
     } else {
         for (size_t i = 0; i < part.n; i++)
-            buf_char(out, redraw(r, part.p[i]));
+            buf_char(out, scrub_draw_like(r, part.p[i]));
     }
     json_release(&j);
     buf_release(&text);
@@ -154,7 +145,7 @@ void scrub_fake_jwt(struct scrub_worker *w, const struct scrub_rule *rule,
     n = part_size(v);
     fake_claims((struct slice){ v.p, n }, r, out);
     for (size_t i = n; i < v.n; i++)
-        buf_char(out, redraw(r, v.p[i]));
+        buf_char(out, scrub_draw_like(r, v.p[i]));
 }
 
 void scrub_fake_ethereum(struct scrub_worker *w, const struct scrub_rule *rule,
