@@ -9,21 +9,6 @@
 
 #include <string.h>
 
-bool scrub_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_alpha(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-bool scrub_is_alnum(char c)
-{
-    return scrub_is_digit(c) || is_alpha(c);
-}
-
 /* Digits of v into out (at most max); SIZE_MAX if there are more. */
 static size_t digits_of(struct slice v, char *out, size_t max)
 {

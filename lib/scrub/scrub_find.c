@@ -17,12 +17,6 @@
 #define SPREAD_MIN_DIGITS 7
 #define SPREAD_MIN_TEXT 8
 
-struct search {
-    struct scrub_worker *w;
-    struct slice text, key;
-    struct err *err;
-};
-
 static void push_window(struct scrub_worker *w, struct scrub_window x)
 {
     void *all = w->windows;
@@ -33,8 +27,8 @@ static void push_window(struct scrub_worker *w, struct scrub_window x)
 }
 
 /* Windows of one rule that touch become one, so no match is seen twice. */
-static void add_window(struct search *s, uint32_t rule, size_t start,
-                       size_t end)
+void scrub_add_window(struct scrub_search *s, uint32_t rule, size_t start,
+                      size_t end)
 {
     struct scrub_worker *w = s->w;
     struct scrub_window *open = &w->open[rule];
@@ -64,94 +58,20 @@ static void close_windows(struct scrub_worker *w)
 
 static void literal_hit(void *ctx, uint32_t rule, size_t end)
 {
-    struct search *s = ctx;
-    const struct scrub_rule *r = &s->w->rules->rule[rule];
-    size_t back = r->longest + r->before;
+    struct scrub_search *s = ctx;
+    const struct scrub_rule *r;
+    size_t back;
 
-    add_window(s, rule, end > back ? end - back : 0, end + r->after);
-}
-
-static void key_hit(void *ctx, uint32_t rule, size_t end)
-{
-    struct search *s = ctx;
-
-    (void)end;
-    add_window(s, rule, 0, s->text.n);
-}
-
-/* A run of digits with separators between them. */
-struct cluster {
-    size_t start, end;
-    size_t digits, dots;
-};
-
-static bool is_separator(char c)
-{
-    return c == ' ' || c == '-' || c == '.' || c == '(' || c == ')' ||
-           c == '/' || c == '+';
-}
-
-/* i is the first digit. Returns where to go on. */
-static size_t read_cluster(struct slice t, size_t i, struct cluster *c)
-{
-    size_t gap = 0, dots = 0;
-
-    *c = (struct cluster){ .start = i };
-    while (c->start && i - c->start < 2 &&
-           (t.p[c->start - 1] == '+' || t.p[c->start - 1] == '('))
-        c->start--;
-    for (; i < t.n; i++) {
-        if (scrub_is_digit(t.p[i])) {
-            c->digits++;
-            c->dots += dots;
-            c->end = i + 1;
-            gap = dots = 0;
-        } else if (is_separator(t.p[i]) && gap < 3) {
-            gap++;
-            dots += t.p[i] == '.';
-        } else {
-            break;
-        }
-    }
-    return i;
-}
-
-static bool is_upper(char c)
-{
-    return c >= 'A' && c <= 'Z';
-}
-
-static bool begins_iban(struct slice t, size_t digit)
-{
-    const char *p = t.p + digit;
-
-    return digit >= 2 && digit + 1 < t.n && scrub_is_digit(p[1]) &&
-           scrub_is_alnum(p[-1]) && scrub_is_alnum(p[-2]) &&
-           (digit == 2 || !scrub_is_alnum(p[-3])) && idnumber_iban_length(p - 2);
-}
-
-static void cluster_windows(struct search *s, const struct cluster *c,
-                            size_t digit)
-{
-    const struct scrub_rules *rules = s->w->rules;
-    bool iban = begins_iban(s->text, digit);
-
-    if (c->digits < 4 && !iban)
+    if (rule & SCRUB_IS_WORD) {
+        scrub_context_hit(s, rule & ~SCRUB_IS_WORD, end);
         return;
-    for (size_t i = 0; i < rules->digit_count; i++) {
-        uint32_t rule = rules->digit_rule[i];
-        const struct scrub_rule *r = &rules->rule[rule];
-        size_t back = r->before < c->start ? c->start - r->before : 0;
-
-        if ((r->gate == GATE_DIGITS && c->digits >= r->digits) ||
-            (r->gate == GATE_DOTS && c->dots >= 3))
-            add_window(s, rule, back, c->end + r->after);
-        else if (r->gate == GATE_IBAN && iban)
-            add_window(s, rule, digit - 2, digit + r->after);
     }
+    r = &s->w->rules->rule[rule];
+    back = r->longest + r->before;
+    scrub_add_window(s, rule, end > back ? end - back : 0, end + r->after);
 }
 
-static int push_hit(struct search *s, struct scrub_hit h)
+int scrub_push_hit(struct scrub_search *s, struct scrub_hit h)
 {
     struct scrub_hits *hits = &s->w->hits;
     void *all = hits->item;
@@ -170,164 +90,11 @@ static int push_hit(struct search *s, struct scrub_hit h)
     return ERR_OK;
 }
 
-/* Second pass: digits that the record holds as somebody's number. */
-static int seek_digits(struct search *s, size_t start, size_t end)
-{
-    struct scrub_worker *w = s->w;
-    struct slice v = { s->text.p + start, end - start };
-    const uint64_t *rule;
-
-    buf_reset(&w->norm);
-    scrub_norm_phone(v, &w->norm);
-    if (w->norm.len < SPREAD_MIN_DIGITS)
-        return ERR_OK;
-    rule = map_get(w->spread_digits, w->norm.data, w->norm.len);
-    if (!rule)
-        return ERR_OK;
-    return push_hit(s, (struct scrub_hit){ .start = start,
-                                           .end = end,
-                                           .rule = (uint32_t)*rule,
-                                           .tier = 1 });
-}
-
-static int seek_cluster(struct search *s, const struct cluster *c)
-{
-    size_t i = c->start;
-    int rc;
-
-    if (!s->w->spreading || !s->w->spread_digits ||
-        c->digits < SPREAD_MIN_DIGITS)
-        return ERR_OK;
-    rc = seek_digits(s, c->start, c->end);
-    while (rc == ERR_OK && i < c->end) {
-        size_t from = i;
-
-        while (i < c->end && scrub_is_digit(s->text.p[i]))
-            i++;
-        if (i - from >= SPREAD_MIN_DIGITS && i - from < c->end - c->start)
-            rc = seek_digits(s, from, i);
-        i += i < c->end;
-    }
-    return rc;
-}
-
-static int scan_digits(struct search *s)
-{
-    size_t i = 0;
-
-    while (i < s->text.n) {
-        struct cluster c;
-        size_t digit;
-        int rc;
-
-        if (!scrub_is_digit(s->text.p[i])) {
-            i++;
-            continue;
-        }
-        digit = i;
-        i = read_cluster(s->text, i, &c);
-        cluster_windows(s, &c, digit);
-        rc = seek_cluster(s, &c);
-        if (rc < 0)
-            return rc;
-    }
-    return ERR_OK;
-}
-
-static bool is_hex(char c)
-{
-    return scrub_is_digit(c) || (c >= 'a' && c <= 'f') ||
-           (c >= 'A' && c <= 'F');
-}
-
-/* "::" or seven colons between hexadecimal digits. */
-static size_t colon_window(struct search *s, size_t at)
-{
-    struct slice t = s->text;
-    size_t start = at, end = at, colons = 0;
-    bool twice = false;
-
-    while (start && at - start < 5 && is_hex(t.p[start - 1]))
-        start--;
-    while (end < t.n && (is_hex(t.p[end]) || t.p[end] == ':')) {
-        if (t.p[end] == ':') {
-            colons++;
-            twice |= end > start && t.p[end - 1] == ':';
-        }
-        end++;
-    }
-    if (!twice && colons < 7)
-        return end;
-    for (size_t i = 0; i < s->w->rules->digit_count; i++) {
-        uint32_t rule = s->w->rules->digit_rule[i];
-
-        if (s->w->rules->rule[rule].gate == GATE_COLONS)
-            add_window(s, rule, start, end + 2);
-    }
-    return end;
-}
-
-static void scan_colons(struct search *s)
-{
-    size_t i = 0;
-
-    while (i < s->text.n) {
-        const char *hit = memchr(s->text.p + i, ':', s->text.n - i);
-
-        if (!hit)
-            return;
-        i = (size_t)(hit - s->text.p);
-        if (i + 1 < s->text.n && (is_hex(hit[1]) || hit[1] == ':') &&
-            (hit[1] == ':' || (i && is_hex(hit[-1]))))
-            i = colon_window(s, i);
-        else
-            i++;
-    }
-}
-
-static char lower(char c)
-{
-    return is_upper(c) ? (char)(c | 0x20) : c;
-}
-
-/* A word of context as a whole word in [from, to). */
-static bool holds_context(struct slice t, size_t from, size_t to,
-                          const char *word)
-{
-    size_t n = strlen(word);
-
-    for (size_t i = from; i + n <= to; i++) {
-        size_t k = 0;
-
-        while (k < n && lower(t.p[i + k]) == lower(word[k]))
-            k++;
-        if (k == n && (i == 0 || !scrub_is_alnum(t.p[i - 1])) &&
-            (i + n == t.n || !scrub_is_alnum(t.p[i + n])))
-            return true;
-    }
-    return false;
-}
-
-static bool has_context(const struct search *s, const struct scrub_rule *r,
-                        size_t start)
-{
-    size_t from = start > r->reach ? start - r->reach : 0;
-
-    for (size_t i = 0; s->key.n && i < r->keys.count; i++)
-        if (memmem(s->key.p, s->key.n, r->keys.item[i],
-                   strlen(r->keys.item[i])))
-            return true;
-    for (size_t i = 0; i < r->words.count; i++)
-        if (holds_context(s->text, from, start, r->words.item[i]))
-            return true;
-    return false;
-}
-
 /* A candidate at [start, end): what is left of its tier after check and
  * context. One that has the shape alone is kept as such, so that it can be
  * counted where nothing better stands. */
-static int judge(struct search *s, uint32_t rule, size_t start, size_t end,
-                 int tier)
+static int judge(struct scrub_search *s, uint32_t rule, size_t start,
+                 size_t end, int tier)
 {
     const struct scrub_rule *r = &s->w->rules->rule[rule];
     struct slice v = { s->text.p + start, end - start };
@@ -342,15 +109,15 @@ static int judge(struct search *s, uint32_t rule, size_t start, size_t end,
         return ERR_OK;
     if (tier == 1 && r->check && !r->check(v))
         tier = 2;
-    if (tier == 2 && !has_context(s, r, start))
+    if (tier == 2 && !scrub_context_has(s, rule, start))
         tier = 3;
-    return push_hit(s, (struct scrub_hit){ .start = start,
-                                           .end = end,
-                                           .rule = rule,
-                                           .tier = (uint8_t)tier });
+    return scrub_push_hit(s, (struct scrub_hit){ .start = start,
+                                                 .end = end,
+                                                 .rule = rule,
+                                                 .tier = (uint8_t)tier });
 }
 
-static int consider(struct search *s, uint32_t rule,
+static int consider(struct scrub_search *s, uint32_t rule,
                     const struct regex_match *m)
 {
     struct regex_span at = m->group[0];
@@ -361,7 +128,7 @@ static int consider(struct search *s, uint32_t rule,
 }
 
 struct finding {
-    struct search *s;
+    struct scrub_search *s;
     int family;
 };
 
@@ -382,7 +149,7 @@ static int found(void *ctx, unsigned class, size_t start, size_t end, int tier)
     return rc;
 }
 
-static int run_finders(struct search *s)
+static int run_finders(struct scrub_search *s)
 {
     const struct scrub_finder *f;
     int rc = ERR_OK;
@@ -398,7 +165,7 @@ static int run_finders(struct search *s)
 
 /* The end of a window must not look like the end of the text: a match that
  * touches it is asked again with more to see. */
-static int run_window(struct search *s, struct scrub_window x)
+int scrub_run_window(struct scrub_search *s, struct scrub_window x)
 {
     const struct scrub_rule *r = &s->w->rules->rule[x.rule];
     size_t from = x.start, extended = 0;
@@ -429,7 +196,7 @@ static int run_window(struct search *s, struct scrub_window x)
 }
 
 /* Second pass: texts that the record holds as somebody's secret. */
-static int seek_texts(struct search *s)
+static int seek_texts(struct scrub_search *s)
 {
     struct slice t = s->text;
 
@@ -448,10 +215,10 @@ static int seek_texts(struct search *s)
             at = start + x->n;
             if ((start == 0 || !scrub_is_alnum(hit[-1])) &&
                 (at == t.n || !scrub_is_alnum(t.p[at])))
-                rc = push_hit(s, (struct scrub_hit){ .start = start,
-                                                     .end = at,
-                                                     .rule = x->rule,
-                                                     .tier = 1 });
+                rc = scrub_push_hit(s, (struct scrub_hit){ .start = start,
+                                                           .end = at,
+                                                           .rule = x->rule,
+                                                           .tier = 1 });
             if (rc < 0)
                 return rc;
         }
@@ -459,30 +226,47 @@ static int seek_texts(struct search *s)
     return ERR_OK;
 }
 
+static void open_windows(struct scrub_search *s)
+{
+    const struct scrub_rules *rules = s->w->rules;
+
+    for (size_t i = 0; i < rules->key_count; i++)
+        if (s->evidence && scrub_set_has(s->evidence, rules->key_rule[i]))
+            scrub_add_window(s, rules->key_rule[i], 0, s->text.n);
+    for (size_t i = 0; i < rules->all_count; i++)
+        scrub_add_window(s, rules->all_rule[i], 0, s->text.n);
+    scrub_colon_windows(s);
+    close_windows(s->w);
+}
+
 int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
                struct err *err)
 {
-    struct search s = { w, text, key, err };
+    struct scrub_search s = {
+        w, text, key, scrub_context_key(w, key), w->hits.count, err
+    };
     int rc;
 
-    w->window_count = 0;
+    w->window_count = w->word_count = w->cluster_count = 0;
     if (!text.n)
         return ERR_OK;
     scrub_gate_scan(w->rules->gate, text, literal_hit, &s);
-    rc = scan_digits(&s);
-    scan_colons(&s);
-    if (key.n)
-        scrub_gate_scan(w->rules->key_gate, key, key_hit, &s);
-    for (size_t i = 0; i < w->rules->all_count; i++)
-        add_window(&s, w->rules->all_rule[i], 0, text.n);
-    close_windows(w);
+    rc = scrub_digit_windows(&s);
+    open_windows(&s);
     for (size_t i = 0; rc == ERR_OK && i < w->window_count; i++)
-        rc = run_window(&s, w->windows[i]);
+        rc = scrub_run_window(&s, w->windows[i]);
     if (rc == ERR_OK)
         rc = run_finders(&s);
+    if (rc == ERR_OK)
+        rc = scrub_digit_shapes(&s);
     if (rc == ERR_OK && w->spreading)
         rc = seek_texts(&s);
     return rc;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
 void scrub_key_words(struct slice key, struct buf *out)
@@ -493,7 +277,7 @@ void scrub_key_words(struct slice key, struct buf *out)
     for (size_t i = 0; i < key.n; i++) {
         char c = key.p[i];
 
-        if (is_upper(c) && low)
+        if ((c >= 'A' && c <= 'Z') && low)
             buf_char(out, '_');
         low = (c >= 'a' && c <= 'z') || scrub_is_digit(c);
         if (scrub_is_alnum(c) || (unsigned char)c >= 0x80)

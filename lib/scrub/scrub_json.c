@@ -56,6 +56,11 @@ void scrub_worker_free(struct scrub_worker *w)
     regex_scratch_free(w->scratch);
     free(w->windows);
     free(w->open);
+    free(w->words);
+    free(w->clusters);
+    free(w->cluster_sets);
+    map_free(w->keys);
+    free(w->key_sets);
     free(w->touched);
     free(w->hits.item);
     free(w->edits);

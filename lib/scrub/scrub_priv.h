@@ -140,12 +140,29 @@ struct scrub_rule {
     bool replaced; /* by a later rule of the same name */
 };
 
+/* What a pattern says about the digits of a match: bit n: it may have n, 63
+ * meaning more, too; separators that it must hold. */
+struct scrub_shape {
+    uint64_t digits;
+    unsigned must;
+};
+
 struct scrub_rules {
     struct scrub_rule *rule;
     size_t count, cap;
     struct scrub_gate *gate, *key_gate;
-    uint32_t *digit_rule, *all_rule, *found_rule; /* with such gates */
-    size_t digit_count, all_count, found_count;
+    uint32_t *digit_rule; /* of gate digits, best rank first */
+    uint32_t *other_rule; /* of dots, iban and colons */
+    uint32_t *all_rule, *found_rule, *key_rule; /* with such gates */
+    size_t digit_count, other_count, all_count, found_count, key_count;
+    struct scrub_shape *shape; /* of digit_rule */
+    uint64_t *by_sum; /* 64 sets of digit_rule: who can match n digits */
+    size_t digit_width, width; /* of such sets, and of sets of rules */
+    struct map *words;         /* of all contexts, lower case: their number */
+    size_t *word;              /* their lengths */
+    size_t word_count, word_cap;
+    uint64_t *word_rules; /* by word: whose it is */
+    size_t reach;         /* the greatest */
     struct scrub_settings settings;
     void *shared[SCRUB_FINDERS];
     bool finds[SCRUB_FINDERS]; /* some rule uses the family */
@@ -177,8 +194,14 @@ struct scrub_fake {
 };
 const struct scrub_fake *scrub_fake_find(const char *name);
 void scrub_norm_phone(struct slice value, struct buf *out);
-bool scrub_is_digit(char c);
-bool scrub_is_alnum(char c);
+static inline bool scrub_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+static inline bool scrub_is_alnum(char c)
+{
+    return scrub_is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
 int scrub_base64_value(char c); /* of either alphabet; -1: of none */
 
 /* A found piece of one text, before documents are known. What it stands for
@@ -240,6 +263,13 @@ struct scrub_worker {
     struct regex_scratch *scratch;
     struct scrub_window *windows;
     size_t window_count, window_cap;
+    struct scrub_window *words, *clusters; /* of a text; rule: the word */
+    size_t word_count, word_cap, cluster_count, cluster_cap;
+    uint64_t *cluster_sets; /* digit rules that may have the shape */
+    size_t cluster_set_cap;
+    struct map *keys; /* keys seen: their number in key_sets */
+    uint64_t *key_sets;
+    size_t key_cap;
     struct scrub_window *open; /* by rule; end 0: none */
     uint32_t *touched;
     size_t touched_count;
@@ -267,6 +297,46 @@ struct scrub_worker {
     struct scrub_view view[SCRUB_VIEWS];
     size_t views; /* of the text looked at */
 };
+
+/* One plain text that is looked at. */
+struct scrub_search {
+    struct scrub_worker *w;
+    struct slice text, key;
+    const uint64_t *evidence; /* rules whose keys are in the key, or NULL */
+    size_t first;             /* of w->hits that is the text's */
+    struct err *err;
+};
+#define SCRUB_SET (SCRUB_MAX_RULES / 64) /* words of a set of rules */
+bool scrub_set_has(const uint64_t *set, size_t i);
+void scrub_add_window(struct scrub_search *s, uint32_t rule, size_t start,
+                      size_t end);
+MUST_CHECK int scrub_run_window(struct scrub_search *s, struct scrub_window x);
+MUST_CHECK int scrub_push_hit(struct scrub_search *s, struct scrub_hit h);
+
+/* Words of context (scrub_context.c). A hit of the gate with this bit is one.*/
+#define SCRUB_IS_WORD 0x80000000u
+void scrub_context_add(struct scrub_rules *r, uint32_t rule);
+void scrub_context_finish(struct scrub_rules *r);
+void scrub_context_hit(struct scrub_search *s, uint32_t word, size_t end);
+/* Does the rule's context stand before a find at start, or in the key? */
+bool scrub_context_has(const struct scrub_search *s, uint32_t rule,
+                       size_t start);
+/* Rules with context that a find within [start, end) might have. */
+void scrub_context_near(const struct scrub_search *s, size_t start, size_t end,
+                        uint64_t *out);
+const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key);
+
+/* Clusters of digits, and colons (scrub_digits.c, scrub_shape.c). */
+#define SCRUB_SEPARATORS " -./()+"
+#define SCRUB_SOME_SEPARATOR 0x80u
+unsigned scrub_separator_bit(char c); /* 0: none */
+void scrub_shape_read(struct slice pattern, size_t digits,
+                      struct scrub_shape *out);
+void scrub_digits_finish(struct scrub_rules *r);
+MUST_CHECK int scrub_digit_windows(struct scrub_search *s);
+void scrub_colon_windows(struct scrub_search *s);
+/* After all patterns: clusters that only have a shape. */
+MUST_CHECK int scrub_digit_shapes(struct scrub_search *s);
 
 /* Adds to w->hits what may have to go of one plain text. key: normalised JSON
  * key ("_api_key_"), or empty. */

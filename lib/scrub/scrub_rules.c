@@ -76,8 +76,15 @@ void scrub_rules_free(struct scrub_rules *r)
     scrub_gate_free(r->gate);
     scrub_gate_free(r->key_gate);
     free(r->digit_rule);
+    free(r->other_rule);
+    free(r->key_rule);
     free(r->all_rule);
     free(r->found_rule);
+    free(r->shape);
+    free(r->by_sum);
+    map_free(r->words);
+    free(r->word);
+    free(r->word_rules);
     unload_finders(r);
     map_free(r->kept);
     names_close(r->names);
@@ -514,15 +521,17 @@ static void finish_rule(struct scrub_rules *r, uint32_t i)
         return;
     for (size_t k = 0; k < rule->literals.count; k++)
         scrub_gate_add(r->gate, slice_of(rule->literals.item[k]), i);
-    if (rule->gate == GATE_KEY)
-        for (size_t k = 0; k < rule->keys.count; k++)
-            scrub_gate_add(r->key_gate, slice_of(rule->keys.item[k]), i);
-    else if (rule->gate == GATE_ALL)
-        r->all_rule[r->all_count++] = i;
-    else if (rule->gate == GATE_FIND)
-        r->found_rule[r->found_count++] = i;
-    else if (rule->gate != GATE_LITERAL)
-        r->digit_rule[r->digit_count++] = i;
+    scrub_context_add(r, i);
+    switch (rule->gate) {
+    case GATE_KEY: r->key_rule[r->key_count++] = i; break;
+    case GATE_ALL: r->all_rule[r->all_count++] = i; break;
+    case GATE_FIND: r->found_rule[r->found_count++] = i; break;
+    case GATE_DIGITS: r->digit_rule[r->digit_count++] = i; break;
+    case GATE_LITERAL: break;
+    case GATE_DOTS:
+    case GATE_IBAN:
+    case GATE_COLONS: r->other_rule[r->other_count++] = i; break;
+    }
 }
 
 static int load_finders(struct scrub_rules *r, struct err *err)
@@ -572,10 +581,15 @@ int scrub_rules_finish(struct scrub_rules *r, struct err *err)
     r->gate = scrub_gate_new();
     r->key_gate = scrub_gate_new();
     r->digit_rule = mem_array(r->count, sizeof(*r->digit_rule));
+    r->other_rule = mem_array(r->count, sizeof(*r->other_rule));
+    r->key_rule = mem_array(r->count, sizeof(*r->key_rule));
     r->all_rule = mem_array(r->count, sizeof(*r->all_rule));
+    r->words = map_new();
     r->found_rule = mem_array(r->count, sizeof(*r->found_rule));
     for (size_t i = 0; i < r->count; i++)
         finish_rule(r, (uint32_t)i);
+    scrub_context_finish(r);
+    scrub_digits_finish(r);
     rc = scrub_actions_finish(r, err);
     r->settings.actions = NULL; /* no longer borrowed */
     r->settings.keep = (struct slice){ 0 };

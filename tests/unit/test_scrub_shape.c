@@ -1,0 +1,149 @@
+/* test_scrub_shape.c - what is read from a pattern never says no to a match
+ */
+#include "suite.h"
+
+#include "base/rng.h"
+#include "scrub/scrub_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct scrub_rules *rules;
+
+static void load_rules(void)
+{
+    struct err err = { 0 };
+
+    ck_assert_int_eq(crypto_init(&err), 0);
+    rules = scrub_rules_new();
+    ck_assert_msg(scrub_rules_add_builtin(rules, &err) == 0 &&
+                      scrub_rules_finish(rules, &err) == 0,
+                  "%s", err.msg);
+}
+
+static void drop_rules(void)
+{
+    scrub_rules_free(rules);
+}
+
+static uint64_t bits(const char *counts)
+{
+    uint64_t set = 0;
+
+    for (const char *p = counts; *p; p += *p == ' ') {
+        char *end;
+
+        set |= UINT64_C(1) << strtoul(p, &end, 10);
+        p = end;
+    }
+    return set;
+}
+
+START_TEST(counts_of_digits_are_read)
+{
+    static const struct {
+        const char *pattern, *counts; /* "": any from five on */
+        const char *must;
+    } cases[] = {
+        { "(?<![\\w.-])(\\d{3}-\\d{2}-\\d{4})(?!\\w|[.-]\\d)", "9", "-" },
+        { "\\b\\d{3} ?\\d{3}(?: \\d)?\\b", "6 7", "" },
+        { "\\b[A-Z]{2}\\d{6}[A-D]\\b", "6", "" },
+        { "\\b(?:\\d{5}|\\d{7}/\\d{2})\\b", "5 9", "" },
+        { "(?<!\\d)[1-9]\\d{2,4}(?:[ .]\\d){2}(?!\\d)", "5 6 7", "*" },
+        { "\\d{9}", "", "" },                  /* no guards */
+        { "\\b\\d{5}[A-Z]\\d{3}\\b", "", "" }, /* letters within */
+        { "\\b\\d{5}(?![.-]\\d)", "", "" },    /* may end within digits */
+        { "\\b\\d{5}\\b|\\d{8}", "", "" },     /* guards of one only */
+        { "\\b(\\d)\\1{5}\\b", "", "" },       /* a back reference */
+        { "\\bAB-\\d{6}/x\\b", "6", "" },      /* separators outside */
+        { "\\b\\d{6,}\\b", NULL, "" },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct scrub_shape s;
+        uint64_t want = !cases[i].counts   ? UINT64_MAX << 6
+                        : *cases[i].counts ? bits(cases[i].counts)
+                                           : UINT64_MAX << 5;
+        unsigned must = *cases[i].must == '*'
+                            ? SCRUB_SOME_SEPARATOR
+                            : scrub_separator_bit(*cases[i].must);
+
+        scrub_shape_read(slice_of(cases[i].pattern), 5, &s);
+        ck_assert_msg(s.digits == want && s.must == must, "%s: %llx %x",
+                      cases[i].pattern, (unsigned long long)s.digits, s.must);
+    }
+}
+END_TEST
+
+static void random_text(struct rng *r, struct buf *b)
+{
+    static const char *const between[] = { "-", " ", ".", "/", "",   " ",
+                                           "-", "-", "A", "X", ", ", "+" };
+
+    buf_reset(b);
+    for (uint64_t n = 1 + rng_below(r, 5); n > 0; n--) {
+        for (uint64_t k = 1 + rng_below(r, 6); k > 0; k--)
+            buf_char(b, (char)('0' + rng_below(r, 10)));
+        buf_str(b, between[rng_below(r, 12)]);
+    }
+}
+
+static void check_match(const struct scrub_rule *rule, const struct buf *b,
+                        struct regex_span m)
+{
+    struct scrub_shape s;
+    size_t digits = 0;
+    unsigned held = 0, pending = 0;
+
+    scrub_shape_read(buf_slice(&rule->pattern), rule->digits, &s);
+    for (size_t i = m.start; i < m.end; i++) {
+        if (scrub_is_digit(b->data[i])) {
+            held |= digits ? pending : 0;
+            digits++;
+        }
+        pending |= scrub_separator_bit(b->data[i]);
+    }
+    ck_assert_msg(digits < rule->digits || s.digits >> digits & 1,
+                  "%s: %zu digits of \"%s\"", rule->name, digits, b->data);
+    ck_assert_msg(!(s.must & ~held), "%s: %x of \"%s\"", rule->name, s.must,
+                  b->data);
+    if (s.digits == UINT64_MAX << rule->digits)
+        return;
+    ck_assert_msg(!(m.start && scrub_is_digit(b->data[m.start]) &&
+                    scrub_is_digit(b->data[m.start - 1])) &&
+                      !(m.end < b->len && scrub_is_digit(b->data[m.end]) &&
+                        scrub_is_digit(b->data[m.end - 1])),
+                  "%s: cuts digits of \"%s\"", rule->name, b->data);
+}
+
+START_TEST(no_match_of_any_rule_is_denied)
+{
+    struct regex_scratch *scratch = regex_scratch_new();
+    struct buf b = { 0 };
+    struct rng r;
+
+    rng_init(&r, 11);
+    for (int i = 0; i < 20000; i++) {
+        random_text(&r, &b);
+        for (size_t k = 0; k < rules->digit_count; k++) {
+            const struct scrub_rule *x = &rules->rule[rules->digit_rule[k]];
+            struct regex_match m;
+
+            if (regex_find(x->regex, scratch, buf_slice(&b), 0, &m, NULL) == 1)
+                check_match(x, &b, m.group[0]);
+        }
+    }
+    buf_release(&b);
+    regex_scratch_free(scratch);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = suite_case("scrub_shape", load_rules, drop_rules);
+
+    tcase_add_test(c, counts_of_digits_are_read);
+    tcase_add_test(c, no_match_of_any_rule_is_denied);
+    return suite_run("scrub_shape", c);
+}
