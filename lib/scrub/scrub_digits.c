@@ -10,7 +10,6 @@
 #include "scrub/scrub_priv.h"
 
 #include "base/mem.h"
-#include "idnumber/idnumber.h"
 
 #include <stdlib.h>
 #include <string.h>
