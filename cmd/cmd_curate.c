@@ -6,6 +6,7 @@
  */
 #include "cmd.h"
 #include "curate_print.h"
+#include "curate_settings.h"
 #include "store_opening.h"
 
 #include "base/clock.h"
@@ -17,14 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *rules_dir, *decisions, *export_file, *task_name;
+static const char *decisions, *export_file, *task_name;
 static const char *leak_file;
 static struct cli_list splits;
 static bool check_rules, filter, plain_text, show_spans;
 
 static const struct opt options[] = {
-    { 0, "rules", OPT_STRING, &rules_dir, "DIR",
-      "scrub by the rules of this directory too", .complete = COMPLETE_DIR },
+    CURATE_SETTINGS,
     { 0, "split", OPT_LIST, &splits, "SHARES|NAME",
       "percent for train, validation and test; or what to export" },
     { 0, "decisions", OPT_STRING, &decisions, "FILE|-",
@@ -119,26 +119,6 @@ static int settle_shares(struct store *s, struct wishes *w, struct err *err)
     }
     buf_release(&text);
     return rc;
-}
-
-int curate_load_rules(const char *dir, struct scrub_rules **out,
-                      struct err *err)
-{
-    struct scrub_rules *r = scrub_rules_new();
-    int rc = crypto_init(err);
-
-    if (rc == ERR_OK)
-        rc = scrub_rules_add_builtin(r, err);
-    if (rc == ERR_OK && dir)
-        rc = scrub_rules_add_dir(r, dir, err);
-    if (rc == ERR_OK)
-        rc = scrub_rules_finish(r, err);
-    if (rc < 0) {
-        scrub_rules_free(r);
-        return rc;
-    }
-    *out = r;
-    return ERR_OK;
 }
 
 int curate_load_key(const char *path, struct crypto_key *key, struct err *err)
@@ -365,8 +345,8 @@ static const char *conflict(const struct cli *cli, const struct wishes *w)
         return "--json and data both go to stdout";
     if (filter && (decisions || export_file || leak_file || check_rules ||
                    splits.count || task_name || cli->json))
-        return "--filter goes with --rules, --key-file, --text, --spans and "
-               "--threads only";
+        return "--filter goes with --text, --spans, --key-file, --threads and "
+               "what says how to scrub only";
     if (!filter && (plain_text || show_spans))
         return "--text and --spans go with --filter";
     if (exports_nothing(cli, w))
@@ -386,7 +366,7 @@ static int run(struct cli *cli, int argc, char **argv)
     if (rc == ERR_OK && conflict(cli, &w))
         return cli_usage(cli, "%s", conflict(cli, &w));
     if (rc == ERR_OK)
-        rc = curate_load_rules(rules_dir, &rules, &err);
+        rc = curate_load_rules(&rules, &err);
     if (rc < 0)
         return cli_fail(cli, &err);
     if (check_rules)

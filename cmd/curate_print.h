@@ -5,9 +5,6 @@
 #include "cli/cli.h"
 #include "curate/curate.h"
 
-/* The built-in rules, and those of a directory if it is not NULL. */
-MUST_CHECK int curate_load_rules(const char *dir, struct scrub_rules **out,
-                                 struct err *err);
 /* The key of path; NULL: the user's key, made if absent. */
 /* Takes in what waits in the spool of a sealed store, if the private key is
  * given. */

@@ -20,7 +20,7 @@ struct finetune {
     int64_t rank, batch_tokens, pass_tokens, max_length, tokens, patience;
     int64_t validate_every, checkpoint_every, show_mask;
     double alpha, lr, epochs, minutes, decay, clip, warmup;
-    bool all, force, merge;
+    bool all, force, force_masked, merge;
 };
 
 /* The method is one of those that train an adapter. */

@@ -160,12 +160,44 @@ static int refuse_empty(const struct task *t, struct err *err)
                    t->name);
 }
 
+/* Prompts in use hold no tags: a model that learns from such examples learns
+ * what it will never see. Curate writes into the version of the rules that
+ * there were any. */
+static int check_masked(struct task *t, struct err *err)
+{
+    struct sql_stmt *q;
+    long long masked = 0;
+    int rc = sql_get(store_sql(t->store),
+                     "SELECT count(*) FROM example WHERE task = ? AND kept "
+                     "AND split <> 'test' AND spans > 0 AND rules GLOB '*+*'",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, t->id);
+    rc = sql_step(q, err);
+    if (rc < 0)
+        return rc;
+    masked = sql_int(q, 0);
+    sql_reset(q);
+    t->untrainable = masked > 0 && !t->f->force_masked;
+    if (t->untrainable)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "task %s: %lld of its examples hold tags or masks, "
+                       "which prompts in use do not; run slmctl curate "
+                       "without --action tag or mask, or say --force-masked",
+                       t->name, masked);
+    return 0;
+}
+
 int finetune_read_examples(struct task *t, struct err *err)
 {
     struct store_example_query q = { .task = t->id, .splits = "tv" };
     struct model_config config;
-    int rc = model_config_read(t->base.path, &config, err);
+    int rc = check_masked(t, err);
 
+    if (rc == 0)
+        rc = model_config_read(t->base.path, &config, err);
     if (rc == 0)
         rc = tokenizer_open(t->base.path, &t->tokenizer, err);
     if (rc == 0)

@@ -61,7 +61,7 @@ static int check_needs(struct cli *cli, const struct finetune *f)
     const struct idle list[] = {
         { f->init && finetune_is_adapter(f), "method",
           "trains an adapter; --init trains all weights" },
-        { f->init, "model as rank alpha targets merge force",
+        { f->init, "model as rank alpha targets merge force force-masked",
           "goes with --task or --all, not with --init" },
         { !f->init, "data tokenizer loss validation", "goes with --init" },
         { !f->init && !adapter, "rank alpha targets merge",

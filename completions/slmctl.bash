@@ -35,7 +35,7 @@ _slmctl()
         options='--import --format --outcomes --follow --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --no-encryption --seal-to --store --key-file --private-key --json --quiet --progress --threads --help'
         ;;
     'curate')
-        options='--rules --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --key-file --private-key --json --quiet --progress --threads --help'
+        options='--rules --action --keep --names --strict --scope --split --decisions --export --task --check-leaks --check-rules --filter --text --spans --store --key-file --private-key --json --quiet --progress --threads --help'
         ;;
     'cluster')
         options='--refit --embedder --assignments --rename --merge --pin --unpin --store --key-file --json --quiet --progress --threads --seed --help'
@@ -44,7 +44,7 @@ _slmctl()
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --save --store --key-file --json --quiet --help'
         ;;
     'finetune')
-        options='--task --all --force --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
+        options='--task --all --force --force-masked --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
         options='--task --model --adapter --split --margin --limit --batch --no-base --constrain --again --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
@@ -198,6 +198,14 @@ _slmctl()
         reply='' kind='none' options= ;;
     'curate:--rules')
         reply='' kind='dir' options= ;;
+    'curate:--action')
+        reply='' kind='none' options= ;;
+    'curate:--keep')
+        reply='' kind='file' options= ;;
+    'curate:--names')
+        reply='off rules tagger paranoid' kind='none' options= ;;
+    'curate:--scope')
+        reply='conversation client dataset' kind='none' options= ;;
     'curate:--split')
         reply='' kind='none' options= ;;
     'curate:--decisions')

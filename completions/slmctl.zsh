@@ -52,6 +52,11 @@ _slmctl_curate()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--rules=[scrub by the rules of this directory too]:DIR:_files -/' \
+        '*--action=[surrogate (default), tag, mask, drop or keep finds of TYPE]:TYPE=ACTION: ' \
+        '--keep=[values that are not replaced, one a line]:FILE:_files' \
+        '--names=[how far to go for names (default tagger)]:LEVEL:(off rules tagger paranoid)' \
+        '--strict[replace also what has only the shape]' \
+        '--scope=[where equal values look equal (default conversation)]:SCOPE:(conversation client dataset)' \
         '*--split=[percent for train, validation and test; or what to export]:SHARES|NAME: ' \
         '--decisions=[write what became of each call, and why]:FILE|-:_files' \
         '--export=[write kept examples as chat JSON Lines]:FILE|-:_files' \
@@ -112,6 +117,7 @@ _slmctl_finetune()
         ''{-t+,--task=}'[the task to train for]:TASK:_slmctl_names tasks' \
         '--all[all tasks whose examples changed since their last model]' \
         '--force[train also where nothing has changed]' \
+        '--force-masked[train also on examples that hold tags or masks]' \
         ''{-m+,--model=}'[the base model (default\: the task'\''s best candidate that is here)]:NAME|DIR:_slmctl_names models' \
         '--method=[what is trained (default lora)]:METHOD:(lora rslora dora rslora+dora full)' \
         '--adapter=[go on from this PEFT adapter]:DIR:_files -/' \

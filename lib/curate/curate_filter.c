@@ -38,22 +38,27 @@ struct filter {
     struct thread *thread;
 };
 
-/* Client and conversation of a record; empty if it has none. */
-static struct slice scope_of(struct thread *t)
+/* Client and conversation of a record, or the client alone; empty if it has
+ * none, and where the whole data set is one scope. */
+static struct slice scope_of(const struct filter *k, struct thread *t)
 {
     static const char *const names[] = { "client_id", "conversation_id",
                                          "session_id" };
-    bool talk = false;
+    enum scrub_scope scope = scrub_rules_settings(k->f->rules)->scope;
+    bool any = false;
 
     buf_reset(&t->scope);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 3 && scope != SCRUB_DATASET; i++) {
         json_ref v = json_get(&t->json, 0, names[i]);
 
-        talk |= i && json_is(&t->json, v, JSON_STRING);
+        if (i && scope == SCRUB_CLIENT)
+            break;
+        any |=
+            (i || scope == SCRUB_CLIENT) && json_is(&t->json, v, JSON_STRING);
         buf_add_slice(&t->scope, json_raw(&t->json, v));
         buf_char(&t->scope, ':');
     }
-    return talk ? buf_slice(&t->scope) : (struct slice){ "", 0 };
+    return any ? buf_slice(&t->scope) : (struct slice){ "", 0 };
 }
 
 static void put_token(const struct json *j, json_ref key, struct buf *out)
@@ -199,7 +204,7 @@ static void filter_task(void *ctx, size_t task, unsigned worker)
     if (!k->f->text) {
         rc = json_parse(&t->json, in.p, in.n, &err);
         if (rc == ERR_OK)
-            scope = scope_of(t);
+            scope = scope_of(k, t);
     }
     if (rc == ERR_OK)
         rc = scrub_record(t->scrubber, scope, &in, 1, &l->out, &spans, &count,

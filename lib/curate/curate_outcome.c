@@ -25,17 +25,23 @@ static const char select_one[] =
 struct outcomes {
     struct store *s;
     struct scrub_worker *worker;
+    enum scrub_scope bound;
     int64_t *ids;
     size_t count, cap;
     struct buf body[3], clean[3]; /* request, response, answer */
     struct buf client, conversation, group, scope;
 };
 
-struct slice curate_scope(struct slice client, struct slice conversation,
-                          struct slice group, struct buf *out)
+struct slice curate_scope(enum scrub_scope scope, struct slice client,
+                          struct slice conversation, struct slice group,
+                          struct buf *out)
 {
     buf_reset(out);
-    if (!conversation.n)
+    if (scope == SCRUB_DATASET)
+        return (struct slice){ "", 0 };
+    if (scope == SCRUB_CLIENT)
+        conversation = (struct slice){ "", 0 };
+    if (!(scope == SCRUB_CLIENT ? client : conversation).n)
         return group;
     buf_printf(out, "%zu:", client.n);
     buf_add_slice(out, client);
@@ -119,8 +125,9 @@ static int do_one(struct outcomes *k, int64_t id, struct err *err)
         in[i] = buf_slice(&k->body[i]);
         buf_reset(&k->clean[i]);
     }
-    scope = curate_scope(buf_slice(&k->client), buf_slice(&k->conversation),
-                         buf_slice(&k->group), &k->scope);
+    scope = curate_scope(k->bound, buf_slice(&k->client),
+                         buf_slice(&k->conversation), buf_slice(&k->group),
+                         &k->scope);
     if (scrub_record(k->worker, scope, in, 3, k->clean, NULL, NULL, NULL) < 0)
         return 0;
     rc = write_one(k, id, err);
@@ -146,10 +153,11 @@ static int do_all(struct outcomes *k, uint64_t *done, uint64_t *failed,
     return ERR_OK;
 }
 
-int curate_corrections(struct store *s, struct scrub_worker *w, uint64_t *done,
-                       uint64_t *failed, struct err *err)
+int curate_corrections(struct store *s, struct scrub_worker *w,
+                       enum scrub_scope scope, uint64_t *done, uint64_t *failed,
+                       struct err *err)
 {
-    struct outcomes k = { .s = s, .worker = w };
+    struct outcomes k = { .s = s, .worker = w, .bound = scope };
     struct err end;
     int rc = list_due(&k, err);
 

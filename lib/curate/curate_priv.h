@@ -76,14 +76,16 @@ bool curate_index_changed(const struct curate_index *x, size_t i,
                           const unsigned char **input, uint64_t *repeats);
 void curate_index_settled(struct curate_index *x);
 
-/* What bounds the consistency of surrogates: the client's conversation, else
- * the group. *out holds the text. */
-struct slice curate_scope(struct slice client, struct slice conversation,
-                          struct slice group, struct buf *out);
+/* What bounds the consistency of surrogates: the client's conversation, or the
+ * client, else the group; nothing for the whole data set. *out holds the text.
+ */
+struct slice curate_scope(enum scrub_scope scope, struct slice client,
+                          struct slice conversation, struct slice group,
+                          struct buf *out);
 /* Scrubs the answers and labels of outcomes that no run has seen, each as part
  * of its call. *done, *failed: how many, and how many could not be. */
 MUST_CHECK int curate_corrections(struct store *s, struct scrub_worker *w,
-                                  uint64_t *done, uint64_t *failed,
-                                  struct err *err);
+                                  enum scrub_scope scope, uint64_t *done,
+                                  uint64_t *failed, struct err *err);
 
 #endif

@@ -139,7 +139,8 @@ static void scrub_task(void *ctx, size_t task, unsigned worker)
     if (it->reason != CURATE_KEPT)
         return;
     rc = scrub_record(j->scrubber,
-                      curate_scope(buf_slice(&it->client),
+                      curate_scope(scrub_rules_settings(k->o->rules)->scope,
+                                   buf_slice(&it->client),
                                    buf_slice(&it->conversation),
                                    slice_of(it->group), &j->text),
                       in, 2, out, &spans, &count, NULL);
@@ -540,8 +541,9 @@ int curate_run(struct store *s, const struct curate_options *o,
     if (rc == ERR_OK)
         rc = run_batches(&k, (uint64_t)total);
     if (rc == ERR_OK)
-        rc = curate_corrections(s, k.judge[0].scrubber, &r->corrections,
-                                &r->uncorrected, err);
+        rc = curate_corrections(s, k.judge[0].scrubber,
+                                scrub_rules_settings(o->rules)->scope,
+                                &r->corrections, &r->uncorrected, err);
     if (rc == ERR_OK)
         rc = finish(&k);
     end_workers(&k);

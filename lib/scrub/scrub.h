@@ -40,11 +40,18 @@ enum scrub_action {
     SCRUB_DROP,      /* nothing */
     SCRUB_KEEP,      /* as it was */
 };
+enum scrub_names { /* how far to go for names; zero is the default */
+                   SCRUB_NAMES_TAGGER,
+                   SCRUB_NAMES_OFF,
+                   SCRUB_NAMES_RULES,
+                   SCRUB_NAMES_PARANOID,
+};
 struct scrub_settings {
     bool strict; /* what has only the shape (tier 3) acts too */
     /* What bounds equal surrogates; callers choose the scope of a record by
      * it. */
     enum scrub_scope scope;
+    enum scrub_names names;
     /* "TYPE=ACTION", TYPE * for all; the last of a type stands, and a type
      * over *. Borrowed until scrub_rules_finish, which tells what is wrong. */
     const char *const *actions;

@@ -128,7 +128,8 @@ void scrub_actions_describe(const struct scrub_rules *r, struct buf *text,
                             bool *tags, bool *masks)
 {
     *tags = *masks = false;
-    buf_printf(text, "scope %d\n", (int)r->settings.scope);
+    buf_printf(text, "scope %d names %d\n", (int)r->settings.scope,
+               (int)r->settings.names);
     for (size_t i = 0; i < r->count; i++) {
         const struct scrub_rule *rule = &r->rule[i];
 
