@@ -86,6 +86,8 @@ static bool fits_one(const char *p, struct idnumber *x, bool put,
         for (; times > 0; times--, i++) {
             bool fixed = is_letter(class) || idnumber_is_digit(class);
 
+            fixed = fixed && (i > 0 || class != '0' || x->zero);
+
             if (fits && put && fixed && i < x->n &&
                 is_letter(class) == is_letter(x->c[i]))
                 x->c[i] = class;

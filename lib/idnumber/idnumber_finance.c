@@ -78,7 +78,7 @@ static const char iban_table[] =
     "AD n8c12;AE n19;AL n8c16;AT n16;AZ a4c20;BA n16;BE n12;BG a4n6c8;"
     "BH a4c14;BI n23;BR n23a1c1;BY c4n4c16;CH n5c12;CR n18;CY n8c16;CZ n20;"
     "DE n18;DJ n23;DK n14;DO c4n20;EE n16;EG n25;ES n20;FI n14;FK a2n12;"
-    "FO n14;FR n10c11n2;GB a4n14;GE a2n16;GI a4c15;GL n14;GR n7c16;GT c20;"
+    "FO n14;FR n10c11n2;GB a4n14;GE a2n16;GI a4c15;GL n14;GR n7c16;GT c24;"
     "HN a4n20;HR n17;HU n24;IE a4n14;IL n19;IQ a4n15;IS n22;IT a1n10c12;"
     "JO a4n4c18;KW a4c22;KZ n3c13;LB n4c20;LC a4c24;LI n5c12;LT n16;"
     "LU n3c13;LV a4c13;LY n21;MC n10c11n2;MD c20;ME n18;MK n3c10n2;MN n16;"

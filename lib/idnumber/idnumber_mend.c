@@ -117,3 +117,35 @@ void idnumber_mend_ird(struct idnumber *x)
     if (x->n == 9)
         memcpy(x->c, "12", 2);
 }
+
+/* A digit at the end is a company's. */
+void idnumber_mend_nif(struct idnumber *x)
+{
+    if (x->n == 9 && idnumber_is_digit(x->c[8]) && strchr("KLMXYZ", x->c[0]))
+        x->c[0] = x->c[0] < 'X' ? 'B' : 'A';
+}
+
+/* Where letters may stand for digits, those that do: the tens of the day from
+ * 0 to 2 (women: 4 to 6), its ones from 1 to 8. */
+void idnumber_mend_cf(struct idnumber *x)
+{
+    static const char letters[] = "LMNPQRSTUV";
+    static const unsigned char digits[] = { 6, 7, 9, 10, 12, 13, 14 };
+
+    if (x->n != 16)
+        return;
+    for (size_t i = 0; i < sizeof(digits); i++) {
+        char *c = &x->c[digits[i]];
+        bool digit = idnumber_is_digit(*c);
+        const char *at = digit ? NULL : strchr(letters, *c);
+        unsigned v = digit ? idnumber_digit(*c)
+                     : at  ? (unsigned)(at - letters)
+                           : (unsigned)(*c - 'A') % 10;
+
+        if (digits[i] == 9)
+            v = v % 3 + (v > 4 ? 4 : 0);
+        else if (digits[i] == 10)
+            v = v % 8 + 1;
+        *c = digit ? (char)('0' + v) : letters[v];
+    }
+}

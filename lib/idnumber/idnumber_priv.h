@@ -73,10 +73,12 @@ bool idnumber_is_country(const char *c); /* ISO 3166-1 alpha-2, and XK */
 #include "idnumber/idnumber_kinds.h"
 #undef X
 void idnumber_mend_card(struct idnumber *x);
+void idnumber_mend_cf(struct idnumber *x);
 void idnumber_mend_dl(struct idnumber *x);
 void idnumber_mend_iban(struct idnumber *x);
 void idnumber_mend_idnr(struct idnumber *x);
 void idnumber_mend_ird(struct idnumber *x);
+void idnumber_mend_nif(struct idnumber *x);
 void idnumber_mend_nir(struct idnumber *x);
 void idnumber_mend_ogrn(struct idnumber *x);
 void idnumber_mend_pnr(struct idnumber *x);
