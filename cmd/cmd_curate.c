@@ -19,7 +19,8 @@
 #include <string.h>
 
 static const char *decisions, *export_file, *task_name;
-static const char *leak_file;
+static const char *leak_file, *report_file;
+static int64_t canaries = CURATE_CANARIES;
 static struct cli_list splits;
 static bool check_rules, filter, plain_text, show_spans;
 
@@ -36,6 +37,12 @@ static const struct opt options[] = {
     { 0, "check-leaks", OPT_STRING, &leak_file, "FILE",
       "search the examples for values that must be gone, one a line",
       .complete = COMPLETE_FILE },
+    { 0, "report", OPT_STRING, &report_file, "FILE|-",
+      "write what was replaced, what is left, and whether anything survives",
+      .complete = COMPLETE_FILE },
+    { 0, "canaries", OPT_INT, &canaries, "N",
+      "with --report: plant N persons who do not exist", .min = 0,
+      .max = 100000 },
     { 0, "check-rules", OPT_FLAG, &check_rules, NULL,
       "run the examples that stand in the rules, and nothing else" },
     { 0, "filter", OPT_FLAG, &filter, NULL,
@@ -217,7 +224,9 @@ static int write_export(struct cli *cli, struct store *s,
 
 /* What comes after the pass. *code is the exit code if nothing fails. */
 static int write_outputs(struct cli *cli, struct store *s,
-                         const struct wishes *w, int *code, struct err *err)
+                         const struct scrub_rules *rules,
+                         const struct crypto_key *key, const struct wishes *w,
+                         int *code, struct err *err)
 {
     int rc = decisions ? write_decisions(s, err) : ERR_OK;
 
@@ -225,6 +234,9 @@ static int write_outputs(struct cli *cli, struct store *s,
         rc = write_export(cli, s, w, err);
     if (rc == ERR_OK && leak_file)
         rc = curate_leaks(cli, s, leak_file, code, err);
+    if (rc == ERR_OK && report_file)
+        rc = curate_write_report(cli, s, rules, key, report_file,
+                                 (unsigned)canaries, code, err);
     return rc;
 }
 
@@ -236,11 +248,12 @@ static bool to_stdout(const char *path)
 static int summary(struct cli *cli, const struct curate_result *r,
                    const struct scrub_rules *rules, double seconds)
 {
-    bool data = to_stdout(decisions) || to_stdout(export_file);
+    bool data = to_stdout(decisions) || to_stdout(export_file) ||
+                to_stdout(report_file);
     struct buf out = { 0 };
     int code = EXIT_DONE;
 
-    if (cli->json && !leak_file)
+    if (cli->json && !leak_file && !to_stdout(report_file))
         curate_summary_json(r, rules, seconds, &out);
     else if (!cli->json && !cli->quiet && !data &&
              (r->fresh || r->corrections || r->uncorrected || cli->tty_out))
@@ -280,7 +293,7 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
     if (rc == ERR_OK)
         code = summary(cli, &r, rules, (double)(clock_mono_ns() - began) / 1e9);
     if (rc == ERR_OK && code == EXIT_DONE)
-        rc = write_outputs(cli, s, w, &code, err);
+        rc = write_outputs(cli, s, rules, &key, w, &code, err);
     if (rc == ERR_OK && r.fresh && r.reasons[CURATE_QUARANTINED]) {
         cli_warn(cli, "%llu calls could not be scrubbed and are quarantined",
                  (unsigned long long)r.reasons[CURATE_QUARANTINED]);
@@ -339,12 +352,18 @@ static const char *conflict(const struct cli *cli, const struct wishes *w)
 {
     bool data = to_stdout(decisions) || to_stdout(export_file);
 
-    if (to_stdout(decisions) && to_stdout(export_file))
-        return "--decisions and --export both go to stdout";
+    if (to_stdout(decisions) + to_stdout(export_file) + to_stdout(report_file) >
+        1)
+        return "only one of --decisions, --export and --report may go to "
+               "stdout";
+    if (report_file && leak_file && cli->json)
+        return "--check-leaks and --report are two documents; ask for one";
+    if (!report_file && cli_is_typed(cli, "canaries"))
+        return "--canaries goes with --report";
     if (cli->json && data)
         return "--json and data both go to stdout";
-    if (filter && (decisions || export_file || leak_file || check_rules ||
-                   splits.count || task_name || cli->json))
+    if (filter && (decisions || export_file || leak_file || report_file ||
+                   check_rules || splits.count || task_name || cli->json))
         return "--filter goes with --text, --spans, --key-file, --threads and "
                "what says how to scrub only";
     if (!filter && (plain_text || show_spans))

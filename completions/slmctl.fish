@@ -68,6 +68,8 @@ complete -c slmctl -n '__slmctl_on curate' -l decisions -r -F -d 'write what bec
 complete -c slmctl -n '__slmctl_on curate' -l export -r -F -d 'write kept examples as chat JSON Lines'
 complete -c slmctl -n '__slmctl_on curate' -l task -s t -x -a '(slmctl --complete tasks 2>/dev/null)' -d 'export the examples of this task only'
 complete -c slmctl -n '__slmctl_on curate' -l check-leaks -r -F -d 'search the examples for values that must be gone, one a line'
+complete -c slmctl -n '__slmctl_on curate' -l report -r -F -d 'write what was replaced, what is left, and whether anything survives'
+complete -c slmctl -n '__slmctl_on curate' -l canaries -x -d 'with --report: plant N persons who do not exist'
 complete -c slmctl -n '__slmctl_on curate' -l check-rules -d 'run the examples that stand in the rules, and nothing else'
 complete -c slmctl -n '__slmctl_on curate' -l filter -d 'scrub lines of JSON from stdin to stdout, without a store'
 complete -c slmctl -n '__slmctl_on curate' -l text -d 'with --filter: lines are plain text'

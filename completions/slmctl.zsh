@@ -62,6 +62,8 @@ _slmctl_curate()
         '--export=[write kept examples as chat JSON Lines]:FILE|-:_files' \
         ''{-t+,--task=}'[export the examples of this task only]:TASK:_slmctl_names tasks' \
         '--check-leaks=[search the examples for values that must be gone, one a line]:FILE:_files' \
+        '--report=[write what was replaced, what is left, and whether anything survives]:FILE|-:_files' \
+        '--canaries=[with --report\: plant N persons who do not exist]:N: ' \
         '--check-rules[run the examples that stand in the rules, and nothing else]' \
         '--filter[scrub lines of JSON from stdin to stdout, without a store]' \
         '--text[with --filter\: lines are plain text]' \

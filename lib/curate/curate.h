@@ -13,6 +13,7 @@
 
 #include "base/progress.h"
 #include "crypto/crypto.h"
+#include "curate/curate_report.h"
 #include "scrub/scrub.h"
 #include "store/store.h"
 

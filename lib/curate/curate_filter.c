@@ -61,54 +61,6 @@ static struct slice scope_of(const struct filter *k, struct thread *t)
     return any ? buf_slice(&t->scope) : (struct slice){ "", 0 };
 }
 
-static void put_token(const struct json *j, json_ref key, struct buf *out)
-{
-    char *name = json_strdup(j, key);
-
-    buf_char(out, '/');
-    for (const char *p = name ? name : ""; *p; p++) {
-        if (*p == '~')
-            buf_str(out, "~0");
-        else if (*p == '/')
-            buf_str(out, "~1");
-        else
-            buf_char(out, *p);
-    }
-    free(name);
-}
-
-/* The JSON pointer (RFC 6901) of the value, or of the value of the key, that
- * holds byte `at`; returns the node that holds it. */
-static json_ref find_pointer(const struct json *j, size_t at, struct buf *out)
-{
-    json_ref v = 0;
-
-    for (;;) {
-        bool object = json_is(j, v, JSON_OBJECT);
-        json_ref inner = JSON_NONE;
-        size_t i = 0;
-
-        if (!object && !json_is(j, v, JSON_ARRAY))
-            return v;
-        for (json_ref e = json_first(j, v); e != JSON_NONE;
-             e = json_next(j, v, e), i++) {
-            if (at >= j->nodes[e].end)
-                continue;
-            inner = e;
-            break;
-        }
-        if (inner == JSON_NONE)
-            return v;
-        if (object)
-            put_token(j, json_key(j, inner), out);
-        else
-            buf_printf(out, "/%zu", i);
-        if (object && at < j->nodes[json_key(j, inner)].end)
-            return json_key(j, inner);
-        v = inner;
-    }
-}
-
 /* Bytes of the decoded string before raw byte `at` of node v. */
 static size_t decoded_offset(const struct json *j, json_ref v, size_t at)
 {
@@ -139,7 +91,7 @@ static void put_span(struct json_writer *w, const struct scrub_rules *rules,
     size_t start = x->start, end = x->end;
 
     if (j->count) {
-        json_ref v = find_pointer(j, x->start, &pointer);
+        json_ref v = curate_pointer(j, x->start, &pointer);
 
         start = decoded_offset(j, v, x->start);
         end = decoded_offset(j, v, x->end);

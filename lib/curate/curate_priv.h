@@ -76,6 +76,10 @@ bool curate_index_changed(const struct curate_index *x, size_t i,
                           const unsigned char **input, uint64_t *repeats);
 void curate_index_settled(struct curate_index *x);
 
+/* The JSON pointer (RFC 6901) of the value, or of the value of the key, that
+ * holds byte `at`, appended; returns the node that holds it. */
+json_ref curate_pointer(const struct json *j, size_t at, struct buf *out);
+
 /* What bounds the consistency of surrogates: the client's conversation, or the
  * client, else the group; nothing for the whole data set. *out holds the text.
  */

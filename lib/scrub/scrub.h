@@ -130,6 +130,9 @@ size_t scrub_pair_count(const struct scrub_worker *w);
 void scrub_pair_at(const struct scrub_worker *w, size_t i, const char **type,
                    struct slice *value, struct slice *surrogate);
 
+/* A key as rules see it: "apiKey" gives "_api_key_". */
+void scrub_key_words(struct slice key, struct buf *out);
+
 /* Which known values survive in a text, in any of the forms plain,
  * JSON-escaped (to any depth), case-folded, percent-encoded, base64, and for
  * numbers with other separators or none. */

@@ -367,8 +367,6 @@ MUST_CHECK int scrub_plain_text(struct scrub_walk *s, struct slice text,
                                 struct slice key, bool sure, unsigned depth);
 /* The text whose tokens a "logprobs" value lists, appended. */
 void scrub_logprobs_join(const struct json *j, json_ref v, struct buf *out);
-/* "apiKey" gives "_api_key_". */
-void scrub_key_words(struct slice key, struct buf *out);
 /* The surrogate of value, appended; not the value itself, unless it tells
  * nothing. */
 void scrub_surrogate(struct scrub_worker *w, const struct scrub_rule *rule,

@@ -1,0 +1,121 @@
+/*
+ * curate_report.h - what can be shown about examples that were scrubbed
+ *
+ * Part of curate/curate.h. The calls of all kept examples are scrubbed again,
+ * in memory, to know what was replaced; each value is then sought in every
+ * example. No value leaves memory: what is told are places, types, counts and
+ * surrogates. Absence of what no rule knows cannot be shown, and nothing here
+ * says so.
+ */
+#ifndef CURATE_REPORT_H
+#define CURATE_REPORT_H
+
+#include "crypto/crypto.h"
+#include "scrub/scrub.h"
+#include "store/store.h"
+
+#define CURATE_REPORT_SHOWN 100 /* survivors that are listed */
+#define CURATE_QUASI_K 5        /* fewer conversations than this are few */
+#define CURATE_CANARIES 200     /* persons, unless told otherwise */
+
+struct curate_place {
+    int64_t call; /* 0: none */
+    char where[120];
+};
+
+/* What happened to the values of one type. */
+struct curate_report_type {
+    const char *type;
+    uint64_t pieces, values; /* replaced; different ones among them */
+    uint64_t reported;       /* of tier 3: shape only, left as they are */
+    uint64_t survivors;      /* pairs of a value and an example */
+    uint64_t elsewhere;      /* words that are a value in another conversation*/
+    uint64_t too_short;      /* values that nobody can search for */
+    uint64_t coincide;       /* surrogates that are a value of another */
+    struct curate_place place; /* the first piece */
+    char surrogate[64];        /* what stands there now */
+};
+
+struct curate_survivor {
+    struct curate_place place;
+    int64_t example;
+    const char *type;
+    char form[48];
+};
+
+/* Wilson's interval at 95 %. */
+struct curate_canary {
+    const char *name;
+    uint64_t planted, survived;
+    double low, high;
+};
+
+enum { CURATE_BY_TYPE, CURATE_BY_POSITION, CURATE_BY_ENCODING };
+
+/* Strings that look like keys or numbers and were left. */
+struct curate_rest {
+    const char *kind;
+    uint64_t strings, values;
+    struct {
+        struct curate_place place;
+        size_t length;
+        char hash[9];
+    } shown[5];
+    size_t shown_count;
+};
+#define CURATE_RESTS 4
+
+/* One set of attributes, as "age sex zip3". */
+struct curate_quasi {
+    char attributes[64];
+    uint64_t rare, conversations; /* combinations; conversations that have one*/
+    uint64_t smallest;
+    int64_t call; /* of one of the rarest */
+};
+
+enum curate_cover { CURATE_COVERED, CURATE_IN_PART, CURATE_NOT_COVERED };
+struct curate_category {
+    char letter;
+    const char *name, *how;
+    enum curate_cover cover;
+    uint64_t pieces;
+};
+#define CURATE_CATEGORIES 18
+
+struct curate_report_options {
+    const struct scrub_rules *rules;
+    const struct crypto_key *key;
+    unsigned threads, canaries; /* persons */
+    const struct progress *progress;
+};
+
+struct curate_report {
+    uint64_t examples, same; /* whose bytes are what the rules give today */
+    uint64_t changed;        /* are not, and are searched as they are */
+    uint64_t gone;           /* their calls are no longer there */
+    uint64_t pieces, values, searched;
+    uint64_t survivors, elsewhere;
+    struct curate_report_type *type;
+    size_t types;
+    struct curate_survivor *survivor; /* at most CURATE_REPORT_SHOWN */
+    size_t survivors_shown;
+    struct curate_canary *canary[3]; /* CURATE_BY_... */
+    size_t canaries[3];
+    struct curate_rest rest[CURATE_RESTS];
+    struct curate_quasi *quasi;
+    size_t quasis;
+    uint64_t conversations, quasi_conversations; /* all; with attributes */
+    struct curate_category category[CURATE_CATEGORIES];
+    uint64_t splits[3], groups, straddling, inputs, inputs_straddling;
+    uint64_t duplicates, retried;
+};
+
+/* Reads only. The store must have been curated by the same rules and key; what
+ * was not shows as changed. ERR_LIMIT: more than SCRUB_LEAK_MAX_VALUES
+ * different values. */
+MUST_CHECK int curate_report_run(struct store *s,
+                                 const struct curate_report_options *o,
+                                 struct curate_report *r, struct err *err);
+void curate_report_release(struct curate_report *r);
+
+#endif

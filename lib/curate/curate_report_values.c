@@ -1,0 +1,183 @@
+/*
+ * curate_report_values.c - the values that were replaced, and whose they are
+ *
+ * A name is a word too: "Will" of one conversation is nobody in another. So a
+ * value is known with the conversations that have it, and whether it can be
+ * an ordinary word, a place or a date; identifiers can not, and must not stand
+ * anywhere.
+ */
+#include "curate/curate_report_priv.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IDENTIFIER_MIN 7 /* bytes of a value that nothing else looks like */
+#define NUMBER_MIN 5     /* digits that are more than a count or a year */
+
+void report_values_begin(struct report_values *v)
+{
+    *v = (struct report_values){ .known = map_new(), .scopes = map_new() };
+}
+
+void report_values_release(struct report_values *v)
+{
+    map_free(v->known);
+    map_free(v->scopes);
+    free(v->item);
+}
+
+static bool names_words(const char *type)
+{
+    static const char *const parts[] = { "PERSON",   "NAME", "ORG",    "GPE",
+                                         "PLACE",    "CITY", "STATE",  "COUNT",
+                                         "LOCATION", "NRP",  "NATION", "TITLE",
+                                         "DATE",     "TIME", "AGE",    "ZIP",
+                                         "POST",     "YEAR" };
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+        if (strstr(type, parts[i]))
+            return true;
+    return false;
+}
+
+/* What only looks like itself: long, with a digit or an at sign. */
+static void judge(struct report_value *x, const char *type)
+{
+    size_t digits = 0, marks = 0;
+
+    for (size_t i = 0; i < x->text.n; i++) {
+        digits += isdigit((unsigned char)x->text.p[i]) != 0;
+        marks += x->text.p[i] == '@';
+    }
+    x->word =
+        names_words(type) || x->text.n < IDENTIFIER_MIN || digits + marks == 0;
+    x->number = digits == x->text.n && digits < NUMBER_MIN;
+}
+
+static void key_of(struct buf *b, const char *type, struct slice text)
+{
+    buf_str(b, type);
+    buf_char(b, '\0');
+    buf_add_slice(b, text);
+}
+
+static void scope_key(uint64_t key[2], struct slice scope, size_t value)
+{
+    key[0] = hash64(scope.p, scope.n, 1);
+    key[1] = value;
+}
+
+size_t report_values_find(const struct report_values *v, const char *type_name,
+                          struct slice text)
+{
+    struct buf key = { 0 };
+    const uint64_t *at;
+
+    key_of(&key, type_name, text);
+    at = map_get(v->known, key.data, key.len);
+    buf_release(&key);
+    return at ? (size_t)*at : SIZE_MAX;
+}
+
+size_t report_values_add(struct report_values *v, unsigned type,
+                         const char *type_name, struct slice text,
+                         struct slice scope)
+{
+    struct buf key = { 0 };
+    uint64_t *at, pair[2];
+    void *all = v->item;
+    size_t i;
+    bool added;
+
+    key_of(&key, type_name, text);
+    at = map_put(v->known, key.data, key.len, &added);
+    if (added) {
+        *at = v->count;
+        mem_grow(&all, &v->cap, v->count + 1, sizeof(*v->item));
+        v->item = all;
+        v->item[v->count] = (struct report_value){ .text = text, .type = type };
+        judge(&v->item[v->count++], type_name);
+    }
+    i = (size_t)*at;
+    buf_release(&key);
+    scope_key(pair, scope, i);
+    (void)map_put(v->scopes, pair, sizeof(pair), NULL);
+    return i;
+}
+
+void report_values_settle(struct report_values *v)
+{
+    for (size_t i = 0; i < v->count; i++) {
+        struct slice key = map_key(v->known, i);
+        size_t skip = strlen(key.p) + 1; /* the type's name ends so */
+
+        v->item[i].text = (struct slice){ key.p + skip, key.n - skip };
+    }
+}
+
+bool report_values_has(const struct report_values *v, struct slice scope,
+                       size_t value)
+{
+    uint64_t pair[2];
+
+    scope_key(pair, scope, value);
+    return map_get(v->scopes, pair, sizeof(pair)) != NULL;
+}
+
+/* One level of escapes; false if there was none. */
+static bool unescape_once(struct buf *text)
+{
+    struct buf quoted = { 0 }, plain = { 0 };
+    struct json j = { 0 };
+    bool done = false;
+
+    if (!text->len || !memchr(text->data, '\\', text->len))
+        return false;
+    buf_char(&quoted, '"');
+    buf_add_slice(&quoted, buf_slice(text));
+    buf_char(&quoted, '"');
+    if (json_parse(&j, quoted.data, quoted.len, NULL) == 0 &&
+        json_text(&j, 0, &plain)) {
+        buf_reset(text);
+        buf_add_slice(text, buf_slice(&plain));
+        done = true;
+    }
+    json_release(&j);
+    buf_release(&quoted);
+    buf_release(&plain);
+    return done;
+}
+
+void report_unescape(struct slice raw, struct buf *out)
+{
+    struct buf text = { 0 };
+
+    buf_add_slice(&text, raw);
+    for (unsigned i = 0; i < SCRUB_MAX_NESTING && unescape_once(&text); i++)
+        ;
+    buf_add_slice(out, slice_trim(buf_slice(&text)));
+    buf_release(&text);
+}
+
+void report_place(struct curate_place *p, int64_t call, unsigned document,
+                  struct slice text, size_t at)
+{
+    static const char *const names[] = { "request", "response", "outcome" };
+    struct buf where = { 0 };
+    struct json j = { 0 };
+
+    p->call = call;
+    buf_printf(&where, "%s ", names[document]);
+    if (json_parse(&j, text.p, text.n, NULL) == 0)
+        (void)curate_pointer(&j, at, &where);
+    else
+        buf_printf(&where, "byte %zu", at);
+    for (size_t i = 0; i < where.len; i++)
+        if ((unsigned char)where.data[i] < 0x20)
+            where.data[i] = ' ';
+    (void)snprintf(p->where, sizeof(p->where), "%s", where.data);
+    json_release(&j);
+    buf_release(&where);
+}

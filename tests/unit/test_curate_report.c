@@ -1,0 +1,327 @@
+/*
+ * test_curate_report.c - the leak report: values that are gone, that survive,
+ * and that are ordinary words elsewhere; canaries, what is left, combinations
+ */
+#include "scratch.h"
+#include "suite.h"
+
+#include "base/mem.h"
+#include "curate/curate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char dir[SCRATCH_MAX];
+static struct store *store;
+static struct scrub_rules *rules;
+static const struct crypto_key key = { { 4, 5, 6 } };
+static int64_t clock_us;
+
+/* Rules of the test's own, so that what is found does not change with what
+ * the built-in ones learn. */
+static const char rule_text[] =
+    "[mail]\ntype = EMAIL\ngate = literal\nliteral = @\nbefore = 72\n"
+    "after = 255\npattern = [\\w.]{1,40}@[\\w.]{1,40}\\w\nsurrogate = email\n"
+    "example = <<a@b.org>>\ncounter = a b\n"
+    "[who]\ntype = PERSON\ntier = 2\ngate = literal\nliteral = Marion\n"
+    "after = 8\npattern = \\bMarion\\b\ncontext = named\nsurrogate = shape\n"
+    "example = named <<Marion>>\ncounter = Marion\n"
+    "[order]\ntype = ORDER\ntier = 2\ngate = digits 8\n"
+    "pattern = \\b\\d{8}\\b\ncontext = order\nsurrogate = shape\n"
+    "example = order <<12345678>>\ncounter = 12345678\n"
+    "[code]\ntype = CODE\ntier = 3\ngate = digits 6\n"
+    "pattern = \\b\\d{6}\\b\nsurrogate = shape\nexample = 1\ncounter = 12\n";
+
+static void setup(void)
+{
+    struct err err = { 0 };
+
+    scratch_make(dir);
+    ck_assert_int_eq(crypto_init(&err), 0);
+    ck_assert_msg(store_open(dir, STORE_CREATE, &store, &err) == 0, "%s",
+                  err.msg);
+    rules = scrub_rules_new();
+    ck_assert_msg(scrub_rules_add(rules, "test", slice_of(rule_text), &err) ==
+                      0,
+                  "%s", err.msg);
+    ck_assert_msg(scrub_rules_finish(rules, &err) == 0, "%s", err.msg);
+    clock_us = 1000000000;
+}
+
+static void teardown(void)
+{
+    store_close(store);
+    scrub_rules_free(rules);
+    scratch_remove(dir);
+}
+
+static void say(const char *conversation, const char *ask, const char *answer)
+{
+    struct store_call s = store_call_none();
+    struct err err = { 0 };
+    char *request = mem_printf(
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", ask);
+    char *response = mem_printf(
+        "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"%s\"}"
+        ",\"finish_reason\":\"stop\"}]}",
+        answer);
+    char name[32];
+    bool added;
+
+    clock_us += 60000000;
+    (void)snprintf(name, sizeof(name), "%lld", (long long)clock_us);
+    s.key = slice_of(name);
+    s.time_us = clock_us;
+    s.dialect = slice_of("openai-chat");
+    s.client = slice_of("client");
+    s.status = slice_of("completed");
+    s.conversation = slice_of(conversation);
+    s.request = slice_of(request);
+    s.response = slice_of(response);
+    ck_assert_msg(store_call_add(store, &s, &added, &err) == 0, "%s", err.msg);
+    free(request);
+    free(response);
+}
+
+static void curate(void)
+{
+    struct curate_options o = {
+        .rules = rules, .key = &key, .shares = { 80, 10, 10 }, .threads = 2
+    };
+    struct curate_result r;
+    struct err err = { 0 };
+
+    ck_assert_msg(curate_run(store, &o, &r, &err) == 0, "%s", err.msg);
+    curate_result_release(&r);
+}
+
+static struct curate_report report(unsigned threads, unsigned canaries)
+{
+    struct curate_report_options o = {
+        .rules = rules, .key = &key, .threads = threads, .canaries = canaries
+    };
+    struct curate_report r;
+    struct err err = { 0 };
+
+    ck_assert_msg(curate_report_run(store, &o, &r, &err) == 0, "%s", err.msg);
+    return r;
+}
+
+static const struct curate_report_type *type(const struct curate_report *r,
+                                             const char *name)
+{
+    for (size_t i = 0; i < r->types; i++)
+        if (strcmp(r->type[i].type, name) == 0)
+            return &r->type[i];
+    ck_abort_msg("no type %s", name);
+    return NULL;
+}
+
+START_TEST(what_was_replaced_is_counted_and_gone)
+{
+    struct curate_report r;
+
+    say("a", "Write to ada@love.org and \\u0061da@love.org, code 123456", "no");
+    say("b", "Nothing here", "yes");
+    curate();
+    r = report(2, 0);
+    ck_assert_uint_eq(r.examples, 2);
+    ck_assert_uint_eq(r.same, 2);
+    ck_assert_uint_eq(r.survivors, 0);
+    ck_assert_uint_eq(type(&r, "EMAIL")->pieces, 2);
+    ck_assert_uint_eq(type(&r, "EMAIL")->values, 1);
+    ck_assert_uint_eq(type(&r, "CODE")->reported, 1);
+    ck_assert_str_eq(type(&r, "EMAIL")->place.where,
+                     "request /messages/0/content");
+    ck_assert_ptr_null(strstr(type(&r, "EMAIL")->surrogate, "love"));
+    curate_report_release(&r);
+}
+END_TEST
+
+/* Without its context the rule does not see the number. */
+START_TEST(an_identifier_survives_wherever_it_stands)
+{
+    struct curate_report r;
+
+    say("a", "order 48151623", "done");
+    say("b", "what of 4815-1623?", "NDgxNTE2MjM=");
+    curate();
+    r = report(1, 0);
+    ck_assert_uint_eq(r.survivors, 1); /* one value, one example */
+    ck_assert_uint_eq(r.survivors_shown, 1);
+    ck_assert_str_eq(r.survivor[0].place.where, "request /messages/0/content");
+    ck_assert_str_eq(r.survivor[0].form, "other separators");
+    ck_assert_str_eq(r.survivor[0].type, "ORDER");
+    curate_report_release(&r);
+}
+END_TEST
+
+START_TEST(a_name_is_an_ordinary_word_elsewhere)
+{
+    struct curate_report r;
+
+    say("a", "a person named Marion", "yes");
+    say("b", "Marion is a town, and Marionette a word", "yes");
+    curate();
+    r = report(1, 0);
+    ck_assert_uint_eq(r.survivors, 0);
+    ck_assert_uint_eq(r.elsewhere, 1);
+    ck_assert_uint_eq(type(&r, "PERSON")->elsewhere, 1);
+    curate_report_release(&r);
+}
+END_TEST
+
+START_TEST(a_name_survives_in_its_own_conversation)
+{
+    struct curate_report r;
+
+    say("a", "a person named Marion", "yes");
+    say("a", "who would that have been all the time then, Marion?", "yes");
+    curate();
+    r = report(1, 0);
+    ck_assert_uint_eq(r.survivors, 1);
+    ck_assert_uint_eq(r.elsewhere, 0);
+    curate_report_release(&r);
+}
+END_TEST
+
+START_TEST(examples_of_other_rules_are_told)
+{
+    struct curate_report r;
+    struct err err = { 0 };
+
+    say("a", "Write to ada@love.org", "no");
+    curate();
+    ck_assert_int_eq(
+        sql_exec(store_sql(store),
+                 "UPDATE example SET response = request WHERE kept", &err),
+        0);
+    r = report(1, 0);
+    ck_assert_uint_eq(r.same, 0);
+    ck_assert_uint_eq(r.changed, 1);
+    curate_report_release(&r);
+}
+END_TEST
+
+START_TEST(threads_change_nothing)
+{
+    struct curate_report one, two;
+
+    for (int i = 0; i < 40; i++) {
+        char name[8], ask[64];
+
+        (void)snprintf(name, sizeof(name), "c%d", i % 7);
+        (void)snprintf(ask, sizeof(ask), "named Marion or u%d@x%d.org", i,
+                       i % 3);
+        say(name, ask, i % 2 ? "Marion" : "no");
+    }
+    curate();
+    one = report(1, 20);
+    two = report(3, 20);
+    ck_assert_uint_eq(one.survivors, two.survivors);
+    ck_assert_uint_gt(one.survivors, 0);
+    ck_assert_int_eq(memcmp(one.survivor, two.survivor,
+                            one.survivors_shown * sizeof(*one.survivor)),
+                     0);
+    for (size_t i = 0; i < one.canaries[CURATE_BY_TYPE]; i++)
+        ck_assert_uint_eq(one.canary[0][i].survived, two.canary[0][i].survived);
+    curate_report_release(&one);
+    curate_report_release(&two);
+}
+END_TEST
+
+/* Only the rule for addresses is there: all else must be seen to survive. */
+START_TEST(canaries_that_no_rule_knows_survive)
+{
+    struct curate_report r;
+
+    say("a", "What time is it?", "noon");
+    curate();
+    r = report(1, 50);
+    for (size_t i = 0; i < r.canaries[CURATE_BY_TYPE]; i++) {
+        const struct curate_canary *c = &r.canary[CURATE_BY_TYPE][i];
+
+        ck_assert_uint_eq(c->planted, 50);
+        if (strcmp(c->name, "e-mail") == 0)
+            ck_assert_uint_lt(c->survived, 25);
+        else
+            ck_assert_msg(c->survived == 50, "%s: %d", c->name,
+                          (int)c->survived);
+    }
+    ck_assert(r.canary[0][0].low > 0.9 && r.canary[0][0].high > 0.999);
+    curate_report_release(&r);
+}
+END_TEST
+
+START_TEST(random_strings_and_long_numbers_are_listed)
+{
+    struct curate_report r;
+
+    say("a",
+        "use x9Kd82mfP0s7aB3cQz1L for get_the_reservation_details_of_user_2, "
+        "order 900123456789",
+        "0123456789abcdef0123456789abcdef");
+    curate();
+    r = report(1, 0);
+    ck_assert_uint_eq(r.rest[0].values, 1);
+    ck_assert_uint_eq(r.rest[0].shown[0].length, 20);
+    ck_assert_uint_eq(r.rest[1].values, 1);
+    ck_assert_uint_eq(r.rest[2].values, 1);
+    curate_report_release(&r);
+}
+END_TEST
+
+START_TEST(rare_combinations_are_told_and_common_ones_are_not)
+{
+    struct curate_report r;
+
+    for (int i = 0; i < 6; i++) {
+        char name[8], ask[64];
+
+        (void)snprintf(name, sizeof(name), "c%d", i);
+        (void)snprintf(ask, sizeof(ask), "A 34 year old woman asks %d", i);
+        say(name, ask, "yes");
+    }
+    say("rare", "A 71-year-old man, a midwife of CA 94110", "yes");
+    curate();
+    r = report(1, 0);
+    ck_assert_uint_eq(r.conversations, 7);
+    ck_assert_uint_eq(r.quasi_conversations, 7);
+    ck_assert_uint_eq(r.quasis, 1);
+    ck_assert_str_eq(r.quasi[0].attributes, "age job sex zip3");
+    ck_assert_uint_eq(r.quasi[0].smallest, 1);
+    curate_report_release(&r);
+}
+END_TEST
+
+START_TEST(an_empty_store_has_a_report)
+{
+    struct curate_report r;
+
+    curate();
+    r = report(1, 5);
+    ck_assert_uint_eq(r.examples, 0);
+    ck_assert_uint_eq(r.survivors, 0);
+    ck_assert_uint_eq(r.canary[0][0].planted, 0);
+    ck_assert_int_eq(r.category[15].cover, CURATE_NOT_COVERED);
+    curate_report_release(&r);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = suite_case("report", setup, teardown);
+
+    tcase_add_test(c, what_was_replaced_is_counted_and_gone);
+    tcase_add_test(c, an_identifier_survives_wherever_it_stands);
+    tcase_add_test(c, a_name_is_an_ordinary_word_elsewhere);
+    tcase_add_test(c, a_name_survives_in_its_own_conversation);
+    tcase_add_test(c, examples_of_other_rules_are_told);
+    tcase_add_test(c, threads_change_nothing);
+    tcase_add_test(c, canaries_that_no_rule_knows_survive);
+    tcase_add_test(c, random_strings_and_long_numbers_are_listed);
+    tcase_add_test(c, rare_combinations_are_told_and_common_ones_are_not);
+    tcase_add_test(c, an_empty_store_has_a_report);
+    return suite_run("curate_report", c);
+}
