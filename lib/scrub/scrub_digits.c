@@ -116,7 +116,8 @@ static bool begins_iban(struct slice t, size_t digit)
 
     return digit >= 2 && digit + 1 < t.n && scrub_is_digit(p[1]) &&
            scrub_is_alnum(p[-1]) && scrub_is_alnum(p[-2]) &&
-           (digit == 2 || !scrub_is_alnum(p[-3])) && idnumber_iban_length(p - 2);
+           (digit == 2 || !scrub_is_alnum(p[-3])) &&
+           idnumber_iban_length(p - 2);
 }
 
 static void open_window(struct scrub_search *s, uint32_t rule,

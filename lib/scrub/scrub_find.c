@@ -99,6 +99,10 @@ static int judge(struct scrub_search *s, uint32_t rule, size_t start,
     const struct scrub_rule *r = &s->w->rules->rule[rule];
     struct slice v = { s->text.p + start, end - start };
 
+    if (s->w->place != PLACE_TEXT &&
+        (tier > 1 || r->gate == GATE_FIND ||
+         (s->w->place == PLACE_STRUCTURE && r->gate != GATE_LITERAL)))
+        return ERR_OK;
     if (r->fit) {
         v.n = r->fit(v);
         end = start + v.n;
@@ -204,6 +208,10 @@ static int seek_texts(struct scrub_search *s)
         const struct scrub_spread *x = &s->w->spread[i];
         size_t at = 0;
 
+        if (s->w->place == PLACE_STRUCTURE &&
+            s->w->rules->rule[x->rule].gate != GATE_LITERAL)
+            continue;
+
         while (at < t.n) {
             const char *hit = memmem(t.p + at, t.n - at, x->text, x->n);
             size_t start;
@@ -245,17 +253,18 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
     struct scrub_search s = {
         w, text, key, scrub_context_key(w, key), w->hits.count, err
     };
-    int rc;
+    int rc = ERR_OK;
 
     w->window_count = w->word_count = w->cluster_count = 0;
     if (!text.n)
         return ERR_OK;
     scrub_gate_scan(w->rules->gate, text, literal_hit, &s);
-    rc = scrub_digit_windows(&s);
+    if (w->place != PLACE_STRUCTURE)
+        rc = scrub_digit_windows(&s);
     open_windows(&s);
     for (size_t i = 0; rc == ERR_OK && i < w->window_count; i++)
         rc = scrub_run_window(&s, w->windows[i]);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && w->place == PLACE_TEXT)
         rc = run_finders(&s);
     if (rc == ERR_OK)
         rc = scrub_digit_shapes(&s);

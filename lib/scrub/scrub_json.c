@@ -73,6 +73,7 @@ void scrub_worker_free(struct scrub_worker *w)
         buf_release(&w->level[i].decoded);
         free(w->level[i].units);
         free(w->level[i].runs);
+        buf_release(&w->level[i].masked);
     }
     for (size_t i = 0; i < SCRUB_VIEWS; i++)
         scrub_view_release(&w->view[i]);
@@ -354,24 +355,53 @@ static bool is_logprobs(const struct json *j, json_ref v, struct slice name)
            (json_kind(j, v) == JSON_OBJECT || json_kind(j, v) == JSON_ARRAY);
 }
 
-static int json_members(struct scrub_walk *s, const struct json *j, json_ref v,
-                        unsigned depth)
+/* A member's value: where it stands, and what its key is evidence for. */
+static int member_value(struct scrub_walk *s, const struct json *j,
+                        json_ref object, json_ref e, struct slice object_key,
+                        struct buf *words, unsigned depth)
 {
+    struct scrub_worker *w = s->w;
+    bool data = w->in_data;
+    struct slice key = json_raw(j, json_key(j, e));
+    struct buf name = { 0 };
+    int rc;
+
+    key = (struct slice){ key.p + 1, key.n - 2 };
+    if (j->nodes[json_key(j, e)].count) { /* escaped */
+        (void)json_text(j, json_key(j, e), &name);
+        key = buf_slice(&name);
+    }
+    buf_reset(words);
+    if (object_key.n && scrub_speaks_of_property(key))
+        buf_add_slice(words, object_key);
+    else
+        scrub_key_words(key, words);
+    w->place = PLACE_TEXT;
+    if (depth == 0 && !w->in_data) {
+        w->place = (int)scrub_place_of(j, object, object_key, key);
+        w->in_data = scrub_is_data_key(j, e, key);
+    }
+    rc = is_logprobs(j, e, key) ? logprobs_value(s, j, e, depth)
+                                : json_value(s, j, e, buf_slice(words), depth);
+    w->in_data = data;
+    buf_release(&name);
+    return rc;
+}
+
+static int json_members(struct scrub_walk *s, const struct json *j, json_ref v,
+                        struct slice key, unsigned depth)
+{
+    int place = s->w->place, rc = ERR_OK;
     struct buf words = { 0 };
-    int rc = ERR_OK;
 
     for (json_ref e = json_first(j, v); rc == ERR_OK && e != JSON_NONE;
          e = json_next(j, v, e)) {
-        struct slice raw = json_raw(j, json_key(j, e));
-
+        s->w->place = PLACE_TEXT;
         rc = object_key(s, j, json_key(j, e), depth);
-        buf_reset(&words);
-        scrub_key_words((struct slice){ raw.p + 1, raw.n - 2 }, &words);
         if (rc == ERR_OK)
-            rc = is_logprobs(j, e, (struct slice){ raw.p + 1, raw.n - 2 })
-                     ? logprobs_value(s, j, e, depth)
-                     : json_value(s, j, e, buf_slice(&words), depth);
+            rc = member_value(s, j, v, e, key, &words, depth);
     }
+    s->w->place = place;
     buf_release(&words);
     return rc;
 }
@@ -389,7 +419,7 @@ static int json_value(struct scrub_walk *s, const struct json *j, json_ref v,
                             depth);
     case JSON_NUMBER:
         return number_value(s, raw, j->nodes[v].start, key, depth);
-    case JSON_OBJECT: return json_members(s, j, v, depth);
+    case JSON_OBJECT: return json_members(s, j, v, key, depth);
     case JSON_ARRAY:
         for (json_ref e = json_first(j, v); rc == ERR_OK && e != JSON_NONE;
              e = json_next(j, v, e))
@@ -442,6 +472,8 @@ static int look(struct scrub_walk *s, const struct slice *documents, size_t n,
     int rc = ERR_OK;
 
     s->w->edit_count = 0;
+    s->w->place = PLACE_TEXT;
+    s->w->in_data = false;
     scrub_faked_begin(s->w->faked, again);
     scrub_parts_begin(s->w->parts, again);
     memset(s->w->reported, 0, s->w->rules->count * sizeof(*s->w->reported));

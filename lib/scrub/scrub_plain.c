@@ -80,6 +80,58 @@ static void encode_run(struct scrub_worker *w, struct slice decoded,
     buf_release(&coded);
 }
 
+static void push_run(struct scrub_level *l, struct scrub_hit h)
+{
+    void *all = l->runs;
+
+    mem_grow(&all, &l->run_cap, l->run_count + 1, sizeof(*l->runs));
+    l->runs = all;
+    l->runs[l->run_count++] = h;
+}
+
+/* A payload goes, or is counted where it stays. */
+static void take_payload(struct scrub_worker *w, size_t start, size_t end,
+                         unsigned depth)
+{
+    uint32_t rule = w->rules->media_rule;
+    const struct scrub_rule *r = &w->rules->rule[rule];
+
+    if (r->action == SCRUB_KEEP || r->tier == 3)
+        w->reported[rule]++;
+    else
+        push_run(&w->level[depth], (struct scrub_hit){ .start = start,
+                                                       .end = end,
+                                                       .rule = rule,
+                                                       .tier = 1,
+                                                       .form = HIT_MADE });
+}
+
+/* Nothing is looked for in payloads: *text becomes a copy that has none. */
+static void take_media(struct scrub_worker *w, struct slice *text,
+                       unsigned depth)
+{
+    struct buf *masked = &w->level[depth].masked;
+    size_t at = 0, start, end;
+
+    w->level[depth].run_count = 0;
+    buf_reset(masked);
+    if (w->rules->media_rule == UINT32_MAX)
+        return;
+    if (w->place == PLACE_MEDIA && scrub_is_payload(*text)) {
+        take_payload(w, 0, text->n, depth);
+        text->n = 0;
+        return;
+    }
+    while (scrub_media_next(*text, &at, &start, &end)) {
+        if (!masked->len)
+            buf_add_slice(masked, *text);
+        memset(masked->data + start, ' ', end - start);
+        take_payload(w, start, end, depth);
+    }
+    if (masked->len)
+        *text = buf_slice(masked);
+}
+
 /* Readable runs of base64 in which something was found, in l->runs. */
 static int look_into_runs(struct scrub_walk *s, struct slice text,
                           struct slice key, unsigned depth)
@@ -88,11 +140,9 @@ static int look_into_runs(struct scrub_walk *s, struct slice text,
     size_t at = 0, start, end, mark = s->w->edit_count;
     int rc = ERR_OK;
 
-    l->run_count = 0;
     while (rc == ERR_OK &&
            scrub_base64_next(text, &at, &start, &end, &l->decoded)) {
         struct scrub_hit h = { .start = start, .end = end };
-        void *all = l->runs;
 
         if (depth >= SCRUB_MAX_NESTING)
             return err_set(s->err, ERR_LIMIT,
@@ -103,9 +153,7 @@ static int look_into_runs(struct scrub_walk *s, struct slice text,
             continue;
         encode_run(s->w, buf_slice(&l->decoded),
                    (struct slice){ text.p + start, end - start }, mark, &h);
-        mem_grow(&all, &l->run_cap, l->run_count + 1, sizeof(*l->runs));
-        l->runs = all;
-        l->runs[l->run_count++] = h;
+        push_run(l, h);
     }
     return rc;
 }
@@ -115,15 +163,20 @@ static int find_all(struct scrub_walk *s, struct slice text, struct slice key,
 {
     struct scrub_worker *w = s->w;
     struct scrub_level *l = &w->level[depth];
-    unsigned needs = scrub_view_needs(text);
+    unsigned needs;
     size_t first, views;
-    int rc = look_into_runs(s, text, key, depth);
+    int rc;
 
+    take_media(w, &text, depth);
+    if (w->place == PLACE_MEDIA)
+        w->place = PLACE_TEXT; /* whatever else stands there */
+    rc = look_into_runs(s, text, key, depth);
     w->hits.count = 0;
     if (rc == ERR_OK)
         rc = scrub_find(w, text, key, s->err);
     if (rc < 0)
         return rc;
+    needs = scrub_view_needs(text);
     views = needs ? make_views(w, text, needs) : 0;
     if (views) {
         first = w->hits.count;
@@ -171,7 +224,9 @@ int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
                      bool sure, unsigned depth)
 {
     struct scrub_worker *w = s->w;
-    int rc = find_all(s, text, key, depth);
+    int place = w->place, rc = find_all(s, text, key, depth);
+
+    w->place = place;
 
     for (size_t i = 0; rc == ERR_OK && i < w->hits.count; i++) {
         const struct scrub_hit *h = &w->hits.item[i];

@@ -53,6 +53,7 @@ enum scrub_gate_kind {
     GATE_COLONS,  /* hex digits with "::" or seven colons */
     GATE_KEY,     /* the JSON key; the whole value is the window */
     GATE_ALL,     /* the whole text, always */
+    GATE_MEDIA,   /* payloads of pictures and sounds; no pattern */
     GATE_FIND,    /* what a finder in C says is of a class; no pattern */
 };
 
@@ -154,6 +155,7 @@ struct scrub_rules {
     uint32_t *digit_rule; /* of gate digits, best rank first */
     uint32_t *other_rule; /* of dots, iban and colons */
     uint32_t *all_rule, *found_rule, *key_rule; /* with such gates */
+    uint32_t media_rule;                        /* UINT32_MAX: none */
     size_t digit_count, other_count, all_count, found_count, key_count;
     struct scrub_shape *shape; /* of digit_rule */
     uint64_t *by_sum; /* 64 sets of digit_rule: who can match n digits */
@@ -253,6 +255,7 @@ struct scrub_level { /* memory of one level of nesting */
     size_t unit_count, unit_cap;
     struct scrub_hit *runs; /* of base64 that were made anew */
     size_t run_count, run_cap;
+    struct buf masked; /* a text without the payloads in it */
 };
 #define SCRUB_LEVELS (SCRUB_MAX_NESTING + 2) /* a plain text in the deepest */
 #define SCRUB_VIEWS 4                        /* views of views */
@@ -296,6 +299,8 @@ struct scrub_worker {
     struct scrub_level level[SCRUB_LEVELS];
     struct scrub_view view[SCRUB_VIEWS];
     size_t views; /* of the text looked at */
+    int place;    /* enum scrub_place, of the value looked at */
+    bool in_data; /* within what the user or a tool wrote */
 };
 
 /* One plain text that is looked at. */
@@ -344,8 +349,25 @@ MUST_CHECK int scrub_find(struct scrub_worker *w, struct slice text,
                           struct slice key, struct err *err);
 /* Of w->hits, runs and finds, those that stand: disjoint, in order. What is of
  * tier 3 and does not act is counted. */
-void scrub_resolve(struct scrub_worker *w, const struct scrub_hit *runs,
+void scrub_resolve(struct scrub_worker *w, struct scrub_hit *runs,
                    size_t count);
+
+/* What a value is for (scrub_place.c). */
+enum scrub_place {
+    PLACE_TEXT,
+    PLACE_STRUCTURE, /* the protocol's: only what a literal begins goes */
+    PLACE_SCHEMA,    /* only what is found by itself, or elsewhere, goes */
+    PLACE_MEDIA,     /* bytes in base64 */
+};
+enum scrub_place scrub_place_of(const struct json *j, json_ref object,
+                                struct slice object_key, struct slice key);
+/* A member whose value is the user's or a tool's, whatever keys it has. */
+bool scrub_is_data_key(const struct json *j, json_ref value, struct slice key);
+/* "default" and the like: evidence is the key of the property around it. */
+bool scrub_speaks_of_property(struct slice key);
+bool scrub_is_payload(struct slice t);
+/* The payload of the next data: URL from *at on. */
+bool scrub_media_next(struct slice t, size_t *at, size_t *start, size_t *end);
 
 /* One look at a record. */
 struct scrub_walk {

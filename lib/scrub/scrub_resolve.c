@@ -169,8 +169,8 @@ static void choose(const struct scrub_rules *rules, struct scrub_hit *h,
     free(c.taken);
 }
 
-/* Runs that no find holds as a whole join the finds. Both are in order. */
-static void add_runs(struct scrub_worker *w, const struct scrub_hit *runs,
+/* Runs that no find holds as a whole join the finds. */
+static void add_runs(struct scrub_worker *w, struct scrub_hit *runs,
                      size_t count)
 {
     struct scrub_hits *hits = &w->hits;
@@ -180,6 +180,7 @@ static void add_runs(struct scrub_worker *w, const struct scrub_hit *runs,
     mem_grow(&all, &hits->cap, n + count, sizeof(*hits->item));
     hits->item = all;
     qsort(hits->item, n, sizeof(*hits->item), by_start);
+    qsort(runs, count, sizeof(*runs), by_start);
     for (size_t k = 0; k < count; k++) {
         for (; i < n && hits->item[i].start <= runs[k].start; i++)
             if ((hits->item[i].tier < 3 || w->strict) &&
@@ -190,8 +191,7 @@ static void add_runs(struct scrub_worker *w, const struct scrub_hit *runs,
     }
 }
 
-void scrub_resolve(struct scrub_worker *w, const struct scrub_hit *runs,
-                   size_t count)
+void scrub_resolve(struct scrub_worker *w, struct scrub_hit *runs, size_t count)
 {
     struct scrub_hits *hits = &w->hits;
     struct scrub_hit *h;

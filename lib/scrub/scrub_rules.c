@@ -154,7 +154,7 @@ static int set_name(struct reader *s, struct slice v, char **out)
 static int set_gate(struct reader *s, struct slice v)
 {
     static const char *const names[] = { "literal", "digits", "dots", "iban",
-                                         "colons",  "key",    "all" };
+                                         "colons",  "key",    "all",  "media" };
 
     if (slice_starts(v, "digits ")) {
         s->rule->gate = GATE_DIGITS;
@@ -176,7 +176,7 @@ static int set_gate(struct reader *s, struct slice v)
     }
     return bad(s,
                "unknown gate (literal, digits N, dots, iban, colons, key, "
-               "all, find CLASS)",
+               "all, media, find CLASS)",
                v);
 }
 
@@ -324,10 +324,10 @@ static int check_rule(struct reader *s, const struct scrub_rule *r)
 {
     struct slice name = slice_of(r->name);
 
-    if (!r->pattern.len && r->gate != GATE_FIND)
+    if (!r->pattern.len && r->gate != GATE_FIND && r->gate != GATE_MEDIA)
         return bad(s, "the rule has no pattern", name);
-    if (r->pattern.len && r->gate == GATE_FIND)
-        return bad(s, "a rule with gate find has no pattern", name);
+    if (r->pattern.len && (r->gate == GATE_FIND || r->gate == GATE_MEDIA))
+        return bad(s, "a rule with gate find or media has no pattern", name);
     if (!r->type)
         return bad(s, "the rule has no type", name);
     if (r->gate == GATE_LITERAL && !r->literals.count)
@@ -527,6 +527,7 @@ static void finish_rule(struct scrub_rules *r, uint32_t i)
     case GATE_ALL: r->all_rule[r->all_count++] = i; break;
     case GATE_FIND: r->found_rule[r->found_count++] = i; break;
     case GATE_DIGITS: r->digit_rule[r->digit_count++] = i; break;
+    case GATE_MEDIA: r->media_rule = i; break;
     case GATE_LITERAL: break;
     case GATE_DOTS:
     case GATE_IBAN:
@@ -585,6 +586,7 @@ int scrub_rules_finish(struct scrub_rules *r, struct err *err)
     r->key_rule = mem_array(r->count, sizeof(*r->key_rule));
     r->all_rule = mem_array(r->count, sizeof(*r->all_rule));
     r->words = map_new();
+    r->media_rule = UINT32_MAX;
     r->found_rule = mem_array(r->count, sizeof(*r->found_rule));
     for (size_t i = 0; i < r->count; i++)
         finish_rule(r, (uint32_t)i);

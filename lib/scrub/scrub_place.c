@@ -1,0 +1,219 @@
+/*
+ * scrub_place.c - values that are the protocol's, and payloads of media
+ *
+ * A value belongs to the protocol if its key says so and another member of the
+ * same object shows what the object is; within what the user or a tool wrote
+ * (arguments, results, metadata, strings) nothing does. Keys are never the
+ * only reason, except for those that no data has.
+ */
+#include "scrub/scrub_priv.h"
+
+#include <string.h>
+
+#define BESIDE 4
+#define PAYLOAD_MIN 64 /* characters: less is no picture */
+
+struct place_rule {
+    const char *key;
+    const char *beside[BESIDE]; /* one of these; none: always */
+    enum scrub_place place;
+    const char *why;
+};
+
+static const struct place_rule table[] = {
+    { "role",
+      { "content", "tool_calls", "parts" },
+      PLACE_STRUCTURE,
+      "who speaks; part of templates" },
+    { "type",
+      { "text", "image_url", "input_audio", "function" },
+      PLACE_STRUCTURE,
+      "kind of a part or tool" },
+    { "type",
+      { "source", "tool_use_id", "json_schema", "input" },
+      PLACE_STRUCTURE,
+      "kind of a part or tool" },
+    { "type",
+      { "content", "name", "role" },
+      PLACE_STRUCTURE,
+      "kind of a message or part" },
+    { "tool_call_id",
+      { "role", "content" },
+      PLACE_STRUCTURE,
+      "joins an answer to its call" },
+    { "tool_use_id",
+      { "content", "type" },
+      PLACE_STRUCTURE,
+      "joins an answer to its call" },
+    { "call_id",
+      { "output", "arguments", "type" },
+      PLACE_STRUCTURE,
+      "joins an answer to its call" },
+    { "id",
+      { "function", "choices", "usage", "input" },
+      PLACE_STRUCTURE,
+      "of a call, a response or a tool call" },
+    { "id",
+      { "role", "arguments", "stop_reason" },
+      PLACE_STRUCTURE,
+      "of a message or a tool call" },
+    { "name",
+      { "arguments", "parameters", "input_schema", "input" },
+      PLACE_STRUCTURE,
+      "a function's name" },
+    { "name",
+      { "args", "schema", "inputSchema", "tool_call_id" },
+      PLACE_STRUCTURE,
+      "a function's name" },
+    { "model",
+      { "messages", "choices", "usage", "input" },
+      PLACE_STRUCTURE,
+      "which model" },
+    { "model",
+      { "contents", "prompt", "content" },
+      PLACE_STRUCTURE,
+      "which model" },
+    { "object",
+      { "choices", "usage", "created", "data" },
+      PLACE_STRUCTURE,
+      "kind of a response" },
+    { "created",
+      { "choices", "model", "usage" },
+      PLACE_STRUCTURE,
+      "time of a response" },
+    { "created_at",
+      { "output", "message", "usage" },
+      PLACE_STRUCTURE,
+      "time of a response" },
+    { "finish_reason", { NULL }, PLACE_STRUCTURE, "how an answer ended" },
+    { "stop_reason", { NULL }, PLACE_STRUCTURE, "how an answer ended" },
+    { "system_fingerprint", { NULL }, PLACE_STRUCTURE, "of a back end" },
+    { "service_tier", { NULL }, PLACE_STRUCTURE, "of a back end" },
+    { "timestamp",
+      { "request", "response" },
+      PLACE_STRUCTURE,
+      "when the call was made" },
+    { "workload_id",
+      { "request", "response" },
+      PLACE_STRUCTURE,
+      "which part of the agent called" },
+    { "status",
+      { "request", "response" },
+      PLACE_STRUCTURE,
+      "how the call ended" },
+    { "type",
+      { "properties", "items", "enum", "description" },
+      PLACE_STRUCTURE,
+      "a schema's" },
+    { "format", { "type" }, PLACE_STRUCTURE, "a schema's" },
+    { "pattern", { "type" }, PLACE_STRUCTURE, "a schema's" },
+    { "$ref", { NULL }, PLACE_STRUCTURE, "a schema's" },
+    { "$schema", { NULL }, PLACE_STRUCTURE, "a schema's" },
+    { "$id", { NULL }, PLACE_STRUCTURE, "a schema's" },
+    { "required",
+      { "properties", "type" },
+      PLACE_SCHEMA,
+      "names of members, as in properties" },
+    { "enum",
+      { NULL },
+      PLACE_SCHEMA,
+      "what arguments may be; follows what is found elsewhere" },
+    { "data",
+      { "format", "media_type", "mimeType", "mime_type" },
+      PLACE_MEDIA,
+      "bytes of a picture or sound" },
+    { "data", { "transcript" }, PLACE_MEDIA, "bytes of a sound" },
+    { "b64_json", { NULL }, PLACE_MEDIA, "bytes of a picture" },
+    { "images", { "role", "prompt" }, PLACE_MEDIA, "bytes of pictures" },
+    { "bytes", { NULL }, PLACE_MEDIA, "bytes of a picture" },
+};
+
+/* Members whose value is the user's or a tool's, whatever its keys are. */
+static const char *const data_keys[] = { "arguments", "args", "metadata" };
+
+static bool has_member(const struct json *j, json_ref object, const char *key)
+{
+    return json_get(j, object, key) != JSON_NONE;
+}
+
+static bool fits(const struct place_rule *r, const struct json *j,
+                 json_ref object)
+{
+    if (!r->beside[0])
+        return true;
+    for (size_t i = 0; i < BESIDE && r->beside[i]; i++)
+        if (has_member(j, object, r->beside[i]))
+            return true;
+    return false;
+}
+
+enum scrub_place scrub_place_of(const struct json *j, json_ref object,
+                                struct slice object_key, struct slice key)
+{
+    if (slice_is(object_key, "_function_") && slice_is(key, "name"))
+        return PLACE_STRUCTURE;
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+        if (key.n && key.p[0] == table[i].key[0] &&
+            slice_is(key, table[i].key) && fits(&table[i], j, object))
+            return table[i].place;
+    return PLACE_TEXT;
+}
+
+bool scrub_is_data_key(const struct json *j, json_ref value, struct slice key)
+{
+    for (size_t i = 0; i < sizeof(data_keys) / sizeof(*data_keys); i++)
+        if (slice_is(key, data_keys[i]))
+            return true;
+    if (!json_is(j, value, JSON_OBJECT))
+        return false; /* lists of messages have these names as well */
+    if (slice_is(key, "output"))
+        return !has_member(j, value, "message");
+    if (slice_is(key, "response")) /* a function's, not a call's */
+        return !has_member(j, value, "choices") &&
+               !has_member(j, value, "usage") &&
+               !has_member(j, value, "content") &&
+               !has_member(j, value, "error");
+    return slice_is(key, "input");
+}
+
+bool scrub_speaks_of_property(struct slice key)
+{
+    return slice_is(key, "enum") || slice_is(key, "default") ||
+           slice_is(key, "example") || slice_is(key, "examples") ||
+           slice_is(key, "const");
+}
+
+static bool is_base64(char c)
+{
+    return scrub_base64_value(c) >= 0 || c == '=' || c == '\n' || c == '\r';
+}
+
+static size_t payload_end(struct slice t, size_t at)
+{
+    while (at < t.n && is_base64(t.p[at]))
+        at++;
+    return at;
+}
+
+bool scrub_is_payload(struct slice t)
+{
+    return t.n >= PAYLOAD_MIN && payload_end(t, 0) == t.n;
+}
+
+bool scrub_media_next(struct slice t, size_t *at, size_t *start, size_t *end)
+{
+    while (*at < t.n) {
+        const char *hit = memmem(t.p + *at, t.n - *at, ";base64,", 8);
+        size_t from;
+
+        if (!hit)
+            return false;
+        *start = (size_t)(hit - t.p) + 8;
+        *at = *end = payload_end(t, *start);
+        from = *start - 8 > 128 ? *start - 8 - 128 : 0;
+        if (*end - *start >= PAYLOAD_MIN &&
+            memmem(t.p + from, *start - from, "data:", 5))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,256 @@
+/* test_scrub_place.c - positions: what is the protocol's, a schema's, media
+ */
+#include "suite.h"
+
+#include "json/json.h"
+#include "scrub/scrub.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CARD "4111111111111111"
+#define PIXEL                                                                  \
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA" \
+    "60e6kgAAAABJRU5ErkJggg=="
+
+static struct scrub_rules *rules;
+static const struct crypto_key key = { { 7, 7, 7 } };
+
+static struct scrub_rules *load(const char *action)
+{
+    struct scrub_rules *r = scrub_rules_new();
+    struct scrub_settings s = { .actions = &action,
+                                .action_count = action != NULL };
+    struct err err = { 0 };
+
+    ck_assert_int_eq(crypto_init(&err), 0);
+    scrub_rules_set(r, &s);
+    ck_assert_msg(scrub_rules_add_builtin(r, &err) == 0 &&
+                      scrub_rules_finish(r, &err) == 0,
+                  "%s", err.msg);
+    return r;
+}
+
+static void load_rules(void)
+{
+    rules = load(NULL);
+}
+
+static void drop_rules(void)
+{
+    scrub_rules_free(rules);
+}
+
+/* Caller frees. *reported: all that was only counted. */
+static char *scrub_with(const struct scrub_rules *r, const char *text,
+                        size_t *count, uint64_t *reported)
+{
+    struct scrub_worker *w = scrub_worker_new(r, &key);
+    struct slice in = slice_of(text);
+    struct buf out = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_msg(
+        scrub_record(w, slice_of("s"), &in, 1, &out, NULL, count, &err) == 0,
+        "%s", err.msg);
+    *reported = 0;
+    for (size_t i = 0; i < scrub_rules_count(r); i++)
+        *reported += scrub_reported(w, i);
+    scrub_worker_free(w);
+    return buf_take(&out, NULL);
+}
+
+static char *scrub(const char *text, size_t *count)
+{
+    uint64_t reported;
+
+    return scrub_with(rules, text, count, &reported);
+}
+
+START_TEST(fields_of_the_protocol_stay)
+{
+    static const char *const texts[] = {
+        "{\"request\":{\"model\":\"gpt-" CARD "\",\"messages\":[{\"role\":"
+        "\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"call_ " CARD
+        "\",\"type\":\"function\",\"function\":{\"name\":\"f " CARD
+        "\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":"
+        "\"call_ " CARD "\",\"content\":\"ok\"}],\"tools\":[{\"type\":"
+        "\"function\",\"function\":{\"name\":\"f " CARD "\",\"parameters\":{"
+        "\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"string\","
+        "\"pattern\":\"" CARD "\"}}}}}],\"tool_choice\":{\"type\":\"function\","
+        "\"function\":{\"name\":\"f " CARD
+        "\"}}},\"response\":{\"id\":\"c " CARD
+        "\",\"object\":\"chat.completion\",\"created\":" CARD
+        ",\"model\":\"m\",\"choices\":[{\"finish_reason\":\"stop\"}],"
+        "\"system_fingerprint\":\"fp " CARD "\",\"usage\":{}}}",
+        "{\"model\":\"m\",\"id\":\"msg " CARD "\",\"role\":\"assistant\","
+        "\"content\":[{\"type\":\"tool_use\",\"id\":\"toolu " CARD
+        "\",\"name\":\"f " CARD "\",\"input\":{}}],\"stop_reason\":\"x\"}",
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        size_t count;
+        char *out = scrub(texts[i], &count);
+
+        ck_assert_str_eq(out, texts[i]);
+        free(out);
+    }
+}
+END_TEST
+
+START_TEST(a_secret_goes_from_a_field_of_the_protocol)
+{
+    size_t count;
+    char *out = scrub("{\"model\":\"m\",\"choices\":[],\"id\":"
+                      "\"sk-proj-a8Kd92mfP0s7Zq1xWc4vBn6m\"}",
+                      &count);
+
+    ck_assert_uint_eq(count, 1);
+    ck_assert_ptr_null(strstr(out, "a8Kd92mf"));
+    free(out);
+}
+END_TEST
+
+/* The same names of members, in what a tool or a user wrote. */
+START_TEST(data_has_no_fields_of_the_protocol)
+{
+    static const char *const texts[] = {
+        "{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":\"{\\\"id\\\":"
+        "\\\"" CARD "\\\",\\\"role\\\":\\\"" CARD
+        "\\\",\\\"content\\\":\\\"\\\",\\\"usage\\\":1}\"}",
+        "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{\"id\":"
+        "\"" CARD "\",\"role\":\"" CARD "\",\"content\":\"\",\"usage\":1}}",
+        "{\"function\":{\"name\":\"f\",\"arguments\":{\"id\":\"" CARD
+        "\",\"choices\":[],\"model\":\"" CARD "\"}}}",
+        "{\"model\":\"m\",\"messages\":[],\"metadata\":{\"id\":\"" CARD
+        "\",\"usage\":1,\"finish_reason\":\"" CARD "\"}}",
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        size_t count;
+        char *out = scrub(texts[i], &count);
+
+        ck_assert_msg(count == 2 && !strstr(out, CARD), "%s", out);
+        free(out);
+    }
+}
+END_TEST
+
+START_TEST(an_enum_follows_the_arguments)
+{
+    static const char text[] =
+        "{\"tools\":[{\"function\":{\"name\":\"call\",\"parameters\":{\"type\":"
+        "\"object\",\"required\":[\"phone\"],\"properties\":{\"phone\":{"
+        "\"type\":\"string\",\"enum\":[\"4157362671\",\"4157362672\"]}}}}}],"
+        "\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{"
+        "\"name\":\"call\",\"arguments\":\"{\\\"phone\\\":\\\"4157362671"
+        "\\\"}\"}}]}]}";
+    size_t count;
+    char *out = scrub(text, &count), *at, *used;
+
+    ck_assert_uint_eq(count, 2);
+    at = strstr(out, "\"enum\":[\"");
+    used = strstr(out, "\\\"phone\\\":\\\"");
+    ck_assert_ptr_nonnull(at);
+    ck_assert_ptr_nonnull(used);
+    ck_assert_int_eq(strncmp(at + 9, used + 12, 10), 0);
+    ck_assert_int_ne(strncmp(at + 9, "4157362671", 10), 0);
+    ck_assert_ptr_nonnull(strstr(out, "\"4157362672\""));
+    ck_assert_ptr_nonnull(strstr(out, "\"required\":[\"phone\"]"));
+    free(out);
+}
+END_TEST
+
+START_TEST(a_default_is_named_like_its_property)
+{
+    size_t count;
+    char *out =
+        scrub("{\"properties\":{\"phone\":{\"type\":\"string\","
+              "\"default\":\"4157362671\",\"examples\":[\"4157362672\"]}"
+              ",\"port\":{\"default\":4157362671}}}",
+              &count);
+
+    /* The third is the first once more, known by then. */
+    ck_assert_uint_eq(count, 3);
+    ck_assert_ptr_null(strstr(out, "41573626"));
+    free(out);
+}
+END_TEST
+
+static const char *const media[] = {
+    "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/"
+    "png;base64," PIXEL "\"}}",
+    "{\"type\":\"input_audio\",\"input_audio\":{\"data\":\"" PIXEL
+    "\",\"format\":\"wav\"}}",
+    "{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":"
+    "\"image/png\",\"data\":\"" PIXEL "\"}}",
+    "{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"" PIXEL "\"}}",
+    "{\"role\":\"user\",\"content\":\"what is it?\",\"images\":[\"" PIXEL
+    "\"]}",
+    "{\"content\":\"<img src='data:image\\/png;base64," PIXEL "'>\"}",
+};
+
+START_TEST(pictures_and_sounds_go)
+{
+    for (size_t i = 0; i < sizeof(media) / sizeof(*media); i++) {
+        size_t count;
+        char *out = scrub(media[i], &count);
+        struct json before = { 0 }, after = { 0 };
+
+        ck_assert_msg(count == 1 && !strstr(out, "RK5CYII") &&
+                          !strstr(out, "iVBOR"),
+                      "%s", out);
+        ck_assert_int_eq(json_parse(&before, media[i], strlen(media[i]), NULL),
+                         0);
+        ck_assert_int_eq(json_parse(&after, out, strlen(out), NULL), 0);
+        ck_assert_uint_eq(before.count, after.count);
+        json_release(&before);
+        json_release(&after);
+        free(out);
+    }
+}
+END_TEST
+
+START_TEST(media_may_be_kept_and_is_counted)
+{
+    struct scrub_rules *r = load("MEDIA=keep");
+
+    for (size_t i = 0; i < sizeof(media) / sizeof(*media); i++) {
+        size_t count;
+        uint64_t reported;
+        char *out = scrub_with(r, media[i], &count, &reported);
+
+        ck_assert_uint_eq(count, 0);
+        ck_assert_uint_eq(reported, 1);
+        ck_assert_str_eq(out, media[i]);
+        free(out);
+    }
+    scrub_rules_free(r);
+}
+END_TEST
+
+START_TEST(evidence_of_an_escaped_key_counts)
+{
+    size_t count;
+    char *out = scrub("{\"\\u0070hone\":\"4157362671\"}", &count);
+
+    ck_assert_uint_eq(count, 1);
+    free(out);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = suite_case("scrub_place", load_rules, drop_rules);
+
+    tcase_add_test(c, fields_of_the_protocol_stay);
+    tcase_add_test(c, a_secret_goes_from_a_field_of_the_protocol);
+    tcase_add_test(c, data_has_no_fields_of_the_protocol);
+    tcase_add_test(c, an_enum_follows_the_arguments);
+    tcase_add_test(c, a_default_is_named_like_its_property);
+    tcase_add_test(c, pictures_and_sounds_go);
+    tcase_add_test(c, media_may_be_kept_and_is_counted);
+    tcase_add_test(c, evidence_of_an_escaped_key_counts);
+    return suite_run("scrub_place", c);
+}
