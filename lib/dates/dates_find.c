@@ -107,7 +107,7 @@ static bool is_version(const struct dates_search *s, size_t at)
     static const char *const words[] = { "version",  "v",        "ver",
                                          "release",  "build",    "rev",
                                          "revision", "versions", "chapter",
-                                         "section",  NULL };
+                                         "sv",       "section",  NULL };
 
     return is_one_of(word_before(s->text, at), words) ||
            (s->key.n && memmem(s->key.p, s->key.n, "_version_", 9));
@@ -144,7 +144,7 @@ static int words_tier(struct slice t, const struct dates_parts *p)
     const char *month = t.p + p->month.at;
 
     if (!p->d)
-        return month[0] >= 'a' && month[0] <= 'z' ? 3 : 2;
+        return is_doubtful_word(month, p->month.n) ? 3 : 2;
     if (p->y || p->weekday.n || p->ordinal.n || p->timed)
         return 1;
     if (dates_month_short(p->month_row) && !dates_month_english(p->month_row))
@@ -185,12 +185,18 @@ static int tier_of(const struct dates_search *s, const struct dates_parts *p)
  * is none. */
 static size_t month_before(struct slice t, size_t at)
 {
+    static const char *const between[] = { " the ", " of ", " de ", " del ",
+                                           NULL };
     size_t end = at, start;
 
     if (at < 3)
         return at;
-    if (t.p[at - 1] == ' ' && at > 5 && dates_word_is(t.p + at - 5, 5, " the "))
-        end = at - 4;
+    for (int i = 0; between[i]; i++) {
+        size_t n = strlen(between[i]);
+
+        if (at > n && dates_word_is(t.p + at - n, n, between[i]))
+            end = at - n + 1;
+    }
     if (t.p[end - 1] == '-' || t.p[end - 1] == '/')
         end--;
     else

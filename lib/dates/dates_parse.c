@@ -386,6 +386,7 @@ static void year_after_time(struct slice t, struct dates_parts *p)
 /* "May 15th, 2024", "May the 15th", "May 2024" */
 static bool month_first(struct slice t, struct dates_parts *p)
 {
+    static const char *const between[] = { "the", "of", "de", "del", NULL };
     size_t n = dates_word_length(t, p->start), i = p->start + n, d;
     struct dates_word w = dates_month(t.p + p->start, n, DATES_BESIDE_BLANK);
 
@@ -399,7 +400,7 @@ static bool month_first(struct slice t, struct dates_parts *p)
     if (is_at(t, i, '-') || is_at(t, i, '/'))
         i++;
     else
-        i = skip_word(t, blanks(t, i), "the");
+        i = skip_words(t, blanks(t, i), between);
     d = i > p->start + n && i < t.n ? digits_at(t, i) : 0;
     p->end = i + d;
     if (d == 4 && plausible_year(number(t, i, 4))) {

@@ -7,6 +7,8 @@
 #include "scrub/scrub_priv.h"
 
 static const struct scrub_finder *const families[SCRUB_FINDERS + 1] = {
+    &scrub_finder_dates,
+    &scrub_finder_address,
     NULL, /* after the last */
 };
 

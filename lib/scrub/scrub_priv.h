@@ -79,6 +79,8 @@ struct scrub_finder {
                 scrub_found_fn *found, void *ctx, struct err *err);
 };
 #define SCRUB_FINDERS 4
+extern const struct scrub_finder scrub_finder_dates;
+extern const struct scrub_finder scrub_finder_address;
 /* The i-th family, NULL after the last (scrub_finders.c). */
 const struct scrub_finder *scrub_finder_at(size_t i);
 /* Family times SCRUB_CLASSES plus class, or -1 if no finder knows the name. */

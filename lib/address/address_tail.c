@@ -1,0 +1,179 @@
+/*
+ * address_tail.c - what follows a street: flat, town, state, country, postcode
+ *
+ * Words with capitals may be a town or the next sentence; they belong to the
+ * address if a state, a country or a postcode ends them, or a flat stands
+ * before them.
+ */
+#include "address/address_priv.h"
+
+#define TAIL_TOKENS 14
+
+static const struct address_token *token(const struct address_tokens *t, int i)
+{
+    return &t->item[i];
+}
+
+static bool goes_on(const struct address_tokens *t, int i)
+{
+    return i >= 0 && i < t->count && token(t, i)->gap != GAP_HARD &&
+           token(t, i)->gap != GAP_NONE;
+}
+
+static bool has(const struct address_tokens *t, int i, unsigned flags)
+{
+    return i >= 0 && i < t->count && token(t, i)->kind == TOKEN_WORD &&
+           (token(t, i)->flags & flags);
+}
+
+int address_unit(const struct address_tokens *t, int i)
+{
+    const struct address_token *x;
+
+    if (!goes_on(t, i) || !goes_on(t, i + 1) || !has(t, i, WORD_UNIT))
+        return i;
+    x = token(t, i + 1);
+    if (x->gap != GAP_BLANK)
+        return i;
+    if (x->kind == TOKEN_WORD && x->end - x->at > 1)
+        return i;
+    return i + 2;
+}
+
+/* Two or three capitals behind a comma or before a number: CO, VIC; "nan" is
+ * what programs write for none. */
+static bool is_state(const struct address_tokens *t, int i)
+{
+    const struct address_token *x = token(t, i);
+    size_t n = x->end - x->at;
+
+    if (x->kind != TOKEN_WORD || n < 2 || n > 3)
+        return false;
+    return (x->flags & WORD_UPPER) || address_is_word(t, i, "nan") ||
+           (x->gap == GAP_COMMA && i + 1 < t->count && n == 2 &&
+            token(t, i + 1)->kind == TOKEN_NUMBER);
+}
+
+static bool is_postcode(const struct address_tokens *t, int i)
+{
+    const struct address_token *x = token(t, i);
+
+    return x->kind == TOKEN_NUMBER && x->digits >= 3 && x->digits <= 6;
+}
+
+/* 340 12, B0J 2H0, 7412 SL: the last token of the postcode at i. */
+static int postcode_end(const struct address_tokens *t, int i)
+{
+    const struct address_token *x = token(t, i);
+    const struct address_token *y = token(t, i + 1);
+
+    if (i + 1 >= t->count || y->gap != GAP_BLANK)
+        return i;
+    if (x->digits == 3 && y->kind == TOKEN_NUMBER && y->digits == 2)
+        return i + 1;
+    if (x->digits == 4 && y->kind == TOKEN_WORD && (y->flags & WORD_UPPER) &&
+        y->end - y->at == 2)
+        return i + 1;
+    return i;
+}
+
+struct tail {
+    int last;  /* token that surely belongs */
+    int words; /* of a town since */
+    bool unit, sure;
+};
+
+/* Token i, after `last`: 0 ends the address, 1 goes on; *next follows. */
+static bool step(const struct address_tokens *t, struct tail *x, int i,
+                 int *next)
+{
+    *next = i + 1;
+    if (address_unit(t, i) > i) {
+        *next = address_unit(t, i);
+        x->last = *next - 1;
+        x->unit = x->sure = true;
+        return x->words == 0 || x->words < 4;
+    }
+    if (is_state(t, i) && (x->words || x->unit)) {
+        x->last = i;
+        x->sure = true;
+        return true;
+    }
+    if (has(t, i, WORD_COUNTRY)) {
+        x->last = i;
+        x->sure = true;
+        x->words = 1;
+        return true;
+    }
+    if (is_postcode(t, i)) {
+        if (!x->words && token(t, i)->gap == GAP_BLANK)
+            return false;
+        x->last = postcode_end(t, i);
+        x->sure = true;
+        *next = x->last + 1;
+        /* "10115 Berlin" goes on, "Berlin 10115" does not */
+        return !x->words;
+    }
+    if (has(t, i, WORD_STOP) && !has(t, i, WORD_UPPER))
+        return false;
+    if (has(t, i, WORD_CAPITAL) ||
+        (has(t, i, WORD_PARTICLE) && i + 1 < t->count &&
+         has(t, i + 1, WORD_CAPITAL))) {
+        x->words++;
+        return x->words <= 7;
+    }
+    return false;
+}
+
+/* A town at the end of a line or sentence, behind a flat or a comma. */
+static int town_end(const struct address_tokens *t, const struct tail *x)
+{
+    int i = x->last + 1, words = 0;
+    bool comma = i < t->count && token(t, i)->gap == GAP_COMMA;
+
+    if (!comma && !x->unit)
+        return x->last;
+    for (; goes_on(t, i) && words < 4; i++) {
+        bool first = i == x->last + 1;
+
+        if (!first && token(t, i)->gap != GAP_BLANK)
+            break;
+        if (has(t, i, WORD_STOP) || !has(t, i, WORD_CAPITAL))
+            break;
+        if (first && token(t, i)->gap == GAP_LINE && !x->unit)
+            break;
+        words++;
+    }
+    return words <= 3 ? x->last + words : x->last;
+}
+
+/* "Zezig Streets", "Pinto Hill" behind the number. */
+static int second_name(const struct address_tokens *t, int last)
+{
+    if (goes_on(t, last + 1) && goes_on(t, last + 2) &&
+        token(t, last)->kind == TOKEN_NUMBER &&
+        token(t, last + 1)->gap == GAP_BLANK &&
+        token(t, last + 2)->gap == GAP_BLANK &&
+        has(t, last + 1, WORD_CAPITAL) && !has(t, last + 1, WORD_STOP) &&
+        has(t, last + 2, WORD_STREET | WORD_WEAK) &&
+        has(t, last + 2, WORD_CAPITAL))
+        return last + 2;
+    return last;
+}
+
+int address_tail(const struct address_tokens *t, int last, bool *sure)
+{
+    struct tail x = { .last = second_name(t, last) };
+
+    for (int i = x.last + 1, next; i < last + TAIL_TOKENS && goes_on(t, i);
+         i = next) {
+        int before = x.last;
+
+        if (!step(t, &x, i, &next))
+            break;
+        if (x.last != before && x.unit && x.last > before)
+            x.words = has(t, x.last, WORD_UNIT) ? 0 : x.words;
+    }
+    *sure = x.sure;
+    return town_end(t, &x);
+}

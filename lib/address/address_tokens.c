@@ -1,0 +1,169 @@
+/*
+ * address_tokens.c - the words and numbers around a digit
+ *
+ * What stands between two tokens decides whether an address may go on over it:
+ * blanks, a comma, the end of a line (with the marks of quoted mail), or
+ * something that ends every address.
+ */
+#include "address/address_priv.h"
+
+#include <string.h>
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+static size_t word_end(struct slice t, size_t i)
+{
+    size_t n;
+
+    while (i < t.n) {
+        n = address_letter(t.p + i, t.n - i);
+        if (!n && (t.p[i] == '\'' || t.p[i] == '-') && i + 1 < t.n)
+            n = address_letter(t.p + i + 1, t.n - i - 1) ? 1 : 0;
+        if (!n)
+            return i;
+        i += n;
+    }
+    return i;
+}
+
+static void read_word(struct slice t, struct address_token *x)
+{
+    x->kind = TOKEN_WORD;
+    x->end = word_end(t, x->at);
+    if (x->end < t.n && address_is_digit(t.p[x->end])) {
+        x->kind = TOKEN_CODE; /* B0J */
+        while (x->end < t.n && (address_is_digit(t.p[x->end]) ||
+                                address_letter(t.p + x->end, 1)))
+            x->end++;
+        return;
+    }
+    x->flags = address_word_flags(t.p + x->at, x->end - x->at);
+    if (x->end < t.n && t.p[x->end] == '.')
+        x->flags |= WORD_DOT;
+}
+
+static size_t digit_run(struct slice t, size_t i)
+{
+    size_t n = 0;
+
+    while (i + n < t.n && address_is_digit(t.p[i + n]))
+        n++;
+    return n;
+}
+
+/* 12, 12b, 12-14, 12/3, 90010-170; 5th is a word. */
+static void read_number(struct slice t, struct address_token *x)
+{
+    size_t end = x->at + digit_run(t, x->at), more, letters;
+
+    x->kind = TOKEN_NUMBER;
+    x->digits = (unsigned)(end - x->at);
+    letters = word_end(t, end) - end;
+    if (letters == 1 && !(end + 1 < t.n && address_is_digit(t.p[end + 1]))) {
+        end++;
+    } else if (letters == 2 && memchr("snrtSNRT", t.p[end], 8)) {
+        x->kind = TOKEN_WORD;
+        x->flags = WORD_CAPITAL;
+        end += 2;
+    } else if (letters) {
+        x->kind = TOKEN_CODE;
+        end += letters;
+    } else if (end + 1 < t.n && (t.p[end] == '-' || t.p[end] == '/') &&
+               (more = digit_run(t, end + 1)) > 0) {
+        end += 1 + more;
+        if (end < t.n && (t.p[end] == '-' || t.p[end] == '/'))
+            x->kind = TOKEN_CODE; /* a date, a phone */
+    } else if (end + 1 < t.n && memchr(".,:", t.p[end], 3) &&
+               address_is_digit(t.p[end + 1])) {
+        x->kind = TOKEN_CODE; /* 3.5, 10:30 */
+        end += 1 + digit_run(t, end + 1);
+    }
+    x->end = end;
+}
+
+/* Reads what stands before a token; true if one begins. */
+static bool read_gap(struct slice t, size_t stop, size_t *at,
+                     const struct address_token *before, enum address_gap *gap)
+{
+    size_t i = *at, n = 0;
+
+    *gap = GAP_NONE;
+    for (; i < stop; i++, n++) {
+        char c = t.p[i];
+
+        if (address_is_digit(c) || address_letter(t.p + i, t.n - i))
+            break;
+        if (is_blank(c) || c == '(' || c == ')' || c == '#')
+            *gap = *gap < GAP_BLANK ? GAP_BLANK : *gap;
+        else if (c == ',')
+            *gap = *gap < GAP_COMMA ? GAP_COMMA : *gap;
+        else if (c == '\n' || c == '>' || c == '|')
+            *gap = *gap < GAP_LINE ? GAP_LINE : *gap;
+        else if (c == '.' && n == 0 && before &&
+                 (before->end - before->at <= 4 ||
+                  before->kind == TOKEN_NUMBER))
+            *gap = GAP_BLANK;
+        else
+            *gap = GAP_HARD;
+    }
+    *at = i;
+    return i < stop && n <= 16;
+}
+
+/* Back to where a token begins, at most ADDRESS_BACK bytes. */
+static size_t window_start(struct slice t, size_t at)
+{
+    size_t i = at, limit = at > ADDRESS_BACK ? at - ADDRESS_BACK : 0;
+
+    while (i > limit && !memchr(";\"{}[]<=*?!", t.p[i - 1], 11))
+        i--;
+    while (i < at && i == limit && i > 0 && !is_blank(t.p[i]))
+        i++;
+    return i;
+}
+
+int address_tokens_read(struct address_tokens *t, struct slice text, size_t at)
+{
+    size_t i = window_start(text, at), stop = at + ADDRESS_AHEAD;
+    int k = -1;
+
+    t->text = text;
+    t->count = 0;
+    if (stop > text.n)
+        stop = text.n;
+    while (t->count < ADDRESS_TOKENS) {
+        struct address_token *x = &t->item[t->count];
+
+        *x = (struct address_token){ .at = i };
+        if (!read_gap(text, stop, &x->at, t->count ? x - 1 : NULL, &x->gap))
+            break;
+        if (address_is_digit(text.p[x->at]))
+            read_number(text, x);
+        else
+            read_word(text, x);
+        if (x->gap == GAP_HARD && x->at > at)
+            break;
+        if (x->at <= at && at < x->end)
+            k = t->count;
+        i = x->end;
+        t->count++;
+    }
+    return k;
+}
+
+bool address_is_word(const struct address_tokens *t, int i, const char *low)
+{
+    size_t n = strlen(low);
+    const char *p;
+
+    if (i < 0 || i >= t->count || t->item[i].end - t->item[i].at != n)
+        return false;
+    p = t->text.p + t->item[i].at;
+    for (size_t k = 0; k < n; k++)
+        if ((p[k] >= 'A' && p[k] <= 'Z' ? (char)(p[k] | 0x20) : p[k]) != low[k])
+            return false;
+    return true;
+}
