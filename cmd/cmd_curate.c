@@ -22,7 +22,8 @@ static const char *decisions, *export_file, *task_name;
 static const char *leak_file, *report_file;
 static int64_t canaries = CURATE_CANARIES;
 static struct cli_list splits;
-static bool check_rules, filter, plain_text, show_spans;
+static bool check_rules, filter, plain_text, show_spans, tell_summary;
+static const char *shard;
 
 static const struct opt options[] = {
     CURATE_SETTINGS,
@@ -51,6 +52,10 @@ static const struct opt options[] = {
       "with --filter: lines are plain text" },
     { 0, "spans", OPT_FLAG, &show_spans, NULL,
       "with --filter: write what was found instead" },
+    { 0, "shard", OPT_STRING, &shard, "I/N",
+      "with --filter and --key-file: only line I of each N" },
+    { 0, "summary", OPT_FLAG, &tell_summary, NULL,
+      "with --filter: tell at the end, on stderr, what was done" },
     OPT_END,
 };
 
@@ -310,6 +315,46 @@ static void line_rejected(void *ctx, int64_t line, const char *why)
     cli_warn(ctx, "line %lld is left out: %s", (long long)line, why);
 }
 
+static int read_shard(struct curate_filter *f, struct err *err)
+{
+    unsigned long long i, n;
+    int used = 0;
+
+    if (!shard)
+        return ERR_OK;
+    if (strspn(shard, "0123456789/") != strlen(shard) ||
+        sscanf(shard, "%9llu/%9llu%n", &i, &n, &used) != 2 || shard[used] ||
+        i < 1 || i > n)
+        return err_set(err, ERR_INVALID,
+                       "--shard %s: I/N is expected, with I from 1 to N, as in "
+                       "2/8",
+                       shard);
+    f->shard = i;
+    f->shards = n;
+    return ERR_OK;
+}
+
+static void filter_summary(struct cli *cli, const struct curate_filter *f,
+                           double seconds)
+{
+    struct buf out = { 0 };
+    const char *comma = ":";
+
+    buf_printf(&out, "%llu lines, %llu left out, %llu pieces",
+               (unsigned long long)f->lines, (unsigned long long)f->bad,
+               (unsigned long long)f->pieces);
+    for (size_t i = 0; i < scrub_rules_count(f->rules); i++) {
+        if (!f->by_rule[i])
+            continue;
+        buf_printf(&out, "%s %s %llu", comma, scrub_rules_name(f->rules, i),
+                   (unsigned long long)f->by_rule[i]);
+        comma = ",";
+    }
+    cli_note(cli, "%s; %.1f MB in %.1f s", out.data, (double)f->bytes / 1e6,
+             seconds);
+    buf_release(&out);
+}
+
 /* Without a key file surrogates depend on a key that ends with this run. */
 static int run_filter(struct cli *cli, const struct scrub_rules *rules,
                       struct err *err)
@@ -323,9 +368,11 @@ static int run_filter(struct cli *cli, const struct scrub_rules *rules,
                                .spans = show_spans,
                                .rejected = line_rejected,
                                .ctx = cli };
-    int rc = ERR_OK;
+    int64_t began = clock_mono_ns();
+    int rc = read_shard(&f, err);
 
-    if (cli->key_is_named)
+    f.by_rule = mem_zalloc((scrub_rules_count(rules) + 1) * sizeof(uint64_t));
+    if (rc == ERR_OK && cli->key_is_named)
         rc = curate_load_key(cli->key_file, &key, err);
     else
         crypto_random(&key, sizeof(key));
@@ -335,6 +382,9 @@ static int run_filter(struct cli *cli, const struct scrub_rules *rules,
         rc = curate_filter_run(&f, "-", &out.sink, err);
     rc = curate_output_close(&out, rc, err);
     crypto_wipe(&key, sizeof(key));
+    if (rc == ERR_OK && tell_summary)
+        filter_summary(cli, &f, (double)(clock_mono_ns() - began) / 1e9);
+    free(f.by_rule);
     if (rc < 0)
         return cli_fail(cli, err);
     return f.bad ? EXIT_PARTLY : EXIT_DONE;
@@ -364,10 +414,13 @@ static const char *conflict(const struct cli *cli, const struct wishes *w)
         return "--json and data both go to stdout";
     if (filter && (decisions || export_file || leak_file || report_file ||
                    check_rules || splits.count || task_name || cli->json))
-        return "--filter goes with --text, --spans, --key-file, --threads and "
-               "what says how to scrub only";
-    if (!filter && (plain_text || show_spans))
-        return "--text and --spans go with --filter";
+        return "--filter goes with --text, --spans, --shard, --summary, "
+               "--key-file, --threads and what says how to scrub only";
+    if (!filter && (plain_text || show_spans || shard || tell_summary))
+        return "--text, --spans, --shard and --summary go with --filter";
+    if (shard && !cli->key_is_named)
+        return "--shard needs --key-file: shards with keys of their own do not "
+               "fit together";
     if (exports_nothing(cli, w))
         return "--task and the name of a --split go with --export";
     return NULL;

@@ -74,6 +74,8 @@ complete -c slmctl -n '__slmctl_on curate' -l check-rules -d 'run the examples t
 complete -c slmctl -n '__slmctl_on curate' -l filter -d 'scrub lines of JSON from stdin to stdout, without a store'
 complete -c slmctl -n '__slmctl_on curate' -l text -d 'with --filter: lines are plain text'
 complete -c slmctl -n '__slmctl_on curate' -l spans -d 'with --filter: write what was found instead'
+complete -c slmctl -n '__slmctl_on curate' -l shard -x -d 'with --filter and --key-file: only line I of each N'
+complete -c slmctl -n '__slmctl_on curate' -l summary -d 'with --filter: tell at the end, on stderr, what was done'
 complete -c slmctl -n '__slmctl_on curate' -l store -x -a '(__fish_complete_directories)' -d 'directory of the store'
 complete -c slmctl -n '__slmctl_on curate' -l key-file -r -F -d 'key of an encrypted store, and of surrogates'
 complete -c slmctl -n '__slmctl_on curate' -l private-key -r -F -d 'what opens a sealed store'

@@ -68,6 +68,8 @@ _slmctl_curate()
         '--filter[scrub lines of JSON from stdin to stdout, without a store]' \
         '--text[with --filter\: lines are plain text]' \
         '--spans[with --filter\: write what was found instead]' \
+        '--shard=[with --filter and --key-file\: only line I of each N]:I/N: ' \
+        '--summary[with --filter\: tell at the end, on stderr, what was done]' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--private-key=[what opens a sealed store]:FILE:_files' \

@@ -120,7 +120,8 @@ curate_check_leaks(struct store *s, const struct scrub_leaks *leaks,
  * spans each line of output tells what was found instead:
  * {"spans":[{"pointer","start","end","type","rule","tier","surrogate"}...]},
  * offsets in bytes of the decoded string. A line that cannot be scrubbed is
- * left out (spans: {"error": ...}) and told to rejected. */
+ * left out (spans: {"error": ...}) and told to rejected, which is called by a
+ * thread of its own. What was read before an error is written. */
 #define CURATE_FILTER_BATCH ((size_t)4 << 20)
 #define CURATE_FILTER_LINE ((size_t)256 << 20)
 struct curate_filter {
@@ -128,9 +129,13 @@ struct curate_filter {
     const struct crypto_key *key;
     unsigned threads;
     bool text, spans;
+    /* Only lines whose number is shard modulo shards (0: all). With one key
+     * the outputs of all shards are the whole: nothing depends on others. */
+    uint64_t shard, shards;
     void (*rejected)(void *ctx, int64_t line, const char *why);
     void *ctx;
     uint64_t lines, bad, pieces, bytes; /* results */
+    uint64_t *by_rule;                  /* may be NULL: added to, by rule */
 };
 MUST_CHECK int curate_filter_run(struct curate_filter *f, const char *in,
                                  const struct curate_sink *out,

@@ -80,6 +80,11 @@ void curate_index_settled(struct curate_index *x);
  * holds byte `at`, appended; returns the node that holds it. */
 json_ref curate_pointer(const struct json *j, size_t at, struct buf *out);
 
+/* {"spans": [...]}, appended; j: the line parsed, empty for plain text. */
+void curate_put_spans(const struct scrub_rules *rules, const struct json *j,
+                      const struct scrub_span *spans, size_t count,
+                      struct buf *out);
+
 /* What bounds the consistency of surrogates: the client's conversation, or the
  * client, else the group; nothing for the whole data set. *out holds the text.
  */

@@ -1,0 +1,69 @@
+/*
+ * curate_spans.c - what was found in a line, as a line of JSON
+ *
+ * Places are told as readers count them: a JSON pointer, and bytes of the
+ * string that stands there once its escapes are undone.
+ */
+#include "curate/curate_priv.h"
+
+/* Bytes of the decoded string before raw byte `at` of node v. */
+static size_t decoded_offset(const struct json *j, json_ref v, size_t at)
+{
+    size_t start = j->nodes[v].start;
+    struct buf quoted = { 0 }, text = { 0 };
+    struct json piece = { 0 };
+    size_t n;
+
+    if (!json_is(j, v, JSON_STRING))
+        return at - start;
+    if (!j->nodes[v].count)
+        return at - start - 1;
+    buf_add(&quoted, j->text + start, at - start);
+    buf_char(&quoted, '"');
+    if (json_parse(&piece, quoted.data, quoted.len, NULL) == 0)
+        (void)json_text(&piece, 0, &text);
+    n = text.len;
+    json_release(&piece);
+    buf_release(&quoted);
+    buf_release(&text);
+    return n;
+}
+
+static void put_span(struct json_writer *w, const struct scrub_rules *rules,
+                     const struct json *j, const struct scrub_span *x)
+{
+    struct buf pointer = { 0 };
+    size_t start = x->start, end = x->end;
+
+    if (j->count) {
+        json_ref v = curate_pointer(j, x->start, &pointer);
+
+        start = decoded_offset(j, v, x->start);
+        end = decoded_offset(j, v, x->end);
+    }
+    json_begin_object(w, NULL);
+    json_put_slice(w, "pointer", buf_slice(&pointer));
+    json_put_int(w, "start", (int64_t)start);
+    json_put_int(w, "end", (int64_t)end);
+    json_put_string(w, "type", scrub_rules_type(rules, x->rule));
+    json_put_string(w, "rule", scrub_rules_name(rules, x->rule));
+    json_put_int(w, "tier", x->tier);
+    json_put_slice(w, "surrogate", x->surrogate);
+    json_end_object(w);
+    buf_release(&pointer);
+}
+
+void curate_put_spans(const struct scrub_rules *rules, const struct json *j,
+                      const struct scrub_span *spans, size_t count,
+                      struct buf *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, false);
+    json_begin_object(&w, NULL);
+    json_begin_array(&w, "spans");
+    for (size_t i = 0; i < count; i++)
+        put_span(&w, rules, j, &spans[i]);
+    json_end_array(&w);
+    json_end_object(&w);
+}
