@@ -319,14 +319,6 @@ int address_code(struct slice t, struct slice key, size_t at, size_t digits,
     return postcode(t, at, digits, end, found, ctx);
 }
 
-static bool key_has(struct slice key, const char *const *words)
-{
-    for (; *words; words++)
-        if (memmem(key.p, key.n, *words, strlen(*words)))
-            return true;
-    return false;
-}
-
 /* Some digits, and only what codes are made of. */
 static bool looks_like_code(struct slice v)
 {
@@ -364,33 +356,78 @@ static bool looks_like_street(struct slice v)
     return digits && letters > 2 && blanks && blanks < 24;
 }
 
+enum key_word { KEY_NONE, KEY_CODE, KEY_DEGREES, KEY_STREET, KEY_OTHER };
+
+static enum key_word key_word(const char *p, size_t n)
+{
+    static const struct {
+        const char *word;
+        enum key_word is;
+    } words[] = {
+        { "zip", KEY_CODE },
+        { "zipcode", KEY_CODE },
+        { "zip5", KEY_CODE },
+        { "postal", KEY_CODE },
+        { "postcode", KEY_CODE },
+        { "postalcode", KEY_CODE },
+        { "plz", KEY_CODE },
+        { "lat", KEY_DEGREES },
+        { "lng", KEY_DEGREES },
+        { "lon", KEY_DEGREES },
+        { "latitude", KEY_DEGREES },
+        { "longitude", KEY_DEGREES },
+        { "coordinates", KEY_DEGREES },
+        { "address", KEY_STREET },
+        { "address1", KEY_STREET },
+        { "address2", KEY_STREET },
+        { "addr", KEY_STREET },
+        { "street", KEY_STREET },
+        { "street1", KEY_STREET },
+        { "street2", KEY_STREET },
+        { "adresse", KEY_STREET },
+        { "strasse", KEY_STREET },
+        { "direccion", KEY_STREET },
+        { "ip", KEY_OTHER },
+        { "email", KEY_OTHER },
+        { "mac", KEY_OTHER },
+        { "url", KEY_OTHER },
+        { "wallet", KEY_OTHER },
+        { "web", KEY_OTHER },
+        { "memory", KEY_OTHER },
+        { "contract", KEY_OTHER },
+        { "view", KEY_OTHER },
+        { "type", KEY_OTHER },
+        { "id", KEY_OTHER },
+    };
+
+    if (!n || !strchr("zplacsdiemuwvt", p[0]))
+        return KEY_NONE;
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (words[i].word[0] == p[0] && strlen(words[i].word) == n &&
+            memcmp(words[i].word, p, n) == 0)
+            return words[i].is;
+    return KEY_NONE;
+}
+
 int address_by_key(struct slice text, struct slice key)
 {
-    static const char *const codes[] = { "_zip_",        "_zipcode_",  "_zip5_",
-                                         "_postal_",     "_postcode_", "_plz_",
-                                         "_postalcode_", NULL };
-    static const char *const degrees[] = { "_lat_",       "_lng_",
-                                           "_lon_",       "_latitude_",
-                                           "_longitude_", "_coordinates_",
-                                           NULL };
-    static const char *const streets[] = {
-        "_address_", "_address1_",  "_address2_", "_addr_",
-        "_street_",  "_street1_",   "_street2_",  "_adresse_",
-        "_strasse_", "_direccion_", NULL
-    };
-    static const char *const others[] = { "_ip_",     "_email_",    "_mac_",
-                                          "_url_",    "_wallet_",   "_web_",
-                                          "_memory_", "_contract_", "_view_",
-                                          "_type_",   "_id_",       NULL };
     struct slice v = slice_trim(text);
+    bool is[KEY_OTHER + 1] = { false };
 
     if (!v.n || v.n > 200)
         return -1;
-    if (key_has(key, codes) && looks_like_code(v))
+    for (size_t i = 0; i < key.n;) {
+        const char *end = memchr(key.p + i, '_', key.n - i);
+        size_t n = (end ? (size_t)(end - key.p) : key.n) - i;
+
+        is[key_word(key.p + i, n)] = true;
+        i += n + 1;
+    }
+    if (is[KEY_CODE] && looks_like_code(v))
         return ADDRESS_POSTCODE;
-    if (key_has(key, degrees) && looks_like_degrees(v))
+    if (is[KEY_DEGREES] && looks_like_degrees(v))
         return ADDRESS_COORDINATES;
-    if (key_has(key, streets) && !key_has(key, others) && looks_like_street(v))
+    if (is[KEY_STREET] && !is[KEY_OTHER] && looks_like_street(v))
         return ADDRESS_STREET;
     return -1;
 }

@@ -113,12 +113,30 @@ static bool read_gap(struct slice t, size_t stop, size_t *at,
     return i < stop && n <= 16;
 }
 
+static bool ends_all(char c)
+{
+    switch (c) {
+    case ';':
+    case '"':
+    case '{':
+    case '}':
+    case '[':
+    case ']':
+    case '<':
+    case '=':
+    case '*':
+    case '?':
+    case '!': return true;
+    default: return false;
+    }
+}
+
 /* Back to where a token begins, at most ADDRESS_BACK bytes. */
 static size_t window_start(struct slice t, size_t at)
 {
     size_t i = at, limit = at > ADDRESS_BACK ? at - ADDRESS_BACK : 0;
 
-    while (i > limit && !memchr(";\"{}[]<=*?!", t.p[i - 1], 11))
+    while (i > limit && !ends_all(t.p[i - 1]))
         i--;
     while (i < at && i == limit && i > 0 && !is_blank(t.p[i]))
         i++;

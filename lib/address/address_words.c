@@ -115,6 +115,7 @@ struct entry {
     unsigned flags;
 };
 
+static char last_of[sizeof(endings) / sizeof(*endings)];
 static struct entry table[TABLE];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -135,6 +136,8 @@ static struct entry *slot(const char *p, size_t n)
 
 static void build(void)
 {
+    for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++)
+        last_of[i] = endings[i][strlen(endings[i]) - 1];
     for (size_t g = 0; g < sizeof(groups) / sizeof(*groups); g++)
         for (const char *p = groups[g].words; *p;) {
             size_t n = strcspn(p, " ");
@@ -150,8 +153,11 @@ static void build(void)
 static bool ends_compound(const char *low, size_t n)
 {
     for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++) {
-        size_t k = strlen(endings[i]);
+        size_t k;
 
+        if (last_of[i] != low[n - 1])
+            continue;
+        k = strlen(endings[i]);
         if (n >= k + 3 && memcmp(low + n - k, endings[i], k) == 0)
             return true;
     }

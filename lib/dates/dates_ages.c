@@ -109,25 +109,38 @@ static size_t unit_behind(struct slice t, size_t at)
     return at;
 }
 
-static int find_word(struct slice t, const char *stem, const char *first,
-                     dates_found_fn *found, void *ctx)
+/* The next place of a word by the letter of it that is rarest: how many bytes
+ * stand before that letter. */
+static size_t next_word(struct slice t, size_t from, const char *word,
+                        size_t before)
 {
-    size_t n = strlen(stem), back = strlen(first), from = 0;
-    int rc = 0;
+    size_t n = strlen(word);
 
-    while (rc >= 0 && from < t.n) {
-        const char *hit = memmem(t.p + from, t.n - from, stem, n);
-        size_t at, end;
+    from += before;
+    while (from < t.n) {
+        const char *hit = memchr(t.p + from, word[before], t.n - from);
+        size_t at;
 
         if (!hit)
             break;
-        at = (size_t)(hit - t.p);
-        from = at + n;
-        if (at < back || !starts(t, at - back, first))
-            continue;
-        at -= back;
+        at = (size_t)(hit - t.p) - before;
+        if (t.n - at >= n && dates_word_is(t.p + at, n, word))
+            return at;
+        from = at + before + 1;
+    }
+    return SIZE_MAX;
+}
+
+static int find_word(struct slice t, const char *word, size_t rare,
+                     dates_found_fn *found, void *ctx)
+{
+    size_t from = 0, at, end;
+    int rc = 0;
+
+    while (rc >= 0 && (at = next_word(t, from, word, rare)) != SIZE_MAX) {
+        from = at + strlen(word);
         end = unit_behind(t, from);
-        if (*stem == 'u' && starts(t, at > 4 ? at - 4 : at, "one "))
+        if (at >= 4 && starts(t, at - 4, "one "))
             at -= 4;
         if (at > 0 && !word_ends(t, at - 1))
             continue;
@@ -139,7 +152,7 @@ static int find_word(struct slice t, const char *stem, const char *first,
 
 int dates_find_old_words(struct slice t, dates_found_fn *found, void *ctx)
 {
-    int rc = find_word(t, "inety", "n", found, ctx);
+    int rc = find_word(t, "ninety", 5, found, ctx);
 
-    return rc < 0 ? rc : find_word(t, "undred", "h", found, ctx);
+    return rc < 0 ? rc : find_word(t, "hundred", 1, found, ctx);
 }
