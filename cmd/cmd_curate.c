@@ -22,7 +22,7 @@ static const char *decisions, *export_file, *task_name;
 static const char *leak_file, *report_file;
 static int64_t canaries = CURATE_CANARIES;
 static struct cli_list splits;
-static bool check_rules, filter, plain_text, show_spans, tell_summary;
+static bool check_rules, filter, reveal, plain_text, show_spans, tell_summary;
 static const char *shard;
 
 static const struct opt options[] = {
@@ -48,8 +48,10 @@ static const struct opt options[] = {
       "run the examples that stand in the rules, and nothing else" },
     { 0, "filter", OPT_FLAG, &filter, NULL,
       "scrub lines of JSON from stdin to stdout, without a store" },
+    { 0, "reveal", OPT_FLAG, &reveal, NULL,
+      "turn surrogates in lines from stdin back, by --vault" },
     { 0, "text", OPT_FLAG, &plain_text, NULL,
-      "with --filter: lines are plain text" },
+      "with --filter or --reveal: lines are plain text" },
     { 0, "spans", OPT_FLAG, &show_spans, NULL,
       "with --filter: write what was found instead" },
     { 0, "shard", OPT_STRING, &shard, "I/N",
@@ -275,6 +277,7 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
     struct crypto_key key;
     struct curate_result r = { 0 };
     struct store *s = NULL;
+    struct scrub_vault *vault = NULL;
     int64_t began = clock_mono_ns();
     int code = EXIT_DONE;
     int rc = cmd_store_open(cli, STORE_WRITE, &s, err);
@@ -283,13 +286,14 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
     if (rc == ERR_OK)
         rc = curate_load_key(cli->key_file, &key, err);
     if (rc == ERR_OK)
+        rc = curate_open_vault(&key, &vault, err);
+    if (rc == ERR_OK)
         rc = curate_spool(cli, err);
     if (rc == ERR_OK)
         rc = settle_shares(s, w, err);
     if (rc == ERR_OK) {
-        struct curate_options o = {
-            rules, &key, { 0 }, cli->threads, &cli->progress
-        };
+        struct curate_options o = { rules,        &key,           { 0 },
+                                    cli->threads, &cli->progress, vault };
 
         memcpy(o.shares, w->shares, sizeof(o.shares));
         rc = curate_run(s, &o, &r, err);
@@ -305,6 +309,7 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
         code = code == EXIT_DONE ? EXIT_PARTLY : code;
     }
     crypto_wipe(&key, sizeof(key));
+    scrub_vault_close(vault);
     curate_result_release(&r);
     store_close(s);
     return rc < 0 ? cli_fail(cli, err) : code;
@@ -377,10 +382,13 @@ static int run_filter(struct cli *cli, const struct scrub_rules *rules,
     else
         crypto_random(&key, sizeof(key));
     if (rc == ERR_OK)
+        rc = curate_open_vault(&key, &f.vault, err);
+    if (rc == ERR_OK)
         rc = curate_output_open(&out, "-", err);
     if (rc == ERR_OK)
         rc = curate_filter_run(&f, "-", &out.sink, err);
     rc = curate_output_close(&out, rc, err);
+    scrub_vault_close(f.vault);
     crypto_wipe(&key, sizeof(key));
     if (rc == ERR_OK && tell_summary)
         filter_summary(cli, &f, (double)(clock_mono_ns() - began) / 1e9);
@@ -416,11 +424,23 @@ static const char *conflict(const struct cli *cli, const struct wishes *w)
                    check_rules || splits.count || task_name || cli->json))
         return "--filter goes with --text, --spans, --shard, --summary, "
                "--key-file, --threads and what says how to scrub only";
-    if (!filter && (plain_text || show_spans || shard || tell_summary))
-        return "--text, --spans, --shard and --summary go with --filter";
+    if (!filter && (show_spans || shard || tell_summary))
+        return "--spans, --shard and --summary go with --filter";
     if (shard && !cli->key_is_named)
         return "--shard needs --key-file: shards with keys of their own do not "
                "fit together";
+    if (reveal &&
+        (filter || decisions || export_file || leak_file || report_file ||
+         check_rules || splits.count || task_name || cli->json || show_spans))
+        return "--reveal goes with --vault, --text, --scope and --key-file "
+               "only";
+    if (reveal && !curate_settings.vault)
+        return "--reveal needs --vault";
+    if (curate_settings.vault && filter && !cli->key_is_named)
+        return "--vault needs --key-file: a key that is forgotten opens no "
+               "vault";
+    if (!filter && !reveal && plain_text)
+        return "--text goes with --filter and --reveal";
     if (exports_nothing(cli, w))
         return "--task and the name of a --split go with --export";
     return NULL;
@@ -437,6 +457,8 @@ static int run(struct cli *cli, int argc, char **argv)
     (void)argv;
     if (rc == ERR_OK && conflict(cli, &w))
         return cli_usage(cli, "%s", conflict(cli, &w));
+    if (rc == ERR_OK && reveal)
+        return curate_reveal(cli, plain_text);
     if (rc == ERR_OK)
         rc = curate_load_rules(&rules, &err);
     if (rc < 0)

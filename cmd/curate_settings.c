@@ -5,6 +5,7 @@
  * settings of the command line, so that no two users of them differ.
  */
 #include "curate_settings.h"
+#include "curate_print.h"
 
 #include "codec/codec.h"
 #include "crypto/crypto.h"
@@ -15,11 +16,22 @@
 
 struct curate_settings curate_settings;
 
-static enum scrub_scope scope_of(const char *name)
+enum scrub_scope curate_settings_scope(void)
 {
+    const char *name = curate_settings.scope;
+
     return !name || strcmp(name, "conversation") == 0 ? SCRUB_CONVERSATION
            : strcmp(name, "client") == 0              ? SCRUB_CLIENT
                                                       : SCRUB_DATASET;
+}
+
+int curate_open_vault(const struct crypto_key *key, struct scrub_vault **out,
+                      struct err *err)
+{
+    *out = NULL;
+    return curate_settings.vault
+               ? scrub_vault_open(curate_settings.vault, key, true, out, err)
+               : ERR_OK;
 }
 
 static enum scrub_names names_of(const char *name)
@@ -34,7 +46,7 @@ static int load(struct scrub_rules *r, struct err *err)
 {
     struct curate_settings *o = &curate_settings;
     struct scrub_settings s = { .strict = o->strict,
-                                .scope = scope_of(o->scope),
+                                .scope = curate_settings_scope(),
                                 .names = names_of(o->names),
                                 .actions = o->actions.items,
                                 .action_count = o->actions.count };
@@ -67,4 +79,57 @@ int curate_load_rules(struct scrub_rules **out, struct err *err)
     }
     *out = r;
     return ERR_OK;
+}
+
+static void line_rejected(void *ctx, int64_t line, const char *why)
+{
+    cli_warn(ctx, "line %lld is left out: %s", (long long)line, why);
+}
+
+static int reveal_lines(struct cli *cli, struct scrub_vault *vault,
+                        struct curate_reveal *f, struct err *err)
+{
+    struct scrub_reveal *r = NULL;
+    struct curate_output out = { 0 };
+    int rc = scrub_reveal_new(vault, &r, err);
+
+    if (rc == ERR_OK)
+        rc = curate_output_open(&out, "-", err);
+    if (rc == ERR_OK)
+        rc = curate_reveal_run(f, r, "-", &out.sink, err);
+    rc = curate_output_close(&out, rc, err);
+    if (rc == ERR_OK && scrub_reveal_unclear(r))
+        cli_warn(cli,
+                 "%llu surrogates stand for several values and are left; "
+                 "lines that name their conversation tell which",
+                 (unsigned long long)scrub_reveal_unclear(r));
+    scrub_reveal_free(r);
+    return rc;
+}
+
+int curate_reveal(struct cli *cli, bool plain_text)
+{
+    struct curate_reveal f = { .text = plain_text,
+                               .scope = curate_settings_scope(),
+                               .rejected = line_rejected,
+                               .ctx = cli };
+    struct scrub_vault *vault = NULL;
+    struct crypto_key key;
+    struct err err = { 0 };
+    int rc = crypto_init(&err);
+
+    if (rc == ERR_OK && !cli->key_file)
+        rc = err_set(&err, ERR_INVALID,
+                     "no home directory; name the key with --key-file");
+    if (rc == ERR_OK)
+        rc = crypto_key_read(cli->key_file, false, &key, &err);
+    if (rc == ERR_OK)
+        rc = scrub_vault_open(curate_settings.vault, &key, false, &vault, &err);
+    if (rc == ERR_OK)
+        rc = reveal_lines(cli, vault, &f, &err);
+    scrub_vault_close(vault);
+    crypto_wipe(&key, sizeof(key));
+    if (rc < 0)
+        return cli_fail(cli, &err);
+    return f.bad ? EXIT_PARTLY : EXIT_DONE;
 }

@@ -2,7 +2,8 @@
  * curate_settings.h - what the user decides about scrubbing: options, rules
  *
  * A command with CURATE_SETTINGS in its table takes --rules, --action, --keep,
- * --names, --strict and --scope.
+ * --names, --strict, --scope and
+ * --vault.
  */
 #ifndef CURATE_SETTINGS_H
 #define CURATE_SETTINGS_H
@@ -11,7 +12,7 @@
 #include "scrub/scrub.h"
 
 struct curate_settings {
-    const char *rules, *keep, *names, *scope; /* NULL: not given */
+    const char *rules, *keep, *names, *scope, *vault; /* NULL: not given */
     struct cli_list actions;
     bool strict;
 };
@@ -46,6 +47,12 @@ extern struct curate_settings curate_settings;
           .kind = OPT_FLAG,                                                    \
           .value = &curate_settings.strict,                                    \
           .help = "replace also what has only the shape" },                    \
+        { .name = "vault",                                                     \
+          .kind = OPT_STRING,                                                  \
+          .value = &curate_settings.vault,                                     \
+          .arg = "FILE",                                                       \
+          .help = "keep there, encrypted, what surrogates stand for",          \
+          .complete = COMPLETE_FILE },                                         \
     {                                                                          \
         .name = "scope", .kind = OPT_CHOICE, .value = &curate_settings.scope,  \
         .arg = "SCOPE",                                                        \
@@ -53,6 +60,13 @@ extern struct curate_settings curate_settings;
         .choices = "conversation|client|dataset"                               \
     }
 
+/* The scope of --scope. */
+enum scrub_scope curate_settings_scope(void);
+/* The vault of --vault, to add to; NULL without it. */
+MUST_CHECK int curate_open_vault(const struct crypto_key *key,
+                                 struct scrub_vault **out, struct err *err);
+/* --reveal: stdin to stdout; returns the exit code. */
+int curate_reveal(struct cli *cli, bool plain_text);
 /* The built-in rules and those of --rules, with these settings. */
 MUST_CHECK int curate_load_rules(struct scrub_rules **out, struct err *err);
 

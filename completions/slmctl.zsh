@@ -56,6 +56,7 @@ _slmctl_curate()
         '--keep=[values that are not replaced, one a line]:FILE:_files' \
         '--names=[how far to go for names (default tagger)]:LEVEL:(off rules tagger paranoid)' \
         '--strict[replace also what has only the shape]' \
+        '--vault=[keep there, encrypted, what surrogates stand for]:FILE:_files' \
         '--scope=[where equal values look equal (default conversation)]:SCOPE:(conversation client dataset)' \
         '*--split=[percent for train, validation and test; or what to export]:SHARES|NAME: ' \
         '--decisions=[write what became of each call, and why]:FILE|-:_files' \
@@ -66,7 +67,8 @@ _slmctl_curate()
         '--canaries=[with --report\: plant N persons who do not exist]:N: ' \
         '--check-rules[run the examples that stand in the rules, and nothing else]' \
         '--filter[scrub lines of JSON from stdin to stdout, without a store]' \
-        '--text[with --filter\: lines are plain text]' \
+        '--reveal[turn surrogates in lines from stdin back, by --vault]' \
+        '--text[with --filter or --reveal\: lines are plain text]' \
         '--spans[with --filter\: write what was found instead]' \
         '--shard=[with --filter and --key-file\: only line I of each N]:I/N: ' \
         '--summary[with --filter\: tell at the end, on stderr, what was done]' \

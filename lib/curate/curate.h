@@ -57,6 +57,7 @@ struct curate_options {
     unsigned shares[3];           /* percent by split, 100 together */
     unsigned threads;             /* 0: one per CPU */
     const struct progress *progress;
+    struct scrub_vault *vault; /* takes what is replaced; or NULL */
 };
 
 struct curate_result {
@@ -132,12 +133,27 @@ struct curate_filter {
     /* Only lines whose number is shard modulo shards (0: all). With one key
      * the outputs of all shards are the whole: nothing depends on others. */
     uint64_t shard, shards;
+    struct scrub_vault *vault; /* takes what is replaced; or NULL */
     void (*rejected)(void *ctx, int64_t line, const char *why);
     void *ctx;
     uint64_t lines, bad, pieces, bytes; /* results */
     uint64_t *by_rule;                  /* may be NULL: added to, by rule */
 };
 MUST_CHECK int curate_filter_run(struct curate_filter *f, const char *in,
+                                 const struct curate_sink *out,
+                                 struct err *err);
+
+/* Turns surrogates back: lines as curate_filter_run writes them, or plain
+ * ones, in order. What cannot be read is left out and told. */
+struct curate_reveal {
+    bool text;
+    enum scrub_scope scope; /* as it was when they were scrubbed */
+    void (*rejected)(void *ctx, int64_t line, const char *why);
+    void *ctx;
+    uint64_t lines, bad; /* results */
+};
+MUST_CHECK int curate_reveal_run(struct curate_reveal *f,
+                                 struct scrub_reveal *vault, const char *in,
                                  const struct curate_sink *out,
                                  struct err *err);
 

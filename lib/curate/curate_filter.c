@@ -61,29 +61,6 @@ struct filter {
     sigset_t signals; /* of the thread that reads */
 };
 
-/* Client and conversation of a record, or the client alone; empty if it has
- * none, and where the whole data set is one scope. */
-static struct slice scope_of(const struct filter *k, struct thread *t)
-{
-    static const char *const names[] = { "client_id", "conversation_id",
-                                         "session_id" };
-    enum scrub_scope scope = scrub_rules_settings(k->f->rules)->scope;
-    bool any = false;
-
-    buf_reset(&t->scope);
-    for (size_t i = 0; i < 3 && scope != SCRUB_DATASET; i++) {
-        json_ref v = json_get(&t->json, 0, names[i]);
-
-        if (i && scope == SCRUB_CLIENT)
-            break;
-        any |=
-            (i || scope == SCRUB_CLIENT) && json_is(&t->json, v, JSON_STRING);
-        buf_add_slice(&t->scope, json_raw(&t->json, v));
-        buf_char(&t->scope, ':');
-    }
-    return any ? buf_slice(&t->scope) : (struct slice){ "", 0 };
-}
-
 static void reject(struct filter *k, struct line *l, const char *why)
 {
     struct json_writer w;
@@ -116,12 +93,15 @@ static void filter_task(void *ctx, size_t task, unsigned worker)
     if (!k->f->text) {
         rc = json_parse(&t->json, in.p, in.n, &err);
         if (rc == ERR_OK)
-            scope = scope_of(k, t);
+            scope = curate_line_scope(scrub_rules_settings(k->f->rules)->scope,
+                                      &t->json, &t->scope);
     }
     if (rc == ERR_OK)
         rc = scrub_record(t->scrubber, scope, &in, 1, &l->out, &spans, &count,
                           &err);
     l->pieces = rc < 0 ? 0 : count;
+    if (rc == ERR_OK && k->f->vault)
+        scrub_vault_take(k->f->vault, t->scrubber);
     for (size_t i = 0; i < l->pieces; i++)
         t->by_rule[spans[i].rule]++;
     if (rc < 0) {
@@ -246,6 +226,8 @@ static void *read_all(void *ctx)
 static int write_batch(struct filter *k, const struct batch *in, struct buf *b,
                        struct err *err)
 {
+    int rc = k->f->vault ? scrub_vault_sync(k->f->vault, err) : ERR_OK;
+
     buf_reset(b);
     for (size_t i = 0; i < in->count; i++) {
         const struct line *l = &in->line[i];
@@ -262,7 +244,9 @@ static int write_batch(struct filter *k, const struct batch *in, struct buf *b,
         buf_add_slice(b, buf_slice(&l->out));
         buf_char(b, '\n');
     }
-    return b->len ? k->out->put(k->out->ctx, buf_slice(b), err) : ERR_OK;
+    if (rc == ERR_OK && b->len)
+        rc = k->out->put(k->out->ctx, buf_slice(b), err);
+    return rc;
 }
 
 static void *write_all(void *ctx)

@@ -25,7 +25,7 @@ static const char select_one[] =
 struct outcomes {
     struct store *s;
     struct scrub_worker *worker;
-    enum scrub_scope bound;
+    const struct curate_options *o;
     int64_t *ids;
     size_t count, cap;
     struct buf body[3], clean[3]; /* request, response, answer */
@@ -125,12 +125,17 @@ static int do_one(struct outcomes *k, int64_t id, struct err *err)
         in[i] = buf_slice(&k->body[i]);
         buf_reset(&k->clean[i]);
     }
-    scope = curate_scope(k->bound, buf_slice(&k->client),
-                         buf_slice(&k->conversation), buf_slice(&k->group),
-                         &k->scope);
+    scope = curate_scope(scrub_rules_settings(k->o->rules)->scope,
+                         buf_slice(&k->client), buf_slice(&k->conversation),
+                         buf_slice(&k->group), &k->scope);
     if (scrub_record(k->worker, scope, in, 3, k->clean, NULL, NULL, NULL) < 0)
         return 0;
-    rc = write_one(k, id, err);
+    if (k->o->vault) {
+        scrub_vault_take(k->o->vault, k->worker);
+        rc = scrub_vault_sync(k->o->vault, err);
+    }
+    if (rc == ERR_OK)
+        rc = write_one(k, id, err);
     return rc < 0 ? rc : 1;
 }
 
@@ -154,10 +159,10 @@ static int do_all(struct outcomes *k, uint64_t *done, uint64_t *failed,
 }
 
 int curate_corrections(struct store *s, struct scrub_worker *w,
-                       enum scrub_scope scope, uint64_t *done, uint64_t *failed,
-                       struct err *err)
+                       const struct curate_options *o, uint64_t *done,
+                       uint64_t *failed, struct err *err)
 {
-    struct outcomes k = { .s = s, .worker = w, .bound = scope };
+    struct outcomes k = { .s = s, .worker = w, .o = o };
     struct err end;
     int rc = list_due(&k, err);
 

@@ -91,10 +91,15 @@ void curate_put_spans(const struct scrub_rules *rules, const struct json *j,
 struct slice curate_scope(enum scrub_scope scope, struct slice client,
                           struct slice conversation, struct slice group,
                           struct buf *out);
+/* The same of a line of --filter, which may name client_id and conversation_id
+ * or session_id. */
+struct slice curate_line_scope(enum scrub_scope scope, const struct json *line,
+                               struct buf *out);
 /* Scrubs the answers and labels of outcomes that no run has seen, each as part
  * of its call. *done, *failed: how many, and how many could not be. */
 MUST_CHECK int curate_corrections(struct store *s, struct scrub_worker *w,
-                                  enum scrub_scope scope, uint64_t *done,
-                                  uint64_t *failed, struct err *err);
+                                  const struct curate_options *o,
+                                  uint64_t *done, uint64_t *failed,
+                                  struct err *err);
 
 #endif

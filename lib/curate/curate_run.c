@@ -150,6 +150,8 @@ static void scrub_task(void *ctx, size_t task, unsigned worker)
         it->reason = CURATE_QUARANTINED;
     for (size_t i = 0; rc == ERR_OK && i < count; i++)
         j->by_rule[spans[i].rule]++;
+    if (rc == ERR_OK && k->o->vault)
+        scrub_vault_take(k->o->vault, j->scrubber);
     it->spans = rc < 0 ? 0 : count;
 }
 
@@ -320,7 +322,9 @@ static int run_batches(struct run *k, uint64_t total)
         pool_run(k->pool, k->count, judge_task, k);
         compare(k);
         pool_run(k->pool, k->count, scrub_task, k);
-        rc = write_batch(k);
+        rc = k->o->vault ? scrub_vault_sync(k->o->vault, k->err) : ERR_OK;
+        if (rc == ERR_OK)
+            rc = write_batch(k);
         if (rc < 0)
             break;
         k->high = k->item[k->count - 1].id;
@@ -541,9 +545,8 @@ int curate_run(struct store *s, const struct curate_options *o,
     if (rc == ERR_OK)
         rc = run_batches(&k, (uint64_t)total);
     if (rc == ERR_OK)
-        rc = curate_corrections(s, k.judge[0].scrubber,
-                                scrub_rules_settings(o->rules)->scope,
-                                &r->corrections, &r->uncorrected, err);
+        rc = curate_corrections(s, k.judge[0].scrubber, o, &r->corrections,
+                                &r->uncorrected, err);
     if (rc == ERR_OK)
         rc = finish(&k);
     end_workers(&k);

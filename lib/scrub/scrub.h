@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "crypto/crypto.h"
+#include "scrub/scrub_vault.h"
 
 #include <stdint.h>
 

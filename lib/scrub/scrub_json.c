@@ -523,8 +523,8 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
     scrub_spread_reset(w);
     w->logprobs_seen = w->logprobs_held = w->logprobs_dropped = false;
     rc = look(&s, documents, n, false, ends);
-    w->logprobs_dropped =
-        w->logprobs_seen && (w->edit_count > 0 || w->logprobs_held);
+    w->logprobs_dropped = w->logprobs_seen && !w->reveal &&
+                          (w->edit_count > 0 || w->logprobs_held);
     if (rc == ERR_OK && (w->spread_known || w->spread_digits ||
                          w->logprobs_dropped || scrub_faked_late(w->faked))) {
         w->spreading = w->spread_known || w->spread_digits;

@@ -224,10 +224,12 @@ int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
                      bool sure, unsigned depth)
 {
     struct scrub_worker *w = s->w;
-    int place = w->place, rc = find_all(s, text, key, depth);
+    int place = w->place, rc;
 
+    if (w->reveal)
+        return scrub_reveal_plain(s, text);
+    rc = find_all(s, text, key, depth);
     w->place = place;
-
     for (size_t i = 0; rc == ERR_OK && i < w->hits.count; i++) {
         const struct scrub_hit *h = &w->hits.item[i];
         struct slice v = hit_value(w, text, h);

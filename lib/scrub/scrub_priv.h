@@ -295,7 +295,8 @@ struct scrub_worker {
     bool logprobs_seen, logprobs_held, logprobs_dropped;
     uint32_t last_rule;
     void *finder[SCRUB_FINDERS];
-    uint64_t *reported; /* by rule, of the last record */
+    uint64_t *reported;          /* by rule, of the last record */
+    struct scrub_reveal *reveal; /* restores instead of scrubbing; or NULL */
     struct scrub_faked *faked;
     struct scrub_parts *parts;
     struct scrub_level level[SCRUB_LEVELS];
@@ -389,6 +390,8 @@ MUST_CHECK int scrub_text(struct scrub_walk *s, struct slice text,
                           struct slice key, unsigned depth);
 MUST_CHECK int scrub_plain_text(struct scrub_walk *s, struct slice text,
                                 struct slice key, bool sure, unsigned depth);
+/* The same for a worker that turns surrogates back. */
+MUST_CHECK int scrub_reveal_plain(struct scrub_walk *s, struct slice text);
 /* The text whose tokens a "logprobs" value lists, appended. */
 void scrub_logprobs_join(const struct json *j, json_ref v, struct buf *out);
 /* The surrogate of value, appended; not the value itself, unless it tells
