@@ -44,6 +44,9 @@ static bool worth_reading(struct slice t, size_t at, size_t end)
 {
     size_t i = at, j = end;
 
+    if (at > 1 && (t.p[at - 1] == ',' || t.p[at - 1] == '.') &&
+        address_is_digit(t.p[at - 2]))
+        return false; /* the rest of 1,000 */
     while (i > 0 && at - i < 3 && is_gap(t.p[i - 1]))
         i--;
     if (i > 0 && i < at &&
@@ -56,6 +59,11 @@ static bool worth_reading(struct slice t, size_t at, size_t end)
         j++;
     while (j < t.n && j - end < 4 && is_gap(t.p[j]))
         j++;
+    if (j > end && j < t.n && address_is_digit(t.p[j])) { /* 975 3968 Bay St */
+        while (j < t.n && address_is_digit(t.p[j]))
+            j++;
+        j += j < t.n && t.p[j] == ' ';
+    }
     return j > end && j < t.n && address_letter(t.p + j, t.n - j);
 }
 
@@ -68,30 +76,45 @@ static bool is_located(const struct address_tokens *t, int first)
            (t->item[first - 1].flags & WORD_LOCATE) != 0;
 }
 
+static bool is_kind(const struct address_tokens *t, int i, unsigned flags)
+{
+    return i >= 0 && i < t->count && t->item[i].kind == TOKEN_WORD &&
+           (t->item[i].flags & flags);
+}
+
+/* The other street of a corner, behind "and": its last token, or `last`. */
+static int other_street(const struct address_tokens *t, int last)
+{
+    int i = last + 1, end = last;
+
+    if (is_kind(t, i, WORD_STREET) && address_is_word(t, i + 1, "and"))
+        i++;
+    if (!address_is_word(t, i, "and") || t->item[i].gap == GAP_HARD)
+        return last;
+    for (int k = i + 1;
+         k < t->count && k < i + 5 && t->item[k].gap == GAP_BLANK &&
+         t->item[k].kind == TOKEN_WORD;
+         k++)
+        if (k > i + 1 && is_kind(t, k, WORD_STREET | WORD_WEAK | WORD_COMPOUND))
+            end = k;
+    return end;
+}
+
 /* "the corner of", and the other street of a corner. */
 static void take_corner(const struct address_tokens *t, int *first, int *last)
 {
     int i = *first;
 
-    if (address_is_word(t, i - 1, "of") && address_is_word(t, i - 2, "corner"))
+    if (address_is_word(t, i - 1, "of") &&
+        address_is_word(t, i - 2, "corner")) {
         *first = i - (address_is_word(t, i - 3, "the") ? 3 : 2);
-    else if (address_is_word(t, i - 1, "and") && i >= 3 &&
-             (t->item[i - 2].flags & WORD_CAPITAL) &&
-             (t->item[i - 3].flags & WORD_LOCATE))
+        *last = other_street(t, *last);
+    } else if (address_is_word(t, i - 1, "and") &&
+               is_kind(t, i - 2, WORD_CAPITAL) &&
+               (i == 2 || t->item[i - 2].gap == GAP_HARD ||
+                is_kind(t, i - 3, WORD_LOCATE))) {
         *first = i - 2;
-    else
-        return;
-    i = *last + 1;
-    if (!address_is_word(t, i, "and"))
-        return;
-    for (int n = 0;
-         n < 4 && i + 1 < t->count && t->item[i + 1].gap == GAP_BLANK &&
-         (t->item[i + 1].flags & WORD_CAPITAL);
-         n++)
-        i++;
-    if (i > *last + 1 &&
-        (t->item[i].flags & (WORD_STREET | WORD_WEAK | WORD_COMPOUND)))
-        *last = i;
+    }
 }
 
 /* Numbers that stand before the street belong to it. */
@@ -116,17 +139,21 @@ static int street_at(struct address_search *s, size_t at, size_t *next)
         return 0;
     if (t.item[first].kind == TOKEN_WORD)
         first = take_number(&t, first);
-    last = address_tail(&t, last, &sure);
-    if (tier == 3 && !sure && !is_located(&t, first))
+    last = address_tail(&t, first, last, &sure);
+    if ((tier == 3 && !sure && !is_located(&t, first)) || (tier == 4 && !sure))
         return 0;
     if (sure && tier > 1)
-        tier--;
+        tier -= tier == 4 ? 3 : 1;
     else if (tier == 3)
         tier = 2;
     take_corner(&t, &first, &last);
     if (t.item[first].at < s->last_end)
         return 0;
-    *next = s->last_end = t.item[last].end;
+    *next = t.item[last].end;
+    *next += *next < s->text.n && s->text.p[*next] == ')' &&
+             memchr(s->text.p + t.item[first].at, '(',
+                    *next - t.item[first].at) != NULL;
+    s->last_end = *next;
     return s->found(s->ctx, ADDRESS_STREET, t.item[first].at, *next, tier);
 }
 

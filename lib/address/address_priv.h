@@ -61,12 +61,14 @@ size_t address_letter(const char *p, size_t n);
 bool address_is_capital(const char *p, size_t n);
 bool address_is_digit(char c);
 
-/* The street at token k: tokens [*first, *last] and a tier, or 0. */
+/* The street at token k: tokens [*first, *last] and a tier, or 0. 3: only
+ * behind a word that says where; 4: only with a tail that is sure. */
 int address_street(const struct address_tokens *t, int k, int *first,
                    int *last);
-/* What follows token `last` of a street: the last token that belongs to the
- * address. *sure: a flat, state, country or postcode is among it. */
-int address_tail(const struct address_tokens *t, int last, bool *sure);
+/* What follows the street of tokens [first, last]: the last token that belongs
+ * to the address. *sure: a flat, state, country or postcode is among it. */
+int address_tail(const struct address_tokens *t, int first, int last,
+                 bool *sure);
 /* Flat at token i: the index behind it, or i. */
 int address_unit(const struct address_tokens *t, int i);
 

@@ -80,7 +80,8 @@ static int name_ahead(const struct address_tokens *t, int i, bool *weak)
         bool ends;
 
         if (!joined(t, j) || token(t, j)->kind != TOKEN_WORD ||
-            has(t, j, WORD_STOP) || has(t, j, WORD_UNIT))
+            has(t, j, WORD_STOP | WORD_UNIT) ||
+            (has(t, j, WORD_LOCATE) && !has(t, j, WORD_PARTICLE)))
             break;
         ends = has(t, j, WORD_STREET | WORD_WEAK) ||
                (has(t, j, WORD_AFTER) && has(t, j, WORD_CAPITAL));
@@ -141,16 +142,22 @@ static int with_direction(const struct address_tokens *t, int last)
                : last;
 }
 
+static bool is_year(const struct address_tokens *t, int k)
+{
+    const char *p = t->text.p + token(t, k)->at;
+
+    return is_number(t, k, 4) && token(t, k)->digits == 4 &&
+           ((p[0] == '1' && p[1] == '9') || (p[0] == '2' && p[1] == '0'));
+}
+
 /* "in 2008 Wall Street fell" */
 static bool is_year_of_event(const struct address_tokens *t, int k)
 {
     static const char *const words[] = { "in",     "since", "by",   "during",
                                          "of",     "until", "from", "before",
                                          "around", "the",   NULL };
-    const char *p = t->text.p + token(t, k)->at;
 
-    if (!is_number(t, k, 4) || token(t, k)->digits != 4 ||
-        !((p[0] == '1' && p[1] == '9') || (p[0] == '2' && p[1] == '0')))
+    if (!is_year(t, k))
         return false;
     for (int i = 0; words[i]; i++)
         if (address_is_word(t, k - 1, words[i]))
@@ -197,6 +204,12 @@ static int name_start(const struct address_tokens *t, int k, int words)
     return i;
 }
 
+/* "UFC", "PSC" */
+static bool is_initials(const struct address_tokens *t, int i)
+{
+    return has(t, i, WORD_UPPER) && token(t, i)->end - token(t, i)->at < 5;
+}
+
 /* Prefix word of the name that ends before token k, or -1. */
 static int prefix_before(const struct address_tokens *t, int k)
 {
@@ -238,17 +251,21 @@ static int street_before(const struct address_tokens *t, int k, int *first)
         return 1;
     }
     if (has(t, k - 1, WORD_AFTER | WORD_STREET) && joined(t, k - 1) &&
-        has(t, k - 2, WORD_CAPITAL)) {
-        *first = name_start(t, k, 4);
+        (has(t, k - 2, WORD_CAPITAL) ||
+         (token(t, k - 2)->kind == TOKEN_WORD && joined(t, k - 2) &&
+          !has(t, k - 2, WORD_STOP | WORD_LOCATE) &&
+          has(t, k - 3, WORD_CAPITAL)))) {
+        *first = name_start(t, has(t, k - 2, WORD_CAPITAL) ? k : k - 2, 4);
         return has(t, k - 1, WORD_AFTER) ? 1 : 2;
     }
     if (!has(t, k - 1, WORD_CAPITAL) || has(t, k - 1, WORD_STOP) ||
-        (has(t, k - 1, WORD_UPPER) &&
-         token(t, k - 1)->end - token(t, k - 1)->at < 5) ||
         token(t, k - 1)->end - token(t, k - 1)->at < 3)
         return 0;
     *first = name_start(t, k, 4);
-    return 3;
+    for (int i = *first; i < k; i++)
+        if (is_initials(t, i))
+            return 0;
+    return is_year(t, k) ? 0 : 3;
 }
 
 /* "PSC 9009, Box 9725 APO AA 33274", asked at the last number. */
@@ -329,6 +346,69 @@ static int unit_first(const struct address_tokens *t, int k, int *first,
     return tier ? 1 : has(t, k - 1, WORD_CAPITAL) ? 2 : 3;
 }
 
+/* Words with capitals before a number that a second name follows: "Tungata 11
+ * Rott Crossroad", behind a word that says where or at the beginning. */
+static int name_before(const struct address_tokens *t, int k)
+{
+    int i = k;
+
+    while (k - i < 3 && joined(t, i) && has(t, i - 1, WORD_CAPITAL) &&
+           !has(t, i - 1, WORD_STOP))
+        i--;
+    if (i == k || (k - i == 1 && has(t, i, WORD_LOCATE)))
+        return k;
+    if (token(t, i)->gap == GAP_HARD || i == 0 || has(t, i - 1, WORD_LOCATE) ||
+        address_is_word(t, i - 1, "with") || token(t, i)->gap == GAP_LINE)
+        return i;
+    return k;
+}
+
+/* Small letters only: "74678 midtvollen 130"; worth something with what
+ * follows alone. */
+static int small_letters(const struct address_tokens *t, int k, int *last)
+{
+    int j = k + 1;
+
+    if (!is_number(t, k, 5))
+        return 0;
+    while (j <= k + 4 && joined(t, j) && token(t, j)->kind == TOKEN_WORD &&
+           !has(t, j, WORD_STOP | WORD_UNIT | WORD_LOCATE))
+        j++;
+    if (j == k + 1 || !joined(t, j) || !is_number(t, j, 4))
+        return 0;
+    *last = j;
+    return says_street(t, k + 1, j - 1) ? 3 : 4;
+}
+
+static int around_number(const struct address_tokens *t, int k, int *first,
+                         int *last)
+{
+    int start = k, end = k, tier, before = street_before(t, k, &start);
+
+    if (before == 1) {
+        *first = start;
+        return 1;
+    }
+    tier = street_behind(t, k, last);
+    if (!tier && is_number(t, k + 1, 5) && joined(t, k + 1)) {
+        tier = street_behind(t, k + 1, last);
+        if (tier == 2 && !is_number(t, *last, 9))
+            tier = 1; /* two numbers before it are more than chance */
+    }
+    if (tier) {
+        *first = name_before(t, k);
+        return tier;
+    }
+    if (before) {
+        *first = start;
+        *last = k;
+        return before;
+    }
+    tier = small_letters(t, k, &end);
+    *last = tier ? end : k;
+    return tier;
+}
+
 int address_street(const struct address_tokens *t, int k, int *first, int *last)
 {
     int tier;
@@ -345,16 +425,5 @@ int address_street(const struct address_tokens *t, int k, int *first, int *last)
         tier = post_box(t, k, first);
     if (!tier)
         tier = unit_first(t, k, first, last);
-    if (!tier)
-        tier = street_behind(t, k, last);
-    if (!tier && is_number(t, k + 1, 5) && joined(t, k + 1)) {
-        tier = street_behind(t, k + 1, last);
-        if (tier == 2 && !is_number(t, *last, 9))
-            tier = 1; /* two numbers before it are more than chance */
-    }
-    if (!tier) {
-        *last = k;
-        tier = street_before(t, k, first);
-    }
-    return tier;
+    return tier ? tier : around_number(t, k, first, last);
 }

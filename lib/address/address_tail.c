@@ -58,7 +58,13 @@ static bool is_postcode(const struct address_tokens *t, int i)
 {
     const struct address_token *x = token(t, i);
 
-    return x->kind == TOKEN_NUMBER && x->digits >= 3 && x->digits <= 6;
+    if (x->kind == TOKEN_CODE) /* B0J 2H0 */
+        return x->end - x->at == 3 && i + 1 < t->count &&
+               token(t, i + 1)->kind == TOKEN_CODE &&
+               token(t, i + 1)->gap == GAP_BLANK &&
+               token(t, i + 1)->end - token(t, i + 1)->at == 3;
+    return x->kind == TOKEN_NUMBER && x->digits <= 6 &&
+           (x->digits >= 3 || (x->digits == 2 && x->end - x->at == 6));
 }
 
 /* 340 12, B0J 2H0, 7412 SL: the last token of the postcode at i. */
@@ -69,7 +75,8 @@ static int postcode_end(const struct address_tokens *t, int i)
 
     if (i + 1 >= t->count || y->gap != GAP_BLANK)
         return i;
-    if (x->digits == 3 && y->kind == TOKEN_NUMBER && y->digits == 2)
+    if (x->kind == TOKEN_CODE ||
+        (x->digits == 3 && y->kind == TOKEN_NUMBER && y->digits == 2))
         return i + 1;
     if (x->digits == 4 && y->kind == TOKEN_WORD && (y->flags & WORD_UPPER) &&
         y->end - y->at == 2)
@@ -77,10 +84,25 @@ static int postcode_end(const struct address_tokens *t, int i)
     return i;
 }
 
+/* ", 43 73313": what stands for the state is a number. */
+static bool is_numbered_state(const struct address_tokens *t, int i)
+{
+    return token(t, i)->kind == TOKEN_NUMBER && token(t, i)->digits <= 2 &&
+           token(t, i)->gap == GAP_COMMA && i + 1 < t->count &&
+           token(t, i + 1)->kind == TOKEN_NUMBER &&
+           token(t, i + 1)->gap == GAP_BLANK && token(t, i + 1)->digits == 5;
+}
+
+static bool in_brackets(const struct address_tokens *t, int i)
+{
+    return token(t, i)->at > 0 && t->text.p[token(t, i)->at - 1] == '(';
+}
+
 struct tail {
     int last;  /* token that surely belongs */
     int words; /* of a town since */
     bool unit, sure;
+    bool small; /* the street has no capitals */
 };
 
 /* Token i, after `last`: 0 ends the address, 1 goes on; *next follows. */
@@ -99,14 +121,21 @@ static bool step(const struct address_tokens *t, struct tail *x, int i,
         x->sure = true;
         return true;
     }
-    if (has(t, i, WORD_COUNTRY)) {
+    if (x->words && is_numbered_state(t, i)) {
+        x->last = i + 1;
+        x->sure = true;
+        return false;
+    }
+    if (has(t, i, WORD_COUNTRY) || (x->last == i - 1 && in_brackets(t, i) &&
+                                    has(t, i - 1, WORD_COUNTRY))) {
         x->last = i;
         x->sure = true;
         x->words = 1;
         return true;
     }
     if (is_postcode(t, i)) {
-        if (!x->words && token(t, i)->gap == GAP_BLANK)
+        if ((!x->words && token(t, i)->gap == GAP_BLANK) || in_brackets(t, i) ||
+            (x->small && !x->sure))
             return false;
         x->last = postcode_end(t, i);
         x->sure = true;
@@ -114,9 +143,10 @@ static bool step(const struct address_tokens *t, struct tail *x, int i,
         /* "10115 Berlin" goes on, "Berlin 10115" does not */
         return !x->words;
     }
-    if (has(t, i, WORD_STOP) && !has(t, i, WORD_UPPER))
+    if ((has(t, i, WORD_STOP) && !has(t, i, WORD_UPPER)) ||
+        (has(t, i, WORD_LOCATE) && !has(t, i, WORD_PARTICLE)))
         return false;
-    if (has(t, i, WORD_CAPITAL) ||
+    if (has(t, i, WORD_CAPITAL) || x->small ||
         (has(t, i, WORD_PARTICLE) && i + 1 < t->count &&
          has(t, i + 1, WORD_CAPITAL))) {
         x->words++;
@@ -150,20 +180,35 @@ static int town_end(const struct address_tokens *t, const struct tail *x)
 /* "Zezig Streets", "Pinto Hill" behind the number. */
 static int second_name(const struct address_tokens *t, int last)
 {
-    if (goes_on(t, last + 1) && goes_on(t, last + 2) &&
-        token(t, last)->kind == TOKEN_NUMBER &&
-        token(t, last + 1)->gap == GAP_BLANK &&
-        token(t, last + 2)->gap == GAP_BLANK &&
-        has(t, last + 1, WORD_CAPITAL) && !has(t, last + 1, WORD_STOP) &&
-        has(t, last + 2, WORD_STREET | WORD_WEAK) &&
-        has(t, last + 2, WORD_CAPITAL))
-        return last + 2;
+    int i = last + 1;
+
+    if (token(t, last)->kind != TOKEN_NUMBER)
+        return last;
+    for (; i < last + 5 && goes_on(t, i) && token(t, i)->gap == GAP_BLANK;
+         i++) {
+        if (i > last + 1 && has(t, i, WORD_STREET | WORD_WEAK) &&
+            has(t, i, WORD_CAPITAL))
+            return i;
+        if (!has(t, i, WORD_CAPITAL | WORD_PARTICLE) ||
+            has(t, i, WORD_STOP | WORD_UNIT))
+            break;
+    }
     return last;
 }
 
-int address_tail(const struct address_tokens *t, int last, bool *sure)
+static bool no_capitals(const struct address_tokens *t, int first, int last)
 {
-    struct tail x = { .last = second_name(t, last) };
+    for (int i = first; i <= last; i++)
+        if (has(t, i, WORD_CAPITAL))
+            return false;
+    return true;
+}
+
+int address_tail(const struct address_tokens *t, int first, int last,
+                 bool *sure)
+{
+    struct tail x = { .last = second_name(t, last),
+                      .small = no_capitals(t, first, last) };
 
     for (int i = x.last + 1, next; i < last + TAIL_TOKENS && goes_on(t, i);
          i = next) {

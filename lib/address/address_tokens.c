@@ -33,6 +33,12 @@ static void read_word(struct slice t, struct address_token *x)
 {
     x->kind = TOKEN_WORD;
     x->end = word_end(t, x->at);
+    if (x->end - x->at == 1 && x->end + 1 < t.n && t.p[x->end] == '/' &&
+        (t.p[x->at] | 0x20) == 'c') { /* C/ Mayor */
+        x->end++;
+        x->flags = WORD_PREFIX | WORD_CAPITAL;
+        return;
+    }
     if (x->end < t.n && address_is_digit(t.p[x->end])) {
         x->kind = TOKEN_CODE; /* B0J */
         while (x->end < t.n && (address_is_digit(t.p[x->end]) ||
@@ -84,6 +90,13 @@ static void read_number(struct slice t, struct address_token *x)
     x->end = end;
 }
 
+/* "???" before the lines of quoted mail */
+static bool is_quote_mark(struct slice t, size_t i)
+{
+    return t.p[i] == '?' &&
+           ((i > 0 && t.p[i - 1] == '?') || (i + 1 < t.n && t.p[i + 1] == '?'));
+}
+
 /* Reads what stands before a token; true if one begins. */
 static bool read_gap(struct slice t, size_t stop, size_t *at,
                      const struct address_token *before, enum address_gap *gap)
@@ -96,11 +109,13 @@ static bool read_gap(struct slice t, size_t stop, size_t *at,
 
         if (address_is_digit(c) || address_letter(t.p + i, t.n - i))
             break;
-        if (is_blank(c) || c == '(' || c == ')' || c == '#')
+        if (is_blank(c) || c == ')' ||
+            (c == '#' && before &&
+             (before->flags & (WORD_UNIT | WORD_STREET | WORD_WEAK))))
             *gap = *gap < GAP_BLANK ? GAP_BLANK : *gap;
-        else if (c == ',')
+        else if (c == ',' || c == '(')
             *gap = *gap < GAP_COMMA ? GAP_COMMA : *gap;
-        else if (c == '\n' || c == '>' || c == '|')
+        else if (c == '\n' || c == '>' || c == '|' || is_quote_mark(t, i))
             *gap = *gap < GAP_LINE ? GAP_LINE : *gap;
         else if (c == '.' && n == 0 && before &&
                  (before->end - before->at <= 4 ||

@@ -19,7 +19,7 @@ static const struct group groups[] = {
     { WORD_STREET,
       "street st streets str road rd avenue ave boulevard blvd lane ln drive "
       "dr terrace parkway pkwy highway hwy square sq crescent turnpike "
-      "freeway expressway crossroad crossroads causeway mews alley close "
+      "freeway expressway crossroad crossroads causeway mews alley "
       "stravenue throughway trafficway underpass overpass motorway skyway "
       "viaduct esplanade" },
     { WORD_WEAK,
@@ -39,6 +39,7 @@ static const struct group groups[] = {
       "spring springs spur spurs squares station stream summit track trace "
       "trail trails tunnel union unions valley valleys via view views village "
       "villages ville vista walk walks wall way ways well wells rise gate "
+      "close "
       "quay wharf parade" },
     { WORD_PREFIX,
       "rue avenue av boulevard bd blvd chemin impasse allée allee quai via "
@@ -51,14 +52,16 @@ static const struct group groups[] = {
       "utca utcája u út útja tér tere krt körút rkp rakpart köz sétány "
       "strasse straße str weg gasse allee platz terrasse ulice náměstí nám "
       "třída cesta tänav mnt puiestee iela gatvė sokak sokağı caddesi cad "
-      "bulvarı laan straat plein kapu sor dűlő gata gate vei veien vej gade "
+      "bulvarı tee põik tn pst laan straat plein kapu sor dűlő gata gate vei "
+      "veien vej gade "
       "väg vägen gatan katu tie" },
     { WORD_UNIT, "apt apartment suite ste unit flat floor fl room rm bldg "
                  "building wohnung appartement appt piso planta lejl" },
-    { WORD_PARTICLE, "de la le les du des del della delle dei degli di da do "
-                     "dos das den der die het van von zu zum zur of the e y i "
-                     "el los las au aux z ze na nad u el- al ibn bin san santa "
-                     "a" },
+    { WORD_PARTICLE,
+      "de la le les du des del della delle dei degli di da do "
+      "dos das den der die het van von zu zum zur of the e y i "
+      "el los las au aux z ze na nad u el- al ibn bin san santa v w "
+      "a" },
     { WORD_STOP,
       "january february march april may june july august september october "
       "november december jan feb mar apr jun jul aug sep sept oct nov dec "
@@ -68,7 +71,8 @@ static const struct group groups[] = {
       "answer windows iphone android python java chrome room gate terminal "
       "year years day days hour hours minute minutes week weeks month months "
       "passengers people miles dollars euros percent items bags he she it we "
-      "they you i this that there these those please thanks thank yes no not "
+      "it's i'm that's here's they you i this that there these those please "
+      "thanks thank yes no not "
       "is are was were will would can could should if then else when what "
       "which who how why and or but so than with for by" },
     { WORD_DIRECTION, "n s e w ne nw se sw north south east west northeast "
@@ -230,6 +234,8 @@ unsigned address_word_flags(const char *p, size_t n)
     pthread_once(&once, build);
     fold(p, n, low);
     flags = slot(low, n)->flags;
+    if (n > 2 && p[1] == '\'' && address_is_capital(p + 2, n - 2))
+        flags |= WORD_CAPITAL; /* d'Ouchy */
     if (address_is_capital(p, n)) {
         size_t first = address_letter(p, n);
 
