@@ -1,107 +1,209 @@
 /*
- * bench_scrub.c - MB/s of scrubbing, one thread, no cache
+ * bench_scrub.c - MB/s of scrubbing, with all rules and no cache
  *
- * Reads the lines of the file that SLMCTL_BENCH_LOG names (JSON Lines), or
- * makes a log of its own: one personal value in about 100 bytes (dense), and
- * one in about 10,000 (ordinary).
+ * bench_scrub [FILE...]: JSON Lines, as they are or packed with zstd. Without
+ * a file, the demo agent's logs (data/agent/logs.jsonl.zst from the tree's
+ * root), and a dense text: examples of the rules, all types alike, as chat
+ * messages. CPU time of one thread, then of two at once; JSON is walked and
+ * surrogates are written, as in `curate --filter`.
  */
 #include "base/clock.h"
-#include "base/io.h"
+#include "base/mem.h"
+#include "base/pool.h"
 #include "base/rng.h"
-#include "json/json.h"
-#include "scrub/scrub.h"
+#include "codec/codec.h"
+#include "scrub/scrub_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BYTES ((size_t)16 << 20)
+#define DENSE ((size_t)8 << 20)
+#define FILE_MAX ((size_t)64 << 20) /* of a file; more is not read */
+#define LINE_MAX_BYTES ((size_t)64 << 20)
+#define THREADS_MAX 2
 
-static void make_log(unsigned words, struct buf *out)
+struct log {
+    struct buf text;
+    size_t *line; /* where each begins, and the end */
+    size_t count, cap;
+};
+
+struct run {
+    const struct log *log;
+    struct scrub_worker *worker[THREADS_MAX];
+    struct buf out[THREADS_MAX];
+    size_t pieces[THREADS_MAX];
+};
+
+static void fail(const struct err *err)
 {
-    static const char *const pieces[] = {
-        "ada@love.org",           "(415) 736-2671", "4111 1111 1111 1111",
-        "DE89370400440532013000", "81.169.145.72",  "219-45-8721"
-    };
+    (void)fprintf(stderr, "%s\n", err->msg);
+    exit(1);
+}
+
+static void add_line(struct log *l, struct slice text)
+{
+    void *all = l->line;
+
+    mem_grow(&all, &l->cap, l->count + 2, sizeof(*l->line));
+    l->line = all;
+    l->line[l->count++] = l->text.len;
+    buf_add_slice(&l->text, text);
+    l->line[l->count] = l->text.len;
+}
+
+static void read_log(const char *path, struct log *l)
+{
+    struct codec_lines *in = NULL;
+    struct codec_line c;
+    struct err err = { 0 };
+    int rc;
+
+    if (codec_lines_open(path, LINE_MAX_BYTES, &in, &err) < 0)
+        fail(&err);
+    while (l->text.len < FILE_MAX && (rc = codec_lines_next(in, &c, &err)) > 0)
+        add_line(l, c.text);
+    codec_lines_close(in);
+}
+
+/* "<<" and ">>" are marks of examples. */
+static void add_example(struct buf *out, const char *p)
+{
+    for (; *p; p++) {
+        if ((p[0] == '<' && p[1] == '<') || (p[0] == '>' && p[1] == '>'))
+            p++;
+        else
+            buf_char(out, *p);
+    }
+    buf_str(out, ". ");
+}
+
+/* One rule of each type, all types alike: most rules are about keys, most
+ * texts are not. */
+static const struct scrub_rule *draw_rule(const struct scrub_rules *rules,
+                                          const struct map *types,
+                                          struct rng *r)
+{
+    uint64_t type = rng_below(r, map_count(types));
+    size_t i = rng_below(r, rules->count);
+
+    while (*map_get(types, rules->rule[i].type, strlen(rules->rule[i].type)) !=
+           type)
+        i = (i + 1) % rules->count;
+    return &rules->rule[i];
+}
+
+static void make_dense(const struct scrub_rules *rules, struct log *l)
+{
+    struct map *types = map_new();
     struct rng r;
 
-    rng_init(&r, 1);
-    while (out->len < BYTES) {
-        struct json_writer w;
-        struct buf text = { 0 };
+    for (size_t i = 0; i < rules->count; i++) {
+        const char *type = rules->rule[i].type;
+        bool added;
+        uint64_t *at = map_put(types, type, strlen(type), &added);
 
-        for (unsigned i = 0; i < 400; i++)
-            if (rng_below(&r, words) == 0)
-                buf_printf(&text, "%s ", pieces[rng_below(&r, 6)]);
-            else
-                buf_printf(&text, "word%u\n", (unsigned)rng_below(&r, 900));
-        json_writer_init(&w, out, false);
+        if (added)
+            *at = map_count(types) - 1;
+    }
+    rng_init(&r, 1);
+    while (l->text.len < DENSE) {
+        struct buf line = { 0 }, text = { 0 };
+        struct json_writer w;
+
+        for (int i = 0; i < 40; i++) {
+            const struct scrub_rule *x = draw_rule(rules, types, &r);
+
+            add_example(&text,
+                        x->examples.item[rng_below(&r, x->examples.count)]);
+        }
+        json_writer_init(&w, &line, false);
         json_begin_object(&w, NULL);
+        json_put_string(&w, "role", "user");
         json_put_slice(&w, "content", buf_slice(&text));
         json_end_object(&w);
-        buf_char(out, '\n');
+        add_line(l, buf_slice(&line));
+        buf_release(&line);
         buf_release(&text);
     }
+    map_free(types);
 }
 
-static void measure(const char *name, struct scrub_worker *w,
-                    const struct buf *log)
+static void scrub_line(void *ctx, size_t task, unsigned thread)
 {
-    double start = clock_cpu_s(); /* a busy machine does not count */
-    size_t at = 0, pieces = 0;
-    struct buf out = { 0 };
+    struct run *r = ctx;
+    const size_t *at = r->log->line + task;
+    struct slice in = { r->log->text.data + at[0], at[1] - at[0] };
     struct err err = { 0 };
+    size_t count;
 
-    while (at < log->len) {
-        const char *nl = memchr(log->data + at, '\n', log->len - at);
-        size_t n = nl ? (size_t)(nl - log->data) - at : log->len - at, count;
-        struct slice in = { log->data + at, n };
+    buf_reset(&r->out[thread]);
+    if (scrub_record(r->worker[thread], slice_of("s"), &in, 1, &r->out[thread],
+                     NULL, &count, &err) < 0)
+        fail(&err);
+    r->pieces[thread] += count;
+}
 
-        buf_reset(&out);
-        if (scrub_record(w, slice_of("s"), &in, 1, &out, NULL, &count, &err)) {
-            fprintf(stderr, "%s\n", err.msg);
-            exit(1);
+static void measure(const char *name, const struct scrub_rules *rules,
+                    const struct log *l)
+{
+    static const struct crypto_key key = { { 1 } };
+    double mb = (double)l->text.len / 1e6;
+
+    for (unsigned threads = 1; threads <= THREADS_MAX; threads++) {
+        struct run r = { .log = l };
+        struct pool *pool = pool_new(threads);
+        double cpu = clock_cpu_s(), wall = (double)clock_mono_ns() / 1e9;
+
+        for (unsigned i = 0; i < threads; i++)
+            r.worker[i] = scrub_worker_new(rules, &key);
+        pool_run(pool, l->count, scrub_line, &r);
+        cpu = clock_cpu_s() - cpu;
+        wall = (double)clock_mono_ns() / 1e9 - wall;
+        printf("scrub %-28s %u thread%s %6.1f MB/s a core, %6.1f MB/s; %zu "
+               "pieces in %.1f MB\n",
+               name, threads, threads > 1 ? "s" : " ", mb / cpu, mb / wall,
+               r.pieces[0] + r.pieces[1], mb);
+        for (unsigned i = 0; i < threads; i++) {
+            scrub_worker_free(r.worker[i]);
+            buf_release(&r.out[i]);
         }
-        pieces += count;
-        at += n + 1;
+        pool_free(pool);
     }
-    printf("scrub %-9s %6.1f MB/s, %zu pieces in %.1f MB\n", name,
-           (double)log->len / 1e6 / (clock_cpu_s() - start), pieces,
-           (double)log->len / 1e6);
-    buf_release(&out);
 }
 
-static void measure_made(const char *name, struct scrub_worker *w,
-                         unsigned words)
+static void measure_file(const char *path, const struct scrub_rules *rules)
 {
-    struct buf log = { 0 };
+    const char *slash = strrchr(path, '/');
+    struct log l = { 0 };
 
-    make_log(words, &log);
-    measure(name, w, &log);
-    buf_release(&log);
+    read_log(path, &l);
+    measure(slash ? slash + 1 : path, rules, &l);
+    buf_release(&l.text);
+    free(l.line);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const char *path = getenv("SLMCTL_BENCH_LOG");
     struct scrub_rules *rules = scrub_rules_new();
-    struct crypto_key key = { { 1 } };
-    struct scrub_worker *w;
-    struct buf log = { 0 };
+    struct log dense = { 0 };
     struct err err = { 0 };
+    double start = clock_cpu_s();
 
     if (crypto_init(&err) < 0 || scrub_rules_add_builtin(rules, &err) < 0 ||
-        scrub_rules_finish(rules, &err) < 0) {
-        fprintf(stderr, "%s\n", err.msg);
-        return 1;
-    }
-    w = scrub_worker_new(rules, &key);
-    measure_made("ordinary", w, 1300);
-    measure_made("dense", w, 12);
-    if (path && io_read_file(path, (size_t)1 << 30, &log, &err) == 0)
-        measure("log", w, &log);
-    buf_release(&log);
-    scrub_worker_free(w);
+        scrub_rules_finish(rules, &err) < 0)
+        fail(&err);
+    printf("scrub %zu rules read in %.0f ms\n", scrub_rules_count(rules),
+           (clock_cpu_s() - start) * 1e3);
+    for (int i = 1; i < argc; i++)
+        measure_file(argv[i], rules);
+    if (argc == 1)
+        measure_file("data/agent/logs.jsonl.zst", rules);
+    make_dense(rules, &dense);
+    measure("dense", rules, &dense);
+    buf_release(&dense.text);
+    free(dense.line);
     scrub_rules_free(rules);
     return 0;
 }
