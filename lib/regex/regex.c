@@ -36,6 +36,8 @@ static uint32_t pcre_options(unsigned flags)
         o |= PCRE2_CASELESS;
     if (flags & REGEX_ANCHORED)
         o |= PCRE2_ANCHORED;
+    if (flags & REGEX_UNTIL)
+        o |= PCRE2_USE_OFFSET_LIMIT;
     return o;
 }
 
@@ -152,4 +154,18 @@ int regex_find(const struct regex *r, struct regex_scratch *s,
                        pcre_message(rc, text));
     take_groups(s, rc, m);
     return 1;
+}
+
+int regex_find_until(const struct regex *r, struct regex_scratch *s,
+                     struct slice subject, size_t from, size_t until,
+                     struct regex_match *m, struct err *err)
+{
+    int rc;
+
+    if (s->context)
+        (void)pcre2_set_offset_limit(s->context, until);
+    rc = regex_find(r, s, subject, from, m, err);
+    if (s->context)
+        (void)pcre2_set_offset_limit(s->context, PCRE2_UNSET);
+    return rc;
 }

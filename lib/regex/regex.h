@@ -30,6 +30,7 @@ enum regex_flag {
     REGEX_CASELESS = 4, /* as (?i) */
     REGEX_ANCHORED = 8, /* matches begin at `from` or not at all */
     REGEX_NO_JIT = 16,  /* interpreter only; for tests */
+    REGEX_UNTIL = 32,   /* may be asked with regex_find_until */
 };
 
 struct regex;         /* shared, read-only */
@@ -60,5 +61,10 @@ struct regex_match {
 MUST_CHECK int regex_find(const struct regex *r, struct regex_scratch *s,
                           struct slice subject, size_t from,
                           struct regex_match *m, struct err *err);
+
+/* The same, of a match that begins at byte `until` at the latest. */
+MUST_CHECK int regex_find_until(const struct regex *r, struct regex_scratch *s,
+                                struct slice subject, size_t from, size_t until,
+                                struct regex_match *m, struct err *err);
 
 #endif

@@ -86,7 +86,7 @@ void scrub_context_hit(struct scrub_search *s, uint32_t word, size_t end)
         return;
     mem_grow(&all, &w->word_cap, w->word_count + 1, sizeof(*w->words));
     w->words = all;
-    w->words[w->word_count++] = (struct scrub_window){ start, end, word };
+    w->words[w->word_count++] = (struct scrub_window){ start, end, end, word };
 }
 
 /* Words before this one in w->words end at or before `at`. */

@@ -125,8 +125,9 @@ static void open_window(struct scrub_search *s, uint32_t rule,
 {
     const struct scrub_rule *r = &s->w->rules->rule[rule];
 
-    scrub_add_window(s, rule, c->start > r->before ? c->start - r->before : 0,
-                     c->end + r->after);
+    scrub_add_window(s, (struct scrub_window){
+                            c->start > r->before ? c->start - r->before : 0,
+                            c->end, c->end + r->after, rule });
 }
 
 static void keep_cluster(struct scrub_worker *w, const struct cluster *c,
@@ -141,7 +142,7 @@ static void keep_cluster(struct scrub_worker *w, const struct cluster *c,
              sizeof(*w->cluster_sets));
     w->cluster_sets = sets;
     w->clusters[w->cluster_count] =
-        (struct scrub_window){ c->start, c->end, 0 };
+        (struct scrub_window){ c->start, c->end, c->end, 0 };
     memcpy(w->cluster_sets + w->cluster_count++ * width, rules,
            width * sizeof(*rules));
 }
@@ -204,7 +205,9 @@ static void cluster_windows(struct scrub_search *s, const struct cluster *c)
         if (x->gate == GATE_DOTS && c->dots >= 3)
             open_window(s, rule, c);
         else if (x->gate == GATE_IBAN && iban)
-            scrub_add_window(s, rule, c->first - 2, c->first + x->after);
+            scrub_add_window(s, (struct scrub_window){ c->first - 2, c->first,
+                                                       c->first + x->after,
+                                                       rule });
     }
     if (c->digits >= CLUSTER_MIN_DIGITS && r->digit_count)
         ask_rules(s, c);
@@ -307,11 +310,12 @@ static int count_shape(struct scrub_search *s, const struct scrub_window *c,
                 r->digit_rule[64 * k + (size_t)__builtin_ctzll(left)];
             const struct scrub_rule *x = &r->rule[rule];
             struct scrub_window w = {
-                c->start > x->before ? c->start - x->before : 0,
+                c->start > x->before ? c->start - x->before : 0, c->end,
                 c->end + x->after < s->text.n ? c->end + x->after : s->text.n,
                 rule
             };
 
+            s->w->reached[rule] = 0;
             rc = scrub_run_window(s, w);
             if (rc < 0 || s->w->hits.count > before)
                 return rc;
@@ -368,7 +372,8 @@ static size_t colon_window(struct scrub_search *s, size_t at)
         return end;
     for (size_t i = 0; i < r->other_count; i++)
         if (r->rule[r->other_rule[i]].gate == GATE_COLONS)
-            scrub_add_window(s, r->other_rule[i], start, end + 2);
+            scrub_add_window(s, (struct scrub_window){ start, end, end + 2,
+                                                       r->other_rule[i] });
     return end;
 }
 

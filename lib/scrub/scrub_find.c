@@ -26,25 +26,28 @@ static void push_window(struct scrub_worker *w, struct scrub_window x)
     w->windows[w->window_count++] = x;
 }
 
-/* Windows of one rule that touch become one, so no match is seen twice. */
-void scrub_add_window(struct scrub_search *s, uint32_t rule, size_t start,
-                      size_t end)
+/* Windows of one rule in which matches may begin at the same place become one;
+ * none begins before the last. */
+void scrub_add_window(struct scrub_search *s, struct scrub_window x)
 {
     struct scrub_worker *w = s->w;
-    struct scrub_window *open = &w->open[rule];
+    struct scrub_window *open = &w->open[x.rule];
 
-    if (end > s->text.n)
-        end = s->text.n;
-    if (!open->end)
-        w->touched[w->touched_count++] = rule;
-    if (open->end && start <= open->end) {
-        if (end > open->end)
-            open->end = end;
+    if (x.end > s->text.n)
+        x.end = s->text.n;
+    if (!open->end) {
+        w->touched[w->touched_count++] = x.rule;
+        w->reached[x.rule] = 0;
+    } else if (x.start <= open->last) {
+        if (x.last > open->last)
+            open->last = x.last;
+        if (x.end > open->end)
+            open->end = x.end;
         return;
-    }
-    if (open->end)
+    } else {
         push_window(w, *open);
-    *open = (struct scrub_window){ start, end, rule };
+    }
+    *open = x;
 }
 
 static void close_windows(struct scrub_worker *w)
@@ -68,7 +71,9 @@ static void literal_hit(void *ctx, uint32_t rule, size_t end)
     }
     r = &s->w->rules->rule[rule];
     back = r->longest + r->before;
-    scrub_add_window(s, rule, end > back ? end - back : 0, end + r->after);
+    scrub_add_window(s, (struct scrub_window){ end > back ? end - back : 0,
+                                               r->far ? end + r->after : end,
+                                               end + r->after, rule });
 }
 
 int scrub_push_hit(struct scrub_search *s, struct scrub_hit h)
@@ -172,12 +177,14 @@ static int run_finders(struct scrub_search *s)
 int scrub_run_window(struct scrub_search *s, struct scrub_window x)
 {
     const struct scrub_rule *r = &s->w->rules->rule[x.rule];
-    size_t from = x.start, extended = 0;
+    size_t *reached = &s->w->reached[x.rule], extended = 0;
+    size_t from = x.start > *reached ? x.start : *reached;
 
-    while (from < x.end) {
+    while (from < x.end && from <= x.last) {
         struct slice seen = { s->text.p, x.end };
         struct regex_match m;
-        int rc = regex_find(r->regex, s->w->scratch, seen, from, &m, s->err);
+        int rc = regex_find_until(r->regex, s->w->scratch, seen, from, x.last,
+                                  &m, s->err);
 
         if (rc < 0)
             return err_wrap(s->err, "rule %s", r->name);
@@ -195,6 +202,7 @@ int scrub_run_window(struct scrub_search *s, struct scrub_window x)
         if (rc < 0)
             return rc;
         from = m.group[0].end > from ? m.group[0].end : from + 1;
+        *reached = from;
     }
     return ERR_OK;
 }
@@ -240,9 +248,11 @@ static void open_windows(struct scrub_search *s)
 
     for (size_t i = 0; i < rules->key_count; i++)
         if (s->evidence && scrub_set_has(s->evidence, rules->key_rule[i]))
-            scrub_add_window(s, rules->key_rule[i], 0, s->text.n);
+            scrub_add_window(s, (struct scrub_window){ 0, s->text.n, s->text.n,
+                                                       rules->key_rule[i] });
     for (size_t i = 0; i < rules->all_count; i++)
-        scrub_add_window(s, rules->all_rule[i], 0, s->text.n);
+        scrub_add_window(s, (struct scrub_window){ 0, s->text.n, s->text.n,
+                                                   rules->all_rule[i] });
     scrub_colon_windows(s);
     close_windows(s->w);
 }

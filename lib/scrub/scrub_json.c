@@ -30,6 +30,7 @@ struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
     w->parts = scrub_parts_new();
     w->scratch = regex_scratch_new();
     w->open = mem_zalloc((r->count + 1) * sizeof(*w->open));
+    w->reached = mem_zalloc((r->count + 1) * sizeof(*w->reached));
     w->touched = mem_array(r->count + 1, sizeof(*w->touched));
     w->reported = mem_zalloc((r->count + 1) * sizeof(*w->reported));
     for (size_t i = 0; (f = scrub_finder_at(i)) != NULL; i++)
@@ -56,6 +57,7 @@ void scrub_worker_free(struct scrub_worker *w)
     regex_scratch_free(w->scratch);
     free(w->windows);
     free(w->open);
+    free(w->reached);
     free(w->words);
     free(w->clusters);
     free(w->cluster_sets);

@@ -127,6 +127,7 @@ struct scrub_rule {
     size_t longest;              /* of the literals */
     struct buf pattern;
     bool caseless;
+    bool far; /* a match may begin behind the literal */
     struct regex *regex;
     scrub_check_fn *check;             /* a failure lowers the tier */
     scrub_check_fn *require;           /* a failure refuses */
@@ -224,8 +225,10 @@ struct scrub_hits {
     struct scrub_hit *item;
     size_t count, cap;
 };
+/* Matches of the rule that begin in [start, last]; all that may be seen ends
+ * at `end`. */
 struct scrub_window {
-    size_t start, end;
+    size_t start, last, end;
     uint32_t rule;
 };
 
@@ -276,6 +279,7 @@ struct scrub_worker {
     uint64_t *key_sets;
     size_t key_cap;
     struct scrub_window *open; /* by rule; end 0: none */
+    size_t *reached;           /* by rule: end of its last match in a text */
     uint32_t *touched;
     size_t touched_count;
     struct scrub_hits hits;
@@ -316,8 +320,7 @@ struct scrub_search {
 };
 #define SCRUB_SET (SCRUB_MAX_RULES / 64) /* words of a set of rules */
 bool scrub_set_has(const uint64_t *set, size_t i);
-void scrub_add_window(struct scrub_search *s, uint32_t rule, size_t start,
-                      size_t end);
+void scrub_add_window(struct scrub_search *s, struct scrub_window x);
 MUST_CHECK int scrub_run_window(struct scrub_search *s, struct scrub_window x);
 MUST_CHECK int scrub_push_hit(struct scrub_search *s, struct scrub_hit h);
 

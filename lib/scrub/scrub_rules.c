@@ -271,6 +271,8 @@ static int set(struct reader *s, struct slice key, struct slice v)
         return set_number(s, v, 1000, &r->keep);
     if (slice_is(key, "caseless"))
         return set_flag(s, v, &r->caseless);
+    if (slice_is(key, "far"))
+        return set_flag(s, v, &r->far);
     if (slice_is(key, "spread"))
         return set_flag(s, v, &r->spread);
     if (slice_is(key, "check"))
@@ -356,7 +358,8 @@ static int end_rule(struct reader *s)
         return rc;
     if (r->pattern.len)
         rc = regex_compile(buf_slice(&r->pattern),
-                           r->caseless ? REGEX_CASELESS : 0, &r->regex, s->err);
+                           REGEX_UNTIL | (r->caseless ? REGEX_CASELESS : 0),
+                           &r->regex, s->err);
     if (rc < 0)
         return err_wrap(s->err, "%s:%u: [%s]", s->file, r->line, r->name);
     end_keys(r);
