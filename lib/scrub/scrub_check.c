@@ -83,63 +83,6 @@ static bool check_phonelike(struct slice v)
     return false;
 }
 
-static bool check_ipv4(struct slice v)
-{
-    unsigned part = 0, parts = 0, len = 0;
-
-    for (size_t i = 0; i <= v.n; i++) {
-        if (i < v.n && scrub_is_digit(v.p[i])) {
-            part = part * 10 + (unsigned)(v.p[i] - '0');
-            if (++len > 3 || part > 255)
-                return false;
-        } else if (len && (i == v.n || v.p[i] == '.')) {
-            parts++;
-            part = len = 0;
-        } else {
-            return false;
-        }
-    }
-    return parts == 4;
-}
-
-/* Not "1.2.3.4", which is a section or a version as often as a host. */
-static bool check_host(struct slice v)
-{
-    return v.n > 7;
-}
-
-/* Loopback and "any" tell nothing about anybody. */
-static bool check_remote(struct slice v)
-{
-    return check_ipv4(v) && !slice_starts(v, "127.") &&
-           !slice_starts(v, "0.") && !slice_starts(v, "255.");
-}
-
-static bool check_ipv6(struct slice v)
-{
-    size_t groups = 0, digits = 0, longest = 0;
-    bool gap = false;
-
-    for (size_t i = 0; i < v.n; i++) {
-        if (v.p[i] != ':') {
-            if (++digits > 4)
-                return false;
-            groups += digits == 1;
-            longest = digits > longest ? digits : longest;
-            continue;
-        }
-        digits = 0;
-        if (i + 1 < v.n && v.p[i + 1] == ':') {
-            if (gap)
-                return false;
-            gap = true;
-        }
-    }
-    if (groups < 3 && longest < 3) /* a::b is code */
-        return false;
-    return gap ? groups <= 7 : groups == 8;
-}
-
 /* The last label is a plausible top-level domain, no file suffix. */
 static bool check_email(struct slice v)
 {
@@ -162,10 +105,10 @@ scrub_check_fn *scrub_check_find(const char *name)
         const char *name;
         scrub_check_fn *check;
     } table[] = {
-        { "nanp", check_nanp },       { "e164", check_e164 },
-        { "phone", check_phonelike }, { "ipv4", check_ipv4 },
-        { "ipv6", check_ipv6 },       { "host", check_host },
-        { "remote", check_remote },   { "email", check_email },
+        { "nanp", check_nanp },
+        { "e164", check_e164 },
+        { "phone", check_phonelike },
+        { "email", check_email },
     };
     scrub_check_fn *check;
 
@@ -173,6 +116,8 @@ scrub_check_fn *scrub_check_find(const char *name)
         if (strcmp(table[i].name, name) == 0)
             return table[i].check;
     check = idnumber_check(name);
+    if (!check)
+        check = scrub_check_find_net(name);
     return check ? check : scrub_check_find_secret(name);
 }
 

@@ -89,6 +89,16 @@ static bool holds_ladder(struct slice v)
     return false;
 }
 
+/* "password", "DbPassword", "user_passwd": the word for it, and no digit. */
+static bool names_password(struct slice v)
+{
+    for (size_t i = 0; i < v.n; i++)
+        if (!is_lower(v.p[i]) && !is_upper(v.p[i]) && v.p[i] != '_' &&
+            v.p[i] != '-')
+            return false;
+    return holds_word(v, "passw");
+}
+
 /* What people write where a secret would stand. */
 static bool is_placeholder(struct slice v)
 {
@@ -103,6 +113,9 @@ static bool is_placeholder(struct slice v)
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (holds_word(v, words[i]))
             return true;
+    if (names_password(v) || slice_starts(v, "http://") ||
+        slice_starts(v, "https://"))
+        return true;
     return v.n && (v.p[0] == '$' || v.p[0] == '%' || v.p[0] == '*');
 }
 
@@ -125,9 +138,9 @@ static bool is_reference(struct slice v)
         lows += is_lower(c);
         highs += is_upper(c);
     }
-    if (!v.n || scrub_is_digit(v.p[0]) || digits > 2 || digits * 6 > v.n)
+    if (!v.n || scrub_is_digit(v.p[0]) || digits * 4 > v.n)
         return false;
-    return (dots && lows > highs) || (bars && !lows);
+    return (dots && lows > highs) || (bars && !lows && digits < 3);
 }
 
 /* A password or key somebody chose or drew: two kinds of characters, one of
@@ -240,11 +253,11 @@ static bool check_basic(struct slice v)
 
     while (v.n && v.p[v.n - 1] == '=')
         v.n--;
-    n = unbase64(v, text, sizeof(text));
+    n = v.n % 4 == 1 ? 0 : unbase64(v, text, sizeof(text));
     if (n == SIZE_MAX || n < 3)
         return false;
     for (size_t i = 0; i < n; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
+        if (text[i] < 0x20 || text[i] >= 0x7F)
             return false;
         colon |= text[i] == ':';
     }

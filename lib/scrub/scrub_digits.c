@@ -351,7 +351,7 @@ static bool is_hex(char c)
            (c >= 'A' && c <= 'F');
 }
 
-/* "::" or seven colons between hexadecimal digits. */
+/* "::" or five colons between hexadecimal digits. */
 static size_t colon_window(struct scrub_search *s, size_t at)
 {
     const struct scrub_rules *r = s->w->rules;
@@ -368,7 +368,7 @@ static size_t colon_window(struct scrub_search *s, size_t at)
         }
         end++;
     }
-    if (!twice && colons < 7)
+    if (!twice && colons < 5)
         return end;
     for (size_t i = 0; i < r->other_count; i++)
         if (r->rule[r->other_rule[i]].gate == GATE_COLONS)

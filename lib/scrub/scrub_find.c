@@ -254,6 +254,7 @@ static void open_windows(struct scrub_search *s)
         scrub_add_window(s, (struct scrub_window){ 0, s->text.n, s->text.n,
                                                    rules->all_rule[i] });
     scrub_colon_windows(s);
+    scrub_run_windows(s);
     close_windows(s->w);
 }
 

@@ -50,7 +50,8 @@ enum scrub_gate_kind {
     GATE_DIGITS,  /* a cluster of digits and separators, `digits` or more */
     GATE_DOTS,    /* a cluster with three dots */
     GATE_IBAN,    /* two capital letters, two digits */
-    GATE_COLONS,  /* hex digits with "::" or seven colons */
+    GATE_COLONS,  /* hex digits with "::" or five colons */
+    GATE_RUN,     /* a run of letters and digits, `digits` or more */
     GATE_KEY,     /* the JSON key; the whole value is the window */
     GATE_ALL,     /* the whole text, always */
     GATE_MEDIA,   /* payloads of pictures and sounds; no pattern */
@@ -159,8 +160,10 @@ struct scrub_rules {
     uint32_t *other_rule; /* of dots, iban and colons */
     uint32_t *all_rule, *found_rule, *key_rule; /* with such gates */
     uint32_t media_rule;                        /* UINT32_MAX: none */
+    uint32_t *run_rule;
     size_t digit_count, other_count, all_count, found_count, key_count;
-    struct scrub_shape *shape; /* of digit_rule */
+    size_t run_count, least_run; /* of their lengths */
+    struct scrub_shape *shape;   /* of digit_rule */
     uint64_t *by_sum; /* 64 sets of digit_rule: who can match n digits */
     size_t digit_width, width; /* of such sets, and of sets of rules */
     struct map *words;         /* of all contexts, lower case: their number */
@@ -181,6 +184,7 @@ struct scrub_rules {
 /* Tables by name, NULL if unknown (scrub_check.c, scrub_fake.c). */
 scrub_check_fn *scrub_check_find(const char *name);
 scrub_check_fn *scrub_check_find_secret(const char *name);
+scrub_check_fn *scrub_check_find_net(const char *name);
 scrub_check_fn *scrub_check_find_wallet(const char *name);
 /* How a drawn value passes the check of that name; NULL: it cannot fail, or
  * the surrogate sees to it. */
@@ -346,6 +350,7 @@ void scrub_shape_read(struct slice pattern, size_t digits,
 void scrub_digits_finish(struct scrub_rules *r);
 MUST_CHECK int scrub_digit_windows(struct scrub_search *s);
 void scrub_colon_windows(struct scrub_search *s);
+void scrub_run_windows(struct scrub_search *s);
 /* After all patterns: clusters that only have a shape. */
 MUST_CHECK int scrub_digit_shapes(struct scrub_search *s);
 

@@ -76,6 +76,7 @@ void scrub_rules_free(struct scrub_rules *r)
     scrub_gate_free(r->gate);
     scrub_gate_free(r->key_gate);
     free(r->digit_rule);
+    free(r->run_rule);
     free(r->other_rule);
     free(r->key_rule);
     free(r->all_rule);
@@ -153,12 +154,18 @@ static int set_name(struct reader *s, struct slice v, char **out)
 
 static int set_gate(struct reader *s, struct slice v)
 {
-    static const char *const names[] = { "literal", "digits", "dots", "iban",
-                                         "colons",  "key",    "all",  "media" };
+    static const char *const names[] = { "literal", "digits", "dots",
+                                         "iban",    "colons", "run",
+                                         "key",     "all",    "media" };
 
     if (slice_starts(v, "digits ")) {
         s->rule->gate = GATE_DIGITS;
         return set_number(s, slice_trim((struct slice){ v.p + 7, v.n - 7 }),
+                          1000, &s->rule->digits);
+    }
+    if (slice_starts(v, "run ")) {
+        s->rule->gate = GATE_RUN;
+        return set_number(s, slice_trim((struct slice){ v.p + 4, v.n - 4 }),
                           1000, &s->rule->digits);
     }
     if (slice_starts(v, "find ")) {
@@ -169,14 +176,14 @@ static int set_gate(struct reader *s, struct slice v)
                                        : ERR_OK;
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        if (slice_is(v, names[i]) && i != GATE_DIGITS) {
+        if (slice_is(v, names[i]) && i != GATE_DIGITS && i != GATE_RUN) {
             s->rule->gate = (enum scrub_gate_kind)i;
             return ERR_OK;
         }
     }
     return bad(s,
-               "unknown gate (literal, digits N, dots, iban, colons, key, "
-               "all, media, find CLASS)",
+               "unknown gate (literal, digits N, dots, iban, colons, run N, "
+               "key, all, media, find CLASS)",
                v);
 }
 
@@ -312,7 +319,8 @@ static void end_keys(struct scrub_rule *r)
 
 static void end_sizes(struct scrub_rule *r)
 {
-    bool digits = r->gate == GATE_DIGITS || r->gate == GATE_DOTS;
+    bool digits =
+        r->gate == GATE_DIGITS || r->gate == GATE_DOTS || r->gate == GATE_RUN;
 
     if (r->after == AFTER_UNSET)
         r->after = digits ? 2 : AFTER_DEFAULT;
@@ -532,6 +540,11 @@ static void finish_rule(struct scrub_rules *r, uint32_t i)
     case GATE_DIGITS: r->digit_rule[r->digit_count++] = i; break;
     case GATE_MEDIA: r->media_rule = i; break;
     case GATE_LITERAL: break;
+    case GATE_RUN:
+        r->run_rule[r->run_count++] = i;
+        if (!r->least_run || rule->digits < r->least_run)
+            r->least_run = rule->digits;
+        break;
     case GATE_DOTS:
     case GATE_IBAN:
     case GATE_COLONS: r->other_rule[r->other_count++] = i; break;
@@ -585,6 +598,7 @@ int scrub_rules_finish(struct scrub_rules *r, struct err *err)
     r->gate = scrub_gate_new();
     r->key_gate = scrub_gate_new();
     r->digit_rule = mem_array(r->count, sizeof(*r->digit_rule));
+    r->run_rule = mem_array(r->count, sizeof(*r->run_rule));
     r->other_rule = mem_array(r->count, sizeof(*r->other_rule));
     r->key_rule = mem_array(r->count, sizeof(*r->key_rule));
     r->all_rule = mem_array(r->count, sizeof(*r->all_rule));
