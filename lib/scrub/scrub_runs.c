@@ -11,10 +11,14 @@ static void open_windows(struct scrub_search *s, size_t start, size_t end)
 {
     const struct scrub_rules *r = s->w->rules;
 
-    for (size_t k = 0; k < r->run_count; k++)
-        if (end - start >= r->rule[r->run_rule[k]].digits)
-            scrub_add_window(s, r->run_rule[k], start,
-                             end + r->rule[r->run_rule[k]].after);
+    for (size_t k = 0; k < r->run_count; k++) {
+        uint32_t rule = r->run_rule[k];
+
+        if (end - start >= r->rule[rule].digits)
+            scrub_add_window(
+                s, (struct scrub_window){ start, start,
+                                          end + r->rule[rule].after, rule });
+    }
 }
 
 void scrub_run_windows(struct scrub_search *s)
