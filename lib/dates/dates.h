@@ -37,13 +37,16 @@ int dates_find(struct slice text, struct slice key, dates_found_fn *found,
 
 /* The day that value names, moved by so many days, in the same shape,
  * appended: order and width of numbers, language, case and abbreviation of
- * words, the weekday that belongs to the new day; time and everything else
- * stays. Where 3/4/2020 may be read both ways the month is first; where it is
- * 3.4.2020 the day. Without a year it moves in a year of 365 days, without a
- * day from the middle of its month. ERR_FORMAT if value is no date as
- * dates_find finds them, or nothing of its day shows, ERR_LIMIT if the day
- * would leave the years 1000 to 2999; nothing is appended then. */
-MUST_CHECK int dates_shift(struct slice value, int days, struct buf *out,
-                           struct err *err);
+ * words, the weekday; time and everything else stays. Where 3/4/2020 may be
+ * read both ways the month is first; where it is 3.4.2020 the day. A date
+ * without a year is one of `year`; if that is 0, it moves in a circle of 365
+ * days. One without a day moves from the middle of its month. ERR_FORMAT if
+ * value is no date as dates_find finds them, ERR_LIMIT if the day would leave
+ * the years 1000 to 2999; nothing is appended then. */
+MUST_CHECK int dates_shift(struct slice value, int days, int year,
+                           struct buf *out, struct err *err);
+
+/* The year that value, a date, names in four digits; 0 if it names none. */
+int dates_year(struct slice value);
 
 #endif

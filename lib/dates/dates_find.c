@@ -236,14 +236,17 @@ static size_t weekday_before(struct slice t, size_t at)
 
 /* The digits at [at, at + n) may be the first of a date, or its day behind
  * the month, or its year behind the month. */
-static bool parse_around(struct slice t, size_t at, size_t n,
+static bool parse_around(const struct dates_search *s, size_t at, size_t n,
                          struct dates_parts *p)
 {
+    struct slice t = s->text;
     size_t from = at, weekday;
     struct dates_parts longer;
 
     if (n <= 2 || n == 4)
         from = month_before(t, at);
+    if (from < s->last_end)
+        from = at;
     if (!dates_parse(t, from, p)) {
         if (from == at || !dates_parse(t, at, p))
             return false;
@@ -276,7 +279,7 @@ static int look_at(struct dates_search *s, size_t at, size_t n, size_t *next)
     struct dates_parts p;
     size_t end;
 
-    if (worth_parsing(t, at, n) && parse_around(t, at, n, &p) && p.end > at &&
+    if (worth_parsing(t, at, n) && parse_around(s, at, n, &p) && p.end > at &&
         p.start >= s->last_end && may_begin(s, p.start) && may_end(t, p.end) &&
         !is_amount(t, &p) && !is_version(s, p.start)) {
         *next = s->last_end = p.end;

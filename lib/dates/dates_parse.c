@@ -317,13 +317,15 @@ static void year_after(struct slice t, struct dates_parts *p)
     if (is_at(t, i, '-') || is_at(t, i, '/')) {
         i++;
     } else {
+        i += text_at(t, i, " ,");
         i += is_at(t, i, ',') || is_at(t, i, '.');
         i = skip_words(t, blanks(t, i), of);
         if (i == p->end)
             return;
     }
     n = i < t.n ? digits_at(t, i) : 0;
-    if (n == 2 && t.p[i - 1] == '-' && p->day.at < p->month.at)
+    if (n == 2 && t.p[i - 1] == '-' && p->day.at < p->month.at &&
+        t.p[p->month.at - 1] == '-')
         p->y = full_year(t, (struct dates_field){ i, 2 });
     else if (n == 4 && plausible_year(number(t, i, 4)) &&
              (t.p[i - 1] == '/' || !is_at(t, i + 4, ':')))
@@ -350,23 +352,49 @@ static void ordinal_after(struct slice t, struct dates_parts *p)
         p->end += 2;
 }
 
-/* "-17" of "May 15-17" */
+static bool month_at(struct slice t, size_t i)
+{
+    size_t n = i < t.n ? dates_word_length(t, i) : 0;
+
+    return n && dates_month(t.p + i, n, DATES_BESIDE_BLANK).row >= 0;
+}
+
+/* Behind "-" or a dash between days; i if none stands there. */
+static size_t skip_dash(struct slice t, size_t i)
+{
+    if (is_at(t, i, '-'))
+        return i + 1;
+    return text_at(t, i, "\xE2\x80\x93") ? i + 3 : i;
+}
+
+/* "-17" of "May 15-17", " to 17" of "May 15 to 17, 2024" */
 static void last_after(struct slice t, struct dates_parts *p)
 {
-    size_t i = p->end, n;
+    bool word = text_at(t, p->end, " to ");
+    size_t i = word ? p->end + 4 : skip_dash(t, p->end), n;
 
-    if (is_at(t, i, '-'))
-        i++;
-    else if (text_at(t, i, "\xE2\x80\x93"))
-        i += 3;
-    else
-        return;
-    n = i < t.n ? digits_at(t, i) : 0;
+    n = i > p->end && i < t.n ? digits_at(t, i) : 0;
     if (n < 1 || n > 2 || is_at(t, i + n, ':') || is_at(t, i + n, '-') ||
         is_at(t, i + n, '/') || number(t, i, n) <= p->d ||
-        !dates_valid(p->y, p->m, number(t, i, n)))
+        !dates_valid(p->y, p->m, number(t, i, n)) ||
+        (word && !text_at(t, i + n, ", ")) || dates_word_length(t, i + n) ||
+        month_at(t, blanks(t, i + n)))
         return;
     p->last = (struct dates_field){ i, n };
+    p->end = i + n;
+}
+
+/* "27-" of "27-29 May": the day that counts is the second. */
+static void days_before(struct slice t, struct dates_parts *p)
+{
+    size_t i = skip_dash(t, p->end), n;
+
+    n = i > p->end && i < t.n ? digits_at(t, i) : 0;
+    if (n < 1 || n > 2 || !month_at(t, blanks(t, i + n)))
+        return;
+    p->last = p->day;
+    p->day = (struct dates_field){ i, n };
+    p->d = number(t, i, n);
     p->end = i + n;
 }
 
@@ -448,6 +476,7 @@ static bool day_first(struct slice t, struct dates_parts *p)
     p->kind = DATES_WORDS;
     p->d = number(t, p->start, p->day.n);
     p->end = p->start + p->day.n;
+    days_before(t, p);
     ordinal_after(t, p);
     i = month_after_day(t, p, &beside);
     n = i < t.n ? dates_word_length(t, i) : 0;
@@ -461,7 +490,7 @@ static bool day_first(struct slice t, struct dates_parts *p)
     if (dates_month_short(w.row) && is_at(t, p->end, '.'))
         p->end++;
     n = digits_at(t, p->end);
-    if (i == p->start + p->day.n) { /* without blanks */
+    if (i == p->day.at + p->day.n) { /* without blanks */
         if (n != 4)
             return false;
         p->year = (struct dates_field){ p->end, 4 };

@@ -14,7 +14,7 @@
 struct moved {
     const struct dates_parts *p;
     struct slice value;
-    int y, m, d, last, last_month;
+    int y, m, d, last, last_month, days;
     bool padded;
 };
 
@@ -63,10 +63,10 @@ static void put_day(const struct moved *x, struct slice old, struct buf *out)
 static void put_weekday(const struct moved *x, struct slice old,
                         struct buf *out)
 {
-    int year = x->p->y ? x->y : PLAIN_YEAR;
+    int old_day = dates_weekday(old.p, old.n).index - 1;
 
-    dates_word_put(true, x->p->weekday_row, dates_weekday_of(year, x->m, x->d),
-                   old, out);
+    dates_word_put(true, x->p->weekday_row,
+                   ((old_day + x->days) % 7 + 7) % 7 + 1, old, out);
 }
 
 static void put_ordinal(const struct moved *x, struct slice old,
@@ -120,18 +120,22 @@ static void write_fields(const struct moved *x, struct buf *out)
     buf_add(out, x->value.p + at, x->value.n - at);
 }
 
-/* A date without a year stays in one; the 29th of February is the 28th. */
-static void move_in_year(const struct dates_parts *p, int day, long days,
-                         int *m, int *d)
+/* A date without a year is of the one beside it, or of one that has 365 days
+ * and no other after it; the 29th of February is the 28th then. */
+static void move_in_year(const struct moved *x, int year, int day, int *m,
+                         int *d)
 {
-    long first = dates_to_number(PLAIN_YEAR, 1, 1);
-    int d0 = dates_valid(PLAIN_YEAR, p->m, day) ? day : 28, y;
-    long in = dates_to_number(PLAIN_YEAR, p->m, d0) - first + days;
+    int of = year ? year : PLAIN_YEAR, y;
+    int exists = dates_valid(of, x->p->m, day) ? day : 28;
+    long first = dates_to_number(of, 1, 1);
+    long in = dates_to_number(of, x->p->m, exists) - first + x->days;
 
-    dates_from_number(first + ((in % 365) + 365) % 365, &y, m, d);
+    if (!year)
+        in = (in % 365 + 365) % 365;
+    dates_from_number(first + in, &y, m, d);
 }
 
-static int move(struct moved *x, int days, struct err *err)
+static int move(struct moved *x, int year, struct err *err)
 {
     const struct dates_parts *p = x->p;
     int day = p->d ? p->d : 15, y;
@@ -140,14 +144,14 @@ static int move(struct moved *x, int days, struct err *err)
     for (size_t i = 0; i < p->last.n; i++)
         last = (i ? last * 10 : 0) + (x->value.p[p->last.at + i] - '0');
     if (!p->y) {
-        move_in_year(p, day, days, &x->m, &x->d);
-        move_in_year(p, last ? last : day, days, &x->last_month, &x->last);
+        move_in_year(x, year, day, &x->m, &x->d);
+        move_in_year(x, year, last ? last : day, &x->last_month, &x->last);
         return ERR_OK;
     }
-    dates_from_number(dates_to_number(p->y, p->m, day) + days, &x->y, &x->m,
+    dates_from_number(dates_to_number(p->y, p->m, day) + x->days, &x->y, &x->m,
                       &x->d);
-    dates_from_number(dates_to_number(p->y, p->m, last ? last : day) + days, &y,
-                      &x->last_month, &x->last);
+    dates_from_number(dates_to_number(p->y, p->m, last ? last : day) + x->days,
+                      &y, &x->last_month, &x->last);
     if (x->y < DATES_YEAR_MIN || x->y > DATES_YEAR_MAX)
         return err_set(err, ERR_LIMIT,
                        "a date would leave the years 1000 to "
@@ -155,10 +159,19 @@ static int move(struct moved *x, int days, struct err *err)
     return ERR_OK;
 }
 
-int dates_shift(struct slice value, int days, struct buf *out, struct err *err)
+int dates_year(struct slice value)
 {
     struct dates_parts p;
-    struct moved x = { .p = &p, .value = value };
+
+    return dates_parse(value, 0, &p) && p.end == value.n && p.year.n == 4 ? p.y
+                                                                          : 0;
+}
+
+int dates_shift(struct slice value, int days, int year, struct buf *out,
+                struct err *err)
+{
+    struct dates_parts p;
+    struct moved x = { .p = &p, .value = value, .days = days };
     int rc;
 
     if (days > DATES_MAX_DAYS || days < -DATES_MAX_DAYS)
@@ -168,7 +181,7 @@ int dates_shift(struct slice value, int days, struct buf *out, struct err *err)
         return err_set(err, ERR_FORMAT, "%.*s: no date",
                        (int)(value.n < 40 ? value.n : 40), value.p);
     x.padded = p.day.n && is_padded(value, &p);
-    rc = move(&x, days, err);
+    rc = move(&x, year, err);
     if (rc == ERR_OK)
         write_fields(&x, out);
     return rc;

@@ -524,6 +524,7 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
     w->scope = scope;
     scrub_spread_reset(w);
     w->logprobs_seen = w->logprobs_held = w->logprobs_dropped = false;
+    w->date_year = 0;
     rc = look(&s, documents, n, false, ends);
     w->logprobs_dropped = w->logprobs_seen && !w->reveal &&
                           (w->edit_count > 0 || w->logprobs_held);

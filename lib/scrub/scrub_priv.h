@@ -302,6 +302,7 @@ struct scrub_worker {
      * a second pass puts null for its log probabilities. */
     bool logprobs_seen, logprobs_held, logprobs_dropped;
     uint32_t last_rule;
+    int date_year; /* the latest that a date of the record names; 0: none */
     void *finder[SCRUB_FINDERS];
     uint64_t *reported;          /* by rule, of the last record */
     struct scrub_reveal *reveal; /* restores instead of scrubbing; or NULL */

@@ -72,6 +72,8 @@ START_TEST(dates_of_every_shape_are_found)
         "5\xE6\x9C\x88"
         "15\xE6\x97\xA5}",
         "{1:2024-05-01}/{1:2024-05-31}, {1:5/1/2024}-{1:5/3/2024}",
+        "{1:27-29 May 2024}, ({1:31 August}-{1:21 September 1951})",
+        "{1:February 8 to 22, 2013} and {1:July 5 , 1846}",
         "{1:May 15-17, 2024}; born {2:May 1985}; since {1:5/15}",
         "It's like that since {1:3/13/1956}",
         "\"date\": \"{1:2024-05-15}\", [{1:2024-05-15}]",
@@ -127,12 +129,29 @@ static void moves(const char *value, int days, const char *want)
 {
     struct buf b = { 0 };
     struct err err = { 0 };
-    int rc = dates_shift(slice_of(value), days, &b, &err);
+    int rc = dates_shift(slice_of(value), days, 0, &b, &err);
 
     ck_assert_msg(rc == 0, "%s: %s", value, err.msg);
     ck_assert_str_eq(b.data, want);
     buf_release(&b);
 }
+
+/* Where the year is known, a leap day between counts. */
+START_TEST(a_date_without_a_year_moves_with_those_of_it)
+{
+    struct buf b = { 0 };
+    struct err err;
+
+    ck_assert_int_eq(dates_year(slice_of("2024-05-24")), 2024);
+    ck_assert_int_eq(dates_year(slice_of("May 24")), 0);
+    ck_assert_int_eq(dates_shift(slice_of("May 24"), -315, 2024, &b, &err), 0);
+    ck_assert_str_eq(b.data, "July 14");
+    buf_reset(&b);
+    ck_assert_int_eq(dates_shift(slice_of("2024-05-24"), -315, 0, &b, &err), 0);
+    ck_assert_str_eq(b.data, "2023-07-14");
+    buf_release(&b);
+}
+END_TEST
 
 START_TEST(a_moved_date_has_the_shape_of_the_old_one)
 {
@@ -159,6 +178,8 @@ START_TEST(a_moved_date_has_the_shape_of_the_old_one)
     moves("1 ЯНВАРЯ 2024", 31, "1 ФЕВРАЛЯ 2024");
     moves("1 février 2024", -1, "31 janvier 2024");
     moves("May 15-17, 2024", 15, "May 30-June 1, 2024");
+    moves("27-29 May 2024", 2, "29-31 May 2024");
+    moves("Friday, Nov. 2", 7, "Friday, Nov. 9");
     moves("December 31", 1, "January 1");
     moves("Feb 29", 1, "Mar 1");
     moves("May 1985", 31, "June 1985");
@@ -178,9 +199,10 @@ static void comes_back(const char *value, int from, int to)
         struct buf there = { 0 }, back = { 0 };
         struct err err = { 0 };
 
-        ck_assert_msg(dates_shift(slice_of(value), days, &there, &err) == 0,
+        ck_assert_msg(dates_shift(slice_of(value), days, 0, &there, &err) == 0,
                       "%s: %s", value, err.msg);
-        ck_assert_msg(dates_shift(buf_slice(&there), -days, &back, &err) == 0,
+        ck_assert_msg(dates_shift(buf_slice(&there), -days, 0, &back, &err) ==
+                          0,
                       "%s by %d: %s", value, days, err.msg);
         ck_assert_msg(!strcmp(back.data, value), "%s by %d: %s: %s", value,
                       days, there.data, back.data);
@@ -248,12 +270,12 @@ START_TEST(what_is_no_date_is_not_moved)
     struct err err;
 
     for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
-        ck_assert_int_eq(dates_shift(slice_of(values[i]), 7, &b, &err),
+        ck_assert_int_eq(dates_shift(slice_of(values[i]), 7, 0, &b, &err),
                          ERR_FORMAT);
-    ck_assert_int_eq(dates_shift(slice_of("2999-12-31"), 7, &b, &err),
+    ck_assert_int_eq(dates_shift(slice_of("2999-12-31"), 7, 0, &b, &err),
                      ERR_LIMIT);
     ck_assert_int_eq(
-        dates_shift(slice_of("2024-05-15"), DATES_MAX_DAYS + 1, &b, &err),
+        dates_shift(slice_of("2024-05-15"), DATES_MAX_DAYS + 1, 0, &b, &err),
         ERR_LIMIT);
     ck_assert_uint_eq(b.len, 0);
     buf_release(&b);
@@ -279,7 +301,7 @@ START_TEST(any_bytes_are_looked_at)
         }
         state = state * 1664525u + 1013904223u;
         (void)dates_find((struct slice){ text, n }, slice_of(NULL), mark, &m);
-        (void)!dates_shift((struct slice){ text, n }, 7, &b, &err);
+        (void)!dates_shift((struct slice){ text, n }, 7, 0, &b, &err);
         buf_release(&b);
         free(text);
     }
@@ -293,6 +315,7 @@ int main(void)
     tcase_add_test(t, dates_of_every_shape_are_found);
     tcase_add_test(t, numbers_that_are_no_dates_stay);
     tcase_add_test(t, ages_need_words_that_say_so);
+    tcase_add_test(t, a_date_without_a_year_moves_with_those_of_it);
     tcase_add_test(t, a_moved_date_has_the_shape_of_the_old_one);
     tcase_add_test(t, a_date_moved_there_and_back_is_the_same);
     tcase_add_test(t, words_of_many_languages_come_back);
