@@ -83,6 +83,10 @@ bool scrub_state_draw(struct scrub_worker *w, struct slice v, struct buf *out);
 void scrub_state_zip(struct scrub_worker *w, char d[5]);
 /* A settlement's or country's name. */
 void scrub_place_draw(struct scrub_worker *w, struct slice v, struct buf *out);
+/* The numbers of coordinates that tell a place, with and without last zeros. */
+void scrub_degrees_each(struct slice v,
+                        void (*found)(void *ctx, struct slice number),
+                        void *ctx);
 /* Days by which dates of the scope are shifted: weeks, never none. */
 int scrub_date_shift(struct scrub_worker *w);
 /* A host name of any form. */

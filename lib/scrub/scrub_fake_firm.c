@@ -227,8 +227,24 @@ static size_t street_tail(struct slice t)
     return 0;
 }
 
+/* "221B" has the same one wherever it stands. */
+static void put_house(struct scrub_worker *w, struct slice t, struct buf *out)
+{
+    size_t start = out->len;
+
+    for (unsigned again = 0; again < SCRUB_FAKE_TRIES; again++) {
+        struct rng r;
+
+        out->len = start;
+        scrub_draw(w, "house", t, again, &r);
+        scrub_shape_draw(&r, t, out);
+        if (memcmp(out->data + start, t.p, t.n) != 0)
+            break;
+    }
+}
+
 static void put_street_word(struct scrub_worker *w, struct slice t,
-                            struct rng *r, struct buf *out)
+                            struct buf *out)
 {
     size_t digits = 0, tail = street_tail(t);
     struct buf folded = { 0 };
@@ -237,30 +253,23 @@ static void put_street_word(struct scrub_worker *w, struct slice t,
         digits += scrub_is_digit(t.p[i]);
     scrub_fold((struct slice){ t.p, t.n - tail }, &folded);
     if (digits) {
-        for (size_t i = 0; i < t.n; i++)
-            buf_char(out, i || !scrub_is_digit(t.p[i])
-                              ? scrub_draw_like(r, t.p[i])
-                              : scrub_draw_first(r, t.p[i]));
+        put_house(w, t, out);
     } else if (!folded.len || t.n == 1 || is_street_word(t) || is_small(t)) {
         buf_add_slice(out, t);
     } else {
-        struct slice s =
-            names_draw(w->rules->names, NAMES_LIST_LAST, rng_next(r));
-
-        scrub_cased_add(t, s, out);
+        scrub_cased_add(t, scrub_name_part(w, buf_slice(&folded)), out);
         buf_add(out, t.p + t.n - tail, tail);
     }
     buf_release(&folded);
 }
 
-static void put_street(struct scrub_worker *w, struct slice v, struct rng *r,
-                       struct buf *out)
+static void put_street(struct scrub_worker *w, struct slice v, struct buf *out)
 {
     struct token t;
 
     while (next_token(&v, &t)) {
         if (t.word)
-            put_street_word(w, t.text, r, out);
+            put_street_word(w, t.text, out);
         else
             buf_add_slice(out, t.text);
     }
@@ -351,7 +360,7 @@ void scrub_fake_address(struct scrub_worker *w, const struct scrub_rule *rule,
         while (n < v.n && v.p[n] != ',' && v.p[n] != '\n')
             n++;
         if (first || is_street((struct slice){ v.p, n }))
-            put_street(w, (struct slice){ v.p, n }, r, out);
+            put_street(w, (struct slice){ v.p, n }, out);
         else
             put_town(w, (struct slice){ v.p, n }, r, out);
         if (n < v.n)

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEGREES_SPREAD 3 /* digits behind the point that tell a place */
+
 static void draw_nanp(struct rng *r, char d[10])
 {
     d[0] = (char)('2' + rng_below(r, 8));
@@ -195,28 +197,96 @@ void scrub_fake_zip(struct scrub_worker *w, const struct scrub_rule *rule,
     }
 }
 
-/* The whole degrees stay within one, so that the country does mostly; what
- * is behind the point is drawn anew. */
+/* The number at v's beginning: its bytes, and without last zeros. */
+static size_t degrees_at(struct slice v, size_t *bare, size_t *point)
+{
+    size_t n = 0;
+
+    *point = SIZE_MAX;
+    *bare = 0;
+    while (n < v.n && (scrub_is_digit(v.p[n]) ||
+                       (v.p[n] == '.' && *point == SIZE_MAX && n &&
+                        n + 1 < v.n && scrub_is_digit(v.p[n + 1])))) {
+        if (v.p[n] == '.')
+            *point = n;
+        else if (v.p[n] != '0' || *point == SIZE_MAX)
+            *bare = n + 1;
+        n++;
+    }
+    return n;
+}
+
+/* What is behind the point is drawn anew; last zeros stay, which a number of
+ * JSON has not. */
+static void draw_fraction(struct scrub_worker *w, struct slice number,
+                          size_t bare, size_t point, struct buf *out)
+{
+    size_t start = out->len;
+
+    for (unsigned again = 0; again < SCRUB_FAKE_TRIES; again++) {
+        struct rng r;
+
+        out->len = start;
+        scrub_draw(w, "degrees", (struct slice){ number.p, bare }, again, &r);
+        buf_add(out, number.p, point + 1);
+        for (size_t i = point + 1; i + 1 < bare; i++)
+            buf_char(out, scrub_draw_digit(&r));
+        buf_char(out, (char)('1' + rng_below(&r, 9)));
+        if (memcmp(out->data + start, number.p, bare) != 0)
+            break;
+    }
+    buf_add(out, number.p + bare, number.n - bare);
+}
+
+/* Number by number, so that each agrees where it stands alone. The degrees
+ * stay, and so does the country mostly; of those in minutes and seconds these
+ * are drawn. */
 void scrub_fake_coordinates(struct scrub_worker *w,
                             const struct scrub_rule *rule, struct slice v,
                             struct rng *r, struct buf *out)
 {
-    bool fraction = false;
+    bool sixtieths = false;
+    size_t i = 0;
 
-    (void)w;
     (void)rule;
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
+    while (i < v.n) {
+        size_t bare, point;
+        struct slice t = { v.p + i, v.n - i };
 
-        if (fraction && scrub_is_digit(c)) {
-            /* a last zero would be cut by whoever writes it as a number */
-            bool last = i + 1 == v.n || !scrub_is_digit(v.p[i + 1]);
-
-            buf_char(out, last ? (char)('1' + rng_below(r, 9))
-                               : scrub_draw_digit(r));
-        } else {
-            fraction = c == '.' && i && scrub_is_digit(v.p[i - 1]);
-            buf_char(out, c);
+        t.n = degrees_at(t, &bare, &point);
+        if (!t.n) {
+            sixtieths |= (unsigned char)v.p[i] == 0xB0; /* of a degree sign */
+            sixtieths &= !strchr("NSEWnsew,", v.p[i]);
+            buf_char(out, v.p[i++]);
+            continue;
         }
+        if (sixtieths && t.n <= 2)
+            buf_printf(out, "%0*u", (int)t.n,
+                       (unsigned)rng_below(r, t.n == 1 ? 10 : 60));
+        else if (point < bare)
+            draw_fraction(w, t, bare, point, out);
+        else
+            buf_add_slice(out, t);
+        i += t.n;
+    }
+}
+
+void scrub_degrees_each(struct slice v,
+                        void (*found)(void *ctx, struct slice number),
+                        void *ctx)
+{
+    size_t i = 0;
+
+    while (i < v.n) {
+        size_t bare, point;
+        struct slice t = { v.p + i, v.n - i };
+
+        t.n = degrees_at(t, &bare, &point);
+        i += t.n ? t.n : 1;
+        if (point >= bare || bare - point <= DEGREES_SPREAD)
+            continue;
+        found(ctx, t);
+        if (bare < t.n)
+            found(ctx, (struct slice){ t.p, bare });
     }
 }

@@ -5,7 +5,7 @@
  * decide, overlaps are resolved by a total order. The order of rules in files
  * is the last criterion, so the answer depends on nothing else.
  */
-#include "scrub/scrub_priv.h"
+#include "scrub/scrub_fake.h"
 
 #include "base/mem.h"
 
@@ -309,11 +309,39 @@ void scrub_key_words(struct slice key, struct buf *out)
         buf_char(out, '_');
 }
 
+static void spread_text(struct scrub_worker *w, uint32_t rule,
+                        struct slice value)
+{
+    void *all = w->spread;
+    bool added;
+
+    if (!w->spread_seen)
+        w->spread_seen = map_new();
+    (void)map_put(w->spread_seen, value.p, value.n, &added);
+    if (!added)
+        return;
+    mem_grow(&all, &w->spread_cap, w->spread_known + 1, sizeof(*w->spread));
+    w->spread = all;
+    w->spread[w->spread_known++] =
+        (struct scrub_spread){ slice_dup(value), value.n, rule };
+}
+
+struct spreading {
+    struct scrub_worker *w;
+    uint32_t rule;
+};
+
+static void spread_degrees(void *ctx, struct slice number)
+{
+    struct spreading *s = ctx;
+
+    spread_text(s->w, s->rule, number);
+}
+
 void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
 {
     const struct scrub_rule *r = &w->rules->rule[rule];
-    void *all = w->spread;
-    bool added;
+    struct spreading s = { w, rule };
 
     if (r->digital) {
         buf_reset(&w->norm);
@@ -325,19 +353,14 @@ void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
         *map_put(w->spread_digits, w->norm.data, w->norm.len, NULL) = rule;
         return;
     }
+    if (r->fake == scrub_fake_coordinates) {
+        scrub_degrees_each(value, spread_degrees, &s);
+        return;
+    }
     if (r->stem)
         value.n = r->stem(value);
-    if (value.n < SPREAD_MIN_TEXT)
-        return;
-    if (!w->spread_seen)
-        w->spread_seen = map_new();
-    (void)map_put(w->spread_seen, value.p, value.n, &added);
-    if (!added)
-        return;
-    mem_grow(&all, &w->spread_cap, w->spread_known + 1, sizeof(*w->spread));
-    w->spread = all;
-    w->spread[w->spread_known++] =
-        (struct scrub_spread){ slice_dup(value), value.n, rule };
+    if (value.n >= SPREAD_MIN_TEXT)
+        spread_text(w, rule, value);
 }
 
 void scrub_spread_reset(struct scrub_worker *w)
