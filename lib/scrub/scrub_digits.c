@@ -238,8 +238,7 @@ static int seek_cluster(struct scrub_search *s, const struct cluster *c)
     size_t i = c->start;
     int rc;
 
-    if (!s->w->spreading || !s->w->spread_digits ||
-        c->digits < SPREAD_MIN_DIGITS)
+    if (c->digits < SPREAD_MIN_DIGITS)
         return ERR_OK;
     rc = seek_digits(s, c->start, c->end);
     while (rc == ERR_OK && i < c->end) {
@@ -271,17 +270,29 @@ static size_t next_digit(struct slice t, size_t i)
     return i;
 }
 
-int scrub_digit_windows(struct scrub_search *s)
+void scrub_digit_windows(struct scrub_search *s)
 {
     size_t i = next_digit(s->text, 0);
+
+    while (i < s->text.n) {
+        struct cluster c = { .first = i };
+
+        i = read_cluster(s->text, &c);
+        c.sums = sums_of(s->text, &c);
+        cluster_windows(s, &c);
+        i = next_digit(s->text, i);
+    }
+}
+
+int scrub_digits_seek(struct scrub_search *s)
+{
+    size_t i = s->w->spread_digits ? next_digit(s->text, 0) : s->text.n;
     int rc = ERR_OK;
 
     while (rc == ERR_OK && i < s->text.n) {
         struct cluster c = { .first = i };
 
         i = read_cluster(s->text, &c);
-        c.sums = sums_of(s->text, &c);
-        cluster_windows(s, &c);
         rc = seek_cluster(s, &c);
         i = next_digit(s->text, i);
     }

@@ -89,6 +89,8 @@ void scrub_degrees_each(struct slice v,
                         void *ctx);
 /* Days by which dates of the scope are shifted: weeks, never none. */
 int scrub_date_shift(struct scrub_worker *w);
+/* A found date, before any of the record is shifted. */
+void scrub_date_note(struct scrub_worker *w, struct slice value);
 /* A host name of any form. */
 void scrub_host_draw(struct scrub_worker *w, struct slice v, struct buf *out);
 

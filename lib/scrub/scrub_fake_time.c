@@ -24,17 +24,21 @@ int scrub_date_shift(struct scrub_worker *w)
     return 7 * (rng_below(&r, 2) ? weeks : -weeks);
 }
 
+/* May 20 is of the year that the record speaks of: a leap day between would
+ * part it from 2024-05-20. */
+void scrub_date_note(struct scrub_worker *w, struct slice value)
+{
+    int year = dates_year(value);
+
+    if (year > w->date_year)
+        w->date_year = year;
+}
+
 void scrub_fake_date(struct scrub_worker *w, const struct scrub_rule *rule,
                      struct slice v, struct rng *r, struct buf *out)
 {
-    int year = dates_year(v);
-
     (void)rule;
     (void)r;
-    /* May 20 is of the year that the record speaks of: a leap day between
-     * would part it from 2024-05-20. */
-    if (year > w->date_year)
-        w->date_year = year;
     if (dates_shift(v, scrub_date_shift(w), w->date_year, out, NULL) < 0)
         buf_add_slice(out, v);
 }

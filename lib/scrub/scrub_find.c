@@ -258,6 +258,15 @@ static void open_windows(struct scrub_search *s)
     close_windows(s->w);
 }
 
+static int seek(struct scrub_search *s)
+{
+    int rc = ERR_OK;
+
+    if (s->w->spreading && s->w->place != PLACE_STRUCTURE)
+        rc = scrub_digits_seek(s);
+    return rc < 0 || !s->w->spreading ? rc : seek_texts(s);
+}
+
 int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
                struct err *err)
 {
@@ -266,12 +275,14 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
     };
     int rc = ERR_OK;
 
-    w->window_count = w->word_count = w->cluster_count = 0;
     if (!text.n)
         return ERR_OK;
+    if (scrub_calls_take(w))
+        return seek(&s);
+    w->window_count = w->word_count = w->cluster_count = 0;
     scrub_gate_scan(w->rules->gate, text, literal_hit, &s);
     if (w->place != PLACE_STRUCTURE)
-        rc = scrub_digit_windows(&s);
+        scrub_digit_windows(&s);
     open_windows(&s);
     for (size_t i = 0; rc == ERR_OK && i < w->window_count; i++)
         rc = scrub_run_window(&s, w->windows[i]);
@@ -279,9 +290,8 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
         rc = run_finders(&s);
     if (rc == ERR_OK)
         rc = scrub_digit_shapes(&s);
-    if (rc == ERR_OK && w->spreading)
-        rc = seek_texts(&s);
-    return rc;
+    scrub_calls_keep(w, s.first);
+    return rc < 0 ? rc : seek(&s);
 }
 
 static char lower(char c)

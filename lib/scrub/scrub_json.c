@@ -16,72 +16,6 @@
 
 #define NUMBER_MIN 4 /* characters; no rule is about shorter numbers */
 
-struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
-                                      const struct crypto_key *key)
-{
-    struct scrub_worker *w = mem_zalloc(sizeof(*w));
-    const struct scrub_finder *f;
-
-    assert(r->finished);
-    w->rules = r;
-    w->strict = r->settings.strict;
-    crypto_derive(key, "scrub", &w->key);
-    w->faked = scrub_faked_new();
-    w->parts = scrub_parts_new();
-    w->scratch = regex_scratch_new();
-    w->open = mem_zalloc((r->count + 1) * sizeof(*w->open));
-    w->reached = mem_zalloc((r->count + 1) * sizeof(*w->reached));
-    w->touched = mem_array(r->count + 1, sizeof(*w->touched));
-    w->reported = mem_zalloc((r->count + 1) * sizeof(*w->reported));
-    for (size_t i = 0; (f = scrub_finder_at(i)) != NULL; i++)
-        if (r->finds[i] && f->worker_new)
-            w->finder[i] = f->worker_new(r->shared[i]);
-    return w;
-}
-
-void scrub_worker_free(struct scrub_worker *w)
-{
-    const struct scrub_finder *f;
-
-    if (!w)
-        return;
-    for (size_t i = 0; (f = scrub_finder_at(i)) != NULL; i++)
-        if (w->finder[i])
-            f->worker_free(w->finder[i]);
-    free(w->reported);
-    scrub_spread_reset(w);
-    scrub_faked_free(w->faked);
-    scrub_parts_free(w->parts);
-    free(w->spread);
-    crypto_wipe(&w->key, sizeof(w->key));
-    regex_scratch_free(w->scratch);
-    free(w->windows);
-    free(w->open);
-    free(w->reached);
-    free(w->words);
-    free(w->clusters);
-    free(w->cluster_sets);
-    map_free(w->keys);
-    free(w->key_sets);
-    free(w->touched);
-    free(w->hits.item);
-    free(w->edits);
-    free(w->spans);
-    buf_release(&w->arena);
-    buf_release(&w->norm);
-    buf_release(&w->seed);
-    for (size_t i = 0; i < SCRUB_LEVELS; i++) {
-        json_release(&w->level[i].json);
-        buf_release(&w->level[i].decoded);
-        free(w->level[i].units);
-        free(w->level[i].runs);
-        buf_release(&w->level[i].masked);
-    }
-    for (size_t i = 0; i < SCRUB_VIEWS; i++)
-        scrub_view_release(&w->view[i]);
-    free(w);
-}
-
 static bool looks_like_json(struct slice t)
 {
     t = slice_trim(t);
@@ -275,7 +209,7 @@ static int number_value(struct scrub_walk *s, struct slice raw, size_t base,
     if (rc < 0 || w->edit_count == mark)
         return rc;
     scrub_write_edits(w, raw, mark, w->edit_count, &now);
-    if (!scrub_is_number(buf_slice(&now)))
+    if (!w->collecting && !scrub_is_number(buf_slice(&now)))
         rc = err_set(s->err, ERR_FORMAT, "rule %s makes no number of a number",
                      w->rules->rule[w->edits[mark].rule].name);
     for (size_t i = mark; i < w->edit_count; i++) {
@@ -327,7 +261,7 @@ static int logprobs_value(struct scrub_walk *s, const struct json *j,
 {
     struct scrub_worker *w = s->w;
     struct slice raw = json_raw(j, v);
-    size_t mark = w->edit_count;
+    size_t mark = w->edit_count, calls = w->call_count;
     struct buf text = { 0 };
     int rc;
 
@@ -340,6 +274,7 @@ static int logprobs_value(struct scrub_walk *s, const struct json *j,
                                 .rule = w->last_rule };
 
         buf_add(&w->arena, "null", 4);
+        scrub_calls_skip(w);
         return scrub_push_edit(s, e);
     }
     scrub_logprobs_join(j, v, &text);
@@ -348,7 +283,10 @@ static int logprobs_value(struct scrub_walk *s, const struct json *j,
     w->logprobs_held |= w->edit_count > mark;
     w->edit_count = mark;
     buf_release(&text);
-    return rc < 0 ? rc : json_value(s, j, v, (struct slice){ 0 }, depth);
+    if (rc == ERR_OK)
+        rc = json_value(s, j, v, (struct slice){ 0 }, depth);
+    scrub_calls_note(w, calls);
+    return rc;
 }
 
 static bool is_logprobs(const struct json *j, json_ref v, struct slice name)
@@ -449,122 +387,4 @@ int scrub_text(struct scrub_walk *s, struct slice text, struct slice key,
     if (rc == ERR_FORMAT)
         return scrub_plain_text(s, text, key, false, depth);
     return rc < 0 ? rc : json_value(s, j, 0, key, depth);
-}
-
-void scrub_write_edits(const struct scrub_worker *w, struct slice in,
-                       size_t from, size_t to, struct buf *out)
-{
-    size_t at = 0;
-
-    for (size_t i = from; i < to; i++) {
-        const struct scrub_edit *e = &w->edits[i];
-
-        assert(e->start >= at && e->end <= in.n);
-        buf_add(out, in.p + at, e->start - at);
-        buf_add(out, w->arena.data + e->rep, e->rep_len);
-        at = e->end;
-    }
-    buf_add(out, in.p + at, in.n - at);
-}
-
-/* One look at all documents; ends[i]: edits up to the end of document i. */
-static int look(struct scrub_walk *s, const struct slice *documents, size_t n,
-                bool again, size_t *ends)
-{
-    int rc = ERR_OK;
-
-    s->w->edit_count = 0;
-    s->w->place = PLACE_TEXT;
-    s->w->in_data = false;
-    scrub_faked_begin(s->w->faked, again);
-    scrub_parts_begin(s->w->parts, again);
-    memset(s->w->reported, 0, s->w->rules->count * sizeof(*s->w->reported));
-    buf_reset(&s->w->arena);
-    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
-        rc = documents[i].n > SCRUB_MAX_TEXT
-                 ? err_set(s->err, ERR_LIMIT, "text is larger than %zu bytes",
-                           SCRUB_MAX_TEXT)
-                 : scrub_text(s, documents[i], (struct slice){ 0 }, 0);
-        ends[i] = s->w->edit_count;
-    }
-    return rc;
-}
-
-static void list_spans(struct scrub_worker *w, const size_t *ends, size_t n)
-{
-    void *all = w->spans;
-    unsigned document = 0;
-
-    w->span_count = w->edit_count;
-    mem_grow(&all, &w->span_cap, w->span_count, sizeof(*w->spans));
-    w->spans = all;
-    for (size_t i = 0; i < w->edit_count; i++) {
-        while (document + 1 < n && i >= ends[document])
-            document++;
-        w->spans[i] = (struct scrub_span){
-            w->edits[i].start,
-            w->edits[i].end,
-            document,
-            w->edits[i].rule,
-            w->edits[i].tier,
-            { w->arena.data + w->edits[i].rep, w->edits[i].rep_len }
-        };
-    }
-}
-
-int scrub_record(struct scrub_worker *w, struct slice scope,
-                 const struct slice *documents, size_t n, struct buf *out,
-                 const struct scrub_span **spans, size_t *count,
-                 struct err *err)
-{
-    struct scrub_walk s = { w, err, false };
-    size_t *ends = mem_zalloc((n + 1) * sizeof(*ends));
-    int rc;
-
-    w->scope = scope;
-    scrub_spread_reset(w);
-    w->logprobs_seen = w->logprobs_held = w->logprobs_dropped = false;
-    w->date_year = 0;
-    rc = look(&s, documents, n, false, ends);
-    w->logprobs_dropped = w->logprobs_seen && !w->reveal &&
-                          (w->edit_count > 0 || w->logprobs_held);
-    if (rc == ERR_OK && (w->spread_known || w->spread_digits ||
-                         w->logprobs_dropped || scrub_faked_late(w->faked))) {
-        w->spreading = w->spread_known || w->spread_digits;
-        rc = look(&s, documents, n, true, ends);
-    }
-    if (rc == ERR_OK) {
-        for (size_t i = 0; i < n; i++)
-            scrub_write_edits(w, documents[i], i ? ends[i - 1] : 0, ends[i],
-                              &out[i]);
-        list_spans(w, ends, n);
-        if (spans)
-            *spans = w->spans;
-        if (count)
-            *count = w->span_count;
-    }
-    free(ends);
-    return rc;
-}
-
-void scrub_tag_view(const struct scrub_worker *w, unsigned document,
-                    struct slice in, struct buf *out)
-{
-    size_t at = 0;
-
-    for (size_t i = 0; i < w->span_count; i++) {
-        const struct scrub_span *x = &w->spans[i];
-
-        if (x->document != document)
-            continue;
-        buf_add(out, in.p + at, x->start - at);
-        buf_printf(out, "<%s>", scrub_rules_type(w->rules, x->rule));
-        at = x->end;
-    }
-    buf_add(out, in.p + at, in.n - at);
-}
-
-uint64_t scrub_reported(const struct scrub_worker *w, size_t rule)
-{
-    return w->reported[rule];
 }

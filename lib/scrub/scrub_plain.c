@@ -204,9 +204,6 @@ static void make_surrogate(struct scrub_walk *s, const struct scrub_hit *h,
     const struct scrub_rule *r = &w->rules->rule[h->rule];
     struct buf coded = { 0 };
 
-    scrub_faked_hold(w->faked, value);
-    if (r->fake == scrub_fake_person)
-        scrub_name_note(w, value);
     e->rep = w->arena.len;
     scrub_act(w, r, value, s->number, &w->arena);
     e->rep_len = w->arena.len - e->rep;
@@ -218,6 +215,20 @@ static void make_surrogate(struct scrub_walk *s, const struct scrub_hit *h,
     buf_add_slice(&w->arena, buf_slice(&coded));
     e->rep_len = coded.len;
     buf_release(&coded);
+}
+
+static void note_value(struct scrub_worker *w, uint32_t rule,
+                       struct slice value)
+{
+    const struct scrub_rule *r = &w->rules->rule[rule];
+
+    scrub_faked_hold(w->faked, value);
+    if (r->fake == scrub_fake_person)
+        scrub_name_note(w, value);
+    if (r->fake == scrub_fake_date)
+        scrub_date_note(w, value);
+    if (r->spread)
+        scrub_spread_add(w, rule, value);
 }
 
 int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
@@ -241,11 +252,10 @@ int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
             continue;
         if (h->form != HIT_MADE && scrub_keeps(w, &w->rules->rule[h->rule], v))
             continue;
-        if (h->form != HIT_MADE) {
+        if (h->form != HIT_MADE && w->collecting)
+            note_value(w, h->rule, v);
+        else if (h->form != HIT_MADE)
             make_surrogate(s, h, v, &e);
-            if (w->rules->rule[h->rule].spread && !w->spreading)
-                scrub_spread_add(w, h->rule, v);
-        }
         rc = scrub_push_edit(s, e);
     }
     return rc;

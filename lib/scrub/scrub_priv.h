@@ -296,6 +296,14 @@ struct scrub_worker {
     struct scrub_spread *spread;
     size_t spread_cap, spread_known;
     struct map *spread_digits, *spread_seen;
+    /* The first look at a record only finds; what it found in each text, by
+     * the order of texts, serves the second. */
+    bool collecting, calls_known;
+    struct scrub_hits found;
+    size_t *calls; /* ends of each text's finds */
+    size_t call_count, call_cap, call_next;
+    size_t *skips; /* texts within each value of logprobs */
+    size_t skip_count, skip_cap, skip_next;
     bool strict;    /* what has only the shape acts */
     bool spreading; /* second pass: seek the values of the first */
     /* Token by token an answer cannot be scrubbed: where anything was found,
@@ -342,6 +350,15 @@ void scrub_context_near(const struct scrub_search *s, size_t start, size_t end,
                         uint64_t *out);
 const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key);
 
+/* What scrub_find found, kept for the second look (scrub_calls.c). */
+void scrub_calls_reset(struct scrub_worker *w);
+void scrub_calls_keep(struct scrub_worker *w, size_t first);
+/* False: it is not known. */
+bool scrub_calls_take(struct scrub_worker *w);
+/* A value was looked into that the second look may leave out. */
+void scrub_calls_note(struct scrub_worker *w, size_t first);
+void scrub_calls_skip(struct scrub_worker *w);
+
 /* Clusters of digits, and colons (scrub_digits.c, scrub_shape.c). */
 #define SCRUB_SEPARATORS " -./()+"
 #define SCRUB_SOME_SEPARATOR 0x80u
@@ -349,7 +366,9 @@ unsigned scrub_separator_bit(char c); /* 0: none */
 void scrub_shape_read(struct slice pattern, size_t digits,
                       struct scrub_shape *out);
 void scrub_digits_finish(struct scrub_rules *r);
-MUST_CHECK int scrub_digit_windows(struct scrub_search *s);
+void scrub_digit_windows(struct scrub_search *s);
+/* Second look: numbers that the record holds elsewhere, and no more. */
+MUST_CHECK int scrub_digits_seek(struct scrub_search *s);
 void scrub_colon_windows(struct scrub_search *s);
 void scrub_run_windows(struct scrub_search *s);
 /* After all patterns: clusters that only have a shape. */
