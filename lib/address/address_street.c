@@ -347,7 +347,7 @@ static int unit_first(const struct address_tokens *t, int k, int *first,
 }
 
 /* Words with capitals before a number that a second name follows: "Tungata 11
- * Rott Crossroad", behind a word that says where or at the beginning. */
+ * Rott Crossroad", behind a word that says where. */
 static int name_before(const struct address_tokens *t, int k)
 {
     int i = k;
@@ -357,8 +357,8 @@ static int name_before(const struct address_tokens *t, int k)
         i--;
     if (i == k || (k - i == 1 && has(t, i, WORD_LOCATE)))
         return k;
-    if (token(t, i)->gap == GAP_HARD || i == 0 || has(t, i - 1, WORD_LOCATE) ||
-        address_is_word(t, i - 1, "with") || token(t, i)->gap == GAP_LINE)
+    if (joined(t, i) &&
+        (has(t, i - 1, WORD_LOCATE) || address_is_word(t, i - 1, "with")))
         return i;
     return k;
 }

@@ -98,6 +98,16 @@ static bool in_brackets(const struct address_tokens *t, int i)
     return token(t, i)->at > 0 && t->text.p[token(t, i)->at - 1] == '(';
 }
 
+/* "VIC 655 437 108": groups of digits go on behind what is no ZIP code. */
+static bool begins_phone(const struct address_tokens *t, int i)
+{
+    int next = postcode_end(t, i) + 1;
+
+    return token(t, i)->kind == TOKEN_NUMBER && token(t, i)->digits < 5 &&
+           next < t->count && token(t, next)->gap <= GAP_BLANK &&
+           token(t, next)->kind != TOKEN_WORD;
+}
+
 struct tail {
     int last;  /* token that surely belongs */
     int words; /* of a town since */
@@ -135,7 +145,7 @@ static bool step(const struct address_tokens *t, struct tail *x, int i,
     }
     if (is_postcode(t, i)) {
         if ((!x->words && token(t, i)->gap == GAP_BLANK) || in_brackets(t, i) ||
-            (x->small && !x->sure))
+            (x->small && !x->sure) || begins_phone(t, i))
             return false;
         x->last = postcode_end(t, i);
         x->sure = true;
