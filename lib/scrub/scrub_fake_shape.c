@@ -302,3 +302,21 @@ void scrub_fake_shape(struct scrub_worker *w, const struct scrub_rule *rule,
     if (rule->complete && !out->overflow && out->len - start == v.n)
         rule->complete(out->data + start, v.n);
 }
+
+/* A number that somebody gave out: no hexadecimal, whatever its letters. */
+void scrub_fake_id(struct scrub_worker *w, const struct scrub_rule *rule,
+                   struct slice v, struct rng *r, struct buf *out)
+{
+    size_t used, start = out->len;
+
+    (void)w;
+    for (size_t i = 0; i < v.n; i += used) {
+        (void)utf8_decode(v.p + i, v.n - i, &used);
+        if (i < rule->keep)
+            buf_add(out, v.p + i, used);
+        else
+            draw_one(r, (struct slice){ v.p + i, used }, i == 0, out);
+    }
+    if (rule->complete && !out->overflow && out->len - start == v.n)
+        rule->complete(out->data + start, v.n);
+}
