@@ -40,6 +40,15 @@ void crypto_hasher_final(struct crypto_hasher *h,
 /* HMAC-SHA256 (RFC 2104) of data. */
 void crypto_hmac(const struct crypto_key *key, struct slice data,
                  unsigned char out[CRYPTO_SHA256_BYTES]);
+/* The same for many texts under one key: what only the key decides is done
+ * once. The state is as secret as the key. */
+struct crypto_hmac_state {
+    unsigned char bytes[256];
+};
+void crypto_hmac_begin(const struct crypto_key *key,
+                       struct crypto_hmac_state *out);
+void crypto_hmac_with(const struct crypto_hmac_state *s, struct slice data,
+                      unsigned char out[CRYPTO_SHA256_BYTES]);
 /* A key for one purpose: HMAC-SHA256(key, purpose). */
 void crypto_derive(const struct crypto_key *key, const char *purpose,
                    struct crypto_key *out);

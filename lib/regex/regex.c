@@ -15,7 +15,7 @@
 struct regex {
     pcre2_code *code;
     uint32_t groups;
-    bool jit;
+    bool jit, utf;
 };
 
 struct regex_scratch {
@@ -68,6 +68,7 @@ int regex_compile(struct slice pattern, unsigned flags, struct regex **out,
     r = mem_zalloc(sizeof(*r));
     r->code = code;
     (void)pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &r->groups);
+    r->utf = flags & REGEX_UTF;
     r->jit = !(flags & REGEX_NO_JIT) &&
              pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0;
     *out = r;
@@ -145,8 +146,10 @@ int regex_find(const struct regex *r, struct regex_scratch *s,
         return err_set(err, ERR_NOMEM, "no memory to match a pattern");
     if (from > subject.n)
         return 0;
-    rc = pcre2_match(r->code, (PCRE2_SPTR)(subject.p ? subject.p : ""),
-                     subject.n, from, 0, s->data, s->context);
+    /* JIT code asks for nothing that pcre2_match checks before it. */
+    rc = (r->jit && !r->utf ? pcre2_jit_match : pcre2_match)(
+        r->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, from, 0,
+        s->data, s->context);
     if (rc == PCRE2_ERROR_NOMATCH)
         return 0;
     if (rc < 0)

@@ -195,7 +195,7 @@ void scrub_draw(struct scrub_worker *w, const char *what, struct slice text,
     buf_add_slice(b, w->scope);
     buf_printf(b, "%zu:%s", strlen(what), what);
     buf_add_slice(b, text);
-    crypto_hmac(&w->key, buf_slice(b), mac);
+    crypto_hmac_with(&w->hmac, buf_slice(b), mac);
     for (size_t i = 0; i < 8; i++)
         seed = seed << 8 | mac[i];
     rng_init(r, seed);

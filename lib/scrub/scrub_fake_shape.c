@@ -167,10 +167,19 @@ void scrub_fold(struct slice v, struct buf *out)
     size_t used;
 
     for (size_t i = 0; i < v.n; i += used) {
-        int32_t cp = utf8_decode(v.p + i, v.n - i, &used);
+        int32_t cp;
         char text[4];
         uint32_t c;
 
+        used = 1;
+        if ((unsigned char)v.p[i] < 0x80) {
+            if (scrub_is_digit(v.p[i]))
+                buf_char(out, v.p[i]);
+            else if (scrub_is_alnum(v.p[i]))
+                buf_char(out, (char)(v.p[i] | 0x20));
+            continue;
+        }
+        cp = utf8_decode(v.p + i, v.n - i, &used);
         if (cp < 0)
             continue;
         c = scrub_fold_letter((uint32_t)cp, true);

@@ -272,6 +272,7 @@ struct scrub_level { /* memory of one level of nesting */
 struct scrub_worker {
     const struct scrub_rules *rules;
     struct crypto_key key;
+    struct crypto_hmac_state hmac; /* with that key */
     struct regex_scratch *scratch;
     struct scrub_window *windows;
     size_t window_count, window_cap;

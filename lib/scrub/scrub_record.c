@@ -24,6 +24,7 @@ struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
     w->rules = r;
     w->strict = r->settings.strict;
     crypto_derive(key, "scrub", &w->key);
+    crypto_hmac_begin(&w->key, &w->hmac);
     w->faked = scrub_faked_new();
     w->parts = scrub_parts_new();
     w->scratch = regex_scratch_new();
@@ -52,6 +53,7 @@ void scrub_worker_free(struct scrub_worker *w)
     scrub_parts_free(w->parts);
     free(w->spread);
     crypto_wipe(&w->key, sizeof(w->key));
+    crypto_wipe(&w->hmac, sizeof(w->hmac));
     regex_scratch_free(w->scratch);
     free(w->windows);
     free(w->open);
