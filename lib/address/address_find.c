@@ -39,22 +39,30 @@ static bool is_gap(char c)
            c == '>' || c == '#';
 }
 
-/* A word stands before the digits or behind them, over blanks. */
-static bool worth_reading(struct slice t, size_t at, size_t end)
+/* The word that ends before byte `end` may stand before a house number. */
+static bool names_something(struct slice t, size_t end)
 {
-    size_t i = at, j = end;
+    size_t start = end;
+    unsigned flags;
 
-    if (at > 1 && (t.p[at - 1] == ',' || t.p[at - 1] == '.') &&
-        address_is_digit(t.p[at - 2]))
-        return false; /* the rest of 1,000 */
-    while (i > 0 && at - i < 3 && is_gap(t.p[i - 1]))
-        i--;
-    if (i > 0 && i < at &&
-        (address_letter(t.p + i - 1, 1) || (unsigned char)t.p[i - 1] >= 0x80))
-        return true;
-    if (at > 0 && !is_gap(t.p[at - 1]) && t.p[at - 1] != ':' &&
-        t.p[at - 1] != '"' && t.p[at - 1] != '(')
+    while (start > 0 && end - start <= ADDRESS_WORD_MAX &&
+           ((unsigned char)t.p[start - 1] >= 0x80 ||
+            address_letter(t.p + start - 1, 1)))
+        start--;
+    if (start == end)
         return false;
+    flags = address_word_flags(t.p + start, end - start);
+    return flags & (WORD_UNIT | WORD_BOX | WORD_AFTER | WORD_STREET |
+                    WORD_COMPOUND | WORD_MILITARY) ||
+           ((flags & WORD_CAPITAL) && !(flags & WORD_STOP)) ||
+           end - start == 2; /* AA 61487 */
+}
+
+/* A word stands behind the digits, or another number and a word. */
+static bool leads_to_word(struct slice t, size_t end)
+{
+    size_t j = end;
+
     if (j < t.n && address_letter(t.p + j, t.n - j))
         j++;
     while (j < t.n && j - end < 4 && is_gap(t.p[j]))
@@ -65,6 +73,25 @@ static bool worth_reading(struct slice t, size_t at, size_t end)
         j += j < t.n && t.p[j] == ' ';
     }
     return j > end && j < t.n && address_letter(t.p + j, t.n - j);
+}
+
+static bool worth_reading(struct slice t, size_t at, size_t end)
+{
+    size_t i = at;
+
+    if (end < t.n && strchr(":%$", t.p[end]) && t.p[end])
+        return false; /* 16:00 */
+    if (at > 1 && (t.p[at - 1] == ',' || t.p[at - 1] == '.') &&
+        address_is_digit(t.p[at - 2]))
+        return false; /* the rest of 1,000 */
+    while (i > 0 && at - i < 3 && is_gap(t.p[i - 1]))
+        i--;
+    if (i > 0 && i < at && names_something(t, i))
+        return true;
+    if (at > 0 && !is_gap(t.p[at - 1]) && t.p[at - 1] != ':' &&
+        t.p[at - 1] != '"' && t.p[at - 1] != '(')
+        return false;
+    return leads_to_word(t, end);
 }
 
 /* "Pagari 18" counts behind a word that says where. */

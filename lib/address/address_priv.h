@@ -10,7 +10,7 @@
 #include "address/address.h"
 
 #define ADDRESS_TOKENS 48
-#define ADDRESS_BACK 120  /* bytes before a digit that may belong to it */
+#define ADDRESS_BACK 80   /* bytes before a digit that may belong to it */
 #define ADDRESS_AHEAD 280 /* and behind */
 #define ADDRESS_WORD_MAX 24
 

@@ -67,6 +67,7 @@ static const struct group groups[] = {
       "november december jan feb mar apr jun jul aug sep sept oct nov dec "
       "monday tuesday wednesday thursday friday saturday sunday am pm utc gmt "
       "est edt cst pst usd eur gbp kg km mb gb tb hz mhz ghz version chapter "
+      "section option options reservation seat ticket order bag "
       "section figure table step page line row level flight task question "
       "answer windows iphone android python java chrome room gate terminal "
       "year years day days hour hours minute minutes week weeks month months "
