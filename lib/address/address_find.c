@@ -6,6 +6,7 @@
  */
 #include "address/address_priv.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define BLOCK 64 /* bytes looked at together */
@@ -156,7 +157,8 @@ static int take_number(const struct address_tokens *t, int first)
 static int street_at(struct address_search *s, size_t at, size_t *next)
 {
     struct address_tokens t;
-    int first, last, tier, k = address_tokens_read(&t, s->text, at);
+    int first, last, tier,
+        k = address_tokens_read(&t, s->text, at, ADDRESS_NAME);
     bool sure = false;
 
     if (k < 0)
@@ -164,6 +166,8 @@ static int street_at(struct address_search *s, size_t at, size_t *next)
     tier = address_street(&t, k, &first, &last);
     if (!tier)
         return 0;
+    k = address_tokens_read(&t, s->text, at, ADDRESS_AHEAD);
+    assert(k >= 0 && last < t.count); /* the same and more */
     if (t.item[first].kind == TOKEN_WORD)
         first = take_number(&t, first);
     last = address_tail(&t, first, last, &sure);

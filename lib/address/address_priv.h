@@ -11,7 +11,8 @@
 
 #define ADDRESS_TOKENS 48
 #define ADDRESS_BACK 80   /* bytes before a digit that may belong to it */
-#define ADDRESS_AHEAD 280 /* and behind */
+#define ADDRESS_NAME 100  /* behind it, of the street */
+#define ADDRESS_AHEAD 280 /* and of the town and all */
 #define ADDRESS_WORD_MAX 24
 
 enum address_flag {
@@ -50,9 +51,10 @@ struct address_tokens {
     int count;
 };
 
-/* Tokens of the text around byte `at`; the index of the one that holds it, or
- * -1. */
-int address_tokens_read(struct address_tokens *t, struct slice text, size_t at);
+/* Tokens of the text around byte `at` and up to `ahead` bytes behind it; the
+ * index of the one that holds it, or -1. */
+int address_tokens_read(struct address_tokens *t, struct slice text, size_t at,
+                        size_t ahead);
 /* Flags of a word that its spelling gives. */
 unsigned address_word_flags(const char *p, size_t n);
 bool address_is_word(const struct address_tokens *t, int i, const char *low);

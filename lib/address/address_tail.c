@@ -112,6 +112,7 @@ struct tail {
     int last;  /* token that surely belongs */
     int words; /* of a town since */
     bool unit, sure;
+    bool placed; /* state, country or postcode stand there */
     bool small; /* the street has no capitals */
 };
 
@@ -128,18 +129,18 @@ static bool step(const struct address_tokens *t, struct tail *x, int i,
     }
     if (is_state(t, i) && (x->words || x->unit)) {
         x->last = i;
-        x->sure = true;
+        x->sure = x->placed = true;
         return true;
     }
     if (x->words && is_numbered_state(t, i)) {
         x->last = i + 1;
-        x->sure = true;
+        x->sure = x->placed = true;
         return false;
     }
     if (has(t, i, WORD_COUNTRY) || (x->last == i - 1 && in_brackets(t, i) &&
                                     has(t, i - 1, WORD_COUNTRY))) {
         x->last = i;
-        x->sure = true;
+        x->sure = x->placed = true;
         x->words = 1;
         return true;
     }
@@ -148,7 +149,7 @@ static bool step(const struct address_tokens *t, struct tail *x, int i,
             (x->small && !x->sure) || begins_phone(t, i))
             return false;
         x->last = postcode_end(t, i);
-        x->sure = true;
+        x->sure = x->placed = true;
         *next = x->last + 1;
         /* "10115 Berlin" goes on, "Berlin 10115" does not */
         return !x->words;
@@ -171,7 +172,7 @@ static int town_end(const struct address_tokens *t, const struct tail *x)
     int i = x->last + 1, words = 0;
     bool comma = i < t->count && token(t, i)->gap == GAP_COMMA;
 
-    if (!comma && !x->unit)
+    if (x->placed || (!comma && !x->unit))
         return x->last;
     for (; goes_on(t, i) && words < 4; i++) {
         bool first = i == x->last + 1;

@@ -158,9 +158,10 @@ static size_t window_start(struct slice t, size_t at)
     return i;
 }
 
-int address_tokens_read(struct address_tokens *t, struct slice text, size_t at)
+int address_tokens_read(struct address_tokens *t, struct slice text, size_t at,
+                        size_t ahead)
 {
-    size_t i = window_start(text, at), stop = at + ADDRESS_AHEAD;
+    size_t i = window_start(text, at), stop = at + ahead;
     int k = -1;
 
     t->text = text;
