@@ -138,7 +138,8 @@ static struct slice draw_listed(struct scrub_worker *w, struct slice folded,
 
     for (size_t i = 0; i < LIST_TRIES; i++) {
         s = names_draw(w->rules->names, list, rng_next(r));
-        if (s.n > 1 && (char)(s.p[0] | 0x20) == initial)
+        if (s.n > 1 && (char)(s.p[0] | 0x20) == initial &&
+            !memchr(s.p, ' ', s.n))
             break;
     }
     return s;
@@ -322,8 +323,8 @@ static enum word kind_of(const struct words *x)
     return WORD_NAME;
 }
 
-/* Upper case throughout, or lower: the surrogate follows; else it stands as
- * the list has it. */
+/* Upper case throughout, or lower: the surrogate follows; else it begins with
+ * a capital. */
 void scrub_cased_add(struct slice was, struct slice s, struct buf *out)
 {
     bool upper = true, lower = true;
@@ -342,6 +343,8 @@ void scrub_cased_add(struct slice was, struct slice s, struct buf *out)
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
 
+        if (i == 0 && !lower && c >= 'a' && c <= 'z')
+            c = (char)(c & ~0x20);
         if (upper && c >= 'a' && c <= 'z')
             c = (char)(c & ~0x20);
         else if (lower && c >= 'A' && c <= 'Z')

@@ -166,9 +166,21 @@ static size_t ring_next(struct scrub_worker *w, const char *what, size_t at,
     return at;
 }
 
+/* Those whose ZIP codes begin with a zero keep among themselves, as those of
+ * the others do: a number of JSON has none. */
 static size_t other_state(struct scrub_worker *w, size_t state)
 {
-    return ring_next(w, "states", state, STATES);
+    bool zero = states[state].low < 100;
+    size_t alike[STATES], n = 0, at = 0;
+
+    for (size_t i = 0; i < STATES; i++) {
+        if ((states[i].low < 100) != zero)
+            continue;
+        if (i == state)
+            at = n;
+        alike[n++] = i;
+    }
+    return alike[ring_next(w, zero ? "states with 0" : "states", at, n)];
 }
 
 bool scrub_state_draw(struct scrub_worker *w, struct slice v, struct buf *out)
