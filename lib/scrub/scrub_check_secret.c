@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define CRC_DIGITS 6
+#define LADDER 14
 
 static const char base62[] =
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -71,7 +72,7 @@ static bool holds_word(struct slice v, const char *word)
     return false;
 }
 
-/* "abcdefgh", "12345678", "zyxwvu": eight in a row that count up or down. */
+/* An alphabet, or a part of one: LADDER in a row that count up or down. */
 static bool holds_ladder(struct slice v)
 {
     size_t up = 1, down = 1;
@@ -83,7 +84,7 @@ static bool holds_ladder(struct slice v)
             step = 0;
         up = step == 1 ? up + 1 : 1;
         down = step == -1 ? down + 1 : 1;
-        if (up >= 8 || down >= 8)
+        if (up >= LADDER || down >= LADDER)
             return true;
     }
     return false;
@@ -144,7 +145,7 @@ static bool is_reference(struct slice v)
 }
 
 /* A password or key somebody chose or drew: two kinds of characters, one of
- * them a digit, and no placeholder. */
+ * them a digit or a sign that words do not have, and no placeholder. */
 static bool check_secret(struct slice v)
 {
     bool digit = false, other = false;
@@ -156,7 +157,8 @@ static bool check_secret(struct slice v)
 
         distinct += !seen[c];
         seen[c] = 1;
-        if (scrub_is_digit(v.p[i]))
+        if (scrub_is_digit(v.p[i]) ||
+            (i && v.p[i] && strchr("!@#$^&*+", v.p[i])))
             digit = true;
         else
             other = true;
@@ -193,7 +195,7 @@ static bool check_drawn(struct slice v)
         letter |= is_lower(v.p[i]) || is_upper(v.p[i]);
     }
     return digit && letter && entropy(v) >= 3.0 && !holds_ladder(v) &&
-           !is_placeholder(v);
+           !is_placeholder(v) && (memchr(v.p, '.', v.n) || !is_reference(v));
 }
 
 int scrub_base64_value(char c)

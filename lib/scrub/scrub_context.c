@@ -154,6 +154,7 @@ const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key)
     size_t width = w->rules->width, at;
     void *all = w->key_sets;
     uint64_t *known;
+    struct buf whole = { 0 };
     struct evidence e;
     bool added;
 
@@ -171,6 +172,8 @@ const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key)
     w->key_sets = all;
     e.set = set_at(w->key_sets, width, at);
     memset(e.set, 0, width * sizeof(*e.set));
-    scrub_gate_scan(w->rules->key_gate, key, key_hit, &e);
+    buf_printf(&whole, "=%.*s=", (int)key.n, key.p);
+    scrub_gate_scan(w->rules->key_gate, buf_slice(&whole), key_hit, &e);
+    buf_release(&whole);
     return e.set;
 }

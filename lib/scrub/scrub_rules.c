@@ -295,6 +295,19 @@ static int set(struct reader *s, struct slice key, struct slice v)
     return set_lists(s, key, v);
 }
 
+/* "=token=" is a key as a whole; its signs stand around what is scanned. */
+static void key_words(struct slice text, struct buf *out)
+{
+    bool first = text.n && text.p[0] == '=';
+    bool last = text.n && text.p[text.n - 1] == '=';
+
+    if (first)
+        buf_char(out, '=');
+    scrub_key_words(text, out);
+    if (last)
+        buf_char(out, '=');
+}
+
 /* Keys as scrub_key_words writes them; a context word counts as a key too,
  * where keys are evidence and not the gate. */
 static void end_keys(struct scrub_rule *r)
@@ -307,10 +320,9 @@ static void end_keys(struct scrub_rule *r)
 
         if (i >= given.count && r->gate == GATE_KEY)
             break;
-        scrub_key_words(slice_of(i < given.count
-                                     ? given.item[i]
-                                     : r->words.item[i - given.count]),
-                        &words);
+        key_words(slice_of(i < given.count ? given.item[i]
+                                           : r->words.item[i - given.count]),
+                  &words);
         texts_add(&r->keys, buf_slice(&words));
         buf_release(&words);
     }

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static void begin(void)
 {
@@ -202,6 +203,120 @@ START_TEST(what_is_completed_passes)
 }
 END_TEST
 
+static void scrub_to(const char *text, struct buf *out)
+{
+    static struct scrub_rules *rules;
+    const struct crypto_key key = { { 3 } };
+    struct scrub_worker *w;
+    struct slice in = slice_of(text);
+    struct err err = { 0 };
+    size_t count;
+
+    if (!rules) {
+        rules = scrub_rules_new();
+        ck_assert_int_eq(scrub_rules_add_builtin(rules, &err), 0);
+        ck_assert_msg(scrub_rules_finish(rules, &err) == 0, "%s", err.msg);
+    }
+    w = scrub_worker_new(rules, &key);
+    ck_assert_int_eq(
+        scrub_record(w, slice_of("x"), &in, 1, out, NULL, &count, &err), 0);
+    buf_char(out, '\0');
+    scrub_worker_free(w);
+}
+
+/* The JWT of RFC 7519, 3.1: its claims are {"iss":"joe", "exp":1300819380,
+ * "http://example.com/is_root":true} on three lines. */
+START_TEST(a_jwt_stays_one_with_other_claims)
+{
+    static const char jwt[] =
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
+        "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxl"
+        "LmNvbS9pc19yb290Ijp0cnVlfQ."
+        "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    struct buf out = { 0 }, claims = { 0 };
+    struct json j = { 0 };
+    char *part;
+
+    scrub_to(jwt, &out);
+    ck_assert_uint_eq(out.len, sizeof(jwt));
+    ck_assert_int_eq(memcmp(out.data, jwt, strcspn(jwt, ".") + 1), 0);
+    ck_assert_str_ne(out.data, jwt);
+    part = strchr(out.data, '.') + 1;
+    part[strcspn(part, ".")] = '\0';
+    buf_printf(&claims, "%s==", part);
+    buf_reset(&out);
+    ck_assert(crypto_unbase64(buf_slice(&claims), &out));
+    ck_assert_int_eq(json_parse(&j, out.data, out.len, NULL), 0);
+    ck_assert_uint_eq(json_count(&j, 0), 3);
+    ck_assert(!json_text_is(&j, json_get(&j, 0, "iss"), "joe"));
+    ck_assert_uint_eq(json_raw(&j, json_get(&j, 0, "iss")).n, 5);
+    ck_assert(slice_is(json_raw(&j, json_get(&j, 0, "exp")), "1300819380"));
+    ck_assert(
+        json_is(&j, json_get(&j, 0, "http://example.com/is_root"), JSON_TRUE));
+    json_release(&j);
+    buf_release(&claims);
+    buf_release(&out);
+}
+END_TEST
+
+/* One address in two spellings is one wallet. */
+START_TEST(a_wallet_has_one_surrogate_that_passes)
+{
+    struct buf out = { 0 };
+    char mixed[64], lowered[64];
+
+    scrub_to("pay 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed or wallet "
+             "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+             &out);
+    ck_assert_int_eq(
+        sscanf(out.data, "pay %63s or wallet %63s", mixed, lowered), 2);
+    PASSES("eip55", mixed);
+    ck_assert_str_ne(mixed, "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed");
+    ck_assert_int_eq(strcasecmp(mixed, lowered), 0);
+    buf_reset(&out);
+    scrub_to("to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", &out);
+    PASSES("base58check", out.data + 3);
+    ck_assert_int_eq(out.data[3], '1');
+    buf_release(&out);
+}
+END_TEST
+
+START_TEST(addresses_that_tell_something)
+{
+    PASSES("remote", "81.169.145.72");
+    PASSES("remote", "10.0.0.7");
+    FAILS("remote", "127.0.0.1");
+    FAILS("remote", "0.0.0.0");
+    FAILS("remote", "255.255.255.0");
+    FAILS("remote", "239.255.255.250");
+    FAILS("remote", "192.0.2.1");
+    FAILS("remote", "198.51.100.200");
+    FAILS("remote", "203.0.113.5");
+    FAILS("remote", "192.168.0.0");
+    FAILS("remote", "1.2.3");
+    FAILS("remote", "1.2.3.4.5");
+    FAILS("remote", "1.2.3.256");
+    FAILS("host", "22.2.1.5");
+    PASSES("host", "10.0.0.7");
+    PASSES("ipv6", "2a01:4f8:c0c:1234::1");
+    PASSES("ipv6", "fd12:3456:789a:1::1");
+    PASSES("ipv6", "fe80::1ff:fe23:4567:890a");
+    FAILS("ipv6", "fe80::");
+    FAILS("ipv6", "2001:db8::1");
+    FAILS("ipv6", "AAA::c");
+    FAILS("ipv6", "2a01:4f8::1::2");
+    FAILS("ipv6", "2a01:4f8:1:2:3:4:5");
+    PASSES("mac", "3c:22:fb:9a:41:07");
+    PASSES("mac", "3c22.fb9a.4107");
+    FAILS("mac", "ff:ff:ff:ff:ff:ff");
+    FAILS("mac", "01:00:5e:00:00:fb");
+    FAILS("mac", "00-00-5E-00-53-01");
+    FAILS("mac", "3c:22:fb:9a:41");
+    PASSES("username", "jlovelace");
+    FAILS("username", "Ubuntu");
+}
+END_TEST
+
 START_TEST(drawn_chosen_and_put_there_for_show)
 {
     PASSES("drawn", "q7Zk29dfLq0Pm3xTq81vNc5hRw");
@@ -212,6 +327,14 @@ START_TEST(drawn_chosen_and_put_there_for_show)
     PASSES("secret", "Hunter22x");
     FAILS("secret", "CHANGE_ME_1");
     FAILS("secret", "$PASSWORD1");
+    FAILS("secret", "self.token1");
+    FAILS("secret", "DB_PASSWORD_1");
+    FAILS("secret", "https://tools.example/x1");
+    PASSES("secret", "super$ecret");
+    PASSES("real", "letmein");
+    FAILS("real", "DbPassword");
+    FAILS("drawn", "GNUTLS_PKCS11_OBJ_FLAG_PUBKEY");
+    FAILS("drawn", "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
     PASSES("basic", "YWRhOmwwdmVsYWNl");
     PASSES("basic", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="); /* RFC 7617 */
     FAILS("basic", "YWRhbG92ZWxhY2U=");
@@ -234,6 +357,9 @@ int main(void)
     tcase_add_test(t, witness_addresses_of_bip_350);
     tcase_add_test(t, mixed_case_of_eip_55);
     tcase_add_test(t, what_is_completed_passes);
+    tcase_add_test(t, a_jwt_stays_one_with_other_claims);
+    tcase_add_test(t, a_wallet_has_one_surrogate_that_passes);
+    tcase_add_test(t, addresses_that_tell_something);
     tcase_add_test(t, drawn_chosen_and_put_there_for_show);
     return suite_run("scrub_secrets", t);
 }
