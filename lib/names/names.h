@@ -19,6 +19,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum names_level {
+    NAMES_TAGGER,   /* rules, and what the tagger believes */
+    NAMES_OFF,      /* nothing */
+    NAMES_RULES,    /* what says it all */
+    NAMES_PARANOID, /* what any list knows, or is capitalised and no word */
+};
+
+enum names_class {
+    NAMES_PERSON,
+    NAMES_PLACE,
+    NAMES_ORGANIZATION,
+    NAMES_NATIONALITY,
+    NAMES_TITLE,
+    NAMES_CLASSES,
+};
+
+/* Bytes [start, end) of a text. Tier 1: acts; 2: needs the context of the
+ * rule; 3: has the shape only. sure: by more than the tagger, so that other
+ * places of the record that hold the same name are the same person. */
+struct names_span {
+    size_t start, end;
+    enum names_class class;
+    int tier;
+    bool sure;
+};
+
 /* Lists to ask and to draw from. */
 enum names_list {
     NAMES_LIST_FIRST_FEMALE,
@@ -51,5 +77,17 @@ struct slice names_draw(const struct names *m, enum names_list list,
  * where the list has one, else as names_draw. */
 struct slice names_draw_like(const struct names *m, enum names_list list,
                              struct slice original, uint64_t random);
+
+/* One thread's memory. The model must outlive it. */
+struct names_worker;
+struct names_worker *names_worker_new(const struct names *m);
+void names_worker_free(struct names_worker *w); /* NULL is fine */
+
+/* What a text holds, sorted and disjoint; valid until the worker's next call.
+ * Bytes that are no UTF-8 separate words. key: the JSON key that the text is
+ * the value of, as "_customer_name_", or empty. */
+void names_find(struct names_worker *w, enum names_level level,
+                struct slice text, struct slice key,
+                const struct names_span **found, size_t *count);
 
 #endif

@@ -79,8 +79,78 @@ struct names_draws {
     size_t count;
 };
 
+/* How a token looks. */
+enum names_shape {
+    SHAPE_LOWER,
+    SHAPE_CAP,    /* Word */
+    SHAPE_UPPER,  /* WORD */
+    SHAPE_LETTER, /* W */
+    SHAPE_MIXED,  /* McWord, O'Word */
+    SHAPE_ODD,    /* wordWord, word_word, word(, @word: not prose */
+    SHAPE_NUMBER,
+    SHAPE_PUNCT,
+    SHAPE_LETTERS, /* of a script without case */
+    SHAPE_EDGE,    /* before the first, after the last token */
+};
+
+enum names_tag {
+    TAG_O,
+    TAG_B_PERSON,
+    TAG_I_PERSON,
+    TAG_B_PLACE,
+    TAG_I_PLACE,
+    TAG_B_ORGANIZATION,
+    TAG_I_ORGANIZATION,
+    TAGS,
+};
+
+struct names_token {
+    size_t start, end;
+    uint64_t hash; /* of the folded word; of a number: of its length */
+    uint32_t suffix[3], prefix;
+    uint16_t lists;
+    uint8_t shape;
+    uint8_t gap;   /* what stands before: 0 nothing, 1 blanks, 2 a new line */
+    uint8_t first; /* of a sentence */
+    uint8_t place; /* of a place of several words: 1 begins, 2 goes on */
+    uint8_t candidate;
+    uint8_t tag;
+    uint8_t sure;
+    int16_t margin; /* of the tag over O */
+};
+struct names_tokens {
+    struct names_token *item;
+    size_t count, cap;
+    bool lower; /* no capital in it */
+};
+
+#define TOKENS_MARGIN 3 /* edge tokens on both sides of item[0 ... count) */
+/* Tokens of text[from, to), both ends between words. */
+void names_tokens_read(struct names_tokens *t, const struct names_words *words,
+                       struct slice text, size_t from, size_t to);
+void names_tokens_release(struct names_tokens *t);
+/* Marks the tokens that may be part of a name. */
+void names_candidates(struct names_tokens *t);
+bool names_is_capital(const struct names_token *t);
+/* Could be more than the word that it is in other texts. */
+bool names_is_interesting(const struct names_token *t);
+
+/* weights.bin: "NAMESP1\n", then TAG_ROWS rows of 8 signed bytes, one for
+ * each tag; a feature is a row. */
+#define WEIGHTS_MAGIC "NAMESP1\n"
+#define TAG_ROWS (1u << 16)
+#define TAG_ROW 8
+#define TAG_FEATURES 30
+/* Rows of the features of token i, whose two predecessors have their tags. */
+void names_features(const struct names_tokens *t, size_t i,
+                    uint32_t row[TAG_FEATURES]);
+bool names_may_follow(unsigned before, unsigned tag);
+/* Tags of the candidates; `weights` as in the file, without its magic. */
+void names_tag(struct names_tokens *t, const signed char *weights);
+
 struct names {
     struct names_words words;
+    const signed char *weights;
     struct names_draws draw[DRAW_LISTS][SCRIPTS];
     struct slice *drawn; /* what draw points into */
 };

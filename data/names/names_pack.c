@@ -1,5 +1,5 @@
 /*
- * pack.c - word lists into the table that lib/names reads
+ * names_pack.c - word lists into the table that lib/names reads
  *
  * Lists are text: words between blanks, "_" for a blank inside a name, "#"
  * begins a comment. The same lists give the same bytes whatever their order.
