@@ -92,11 +92,19 @@ static int asset_text(const char *name, struct slice *out, struct err *err)
 int names_open(struct names **out, struct err *err)
 {
     struct names *m = mem_zalloc(sizeof(*m));
-    struct slice words, draws;
+    struct slice words, draws, weights;
     int rc = asset_text("names/words.bin", &words, err);
 
     if (rc == ERR_OK)
         rc = asset_text("names/draw.txt", &draws, err);
+    if (rc == ERR_OK)
+        rc = asset_text("names/weights.bin", &weights, err);
+    if (rc == ERR_OK &&
+        (weights.n != sizeof(WEIGHTS_MAGIC) - 1 + (size_t)TAG_ROWS * TAG_ROW ||
+         !slice_starts(weights, WEIGHTS_MAGIC)))
+        rc = err_set(err, ERR_FORMAT, "names/weights.bin: not of namestool");
+    if (rc == ERR_OK)
+        m->weights = (const signed char *)weights.p + sizeof(WEIGHTS_MAGIC) - 1;
     if (rc == ERR_OK)
         rc = names_words_open(words, &m->words, err);
     if (rc == ERR_OK)

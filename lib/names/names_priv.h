@@ -128,6 +128,10 @@ struct names_tokens {
 /* Tokens of text[from, to), both ends between words. */
 void names_tokens_read(struct names_tokens *t, const struct names_words *words,
                        struct slice text, size_t from, size_t to);
+/* Only the token at `at`, without its neighbours. */
+void names_tokens_read_one(struct names_tokens *t,
+                           const struct names_words *words, struct slice text,
+                           size_t at, size_t to);
 void names_tokens_release(struct names_tokens *t);
 /* Marks the tokens that may be part of a name. */
 void names_candidates(struct names_tokens *t);
@@ -147,6 +151,21 @@ void names_features(const struct names_tokens *t, size_t i,
 bool names_may_follow(unsigned before, unsigned tag);
 /* Tags of the candidates; `weights` as in the file, without its magic. */
 void names_tag(struct names_tokens *t, const signed char *weights);
+
+/* Marks what forms of address, names of fields, turns of phrase and pairs of
+ * names say of the tokens: tag and sure. code: only what no code says. */
+void names_evidence(struct names_tokens *t, bool code);
+bool names_is_honorific(const struct names_token *t);
+
+/* What a JSON key says of its value. */
+struct names_key {
+    enum names_class class;
+    bool strong; /* the value is one, whatever it looks like */
+};
+bool names_key_class(struct slice key, struct names_key *out);
+/* Whether the tokens of a whole value may be what the key says. */
+bool names_key_accepts(const struct names_key *k, const struct names_tokens *t,
+                       struct slice text);
 
 struct names {
     struct names_words words;

@@ -207,7 +207,8 @@ void names_tag(struct names_tokens *t, const signed char *weights)
             i++;
         }
         for (size_t j = from; worth && j < i; j++)
-            tag_token(t, j, weights);
+            if (!k[j].sure)
+                tag_token(t, j, weights);
         i += i == from;
     }
 }

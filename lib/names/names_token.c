@@ -343,6 +343,15 @@ void names_tokens_read(struct names_tokens *t, const struct names_words *words,
     finish_tokens(t, words, text, from);
 }
 
+void names_tokens_read_one(struct names_tokens *t,
+                           const struct names_words *words, struct slice text,
+                           size_t at, size_t to)
+{
+    t->count = 0;
+    (void)read_token(t, words, text, at, to, 1);
+    t->item[TOKENS_MARGIN].first = begins_sentence(text, at);
+}
+
 void names_tokens_release(struct names_tokens *t)
 {
     free(t->item);

@@ -1,0 +1,337 @@
+/*
+ * names_find.c - from a text to spans
+ *
+ * A scan over the bytes stops at capitals only; around those that could be
+ * more than a word at the head of a sentence a region is read, judged and
+ * tagged. Everything else is never looked up, which is what lets this run over
+ * every text.
+ */
+#include "names/names_priv.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define REGION_BEFORE 64 /* bytes around an interesting word */
+#define REGION_AFTER 64
+#define LOWER_MAX 2000 /* bytes of a text without capitals */
+
+struct names_worker {
+    const struct names *m;
+    struct names_tokens tokens;
+    struct names_tokens peek; /* one word */
+    struct names_span *span;
+    size_t count, cap;
+    enum names_level level;
+    size_t persons;
+    bool personal; /* somebody speaks of himself */
+};
+
+struct names_worker *names_worker_new(const struct names *m)
+{
+    struct names_worker *w = mem_zalloc(sizeof(*w));
+
+    w->m = m;
+    return w;
+}
+
+void names_worker_free(struct names_worker *w)
+{
+    if (!w)
+        return;
+    names_tokens_release(&w->tokens);
+    names_tokens_release(&w->peek);
+    free(w->span);
+    free(w);
+}
+
+static void push(struct names_worker *w, struct names_span s)
+{
+    void *all = w->span;
+
+    mem_grow(&all, &w->cap, w->count + 1, sizeof(*w->span));
+    w->span = all;
+    w->persons += s.class == NAMES_PERSON;
+    w->span[w->count++] = s;
+}
+
+static bool is_connecting(const struct names_token *k)
+{
+    return k->candidate == 2 || k->shape == SHAPE_PUNCT;
+}
+
+/* What the tagger found is dropped where a word says that it is no name. */
+static bool refused(const struct names_token *from,
+                    const struct names_token *to, enum names_class class)
+{
+    unsigned all = 0xFFFF, any = 0;
+    bool sure = false;
+
+    for (const struct names_token *k = from; k < to; k++) {
+        sure |= k->sure;
+        if (is_connecting(k))
+            continue;
+        all &= k->lists;
+        any |= k->lists;
+    }
+    if (sure)
+        return false;
+    if (all & (W_TECH | W_CALENDAR | W_CONTINENT))
+        return true;
+    if (class == NAMES_PERSON)
+        return (any & (W_CALENDAR | W_TECH)) ||
+               ((all & W_COMMON) && !(any & (W_POPULAR | W_FEMALE | W_MALE)));
+    if (class == NAMES_ORGANIZATION)
+        return (all & (W_COMMON | W_KNOWN)) || (all & W_NATION);
+    return (all & W_COMMON) && !(any & W_PLACE);
+}
+
+static int16_t margin_of(const struct names_token *from,
+                         const struct names_token *to)
+{
+    int16_t best = 0;
+
+    for (const struct names_token *k = from; k < to; k++)
+        if (k->margin > best)
+            best = k->margin;
+    return best;
+}
+
+/* Tokens [from, to) have one name. */
+static void emit_name(struct names_worker *w, const struct names_token *from,
+                      const struct names_token *to)
+{
+    static const enum names_class classes[] = { NAMES_PERSON, NAMES_PLACE,
+                                                NAMES_ORGANIZATION };
+    enum names_class class = classes[(from->tag - 1) / 2];
+    int16_t margin = margin_of(from, to);
+    bool sure = from->sure == 2;
+
+    while (to > from + 1 && is_connecting(to - 1) &&
+           !(to[-1].shape == SHAPE_PUNCT && to[-2].shape == SHAPE_LETTER))
+        to--;
+    if (refused(from, to, class))
+        return;
+    if (class == NAMES_PERSON && !sure)
+        sure = to - from > 1 && margin > 300;
+    push(w, (struct names_span){ from->start, to[-1].end, class, 1, sure });
+}
+
+/* "Mr." before a person. */
+static void emit_title(struct names_worker *w, const struct names_token *k)
+{
+    bool dot = k[1].shape == SHAPE_PUNCT && k[1].gap == 0 &&
+               k[1].end == k[1].start + 1;
+    const struct names_token *next = k + 1 + dot;
+
+    if (names_is_honorific(k) && next->gap == 1 &&
+        (next->tag == TAG_B_PERSON || names_is_honorific(next)))
+        push(w,
+             (struct names_span){ k->start, k[dot].end, NAMES_TITLE, 1, true });
+}
+
+static bool is_nation(const struct names_token *k)
+{
+    return names_is_capital(k) && (k->lists & W_NATION) &&
+           !(k->lists & (W_TECH | W_GIVEN)) && k->end - k->start > 3;
+}
+
+static bool is_paranoid(const struct names_token *k)
+{
+    if (!names_is_capital(k) || k->shape == SHAPE_LETTER)
+        return false;
+    if (k->lists & (W_CALENDAR | W_TECH))
+        return false;
+    return (k->lists & (W_NAME | W_PLACE)) ||
+           !(k->lists & (W_COMMON | W_KNOWN));
+}
+
+static void emit(struct names_worker *w)
+{
+    const struct names_token *k = w->tokens.item + TOKENS_MARGIN;
+    const struct names_token *end = k + w->tokens.count;
+
+    while (k < end) {
+        const struct names_token *from = k++;
+
+        if (from->tag) {
+            while (k < end && k->tag == from->tag + 1)
+                k++;
+            emit_name(w, from, k);
+        } else if (is_nation(from)) {
+            push(w, (struct names_span){ from->start, from->end,
+                                         NAMES_NATIONALITY, 2, false });
+        } else if (names_is_honorific(from)) {
+            emit_title(w, from);
+        } else if (w->level == NAMES_PARANOID && is_paranoid(from)) {
+            push(w, (struct names_span){ from->start, from->end,
+                                         from->lists & W_PLACE ? NAMES_PLACE
+                                                               : NAMES_PERSON,
+                                         1, false });
+        }
+    }
+}
+
+/* Code, SQL, paths: capitals mean nothing there. */
+static bool is_code(struct slice text, size_t from, size_t to)
+{
+    static const char signs[] = "{}()=;<>_[]|\\/`$+";
+    size_t n = 0;
+
+    for (size_t i = from; i < to; i++)
+        n += memchr(signs, text.p[i], sizeof(signs) - 1) != NULL;
+    return n > 2 && n * 14 > to - from;
+}
+
+static void look_for_self(struct names_worker *w)
+{
+    static const char *const words[] = { "i", "my", "me", "i'm", "we", "our" };
+    const struct names_token *k = w->tokens.item + TOKENS_MARGIN;
+
+    for (size_t i = 0; i < w->tokens.count && !w->personal; i++)
+        for (size_t j = 0; j < sizeof(words) / sizeof(*words); j++)
+            w->personal |=
+                k[i].hash == names_hash(words[j], strlen(words[j]), 1);
+}
+
+static void read_region(struct names_worker *w, struct slice text, size_t from,
+                        size_t to)
+{
+    struct names_tokens *t = &w->tokens;
+    bool code = is_code(text, from, to);
+
+    names_tokens_read(t, &w->m->words, text, from, to);
+    names_candidates(t);
+    look_for_self(w);
+    names_evidence(t, code);
+    if (!code && w->level != NAMES_RULES)
+        names_tag(t, w->m->weights);
+    emit(w);
+}
+
+static bool is_letter_before(struct slice t, size_t i)
+{
+    unsigned char c = i ? (unsigned char)t.p[i - 1] : ' ';
+
+    return c >= 0x80 || c == '_' || (c >= '0' && c <= '9') ||
+           ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+struct region {
+    size_t from, to, done;
+};
+
+static void flush(struct names_worker *w, struct slice text, struct region *r)
+{
+    if (r->to > r->from)
+        read_region(w, text, r->from, r->to);
+    r->done = r->to > r->done ? r->to : r->done;
+    r->from = r->to = 0;
+}
+
+/* The region around [start, end), with whole words at its ends. */
+static void add_region(struct names_worker *w, struct slice text,
+                       struct region *r, size_t start, size_t end)
+{
+    size_t from = start > REGION_BEFORE ? start - REGION_BEFORE : 0;
+    size_t to = end + REGION_AFTER;
+
+    while (from && from < start && !is_blank(text.p[from]))
+        from++;
+    for (to = to < text.n ? to : text.n; to < text.n && !is_blank(text.p[to]);)
+        to++;
+    if (r->to > r->from && from <= r->to) {
+        r->to = to;
+        return;
+    }
+    flush(w, text, r);
+    r->from = from > r->done ? from : r->done;
+    r->to = to;
+}
+
+/* The word at i: is it worth a region? Its end. */
+static size_t look_at(struct names_worker *w, struct slice text,
+                      struct region *r, size_t i)
+{
+    struct names_tokens *t = &w->peek;
+    size_t to = i + 1;
+    const struct names_token *k;
+
+    while (to < text.n && to - i < 96 && !is_blank(text.p[to]))
+        to++;
+    names_tokens_read_one(t, &w->m->words, text, i, to);
+    k = t->item + TOKENS_MARGIN;
+    if (names_is_interesting(k) || names_is_honorific(k))
+        add_region(w, text, r, i, k->end);
+    return k->end;
+}
+
+static void scan(struct names_worker *w, struct slice text)
+{
+    struct region r = { 0 };
+    size_t i = 0, capitals = 0;
+
+    while (i < text.n) {
+        unsigned char c = (unsigned char)text.p[i];
+        bool upper = c >= 'A' && c <= 'Z';
+
+        if (c >= 0xC3 && !is_letter_before(text, i)) {
+            size_t used;
+
+            upper = names_letter(utf8_decode(text.p + i, text.n - i, &used)) ==
+                    CP_UPPER;
+        }
+        if (!upper || is_letter_before(text, i)) {
+            i++;
+            continue;
+        }
+        capitals++;
+        i = look_at(w, text, &r, i);
+    }
+    flush(w, text, &r);
+    if (!capitals && text.n <= LOWER_MAX && text.n > 8 &&
+        memchr(text.p, ' ', text.n) && !is_code(text, 0, text.n))
+        read_region(w, text, 0, text.n);
+}
+
+/* A whole value whose key says what it is. */
+static bool find_value(struct names_worker *w, struct slice text,
+                       struct slice key)
+{
+    struct names_key k;
+
+    if (!key.n || !names_key_class(key, &k))
+        return false;
+    names_tokens_read(&w->tokens, &w->m->words, text, 0,
+                      text.n < 100 ? text.n : 100);
+    if (!names_key_accepts(&k, &w->tokens, text))
+        return false;
+    text = slice_trim(text);
+    push(w, (struct names_span){
+                w->tokens.item[TOKENS_MARGIN].start,
+                w->tokens.item[TOKENS_MARGIN + w->tokens.count - 1].end,
+                k.class, 1, k.strong });
+    return true;
+}
+
+void names_find(struct names_worker *w, enum names_level level,
+                struct slice text, struct slice key,
+                const struct names_span **found, size_t *count)
+{
+    w->count = w->persons = 0;
+    w->level = level;
+    w->personal = false;
+    if (level != NAMES_OFF && text.n && !find_value(w, text, key))
+        scan(w, text);
+    for (size_t i = 0; i < w->count; i++)
+        if (w->span[i].class == NAMES_NATIONALITY && w->persons)
+            w->span[i].tier = 1;
+    *found = w->span;
+    *count = w->count;
+}

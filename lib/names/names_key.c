@@ -1,0 +1,155 @@
+/*
+ * names_key.c - what the key of a JSON value says of it
+ *
+ * A field called first_name holds a name whatever the lists say, unless its
+ * value is plainly no name ("string", "N/A"). A field called name may hold a
+ * tool's, and wants a first name in front.
+ */
+#include "names/names_priv.h"
+
+#include <string.h>
+
+#define KEY_WORDS_MAX 6 /* of a value */
+
+struct key_word {
+    const char *word;
+    enum names_class class;
+    bool strong;
+};
+
+static const struct key_word keys[] = {
+    { "_first_name_", NAMES_PERSON, true },
+    { "_last_name_", NAMES_PERSON, true },
+    { "_middle_name_", NAMES_PERSON, true },
+    { "_maiden_name_", NAMES_PERSON, true },
+    { "_given_name_", NAMES_PERSON, true },
+    { "_family_name_", NAMES_PERSON, true },
+    { "_full_name_", NAMES_PERSON, true },
+    { "_firstname_", NAMES_PERSON, true },
+    { "_lastname_", NAMES_PERSON, true },
+    { "_fullname_", NAMES_PERSON, true },
+    { "_surname_", NAMES_PERSON, true },
+    { "_customer_name_", NAMES_PERSON, true },
+    { "_client_name_", NAMES_PERSON, true },
+    { "_patient_name_", NAMES_PERSON, true },
+    { "_passenger_name_", NAMES_PERSON, true },
+    { "_guest_name_", NAMES_PERSON, true },
+    { "_contact_name_", NAMES_PERSON, true },
+    { "_employee_name_", NAMES_PERSON, true },
+    { "_holder_name_", NAMES_PERSON, true },
+    { "_cardholder_", NAMES_PERSON, true },
+    { "_account_holder_", NAMES_PERSON, true },
+    { "_student_name_", NAMES_PERSON, true },
+    { "_sender_name_", NAMES_PERSON, true },
+    { "_recipient_name_", NAMES_PERSON, true },
+    { "_spouse_", NAMES_PERSON, true },
+    { "_next_of_kin_", NAMES_PERSON, true },
+    { "_customer_", NAMES_PERSON, false },
+    { "_patient_", NAMES_PERSON, false },
+    { "_passenger_", NAMES_PERSON, false },
+    { "_recipient_", NAMES_PERSON, false },
+    { "_sender_", NAMES_PERSON, false },
+    { "_author_", NAMES_PERSON, false },
+    { "_beneficiary_", NAMES_PERSON, false },
+    { "_manager_", NAMES_PERSON, false },
+    { "_doctor_", NAMES_PERSON, false },
+    { "_physician_", NAMES_PERSON, false },
+    { "_assignee_", NAMES_PERSON, false },
+    { "_owner_", NAMES_PERSON, false },
+    { "_contact_", NAMES_PERSON, false },
+    { "_attendee_", NAMES_PERSON, false },
+    { "_attendees_", NAMES_PERSON, false },
+    { "_user_", NAMES_PERSON, false },
+    { "_user_name_", NAMES_PERSON, false },
+    { "_display_name_", NAMES_PERSON, false },
+    { "_name_", NAMES_PERSON, false },
+    { "_city_", NAMES_PLACE, true },
+    { "_town_", NAMES_PLACE, true },
+    { "_birthplace_", NAMES_PLACE, true },
+    { "_place_of_birth_", NAMES_PLACE, true },
+    { "_hometown_", NAMES_PLACE, true },
+    { "_residence_", NAMES_PLACE, false },
+    { "_country_", NAMES_PLACE, false },
+    { "_location_", NAMES_PLACE, false },
+    { "_state_", NAMES_PLACE, false },
+    { "_region_", NAMES_PLACE, false },
+    { "_county_", NAMES_PLACE, false },
+    { "_province_", NAMES_PLACE, false },
+    { "_employer_", NAMES_ORGANIZATION, true },
+    { "_company_", NAMES_ORGANIZATION, true },
+    { "_company_name_", NAMES_ORGANIZATION, true },
+    { "_organization_name_", NAMES_ORGANIZATION, true },
+    { "_hospital_", NAMES_ORGANIZATION, true },
+    { "_school_", NAMES_ORGANIZATION, true },
+    { "_university_", NAMES_ORGANIZATION, true },
+    { "_merchant_", NAMES_ORGANIZATION, true },
+};
+
+/* Longer words of a key say more: customer_name before name. Weak words must
+ * be the whole key. */
+bool names_key_class(struct slice key, struct names_key *out)
+{
+    if (key.n < 6)
+        return false;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+        size_t n = strlen(keys[i].word);
+
+        if (n > key.n || (!keys[i].strong && n != key.n))
+            continue;
+        if (memcmp(key.p + key.n - n, keys[i].word, n) != 0)
+            continue;
+        *out = (struct names_key){ keys[i].class, keys[i].strong };
+        return true;
+    }
+    return false;
+}
+
+static bool is_named(const struct names_token *t)
+{
+    unsigned l = t->lists;
+
+    return names_is_capital(t) && !(l & (W_TECH | W_CALENDAR)) &&
+           ((l & (W_POPULAR | W_FEMALE | W_MALE)) ||
+            (!(l & (W_COMMON | W_KNOWN)) && (l & W_GIVEN)));
+}
+
+static bool accepts_person(const struct names_key *k,
+                           const struct names_token *t, size_t words,
+                           size_t capitals)
+{
+    if (k->strong)
+        return capitals || t->shape == SHAPE_LETTERS ||
+               !(t->lists & (W_COMMON | W_TECH | W_KNOWN));
+    if (words > 4 || capitals < words)
+        return false;
+    return is_named(t) && (words > 1 || !(t->lists & (W_COMMON | W_KNOWN)));
+}
+
+bool names_key_accepts(const struct names_key *k, const struct names_tokens *t,
+                       struct slice text)
+{
+    const struct names_token *x = t->item + TOKENS_MARGIN;
+    size_t words = 0, capitals = 0;
+
+    if (!t->count || text.n > 80)
+        return false;
+    for (size_t i = 0; i < t->count; i++) {
+        if (x[i].shape == SHAPE_ODD || x[i].shape == SHAPE_NUMBER)
+            return false;
+        if (x[i].shape == SHAPE_PUNCT && !strchr(".,'-&", text.p[x[i].start]))
+            return false;
+        words += x[i].shape != SHAPE_PUNCT;
+        capitals += names_is_capital(&x[i]);
+    }
+    if (!words || words > KEY_WORDS_MAX || (x->lists & W_TECH))
+        return false;
+    if (k->class == NAMES_PERSON)
+        return accepts_person(k, x, words, capitals);
+    if (x->shape == SHAPE_UPPER && text.n <= 3)
+        return false; /* a code */
+    if (k->class == NAMES_PLACE)
+        return (x->lists & W_PLACE) && !(x->lists & W_CONTINENT)
+                   ? capitals || !(x->lists & W_COMMON)
+                   : k->strong && capitals && !(x->lists & W_COMMON);
+    return capitals && !(words == 1 && (x->lists & W_COMMON));
+}

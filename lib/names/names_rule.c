@@ -1,0 +1,257 @@
+/*
+ * names_rule.c - evidence that says it all
+ *
+ * "Mr. X", "my name is X", "Name: X", "Regards, X", a frequent first name
+ * beside a surname: what a reader would not doubt. Each cue asks of the word
+ * after it only what it must, so a first name that is in no list is found too.
+ */
+#include "names/names_priv.h"
+
+#include <string.h>
+
+static bool is_word(const struct names_token *t, const char *word)
+{
+    return t->shape != SHAPE_PUNCT && t->shape != SHAPE_EDGE &&
+           t->hash == names_hash(word, strlen(word), 1);
+}
+
+static bool is_sign(const struct names_token *t, char c)
+{
+    return t->shape == SHAPE_PUNCT && t->hash == names_hash(&c, 1, 4);
+}
+
+static bool is_one_of(const struct names_token *t, const char *const *words)
+{
+    for (; *words; words++)
+        if (is_word(t, *words))
+            return true;
+    return false;
+}
+
+static const char *const honorifics[] = {
+    "mr",       "mrs",    "ms",      "mx",     "miss",   "dr",
+    "prof",     "sr",     "sra",     "srta",   "herr",   "frau",
+    "mme",      "mlle",   "señora",  "senor",  "senora", "senorita",
+    "monsieur", "madame", "signora", "signor", "mister", "rev",
+    "hr",       "fru",    "dhr",     "mevr",   NULL,
+};
+
+bool names_is_honorific(const struct names_token *t)
+{
+    return names_is_capital(t) && is_one_of(t, honorifics);
+}
+
+static bool is_other(const struct names_token *t)
+{
+    return (t->lists & (W_TECH | W_CALENDAR | W_CONTINENT | W_NATION)) != 0;
+}
+
+/* Could be part of a name if something says so. */
+static bool may_name(const struct names_token *t)
+{
+    return names_is_capital(t) && !is_other(t) && t->end - t->start > 1;
+}
+
+/* Is known, or in no list, and no common word. */
+static bool looks_named(const struct names_token *t)
+{
+    unsigned l = t->lists;
+
+    if (!may_name(t) || names_is_honorific(t))
+        return false;
+    if (l & W_POPULAR)
+        return true;
+    return !(l & (W_COMMON | W_KNOWN | W_PLACE | W_ORG | W_TITLE)) ||
+           (!(l & (W_COMMON | W_ORG)) && (l & (W_FEMALE | W_MALE)));
+}
+
+static bool is_particle(const struct names_token *t)
+{
+    static const char *const words[] = { "de",  "van", "von", "der", "den",
+                                         "la",  "da",  "di",  "del", "dos",
+                                         "bin", "ibn", "al",  "el",  "du",
+                                         "le",  "ter", NULL };
+
+    return (t->shape == SHAPE_LOWER || t->shape == SHAPE_CAP) &&
+           is_one_of(t, words);
+}
+
+static void mark(struct names_token *from, struct names_token *to, bool sure)
+{
+    for (struct names_token *k = from; k < to; k++) {
+        k->tag = k == from ? TAG_B_PERSON : TAG_I_PERSON;
+        k->sure = sure ? 2 : 1;
+    }
+}
+
+/* One past the name that begins at k: words, initials, particles. */
+static struct names_token *name_end(struct names_token *k,
+                                    bool (*accepts)(const struct names_token *))
+{
+    struct names_token *end = k + 1;
+
+    for (unsigned n = 1; n < 5; n++) {
+        struct names_token *x = end;
+
+        if (x->shape == SHAPE_LETTER && x->gap == 1 && !is_word(x, "i") &&
+            !is_word(x, "a")) {
+            end += 1 + (is_sign(x + 1, '.') && x[1].gap == 0);
+            continue;
+        }
+        while (is_particle(x) && x->gap == 1 && x - end < 2)
+            x++;
+        if (x->gap != 1 || !accepts(x) || (x->lists & (W_ORG | W_TITLE)))
+            break;
+        end = x + 1;
+    }
+    return end;
+}
+
+static bool initial_then_name(struct names_token *k)
+{
+    return k->shape == SHAPE_LETTER && is_sign(k + 1, '.') && k[2].gap == 1 &&
+           looks_named(&k[2]);
+}
+
+static void take_name(struct names_token *k,
+                      bool (*accepts)(const struct names_token *), bool sure)
+{
+    if (initial_then_name(k))
+        mark(k, name_end(k + 2, looks_named), sure);
+    else if (accepts(k))
+        mark(k, name_end(k, looks_named), sure);
+}
+
+static struct names_token *skip_marks(struct names_token *k)
+{
+    while (is_sign(k, '*') || is_sign(k, '"') || is_sign(k, '\'') ||
+           is_sign(k, '_') || is_sign(k, ':'))
+        k++;
+    return k;
+}
+
+static void after_honorific(struct names_token *k)
+{
+    struct names_token *next = k + 1 + is_sign(k + 1, '.');
+
+    if (!names_is_honorific(k) || next->gap == 2)
+        return;
+    if (names_is_honorific(next))
+        next += 1 + is_sign(next + 1, '.');
+    if (next->gap == 1)
+        take_name(next, may_name, true);
+}
+
+/* "Name: X", "Passenger: X" */
+static void after_label(struct names_token *k)
+{
+    static const char *const labels[] = {
+        "name",        "names",      "passenger", "passengers", "patient",
+        "customer",    "client",     "employee",  "contact",    "attn",
+        "beneficiary", "cardholder", "insured",   "recipient",  "sender",
+        "signed",      "author",     "guest",     "tenant",     "applicant",
+        "student",     "nombre",     "nom",       "imię",       "nome",
+        "surname",     "firstname",  "lastname",  "spouse",     "mother",
+        "father",      "nominee",    "namn",      "navn",       NULL,
+    };
+    struct names_token *next;
+
+    if (!is_one_of(k, labels))
+        return;
+    next = k + 1;
+    while (is_sign(next, '*'))
+        next++;
+    if (!is_sign(next, ':'))
+        return;
+    next = skip_marks(next);
+    if (next->gap != 2)
+        take_name(next, looks_named, true);
+}
+
+/* "my name is X", "I am X", "call me X", "this is X" */
+static void after_phrase(struct names_token *k)
+{
+    bool named = is_word(k, "is") && is_word(&k[-1], "name");
+
+    if (named || (is_word(k, "me") && is_word(&k[-1], "call")) ||
+        is_word(k, "named") || is_word(k, "nee"))
+        take_name(k + 1, looks_named, named && is_word(&k[-2], "my"));
+    else if ((is_word(k, "am") && is_word(&k[-1], "i")) || is_word(k, "i'm") ||
+             is_word(k, "i’m") || (is_word(k, "is") && is_word(&k[-1], "this")))
+        take_name(k + 1, looks_named, false);
+    else if (is_word(k, "llamo") || is_word(k, "heiße") ||
+             is_word(k, "heisse") || is_word(k, "chiamo") ||
+             is_word(k, "m'appelle"))
+        take_name(k + 1, looks_named, true);
+}
+
+/* "Regards,\nX", "Dear X," */
+static void after_greeting(struct names_token *k, const struct names_token *end)
+{
+    static const char *const closing[] = { "regards",   "sincerely", "cheers",
+                                           "wishes",    "truly",     "thanks",
+                                           "greetings", NULL };
+    static const char *const opening[] = { "dear", "hi", "hello", "hey", NULL };
+
+    if (is_one_of(k, closing) && is_sign(k + 1, ',') && looks_named(k + 2)) {
+        struct names_token *last = name_end(k + 2, looks_named);
+
+        if (last >= end || last->gap == 2 || is_sign(last, '.') ||
+            is_sign(last, ',') || is_sign(last, '!'))
+            mark(k + 2, last, true);
+    } else if (k->first && is_one_of(k, opening) && k[1].gap == 1 &&
+               looks_named(k + 1)) {
+        mark(k + 1, name_end(k + 1, looks_named), (k[1].lists & W_GIVEN) != 0);
+    }
+}
+
+static bool is_given(const struct names_token *t)
+{
+    unsigned l = t->lists;
+
+    if (t->shape != SHAPE_CAP || is_other(t) || !(l & W_GIVEN))
+        return false;
+    if (l & W_POPULAR)
+        return !(l & W_COMMON) || !t->first;
+    return (l & (W_FEMALE | W_MALE)) && !(l & (W_COMMON | W_KNOWN | W_PLACE));
+}
+
+static bool is_surname(const struct names_token *t)
+{
+    return (t->shape == SHAPE_CAP || t->shape == SHAPE_MIXED) &&
+           (t->lists & W_LAST) && !is_other(t) &&
+           !(t->lists & (W_COMMON | W_KNOWN | W_ORG | W_REGION | W_TITLE));
+}
+
+/* A frequent first name beside a surname. */
+static void pair(struct names_token *k)
+{
+    struct names_token *next = k + 1;
+
+    if (!is_given(k) || k->place == 2)
+        return;
+    if (next->shape == SHAPE_LETTER && next->gap == 1)
+        next += 1 + is_sign(next + 1, '.');
+    if (next->gap == 1 && is_surname(next) &&
+        !(next[1].lists & W_ORG && names_is_capital(&next[1])))
+        mark(k, next + 1, true);
+}
+
+void names_evidence(struct names_tokens *t, bool code)
+{
+    struct names_token *k = t->item + TOKENS_MARGIN, *end = k + t->count;
+
+    for (; k < end; k++) {
+        if (k->sure)
+            continue;
+        if (names_is_capital(k)) {
+            after_honorific(k);
+            pair(k);
+        }
+        if (code)
+            continue;
+        after_label(k);
+        after_phrase(k);
+        after_greeting(k, end);
+    }
+}
