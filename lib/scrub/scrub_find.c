@@ -258,9 +258,28 @@ static void open_windows(struct scrub_search *s)
     close_windows(s->w);
 }
 
+static int seek_known(struct scrub_search *s)
+{
+    const struct scrub_finder *f;
+    int rc = ERR_OK;
+
+    for (int i = 0; rc == ERR_OK && (f = scrub_finder_at((size_t)i)); i++) {
+        struct finding x = { s, i };
+
+        if (f->seek && s->w->rules->finds[i])
+            rc = f->seek(s->w->finder[i], s->text, found, &x);
+    }
+    return rc;
+}
+
 static int seek(struct scrub_search *s)
 {
     int rc = ERR_OK;
+
+    if (!s->w->collecting && s->w->place == PLACE_TEXT)
+        rc = seek_known(s);
+    if (rc < 0)
+        return rc;
 
     if (s->w->spreading && s->w->place != PLACE_STRUCTURE)
         rc = scrub_digits_seek(s);

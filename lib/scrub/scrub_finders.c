@@ -7,7 +7,10 @@
 #include "scrub/scrub_priv.h"
 
 static const struct scrub_finder *const families[SCRUB_FINDERS + 1] = {
-    &scrub_finder_dates, &scrub_finder_address, NULL, /* after the last */
+    &scrub_finder_dates,
+    &scrub_finder_address,
+    &scrub_finder_names,
+    NULL, /* after the last */
 };
 
 const struct scrub_finder *scrub_finder_at(size_t i)

@@ -75,11 +75,19 @@ struct scrub_finder {
     /* One thread's memory; NULL: none. */
     void *(*worker_new)(const void *shared);
     void (*worker_free)(void *worker);
+    /* For what a record knows once it was found anywhere in it; NULL: nothing.
+     * A record begins; it was looked at and will be written: find what is
+     * known where it was not found. */
+    void (*begin)(void *worker);
+    void (*end)(void *worker, const struct slice *documents, size_t n);
+    int (*seek)(void *worker, struct slice text, scrub_found_fn *found,
+                void *ctx);
     /* key: as scrub_find has it. A negative answer of found ends it. */
     int (*find)(void *worker, struct slice text, struct slice key,
                 scrub_found_fn *found, void *ctx, struct err *err);
 };
 #define SCRUB_FINDERS 4
+extern const struct scrub_finder scrub_finder_names;
 extern const struct scrub_finder scrub_finder_dates;
 extern const struct scrub_finder scrub_finder_address;
 /* The i-th family, NULL after the last (scrub_finders.c). */

@@ -101,6 +101,25 @@ void scrub_write_edits(const struct scrub_worker *w, struct slice in,
     buf_add(out, in.p + at, in.n - at);
 }
 
+static void begin_finders(struct scrub_worker *w)
+{
+    const struct scrub_finder *f;
+
+    for (size_t i = 0; (f = scrub_finder_at(i)) != NULL; i++)
+        if (f->begin && w->rules->finds[i])
+            f->begin(w->finder[i]);
+}
+
+static void end_finders(struct scrub_worker *w, const struct slice *documents,
+                        size_t n)
+{
+    const struct scrub_finder *f;
+
+    for (size_t i = 0; (f = scrub_finder_at(i)) != NULL; i++)
+        if (f->end && w->rules->finds[i])
+            f->end(w->finder[i], documents, n);
+}
+
 /* One look at all documents; ends[i]: edits up to the end of document i. */
 static int look(struct scrub_walk *s, const struct slice *documents, size_t n,
                 bool again, size_t *ends)
@@ -162,12 +181,14 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
     w->date_year = 0;
     w->collecting = !w->reveal;
     scrub_calls_reset(w);
+    begin_finders(w);
     rc = look(&s, documents, n, false, ends);
     w->logprobs_dropped = w->logprobs_seen && !w->reveal &&
                           (w->edit_count > 0 || w->logprobs_held);
     if (rc == ERR_OK && w->collecting &&
         (w->edit_count > 0 || w->logprobs_dropped)) {
         w->collecting = false;
+        end_finders(w, documents, n);
         w->spreading = w->spread_known || w->spread_digits;
         rc = look(&s, documents, n, true, ends);
         /* A name that was met late may change what others are given. */

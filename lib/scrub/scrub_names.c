@@ -1,0 +1,291 @@
+/*
+ * scrub_names.c - the family of finders that names gives, and what a record
+ * knows of a name
+ *
+ * A name found once is noted: in a later text, and in a second look at earlier
+ * ones where the documents hold it more often than it was found, the same
+ * words are the same thing, in code and SQL too. Of a person that is known for
+ * sure each word counts, whatever its case, unless it is a word of the
+ * language.
+ */
+#include "scrub/scrub_priv.h"
+
+#include "base/mem.h"
+#include "names/names.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NOTES_MAX 256 /* of a record; more are only found where they stand */
+#define NOTE_MIN 3    /* bytes */
+#define NOTE_BYTES_MAX 96 /* of a phrase */
+
+struct note {
+    char *text;
+    size_t n;
+    enum names_class class;
+    size_t seen; /* how often it was found */
+    bool more;   /* the documents hold it more often */
+};
+
+struct seeker {
+    const struct names *names;
+    enum names_level level;
+    struct names_worker *worker;
+    struct note note[NOTES_MAX];
+    size_t count;
+    struct map *known; /* phrase: index of its note */
+    size_t more;       /* notes to be sought */
+};
+
+struct shared {
+    struct names *names;
+    enum names_level level;
+};
+
+static int load(const struct scrub_settings *settings, void **out,
+                struct err *err)
+{
+    static const enum names_level levels[] = {
+        [SCRUB_NAMES_TAGGER] = NAMES_TAGGER,
+        [SCRUB_NAMES_OFF] = NAMES_OFF,
+        [SCRUB_NAMES_RULES] = NAMES_RULES,
+        [SCRUB_NAMES_PARANOID] = NAMES_PARANOID,
+    };
+    struct shared *s = mem_zalloc(sizeof(*s));
+    int rc = names_open(&s->names, err);
+
+    s->level = levels[settings->names];
+    if (rc < 0)
+        free(s);
+    else
+        *out = s;
+    return rc;
+}
+
+static void unload(void *shared)
+{
+    struct shared *s = shared;
+
+    names_close(s->names);
+    free(s);
+}
+
+static void *worker_new(const void *shared)
+{
+    const struct shared *s = shared;
+    struct seeker *k = mem_zalloc(sizeof(*k));
+
+    k->names = s->names;
+    k->level = s->level;
+    k->worker = names_worker_new(s->names);
+    return k;
+}
+
+static void forget(struct seeker *k)
+{
+    for (size_t i = 0; i < k->count; i++)
+        free(k->note[i].text);
+    k->count = 0;
+    map_free(k->known);
+    k->known = NULL;
+}
+
+static void worker_free(void *worker)
+{
+    struct seeker *k = worker;
+
+    if (!k)
+        return;
+    forget(k);
+    names_worker_free(k->worker);
+    free(k);
+}
+
+static void begin(void *worker)
+{
+    forget(worker);
+}
+
+/* The note of a phrase; NULL: it has none and there is no room. */
+static struct note *note_of(struct seeker *k, struct slice v,
+                            enum names_class class, bool add)
+{
+    const uint64_t *at = k->known ? map_get(k->known, v.p, v.n) : NULL;
+
+    if (at)
+        return &k->note[*at];
+    if (!add || k->count == NOTES_MAX || v.n < NOTE_MIN || v.n > NOTE_BYTES_MAX)
+        return NULL;
+    if (!k->known)
+        k->known = map_new();
+    *map_put(k->known, v.p, v.n, NULL) = k->count;
+    k->note[k->count] = (struct note){ slice_dup(v), v.n, class, 0, false };
+    return &k->note[k->count++];
+}
+
+static bool is_letter(char c)
+{
+    return scrub_is_alnum(c) || (unsigned char)c >= 0x80;
+}
+
+/* A word that no text uses for anything else. */
+static bool is_telling(const struct seeker *k, struct slice word)
+{
+    return word.n >= NOTE_MIN && !names_is(k->names, NAMES_LIST_COMMON, word) &&
+           !names_is(k->names, NAMES_LIST_TITLE, word) &&
+           !names_is(k->names, NAMES_LIST_ORGANIZATION, word);
+}
+
+/* As it stands in the names of accounts. */
+static void note_lower(struct seeker *k, struct slice word)
+{
+    char lower[NOTE_BYTES_MAX];
+
+    if (word.n < NOTE_MIN || word.n > sizeof(lower))
+        return;
+    for (size_t i = 0; i < word.n; i++)
+        lower[i] =
+            (char)(word.p[i] >= 'A' && word.p[i] <= 'Z' ? word.p[i] | 0x20
+                                                        : word.p[i]);
+    (void)note_of(k, (struct slice){ lower, word.n }, NAMES_PERSON, true);
+}
+
+/* Persons that are sure are known by each word of v. */
+static void note_words(struct seeker *k, struct slice v, bool add)
+{
+    size_t i = 0;
+
+    while (i < v.n) {
+        size_t from = i;
+        struct note *n;
+        struct slice word;
+
+        while (i < v.n && is_letter(v.p[i]))
+            i++;
+        word = (struct slice){ v.p + from, i - from };
+        i += i == from || i < v.n;
+        if (!is_telling(k, word))
+            continue;
+        if (add)
+            note_lower(k, word);
+        n = word.n < v.n ? note_of(k, word, NAMES_PERSON, add) : NULL;
+        if (n)
+            n->seen++;
+    }
+}
+
+static void note_span(struct seeker *k, struct slice v, struct names_span *s)
+{
+    struct note *n;
+
+    if (s->class == NAMES_TITLE || s->tier != 1)
+        return;
+    if (memchr(v.p, ' ', v.n) || is_telling(k, v)) {
+        n = note_of(k, v, s->class, true);
+        if (n) {
+            n->seen++;
+            s->class = n->class; /* one phrase, one kind */
+        }
+    }
+    if (s->class == NAMES_PERSON)
+        note_words(k, v, s->sure);
+}
+
+static bool is_whole(struct slice t, size_t start, size_t end)
+{
+    return (start == 0 || !is_letter(t.p[start - 1])) &&
+           (end == t.n || !is_letter(t.p[end]));
+}
+
+/* Where the text holds the note from *from on, which moves behind it. */
+static size_t seek(const struct note *n, struct slice t, size_t *from)
+{
+    while (*from < t.n) {
+        const char *hit = memmem(t.p + *from, t.n - *from, n->text, n->n);
+        size_t start;
+
+        if (!hit)
+            break;
+        start = (size_t)(hit - t.p);
+        *from = start + n->n;
+        if (is_whole(t, start, *from))
+            return start;
+    }
+    *from = t.n;
+    return SIZE_MAX;
+}
+
+static int find_names(void *worker, struct slice text, struct slice key,
+                      scrub_found_fn *found, void *ctx, struct err *err)
+{
+    struct seeker *k = worker;
+    const struct names_span *span;
+    size_t count;
+    int rc = ERR_OK;
+
+    (void)err;
+    names_find(k->worker, k->level, text, key, &span, &count);
+    for (size_t i = 0; rc == ERR_OK && i < count; i++) {
+        struct names_span s = span[i];
+
+        note_span(k, (struct slice){ text.p + s.start, s.end - s.start }, &s);
+        rc = found(ctx, s.class, s.start, s.end, s.tier);
+    }
+    return rc;
+}
+
+/* Which names the documents hold more often than they were found. */
+static void end(void *worker, const struct slice *documents, size_t n)
+{
+    struct seeker *k = worker;
+
+    k->more = 0;
+    for (size_t i = 0; i < k->count; i++) {
+        struct note *x = &k->note[i];
+        size_t held = 0;
+
+        for (size_t d = 0; d < n && held <= x->seen; d++) {
+            size_t from = 0;
+
+            while (held <= x->seen && seek(x, documents[d], &from) != SIZE_MAX)
+                held++;
+        }
+        x->more = held > x->seen;
+        k->more += x->more;
+    }
+}
+
+static int seek_names(void *worker, struct slice text, scrub_found_fn *found,
+                      void *ctx)
+{
+    struct seeker *k = worker;
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && k->more && i < k->count; i++) {
+        const struct note *x = &k->note[i];
+        size_t from = 0, start;
+
+        while (x->more && rc == ERR_OK &&
+               (start = seek(x, text, &from)) != SIZE_MAX)
+            rc = found(ctx, x->class, start, start + x->n, 1);
+    }
+    return rc;
+}
+
+const struct scrub_finder scrub_finder_names = {
+    .name = "names",
+    .classes = { [NAMES_PERSON] = "person",
+                 [NAMES_PLACE] = "place",
+                 [NAMES_ORGANIZATION] = "organization",
+                 [NAMES_NATIONALITY] = "nationality",
+                 [NAMES_TITLE] = "title" },
+    .load = load,
+    .unload = unload,
+    .worker_new = worker_new,
+    .worker_free = worker_free,
+    .begin = begin,
+    .end = end,
+    .seek = seek_names,
+    .find = find_names,
+};
