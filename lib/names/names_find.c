@@ -66,7 +66,7 @@ static bool refused(const struct names_token *from,
                     const struct names_token *to, enum names_class class)
 {
     unsigned all = 0xFFFF, any = 0;
-    bool sure = false;
+    bool sure = false, upper = true;
 
     for (const struct names_token *k = from; k < to; k++) {
         sure |= k->sure;
@@ -74,17 +74,20 @@ static bool refused(const struct names_token *from,
             continue;
         all &= k->lists;
         any |= k->lists;
+        upper &= k->shape == SHAPE_UPPER;
     }
     if (sure)
         return false;
+    if (upper && !(any & (W_NAME | W_PLACE)))
+        return true; /* an abbreviation */
     if (all & (W_TECH | W_CALENDAR | W_CONTINENT))
         return true;
     if (class == NAMES_PERSON)
         return (any & (W_CALENDAR | W_TECH)) ||
                ((all & W_COMMON) && !(any & (W_POPULAR | W_FEMALE | W_MALE)));
     if (class == NAMES_ORGANIZATION)
-        return (all & (W_COMMON | W_KNOWN)) || (all & W_NATION);
-    return (all & W_COMMON) && !(any & W_PLACE);
+        return upper || (all & (W_COMMON | W_KNOWN)) || (all & W_NATION);
+    return (all & W_COMMON) && !(any & W_REGION) && !from->place;
 }
 
 static int16_t margin_of(const struct names_token *from,
@@ -186,13 +189,10 @@ static bool is_code(struct slice text, size_t from, size_t to)
 
 static void look_for_self(struct names_worker *w)
 {
-    static const char *const words[] = { "i", "my", "me", "i'm", "we", "our" };
     const struct names_token *k = w->tokens.item + TOKENS_MARGIN;
 
     for (size_t i = 0; i < w->tokens.count && !w->personal; i++)
-        for (size_t j = 0; j < sizeof(words) / sizeof(*words); j++)
-            w->personal |=
-                k[i].hash == names_hash(words[j], strlen(words[j]), 1);
+        w->personal = (k[i].cues & CUE_SELF) != 0;
 }
 
 static void read_region(struct names_worker *w, struct slice text, size_t from,

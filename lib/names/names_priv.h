@@ -48,7 +48,34 @@ uint64_t names_hash(const void *p, size_t n, uint64_t seed);
  * bytes: 14 bits of hash, 10 bits of set + 1; 0 is free. Linear probing. */
 #define WORDS_MAGIC "NAMESW1\n"
 #define WORDS_SETS 1023
+/* Words that say something about what stands beside them. */
+enum {
+    CUE_HONORIFIC = 1 << 0, /* "Mr" */
+    CUE_LABEL = 1 << 1,     /* "Passenger" before a colon */
+    CUE_PARTICLE = 1 << 2,  /* "van" inside a name */
+    CUE_LINK = 1 << 3,      /* "of" inside an organisation */
+    CUE_CLOSING = 1 << 4,   /* "regards" */
+    CUE_OPENING = 1 << 5,   /* "dear" */
+    CUE_SELF = 1 << 6,      /* "my": the text is somebody's own */
+    CUE_NAME = 1 << 7,      /* the word itself, and so on */
+    CUE_IS = 1 << 8,
+    CUE_CALL = 1 << 9,
+    CUE_ME = 1 << 10,
+    CUE_AM = 1 << 11,
+    CUE_I = 1 << 12,
+    CUE_THIS = 1 << 13,
+    CUE_MY = 1 << 14,
+    CUE_NAMED = 1 << 15,
+    CUE_NAMED_SO = 1 << 16, /* "heisse": the name follows */
+    CUE_A = 1 << 17,
+};
+#define CUE_SLOTS 512
+struct names_cue {
+    uint64_t hash;
+    uint32_t cues;
+};
 struct names_words {
+    struct names_cue cue[CUE_SLOTS];
     const unsigned char *slot;
     uint32_t slots, sets;
     uint16_t set[WORDS_SETS];
@@ -58,6 +85,10 @@ MUST_CHECK int names_words_open(struct slice file, struct names_words *out,
 /* Flags of a folded word or phrase; 0: no list has it. */
 unsigned names_words_get(const struct names_words *w, const char *folded,
                          size_t n);
+
+void names_cues_fill(struct names_words *w);
+/* Cues of a folded word's hash. */
+uint32_t names_cues(const struct names_words *w, uint64_t hash);
 
 enum names_script {
     SCRIPT_ASCII,
@@ -108,8 +139,10 @@ struct names_token {
     size_t start, end;
     uint64_t hash; /* of the folded word; of a number: of its length */
     uint32_t suffix[3], prefix;
+    uint32_t cues;
     uint16_t lists;
     uint8_t shape;
+    char sign;     /* of an ASCII one */
     uint8_t gap;   /* what stands before: 0 nothing, 1 blanks, 2 a new line */
     uint8_t first; /* of a sentence */
     uint8_t place; /* of a place of several words: 1 begins, 2 goes on */

@@ -7,38 +7,19 @@
  */
 #include "names/names_priv.h"
 
-#include <string.h>
-
-static bool is_word(const struct names_token *t, const char *word)
+static bool is(const struct names_token *t, uint32_t cue)
 {
-    return t->shape != SHAPE_PUNCT && t->shape != SHAPE_EDGE &&
-           t->hash == names_hash(word, strlen(word), 1);
+    return (t->cues & cue) != 0;
 }
 
 static bool is_sign(const struct names_token *t, char c)
 {
-    return t->shape == SHAPE_PUNCT && t->hash == names_hash(&c, 1, 4);
+    return t->sign == c;
 }
-
-static bool is_one_of(const struct names_token *t, const char *const *words)
-{
-    for (; *words; words++)
-        if (is_word(t, *words))
-            return true;
-    return false;
-}
-
-static const char *const honorifics[] = {
-    "mr",       "mrs",    "ms",      "mx",     "miss",   "dr",
-    "prof",     "sr",     "sra",     "srta",   "herr",   "frau",
-    "mme",      "mlle",   "señora",  "senor",  "senora", "senorita",
-    "monsieur", "madame", "signora", "signor", "mister", "rev",
-    "hr",       "fru",    "dhr",     "mevr",   NULL,
-};
 
 bool names_is_honorific(const struct names_token *t)
 {
-    return names_is_capital(t) && is_one_of(t, honorifics);
+    return is(t, CUE_HONORIFIC) && names_is_capital(t);
 }
 
 static bool is_other(const struct names_token *t)
@@ -67,13 +48,8 @@ static bool looks_named(const struct names_token *t)
 
 static bool is_particle(const struct names_token *t)
 {
-    static const char *const words[] = { "de",  "van", "von", "der", "den",
-                                         "la",  "da",  "di",  "del", "dos",
-                                         "bin", "ibn", "al",  "el",  "du",
-                                         "le",  "ter", NULL };
-
-    return (t->shape == SHAPE_LOWER || t->shape == SHAPE_CAP) &&
-           is_one_of(t, words);
+    return is(t, CUE_PARTICLE) &&
+           (t->shape == SHAPE_LOWER || t->shape == SHAPE_CAP);
 }
 
 static void mark(struct names_token *from, struct names_token *to, bool sure)
@@ -93,8 +69,7 @@ static struct names_token *name_end(struct names_token *k,
     for (unsigned n = 1; n < 5; n++) {
         struct names_token *x = end;
 
-        if (x->shape == SHAPE_LETTER && x->gap == 1 && !is_word(x, "i") &&
-            !is_word(x, "a")) {
+        if (x->shape == SHAPE_LETTER && x->gap == 1 && !is(x, CUE_I | CUE_A)) {
             end += 1 + (is_sign(x + 1, '.') && x[1].gap == 0);
             continue;
         }
@@ -145,18 +120,9 @@ static void after_honorific(struct names_token *k)
 /* "Name: X", "Passenger: X" */
 static void after_label(struct names_token *k)
 {
-    static const char *const labels[] = {
-        "name",        "names",      "passenger", "passengers", "patient",
-        "customer",    "client",     "employee",  "contact",    "attn",
-        "beneficiary", "cardholder", "insured",   "recipient",  "sender",
-        "signed",      "author",     "guest",     "tenant",     "applicant",
-        "student",     "nombre",     "nom",       "imię",       "nome",
-        "surname",     "firstname",  "lastname",  "spouse",     "mother",
-        "father",      "nominee",    "namn",      "navn",       NULL,
-    };
     struct names_token *next;
 
-    if (!is_one_of(k, labels))
+    if (!is(k, CUE_LABEL))
         return;
     next = k + 1;
     while (is_sign(next, '*'))
@@ -171,35 +137,27 @@ static void after_label(struct names_token *k)
 /* "my name is X", "I am X", "call me X", "this is X" */
 static void after_phrase(struct names_token *k)
 {
-    bool named = is_word(k, "is") && is_word(&k[-1], "name");
+    bool named = is(k, CUE_IS) && is(&k[-1], CUE_NAME);
 
-    if (named || (is_word(k, "me") && is_word(&k[-1], "call")) ||
-        is_word(k, "named") || is_word(k, "nee"))
-        take_name(k + 1, looks_named, named && is_word(&k[-2], "my"));
-    else if ((is_word(k, "am") && is_word(&k[-1], "i")) || is_word(k, "i'm") ||
-             is_word(k, "i’m") || (is_word(k, "is") && is_word(&k[-1], "this")))
+    if (named || (is(k, CUE_ME) && is(&k[-1], CUE_CALL)) || is(k, CUE_NAMED))
+        take_name(k + 1, looks_named, named && is(&k[-2], CUE_MY));
+    else if ((is(k, CUE_AM) && (is(k, CUE_SELF) || is(&k[-1], CUE_I))) ||
+             (is(k, CUE_IS) && is(&k[-1], CUE_THIS)))
         take_name(k + 1, looks_named, false);
-    else if (is_word(k, "llamo") || is_word(k, "heiße") ||
-             is_word(k, "heisse") || is_word(k, "chiamo") ||
-             is_word(k, "m'appelle"))
+    else if (is(k, CUE_NAMED_SO))
         take_name(k + 1, looks_named, true);
 }
 
 /* "Regards,\nX", "Dear X," */
 static void after_greeting(struct names_token *k, const struct names_token *end)
 {
-    static const char *const closing[] = { "regards",   "sincerely", "cheers",
-                                           "wishes",    "truly",     "thanks",
-                                           "greetings", NULL };
-    static const char *const opening[] = { "dear", "hi", "hello", "hey", NULL };
-
-    if (is_one_of(k, closing) && is_sign(k + 1, ',') && looks_named(k + 2)) {
+    if (is(k, CUE_CLOSING) && is_sign(k + 1, ',') && looks_named(k + 2)) {
         struct names_token *last = name_end(k + 2, looks_named);
 
         if (last >= end || last->gap == 2 || is_sign(last, '.') ||
             is_sign(last, ',') || is_sign(last, '!'))
             mark(k + 2, last, true);
-    } else if (k->first && is_one_of(k, opening) && k[1].gap == 1 &&
+    } else if (k->first && is(k, CUE_OPENING) && k[1].gap == 1 &&
                looks_named(k + 1)) {
         mark(k + 1, name_end(k + 1, looks_named), (k[1].lists & W_GIVEN) != 0);
     }
@@ -248,7 +206,7 @@ void names_evidence(struct names_tokens *t, bool code)
             after_honorific(k);
             pair(k);
         }
-        if (code)
+        if (code || !k->cues)
             continue;
         after_label(k);
         after_phrase(k);

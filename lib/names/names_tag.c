@@ -8,8 +8,6 @@
  */
 #include "names/names_priv.h"
 
-#include <string.h>
-
 bool names_is_capital(const struct names_token *t)
 {
     return t->shape == SHAPE_CAP || t->shape == SHAPE_UPPER ||
@@ -48,25 +46,9 @@ static bool is_lower_candidate(const struct names_token *t)
 
 static bool is_connector(const struct names_token *t, bool joins)
 {
-    static const char *const words[] = {
-        "of",  "de",  "van", "von", "der", "den", "la",  "le", "du",
-        "da",  "di",  "del", "dos", "y",   "and", "the", "al", "bin",
-        "ibn", "ben", "zu",  "av",  "el",  "et",  "und", "e",  "for",
-    };
-    static const char signs[] = "&,.";
-
-    if (t->shape == SHAPE_LOWER) {
-        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-            if (t->hash == names_hash(words[i], strlen(words[i]), 1))
-                return true;
-        return false;
-    }
-    if (t->shape != SHAPE_PUNCT)
-        return false;
-    for (size_t i = 0; signs[i]; i++)
-        if (t->hash == names_hash(signs + i, 1, 4))
-            return signs[i] != '.' || joins;
-    return false;
+    if (t->shape == SHAPE_LOWER)
+        return (t->cues & CUE_LINK) != 0;
+    return t->sign == '&' || t->sign == ',' || (t->sign == '.' && joins);
 }
 
 void names_candidates(struct names_tokens *t)

@@ -131,6 +131,8 @@ static unsigned shape_of(struct slice t, size_t start, const struct word *w)
         return SHAPE_LETTER;
     if (w->upper == w->letters)
         return SHAPE_UPPER;
+    if (w->upper > w->parts + w->humps)
+        return SHAPE_ODD;
     if (!w->humps)
         return SHAPE_CAP;
     return w->humps == 1 && w->letters > 4 &&
@@ -158,6 +160,7 @@ static void look_up(struct names_token *k, const struct names_words *words,
         names_fold((struct slice){ t.p + k->start, k->end - k->start }, folded);
 
     k->hash = names_hash(folded, n, 1);
+    k->cues = names_cues(words, k->hash);
     k->lists = (uint16_t)names_words_get(words, folded, n);
     for (size_t i = 0; i < 3; i++)
         k->suffix[i] = n >= i + 2 ? part_hash(folded + n - i - 2, i + 2, 2) : 0;
@@ -198,9 +201,9 @@ static struct names_token *add_token(struct names_tokens *t)
     return k;
 }
 
-static bool ends_sentence(const struct names_token *k, struct slice t)
+static bool ends_sentence(const struct names_token *k)
 {
-    return k->shape == SHAPE_PUNCT && strchr(".!?:;\"(-*>|#", t.p[k->start]);
+    return k->sign && strchr(".!?:;\"(-*>|#", k->sign);
 }
 
 /* The sign at i, one character. */
@@ -211,6 +214,7 @@ static size_t read_sign(struct names_token *k, struct slice t, size_t i)
     (void)utf8_decode(t.p + i, t.n - i, &used);
     k->shape = SHAPE_PUNCT;
     k->hash = names_hash(t.p + i, used, 4);
+    k->sign = used == 1 ? t.p[i] : '\0';
     k->end = i + used;
     return i + used;
 }
@@ -308,8 +312,8 @@ static void finish_tokens(struct names_tokens *t,
         k->first = first || k->gap == 2;
         if (k->shape != SHAPE_PUNCT)
             first = false;
-        else if (ends_sentence(k, text))
-            first = text.p[k->start] != '.' || !i ||
+        else if (ends_sentence(k))
+            first = k->sign != '.' || !i ||
                     (k[-1].shape != SHAPE_LETTER && !(k[-1].lists & W_TITLE));
         if (names_is_capital(k))
             t->lower = false;

@@ -1,0 +1,74 @@
+/*
+ * names_cue.c - the words that say what stands beside them
+ *
+ * One table of hashes, so that a word is asked once for all its meanings.
+ */
+#include "names/names_priv.h"
+
+#include <string.h>
+
+static const struct {
+    uint32_t cues;
+    const char *words; /* between blanks */
+} table[] = {
+    { CUE_HONORIFIC,
+      "mr mrs ms mx miss dr prof sr sra srta herr frau mme mlle senor senora "
+      "senorita monsieur madame signora signor mister rev hr fru dhr mevr" },
+    { CUE_LABEL,
+      "name names passenger passengers patient customer client employee "
+      "contact attn beneficiary cardholder insured recipient sender signed "
+      "author guest tenant applicant student nombre nom imie nome surname "
+      "firstname lastname spouse mother father nominee namn navn" },
+    { CUE_PARTICLE,
+      "de van von der den la da di del dos bin ibn al el du le ter" },
+    { CUE_LINK, "of de van von der den la le du da di del dos y and the al bin "
+                "ibn ben zu av el et und e for" },
+    { CUE_CLOSING, "regards sincerely cheers wishes truly thanks greetings" },
+    { CUE_OPENING, "dear hi hello hey" },
+    { CUE_SELF, "i my me i'm we our" },
+    { CUE_NAME, "name" },
+    { CUE_IS, "is" },
+    { CUE_CALL, "call" },
+    { CUE_ME, "me" },
+    { CUE_AM, "am i'm" },
+    { CUE_I, "i" },
+    { CUE_THIS, "this" },
+    { CUE_MY, "my" },
+    { CUE_NAMED, "named nee" },
+    { CUE_NAMED_SO, "llamo heisse chiamo m'appelle" },
+    { CUE_A, "a" },
+};
+
+static void put(struct names_words *w, uint64_t hash, uint32_t cues)
+{
+    size_t at = (size_t)(hash >> 32) % CUE_SLOTS;
+
+    while (w->cue[at].cues && w->cue[at].hash != hash)
+        at = (at + 1) % CUE_SLOTS;
+    w->cue[at].hash = hash;
+    w->cue[at].cues |= cues;
+}
+
+void names_cues_fill(struct names_words *w)
+{
+    memset(w->cue, 0, sizeof(w->cue));
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+        for (const char *p = table[i].words; *p;) {
+            size_t n = strcspn(p, " ");
+
+            put(w, names_hash(p, n, 1), table[i].cues);
+            p += n + (p[n] == ' ');
+        }
+}
+
+uint32_t names_cues(const struct names_words *w, uint64_t hash)
+{
+    size_t at = (size_t)(hash >> 32) % CUE_SLOTS;
+
+    while (w->cue[at].cues) {
+        if (w->cue[at].hash == hash)
+            return w->cue[at].cues;
+        at = (at + 1) % CUE_SLOTS;
+    }
+    return 0;
+}
