@@ -187,6 +187,22 @@ static bool is_code(struct slice text, size_t from, size_t to)
     return n > 2 && n * 14 > to - from;
 }
 
+/* A text without capitals that somebody typed, not a machine. */
+static bool is_typed(struct slice text)
+{
+    static const char signs[] = "@/\\_=<>{}[]|`~^#*+";
+    size_t words = 1;
+
+    if (text.n < 8 || text.n > LOWER_MAX)
+        return false;
+    for (size_t i = 0; i < text.n; i++) {
+        if (memchr(signs, text.p[i], sizeof(signs) - 1))
+            return false;
+        words += text.p[i] == ' ';
+    }
+    return words > 2;
+}
+
 static void look_for_self(struct names_worker *w)
 {
     const struct names_token *k = w->tokens.item + TOKENS_MARGIN;
@@ -295,8 +311,7 @@ static void scan(struct names_worker *w, struct slice text)
         i = look_at(w, text, &r, i);
     }
     flush(w, text, &r);
-    if (!capitals && text.n <= LOWER_MAX && text.n > 8 &&
-        memchr(text.p, ' ', text.n) && !is_code(text, 0, text.n))
+    if (!capitals && is_typed(text))
         read_region(w, text, 0, text.n);
 }
 
