@@ -41,7 +41,8 @@ static bool is_lower_candidate(const struct names_token *t)
         return false;
     if (l & W_COMMON)
         return (l & (W_POPULAR | W_REGION)) != 0;
-    return !(l & W_KNOWN) || (l & (W_POPULAR | W_REGION | W_NATION));
+    return (l & W_KNOWN) ? (l & (W_POPULAR | W_REGION | W_NATION))
+                         : (l & (W_NAME | W_PLACE));
 }
 
 static bool is_connector(const struct names_token *t, bool joins)

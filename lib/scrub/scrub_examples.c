@@ -57,25 +57,48 @@ static int find(struct scrub_worker *w, const struct sample *s,
     return rc;
 }
 
-/* NULL if the example holds. */
+static bool is_name(const struct scrub_rule *r)
+{
+    return r->gate == GATE_FIND &&
+           scrub_finder_at((size_t)r->find_class / SCRUB_CLASSES) ==
+               &scrub_finder_names;
+}
+
+static bool is_marked(const struct sample *s, const struct scrub_span *x)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (x->start < s->mark[i][1] && s->mark[i][0] < x->end)
+            return true;
+    return false;
+}
+
+/* NULL if the example holds. Names beside what is marked are no matter of a
+ * rule that is not about names: what the tagger believes may change. */
 static const char *try_example(struct scrub_worker *w, struct sample *s,
                                uint32_t rule, const char *example)
 {
+    const struct scrub_rule *r = w->rules->rule;
     const struct scrub_span *spans;
-    size_t count, own = 0;
+    size_t count, own = 0, k = 0;
 
     if (!read_sample(example, s) || !s->count)
         return "marks nothing, or << and >> do not pair";
     if (find(w, s, &spans, &count) < 0)
         return "could not be scrubbed";
-    if (count != s->count)
-        return count > s->count ? "more is found than marked"
-                                : "less is found than marked";
     for (size_t i = 0; i < count; i++) {
-        if (spans[i].start != s->mark[i][0] || spans[i].end != s->mark[i][1])
+        const struct scrub_span *x = &spans[i];
+
+        if (is_name(&r[x->rule]) && !is_name(&r[rule]) && !is_marked(s, x))
+            continue;
+        if (k == s->count)
+            return "more is found than marked";
+        if (x->start != s->mark[k][0] || x->end != s->mark[k][1])
             return "something else is found than marked";
-        own += spans[i].rule == rule;
+        own += x->rule == rule;
+        k++;
     }
+    if (k < s->count)
+        return "less is found than marked";
     return own ? NULL : "is found by another rule only";
 }
 
