@@ -252,6 +252,8 @@ int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
             continue;
         if (h->form != HIT_MADE && scrub_keeps(w, &w->rules->rule[h->rule], v))
             continue;
+        if (h->form != HIT_MADE)
+            e.rep = e.rep_len = 0; /* of the view */
         if (h->form != HIT_MADE && w->collecting)
             note_value(w, h->rule, v);
         else if (h->form != HIT_MADE)

@@ -102,6 +102,21 @@ START_TEST(what_looks_the_same_has_the_same_surrogate)
 }
 END_TEST
 
+/* The first look has no surrogate to escape. */
+START_TEST(a_view_of_an_escaped_string_is_replaced)
+{
+    size_t count;
+    char *out = scrub("{\"x\":\"\\tsome words before it, and then more of "
+                      "them: ada%40love.org \\\"\"}",
+                      &count);
+
+    ck_assert_uint_eq(count, 1);
+    ck_assert_ptr_null(strstr(out, "love.org"));
+    ck_assert_ptr_nonnull(strstr(out, "\"\\tsome words"));
+    free(out);
+}
+END_TEST
+
 START_TEST(percent_encoded_values_stay_encoded)
 {
     char want[64], expected[256];
@@ -336,6 +351,7 @@ int main(void)
     TCase *c = suite_case("scrub_view", load_rules, drop_rules);
 
     tcase_add_test(c, what_looks_the_same_has_the_same_surrogate);
+    tcase_add_test(c, a_view_of_an_escaped_string_is_replaced);
     tcase_add_test(c, percent_encoded_values_stay_encoded);
     tcase_add_test(c, base64_is_opened_and_closed_again);
     tcase_add_test(c, base64_of_what_is_no_text_stays);
