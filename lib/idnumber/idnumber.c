@@ -333,7 +333,7 @@ enum {
 
 static bool check(size_t kind, struct slice value)
 {
-    struct idnumber x;
+    struct idnumber x = { .zero = false };
 
     return idnumber_read(value, &x) && holds(&kinds[kind], &x);
 }
