@@ -8,7 +8,7 @@
  */
 /* clang-format off */
 /* Money */
-X(card, "d{13}|d{14}|d{15}|d{16}|d{17}|d{18}|d{19}", "", card, idnumber_mend_card, -1, -2)
+X(card, "d{14}|d{15}|d{16}|d{19}", "", card, idnumber_mend_card, -1, -2)
 X(luhn, "d{2}|d{3}|d{4}|d{5}|d{6}|d{7}|d{8}|d{9}|d{10}|d{11}|d{12}|d{13}|d{14}|d{15}|d{16}|d{17}|d{18}|d{19}|d{20}|d{21}|d{22}|d{23}|d{24}", "", luhn, NULL, -1)
 X(iban, "aaddx{11}|aaddx{12}|aaddx{13}|aaddx{14}|aaddx{15}|aaddx{16}|aaddx{17}|aaddx{18}|aaddx{19}|aaddx{20}|aaddx{21}|aaddx{22}|aaddx{23}|aaddx{24}|aaddx{25}|aaddx{26}|aaddx{27}|aaddx{28}|aaddx{29}|aaddx{30}", "~3=02-98", iban, idnumber_mend_iban, 4, 3)
 X(bic, "aaaaaaxx|aaaaaaxxx{3}", "~5=DE,FR,GB,US,CH,NL,ES,IT,SE,JP,BR,IN", bic, NULL, 0)
