@@ -281,6 +281,24 @@ static bool is_position_word(struct slice t, size_t at)
     return false;
 }
 
+/* "lng", "longitude:" between the two. */
+static size_t skip_longitude(struct slice t, size_t i)
+{
+    static const char *const words[] = { "lng", "lon", "long", "longitude",
+                                         NULL };
+    size_t end = i;
+
+    while (end < t.n && address_letter(t.p + end, 1))
+        end++;
+    for (size_t k = 0; end > i && words[k]; k++)
+        if (end - i == strlen(words[k]) && is_word_before(t, end, words[k])) {
+            for (int n = 0; n < 2 && end < t.n && strchr(" :=", t.p[end]); n++)
+                end++;
+            return end;
+        }
+    return i;
+}
+
 int address_coordinates(struct slice t, size_t at, size_t *end,
                         address_found_fn *found, void *ctx)
 {
@@ -292,6 +310,7 @@ int address_coordinates(struct slice t, size_t at, size_t *end,
         return 0;
     for (i = a.end; i < t.n && gap < 3 && strchr(",; /", t.p[i]); gap++)
         i++;
+    i = skip_longitude(t, i);
     if (gap && i < t.n && (t.p[i] == '-' || t.p[i] == '+'))
         i++;
     if (!gap || !is_digit_at(t, i) || !read_decimal(t, i, 180, &b) || !b.fits ||

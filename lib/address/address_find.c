@@ -110,6 +110,12 @@ static bool is_kind(const struct address_tokens *t, int i, unsigned flags)
            (t->item[i].flags & flags);
 }
 
+/* "Floor 3, Room 12": no street. */
+static bool is_flat_alone(const struct address_tokens *t, int first, int last)
+{
+    return last == first + 1 && is_kind(t, first, WORD_UNIT);
+}
+
 /* The other street of a corner, behind "and": its last token, or `last`. */
 static int other_street(const struct address_tokens *t, int last)
 {
@@ -157,8 +163,8 @@ static int take_number(const struct address_tokens *t, int first)
 static int street_at(struct address_search *s, size_t at, size_t *next)
 {
     struct address_tokens t;
-    int first, last, tier,
-        k = address_tokens_read(&t, s->text, at, ADDRESS_NAME);
+    int first, last, street, tier;
+    int k = address_tokens_read(&t, s->text, at, ADDRESS_NAME);
     bool sure = false;
 
     if (k < 0)
@@ -170,10 +176,11 @@ static int street_at(struct address_search *s, size_t at, size_t *next)
     assert(k >= 0 && last < t.count); /* the same and more */
     if (t.item[first].kind == TOKEN_WORD)
         first = take_number(&t, first);
+    street = last;
     last = address_tail(&t, first, last, &sure);
     if ((tier == 3 && !sure && !is_located(&t, first)) || (tier == 4 && !sure))
         return 0;
-    if (sure && tier > 1)
+    if (sure && tier > 1 && !is_flat_alone(&t, first, street))
         tier -= tier == 4 ? 3 : 1;
     else if (tier == 3)
         tier = 2;

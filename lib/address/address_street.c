@@ -343,7 +343,9 @@ static int unit_first(const struct address_tokens *t, int k, int *first,
     *last = k;
     if (is_number(t, k + 1, 5))
         tier = street_behind(t, k + 1, last);
-    return tier ? 1 : has(t, k - 1, WORD_CAPITAL) ? 2 : 3;
+    if (tier > 1)
+        *last = k;
+    return tier == 1 ? 1 : has(t, k - 1, WORD_CAPITAL) ? 2 : 3;
 }
 
 /* Words with capitals before a number that a second name follows: "Tungata 11

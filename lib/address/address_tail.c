@@ -51,7 +51,8 @@ static bool is_state(const struct address_tokens *t, int i)
         return false;
     return (x->flags & WORD_UPPER) || address_is_word(t, i, "nan") ||
            (x->gap == GAP_COMMA && i + 1 < t->count && n == 2 &&
-            token(t, i + 1)->kind == TOKEN_NUMBER);
+            token(t, i + 1)->kind == TOKEN_NUMBER &&
+            token(t, i + 1)->digits == 5);
 }
 
 static bool is_postcode(const struct address_tokens *t, int i)
@@ -59,8 +60,9 @@ static bool is_postcode(const struct address_tokens *t, int i)
     const struct address_token *x = token(t, i);
 
     if (x->kind == TOKEN_CODE) /* B0J 2H0 */
-        return x->end - x->at == 3 && i + 1 < t->count &&
-               token(t, i + 1)->kind == TOKEN_CODE &&
+        return x->end - x->at <= 4 && !address_is_digit(t->text.p[x->at]) &&
+               i + 1 < t->count && token(t, i + 1)->kind == TOKEN_CODE &&
+               address_is_digit(t->text.p[token(t, i + 1)->at]) &&
                token(t, i + 1)->gap == GAP_BLANK &&
                token(t, i + 1)->end - token(t, i + 1)->at == 3;
     return x->kind == TOKEN_NUMBER && x->digits <= 6 &&
@@ -112,8 +114,9 @@ struct tail {
     int last;  /* token that surely belongs */
     int words; /* of a town since */
     bool unit, sure;
-    bool placed; /* state, country or postcode stand there */
-    bool small; /* the street has no capitals */
+    bool before_town; /* the postcode stands there, as in 10115 Berlin */
+    bool placed;      /* state, country or postcode stand there */
+    bool small;       /* the street has no capitals */
 };
 
 /* Token i, after `last`: 0 ends the address, 1 goes on; *next follows. */
@@ -141,6 +144,7 @@ static bool step(const struct address_tokens *t, struct tail *x, int i,
                                     has(t, i - 1, WORD_COUNTRY))) {
         x->last = i;
         x->sure = x->placed = true;
+        x->before_town = false;
         x->words = 1;
         return true;
     }
@@ -150,6 +154,7 @@ static bool step(const struct address_tokens *t, struct tail *x, int i,
             return false;
         x->last = postcode_end(t, i);
         x->sure = x->placed = true;
+        x->before_town = !x->words;
         *next = x->last + 1;
         /* "10115 Berlin" goes on, "Berlin 10115" does not */
         return !x->words;
@@ -172,7 +177,9 @@ static int town_end(const struct address_tokens *t, const struct tail *x)
     int i = x->last + 1, words = 0;
     bool comma = i < t->count && token(t, i)->gap == GAP_COMMA;
 
-    if (x->placed || (!comma && !x->unit))
+    if (x->before_town && i < t->count && token(t, i)->gap != GAP_BLANK)
+        return x->last;
+    if (!x->before_town && (x->placed || (!comma && !x->unit)))
         return x->last;
     for (; goes_on(t, i) && words < 4; i++) {
         bool first = i == x->last + 1;
@@ -186,6 +193,18 @@ static int town_end(const struct address_tokens *t, const struct tail *x)
         words++;
     }
     return words <= 3 ? x->last + words : x->last;
+}
+
+/* "SW1A 2AA, United Kingdom" */
+static int country_behind(const struct address_tokens *t, int last)
+{
+    if (goes_on(t, last + 1) && has(t, last + 1, WORD_COUNTRY))
+        return last + 1;
+    if (goes_on(t, last + 1) && has(t, last + 1, WORD_CAPITAL) &&
+        goes_on(t, last + 2) && has(t, last + 2, WORD_COUNTRY) &&
+        token(t, last + 2)->gap == GAP_BLANK)
+        return last + 2;
+    return last;
 }
 
 /* "Zezig Streets", "Pinto Hill" behind the number. */
@@ -231,5 +250,6 @@ int address_tail(const struct address_tokens *t, int first, int last,
             x.words = has(t, x.last, WORD_UNIT) ? 0 : x.words;
     }
     *sure = x.sure;
-    return town_end(t, &x);
+    return x.placed && !x.before_town ? country_behind(t, x.last)
+                                      : town_end(t, &x);
 }

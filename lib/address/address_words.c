@@ -65,6 +65,12 @@ static const struct group groups[] = {
     { WORD_STOP,
       "january february march april may june july august september october "
       "november december jan feb mar apr jun jul aug sep sept oct nov dec "
+      "januar februar märz mai juni juli oktober dezember janvier février mars "
+      "avril juin juillet août septembre octobre novembre décembre enero "
+      "febrero marzo abril mayo junio julio agosto septiembre octubre "
+      "noviembre diciembre gennaio febbraio aprile maggio giugno luglio "
+      "settembre ottobre dicembre janeiro fevereiro março maio junho julho "
+      "setembro outubro novembro dezembro januari februari maart mei augustus "
       "monday tuesday wednesday thursday friday saturday sunday am pm utc gmt "
       "est edt cst pst usd eur gbp kg km mb gb tb hz mhz ghz version chapter "
       "section option options reservation seat ticket order bag "

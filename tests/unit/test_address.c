@@ -58,6 +58,9 @@ START_TEST(an_address_is_one_find)
         "Ship to {1:1600 Amphitheatre Parkway, Mountain View, CA 94043}.",
         "visit {1:221B Baker Street} or {1:1600 Pennsylvania Avenue NW}.",
         "lives at {1:12 Oak Street, Apt. 4, Springfield, IL 62704} now",
+        "at {1:10 Downing Street, London SW1A 2AA, United Kingdom}.",
+        "{1:Keizersgracht 123, 1015 CJ Amsterdam}; {1:Storgatan 5, 111 51 "
+        "Stockholm}.",
         "wohnt {1:Hauptstraße 12, 10115 Berlin, Germany}; Post",
         "to {1:24 Ringweg 7 Apt. 12\nGraz\n, ST\n Austria 80105} in case",
         "at {1:36 rue de Pologne} and {1:Via Roma 131}, {1:ul. Cicha 86}",
@@ -84,6 +87,8 @@ START_TEST(numbers_beside_words_are_no_addresses)
         "In 2008 Wall Street fell; step 3 Drive on; 10 items",
         "SELECT * FROM street WHERE id = 12 AND road = 3",
         "HAT271 leaves at 10 AM EST for 3 passengers, 2 bags",
+        "le 14 juillet 1789, el 5 de mayo, am 3. Oktober 1990",
+        "Floor 3, Room 12B and Room 5, 3 Blue Park tickets",
         "error 404 on page 12 of Chapter 7, version 2 Beta 3",
     };
 
@@ -111,7 +116,8 @@ START_TEST(coordinates_come_in_pairs)
 {
     static const char *const texts[] = {
         "at {1:37.7749, -122.4194} or {1:52.5200 N, 13.4050 E}",
-        "location: {1:48.8566,2.3522}; sums {2:12.3456, 45.6789}.",
+        "lat {1:40.7128, lng -74.0060}, location: {1:48.8566,2.3522}; sums "
+        "{2:12.3456, 45.6789}.",
         "[0.1234, 0.5678, 0.9101] and 1.23456, 2.34567, 3.45678",
         "0.12345, 0.67890 and 12.5, 13.7 and 95.1234, 10.1234",
     };
