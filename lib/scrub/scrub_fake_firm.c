@@ -206,16 +206,9 @@ static bool is_street_word(struct slice t)
 /* "Hauptstrasse": the end that tells a street. */
 static size_t street_tail(struct slice t)
 {
-    static const char *const tails[] = { "strasse",
-                                         "stra\xC3\x9F"
-                                         "e",
-                                         "straat",
-                                         "gasse",
-                                         "gatan",
-                                         "gata",
-                                         "vej",
-                                         "weg",
-                                         "platz",
+    static const char *const tails[] = { "strasse", "stra\u00DFe", "straat",
+                                         "gasse",   "gatan",       "gata",
+                                         "vej",     "weg",         "platz",
                                          "allee" };
 
     for (size_t i = 0; i < sizeof(tails) / sizeof(*tails); i++) {

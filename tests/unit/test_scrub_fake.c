@@ -334,7 +334,7 @@ END_TEST
 START_TEST(dates_of_a_scope_move_together)
 {
     for (int i = 0; i < 50; i++) {
-        char scope[16], *out, *day, *from, *to;
+        char scope[32], *out, *day, *from, *to;
         int first[3], then[3];
 
         (void)snprintf(scope, sizeof(scope), "scope %d", i);
@@ -511,7 +511,7 @@ static void random_record(struct rng *r, struct buf *out)
     json_begin_object(&w, NULL);
     for (int i = 0; i < 4; i++) {
         struct buf text = { 0 };
-        char name[8];
+        char name[16];
 
         (void)snprintf(name, sizeof(name), "k%d", i);
         for (uint64_t n = rng_below(r, 5); n > 0; n--)
@@ -549,7 +549,7 @@ START_TEST(a_vault_turns_every_record_back)
     ck_assert_msg(scrub_vault_open(path, &key, true, &v, &err) == 0, "%s",
                   err.msg);
     for (int i = 0; i < 60; i++) {
-        char scope[8];
+        char scope[16];
         struct slice s;
 
         (void)snprintf(scope, sizeof(scope), "c%d", i);
@@ -568,7 +568,7 @@ START_TEST(a_vault_turns_every_record_back)
                   "%s", err.msg);
     for (int i = 0; i < 60; i++) {
         struct buf text = { 0 };
-        char scope[8];
+        char scope[16];
 
         (void)snprintf(scope, sizeof(scope), "c%d", i);
         ck_assert_int_eq(scrub_reveal_text(back, slice_of(scope),
