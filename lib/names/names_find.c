@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REGION_BEFORE 64 /* bytes around an interesting word */
-#define REGION_AFTER 64
+#define REGION_BEFORE 40 /* bytes around an interesting word */
+#define REGION_AFTER 48
 #define LOWER_MAX 2000 /* bytes of a text without capitals */
 
 struct names_worker {
@@ -83,7 +83,7 @@ static bool refused(const struct names_token *from,
     if (all & (W_TECH | W_CALENDAR | W_CONTINENT))
         return true;
     if (class == NAMES_PERSON)
-        return (any & (W_CALENDAR | W_TECH)) ||
+        return (any & W_CALENDAR) || (to[-1].lists & W_TECH) ||
                ((all & W_COMMON) && !(any & (W_POPULAR | W_FEMALE | W_MALE)));
     if (class == NAMES_ORGANIZATION)
         return upper || (all & (W_COMMON | W_KNOWN)) || (all & W_NATION);

@@ -46,6 +46,14 @@ static bool looks_named(const struct names_token *t)
            (!(l & (W_COMMON | W_ORG)) && (l & (W_FEMALE | W_MALE)));
 }
 
+/* The same behind the beginning of a name, where a town is a surname. */
+static bool goes_on(const struct names_token *t)
+{
+    return looks_named(t) ||
+           (may_name(t) && (t->lists & (W_LAST | W_GIVEN)) &&
+            !(t->lists & (W_COMMON | W_ORG | W_REGION | W_TITLE)));
+}
+
 static bool is_particle(const struct names_token *t)
 {
     return is(t, CUE_PARTICLE) &&
@@ -92,9 +100,9 @@ static void take_name(struct names_token *k,
                       bool (*accepts)(const struct names_token *), bool sure)
 {
     if (initial_then_name(k))
-        mark(k, name_end(k + 2, looks_named), sure);
+        mark(k, name_end(k + 2, goes_on), sure);
     else if (accepts(k))
-        mark(k, name_end(k, looks_named), sure);
+        mark(k, name_end(k, goes_on), sure);
 }
 
 static struct names_token *skip_marks(struct names_token *k)

@@ -152,8 +152,9 @@ static uint32_t part_hash(const char *p, size_t n, uint64_t seed)
     return (uint32_t)names_hash(p, n, seed);
 }
 
+/* In a text with capitals no list is asked about words without them. */
 static void look_up(struct names_token *k, const struct names_words *words,
-                    struct slice t)
+                    struct slice t, bool lower)
 {
     char folded[WORD_MAX];
     size_t n =
@@ -161,7 +162,8 @@ static void look_up(struct names_token *k, const struct names_words *words,
 
     k->hash = names_hash(folded, n, 1);
     k->cues = names_cues(words, k->hash);
-    k->lists = (uint16_t)names_words_get(words, folded, n);
+    if (lower || k->shape != SHAPE_LOWER)
+        k->lists = (uint16_t)names_words_get(words, folded, n);
     for (size_t i = 0; i < 3; i++)
         k->suffix[i] = n >= i + 2 ? part_hash(folded + n - i - 2, i + 2, 2) : 0;
     k->prefix = part_hash(folded, n < 3 ? n : 3, 3);
@@ -236,7 +238,7 @@ static size_t read_token(struct names_tokens *t,
     if (k->shape == SHAPE_NUMBER) {
         k->hash = names_hash("0", 1, w.digits);
     } else if (k->shape != SHAPE_ODD) {
-        look_up(k, words, text);
+        look_up(k, words, text, t->lower);
         if (w.parts > 1 && !k->lists && memchr(text.p + i, '-', w.end - i))
             look_up_parts(k, words, text);
     } else {
@@ -305,7 +307,6 @@ static void finish_tokens(struct names_tokens *t,
 {
     bool first = begins_sentence(text, from);
 
-    t->lower = true;
     for (size_t i = 0; i < t->count; i++) {
         struct names_token *k = &t->item[TOKENS_MARGIN + i];
 
@@ -315,11 +316,24 @@ static void finish_tokens(struct names_tokens *t,
         else if (ends_sentence(k))
             first = k->sign != '.' || !i ||
                     (k[-1].shape != SHAPE_LETTER && !(k[-1].lists & W_TITLE));
-        if (names_is_capital(k))
-            t->lower = false;
         if (k->lists & W_PHRASE && !k->place)
             mark_phrases(t, k, words, text);
     }
+}
+
+static bool has_capital(struct slice t, size_t from, size_t to)
+{
+    size_t used;
+
+    for (size_t i = from; i < to; i++) {
+        unsigned char c = (unsigned char)t.p[i];
+
+        if ((c >= 'A' && c <= 'Z') ||
+            (c >= 0xC3 &&
+             names_letter(utf8_decode(t.p + i, t.n - i, &used)) == CP_UPPER))
+            return true;
+    }
+    return false;
 }
 
 void names_tokens_read(struct names_tokens *t, const struct names_words *words,
@@ -329,6 +343,7 @@ void names_tokens_read(struct names_tokens *t, const struct names_words *words,
     size_t i = from;
 
     t->count = 0;
+    t->lower = !has_capital(text, from, to);
     while (i < to) {
         char c = text.p[i];
 
