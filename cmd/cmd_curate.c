@@ -5,6 +5,7 @@
  * a data set, the leak check. Data on stdout and the summary never mix.
  */
 #include "cmd.h"
+#include "curate_choices.h"
 #include "curate_print.h"
 #include "curate_settings.h"
 #include "store_opening.h"
@@ -27,6 +28,7 @@ static const char *shard;
 
 static const struct opt options[] = {
     CURATE_SETTINGS,
+    CURATE_CHOICES,
     { 0, "split", OPT_LIST, &splits, "SHARES|NAME",
       "percent for train, validation and test; or what to export" },
     { 0, "decisions", OPT_STRING, &decisions, "FILE|-",
@@ -62,8 +64,6 @@ static const struct opt options[] = {
 };
 
 struct wishes {
-    unsigned shares[3];
-    bool shares_given;
     char splits[4]; /* letters of what to export */
     bool named;     /* by --split */
 };
@@ -94,11 +94,11 @@ static int read_wishes(struct wishes *w, struct err *err)
         const char *text = splits.items[i];
 
         if (*text >= '0' && *text <= '9') {
-            int rc = curate_shares_parse(text, w->shares, err);
+            unsigned shares[3];
 
-            if (rc < 0)
+            if (curate_shares_parse(text, shares, err) < 0)
                 return err_wrap(err, "--split");
-            w->shares_given = true;
+            curate_choices.shares = text;
         } else if (!add_split(w, text)) {
             return err_set(err, ERR_INVALID,
                            "--split %s: train, validation, test, all or "
@@ -110,29 +110,6 @@ static int read_wishes(struct wishes *w, struct err *err)
     if (!w->named)
         strcpy(w->splits, "tv");
     return ERR_OK;
-}
-
-/* Shares last: a later run without --split goes on as before. */
-static int settle_shares(struct store *s, struct wishes *w, struct err *err)
-{
-    struct buf text = { 0 };
-    char now[32];
-    bool found = false;
-    int rc = ERR_OK;
-
-    if (!w->shares_given)
-        rc = store_setting_get(s, "curate.split", &text, &found, err);
-    if (rc == ERR_OK && found) {
-        rc = curate_shares_parse(text.data, w->shares, err);
-    } else if (rc == ERR_OK && w->shares_given) {
-        (void)snprintf(now, sizeof(now), "%u,%u,%u", w->shares[0], w->shares[1],
-                       w->shares[2]);
-        rc = store_setting_set(s, "curate.split", now, err);
-    } else if (rc == ERR_OK) {
-        memcpy(w->shares, (const unsigned[]){ 80, 10, 10 }, sizeof(w->shares));
-    }
-    buf_release(&text);
-    return rc;
 }
 
 int curate_load_key(const char *path, struct crypto_key *key, struct err *err)
@@ -263,7 +240,8 @@ static int summary(struct cli *cli, const struct curate_result *r,
     if (cli->json && !leak_file && !to_stdout(report_file))
         curate_summary_json(r, rules, seconds, &out);
     else if (!cli->json && !cli->quiet && !data &&
-             (r->fresh || r->corrections || r->uncorrected || cli->tty_out))
+             (r->fresh || r->settled || r->corrections || r->uncorrected ||
+              cli->tty_out))
         curate_summary_text(cli, r, rules, seconds, &out);
     if (out.len)
         code = cli_write(cli, &out);
@@ -275,6 +253,10 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
                         struct wishes *w, struct err *err)
 {
     struct crypto_key key;
+    struct curate_options o = { .rules = rules,
+                                .key = &key,
+                                .threads = cli->threads,
+                                .progress = &cli->progress };
     struct curate_result r = { 0 };
     struct store *s = NULL;
     struct scrub_vault *vault = NULL;
@@ -290,14 +272,10 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
     if (rc == ERR_OK)
         rc = curate_spool(cli, err);
     if (rc == ERR_OK)
-        rc = settle_shares(s, w, err);
-    if (rc == ERR_OK) {
-        struct curate_options o = { rules,        &key,           { 0 },
-                                    cli->threads, &cli->progress, vault };
-
-        memcpy(o.shares, w->shares, sizeof(o.shares));
+        rc = curate_choices_settle(s, &o, err);
+    o.vault = vault;
+    if (rc == ERR_OK)
         rc = curate_run(s, &o, &r, err);
-    }
     cli_progress_end(cli);
     if (rc == ERR_OK)
         code = summary(cli, &r, rules, (double)(clock_mono_ns() - began) / 1e9);
@@ -310,6 +288,7 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
     }
     crypto_wipe(&key, sizeof(key));
     scrub_vault_close(vault);
+    curate_choices_release(&o);
     curate_result_release(&r);
     store_close(s);
     return rc < 0 ? cli_fail(cli, err) : code;
@@ -398,7 +377,8 @@ static int run_filter(struct cli *cli, const struct scrub_rules *rules,
     return f.bad ? EXIT_PARTLY : EXIT_DONE;
 }
 
-/* What is typed is meant for this run; a configuration's is for some other. */
+/* What is typed is meant for this run; a configuration's is for some other.
+ */
 static bool exports_nothing(const struct cli *cli, const struct wishes *w)
 {
     return !export_file && (cli_is_typed(cli, "task") ||
@@ -427,7 +407,8 @@ static const char *conflict(const struct cli *cli, const struct wishes *w)
     if (!filter && (show_spans || shard || tell_summary))
         return "--spans, --shard and --summary go with --filter";
     if (shard && !cli->key_is_named)
-        return "--shard needs --key-file: shards with keys of their own do not "
+        return "--shard needs --key-file: shards with keys of their own do "
+               "not "
                "fit together";
     if (reveal &&
         (filter || decisions || export_file || leak_file || report_file ||

@@ -78,14 +78,16 @@ int curate_output_close(struct curate_output *o, int rc, struct err *err)
 }
 
 static void table_row(struct cli_table *t, const char *what, uint64_t n,
-                      uint64_t of, const char *why)
+                      uint64_t of, int64_t example, const char *why)
 {
-    char count[24], share[16];
+    char count[24], share[16], call[24] = "";
 
     (void)snprintf(count, sizeof(count), "%" PRIu64, n);
     (void)snprintf(share, sizeof(share), "%.1f %%",
                    of ? 100.0 * (double)n / (double)of : 0.0);
-    cli_table_row(t, what, count, share, why, NULL);
+    if (example)
+        (void)snprintf(call, sizeof(call), "%" PRId64, example);
+    cli_table_row(t, what, count, share, call, why, NULL);
 }
 
 /* "27 pieces replaced: email 13, ipv4 11, phone 3" */
@@ -107,6 +109,59 @@ static void put_rules(const struct curate_result *r,
     buf_char(out, '\n');
 }
 
+static void put_table(const struct curate_result *r, struct buf *out)
+{
+    static const char *const splits[] = { "  train", "  validation",
+                                          "  test, sealed" };
+    struct cli_table *t = cli_table_new("lrrrl", "calls", "count", "share",
+                                        "example", "why", NULL);
+
+    table_row(t, "kept", r->reasons[CURATE_KEPT], r->calls, 0, "");
+    for (size_t i = 0; i < 3; i++)
+        table_row(t, splits[i], r->splits[i], r->calls, 0,
+                  r->moved[i] ? "one group, so that it is not empty" : "");
+    for (size_t i = 1; i < CURATE_REASON_COUNT; i++)
+        if (r->reasons[i])
+            table_row(t, curate_reason_name((enum curate_reason)i),
+                      r->reasons[i], r->calls, r->example_of[i],
+                      curate_reason_help((enum curate_reason)i));
+    cli_table_print(t, out);
+    cli_table_free(t);
+}
+
+static void put_agreement(const struct curate_result *r, struct buf *out)
+{
+    const struct curate_agreement *least = NULL;
+
+    if (!r->overall.inputs)
+        return;
+    for (size_t i = 0; i < r->agreement_count; i++)
+        if (!least || r->agreement[i].agreement < least->agreement)
+            least = &r->agreement[i];
+    buf_printf(out,
+               "%" PRIu64 " input%s came again: the LLM agrees with itself in "
+               "%.1f %% of pairs",
+               r->overall.inputs, r->overall.inputs == 1 ? "" : "s",
+               100 * r->overall.agreement);
+    if (least && least->agreement < 1)
+        buf_printf(out,
+                   ", least where call %" PRId64 " belongs (%.1f %% of %" PRIu64
+                   ")",
+                   least->call, 100 * least->agreement, least->inputs);
+    buf_printf(out, "; several answers are kept to %" PRIu64 "\n",
+               r->contradictory);
+}
+
+static void put_proof(const struct curate_result *r, struct buf *out)
+{
+    buf_printf(out,
+               "in two splits: %" PRIu64 " conversations, %" PRIu64
+               " of %" PRIu64 " clusters of near ones, %" PRIu64
+               " inputs, %" PRIu64 " of %" PRIu64 " clients\n",
+               r->straddling_conversations, r->straddling_clusters, r->clusters,
+               r->straddling_inputs, r->straddling_clients, r->clients);
+}
+
 static void put_corrections(struct cli *cli, const struct curate_result *r,
                             struct buf *out)
 {
@@ -124,12 +179,10 @@ void curate_summary_text(struct cli *cli, const struct curate_result *r,
                          const struct scrub_rules *rules, double seconds,
                          struct buf *out)
 {
-    struct cli_table *t;
-
     put_corrections(cli, r, out);
-    if (!r->fresh && r->corrections)
+    if (!r->fresh && !r->settled && r->corrections)
         return;
-    if (!r->fresh) {
+    if (!r->fresh && !r->settled) {
         buf_printf(out, "nothing to do: %" PRIu64 " calls are curated\n",
                    r->calls);
         return;
@@ -137,28 +190,63 @@ void curate_summary_text(struct cli *cli, const struct curate_result *r,
     if (r->again)
         cli_note(cli, "all calls are done again, since \"%s\" became \"%s\"",
                  r->was, r->version);
-    t = cli_table_new("lrrl", "calls", "count", "share", "why", NULL);
-    table_row(t, "kept", r->reasons[CURATE_KEPT], r->calls, "");
-    for (size_t i = 0; i < 3; i++)
-        table_row(t,
-                  i == CURATE_TRAIN        ? "  train"
-                  : i == CURATE_VALIDATION ? "  validation"
-                                           : "  test, sealed",
-                  r->splits[i], r->calls,
-                  r->moved[i] ? "one group, so that it is not empty" : "");
-    for (size_t i = 1; i < CURATE_REASON_COUNT; i++)
-        if (r->reasons[i])
-            table_row(t, curate_reason_name((enum curate_reason)i),
-                      r->reasons[i], r->calls,
-                      curate_reason_help((enum curate_reason)i));
-    cli_table_print(t, out);
-    cli_table_free(t);
+    if (r->divided)
+        cli_note(cli, "the splits are drawn anew");
+    put_table(r, out);
     put_rules(r, rules, out);
+    put_agreement(r, out);
+    put_proof(r, out);
     buf_printf(out,
                "%" PRIu64 " calls curated in %.1f s; %" PRIu64
-               " groups, none in two splits; %" PRIu64
+               " groups; %" PRIu64
                " kept examples have an input that came again\n",
                r->fresh, seconds, r->groups, r->repeated);
+}
+
+static void put_units(struct json_writer *w, const struct curate_result *r)
+{
+    json_put_int(w, "clients", (int64_t)r->clients);
+    json_put_int(w, "clusters", (int64_t)r->clusters);
+    json_put_int(w, "clustered", (int64_t)r->clustered);
+    json_begin_object(w, "straddling");
+    json_put_int(w, "conversations", (int64_t)r->straddling_conversations);
+    json_put_int(w, "clusters", (int64_t)r->straddling_clusters);
+    json_put_int(w, "inputs", (int64_t)r->straddling_inputs);
+    json_put_int(w, "clients", (int64_t)r->straddling_clients);
+    json_end_object(w);
+}
+
+static void put_one_agreement(struct json_writer *w, const char *key,
+                              const struct curate_agreement *a)
+{
+    json_begin_object(w, key);
+    if (a->task) {
+        char task[24];
+
+        (void)snprintf(task, sizeof(task), "%016" PRIx64, a->task);
+        json_put_string(w, "task", task);
+        json_put_int(w, "call", a->call);
+    }
+    json_put_int(w, "inputs", (int64_t)a->inputs);
+    json_put_int(w, "calls", (int64_t)a->calls);
+    json_put_double(w, "agreement", a->agreement);
+    json_end_object(w);
+}
+
+/* Known to the run that has settled. */
+static void put_agreements(struct json_writer *w, const struct curate_result *r)
+{
+    json_put_bool(w, "settled", r->settled);
+    json_put_bool(w, "divided", r->divided);
+    if (!r->settled)
+        return;
+    json_put_int(w, "contradictory_inputs", (int64_t)r->contradictory);
+    json_put_int(w, "largest_unit", (int64_t)r->largest);
+    put_one_agreement(w, "self_agreement", &r->overall);
+    json_begin_array(w, "self_agreement_by_task");
+    for (size_t i = 0; i < r->agreement_count; i++)
+        put_one_agreement(w, NULL, &r->agreement[i]);
+    json_end_array(w);
 }
 
 static void put_summary(struct json_writer *w, const struct curate_result *r,
@@ -177,6 +265,14 @@ static void put_summary(struct json_writer *w, const struct curate_result *r,
         json_put_int(w, curate_split_name((enum curate_split)i),
                      (int64_t)r->splits[i]);
     json_end_object(w);
+    json_begin_object(w, "examples");
+    for (size_t i = 1; i < CURATE_REASON_COUNT; i++)
+        if (r->example_of[i])
+            json_put_int(w, curate_reason_name((enum curate_reason)i),
+                         r->example_of[i]);
+    json_end_object(w);
+    put_units(w, r);
+    put_agreements(w, r);
     json_put_int(w, "groups", (int64_t)r->groups);
     json_put_int(w, "repeated", (int64_t)r->repeated);
     json_put_int(w, "pieces", (int64_t)r->spans);

@@ -58,6 +58,12 @@ _slmctl_curate()
         '--strict[replace also what has only the shape]' \
         '--vault=[keep there, encrypted, what surrogates stand for]:FILE:_files' \
         '--scope=[where equal values look equal (default conversation)]:SCOPE:(conversation client dataset)' \
+        '--drop=[faults that drop a call, as changes\: refusal,-long]:LIST: ' \
+        '*--require=[keep what has such an outcome, as outcome.reward>0]:CONDITION: ' \
+        '--contradictory=[of different answers to one input (default keep)]:WHICH:(keep majority latest drop)' \
+        '--similarity=[from where on texts are near-duplicates (default 0.8)]:S: ' \
+        '--group-by=[what no split divides (default conversation)]:WHAT:(conversation client)' \
+        '--split-by=[by time the latest are tested on (default task)]:WHAT:(task time)' \
         '*--split=[percent for train, validation and test; or what to export]:SHARES|NAME: ' \
         '--decisions=[write what became of each call, and why]:FILE|-:_files' \
         '--export=[write kept examples as chat JSON Lines]:FILE|-:_files' \

@@ -1,12 +1,15 @@
 /*
  * curate.h - logged calls become scrubbed, deduplicated, split examples
  *
- * One pass over the calls that no earlier run has seen, in the order of their
- * ids: filter, deduplicate, scrub, split, write. Every call gets a row, kept
- * or dropped with one reason. Running again finds nothing to do; other rules,
- * another key or other shares of the splits mean that all is done again, in
- * place, so that ids of examples stay.
- * May use: base json crypto regex scrub store sql codec wire.
+ * Two steps. A pass over the calls that no earlier run has seen, in the order
+ * of their ids: judge, drop equal ones, scrub, write. Then all examples are
+ * settled together: what outcomes, contradictions and near-duplicates speak
+ * against, and who goes into which split. Every call has a row, kept or dropped
+ * with one reason. Running again finds nothing to do; other rules, another key
+ * or other filters mean that all is done again, in place, so that ids of
+ * examples stay. Settling anew needs no pass, and never takes an example out of
+ * the sealed test to put it elsewhere, unless it is divided in another way.
+ * May use: base json crypto regex dedup scrub store sql codec wire.
  */
 #ifndef CURATE_H
 #define CURATE_H
@@ -21,32 +24,77 @@
 #define CURATE_BATCH_CALLS 512
 #define CURATE_BATCH_BYTES ((size_t)32 << 20)
 
-/* Why a call is no example. The order is that of the tests. */
+/* Why a call is no example, in the order of the tests: name, what it means, and
+ * whether it is a fault that may be let pass (FIXED: never; ON, OFF: unless, or
+ * only if, the filters say so). From NEGATIVE on reasons are found by settling.
+ */
 #define CURATE_REASONS(X)                                                      \
-    X(KEPT, "", "kept")                                                        \
-    X(DIALECT, "dialect", "of an API without messages")                        \
-    X(FAILED, "failed", "HTTP error, broken stream or error answer")           \
-    X(CANCELLED, "cancelled", "the client went away")                          \
-    X(TIMEOUT, "timeout", "no answer in time")                                 \
-    X(LOST, "lost", "its end was never written")                               \
-    X(CUT, "cut", "its texts were cut or redacted when logged")                \
-    X(TRUNCATED, "truncated", "the answer was cut")                            \
-    X(FILTERED, "filtered", "stopped by a content filter")                     \
-    X(MALFORMED, "malformed", "request or answer is no chat completion")       \
-    X(EMPTY, "empty", "the answer says nothing and calls nothing")             \
-    X(BAD_ARGUMENTS, "bad_arguments", "a tool call does not fit its schema")   \
-    X(DUPLICATE, "duplicate", "same messages, tools and answer")               \
-    X(RETRIED, "retried", "asked again at once, this answer was not used")     \
-    X(QUARANTINED, "quarantined", "could not be scrubbed")
+    X(KEPT, FIXED, "", "kept")                                                 \
+    X(DIALECT, FIXED, "dialect", "of an API without messages")                 \
+    X(FAILED, FIXED, "failed", "HTTP error, broken stream or error answer")    \
+    X(CANCELLED, FIXED, "cancelled", "the client went away")                   \
+    X(TIMEOUT, FIXED, "timeout", "no answer in time")                          \
+    X(LOST, FIXED, "lost", "its end was never written")                        \
+    X(CUT, FIXED, "cut", "its texts were cut or redacted when logged")         \
+    X(TRUNCATED, FIXED, "truncated", "the answer was cut")                     \
+    X(FILTERED, FIXED, "filtered", "stopped by a content filter")              \
+    X(MALFORMED, FIXED, "malformed",                                           \
+      "request or answer is no chat completion")                               \
+    X(EMPTY, ON, "empty", "the answer says nothing and calls nothing")         \
+    X(BAD_ARGUMENTS, ON, "bad_arguments",                                      \
+      "a tool call does not fit its schema")                                   \
+    X(BROKEN_TEXT, ON, "broken_text", "a character was cut in two")            \
+    X(THOUGHT, ON, "thought", "a thought without an end, or nothing after it") \
+    X(BOXED, ON, "boxed", "\\boxed{} that is empty or without an end")         \
+    X(REFUSAL, ON, "refusal", "begins as a model that declines")               \
+    X(LONG, ON, "long", "more than 64 KiB of text")                            \
+    X(REPETITIVE, ON, "repetitive", "says the same again and again")           \
+    X(LANGUAGE, OFF, "language", "not in the language of the question")        \
+    X(DUPLICATE, ON, "duplicate", "same messages, tools and answer")           \
+    X(RETRIED, ON, "retried", "asked again at once, this answer was not used") \
+    X(QUARANTINED, FIXED, "quarantined", "could not be scrubbed")              \
+    X(NEGATIVE, ON, "negative", "its outcome is bad, and names none better")   \
+    X(REQUIRED, FIXED, "required", "its outcome is not what --require says")   \
+    X(CONTRADICTORY, FIXED, "contradictory",                                   \
+      "another answer to the same was chosen")                                 \
+    X(NEAR_DUPLICATE, ON, "near_duplicate",                                    \
+      "nearly the same was asked, and the answer is the same")                 \
+    X(STRADDLES, FIXED, "straddles", "near to others that stay apart")         \
+    X(OVERLAPS_TEST, ON, "overlaps_test", "says what stands in the sealed test")
 
 enum curate_reason {
-#define X(name, text, help) CURATE_##name,
+#define X(name, kind, text, help) CURATE_##name,
     CURATE_REASONS(X)
 #undef X
         CURATE_REASON_COUNT
 };
 const char *curate_reason_name(enum curate_reason r); /* KEPT: "kept" */
 const char *curate_reason_help(enum curate_reason r);
+
+/* Filters: a bit by reason. "language,-long": the default with changes from the
+ * left; also "default", "all" and "none". *changed: those that are not as by
+ * default. ERR_INVALID names what is unknown. */
+uint64_t curate_filters_default(void);
+MUST_CHECK int curate_filters_parse(const char *text, uint64_t *changed,
+                                    struct err *err);
+/* The same text again, appended. */
+void curate_filters_put(uint64_t changed, struct buf *out);
+
+/* What is kept of several answers to one input. */
+enum curate_answers {
+    CURATE_ANSWERS_ALL,      /* samples of a distribution are data */
+    CURATE_ANSWERS_MAJORITY, /* the one that was given most, of equals the last
+                              */
+    CURATE_ANSWERS_LATEST,
+    CURATE_ANSWERS_NONE,
+};
+
+/* A condition on outcomes: "outcome.reward>0", "outcome.label=good",
+ * "outcome.extra.checks.passed!=false", or a path alone: it is there. */
+struct curate_require;
+MUST_CHECK int curate_require_new(const char *text, struct curate_require **out,
+                                  struct err *err);
+void curate_require_free(struct curate_require *r); /* NULL is fine */
 
 enum curate_split { CURATE_TRAIN, CURATE_VALIDATION, CURATE_TEST };
 const char *curate_split_name(enum curate_split s);
@@ -58,20 +106,50 @@ struct curate_options {
     unsigned threads;             /* 0: one per CPU */
     const struct progress *progress;
     struct scrub_vault *vault; /* takes what is replaced; or NULL */
+    uint64_t changed;          /* filters that are not as by default */
+    double similarity;         /* of near-duplicates; 0: .8 */
+    enum curate_answers answers;
+    bool by_time;   /* the latest are tested on */
+    bool by_client; /* no client is in two splits */
+    struct curate_require *const *require;
+    const char *const *require_text;
+    size_t require_count;
 };
+
+/* How often the LLM agrees with itself: of one kind of task (a fingerprint of
+ * workload, beginning of the system prompt and tools). */
+struct curate_agreement {
+    uint64_t task;
+    int64_t call;           /* an example of it */
+    uint64_t inputs, calls; /* asked more than once, and how often */
+    double agreement;       /* share of pairs of answers that are equal */
+};
+#define CURATE_AGREEMENTS 16 /* told: those of most calls */
 
 struct curate_result {
     uint64_t fresh; /* calls looked at by this run */
     bool again;     /* all were, since the version changed ... */
-    char was[160];  /* ... from this */
-    char version[160];
+    char was[256];  /* ... from this */
+    char version[256];
+    bool settled; /* examples were settled by this run ... */
+    bool divided; /* ... and their splits drawn anew, by other shares */
     /* The store after this run. */
     uint64_t calls, reasons[CURATE_REASON_COUNT], splits[3], spans;
-    uint64_t groups, repeated; /* kept examples whose input came again */
-    uint64_t *by_rule;         /* pieces replaced by this run, by rule */
-    uint64_t moved[3];         /* groups given to a split that had none */
-    uint64_t corrections;      /* answers of outcomes scrubbed by this run */
-    uint64_t uncorrected;      /* those that could not be scrubbed */
+    int64_t example_of[CURATE_REASON_COUNT]; /* a call; 0: none */
+    uint64_t groups, repeated;    /* kept examples whose input came again */
+    uint64_t clusters, clustered; /* of near ones, and examples in them */
+    uint64_t largest;             /* examples that no split can divide */
+    /* Counted in the store: conversations, clusters, inputs and clients with
+     * kept examples in more than one split. */
+    uint64_t straddling_conversations, straddling_clusters;
+    uint64_t straddling_inputs, straddling_clients, clients;
+    uint64_t contradictory; /* inputs with several kept answers */
+    struct curate_agreement agreement[CURATE_AGREEMENTS], overall;
+    size_t agreement_count;
+    uint64_t *by_rule;    /* pieces replaced by this run, by rule */
+    uint64_t moved[3];    /* 1: a unit was moved to fill it */
+    uint64_t corrections; /* answers of outcomes scrubbed by this run */
+    uint64_t uncorrected; /* those that could not be scrubbed */
 };
 void curate_result_release(struct curate_result *r);
 

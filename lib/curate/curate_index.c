@@ -3,9 +3,9 @@
  *
  * Held in memory for a run (some 100 bytes a call) and loaded from the
  * examples of earlier runs, so that runs add up to what one run would have
- * said. Split and group hang on the first input of a conversation: two
- * conversations that begin alike stay together, and equal inputs of calls
- * without a conversation never straddle.
+ * said. The group hangs on the first input of a conversation: two
+ * conversations that begin alike stay together, and so do equal inputs of calls
+ * without a conversation.
  */
 #include "curate/curate_priv.h"
 
@@ -30,7 +30,7 @@ struct input {
 };
 
 struct curate_index {
-    struct map *by_input, *by_talk, *by_group;
+    struct map *by_input, *by_talk;
     struct entry *entry;
     size_t entry_count, entry_cap;
     struct input *input;
@@ -39,8 +39,8 @@ struct curate_index {
     size_t group_count, group_cap;
     uint32_t *changed;
     size_t changed_count, changed_cap;
-    struct crypto_key group_key, split_key;
-    unsigned shares[3];
+    struct crypto_key group_key;
+    uint64_t filters;
 };
 
 static struct input *input_of(struct curate_index *x,
@@ -114,14 +114,6 @@ static void remember_talk(struct curate_index *x, uint64_t talk,
     (void)snprintf(x->group[x->group_count++], sizeof(*x->group), "%s", group);
 }
 
-static enum curate_split split_named(struct slice name)
-{
-    for (int i = CURATE_VALIDATION; i <= CURATE_TEST; i++)
-        if (slice_is(name, curate_split_name((enum curate_split)i)))
-            return (enum curate_split)i;
-    return CURATE_TRAIN;
-}
-
 static void load_row(struct curate_index *x, struct sql_stmt *q)
 {
     uint64_t talk = talk_of(sql_text(q, 4), sql_text(q, 5));
@@ -142,13 +134,10 @@ static void load_row(struct curate_index *x, struct sql_stmt *q)
         return;
     (void)snprintf(name, sizeof(name), "%.*s", (int)group.n, group.p);
     remember_talk(x, talk, name);
-    if (!sql_is_null(q, 9))
-        *map_put(x->by_group, name, group.n, NULL) =
-            (uint64_t)split_named(sql_text(q, 9));
 }
 
 int curate_index_load(struct store *s, int64_t high,
-                      const struct crypto_key *key, const unsigned shares[3],
+                      const struct crypto_key *key, uint64_t filters,
                       struct curate_index **out, struct err *err)
 {
     struct curate_index *x = mem_zalloc(sizeof(*x));
@@ -157,13 +146,11 @@ int curate_index_load(struct store *s, int64_t high,
 
     x->by_input = map_new();
     x->by_talk = map_new();
-    x->by_group = map_new();
-    memcpy(x->shares, shares, sizeof(x->shares));
+    x->filters = filters;
     crypto_derive(key, "group", &x->group_key);
-    crypto_derive(key, "split", &x->split_key);
     rc = sql_get(store_sql(s),
-                 "SELECT e.call, e.input, e.answer, e.kept, c.client, "
-                 "c.conversation, c.time, c.latency, e.groups, e.split "
+                 "SELECT e.call, e.input, e.answer, e.request NOTNULL, "
+                 "c.client, c.conversation, c.time, c.latency, e.groups "
                  "FROM example e JOIN call c ON c.id = e.call "
                  "WHERE e.input IS NOT NULL AND e.call <= ? ORDER BY e.call",
                  &q, err);
@@ -186,7 +173,6 @@ void curate_index_free(struct curate_index *x)
         return;
     map_free(x->by_input);
     map_free(x->by_talk);
-    map_free(x->by_group);
     free(x->entry);
     free(x->input);
     free(x->group);
@@ -209,26 +195,6 @@ static void make_group(struct curate_index *x, struct curate_item *it,
                       hash);
     crypto_hex(hash, sizeof(hash), it->group);
     remember_talk(x, talk, it->group);
-}
-
-static void make_split(struct curate_index *x, struct curate_item *it)
-{
-    bool added;
-    uint64_t *at = map_put(x->by_group, it->group, strlen(it->group), &added);
-    unsigned char hash[CRYPTO_HASH_BYTES];
-    uint64_t draw = 0;
-
-    if (added) {
-        crypto_keyed_hash(&x->split_key, slice_of(it->group), hash);
-        for (size_t i = 0; i < 7; i++)
-            draw = draw << 8 | hash[i];
-        draw %= 1000000; /* of 2^56: no bias that anybody could see */
-        *at = draw < x->shares[0] * UINT64_C(10000) ? CURATE_TRAIN
-              : draw < (x->shares[0] + x->shares[1]) * UINT64_C(10000)
-                  ? CURATE_VALIDATION
-                  : CURATE_TEST;
-    }
-    it->split = (enum curate_split) * at;
 }
 
 /* The earlier answer was there when the client asked again, in the same
@@ -258,7 +224,6 @@ void curate_index_add(struct curate_index *x, struct curate_item *it,
 
     *superseded = 0;
     make_group(x, it, talk);
-    make_split(x, it);
     if (it->time_us >= 0 && it->latency_us > 0)
         e.end_us += it->latency_us;
     for (uint32_t i = in->newest; i != NONE; i = x->entry[i].next) {
@@ -268,10 +233,10 @@ void curate_index_add(struct curate_index *x, struct curate_item *it,
         else if (!late && supersedes(it, talk, &x->entry[i]))
             late = &x->entry[i];
     }
-    if (same) {
+    if (same && x->filters >> CURATE_DUPLICATE & 1) {
         it->reason = CURATE_DUPLICATE;
         it->duplicate_of = same->call;
-    } else if (late) {
+    } else if (late && x->filters >> CURATE_RETRIED & 1) {
         late->kept = false;
         *superseded = late->call;
     }

@@ -1,8 +1,8 @@
 /*
  * curate_judge.c - what a call is worth by itself, and what it equals
  *
- * Status first, then finish reason, shape and tool calls: the first that
- * speaks against a call is its reason. Two calls are the same if messages,
+ * Status first, then finish reason, shape, tool calls and quality: the first
+ * that speaks against a call is its reason. Two calls are the same if messages,
  * tools, response format and answer are; ids that a server draws for tool
  * calls do not count, since no two calls share them.
  */
@@ -10,31 +10,6 @@
 #include "wire/wire.h"
 
 #include <string.h>
-
-static const struct {
-    const char *name, *help;
-} reasons[] = {
-#define X(name, text, help) { text, help },
-    CURATE_REASONS(X)
-#undef X
-};
-
-const char *curate_reason_name(enum curate_reason r)
-{
-    return r == CURATE_KEPT ? "kept" : reasons[r].name;
-}
-
-const char *curate_reason_help(enum curate_reason r)
-{
-    return reasons[r].help;
-}
-
-const char *curate_split_name(enum curate_split s)
-{
-    static const char *const names[] = { "train", "validation", "test" };
-
-    return names[s];
-}
 
 static enum curate_reason judge_status(const struct curate_item *it)
 {
@@ -103,6 +78,35 @@ static bool is_error(const struct json *j)
     return e != JSON_NONE && json_kind(j, e) != JSON_NULL;
 }
 
+static enum curate_reason judge_quality(struct curate_judge *g,
+                                        const struct curate_item *it,
+                                        json_ref message)
+{
+    const struct json *q = &g->request, *a = &g->response;
+    json_ref content = json_get(a, message, "content");
+    json_ref asked = curate_last_user(q, json_get(q, 0, "messages"));
+    struct curate_answer x = {
+        .request = buf_slice(&it->request),
+        .calls = json_count(a, json_get(a, message, "tool_calls")) ||
+                 json_is(a, json_get(a, message, "function_call"), JSON_OBJECT),
+        .broken = json_text_is_broken(a, content),
+    };
+
+    buf_reset(&g->text);
+    buf_reset(&g->canonical);
+    curate_text(a, content, &g->text);
+    if (g->filters >> CURATE_LANGUAGE & 1)
+        curate_text(q, json_get(q, asked, "content"), &g->canonical);
+    x.text = buf_slice(&g->text);
+    x.asked = buf_slice(&g->canonical);
+    return curate_judge_quality(&x, g->filters);
+}
+
+static bool filters(const struct curate_judge *g, enum curate_reason r)
+{
+    return g->filters >> r & 1;
+}
+
 /* The answer's message in *message, if all is well so far. */
 static enum curate_reason judge_bodies(struct curate_judge *g,
                                        const struct curate_item *it,
@@ -125,10 +129,11 @@ static enum curate_reason judge_bodies(struct curate_judge *g,
         !json_count(q, json_get(q, 0, "messages")) ||
         !json_is(a, *message, JSON_OBJECT))
         return CURATE_MALFORMED;
-    if (!says_something(a, choice, *message))
+    if (filters(g, CURATE_EMPTY) && !says_something(a, choice, *message))
         return CURATE_EMPTY;
-    return curate_tool_calls_fit(g, *message) ? CURATE_KEPT
-                                              : CURATE_BAD_ARGUMENTS;
+    if (filters(g, CURATE_BAD_ARGUMENTS) && !curate_tool_calls_fit(g, *message))
+        return CURATE_BAD_ARGUMENTS;
+    return judge_quality(g, it, *message);
 }
 
 /* From here on the call is in the OpenAI chat dialect, whatever it was. */
@@ -217,7 +222,7 @@ static void add_member(struct buf *out, const struct json *j, json_ref object,
     json_canonical(j, v, out);
 }
 
-static void add_message(struct curate_judge *g, const struct json *j,
+void curate_put_message(struct curate_judge *g, const struct json *j,
                         json_ref m)
 {
     add_member(&g->canonical, j, m, "content");
@@ -241,7 +246,7 @@ void curate_hash_input(struct curate_judge *g, const struct crypto_key *key,
          m = json_next(j, messages, m)) {
         add_member(&g->canonical, j, m, "role");
         add_member(&g->canonical, j, m, "name");
-        add_message(g, j, m);
+        curate_put_message(g, j, m);
         buf_char(&g->canonical, '\n');
     }
     for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
@@ -254,6 +259,6 @@ void curate_hash_answer(struct curate_judge *g, const struct crypto_key *key,
 {
     buf_reset(&g->canonical);
     buf_char(&g->canonical, 'a');
-    add_message(g, &g->response, message);
+    curate_put_message(g, &g->response, message);
     crypto_keyed_hash(key, buf_slice(&g->canonical), out);
 }

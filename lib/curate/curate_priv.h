@@ -7,17 +7,18 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "curate/curate.h"
+#include "dedup/dedup.h"
 #include "json/json.h"
 
 #define CURATE_HASH 16
 
 /* Raised whenever the same call may be judged otherwise. */
-#define CURATE_ENGINE "2"
+#define CURATE_ENGINE "3"
 
 /* A call on its way. */
 struct curate_item {
     int64_t id, time_us, latency_us; /* -1: unknown */
-    struct buf dialect, status, finish, client, conversation;
+    struct buf dialect, status, finish, client, conversation, workload;
     bool cut;                     /* not all of it was logged */
     struct buf request, response; /* bodies as logged; once judged, as chat */
     enum curate_reason reason;
@@ -26,8 +27,8 @@ struct curate_item {
     unsigned char input[CURATE_HASH], answer[CURATE_HASH];
     bool hashed;
     char group[2 * CURATE_HASH + 1];
-    enum curate_split split;
     struct buf clean_request, clean_response;
+    struct buf sketch; /* what it is compared by, see curate_sketch */
     uint64_t spans;
 };
 
@@ -37,7 +38,48 @@ struct curate_judge {
     struct buf text, canonical;
     struct scrub_worker *scrubber;
     uint64_t *by_rule;
+    uint64_t filters, seed;
+    struct buf tagged_request, tagged_response;
+    struct dedup_shingles shingles;
 };
+
+/* An answer, for the filters of quality. */
+struct curate_answer {
+    struct slice text;    /* decoded */
+    struct slice asked;   /* the last user's text, decoded */
+    struct slice request; /* as JSON */
+    bool calls;           /* a tool */
+    bool broken;          /* a string that no text can hold */
+};
+/* KEPT, or the first fault of those that the filters look for. */
+enum curate_reason curate_judge_quality(const struct curate_answer *a,
+                                        uint64_t filters);
+
+/* Text of a message: a string, or the text of its parts; appended. */
+void curate_text(const struct json *j, json_ref content, struct buf *out);
+/* The last message of a user; JSON_NONE: there is none. */
+json_ref curate_last_user(const struct json *j, json_ref messages);
+
+/* What an example is compared by, from the view of tags: surrogates of two
+ * clients differ. All hashes are keyed. Bytes: the numbers in their order,
+ * then the shingles. */
+#define CURATE_SHINGLES_MAX 1024 /* exact up to here, a sample beyond */
+struct curate_sketch {
+    uint64_t task;    /* workload, beginning of system prompt, tools */
+    uint64_t context; /* all but the variable part: prompt, tools, earlier */
+    uint64_t answer;
+    uint64_t stratum; /* task, and the tools that the answer calls */
+    uint32_t words;   /* of the variable part */
+    bool multi;       /* there were turns before */
+    bool cut;         /* the set is a sample */
+    uint32_t count;
+    const char *hashes; /* little-endian, ascending */
+};
+/* Of a call that was just scrubbed by the worker of g; appended. */
+void curate_sketch_make(struct curate_judge *g, const struct curate_item *it,
+                        struct buf *out);
+/* False: no such bytes. */
+bool curate_sketch_read(struct slice bytes, struct curate_sketch *out);
 
 /* Sets reason (KEPT so far) and, where it is KEPT, the hashes. */
 void curate_judge_call(struct curate_judge *j, const struct crypto_key *key,
@@ -51,6 +93,10 @@ bool curate_tool_calls_fit(struct curate_judge *j, json_ref message);
 bool curate_schema_fits(const struct json *sj, json_ref schema,
                         const struct json *vj, json_ref value);
 
+/* A message without drawn ids, in a form in which equal ones are equal;
+ * appended to g->canonical. */
+void curate_put_message(struct curate_judge *g, const struct json *j,
+                        json_ref m);
 /* Keyed hashes of what makes two calls the same. */
 void curate_hash_input(struct curate_judge *j, const struct crypto_key *key,
                        unsigned char out[CURATE_HASH]);
@@ -60,11 +106,10 @@ void curate_hash_answer(struct curate_judge *j, const struct crypto_key *key,
 /* Inputs and conversations seen so far. */
 struct curate_index;
 MUST_CHECK int curate_index_load(struct store *s, int64_t high,
-                                 const struct crypto_key *key,
-                                 const unsigned shares[3],
+                                 const struct crypto_key *key, uint64_t filters,
                                  struct curate_index **out, struct err *err);
 void curate_index_free(struct curate_index *x);
-/* Duplicates, retries, group and split of the next call, in order of ids.
+/* Duplicates, retries and group of the next call, in order of ids.
  * *superseded: a call whose example is to be dropped as retried, or 0. */
 void curate_index_add(struct curate_index *x, struct curate_item *it,
                       int64_t *superseded);
@@ -75,6 +120,27 @@ uint64_t curate_index_repeats(const struct curate_index *x,
 bool curate_index_changed(const struct curate_index *x, size_t i,
                           const unsigned char **input, uint64_t *repeats);
 void curate_index_settled(struct curate_index *x);
+
+/* Are calls with this fault dropped? */
+bool curate_drops(const struct curate_options *o, enum curate_reason r);
+
+/* Writes what a pass has found. */
+struct curate_writer {
+    struct store *store;
+    struct curate_index *index;
+    const char *rules, *key_id, *version;
+    struct err *err;
+};
+MUST_CHECK int curate_write_batch(struct curate_writer *k,
+                                  const struct curate_item *item, size_t count);
+
+/* Settles all examples of the store if there is reason to: see curate.h. */
+MUST_CHECK int curate_settle(struct store *s, const struct curate_options *o,
+                             struct pool *pool, struct curate_result *r,
+                             struct err *err);
+/* Counts what the store has, and proves that nothing straddles. */
+MUST_CHECK int curate_count(struct store *s, struct curate_result *r,
+                            struct err *err);
 
 /* The JSON pointer (RFC 6901) of the value, or of the value of the key, that
  * holds byte `at`, appended; returns the node that holds it. */

@@ -21,8 +21,8 @@ struct run {
     struct pool *pool;
     struct curate_judge *judge; /* one a thread */
     unsigned threads;
-    struct crypto_key hash_key;
-    struct curate_index *index;
+    struct crypto_key hash_key, sketch_key;
+    struct curate_writer writer;
     struct curate_item *item; /* CURATE_BATCH_CALLS */
     size_t count;
     int64_t high, last; /* done so far; newest call */
@@ -32,44 +32,50 @@ struct run {
 static const char select_calls[] =
     "SELECT id, time, latency, dialect, status, finish, client, conversation, "
     "request, request_at, node, response, "
-    "open_text(extra, 'logged.extra', id) FROM call WHERE id > ? ORDER "
+    "open_text(extra, 'logged.extra', id), workload FROM call WHERE id > ? "
+    "ORDER "
     "BY id";
+
+#define ITEM_BUFS 9
+
+/* All buffers of an item. */
+static void item_bufs(struct curate_item *it, struct buf *b[ITEM_BUFS])
+{
+    struct buf *const all[ITEM_BUFS] = {
+        &it->dialect,       &it->status,         &it->finish,
+        &it->client,        &it->workload,       &it->conversation,
+        &it->clean_request, &it->clean_response, &it->sketch,
+    };
+
+    memcpy(b, all, sizeof(all));
+}
 
 static void item_reset(struct curate_item *it)
 {
     struct curate_item old = *it;
+    struct buf *was[ITEM_BUFS], *now[ITEM_BUFS];
 
-    *it = (struct curate_item){ .dialect = old.dialect,
-                                .status = old.status,
-                                .finish = old.finish,
-                                .client = old.client,
-                                .conversation = old.conversation,
-                                .request = old.request,
-                                .response = old.response,
-                                .clean_request = old.clean_request,
-                                .clean_response = old.clean_response };
-    buf_reset(&it->dialect);
-    buf_reset(&it->status);
-    buf_reset(&it->finish);
-    buf_reset(&it->client);
-    buf_reset(&it->conversation);
+    *it = (struct curate_item){ .request = old.request,
+                                .response = old.response };
+    item_bufs(&old, was);
+    item_bufs(it, now);
+    for (size_t i = 0; i < ITEM_BUFS; i++) {
+        *now[i] = *was[i];
+        buf_reset(now[i]);
+    }
     buf_reset(&it->request);
     buf_reset(&it->response);
-    buf_reset(&it->clean_request);
-    buf_reset(&it->clean_response);
 }
 
 static void item_release(struct curate_item *it)
 {
-    buf_release(&it->dialect);
-    buf_release(&it->status);
-    buf_release(&it->finish);
-    buf_release(&it->client);
-    buf_release(&it->conversation);
+    struct buf *all[ITEM_BUFS];
+
+    item_bufs(it, all);
+    for (size_t i = 0; i < ITEM_BUFS; i++)
+        buf_release(all[i]);
     buf_release(&it->request);
     buf_release(&it->response);
-    buf_release(&it->clean_request);
-    buf_release(&it->clean_response);
 }
 
 static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
@@ -88,6 +94,7 @@ static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
     buf_add_slice(&it->client, sql_text(q, 6));
     buf_add_slice(&it->conversation, sql_text(q, 7));
     it->cut = wire_is_cut(sql_text(q, 12));
+    buf_add_slice(&it->workload, sql_text(q, 13));
     rc = store_body_get(k->s, request, &it->request, k->err);
     if (rc == ERR_OK)
         rc = store_blob_get(k->s, sql_int(q, 11), &it->response, k->err);
@@ -153,24 +160,8 @@ static void scrub_task(void *ctx, size_t task, unsigned worker)
     if (rc == ERR_OK && k->o->vault)
         scrub_vault_take(k->o->vault, j->scrubber);
     it->spans = rc < 0 ? 0 : count;
-}
-
-static int drop_written(struct run *k, int64_t call, int64_t by)
-{
-    struct sql_stmt *q;
-    int rc = sql_get(store_sql(k->s),
-                     "UPDATE example SET kept = 0, reason = 'retried', "
-                     "duplicate_of = ?2, split = NULL, request = NULL, "
-                     "request_at = 0, node = 0, response = NULL, "
-                     "correction = NULL, spans = 0 "
-                     "WHERE call = ?1 AND kept",
-                     &q, k->err);
-
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, call);
-    sql_bind_int(q, 2, by);
-    return sql_run(q, k->err);
+    if (rc == ERR_OK)
+        curate_sketch_make(j, it, &it->sketch);
 }
 
 /* The call that it supersedes is in this batch, or written already. */
@@ -194,124 +185,10 @@ static void compare(struct run *k)
 
         if (it->reason != CURATE_KEPT)
             continue;
-        curate_index_add(k->index, it, &superseded);
+        curate_index_add(k->writer.index, it, &superseded);
         if (superseded)
             retire(k, it, superseded);
     }
-}
-
-static const char upsert[] =
-    "INSERT INTO example(call, kept, reason, duplicate_of, split, groups, "
-    "request, request_at, node, response, spans, rules, key_id, repeats, "
-    "input, answer) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
-    "ON CONFLICT(call) DO UPDATE SET kept = excluded.kept, "
-    "reason = excluded.reason, duplicate_of = excluded.duplicate_of, "
-    "split = excluded.split, groups = excluded.groups, "
-    "request = excluded.request, request_at = excluded.request_at, "
-    "node = excluded.node, response = excluded.response, correction = NULL, "
-    "spans = excluded.spans, rules = excluded.rules, "
-    "key_id = excluded.key_id, repeats = excluded.repeats, "
-    "input = excluded.input, answer = excluded.answer";
-
-static void bind_item(struct run *k, struct sql_stmt *q,
-                      const struct curate_item *it)
-{
-    bool kept = it->reason == CURATE_KEPT;
-
-    sql_bind_int(q, 1, it->id);
-    sql_bind_int(q, 2, kept);
-    sql_bind_cstr(q, 3, kept ? NULL : curate_reason_name(it->reason));
-    if (it->duplicate_of)
-        sql_bind_int(q, 4, it->duplicate_of);
-    sql_bind_cstr(q, 5, kept ? curate_split_name(it->split) : NULL);
-    sql_bind_cstr(q, 6, it->hashed ? it->group : NULL);
-    sql_bind_int(q, 11, (int64_t)it->spans);
-    sql_bind_cstr(q, 12, scrub_rules_version(k->o->rules));
-    sql_bind_cstr(q, 13, k->key_id);
-    sql_bind_int(q, 14, (int64_t)curate_index_repeats(k->index, it));
-    if (it->hashed) {
-        sql_bind_blob(q, 15, it->input, CURATE_HASH);
-        sql_bind_blob(q, 16, it->answer, CURATE_HASH);
-    }
-}
-
-static int write_item(struct run *k, const struct curate_item *it)
-{
-    struct store_body request = { 0 };
-    int64_t response = 0;
-    struct sql_stmt *q;
-    int rc = store_group_step(k->s, k->err);
-
-    if (rc == ERR_OK && it->reason == CURATE_KEPT) {
-        rc = store_body_put(k->s, buf_slice(&it->clean_request), "messages",
-                            &request, k->err);
-        if (rc == ERR_OK)
-            rc = store_blob_put(k->s, buf_slice(&it->clean_response), &response,
-                                k->err);
-    }
-    if (rc == ERR_OK && it->supersedes)
-        rc = drop_written(k, it->supersedes, it->id);
-    if (rc == ERR_OK)
-        rc = sql_get(store_sql(k->s), upsert, &q, k->err);
-    if (rc < 0)
-        return rc;
-    bind_item(k, q, it);
-    if (request.skeleton)
-        sql_bind_int(q, 7, request.skeleton);
-    sql_bind_int(q, 8, request.at);
-    sql_bind_int(q, 9, request.node);
-    if (response)
-        sql_bind_int(q, 10, response);
-    return sql_run(q, k->err);
-}
-
-static int write_repeats(struct run *k)
-{
-    const unsigned char *input;
-    uint64_t repeats;
-    int rc = ERR_OK;
-
-    for (size_t i = 0;
-         rc == ERR_OK && curate_index_changed(k->index, i, &input, &repeats);
-         i++) {
-        struct sql_stmt *q;
-
-        if (repeats == 1)
-            continue; /* written so */
-        rc = store_group_step(k->s, k->err);
-        if (rc == ERR_OK)
-            rc = sql_get(store_sql(k->s),
-                         "UPDATE example SET repeats = ? WHERE input = ? AND "
-                         "repeats <> ?1",
-                         &q, k->err);
-        if (rc < 0)
-            return rc;
-        sql_bind_int(q, 1, (int64_t)repeats);
-        sql_bind_blob(q, 2, input, CURATE_HASH);
-        rc = sql_run(q, k->err);
-    }
-    curate_index_settled(k->index);
-    return rc;
-}
-
-static int write_batch(struct run *k)
-{
-    int rc = ERR_OK;
-
-    for (size_t i = 0; rc == ERR_OK && i < k->count; i++)
-        rc = write_item(k, &k->item[i]);
-    if (rc == ERR_OK)
-        rc = write_repeats(k);
-    if (rc == ERR_OK)
-        rc = store_group_step(k->s, k->err);
-    if (rc == ERR_OK)
-        rc = store_stage_set(k->s, "curate", k->item[k->count - 1].id,
-                             k->r->version, NULL, k->err);
-    if (rc == ERR_OK)
-        rc = store_group_end(k->s, k->err);
-    if (rc < 0 && sql_in_transaction(store_sql(k->s)))
-        sql_rollback(store_sql(k->s));
-    return rc;
 }
 
 static int run_batches(struct run *k, uint64_t total)
@@ -324,7 +201,7 @@ static int run_batches(struct run *k, uint64_t total)
         pool_run(k->pool, k->count, scrub_task, k);
         rc = k->o->vault ? scrub_vault_sync(k->o->vault, k->err) : ERR_OK;
         if (rc == ERR_OK)
-            rc = write_batch(k);
+            rc = curate_write_batch(&k->writer, k->item, k->count);
         if (rc < 0)
             break;
         k->high = k->item[k->count - 1].id;
@@ -350,10 +227,20 @@ static int begin_workers(struct run *k)
     for (unsigned i = 0; i < k->threads; i++) {
         k->judge[i].scrubber = scrub_worker_new(k->o->rules, key);
         k->judge[i].by_rule = mem_zalloc((rules + 1) * sizeof(uint64_t));
+        k->judge[i].filters = curate_filters_default() ^ k->o->changed;
+        memcpy(&k->judge[i].seed, &k->sketch_key, sizeof(k->judge[i].seed));
     }
     k->item = mem_zalloc(CURATE_BATCH_CALLS * sizeof(*k->item));
-    return curate_index_load(k->s, k->high, key, k->o->shares, &k->index,
-                             k->err);
+    k->writer = (struct curate_writer){
+        .store = k->s,
+        .rules = scrub_rules_version(k->o->rules),
+        .key_id = k->key_id,
+        .version = k->r->version,
+        .err = k->err,
+    };
+    return curate_index_load(k->s, k->high, key,
+                             curate_filters_default() ^ k->o->changed,
+                             &k->writer.index, k->err);
 }
 
 static void end_workers(struct run *k)
@@ -370,6 +257,9 @@ static void end_workers(struct run *k)
         json_release(&j->arguments);
         buf_release(&j->text);
         buf_release(&j->canonical);
+        buf_release(&j->tagged_request);
+        buf_release(&j->tagged_response);
+        dedup_shingles_release(&j->shingles);
         scrub_worker_free(j->scrubber);
         free(j->by_rule);
     }
@@ -377,9 +267,10 @@ static void end_workers(struct run *k)
     for (size_t i = 0; k->item && i < CURATE_BATCH_CALLS; i++)
         item_release(&k->item[i]);
     free(k->item);
-    curate_index_free(k->index);
+    curate_index_free(k->writer.index);
     pool_free(k->pool);
     crypto_wipe(&k->hash_key, sizeof(k->hash_key));
+    crypto_wipe(&k->sketch_key, sizeof(k->sketch_key));
 }
 
 /* Where the last run stopped; 0 and again if it ran under another version. */
@@ -403,79 +294,6 @@ static int find_high(struct run *k)
     }
     sql_reset(q);
     return ERR_OK;
-}
-
-/* A small log may leave a split without a group; it gets the last of the
- * training groups in the order of their (keyed) names. */
-static int fill_split(struct run *k, enum curate_split split)
-{
-    struct sql *db = store_sql(k->s);
-    struct sql_stmt *q;
-    int64_t groups = 0, there = 0;
-    int rc = sql_one_int(db,
-                         "SELECT count(DISTINCT groups) FROM example "
-                         "WHERE kept AND split = 'train'",
-                         0, &groups, k->err);
-
-    if (rc == ERR_OK)
-        rc =
-            sql_get(db, "SELECT count(*) FROM example WHERE kept AND split = ?",
-                    &q, k->err);
-    if (rc < 0)
-        return rc;
-    sql_bind_cstr(q, 1, curate_split_name(split));
-    rc = sql_step(q, k->err);
-    if (rc < 0)
-        return rc;
-    there = sql_int(q, 0);
-    sql_reset(q);
-    if (there || groups < 2 || !k->o->shares[split])
-        return ERR_OK;
-    rc = sql_get(db,
-                 "UPDATE example SET split = ? WHERE kept AND groups = (SELECT "
-                 "max(groups) FROM example WHERE kept AND split = 'train')",
-                 &q, k->err);
-    if (rc < 0)
-        return rc;
-    sql_bind_cstr(q, 1, curate_split_name(split));
-    k->r->moved[split] = 1;
-    return sql_run(q, k->err);
-}
-
-static int count_rows(struct run *k)
-{
-    struct curate_result *r = k->r;
-    struct sql *db = store_sql(k->s);
-    struct sql_stmt *q;
-    int64_t n = 0;
-    int rc = sql_get(db,
-                     "SELECT kept, reason, split, count(*), sum(spans), "
-                     "sum(kept AND repeats > 1) FROM example GROUP BY 1, 2, 3",
-                     &q, k->err);
-
-    while (rc >= 0 && (rc = sql_step(q, k->err)) == 1) {
-        struct slice reason = sql_text(q, 1), split = sql_text(q, 2);
-        uint64_t count = (uint64_t)sql_int(q, 3);
-        size_t at = sql_int(q, 0) ? CURATE_KEPT : CURATE_FAILED;
-
-        for (size_t i = 1; i < CURATE_REASON_COUNT; i++)
-            if (slice_is(reason, curate_reason_name((enum curate_reason)i)))
-                at = i;
-        r->calls += count;
-        r->reasons[at] += count;
-        r->spans += (uint64_t)sql_int(q, 4);
-        r->repeated += (uint64_t)sql_int(q, 5);
-        for (size_t i = 0; i < 3; i++)
-            if (slice_is(split, curate_split_name((enum curate_split)i)))
-                r->splits[i] += count;
-    }
-    if (rc == ERR_OK)
-        rc = sql_one_int(db,
-                         "SELECT count(DISTINCT groups) FROM example "
-                         "WHERE kept",
-                         0, &n, k->err);
-    r->groups = (uint64_t)n;
-    return rc;
 }
 
 static int write_stage(struct run *k)
@@ -502,19 +320,43 @@ static int write_stage(struct run *k)
     return rc;
 }
 
-static int finish(struct run *k)
+/* What the pass depends on: what is settled later is not part of it. */
+static int make_version(struct run *k)
 {
-    int rc = ERR_OK;
+    uint64_t changed = k->o->changed & ((UINT64_C(1) << CURATE_NEGATIVE) - 1);
+    struct buf text = { 0 };
 
-    if (k->r->fresh) {
-        rc = fill_split(k, CURATE_TEST);
-        if (rc == ERR_OK)
-            rc = fill_split(k, CURATE_VALIDATION);
+    buf_printf(&text, "curate %s, rules %s, key %s", CURATE_ENGINE,
+               scrub_rules_version(k->o->rules), k->key_id);
+    if (changed) {
+        buf_str(&text, ", filters ");
+        curate_filters_put(changed, &text);
     }
+    (void)snprintf(k->r->version, sizeof(k->r->version), "%s", text.data);
+    buf_release(&text);
+    return find_high(k);
+}
+
+static int run_all(struct run *k)
+{
+    int64_t total = 0;
+    int rc = sql_one_int(store_sql(k->s), "SELECT count(*) FROM call", 0,
+                         &total, k->err);
+
     if (rc == ERR_OK)
-        rc = count_rows(k);
-    if (rc == ERR_OK && k->r->fresh)
+        rc = begin_workers(k);
+    if (rc == ERR_OK)
+        rc = run_batches(k, (uint64_t)total);
+    if (rc == ERR_OK)
+        rc = curate_settle(k->s, k->o, k->pool, k->r, k->err);
+    if (rc == ERR_OK)
+        rc = curate_corrections(k->s, k->judge[0].scrubber, k->o,
+                                &k->r->corrections, &k->r->uncorrected, k->err);
+    if (rc == ERR_OK)
+        rc = curate_count(k->s, k->r, k->err);
+    if (rc == ERR_OK && (k->r->fresh || k->r->settled))
         rc = write_stage(k);
+    end_workers(k);
     return rc;
 }
 
@@ -522,7 +364,6 @@ int curate_run(struct store *s, const struct curate_options *o,
                struct curate_result *r, struct err *err)
 {
     struct run k = { .s = s, .o = o, .r = r, .err = err };
-    int64_t total = 0;
     int rc = store_lock(s, "curate", err);
 
     if (rc < 0)
@@ -531,46 +372,14 @@ int curate_run(struct store *s, const struct curate_options *o,
     r->by_rule =
         mem_zalloc((scrub_rules_count(o->rules) + 1) * sizeof(uint64_t));
     crypto_derive(o->key, "curate", &k.hash_key);
+    crypto_derive(o->key, "sketch", &k.sketch_key);
     crypto_key_id(o->key, k.key_id);
-    (void)snprintf(r->version, sizeof(r->version),
-                   "curate %s, rules %s, key %s, splits %u,%u,%u",
-                   CURATE_ENGINE, scrub_rules_version(o->rules), k.key_id,
-                   o->shares[0], o->shares[1], o->shares[2]);
-    rc = find_high(&k);
-    if (rc == ERR_OK)
-        rc = sql_one_int(store_sql(s), "SELECT count(*) FROM call", 0, &total,
-                         err);
-    if (rc == ERR_OK)
-        rc = begin_workers(&k);
-    if (rc == ERR_OK)
-        rc = run_batches(&k, (uint64_t)total);
-    if (rc == ERR_OK)
-        rc = curate_corrections(s, k.judge[0].scrubber, o, &r->corrections,
-                                &r->uncorrected, err);
-    if (rc == ERR_OK)
-        rc = finish(&k);
-    end_workers(&k);
-    return rc;
+    rc = make_version(&k);
+    return rc == ERR_OK ? run_all(&k) : rc;
 }
 
 void curate_result_release(struct curate_result *r)
 {
     free(r->by_rule);
     r->by_rule = NULL;
-}
-
-int curate_shares_parse(const char *text, unsigned shares[3], struct err *err)
-{
-    unsigned v[3];
-    int used = 0;
-
-    if (strspn(text, "0123456789,") != strlen(text) ||
-        sscanf(text, "%3u,%3u,%3u%n", &v[0], &v[1], &v[2], &used) != 3 ||
-        text[used] || v[0] + v[1] + v[2] != 100)
-        return err_set(err, ERR_INVALID,
-                       "\"%s\": three percentages of sum 100 are expected, as "
-                       "in 80,10,10",
-                       text);
-    memcpy(shares, v, sizeof(v));
-    return ERR_OK;
 }

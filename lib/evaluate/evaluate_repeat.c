@@ -4,7 +4,8 @@
  * Where the log holds several answers to the same input, each is scored
  * against each other as if it were a candidate: nothing can agree with the log
  * better than its author does. Duplicates that curate dropped count as equal
- * answers; superseded retries do not count, since they were rejected.
+ * answers, and contradictory ones as what they were; superseded retries do not
+ * count, since they were rejected.
  */
 #include "evaluate/evaluate_private.h"
 
@@ -17,11 +18,12 @@
 #define MAX_ANSWERS 16 /* different answers to one input */
 
 #define SELECT_REPEATS                                                         \
-    "SELECT e.input, e.answer, e.kept, e.request, e.request_at, e.node, "      \
-    "e.response FROM example e WHERE e.input IN (SELECT input FROM example "   \
-    "WHERE kept AND task = ?1 AND input IS NOT NULL) AND e.answer IS NOT "     \
-    "NULL AND (e.kept OR e.reason = 'duplicate') "                             \
-    "ORDER BY e.input, e.kept DESC, e.id"
+    "SELECT e.input, e.answer, e.kept OR e.reason = 'contradictory', "         \
+    "e.request, e.request_at, e.node, e.response FROM example e WHERE "        \
+    "e.input "                                                                 \
+    "IN (SELECT input FROM example WHERE kept AND task = ?1 AND input IS NOT " \
+    "NULL) AND e.answer IS NOT NULL AND (e.kept OR e.reason IN ('duplicate', " \
+    "'contradictory')) ORDER BY e.input, 3 DESC, e.id"
 
 struct answer {
     struct buf hash;

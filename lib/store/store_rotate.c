@@ -29,6 +29,7 @@ const struct store_text store_texts[] = {
     { "task", "label", "id", "id" },
     { "task", "detail", "id", "id" },
     { "clustering", "data", "id", "id" },
+    { "sketch", "data", "example", "example" },
     { "evaluation", "detail", "id", "id" },
     { "evaluation", "record", "id", "id" },
     { "evaluation_item", "answer", "evaluation", "evaluation, example" },

@@ -9,5 +9,5 @@ slmctl curate --export - --split all | grep analytical
 slmctl curate --export - --split all | jq -r '.messages[].content' | grep @ |
     grep -o '[a-z]*@[a-z.]*[a-z]' | sort -u | wc -l
 slmctl curate --json | jq -c 'del(.seconds, .version, .slmctl_version)'
-slmctl curate --split 50,25,25 --json | jq -c '.new, .redone_from != null'
+slmctl curate --split 50,25,25 --json | jq -c '.new, .divided'
 slmctl curate --json | jq .new

@@ -16,6 +16,7 @@ static struct store *store;
 static struct scrub_rules *rules;
 static const struct crypto_key key = { { 1, 2, 3 } };
 static int64_t clock_us;
+static struct curate_options options; /* of the next runs */
 
 static void setup(void)
 {
@@ -29,6 +30,7 @@ static void setup(void)
     ck_assert_int_eq(scrub_rules_add_builtin(rules, &err), 0);
     ck_assert_int_eq(scrub_rules_finish(rules, &err), 0);
     clock_us = 1000000000;
+    options = (struct curate_options){ 0 };
 }
 
 static void teardown(void)
@@ -91,15 +93,17 @@ static int64_t say(const char *conversation, const char *ask,
     return id;
 }
 
+
 static struct curate_result curate_with(const unsigned *shares,
                                         unsigned threads)
 {
-    struct curate_options o = { .rules = rules,
-                                .key = &key,
-                                .threads = threads };
+    struct curate_options o = options;
     struct curate_result r = { 0 };
     struct err err = { 0 };
 
+    o.rules = rules;
+    o.key = &key;
+    o.threads = threads;
     memcpy(o.shares, shares, sizeof(o.shares));
     store_close(store); /* the lock goes with it */
     ck_assert_int_eq(store_open(dir, STORE_WRITE, &store, &err), 0);
@@ -268,47 +272,56 @@ START_TEST(second_run_finds_nothing_and_new_calls_are_added)
 }
 END_TEST
 
-START_TEST(other_options_do_all_again_in_place)
+START_TEST(other_filters_do_all_again_in_place)
 {
     struct curate_result r;
-    int64_t a = say("c1", "mail ada@love.org", "y");
+    int64_t a = say("c1", "mail ada@love.org", "y"),
+            b = say("c2", "x", "As an AI language model, I cannot say");
     char *before, *after;
 
     (void)curate();
+    expect(b, "reason", "refusal");
     before = column(a, "id");
-    r = curate_with((const unsigned[]){ 0, 0, 100 }, 1);
+    ck_assert_int_eq(curate_filters_parse("-refusal", &options.changed, NULL),
+                     0);
+    r = curate();
     ck_assert(r.again);
-    ck_assert_uint_eq(r.fresh, 1);
-    ck_assert_ptr_nonnull(strstr(r.was, "80,10,10"));
+    ck_assert_uint_eq(r.fresh, 2);
+    ck_assert_ptr_nonnull(strstr(r.version, "filters -refusal"));
     after = column(a, "id");
     ck_assert_str_eq(before, after);
-    expect(a, "split", "test");
+    expect(b, "kept", "1");
     free(before);
     free(after);
 }
 END_TEST
 
-/* All that curating decides, as one text; caller frees. */
-static char *digest(void)
+/* What passes decide, or all that curating does, as one text; caller frees. */
+static char *digest(bool all)
 {
     struct buf b = { 0 };
     struct sql_stmt *q;
 
     ck_assert_int_eq(
         sql_get(store_sql(store),
-                "SELECT call, kept, ifnull(reason, ''), ifnull(split, ''), "
-                "ifnull(groups, ''), repeats, spans, ifnull(request, 0), "
-                "ifnull(response, 0) FROM example ORDER BY call",
+                all ? "SELECT call, kept, ifnull(reason, ''), ifnull(split, "
+                      "''), ifnull(groups, ''), repeats, spans, "
+                      "ifnull(request, 0), ifnull(response, 0), "
+                      "ifnull(cluster, 0) FROM example ORDER BY call"
+                    : "SELECT call, 0, iif(request, '', reason), '', "
+                      "ifnull(groups, ''), repeats, spans, ifnull(request, 0), "
+                      "ifnull(response, 0), 0 FROM example ORDER BY call",
                 &q, NULL),
         0);
     while (sql_step(q, NULL) == 1)
-        buf_printf(&b, "%lld %lld %.*s %.*s %.*s %lld %lld %lld %lld\n",
+        buf_printf(&b, "%lld %lld %.*s %.*s %.*s %lld %lld %lld %lld %lld\n",
                    (long long)sql_int(q, 0), (long long)sql_int(q, 1),
                    (int)sql_text(q, 2).n, sql_text(q, 2).p,
                    (int)sql_text(q, 3).n, sql_text(q, 3).p,
                    (int)sql_text(q, 4).n, sql_text(q, 4).p,
                    (long long)sql_int(q, 5), (long long)sql_int(q, 6),
-                   (long long)sql_int(q, 7), (long long)sql_int(q, 8));
+                   (long long)sql_int(q, 7), (long long)sql_int(q, 8),
+                   (long long)sql_int(q, 9));
     return buf_take(&b, NULL);
 }
 
@@ -329,28 +342,32 @@ static void add_many(int from, int to)
 static void forget_examples(void)
 {
     ck_assert_int_eq(sql_exec(store_sql(store),
-                              "DELETE FROM example; DELETE FROM stage", NULL),
+                              "DELETE FROM example; DELETE FROM stage; "
+                              "DELETE FROM setting WHERE name LIKE 'curate.%'",
+                              NULL),
                      0);
 }
 
-START_TEST(threads_and_number_of_runs_change_nothing)
+START_TEST(threads_change_nothing_and_runs_nothing_of_a_pass)
 {
-    char *parts, *one, *four;
+    char *parts, *one, *pass, *four;
 
     add_many(0, 350);
     (void)curate();
     add_many(350, 700);
     (void)curate();
-    parts = digest();
+    parts = digest(false);
     forget_examples();
     (void)curate_with((const unsigned[]){ 80, 10, 10 }, 1);
-    one = digest();
+    pass = digest(false);
+    one = digest(true);
     forget_examples();
     (void)curate_with((const unsigned[]){ 80, 10, 10 }, 4);
-    four = digest();
-    ck_assert_str_eq(one, parts);
+    four = digest(true);
+    ck_assert_str_eq(pass, parts);
     ck_assert_str_eq(one, four);
     free(parts);
+    free(pass);
     free(one);
     free(four);
 }
@@ -362,11 +379,11 @@ START_TEST(a_lost_high_mark_does_not_make_duplicates_of_themselves)
 
     add_many(0, 60);
     (void)curate();
-    before = digest();
+    before = digest(true);
     ck_assert_int_eq(
         sql_exec(store_sql(store), "UPDATE stage SET high = 20", NULL), 0);
     ck_assert_uint_eq(curate().fresh, 40);
-    after = digest();
+    after = digest(true);
     ck_assert_str_eq(before, after);
     free(before);
     free(after);
@@ -516,9 +533,9 @@ START_TEST(corrected_answers_are_scrubbed_like_their_call)
     better.answer = slice_of("bob@love.org");
     ck_assert_int_eq(store_outcome_set(store, late, &better, NULL), 0);
     ck_assert_uint_eq(curate().corrections, 1);
-    /* Other shares do all again. */
-    ck_assert_uint_eq(
-        curate_with((const unsigned[]){ 70, 15, 15 }, 1).corrections, 2);
+    /* Other filters do all again. */
+    ck_assert_int_eq(curate_filters_parse("-long", &options.changed, NULL), 0);
+    ck_assert_uint_eq(curate().corrections, 2);
 }
 END_TEST
 
@@ -730,8 +747,8 @@ int main(void)
     tcase_add_test(c, an_answer_that_was_asked_again_at_once_is_retried);
     tcase_add_test(c, samples_drawn_at_the_same_time_stay);
     tcase_add_test(c, second_run_finds_nothing_and_new_calls_are_added);
-    tcase_add_test(c, other_options_do_all_again_in_place);
-    tcase_add_test(c, threads_and_number_of_runs_change_nothing);
+    tcase_add_test(c, other_filters_do_all_again_in_place);
+    tcase_add_test(c, threads_change_nothing_and_runs_nothing_of_a_pass);
     tcase_add_test(c, a_lost_high_mark_does_not_make_duplicates_of_themselves);
     tcase_add_test(c, no_group_and_no_input_is_in_two_splits);
     tcase_add_test(c, a_small_log_has_all_three_splits);

@@ -1,0 +1,82 @@
+/*
+ * curate_count.c - what the store has after a run
+ *
+ * Everything here is read from the tables that later steps read: that nothing
+ * straddles is what the store says, not what the code meant.
+ */
+#include "curate/curate_priv.h"
+
+#include <string.h>
+
+static size_t reason_at(struct slice name)
+{
+    for (size_t i = 1; i < CURATE_REASON_COUNT; i++)
+        if (slice_is(name, curate_reason_name((enum curate_reason)i)))
+            return i;
+    return CURATE_FAILED;
+}
+
+static int count_rows(struct store *s, struct curate_result *r, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "SELECT kept, reason, split, count(*), sum(spans), "
+                     "sum(kept AND repeats > 1), min(call) FROM example "
+                     "GROUP BY 1, 2, 3",
+                     &q, err);
+
+    while (rc >= 0 && (rc = sql_step(q, err)) == 1) {
+        size_t at = sql_int(q, 0) ? CURATE_KEPT : reason_at(sql_text(q, 1));
+        uint64_t count = (uint64_t)sql_int(q, 3);
+        int64_t call = sql_int(q, 6);
+
+        r->calls += count;
+        r->reasons[at] += count;
+        r->spans += sql_int(q, 0) ? (uint64_t)sql_int(q, 4) : 0;
+        r->repeated += (uint64_t)sql_int(q, 5);
+        if (!r->example_of[at] || call < r->example_of[at])
+            r->example_of[at] = call;
+        for (size_t i = 0; i < 3; i++)
+            if (slice_is(sql_text(q, 2),
+                         curate_split_name((enum curate_split)i)))
+                r->splits[i] += count;
+    }
+    return rc;
+}
+
+#define STRADDLE(what)                                                         \
+    "SELECT count(*) FROM (SELECT 1 FROM example e JOIN call c ON c.id = "     \
+    "e.call WHERE e.kept AND " what " HAVING count(DISTINCT e.split) > 1)"
+
+int curate_count(struct store *s, struct curate_result *r, struct err *err)
+{
+    const struct {
+        const char *query;
+        uint64_t *to;
+    } table[] = {
+        { "SELECT count(DISTINCT groups) FROM example WHERE kept", &r->groups },
+        { "SELECT count(DISTINCT cluster) FROM example WHERE kept",
+          &r->clusters },
+        { "SELECT count(cluster) FROM example WHERE kept", &r->clustered },
+        { "SELECT count(DISTINCT c.client) FROM example e JOIN call c ON c.id "
+          "= e.call WHERE e.kept",
+          &r->clients },
+        { STRADDLE("c.conversation <> '' GROUP BY c.client, c.conversation"),
+          &r->straddling_conversations },
+        { STRADDLE("e.cluster NOTNULL GROUP BY e.cluster"),
+          &r->straddling_clusters },
+        { STRADDLE("e.input NOTNULL GROUP BY e.input"), &r->straddling_inputs },
+        { STRADDLE("c.client <> '' GROUP BY c.client"),
+          &r->straddling_clients },
+    };
+    int rc = count_rows(s, r, err);
+
+    for (size_t i = 0; rc == ERR_OK && i < sizeof(table) / sizeof(*table);
+         i++) {
+        int64_t n = 0;
+
+        rc = sql_one_int(store_sql(s), table[i].query, 0, &n, err);
+        *table[i].to = (uint64_t)n;
+    }
+    return rc;
+}

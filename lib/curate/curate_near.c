@@ -1,0 +1,169 @@
+/*
+ * curate_near.c - near-duplicates: which there are, and which go
+ *
+ * Compared are shingles that are no template's: what many examples of a kind
+ * have in common says nothing, and without it a long instruction in front of a
+ * short text would make all of them alike. Being near is enough to stay
+ * together in a split. To be dropped takes more: the same prompt, the same
+ * answer, and no more than a word of difference, template included.
+ */
+#include "curate/curate_settle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A shingle is a template's from a tenth of the examples of a kind on, but at
+ * least six; of large kinds from 24 on. */
+#define COMMON_PART .1
+#define COMMON_LEAST 6
+#define COMMON_MOST 24
+
+static bool takes_part(const struct curate_row *w)
+{
+    return w->body && w->reason == CURATE_KEPT;
+}
+
+static struct dedup_set whole_set(const struct curate_row *w)
+{
+    return (struct dedup_set){ w->hash, w->count, w->cut, w->task };
+}
+
+static struct dedup_set own_set(const struct curate_row *w)
+{
+    return (struct dedup_set){ w->own, w->own_count, w->cut, w->task };
+}
+
+/* Chains of rows of equal text. */
+static void chain_texts(struct curate_settling *k)
+{
+    struct map *last = map_new();
+
+    k->first = mem_array(k->count, sizeof(*k->first));
+    k->next = mem_array(k->count, sizeof(*k->next));
+    for (size_t i = 0; i < k->count; i++) {
+        bool added;
+        uint64_t *at;
+
+        k->first[i] = (uint32_t)i;
+        k->next[i] = CURATE_NO_ROW;
+        if (!takes_part(&k->row[i]) || !k->row[i].text)
+            continue;
+        at = map_put(last, &k->row[i].text, sizeof(k->row[i].text), &added);
+        if (!added) {
+            k->first[i] = k->first[*at];
+            k->next[*at] = (uint32_t)i;
+        }
+        *at = i;
+    }
+    map_free(last);
+}
+
+static bool is_first(const struct curate_settling *k, size_t i)
+{
+    return takes_part(&k->row[i]) && k->row[i].text && k->first[i] == i;
+}
+
+static void drop_templates(struct curate_settling *k)
+{
+    bool *first = mem_zalloc(k->count * sizeof(*first) + 1);
+    struct dedup_set *set = mem_zalloc(k->count * sizeof(*set) + 1);
+    uint32_t **hash = mem_zalloc(k->count * sizeof(*hash) + 1);
+
+    for (size_t i = 0; i < k->count; i++) {
+        struct curate_row *w = &k->row[i];
+
+        if (!takes_part(w))
+            continue;
+        w->own = mem_array(w->count, sizeof(*w->own));
+        if (w->count)
+            memcpy(w->own, w->hash, w->count * sizeof(*w->own));
+        w->own_count = w->count;
+        set[i] = own_set(w);
+        hash[i] = w->own;
+        first[i] = is_first(k, i);
+    }
+    dedup_drop_common(set, hash, first, k->count, COMMON_PART, COMMON_LEAST,
+                      COMMON_MOST);
+    for (size_t i = 0; i < k->count; i++)
+        if (k->row[i].own)
+            k->row[i].own_count = set[i].count;
+    free(first);
+    free(set);
+    free(hash);
+}
+
+static void find_pairs(struct curate_settling *k)
+{
+    struct dedup_set *set = mem_zalloc(k->count * sizeof(*set) + 1);
+    double limit = k->o->similarity > 0 ? k->o->similarity : DEDUP_THRESHOLD;
+
+    for (size_t i = 0; i < k->count; i++)
+        if (is_first(k, i) &&
+            (!k->row[i].multi || k->row[i].own_count >= CURATE_MULTI_LEAST))
+            set[i] = own_set(&k->row[i]);
+    k->near_count = dedup_pairs(k->pool, set, k->count, limit, &k->near);
+    k->held_count = dedup_contained(k->pool, set, k->count, CURATE_OVERLAP,
+                                    CURATE_OVERLAP_LEAST, &k->held);
+    free(set);
+}
+
+static void drop(struct curate_row *w, const struct curate_row *of)
+{
+    w->reason = CURATE_NEAR_DUPLICATE;
+    w->duplicate_of = of->call;
+}
+
+/* What the sealed test has stays there. */
+static bool may_go(const struct curate_row *w, const struct curate_row *of)
+{
+    return w->reason == CURATE_KEPT && of->reason == CURATE_KEPT &&
+           w->split != CURATE_TEST && w->answer == of->answer &&
+           w->context == of->context;
+}
+
+/* Nothing but punctuation, case or surrogates is different. */
+static void drop_equal_texts(struct curate_settling *k)
+{
+    struct map *seen = map_new();
+
+    for (size_t i = 0; i < k->count; i++) {
+        struct curate_row *w = &k->row[i];
+        uint64_t key[2] = { w->question, w->answer };
+        bool added;
+        uint64_t *at;
+
+        if (!takes_part(w) || !w->text)
+            continue;
+        at = map_put(seen, key, sizeof(key), &added);
+        if (added)
+            *at = i;
+        else if (may_go(w, &k->row[*at]))
+            drop(w, &k->row[*at]);
+    }
+    map_free(seen);
+}
+
+static void drop_near(struct curate_settling *k)
+{
+    for (size_t i = 0; i < k->near_count; i++) {
+        struct curate_row *w = &k->row[k->near[i].second];
+        const struct curate_row *of = &k->row[k->near[i].first];
+        struct dedup_set a = whole_set(of), b = whole_set(w);
+        struct dedup_overlap o = dedup_compare(&a, &b);
+
+        if (may_go(w, of) && o.left <= CURATE_NEAR_MOST &&
+            o.right <= CURATE_NEAR_MOST)
+            drop(w, of);
+    }
+}
+
+void curate_settle_near(struct curate_settling *k)
+{
+    chain_texts(k);
+    drop_templates(k);
+    find_pairs(k);
+    if (curate_drops(k->o, CURATE_NEAR_DUPLICATE)) {
+        drop_equal_texts(k);
+        drop_near(k);
+    }
+}

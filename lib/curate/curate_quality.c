@@ -1,0 +1,331 @@
+/*
+ * curate_quality.c - answers that nobody should learn from
+ *
+ * Each filter looks for one fault that is known from logs of language models
+ * and says nothing about the rest. Where a fault can be the right answer (a
+ * table repeats itself, a translation is in another language), the filter asks
+ * for more, or is off by default. Rules for web pages are no rules for agents:
+ * there is no least length.
+ */
+#include "curate/curate_priv.h"
+
+#include <assert.h>
+#include <string.h>
+#include <strings.h>
+
+#define LONG_BYTES ((size_t)64 << 10)
+#define REFUSAL_BYTES 80
+#define BARE 4          /* phrases that need no negation */
+#define PROSE_WORDS 100 /* before repetition is looked for */
+#define PROSE_LINES 10  /* the same, of lines */
+/* Of lines, and of 10-word runs; .3 and .1 for web pages (Rae et al. 2021), but
+ * agents list things. */
+#define REPEATED_SHARE .5
+#define RUN_WORDS 10
+#define LANGUAGE_LETTERS 24 /* before a script counts */
+#define LANGUAGE_WORDS 6    /* the same, of common words of a language */
+
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+
+static const char *find(struct slice text, const char *what)
+{
+    return text.n ? memmem(text.p, text.n, what, strlen(what)) : NULL;
+}
+
+static struct slice after(struct slice text, const char *p)
+{
+    return (struct slice){ p, text.n - (size_t)(p - text.p) };
+}
+
+/* Bytes that a cut left of a character, and that the request did not have. */
+static bool is_broken(const struct curate_answer *a)
+{
+    return a->broken ||
+           (find(a->text, REPLACEMENT) && !find(a->request, REPLACEMENT) &&
+            !find(a->request, "\\ufffd") && !find(a->request, "\\uFFFD"));
+}
+
+/* A thought without an end, or with nothing after it. */
+static bool is_thought_only(const struct curate_answer *a)
+{
+    const char *begin = find(a->text, "<think>"), *end = NULL;
+    struct slice rest = a->text;
+
+    for (const char *p = find(rest, "</think>"); p;
+         p = find(rest, "</think>")) {
+        end = p + strlen("</think>");
+        rest = after(a->text, end);
+    }
+    if (find(rest, "<think>"))
+        return true;
+    return begin && end && !a->calls && slice_trim(rest).n == 0;
+}
+
+/* \boxed without an end, or with nothing in it. */
+static bool is_box_malformed(const struct curate_answer *a)
+{
+    struct slice rest = a->text;
+
+    for (const char *p = find(rest, "\\boxed{"); p;
+         p = find(rest, "\\boxed{")) {
+        size_t depth = 1, i;
+
+        rest = after(a->text, p + strlen("\\boxed{"));
+        for (i = 0; i < rest.n && depth; i++) {
+            if (rest.p[i] == '\\')
+                i++;
+            else if (rest.p[i] == '{')
+                depth++;
+            else if (rest.p[i] == '}')
+                depth--;
+        }
+        if (depth || slice_trim((struct slice){ rest.p, i - 1 }).n == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool declines(const char *head)
+{
+    return strstr(head, "can't") || strstr(head, "cannot") ||
+           strstr(head, "unable to") || strstr(head, "not able to") ||
+           strstr(head, "won't");
+}
+
+/* The boilerplate of a model that declines, at the beginning of an answer that
+ * calls nothing. An agent that says no by its rules says to what. */
+static bool is_refusal(const struct curate_answer *a)
+{
+    static const char *const phrases[] = {
+        "as an ai language model",  "as an ai assistant, i can",
+        "as an ai model",           "as a language model",
+        "assist with that",         "assist you with that",
+        "assist with this request", "assist with your request",
+        "help with that request",   "help you with that request",
+        "comply with that",         "comply with this",
+        "comply with your",         "fulfill that request",
+        "fulfill this request",     "fulfill your request",
+    };
+    char head[REFUSAL_BYTES + 1];
+    struct slice text = slice_trim(a->text);
+    size_t n = 0;
+
+    for (size_t i = 0; i < text.n && n < REFUSAL_BYTES; i++) {
+        if (text.n - i >= 3 && memcmp(text.p + i, "\xe2\x80\x99", 3) == 0) {
+            head[n++] = '\'';
+            i += 2;
+        } else {
+            char c = text.p[i];
+
+            head[n++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+        }
+    }
+    head[n] = '\0';
+    for (size_t i = 0; i < sizeof(phrases) / sizeof(*phrases); i++)
+        if (strstr(head, phrases[i]))
+            return !a->calls && (i < BARE || declines(head));
+    return false;
+}
+
+/* Bytes of the next word; 0: there is none. *at is where it begins. */
+static size_t next_word(struct slice text, size_t *at)
+{
+    size_t i = *at, begin;
+
+    while (i < text.n && (unsigned char)text.p[i] <= ' ')
+        i++;
+    begin = i;
+    while (i < text.n && (unsigned char)text.p[i] > ' ')
+        i++;
+    *at = begin;
+    return i - begin;
+}
+
+static bool lines_repeat(struct slice text)
+{
+    struct map *seen = map_new();
+    size_t lines = 0, again = 0;
+
+    while (text.n) {
+        const char *nl = memchr(text.p, '\n', text.n);
+        size_t n = nl ? (size_t)(nl - text.p) : text.n;
+        struct slice line = slice_trim((struct slice){ text.p, n });
+        bool added = true;
+
+        if (line.n > 8) { /* "}" and "| --- |" may come again */
+            (void)map_put(seen, line.p, line.n, &added);
+            lines++;
+        }
+        again += !added;
+        text.p += n + (nl != NULL);
+        text.n -= n + (nl != NULL);
+    }
+    map_free(seen);
+    return lines >= PROSE_LINES &&
+           (double)again > REPEATED_SHARE * (double)lines;
+}
+
+/* Runs of ten words that stood before. */
+static bool runs_repeat(struct slice text)
+{
+    struct map *seen = map_new();
+    size_t start[RUN_WORDS], words = 0, again = 0, at = 0, n;
+
+    while ((n = next_word(text, &at)) > 0) {
+        start[words++ % RUN_WORDS] = at;
+        at += n;
+        if (words >= RUN_WORDS) {
+            size_t from = start[words % RUN_WORDS];
+            bool added;
+
+            (void)map_put(seen, text.p + from, at - from, &added);
+            again += !added;
+        }
+    }
+    map_free(seen);
+    return words >= PROSE_WORDS &&
+           (double)again > REPEATED_SHARE * (double)words;
+}
+
+/* Prose only: JSON and code repeat themselves by right. */
+static bool is_repetitive(const struct curate_answer *a)
+{
+    struct slice text = slice_trim(a->text);
+
+    if (text.n < PROSE_WORDS || *text.p == '{' || *text.p == '[' ||
+        *text.p == '<' || find(text, "```"))
+        return false;
+    return lines_repeat(text) || runs_repeat(text);
+}
+
+enum script {
+    LATIN,
+    GREEK,
+    CYRILLIC,
+    HEBREW,
+    ARABIC,
+    INDIC,
+    THAI,
+    HAN,
+    HANGUL
+};
+#define SCRIPTS 9
+
+static int script_of(int32_t c)
+{
+    static const struct {
+        int32_t from, to;
+        enum script script;
+    } table[] = {
+        { 'A', 'Z', LATIN },        { 'a', 'z', LATIN },
+        { 0xc0, 0x24f, LATIN },     { 0x370, 0x3ff, GREEK },
+        { 0x400, 0x52f, CYRILLIC }, { 0x590, 0x5ff, HEBREW },
+        { 0x600, 0x6ff, ARABIC },   { 0x900, 0xdff, INDIC },
+        { 0xe00, 0xe7f, THAI },     { 0x3040, 0x30ff, HAN },
+        { 0x3400, 0x9fff, HAN },    { 0xac00, 0xd7a3, HANGUL },
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+        if (c >= table[i].from && c <= table[i].to)
+            return (int)table[i].script;
+    return -1;
+}
+
+/* The script of most letters; -1: too few to say. */
+static int main_script(struct slice text)
+{
+    size_t count[SCRIPTS] = { 0 }, all = 0;
+    int best = 0;
+
+    for (size_t i = 0, used; i < text.n; i += used) {
+        int s = script_of(utf8_decode(text.p + i, text.n - i, &used));
+
+        if (s >= 0) {
+            size_t weight = s == HAN || s == HANGUL ? 3 : 1; /* words, nearly */
+
+            count[s] += weight;
+            all += weight;
+        }
+    }
+    for (int s = 1; s < SCRIPTS; s++)
+        if (count[s] > count[best])
+            best = s;
+    return all >= LANGUAGE_LETTERS && count[best] * 3 >= all * 2 ? best : -1;
+}
+
+/* Languages by their commonest words that no other has. */
+static int main_language(struct slice text)
+{
+    static const char *const words[][10] = {
+        { "the", "and", "of", "is", "you", "with", "that", "this", "are",
+          "it" },
+        { "der", "und", "nicht", "ist", "ein", "eine", "das", "mit", "ich",
+          "den" },
+        { "le", "les", "et", "est", "pas", "une", "dans", "vous", "pour",
+          "des" },
+        { "el", "los", "y", "una", "por", "del", "las", "su", "muy", "pero" },
+        { "il", "di", "che", "non", "sono", "della", "gli", "anche", "nel",
+          "ma" },
+        { "de", "het", "een", "niet", "van", "zijn", "voor", "ik", "maar",
+          "dat" },
+        { "o", "os", "uma", "para", "com", "por", "mais", "ao", "em", "do" },
+    };
+    size_t hits[sizeof(words) / sizeof(*words)] = { 0 }, at = 0, n, best = 0;
+    size_t next = 0;
+
+    while ((n = next_word(text, &at)) > 0) {
+        for (size_t l = 0; l < sizeof(words) / sizeof(*words); l++)
+            for (size_t w = 0; w < 10; w++)
+                hits[l] += strlen(words[l][w]) == n &&
+                           strncasecmp(words[l][w], text.p + at, n) == 0;
+        at += n;
+    }
+    for (size_t l = 1; l < sizeof(words) / sizeof(*words); l++)
+        if (hits[l] > hits[best])
+            best = l;
+    for (size_t l = 0; l < sizeof(words) / sizeof(*words); l++)
+        if (l != best && hits[l] > next)
+            next = hits[l];
+    return hits[best] >= LANGUAGE_WORDS && hits[best] >= 2 * next ? (int)best
+                                                                  : -1;
+}
+
+static bool is_foreign(const struct curate_answer *a)
+{
+    int asked = main_script(a->asked), got = main_script(a->text);
+
+    if (asked < 0 || got < 0)
+        return false;
+    if (asked != got || asked != LATIN)
+        return asked != got;
+    asked = main_language(a->asked);
+    got = main_language(a->text);
+    return asked >= 0 && got >= 0 && asked != got;
+}
+
+static bool is_long(const struct curate_answer *a)
+{
+    return a->text.n > LONG_BYTES;
+}
+
+enum curate_reason curate_judge_quality(const struct curate_answer *a,
+                                        uint64_t filters)
+{
+    static const struct {
+        enum curate_reason reason;
+        bool (*holds)(const struct curate_answer *a);
+    } table[] = {
+        { CURATE_BROKEN_TEXT, is_broken },
+        { CURATE_THOUGHT, is_thought_only },
+        { CURATE_BOXED, is_box_malformed },
+        { CURATE_REFUSAL, is_refusal },
+        { CURATE_LONG, is_long },
+        { CURATE_REPETITIVE, is_repetitive },
+        { CURATE_LANGUAGE, is_foreign },
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+        if (filters >> table[i].reason & 1 && table[i].holds(a))
+            return table[i].reason;
+    return CURATE_KEPT;
+}

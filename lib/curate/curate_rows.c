@@ -1,0 +1,213 @@
+/*
+ * curate_rows.c - examples into memory, and back what has changed
+ *
+ * Outcomes are judged while they are read, so that no text of theirs stays.
+ */
+#include "curate/curate_settle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char select_rows[] =
+    "SELECT e.id, e.call, c.time, c.client, e.groups, e.kept, e.reason, "
+    "e.split, e.duplicate_of, e.cluster, e.input, e.answer, "
+    "e.request NOTNULL, open_text(s.data, 'sketch.data', s.example), o.call "
+    "NOTNULL, o.reward, o.answer NOTNULL, peek_text(o.label, 'outcome.label', "
+    "o.call), peek_text(o.extra, 'outcome.extra', o.call) FROM example e JOIN "
+    "call c ON c.id = e.call LEFT JOIN sketch s ON s.example = e.id LEFT JOIN "
+    "outcome o ON o.call = e.call WHERE e.input NOTNULL ORDER BY e.call";
+
+static uint64_t first_bytes(struct slice s)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, s.p ? s.p : "", s.n < sizeof(v) ? s.n : sizeof(v));
+    return v;
+}
+
+static uint64_t hash_text(struct slice s)
+{
+    return s.n ? hash_stable(s.p, s.n, 1) | 1 : 0;
+}
+
+static enum curate_reason reason_named(struct slice name)
+{
+    for (size_t i = 1; i < CURATE_REASON_COUNT; i++)
+        if (slice_is(name, curate_reason_name((enum curate_reason)i)))
+            return (enum curate_reason)i;
+    return CURATE_KEPT;
+}
+
+static int split_named(struct slice name)
+{
+    for (int i = CURATE_TRAIN; i <= CURATE_TEST; i++)
+        if (slice_is(name, curate_split_name((enum curate_split)i)))
+            return i;
+    return CURATE_UNSPLIT;
+}
+
+static void read_outcome(const struct curate_settling *k, struct curate_row *w,
+                         struct sql_stmt *q)
+{
+    struct curate_outcome o = { .there = sql_int(q, 14) != 0,
+                                .has_reward = !sql_is_null(q, 15),
+                                .reward = sql_double(q, 15),
+                                .has_answer = sql_int(q, 16) != 0,
+                                .label = sql_text(q, 17),
+                                .extra = sql_text(q, 18) };
+
+    w->meets = true;
+    for (size_t i = 0; i < k->o->require_count; i++)
+        w->meets = w->meets && curate_require_meets(k->o->require[i], &o);
+    w->mood = o.there ? curate_outcome_mood(&o) : 0;
+    w->corrected = o.has_answer;
+}
+
+static void read_sketch(struct curate_row *w, struct slice bytes)
+{
+    struct curate_sketch s;
+
+    w->question = w->input;
+    if (!curate_sketch_read(bytes, &s))
+        return;
+    w->task = s.task;
+    w->context = s.context;
+    w->answer = s.answer;
+    w->stratum = s.stratum;
+    w->multi = s.multi;
+    w->cut = s.cut;
+    w->count = s.count;
+    w->hash = mem_array(s.count, sizeof(*w->hash));
+    for (size_t i = 0; i < s.count; i++) {
+        const unsigned char *p = (const unsigned char *)s.hashes + 4 * i;
+
+        w->hash[i] = (uint32_t)p[0] | (uint32_t)p[1] << 8 |
+                     (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    }
+    if (!s.count)
+        return;
+    w->text = hash_stable(s.hashes, (size_t)s.count * 4, s.task + s.words);
+    w->question = w->text ^ s.context;
+    w->text = (w->multi ? w->question : w->text) | 1;
+}
+
+static void load_row(struct curate_settling *k, struct sql_stmt *q)
+{
+    struct curate_row *w;
+    void *all = k->row;
+
+    mem_grow(&all, &k->cap, k->count + 1, sizeof(*k->row));
+    k->row = all;
+    w = &k->row[k->count++];
+    *w = (struct curate_row){
+        .id = sql_int(q, 0),
+        .call = sql_int(q, 1),
+        .time_us = sql_is_null(q, 2) ? -1 : sql_int(q, 2),
+        .client = hash_text(sql_text(q, 3)),
+        .group = hash_text(sql_text(q, 4)),
+        .was = sql_int(q, 5) ? CURATE_KEPT : reason_named(sql_text(q, 6)),
+        .was_split = split_named(sql_text(q, 7)),
+        .was_duplicate_of = sql_int(q, 8),
+        .was_cluster = sql_int(q, 9),
+        .input = first_bytes(sql_blob(q, 10)),
+        .given = first_bytes(sql_blob(q, 11)),
+        .body = sql_int(q, 12) != 0,
+    };
+    w->answer = w->given;
+    read_outcome(k, w, q);
+    read_sketch(w, sql_blob(q, 13));
+    w->sticky = !k->anew && w->body &&
+                (w->was == CURATE_STRADDLES || w->was == CURATE_OVERLAPS_TEST);
+    w->reason = w->body && !w->sticky ? CURATE_KEPT : w->was;
+    w->split = k->divide || (k->share && w->was_split != CURATE_TEST)
+                   ? CURATE_UNSPLIT
+                   : w->was_split;
+    w->duplicate_of = w->body && !w->sticky ? 0 : w->was_duplicate_of;
+}
+
+int curate_rows_load(struct curate_settling *k)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(k->store), select_rows, &q, k->err);
+
+    if (rc < 0)
+        return rc;
+    while ((rc = sql_step(q, k->err)) == 1)
+        load_row(k, q);
+    return rc;
+}
+
+void curate_rows_free(struct curate_settling *k)
+{
+    for (size_t i = 0; i < k->count; i++) {
+        free(k->row[i].hash);
+        free(k->row[i].own);
+    }
+    free(k->row);
+    free(k->first);
+    free(k->next);
+    free(k->near);
+    free(k->held);
+}
+
+struct curate_row *curate_row_of(struct curate_settling *k, int64_t call)
+{
+    size_t low = 0, high = k->count;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (k->row[mid].call < call)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < k->count && k->row[low].call == call ? &k->row[low] : NULL;
+}
+
+static bool is_changed(const struct curate_row *w)
+{
+    return w->reason != w->was || w->split != w->was_split ||
+           w->duplicate_of != w->was_duplicate_of ||
+           w->cluster != w->was_cluster;
+}
+
+static int write_row(struct curate_settling *k, const struct curate_row *w)
+{
+    bool kept = w->reason == CURATE_KEPT;
+    struct sql_stmt *q;
+    int rc = store_group_step(k->store, k->err);
+
+    if (rc == ERR_OK)
+        rc = sql_get(store_sql(k->store),
+                     "UPDATE example SET kept = ?2, reason = ?3, duplicate_of "
+                     "= ?4, split = ?5, cluster = ?6 WHERE id = ?1",
+                     &q, k->err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, w->id);
+    sql_bind_int(q, 2, kept);
+    if (!kept)
+        sql_bind_cstr(q, 3, curate_reason_name(w->reason));
+    if (w->duplicate_of)
+        sql_bind_int(q, 4, w->duplicate_of);
+    if (w->split != CURATE_UNSPLIT)
+        sql_bind_cstr(q, 5, curate_split_name((enum curate_split)w->split));
+    if (w->cluster)
+        sql_bind_int(q, 6, w->cluster);
+    return sql_run(q, k->err);
+}
+
+int curate_rows_write(struct curate_settling *k)
+{
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < k->count; i++)
+        if (k->row[i].body && is_changed(&k->row[i]))
+            rc = write_row(k, &k->row[i]);
+    if (rc == ERR_OK)
+        rc = store_group_end(k->store, k->err);
+    if (rc < 0 && sql_in_transaction(store_sql(k->store)))
+        sql_rollback(store_sql(k->store));
+    return rc;
+}

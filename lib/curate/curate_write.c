@@ -1,0 +1,171 @@
+/*
+ * curate_write.c - the rows of a batch
+ *
+ * Rows are written so that writing them again changes nothing. The split of a
+ * row that is there stays: a pass decides what an example is, settling where it
+ * goes.
+ */
+#include "curate/curate_priv.h"
+
+static int drop_written(struct curate_writer *k, int64_t call, int64_t by)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(k->store),
+                     "UPDATE example SET kept = 0, reason = 'retried', "
+                     "duplicate_of = ?2, split = NULL, cluster = NULL, "
+                     "request = NULL, request_at = 0, node = 0, "
+                     "response = NULL, correction = NULL, spans = 0 "
+                     "WHERE call = ?1 AND request NOTNULL",
+                     &q, k->err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, call);
+    sql_bind_int(q, 2, by);
+    return sql_run(q, k->err);
+}
+
+static const char upsert[] =
+    "INSERT INTO example(call, kept, reason, duplicate_of, groups, "
+    "request, request_at, node, response, spans, rules, key_id, repeats, "
+    "input, answer) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+    "ON CONFLICT(call) DO UPDATE SET kept = excluded.kept, "
+    "reason = excluded.reason, duplicate_of = excluded.duplicate_of, "
+    "split = CASE WHEN excluded.kept THEN split END, cluster = NULL, "
+    "groups = excluded.groups, "
+    "request = excluded.request, request_at = excluded.request_at, "
+    "node = excluded.node, response = excluded.response, correction = NULL, "
+    "spans = excluded.spans, rules = excluded.rules, "
+    "key_id = excluded.key_id, repeats = excluded.repeats, "
+    "input = excluded.input, answer = excluded.answer";
+
+static void bind_item(struct curate_writer *k, struct sql_stmt *q,
+                      const struct curate_item *it)
+{
+    bool kept = it->reason == CURATE_KEPT;
+
+    sql_bind_int(q, 1, it->id);
+    sql_bind_int(q, 2, kept);
+    sql_bind_cstr(q, 3, kept ? NULL : curate_reason_name(it->reason));
+    if (it->duplicate_of)
+        sql_bind_int(q, 4, it->duplicate_of);
+    sql_bind_cstr(q, 5, it->hashed ? it->group : NULL);
+    sql_bind_int(q, 10, (int64_t)it->spans);
+    sql_bind_cstr(q, 11, k->rules);
+    sql_bind_cstr(q, 12, k->key_id);
+    sql_bind_int(q, 13, (int64_t)curate_index_repeats(k->index, it));
+    if (it->hashed) {
+        sql_bind_blob(q, 14, it->input, CURATE_HASH);
+        sql_bind_blob(q, 15, it->answer, CURATE_HASH);
+    }
+}
+
+static int write_row(struct curate_writer *k, const struct curate_item *it,
+                     struct store_body request, int64_t response)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(k->store), upsert, &q, k->err);
+
+    if (rc < 0)
+        return rc;
+    bind_item(k, q, it);
+    if (request.skeleton)
+        sql_bind_int(q, 6, request.skeleton);
+    sql_bind_int(q, 7, request.at);
+    sql_bind_int(q, 8, request.node);
+    if (response)
+        sql_bind_int(q, 9, response);
+    return sql_run(q, k->err);
+}
+
+/* What is not kept now may have been. */
+static int write_sketch(struct curate_writer *k, const struct curate_item *it)
+{
+    bool there = it->reason == CURATE_KEPT && it->sketch.len;
+    struct sql_stmt *q;
+    int rc = sql_get(
+        store_sql(k->store),
+        there ? "INSERT INTO sketch(example, data) SELECT id, "
+                "seal_text(?2, 'sketch.data', id) FROM example WHERE call = ?1 "
+                "ON CONFLICT(example) DO UPDATE SET data = excluded.data"
+              : "DELETE FROM sketch WHERE example = (SELECT id FROM example "
+                "WHERE call = ?1)",
+        &q, k->err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, it->id);
+    if (there)
+        sql_bind_blob(q, 2, it->sketch.data, it->sketch.len);
+    return sql_run(q, k->err);
+}
+
+static int write_item(struct curate_writer *k, const struct curate_item *it)
+{
+    struct store_body request = { 0 };
+    int64_t response = 0;
+    int rc = store_group_step(k->store, k->err);
+
+    if (rc == ERR_OK && it->reason == CURATE_KEPT) {
+        rc = store_body_put(k->store, buf_slice(&it->clean_request), "messages",
+                            &request, k->err);
+        if (rc == ERR_OK)
+            rc = store_blob_put(k->store, buf_slice(&it->clean_response),
+                                &response, k->err);
+    }
+    if (rc == ERR_OK && it->supersedes)
+        rc = drop_written(k, it->supersedes, it->id);
+    if (rc == ERR_OK)
+        rc = write_row(k, it, request, response);
+    return rc == ERR_OK ? write_sketch(k, it) : rc;
+}
+
+static int write_repeats(struct curate_writer *k)
+{
+    const unsigned char *input;
+    uint64_t repeats;
+    int rc = ERR_OK;
+
+    for (size_t i = 0;
+         rc == ERR_OK && curate_index_changed(k->index, i, &input, &repeats);
+         i++) {
+        struct sql_stmt *q;
+
+        if (repeats == 1)
+            continue; /* written so */
+        rc = store_group_step(k->store, k->err);
+        if (rc == ERR_OK)
+            rc = sql_get(store_sql(k->store),
+                         "UPDATE example SET repeats = ? WHERE input = ? AND "
+                         "repeats <> ?1",
+                         &q, k->err);
+        if (rc < 0)
+            return rc;
+        sql_bind_int(q, 1, (int64_t)repeats);
+        sql_bind_blob(q, 2, input, CURATE_HASH);
+        rc = sql_run(q, k->err);
+    }
+    curate_index_settled(k->index);
+    return rc;
+}
+
+int curate_write_batch(struct curate_writer *k, const struct curate_item *item,
+                       size_t count)
+{
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < count; i++)
+        rc = write_item(k, &item[i]);
+    if (rc == ERR_OK)
+        rc = write_repeats(k);
+    if (rc == ERR_OK)
+        rc = store_group_step(k->store, k->err);
+    if (rc == ERR_OK)
+        rc = store_stage_set(k->store, "curate", item[count - 1].id, k->version,
+                             NULL, k->err);
+    if (rc == ERR_OK)
+        rc = store_group_end(k->store, k->err);
+    if (rc < 0 && sql_in_transaction(store_sql(k->store)))
+        sql_rollback(store_sql(k->store));
+    return rc;
+}

@@ -1,0 +1,529 @@
+/*
+ * test_curate_settle.c - near-duplicates, answers, outcomes, splits
+ *
+ * A log is made call by call, curated, and read back as the store has it.
+ */
+#include "scratch.h"
+#include "suite.h"
+
+#include "base/mem.h"
+#include "curate/curate_settle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char dir[SCRATCH_MAX];
+static struct store *store;
+static struct scrub_rules *rules;
+static struct curate_options options;
+static const struct crypto_key key = { { 4, 5, 6 } };
+static int64_t clock_us;
+
+static void setup(void)
+{
+    struct err err = { 0 };
+
+    scratch_make(dir);
+    ck_assert_int_eq(crypto_init(&err), 0);
+    ck_assert_msg(store_open(dir, STORE_CREATE, &store, &err) == 0, "%s",
+                  err.msg);
+    rules = scrub_rules_new();
+    ck_assert_int_eq(scrub_rules_add_builtin(rules, &err), 0);
+    ck_assert_int_eq(scrub_rules_finish(rules, &err), 0);
+    clock_us = 1000000000;
+    options = (struct curate_options){
+        .rules = rules, .key = &key, .shares = { 80, 10, 10 }, .threads = 2
+    };
+}
+
+static void teardown(void)
+{
+    store_close(store);
+    scrub_rules_free(rules);
+    scratch_remove(dir);
+}
+
+struct call {
+    const char *client, *talk, *system, *ask, *say;
+};
+
+/* A call an hour after the last; its id. */
+static int64_t add(struct call c)
+{
+    struct store_call s = store_call_none();
+    struct buf request = { 0 }, response = { 0 };
+    char name[32];
+    int64_t id;
+    bool added;
+
+    clock_us += INT64_C(3600000000);
+    (void)snprintf(name, sizeof(name), "%lld", (long long)clock_us);
+    buf_str(&request, "{\"messages\":[{\"role\":\"system\",\"content\":");
+    json_quote(&request, slice_of(c.system ? c.system : "Help."));
+    buf_str(&request, "},{\"role\":\"user\",\"content\":");
+    json_quote(&request, slice_of(c.ask));
+    buf_str(&request, "}]}");
+    buf_str(&response, "{\"choices\":[{\"message\":{\"role\":\"assistant\","
+                       "\"content\":");
+    json_quote(&response, slice_of(c.say));
+    buf_str(&response, "},\"finish_reason\":\"stop\"}]}");
+    s.key = slice_of(name);
+    s.time_us = clock_us;
+    s.latency_us = 1000000;
+    s.dialect = slice_of("openai-chat");
+    s.status = slice_of("completed");
+    s.client = slice_of(c.client);
+    s.conversation = slice_of(c.talk);
+    s.request = buf_slice(&request);
+    s.response = buf_slice(&response);
+    ck_assert_int_eq(store_call_add(store, &s, &added, NULL), 0);
+    ck_assert_int_eq(
+        sql_one_int(store_sql(store), "SELECT max(id) FROM call", 0, &id, NULL),
+        0);
+    buf_release(&request);
+    buf_release(&response);
+    return id;
+}
+
+static struct curate_result curate(void)
+{
+    struct curate_result r = { 0 };
+    struct err err = { 0 };
+
+    store_close(store); /* the lock goes with it */
+    ck_assert_int_eq(store_open(dir, STORE_WRITE, &store, &err), 0);
+    ck_assert_msg(curate_run(store, &options, &r, &err) == 0, "%s", err.msg);
+    curate_result_release(&r);
+    ck_assert_uint_eq(r.straddling_clusters, 0);
+    ck_assert_uint_eq(r.straddling_inputs, 0);
+    ck_assert_uint_eq(r.straddling_conversations, 0);
+    return r;
+}
+
+static int64_t number(const char *query)
+{
+    int64_t n = -1;
+    struct err err = { 0 };
+
+    ck_assert_msg(sql_one_int(store_sql(store), query, -1, &n, &err) == 0, "%s",
+                  err.msg);
+    return n;
+}
+
+static void expect(int64_t call, const char *name, const char *want)
+{
+    char *text = mem_printf("SELECT CAST(%s AS TEXT) FROM example WHERE call = "
+                            "%lld",
+                            name, (long long)call);
+    struct sql_stmt *q;
+
+    ck_assert_int_eq(sql_get(store_sql(store), text, &q, NULL), 0);
+    ck_assert_int_eq(sql_step(q, NULL), 1);
+    ck_assert_msg(slice_is(sql_text(q, 0), want),
+                  "call %lld: %s is %.*s, not %s", (long long)call, name,
+                  (int)sql_text(q, 0).n, sql_text(q, 0).p, want);
+    sql_reset(q);
+    free(text);
+}
+
+static void expect_call(int64_t call, const char *name, int64_t want)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof(text), "%lld", (long long)want);
+    expect(call, name, text);
+}
+
+/* Forty words that n decides. */
+static const char *words(int n)
+{
+    static char text[1024];
+    size_t at = 0;
+
+    for (int i = 0; i < 40; i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "w%dx%d ", n, i);
+    return text;
+}
+
+START_TEST(near_inputs_with_the_same_answer_go)
+{
+    static const char text[] =
+        "The parcel that I ordered from you three weeks ago has not come yet, "
+        "and nobody answers my letters; what am I to do now about it, pray?";
+    char *more = mem_printf("%s %s", text, "Thanks"),
+         *other = mem_printf("%s %s", text,
+                             "Here it is cold and rainy, and we "
+                             "have no coal left at all.");
+    int64_t a = add((struct call){ "x", "1", NULL, text, "wait" }),
+            b = add((struct call){ "y", "2", NULL, more, "wait" }),
+            c = add((struct call){ "z", "3", NULL, more, "complain" }),
+            d = add((struct call){ "x", "4", "Other.", more, "wait" }),
+            e = add((struct call){ "x", "5", NULL, other, "wait" });
+
+    (void)curate();
+    expect(a, "kept", "1");
+    expect(b, "reason", "near_duplicate");
+    expect_call(b, "duplicate_of", a);
+    expect(b, "request NOTNULL", "1"); /* may come back */
+    expect(c, "kept", "1");            /* another answer */
+    expect(d, "kept", "1");            /* another prompt */
+    expect(e, "kept", "1");            /* more is different */
+    expect_call(c, "cluster", a);
+    expect_call(a, "cluster", a);
+    ck_assert_int_eq(
+        curate_filters_parse("-near_duplicate", &options.changed, NULL), 0);
+    ck_assert_uint_eq(curate().fresh, 0); /* settled, not done again */
+    expect(b, "kept", "1");
+    expect(b, "split NOTNULL", "1");
+    free(more);
+    free(other);
+}
+END_TEST
+
+START_TEST(clients_with_the_same_request_are_near)
+{
+    int64_t a = add((struct call){ "x", "1", NULL, "Mail ada@love.org", "ok" }),
+            b = add((struct call){ "y", "2", NULL, "Mail bob@love.org", "ok" });
+
+    (void)curate();
+    expect(a, "kept", "1");
+    expect(b, "reason", "near_duplicate");
+}
+END_TEST
+
+START_TEST(a_run_knows_what_an_earlier_one_has_seen)
+{
+    char *text = mem_printf("%s and %s", words(1), "so on");
+    int64_t a, b;
+
+    a = add((struct call){ "x", "1", NULL, words(1), "yes" });
+    (void)curate();
+    b = add((struct call){ "x", "2", NULL, text, "yes" });
+    (void)curate();
+    expect(b, "reason", "near_duplicate");
+    expect_call(b, "duplicate_of", a);
+    free(text);
+}
+END_TEST
+
+/* A label is not lost because many texts begin with the same instruction. */
+START_TEST(templates_do_not_make_examples_alike)
+{
+    struct curate_result r;
+
+    for (int i = 0; i < 60; i++) {
+        char *ask = mem_printf(
+            "Say in one word whether the customer who wrote this is content "
+            "with us or not, or whether nothing of the kind can be told from "
+            "what he writes, and say nothing else at all. He writes: v%d",
+            i);
+
+        (void)add(
+            (struct call){ "x", "", NULL, ask, i % 3 ? "content" : "angry" });
+        free(ask);
+    }
+    r = curate();
+    ck_assert_uint_eq(r.reasons[CURATE_KEPT], 60);
+    ck_assert_uint_eq(r.clusters, 0);
+    ck_assert_uint_eq(r.splits[CURATE_TRAIN], 48);
+    ck_assert_uint_eq(r.splits[CURATE_VALIDATION], 6);
+    ck_assert_uint_eq(r.splits[CURATE_TEST], 6);
+}
+END_TEST
+
+static void ask_often(int64_t ids[6])
+{
+    static const char *const answers[] = { "a", "b", "b", "b", "c", "a" };
+
+    for (int i = 0; i < 6; i++) {
+        char talk[8];
+
+        (void)snprintf(talk, sizeof(talk), "%d", i);
+        ids[i] =
+            add((struct call){ "x", talk, NULL, "which one?", answers[i] });
+    }
+}
+
+START_TEST(contradictory_answers_are_kept_or_chosen)
+{
+    static const struct {
+        enum curate_answers answers;
+        int kept[3]; /* a, b, c: calls 0, 1, 4 */
+    } table[] = {
+        { CURATE_ANSWERS_ALL, { 1, 1, 1 } },
+        { CURATE_ANSWERS_MAJORITY, { 0, 1, 0 } },
+        { CURATE_ANSWERS_LATEST, { 1, 0, 0 } },
+        { CURATE_ANSWERS_NONE, { 0, 0, 0 } },
+    };
+    int64_t ids[6];
+
+    ask_often(ids);
+    for (size_t i = 0; i < 4; i++) {
+        struct curate_result r;
+
+        options.answers = table[i].answers;
+        r = curate();
+        ck_assert_uint_eq(r.contradictory, 1);
+        expect(ids[0], "kept", table[i].kept[0] ? "1" : "0");
+        expect(ids[1], "kept", table[i].kept[1] ? "1" : "0");
+        expect(ids[4], "kept", table[i].kept[2] ? "1" : "0");
+        /* 3 b, 2 a, 1 c: (6 + 2) of 30 ordered pairs */
+        ck_assert_uint_eq(r.overall.inputs, 1);
+        ck_assert_uint_eq(r.overall.calls, 6);
+        ck_assert_double_eq_tol(r.overall.agreement, 8. / 30, 1e-12);
+        ck_assert_int_eq(r.agreement[0].call, ids[0]);
+    }
+    expect(ids[0], "reason", "contradictory");
+}
+END_TEST
+
+static void outcome(int64_t call, double reward, const char *extra)
+{
+    struct store_outcome o = { .has_reward = true,
+                               .reward = reward,
+                               .extra = slice_of(extra) };
+
+    ck_assert_int_eq(store_outcome_set(store, call, &o, NULL), 0);
+}
+
+START_TEST(outcomes_drop_and_bring_back)
+{
+    static const char condition[] = "outcome.reward>0";
+    const char *text = condition;
+    struct curate_require *r;
+    int64_t a = add((struct call){ "x", "1", NULL, words(1), "a" }),
+            b = add((struct call){ "x", "2", NULL, words(2), "b" }),
+            c = add((struct call){ "x", "3", NULL, words(3), "c" }),
+            d = add((struct call){ "y", "4", NULL, words(3), "c" });
+
+    outcome(a, -1, "");
+    outcome(b, 0, "{\"feedback\":\"down\"}");
+    (void)curate();
+    expect(a, "reason", "negative");
+    expect(b, "reason", "negative");
+    expect(c, "kept", "1");
+    expect(d, "reason", "duplicate");
+    ck_assert_int_eq(curate_require_new(condition, &r, NULL), 0);
+    options.require = &r;
+    options.require_text = &text;
+    options.require_count = 1;
+    (void)curate();
+    expect(c, "reason", "required");
+    outcome(d, 1, ""); /* of its duplicate: came later */
+    outcome(b, 1, "");
+    ck_assert_uint_eq(curate().fresh, 0);
+    expect(c, "kept", "1");
+    expect(b, "kept", "1");
+    expect(a, "reason", "negative");
+    curate_require_free(r);
+}
+END_TEST
+
+static void add_talks(int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        char client[8], talk[8];
+
+        (void)snprintf(client, sizeof(client), "c%d", i % 20);
+        (void)snprintf(talk, sizeof(talk), "%d", i / 2);
+        (void)add((struct call){ client, talk,
+                                 i % 4 ? "Sort mail." : "Write SQL for us.",
+                                 words(i), i % 3 ? "x" : "y" });
+    }
+}
+
+START_TEST(shares_are_met_in_each_stratum)
+{
+    struct curate_result r;
+
+    add_talks(0, 400);
+    r = curate();
+    ck_assert_uint_eq(r.reasons[CURATE_KEPT], 400);
+    for (int split = 1; split < 3; split++) {
+        ck_assert_uint_ge(r.splits[split], 38);
+        ck_assert_uint_le(r.splits[split], 42);
+    }
+    /* 100 examples ask for SQL, in conversations with others */
+    ck_assert_int_eq(
+        number("SELECT count(*) FROM example e JOIN call c ON c.id "
+               "= e.call WHERE e.split = 'test' AND c.id % 4 = 1"),
+        10);
+}
+END_TEST
+
+START_TEST(what_was_in_a_split_stays_there)
+{
+    int64_t moved;
+
+    add_talks(0, 200);
+    (void)curate();
+    ck_assert_int_eq(sql_exec(store_sql(store),
+                              "CREATE TABLE was AS SELECT call, split FROM "
+                              "example",
+                              NULL),
+                     0);
+    add_talks(199, 500);
+    (void)curate();
+    ck_assert_int_eq(number("SELECT count(*) FROM was w JOIN example e USING "
+                            "(call) WHERE e.kept AND e.split <> w.split"),
+                     0);
+    ck_assert_int_eq(number("SELECT count(*) FROM example WHERE kept AND split "
+                            "IS NULL"),
+                     0);
+    options.shares[0] = 40;
+    options.shares[1] = options.shares[2] = 30;
+    ck_assert(curate().divided);
+    moved = number("SELECT count(*) FROM was w JOIN example e USING (call) "
+                   "WHERE w.split = 'test' AND e.kept AND e.split <> 'test'");
+    ck_assert_int_eq(moved, 0);
+    ck_assert_int_ge(number("SELECT count(*) FROM example WHERE split = "
+                            "'test'"),
+                     140);
+}
+END_TEST
+
+START_TEST(clients_are_not_divided_if_asked)
+{
+    struct curate_result r;
+
+    add_talks(0, 400);
+    ck_assert_uint_gt(curate().straddling_clients, 0);
+    options.by_client = true;
+    r = curate();
+    ck_assert(r.divided);
+    ck_assert_uint_eq(r.straddling_clients, 0);
+    ck_assert_uint_gt(r.splits[CURATE_TEST], 0);
+    ck_assert_uint_gt(r.splits[CURATE_VALIDATION], 0);
+}
+END_TEST
+
+START_TEST(by_time_the_latest_are_tested_on)
+{
+    add_talks(0, 200);
+    options.by_time = true;
+    (void)curate();
+    ck_assert_int_eq(number("SELECT min(call) > (SELECT max(call) FROM example "
+                            "WHERE split = 'validation') FROM example WHERE "
+                            "split = 'test'"),
+                     1);
+    ck_assert_int_eq(number("SELECT min(call) > (SELECT max(call) FROM example "
+                            "WHERE split = 'train') FROM example WHERE split = "
+                            "'validation'"),
+                     1);
+    ck_assert_int_eq(number("SELECT count(*) FROM example WHERE split = "
+                            "'test'"),
+                     20);
+}
+END_TEST
+
+/* Of the given split, the lowest call. */
+static int64_t first_of(const char *split)
+{
+    char *query =
+        mem_printf("SELECT min(call) FROM example WHERE split = '%s'", split);
+    int64_t call = number(query);
+
+    free(query);
+    return call;
+}
+
+START_TEST(what_would_join_two_splits_is_dropped)
+{
+    int64_t test, bridge, joins;
+    char *text;
+    char talk[24];
+
+    add_talks(0, 100);
+    (void)curate();
+    test = first_of("test");
+    /* in a conversation of the training split, but asked as in the test */
+    (void)snprintf(talk, sizeof(talk), "%lld",
+                   (long long)(first_of("train") - 1) / 2);
+    text = mem_printf("%s again", words((int)test - 1));
+    bridge = add((struct call){ "c0", talk, "Sort mail.", text, "z" });
+    joins = add((struct call){ "c0", "new", "Sort mail.", text, "q" });
+    ck_assert_uint_eq(curate().reasons[CURATE_STRADDLES], 1);
+    expect(bridge, "reason", "straddles");
+    expect(joins, "split", "test"); /* with its cluster */
+    (void)add((struct call){ "c0", "other", NULL, words(1000), "q" });
+    (void)curate();
+    expect(bridge, "reason", "straddles"); /* and stays so */
+    free(text);
+}
+END_TEST
+
+START_TEST(training_does_not_hold_what_the_test_asks)
+{
+    int64_t test, holds;
+    char *text;
+
+    options.shares[0] = 0; /* all in the test */
+    options.shares[1] = 0;
+    options.shares[2] = 100;
+    test = add((struct call){ "x", "1", NULL, words(1), "a" });
+    (void)curate();
+    options.shares[0] = 100;
+    options.shares[2] = 0;
+    for (int i = 2; i < 40; i++) {
+        char talk[8];
+
+        (void)snprintf(talk, sizeof(talk), "%d", i);
+        (void)add((struct call){ "x", talk, NULL, words(i), "a" });
+    }
+    text = mem_printf("%s %s", words(50), "then ");
+    /* In a conversation that is in training already. */
+    (void)curate();
+    {
+        char *whole = mem_printf("%s %s", text, words(1));
+
+        holds = add((struct call){ "x", "7", NULL, whole, "b" });
+        free(whole);
+    }
+    (void)curate();
+    expect(test, "split", "test");
+    expect(holds, "reason", "overlaps_test");
+    expect_call(holds, "duplicate_of", test);
+    free(text);
+}
+END_TEST
+
+/* A greeting that all begin with does not make one group of them. */
+START_TEST(a_common_greeting_does_not_join_all)
+{
+    struct curate_result r;
+
+    for (int i = 0; i < 300; i++) {
+        char talk[8], answer[16];
+
+        (void)snprintf(talk, sizeof(talk), "%d", i);
+        (void)snprintf(answer, sizeof(answer), "hello %d", i);
+        (void)add((struct call){ "x", talk, NULL, words(i), "y" });
+        (void)add((struct call){ "x", talk, NULL, "Hi there", answer });
+    }
+    r = curate();
+    ck_assert_uint_le(r.largest, 120);
+    ck_assert_uint_gt(r.splits[CURATE_TEST], 30);
+    ck_assert_uint_ge(r.reasons[CURATE_KEPT], 300);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = suite_case("settle", setup, teardown);
+
+    tcase_add_test(c, near_inputs_with_the_same_answer_go);
+    tcase_add_test(c, clients_with_the_same_request_are_near);
+    tcase_add_test(c, a_run_knows_what_an_earlier_one_has_seen);
+    tcase_add_test(c, templates_do_not_make_examples_alike);
+    tcase_add_test(c, contradictory_answers_are_kept_or_chosen);
+    tcase_add_test(c, outcomes_drop_and_bring_back);
+    tcase_add_test(c, shares_are_met_in_each_stratum);
+    tcase_add_test(c, what_was_in_a_split_stays_there);
+    tcase_add_test(c, clients_are_not_divided_if_asked);
+    tcase_add_test(c, by_time_the_latest_are_tested_on);
+    tcase_add_test(c, what_would_join_two_splits_is_dropped);
+    tcase_add_test(c, training_does_not_hold_what_the_test_asks);
+    tcase_add_test(c, a_common_greeting_does_not_join_all);
+    return suite_run("curate_settle", c);
+}
