@@ -65,13 +65,18 @@ static bool is_same(const struct buf *a, const struct buf *b, int line)
 /* A run that was cut off has left examples without a split. */
 static int is_due(struct curate_settling *k, bool same, bool *due)
 {
-    int64_t open = 0;
+    int64_t any = 0, open = 0;
     int rc = sql_one_int(store_sql(k->store),
+                         "SELECT EXISTS (SELECT 1 FROM example WHERE request "
+                         "NOTNULL)",
+                         0, &any, k->err);
+
+    if (rc == ERR_OK)
+        rc = sql_one_int(store_sql(k->store),
                          "SELECT EXISTS (SELECT 1 FROM example WHERE kept AND "
                          "split IS NULL)",
                          0, &open, k->err);
-
-    *due = !same || open || k->r->fresh;
+    *due = any && (!same || open || k->r->fresh);
     return rc;
 }
 

@@ -226,6 +226,8 @@ static int overwrite_one(struct store_remover *r, int64_t call, struct err *err)
         "UPDATE outcome SET " STORE_BLANK(label) ", " STORE_BLANK(
             answer) ", " STORE_BLANK(extra) " WHERE call = ?",
         "UPDATE evaluation_item SET " STORE_BLANK(answer) ITEMS_OF,
+        "UPDATE sketch SET data = zeroblob(length(data)) WHERE example = "
+        "(SELECT id FROM example WHERE call = ?)",
     };
     int rc = ERR_OK;
 
@@ -244,6 +246,9 @@ static int delete_one(struct store_remover *r, int64_t call, struct err *err)
         { "DELETE FROM evaluation_item" ITEMS_OF, &n->answers },
         { "DELETE FROM dataset_example WHERE dataset IN (SELECT id FROM "
           "dataset) AND example = (SELECT id FROM example WHERE call = ?)",
+          NULL },
+        { "DELETE FROM sketch WHERE example = (SELECT id FROM example WHERE "
+          "call = ?)",
           NULL },
         { "DELETE FROM example WHERE call = ?", &n->examples },
         { "DELETE FROM outcome WHERE call = ?", &n->outcomes },
