@@ -93,7 +93,6 @@ static int64_t say(const char *conversation, const char *ask,
     return id;
 }
 
-
 static struct curate_result curate_with(const unsigned *shares,
                                         unsigned threads)
 {
