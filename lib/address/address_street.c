@@ -39,7 +39,8 @@ static bool joined(const struct address_tokens *t, int i)
 /* May stand in a street's name. */
 static bool is_name(const struct address_tokens *t, int i)
 {
-    if (has(t, i, WORD_STOP))
+    if (has(t, i, WORD_STOP | WORD_UNIT) ||
+        (has(t, i, WORD_LOCATE) && !has(t, i, WORD_PARTICLE)))
         return false;
     return has(t, i,
                WORD_CAPITAL | WORD_PARTICLE | WORD_STREET | WORD_COMPOUND |
@@ -109,8 +110,9 @@ static int prefixed_name(const struct address_tokens *t, int i)
     for (; j <= i + NAME_WORDS && joined(t, j); j++) {
         if (has(t, j, WORD_PARTICLE) && !has(t, j, WORD_CAPITAL))
             continue;
-        if (!has(t, j, WORD_CAPITAL) || has(t, j, WORD_STOP | WORD_UNIT))
-            break;
+        if (!has(t, j, WORD_CAPITAL) || has(t, j, WORD_UNIT) ||
+            (has(t, j, WORD_STOP) && !has(t, j - 1, WORD_PARTICLE)))
+            break; /* but Rua 7 de Setembro */
         last = j;
     }
     if (last < 0 && token(t, j)->kind == TOKEN_WORD && joined(t, j) &&
@@ -132,6 +134,21 @@ static int number_ahead(const struct address_tokens *t, int i)
         has(t, j - 1, WORD_CAPITAL | WORD_AFTER | WORD_COMPOUND | WORD_STREET))
         return j;
     return -1;
+}
+
+/* "2505 Heatherleigh Suite 620": the last word before the flat, or -1. */
+static int name_with_unit(const struct address_tokens *t, int i)
+{
+    int j = i;
+
+    while (j < i + 4 && joined(t, j) && is_name(t, j) &&
+           has(t, j, WORD_CAPITAL))
+        j++;
+    return j > i && joined(t, j) && has(t, j, WORD_UNIT) &&
+                   has(t, j, WORD_CAPITAL) && joined(t, j + 1) &&
+                   is_number(t, j + 1, 5)
+               ? j - 1
+               : -1;
 }
 
 static int with_direction(const struct address_tokens *t, int last)
@@ -179,6 +196,11 @@ static int street_behind(const struct address_tokens *t, int k, int *last)
             joined(t, name + 1) && is_number(t, name + 1, 5) ? name + 1 : name;
         return 1;
     }
+    name = name_with_unit(t, k + 1);
+    if (name > 0) {
+        *last = name;
+        return 1;
+    }
     number = number_ahead(t, k + 1);
     name = name_ahead(t, k + 1, &weak);
     if (number > 0 && number > name) {
@@ -216,7 +238,9 @@ static int prefix_before(const struct address_tokens *t, int k)
     for (int i = k - 1; i >= 0 && k - i <= NAME_WORDS; i--) {
         if (has(t, i, WORD_PREFIX) && i < k - 1)
             return i;
-        if (!(is_name(t, i) || has(t, i, WORD_PARTICLE)) || !joined(t, i))
+        if (!(is_name(t, i) || has(t, i, WORD_PARTICLE) ||
+              (has(t, i, WORD_CAPITAL) && has(t, i - 1, WORD_PARTICLE))) ||
+            !joined(t, i))
             return -1;
     }
     return -1;
@@ -331,6 +355,20 @@ static int post_box(const struct address_tokens *t, int k, int *first)
     return 1;
 }
 
+/* Rooms and floors by themselves are nobody's. */
+static bool is_home(const struct address_tokens *t, int i)
+{
+    static const char *const words[] = { "apt",  "apartment", "suite",
+                                         "ste",  "flat",      "wohnung",
+                                         "lejl", "appt",      "appartement",
+                                         NULL };
+
+    for (int k = 0; words[k]; k++)
+        if (address_is_word(t, i, words[k]))
+            return true;
+    return false;
+}
+
 /* "Suite 913 0547 Bygget 91", asked at the first number. */
 static int unit_first(const struct address_tokens *t, int k, int *first,
                       int *last)
@@ -343,9 +381,11 @@ static int unit_first(const struct address_tokens *t, int k, int *first,
     *last = k;
     if (is_number(t, k + 1, 5))
         tier = street_behind(t, k + 1, last);
-    if (tier > 1)
+    if (tier > 1 && !joined(t, k + 1))
         *last = k;
-    return tier == 1 ? 1 : has(t, k - 1, WORD_CAPITAL) ? 2 : 3;
+    else if (tier)
+        return 1;
+    return has(t, k - 1, WORD_CAPITAL) && is_home(t, k - 1) ? 2 : 0;
 }
 
 /* Words with capitals before a number that a second name follows: "Tungata 11

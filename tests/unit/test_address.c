@@ -68,6 +68,7 @@ START_TEST(an_address_is_one_find)
         "to {1:PSC 3294, Box 9168\nAPO AA 61487} or {1:P.O. Box 255}.",
         "USNS: {1:USNS Bergman\nFPO AP 93757}.",
         "on {1:the corner of Ringvej 144 and Mill Road} there",
+        "to {1:2505 Heatherleigh Suite 620} by {1:Rua Cinco de Setembro 12}",
         "she moved to {2:12 Lake View} and to {2:Pagari 18}.",
     };
 
@@ -88,6 +89,7 @@ START_TEST(numbers_beside_words_are_no_addresses)
         "SELECT * FROM street WHERE id = 12 AND road = 3",
         "HAT271 leaves at 10 AM EST for 3 passengers, 2 bags",
         "le 14 juillet 1789, el 5 de mayo, am 3. Oktober 1990",
+        "since at least 1872. In 1898, at 1872. In 1898",
         "Floor 3, Room 12B and Room 5, 3 Blue Park tickets",
         "error 404 on page 12 of Chapter 7, version 2 Beta 3",
     };
