@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SAME_DRAWS 2 /* after a draw that is told to draw again */
+
 struct scrub_faked {
     struct map *held;  /* folded values of the record */
     struct map *taken; /* folded surrogates: number of the owner */
@@ -245,7 +247,8 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
     struct buf norm = { 0 };
     const uint64_t *tried;
     size_t start = out->len;
-    unsigned again = 0;
+    unsigned again = 0, same = 0;
+    struct buf before = { 0 };
 
     norm_key(w, rule, value);
     buf_add_slice(&norm, buf_slice(&w->norm));
@@ -258,6 +261,11 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
         out->len = start;
         draw_once(w, rule, value, again, out);
         s = (struct slice){ out->data + start, out->len - start };
+        same = slice_eq(s, buf_slice(&before)) ? same + 1 : 0;
+        if (same == SAME_DRAWS)
+            break; /* there is no other */
+        buf_reset(&before);
+        buf_add_slice(&before, s);
         if (same_folded(s, value))
             continue;
         if (tried || rule->fake_kind == SCRUB_FAKE_PARTS ||
@@ -272,6 +280,7 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
         out->len = start; /* nothing in it can be redrawn */
         buf_printf(out, "[%s]", rule->type);
     }
+    buf_release(&before);
     buf_release(&norm);
 }
 

@@ -390,7 +390,11 @@ int scrub_text(struct scrub_walk *s, struct slice text, struct slice key,
                        "JSON in strings is nested deeper than %d",
                        SCRUB_MAX_NESTING);
     j = &s->w->level[depth].json;
+    if (depth == 0 && s->w->parsed == text.p && j->size == text.n)
+        return json_value(s, j, 0, key, depth); /* the second look */
     rc = json_parse(j, text.p, text.n, s->err);
+    if (depth == 0)
+        s->w->parsed = rc == ERR_OK ? text.p : NULL;
     if (rc == ERR_FORMAT)
         return scrub_plain_text(s, text, key, false, depth);
     return rc < 0 ? rc : json_value(s, j, 0, key, depth);

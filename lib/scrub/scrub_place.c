@@ -203,11 +203,15 @@ bool scrub_is_payload(struct slice t)
 bool scrub_media_next(struct slice t, size_t *at, size_t *start, size_t *end)
 {
     while (*at < t.n) {
-        const char *hit = memmem(t.p + *at, t.n - *at, ";base64,", 8);
+        const char *hit = memchr(t.p + *at, ';', t.n - *at);
         size_t from;
 
-        if (!hit)
+        if (!hit || (size_t)(t.p + t.n - hit) < 8 + PAYLOAD_MIN)
             return false;
+        if (memcmp(hit, ";base64,", 8) != 0) {
+            *at = (size_t)(hit - t.p) + 1;
+            continue;
+        }
         *start = (size_t)(hit - t.p) + 8;
         *at = *end = payload_end(t, *start);
         from = *start - 8 > 128 ? *start - 8 - 128 : 0;

@@ -308,6 +308,7 @@ struct scrub_worker {
     /* The first look at a record only finds; what it found in each text, by
      * the order of texts, serves the second. */
     bool collecting, calls_known;
+    const char *parsed; /* the document that is in level[0].json */
     struct scrub_hits found;
     size_t *calls; /* ends of each text's finds */
     size_t call_count, call_cap, call_next;

@@ -179,6 +179,7 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
     scrub_spread_reset(w);
     w->logprobs_seen = w->logprobs_held = w->logprobs_dropped = false;
     w->date_year = 0;
+    w->parsed = NULL;
     w->collecting = !w->reveal;
     scrub_calls_reset(w);
     begin_finders(w);
