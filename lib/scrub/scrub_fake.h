@@ -50,6 +50,7 @@ void scrub_digits_lay(struct slice v, const char *d, size_t n, struct buf *out);
 /* Letters without case and accents, digits; the rest goes. Of other scripts
  * the letters as they are. */
 void scrub_fold(struct slice v, struct buf *out);
+bool scrub_is_one_of(struct slice v, const char *const *list, size_t n);
 /* Lower case of one code point, without its accent where `bare`. */
 uint32_t scrub_fold_letter(uint32_t cp, bool bare);
 bool scrub_is_letter(uint32_t cp); /* of any script */

@@ -39,11 +39,10 @@ static bool next_token(struct slice *rest, struct token *t)
 static bool folded_in(struct slice text, const char *const *list, size_t n)
 {
     struct buf folded = { 0 };
-    bool in = false;
+    bool in;
 
     scrub_fold(text, &folded);
-    for (size_t i = 0; i < n && !in; i++)
-        in = slice_is(buf_slice(&folded), list[i]);
+    in = scrub_is_one_of(buf_slice(&folded), list, n);
     buf_release(&folded);
     return in;
 }

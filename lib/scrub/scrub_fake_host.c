@@ -38,14 +38,6 @@ size_t scrub_email_stem(struct slice v)
     return 0;
 }
 
-static bool is_one_of(struct slice v, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (slice_is(v, list[i]))
-            return true;
-    return false;
-}
-
 static bool is_service_host(struct slice label)
 {
     static const char *const list[] = { "www",  "mail", "smtp", "imap",
@@ -53,7 +45,7 @@ static bool is_service_host(struct slice label)
                                         "shop", "app",  "dev",  "test",
                                         "m",    "docs", "help", "support" };
 
-    return is_one_of(label, list, sizeof(list) / sizeof(*list));
+    return scrub_is_one_of(label, list, sizeof(list) / sizeof(*list));
 }
 
 /* "co" of co.uk: part of what registrars give out. */
@@ -64,7 +56,7 @@ static bool is_second_level(struct slice label)
         "edu", "or",  "gob", "ne",  "go", "nom"
     };
 
-    return is_one_of(label, list, sizeof(list) / sizeof(*list));
+    return scrub_is_one_of(label, list, sizeof(list) / sizeof(*list));
 }
 
 static bool is_reserved_host(const struct slice *label, size_t n)
@@ -73,7 +65,7 @@ static bool is_reserved_host(const struct slice *label, size_t n)
                                         "localhost", "local" };
     struct slice top = label[n - 1];
 
-    if (is_one_of(top, tops, sizeof(tops) / sizeof(*tops)))
+    if (scrub_is_one_of(top, tops, sizeof(tops) / sizeof(*tops)))
         return true;
     return n >= 2 && slice_is(label[n - 2], "example") &&
            (slice_is(top, "com") || slice_is(top, "org") ||
@@ -158,7 +150,7 @@ static bool is_office(struct slice local)
         "security", "feedback", "legal",   "privacy", "abuse",  "webmaster",
     };
 
-    return is_one_of(local, list, sizeof(list) / sizeof(*list));
+    return scrub_is_one_of(local, list, sizeof(list) / sizeof(*list));
 }
 
 struct local {

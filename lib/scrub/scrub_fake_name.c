@@ -271,14 +271,6 @@ static bool next_word(struct words *x, struct buf *out)
     return x->word.n > 0;
 }
 
-static bool is_in(struct slice v, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (slice_is(v, list[i]))
-            return true;
-    return false;
-}
-
 static bool is_title(struct slice folded)
 {
     static const char *const list[] = {
@@ -292,7 +284,7 @@ static bool is_title(struct slice folded)
         "mba",    "cpa",      "rn",     "father",    "sister",  "captain",
     };
 
-    return is_in(folded, list, sizeof(list) / sizeof(*list));
+    return scrub_is_one_of(folded, list, sizeof(list) / sizeof(*list));
 }
 
 static bool is_particle(struct slice folded)
@@ -304,7 +296,7 @@ static bool is_particle(struct slice folded)
         "und", "and", "of",  "the", "bint", "st",  "s",
     };
 
-    return is_in(folded, list, sizeof(list) / sizeof(*list));
+    return scrub_is_one_of(folded, list, sizeof(list) / sizeof(*list));
 }
 
 static enum word kind_of(const struct words *x)

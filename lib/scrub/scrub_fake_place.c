@@ -190,8 +190,9 @@ bool scrub_state_draw(struct scrub_worker *w, struct slice v, struct buf *out)
 
     scrub_fold(v, &folded);
     for (size_t i = 0; i < STATES && at == STATES; i++)
-        if (slice_is(v, states[i].code) ||
-            slice_is(buf_slice(&folded), states[i].folded))
+        if (folded.len && folded.data[0] == states[i].folded[0] &&
+            (slice_is(v, states[i].code) ||
+             slice_is(buf_slice(&folded), states[i].folded)))
             at = i;
     buf_release(&folded);
     if (at == STATES)
@@ -239,7 +240,8 @@ static size_t country_of(struct slice folded)
                  { "espana", "es" },  { "italia", "it" } };
 
     for (size_t i = 0; i < COUNTRIES; i++)
-        if (slice_is(folded, countries[i].folded))
+        if (folded.n && folded.p[0] == countries[i].folded[0] &&
+            slice_is(folded, countries[i].folded))
             return i;
     for (size_t i = 0; i < sizeof(also) / sizeof(*also); i++)
         for (size_t k = 0; slice_is(folded, also[i].name) && k < COUNTRIES; k++)
@@ -379,9 +381,12 @@ void scrub_fake_nationality(struct scrub_worker *w,
     at = kind_of(buf_slice(&folded), &list, &n);
     if (at != SIZE_MAX)
         many = folded.len > strlen(list[at]);
-    for (size_t i = 0; i < COUNTRIES; i++) {
-        size_t len = strlen(countries[i].people);
+    for (size_t i = 0; folded.len && i < COUNTRIES; i++) {
+        size_t len;
 
+        if ((folded.data[0] | 0x20) != (countries[i].people[0] | 0x20))
+            continue;
+        len = strlen(countries[i].people);
         if ((folded.len == len ||
              (folded.len == len + 1 && folded.data[len] == 's')) &&
             strncasecmp(folded.data, countries[i].people, len) == 0) {

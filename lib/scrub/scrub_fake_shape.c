@@ -162,24 +162,33 @@ uint32_t scrub_fold_letter(uint32_t cp, bool bare)
     return d && cp < 0xAC00 ? d->to[0] : cp;
 }
 
+/* The ASCII bytes at the beginning; returns how many there were. */
+static size_t fold_ascii(struct slice v, struct buf *out)
+{
+    char *to = buf_reserve(out, v.n);
+    size_t i = 0, n = 0;
+
+    for (; to && i < v.n && (unsigned char)v.p[i] < 0x80; i++) {
+        char c = v.p[i];
+
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c | 0x20);
+        if (scrub_is_alnum(c))
+            to[n++] = c;
+    }
+    out->len += n;
+    return i;
+}
+
 void scrub_fold(struct slice v, struct buf *out)
 {
-    size_t used;
+    size_t used, i = fold_ascii(v, out);
 
-    for (size_t i = 0; i < v.n; i += used) {
-        int32_t cp;
+    for (; i < v.n; i += used) {
+        int32_t cp = utf8_decode(v.p + i, v.n - i, &used);
         char text[4];
         uint32_t c;
 
-        used = 1;
-        if ((unsigned char)v.p[i] < 0x80) {
-            if (scrub_is_digit(v.p[i]))
-                buf_char(out, v.p[i]);
-            else if (scrub_is_alnum(v.p[i]))
-                buf_char(out, (char)(v.p[i] | 0x20));
-            continue;
-        }
-        cp = utf8_decode(v.p + i, v.n - i, &used);
         if (cp < 0)
             continue;
         c = scrub_fold_letter((uint32_t)cp, true);
@@ -188,6 +197,14 @@ void scrub_fold(struct slice v, struct buf *out)
         else if (c >= '0' && c <= '9')
             buf_char(out, (char)c);
     }
+}
+
+bool scrub_is_one_of(struct slice v, const char *const *list, size_t n)
+{
+    for (size_t i = 0; v.n && i < n; i++)
+        if (list[i][0] == v.p[0] && slice_is(v, list[i]))
+            return true;
+    return false;
 }
 
 /* Letters of a script that look well side by side; the lower ones first, as
