@@ -198,6 +198,16 @@ static int set_check(struct reader *s, struct slice v, scrub_check_fn **out)
     return *out ? ERR_OK : bad(s, "unknown check", v);
 }
 
+static int set_complete(struct reader *s, struct slice v)
+{
+    char name[32];
+
+    (void)snprintf(name, sizeof(name), "%.*s", (int)v.n, v.p);
+    s->rule->complete = scrub_complete_find(name);
+    return s->rule->complete ? ERR_OK
+                             : bad(s, "nothing completes that check", v);
+}
+
 static int set_surrogate(struct reader *s, struct slice v)
 {
     char name[32];
@@ -284,6 +294,8 @@ static int set(struct reader *s, struct slice key, struct slice v)
         return set_flag(s, v, &r->spread);
     if (slice_is(key, "check"))
         return set_check(s, v, &r->check);
+    if (slice_is(key, "complete"))
+        return set_complete(s, v);
     if (slice_is(key, "require"))
         return set_check(s, v, &r->require);
     if (slice_is(key, "fit")) {

@@ -83,8 +83,8 @@ START_TEST(bech32_of_bip_173_and_350)
     static const char *const good[] = {
         "A12UEL5L",
         "a12uel5l",
-        "an83characterlonghumanreadablepartthatcontainsthenumber1andtheexcluded"
-        "charactersbio1tt5tgs",
+        ("an83characterlonghumanreadablepartthatcontainsthenumber1"
+         "andtheexcludedcharactersbio1tt5tgs"),
         "abcdef1qpzry9x8gf2tvdw0s3jn54khce6mua7lmqqqxw",
         "split1checkupstagehandshakeupstreamerranterredcaperred2y9e3w",
         "?1ezyfcl",
@@ -113,8 +113,8 @@ START_TEST(witness_addresses_of_bip_350)
     static const char *const good[] = {
         "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4",
         "tb1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3q0sl5k7",
-        "bc1pw508d6qejxtdg4y5r3zarvary0c5xw7kw508d6qejxtdg4y5r3zarvary0c5xw7kt5"
-        "nd6y",
+        ("bc1pw508d6qejxtdg4y5r3zarvary0c5xw7kw508d6qejxtdg4y5r3zarvary0"
+         "c5xw7kt5nd6y"),
         "BC1SW50QGDZ25J",
         "bc1zw508d6qejxtdg4y5r3zarvaryvaxxpcs",
         "tb1qqqqqp399et2xygdj5xreqhjjvcmzhxw4aywxecjdzew6hylgvsesrxh6hy",
