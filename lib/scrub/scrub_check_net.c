@@ -69,26 +69,28 @@ static bool check_remote(struct slice v)
            !(a[0] == 203 && a[1] == 0 && a[2] == 113);
 }
 
-/* Of a range that hosts have (2000::/3, fc00::/7, fe80::/10), not of the one
- * for documentation; "AAA::c" is code. */
-static bool begins_ipv6(struct slice v)
+/* Of a range that hosts have: 2000::/3, fc00::/7, fe80::/10. */
+static bool is_of_hosts(struct slice v)
 {
-    static const char *const kept[] = { "2001:db8:", "2001:0db8:", "2001:DB8:",
-                                        "2001:0DB8:" };
     char second = v.n > 4 ? (char)(v.p[1] | 0x20) : '\0';
 
-    for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
-        if (slice_starts(v, kept[i]))
-            return false;
     if (v.n < 5 || v.p[4] != ':' || memchr(v.p, ':', 4))
         return false;
     return v.p[0] == '2' || v.p[0] == '3' ||
            ((v.p[0] | 0x20) == 'f' && second >= 'c' && second <= 'e');
 }
 
+static bool is_for_manuals(struct slice v)
+{
+    return slice_starts(v, "2001:db8:") || slice_starts(v, "2001:0db8:") ||
+           slice_starts(v, "2001:DB8:") || slice_starts(v, "2001:0DB8:");
+}
+
+/* Eight groups, one of three digits; or fewer with a gap, of a range that
+ * hosts have: "AAA::c" is code, "fe80::" a network. */
 static bool check_ipv6(struct slice v)
 {
-    size_t groups = 0, digits = 0;
+    size_t groups = 0, digits = 0, longest = 0;
     bool gap = false;
 
     for (size_t i = 0; i < v.n; i++) {
@@ -96,6 +98,7 @@ static bool check_ipv6(struct slice v)
             if (++digits > 4)
                 return false;
             groups += digits == 1;
+            longest = digits > longest ? digits : longest;
             continue;
         }
         digits = 0;
@@ -105,9 +108,9 @@ static bool check_ipv6(struct slice v)
             gap = true;
         }
     }
-    if (!digits || !begins_ipv6(v)) /* "fe80::" is a network */
+    if (!digits || is_for_manuals(v))
         return false;
-    return gap ? groups <= 7 : groups == 8;
+    return gap ? groups <= 7 && is_of_hosts(v) : groups == 8 && longest > 2;
 }
 
 static int hex_value(char c)

@@ -301,6 +301,8 @@ START_TEST(addresses_that_tell_something)
     PASSES("ipv6", "2a01:4f8:c0c:1234::1");
     PASSES("ipv6", "fd12:3456:789a:1::1");
     PASSES("ipv6", "fe80::1ff:fe23:4567:890a");
+    PASSES("ipv6", "6e40:4041:c617:e898:c11:40d2:c669:2eb4");
+    FAILS("ipv6", "3c:22:fb:9a:41:07:11:22");
     FAILS("ipv6", "fe80::");
     FAILS("ipv6", "2001:db8::1");
     FAILS("ipv6", "AAA::c");
