@@ -82,6 +82,8 @@ bool scrub_state_draw(struct scrub_worker *w, struct slice v, struct buf *out);
 /* Digits of a US ZIP code: those of a place in the state that stands for
  * theirs. */
 void scrub_state_zip(struct scrub_worker *w, char d[5]);
+/* "Acme Corp." */
+bool scrub_has_legal_form(struct slice v);
 /* A settlement's or country's name. */
 void scrub_place_draw(struct scrub_worker *w, struct slice v, struct buf *out);
 /* The numbers of coordinates that tell a place, with and without last zeros. */

@@ -115,6 +115,16 @@ static struct slice bare_name(struct slice v)
     return (struct slice){ v.p, end };
 }
 
+bool scrub_has_legal_form(struct slice v)
+{
+    size_t bare = bare_name(v).n;
+
+    for (size_t i = bare; i < v.n; i++)
+        if (scrub_is_alnum(v.p[i]))
+            return true;
+    return false;
+}
+
 void scrub_norm_organization(struct slice v, struct buf *out)
 {
     scrub_fold(bare_name(v), out);

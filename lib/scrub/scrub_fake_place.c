@@ -309,7 +309,10 @@ void scrub_fake_place(struct scrub_worker *w, const struct scrub_rule *rule,
                       struct slice v, struct rng *r, struct buf *out)
 {
     (void)rule;
-    (void)r;
+    if (scrub_has_legal_form(v)) {
+        scrub_fake_organization(w, rule, v, r, out);
+        return;
+    }
     while (v.n) {
         const char *comma = memchr(v.p, ',', v.n);
         size_t n = comma ? (size_t)(comma - v.p) : v.n, from = 0, to = n;

@@ -137,18 +137,42 @@ static bool is_telling(const struct seeker *k, struct slice word)
            !names_is(k->names, NAMES_LIST_ORGANIZATION, word);
 }
 
-/* As it stands in the names of accounts. */
-static void note_lower(struct seeker *k, struct slice word)
+/* In capitals, or without any: as in forms and in the names of accounts. */
+static void note_cased(struct seeker *k, struct slice v, bool upper)
 {
-    char lower[NOTE_BYTES_MAX];
+    char text[NOTE_BYTES_MAX];
 
-    if (word.n < NOTE_MIN || word.n > sizeof(lower))
+    if (v.n < NOTE_MIN || v.n > sizeof(text))
         return;
-    for (size_t i = 0; i < word.n; i++)
-        lower[i] =
-            (char)(word.p[i] >= 'A' && word.p[i] <= 'Z' ? word.p[i] | 0x20
-                                                        : word.p[i]);
-    (void)note_of(k, (struct slice){ lower, word.n }, NAMES_PERSON, true);
+    for (size_t i = 0; i < v.n; i++) {
+        char c = v.p[i];
+
+        if (upper && c >= 'a' && c <= 'z')
+            c = (char)(c & ~0x20);
+        else if (!upper && c >= 'A' && c <= 'Z')
+            c = (char)(c | 0x20);
+        text[i] = c;
+    }
+    (void)note_of(k, (struct slice){ text, v.n }, NAMES_PERSON, true);
+}
+
+/* First and last name: in other case, and the last one in front. */
+static void note_forms(struct seeker *k, struct slice v)
+{
+    const char *space = memchr(v.p, ' ', v.n);
+    char turned[NOTE_BYTES_MAX];
+    size_t first = space ? (size_t)(space - v.p) : 0;
+
+    if (!first || v.n + 1 > sizeof(turned) ||
+        memchr(space + 1, ' ', v.n - first - 1))
+        return;
+    memcpy(turned, space + 1, v.n - first - 1);
+    memcpy(turned + (v.n - first - 1), ", ", 2);
+    memcpy(turned + (v.n - first + 1), v.p, first);
+    note_cased(k, v, true);
+    note_cased(k, v, false);
+    (void)note_of(k, (struct slice){ turned, v.n + 1 }, NAMES_PERSON, true);
+    note_cased(k, (struct slice){ turned, v.n + 1 }, false);
 }
 
 /* Persons that are sure are known by each word of v. */
@@ -168,7 +192,7 @@ static void note_words(struct seeker *k, struct slice v, bool add)
         if (!is_telling(k, word))
             continue;
         if (add)
-            note_lower(k, word);
+            note_cased(k, word, false);
         n = word.n < v.n ? note_of(k, word, NAMES_PERSON, add) : NULL;
         if (n)
             n->seen++;
@@ -188,6 +212,8 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
             s->class = n->class; /* one phrase, one kind */
         }
     }
+    if (s->class == NAMES_PERSON && s->sure)
+        note_forms(k, v);
     if (s->class == NAMES_PERSON)
         note_words(k, v, s->sure);
 }

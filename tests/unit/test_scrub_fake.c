@@ -644,11 +644,23 @@ START_TEST(a_damaged_vault_is_refused)
 }
 END_TEST
 
+START_TEST(a_known_name_goes_in_other_case_and_turned)
+{
+    char *out = scrub("{\"q\":\"I am Mr. John Smith.\",\"a\":\"Hello. JOHN "
+                      "SMITH, or: Smith, John; smith, john; john smith\"}");
+
+    ck_assert_msg(!strcasestr(out, "john") && !strcasestr(out, "smith"), "%s",
+                  out);
+    free(out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_fake", load_rules, drop_rules);
 
     tcase_add_test(c, forms_of_a_name_agree);
+    tcase_add_test(c, a_known_name_goes_in_other_case_and_turned);
     tcase_add_test(c, titles_particles_hyphens_and_scripts_stay);
     tcase_add_test(c, names_of_a_record_stay_apart);
     tcase_add_test(c, places_agree_in_addresses_and_alone);
