@@ -231,7 +231,7 @@ unit: $(if $(T),$(BUILD)/test_$(T),$(TESTS)) ## unit tests; T=name runs one of t
 	$(Q)$(if $(T),CK_TIMEOUT_MULTIPLIER=10 $(BUILD)/test_$(T),$(tiers) unit)
 
 check: check-deps ## install what tests need, build, run all quick tests
-	$(Q)$(MAKE) $(BUILD)/slmctl $(BUILD)/agentgen $(TESTS) $(FUZZERS)
+	$(Q)$(MAKE) $(BUILD)/slmctl $(BUILD)/agentgen $(BUILD)/namestool $(TESTS) $(FUZZERS)
 	$(Q)$(tiers) $(TIERS)
 
 check-lint: $(BUILD)/slmctl ## rules of the tree, manuals, completions
@@ -270,7 +270,7 @@ $(BUILD)/link_%: $(BUILD)/tests/fuzz/fuzz_%.c.o $(BUILD)/tests/fuzz/memory_file.
 	  $(if $(COVER),$(COVER_FLAGS)) -o $(BUILD)/fuzz_$* $^ $(ALL_LDLIBS)
 	$(Q)touch $@
 
-check-cli: $(BUILD)/slmctl $(BUILD)/agentgen ## tests of the program as a whole
+check-cli: $(BUILD)/slmctl $(BUILD)/agentgen $(BUILD)/namestool ## tests of the program as a whole
 	$(Q)$(tiers) cli
 
 check-slow: check-deps ## valgrind, load and training tests: minutes

@@ -24,7 +24,11 @@ bool names_is_honorific(const struct names_token *t)
 
 static bool is_other(const struct names_token *t)
 {
-    return (t->lists & (W_TECH | W_CALENDAR | W_CONTINENT | W_NATION)) != 0;
+    unsigned l = t->lists;
+
+    if ((l & W_CALENDAR) && (l & W_GIVEN) && names_is_capital(&t[1]))
+        l &= ~(unsigned)W_CALENDAR; /* Jan Novak, April Jones */
+    return (l & (W_TECH | W_CALENDAR | W_CONTINENT | W_NATION)) != 0;
 }
 
 /* Could be part of a name if something says so. */

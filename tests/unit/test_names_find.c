@@ -1,0 +1,216 @@
+/* test_names_find.c - what is a name in a text, and what stays */
+#include "names/names.h"
+
+#include "base/mem.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct names *names;
+static struct names_worker *worker;
+
+static void setup(void)
+{
+    struct err err;
+
+    ck_assert_msg(names_open(&names, &err) == ERR_OK, "%s", err.msg);
+    worker = names_worker_new(names);
+}
+
+static void teardown(void)
+{
+    names_worker_free(worker);
+    names_close(names);
+}
+
+/* The finds that act, as "PERSON:Mia Li PLACE:Oslo". */
+static const char *finds(enum names_level level, const char *text,
+                         const char *key)
+{
+    static const char *const classes[] = { "PERSON", "PLACE", "ORGANIZATION",
+                                           "NATIONALITY", "TITLE" };
+    static char out[1024];
+    const struct names_span *s;
+    size_t count, n = 0;
+
+    names_find(worker, level, slice_of(text), slice_of(key), &s, &count);
+    out[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        ck_assert(s[i].start < s[i].end && s[i].end <= strlen(text));
+        ck_assert(i == 0 || s[i].start >= s[i - 1].end);
+        if (s[i].tier == 1)
+            n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%s:%.*s",
+                                  n ? " " : "", classes[s[i].class],
+                                  (int)(s[i].end - s[i].start),
+                                  text + s[i].start);
+        ck_assert(n < sizeof(out));
+    }
+    return out;
+}
+
+START_TEST(evidence_is_enough_without_the_tagger)
+{
+    static const char *const all[][2] = {
+        { "My name is Ingrid Solheim.", "PERSON:Ingrid Solheim" },
+        { "Please tell Mr. Okonkwo.", "TITLE:Mr. PERSON:Okonkwo" },
+        { "my name is Zbqrtl and I wait", "PERSON:Zbqrtl" },
+        { "Passenger: Aarav Garcia", "PERSON:Aarav Garcia" },
+        { "- **Passenger:** Aarav Garcia", "PERSON:Aarav Garcia" },
+        { "Best regards,\nWanda Kowalczyk\n", "PERSON:Wanda Kowalczyk" },
+        { "Dr. J. Halvorsen called", "TITLE:Dr. PERSON:J. Halvorsen" },
+        { "Name: Jan M. van den Berg, age 7", "PERSON:Jan M. van den Berg" },
+        { "I met Sarah Connolly there", "PERSON:Sarah Connolly" },
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        ck_assert_str_eq(finds(NAMES_RULES, all[i][0], ""), all[i][1]);
+}
+END_TEST
+
+START_TEST(the_tagger_knows_names_by_their_neighbours)
+{
+    ck_assert_str_eq(
+        finds(NAMES_TAGGER, "I moved from Rotterdam to Utrecht.", ""),
+        "PLACE:Rotterdam PLACE:Utrecht");
+    ck_assert_str_eq(
+        finds(NAMES_TAGGER, "Kevin said that he will come later.", ""),
+        "PERSON:Kevin");
+    ck_assert_str_eq(
+        finds(NAMES_TAGGER, "could you tell sabine that i am late", ""),
+        "PERSON:sabine");
+    ck_assert_str_eq(finds(NAMES_RULES, "I moved from Rotterdam.", ""), "");
+}
+END_TEST
+
+START_TEST(words_of_prompts_stay)
+{
+    static const char *const all[] = {
+        "You are a helpful assistant. Answer Yes or No.",
+        "SELECT Name, Country FROM Singer WHERE Age > 20 ORDER BY Name",
+        "Topics: ajax, apache, Excel, Oracle, Spring, Hibernate, WordPress.",
+        "## Original Requirements\n\n## Competitive Analysis\n",
+        "Cabin Class: Economy. Trip Type: Round Trip. Status: Confirmed.",
+        "from metagpt.actions import ActionNode, WriteCode",
+        "class GoogleAPIWrapper(BaseModel):\n    Field(default=None)",
+        "IMPORTANT: NEVER SHARE THE PIN. CALL 24 HOURS.",
+        "On Monday, May 5, the Board of Directors will meet.",
+        "flight HAT083 from JFK to ATL, departs 06:00 EST",
+        "Refund_not_showing_up, activate_my_card, apple_pay_or_google_pay",
+        "GNPOld, LocalName, HeadOfState, IndepYear",
+        "{\"type\": \"object\", \"properties\": {}}",
+        "How many countries are in Europe or Africa?",
+        "",
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        ck_assert_str_eq(finds(NAMES_TAGGER, all[i], ""), "");
+}
+END_TEST
+
+START_TEST(keys_say_what_their_value_is)
+{
+    static const char *const all[][3] = {
+        { "_first_name_", "Rune", "PERSON:Rune" },
+        { "_first_name_", "string", "" },
+        { "_customer_name_", "Quillfeather, Ada", "PERSON:Quillfeather, Ada" },
+        { "_name_", "search_direct_flight", "" },
+        { "_name_", "Emma Kim", "PERSON:Emma Kim" },
+        { "_name_", "Settings", "" },
+        { "_city_", "Houston", "PLACE:Houston" },
+        { "_origin_", "JFK", "" },
+        { "_state_", "TX", "" },
+        { "_company_", "Thornfield Analytics",
+          "ORGANIZATION:Thornfield Analytics" },
+        { "_status_", "Confirmed", "" },
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        ck_assert_str_eq(finds(NAMES_TAGGER, all[i][1], all[i][0]), all[i][2]);
+}
+END_TEST
+
+START_TEST(levels_go_further_each)
+{
+    const char *text = "Ask Vortigan in Malmö, Mr. Aalto.";
+
+    ck_assert_str_eq(finds(NAMES_OFF, text, ""), "");
+    ck_assert_str_eq(finds(NAMES_RULES, text, ""), "TITLE:Mr. PERSON:Aalto");
+    ck_assert(strstr(finds(NAMES_PARANOID, text, ""), "Vortigan"));
+    ck_assert(strstr(finds(NAMES_PARANOID, text, ""), "Malmö"));
+}
+END_TEST
+
+START_TEST(nationality_counts_beside_a_person_only)
+{
+    ck_assert_str_eq(finds(NAMES_TAGGER, "Translate it into Finnish.", ""), "");
+    ck_assert_str_eq(
+        finds(NAMES_TAGGER, "The Finnish player Teemu Virtanen won.", ""),
+        "NATIONALITY:Finnish PERSON:Teemu Virtanen");
+}
+END_TEST
+
+START_TEST(any_bytes_can_be_looked_at)
+{
+    static const char bad[] = "Mr. \xFF\xFE\xC3 Smith\0 \xED\xA0\x80 Jo\xC3";
+    const struct names_span *s;
+    size_t count;
+    struct buf many = { 0 };
+
+    names_find(worker, NAMES_TAGGER, (struct slice){ bad, sizeof(bad) - 1 },
+               (struct slice){ 0 }, &s, &count);
+    for (size_t i = 0; i < count; i++)
+        ck_assert(s[i].end <= sizeof(bad) - 1);
+    for (size_t i = 0; i < 20000; i++)
+        buf_str(&many, i % 7 ? "Xyzzx" : "Aa'-");
+    names_find(worker, NAMES_TAGGER, buf_slice(&many), (struct slice){ 0 }, &s,
+               &count);
+    ck_assert(count <= 1);
+    buf_release(&many);
+}
+END_TEST
+
+/* Every prefix of a text is a text. */
+START_TEST(spans_stay_inside_cut_texts)
+{
+    static const char text[] = "Dear Mr. Łukasz O’Neill-Szczepański, J. "
+                               "Ærøskøbing said hi.\nRegards,\nŽofia \"M.\" ";
+
+    for (size_t n = 0; n < sizeof(text); n++) {
+        char *copy = mem_strndup(text, n);
+        const struct names_span *s;
+        size_t count;
+
+        names_find(worker, NAMES_PARANOID, (struct slice){ copy, n },
+                   (struct slice){ 0 }, &s, &count);
+        for (size_t i = 0; i < count; i++)
+            ck_assert(s[i].start < s[i].end && s[i].end <= n);
+        free(copy);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("names_find");
+    TCase *c = tcase_create("names_find");
+    SRunner *r;
+    int failed;
+
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, evidence_is_enough_without_the_tagger);
+    tcase_add_test(c, the_tagger_knows_names_by_their_neighbours);
+    tcase_add_test(c, words_of_prompts_stay);
+    tcase_add_test(c, keys_say_what_their_value_is);
+    tcase_add_test(c, levels_go_further_each);
+    tcase_add_test(c, nationality_counts_beside_a_person_only);
+    tcase_add_test(c, any_bytes_can_be_looked_at);
+    tcase_add_test(c, spans_stay_inside_cut_texts);
+    suite_add_tcase(s, c);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
