@@ -146,6 +146,19 @@ MUST_CHECK int curate_count(struct store *s, struct curate_result *r,
  * holds byte `at`, appended; returns the node that holds it. */
 json_ref curate_pointer(const struct json *j, size_t at, struct buf *out);
 
+/* What the largest call of each conversation knows, for scrubbing the others
+ * beside it. */
+struct curate_evidence;
+MUST_CHECK int curate_evidence_open(struct store *s,
+                                    struct curate_evidence **out,
+                                    struct err *err);
+void curate_evidence_free(struct curate_evidence *e); /* NULL is fine */
+/* Its request and response; empty if it is `call` itself, or there is none. */
+MUST_CHECK int curate_evidence_read(struct curate_evidence *e,
+                                    struct slice client,
+                                    struct slice conversation, int64_t call,
+                                    struct buf body[2], struct err *err);
+
 /* {"spans": [...]}, appended; j: the line parsed, empty for plain text. */
 void curate_put_spans(const struct scrub_rules *rules, const struct json *j,
                       const struct scrub_span *spans, size_t count,

@@ -1,0 +1,131 @@
+/*
+ * curate_evidence.c - what a conversation tells of a person, later on
+ *
+ * Agents send the whole conversation with each call, so its largest call knows
+ * nearly all that is ever said in it. Earlier calls are scrubbed beside that
+ * one: a value that is known for what it is only there goes here, too, and gets
+ * the same surrogate. It is only read; what becomes of it is no output.
+ */
+#include "curate/curate_priv.h"
+
+#include <stdlib.h>
+
+#define EVIDENCE_MAX ((size_t)4 << 20) /* bytes; more is no evidence */
+
+struct curate_evidence {
+    struct store *store;
+    struct map *largest; /* client, conversation: call */
+    struct buf key, body[2];
+    int64_t held; /* the call of body */
+};
+
+/* Of equal calls the last. */
+static const char select_largest[] =
+    "SELECT client, conversation, id, "
+    "max(coalesce(tokens_in, 0) * 4294967296 + id) FROM call "
+    "WHERE conversation <> '' GROUP BY client, conversation "
+    "HAVING count(*) > 1";
+
+static const char select_bodies[] =
+    "SELECT request, request_at, node, response FROM call WHERE id = ?";
+
+static void set_key(struct curate_evidence *e, struct slice client,
+                    struct slice conversation)
+{
+    buf_reset(&e->key);
+    buf_printf(&e->key, "%zu:", client.n);
+    buf_add_slice(&e->key, client);
+    buf_add_slice(&e->key, conversation);
+}
+
+int curate_evidence_open(struct store *s, struct curate_evidence **out,
+                         struct err *err)
+{
+    struct curate_evidence *e;
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s), select_largest, &q, err);
+
+    if (rc < 0)
+        return rc;
+    e = mem_zalloc(sizeof(*e));
+    e->store = s;
+    e->largest = map_new();
+    while ((rc = sql_step(q, err)) == 1) {
+        set_key(e, sql_text(q, 0), sql_text(q, 1));
+        *map_put(e->largest, e->key.data, e->key.len, NULL) =
+            (uint64_t)sql_int(q, 2);
+    }
+    if (rc < 0) {
+        curate_evidence_free(e);
+        return rc;
+    }
+    *out = e;
+    return ERR_OK;
+}
+
+void curate_evidence_free(struct curate_evidence *e)
+{
+    if (!e)
+        return;
+    map_free(e->largest);
+    buf_release(&e->key);
+    buf_release(&e->body[0]);
+    buf_release(&e->body[1]);
+    free(e);
+}
+
+static int hold(struct curate_evidence *e, int64_t call, struct err *err)
+{
+    struct store_body request;
+    int64_t response;
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(e->store), select_bodies, &q, err);
+
+    if (rc < 0)
+        return rc;
+    e->held = 0;
+    buf_reset(&e->body[0]);
+    buf_reset(&e->body[1]);
+    sql_bind_int(q, 1, call);
+    rc = sql_step(q, err);
+    if (rc <= 0)
+        return rc;
+    request =
+        (struct store_body){ sql_int(q, 0), sql_int(q, 1), sql_int(q, 2) };
+    response = sql_int(q, 3);
+    sql_reset(q);
+    rc = store_body_get(e->store, request, &e->body[0], err);
+    if (rc == ERR_OK)
+        rc = store_blob_get(e->store, response, &e->body[1], err);
+    if (e->body[0].len + e->body[1].len > EVIDENCE_MAX) {
+        buf_release(&e->body[0]);
+        buf_release(&e->body[1]);
+    }
+    if (rc == ERR_OK)
+        e->held = call;
+    return rc;
+}
+
+int curate_evidence_read(struct curate_evidence *e, struct slice client,
+                         struct slice conversation, int64_t call,
+                         struct buf body[2], struct err *err)
+{
+    const uint64_t *at;
+    int rc = ERR_OK;
+
+    buf_reset(&body[0]);
+    buf_reset(&body[1]);
+    if (!conversation.n)
+        return ERR_OK;
+    set_key(e, client, conversation);
+    at = map_get(e->largest, e->key.data, e->key.len);
+    if (!at || (int64_t)*at == call)
+        return ERR_OK;
+    if (e->held != (int64_t)*at)
+        rc = hold(e, (int64_t)*at, err);
+    if (rc < 0)
+        return err_wrap(err, "call %lld", (long long)*at);
+    buf_add_slice(&body[0], buf_slice(&e->body[0]));
+    buf_add_slice(&body[1], buf_slice(&e->body[1]));
+    return ERR_OK;
+}
