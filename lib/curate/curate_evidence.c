@@ -8,6 +8,7 @@
  */
 #include "curate/curate_priv.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define EVIDENCE_MAX ((size_t)4 << 20) /* bytes; more is no evidence */
@@ -128,4 +129,33 @@ int curate_evidence_read(struct curate_evidence *e, struct slice client,
     buf_add_slice(&body[0], buf_slice(&e->body[0]));
     buf_add_slice(&body[1], buf_slice(&e->body[1]));
     return ERR_OK;
+}
+
+int curate_scrub(struct scrub_worker *w, struct slice scope,
+                 const struct slice *own, size_t n, const struct buf later[2],
+                 struct buf *out, const struct scrub_span **spans,
+                 size_t *count)
+{
+    struct slice in[CURATE_DOCUMENTS + 2];
+    struct buf all[CURATE_DOCUMENTS + 2] = { { 0 } };
+    size_t m = n, found = 0;
+    int rc;
+
+    assert(n <= CURATE_DOCUMENTS);
+    for (size_t i = 0; i < n; i++) {
+        in[i] = own[i];
+        all[i] = out[i];
+    }
+    for (size_t i = 0; i < 2; i++)
+        if (later[i].len)
+            in[m++] = buf_slice(&later[i]);
+    rc = scrub_record(w, scope, in, m, all, spans, &found, NULL);
+    for (size_t i = 0; i < n; i++)
+        out[i] = all[i];
+    for (size_t i = n; i < m; i++)
+        buf_release(&all[i]);
+    *count = 0;
+    while (rc == ERR_OK && *count < found && (*spans)[*count].document < n)
+        ++*count;
+    return rc;
 }

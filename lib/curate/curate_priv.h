@@ -159,6 +159,14 @@ MUST_CHECK int curate_evidence_read(struct curate_evidence *e,
                                     struct slice conversation, int64_t call,
                                     struct buf body[2], struct err *err);
 
+/* Scrubs n documents of a call, appended to out, beside what is known later;
+ * spans and their count are those of the n. */
+#define CURATE_DOCUMENTS 3
+MUST_CHECK int curate_scrub(struct scrub_worker *w, struct slice scope,
+                            const struct slice *own, size_t n,
+                            const struct buf later[2], struct buf *out,
+                            const struct scrub_span **spans, size_t *count);
+
 /* {"spans": [...]}, appended; j: the line parsed, empty for plain text. */
 void curate_put_spans(const struct scrub_rules *rules, const struct json *j,
                       const struct scrub_span *spans, size_t count,

@@ -324,6 +324,8 @@ static void make_types(struct report_run *k)
 
 static int begin(struct report_run *k)
 {
+    int rc;
+
     crypto_derive(k->o->key, "curate", &k->hash_key);
     k->pool = pool_new(k->o->threads);
     k->threads = pool_threads(k->pool);
@@ -341,9 +343,9 @@ static int begin(struct report_run *k)
     k->talks = map_new();
     report_values_begin(&k->values);
     make_types(k);
-    return sql_one_int(store_sql(k->s),
-                       "SELECT count(*) FROM example WHERE kept", 0, &k->total,
-                       k->err);
+    rc = sql_one_int(store_sql(k->s), "SELECT count(*) FROM example WHERE kept",
+                     0, &k->total, k->err);
+    return rc < 0 ? rc : curate_evidence_open(k->s, &k->evidence, k->err);
 }
 
 static void end(struct report_run *k)
@@ -370,6 +372,7 @@ static void end(struct report_run *k)
     map_free(k->quasi);
     map_free(k->talks);
     report_values_release(&k->values);
+    curate_evidence_free(k->evidence);
     free(k->type_of);
     pool_free(k->pool);
     crypto_wipe(&k->hash_key, sizeof(k->hash_key));

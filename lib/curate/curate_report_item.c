@@ -26,10 +26,11 @@ static void item_reset(struct report_item *it)
     struct buf *all[] = { &c->dialect,    &c->status,       &c->finish,
                           &c->client,     &c->conversation, &c->request,
                           &c->response,   &it->answer,      &it->group,
-                          &it->talk,      &it->bound,       &it->stored[0],
-                          &it->stored[1], &it->stored[2],   &it->clean[0],
-                          &it->clean[1],  &it->clean[2],    &it->blank[0],
-                          &it->blank[1],  &it->blank[2],    &it->arena };
+                          &it->talk,      &it->bound,       &it->later[0],
+                          &it->later[1],  &it->stored[0],   &it->stored[1],
+                          &it->stored[2], &it->clean[0],    &it->clean[1],
+                          &it->clean[2],  &it->blank[0],    &it->blank[1],
+                          &it->blank[2],  &it->arena };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         if (all[i]->cap > ((size_t)1 << 20))
@@ -58,6 +59,8 @@ void report_item_release(struct report_item *it)
     buf_release(&it->group);
     buf_release(&it->talk);
     buf_release(&it->bound);
+    buf_release(&it->later[0]);
+    buf_release(&it->later[1]);
     for (int i = 0; i < REPORT_DOCUMENTS; i++) {
         buf_release(&it->stored[i]);
         buf_release(&it->clean[i]);
@@ -85,6 +88,10 @@ static int read_bodies(struct report_run *k, struct report_item *it,
         rc = store_body_get(k->s, request, &it->stored[0], k->err);
     for (int i = 0; rc == ERR_OK && i < 2; i++)
         rc = store_blob_get(k->s, blobs[i], &it->stored[i + 1], k->err);
+    if (rc == ERR_OK)
+        rc = curate_evidence_read(k->evidence, buf_slice(&it->call.client),
+                                  buf_slice(&it->call.conversation),
+                                  it->call.id, it->later, k->err);
     return rc < 0 ? err_wrap(k->err, "example %lld", (long long)it->id)
                   : ERR_OK;
 }
@@ -209,8 +216,8 @@ static bool scrub_documents(struct report_run *k, struct report_worker *w,
     struct slice scope = curate_scope(
         scrub_rules_settings(k->o->rules)->scope, buf_slice(&it->call.client),
         buf_slice(&it->call.conversation), buf_slice(&it->group), &it->bound);
-    int rc = scrub_record(w->judge.scrubber, scope, in, n, out, &spans, &count,
-                          NULL);
+    int rc = curate_scrub(w->judge.scrubber, scope, in, n, it->later, out,
+                          &spans, &count);
 
     if (rc == ERR_OK) {
         keep_record(it, in, spans, count, from, n);

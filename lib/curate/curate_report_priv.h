@@ -47,6 +47,7 @@ struct report_item {
     bool gone, same;
     struct curate_item call;
     struct buf answer, group;
+    struct buf later[2];
     struct buf talk, bound; /* the conversation; what surrogates go by */
     struct buf stored[REPORT_DOCUMENTS], clean[REPORT_DOCUMENTS];
     struct buf blank[REPORT_DOCUMENTS]; /* clean, without its surrogates */
@@ -122,6 +123,7 @@ struct report_run {
     struct report_worker *worker;
     unsigned threads;
     struct crypto_key hash_key;
+    struct curate_evidence *evidence;
     struct report_item *item;
     size_t count;
     int64_t high, total;
