@@ -9,6 +9,7 @@
 #include "curate/curate_priv.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define EVIDENCE_MAX ((size_t)4 << 20) /* bytes; more is no evidence */
@@ -24,7 +25,7 @@ struct curate_evidence {
 static const char select_largest[] =
     "SELECT client, conversation, id, "
     "max(coalesce(tokens_in, 0) * 4294967296 + id) FROM call "
-    "WHERE conversation <> '' GROUP BY client, conversation "
+    "WHERE conversation <> '' AND id <= ? GROUP BY client, conversation "
     "HAVING count(*) > 1";
 
 static const char select_bodies[] =
@@ -39,8 +40,8 @@ static void set_key(struct curate_evidence *e, struct slice client,
     buf_add_slice(&e->key, conversation);
 }
 
-int curate_evidence_open(struct store *s, struct curate_evidence **out,
-                         struct err *err)
+int curate_evidence_open(struct store *s, int64_t last,
+                         struct curate_evidence **out, struct err *err)
 {
     struct curate_evidence *e;
     struct sql_stmt *q;
@@ -48,6 +49,7 @@ int curate_evidence_open(struct store *s, struct curate_evidence **out,
 
     if (rc < 0)
         return rc;
+    sql_bind_int(q, 1, last);
     e = mem_zalloc(sizeof(*e));
     e->store = s;
     e->largest = map_new();
@@ -107,25 +109,52 @@ static int hold(struct curate_evidence *e, int64_t call, struct err *err)
     return rc;
 }
 
+int64_t curate_evidence_of(struct curate_evidence *e, struct slice client,
+                           struct slice conversation)
+{
+    const uint64_t *at;
+
+    if (!conversation.n)
+        return 0;
+    set_key(e, client, conversation);
+    at = map_get(e->largest, e->key.data, e->key.len);
+    return at ? (int64_t)*at : 0;
+}
+
+int curate_group_of(struct store *s, int64_t call,
+                    char group[2 * CURATE_HASH + 1], struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s), "SELECT groups FROM example WHERE call = ?",
+                     &q, err);
+
+    group[0] = '\0';
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, call);
+    rc = sql_step(q, err);
+    if (rc == 1)
+        (void)snprintf(group, 2 * CURATE_HASH + 1, "%.*s",
+                       (int)sql_text(q, 0).n, sql_text(q, 0).p);
+    sql_reset(q);
+    return rc < 0 ? rc : ERR_OK;
+}
+
 int curate_evidence_read(struct curate_evidence *e, struct slice client,
                          struct slice conversation, int64_t call,
                          struct buf body[2], struct err *err)
 {
-    const uint64_t *at;
+    int64_t largest = curate_evidence_of(e, client, conversation);
     int rc = ERR_OK;
 
     buf_reset(&body[0]);
     buf_reset(&body[1]);
-    if (!conversation.n)
+    if (!largest || largest == call)
         return ERR_OK;
-    set_key(e, client, conversation);
-    at = map_get(e->largest, e->key.data, e->key.len);
-    if (!at || (int64_t)*at == call)
-        return ERR_OK;
-    if (e->held != (int64_t)*at)
-        rc = hold(e, (int64_t)*at, err);
+    if (e->held != largest)
+        rc = hold(e, largest, err);
     if (rc < 0)
-        return err_wrap(err, "call %lld", (long long)*at);
+        return err_wrap(err, "call %lld", (long long)largest);
     buf_add_slice(&body[0], buf_slice(&e->body[0]));
     buf_add_slice(&body[1], buf_slice(&e->body[1]));
     return ERR_OK;

@@ -19,7 +19,8 @@ static const char select_one[] =
     "SELECT coalesce(open_text(o.answer, 'outcome.answer', o.call), "
     "open_text(o.label, 'outcome.label', o.call)), c.client, c.conversation, "
     "e.groups, "
-    "c.request, c.request_at, c.node, c.response FROM example e JOIN call c "
+    "c.request, c.request_at, c.node, c.response, c.id FROM example e JOIN "
+    "call c "
     "ON c.id = e.call JOIN outcome o ON o.call = e.call WHERE e.id = ?";
 
 struct outcomes {
@@ -29,6 +30,8 @@ struct outcomes {
     int64_t *ids;
     size_t count, cap;
     struct buf body[3], clean[3]; /* request, response, answer */
+    struct curate_evidence *evidence;
+    struct buf later[2];
     struct buf client, conversation, group, scope;
 };
 
@@ -70,7 +73,7 @@ static void set(struct buf *b, struct slice v)
 static int read_one(struct outcomes *k, int64_t id, struct err *err)
 {
     struct store_body request;
-    int64_t response;
+    int64_t response, call;
     struct sql_stmt *q;
     int rc = sql_get(store_sql(k->s), select_one, &q, err);
 
@@ -87,11 +90,17 @@ static int read_one(struct outcomes *k, int64_t id, struct err *err)
     request =
         (struct store_body){ sql_int(q, 4), sql_int(q, 5), sql_int(q, 6) };
     response = sql_int(q, 7);
+    call = sql_int(q, 8);
     sql_reset(q);
     buf_reset(&k->body[0]);
     buf_reset(&k->body[1]);
     rc = store_body_get(k->s, request, &k->body[0], err);
-    return rc < 0 ? rc : store_blob_get(k->s, response, &k->body[1], err);
+    if (rc == ERR_OK)
+        rc = store_blob_get(k->s, response, &k->body[1], err);
+    return rc < 0 ? rc
+                  : curate_evidence_read(k->evidence, buf_slice(&k->client),
+                                         buf_slice(&k->conversation), call,
+                                         k->later, err);
 }
 
 static int write_one(struct outcomes *k, int64_t id, struct err *err)
@@ -117,6 +126,8 @@ static int do_one(struct outcomes *k, int64_t id, struct err *err)
 {
     struct slice in[3];
     struct slice scope;
+    const struct scrub_span *spans;
+    size_t count;
     int rc = read_one(k, id, err);
 
     if (rc < 0)
@@ -128,7 +139,8 @@ static int do_one(struct outcomes *k, int64_t id, struct err *err)
     scope = curate_scope(scrub_rules_settings(k->o->rules)->scope,
                          buf_slice(&k->client), buf_slice(&k->conversation),
                          buf_slice(&k->group), &k->scope);
-    if (scrub_record(k->worker, scope, in, 3, k->clean, NULL, NULL, NULL) < 0)
+    if (curate_scrub(k->worker, scope, in, 3, k->later, k->clean, &spans,
+                     &count) < 0)
         return 0;
     if (k->o->vault) {
         scrub_vault_take(k->o->vault, k->worker);
@@ -159,10 +171,11 @@ static int do_all(struct outcomes *k, uint64_t *done, uint64_t *failed,
 }
 
 int curate_corrections(struct store *s, struct scrub_worker *w,
+                       struct curate_evidence *evidence,
                        const struct curate_options *o, uint64_t *done,
                        uint64_t *failed, struct err *err)
 {
-    struct outcomes k = { .s = s, .worker = w, .o = o };
+    struct outcomes k = { .s = s, .worker = w, .evidence = evidence, .o = o };
     struct err end;
     int rc = list_due(&k, err);
 
@@ -180,6 +193,8 @@ int curate_corrections(struct store *s, struct scrub_worker *w,
     buf_release(&k.conversation);
     buf_release(&k.group);
     buf_release(&k.scope);
+    buf_release(&k.later[0]);
+    buf_release(&k.later[1]);
     free(k.ids);
     return rc;
 }

@@ -28,7 +28,8 @@ struct curate_item {
     bool hashed;
     char group[2 * CURATE_HASH + 1];
     struct buf clean_request, clean_response;
-    struct buf sketch; /* what it is compared by, see curate_sketch */
+    struct buf sketch;   /* what it is compared by, see curate_sketch */
+    struct buf later[2]; /* the largest call of its conversation */
     uint64_t spans;
 };
 
@@ -133,6 +134,10 @@ struct curate_writer {
 };
 MUST_CHECK int curate_write_batch(struct curate_writer *k,
                                   const struct curate_item *item, size_t count);
+/* Texts of examples that are there, scrubbed anew; answers of outcomes follow.
+ */
+MUST_CHECK int curate_write_again(struct curate_writer *k,
+                                  const struct curate_item *item, size_t count);
 
 /* Settles all examples of the store if there is reason to: see curate.h. */
 MUST_CHECK int curate_settle(struct store *s, const struct curate_options *o,
@@ -149,10 +154,18 @@ json_ref curate_pointer(const struct json *j, size_t at, struct buf *out);
 /* What the largest call of each conversation knows, for scrubbing the others
  * beside it. */
 struct curate_evidence;
-MUST_CHECK int curate_evidence_open(struct store *s,
+/* Of calls up to `last`. */
+MUST_CHECK int curate_evidence_open(struct store *s, int64_t last,
                                     struct curate_evidence **out,
                                     struct err *err);
 void curate_evidence_free(struct curate_evidence *e); /* NULL is fine */
+/* The largest call of a conversation; 0: it has no two. */
+int64_t curate_evidence_of(struct curate_evidence *e, struct slice client,
+                           struct slice conversation);
+/* The group of a call's example. */
+MUST_CHECK int curate_group_of(struct store *s, int64_t call,
+                               char group[2 * CURATE_HASH + 1],
+                               struct err *err);
 /* Its request and response; empty if it is `call` itself, or there is none. */
 MUST_CHECK int curate_evidence_read(struct curate_evidence *e,
                                     struct slice client,
@@ -185,6 +198,7 @@ struct slice curate_line_scope(enum scrub_scope scope, const struct json *line,
 /* Scrubs the answers and labels of outcomes that no run has seen, each as part
  * of its call. *done, *failed: how many, and how many could not be. */
 MUST_CHECK int curate_corrections(struct store *s, struct scrub_worker *w,
+                                  struct curate_evidence *evidence,
                                   const struct curate_options *o,
                                   uint64_t *done, uint64_t *failed,
                                   struct err *err);

@@ -345,7 +345,8 @@ static int begin(struct report_run *k)
     make_types(k);
     rc = sql_one_int(store_sql(k->s), "SELECT count(*) FROM example WHERE kept",
                      0, &k->total, k->err);
-    return rc < 0 ? rc : curate_evidence_open(k->s, &k->evidence, k->err);
+    return rc < 0 ? rc
+                  : curate_evidence_open(k->s, INT64_MAX, &k->evidence, k->err);
 }
 
 static void end(struct report_run *k)

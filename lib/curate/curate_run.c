@@ -23,6 +23,7 @@ struct run {
     unsigned threads;
     struct crypto_key hash_key, sketch_key;
     struct curate_writer writer;
+    struct curate_evidence *evidence;
     struct curate_item *item; /* CURATE_BATCH_CALLS */
     size_t count;
     int64_t high, last; /* done so far; newest call */
@@ -33,10 +34,9 @@ static const char select_calls[] =
     "SELECT id, time, latency, dialect, status, finish, client, conversation, "
     "request, request_at, node, response, "
     "open_text(extra, 'logged.extra', id), workload FROM call WHERE id > ? "
-    "ORDER "
-    "BY id";
+    "AND id <= ? ORDER BY id";
 
-#define ITEM_BUFS 9
+#define ITEM_BUFS 11
 
 /* All buffers of an item. */
 static void item_bufs(struct curate_item *it, struct buf *b[ITEM_BUFS])
@@ -45,6 +45,7 @@ static void item_bufs(struct curate_item *it, struct buf *b[ITEM_BUFS])
         &it->dialect,       &it->status,         &it->finish,
         &it->client,        &it->workload,       &it->conversation,
         &it->clean_request, &it->clean_response, &it->sketch,
+        &it->later[0],      &it->later[1],
     };
 
     memcpy(b, all, sizeof(all));
@@ -98,6 +99,10 @@ static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
     rc = store_body_get(k->s, request, &it->request, k->err);
     if (rc == ERR_OK)
         rc = store_blob_get(k->s, sql_int(q, 11), &it->response, k->err);
+    if (rc == ERR_OK)
+        rc = curate_evidence_read(k->evidence, buf_slice(&it->client),
+                                  buf_slice(&it->conversation), it->id,
+                                  it->later, k->err);
     return rc < 0 ? err_wrap(k->err, "call %lld", (long long)it->id) : ERR_OK;
 }
 
@@ -111,6 +116,7 @@ static int read_batch(struct run *k)
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, k->high);
+    sql_bind_int(q, 2, k->last);
     while (k->count < CURATE_BATCH_CALLS && bytes < CURATE_BATCH_BYTES &&
            (rc = sql_step(q, k->err)) == 1) {
         struct curate_item *it = &k->item[k->count];
@@ -145,12 +151,12 @@ static void scrub_task(void *ctx, size_t task, unsigned worker)
 
     if (it->reason != CURATE_KEPT)
         return;
-    rc = scrub_record(j->scrubber,
+    rc = curate_scrub(j->scrubber,
                       curate_scope(scrub_rules_settings(k->o->rules)->scope,
                                    buf_slice(&it->client),
                                    buf_slice(&it->conversation),
                                    slice_of(it->group), &j->text),
-                      in, 2, out, &spans, &count, NULL);
+                      in, 2, it->later, out, &spans, &count);
     it->clean_request = out[0];
     it->clean_response = out[1];
     if (rc < 0)
@@ -216,6 +222,78 @@ static int run_batches(struct run *k, uint64_t total)
     return rc;
 }
 
+/* Call ids and groups of examples whose conversation has grown since. */
+static int list_grown(struct run *k, struct map *grown)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(k->s),
+                     "SELECT c.id, c.client, c.conversation, e.groups FROM "
+                     "example e JOIN call c ON c.id = e.call WHERE e.request "
+                     "NOTNULL AND c.id <= ? ORDER BY c.id",
+                     &q, k->err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, k->high);
+    while ((rc = sql_step(q, k->err)) == 1) {
+        int64_t id = sql_int(q, 0);
+
+        if (curate_evidence_of(k->evidence, sql_text(q, 1), sql_text(q, 2)) >
+            k->high)
+            (void)map_put(grown, &id, sizeof(id), NULL);
+    }
+    return rc;
+}
+
+static int read_one(struct run *k, int64_t id, struct curate_item *it)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(k->s), select_calls, &q, k->err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, id - 1);
+    sql_bind_int(q, 2, id);
+    rc = sql_step(q, k->err);
+    if (rc == 1)
+        rc = read_item(k, q, it);
+    sql_reset(q);
+    return rc < 0 ? rc : curate_group_of(k->s, id, it->group, k->err);
+}
+
+/* What a conversation told meanwhile goes from its older examples as well.
+ * Comes first: until new calls are written, a run that is cut off begins with
+ * the same again. */
+static int redo_grown(struct run *k)
+{
+    struct map *grown = map_new();
+    int rc = list_grown(k, grown);
+
+    for (size_t i = 0; rc == ERR_OK && i < map_count(grown);) {
+        for (k->count = 0; rc == ERR_OK && i < map_count(grown) &&
+                           k->count < CURATE_BATCH_CALLS / 8;
+             i++) {
+            int64_t id;
+
+            memcpy(&id, map_key(grown, i).p, sizeof(id));
+            rc = read_one(k, id, &k->item[k->count]);
+            k->count += rc == ERR_OK;
+        }
+        if (rc < 0)
+            break;
+        pool_run(k->pool, k->count, judge_task, k);
+        pool_run(k->pool, k->count, scrub_task, k);
+        rc = k->o->vault ? scrub_vault_sync(k->o->vault, k->err) : ERR_OK;
+        if (rc == ERR_OK)
+            rc = curate_write_again(&k->writer, k->item, k->count);
+        if (rc == ERR_OK && stop_requested())
+            rc =
+                err_set(k->err, ERR_INTERRUPTED, "stopped; run again to go on");
+    }
+    map_free(grown);
+    return rc;
+}
+
 static int begin_workers(struct run *k)
 {
     const struct crypto_key *key = k->o->key;
@@ -268,6 +346,7 @@ static void end_workers(struct run *k)
         item_release(&k->item[i]);
     free(k->item);
     curate_index_free(k->writer.index);
+    curate_evidence_free(k->evidence);
     pool_free(k->pool);
     crypto_wipe(&k->hash_key, sizeof(k->hash_key));
     crypto_wipe(&k->sketch_key, sizeof(k->sketch_key));
@@ -343,14 +422,23 @@ static int run_all(struct run *k)
     int rc = sql_one_int(store_sql(k->s), "SELECT count(*) FROM call", 0,
                          &total, k->err);
 
+    /* What comes in from here on is the next run's. */
+    if (rc == ERR_OK)
+        rc = sql_one_int(store_sql(k->s),
+                         "SELECT coalesce(max(id), 0) FROM call", 0, &k->last,
+                         k->err);
+    if (rc == ERR_OK)
+        rc = curate_evidence_open(k->s, k->last, &k->evidence, k->err);
     if (rc == ERR_OK)
         rc = begin_workers(k);
+    if (rc == ERR_OK && k->high)
+        rc = redo_grown(k);
     if (rc == ERR_OK)
         rc = run_batches(k, (uint64_t)total);
     if (rc == ERR_OK)
         rc = curate_settle(k->s, k->o, k->pool, k->r, k->err);
     if (rc == ERR_OK)
-        rc = curate_corrections(k->s, k->judge[0].scrubber, k->o,
+        rc = curate_corrections(k->s, k->judge[0].scrubber, k->evidence, k->o,
                                 &k->r->corrections, &k->r->uncorrected, k->err);
     if (rc == ERR_OK)
         rc = curate_count(k->s, k->r, k->err);

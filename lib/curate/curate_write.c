@@ -120,6 +120,52 @@ static int write_item(struct curate_writer *k, const struct curate_item *it)
     return rc == ERR_OK ? write_sketch(k, it) : rc;
 }
 
+static int write_again(struct curate_writer *k, const struct curate_item *it)
+{
+    struct store_body request;
+    int64_t response;
+    struct sql_stmt *q;
+    int rc = store_group_step(k->store, k->err);
+
+    if (rc == ERR_OK)
+        rc = store_body_put(k->store, buf_slice(&it->clean_request), "messages",
+                            &request, k->err);
+    if (rc == ERR_OK)
+        rc = store_blob_put(k->store, buf_slice(&it->clean_response), &response,
+                            k->err);
+    if (rc == ERR_OK)
+        rc = sql_get(store_sql(k->store),
+                     "UPDATE example SET request = ?2, request_at = ?3, "
+                     "node = ?4, response = ?5, spans = ?6, correction = NULL "
+                     "WHERE call = ?1 AND request NOTNULL",
+                     &q, k->err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, it->id);
+    sql_bind_int(q, 2, request.skeleton);
+    sql_bind_int(q, 3, request.at);
+    sql_bind_int(q, 4, request.node);
+    sql_bind_int(q, 5, response);
+    sql_bind_int(q, 6, (int64_t)it->spans);
+    rc = sql_run(q, k->err);
+    return rc == ERR_OK ? write_sketch(k, it) : rc;
+}
+
+int curate_write_again(struct curate_writer *k, const struct curate_item *item,
+                       size_t count)
+{
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < count; i++)
+        if (item[i].reason == CURATE_KEPT)
+            rc = write_again(k, &item[i]);
+    if (rc == ERR_OK)
+        rc = store_group_end(k->store, k->err);
+    if (rc < 0 && sql_in_transaction(store_sql(k->store)))
+        sql_rollback(store_sql(k->store));
+    return rc;
+}
+
 static int write_repeats(struct curate_writer *k)
 {
     const unsigned char *input;

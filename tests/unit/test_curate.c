@@ -538,6 +538,51 @@ START_TEST(corrected_answers_are_scrubbed_like_their_call)
 }
 END_TEST
 
+static void expect_told(int64_t call, bool told)
+{
+    struct buf text = { 0 };
+    struct store_body b = { 0 };
+    struct sql_stmt *q;
+
+    ck_assert_int_eq(sql_get(store_sql(store),
+                             "SELECT request, request_at, node FROM example "
+                             "WHERE call = ?",
+                             &q, NULL),
+                     0);
+    sql_bind_int(q, 1, call);
+    ck_assert_int_eq(sql_step(q, NULL), 1);
+    b = (struct store_body){ sql_int(q, 0), sql_int(q, 1), sql_int(q, 2) };
+    sql_reset(q);
+    ck_assert_int_eq(store_body_get(store, b, &text, NULL), 0);
+    ck_assert_msg((strstr(text.data, "yara_garcia_1905") != NULL) == told, "%s",
+                  text.data);
+    buf_release(&text);
+}
+
+START_TEST(what_a_conversation_tells_late_goes_from_its_earlier_calls)
+{
+    int64_t first = say("a", "Look for yara_garcia_1905, please", "yes");
+    int64_t other = say("b", "Look for yara_garcia_1905 now", "yes");
+
+    (void)say("a", "Her address is yara_garcia_1905@x.org", "I see");
+    (void)curate();
+    expect_told(first, false);
+    expect_told(other, true); /* nobody's there */
+}
+END_TEST
+
+START_TEST(what_a_conversation_tells_later_goes_from_examples_that_are_there)
+{
+    int64_t first = say("a", "Look for yara_garcia_1905, please", "yes");
+
+    (void)curate();
+    expect_told(first, true);
+    (void)say("a", "Her address is yara_garcia_1905@x.org", "I see");
+    ck_assert_uint_eq(curate().fresh, 1);
+    expect_told(first, false);
+}
+END_TEST
+
 START_TEST(what_cannot_be_scrubbed_is_quarantined_whole)
 {
     struct buf deep = { 0 };
@@ -754,6 +799,10 @@ int main(void)
     tcase_add_test(c, export_is_scrubbed_chat_lines);
     tcase_add_test(c, leak_check_sees_what_stayed_and_not_what_went);
     tcase_add_test(c, corrected_answers_are_scrubbed_like_their_call);
+    tcase_add_test(c,
+                   what_a_conversation_tells_late_goes_from_its_earlier_calls);
+    tcase_add_test(
+        c, what_a_conversation_tells_later_goes_from_examples_that_are_there);
     tcase_add_test(c, what_cannot_be_scrubbed_is_quarantined_whole);
     tcase_add_test(c, schemas_reject_what_they_must_and_no_more);
     tcase_add_test(c, tool_calls_are_held_against_their_tools);
