@@ -2,8 +2,8 @@
  * curate_answers.c - outcomes, contradictory answers, and self-agreement
  *
  * A duplicate was dropped for its text, not for what became of it: its outcome
- * counts for the example that stands for it. Questions are equal if all their
- * words are, behind the same prompt; surrogates and punctuation do not count.
+ * counts for the example that stands for it. Only equal
+ * inputs are one question: where a name is another, the answer may be, too.
  */
 #include "curate/curate_settle.h"
 
@@ -38,9 +38,9 @@ void curate_settle_outcomes(struct curate_settling *k)
     }
 }
 
-/* An answer to a question: how often, when last, and an example of it. */
+/* An answer to a input: how often, when last, and an example of it. */
 struct given {
-    uint64_t question, answer;
+    uint64_t input, answer;
     size_t count;
     int64_t last; /* call */
     uint32_t row; /* kept, or UINT32_MAX */
@@ -59,7 +59,7 @@ static bool counts(struct curate_settling *k, const struct curate_row *w,
         of = curate_row_of(k, w->duplicate_of);
     if (!of || !of->body)
         return false;
-    *g = (struct given){ of->question, of->answer, 1, w->call,
+    *g = (struct given){ of->input, of->answer, 1, w->call,
                          of->reason == CURATE_KEPT ? (uint32_t)(of - k->row)
                                                    : UINT32_MAX };
     return true;
@@ -69,14 +69,14 @@ static int by_answer(const void *a, const void *b)
 {
     const struct given *x = a, *y = b;
 
-    if (x->question != y->question)
-        return x->question < y->question ? -1 : 1;
+    if (x->input != y->input)
+        return x->input < y->input ? -1 : 1;
     if (x->answer != y->answer)
         return x->answer < y->answer ? -1 : 1;
     return (x->last > y->last) - (x->last < y->last);
 }
 
-/* One entry for each answer to each question, in order. */
+/* One entry for each answer to each input, in order. */
 static struct given *list_given(struct curate_settling *k, size_t *count)
 {
     struct given *all = mem_array(k->count, sizeof(*all));
@@ -90,7 +90,7 @@ static struct given *list_given(struct curate_settling *k, size_t *count)
     for (size_t i = 0; i < n; i++) {
         struct given *last = kept ? &all[kept - 1] : NULL;
 
-        if (last && last->question == all[i].question &&
+        if (last && last->input == all[i].input &&
             last->answer == all[i].answer) {
             last->count++;
             last->last = all[i].last;
@@ -133,7 +133,7 @@ static void drop_others(struct curate_settling *k, struct map *chosen)
 
         if (!w->body || w->reason != CURATE_KEPT)
             continue;
-        at = map_get(chosen, &w->question, sizeof(w->question));
+        at = map_get(chosen, &w->input, sizeof(w->input));
         if (!at)
             continue;
         of = *at == UINT64_MAX ? NULL : &k->row[*at];
@@ -154,7 +154,7 @@ void curate_settle_answers(struct curate_settling *k)
         const struct given *best;
         size_t kept = 0;
 
-        for (n = 0; i + n < count && g[i + n].question == g[i].question; n++)
+        for (n = 0; i + n < count && g[i + n].input == g[i].input; n++)
             kept += g[i + n].row != UINT32_MAX;
         if (kept < 2)
             continue;
@@ -162,7 +162,7 @@ void curate_settle_answers(struct curate_settling *k)
         if (k->o->answers == CURATE_ANSWERS_ALL)
             continue;
         best = choose(k, g + i, n);
-        *map_put(chosen, &g[i].question, sizeof(g[i].question), NULL) =
+        *map_put(chosen, &g[i].input, sizeof(g[i].input), NULL) =
             best ? best->row : UINT64_MAX;
     }
     drop_others(k, chosen);
@@ -179,8 +179,8 @@ static int by_calls(const void *a, const void *b)
     return (x->call > y->call) - (x->call < y->call);
 }
 
-static void add_question(struct curate_agreement *a, const struct given *g,
-                         size_t n)
+static void add_input(struct curate_agreement *a, const struct given *g,
+                      size_t n)
 {
     double calls = 0, pairs = 0;
 
@@ -220,8 +220,8 @@ static struct curate_agreement *task_of(struct tasks *t, uint64_t task)
     return &t->item[*at];
 }
 
-/* The row that an answer's question came from; dropped ones have one too. */
-static struct map *rows_by_question(struct curate_settling *k)
+/* The row that an answer's input came from; dropped ones have one too. */
+static struct map *rows_by_input(struct curate_settling *k)
 {
     struct map *m = map_new();
 
@@ -232,7 +232,7 @@ static struct map *rows_by_question(struct curate_settling *k)
 
         if (!w->body)
             continue;
-        at = map_put(m, &w->question, sizeof(w->question), &added);
+        at = map_put(m, &w->input, sizeof(w->input), &added);
         if (added)
             *at = i;
     }
@@ -242,7 +242,7 @@ static struct map *rows_by_question(struct curate_settling *k)
 void curate_settle_agreement(struct curate_settling *k)
 {
     struct tasks t = { .by_task = map_new() };
-    struct map *rows = rows_by_question(k);
+    struct map *rows = rows_by_input(k);
     struct curate_result *r = k->r;
     size_t count;
     struct given *g = list_given(k, &count);
@@ -252,16 +252,16 @@ void curate_settle_agreement(struct curate_settling *k)
         const struct curate_row *w;
         struct curate_agreement *a;
 
-        for (n = 0; i + n < count && g[i + n].question == g[i].question; n++)
+        for (n = 0; i + n < count && g[i + n].input == g[i].input; n++)
             calls += g[i + n].count;
         if (calls < 2)
             continue;
-        w = &k->row[*map_get(rows, &g[i].question, sizeof(g[i].question))];
+        w = &k->row[*map_get(rows, &g[i].input, sizeof(g[i].input))];
         a = task_of(&t, w->task);
         if (!a->call || w->call < a->call)
             a->call = w->call;
-        add_question(a, g + i, n);
-        add_question(&r->overall, g + i, n);
+        add_input(a, g + i, n);
+        add_input(&r->overall, g + i, n);
     }
     if (t.count)
         qsort(t.item, t.count, sizeof(*t.item), by_calls);

@@ -128,7 +128,7 @@ static void drop_equal_texts(struct curate_settling *k)
 
     for (size_t i = 0; i < k->count; i++) {
         struct curate_row *w = &k->row[i];
-        uint64_t key[2] = { w->question, w->answer };
+        uint64_t key[3] = { w->text, w->context, w->answer };
         bool added;
         uint64_t *at;
 

@@ -68,7 +68,6 @@ json_ref curate_last_user(const struct json *j, json_ref messages);
 struct curate_sketch {
     uint64_t task;    /* workload, beginning of system prompt, tools */
     uint64_t context; /* all but the variable part: prompt, tools, earlier */
-    uint64_t answer;
     uint64_t stratum; /* task, and the tools that the answer calls */
     uint32_t words;   /* of the variable part */
     bool multi;       /* there were turns before */

@@ -67,12 +67,10 @@ static void read_sketch(struct curate_row *w, struct slice bytes)
 {
     struct curate_sketch s;
 
-    w->question = w->input;
     if (!curate_sketch_read(bytes, &s))
         return;
     w->task = s.task;
     w->context = s.context;
-    w->answer = s.answer;
     w->stratum = s.stratum;
     w->multi = s.multi;
     w->cut = s.cut;
@@ -87,8 +85,7 @@ static void read_sketch(struct curate_row *w, struct slice bytes)
     if (!s.count)
         return;
     w->text = hash_stable(s.hashes, (size_t)s.count * 4, s.task + s.words);
-    w->question = w->text ^ s.context;
-    w->text = (w->multi ? w->question : w->text) | 1;
+    w->text = (w->multi ? w->text ^ s.context : w->text) | 1;
 }
 
 static void load_row(struct curate_settling *k, struct sql_stmt *q)
@@ -110,10 +107,9 @@ static void load_row(struct curate_settling *k, struct sql_stmt *q)
         .was_duplicate_of = sql_int(q, 8),
         .was_cluster = sql_int(q, 9),
         .input = first_bytes(sql_blob(q, 10)),
-        .given = first_bytes(sql_blob(q, 11)),
+        .answer = first_bytes(sql_blob(q, 11)),
         .body = sql_int(q, 12) != 0,
     };
-    w->answer = w->given;
     read_outcome(k, w, q);
     read_sketch(w, sql_blob(q, 13));
     w->sticky = !k->anew && w->body &&

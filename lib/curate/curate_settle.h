@@ -27,11 +27,12 @@ struct curate_row {
     bool body;   /* was scrubbed; else only its answer counts */
     bool sticky; /* dropped for others' sake, and stays so */
     bool multi, cut;
-    bool meets;     /* what is required */
-    int mood;       /* of its outcome: -1 negative, 1 positive */
-    bool corrected; /* its outcome names a better answer */
-    uint64_t client, group, input, given; /* hashes; client 0: none */
-    uint64_t task, context, answer, stratum, question;
+    bool meets;             /* what is required */
+    int mood;               /* of its outcome: -1 negative, 1 positive */
+    bool corrected;         /* its outcome names a better answer */
+    uint64_t client, group; /* hashes; 0: none */
+    uint64_t input, answer; /* as logged */
+    uint64_t task, context, stratum;
     uint64_t text;        /* equal: the same words; 0: none */
     uint32_t *hash, *own; /* shingles, and those that are no template's */
     size_t count, own_count;

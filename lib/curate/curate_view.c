@@ -3,8 +3,9 @@
  *
  * Agents say most of a prompt each time again: system prompt, tools, earlier
  * turns. Only what follows from the last user's turn on is compared by its
- * words (the variable part); the rest is known by one hash, the answer by
- * another. Pieces that were scrubbed count by their type.
+ * words (the variable part); the rest is known by one hash. Pieces that were
+ * scrubbed count by their type. Answers are compared as they were logged: one
+ * that names another person is another answer.
  */
 #include "curate/curate_priv.h"
 
@@ -172,9 +173,6 @@ static void hash_parts(struct curate_judge *g, const struct curate_item *it,
     split_request(g, q, k, &k->task);
     k->context = hash_of(g, buf_slice(&g->canonical), 3);
     buf_add_slice(&variable, buf_slice(&g->text));
-    buf_reset(&g->canonical);
-    curate_put_message(g, a, message); /* may use g->text */
-    k->answer = hash_of(g, buf_slice(&g->canonical), 4);
     k->stratum =
         k->task + 3 * hash_names(g, a, json_get(a, message, "tool_calls"));
     dedup_shingle(buf_slice(&variable), g->seed, CURATE_SHINGLES_MAX,
@@ -207,7 +205,6 @@ void curate_sketch_make(struct curate_judge *g, const struct curate_item *it,
     buf_char(out, VERSION);
     bytes_put_u64(out, k.task);
     bytes_put_u64(out, k.context);
-    bytes_put_u64(out, k.answer);
     bytes_put_u64(out, k.stratum);
     bytes_put_u32(out, (uint32_t)g->shingles.words);
     bytes_put_u32(out, (uint32_t)k.multi | (uint32_t)g->shingles.cut << 1);
@@ -227,7 +224,6 @@ bool curate_sketch_read(struct slice bytes, struct curate_sketch *out)
         return false;
     k.task = bytes_u64(&r);
     k.context = bytes_u64(&r);
-    k.answer = bytes_u64(&r);
     k.stratum = bytes_u64(&r);
     k.words = bytes_u32(&r);
     flags = bytes_u32(&r);

@@ -383,6 +383,26 @@ START_TEST(what_was_in_a_split_stays_there)
 }
 END_TEST
 
+/* As a kill leaves them: some rows are written, some have no split yet. */
+START_TEST(a_run_that_was_cut_off_is_ended_by_the_next)
+{
+    struct curate_result r;
+
+    add_talks(0, 200);
+    (void)curate();
+    ck_assert_int_eq(sql_exec(store_sql(store),
+                              "UPDATE example SET split = NULL, cluster = NULL "
+                              "WHERE call % 3 = 0",
+                              NULL),
+                     0);
+    r = curate();
+    ck_assert_uint_eq(r.fresh, 0);
+    ck_assert(r.settled);
+    ck_assert_uint_eq(r.splits[0] + r.splits[1] + r.splits[2], 200);
+    ck_assert(!curate().settled);
+}
+END_TEST
+
 START_TEST(clients_are_not_divided_if_asked)
 {
     struct curate_result r;
@@ -520,6 +540,7 @@ int main(void)
     tcase_add_test(c, outcomes_drop_and_bring_back);
     tcase_add_test(c, shares_are_met_in_each_stratum);
     tcase_add_test(c, what_was_in_a_split_stays_there);
+    tcase_add_test(c, a_run_that_was_cut_off_is_ended_by_the_next);
     tcase_add_test(c, clients_are_not_divided_if_asked);
     tcase_add_test(c, by_time_the_latest_are_tested_on);
     tcase_add_test(c, what_would_join_two_splits_is_dropped);
