@@ -98,14 +98,14 @@ static void learn_token(struct trainer *t, size_t i)
     uint32_t row[TAG_FEATURES];
     int64_t high = INT64_MIN, right;
 
-    if (!names_may_follow(k[-1].tag, gold))
+    if (!names_may_be(k, gold))
         gold--;
     names_features(&t->tokens, i, row);
     right = sum_of(t, row, gold);
     for (unsigned tag = 0; tag < TAGS; tag++) {
         int64_t s = sum_of(t, row, tag);
 
-        if (tag != gold && names_may_follow(k[-1].tag, tag) && s > high) {
+        if (tag != gold && names_may_be(k, tag) && s > high) {
             high = s;
             best = tag;
         }

@@ -15,6 +15,7 @@
 
 #define REGION_BEFORE 40 /* bytes around an interesting word */
 #define REGION_AFTER 48
+#define NEAR 80        /* bytes from a nationality to somebody */
 #define LOWER_MAX 2000 /* bytes of a text without capitals */
 
 struct names_worker {
@@ -24,8 +25,6 @@ struct names_worker {
     struct names_span *span;
     size_t count, cap;
     enum names_level level;
-    size_t persons;
-    bool personal; /* somebody speaks of himself */
 };
 
 struct names_worker *names_worker_new(const struct names *m)
@@ -52,7 +51,6 @@ static void push(struct names_worker *w, struct names_span s)
 
     mem_grow(&all, &w->cap, w->count + 1, sizeof(*w->span));
     w->span = all;
-    w->persons += s.class == NAMES_PERSON;
     w->span[w->count++] = s;
 }
 
@@ -65,8 +63,9 @@ static bool is_connecting(const struct names_token *k)
 static bool refused(const struct names_token *from,
                     const struct names_token *to, enum names_class class)
 {
+    const unsigned plain = W_COMMON | W_KNOWN | W_NATION;
     unsigned all = 0xFFFF, any = 0;
-    bool sure = false, upper = true;
+    bool sure = false, upper = true, dull = true;
 
     for (const struct names_token *k = from; k < to; k++) {
         sure |= k->sure;
@@ -75,19 +74,23 @@ static bool refused(const struct names_token *from,
         all &= k->lists;
         any |= k->lists;
         upper &= k->shape == SHAPE_UPPER;
+        dull &= (k->lists & plain) != 0;
     }
     if (sure)
         return false;
-    if (upper && !(any & (W_NAME | W_PLACE)))
-        return true; /* an abbreviation */
     if (all & (W_TECH | W_CALENDAR | W_CONTINENT))
         return true;
+    if (upper && ((all & W_COMMON) || !(any & (W_NAME | W_PLACE))))
+        return true; /* an abbreviation, or loud */
     if (class == NAMES_PERSON)
-        return (any & W_CALENDAR) || (to[-1].lists & W_TECH) ||
+        return (any & (W_CALENDAR | W_TECH)) ||
                ((all & W_COMMON) && !(any & (W_POPULAR | W_FEMALE | W_MALE)));
+    if (any & W_TECH)
+        return true;
     if (class == NAMES_ORGANIZATION)
-        return upper || (all & (W_COMMON | W_KNOWN)) || (all & W_NATION);
-    return (all & W_COMMON) && !(any & W_REGION) && !from->place;
+        return upper || (all & (W_COMMON | W_KNOWN)) ||
+               (dull && !(any & W_ORG));
+    return dull && !(any & W_REGION) && !from->place;
 }
 
 static int16_t margin_of(const struct names_token *from,
@@ -203,14 +206,6 @@ static bool is_typed(struct slice text)
     return words > 2;
 }
 
-static void look_for_self(struct names_worker *w)
-{
-    const struct names_token *k = w->tokens.item + TOKENS_MARGIN;
-
-    for (size_t i = 0; i < w->tokens.count && !w->personal; i++)
-        w->personal = (k[i].cues & CUE_SELF) != 0;
-}
-
 static void read_region(struct names_worker *w, struct slice text, size_t from,
                         size_t to)
 {
@@ -219,7 +214,6 @@ static void read_region(struct names_worker *w, struct slice text, size_t from,
 
     names_tokens_read(t, &w->m->words, text, from, to);
     names_candidates(t);
-    look_for_self(w);
     names_evidence(t, code);
     if (!code && w->level != NAMES_RULES)
         names_tag(t, w->m->weights);
@@ -335,17 +329,39 @@ static bool find_value(struct names_worker *w, struct slice text,
     return true;
 }
 
+/* Whether a person stands near the span. */
+static bool has_person(const struct names_worker *w, size_t at)
+{
+    const struct names_span *s = w->span;
+
+    for (size_t i = at; i-- > 0 && s[at].start - s[i].end < NEAR;)
+        if (s[i].class == NAMES_PERSON)
+            return true;
+    for (size_t i = at + 1; i < w->count && s[i].start - s[at].end < NEAR; i++)
+        if (s[i].class == NAMES_PERSON)
+            return true;
+    return false;
+}
+
+/* Texts that explain a field give examples, not data. */
+static bool explains(struct slice key)
+{
+    static const char word[] = "_description_";
+    size_t n = sizeof(word) - 1;
+
+    return key.n >= n && memcmp(key.p + key.n - n, word, n) == 0;
+}
+
 void names_find(struct names_worker *w, enum names_level level,
                 struct slice text, struct slice key,
                 const struct names_span **found, size_t *count)
 {
-    w->count = w->persons = 0;
-    w->level = level;
-    w->personal = false;
+    w->count = 0;
+    w->level = level == NAMES_TAGGER && explains(key) ? NAMES_RULES : level;
     if (level != NAMES_OFF && text.n && !find_value(w, text, key))
         scan(w, text);
     for (size_t i = 0; i < w->count; i++)
-        if (w->span[i].class == NAMES_NATIONALITY && w->persons)
+        if (w->span[i].class == NAMES_NATIONALITY && has_person(w, i))
             w->span[i].tier = 1;
     *found = w->span;
     *count = w->count;

@@ -181,7 +181,8 @@ bool names_is_interesting(const struct names_token *t);
 /* Rows of the features of token i, whose two predecessors have their tags. */
 void names_features(const struct names_tokens *t, size_t i,
                     uint32_t row[TAG_FEATURES]);
-bool names_may_follow(unsigned before, unsigned tag);
+/* Whether a token whose predecessor has its tag may have this one. */
+bool names_may_be(const struct names_token *k, unsigned tag);
 /* Tags of the candidates; `weights` as in the file, without its magic. */
 void names_tag(struct names_tokens *t, const signed char *weights);
 

@@ -40,7 +40,7 @@ static bool is_lower_candidate(const struct names_token *t)
         (l & (W_TECH | W_CALENDAR | W_CONTINENT)))
         return false;
     if (l & W_COMMON)
-        return (l & (W_POPULAR | W_REGION)) != 0;
+        return !t->first && (l & (W_POPULAR | W_REGION));
     return (l & W_KNOWN) ? (l & (W_POPULAR | W_REGION | W_NATION))
                          : (l & (W_NAME | W_PLACE));
 }
@@ -133,11 +133,11 @@ void names_features(const struct names_tokens *all, size_t i,
     row[n++] = mix(30, look, (uint64_t)t[2].shape << 8 | gaps);
 }
 
-bool names_may_follow(unsigned before, unsigned tag)
+bool names_may_be(const struct names_token *k, unsigned tag)
 {
     if (tag == TAG_O || (tag & 1))
         return true;
-    return before == tag || before == tag - 1;
+    return k->gap != 2 && (k[-1].tag == tag || k[-1].tag == tag - 1);
 }
 
 static void score(const signed char *weights, const uint32_t *row,
@@ -164,7 +164,7 @@ static void tag_token(struct names_tokens *t, size_t i,
     score(weights, row, sum);
     k->tag = TAG_O;
     for (unsigned tag = 1; tag < TAGS; tag++)
-        if (names_may_follow(k[-1].tag, tag) && sum[tag] > best) {
+        if (names_may_be(k, tag) && sum[tag] > best) {
             best = sum[tag];
             k->tag = (uint8_t)tag;
         }

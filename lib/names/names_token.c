@@ -54,7 +54,7 @@ static size_t joint(struct slice t, size_t i)
 struct word {
     size_t end;
     unsigned letters, upper, digits, humps, parts;
-    bool first_upper, cased;
+    bool first_upper, cased, caseless;
 };
 
 static void read_word(struct slice t, size_t i, size_t to, struct word *w)
@@ -70,6 +70,7 @@ static void read_word(struct slice t, size_t i, size_t to, struct word *w)
             w->letters += class != CP_MARK;
             w->upper += class == CP_UPPER;
             w->cased |= class == CP_UPPER || class == CP_LOWER;
+            w->caseless |= class == CP_LETTER;
             w->first_upper |= w->letters == 1 && class == CP_UPPER;
             w->humps += class == CP_UPPER && low && !fresh;
             low = class == CP_LOWER;
@@ -121,7 +122,7 @@ static unsigned shape_of(struct slice t, size_t start, const struct word *w)
 {
     if (!w->letters)
         return SHAPE_NUMBER;
-    if (w->digits || is_glued(t, start, w->end))
+    if (w->digits || (w->cased && w->caseless) || is_glued(t, start, w->end))
         return SHAPE_ODD;
     if (!w->cased)
         return SHAPE_LETTERS;
