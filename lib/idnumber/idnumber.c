@@ -21,9 +21,7 @@ struct kind {
 
 #define X(id, shape, ranges, rule, mend, ...)                                  \
     { #id, shape, ranges, idnumber_##rule, mend, { __VA_ARGS__ } },
-static const struct kind kinds[] = {
-#include "idnumber/idnumber_kinds.h"
-};
+static const struct kind kinds[] = { IDNUMBER_KINDS(X) };
 #undef X
 
 static bool is_letter(char c)
@@ -326,9 +324,9 @@ static void complete(const struct kind *k, char *value, size_t n)
 
 enum {
 #define X(id, ...) KIND_##id,
-#include "idnumber/idnumber_kinds.h"
+    IDNUMBER_KINDS(X)
 #undef X
-    KIND_COUNT
+        KIND_COUNT
 };
 
 static bool check(size_t kind, struct slice value)
@@ -348,16 +346,14 @@ static bool check(size_t kind, struct slice value)
     {                                                                          \
         complete(&kinds[KIND_##id], value, n);                                 \
     }
-#include "idnumber/idnumber_kinds.h"
+IDNUMBER_KINDS(X)
 #undef X
 
 #define X(id, ...) { check_##id, complete_##id },
 static const struct {
     idnumber_check_fn *check;
     idnumber_complete_fn *complete;
-} functions[KIND_COUNT] = {
-#include "idnumber/idnumber_kinds.h"
-};
+} functions[KIND_COUNT] = { IDNUMBER_KINDS(X) };
 #undef X
 
 static bool is_name(const char *name, const char *asked)

@@ -8,6 +8,7 @@
 #define IDNUMBER_PRIV_H
 
 #include "idnumber/idnumber.h"
+#include "idnumber/idnumber_kinds.h"
 
 /* A value without separators, in capitals. */
 struct idnumber {
@@ -70,7 +71,7 @@ bool idnumber_is_country(const char *c); /* ISO 3166-1 alpha-2, and XK */
 
 #define X(id, shape, ranges, rule, mend, ...)                                  \
     bool idnumber_##rule(const struct idnumber *x);
-#include "idnumber/idnumber_kinds.h"
+IDNUMBER_KINDS(X)
 #undef X
 void idnumber_mend_card(struct idnumber *x);
 void idnumber_mend_cf(struct idnumber *x);

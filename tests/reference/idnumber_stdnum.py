@@ -121,7 +121,7 @@ KNOWN = {
 
 
 def kinds():
-    found = re.findall(r'^X\((\w+), "([^"]*)"', open(KINDS).read(), re.M)
+    found = re.findall(r'^ *X\((\w+), "([^"]*)"', open(KINDS).read(), re.M)
     return dict(found)
 
 
