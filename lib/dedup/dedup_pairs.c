@@ -188,157 +188,7 @@ size_t dedup_pairs(struct pool *pool, const struct dedup_set *set, size_t n,
                         pairs);
 }
 
-struct posting {
-    uint64_t realm;
-    uint32_t hash, set;
-};
-
-static int by_posting(const void *a, const void *b)
-{
-    const struct posting *x = a, *y = b;
-
-    if (x->realm != y->realm)
-        return x->realm < y->realm ? -1 : 1;
-    if (x->hash != y->hash)
-        return x->hash < y->hash ? -1 : 1;
-    return (x->set > y->set) - (x->set < y->set);
-}
-
-struct postings {
-    struct posting *item;
-    size_t count;
-};
-
-static struct postings list_postings(const struct dedup_set *set, size_t n,
-                                     const bool *counted, size_t least)
-{
-    struct postings p = { 0 };
-    size_t room = 0;
-
-    for (size_t i = 0; i < n; i++)
-        room += set[i].count;
-    p.item = mem_array(room, sizeof(*p.item));
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < set[i].count && set[i].count >= least &&
-                           (!counted || counted[i]);
-             k++)
-            p.item[p.count++] =
-                (struct posting){ set[i].realm, set[i].hash[k], (uint32_t)i };
-    if (p.count)
-        qsort(p.item, p.count, sizeof(*p.item), by_posting);
-    return p;
-}
-
-struct holders {
-    const struct dedup_set *set;
-    size_t count, least;
-    struct postings all;
-    double share;
-    struct dedup_list *list; /* one a chunk */
-};
-
-static size_t first_posting(const struct postings *p, uint64_t realm,
-                            uint32_t hash)
-{
-    struct posting want = { realm, hash, 0 };
-    size_t low = 0, high = p->count;
-
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-
-        if (by_posting(&p->item[mid], &want) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-/* If another set holds that share of this one, it has one of any so many. */
-static void search_holders(struct holders *h, size_t i, struct dedup_list *out)
-{
-    const struct dedup_set *a = &h->set[i];
-    size_t need = (size_t)ceil(h->share * (double)a->count);
-
-    for (size_t k = 0; k + need <= a->count; k++)
-        for (size_t p = first_posting(&h->all, a->realm, a->hash[k]);
-             p < h->all.count && h->all.item[p].hash == a->hash[k] &&
-             h->all.item[p].realm == a->realm;
-             p++) {
-            const struct dedup_set *b = &h->set[h->all.item[p].set];
-
-            if (b != a && (b->count >= a->count || b->cut))
-                dedup_list_add(out, (uint32_t)i, h->all.item[p].set);
-        }
-}
-
-static void holders_chunk(void *ctx, size_t chunk, unsigned worker)
-{
-    struct holders *h = ctx;
-    size_t to = (chunk + 1) * CHUNK < h->count ? (chunk + 1) * CHUNK : h->count;
-
-    (void)worker;
-    for (size_t i = chunk * CHUNK; i < to; i++)
-        if (h->set[i].count >= h->least)
-            search_holders(h, i, &h->list[chunk]);
-}
-
-static bool is_contained(struct dedup_overlap o, double limit)
-{
-    return dedup_containment(o) >= limit;
-}
-
-size_t dedup_contained(struct pool *pool, const struct dedup_set *set, size_t n,
-                       double share, size_t least, struct dedup_pair **pairs)
-{
-    size_t chunks = (n + CHUNK - 1) / CHUNK, found;
-    struct holders h = { .set = set, .count = n, .share = share };
-
-    h.least = least ? least : 1;
-    h.all = list_postings(set, n, NULL, h.least);
-    h.list = mem_zalloc((chunks + 1) * sizeof(*h.list));
-    pool_run(pool, chunks, holders_chunk, &h);
-    free(h.all.item);
-    found = dedup_verify(pool, set, h.list, chunks, is_contained, share, pairs);
-    free(h.list);
-    return found;
-}
-
-/* From how many sets on a hash is common to a realm of n. */
-static size_t common_from(size_t n, double part, size_t least, size_t most)
-{
-    size_t from = (size_t)ceil(part * (double)n);
-
-    return from < least ? least : from > most ? most : from;
-}
-
-/* Counts by realm: how many sets were counted. */
-static size_t realm_size(const struct dedup_set *set, const bool *counted,
-                         const uint32_t *order, size_t n, size_t at,
-                         uint64_t realm)
-{
-    size_t sets = 0;
-
-    for (; at < n && set[order[at]].realm == realm; at++)
-        sets += !counted || counted[order[at]];
-    return sets;
-}
-
-static void drop_hashes(struct dedup_set *set, uint32_t *hash,
-                        const struct posting *common, size_t n)
-{
-    size_t kept = 0, c = 0;
-
-    for (size_t i = 0; i < set->count; i++) {
-        while (c < n && common[c].hash < hash[i])
-            c++;
-        if (c == n || common[c].hash != hash[i])
-            hash[kept++] = hash[i];
-    }
-    set->count = kept;
-}
-
-/* Order by realm, and by index within. */
+/* Indices by realm, and ascending within. */
 static uint32_t *by_realm(const struct dedup_set *set, size_t n)
 {
     struct bucket *k = mem_array(n, sizeof(*k));
@@ -354,42 +204,199 @@ static uint32_t *by_realm(const struct dedup_set *set, size_t n)
     return order;
 }
 
-/* Leaves one posting for each hash that stands in `from` sets or more. */
-static size_t keep_common(struct posting *p, size_t n, size_t from)
+/* How many from order[0] on are of one realm. */
+static size_t realm_size(const struct dedup_set *set, const uint32_t *order,
+                         size_t n)
+{
+    size_t size = 1;
+
+    while (size < n && set[order[size]].realm == set[order[0]].realm)
+        size++;
+    return size;
+}
+
+/* The sets of a realm, and where each of their hashes stands. */
+struct holders {
+    const struct dedup_set *set;
+    const uint32_t *order;
+    size_t count, least;
+    double share;
+    uint64_t *posting; /* hash << 32 | set, ascending */
+    size_t posting_count;
+    struct dedup_list *list; /* one a chunk */
+};
+
+static void list_postings(struct holders *h)
+{
+    size_t room = 0;
+
+    for (size_t i = 0; i < h->count; i++)
+        room += h->set[h->order[i]].count;
+    h->posting = mem_array(room, sizeof(*h->posting));
+    h->posting_count = 0;
+    for (size_t i = 0; i < h->count; i++) {
+        const struct dedup_set *a = &h->set[h->order[i]];
+
+        for (size_t k = 0; a->count >= h->least && k < a->count; k++)
+            h->posting[h->posting_count++] =
+                (uint64_t)a->hash[k] << 32 | h->order[i];
+    }
+    if (h->posting_count)
+        qsort(h->posting, h->posting_count, sizeof(*h->posting), by_value);
+}
+
+static size_t first_posting(const struct holders *h, uint32_t hash)
+{
+    size_t low = 0, high = h->posting_count;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (h->posting[mid] < (uint64_t)hash << 32)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* If another set holds that share of this one, it has one of any so many. */
+static void search_holders(struct holders *h, uint32_t i,
+                           struct dedup_list *out)
+{
+    const struct dedup_set *a = &h->set[i];
+    size_t need = (size_t)ceil(h->share * (double)a->count);
+
+    for (size_t k = 0; k + need <= a->count; k++)
+        for (size_t p = first_posting(h, a->hash[k]);
+             p < h->posting_count && h->posting[p] >> 32 == a->hash[k]; p++) {
+            const struct dedup_set *b = &h->set[(uint32_t)h->posting[p]];
+
+            if (b != a && (b->count >= a->count || b->cut))
+                dedup_list_add(out, i, (uint32_t)h->posting[p]);
+        }
+}
+
+static void holders_chunk(void *ctx, size_t chunk, unsigned worker)
+{
+    struct holders *h = ctx;
+    size_t to = (chunk + 1) * CHUNK < h->count ? (chunk + 1) * CHUNK : h->count;
+
+    (void)worker;
+    for (size_t i = chunk * CHUNK; i < to; i++)
+        if (h->set[h->order[i]].count >= h->least)
+            search_holders(h, h->order[i], &h->list[chunk]);
+}
+
+static bool is_contained(struct dedup_overlap o, double limit)
+{
+    return dedup_containment(o) >= limit;
+}
+
+size_t dedup_contained(struct pool *pool, const struct dedup_set *set, size_t n,
+                       double share, size_t least, struct dedup_pair **pairs)
+{
+    uint32_t *order = by_realm(set, n);
+    struct holders h = { .set = set, .share = share };
+    size_t lists = 0, cap = 0, found;
+    void *all = NULL;
+
+    h.least = least ? least : 1;
+    for (size_t at = 0; at < n; at += h.count) {
+        size_t chunks;
+
+        h.order = order + at;
+        h.count = realm_size(set, h.order, n - at);
+        chunks = (h.count + CHUNK - 1) / CHUNK;
+        mem_grow(&all, &cap, lists + chunks, sizeof(*h.list));
+        h.list = (struct dedup_list *)all + lists;
+        memset(h.list, 0, chunks * sizeof(*h.list));
+        list_postings(&h);
+        pool_run(pool, chunks, holders_chunk, &h);
+        free(h.posting);
+        lists += chunks;
+    }
+    found = dedup_verify(pool, set, all, lists, is_contained, share, pairs);
+    free(order);
+    free(all);
+    return found;
+}
+
+static void drop_hashes(struct dedup_set *set, uint32_t *hash,
+                        const uint32_t *common, size_t n)
+{
+    size_t kept = 0, c = 0;
+
+    for (size_t i = 0; i < set->count; i++) {
+        while (c < n && common[c] < hash[i])
+            c++;
+        if (c == n || common[c] != hash[i])
+            hash[kept++] = hash[i];
+    }
+    set->count = kept;
+}
+
+/* Leaves each hash that stands there `from` times or more, once. */
+static size_t keep_common(uint32_t *x, size_t n, size_t from)
 {
     size_t kept = 0, start = 0;
 
-    for (size_t i = 1; i <= n; i++) {
-        if (i < n && p[i].hash == p[start].hash)
+    for (size_t i = 1; i <= n && n; i++) {
+        if (i < n && x[i] == x[start])
             continue;
         if (i - start >= from)
-            p[kept++] = p[start];
+            x[kept++] = x[start];
         start = i;
     }
     return kept;
+}
+
+struct common {
+    double part;
+    size_t least, most;
+};
+
+/* All within one realm. */
+static void drop_of_realm(struct dedup_set *set, uint32_t **hash,
+                          const bool *counted, const uint32_t *order, size_t n,
+                          const struct common *c)
+{
+    size_t room = 0, count = 0, sets = 0, from;
+    uint32_t *all, *spare;
+
+    for (size_t i = 0; i < n; i++)
+        room += set[order[i]].count;
+    all = mem_array(room, sizeof(*all));
+    spare = mem_array(room, sizeof(*spare));
+    for (size_t i = 0; i < n; i++) {
+        const struct dedup_set *a = &set[order[i]];
+
+        if ((counted && !counted[order[i]]) || !a->count)
+            continue;
+        memcpy(all + count, a->hash, a->count * sizeof(*all));
+        count += a->count;
+        sets++;
+    }
+    dedup_sort(all, spare, count);
+    from = (size_t)ceil(c->part * (double)sets);
+    from = from < c->least ? c->least : from > c->most ? c->most : from;
+    count = keep_common(all, count, from);
+    for (size_t i = 0; i < n; i++)
+        drop_hashes(&set[order[i]], hash[order[i]], all, count);
+    free(all);
+    free(spare);
 }
 
 void dedup_drop_common(struct dedup_set *set, uint32_t **hash,
                        const bool *counted, size_t n, double part, size_t least,
                        size_t most)
 {
-    struct postings all = list_postings(set, n, counted, 0);
+    const struct common c = { part, least, most };
     uint32_t *order = by_realm(set, n);
-    size_t at = 0, p = 0;
 
-    while (at < n) {
-        uint64_t realm = set[order[at]].realm;
-        size_t sets = realm_size(set, counted, order, n, at, realm);
-        size_t from = p, common;
-
-        while (p < all.count && all.item[p].realm == realm)
-            p++;
-        common = keep_common(all.item + from, p - from,
-                             common_from(sets, part, least, most));
-        for (; at < n && set[order[at]].realm == realm; at++)
-            drop_hashes(&set[order[at]], hash[order[at]], all.item + from,
-                        common);
+    for (size_t at = 0, size; at < n; at += size) {
+        size = realm_size(set, order + at, n - at);
+        drop_of_realm(set, hash, counted, order + at, size, &c);
     }
     free(order);
-    free(all.item);
 }
