@@ -50,16 +50,23 @@ static int parse(const char *text, struct slice *type, enum scrub_action *out,
                    text);
 }
 
-/* The names of all types, for who mistyped one. */
-static void list_types(const struct scrub_rules *r, struct buf *out)
+#define TYPES_TOLD 12
+
+/* Of all types those that begin alike, for who mistyped one. */
+static void list_types(const struct scrub_rules *r, struct slice like,
+                       struct buf *out)
 {
-    for (size_t i = 0; i < r->count; i++) {
-        bool seen = false;
+    size_t told = 0;
+
+    for (size_t i = 0; i < r->count && told < TYPES_TOLD; i++) {
+        const char *type = r->rule[i].type;
+        bool seen = !like.n || strncasecmp(type, like.p, 1) != 0;
 
         for (size_t k = 0; k < i && !seen; k++)
-            seen = strcmp(r->rule[k].type, r->rule[i].type) == 0;
-        if (!seen && !r->rule[i].replaced)
-            buf_printf(out, "%s%s", out->len ? " " : "", r->rule[i].type);
+            seen = strcmp(r->rule[k].type, type) == 0;
+        if (seen || r->rule[i].replaced)
+            continue;
+        buf_printf(out, "%s%s", told++ ? ", " : ", as ", type);
     }
 }
 
@@ -84,10 +91,11 @@ static int apply(struct scrub_rules *r, const char *text, struct err *err)
     }
     if (any)
         return ERR_OK;
-    list_types(r, &types);
-    rc =
-        err_set(err, ERR_INVALID, "\"%s\": no rule has this type; there are %s",
-                text, types.data ? types.data : "none");
+    list_types(r, type, &types);
+    rc = err_set(err, ERR_INVALID,
+                 "\"%s\": no rule has this type; slmctl-curate(1) names "
+                 "types%s",
+                 text, types.data ? types.data : "");
     buf_release(&types);
     return rc;
 }

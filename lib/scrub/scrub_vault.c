@@ -107,9 +107,14 @@ static size_t read_names(struct scrub_vault *v)
 
 static int open_file(struct scrub_vault *v, struct err *err)
 {
+    struct stat st;
+
     v->fd = open(v->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (v->fd < 0)
         return err_set(err, ERR_OUTPUT, "%s: %s", v->path, strerror(errno));
+    if (fstat(v->fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return err_set(err, ERR_OUTPUT, "%s: a vault is a regular file",
+                       v->path);
     if (flock(v->fd, LOCK_EX | LOCK_NB) < 0)
         return err_set(err, ERR_BUSY, "%s: another run writes to it", v->path);
     return ERR_OK;
@@ -142,9 +147,12 @@ static int begin_file(struct scrub_vault *v, struct err *err)
 int scrub_vault_open(const char *path, const struct crypto_key *key, bool add,
                      struct scrub_vault **out, struct err *err)
 {
-    struct scrub_vault *v = mem_zalloc(sizeof(*v));
+    struct scrub_vault *v;
     int rc;
 
+    if (strcmp(path, "-") == 0)
+        return err_set(err, ERR_INVALID, "a vault is a file, not -");
+    v = mem_zalloc(sizeof(*v));
     v->path = mem_strdup(path);
     v->fd = -1;
     v->known = map_new();

@@ -29,6 +29,13 @@ slmctl curate --filter --vault v --key-file other <in.jsonl
 slmctl curate --filter --vault in.jsonl --key-file key <in.jsonl
 slmctl curate --reveal --vault none <clean.jsonl
 slmctl curate --reveal <clean.jsonl
+slmctl curate --filter --vault - --key-file key <in.jsonl
+mkdir dir
+slmctl curate --filter --vault dir --key-file key <in.jsonl
+mkfifo pipe
+slmctl curate --filter --vault pipe --key-file key <in.jsonl
+flock v slmctl curate --filter --vault v --key-file key <in.jsonl
+echo "exit $?"
 # The same again adds nothing; a tail that was cut off is made again.
 size=$(stat -c %s v)
 slmctl curate --filter --vault v --key-file key <in.jsonl | cmp - clean.jsonl
