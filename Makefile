@@ -323,7 +323,7 @@ INSTALLED := \
   completions/slmctl.bash=$(DATADIR)/bash-completion/completions/slmctl \
   completions/slmctl.zsh=$(DATADIR)/zsh/vendor-completions/_slmctl \
   completions/slmctl.fish=$(DATADIR)/fish/vendor_completions.d/slmctl.fish \
-  LICENSE=$(DATADIR)/doc/slmctl/copyright
+  LICENSE=$(DATADIR)/doc/slmctl/copyright data/NOTICE=$(DATADIR)/doc/slmctl/NOTICE
 
 install: $(BUILD)/slmctl ## install below $(DESTDIR)$(PREFIX)
 	$(Q)for p in $(INSTALLED); do s=$${p%%=*} t='$(DESTDIR)'$${p#*=}; m=644; \
