@@ -189,6 +189,10 @@ struct scrub_rules {
     char version[32];
 };
 
+/* ERR_LIMIT if the pattern of a rule reaches the matching limits on texts made
+ * to lead it there. */
+MUST_CHECK int scrub_trial(const struct scrub_rule *rule, struct err *err);
+
 /* Tables by name, NULL if unknown (scrub_check.c, scrub_fake.c). */
 scrub_check_fn *scrub_check_find(const char *name);
 scrub_check_fn *scrub_check_find_secret(const char *name);

@@ -28,6 +28,7 @@ struct reader {
     const char *file;
     unsigned line;
     struct scrub_rule *rule; /* NULL before the first [name] */
+    bool builtin;            /* its patterns are tried by the tests */
     struct err *err;
 };
 
@@ -392,6 +393,8 @@ static int end_rule(struct reader *s)
         rc = regex_compile(buf_slice(&r->pattern),
                            REGEX_UNTIL | (r->caseless ? REGEX_CASELESS : 0),
                            &r->regex, s->err);
+    if (rc == ERR_OK && r->pattern.len && !s->builtin)
+        rc = scrub_trial(r, s->err);
     if (rc < 0)
         return err_wrap(s->err, "%s:%u: [%s]", s->file, r->line, r->name);
     end_keys(r);
@@ -450,10 +453,12 @@ static int read_line(struct reader *s, struct slice line)
     return set(s, key, value);
 }
 
-int scrub_rules_add(struct scrub_rules *r, const char *file, struct slice text,
-                    struct err *err)
+static int add_file(struct scrub_rules *r, const char *file, struct slice text,
+                    bool builtin, struct err *err)
 {
-    struct reader s = { .rules = r, .file = file, .err = err };
+    struct reader s = {
+        .rules = r, .file = file, .builtin = builtin, .err = err
+    };
 
     if (text.n > SCRUB_MAX_RULE_FILE)
         return err_set(err, ERR_LIMIT, "%s: larger than %u bytes", file,
@@ -475,6 +480,12 @@ int scrub_rules_add(struct scrub_rules *r, const char *file, struct slice text,
     return end_rule(&s);
 }
 
+int scrub_rules_add(struct scrub_rules *r, const char *file, struct slice text,
+                    struct err *err)
+{
+    return add_file(r, file, text, false, err);
+}
+
 int scrub_rules_add_builtin(struct scrub_rules *r, struct err *err)
 {
     for (size_t i = 0; i < assets_count(); i++) {
@@ -482,7 +493,7 @@ int scrub_rules_add_builtin(struct scrub_rules *r, struct err *err)
         int rc = ERR_OK;
 
         if (slice_starts(slice_of(a->name), "rules/"))
-            rc = scrub_rules_add(r, a->name, assets_text(a), err);
+            rc = add_file(r, a->name, assets_text(a), true, err);
         if (rc < 0)
             return rc;
     }
