@@ -55,14 +55,61 @@ static size_t calling_code(const char *d)
     return strstr(three, code) ? 3 : 0;
 }
 
+/* Digits of national numbers behind a calling code, as the countries tell the
+ * ITU. Codes that are not here may have any number of them. */
+static bool fits_country(const char *d, size_t n, size_t code)
+{
+    static const struct {
+        char code[4];
+        unsigned char least, most;
+    } countries[] = {
+        { "1", 10, 10 },  { "7", 10, 10 },  { "20", 8, 10 },  { "27", 9, 9 },
+        { "30", 10, 10 }, { "31", 9, 9 },   { "32", 8, 9 },   { "33", 9, 9 },
+        { "34", 9, 9 },   { "36", 8, 9 },   { "39", 6, 12 },  { "40", 9, 9 },
+        { "41", 9, 9 },   { "43", 4, 13 },  { "44", 9, 10 },  { "45", 8, 8 },
+        { "46", 7, 10 },  { "47", 5, 8 },   { "48", 9, 9 },   { "49", 5, 13 },
+        { "51", 8, 9 },   { "52", 10, 10 }, { "53", 8, 8 },   { "54", 10, 11 },
+        { "55", 10, 11 }, { "56", 9, 9 },   { "57", 8, 10 },  { "58", 10, 10 },
+        { "60", 8, 10 },  { "61", 9, 9 },   { "62", 7, 13 },  { "63", 8, 10 },
+        { "64", 8, 10 },  { "65", 8, 8 },   { "66", 8, 9 },   { "81", 9, 10 },
+        { "82", 8, 11 },  { "84", 9, 10 },  { "86", 9, 11 },  { "90", 10, 10 },
+        { "91", 10, 10 }, { "92", 9, 10 },  { "93", 9, 9 },   { "94", 9, 9 },
+        { "95", 7, 10 },  { "98", 10, 10 }, { "351", 9, 9 },  { "352", 4, 11 },
+        { "353", 7, 10 }, { "354", 7, 9 },  { "355", 8, 9 },  { "356", 8, 8 },
+        { "357", 8, 8 },  { "358", 5, 12 }, { "359", 7, 9 },  { "370", 8, 8 },
+        { "371", 8, 8 },  { "372", 7, 10 }, { "373", 8, 8 },  { "374", 8, 8 },
+        { "375", 9, 10 }, { "376", 6, 9 },  { "380", 9, 9 },  { "381", 8, 10 },
+        { "385", 8, 9 },  { "386", 8, 8 },  { "387", 8, 9 },  { "389", 8, 8 },
+        { "420", 9, 9 },  { "421", 9, 9 },  { "423", 7, 9 },  { "852", 8, 8 },
+        { "853", 8, 8 },  { "855", 8, 9 },  { "880", 8, 10 }, { "886", 8, 9 },
+        { "960", 7, 7 },  { "961", 7, 8 },  { "962", 8, 9 },  { "963", 8, 9 },
+        { "964", 8, 10 }, { "965", 8, 8 },  { "966", 9, 9 },  { "967", 7, 9 },
+        { "968", 8, 8 },  { "971", 8, 9 },  { "972", 8, 9 },  { "973", 8, 8 },
+        { "974", 7, 8 },  { "975", 7, 8 },  { "976", 8, 8 },  { "977", 8, 10 },
+        { "992", 9, 9 },  { "993", 8, 8 },  { "994", 9, 9 },  { "995", 9, 9 },
+        { "996", 9, 9 },  { "998", 9, 9 },
+    };
+
+    for (size_t i = 0; i < sizeof(countries) / sizeof(*countries); i++)
+        if (strlen(countries[i].code) == code &&
+            memcmp(countries[i].code, d, code) == 0)
+            return n - code >= countries[i].least &&
+                   n - code <= countries[i].most;
+    return true;
+}
+
+/* "(0)" is dialled at home only. */
 static bool check_e164(struct slice v)
 {
     char d[16];
-    size_t n = digits_of(v, d, sizeof(d));
+    size_t n = digits_of(v, d, sizeof(d)), code;
 
-    if (n < 8 || n > 15 || !calling_code(d))
+    if (n < 8 || n > 16)
         return false;
-    return d[0] != '1' || n == 11;
+    code = calling_code(d);
+    if (memmem(v.p, v.n, "(0)", 3))
+        n--;
+    return code && n <= 15 && fits_country(d, n, code);
 }
 
 /* Seven to fifteen digits, and none of the usual other things: dates, times
