@@ -57,12 +57,15 @@ static void put_known(const struct curate_report *r, struct buf *out)
                    "taken for ordinary ones there.\n",
                    r->elsewhere);
     for (size_t i = 0; i < r->survivors_shown && i < SHOWN; i++)
-        buf_printf(out, "  call %lld, %s: a value of type %s (%s)\n",
+        buf_printf(out,
+                   "  call %lld, %s: a value of type %s (%s), in %" PRIu64
+                   " example%s\n",
                    (long long)r->survivor[i].place.call,
                    r->survivor[i].place.where, r->survivor[i].type,
-                   r->survivor[i].form);
-    if (r->survivors > SHOWN)
-        buf_printf(out, "  and %" PRIu64 " more\n", r->survivors - SHOWN);
+                   r->survivor[i].form, r->survivor[i].examples,
+                   plural(r->survivor[i].examples));
+    if (r->survivors_shown > SHOWN)
+        buf_printf(out, "  and more; --json lists %d\n", CURATE_REPORT_SHOWN);
 }
 
 static char *number(uint64_t n)
@@ -273,6 +276,7 @@ static void json_survivors(struct json_writer *w, const struct curate_report *r)
         json_begin_object(w, NULL);
         json_place(w, &r->survivor[i].place);
         json_put_int(w, "example", r->survivor[i].example);
+        json_put_int(w, "examples", (int64_t)r->survivor[i].examples);
         json_put_string(w, "type", r->survivor[i].type);
         json_put_string(w, "form", r->survivor[i].form);
         json_end_object(w);

@@ -154,13 +154,18 @@ static void add_survivor(struct report_run *k, const struct report_item *it,
                          const struct report_hit *h, const char *type)
 {
     struct curate_report *r = k->r;
+    struct report_value *v = &k->values.item[h->value];
     struct curate_survivor *x;
 
-    if (r->survivors_shown == CURATE_REPORT_SHOWN)
+    if (v->shown)
+        r->survivor[v->shown - 1].examples++;
+    if (v->shown || r->survivors_shown == CURATE_REPORT_SHOWN)
         return;
     if (!r->survivor)
         r->survivor = mem_zalloc(CURATE_REPORT_SHOWN * sizeof(*r->survivor));
     x = &r->survivor[r->survivors_shown++];
+    v->shown = (uint32_t)r->survivors_shown;
+    x->examples = 1;
     x->example = it->id;
     x->type = type;
     report_place(&x->place, it->call.id, h->document,

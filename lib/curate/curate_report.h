@@ -14,7 +14,7 @@
 #include "scrub/scrub.h"
 #include "store/store.h"
 
-#define CURATE_REPORT_SHOWN 100 /* survivors that are listed */
+#define CURATE_REPORT_SHOWN 100 /* values that survive and are listed */
 #define CURATE_QUASI_K 5        /* fewer conversations than this are few */
 #define CURATE_CANARIES 200     /* persons, unless told otherwise */
 
@@ -36,9 +36,11 @@ struct curate_report_type {
     char surrogate[64];        /* what stands there now */
 };
 
+/* One value; the place is the first. */
 struct curate_survivor {
     struct curate_place place;
     int64_t example;
+    uint64_t examples; /* that have it */
     const char *type;
     char form[48];
 };

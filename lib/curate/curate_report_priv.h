@@ -66,8 +66,9 @@ struct report_item {
 struct report_value {
     struct slice text; /* valid once settled */
     unsigned type;
-    bool word;   /* may be an ordinary word, a date, a place */
-    bool number; /* short, of digits only */
+    bool word;      /* may be an ordinary word, a date, a place */
+    bool number;    /* short, of digits only */
+    uint32_t shown; /* 1 + its place in the list of survivors; 0: none */
 };
 
 struct report_values {

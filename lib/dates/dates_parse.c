@@ -436,7 +436,8 @@ static bool month_first(struct slice t, struct dates_parts *p)
         p->y = number(t, i, 4);
         return true;
     }
-    if (d < 1 || d > 2 || is_at(t, p->end, ':') || is_at(t, p->end, '%'))
+    if (d < 1 || d > 2 || is_at(t, p->end, '%') ||
+        (is_at(t, p->end, ':') && digits_at(t, p->end + 1)))
         return false;
     p->day = (struct dates_field){ i, d };
     p->d = number(t, i, d);

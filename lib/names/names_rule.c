@@ -146,12 +146,15 @@ static void after_label(struct names_token *k)
         take_name(next, looks_named, true);
 }
 
-/* "my name is X", "I am X", "call me X", "this is X" */
+/* "my name is X", "his last name is X", "I am X", "call me X", "this is X" */
 static void after_phrase(struct names_token *k)
 {
     bool named = is(k, CUE_IS) && is(&k[-1], CUE_NAME);
 
-    if (named || (is(k, CUE_ME) && is(&k[-1], CUE_CALL)) || is(k, CUE_NAMED))
+    if (named && is(&k[-2], CUE_PART))
+        take_name(k + 1, may_name, true);
+    else if (named || (is(k, CUE_ME) && is(&k[-1], CUE_CALL)) ||
+             is(k, CUE_NAMED))
         take_name(k + 1, looks_named, named && is(&k[-2], CUE_MY));
     else if ((is(k, CUE_AM) && (is(k, CUE_SELF) || is(&k[-1], CUE_I))) ||
              (is(k, CUE_IS) && is(&k[-1], CUE_THIS)))
