@@ -40,8 +40,8 @@ echo "exit $?"
 size=$(stat -c %s v)
 slmctl curate --filter --vault v --key-file key <in.jsonl | cmp - clean.jsonl
 [ "$(stat -c %s v)" = "$size" ] && echo nothing added
-head -c $((size - 20)) v >cut
-mv cut v
+head -c $((size - 20)) v >shorter
+mv shorter v
 slmctl curate --filter --vault v --key-file key <in.jsonl | cmp - clean.jsonl
 [ "$(stat -c %s v)" = "$size" ] && echo made again
 slmctl curate --reveal --vault v --key-file key <clean.jsonl | cmp - in.jsonl &&
