@@ -29,6 +29,7 @@ static const struct {
     { "popular.txt", W_POPULAR | W_FIRST },
     { "common", W_COMMON },
     { "known", W_KNOWN },
+    { "greetings.txt", W_COMMON },
     { "city", W_CITY },
     { "country", W_REGION },
     { "places.txt", W_REGION },

@@ -25,6 +25,8 @@ struct names_worker {
     struct names_span *span;
     size_t count, cap;
     enum names_level level;
+    struct slice text;
+    int english; /* of the region: 1 yes, -1 no, 0 not asked */
 };
 
 struct names_worker *names_worker_new(const struct names *m)
@@ -93,6 +95,39 @@ static bool refused(const struct names_token *from,
     return dull && !(any & W_REGION) && !from->place;
 }
 
+/* Whether the small words of the region are English: elsewhere a capital may
+ * begin any noun. Asked once, and only if something depends on it. */
+static bool is_english(struct names_worker *w)
+{
+    const struct names_token *k = w->tokens.item + TOKENS_MARGIN;
+    size_t small = 0, known = 0;
+    char folded[WORD_MAX];
+
+    if (w->english)
+        return w->english > 0;
+    for (size_t i = 0; i < w->tokens.count; i++)
+        if (k[i].shape == SHAPE_LOWER) {
+            size_t n = names_fold(
+                (struct slice){ w->text.p + k[i].start, k[i].end - k[i].start },
+                folded);
+
+            small++;
+            known += (names_words_get(&w->m->words, folded, n) & W_COMMON) != 0;
+        }
+    w->english = small < 3 || known * 2 >= small ? 1 : -1;
+    return w->english > 0;
+}
+
+/* A word of no list, which only its capital makes a name. */
+static bool is_bare(const struct names_token *from,
+                    const struct names_token *to)
+{
+    for (; from < to; from++)
+        if (from->sure || (from->lists & (W_NAME | W_PLACE)))
+            return false;
+    return true;
+}
+
 static int16_t margin_of(const struct names_token *from,
                          const struct names_token *to)
 {
@@ -117,7 +152,7 @@ static void emit_name(struct names_worker *w, const struct names_token *from,
     while (to > from + 1 && is_connecting(to - 1) &&
            !(to[-1].shape == SHAPE_PUNCT && to[-2].shape == SHAPE_LETTER))
         to--;
-    if (refused(from, to, class))
+    if (refused(from, to, class) || (is_bare(from, to) && !is_english(w)))
         return;
     if (class == NAMES_PERSON && !sure)
         sure = to - from > 1 && margin > 300;
@@ -212,6 +247,8 @@ static void read_region(struct names_worker *w, struct slice text, size_t from,
     struct names_tokens *t = &w->tokens;
     bool code = is_code(text, from, to);
 
+    w->text = text;
+    w->english = 0;
     names_tokens_read(t, &w->m->words, text, from, to);
     names_candidates(t);
     names_evidence(t, code);

@@ -185,7 +185,7 @@ static bool is_given(const struct names_token *t)
     if (t->shape != SHAPE_CAP || is_other(t) || !(l & W_GIVEN))
         return false;
     if (l & W_POPULAR)
-        return !(l & W_COMMON) || !t->first;
+        return true;
     return (l & (W_FEMALE | W_MALE)) && !(l & (W_COMMON | W_KNOWN | W_PLACE));
 }
 
