@@ -2,8 +2,9 @@
  * scrub_leak.c - do known values survive?
  *
  * The text is searched as it is and as every view of it that a reader could
- * take: JSON strings decoded (to any depth), stray escapes undone, percent and
- * base64 runs decoded, each view searched in the same way. Decoding the text
+ * take: JSON strings decoded (to any depth), stray escapes undone, percent,
+ * entities and base64 runs decoded, look-alikes made plain, each view searched
+ * in the same way. Decoding the text
  * rather than encoding the values finds a value at any alignment and with any
  * spelling of its escapes.
  */
@@ -360,6 +361,19 @@ static void search_base64(struct look *k)
     buf_release(&text);
 }
 
+/* Entities undone, and what looks the same made the same, as rules see it. */
+static void search_look_alikes(struct look *k)
+{
+    unsigned needs = scrub_view_needs(k->text);
+    struct scrub_view v = { 0 };
+
+    if (needs & CODED_ENTITY && scrub_view_decode(&v, k->text, CODED_ENTITY))
+        search_view(k, buf_slice(&v.text), "entities", outermost(k, 0));
+    if (needs & CODED_FOLDED && scrub_view_fold(&v, k->text))
+        search_view(k, buf_slice(&v.text), "look-alikes", outermost(k, 0));
+    scrub_view_release(&v);
+}
+
 /* A view that differs from its text (form not empty) is searched itself; then
  * its own views are. */
 static void search_view(struct look *outer, struct slice text, const char *form,
@@ -383,6 +397,7 @@ static void search_view(struct look *outer, struct slice text, const char *form,
         search_escapes(&k);
         search_percent(&k);
         search_base64(&k);
+        search_look_alikes(&k);
     }
     outer->hits += k.hits;
 }
@@ -406,6 +421,7 @@ size_t scrub_leaks_look(const struct scrub_leaks *l, struct slice text,
         search_escapes(&k);
         search_percent(&k);
         search_base64(&k);
+        search_look_alikes(&k);
     }
     return k.hits;
 }

@@ -1,8 +1,8 @@
 #!/bin/sh
-# One string of 100 MB, of any kind, takes bounded memory and a minute at most;
+# scrub_large.sh SLMCTL - one string of 100 MB, of any kind, takes bounded memory and a minute at most;
 # a million finds are refused in one line. The lines behind it go on.
 set -eu
-slmctl=${SLMCTL:-build/release/slmctl}
+slmctl=$(readlink -f "$1")
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 

@@ -319,6 +319,42 @@ START_TEST(maps_are_monotone_whatever_the_bytes)
 }
 END_TEST
 
+static void count_leak(void *ctx, size_t value, const char *form, size_t at)
+{
+    (void)value;
+    (void)at;
+    (void)snprintf(ctx, 64, "%s", form);
+}
+
+START_TEST(the_leak_search_sees_what_rules_see)
+{
+    static const char *const texts[][2] = {
+        { "to " FOLDED_MAIL, "look-alikes" },
+        { "{\"a\":\"to a\xE2\x80\x8B"
+          "da@love.org\"}",
+          "look-alikes" },
+        { "to ada&#64;love.org", "entities" },
+        { "to \xD0\xB0"
+          "da%40love.org",
+          "look-alikes in percent" },
+    };
+    struct slice value = slice_of("ada@love.org");
+    struct scrub_leaks *l = NULL;
+
+    ck_assert_int_eq(scrub_leaks_new(&value, 1, &l, NULL), 0);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        char form[64] = "";
+
+        ck_assert_uint_ge(
+            scrub_leaks_search(l, slice_of(texts[i][0]), count_leak, form), 1);
+        ck_assert_msg(strstr(form, "look-alikes") ||
+                          strcmp(form, texts[i][1]) == 0,
+                      "%s: %s", texts[i][0], form);
+    }
+    scrub_leaks_free(l);
+}
+END_TEST
+
 START_TEST(base64_nested_without_end_fails_closed)
 {
     struct scrub_worker *w = scrub_worker_new(rules, &key);
@@ -359,6 +395,7 @@ int main(void)
     tcase_add_test(c, ordinary_texts_need_no_view);
     tcase_add_test(c, a_mark_joins_its_letter);
     tcase_add_test(c, maps_are_monotone_whatever_the_bytes);
+    tcase_add_test(c, the_leak_search_sees_what_rules_see);
     tcase_add_test(c, base64_nested_without_end_fails_closed);
     return suite_run("scrub_view", c);
 }
