@@ -83,7 +83,10 @@ KNOWN = {
     "iban": {
         "stdnum asks national check digits of BE, ES, ME, NO, SI too":
             lambda v, o, t: o == "1" and bare(v)[:2] in (
-                "BE", "ES", "ME", "NO", "SI", "BA", "RS", "MK")},
+                "BE", "ES", "ME", "NO", "SI", "BA", "RS", "MK"),
+        "stdnum takes letters for check digits": lambda v, o, t:
+            not bare(v)[2:4].isdigit()},
+    "no_konto": {"stdnum leaves out four zeros in front": beginning("0000")},
     "us_aba": {"stdnum asks no ranges of the first two digits": stricter},
     "us_itin": {"groups 50 to 65 are given out since 2022, 89 and 93 never":
                 looser},
