@@ -19,7 +19,7 @@ sed '1,2d; s,.*,{"call": &\, "reward": 0},' trained >bad
 slmctl collect --outcomes bad -q
 [ "$usable" = "$(wc -l <trained)" ] && echo "lineage has all examples"
 counts
-sed -n '3,9s,.*,{"call": &\, "reward": 0\, "answer": "ask me@home.example.net"},p' \
+sed -n '3,9s,.*,{"call": &\, "reward": 0\, "answer": "ask me@home.lovelace.org"},p' \
     trained >better
 slmctl collect --outcomes better -q
 tune --force 2>&1 >/dev/null |
@@ -28,5 +28,5 @@ counts
 slmctl curate | head -n 1
 tune 2>&1 >/dev/null | grep 'answer of their outcome'
 counts
-printf 'home.example.net\n' >leaks
+printf 'home.lovelace.org\n' >leaks
 slmctl curate --check-leaks leaks | sed 's/in [0-9]* ex/in N ex/'

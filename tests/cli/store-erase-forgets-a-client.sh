@@ -5,7 +5,7 @@ command -v sqlite3 >/dev/null || { echo "skip: no sqlite3"; exit; }
 export SLMCTL_STORE=s SLMCTL_NO_ENCRYPTION=true
 odd_even_store 240
 sed -e 's/"conversation_id":"c[0-9]*7"/"client_id":"ada",&/' \
-    -e 's/"content":"number \([0-9]*7\)"/"content":"number \1 zanzibar"/' \
+    -e 's/"content":"number \([0-9]*7\)"/"content":"number \1 flibbertig"/' \
     log.jsonl >clients.jsonl
 rm -r s
 slmctl collect --import clients.jsonl -q
@@ -15,11 +15,11 @@ tiny_model 270 1 128
 slmctl finetune --task 1 --model "$PWD/tiny" --tokens 500 --as small -q >/dev/null
 slmctl store erase --client bob
 slmctl store erase --client ada --dry-run | sed 's/task .*/task T/'
-grep -l zanzibar s/store.db
+grep -l flibbertig s/store.db
 slmctl store erase --client ada --json |
     jq -c '[.calls, .examples, (.datasets | length), [.models[].name], .log_cut]'
-grep -c zanzibar s/store.db
-slmctl store export | grep -c zanzibar
+grep -c flibbertig s/store.db
+slmctl store export | grep -c flibbertig
 slmctl store verify | sed '$d' | sed 's/of [0-9]* pieces/of N pieces/;s/of [0-9]* commits/of N commits/'
 slmctl collect --import clients.jsonl --json | jq -c '[.added, .known]'
 slmctl curate -q >/dev/null
