@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SPREAD_MIN_DIGITS 7
+#define SPREAD_MIN_DIGITS 6
 #define CLUSTER_MIN_DIGITS 4
 #define SUM_MAX 63 /* digits; more count as these */
 

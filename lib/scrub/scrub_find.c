@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define EXTENSIONS 8 /* how often a window may grow under a match */
-#define SPREAD_MIN_DIGITS 7
+#define SPREAD_MIN_DIGITS 6
 #define SPREAD_MIN_TEXT 8
 
 static void push_window(struct scrub_worker *w, struct scrub_window x)
