@@ -367,6 +367,16 @@ static void spread_degrees(void *ctx, struct slice number)
     spread_text(s->w, s->rule, number);
 }
 
+/* A number, or letters before one: short, and yet no word. */
+static bool ends_with_digits(struct slice v)
+{
+    size_t digits = 0;
+
+    while (digits < v.n && scrub_is_digit(v.p[v.n - 1 - digits]))
+        digits++;
+    return digits >= 3;
+}
+
 void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
 {
     const struct scrub_rule *r = &w->rules->rule[rule];
@@ -388,7 +398,8 @@ void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
     }
     if (r->stem)
         value.n = r->stem(value);
-    if (value.n >= SPREAD_MIN_TEXT)
+    if (value.n >= SPREAD_MIN_TEXT ||
+        (value.n >= SPREAD_MIN_DIGITS && ends_with_digits(value)))
         spread_text(w, rule, value);
 }
 

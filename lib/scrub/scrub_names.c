@@ -242,6 +242,22 @@ static size_t seek(const struct note *n, struct slice t, size_t *from)
     return SIZE_MAX;
 }
 
+/* "San Diego" of "San Diego County": others name the place alone, and the
+ * kind tells nothing. */
+static size_t without_kind(struct slice v)
+{
+    static const char *const kinds[] = { " County", " District", " Subdistrict",
+                                         " Province", " Prefecture" };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        size_t n = strlen(kinds[i]);
+
+        if (v.n > n && memcmp(v.p + v.n - n, kinds[i], n) == 0)
+            return v.n - n;
+    }
+    return v.n;
+}
+
 static int find_names(void *worker, struct slice text, struct slice key,
                       scrub_found_fn *found, void *ctx, struct err *err)
 {
@@ -255,6 +271,9 @@ static int find_names(void *worker, struct slice text, struct slice key,
     for (size_t i = 0; rc == ERR_OK && i < count; i++) {
         struct names_span s = span[i];
 
+        if (s.class == NAMES_PLACE)
+            s.end = s.start + without_kind((struct slice){ text.p + s.start,
+                                                           s.end - s.start });
         note_span(k, (struct slice){ text.p + s.start, s.end - s.start }, &s);
         rc = found(ctx, s.class, s.start, s.end, s.tier);
     }
