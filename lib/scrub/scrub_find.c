@@ -176,15 +176,19 @@ static int run_finders(struct scrub_search *s)
  * touches it is asked again with more to see. */
 int scrub_run_window(struct scrub_search *s, struct scrub_window x)
 {
-    const struct scrub_rule *r = &s->w->rules->rule[x.rule];
+    struct scrub_rule *r = &s->w->rules->rule[x.rule];
     size_t *reached = &s->w->reached[x.rule], extended = 0;
     size_t from = x.start > *reached ? x.start : *reached;
+    const struct regex *regex;
+
+    if (scrub_rule_regex(r, &regex, s->err) < 0)
+        return err_wrap(s->err, "rule %s", r->name);
 
     while (from < x.end && from <= x.last) {
         struct slice seen = { s->text.p, x.end };
         struct regex_match m;
-        int rc = regex_find_until(r->regex, s->w->scratch, seen, from, x.last,
-                                  &m, s->err);
+        int rc = regex_find_until(regex, s->w->scratch, seen, from, x.last, &m,
+                                  s->err);
 
         if (rc < 0)
             return err_wrap(s->err, "rule %s", r->name);

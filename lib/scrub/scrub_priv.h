@@ -136,11 +136,11 @@ struct scrub_rule {
     size_t longest;              /* of the literals */
     struct buf pattern;
     bool caseless;
-    bool far; /* a match may begin behind the literal */
-    struct regex *regex;
-    scrub_check_fn *check;             /* a failure lowers the tier */
-    scrub_check_fn *require;           /* a failure refuses */
-    scrub_complete_fn *complete;       /* of that check, or NULL */
+    bool far;                      /* a match may begin behind the literal */
+    _Atomic(struct regex *) regex; /* NULL: scrub_rule_regex makes it */
+    scrub_check_fn *check;         /* a failure lowers the tier */
+    scrub_check_fn *require;       /* a failure refuses */
+    scrub_complete_fn *complete;   /* of that check, or NULL */
     size_t (*fit)(struct slice value); /* how much of a match is the value */
     scrub_norm_fn *norm;
     scrub_fake_fn *fake;
@@ -192,6 +192,11 @@ struct scrub_rules {
 /* ERR_LIMIT if the pattern of a rule reaches the matching limits on texts made
  * to lead it there. */
 MUST_CHECK int scrub_trial(const struct scrub_rule *rule, struct err *err);
+
+/* The compiled pattern. Of a rule that is part of the binary it is made when a
+ * text first asks for it, by whichever thread: most are never asked. */
+MUST_CHECK int scrub_rule_regex(struct scrub_rule *r, const struct regex **out,
+                                struct err *err);
 
 /* Tables by name, NULL if unknown (scrub_check.c, scrub_fake.c). */
 scrub_check_fn *scrub_check_find(const char *name);

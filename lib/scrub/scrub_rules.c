@@ -14,6 +14,7 @@
 #include "names/names.h"
 
 #include <dirent.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -376,8 +377,30 @@ static int check_rule(struct reader *s, const struct scrub_rule *r)
     return ERR_OK;
 }
 
+int scrub_rule_regex(struct scrub_rule *r, const struct regex **out,
+                     struct err *err)
+{
+    struct regex *have = atomic_load(&r->regex), *made = NULL;
+    int rc;
+
+    if (!have) {
+        rc = regex_compile(buf_slice(&r->pattern),
+                           REGEX_UNTIL | (r->caseless ? REGEX_CASELESS : 0),
+                           &made, err);
+        if (rc < 0)
+            return rc;
+        if (atomic_compare_exchange_strong(&r->regex, &have, made))
+            have = made;
+        else
+            regex_free(made); /* another thread was faster */
+    }
+    *out = have;
+    return ERR_OK;
+}
+
 static int end_rule(struct reader *s)
 {
+    const struct regex *regex;
     struct scrub_rule *r = s->rule;
     unsigned line = s->line;
     int rc;
@@ -389,10 +412,8 @@ static int end_rule(struct reader *s)
     s->line = line;
     if (rc < 0)
         return rc;
-    if (r->pattern.len)
-        rc = regex_compile(buf_slice(&r->pattern),
-                           REGEX_UNTIL | (r->caseless ? REGEX_CASELESS : 0),
-                           &r->regex, s->err);
+    if (r->pattern.len && !s->builtin)
+        rc = scrub_rule_regex(r, &regex, s->err);
     if (rc == ERR_OK && r->pattern.len && !s->builtin)
         rc = scrub_trial(r, s->err);
     if (rc < 0)
