@@ -38,6 +38,7 @@ static const struct {
     { CUE_NAMED, "named nee" },
     { CUE_NAMED_SO, "llamo heisse chiamo m'appelle" },
     { CUE_A, "a" },
+    { CUE_LEGAL, "inc llc ltd gmbh corp plc llp kft srl sarl bv pty" },
 };
 
 static void put(struct names_words *w, uint64_t hash, uint32_t cues)

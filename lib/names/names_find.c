@@ -314,7 +314,8 @@ static size_t look_at(struct names_worker *w, struct slice text,
         to++;
     names_tokens_read_one(t, &w->m->words, text, i, to);
     k = t->item + TOKENS_MARGIN;
-    if (names_is_interesting(k) || names_is_honorific(k))
+    if (names_is_interesting(k) || names_is_honorific(k) ||
+        (k->cues & CUE_LEGAL))
         add_region(w, text, r, i, k->end);
     return k->end;
 }

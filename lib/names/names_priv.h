@@ -68,7 +68,8 @@ enum {
     CUE_NAMED = 1 << 15,
     CUE_NAMED_SO = 1 << 16, /* "heisse": the name follows */
     CUE_A = 1 << 17,
-    CUE_PART = 1 << 18, /* "last" before "name" */
+    CUE_LEGAL = 1 << 18, /* "Inc" behind a company */
+    CUE_PART = 1 << 18,  /* "last" before "name" */
 };
 #define CUE_SLOTS 512
 struct names_cue {

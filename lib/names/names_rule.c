@@ -210,6 +210,27 @@ static void pair(struct names_token *k)
         mark(k, next + 1, true);
 }
 
+/* Up to four words before "Inc", "GmbH". */
+static void before_legal(struct names_token *k, const struct names_token *begin)
+{
+    struct names_token *from = k;
+
+    if (!is(k, CUE_LEGAL) || k->gap != 1)
+        return;
+    if (from > begin && is_sign(from - 1, ','))
+        from--;
+    while (from > begin && k - from < 5 && from->gap != 2 &&
+           names_is_capital(from - 1) && !(from[-1].lists & W_CALENDAR) &&
+           !from[-1].sure)
+        from--;
+    if (!names_is_capital(from) || from == k)
+        return;
+    for (struct names_token *x = from; x <= k; x++) {
+        x->tag = x == from ? TAG_B_ORGANIZATION : TAG_I_ORGANIZATION;
+        x->sure = 2;
+    }
+}
+
 void names_evidence(struct names_tokens *t, bool code)
 {
     struct names_token *k = t->item + TOKENS_MARGIN, *end = k + t->count;
@@ -220,6 +241,7 @@ void names_evidence(struct names_tokens *t, bool code)
         if (names_is_capital(k)) {
             after_honorific(k);
             pair(k);
+            before_legal(k, t->item + TOKENS_MARGIN);
         }
         if (code || !k->cues)
             continue;

@@ -62,6 +62,8 @@ START_TEST(evidence_is_enough_without_the_tagger)
         { "Dr. J. Halvorsen called", "TITLE:Dr. PERSON:J. Halvorsen" },
         { "Name: Jan M. van den Berg, age 7", "PERSON:Jan M. van den Berg" },
         { "I met Sarah Connolly there", "PERSON:Sarah Connolly" },
+        { "ask Rapid Cycle Ltd. today", "ORGANIZATION:Rapid Cycle Ltd" },
+        { "VALUES ('Peter Novak', 'x');", "PERSON:Peter Novak" },
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
