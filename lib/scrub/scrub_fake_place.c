@@ -282,8 +282,46 @@ static void draw_listed(struct scrub_worker *w, enum names_list list,
     buf_release(&drawn);
 }
 
+/* "County" of "San Diego County", "downtown" of "downtown Paris": bytes at the
+ * end, or at the beginning, that tell what kind of place it is; the blank
+ * beside them is theirs. */
+static size_t kind_behind(struct slice v)
+{
+    static const char *const list[] = { "county",   "city",    "province",
+                                        "district", "state",   "region",
+                                        "area",     "island",  "islands",
+                                        "beach",    "bay",     "valley",
+                                        "river",    "airport", "township" };
+
+    for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
+        size_t n = strlen(list[i]);
+
+        if (v.n > n + 2 && v.p[v.n - n - 1] == ' ' &&
+            strncasecmp(v.p + v.n - n, list[i], n) == 0)
+            return n + 1;
+    }
+    return 0;
+}
+
+static size_t kind_before(struct slice v)
+{
+    static const char *const list[] = {
+        "downtown ", "greater ",     "central ", "northern ",  "southern ",
+        "eastern ",  "western ",     "city of ", "county of ", "province of ",
+        "state of ", "the city of ", "lake ",    "mount ",
+    };
+
+    for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
+        size_t n = strlen(list[i]);
+
+        if (v.n > n + 1 && strncasecmp(v.p, list[i], n) == 0)
+            return n;
+    }
+    return 0;
+}
+
 /* "New York" is a town here, as it is in addresses. */
-void scrub_place_draw(struct scrub_worker *w, struct slice v, struct buf *out)
+static void draw_bare(struct scrub_worker *w, struct slice v, struct buf *out)
 {
     struct buf folded = { 0 };
     size_t country;
@@ -302,6 +340,18 @@ void scrub_place_draw(struct scrub_worker *w, struct slice v, struct buf *out)
     else
         draw_listed(w, NAMES_LIST_CITY, "place", v, out);
     buf_release(&folded);
+}
+
+void scrub_place_draw(struct scrub_worker *w, struct slice v, struct buf *out)
+{
+    size_t front = kind_before(v), tail;
+
+    buf_add(out, v.p, front);
+    v.p += front;
+    v.n -= front;
+    tail = kind_behind(v);
+    draw_bare(w, (struct slice){ v.p, v.n - tail }, out);
+    buf_add(out, v.p + v.n - tail, tail);
 }
 
 /* "Springfield, IL": piece by piece. */

@@ -258,6 +258,25 @@ static size_t without_kind(struct slice v)
     return v.n;
 }
 
+/* "Europe/London": who copies it needs the zone, which is no secret. */
+static bool is_zone(struct slice t, size_t start)
+{
+    static const char *const areas[] = { "Africa",   "America",   "Asia",
+                                         "Atlantic", "Australia", "Europe",
+                                         "Indian",   "Pacific",   "US" };
+
+    for (size_t i = 0;
+         start && t.p[start - 1] == '/' && i < sizeof(areas) / sizeof(*areas);
+         i++) {
+        size_t n = strlen(areas[i]), from = start - 1;
+
+        if (from >= n && memcmp(t.p + from - n, areas[i], n) == 0 &&
+            (from == n || !is_letter(t.p[from - n - 1])))
+            return true;
+    }
+    return false;
+}
+
 static int find_names(void *worker, struct slice text, struct slice key,
                       scrub_found_fn *found, void *ctx, struct err *err)
 {
@@ -274,6 +293,8 @@ static int find_names(void *worker, struct slice text, struct slice key,
         if (s.class == NAMES_PLACE)
             s.end = s.start + without_kind((struct slice){ text.p + s.start,
                                                            s.end - s.start });
+        if (s.class == NAMES_PLACE && is_zone(text, s.start))
+            continue;
         note_span(k, (struct slice){ text.p + s.start, s.end - s.start }, &s);
         rc = found(ctx, s.class, s.start, s.end, s.tier);
     }
@@ -313,7 +334,8 @@ static int seek_names(void *worker, struct slice text, scrub_found_fn *found,
 
         while (x->more && rc == ERR_OK &&
                (start = seek(x, text, &from)) != SIZE_MAX)
-            rc = found(ctx, x->class, start, start + x->n, 1);
+            if (x->class != NAMES_PLACE || !is_zone(text, start))
+                rc = found(ctx, x->class, start, start + x->n, 1);
     }
     return rc;
 }

@@ -303,6 +303,27 @@ START_TEST(places_agree_in_addresses_and_alone)
 }
 END_TEST
 
+START_TEST(kinds_of_places_and_time_zones_stay)
+{
+    char *out = scrub("{\"a\":{\"own_place\":\"San Diego\"},\"own_place\":"
+                      "\"San Diego County\",\"tz\":\"Europe/London\","
+                      "\"text\":\"She moved to London.\"}");
+    char *county = member(out, "own_place"), *tz = member(out, "tz");
+    char expected[128];
+
+    ck_assert_str_eq(tz, "Europe/London");
+    ck_assert_ptr_null(strstr(out, "to London"));
+    ck_assert_ptr_null(strstr(out, "San Diego"));
+    ck_assert_str_eq(county + strlen(county) - 7, " County");
+    (void)snprintf(expected, sizeof(expected), "{\"own_place\":\"%.*s\"}",
+                   (int)strlen(county) - 7, county);
+    ck_assert_msg(strstr(out, expected) != NULL, "%s", out);
+    free(county);
+    free(tz);
+    free(out);
+}
+END_TEST
+
 START_TEST(kinds_of_organisations_stay)
 {
     static const struct {
@@ -664,6 +685,7 @@ int main(void)
     tcase_add_test(c, titles_particles_hyphens_and_scripts_stay);
     tcase_add_test(c, names_of_a_record_stay_apart);
     tcase_add_test(c, places_agree_in_addresses_and_alone);
+    tcase_add_test(c, kinds_of_places_and_time_zones_stay);
     tcase_add_test(c, kinds_of_organisations_stay);
     tcase_add_test(c, dates_of_a_scope_move_together);
     tcase_add_test(c, only_great_ages_change);
