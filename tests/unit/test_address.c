@@ -68,7 +68,8 @@ START_TEST(an_address_is_one_find)
         "to {1:PSC 3294, Box 9168\nAPO AA 61487} or {1:P.O. Box 255}.",
         "USNS: {1:USNS Bergman\nFPO AP 93757}.",
         "on {1:the corner of Ringvej 144 and Mill Road} there",
-        "to {1:2505 Heatherleigh Suite 620} and {1:36 Rua Cinco de Setembro 12}",
+        "to {1:2505 Heatherleigh Suite 620} and {1:36 Rua Cinco de Setembro "
+        "12}",
         "she moved to {2:12 Lake View} and to {2:Pagari 18}.",
     };
 
