@@ -287,11 +287,11 @@ static void draw_listed(struct scrub_worker *w, enum names_list list,
  * beside them is theirs. */
 static size_t kind_behind(struct slice v)
 {
-    static const char *const list[] = { "county",   "city",    "province",
-                                        "district", "state",   "region",
-                                        "area",     "island",  "islands",
-                                        "beach",    "bay",     "valley",
-                                        "river",    "airport", "township" };
+    static const char *const list[] = {
+        "national park", "park",   "county", "city",    "province", "district",
+        "state",         "region", "area",   "island",  "islands",  "beach",
+        "bay",           "valley", "river",  "airport", "township"
+    };
 
     for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
         size_t n = strlen(list[i]);
