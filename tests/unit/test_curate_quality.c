@@ -1,6 +1,7 @@
 /* test_curate_quality.c - faults of answers, conditions on outcomes, filters */
 #include "suite.h"
 
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "curate/curate_settle.h"
 
@@ -255,6 +256,37 @@ START_TEST(moods_are_opinions_and_not_labels)
 }
 END_TEST
 
+START_TEST(damaged_sketches_are_no_sketches)
+{
+    struct buf b = { 0 };
+    struct curate_sketch s;
+
+    buf_char(&b, 1);
+    for (uint64_t i = 1; i <= 3; i++)
+        bytes_put_u64(&b, i);
+    bytes_put_u32(&b, 6); /* words */
+    bytes_put_u32(&b, 3); /* a later turn, a sample */
+    bytes_put_u32(&b, 2);
+    bytes_put_u32(&b, 10);
+    bytes_put_u32(&b, 20);
+    ck_assert(curate_sketch_read(buf_slice(&b), &s));
+    ck_assert_uint_eq(s.task, 1);
+    ck_assert_uint_eq(s.context, 2);
+    ck_assert_uint_eq(s.stratum, 3);
+    ck_assert_uint_eq(s.words, 6);
+    ck_assert(s.multi && s.cut);
+    ck_assert_uint_eq(s.count, 2);
+    ck_assert_int_eq(s.hashes[4], 20);
+    for (size_t n = 0; n < b.len; n++)
+        ck_assert(!curate_sketch_read((struct slice){ b.data, n }, &s));
+    buf_char(&b, 0);
+    ck_assert(!curate_sketch_read(buf_slice(&b), &s));
+    b.data[0] = 2; /* of a version to come */
+    ck_assert(!curate_sketch_read((struct slice){ b.data, b.len - 1 }, &s));
+    buf_release(&b);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = tcase_create("quality");
@@ -265,6 +297,7 @@ int main(void)
     tcase_add_test(c, filters_are_changes_to_the_default);
     tcase_add_test(c, conditions_compare_outcomes);
     tcase_add_test(c, moods_are_opinions_and_not_labels);
+    tcase_add_test(c, damaged_sketches_are_no_sketches);
     tcase_set_timeout(c, 60);
     return suite_run("curate_quality", c);
 }
