@@ -7,6 +7,7 @@
  */
 #include "address/address_priv.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -118,6 +119,7 @@ static const char *const endings[] = {
     "sgata",   "weg",     "vej",     "gasse",  "parken", "tunet", "lundur",
 };
 
+#define ENTRIES 1024
 #define TABLE 4096 /* a power of two */
 
 struct entry {
@@ -127,10 +129,14 @@ struct entry {
 };
 
 static char last_of[sizeof(endings) / sizeof(*endings)];
-static struct entry table[TABLE];
+/* The table holds places in entries, so that most words that are none of them
+ * cost one look at little memory. */
+static struct entry entries[ENTRIES];
+static unsigned short table[TABLE]; /* place and 1; 0: free */
+static size_t entry_count;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static struct entry *slot(const char *p, size_t n)
+static unsigned short *slot(const char *p, size_t n)
 {
     unsigned h = 2166136261u;
 
@@ -138,10 +144,11 @@ static struct entry *slot(const char *p, size_t n)
         h = (h ^ (unsigned char)p[i]) * 16777619u;
     h ^= h >> 13;
     for (;; h++) {
-        struct entry *e = &table[h & (TABLE - 1)];
+        unsigned short *at = &table[h & (TABLE - 1)];
 
-        if (!e->p || (e->n == n && memcmp(e->p, p, n) == 0))
-            return e;
+        if (!*at ||
+            (entries[*at - 1].n == n && memcmp(entries[*at - 1].p, p, n) == 0))
+            return at;
     }
 }
 
@@ -152,11 +159,15 @@ static void build(void)
     for (size_t g = 0; g < sizeof(groups) / sizeof(*groups); g++)
         for (const char *p = groups[g].words; *p;) {
             size_t n = strcspn(p, " ");
-            struct entry *e = slot(p, n);
+            unsigned short *at = slot(p, n);
 
-            e->p = p;
-            e->n = (unsigned char)n;
-            e->flags |= groups[g].flags;
+            if (!*at) {
+                assert(entry_count < ENTRIES);
+                entries[entry_count] = (struct entry){ p, 0, 0 };
+                entries[entry_count++].n = (unsigned char)n;
+                *at = (unsigned short)entry_count;
+            }
+            entries[*at - 1].flags |= groups[g].flags;
             p += n + (p[n] == ' ');
         }
 }
@@ -234,13 +245,15 @@ static size_t fold(const char *p, size_t n, char *out)
 unsigned address_word_flags(const char *p, size_t n)
 {
     char low[ADDRESS_WORD_MAX];
+    unsigned short at;
     unsigned flags;
 
     if (!n || n > sizeof(low))
         return 0;
     pthread_once(&once, build);
     fold(p, n, low);
-    flags = slot(low, n)->flags;
+    at = *slot(low, n);
+    flags = at ? entries[at - 1].flags : 0;
     if (n > 2 && p[1] == '\'' && address_is_capital(p + 2, n - 2))
         flags |= WORD_CAPITAL; /* d'Ouchy */
     if (address_is_capital(p, n)) {
