@@ -11,6 +11,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct regex {
     pcre2_code *code;
@@ -91,6 +92,30 @@ bool regex_is_jit(const struct regex *r)
 unsigned regex_group_count(const struct regex *r)
 {
     return r->groups;
+}
+
+static void add_byte(uint8_t map[32], unsigned c)
+{
+    map[c / 8] |= (uint8_t)(1u << c % 8);
+}
+
+bool regex_first(const struct regex *r, uint8_t map[32])
+{
+    uint32_t type = 0, unit = 0;
+    const uint8_t *bits = NULL;
+
+    (void)pcre2_pattern_info(r->code, PCRE2_INFO_FIRSTCODETYPE, &type);
+    (void)pcre2_pattern_info(r->code, PCRE2_INFO_FIRSTCODEUNIT, &unit);
+    (void)pcre2_pattern_info(r->code, PCRE2_INFO_FIRSTBITMAP, &bits);
+    memset(map, 0, 32);
+    if (type == 0 && bits)
+        memcpy(map, bits, 32);
+    if (type == 1) { /* it is not told whether case counts */
+        add_byte(map, unit & 0xFF);
+        if ((unit | 0x20) >= 'a' && (unit | 0x20) <= 'z')
+            add_byte(map, (unit & 0xFF) ^ 0x20);
+    }
+    return type == 1 || (type == 0 && bits);
 }
 
 struct regex_scratch *regex_scratch_new(void)

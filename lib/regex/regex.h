@@ -44,6 +44,10 @@ void regex_free(struct regex *r); /* NULL is fine */
 bool regex_is_jit(const struct regex *r);
 unsigned regex_group_count(const struct regex *r); /* without the whole match*/
 
+/* The bytes that a match can begin with, a bit each. False: not known, or
+ * matches may be empty. */
+bool regex_first(const struct regex *r, uint8_t map[32]);
+
 struct regex_scratch *regex_scratch_new(void);
 void regex_scratch_free(struct regex_scratch *s); /* NULL is fine */
 

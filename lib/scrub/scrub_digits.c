@@ -22,7 +22,8 @@
 struct cluster {
     size_t start, end, first; /* first: the first digit */
     size_t digits, dots;
-    uint64_t sums; /* bit n: groups that follow each other have n digits */
+    uint64_t sums;   /* bit n: groups that follow each other have n digits */
+    uint64_t groups; /* bit n: a group has n digits */
     unsigned separators;
 };
 
@@ -37,6 +38,26 @@ static int by_priority(const void *a, const void *b, void *ctx)
     return x < y ? -1 : x > y;
 }
 
+/* Bytes that a match begins with, if they are none of a cluster. */
+static void read_lead(const struct scrub_rule *x, struct scrub_shape *out)
+{
+    static const char own[] = "0123456789" SCRUB_SEPARATORS;
+
+    out->led = regex_first(x->regex, out->lead);
+    for (const char *p = own; *p && out->led; p++)
+        out->led = !(out->lead[*p / 8] >> *p % 8 & 1);
+}
+
+/* Does one of them stand before the cluster, within the rule's reach? */
+static bool is_led(const struct scrub_shape *x, struct slice t, size_t start,
+                   size_t before)
+{
+    for (size_t i = start > before ? start - before : 0; i < start; i++)
+        if (x->lead[(unsigned char)t.p[i] / 8] >> (unsigned char)t.p[i] % 8 & 1)
+            return true;
+    return false;
+}
+
 void scrub_digits_finish(struct scrub_rules *r)
 {
     qsort_r(r->digit_rule, r->digit_count, sizeof(*r->digit_rule), by_priority,
@@ -49,6 +70,7 @@ void scrub_digits_finish(struct scrub_rules *r)
         const struct scrub_rule *x = &r->rule[r->digit_rule[i]];
 
         scrub_shape_read(buf_slice(&x->pattern), x->digits, &r->shape[i]);
+        read_lead(x, &r->shape[i]);
         for (size_t n = 0; n <= SUM_MAX; n++)
             if (r->shape[i].digits >> n & 1)
                 r->by_sum[n * r->digit_width + i / 64] |= UINT64_C(1) << i % 64;
@@ -57,7 +79,7 @@ void scrub_digits_finish(struct scrub_rules *r)
 
 /* Sums of groups that follow each other; each step adds a digit or more, so a
  * group is looked at 64 times at most. */
-static uint64_t sums_of(struct slice t, const struct cluster *c)
+static uint64_t sums_of(struct slice t, struct cluster *c)
 {
     uint64_t sums = 0, open = 0; /* open: sums that end with this group */
     size_t i = c->first;
@@ -69,6 +91,7 @@ static uint64_t sums_of(struct slice t, const struct cluster *c)
             n++;
         if (n > SUM_MAX)
             n = SUM_MAX;
+        c->groups |= UINT64_C(1) << n;
         open = (open | 1) << n |
                (n && open >> (SUM_MAX + 1 - n) ? UINT64_C(1) << SUM_MAX : 0);
         sums |= open;
@@ -179,7 +202,10 @@ static void ask_rules(struct scrub_search *s, const struct cluster *c)
             uint32_t rule = r->digit_rule[i];
             const struct scrub_rule *x = &r->rule[rule];
 
-            if (x->digits > c->digits || r->shape[i].must & ~c->separators)
+            if (x->digits > c->digits || r->shape[i].must & ~c->separators ||
+                !(r->shape[i].first & c->groups) ||
+                (r->shape[i].led &&
+                 !is_led(&r->shape[i], s->text, c->start, x->before)))
                 continue;
             if (x->tier == 1 || s->w->strict || scrub_set_has(near, rule)) {
                 open_window(s, rule, c);

@@ -158,6 +158,9 @@ struct scrub_rule {
 struct scrub_shape {
     uint64_t digits;
     unsigned must;
+    uint64_t first; /* bit n: a group of n digits comes first */
+    bool led;       /* a match begins with one of these, no digit: */
+    uint8_t lead[32];
 };
 
 struct scrub_rules {

@@ -18,6 +18,8 @@
  * digits; lead, trail: before the first and after the last. before, after:
  * other characters may stand there; inside: between digits. */
 struct piece {
+    uint64_t whole, closed; /* lengths of digits in front: with nothing behind
+                               them in the piece; with something that is none */
     uint64_t digits;
     unsigned must, lead, trail;
     bool before, after, inside;
@@ -60,6 +62,8 @@ static struct piece join(struct piece a, struct piece b)
     bool a_may = a.digits & ~UINT64_C(1), b_may = b.digits & ~UINT64_C(1);
 
     r.digits = add_counts(a.digits, b.digits);
+    r.whole = add_counts(a.whole, b.whole);
+    r.closed = a.closed | add_counts(a.whole, b.closed);
     r.must = a.must | b.must;
     if (!(a.digits & 1) && !(b.digits & 1))
         r.must |= a.trail | b.lead;
@@ -74,7 +78,9 @@ static struct piece join(struct piece a, struct piece b)
 
 static struct piece either(struct piece a, struct piece b)
 {
-    return (struct piece){ .digits = a.digits | b.digits,
+    return (struct piece){ .whole = a.whole | b.whole,
+                           .closed = a.closed | b.closed,
+                           .digits = a.digits | b.digits,
                            .must = a.must & b.must,
                            .lead = a.lead & b.lead,
                            .trail = a.trail & b.trail,
@@ -83,22 +89,24 @@ static struct piece either(struct piece a, struct piece b)
                            .inside = a.inside || b.inside };
 }
 
-static const struct piece nothing = { .digits = 1 };
-static const struct piece other = { .digits = 1,
-                                    .before = true,
-                                    .after = true };
-static const struct piece any_char = { .digits = 3,
-                                       .before = true,
-                                       .after = true };
+static const struct piece nothing = { .whole = 1, .digits = 1 };
+static const struct piece other = {
+    .closed = 1, .digits = 1, .before = true, .after = true
+};
+static const struct piece any_char = {
+    .whole = 2, .closed = 1, .digits = 3, .before = true, .after = true
+};
 
 static struct piece of_char(char c)
 {
     unsigned bit = scrub_separator_bit(c);
 
     if (scrub_is_digit(c))
-        return (struct piece){ .digits = 2 };
+        return (struct piece){ .whole = 2, .digits = 2 };
     if (bit)
-        return (struct piece){ .digits = 1, .lead = bit, .trail = bit };
+        return (struct piece){
+            .closed = 1, .digits = 1, .lead = bit, .trail = bit
+        };
     return other;
 }
 
@@ -328,6 +336,7 @@ static struct piece repeat(struct piece x, size_t min, size_t max)
     if (max > MANY)
         max = min > MANY ? min : MANY;
     option.digits |= 1;
+    option.whole |= 1;
     option.must = option.lead = option.trail = 0;
     for (size_t i = 0; i < max && i <= MANY; i++)
         r = join(r, i < min ? x : option);
@@ -400,9 +409,11 @@ void scrub_shape_read(struct slice pattern, size_t digits,
     struct piece all = read_choice(&r);
     unsigned least = digits < MANY ? (unsigned)digits : MANY;
 
-    *out = (struct scrub_shape){ ANY << least, 0 };
+    *out = (struct scrub_shape){ .digits = ANY << least, .first = ANY };
     if (r.lost || r.at < pattern.n)
         return;
+    if (r.front && !((all.whole | all.closed) & 1))
+        out->first = all.closed | (r.back ? all.whole : ANY);
     out->must = all.inside ? 0 : all.must;
     if (!all.inside && r.front && r.back && all.digits & ~UINT64_C(1))
         out->digits = all.digits & ~UINT64_C(1);

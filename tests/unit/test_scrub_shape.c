@@ -108,6 +108,16 @@ static void check_match(const struct scrub_rule *rule, const struct buf *b,
                   "%s: %zu digits of \"%s\"", rule->name, digits, b->data);
     ck_assert_msg(!(s.must & ~held), "%s: %x of \"%s\"", rule->name, s.must,
                   b->data);
+    if (digits) {
+        size_t i = m.start, n = 0;
+
+        while (!scrub_is_digit(b->data[i]))
+            i++;
+        while (i + n < b->len && scrub_is_digit(b->data[i + n]))
+            n++;
+        ck_assert_msg(s.first >> (n < 63 ? n : 63) & 1,
+                      "%s: first %zu digits of \"%s\"", rule->name, n, b->data);
+    }
     if (s.digits == UINT64_MAX << rule->digits)
         return;
     ck_assert_msg(!(m.start && scrub_is_digit(b->data[m.start]) &&
