@@ -38,12 +38,13 @@ static int by_priority(const void *a, const void *b, void *ctx)
     return x < y ? -1 : x > y;
 }
 
-/* Bytes that a match begins with, if they are none of a cluster. */
+/* Bytes that a match begins with, if they are none of a cluster. Not known of
+ * patterns that are compiled later. */
 static void read_lead(const struct scrub_rule *x, struct scrub_shape *out)
 {
     static const char own[] = "0123456789" SCRUB_SEPARATORS;
 
-    out->led = regex_first(x->regex, out->lead);
+    out->led = x->regex && regex_first(x->regex, out->lead);
     for (const char *p = own; *p && out->led; p++)
         out->led = !(out->lead[*p / 8] >> *p % 8 & 1);
 }
