@@ -9,7 +9,7 @@
  * or other filters mean that all is done again, in place, so that ids of
  * examples stay. Settling anew needs no pass, and never takes an example out of
  * the sealed test to put it elsewhere, unless it is divided in another way.
- * May use: base json crypto regex dedup scrub store sql codec wire.
+ * May use: base json crypto regex names dedup scrub store sql codec wire.
  */
 #ifndef CURATE_H
 #define CURATE_H

@@ -140,11 +140,11 @@ static enum judgement judge_hit(const struct report_run *k,
 {
     const struct report_value *v = &k->values.item[h->value];
 
-    if (!v->word && !v->number)
+    if (!v->word && !v->common)
         return SURVIVOR;
     if (!h->whole)
         return NOTHING;
-    if (v->number || !h->exact ||
+    if (v->common || !h->exact ||
         !report_values_has(&k->values, buf_slice(&it->talk), h->value))
         return ELSEWHERE;
     return SURVIVOR;
@@ -346,8 +346,10 @@ static int begin(struct report_run *k)
     }
     k->quasi = map_new();
     k->talks = map_new();
-    report_values_begin(&k->values);
     make_types(k);
+    rc = report_values_begin(&k->values, k->err);
+    if (rc < 0)
+        return rc;
     rc = sql_one_int(store_sql(k->s), "SELECT count(*) FROM example WHERE kept",
                      0, &k->total, k->err);
     return rc < 0 ? rc

@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "curate/curate_priv.h"
+#include "names/names.h"
 
 #define REPORT_BATCH 256
 #define REPORT_DOCUMENTS 3 /* request, response, answer of an outcome */
@@ -67,18 +68,19 @@ struct report_value {
     struct slice text; /* valid once settled */
     unsigned type;
     bool word;      /* may be an ordinary word, a date, a place */
-    bool number;    /* short, of digits only */
+    bool common;    /* a word of the language, or a short number */
     uint32_t shown; /* 1 + its place in the list of survivors; 0: none */
 };
 
 struct report_values {
+    struct names *names;
     struct map *known;  /* type, value: index */
     struct map *scopes; /* hash of scope, index */
     struct report_value *item;
     size_t count, cap;
 };
 
-void report_values_begin(struct report_values *v);
+MUST_CHECK int report_values_begin(struct report_values *v, struct err *err);
 void report_values_release(struct report_values *v);
 /* The index of a value of a type, and that the scope has it. */
 size_t report_values_add(struct report_values *v, unsigned type,

@@ -16,15 +16,17 @@
 #define IDENTIFIER_MIN 7 /* bytes of a value that nothing else looks like */
 #define NUMBER_MIN 5     /* digits that are more than a count or a year */
 
-void report_values_begin(struct report_values *v)
+int report_values_begin(struct report_values *v, struct err *err)
 {
     *v = (struct report_values){ .known = map_new(), .scopes = map_new() };
+    return names_open(&v->names, err);
 }
 
 void report_values_release(struct report_values *v)
 {
     map_free(v->known);
     map_free(v->scopes);
+    names_close(v->names);
     free(v->item);
 }
 
@@ -43,7 +45,8 @@ static bool names_words(const char *type)
 }
 
 /* What only looks like itself: long, with a digit or an at sign. */
-static void judge(struct report_value *x, const char *type)
+static void judge(const struct report_values *v, struct report_value *x,
+                  const char *type)
 {
     size_t digits = 0, marks = 0;
 
@@ -53,7 +56,8 @@ static void judge(struct report_value *x, const char *type)
     }
     x->word =
         names_words(type) || x->text.n < IDENTIFIER_MIN || digits + marks == 0;
-    x->number = digits == x->text.n && digits < NUMBER_MIN;
+    x->common = (digits == x->text.n && digits < NUMBER_MIN) ||
+                names_is(v->names, NAMES_LIST_COMMON, x->text);
 }
 
 static void key_of(struct buf *b, const char *type, struct slice text)
@@ -98,7 +102,8 @@ size_t report_values_add(struct report_values *v, unsigned type,
         mem_grow(&all, &v->cap, v->count + 1, sizeof(*v->item));
         v->item = all;
         v->item[v->count] = (struct report_value){ .text = text, .type = type };
-        judge(&v->item[v->count++], type_name);
+        judge(v, &v->item[v->count], type_name);
+        v->count++;
     }
     i = (size_t)*at;
     buf_release(&key);

@@ -224,6 +224,33 @@ static bool is_whole(struct slice t, size_t start, size_t end)
            (end == t.n || !is_letter(t.p[end]));
 }
 
+/* Whole in a document of JSON, where "\n" and the like stand before a word. */
+static bool is_whole_raw(struct slice t, size_t start, size_t end)
+{
+    bool escape =
+        (start >= 2 && t.p[start - 2] == '\\') ||
+        (start >= 6 && t.p[start - 6] == '\\' && t.p[start - 5] == 'u');
+
+    return (end == t.n || !is_letter(t.p[end])) &&
+           (escape || start == 0 || !is_letter(t.p[start - 1]));
+}
+
+/* How often a document holds the note, up to a limit. */
+static size_t count_raw(const struct note *n, struct slice t, size_t limit)
+{
+    size_t from = 0, held = 0;
+
+    while (from < t.n && held < limit) {
+        const char *hit = memmem(t.p + from, t.n - from, n->text, n->n);
+
+        if (!hit)
+            break;
+        from = (size_t)(hit - t.p) + n->n;
+        held += is_whole_raw(t, from - n->n, from);
+    }
+    return held;
+}
+
 /* Where the text holds the note from *from on, which moves behind it. */
 static size_t seek(const struct note *n, struct slice t, size_t *from)
 {
@@ -311,12 +338,8 @@ static void end(void *worker, const struct slice *documents, size_t n)
         struct note *x = &k->note[i];
         size_t held = 0;
 
-        for (size_t d = 0; d < n && held <= x->seen; d++) {
-            size_t from = 0;
-
-            while (held <= x->seen && seek(x, documents[d], &from) != SIZE_MAX)
-                held++;
-        }
+        for (size_t d = 0; d < n && held <= x->seen; d++)
+            held += count_raw(x, documents[d], x->seen + 1 - held);
         x->more = held > x->seen;
         k->more += x->more;
     }
