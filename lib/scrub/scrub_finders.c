@@ -7,9 +7,7 @@
 #include "scrub/scrub_priv.h"
 
 static const struct scrub_finder *const families[SCRUB_FINDERS + 1] = {
-    &scrub_finder_dates,
-    &scrub_finder_address,
-    &scrub_finder_names,
+    &scrub_finder_dates, &scrub_finder_address, &scrub_finder_names,
     NULL, /* after the last */
 };
 
