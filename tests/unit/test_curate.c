@@ -411,26 +411,6 @@ START_TEST(no_group_and_no_input_is_in_two_splits)
 }
 END_TEST
 
-START_TEST(a_small_log_has_all_three_splits)
-{
-    int64_t n;
-
-    for (int i = 0; i < 4; i++) {
-        char ask[16];
-
-        (void)snprintf(ask, sizeof(ask), "q%d", i);
-        (void)say("", ask, "a");
-    }
-    (void)curate();
-    ck_assert_int_eq(sql_one_int(store_sql(store),
-                                 "SELECT count(DISTINCT split) FROM example "
-                                 "WHERE kept",
-                                 0, &n, NULL),
-                     0);
-    ck_assert_int_eq(n, 3);
-}
-END_TEST
-
 static int collect(void *ctx, struct slice bytes, struct err *err)
 {
     (void)err;
@@ -736,7 +716,6 @@ int main(void)
     tcase_add_test(c, threads_change_nothing_and_runs_nothing_of_a_pass);
     tcase_add_test(c, a_lost_high_mark_does_not_make_duplicates_of_themselves);
     tcase_add_test(c, no_group_and_no_input_is_in_two_splits);
-    tcase_add_test(c, a_small_log_has_all_three_splits);
     tcase_add_test(c, export_is_scrubbed_chat_lines);
     tcase_add_test(c, leak_check_sees_what_stayed_and_not_what_went);
     tcase_add_test(c, corrected_answers_are_scrubbed_like_their_call);

@@ -237,7 +237,7 @@ static void ask_often(int64_t ids[6])
     static const char *const answers[] = { "a", "b", "b", "b", "c", "a" };
 
     for (int i = 0; i < 6; i++) {
-        char talk[8];
+        char talk[16];
 
         (void)snprintf(talk, sizeof(talk), "%d", i);
         ids[i] =
@@ -323,7 +323,7 @@ END_TEST
 static void add_talks(int from, int to)
 {
     for (int i = from; i < to; i++) {
-        char client[8], talk[8];
+        char client[16], talk[16];
 
         (void)snprintf(client, sizeof(client), "c%d", i % 20);
         (void)snprintf(talk, sizeof(talk), "%d", i / 2);
@@ -349,6 +349,15 @@ START_TEST(shares_are_met_in_each_stratum)
         number("SELECT count(*) FROM example e JOIN call c ON c.id "
                "= e.call WHERE e.split = 'test' AND c.id % 4 = 1"),
         10);
+}
+END_TEST
+
+START_TEST(a_small_log_has_all_three_splits)
+{
+    for (int i = 0; i < 4; i++)
+        (void)add((struct call){ "x", "", NULL, words(i), "a" });
+    (void)curate();
+    ck_assert_int_eq(number("SELECT count(DISTINCT split) FROM example"), 3);
 }
 END_TEST
 
@@ -486,7 +495,7 @@ START_TEST(training_does_not_hold_what_the_test_asks)
     options.shares[0] = 100;
     options.shares[2] = 0;
     for (int i = 2; i < 40; i++) {
-        char talk[8];
+        char talk[16];
 
         (void)snprintf(talk, sizeof(talk), "%d", i);
         (void)add((struct call){ "x", talk, NULL, words(i), "a" });
@@ -514,7 +523,7 @@ START_TEST(a_common_greeting_does_not_join_all)
     struct curate_result r;
 
     for (int i = 0; i < 300; i++) {
-        char talk[8], answer[16];
+        char talk[16], answer[24];
 
         (void)snprintf(talk, sizeof(talk), "%d", i);
         (void)snprintf(answer, sizeof(answer), "hello %d", i);
@@ -539,6 +548,7 @@ int main(void)
     tcase_add_test(c, contradictory_answers_are_kept_or_chosen);
     tcase_add_test(c, outcomes_drop_and_bring_back);
     tcase_add_test(c, shares_are_met_in_each_stratum);
+    tcase_add_test(c, a_small_log_has_all_three_splits);
     tcase_add_test(c, what_was_in_a_split_stays_there);
     tcase_add_test(c, a_run_that_was_cut_off_is_ended_by_the_next);
     tcase_add_test(c, clients_are_not_divided_if_asked);
