@@ -194,7 +194,7 @@ struct scrub_rules {
 
 /* ERR_LIMIT if the pattern of a rule reaches the matching limits on texts made
  * to lead it there. */
-MUST_CHECK int scrub_trial(const struct scrub_rule *rule, struct err *err);
+MUST_CHECK int scrub_trial(struct scrub_rule *rule, struct err *err);
 
 /* The compiled pattern. Of a rule that is part of the binary it is made when a
  * text first asks for it, by whichever thread: most are never asked. */

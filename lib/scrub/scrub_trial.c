@@ -15,6 +15,7 @@
 
 struct trial {
     const struct scrub_rule *rule;
+    const struct regex *regex;
     struct regex_scratch *scratch;
     struct buf text;
     char letters[LETTERS_MAX]; /* the pattern's */
@@ -45,8 +46,7 @@ static int try_length(struct trial *t, struct slice unit, size_t bytes)
         buf_add_slice(&t->text, unit);
     buf_add(&t->text, "\x01!", 2);
     buf_add(&t->text, t->letters, t->count);
-    if (regex_find(t->rule->regex, t->scratch, buf_slice(&t->text), 0, &m,
-                   &err) >= 0)
+    if (regex_find(t->regex, t->scratch, buf_slice(&t->text), 0, &m, &err) >= 0)
         return ERR_OK;
     show(unit, shown);
     return err_set(t->err, ERR_LIMIT,
@@ -98,12 +98,12 @@ static int try_examples(struct trial *t)
     return rc;
 }
 
-int scrub_trial(const struct scrub_rule *rule, struct err *err)
+int scrub_trial(struct scrub_rule *rule, struct err *err)
 {
     struct trial t = { .rule = rule, .err = err };
     size_t n = letters_of(buf_slice(&rule->pattern), t.letters);
     char pair[2];
-    int rc = ERR_OK;
+    int rc = scrub_rule_regex(rule, &t.regex, err);
 
     t.count = n;
     t.scratch = regex_scratch_new();
