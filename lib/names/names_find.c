@@ -71,6 +71,8 @@ static bool refused(const struct names_token *from,
 
     for (const struct names_token *k = from; k < to; k++) {
         sure |= k->sure;
+        if (k->cues & CUE_NAME)
+            return true; /* of a field */
         if (is_connecting(k))
             continue;
         all &= k->lists;

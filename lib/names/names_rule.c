@@ -123,6 +123,9 @@ static void after_honorific(struct names_token *k)
 
     if (!names_is_honorific(k) || next->gap == 2)
         return;
+    if (k->shape == SHAPE_UPPER && next == k + 1 &&
+        (next->lists & (W_COMMON | W_KNOWN)))
+        return; /* HR Department, DO NOT MISS ANY */
     if (names_is_honorific(next))
         next += 1 + is_sign(next + 1, '.');
     if (next->gap == 1)
@@ -139,7 +142,9 @@ static void after_label(struct names_token *k)
     next = k + 1;
     while (is_sign(next, '*'))
         next++;
-    if (!is_sign(next, ':'))
+    if (is_sign(next, '-') && next->gap == 1 && is(k, CUE_NAME))
+        next++; /* First Name - X */
+    else if (!is_sign(next, ':'))
         return;
     next = skip_marks(next);
     if (next->gap != 2)

@@ -63,6 +63,8 @@ START_TEST(evidence_is_enough_without_the_tagger)
         { "Name: Jan M. van den Berg, age 7", "PERSON:Jan M. van den Berg" },
         { "I met Sarah Connolly there", "PERSON:Sarah Connolly" },
         { "ask Rapid Cycle Ltd. today", "ORGANIZATION:Rapid Cycle Ltd" },
+        { "First Name - Zelda, Last Name - Fenwick, born 1988",
+          "PERSON:Zelda PERSON:Fenwick" },
         { "VALUES ('Peter Novak', 'x');", "PERSON:Peter Novak" },
     };
 
@@ -96,6 +98,7 @@ START_TEST(words_of_prompts_stay)
         "Cabin Class: Economy. Trip Type: Round Trip. Status: Confirmed.",
         "from metagpt.actions import ActionNode, WriteCode",
         "class GoogleAPIWrapper(BaseModel):\n    Field(default=None)",
+        "DO NOT MISS ANY OF THEM. Ask the HR Department.",
         "IMPORTANT: NEVER SHARE THE PIN. CALL 24 HOURS.",
         "On Monday, May 5, the Board of Directors will meet.",
         "flight HAT083 from JFK to ATL, departs 06:00 EST",
