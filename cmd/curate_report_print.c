@@ -206,14 +206,20 @@ static void put_categories(const struct curate_report *r, struct buf *out)
 
 static void put_splits(const struct curate_report *r, struct buf *out)
 {
-    buf_printf(
-        out,
-        "\nSplits\ntrain %" PRIu64 ", validation %" PRIu64 ", test %" PRIu64
-        " examples; %" PRIu64 " groups, %" PRIu64 " in two splits; %" PRIu64
-        " different inputs, %" PRIu64 " in two splits.\n%" PRIu64
-        " duplicates and %" PRIu64 " retried calls were dropped.\n",
-        r->splits[0], r->splits[1], r->splits[2], r->groups, r->straddling,
-        r->inputs, r->inputs_straddling, r->duplicates, r->retried);
+    buf_printf(out,
+               "\nSplits\ntrain %" PRIu64 ", validation %" PRIu64
+               ", test %" PRIu64 " examples\n",
+               r->splits[0], r->splits[1], r->splits[2]);
+    buf_printf(out,
+               "in two splits: %" PRIu64 " of %" PRIu64 " groups, %" PRIu64
+               " of %" PRIu64 " different inputs, %" PRIu64 " of %" PRIu64
+               " clusters of near duplicates\n",
+               r->straddling, r->groups, r->inputs_straddling, r->inputs,
+               r->clusters_straddling, r->clusters);
+    buf_printf(out,
+               "dropped: %" PRIu64 " duplicates, %" PRIu64
+               " near duplicates, %" PRIu64 " retried calls\n",
+               r->duplicates, r->near, r->retried);
 }
 
 void curate_report_text(const struct curate_report *r, struct buf *out)
@@ -378,7 +384,10 @@ static void json_splits(struct json_writer *w, const struct curate_report *r)
     json_put_int(w, "groups_in_two", (int64_t)r->straddling);
     json_put_int(w, "inputs", (int64_t)r->inputs);
     json_put_int(w, "inputs_in_two", (int64_t)r->inputs_straddling);
+    json_put_int(w, "clusters", (int64_t)r->clusters);
+    json_put_int(w, "clusters_in_two", (int64_t)r->clusters_straddling);
     json_put_int(w, "duplicates", (int64_t)r->duplicates);
+    json_put_int(w, "near_duplicates", (int64_t)r->near);
     json_put_int(w, "retried", (int64_t)r->retried);
     json_end_object(w);
 }

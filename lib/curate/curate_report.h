@@ -109,7 +109,8 @@ struct curate_report {
     uint64_t conversations, quasi_conversations; /* all; with attributes */
     struct curate_category category[CURATE_CATEGORIES];
     uint64_t splits[3], groups, straddling, inputs, inputs_straddling;
-    uint64_t duplicates, retried;
+    uint64_t duplicates, near, retried;     /* dropped */
+    uint64_t clusters, clusters_straddling; /* of near duplicates */
 };
 
 /* Reads only. The store must have been curated by the same rules and key; what

@@ -162,6 +162,12 @@ int report_splits(struct store *s, struct curate_report *r, struct err *err)
           &r->duplicates },
         { "SELECT count(*) FROM example WHERE reason = 'retried'",
           &r->retried },
+        { "SELECT count(*) FROM example WHERE reason LIKE 'near%'", &r->near },
+        { "SELECT count(DISTINCT cluster) FROM example WHERE cluster NOTNULL",
+          &r->clusters },
+        { "SELECT count(*) FROM (SELECT cluster FROM example WHERE kept AND "
+          "cluster NOTNULL GROUP BY cluster HAVING count(DISTINCT split) > 1)",
+          &r->clusters_straddling },
     };
     int rc = ERR_OK;
 
