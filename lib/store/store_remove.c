@@ -226,8 +226,8 @@ static int overwrite_one(struct store_remover *r, int64_t call, struct err *err)
         "UPDATE outcome SET " STORE_BLANK(label) ", " STORE_BLANK(
             answer) ", " STORE_BLANK(extra) " WHERE call = ?",
         "UPDATE evaluation_item SET " STORE_BLANK(answer) ITEMS_OF,
-        "UPDATE sketch SET data = zeroblob(length(data)) WHERE example = "
-        "(SELECT id FROM example WHERE call = ?)",
+        ("UPDATE sketch SET data = zeroblob(length(data)) WHERE example = "
+         "(SELECT id FROM example WHERE call = ?)"),
     };
     int rc = ERR_OK;
 

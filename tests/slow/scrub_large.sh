@@ -18,6 +18,7 @@ long_line() {
 try() { # NAME STATUS LINES TEXT TIMES
     long_line "$4" "$5" >"$tmp/in"
     status=0
+    # shellcheck disable=SC3045 # dash and bash have it
     (ulimit -v 2500000
      timeout 120 "$slmctl" curate --filter --threads 1 <"$tmp/in") \
         >"$tmp/out" 2>"$tmp/err" || status=$?
