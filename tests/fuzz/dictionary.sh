@@ -6,7 +6,7 @@ name=$1
 here=$(dirname "$0")
 sh "$here/parsers.sh" "$name" | xargs -r cat | grep -o '"[^"\\ %]*"' | tr -d '"' |
     grep -v '^.\{0,1\}$' | grep -v '[./].*[./].*[./]' | grep -v '\.h$' |
-    LC_ALL=C sort -u | awk -v name="$name" '
+    LC_ALL=C grep -v '[^ -~]' | LC_ALL=C sort -u | awk -v name="$name" '
     function prefixed(s) {
         return sprintf("\\x%02x\\x00\\x00\\x00\\x00\\x00\\x00\\x00%s",
                        length(s), s) }
