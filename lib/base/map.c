@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define KEPT_SLOTS 256 /* of an emptied map; more would cost each time */
+
 struct entry {
     uint64_t hash;
     size_t key; /* offset into keys */
@@ -97,6 +99,22 @@ void map_free(struct map *m)
     free(m->slots);
     free(m->keys);
     free(m);
+}
+
+void map_clear(struct map *m)
+{
+    if (!m || !m->count)
+        return;
+    if (m->mask >= KEPT_SLOTS) {
+        free(m->entries);
+        free(m->slots);
+        free(m->keys);
+        *m = (struct map){ .mask = 15, .seed = m->seed };
+        m->slots = mem_zalloc((m->mask + 1) * sizeof(*m->slots));
+        return;
+    }
+    memset(m->slots, 0, (m->mask + 1) * sizeof(*m->slots));
+    m->count = m->keys_len = 0;
 }
 
 size_t map_count(const struct map *m)

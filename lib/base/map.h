@@ -14,6 +14,8 @@ struct map;
 
 struct map *map_new(void);
 void map_free(struct map *m); /* NULL is fine */
+/* Empty again; small memory is kept for what comes next. */
+void map_clear(struct map *m); /* NULL is fine */
 size_t map_count(const struct map *m);
 
 /* The value's address, NULL if absent. Valid until the next map_put. */

@@ -29,22 +29,34 @@ struct scrub_faked {
     bool late;
 };
 
+/* Seeds of the last decisions: a text is filed in one place, and the next
+ * that belongs there takes it. */
+#define SCRUB_DRAWN 1024
+#define SCRUB_DRAWN_BYTES 112
+struct scrub_drawn {
+    uint64_t seed;
+    size_t n; /* 0: none */
+    char text[SCRUB_DRAWN_BYTES];
+};
+struct scrub_draws {
+    struct scrub_drawn drawn[SCRUB_DRAWN];
+};
+
 struct scrub_faked *scrub_faked_new(void)
 {
     return mem_zalloc(sizeof(struct scrub_faked));
-}
-
-static void forget(struct map **m)
-{
-    map_free(*m);
-    *m = NULL;
 }
 
 void scrub_faked_free(struct scrub_faked *f)
 {
     if (!f)
         return;
-    scrub_faked_begin(f, false);
+    map_free(f->held);
+    map_free(f->taken);
+    map_free(f->owner);
+    map_free(f->tries);
+    map_free(f->known);
+    map_free(f->tags);
     free(f->pair);
     buf_release(&f->text);
     buf_release(&f->key);
@@ -54,12 +66,12 @@ void scrub_faked_free(struct scrub_faked *f)
 void scrub_faked_begin(struct scrub_faked *f, bool again)
 {
     if (!again)
-        forget(&f->held);
-    forget(&f->taken);
-    forget(&f->owner);
-    forget(&f->tries);
-    forget(&f->known);
-    forget(&f->tags);
+        map_clear(f->held);
+    map_clear(f->taken);
+    map_clear(f->owner);
+    map_clear(f->tries);
+    map_clear(f->known);
+    map_clear(f->tags);
     f->pair_count = 0;
     buf_reset(&f->text);
     f->late = false;
@@ -185,22 +197,76 @@ void scrub_fake_same(struct scrub_worker *w, const struct scrub_rule *rule,
     buf_add_slice(out, v);
 }
 
+struct scrub_draws *scrub_draws_new(void)
+{
+    return mem_zalloc(sizeof(struct scrub_draws));
+}
+
+void scrub_draws_free(struct scrub_draws *d)
+{
+    if (!d)
+        return;
+    crypto_wipe(d, sizeof(*d));
+    free(d);
+}
+
+static void put_number(struct buf *b, size_t n)
+{
+    char text[20];
+    size_t i = sizeof(text);
+
+    do
+        text[--i] = (char)('0' + n % 10);
+    while (n /= 10);
+    buf_add(b, text + i, sizeof(text) - i);
+}
+
+static uint64_t seed_of(const struct scrub_worker *w, struct slice text)
+{
+    unsigned char mac[CRYPTO_SHA256_BYTES];
+    uint64_t seed = 0;
+
+    crypto_hmac_with(&w->hmac, text, mac);
+    for (size_t i = 0; i < 8; i++)
+        seed = seed << 8 | mac[i];
+    return seed;
+}
+
+/* The same decisions are asked for again and again: in the second look, for
+ * each address, in the next record of the scope. */
+static uint64_t seed_kept(const struct scrub_worker *w, struct slice text)
+{
+    struct scrub_drawn *x;
+
+    if (text.n > SCRUB_DRAWN_BYTES)
+        return seed_of(w, text);
+    x = &w->draws->drawn[hash64(text.p, text.n, 0) % SCRUB_DRAWN];
+    if (x->n != text.n || memcmp(x->text, text.p, text.n) != 0) {
+        x->n = text.n;
+        memcpy(x->text, text.p, text.n);
+        x->seed = seed_of(w, text);
+    }
+    return x->seed;
+}
+
 void scrub_draw(struct scrub_worker *w, const char *what, struct slice text,
                 unsigned again, struct rng *r)
 {
-    unsigned char mac[CRYPTO_SHA256_BYTES];
     struct buf *b = &w->seed;
-    uint64_t seed = 0;
+    size_t n = strlen(what);
 
     buf_reset(b);
-    buf_printf(b, "surrogate %u %zu:", again, w->scope.n);
+    buf_add(b, "surrogate ", 10);
+    put_number(b, again);
+    buf_char(b, ' ');
+    put_number(b, w->scope.n);
+    buf_char(b, ':');
     buf_add_slice(b, w->scope);
-    buf_printf(b, "%zu:%s", strlen(what), what);
+    put_number(b, n);
+    buf_char(b, ':');
+    buf_add(b, what, n);
     buf_add_slice(b, text);
-    crypto_hmac_with(&w->hmac, buf_slice(b), mac);
-    for (size_t i = 0; i < 8; i++)
-        seed = seed << 8 | mac[i];
-    rng_init(r, seed);
+    rng_init(r, seed_kept(w, buf_slice(b)));
 }
 
 /* Type and normal form of a value, in w->norm. */

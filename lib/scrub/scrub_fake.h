@@ -98,6 +98,8 @@ void scrub_date_note(struct scrub_worker *w, struct slice value);
 void scrub_host_draw(struct scrub_worker *w, struct slice v, struct buf *out);
 
 /* What a record holds, and what stands for it. */
+struct scrub_draws *scrub_draws_new(void);
+void scrub_draws_free(struct scrub_draws *d); /* NULL is fine */
 struct scrub_faked *scrub_faked_new(void);
 void scrub_faked_free(struct scrub_faked *f); /* NULL is fine */
 /* A new record, or (pass 2) the same again: what it holds stays known. */

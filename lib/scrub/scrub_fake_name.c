@@ -32,13 +32,10 @@ struct scrub_parts *scrub_parts_new(void)
 
 void scrub_parts_begin(struct scrub_parts *p, bool again)
 {
-    if (!again) {
-        map_free(p->noted);
-        p->noted = NULL;
-    }
-    map_free(p->asked);
-    map_free(p->drawn);
-    p->asked = p->drawn = NULL;
+    if (!again)
+        map_clear(p->noted);
+    map_clear(p->asked);
+    map_clear(p->drawn);
     buf_reset(&p->text);
     p->initials = false;
 }
@@ -47,7 +44,9 @@ void scrub_parts_free(struct scrub_parts *p)
 {
     if (!p)
         return;
-    scrub_parts_begin(p, false);
+    map_free(p->noted);
+    map_free(p->asked);
+    map_free(p->drawn);
     buf_release(&p->text);
     free(p);
 }

@@ -324,22 +324,27 @@ static char lower(char c)
 
 void scrub_key_words(struct slice key, struct buf *out)
 {
+    char *p = buf_reserve(out, 2 * key.n + 2), *to = p;
     bool low = false;
 
-    buf_char(out, '_');
+    if (!p)
+        return;
+    *to++ = '_';
     for (size_t i = 0; i < key.n; i++) {
         char c = key.p[i];
 
         if ((c >= 'A' && c <= 'Z') && low)
-            buf_char(out, '_');
+            *to++ = '_';
         low = (c >= 'a' && c <= 'z') || scrub_is_digit(c);
         if (scrub_is_alnum(c) || (unsigned char)c >= 0x80)
-            buf_char(out, lower(c));
-        else if (out->data[out->len - 1] != '_')
-            buf_char(out, '_');
+            *to++ = lower(c);
+        else if (to[-1] != '_')
+            *to++ = '_';
     }
-    if (out->data[out->len - 1] != '_')
-        buf_char(out, '_');
+    if (to[-1] != '_')
+        *to++ = '_';
+    *to = '\0';
+    out->len += (size_t)(to - p);
 }
 
 static void spread_text(struct scrub_worker *w, uint32_t rule,

@@ -24,8 +24,18 @@ struct note {
     char *text;
     size_t n;
     enum names_class class;
-    size_t seen; /* how often it was found */
-    bool more;   /* the documents hold it more often */
+    size_t seen;       /* how often it was found */
+    bool more;         /* the documents hold it more often */
+    size_t held, from; /* so far, while the documents are read */
+    uint16_t next;     /* note that begins alike, plus one */
+};
+
+/* Notes by the two bytes that they begin with: one pass over a document asks
+ * for all of them. */
+#define BUCKETS 256
+struct index {
+    uint64_t bit[65536 / 64];
+    uint16_t first[BUCKETS]; /* note, plus one */
 };
 
 struct seeker {
@@ -36,6 +46,7 @@ struct seeker {
     size_t count;
     struct map *known; /* phrase: index of its note */
     size_t more;       /* notes to be sought */
+    struct index index;
 };
 
 struct shared {
@@ -87,8 +98,7 @@ static void forget(struct seeker *k)
     for (size_t i = 0; i < k->count; i++)
         free(k->note[i].text);
     k->count = 0;
-    map_free(k->known);
-    k->known = NULL;
+    map_clear(k->known);
 }
 
 static void worker_free(void *worker)
@@ -98,6 +108,7 @@ static void worker_free(void *worker)
     if (!k)
         return;
     forget(k);
+    map_free(k->known);
     names_worker_free(k->worker);
     free(k);
 }
@@ -120,7 +131,8 @@ static struct note *note_of(struct seeker *k, struct slice v,
     if (!k->known)
         k->known = map_new();
     *map_put(k->known, v.p, v.n, NULL) = k->count;
-    k->note[k->count] = (struct note){ slice_dup(v), v.n, class, 0, false };
+    k->note[k->count] =
+        (struct note){ .text = slice_dup(v), .n = v.n, .class = class };
     return &k->note[k->count++];
 }
 
@@ -235,20 +247,67 @@ static bool is_whole_raw(struct slice t, size_t start, size_t end)
            (escape || start == 0 || !is_letter(t.p[start - 1]));
 }
 
-/* How often a document holds the note, up to a limit. */
-static size_t count_raw(const struct note *n, struct slice t, size_t limit)
+static unsigned pair_at(const char *p)
 {
-    size_t from = 0, held = 0;
+    return (unsigned)(unsigned char)p[0] | (unsigned)(unsigned char)p[1] << 8;
+}
 
-    while (from < t.n && held < limit) {
-        const char *hit = memmem(t.p + from, t.n - from, n->text, n->n);
+static uint16_t *bucket_of(struct index *x, unsigned pair)
+{
+    return &x->first[(pair * 40503u >> 8) % BUCKETS];
+}
 
-        if (!hit)
-            break;
-        from = (size_t)(hit - t.p) + n->n;
-        held += is_whole_raw(t, from - n->n, from);
+static void index_fill(struct seeker *k)
+{
+    struct index *x = &k->index;
+
+    for (size_t i = 0; i < k->count; i++) {
+        unsigned pair = pair_at(k->note[i].text);
+        uint16_t *first = bucket_of(x, pair);
+
+        x->bit[pair / 64] |= UINT64_C(1) << pair % 64;
+        k->note[i].next = *first;
+        *first = (uint16_t)(i + 1);
     }
-    return held;
+}
+
+static void index_clear(struct seeker *k)
+{
+    for (size_t i = 0; i < k->count; i++) {
+        unsigned pair = pair_at(k->note[i].text);
+
+        k->index.bit[pair / 64] = 0;
+        *bucket_of(&k->index, pair) = 0;
+    }
+}
+
+/* Counts the notes that stand at `at`; one that goes on there is passed. */
+static void count_at(struct seeker *k, struct slice t, size_t at, unsigned pair)
+{
+    struct note *n;
+
+    for (unsigned i = *bucket_of(&k->index, pair); i; i = n->next) {
+        n = &k->note[i - 1];
+        if (at < n->from || n->n > t.n - at ||
+            memcmp(t.p + at, n->text, n->n) != 0)
+            continue;
+        n->from = at + n->n;
+        n->held += is_whole_raw(t, at, n->from);
+    }
+}
+
+static void count_raw(struct seeker *k, struct slice t)
+{
+    const uint64_t *bit = k->index.bit;
+
+    for (size_t i = 0; i < k->count; i++)
+        k->note[i].from = 0;
+    for (size_t i = 0; i + NOTE_MIN <= t.n; i++) {
+        unsigned pair = pair_at(t.p + i);
+
+        if (bit[pair / 64] >> pair % 64 & 1)
+            count_at(k, t, i, pair);
+    }
 }
 
 /* Where the text holds the note from *from on, which moves behind it. */
@@ -334,14 +393,15 @@ static void end(void *worker, const struct slice *documents, size_t n)
     struct seeker *k = worker;
 
     k->more = 0;
+    if (!k->count)
+        return;
+    index_fill(k);
+    for (size_t d = 0; d < n; d++)
+        count_raw(k, documents[d]);
+    index_clear(k);
     for (size_t i = 0; i < k->count; i++) {
-        struct note *x = &k->note[i];
-        size_t held = 0;
-
-        for (size_t d = 0; d < n && held <= x->seen; d++)
-            held += count_raw(x, documents[d], x->seen + 1 - held);
-        x->more = held > x->seen;
-        k->more += x->more;
+        k->note[i].more = k->note[i].held > k->note[i].seen;
+        k->more += k->note[i].more;
     }
 }
 

@@ -97,7 +97,7 @@ static void take_payload(struct scrub_worker *w, size_t start, size_t end,
     const struct scrub_rule *r = &w->rules->rule[rule];
 
     if (r->action == SCRUB_KEEP || r->tier == 3)
-        w->reported[rule]++;
+        scrub_report(w, rule);
     else
         push_run(&w->level[depth], (struct scrub_hit){ .start = start,
                                                        .end = end,

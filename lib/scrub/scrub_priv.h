@@ -335,15 +335,24 @@ struct scrub_worker {
     int date_year; /* the latest that a date of the record names; 0: none */
     void *finder[SCRUB_FINDERS];
     uint64_t *reported;          /* by rule, of the last record */
+    bool reports;                /* any */
     struct scrub_reveal *reveal; /* restores instead of scrubbing; or NULL */
     struct scrub_faked *faked;
     struct scrub_parts *parts;
+    struct scrub_draws *draws;
     struct scrub_level level[SCRUB_LEVELS];
     struct scrub_view view[SCRUB_VIEWS];
     size_t views; /* of the text looked at */
     int place;    /* enum scrub_place, of the value looked at */
     bool in_data; /* within what the user or a tool wrote */
 };
+
+/* Counts a find that does not act. */
+static inline void scrub_report(struct scrub_worker *w, uint32_t rule)
+{
+    w->reported[rule]++;
+    w->reports = true;
+}
 
 /* One plain text that is looked at. */
 struct scrub_search {

@@ -27,6 +27,7 @@ struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
     crypto_hmac_begin(&w->key, &w->hmac);
     w->faked = scrub_faked_new();
     w->parts = scrub_parts_new();
+    w->draws = scrub_draws_new();
     w->scratch = regex_scratch_new();
     w->open = mem_zalloc((r->count + 1) * sizeof(*w->open));
     w->reached = mem_zalloc((r->count + 1) * sizeof(*w->reached));
@@ -51,6 +52,7 @@ void scrub_worker_free(struct scrub_worker *w)
     scrub_spread_reset(w);
     scrub_faked_free(w->faked);
     scrub_parts_free(w->parts);
+    scrub_draws_free(w->draws);
     free(w->spread);
     crypto_wipe(&w->key, sizeof(w->key));
     crypto_wipe(&w->hmac, sizeof(w->hmac));
@@ -120,6 +122,13 @@ static void end_finders(struct scrub_worker *w, const struct slice *documents,
             f->end(w->finder[i], documents, n);
 }
 
+static void forget_reported(struct scrub_worker *w)
+{
+    if (w->reports)
+        memset(w->reported, 0, w->rules->count * sizeof(*w->reported));
+    w->reports = false;
+}
+
 /* One look at all documents; ends[i]: edits up to the end of document i. */
 static int look(struct scrub_walk *s, const struct slice *documents, size_t n,
                 bool again, size_t *ends)
@@ -132,7 +141,7 @@ static int look(struct scrub_walk *s, const struct slice *documents, size_t n,
     s->w->in_data = false;
     scrub_faked_begin(s->w->faked, again);
     scrub_parts_begin(s->w->parts, again);
-    memset(s->w->reported, 0, s->w->rules->count * sizeof(*s->w->reported));
+    forget_reported(s->w);
     buf_reset(&s->w->arena);
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         rc = documents[i].n > SCRUB_MAX_TEXT

@@ -218,7 +218,7 @@ void scrub_resolve(struct scrub_worker *w, struct scrub_hit *runs, size_t count)
         if (!h[i].winner)
             continue;
         if (h[i].tier == 3 && !w->strict)
-            w->reported[h[i].rule]++;
+            scrub_report(w, h[i].rule);
         else
             h[kept++] = h[i];
     }
