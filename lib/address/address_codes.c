@@ -428,13 +428,21 @@ static enum key_word key_word(const char *p, size_t n)
     return KEY_NONE;
 }
 
+static bool holds_digit(struct slice v)
+{
+    for (size_t i = 0; i < v.n; i++)
+        if (address_is_digit(v.p[i]))
+            return true;
+    return false;
+}
+
 int address_by_key(struct slice text, struct slice key)
 {
     struct slice v = slice_trim(text);
     bool is[KEY_OTHER + 1] = { false };
 
-    if (!v.n || v.n > 200)
-        return -1;
+    if (!v.n || v.n > 200 || !holds_digit(v))
+        return -1; /* all of them have some */
     for (size_t i = 0; i < key.n;) {
         const char *end = memchr(key.p + i, '_', key.n - i);
         size_t n = (end ? (size_t)(end - key.p) : key.n) - i;

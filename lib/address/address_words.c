@@ -128,7 +128,10 @@ struct entry {
     unsigned flags;
 };
 
-static char last_of[sizeof(endings) / sizeof(*endings)];
+#define ENDINGS (sizeof(endings) / sizeof(*endings))
+/* By their last byte: the first of such endings and one, then the next. */
+static unsigned char ending_by_last[256], ending_next[ENDINGS];
+static unsigned char ending_size[ENDINGS];
 /* The table holds places in entries, so that most words that are none of them
  * cost one look at little memory. */
 static struct entry entries[ENTRIES];
@@ -154,8 +157,14 @@ static unsigned short *slot(const char *p, size_t n)
 
 static void build(void)
 {
-    for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++)
-        last_of[i] = endings[i][strlen(endings[i]) - 1];
+    for (size_t i = 0; i < ENDINGS; i++) {
+        size_t n = strlen(endings[i]);
+        unsigned char last = (unsigned char)endings[i][n - 1];
+
+        ending_size[i] = (unsigned char)n;
+        ending_next[i] = ending_by_last[last];
+        ending_by_last[last] = (unsigned char)(i + 1);
+    }
     for (size_t g = 0; g < sizeof(groups) / sizeof(*groups); g++)
         for (const char *p = groups[g].words; *p;) {
             size_t n = strcspn(p, " ");
@@ -174,13 +183,12 @@ static void build(void)
 
 static bool ends_compound(const char *low, size_t n)
 {
-    for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++) {
-        size_t k;
+    unsigned i = ending_by_last[(unsigned char)low[n - 1]];
 
-        if (last_of[i] != low[n - 1])
-            continue;
-        k = strlen(endings[i]);
-        if (n >= k + 3 && memcmp(low + n - k, endings[i], k) == 0)
+    for (; i; i = ending_next[i - 1]) {
+        size_t k = ending_size[i - 1];
+
+        if (n >= k + 3 && memcmp(low + n - k, endings[i - 1], k) == 0)
             return true;
     }
     return false;

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -106,17 +107,29 @@ static int check_escape(struct parser *s)
     }
 }
 
-/* Eight bytes of which none ends a string or needs a closer look. Now and then
- * it says no of eight that are such, which costs time only. */
-static bool are_plain(const char *p)
+/* How many of eight bytes come before the first that ends a string or needs a
+ * closer look. A borrow can mark bytes behind that one only. */
+static unsigned count_plain(const char *p)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
     uint64_t v, quote, slash;
 
     memcpy(&v, p, sizeof(v));
+    v = le64toh(v);
     quote = v ^ ones * '"';
     slash = v ^ ones * '\\';
-    return !((v | (v - ones * 0x20) | (quote - ones) | (slash - ones)) & high);
+    v = (v | (v - ones * 0x20) | (quote - ones) | (slash - ones)) & high;
+    return v ? (unsigned)__builtin_ctzll(v) / 8 : 8;
+}
+
+static void skip_plain(struct parser *s)
+{
+    unsigned n = 8;
+
+    while (n == 8 && s->n - s->at >= 8) {
+        n = count_plain(s->p + s->at);
+        s->at += n;
+    }
 }
 
 static int parse_string(struct parser *s, json_ref *out)
@@ -131,8 +144,7 @@ static int parse_string(struct parser *s, json_ref *out)
         unsigned char c;
         size_t used;
 
-        while (s->n - s->at >= 8 && are_plain(s->p + s->at))
-            s->at += 8;
+        skip_plain(s);
         if (s->at == s->n)
             break;
         c = (unsigned char)s->p[s->at];

@@ -141,12 +141,16 @@ void scrub_context_near(const struct scrub_search *s, size_t start, size_t end,
 
 struct evidence {
     uint64_t *set;
+    bool any;
 };
 
 static void key_hit(void *ctx, uint32_t rule, size_t end)
 {
+    struct evidence *e = ctx;
+
     (void)end;
-    set_add(((struct evidence *)ctx)->set, rule);
+    set_add(e->set, rule);
+    e->any = true;
 }
 
 const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key)
@@ -165,15 +169,16 @@ const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key)
         w->keys = map_new();
     }
     known = map_put(w->keys, key.p, key.n, &added);
-    if (!added)
-        return set_at(w->key_sets, width, (size_t)*known);
-    at = *known = map_count(w->keys) - 1;
+    if (!added) /* 0: evidence for nothing */
+        return *known ? set_at(w->key_sets, width, (size_t)*known - 1) : NULL;
+    at = map_count(w->keys) - 1;
     mem_grow(&all, &w->key_cap, at + 1, width * sizeof(*w->key_sets));
     w->key_sets = all;
-    e.set = set_at(w->key_sets, width, at);
+    e = (struct evidence){ set_at(w->key_sets, width, at), false };
     memset(e.set, 0, width * sizeof(*e.set));
     buf_printf(&whole, "=%.*s=", (int)key.n, key.p);
     scrub_gate_scan(w->rules->key_gate, buf_slice(&whole), key_hit, &e);
     buf_release(&whole);
-    return e.set;
+    *known = e.any ? at + 1 : 0;
+    return e.any ? e.set : NULL;
 }

@@ -41,21 +41,13 @@ static unsigned hex4(const char *p)
     return v;
 }
 
-/* One escape at raw[i] of a valid string; returns the bytes that it takes. */
-static size_t decode_escape(struct slice raw, size_t i, struct buf *out)
+/* A \u escape at raw[i] of a valid string; returns the bytes that it takes. */
+static size_t decode_unicode(struct slice raw, size_t i, char **to)
 {
-    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
-    const char *p = raw.p + i, *hit;
+    const char *p = raw.p + i;
     size_t used = 6;
-    uint32_t cp;
-    char text[4];
+    uint32_t cp = hex4(p + 2);
 
-    if (p[1] != 'u') {
-        hit = strchr(from, p[1]);
-        buf_char(out, hit ? to[hit - from] : p[1]);
-        return 2;
-    }
-    cp = hex4(p + 2);
     if (cp >= 0xD800 && cp < 0xDC00 && i + 12 <= raw.n && p[6] == '\\' &&
         p[7] == 'u' && hex4(p + 8) >= 0xDC00 && hex4(p + 8) < 0xE000) {
         cp = 0x10000 + ((cp - 0xD800) << 10) + (hex4(p + 8) - 0xDC00);
@@ -63,42 +55,67 @@ static size_t decode_escape(struct slice raw, size_t i, struct buf *out)
     }
     if (cp >= 0xD800 && cp < 0xE000)
         cp = 0xFFFD;
-    buf_add(out, text, utf8_encode(cp, text));
+    *to += utf8_encode(cp, *to);
     return used;
+}
+
+static char decode_letter(char c)
+{
+    switch (c) {
+    case 'b': return '\b';
+    case 'f': return '\f';
+    case 'n': return '\n';
+    case 'r': return '\r';
+    case 't': return '\t';
+    default: return c;
+    }
 }
 
 static void add_unit(struct scrub_level *l, size_t decoded, size_t raw)
 {
-    void *all = l->units;
+    if (l->unit_count == l->unit_cap) {
+        void *all = l->units;
 
-    mem_grow(&all, &l->unit_cap, l->unit_count + 1, sizeof(*l->units));
-    l->units = all;
+        mem_grow(&all, &l->unit_cap, l->unit_count + 1, sizeof(*l->units));
+        l->units = all;
+    }
     l->units[l->unit_count][0] = decoded;
     l->units[l->unit_count++][1] = raw;
 }
 
-/* The string's text in l->decoded; units: where each escape, and the text
- * after it, begins on both sides. */
+/* The string's text in l->decoded, which is never longer; units: where each
+ * escape, and the text after it, begins on both sides. */
 static void decode(struct scrub_level *l, struct slice raw)
 {
+    char *from, *to;
     size_t i = 0;
 
     buf_reset(&l->decoded);
+    from = to = buf_reserve(&l->decoded, raw.n + 4);
+    assert(from); /* texts have a limit */
     l->unit_count = 0;
     add_unit(l, 0, 0);
     while (i < raw.n) {
         const char *hit = memchr(raw.p + i, '\\', raw.n - i);
         size_t run = hit ? (size_t)(hit - raw.p) - i : raw.n - i;
 
-        buf_add(&l->decoded, raw.p + i, run);
+        memcpy(to, raw.p + i, run);
+        to += run;
         i += run;
         if (!hit)
             break;
         if (run) /* the escape's own unit; the last one may serve */
-            add_unit(l, l->decoded.len, i);
-        i += decode_escape(raw, i, &l->decoded);
-        add_unit(l, l->decoded.len, i);
+            add_unit(l, (size_t)(to - from), i);
+        if (raw.p[i + 1] == 'u') {
+            i += decode_unicode(raw, i, &to);
+        } else {
+            *to++ = decode_letter(raw.p[i + 1]);
+            i += 2;
+        }
+        add_unit(l, (size_t)(to - from), i);
     }
+    *to = '\0';
+    l->decoded.len = (size_t)(to - from);
 }
 
 /* Last unit that begins at or before a decoded offset. */
@@ -229,13 +246,13 @@ static int number_value(struct scrub_walk *s, struct slice raw, size_t base,
 
 static bool key_may_hold_data(struct slice key)
 {
-    bool other = false;
-
-    for (size_t i = 0; i < key.n && !other; i++)
-        other = !scrub_is_alnum(key.p[i]) && key.p[i] != '_';
-    for (size_t i = 0; i < key.n && !other; i++)
-        other = scrub_is_digit(key.p[i]);
-    return other && key.n >= 7;
+    if (key.n < 7)
+        return false;
+    for (size_t i = 0; i < key.n; i++)
+        if (scrub_is_digit(key.p[i]) ||
+            (!scrub_is_alnum(key.p[i]) && key.p[i] != '_'))
+            return true;
+    return false;
 }
 
 static int object_key(struct scrub_walk *s, const struct json *j, json_ref k,

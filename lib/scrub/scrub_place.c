@@ -152,15 +152,19 @@ enum scrub_place scrub_place_of(const struct json *j, json_ref object,
 {
     if (slice_is(object_key, "_function_") && slice_is(key, "name"))
         return PLACE_STRUCTURE;
+    if (!key.n || !memchr("$bcdefimnoprstw", key.p[0], 15))
+        return PLACE_TEXT; /* no key of the table begins so */
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
-        if (key.n && key.p[0] == table[i].key[0] &&
-            slice_is(key, table[i].key) && fits(&table[i], j, object))
+        if (key.p[0] == table[i].key[0] && slice_is(key, table[i].key) &&
+            fits(&table[i], j, object))
             return table[i].place;
     return PLACE_TEXT;
 }
 
 bool scrub_is_data_key(const struct json *j, json_ref value, struct slice key)
 {
+    if (!key.n || !memchr("amori", key.p[0], 5))
+        return false;
     for (size_t i = 0; i < sizeof(data_keys) / sizeof(*data_keys); i++)
         if (slice_is(key, data_keys[i]))
             return true;
@@ -178,6 +182,8 @@ bool scrub_is_data_key(const struct json *j, json_ref value, struct slice key)
 
 bool scrub_speaks_of_property(struct slice key)
 {
+    if (!key.n || (key.p[0] != 'e' && key.p[0] != 'd' && key.p[0] != 'c'))
+        return false;
     return slice_is(key, "enum") || slice_is(key, "default") ||
            slice_is(key, "example") || slice_is(key, "examples") ||
            slice_is(key, "const");
