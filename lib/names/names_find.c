@@ -190,6 +190,14 @@ static bool is_paranoid(const struct names_token *k)
            !(k->lists & (W_COMMON | W_KNOWN));
 }
 
+/* WHERE and NULL of a query, beside names that are not in capitals. */
+static bool is_loud_word(const struct names_token *k,
+                         const struct names_token *beside)
+{
+    return k->shape == SHAPE_UPPER && (k->lists & W_COMMON) &&
+           beside->shape != SHAPE_UPPER;
+}
+
 static void emit(struct names_worker *w)
 {
     const struct names_token *k = w->tokens.item + TOKENS_MARGIN;
@@ -199,7 +207,8 @@ static void emit(struct names_worker *w)
         const struct names_token *from = k++;
 
         if (from->tag) {
-            while (k < end && k->tag == from->tag + 1)
+            while (k < end && k->tag == ((from->tag - 1) | 1) + 1 &&
+                   !is_loud_word(k, k - 1) && !is_loud_word(k - 1, k))
                 k++;
             emit_name(w, from, k);
         } else if (is_nation(from)) {

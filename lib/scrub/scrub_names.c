@@ -47,6 +47,8 @@ struct seeker {
     struct map *known; /* phrase: index of its note */
     size_t more;       /* notes to be sought */
     struct index index;
+    const struct slice *template; /* of the record */
+    size_t template_count;
 };
 
 struct shared {
@@ -113,9 +115,13 @@ static void worker_free(void *worker)
     free(k);
 }
 
-static void begin(void *worker)
+static void begin(void *worker, const struct slice *template, size_t n)
 {
-    forget(worker);
+    struct seeker *k = worker;
+
+    forget(k);
+    k->template = template;
+    k->template_count = n;
 }
 
 /* The note of a phrase; NULL: it has none and there is no room. */
@@ -310,6 +316,35 @@ static void count_raw(struct seeker *k, struct slice t)
     }
 }
 
+static bool holds(struct slice t, struct slice v)
+{
+    size_t from = 0;
+
+    while (from < t.n) {
+        const char *hit = memmem(t.p + from, t.n - from, v.p, v.n);
+
+        if (!hit)
+            return false;
+        from = (size_t)(hit - t.p) + v.n;
+        if (is_whole_raw(t, from - v.n, from))
+            return true;
+    }
+    return false;
+}
+
+/* The agent's own: a label, a branch, the town that it serves. A person goes
+ * if more than the tagger says so. */
+static bool is_template(const struct seeker *k, struct slice v,
+                        const struct names_span *s)
+{
+    if (s->class == NAMES_TITLE || (s->class == NAMES_PERSON && s->sure))
+        return false;
+    for (size_t i = 0; i < k->template_count; i++)
+        if (holds(k->template[i], v))
+            return true;
+    return false;
+}
+
 /* Where the text holds the note from *from on, which moves behind it. */
 static size_t seek(const struct note *n, struct slice t, size_t *from)
 {
@@ -375,13 +410,16 @@ static int find_names(void *worker, struct slice text, struct slice key,
     names_find(k->worker, k->level, text, key, &span, &count);
     for (size_t i = 0; rc == ERR_OK && i < count; i++) {
         struct names_span s = span[i];
+        struct slice v;
 
         if (s.class == NAMES_PLACE)
             s.end = s.start + without_kind((struct slice){ text.p + s.start,
                                                            s.end - s.start });
-        if (s.class == NAMES_PLACE && is_zone(text, s.start))
+        v = (struct slice){ text.p + s.start, s.end - s.start };
+        if ((s.class == NAMES_PLACE && is_zone(text, s.start)) ||
+            is_template(k, v, &s))
             continue;
-        note_span(k, (struct slice){ text.p + s.start, s.end - s.start }, &s);
+        note_span(k, v, &s);
         rc = found(ctx, s.class, s.start, s.end, s.tier);
     }
     return rc;

@@ -78,7 +78,7 @@ struct scrub_finder {
     /* For what a record knows once it was found anywhere in it; NULL: nothing.
      * A record begins; it was looked at and will be written: find what is
      * known where it was not found. */
-    void (*begin)(void *worker);
+    void (*begin)(void *worker, const struct slice *templates, size_t n);
     void (*end)(void *worker, const struct slice *documents, size_t n);
     int (*seek)(void *worker, struct slice text, scrub_found_fn *found,
                 void *ctx);
@@ -289,6 +289,8 @@ struct scrub_level { /* memory of one level of nesting */
 #define SCRUB_LEVELS (SCRUB_MAX_NESTING + 2) /* a plain text in the deepest */
 #define SCRUB_VIEWS 4                        /* views of views */
 
+#define SCRUB_TEMPLATES 64 /* parts of a record; more are text like others */
+
 struct scrub_worker {
     const struct scrub_rules *rules;
     struct crypto_key key;
@@ -321,6 +323,8 @@ struct scrub_worker {
      * the order of texts, serves the second. */
     bool collecting, calls_known;
     const char *parsed; /* the document that is in level[0].json */
+    struct slice template[SCRUB_TEMPLATES]; /* JSON; of the record */
+    size_t template_count;
     struct scrub_hits found;
     size_t *calls; /* ends of each text's finds */
     size_t call_count, call_cap, call_next;
@@ -382,6 +386,11 @@ void scrub_context_near(const struct scrub_search *s, size_t start, size_t end,
 const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key);
 
 /* What scrub_find found, kept for the second look (scrub_calls.c). */
+/* Fills w->template with what the agent's builder wrote in the documents:
+ * system prompts, tools, response formats; the first document is left parsed.
+ */
+void scrub_template_read(struct scrub_worker *w, const struct slice *documents,
+                         size_t n);
 void scrub_calls_reset(struct scrub_worker *w);
 void scrub_calls_keep(struct scrub_worker *w, size_t first);
 /* False: it is not known. */

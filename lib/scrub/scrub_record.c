@@ -109,7 +109,7 @@ static void begin_finders(struct scrub_worker *w)
 
     for (size_t i = 0; (f = scrub_finder_at(i)) != NULL; i++)
         if (f->begin && w->rules->finds[i])
-            f->begin(w->finder[i]);
+            f->begin(w->finder[i], w->template, w->template_count);
 }
 
 static void end_finders(struct scrub_worker *w, const struct slice *documents,
@@ -188,7 +188,7 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
     scrub_spread_reset(w);
     w->logprobs_seen = w->logprobs_held = w->logprobs_dropped = false;
     w->date_year = 0;
-    w->parsed = NULL;
+    scrub_template_read(w, documents, n);
     w->collecting = !w->reveal;
     scrub_calls_reset(w);
     begin_finders(w);

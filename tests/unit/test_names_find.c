@@ -114,6 +114,22 @@ START_TEST(words_of_prompts_stay)
 }
 END_TEST
 
+START_TEST(loud_words_of_a_query_are_in_no_name)
+{
+    static const char *const all[] = {
+        "SELECT name, Country FROM Austria WHERE Paris = 1 AND May > 3",
+        "SELECT Paris FROM Milan WHERE Berlin = 2 and Jordan IS NULL",
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        const char *found = finds(NAMES_TAGGER, all[i], "");
+
+        ck_assert_ptr_null(strstr(found, "WHERE"));
+        ck_assert_ptr_null(strstr(found, "NULL"));
+    }
+}
+END_TEST
+
 START_TEST(keys_say_what_their_value_is)
 {
     static const char *const all[][3] = {
@@ -207,6 +223,7 @@ int main(void)
     tcase_add_test(c, evidence_is_enough_without_the_tagger);
     tcase_add_test(c, the_tagger_knows_names_by_their_neighbours);
     tcase_add_test(c, words_of_prompts_stay);
+    tcase_add_test(c, loud_words_of_a_query_are_in_no_name);
     tcase_add_test(c, keys_say_what_their_value_is);
     tcase_add_test(c, levels_go_further_each);
     tcase_add_test(c, nationality_counts_beside_a_person_only);

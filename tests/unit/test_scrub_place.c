@@ -162,6 +162,34 @@ START_TEST(an_enum_follows_the_arguments)
 }
 END_TEST
 
+START_TEST(what_the_prompt_itself_names_stays_and_people_do_not)
+{
+    size_t count;
+    uint64_t reported;
+    char *out = scrub_with(
+        rules,
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"Answer with one "
+        "of: Austin, Boston, Denver. Escalate to Mr. Okonkwo.\"},{\"role\":"
+        "\"user\",\"content\":\"I am Ingrid Solheim, I live in Berlin and "
+        "moved there from Denver and Rotterdam.\"},{\"role\":\"assistant\","
+        "\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":"
+        "\"{\\\"city\\\":\\\"Berlin\\\"}\"}}]}],\"tools\":[{\"function\":{"
+        "\"name\":\"f\",\"parameters\":{\"properties\":{\"city\":{\"enum\":["
+        "\"Berlin\",\"Lyon\"]}}}}}]}",
+        &count, &reported);
+
+    ck_assert_ptr_nonnull(strstr(out, "Austin, Boston, Denver"));
+    ck_assert_ptr_nonnull(strstr(out, "from Denver and "));
+    ck_assert_ptr_nonnull(strstr(out, "live in Berlin"));
+    ck_assert_ptr_nonnull(strstr(out, "\\\"Berlin\\\""));
+    ck_assert_ptr_nonnull(strstr(out, "[\"Berlin\",\"Lyon\"]"));
+    ck_assert_ptr_null(strstr(out, "Okonkwo"));
+    ck_assert_ptr_null(strstr(out, "Solheim"));
+    ck_assert_ptr_null(strstr(out, "Rotterdam"));
+    free(out);
+}
+END_TEST
+
 START_TEST(a_default_is_named_like_its_property)
 {
     size_t count;
@@ -248,6 +276,7 @@ int main(void)
     tcase_add_test(c, a_secret_goes_from_a_field_of_the_protocol);
     tcase_add_test(c, data_has_no_fields_of_the_protocol);
     tcase_add_test(c, an_enum_follows_the_arguments);
+    tcase_add_test(c, what_the_prompt_itself_names_stays_and_people_do_not);
     tcase_add_test(c, a_default_is_named_like_its_property);
     tcase_add_test(c, pictures_and_sounds_go);
     tcase_add_test(c, media_may_be_kept_and_is_counted);
