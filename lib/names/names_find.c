@@ -228,24 +228,32 @@ static void emit(struct names_worker *w)
 /* Code, SQL, paths: capitals mean nothing there. */
 static bool is_code(struct slice text, size_t from, size_t to)
 {
-    static const char signs[] = "{}()=;<>_[]|\\/`$+";
+    static const uint8_t signs[256] = {
+        ['{'] = 1,  ['}'] = 1, ['('] = 1, [')'] = 1, ['='] = 1, [';'] = 1,
+        ['<'] = 1,  ['>'] = 1, ['_'] = 1, ['['] = 1, [']'] = 1, ['|'] = 1,
+        ['\\'] = 1, ['/'] = 1, ['`'] = 1, ['$'] = 1, ['+'] = 1,
+    };
     size_t n = 0;
 
     for (size_t i = from; i < to; i++)
-        n += memchr(signs, text.p[i], sizeof(signs) - 1) != NULL;
+        n += signs[(unsigned char)text.p[i]];
     return n > 2 && n * 14 > to - from;
 }
 
 /* A text without capitals that somebody typed, not a machine. */
 static bool is_typed(struct slice text)
 {
-    static const char signs[] = "@/\\_=<>{}[]|`~^#*+";
+    static const uint8_t signs[256] = {
+        ['@'] = 1, ['/'] = 1, ['\\'] = 1, ['_'] = 1, ['='] = 1, ['<'] = 1,
+        ['>'] = 1, ['{'] = 1, ['}'] = 1,  ['['] = 1, [']'] = 1, ['|'] = 1,
+        ['`'] = 1, ['~'] = 1, ['^'] = 1,  ['#'] = 1, ['*'] = 1, ['+'] = 1,
+    };
     size_t words = 1;
 
     if (text.n < 8 || text.n > LOWER_MAX)
         return false;
     for (size_t i = 0; i < text.n; i++) {
-        if (memchr(signs, text.p[i], sizeof(signs) - 1))
+        if (signs[(unsigned char)text.p[i]])
             return false;
         words += text.p[i] == ' ';
     }
@@ -340,6 +348,10 @@ static void scan(struct names_worker *w, struct slice text)
         unsigned char c = (unsigned char)text.p[i];
         bool upper = c >= 'A' && c <= 'Z';
 
+        if (!upper && c < 0xC3) {
+            i++;
+            continue;
+        }
         if (c >= 0xC3 && !is_letter_before(text, i)) {
             size_t used;
 

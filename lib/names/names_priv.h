@@ -157,6 +157,7 @@ struct names_tokens {
     struct names_token *item;
     size_t count, cap;
     bool lower; /* no capital in it */
+    bool brief; /* without what only the tagger asks */
 };
 
 #define TOKENS_MARGIN 3 /* edge tokens on both sides of item[0 ... count) */

@@ -14,8 +14,15 @@
 
 static size_t letter_at(struct slice t, size_t i, int *class)
 {
+    unsigned char c = (unsigned char)t.p[i];
     size_t used = 1;
 
+    if (c < 0x80) {
+        unsigned low = (c | 0x20u) - 'a';
+
+        *class = low >= 26 ? CP_OTHER : c & 0x20 ? CP_LOWER : CP_UPPER;
+        return 1;
+    }
     *class = names_letter(utf8_decode(t.p + i, t.n - i, &used));
     return used;
 }
@@ -153,18 +160,22 @@ static uint32_t part_hash(const char *p, size_t n, uint64_t seed)
     return (uint32_t)names_hash(p, n, seed);
 }
 
-/* In a text with capitals no list is asked about words without them. */
+/* In a text with capitals no list is asked about words without them, and no
+ * tag about such but those that link others. */
 static void look_up(struct names_token *k, const struct names_words *words,
-                    struct slice t, bool lower)
+                    struct slice t, bool lower, bool brief)
 {
     char folded[WORD_MAX];
     size_t n =
         names_fold((struct slice){ t.p + k->start, k->end - k->start }, folded);
+    bool asked = lower || k->shape != SHAPE_LOWER;
 
     k->hash = names_hash(folded, n, 1);
     k->cues = names_cues(words, k->hash);
-    if (lower || k->shape != SHAPE_LOWER)
+    if (asked)
         k->lists = (uint16_t)names_words_get(words, folded, n);
+    if (brief || (!asked && !(k->cues & CUE_LINK)))
+        return;
     for (size_t i = 0; i < 3; i++)
         k->suffix[i] = n >= i + 2 ? part_hash(folded + n - i - 2, i + 2, 2) : 0;
     k->prefix = part_hash(folded, n < 3 ? n : 3, 3);
@@ -239,7 +250,7 @@ static size_t read_token(struct names_tokens *t,
     if (k->shape == SHAPE_NUMBER) {
         k->hash = names_hash("0", 1, w.digits);
     } else if (k->shape != SHAPE_ODD) {
-        look_up(k, words, text, t->lower);
+        look_up(k, words, text, t->lower, t->brief);
         if (w.parts > 1 && !k->lists && memchr(text.p + i, '-', w.end - i))
             look_up_parts(k, words, text);
     } else {
@@ -344,6 +355,7 @@ void names_tokens_read(struct names_tokens *t, const struct names_words *words,
     size_t i = from;
 
     t->count = 0;
+    t->brief = false;
     t->lower = !has_capital(text, from, to);
     while (i < to) {
         char c = text.p[i];
@@ -368,6 +380,7 @@ void names_tokens_read_one(struct names_tokens *t,
                            size_t at, size_t to)
 {
     t->count = 0;
+    t->brief = true;
     (void)read_token(t, words, text, at, to, 1);
     t->item[TOKENS_MARGIN].first = begins_sentence(text, at);
 }

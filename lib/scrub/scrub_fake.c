@@ -145,6 +145,22 @@ void scrub_faked_take(struct scrub_faked *f, struct slice surrogate,
         *by = *of;
 }
 
+/* What a surrogate must have for a draw of its own; of others the words see
+ * to it. */
+static bool has_digit(struct slice v)
+{
+    for (size_t i = 0; i < v.n; i++)
+        if (scrub_is_digit(v.p[i]))
+            return true;
+    return false;
+}
+
+static bool never(struct slice v)
+{
+    (void)v;
+    return false;
+}
+
 static const struct scrub_fake table[] = {
     { "email", scrub_fake_email, scrub_norm_email, false, scrub_email_stem, 0 },
     { "domain", scrub_fake_domain, scrub_norm_lower, false, NULL, 0 },
@@ -157,8 +173,9 @@ static const struct scrub_fake table[] = {
     { "ipv6", scrub_fake_ipv6, scrub_norm_lower, false, NULL, 0 },
     { "mac", scrub_fake_mac, scrub_norm_alnum, false, NULL, 0 },
     { "person", scrub_fake_person, scrub_norm_fold, false, NULL,
-      SCRUB_FAKE_PARTS },
-    { "place", scrub_fake_place, scrub_norm_fold, false, NULL, 0 },
+      SCRUB_FAKE_PARTS, has_digit },
+    { "place", scrub_fake_place, scrub_norm_fold, false, NULL, 0,
+      scrub_has_legal_form },
     { "organization", scrub_fake_organization, scrub_norm_organization, false,
       NULL, 0 },
     { "nationality", scrub_fake_nationality, scrub_norm_fold, false, NULL, 0 },
@@ -167,11 +184,11 @@ static const struct scrub_fake table[] = {
     { "zip", scrub_fake_zip, scrub_norm_alnum, false, NULL, 0 },
     { "coordinates", scrub_fake_coordinates, scrub_norm_exact, false, NULL,
       SCRUB_FAKE_LOOSE },
-    { "date", scrub_fake_date, scrub_norm_exact, false, NULL,
-      SCRUB_FAKE_LOOSE },
+    { "date", scrub_fake_date, scrub_norm_exact, false, NULL, SCRUB_FAKE_LOOSE,
+      never },
     { "age", scrub_fake_age, scrub_norm_exact, false, NULL, SCRUB_FAKE_LOOSE },
-    { "same", scrub_fake_same, scrub_norm_exact, false, NULL,
-      SCRUB_FAKE_LOOSE },
+    { "same", scrub_fake_same, scrub_norm_exact, false, NULL, SCRUB_FAKE_LOOSE,
+      never },
     { "jwt", scrub_fake_jwt, scrub_norm_exact, false, NULL, 0 },
     { "ethereum", scrub_fake_ethereum, scrub_norm_lower, false, NULL, 0 },
     { "id", scrub_fake_id, scrub_norm_alnum, false, NULL, 0 },
@@ -279,29 +296,27 @@ static void norm_key(struct scrub_worker *w, const struct scrub_rule *rule,
     rule->norm(value, &w->norm);
 }
 
+/* norm: the normal form. Where no draw is made the seed is not asked for. */
 static void draw_once(struct scrub_worker *w, const struct scrub_rule *rule,
-                      struct slice value, unsigned again, struct buf *out)
+                      struct slice value, struct slice norm, unsigned again,
+                      struct buf *out)
 {
-    struct buf norm = { 0 };
     struct rng r;
 
-    rule->norm(value, &norm);
-    scrub_draw(w, rule->type, buf_slice(&norm), again, &r);
-    buf_release(&norm);
+    if (!rule->draws || rule->draws(value))
+        scrub_draw(w, rule->type, norm, again, &r);
+    else
+        rng_init(&r, again);
     rule->fake(w, rule, value, &r, out);
 }
 
-static bool same_folded(struct slice a, struct slice b)
+/* folded: of `value`. */
+static bool same_folded(struct scrub_faked *f, struct slice a,
+                        struct slice folded, struct slice value)
 {
-    struct buf x = { 0 }, y = { 0 };
-    bool same;
-
-    scrub_fold(a, &x);
-    scrub_fold(b, &y);
-    same = slice_eq(buf_slice(&x), buf_slice(&y)) && (x.len || slice_eq(a, b));
-    buf_release(&x);
-    buf_release(&y);
-    return same;
+    fold_key(f, a);
+    return slice_eq(buf_slice(&f->key), folded) &&
+           (folded.n || slice_eq(a, value));
 }
 
 /* Draws until nobody else of the record has it. Forms of one value are drawn
@@ -314,10 +329,15 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
     const uint64_t *tried;
     size_t start = out->len;
     unsigned again = 0, same = 0;
-    struct buf before = { 0 };
+    struct buf before = { 0 }, folded = { 0 };
+    struct slice form;
 
     norm_key(w, rule, value);
     buf_add_slice(&norm, buf_slice(&w->norm));
+    form = buf_slice(&norm);
+    form.p += strlen(rule->type) + 1;
+    form.n -= strlen(rule->type) + 1;
+    scrub_fold(value, &folded);
     tried = get(f->tries, &norm);
     if (tried)
         again = (unsigned)*tried;
@@ -325,14 +345,14 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
         struct slice s;
 
         out->len = start;
-        draw_once(w, rule, value, again, out);
+        draw_once(w, rule, value, form, again, out);
         s = (struct slice){ out->data + start, out->len - start };
         same = slice_eq(s, buf_slice(&before)) ? same + 1 : 0;
         if (same == SAME_DRAWS)
             break; /* there is no other */
         buf_reset(&before);
         buf_add_slice(&before, s);
-        if (same_folded(s, value))
+        if (same_folded(f, s, buf_slice(&folded), value))
             continue;
         if (tried || rule->fake_kind == SCRUB_FAKE_PARTS ||
             scrub_faked_free_to(f, s, buf_slice(&norm))) {
@@ -341,12 +361,23 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
         }
     }
     *put(&f->tries, &norm, NULL) = again;
-    if (same_folded((struct slice){ out->data + start, out->len - start },
-                    value)) {
+    if (same_folded(f, (struct slice){ out->data + start, out->len - start },
+                    buf_slice(&folded), value)) {
         out->len = start; /* nothing in it can be redrawn */
         buf_printf(out, "[%s]", rule->type);
     }
     buf_release(&before);
+    buf_release(&folded);
+    buf_release(&norm);
+}
+
+static void draw_loose(struct scrub_worker *w, const struct scrub_rule *rule,
+                       struct slice value, struct buf *out)
+{
+    struct buf norm = { 0 };
+
+    rule->norm(value, &norm);
+    draw_once(w, rule, value, buf_slice(&norm), 0, out);
     buf_release(&norm);
 }
 
@@ -390,7 +421,7 @@ void scrub_surrogate(struct scrub_worker *w, const struct scrub_rule *rule,
         return;
     }
     if (rule->fake_kind == SCRUB_FAKE_LOOSE)
-        draw_once(w, rule, value, 0, out);
+        draw_loose(w, rule, value, out);
     else
         draw_free(w, rule, value, out);
     pair_key(f, rule, value);

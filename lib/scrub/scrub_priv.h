@@ -146,6 +146,7 @@ struct scrub_rule {
     scrub_fake_fn *fake;
     size_t (*stem)(struct slice value); /* leading bytes that spread; or NULL */
     enum scrub_fake_kind fake_kind;
+    bool (*draws)(struct slice value); /* as struct scrub_fake */
     enum scrub_action action;
     size_t keep;   /* leading bytes that the surrogate shares */
     bool spread;   /* look for the value in the whole record */
@@ -220,6 +221,7 @@ struct scrub_fake {
     bool digital;
     size_t (*stem)(struct slice value);
     enum scrub_fake_kind kind;
+    bool (*draws)(struct slice value); /* may ask the generator; NULL: yes */
 };
 const struct scrub_fake *scrub_fake_find(const char *name);
 void scrub_norm_phone(struct slice value, struct buf *out);

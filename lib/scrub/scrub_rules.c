@@ -224,6 +224,7 @@ static int set_surrogate(struct reader *s, struct slice v)
     s->rule->digital = f->digital;
     s->rule->stem = f->stem;
     s->rule->fake_kind = f->kind;
+    s->rule->draws = f->draws;
     return ERR_OK;
 }
 
