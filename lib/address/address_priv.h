@@ -59,9 +59,18 @@ int address_tokens_read(struct address_tokens *t, struct slice text, size_t at,
 unsigned address_word_flags(const char *p, size_t n);
 bool address_is_word(const struct address_tokens *t, int i, const char *low);
 /* Bytes of the letter at p: 0 if none stands there. */
-size_t address_letter(const char *p, size_t n);
+size_t address_wide_letter(const char *p, size_t n); /* no ASCII */
+static inline size_t address_letter(const char *p, size_t n)
+{
+    if ((unsigned char)*p < 0x80)
+        return (*p | 0x20) >= 'a' && (*p | 0x20) <= 'z';
+    return address_wide_letter(p, n);
+}
 bool address_is_capital(const char *p, size_t n);
-bool address_is_digit(char c);
+static inline bool address_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
 
 /* The street at token k: tokens [*first, *last] and a tier, or 0. 3: only
  * behind a word that says where; 4: only with a tail that is sure. */

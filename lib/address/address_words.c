@@ -194,17 +194,10 @@ static bool ends_compound(const char *low, size_t n)
     return false;
 }
 
-bool address_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-size_t address_letter(const char *p, size_t n)
+size_t address_wide_letter(const char *p, size_t n)
 {
     unsigned char c = (unsigned char)*p, second;
 
-    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
-        return 1;
     if (c < 0xC3 || n < 2)
         return 0;
     second = (unsigned char)p[1];

@@ -17,6 +17,10 @@ struct regex {
     pcre2_code *code;
     uint32_t groups;
     bool jit, utf;
+    /* What every match begins with, and what it must hold behind that: a text
+     * without it need not be matched. Not used with UTF-8. */
+    bool has_first, has_last;
+    uint8_t first[32], last, last_other;
 };
 
 struct regex_scratch {
@@ -49,6 +53,45 @@ static const char *pcre_message(int code, char out[160])
     return out;
 }
 
+static void add_byte(uint8_t map[32], unsigned c)
+{
+    map[c / 8] |= (uint8_t)(1u << c % 8);
+}
+
+bool regex_first(const struct regex *r, uint8_t map[32])
+{
+    uint32_t type = 0, unit = 0;
+    const uint8_t *bits = NULL;
+
+    (void)pcre2_pattern_info(r->code, PCRE2_INFO_FIRSTCODETYPE, &type);
+    (void)pcre2_pattern_info(r->code, PCRE2_INFO_FIRSTCODEUNIT, &unit);
+    (void)pcre2_pattern_info(r->code, PCRE2_INFO_FIRSTBITMAP, &bits);
+    memset(map, 0, 32);
+    if (type == 0 && bits)
+        memcpy(map, bits, 32);
+    if (type == 1) { /* it is not told whether case counts */
+        add_byte(map, unit & 0xFF);
+        if ((unit | 0x20) >= 'a' && (unit | 0x20) <= 'z')
+            add_byte(map, (unit & 0xFF) ^ 0x20);
+    }
+    return type == 1 || (type == 0 && bits);
+}
+
+static void read_musts(struct regex *r)
+{
+    uint32_t type = 0, unit = 0;
+
+    if (r->utf)
+        return;
+    r->has_first = regex_first(r, r->first);
+    (void)pcre2_pattern_info(r->code, PCRE2_INFO_LASTCODETYPE, &type);
+    (void)pcre2_pattern_info(r->code, PCRE2_INFO_LASTCODEUNIT, &unit);
+    r->has_last = type == 1 && unit < 0x80;
+    r->last = r->last_other = (uint8_t)unit;
+    if ((unit | 0x20) >= 'a' && (unit | 0x20) <= 'z')
+        r->last_other ^= 0x20; /* it is not told whether case counts */
+}
+
 int regex_compile(struct slice pattern, unsigned flags, struct regex **out,
                   struct err *err)
 {
@@ -72,6 +115,7 @@ int regex_compile(struct slice pattern, unsigned flags, struct regex **out,
     r->utf = flags & REGEX_UTF;
     r->jit = !(flags & REGEX_NO_JIT) &&
              pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0;
+    read_musts(r);
     *out = r;
     return ERR_OK;
 }
@@ -92,30 +136,6 @@ bool regex_is_jit(const struct regex *r)
 unsigned regex_group_count(const struct regex *r)
 {
     return r->groups;
-}
-
-static void add_byte(uint8_t map[32], unsigned c)
-{
-    map[c / 8] |= (uint8_t)(1u << c % 8);
-}
-
-bool regex_first(const struct regex *r, uint8_t map[32])
-{
-    uint32_t type = 0, unit = 0;
-    const uint8_t *bits = NULL;
-
-    (void)pcre2_pattern_info(r->code, PCRE2_INFO_FIRSTCODETYPE, &type);
-    (void)pcre2_pattern_info(r->code, PCRE2_INFO_FIRSTCODEUNIT, &unit);
-    (void)pcre2_pattern_info(r->code, PCRE2_INFO_FIRSTBITMAP, &bits);
-    memset(map, 0, 32);
-    if (type == 0 && bits)
-        memcpy(map, bits, 32);
-    if (type == 1) { /* it is not told whether case counts */
-        add_byte(map, unit & 0xFF);
-        if ((unit | 0x20) >= 'a' && (unit | 0x20) <= 'z')
-            add_byte(map, (unit & 0xFF) ^ 0x20);
-    }
-    return type == 1 || (type == 0 && bits);
 }
 
 struct regex_scratch *regex_scratch_new(void)
@@ -184,12 +204,33 @@ int regex_find(const struct regex *r, struct regex_scratch *s,
     return 1;
 }
 
+/* False: no match begins within [from, until]. */
+static bool may_match(const struct regex *r, struct slice t, size_t from,
+                      size_t until)
+{
+    const unsigned char *p = (const unsigned char *)t.p;
+    size_t end = until < t.n ? until + 1 : t.n;
+
+    if (r->has_first) {
+        while (from < end && !(r->first[p[from] / 8] >> p[from] % 8 & 1))
+            from++;
+        if (from >= end)
+            return false;
+    }
+    return !r->has_last || from >= t.n ||
+           memchr(p + from, r->last, t.n - from) ||
+           (r->last_other != r->last &&
+            memchr(p + from, r->last_other, t.n - from));
+}
+
 int regex_find_until(const struct regex *r, struct regex_scratch *s,
                      struct slice subject, size_t from, size_t until,
                      struct regex_match *m, struct err *err)
 {
     int rc;
 
+    if (!may_match(r, subject, from, until))
+        return 0;
     if (s->context)
         (void)pcre2_set_offset_limit(s->context, until);
     rc = regex_find(r, s, subject, from, m, err);
