@@ -22,6 +22,14 @@ enum dates_class {
     DATES_AGE,  /* the number of years, as digits or words */
 };
 
+/* What the dates of a record say of one another; zero at first. Part of
+ * scrub_worker, hence no more than numbers. */
+struct dates_known {
+    int year;     /* the latest that a date names in four digits; 0: none */
+    int order[3]; /* of numbers with / - . between: above 0 the day is first,
+                   * below 0 the month */
+};
+
 /* Called with bytes [start, end) of the text, disjoint within a class, for each
  * find. Tier 1: unmistakable (a valid day with its year; the name of a month
  * and a day; an age over 89). 2: needs something that says so beside it
@@ -38,15 +46,17 @@ int dates_find(struct slice text, struct slice key, dates_found_fn *found,
 /* The day that value names, moved by so many days, in the same shape,
  * appended: order and width of numbers, language, case and abbreviation of
  * words, the weekday; time and everything else stays. Where 3/4/2020 may be
- * read both ways the month is first; where it is 3.4.2020 the day. A date
- * without a year is one of `year`; if that is 0, it moves in a circle of 365
- * days. One without a day moves from the middle of its month. ERR_FORMAT if
- * value is no date as dates_find finds them, ERR_LIMIT if the day would leave
- * the years 1000 to 2999; nothing is appended then. */
-MUST_CHECK int dates_shift(struct slice value, int days, int year,
-                           struct buf *out, struct err *err);
+ * read both ways, other dates of the record decide; without those the month is
+ * first, and where it is 3.4.2020 the day. A date without a year is one of the
+ * latest year that is known; if there is none, it moves in a circle of 365
+ * days. known: NULL is fine. One without a day moves from the middle of its
+ * month. ERR_FORMAT if value is no date as dates_find finds them, ERR_LIMIT if
+ * the day would leave the years 1000 to 2999; nothing is appended then. */
+MUST_CHECK int dates_shift(struct slice value, int days,
+                           const struct dates_known *known, struct buf *out,
+                           struct err *err);
 
-/* The year that value, a date, names in four digits; 0 if it names none. */
-int dates_year(struct slice value);
+/* Learns from value, a date; what is none teaches nothing. */
+void dates_learn(struct dates_known *known, struct slice value);
 
 #endif

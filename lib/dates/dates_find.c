@@ -113,18 +113,30 @@ static bool is_version(const struct dates_search *s, size_t at)
            (s->key.n && memmem(s->key.p, s->key.n, "_version_", 9));
 }
 
+/* "birthday is 12/03" */
+static struct slice word_before_is(struct slice t, size_t at)
+{
+    static const char *const is[] = { "is",  "was", "ist", "war",
+                                      "est", "era", NULL };
+    struct slice w = word_before(t, at);
+
+    return is_one_of(w, is) ? word_before(t, (size_t)(w.p - t.p)) : w;
+}
+
 /* Words behind which even a bare 12/5/24 is a date. */
 static bool is_introduced(struct slice t, size_t at)
 {
     static const char *const words[] = {
-        "on",   "since",   "until", "till",  "dated",      "date",
-        "born", "dob",     "due",   "vom",   "seit",       "am",
-        "bis",  "geboren", "geb",   "birth", "birthday",   "datum",
-        "le",   "el",      "dal",   "fecha", "expires",    "nacido",
-        "né",   "née",     "nata",  "nato",  "Geburtstag", NULL
+        "on",          "since",   "until", "till",  "dated",      "date",
+        "born",        "dob",     "due",   "vom",   "seit",       "am",
+        "bis",         "geboren", "geb",   "birth", "birthday",   "datum",
+        "le",          "el",      "dal",   "fecha", "expires",    "nacido",
+        "né",          "née",     "nata",  "nato",  "Geburtstag", "start",
+        "starts",      "started", "end",   "ends",  "ended",      "deadline",
+        "anniversary", NULL
     };
 
-    return is_one_of(word_before(t, at), words);
+    return is_one_of(word_before_is(t, at), words);
 }
 
 static bool is_doubtful_word(const char *p, size_t n)

@@ -211,14 +211,19 @@ static bool year_first(struct slice t, struct dates_parts *p)
 static bool year_last(struct slice t, struct dates_parts *p)
 {
     struct dates_field a, b, c;
+    bool spaced;
     int x, y;
 
     if (!field(t, p->start, 1, 2, &a) || a.at + a.n + 1 >= t.n)
         return false;
     p->separator = t.p[a.at + a.n];
-    if (!strchr("-/.", p->separator) || !field(t, a.at + a.n + 1, 1, 2, &b) ||
+    /* "15. 5. 2024", as Czech and German have it */
+    spaced = p->separator == '.' && is_at(t, a.at + a.n + 1, ' ');
+    if (!strchr("-/.", p->separator) ||
+        !field(t, a.at + a.n + 1 + spaced, 1, 2, &b) ||
         !is_at(t, b.at + b.n, p->separator) ||
-        !field(t, b.at + b.n + 1, 2, 4, &c) || c.n == 3)
+        is_at(t, b.at + b.n + 1, ' ') != spaced ||
+        !field(t, b.at + b.n + 1 + spaced, spaced ? 4 : 2, 4, &c) || c.n == 3)
         return false;
     x = number(t, a.at, a.n);
     y = number(t, b.at, b.n);

@@ -159,16 +159,49 @@ static int move(struct moved *x, int year, struct err *err)
     return ERR_OK;
 }
 
-int dates_year(struct slice value)
+/* Of numbers whose order is not told by a year in front; -1: other dates. */
+static int order_of(const struct dates_parts *p)
 {
-    struct dates_parts p;
+    static const char separators[] = "/-.";
+    const char *at = strchr(separators, p->separator);
 
-    return dates_parse(value, 0, &p) && p.end == value.n && p.year.n == 4 ? p.y
-                                                                          : 0;
+    if (p->kind != DATES_NUMERIC || !p->separator || !at ||
+        (p->year.n && p->year.at < p->day.at))
+        return -1;
+    return (int)(at - separators);
 }
 
-int dates_shift(struct slice value, int days, int year, struct buf *out,
-                struct err *err)
+void dates_learn(struct dates_known *known, struct slice value)
+{
+    struct dates_parts p;
+    int order;
+
+    if (!dates_parse(value, 0, &p) || p.end != value.n)
+        return;
+    if (p.year.n == 4 && p.y > known->year)
+        known->year = p.y;
+    order = order_of(&p);
+    if (order >= 0 && !p.ambiguous)
+        known->order[order] += p.day.at < p.month.at ? 1 : -1;
+}
+
+/* Reads day and month of a date that does not say it as others have them. */
+static void settle(struct dates_parts *p, const struct dates_known *known)
+{
+    struct dates_field month = p->month;
+    int m = p->m, order = order_of(p);
+
+    if (order < 0 || !p->ambiguous || !known->order[order] ||
+        (known->order[order] > 0) == (p->day.at < p->month.at))
+        return;
+    p->month = p->day;
+    p->m = p->d;
+    p->day = month;
+    p->d = m;
+}
+
+int dates_shift(struct slice value, int days, const struct dates_known *known,
+                struct buf *out, struct err *err)
 {
     struct dates_parts p;
     struct moved x = { .p = &p, .value = value, .days = days };
@@ -180,8 +213,10 @@ int dates_shift(struct slice value, int days, int year, struct buf *out,
     if (!dates_parse(value, 0, &p) || p.end != value.n)
         return err_set(err, ERR_FORMAT, "%.*s: no date",
                        (int)(value.n < 40 ? value.n : 40), value.p);
+    if (known)
+        settle(&p, known);
     x.padded = p.day.n && is_padded(value, &p);
-    rc = move(&x, year, err);
+    rc = move(&x, known ? known->year : 0, err);
     if (rc == ERR_OK)
         write_fields(&x, out);
     return rc;

@@ -182,6 +182,17 @@ static void put_stars(struct slice v, struct buf *out)
     }
 }
 
+/* Of degrees what stands behind the point: they have a range. */
+static void put_zeros(struct slice v, struct buf *out)
+{
+    bool behind = false;
+
+    for (size_t i = 0; i < v.n; i++) {
+        behind |= v.p[i] == '.';
+        buf_char(out, behind && scrub_is_digit(v.p[i]) ? '0' : v.p[i]);
+    }
+}
+
 static void put_nines(struct slice v, struct buf *out)
 {
     for (size_t i = 0; i < v.n; i++)
@@ -225,6 +236,11 @@ bool scrub_is_number(struct slice v)
 void scrub_act(struct scrub_worker *w, const struct scrub_rule *rule,
                struct slice value, bool number, struct buf *out)
 {
+    if (number && rule->fake == scrub_fake_coordinates &&
+        rule->action != SCRUB_SURROGATE) {
+        put_zeros(value, out);
+        return;
+    }
     switch (rule->action) {
     case SCRUB_TAG:
         if (number)

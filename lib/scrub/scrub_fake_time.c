@@ -25,13 +25,11 @@ int scrub_date_shift(struct scrub_worker *w)
 }
 
 /* May 20 is of the year that the record speaks of: a leap day between would
- * part it from 2024-05-20. */
+ * part it from 2024-05-20; and 13/03/2024 tells which part of 01/03/2024 is the
+ * day. */
 void scrub_date_note(struct scrub_worker *w, struct slice value)
 {
-    int year = dates_year(value);
-
-    if (year > w->date_year)
-        w->date_year = year;
+    dates_learn(&w->dates, value);
 }
 
 void scrub_fake_date(struct scrub_worker *w, const struct scrub_rule *rule,
@@ -39,7 +37,7 @@ void scrub_fake_date(struct scrub_worker *w, const struct scrub_rule *rule,
 {
     (void)rule;
     (void)r;
-    if (dates_shift(v, scrub_date_shift(w), w->date_year, out, NULL) < 0)
+    if (dates_shift(v, scrub_date_shift(w), &w->dates, out, NULL) < 0)
         buf_add_slice(out, v);
 }
 

@@ -95,6 +95,11 @@ int scrub_push_hit(struct scrub_search *s, struct scrub_hit h)
     return ERR_OK;
 }
 
+static bool is_protocol(const struct scrub_worker *w)
+{
+    return w->place == PLACE_STRUCTURE || w->place == PLACE_PATTERN;
+}
+
 /* A candidate at [start, end): what is left of its tier after check and
  * context. One that has the shape alone is kept as such, so that it can be
  * counted where nothing better stands. */
@@ -104,9 +109,9 @@ static int judge(struct scrub_search *s, uint32_t rule, size_t start,
     const struct scrub_rule *r = &s->w->rules->rule[rule];
     struct slice v = { s->text.p + start, end - start };
 
-    if (s->w->place != PLACE_TEXT &&
+    if (s->w->place != PLACE_TEXT && !s->known &&
         (tier > 1 || r->gate == GATE_FIND ||
-         (s->w->place == PLACE_STRUCTURE && r->gate != GATE_LITERAL)))
+         (is_protocol(s->w) && r->gate != GATE_LITERAL)))
         return ERR_OK;
     if (r->fit) {
         v.n = r->fit(v);
@@ -220,7 +225,7 @@ static int seek_texts(struct scrub_search *s)
         const struct scrub_spread *x = &s->w->spread[i];
         size_t at = 0;
 
-        if (s->w->place == PLACE_STRUCTURE &&
+        if (is_protocol(s->w) &&
             s->w->rules->rule[x->rule].gate != GATE_LITERAL)
             continue;
 
@@ -280,12 +285,15 @@ static int seek(struct scrub_search *s)
 {
     int rc = ERR_OK;
 
-    if (!s->w->collecting && s->w->place == PLACE_TEXT)
+    if (!s->w->collecting && s->w->place != PLACE_STRUCTURE &&
+        s->w->place != PLACE_SCHEMA) {
+        s->known = true;
         rc = seek_known(s);
+        s->known = false;
+    }
     if (rc < 0)
         return rc;
-
-    if (s->w->spreading && s->w->place != PLACE_STRUCTURE)
+    if (s->w->spreading && !is_protocol(s->w))
         rc = scrub_digits_seek(s);
     return rc < 0 || !s->w->spreading ? rc : seek_texts(s);
 }
@@ -294,17 +302,19 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
                struct err *err)
 {
     struct scrub_search s = {
-        w, text, key, scrub_context_key(w, key), w->hits.count, err
+        w, text, key, scrub_context_key(w, key), w->hits.count, false, err
     };
     int rc = ERR_OK;
 
     if (!text.n)
         return ERR_OK;
-    if (scrub_calls_take(w))
-        return seek(&s);
+    if (scrub_calls_take(w)) {
+        rc = scrub_member_take(&s);
+        return rc < 0 ? rc : seek(&s);
+    }
     w->window_count = w->word_count = w->cluster_count = 0;
     scrub_gate_scan(w->rules->gate, text, literal_hit, &s);
-    if (w->place != PLACE_STRUCTURE)
+    if (!is_protocol(w))
         scrub_digit_windows(&s);
     open_windows(&s);
     for (size_t i = 0; rc == ERR_OK && i < w->window_count; i++)
@@ -314,6 +324,8 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
     if (rc == ERR_OK)
         rc = scrub_digit_shapes(&s);
     scrub_calls_keep(w, s.first);
+    if (rc == ERR_OK)
+        rc = scrub_member_take(&s);
     return rc < 0 ? rc : seek(&s);
 }
 

@@ -325,7 +325,7 @@ static int member_value(struct scrub_walk *s, const struct json *j,
                         struct buf *words, unsigned depth)
 {
     struct scrub_worker *w = s->w;
-    bool data = w->in_data;
+    bool data = w->in_data, member = w->member;
     struct slice key = json_raw(j, json_key(j, e));
     struct buf name = { 0 };
     int rc;
@@ -344,10 +344,12 @@ static int member_value(struct scrub_walk *s, const struct json *j,
     if (depth == 0 && !w->in_data) {
         w->place = (int)scrub_place_of(j, object, object_key, key);
         w->in_data = scrub_is_data_key(j, e, key);
+        w->member = scrub_speaks_of_property(key);
     }
     rc = is_logprobs(j, e, key) ? logprobs_value(s, j, e, depth)
                                 : json_value(s, j, e, buf_slice(words), depth);
     w->in_data = data;
+    w->member = member;
     buf_release(&name);
     return rc;
 }

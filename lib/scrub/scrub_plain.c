@@ -241,6 +241,12 @@ int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
         return scrub_reveal_plain(s, text);
     rc = find_all(s, text, key, depth);
     w->place = place;
+    if (w->collecting && w->member && !sure) {
+        scrub_member_list(w->members, text);
+        scrub_faked_hold(w->faked, text); /* members stay different */
+    }
+    if (rc == ERR_OK && w->collecting && !sure)
+        scrub_member_hold(w->members, text, &w->hits);
     for (size_t i = 0; rc == ERR_OK && i < w->hits.count; i++) {
         const struct scrub_hit *h = &w->hits.item[i];
         struct slice v = hit_value(w, text, h);

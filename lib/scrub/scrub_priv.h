@@ -9,6 +9,7 @@
 
 #include "base/map.h"
 #include "base/rng.h"
+#include "dates/dates.h"
 #include "idnumber/idnumber.h"
 #include "json/json.h"
 #include "regex/regex.h"
@@ -338,7 +339,7 @@ struct scrub_worker {
      * a second pass puts null for its log probabilities. */
     bool logprobs_seen, logprobs_held, logprobs_dropped;
     uint32_t last_rule;
-    int date_year; /* the latest that a date of the record names; 0: none */
+    struct dates_known dates;
     void *finder[SCRUB_FINDERS];
     uint64_t *reported;          /* by rule, of the last record */
     bool reports;                /* any */
@@ -346,11 +347,13 @@ struct scrub_worker {
     struct scrub_faked *faked;
     struct scrub_parts *parts;
     struct scrub_draws *draws;
+    struct scrub_members *members;
     struct scrub_level level[SCRUB_LEVELS];
     struct scrub_view view[SCRUB_VIEWS];
     size_t views; /* of the text looked at */
     int place;    /* enum scrub_place, of the value looked at */
     bool in_data; /* within what the user or a tool wrote */
+    bool member;  /* a schema says that a value may be this */
 };
 
 /* Counts a find that does not act. */
@@ -366,6 +369,7 @@ struct scrub_search {
     struct slice text, key;
     const uint64_t *evidence; /* rules whose keys are in the key, or NULL */
     size_t first;             /* of w->hits that is the text's */
+    bool known;               /* sought because the record holds it */
     struct err *err;
 };
 #define SCRUB_SET (SCRUB_MAX_RULES / 64) /* words of a set of rules */
@@ -425,11 +429,24 @@ MUST_CHECK int scrub_find(struct scrub_worker *w, struct slice text,
 void scrub_resolve(struct scrub_worker *w, struct scrub_hit *runs,
                    size_t count);
 
+/* Members of schemas (scrub_member.c): a text that one lists; finds of a text
+ * that stand; where they are known of a listed text, they take the place of
+ * what else was found in it. */
+struct scrub_members *scrub_members_new(void);
+void scrub_members_reset(struct scrub_members *m);
+void scrub_members_free(struct scrub_members *m); /* NULL is fine */
+void scrub_member_list(struct scrub_members *m, struct slice text);
+void scrub_member_hold(struct scrub_members *m, struct slice text,
+                       const struct scrub_hits *hits);
+MUST_CHECK int scrub_member_take(struct scrub_search *s);
+
 /* What a value is for (scrub_place.c). */
 enum scrub_place {
     PLACE_TEXT,
     PLACE_STRUCTURE, /* the protocol's: only what a literal begins goes */
     PLACE_SCHEMA,    /* only what is found by itself, or elsewhere, goes */
+    PLACE_MEMBER,    /* the same; names that the record holds go, too */
+    PLACE_PATTERN,   /* the protocol's, but for such names */
     PLACE_MEDIA,     /* bytes in base64 */
 };
 enum scrub_place scrub_place_of(const struct json *j, json_ref object,

@@ -28,6 +28,7 @@ struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
     w->faked = scrub_faked_new();
     w->parts = scrub_parts_new();
     w->draws = scrub_draws_new();
+    w->members = scrub_members_new();
     w->scratch = regex_scratch_new();
     w->open = mem_zalloc((r->count + 1) * sizeof(*w->open));
     w->reached = mem_zalloc((r->count + 1) * sizeof(*w->reached));
@@ -53,6 +54,7 @@ void scrub_worker_free(struct scrub_worker *w)
     scrub_faked_free(w->faked);
     scrub_parts_free(w->parts);
     scrub_draws_free(w->draws);
+    scrub_members_free(w->members);
     free(w->spread);
     crypto_wipe(&w->key, sizeof(w->key));
     crypto_wipe(&w->hmac, sizeof(w->hmac));
@@ -138,7 +140,7 @@ static int look(struct scrub_walk *s, const struct slice *documents, size_t n,
     s->w->edit_count = 0;
     s->w->call_next = s->w->skip_next = 0;
     s->w->place = PLACE_TEXT;
-    s->w->in_data = false;
+    s->w->in_data = s->w->member = false;
     scrub_faked_begin(s->w->faked, again);
     scrub_parts_begin(s->w->parts, again);
     forget_reported(s->w);
@@ -186,8 +188,9 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
 
     w->scope = scope;
     scrub_spread_reset(w);
+    scrub_members_reset(w->members);
     w->logprobs_seen = w->logprobs_held = w->logprobs_dropped = false;
-    w->date_year = 0;
+    w->dates = (struct dates_known){ 0 };
     scrub_template_read(w, documents, n);
     w->collecting = !w->reveal;
     scrub_calls_reset(w);

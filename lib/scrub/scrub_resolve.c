@@ -6,7 +6,7 @@
  * chain are sorted once and each asks a counting tree whether its place is
  * taken, so that a million finds over one another take a moment.
  */
-#include "scrub/scrub_priv.h"
+#include "scrub/scrub_fake.h"
 
 #include "base/mem.h"
 
@@ -26,6 +26,11 @@ static int by_start(const void *a, const void *b)
     return x->rule < y->rule ? -1 : x->rule > y->rule;
 }
 
+static int likeliness(const struct scrub_rule *r)
+{
+    return r->fake == scrub_fake_date ? 2 : r->fake == scrub_fake_phone;
+}
+
 /* Below 0 if x wins over y. */
 static int by_rank(const struct scrub_rules *rules, const struct scrub_hit *x,
                    const struct scrub_hit *y)
@@ -37,6 +42,13 @@ static int by_rank(const struct scrub_rules *rules, const struct scrub_hit *x,
         return x->form == HIT_MADE ? -1 : 1; /* holds all that it overlaps */
     if ((x->tier == 3) != (y->tier == 3))
         return x->tier == 3 ? 1 : -1;
+    if (x->tier == 3 && rules->settings.strict) {
+        /* Of what all look the same, what most of them are. */
+        int likely = likeliness(q) - likeliness(p);
+
+        if (likely)
+            return likely;
+    }
     if (p->priority != q->priority)
         return p->priority > q->priority ? -1 : 1;
     if (x->tier != y->tier)

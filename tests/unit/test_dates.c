@@ -129,7 +129,7 @@ static void moves(const char *value, int days, const char *want)
 {
     struct buf b = { 0 };
     struct err err = { 0 };
-    int rc = dates_shift(slice_of(value), days, 0, &b, &err);
+    int rc = dates_shift(slice_of(value), days, NULL, &b, &err);
 
     ck_assert_msg(rc == 0, "%s: %s", value, err.msg);
     ck_assert_str_eq(b.data, want);
@@ -139,17 +139,46 @@ static void moves(const char *value, int days, const char *want)
 /* Where the year is known, a leap day between counts. */
 START_TEST(a_date_without_a_year_moves_with_those_of_it)
 {
+    struct dates_known known = { 0 };
     struct buf b = { 0 };
     struct err err;
 
-    ck_assert_int_eq(dates_year(slice_of("2024-05-24")), 2024);
-    ck_assert_int_eq(dates_year(slice_of("May 24")), 0);
-    ck_assert_int_eq(dates_shift(slice_of("May 24"), -315, 2024, &b, &err), 0);
+    dates_learn(&known, slice_of("2024-05-24"));
+    dates_learn(&known, slice_of("May 24"));
+    ck_assert_int_eq(known.year, 2024);
+    ck_assert_int_eq(dates_shift(slice_of("May 24"), -315, &known, &b, &err),
+                     0);
     ck_assert_str_eq(b.data, "July 14");
     buf_reset(&b);
-    ck_assert_int_eq(dates_shift(slice_of("2024-05-24"), -315, 0, &b, &err), 0);
+    ck_assert_int_eq(dates_shift(slice_of("2024-05-24"), -315, NULL, &b, &err),
+                     0);
     ck_assert_str_eq(b.data, "2023-07-14");
     buf_release(&b);
+}
+END_TEST
+
+static void moves_beside(const char *beside, const char *value,
+                         const char *want)
+{
+    struct dates_known known = { 0 };
+    struct buf b = { 0 };
+    struct err err;
+
+    dates_learn(&known, slice_of(beside));
+    ck_assert_int_eq(dates_shift(slice_of(value), 14, &known, &b, &err), 0);
+    ck_assert_str_eq(b.data, want);
+    buf_release(&b);
+}
+
+START_TEST(one_date_tells_the_order_of_others)
+{
+    moves_beside("13/03/2024", "01/03/2024", "15/03/2024");
+    moves_beside("03/13/2024", "01/03/2024", "01/17/2024");
+    moves_beside("13/03/2024", "1/3", "15/3");
+    moves_beside("12/25/2024", "1.3.2024", "15.3.2024");
+    moves_beside("3.25.2024", "1.3.2024", "1.17.2024");
+    moves_beside("2024/03/13", "01/03/2024", "01/17/2024");
+    moves_beside("no date", "01/03/2024", "01/17/2024");
 }
 END_TEST
 
@@ -164,6 +193,7 @@ START_TEST(a_moved_date_has_the_shape_of_the_old_one)
     moves("5/9/2024", 7, "5/16/2024");
     moves("15/05/2024", 14, "29/05/2024");
     moves("15.5.24", 30, "14.6.24");
+    moves("1. 3. 2024", 14, "15. 3. 2024");
     moves("12/31/99", 1, "01/01/00");
     moves("20240515T103000Z", 20, "20240604T103000Z");
     moves("May 15th, 2024", 7, "May 22nd, 2024");
@@ -199,11 +229,12 @@ static void comes_back(const char *value, int from, int to)
         struct buf there = { 0 }, back = { 0 };
         struct err err = { 0 };
 
-        ck_assert_msg(dates_shift(slice_of(value), days, 0, &there, &err) == 0,
-                      "%s: %s", value, err.msg);
-        ck_assert_msg(dates_shift(buf_slice(&there), -days, 0, &back, &err) ==
+        ck_assert_msg(dates_shift(slice_of(value), days, NULL, &there, &err) ==
                           0,
-                      "%s by %d: %s", value, days, err.msg);
+                      "%s: %s", value, err.msg);
+        ck_assert_msg(
+            dates_shift(buf_slice(&there), -days, NULL, &back, &err) == 0,
+            "%s by %d: %s", value, days, err.msg);
         ck_assert_msg(!strcmp(back.data, value), "%s by %d: %s: %s", value,
                       days, there.data, back.data);
         buf_release(&there);
@@ -270,12 +301,12 @@ START_TEST(what_is_no_date_is_not_moved)
     struct err err;
 
     for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
-        ck_assert_int_eq(dates_shift(slice_of(values[i]), 7, 0, &b, &err),
+        ck_assert_int_eq(dates_shift(slice_of(values[i]), 7, NULL, &b, &err),
                          ERR_FORMAT);
-    ck_assert_int_eq(dates_shift(slice_of("2999-12-31"), 7, 0, &b, &err),
+    ck_assert_int_eq(dates_shift(slice_of("2999-12-31"), 7, NULL, &b, &err),
                      ERR_LIMIT);
     ck_assert_int_eq(
-        dates_shift(slice_of("2024-05-15"), DATES_MAX_DAYS + 1, 0, &b, &err),
+        dates_shift(slice_of("2024-05-15"), DATES_MAX_DAYS + 1, NULL, &b, &err),
         ERR_LIMIT);
     ck_assert_uint_eq(b.len, 0);
     buf_release(&b);
@@ -301,7 +332,7 @@ START_TEST(any_bytes_are_looked_at)
         }
         state = state * 1664525u + 1013904223u;
         (void)dates_find((struct slice){ text, n }, slice_of(NULL), mark, &m);
-        (void)!dates_shift((struct slice){ text, n }, 7, 0, &b, &err);
+        (void)!dates_shift((struct slice){ text, n }, 7, NULL, &b, &err);
         buf_release(&b);
         free(text);
     }
@@ -316,6 +347,7 @@ int main(void)
     tcase_add_test(t, numbers_that_are_no_dates_stay);
     tcase_add_test(t, ages_need_words_that_say_so);
     tcase_add_test(t, a_date_without_a_year_moves_with_those_of_it);
+    tcase_add_test(t, one_date_tells_the_order_of_others);
     tcase_add_test(t, a_moved_date_has_the_shape_of_the_old_one);
     tcase_add_test(t, a_date_moved_there_and_back_is_the_same);
     tcase_add_test(t, words_of_many_languages_come_back);

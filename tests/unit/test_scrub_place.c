@@ -190,6 +190,85 @@ START_TEST(what_the_prompt_itself_names_stays_and_people_do_not)
 }
 END_TEST
 
+/* What stands behind `mark`, up to the next quotation mark or backslash. */
+static struct slice behind(const char *text, const char *mark)
+{
+    const char *at = strstr(text, mark);
+
+    ck_assert_msg(at != NULL, "%s: no %s", text, mark);
+    at += strlen(mark);
+    return (struct slice){ at, strcspn(at, "\"\\$") };
+}
+
+/* Whether the value goes or stays, the argument is what its schema allows. */
+static void check_agree(const char *schema, const char *schema_key,
+                        const char *said, const char *old, bool goes)
+{
+    struct buf text = { 0 };
+    struct slice used;
+    char *out;
+    size_t count;
+
+    buf_printf(&text,
+               "{\"tools\":[{\"function\":{\"name\":\"f\",\"parameters\":{"
+               "\"properties\":{\"city\":{\"type\":\"string\",%s}}}}}],"
+               "\"messages\":[{\"role\":\"user\",\"content\":\"%s\"},{\"role\":"
+               "\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\","
+               "\"arguments\":\"{\\\"city\\\":\\\"%s\\\"}\"}}]}]}",
+               schema, said, old);
+    buf_char(&text, '\0');
+    out = scrub(text.data, &count);
+    used = behind(out, "{\\\"city\\\":\\\"");
+    ck_assert_msg(slice_eq(behind(out, schema_key), used), "%s", out);
+    ck_assert_msg(goes == !strstr(out, old), "%s", out);
+    buf_release(&text);
+    free(out);
+}
+
+START_TEST(what_a_schema_lists_agrees_with_arguments)
+{
+    check_agree("\"enum\":[\"Berlin\",\"Lyon\"]", "\"enum\":[\"",
+                "I live in Berlin", "Berlin", false);
+    check_agree("\"enum\":[\"Elena Kowalczyk\",\"Jane Doe\"]", "\"enum\":[\"",
+                "My name is Elena Kowalczyk", "Elena Kowalczyk", true);
+    check_agree("\"const\":\"4157362671\"", "\"const\":\"",
+                "my phone is 4157362671", "4157362671", true);
+    check_agree("\"default\":\"Paris\",\"enum\":[\"Paris\",\"Rome\"]",
+                "\"enum\":[\"", "I live in Paris", "Paris", false);
+    check_agree("\"pattern\":\"^Elena Kowalczyk$\"", "\"pattern\":\"^",
+                "My name is Elena Kowalczyk", "Elena Kowalczyk", true);
+}
+END_TEST
+
+START_TEST(an_enum_that_nobody_speaks_of_stays)
+{
+    static const char text[] =
+        "{\"properties\":{\"city\":{\"type\":\"string\",\"enum\":[\"Berlin\","
+        "\"Lyon\"]}},\"messages\":[{\"content\":\"I live in Hamburg\"}]}";
+    size_t count;
+    char *out = scrub(text, &count);
+
+    ck_assert_uint_eq(count, 1);
+    ck_assert_ptr_nonnull(strstr(out, "\"enum\":[\"Berlin\",\"Lyon\"]"));
+    free(out);
+}
+END_TEST
+
+START_TEST(degrees_stay_in_range_under_a_tag)
+{
+    struct scrub_rules *r = load("*=tag");
+    size_t count;
+    uint64_t reported;
+    char *out =
+        scrub_with(r, "{\"latitude\":48.856612,\"longitude\":-122.419416}",
+                   &count, &reported);
+
+    ck_assert_str_eq(out, "{\"latitude\":48.000000,\"longitude\":-122.000000}");
+    scrub_rules_free(r);
+    free(out);
+}
+END_TEST
+
 START_TEST(a_default_is_named_like_its_property)
 {
     size_t count;
@@ -277,6 +356,9 @@ int main(void)
     tcase_add_test(c, data_has_no_fields_of_the_protocol);
     tcase_add_test(c, an_enum_follows_the_arguments);
     tcase_add_test(c, what_the_prompt_itself_names_stays_and_people_do_not);
+    tcase_add_test(c, what_a_schema_lists_agrees_with_arguments);
+    tcase_add_test(c, an_enum_that_nobody_speaks_of_stays);
+    tcase_add_test(c, degrees_stay_in_range_under_a_tag);
     tcase_add_test(c, a_default_is_named_like_its_property);
     tcase_add_test(c, pictures_and_sounds_go);
     tcase_add_test(c, media_may_be_kept_and_is_counted);
