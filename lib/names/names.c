@@ -48,6 +48,12 @@ static struct names_draws *section(struct names *m, struct slice line)
     return NULL;
 }
 
+static char initial_of(struct slice name)
+{
+    return name.n > 1 && !memchr(name.p, ' ', name.n) ? (char)(name.p[0] | 0x20)
+                                                      : '\0';
+}
+
 static int read_draws(struct names *m, struct slice text, struct err *err)
 {
     struct slice rest = text;
@@ -57,6 +63,7 @@ static int read_draws(struct names *m, struct slice text, struct err *err)
     for (size_t i = 0; i < text.n; i++)
         lines += text.p[i] == '\n';
     m->drawn = mem_array(lines + 1, sizeof(*m->drawn));
+    m->initials = mem_array(lines + 1, 1);
     while (rest.n) {
         struct slice line = next_line(&rest);
 
@@ -66,7 +73,9 @@ static int read_draws(struct names *m, struct slice text, struct err *err)
                 return err_set(err, ERR_FORMAT, "names to draw: no list '%.*s'",
                                (int)line.n, line.p);
             open->item = m->drawn + n;
+            open->initial = m->initials + n;
         } else if (open && line.n) {
+            m->initials[n] = initial_of(line);
             m->drawn[n++] = line;
             open->count++;
         }
@@ -121,6 +130,7 @@ void names_close(struct names *m)
     if (!m)
         return;
     free(m->drawn);
+    free(m->initials);
     free(m);
 }
 
@@ -151,6 +161,22 @@ struct slice names_draw(const struct names *m, enum names_list list,
     assert(list < DRAW_LISTS);
     d = &m->draw[list][SCRIPT_ASCII];
     return d->item[random % d->count];
+}
+
+struct slice names_draw_initial(const struct names *m, enum names_list list,
+                                char initial, struct rng *r, unsigned tries)
+{
+    const struct names_draws *d;
+    size_t at = 0;
+
+    assert(list < DRAW_LISTS);
+    d = &m->draw[list][SCRIPT_ASCII];
+    for (unsigned i = 0; i < tries; i++) {
+        at = rng_next(r) % d->count;
+        if (d->initial[at] == initial)
+            break;
+    }
+    return d->item[at];
 }
 
 static enum names_script script_of(int32_t cp)

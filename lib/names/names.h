@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/rng.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -73,8 +74,13 @@ bool names_is(const struct names *m, enum names_list list, struct slice word);
  * evenly; ASCII letters only. Valid as long as the program runs. */
 struct slice names_draw(const struct names *m, enum names_list list,
                         uint64_t random);
-/* The same in the script of `original` (Latin with accents, Cyrillic, Han ...)
- * where the list has one, else as names_draw. */
+/* Draws from r until an entry is one word that begins with `initial` (lower
+ * case), at most `tries` times: the last one then, whatever it is. tries > 0.
+ */
+struct slice names_draw_initial(const struct names *m, enum names_list list,
+                                char initial, struct rng *r, unsigned tries);
+/* As names_draw, in the script of `original` (Latin with accents, Cyrillic, Han
+ * ...) where the list has one, else as names_draw. */
 struct slice names_draw_like(const struct names *m, enum names_list list,
                              struct slice original, uint64_t random);
 

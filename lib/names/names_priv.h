@@ -109,6 +109,7 @@ enum names_script {
 #define DRAW_LISTS (NAMES_LIST_ORGANIZATION + 1)
 struct names_draws {
     struct slice *item;
+    char *initial; /* of each, lower case; NUL: of several words, or short */
     size_t count;
 };
 
@@ -209,6 +210,7 @@ struct names {
     const signed char *weights;
     struct names_draws draw[DRAW_LISTS][SCRIPTS];
     struct slice *drawn; /* what draw points into */
+    char *initials;
 };
 
 #endif

@@ -155,6 +155,22 @@ static bool has_digit(struct slice v)
     return false;
 }
 
+/* A postcode that is none of the US, behind the street. */
+static bool has_postcode(struct slice v)
+{
+    size_t i = 0, n;
+
+    while (i < v.n && v.p[i] != ',' && v.p[i] != '\n')
+        i++;
+    for (; i < v.n; i += n ? n : 1) {
+        for (n = 0; i + n < v.n && scrub_is_digit(v.p[i + n]);)
+            n++;
+        if (n && n != 5)
+            return true;
+    }
+    return false;
+}
+
 static bool never(struct slice v)
 {
     (void)v;
@@ -180,7 +196,7 @@ static const struct scrub_fake table[] = {
       NULL, 0 },
     { "nationality", scrub_fake_nationality, scrub_norm_fold, false, NULL, 0 },
     { "address", scrub_fake_address, scrub_norm_fold, false, NULL,
-      SCRUB_FAKE_PARTS },
+      SCRUB_FAKE_PARTS, has_postcode },
     { "zip", scrub_fake_zip, scrub_norm_alnum, false, NULL, 0 },
     { "coordinates", scrub_fake_coordinates, scrub_norm_exact, false, NULL,
       SCRUB_FAKE_LOOSE },

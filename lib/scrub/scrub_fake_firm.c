@@ -47,6 +47,17 @@ static bool folded_in(struct slice text, const char *const *list, size_t n)
     return in;
 }
 
+static bool of_folded(struct slice text, bool (*is)(struct slice folded))
+{
+    struct buf folded = { 0 };
+    bool answer;
+
+    scrub_fold(text, &folded);
+    answer = is(buf_slice(&folded));
+    buf_release(&folded);
+    return answer;
+}
+
 static bool is_legal_form(struct slice t)
 {
     static const char *const list[] = {
@@ -89,13 +100,18 @@ static bool is_kind(struct slice t)
     return folded_in(t, list, sizeof(list) / sizeof(*list));
 }
 
-static bool is_small(struct slice t)
+static bool is_small_folded(struct slice folded)
 {
     static const char *const list[] = { "of", "the", "and", "for", "de",
                                         "la", "du",  "des", "der", "und",
                                         "di", "del", "y",   "in",  "at" };
 
-    return folded_in(t, list, sizeof(list) / sizeof(*list));
+    return scrub_is_one_of(folded, list, sizeof(list) / sizeof(*list));
+}
+
+static bool is_small(struct slice t)
+{
+    return of_folded(t, is_small_folded);
 }
 
 /* Without its legal form, so that "Acme Corp." and "Acme" are the same. */
@@ -189,7 +205,7 @@ void scrub_fake_organization(struct scrub_worker *w,
     buf_add(out, v.p + bare.n, v.n - bare.n);
 }
 
-static bool is_street_word(struct slice t)
+static bool is_street_folded(struct slice folded)
 {
     static const char *const list[] = {
         "street",    "st",        "avenue",  "ave",      "av",      "road",
@@ -209,7 +225,17 @@ static bool is_street_word(struct slice t)
         "lower",     "old",       "new",     "#",
     };
 
-    return folded_in(t, list, sizeof(list) / sizeof(*list));
+    return scrub_is_one_of(folded, list, sizeof(list) / sizeof(*list));
+}
+
+static bool is_street_word(struct slice t)
+{
+    return of_folded(t, is_street_folded);
+}
+
+static bool is_plain(struct slice folded)
+{
+    return is_street_folded(folded) || is_small_folded(folded);
 }
 
 /* "Hauptstrasse": the end that tells a street. */
@@ -256,7 +282,9 @@ static void put_street_word(struct scrub_worker *w, struct slice t,
     scrub_fold((struct slice){ t.p, t.n - tail }, &folded);
     if (digits) {
         put_house(w, t, out);
-    } else if (!folded.len || t.n == 1 || is_street_word(t) || is_small(t)) {
+    } else if (!folded.len || t.n == 1 ||
+               (tail ? is_street_word(t) || is_small(t)
+                     : is_plain(buf_slice(&folded)))) {
         buf_add_slice(out, t);
     } else {
         scrub_cased_add(t, scrub_name_part(w, buf_slice(&folded)), out);

@@ -133,15 +133,8 @@ static struct slice draw_listed(struct scrub_worker *w, struct slice folded,
 {
     enum names_list list = list_of(w, folded, r);
     char initial = scrub_name_initial(w, folded.p[0]);
-    struct slice s = { 0 };
 
-    for (size_t i = 0; i < LIST_TRIES; i++) {
-        s = names_draw(w->rules->names, list, rng_next(r));
-        if (s.n > 1 && (char)(s.p[0] | 0x20) == initial &&
-            !memchr(s.p, ' ', s.n))
-            break;
-    }
-    return s;
+    return names_draw_initial(w->rules->names, list, initial, r, LIST_TRIES);
 }
 
 static bool is_joined_script(struct slice v)
