@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *const list_names[DRAW_LISTS] = {
     "first_female", "first_male", "last", "city", "country", "organization",
@@ -197,6 +198,20 @@ static enum names_script script_of(int32_t cp)
         if (cp >= ranges[i].from && cp <= ranges[i].to)
             return ranges[i].script;
     return SCRIPT_ASCII;
+}
+
+bool names_draws(const struct names *m, enum names_list list,
+                 struct slice folded)
+{
+    const struct names_draws *d;
+
+    assert(list < DRAW_LISTS);
+    d = &m->draw[list][SCRIPT_ASCII];
+    for (size_t i = 0; i < d->count; i++)
+        if (d->item[i].n == folded.n &&
+            strncasecmp(d->item[i].p, folded.p, folded.n) == 0)
+            return true;
+    return false;
 }
 
 struct slice names_draw_like(const struct names *m, enum names_list list,

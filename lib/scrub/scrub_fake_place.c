@@ -233,11 +233,19 @@ static size_t country_of(struct slice folded)
 {
     static const struct {
         const char *name, *code;
-    } also[] = { { "usa", "us" },     { "unitedstatesofamerica", "us" },
-                 { "america", "us" }, { "uk", "gb" },
-                 { "england", "gb" }, { "greatbritain", "gb" },
-                 { "holland", "nl" }, { "deutschland", "de" },
-                 { "espana", "es" },  { "italia", "it" } };
+    } also[] = { { "usa", "us" },        { "unitedstatesofamerica", "us" },
+                 { "america", "us" },    { "uk", "gb" },
+                 { "england", "gb" },    { "greatbritain", "gb" },
+                 { "holland", "nl" },    { "deutschland", "de" },
+                 { "espana", "es" },     { "italia", "it" },
+                 { "osterreich", "at" }, { "schweiz", "ch" },
+                 { "suisse", "ch" },     { "svizzera", "ch" },
+                 { "frankreich", "fr" }, { "allemagne", "de" },
+                 { "alemania", "de" },   { "polska", "pl" },
+                 { "brasil", "br" },     { "sverige", "se" },
+                 { "norge", "no" },      { "danmark", "dk" },
+                 { "suomi", "fi" },      { "nederland", "nl" },
+                 { "belgique", "be" },   { "turkiye", "tr" } };
 
     for (size_t i = 0; i < COUNTRIES; i++)
         if (folded.n && folded.p[0] == countries[i].folded[0] &&
@@ -248,6 +256,27 @@ static size_t country_of(struct slice folded)
             if (strcmp(countries[k].code, also[i].code) == 0)
                 return k;
     return COUNTRIES;
+}
+
+/* One that is not in the table; no region, and no town that is called so in
+ * its own language. */
+static bool is_country(const struct names *names, struct slice folded)
+{
+    static const char *const more[] = { "saudiarabia",   "southkorea",
+                                        "northkorea",    "newzealand",
+                                        "southafrica",   "unitedarabemirates",
+                                        "uae",           "costarica",
+                                        "elsalvador",    "dominicanrepublic",
+                                        "czechrepublic", "srilanka",
+                                        "hongkong",      "puertorico",
+                                        "ivorycoast",    "scotland",
+                                        "wales",         "macau",
+                                        "palestine",     "burma" };
+
+    for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++)
+        if (slice_is(folded, more[i]))
+            return true;
+    return names_draws(names, NAMES_LIST_COUNTRY, folded);
 }
 
 static size_t other_country(struct scrub_worker *w, size_t country)
@@ -335,7 +364,7 @@ static void draw_bare(struct scrub_worker *w, struct slice v, struct buf *out)
              !slice_is(buf_slice(&folded), "washington") &&
              scrub_state_draw(w, v, out))
         ;
-    else if (names_is(w->rules->names, NAMES_LIST_COUNTRY, buf_slice(&folded)))
+    else if (is_country(w->rules->names, buf_slice(&folded)))
         draw_listed(w, NAMES_LIST_COUNTRY, "country", v, out);
     else
         draw_listed(w, NAMES_LIST_CITY, "place", v, out);

@@ -144,6 +144,14 @@ START_TEST(damaged_word_lists_are_refused)
 }
 END_TEST
 
+START_TEST(towns_in_their_own_language_are_no_countries)
+{
+    ck_assert(names_draws(names, NAMES_LIST_COUNTRY, slice_of("france")));
+    ck_assert(!names_draws(names, NAMES_LIST_COUNTRY, slice_of("munchen")));
+    ck_assert(!names_draws(names, NAMES_LIST_COUNTRY, slice_of("lisboa")));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("names");
@@ -157,6 +165,7 @@ int main(void)
     tcase_add_test(c, lists_know_their_words_whatever_the_case);
     tcase_add_test(c, draws_depend_on_the_number_alone);
     tcase_add_test(c, a_drawn_name_suits_the_script_of_the_original);
+    tcase_add_test(c, towns_in_their_own_language_are_no_countries);
     tcase_add_test(c, damaged_word_lists_are_refused);
     suite_add_tcase(s, c);
     r = srunner_create(s);
