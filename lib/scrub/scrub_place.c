@@ -136,28 +136,42 @@ static bool has_member(const struct json *j, json_ref object, const char *key)
     return json_get(j, object, key) != JSON_NONE;
 }
 
-static bool fits(const struct place_rule *r, const struct json *j,
-                 json_ref object)
+/* Is the member one of those that any of the rules wants beside? */
+static bool is_beside(const struct place_rule *const *rule, size_t n,
+                      const struct json *j, json_ref key)
 {
-    if (!r->beside[0])
-        return true;
-    for (size_t i = 0; i < BESIDE && r->beside[i]; i++)
-        if (has_member(j, object, r->beside[i]))
-            return true;
+    char first = json_raw(j, key).p[1];
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < BESIDE && rule[i]->beside[k]; k++)
+            if ((first == rule[i]->beside[k][0] || first == '\\') &&
+                json_text_is(j, key, rule[i]->beside[k]))
+                return true;
     return false;
 }
 
+/* The rules of a key have one place among them. */
 enum scrub_place scrub_place_of(const struct json *j, json_ref object,
                                 struct slice object_key, struct slice key)
 {
+    const struct place_rule *rule[sizeof(table) / sizeof(*table)];
+    size_t n = 0;
+
     if (slice_is(object_key, "_function_") && slice_is(key, "name"))
         return PLACE_STRUCTURE;
     if (!key.n || !memchr("$bcdefimnoprstw", key.p[0], 15))
         return PLACE_TEXT; /* no key of the table begins so */
-    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
-        if (key.p[0] == table[i].key[0] && slice_is(key, table[i].key) &&
-            fits(&table[i], j, object))
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+        if (key.p[0] != table[i].key[0] || !slice_is(key, table[i].key))
+            continue;
+        if (!table[i].beside[0])
             return table[i].place;
+        rule[n++] = &table[i];
+    }
+    for (json_ref e = n ? json_first(j, object) : JSON_NONE; e != JSON_NONE;
+         e = json_next(j, object, e))
+        if (is_beside(rule, n, j, json_key(j, e)))
+            return rule[0]->place;
     return PLACE_TEXT;
 }
 
