@@ -101,13 +101,13 @@ static bool is_located(const struct address_tokens *t, int first)
     if (first == 0)
         return false;
     return t->item[first - 1].kind == TOKEN_WORD &&
-           (t->item[first - 1].flags & WORD_LOCATE) != 0;
+           (address_flags(t, first - 1) & WORD_LOCATE) != 0;
 }
 
 static bool is_kind(const struct address_tokens *t, int i, unsigned flags)
 {
     return i >= 0 && i < t->count && t->item[i].kind == TOKEN_WORD &&
-           (t->item[i].flags & flags);
+           (address_flags(t, i) & flags);
 }
 
 /* "Floor 3, Room 12": no street. */
@@ -162,7 +162,8 @@ static int take_number(const struct address_tokens *t, int first)
 
 static int street_at(struct address_search *s, size_t at, size_t *next)
 {
-    struct address_tokens t;
+    struct address_token item[ADDRESS_TOKENS];
+    struct address_tokens t = { .item = item };
     int first, last, street, tier;
     int k = address_tokens_read(&t, s->text, at, ADDRESS_NAME);
     bool sure = false;

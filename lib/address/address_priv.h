@@ -32,6 +32,7 @@ enum address_flag {
     WORD_UPPER = 1u << 13,    /* all of it */
     WORD_COMPOUND = 1u << 14, /* Hauptstrasse, Ringvej */
     WORD_DOT = 1u << 15,      /* a point stands behind */
+    WORD_UNREAD = 1u << 16,   /* the others are not known yet */
 };
 
 enum address_kind { TOKEN_WORD, TOKEN_NUMBER, TOKEN_CODE };
@@ -47,7 +48,7 @@ struct address_token {
 
 struct address_tokens {
     struct slice text;
-    struct address_token item[ADDRESS_TOKENS];
+    struct address_token *item; /* ADDRESS_TOKENS */
     int count;
 };
 
@@ -55,6 +56,8 @@ struct address_tokens {
  * index of the one that holds it, or -1. */
 int address_tokens_read(struct address_tokens *t, struct slice text, size_t at,
                         size_t ahead);
+/* Flags of token i, which is there; those of most words are never asked. */
+unsigned address_flags(const struct address_tokens *t, int i);
 /* Flags of a word that its spelling gives. */
 unsigned address_word_flags(const char *p, size_t n);
 bool address_is_word(const struct address_tokens *t, int i, const char *low);

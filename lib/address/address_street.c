@@ -19,9 +19,7 @@ static const struct address_token *token(const struct address_tokens *t, int i)
 
 static bool has(const struct address_tokens *t, int i, unsigned flags)
 {
-    const struct address_token *x = token(t, i);
-
-    return x->kind == TOKEN_WORD && (x->flags & flags);
+    return token(t, i)->kind == TOKEN_WORD && (address_flags(t, i) & flags);
 }
 
 static bool is_number(const struct address_tokens *t, int i, unsigned digits)
@@ -270,7 +268,7 @@ static int street_before(const struct address_tokens *t, int k, int *first)
         *first = name_start(t, k, 1);
         if (joined(t, k - 1) && has(t, k - 2, WORD_CAPITAL) &&
             !has(t, k - 2, WORD_STOP | WORD_LOCATE) &&
-            token(t, k - 2)->flags & WORD_DOT)
+            address_flags(t, k - 2) & WORD_DOT)
             *first = k - 2; /* C. Beerninckstraat */
         return 1;
     }

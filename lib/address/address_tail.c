@@ -23,7 +23,7 @@ static bool goes_on(const struct address_tokens *t, int i)
 static bool has(const struct address_tokens *t, int i, unsigned flags)
 {
     return i >= 0 && i < t->count && token(t, i)->kind == TOKEN_WORD &&
-           (token(t, i)->flags & flags);
+           (address_flags(t, i) & flags);
 }
 
 int address_unit(const struct address_tokens *t, int i)
@@ -49,7 +49,7 @@ static bool is_state(const struct address_tokens *t, int i)
 
     if (x->kind != TOKEN_WORD || n < 2 || n > 3)
         return false;
-    return (x->flags & WORD_UPPER) || address_is_word(t, i, "nan") ||
+    return (address_flags(t, i) & WORD_UPPER) || address_is_word(t, i, "nan") ||
            (x->gap == GAP_COMMA && i + 1 < t->count && n == 2 &&
             token(t, i + 1)->kind == TOKEN_NUMBER &&
             token(t, i + 1)->digits == 5);
@@ -80,8 +80,8 @@ static int postcode_end(const struct address_tokens *t, int i)
     if (x->kind == TOKEN_CODE ||
         (x->digits == 3 && y->kind == TOKEN_NUMBER && y->digits == 2))
         return i + 1;
-    if (x->digits == 4 && y->kind == TOKEN_WORD && (y->flags & WORD_UPPER) &&
-        y->end - y->at == 2)
+    if (x->digits == 4 && y->kind == TOKEN_WORD &&
+        (address_flags(t, i + 1) & WORD_UPPER) && y->end - y->at == 2)
         return i + 1;
     return i;
 }

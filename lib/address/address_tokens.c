@@ -46,7 +46,7 @@ static void read_word(struct slice t, struct address_token *x)
             x->end++;
         return;
     }
-    x->flags = address_word_flags(t.p + x->at, x->end - x->at);
+    x->flags = WORD_UNREAD;
     if (x->end < t.n && t.p[x->end] == '.')
         x->flags |= WORD_DOT;
 }
@@ -97,9 +97,22 @@ static bool is_quote_mark(struct slice t, size_t i)
            ((i > 0 && t.p[i - 1] == '?') || (i + 1 < t.n && t.p[i + 1] == '?'));
 }
 
+static unsigned flags_of(struct slice t, struct address_token *x)
+{
+    if (x->flags & WORD_UNREAD)
+        x->flags = (x->flags & WORD_DOT) |
+                   address_word_flags(t.p + x->at, x->end - x->at);
+    return x->flags;
+}
+
+unsigned address_flags(const struct address_tokens *t, int i)
+{
+    return flags_of(t->text, &t->item[i]);
+}
+
 /* Reads what stands before a token; true if one begins. */
 static bool read_gap(struct slice t, size_t stop, size_t *at,
-                     const struct address_token *before, enum address_gap *gap)
+                     struct address_token *before, enum address_gap *gap)
 {
     size_t i = *at, n = 0;
 
@@ -111,7 +124,7 @@ static bool read_gap(struct slice t, size_t stop, size_t *at,
             break;
         if (is_blank(c) || c == ')' ||
             (c == '#' && before &&
-             (before->flags & (WORD_UNIT | WORD_STREET | WORD_WEAK))))
+             (flags_of(t, before) & (WORD_UNIT | WORD_STREET | WORD_WEAK))))
             *gap = *gap < GAP_BLANK ? GAP_BLANK : *gap;
         else if (c == ',' || c == '(')
             *gap = *gap < GAP_COMMA ? GAP_COMMA : *gap;
