@@ -18,25 +18,35 @@ static const struct {
       "name names passenger passengers patient customer client employee "
       "contact attn beneficiary cardholder insured recipient sender signed "
       "author guest tenant applicant student nombre nom imie nome surname "
-      "firstname lastname spouse mother father nominee namn navn" },
+      "firstname lastname spouse mother father nominee namn navn naam vorname "
+      "nachname familienname cognome apellido apellidos prenom voornaam "
+      "achternaam kunde cliente" },
     { CUE_PARTICLE,
       "de van von der den la da di del dos bin ibn al el du le ter" },
     { CUE_LINK, "of de van von der den la le du da di del dos y and the al bin "
                 "ibn ben zu av el et und e for" },
     { CUE_CLOSING, "regards sincerely cheers wishes truly thanks greetings" },
     { CUE_OPENING, "dear hi hello hey" },
-    { CUE_SELF, "i my me i'm we our" },
-    { CUE_NAME, "name" },
-    { CUE_IS, "is" },
+    { CUE_SELF, "i my me i'm we our i've i'd i'll we're we've" },
+    { CUE_NAME, "name nombre nom nome naam namn navn" },
+    { CUE_IS, "is ist es est e ar er" },
     { CUE_CALL, "call" },
     { CUE_ME, "me" },
     { CUE_AM, "am i'm" },
     { CUE_I, "i" },
     { CUE_THIS, "this" },
-    { CUE_MY, "my his her their" },
+    { CUE_MY, "my his her their mi mon meu mein mijn mio mitt mit" },
     { CUE_PART, "first last full family middle maiden given" },
     { CUE_NAMED, "named nee" },
-    { CUE_NAMED_SO, "llamo heisse chiamo m'appelle" },
+    { CUE_NAMED_SO, "llamo heisse chiamo m'appelle chamo heet heter hedder" },
+    { CUE_NEVER,
+      "i'm i've i'd i'll we're we've toi cpf mrn nino ssn dni nif nie iban bic "
+      "handynummer kontonummer nummer "
+      "telefon telefono telefonnummer steuernummer kundennummer chiamami "
+      "chiamatemi llamame vivo wohnhaft wohnt appelez appelle rufen ruf "
+      "personalausweis ausweis passnummer geburtsdatum anschrift vorname "
+      "nachname familienname cognome apellido apellidos prenom voornaam "
+      "achternaam numero kreditkarte bankleitzahl" },
     { CUE_A, "a" },
     { CUE_LEGAL, "inc llc ltd gmbh corp plc llp kft srl sarl bv pty" },
 };

@@ -16,6 +16,7 @@
 #define REGION_BEFORE 40 /* bytes around an interesting word */
 #define REGION_AFTER 48
 #define NEAR 80        /* bytes from a nationality to somebody */
+#define INTRO_BYTES 32 /* "Hello, my name is " */
 #define LOWER_MAX 2000 /* bytes of a text without capitals */
 
 struct names_worker {
@@ -71,7 +72,7 @@ static bool refused(const struct names_token *from,
 
     for (const struct names_token *k = from; k < to; k++) {
         sure |= k->sure;
-        if (k->cues & CUE_NAME)
+        if (k->cues & (CUE_NAME | CUE_NEVER))
             return true; /* of a field */
         if (is_connecting(k))
             continue;
@@ -82,6 +83,10 @@ static bool refused(const struct names_token *from,
     }
     if (sure)
         return false;
+    if (!(any & (W_POPULAR | W_FEMALE | W_MALE | W_PLACE)) &&
+        ((to->sign == ':' && to[1].shape == SHAPE_NUMBER) ||
+         (upper && to->gap == 1 && to->shape == SHAPE_NUMBER)))
+        return true; /* a label */
     if (all & (W_TECH | W_CALENDAR | W_CONTINENT))
         return true;
     if (upper && ((all & W_COMMON) || !(any & (W_NAME | W_PLACE))))
@@ -141,6 +146,33 @@ static int16_t margin_of(const struct names_token *from,
     return best;
 }
 
+static bool is_only_place(const struct names_worker *w, struct slice word)
+{
+    char folded[WORD_MAX];
+    unsigned lists =
+        names_words_get(&w->m->words, folded, names_fold(word, folded));
+
+    return (lists & W_PLACE) && !(lists & (W_FEMALE | W_MALE | W_POPULAR));
+}
+
+/* "Paris-Berlin": each is a place of its own. */
+static bool emit_places(struct names_worker *w, const struct names_token *k)
+{
+    struct slice all = { w->text.p + k->start, k->end - k->start };
+    const char *dash = memchr(all.p, '-', all.n);
+    size_t n = dash ? (size_t)(dash - all.p) : 0;
+
+    if (!n || k->sure || (k->lists & W_PLACE) ||
+        !is_only_place(w, (struct slice){ all.p, n }) ||
+        !is_only_place(w, (struct slice){ dash + 1, all.n - n - 1 }))
+        return false;
+    push(w,
+         (struct names_span){ k->start, k->start + n, NAMES_PLACE, 1, false });
+    push(w, (struct names_span){ k->start + n + 1, k->end, NAMES_PLACE, 1,
+                                 false });
+    return true;
+}
+
 /* Tokens [from, to) have one name. */
 static void emit_name(struct names_worker *w, const struct names_token *from,
                       const struct names_token *to)
@@ -156,8 +188,11 @@ static void emit_name(struct names_worker *w, const struct names_token *from,
         to--;
     if (refused(from, to, class) || (is_bare(from, to) && !is_english(w)))
         return;
+    if (to - from == 1 && emit_places(w, from))
+        return;
     if (class == NAMES_PERSON && !sure)
-        sure = to - from > 1 && margin > 300;
+        sure = to - from > 1 && (margin > 300 || ((from->lists & W_POPULAR) &&
+                                                  (to[-1].lists & W_LAST)));
     push(w, (struct names_span){ from->start, to[-1].end, class, 1, sure });
 }
 
@@ -271,6 +306,8 @@ static void read_region(struct names_worker *w, struct slice text, size_t from,
     names_tokens_read(t, &w->m->words, text, from, to);
     names_candidates(t);
     names_evidence(t, code);
+    if (!code)
+        names_introduced(t, &w->m->words, text);
     if (!code && w->level != NAMES_RULES)
         names_tag(t, w->m->weights);
     emit(w);
@@ -321,6 +358,23 @@ static void add_region(struct names_worker *w, struct slice text,
     r->to = to;
 }
 
+/* Whether somebody gives a name in the bytes behind i, which may have no
+ * capital. */
+static bool introduces(struct slice text, size_t i)
+{
+    static const char *const turns[] = {
+        "'m ",        "\xE2\x80\x99m ", " am ",   "is is ",
+        "m\xC3\xA9 ", "ame i",          " nom",   "naa",
+        "llamo",      "hei\xC3\x9F",    "appelle"
+    };
+    size_t n = text.n - i < INTRO_BYTES ? text.n - i : INTRO_BYTES;
+
+    for (size_t k = 0; k < sizeof(turns) / sizeof(*turns); k++)
+        if (memmem(text.p + i, n, turns[k], strlen(turns[k])))
+            return true;
+    return false;
+}
+
 /* The word at i: is it worth a region? Its end. */
 static size_t look_at(struct names_worker *w, struct slice text,
                       struct region *r, size_t i)
@@ -334,7 +388,11 @@ static size_t look_at(struct names_worker *w, struct slice text,
     names_tokens_read_one(t, &w->m->words, text, i, to);
     k = t->item + TOKENS_MARGIN;
     if (names_is_interesting(k) || names_is_honorific(k) ||
-        (k->cues & CUE_LEGAL))
+        (k->cues & CUE_LEGAL) ||
+        ((k->cues & CUE_LABEL) && k->end < text.n && text.p[k->end] == ':') ||
+        (names_is_capital(k) && k->lists & W_POPULAR) ||
+        ((k->cues & (CUE_OPENING | CUE_SELF | CUE_THIS | CUE_MY | CUE_NAME)) &&
+         introduces(text, i)))
         add_region(w, text, r, i, k->end);
     return k->end;
 }
@@ -343,6 +401,9 @@ static void scan(struct names_worker *w, struct slice text)
 {
     struct region r = { 0 };
     size_t i = 0, capitals = 0;
+
+    if (text.n > 2 && text.p[0] >= 'a' && text.p[0] <= 'z')
+        i = look_at(w, text, &r, 0);
 
     while (i < text.n) {
         unsigned char c = (unsigned char)text.p[i];
@@ -366,8 +427,35 @@ static void scan(struct names_worker *w, struct slice text)
         i = look_at(w, text, &r, i);
     }
     flush(w, text, &r);
-    if (!capitals && is_typed(text))
-        read_region(w, text, 0, text.n);
+    if (capitals || !is_typed(text))
+        return;
+    w->count = 0; /* the head is read again */
+    read_region(w, text, 0, text.n);
+}
+
+/* A field's value is a name as a whole, whatever the tagger made of it. */
+static void add_field(struct names_worker *w, struct slice text,
+                      struct slice value)
+{
+    size_t start = (size_t)(value.p - text.p), end = start + value.n, n = 0, at;
+
+    for (size_t i = 0; i < w->count; i++)
+        if (w->span[i].end <= start || w->span[i].start >= end)
+            w->span[n++] = w->span[i];
+    w->count = n;
+    push(w, (struct names_span){ 0, 0, NAMES_PERSON, 1, true });
+    for (at = w->count - 1; at && w->span[at - 1].start >= end; at--)
+        w->span[at] = w->span[at - 1];
+    w->span[at] = (struct names_span){ start, end, NAMES_PERSON, 1, true };
+}
+
+static void find_fields(struct names_worker *w, struct slice text)
+{
+    struct slice value;
+    size_t at = 0;
+
+    while (names_field_next(&w->tokens, &w->m->words, text, &at, &value))
+        add_field(w, text, value);
 }
 
 /* A whole value whose key says what it is. */
@@ -413,6 +501,12 @@ static bool explains(struct slice key)
     return key.n >= n && memcmp(key.p + key.n - n, word, n) == 0;
 }
 
+static void find_text(struct names_worker *w, struct slice text)
+{
+    scan(w, text);
+    find_fields(w, text);
+}
+
 void names_find(struct names_worker *w, enum names_level level,
                 struct slice text, struct slice key,
                 const struct names_span **found, size_t *count)
@@ -420,7 +514,7 @@ void names_find(struct names_worker *w, enum names_level level,
     w->count = 0;
     w->level = level == NAMES_TAGGER && explains(key) ? NAMES_RULES : level;
     if (level != NAMES_OFF && text.n && !find_value(w, text, key))
-        scan(w, text);
+        find_text(w, text);
     for (size_t i = 0; i < w->count; i++)
         if (w->span[i].class == NAMES_NATIONALITY && has_person(w, i))
             w->span[i].tier = 1;

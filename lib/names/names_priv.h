@@ -69,7 +69,8 @@ enum {
     CUE_NAMED_SO = 1 << 16, /* "heisse": the name follows */
     CUE_A = 1 << 17,
     CUE_LEGAL = 1 << 18, /* "Inc" behind a company */
-    CUE_PART = 1 << 18,  /* "last" before "name" */
+    CUE_PART = 1 << 19,  /* "last" before "name" */
+    CUE_NEVER = 1 << 20, /* labels and verbs that some list has for a name */
 };
 #define CUE_SLOTS 512
 struct names_cue {
@@ -193,6 +194,9 @@ void names_tag(struct names_tokens *t, const signed char *weights);
 /* Marks what forms of address, names of fields, turns of phrase and pairs of
  * names say of the tokens: tag and sure. code: only what no code says. */
 void names_evidence(struct names_tokens *t, bool code);
+/* Marks names without a capital that an introduction says to be names. */
+void names_introduced(struct names_tokens *t, const struct names_words *words,
+                      struct slice text);
 bool names_is_honorific(const struct names_token *t);
 
 /* What a JSON key says of its value. */
@@ -204,6 +208,11 @@ bool names_key_class(struct slice key, struct names_key *out);
 /* Whether the tokens of a whole value may be what the key says. */
 bool names_key_accepts(const struct names_key *k, const struct names_tokens *t,
                        struct slice text);
+
+/* The next value at or behind *at of a field in the text that holds a person's
+ * name; *at moves behind its key. */
+bool names_field_next(struct names_tokens *t, const struct names_words *words,
+                      struct slice text, size_t *at, struct slice *out);
 
 struct names {
     struct names_words words;

@@ -26,7 +26,8 @@ static bool is_other(const struct names_token *t)
 {
     unsigned l = t->lists;
 
-    if ((l & W_CALENDAR) && (l & W_GIVEN) && names_is_capital(&t[1]))
+    if ((l & W_CALENDAR) && (l & W_GIVEN) &&
+        (names_is_capital(&t[1]) || is(&t[1], CUE_PARTICLE)))
         l &= ~(unsigned)W_CALENDAR; /* Jan Novak, April Jones */
     return (l & (W_TECH | W_CALENDAR | W_CONTINENT | W_NATION)) != 0;
 }
@@ -34,7 +35,8 @@ static bool is_other(const struct names_token *t)
 /* Could be part of a name if something says so. */
 static bool may_name(const struct names_token *t)
 {
-    return names_is_capital(t) && !is_other(t) && t->end - t->start > 1;
+    return names_is_capital(t) && !is_other(t) && t->end - t->start > 1 &&
+           !is(t, CUE_SELF | CUE_NEVER);
 }
 
 /* Is known, or in no list, and no common word. */
@@ -56,6 +58,29 @@ static bool goes_on(const struct names_token *t)
     return looks_named(t) ||
            (may_name(t) && (t->lists & (W_LAST | W_GIVEN)) &&
             !(t->lists & (W_COMMON | W_ORG | W_REGION | W_TITLE)));
+}
+
+/* Behind an introduced name even a word of the language is a surname. */
+static bool goes_on_surely(const struct names_token *t)
+{
+    if (goes_on(t))
+        return true;
+    if (!may_name(t) || (t->lists & (W_ORG | W_REGION)) ||
+        (t->shape != SHAPE_CAP && t[-1].shape != SHAPE_UPPER) ||
+        t[1].shape == SHAPE_NUMBER || (t[-1].lists && !(t[-1].lists & W_GIVEN)))
+        return false;
+    return (t->lists & W_LAST) ||
+           ((t[-1].lists & W_GIVEN) && !is_sign(t + 1, ':') &&
+            (t[1].shape == SHAPE_PUNCT || t[1].shape == SHAPE_EDGE ||
+             t[1].gap == 2));
+}
+
+/* "May" of "May Lee": a first name that is a word, beside a surname. */
+static bool is_doubtful_pair(const struct names_token *t)
+{
+    return may_name(t) && (t->lists & W_GIVEN) && t[1].gap == 1 &&
+           t[1].shape == t->shape && goes_on_surely(&t[1]) &&
+           !names_is_capital(&t[2]);
 }
 
 static bool is_particle(const struct names_token *t)
@@ -100,13 +125,39 @@ static bool initial_then_name(struct names_token *k)
            looks_named(&k[2]);
 }
 
+/* One past the initials and the first name behind the comma of "Smith, John
+ * A.", or NULL. */
+static struct names_token *turned_end(struct names_token *k)
+{
+    struct names_token *end = k + 2;
+
+    if (!is_sign(k + 1, ',') || k[1].gap || k[2].gap != 1 ||
+        k[2].shape == SHAPE_LETTER || !(k->lists & W_LAST) || !may_name(k) ||
+        !looks_named(&k[2]) || !(k[2].lists & W_GIVEN))
+        return NULL;
+    end = k + 3;
+    if (end->shape == SHAPE_LETTER && end->gap == 1)
+        end += 1 + (is_sign(end + 1, '.') && end[1].gap == 0);
+    return end;
+}
+
 static void take_name(struct names_token *k,
                       bool (*accepts)(const struct names_token *), bool sure)
 {
-    if (initial_then_name(k))
-        mark(k, name_end(k + 2, goes_on), sure);
-    else if (accepts(k))
-        mark(k, name_end(k, goes_on), sure);
+    struct names_token *turned = sure ? turned_end(k) : NULL;
+    bool (*on)(const struct names_token *) = sure ? goes_on_surely : goes_on;
+    struct names_token *begin = k;
+
+    while (sure && begin - k < 2 && is_particle(begin) && begin->gap == 1)
+        begin++; /* Mrs. van der Berg */
+    if (turned)
+        mark(k, turned, sure);
+    else if (initial_then_name(k))
+        mark(k, name_end(k + 2, on), sure);
+    else if (accepts(begin))
+        mark(begin, name_end(begin, on), sure);
+    else if (sure && is_doubtful_pair(k))
+        mark(k, k + 2, sure);
 }
 
 static struct names_token *skip_marks(struct names_token *k)
@@ -163,7 +214,8 @@ static void after_phrase(struct names_token *k)
         take_name(k + 1, looks_named, named && is(&k[-2], CUE_MY));
     else if ((is(k, CUE_AM) && (is(k, CUE_SELF) || is(&k[-1], CUE_I))) ||
              (is(k, CUE_IS) && is(&k[-1], CUE_THIS)))
-        take_name(k + 1, looks_named, false);
+        take_name(k + 1, looks_named,
+                  (k[1].lists & W_GIVEN) && !(k[1].lists & W_PLACE));
     else if (is(k, CUE_NAMED_SO))
         take_name(k + 1, looks_named, true);
 }
@@ -187,7 +239,9 @@ static bool is_given(const struct names_token *t)
 {
     unsigned l = t->lists;
 
-    if (t->shape != SHAPE_CAP || is_other(t) || !(l & W_GIVEN))
+    if ((t->shape != SHAPE_CAP &&
+         !(t->shape == SHAPE_UPPER && (l & W_POPULAR))) ||
+        is_other(t) || !(l & W_GIVEN))
         return false;
     if (l & W_POPULAR)
         return true;
@@ -201,6 +255,35 @@ static bool is_surname(const struct names_token *t)
            !(t->lists & (W_COMMON | W_KNOWN | W_ORG | W_REGION | W_TITLE));
 }
 
+/* JOHN SMITH: in capitals no list of words speaks against it. */
+static bool is_loud_surname(const struct names_token *first,
+                            const struct names_token *t)
+{
+    return first->shape == SHAPE_UPPER && t->shape == SHAPE_UPPER &&
+           (t->lists & W_LAST) && may_name(t) &&
+           !(t->lists & (W_ORG | W_REGION));
+}
+
+/* "Smith, John" where nothing says that words are listed. */
+static void turned_pair(struct names_token *k)
+{
+    struct names_token *end = turned_end(k);
+    bool fresh = k->first || k[-1].shape == SHAPE_EDGE || k[-1].sign == '/' ||
+                 k[-1].sign == '|' || k[-1].sign == ';' || is(&k[-1], CUE_LINK);
+
+    if (!end || !fresh || is(k, CUE_OPENING | CUE_CLOSING) ||
+        !(k[2].lists & W_POPULAR) || (k->lists & W_POPULAR) ||
+        is_sign(end, '\'') || (!end->gap && end->shape == SHAPE_LOWER))
+        return;
+    if (k->lists & (W_PLACE | W_ORG | W_TITLE) || is_sign(end, ','))
+        return;
+    if ((k->lists & (W_COMMON | W_KNOWN)) && end[-1].shape != SHAPE_LETTER &&
+        end[-1].sign != '.' && k->shape == SHAPE_CAP &&
+        end->shape != SHAPE_EDGE && end->gap != 2)
+        return;
+    mark(k, end, true);
+}
+
 /* A frequent first name beside a surname. */
 static void pair(struct names_token *k)
 {
@@ -208,9 +291,12 @@ static void pair(struct names_token *k)
 
     if (!is_given(k) || k->place == 2)
         return;
+    if (k->shape == SHAPE_UPPER && next->shape != SHAPE_UPPER &&
+        next->shape != SHAPE_LETTER)
+        return;
     if (next->shape == SHAPE_LETTER && next->gap == 1)
         next += 1 + is_sign(next + 1, '.');
-    if (next->gap == 1 && is_surname(next) &&
+    if (next->gap == 1 && (is_surname(next) || is_loud_surname(k, next)) &&
         !(next[1].lists & W_ORG && names_is_capital(&next[1])))
         mark(k, next + 1, true);
 }
@@ -245,13 +331,19 @@ void names_evidence(struct names_tokens *t, bool code)
             continue;
         if (names_is_capital(k)) {
             after_honorific(k);
-            pair(k);
+            turned_pair(k);
+            if (!k->sure)
+                pair(k);
             before_legal(k, t->item + TOKENS_MARGIN);
         }
-        if (code || !k->cues)
+        if (!k->cues)
+            continue;
+        after_phrase(k);
+        if (code && (!names_is_capital(k + 2) || !names_is_capital(k + 3)))
             continue;
         after_label(k);
-        after_phrase(k);
+        if (code)
+            continue;
         after_greeting(k, end);
     }
 }

@@ -57,8 +57,9 @@ void names_candidates(struct names_tokens *t)
     struct names_token *k = t->item + TOKENS_MARGIN;
 
     for (size_t i = 0; i < t->count; i++)
-        k[i].candidate =
-            names_is_capital(&k[i]) || (t->lower && is_lower_candidate(&k[i]));
+        k[i].candidate = !(k[i].cues & CUE_NEVER) &&
+                         (names_is_capital(&k[i]) ||
+                          (t->lower && is_lower_candidate(&k[i])));
     for (size_t i = 1; i + 1 < t->count; i++) {
         size_t n = 0;
         bool initial = k[i - 1].shape == SHAPE_LETTER ||

@@ -8,6 +8,8 @@
  * sure each word counts, whatever its case, unless it is a word of the
  * language.
  */
+#include "scrub/scrub_fake.h"
+#include "scrub/scrub_names.h"
 #include "scrub/scrub_priv.h"
 
 #include "base/mem.h"
@@ -16,8 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTES_MAX 256 /* of a record; more are only found where they stand */
-#define NOTE_MIN 3    /* bytes */
+#define NOTES_MAX 1024 /* of a record; more are only found where they stand */
 #define NOTE_BYTES_MAX 96 /* of a phrase */
 
 struct note {
@@ -25,6 +26,7 @@ struct note {
     size_t n;
     enum names_class class;
     size_t seen;       /* how often it was found */
+    bool account;      /* digits may follow */
     bool more;         /* the documents hold it more often */
     size_t held, from; /* so far, while the documents are read */
     uint16_t next;     /* note that begins alike, plus one */
@@ -132,7 +134,8 @@ static struct note *note_of(struct seeker *k, struct slice v,
 
     if (at)
         return &k->note[*at];
-    if (!add || k->count == NOTES_MAX || v.n < NOTE_MIN || v.n > NOTE_BYTES_MAX)
+    if (!add || k->count == NOTES_MAX || v.n < SCRUB_NOTE_MIN ||
+        v.n > NOTE_BYTES_MAX)
         return NULL;
     if (!k->known)
         k->known = map_new();
@@ -147,71 +150,51 @@ static bool is_letter(char c)
     return scrub_is_alnum(c) || (unsigned char)c >= 0x80;
 }
 
-/* A word that no text uses for anything else. */
-static bool is_telling(const struct seeker *k, struct slice word)
+/* A letter or digit begins at i; a typographic quote is none. */
+static bool letter_behind(struct slice t, size_t i)
 {
-    return word.n >= NOTE_MIN && !names_is(k->names, NAMES_LIST_COMMON, word) &&
-           !names_is(k->names, NAMES_LIST_TITLE, word) &&
-           !names_is(k->names, NAMES_LIST_ORGANIZATION, word);
+    size_t used;
+    int32_t cp;
+
+    if (i >= t.n || (unsigned char)t.p[i] < 0x80)
+        return i < t.n && scrub_is_alnum(t.p[i]);
+    cp = utf8_decode(t.p + i, t.n - i, &used);
+    return cp < 0 || scrub_is_letter((uint32_t)cp);
 }
 
-/* In capitals, or without any: as in forms and in the names of accounts. */
-static void note_cased(struct seeker *k, struct slice v, bool upper)
+static bool letter_before(struct slice t, size_t i)
 {
-    char text[NOTE_BYTES_MAX];
+    size_t from = i;
 
-    if (v.n < NOTE_MIN || v.n > sizeof(text))
-        return;
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-
-        if (upper && c >= 'a' && c <= 'z')
-            c = (char)(c & ~0x20);
-        else if (!upper && c >= 'A' && c <= 'Z')
-            c = (char)(c | 0x20);
-        text[i] = c;
-    }
-    (void)note_of(k, (struct slice){ text, v.n }, NAMES_PERSON, true);
+    while (from && i - from < 4 &&
+           ((unsigned char)t.p[from - 1] & 0xC0) == 0x80)
+        from--;
+    return from && letter_behind(t, from - 1);
 }
 
-/* First and last name: in other case, and the last one in front. */
-static void note_forms(struct seeker *k, struct slice v)
+static void note_form(void *ctx, struct slice form, bool account)
 {
-    const char *space = memchr(v.p, ' ', v.n);
-    char turned[NOTE_BYTES_MAX];
-    size_t first = space ? (size_t)(space - v.p) : 0;
+    struct note *n = note_of(ctx, form, NAMES_PERSON, true);
 
-    if (!first || v.n + 1 > sizeof(turned) ||
-        memchr(space + 1, ' ', v.n - first - 1))
-        return;
-    memcpy(turned, space + 1, v.n - first - 1);
-    memcpy(turned + (v.n - first - 1), ", ", 2);
-    memcpy(turned + (v.n - first + 1), v.p, first);
-    note_cased(k, v, true);
-    note_cased(k, v, false);
-    (void)note_of(k, (struct slice){ turned, v.n + 1 }, NAMES_PERSON, true);
-    note_cased(k, (struct slice){ turned, v.n + 1 }, false);
+    if (n)
+        n->account |= account;
 }
 
-/* Persons that are sure are known by each word of v. */
-static void note_words(struct seeker *k, struct slice v, bool add)
+/* Words that are sought alone have been found in v, too. */
+static void count_words(struct seeker *k, struct slice v)
 {
     size_t i = 0;
 
     while (i < v.n) {
         size_t from = i;
-        struct note *n;
-        struct slice word;
+        struct note *n = NULL;
 
         while (i < v.n && is_letter(v.p[i]))
             i++;
-        word = (struct slice){ v.p + from, i - from };
+        if (i > from && i - from < v.n)
+            n = note_of(k, (struct slice){ v.p + from, i - from }, NAMES_PERSON,
+                        false);
         i += i == from || i < v.n;
-        if (!is_telling(k, word))
-            continue;
-        if (add)
-            note_cased(k, word, false);
-        n = word.n < v.n ? note_of(k, word, NAMES_PERSON, add) : NULL;
         if (n)
             n->seen++;
     }
@@ -223,7 +206,7 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
 
     if (s->class == NAMES_TITLE || s->tier != 1)
         return;
-    if (memchr(v.p, ' ', v.n) || is_telling(k, v)) {
+    if (memchr(v.p, ' ', v.n) || scrub_name_tells(k->names, v)) {
         n = note_of(k, v, s->class, true);
         if (n) {
             n->seen++;
@@ -231,15 +214,14 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
         }
     }
     if (s->class == NAMES_PERSON && s->sure)
-        note_forms(k, v);
+        scrub_name_forms(k->names, v, note_form, k);
     if (s->class == NAMES_PERSON)
-        note_words(k, v, s->sure);
+        count_words(k, v);
 }
 
 static bool is_whole(struct slice t, size_t start, size_t end)
 {
-    return (start == 0 || !is_letter(t.p[start - 1])) &&
-           (end == t.n || !is_letter(t.p[end]));
+    return !letter_before(t, start) && !letter_behind(t, end);
 }
 
 /* Whole in a document of JSON, where "\n" and the like stand before a word. */
@@ -249,8 +231,7 @@ static bool is_whole_raw(struct slice t, size_t start, size_t end)
         (start >= 2 && t.p[start - 2] == '\\') ||
         (start >= 6 && t.p[start - 6] == '\\' && t.p[start - 5] == 'u');
 
-    return (end == t.n || !is_letter(t.p[end])) &&
-           (escape || start == 0 || !is_letter(t.p[start - 1]));
+    return !letter_behind(t, end) && (escape || !letter_before(t, start));
 }
 
 static unsigned pair_at(const char *p)
@@ -287,6 +268,23 @@ static void index_clear(struct seeker *k)
     }
 }
 
+/* Where the note that ends at i ends with the digits of an account. */
+static size_t with_digits(const struct note *n, struct slice t, size_t i)
+{
+    size_t end = i;
+
+    if (!n->account)
+        return i;
+    if (end + 1 < t.n &&
+        (t.p[end] == '_' || t.p[end] == '.' || t.p[end] == '-'))
+        end++;
+    if (end >= t.n || !scrub_is_digit(t.p[end]))
+        return i;
+    while (end < t.n && scrub_is_digit(t.p[end]))
+        end++;
+    return end;
+}
+
 /* Counts the notes that stand at `at`; one that goes on there is passed. */
 static void count_at(struct seeker *k, struct slice t, size_t at, unsigned pair)
 {
@@ -298,7 +296,7 @@ static void count_at(struct seeker *k, struct slice t, size_t at, unsigned pair)
             memcmp(t.p + at, n->text, n->n) != 0)
             continue;
         n->from = at + n->n;
-        n->held += is_whole_raw(t, at, n->from);
+        n->held += is_whole_raw(t, at, with_digits(n, t, n->from));
     }
 }
 
@@ -308,7 +306,7 @@ static void count_raw(struct seeker *k, struct slice t)
 
     for (size_t i = 0; i < k->count; i++)
         k->note[i].from = 0;
-    for (size_t i = 0; i + NOTE_MIN <= t.n; i++) {
+    for (size_t i = 0; i + SCRUB_NOTE_MIN <= t.n; i++) {
         unsigned pair = pair_at(t.p + i);
 
         if (bit[pair / 64] >> pair % 64 & 1)
@@ -355,7 +353,7 @@ static size_t seek(const struct note *n, struct slice t, size_t *from)
         if (!hit)
             break;
         start = (size_t)(hit - t.p);
-        *from = start + n->n;
+        *from = with_digits(n, t, start + n->n);
         if (is_whole(t, start, *from))
             return start;
     }
@@ -456,7 +454,7 @@ static int seek_names(void *worker, struct slice text, scrub_found_fn *found,
         while (x->more && rc == ERR_OK &&
                (start = seek(x, text, &from)) != SIZE_MAX)
             if (x->class != NAMES_PLACE || !is_zone(text, start))
-                rc = found(ctx, x->class, start, start + x->n, 1);
+                rc = found(ctx, x->class, start, from, 1);
     }
     return rc;
 }

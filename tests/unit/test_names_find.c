@@ -88,6 +88,62 @@ START_TEST(the_tagger_knows_names_by_their_neighbours)
 }
 END_TEST
 
+/* Turns of phrase say it all, whatever the case; never half a name. */
+START_TEST(introductions_need_no_capitals)
+{
+    static const char *const all[][2] = {
+        { "Hi I'm Laura Johnson, call me", "PERSON:Laura Johnson" },
+        { "Hello I\xE2\x80\x99m Sarah", "PERSON:Sarah" },
+        { "my name is JOHN SMITH", "PERSON:JOHN SMITH" },
+        { "CUSTOMER: JOHN SMITH", "PERSON:JOHN SMITH" },
+        { "JOHN SMITH CALLED ABOUT IT", "PERSON:JOHN SMITH" },
+        { "Hi, this is john smith, can you help", "PERSON:john smith" },
+        { "hello, my name is john smith", "PERSON:john smith" },
+        { "mein Name ist anna schmidt", "PERSON:anna schmidt" },
+        { "Smith, John", "PERSON:Smith, John" },
+        { "name: Smith, John", "PERSON:Smith, John" },
+        { "Smith, John A. and Doe, Jane B.",
+          "PERSON:Smith, John A. PERSON:Doe, Jane B." },
+        { "name: Will Black. He came", "PERSON:Will Black" },
+        { "My name is Peter Baker.", "PERSON:Peter Baker" },
+        { "Meu nome \xC3\xA9 Jo\xC3\xA3o da Silva",
+          "PERSON:Jo\xC3\xA3o da Silva" },
+        { "Mijn naam is Jan de Vries", "PERSON:Jan de Vries" },
+        { "Vorname: J\xC3\xBCrgen Nachname: Meier",
+          "PERSON:J\xC3\xBCrgen PERSON:Meier" },
+        { "<first_name>Elena</first_name><last_name>Kaya</last_name>",
+          "PERSON:Elena PERSON:Kaya" },
+        { "first_name=Elena&last_name=Kaya", "PERSON:Elena PERSON:Kaya" },
+        { "name=Elena+Kaya&page=2", "PERSON:Elena+Kaya" },
+        { "customer_name: May Lee.", "PERSON:May Lee" },
+        { "Lauren, Marco's friend, came", "PERSON:Lauren PERSON:Marco" },
+        { "label: Paris-Berlin", "PLACE:Paris PLACE:Berlin" },
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        ck_assert_str_eq(finds(NAMES_TAGGER, all[i][0], ""), all[i][1]);
+}
+END_TEST
+
+START_TEST(labels_are_no_names)
+{
+    static const char *const all[] = {
+        "CPF 123.456.789-09 MRN 12345678 NINO QQ123456C",
+        "Handynummer: 0171 234",
+        "Kontonummer: 12345",
+        "Chiamami al 340 123 4567",
+        "meine Nummer ist 0171",
+        "this is long enough, i am sure, my name is on it",
+        "first_name=value; last_name=other; name=x",
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        ck_assert_str_eq(finds(NAMES_TAGGER, all[i], ""), "");
+    ck_assert_str_eq(finds(NAMES_TAGGER, "Vivo en Madrid.", ""),
+                     "PLACE:Madrid");
+}
+END_TEST
+
 START_TEST(words_of_prompts_stay)
 {
     static const char *const all[] = {
@@ -222,6 +278,8 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, evidence_is_enough_without_the_tagger);
     tcase_add_test(c, the_tagger_knows_names_by_their_neighbours);
+    tcase_add_test(c, introductions_need_no_capitals);
+    tcase_add_test(c, labels_are_no_names);
     tcase_add_test(c, words_of_prompts_stay);
     tcase_add_test(c, loud_words_of_a_query_are_in_no_name);
     tcase_add_test(c, keys_say_what_their_value_is);

@@ -676,12 +676,31 @@ START_TEST(a_known_name_goes_in_other_case_and_turned)
 }
 END_TEST
 
+/* A surname that is a word goes in every form that has its capital, and an
+ * account's digits go with it; typographic quotes end words. */
+START_TEST(a_name_of_words_is_known_in_its_forms)
+{
+    char *out = scrub(
+        "{\"q\":\"My name is Peter Baker.\",\"a\":\"BAKER PETER; Baker, Peter; "
+        "P. Baker; BAKER; peter_baker_9620 \\u2018Baker\\u2019 Baker\\u2019s\","
+        "\"b\":\"the baker sleeps\"}");
+
+    ck_assert_msg(!strcasestr(out, "peter") && !strstr(out, "Baker") &&
+                      !strstr(out, "BAKER") && !strstr(out, "P. ") &&
+                      !strstr(out, "9620"),
+                  "%s", out);
+    ck_assert_ptr_nonnull(strstr(out, "the baker sleeps"));
+    free(out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_fake", load_rules, drop_rules);
 
     tcase_add_test(c, forms_of_a_name_agree);
     tcase_add_test(c, a_known_name_goes_in_other_case_and_turned);
+    tcase_add_test(c, a_name_of_words_is_known_in_its_forms);
     tcase_add_test(c, titles_particles_hyphens_and_scripts_stay);
     tcase_add_test(c, names_of_a_record_stay_apart);
     tcase_add_test(c, places_agree_in_addresses_and_alone);

@@ -1,0 +1,24 @@
+/*
+ * scrub_names.h - what the files of the names' finder share
+ *
+ * Nothing but scrub_names*.c includes this file.
+ */
+#ifndef SCRUB_NAMES_H
+#define SCRUB_NAMES_H
+
+#include "base/buf.h"
+
+#define SCRUB_NOTE_MIN 3 /* bytes of a word that is sought alone */
+
+struct names;
+
+/* A word that no text uses for anything but a name. */
+bool scrub_name_tells(const struct names *m, struct slice word);
+
+/* A form of a name; account: digits may follow it. Valid during the call. */
+typedef void scrub_form_fn(void *ctx, struct slice form, bool account);
+/* The forms that a person's name v, known for sure, takes elsewhere. */
+void scrub_name_forms(const struct names *m, struct slice v, scrub_form_fn *fn,
+                      void *ctx);
+
+#endif

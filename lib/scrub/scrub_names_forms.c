@@ -1,0 +1,176 @@
+/*
+ * scrub_names_forms.c - the other forms of a person's name
+ *
+ * SMITH, "Smith, John", "J. Smith", john_smith: who is known by one form is
+ * known by all. A word of the language is a name only with its capital, and
+ * words that begin every other sentence ("Will") only beside the rest. No
+ * nicknames, and no guess where a name of one word is a first or a last one.
+ */
+#include "scrub/scrub_names.h"
+
+#include "names/names.h"
+#include "scrub/scrub_priv.h"
+
+#include <string.h>
+
+enum casing { LOWER, TITLE, UPPER };
+
+static bool is_letter(char c)
+{
+    return scrub_is_alnum(c) || (unsigned char)c >= 0x80;
+}
+
+/* ASCII letters only; words of mixed case keep it as a title. */
+static void add_cased(struct buf *out, struct slice v, enum casing casing)
+{
+    bool mixed = false, fresh = true;
+
+    for (size_t i = 0; i + 1 < v.n; i++)
+        mixed |= v.p[i] >= 'A' && v.p[i] <= 'Z' && v.p[i + 1] >= 'a' &&
+                 v.p[i + 1] <= 'z';
+    for (size_t i = 0; i < v.n; i++) {
+        char c = v.p[i];
+        bool upper = casing == UPPER || (casing == TITLE && fresh && !mixed);
+
+        fresh = !is_letter(c);
+        if (upper && c >= 'a' && c <= 'z')
+            c = (char)(c & ~0x20);
+        else if ((casing == LOWER || (!upper && !mixed)) && c >= 'A' &&
+                 c <= 'Z')
+            c = (char)(c | 0x20);
+        buf_char(out, c);
+    }
+}
+
+bool scrub_name_tells(const struct names *m, struct slice word)
+{
+    return word.n >= SCRUB_NOTE_MIN && !names_is(m, NAMES_LIST_COMMON, word) &&
+           !names_is(m, NAMES_LIST_TITLE, word) &&
+           !names_is(m, NAMES_LIST_ORGANIZATION, word);
+}
+
+/* Begins sentences, or stands inside names of many people. */
+static bool is_small_word(struct slice word)
+{
+    static const char list[] =
+        " will may can so an do in no you long just dear hope see my he me we "
+        "to the and for but not are was has had how who why what when where "
+        "this that with from your our all any one two new now yes van von der "
+        "den del della dos das bin ibn should would could have please best "
+        "rich grant mark bill page day way ";
+    char padded[16];
+
+    if (word.n + 2 > sizeof(padded))
+        return false;
+    padded[0] = ' ';
+    for (size_t i = 0; i < word.n; i++)
+        padded[i + 1] = (char)(word.p[i] | 0x20);
+    padded[word.n + 1] = ' ';
+    return memmem(list, sizeof(list) - 1, padded, word.n + 2) != NULL;
+}
+
+struct forms {
+    const struct names *m;
+    struct buf text; /* the form in the making */
+    scrub_form_fn *fn;
+    void *ctx;
+};
+
+static void tell(struct forms *f, bool account)
+{
+    f->fn(f->ctx, buf_slice(&f->text), account);
+    buf_reset(&f->text);
+}
+
+static void tell_cased(struct forms *f, struct slice v, enum casing casing)
+{
+    add_cased(&f->text, v, casing);
+    tell(f, false);
+}
+
+static void tell_joined(struct forms *f, struct slice a, const char *between,
+                        struct slice b, enum casing casing)
+{
+    add_cased(&f->text, a, casing);
+    buf_str(&f->text, between);
+    add_cased(&f->text, b, casing);
+    tell(f, strcmp(between, "_") == 0);
+}
+
+static void tell_word(struct forms *f, struct slice word, bool alone, bool last)
+{
+    bool telling = scrub_name_tells(f->m, word);
+
+    if (word.n < SCRUB_NOTE_MIN)
+        return;
+    if (!telling &&
+        (is_small_word(word) ||
+         (names_is(f->m, NAMES_LIST_TITLE, word) && (alone || !last)) ||
+         names_is(f->m, NAMES_LIST_ORGANIZATION, word) ||
+         (!names_is(f->m, NAMES_LIST_LAST, word) &&
+          !names_is(f->m, NAMES_LIST_FIRST, word))))
+        return;
+    if (telling)
+        tell_cased(f, word, LOWER);
+    tell_cased(f, word, TITLE);
+    tell_cased(f, word, UPPER);
+}
+
+static void tell_words(struct forms *f, struct slice v)
+{
+    size_t i = 0;
+
+    while (i < v.n) {
+        size_t from = i;
+
+        while (i < v.n && is_letter(v.p[i]))
+            i++;
+        if (i > from)
+            tell_word(f, (struct slice){ v.p + from, i - from },
+                      i - from == v.n, i == v.n);
+        i += i == from || i < v.n;
+    }
+}
+
+static void tell_whole(struct forms *f, struct slice first, struct slice last)
+{
+    struct slice initial = { first.p, 1 };
+
+    tell_joined(f, first, "_", last, LOWER);
+    tell_joined(f, first, "_", last, TITLE);
+    if ((unsigned char)first.p[0] < 0x80)
+        tell_joined(f, initial, ". ", last, TITLE);
+    if (scrub_name_tells(f->m, first) && scrub_name_tells(f->m, last))
+        return; /* each word is sought */
+    tell_joined(f, first, " ", last, LOWER);
+    tell_joined(f, first, " ", last, TITLE);
+    tell_joined(f, first, " ", last, UPPER);
+    tell_joined(f, last, ", ", first, LOWER);
+    tell_joined(f, last, ", ", first, TITLE);
+    tell_joined(f, last, ", ", first, UPPER);
+    tell_joined(f, last, " ", first, UPPER);
+}
+
+void scrub_name_forms(const struct names *m, struct slice v, scrub_form_fn *fn,
+                      void *ctx)
+{
+    struct forms f = { .m = m, .fn = fn, .ctx = ctx };
+    const char *comma = memmem(v.p, v.n, ", ", 2);
+    const char *blank = memchr(v.p, ' ', v.n), *end = v.p + v.n;
+
+    tell_words(&f, v);
+    if (comma && comma > v.p &&
+        !memchr(comma + 2, ' ', (size_t)(end - comma - 2))) {
+        if (end > comma + 2)
+            tell_whole(&f,
+                       (struct slice){ comma + 2, (size_t)(end - comma - 2) },
+                       (struct slice){ v.p, (size_t)(comma - v.p) });
+    } else if (!comma && blank && blank > v.p) {
+        const char *back = memrchr(v.p, ' ', v.n);
+
+        if (end > back + 1)
+            tell_whole(&f, (struct slice){ v.p, (size_t)(blank - v.p) },
+                       (struct slice){ back + 1, (size_t)(end - back - 1) });
+    }
+    buf_release(&f.text);
+}
