@@ -281,11 +281,11 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
         code = summary(cli, &r, rules, (double)(clock_mono_ns() - began) / 1e9);
     if (rc == ERR_OK && code == EXIT_DONE)
         rc = write_outputs(cli, s, rules, &key, w, &code, err);
-    if (rc == ERR_OK && r.fresh && r.reasons[CURATE_QUARANTINED]) {
+    if (rc == ERR_OK && r.quarantined)
         cli_warn(cli, "%llu calls could not be scrubbed and are quarantined",
-                 (unsigned long long)r.reasons[CURATE_QUARANTINED]);
-        code = code == EXIT_DONE ? EXIT_PARTLY : code;
-    }
+                 (unsigned long long)r.quarantined);
+    if (rc == ERR_OK && r.quarantined + r.uncorrected && code == EXIT_DONE)
+        code = EXIT_PARTLY;
     crypto_wipe(&key, sizeof(key));
     scrub_vault_close(vault);
     curate_choices_release(&o);

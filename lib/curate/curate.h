@@ -150,6 +150,7 @@ struct curate_result {
     uint64_t moved[3];    /* 1: a unit was moved to fill it */
     uint64_t corrections; /* answers of outcomes scrubbed by this run */
     uint64_t uncorrected; /* those that could not be scrubbed */
+    uint64_t quarantined; /* by this run; calls of it, or older ones */
 };
 void curate_result_release(struct curate_result *r);
 

@@ -10,6 +10,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Equal examples of which one was corrected: that one stays, in the split of
+ * the other, which has the answer that was called wrong. */
+static void prefer_corrected(struct curate_settling *k)
+{
+    struct map *corrected = map_new();
+
+    for (size_t i = 0; i < k->count; i++) {
+        const struct curate_row *w = &k->row[i];
+        uint64_t key[2] = { w->input, w->answer };
+
+        if (w->body && w->corrected)
+            *map_put(corrected, key, sizeof(key), NULL) = i;
+    }
+    for (size_t i = 0; i < k->count; i++) {
+        struct curate_row *w = &k->row[i], *by;
+        uint64_t key[2] = { w->input, w->answer };
+        const uint64_t *at = map_get(corrected, key, sizeof(key));
+
+        if (!at || !w->body || w->corrected || w->reason != CURATE_KEPT)
+            continue;
+        by = &k->row[*at];
+        if (by->split == CURATE_UNSPLIT)
+            by->split = w->split;
+        w->reason = CURATE_DUPLICATE;
+        w->duplicate_of = by->call;
+    }
+    map_free(corrected);
+}
+
 void curate_settle_outcomes(struct curate_settling *k)
 {
     for (size_t i = 0; i < k->count; i++) {
@@ -22,10 +51,10 @@ void curate_settle_outcomes(struct curate_settling *k)
         if (!of || !of->body)
             continue;
         of->meets = of->meets || w->meets;
-        of->corrected = of->corrected || w->corrected;
         if (of->mood <= 0 && w->mood)
             of->mood = w->mood;
     }
+    prefer_corrected(k);
     for (size_t i = 0; i < k->count; i++) {
         struct curate_row *w = &k->row[i];
 

@@ -36,7 +36,7 @@ static int count_rows(struct store *s, struct curate_result *r, struct err *err)
         r->repeated += (uint64_t)sql_int(q, 5);
         if (!r->example_of[at] || call < r->example_of[at])
             r->example_of[at] = call;
-        for (size_t i = 0; i < 3; i++)
+        for (size_t i = 0; at == CURATE_KEPT && i < 3; i++)
             if (slice_is(sql_text(q, 2),
                          curate_split_name((enum curate_split)i)))
                 r->splits[i] += count;

@@ -113,12 +113,27 @@ static void drop(struct curate_row *w, const struct curate_row *of)
     w->duplicate_of = of->call;
 }
 
-/* What the sealed test has stays there. */
-static bool may_go(const struct curate_row *w, const struct curate_row *of)
+static bool is_same_talk(const struct curate_row *w,
+                         const struct curate_row *of)
 {
     return w->reason == CURATE_KEPT && of->reason == CURATE_KEPT &&
-           w->split != CURATE_TEST && w->answer == of->answer &&
-           w->context == of->context;
+           w->answer == of->answer && w->context == of->context;
+}
+
+/* What the sealed test has stays there. One that was corrected takes the place
+ * of the other, which has the answer that was called wrong. */
+static void drop_one(struct curate_row *later, struct curate_row *first)
+{
+    if (!is_same_talk(later, first))
+        return;
+    if (!later->corrected && later->split != CURATE_TEST)
+        drop(later, first);
+    if (!later->corrected || first->corrected)
+        return;
+    if (later->split == CURATE_UNSPLIT)
+        later->split = first->split;
+    if (first->split != CURATE_TEST || later->split == CURATE_TEST)
+        drop(first, later);
 }
 
 /* Nothing but punctuation, case or surrogates is different. */
@@ -137,8 +152,10 @@ static void drop_equal_texts(struct curate_settling *k)
         at = map_put(seen, key, sizeof(key), &added);
         if (added)
             *at = i;
-        else if (may_go(w, &k->row[*at]))
-            drop(w, &k->row[*at]);
+        else
+            drop_one(w, &k->row[*at]);
+        if (k->row[*at].reason != CURATE_KEPT)
+            *at = i;
     }
     map_free(seen);
 }
@@ -147,13 +164,12 @@ static void drop_near(struct curate_settling *k)
 {
     for (size_t i = 0; i < k->near_count; i++) {
         struct curate_row *w = &k->row[k->near[i].second];
-        const struct curate_row *of = &k->row[k->near[i].first];
+        struct curate_row *of = &k->row[k->near[i].first];
         struct dedup_set a = whole_set(of), b = whole_set(w);
         struct dedup_overlap o = dedup_compare(&a, &b);
 
-        if (may_go(w, of) && o.left <= CURATE_NEAR_MOST &&
-            o.right <= CURATE_NEAR_MOST)
-            drop(w, of);
+        if (o.left <= CURATE_NEAR_MOST && o.right <= CURATE_NEAR_MOST)
+            drop_one(w, of);
     }
 }
 

@@ -56,7 +56,8 @@ int curate_decisions(struct store *s, const struct curate_sink *out,
     struct buf b = { 0 };
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
-                     "SELECT c.id, s.name, c.line, e.kept, e.reason, e.split "
+                     "SELECT c.id, s.name, c.line, e.kept, e.reason, "
+                     "CASE WHEN e.kept THEN e.split END "
                      "FROM call c LEFT JOIN source s ON s.id = c.source "
                      "LEFT JOIN example e ON e.call = c.id ORDER BY c.id",
                      &q, err);
@@ -120,15 +121,12 @@ static bool task_has_labels(struct store *s, int64_t task)
     return labels;
 }
 
-/* The scrubbed answer that an outcome puts in place of the logged one; as in
- * training, a label is an answer only where answers are labels. */
-static struct slice corrected(const struct export *x,
-                              const struct store_example *e)
+/* Does an outcome put an answer in place of the logged one? As in training, a
+ * label is an answer only where answers are labels. */
+static bool is_corrected(const struct export *x, const struct store_example *e)
 {
-    bool better =
-        e->has_answer || (e->has_label && task_has_labels(x->store, e->task));
-
-    return better ? e->correction : slice_of("");
+    return e->has_answer ||
+           (e->has_label && task_has_labels(x->store, e->task));
 }
 
 /* A message, or the text of one. */
@@ -192,13 +190,17 @@ static int export_one(void *ctx, const struct store_example *e, struct err *err)
 {
     struct export *x = ctx;
     size_t from = x->line.len;
-    int rc = json_parse(&x->request, e->request.p, e->request.n, err);
+    bool better = is_corrected(x, e);
+    int rc;
 
+    if (better && !e->correction.n)
+        return ERR_OK; /* it could not be scrubbed, and the logged one is bad */
+    rc = json_parse(&x->request, e->request.p, e->request.n, err);
     if (rc == ERR_OK)
         rc = json_parse(&x->response, e->response.p, e->response.n, err);
     if (rc < 0)
         return err_wrap(err, "example %lld", (long long)e->id);
-    put_line(x, corrected(x, e));
+    put_line(x, better ? e->correction : slice_of(""));
     join_lines(&x->line, from);
     x->count++;
     return flush(x->out, &x->line, FLUSH_AT, err);

@@ -137,6 +137,9 @@ MUST_CHECK int curate_write_batch(struct curate_writer *k,
  */
 MUST_CHECK int curate_write_again(struct curate_writer *k,
                                   const struct curate_item *item, size_t count);
+/* Calls that were dropped and are examples now, or quarantined. */
+MUST_CHECK int curate_write_back(struct curate_writer *k,
+                                 const struct curate_item *item, size_t count);
 
 /* Settles all examples of the store if there is reason to: see curate.h. */
 MUST_CHECK int curate_settle(struct store *s, const struct curate_options *o,

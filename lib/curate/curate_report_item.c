@@ -144,7 +144,8 @@ int report_batch_read(struct report_run *k)
         if (rc < 0)
             break;
         k->high = it->id;
-        bytes += it->call.request.len + it->stored[0].len;
+        bytes += it->call.request.len + it->stored[0].len + it->later[0].len +
+                 it->later[1].len;
         k->count++;
     }
     sql_reset(q);

@@ -88,6 +88,14 @@ static void read_sketch(struct curate_row *w, struct slice bytes)
     w->text = (w->multi ? w->text ^ s.context : w->text) | 1;
 }
 
+int curate_row_split(const struct curate_settling *k,
+                     const struct curate_row *w)
+{
+    bool anew = k->divide || (k->share && w->was_split != CURATE_TEST);
+
+    return anew ? CURATE_UNSPLIT : w->was_split;
+}
+
 static void load_row(struct curate_settling *k, struct sql_stmt *q)
 {
     struct curate_row *w;
@@ -115,9 +123,7 @@ static void load_row(struct curate_settling *k, struct sql_stmt *q)
     w->sticky = !k->anew && w->body &&
                 (w->was == CURATE_STRADDLES || w->was == CURATE_OVERLAPS_TEST);
     w->reason = w->body && !w->sticky ? CURATE_KEPT : w->was;
-    w->split = k->divide || (k->share && w->was_split != CURATE_TEST)
-                   ? CURATE_UNSPLIT
-                   : w->was_split;
+    w->split = curate_row_split(k, w);
     w->duplicate_of = w->body && !w->sticky ? 0 : w->was_duplicate_of;
 }
 
@@ -194,9 +200,22 @@ static int write_row(struct curate_settling *k, const struct curate_row *w)
     return sql_run(q, k->err);
 }
 
+/* Examples that a pass has dropped are no rows here, but have been drawn. */
+static int forget_splits(struct curate_settling *k)
+{
+    if (!k->divide && !k->share)
+        return ERR_OK;
+    return sql_exec(store_sql(k->store),
+                    k->divide ? "UPDATE example SET split = NULL WHERE split "
+                                "NOTNULL AND request IS NULL"
+                              : "UPDATE example SET split = NULL WHERE split "
+                                "<> 'test' AND request IS NULL",
+                    k->err);
+}
+
 int curate_rows_write(struct curate_settling *k)
 {
-    int rc = ERR_OK;
+    int rc = forget_splits(k);
 
     for (size_t i = 0; rc == ERR_OK && i < k->count; i++)
         if (k->row[i].body && is_changed(&k->row[i]))

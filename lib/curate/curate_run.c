@@ -106,6 +106,13 @@ static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
     return rc < 0 ? err_wrap(k->err, "call %lld", (long long)it->id) : ERR_OK;
 }
 
+/* What it holds in memory. */
+static size_t item_bytes(const struct curate_item *it)
+{
+    return it->request.len + it->response.len + it->later[0].len +
+           it->later[1].len;
+}
+
 static int read_batch(struct run *k)
 {
     struct sql_stmt *q;
@@ -124,7 +131,7 @@ static int read_batch(struct run *k)
         rc = read_item(k, q, it);
         if (rc < 0)
             break;
-        bytes += it->request.len + it->response.len;
+        bytes += item_bytes(it);
         k->count++;
     }
     sql_reset(q);
@@ -197,6 +204,12 @@ static void compare(struct run *k)
     }
 }
 
+static void count_quarantined(struct run *k)
+{
+    for (size_t i = 0; i < k->count; i++)
+        k->r->quarantined += k->item[i].reason == CURATE_QUARANTINED;
+}
+
 static int run_batches(struct run *k, uint64_t total)
 {
     int rc = read_batch(k);
@@ -212,6 +225,7 @@ static int run_batches(struct run *k, uint64_t total)
             break;
         k->high = k->item[k->count - 1].id;
         k->r->fresh += k->count;
+        count_quarantined(k);
         progress_update(k->o->progress, "curate", k->r->fresh, total, NULL);
         if (stop_requested())
             return err_set(k->err, ERR_INTERRUPTED,
@@ -261,22 +275,25 @@ static int read_one(struct run *k, int64_t id, struct curate_item *it)
     return rc < 0 ? rc : curate_group_of(k->s, id, it->group, k->err);
 }
 
-/* What a conversation told meanwhile goes from its older examples as well.
- * Comes first: until new calls are written, a run that is cut off begins with
- * the same again. */
-static int redo_grown(struct run *k)
+/* Judges and scrubs calls anew, and writes them so. */
+static int redo(struct run *k, const struct map *calls,
+                int (*write)(struct curate_writer *k,
+                             const struct curate_item *item, size_t count))
 {
-    struct map *grown = map_new();
-    int rc = list_grown(k, grown);
+    int rc = ERR_OK;
 
-    for (size_t i = 0; rc == ERR_OK && i < map_count(grown);) {
-        for (k->count = 0; rc == ERR_OK && i < map_count(grown) &&
-                           k->count < CURATE_BATCH_CALLS / 8;
+    for (size_t i = 0; rc == ERR_OK && i < map_count(calls);) {
+        size_t bytes = 0;
+
+        for (k->count = 0;
+             rc == ERR_OK && i < map_count(calls) &&
+             k->count < CURATE_BATCH_CALLS / 8 && bytes < CURATE_BATCH_BYTES;
              i++) {
             int64_t id;
 
-            memcpy(&id, map_key(grown, i).p, sizeof(id));
+            memcpy(&id, map_key(calls, i).p, sizeof(id));
             rc = read_one(k, id, &k->item[k->count]);
+            bytes += item_bytes(&k->item[k->count]);
             k->count += rc == ERR_OK;
         }
         if (rc < 0)
@@ -285,12 +302,49 @@ static int redo_grown(struct run *k)
         pool_run(k->pool, k->count, scrub_task, k);
         rc = k->o->vault ? scrub_vault_sync(k->o->vault, k->err) : ERR_OK;
         if (rc == ERR_OK)
-            rc = curate_write_again(&k->writer, k->item, k->count);
+            rc = write(&k->writer, k->item, k->count);
+        count_quarantined(k);
         if (rc == ERR_OK && stop_requested())
             rc =
                 err_set(k->err, ERR_INTERRUPTED, "stopped; run again to go on");
     }
+    return rc;
+}
+
+/* What a conversation told meanwhile goes from its older examples as well.
+ * Comes first: until new calls are written, a run that is cut off begins with
+ * the same again. */
+static int redo_grown(struct run *k)
+{
+    struct map *grown = map_new();
+    int rc = list_grown(k, grown);
+
+    if (rc == ERR_OK)
+        rc = redo(k, grown, curate_write_again);
     map_free(grown);
+    return rc;
+}
+
+/* A duplicate whose answer was corrected is an example of its own: settling
+ * puts it in place of the one that it is like. */
+static int bring_back_corrected(struct run *k)
+{
+    struct map *due = map_new();
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(k->s),
+                     "SELECT e.call FROM outcome o JOIN example e ON e.call = "
+                     "o.call WHERE o.answer NOTNULL AND e.reason = 'duplicate' "
+                     "AND e.request IS NULL ORDER BY e.call",
+                     &q, k->err);
+
+    while (rc >= 0 && (rc = sql_step(q, k->err)) == 1) {
+        int64_t id = sql_int(q, 0);
+
+        (void)map_put(due, &id, sizeof(id), NULL);
+    }
+    if (rc == ERR_OK)
+        rc = redo(k, due, curate_write_back);
+    map_free(due);
     return rc;
 }
 
@@ -435,6 +489,8 @@ static int run_all(struct run *k)
         rc = redo_grown(k);
     if (rc == ERR_OK)
         rc = run_batches(k, (uint64_t)total);
+    if (rc == ERR_OK)
+        rc = bring_back_corrected(k);
     if (rc == ERR_OK)
         rc = curate_settle(k->s, k->o, k->pool, k->r, k->err);
     if (rc == ERR_OK)

@@ -59,6 +59,10 @@ struct curate_settling {
 MUST_CHECK int curate_rows_load(struct curate_settling *k);
 MUST_CHECK int curate_rows_write(struct curate_settling *k);
 void curate_rows_free(struct curate_settling *k);
+/* Its split before any is drawn: it stays while an example is dropped, so that
+ * one of the sealed test comes back to it. */
+int curate_row_split(const struct curate_settling *k,
+                     const struct curate_row *w);
 /* NULL: there is none. */
 struct curate_row *curate_row_of(struct curate_settling *k, int64_t call);
 

@@ -339,7 +339,7 @@ void curate_settle_splits(struct curate_settling *k)
     drop_overlaps(k);
     for (size_t i = 0; i < k->count; i++)
         if (k->row[i].reason != CURATE_KEPT)
-            k->row[i].split = CURATE_UNSPLIT;
+            k->row[i].split = curate_row_split(k, &k->row[i]);
     name_clusters(k);
     end(&p);
 }

@@ -2,17 +2,31 @@
  * curate_write.c - the rows of a batch
  *
  * Rows are written so that writing them again changes nothing. The split of a
- * row that is there stays: a pass decides what an example is, settling where it
- * goes.
+ * row that is there stays, also of one that is dropped now and may come back: a
+ * pass decides what an example is, settling where it goes.
  */
 #include "curate/curate_priv.h"
+
+static int drop_sketch(struct curate_writer *k, int64_t call)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(k->store),
+                     "DELETE FROM sketch WHERE example = (SELECT id FROM "
+                     "example WHERE call = ?)",
+                     &q, k->err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, call);
+    return sql_run(q, k->err);
+}
 
 static int drop_written(struct curate_writer *k, int64_t call, int64_t by)
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(k->store),
                      "UPDATE example SET kept = 0, reason = 'retried', "
-                     "duplicate_of = ?2, split = NULL, cluster = NULL, "
+                     "duplicate_of = ?2, cluster = NULL, "
                      "request = NULL, request_at = 0, node = 0, "
                      "response = NULL, correction = NULL, spans = 0 "
                      "WHERE call = ?1 AND request NOTNULL",
@@ -22,7 +36,8 @@ static int drop_written(struct curate_writer *k, int64_t call, int64_t by)
         return rc;
     sql_bind_int(q, 1, call);
     sql_bind_int(q, 2, by);
-    return sql_run(q, k->err);
+    rc = sql_run(q, k->err);
+    return rc == ERR_OK ? drop_sketch(k, call) : rc;
 }
 
 static const char upsert[] =
@@ -31,8 +46,7 @@ static const char upsert[] =
     "input, answer) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
     "ON CONFLICT(call) DO UPDATE SET kept = excluded.kept, "
     "reason = excluded.reason, duplicate_of = excluded.duplicate_of, "
-    "split = CASE WHEN excluded.kept THEN split END, cluster = NULL, "
-    "groups = excluded.groups, "
+    "cluster = NULL, groups = excluded.groups, "
     "request = excluded.request, request_at = excluded.request_at, "
     "node = excluded.node, response = excluded.response, correction = NULL, "
     "spans = excluded.spans, rules = excluded.rules, "
@@ -81,22 +95,21 @@ static int write_row(struct curate_writer *k, const struct curate_item *it,
 /* What is not kept now may have been. */
 static int write_sketch(struct curate_writer *k, const struct curate_item *it)
 {
-    bool there = it->reason == CURATE_KEPT && it->sketch.len;
     struct sql_stmt *q;
-    int rc = sql_get(
-        store_sql(k->store),
-        there ? "INSERT INTO sketch(example, data) SELECT id, "
-                "seal_text(?2, 'sketch.data', id) FROM example WHERE call = ?1 "
-                "ON CONFLICT(example) DO UPDATE SET data = excluded.data"
-              : "DELETE FROM sketch WHERE example = (SELECT id FROM example "
-                "WHERE call = ?1)",
-        &q, k->err);
+    int rc;
 
+    if (it->reason != CURATE_KEPT || !it->sketch.len)
+        return drop_sketch(k, it->id);
+    rc =
+        sql_get(store_sql(k->store),
+                "INSERT INTO sketch(example, data) SELECT id, "
+                "seal_text(?2, 'sketch.data', id) FROM example WHERE call = ?1 "
+                "ON CONFLICT(example) DO UPDATE SET data = excluded.data",
+                &q, k->err);
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, it->id);
-    if (there)
-        sql_bind_blob(q, 2, it->sketch.data, it->sketch.len);
+    sql_bind_blob(q, 2, it->sketch.data, it->sketch.len);
     return sql_run(q, k->err);
 }
 
@@ -151,14 +164,50 @@ static int write_again(struct curate_writer *k, const struct curate_item *it)
     return rc == ERR_OK ? write_sketch(k, it) : rc;
 }
 
+/* Evidence of its conversation came that it cannot be scrubbed beside: what was
+ * scrubbed without it must not stay. */
+static int withdraw(struct curate_writer *k, const struct curate_item *it)
+{
+    struct sql_stmt *q;
+    int rc = store_group_step(k->store, k->err);
+
+    if (rc == ERR_OK)
+        rc = sql_get(store_sql(k->store),
+                     "UPDATE example SET kept = 0, reason = ?2, duplicate_of = "
+                     "NULL, cluster = NULL, request = NULL, request_at = 0, "
+                     "node = 0, response = NULL, correction = NULL, spans = 0 "
+                     "WHERE call = ?1",
+                     &q, k->err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, it->id);
+    sql_bind_cstr(q, 2, curate_reason_name(it->reason));
+    rc = sql_run(q, k->err);
+    return rc == ERR_OK ? write_sketch(k, it) : rc;
+}
+
 int curate_write_again(struct curate_writer *k, const struct curate_item *item,
                        size_t count)
 {
     int rc = ERR_OK;
 
     for (size_t i = 0; rc == ERR_OK && i < count; i++)
-        if (item[i].reason == CURATE_KEPT)
-            rc = write_again(k, &item[i]);
+        rc = item[i].reason == CURATE_KEPT ? write_again(k, &item[i])
+                                           : withdraw(k, &item[i]);
+    if (rc == ERR_OK)
+        rc = store_group_end(k->store, k->err);
+    if (rc < 0 && sql_in_transaction(store_sql(k->store)))
+        sql_rollback(store_sql(k->store));
+    return rc;
+}
+
+int curate_write_back(struct curate_writer *k, const struct curate_item *item,
+                      size_t count)
+{
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < count; i++)
+        rc = write_item(k, &item[i]);
     if (rc == ERR_OK)
         rc = store_group_end(k->store, k->err);
     if (rc < 0 && sql_in_transaction(store_sql(k->store)))

@@ -563,21 +563,26 @@ START_TEST(what_a_conversation_tells_later_goes_from_examples_that_are_there)
 }
 END_TEST
 
+static void nest_deep(struct buf *deep)
+{
+    buf_str(deep, "[1]");
+    for (int i = 0; i < SCRUB_MAX_NESTING + 2; i++) {
+        struct buf outer = { 0 };
+
+        buf_char(&outer, '[');
+        json_quote(&outer, buf_slice(deep));
+        buf_char(&outer, ']');
+        buf_release(deep);
+        *deep = outer;
+    }
+}
+
 START_TEST(what_cannot_be_scrubbed_is_quarantined_whole)
 {
     struct buf deep = { 0 };
     int64_t id;
 
-    buf_str(&deep, "[1]");
-    for (int i = 0; i < SCRUB_MAX_NESTING + 2; i++) {
-        struct buf outer = { 0 };
-
-        buf_char(&outer, '[');
-        json_quote(&outer, buf_slice(&deep));
-        buf_char(&outer, ']');
-        buf_release(&deep);
-        deep = outer;
-    }
+    nest_deep(&deep);
     {
         struct buf request = { 0 };
 
@@ -591,6 +596,32 @@ START_TEST(what_cannot_be_scrubbed_is_quarantined_whole)
     expect(id, "reason", "quarantined");
     expect(id, "ifnull(request, 0)", "0");
     buf_release(&deep);
+}
+END_TEST
+
+/* Scrubbed before: what came then says that nobody knows what is in it. */
+START_TEST(an_example_whose_conversation_grew_unscrubbable_is_withdrawn)
+{
+    struct buf deep = { 0 }, request = { 0 };
+    int64_t id = add((struct call){
+        NULL, "c", "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
+        SAY("x"), 0 });
+
+    (void)curate();
+    expect(id, "kept", "1");
+    nest_deep(&deep);
+    buf_str(&request, "{\"messages\":[{\"role\":\"tool\",\"content\":");
+    json_quote(&request, buf_slice(&deep));
+    buf_str(&request, "}]}");
+    (void)add((struct call){ NULL, "c", request.data, SAY("y"), 0 });
+    ck_assert_uint_eq(curate().quarantined, 2);
+    expect(id, "reason", "quarantined");
+    expect(id, "kept", "0");
+    expect(id, "ifnull(request, 0) + ifnull(response, 0)", "0");
+    expect(id, "(SELECT count(*) FROM sketch s WHERE s.example = example.id)",
+           "0");
+    buf_release(&deep);
+    buf_release(&request);
 }
 END_TEST
 
@@ -724,6 +755,8 @@ int main(void)
     tcase_add_test(
         c, what_a_conversation_tells_later_goes_from_examples_that_are_there);
     tcase_add_test(c, what_cannot_be_scrubbed_is_quarantined_whole);
+    tcase_add_test(
+        c, an_example_whose_conversation_grew_unscrubbable_is_withdrawn);
     tcase_add_test(c, tool_calls_are_held_against_their_tools);
     return suite_run("curate", c);
 }

@@ -537,6 +537,134 @@ START_TEST(a_common_greeting_does_not_join_all)
 }
 END_TEST
 
+static int64_t in_split(const char *split, bool kept)
+{
+    char *query = mem_printf("SELECT count(*) FROM was w JOIN example e USING "
+                             "(call) WHERE w.split = 'test' AND e.split = "
+                             "'%s' AND e.kept = %d",
+                             split, kept);
+    int64_t n = number(query);
+
+    free(query);
+    return n;
+}
+
+/* Whatever drops an example of the sealed test: it comes back to the test. */
+START_TEST(test_examples_that_were_dropped_come_back_to_the_test)
+{
+    const char *text = "outcome.reward>0";
+    struct curate_require *r;
+
+    add_talks(0, 200);
+    (void)curate();
+    ck_assert_int_eq(sql_exec(store_sql(store),
+                              "CREATE TABLE was AS SELECT call, split FROM "
+                              "example",
+                              NULL),
+                     0);
+    ck_assert_int_eq(curate_require_new(text, &r, NULL), 0);
+    options.require = &r;
+    options.require_text = &text;
+    options.require_count = 1;
+    ck_assert_uint_eq(curate().splits[CURATE_TEST], 0);
+    ck_assert_int_eq(in_split("test", false), 20);
+    options.require_count = 0;
+    (void)curate();
+    ck_assert_int_eq(in_split("test", true), 20);
+    curate_require_free(r);
+}
+END_TEST
+
+START_TEST(a_test_example_that_a_pass_drops_comes_back_to_the_test)
+{
+    int64_t id =
+        add((struct call){ "x", "1", NULL, words(1), "It is \\boxed{}" });
+
+    options.shares[0] = options.shares[1] = 0;
+    options.shares[2] = 100;
+    ck_assert_int_eq(curate_filters_parse("-boxed", &options.changed, NULL), 0);
+    (void)curate();
+    expect(id, "split", "test");
+    options.changed = 0;
+    (void)curate();
+    expect(id, "reason", "boxed");
+    options.shares[0] = 100;
+    options.shares[2] = 0;
+    (void)curate();
+    ck_assert_int_eq(curate_filters_parse("-boxed", &options.changed, NULL), 0);
+    ck_assert_uint_eq(curate().splits[CURATE_TEST], 1);
+    expect(id, "split", "test");
+}
+END_TEST
+
+static void correct(int64_t call, double reward, const char *answer)
+{
+    struct store_outcome o = { .has_reward = true,
+                               .reward = reward,
+                               .answer = slice_of(answer) };
+
+    ck_assert_int_eq(store_outcome_set(store, call, &o, NULL), 0);
+}
+
+static int take_line(void *ctx, struct slice bytes, struct err *err)
+{
+    (void)err;
+    buf_add_slice(ctx, bytes);
+    return 0;
+}
+
+static void expect_export(const char *there, const char *gone)
+{
+    struct buf out = { 0 };
+    struct curate_sink sink = { take_line, &out };
+    uint64_t count;
+
+    ck_assert_int_eq(curate_export(store, 0, NULL, &sink, &count, NULL), 0);
+    buf_str(&out, "");
+    ck_assert_msg(!there || strstr(out.data, there), "%s", out.data);
+    ck_assert_msg(!strstr(out.data, gone), "%s", out.data);
+    buf_release(&out);
+}
+
+START_TEST(a_correction_of_a_duplicate_is_not_lost_for_the_wrong_answer)
+{
+    int64_t a = add((struct call){ "x", "1", NULL, words(1), "wrong" }),
+            b = add((struct call){ "y", "2", NULL, words(1), "wrong" });
+    char *more = mem_printf("%s Thanks", words(2));
+    int64_t c = add((struct call){ "x", "3", NULL, words(2), "wrong" }),
+            d = add((struct call){ "y", "4", NULL, more, "wrong" });
+
+    (void)curate();
+    expect(b, "reason", "duplicate");
+    expect(d, "reason", "near_duplicate");
+    outcome(a, -1, "");
+    correct(b, 0, "RIGHT");
+    correct(d, 0, "RIGHT");
+    (void)curate();
+    expect(b, "kept", "1");
+    expect(a, "kept", "0");
+    expect(d, "kept", "1");
+    expect(c, "kept", "0");
+    expect_export("RIGHT", "wrong");
+    ck_assert(!curate().settled);
+    free(more);
+}
+END_TEST
+
+START_TEST(a_correction_that_is_not_scrubbed_is_not_the_logged_answer)
+{
+    int64_t a = add((struct call){ "x", "1", NULL, words(1), "wrong" });
+
+    correct(a, 1, "RIGHT");
+    (void)curate();
+    expect_export("RIGHT", "wrong");
+    ck_assert_int_eq(sql_exec(store_sql(store),
+                              "UPDATE example SET correction = NULL", NULL),
+                     0);
+    expect_export(NULL, "wrong");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("settle", setup, teardown);
@@ -556,5 +684,11 @@ int main(void)
     tcase_add_test(c, what_would_join_two_splits_is_dropped);
     tcase_add_test(c, training_does_not_hold_what_the_test_asks);
     tcase_add_test(c, a_common_greeting_does_not_join_all);
+    tcase_add_test(c, test_examples_that_were_dropped_come_back_to_the_test);
+    tcase_add_test(c, a_test_example_that_a_pass_drops_comes_back_to_the_test);
+    tcase_add_test(
+        c, a_correction_of_a_duplicate_is_not_lost_for_the_wrong_answer);
+    tcase_add_test(c,
+                   a_correction_that_is_not_scrubbed_is_not_the_logged_answer);
     return suite_run("curate_settle", c);
 }
