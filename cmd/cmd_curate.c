@@ -277,6 +277,8 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
     if (rc == ERR_OK)
         rc = curate_run(s, &o, &r, err);
     cli_progress_end(cli);
+    if (rc == ERR_OK && r.settled)
+        curate_warn_empty(cli, &r);
     if (rc == ERR_OK)
         code = summary(cli, &r, rules, (double)(clock_mono_ns() - began) / 1e9);
     if (rc == ERR_OK && code == EXIT_DONE)
@@ -404,6 +406,8 @@ static const char *conflict(const struct cli *cli, const struct wishes *w)
                    check_rules || splits.count || task_name || cli->json))
         return "--filter goes with --text, --spans, --shard, --summary, "
                "--key-file, --threads and what says how to scrub only";
+    if ((filter || reveal) && cli_is_typed(cli, "store"))
+        return "--filter and --reveal use no --store";
     if (!filter && (show_spans || shard || tell_summary))
         return "--spans, --shard and --summary go with --filter";
     if (shard && !cli->key_is_named)

@@ -31,7 +31,7 @@ static const struct opt options[] = {
     { 0, "force", OPT_FLAG, &f.force, NULL,
       "train also where nothing has changed" },
     { 0, "force-masked", OPT_FLAG, &f.force_masked, NULL,
-      "train also on examples that hold tags or masks" },
+      "train also on examples with tags, masks or holes" },
     { 'm', "model", OPT_STRING, &f.model, "NAME|DIR",
       "the base model (default: the task's best candidate that is here)",
       .complete = COMPLETE_MODEL },

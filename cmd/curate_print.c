@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define LEAKS_SHOWN 1000
+#define PAIRS_LEAST 20 /* of answers, before their agreement says something */
 #define LEAK_FILE_MAX ((size_t)256 << 20)
 
 static int put_fd(void *ctx, struct slice bytes, struct err *err)
@@ -136,7 +137,8 @@ static void put_agreement(const struct curate_result *r, struct buf *out)
     if (!r->overall.inputs)
         return;
     for (size_t i = 0; i < r->agreement_count; i++)
-        if (!least || r->agreement[i].agreement < least->agreement)
+        if (r->agreement[i].pairs >= PAIRS_LEAST &&
+            (!least || r->agreement[i].agreement < least->agreement))
             least = &r->agreement[i];
     buf_printf(out,
                "%" PRIu64 " input%s came again: the LLM agrees with itself in "
@@ -145,9 +147,9 @@ static void put_agreement(const struct curate_result *r, struct buf *out)
                100 * r->overall.agreement);
     if (least && least->agreement < 1)
         buf_printf(out,
-                   ", least where call %" PRId64 " belongs (%.1f %% of %" PRIu64
-                   ")",
-                   least->call, 100 * least->agreement, least->inputs);
+                   ", and least, in %.1f %%, over %" PRIu64
+                   " inputs of the kind of call %" PRId64,
+                   100 * least->agreement, least->inputs, least->call);
     buf_printf(out, "; several answers are kept to %" PRIu64 "\n",
                r->contradictory);
 }
@@ -157,9 +159,35 @@ static void put_proof(const struct curate_result *r, struct buf *out)
     buf_printf(out,
                "in two splits: %" PRIu64 " conversations, %" PRIu64
                " of %" PRIu64 " clusters of near ones, %" PRIu64
-               " inputs, %" PRIu64 " of %" PRIu64 " clients\n",
+               " inputs, %" PRIu64 " of %" PRIu64
+               " clients; dropped for what the test holds: %" PRIu64 "\n",
                r->straddling_conversations, r->straddling_clusters, r->clusters,
-               r->straddling_inputs, r->straddling_clients, r->clients);
+               r->straddling_inputs, r->straddling_clients, r->clients,
+               r->reasons[CURATE_OVERLAPS_TEST]);
+}
+
+/* A split that has none makes a later step fail, or say nothing. */
+void curate_warn_empty(struct cli *cli, const struct curate_result *r)
+{
+    static const char *const uses[] = { "to train on", "to validate with",
+                                        "to test on" };
+    uint64_t kept = r->reasons[CURATE_KEPT];
+
+    for (size_t i = 0; kept && i < 3; i++) {
+        if (r->splits[i] || (r->shares[i] == 0 && i != CURATE_TRAIN))
+            continue;
+        if (r->shares[i] == 0)
+            cli_warn(cli,
+                     "no example is %s: its share is 0; give --split other "
+                     "shares",
+                     uses[i]);
+        else
+            cli_warn(cli,
+                     "no example is %s: the largest group that no split may "
+                     "divide has %" PRIu64 " of %" PRIu64
+                     "; collect more calls, or group by less",
+                     uses[i], r->largest, kept);
+    }
 }
 
 static void put_corrections(struct cli *cli, const struct curate_result *r,
@@ -238,9 +266,13 @@ static void put_agreements(struct json_writer *w, const struct curate_result *r)
 {
     json_put_bool(w, "settled", r->settled);
     json_put_bool(w, "divided", r->divided);
-    if (!r->settled)
-        return;
     json_put_int(w, "contradictory_inputs", (int64_t)r->contradictory);
+    if (!r->settled) {
+        json_put_null(w, "largest_unit");
+        json_put_null(w, "self_agreement");
+        json_put_null(w, "self_agreement_by_task");
+        return;
+    }
     json_put_int(w, "largest_unit", (int64_t)r->largest);
     put_one_agreement(w, "self_agreement", &r->overall);
     json_begin_array(w, "self_agreement_by_task");

@@ -26,6 +26,8 @@ MUST_CHECK int curate_output_open(struct curate_output *o, const char *path,
 MUST_CHECK int curate_output_close(struct curate_output *o, int rc,
                                    struct err *err);
 
+/* Tells of splits that have no example, though they should. */
+void curate_warn_empty(struct cli *cli, const struct curate_result *r);
 void curate_summary_text(struct cli *cli, const struct curate_result *r,
                          const struct scrub_rules *rules, double seconds,
                          struct buf *out);

@@ -160,9 +160,9 @@ static int refuse_empty(const struct task *t, struct err *err)
                    t->name);
 }
 
-/* Prompts in use hold no tags: a model that learns from such examples learns
- * what it will never see. Curate writes into the version of the rules that
- * there were any. */
+/* Prompts in use hold no tags, and no holes: a model that learns from such
+ * examples learns what it will never see. Curate writes into the version of the
+ * rules that there were any. */
 static int check_masked(struct task *t, struct err *err)
 {
     struct sql_stmt *q;
@@ -184,8 +184,9 @@ static int check_masked(struct task *t, struct err *err)
     if (t->untrainable)
         return err_set(err, ERR_UNSUPPORTED,
                        "task %s: %lld of its examples hold tags or masks, "
-                       "which prompts in use do not; run slmctl curate "
-                       "without --action tag or mask, or say --force-masked",
+                       "or lack what was dropped, which prompts in use do "
+                       "not; run slmctl curate without --action tag, mask or "
+                       "drop, or say --force-masked",
                        t->name, masked);
     return 0;
 }

@@ -126,7 +126,7 @@ complete -c slmctl -n '__slmctl_at' -a finetune -d 'train an adapter or a model 
 complete -c slmctl -n '__slmctl_on finetune' -l task -s t -x -a '(slmctl --complete tasks 2>/dev/null)' -d 'the task to train for'
 complete -c slmctl -n '__slmctl_on finetune' -l all -d 'all tasks whose examples changed since their last model'
 complete -c slmctl -n '__slmctl_on finetune' -l force -d 'train also where nothing has changed'
-complete -c slmctl -n '__slmctl_on finetune' -l force-masked -d 'train also on examples that hold tags or masks'
+complete -c slmctl -n '__slmctl_on finetune' -l force-masked -d 'train also on examples with tags, masks or holes'
 complete -c slmctl -n '__slmctl_on finetune' -l model -s m -x -a '(slmctl --complete models 2>/dev/null)' -d 'the base model (default: the task\'s best candidate that is here)'
 complete -c slmctl -n '__slmctl_on finetune' -l method -x -a 'lora rslora dora rslora+dora full' -d 'what is trained (default lora)'
 complete -c slmctl -n '__slmctl_on finetune' -l adapter -x -a '(__fish_complete_directories)' -d 'go on from this PEFT adapter'

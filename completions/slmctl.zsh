@@ -129,7 +129,7 @@ _slmctl_finetune()
         ''{-t+,--task=}'[the task to train for]:TASK:_slmctl_names tasks' \
         '--all[all tasks whose examples changed since their last model]' \
         '--force[train also where nothing has changed]' \
-        '--force-masked[train also on examples that hold tags or masks]' \
+        '--force-masked[train also on examples with tags, masks or holes]' \
         ''{-m+,--model=}'[the base model (default\: the task'\''s best candidate that is here)]:NAME|DIR:_slmctl_names models' \
         '--method=[what is trained (default lora)]:METHOD:(lora rslora dora rslora+dora full)' \
         '--adapter=[go on from this PEFT adapter]:DIR:_files -/' \

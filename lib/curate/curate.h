@@ -123,6 +123,7 @@ struct curate_agreement {
     int64_t call;           /* an example of it */
     uint64_t inputs, calls; /* asked more than once, and how often */
     double agreement;       /* share of pairs of answers that are equal */
+    uint64_t pairs;         /* of answers to one input */
 };
 #define CURATE_AGREEMENTS 16 /* told: those of most calls */
 
@@ -136,6 +137,7 @@ struct curate_result {
     /* The store after this run. */
     uint64_t calls, reasons[CURATE_REASON_COUNT], splits[3], spans;
     int64_t example_of[CURATE_REASON_COUNT]; /* a call; 0: none */
+    unsigned shares[3];
     uint64_t groups, repeated;    /* kept examples whose input came again */
     uint64_t clusters, clustered; /* of near ones, and examples in them */
     uint64_t largest;             /* examples that no split can divide */

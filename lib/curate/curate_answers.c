@@ -176,8 +176,13 @@ static void drop_others(struct curate_settling *k, struct map *chosen)
 void curate_settle_answers(struct curate_settling *k)
 {
     size_t count;
-    struct given *g = list_given(k, &count);
-    struct map *chosen = map_new();
+    struct given *g;
+    struct map *chosen;
+
+    if (k->o->answers == CURATE_ANSWERS_ALL)
+        return;
+    g = list_given(k, &count);
+    chosen = map_new();
 
     for (size_t i = 0, n; i < count; i += n) {
         const struct given *best;
@@ -186,9 +191,6 @@ void curate_settle_answers(struct curate_settling *k)
         for (n = 0; i + n < count && g[i + n].input == g[i].input; n++)
             kept += g[i + n].row != UINT32_MAX;
         if (kept < 2)
-            continue;
-        k->r->contradictory++;
-        if (k->o->answers == CURATE_ANSWERS_ALL)
             continue;
         best = choose(k, g + i, n);
         *map_put(chosen, &g[i].input, sizeof(g[i].input), NULL) =
@@ -219,6 +221,7 @@ static void add_input(struct curate_agreement *a, const struct given *g,
     }
     a->inputs++;
     a->calls += (uint64_t)calls;
+    a->pairs += (uint64_t)(calls * (calls - 1) / 2);
     a->agreement += pairs / (calls - 1); /* times calls; divided at the end */
 }
 

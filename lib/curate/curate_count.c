@@ -44,6 +44,8 @@ static int count_rows(struct store *s, struct curate_result *r, struct err *err)
     return rc;
 }
 
+#define TEXT(x) TEXT_OF(x)
+#define TEXT_OF(x) #x
 #define STRADDLE(what)                                                         \
     "SELECT count(*) FROM (SELECT 1 FROM example e JOIN call c ON c.id = "     \
     "e.call WHERE e.kept AND " what " HAVING count(DISTINCT e.split) > 1)"
@@ -61,13 +63,18 @@ int curate_count(struct store *s, struct curate_result *r, struct err *err)
         { "SELECT count(DISTINCT c.client) FROM example e JOIN call c ON c.id "
           "= e.call WHERE e.kept",
           &r->clients },
-        { STRADDLE("c.conversation <> '' GROUP BY c.client, c.conversation"),
+        { STRADDLE("c.conversation <> '' GROUP BY c.conversation, CASE WHEN "
+                   "length(CAST(c.conversation AS BLOB)) < " TEXT(
+                       CURATE_TALK_ID) " THEN c.client END"),
           &r->straddling_conversations },
         { STRADDLE("e.cluster NOTNULL GROUP BY e.cluster"),
           &r->straddling_clusters },
         { STRADDLE("e.input NOTNULL GROUP BY e.input"), &r->straddling_inputs },
         { STRADDLE("c.client <> '' GROUP BY c.client"),
           &r->straddling_clients },
+        { "SELECT count(*) FROM (SELECT 1 FROM example WHERE kept GROUP BY "
+          "input HAVING count(DISTINCT answer) > 1)",
+          &r->contradictory },
     };
     int rc = count_rows(s, r, err);
 

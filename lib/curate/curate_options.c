@@ -139,10 +139,11 @@ int curate_shares_parse(const char *text, unsigned shares[3], struct err *err)
     if (strspn(text, "0123456789,") != strlen(text) ||
         sscanf(text, "%3u,%3u,%3u%n", &v[0], &v[1], &v[2], &used) != 3 ||
         text[used] || v[0] + v[1] + v[2] != 100)
-        return err_set(err, ERR_INVALID,
-                       "\"%s\": three percentages of sum 100 are expected, as "
-                       "in 80,10,10",
-                       text);
+        return err_set(
+            err, ERR_INVALID,
+            "\"%s\": three percentages, whole numbers of sum 100, are "
+            "expected, as in 80,10,10",
+            text);
     memcpy(shares, v, sizeof(v));
     return ERR_OK;
 }

@@ -12,8 +12,12 @@
 
 #define CURATE_HASH 16
 
+/* From so many bytes on an id names a conversation whatever the client, which
+ * may hand it over; shorter ones are what each client counts for itself. */
+#define CURATE_TALK_ID 8
+
 /* Raised whenever the same call may be judged otherwise. */
-#define CURATE_ENGINE "3"
+#define CURATE_ENGINE "4"
 
 /* A call on its way. */
 struct curate_item {

@@ -92,6 +92,45 @@ static bool declines(const char *head)
            strstr(head, "won't");
 }
 
+/* A sentence of the one who answers that declines without a word of what; head
+ * is in lower case. */
+static bool declines_only(const char *head)
+{
+    static const char *const begin[] = { "i'm ",         "i am ",
+                                         "i can",        "i won't",
+                                         "sorry",        "es tut mir leid",
+                                         "tut mir leid", "leider" };
+    static const char *const end[] = {
+        "provide that information",
+        "provide this information",
+        "do that for you",
+        "help you with that",
+        "help with that",
+        "answer that question",
+        "dabei kann ich nicht helfen",
+        "dabei kann ich ihnen nicht helfen",
+        "dabei kann ich dir nicht helfen",
+        "dabei nicht helfen",
+    };
+    bool own = false;
+
+    for (size_t i = 0; i < sizeof(begin) / sizeof(*begin); i++)
+        own = own || strncmp(head, begin[i], strlen(begin[i])) == 0;
+    for (size_t i = 0; own && i < sizeof(end) / sizeof(*end); i++) {
+        const char *at = strstr(head, end[i]), *from = at;
+        char said[REFUSAL_BYTES + 1] = "";
+
+        if (!at || !strchr(".!", at[strlen(end[i])]))
+            continue;
+        while (from > head && !strchr(".!", from[-1]))
+            from--;
+        memcpy(said, from, (size_t)(at - from));
+        if (declines(said) || strstr(end[i], "nicht"))
+            return true;
+    }
+    return false;
+}
+
 /* The boilerplate of a model that declines, at the beginning of an answer that
  * calls nothing. An agent that says no by its rules says to what. */
 static bool is_refusal(const struct curate_answer *a)
@@ -124,7 +163,7 @@ static bool is_refusal(const struct curate_answer *a)
     for (size_t i = 0; i < sizeof(phrases) / sizeof(*phrases); i++)
         if (strstr(head, phrases[i]))
             return !a->calls && (i < BARE || declines(head));
-    return false;
+    return !a->calls && declines_only(head);
 }
 
 /* Bytes of the next word; 0: there is none. *at is where it begins. */

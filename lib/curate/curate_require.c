@@ -6,6 +6,7 @@
  */
 #include "curate/curate_settle.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,7 +89,22 @@ static void read_value(struct curate_require *r, const char *text)
         r->number = v.n > 0;
     r->value = slice_dup(v);
     r->wanted = strtod(r->value, &end);
-    r->number = r->number && *end == '\0';
+    r->number = r->number && *end == '\0' && isfinite(r->wanted);
+}
+
+/* What could never hold would drop everything without a word. */
+static bool can_hold(const struct curate_require *r, const char *value)
+{
+    value += strspn(value, " \t");
+    if (r->op == EXISTS)
+        return true;
+    if (!*r->value || (*value && strchr("<>=!", *value)))
+        return false;
+    if (strcmp(r->part[1], "answer") == 0)
+        return false; /* a text to learn, known only to be there */
+    if (r->parts == 2 && strcmp(r->part[1], "reward") == 0)
+        return r->number;
+    return r->op <= UNEQUAL || r->number;
 }
 
 int curate_require_new(const char *text, struct curate_require **out,
@@ -105,13 +121,13 @@ int curate_require_new(const char *text, struct curate_require **out,
         r->path = slice_dup(path);
         read_value(r, op + length);
     }
-    if (!op || !split_path(r) || (r->op > UNEQUAL && !r->number) ||
-        (r->op != EXISTS && !*r->value)) {
+    if (!op || !split_path(r) || !can_hold(r, op + length)) {
         curate_require_free(r);
         return err_set(err, ERR_INVALID,
                        "\"%s\": a condition like outcome.reward>0, "
-                       "outcome.label=good or outcome.checked is expected; < "
-                       "and > compare numbers",
+                       "outcome.label=good or outcome.checked is expected; "
+                       "rewards, < and > compare numbers, and outcome.answer "
+                       "stands alone",
                        text);
     }
     *out = r;
@@ -186,40 +202,81 @@ bool curate_require_meets(const struct curate_require *r,
     return extra_meets(r, o->extra);
 }
 
-static int mood_of(const struct json *j, json_ref v)
+#define THUMB "\xf0\x9f\x91" /* U+1F44D is up, U+1F44E is down */
+
+/* In lower case, without what is no letter: "Thumbs down!" is "thumbsdown". */
+static int mood_of_word(struct slice text)
 {
     static const struct {
         const char *word;
         int mood;
-    } words[] = { { "down", -1 },        { "thumbs_down", -1 },
-                  { "thumbs-down", -1 }, { "negative", -1 },
-                  { "bad", -1 },         { "dislike", -1 },
-                  { "up", 1 },           { "thumbs_up", 1 },
-                  { "thumbs-up", 1 },    { "positive", 1 },
-                  { "good", 1 },         { "like", 1 } };
+    } words[] = { { "down", -1 },     { "thumbsdown", -1 }, { "thumbdown", -1 },
+                  { "negative", -1 }, { "bad", -1 },        { "dislike", -1 },
+                  { "disliked", -1 }, { "downvote", -1 },   { "up", 1 },
+                  { "thumbsup", 1 },  { "thumbup", 1 },     { "positive", 1 },
+                  { "good", 1 },      { "like", 1 },        { "liked", 1 },
+                  { "upvote", 1 } };
+    char word[16];
+    size_t n = 0;
+
+    text = slice_trim(text);
+    if (text.n >= 4 && memcmp(text.p, THUMB, 3) == 0) /* then maybe its skin */
+        return text.p[3] == '\x8e' ? -1 : text.p[3] == '\x8d';
+    for (size_t i = 0; i < text.n && n < sizeof(word); i++) {
+        char c = text.p[i] >= 'A' && text.p[i] <= 'Z' ? (char)(text.p[i] | 0x20)
+                                                      : text.p[i];
+
+        if ((unsigned char)c >= 0x80)
+            return 0;
+        if (c >= 'a' && c <= 'z')
+            word[n++] = c;
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (slice_is((struct slice){ word, n }, words[i].word))
+            return words[i].mood;
+    return 0;
+}
+
+static int mood_of(const struct json *j, json_ref v)
+{
+    struct buf text = { 0 };
     double n;
+    int mood = 0;
 
     if (json_double(j, v, &n))
         return (n > 0) - (n < 0);
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-        if (json_text_is(j, v, words[i].word))
-            return words[i].mood;
-    return 0;
+    if (json_text(j, v, &text))
+        mood = mood_of_word(buf_slice(&text));
+    buf_release(&text);
+    return mood;
+}
+
+/* Of a member that a person's opinion stands in, or one level below. */
+static int mood_in(const struct json *j, json_ref object, bool below)
+{
+    static const char *const names[] = { "feedback", "rating", "thumbs", "vote",
+                                         "value" };
+    int mood = 0;
+
+    for (size_t i = 0; !mood && i < 4 + (size_t)below; i++) {
+        json_ref v = json_get(j, object, names[i]);
+
+        mood = json_is(j, v, JSON_OBJECT) && !below ? mood_in(j, v, true)
+                                                    : mood_of(j, v);
+    }
+    return mood;
 }
 
 /* Labels are answers to learn, not opinions: "negative" may be one. */
 int curate_outcome_mood(const struct curate_outcome *o)
 {
-    static const char *const names[] = { "feedback", "rating", "thumbs",
-                                         "vote" };
     struct json j = { 0 };
     int mood = 0;
 
     if (o->has_reward && o->reward != 0)
         return o->reward < 0 ? -1 : 1;
     if (o->extra.n && json_parse(&j, o->extra.p, o->extra.n, NULL) == 0)
-        for (size_t i = 0; !mood && i < sizeof(names) / sizeof(*names); i++)
-            mood = mood_of(&j, json_get(&j, 0, names[i]));
+        mood = mood_in(&j, 0, false);
     json_release(&j);
     return mood;
 }

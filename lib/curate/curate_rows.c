@@ -13,7 +13,8 @@ static const char select_rows[] =
     "e.split, e.duplicate_of, e.cluster, e.input, e.answer, "
     "e.request NOTNULL, open_text(s.data, 'sketch.data', s.example), o.call "
     "NOTNULL, o.reward, o.answer NOTNULL, peek_text(o.label, 'outcome.label', "
-    "o.call), peek_text(o.extra, 'outcome.extra', o.call) FROM example e JOIN "
+    "o.call), peek_text(o.extra, 'outcome.extra', o.call), "
+    "c.conversation FROM example e JOIN "
     "call c ON c.id = e.call LEFT JOIN sketch s ON s.example = e.id LEFT JOIN "
     "outcome o ON o.call = e.call WHERE e.input NOTNULL ORDER BY e.call";
 
@@ -28,6 +29,13 @@ static uint64_t first_bytes(struct slice s)
 static uint64_t hash_text(struct slice s)
 {
     return s.n ? hash_stable(s.p, s.n, 1) | 1 : 0;
+}
+
+static uint64_t hash_talk(struct slice client, struct slice id)
+{
+    if (!id.n || id.n >= CURATE_TALK_ID)
+        return hash_text(id);
+    return hash_stable(id.p, id.n, hash_text(client)) | 1;
 }
 
 static enum curate_reason reason_named(struct slice name)
@@ -110,6 +118,7 @@ static void load_row(struct curate_settling *k, struct sql_stmt *q)
         .time_us = sql_is_null(q, 2) ? -1 : sql_int(q, 2),
         .client = hash_text(sql_text(q, 3)),
         .group = hash_text(sql_text(q, 4)),
+        .talk = hash_talk(sql_text(q, 3), sql_text(q, 19)),
         .was = sql_int(q, 5) ? CURATE_KEPT : reason_named(sql_text(q, 6)),
         .was_split = split_named(sql_text(q, 7)),
         .was_duplicate_of = sql_int(q, 8),

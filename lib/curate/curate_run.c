@@ -513,6 +513,7 @@ int curate_run(struct store *s, const struct curate_options *o,
     if (rc < 0)
         return rc;
     *r = (struct curate_result){ 0 };
+    memcpy(r->shares, o->shares, sizeof(r->shares));
     r->by_rule =
         mem_zalloc((scrub_rules_count(o->rules) + 1) * sizeof(uint64_t));
     crypto_derive(o->key, "curate", &k.hash_key);

@@ -255,6 +255,7 @@ static json_ref find_tool(const struct json *j, json_ref name_text,
 
         if (!json_is(j, list, JSON_ARRAY))
             continue;
+        *any |= json_count(j, list) == 0; /* says that there are none */
         for (json_ref e = json_first(j, list); e != JSON_NONE;
              e = json_next(j, list, e)) {
             json_ref f = i ? e : json_get(j, e, "function");

@@ -31,6 +31,7 @@ struct curate_row {
     int mood;               /* of its outcome: -1 negative, 1 positive */
     bool corrected;         /* its outcome names a better answer */
     uint64_t client, group; /* hashes; 0: none */
+    uint64_t talk;          /* of the conversation's id, see CURATE_TALK_ID */
     uint64_t input, answer; /* as logged */
     uint64_t task, context, stratum;
     uint64_t text;        /* equal: the same words; 0: none */

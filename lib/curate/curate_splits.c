@@ -2,9 +2,12 @@
  * curate_splits.c - units that no split may divide, and where they go
  *
  * Rows are placed one after the other, those of the sealed test first: each
- * joins the units of its conversation, of its client if that is asked for, and
- * of all rows that are near. One that would join units of two splits is
- * dropped. So what was in a split stays there, whatever comes.
+ * joins the units of its conversation and of all rows that are near. One that
+ * would join units of two splits is dropped. So what was in a split stays
+ * there, whatever comes. If clients are not to be divided, they are the units,
+ * and only small ones are joined: a few clients that say one thing alike would
+ * become one unit, and leave the other splits empty. What two of them say
+ * alike is dropped from one.
  */
 #include "curate/curate_settle.h"
 
@@ -26,9 +29,9 @@ struct placing {
     struct dedup_clusters units;
     int *label; /* of each unit's lowest row */
     bool *placed;
-    struct map *group, *client, *input, *text; /* to a placed row */
-    uint32_t *start, *other;                   /* near rows of each row */
-    uint32_t *found; /* neighbours of the row at hand */
+    struct map *group, *talk, *client, *input, *text; /* to a placed row */
+    uint32_t *start, *other; /* near rows of each row */
+    uint32_t *found;         /* neighbours of the row at hand */
     size_t found_count, found_cap, near_from; /* from there on: by nearness */
     size_t unit_most;
 };
@@ -85,8 +88,7 @@ static void find_others(struct placing *p, uint32_t i)
 
     p->found_count = 0;
     look_up(p, p->group, w->group);
-    if (p->k->o->by_client)
-        look_up(p, p->client, w->client);
+    look_up(p, p->talk, w->talk);
     p->near_from = p->found_count;
     look_up(p, p->input, w->input);
     look_up(p, p->text, w->text);
@@ -131,12 +133,27 @@ static bool joins_too_much(struct placing *p)
     return near && units > 1 && size > p->unit_most;
 }
 
+static void note_row(struct placing *p, uint32_t i)
+{
+    const struct curate_row *w = &p->k->row[i];
+
+    note(p->group, w->group, i);
+    note(p->talk, w->talk, i);
+    note(p->input, w->input, i);
+    note(p->text, w->text, i);
+}
+
 static void place(struct placing *p, uint32_t i)
 {
     struct curate_row *w = &p->k->row[i];
     int label = w->split;
 
-    find_others(p, i);
+    if (p->k->o->by_client && w->client) {
+        p->found_count = p->near_from = 0;
+        look_up(p, p->client, w->client);
+    } else {
+        find_others(p, i);
+    }
     if (!common_label(p, &label) || joins_too_much(p)) {
         w->reason = CURATE_STRADDLES;
         return;
@@ -145,10 +162,10 @@ static void place(struct placing *p, uint32_t i)
         dedup_join(&p->units, i, p->found[n]);
     p->label[dedup_find(&p->units, i)] = label;
     p->placed[i] = true;
-    note(p->group, w->group, i);
-    note(p->client, w->client, i);
-    note(p->input, w->input, i);
-    note(p->text, w->text, i);
+    if (p->k->o->by_client && w->client)
+        note(p->client, w->client, i);
+    else
+        note_row(p, i);
 }
 
 static void place_all(struct placing *p)
@@ -176,14 +193,11 @@ static uint32_t first_placed(const struct placing *p, uint32_t i)
     return i;
 }
 
-static void join_pair(struct placing *p, uint32_t a, uint32_t b, size_t most)
+/* Units of two placed rows, if they may be one and stay small. */
+static void join_units(struct placing *p, uint32_t a, uint32_t b, size_t most)
 {
     int x, y;
 
-    a = first_placed(p, a);
-    b = first_placed(p, b);
-    if (a == CURATE_NO_ROW || b == CURATE_NO_ROW)
-        return;
     a = dedup_find(&p->units, a);
     b = dedup_find(&p->units, b);
     x = p->label[a];
@@ -195,17 +209,28 @@ static void join_pair(struct placing *p, uint32_t a, uint32_t b, size_t most)
     p->label[dedup_find(&p->units, a)] = x == CURATE_UNSPLIT ? y : x;
 }
 
+static size_t joined_most(const struct placing *p)
+{
+    size_t placed = 0;
+
+    for (size_t i = 0; i < p->k->count; i++)
+        placed += p->placed[i];
+    return placed / JOIN_PART > JOIN_MOST ? placed / JOIN_PART : JOIN_MOST;
+}
+
 /* Keeps together what would else have to be dropped. */
 static void join_held(struct placing *p)
 {
     struct curate_settling *k = p->k;
-    size_t placed = 0, most;
+    size_t most = joined_most(p);
 
-    for (size_t i = 0; i < k->count; i++)
-        placed += p->placed[i];
-    most = placed / JOIN_PART > JOIN_MOST ? placed / JOIN_PART : JOIN_MOST;
-    for (size_t i = 0; i < k->held_count; i++)
-        join_pair(p, k->held[i].first, k->held[i].second, most);
+    for (size_t i = 0; i < k->held_count; i++) {
+        uint32_t a = first_placed(p, k->held[i].first);
+        uint32_t b = first_placed(p, k->held[i].second);
+
+        if (a != CURATE_NO_ROW && b != CURATE_NO_ROW)
+            join_units(p, a, b, most);
+    }
 }
 
 /* The rows of a text that are not in the test, if one of another is. */
@@ -227,6 +252,62 @@ static void drop_held(struct curate_settling *k, uint32_t other, uint32_t test)
         w->reason = CURATE_OVERLAPS_TEST;
         w->duplicate_of = t->call;
     }
+}
+
+static void forget_rows(struct placing *p)
+{
+    struct map **all[] = { &p->group, &p->talk, &p->input, &p->text };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        map_free(*all[i]);
+        *all[i] = map_new();
+    }
+}
+
+/* Small clients that say something alike. */
+static void join_clients(struct placing *p)
+{
+    struct curate_settling *k = p->k;
+    size_t most = joined_most(p);
+
+    forget_rows(p);
+    for (size_t i = 0; i < k->count; i++) {
+        if (!p->placed[i])
+            continue;
+        find_others(p, (uint32_t)i);
+        for (size_t n = 0; n < p->found_count; n++)
+            join_units(p, (uint32_t)i, p->found[n], most);
+        note_row(p, (uint32_t)i);
+    }
+}
+
+static bool is_divided(struct placing *p, uint32_t i)
+{
+    int label = p->label[dedup_find(&p->units, i)];
+
+    find_others(p, i);
+    return !common_label(p, &label);
+}
+
+/* What was there before stays, and of new ones those of the smaller splits. */
+static void drop_divided(struct placing *p)
+{
+    struct curate_settling *k = p->k;
+
+    forget_rows(p);
+    for (int order = 5; order >= 0; order--)
+        for (size_t i = 0; i < k->count; i++) {
+            struct curate_row *w = &k->row[i];
+            bool was = w->split != CURATE_UNSPLIT;
+
+            if (!p->placed[i] || was != (order > 2) ||
+                p->label[dedup_find(&p->units, (uint32_t)i)] != order % 3)
+                continue;
+            if (is_divided(p, (uint32_t)i))
+                w->reason = CURATE_STRADDLES;
+            else
+                note_row(p, (uint32_t)i);
+        }
 }
 
 /* The test has one question, training another that says the same. */
@@ -302,6 +383,7 @@ static void begin(struct placing *p)
         p->label[i] = CURATE_UNSPLIT;
     p->placed = mem_zalloc(n + 1);
     p->group = map_new();
+    p->talk = map_new();
     p->client = map_new();
     p->input = map_new();
     p->text = map_new();
@@ -312,6 +394,7 @@ static void end(struct placing *p)
 {
     dedup_clusters_release(&p->units);
     map_free(p->group);
+    map_free(p->talk);
     map_free(p->client);
     map_free(p->input);
     map_free(p->text);
@@ -328,8 +411,12 @@ void curate_settle_splits(struct curate_settling *k)
 
     begin(&p);
     place_all(&p);
+    if (k->o->by_client)
+        join_clients(&p);
     join_held(&p);
     curate_settle_shares(k, &p.units, p.label, p.placed);
+    if (k->o->by_client)
+        drop_divided(&p);
     for (size_t i = 0; i < k->count; i++) {
         struct curate_row *w = &k->row[i];
 

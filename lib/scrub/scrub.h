@@ -77,7 +77,7 @@ MUST_CHECK int scrub_rules_finish(struct scrub_rules *r, struct err *err);
 void scrub_rules_set(struct scrub_rules *r, const struct scrub_settings *s);
 const struct scrub_settings *scrub_rules_settings(const struct scrub_rules *r);
 /* Names the engine, the settings and every byte of the rules: "2-" and 12 hex
- * digits, then "+tag" and "+mask" if any type is replaced so. */
+ * digits, then "+tag", "+mask" and "+drop" if any type is replaced so. */
 const char *scrub_rules_version(const struct scrub_rules *r);
 size_t scrub_rules_count(const struct scrub_rules *r);
 const char *scrub_rules_name(const struct scrub_rules *r, size_t rule);

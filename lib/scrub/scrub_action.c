@@ -133,9 +133,9 @@ int scrub_actions_finish(struct scrub_rules *r, struct err *err)
 }
 
 void scrub_actions_describe(const struct scrub_rules *r, struct buf *text,
-                            bool *tags, bool *masks)
+                            bool *tags, bool *masks, bool *drops)
 {
-    *tags = *masks = false;
+    *tags = *masks = *drops = false;
     buf_printf(text, "scope %d names %d\n", (int)r->settings.scope,
                (int)r->settings.names);
     for (size_t i = 0; i < r->count; i++) {
@@ -146,6 +146,7 @@ void scrub_actions_describe(const struct scrub_rules *r, struct buf *text,
         buf_printf(text, "%s=%s\n", rule->type, names[rule->action]);
         *tags |= rule->action == SCRUB_TAG;
         *masks |= rule->action == SCRUB_MASK;
+        *drops |= rule->action == SCRUB_DROP;
     }
     for (size_t i = 0; r->kept && i < map_count(r->kept); i++) {
         struct slice v = map_key(r->kept, i);

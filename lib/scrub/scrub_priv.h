@@ -499,7 +499,7 @@ bool scrub_keeps(const struct scrub_worker *w, const struct scrub_rule *rule,
 MUST_CHECK int scrub_actions_finish(struct scrub_rules *r, struct err *err);
 /* Appends what of the actions belongs to the version. */
 void scrub_actions_describe(const struct scrub_rules *r, struct buf *text,
-                            bool *tags, bool *masks);
+                            bool *tags, bool *masks, bool *drops);
 void scrub_spread_add(struct scrub_worker *w, uint32_t rule,
                       struct slice value);
 void scrub_spread_reset(struct scrub_worker *w);

@@ -636,14 +636,15 @@ static void finish_version(struct scrub_rules *r)
     unsigned char hash[CRYPTO_SHA256_BYTES];
     char hex[2 * CRYPTO_SHA256_BYTES + 1];
 
-    bool tags, masks;
+    bool tags, masks, drops;
 
     buf_printf(&r->text, "strict %d\n", r->settings.strict);
-    scrub_actions_describe(r, &r->text, &tags, &masks);
+    scrub_actions_describe(r, &r->text, &tags, &masks, &drops);
     crypto_sha256(buf_slice(&r->text), hash);
     crypto_hex(hash, sizeof(hash), hex);
-    (void)snprintf(r->version, sizeof(r->version), "%s-%.12s%s%s", SCRUB_ENGINE,
-                   hex, tags ? "+tag" : "", masks ? "+mask" : "");
+    (void)snprintf(r->version, sizeof(r->version), "%s-%.12s%s%s%s",
+                   SCRUB_ENGINE, hex, tags ? "+tag" : "", masks ? "+mask" : "",
+                   drops ? "+drop" : "");
     buf_release(&r->text);
 }
 

@@ -20,5 +20,8 @@ sed -n 's/task [^:]*:/task T:/; s/: [0-9]* of/: N of/; /tags/p' err
 plan --force-masked
 SLMCTL_ACTION=EMAIL=mask slmctl curate -q
 plan
+# what was dropped is as unlike a prompt in use, and was once trained on
 SLMCTL_ACTION=EMAIL=drop slmctl curate -q
+plan
+SLMCTL_ACTION=EMAIL=surrogate slmctl curate -q
 plan

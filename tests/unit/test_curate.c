@@ -658,6 +658,29 @@ START_TEST(tool_calls_are_held_against_their_tools)
 }
 END_TEST
 
+/* A list of no tools says that there are none; no list says nothing. */
+START_TEST(a_call_of_no_offered_tool_goes)
+{
+    static const char *const tools[] = { ",\"tools\":[]", "" };
+
+    for (size_t i = 0; i < 2; i++) {
+        char *request = mem_printf("{\"messages\":[{\"role\":\"user\","
+                                   "\"content\":\"%zu\"}]%s}",
+                                   i, tools[i]);
+        int64_t id = add((struct call){
+            NULL, "", request,
+            "{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{"
+            "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
+            "\"finish_reason\":\"tool_calls\"}]}",
+            0 });
+
+        (void)curate();
+        expect(id, "ifnull(reason, '')", i ? "" : "bad_arguments");
+        free(request);
+    }
+}
+END_TEST
+
 /* The request of a call's example; caller frees. */
 static char *kept_request(int64_t call)
 {
@@ -758,5 +781,6 @@ int main(void)
     tcase_add_test(
         c, an_example_whose_conversation_grew_unscrubbable_is_withdrawn);
     tcase_add_test(c, tool_calls_are_held_against_their_tools);
+    tcase_add_test(c, a_call_of_no_offered_tool_goes);
     return suite_run("curate", c);
 }

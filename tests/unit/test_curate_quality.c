@@ -63,6 +63,14 @@ START_TEST(each_fault_has_its_name)
           "request",
           false, "refusal" },
         { "", "As an AI language model, I have no body", false, "refusal" },
+        { "", "I'm unable to provide that information.", false, "refusal" },
+        { "", "Sorry, I won't be able to do that for you.", false, "refusal" },
+        { "", "Es tut mir leid, aber dabei kann ich nicht helfen.", false,
+          "refusal" },
+        { "", "Sorry, I won't be able to do that for you before Monday", false,
+          "kept" },
+        { "", "I can do that for you. It won't take long.", false, "kept" },
+        { "", "The form cannot provide that information.", false, "kept" },
         { "", "I'm sorry, but I can't assist with that.", true, "kept" },
         { "", "I'm sorry, but I cannot cancel a flight that has departed.",
           false, "kept" },
@@ -203,6 +211,13 @@ START_TEST(conditions_compare_outcomes)
         "outcome..x=1",
         "outcome.reward~1",
         "outcome.reward!1",
+        "outcome.reward=>1",
+        "outcome.reward>1e400",
+        "outcome.reward>nan",
+        "outcome.reward=true",
+        "outcome.label==>good",
+        "outcome.answer=Paris",
+        "outcome.answer.city=Paris",
     };
     struct curate_outcome o = {
         .there = true,
@@ -242,6 +257,19 @@ START_TEST(moods_are_opinions_and_not_labels)
         { 0, "", "{\"thumbs\":\"up\"}", 1 },
         { 0, "", "{\"feedback\":\"late\"}", 0 },
         { 0, "", "no json", 0 },
+        /* once only "down" in small letters was an opinion */
+        { 0, "", "{\"rating\":\"Negative\"}", -1 },
+        { 0, "", "{\"vote\":\"Dislike\"}", -1 },
+        { 0, "", "{\"thumbs\":\"DOWN\"}", -1 },
+        { 0, "", "{\"thumbs\":\"Thumbs down!\"}", -1 },
+        { 0, "", "{\"feedback\":\"\xf0\x9f\x91\x8e\"}", -1 },
+        { 0, "", "{\"feedback\":\"\\ud83d\\udc4e\"}", -1 },
+        { 0, "", "{\"feedback\":\"\xf0\x9f\x91\x8d\"}", 1 },
+        { 0, "", "{\"feedback\":\"down \"}", -1 },
+        { 0, "", "{\"feedback\":{\"rating\":\"bad\"}}", -1 },
+        { 0, "", "{\"feedback\":{\"value\":-1}}", -1 },
+        { 0, "", "{\"feedback\":\"not bad\"}", 0 },
+        { 0, "", "{\"feedback\":\"down the street, quite far\"}", 0 },
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {

@@ -1,0 +1,12 @@
+# A split without an example is told, with the group that has all of them or
+# the share that is 0; once all went to training, or to the test, in silence.
+. "$TREE/tests/cli/lib/curate.subr"
+export SLMCTL_STORE=s
+for i in 1 2 3 4 5 6; do
+    curate_log c$i completed "question $i" "answer $i" stop
+done > log.jsonl
+slmctl collect -q --import log.jsonl
+slmctl curate --json --group-by client | jq -c .splits
+slmctl curate -q --group-by client --split 80,10,10
+slmctl curate --group-by conversation --split 0,0,100 | grep -E 'train|sealed'
+slmctl curate --split 33.3,33.3,33.4 || echo "exit $?"
