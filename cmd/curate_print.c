@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define LEAKS_SHOWN 1000
+#define EMPTY_LEAST 10 /* examples, before an empty split is a surprise */
 #define PAIRS_LEAST 20 /* of answers, before their agreement says something */
 #define LEAK_FILE_MAX ((size_t)256 << 20)
 
@@ -181,7 +182,7 @@ void curate_warn_empty(struct cli *cli, const struct curate_result *r)
                      "no example is %s: its share is 0; give --split other "
                      "shares",
                      uses[i]);
-        else
+        else if (kept >= EMPTY_LEAST)
             cli_warn(cli,
                      "no example is %s: the largest group that no split may "
                      "divide has %" PRIu64 " of %" PRIu64

@@ -2,7 +2,7 @@
 # the share that is 0; once all went to training, or to the test, in silence.
 . "$TREE/tests/cli/lib/curate.subr"
 export SLMCTL_STORE=s
-for i in 1 2 3 4 5 6; do
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
     curate_log c$i completed "question $i" "answer $i" stop
 done > log.jsonl
 slmctl collect -q --import log.jsonl
