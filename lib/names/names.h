@@ -79,13 +79,11 @@ struct slice names_draw(const struct names *m, enum names_list list,
  */
 struct slice names_draw_initial(const struct names *m, enum names_list list,
                                 char initial, struct rng *r, unsigned tries);
-/* As names_draw, in the script of `original` (Latin with accents, Cyrillic, Han
- * ...) where the list has one, else as names_draw. */
 /* True if the folded word is one that names_draw gives of the list. */
 bool names_draws(const struct names *m, enum names_list list,
                  struct slice folded);
-/* The same in the script of `original` (Latin with accents, Cyrillic, Han ...)
- * where the list has one, else as names_draw. */
+/* As names_draw, in the script of `original` (Latin with accents, Cyrillic, Han
+ * ...) where the list has one, else as names_draw. */
 struct slice names_draw_like(const struct names *m, enum names_list list,
                              struct slice original, uint64_t random);
 
