@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define BESIDE 4
-#define PAYLOAD_MIN 64 /* characters: less is no picture */
+#define PAYLOAD_MIN 32 /* characters: less holds nothing */
 
 struct place_rule {
     const char *key;
@@ -126,6 +126,7 @@ static const struct place_rule table[] = {
     { "b64_json", { NULL }, PLACE_MEDIA, "bytes of a picture" },
     { "images", { "role", "prompt" }, PLACE_MEDIA, "bytes of pictures" },
     { "bytes", { NULL }, PLACE_MEDIA, "bytes of a picture" },
+    { "file_data", { NULL }, PLACE_MEDIA, "bytes of a file" },
 };
 
 /* Members whose value is the user's or a tool's, whatever its keys are. */

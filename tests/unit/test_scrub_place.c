@@ -295,6 +295,8 @@ static const char *const media[] = {
     "{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"" PIXEL "\"}}",
     "{\"role\":\"user\",\"content\":\"what is it?\",\"images\":[\"" PIXEL
     "\"]}",
+    "{\"type\":\"file\",\"file\":{\"filename\":\"a.pdf\",\"file_data\":\"" PIXEL
+    "\"}}",
     "{\"content\":\"<img src='data:image\\/png;base64," PIXEL "'>\"}",
 };
 
