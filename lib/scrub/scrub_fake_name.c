@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define LIST_TRIES 2000 /* until a name has the initial */
+#define WORD_TRIES 8    /* until one is no word of the language */
 
 struct scrub_parts {
     struct map *noted; /* folded words of names of the record */
@@ -133,8 +134,14 @@ static struct slice draw_listed(struct scrub_worker *w, struct slice folded,
 {
     enum names_list list = list_of(w, folded, r);
     char initial = scrub_name_initial(w, folded.p[0]);
+    struct slice s = { 0 };
 
-    return names_draw_initial(w->rules->names, list, initial, r, LIST_TRIES);
+    for (unsigned i = 0; i < WORD_TRIES; i++) {
+        s = names_draw_initial(w->rules->names, list, initial, r, LIST_TRIES);
+        if (!names_is(w->rules->names, NAMES_LIST_COMMON, s))
+            break; /* "Kiss" and "Long" are names, too, and read oddly */
+    }
+    return s;
 }
 
 static bool is_joined_script(struct slice v)
