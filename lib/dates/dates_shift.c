@@ -153,9 +153,8 @@ static int move(struct moved *x, int year, struct err *err)
     dates_from_number(dates_to_number(p->y, p->m, last ? last : day) + x->days,
                       &y, &x->last_month, &x->last);
     if (x->y < DATES_YEAR_MIN || x->y > DATES_YEAR_MAX)
-        return err_set(err, ERR_LIMIT,
-                       "a date would leave the years 1000 to "
-                       "9999");
+        return err_set(err, ERR_LIMIT, "a date would leave the years %d to %d",
+                       DATES_YEAR_MIN, DATES_YEAR_MAX);
     return ERR_OK;
 }
 

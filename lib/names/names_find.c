@@ -345,6 +345,8 @@ static void add_region(struct names_worker *w, struct slice text,
     size_t from = start > REGION_BEFORE ? start - REGION_BEFORE : 0;
     size_t to = end + REGION_AFTER;
 
+    if (r->to > r->from && from <= r->to && r->to > to)
+        return; /* all of it is in the region */
     while (from && from < start && !is_blank(text.p[from]))
         from++;
     for (to = to < text.n ? to : text.n; to < text.n && !is_blank(text.p[to]);)

@@ -194,7 +194,7 @@ static void put_zeros(struct slice v, struct buf *out)
     }
 }
 
-static void put_nines(struct slice v, struct buf *out)
+void scrub_put_nines(struct slice v, struct buf *out)
 {
     for (size_t i = 0; i < v.n; i++)
         buf_char(out, scrub_is_digit(v.p[i]) ? '9' : v.p[i]);
@@ -245,15 +245,15 @@ void scrub_act(struct scrub_worker *w, const struct scrub_rule *rule,
     switch (rule->action) {
     case SCRUB_TAG:
         if (number)
-            put_nines(value, out);
+            scrub_put_nines(value, out);
         else
             buf_printf(out, "<%s_%u>", rule->type,
                        scrub_tag_number(w, rule, value));
         break;
-    case SCRUB_MASK: (number ? put_nines : put_stars)(value, out); break;
+    case SCRUB_MASK: (number ? scrub_put_nines : put_stars)(value, out); break;
     case SCRUB_DROP:
         if (number)
-            put_nines(value, out);
+            scrub_put_nines(value, out);
         break;
     case SCRUB_SURROGATE: scrub_surrogate(w, rule, value, out); break;
     case SCRUB_KEEP: assert(false); break;

@@ -40,38 +40,55 @@ void scrub_calls_keep(struct scrub_worker *w, size_t first)
     w->calls[w->call_count++] = w->found.count;
 }
 
-bool scrub_calls_take(struct scrub_worker *w)
+int scrub_calls_take(struct scrub_worker *w, struct slice text, struct err *err)
 {
     size_t from, n;
     void *all = w->hits.item;
 
     if (w->collecting || !w->calls_known)
-        return false;
+        return 0;
     assert(w->call_next < w->call_count);
     from = w->call_next ? w->calls[w->call_next - 1] : 0;
     n = w->calls[w->call_next++] - from;
     mem_grow(&all, &w->hits.cap, w->hits.count + n + 1, sizeof(*w->hits.item));
     w->hits.item = all;
+    for (size_t i = from; i < from + n; i++)
+        if (w->found.item[i].end > text.n)
+            return err_set(err, ERR_FORMAT,
+                           "finds of another text; this is a bug");
     if (n)
         memcpy(w->hits.item + w->hits.count, w->found.item + from,
                n * sizeof(*w->hits.item));
     w->hits.count += n;
-    return true;
+    return 1;
 }
 
-void scrub_calls_note(struct scrub_worker *w, size_t first)
+size_t scrub_calls_begin(struct scrub_worker *w)
 {
     void *all = w->skips;
 
     if (!w->collecting)
-        return;
+        return 0;
     mem_grow(&all, &w->skip_cap, w->skip_count + 1, sizeof(*w->skips));
     w->skips = all;
-    w->skips[w->skip_count++] = w->call_count - first;
+    w->skips[w->skip_count] = (struct scrub_skip){ w->call_count, 0 };
+    return w->skip_count++;
+}
+
+void scrub_calls_end(struct scrub_worker *w, size_t value)
+{
+    struct scrub_skip *x;
+
+    if (!w->collecting)
+        return;
+    x = &w->skips[value];
+    x->calls = w->call_count - x->calls;
+    x->values = w->skip_count - value;
 }
 
 void scrub_calls_skip(struct scrub_worker *w)
 {
     assert(w->skip_next < w->skip_count);
-    w->call_next += w->skips[w->skip_next++];
+    w->call_next += w->skips[w->skip_next].calls;
+    w->skip_next += w->skips[w->skip_next].values;
 }

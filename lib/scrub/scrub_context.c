@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEYS_MAX 4096 /* remembered at a time */
+#define KEYS_MAX 4096     /* remembered at a time */
+#define KEY_BYTES_MAX 256 /* of one that is */
 
 static uint64_t *set_at(uint64_t *sets, size_t width, size_t i)
 {
@@ -155,9 +156,9 @@ static void key_hit(void *ctx, uint32_t rule, size_t end)
 
 const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key)
 {
-    size_t width = w->rules->width, at;
+    size_t width = w->rules->width, at = KEYS_MAX;
     void *all = w->key_sets;
-    uint64_t *known;
+    uint64_t *known = NULL;
     struct buf whole = { 0 };
     struct evidence e;
     bool added;
@@ -168,10 +169,13 @@ const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key)
         map_free(w->keys);
         w->keys = map_new();
     }
-    known = map_put(w->keys, key.p, key.n, &added);
-    if (!added) /* 0: evidence for nothing */
-        return *known ? set_at(w->key_sets, width, (size_t)*known - 1) : NULL;
-    at = map_count(w->keys) - 1;
+    if (key.n <= KEY_BYTES_MAX) {
+        known = map_put(w->keys, key.p, key.n, &added);
+        if (!added) /* 0: evidence for nothing */
+            return *known ? set_at(w->key_sets, width, (size_t)*known - 1)
+                          : NULL;
+        at = map_count(w->keys) - 1;
+    }
     mem_grow(&all, &w->key_cap, at + 1, width * sizeof(*w->key_sets));
     w->key_sets = all;
     e = (struct evidence){ set_at(w->key_sets, width, at), false };
@@ -179,6 +183,7 @@ const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key)
     buf_printf(&whole, "=%.*s=", (int)key.n, key.p);
     scrub_gate_scan(w->rules->key_gate, buf_slice(&whole), key_hit, &e);
     buf_release(&whole);
-    *known = e.any ? at + 1 : 0;
+    if (known)
+        *known = e.any ? at + 1 : 0;
     return e.any ? e.set : NULL;
 }

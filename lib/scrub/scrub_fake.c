@@ -323,6 +323,7 @@ static void draw_once(struct scrub_worker *w, const struct scrub_rule *rule,
         scrub_draw(w, rule->type, norm, again, &r);
     else
         rng_init(&r, again);
+    w->again = again;
     rule->fake(w, rule, value, &r, out);
 }
 
@@ -344,7 +345,7 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
     struct buf norm = { 0 };
     const uint64_t *tried;
     size_t start = out->len;
-    unsigned again = 0, same = 0;
+    unsigned again = 0, last, same = 0;
     struct buf before = { 0 }, folded = { 0 };
     struct slice form;
 
@@ -357,7 +358,8 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
     tried = get(f->tries, &norm);
     if (tried)
         again = (unsigned)*tried;
-    for (unsigned last = again + SCRUB_FAKE_TRIES; again < last; again++) {
+    last = again + SCRUB_FAKE_TRIES;
+    for (; again < last; again++) {
         struct slice s;
 
         out->len = start;
@@ -376,7 +378,7 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
             break;
         }
     }
-    *put(&f->tries, &norm, NULL) = again;
+    *put(&f->tries, &norm, NULL) = again < last ? again : last - 1;
     if (same_folded(f, (struct slice){ out->data + start, out->len - start },
                     buf_slice(&folded), value)) {
         out->len = start; /* nothing in it can be redrawn */

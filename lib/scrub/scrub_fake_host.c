@@ -8,6 +8,7 @@
  */
 #include "scrub/scrub_fake.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define LABELS 16
@@ -62,7 +63,7 @@ static bool is_second_level(struct slice label)
 static bool is_reserved_host(const struct slice *label, size_t n)
 {
     static const char *const tops[] = { "example", "test", "invalid",
-                                        "localhost", "local" };
+                                        "localhost" };
     struct slice top = label[n - 1];
 
     if (scrub_is_one_of(top, tops, sizeof(tops) / sizeof(*tops)))
@@ -160,13 +161,15 @@ struct local {
     size_t names; /* tokens that are some */
 };
 
-static void put_part(struct local *l, struct slice folded)
+static void put_part(struct local *l, struct slice was, struct slice folded)
 {
     struct slice part = scrub_name_part(l->w, folded);
     struct buf plain = { 0 };
 
     scrub_fold(part, &plain);
-    buf_add_slice(l->out, buf_slice(&plain));
+    if (was.p[0] >= 'A' && was.p[0] <= 'Z' && plain.len)
+        plain.data[0] = (char)(plain.data[0] & ~0x20);
+    scrub_cased_add(was, buf_slice(&plain), l->out);
     buf_release(&plain);
     l->names++;
 }
@@ -183,7 +186,7 @@ static bool put_joined(struct local *l, struct slice t)
 
     if (t.n >= 5 && scrub_name_known(l->w, rest)) {
         put_initial(l, t.p[0]);
-        put_part(l, rest);
+        put_part(l, rest, rest);
         return true;
     }
     for (size_t i = 3; i + 3 <= t.n; i++) {
@@ -191,12 +194,12 @@ static bool put_joined(struct local *l, struct slice t)
 
         if (!scrub_name_known(l->w, a) || !scrub_name_known(l->w, b))
             continue;
-        put_part(l, a);
-        put_part(l, b);
+        put_part(l, a, a);
+        put_part(l, b, b);
         return true;
     }
     if (t.n >= 5 && scrub_name_known(l->w, front)) {
-        put_part(l, front);
+        put_part(l, front, front);
         put_initial(l, t.p[t.n - 1]);
         return true;
     }
@@ -209,7 +212,7 @@ static void put_token(struct local *l, struct slice folded, bool alone)
     if (folded.n == 1 && !alone && folded.p[0] >= 'a' && folded.p[0] <= 'z') {
         put_initial(l, folded.p[0]);
     } else if (folded.n > 1 && scrub_name_known(l->w, folded)) {
-        put_part(l, folded);
+        put_part(l, folded, folded);
     } else if (folded.n < 5 || !put_joined(l, folded)) {
         for (size_t i = 0; i < folded.n; i++)
             buf_char(l->out, scrub_draw_syllable(l->r, i));
@@ -278,6 +281,38 @@ static size_t authority(struct slice v, size_t *host, size_t *user)
     return i;
 }
 
+/* Letters that are a name of the record become its surrogate, in their case;
+ * digits beside them stay. */
+static void put_path_words(struct local *l, struct slice t)
+{
+    for (size_t i = 0; i < t.n;) {
+        struct buf folded = { 0 };
+        struct slice word = { t.p + i, 0 };
+
+        while (i + word.n < t.n && in_token(t.p[i + word.n]))
+            word.n++;
+        if (!word.n) {
+            buf_char(l->out, t.p[i++]);
+            continue;
+        }
+        i += word.n;
+        scrub_fold(word, &folded);
+        if (word.n > 2 && scrub_name_noted(l->w, buf_slice(&folded)))
+            put_part(l, word, buf_slice(&folded));
+        else
+            buf_add_slice(l->out, word);
+        buf_release(&folded);
+    }
+}
+
+/* "%20" is no part of a word. */
+static bool is_percent(struct slice v, size_t i)
+{
+    return v.p[i] == '%' && i + 2 < v.n &&
+           isxdigit((unsigned char)v.p[i + 1]) &&
+           isxdigit((unsigned char)v.p[i + 2]);
+}
+
 /* What stands behind the host: words stay, unless they are names; numbers of
  * three digits and more, and what looks drawn, do not. */
 static void put_path(struct local *l, struct slice v)
@@ -287,24 +322,22 @@ static void put_path(struct local *l, struct slice v)
     while (i < v.n) {
         size_t from = i, digits = 0;
         struct slice t;
-        struct buf folded = { 0 };
 
         if (!in_token(v.p[i]) && !scrub_is_digit(v.p[i])) {
-            buf_char(l->out, v.p[i++]);
+            size_t n = is_percent(v, i) ? 3 : 1;
+
+            buf_add(l->out, v.p + i, n);
+            i += n;
             continue;
         }
         for (; i < v.n && (in_token(v.p[i]) || scrub_is_digit(v.p[i])); i++)
             digits += scrub_is_digit(v.p[i]);
         t = (struct slice){ v.p + from, i - from };
-        scrub_fold(t, &folded);
-        if (!digits && t.n > 2 && scrub_name_noted(l->w, buf_slice(&folded)))
-            put_part(l, buf_slice(&folded));
-        else if (digits > 2)
+        if (digits <= 2)
+            put_path_words(l, t);
+        else
             for (size_t k = 0; k < t.n; k++)
                 buf_char(l->out, scrub_draw_like(l->r, t.p[k]));
-        else
-            buf_add_slice(l->out, t);
-        buf_release(&folded);
     }
 }
 

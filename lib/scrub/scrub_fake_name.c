@@ -277,10 +277,10 @@ static bool is_title(struct slice folded)
         "prof",   "sir",      "madam",  "lord",      "rev",     "hon",
         "capt",   "lt",       "sgt",    "professor", "doctor",  "herr",
         "frau",   "monsieur", "madame", "mme",       "mlle",    "senor",
-        "senora", "srta",     "sra",    "signor",    "signora", "don",
-        "dona",   "dipl",     "ing",    "jr",        "sr",      "ii",
-        "iii",    "iv",       "phd",    "md",        "esq",     "dds",
-        "mba",    "cpa",      "rn",     "father",    "sister",  "captain",
+        "senora", "srta",     "sra",    "signor",    "signora", "dipl",
+        "ing",    "jr",       "sr",     "ii",        "iii",     "iv",
+        "phd",    "md",       "esq",    "dds",       "mba",     "cpa",
+        "rn",     "father",   "sister", "captain",
     };
 
     return scrub_is_one_of(folded, list, sizeof(list) / sizeof(*list));
@@ -298,6 +298,15 @@ static bool is_particle(struct slice folded)
     return scrub_is_one_of(folded, list, sizeof(list) / sizeof(*list));
 }
 
+/* "Al Smith", unlike "Al-Rashid" */
+static bool is_first_name(const struct words *x)
+{
+    struct slice folded = buf_slice(&x->folded);
+
+    return (slice_is(folded, "al") || slice_is(folded, "di")) &&
+           (x->at >= x->v.n || x->v.p[x->at] != '-');
+}
+
 static enum word kind_of(const struct words *x)
 {
     struct slice folded = buf_slice(&x->folded);
@@ -307,7 +316,7 @@ static enum word kind_of(const struct words *x)
     if (!folded.n || (!alone && is_title(folded) && (x->first || x->last)))
         return WORD_KEPT;
     if (!alone && is_particle(folded) && !(x->last && folded.n > 1) &&
-        (lower || !x->first || folded.n == 2))
+        (lower || !x->first || (folded.n == 2 && !is_first_name(x))))
         return WORD_KEPT;
     if (folded.n == 1 && is_latin(folded))
         return WORD_INITIAL;

@@ -49,18 +49,21 @@ static size_t reserved_prefix(const char *d, size_t n, const char **range)
     return 0;
 }
 
-/* Digits that the surrogate shares with the value, or has from a range. */
-static size_t fixed_digits(struct slice v, char *d, size_t n)
+/* Digits that the surrogate shares with the value, or has from a range, unless
+ * that is spent. */
+static size_t fixed_digits(struct slice v, char *d, size_t n, bool spent)
 {
     const char *range = NULL;
     bool plus = v.n && (v.p[0] == '+' || (v.p[0] == '(' && v.p[1] == '+'));
     size_t fixed;
 
+    if (n == 7 && spent)
+        return 0;
     if (n == 7) {
         memcpy(d, "55501", 5);
         return 5;
     }
-    fixed = plus ? reserved_prefix(d, n, &range) : 0;
+    fixed = plus && !spent ? reserved_prefix(d, n, &range) : 0;
     if (range)
         memcpy(d, range, fixed);
     else if (plus)
@@ -75,13 +78,13 @@ void scrub_fake_phone(struct scrub_worker *w, const struct scrub_rule *rule,
 {
     char d[SCRUB_FAKE_DIGITS];
     size_t n = scrub_digits_of(v, d);
+    bool spent = w->again >= SCRUB_FAKE_TRIES / 2;
 
-    (void)w;
     (void)rule;
     if ((n == 10 && d[0] > '1') || (n == 11 && d[0] == '1')) {
         draw_nanp(r, d + (n - 10));
     } else {
-        for (size_t i = fixed_digits(v, d, n); i < n; i++)
+        for (size_t i = fixed_digits(v, d, n, spent); i < n; i++)
             d[i] = i ? scrub_draw_digit(r) : scrub_draw_first(r, d[0]);
     }
     scrub_digits_lay(v, d, n, out);

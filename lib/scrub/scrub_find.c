@@ -308,10 +308,13 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
 
     if (!text.n)
         return ERR_OK;
-    if (scrub_calls_take(w)) {
+    rc = scrub_calls_take(w, text, err);
+    if (rc > 0) {
         rc = scrub_member_take(&s);
         return rc < 0 ? rc : seek(&s);
     }
+    if (rc < 0)
+        return rc;
     w->window_count = w->word_count = w->cluster_count = 0;
     scrub_gate_scan(w->rules->gate, text, literal_hit, &s);
     if (!is_protocol(w))

@@ -214,8 +214,21 @@ static int string_value(struct scrub_walk *s, struct slice inner, size_t base,
 /* The one shorter number that a rule is about: an age over 89. */
 static bool is_old_age(struct slice raw, struct slice key)
 {
-    return raw.n >= 2 && (raw.p[0] == '9' || raw.p[0] == '1') &&
+    return raw.n >= 2 && (raw.p[0] == '9' || raw.p[0] == '1') && key.n &&
            memmem(key.p, key.n, "_age_", 5);
+}
+
+/* What a rule made is no number: its digits are nines. */
+static void nines_instead(struct scrub_worker *w, struct slice raw, size_t mark)
+{
+    for (size_t i = mark; i < w->edit_count; i++) {
+        struct scrub_edit *e = &w->edits[i];
+        struct slice was = { raw.p + e->start, e->end - e->start };
+
+        e->rep = w->arena.len;
+        e->rep_len = was.n;
+        scrub_put_nines(was, &w->arena);
+    }
 }
 
 static int number_value(struct scrub_walk *s, struct slice raw, size_t base,
@@ -234,8 +247,7 @@ static int number_value(struct scrub_walk *s, struct slice raw, size_t base,
         return rc;
     scrub_write_edits(w, raw, mark, w->edit_count, &now);
     if (!w->collecting && !scrub_is_number(buf_slice(&now)))
-        rc = err_set(s->err, ERR_FORMAT, "rule %s makes no number of a number",
-                     w->rules->rule[w->edits[mark].rule].name);
+        nines_instead(w, raw, mark);
     for (size_t i = mark; i < w->edit_count; i++) {
         w->edits[i].start += base;
         w->edits[i].end += base;
@@ -285,7 +297,7 @@ static int logprobs_value(struct scrub_walk *s, const struct json *j,
 {
     struct scrub_worker *w = s->w;
     struct slice raw = json_raw(j, v);
-    size_t mark = w->edit_count, calls = w->call_count;
+    size_t mark = w->edit_count, begun;
     struct buf text = { 0 };
     int rc;
 
@@ -301,6 +313,7 @@ static int logprobs_value(struct scrub_walk *s, const struct json *j,
         scrub_calls_skip(w);
         return scrub_push_edit(s, e);
     }
+    begun = scrub_calls_begin(w);
     scrub_logprobs_join(j, v, &text);
     rc = scrub_plain_text(s, buf_slice(&text), (struct slice){ 0 }, false,
                           depth + 1);
@@ -309,7 +322,7 @@ static int logprobs_value(struct scrub_walk *s, const struct json *j,
     buf_release(&text);
     if (rc == ERR_OK)
         rc = json_value(s, j, v, (struct slice){ 0 }, depth);
-    scrub_calls_note(w, calls);
+    scrub_calls_end(w, begun);
     return rc;
 }
 
@@ -342,7 +355,7 @@ static int member_value(struct scrub_walk *s, const struct json *j,
         scrub_key_words(key, words);
     w->place = PLACE_TEXT;
     if (depth == 0 && !w->in_data) {
-        w->place = (int)scrub_place_of(j, object, object_key, key);
+        w->place = (int)scrub_place_of(j, object, object_key, key, e);
         w->in_data = scrub_is_data_key(j, e, key);
         w->member = scrub_speaks_of_property(key);
     }
@@ -402,6 +415,11 @@ int scrub_text(struct scrub_walk *s, struct slice text, struct slice key,
     struct json *j;
     int rc;
 
+    if (depth == 0 && scrub_is_number(slice_trim(text))) {
+        struct slice raw = slice_trim(text);
+
+        return number_value(s, raw, (size_t)(raw.p - text.p), key, depth);
+    }
     if (!looks_like_json(text))
         return scrub_plain_text(s, text, key, false, depth);
     if (depth > SCRUB_MAX_NESTING)

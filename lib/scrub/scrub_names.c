@@ -2,9 +2,8 @@
  * scrub_names.c - the family of finders that names gives, and what a record
  * knows of a name
  *
- * A name found once is noted: in a later text, and in a second look at earlier
- * ones where the documents hold it more often than it was found, the same
- * words are the same thing, in code and SQL too. Of a person that is known for
+ * A name found once is noted: a second look takes the same words for the same
+ * thing wherever they stand, in code and SQL too. Of a person that is known for
  * sure each word counts, whatever its case, unless it is a word of the
  * language.
  */
@@ -25,15 +24,13 @@ struct note {
     char *text;
     size_t n;
     enum names_class class;
-    size_t seen;       /* how often it was found */
-    bool account;      /* digits may follow */
-    bool more;         /* the documents hold it more often */
-    size_t held, from; /* so far, while the documents are read */
-    uint16_t next;     /* note that begins alike, plus one */
+    bool account;  /* digits may follow */
+    size_t from;   /* end of the last in a text */
+    uint16_t next; /* note that begins alike, plus one */
 };
 
-/* Notes by the two bytes that they begin with: one pass over a document asks
- * for all of them. */
+/* Notes by the two bytes that they begin with: one pass over a text asks for
+ * all of them. */
 #define BUCKETS 256
 struct index {
     uint64_t bit[65536 / 64];
@@ -46,9 +43,9 @@ struct seeker {
     struct names_worker *worker;
     struct note note[NOTES_MAX];
     size_t count;
-    struct map *known; /* phrase: index of its note */
-    size_t more;       /* notes to be sought */
-    struct index index;
+    struct map *known;  /* phrase: index of its note */
+    struct index index; /* of notes [0, indexed) */
+    size_t indexed;
     const struct slice *template; /* of the record */
     size_t template_count;
 };
@@ -97,8 +94,45 @@ static void *worker_new(const void *shared)
     return k;
 }
 
+static unsigned pair_at(const char *p)
+{
+    return (unsigned)(unsigned char)p[0] | (unsigned)(unsigned char)p[1] << 8;
+}
+
+static uint16_t *bucket_of(struct index *x, unsigned pair)
+{
+    return &x->first[(pair * 40503u >> 8) % BUCKETS];
+}
+
+static void index_fill(struct seeker *k)
+{
+    struct index *x = &k->index;
+
+    for (size_t i = 0; i < k->count; i++) {
+        unsigned pair = pair_at(k->note[i].text);
+        uint16_t *first = bucket_of(x, pair);
+
+        x->bit[pair / 64] |= UINT64_C(1) << pair % 64;
+        k->note[i].next = *first;
+        *first = (uint16_t)(i + 1);
+    }
+    k->indexed = k->count;
+}
+
+static void index_clear(struct seeker *k)
+{
+    for (size_t i = 0; i < k->indexed; i++) {
+        unsigned pair = pair_at(k->note[i].text);
+
+        k->index.bit[pair / 64] = 0;
+        *bucket_of(&k->index, pair) = 0;
+    }
+    k->indexed = 0;
+}
+
 static void forget(struct seeker *k)
 {
+    index_clear(k);
     for (size_t i = 0; i < k->count; i++)
         free(k->note[i].text);
     k->count = 0;
@@ -128,14 +162,13 @@ static void begin(void *worker, const struct slice *template, size_t n)
 
 /* The note of a phrase; NULL: it has none and there is no room. */
 static struct note *note_of(struct seeker *k, struct slice v,
-                            enum names_class class, bool add)
+                            enum names_class class)
 {
     const uint64_t *at = k->known ? map_get(k->known, v.p, v.n) : NULL;
 
     if (at)
         return &k->note[*at];
-    if (!add || k->count == NOTES_MAX || v.n < SCRUB_NOTE_MIN ||
-        v.n > NOTE_BYTES_MAX)
+    if (k->count == NOTES_MAX || v.n < SCRUB_NOTE_MIN || v.n > NOTE_BYTES_MAX)
         return NULL;
     if (!k->known)
         k->known = map_new();
@@ -174,30 +207,10 @@ static bool letter_before(struct slice t, size_t i)
 
 static void note_form(void *ctx, struct slice form, bool account)
 {
-    struct note *n = note_of(ctx, form, NAMES_PERSON, true);
+    struct note *n = note_of(ctx, form, NAMES_PERSON);
 
     if (n)
         n->account |= account;
-}
-
-/* Words that are sought alone have been found in v, too. */
-static void count_words(struct seeker *k, struct slice v)
-{
-    size_t i = 0;
-
-    while (i < v.n) {
-        size_t from = i;
-        struct note *n = NULL;
-
-        while (i < v.n && is_letter(v.p[i]))
-            i++;
-        if (i > from && i - from < v.n)
-            n = note_of(k, (struct slice){ v.p + from, i - from }, NAMES_PERSON,
-                        false);
-        i += i == from || i < v.n;
-        if (n)
-            n->seen++;
-    }
 }
 
 static void note_span(struct seeker *k, struct slice v, struct names_span *s)
@@ -207,16 +220,12 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
     if (s->class == NAMES_TITLE || s->tier != 1)
         return;
     if (memchr(v.p, ' ', v.n) || scrub_name_tells(k->names, v)) {
-        n = note_of(k, v, s->class, true);
-        if (n) {
-            n->seen++;
+        n = note_of(k, v, s->class);
+        if (n)
             s->class = n->class; /* one phrase, one kind */
-        }
     }
     if (s->class == NAMES_PERSON && s->sure)
         scrub_name_forms(k->names, v, note_form, k);
-    if (s->class == NAMES_PERSON)
-        count_words(k, v);
 }
 
 static bool is_whole(struct slice t, size_t start, size_t end)
@@ -234,40 +243,6 @@ static bool is_whole_raw(struct slice t, size_t start, size_t end)
     return !letter_behind(t, end) && (escape || !letter_before(t, start));
 }
 
-static unsigned pair_at(const char *p)
-{
-    return (unsigned)(unsigned char)p[0] | (unsigned)(unsigned char)p[1] << 8;
-}
-
-static uint16_t *bucket_of(struct index *x, unsigned pair)
-{
-    return &x->first[(pair * 40503u >> 8) % BUCKETS];
-}
-
-static void index_fill(struct seeker *k)
-{
-    struct index *x = &k->index;
-
-    for (size_t i = 0; i < k->count; i++) {
-        unsigned pair = pair_at(k->note[i].text);
-        uint16_t *first = bucket_of(x, pair);
-
-        x->bit[pair / 64] |= UINT64_C(1) << pair % 64;
-        k->note[i].next = *first;
-        *first = (uint16_t)(i + 1);
-    }
-}
-
-static void index_clear(struct seeker *k)
-{
-    for (size_t i = 0; i < k->count; i++) {
-        unsigned pair = pair_at(k->note[i].text);
-
-        k->index.bit[pair / 64] = 0;
-        *bucket_of(&k->index, pair) = 0;
-    }
-}
-
 /* Where the note that ends at i ends with the digits of an account. */
 static size_t with_digits(const struct note *n, struct slice t, size_t i)
 {
@@ -283,35 +258,6 @@ static size_t with_digits(const struct note *n, struct slice t, size_t i)
     while (end < t.n && scrub_is_digit(t.p[end]))
         end++;
     return end;
-}
-
-/* Counts the notes that stand at `at`; one that goes on there is passed. */
-static void count_at(struct seeker *k, struct slice t, size_t at, unsigned pair)
-{
-    struct note *n;
-
-    for (unsigned i = *bucket_of(&k->index, pair); i; i = n->next) {
-        n = &k->note[i - 1];
-        if (at < n->from || n->n > t.n - at ||
-            memcmp(t.p + at, n->text, n->n) != 0)
-            continue;
-        n->from = at + n->n;
-        n->held += is_whole_raw(t, at, with_digits(n, t, n->from));
-    }
-}
-
-static void count_raw(struct seeker *k, struct slice t)
-{
-    const uint64_t *bit = k->index.bit;
-
-    for (size_t i = 0; i < k->count; i++)
-        k->note[i].from = 0;
-    for (size_t i = 0; i + SCRUB_NOTE_MIN <= t.n; i++) {
-        unsigned pair = pair_at(t.p + i);
-
-        if (bit[pair / 64] >> pair % 64 & 1)
-            count_at(k, t, i, pair);
-    }
 }
 
 static bool holds(struct slice t, struct slice v)
@@ -341,24 +287,6 @@ static bool is_template(const struct seeker *k, struct slice v,
         if (holds(k->template[i], v))
             return true;
     return false;
-}
-
-/* Where the text holds the note from *from on, which moves behind it. */
-static size_t seek(const struct note *n, struct slice t, size_t *from)
-{
-    while (*from < t.n) {
-        const char *hit = memmem(t.p + *from, t.n - *from, n->text, n->n);
-        size_t start;
-
-        if (!hit)
-            break;
-        start = (size_t)(hit - t.p);
-        *from = with_digits(n, t, start + n->n);
-        if (is_whole(t, start, *from))
-            return start;
-    }
-    *from = t.n;
-    return SIZE_MAX;
 }
 
 /* "San Diego" of "San Diego County": others name the place alone, and the
@@ -423,38 +351,57 @@ static int find_names(void *worker, struct slice text, struct slice key,
     return rc;
 }
 
-/* Which names the documents hold more often than they were found. */
-static void end(void *worker, const struct slice *documents, size_t n)
+static void end(void *worker)
 {
     struct seeker *k = worker;
 
-    k->more = 0;
-    if (!k->count)
-        return;
-    index_fill(k);
-    for (size_t d = 0; d < n; d++)
-        count_raw(k, documents[d]);
     index_clear(k);
-    for (size_t i = 0; i < k->count; i++) {
-        k->note[i].more = k->note[i].held > k->note[i].seen;
-        k->more += k->note[i].more;
+    index_fill(k);
+}
+
+struct sought {
+    struct seeker *k;
+    struct slice text;
+    scrub_found_fn *found;
+    void *ctx;
+};
+
+/* Notes that stand at `at`; one that goes on there is passed. */
+static int seek_at(struct sought *s, size_t at, unsigned pair)
+{
+    struct slice t = s->text;
+    struct note *n;
+    int rc = ERR_OK;
+
+    for (unsigned i = *bucket_of(&s->k->index, pair); i && rc == ERR_OK;
+         i = n->next) {
+        n = &s->k->note[i - 1];
+        if (at < n->from || n->n > t.n - at ||
+            memcmp(t.p + at, n->text, n->n) != 0)
+            continue;
+        n->from = with_digits(n, t, at + n->n);
+        if (is_whole(t, at, n->from) &&
+            (n->class != NAMES_PLACE || !is_zone(t, at)))
+            rc = s->found(s->ctx, n->class, at, n->from, 1);
     }
+    return rc;
 }
 
 static int seek_names(void *worker, struct slice text, scrub_found_fn *found,
                       void *ctx)
 {
-    struct seeker *k = worker;
+    struct sought s = { worker, text, found, ctx };
+    const uint64_t *bit = s.k->index.bit;
     int rc = ERR_OK;
 
-    for (size_t i = 0; rc == ERR_OK && k->more && i < k->count; i++) {
-        const struct note *x = &k->note[i];
-        size_t from = 0, start;
+    for (size_t i = 0; i < s.k->indexed; i++)
+        s.k->note[i].from = 0;
+    for (size_t i = 0;
+         rc == ERR_OK && s.k->indexed && i + SCRUB_NOTE_MIN <= text.n; i++) {
+        unsigned pair = pair_at(text.p + i);
 
-        while (x->more && rc == ERR_OK &&
-               (start = seek(x, text, &from)) != SIZE_MAX)
-            if (x->class != NAMES_PLACE || !is_zone(text, start))
-                rc = found(ctx, x->class, start, from, 1);
+        if (bit[pair / 64] >> pair % 64 & 1)
+            rc = seek_at(&s, i, pair);
     }
     return rc;
 }

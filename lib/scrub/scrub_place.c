@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define BESIDE 4
+#define WORD_MAX 66    /* bytes of a word of the protocol, quotes included */
 #define PAYLOAD_MIN 32 /* characters: less holds nothing */
 
 struct place_rule {
@@ -151,9 +152,22 @@ static bool is_beside(const struct place_rule *const *rule, size_t n,
     return false;
 }
 
+/* What nothing beside it bears out must look like a word of the protocol. */
+static enum scrub_place place_alone(const struct place_rule *r,
+                                    const struct json *j, json_ref value)
+{
+    struct slice v = json_raw(j, value);
+
+    return r->place != PLACE_STRUCTURE ||
+                   (v.n < WORD_MAX && !memchr(v.p, ' ', v.n))
+               ? r->place
+               : PLACE_TEXT;
+}
+
 /* The rules of a key have one place among them. */
 enum scrub_place scrub_place_of(const struct json *j, json_ref object,
-                                struct slice object_key, struct slice key)
+                                struct slice object_key, struct slice key,
+                                json_ref value)
 {
     const struct place_rule *rule[sizeof(table) / sizeof(*table)];
     size_t n = 0;
@@ -166,7 +180,7 @@ enum scrub_place scrub_place_of(const struct json *j, json_ref object,
         if (key.p[0] != table[i].key[0] || !slice_is(key, table[i].key))
             continue;
         if (!table[i].beside[0])
-            return table[i].place;
+            return place_alone(&table[i], j, value);
         rule[n++] = &table[i];
     }
     for (json_ref e = n ? json_first(j, object) : JSON_NONE; e != JSON_NONE;

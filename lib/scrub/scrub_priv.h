@@ -80,7 +80,7 @@ struct scrub_finder {
      * A record begins; it was looked at and will be written: find what is
      * known where it was not found. */
     void (*begin)(void *worker, const struct slice *templates, size_t n);
-    void (*end)(void *worker, const struct slice *documents, size_t n);
+    void (*end)(void *worker);
     int (*seek)(void *worker, struct slice text, scrub_found_fn *found,
                 void *ctx);
     /* key: as scrub_find has it. A negative answer of found ends it. */
@@ -292,6 +292,10 @@ struct scrub_level { /* memory of one level of nesting */
 #define SCRUB_LEVELS (SCRUB_MAX_NESTING + 2) /* a plain text in the deepest */
 #define SCRUB_VIEWS 4                        /* views of views */
 
+struct scrub_skip { /* texts within a value; it and such values in it */
+    size_t calls, values;
+};
+
 #define SCRUB_TEMPLATES 64 /* parts of a record; more are text like others */
 
 struct scrub_worker {
@@ -331,7 +335,7 @@ struct scrub_worker {
     struct scrub_hits found;
     size_t *calls; /* ends of each text's finds */
     size_t call_count, call_cap, call_next;
-    size_t *skips; /* texts within each value of logprobs */
+    struct scrub_skip *skips; /* values of logprobs, as they begin */
     size_t skip_count, skip_cap, skip_next;
     bool strict;    /* what has only the shape acts */
     bool spreading; /* second pass: seek the values of the first */
@@ -340,6 +344,7 @@ struct scrub_worker {
     bool logprobs_seen, logprobs_held, logprobs_dropped;
     uint32_t last_rule;
     struct dates_known dates;
+    unsigned again; /* draws of the surrogate that were not taken */
     void *finder[SCRUB_FINDERS];
     uint64_t *reported;          /* by rule, of the last record */
     bool reports;                /* any */
@@ -399,10 +404,13 @@ void scrub_template_read(struct scrub_worker *w, const struct slice *documents,
                          size_t n);
 void scrub_calls_reset(struct scrub_worker *w);
 void scrub_calls_keep(struct scrub_worker *w, size_t first);
-/* False: it is not known. */
-bool scrub_calls_take(struct scrub_worker *w);
-/* A value was looked into that the second look may leave out. */
-void scrub_calls_note(struct scrub_worker *w, size_t first);
+/* 1: added to w->hits; 0: it is not known. */
+MUST_CHECK int scrub_calls_take(struct scrub_worker *w, struct slice text,
+                                struct err *err);
+/* A value is looked into that the second look may leave out, with all such
+ * values in it. */
+size_t scrub_calls_begin(struct scrub_worker *w);
+void scrub_calls_end(struct scrub_worker *w, size_t value);
 void scrub_calls_skip(struct scrub_worker *w);
 
 /* Clusters of digits, and colons (scrub_digits.c, scrub_shape.c). */
@@ -450,7 +458,8 @@ enum scrub_place {
     PLACE_MEDIA,     /* bytes in base64 */
 };
 enum scrub_place scrub_place_of(const struct json *j, json_ref object,
-                                struct slice object_key, struct slice key);
+                                struct slice object_key, struct slice key,
+                                json_ref value);
 /* A member whose value is the user's or a tool's, whatever keys it has. */
 bool scrub_is_data_key(const struct json *j, json_ref value, struct slice key);
 /* "default" and the like: evidence is the key of the property around it. */
@@ -466,6 +475,8 @@ struct scrub_walk {
     bool number; /* the text is a number of JSON */
 };
 bool scrub_is_number(struct slice v); /* as JSON has them */
+/* The value with nines for its digits, appended: what a number may become. */
+void scrub_put_nines(struct slice v, struct buf *out);
 MUST_CHECK int scrub_push_edit(struct scrub_walk *s, struct scrub_edit e);
 /* Edits [from, to) of a text done, appended. */
 void scrub_write_edits(const struct scrub_worker *w, struct slice in,

@@ -114,14 +114,13 @@ static void begin_finders(struct scrub_worker *w)
             f->begin(w->finder[i], w->template, w->template_count);
 }
 
-static void end_finders(struct scrub_worker *w, const struct slice *documents,
-                        size_t n)
+static void end_finders(struct scrub_worker *w)
 {
     const struct scrub_finder *f;
 
     for (size_t i = 0; (f = scrub_finder_at(i)) != NULL; i++)
         if (f->end && w->rules->finds[i])
-            f->end(w->finder[i], documents, n);
+            f->end(w->finder[i]);
 }
 
 static void forget_reported(struct scrub_worker *w)
@@ -201,7 +200,7 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
     if (rc == ERR_OK && w->collecting &&
         (w->edit_count > 0 || w->logprobs_dropped)) {
         w->collecting = false;
-        end_finders(w, documents, n);
+        end_finders(w);
         w->spreading = w->spread_known || w->spread_digits;
         rc = look(&s, documents, n, true, ends);
         /* A name that was met late may change what others are given. */

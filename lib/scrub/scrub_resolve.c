@@ -181,12 +181,41 @@ static void choose(const struct scrub_rules *rules, struct scrub_hit *h,
     free(c.taken);
 }
 
-/* Runs that no find holds as a whole join the finds. */
+static bool acts(const struct scrub_worker *w, const struct scrub_hit *h)
+{
+    return h->tier < 3 || w->strict;
+}
+
+/* Finds and runs that reach over the end of runs[k] are in it, sorted hits
+ * from i on; returns the last of these runs. */
+static size_t widen(const struct scrub_worker *w, struct scrub_hit *runs,
+                    size_t count, size_t k, size_t i, size_t n)
+{
+    const struct scrub_hit *h = w->hits.item;
+    struct scrub_hit *run = &runs[k];
+
+    for (;;) {
+        if (i < n && h[i].start < run->end) {
+            if (acts(w, &h[i]) && h[i].end > run->end)
+                run->end = h[i].end;
+            i++;
+        } else if (k + 1 < count && runs[k + 1].start < run->end) {
+            k++;
+            if (runs[k].end > run->end)
+                run->end = runs[k].end;
+        } else {
+            return k;
+        }
+    }
+}
+
+/* Runs that no find holds as a whole join the finds, with all that reaches
+ * into them: what loses to a run must not leave its other end. */
 static void add_runs(struct scrub_worker *w, struct scrub_hit *runs,
                      size_t count)
 {
     struct scrub_hits *hits = &w->hits;
-    size_t n = hits->count, i = 0, end = 0;
+    size_t n = hits->count, i = 0, from = 0, end = 0;
     void *all = hits->item;
 
     mem_grow(&all, &hits->cap, n + count, sizeof(*hits->item));
@@ -194,12 +223,22 @@ static void add_runs(struct scrub_worker *w, struct scrub_hit *runs,
     qsort(hits->item, n, sizeof(*hits->item), by_start);
     qsort(runs, count, sizeof(*runs), by_start);
     for (size_t k = 0; k < count; k++) {
-        for (; i < n && hits->item[i].start <= runs[k].start; i++)
-            if ((hits->item[i].tier < 3 || w->strict) &&
-                hits->item[i].end > end)
+        struct scrub_hit *run = &runs[k];
+
+        for (; i < n && hits->item[i].start <= run->start; i++) {
+            if (!acts(w, &hits->item[i]))
+                continue;
+            if (hits->item[i].start >= end)
+                from = hits->item[i].start; /* of what overlaps */
+            if (hits->item[i].end > end)
                 end = hits->item[i].end;
-        if (end < runs[k].end)
-            hits->item[hits->count++] = runs[k];
+        }
+        if (end >= run->end)
+            continue;
+        k = widen(w, runs, count, k, i, n);
+        if (end > run->start)
+            run->start = from;
+        hits->item[hits->count++] = *run;
     }
 }
 

@@ -276,7 +276,8 @@ static int set(struct reader *s, struct slice key, struct slice v)
     if (slice_is(key, "type"))
         return set_name(s, v, &r->type);
     if (slice_is(key, "tier"))
-        return set_small(s, v, 3, &r->tier);
+        return slice_is(v, "0") ? bad(s, "tier is 1, 2 or 3", v)
+                                : set_small(s, v, 3, &r->tier);
     if (slice_is(key, "priority"))
         return set_small(s, v, 1000, &r->priority);
     if (slice_is(key, "gate"))

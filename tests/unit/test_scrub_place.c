@@ -83,7 +83,7 @@ START_TEST(fields_of_the_protocol_stay)
         "\"}}},\"response\":{\"id\":\"c " CARD
         "\",\"object\":\"chat.completion\",\"created\":" CARD
         ",\"model\":\"m\",\"choices\":[{\"finish_reason\":\"stop\"}],"
-        "\"system_fingerprint\":\"fp " CARD "\",\"usage\":{}}}",
+        "\"system_fingerprint\":\"fp_" CARD "\",\"usage\":{}}}",
         "{\"model\":\"m\",\"id\":\"msg " CARD "\",\"role\":\"assistant\","
         "\"content\":[{\"type\":\"tool_use\",\"id\":\"toolu " CARD
         "\",\"name\":\"f " CARD "\",\"input\":{}}],\"stop_reason\":\"x\"}",

@@ -1,0 +1,152 @@
+/* test_scrub_looks.c - what the second look at a record must not miss
+ */
+#include "suite.h"
+
+#include "json/json.h"
+#include "scrub/scrub.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static struct scrub_rules *rules;
+static const struct crypto_key key = { { 7, 7, 7 } };
+
+static struct scrub_rules *load(const char *action, bool strict)
+{
+    struct scrub_rules *r = scrub_rules_new();
+    struct scrub_settings s = { .actions = &action,
+                                .action_count = action != NULL,
+                                .strict = strict };
+    struct err err = { 0 };
+
+    ck_assert_int_eq(crypto_init(&err), 0);
+    scrub_rules_set(r, &s);
+    ck_assert_msg(scrub_rules_add_builtin(r, &err) == 0 &&
+                      scrub_rules_finish(r, &err) == 0,
+                  "%s", err.msg);
+    return r;
+}
+
+static void load_rules(void)
+{
+    rules = load(NULL, false);
+}
+
+static void drop_rules(void)
+{
+    scrub_rules_free(rules);
+}
+
+/* Caller frees. */
+static char *scrub_with(const struct scrub_rules *r, struct slice in)
+{
+    struct scrub_worker *w = scrub_worker_new(r, &key);
+    struct buf out = { 0 };
+    struct err err = { 0 };
+    size_t count;
+
+    ck_assert_msg(
+        scrub_record(w, slice_of("s"), &in, 1, &out, NULL, &count, &err) == 0,
+        "%s", err.msg);
+    scrub_worker_free(w);
+    return buf_take(&out, NULL);
+}
+
+static char *scrub(const char *text)
+{
+    return scrub_with(rules, slice_of(text));
+}
+
+START_TEST(logprobs_within_logprobs_keep_the_finds_of_what_follows)
+{
+    struct buf text = { 0 };
+    char *out;
+
+    buf_str(&text, "{\"logprobs\":{\"content\":[{\"token\":\"x\","
+                   "\"logprobs\":{\"a\":\"yy\"}},{\"token\":\"");
+    for (int i = 0; i < 3000; i++)
+        buf_char(&text, 'x');
+    buf_str(&text, " mail bob.smithson@gmail.com now, and ssn 123-45-6789\"}]},"
+                   "\"x\":\"jane.miller77@gmail.com\",\"y\":\"hi\","
+                   "\"z\":\"s\",\"q\":\"t\",\"r\":\"u\"}");
+    out = scrub_with(rules, buf_slice(&text));
+    ck_assert_ptr_null(strstr(out, "smithson"));
+    ck_assert_ptr_null(strstr(out, "jane.miller77"));
+    ck_assert_ptr_nonnull(strstr(out, "\"logprobs\":null"));
+    ck_assert_ptr_nonnull(strstr(out, "\"y\":\"hi\""));
+    ck_assert_ptr_nonnull(strstr(out, "\"r\":\"u\"}"));
+    free(out);
+    buf_release(&text);
+}
+END_TEST
+
+START_TEST(a_name_goes_where_its_text_had_two_readings)
+{
+    char *out = scrub("{\"a\":\"My name is Zorbel Quixley. Mail %41%42 ok\","
+                      "\"b\":\"x={'n':f(Quixley);[1]}\"}");
+
+    ck_assert_msg(!strstr(out, "Quixley"), "%s", out);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_name_goes_where_its_letters_are_escaped)
+{
+    char *out = scrub("{\"a\":\"My name is Zorbel M\\u00fchlbach.\","
+                      "\"b\":\"x={'n':f(M\\u00fchlbach);[1]}\"}");
+
+    ck_assert_msg(!strstr(out, "hlbach"), "%s", out);
+    free(out);
+}
+END_TEST
+
+START_TEST(names_without_blanks_take_linear_time)
+{
+    static const char *const list[] = { "Smith,", "Jones,", "Miller," };
+    struct buf text = { 0 };
+    clock_t began = clock();
+
+    for (size_t i = 0; i < 40000; i++)
+        buf_str(&text, list[i % 3]);
+    free(scrub_with(rules, buf_slice(&text)));
+    ck_assert_msg(clock() - began < 10 * CLOCKS_PER_SEC,
+                  "a region is read again for each name in it");
+    buf_release(&text);
+}
+END_TEST
+
+START_TEST(a_document_that_is_a_number_stays_one)
+{
+    struct scrub_rules *tags = load("*=tag", true);
+    char *out = scrub_with(tags, slice_of("1789986840"));
+
+    ck_assert_msg(strspn(out, "0123456789") == 10, "%s", out);
+    free(out);
+    scrub_rules_free(tags);
+}
+END_TEST
+
+START_TEST(a_number_as_a_password_becomes_a_number)
+{
+    char *out = scrub("[{\"password\":83e5}]");
+
+    ck_assert_msg(!strstr(out, "83e5"), "%s", out);
+    free(out);
+    free(scrub("[95]")); /* no key */
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = suite_case("scrub_looks", load_rules, drop_rules);
+
+    tcase_add_test(c, logprobs_within_logprobs_keep_the_finds_of_what_follows);
+    tcase_add_test(c, a_name_goes_where_its_text_had_two_readings);
+    tcase_add_test(c, a_name_goes_where_its_letters_are_escaped);
+    tcase_add_test(c, names_without_blanks_take_linear_time);
+    tcase_add_test(c, a_document_that_is_a_number_stays_one);
+    tcase_add_test(c, a_number_as_a_password_becomes_a_number);
+    return suite_run("scrub_looks", c);
+}
