@@ -138,6 +138,36 @@ START_TEST(a_number_as_a_password_becomes_a_number)
 }
 END_TEST
 
+START_TEST(a_reason_that_is_a_sentence_is_scrubbed)
+{
+    char *out = scrub("{\"stop_reason\":\"call 415-555-2671 John Smith\"}");
+
+    ck_assert_msg(!strstr(out, "555-2671"), "%s", out);
+    free(out);
+    out = scrub("{\"stop_reason\":\"end_turn\"}");
+    ck_assert_str_eq(out, "{\"stop_reason\":\"end_turn\"}");
+    free(out);
+}
+END_TEST
+
+START_TEST(hosts_of_a_company_under_local_go)
+{
+    char *out = scrub("[\"mail bob.harris71@acmecorp.local today\"]");
+
+    ck_assert_msg(!strstr(out, "acmecorp"), "%s", out);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_first_name_is_no_title)
+{
+    char *out = scrub("[\"My name is Don Quixley.\"]");
+
+    ck_assert_msg(!strstr(out, "Don "), "%s", out);
+    free(out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_looks", load_rules, drop_rules);
@@ -148,5 +178,8 @@ int main(void)
     tcase_add_test(c, names_without_blanks_take_linear_time);
     tcase_add_test(c, a_document_that_is_a_number_stays_one);
     tcase_add_test(c, a_number_as_a_password_becomes_a_number);
+    tcase_add_test(c, a_reason_that_is_a_sentence_is_scrubbed);
+    tcase_add_test(c, hosts_of_a_company_under_local_go);
+    tcase_add_test(c, a_first_name_is_no_title);
     return suite_run("scrub_looks", c);
 }
