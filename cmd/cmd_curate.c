@@ -256,6 +256,7 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
     struct curate_options o = { .rules = rules,
                                 .key = &key,
                                 .threads = cli->threads,
+                                .locked = true,
                                 .progress = &cli->progress };
     struct curate_result r = { 0 };
     struct store *s = NULL;
@@ -271,6 +272,9 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
         rc = curate_open_vault(&key, &vault, err);
     if (rc == ERR_OK)
         rc = curate_spool(cli, err);
+    /* Only then: what another run goes by does not change under it. */
+    if (rc == ERR_OK)
+        rc = store_lock(s, "curate", err);
     if (rc == ERR_OK)
         rc = curate_choices_settle(s, &o, err);
     o.vault = vault;

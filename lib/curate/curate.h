@@ -111,6 +111,7 @@ struct curate_options {
     enum curate_answers answers;
     bool by_time;   /* the latest are tested on */
     bool by_client; /* no client is in two splits */
+    bool locked;    /* the caller holds the store's lock "curate" */
     struct curate_require *const *require;
     const char *const *require_text;
     size_t require_count;
@@ -160,7 +161,7 @@ void curate_result_release(struct curate_result *r);
 MUST_CHECK int curate_shares_parse(const char *text, unsigned shares[3],
                                    struct err *err);
 
-/* Takes the store's lock "curate". Interrupted: what was written stays, the
+/* Takes the store's lock "curate", unless it is held. Interrupted: what was written stays, the
  * next run goes on there. */
 MUST_CHECK int curate_run(struct store *s, const struct curate_options *o,
                           struct curate_result *r, struct err *err);

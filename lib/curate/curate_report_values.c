@@ -166,23 +166,60 @@ void report_unescape(struct slice raw, struct buf *out)
     buf_release(&text);
 }
 
+/* A member name may be a secret itself. */
+static void put_safe_token(struct buf *out, struct slice name)
+{
+    bool index = name.n <= 6, plain = name.n <= 24;
+
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+
+        index = index && c >= '0' && c <= '9';
+        plain = plain && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          c == '_' || c == '-');
+    }
+    if (index || plain)
+        buf_add_slice(out, name);
+    else
+        buf_printf(out, "<key #%08x>",
+                   (unsigned)hash_stable(name.p, name.n, 0));
+}
+
+static void put_safe_pointer(struct buf *out, struct slice pointer)
+{
+    size_t at = 1;
+
+    while (at <= pointer.n) {
+        size_t end = at;
+
+        while (end < pointer.n && pointer.p[end] != '/')
+            end++;
+        buf_char(out, '/');
+        put_safe_token(out, (struct slice){ pointer.p + at, end - at });
+        at = end + 1;
+    }
+}
+
 void report_place(struct curate_place *p, int64_t call, unsigned document,
                   struct slice text, size_t at)
 {
     static const char *const names[] = { "request", "response", "outcome" };
-    struct buf where = { 0 };
+    struct buf where = { 0 }, pointer = { 0 };
     struct json j = { 0 };
 
     p->call = call;
     buf_printf(&where, "%s ", names[document]);
-    if (json_parse(&j, text.p, text.n, NULL) == 0)
-        (void)curate_pointer(&j, at, &where);
-    else
+    if (json_parse(&j, text.p, text.n, NULL) == 0) {
+        (void)curate_pointer(&j, at, &pointer);
+        put_safe_pointer(&where, buf_slice(&pointer));
+    } else {
         buf_printf(&where, "byte %zu", at);
+    }
     for (size_t i = 0; i < where.len; i++)
         if ((unsigned char)where.data[i] < 0x20)
             where.data[i] = ' ';
     (void)snprintf(p->where, sizeof(p->where), "%s", where.data);
     json_release(&j);
+    buf_release(&pointer);
     buf_release(&where);
 }

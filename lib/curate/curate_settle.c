@@ -37,7 +37,7 @@ static int describe(struct curate_settling *k, struct buf *out)
     curate_filters_put(o->changed, out);
     for (size_t i = 0; i < o->require_count; i++)
         buf_printf(out, "; require %s", o->require_text[i]);
-    buf_printf(out, "\noutcomes %lld %lld %g %lld", (long long)sql_int(q, 0),
+    buf_printf(out, "\noutcomes %lld %lld %.17g %lld", (long long)sql_int(q, 0),
                (long long)sql_int(q, 1), sql_double(q, 2),
                (long long)sql_int(q, 3));
     sql_reset(q);
@@ -99,6 +99,25 @@ static int settle(struct curate_settling *k)
     return rc;
 }
 
+/* Else a run that is killed half way would look, once its options are taken
+ * back, as if nothing had been done. Its first lines stay: the next run has to
+ * know from what splits were divided. */
+static int mark_unfinished(struct store *s, const struct buf *was,
+                           struct err *err)
+{
+    struct buf text = { 0 };
+    int rc;
+
+    for (int i = 0; i < 3; i++) {
+        buf_add_slice(&text, line_of(buf_slice(was), i));
+        buf_char(&text, '\n');
+    }
+    buf_str(&text, "unfinished");
+    rc = store_setting_set(s, SETTING, text.data, err);
+    buf_release(&text);
+    return rc;
+}
+
 int curate_settle(struct store *s, const struct curate_options *o,
                   struct pool *pool, struct curate_result *r, struct err *err)
 {
@@ -118,7 +137,10 @@ int curate_settle(struct store *s, const struct curate_options *o,
         k.divide = found && !is_same(&was, &now, 0);
         k.share = found && !is_same(&was, &now, 1);
         k.anew = !found || k.divide || k.share || !is_same(&was, &now, 2);
-        rc = settle(&k);
+        if (found)
+            rc = mark_unfinished(s, &was, err);
+        if (rc == ERR_OK)
+            rc = settle(&k);
         if (rc == ERR_OK)
             rc = store_setting_set(s, SETTING, now.data, err);
         r->settled = rc == ERR_OK;

@@ -6,31 +6,43 @@
  */
 #include "curate/curate_priv.h"
 
+/* A place in a string, and what is decoded up to there: spans are in order, so
+ * that a string is read once. */
+struct place {
+    json_ref node;
+    size_t at, decoded;
+};
+
 /* Bytes of the decoded string before raw byte `at` of node v. */
-static size_t decoded_offset(const struct json *j, json_ref v, size_t at)
+static size_t decoded_offset(const struct json *j, json_ref v, size_t at,
+                             struct place *p)
 {
     size_t start = j->nodes[v].start;
     struct buf quoted = { 0 }, text = { 0 };
     struct json piece = { 0 };
-    size_t n;
 
     if (!json_is(j, v, JSON_STRING))
         return at - start;
     if (!j->nodes[v].count)
         return at - start - 1;
-    buf_add(&quoted, j->text + start, at - start);
+    if (p->node != v || at < p->at)
+        *p = (struct place){ .node = v, .at = start + 1 };
+    buf_char(&quoted, '"');
+    buf_add(&quoted, j->text + p->at, at - p->at);
     buf_char(&quoted, '"');
     if (json_parse(&piece, quoted.data, quoted.len, NULL) == 0)
         (void)json_text(&piece, 0, &text);
-    n = text.len;
+    p->decoded += text.len;
+    p->at = at;
     json_release(&piece);
     buf_release(&quoted);
     buf_release(&text);
-    return n;
+    return p->decoded;
 }
 
 static void put_span(struct json_writer *w, const struct scrub_rules *rules,
-                     const struct json *j, const struct scrub_span *x)
+                     const struct json *j, const struct scrub_span *x,
+                     struct place *p)
 {
     struct buf pointer = { 0 };
     size_t start = x->start, end = x->end;
@@ -38,8 +50,8 @@ static void put_span(struct json_writer *w, const struct scrub_rules *rules,
     if (j->count) {
         json_ref v = curate_pointer(j, x->start, &pointer);
 
-        start = decoded_offset(j, v, x->start);
-        end = decoded_offset(j, v, x->end);
+        start = decoded_offset(j, v, x->start, p);
+        end = decoded_offset(j, v, x->end, p);
     }
     json_begin_object(w, NULL);
     json_put_slice(w, "pointer", buf_slice(&pointer));
@@ -58,12 +70,13 @@ void curate_put_spans(const struct scrub_rules *rules, const struct json *j,
                       struct buf *out)
 {
     struct json_writer w;
+    struct place at = { .node = JSON_NONE };
 
     json_writer_init(&w, out, false);
     json_begin_object(&w, NULL);
     json_begin_array(&w, "spans");
     for (size_t i = 0; i < count; i++)
-        put_span(&w, rules, j, &spans[i]);
+        put_span(&w, rules, j, &spans[i], &at);
     json_end_array(&w);
     json_end_object(&w);
 }

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define TASK_WORDS 16 /* of a system prompt: later words may be variable */
 #define VERSION 1     /* first byte of a sketch */
@@ -62,20 +63,48 @@ static bool is_word(char c)
            (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
 }
 
-/* Over the first words of a text. */
+/* Prompts that tell the day are of one kind on all days. */
+static bool is_of_a_date(struct slice word)
+{
+    static const char *const names[] = {
+        "monday",   "tuesday", "wednesday", "thursday", "friday",   "saturday",
+        "sunday",   "mon",     "tue",       "tues",     "wed",      "thu",
+        "thur",     "thurs",   "fri",       "sat",      "sun",      "january",
+        "february", "march",   "april",     "may",      "june",     "july",
+        "august",   "october", "september", "november", "december", "jan",
+        "feb",      "mar",     "apr",       "jun",      "jul",      "aug",
+        "sep",      "sept",    "oct",       "nov",      "dec"
+    };
+
+    for (size_t i = 0; i < word.n; i++)
+        if (word.p[i] >= '0' && word.p[i] <= '9')
+            return true;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strlen(names[i]) == word.n &&
+            strncasecmp(names[i], word.p, word.n) == 0)
+            return true;
+    return false;
+}
+
+/* Over the first words of a text, but for those of dates. */
 static uint64_t hash_words(const struct curate_judge *g, struct slice s,
                            uint64_t h)
 {
     size_t i = 0;
 
-    for (size_t words = 0; words < TASK_WORDS && i < s.n; words++) {
+    for (size_t words = 0; words < TASK_WORDS && i < s.n;) {
+        struct slice word;
         size_t from;
 
         while (i < s.n && !is_word(s.p[i]))
             i++;
         for (from = i; i < s.n && is_word(s.p[i]);)
             i++;
-        h = hash_of(g, (struct slice){ s.p + from, i - from }, h);
+        word = (struct slice){ s.p + from, i - from };
+        if (!word.n || is_of_a_date(word))
+            continue;
+        h = hash_of(g, word, h);
+        words++;
     }
     return h;
 }

@@ -723,6 +723,20 @@ START_TEST(a_correction_that_is_not_scrubbed_is_not_the_logged_answer)
 }
 END_TEST
 
+/* The day in front makes no other kind: its questions are one unit. */
+START_TEST(prompts_that_begin_with_the_day_are_of_one_kind)
+{
+    int64_t a = add((struct call){ "x", "1", "Today is Monday, day 1. Help.",
+                                   words(1), "a" }),
+            b = add((struct call){ "y", "2", "Today is Tuesday, day 2. Help.",
+                                   words(1), "b" });
+
+    (void)curate();
+    expect_call(a, "cluster", a);
+    expect_call(b, "cluster", a);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("settle", setup, teardown);
@@ -750,5 +764,6 @@ int main(void)
         c, a_correction_of_a_duplicate_is_not_lost_for_the_wrong_answer);
     tcase_add_test(c,
                    a_correction_that_is_not_scrubbed_is_not_the_logged_answer);
+    tcase_add_test(c, prompts_that_begin_with_the_day_are_of_one_kind);
     return suite_run("curate_settle", c);
 }
