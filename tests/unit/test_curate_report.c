@@ -209,7 +209,7 @@ START_TEST(threads_change_nothing)
     struct curate_report one, two;
 
     for (int i = 0; i < 40; i++) {
-        char name[8], ask[64];
+        char name[16], ask[64];
 
         (void)snprintf(name, sizeof(name), "c%d", i % 7);
         (void)snprintf(ask, sizeof(ask), "named Marion or u%d@x%d.org", i,
@@ -277,7 +277,7 @@ START_TEST(rare_combinations_are_told_and_common_ones_are_not)
     struct curate_report r;
 
     for (int i = 0; i < 6; i++) {
-        char name[8], ask[64];
+        char name[16], ask[64];
 
         (void)snprintf(name, sizeof(name), "c%d", i);
         (void)snprintf(ask, sizeof(ask), "A 34 year old woman asks %d", i);
