@@ -27,7 +27,6 @@
 #define SCRUB_MAX_NESTING 8            /* JSON in a string in JSON ... */
 #define SCRUB_MAX_TEXT ((size_t)256 << 20)
 #define SCRUB_MAX_SPANS 1000000 /* of one record */
-#define SCRUB_MAX_SPREAD 256    /* values sought again in a record */
 
 struct scrub_rules;
 struct scrub_worker;

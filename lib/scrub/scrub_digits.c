@@ -251,7 +251,7 @@ static int seek_digits(struct scrub_search *s, size_t start, size_t end)
     scrub_norm_phone(v, &w->norm);
     if (w->norm.len < SPREAD_MIN_DIGITS)
         return ERR_OK;
-    rule = map_get(w->spread_digits, w->norm.data, w->norm.len);
+    rule = map_get(w->spread.digits, w->norm.data, w->norm.len);
     if (!rule)
         return ERR_OK;
     return scrub_push_hit(s, (struct scrub_hit){ .start = start,
@@ -313,7 +313,7 @@ void scrub_digit_windows(struct scrub_search *s)
 
 int scrub_digits_seek(struct scrub_search *s)
 {
-    size_t i = s->w->spread_digits ? next_digit(s->text, 0) : s->text.n;
+    size_t i = scrub_spread_digits(s->w) ? next_digit(s->text, 0) : s->text.n;
     int rc = ERR_OK;
 
     while (rc == ERR_OK && i < s->text.n) {

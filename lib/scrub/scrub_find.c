@@ -14,8 +14,6 @@
 #include <string.h>
 
 #define EXTENSIONS 8 /* how often a window may grow under a match */
-#define SPREAD_MIN_DIGITS 6
-#define SPREAD_MIN_TEXT 8
 
 static void push_window(struct scrub_worker *w, struct scrub_window x)
 {
@@ -216,41 +214,6 @@ int scrub_run_window(struct scrub_search *s, struct scrub_window x)
     return ERR_OK;
 }
 
-/* Second pass: texts that the record holds as somebody's secret. */
-static int seek_texts(struct scrub_search *s)
-{
-    struct slice t = s->text;
-
-    for (size_t i = 0; i < s->w->spread_known; i++) {
-        const struct scrub_spread *x = &s->w->spread[i];
-        size_t at = 0;
-
-        if (is_protocol(s->w) &&
-            s->w->rules->rule[x->rule].gate != GATE_LITERAL)
-            continue;
-
-        while (at < t.n) {
-            const char *hit = memmem(t.p + at, t.n - at, x->text, x->n);
-            size_t start;
-            int rc = ERR_OK;
-
-            if (!hit)
-                break;
-            start = (size_t)(hit - t.p);
-            at = start + x->n;
-            if ((start == 0 || !scrub_is_alnum(hit[-1])) &&
-                (at == t.n || !scrub_is_alnum(t.p[at])))
-                rc = scrub_push_hit(s, (struct scrub_hit){ .start = start,
-                                                           .end = at,
-                                                           .rule = x->rule,
-                                                           .tier = 1 });
-            if (rc < 0)
-                return rc;
-        }
-    }
-    return ERR_OK;
-}
-
 static void open_windows(struct scrub_search *s)
 {
     const struct scrub_rules *rules = s->w->rules;
@@ -295,7 +258,8 @@ static int seek(struct scrub_search *s)
         return rc;
     if (s->w->spreading && !is_protocol(s->w))
         rc = scrub_digits_seek(s);
-    return rc < 0 || !s->w->spreading ? rc : seek_texts(s);
+    return rc < 0 || !s->w->spreading ? rc
+                                      : scrub_spread_seek(s, is_protocol(s->w));
 }
 
 int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
@@ -360,80 +324,4 @@ void scrub_key_words(struct slice key, struct buf *out)
         *to++ = '_';
     *to = '\0';
     out->len += (size_t)(to - p);
-}
-
-static void spread_text(struct scrub_worker *w, uint32_t rule,
-                        struct slice value)
-{
-    void *all = w->spread;
-    bool added;
-
-    if (!w->spread_seen)
-        w->spread_seen = map_new();
-    (void)map_put(w->spread_seen, value.p, value.n, &added);
-    if (!added)
-        return;
-    mem_grow(&all, &w->spread_cap, w->spread_known + 1, sizeof(*w->spread));
-    w->spread = all;
-    w->spread[w->spread_known++] =
-        (struct scrub_spread){ slice_dup(value), value.n, rule };
-}
-
-struct spreading {
-    struct scrub_worker *w;
-    uint32_t rule;
-};
-
-static void spread_degrees(void *ctx, struct slice number)
-{
-    struct spreading *s = ctx;
-
-    spread_text(s->w, s->rule, number);
-}
-
-/* A number, or letters before one: short, and yet no word. */
-static bool ends_with_digits(struct slice v)
-{
-    size_t digits = 0;
-
-    while (digits < v.n && scrub_is_digit(v.p[v.n - 1 - digits]))
-        digits++;
-    return digits >= 3;
-}
-
-void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
-{
-    const struct scrub_rule *r = &w->rules->rule[rule];
-    struct spreading s = { w, rule };
-
-    if (r->digital) {
-        buf_reset(&w->norm);
-        r->norm(value, &w->norm);
-        if (w->norm.len < SPREAD_MIN_DIGITS)
-            return;
-        if (!w->spread_digits)
-            w->spread_digits = map_new();
-        *map_put(w->spread_digits, w->norm.data, w->norm.len, NULL) = rule;
-        return;
-    }
-    if (r->fake == scrub_fake_coordinates) {
-        scrub_degrees_each(value, spread_degrees, &s);
-        return;
-    }
-    if (r->stem)
-        value.n = r->stem(value);
-    if (value.n >= SPREAD_MIN_TEXT ||
-        (value.n >= SPREAD_MIN_DIGITS && ends_with_digits(value)))
-        spread_text(w, rule, value);
-}
-
-void scrub_spread_reset(struct scrub_worker *w)
-{
-    for (size_t i = 0; i < w->spread_known; i++)
-        free(w->spread[i].text);
-    w->spread_known = 0;
-    map_free(w->spread_digits);
-    map_free(w->spread_seen);
-    w->spread_digits = w->spread_seen = NULL;
-    w->spreading = false;
 }

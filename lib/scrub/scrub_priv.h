@@ -259,11 +259,14 @@ struct scrub_window {
     uint32_t rule;
 };
 
-/* A value that must be replaced wherever the record holds it. */
+/* Values that must be replaced wherever the record holds them: as they stand
+ * (value: rule), and as digits. */
+#define SCRUB_SPREAD_LENGTHS 4096
 struct scrub_spread {
-    char *text;
-    size_t n;
-    uint32_t rule;
+    struct map *texts, *digits;
+    uint64_t pairs[65536 / 64]; /* first two bytes of texts */
+    uint64_t lengths[SCRUB_SPREAD_LENGTHS / 64];
+    size_t longest;
 };
 
 /* A replacement in a text: bytes [start, end) become rep. */
@@ -323,9 +326,7 @@ struct scrub_worker {
     struct scrub_span *spans;
     size_t span_count, span_cap;
     struct slice scope;
-    struct scrub_spread *spread;
-    size_t spread_cap, spread_known;
-    struct map *spread_digits, *spread_seen;
+    struct scrub_spread spread;
     /* The first look at a record only finds; what it found in each text, by
      * the order of texts, serves the second. */
     bool collecting, calls_known;
@@ -513,6 +514,11 @@ void scrub_actions_describe(const struct scrub_rules *r, struct buf *text,
                             bool *tags, bool *masks, bool *drops);
 void scrub_spread_add(struct scrub_worker *w, uint32_t rule,
                       struct slice value);
+bool scrub_spread_any(const struct scrub_worker *w);
+bool scrub_spread_digits(const struct scrub_worker *w);
 void scrub_spread_reset(struct scrub_worker *w);
+void scrub_spread_release(struct scrub_worker *w);
+/* Second look: hits for the values of the first in a text. */
+MUST_CHECK int scrub_spread_seek(struct scrub_search *s, bool literal_only);
 
 #endif

@@ -50,12 +50,11 @@ void scrub_worker_free(struct scrub_worker *w)
         if (w->finder[i])
             f->worker_free(w->finder[i]);
     free(w->reported);
-    scrub_spread_reset(w);
+    scrub_spread_release(w);
     scrub_faked_free(w->faked);
     scrub_parts_free(w->parts);
     scrub_draws_free(w->draws);
     scrub_members_free(w->members);
-    free(w->spread);
     crypto_wipe(&w->key, sizeof(w->key));
     crypto_wipe(&w->hmac, sizeof(w->hmac));
     regex_scratch_free(w->scratch);
@@ -201,7 +200,7 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
         (w->edit_count > 0 || w->logprobs_dropped)) {
         w->collecting = false;
         end_finders(w);
-        w->spreading = w->spread_known || w->spread_digits;
+        w->spreading = scrub_spread_any(w);
         rc = look(&s, documents, n, true, ends);
         /* A name that was met late may change what others are given. */
         if (rc == ERR_OK && scrub_faked_late(w->faked))

@@ -187,6 +187,23 @@ START_TEST(bytes_that_are_no_text_are_scrubbed_too)
 }
 END_TEST
 
+START_TEST(many_values_are_sought_in_the_time_of_one)
+{
+    struct buf in = { 0 }, out = { 0 };
+    struct err err = { 0 };
+    size_t count;
+
+    for (int i = 0; i < 40000; i++)
+        buf_printf(&in, "user%05d.name@host%05d.org ", i, i);
+    ck_assert_int_eq(scrub(buf_slice(&in), &out, &count, &err), 0);
+    ck_assert_uint_eq(count, 40000);
+    ck_assert_ptr_null(memmem(out.data, out.len, "user00007.name", 14));
+    ck_assert_ptr_null(memmem(out.data, out.len, "host39999", 9));
+    buf_release(&in);
+    buf_release(&out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_torture", load_rules, drop_rules);
@@ -196,6 +213,7 @@ int main(void)
     tcase_add_test(c, repeated_texts_take_linear_time);
     tcase_add_test(c, long_chains_of_finds_resolve);
     tcase_add_test(c, more_finds_than_may_be_fail_closed);
+    tcase_add_test(c, many_values_are_sought_in_the_time_of_one);
     tcase_add_test(c, bytes_that_are_no_text_are_scrubbed_too);
     return suite_run("scrub_torture", c);
 }

@@ -1,0 +1,176 @@
+/*
+ * scrub_spread.c - values that go wherever a record holds them
+ *
+ * What the first look found is kept by value. The second one asks, from each
+ * place where a word may begin, whether what reaches to one of the next ends of
+ * words is such a value: first two bytes and length first, so that the time
+ * depends on the text and not on how many values there are.
+ */
+#include "scrub/scrub_fake.h"
+
+#include <string.h>
+
+#define MIN_DIGITS 6
+#define MIN_TEXT 8
+
+struct spreading {
+    struct scrub_worker *w;
+    uint32_t rule;
+};
+
+static unsigned pair_at(const char *p)
+{
+    return (unsigned)(unsigned char)p[0] | (unsigned)(unsigned char)p[1] << 8;
+}
+
+static void mark(uint64_t *bits, size_t i)
+{
+    bits[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+static bool is_marked(const uint64_t *bits, size_t i)
+{
+    return bits[i / 64] >> i % 64 & 1;
+}
+
+static void spread_text(struct scrub_worker *w, uint32_t rule,
+                        struct slice value)
+{
+    struct scrub_spread *s = &w->spread;
+    uint64_t *at;
+    bool added;
+
+    if (value.n < 2)
+        return;
+    if (!s->texts)
+        s->texts = map_new();
+    at = map_put(s->texts, value.p, value.n, &added);
+    if (!added)
+        return;
+    *at = rule;
+    mark(s->pairs, pair_at(value.p));
+    mark(s->lengths, value.n % SCRUB_SPREAD_LENGTHS);
+    if (value.n > s->longest)
+        s->longest = value.n;
+}
+
+static void spread_degrees(void *ctx, struct slice number)
+{
+    struct spreading *s = ctx;
+
+    spread_text(s->w, s->rule, number);
+}
+
+/* A number, or letters before one: short, and yet no word. */
+static bool ends_with_digits(struct slice v)
+{
+    size_t digits = 0;
+
+    while (digits < v.n && scrub_is_digit(v.p[v.n - 1 - digits]))
+        digits++;
+    return digits >= 3;
+}
+
+void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
+{
+    const struct scrub_rule *r = &w->rules->rule[rule];
+    struct spreading s = { w, rule };
+
+    if (r->digital) {
+        buf_reset(&w->norm);
+        r->norm(value, &w->norm);
+        if (w->norm.len < MIN_DIGITS)
+            return;
+        if (!w->spread.digits)
+            w->spread.digits = map_new();
+        *map_put(w->spread.digits, w->norm.data, w->norm.len, NULL) = rule;
+        return;
+    }
+    if (r->fake == scrub_fake_coordinates) {
+        scrub_degrees_each(value, spread_degrees, &s);
+        return;
+    }
+    if (r->stem)
+        value.n = r->stem(value);
+    if (value.n >= MIN_TEXT ||
+        (value.n >= MIN_DIGITS && ends_with_digits(value)))
+        spread_text(w, rule, value);
+}
+
+static size_t count(const struct map *m)
+{
+    return m ? map_count(m) : 0;
+}
+
+bool scrub_spread_digits(const struct scrub_worker *w)
+{
+    return count(w->spread.digits) > 0;
+}
+
+bool scrub_spread_any(const struct scrub_worker *w)
+{
+    return count(w->spread.texts) > 0 || scrub_spread_digits(w);
+}
+
+void scrub_spread_reset(struct scrub_worker *w)
+{
+    struct scrub_spread *s = &w->spread;
+
+    for (size_t i = 0; i < count(s->texts); i++) {
+        struct slice v = map_key(s->texts, i);
+
+        s->pairs[pair_at(v.p) / 64] = 0;
+        s->lengths[v.n % SCRUB_SPREAD_LENGTHS / 64] = 0;
+    }
+    s->longest = 0;
+    map_clear(s->texts);
+    map_clear(s->digits);
+    w->spreading = false;
+}
+
+void scrub_spread_release(struct scrub_worker *w)
+{
+    map_free(w->spread.texts);
+    map_free(w->spread.digits);
+}
+
+/* The values that begin at `start`. */
+static int seek_at(struct scrub_search *s, size_t start, bool literal_only)
+{
+    const struct scrub_spread *x = &s->w->spread;
+    struct slice t = s->text;
+    size_t last = t.n - start > x->longest ? start + x->longest : t.n;
+    int rc = ERR_OK;
+
+    for (size_t end = start + 2; rc == ERR_OK && end <= last; end++) {
+        const uint64_t *rule;
+
+        if ((end < t.n && scrub_is_alnum(t.p[end])) ||
+            !is_marked(x->lengths, (end - start) % SCRUB_SPREAD_LENGTHS))
+            continue;
+        rule = map_get(x->texts, t.p + start, end - start);
+        if (!rule ||
+            (literal_only && s->w->rules->rule[*rule].gate != GATE_LITERAL))
+            continue;
+        rc = scrub_push_hit(s, (struct scrub_hit){ .start = start,
+                                                   .end = end,
+                                                   .rule = (uint32_t)*rule,
+                                                   .tier = 1 });
+    }
+    return rc;
+}
+
+int scrub_spread_seek(struct scrub_search *s, bool literal_only)
+{
+    const struct scrub_spread *x = &s->w->spread;
+    struct slice t = s->text;
+    int rc = ERR_OK;
+
+    if (!count(x->texts))
+        return ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i + 2 <= t.n; i++)
+        if (is_marked(x->pairs, pair_at(t.p + i)) &&
+            (i == 0 || !scrub_is_alnum(t.p[i - 1])))
+            rc = seek_at(s, i, literal_only);
+    return rc;
+}
