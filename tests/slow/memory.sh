@@ -26,7 +26,7 @@ awk 'function say(id, n, a) {
            "\"number %d\"}]},\"response\":{\"id\":\"%s\",\"choices\":[{" \
            "\"message\":{\"role\":\"assistant\",\"content\":\"%s\"}," \
            "\"finish_reason\":\"stop\"}]}}\n", id, n, id, a }
-    BEGIN { for (i = 0; i < 120; i++) {
+    BEGIN { for (i = 0; i < 400; i++) {
         a = i % 2 ? "odd" : "even"
         say("c" i, i, a)
         if (i % 10 == 0) { say("d" i, i, a); say("e" i, i, "unsure") } } }' \
