@@ -87,6 +87,9 @@ bool names_draws(const struct names *m, enum names_list list,
 struct slice names_draw_like(const struct names *m, enum names_list list,
                              struct slice original, uint64_t random);
 
+/* Whether values under the key (as names_find has it) may be names. */
+bool names_key_tells(struct slice key);
+
 /* One thread's memory. The model must outlive it. */
 struct names_worker;
 struct names_worker *names_worker_new(const struct names *m);

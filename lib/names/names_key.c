@@ -110,6 +110,13 @@ bool names_key_class(struct slice key, struct names_key *out)
     return false;
 }
 
+bool names_key_tells(struct slice key)
+{
+    struct names_key k;
+
+    return names_key_class(key, &k);
+}
+
 static bool is_named(const struct names_token *t)
 {
     unsigned l = t->lists;

@@ -112,6 +112,21 @@ static bool check_e164(struct slice v)
     return code && n <= 15 && fits_country(d, n, code);
 }
 
+/* Behind 00; a row of digits must be as long as numbers are where it calls,
+ * since ids have zeros in front, too. */
+static bool check_abroad(struct slice v)
+{
+    char d[18];
+    size_t n = digits_of(v, d, sizeof(d));
+    bool groups = memchr(v.p, ' ', v.n) != NULL;
+
+    if (n < 11 || n == SIZE_MAX || d[0] != '0' || d[1] != '0')
+        return false;
+    if (!groups && (n < 13 || d[2] == '1' || d[2] == '7'))
+        return false;
+    return check_e164((struct slice){ d + 2, n - 2 });
+}
+
 /* Seven to fifteen digits, and none of the usual other things: dates, times
  * since 1970 in seconds or milliseconds without separators. */
 static bool check_phonelike(struct slice v)
@@ -152,9 +167,8 @@ scrub_check_fn *scrub_check_find(const char *name)
         const char *name;
         scrub_check_fn *check;
     } table[] = {
-        { "nanp", check_nanp },
-        { "e164", check_e164 },
-        { "phone", check_phonelike },
+        { "nanp", check_nanp },       { "e164", check_e164 },
+        { "phone", check_phonelike }, { "abroad", check_abroad },
         { "email", check_email },
     };
     scrub_check_fn *check;

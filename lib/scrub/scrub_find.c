@@ -262,6 +262,43 @@ static int seek(struct scrub_search *s)
                                       : scrub_spread_seek(s, is_protocol(s->w));
 }
 
+/* What gates, patterns and finders say of the text. */
+static int ask(struct scrub_search *s)
+{
+    struct scrub_worker *w = s->w;
+    int rc = ERR_OK;
+
+    w->window_count = w->word_count = w->cluster_count = 0;
+    scrub_gate_scan(w->rules->gate, s->text, literal_hit, s);
+    if (!is_protocol(w))
+        scrub_digit_windows(s);
+    open_windows(s);
+    for (size_t i = 0; rc == ERR_OK && i < w->window_count; i++)
+        rc = scrub_run_window(s, w->windows[i]);
+    if (rc == ERR_OK && w->place == PLACE_TEXT)
+        rc = run_finders(s);
+    return rc < 0 ? rc : scrub_digit_shapes(s);
+}
+
+/* A cell of a table in the text is a text of its own. */
+static int ask_cell(void *ctx, struct slice cell, struct slice key)
+{
+    struct scrub_search *s = ctx, x = *s;
+    size_t mark = s->w->hits.count, base = (size_t)(cell.p - s->text.p);
+    int rc;
+
+    x.text = cell;
+    x.key = key;
+    x.first = mark;
+    x.evidence = scrub_context_key(s->w, key);
+    rc = ask(&x);
+    for (size_t i = mark; i < s->w->hits.count; i++) {
+        s->w->hits.item[i].start += base;
+        s->w->hits.item[i].end += base;
+    }
+    return rc;
+}
+
 int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
                struct err *err)
 {
@@ -279,17 +316,11 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
     }
     if (rc < 0)
         return rc;
-    w->window_count = w->word_count = w->cluster_count = 0;
-    scrub_gate_scan(w->rules->gate, text, literal_hit, &s);
-    if (!is_protocol(w))
-        scrub_digit_windows(&s);
-    open_windows(&s);
-    for (size_t i = 0; rc == ERR_OK && i < w->window_count; i++)
-        rc = scrub_run_window(&s, w->windows[i]);
-    if (rc == ERR_OK && w->place == PLACE_TEXT)
-        rc = run_finders(&s);
-    if (rc == ERR_OK)
-        rc = scrub_digit_shapes(&s);
+    rc = ask(&s);
+    if (rc == ERR_OK && w->place == PLACE_TEXT) {
+        rc = scrub_table_cells(w, text, ask_cell, &s);
+        s.evidence = scrub_context_key(w, key); /* it may have moved */
+    }
     scrub_calls_keep(w, s.first);
     if (rc == ERR_OK)
         rc = scrub_member_take(&s);

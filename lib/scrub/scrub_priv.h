@@ -378,6 +378,11 @@ struct scrub_search {
     bool known;               /* sought because the record holds it */
     struct err *err;
 };
+/* Calls cell for each cell of tables in the text whose column's head tells
+ * something, with the head as the key. */
+typedef int scrub_cell_fn(void *ctx, struct slice cell, struct slice key);
+MUST_CHECK int scrub_table_cells(struct scrub_worker *w, struct slice text,
+                                 scrub_cell_fn *cell, void *ctx);
 #define SCRUB_SET (SCRUB_MAX_RULES / 64) /* words of a set of rules */
 bool scrub_set_has(const uint64_t *set, size_t i);
 void scrub_add_window(struct scrub_search *s, struct scrub_window x);

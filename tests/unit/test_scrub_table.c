@@ -1,0 +1,126 @@
+/* test_scrub_table.c - cells of tables in texts */
+#include "suite.h"
+
+#include "scrub/scrub.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct scrub_rules *rules;
+static const struct crypto_key key = { { 3, 1, 4 } };
+
+static void load_rules(void)
+{
+    struct err err = { 0 };
+
+    ck_assert_int_eq(crypto_init(&err), 0);
+    rules = scrub_rules_new();
+    ck_assert_msg(scrub_rules_add_builtin(rules, &err) == 0 &&
+                      scrub_rules_finish(rules, &err) == 0,
+                  "%s", err.msg);
+}
+
+static void drop_rules(void)
+{
+    scrub_rules_free(rules);
+}
+
+/* Caller frees. */
+static char *scrub(const char *text)
+{
+    struct scrub_worker *w = scrub_worker_new(rules, &key);
+    struct slice in = slice_of(text);
+    struct buf out = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_msg(
+        scrub_record(w, slice_of("s"), &in, 1, &out, NULL, NULL, &err) == 0,
+        "%s", err.msg);
+    scrub_worker_free(w);
+    return buf_take(&out, NULL);
+}
+
+#define ROWS_MD                                                                \
+    "| Name | City | Phone |\n|---|---|---|\n| Laura Johnson | Lyon | "        \
+    "4158675309 |\n| Peter Baker | Berlin | 4155550123 |\n"
+#define ROWS_CSV                                                               \
+    "name,city,phone\nLaura Johnson,Lyon,4158675309\n"                         \
+    "Peter Baker,Berlin,4155550123\n"
+#define ROWS_TSV                                                               \
+    "id\tname\tcity\tphone\n1\tLaura Johnson\tLyon\t4158675309\n"              \
+    "2\tPeter Baker\tBerlin\t4155550123\n"
+#define ROWS_SQL                                                               \
+    " id | full_name | city | phone\n----+-----------+------+-------\n"        \
+    "  1 | Laura Johnson | Lyon | 4158675309\n"                                \
+    "  2 | Peter Baker | Berlin | 4155550123\n(2 rows)\n"
+
+START_TEST(the_second_row_of_a_table_goes_like_the_first)
+{
+    static const char *const tables[] = { ROWS_MD, ROWS_CSV, ROWS_TSV, ROWS_SQL,
+                                          "As asked:\n\n" ROWS_CSV
+                                          "\nThat is all, I think." };
+    static const char *const gone[] = { "Laura",  "Johnson",   "Peter",
+                                        "Baker",  "Lyon",      "Berlin",
+                                        "867530", "4155550123" };
+
+    for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+        char *out = scrub(tables[i]);
+
+        for (size_t k = 0; k < sizeof(gone) / sizeof(*gone); k++)
+            ck_assert_msg(!strstr(out, gone[k]), "%s stays in %s", gone[k],
+                          out);
+        free(out);
+    }
+}
+END_TEST
+
+START_TEST(a_name_beside_a_telephone_needs_no_list)
+{
+    char *out = scrub("name,phone\nXqoz Blorpo,4158675777\n");
+
+    ck_assert_msg(!strstr(out, "Blorpo"), "%s", out);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_quoted_cell_may_hold_a_comma)
+{
+    char *out = scrub("surname,ssn,n\n\"Baker, Peter\",536228726,1\n");
+
+    ck_assert_msg(!strstr(out, "536228726") && strstr(out, ",1\n"), "%s", out);
+    free(out);
+}
+END_TEST
+
+START_TEST(tables_of_schemas_and_prose_stay)
+{
+    static const char *const all[] = {
+        "| Column | Type |\n|---|---|\n| name | text |\n| City | text |\n",
+        "| Name | Description |\n|---|---|\n| search_flight | Finds |\n",
+        "name,type\ncity,TEXT\nphone,INTEGER\n",
+        "First, phone\nthe others, and then go\n",
+        "|||\n|\n||||||\n,\n,,\n\t\n;\n",
+        "name\n",
+        "|name|\n|--|",
+        ",,,\n1,2,3,4",
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        char *out = scrub(all[i]);
+
+        ck_assert_str_eq(out, all[i]);
+        free(out);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = suite_case("scrub_table", load_rules, drop_rules);
+
+    tcase_add_test(c, the_second_row_of_a_table_goes_like_the_first);
+    tcase_add_test(c, a_name_beside_a_telephone_needs_no_list);
+    tcase_add_test(c, a_quoted_cell_may_hold_a_comma);
+    tcase_add_test(c, tables_of_schemas_and_prose_stay);
+    return suite_run("scrub_table", c);
+}
