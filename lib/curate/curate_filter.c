@@ -32,7 +32,6 @@ struct line {
 
 struct thread {
     struct scrub_worker *scrubber;
-    struct json json;
     struct buf scope;
     uint64_t *by_rule;
 };
@@ -85,16 +84,17 @@ static void filter_task(void *ctx, size_t task, unsigned worker)
     struct slice in = { k->now->text.data + l->at, l->n };
     const struct scrub_span *spans = NULL;
     struct slice scope = { "", 0 };
+    struct json none = { 0 };
+    const struct json *json = &none;
     struct err err = { 0 };
     size_t count = 0;
     int rc = ERR_OK;
 
-    t->json.count = 0;
     if (!k->f->text) {
-        rc = json_parse(&t->json, in.p, in.n, &err);
+        rc = scrub_parse(t->scrubber, in, &json, &err);
         if (rc == ERR_OK)
             scope = curate_line_scope(scrub_rules_settings(k->f->rules)->scope,
-                                      &t->json, &t->scope);
+                                      json, &t->scope);
     }
     if (rc == ERR_OK)
         rc = scrub_record(t->scrubber, scope, &in, 1, &l->out, &spans, &count,
@@ -108,7 +108,7 @@ static void filter_task(void *ctx, size_t task, unsigned worker)
         reject(k, l, err.msg);
     } else if (k->f->spans) {
         buf_reset(&l->out);
-        curate_put_spans(k->f->rules, &t->json, spans, count, &l->out);
+        curate_put_spans(k->f->rules, json, spans, count, &l->out);
     }
 }
 
@@ -323,7 +323,6 @@ static void free_threads(struct filter *k, unsigned threads)
         for (size_t r = 0; k->f->by_rule && r < rules; r++)
             k->f->by_rule[r] += k->thread[i].by_rule[r];
         scrub_worker_free(k->thread[i].scrubber);
-        json_release(&k->thread[i].json);
         buf_release(&k->thread[i].scope);
         free(k->thread[i].by_rule);
     }

@@ -104,6 +104,14 @@ struct scrub_span {
     struct slice surrogate;
 };
 
+/* Parses a document whose members the caller needs before it is scrubbed: a
+ * record that begins with just these bytes then is not parsed again. *out is
+ * the worker's; it is the parsed document also after that record, if it had
+ * this one document, until the worker's next call. */
+struct json;
+MUST_CHECK int scrub_parse(struct scrub_worker *w, struct slice document,
+                           const struct json **out, struct err *err);
+
 /* Scrubs n documents that belong together; document i is appended to out[i]
  * (same bytes where nothing was replaced). A document that is JSON stays
  * JSON. Scope: values of different scopes have unrelated surrogates. *spans

@@ -27,10 +27,17 @@ struct scrub_gate {
     size_t count, cap;
     uint8_t class[256];
     unsigned classes;
-    uint32_t *cell; /* states x classes: state | FINAL */
+    uint32_t *cell; /* states x classes: state * classes | FINAL */
     uint32_t *out;  /* by state: first literal that ends here */
     uint32_t *link; /* by state: longest proper suffix with output, or 0 */
     size_t states;
+};
+
+/* By state: how the trie leads to it. */
+struct step {
+    uint32_t child, sibling; /* 0: none */
+    uint32_t fail;
+    uint8_t class;
 };
 
 struct scrub_gate *scrub_gate_new(void)
@@ -89,76 +96,91 @@ static size_t make_classes(struct scrub_gate *g)
     return states;
 }
 
-static void make_trie(struct scrub_gate *g)
+static uint32_t child_of(const struct step *step, uint32_t s, uint8_t class)
+{
+    uint32_t to = step[s].child;
+
+    while (to && step[to].class != class)
+        to = step[to].sibling;
+    return to;
+}
+
+static void make_trie(struct scrub_gate *g, struct step *step)
 {
     g->states = 1;
     for (size_t i = 0; i < g->count; i++) {
         struct literal *l = &g->literal[i];
-        size_t s = 0;
+        uint32_t s = 0;
 
         for (size_t k = 0; k < l->n; k++) {
-            uint32_t *cell =
-                &g->cell[s * g->classes + g->class[(unsigned char)l->text[k]]];
+            uint8_t class = g->class[(unsigned char)l->text[k]];
+            uint32_t to = child_of(step, s, class);
 
-            if (!*cell)
-                *cell = (uint32_t)g->states++;
-            s = *cell;
+            if (!to) {
+                to = (uint32_t)g->states++;
+                step[to] =
+                    (struct step){ .sibling = step[s].child, .class = class };
+                step[s].child = to;
+            }
+            s = to;
         }
         l->next = g->out[s];
         g->out[s] = (uint32_t)i;
     }
 }
 
-/* Breadth first: failure links become direct transitions. */
-static void make_links(struct scrub_gate *g)
+static bool is_final(const struct scrub_gate *g, uint32_t s)
+{
+    return g->out[s] != UINT32_MAX || g->link[s];
+}
+
+/* Breadth first: a state goes where the longest suffix of what it has seen
+ * goes, unless the trie leads on. */
+static void make_links(struct scrub_gate *g, struct step *step)
 {
     uint32_t *queue = mem_array(g->states, sizeof(*queue));
-    uint32_t *fail = mem_zalloc(g->states * sizeof(*fail));
     size_t head = 0, tail = 0;
 
     queue[tail++] = 0;
     while (head < tail) {
-        size_t s = queue[head++];
-        uint32_t *row = g->cell + s * g->classes;
-        const uint32_t *back = g->cell + (size_t)fail[s] * g->classes;
+        uint32_t s = queue[head++];
+        uint32_t *row = g->cell + (size_t)s * g->classes;
+        const uint32_t *back = g->cell + (size_t)step[s].fail * g->classes;
 
-        for (unsigned c = 0; c < g->classes; c++) {
-            uint32_t to = row[c];
+        if (s)
+            memcpy(row, back, g->classes * sizeof(*row));
+        for (uint32_t to = step[s].child; to; to = step[to].sibling) {
+            uint8_t class = step[to].class;
+            uint32_t fail =
+                s ? (back[class] & ~FINAL) / (uint32_t)g->classes : 0;
 
-            if (!to) {
-                row[c] = s ? back[c] : 0;
-                continue;
-            }
-            fail[to] = s ? back[c] : 0;
-            g->link[to] =
-                g->out[fail[to]] != UINT32_MAX ? fail[to] : g->link[fail[to]];
+            step[to].fail = fail;
+            g->link[to] = g->out[fail] != UINT32_MAX ? fail : g->link[fail];
+            row[class] = to * (uint32_t)g->classes;
+            if (is_final(g, to))
+                row[class] |= FINAL;
             queue[tail++] = to;
         }
     }
     free(queue);
-    free(fail);
 }
 
 int scrub_gate_build(struct scrub_gate *g, struct err *err)
 {
-    size_t states = make_classes(g), cells;
+    size_t states = make_classes(g), cells = states * g->classes;
+    struct step *step;
 
-    cells = states * g->classes;
-    if (cells > MAX_CELLS || states >= FINAL)
+    if (cells > MAX_CELLS)
         return err_set(err, ERR_LIMIT, "%zu literals are too many at once",
                        g->count);
-    g->cell = mem_zalloc(cells * sizeof(*g->cell));
+    step = mem_zalloc(states * sizeof(*step));
     g->out = mem_array(states, sizeof(*g->out));
     g->link = mem_zalloc(states * sizeof(*g->link));
     memset(g->out, 0xFF, states * sizeof(*g->out));
-    make_trie(g);
-    make_links(g);
-    for (size_t i = 0; i < g->states * g->classes; i++) {
-        uint32_t s = g->cell[i];
-
-        if (g->out[s] != UINT32_MAX || g->link[s])
-            g->cell[i] = s | FINAL;
-    }
+    make_trie(g, step);
+    g->cell = mem_zalloc(g->states * g->classes * sizeof(*g->cell));
+    make_links(g, step);
+    free(step);
     return ERR_OK;
 }
 
@@ -178,15 +200,18 @@ void scrub_gate_scan(const struct scrub_gate *g, struct slice text,
                      void (*hit)(void *ctx, uint32_t id, size_t end), void *ctx)
 {
     const unsigned char *p = (const unsigned char *)text.p;
+    const unsigned char *end = p + text.n;
+    const uint32_t *cell = g->cell;
     uint32_t s = 0;
 
     if (!g->count)
         return;
-    for (size_t i = 0; i < text.n; i++) {
-        s = g->cell[(size_t)s * g->classes + g->class[p[i]]];
+    while (p < end) {
+        s = cell[s + g->class[*p++]];
         if (s & FINAL) {
             s &= ~FINAL;
-            report(g, s, i + 1, hit, ctx);
+            report(g, s / (uint32_t)g->classes,
+                   (size_t)((const char *)p - text.p), hit, ctx);
         }
     }
 }

@@ -331,6 +331,7 @@ struct scrub_worker {
      * the order of texts, serves the second. */
     bool collecting, calls_known;
     const char *parsed; /* the document that is in level[0].json */
+    bool prepared;      /* scrub_parse put it there, for the next record */
     struct slice template[SCRUB_TEMPLATES]; /* JSON; of the record */
     size_t template_count;
     struct scrub_hits found;

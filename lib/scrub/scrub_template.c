@@ -9,7 +9,68 @@
  */
 #include "scrub/scrub_priv.h"
 
-#include "base/mem.h"
+#include <string.h>
+
+enum member {
+    MESSAGES,
+    INPUT,
+    TOOLS, /* to the last of these, the whole value is the builder's */
+    FUNCTIONS,
+    RESPONSE_FORMAT,
+    SYSTEM_INSTRUCTION,
+    SYSTEM_INSTRUCTION_TOO,
+    SYSTEM,
+    INSTRUCTIONS,
+    REQUEST,
+    BODY,
+    ROLE,
+    CONTENT,
+    MEMBERS,
+};
+
+static const struct {
+    const char *name;
+    size_t n;
+} names[MEMBERS] = {
+#define NAME(x)                                                                \
+    {                                                                          \
+        x, sizeof(x) - 1                                                       \
+    }
+    [MESSAGES] = NAME("messages"),
+    [INPUT] = NAME("input"),
+    [TOOLS] = NAME("tools"),
+    [FUNCTIONS] = NAME("functions"),
+    [RESPONSE_FORMAT] = NAME("response_format"),
+    [SYSTEM_INSTRUCTION] = NAME("systemInstruction"),
+    [SYSTEM_INSTRUCTION_TOO] = NAME("system_instruction"),
+    [SYSTEM] = NAME("system"),
+    [INSTRUCTIONS] = NAME("instructions"),
+    [REQUEST] = NAME("request"),
+    [BODY] = NAME("body"),
+    [ROLE] = NAME("role"),
+    [CONTENT] = NAME("content"),
+#undef NAME
+};
+
+/* The members of an object that have those names, as json_get gives them. */
+static void get_members(const struct json *j, json_ref object, json_ref *out)
+{
+    for (size_t i = 0; i < MEMBERS; i++)
+        out[i] = JSON_NONE;
+    if (!json_is(j, object, JSON_OBJECT))
+        return;
+    for (json_ref e = json_first(j, object); e != JSON_NONE;
+         e = json_next(j, object, e)) {
+        const struct json_node *k = &j->nodes[json_key(j, e)];
+        const char *p = j->text + k->start + 1;
+        size_t n = k->end - k->start - 2;
+
+        for (size_t i = 0; i < MEMBERS; i++)
+            if (k->count ? json_text_is(j, json_key(j, e), names[i].name)
+                         : n == names[i].n && memcmp(p, names[i].name, n) == 0)
+                out[i] = e;
+    }
+}
 
 static void add(struct scrub_worker *w, const struct json *j, json_ref v)
 {
@@ -20,56 +81,82 @@ static void add(struct scrub_worker *w, const struct json *j, json_ref v)
 static void add_messages(struct scrub_worker *w, const struct json *j,
                          json_ref list)
 {
+    json_ref member[MEMBERS];
+
     if (!json_is(j, list, JSON_ARRAY))
         return;
     for (json_ref e = json_first(j, list); e != JSON_NONE;
          e = json_next(j, list, e)) {
-        json_ref role =
-            json_is(j, e, JSON_OBJECT) ? json_get(j, e, "role") : JSON_NONE;
-        struct slice raw = json_raw(j, role);
+        struct slice raw;
 
+        get_members(j, e, member);
+        raw = json_raw(j, member[ROLE]);
         if (slice_is(raw, "\"system\"") || slice_is(raw, "\"developer\""))
-            add(w, j, json_get(j, e, "content"));
+            add(w, j, member[CONTENT]);
     }
 }
 
 /* Of a request, or of an object that holds one. */
 static void add_request(struct scrub_worker *w, const struct json *j,
-                        json_ref r)
+                        const json_ref *member)
 {
-    static const char *const whole[] = { "tools", "functions",
-                                         "response_format", "systemInstruction",
-                                         "system_instruction" };
-    json_ref messages;
+    add_messages(w, j, member[MESSAGES]);
+    add_messages(w, j, member[INPUT]);
+    for (size_t i = TOOLS; i < SYSTEM; i++)
+        add(w, j, member[i]);
+    if (json_is(j, member[MESSAGES], JSON_ARRAY))
+        add(w, j, member[SYSTEM]);
+    if (member[INPUT] != JSON_NONE)
+        add(w, j, member[INSTRUCTIONS]);
+}
 
-    if (!json_is(j, r, JSON_OBJECT))
-        return;
-    messages = json_get(j, r, "messages");
-    add_messages(w, j, messages);
-    add_messages(w, j, json_get(j, r, "input"));
-    for (size_t i = 0; i < sizeof(whole) / sizeof(*whole); i++)
-        add(w, j, json_get(j, r, whole[i]));
-    if (json_is(j, messages, JSON_ARRAY))
-        add(w, j, json_get(j, r, "system"));
-    if (json_get(j, r, "input") != JSON_NONE)
-        add(w, j, json_get(j, r, "instructions"));
+static void add_document(struct scrub_worker *w, const struct json *j)
+{
+    json_ref whole[MEMBERS], inner[MEMBERS];
+
+    get_members(j, 0, whole);
+    add_request(w, j, whole);
+    get_members(j, whole[REQUEST], inner);
+    add_request(w, j, inner);
+    get_members(j, whole[BODY], inner);
+    add_request(w, j, inner);
+}
+
+static bool is_prepared(const struct scrub_worker *w, struct slice document)
+{
+    return w->prepared && w->parsed == document.p &&
+           w->level[0].json.size == document.n;
 }
 
 void scrub_template_read(struct scrub_worker *w, const struct slice *documents,
                          size_t n)
 {
     struct json *j = &w->level[0].json;
+    bool prepared = n == 1 && is_prepared(w, documents[0]);
 
     w->template_count = 0;
-    w->parsed = NULL;
+    w->prepared = false;
+    if (!prepared)
+        w->parsed = NULL;
     for (size_t i = n; i-- > 0;) {
         if (!documents[i].n || documents[i].n > SCRUB_MAX_TEXT ||
             *slice_trim(documents[i]).p != '{' ||
-            json_parse(j, documents[i].p, documents[i].n, NULL) < 0)
+            (!prepared &&
+             json_parse(j, documents[i].p, documents[i].n, NULL) < 0))
             continue;
-        add_request(w, j, 0);
-        add_request(w, j, json_get(j, 0, "request"));
-        add_request(w, j, json_get(j, 0, "body"));
+        add_document(w, j);
         w->parsed = i ? NULL : documents[i].p; /* the first one is next */
     }
+}
+
+int scrub_parse(struct scrub_worker *w, struct slice document,
+                const struct json **out, struct err *err)
+{
+    struct json *j = &w->level[0].json;
+    int rc = json_parse(j, document.p, document.n, err);
+
+    w->prepared = rc == ERR_OK;
+    w->parsed = rc == ERR_OK ? document.p : NULL;
+    *out = j;
+    return rc;
 }
