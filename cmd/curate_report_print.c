@@ -49,6 +49,11 @@ static void put_known(const struct curate_report *r, struct buf *out)
         buf_printf(out, "; of %" PRIu64 " the call is no longer there",
                    r->gone);
     buf_str(out, ".\n");
+    if (r->zones)
+        buf_printf(out,
+                   "%" PRIu64 " places stand in names of time zones, such as "
+                   "Europe/London, which are kept.\n",
+                   r->zones);
     if (r->elsewhere)
         buf_printf(out,
                    "%" PRIu64
@@ -277,6 +282,7 @@ static void json_survivors(struct json_writer *w, const struct curate_report *r)
 {
     json_put_int(w, "survivors", (int64_t)r->survivors);
     json_put_int(w, "elsewhere", (int64_t)r->elsewhere);
+    json_put_int(w, "time_zones", (int64_t)r->zones);
     json_begin_array(w, "survivor");
     for (size_t i = 0; i < r->survivors_shown; i++) {
         json_begin_object(w, NULL);

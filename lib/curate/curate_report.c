@@ -108,7 +108,8 @@ static void note_hit(void *ctx, const struct scrub_leak *x)
                                              .at = x->at,
                                              .document = s->document,
                                              .whole = x->whole,
-                                             .exact = x->exact };
+                                             .exact = x->exact,
+                                             .zone = x->zone };
     (void)snprintf(it->hit[it->hits].form, sizeof(it->hit->form), "%s",
                    x->form);
     it->hits++;
@@ -130,7 +131,7 @@ static void search_item(void *ctx, size_t task, unsigned worker)
     }
 }
 
-enum judgement { NOTHING, ELSEWHERE, SURVIVOR };
+enum judgement { NOTHING, ZONE, ELSEWHERE, SURVIVOR };
 
 /* An identifier stands nowhere by chance. A word must be the same word, in the
  * conversation whose value it was. */
@@ -144,6 +145,8 @@ static enum judgement judge_hit(const struct report_run *k,
         return SURVIVOR;
     if (!h->whole)
         return NOTHING;
+    if (h->zone)
+        return ZONE;
     if (v->common || !h->exact ||
         !report_values_has(&k->values, buf_slice(&it->talk), h->value))
         return ELSEWHERE;
@@ -192,7 +195,10 @@ static void add_hits(struct report_run *k, const struct report_item *it)
             continue;
         if (*worst == ELSEWHERE)
             t->elsewhere--, k->r->elsewhere--;
+        k->r->zones += (is == ZONE) - (*worst == ZONE);
         *worst = is;
+        if (is == ZONE)
+            continue;
         if (is == SURVIVOR) {
             t->survivors++;
             k->r->survivors++;

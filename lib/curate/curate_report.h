@@ -97,6 +97,7 @@ struct curate_report {
     uint64_t gone;           /* their calls are no longer there */
     uint64_t pieces, values, searched;
     uint64_t survivors, elsewhere;
+    uint64_t zones; /* places in names of time zones, which stay */
     struct curate_report_type *type;
     size_t types;
     struct curate_survivor *survivor; /* at most CURATE_REPORT_SHOWN */

@@ -22,7 +22,7 @@ struct report_piece {
 struct report_hit {
     size_t value, at;
     unsigned document;
-    bool whole, exact;
+    bool whole, exact, zone;
     char form[48];
 };
 

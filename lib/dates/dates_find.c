@@ -46,10 +46,22 @@ static size_t next_digit(struct slice t, size_t i)
     return i;
 }
 
+/* Stars of Markdown, and no product: where those before `at` begin. */
+static size_t before_stars(struct slice t, size_t at)
+{
+    size_t from = at;
+
+    while (from && at - from < 3 && t.p[from - 1] == '*')
+        from--;
+    return from && is_word_byte(t.p[from - 1]) ? at : from;
+}
+
 static bool may_begin(const struct dates_search *s, size_t at)
 {
-    const char *p = s->text.p + at;
+    const char *p;
 
+    at = before_stars(s->text, at);
+    p = s->text.p + at;
     if (at == 0 || (at == s->last_end + 1 && s->last_end))
         return true;
     if (is_word_byte(p[-1]) || strchr("#$@%+*^~\\", p[-1]))

@@ -138,6 +138,12 @@ static bool accepts_person(const struct names_key *k,
     return is_named(t) && (words > 1 || !(t->lists & (W_COMMON | W_KNOWN)));
 }
 
+/* Jasmine and Ruby are first names, too. */
+static bool is_given(const struct names_token *t)
+{
+    return (t->lists & (W_GIVEN | W_POPULAR | W_FEMALE | W_MALE)) != 0;
+}
+
 bool names_key_accepts(const struct names_key *k, const struct names_tokens *t,
                        struct slice text)
 {
@@ -154,7 +160,8 @@ bool names_key_accepts(const struct names_key *k, const struct names_tokens *t,
         words += x[i].shape != SHAPE_PUNCT;
         capitals += names_is_capital(&x[i]);
     }
-    if (!words || words > KEY_WORDS_MAX || (x->lists & W_TECH))
+    if (!words || words > KEY_WORDS_MAX ||
+        ((x->lists & W_TECH) && !(k->strong && words > 1 && is_given(x))))
         return false;
     if (k->class == NAMES_PERSON)
         return accepts_person(k, x, words, capitals);

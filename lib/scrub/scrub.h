@@ -75,7 +75,7 @@ MUST_CHECK int scrub_rules_finish(struct scrub_rules *r, struct err *err);
 /* Before finish; without it all members are 0. */
 void scrub_rules_set(struct scrub_rules *r, const struct scrub_settings *s);
 const struct scrub_settings *scrub_rules_settings(const struct scrub_rules *r);
-/* Names the engine, the settings and every byte of the rules: "2-" and 12 hex
+/* Names the engine, the settings and every byte of the rules: "3-" and 12 hex
  * digits, then "+tag", "+mask" and "+drop" if any type is replaced so. */
 const char *scrub_rules_version(const struct scrub_rules *r);
 size_t scrub_rules_count(const struct scrub_rules *r);
@@ -163,6 +163,7 @@ struct scrub_leak {
     const char *form;
     bool whole; /* no letter or digit stands beside it */
     bool exact; /* in the case of the value, too */
+    bool zone;  /* in the name of a time zone ("Europe/London"), which stays */
 };
 size_t scrub_leaks_look(const struct scrub_leaks *l, struct slice text,
                         void (*found)(void *ctx, const struct scrub_leak *hit),

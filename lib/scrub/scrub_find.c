@@ -307,8 +307,10 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
     };
     int rc = ERR_OK;
 
-    if (!text.n)
+    if (!text.n || (w->known_only && w->collecting))
         return ERR_OK;
+    if (w->known_only)
+        return seek(&s);
     rc = scrub_calls_take(w, text, err);
     if (rc > 0) {
         rc = scrub_member_take(&s);

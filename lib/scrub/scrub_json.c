@@ -267,18 +267,34 @@ static bool key_may_hold_data(struct slice key)
     return false;
 }
 
+/* One word as names are written: "Alex", among what other players have. */
+static bool key_may_be_name(struct slice key)
+{
+    if (key.n < 3 || key.p[0] < 'A' || key.p[0] > 'Z')
+        return false;
+    for (size_t i = 1; i < key.n; i++)
+        if (scrub_is_digit(key.p[i]) ||
+            (!scrub_is_alnum(key.p[i]) && (unsigned char)key.p[i] < 0x80))
+            return false;
+    return true;
+}
+
 static int object_key(struct scrub_walk *s, const struct json *j, json_ref k,
                       unsigned depth)
 {
     struct slice raw = json_raw(j, k), inner = { raw.p + 1, raw.n - 2 };
     size_t mark = s->w->edit_count, base = j->nodes[k].start + 1;
+    bool known;
     int rc;
 
-    if (!key_may_hold_data(inner))
+    known = !key_may_hold_data(inner);
+    if (known && (j->nodes[k].count || !key_may_be_name(inner)))
         return ERR_OK;
     if (j->nodes[k].count) /* escaped; the value comes later */
         return string_value(s, inner, base, true, (struct slice){ 0 }, depth);
+    s->w->known_only = known;
     rc = scrub_plain_text(s, inner, (struct slice){ 0 }, true, depth + 1);
+    s->w->known_only = false;
     for (size_t i = mark; i < s->w->edit_count; i++) {
         escape_edit(s->w, &s->w->edits[i]);
         s->w->edits[i].start += base;

@@ -120,17 +120,6 @@ int scrub_leaks_new(const struct slice *values, size_t n,
     return ERR_OK;
 }
 
-static bool is_wordy(char c)
-{
-    return scrub_is_alnum(c) || (unsigned char)c >= 0x80;
-}
-
-static bool is_word(struct slice t, size_t start, size_t end)
-{
-    return (start == 0 || !is_wordy(t.p[start - 1])) &&
-           (end == t.n || !is_wordy(t.p[end]));
-}
-
 static void tell(struct look *k, uint32_t id, size_t start, bool whole,
                  bool exact, const char *form)
 {
@@ -138,7 +127,8 @@ static void tell(struct look *k, uint32_t id, size_t start, bool whole,
                               .at = k->at == SIZE_MAX ? start : k->at,
                               .form = form,
                               .whole = whole,
-                              .exact = exact };
+                              .exact = exact,
+                              .zone = scrub_is_zone(k->text, start) };
 
     k->hits++;
     k->found(k->ctx, &hit);
@@ -147,7 +137,7 @@ static void tell(struct look *k, uint32_t id, size_t start, bool whole,
 static void value_hit(void *ctx, uint32_t id, size_t start, size_t end)
 {
     struct look *k = ctx;
-    bool whole = is_word(k->text, start, end);
+    bool whole = scrub_is_whole(k->text, start, end);
 
     if (k->leaks->length[id] < BOUNDARY_BELOW && !whole)
         return;
@@ -178,7 +168,7 @@ static void number_hit(void *ctx, uint32_t id, size_t start, size_t end)
     bool outer = !*k->form || k->at == SIZE_MAX;
     char form[80];
 
-    if (!is_word(k->text, from, to) || is_plain_hit(k, id, from))
+    if (!scrub_is_whole(k->text, from, to) || is_plain_hit(k, id, from))
         return;
     (void)snprintf(form, sizeof(form), "other separators%s%s",
                    outer ? "" : " in ", outer ? "" : k->form);

@@ -306,7 +306,7 @@ static size_t without_kind(struct slice v)
 }
 
 /* "Europe/London": who copies it needs the zone, which is no secret. */
-static bool is_zone(struct slice t, size_t start)
+bool scrub_is_zone(struct slice t, size_t start)
 {
     static const char *const areas[] = { "Africa",   "America",   "Asia",
                                          "Atlantic", "Australia", "Europe",
@@ -342,7 +342,7 @@ static int find_names(void *worker, struct slice text, struct slice key,
             s.end = s.start + without_kind((struct slice){ text.p + s.start,
                                                            s.end - s.start });
         v = (struct slice){ text.p + s.start, s.end - s.start };
-        if ((s.class == NAMES_PLACE && is_zone(text, s.start)) ||
+        if ((s.class == NAMES_PLACE && scrub_is_zone(text, s.start)) ||
             is_template(k, v, &s))
             continue;
         note_span(k, v, &s);
@@ -381,7 +381,7 @@ static int seek_at(struct sought *s, size_t at, unsigned pair)
             continue;
         n->from = with_digits(n, t, at + n->n);
         if (is_whole(t, at, n->from) &&
-            (n->class != NAMES_PLACE || !is_zone(t, at)))
+            (n->class != NAMES_PLACE || !scrub_is_zone(t, at)))
             rc = s->found(s->ctx, n->class, at, n->from, 1);
     }
     return rc;

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RUN_CONTEXT 64 /* bytes */
+
 int scrub_push_edit(struct scrub_walk *s, struct scrub_edit e)
 {
     struct scrub_worker *w = s->w;
@@ -132,29 +134,52 @@ static void take_media(struct scrub_worker *w, struct slice *text,
         *text = buf_slice(masked);
 }
 
+/* A short run stands for a value, and the words before it are as good as a key
+ * that says what it is. */
+static struct slice run_key(struct slice text, struct slice key, size_t start,
+                            size_t n, struct buf *words)
+{
+    size_t from = start > RUN_CONTEXT ? start - RUN_CONTEXT : 0;
+
+    if (n > RUN_CONTEXT || key.n > 2)
+        return key;
+    for (size_t i = from; i < start; i++)
+        if (strchr("\n.;!?", text.p[i]))
+            from = i + 1;
+    scrub_key_words((struct slice){ text.p + from, start - from }, words);
+    return words->len > 2 ? buf_slice(words) : key;
+}
+
 /* Readable runs of base64 in which something was found, in l->runs. */
 static int look_into_runs(struct scrub_walk *s, struct slice text,
                           struct slice key, unsigned depth)
 {
     struct scrub_level *l = &s->w->level[depth];
     size_t at = 0, start, end, mark = s->w->edit_count;
+    struct buf words = { 0 };
     int rc = ERR_OK;
 
     while (rc == ERR_OK &&
            scrub_base64_next(text, &at, &start, &end, &l->decoded)) {
         struct scrub_hit h = { .start = start, .end = end };
 
-        if (depth >= SCRUB_MAX_NESTING)
-            return err_set(s->err, ERR_LIMIT,
-                           "text in base64 is nested deeper than %d",
-                           SCRUB_MAX_NESTING);
-        rc = scrub_text(s, buf_slice(&l->decoded), key, depth + 1);
+        if (depth >= SCRUB_MAX_NESTING) {
+            rc = err_set(s->err, ERR_LIMIT,
+                         "text in base64 is nested deeper than %d",
+                         SCRUB_MAX_NESTING);
+            break;
+        }
+        buf_reset(&words);
+        rc = scrub_text(s, buf_slice(&l->decoded),
+                        run_key(text, key, start, end - start, &words),
+                        depth + 1);
         if (rc < 0 || s->w->edit_count == mark)
             continue;
         encode_run(s->w, buf_slice(&l->decoded),
                    (struct slice){ text.p + start, end - start }, mark, &h);
         push_run(l, h);
     }
+    buf_release(&words);
     return rc;
 }
 
@@ -167,6 +192,13 @@ static int find_all(struct scrub_walk *s, struct slice text, struct slice key,
     size_t first, views;
     int rc;
 
+    if (w->known_only) {
+        w->hits.count = w->views = 0;
+        rc = scrub_find(w, text, key, s->err);
+        if (rc == ERR_OK)
+            scrub_resolve(w, NULL, 0);
+        return rc;
+    }
     take_media(w, &text, depth);
     if (w->place == PLACE_MEDIA)
         w->place = PLACE_TEXT; /* whatever else stands there */

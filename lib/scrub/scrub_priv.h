@@ -17,7 +17,7 @@
 #include "scrub/scrub_view.h"
 
 /* Raised whenever the same rules may find or write something else. */
-#define SCRUB_ENGINE "2"
+#define SCRUB_ENGINE "3"
 
 /* Many literals at once, without regard to ASCII case (Aho and Corasick
  * 1975, as a dense table over byte classes). */
@@ -234,6 +234,11 @@ static inline bool scrub_is_alnum(char c)
 {
     return scrub_is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
+/* Is what stands at `start` the place in the name of a time zone? */
+bool scrub_is_zone(struct slice text, size_t start);
+/* No letter or digit stands beside [start, end); what is no ASCII is a letter,
+ * but for quotes, dashes and blanks. */
+bool scrub_is_whole(struct slice t, size_t start, size_t end);
 int scrub_base64_value(char c); /* of either alphabet; -1: of none */
 
 /* A found piece of one text, before documents are known. What it stands for
@@ -357,10 +362,11 @@ struct scrub_worker {
     struct scrub_members *members;
     struct scrub_level level[SCRUB_LEVELS];
     struct scrub_view view[SCRUB_VIEWS];
-    size_t views; /* of the text looked at */
-    int place;    /* enum scrub_place, of the value looked at */
-    bool in_data; /* within what the user or a tool wrote */
-    bool member;  /* a schema says that a value may be this */
+    size_t views;    /* of the text looked at */
+    bool known_only; /* it is a name of a field: only what is known goes */
+    int place;       /* enum scrub_place, of the value looked at */
+    bool in_data;    /* within what the user or a tool wrote */
+    bool member;     /* a schema says that a value may be this */
 };
 
 /* Counts a find that does not act. */

@@ -139,6 +139,7 @@ static int look(struct scrub_walk *s, const struct slice *documents, size_t n,
     s->w->call_next = s->w->skip_next = 0;
     s->w->place = PLACE_TEXT;
     s->w->in_data = s->w->member = false;
+    s->w->known_only = false;
     scrub_faked_begin(s->w->faked, again);
     scrub_parts_begin(s->w->parts, again);
     forget_reported(s->w);

@@ -12,6 +12,7 @@
 
 #define MIN_DIGITS 6
 #define MIN_TEXT 8
+#define MIN_COINED 5 /* capitals */
 
 struct spreading {
     struct scrub_worker *w;
@@ -71,6 +72,20 @@ static bool ends_with_digits(struct slice v)
     return digits >= 3;
 }
 
+/* Short, in capitals that no word of a text has. */
+static bool is_coined(const struct scrub_worker *w, struct slice v)
+{
+    size_t capitals = 0;
+
+    for (size_t i = 0; i < v.n; i++) {
+        if (!scrub_is_alnum(v.p[i]))
+            return false;
+        capitals += v.p[i] >= 'A' && v.p[i] <= 'Z';
+    }
+    return capitals >= MIN_COINED &&
+           !names_is(w->rules->names, NAMES_LIST_COMMON, v);
+}
+
 void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
 {
     const struct scrub_rule *r = &w->rules->rule[rule];
@@ -92,7 +107,7 @@ void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
     }
     if (r->stem)
         value.n = r->stem(value);
-    if (value.n >= MIN_TEXT ||
+    if (value.n >= MIN_TEXT || is_coined(w, value) ||
         (value.n >= MIN_DIGITS && ends_with_digits(value)))
         spread_text(w, rule, value);
 }

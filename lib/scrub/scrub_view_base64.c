@@ -1,15 +1,16 @@
 /*
  * scrub_view_base64.c - readable text in base64, and the way back into it
  *
- * A run is worth a look if it is long enough for a short address and all of it
- * decodes to readable UTF-8, which random bytes do not. Where a word and a
+ * A run is worth a look if all of it decodes to readable UTF-8, which random
+ * bytes do not; a short one if that is a number or a name. Where a word and a
  * slash stand before it ("/v1/YWRh..."), what follows the slash is tried too.
  */
 #include "scrub/scrub_priv.h"
 
 #include <string.h>
 
-#define RUN_MIN 16 /* characters: a text of twelve bytes */
+#define RUN_MIN 10  /* characters: the least address, of seven bytes */
+#define RUN_SURE 16 /* so much that decodes to text is no accident */
 
 /* One more than the value of a character; 0: of neither alphabet. */
 /* clang-format off */
@@ -55,12 +56,34 @@ static bool decode(struct slice run, struct buf *out)
     return out->len && utf8_valid(out->data, out->len);
 }
 
+/* A short run decodes to what identifiers are made of, and nothing is left
+ * over in its last character: of a million words one does so. */
+static bool is_identifying(struct slice run, struct slice text)
+{
+    unsigned last = value_of[(unsigned char)run.p[run.n - 1]] - 1u;
+    size_t digits = 0, blanks = 0;
+
+    if (run.n % 4 == 1 || (run.n % 4 == 2 && last & 15) ||
+        (run.n % 4 == 3 && last & 3))
+        return false;
+    for (size_t i = 0; i < text.n; i++) {
+        digits += scrub_is_digit(text.p[i]);
+        blanks += text.p[i] == ' ';
+        if (!scrub_is_alnum(text.p[i]) && !strchr(" -./:,'@_()+", text.p[i]))
+            return false;
+    }
+    return digits >= 4 || blanks == 1;
+}
+
 /* All of the run, or what follows a separator in it. */
 static bool decode_part(struct slice t, size_t from, size_t end, size_t *start,
                         struct buf *out)
 {
     for (unsigned tries = 0; tries < 8 && end - from >= RUN_MIN; tries++) {
-        if (decode((struct slice){ t.p + from, end - from }, out)) {
+        struct slice run = { t.p + from, end - from };
+
+        if (decode(run, out) &&
+            (run.n >= RUN_SURE || is_identifying(run, buf_slice(out)))) {
             *start = from;
             return true;
         }

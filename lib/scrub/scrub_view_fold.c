@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+#define FULL_WIDTH_HYPHEN 0xFF0D /* others of its kind stand beside it */
+
 struct folding {
     struct scrub_view *v;
     struct slice t;
@@ -93,7 +95,7 @@ static bool is_latin_word(struct folding *f, size_t at)
 static bool is_dash(uint32_t cp)
 {
     return (cp >= 0x2010 && cp <= 0x2015) || cp == 0x2212 || cp == 0xFE58 ||
-           cp == 0xFE63 || cp == 0xFF0D;
+           cp == 0xFE63 || cp == FULL_WIDTH_HYPHEN;
 }
 
 static bool is_blank(uint32_t cp)
@@ -199,7 +201,8 @@ static bool fold_one(struct folding *f, uint32_t cp, size_t at, size_t end)
     }
     if (is_dash(cp)) {
         if (!scrub_is_digit(before) && !scrub_is_digit(after) &&
-            before != ')' && !(cp > 0x2015 && is_edge(after)))
+            before != ')' && !(cp > 0x2015 && is_edge(after)) &&
+            !(cp == FULL_WIDTH_HYPHEN && is_edge(before)))
             return false;
         put(f, "-", 1, at);
         return f->matters = true;
@@ -235,4 +238,31 @@ bool scrub_view_fold(struct scrub_view *v, struct slice t)
     }
     v->source_size = t.n;
     return f.matters;
+}
+
+/* Quotes, dashes, blanks: U+0080 to U+00BF, U+2000 to U+206F, U+3000 to
+ * U+303F. */
+static bool is_mark(const unsigned char *p, size_t n)
+{
+    return (n >= 2 && p[0] == 0xC2 && p[1] != 0xAA && p[1] != 0xB5 &&
+            p[1] != 0xBA) ||
+           (n >= 3 && p[0] == 0xE2 && (p[1] == 0x80 || p[1] == 0x81)) ||
+           (n >= 3 && p[0] == 0xE3 && p[1] == 0x80);
+}
+
+static bool is_wordy(unsigned char c)
+{
+    return scrub_is_alnum((char)c) || c >= 0x80;
+}
+
+bool scrub_is_whole(struct slice t, size_t start, size_t end)
+{
+    const unsigned char *p = (const unsigned char *)t.p;
+
+    if (end < t.n && is_wordy(p[end]) && !is_mark(p + end, t.n - end))
+        return false;
+    if (start == end || start == 0 || !is_wordy(p[start - 1]))
+        return true;
+    return (start >= 2 && is_mark(p + start - 2, 2)) ||
+           (start >= 3 && is_mark(p + start - 3, 3));
 }

@@ -48,16 +48,16 @@ def prompt_text(call):
 
 
 def arguments(call):
-    """{path: value} of all tool calls of the answer; None where the JSON of
-    one cannot be read."""
-    found = {}
+    """[(path, value)] of all tool calls of the answer, in their order; None
+    where the JSON of one cannot be read."""
+    found = []
     for i, t in enumerate(answer(call).get("tool_calls") or []):
         try:
             args = json.loads(t["function"]["arguments"])
         except ValueError:
             return None
         for path, v in leaves(args):
-            found[(i,) + path] = v
+            found.append(((i,) + path, v))
     return found
 
 
@@ -71,14 +71,17 @@ def agreement(before, after, kept, broken):
     if old is None:
         return
     text, clean = prompt_text(before), prompt_text(after)
-    for path, v in old.items():
+    # By order: a name that is a key has another one's name afterwards, which
+    # the prompt must hold, too.
+    for (path, v), (place, now) in zip(old, new or [((), None)] * len(old)):
         if not copied(v, text):
             continue
         kept[0] += 1
-        if new and path in new and copied(new[path], clean):
+        keys = [k for was, k in zip(path, place) if was != k]
+        if copied(now, clean) and all(copied(k, clean) for k in keys):
             kept[1] += 1
         else:
-            broken.append((path[-1], v, (new or {}).get(path)))
+            broken.append((path[-1], v, now))
 
 
 def schema_of(call):

@@ -382,6 +382,101 @@ START_TEST(base64_nested_without_end_fails_closed)
 }
 END_TEST
 
+static void check_gone(const char *text, const char *value)
+{
+    char *out = scrub(text, NULL);
+
+    ck_assert_msg(!strstr(out, value), "%s stays in %s", value, out);
+    free(out);
+}
+
+START_TEST(a_short_value_in_base64_goes_by_its_key_or_sentence)
+{
+    check_gone("{\"ssn\":\"NDU1LTIyLTYyNzE=\"}", "NDU1LTIyLTYyNzE");
+    check_gone("{\"passport_number\":\"RzkzMTU4NDY5\"}", "RzkzMTU4NDY5");
+    check_gone("My social security number is MTIzLTQ1LTY3ODk=.",
+               "MTIzLTQ1LTY3ODk");
+    check_gone("I was born on MTk4Mi0xMi0wNQ== in May.", "MTk4Mi0xMi0wNQ");
+}
+END_TEST
+
+START_TEST(a_word_that_happens_to_be_base64_stays)
+{
+    static const char text[] =
+        "{\"passport_number\":\"understanding\",\"ssn\":\"undocumented\"}";
+    char *out = scrub(text, NULL);
+
+    ck_assert_str_eq(out, text);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_full_width_hyphen_joins_full_width_letters)
+{
+    /* ada@uni-x.org */
+    check_gone("write to "
+               "\xEF\xBD\x81\xEF\xBD\x84\xEF\xBD\x81\xEF\xBC\xA0"
+               "\xEF\xBD\x95\xEF\xBD\x8E\xEF\xBD\x89\xEF\xBC\x8D"
+               "\xEF\xBD\x98\xEF\xBC\x8E"
+               "\xEF\xBD\x8F\xEF\xBD\x92\xEF\xBD\x87 now",
+               "\xEF\xBD\x95\xEF\xBD\x8E\xEF\xBD\x89");
+}
+END_TEST
+
+START_TEST(a_name_beside_a_curly_quote_goes_everywhere)
+{
+    check_gone("{\"q\":\"My name is Janet Kowalski.\\n\\nJanet\u2019s ducks "
+               "lay 16 eggs.\",\"a\":\"Janet sells 16 - 7 = 9\"}",
+               "Janet");
+}
+END_TEST
+
+START_TEST(a_known_name_goes_as_a_key_too)
+{
+    check_gone("{\"q\":\"My name is Alex Kowalski.\",\"arguments\":"
+               "\"{\\\"cards\\\":{\\\"Alex\\\":[1]}}\"}",
+               "Alex");
+}
+END_TEST
+
+START_TEST(a_date_between_stars_is_a_date)
+{
+    check_gone("flight on **2024-05-10** is full", "2024-05-10");
+    check_gone("flight on *2024-05-10* is full", "2024-05-10");
+}
+END_TEST
+
+START_TEST(a_name_that_is_also_a_product_goes_by_its_key)
+{
+    check_gone("{\"customer_name\":\"Jasmine Eriksson\"}", "Jasmine");
+}
+END_TEST
+
+static void see_zone(void *ctx, const struct scrub_leak *hit)
+{
+    unsigned *seen = ctx;
+
+    seen[hit->zone]++;
+}
+
+START_TEST(a_place_in_the_name_of_a_time_zone_is_told_apart)
+{
+    struct slice v = slice_of("London");
+    struct scrub_leaks *l = NULL;
+    unsigned seen[2] = { 0, 0 };
+
+    ck_assert_int_eq(scrub_leaks_new(&v, 1, &l, NULL), 0);
+    (void)scrub_leaks_look(
+        l, slice_of("{\"a\":\"{\\\"zone\\\":\\\"Europe/London\\\"}\"}"),
+        see_zone, seen);
+    ck_assert_uint_gt(seen[1], 0);
+    ck_assert_uint_eq(seen[0], 0);
+    (void)scrub_leaks_look(l, slice_of("in London"), see_zone, seen);
+    ck_assert_uint_eq(seen[0], 1);
+    scrub_leaks_free(l);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_view", load_rules, drop_rules);
@@ -397,5 +492,13 @@ int main(void)
     tcase_add_test(c, maps_are_monotone_whatever_the_bytes);
     tcase_add_test(c, the_leak_search_sees_what_rules_see);
     tcase_add_test(c, base64_nested_without_end_fails_closed);
+    tcase_add_test(c, a_short_value_in_base64_goes_by_its_key_or_sentence);
+    tcase_add_test(c, a_word_that_happens_to_be_base64_stays);
+    tcase_add_test(c, a_full_width_hyphen_joins_full_width_letters);
+    tcase_add_test(c, a_name_beside_a_curly_quote_goes_everywhere);
+    tcase_add_test(c, a_known_name_goes_as_a_key_too);
+    tcase_add_test(c, a_date_between_stars_is_a_date);
+    tcase_add_test(c, a_name_that_is_also_a_product_goes_by_its_key);
+    tcase_add_test(c, a_place_in_the_name_of_a_time_zone_is_told_apart);
     return suite_run("scrub_view", c);
 }
