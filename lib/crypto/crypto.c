@@ -53,27 +53,6 @@ void crypto_hasher_final(struct crypto_hasher *h,
     (void)crypto_generichash_final(state_of(h), out, CRYPTO_HASH_BYTES);
 }
 
-void crypto_hmac_begin(const struct crypto_key *key,
-                       struct crypto_hmac_state *out)
-{
-    crypto_auth_hmacsha256_state state;
-
-    _Static_assert(sizeof(state) <= sizeof(out->bytes), "room for its state");
-    (void)crypto_auth_hmacsha256_init(&state, key->bytes, sizeof(key->bytes));
-    memcpy(out->bytes, &state, sizeof(state));
-    sodium_memzero(&state, sizeof(state));
-}
-
-void crypto_hmac_with(const struct crypto_hmac_state *s, struct slice data,
-                      unsigned char out[CRYPTO_SHA256_BYTES])
-{
-    crypto_auth_hmacsha256_state state;
-
-    memcpy(&state, s->bytes, sizeof(state));
-    (void)crypto_auth_hmacsha256_update(&state, bytes_of(data), data.n);
-    (void)crypto_auth_hmacsha256_final(&state, out);
-}
-
 void crypto_hmac(const struct crypto_key *key, struct slice data,
                  unsigned char out[CRYPTO_SHA256_BYTES])
 {

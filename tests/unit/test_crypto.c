@@ -60,6 +60,28 @@ START_TEST(hmac_sha256_of_a_known_key)
 }
 END_TEST
 
+START_TEST(a_state_gives_the_hmac_of_any_length)
+{
+    struct crypto_hmac_state state;
+    unsigned char text[300], whole[CRYPTO_SHA256_BYTES];
+    unsigned char kept[CRYPTO_SHA256_BYTES];
+    struct crypto_key key;
+
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (unsigned char)(i * 167 + 13);
+    for (size_t i = 0; i < sizeof(key.bytes); i++)
+        key.bytes[i] = (unsigned char)(255 - i * 31);
+    crypto_hmac_begin(&key, &state);
+    for (size_t n = 0; n <= sizeof(text); n++) {
+        struct slice data = { (const char *)text, n };
+
+        crypto_hmac(&key, data, whole);
+        crypto_hmac_with(&state, data, kept);
+        ck_assert_mem_eq(whole, kept, sizeof(whole));
+    }
+}
+END_TEST
+
 START_TEST(pieces_hash_like_the_whole)
 {
     struct crypto_key a, b;
@@ -122,6 +144,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, sha256_of_abc);
     tcase_add_test(t, hmac_sha256_of_a_known_key);
+    tcase_add_test(t, a_state_gives_the_hmac_of_any_length);
     tcase_add_test(t, pieces_hash_like_the_whole);
     tcase_add_test(t, base64_pads);
     tcase_add_test(t, a_key_file_is_made_once_and_private);
