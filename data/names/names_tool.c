@@ -40,7 +40,7 @@ static uint64_t number(int argc, char **argv, int i, uint64_t standard)
 static int train(int argc, char **argv, struct err *err)
 {
     struct buf file = { 0 }, out = { 0 };
-    struct names_words words;
+    struct names_words words = { 0 };
     struct names_corpus c = { 0 };
     uint64_t seed = number(argc, argv, 7, 1);
     int rc = io_read_file(argv[1], WORDS_MAX, &file, err);
@@ -58,6 +58,7 @@ static int train(int argc, char **argv, struct err *err)
         rc = io_write_file(argv[0], out.data, out.len, 0644, err);
     }
     names_corpus_release(&c);
+    names_words_close(&words);
     buf_release(&file);
     buf_release(&out);
     return rc;

@@ -130,6 +130,7 @@ void names_close(struct names *m)
 {
     if (!m)
         return;
+    names_words_close(&m->words);
     free(m->drawn);
     free(m->initials);
     free(m);

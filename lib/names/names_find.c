@@ -399,6 +399,16 @@ static size_t look_at(struct names_worker *w, struct slice text,
     return k->end;
 }
 
+/* The next byte from i on that may begin a capital. */
+static size_t next_upper(struct slice t, size_t i)
+{
+    const unsigned char *p = (const unsigned char *)t.p;
+
+    while (i < t.n && (unsigned)(p[i] - 'A') >= 26 && p[i] < 0xC3)
+        i++;
+    return i;
+}
+
 static void scan(struct names_worker *w, struct slice text)
 {
     struct region r = { 0 };
@@ -406,15 +416,10 @@ static void scan(struct names_worker *w, struct slice text)
 
     if (text.n > 2 && text.p[0] >= 'a' && text.p[0] <= 'z')
         i = look_at(w, text, &r, 0);
-
-    while (i < text.n) {
+    while ((i = next_upper(text, i)) < text.n) {
         unsigned char c = (unsigned char)text.p[i];
-        bool upper = c >= 'A' && c <= 'Z';
+        bool upper = c < 0x80;
 
-        if (!upper && c < 0xC3) {
-            i++;
-            continue;
-        }
         if (c >= 0xC3 && !is_letter_before(text, i)) {
             size_t used;
 

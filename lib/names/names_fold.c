@@ -133,9 +133,50 @@ static size_t fold_point(int32_t cp, char *out)
     return utf8_encode((uint32_t)cp, out);
 }
 
+/* Capitals of eight bytes that are all ASCII become small ones. */
+static uint64_t lower_eight(uint64_t x)
+{
+    const uint64_t ones = UINT64_MAX / 255;
+    uint64_t upper = (x + ones * (0x80 - 'A')) & ~(x + ones * (0x7F - 'Z'));
+
+    return x | (upper & ones * 0x80) >> 2;
+}
+
+/* n bytes, at most eight; false if they are not all ASCII. */
+static bool fold_bytes(const char *from, size_t n, char *to)
+{
+    const uint64_t high = UINT64_MAX / 255 * 0x80;
+    uint64_t x = 0;
+
+    memcpy(&x, from, n);
+    if (x & high)
+        return false;
+    x = lower_eight(x);
+    memcpy(to, &x, n);
+    return true;
+}
+
+/* The ASCII bytes that words begin with, most often all of them; returns how
+ * many are done. The last four may be folded twice. */
+static size_t fold_ascii(struct slice word, char *out)
+{
+    size_t n = word.n < WORD_MAX - 8 ? word.n : WORD_MAX - 8, i = 0;
+
+    while (n - i >= 8 && fold_bytes(word.p + i, 8, out + i))
+        i += 8;
+    if (n - i >= 8 || n < 4)
+        return i;
+    if (n - i >= 4) {
+        if (!fold_bytes(word.p + i, 4, out + i))
+            return i;
+        i += 4;
+    }
+    return n > i && fold_bytes(word.p + n - 4, 4, out + n - 4) ? n : i;
+}
+
 size_t names_fold(struct slice word, char *out)
 {
-    size_t n = 0, i = 0;
+    size_t i = fold_ascii(word, out), n = i;
 
     while (i < word.n && n + 4 <= WORD_MAX) {
         unsigned char c = (unsigned char)word.p[i];

@@ -82,9 +82,11 @@ struct names_words {
     const unsigned char *slot;
     uint32_t slots, sets;
     uint16_t set[WORDS_SETS];
+    uint16_t *print; /* of slots; 0: free */
 };
 MUST_CHECK int names_words_open(struct slice file, struct names_words *out,
                                 struct err *err);
+void names_words_close(struct names_words *w);
 /* Flags of a folded word or phrase; 0: no list has it. */
 unsigned names_words_get(const struct names_words *w, const char *folded,
                          size_t n);

@@ -8,6 +8,8 @@
  */
 #include "names/names_priv.h"
 
+#include <string.h>
+
 bool names_is_capital(const struct names_token *t)
 {
     return t->shape == SHAPE_CAP || t->shape == SHAPE_UPPER ||
@@ -141,17 +143,22 @@ bool names_may_be(const struct names_token *k, unsigned tag)
     return k->gap != 2 && (k[-1].tag == tag || k[-1].tag == tag - 1);
 }
 
-static void score(const signed char *weights, const uint32_t *row,
-                  int sum[TAG_ROW])
-{
-    for (size_t k = 0; k < TAG_ROW; k++)
-        sum[k] = 0;
-    for (size_t f = 0; f < TAG_FEATURES; f++) {
-        const signed char *w = weights + (size_t)row[f] * TAG_ROW;
+/* Rows fit a register: their sum is made by the column, and at most
+ * TAG_FEATURES * 128 either way. */
+typedef int8_t row_bytes __attribute__((vector_size(TAG_ROW)));
+typedef int16_t row_sum __attribute__((vector_size(2 * TAG_ROW)));
 
-        for (size_t k = 0; k < TAG_ROW; k++)
-            sum[k] += w[k];
+static row_sum score(const signed char *weights, const uint32_t *row)
+{
+    row_sum sum = { 0 };
+
+    for (size_t f = 0; f < TAG_FEATURES; f++) {
+        row_bytes w;
+
+        memcpy(&w, weights + (size_t)row[f] * TAG_ROW, sizeof(w));
+        sum += __builtin_convertvector(w, row_sum);
     }
+    return sum;
 }
 
 static void tag_token(struct names_tokens *t, size_t i,
@@ -159,10 +166,11 @@ static void tag_token(struct names_tokens *t, size_t i,
 {
     struct names_token *k = &t->item[TOKENS_MARGIN + i];
     uint32_t row[TAG_FEATURES];
-    int sum[TAG_ROW], best = INT32_MIN;
+    int best = INT32_MIN;
+    row_sum sum;
 
     names_features(t, i, row);
-    score(weights, row, sum);
+    sum = score(weights, row);
     k->tag = TAG_O;
     for (unsigned tag = 1; tag < TAGS; tag++)
         if (names_may_be(k, tag) && sum[tag] > best) {

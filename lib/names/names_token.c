@@ -64,10 +64,38 @@ struct word {
     bool first_upper, cased, caseless;
 };
 
+/* Most words: ASCII, small letters behind the first. False if the word at i is
+ * another, or goes on. */
+static bool read_plain_word(struct slice t, size_t i, size_t to, struct word *w)
+{
+    const unsigned char *p = (const unsigned char *)t.p;
+    unsigned c = i < to ? p[i] : ' ';
+    bool upper = c - 'A' < 26;
+    size_t end = i + 1;
+
+    if ((c | 0x20) - 'a' >= 26)
+        return false;
+    while (end < to && (unsigned)(p[end] - 'a') < 26)
+        end++;
+    c = end < to ? p[end] : ' ';
+    if (c >= 0x80 || c == '_' || c == '\'' || c == '-' || c - '0' < 10 ||
+        c - 'A' < 26)
+        return false;
+    *w = (struct word){ .end = end,
+                        .letters = (unsigned)(end - i),
+                        .upper = upper,
+                        .parts = 1,
+                        .first_upper = upper,
+                        .cased = true };
+    return true;
+}
+
 static void read_word(struct slice t, size_t i, size_t to, struct word *w)
 {
     bool low = false, fresh = true;
 
+    if (read_plain_word(t, i, to, w))
+        return;
     *w = (struct word){ .end = i, .parts = 1 };
     while (i < to) {
         int class = CP_OTHER;
@@ -98,7 +126,13 @@ static void read_word(struct slice t, size_t i, size_t to, struct word *w)
 
 static bool is_glue(char c)
 {
-    return strchr("@_/\\=`$~^|#*%&<", c) != NULL && c;
+    static const bool glue[256] = {
+        ['@'] = true, ['_'] = true, ['/'] = true, ['\\'] = true, ['='] = true,
+        ['`'] = true, ['$'] = true, ['~'] = true, ['^'] = true,  ['|'] = true,
+        ['#'] = true, ['*'] = true, ['%'] = true, ['&'] = true,  ['<'] = true,
+    };
+
+    return glue[(unsigned char)c];
 }
 
 /* Signs of code, paths and addresses around the word. */
@@ -217,7 +251,13 @@ static struct names_token *add_token(struct names_tokens *t)
 
 static bool ends_sentence(const struct names_token *k)
 {
-    return k->sign && strchr(".!?:;\"(-*>|#", k->sign);
+    static const bool ends[256] = {
+        ['.'] = true, ['!'] = true, ['?'] = true, [':'] = true,
+        [';'] = true, ['"'] = true, ['('] = true, ['-'] = true,
+        ['*'] = true, ['>'] = true, ['|'] = true, ['#'] = true,
+    };
+
+    return ends[(unsigned char)k->sign];
 }
 
 /* The sign at i, one character. */
@@ -308,9 +348,15 @@ static void set_edges(struct names_tokens *t)
 /* Whether a sentence begins at the first token, by what stands before it. */
 static bool begins_sentence(struct slice text, size_t from)
 {
+    static const bool before[256] = {
+        ['\0'] = true, ['.'] = true,  ['!'] = true,  ['?'] = true, [':'] = true,
+        [';'] = true,  ['\n'] = true, ['\t'] = true, ['-'] = true, ['*'] = true,
+        ['>'] = true,  ['|'] = true,  ['#'] = true,  ['('] = true,
+    };
+
     while (from && (text.p[from - 1] == ' ' || text.p[from - 1] == '"'))
         from--;
-    return !from || strchr(".!?:;\n\t-*>|#(", text.p[from - 1]) != NULL;
+    return !from || before[(unsigned char)text.p[from - 1]];
 }
 
 static void finish_tokens(struct names_tokens *t,
