@@ -154,17 +154,31 @@ static void key_hit(void *ctx, uint32_t rule, size_t end)
     e->any = true;
 }
 
+bool scrub_context_read(const struct scrub_rules *r, struct slice key,
+                        uint64_t *set)
+{
+    struct evidence e = { set, false };
+    struct buf whole = { 0 };
+
+    memset(set, 0, r->width * sizeof(*set));
+    buf_printf(&whole, "=%.*s=", (int)key.n, key.p);
+    scrub_gate_scan(r->key_gate, buf_slice(&whole), key_hit, &e);
+    buf_release(&whole);
+    return e.any;
+}
+
 const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key)
 {
     size_t width = w->rules->width, at = KEYS_MAX;
     void *all = w->key_sets;
-    uint64_t *known = NULL;
-    struct buf whole = { 0 };
-    struct evidence e;
-    bool added;
+    uint64_t *known = NULL, *set;
+    bool added, any;
 
     if (!key.n || !w->rules->key_gate)
         return NULL;
+    if (w->near_key && w->near_key->words.p == key.p &&
+        w->near_key->words.n == key.n)
+        return w->near_key->evidence;
     if (!w->keys || map_count(w->keys) >= KEYS_MAX) {
         map_free(w->keys);
         w->keys = map_new();
@@ -178,12 +192,9 @@ const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key)
     }
     mem_grow(&all, &w->key_cap, at + 1, width * sizeof(*w->key_sets));
     w->key_sets = all;
-    e = (struct evidence){ set_at(w->key_sets, width, at), false };
-    memset(e.set, 0, width * sizeof(*e.set));
-    buf_printf(&whole, "=%.*s=", (int)key.n, key.p);
-    scrub_gate_scan(w->rules->key_gate, buf_slice(&whole), key_hit, &e);
-    buf_release(&whole);
+    set = set_at(w->key_sets, width, at);
+    any = scrub_context_read(w->rules, key, set);
     if (known)
-        *known = e.any ? at + 1 : 0;
-    return e.any ? e.set : NULL;
+        *known = any ? at + 1 : 0;
+    return any ? set : NULL;
 }

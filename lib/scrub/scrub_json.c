@@ -256,40 +256,15 @@ static int number_value(struct scrub_walk *s, struct slice raw, size_t base,
     return rc;
 }
 
-static bool key_may_hold_data(struct slice key)
-{
-    if (key.n < 7)
-        return false;
-    for (size_t i = 0; i < key.n; i++)
-        if (scrub_is_digit(key.p[i]) ||
-            (!scrub_is_alnum(key.p[i]) && key.p[i] != '_'))
-            return true;
-    return false;
-}
-
-/* One word as names are written: "Alex", among what other players have. */
-static bool key_may_be_name(struct slice key)
-{
-    if (key.n < 3 || key.p[0] < 'A' || key.p[0] > 'Z')
-        return false;
-    for (size_t i = 1; i < key.n; i++)
-        if (scrub_is_digit(key.p[i]) ||
-            (!scrub_is_alnum(key.p[i]) && (unsigned char)key.p[i] < 0x80))
-            return false;
-    return true;
-}
-
+/* The text of a key that may hold data, or, known: only what the record knows.
+ */
 static int object_key(struct scrub_walk *s, const struct json *j, json_ref k,
-                      unsigned depth)
+                      bool known, unsigned depth)
 {
     struct slice raw = json_raw(j, k), inner = { raw.p + 1, raw.n - 2 };
     size_t mark = s->w->edit_count, base = j->nodes[k].start + 1;
-    bool known;
     int rc;
 
-    known = !key_may_hold_data(inner);
-    if (known && (j->nodes[k].count || !key_may_be_name(inner)))
-        return ERR_OK;
     if (j->nodes[k].count) /* escaped; the value comes later */
         return string_value(s, inner, base, true, (struct slice){ 0 }, depth);
     s->w->known_only = known;
@@ -342,62 +317,83 @@ static int logprobs_value(struct scrub_walk *s, const struct json *j,
     return rc;
 }
 
-static bool is_logprobs(const struct json *j, json_ref v, struct slice name)
-{
-    return slice_is(name, "logprobs") &&
-           (json_kind(j, v) == JSON_OBJECT || json_kind(j, v) == JSON_ARRAY);
-}
+/* An object whose members are looked at. */
+struct members {
+    const struct json *j;
+    json_ref object;
+    struct slice key;     /* its own */
+    uint64_t around;      /* see scrub_place_of */
+    struct buf text;      /* of a key with escapes */
+    struct buf words;     /* of one that is not remembered */
+    struct scrub_key own; /* the same */
+};
 
 /* A member's value: where it stands, and what its key is evidence for. */
-static int member_value(struct scrub_walk *s, const struct json *j,
-                        json_ref object, json_ref e, struct slice object_key,
-                        struct buf *words, unsigned depth)
+static int member_value(struct scrub_walk *s, struct members *m, json_ref e,
+                        const struct scrub_key *key, unsigned depth)
 {
     struct scrub_worker *w = s->w;
+    const struct json *j = m->j;
     bool data = w->in_data, member = w->member;
-    struct slice key = json_raw(j, json_key(j, e));
-    struct buf name = { 0 };
+    const struct scrub_key *near = w->near_key;
+    bool as_around = m->key.n && key->property;
+    struct slice words = as_around ? m->key : key->words;
     int rc;
 
-    key = (struct slice){ key.p + 1, key.n - 2 };
-    if (j->nodes[json_key(j, e)].count) { /* escaped */
-        (void)json_text(j, json_key(j, e), &name);
-        key = buf_slice(&name);
-    }
-    buf_reset(words);
-    if (object_key.n && scrub_speaks_of_property(key))
-        buf_add_slice(words, object_key);
-    else
-        scrub_key_words(key, words);
+    if (!as_around)
+        w->near_key = key == &m->own ? NULL : key;
+
     w->place = PLACE_TEXT;
     if (depth == 0 && !w->in_data) {
-        w->place = (int)scrub_place_of(j, object, object_key, key, e);
+        w->place =
+            (int)scrub_place_of(w, j, m->object, m->key, key, e, &m->around);
         w->in_data = scrub_is_data_key(j, e, key);
-        w->member = scrub_speaks_of_property(key);
+        w->member = key->property;
     }
-    rc = is_logprobs(j, e, key) ? logprobs_value(s, j, e, depth)
-                                : json_value(s, j, e, buf_slice(words), depth);
+    if (key->logprobs &&
+        (json_is(j, e, JSON_OBJECT) || json_is(j, e, JSON_ARRAY)))
+        rc = logprobs_value(s, j, e, depth);
+    else
+        rc = json_value(s, j, e, words, depth);
+    w->near_key = near;
     w->in_data = data;
     w->member = member;
-    buf_release(&name);
     return rc;
+}
+
+static int one_member(struct scrub_walk *s, struct members *m, json_ref e,
+                      unsigned depth)
+{
+    struct scrub_keys *known = s->w->known_keys;
+    const struct json *j = m->j;
+    json_ref k = json_key(j, e);
+    struct slice raw = json_raw(j, k), text = { raw.p + 1, raw.n - 2 };
+    const struct scrub_key *key = scrub_key_of(known, text, &m->own, &m->words);
+    int rc = ERR_OK;
+
+    s->w->place = PLACE_TEXT;
+    if (key->may_hold_data || key->may_be_name)
+        rc = object_key(s, j, k, !key->may_hold_data, depth);
+    if (j->nodes[k].count) { /* escaped: what it tells, it tells without */
+        buf_reset(&m->text);
+        (void)json_text(j, k, &m->text);
+        key = scrub_key_of(known, buf_slice(&m->text), &m->own, &m->words);
+    }
+    return rc < 0 ? rc : member_value(s, m, e, key, depth);
 }
 
 static int json_members(struct scrub_walk *s, const struct json *j, json_ref v,
                         struct slice key, unsigned depth)
 {
+    struct members m = { .j = j, .object = v, .key = key };
     int place = s->w->place, rc = ERR_OK;
-    struct buf words = { 0 };
 
     for (json_ref e = json_first(j, v); rc == ERR_OK && e != JSON_NONE;
-         e = json_next(j, v, e)) {
-        s->w->place = PLACE_TEXT;
-        rc = object_key(s, j, json_key(j, e), depth);
-        if (rc == ERR_OK)
-            rc = member_value(s, j, v, e, key, &words, depth);
-    }
+         e = json_next(j, v, e))
+        rc = one_member(s, &m, e, depth);
     s->w->place = place;
-    buf_release(&words);
+    buf_release(&m.text);
+    buf_release(&m.words);
     return rc;
 }
 

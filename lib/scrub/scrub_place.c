@@ -133,86 +133,133 @@ static const struct place_rule table[] = {
 /* Members whose value is the user's or a tool's, whatever its keys are. */
 static const char *const data_keys[] = { "arguments", "args", "metadata" };
 
+/* Keys that the table asks for beside others, by their bits. */
+static const char *const beside_names[] = {
+    "content",      "tool_calls", "parts",       "text",        "image_url",
+    "input_audio",  "function",   "source",      "tool_use_id", "json_schema",
+    "input",        "name",       "role",        "type",        "output",
+    "arguments",    "choices",    "usage",       "stop_reason", "parameters",
+    "input_schema", "args",       "schema",      "inputSchema", "tool_call_id",
+    "messages",     "contents",   "prompt",      "created",     "data",
+    "model",        "message",    "request",     "response",    "properties",
+    "items",        "enum",       "description", "format",      "media_type",
+    "mimeType",     "mime_type",  "transcript",
+};
+#define BESIDE_NAMES (sizeof(beside_names) / sizeof(*beside_names))
+#define KNOWN (UINT64_C(1) << 63) /* the keys of an object were read */
+
+static uint64_t bit_of(struct slice key)
+{
+    _Static_assert(BESIDE_NAMES < 63, "a bit each");
+    for (size_t i = 0; i < BESIDE_NAMES; i++)
+        if (slice_is(key, beside_names[i]))
+            return UINT64_C(1) << i;
+    return 0;
+}
+
+static uint64_t read_around(struct scrub_worker *w, const struct json *j,
+                            json_ref object)
+{
+    uint64_t around = KNOWN;
+    struct buf text = { 0 }, words = { 0 };
+    struct scrub_key own;
+
+    for (json_ref e = json_first(j, object); e != JSON_NONE;
+         e = json_next(j, object, e)) {
+        struct slice raw = json_raw(j, json_key(j, e));
+        struct slice key = { raw.p + 1, raw.n - 2 };
+
+        if (j->nodes[json_key(j, e)].count) { /* escaped */
+            buf_reset(&text);
+            (void)json_text(j, json_key(j, e), &text);
+            around |= bit_of(buf_slice(&text));
+        } else {
+            around |= scrub_key_of(w->known_keys, key, &own, &words)->name;
+        }
+    }
+    buf_release(&text);
+    buf_release(&words);
+    return around;
+}
+
+/* What nothing beside it bears out must look like a word of the protocol. */
+static enum scrub_place place_alone(enum scrub_place place,
+                                    const struct json *j, json_ref value)
+{
+    struct slice v = json_raw(j, value);
+
+    return place != PLACE_STRUCTURE ||
+                   (v.n < WORD_MAX && !memchr(v.p, ' ', v.n))
+               ? place
+               : PLACE_TEXT;
+}
+
+static enum scrub_data data_of(struct slice key)
+{
+    for (size_t i = 0; i < sizeof(data_keys) / sizeof(*data_keys); i++)
+        if (slice_is(key, data_keys[i]))
+            return DATA_YES;
+    if (slice_is(key, "output"))
+        return DATA_OUTPUT;
+    if (slice_is(key, "response"))
+        return DATA_RESPONSE;
+    return slice_is(key, "input") ? DATA_INPUT : DATA_NO;
+}
+
+/* The rules of a key have one place among them. */
+void scrub_place_read(struct slice key, struct scrub_key *out)
+{
+    out->name = bit_of(key);
+    out->data = data_of(key);
+    out->function_name = slice_is(key, "name");
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+        if (!slice_is(key, table[i].key))
+            continue;
+        out->place = table[i].place;
+        out->alone = !table[i].beside[0];
+        for (size_t k = 0; k < BESIDE && table[i].beside[k]; k++)
+            out->beside |= bit_of(slice_of(table[i].beside[k]));
+    }
+}
+
+enum scrub_place scrub_place_of(struct scrub_worker *w, const struct json *j,
+                                json_ref object, struct slice object_key,
+                                const struct scrub_key *key, json_ref value,
+                                uint64_t *around)
+{
+    if (key->function_name && slice_is(object_key, "_function_"))
+        return PLACE_STRUCTURE;
+    if (key->place == PLACE_TEXT)
+        return PLACE_TEXT;
+    if (key->alone)
+        return place_alone(key->place, j, value);
+    if (!*around)
+        *around = read_around(w, j, object);
+    return *around & key->beside ? key->place : PLACE_TEXT;
+}
+
 static bool has_member(const struct json *j, json_ref object, const char *key)
 {
     return json_get(j, object, key) != JSON_NONE;
 }
 
-/* Is the member one of those that any of the rules wants beside? */
-static bool is_beside(const struct place_rule *const *rule, size_t n,
-                      const struct json *j, json_ref key)
+bool scrub_is_data_key(const struct json *j, json_ref value,
+                       const struct scrub_key *key)
 {
-    char first = json_raw(j, key).p[1];
-
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < BESIDE && rule[i]->beside[k]; k++)
-            if ((first == rule[i]->beside[k][0] || first == '\\') &&
-                json_text_is(j, key, rule[i]->beside[k]))
-                return true;
-    return false;
-}
-
-/* What nothing beside it bears out must look like a word of the protocol. */
-static enum scrub_place place_alone(const struct place_rule *r,
-                                    const struct json *j, json_ref value)
-{
-    struct slice v = json_raw(j, value);
-
-    return r->place != PLACE_STRUCTURE ||
-                   (v.n < WORD_MAX && !memchr(v.p, ' ', v.n))
-               ? r->place
-               : PLACE_TEXT;
-}
-
-/* The rules of a key have one place among them. */
-enum scrub_place scrub_place_of(const struct json *j, json_ref object,
-                                struct slice object_key, struct slice key,
-                                json_ref value)
-{
-    const struct place_rule *rule[sizeof(table) / sizeof(*table)];
-    size_t n = 0;
-
-    if (slice_is(object_key, "_function_") && slice_is(key, "name"))
-        return PLACE_STRUCTURE;
-    if (!key.n || !memchr("$bcdefimnoprstw", key.p[0], 15))
-        return PLACE_TEXT; /* no key of the table begins so */
-    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
-        if (key.p[0] != table[i].key[0] || !slice_is(key, table[i].key))
-            continue;
-        if (!table[i].beside[0])
-            return place_alone(&table[i], j, value);
-        rule[n++] = &table[i];
-    }
-    for (json_ref e = n ? json_first(j, object) : JSON_NONE; e != JSON_NONE;
-         e = json_next(j, object, e))
-        if (is_beside(rule, n, j, json_key(j, e)))
-            return rule[0]->place;
-    return PLACE_TEXT;
-}
-
-bool scrub_is_data_key(const struct json *j, json_ref value, struct slice key)
-{
-    if (!key.n || !memchr("amori", key.p[0], 5))
-        return false;
-    for (size_t i = 0; i < sizeof(data_keys) / sizeof(*data_keys); i++)
-        if (slice_is(key, data_keys[i]))
-            return true;
+    if (key->data == DATA_NO || key->data == DATA_YES)
+        return key->data == DATA_YES;
     if (!json_is(j, value, JSON_OBJECT))
         return false; /* lists of messages have these names as well */
-    if (slice_is(key, "output"))
+    if (key->data == DATA_OUTPUT)
         return !has_member(j, value, "message");
-    if (slice_is(key, "response")) /* a function's, not a call's */
-        return !has_member(j, value, "choices") &&
-               !has_member(j, value, "usage") &&
-               !has_member(j, value, "content") &&
-               !has_member(j, value, "error");
-    return slice_is(key, "input");
+    return key->data == DATA_INPUT || /* a function's, not a call's: */
+           (!has_member(j, value, "choices") &&
+            !has_member(j, value, "usage") &&
+            !has_member(j, value, "content") && !has_member(j, value, "error"));
 }
 
 bool scrub_speaks_of_property(struct slice key)
 {
-    if (!key.n || (key.p[0] != 'e' && key.p[0] != 'd' && key.p[0] != 'c'))
-        return false;
     return slice_is(key, "enum") || slice_is(key, "default") ||
            slice_is(key, "example") || slice_is(key, "examples") ||
            slice_is(key, "const");

@@ -317,7 +317,9 @@ struct scrub_worker {
     size_t word_count, word_cap, cluster_count, cluster_cap;
     uint64_t *cluster_sets; /* digit rules that may have the shape */
     size_t cluster_set_cap;
-    struct map *keys; /* keys seen: their number in key_sets */
+    struct scrub_keys *known_keys;
+    const struct scrub_key *near_key; /* the last of these around; or NULL */
+    struct map *keys; /* words of keys seen: their number in key_sets */
     uint64_t *key_sets;
     size_t key_cap;
     struct scrub_window *open; /* by rule; end 0: none */
@@ -408,6 +410,9 @@ bool scrub_context_has(const struct scrub_search *s, uint32_t rule,
 void scrub_context_near(const struct scrub_search *s, size_t start, size_t end,
                         uint64_t *out);
 const uint64_t *scrub_context_key(struct scrub_worker *w, struct slice key);
+/* A set of r->width words: whose keys are in the key; false: nobody's. */
+bool scrub_context_read(const struct scrub_rules *r, struct slice key,
+                        uint64_t *set);
 
 /* What scrub_find found, kept for the second look (scrub_calls.c). */
 /* Fills w->template with what the agent's builder wrote in the documents:
@@ -470,13 +475,48 @@ enum scrub_place {
     PLACE_PATTERN,   /* the protocol's, but for such names */
     PLACE_MEDIA,     /* bytes in base64 */
 };
-enum scrub_place scrub_place_of(const struct json *j, json_ref object,
-                                struct slice object_key, struct slice key,
-                                json_ref value);
-/* A member whose value is the user's or a tool's, whatever keys it has. */
-bool scrub_is_data_key(const struct json *j, json_ref value, struct slice key);
-/* "default" and the like: evidence is the key of the property around it. */
+/* What a key tells (scrub_key.c). */
+enum scrub_data { /* whether the value is the user's or a tool's ... */
+                  DATA_NO,
+                  DATA_YES,
+                  DATA_INPUT, /* ... an object, with such members or without */
+                  DATA_OUTPUT,
+                  DATA_RESPONSE,
+};
+struct scrub_key {
+    struct slice words; /* scrub_key_words */
+    uint64_t *evidence; /* scrub_context_read; NULL: none, or not remembered */
+    uint64_t name;      /* its bit, if places ask for it; or 0 */
+    uint64_t beside;    /* one of these keys beside it makes it `place` */
+    enum scrub_place place; /* PLACE_TEXT: no key of the protocol */
+    bool alone;             /* `place` needs nothing beside it */
+    enum scrub_data data;
+    bool function_name; /* "name", the protocol's in "function" */
+    bool property; /* "default" and the like: evidence is the key around it */
+    bool logprobs;
+    bool may_hold_data; /* the key itself */
+    bool may_be_name;   /* the same; no data else */
+};
+struct scrub_keys;
+struct scrub_keys *scrub_keys_new(const struct scrub_rules *r);
+void scrub_keys_free(struct scrub_keys *k); /* NULL is fine */
+/* A record begins: nothing points to a key. */
+void scrub_keys_begin(struct scrub_keys *k);
+/* A key without escapes. Valid for the record; of one that is not remembered,
+ * as long as *own and *words are. */
+const struct scrub_key *scrub_key_of(struct scrub_keys *k, struct slice key,
+                                     struct scrub_key *own, struct buf *words);
+/* The parts that are about places (scrub_place.c). */
+void scrub_place_read(struct slice key, struct scrub_key *out);
 bool scrub_speaks_of_property(struct slice key);
+/* *around: of the object, 0 until asked for: which keys it has. */
+enum scrub_place scrub_place_of(struct scrub_worker *w, const struct json *j,
+                                json_ref object, struct slice object_key,
+                                const struct scrub_key *key, json_ref value,
+                                uint64_t *around);
+/* A member whose value is the user's or a tool's, whatever keys it has. */
+bool scrub_is_data_key(const struct json *j, json_ref value,
+                       const struct scrub_key *key);
 bool scrub_is_payload(struct slice t);
 /* The payload of the next data: URL from *at on. */
 bool scrub_media_next(struct slice t, size_t *at, size_t *start, size_t *end);

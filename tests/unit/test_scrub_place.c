@@ -349,6 +349,26 @@ START_TEST(evidence_of_an_escaped_key_counts)
 }
 END_TEST
 
+/* A worker remembers what 2048 keys tell; one more must tell as much. */
+START_TEST(the_keys_of_a_record_may_be_many)
+{
+    struct buf text = { 0 };
+    size_t count;
+    char *out;
+
+    buf_char(&text, '{');
+    for (int i = 0; i < 3000; i++)
+        buf_printf(&text,
+                   "\"k%d\":{\"zone_%d\":1,\"phone_%d\":\"415736%04d\"},", i, i,
+                   i, i);
+    buf_str(&text, "\"\\u0070hone\":\"4157362671\"}");
+    out = scrub(text.data, &count);
+    ck_assert_uint_eq(count, 3001);
+    free(out);
+    buf_release(&text);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_place", load_rules, drop_rules);
@@ -365,5 +385,6 @@ int main(void)
     tcase_add_test(c, pictures_and_sounds_go);
     tcase_add_test(c, media_may_be_kept_and_is_counted);
     tcase_add_test(c, evidence_of_an_escaped_key_counts);
+    tcase_add_test(c, the_keys_of_a_record_may_be_many);
     return suite_run("scrub_place", c);
 }
