@@ -17,7 +17,7 @@
 #define CURATE_TALK_ID 8
 
 /* Raised whenever the same call may be judged otherwise. */
-#define CURATE_ENGINE "4"
+#define CURATE_ENGINE "5"
 
 /* A call on its way. */
 struct curate_item {
@@ -114,16 +114,20 @@ MUST_CHECK int curate_index_load(struct store *s, int64_t high,
                                  struct curate_index **out, struct err *err);
 void curate_index_free(struct curate_index *x);
 /* Duplicates, retries and group of the next call, in order of ids.
- * *superseded: a call whose example is to be dropped as retried, or 0. */
+ * *superseded: a call whose example is to be dropped as retried, or 0;
+ * *instead: a duplicate of that, which stands for it from now on, or 0. */
 void curate_index_add(struct curate_index *x, struct curate_item *it,
-                      int64_t *superseded);
-uint64_t curate_index_repeats(const struct curate_index *x,
-                              const struct curate_item *it);
-/* Inputs whose number of repeats changed since the last call of this; the
- * i-th, or false. */
-bool curate_index_changed(const struct curate_index *x, size_t i,
-                          const unsigned char **input, uint64_t *repeats);
-void curate_index_settled(struct curate_index *x);
+                      int64_t *superseded, int64_t *instead);
+/* The call that stands for all with its input and answer; 0: none can. */
+int64_t curate_index_head(struct curate_index *x, int64_t call);
+/* A call has no example, although it was good. */
+void curate_index_gone(struct curate_index *x, int64_t call);
+/* A call was written, although it was dropped. */
+void curate_index_back(struct curate_index *x, int64_t call);
+/* The next example, from *at on, that was written with another number of calls
+ * with its input; from now on it counts as written. False: there is none. */
+bool curate_index_stale(struct curate_index *x, size_t *at, int64_t *call,
+                        uint32_t *repeats);
 
 /* Are calls with this fault dropped? */
 bool curate_drops(const struct curate_options *o, enum curate_reason r);
@@ -141,9 +145,20 @@ MUST_CHECK int curate_write_batch(struct curate_writer *k,
  */
 MUST_CHECK int curate_write_again(struct curate_writer *k,
                                   const struct curate_item *item, size_t count);
+/* How often the input of each example came, where that has changed. */
+MUST_CHECK int curate_write_repeats(struct curate_writer *k);
+/* Duplicates of which another one is kept now: call to call. */
+MUST_CHECK int curate_write_links(struct curate_writer *k,
+                                  const struct map *links);
 /* Calls that were dropped and are examples now, or quarantined. */
 MUST_CHECK int curate_write_back(struct curate_writer *k,
                                  const struct curate_item *item, size_t count);
+
+/* Duplicates whose example is gone, retried, erased or quarantined: those that
+ * are to be examples in its place, and of the others what they are like now. */
+MUST_CHECK int curate_orphans(struct store *s, struct curate_index *index,
+                              struct map *due, struct map *links,
+                              struct err *err);
 
 /* Settles all examples of the store if there is reason to: see curate.h. */
 MUST_CHECK int curate_settle(struct store *s, const struct curate_options *o,

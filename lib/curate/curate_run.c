@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ORPHAN_TRIES 8 /* that cannot be scrubbed, before the next run */
+
 struct run {
     struct store *s;
     const struct curate_options *o;
@@ -177,30 +179,45 @@ static void scrub_task(void *ctx, size_t task, unsigned worker)
         curate_sketch_make(j, it, &it->sketch);
 }
 
-/* The call that it supersedes is in this batch, or written already. */
-static void retire(struct run *k, struct curate_item *it, int64_t call)
+/* NULL: it is of an earlier batch. */
+static struct curate_item *item_of(struct run *k, int64_t call)
 {
-    for (size_t i = 0; i < k->count; i++) {
-        if (k->item[i].id == call) {
-            k->item[i].reason = CURATE_RETRIED;
-            k->item[i].duplicate_of = it->id;
-            return;
-        }
+    for (size_t i = 0; i < k->count; i++)
+        if (k->item[i].id == call)
+            return &k->item[i];
+    return NULL;
+}
+
+/* The call that it supersedes is in this batch, or written already; so is the
+ * duplicate that takes its place. If that is written, it is an orphan. */
+static void retire(struct run *k, struct curate_item *it, int64_t call,
+                   int64_t instead)
+{
+    struct curate_item *old = item_of(k, call), *other = item_of(k, instead);
+
+    if (old) {
+        old->reason = CURATE_RETRIED;
+        old->duplicate_of = it->id;
+    } else {
+        it->supersedes = call;
     }
-    it->supersedes = call;
+    if (other) {
+        other->reason = CURATE_KEPT;
+        other->duplicate_of = 0;
+    }
 }
 
 static void compare(struct run *k)
 {
     for (size_t i = 0; i < k->count; i++) {
         struct curate_item *it = &k->item[i];
-        int64_t superseded = 0;
+        int64_t superseded, instead;
 
         if (it->reason != CURATE_KEPT)
             continue;
-        curate_index_add(k->writer.index, it, &superseded);
+        curate_index_add(k->writer.index, it, &superseded, &instead);
         if (superseded)
-            retire(k, it, superseded);
+            retire(k, it, superseded, instead);
     }
 }
 
@@ -348,6 +365,27 @@ static int bring_back_corrected(struct run *k)
     return rc;
 }
 
+/* One that cannot be scrubbed gives its place to the next. */
+static int bring_back_orphans(struct run *k)
+{
+    int rc = ERR_OK;
+    bool more = true;
+
+    for (int n = 0; rc == ERR_OK && more && n < ORPHAN_TRIES; n++) {
+        struct map *due = map_new(), *links = map_new();
+
+        rc = curate_orphans(k->s, k->writer.index, due, links, k->err);
+        if (rc == ERR_OK)
+            rc = curate_write_links(&k->writer, links);
+        if (rc == ERR_OK)
+            rc = redo(k, due, curate_write_back);
+        more = map_count(due) > 0;
+        map_free(due);
+        map_free(links);
+    }
+    return rc;
+}
+
 static int begin_workers(struct run *k)
 {
     const struct crypto_key *key = k->o->key;
@@ -487,10 +525,16 @@ static int run_all(struct run *k)
         rc = begin_workers(k);
     if (rc == ERR_OK && k->high)
         rc = redo_grown(k);
+    if (rc == ERR_OK && k->high)
+        rc = bring_back_orphans(k);
     if (rc == ERR_OK)
         rc = run_batches(k, (uint64_t)total);
     if (rc == ERR_OK)
         rc = bring_back_corrected(k);
+    if (rc == ERR_OK)
+        rc = bring_back_orphans(k);
+    if (rc == ERR_OK)
+        rc = curate_write_repeats(&k->writer);
     if (rc == ERR_OK)
         rc = curate_settle(k->s, k->o, k->pool, k->r, k->err);
     if (rc == ERR_OK)

@@ -11,18 +11,42 @@
 
 #define SETTING "curate.settled"
 
-/* Three parts, a line each: how splits are divided, their shares, the rest. */
+/* Over the bytes of all outcomes as they are stored: that they are encrypted
+ * anew counts as a change, which costs a settling and changes nothing. */
+static int hash_outcomes(struct curate_settling *k, uint64_t *hash)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(k->store),
+                     "SELECT call, time, reward, label, answer, extra FROM "
+                     "outcome ORDER BY call",
+                     &q, k->err);
+
+    *hash = 0;
+    while (rc >= 0 && (rc = sql_step(q, k->err)) == 1)
+        for (int i = 0; i < 6; i++) {
+            struct slice v = sql_blob(q, i); /* numbers as text */
+
+            *hash = hash_stable(v.p ? v.p : "", v.n, *hash + (uint64_t)i);
+        }
+    return rc;
+}
+
+/* Four parts, a line each: how splits are divided, their shares, other options,
+ * and what the store has. */
 static int describe(struct curate_settling *k, struct buf *out)
 {
     static const char *const answers[] = { "all", "majority", "latest",
                                            "none" };
     const struct curate_options *o = k->o;
+    uint64_t outcomes;
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(k->store),
-                     "SELECT count(*), max(time), sum(reward), count(answer) "
-                     "FROM outcome",
-                     &q, k->err);
+    int rc = hash_outcomes(k, &outcomes);
 
+    if (rc == ERR_OK)
+        rc = sql_get(store_sql(k->store),
+                     "SELECT count(*), total(call) FROM example WHERE request "
+                     "NOTNULL",
+                     &q, k->err);
     if (rc == ERR_OK)
         rc = sql_step(q, k->err);
     if (rc < 0)
@@ -37,9 +61,9 @@ static int describe(struct curate_settling *k, struct buf *out)
     curate_filters_put(o->changed, out);
     for (size_t i = 0; i < o->require_count; i++)
         buf_printf(out, "; require %s", o->require_text[i]);
-    buf_printf(out, "\noutcomes %lld %lld %.17g %lld", (long long)sql_int(q, 0),
-               (long long)sql_int(q, 1), sql_double(q, 2),
-               (long long)sql_int(q, 3));
+    buf_printf(out, "\noutcomes %016llx examples %lld %.17g",
+               (unsigned long long)outcomes, (long long)sql_int(q, 0),
+               sql_double(q, 1));
     sql_reset(q);
     return ERR_OK;
 }

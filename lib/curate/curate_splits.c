@@ -185,12 +185,17 @@ static void place_all(struct placing *p)
         }
 }
 
-/* Of the rows of a text, the first that was placed. */
-static uint32_t first_placed(const struct placing *p, uint32_t i)
+/* Of the rows of each text, by its first, the first that is so. */
+static uint32_t *list_leads(const struct curate_settling *k, const bool *is)
 {
-    while (i != CURATE_NO_ROW && !p->placed[i])
-        i = p->k->next[i];
-    return i;
+    uint32_t *lead = mem_array(k->count, sizeof(*lead));
+
+    for (size_t i = 0; i < k->count; i++)
+        lead[i] = CURATE_NO_ROW;
+    for (size_t i = 0; i < k->count; i++)
+        if (is[i] && lead[k->first[i]] == CURATE_NO_ROW)
+            lead[k->first[i]] = (uint32_t)i;
+    return lead;
 }
 
 /* Units of two placed rows, if they may be one and stay small. */
@@ -223,14 +228,15 @@ static void join_held(struct placing *p)
 {
     struct curate_settling *k = p->k;
     size_t most = joined_most(p);
+    uint32_t *lead = list_leads(k, p->placed);
 
     for (size_t i = 0; i < k->held_count; i++) {
-        uint32_t a = first_placed(p, k->held[i].first);
-        uint32_t b = first_placed(p, k->held[i].second);
+        uint32_t a = lead[k->held[i].first], b = lead[k->held[i].second];
 
         if (a != CURATE_NO_ROW && b != CURATE_NO_ROW)
             join_units(p, a, b, most);
     }
+    free(lead);
 }
 
 /* The rows of a text that are not in the test, if one of another is. */
@@ -321,28 +327,19 @@ static void drop_overlaps(struct curate_settling *k)
     }
 }
 
-/* Of the rows of a text, the first that is kept. */
-static uint32_t first_kept(const struct curate_settling *k, uint32_t i)
-{
-    while (i != CURATE_NO_ROW &&
-           (!k->row[i].body || k->row[i].reason != CURATE_KEPT))
-        i = k->next[i];
-    return i;
-}
-
-static void join_equal(struct curate_settling *k, struct dedup_clusters *near)
+static void join_equal(struct curate_settling *k, const uint32_t *lead,
+                       const bool *kept, struct dedup_clusters *near)
 {
     struct map *seen = map_new();
 
     for (size_t i = 0; i < k->count; i++) {
         const struct curate_row *w = &k->row[i];
-        uint32_t first = first_kept(k, k->first[i]);
         bool added;
         uint64_t *at;
 
-        if (!w->body || w->reason != CURATE_KEPT)
+        if (!kept[i])
             continue;
-        dedup_join(near, first, (uint32_t)i);
+        dedup_join(near, lead[k->first[i]], (uint32_t)i);
         at = map_put(seen, &w->input, sizeof(w->input), &added);
         if (added)
             *at = i;
@@ -356,21 +353,26 @@ static void join_equal(struct curate_settling *k, struct dedup_clusters *near)
 static void name_clusters(struct curate_settling *k)
 {
     struct dedup_clusters near;
+    bool *kept = mem_zalloc(k->count + 1);
+    uint32_t *lead;
 
+    for (size_t i = 0; i < k->count; i++)
+        kept[i] = k->row[i].body && k->row[i].reason == CURATE_KEPT;
+    lead = list_leads(k, kept);
     dedup_clusters_init(&near, k->count);
     for (size_t i = 0; i < k->near_count; i++) {
-        uint32_t a = first_kept(k, k->near[i].first);
-        uint32_t b = first_kept(k, k->near[i].second);
+        uint32_t a = lead[k->near[i].first], b = lead[k->near[i].second];
 
         if (a != CURATE_NO_ROW && b != CURATE_NO_ROW)
             dedup_join(&near, a, b);
     }
-    join_equal(k, &near);
+    join_equal(k, lead, kept, &near);
     for (size_t i = 0; i < k->count; i++)
-        if (k->row[i].body && k->row[i].reason == CURATE_KEPT &&
-            dedup_size(&near, (uint32_t)i) > 1)
+        if (kept[i] && dedup_size(&near, (uint32_t)i) > 1)
             k->row[i].cluster = k->row[dedup_find(&near, (uint32_t)i)].call;
     dedup_clusters_release(&near);
+    free(lead);
+    free(kept);
 }
 
 static void begin(struct placing *p)

@@ -7,6 +7,17 @@
  */
 #include "curate/curate_priv.h"
 
+#include <string.h>
+
+static int end_group(struct curate_writer *k, int rc)
+{
+    if (rc == ERR_OK)
+        rc = store_group_end(k->store, k->err);
+    if (rc < 0 && sql_in_transaction(store_sql(k->store)))
+        sql_rollback(store_sql(k->store));
+    return rc;
+}
+
 static int drop_sketch(struct curate_writer *k, int64_t call)
 {
     struct sql_stmt *q;
@@ -67,7 +78,7 @@ static void bind_item(struct curate_writer *k, struct sql_stmt *q,
     sql_bind_int(q, 10, (int64_t)it->spans);
     sql_bind_cstr(q, 11, k->rules);
     sql_bind_cstr(q, 12, k->key_id);
-    sql_bind_int(q, 13, (int64_t)curate_index_repeats(k->index, it));
+    sql_bind_int(q, 13, 1); /* others follow: curate_write_repeats */
     if (it->hashed) {
         sql_bind_blob(q, 14, it->input, CURATE_HASH);
         sql_bind_blob(q, 15, it->answer, CURATE_HASH);
@@ -194,11 +205,7 @@ int curate_write_again(struct curate_writer *k, const struct curate_item *item,
     for (size_t i = 0; rc == ERR_OK && i < count; i++)
         rc = item[i].reason == CURATE_KEPT ? write_again(k, &item[i])
                                            : withdraw(k, &item[i]);
-    if (rc == ERR_OK)
-        rc = store_group_end(k->store, k->err);
-    if (rc < 0 && sql_in_transaction(store_sql(k->store)))
-        sql_rollback(store_sql(k->store));
-    return rc;
+    return end_group(k, rc);
 }
 
 int curate_write_back(struct curate_writer *k, const struct curate_item *item,
@@ -206,42 +213,61 @@ int curate_write_back(struct curate_writer *k, const struct curate_item *item,
 {
     int rc = ERR_OK;
 
-    for (size_t i = 0; rc == ERR_OK && i < count; i++)
+    for (size_t i = 0; rc == ERR_OK && i < count; i++) {
         rc = write_item(k, &item[i]);
-    if (rc == ERR_OK)
-        rc = store_group_end(k->store, k->err);
-    if (rc < 0 && sql_in_transaction(store_sql(k->store)))
-        sql_rollback(store_sql(k->store));
-    return rc;
+        if (item[i].reason == CURATE_KEPT)
+            curate_index_back(k->index, item[i].id);
+        else
+            curate_index_gone(k->index, item[i].id);
+    }
+    return end_group(k, rc);
 }
 
-static int write_repeats(struct curate_writer *k)
+/* Sets a number of a call's example. */
+static int set_number(struct curate_writer *k, const char *update, int64_t call,
+                      int64_t value)
 {
-    const unsigned char *input;
-    uint64_t repeats;
+    struct sql_stmt *q;
+    int rc = store_group_step(k->store, k->err);
+
+    if (rc == ERR_OK)
+        rc = sql_get(store_sql(k->store), update, &q, k->err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, call);
+    sql_bind_int(q, 2, value);
+    return sql_run(q, k->err);
+}
+
+int curate_write_repeats(struct curate_writer *k)
+{
+    size_t at = 0;
+    int64_t call;
+    uint32_t repeats;
     int rc = ERR_OK;
 
-    for (size_t i = 0;
-         rc == ERR_OK && curate_index_changed(k->index, i, &input, &repeats);
-         i++) {
-        struct sql_stmt *q;
+    while (rc == ERR_OK && curate_index_stale(k->index, &at, &call, &repeats))
+        rc = set_number(k,
+                        "UPDATE example SET repeats = ?2 WHERE call = ?1 AND "
+                        "request NOTNULL",
+                        call, repeats);
+    return end_group(k, rc);
+}
 
-        if (repeats == 1)
-            continue; /* written so */
-        rc = store_group_step(k->store, k->err);
-        if (rc == ERR_OK)
-            rc = sql_get(store_sql(k->store),
-                         "UPDATE example SET repeats = ? WHERE input = ? AND "
-                         "repeats <> ?1",
-                         &q, k->err);
-        if (rc < 0)
-            return rc;
-        sql_bind_int(q, 1, (int64_t)repeats);
-        sql_bind_blob(q, 2, input, CURATE_HASH);
-        rc = sql_run(q, k->err);
+int curate_write_links(struct curate_writer *k, const struct map *links)
+{
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < map_count(links); i++) {
+        int64_t call;
+
+        memcpy(&call, map_key(links, i).p, sizeof(call));
+        rc = set_number(k,
+                        "UPDATE example SET duplicate_of = ?2 WHERE call = "
+                        "?1 AND request IS NULL",
+                        call, (int64_t)*map_value(links, i));
     }
-    curate_index_settled(k->index);
-    return rc;
+    return end_group(k, rc);
 }
 
 int curate_write_batch(struct curate_writer *k, const struct curate_item *item,
@@ -252,15 +278,9 @@ int curate_write_batch(struct curate_writer *k, const struct curate_item *item,
     for (size_t i = 0; rc == ERR_OK && i < count; i++)
         rc = write_item(k, &item[i]);
     if (rc == ERR_OK)
-        rc = write_repeats(k);
-    if (rc == ERR_OK)
         rc = store_group_step(k->store, k->err);
     if (rc == ERR_OK)
         rc = store_stage_set(k->store, "curate", item[count - 1].id, k->version,
                              NULL, k->err);
-    if (rc == ERR_OK)
-        rc = store_group_end(k->store, k->err);
-    if (rc < 0 && sql_in_transaction(store_sql(k->store)))
-        sql_rollback(store_sql(k->store));
-    return rc;
+    return end_group(k, rc);
 }
