@@ -463,6 +463,8 @@ static void find_fields(struct names_worker *w, struct slice text)
 
     while (names_field_next(&w->tokens, &w->m->words, text, &at, &value))
         add_field(w, text, value);
+    for (at = 0; names_turn_next(&w->m->words, text, &at, &value);)
+        add_field(w, text, value);
 }
 
 /* A whole value whose key says what it is. */

@@ -77,8 +77,14 @@ struct names_cue {
     uint64_t hash;
     uint32_t cues;
 };
+#define TURNS_MAX 160
 struct names_words {
     struct names_cue cue[CUE_SLOTS];
+    uint64_t turn_pairs[65536 / 64]; /* bytes that turns are known by */
+    struct {
+        uint16_t pair[2]; /* in either case */
+        uint8_t anchor, n;
+    } turn[TURNS_MAX];
     const unsigned char *slot;
     uint32_t slots, sets;
     uint16_t set[WORDS_SETS];
@@ -215,6 +221,35 @@ bool names_key_accepts(const struct names_key *k, const struct names_tokens *t,
  * name; *at moves behind its key. */
 bool names_field_next(struct names_tokens *t, const struct names_words *words,
                       struct slice text, size_t *at, struct slice *out);
+
+/* How a name is read behind a turn of phrase, or before it. */
+enum names_turn_kind {
+    TURN_CAPITALS,   /* words with a capital */
+    TURN_WORDS,      /* words up to a stop */
+    TURN_HAN,        /* a surname and one or two more */
+    TURN_JAPANESE,   /* letters up to a tail */
+    TURN_HANGUL,     /* two to four syllables before an ending */
+    TURN_THAI,       /* letters up to a particle, and a word */
+    TURN_HAN_BEFORE, /* forms of address behind the name */
+    TURN_JAPANESE_BEFORE,
+    TURN_HANGUL_BEFORE,
+};
+#define TURN_WEAK 16 /* also said of things: more is asked of the name */
+
+struct names_turn {
+    uint8_t kind;
+    const char *text;
+};
+
+/* The longest turn whose first letter that is no ASCII is at i; *end: behind
+ * it. NULL: there is none. */
+const struct names_turn *names_turn_at(const struct names_words *w,
+                                       struct slice t, size_t i, size_t *end);
+void names_turns_fill(struct names_words *w);
+/* The next name at or behind *at that a turn of phrase of another script
+ * introduces; *at moves on. */
+bool names_turn_next(const struct names_words *w, struct slice text, size_t *at,
+                     struct slice *out);
 
 struct names {
     struct names_words words;

@@ -63,6 +63,7 @@ int names_words_open(struct slice file, struct names_words *out,
                 (uint16_t)((unsigned char)p[0] | (unsigned char)p[1] << 8);
     }
     names_cues_fill(out);
+    names_turns_fill(out);
     out->slot = (const unsigned char *)r.rest.p;
     if (r.bad || r.rest.n != 3 * (size_t)out->slots)
         return err_set(err, ERR_FORMAT, "word lists: cut at %zu bytes", file.n);

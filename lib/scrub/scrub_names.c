@@ -228,8 +228,28 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
         scrub_name_forms(k->names, v, note_form, k);
 }
 
+/* Of scripts that put no blanks between words, or, behind the word, particles
+ * without one. */
+static bool is_joined(int32_t cp, bool behind)
+{
+    return (cp >= 0x0E00 && cp < 0x0F00) || (cp >= 0x1780 && cp < 0x1800) ||
+           (cp >= 0x3040 && cp < 0xA000) ||
+           (behind && cp >= 0xAC00 && cp < 0xD7A4);
+}
+
+/* Two letters of such a script are enough, whatever stands around them. */
 static bool is_whole(struct slice t, size_t start, size_t end)
 {
+    size_t used;
+    bool first, last;
+
+    if (end - start >= 6 && (unsigned char)t.p[start] >= 0xE0 &&
+        (unsigned char)t.p[end - 3] >= 0xE0) {
+        first = is_joined(utf8_decode(t.p + start, 3, &used), false);
+        last = is_joined(utf8_decode(t.p + end - 3, 3, &used), true);
+        return (first || !letter_before(t, start)) &&
+               (last || !letter_behind(t, end));
+    }
     return !letter_before(t, start) && !letter_behind(t, end);
 }
 

@@ -268,6 +268,53 @@ START_TEST(spans_stay_inside_cut_texts)
 }
 END_TEST
 
+START_TEST(a_name_in_another_script_is_found_where_it_is_given)
+{
+    static const char *const all[][2] = {
+        { "我叫王小明住在北京。", "PERSON:王小明" },
+        { "我的名字叫李雷，好", "PERSON:李雷" },
+        { "请王先生接电话", "PERSON:王" },
+        { "私は山田太郎です", "PERSON:山田太郎" },
+        { "こんにちは、田中と申します。", "PERSON:田中" },
+        { "내 이름은 김철수입니다.", "PERSON:김철수" },
+        { "저는 박지원이라고 합니다", "PERSON:박지원" },
+        { "اسمي محمد علي وأنا من هنا", "PERSON:محمد علي" },
+        { "שמי דוד כהן ואני כאן", "PERSON:דוד כהן" },
+        { "मेरा नाम राहुल शर्मा है।", "PERSON:राहुल शर्मा" },
+        { "ผมชื่อสมชาย ใจดี ครับ", "PERSON:สมชาย ใจดี" },
+        { "Το όνομά μου είναι Γιώργος Παππάς και", "PERSON:Γιώργος Παππάς" },
+        { "МЕНЯ ЗОВУТ ИВАН ПЕТРОВ", "PERSON:ИВАН ПЕТРОВ" },
+        { "აქ ჩემი სახელია გიორგი ბერიძე", "PERSON:გიორგი ბერიძე" },
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        ck_assert_str_eq(finds(NAMES_RULES, all[i][0], ""), all[i][1]);
+}
+END_TEST
+
+START_TEST(who_says_what_he_is_gives_no_name)
+{
+    static const char *const all[] = { "我是高中生，我是学生。",
+                                       "我是马来西亚人。",
+                                       "小姐，您好",
+                                       "私は学生です。お客様へ",
+                                       "저는 학생입니다",
+                                       "저는 이용자입니다. 고객님",
+                                       "אני רוצה לבטל את ההזמנה",
+                                       "меня зовут",
+                                       "我叫",
+                                       "我的名字是",
+                                       "이름은",
+                                       "ผมชื่อ",
+                                       "اسمي",
+                                       "Adım adım ilerle",
+                                       "先生" };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        ck_assert_msg(!*finds(NAMES_RULES, all[i], ""), "%s", all[i]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("names_find");
@@ -287,6 +334,8 @@ int main(void)
     tcase_add_test(c, nationality_counts_beside_a_person_only);
     tcase_add_test(c, any_bytes_can_be_looked_at);
     tcase_add_test(c, spans_stay_inside_cut_texts);
+    tcase_add_test(c, a_name_in_another_script_is_found_where_it_is_given);
+    tcase_add_test(c, who_says_what_he_is_gives_no_name);
     suite_add_tcase(s, c);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
