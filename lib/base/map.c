@@ -67,6 +67,47 @@ uint64_t hash_stable(const void *data, size_t n, uint64_t seed)
     return mix(h);
 }
 
+static uint64_t load(const unsigned char *p, size_t n)
+{
+    uint64_t w = 0;
+
+    memcpy(&w, p, n);
+    return w;
+}
+
+/* Up to eight bytes; where two loads overlap they need not agree. */
+static uint64_t load_few(const unsigned char *p, size_t n)
+{
+    if (n >= 4)
+        return load(p, 4) | load(p + n - 4, 4) << 32;
+    return n ? (uint64_t)p[0] << 16 | (uint64_t)p[n / 2] << 8 | p[n - 1] : 0;
+}
+
+/* Both halves of a product (after wyhash). */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+#ifdef __SIZEOF_INT128__
+    __extension__ unsigned __int128 x = (unsigned __int128)a * b;
+
+    return (uint64_t)x ^ (uint64_t)(x >> 64);
+#else
+    return mix(a) * b;
+#endif
+}
+
+/* Of a map's keys, most of them short. */
+static uint64_t hash_key(const void *key, size_t n, uint64_t seed)
+{
+    const unsigned char *p = key;
+    uint64_t h = seed ^ n * 0x9e3779b97f4a7c15u;
+    size_t left = n;
+
+    for (; left > 8; p += 8, left -= 8)
+        h = fold(h ^ load(p, 8), 0xa0761d6478bd642fu);
+    h ^= n >= 8 ? load(p + left - 8, 8) : load_few(p, n);
+    return fold(fold(h, 0xa0761d6478bd642fu) ^ seed, 0xe7037ed1a0b428dbu);
+}
+
 static uint64_t process_seed(void)
 {
     static uint64_t seed;
@@ -157,14 +198,14 @@ static void rehash(struct map *m)
 
 uint64_t *map_get(const struct map *m, const void *key, size_t n)
 {
-    size_t i = find(m, hash64(key, n, m->seed), key, n);
+    size_t i = find(m, hash_key(key, n, m->seed), key, n);
 
     return m->slots[i] ? &m->entries[m->slots[i] - 1].value : NULL;
 }
 
 uint64_t *map_put(struct map *m, const void *key, size_t n, bool *added)
 {
-    uint64_t h = hash64(key, n, m->seed);
+    uint64_t h = hash_key(key, n, m->seed);
     size_t i = find(m, h, key, n);
     void *grown = m->entries;
 

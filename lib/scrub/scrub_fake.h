@@ -50,6 +50,9 @@ void scrub_digits_lay(struct slice v, const char *d, size_t n, struct buf *out);
 /* Letters without case and accents, digits; the rest goes. Of other scripts
  * the letters as they are. */
 void scrub_fold(struct slice v, struct buf *out);
+/* The same into memory with that much room; returns its length. */
+#define SCRUB_FOLD_ROOM(n) (2 * (n) + 4)
+size_t scrub_fold_into(struct slice v, char *to);
 bool scrub_is_one_of(struct slice v, const char *const *list, size_t n);
 /* Lower case of one code point, without its accent where `bare`. */
 uint32_t scrub_fold_letter(uint32_t cp, bool bare);

@@ -162,41 +162,42 @@ uint32_t scrub_fold_letter(uint32_t cp, bool bare)
     return d && cp < 0xAC00 ? d->to[0] : cp;
 }
 
-/* The ASCII bytes at the beginning; returns how many there were. */
-static size_t fold_ascii(struct slice v, struct buf *out)
+size_t scrub_fold_into(struct slice v, char *to)
 {
-    char *to = buf_reserve(out, v.n);
-    size_t i = 0, n = 0;
+    size_t i = 0, n = 0, used;
 
-    for (; to && i < v.n && (unsigned char)v.p[i] < 0x80; i++) {
-        char c = v.p[i];
+    while (i < v.n) {
+        unsigned c = (unsigned char)v.p[i], low = c | 0x20;
+        int32_t cp;
+        uint32_t letter;
 
-        if (c >= 'A' && c <= 'Z')
-            c = (char)(c | 0x20);
-        if (scrub_is_alnum(c))
-            to[n++] = c;
+        if (c < 0x80) {
+            to[n] = (char)low; /* a digit's bit is set already */
+            n += (low - 'a' < 26) | (c - '0' < 10);
+            i++;
+            continue;
+        }
+        cp = utf8_decode(v.p + i, v.n - i, &used);
+        i += used;
+        if (cp < 0)
+            continue;
+        letter = scrub_fold_letter((uint32_t)cp, true);
+        if (scrub_is_letter(letter) && !unicode_combining_class(letter))
+            n += utf8_encode(letter, to + n);
+        else if (letter >= '0' && letter <= '9')
+            to[n++] = (char)letter;
     }
-    out->len += n;
-    return i;
+    return n;
 }
 
 void scrub_fold(struct slice v, struct buf *out)
 {
-    size_t used, i = fold_ascii(v, out);
+    char *to = buf_reserve(out, SCRUB_FOLD_ROOM(v.n));
 
-    for (; i < v.n; i += used) {
-        int32_t cp = utf8_decode(v.p + i, v.n - i, &used);
-        char text[4];
-        uint32_t c;
-
-        if (cp < 0)
-            continue;
-        c = scrub_fold_letter((uint32_t)cp, true);
-        if (scrub_is_letter(c) && !unicode_combining_class(c))
-            buf_add(out, text, utf8_encode(c, text));
-        else if (c >= '0' && c <= '9')
-            buf_char(out, (char)c);
-    }
+    if (!to)
+        return;
+    out->len += scrub_fold_into(v, to);
+    out->data[out->len] = '\0';
 }
 
 bool scrub_is_one_of(struct slice v, const char *const *list, size_t n)
