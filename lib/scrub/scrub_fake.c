@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,8 +39,14 @@ struct scrub_drawn {
     size_t n; /* 0: none */
     char text[SCRUB_DRAWN_BYTES];
 };
+/* Rings of the scope, in the order in which they were asked for. */
+#define SCRUB_RINGS 8
 struct scrub_draws {
     struct scrub_drawn drawn[SCRUB_DRAWN];
+    struct buf scope;
+    const char *ring_of[SCRUB_RINGS];
+    size_t rings;
+    uint8_t ring[SCRUB_RINGS][SCRUB_RING_MAX];
 };
 
 struct scrub_faked *scrub_faked_new(void)
@@ -239,6 +246,7 @@ void scrub_draws_free(struct scrub_draws *d)
 {
     if (!d)
         return;
+    buf_release(&d->scope);
     crypto_wipe(d, sizeof(*d));
     free(d);
 }
@@ -302,6 +310,43 @@ void scrub_draw(struct scrub_worker *w, const char *what, struct slice text,
     rng_init(r, seed_kept(w, buf_slice(b)));
 }
 
+static void make_ring(struct scrub_worker *w, const char *what, size_t n,
+                      uint8_t *next)
+{
+    size_t order[SCRUB_RING_MAX];
+    struct rng r;
+
+    scrub_draw(w, what, (struct slice){ "", 0 }, 0, &r);
+    for (size_t i = 0; i < n; i++)
+        order[i] = i;
+    rng_shuffle(&r, order, n);
+    for (size_t i = 0; i < n; i++)
+        next[order[i]] = (uint8_t)order[(i + 1) % n];
+}
+
+const uint8_t *scrub_ring(struct scrub_worker *w, const char *what, size_t n)
+{
+    struct scrub_draws *d = w->draws;
+    size_t i = 0;
+
+    assert(n <= SCRUB_RING_MAX);
+    if (!slice_eq(w->scope, buf_slice(&d->scope))) {
+        buf_reset(&d->scope);
+        buf_add_slice(&d->scope, w->scope);
+        d->rings = 0;
+    }
+    while (i < d->rings && d->ring_of[i] != what)
+        i++;
+    if (i < d->rings)
+        return d->ring[i];
+    if (i == SCRUB_RINGS)
+        i = d->rings = 0;
+    make_ring(w, what, n, d->ring[i]);
+    d->ring_of[i] = what;
+    d->rings = i + 1;
+    return d->ring[i];
+}
+
 /* Type and normal form of a value, in w->norm. */
 static void norm_key(struct scrub_worker *w, const struct scrub_rule *rule,
                      struct slice value)
@@ -342,61 +387,59 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
                       struct slice value, struct buf *out)
 {
     struct scrub_faked *f = w->faked;
-    struct buf norm = { 0 };
+    struct buf *norm = &w->form, *before = &w->before;
     const uint64_t *tried;
     size_t start = out->len;
     unsigned again = 0, last, same = 0;
-    struct buf before = { 0 }, folded = { 0 };
+    struct scrub_folded folded;
     struct slice form;
 
     norm_key(w, rule, value);
-    buf_add_slice(&norm, buf_slice(&w->norm));
-    form = buf_slice(&norm);
+    buf_reset(norm);
+    buf_add_slice(norm, buf_slice(&w->norm));
+    form = buf_slice(norm);
     form.p += strlen(rule->type) + 1;
     form.n -= strlen(rule->type) + 1;
-    scrub_fold(value, &folded);
-    tried = get(f->tries, &norm);
+    scrub_folded_init(&folded, value);
+    tried = get(f->tries, norm);
     if (tried)
         again = (unsigned)*tried;
     last = again + SCRUB_FAKE_TRIES;
+    buf_reset(before);
     for (; again < last; again++) {
         struct slice s;
 
         out->len = start;
         draw_once(w, rule, value, form, again, out);
         s = (struct slice){ out->data + start, out->len - start };
-        same = slice_eq(s, buf_slice(&before)) ? same + 1 : 0;
+        same = slice_eq(s, buf_slice(before)) ? same + 1 : 0;
         if (same == SAME_DRAWS)
             break; /* there is no other */
-        buf_reset(&before);
-        buf_add_slice(&before, s);
-        if (same_folded(f, s, buf_slice(&folded), value))
+        buf_reset(before);
+        buf_add_slice(before, s);
+        if (same_folded(f, s, folded.text, value))
             continue;
         if (tried || rule->fake_kind == SCRUB_FAKE_PARTS ||
-            scrub_faked_free_to(f, s, buf_slice(&norm))) {
-            scrub_faked_take(f, s, buf_slice(&norm));
+            scrub_faked_free_to(f, s, buf_slice(norm))) {
+            scrub_faked_take(f, s, buf_slice(norm));
             break;
         }
     }
-    *put(&f->tries, &norm, NULL) = again < last ? again : last - 1;
+    *put(&f->tries, norm, NULL) = again < last ? again : last - 1;
     if (same_folded(f, (struct slice){ out->data + start, out->len - start },
-                    buf_slice(&folded), value)) {
+                    folded.text, value)) {
         out->len = start; /* nothing in it can be redrawn */
         buf_printf(out, "[%s]", rule->type);
     }
-    buf_release(&before);
-    buf_release(&folded);
-    buf_release(&norm);
+    scrub_folded_release(&folded);
 }
 
 static void draw_loose(struct scrub_worker *w, const struct scrub_rule *rule,
                        struct slice value, struct buf *out)
 {
-    struct buf norm = { 0 };
-
-    rule->norm(value, &norm);
-    draw_once(w, rule, value, buf_slice(&norm), 0, out);
-    buf_release(&norm);
+    buf_reset(&w->form);
+    rule->norm(value, &w->form);
+    draw_once(w, rule, value, buf_slice(&w->form), 0, out);
 }
 
 static void remember(struct scrub_faked *f, const struct scrub_rule *rule,

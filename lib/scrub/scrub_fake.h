@@ -34,6 +34,12 @@ size_t scrub_email_stem(struct slice v);
 void scrub_draw(struct scrub_worker *w, const char *what, struct slice text,
                 unsigned again, struct rng *r);
 
+/* Of n things, at most SCRUB_RING_MAX, what stands for each: the next one in a
+ * ring that key and scope decide. what: one of the program's texts, told by
+ * its place. Valid until the next call. */
+#define SCRUB_RING_MAX 80
+const uint8_t *scrub_ring(struct scrub_worker *w, const char *what, size_t n);
+
 char scrub_draw_digit(struct rng *r);
 /* No leading zero where the value had none: a JSON number must stay one. */
 char scrub_draw_first(struct rng *r, char was);
@@ -53,6 +59,28 @@ void scrub_fold(struct slice v, struct buf *out);
 /* The same into memory with that much room; returns its length. */
 #define SCRUB_FOLD_ROOM(n) (2 * (n) + 4)
 size_t scrub_fold_into(struct slice v, char *to);
+
+/* A folded value that is needed for a moment; most are short. */
+#define SCRUB_FOLDED_SHORT 64
+struct scrub_folded {
+    struct slice text;
+    struct buf large;
+    char small[SCRUB_FOLD_ROOM(SCRUB_FOLDED_SHORT)];
+};
+void scrub_folded_init(struct scrub_folded *f, struct slice v);
+void scrub_folded_release(struct scrub_folded *f);
+
+/* What a word tells (scrub_fake_words.c). */
+enum {
+    SCRUB_WORD_LEGAL = 1 << 0, /* "Inc" */
+    SCRUB_WORD_KIND = 1 << 1,  /* "University" */
+    SCRUB_WORD_SMALL = 1 << 2, /* "of" */
+    SCRUB_WORD_STREET = 1 << 3,
+    SCRUB_WORD_TITLE = 1 << 4,    /* beside a person's name */
+    SCRUB_WORD_PARTICLE = 1 << 5, /* "van" inside it */
+};
+unsigned scrub_word_kinds(struct slice folded);
+unsigned scrub_word_kinds_of(struct slice word); /* not folded yet */
 bool scrub_is_one_of(struct slice v, const char *const *list, size_t n);
 /* Lower case of one code point, without its accent where `bare`. */
 uint32_t scrub_fold_letter(uint32_t cp, bool bare);

@@ -36,82 +36,9 @@ static bool next_token(struct slice *rest, struct token *t)
     return true;
 }
 
-static bool folded_in(struct slice text, const char *const *list, size_t n)
+static bool is_a(struct slice word, unsigned kinds)
 {
-    struct buf folded = { 0 };
-    bool in;
-
-    scrub_fold(text, &folded);
-    in = scrub_is_one_of(buf_slice(&folded), list, n);
-    buf_release(&folded);
-    return in;
-}
-
-static bool of_folded(struct slice text, bool (*is)(struct slice folded))
-{
-    struct buf folded = { 0 };
-    bool answer;
-
-    scrub_fold(text, &folded);
-    answer = is(buf_slice(&folded));
-    buf_release(&folded);
-    return answer;
-}
-
-static bool is_legal_form(struct slice t)
-{
-    static const char *const list[] = {
-        "inc",  "incorporated", "llc", "ltd",     "limited",
-        "corp", "corporation",  "co",  "company", "plc",
-        "gmbh", "ag",           "kg",  "kgaa",    "ohg",
-        "ug",   "se",           "sa",  "sarl",    "sas",
-        "sl",   "srl",          "spa", "bv",      "nv",
-        "oy",   "oyj",          "ab",  "as",      "asa",
-        "aps",  "pty",          "pte", "llp",     "lp",
-        "kk",   "sro",          "doo", "ev",      "foundation",
-        "mbh",
-    };
-
-    return folded_in(t, list, sizeof(list) / sizeof(*list));
-}
-
-static bool is_kind(struct slice t)
-{
-    static const char *const list[] = {
-        "university",  "college",       "school",       "institute",
-        "academy",     "hospital",      "clinic",       "bank",
-        "airlines",    "airways",       "airport",      "hotel",
-        "church",      "insurance",     "ministry",     "department",
-        "agency",      "council",       "court",        "association",
-        "society",     "club",          "union",        "party",
-        "museum",      "library",       "center",       "centre",
-        "laboratory",  "laboratories",  "pharmacy",     "press",
-        "times",       "post",          "news",         "magazine",
-        "group",       "holding",       "holdings",     "partners",
-        "solutions",   "systems",       "technologies", "consulting",
-        "universitat", "universite",    "universidad",  "universita",
-        "banco",       "banque",        "klinik",       "krankenhaus",
-        "hopital",     "medical",       "health",       "services",
-        "industries",  "international", "state",        "national",
-        "community",   "high",          "elementary",   "memorial",
-        "general",
-    };
-
-    return folded_in(t, list, sizeof(list) / sizeof(*list));
-}
-
-static bool is_small_folded(struct slice folded)
-{
-    static const char *const list[] = { "of", "the", "and", "for", "de",
-                                        "la", "du",  "des", "der", "und",
-                                        "di", "del", "y",   "in",  "at" };
-
-    return scrub_is_one_of(folded, list, sizeof(list) / sizeof(*list));
-}
-
-static bool is_small(struct slice t)
-{
-    return of_folded(t, is_small_folded);
+    return (scrub_word_kinds_of(word) & kinds) != 0;
 }
 
 /* Without its legal form, so that "Acme Corp." and "Acme" are the same. */
@@ -123,7 +50,7 @@ static struct slice bare_name(struct slice v)
 
     while (next_token(&rest, &t)) {
         at += t.text.n;
-        if (t.word && !(end && is_legal_form(t.text)))
+        if (t.word && !(end && is_a(t.text, SCRUB_WORD_LEGAL)))
             end = at;
         else if (t.word)
             break;
@@ -153,7 +80,7 @@ static bool has_kind(struct slice v)
 
     while (next_token(&v, &t)) {
         words += t.word;
-        kinds += t.word && is_kind(t.text);
+        kinds += t.word && is_a(t.text, SCRUB_WORD_KIND);
     }
     return kinds && words > kinds;
 }
@@ -174,15 +101,15 @@ static void put_kind(struct scrub_worker *w, struct slice v, struct buf *out)
     struct token t;
 
     while (next_token(&v, &t)) {
-        struct buf folded = { 0 };
+        struct scrub_folded f;
 
-        scrub_fold(t.text, &folded);
-        if (!t.word || is_kind(t.text) || is_small(t.text) || !folded.len)
+        scrub_folded_init(&f, t.text);
+        if (!t.word || !f.text.n ||
+            scrub_word_kinds(f.text) & (SCRUB_WORD_KIND | SCRUB_WORD_SMALL))
             buf_add_slice(out, t.text);
         else
-            scrub_cased_add(t.text, scrub_name_part(w, buf_slice(&folded)),
-                            out);
-        buf_release(&folded);
+            scrub_cased_add(t.text, scrub_name_part(w, f.text), out);
+        scrub_folded_release(&f);
     }
 }
 
@@ -205,39 +132,6 @@ void scrub_fake_organization(struct scrub_worker *w,
     buf_add(out, v.p + bare.n, v.n - bare.n);
 }
 
-static bool is_street_folded(struct slice folded)
-{
-    static const char *const list[] = {
-        "street",    "st",        "avenue",  "ave",      "av",      "road",
-        "rd",        "boulevard", "blvd",    "lane",     "ln",      "drive",
-        "dr",        "court",     "ct",      "place",    "pl",      "square",
-        "sq",        "terrace",   "ter",     "way",      "parkway", "pkwy",
-        "highway",   "hwy",       "circle",  "cir",      "trail",   "trl",
-        "close",     "crescent",  "cres",    "alley",    "row",     "walk",
-        "plaza",     "gardens",   "grove",   "mews",     "hill",    "north",
-        "south",     "east",      "west",    "n",        "s",       "e",
-        "w",         "ne",        "nw",      "se",       "sw",      "apt",
-        "apartment", "suite",     "ste",     "unit",     "floor",   "fl",
-        "room",      "rm",        "bldg",    "building", "po",      "box",
-        "p",         "o",         "pmb",     "lot",      "rue",     "via",
-        "calle",     "avenida",   "strasse", "platz",    "weg",     "allee",
-        "piazza",    "rua",       "plein",   "straat",   "gasse",   "upper",
-        "lower",     "old",       "new",     "#",
-    };
-
-    return scrub_is_one_of(folded, list, sizeof(list) / sizeof(*list));
-}
-
-static bool is_street_word(struct slice t)
-{
-    return of_folded(t, is_street_folded);
-}
-
-static bool is_plain(struct slice folded)
-{
-    return is_street_folded(folded) || is_small_folded(folded);
-}
-
 /* "Hauptstrasse": the end that tells a street. */
 static size_t street_tail(struct slice t)
 {
@@ -246,6 +140,8 @@ static size_t street_tail(struct slice t)
                                          "vej",     "weg",         "platz",
                                          "allee" };
 
+    if (t.n < 5 || !strchr("etanjgz", t.p[t.n - 1]))
+        return 0;
     for (size_t i = 0; i < sizeof(tails) / sizeof(*tails); i++) {
         size_t n = strlen(tails[i]);
 
@@ -274,23 +170,25 @@ static void put_house(struct scrub_worker *w, struct slice t, struct buf *out)
 static void put_street_word(struct scrub_worker *w, struct slice t,
                             struct buf *out)
 {
+    const unsigned kinds = SCRUB_WORD_STREET | SCRUB_WORD_SMALL;
     size_t digits = 0, tail = street_tail(t);
-    struct buf folded = { 0 };
+    struct scrub_folded f;
 
     for (size_t i = 0; i < t.n; i++)
         digits += scrub_is_digit(t.p[i]);
-    scrub_fold((struct slice){ t.p, t.n - tail }, &folded);
     if (digits) {
         put_house(w, t, out);
-    } else if (!folded.len || t.n == 1 ||
-               (tail ? is_street_word(t) || is_small(t)
-                     : is_plain(buf_slice(&folded)))) {
+        return;
+    }
+    scrub_folded_init(&f, (struct slice){ t.p, t.n - tail });
+    if (!f.text.n || t.n == 1 ||
+        (tail ? is_a(t, kinds) : scrub_word_kinds(f.text) & kinds)) {
         buf_add_slice(out, t);
     } else {
-        scrub_cased_add(t, scrub_name_part(w, buf_slice(&folded)), out);
+        scrub_cased_add(t, scrub_name_part(w, f.text), out);
         buf_add(out, t.p + t.n - tail, tail);
     }
-    buf_release(&folded);
+    scrub_folded_release(&f);
 }
 
 static void put_street(struct scrub_worker *w, struct slice v, struct buf *out)
@@ -370,7 +268,7 @@ static bool is_street(struct slice v)
         if (!t.word)
             continue;
         words++;
-        if (is_street_word(t.text) || street_tail(t.text))
+        if (is_a(t.text, SCRUB_WORD_STREET) || street_tail(t.text))
             streets++;
     }
     return streets > 0 && words > 1;

@@ -23,7 +23,8 @@ struct scrub_parts {
     struct map *drawn; /* folded word: where its surrogate begins */
     struct buf text;   /* surrogates, each with a NUL behind it */
     char initial[26];
-    bool initials;
+    bool initials, initials_kept; /* of the record; of `scope` */
+    struct buf scope;
 };
 
 struct scrub_parts *scrub_parts_new(void)
@@ -49,6 +50,7 @@ void scrub_parts_free(struct scrub_parts *p)
     map_free(p->asked);
     map_free(p->drawn);
     buf_release(&p->text);
+    buf_release(&p->scope);
     free(p);
 }
 
@@ -59,6 +61,12 @@ static void draw_initials(struct scrub_worker *w, struct scrub_parts *p)
     char ring[2][24] = { "abcdefghjklmnprstvw", "ioquxyz" };
     struct rng r;
 
+    p->initials = true;
+    if (p->initials_kept && slice_eq(w->scope, buf_slice(&p->scope)))
+        return;
+    buf_reset(&p->scope);
+    buf_add_slice(&p->scope, w->scope);
+    p->initials_kept = true;
     scrub_draw(w, "initials", (struct slice){ "", 0 }, 0, &r);
     for (int k = 0; k < 2; k++) {
         size_t n = strlen(ring[k]);
@@ -73,7 +81,6 @@ static void draw_initials(struct scrub_worker *w, struct scrub_parts *p)
         for (size_t i = 0; i < n; i++)
             p->initial[ring[k][i] - 'a'] = ring[k][(i + 1) % n];
     }
-    p->initials = true;
 }
 
 char scrub_name_initial(struct scrub_worker *w, char letter)
@@ -162,11 +169,12 @@ static struct slice draw_foreign(struct scrub_worker *w, struct slice folded,
 static void draw_part(struct scrub_worker *w, struct slice folded,
                       struct buf *out)
 {
-    struct buf owner = { 0 };
+    struct buf *owner = &w->owner;
     size_t start = out->len;
 
-    buf_str(&owner, "part ");
-    buf_add_slice(&owner, folded);
+    buf_reset(owner);
+    buf_add(owner, "part ", 5);
+    buf_add_slice(owner, folded);
     for (unsigned again = 0; again < SCRUB_FAKE_TRIES; again++) {
         struct slice s;
         struct rng r;
@@ -180,12 +188,11 @@ static void draw_part(struct scrub_worker *w, struct slice folded,
         else
             buf_add_slice(out, draw_foreign(w, folded, &r));
         s = (struct slice){ out->data + start, out->len - start };
-        if (scrub_faked_free_to(w->faked, s, buf_slice(&owner))) {
-            scrub_faked_take(w->faked, s, buf_slice(&owner));
+        if (scrub_faked_free_to(w->faked, s, buf_slice(owner))) {
+            scrub_faked_take(w->faked, s, buf_slice(owner));
             break;
         }
     }
-    buf_release(&owner);
 }
 
 struct slice scrub_name_part(struct scrub_worker *w, struct slice folded)
@@ -209,10 +216,10 @@ enum word { WORD_NAME, WORD_KEPT, WORD_INITIAL };
 
 struct words {
     struct slice v;
-    size_t at;         /* end of the word */
-    struct slice word; /* as it stands */
-    struct buf folded;
-    bool first, last; /* of the value */
+    size_t at;          /* end of the word */
+    struct slice word;  /* as it stands */
+    struct buf *folded; /* the worker's */
+    bool first, last;   /* of the value */
 };
 
 /* Bytes of the letter at i, 0 if there is none. */
@@ -265,43 +272,15 @@ static bool next_word(struct words *x, struct buf *out)
     for (; i < x->v.n && !letter_at(x->v, i); i++)
         ;
     x->last = i >= x->v.n || possessive;
-    buf_reset(&x->folded);
-    scrub_fold(x->word, &x->folded);
+    buf_reset(x->folded);
+    scrub_fold(x->word, x->folded);
     return x->word.n > 0;
-}
-
-static bool is_title(struct slice folded)
-{
-    static const char *const list[] = {
-        "mr",     "mrs",      "ms",     "miss",      "mx",      "dr",
-        "prof",   "sir",      "madam",  "lord",      "rev",     "hon",
-        "capt",   "lt",       "sgt",    "professor", "doctor",  "herr",
-        "frau",   "monsieur", "madame", "mme",       "mlle",    "senor",
-        "senora", "srta",     "sra",    "signor",    "signora", "dipl",
-        "ing",    "jr",       "sr",     "ii",        "iii",     "iv",
-        "phd",    "md",       "esq",    "dds",       "mba",     "cpa",
-        "rn",     "father",   "sister", "captain",
-    };
-
-    return scrub_is_one_of(folded, list, sizeof(list) / sizeof(*list));
-}
-
-static bool is_particle(struct slice folded)
-{
-    static const char *const list[] = {
-        "van", "von", "de",  "der", "den",  "del", "della", "di",  "da",
-        "dos", "das", "du",  "la",  "le",   "al",  "el",    "bin", "ibn",
-        "ben", "abu", "ter", "ten", "af",   "zu",  "zur",   "y",   "e",
-        "und", "and", "of",  "the", "bint", "st",  "s",
-    };
-
-    return scrub_is_one_of(folded, list, sizeof(list) / sizeof(*list));
 }
 
 /* "Al Smith", unlike "Al-Rashid" */
 static bool is_first_name(const struct words *x)
 {
-    struct slice folded = buf_slice(&x->folded);
+    struct slice folded = buf_slice(x->folded);
 
     return (slice_is(folded, "al") || slice_is(folded, "di")) &&
            (x->at >= x->v.n || x->v.p[x->at] != '-');
@@ -309,13 +288,15 @@ static bool is_first_name(const struct words *x)
 
 static enum word kind_of(const struct words *x)
 {
-    struct slice folded = buf_slice(&x->folded);
+    struct slice folded = buf_slice(x->folded);
     bool lower = x->word.p[0] >= 'a' && x->word.p[0] <= 'z';
     bool alone = x->first && x->last;
+    unsigned kinds = scrub_word_kinds(folded);
 
-    if (!folded.n || (!alone && is_title(folded) && (x->first || x->last)))
+    if (!folded.n ||
+        (!alone && kinds & SCRUB_WORD_TITLE && (x->first || x->last)))
         return WORD_KEPT;
-    if (!alone && is_particle(folded) && !(x->last && folded.n > 1) &&
+    if (!alone && kinds & SCRUB_WORD_PARTICLE && !(x->last && folded.n > 1) &&
         (lower || !x->first || (folded.n == 2 && !is_first_name(x))))
         return WORD_KEPT;
     if (folded.n == 1 && is_latin(folded))
@@ -369,7 +350,7 @@ static void put_characters(struct scrub_worker *w, struct slice v,
 static void put_word(struct scrub_worker *w, const struct words *x,
                      struct buf *out)
 {
-    struct slice folded = buf_slice(&x->folded);
+    struct slice folded = buf_slice(x->folded);
 
     switch (kind_of(x)) {
     case WORD_KEPT: buf_add_slice(out, x->word); break;
@@ -389,7 +370,7 @@ static void put_word(struct scrub_worker *w, const struct words *x,
 void scrub_fake_person(struct scrub_worker *w, const struct scrub_rule *rule,
                        struct slice v, struct rng *r, struct buf *out)
 {
-    struct words x = { .v = v };
+    struct words x = { .v = v, .folded = &w->word };
     size_t start = out->len;
 
     (void)rule;
@@ -398,12 +379,11 @@ void scrub_fake_person(struct scrub_worker *w, const struct scrub_rule *rule,
     for (size_t i = start; i < out->len; i++)
         if (scrub_is_digit(out->data[i]))
             out->data[i] = scrub_draw_digit(r);
-    buf_release(&x.folded);
 }
 
 void scrub_name_note(struct scrub_worker *w, struct slice value)
 {
-    struct words x = { .v = value };
+    struct words x = { .v = value, .folded = &w->word };
     struct scrub_parts *p = w->parts;
     bool added;
 
@@ -412,10 +392,10 @@ void scrub_name_note(struct scrub_worker *w, struct slice value)
             continue;
         if (!p->noted)
             p->noted = map_new();
-        (void)map_put(p->noted, x.folded.data, x.folded.len, &added);
-        if (added && p->asked && map_get(p->asked, x.folded.data, x.folded.len))
+        (void)map_put(p->noted, x.folded->data, x.folded->len, &added);
+        if (added && p->asked &&
+            map_get(p->asked, x.folded->data, x.folded->len))
             scrub_faked_late_set(w->faked);
         scrub_faked_hold(w->faked, x.word);
     }
-    buf_release(&x.folded);
 }

@@ -7,7 +7,6 @@
  */
 #include "scrub/scrub_fake.h"
 
-#include <assert.h>
 #include <string.h>
 #include <strings.h>
 
@@ -145,25 +144,12 @@ static const struct {
 };
 #define STATES (sizeof(states) / sizeof(*states))
 
-#define RING_MAX 80
-
 /* The one after `at` in a ring of n that key and scope decide: no two have the
  * same, and none itself. */
 static size_t ring_next(struct scrub_worker *w, const char *what, size_t at,
                         size_t n)
 {
-    size_t ring[RING_MAX];
-    struct rng r;
-
-    assert(n <= RING_MAX);
-    scrub_draw(w, what, (struct slice){ "", 0 }, 0, &r);
-    for (size_t i = 0; i < n; i++)
-        ring[i] = i;
-    rng_shuffle(&r, ring, n);
-    for (size_t i = 0; i < n; i++)
-        if (ring[i] == at)
-            return ring[(i + 1) % n];
-    return at;
+    return scrub_ring(w, what, n)[at];
 }
 
 /* Those whose ZIP codes begin with a zero keep among themselves, as those of
@@ -185,16 +171,15 @@ static size_t other_state(struct scrub_worker *w, size_t state)
 
 bool scrub_state_draw(struct scrub_worker *w, struct slice v, struct buf *out)
 {
-    struct buf folded = { 0 };
+    struct scrub_folded f;
     size_t at = STATES, to;
 
-    scrub_fold(v, &folded);
+    scrub_folded_init(&f, v);
     for (size_t i = 0; i < STATES && at == STATES; i++)
-        if (folded.len && folded.data[0] == states[i].folded[0] &&
-            (slice_is(v, states[i].code) ||
-             slice_is(buf_slice(&folded), states[i].folded)))
+        if (f.text.n && f.text.p[0] == states[i].folded[0] &&
+            (slice_is(v, states[i].code) || slice_is(f.text, states[i].folded)))
             at = i;
-    buf_release(&folded);
+    scrub_folded_release(&f);
     if (at == STATES)
         return false;
     to = other_state(w, at);
@@ -287,28 +272,29 @@ static size_t other_country(struct scrub_worker *w, size_t country)
 static void draw_listed(struct scrub_worker *w, enum names_list list,
                         const char *what, struct slice v, struct buf *out)
 {
-    struct buf folded = { 0 }, owner = { 0 }, drawn = { 0 };
+    struct buf *owner = &w->owner, *drawn = &w->drawn;
+    struct scrub_folded f;
 
-    scrub_fold(v, &folded);
-    buf_printf(&owner, "%s ", what);
-    buf_add_slice(&owner, buf_slice(&folded));
+    scrub_folded_init(&f, v);
+    buf_reset(owner);
+    buf_str(owner, what);
+    buf_char(owner, ' ');
+    buf_add_slice(owner, f.text);
     for (unsigned again = 0; again < SCRUB_FAKE_TRIES; again++) {
         struct rng r;
         struct slice s;
 
-        scrub_draw(w, what, buf_slice(&folded), again, &r);
+        scrub_draw(w, what, f.text, again, &r);
         s = names_draw_like(w->rules->names, list, v, rng_next(&r));
-        buf_reset(&drawn);
-        scrub_cased_add(v, s, &drawn);
-        if (!scrub_faked_free_to(w->faked, s, buf_slice(&owner)))
+        buf_reset(drawn);
+        scrub_cased_add(v, s, drawn);
+        if (!scrub_faked_free_to(w->faked, s, buf_slice(owner)))
             continue;
-        scrub_faked_take(w->faked, s, buf_slice(&owner));
+        scrub_faked_take(w->faked, s, buf_slice(owner));
         break;
     }
-    buf_add_slice(out, buf_slice(&drawn));
-    buf_release(&folded);
-    buf_release(&owner);
-    buf_release(&drawn);
+    buf_add_slice(out, buf_slice(drawn));
+    scrub_folded_release(&f);
 }
 
 /* "County" of "San Diego County", "downtown" of "downtown Paris": bytes at the
@@ -352,23 +338,22 @@ static size_t kind_before(struct slice v)
 /* "New York" is a town here, as it is in addresses. */
 static void draw_bare(struct scrub_worker *w, struct slice v, struct buf *out)
 {
-    struct buf folded = { 0 };
+    struct scrub_folded f;
     size_t country;
 
-    scrub_fold(v, &folded);
-    country = country_of(buf_slice(&folded));
+    scrub_folded_init(&f, v);
+    country = country_of(f.text);
     if (country < COUNTRIES)
         scrub_cased_add(v, slice_of(countries[other_country(w, country)].name),
                         out);
-    else if (!slice_is(buf_slice(&folded), "newyork") &&
-             !slice_is(buf_slice(&folded), "washington") &&
+    else if (!slice_is(f.text, "newyork") && !slice_is(f.text, "washington") &&
              scrub_state_draw(w, v, out))
         ;
-    else if (is_country(w->rules->names, buf_slice(&folded)))
+    else if (is_country(w->rules->names, f.text))
         draw_listed(w, NAMES_LIST_COUNTRY, "country", v, out);
     else
         draw_listed(w, NAMES_LIST_CITY, "place", v, out);
-    buf_release(&folded);
+    scrub_folded_release(&f);
 }
 
 void scrub_place_draw(struct scrub_worker *w, struct slice v, struct buf *out)

@@ -200,6 +200,23 @@ void scrub_fold(struct slice v, struct buf *out)
     out->data[out->len] = '\0';
 }
 
+void scrub_folded_init(struct scrub_folded *f, struct slice v)
+{
+    f->large = (struct buf){ 0 };
+    if (v.n <= SCRUB_FOLDED_SHORT) {
+        f->text = (struct slice){ f->small, scrub_fold_into(v, f->small) };
+        return;
+    }
+    scrub_fold(v, &f->large);
+    f->text = buf_slice(&f->large);
+}
+
+void scrub_folded_release(struct scrub_folded *f)
+{
+    if (f->large.data)
+        buf_release(&f->large);
+}
+
 bool scrub_is_one_of(struct slice v, const char *const *list, size_t n)
 {
     for (size_t i = 0; v.n && i < n; i++)

@@ -330,6 +330,7 @@ struct scrub_worker {
     struct scrub_edit *edits;
     size_t edit_count, edit_cap;
     struct buf arena, norm, seed;
+    struct buf form, before, owner, drawn, word; /* of a draw (scrub_fake*.c) */
     struct scrub_span *spans;
     size_t span_count, span_cap;
     struct slice scope;

@@ -78,6 +78,11 @@ void scrub_worker_free(struct scrub_worker *w)
     buf_release(&w->arena);
     buf_release(&w->norm);
     buf_release(&w->seed);
+    buf_release(&w->form);
+    buf_release(&w->before);
+    buf_release(&w->owner);
+    buf_release(&w->drawn);
+    buf_release(&w->word);
     for (size_t i = 0; i < SCRUB_LEVELS; i++) {
         json_release(&w->level[i].json);
         buf_release(&w->level[i].decoded);
