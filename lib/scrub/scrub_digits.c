@@ -72,6 +72,10 @@ void scrub_digits_finish(struct scrub_rules *r)
 
         scrub_shape_read(buf_slice(&x->pattern), x->digits, &r->shape[i]);
         read_lead(x, &r->shape[i]);
+        if (x->caseless) {
+            r->shape[i].begins = scrub_char_fold(r->shape[i].begins);
+            r->shape[i].ends = scrub_char_fold(r->shape[i].ends);
+        }
         for (size_t n = 0; n <= SUM_MAX; n++)
             if (r->shape[i].digits >> n & 1)
                 r->by_sum[n * r->digit_width + i / 64] |= UINT64_C(1) << i % 64;
@@ -188,14 +192,33 @@ static bool find_candidates(const struct scrub_rules *r,
     return any != 0;
 }
 
+/* Can a match have the cluster's digits and separators, and begin and end
+ * beside it? */
+static bool may_match(const struct scrub_rule *x, const struct scrub_shape *p,
+                      struct slice t, const struct cluster *c,
+                      const struct scrub_edges *e)
+{
+    if (x->digits > c->digits || p->must & ~c->separators ||
+        !(p->first & c->groups))
+        return false;
+    if (p->guard && x->before <= SCRUB_EDGE &&
+        !(e->begins[x->before][p->guard - 1] & p->begins))
+        return false;
+    if (p->barred && x->after <= SCRUB_EDGE && !(e->ends[x->after] & p->ends))
+        return false;
+    return !p->led || is_led(p, t, c->start, x->before);
+}
+
 static void ask_rules(struct scrub_search *s, const struct cluster *c)
 {
     const struct scrub_rules *r = s->w->rules;
     uint64_t near[SCRUB_SET], set[SCRUB_SET], rest[SCRUB_SET] = { 0 };
+    struct scrub_edges edges;
     bool left = false;
 
     if (!find_candidates(r, c, set))
         return;
+    scrub_edges_read(s->text, c->start, c->end, &edges);
     scrub_context_near(s, c->start, c->end, near);
     for (size_t k = 0; k < r->digit_width; k++) {
         for (; set[k]; set[k] &= set[k] - 1) {
@@ -203,10 +226,7 @@ static void ask_rules(struct scrub_search *s, const struct cluster *c)
             uint32_t rule = r->digit_rule[i];
             const struct scrub_rule *x = &r->rule[rule];
 
-            if (x->digits > c->digits || r->shape[i].must & ~c->separators ||
-                !(r->shape[i].first & c->groups) ||
-                (r->shape[i].led &&
-                 !is_led(&r->shape[i], s->text, c->start, x->before)))
+            if (!may_match(x, &r->shape[i], s->text, c, &edges))
                 continue;
             if (x->tier == 1 || s->w->strict || scrub_set_has(near, rule)) {
                 open_window(s, rule, c);

@@ -163,7 +163,23 @@ struct scrub_shape {
     uint64_t first; /* bit n: a group of n digits comes first */
     bool led;       /* a match begins with one of these, no digit: */
     uint8_t lead[32];
+    uint64_t begins, ends; /* scrub_char_bit of its first and last byte */
+    unsigned guard; /* 1: no letter, digit or _ stands before it; 2: nor .+- */
+    bool barred;    /* no letter, digit or _ stands behind it */
 };
+
+/* Kinds of bytes where a match beside a cluster may begin: in its bytes, the
+ * one behind and k before it, by guard less 1; and end, when it and k bytes
+ * behind it are seen (scrub_edges.c). */
+#define SCRUB_EDGE 15
+struct scrub_edges {
+    uint64_t begins[SCRUB_EDGE + 1][2], ends[SCRUB_EDGE + 1];
+};
+void scrub_edges_read(struct slice t, size_t start, size_t end,
+                      struct scrub_edges *out);
+/* A bit for each digit and letter, one for all else. */
+uint64_t scrub_char_bit(char c);
+uint64_t scrub_char_fold(uint64_t set); /* letters of both cases */
 
 struct scrub_rules {
     struct scrub_rule *rule;

@@ -23,6 +23,7 @@ struct piece {
     uint64_t digits;
     unsigned must, lead, trail;
     bool before, after, inside;
+    uint64_t begins, ends; /* see struct scrub_shape */
 };
 
 struct reading {
@@ -30,6 +31,7 @@ struct reading {
     size_t at;
     unsigned depth;
     bool lost;        /* something is not understood */
+    bool caseless;    /* within */
     bool front, back; /* a match begins, ends where digits do */
 };
 
@@ -73,6 +75,8 @@ static struct piece join(struct piece a, struct piece b)
         a.inside || b.inside || (a_may && b_may && (a.after || b.before));
     r.before = a.before || (a.digits & 1 && b.before);
     r.after = b.after || (b.digits & 1 && a.after);
+    r.begins = a.begins | (a.whole & 1 ? b.begins : 0);
+    r.ends = b.ends | (b.whole & 1 ? a.ends : 0);
     return r;
 }
 
@@ -86,28 +90,54 @@ static struct piece either(struct piece a, struct piece b)
                            .trail = a.trail & b.trail,
                            .before = a.before || b.before,
                            .after = a.after || b.after,
-                           .inside = a.inside || b.inside };
+                           .inside = a.inside || b.inside,
+                           .begins = a.begins | b.begins,
+                           .ends = a.ends | b.ends };
 }
 
 static const struct piece nothing = { .whole = 1, .digits = 1 };
-static const struct piece other = {
-    .closed = 1, .digits = 1, .before = true, .after = true
-};
-static const struct piece any_char = {
-    .whole = 2, .closed = 1, .digits = 3, .before = true, .after = true
-};
+static const struct piece other = { .closed = 1,
+                                    .digits = 1,
+                                    .before = true,
+                                    .after = true,
+                                    .begins = ANY,
+                                    .ends = ANY };
+static const struct piece any_char = { .whole = 2,
+                                       .closed = 1,
+                                       .digits = 3,
+                                       .before = true,
+                                       .after = true,
+                                       .begins = ANY,
+                                       .ends = ANY };
+
+/* One of some bytes that are alike, c among them. */
+static struct piece of_kind(char c, uint64_t bytes)
+{
+    unsigned bit = scrub_separator_bit(c);
+    struct piece r = other;
+
+    if (scrub_is_digit(c))
+        r = (struct piece){ .whole = 2, .digits = 2 };
+    else if (bit)
+        r = (struct piece){
+            .closed = 1, .digits = 1, .lead = bit, .trail = bit
+        };
+    r.begins = r.ends = bytes;
+    return r;
+}
 
 static struct piece of_char(char c)
 {
-    unsigned bit = scrub_separator_bit(c);
+    return of_kind(c, scrub_char_bit(c));
+}
 
-    if (scrub_is_digit(c))
-        return (struct piece){ .whole = 2, .digits = 2 };
-    if (bit)
-        return (struct piece){
-            .closed = 1, .digits = 1, .lead = bit, .trail = bit
-        };
-    return other;
+static struct piece of_range(char low, char high)
+{
+    uint64_t bytes = 0;
+
+    for (int c = low; c <= high; c++)
+        bytes |= scrub_char_bit((char)c);
+    return of_kind(low, bytes);
 }
 
 static bool next_is(const struct reading *r, const char *s)
@@ -123,7 +153,7 @@ static struct piece read_escape(struct reading *r)
     char c = r->at < r->p.n ? r->p.p[r->at++] : '\0';
 
     switch (c) {
-    case 'd': return of_char('0');
+    case 'd': return of_range('0', '9');
     case 'w':
     case 'S': return any_char;
     case 's':
@@ -158,7 +188,7 @@ static struct piece read_member(struct reading *r, char *c)
     *c = r->at < r->p.n ? r->p.p[r->at] : '\0';
     if (*c == 'n' || *c == 't' || *c == 'r') {
         r->at++;
-        return of_char('a');
+        return of_char('\n');
     }
     return read_escape(r);
 }
@@ -178,10 +208,9 @@ static struct piece read_class(struct reading *r)
             r->p.p[r->at + 1] != ']') {
             r->at++;
             (void)read_member(r, &high);
-            if (scrub_is_digit(low) && scrub_is_digit(high))
-                one = of_char('0');
-            else if (low >= 'A' && high <= 'z')
-                one = of_char('a');
+            if ((scrub_is_digit(low) && scrub_is_digit(high)) ||
+                (low >= 'A' && high <= 'z'))
+                one = of_range(low, high);
             else
                 one = any_char;
         }
@@ -279,6 +308,7 @@ static struct piece read_group(struct reading *r, bool begins)
             r->back |= bars_digits_behind(look);
         return nothing;
     }
+    r->caseless |= next_is(r, "?i");
     if (next_is(r, "?i)")) {
         r->at += 3;
         return nothing;
@@ -402,6 +432,68 @@ static struct piece read_choice(struct reading *r)
     return all;
 }
 
+/* Is it letters and digits, or a class that has them all? */
+static bool is_word_class(struct slice x)
+{
+    return slice_is(x, "\\w") || (x.n > 3 && x.p[0] == '[' && x.p[1] != '^' &&
+                                  memchr(x.p, ']', x.n) == x.p + x.n - 1 &&
+                                  memmem(x.p, x.n, "\\w", 2));
+}
+
+/* What the look behind that a pattern begins with keeps out. */
+static unsigned guard_of(struct slice p)
+{
+    const char *close;
+    struct slice x;
+
+    if (slice_starts(p, "(?i)"))
+        p = (struct slice){ p.p + 4, p.n - 4 };
+    close = p.n ? memchr(p.p, ')', p.n) : NULL;
+    if (!slice_starts(p, "(?<!") || !close)
+        return 0;
+    x = (struct slice){ p.p + 4, (size_t)(close - p.p) - 4 };
+    if (!is_word_class(x))
+        return 0;
+    return memchr(x.p, '.', x.n) && memchr(x.p, '+', x.n) && x.p[x.n - 2] == '-'
+               ? 2
+               : 1;
+}
+
+/* Does it end with a look ahead that keeps letters and digits out? */
+static bool is_barred(struct slice p)
+{
+    size_t from = p.n;
+
+    if (!p.n || p.p[p.n - 1] != ')')
+        return false;
+    for (from = p.n - 1; from && p.p[from - 1] != '(' && p.p[from - 1] != ')';)
+        from--;
+    p = (struct slice){ p.p + from, p.n - 1 - from };
+    if (!slice_starts(p, "?!"))
+        return false;
+    for (p.p += 2, p.n -= 2; p.n;) {
+        const char *bar = memchr(p.p, '|', p.n);
+        size_t n = bar ? (size_t)(bar - p.p) : p.n;
+
+        if (is_word_class((struct slice){ p.p, n }))
+            return true;
+        p.p += n + (bar != NULL);
+        p.n -= n + (bar != NULL);
+    }
+    return false;
+}
+
+static void read_edges(const struct reading *r, const struct piece *all,
+                       struct scrub_shape *out)
+{
+    if (all->whole & 1)
+        return;
+    out->begins = r->caseless ? scrub_char_fold(all->begins) : all->begins;
+    out->ends = r->caseless ? scrub_char_fold(all->ends) : all->ends;
+    out->guard = guard_of(r->p);
+    out->barred = is_barred(r->p);
+}
+
 void scrub_shape_read(struct slice pattern, size_t digits,
                       struct scrub_shape *out)
 {
@@ -409,9 +501,12 @@ void scrub_shape_read(struct slice pattern, size_t digits,
     struct piece all = read_choice(&r);
     unsigned least = digits < MANY ? (unsigned)digits : MANY;
 
-    *out = (struct scrub_shape){ .digits = ANY << least, .first = ANY };
+    *out = (struct scrub_shape){
+        .digits = ANY << least, .first = ANY, .begins = ANY, .ends = ANY
+    };
     if (r.lost || r.at < pattern.n)
         return;
+    read_edges(&r, &all, out);
     if (r.front && !((all.whole | all.closed) & 1))
         out->first = all.closed | (r.back ? all.whole : ANY);
     out->must = all.inside ? 0 : all.must;

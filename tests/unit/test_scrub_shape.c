@@ -89,6 +89,65 @@ static void random_text(struct rng *r, struct buf *b)
     }
 }
 
+static void check_edges(const struct scrub_rule *rule, const struct buf *b,
+                        struct regex_span m, const struct scrub_shape *s)
+{
+    struct scrub_shape x = *s;
+    struct scrub_edges e;
+    size_t end = m.start;
+
+    if (rule->caseless) {
+        x.begins = scrub_char_fold(x.begins);
+        x.ends = scrub_char_fold(x.ends);
+    }
+    while (end < m.end && !scrub_is_digit(b->data[end]))
+        end++;
+    if (end == m.end || end - m.start > SCRUB_EDGE)
+        return;
+    scrub_edges_read(buf_slice(b), end, m.end, &e);
+    ck_assert_msg(!x.guard || e.begins[end - m.start][x.guard - 1] & x.begins,
+                  "%s: begins %zu of \"%s\"", rule->name, m.start, b->data);
+    ck_assert_msg(!x.barred || e.ends[0] & x.ends, "%s: ends %zu of \"%s\"",
+                  rule->name, m.end, b->data);
+}
+
+START_TEST(edges_of_matches_are_read)
+{
+    static const struct {
+        const char *pattern, *text;
+        bool may;
+    } cases[] = {
+        { "(?<![\\w.+-])\\d{6}(?!\\w|\\.\\d)", "123456", true },
+        { "(?<![\\w.+-])\\d{6}(?!\\w|\\.\\d)", "x123456", false },
+        { "(?<![\\w.+-])\\d{6}(?!\\w|\\.\\d)", "123456x", false },
+        { "(?<!\\w)\\d{6}", "-123456", true },
+        { "(?<![\\w.+-])\\d{6}", "-123456", false },
+        { "(?<![\\w.+-])[A-C]{1,2}\\d{6}", "AB123456", true },
+        { "(?<![\\w.+-])[A-C]{1,2}\\d{6}", "DB123456", false },
+        { "(?<![\\w.+-])(?:XY)?\\d{6}", "XY123456", true },
+        { "(?<![\\w.+-])(?i:XY)?\\d{6}", "xY123456", true },
+        { "\\d{6}[A-K](?![\\w-])", "123456B", true },
+        { "\\d{6}[A-K](?![\\w-])", "123456Z", false },
+        { "\\d{6}(?:[A-K]|-)?(?![\\w-])", "123456 Z", true },
+        { "(?<![\\w.+-])1\\d{5}|\\d{6}", "x123456", true },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct slice t = slice_of(cases[i].text);
+        size_t start = strcspn(t.p, "0123456789");
+        struct scrub_shape s;
+        struct scrub_edges e;
+        bool may;
+
+        scrub_shape_read(slice_of(cases[i].pattern), 6, &s);
+        scrub_edges_read(t, start, start + 6, &e);
+        may = (!s.guard || e.begins[2][s.guard - 1] & s.begins) &&
+              (!s.barred || e.ends[1] & s.ends);
+        ck_assert_msg(may == cases[i].may, "%s: %s", cases[i].pattern, t.p);
+    }
+}
+END_TEST
+
 static void check_match(const struct scrub_rule *rule, const struct buf *b,
                         struct regex_span m)
 {
@@ -118,6 +177,7 @@ static void check_match(const struct scrub_rule *rule, const struct buf *b,
         ck_assert_msg(s.first >> (n < 63 ? n : 63) & 1,
                       "%s: first %zu digits of \"%s\"", rule->name, n, b->data);
     }
+    check_edges(rule, b, m, &s);
     if (s.digits == UINT64_MAX << rule->digits)
         return;
     ck_assert_msg(!(m.start && scrub_is_digit(b->data[m.start]) &&
@@ -156,6 +216,7 @@ int main(void)
     TCase *c = suite_case("scrub_shape", load_rules, drop_rules);
 
     tcase_add_test(c, counts_of_digits_are_read);
+    tcase_add_test(c, edges_of_matches_are_read);
     tcase_add_test(c, no_match_of_any_rule_is_denied);
     return suite_run("scrub_shape", c);
 }
