@@ -15,6 +15,21 @@
 
 #define REMEMBER_MAX ((size_t)1 << 18) /* hashes kept in memory */
 
+int store_row_find(struct store *s, const char *sql, const char *what,
+                   int64_t id, struct sql_stmt **q, struct err *err)
+{
+    int rc = sql_get(s->db, sql, q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(*q, 1, id);
+    rc = sql_step(*q, err);
+    if (rc == 0)
+        return err_set(err, ERR_FORMAT, "%s: %s %lld is missing", s->dir, what,
+                       (long long)id);
+    return rc < 0 ? rc : ERR_OK;
+}
+
 /* From the row that q stands on. */
 static int load_dictionary(struct store *s, struct sql_stmt *q, int64_t id,
                            struct codec_dictionary **out, struct err *err)
@@ -50,16 +65,10 @@ int store_dictionary(struct store *s, int64_t id,
             *out = s->dictionaries[i];
             return ERR_OK;
         }
-    rc = sql_get(s->db,
-                 "SELECT codec, size, data, key FROM dictionary WHERE id = ?",
-                 &q, err);
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, id);
-    rc = sql_step(q, err);
-    if (rc == 0)
-        rc = err_set(err, ERR_FORMAT, "%s: dictionary %lld is missing", s->dir,
-                     (long long)id);
+    rc = store_row_find(s,
+                        "SELECT codec, size, data, key FROM dictionary "
+                        "WHERE id = ?",
+                        "dictionary", id, &q, err);
     if (rc < 0)
         return rc;
     rc = load_dictionary(s, q, id, &d, err);
@@ -247,18 +256,11 @@ static int unpack_row(struct store *s, struct sql_stmt *q, int64_t id,
 static int load(struct store *s, int64_t id, struct buf *out, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(s->db,
-                     "SELECT codec, dictionary, size, data, key FROM blob "
-                     "WHERE id = ?",
-                     &q, err);
+    int rc = store_row_find(s,
+                            "SELECT codec, dictionary, size, data, key FROM "
+                            "blob WHERE id = ?",
+                            "blob", id, &q, err);
 
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, id);
-    rc = sql_step(q, err);
-    if (rc == 0)
-        return err_set(err, ERR_FORMAT, "%s: blob %lld is missing", s->dir,
-                       (long long)id);
     if (rc < 0)
         return rc;
     rc = unpack_row(s, q, id, out, err);

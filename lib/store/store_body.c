@@ -154,14 +154,8 @@ static int node_get(struct store *s, int64_t id, struct store_node *out,
         *out = *c;
         return ERR_OK;
     }
-    rc = sql_get(s->db, "SELECT parent, blob FROM node WHERE id = ?", &q, err);
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, id);
-    rc = sql_step(q, err);
-    if (rc == 0)
-        return err_set(err, ERR_FORMAT, "%s: message %lld is missing", s->dir,
-                       (long long)id);
+    rc = store_row_find(s, "SELECT parent, blob FROM node WHERE id = ?",
+                        "message", id, &q, err);
     if (rc < 0)
         return rc;
     *c = (struct store_node){ id, sql_int(q, 0), sql_int(q, 1) };

@@ -201,17 +201,9 @@ int store_key_get(struct store *s, int64_t id, const struct store_key **out,
             *out = s->keys[i];
             return ERR_OK;
         }
-    rc = sql_get(s->db,
-                 "SELECT kind, key_id, wrapped FROM data_key "
-                 "WHERE id = ?",
-                 &q, err);
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, id);
-    rc = sql_step(q, err);
-    if (rc == 0)
-        return err_set(err, ERR_FORMAT, "%s: data key %lld is missing", s->dir,
-                       (long long)id);
+    rc = store_row_find(
+        s, "SELECT kind, key_id, wrapped FROM data_key WHERE id = ?",
+        "data key", id, &q, err);
     if (rc < 0)
         return rc;
     rc = take_key(s, q, id, out, err);

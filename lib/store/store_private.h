@@ -152,6 +152,12 @@ typedef void store_text_damaged(void *ctx, const struct store_text *x,
 MUST_CHECK int store_texts_check(struct store *s, store_text_damaged *damaged,
                                  void *ctx, struct err *err);
 
+/* store_blob.c. The row with this id, which sql asks for as ?1: *q stands on it
+ * and is the caller's to reset. ERR_FORMAT names what is missing. */
+MUST_CHECK int store_row_find(struct store *s, const char *sql,
+                              const char *what, int64_t id, struct sql_stmt **q,
+                              struct err *err);
+
 /* store_seal.c. What is bound to an encrypted row; codec without the 16. */
 struct store_row {
     char table; /* 'b' or 'd' */

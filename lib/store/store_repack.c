@@ -20,12 +20,9 @@ static int key_of(struct store *s, int64_t id, const struct store_key **out,
 {
     struct sql_stmt *q;
     int64_t key;
-    int rc = sql_get(s->db, "SELECT key FROM blob WHERE id = ?", &q, err);
+    int rc = store_row_find(s, "SELECT key FROM blob WHERE id = ?", "blob", id,
+                            &q, err);
 
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, id);
-    rc = sql_step(q, err);
     if (rc < 0)
         return rc;
     key = sql_int(q, 0);
