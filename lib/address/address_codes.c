@@ -56,17 +56,17 @@ bool address_zip_of_state(const char state[2], int prefix)
 
 static bool is_upper(struct slice t, size_t i)
 {
-    return i < t.n && t.p[i] >= 'A' && t.p[i] <= 'Z';
+    return i < t.n && ascii_is_upper(t.p[i]);
 }
 
 static bool is_digit_at(struct slice t, size_t i)
 {
-    return i < t.n && address_is_digit(t.p[i]);
+    return i < t.n && ascii_is_digit(t.p[i]);
 }
 
 static bool is_alnum_at(struct slice t, size_t i)
 {
-    return i < t.n && (address_is_digit(t.p[i]) || t.p[i] == '_' ||
+    return i < t.n && (ascii_is_digit(t.p[i]) || t.p[i] == '_' ||
                        address_letter(t.p + i, t.n - i));
 }
 
@@ -75,13 +75,14 @@ static bool is_free(struct slice t, size_t at)
 {
     return at == 0 ||
            !(is_alnum_at(t, at - 1) || (unsigned char)t.p[at - 1] >= 0x80 ||
-             strchr("-/.+=$#", t.p[at - 1]));
+             ascii_is_one_of(t.p[at - 1], "-/.+=$#"));
 }
 
 static bool ends(struct slice t, size_t at)
 {
     return !is_alnum_at(t, at) &&
-           !(at + 1 < t.n && strchr("-/.:", t.p[at]) && is_alnum_at(t, at + 1));
+           !(at + 1 < t.n && ascii_is_one_of(t.p[at], "-/.:") &&
+             is_alnum_at(t, at + 1));
 }
 
 /* Canada: A1A 1A1; the United Kingdom: A9 9AA to AA9A 9AA. `at` is the first
@@ -104,12 +105,12 @@ static bool lettered(struct slice t, size_t at, size_t *start, size_t *end)
     *start = s;
     *end = i + 4;
     if (n == 1 && is_upper(t, at + 1) && is_digit_at(t, i + 3) &&
-        !strchr("DFIOQUWZ", t.p[s]))
+        !ascii_is_one_of(t.p[s], "DFIOQUWZ"))
         return ends(t, *end);
     memcpy(area + 1, t.p + s, n);
     area[n + 1] = ' ';
-    return is_upper(t, i + 3) && !strchr("CIKMOV", t.p[i + 2]) &&
-           !strchr("CIKMOV", t.p[i + 3]) && strstr(areas, area) &&
+    return is_upper(t, i + 3) && !ascii_is_one_of(t.p[i + 2], "CIKMOV") &&
+           !ascii_is_one_of(t.p[i + 3], "CIKMOV") && strstr(areas, area) &&
            ends(t, *end);
 }
 
@@ -139,7 +140,8 @@ static bool is_announced(struct slice t, size_t at)
         size_t from = end;
         bool filler = false;
 
-        while (end > 0 && from - end < 4 && strchr(" :=#\"'\n", t.p[end - 1]))
+        while (end > 0 && from - end < 4 &&
+               ascii_is_one_of(t.p[end - 1], " :=#\"'\n"))
             end--;
         if (end == from)
             return false;
@@ -209,7 +211,7 @@ static int postcode(struct slice t, size_t at, size_t digits, size_t *end,
     }
     if (digits < 2 || digits > 6 || at == 0)
         return 0;
-    if (strchr(" :=#\"'\n", t.p[at - 1]) && is_announced(t, at)) {
+    if (ascii_is_one_of(t.p[at - 1], " :=#\"'\n") && is_announced(t, at)) {
         stop = announced_end(t, at, digits);
         if ((digits == 2 && stop == at + 2) || !ends(t, stop))
             return 0;
@@ -257,7 +259,7 @@ static bool read_decimal(struct slice t, size_t at, int most, struct decimal *x)
         x->marked = true;
     }
     i = x->end + (x->end < t.n && t.p[x->end] == ' ');
-    if (i < t.n && strchr("NSEW", t.p[i]) && !is_alnum_at(t, i + 1)) {
+    if (i < t.n && ascii_is_one_of(t.p[i], "NSEW") && !is_alnum_at(t, i + 1)) {
         x->end = i + 1;
         x->marked = true;
     }
@@ -273,7 +275,7 @@ static bool is_position_word(struct slice t, size_t at)
                                          "point",    "at",       NULL };
     size_t end = at;
 
-    while (end > 0 && at - end < 4 && strchr(" :=([\"'", t.p[end - 1]))
+    while (end > 0 && at - end < 4 && ascii_is_one_of(t.p[end - 1], " :=([\"'"))
         end--;
     for (size_t i = 0; end > 0 && words[i]; i++)
         if (is_word_before(t, end, words[i]))
@@ -292,7 +294,8 @@ static size_t skip_longitude(struct slice t, size_t i)
         end++;
     for (size_t k = 0; end > i && words[k]; k++)
         if (end - i == strlen(words[k]) && is_word_before(t, end, words[k])) {
-            for (int n = 0; n < 2 && end < t.n && strchr(" :=", t.p[end]); n++)
+            for (int n = 0;
+                 n < 2 && end < t.n && ascii_is_one_of(t.p[end], " :="); n++)
                 end++;
             return end;
         }
@@ -308,7 +311,8 @@ int address_coordinates(struct slice t, size_t at, size_t *end,
     if (!read_decimal(t, at, 90, &a) || !a.fits ||
         (a.start > 0 && is_alnum_at(t, a.start - 1)))
         return 0;
-    for (i = a.end; i < t.n && gap < 3 && strchr(",; /", t.p[i]); gap++)
+    for (i = a.end; i < t.n && gap < 3 && ascii_is_one_of(t.p[i], ",; /");
+         gap++)
         i++;
     i = skip_longitude(t, i);
     if (gap && i < t.n && (t.p[i] == '-' || t.p[i] == '+'))
@@ -316,13 +320,15 @@ int address_coordinates(struct slice t, size_t at, size_t *end,
     if (!gap || !is_digit_at(t, i) || !read_decimal(t, i, 180, &b) || !b.fits ||
         is_alnum_at(t, b.end) || (a.whole == 0 && b.whole == 0))
         return 0;
-    for (i = b.end, gap = 0; i < t.n && gap < 2 && strchr(", ", t.p[i]); gap++)
+    for (i = b.end, gap = 0;
+         i < t.n && gap < 2 && ascii_is_one_of(t.p[i], ", "); gap++)
         i++;
     if (gap && (is_digit_at(t, i) || (i < t.n && t.p[i] == '-')))
         return 0; /* a list of numbers */
-    for (i = a.start; i > 0 && a.start - i < 2 && strchr(", ", t.p[i - 1]);)
+    for (i = a.start;
+         i > 0 && a.start - i < 2 && ascii_is_one_of(t.p[i - 1], ", ");)
         i--;
-    if (i < a.start && i > 0 && address_is_digit(t.p[i - 1]))
+    if (i < a.start && i > 0 && ascii_is_digit(t.p[i - 1]))
         return 0;
     *end = b.end;
     return found(ctx, ADDRESS_COORDINATES, a.start, b.end,
@@ -344,7 +350,7 @@ static bool looks_like_code(struct slice v)
     size_t digits = 0;
 
     for (size_t i = 0; i < v.n; i++) {
-        digits += address_is_digit(v.p[i]);
+        digits += ascii_is_digit(v.p[i]);
         if (!is_alnum_at(v, i) && v.p[i] != ' ' && v.p[i] != '-')
             return false;
     }
@@ -368,7 +374,7 @@ static bool looks_like_street(struct slice v)
         memchr(v.p, '{', v.n) || (v.n > 1 && v.p[0] == '0' && v.p[1] == 'x'))
         return false;
     for (size_t i = 0; i < v.n; i++) {
-        digits += address_is_digit(v.p[i]);
+        digits += ascii_is_digit(v.p[i]);
         letters += address_letter(v.p + i, v.n - i) > 0;
         blanks += v.p[i] == ' ';
     }
@@ -419,7 +425,7 @@ static enum key_word key_word(const char *p, size_t n)
         { "id", KEY_OTHER },
     };
 
-    if (!n || !strchr("zplacsdiemuwvt", p[0]))
+    if (!n || !ascii_is_one_of(p[0], "zplacsdiemuwvt"))
         return KEY_NONE;
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (words[i].word[0] == p[0] && strlen(words[i].word) == n &&
@@ -431,7 +437,7 @@ static enum key_word key_word(const char *p, size_t n)
 static bool holds_digit(struct slice v)
 {
     for (size_t i = 0; i < v.n; i++)
-        if (address_is_digit(v.p[i]))
+        if (ascii_is_digit(v.p[i]))
             return true;
     return false;
 }

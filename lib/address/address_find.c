@@ -9,30 +9,12 @@
 #include <assert.h>
 #include <string.h>
 
-#define BLOCK 64 /* bytes looked at together */
-
 struct address_search {
     struct slice text, key;
     address_found_fn *found;
     void *ctx;
     size_t last_end; /* of the find before */
 };
-
-static size_t next_digit(struct slice t, size_t i)
-{
-    while (t.n - i >= BLOCK) {
-        unsigned any = 0;
-
-        for (size_t k = 0; k < BLOCK; k++)
-            any |= (unsigned char)(t.p[i + k] - '0') < 10;
-        if (any)
-            break;
-        i += BLOCK;
-    }
-    while (i < t.n && !address_is_digit(t.p[i]))
-        i++;
-    return i;
-}
 
 static bool is_gap(char c)
 {
@@ -68,8 +50,8 @@ static bool leads_to_word(struct slice t, size_t end)
         j++;
     while (j < t.n && j - end < 4 && is_gap(t.p[j]))
         j++;
-    if (j > end && j < t.n && address_is_digit(t.p[j])) { /* 975 3968 Bay St */
-        while (j < t.n && address_is_digit(t.p[j]))
+    if (j > end && j < t.n && ascii_is_digit(t.p[j])) { /* 975 3968 Bay St */
+        while (j < t.n && ascii_is_digit(t.p[j]))
             j++;
         j += j < t.n && t.p[j] == ' ';
     }
@@ -80,10 +62,10 @@ static bool worth_reading(struct slice t, size_t at, size_t end)
 {
     size_t i = at;
 
-    if (end < t.n && strchr(":%$", t.p[end]) && t.p[end])
+    if (end < t.n && ascii_is_one_of(t.p[end], ":%$"))
         return false; /* 16:00 */
     if (at > 1 && (t.p[at - 1] == ',' || t.p[at - 1] == '.') &&
-        address_is_digit(t.p[at - 2]))
+        ascii_is_digit(t.p[at - 2]))
         return false; /* the rest of 1,000 */
     while (i > 0 && at - i < 3 && is_gap(t.p[i - 1]))
         i--;
@@ -226,15 +208,12 @@ int address_find(struct slice text, struct slice key, address_found_fn *found,
 
         return found(ctx, (enum address_class) class, at, at + v.n, 1);
     }
-    i = next_digit(text, 0);
+    i = ascii_digit_next(text, 0);
     while (rc >= 0 && i < text.n) {
-        size_t n = 0, next;
+        size_t n = ascii_digits(text, i), next = i + n;
 
-        while (i + n < text.n && address_is_digit(text.p[i + n]))
-            n++;
-        next = i + n;
         rc = look_at(&s, i, n, &next);
-        i = next < text.n ? next_digit(text, next) : text.n;
+        i = next < text.n ? ascii_digit_next(text, next) : text.n;
     }
     return rc < 0 ? rc : 0;
 }

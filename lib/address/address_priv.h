@@ -8,6 +8,7 @@
 #define ADDRESS_PRIV_H
 
 #include "address/address.h"
+#include "base/ascii.h"
 
 #define ADDRESS_TOKENS 48
 #define ADDRESS_BACK 80   /* bytes before a digit that may belong to it */
@@ -66,14 +67,10 @@ size_t address_wide_letter(const char *p, size_t n); /* no ASCII */
 static inline size_t address_letter(const char *p, size_t n)
 {
     if ((unsigned char)*p < 0x80)
-        return (*p | 0x20) >= 'a' && (*p | 0x20) <= 'z';
+        return ascii_is_letter(*p);
     return address_wide_letter(p, n);
 }
 bool address_is_capital(const char *p, size_t n);
-static inline bool address_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
 
 /* The street at token k: tokens [*first, *last] and a tier, or 0. 3: only
  * behind a word that says where; 4: only with a tail that is sure. */

@@ -60,9 +60,9 @@ static bool is_postcode(const struct address_tokens *t, int i)
     const struct address_token *x = token(t, i);
 
     if (x->kind == TOKEN_CODE) /* B0J 2H0 */
-        return x->end - x->at <= 4 && !address_is_digit(t->text.p[x->at]) &&
+        return x->end - x->at <= 4 && !ascii_is_digit(t->text.p[x->at]) &&
                i + 1 < t->count && token(t, i + 1)->kind == TOKEN_CODE &&
-               address_is_digit(t->text.p[token(t, i + 1)->at]) &&
+               ascii_is_digit(t->text.p[token(t, i + 1)->at]) &&
                token(t, i + 1)->gap == GAP_BLANK &&
                token(t, i + 1)->end - token(t, i + 1)->at == 3;
     return x->kind == TOKEN_NUMBER && x->digits <= 6 &&

@@ -39,10 +39,10 @@ static void read_word(struct slice t, struct address_token *x)
         x->flags = WORD_PREFIX | WORD_CAPITAL;
         return;
     }
-    if (x->end < t.n && address_is_digit(t.p[x->end])) {
+    if (x->end < t.n && ascii_is_digit(t.p[x->end])) {
         x->kind = TOKEN_CODE; /* B0J */
-        while (x->end < t.n && (address_is_digit(t.p[x->end]) ||
-                                address_letter(t.p + x->end, 1)))
+        while (x->end < t.n &&
+               (ascii_is_digit(t.p[x->end]) || address_letter(t.p + x->end, 1)))
             x->end++;
         return;
     }
@@ -51,24 +51,15 @@ static void read_word(struct slice t, struct address_token *x)
         x->flags |= WORD_DOT;
 }
 
-static size_t digit_run(struct slice t, size_t i)
-{
-    size_t n = 0;
-
-    while (i + n < t.n && address_is_digit(t.p[i + n]))
-        n++;
-    return n;
-}
-
 /* 12, 12b, 12-14, 12/3, 90010-170; 5th is a word. */
 static void read_number(struct slice t, struct address_token *x)
 {
-    size_t end = x->at + digit_run(t, x->at), more, letters;
+    size_t end = x->at + ascii_digits(t, x->at), more, letters;
 
     x->kind = TOKEN_NUMBER;
     x->digits = (unsigned)(end - x->at);
     letters = word_end(t, end) - end;
-    if (letters == 1 && !(end + 1 < t.n && address_is_digit(t.p[end + 1]))) {
+    if (letters == 1 && !(end + 1 < t.n && ascii_is_digit(t.p[end + 1]))) {
         end++;
     } else if (letters == 2 && memchr("snrtSNRT", t.p[end], 8)) {
         x->kind = TOKEN_WORD;
@@ -78,14 +69,14 @@ static void read_number(struct slice t, struct address_token *x)
         x->kind = TOKEN_CODE;
         end += letters;
     } else if (end + 1 < t.n && (t.p[end] == '-' || t.p[end] == '/') &&
-               (more = digit_run(t, end + 1)) > 0) {
+               (more = ascii_digits(t, end + 1)) > 0) {
         end += 1 + more;
         if (end < t.n && (t.p[end] == '-' || t.p[end] == '/'))
             x->kind = TOKEN_CODE; /* a date, a phone */
     } else if (end + 1 < t.n && memchr(".,:", t.p[end], 3) &&
-               address_is_digit(t.p[end + 1])) {
+               ascii_is_digit(t.p[end + 1])) {
         x->kind = TOKEN_CODE; /* 3.5, 10:30 */
-        end += 1 + digit_run(t, end + 1);
+        end += 1 + ascii_digits(t, end + 1);
     }
     x->end = end;
 }
@@ -120,7 +111,7 @@ static bool read_gap(struct slice t, size_t stop, size_t *at,
     for (; i < stop; i++, n++) {
         char c = t.p[i];
 
-        if (address_is_digit(c) || address_letter(t.p + i, t.n - i))
+        if (ascii_is_digit(c) || address_letter(t.p + i, t.n - i))
             break;
         if (is_blank(c) || c == ')' ||
             (c == '#' && before &&
@@ -187,7 +178,7 @@ int address_tokens_read(struct address_tokens *t, struct slice text, size_t at,
         *x = (struct address_token){ .at = i };
         if (!read_gap(text, stop, &x->at, t->count ? x - 1 : NULL, &x->gap))
             break;
-        if (address_is_digit(text.p[x->at]))
+        if (ascii_is_digit(text.p[x->at]))
             read_number(text, x);
         else
             read_word(text, x);
@@ -203,14 +194,10 @@ int address_tokens_read(struct address_tokens *t, struct slice text, size_t at,
 
 bool address_is_word(const struct address_tokens *t, int i, const char *low)
 {
-    size_t n = strlen(low);
-    const char *p;
+    const struct address_token *x;
 
-    if (i < 0 || i >= t->count || t->item[i].end - t->item[i].at != n)
+    if (i < 0 || i >= t->count)
         return false;
-    p = t->text.p + t->item[i].at;
-    for (size_t k = 0; k < n; k++)
-        if ((p[k] >= 'A' && p[k] <= 'Z' ? (char)(p[k] | 0x20) : p[k]) != low[k])
-            return false;
-    return true;
+    x = &t->item[i];
+    return ascii_is_word(t->text.p + x->at, x->end - x->at, low);
 }

@@ -216,7 +216,7 @@ bool address_is_capital(const char *p, size_t n)
     unsigned char d = n > 1 ? (unsigned char)p[1] : 0;
 
     if (c < 0x80)
-        return c >= 'A' && c <= 'Z';
+        return ascii_is_upper(c);
     if (c == 0xC3)
         return d <= 0x9E;
     if (c == 0xC4 || c == 0xC5)
@@ -233,8 +233,8 @@ static size_t fold(const char *p, size_t n, char *out)
     for (size_t i = 0; i < n; i++) {
         char c = p[i];
 
-        if (c >= 'A' && c <= 'Z')
-            c = (char)(c | 0x20);
+        if (ascii_is_upper(c))
+            c = ascii_lower(c);
         else if (i && (unsigned char)p[i - 1] == 0xC3 &&
                  (unsigned char)c <= 0x9E)
             c = (char)(c + 0x20);

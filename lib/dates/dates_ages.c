@@ -16,12 +16,12 @@ static bool starts(struct slice t, size_t at, const char *low)
 {
     size_t n = strlen(low);
 
-    return at <= t.n && t.n - at >= n && dates_word_is(t.p + at, n, low);
+    return at <= t.n && t.n - at >= n && ascii_is_word(t.p + at, n, low);
 }
 
 static bool word_ends(struct slice t, size_t at)
 {
-    return at >= t.n || !(dates_is_letter(t.p[at]) || dates_is_digit(t.p[at]));
+    return at >= t.n || !(dates_is_letter(t.p[at]) || ascii_is_digit(t.p[at]));
 }
 
 /* "-year-old", " y/o", " ans" */
@@ -52,7 +52,7 @@ static bool age_before(struct slice t, size_t at)
                                          "età",  "age of", NULL };
     size_t end = at;
 
-    while (end > 0 && at - end < 3 && strchr(" :=", t.p[end - 1]))
+    while (end > 0 && at - end < 3 && ascii_is_one_of(t.p[end - 1], " :="))
         end--;
     if (end == at || end == 0 || !dates_is_letter(t.p[end - 1]))
         return false;
@@ -81,12 +81,12 @@ int dates_find_ages(struct slice t, struct slice key, size_t at, size_t end,
         v = v * 10 + (t.p[i] - '0');
     if (v == 0 || v > AGE_MAX || t.p[at] == '0' ||
         (at > 0 && !word_ends(t, at - 1)) ||
-        (at > 0 && strchr("$.-/", t.p[at - 1])))
+        (at > 0 && ascii_is_one_of(t.p[at - 1], "$.-/")))
         return 0;
     if (age_behind(t, end) || age_key(t, key, at, end) ||
         (age_before(t, at) && word_ends(t, end) &&
-         !(end + 1 < t.n && strchr("-.,/:%", t.p[end]) &&
-           dates_is_digit(t.p[end + 1]))))
+         !(end + 1 < t.n && ascii_is_one_of(t.p[end], "-.,/:%") &&
+           ascii_is_digit(t.p[end + 1]))))
         return found(ctx, DATES_AGE, at, end, v > AGE_SAFE ? 1 : 2);
     return 0;
 }
@@ -124,7 +124,7 @@ static size_t next_word(struct slice t, size_t from, const char *word,
         if (!hit)
             break;
         at = (size_t)(hit - t.p) - before;
-        if (t.n - at >= n && dates_word_is(t.p + at, n, word))
+        if (t.n - at >= n && ascii_is_word(t.p + at, n, word))
             return at;
         from = at + before + 1;
     }

@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-#define BLOCK 64 /* bytes looked at together */
-
 struct dates_search {
     struct slice text, key;
     dates_found_fn *found;
@@ -19,31 +17,9 @@ struct dates_search {
     size_t last_end; /* of the find before */
 };
 
-static bool is_plain_letter(char c)
-{
-    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-}
-
 static bool is_word_byte(char c)
 {
-    return is_plain_letter(c) || dates_is_digit(c) || c == '_';
-}
-
-/* The next digit at or after i; blocks without one cost little. */
-static size_t next_digit(struct slice t, size_t i)
-{
-    while (t.n - i >= BLOCK) {
-        unsigned any = 0;
-
-        for (size_t k = 0; k < BLOCK; k++)
-            any |= (unsigned char)(t.p[i + k] - '0') < 10;
-        if (any)
-            break;
-        i += BLOCK;
-    }
-    while (i < t.n && !dates_is_digit(t.p[i]))
-        i++;
-    return i;
+    return ascii_is_alnum(c) || c == '_';
 }
 
 /* Stars of Markdown, and no product: where those before `at` begin. */
@@ -64,11 +40,11 @@ static bool may_begin(const struct dates_search *s, size_t at)
     p = s->text.p + at;
     if (at == 0 || (at == s->last_end + 1 && s->last_end))
         return true;
-    if (is_word_byte(p[-1]) || strchr("#$@%+*^~\\", p[-1]))
+    if (is_word_byte(p[-1]) || ascii_is_one_of(p[-1], "#$@%+*^~\\"))
         return false;
-    if (strchr("-./", p[-1]))
+    if (ascii_is_one_of(p[-1], "-./"))
         return at < 2 || !(is_word_byte(p[-2]) || p[-2] == '/' || p[-2] == '.');
-    return p[-1] != ':' || at < 2 || !dates_is_digit(p[-2]);
+    return p[-1] != ':' || at < 2 || !ascii_is_digit(p[-2]);
 }
 
 static bool may_end(struct slice t, size_t end)
@@ -80,9 +56,9 @@ static bool may_end(struct slice t, size_t end)
         return true;
     if (is_word_byte(c) || c == '%' || c == '\\')
         return false;
-    if (end + 1 == t.n || !strchr("-./:+", c))
+    if (end + 1 == t.n || !ascii_is_one_of(c, "-./:+"))
         return true;
-    if (c == '.' && is_plain_letter(t.p[end + 1]))
+    if (c == '.' && ascii_is_letter(t.p[end + 1]))
         return t.p[end + 1] < 'a'; /* the next sentence, not a file's kind */
     return !is_word_byte(t.p[end + 1]) || dates_parse(t, end + 1, &next);
 }
@@ -91,7 +67,7 @@ static bool may_end(struct slice t, size_t end)
 static bool is_amount(struct slice t, const struct dates_parts *p)
 {
     return !p->y && p->end + 1 < t.n && t.p[p->end] == ',' &&
-           dates_is_digit(t.p[p->end + 1]);
+           ascii_is_digit(t.p[p->end + 1]);
 }
 
 /* The word before byte `at` over blanks and marks; 0 bytes if there is none. */
@@ -99,7 +75,8 @@ static struct slice word_before(struct slice t, size_t at)
 {
     size_t end = at, start;
 
-    while (end > 0 && at - end < 4 && strchr(" =:\"'\t(", t.p[end - 1]))
+    while (end > 0 && at - end < 4 &&
+           ascii_is_one_of(t.p[end - 1], " =:\"'\t("))
         end--;
     start = dates_word_start(t, end);
     return (struct slice){ t.p + start, end - start };
@@ -108,7 +85,7 @@ static struct slice word_before(struct slice t, size_t at)
 static bool is_one_of(struct slice w, const char *const *words)
 {
     for (; *words; words++)
-        if (dates_word_is(w.p, w.n, *words))
+        if (ascii_is_word(w.p, w.n, *words))
             return true;
     return false;
 }
@@ -143,7 +120,7 @@ static bool is_introduced(struct slice t, size_t at)
         "born",        "dob",     "due",   "vom",   "seit",       "am",
         "bis",         "geboren", "geb",   "birth", "birthday",   "datum",
         "le",          "el",      "dal",   "fecha", "expires",    "nacido",
-        "né",          "née",     "nata",  "nato",  "Geburtstag", "start",
+        "né",          "née",     "nata",  "nato",  "geburtstag", "start",
         "starts",      "started", "end",   "ends",  "ended",      "deadline",
         "anniversary", NULL
     };
@@ -218,7 +195,7 @@ static size_t month_before(struct slice t, size_t at)
     for (int i = 0; between[i]; i++) {
         size_t n = strlen(between[i]);
 
-        if (at > n && dates_word_is(t.p + at - n, n, between[i]))
+        if (at > n && ascii_is_word(t.p + at - n, n, between[i]))
             end = at - n + 1;
     }
     if (t.p[end - 1] == '-' || t.p[end - 1] == '/')
@@ -244,7 +221,8 @@ static size_t weekday_before(struct slice t, size_t at)
     size_t end = at, start;
 
     for (int words = 0; words < 2; words++) {
-        while (end > 0 && at - end < 8 && strchr(" ,.\t", t.p[end - 1]))
+        while (end > 0 && at - end < 8 &&
+               ascii_is_one_of(t.p[end - 1], " ,.\t"))
             end--;
         start = dates_word_start(t, end);
         if (start == end)
@@ -292,9 +270,9 @@ static bool worth_parsing(struct slice t, size_t at, size_t n)
         return true;
     if (n > 2 && n != 4)
         return false;
-    return (at > 3 && strchr(" -/", t.p[at - 1]) &&
-            !dates_is_digit(t.p[at - 2])) ||
-           (c && (strchr("-/. ", c) || dates_is_letter(c)));
+    return (at > 3 && ascii_is_one_of(t.p[at - 1], " -/") &&
+            !ascii_is_digit(t.p[at - 2])) ||
+           ascii_is_one_of(c, "-/. ") || dates_is_letter(c);
 }
 
 static int look_at(struct dates_search *s, size_t at, size_t n, size_t *next)
@@ -325,17 +303,14 @@ int dates_find(struct slice text, struct slice key, dates_found_fn *found,
                void *ctx)
 {
     struct dates_search s = { text, key, found, ctx, 0 };
-    size_t i = next_digit(text, 0);
+    size_t i = ascii_digit_next(text, 0);
     int rc = 0;
 
     while (rc >= 0 && i < text.n) {
-        size_t n = 0, next;
+        size_t n = ascii_digits(text, i), next = i + n;
 
-        while (i + n < text.n && dates_is_digit(text.p[i + n]))
-            n++;
-        next = i + n;
         rc = look_at(&s, i, n, &next);
-        i = next < text.n ? next_digit(text, next) : text.n;
+        i = next < text.n ? ascii_digit_next(text, next) : text.n;
     }
     return rc < 0 ? rc : dates_find_old_words(text, found, ctx);
 }

@@ -13,7 +13,7 @@ static size_t digits_at(struct slice t, size_t i)
 {
     size_t n = 0;
 
-    while (i + n < t.n && n < 16 && dates_is_digit(t.p[i + n]))
+    while (i + n < t.n && n < 16 && ascii_is_digit(t.p[i + n]))
         n++;
     return n;
 }
@@ -54,7 +54,7 @@ static size_t skip_word(struct slice t, size_t i, const char *low)
 {
     size_t n = strlen(low);
 
-    return i + n < t.n && dates_word_is(t.p + i, n, low) && t.p[i + n] == ' '
+    return i + n < t.n && ascii_is_word(t.p + i, n, low) && t.p[i + n] == ' '
                ? i + n + 1
                : i;
 }
@@ -144,7 +144,7 @@ static void time_after(struct slice t, struct dates_parts *p)
     size_t i = p->end, end;
 
     if (i + 1 < t.n && (t.p[i] == 'T' || t.p[i] == 't' || t.p[i] == ':') &&
-        dates_is_digit(t.p[i + 1])) {
+        ascii_is_digit(t.p[i + 1])) {
         i++;
     } else {
         i += is_at(t, i, ',');
@@ -152,7 +152,7 @@ static void time_after(struct slice t, struct dates_parts *p)
         if (i == p->end)
             return;
     }
-    end = i < t.n && dates_is_digit(t.p[i]) ? dates_time_end(t, i) : i;
+    end = i < t.n && ascii_is_digit(t.p[i]) ? dates_time_end(t, i) : i;
     if (end > i) {
         p->end = end;
         p->timed = true;
@@ -196,8 +196,8 @@ static bool year_first(struct slice t, struct dates_parts *p)
     if (!field(t, p->start, 4, 4, &a) || a.at + 5 >= t.n)
         return false;
     p->separator = t.p[a.at + 4];
-    if (!strchr("-/.", p->separator) || !field(t, a.at + 5, 1, 2, &b) ||
-        !is_at(t, b.at + b.n, p->separator) ||
+    if (!ascii_is_one_of(p->separator, "-/.") ||
+        !field(t, a.at + 5, 1, 2, &b) || !is_at(t, b.at + b.n, p->separator) ||
         !field(t, b.at + b.n + 1, 1, 2, &c))
         return false;
     p->y = number(t, a.at, 4);
@@ -219,7 +219,7 @@ static bool year_last(struct slice t, struct dates_parts *p)
     p->separator = t.p[a.at + a.n];
     /* "15. 5. 2024", as Czech and German have it */
     spaced = p->separator == '.' && is_at(t, a.at + a.n + 1, ' ');
-    if (!strchr("-/.", p->separator) ||
+    if (!ascii_is_one_of(p->separator, "-/.") ||
         !field(t, a.at + a.n + 1 + spaced, 1, 2, &b) ||
         !is_at(t, b.at + b.n, p->separator) ||
         is_at(t, b.at + b.n + 1, ' ') != spaced ||
@@ -348,7 +348,7 @@ static void ordinal_after(struct slice t, struct dates_parts *p)
     size_t n = dates_word_length(t, p->end);
 
     for (size_t i = 0; n && ends[i]; i++)
-        if (dates_word_is(t.p + p->end, n, ends[i])) {
+        if (ascii_is_word(t.p + p->end, n, ends[i])) {
             p->ordinal = (struct dates_field){ p->end, n };
             p->end += n;
             return;
@@ -516,7 +516,7 @@ static bool words_or_numbers(struct slice t, struct dates_parts *p)
         year_first, year_last, day_first, compact, asian, no_year, month_first
     };
     struct dates_parts blank = *p;
-    bool digit = dates_is_digit(t.p[p->start]);
+    bool digit = ascii_is_digit(t.p[p->start]);
 
     for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
         if (digit == (shapes[i] == month_first))
@@ -551,7 +551,7 @@ static void choose_form(struct slice t, struct dates_parts *p)
     const char *word = t.p + p->month.at;
 
     if ((p->weekday.n && p->weekday.n < 4) ||
-        (p->month.at > p->start && !strchr(" .,'", word[-1])))
+        (p->month.at > p->start && !ascii_is_one_of(word[-1], " .,'")))
         p->month_row = dates_month_shorter(p->month_row,
                                            (struct slice){ word, p->month.n });
 }
@@ -574,10 +574,10 @@ bool dates_parse(struct slice t, size_t at, struct dates_parts *out)
             if (!p.start)
                 return false;
         }
-    } else if (!dates_is_digit(t.p[at])) {
+    } else if (!ascii_is_digit(t.p[at])) {
         return false;
     }
-    if (!dates_is_digit(t.p[p.start]) && !dates_is_letter(t.p[p.start]))
+    if (!ascii_is_digit(t.p[p.start]) && !dates_is_letter(t.p[p.start]))
         return false;
     if (!words_or_numbers(t, &p))
         return false;

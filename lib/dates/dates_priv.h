@@ -7,6 +7,7 @@
 #ifndef DATES_PRIV_H
 #define DATES_PRIV_H
 
+#include "base/ascii.h"
 #include "dates/dates.h"
 
 #define DATES_YEAR_MIN 1000
@@ -61,8 +62,6 @@ bool dates_month_english(int row);
 int dates_month_shorter(int row, struct slice word);
 /* True if the row's words are short forms. */
 bool dates_month_short(int row);
-/* Word of n bytes, whatever its case, is `low` (lower case, ASCII). */
-bool dates_word_is(const char *p, size_t n, const char *low);
 
 bool dates_valid(int y, int m, int d);     /* y 0: of any year */
 long dates_to_number(int y, int m, int d); /* days since 1970-01-01 */
@@ -74,7 +73,6 @@ bool dates_parse(struct slice t, size_t at, struct dates_parts *out);
 /* Where the time of day that begins at `at` ends; `at` if there is none. */
 size_t dates_time_end(struct slice t, size_t at);
 
-bool dates_is_digit(char c);
 bool dates_is_letter(char c); /* or a byte above 127 */
 
 /* Ages: the number at [at, end) or the word, with what stands beside it. */

@@ -246,14 +246,9 @@ static size_t fold(const char *p, size_t n, char out[DATES_WORD_MAX + 4])
     return len > DATES_WORD_MAX ? 0 : len;
 }
 
-bool dates_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 bool dates_is_letter(char c)
 {
-    return ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (unsigned char)c >= 0x80;
+    return ascii_is_letter(c) || (unsigned char)c >= 0x80;
 }
 
 size_t dates_word_length(struct slice t, size_t at)
@@ -272,21 +267,6 @@ size_t dates_word_start(struct slice t, size_t end)
     while (i > 0 && end - i <= DATES_WORD_MAX && dates_is_letter(t.p[i - 1]))
         i--;
     return i;
-}
-
-bool dates_word_is(const char *p, size_t n, const char *low)
-{
-    size_t i = 0;
-
-    for (; i < n && low[i]; i++) {
-        char c = p[i];
-
-        if (c >= 'A' && c <= 'Z')
-            c = (char)(c | 0x20);
-        if (c != low[i])
-            return false;
-    }
-    return i == n && !low[i];
 }
 
 static bool is_capital(const char *p, size_t n)

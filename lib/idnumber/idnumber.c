@@ -24,11 +24,6 @@ struct kind {
 static const struct kind kinds[] = { IDNUMBER_KINDS(X) };
 #undef X
 
-static bool is_letter(char c)
-{
-    return c >= 'A' && c <= 'Z';
-}
-
 static bool idnumber_read(struct slice value, struct idnumber *x)
 {
     x->n = 0;
@@ -40,7 +35,7 @@ static bool idnumber_read(struct slice value, struct idnumber *x)
 
         if (c >= 'a' && c <= 'z')
             c = (char)(c - 'a' + 'A');
-        if (!idnumber_is_digit(c) && !is_letter(c) && c != '&')
+        if (!ascii_is_digit(c) && !ascii_is_upper(c) && c != '&')
             continue;
         if (x->n == IDNUMBER_MAX)
             return false;
@@ -56,10 +51,10 @@ static bool idnumber_read(struct slice value, struct idnumber *x)
 static bool fits_class(char class, char c)
 {
     switch (class) {
-    case 'd': return idnumber_is_digit(c);
-    case 'a': return is_letter(c);
+    case 'd': return ascii_is_digit(c);
+    case 'a': return ascii_is_upper(c);
     case 'x': return c != '&';
-    case 'n': return is_letter(c) || c == '&';
+    case 'n': return ascii_is_upper(c) || c == '&';
     default: return c == class;
     }
 }
@@ -82,12 +77,12 @@ static bool fits_one(const char *p, struct idnumber *x, bool put,
             p++;
         }
         for (; times > 0; times--, i++) {
-            bool fixed = is_letter(class) || idnumber_is_digit(class);
+            bool fixed = ascii_is_upper(class) || ascii_is_digit(class);
 
             fixed = fixed && (i > 0 || class != '0' || x->zero);
 
             if (fits && put && fixed && i < x->n &&
-                is_letter(class) == is_letter(x->c[i]))
+                ascii_is_upper(class) == ascii_is_upper(x->c[i]))
                 x->c[i] = class;
             fits = fits && i < x->n && fits_class(class, x->c[i]);
         }
@@ -138,7 +133,7 @@ static bool next_range(const char **p, struct range *r)
         return false;
     r->soft = **p == '~';
     *p += r->soft;
-    for (r->at = 0; idnumber_is_digit(**p); ++*p)
+    for (r->at = 0; ascii_is_digit(**p); ++*p)
         r->at = r->at * 10 + idnumber_digit(**p);
     r->at--;
     r->first = ++*p;
@@ -206,9 +201,9 @@ static unsigned choices(const struct range *r, const struct idnumber *x,
     unsigned least = 1, last;
 
     *from = 0;
-    if (is_letter(*low) != is_letter(x->c[r->at]))
+    if (ascii_is_upper(*low) != ascii_is_upper(x->c[r->at]))
         return 0;
-    if (is_letter(*low))
+    if (ascii_is_upper(*low))
         return n == 1 ? (unsigned)(*high - *low) + 1 : 1;
     for (size_t i = 1; i < n; i++)
         least *= 10;
@@ -223,9 +218,9 @@ static void put(struct idnumber *x, size_t at, const char *low, size_t n,
                 unsigned value, unsigned step)
 {
     memcpy(x->c + at, low, n);
-    if (is_letter(*low) && n == 1)
+    if (ascii_is_upper(*low) && n == 1)
         x->c[at] = (char)(*low + (int)step);
-    for (size_t k = n; k > 0 && !is_letter(*low); k--, value /= 10)
+    for (size_t k = n; k > 0 && !ascii_is_upper(*low); k--, value /= 10)
         x->c[at + k - 1] = (char)('0' + value % 10);
 }
 
@@ -274,8 +269,8 @@ static void mend(const struct kind *k, struct idnumber *x)
 /* The next letter or digit after c, around; true when it began again. */
 static bool turn_one(char *c, char started, bool zero)
 {
-    char first = is_letter(*c) ? 'A' : zero ? '0' : '1';
-    char last = is_letter(*c) ? 'Z' : '9';
+    char first = ascii_is_upper(*c) ? 'A' : zero ? '0' : '1';
+    char last = ascii_is_upper(*c) ? 'Z' : '9';
 
     *c = *c == last ? first : (char)(*c + 1);
     return *c == started;
@@ -308,7 +303,7 @@ static void complete(const struct kind *k, char *value, size_t n)
 
     if (!idnumber_read((struct slice){ value, n }, &x))
         return;
-    x.zero = x.c[0] == '0' || !idnumber_is_digit(value[0]);
+    x.zero = x.c[0] == '0' || !ascii_is_digit(value[0]);
     mend(k, &x);
     search(k, &x);
     if (!holds(k, &x))
@@ -316,7 +311,7 @@ static void complete(const struct kind *k, char *value, size_t n)
     for (size_t i = 0; i < x.n; i++) {
         char *c = &value[x.at[i]];
 
-        *c = *c >= 'a' && *c <= 'z' && is_letter(x.c[i])
+        *c = *c >= 'a' && *c <= 'z' && ascii_is_upper(x.c[i])
                  ? (char)(x.c[i] - 'A' + 'a')
                  : x.c[i];
     }

@@ -52,7 +52,7 @@ bool idnumber_mx_curp(const struct idnumber *x)
     for (unsigned i = 0; i < 17; i++)
         sum += (18 - i) * (idnumber_value36(x->c[i]) + (x->c[i] >= 'O'));
     return !holds_word(unseemly, x->c) &&
-           idnumber_is_day(year + (idnumber_is_digit(x->c[16]) ? 1900 : 2000),
+           idnumber_is_day(year + (ascii_is_digit(x->c[16]) ? 1900 : 2000),
                            idnumber_number(x->c + 6, 2),
                            idnumber_number(x->c + 8, 2)) &&
            (10 - sum % 10) % 10 == idnumber_digit(x->c[17]);

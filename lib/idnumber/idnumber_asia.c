@@ -85,7 +85,7 @@ bool idnumber_tw_id(const struct idnumber *x)
     unsigned place = (unsigned)(strchr(order, x->c[0]) - order) + 10;
     unsigned second = idnumber_digit(x->c[1]);
 
-    if (!idnumber_is_digit(x->c[1]))
+    if (!ascii_is_digit(x->c[1]))
         second = ((unsigned)(strchr(order, x->c[1]) - order) + 10) % 10;
     return (place / 10 + place % 10 * 9 + second * 8 +
             (unsigned)WEIGH(x->c + 2, 7, 6, 5, 4, 3, 2, 1, 1)) %
@@ -116,7 +116,7 @@ bool idnumber_hk_id(const struct idnumber *x)
     sum += 8 * idnumber_value36(x->c[letters - 1]) +
            (unsigned)WEIGH(x->c + letters, 7, 6, 5, 4, 3, 2);
     sum += last == 'A' ? 10 : idnumber_digit(last);
-    return (last == 'A' || idnumber_is_digit(last)) && sum % 11 == 0;
+    return (last == 'A' || ascii_is_digit(last)) && sum % 11 == 0;
 }
 
 bool idnumber_sg_nric(const struct idnumber *x)

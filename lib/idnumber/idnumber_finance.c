@@ -70,7 +70,7 @@ void idnumber_mend_card(struct idnumber *x)
 bool idnumber_luhn(const struct idnumber *x)
 {
     for (size_t i = 0; i < x->n; i++)
-        if (!idnumber_is_digit(x->c[i]))
+        if (!ascii_is_digit(x->c[i]))
             return false;
     return idnumber_is_luhn(x->c, x->n);
 }
@@ -104,7 +104,7 @@ static bool next_run(const char **p, char *class, size_t *n)
     if (**p == ';')
         return false;
     *class = *(*p)++;
-    for (*n = 0; idnumber_is_digit(**p); ++*p)
+    for (*n = 0; ascii_is_digit(**p); ++*p)
         *n = *n * 10 + idnumber_digit(**p);
     return true;
 }
@@ -129,16 +129,10 @@ static bool iban_fits(const char *p, const char *c, size_t n)
 
     while (next_run(&p, &class, &run))
         for (; run > 0; run--, i++)
-            if (i == n || (class == 'n' && !idnumber_is_digit(c[i])) ||
-                (class == 'a' && idnumber_is_digit(c[i])))
+            if (i == n || (class == 'n' && !ascii_is_digit(c[i])) ||
+                (class == 'a' && ascii_is_digit(c[i])))
                 return false;
     return i == n;
-}
-
-static bool is_alnum(char c)
-{
-    return idnumber_is_digit(c) || (c >= 'A' && c <= 'Z') ||
-           (c >= 'a' && c <= 'z');
 }
 
 unsigned idnumber_iban_mod97(struct slice v)
@@ -148,12 +142,12 @@ unsigned idnumber_iban_mod97(struct slice v)
     unsigned rest = 0;
 
     for (size_t i = 0; i < v.n && n < sizeof(c); i++)
-        if (is_alnum(v.p[i]))
+        if (ascii_is_alnum(v.p[i]))
             c[n++] = v.p[i];
     for (size_t i = 0; i < n; i++) {
         char x = c[(i + 4) % n];
 
-        if (idnumber_is_digit(x))
+        if (ascii_is_digit(x))
             rest = (rest * 10 + idnumber_digit(x)) % 97;
         else
             rest = (rest * 100 + (unsigned)((x & ~0x20) - 'A' + 10)) % 97;
@@ -168,7 +162,7 @@ size_t idnumber_iban_fit(struct slice v)
     size_t want = v.n < 4 ? 0 : idnumber_iban_length(v.p), n = 0;
 
     for (size_t i = 0; want && i < v.n; i++) {
-        n += is_alnum(v.p[i]);
+        n += ascii_is_alnum(v.p[i]);
         if (n == want)
             return i + 1;
     }

@@ -22,7 +22,7 @@ bool idnumber_us_dea(const struct idnumber *x)
     const char *d = x->c + 2;
 
     return (unsigned)WEIGH(d, 1, 2, 1, 2, 1, 2) % 10 == idnumber_digit(d[6]) &&
-           (x->c[1] == '9' || !idnumber_is_digit(x->c[1]));
+           (x->c[1] == '9' || !ascii_is_digit(x->c[1]));
 }
 
 bool idnumber_gb_nhs(const struct idnumber *x)
@@ -110,8 +110,8 @@ bool idnumber_vin(const struct idnumber *x)
     for (size_t i = 0; i < 17; i++) {
         char c = x->c[i];
 
-        v = idnumber_digit(idnumber_is_digit(c) ? c : value[c - 'A']);
-        if (!v && !idnumber_is_digit(c))
+        v = idnumber_digit(ascii_is_digit(c) ? c : value[c - 'A']);
+        if (!v && !ascii_is_digit(c))
             return false;
         sum += v * weight[i];
     }

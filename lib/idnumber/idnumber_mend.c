@@ -38,22 +38,22 @@ void idnumber_mend_dl(struct idnumber *x)
     if (x->n != 16)
         return;
     for (size_t i = 0; i < 5; i++) { /* digits among the name fill it up */
-        filled |= idnumber_is_digit(x->c[i]);
-        if (filled && idnumber_is_digit(x->c[i]))
+        filled |= ascii_is_digit(x->c[i]);
+        if (filled && ascii_is_digit(x->c[i]))
             x->c[i] = '9';
     }
-    if (idnumber_is_digit(x->c[11]))
+    if (ascii_is_digit(x->c[11]))
         x->c[11] = '9';
 }
 
 /* Month and department as most people have them. */
 void idnumber_mend_nir(struct idnumber *x)
 {
-    if (x->n != 15 || !idnumber_is_digit(x->c[5]))
+    if (x->n != 15 || !ascii_is_digit(x->c[5]))
         return;
     x->c[0] = (char)('1' + (x->c[0] & 1));
     put_two(x->c + 3, 1, 12);
-    if (idnumber_is_digit(x->c[6]))
+    if (ascii_is_digit(x->c[6]))
         put_two(x->c + 5, 1, 95);
     else
         memcpy(x->c + 5, x->c[6] & 1 ? "2A" : "2B", 2);
@@ -121,7 +121,7 @@ void idnumber_mend_ird(struct idnumber *x)
 /* A digit at the end is a company's. */
 void idnumber_mend_nif(struct idnumber *x)
 {
-    if (x->n == 9 && idnumber_is_digit(x->c[8]) && strchr("KLMXYZ", x->c[0]))
+    if (x->n == 9 && ascii_is_digit(x->c[8]) && strchr("KLMXYZ", x->c[0]))
         x->c[0] = x->c[0] < 'X' ? 'B' : 'A';
 }
 
@@ -136,7 +136,7 @@ void idnumber_mend_cf(struct idnumber *x)
         return;
     for (size_t i = 0; i < sizeof(digits); i++) {
         char *c = &x->c[digits[i]];
-        bool digit = idnumber_is_digit(*c);
+        bool digit = ascii_is_digit(*c);
         const char *at = digit ? NULL : strchr(letters, *c);
         unsigned v = digit ? idnumber_digit(*c)
                      : at  ? (unsigned)(at - letters)

@@ -7,6 +7,7 @@
 #ifndef IDNUMBER_PRIV_H
 #define IDNUMBER_PRIV_H
 
+#include "base/ascii.h"
 #include "idnumber/idnumber.h"
 #include "idnumber/idnumber_kinds.h"
 
@@ -30,15 +31,10 @@ static inline unsigned idnumber_digit(char c)
     return (unsigned)(c - '0');
 }
 
-static inline bool idnumber_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* Digits 0 to 9, letters 10 to 35. */
 static inline unsigned idnumber_value36(char c)
 {
-    return idnumber_is_digit(c) ? idnumber_digit(c) : (unsigned)(c - 'A' + 10);
+    return ascii_is_digit(c) ? idnumber_digit(c) : (unsigned)(c - 'A' + 10);
 }
 
 unsigned idnumber_number(const char *c, size_t n); /* n <= 9 digits */

@@ -39,8 +39,8 @@ bool idnumber_gb_dl(const struct idnumber *x)
         return false;
     return idnumber_is_day(2000, idnumber_number(x->c + 6, 2) % 50,
                            idnumber_number(x->c + 8, 2)) &&
-           (!idnumber_is_digit(x->c[11]) || x->c[11] == '9') &&
-           (!idnumber_is_digit(x->c[12]) || x->c[12] == '9');
+           (!ascii_is_digit(x->c[11]) || x->c[11] == '9') &&
+           (!ascii_is_digit(x->c[12]) || x->c[12] == '9');
 }
 
 bool idnumber_gb_vat(const struct idnumber *x)
@@ -65,12 +65,12 @@ bool idnumber_fr_nir(const struct idnumber *x)
     char d[14];
 
     memcpy(d, x->c, 13);
-    if (!idnumber_is_digit(d[6])) {
+    if (!ascii_is_digit(d[6])) {
         if (d[5] != '2' || (d[6] != 'A' && d[6] != 'B'))
             return false;
         memcpy(d + 5, d[6] == 'A' ? "19" : "18", 2);
     }
-    if (!idnumber_is_digit(d[5]))
+    if (!ascii_is_digit(d[5]))
         return false;
     return 97 - idnumber_modulo(d, 13, 97) == idnumber_number(x->c + 13, 2);
 }
@@ -114,7 +114,7 @@ bool idnumber_es_nif(const struct idnumber *x)
     if (strchr("XYZ", first))
         return x->c[8] == spanish_letter((unsigned)(first - 'X') * 10000000u +
                                          idnumber_number(x->c + 1, 7));
-    if (idnumber_is_digit(first))
+    if (ascii_is_digit(first))
         return x->c[8] == spanish_letter(idnumber_number(x->c, 8));
     if (!strchr("ABCDEFGHJNPQRSUVW", first))
         return false;
@@ -160,7 +160,7 @@ static unsigned omocode_digit(char c)
     static const char letters[] = "LMNPQRSTUV";
     const char *at = strchr(letters, c);
 
-    if (idnumber_is_digit(c))
+    if (ascii_is_digit(c))
         return idnumber_digit(c);
     return at ? (unsigned)(at - letters) : 100;
 }
@@ -176,8 +176,8 @@ bool idnumber_it_cf(const struct idnumber *x)
     unsigned year = omocode_digit(c[6]) * 10 + omocode_digit(c[7]);
 
     for (size_t i = 0; i < 15; i++) {
-        unsigned v = idnumber_is_digit(c[i]) ? idnumber_digit(c[i])
-                                             : (unsigned)(c[i] - 'A');
+        unsigned v = ascii_is_digit(c[i]) ? idnumber_digit(c[i])
+                                          : (unsigned)(c[i] - 'A');
 
         sum += i % 2 ? v : odd[v];
     }

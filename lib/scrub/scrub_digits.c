@@ -9,6 +9,7 @@
  */
 #include "scrub/scrub_priv.h"
 
+#include "base/ascii.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -300,26 +301,9 @@ static int seek_cluster(struct scrub_search *s, const struct cluster *c)
     return rc;
 }
 
-/* The first digit at or after i; text without any goes by in blocks. */
-static size_t next_digit(struct slice t, size_t i)
-{
-    while (i + 32 <= t.n) {
-        unsigned char any = 0;
-
-        for (size_t k = 0; k < 32; k++)
-            any |= (unsigned char)(t.p[i + k] - '0') < 10;
-        if (any)
-            break;
-        i += 32;
-    }
-    while (i < t.n && !scrub_is_digit(t.p[i]))
-        i++;
-    return i;
-}
-
 void scrub_digit_windows(struct scrub_search *s)
 {
-    size_t i = next_digit(s->text, 0);
+    size_t i = ascii_digit_next(s->text, 0);
 
     while (i < s->text.n) {
         struct cluster c = { .first = i };
@@ -327,13 +311,14 @@ void scrub_digit_windows(struct scrub_search *s)
         i = read_cluster(s->text, &c);
         c.sums = sums_of(s->text, &c);
         cluster_windows(s, &c);
-        i = next_digit(s->text, i);
+        i = ascii_digit_next(s->text, i);
     }
 }
 
 int scrub_digits_seek(struct scrub_search *s)
 {
-    size_t i = scrub_spread_digits(s->w) ? next_digit(s->text, 0) : s->text.n;
+    size_t i =
+        scrub_spread_digits(s->w) ? ascii_digit_next(s->text, 0) : s->text.n;
     int rc = ERR_OK;
 
     while (rc == ERR_OK && i < s->text.n) {
@@ -341,7 +326,7 @@ int scrub_digits_seek(struct scrub_search *s)
 
         i = read_cluster(s->text, &c);
         rc = seek_cluster(s, &c);
-        i = next_digit(s->text, i);
+        i = ascii_digit_next(s->text, i);
     }
     return rc;
 }

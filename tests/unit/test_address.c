@@ -1,4 +1,5 @@
 /* test_address.c - addresses as one find each, postcodes, coordinates */
+#include "marks.h"
 #include "suite.h"
 
 #include "address/address.h"
@@ -6,50 +7,31 @@
 #include <stdio.h>
 #include <string.h>
 
-struct marks {
-    const char *text;
-    char out[512]; /* the text with each find as {tier:find} */
-    size_t at, n;
-    enum address_class class;
-    int lowest;
-};
-
 static int mark(void *ctx, enum address_class class, size_t start, size_t end,
                 int tier)
 {
-    struct marks *m = ctx;
-
-    ck_assert_uint_lt(start, end);
-    if (class != m->class || tier > m->lowest)
-        return 0;
-    ck_assert_uint_ge(start, m->at);
-    m->n +=
-        (size_t)snprintf(m->out + m->n, sizeof(m->out) - m->n, "%.*s{%d:%.*s}",
-                         (int)(start - m->at), m->text + m->at, tier,
-                         (int)(end - start), m->text + start);
-    m->at = end;
-    return 0;
+    return marks_add(ctx, (int)class, start, end, tier);
 }
 
 /* The text of `marked` without its marks must be marked so again. */
 static void holds(const char *marked, enum address_class class, int lowest,
                   const char *key)
 {
-    char text[512];
-    struct marks m = { .text = text, .class = class, .lowest = lowest };
-    size_t n = 0;
+    struct marks m;
 
-    for (const char *p = marked; *p; p++) {
-        if (*p == '{' && p[1] && p[2] == ':')
-            p += 2;
-        else if (*p != '}')
-            text[n++] = *p;
-    }
-    text[n] = 0;
+    marks_begin(&m, marked, (int)class, lowest);
     ck_assert_int_eq(
-        address_find((struct slice){ text, n }, slice_of(key), mark, &m), 0);
-    snprintf(m.out + m.n, sizeof(m.out) - m.n, "%s", text + m.at);
-    ck_assert_str_eq(m.out, marked);
+        address_find((struct slice){ m.text, m.n }, slice_of(key), mark, &m),
+        0);
+    marks_end(&m, marked);
+}
+
+/* Each of a list that ends with NULL. */
+static void all_hold(const char *const *marked, enum address_class class,
+                     int lowest)
+{
+    for (; *marked; marked++)
+        holds(*marked, class, lowest, NULL);
 }
 
 START_TEST(an_address_is_one_find)
@@ -71,10 +53,10 @@ START_TEST(an_address_is_one_find)
         "to {1:2505 Heatherleigh Suite 620} and {1:36 Rua Cinco de Setembro "
         "12}",
         "she moved to {2:12 Lake View} and to {2:Pagari 18}.",
+        NULL
     };
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        holds(texts[i], ADDRESS_STREET, 2, NULL);
+    all_hold(texts, ADDRESS_STREET, 2);
     holds("{1:12 Main St}", ADDRESS_STREET, 1, "_address1_");
     holds("{1:Apt 4}", ADDRESS_STREET, 1, "_address2_");
     holds("host 12 a", ADDRESS_STREET, 1, "_ip_address_");
@@ -93,10 +75,10 @@ START_TEST(numbers_beside_words_are_no_addresses)
         "since at least 1872. In 1898, at 1872. In 1898",
         "Floor 3, Room 12B and Room 5, 3 Blue Park tickets",
         "error 404 on page 12 of Chapter 7, version 2 Beta 3",
+        NULL
     };
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        holds(texts[i], ADDRESS_STREET, 1, NULL);
+    all_hold(texts, ADDRESS_STREET, 1);
 }
 END_TEST
 
@@ -105,11 +87,10 @@ START_TEST(postcodes_are_announced_or_of_their_country)
     static const char *const texts[] = {
         "ZIP: {1:94105-1234}, my zip code is {1:90010-170} or {1:SW1A 1AA}",
         "in {1:K1A 0B1}, Denver, CO {1:80279}; postcode {1:7412 SL}",
-        "order 94105, CO 12345, M4 2IO, A1 1AA1 and B12 3",
+        "order 94105, CO 12345, M4 2IO, A1 1AA1 and B12 3", NULL
     };
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        holds(texts[i], ADDRESS_POSTCODE, 1, NULL);
+    all_hold(texts, ADDRESS_POSTCODE, 1);
     holds("{1:10115}", ADDRESS_POSTCODE, 1, "_postal_code_");
     holds("none", ADDRESS_POSTCODE, 1, "_zip_");
 }
@@ -122,15 +103,21 @@ START_TEST(coordinates_come_in_pairs)
         ("lat {1:40.7128, lng -74.0060}, location: {1:48.8566,2.3522}; sums "
          "{2:12.3456, 45.6789}."),
         "[0.1234, 0.5678, 0.9101] and 1.23456, 2.34567, 3.45678",
-        "0.12345, 0.67890 and 12.5, 13.7 and 95.1234, 10.1234",
+        "0.12345, 0.67890 and 12.5, 13.7 and 95.1234, 10.1234", NULL
     };
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        holds(texts[i], ADDRESS_COORDINATES, 2, NULL);
+    all_hold(texts, ADDRESS_COORDINATES, 2);
     holds("{1:52.520008}", ADDRESS_COORDINATES, 1, "_lat_");
     holds("52.5", ADDRESS_COORDINATES, 1, "_lat_");
 }
 END_TEST
+
+static int inside(void *ctx, enum address_class class, size_t start, size_t end,
+                  int tier)
+{
+    (void)class;
+    return marks_inside(ctx, start, end, tier);
+}
 
 /* Any bytes: nothing is read beyond the end, finds are inside. */
 START_TEST(any_bytes_are_looked_at)
@@ -147,7 +134,6 @@ START_TEST(any_bytes_are_looked_at)
         char built[256];
         size_t n = 0;
         char *text;
-        struct marks m = { .class = ADDRESS_STREET };
 
         for (unsigned k = 0; k < 2 + (state >> 20) % 14; k++) {
             const char *bit;
@@ -157,10 +143,10 @@ START_TEST(any_bytes_are_looked_at)
             memcpy(built + n, bit, strlen(bit));
             n += strlen(bit);
         }
-        text = malloc(n + 1);
+        text = malloc(n + !n);
         memcpy(text, built, n);
-        m.text = text;
-        (void)address_find((struct slice){ text, n }, slice_of(NULL), mark, &m);
+        (void)address_find((struct slice){ text, n }, slice_of(NULL), inside,
+                           &n);
         free(text);
     }
 }

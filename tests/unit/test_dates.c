@@ -1,4 +1,5 @@
 /* test_dates.c - dates of many shapes: found, left alone, moved and back */
+#include "marks.h"
 #include "suite.h"
 
 #include "dates/dates.h"
@@ -6,50 +7,30 @@
 #include <stdio.h>
 #include <string.h>
 
-struct marks {
-    const char *text;
-    char out[512]; /* the text with each find as {tier:find} */
-    size_t at, n;
-    enum dates_class class;
-    int lowest;
-};
-
 static int mark(void *ctx, enum dates_class class, size_t start, size_t end,
                 int tier)
 {
-    struct marks *m = ctx;
-
-    ck_assert_uint_lt(start, end);
-    if (class != m->class || tier > m->lowest)
-        return 0;
-    ck_assert_uint_ge(start, m->at);
-    m->n +=
-        (size_t)snprintf(m->out + m->n, sizeof(m->out) - m->n, "%.*s{%d:%.*s}",
-                         (int)(start - m->at), m->text + m->at, tier,
-                         (int)(end - start), m->text + start);
-    m->at = end;
-    return 0;
+    return marks_add(ctx, (int)class, start, end, tier);
 }
 
 /* The text of `marked` without its marks must be marked so again. */
 static void holds(const char *marked, enum dates_class class, int lowest,
                   const char *key)
 {
-    char text[512];
-    struct marks m = { .text = text, .class = class, .lowest = lowest };
-    size_t n = 0;
+    struct marks m;
 
-    for (const char *p = marked; *p; p++) {
-        if (*p == '{' && p[1] && p[2] == ':')
-            p += 2;
-        else if (*p != '}')
-            text[n++] = *p;
-    }
-    text[n] = 0;
+    marks_begin(&m, marked, (int)class, lowest);
     ck_assert_int_eq(
-        dates_find((struct slice){ text, n }, slice_of(key), mark, &m), 0);
-    snprintf(m.out + m.n, sizeof(m.out) - m.n, "%s", text + m.at);
-    ck_assert_str_eq(m.out, marked);
+        dates_find((struct slice){ m.text, m.n }, slice_of(key), mark, &m), 0);
+    marks_end(&m, marked);
+}
+
+/* Each of a list that ends with NULL. */
+static void all_hold(const char *const *marked, enum dates_class class,
+                     int lowest)
+{
+    for (; *marked; marked++)
+        holds(*marked, class, lowest, NULL);
 }
 
 START_TEST(dates_of_every_shape_are_found)
@@ -77,10 +58,10 @@ START_TEST(dates_of_every_shape_are_found)
         "{1:May 15-17, 2024}; born {2:May 1985}; since {1:5/15}",
         "It's like that since {1:3/13/1956}",
         "\"date\": \"{1:2024-05-15}\", [{1:2024-05-15}]",
+        NULL
     };
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        holds(texts[i], DATES_DATE, 2, NULL);
+    all_hold(texts, DATES_DATE, 2);
 }
 END_TEST
 
@@ -98,11 +79,44 @@ START_TEST(numbers_that_are_no_dates_stay)
         "ISBN 978-3-16-148410-0, 555-12-3456, 12:30:45 UTC",
         "flight HAT271 from 1234 Oak, 550e8400-e29b-41d4-a716-446655440000",
         "x = 5-3-2 and 2024-5 and 1-1-1 and 2024-05-15x",
+        NULL
     };
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        holds(texts[i], DATES_DATE, 1, NULL);
+    all_hold(texts, DATES_DATE, 1);
     holds("2023-06-01", DATES_DATE, 3, "_anthropic_version_");
+}
+END_TEST
+
+struct found {
+    size_t start, end;
+};
+
+static int note(void *ctx, enum dates_class class, size_t start, size_t end,
+                int tier)
+{
+    ck_assert_int_eq(class, DATES_DATE);
+    ck_assert_int_eq(tier, 1);
+    *(struct found *)ctx = (struct found){ start, end };
+    return 0;
+}
+
+START_TEST(a_nul_beside_a_date_hides_nothing)
+{
+    static const char text[] = "a\0"
+                               "2024-05-15\0.";
+    struct found f = { 0 };
+
+    ck_assert_int_eq(dates_find((struct slice){ text, sizeof(text) - 1 },
+                                slice_of(NULL), note, &f),
+                     0);
+    ck_assert_uint_eq(f.start, 2);
+    ck_assert_uint_eq(f.end, 12);
+}
+END_TEST
+
+START_TEST(a_word_of_another_language_tells_a_birthday)
+{
+    holds("Geburtstag: {1:12.5.24}", DATES_DATE, 1, NULL);
 }
 END_TEST
 
@@ -116,10 +130,10 @@ START_TEST(ages_need_words_that_say_so)
         "she is {1:one hundred and two} years old",
         "5 years, 12 months, page 91, 2.5 years old, ninety dogs",
         "usage: 95 of stage 99, average 12",
+        NULL
     };
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        holds(texts[i], DATES_AGE, 2, NULL);
+    all_hold(texts, DATES_AGE, 2);
     holds("{1:93}", DATES_AGE, 2, "_age_");
     holds("93", DATES_AGE, 3, "_page_");
 }
@@ -313,6 +327,13 @@ START_TEST(what_is_no_date_is_not_moved)
 }
 END_TEST
 
+static int inside(void *ctx, enum dates_class class, size_t start, size_t end,
+                  int tier)
+{
+    (void)class;
+    return marks_inside(ctx, start, end, tier);
+}
+
 /* Any bytes: nothing is read beyond the end, finds are inside. */
 START_TEST(any_bytes_are_looked_at)
 {
@@ -321,8 +342,7 @@ START_TEST(any_bytes_are_looked_at)
 
     for (int i = 0; i < 20000; i++) {
         size_t n = (state >> 8) % 40;
-        char *text = malloc(n + 1);
-        struct marks m = { .text = text, .class = DATES_DATE };
+        char *text = malloc(n + !n);
         struct buf b = { 0 };
         struct err err;
 
@@ -331,7 +351,7 @@ START_TEST(any_bytes_are_looked_at)
             text[k] = bits[(state >> 16) % (sizeof(bits) - 1)];
         }
         state = state * 1664525u + 1013904223u;
-        (void)dates_find((struct slice){ text, n }, slice_of(NULL), mark, &m);
+        (void)dates_find((struct slice){ text, n }, slice_of(NULL), inside, &n);
         (void)!dates_shift((struct slice){ text, n }, 7, NULL, &b, &err);
         buf_release(&b);
         free(text);
@@ -345,6 +365,8 @@ int main(void)
 
     tcase_add_test(t, dates_of_every_shape_are_found);
     tcase_add_test(t, numbers_that_are_no_dates_stay);
+    tcase_add_test(t, a_nul_beside_a_date_hides_nothing);
+    tcase_add_test(t, a_word_of_another_language_tells_a_birthday);
     tcase_add_test(t, ages_need_words_that_say_so);
     tcase_add_test(t, a_date_without_a_year_moves_with_those_of_it);
     tcase_add_test(t, one_date_tells_the_order_of_others);
