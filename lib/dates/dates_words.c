@@ -260,11 +260,23 @@ size_t dates_word_length(struct slice t, size_t at)
     return i - at;
 }
 
+/* A dash, quote or blank beyond ASCII ends before i: no part of a word. */
+static bool is_mark_before(struct slice t, size_t i)
+{
+    const unsigned char *p = (const unsigned char *)t.p + i;
+
+    if (i >= 2 && p[-2] == 0xC2)
+        return p[-1] < 0xC0 && !memchr("\xAA\xB5\xBA", p[-1], 3);
+    return i >= 3 && ((p[-3] == 0xE2 && (p[-2] | 1) == 0x81) ||
+                      (p[-3] == 0xE3 && p[-2] == 0x80));
+}
+
 size_t dates_word_start(struct slice t, size_t end)
 {
     size_t i = end;
 
-    while (i > 0 && end - i <= DATES_WORD_MAX && dates_is_letter(t.p[i - 1]))
+    while (i > 0 && end - i <= DATES_WORD_MAX && dates_is_letter(t.p[i - 1]) &&
+           !is_mark_before(t, i))
         i--;
     return i;
 }

@@ -283,10 +283,13 @@ struct scrub_window {
 /* Values that must be replaced wherever the record holds them: as they stand
  * (value: rule), and as digits. */
 #define SCRUB_SPREAD_LENGTHS 4096
+#define SCRUB_SPREAD_PAIRS 256
 struct scrub_spread {
     struct map *texts, *digits;
     uint64_t pairs[65536 / 64]; /* first two bytes of texts */
     uint64_t lengths[SCRUB_SPREAD_LENGTHS / 64];
+    uint64_t near[SCRUB_SPREAD_PAIRS]; /* bit n: one that begins so has n bytes,
+                                        * 63: so many or more */
     size_t longest;
 };
 

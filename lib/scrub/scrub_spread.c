@@ -2,9 +2,9 @@
  * scrub_spread.c - values that go wherever a record holds them
  *
  * What the first look found is kept by value. The second one asks, from each
- * place where a word may begin, whether what reaches to one of the next ends of
- * words is such a value: first two bytes and length first, so that the time
- * depends on the text and not on how many values there are.
+ * place where a word may begin, whether what reaches to the end of a word is
+ * such a value: of first two bytes and lengths that values have, so that the
+ * time depends on the text and not on how many values there are.
  */
 #include "scrub/scrub_fake.h"
 
@@ -13,6 +13,10 @@
 #define MIN_DIGITS 6
 #define MIN_TEXT 8
 #define MIN_COINED 5 /* capitals */
+#define MIN_NATION 4
+#define MIN_DATE 6
+#define MIN_POSTCODE 5
+#define FAR 63 /* bytes */
 
 struct spreading {
     struct scrub_worker *w;
@@ -22,6 +26,11 @@ struct spreading {
 static unsigned pair_at(const char *p)
 {
     return (unsigned)(unsigned char)p[0] | (unsigned)(unsigned char)p[1] << 8;
+}
+
+static unsigned near_at(const char *p)
+{
+    return (pair_at(p) * 40503u >> 8) % SCRUB_SPREAD_PAIRS;
 }
 
 static void mark(uint64_t *bits, size_t i)
@@ -51,6 +60,7 @@ static void spread_text(struct scrub_worker *w, uint32_t rule,
     *at = rule;
     mark(s->pairs, pair_at(value.p));
     mark(s->lengths, value.n % SCRUB_SPREAD_LENGTHS);
+    s->near[near_at(value.p)] |= UINT64_C(1) << (value.n < FAR ? value.n : FAR);
     if (value.n > s->longest)
         s->longest = value.n;
 }
@@ -86,6 +96,25 @@ static bool is_coined(const struct scrub_worker *w, struct slice v)
            !names_is(w->rules->names, NAMES_LIST_COMMON, v);
 }
 
+/* "July 10", "Scottish", "94704": whole and in this case they are the same
+ * wherever the record has them. */
+static bool is_telling(const struct scrub_worker *w, const struct scrub_rule *r,
+                       struct slice v)
+{
+    size_t digits = 0, letters = 0;
+
+    for (size_t i = 0; i < v.n; i++) {
+        digits += scrub_is_digit(v.p[i]);
+        letters += scrub_is_alnum(v.p[i]) && !scrub_is_digit(v.p[i]);
+    }
+    if (r->fake == scrub_fake_nationality)
+        return v.n >= MIN_NATION &&
+               !names_is(w->rules->names, NAMES_LIST_COMMON, v);
+    if (r->fake == scrub_fake_date)
+        return v.n >= MIN_DATE && digits && letters;
+    return r->fake == scrub_fake_zip && v.n >= MIN_POSTCODE;
+}
+
 void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
 {
     const struct scrub_rule *r = &w->rules->rule[rule];
@@ -107,7 +136,7 @@ void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
     }
     if (r->stem)
         value.n = r->stem(value);
-    if (value.n >= MIN_TEXT || is_coined(w, value) ||
+    if (value.n >= MIN_TEXT || is_coined(w, value) || is_telling(w, r, value) ||
         (value.n >= MIN_DIGITS && ends_with_digits(value)))
         spread_text(w, rule, value);
 }
@@ -136,6 +165,7 @@ void scrub_spread_reset(struct scrub_worker *w)
 
         s->pairs[pair_at(v.p) / 64] = 0;
         s->lengths[v.n % SCRUB_SPREAD_LENGTHS / 64] = 0;
+        s->near[near_at(v.p)] = 0;
     }
     s->longest = 0;
     map_clear(s->texts);
@@ -149,29 +179,45 @@ void scrub_spread_release(struct scrub_worker *w)
     map_free(w->spread.digits);
 }
 
+/* The value at [start, end), if that is one. */
+static int seek_value(struct scrub_search *s, size_t start, size_t end,
+                      bool literal_only)
+{
+    const struct scrub_spread *x = &s->w->spread;
+    struct slice t = s->text;
+    const uint64_t *rule;
+
+    if (end < t.n && scrub_is_alnum(t.p[end]))
+        return ERR_OK;
+    rule = map_get(x->texts, t.p + start, end - start);
+    if (!rule ||
+        (literal_only && s->w->rules->rule[*rule].gate != GATE_LITERAL))
+        return ERR_OK;
+    return scrub_push_hit(s, (struct scrub_hit){ .start = start,
+                                                 .end = end,
+                                                 .rule = (uint32_t)*rule,
+                                                 .tier = 1 });
+}
+
 /* The values that begin at `start`. */
 static int seek_at(struct scrub_search *s, size_t start, bool literal_only)
 {
     const struct scrub_spread *x = &s->w->spread;
-    struct slice t = s->text;
-    size_t last = t.n - start > x->longest ? start + x->longest : t.n;
+    size_t left = s->text.n - start, n;
+    uint64_t near = x->near[near_at(s->text.p + start)], far = near >> FAR;
     int rc = ERR_OK;
 
-    for (size_t end = start + 2; rc == ERR_OK && end <= last; end++) {
-        const uint64_t *rule;
-
-        if ((end < t.n && scrub_is_alnum(t.p[end])) ||
-            !is_marked(x->lengths, (end - start) % SCRUB_SPREAD_LENGTHS))
-            continue;
-        rule = map_get(x->texts, t.p + start, end - start);
-        if (!rule ||
-            (literal_only && s->w->rules->rule[*rule].gate != GATE_LITERAL))
-            continue;
-        rc = scrub_push_hit(s, (struct scrub_hit){ .start = start,
-                                                   .end = end,
-                                                   .rule = (uint32_t)*rule,
-                                                   .tier = 1 });
+    for (near &= ~(UINT64_C(1) << FAR); near && rc == ERR_OK;
+         near &= near - 1) {
+        n = (size_t)__builtin_ctzll(near);
+        if (n <= left)
+            rc = seek_value(s, start, start + n, literal_only);
     }
+    if (left > x->longest)
+        left = x->longest;
+    for (n = FAR; far && rc == ERR_OK && n <= left; n++)
+        if (is_marked(x->lengths, n % SCRUB_SPREAD_LENGTHS))
+            rc = seek_value(s, start, start + n, literal_only);
     return rc;
 }
 

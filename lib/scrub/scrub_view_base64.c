@@ -7,9 +7,11 @@
  */
 #include "scrub/scrub_priv.h"
 
+#include <endian.h>
 #include <string.h>
 
-#define RUN_MIN 10  /* characters: the least address, of seven bytes */
+#define RUN_MIN 10 /* characters: the least address, of seven bytes */
+#define BLOCK 64
 #define RUN_SURE 16 /* so much that decodes to text is no accident */
 
 /* One more than the value of a character; 0: of neither alphabet. */
@@ -95,29 +97,87 @@ static bool decode_part(struct slice t, size_t from, size_t end, size_t *start,
     return false;
 }
 
+#define EACH UINT64_C(0x0101010101010101)
+
+/* The high bit of each byte of v, none of which has it, that is in a range. */
+static uint64_t in_range(uint64_t v, unsigned char first, unsigned char last)
+{
+    return (v + EACH * (0x80u - first)) ^ (v + EACH * (0x7Fu - last));
+}
+
+/* Bit i: p[i] is of an alphabet; eight bytes at once. */
+static uint64_t coded_bits(const char *p)
+{
+    uint64_t bits = 0;
+
+    for (unsigned k = 0; k < BLOCK; k += 8) {
+        uint64_t v, ascii, is;
+
+        memcpy(&v, p + k, sizeof(v));
+        v = le64toh(v);
+        ascii = v & EACH * 0x7F;
+        is = in_range(ascii | EACH * 0x20, 'a', 'z') |
+             in_range(ascii, '0', '9') | in_range(ascii, '_', '_') |
+             (in_range(ascii, '+', '/') & v << 7); /* + - / are odd */
+        is = (is & ~v) >> 7 & EACH;
+        bits |= (is * UINT64_C(0x0102040810204080) >> 56) << k;
+    }
+    return bits;
+}
+
+/* Where RUN_MIN bits or more that follow each other begin; BLOCK: nowhere. */
+static unsigned long_run(uint64_t bits)
+{
+    _Static_assert(RUN_MIN == 10, "the steps below make ten of one");
+    bits &= bits >> 1;
+    bits &= bits >> 2;
+    bits &= bits >> 4;
+    bits &= bits >> 2;
+    return bits ? (unsigned)__builtin_ctzll(bits) : BLOCK;
+}
+
+/* Where the next run of RUN_MIN or more begins; t.n: nowhere. */
+static size_t next_run(struct slice t, size_t at)
+{
+    size_t held = 0; /* coded bytes before `at` */
+
+    for (; t.n - at + held >= RUN_MIN; at += BLOCK) {
+        char last[BLOCK] = { 0 };
+        const char *p = t.p + at;
+        unsigned lead, from;
+        uint64_t bits;
+
+        if (t.n - at < BLOCK)
+            p = memcpy(last, p, t.n - at);
+        bits = coded_bits(p);
+        lead = ~bits ? (unsigned)__builtin_ctzll(~bits) : BLOCK;
+        if (held + lead >= RUN_MIN)
+            return at - held;
+        from = long_run(bits);
+        if (from < BLOCK)
+            return at + from;
+        if (t.n - at <= BLOCK)
+            break;
+        held = (unsigned)__builtin_clzll(~bits);
+    }
+    return t.n;
+}
+
 bool scrub_base64_next(struct slice t, size_t *at, size_t *start, size_t *end,
                        struct buf *out)
 {
-    size_t done = *at; /* no run begins before this */
+    size_t from = *at, to;
 
-    /* Every run of RUN_MIN holds one of the bytes looked at. */
-    for (size_t i = done + RUN_MIN - 1; i < t.n; i += RUN_MIN) {
-        size_t from = i, to = i;
-
-        if (!is_coded(t.p[i]))
-            continue;
-        while (from > done && is_coded(t.p[from - 1]))
-            from--;
-        while (to < t.n && is_coded(t.p[to]))
+    while (t.n - from >= RUN_MIN && (from = next_run(t, from)) < t.n) {
+        for (to = from + RUN_MIN; to < t.n && is_coded(t.p[to]);)
             to++;
-        if (to - from >= RUN_MIN && decode_part(t, from, to, start, out)) {
+        if (decode_part(t, from, to, start, out)) {
             for (size_t k = 0; k < 2 && to < t.n && t.p[to] == '='; k++)
                 to++;
             *end = *at = to;
             return true;
         }
-        done = to;
-        i = to - 1;
+        from = to;
     }
     return false;
 }

@@ -1,0 +1,92 @@
+/* test_scrub_known.c - what a record knows goes wherever it stands; what is
+ * sought afterwards is found, or said not to have been sought
+ */
+#include "suite.h"
+
+#include "scrub/scrub_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct scrub_rules *rules;
+static const struct crypto_key key = { { 7, 7, 7 } };
+
+static void load_rules(void)
+{
+    struct err err = { 0 };
+
+    ck_assert_int_eq(crypto_init(&err), 0);
+    rules = scrub_rules_new();
+    ck_assert_msg(scrub_rules_add_builtin(rules, &err) == 0 &&
+                      scrub_rules_finish(rules, &err) == 0,
+                  "%s", err.msg);
+}
+
+static void drop_rules(void)
+{
+    scrub_rules_free(rules);
+}
+
+/* Caller frees. */
+static char *scrub(const char *text)
+{
+    struct scrub_worker *w = scrub_worker_new(rules, &key);
+    struct slice in = slice_of(text);
+    struct buf out = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_msg(
+        scrub_record(w, slice_of("s"), &in, 1, &out, NULL, NULL, &err) == 0,
+        "%s", err.msg);
+    scrub_worker_free(w);
+    buf_char(&out, '\0');
+    return buf_take(&out, NULL);
+}
+
+static void check_gone(const char *text, const char *value)
+{
+    char *out = scrub(text);
+
+    ck_assert_msg(!strstr(out, value), "%s stays in %s", value, out);
+    free(out);
+}
+
+START_TEST(a_nationality_told_of_somebody_goes_everywhere)
+{
+    check_gone("{\"q\":\"Each citizen is Japanese here.\\n\\nHow many were "
+               "not?\",\"a\":\"There were 80 Japanese.\"}",
+               "Japanese");
+}
+END_TEST
+
+START_TEST(a_date_between_dashes_is_a_date)
+{
+    check_gone("On day six\u2014July 10\u2014two helicopters came.", "July 10");
+    check_gone("from \u201cJuly 10\u201d on", "July 10");
+}
+END_TEST
+
+START_TEST(a_date_goes_where_nothing_says_that_it_is_one)
+{
+    check_gone("{\"q\":\"She was born on 2024-05-15.\","
+               "\"a\":\"report-2024-05-15.pdf\"}",
+               "2024-05-15");
+}
+END_TEST
+
+START_TEST(a_postcode_goes_where_nothing_says_that_it_is_one)
+{
+    check_gone("{\"zip\":\"94704\",\"a\":\"order for 94704\"}", "94704");
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = suite_case("scrub_known", load_rules, drop_rules);
+
+    tcase_add_test(c, a_nationality_told_of_somebody_goes_everywhere);
+    tcase_add_test(c, a_date_between_dashes_is_a_date);
+    tcase_add_test(c, a_date_goes_where_nothing_says_that_it_is_one);
+    tcase_add_test(c, a_postcode_goes_where_nothing_says_that_it_is_one);
+    return suite_run("scrub_known", c);
+}
