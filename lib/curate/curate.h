@@ -161,8 +161,8 @@ void curate_result_release(struct curate_result *r);
 MUST_CHECK int curate_shares_parse(const char *text, unsigned shares[3],
                                    struct err *err);
 
-/* Takes the store's lock "curate", unless it is held. Interrupted: what was written stays, the
- * next run goes on there. */
+/* Takes the store's lock "curate", unless it is held. Interrupted: what was
+ * written stays, the next run goes on there. */
 MUST_CHECK int curate_run(struct store *s, const struct curate_options *o,
                           struct curate_result *r, struct err *err);
 

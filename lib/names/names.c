@@ -99,6 +99,15 @@ static int asset_text(const char *name, struct slice *out, struct err *err)
     return ERR_OK;
 }
 
+static uint64_t hash_files(struct slice words, struct slice draws,
+                           struct slice weights)
+{
+    uint64_t h = names_hash(words.p, words.n, 0);
+
+    h = names_hash(draws.p, draws.n, h);
+    return names_hash(weights.p, weights.n, h);
+}
+
 int names_open(struct names **out, struct err *err)
 {
     struct names *m = mem_zalloc(sizeof(*m));
@@ -119,11 +128,18 @@ int names_open(struct names **out, struct err *err)
         rc = names_words_open(words, &m->words, err);
     if (rc == ERR_OK)
         rc = read_draws(m, draws, err);
-    if (rc < 0)
+    if (rc < 0) {
         names_close(m);
-    else
-        *out = m;
-    return rc;
+        return rc;
+    }
+    m->hash = hash_files(words, draws, weights);
+    *out = m;
+    return ERR_OK;
+}
+
+uint64_t names_data_hash(const struct names *m)
+{
+    return m->hash;
 }
 
 void names_close(struct names *m)

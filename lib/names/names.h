@@ -65,6 +65,8 @@ struct names;
 /* The lists and the model of the program, read-only. */
 MUST_CHECK int names_open(struct names **out, struct err *err);
 void names_close(struct names *m); /* NULL is fine */
+/* Another number whenever a byte of the lists or of the model is another. */
+uint64_t names_data_hash(const struct names *m);
 
 /* Whether a list has the word (or, of places, the phrase), whatever its case
  * and accents. */

@@ -257,6 +257,7 @@ struct names {
     struct names_draws draw[DRAW_LISTS][SCRIPTS];
     struct slice *drawn; /* what draw points into */
     char *initials;
+    uint64_t hash; /* of all its files */
 };
 
 #endif

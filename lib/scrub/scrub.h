@@ -8,7 +8,7 @@
  * stands. Surrogates come from HMAC(key, scope, type, value): there is no map
  * to keep and no order of threads that could show. Bytes that are not replaced
  * stay exactly as they were. Whatever fails, fails closed: no output.
- * May use: base json crypto regex assets unicode names idnumber.
+ * May use: base json crypto regex assets unicode names idnumber dates address.
  */
 #ifndef SCRUB_H
 #define SCRUB_H
@@ -75,8 +75,8 @@ MUST_CHECK int scrub_rules_finish(struct scrub_rules *r, struct err *err);
 /* Before finish; without it all members are 0. */
 void scrub_rules_set(struct scrub_rules *r, const struct scrub_settings *s);
 const struct scrub_settings *scrub_rules_settings(const struct scrub_rules *r);
-/* Names the engine, the settings and every byte of the rules: "3-" and 12 hex
- * digits, then "+tag", "+mask" and "+drop" if any type is replaced so. */
+/* Names the engine, the settings, every byte of the rules and of the lists of
+ * names: the engine's number, "-" and 12 hex digits, then "+tag", "+mask" and "+drop" if any type is replaced so. */
 const char *scrub_rules_version(const struct scrub_rules *r);
 size_t scrub_rules_count(const struct scrub_rules *r);
 const char *scrub_rules_name(const struct scrub_rules *r, size_t rule);

@@ -639,7 +639,8 @@ static void finish_version(struct scrub_rules *r)
 
     bool tags, masks, drops;
 
-    buf_printf(&r->text, "strict %d\n", r->settings.strict);
+    buf_printf(&r->text, "strict %d\nlists %016llx\n", r->settings.strict,
+               (unsigned long long)names_data_hash(r->names));
     scrub_actions_describe(r, &r->text, &tags, &masks, &drops);
     crypto_sha256(buf_slice(&r->text), hash);
     crypto_hex(hash, sizeof(hash), hex);

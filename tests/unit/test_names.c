@@ -1,4 +1,5 @@
 /* test_names.c - the word lists that are part of the program */
+#include "assets/assets.h"
 #include "names/names.h"
 #include "names/names_priv.h"
 
@@ -47,6 +48,26 @@ END_TEST
 START_TEST(bytes_that_are_no_utf8_fold_to_nothing)
 {
     ck_assert(folds("ab\xFFz\xC3", "abz"));
+}
+END_TEST
+
+START_TEST(every_byte_of_the_lists_is_in_their_hash)
+{
+    static const char *const files[] = { "names/words.bin", "names/draw.txt",
+                                         "names/weights.bin" };
+    uint64_t same = 0, other = 0;
+
+    for (size_t i = 0; i < 3; i++) {
+        struct slice text = assets_text(assets_find(files[i]));
+        char *changed = slice_dup(text);
+
+        changed[text.n - 1] ^= 1;
+        same = names_hash(text.p, text.n, same);
+        other = names_hash(i == 1 ? changed : text.p, text.n, other);
+        free(changed);
+    }
+    ck_assert(names_data_hash(names) == same);
+    ck_assert(names_data_hash(names) != other);
 }
 END_TEST
 
@@ -161,6 +182,7 @@ int main(void)
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, words_fold_to_lower_case_without_accents);
+    tcase_add_test(c, every_byte_of_the_lists_is_in_their_hash);
     tcase_add_test(c, bytes_that_are_no_utf8_fold_to_nothing);
     tcase_add_test(c, lists_know_their_words_whatever_the_case);
     tcase_add_test(c, draws_depend_on_the_number_alone);
