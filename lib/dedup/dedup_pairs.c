@@ -96,18 +96,32 @@ size_t dedup_verify(struct pool *pool, const struct dedup_set *set,
     return n;
 }
 
-struct bucket {
-    uint64_t band;
-    uint32_t set;
-};
+double dedup_recall(struct dedup_bands b, double similarity)
+{
+    return 1 - pow(1 - pow(similarity, b.rows), b.bands);
+}
+
+struct dedup_bands dedup_bands_for(double threshold)
+{
+    struct dedup_bands best = { DEDUP_HASHES, 1 };
+
+    for (unsigned rows = 2; rows <= DEDUP_ROWS_MOST; rows++) {
+        struct dedup_bands b = { DEDUP_HASHES / rows, rows };
+
+        if (dedup_recall(b, threshold) >= DEDUP_RECALL)
+            best = b;
+    }
+    return best;
+}
 
 struct search {
     const struct dedup_set *set;
     size_t count;
     struct dedup_family family;
     dedup_sign_fn *sign;
-    struct bucket *bucket; /* [DEDUP_BANDS][count] */
-    struct dedup_list list[DEDUP_BANDS];
+    struct dedup_bands bands;
+    uint64_t *bucket;        /* [bands][count]: hash << 32 | set */
+    struct dedup_list *list; /* [bands] */
 };
 
 static void sign_chunk(void *ctx, size_t chunk, unsigned worker)
@@ -118,52 +132,46 @@ static void sign_chunk(void *ctx, size_t chunk, unsigned worker)
     (void)worker;
     for (size_t i = chunk * CHUNK; i < to; i++) {
         int32_t signature[DEDUP_HASHES];
+        const int32_t *row = signature;
 
         s->sign(&s->family, s->set[i].hash, s->set[i].count, signature);
-        for (size_t b = 0; b < DEDUP_BANDS; b++) {
+        for (size_t b = 0; b < s->bands.bands; b++) {
             uint64_t h = s->set[i].realm + b;
 
-            for (size_t r = 0; r < DEDUP_ROWS; r++) {
-                h ^= (uint32_t)signature[b * DEDUP_ROWS + r];
+            for (size_t r = 0; r < s->bands.rows; r++) {
+                h ^= (uint32_t)*row++;
                 h *= UINT64_C(0x9e3779b97f4a7c15);
                 h ^= h >> 32;
             }
-            s->bucket[b * s->count + i] = (struct bucket){ h, (uint32_t)i };
+            s->bucket[b * s->count + i] = h << 32 | i;
         }
     }
 }
 
-static int by_band(const void *a, const void *b)
+static void pair_up(struct search *s, size_t b, uint64_t x, uint64_t y)
 {
-    const struct bucket *x = a, *y = b;
+    uint32_t first = (uint32_t)x, second = (uint32_t)y;
 
-    if (x->band != y->band)
-        return x->band < y->band ? -1 : 1;
-    return (x->set > y->set) - (x->set < y->set);
-}
-
-static void pair_up(struct search *s, size_t b, uint32_t x, uint32_t y)
-{
-    if (s->set[x].realm == s->set[y].realm)
-        dedup_list_add(&s->list[b], x, y);
+    if (s->set[first].realm == s->set[second].realm)
+        dedup_list_add(&s->list[b], first, second);
 }
 
 static void search_band(void *ctx, size_t b, unsigned worker)
 {
     struct search *s = ctx;
-    struct bucket *k = s->bucket + b * s->count;
+    uint64_t *k = s->bucket + b * s->count;
     size_t start = 0;
 
     (void)worker;
-    qsort(k, s->count, sizeof(*k), by_band);
+    qsort(k, s->count, sizeof(*k), by_value);
     for (size_t i = 0; i < s->count; i++) {
-        if (k[i].band != k[start].band)
+        if (k[i] >> 32 != k[start] >> 32)
             start = i;
-        if (!s->set[k[i].set].count || i == start)
+        if (!s->set[(uint32_t)k[i]].count || i == start)
             continue;
-        pair_up(s, b, k[start].set, k[i].set);
+        pair_up(s, b, k[start], k[i]);
         for (size_t n = 1; n <= DEDUP_TRIES && i - n > start; n++)
-            pair_up(s, b, k[i - n].set, k[i].set);
+            pair_up(s, b, k[i - n], k[i]);
     }
 }
 
@@ -175,29 +183,48 @@ static bool is_alike(struct dedup_overlap o, double limit)
 size_t dedup_pairs(struct pool *pool, const struct dedup_set *set, size_t n,
                    double threshold, struct dedup_pair **pairs)
 {
-    struct search s = { .set = set, .count = n };
+    struct search s = { .set = set,
+                        .count = n,
+                        .bands = dedup_bands_for(threshold) };
+    size_t bands = s.bands.bands;
 
     dedup_family_make(&s.family);
     s.sign = dedup_sign_best();
-    s.bucket = mem_array(n * DEDUP_BANDS, sizeof(*s.bucket));
+    s.bucket = mem_array(n * bands, sizeof(*s.bucket));
+    s.list = mem_zalloc(bands * sizeof(*s.list));
     pool_run(pool, (n + CHUNK - 1) / CHUNK, sign_chunk, &s);
     if (n)
-        pool_run(pool, DEDUP_BANDS, search_band, &s);
+        pool_run(pool, bands, search_band, &s);
     free(s.bucket);
-    return dedup_verify(pool, set, s.list, DEDUP_BANDS, is_alike, threshold,
-                        pairs);
+    n = dedup_verify(pool, set, s.list, bands, is_alike, threshold, pairs);
+    free(s.list);
+    return n;
+}
+
+struct place {
+    uint64_t realm;
+    uint32_t set;
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+
+    if (x->realm != y->realm)
+        return x->realm < y->realm ? -1 : 1;
+    return (x->set > y->set) - (x->set < y->set);
 }
 
 /* Indices by realm, and ascending within. */
 static uint32_t *by_realm(const struct dedup_set *set, size_t n)
 {
-    struct bucket *k = mem_array(n, sizeof(*k));
+    struct place *k = mem_array(n, sizeof(*k));
     uint32_t *order = mem_array(n, sizeof(*order));
 
     for (size_t i = 0; i < n; i++)
-        k[i] = (struct bucket){ set[i].realm, (uint32_t)i };
+        k[i] = (struct place){ set[i].realm, (uint32_t)i };
     if (n)
-        qsort(k, n, sizeof(*k), by_band);
+        qsort(k, n, sizeof(*k), by_place);
     for (size_t i = 0; i < n; i++)
         order[i] = k[i].set;
     free(k);

@@ -232,6 +232,57 @@ START_TEST(pairs_are_found_and_verified_whatever_the_threads)
 }
 END_TEST
 
+/* Pairs of sets with `shared` common hashes and so many of their own. */
+static double recall_of(struct rng *r, size_t shared, size_t own,
+                        double threshold)
+{
+    enum { PAIRS = 1000 };
+    size_t size = shared + own, n;
+    uint32_t *x = mem_array(2 * PAIRS * size, sizeof(*x));
+    uint32_t *spare = mem_array(size, sizeof(*spare));
+    struct dedup_set *set = mem_zalloc(2 * PAIRS * sizeof(*set));
+    struct dedup_pair *pairs;
+
+    for (size_t i = 0; i < 2 * PAIRS; i++) {
+        uint32_t *at = x + i * size;
+
+        random_set(r, at, size);
+        if (i % 2)
+            memcpy(at, at - size, shared * sizeof(*at));
+        set[i] = (struct dedup_set){ at, size, false, 0 };
+    }
+    for (size_t i = 0; i < 2 * PAIRS; i++)
+        dedup_sort(x + i * size, spare, size);
+    n = dedup_pairs(NULL, set, 2 * PAIRS, threshold, &pairs);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_uint_eq(pairs[i].first / 2, pairs[i].second / 2);
+    free(pairs);
+    free(set);
+    free(spare);
+    free(x);
+    return (double)n / PAIRS;
+}
+
+/* 14 bands of 8 whatever the threshold missed half of the pairs at .6. */
+START_TEST(a_lower_similarity_finds_what_it_says)
+{
+    struct rng r;
+
+    rng_init(&r, 13);
+    for (int percent = 50; percent <= 95; percent += 5) {
+        /* 200 hashes in both sets together */
+        size_t own = (size_t)(100 - percent), shared = 2 * (size_t)percent;
+        double limit = percent / 100.,
+               found = recall_of(&r, shared, own, limit);
+        double want = dedup_recall(dedup_bands_for(limit), limit);
+
+        ck_assert_double_ge(want, DEDUP_RECALL);
+        ck_assert_msg(found >= .95, "%g at %g", found, limit);
+        ck_assert_double_eq_tol(found, want, .02);
+    }
+}
+END_TEST
+
 START_TEST(a_text_inside_another_is_found)
 {
     struct dedup_shingles s[3] = { { 0 } };
@@ -316,6 +367,7 @@ int main(void)
     tcase_add_test(c, signatures_estimate_similarity);
     tcase_add_test(c, a_cut_set_is_a_fair_sample);
     tcase_add_test(c, pairs_are_found_and_verified_whatever_the_threads);
+    tcase_add_test(c, a_lower_similarity_finds_what_it_says);
     tcase_add_test(c, a_text_inside_another_is_found);
     tcase_add_test(c, what_a_template_says_is_dropped);
     tcase_add_test(c, clusters_are_named_by_their_lowest);
