@@ -9,6 +9,7 @@
  */
 #include "curate/curate_settle.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,6 +161,22 @@ static void drop_equal_texts(struct curate_settling *k)
     map_free(seen);
 }
 
+/* Of a text's shingles, how many the row has. */
+static double known_part(const struct curate_row *w)
+{
+    double all = w->words < DEDUP_WORDS ? 1 : w->words - (DEDUP_WORDS - 1.);
+
+    return w->cut && all > (double)w->count ? (double)w->count / all : 1;
+}
+
+/* How many of those that one changed word changes the sample may show. */
+static size_t near_most(const struct curate_row *a, const struct curate_row *b)
+{
+    double x = known_part(a), y = known_part(b);
+
+    return (size_t)ceil(CURATE_NEAR_MOST * (x < y ? x : y));
+}
+
 static void drop_near(struct curate_settling *k)
 {
     for (size_t i = 0; i < k->near_count; i++) {
@@ -168,7 +185,9 @@ static void drop_near(struct curate_settling *k)
         struct dedup_set a = whole_set(of), b = whole_set(w);
         struct dedup_overlap o = dedup_compare(&a, &b);
 
-        if (o.left <= CURATE_NEAR_MOST && o.right <= CURATE_NEAR_MOST)
+        size_t most = near_most(w, of);
+
+        if (o.left <= most && o.right <= most)
             drop_one(w, of);
     }
 }

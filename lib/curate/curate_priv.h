@@ -68,7 +68,7 @@ json_ref curate_last_user(const struct json *j, json_ref messages);
 /* What an example is compared by, from the view of tags: surrogates of two
  * clients differ. All hashes are keyed. Bytes: the numbers in their order,
  * then the shingles. */
-#define CURATE_SHINGLES_MAX 1024 /* exact up to here, a sample beyond */
+#define CURATE_SHINGLES_MAX 4096 /* exact up to here, a sample beyond */
 struct curate_sketch {
     uint64_t task;    /* workload, beginning of system prompt, tools */
     uint64_t context; /* all but the variable part: prompt, tools, earlier */

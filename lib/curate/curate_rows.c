@@ -71,7 +71,8 @@ static void read_outcome(const struct curate_settling *k, struct curate_row *w,
     w->corrected = o.has_answer;
 }
 
-static void read_sketch(struct curate_row *w, struct slice bytes)
+static void read_sketch(const struct curate_settling *k, struct curate_row *w,
+                        struct slice bytes)
 {
     struct curate_sketch s;
 
@@ -81,10 +82,11 @@ static void read_sketch(struct curate_row *w, struct slice bytes)
     w->context = s.context;
     w->stratum = s.stratum;
     w->multi = s.multi;
-    w->cut = s.cut;
-    w->count = s.count;
-    w->hash = mem_array(s.count, sizeof(*w->hash));
-    for (size_t i = 0; i < s.count; i++) {
+    w->words = s.words;
+    w->cut = s.cut || s.count > k->limit;
+    w->count = s.count < k->limit ? s.count : k->limit;
+    w->hash = mem_array(w->count, sizeof(*w->hash));
+    for (size_t i = 0; i < w->count; i++) {
         const unsigned char *p = (const unsigned char *)s.hashes + 4 * i;
 
         w->hash[i] = (uint32_t)p[0] | (uint32_t)p[1] << 8 |
@@ -128,7 +130,7 @@ static void load_row(struct curate_settling *k, struct sql_stmt *q)
         .body = sql_int(q, 12) != 0,
     };
     read_outcome(k, w, q);
-    read_sketch(w, sql_blob(q, 13));
+    read_sketch(k, w, sql_blob(q, 13));
     w->sticky = !k->anew && w->body &&
                 (w->was == CURATE_STRADDLES || w->was == CURATE_OVERLAPS_TEST);
     w->reason = w->body && !w->sticky ? CURATE_KEPT : w->was;
@@ -136,11 +138,49 @@ static void load_row(struct curate_settling *k, struct sql_stmt *q)
     w->duplicate_of = w->body && !w->sticky ? 0 : w->was_duplicate_of;
 }
 
+size_t curate_rows_limit(const uint64_t examples[CURATE_SHINGLES_MAX + 1],
+                         uint64_t most)
+{
+    uint64_t above = 0, sum = 0; /* that have more than n; and up to n */
+    size_t n = 0;
+
+    for (size_t i = 1; i <= CURATE_SHINGLES_MAX; i++)
+        above += examples[i];
+    for (; n < CURATE_SHINGLES_MAX && sum + above <= most; n++) {
+        sum += above;
+        above -= examples[n + 1];
+    }
+    return n;
+}
+
+/* By the sizes of sketches, which are what they are also where encrypted. */
+static int find_limit(struct curate_settling *k)
+{
+    uint64_t *examples =
+        mem_zalloc((CURATE_SHINGLES_MAX + 1) * sizeof(*examples));
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(k->store),
+                     "SELECT min(length(data) / 4, ?), count(*) FROM sketch "
+                     "GROUP BY 1",
+                     &q, k->err);
+
+    if (rc == ERR_OK) {
+        sql_bind_int(q, 1, CURATE_SHINGLES_MAX);
+        while ((rc = sql_step(q, k->err)) == 1)
+            examples[sql_int(q, 0)] += (uint64_t)sql_int(q, 1);
+    }
+    k->limit = curate_rows_limit(examples, CURATE_SETTLE_HASHES);
+    free(examples);
+    return rc;
+}
+
 int curate_rows_load(struct curate_settling *k)
 {
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(k->store), select_rows, &q, k->err);
+    int rc = find_limit(k);
 
+    if (rc == ERR_OK)
+        rc = sql_get(store_sql(k->store), select_rows, &q, k->err);
     if (rc < 0)
         return rc;
     while ((rc = sql_step(q, k->err)) == 1)
@@ -187,13 +227,11 @@ static int write_row(struct curate_settling *k, const struct curate_row *w)
 {
     bool kept = w->reason == CURATE_KEPT;
     struct sql_stmt *q;
-    int rc = store_group_step(k->store, k->err);
-
-    if (rc == ERR_OK)
-        rc = sql_get(store_sql(k->store),
+    int rc = sql_get(store_sql(k->store),
                      "UPDATE example SET kept = ?2, reason = ?3, duplicate_of "
                      "= ?4, split = ?5, cluster = ?6 WHERE id = ?1",
                      &q, k->err);
+
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, w->id);
@@ -229,9 +267,5 @@ int curate_rows_write(struct curate_settling *k)
     for (size_t i = 0; rc == ERR_OK && i < k->count; i++)
         if (k->row[i].body && is_changed(&k->row[i]))
             rc = write_row(k, &k->row[i]);
-    if (rc == ERR_OK)
-        rc = store_group_end(k->store, k->err);
-    if (rc < 0 && sql_in_transaction(store_sql(k->store)))
-        sql_rollback(store_sql(k->store));
     return rc;
 }

@@ -104,7 +104,27 @@ static int is_due(struct curate_settling *k, bool same, bool *due)
     return rc;
 }
 
-static int settle(struct curate_settling *k)
+/* In one step, with what it depends on: of half of it the next run could not
+ * tell what was there before. Others who write wait for it, some 4 seconds for
+ * a million examples that change. */
+static int write_all(struct curate_settling *k, const char *setting)
+{
+    struct sql *db = store_sql(k->store);
+    int rc = sql_begin(db, k->err);
+
+    if (rc < 0)
+        return rc;
+    rc = curate_rows_write(k);
+    if (rc == ERR_OK)
+        rc = store_setting_set(k->store, SETTING, setting, k->err);
+    if (rc == ERR_OK)
+        rc = sql_commit(db, k->err);
+    if (rc < 0 && sql_in_transaction(db))
+        sql_rollback(db);
+    return rc;
+}
+
+static int settle(struct curate_settling *k, const char *setting)
 {
     int rc = curate_rows_load(k);
 
@@ -117,28 +137,9 @@ static int settle(struct curate_settling *k)
         curate_settle_near(k);
         curate_settle_splits(k);
         curate_settle_agreement(k);
-        rc = curate_rows_write(k);
+        rc = write_all(k, setting);
     }
     curate_rows_free(k);
-    return rc;
-}
-
-/* Else a run that is killed half way would look, once its options are taken
- * back, as if nothing had been done. Its first lines stay: the next run has to
- * know from what splits were divided. */
-static int mark_unfinished(struct store *s, const struct buf *was,
-                           struct err *err)
-{
-    struct buf text = { 0 };
-    int rc;
-
-    for (int i = 0; i < 3; i++) {
-        buf_add_slice(&text, line_of(buf_slice(was), i));
-        buf_char(&text, '\n');
-    }
-    buf_str(&text, "unfinished");
-    rc = store_setting_set(s, SETTING, text.data, err);
-    buf_release(&text);
     return rc;
 }
 
@@ -161,12 +162,7 @@ int curate_settle(struct store *s, const struct curate_options *o,
         k.divide = found && !is_same(&was, &now, 0);
         k.share = found && !is_same(&was, &now, 1);
         k.anew = !found || k.divide || k.share || !is_same(&was, &now, 2);
-        if (found)
-            rc = mark_unfinished(s, &was, err);
-        if (rc == ERR_OK)
-            rc = settle(&k);
-        if (rc == ERR_OK)
-            rc = store_setting_set(s, SETTING, now.data, err);
+        rc = settle(&k, now.data);
         r->settled = rc == ERR_OK;
         r->divided = k.divide || k.share;
     }

@@ -10,6 +10,10 @@
 
 #include "curate/curate_priv.h"
 
+/* Of all shingles so many are held, the lowest of each example, at up to 24
+ * bytes each while pairs are found: 1.5 GiB. */
+#define CURATE_SETTLE_HASHES ((uint64_t)64 << 20)
+
 #define CURATE_UNSPLIT (-1)
 #define CURATE_NO_ROW UINT32_MAX
 #define CURATE_MULTI_LEAST                                                     \
@@ -34,6 +38,7 @@ struct curate_row {
     uint64_t talk;          /* of the conversation's id, see CURATE_TALK_ID */
     uint64_t input, answer; /* as logged */
     uint64_t task, context, stratum;
+    uint32_t words;       /* compared */
     uint64_t text;        /* equal: the same words; 0: none */
     uint32_t *hash, *own; /* shingles, and those that are no template's */
     size_t count, own_count;
@@ -53,11 +58,17 @@ struct curate_settling {
     size_t near_count;
     struct dedup_pair *held; /* the same: one holds most of the other */
     size_t held_count;
+    size_t limit;       /* of shingles of a row, see curate_rows_limit */
     bool anew;          /* by other options: no reason is sticky */
     bool divide, share; /* splits are drawn anew: all, all but the test */
 };
 
+/* The most that each of so many examples may keep, so that all have no more
+ * than `most` together; examples[n]: how many have n. */
+size_t curate_rows_limit(const uint64_t examples[CURATE_SHINGLES_MAX + 1],
+                         uint64_t most);
 MUST_CHECK int curate_rows_load(struct curate_settling *k);
+/* Within a transaction. */
 MUST_CHECK int curate_rows_write(struct curate_settling *k);
 void curate_rows_free(struct curate_settling *k);
 /* Its split before any is drawn: it stays while an example is dropped, so that

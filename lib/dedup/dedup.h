@@ -93,7 +93,10 @@ size_t dedup_pairs(struct pool *pool, const struct dedup_set *set, size_t n,
 
 /* Pairs of which one holds `share` of the other's hashes or more, in the same
  * order; exact, by prefix filtering (Chaudhuri et al. 2006). Sets of fewer than
- * `least` hashes have no part. */
+ * `least` hashes have no part. Of sets that are cut as far as both are known,
+ * and that has to be DEDUP_KNOWN_LEAST hashes of the smaller one. Takes 8 bytes
+ * a hash of the largest realm, and as much again to sort them. */
+#define DEDUP_KNOWN_LEAST 4
 size_t dedup_contained(struct pool *pool, const struct dedup_set *set, size_t n,
                        double share, size_t least, struct dedup_pair **pairs);
 

@@ -287,9 +287,41 @@ static size_t first_posting(const struct holders *h, uint32_t hash)
     return low;
 }
 
+static bool is_contained(struct dedup_overlap o, double limit)
+{
+    return dedup_containment(o) >= limit;
+}
+
+/* Of a sample that few hashes of a small set fall into nothing can be told. */
+static bool holds(const struct holders *h, const struct dedup_set *a,
+                  const struct dedup_set *b)
+{
+    struct dedup_overlap o = dedup_compare(a, b);
+    size_t known = o.common + (o.left < o.right ? o.left : o.right);
+
+    return ((!a->cut && !b->cut) || known >= DEDUP_KNOWN_LEAST) &&
+           is_contained(o, h->share);
+}
+
+static void keep_holders(const struct holders *h, uint32_t i,
+                         struct dedup_list *found, struct dedup_list *out)
+{
+    if (found->count)
+        qsort(found->pair, found->count, sizeof(*found->pair), by_value);
+    for (size_t k = 0; k < found->count; k++) {
+        uint64_t pair = found->pair[k];
+        uint32_t other = (uint32_t)(pair >> 32) ^ (uint32_t)pair ^ i;
+
+        if ((k == 0 || pair != found->pair[k - 1]) &&
+            holds(h, &h->set[i], &h->set[other]))
+            dedup_list_add(out, i, other);
+    }
+    found->count = 0;
+}
+
 /* If another set holds that share of this one, it has one of any so many. */
 static void search_holders(struct holders *h, uint32_t i,
-                           struct dedup_list *out)
+                           struct dedup_list *found)
 {
     const struct dedup_set *a = &h->set[i];
     size_t need = (size_t)ceil(h->share * (double)a->count);
@@ -300,24 +332,25 @@ static void search_holders(struct holders *h, uint32_t i,
             const struct dedup_set *b = &h->set[(uint32_t)h->posting[p]];
 
             if (b != a && (b->count >= a->count || b->cut))
-                dedup_list_add(out, i, (uint32_t)h->posting[p]);
+                dedup_list_add(found, i, (uint32_t)h->posting[p]);
         }
 }
 
+/* Candidates are many more than pairs: they go one set at a time. */
 static void holders_chunk(void *ctx, size_t chunk, unsigned worker)
 {
     struct holders *h = ctx;
     size_t to = (chunk + 1) * CHUNK < h->count ? (chunk + 1) * CHUNK : h->count;
+    struct dedup_list found = { 0 };
 
     (void)worker;
-    for (size_t i = chunk * CHUNK; i < to; i++)
-        if (h->set[h->order[i]].count >= h->least)
-            search_holders(h, h->order[i], &h->list[chunk]);
-}
-
-static bool is_contained(struct dedup_overlap o, double limit)
-{
-    return dedup_containment(o) >= limit;
+    for (size_t i = chunk * CHUNK; i < to; i++) {
+        if (h->set[h->order[i]].count < h->least)
+            continue;
+        search_holders(h, h->order[i], &found);
+        keep_holders(h, h->order[i], &found, &h->list[chunk]);
+    }
+    free(found.pair);
 }
 
 size_t dedup_contained(struct pool *pool, const struct dedup_set *set, size_t n,

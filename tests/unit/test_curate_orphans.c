@@ -146,6 +146,32 @@ START_TEST(a_near_answer_comes_back_when_its_original_is_erased)
 }
 END_TEST
 
+/* Neither how many there are nor their times and rewards change. */
+START_TEST(a_label_that_is_changed_later_is_judged_anew)
+{
+    static const char condition[] = "outcome.label=good";
+    const char *text = condition;
+    struct curate_require *r;
+    struct store_outcome o = { .came_with_call = true,
+                               .label = slice_of("good") };
+    int64_t a = log_call("x", "1", "which?", "red", HOUR);
+
+    ck_assert_int_eq(curate_require_new(condition, &r, NULL), 0);
+    log_options.require = &r;
+    ck_assert_int_eq(store_outcome_set(log_store, a, &o, NULL), 0);
+    log_options.require_text = &text;
+    log_options.require_count = 1;
+    (void)log_curate();
+    log_expect(a, "kept", "1");
+    o.label = slice_of("evil");
+    ck_assert_int_eq(store_outcome_set(log_store, a, &o, NULL), 0);
+    ck_assert(log_curate().settled);
+    log_expect(a, "reason", "required");
+    ck_assert(!log_curate().settled);
+    curate_require_free(r);
+}
+END_TEST
+
 /* What passes say of all calls, as one text: later calls may settle it so that
  * an example is dropped. */
 static char *decisions(void)
@@ -218,6 +244,7 @@ int main(void)
     tcase_add_test(c, what_nobody_used_does_not_come_back);
     tcase_add_test(c, a_good_answer_comes_back_when_its_original_is_erased);
     tcase_add_test(c, a_near_answer_comes_back_when_its_original_is_erased);
+    tcase_add_test(c, a_label_that_is_changed_later_is_judged_anew);
     tcase_add_test(c, runs_over_parts_say_what_one_run_says);
     rc = suite_run("curate_orphans", c);
     log_release();

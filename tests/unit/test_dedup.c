@@ -310,6 +310,41 @@ START_TEST(a_text_inside_another_is_found)
 }
 END_TEST
 
+/* A small set against the lowest 1,024 hashes of 20,000. */
+START_TEST(a_text_inside_a_sampled_one_is_found_and_others_are_not)
+{
+    enum { WHOLE = 20000, SAMPLE = 1024, PART = 300 };
+    uint32_t *x = mem_array(WHOLE, sizeof(*x));
+    uint32_t *spare = mem_array(WHOLE, sizeof(*spare));
+    uint32_t part[PART], other[PART];
+    struct dedup_set set[3];
+    struct dedup_pair *pairs;
+    struct rng r;
+
+    rng_init(&r, 17);
+    random_set(&r, x, WHOLE);
+    memcpy(part, x, sizeof(part));
+    random_set(&r, other, PART);
+    dedup_sort(x, spare, WHOLE);
+    dedup_sort(part, spare, PART);
+    dedup_sort(other, spare, PART);
+    /* of the other one hash is within the sample, and common */
+    for (size_t i = 0; i < PART; i++)
+        other[i] |= UINT32_C(1) << 31;
+    dedup_sort(other, spare, PART);
+    other[0] = x[7];
+    set[0] = (struct dedup_set){ x, SAMPLE, true, 0 };
+    set[1] = (struct dedup_set){ part, PART, false, 0 };
+    set[2] = (struct dedup_set){ other, PART, false, 0 };
+    ck_assert_uint_eq(dedup_contained(NULL, set, 3, .8, 9, &pairs), 1);
+    ck_assert_uint_eq(pairs[0].first, 0);
+    ck_assert_uint_eq(pairs[0].second, 1);
+    free(pairs);
+    free(spare);
+    free(x);
+}
+END_TEST
+
 START_TEST(what_a_template_says_is_dropped)
 {
     enum { N = 40 };
@@ -369,6 +404,7 @@ int main(void)
     tcase_add_test(c, pairs_are_found_and_verified_whatever_the_threads);
     tcase_add_test(c, a_lower_similarity_finds_what_it_says);
     tcase_add_test(c, a_text_inside_another_is_found);
+    tcase_add_test(c, a_text_inside_a_sampled_one_is_found_and_others_are_not);
     tcase_add_test(c, what_a_template_says_is_dropped);
     tcase_add_test(c, clusters_are_named_by_their_lowest);
     tcase_set_timeout(c, 60);
