@@ -20,7 +20,7 @@ void scrub_calls_reset(struct scrub_worker *w)
 void scrub_calls_keep(struct scrub_worker *w, size_t first)
 {
     size_t n = w->hits.count - first;
-    void *all = w->found.item, *calls = w->calls;
+    void *all = w->found.item, *calls = w->calls, *plain = w->call_plain;
 
     if (!w->collecting || !w->calls_known)
         return;
@@ -37,7 +37,23 @@ void scrub_calls_keep(struct scrub_worker *w, size_t first)
     w->found.count += n;
     mem_grow(&calls, &w->call_cap, w->call_count + 1, sizeof(*w->calls));
     w->calls = calls;
+    mem_grow(&plain, &w->call_plain_cap, w->call_count + 1, 1);
+    w->call_plain = plain;
+    w->call_plain[w->call_count] = 0;
     w->calls[w->call_count++] = w->found.count;
+}
+
+void scrub_calls_mark_plain(struct scrub_worker *w, size_t call, unsigned depth)
+{
+    if (w->collecting && w->calls_known && call < w->call_count)
+        w->call_plain[call] = (uint8_t)(depth + 1);
+}
+
+/* What is in a text is looked at before it, and deeper. */
+bool scrub_calls_plain(const struct scrub_worker *w, unsigned depth)
+{
+    return !w->collecting && w->calls_known && w->call_next < w->call_count &&
+           w->call_plain[w->call_next] == depth + 1;
 }
 
 int scrub_calls_take(struct scrub_worker *w, struct slice text, struct err *err)

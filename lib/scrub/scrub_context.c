@@ -66,6 +66,9 @@ void scrub_context_add(struct scrub_rules *r, uint32_t rule)
 void scrub_context_finish(struct scrub_rules *r)
 {
     r->width = (r->count + 63) / 64;
+    r->key_set = mem_zalloc((r->width + 1) * sizeof(*r->key_set));
+    for (size_t i = 0; i < r->key_count; i++)
+        set_add(r->key_set, r->key_rule[i]);
     r->word_rules =
         mem_zalloc((r->word_count + 1) * r->width * sizeof(*r->word_rules));
     for (uint32_t i = 0; i < r->count; i++)

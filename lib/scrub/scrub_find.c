@@ -218,10 +218,16 @@ static void open_windows(struct scrub_search *s)
 {
     const struct scrub_rules *rules = s->w->rules;
 
-    for (size_t i = 0; i < rules->key_count; i++)
-        if (s->evidence && scrub_set_has(s->evidence, rules->key_rule[i]))
-            scrub_add_window(s, (struct scrub_window){ 0, s->text.n, s->text.n,
-                                                       rules->key_rule[i] });
+    for (size_t k = 0; s->evidence && k < rules->width; k++) {
+        uint64_t set = s->evidence[k] & rules->key_set[k];
+
+        for (; set; set &= set - 1) {
+            uint32_t rule = (uint32_t)(64 * k) + (uint32_t)__builtin_ctzll(set);
+
+            scrub_add_window(
+                s, (struct scrub_window){ 0, s->text.n, s->text.n, rule });
+        }
+    }
     for (size_t i = 0; i < rules->all_count; i++)
         scrub_add_window(s, (struct scrub_window){ 0, s->text.n, s->text.n,
                                                    rules->all_rule[i] });

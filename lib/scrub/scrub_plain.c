@@ -188,11 +188,15 @@ static int find_all(struct scrub_walk *s, struct slice text, struct slice key,
 {
     struct scrub_worker *w = s->w;
     struct scrub_level *l = &w->level[depth];
+    const char *whole = text.p;
     unsigned needs;
-    size_t first, views;
+    size_t first, views, call;
+    bool plain;
     int rc;
 
-    if (w->known_only) {
+    if (w->known_only || (text.n && scrub_calls_plain(w, depth))) {
+        if (w->place == PLACE_MEDIA)
+            w->place = PLACE_TEXT;
         w->hits.count = w->views = 0;
         rc = scrub_find(w, text, key, s->err);
         if (rc == ERR_OK)
@@ -202,7 +206,9 @@ static int find_all(struct scrub_walk *s, struct slice text, struct slice key,
     take_media(w, &text, depth);
     if (w->place == PLACE_MEDIA)
         w->place = PLACE_TEXT; /* whatever else stands there */
+    call = w->call_count;
     rc = look_into_runs(s, text, key, depth);
+    plain = call == w->call_count && text.p == whole && !l->run_count;
     w->hits.count = 0;
     if (rc == ERR_OK)
         rc = scrub_find(w, text, key, s->err);
@@ -215,6 +221,8 @@ static int find_all(struct scrub_walk *s, struct slice text, struct slice key,
         rc = scrub_find(w, buf_slice(&w->view[views - 1].text), key, s->err);
         map_hits(w, first, views);
     }
+    if (plain && !views)
+        scrub_calls_mark_plain(w, call, depth);
     w->views = views;
     scrub_resolve(w, l->runs, l->run_count);
     return rc;

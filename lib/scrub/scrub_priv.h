@@ -190,6 +190,7 @@ struct scrub_rules {
     uint32_t *all_rule, *found_rule, *key_rule; /* with such gates */
     uint32_t media_rule;                        /* UINT32_MAX: none */
     uint32_t *run_rule;
+    uint64_t *key_set; /* of those with gate key */
     size_t digit_count, other_count, all_count, found_count, key_count;
     size_t run_count, least_run; /* of their lengths */
     struct scrub_shape *shape;   /* of digit_rule */
@@ -362,7 +363,9 @@ struct scrub_worker {
     struct slice template[SCRUB_TEMPLATES]; /* JSON; of the record */
     size_t template_count;
     struct scrub_hits found;
-    size_t *calls; /* ends of each text's finds */
+    size_t *calls;       /* ends of each text's finds */
+    uint8_t *call_plain; /* depth, plus 1, of one with nothing in it; or 0 */
+    size_t call_plain_cap;
     size_t call_count, call_cap, call_next;
     struct scrub_skip *skips; /* values of logprobs, as they begin */
     size_t skip_count, skip_cap, skip_next;
@@ -442,6 +445,12 @@ void scrub_template_read(struct scrub_worker *w, const struct slice *documents,
                          size_t n);
 void scrub_calls_reset(struct scrub_worker *w);
 void scrub_calls_keep(struct scrub_worker *w, size_t first);
+/* The call was the first for a text at this depth that holds no media and no
+ * base64 and is what it looks like. */
+void scrub_calls_mark_plain(struct scrub_worker *w, size_t call,
+                            unsigned depth);
+/* Was the text at this depth, that is looked at again, so marked? */
+bool scrub_calls_plain(const struct scrub_worker *w, unsigned depth);
 /* 1: added to w->hits; 0: it is not known. */
 MUST_CHECK int scrub_calls_take(struct scrub_worker *w, struct slice text,
                                 struct err *err);

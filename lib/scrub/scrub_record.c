@@ -72,6 +72,7 @@ void scrub_worker_free(struct scrub_worker *w)
     free(w->hits.item);
     free(w->found.item);
     free(w->calls);
+    free(w->call_plain);
     free(w->skips);
     free(w->edits);
     free(w->spans);

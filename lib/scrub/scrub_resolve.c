@@ -248,6 +248,8 @@ void scrub_resolve(struct scrub_worker *w, struct scrub_hit *runs, size_t count)
     struct scrub_hit *h;
     size_t from = 0, kept = 0;
 
+    if (!hits->count && !count)
+        return;
     if (count)
         add_runs(w, runs, count);
     h = hits->item;

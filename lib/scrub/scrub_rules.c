@@ -81,6 +81,7 @@ void scrub_rules_free(struct scrub_rules *r)
     free(r->run_rule);
     free(r->other_rule);
     free(r->key_rule);
+    free(r->key_set);
     free(r->all_rule);
     free(r->found_rule);
     free(r->shape);

@@ -36,25 +36,39 @@ static bool is_text_byte(unsigned char c)
     return (c >= 0x20 && c != 0x7F) || c == '\t' || c == '\n' || c == '\r';
 }
 
+/* Four characters, 24 bits; what is not there counts as zeros. */
+static uint32_t bits_of(const char *p, size_t n)
+{
+    uint32_t bits = 0;
+
+    for (size_t i = 0; i < 4; i++)
+        bits = bits << 6 | (i < n ? value_of[(unsigned char)p[i]] - 1u : 0);
+    return bits;
+}
+
 /* False: not readable. */
 static bool decode(struct slice run, struct buf *out)
 {
-    unsigned bits = 0, held = 0;
+    char *to;
 
     buf_reset(out);
-    for (size_t i = 0; i < run.n - (run.n % 4 == 1); i++) {
-        unsigned char c;
+    to = buf_reserve(out, run.n);
+    for (size_t i = 0; to && i < run.n; i += 4) {
+        size_t left = run.n - i < 4 ? run.n - i : 4;
+        uint32_t bits = bits_of(run.p + i, left);
 
-        bits = (bits << 6 | (value_of[(unsigned char)run.p[i]] - 1u)) & 0xFFFF;
-        held += 6;
-        if (held < 8)
-            continue;
-        held -= 8;
-        c = (unsigned char)(bits >> held);
-        if (!is_text_byte(c))
-            return false;
-        buf_char(out, (char)c);
+        for (size_t k = 0; k + 1 < left; k++) {
+            unsigned char c = (unsigned char)(bits >> (16 - 8 * k));
+
+            if (!is_text_byte(c))
+                return false;
+            *to++ = (char)c;
+        }
     }
+    if (!to)
+        return false;
+    *to = '\0';
+    out->len = (size_t)(to - out->data);
     return out->len && utf8_valid(out->data, out->len);
 }
 
