@@ -194,9 +194,8 @@ static int find_all(struct scrub_walk *s, struct slice text, struct slice key,
     bool plain;
     int rc;
 
-    if (w->known_only || (text.n && scrub_calls_plain(w, depth))) {
-        if (w->place == PLACE_MEDIA)
-            w->place = PLACE_TEXT;
+    if (w->known_only ||
+        (text.n && w->place != PLACE_MEDIA && scrub_calls_plain(w, depth))) {
         w->hits.count = w->views = 0;
         rc = scrub_find(w, text, key, s->err);
         if (rc == ERR_OK)
