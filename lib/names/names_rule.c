@@ -22,9 +22,22 @@ bool names_is_honorific(const struct names_token *t)
     return is(t, CUE_HONORIFIC) && names_is_capital(t);
 }
 
+/* "Jasmine Ivanov", not "Jasmine Karma": a product is called so, too. */
+static bool is_named_as_product(const struct names_token *t)
+{
+    return (t->lists & W_TECH) && (t->lists & (W_GIVEN | W_POPULAR)) &&
+           t[1].shape == t->shape && t[1].gap == 1 &&
+           (t->shape == SHAPE_CAP ||
+            (t->shape == SHAPE_UPPER && (t[1].lists & W_LAST))) &&
+           !(t[1].lists & (W_TECH | W_COMMON | W_KNOWN | W_ORG | W_TITLE));
+}
+
 static bool is_other(const struct names_token *t)
 {
     unsigned l = t->lists;
+
+    if (is_named_as_product(t))
+        l &= ~(unsigned)W_TECH;
 
     if ((l & W_CALENDAR) && (l & W_GIVEN) &&
         (names_is_capital(&t[1]) || is(&t[1], CUE_PARTICLE)))

@@ -134,20 +134,79 @@ static void take_media(struct scrub_worker *w, struct slice *text,
         *text = buf_slice(masked);
 }
 
+/* The sentence before `start`, or the last words of it. */
+static struct slice words_before(struct slice text, size_t start)
+{
+    size_t from = start > RUN_CONTEXT ? start - RUN_CONTEXT : 0;
+
+    while (from && from < start && scrub_is_alnum(text.p[from - 1]))
+        from++;
+    for (size_t i = from; i < start; i++)
+        if (strchr("\n.;!?", text.p[i]))
+            from = i + 1;
+    return (struct slice){ text.p + from, start - from };
+}
+
 /* A short run stands for a value, and the words before it are as good as a key
  * that says what it is. */
 static struct slice run_key(struct slice text, struct slice key, size_t start,
                             size_t n, struct buf *words)
 {
-    size_t from = start > RUN_CONTEXT ? start - RUN_CONTEXT : 0;
-
     if (n > RUN_CONTEXT || key.n > 2)
         return key;
-    for (size_t i = from; i < start; i++)
-        if (strchr("\n.;!?", text.p[i]))
-            from = i + 1;
-    scrub_key_words((struct slice){ text.p + from, start - from }, words);
+    scrub_key_words(words_before(text, start), words);
     return words->len > 2 ? buf_slice(words) : key;
+}
+
+/* A short run among the words before it: edits of it, in its own offsets, if
+ * it gave none (from `mark` on) by itself. */
+static int look_beside_words(struct scrub_walk *s, struct slice before,
+                             struct slice decoded, struct slice key,
+                             size_t mark, unsigned depth)
+{
+    struct scrub_worker *w = s->w;
+    size_t first = w->edit_count, kept;
+    struct buf both = { 0 };
+    int rc;
+
+    buf_add_slice(&both, before);
+    buf_add_slice(&both, decoded);
+    rc = scrub_plain_text(s, buf_slice(&both), key, false, depth);
+    kept = first;
+    for (size_t i = first; first == mark && i < w->edit_count; i++) {
+        struct scrub_edit e = w->edits[i];
+
+        if (e.start < before.n)
+            continue; /* is found where it stands */
+        e.start -= before.n;
+        e.end -= before.n;
+        w->edits[kept++] = e;
+    }
+    w->edit_count = kept;
+    buf_release(&both);
+    return rc;
+}
+
+static int look_into_run(struct scrub_walk *s, struct slice text,
+                         struct slice key, size_t start, size_t end,
+                         unsigned depth)
+{
+    struct slice decoded = buf_slice(&s->w->level[depth].decoded), before;
+    size_t mark = s->w->edit_count;
+    struct buf words = { 0 };
+    int rc;
+
+    if (depth >= SCRUB_MAX_NESTING)
+        return err_set(s->err, ERR_LIMIT,
+                       "text in base64 is nested deeper than %d",
+                       SCRUB_MAX_NESTING);
+    rc = scrub_text(s, decoded, run_key(text, key, start, end - start, &words),
+                    depth + 1);
+    before = words_before(text, start);
+    if (rc == ERR_OK && end - start <= RUN_CONTEXT && before.n)
+        rc = look_beside_words(s, before, decoded, key, mark, depth + 1);
+    buf_release(&words);
+    return rc;
 }
 
 /* Readable runs of base64 in which something was found, in l->runs. */
@@ -156,30 +215,19 @@ static int look_into_runs(struct scrub_walk *s, struct slice text,
 {
     struct scrub_level *l = &s->w->level[depth];
     size_t at = 0, start, end, mark = s->w->edit_count;
-    struct buf words = { 0 };
     int rc = ERR_OK;
 
     while (rc == ERR_OK &&
            scrub_base64_next(text, &at, &start, &end, &l->decoded)) {
         struct scrub_hit h = { .start = start, .end = end };
 
-        if (depth >= SCRUB_MAX_NESTING) {
-            rc = err_set(s->err, ERR_LIMIT,
-                         "text in base64 is nested deeper than %d",
-                         SCRUB_MAX_NESTING);
-            break;
-        }
-        buf_reset(&words);
-        rc = scrub_text(s, buf_slice(&l->decoded),
-                        run_key(text, key, start, end - start, &words),
-                        depth + 1);
+        rc = look_into_run(s, text, key, start, end, depth);
         if (rc < 0 || s->w->edit_count == mark)
             continue;
         encode_run(s->w, buf_slice(&l->decoded),
                    (struct slice){ text.p + start, end - start }, mark, &h);
         push_run(l, h);
     }
-    buf_release(&words);
     return rc;
 }
 

@@ -78,6 +78,7 @@ static bool is_identifying(struct slice run, struct slice text)
 {
     unsigned last = value_of[(unsigned char)run.p[run.n - 1]] - 1u;
     size_t digits = 0, blanks = 0;
+    bool plain = true;
 
     if (run.n % 4 == 1 || (run.n % 4 == 2 && last & 15) ||
         (run.n % 4 == 3 && last & 3))
@@ -85,10 +86,12 @@ static bool is_identifying(struct slice run, struct slice text)
     for (size_t i = 0; i < text.n; i++) {
         digits += scrub_is_digit(text.p[i]);
         blanks += text.p[i] == ' ';
-        if (!scrub_is_alnum(text.p[i]) && !strchr(" -./:,'@_()+", text.p[i]))
+        if ((unsigned char)text.p[i] >= 0x80)
             return false;
+        plain &= scrub_is_alnum(text.p[i]) ||
+                 strchr(" -./:,'@_()+", text.p[i]) != NULL;
     }
-    return digits >= 4 || blanks == 1;
+    return digits >= 4 || (plain && blanks == 1);
 }
 
 /* All of the run, or what follows a separator in it. */

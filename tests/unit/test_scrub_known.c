@@ -80,6 +80,33 @@ START_TEST(a_postcode_goes_where_nothing_says_that_it_is_one)
 }
 END_TEST
 
+START_TEST(a_short_value_in_base64_goes_by_the_words_before_it)
+{
+    check_gone("My passport number is QTc3NzI3ODc2.", "QTc3NzI3ODc2");
+    check_gone("The bank account number is MDIxNzUyNTQ1Ng==, thanks.",
+               "MDIxNzUyNTQ1Ng");
+    check_gone("My driver's license number is QjUyNDk4MzY=.", "QjUyNDk4MzY");
+    check_gone("{\"q\":\"My password: QWFtZXMhNTYxOCM=\"}", "QWFtZXMhNTYxOCM");
+}
+END_TEST
+
+START_TEST(words_before_base64_are_not_changed_twice)
+{
+    char *out = scrub("Ann Kowalski has the account number MDIxNzUyNTQ1Ng==");
+
+    ck_assert(!strstr(out, "Kowalski") && !strstr(out, "MDIxNzUyNTQ1Ng"));
+    ck_assert(strstr(out, " has the account number ") != NULL);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_first_name_that_is_a_product_goes_before_a_surname)
+{
+    check_gone("My name is Jasmine Ivanov, can you help me?", "Jasmine");
+    check_gone("My name is JASMINE SCHNEIDER, can you help me?", "JASMINE");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_known", load_rules, drop_rules);
@@ -88,5 +115,8 @@ int main(void)
     tcase_add_test(c, a_date_between_dashes_is_a_date);
     tcase_add_test(c, a_date_goes_where_nothing_says_that_it_is_one);
     tcase_add_test(c, a_postcode_goes_where_nothing_says_that_it_is_one);
+    tcase_add_test(c, a_short_value_in_base64_goes_by_the_words_before_it);
+    tcase_add_test(c, words_before_base64_are_not_changed_twice);
+    tcase_add_test(c, a_first_name_that_is_a_product_goes_before_a_surname);
     return suite_run("scrub_known", c);
 }
