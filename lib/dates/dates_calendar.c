@@ -39,8 +39,3 @@ void dates_from_number(long n, int *y, int *m, int *d)
     *m = (int)((from_march + 2) % 12 + 1);
     *y = (int)(cycle * 400 + year + (*m < 3));
 }
-
-int dates_weekday_of(int y, int m, int d)
-{
-    return (int)((dates_to_number(y, m, d) % 7 + 10) % 7 + 1);
-}

@@ -66,7 +66,6 @@ bool dates_month_short(int row);
 bool dates_valid(int y, int m, int d);     /* y 0: of any year */
 long dates_to_number(int y, int m, int d); /* days since 1970-01-01 */
 void dates_from_number(long n, int *y, int *m, int *d);
-int dates_weekday_of(int y, int m, int d); /* 1 Monday to 7 Sunday */
 
 /* The date that begins at byte `at`; false if there is none. */
 bool dates_parse(struct slice t, size_t at, struct dates_parts *out);

@@ -15,7 +15,6 @@
 #define BECH32_CONST 1u
 #define BECH32M_CONST 0x2BC830A3u
 #define BECH32_CHECK 6
-#define BECH32_MAX 128
 
 static const char base58[] =
     "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";

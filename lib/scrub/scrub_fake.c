@@ -390,7 +390,7 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
     struct buf *norm = &w->form, *before = &w->before;
     const uint64_t *tried;
     size_t start = out->len;
-    unsigned again = 0, last, same = 0;
+    unsigned again = 0, last, limit, same = 0;
     struct scrub_folded folded;
     struct slice form;
 
@@ -405,6 +405,7 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
     if (tried)
         again = (unsigned)*tried;
     last = again + SCRUB_FAKE_TRIES;
+    limit = last + SCRUB_FAKE_TRIES;
     buf_reset(before);
     for (; again < last; again++) {
         struct slice s;
@@ -417,8 +418,10 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
             break; /* there is no other */
         buf_reset(before);
         buf_add_slice(before, s);
-        if (same_folded(f, s, folded.text, value))
-            continue;
+        if (same_folded(f, s, folded.text, value)) {
+            last += again + 1 == last && last < limit;
+            continue; /* any other is better */
+        }
         if (tried || rule->fake_kind == SCRUB_FAKE_PARTS ||
             scrub_faked_free_to(f, s, buf_slice(norm))) {
             scrub_faked_take(f, s, buf_slice(norm));

@@ -319,6 +319,7 @@ START_TEST(what_is_no_date_is_not_moved)
                          ERR_FORMAT);
     ck_assert_int_eq(dates_shift(slice_of("2999-12-31"), 7, NULL, &b, &err),
                      ERR_LIMIT);
+    ck_assert_str_eq(err.msg, "a date would leave the years 1000 to 2999");
     ck_assert_int_eq(
         dates_shift(slice_of("2024-05-15"), DATES_MAX_DAYS + 1, NULL, &b, &err),
         ERR_LIMIT);

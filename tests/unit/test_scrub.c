@@ -422,6 +422,8 @@ START_TEST(bad_rules_name_file_line_and_fault)
         { "[a]\nfoo = 1\n", "user.rules:2: unknown setting" },
         { "[a]\ntype = X\ngate = all\npattern = x\n", "no example" },
         { "[a\n", "user.rules:1: ] is missing" },
+        { "[a]\ntier = 0\n", "user.rules:2: tier is 1, 2 or 3" },
+        { "[a]\ntier = 4\n", "user.rules:2: " },
         { "[a]\ncheck = nope\n", "user.rules:2: unknown check" },
     };
 

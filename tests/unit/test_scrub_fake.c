@@ -2,6 +2,7 @@
 #include "suite.h"
 
 #include "base/io.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "json/json.h"
@@ -50,6 +51,8 @@ static struct scrub_rules *rules_with(const struct scrub_settings *s,
     add_rule(r, "age", "AGE", "age");
     add_rule(r, "url", "URL", "url");
     add_rule(r, "mac", "MAC", "mac");
+    add_rule(r, "badge", "BADGE", "id");
+    add_rule(r, "phone", "PHONE", "phone");
     if (s)
         scrub_rules_set(r, s);
     if (scrub_rules_finish(r, err) == 0)
@@ -694,6 +697,64 @@ START_TEST(a_name_of_words_is_known_in_its_forms)
 }
 END_TEST
 
+/* Where a record has every value that could be drawn, the last draw stands,
+ * for other forms of the value too. */
+START_TEST(forms_of_a_number_agree_though_all_draws_are_taken)
+{
+    struct buf text = { 0 };
+    struct json j = { 0 };
+    char *out, *dashed, *plain;
+
+    buf_str(&text, "{\"own_badge\":[\"1-2\"");
+    for (int i = 0; i < 100; i++)
+        buf_printf(&text, ",\"%02d\"", i);
+    buf_str(&text, "]}");
+    out = scrub(text.data);
+    ck_assert_int_eq(json_parse(&j, out, strlen(out), NULL), 0);
+    dashed = json_strdup(&j, json_at(&j, json_get(&j, 0, "own_badge"), 0));
+    plain = json_strdup(&j, json_at(&j, json_get(&j, 0, "own_badge"), 13));
+    ck_assert_uint_eq(strlen(dashed), 3);
+    ck_assert_uint_eq(strlen(plain), 2);
+    ck_assert_msg(dashed[0] == plain[0] && dashed[2] == plain[1], "%s %s",
+                  dashed, plain);
+    json_release(&j);
+    free(dashed);
+    free(plain);
+    free(out);
+    buf_release(&text);
+}
+END_TEST
+
+/* 555-01xx has a hundred numbers; a record may have more. */
+START_TEST(more_short_telephones_than_are_reserved_stay_apart)
+{
+    struct buf text = { 0 };
+    struct map *seen = map_new();
+    struct json j = { 0 };
+    char *out;
+
+    buf_str(&text, "{\"own_phone\":[\"234-1000\"");
+    for (int i = 1; i < 150; i++)
+        buf_printf(&text, ",\"234-1%03d\"", i);
+    buf_str(&text, "]}");
+    out = scrub(text.data);
+    ck_assert_int_eq(json_parse(&j, out, strlen(out), NULL), 0);
+    for (size_t i = 0; i < 150; i++) {
+        char *s = json_strdup(&j, json_at(&j, json_get(&j, 0, "own_phone"), i));
+        bool added;
+
+        (void)map_put(seen, s, strlen(s), &added);
+        ck_assert_msg(added, "%s twice", s);
+        ck_assert_msg(strncmp(s, "234-1", 5) != 0, "%s", s);
+        free(s);
+    }
+    map_free(seen);
+    json_release(&j);
+    free(out);
+    buf_release(&text);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_fake", load_rules, drop_rules);
@@ -703,6 +764,8 @@ int main(void)
     tcase_add_test(c, a_name_of_words_is_known_in_its_forms);
     tcase_add_test(c, titles_particles_hyphens_and_scripts_stay);
     tcase_add_test(c, names_of_a_record_stay_apart);
+    tcase_add_test(c, forms_of_a_number_agree_though_all_draws_are_taken);
+    tcase_add_test(c, more_short_telephones_than_are_reserved_stay_apart);
     tcase_add_test(c, places_agree_in_addresses_and_alone);
     tcase_add_test(c, kinds_of_places_and_time_zones_stay);
     tcase_add_test(c, kinds_of_organisations_stay);

@@ -168,6 +168,36 @@ START_TEST(a_first_name_is_no_title)
 }
 END_TEST
 
+/* Finds that reach into a run of base64 which is written anew, from before it
+ * and over its end, go with it as a whole. */
+START_TEST(what_loses_to_base64_leaves_no_end)
+{
+    static const char own[] =
+        "[before]\ntype = BEFORE\ngate = literal\nliteral = opens\n"
+        "after = 20\npattern = opens \\w{4}\nsurrogate = shape\n"
+        "example = <<opens abcd>>\ncounter = a\n"
+        "[behind]\ntype = BEHIND\ngate = literal\nliteral = closes\n"
+        "before = 20\npattern = \\w{4} closes\nsurrogate = shape\n"
+        "example = <<abcd closes>>\ncounter = a\n";
+    /* mail bob.smithson@gmail.com */
+    static const char text[] =
+        "it opens bWFpbCBib2Iuc21pdGhzb25AZ21haWwuY29t closes.";
+    struct scrub_rules *r = scrub_rules_new();
+    struct err err = { 0 };
+    char *out;
+
+    ck_assert_msg(scrub_rules_add_builtin(r, &err) == 0 &&
+                      scrub_rules_add(r, "own", slice_of(own), &err) == 0 &&
+                      scrub_rules_finish(r, &err) == 0,
+                  "%s", err.msg);
+    out = scrub_with(r, slice_of(text));
+    ck_assert_msg(!strstr(out, "opens") && !strstr(out, "closes"), "%s", out);
+    ck_assert_msg(strncmp(out, "it ", 3) == 0, "%s", out);
+    free(out);
+    scrub_rules_free(r);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_looks", load_rules, drop_rules);
@@ -181,5 +211,6 @@ int main(void)
     tcase_add_test(c, a_reason_that_is_a_sentence_is_scrubbed);
     tcase_add_test(c, hosts_of_a_company_under_local_go);
     tcase_add_test(c, a_first_name_is_no_title);
+    tcase_add_test(c, what_loses_to_base64_leaves_no_end);
     return suite_run("scrub_looks", c);
 }

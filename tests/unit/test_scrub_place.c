@@ -369,6 +369,27 @@ START_TEST(the_keys_of_a_record_may_be_many)
 }
 END_TEST
 
+/* Keys of any length tell what they tell; long ones are not remembered. */
+START_TEST(a_key_of_many_bytes_tells_as_much)
+{
+    for (int n = 40; n <= 4000; n *= 10) {
+        struct buf text = { 0 };
+        size_t count;
+        char *out;
+
+        buf_str(&text, "[");
+        for (int i = 0; i < 3; i++)
+            buf_printf(&text, "%s{\"%0*d_phone\":\"415736267%d\"}",
+                       i ? "," : "", n, 0, i);
+        buf_str(&text, "]");
+        out = scrub(text.data, &count);
+        ck_assert_uint_eq(count, 3);
+        free(out);
+        buf_release(&text);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_place", load_rules, drop_rules);
@@ -386,5 +407,6 @@ int main(void)
     tcase_add_test(c, media_may_be_kept_and_is_counted);
     tcase_add_test(c, evidence_of_an_escaped_key_counts);
     tcase_add_test(c, the_keys_of_a_record_may_be_many);
+    tcase_add_test(c, a_key_of_many_bytes_tells_as_much);
     return suite_run("scrub_place", c);
 }
