@@ -1,5 +1,6 @@
 /* test_scrub.c - rules' own examples, every position, same value, fail closed
  */
+#include "scrub_fixture.h"
 #include "suite.h"
 
 #include "base/mem.h"
@@ -11,9 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct scrub_rules *rules;
-static const struct crypto_key key = { { 7, 7, 7 } };
-
 static void print_failure(void *ctx, const char *rule, const char *example,
                           const char *why)
 {
@@ -21,41 +19,10 @@ static void print_failure(void *ctx, const char *rule, const char *example,
     printf("[%s] %s: %s\n", rule, why, example);
 }
 
-static void load_rules(void)
-{
-    struct err err = { 0 };
-
-    ck_assert_int_eq(crypto_init(&err), 0);
-    rules = scrub_rules_new();
-    ck_assert_msg(scrub_rules_add_builtin(rules, &err) == 0 &&
-                      scrub_rules_finish(rules, &err) == 0,
-                  "%s", err.msg);
-}
-
-static void drop_rules(void)
-{
-    scrub_rules_free(rules);
-}
-
 /* Caller frees. */
-static char *scrub_with(const struct scrub_rules *r, const char *scope,
-                        const char *text, size_t *count)
-{
-    struct scrub_worker *w = scrub_worker_new(r, &key);
-    struct slice in = slice_of(text);
-    struct buf out = { 0 };
-    struct err err = { 0 };
-
-    ck_assert_msg(
-        scrub_record(w, slice_of(scope), &in, 1, &out, NULL, count, &err) == 0,
-        "%s", err.msg);
-    scrub_worker_free(w);
-    return buf_take(&out, NULL);
-}
-
 static char *scrub(const char *text, size_t *count)
 {
-    return scrub_with(rules, "conversation", text, count);
+    return scrub_fixture_text(rules, "conversation", slice_of(text), count);
 }
 
 /* The member of a JSON object, decoded; caller frees. */
@@ -235,9 +202,12 @@ END_TEST
 START_TEST(scopes_and_keys_separate_surrogates)
 {
     size_t count;
-    char *a = scrub_with(rules, "one", "ada@love.org", &count),
-         *b = scrub_with(rules, "two", "ada@love.org", &count),
-         *c = scrub_with(rules, "one", "ada@love.org", &count);
+    char *a =
+             scrub_fixture_text(rules, "one", slice_of("ada@love.org"), &count),
+         *b =
+             scrub_fixture_text(rules, "two", slice_of("ada@love.org"), &count),
+         *c =
+             scrub_fixture_text(rules, "one", slice_of("ada@love.org"), &count);
 
     ck_assert_str_eq(a, c);
     ck_assert_str_ne(a, b);
@@ -591,7 +561,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("scrub", load_rules, drop_rules);
+    TCase *c = suite_case("scrub", scrub_fixture_begin, scrub_fixture_end);
 
     tcase_add_test(c, every_rule_keeps_its_examples);
     tcase_add_test(c, one_value_has_one_surrogate_in_every_position);

@@ -1,6 +1,7 @@
 /* test_scrub_known.c - what a record knows goes wherever it stands; what is
  * sought afterwards is found, or said not to have been sought
  */
+#include "scrub_fixture.h"
 #include "suite.h"
 
 #include "scrub/scrub_priv.h"
@@ -8,39 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct scrub_rules *rules;
-static const struct crypto_key key = { { 7, 7, 7 } };
-
-static void load_rules(void)
-{
-    struct err err = { 0 };
-
-    ck_assert_int_eq(crypto_init(&err), 0);
-    rules = scrub_rules_new();
-    ck_assert_msg(scrub_rules_add_builtin(rules, &err) == 0 &&
-                      scrub_rules_finish(rules, &err) == 0,
-                  "%s", err.msg);
-}
-
-static void drop_rules(void)
-{
-    scrub_rules_free(rules);
-}
-
 /* Caller frees. */
 static char *scrub(const char *text)
 {
-    struct scrub_worker *w = scrub_worker_new(rules, &key);
-    struct slice in = slice_of(text);
-    struct buf out = { 0 };
-    struct err err = { 0 };
-
-    ck_assert_msg(
-        scrub_record(w, slice_of("s"), &in, 1, &out, NULL, NULL, &err) == 0,
-        "%s", err.msg);
-    scrub_worker_free(w);
-    buf_char(&out, '\0');
-    return buf_take(&out, NULL);
+    return scrub_fixture_text(rules, "s", slice_of(text), NULL);
 }
 
 static void check_gone(const char *text, const char *value)
@@ -109,7 +81,8 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("scrub_known", load_rules, drop_rules);
+    TCase *c =
+        suite_case("scrub_known", scrub_fixture_begin, scrub_fixture_end);
 
     tcase_add_test(c, a_nationality_told_of_somebody_goes_everywhere);
     tcase_add_test(c, a_date_between_dashes_is_a_date);

@@ -1,5 +1,6 @@
 /* test_scrub_looks.c - what the second look at a record must not miss
  */
+#include "scrub_fixture.h"
 #include "suite.h"
 
 #include "json/json.h"
@@ -10,53 +11,10 @@
 #include <string.h>
 #include <time.h>
 
-static struct scrub_rules *rules;
-static const struct crypto_key key = { { 7, 7, 7 } };
-
-static struct scrub_rules *load(const char *action, bool strict)
-{
-    struct scrub_rules *r = scrub_rules_new();
-    struct scrub_settings s = { .actions = &action,
-                                .action_count = action != NULL,
-                                .strict = strict };
-    struct err err = { 0 };
-
-    ck_assert_int_eq(crypto_init(&err), 0);
-    scrub_rules_set(r, &s);
-    ck_assert_msg(scrub_rules_add_builtin(r, &err) == 0 &&
-                      scrub_rules_finish(r, &err) == 0,
-                  "%s", err.msg);
-    return r;
-}
-
-static void load_rules(void)
-{
-    rules = load(NULL, false);
-}
-
-static void drop_rules(void)
-{
-    scrub_rules_free(rules);
-}
-
 /* Caller frees. */
-static char *scrub_with(const struct scrub_rules *r, struct slice in)
-{
-    struct scrub_worker *w = scrub_worker_new(r, &key);
-    struct buf out = { 0 };
-    struct err err = { 0 };
-    size_t count;
-
-    ck_assert_msg(
-        scrub_record(w, slice_of("s"), &in, 1, &out, NULL, &count, &err) == 0,
-        "%s", err.msg);
-    scrub_worker_free(w);
-    return buf_take(&out, NULL);
-}
-
 static char *scrub(const char *text)
 {
-    return scrub_with(rules, slice_of(text));
+    return scrub_fixture_text(rules, "s", slice_of(text), NULL);
 }
 
 START_TEST(logprobs_within_logprobs_keep_the_finds_of_what_follows)
@@ -71,7 +29,7 @@ START_TEST(logprobs_within_logprobs_keep_the_finds_of_what_follows)
     buf_str(&text, " mail bob.smithson@gmail.com now, and ssn 123-45-6789\"}]},"
                    "\"x\":\"jane.miller77@gmail.com\",\"y\":\"hi\","
                    "\"z\":\"s\",\"q\":\"t\",\"r\":\"u\"}");
-    out = scrub_with(rules, buf_slice(&text));
+    out = scrub_fixture_text(rules, "s", buf_slice(&text), NULL);
     ck_assert_ptr_null(strstr(out, "smithson"));
     ck_assert_ptr_null(strstr(out, "jane.miller77"));
     ck_assert_ptr_nonnull(strstr(out, "\"logprobs\":null"));
@@ -110,7 +68,7 @@ START_TEST(names_without_blanks_take_linear_time)
 
     for (size_t i = 0; i < 40000; i++)
         buf_str(&text, list[i % 3]);
-    free(scrub_with(rules, buf_slice(&text)));
+    free(scrub_fixture_text(rules, "s", buf_slice(&text), NULL));
     ck_assert_msg(clock() - began < 10 * CLOCKS_PER_SEC,
                   "a region is read again for each name in it");
     buf_release(&text);
@@ -119,8 +77,8 @@ END_TEST
 
 START_TEST(a_document_that_is_a_number_stays_one)
 {
-    struct scrub_rules *tags = load("*=tag", true);
-    char *out = scrub_with(tags, slice_of("1789986840"));
+    struct scrub_rules *tags = scrub_fixture_rules("*=tag", true);
+    char *out = scrub_fixture_text(tags, "s", slice_of("1789986840"), NULL);
 
     ck_assert_msg(strspn(out, "0123456789") == 10, "%s", out);
     free(out);
@@ -190,7 +148,7 @@ START_TEST(what_loses_to_base64_leaves_no_end)
                       scrub_rules_add(r, "own", slice_of(own), &err) == 0 &&
                       scrub_rules_finish(r, &err) == 0,
                   "%s", err.msg);
-    out = scrub_with(r, slice_of(text));
+    out = scrub_fixture_text(r, "s", slice_of(text), NULL);
     ck_assert_msg(!strstr(out, "opens") && !strstr(out, "closes"), "%s", out);
     ck_assert_msg(strncmp(out, "it ", 3) == 0, "%s", out);
     free(out);
@@ -200,7 +158,8 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("scrub_looks", load_rules, drop_rules);
+    TCase *c =
+        suite_case("scrub_looks", scrub_fixture_begin, scrub_fixture_end);
 
     tcase_add_test(c, logprobs_within_logprobs_keep_the_finds_of_what_follows);
     tcase_add_test(c, a_name_goes_where_its_text_had_two_readings);

@@ -1,5 +1,6 @@
 /* test_scrub_place.c - positions: what is the protocol's, a schema's, media
  */
+#include "scrub_fixture.h"
 #include "suite.h"
 
 #include "json/json.h"
@@ -13,34 +14,6 @@
 #define PIXEL                                                                  \
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA" \
     "60e6kgAAAABJRU5ErkJggg=="
-
-static struct scrub_rules *rules;
-static const struct crypto_key key = { { 7, 7, 7 } };
-
-static struct scrub_rules *load(const char *action)
-{
-    struct scrub_rules *r = scrub_rules_new();
-    struct scrub_settings s = { .actions = &action,
-                                .action_count = action != NULL };
-    struct err err = { 0 };
-
-    ck_assert_int_eq(crypto_init(&err), 0);
-    scrub_rules_set(r, &s);
-    ck_assert_msg(scrub_rules_add_builtin(r, &err) == 0 &&
-                      scrub_rules_finish(r, &err) == 0,
-                  "%s", err.msg);
-    return r;
-}
-
-static void load_rules(void)
-{
-    rules = load(NULL);
-}
-
-static void drop_rules(void)
-{
-    scrub_rules_free(rules);
-}
 
 /* Caller frees. *reported: all that was only counted. */
 static char *scrub_with(const struct scrub_rules *r, const char *text,
@@ -256,7 +229,7 @@ END_TEST
 
 START_TEST(degrees_stay_in_range_under_a_tag)
 {
-    struct scrub_rules *r = load("*=tag");
+    struct scrub_rules *r = scrub_fixture_rules("*=tag", false);
     size_t count;
     uint64_t reported;
     char *out =
@@ -323,7 +296,7 @@ END_TEST
 
 START_TEST(media_may_be_kept_and_is_counted)
 {
-    struct scrub_rules *r = load("MEDIA=keep");
+    struct scrub_rules *r = scrub_fixture_rules("MEDIA=keep", false);
 
     for (size_t i = 0; i < sizeof(media) / sizeof(*media); i++) {
         size_t count;
@@ -392,7 +365,8 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("scrub_place", load_rules, drop_rules);
+    TCase *c =
+        suite_case("scrub_place", scrub_fixture_begin, scrub_fixture_end);
 
     tcase_add_test(c, fields_of_the_protocol_stay);
     tcase_add_test(c, a_secret_goes_from_a_field_of_the_protocol);

@@ -1,5 +1,6 @@
 /* test_scrub_shape.c - what is read from a pattern never says no to a match
  */
+#include "scrub_fixture.h"
 #include "suite.h"
 
 #include "base/rng.h"
@@ -8,24 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct scrub_rules *rules;
-
-static void load_rules(void)
-{
-    struct err err = { 0 };
-
-    ck_assert_int_eq(crypto_init(&err), 0);
-    rules = scrub_rules_new();
-    ck_assert_msg(scrub_rules_add_builtin(rules, &err) == 0 &&
-                      scrub_rules_finish(rules, &err) == 0,
-                  "%s", err.msg);
-}
-
-static void drop_rules(void)
-{
-    scrub_rules_free(rules);
-}
 
 static uint64_t bits(const char *counts)
 {
@@ -213,7 +196,8 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("scrub_shape", load_rules, drop_rules);
+    TCase *c =
+        suite_case("scrub_shape", scrub_fixture_begin, scrub_fixture_end);
 
     tcase_add_test(c, counts_of_digits_are_read);
     tcase_add_test(c, edges_of_matches_are_read);

@@ -1,4 +1,5 @@
 /* test_scrub_table.c - cells of tables in texts */
+#include "scrub_fixture.h"
 #include "suite.h"
 
 #include "scrub/scrub.h"
@@ -6,38 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct scrub_rules *rules;
-static const struct crypto_key key = { { 3, 1, 4 } };
-
-static void load_rules(void)
-{
-    struct err err = { 0 };
-
-    ck_assert_int_eq(crypto_init(&err), 0);
-    rules = scrub_rules_new();
-    ck_assert_msg(scrub_rules_add_builtin(rules, &err) == 0 &&
-                      scrub_rules_finish(rules, &err) == 0,
-                  "%s", err.msg);
-}
-
-static void drop_rules(void)
-{
-    scrub_rules_free(rules);
-}
-
 /* Caller frees. */
 static char *scrub(const char *text)
 {
-    struct scrub_worker *w = scrub_worker_new(rules, &key);
-    struct slice in = slice_of(text);
-    struct buf out = { 0 };
-    struct err err = { 0 };
-
-    ck_assert_msg(
-        scrub_record(w, slice_of("s"), &in, 1, &out, NULL, NULL, &err) == 0,
-        "%s", err.msg);
-    scrub_worker_free(w);
-    return buf_take(&out, NULL);
+    return scrub_fixture_text(rules, "s", slice_of(text), NULL);
 }
 
 #define ROWS_MD                                                                \
@@ -116,7 +89,8 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("scrub_table", load_rules, drop_rules);
+    TCase *c =
+        suite_case("scrub_table", scrub_fixture_begin, scrub_fixture_end);
 
     tcase_add_test(c, the_second_row_of_a_table_goes_like_the_first);
     tcase_add_test(c, a_name_beside_a_telephone_needs_no_list);

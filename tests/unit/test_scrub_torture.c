@@ -1,5 +1,6 @@
 /* test_scrub_torture.c - patterns and texts that are made to hurt
  */
+#include "scrub_fixture.h"
 #include "suite.h"
 
 #include "base/clock.h"
@@ -8,25 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct scrub_rules *rules;
-static const struct crypto_key key = { { 7, 7, 7 } };
-
-static void load_rules(void)
-{
-    struct err err = { 0 };
-
-    ck_assert_int_eq(crypto_init(&err), 0);
-    rules = scrub_rules_new();
-    ck_assert_msg(scrub_rules_add_builtin(rules, &err) == 0 &&
-                      scrub_rules_finish(rules, &err) == 0,
-                  "%s", err.msg);
-}
-
-static void drop_rules(void)
-{
-    scrub_rules_free(rules);
-}
 
 START_TEST(patterns_that_explode_are_refused)
 {
@@ -206,7 +188,8 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("scrub_torture", load_rules, drop_rules);
+    TCase *c =
+        suite_case("scrub_torture", scrub_fixture_begin, scrub_fixture_end);
 
     tcase_add_test(c, patterns_that_explode_are_refused);
     tcase_add_test(c, builtin_patterns_pass_their_trial);

@@ -1,5 +1,6 @@
 /* test_scrub_view.c - values that hide: look-alikes, codings, views of views
  */
+#include "scrub_fixture.h"
 #include "suite.h"
 
 #include "base/rng.h"
@@ -13,39 +14,10 @@
     "\xEF\xBD\x81\xEF\xBD\x84\xEF\xBD\x81\xEF\xBC\xA0\xEF\xBD\x8C\xEF\xBD\x8F" \
     "\xEF\xBD\x96\xEF\xBD\x85\xEF\xBC\x8E\xEF\xBD\x8F\xEF\xBD\x92\xEF\xBD\x87"
 
-static struct scrub_rules *rules;
-static const struct crypto_key key = { { 7, 7, 7 } };
-
-static void load_rules(void)
-{
-    struct err err = { 0 };
-
-    ck_assert_int_eq(crypto_init(&err), 0);
-    rules = scrub_rules_new();
-    ck_assert_msg(scrub_rules_add_builtin(rules, &err) == 0 &&
-                      scrub_rules_finish(rules, &err) == 0,
-                  "%s", err.msg);
-}
-
-static void drop_rules(void)
-{
-    scrub_rules_free(rules);
-}
-
 /* Caller frees. */
 static char *scrub(const char *text, size_t *count)
 {
-    struct scrub_worker *w = scrub_worker_new(rules, &key);
-    struct slice in = slice_of(text);
-    struct buf out = { 0 };
-    struct err err = { 0 };
-
-    ck_assert_msg(
-        scrub_record(w, slice_of("s"), &in, 1, &out, NULL, count, &err) == 0,
-        "%s", err.msg);
-    scrub_worker_free(w);
-    buf_char(&out, '\0');
-    return buf_take(&out, NULL);
+    return scrub_fixture_text(rules, "s", slice_of(text), count);
 }
 
 /* What stands in place of ada@love.org, in out[64]. */
@@ -479,7 +451,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("scrub_view", load_rules, drop_rules);
+    TCase *c = suite_case("scrub_view", scrub_fixture_begin, scrub_fixture_end);
 
     tcase_add_test(c, what_looks_the_same_has_the_same_surrogate);
     tcase_add_test(c, a_view_of_an_escaped_string_is_replaced);
