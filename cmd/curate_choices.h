@@ -12,8 +12,8 @@
 #include "store/store.h"
 
 struct curate_choices {
-    const char *drop, *contradictory, *group_by,
-        *split_by; /* NULL: as before */
+    /* NULL: as before */
+    const char *drop, *contradictory, *group_by, *split_by;
     struct cli_list require;
     double similarity; /* 0: as before */
     const char *shares;

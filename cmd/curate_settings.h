@@ -2,8 +2,7 @@
  * curate_settings.h - what the user decides about scrubbing: options, rules
  *
  * A command with CURATE_SETTINGS in its table takes --rules, --action, --keep,
- * --names, --strict, --scope and
- * --vault.
+ * --names, --strict, --scope and --vault.
  */
 #ifndef CURATE_SETTINGS_H
 #define CURATE_SETTINGS_H

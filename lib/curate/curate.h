@@ -82,9 +82,9 @@ void curate_filters_put(uint64_t changed, struct buf *out);
 
 /* What is kept of several answers to one input. */
 enum curate_answers {
-    CURATE_ANSWERS_ALL,      /* samples of a distribution are data */
-    CURATE_ANSWERS_MAJORITY, /* the one that was given most, of equals the last
-                              */
+    CURATE_ANSWERS_ALL, /* samples of a distribution are data */
+    /* The one that was given most, of equals the last. */
+    CURATE_ANSWERS_MAJORITY,
     CURATE_ANSWERS_LATEST,
     CURATE_ANSWERS_NONE,
 };

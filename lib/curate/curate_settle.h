@@ -16,9 +16,8 @@
 
 #define CURATE_UNSPLIT (-1)
 #define CURATE_NO_ROW UINT32_MAX
-#define CURATE_MULTI_LEAST                                                     \
-    32                         /* shingles of a later turn that say something  \
-                                */
+/* Shingles of a later turn that say something. */
+#define CURATE_MULTI_LEAST 32
 #define CURATE_OVERLAP_LEAST 9 /* shingles: thirteen words in a row */
 #define CURATE_OVERLAP .8      /* of an example's shingles */
 #define CURATE_NEAR_MOST 5     /* shingles that one changed word changes */

@@ -51,7 +51,8 @@ int dates_find(struct slice text, struct slice key, dates_found_fn *found,
  * latest year that is known; if there is none, it moves in a circle of 365
  * days. known: NULL is fine. One without a day moves from the middle of its
  * month. ERR_FORMAT if value is no date as dates_find finds them, ERR_LIMIT if
- * the day would leave the years 1000 to 2999; nothing is appended then. */
+ * the day would leave the years 1000 to 2999; nothing is appended then, and
+ * no message holds the value. */
 MUST_CHECK int dates_shift(struct slice value, int days,
                            const struct dates_known *known, struct buf *out,
                            struct err *err);

@@ -210,8 +210,7 @@ int dates_shift(struct slice value, int days, const struct dates_known *known,
         return err_set(err, ERR_LIMIT, "a date moves by at most %d days",
                        DATES_MAX_DAYS);
     if (!dates_parse(value, 0, &p) || p.end != value.n)
-        return err_set(err, ERR_FORMAT, "%.*s: no date",
-                       (int)(value.n < 40 ? value.n : 40), value.p);
+        return err_set(err, ERR_FORMAT, "what is no date cannot be moved");
     if (known)
         settle(&p, known);
     x.padded = p.day.n && is_padded(value, &p);

@@ -4,9 +4,8 @@
  * The text is searched as it is and as every view of it that a reader could
  * take: JSON strings decoded (to any depth), stray escapes undone, percent,
  * entities and base64 runs decoded, look-alikes made plain, each view searched
- * in the same way. Decoding the text
- * rather than encoding the values finds a value at any alignment and with any
- * spelling of its escapes.
+ * in the same way. Decoding the text rather than encoding the values finds a
+ * value at any alignment and with any spelling of its escapes.
  */
 #include "scrub/scrub_priv.h"
 

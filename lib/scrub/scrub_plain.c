@@ -21,7 +21,8 @@ int scrub_push_edit(struct scrub_walk *s, struct scrub_edit e)
     void *all = w->edits;
 
     if (w->edit_count == SCRUB_MAX_SPANS)
-        return err_set(s->err, ERR_LIMIT, "more than %d finds in a record",
+        return err_set(s->err, ERR_LIMIT,
+                       "more than %d finds in a record; divide it",
                        SCRUB_MAX_SPANS);
     mem_grow(&all, &w->edit_cap, w->edit_count + 1, sizeof(*w->edits));
     w->edits = all;

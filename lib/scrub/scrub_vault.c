@@ -64,7 +64,9 @@ static int check_header(struct scrub_vault *v, struct err *err)
 
     if (v->text.len < HEADER_BYTES ||
         memcmp(v->text.data, MAGIC, MAGIC_BYTES) != 0)
-        return err_set(err, ERR_FORMAT, "%s: no vault of slmctl", v->path);
+        return err_set(err, ERR_FORMAT,
+                       "%s: no vault of slmctl; name one that --vault made",
+                       v->path);
     rc = crypto_unseal(
         &v->key, about,
         (struct slice){ v->text.data + MAGIC_BYTES, CRYPTO_SEAL_BYTES }, &none,
@@ -116,7 +118,9 @@ static int open_file(struct scrub_vault *v, struct err *err)
         return err_set(err, ERR_OUTPUT, "%s: a vault is a regular file",
                        v->path);
     if (flock(v->fd, LOCK_EX | LOCK_NB) < 0)
-        return err_set(err, ERR_BUSY, "%s: another run writes to it", v->path);
+        return err_set(err, ERR_BUSY,
+                       "%s: another run writes to it; wait for its end",
+                       v->path);
     return ERR_OK;
 }
 
@@ -151,7 +155,8 @@ int scrub_vault_open(const char *path, const struct crypto_key *key, bool add,
     int rc;
 
     if (strcmp(path, "-") == 0)
-        return err_set(err, ERR_INVALID, "a vault is a file, not -");
+        return err_set(err, ERR_INVALID,
+                       "a vault is a file, not -; give its name");
     v = mem_zalloc(sizeof(*v));
     v->path = mem_strdup(path);
     v->fd = -1;
@@ -242,7 +247,8 @@ static int append(struct scrub_vault *v, struct err *err)
     struct err cause = { 0 };
 
     if (v->full)
-        return err_set(err, ERR_LIMIT, "%s: more than %d records", v->path,
+        return err_set(err, ERR_LIMIT,
+                       "%s: more than %d records; name another file", v->path,
                        SCRUB_VAULT_MAX);
     if (!v->fresh.len)
         return ERR_OK;
@@ -296,7 +302,8 @@ int scrub_vault_each(struct scrub_vault *v,
         if (rc < 0 || !get_field(&rest, &e.type) ||
             !get_field(&rest, &e.scope) || !get_field(&rest, &e.surrogate) ||
             !get_field(&rest, &e.value))
-            return err_set(err, ERR_FORMAT, "%s: damaged at byte %zu", v->path,
+            return err_set(err, ERR_FORMAT,
+                           "%s: damaged at byte %zu; restore a backup", v->path,
                            at);
         found(ctx, &e);
         at = (size_t)(sealed.p - v->text.data) + sealed.n;
