@@ -7,8 +7,12 @@
  */
 #include "scrub/scrub_priv.h"
 
-#include <endian.h>
 #include <string.h>
+#ifdef __SSE2__ /* every x86-64 */
+#include <emmintrin.h>
+#else
+#include <endian.h>
+#endif
 
 #define RUN_MIN 10 /* characters: the least address, of seven bytes */
 #define BLOCK 64
@@ -46,30 +50,58 @@ static uint32_t bits_of(const char *p, size_t n)
     return bits;
 }
 
-/* False: not readable. */
-static bool decode(struct slice run, struct buf *out)
+/* Could it be UTF-8 without control characters? Most words end this with their
+ * first letters. *need: bytes of a character that are missing. */
+static bool goes_on(unsigned char c, unsigned *need)
 {
-    char *to;
+    if (c < 0x80)
+        return !*need && is_text_byte(c);
+    if (c < 0xC0)
+        return (*need)-- > 0;
+    if (*need)
+        return false;
+    *need = c < 0xE0 ? 1 : c < 0xF0 ? 2 : 3;
+    return true;
+}
 
-    buf_reset(out);
-    to = buf_reserve(out, run.n);
-    for (size_t i = 0; to && i < run.n; i += 4) {
+/* How many bytes the run decodes to, written to `to`, unless it is NULL; 0: not
+ * readable. */
+static size_t read_run(struct slice run, char *to)
+{
+    unsigned need = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < run.n; i += 4) {
         size_t left = run.n - i < 4 ? run.n - i : 4;
         uint32_t bits = bits_of(run.p + i, left);
 
         for (size_t k = 0; k + 1 < left; k++) {
             unsigned char c = (unsigned char)(bits >> (16 - 8 * k));
 
-            if (!is_text_byte(c))
-                return false;
-            *to++ = (char)c;
+            if (!goes_on(c, &need))
+                return 0;
+            if (to)
+                to[n] = (char)c;
+            n++;
         }
     }
+    return n;
+}
+
+/* False: not readable. */
+static bool decode(struct slice run, struct buf *out)
+{
+    char *to;
+
+    if (!read_run(run, NULL))
+        return false;
+    buf_reset(out);
+    to = buf_reserve(out, run.n);
     if (!to)
         return false;
-    *to = '\0';
-    out->len = (size_t)(to - out->data);
-    return out->len && utf8_valid(out->data, out->len);
+    out->len = read_run(run, to);
+    to[out->len] = '\0';
+    return utf8_valid(out->data, out->len);
 }
 
 /* A short run decodes to what identifiers are made of, and nothing is left
@@ -114,6 +146,36 @@ static bool decode_part(struct slice t, size_t from, size_t end, size_t *start,
     return false;
 }
 
+#ifdef __SSE2__
+static __m128i in_range(__m128i v, char first, char last)
+{
+    return _mm_and_si128(_mm_cmpgt_epi8(v, _mm_set1_epi8((char)(first - 1))),
+                         _mm_cmplt_epi8(v, _mm_set1_epi8((char)(last + 1))));
+}
+
+static __m128i is_byte(__m128i v, char c)
+{
+    return _mm_cmpeq_epi8(v, _mm_set1_epi8(c));
+}
+
+/* Bit i: p[i] is of an alphabet. */
+static uint64_t coded_bits(const char *p)
+{
+    uint64_t bits = 0;
+
+    for (unsigned k = 0; k < BLOCK; k += 16) {
+        __m128i v = _mm_loadu_si128((const void *)(p + k));
+        __m128i low = _mm_or_si128(v, _mm_set1_epi8(0x20));
+        __m128i is =
+            _mm_or_si128(in_range(low, 'a', 'z'), in_range(v, '0', '9'));
+
+        is = _mm_or_si128(is, _mm_or_si128(is_byte(v, '+'), is_byte(v, '-')));
+        is = _mm_or_si128(is, _mm_or_si128(is_byte(v, '/'), is_byte(v, '_')));
+        bits |= (uint64_t)(unsigned)_mm_movemask_epi8(is) << k;
+    }
+    return bits;
+}
+#else
 #define EACH UINT64_C(0x0101010101010101)
 
 /* The high bit of each byte of v, none of which has it, that is in a range. */
@@ -141,6 +203,7 @@ static uint64_t coded_bits(const char *p)
     }
     return bits;
 }
+#endif
 
 /* Where RUN_MIN bits or more that follow each other begin; BLOCK: nowhere. */
 static unsigned long_run(uint64_t bits)
