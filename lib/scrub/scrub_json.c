@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,16 +72,45 @@ static char decode_letter(char c)
     }
 }
 
-static void add_unit(struct scrub_level *l, size_t decoded, size_t raw)
+__attribute__((noinline)) static void grow_units(struct scrub_level *l)
 {
-    if (l->unit_count == l->unit_cap) {
-        void *all = l->units;
+    void *all = l->units;
 
-        mem_grow(&all, &l->unit_cap, l->unit_count + 1, sizeof(*l->units));
-        l->units = all;
-    }
+    mem_grow(&all, &l->unit_cap, l->unit_count + 1, sizeof(*l->units));
+    l->units = all;
+}
+
+static inline void add_unit(struct scrub_level *l, size_t decoded, size_t raw)
+{
+    if (l->unit_count == l->unit_cap)
+        grow_units(l);
     l->units[l->unit_count][0] = decoded;
     l->units[l->unit_count++][1] = raw;
+}
+
+#define EACH UINT64_C(0x0101010101010101)
+#define COPIED 8 /* bytes at once, some behind the end of a run */
+
+/* Copies what stands before the next backslash at or after raw[i]. Returns how
+ * much. */
+static size_t copy_run(struct slice raw, size_t i, char *to)
+{
+    const char *from = raw.p + i;
+    size_t n = 0, left = raw.n - i;
+
+    for (; n + COPIED <= left; n += COPIED) {
+        uint64_t v, none;
+
+        memcpy(&v, from + n, COPIED);
+        memcpy(to + n, &v, COPIED);
+        v = le64toh(v) ^ EACH * '\\';
+        none = (v - EACH) & ~v & EACH * 0x80;
+        if (none)
+            return n + (size_t)__builtin_ctzll(none) / 8;
+    }
+    for (; n < left && from[n] != '\\'; n++)
+        to[n] = from[n];
+    return n;
 }
 
 /* The string's text in l->decoded, which is never longer; units: where each
@@ -91,18 +121,16 @@ static void decode(struct scrub_level *l, struct slice raw)
     size_t i = 0;
 
     buf_reset(&l->decoded);
-    from = to = buf_reserve(&l->decoded, raw.n + 4);
+    from = to = buf_reserve(&l->decoded, raw.n + COPIED);
     assert(from); /* texts have a limit */
     l->unit_count = 0;
     add_unit(l, 0, 0);
     while (i < raw.n) {
-        const char *hit = memchr(raw.p + i, '\\', raw.n - i);
-        size_t run = hit ? (size_t)(hit - raw.p) - i : raw.n - i;
+        size_t run = copy_run(raw, i, to);
 
-        memcpy(to, raw.p + i, run);
         to += run;
         i += run;
-        if (!hit)
+        if (i == raw.n)
             break;
         if (run) /* the escape's own unit; the last one may serve */
             add_unit(l, (size_t)(to - from), i);
