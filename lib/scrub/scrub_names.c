@@ -11,6 +11,7 @@
 #include "scrub/scrub_names.h"
 #include "scrub/scrub_priv.h"
 
+#include "base/ascii.h"
 #include "base/mem.h"
 #include "names/names.h"
 
@@ -414,14 +415,21 @@ static int seek_names(void *worker, struct slice text, scrub_found_fn *found,
     const uint64_t *bit = s.k->index.bit;
     int rc = ERR_OK;
 
+    if (!s.k->indexed || text.n < SCRUB_NOTE_MIN)
+        return ERR_OK;
     for (size_t i = 0; i < s.k->indexed; i++)
         s.k->note[i].from = 0;
-    for (size_t i = 0;
-         rc == ERR_OK && s.k->indexed && i + SCRUB_NOTE_MIN <= text.n; i++) {
-        unsigned pair = pair_at(text.p + i);
+    text.n -= SCRUB_NOTE_MIN - 1; /* none begins behind */
+    for (size_t i = 0; rc == ERR_OK && i < text.n; i += 64) {
+        uint64_t starts = ascii_start_bits(text, i);
 
-        if (bit[pair / 64] >> pair % 64 & 1)
-            rc = seek_at(&s, i, pair);
+        for (; starts && rc == ERR_OK; starts &= starts - 1) {
+            size_t at = i + (size_t)__builtin_ctzll(starts);
+            unsigned pair = pair_at(text.p + at);
+
+            if (bit[pair / 64] >> pair % 64 & 1)
+                rc = seek_at(&s, at, pair);
+        }
     }
     return rc;
 }

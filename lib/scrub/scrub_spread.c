@@ -8,6 +8,8 @@
  */
 #include "scrub/scrub_fake.h"
 
+#include "base/ascii.h"
+
 #include <string.h>
 
 #define MIN_DIGITS 6
@@ -229,9 +231,16 @@ int scrub_spread_seek(struct scrub_search *s, bool literal_only)
 
     if (!count(x->texts))
         return ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i + 2 <= t.n; i++)
-        if (is_marked(x->pairs, pair_at(t.p + i)) &&
-            (i == 0 || !scrub_is_alnum(t.p[i - 1])))
-            rc = seek_at(s, i, literal_only);
+    t.n -= t.n > 0; /* none begins with the last byte */
+    for (size_t i = 0; rc == ERR_OK && i < t.n; i += 64) {
+        uint64_t starts = ascii_start_bits(t, i);
+
+        for (; starts && rc == ERR_OK; starts &= starts - 1) {
+            size_t at = i + (size_t)__builtin_ctzll(starts);
+
+            if (is_marked(x->pairs, pair_at(t.p + at)))
+                rc = seek_at(s, at, literal_only);
+        }
+    }
     return rc;
 }

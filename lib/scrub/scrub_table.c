@@ -223,13 +223,17 @@ static int tell_row(struct table *t, scrub_cell_fn *cell, void *ctx)
 int scrub_table_cells(struct scrub_worker *w, struct slice text,
                       scrub_cell_fn *cell, void *ctx)
 {
-    struct table t = { .text = text };
+    struct table t; /* most of it is read only where it was written */
     bool inside = false;
     struct slice line;
     int rc = ERR_OK;
 
     if (!memchr(text.p, '\n', text.n))
         return ERR_OK;
+    t.text = text;
+    t.at = t.columns = 0;
+    t.sep = '\0';
+    t.keys = (struct buf){ 0 };
     while (rc == ERR_OK && next_line(&t, &line)) {
         if (inside && is_ruler(line))
             continue;
