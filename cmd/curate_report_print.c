@@ -39,6 +39,12 @@ static void put_known(const struct curate_report *r, struct buf *out)
                " survivor%s.\n",
                r->pieces, r->searched, r->examples, r->survivors,
                plural(r->survivors));
+    if (r->unsought)
+        buf_printf(out,
+                   "NOT SOUGHT: %" PRIu64
+                   " more pieces have other values; whether those survive is "
+                   "not known. Report on a smaller store.\n",
+                   r->unsought);
     buf_printf(out,
                "%" PRIu64 " of %" PRIu64
                " examples are byte for byte what the rules give today",
@@ -410,6 +416,7 @@ void curate_report_json(const struct curate_report *r, struct buf *out)
     json_put_int(&w, "examples_without_call", (int64_t)r->gone);
     json_put_int(&w, "replaced", (int64_t)r->pieces);
     json_put_int(&w, "values", (int64_t)r->values);
+    json_put_int(&w, "pieces_not_sought", (int64_t)r->unsought);
     json_survivors(&w, r);
     json_types(&w, r);
     json_canaries(&w, r);
@@ -444,7 +451,7 @@ int curate_write_report(struct cli *cli, struct store *s,
             rc = out.sink.put(out.sink.ctx, buf_slice(&text), err);
         rc = curate_output_close(&out, rc, err);
     }
-    if (rc == ERR_OK && r.survivors)
+    if (rc == ERR_OK && (r.survivors || r.unsought))
         *code = EXIT_FAILED;
     buf_release(&text);
     curate_report_release(&r);

@@ -43,8 +43,8 @@ static void add_piece(struct report_run *k, const struct report_item *it,
         t->too_short++;
         return;
     }
-    (void)report_values_add(&k->values, type, t->type, value,
-                            buf_slice(&it->talk));
+    k->r->unsought += report_values_add(&k->values, type, t->type, value,
+                                        buf_slice(&it->talk)) == SIZE_MAX;
 }
 
 static void take_sample(struct report_run *k, const struct report_item *it)
@@ -81,11 +81,6 @@ static int learn_batch(struct report_run *k)
             k->r->type[k->type_of[rule]].reported += it->reported[rule];
         take_sample(k, it);
     }
-    if (k->values.count > SCRUB_LEAK_MAX_VALUES)
-        return err_set(k->err, ERR_LIMIT,
-                       "more than %d different values were replaced; report "
-                       "on a smaller store",
-                       SCRUB_LEAK_MAX_VALUES);
     return ERR_OK;
 }
 
@@ -354,6 +349,8 @@ static int begin(struct report_run *k)
     k->talks = map_new();
     make_types(k);
     rc = report_values_begin(&k->values, k->err);
+    k->values.most =
+        k->o->values_most ? k->o->values_most : SCRUB_LEAK_MAX_VALUES;
     if (rc < 0)
         return rc;
     rc = sql_one_int(store_sql(k->s), "SELECT count(*) FROM example WHERE kept",

@@ -89,6 +89,7 @@ struct curate_report_options {
     const struct crypto_key *key;
     unsigned threads, canaries; /* persons */
     const struct progress *progress;
+    size_t values_most; /* sought; 0: SCRUB_LEAK_MAX_VALUES */
 };
 
 struct curate_report {
@@ -96,6 +97,7 @@ struct curate_report {
     uint64_t changed;        /* are not, and are searched as they are */
     uint64_t gone;           /* their calls are no longer there */
     uint64_t pieces, values, searched;
+    uint64_t unsought; /* pieces whose value is none of those sought */
     uint64_t survivors, elsewhere;
     uint64_t zones; /* places in names of time zones, which stay */
     struct curate_report_type *type;
@@ -115,8 +117,7 @@ struct curate_report {
 };
 
 /* Reads only. The store must have been curated by the same rules and key; what
- * was not shows as changed. ERR_LIMIT: more than SCRUB_LEAK_MAX_VALUES
- * different values. */
+ * was not shows as changed. */
 MUST_CHECK int curate_report_run(struct store *s,
                                  const struct curate_report_options *o,
                                  struct curate_report *r, struct err *err);

@@ -77,12 +77,13 @@ struct report_values {
     struct map *known;  /* type, value: index */
     struct map *scopes; /* hash of scope, index */
     struct report_value *item;
-    size_t count, cap;
+    size_t count, cap, most;
 };
 
 MUST_CHECK int report_values_begin(struct report_values *v, struct err *err);
 void report_values_release(struct report_values *v);
-/* The index of a value of a type, and that the scope has it. */
+/* The index of a value of a type, and that the scope has it. SIZE_MAX: it is
+ * new, and `most` are there. */
 size_t report_values_add(struct report_values *v, unsigned type,
                          const char *type_name, struct slice text,
                          struct slice scope);

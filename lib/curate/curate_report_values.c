@@ -96,6 +96,10 @@ size_t report_values_add(struct report_values *v, unsigned type,
     bool added;
 
     key_of(&key, type_name, text);
+    if (v->count >= v->most && !map_get(v->known, key.data, key.len)) {
+        buf_release(&key);
+        return SIZE_MAX;
+    }
     at = map_put(v->known, key.data, key.len, &added);
     if (added) {
         *at = v->count;

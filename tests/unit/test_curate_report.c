@@ -140,6 +140,30 @@ START_TEST(what_was_replaced_is_counted_and_gone)
 END_TEST
 
 /* Without its context the rule does not see the number. */
+/* The report failed at the limit; a store of more had none. */
+START_TEST(values_beyond_the_limit_are_told_and_not_taken_for_gone)
+{
+    struct curate_report_options o = {
+        .rules = rules, .key = &key, .threads = 1, .values_most = 2
+    };
+    struct curate_report r;
+    struct err err = { 0 };
+
+    say("a", "Write to ada@love.org or bob@love.org", "no");
+    say("b", "Write to cid@love.org or ada@love.org", "yes");
+    curate();
+    ck_assert_msg(curate_report_run(store, &o, &r, &err) == 0, "%s", err.msg);
+    ck_assert_uint_eq(r.pieces, 4);
+    ck_assert_uint_eq(r.searched, 2);
+    ck_assert_uint_eq(r.unsought, 1);
+    curate_report_release(&r);
+    o.values_most = 3;
+    ck_assert_msg(curate_report_run(store, &o, &r, &err) == 0, "%s", err.msg);
+    ck_assert_uint_eq(r.unsought, 0);
+    curate_report_release(&r);
+}
+END_TEST
+
 START_TEST(an_identifier_survives_wherever_it_stands)
 {
     struct curate_report r;
@@ -314,6 +338,7 @@ int main(void)
     TCase *c = suite_case("report", setup, teardown);
 
     tcase_add_test(c, what_was_replaced_is_counted_and_gone);
+    tcase_add_test(c, values_beyond_the_limit_are_told_and_not_taken_for_gone);
     tcase_add_test(c, an_identifier_survives_wherever_it_stands);
     tcase_add_test(c, a_name_is_an_ordinary_word_elsewhere);
     tcase_add_test(c, a_name_survives_in_its_own_conversation);
