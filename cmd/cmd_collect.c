@@ -357,6 +357,8 @@ int collect_access(const struct cli *cli, bool as_import,
     out->imports = as_import;
     if (rc == ERR_OK && seal_to)
         rc = cmd_public_key(seal_to, &out->seal_to, err);
+    if (rc == ERR_OK && !no_encryption)
+        rc = cmd_key_home(cli, err);
     return rc;
 }
 

@@ -112,12 +112,16 @@ static int read_wishes(struct wishes *w, struct err *err)
     return ERR_OK;
 }
 
-int curate_load_key(const char *path, struct crypto_key *key, struct err *err)
+int curate_load_key(const struct cli *cli, struct crypto_key *key,
+                    struct err *err)
 {
-    if (!path)
+    int rc;
+
+    if (!cli->key_file)
         return err_set(err, ERR_INVALID,
                        "no home directory; name the key with --key-file");
-    return crypto_key_read(path, true, key, err);
+    rc = cmd_key_home(cli, err);
+    return rc < 0 ? rc : crypto_key_read(cli->key_file, true, key, err);
 }
 
 struct rules_check {
@@ -267,7 +271,7 @@ static int curate_store(struct cli *cli, const struct scrub_rules *rules,
 
     /* Only then: a key is not made where the store's own is missing. */
     if (rc == ERR_OK)
-        rc = curate_load_key(cli->key_file, &key, err);
+        rc = curate_load_key(cli, &key, err);
     if (rc == ERR_OK)
         rc = curate_open_vault(&key, &vault, err);
     if (rc == ERR_OK)
@@ -363,7 +367,7 @@ static int run_filter(struct cli *cli, const struct scrub_rules *rules,
 
     f.by_rule = mem_zalloc((scrub_rules_count(rules) + 1) * sizeof(uint64_t));
     if (rc == ERR_OK && cli->key_is_named)
-        rc = curate_load_key(cli->key_file, &key, err);
+        rc = curate_load_key(cli, &key, err);
     else
         crypto_random(&key, sizeof(key));
     if (rc == ERR_OK)

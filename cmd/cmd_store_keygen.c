@@ -1,5 +1,5 @@
 /* cmd_store_keygen.c - slmctl store keygen: a key in a file */
-#include "cmd.h"
+#include "store_opening.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -71,7 +71,9 @@ static int run(struct cli *cli, int argc, char **argv)
     if (!path)
         return cli_usage(cli, "there is no home directory: name the FILE");
     public_path = mem_printf("%s.pub", path);
-    rc = make_key(path, public_path, id, &err);
+    rc = argc ? ERR_OK : cmd_key_home(cli, &err);
+    if (rc == ERR_OK)
+        rc = make_key(path, public_path, id, &err);
     if (rc == ERR_OK && sealed)
         cli_note(cli,
                  "%s holds public key %s, %s its private one; keep that away "

@@ -29,6 +29,8 @@ static int run(struct cli *cli, int argc, char **argv)
     char id[9];
     int rc = cmd_store_access(cli, &access, &err);
 
+    if (rc == ERR_OK && !new_key)
+        rc = cmd_key_home(cli, &err);
     if (rc == ERR_OK)
         rc = store_rotate(cli->store, &access, &how, id, &err);
     (void)argc;

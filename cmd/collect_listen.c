@@ -394,6 +394,8 @@ static int read_key(const struct cli *cli, struct crypto_key *key,
                        "no home directory for the key: set HOME or "
                        "XDG_CONFIG_HOME, or name it with --key-file");
     rc = check_key(cli, err);
+    if (rc == ERR_OK)
+        rc = cmd_key_home(cli, err);
     return rc < 0 ? rc : crypto_key_read(path, true, key, err);
 }
 

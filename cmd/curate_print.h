@@ -5,11 +5,11 @@
 #include "cli/cli.h"
 #include "curate/curate.h"
 
-/* The key of path; NULL: the user's key, made if absent. */
 /* Takes in what waits in the spool of a sealed store, if the private key is
  * given. */
 MUST_CHECK int curate_spool(struct cli *cli, struct err *err);
-MUST_CHECK int curate_load_key(const char *path, struct crypto_key *key,
+/* The key of --key-file, made if absent. */
+MUST_CHECK int curate_load_key(const struct cli *cli, struct crypto_key *key,
                                struct err *err);
 
 /* A file that is there whole or not at all; "-" and what is no regular file

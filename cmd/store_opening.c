@@ -2,7 +2,11 @@
 #include "store_opening.h"
 
 #include "base/io.h"
+#include "base/mem.h"
 #include "crypto/crypto.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #define PUBLIC_MAX 256
 
@@ -49,12 +53,31 @@ int cmd_store_access(const struct cli *cli, struct store_access *out,
                : ERR_OK;
 }
 
+int cmd_key_home(const struct cli *cli, struct err *err)
+{
+    char *dir, *slash;
+    int rc = ERR_OK;
+
+    if (cli->key_is_named || !cli->key_file || io_exists(cli->key_file))
+        return ERR_OK;
+    dir = mem_strdup(cli->key_file);
+    slash = strrchr(dir, '/');
+    if (slash && slash != dir) {
+        *slash = '\0';
+        rc = io_mkdirs(dir, 0700, err);
+    }
+    free(dir);
+    return rc;
+}
+
 int cmd_store_open(const struct cli *cli, enum store_mode mode,
                    struct store **out, struct err *err)
 {
     struct store_access access;
     int rc = cmd_store_access(cli, &access, err);
 
+    if (rc == ERR_OK && mode == STORE_CREATE)
+        rc = cmd_key_home(cli, err);
     return rc < 0 ? rc : store_open_with(cli->store, mode, &access, out, err);
 }
 

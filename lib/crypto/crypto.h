@@ -99,7 +99,7 @@ bool crypto_unbase64(struct slice s, struct buf *out);
 /* A key file: 64 hexadecimal digits and a newline. Refused if others than
  * the owner may read it; where the owner is root and someone else reads it,
  * its group may (so are credentials of systemd). create: an absent file is made
- * with a random key, mode 0600, in a directory of mode 0700; the first of two
+ * with a random key, mode 0600, in a directory that is there; the first of two
  * who make it at once wins and both read the same. */
 MUST_CHECK int crypto_key_read(const char *path, bool create,
                                struct crypto_key *out, struct err *err);

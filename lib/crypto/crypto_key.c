@@ -36,7 +36,8 @@ static int write_key(int fd, const char *path, struct err *err)
     return rc;
 }
 
-static int make_directory(const char *path, struct err *err)
+/* A directory that is not there is a slip of the pen more often than a wish. */
+static int check_directory(const char *path, struct err *err)
 {
     char *dir = mem_strdup(path);
     char *slash = strrchr(dir, '/');
@@ -44,7 +45,11 @@ static int make_directory(const char *path, struct err *err)
 
     if (slash && slash != dir) {
         *slash = '\0';
-        rc = io_mkdirs(dir, 0700, err);
+        if (!io_is_dir(dir))
+            rc = err_set(err, ERR_NOTFOUND,
+                         "key file %s: there is no directory %s; make it, or "
+                         "name another file",
+                         path, dir);
     }
     free(dir);
     return rc;
@@ -53,7 +58,7 @@ static int make_directory(const char *path, struct err *err)
 static int create_key(const char *path, struct err *err)
 {
     char *tmp = mem_printf("%s.tmp.XXXXXX", path);
-    int rc = make_directory(path, err);
+    int rc = check_directory(path, err);
     int fd = rc == ERR_OK ? mkostemp(tmp, O_CLOEXEC) : -1;
 
     if (rc < 0)

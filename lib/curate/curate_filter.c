@@ -25,7 +25,7 @@ struct line {
     size_t at, n; /* in the batch */
     int64_t number;
     struct buf out;
-    bool bad;
+    bool cut, bad;
     uint64_t pieces;
     char why[160];
 };
@@ -90,7 +90,10 @@ static void filter_task(void *ctx, size_t task, unsigned worker)
     size_t count = 0;
     int rc = ERR_OK;
 
-    if (!k->f->text) {
+    if (l->cut)
+        rc = err_set(&err, ERR_LIMIT, "longer than %zu bytes",
+                     CURATE_FILTER_LINE);
+    if (rc == ERR_OK && !k->f->text) {
         rc = scrub_parse(t->scrubber, in, &json, &err);
         if (rc == ERR_OK)
             scope = curate_line_scope(scrub_rules_settings(k->f->rules)->scope,
@@ -124,12 +127,13 @@ static void add_line(struct filter *k, struct batch *b,
     struct line *l = &b->line[b->count++];
 
     l->at = b->text.len;
-    l->n = c->text.n;
+    l->n = c->cut ? 0 : c->text.n;
     l->number = c->number;
+    l->cut = c->cut;
     l->bad = false;
     l->pieces = 0;
     k->f->bytes += c->size;
-    buf_add_slice(&b->text, c->text);
+    buf_add_slice(&b->text, (struct slice){ c->text.p, l->n });
 }
 
 /* A pipe that is silent must not hold back what it gave. Signals come to the
@@ -159,9 +163,6 @@ static int read_batch(struct filter *k, struct batch *b, struct err *err)
         if (!is_mine(k->f, c.number) ||
             (!k->f->text && !c.cut && slice_trim(c.text).n == 0))
             continue; /* of another shard; empty, as an import does */
-        if (c.cut)
-            return err_set(err, ERR_LIMIT, "line %lld: longer than %zu bytes",
-                           (long long)c.number, CURATE_FILTER_LINE);
         add_line(k, b, &c);
     }
     return stop_requested() ? err_set(err, ERR_INTERRUPTED, "stopped") : 1;

@@ -114,7 +114,7 @@ END_TEST
 
 START_TEST(a_key_file_is_made_once_and_private)
 {
-    char *path = mem_printf("%s/conf/slmctl/key", dir);
+    char *path = mem_printf("%s/key", dir);
     struct crypto_key a, b;
     struct stat st;
     char id_a[9], id_b[9];
@@ -137,6 +137,20 @@ START_TEST(a_key_file_is_made_once_and_private)
 }
 END_TEST
 
+START_TEST(a_key_file_does_not_make_its_directory)
+{
+    char *path = mem_printf("%s/nope/key", dir);
+    char *nope = mem_printf("%s/nope", dir);
+    struct crypto_key a;
+
+    ck_assert_int_eq(crypto_key_read(path, true, &a, &err), ERR_NOTFOUND);
+    ck_assert_ptr_nonnull(strstr(err.msg, "there is no directory"));
+    ck_assert(!io_exists(nope));
+    free(path);
+    free(nope);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("crypto");
@@ -148,5 +162,6 @@ int main(void)
     tcase_add_test(t, pieces_hash_like_the_whole);
     tcase_add_test(t, base64_pads);
     tcase_add_test(t, a_key_file_is_made_once_and_private);
+    tcase_add_test(t, a_key_file_does_not_make_its_directory);
     return suite_run("crypto", t);
 }
