@@ -358,7 +358,7 @@ int collect_access(const struct cli *cli, bool as_import,
     if (rc == ERR_OK && seal_to)
         rc = cmd_public_key(seal_to, &out->seal_to, err);
     if (rc == ERR_OK && !no_encryption)
-        rc = cmd_key_home(cli, err);
+        cmd_key_home(cli);
     return rc;
 }
 

@@ -71,9 +71,9 @@ static int run(struct cli *cli, int argc, char **argv)
     if (!path)
         return cli_usage(cli, "there is no home directory: name the FILE");
     public_path = mem_printf("%s.pub", path);
-    rc = argc ? ERR_OK : cmd_key_home(cli, &err);
-    if (rc == ERR_OK)
-        rc = make_key(path, public_path, id, &err);
+    if (!argc)
+        cmd_key_home(cli);
+    rc = make_key(path, public_path, id, &err);
     if (rc == ERR_OK && sealed)
         cli_note(cli,
                  "%s holds public key %s, %s its private one; keep that away "

@@ -30,7 +30,7 @@ static int run(struct cli *cli, int argc, char **argv)
     int rc = cmd_store_access(cli, &access, &err);
 
     if (rc == ERR_OK && !new_key)
-        rc = cmd_key_home(cli, &err);
+        cmd_key_home(cli);
     if (rc == ERR_OK)
         rc = store_rotate(cli->store, &access, &how, id, &err);
     (void)argc;

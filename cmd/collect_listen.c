@@ -395,7 +395,7 @@ static int read_key(const struct cli *cli, struct crypto_key *key,
                        "XDG_CONFIG_HOME, or name it with --key-file");
     rc = check_key(cli, err);
     if (rc == ERR_OK)
-        rc = cmd_key_home(cli, err);
+        cmd_key_home(cli);
     return rc < 0 ? rc : crypto_key_read(path, true, key, err);
 }
 

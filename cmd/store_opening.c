@@ -53,21 +53,20 @@ int cmd_store_access(const struct cli *cli, struct store_access *out,
                : ERR_OK;
 }
 
-int cmd_key_home(const struct cli *cli, struct err *err)
+void cmd_key_home(const struct cli *cli)
 {
+    struct err err;
     char *dir, *slash;
-    int rc = ERR_OK;
 
     if (cli->key_is_named || !cli->key_file || io_exists(cli->key_file))
-        return ERR_OK;
+        return;
     dir = mem_strdup(cli->key_file);
     slash = strrchr(dir, '/');
     if (slash && slash != dir) {
         *slash = '\0';
-        rc = io_mkdirs(dir, 0700, err);
+        (void)!io_mkdirs(dir, 0700, &err);
     }
     free(dir);
-    return rc;
 }
 
 int cmd_store_open(const struct cli *cli, enum store_mode mode,
@@ -77,7 +76,7 @@ int cmd_store_open(const struct cli *cli, enum store_mode mode,
     int rc = cmd_store_access(cli, &access, err);
 
     if (rc == ERR_OK && mode == STORE_CREATE)
-        rc = cmd_key_home(cli, err);
+        cmd_key_home(cli);
     return rc < 0 ? rc : store_open_with(cli->store, mode, &access, out, err);
 }
 

@@ -14,8 +14,9 @@ MUST_CHECK int cmd_store_open(const struct cli *cli, enum store_mode mode,
 MUST_CHECK int cmd_store_open_to_remove(const struct cli *cli,
                                         struct store **out, struct err *err);
 /* Before a key may be made: the directory of the key file, if nobody named one.
- * Where somebody did, the directory has to be there. */
-MUST_CHECK int cmd_key_home(const struct cli *cli, struct err *err);
+ * Where somebody did, the directory has to be there. If it cannot be made, who
+ * makes the key says so. */
+void cmd_key_home(const struct cli *cli);
 /* The options as they are; what it points to lasts as long as the process. */
 MUST_CHECK int cmd_store_access(const struct cli *cli, struct store_access *out,
                                 struct err *err);
