@@ -99,15 +99,6 @@ static int asset_text(const char *name, struct slice *out, struct err *err)
     return ERR_OK;
 }
 
-static uint64_t hash_files(struct slice words, struct slice draws,
-                           struct slice weights)
-{
-    uint64_t h = names_hash(words.p, words.n, 0);
-
-    h = names_hash(draws.p, draws.n, h);
-    return names_hash(weights.p, weights.n, h);
-}
-
 int names_open(struct names **out, struct err *err)
 {
     struct names *m = mem_zalloc(sizeof(*m));
@@ -128,18 +119,26 @@ int names_open(struct names **out, struct err *err)
         rc = names_words_open(words, &m->words, err);
     if (rc == ERR_OK)
         rc = read_draws(m, draws, err);
-    if (rc < 0) {
+    if (rc < 0)
         names_close(m);
-        return rc;
-    }
-    m->hash = hash_files(words, draws, weights);
-    *out = m;
-    return ERR_OK;
+    else
+        *out = m;
+    return rc;
 }
 
-uint64_t names_data_hash(const struct names *m)
+uint64_t names_data_hash(void)
 {
-    return m->hash;
+    static const char *const files[] = { "names/words.bin", "names/draw.txt",
+                                         "names/weights.bin" };
+    uint64_t h = 0;
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+        const struct asset *a = assets_find(files[i]);
+
+        if (a)
+            h = names_hash(a->data, a->size, h);
+    }
+    return h;
 }
 
 void names_close(struct names *m)

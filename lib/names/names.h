@@ -66,7 +66,7 @@ struct names;
 MUST_CHECK int names_open(struct names **out, struct err *err);
 void names_close(struct names *m); /* NULL is fine */
 /* Another number whenever a byte of the lists or of the model is another. */
-uint64_t names_data_hash(const struct names *m);
+uint64_t names_data_hash(void);
 
 /* Whether a list has the word (or, of places, the phrase), whatever its case
  * and accents. */

@@ -257,7 +257,6 @@ struct names {
     struct names_draws draw[DRAW_LISTS][SCRIPTS];
     struct slice *drawn; /* what draw points into */
     char *initials;
-    uint64_t hash; /* of all its files */
 };
 
 #endif

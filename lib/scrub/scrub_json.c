@@ -238,7 +238,6 @@ static int string_value(struct scrub_walk *s, struct slice inner, size_t base,
     return rc;
 }
 
-/* A surrogate must leave a number a number. */
 /* The one shorter number that a rule is about: an age over 89. */
 static bool is_old_age(struct slice raw, struct slice key)
 {
@@ -259,6 +258,7 @@ static void nines_instead(struct scrub_worker *w, struct slice raw, size_t mark)
     }
 }
 
+/* A surrogate must leave a number a number. */
 static int number_value(struct scrub_walk *s, struct slice raw, size_t base,
                         struct slice key, unsigned depth)
 {

@@ -641,7 +641,7 @@ static void finish_version(struct scrub_rules *r)
     bool tags, masks, drops;
 
     buf_printf(&r->text, "strict %d\nlists %016llx\n", r->settings.strict,
-               (unsigned long long)names_data_hash(r->names));
+               (unsigned long long)names_data_hash());
     scrub_actions_describe(r, &r->text, &tags, &masks, &drops);
     crypto_sha256(buf_slice(&r->text), hash);
     crypto_hex(hash, sizeof(hash), hex);
