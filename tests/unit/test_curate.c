@@ -1,5 +1,5 @@
 /* test_curate.c - reasons, duplicates, retries, splits, idempotence, leaks */
-#include "scratch.h"
+#include "curate_fixture.h"
 #include "suite.h"
 
 #include "base/mem.h"
@@ -11,33 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static char dir[SCRATCH_MAX];
-static struct store *store;
-static struct scrub_rules *rules;
 static const struct crypto_key key = { { 1, 2, 3 } };
-static int64_t clock_us;
 static struct curate_options options; /* of the next runs */
 
 static void setup(void)
 {
-    struct err err = { 0 };
-
-    scratch_make(dir);
-    ck_assert_int_eq(crypto_init(&err), 0);
-    ck_assert_msg(store_open(dir, STORE_CREATE, &store, &err) == 0, "%s",
-                  err.msg);
-    rules = scrub_rules_new();
-    ck_assert_int_eq(scrub_rules_add_builtin(rules, &err), 0);
-    ck_assert_int_eq(scrub_rules_finish(rules, &err), 0);
-    clock_us = 1000000000;
+    curate_fixture_begin(NULL);
     options = (struct curate_options){ 0 };
-}
-
-static void teardown(void)
-{
-    store_close(store);
-    scrub_rules_free(rules);
-    scratch_remove(dir);
 }
 
 struct call {
@@ -756,7 +736,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("curate", setup, teardown);
+    TCase *c = suite_case("curate", setup, curate_fixture_end);
 
     tcase_add_test(c, each_drop_has_its_reason);
     tcase_add_test(c, calls_of_other_apis_become_chat);

@@ -2,7 +2,7 @@
  * test_curate_report.c - the leak report: values that are gone, that survive,
  * and that are ordinary words elsewhere; canaries, what is left, combinations
  */
-#include "scratch.h"
+#include "curate_fixture.h"
 #include "suite.h"
 
 #include "base/mem.h"
@@ -12,11 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char dir[SCRATCH_MAX];
-static struct store *store;
-static struct scrub_rules *rules;
 static const struct crypto_key key = { { 4, 5, 6 } };
-static int64_t clock_us;
 
 /* Rules of the test's own, so that what is found does not change with what
  * the built-in ones learn. */
@@ -35,25 +31,7 @@ static const char rule_text[] =
 
 static void setup(void)
 {
-    struct err err = { 0 };
-
-    scratch_make(dir);
-    ck_assert_int_eq(crypto_init(&err), 0);
-    ck_assert_msg(store_open(dir, STORE_CREATE, &store, &err) == 0, "%s",
-                  err.msg);
-    rules = scrub_rules_new();
-    ck_assert_msg(scrub_rules_add(rules, "test", slice_of(rule_text), &err) ==
-                      0,
-                  "%s", err.msg);
-    ck_assert_msg(scrub_rules_finish(rules, &err) == 0, "%s", err.msg);
-    clock_us = 1000000000;
-}
-
-static void teardown(void)
-{
-    store_close(store);
-    scrub_rules_free(rules);
-    scratch_remove(dir);
+    curate_fixture_begin(rule_text);
 }
 
 static void say(const char *conversation, const char *ask, const char *answer)
@@ -335,7 +313,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("report", setup, teardown);
+    TCase *c = suite_case("report", setup, curate_fixture_end);
 
     tcase_add_test(c, what_was_replaced_is_counted_and_gone);
     tcase_add_test(c, values_beyond_the_limit_are_told_and_not_taken_for_gone);

@@ -3,7 +3,7 @@
  *
  * A log is made call by call, curated, and read back as the store has it.
  */
-#include "scratch.h"
+#include "curate_fixture.h"
 #include "suite.h"
 
 #include "base/mem.h"
@@ -13,35 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char dir[SCRATCH_MAX];
-static struct store *store;
-static struct scrub_rules *rules;
 static struct curate_options options;
 static const struct crypto_key key = { { 4, 5, 6 } };
-static int64_t clock_us;
 
 static void setup(void)
 {
-    struct err err = { 0 };
-
-    scratch_make(dir);
-    ck_assert_int_eq(crypto_init(&err), 0);
-    ck_assert_msg(store_open(dir, STORE_CREATE, &store, &err) == 0, "%s",
-                  err.msg);
-    rules = scrub_rules_new();
-    ck_assert_int_eq(scrub_rules_add_builtin(rules, &err), 0);
-    ck_assert_int_eq(scrub_rules_finish(rules, &err), 0);
-    clock_us = 1000000000;
+    curate_fixture_begin(NULL);
     options = (struct curate_options){
         .rules = rules, .key = &key, .shares = { 80, 10, 10 }, .threads = 2
     };
-}
-
-static void teardown(void)
-{
-    store_close(store);
-    scrub_rules_free(rules);
-    scratch_remove(dir);
 }
 
 struct call {
@@ -739,7 +719,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *c = suite_case("settle", setup, teardown);
+    TCase *c = suite_case("settle", setup, curate_fixture_end);
 
     tcase_add_test(c, near_inputs_with_the_same_answer_go);
     tcase_add_test(c, clients_with_the_same_request_are_near);
