@@ -234,28 +234,30 @@ bool scrub_is_number(struct slice v)
     return i == v.n;
 }
 
-void scrub_act(struct scrub_worker *w, const struct scrub_rule *rule,
-               struct slice value, bool number, struct buf *out)
+void scrub_act(const struct scrub_walk *s, const struct scrub_rule *rule,
+               struct slice value, struct buf *out)
 {
-    if (number && rule->fake == scrub_fake_coordinates &&
-        rule->action != SCRUB_SURROGATE) {
+    int action = rule->action;
+
+    if (s->number && rule->fake == scrub_fake_coordinates &&
+        action != SCRUB_SURROGATE) {
         put_zeros(value, out);
         return;
     }
-    switch (rule->action) {
+    if (s->number && action != SCRUB_SURROGATE) {
+        scrub_put_nines(value, out);
+        return;
+    }
+    if (s->key && (action == SCRUB_MASK || action == SCRUB_DROP))
+        action = SCRUB_TAG;
+    switch (action) {
     case SCRUB_TAG:
-        if (number)
-            scrub_put_nines(value, out);
-        else
-            buf_printf(out, "<%s_%u>", rule->type,
-                       scrub_tag_number(w, rule, value));
+        buf_printf(out, "<%s_%u>", rule->type,
+                   scrub_tag_number(s->w, rule, value));
         break;
-    case SCRUB_MASK: (number ? scrub_put_nines : put_stars)(value, out); break;
-    case SCRUB_DROP:
-        if (number)
-            scrub_put_nines(value, out);
-        break;
-    case SCRUB_SURROGATE: scrub_surrogate(w, rule, value, out); break;
-    case SCRUB_KEEP: assert(false); break;
+    case SCRUB_MASK: put_stars(value, out); break;
+    case SCRUB_DROP: break;
+    case SCRUB_SURROGATE: scrub_surrogate(s->w, rule, value, out); break;
+    default: assert(false); break; /* what is kept is no edit */
     }
 }

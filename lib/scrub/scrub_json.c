@@ -291,13 +291,19 @@ static int object_key(struct scrub_walk *s, const struct json *j, json_ref k,
 {
     struct slice raw = json_raw(j, k), inner = { raw.p + 1, raw.n - 2 };
     size_t mark = s->w->edit_count, base = j->nodes[k].start + 1;
+    bool outer = s->key;
     int rc;
 
-    if (j->nodes[k].count) /* escaped; the value comes later */
-        return string_value(s, inner, base, true, (struct slice){ 0 }, depth);
+    s->key = true;
+    if (j->nodes[k].count) { /* escaped; the value comes later */
+        rc = string_value(s, inner, base, true, (struct slice){ 0 }, depth);
+        s->key = outer;
+        return rc;
+    }
     s->w->known_only = known;
     rc = scrub_plain_text(s, inner, (struct slice){ 0 }, true, depth + 1);
     s->w->known_only = false;
+    s->key = outer;
     for (size_t i = mark; i < s->w->edit_count; i++) {
         escape_edit(s->w, &s->w->edits[i]);
         s->w->edits[i].start += base;

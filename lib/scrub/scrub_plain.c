@@ -293,7 +293,7 @@ static void make_surrogate(struct scrub_walk *s, const struct scrub_hit *h,
     struct buf coded = { 0 };
 
     e->rep = w->arena.len;
-    scrub_act(w, r, value, s->number, &w->arena);
+    scrub_act(s, r, value, &w->arena);
     e->rep_len = w->arena.len - e->rep;
     if (!(h->codings & ~(unsigned)CODED_FOLDED))
         return;

@@ -555,6 +555,7 @@ struct scrub_walk {
     struct scrub_worker *w;
     struct err *err;
     bool number; /* the text is a number of JSON */
+    bool key;    /* the text is a key of an object, or stands in one */
 };
 bool scrub_is_number(struct slice v); /* as JSON has them */
 /* The value with nines for its digits, appended: what a number may become. */
@@ -581,10 +582,11 @@ void scrub_surrogate(struct scrub_worker *w, const struct scrub_rule *rule,
 /* 1, 2, ...: values of one type in the order in which the record has them. */
 unsigned scrub_tag_number(struct scrub_worker *w, const struct scrub_rule *rule,
                           struct slice value);
-/* What stands in place of a find, appended. number: it is in one of JSON,
- * which must stay one. */
-void scrub_act(struct scrub_worker *w, const struct scrub_rule *rule,
-               struct slice value, bool number, struct buf *out);
+/* What stands in place of a find, appended. In a number of JSON, which must
+ * stay one, digits become nines; in a key, which must not become another's,
+ * mask and drop are tags. */
+void scrub_act(const struct scrub_walk *s, const struct scrub_rule *rule,
+               struct slice value, struct buf *out);
 /* True if the value stays, by its type or by the list of what to keep. */
 bool scrub_keeps(const struct scrub_worker *w, const struct scrub_rule *rule,
                  struct slice value);

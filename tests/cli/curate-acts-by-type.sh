@@ -31,3 +31,8 @@ version --strict
 version --scope client
 version --keep keep
 sort -u versions | wc -l
+
+echo '# names of members stay apart'
+line='{"by":{"ada@love.org":1,"bob@love.org":2},"x":"ada@love.org"}'
+scrub --action '*=mask'
+scrub --action '*=drop'
