@@ -422,14 +422,15 @@ static void report_leak(void *ctx, const struct curate_leak *l)
 }
 
 static int search(struct cli *cli, struct store *s, struct leak_report *r,
-                  uint64_t *count, uint64_t *examples, struct err *err)
+                  uint64_t *count, uint64_t *examples, uint64_t *unsearched,
+                  struct err *err)
 {
     struct scrub_leaks *leaks = NULL;
     int rc = scrub_leaks_new(r->list->values, r->list->count, &leaks, err);
 
     if (rc == ERR_OK)
         rc = curate_check_leaks(s, leaks, &cli->progress, report_leak, r, count,
-                                examples, err);
+                                examples, unsearched, err);
     scrub_leaks_free(leaks);
     cli_progress_end(cli);
     return rc;
@@ -441,7 +442,7 @@ int curate_leaks(struct cli *cli, struct store *s, const char *file, int *code,
     struct leak_list list = { 0 };
     struct json_writer w;
     struct leak_report r = { .list = &list, .file = file };
-    uint64_t count = 0, examples = 0;
+    uint64_t count = 0, examples = 0, unsearched = 0;
     int rc = leak_list_read(&list, file, err);
 
     json_writer_init(&w, &r.text, true);
@@ -451,23 +452,29 @@ int curate_leaks(struct cli *cli, struct store *s, const char *file, int *code,
         json_begin_array(&w, "leaks");
     }
     if (rc == ERR_OK)
-        rc = search(cli, s, &r, &count, &examples, err);
+        rc = search(cli, s, &r, &count, &examples, &unsearched, err);
     if (cli->json) {
         json_end_array(&w);
         json_put_int(&w, "found", (int64_t)count);
         json_put_int(&w, "values", (int64_t)list.count);
         json_put_int(&w, "examples", (int64_t)examples);
+        json_put_int(&w, "unsearched_bytes", (int64_t)unsearched);
         json_end_object(&w);
         buf_char(&r.text, '\n');
-    } else if (count || !cli->quiet) {
+    } else if (count || unsearched || !cli->quiet) {
         buf_printf(&r.text,
                    "%" PRIu64 " survivors of %zu values in %" PRIu64
                    " examples\n",
                    count, list.count, examples);
+        if (unsearched)
+            buf_printf(&r.text,
+                       "%" PRIu64 " bytes were coded too deep or too often and "
+                       "were not searched\n",
+                       unsearched);
     }
     if (rc == ERR_OK) {
         *code = cli_write(cli, &r.text);
-        if (*code == EXIT_DONE && count)
+        if (*code == EXIT_DONE && (count || unsearched))
             *code = EXIT_FAILED;
     }
     buf_release(&r.text);

@@ -17,6 +17,20 @@
 
 static const char *const by_names[3] = { "type", "position", "encoding" };
 
+/* Known values in these are not looked for. */
+static const char *const not_sought[] = {
+    "hexadecimal digits",
+    "base32",
+    "quoted-printable",
+    "replaced letters (ROT13)",
+    "compressed or encrypted bytes",
+    "what is coded within bytes that are no text",
+    "pictures and sounds",
+    "numbers in words",
+    "values that are cut in two",
+};
+#define NOT_SOUGHT (sizeof(not_sought) / sizeof(*not_sought))
+
 static const char *plural(uint64_t n)
 {
     return n == 1 ? "" : "s";
@@ -29,14 +43,35 @@ static const char *cover_name(enum curate_cover c)
                                  : "not covered";
 }
 
+/* What the search cannot say anything about. */
+static void put_not_sought(const struct curate_report *r, struct buf *out)
+{
+    if (r->unsearched)
+        buf_printf(out,
+                   "%" PRIu64 " bytes in %" PRIu64
+                   " examples were coded too deep or too often and were not "
+                   "searched, as in call %lld, %s: look at them.\n",
+                   r->unsearched, r->unsearched_examples,
+                   (long long)r->unsearched_place.call,
+                   r->unsearched_place.where);
+    buf_str(out, "Not sought: values in ");
+    for (size_t i = 0; i < NOT_SOUGHT; i++)
+        buf_printf(out, "%s%s",
+                   i == 0                ? ""
+                   : i + 1 == NOT_SOUGHT ? "; "
+                                         : ", ",
+                   not_sought[i]);
+    buf_str(out, ".\n");
+}
+
 static void put_known(const struct curate_report *r, struct buf *out)
 {
     buf_printf(out,
                "Known values\n%" PRIu64 " pieces with %" PRIu64
                " different values were replaced; each was sought in %" PRIu64
                " examples, plain, in other case, with other separators, "
-               "JSON-escaped, percent-encoded and in base64: %" PRIu64
-               " survivor%s.\n",
+               "escaped, as entities, percent-encoded, in base64 and in "
+               "letters that look alike: %" PRIu64 " survivor%s.\n",
                r->pieces, r->searched, r->examples, r->survivors,
                plural(r->survivors));
     if (r->unsought)
@@ -45,6 +80,7 @@ static void put_known(const struct curate_report *r, struct buf *out)
                    " more pieces have other values; whether those survive is "
                    "not known. Report on a smaller store.\n",
                    r->unsought);
+    put_not_sought(r, out);
     buf_printf(out,
                "%" PRIu64 " of %" PRIu64
                " examples are byte for byte what the rules give today",
@@ -289,6 +325,12 @@ static void json_survivors(struct json_writer *w, const struct curate_report *r)
     json_put_int(w, "survivors", (int64_t)r->survivors);
     json_put_int(w, "elsewhere", (int64_t)r->elsewhere);
     json_put_int(w, "time_zones", (int64_t)r->zones);
+    json_put_int(w, "unsearched_bytes", (int64_t)r->unsearched);
+    json_put_int(w, "unsearched_examples", (int64_t)r->unsearched_examples);
+    json_begin_array(w, "not_sought");
+    for (size_t i = 0; i < NOT_SOUGHT; i++)
+        json_put_string(w, NULL, not_sought[i]);
+    json_end_array(w);
     json_begin_array(w, "survivor");
     for (size_t i = 0; i < r->survivors_shown; i++) {
         json_begin_object(w, NULL);
@@ -451,7 +493,7 @@ int curate_write_report(struct cli *cli, struct store *s,
             rc = out.sink.put(out.sink.ctx, buf_slice(&text), err);
         rc = curate_output_close(&out, rc, err);
     }
-    if (rc == ERR_OK && (r.survivors || r.unsought))
+    if (rc == ERR_OK && (r.survivors || r.unsought || r.unsearched))
         *code = EXIT_FAILED;
     buf_release(&text);
     curate_report_release(&r);

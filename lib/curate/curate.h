@@ -182,7 +182,8 @@ MUST_CHECK int curate_export(struct store *s, int64_t task, const char *splits,
                              struct err *err);
 
 /* Searches every body of every kept example for the values. found is called
- * for each occurrence; *count is how many there were. */
+ * for each occurrence; *count is how many there were; *unsearched: bytes of
+ * views that were too deep or too many. */
 struct curate_leak {
     int64_t example, call;
     const char *where; /* "request", "response" or "outcome" */
@@ -194,7 +195,7 @@ curate_check_leaks(struct store *s, const struct scrub_leaks *leaks,
                    const struct progress *progress,
                    void (*found)(void *ctx, const struct curate_leak *l),
                    void *ctx, uint64_t *count, uint64_t *examples,
-                   struct err *err);
+                   uint64_t *unsearched, struct err *err);
 
 /* Scrubs lines from `in` ("-": standard input; zstd is recognised) to out, in
  * order, without a store. A line is a JSON value or, with text, plain. Values

@@ -229,7 +229,7 @@ struct leak_walk {
     void (*found)(void *ctx, const struct curate_leak *l);
     void *ctx;
     struct curate_leak leak;
-    uint64_t count, examples, total;
+    uint64_t count, examples, unsearched, total;
 };
 
 static void leak_found(void *ctx, size_t value, const char *form, size_t at)
@@ -243,6 +243,14 @@ static void leak_found(void *ctx, size_t value, const char *form, size_t at)
     k->found(k->ctx, &k->leak);
 }
 
+static void search_body(struct leak_walk *k, struct slice body)
+{
+    size_t missed;
+
+    (void)scrub_leaks_search(k->leaks, body, leak_found, k, &missed);
+    k->unsearched += missed;
+}
+
 static int leak_one(void *ctx, const struct store_example *e, struct err *err)
 {
     struct leak_walk *k = ctx;
@@ -250,11 +258,11 @@ static int leak_one(void *ctx, const struct store_example *e, struct err *err)
     k->leak.example = e->id;
     k->leak.call = e->call;
     k->leak.where = "request";
-    (void)scrub_leaks_search(k->leaks, e->request, leak_found, k);
+    search_body(k, e->request);
     k->leak.where = "response";
-    (void)scrub_leaks_search(k->leaks, e->response, leak_found, k);
+    search_body(k, e->response);
     k->leak.where = "outcome";
-    (void)scrub_leaks_search(k->leaks, e->correction, leak_found, k);
+    search_body(k, e->correction);
     k->examples++;
     progress_update(k->progress, "leaks", k->examples, k->total, NULL);
     return stop_requested() ? err_set(err, ERR_INTERRUPTED, "stopped") : ERR_OK;
@@ -264,7 +272,7 @@ int curate_check_leaks(struct store *s, const struct scrub_leaks *leaks,
                        const struct progress *progress,
                        void (*found)(void *ctx, const struct curate_leak *l),
                        void *ctx, uint64_t *count, uint64_t *examples,
-                       struct err *err)
+                       uint64_t *unsearched, struct err *err)
 {
     struct store_example_query all = { 0 };
     struct leak_walk k = {
@@ -280,5 +288,6 @@ int curate_check_leaks(struct store *s, const struct scrub_leaks *leaks,
         rc = store_examples(s, &all, leak_one, &k, err);
     *count = k.count;
     *examples = k.examples;
+    *unsearched = k.unsearched;
     return rc;
 }

@@ -121,7 +121,7 @@ static void search_item(void *ctx, size_t task, unsigned worker)
 
         if (k->leaks)
             (void)scrub_leaks_look(k->leaks, buf_slice(&it->blank[d]), note_hit,
-                                   &sink);
+                                   &sink, &it->missed[d]);
         report_rest_look(it, d);
     }
 }
@@ -206,6 +206,24 @@ static void add_hits(struct report_run *k, const struct report_item *it)
     map_free(seen);
 }
 
+/* What was too deep or too much to be searched is not clean. */
+static void add_missed(struct report_run *k, const struct report_item *it)
+{
+    struct curate_report *r = k->r;
+    bool any = false;
+
+    for (unsigned d = 0; d < REPORT_DOCUMENTS; d++) {
+        if (!it->missed[d])
+            continue;
+        if (!r->unsearched)
+            report_place(&r->unsearched_place, it->call.id, d,
+                         (struct slice){ 0 }, 0);
+        any = true;
+        r->unsearched += it->missed[d];
+    }
+    r->unsearched_examples += any;
+}
+
 static void add_coincidences(struct report_run *k, const struct report_item *it)
 {
     for (size_t i = 0; i < it->pieces; i++) {
@@ -253,6 +271,7 @@ static int search_batch(struct report_run *k, struct walk *w)
         struct report_item *it = &k->item[i];
 
         add_hits(k, it);
+        add_missed(k, it);
         add_coincidences(k, it);
         for (size_t x = 0; x < it->strings; x++)
             add_string(k, it, &it->string[x]);

@@ -99,6 +99,9 @@ struct curate_report {
     uint64_t pieces, values, searched;
     uint64_t unsought; /* pieces whose value is none of those sought */
     uint64_t survivors, elsewhere;
+    /* Bytes of views that were too deep or too many to be searched. */
+    uint64_t unsearched, unsearched_examples;
+    struct curate_place unsearched_place; /* the first */
     uint64_t zones; /* places in names of time zones, which stay */
     struct curate_report_type *type;
     size_t types;

@@ -447,11 +447,11 @@ static int plant_person(struct scrub_worker *w, struct slice request,
     rc = scrub_leaks_new(value, 2 * KINDS, &leaks, err);
     if (rc < 0)
         goto done;
-    (void)scrub_leaks_look(leaks, request, mark, there);
+    (void)scrub_leaks_look(leaks, request, mark, there, NULL);
     /* What cannot be scrubbed is quarantined: nothing survives. */
     if (scrub_record(w, slice_of("canary"), &in, 1, &clean, NULL, NULL, NULL) ==
         ERR_OK)
-        (void)scrub_leaks_look(leaks, buf_slice(&clean), mark, survives);
+        (void)scrub_leaks_look(leaks, buf_slice(&clean), mark, survives, NULL);
 done:
     scrub_leaks_free(leaks);
     buf_release(&dirty);

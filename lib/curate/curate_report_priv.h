@@ -58,6 +58,7 @@ struct report_item {
     uint64_t *reported; /* by rule */
     struct report_hit *hit;
     size_t hits, hit_cap;
+    size_t missed[REPORT_DOCUMENTS]; /* bytes of views not searched */
     struct report_string *string;
     size_t strings, string_cap;
     uint64_t quasi[QUASI_COUNT]; /* hash of the first of each, or 0 */

@@ -76,7 +76,8 @@ MUST_CHECK int scrub_rules_finish(struct scrub_rules *r, struct err *err);
 void scrub_rules_set(struct scrub_rules *r, const struct scrub_settings *s);
 const struct scrub_settings *scrub_rules_settings(const struct scrub_rules *r);
 /* Names the engine, the settings, every byte of the rules and of the lists of
- * names: the engine's number, "-" and 12 hex digits, then "+tag", "+mask" and "+drop" if any type is replaced so. */
+ * names: the engine's number, "-" and 12 hex digits, then "+tag", "+mask" and
+ * "+drop" if any type is replaced so. */
 const char *scrub_rules_version(const struct scrub_rules *r);
 size_t scrub_rules_count(const struct scrub_rules *r);
 const char *scrub_rules_name(const struct scrub_rules *r, size_t rule);
@@ -152,11 +153,13 @@ MUST_CHECK int scrub_leaks_new(const struct slice *values, size_t n,
 void scrub_leaks_free(struct scrub_leaks *l); /* NULL is fine */
 /* Calls found for each occurrence: the value's index, the form ("plain",
  * "base64 in json" ...) and the byte where the outermost text holds it. Any
- * bytes are accepted, JSON or not. Returns how many were found. */
+ * bytes are accepted, JSON or not. Returns how many were found. *missed (may
+ * be NULL): bytes of views that were not searched, since they are too deep in
+ * one another or too many; 0: all were. */
 size_t scrub_leaks_search(const struct scrub_leaks *l, struct slice text,
                           void (*found)(void *ctx, size_t value,
                                         const char *form, size_t at),
-                          void *ctx);
+                          void *ctx, size_t *missed);
 /* The same with what tells a value from a word that is spelt like it. */
 struct scrub_leak {
     size_t value, at;
@@ -167,6 +170,6 @@ struct scrub_leak {
 };
 size_t scrub_leaks_look(const struct scrub_leaks *l, struct slice text,
                         void (*found)(void *ctx, const struct scrub_leak *hit),
-                        void *ctx);
+                        void *ctx, size_t *missed);
 
 #endif

@@ -5,7 +5,8 @@
  * take: JSON strings decoded (to any depth), stray escapes undone, percent,
  * entities and base64 runs decoded, look-alikes made plain, each view searched
  * in the same way. Decoding the text rather than encoding the values finds a
- * value at any alignment and with any spelling of its escapes.
+ * value at any alignment and with any spelling of its escapes. What would cost
+ * too much, or is too deep, is told, and never taken for clean.
  */
 #include "scrub/scrub_priv.h"
 
@@ -16,7 +17,11 @@
 #include <string.h>
 #include <strings.h>
 
-#define VIEWS_MAX 6      /* views of views */
+#define VIEWS_MAX 6     /* views of views */
+#define BUDGET_TIMES 64 /* bytes of views for a byte of text */
+#define BUDGET_LEAST ((size_t)64 << 10)
+#define SEEN_MIN 64      /* bytes of a view that is not searched again */
+#define RUN_PARTS 8      /* where a run of base64 may begin behind a sign */
 #define BASE64_MIN 8     /* characters of a run worth decoding */
 #define BOUNDARY_BELOW 6 /* shorter values must be whole words */
 #define NUMBER_DIGITS 7  /* that make a value a number, whatever separates */
@@ -28,6 +33,13 @@ struct scrub_leaks {
     size_t count, numbers;
 };
 
+/* What views of one text may cost: each may have views that are as large. */
+struct budget {
+    size_t left;
+    size_t missed;    /* bytes that were not searched, of all texts */
+    struct map *seen; /* hashes of views */
+};
+
 struct look {
     const struct scrub_leaks *leaks;
     void (*found)(void *ctx, const struct scrub_leak *hit);
@@ -37,6 +49,7 @@ struct look {
     size_t at; /* of the outermost text; SIZE_MAX while that is searched */
     unsigned depth;
     size_t hits;
+    struct budget *budget;
     const size_t *origin; /* of the bytes of a text without separators */
 };
 
@@ -221,6 +234,14 @@ static size_t outermost(const struct look *k, size_t at)
     return k->at == SIZE_MAX ? at : k->at;
 }
 
+static void renew(struct budget *b, size_t n)
+{
+    b->left = n < (SIZE_MAX - BUDGET_LEAST) / BUDGET_TIMES
+                  ? BUDGET_TIMES * n + BUDGET_LEAST
+                  : SIZE_MAX;
+    map_clear(b->seen);
+}
+
 /* Strings whose decoded text is not the bytes that stand here. */
 static bool search_json(struct look *k)
 {
@@ -240,6 +261,8 @@ static bool search_json(struct look *k)
             continue;
         buf_reset(&text);
         (void)json_text(&j, v, &text);
+        if (k->at == SIZE_MAX)
+            renew(k->budget, text.len);
         /* Plain strings were searched with the whole; only look into them. */
         search_view(k, buf_slice(&text), j.nodes[v].count ? "json" : "",
                     outermost(k, j.nodes[v].start));
@@ -309,7 +332,8 @@ static void search_escapes(struct look *k)
             buf_char(&text, strchr("bfnrt", t.p[i]) ? ' ' : t.p[i]);
         }
     }
-    search_view(k, buf_slice(&text), "escaped", outermost(k, 0));
+    if (text.len < t.n)
+        search_view(k, buf_slice(&text), "escaped", outermost(k, 0));
     buf_release(&text);
 }
 
@@ -344,8 +368,14 @@ static void search_base64(struct look *k)
         }
         buf_reset(&text);
         i = decode_base64(t, i, &text);
-        if (i - from >= BASE64_MIN)
+        for (unsigned n = 0; n < RUN_PARTS && i - from >= BASE64_MIN; n++) {
             search_view(k, buf_slice(&text), "base64", outermost(k, from));
+            while (from < i && scrub_is_alnum(t.p[from]))
+                from++;
+            from += from < i; /* "/v1/YWRh..." */
+            buf_reset(&text);
+            (void)decode_base64(t, from, &text);
+        }
     }
     buf_release(&text);
 }
@@ -363,6 +393,65 @@ static void search_look_alikes(struct look *k)
     scrub_view_release(&v);
 }
 
+/* Nothing but text; what words give that are no base64 is not. */
+static bool is_readable(struct slice t)
+{
+    for (size_t i = 0; i < t.n; i++)
+        if (((unsigned char)t.p[i] < 0x20 && !strchr("\t\n\r", t.p[i])) ||
+            !t.p[i] || t.p[i] == 0x7F)
+            return false;
+    return utf8_valid(t.p, t.n);
+}
+
+/* Could it have a view that differs from it? */
+static bool hides(struct slice t)
+{
+    size_t at = 0, start, end;
+    struct buf text = { 0 };
+    bool any = memchr(t.p, '\\', t.n) || memchr(t.p, '%', t.n) ||
+               scrub_view_needs(t) ||
+               scrub_base64_next(t, &at, &start, &end, &text);
+
+    buf_release(&text);
+    return any;
+}
+
+/* Takes the view out of the budget. False: it is not to be searched. */
+static bool afford(struct look *k, struct slice text, const char *form)
+{
+    struct budget *b = k->budget;
+    uint64_t hash[2];
+    bool added = true;
+
+    if (!text.n)
+        return false;
+    if (text.n > b->left) {
+        b->missed += *form || hides(text) ? text.n : 0;
+        return false;
+    }
+    b->left -= text.n;
+    if (*form && text.n >= SEEN_MIN) {
+        if (!b->seen)
+            b->seen = map_new();
+        hash[0] = hash64(text.p, text.n, 1);
+        hash[1] = text.n;
+        (void)map_put(b->seen, hash, sizeof(hash), &added);
+    }
+    return added;
+}
+
+static void search_coded(struct look *k)
+{
+    if (*k->form && !is_readable(k->text))
+        return; /* bytes, or a word that is no base64 */
+    if (search_json(k))
+        return;
+    search_escapes(k);
+    search_percent(k);
+    search_base64(k);
+    search_look_alikes(k);
+}
+
 /* A view that differs from its text (form not empty) is searched itself; then
  * its own views are. */
 static void search_view(struct look *outer, struct slice text, const char *form,
@@ -371,7 +460,7 @@ static void search_view(struct look *outer, struct slice text, const char *form,
     char name[64];
     struct look k = *outer;
 
-    if (outer->depth == VIEWS_MAX || !text.n)
+    if (!afford(outer, text, form))
         return;
     (void)snprintf(name, sizeof(name), "%s%s%s", form,
                    *form && *outer->form ? " in " : "", outer->form);
@@ -382,36 +471,37 @@ static void search_view(struct look *outer, struct slice text, const char *form,
     k.hits = 0;
     if (*form)
         search_text(&k);
-    if (!search_json(&k)) {
-        search_escapes(&k);
-        search_percent(&k);
-        search_base64(&k);
-        search_look_alikes(&k);
-    }
+    if (k.depth <= VIEWS_MAX)
+        search_coded(&k);
+    else if (is_readable(text) && hides(text))
+        k.budget->missed += text.n;
     outer->hits += k.hits;
 }
 
 size_t scrub_leaks_look(const struct scrub_leaks *l, struct slice text,
                         void (*found)(void *ctx, const struct scrub_leak *hit),
-                        void *ctx)
+                        void *ctx, size_t *missed)
 {
+    struct budget budget = { 0 };
     struct look k = { .leaks = l,
                       .found = found,
                       .ctx = ctx,
                       .text = text,
                       .form = "plain",
+                      .budget = &budget,
                       .at = SIZE_MAX };
 
+    if (missed)
+        *missed = 0;
     if (!text.n)
         return 0;
+    renew(&budget, text.n);
     search_text(&k);
     k.form = "";
-    if (!search_json(&k)) {
-        search_escapes(&k);
-        search_percent(&k);
-        search_base64(&k);
-        search_look_alikes(&k);
-    }
+    search_coded(&k);
+    map_free(budget.seen);
+    if (missed)
+        *missed = budget.missed;
     return k.hits;
 }
 
@@ -430,9 +520,9 @@ static void call_plain(void *ctx, const struct scrub_leak *hit)
 size_t scrub_leaks_search(const struct scrub_leaks *l, struct slice text,
                           void (*found)(void *ctx, size_t value,
                                         const char *form, size_t at),
-                          void *ctx)
+                          void *ctx, size_t *missed)
 {
     struct plain_call c = { found, ctx };
 
-    return scrub_leaks_look(l, text, call_plain, &c);
+    return scrub_leaks_look(l, text, call_plain, &c, missed);
 }

@@ -444,18 +444,19 @@ START_TEST(leak_check_sees_what_stayed_and_not_what_went)
     struct slice values[] = { slice_of("ada@love.org"),
                               slice_of("stays here") };
     struct scrub_leaks *leaks = NULL;
-    uint64_t count, examples;
+    uint64_t count, examples, unsearched;
     int seen = 0;
 
     (void)say("c", "ada@love.org", "It STAYS here");
     (void)curate();
     ck_assert_int_eq(scrub_leaks_new(values, 2, &leaks, NULL), 0);
     ck_assert_int_eq(curate_check_leaks(store, leaks, NULL, leak_seen, &seen,
-                                        &count, &examples, NULL),
+                                        &count, &examples, &unsearched, NULL),
                      0);
     ck_assert_uint_eq(count, 1);
     ck_assert_int_eq(seen, 1);
     ck_assert_uint_eq(examples, 1);
+    ck_assert_uint_eq(unsearched, 0);
     scrub_leaks_free(leaks);
 }
 END_TEST

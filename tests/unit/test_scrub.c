@@ -524,7 +524,7 @@ static size_t leaks_in(const char *text, struct leak_seen *seen)
 
     *seen = (struct leak_seen){ 0 };
     ck_assert_int_eq(scrub_leaks_new(values, 2, &l, NULL), 0);
-    (void)scrub_leaks_search(l, slice_of(text), leak_found, seen);
+    (void)scrub_leaks_search(l, slice_of(text), leak_found, seen, NULL);
     scrub_leaks_free(l);
     return seen->count;
 }

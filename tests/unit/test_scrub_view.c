@@ -317,8 +317,9 @@ START_TEST(the_leak_search_sees_what_rules_see)
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
         char form[64] = "";
 
-        ck_assert_uint_ge(
-            scrub_leaks_search(l, slice_of(texts[i][0]), count_leak, form), 1);
+        ck_assert_uint_ge(scrub_leaks_search(l, slice_of(texts[i][0]),
+                                             count_leak, form, NULL),
+                          1);
         ck_assert_msg(strstr(form, "look-alikes") ||
                           strcmp(form, texts[i][1]) == 0,
                       "%s: %s", texts[i][0], form);
@@ -440,10 +441,10 @@ START_TEST(a_place_in_the_name_of_a_time_zone_is_told_apart)
     ck_assert_int_eq(scrub_leaks_new(&v, 1, &l, NULL), 0);
     (void)scrub_leaks_look(
         l, slice_of("{\"a\":\"{\\\"zone\\\":\\\"Europe/London\\\"}\"}"),
-        see_zone, seen);
+        see_zone, seen, NULL);
     ck_assert_uint_gt(seen[1], 0);
     ck_assert_uint_eq(seen[0], 0);
-    (void)scrub_leaks_look(l, slice_of("in London"), see_zone, seen);
+    (void)scrub_leaks_look(l, slice_of("in London"), see_zone, seen, NULL);
     ck_assert_uint_eq(seen[0], 1);
     scrub_leaks_free(l);
 }
