@@ -17,12 +17,13 @@
 #define REGION_AFTER 48
 #define NEAR 80        /* bytes from a nationality to somebody */
 #define INTRO_BYTES 32 /* "Hello, my name is " */
+#define PEEKS 16       /* words that are looked at together */
 #define LOWER_MAX 2000 /* bytes of a text without capitals */
 
 struct names_worker {
     const struct names *m;
     struct names_tokens tokens;
-    struct names_tokens peek; /* one word */
+    struct names_tokens peek; /* words by themselves */
     struct names_span *span;
     size_t count, cap;
     enum names_level level;
@@ -377,26 +378,39 @@ static bool introduces(struct slice text, size_t i)
     return false;
 }
 
-/* The word at i: is it worth a region? Its end. */
-static size_t look_at(struct names_worker *w, struct slice text,
-                      struct region *r, size_t i)
+/* The word at i, which is to be judged; its end. */
+static size_t peek_at(struct names_worker *w, struct slice text, size_t i)
 {
-    struct names_tokens *t = &w->peek;
     size_t to = i + 1;
-    const struct names_token *k;
 
     while (to < text.n && to - i < 96 && !is_blank(text.p[to]))
         to++;
-    names_tokens_read_one(t, &w->m->words, text, i, to);
-    k = t->item + TOKENS_MARGIN;
-    if (names_is_interesting(k) || names_is_honorific(k) ||
-        (k->cues & CUE_LEGAL) ||
-        ((k->cues & CUE_LABEL) && k->end < text.n && text.p[k->end] == ':') ||
-        (names_is_capital(k) && k->lists & W_POPULAR) ||
-        ((k->cues & (CUE_OPENING | CUE_SELF | CUE_THIS | CUE_MY | CUE_NAME)) &&
-         introduces(text, i)))
-        add_region(w, text, r, i, k->end);
-    return k->end;
+    return names_tokens_add(&w->peek, &w->m->words, text, i, to);
+}
+
+/* Is the word worth a region? */
+static bool is_worth(const struct names_token *k, struct slice text)
+{
+    return names_is_interesting(k) || names_is_honorific(k) ||
+           (k->cues & CUE_LEGAL) ||
+           ((k->cues & CUE_LABEL) && k->end < text.n &&
+            text.p[k->end] == ':') ||
+           (names_is_capital(k) && k->lists & W_POPULAR) ||
+           ((k->cues &
+             (CUE_OPENING | CUE_SELF | CUE_THIS | CUE_MY | CUE_NAME)) &&
+            introduces(text, k->start));
+}
+
+static void judge_peeks(struct names_worker *w, struct slice text,
+                        struct region *r)
+{
+    const struct names_token *k = w->peek.item + TOKENS_MARGIN;
+
+    names_tokens_end(&w->peek, &w->m->words, text);
+    for (size_t i = 0; i < w->peek.count; i++)
+        if (is_worth(&k[i], text))
+            add_region(w, text, r, k[i].start, k[i].end);
+    names_tokens_begin(&w->peek);
 }
 
 /* The next byte from i on that may begin a capital. */
@@ -409,30 +423,40 @@ static size_t next_upper(struct slice t, size_t i)
     return i;
 }
 
+/* Where the next word with a capital begins. */
+static size_t next_capital(struct slice text, size_t i)
+{
+    size_t used;
+
+    for (; (i = next_upper(text, i)) < text.n; i++) {
+        if (is_letter_before(text, i))
+            continue;
+        if ((unsigned char)text.p[i] < 0x80 ||
+            names_letter(utf8_decode(text.p + i, text.n - i, &used)) ==
+                CP_UPPER)
+            break;
+    }
+    return i;
+}
+
+/* Words are judged some at a time: what lists say of one has come from memory
+ * when it is asked for. */
 static void scan(struct names_worker *w, struct slice text)
 {
     struct region r = { 0 };
     size_t i = 0, capitals = 0;
 
+    names_tokens_begin(&w->peek);
     if (text.n > 2 && text.p[0] >= 'a' && text.p[0] <= 'z')
-        i = look_at(w, text, &r, 0);
-    while ((i = next_upper(text, i)) < text.n) {
-        unsigned char c = (unsigned char)text.p[i];
-        bool upper = c < 0x80;
-
-        if (c >= 0xC3 && !is_letter_before(text, i)) {
-            size_t used;
-
-            upper = names_letter(utf8_decode(text.p + i, text.n - i, &used)) ==
-                    CP_UPPER;
-        }
-        if (!upper || is_letter_before(text, i)) {
-            i++;
-            continue;
-        }
+        i = peek_at(w, text, 0);
+    while ((i = next_capital(text, i)) < text.n) {
         capitals++;
-        i = look_at(w, text, &r, i);
+        i = peek_at(w, text, i);
+        if (w->peek.count == PEEKS)
+            judge_peeks(w, text, &r);
     }
+    if (w->peek.count)
+        judge_peeks(w, text, &r);
     flush(w, text, &r);
     if (capitals || !is_typed(text))
         return;

@@ -96,6 +96,11 @@ void names_words_close(struct names_words *w);
 /* Flags of a folded word or phrase; 0: no list has it. */
 unsigned names_words_get(const struct names_words *w, const char *folded,
                          size_t n);
+/* The same in two steps: the list is larger than caches, and what the first
+ * one asks memory for is there when the second one comes later. */
+uint64_t names_words_key(const struct names_words *w, const char *folded,
+                         size_t n);
+unsigned names_words_find(const struct names_words *w, uint64_t key);
 
 void names_cues_fill(struct names_words *w);
 /* Cues of a folded word's hash. */
@@ -150,12 +155,14 @@ enum names_tag {
 struct names_token {
     size_t start, end;
     uint64_t hash; /* of the folded word; of a number: of its length */
+    uint64_t key;  /* where lists have it; not asked: 0 */
     uint32_t suffix[3], prefix;
     uint32_t cues;
     uint16_t lists;
     uint8_t shape;
     char sign;     /* of an ASCII one */
     uint8_t gap;   /* what stands before: 0 nothing, 1 blanks, 2 a new line */
+    bool joined;   /* by a hyphen */
     uint8_t first; /* of a sentence */
     uint8_t place; /* of a place of several words: 1 begins, 2 goes on */
     uint8_t candidate;
@@ -174,10 +181,13 @@ struct names_tokens {
 /* Tokens of text[from, to), both ends between words. */
 void names_tokens_read(struct names_tokens *t, const struct names_words *words,
                        struct slice text, size_t from, size_t to);
-/* Only the token at `at`, without its neighbours. */
-void names_tokens_read_one(struct names_tokens *t,
-                           const struct names_words *words, struct slice text,
-                           size_t at, size_t to);
+/* Single tokens without their neighbours: begin, add each (its end is
+ * returned), end, which says what lists have. */
+void names_tokens_begin(struct names_tokens *t);
+size_t names_tokens_add(struct names_tokens *t, const struct names_words *words,
+                        struct slice text, size_t at, size_t to);
+void names_tokens_end(struct names_tokens *t, const struct names_words *words,
+                      struct slice text);
 void names_tokens_release(struct names_tokens *t);
 /* Marks the tokens that may be part of a name. */
 void names_candidates(struct names_tokens *t);

@@ -207,7 +207,7 @@ static void look_up(struct names_token *k, const struct names_words *words,
     k->hash = names_hash(folded, n, 1);
     k->cues = names_cues(words, k->hash);
     if (asked)
-        k->lists = (uint16_t)names_words_get(words, folded, n);
+        k->key = names_words_key(words, folded, n);
     if (brief || (!asked && !(k->cues & CUE_LINK)))
         return;
     for (size_t i = 0; i < 3; i++)
@@ -232,6 +232,15 @@ static void look_up_parts(struct names_token *k,
         p += n + 1;
     }
     k->lists = (uint16_t)(all & (W_NAME | W_COMMON | W_KNOWN));
+}
+
+static void set_lists(struct names_token *k, const struct names_words *words,
+                      struct slice text)
+{
+    if (k->key)
+        k->lists = (uint16_t)names_words_find(words, k->key);
+    if (k->joined && !k->lists)
+        look_up_parts(k, words, text);
 }
 
 static struct names_token *add_token(struct names_tokens *t)
@@ -291,8 +300,7 @@ static size_t read_token(struct names_tokens *t,
         k->hash = names_hash("0", 1, w.digits);
     } else if (k->shape != SHAPE_ODD) {
         look_up(k, words, text, t->lower, t->brief);
-        if (w.parts > 1 && !k->lists && memchr(text.p + i, '-', w.end - i))
-            look_up_parts(k, words, text);
+        k->joined = w.parts > 1 && memchr(text.p + i, '-', w.end - i);
     } else {
         k->hash = 77;
     }
@@ -365,6 +373,8 @@ static void finish_tokens(struct names_tokens *t,
 {
     bool first = begins_sentence(text, from);
 
+    for (size_t i = 0; i < t->count; i++)
+        set_lists(&t->item[TOKENS_MARGIN + i], words, text);
     for (size_t i = 0; i < t->count; i++) {
         struct names_token *k = &t->item[TOKENS_MARGIN + i];
 
@@ -421,14 +431,26 @@ void names_tokens_read(struct names_tokens *t, const struct names_words *words,
     finish_tokens(t, words, text, from);
 }
 
-void names_tokens_read_one(struct names_tokens *t,
-                           const struct names_words *words, struct slice text,
-                           size_t at, size_t to)
+void names_tokens_begin(struct names_tokens *t)
 {
     t->count = 0;
     t->brief = true;
-    (void)read_token(t, words, text, at, to, 1);
-    t->item[TOKENS_MARGIN].first = begins_sentence(text, at);
+}
+
+size_t names_tokens_add(struct names_tokens *t, const struct names_words *words,
+                        struct slice text, size_t at, size_t to)
+{
+    size_t end = read_token(t, words, text, at, to, 1);
+
+    t->item[TOKENS_MARGIN + t->count - 1].first = begins_sentence(text, at);
+    return end;
+}
+
+void names_tokens_end(struct names_tokens *t, const struct names_words *words,
+                      struct slice text)
+{
+    for (size_t i = 0; i < t->count; i++)
+        set_lists(&t->item[TOKENS_MARGIN + i], words, text);
 }
 
 void names_tokens_release(struct names_tokens *t)

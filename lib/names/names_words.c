@@ -99,12 +99,32 @@ static size_t seek(const uint16_t *print, size_t at, uint16_t wanted)
 #endif
 }
 
-unsigned names_words_get(const struct names_words *w, const char *folded,
+static size_t home_of(const struct names_words *w, uint64_t h)
+{
+    return ((h & 0xFFFFFFFFu) * w->slots) >> 32;
+}
+
+uint64_t names_words_key(const struct names_words *w, const char *folded,
                          size_t n)
 {
     uint64_t h = names_hash(folded, n, 0);
+    size_t home = home_of(w, h);
+
+    __builtin_prefetch(w->print + home);
+    __builtin_prefetch(w->slot + 3 * home);
+    return h;
+}
+
+unsigned names_words_get(const struct names_words *w, const char *folded,
+                         size_t n)
+{
+    return names_words_find(w, names_hash(folded, n, 0));
+}
+
+unsigned names_words_find(const struct names_words *w, uint64_t h)
+{
     uint16_t print = (uint16_t)((h >> 50) + 1);
-    size_t at = seek(w->print, ((h & 0xFFFFFFFFu) * w->slots) >> 32, print);
+    size_t at = seek(w->print, home_of(w, h), print);
 
     while (w->print[at]) {
         const unsigned char *s =
