@@ -45,6 +45,25 @@ def plain(name):
         c.isalpha() or unicodedata.combining(c) or c in "'’-" for c in name)
 
 
+def fold(name):
+    return "".join(c for c in unicodedata.normalize("NFD", name.lower())
+                   if not unicodedata.combining(c))
+
+
+def real(names, others, english):
+    """Without those that the other source has not, and that are a word of the
+    language ("Droplets"), or lost letters: where "na" was read as "no value"
+    ("Ferndo")."""
+    def is_real(name):
+        f = fold(name)
+        if f in others or not name.isascii():
+            return True
+        return f not in english and not (len(f) > 4 and any(
+            f[:i] + "na" + f[i:] in others for i in range(1, len(f))))
+    return {w for w in names
+            if not (w.isascii() and w[0].islower()) and is_real(w)}
+
+
 def read_csv(path):
     with open(path, encoding="utf-8-sig", newline="") as f:
         return list(csv.DictReader(f))
@@ -77,13 +96,21 @@ def write(folder, name, items):
         f.writelines(f"{w.replace(' ', '_')}\n" for w in sorted(items) if w)
 
 
+def nations():
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "nationalities.txt"), encoding="utf-8") as f:
+        return {w for line in f if not line.startswith("#")
+                for w in line.split()}
+
+
 def cities(folder):
     with open(os.path.join(folder, "cities5000.json"), encoding="utf-8") as f:
         return list(json.load(f).values())
 
 
-def draw(folder, names, towns, countries):
-    """Sections of "= list script", names of one script each."""
+def draw(folder, names, english, towns, countries):
+    """Sections of "= list script", names of one script each, and none that is
+    a word of the language."""
     lists = {("first_female", None): names["female"],
              ("first_male", None): names["male"], ("last", None): names["last"]}
     made = [f"{s} {h}" for s in STEMS for h in HEADS]
@@ -91,7 +118,9 @@ def draw(folder, names, towns, countries):
         for (name, _), items in lists.items():
             by = {}
             for w in items:
-                if 3 <= len(w) <= 14 or script(w) not in ("ascii", "latin"):
+                if script(w) not in ("ascii", "latin") or (
+                        3 <= len(w) <= 14
+                        and not (w.isascii() and fold(w) in english)):
                     by.setdefault(script(w), set()).add(w)
             for s in sorted(x for x in by if x and len(by[x]) >= 8):
                 f.write(f"= {name} {s}\n")
@@ -105,17 +134,23 @@ def draw(folder, names, towns, countries):
 def main():
     src, geo, dictionary, out = sys.argv[1:]
     os.makedirs(out, exist_ok=True)
-    names = popular(src)
-    for name in ("female", "male", "last"):
-        write(out, f"popular_{name}", names[name])
+    small = words(os.path.join(dictionary, "american-english-small"))
+    small -= {"doe", "roe"}  # whoever they are
+    english = small | words(os.path.join(dictionary, "american-english"))
+    english -= {"doe"}
+    write(out, "common", small)
+    write(out, "known", english - small)
+    others = set()
     for name, file in (("first", "philter-firstnames_minus_fps.json"),
                        ("last", "philter-lastnames_minus_fps.json")):
         with open(os.path.join(src, file), encoding="utf-8") as f:
-            write(out, name, {w for w in json.load(f) if plain(w)})
-    small = words(os.path.join(dictionary, "american-english-small"))
-    small -= {"doe", "roe"}  # whoever they are
-    write(out, "common", small)
-    write(out, "known", words(os.path.join(dictionary, "american-english")) - small - {"doe"})
+            listed = {w for w in json.load(f) if plain(w)}
+        write(out, name, listed)
+        others |= {fold(w) for w in listed}
+    names = popular(src)
+    for name in ("female", "male", "last"):
+        names[name] = real(names[name], others, english)
+        write(out, f"popular_{name}", names[name])
     towns = cities(geo)
     write(out, "city", {t["name"].replace("’", "'") for t in towns
                         if len(t["name"]) > 2 and "(" not in t["name"]
@@ -124,7 +159,7 @@ def main():
         countries = {c["name"].strip() for c in json.load(f).values()}
     write(out, "country", countries)
     towns.sort(key=lambda t: -t["population"])
-    draw(out, names,
+    draw(out, names, english | nations(),
          {t["name"] for t in towns if 60000 < t["population"] < 400000
           and t["name"].isascii() and t["name"].isalpha()
           and t["countrycode"] in ("US GB IE NZ AU CA ZA DE AT CH NL BE FR IT "

@@ -114,6 +114,31 @@ static bool lettered(struct slice t, size_t at, size_t *start, size_t *end)
            ends(t, *end);
 }
 
+/* nw1 6xe, as typed: a mixture of cases and "2nd" are none. */
+static bool small_lettered(struct slice t, size_t at, size_t *start,
+                           size_t *end)
+{
+    char up[12];
+    size_t from = at > 3 ? at - 3 : 0, n = 0, s, e;
+
+    for (size_t i = from; i < t.n && i < at + 7; i++, n++) {
+        char c = t.p[i];
+
+        if (ascii_is_upper(c))
+            return false;
+        up[n] = c >= 'a' && c <= 'z' ? (char)(c & ~0x20) : c;
+    }
+    if (!lettered((struct slice){ up, n }, at - from, &s, &e) ||
+        (s == 0 && from) || ascii_is_digit(up[e - 1]))
+        return false;
+    for (const char *p = "ST ND RD TH GB TB LB FT PX HZ"; *p; p += p[2] ? 3 : 2)
+        if (memcmp(up + e - 2, p, 2) == 0)
+            return false;
+    *start = from + s;
+    *end = from + e;
+    return true;
+}
+
 static bool is_word_before(struct slice t, size_t end, const char *low)
 {
     size_t n = strlen(low);
@@ -208,6 +233,11 @@ static int postcode(struct slice t, size_t at, size_t digits, size_t *end,
         lettered(t, at, &start, &stop)) {
         *end = stop;
         return found(ctx, ADDRESS_POSTCODE, start, stop, 1);
+    }
+    if (digits <= 2 && at > 0 && t.p[at - 1] >= 'a' && t.p[at - 1] <= 'z' &&
+        small_lettered(t, at, &start, &stop)) {
+        *end = stop;
+        return found(ctx, ADDRESS_POSTCODE, start, stop, 2);
     }
     if (digits < 2 || digits > 6 || at == 0)
         return 0;

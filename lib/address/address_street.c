@@ -458,8 +458,14 @@ int address_street(const struct address_tokens *t, int k, int *first, int *last)
         *first = k - 1;
         return 1;
     }
-    if (is_year_of_event(t, k))
-        return 0;
+    if (is_year_of_event(t, k)) {
+        bool sure = false;
+
+        tier = street_behind(t, k, last); /* what follows must say so */
+        if (tier)
+            (void)address_tail(t, k, *last, &sure);
+        return sure ? tier : 0;
+    }
     tier = military(t, k, first);
     if (!tier)
         tier = post_box(t, k, first);

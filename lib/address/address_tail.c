@@ -150,7 +150,8 @@ static bool step(const struct address_tokens *t, struct tail *x, int i,
     }
     if (is_postcode(t, i)) {
         if ((!x->words && token(t, i)->gap == GAP_BLANK) || in_brackets(t, i) ||
-            (x->small && !x->sure) || begins_phone(t, i))
+            (x->small && !x->sure && token(t, i)->kind != TOKEN_CODE) ||
+            begins_phone(t, i))
             return false;
         x->last = postcode_end(t, i);
         x->sure = x->placed = true;

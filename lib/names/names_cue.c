@@ -47,6 +47,20 @@ static const struct {
       "personalausweis ausweis passnummer geburtsdatum anschrift vorname "
       "nachname familienname cognome apellido apellidos prenom voornaam "
       "achternaam numero kreditkarte bankleitzahl" },
+    /* not MD and PA: degrees, too */
+    { CUE_STATE, "al ak az ar ca co ct de fl ga hi id il in ia ks ky la me ma "
+                 "mi mn ms mo mt ne nv nh nj nm ny nc nd oh ok or ri sc sd tn "
+                 "tx ut vt va wa wv wi wy dc" },
+    { CUE_AREA, "county district subdistrict sub-district province prefecture "
+                "township borough municipality canton parish" },
+    { CUE_NOTION,
+      "theorem theorems lemma lemmas conjecture chain chains algorithm "
+      "algorithms equation equations distribution transform transforms "
+      "inequality principle constant constants cipher decomposition "
+      "regression coefficient disease syndrome paradox polynomial polynomials "
+      "matrix hypothesis integral integrals filter filters laws operator "
+      "divergence entropy kernel expansion quadrature criterion estimator "
+      "equilibrium razor scale rank" },
     { CUE_A, "a" },
     { CUE_LEGAL, "inc llc ltd gmbh corp plc llp kft srl sarl bv pty" },
 };

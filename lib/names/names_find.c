@@ -63,6 +63,38 @@ static bool is_connecting(const struct names_token *k)
     return k->candidate == 2 || k->shape == SHAPE_PUNCT;
 }
 
+/* "Bayes' theorem", "Markov chain": named after somebody, and nobody. */
+static bool is_notion(const struct names_token *from,
+                      const struct names_token *to)
+{
+    if (to - from > 2)
+        return false;
+    while (to->gap == 0 && to->shape != SHAPE_EDGE &&
+           (to->sign == '\'' || (to->shape == SHAPE_PUNCT && !to->sign) ||
+            to->end - to->start == 1) &&
+           to->sign != ',' && to->sign != '.')
+        to++;
+    return to->gap == 1 && (to->cues & CUE_NOTION);
+}
+
+static bool separates(const struct names_token *k)
+{
+    return k->shape == SHAPE_EDGE || k->gap == 2 ||
+           (k->sign && strchr(",.:;()[]!?", k->sign));
+}
+
+/* "Julia, Pascal, Ada": a list that has a product beside the word. */
+static bool is_in_list_of_products(const struct names_token *from,
+                                   const struct names_token *to)
+{
+    if (to - from != 1 || !separates(from - 1) || !separates(to))
+        return false;
+    return (to->sign == ',' && (to[1].lists & W_TECH) &&
+            names_is_capital(to + 1) && separates(to + 2)) ||
+           (from[-1].sign == ',' && (from[-2].lists & W_TECH) &&
+            names_is_capital(from - 2) && separates(from - 3));
+}
+
 /* What the tagger found is dropped where a word says that it is no name. */
 static bool refused(const struct names_token *from,
                     const struct names_token *to, enum names_class class)
@@ -84,6 +116,8 @@ static bool refused(const struct names_token *from,
     }
     if (sure)
         return false;
+    if (is_notion(from, to) || is_in_list_of_products(from, to))
+        return true;
     if (!(any & (W_POPULAR | W_FEMALE | W_MALE | W_PLACE)) &&
         ((to->sign == ':' && to[1].shape == SHAPE_NUMBER) ||
          (upper && to->gap == 1 && to->shape == SHAPE_NUMBER)))
@@ -174,6 +208,41 @@ static bool emit_places(struct names_worker *w, const struct names_token *k)
     return true;
 }
 
+static bool is_plural(const struct names_worker *w, const struct names_token *k)
+{
+    return k->end - k->start > 4 && w->text.p[k->end - 1] == 's';
+}
+
+/* "Lakers and Clippers" are two. */
+static bool emit_two(struct names_worker *w, const struct names_token *from,
+                     const struct names_token *to)
+{
+    const struct names_token *and = from + 1;
+
+    if (to - from != 3 || !(and->cues & CUE_LINK) ||
+        !slice_is(
+            (struct slice){ w->text.p + and->start, and->end - and->start },
+            "and") ||
+        ((from->lists | to[-1].lists) & W_ORG) ||
+        (((from->lists | to[-1].lists) & (W_NAME | W_COMMON | W_KNOWN)) &&
+         !(is_plural(w, from) && is_plural(w, to - 1))))
+        return false;
+    push(w, (struct names_span){ from->start, from->end, NAMES_ORGANIZATION, 1,
+                                 false });
+    push(w, (struct names_span){ to[-1].start, to[-1].end, NAMES_ORGANIZATION,
+                                 1, false });
+    return true;
+}
+
+/* One word is the whole text: a label, mostly. */
+static bool is_lone(const struct names_worker *w,
+                    const struct names_token *from,
+                    const struct names_token *to)
+{
+    return to - from == 1 &&
+           slice_trim(w->text).n <= from->end - from->start + 1;
+}
+
 /* Tokens [from, to) have one name. */
 static void emit_name(struct names_worker *w, const struct names_token *from,
                       const struct names_token *to)
@@ -187,9 +256,15 @@ static void emit_name(struct names_worker *w, const struct names_token *from,
     while (to > from + 1 && is_connecting(to - 1) &&
            !(to[-1].shape == SHAPE_PUNCT && to[-2].shape == SHAPE_LETTER))
         to--;
-    if (refused(from, to, class) || (is_bare(from, to) && !is_english(w)))
+    if (refused(from, to, class) ||
+        (is_bare(from, to) && (!is_english(w) || is_lone(w, from, to))))
         return;
     if (to - from == 1 && emit_places(w, from))
+        return;
+    if (!sure && to - from > 1 && (to[-1].cues & CUE_AREA) &&
+        names_is_capital(to - 1))
+        class = NAMES_PLACE;
+    if (class == NAMES_ORGANIZATION && !sure && emit_two(w, from, to))
         return;
     if (class == NAMES_PERSON && !sure)
         sure = to - from > 1 && (margin > 300 || ((from->lists & W_POPULAR) &&
@@ -525,13 +600,24 @@ static bool has_person(const struct names_worker *w, size_t at)
     return false;
 }
 
-/* Texts that explain a field give examples, not data. */
+/* Texts that explain a field give examples, not data; what is sold or set in
+ * type has a name of its own. */
 static bool explains(struct slice key)
 {
-    static const char word[] = "_description_";
-    size_t n = sizeof(word) - 1;
+    static const char *const words[] = {
+        "_description_", "_product_name_", "_product_",     "_model_name_",
+        "_brand_",       "_font_",         "_font_family_", "_theme_",
+        "_sku_",         "_item_name_",    "_variant_",     "_type_",
+        "_style_",       "_typeface_",     "_kind_",        "_enum_",
+    };
 
-    return key.n >= n && memcmp(key.p + key.n - n, word, n) == 0;
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        size_t n = strlen(words[i]);
+
+        if (key.n >= n && memcmp(key.p + key.n - n, words[i], n) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void find_text(struct names_worker *w, struct slice text)

@@ -68,9 +68,12 @@ enum {
     CUE_NAMED = 1 << 15,
     CUE_NAMED_SO = 1 << 16, /* "heisse": the name follows */
     CUE_A = 1 << 17,
-    CUE_LEGAL = 1 << 18, /* "Inc" behind a company */
-    CUE_PART = 1 << 19,  /* "last" before "name" */
-    CUE_NEVER = 1 << 20, /* labels and verbs that some list has for a name */
+    CUE_LEGAL = 1 << 18,  /* "Inc" behind a company */
+    CUE_PART = 1 << 19,   /* "last" before "name" */
+    CUE_STATE = 1 << 22,  /* of the United States, behind a town */
+    CUE_AREA = 1 << 23,   /* "district" behind its name */
+    CUE_NOTION = 1 << 21, /* "theorem" behind whoever found it */
+    CUE_NEVER = 1 << 20,  /* labels and verbs that some list has for a name */
 };
 #define CUE_SLOTS 512
 struct names_cue {

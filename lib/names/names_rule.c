@@ -335,6 +335,31 @@ static void before_legal(struct names_token *k, const struct names_token *begin)
     }
 }
 
+static bool is_us_state(const struct names_token *t)
+{
+    return t->shape == SHAPE_UPPER && t->end - t->start == 2 &&
+           is(t, CUE_STATE);
+}
+
+/* The town of "Marshall, MN". */
+static void before_state(struct names_token *k, const struct names_token *begin)
+{
+    struct names_token *from = k - 2, *last = k - 2;
+
+    if (k - begin < 2 || !is_us_state(k) || !is_sign(k - 1, ',') || k[-1].gap ||
+        k->gap != 1 || last->sure || !names_is_capital(last) ||
+        last->shape == SHAPE_UPPER || !((last->lists & W_CITY) || last->place))
+        return;
+    while (from > begin && from->gap == 1 && from->place != 1 &&
+           last - from < 2 && from[-1].shape == SHAPE_CAP && !from[-1].first &&
+           !from[-1].sure && !(from[-1].lists & W_CALENDAR))
+        from--;
+    for (struct names_token *x = from; x <= last; x++) {
+        x->tag = x == from ? TAG_B_PLACE : TAG_I_PLACE;
+        x->sure = 2;
+    }
+}
+
 void names_evidence(struct names_tokens *t, bool code)
 {
     struct names_token *k = t->item + TOKENS_MARGIN, *end = k + t->count;
@@ -348,6 +373,7 @@ void names_evidence(struct names_tokens *t, bool code)
             if (!k->sure)
                 pair(k);
             before_legal(k, t->item + TOKENS_MARGIN);
+            before_state(k, t->item + TOKENS_MARGIN);
         }
         if (!k->cues)
             continue;

@@ -211,6 +211,25 @@ static bool all_digits(struct slice t)
     return t.n > 0;
 }
 
+/* "SW1A 1AA": a word of digits and letters, and the next if it is one, too. */
+static size_t code_length(struct slice v)
+{
+    size_t n = 0, end = 0;
+
+    for (int words = 0; words < 2; words++) {
+        size_t digits = 0, from = n;
+
+        while (n < v.n && scrub_is_alnum(v.p[n]))
+            digits += scrub_is_digit(v.p[n++]);
+        if (!digits || digits == n - from)
+            break;
+        end = n;
+        if (n >= v.n || v.p[n++] != ' ')
+            break;
+    }
+    return end;
+}
+
 /* "TX 78701-1234" or "Springfield IL 62704": state and ZIP by themselves, what
  * stands before them is a town. */
 static void put_town(struct scrub_worker *w, struct slice v, struct rng *r,
@@ -222,9 +241,15 @@ static void put_town(struct scrub_worker *w, struct slice v, struct rng *r,
 
     while (next_token(&rest, &t)) {
         struct buf state = { 0 };
+        size_t code =
+            t.word ? code_length((struct slice){ v.p + at, v.n - at }) : 0;
 
+        if (code > t.text.n) {
+            t.text.n = code;
+            rest = (struct slice){ v.p + at + code, v.n - at - code };
+        }
         at += t.text.n;
-        if (t.word && all_digits(t.text)) {
+        if (t.word && (code || all_digits(t.text))) {
             if (town.n)
                 scrub_place_draw(w, slice_trim(town), out);
             if (town.n)

@@ -177,7 +177,9 @@ void scrub_fake_zip(struct scrub_worker *w, const struct scrub_rule *rule,
 {
     char d[SCRUB_FAKE_DIGITS];
     size_t n = scrub_digits_of(v, d);
+    struct buf folded = { 0 };
     bool letters = false;
+    struct rng own;
 
     (void)rule;
     for (size_t i = 0; i < v.n; i++)
@@ -189,6 +191,11 @@ void scrub_fake_zip(struct scrub_worker *w, const struct scrub_rule *rule,
         scrub_digits_lay(v, d, n, out);
         return;
     }
+    /* the same alone and in an address */
+    scrub_norm_alnum(v, &folded);
+    scrub_draw(w, "postcode", buf_slice(&folded), w->again, &own);
+    buf_release(&folded);
+    r = &own;
     for (size_t i = 0; i < v.n; i++) {
         char c = v.p[i];
         /* "SW1A 1AA": the area is a city or more */

@@ -26,6 +26,7 @@ struct note {
     size_t n;
     enum names_class class;
     bool account;  /* digits may follow */
+    bool lone;     /* a word of the language: only where nothing else is */
     size_t from;   /* end of the last in a text */
     uint16_t next; /* note that begins alike, plus one */
 };
@@ -212,17 +213,39 @@ static void note_form(void *ctx, struct slice form, bool account)
 
     if (n)
         n->account |= account;
+    if (n)
+        n->lone = false;
+}
+
+/* "Yellowstone" of "Yellowstone National Park" is a place, too. */
+static bool begins_place(const struct seeker *k, struct slice v)
+{
+    for (size_t i = 0; i < k->count; i++) {
+        const struct note *n = &k->note[i];
+
+        if (n->class == NAMES_PLACE && n->n > v.n && n->text[v.n] == ' ' &&
+            memcmp(n->text, v.p, v.n) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void note_span(struct seeker *k, struct slice v, struct names_span *s)
 {
+    bool phrase = memchr(v.p, ' ', v.n) != NULL;
+    size_t count = k->count;
     struct note *n;
 
     if (s->class == NAMES_TITLE || s->tier != 1)
         return;
-    if (memchr(v.p, ' ', v.n) || scrub_name_tells(k->names, v)) {
-        n = note_of(k, v, s->class);
-        if (n)
+    if (s->class == NAMES_PERSON && !s->sure && !phrase && begins_place(k, v))
+        s->class = NAMES_PLACE;
+    n = note_of(k, v, s->class);
+    if (n) {
+        bool lone = !phrase && !scrub_name_tells(k->names, v);
+
+        n->lone = lone && (n->lone || k->count > count);
+        if (!lone)
             s->class = n->class; /* one phrase, one kind */
     }
     if (s->class == NAMES_PERSON && s->sure)
@@ -397,8 +420,16 @@ static int seek_at(struct sought *s, size_t at, unsigned pair)
     for (unsigned i = *bucket_of(&s->k->index, pair); i && rc == ERR_OK;
          i = n->next) {
         n = &s->k->note[i - 1];
+        if (at == 0 && n->class == NAMES_PLACE && n->n > t.n &&
+            t.n > SCRUB_NOTE_MIN && n->text[t.n] == ' ' &&
+            memcmp(n->text, t.p, t.n) == 0) {
+            rc = s->found(s->ctx, n->class, 0, t.n, 1);
+            continue;
+        }
         if (at < n->from || n->n > t.n - at ||
             memcmp(t.p + at, n->text, n->n) != 0)
+            continue;
+        if (n->lone && slice_trim(t).n != n->n)
             continue;
         n->from = with_digits(n, t, at + n->n);
         if (is_whole(t, at, n->from) &&

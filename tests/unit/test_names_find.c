@@ -315,6 +315,44 @@ START_TEST(who_says_what_he_is_gives_no_name)
 }
 END_TEST
 
+START_TEST(who_found_a_theorem_and_what_is_listed_with_products_stay)
+{
+    static const char *const all[] = {
+        "The Markov chain and Bayes' theorem.",
+        "It uses the Kalman filter, and Zorn\xE2\x80\x99s lemma.",
+        "Julia, Pascal, Ada",
+        "body { font-family: \"Helvetica Neue\", Arial, sans-serif; }",
+        "Scien",
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        ck_assert_msg(!*finds(NAMES_TAGGER, all[i], ""), "%s", all[i]);
+    ck_assert_str_eq(finds(NAMES_TAGGER, "Jordan Air Max", "_product_name_"),
+                     "");
+    ck_assert_str_eq(finds(NAMES_TAGGER, "Victoria", "_type_"), "");
+}
+END_TEST
+
+START_TEST(a_town_before_its_state_is_no_company)
+{
+    ck_assert_str_eq(
+        finds(NAMES_TAGGER, "the forecast for Marshall, MN on", ""),
+        "PLACE:Marshall");
+    ck_assert_str_eq(
+        finds(NAMES_TAGGER, "we stay in Ton Pao Subdistrict for a week", ""),
+        "PLACE:Ton Pao Subdistrict");
+}
+END_TEST
+
+START_TEST(two_teams_are_no_company)
+{
+    ck_assert_str_eq(
+        finds(NAMES_TAGGER,
+              "Who won the basketball game between Lakers and Clippers on", ""),
+        "ORGANIZATION:Lakers ORGANIZATION:Clippers");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("names_find");
@@ -335,6 +373,10 @@ int main(void)
     tcase_add_test(c, any_bytes_can_be_looked_at);
     tcase_add_test(c, spans_stay_inside_cut_texts);
     tcase_add_test(c, a_name_in_another_script_is_found_where_it_is_given);
+    tcase_add_test(c,
+                   who_found_a_theorem_and_what_is_listed_with_products_stay);
+    tcase_add_test(c, a_town_before_its_state_is_no_company);
+    tcase_add_test(c, two_teams_are_no_company);
     tcase_add_test(c, who_says_what_he_is_gives_no_name);
     suite_add_tcase(s, c);
     r = srunner_create(s);

@@ -156,6 +156,54 @@ START_TEST(what_loses_to_base64_leaves_no_end)
 }
 END_TEST
 
+START_TEST(a_word_that_is_a_name_goes_where_it_stands_alone)
+{
+    char *out = scrub("[\"Did Sophia, Mia and Jack call? Jack did.\","
+                      "[\"Sophia\",\"Mia\",\"Jack\"]]");
+
+    ck_assert_msg(!strstr(out, "\"Jack\""), "%s", out);
+    free(out);
+}
+END_TEST
+
+START_TEST(the_head_of_a_place_agrees_with_it)
+{
+    char *out = scrub("[\"What is the area of Yellowstone National Park?\","
+                      "{\"park_name\":\"Yellowstone\"}]");
+
+    ck_assert_msg(!strstr(out, "Yellowstone"), "%s", out);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_known_name_goes_within_a_chinese_sentence)
+{
+    char *out = scrub("[\"\u6211\u53eb\u738b\u5c0f\u660e\u3002\","
+                      "\"\u738b\u5c0f\u660e\u5f88\u597d\"]");
+
+    ck_assert_msg(!strstr(out, "\u5c0f\u660e\u5f88") &&
+                      !strstr(out, "\\u5c0f\\u660e"),
+                  "%s", out);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_postcode_is_the_same_in_an_address_and_alone)
+{
+    char *out = scrub("[\"12 Baker Street, London, nw1 6xe\","
+                      "\"my postcode is NW1 6XE\"]");
+    const char *alone = strstr(out, "postcode is ");
+
+    ck_assert_ptr_nonnull(alone);
+    ck_assert_msg(!strstr(out, "6xe") && !strstr(out, "6XE"), "%s", out);
+    ck_assert_msg(strncmp(alone + 12, "NW", 2) == 0 &&
+                      strstr(out, ", nw") != NULL &&
+                      strstr(out, ", nw")[4] == alone[14],
+                  "%s", out);
+    free(out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -171,5 +219,9 @@ int main(void)
     tcase_add_test(c, hosts_of_a_company_under_local_go);
     tcase_add_test(c, a_first_name_is_no_title);
     tcase_add_test(c, what_loses_to_base64_leaves_no_end);
+    tcase_add_test(c, a_word_that_is_a_name_goes_where_it_stands_alone);
+    tcase_add_test(c, the_head_of_a_place_agrees_with_it);
+    tcase_add_test(c, a_known_name_goes_within_a_chinese_sentence);
+    tcase_add_test(c, a_postcode_is_the_same_in_an_address_and_alone);
     return suite_run("scrub_looks", c);
 }
