@@ -76,6 +76,7 @@ void scrub_digits_finish(struct scrub_rules *r)
         if (x->caseless) {
             r->shape[i].begins = scrub_char_fold(r->shape[i].begins);
             r->shape[i].ends = scrub_char_fold(r->shape[i].ends);
+            r->shape[i].letters = scrub_char_fold(r->shape[i].letters);
         }
         for (size_t n = 0; n <= SUM_MAX; n++)
             if (r->shape[i].digits >> n & 1)
@@ -201,6 +202,9 @@ static bool may_match(const struct scrub_rule *x, const struct scrub_shape *p,
 {
     if (x->digits > c->digits || p->must & ~c->separators ||
         !(p->first & c->groups))
+        return false;
+    if (x->before <= SCRUB_EDGE && x->after <= SCRUB_EDGE &&
+        (p->needs & ~e->separators || (p->letters && !(p->letters & e->bytes))))
         return false;
     if (p->guard && x->before <= SCRUB_EDGE &&
         !(e->begins[x->before][p->guard - 1] & p->begins))

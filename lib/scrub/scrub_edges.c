@@ -49,6 +49,15 @@ void scrub_edges_read(struct slice t, size_t start, size_t end,
 {
     uint64_t begins[2] = { 0, 0 }, ends = 0;
     size_t low = start > SCRUB_EDGE ? start - SCRUB_EDGE : 0;
+    size_t high = t.n - end > SCRUB_EDGE ? end + SCRUB_EDGE : t.n;
+
+    out->bytes = 0;
+    out->separators = 0;
+    for (size_t i = low; i < high; i++) {
+        out->bytes |= scrub_char_bit(t.p[i]);
+        if (!scrub_is_alnum(t.p[i]))
+            out->separators |= scrub_separator_bit(t.p[i]);
+    }
 
     for (size_t i = start; i < end + (end < t.n); i++)
         add_begin(t, i, begins);

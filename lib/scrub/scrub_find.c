@@ -7,9 +7,11 @@
  */
 #include "scrub/scrub_fake.h"
 
+#include "base/ascii.h"
 #include "base/mem.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,6 +177,23 @@ static int run_finders(struct scrub_search *s)
     return rc;
 }
 
+/* A match needs a digit, and the window has none. */
+static bool lacks_digit(const struct scrub_search *s, struct scrub_rule *r,
+                        const struct scrub_window *x)
+{
+    unsigned char digit = atomic_load(&r->digit);
+
+    if (!digit) {
+        struct scrub_shape shape;
+
+        scrub_shape_read(buf_slice(&r->pattern), 0, &shape);
+        digit = shape.digit ? 2 : 1;
+        atomic_store(&r->digit, digit);
+    }
+    return digit == 2 && ascii_digit_next((struct slice){ s->text.p, x->end },
+                                          x->start) == x->end;
+}
+
 /* The end of a window must not look like the end of the text: a match that
  * touches it is asked again with more to see. */
 int scrub_run_window(struct scrub_search *s, struct scrub_window x)
@@ -184,6 +203,8 @@ int scrub_run_window(struct scrub_search *s, struct scrub_window x)
     size_t from = x.start > *reached ? x.start : *reached;
     const struct regex *regex;
 
+    if (r->gate == GATE_LITERAL && lacks_digit(s, r, &x))
+        return ERR_OK;
     if (scrub_rule_regex(r, &regex, s->err) < 0)
         return err_wrap(s->err, "rule %s", r->name);
 

@@ -139,6 +139,7 @@ struct scrub_rule {
     bool caseless;
     bool far;                      /* a match may begin behind the literal */
     _Atomic(struct regex *) regex; /* NULL: scrub_rule_regex makes it */
+    _Atomic(unsigned char) digit;  /* struct scrub_shape: 1 no, 2 yes */
     scrub_check_fn *check;         /* a failure lowers the tier */
     scrub_check_fn *require;       /* a failure refuses */
     scrub_complete_fn *complete;   /* of that check, or NULL */
@@ -166,6 +167,9 @@ struct scrub_shape {
     uint64_t begins, ends; /* scrub_char_bit of its first and last byte */
     unsigned guard; /* 1: no letter, digit or _ stands before it; 2: nor .+- */
     bool barred;    /* no letter, digit or _ stands behind it */
+    uint64_t letters; /* it holds one of these; 0: not known */
+    unsigned needs;   /* separators that it holds anywhere */
+    bool digit;       /* it holds a digit, or sees one ahead */
 };
 
 /* Kinds of bytes where a match beside a cluster may begin: in its bytes, the
@@ -174,6 +178,8 @@ struct scrub_shape {
 #define SCRUB_EDGE 15
 struct scrub_edges {
     uint64_t begins[SCRUB_EDGE + 1][2], ends[SCRUB_EDGE + 1];
+    uint64_t bytes;      /* all that stand there, */
+    unsigned separators; /* and which of these */
 };
 void scrub_edges_read(struct slice t, size_t start, size_t end,
                       struct scrub_edges *out);
@@ -194,6 +200,7 @@ struct scrub_rules {
     size_t digit_count, other_count, all_count, found_count, key_count;
     size_t run_count, least_run; /* of their lengths */
     struct scrub_shape *shape;   /* of digit_rule */
+    struct scrub_shape *run_shape;
     uint64_t *by_sum; /* 64 sets of digit_rule: who can match n digits */
     size_t digit_width, width; /* of such sets, and of sets of rules */
     struct map *words;         /* of all contexts, lower case: their number */
@@ -471,6 +478,7 @@ void scrub_digit_windows(struct scrub_search *s);
 /* Second look: numbers that the record holds elsewhere, and no more. */
 MUST_CHECK int scrub_digits_seek(struct scrub_search *s);
 void scrub_colon_windows(struct scrub_search *s);
+void scrub_runs_finish(struct scrub_rules *r);
 void scrub_run_windows(struct scrub_search *s);
 /* After all patterns: clusters that only have a shape. */
 MUST_CHECK int scrub_digit_shapes(struct scrub_search *s);

@@ -85,6 +85,7 @@ void scrub_rules_free(struct scrub_rules *r)
     free(r->all_rule);
     free(r->found_rule);
     free(r->shape);
+    free(r->run_shape);
     free(r->by_sum);
     map_free(r->words);
     free(r->word);
@@ -670,6 +671,7 @@ int scrub_rules_finish(struct scrub_rules *r, struct err *err)
         finish_rule(r, (uint32_t)i);
     scrub_context_finish(r);
     scrub_digits_finish(r);
+    scrub_runs_finish(r);
     rc = scrub_actions_finish(r, err);
     r->settings.actions = NULL; /* no longer borrowed */
     r->settings.keep = (struct slice){ 0 };

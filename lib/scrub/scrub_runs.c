@@ -7,6 +7,32 @@
  */
 #include "scrub/scrub_priv.h"
 
+#include "base/mem.h"
+
+/* Can a match begin with the run's first byte? */
+static bool may_begin(const struct scrub_shape *x, struct slice t, size_t start)
+{
+    char before = start ? t.p[start - 1] : ' ';
+
+    if ((x->guard && before == '_') ||
+        (x->guard == 2 && (before == '.' || before == '+' || before == '-')))
+        return false;
+    return x->begins & scrub_char_bit(t.p[start]);
+}
+
+void scrub_runs_finish(struct scrub_rules *r)
+{
+    r->run_shape = mem_array(r->run_count + 1, sizeof(*r->run_shape));
+    for (size_t i = 0; i < r->run_count; i++) {
+        const struct scrub_rule *x = &r->rule[r->run_rule[i]];
+        struct scrub_shape *shape = &r->run_shape[i];
+
+        scrub_shape_read(buf_slice(&x->pattern), 0, shape);
+        if (x->caseless)
+            shape->begins = scrub_char_fold(shape->begins);
+    }
+}
+
 static void open_windows(struct scrub_search *s, size_t start, size_t end)
 {
     const struct scrub_rules *r = s->w->rules;
@@ -14,7 +40,8 @@ static void open_windows(struct scrub_search *s, size_t start, size_t end)
     for (size_t k = 0; k < r->run_count; k++) {
         uint32_t rule = r->run_rule[k];
 
-        if (end - start >= r->rule[rule].digits)
+        if (end - start >= r->rule[rule].digits &&
+            may_begin(&r->run_shape[k], s->text, start))
             scrub_add_window(
                 s, (struct scrub_window){ start, start,
                                           end + r->rule[rule].after, rule });

@@ -24,6 +24,9 @@ struct piece {
     unsigned must, lead, trail;
     bool before, after, inside;
     uint64_t begins, ends; /* see struct scrub_shape */
+    uint64_t letters;
+    unsigned needs;
+    bool digit;
 };
 
 struct reading {
@@ -35,24 +38,29 @@ struct reading {
     bool front, back; /* a match begins, ends where digits do */
 };
 
-static const char separators[] = SCRUB_SEPARATORS;
-
 unsigned scrub_separator_bit(char c)
 {
-    const char *hit = c ? strchr(separators, c) : NULL;
-
-    return hit ? 1u << (hit - separators) | SCRUB_SOME_SEPARATOR : 0;
+    switch (c) { /* those of SCRUB_SEPARATORS */
+    case ' ': return 1 | SCRUB_SOME_SEPARATOR;
+    case '-': return 2 | SCRUB_SOME_SEPARATOR;
+    case '.': return 4 | SCRUB_SOME_SEPARATOR;
+    case '/': return 8 | SCRUB_SOME_SEPARATOR;
+    case '(': return 16 | SCRUB_SOME_SEPARATOR;
+    case ')': return 32 | SCRUB_SOME_SEPARATOR;
+    case '+': return 64 | SCRUB_SOME_SEPARATOR;
+    default: return 0;
+    }
 }
 
 static uint64_t add_counts(uint64_t a, uint64_t b)
 {
-    uint64_t sum = 0;
+    uint64_t sum = a & 1 ? b : 0;
 
-    for (unsigned i = 0; i <= MANY; i++) {
-        if (!(a >> i & 1))
-            continue;
+    for (a &= ~UINT64_C(1); a; a &= a - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(a);
+
         sum |= b << i;
-        if (i && b >> (MANY - i + 1))
+        if (b >> (MANY - i + 1))
             sum |= UINT64_C(1) << MANY;
     }
     return sum;
@@ -77,6 +85,9 @@ static struct piece join(struct piece a, struct piece b)
     r.after = b.after || (b.digits & 1 && a.after);
     r.begins = a.begins | (a.whole & 1 ? b.begins : 0);
     r.ends = b.ends | (b.whole & 1 ? a.ends : 0);
+    r.letters = a.letters ? a.letters : b.letters;
+    r.needs = a.needs | b.needs;
+    r.digit = a.digit || b.digit;
     return r;
 }
 
@@ -92,7 +103,12 @@ static struct piece either(struct piece a, struct piece b)
                            .after = a.after || b.after,
                            .inside = a.inside || b.inside,
                            .begins = a.begins | b.begins,
-                           .ends = a.ends | b.ends };
+                           .ends = a.ends | b.ends,
+                           .letters = a.letters && b.letters
+                                          ? a.letters | b.letters
+                                          : 0,
+                           .needs = a.needs & b.needs,
+                           .digit = a.digit && b.digit };
 }
 
 static const struct piece nothing = { .whole = 1, .digits = 1 };
@@ -117,11 +133,13 @@ static struct piece of_kind(char c, uint64_t bytes)
     struct piece r = other;
 
     if (scrub_is_digit(c))
-        r = (struct piece){ .whole = 2, .digits = 2 };
+        r = (struct piece){ .whole = 2, .digits = 2, .digit = true };
     else if (bit)
         r = (struct piece){
-            .closed = 1, .digits = 1, .lead = bit, .trail = bit
+            .closed = 1, .digits = 1, .lead = bit, .trail = bit, .needs = bit
         };
+    else if (scrub_is_alnum(c))
+        r.letters = bytes;
     r.begins = r.ends = bytes;
     return r;
 }
@@ -196,14 +214,13 @@ static struct piece read_member(struct reading *r, char *c)
 static struct piece read_class(struct reading *r)
 {
     bool negated = next_is(r, "^"), first = true;
-    struct piece all = { .lead = ~0u, .trail = ~0u };
+    struct piece all = { 0 };
 
     r->at += negated;
     while (r->at < r->p.n && (first || r->p.p[r->at] != ']')) {
         char low, high;
         struct piece one = read_member(r, &low);
 
-        first = false;
         if (r->at + 1 < r->p.n && r->p.p[r->at] == '-' &&
             r->p.p[r->at + 1] != ']') {
             r->at++;
@@ -214,7 +231,8 @@ static struct piece read_class(struct reading *r)
             else
                 one = any_char;
         }
-        all = either(all, one);
+        all = first ? one : either(all, one);
+        first = false;
     }
     r->at++;
     if (all.digits != 1)
@@ -285,6 +303,19 @@ static bool bars_digits_behind(struct slice x)
 
 static struct piece read_choice(struct reading *r);
 
+/* Does what the look ahead wants have a digit? */
+static bool wants_digit(const struct reading *r)
+{
+    struct reading inner = *r;
+    struct piece seen;
+
+    if (!next_is(r, "?="))
+        return false;
+    inner.at += 2;
+    seen = read_choice(&inner);
+    return !inner.lost && seen.digit;
+}
+
 /* After "(". */
 static struct piece read_group(struct reading *r, bool begins)
 {
@@ -294,19 +325,21 @@ static struct piece read_group(struct reading *r, bool begins)
     if (next_is(r, "?=") || next_is(r, "?!") || next_is(r, "?<=") ||
         next_is(r, "?<!")) {
         bool behind = r->p.p[r->at + 1] == '<';
+        struct piece none = nothing;
         struct slice look;
 
+        none.digit = wants_digit(r);
         if (!skip_group(r))
             r->lost = true;
         look = (struct slice){ r->p.p + from, r->at - from };
         if (r->depth > 1)
-            return nothing;
+            return none;
         if (behind && begins && look.n > 4)
             r->front |= look.p[2] == '!' &&
                         bars_digits((struct slice){ look.p + 3, look.n - 4 });
         else if (!behind && !begins && look.n > 3)
             r->back |= bars_digits_behind(look);
-        return nothing;
+        return none;
     }
     r->caseless |= next_is(r, "?i");
     if (next_is(r, "?i)")) {
@@ -367,7 +400,9 @@ static struct piece repeat(struct piece x, size_t min, size_t max)
         max = min > MANY ? min : MANY;
     option.digits |= 1;
     option.whole |= 1;
-    option.must = option.lead = option.trail = 0;
+    option.must = option.lead = option.trail = option.needs = 0;
+    option.letters = 0;
+    option.digit = false;
     for (size_t i = 0; i < max && i <= MANY; i++)
         r = join(r, i < min ? x : option);
     return r;
@@ -486,6 +521,9 @@ static bool is_barred(struct slice p)
 static void read_edges(const struct reading *r, const struct piece *all,
                        struct scrub_shape *out)
 {
+    out->letters = r->caseless ? scrub_char_fold(all->letters) : all->letters;
+    out->needs = all->needs;
+    out->digit = all->digit;
     if (all->whole & 1)
         return;
     out->begins = r->caseless ? scrub_char_fold(all->begins) : all->begins;

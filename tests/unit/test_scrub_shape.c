@@ -82,7 +82,15 @@ static void check_edges(const struct scrub_rule *rule, const struct buf *b,
     if (rule->caseless) {
         x.begins = scrub_char_fold(x.begins);
         x.ends = scrub_char_fold(x.ends);
+        x.letters = scrub_char_fold(x.letters);
     }
+    for (size_t i = m.start; i < m.end; i++) {
+        x.letters = scrub_char_bit(b->data[i]) & x.letters ? 0 : x.letters;
+        x.needs &= ~scrub_separator_bit(b->data[i]);
+        x.digit &= !scrub_is_digit(b->data[i]);
+    }
+    ck_assert_msg(!x.letters && !x.needs && !x.digit, "%s: holds of \"%s\"",
+                  rule->name, b->data);
     while (end < m.end && !scrub_is_digit(b->data[end]))
         end++;
     if (end == m.end || end - m.start > SCRUB_EDGE)
@@ -93,6 +101,39 @@ static void check_edges(const struct scrub_rule *rule, const struct buf *b,
     ck_assert_msg(!x.barred || e.ends[0] & x.ends, "%s: ends %zu of \"%s\"",
                   rule->name, m.end, b->data);
 }
+
+START_TEST(what_every_match_holds_is_read)
+{
+    static const struct {
+        const char *pattern, *needs, *letters;
+        bool digit;
+    } cases[] = {
+        { "[A-Z\\d]{2}\\.[A-Z\\d]{3}/\\d{2}", "./", "", true },
+        { "\\d{2} ?[A-C] ?\\d", "", "ABC", true },
+        { "(?:AB|C)\\d?", "", "AC", false },
+        { "(?:AB|\\d)[.-]x?", "*", "", false },
+        { "(?=[A-Z]{0,4}-?\\d)[A-Z\\d](?:-?[A-Z\\d]){4,15}", "", "", true },
+        { "(?:(?=\\d)\\w)?x", "", "x", false },
+        { "a|\\d", "", "", false },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct scrub_shape s;
+        unsigned needs = *cases[i].needs ? SCRUB_SOME_SEPARATOR : 0;
+        uint64_t letters = 0;
+
+        for (const char *p = cases[i].needs; *p && *p != '*'; p++)
+            needs |= scrub_separator_bit(*p);
+        for (const char *p = cases[i].letters; *p; p++)
+            letters |= scrub_char_bit(*p);
+        scrub_shape_read(slice_of(cases[i].pattern), 0, &s);
+        ck_assert_msg(s.needs == needs && s.letters == letters &&
+                          s.digit == cases[i].digit,
+                      "%s: %x %llx %d", cases[i].pattern, s.needs,
+                      (unsigned long long)s.letters, s.digit);
+    }
+}
+END_TEST
 
 START_TEST(edges_of_matches_are_read)
 {
@@ -200,6 +241,7 @@ int main(void)
         suite_case("scrub_shape", scrub_fixture_begin, scrub_fixture_end);
 
     tcase_add_test(c, counts_of_digits_are_read);
+    tcase_add_test(c, what_every_match_holds_is_read);
     tcase_add_test(c, edges_of_matches_are_read);
     tcase_add_test(c, no_match_of_any_rule_is_denied);
     return suite_run("scrub_shape", c);
