@@ -69,17 +69,18 @@ static char *require_text(void)
 static int read_require(struct curate_options *o, const struct buf *text,
                         struct err *err)
 {
-    struct curate_require **all = NULL;
-    const char **texts = NULL;
-    size_t cap = 0, text_cap = 0;
+    size_t count = 1;
+    struct curate_require **all;
+    const char **texts;
     int rc = ERR_OK;
 
+    for (size_t i = 0; i < text->len; i++)
+        count += text->data[i] == '\n';
+    all = mem_array(count, sizeof(*all));
+    texts = mem_array(count, sizeof(*texts));
     for (const char *p = text->data; rc == ERR_OK && *p;) {
         size_t n = strcspn(p, "\n");
 
-        mem_grow((void **)&all, &cap, o->require_count + 1, sizeof(*all));
-        mem_grow((void **)&texts, &text_cap, o->require_count + 1,
-                 sizeof(*texts));
         texts[o->require_count] = mem_strndup(p, n);
         all[o->require_count] = NULL;
         rc = curate_require_new(texts[o->require_count], &all[o->require_count],
@@ -157,10 +158,10 @@ static int settle_rest(struct store *s, struct curate_options *o,
         o->similarity = strtod(text->data, NULL);
     if (rc == ERR_OK)
         rc = settle(s, "drop", curate_choices.drop, text, err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
         rc = curate_filters_parse(text->data, &o->changed, err);
-    if (rc < 0)
-        err_wrap(err, "--drop");
+        rc = rc < 0 ? err_wrap(err, "--drop") : rc;
+    }
     if (rc == ERR_OK)
         rc = settle(s, "require", require, text, err);
     if (rc == ERR_OK)

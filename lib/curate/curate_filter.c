@@ -194,6 +194,14 @@ static void step(struct filter *k, size_t *stage)
     pthread_mutex_unlock(&k->mutex);
 }
 
+static void fail(struct filter *k)
+{
+    pthread_mutex_lock(&k->mutex);
+    k->failed = true;
+    pthread_cond_broadcast(&k->change);
+    pthread_mutex_unlock(&k->mutex);
+}
+
 static void *read_all(void *ctx)
 {
     struct filter *k = ctx;
@@ -351,7 +359,7 @@ static int run_stages(struct filter *k, struct err *err)
     if (rc == 0) {
         rc = pthread_create(&writer, NULL, write_all, k);
         if (rc != 0) {
-            k->failed = true;
+            fail(k);
             (void)pthread_join(reader, NULL);
         }
     }
