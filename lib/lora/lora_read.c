@@ -4,6 +4,7 @@
  * Refusals are counted with their reasons: data that silently lose their mask
  * or their end are how fine-tuned models go wrong.
  */
+#include "base/ascii.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "json/json.h"
@@ -14,19 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* Any number is as good as another. */
 static bool same_reason(const char *a, const char *b)
 {
     while (*a || *b) {
-        if (is_digit(*a) && is_digit(*b)) {
-            while (is_digit(*a))
+        if (ascii_is_digit(*a) && ascii_is_digit(*b)) {
+            while (ascii_is_digit(*a))
                 a++;
-            while (is_digit(*b))
+            while (ascii_is_digit(*b))
                 b++;
         } else if (*a++ != *b++) {
             return false;

@@ -5,6 +5,7 @@
  * compared with, and the schemas that stand in a prompt. SQLite itself decides
  * what a query means.
  */
+#include "base/ascii.h"
 #include "base/mem.h"
 #include "scoring/score_private.h"
 
@@ -16,20 +17,10 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static char fold(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
 static bool is_word(char c)
 {
-    return is_digit(c) || (fold(c) >= 'a' && fold(c) <= 'z') || c == '_' ||
-           c == '$' || (unsigned char)c >= 0x80;
+    return ascii_is_alnum(c) || c == '_' || c == '$' ||
+           (unsigned char)c >= 0x80;
 }
 
 bool score_name_eq(struct slice a, struct slice b)
@@ -37,7 +28,7 @@ bool score_name_eq(struct slice a, struct slice b)
     if (a.n != b.n)
         return false;
     for (size_t i = 0; i < a.n; i++)
-        if (fold(a.p[i]) != fold(b.p[i]))
+        if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
             return false;
     return true;
 }
@@ -83,12 +74,13 @@ static size_t number_length(struct slice s, size_t at)
 {
     size_t i = at;
 
-    while (i < s.n && (is_digit(s.p[i]) || s.p[i] == '.'))
+    while (i < s.n && (ascii_is_digit(s.p[i]) || s.p[i] == '.'))
         i++;
-    if (i + 1 < s.n && fold(s.p[i]) == 'e' &&
-        (is_digit(s.p[i + 1]) ||
-         (i + 2 < s.n && strchr("+-", s.p[i + 1]) && is_digit(s.p[i + 2]))))
-        for (i += 2; i < s.n && is_digit(s.p[i]);)
+    if (i + 1 < s.n && ascii_lower(s.p[i]) == 'e' &&
+        (ascii_is_digit(s.p[i + 1]) ||
+         (i + 2 < s.n && strchr("+-", s.p[i + 1]) &&
+          ascii_is_digit(s.p[i + 2]))))
+        for (i += 2; i < s.n && ascii_is_digit(s.p[i]);)
             i++;
     return i - at;
 }
@@ -116,7 +108,8 @@ static size_t token_read(struct slice s, size_t at, struct score_token *t)
         t->text = (struct slice){ s.p + at + 1, end - at - 1 };
         return end < s.n ? end + 1 : s.n;
     }
-    if (is_digit(c) || (c == '.' && at + 1 < s.n && is_digit(s.p[at + 1]))) {
+    if (ascii_is_digit(c) ||
+        (c == '.' && at + 1 < s.n && ascii_is_digit(s.p[at + 1]))) {
         t->kind = TOKEN_NUMBER;
         n = number_length(s, at);
         while (at + n < s.n && is_word(s.p[at + n])) { /* 18_49_share */
@@ -194,7 +187,8 @@ void score_sql_canonical(struct slice text, struct buf *out)
             buf_str(out, "=");
         else
             for (size_t k = 0; k < t->text.n; k++)
-                buf_char(out, t->quoted ? t->text.p[k] : fold(t->text.p[k]));
+                buf_char(out,
+                         t->quoted ? t->text.p[k] : ascii_lower(t->text.p[k]));
     }
     score_tokens_release(&l);
 }

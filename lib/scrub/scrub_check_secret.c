@@ -9,6 +9,8 @@
  */
 #include "scrub/scrub_priv.h"
 
+#include "base/ascii.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -17,16 +19,6 @@
 
 static const char base62[] =
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-static bool is_lower(char c)
-{
-    return c >= 'a' && c <= 'z';
-}
-
-static bool is_upper(char c)
-{
-    return c >= 'A' && c <= 'Z';
-}
 
 /* Bits a character by the value's own frequencies (Shannon). */
 static double entropy(struct slice v)
@@ -64,7 +56,7 @@ static bool holds_word(struct slice v, const char *word)
 
         while (k < n &&
                (v.p[i + k] == word[k] ||
-                (is_upper(v.p[i + k]) && (v.p[i + k] | 0x20) == word[k])))
+                (ascii_is_upper(v.p[i + k]) && (v.p[i + k] | 0x20) == word[k])))
             k++;
         if (k == n)
             return true;
@@ -94,8 +86,7 @@ static bool holds_ladder(struct slice v)
 static bool names_password(struct slice v)
 {
     for (size_t i = 0; i < v.n; i++)
-        if (!is_lower(v.p[i]) && !is_upper(v.p[i]) && v.p[i] != '_' &&
-            v.p[i] != '-')
+        if (!ascii_is_letter(v.p[i]) && v.p[i] != '_' && v.p[i] != '-')
             return false;
     return holds_word(v, "passw");
 }
@@ -136,8 +127,8 @@ static bool is_reference(struct slice v)
         dots += c == '.';
         bars += c == '_';
         digits += scrub_is_digit(c);
-        lows += is_lower(c);
-        highs += is_upper(c);
+        lows += ascii_is_lower(c);
+        highs += ascii_is_upper(c);
     }
     if (!v.n || scrub_is_digit(v.p[0]) || digits * 4 > v.n)
         return false;
@@ -173,8 +164,8 @@ static bool check_token(struct slice v)
     bool low = false, high = false;
 
     for (size_t i = 1; i < v.n; i++) {
-        low |= is_lower(v.p[i]);
-        high |= is_upper(v.p[i]);
+        low |= ascii_is_lower(v.p[i]);
+        high |= ascii_is_upper(v.p[i]);
     }
     return check_secret(v) || (low && high && !is_placeholder(v));
 }
@@ -192,7 +183,7 @@ static bool check_drawn(struct slice v)
 
     for (size_t i = 0; i < v.n; i++) {
         digit |= scrub_is_digit(v.p[i]);
-        letter |= is_lower(v.p[i]) || is_upper(v.p[i]);
+        letter |= ascii_is_letter(v.p[i]);
     }
     return digit && letter && entropy(v) >= 3.0 && !holds_ladder(v) &&
            !is_placeholder(v) && (memchr(v.p, '.', v.n) || !is_reference(v));
@@ -200,9 +191,9 @@ static bool check_drawn(struct slice v)
 
 int scrub_base64_value(char c)
 {
-    if (is_upper(c))
+    if (ascii_is_upper(c))
         return c - 'A';
-    if (is_lower(c))
+    if (ascii_is_lower(c))
         return c - 'a' + 26;
     if (scrub_is_digit(c))
         return c - '0' + 52;
@@ -327,7 +318,7 @@ static bool check_uuid(struct slice v)
             continue;
         if (n == sizeof(hex))
             return false;
-        hex[n++] = (char)(is_upper(v.p[i]) ? v.p[i] | 0x20 : v.p[i]);
+        hex[n++] = ascii_lower(v.p[i]);
     }
     return n == sizeof(hex) && hex[12] >= '1' && hex[12] <= '8' &&
            (hex[16] == '8' || hex[16] == '9' || hex[16] == 'a' ||

@@ -1,6 +1,7 @@
 /* test_base.c - buffers, UTF-8, maps, random numbers, pool, JSON's ground */
 #include "suite.h"
 
+#include "base/ascii.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/io.h"
@@ -290,11 +291,51 @@ START_TEST(a_tree_takes_the_place_of_another_or_leaves_it)
 }
 END_TEST
 
+/* Blocks of 64 bytes go by: digits before, at and behind their edges. */
+START_TEST(ascii_digits_are_found_wherever_they_stand)
+{
+    char text[200];
+
+    for (size_t at = 0; at < sizeof(text); at++) {
+        struct slice t = { text, sizeof(text) };
+
+        memset(text, '/', sizeof(text)); /* one before 0 */
+        memset(text + sizeof(text) / 2, ':', sizeof(text) / 2);
+        text[at] = at % 2 ? '0' : '9';
+        ck_assert_uint_eq(ascii_digit_next(t, 0), at);
+        ck_assert_uint_eq(ascii_digit_next(t, at), at);
+        ck_assert_uint_eq(ascii_digits(t, at), 1);
+        ck_assert_uint_eq(ascii_digit_next(t, at + 1), sizeof(text));
+    }
+    ck_assert_uint_eq(ascii_digits(slice_of("a123b"), 1), 3);
+}
+END_TEST
+
+START_TEST(ascii_knows_no_other_letters)
+{
+    for (int i = 0; i < 256; i++) {
+        char c = (char)i;
+        bool low = i >= 'a' && i <= 'z', up = i >= 'A' && i <= 'Z';
+
+        ck_assert_int_eq(ascii_is_letter(c), low || up);
+        ck_assert_int_eq(ascii_is_alnum(c),
+                         low || up || (i >= '0' && i <= '9'));
+        ck_assert_int_eq(ascii_lower(c), up ? c + 32 : c);
+        ck_assert_int_eq(ascii_is_one_of(c, "x."), i == 'x' || i == '.');
+    }
+    ck_assert(ascii_is_word("MaY", 3, "may"));
+    ck_assert(!ascii_is_word("May", 3, "mayo"));
+    ck_assert(!ascii_is_word("Mayo", 4, "may"));
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("base");
 
     tcase_add_test(t, buf_states_its_overflow);
+    tcase_add_test(t, ascii_digits_are_found_wherever_they_stand);
+    tcase_add_test(t, ascii_knows_no_other_letters);
     tcase_add_test(t, buf_printf_grows_past_its_small_array);
     tcase_add_test(t, utf8_refuses_overlong_surrogate_and_cut);
     tcase_add_test(t, map_keeps_insertion_order);
