@@ -299,8 +299,8 @@ static size_t with_digits(const struct note *n, struct slice t, size_t i)
         end++;
     if (end >= t.n || !scrub_is_digit(t.p[end]))
         return i;
-    while (end < t.n && scrub_is_digit(t.p[end]))
-        end++;
+    while (end < t.n && scrub_is_alnum(t.p[end]))
+        end++; /* "smith200x" */
     return end;
 }
 

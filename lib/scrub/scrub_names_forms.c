@@ -82,10 +82,11 @@ static void tell(struct forms *f, bool account)
     buf_reset(&f->text);
 }
 
-static void tell_cased(struct forms *f, struct slice v, enum casing casing)
+static void tell_cased(struct forms *f, struct slice v, enum casing casing,
+                       bool account)
 {
     add_cased(&f->text, v, casing);
-    tell(f, false);
+    tell(f, account);
 }
 
 static void tell_joined(struct forms *f, struct slice a, const char *between,
@@ -94,7 +95,7 @@ static void tell_joined(struct forms *f, struct slice a, const char *between,
     add_cased(&f->text, a, casing);
     buf_str(&f->text, between);
     add_cased(&f->text, b, casing);
-    tell(f, strcmp(between, "_") == 0);
+    tell(f, !*between || *between == '_');
 }
 
 static void tell_word(struct forms *f, struct slice word, bool alone, bool last)
@@ -111,9 +112,9 @@ static void tell_word(struct forms *f, struct slice word, bool alone, bool last)
           !names_is(f->m, NAMES_LIST_FIRST, word))))
         return;
     if (telling)
-        tell_cased(f, word, LOWER);
-    tell_cased(f, word, TITLE);
-    tell_cased(f, word, UPPER);
+        tell_cased(f, word, LOWER, true);
+    tell_cased(f, word, TITLE, telling);
+    tell_cased(f, word, UPPER, false);
 }
 
 static void tell_words(struct forms *f, struct slice v)
@@ -140,6 +141,12 @@ static void tell_whole(struct forms *f, struct slice first, struct slice last)
     tell_joined(f, first, "_", last, TITLE);
     if ((unsigned char)first.p[0] < 0x80)
         tell_joined(f, initial, ". ", last, TITLE);
+    if (scrub_name_tells(f->m, last)) {
+        tell_joined(f, first, "", last, LOWER);
+        tell_joined(f, first, "", last, TITLE);
+        if ((unsigned char)first.p[0] < 0x80)
+            tell_joined(f, initial, "", last, LOWER);
+    }
     if (scrub_name_tells(f->m, first) && scrub_name_tells(f->m, last))
         return; /* each word is sought */
     tell_joined(f, first, " ", last, LOWER);
