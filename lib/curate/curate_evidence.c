@@ -4,7 +4,8 @@
  * Agents send the whole conversation with each call, so its largest call knows
  * nearly all that is ever said in it. Earlier calls are scrubbed beside that
  * one: a value that is known for what it is only there goes here, too, and gets
- * the same surrogate. It is only read; what becomes of it is no output.
+ * the same surrogate. It is only read; what becomes of it is no output. All
+ * calls of a conversation that are at work together share one copy.
  */
 #include "curate/curate_priv.h"
 
@@ -17,8 +18,10 @@
 struct curate_evidence {
     struct store *store;
     struct map *largest; /* client, conversation: call */
-    struct buf key, body[2];
-    int64_t held; /* the call of body */
+    struct map *held;    /* calls of body */
+    struct buf (*body)[2];
+    size_t body_cap, bytes;
+    struct buf key;
 };
 
 /* Of equal calls the last. */
@@ -53,6 +56,7 @@ int curate_evidence_open(struct store *s, int64_t last,
     e = mem_zalloc(sizeof(*e));
     e->store = s;
     e->largest = map_new();
+    e->held = map_new();
     while ((rc = sql_step(q, err)) == 1) {
         set_key(e, sql_text(q, 0), sql_text(q, 1));
         *map_put(e->largest, e->key.data, e->key.len, NULL) =
@@ -70,14 +74,31 @@ void curate_evidence_free(struct curate_evidence *e)
 {
     if (!e)
         return;
+    curate_evidence_forget(e);
     map_free(e->largest);
+    map_free(e->held);
     buf_release(&e->key);
-    buf_release(&e->body[0]);
-    buf_release(&e->body[1]);
+    free(e->body);
     free(e);
 }
 
-static int hold(struct curate_evidence *e, int64_t call, struct err *err)
+void curate_evidence_forget(struct curate_evidence *e)
+{
+    for (size_t i = 0; i < map_count(e->held); i++) {
+        buf_release(&e->body[i][0]);
+        buf_release(&e->body[i][1]);
+    }
+    map_clear(e->held);
+    e->bytes = 0;
+}
+
+size_t curate_evidence_bytes(const struct curate_evidence *e)
+{
+    return e->bytes;
+}
+
+static int read_bodies(struct curate_evidence *e, int64_t call,
+                       struct buf body[2], struct err *err)
 {
     struct store_body request;
     int64_t response;
@@ -86,9 +107,6 @@ static int hold(struct curate_evidence *e, int64_t call, struct err *err)
 
     if (rc < 0)
         return rc;
-    e->held = 0;
-    buf_reset(&e->body[0]);
-    buf_reset(&e->body[1]);
     sql_bind_int(q, 1, call);
     rc = sql_step(q, err);
     if (rc <= 0)
@@ -97,15 +115,34 @@ static int hold(struct curate_evidence *e, int64_t call, struct err *err)
         (struct store_body){ sql_int(q, 0), sql_int(q, 1), sql_int(q, 2) };
     response = sql_int(q, 3);
     sql_reset(q);
-    rc = store_body_get(e->store, request, &e->body[0], err);
+    rc = store_body_get(e->store, request, &body[0], err);
     if (rc == ERR_OK)
-        rc = store_blob_get(e->store, response, &e->body[1], err);
-    if (e->body[0].len + e->body[1].len > EVIDENCE_MAX) {
-        buf_release(&e->body[0]);
-        buf_release(&e->body[1]);
+        rc = store_blob_get(e->store, response, &body[1], err);
+    if (body[0].len + body[1].len > EVIDENCE_MAX) {
+        buf_release(&body[0]);
+        buf_release(&body[1]);
     }
-    if (rc == ERR_OK)
-        e->held = call;
+    return rc;
+}
+
+/* Reads them, unless they are held. */
+static int hold(struct curate_evidence *e, int64_t call, const struct buf **out,
+                struct err *err)
+{
+    bool added;
+    uint64_t *at = map_put(e->held, &call, sizeof(call), &added);
+    void *all = e->body;
+    int rc = ERR_OK;
+
+    if (added) {
+        *at = map_count(e->held) - 1;
+        mem_grow(&all, &e->body_cap, *at + 1, sizeof(*e->body));
+        e->body = all;
+        e->body[*at][0] = e->body[*at][1] = (struct buf){ 0 };
+        rc = read_bodies(e, call, e->body[*at], err);
+        e->bytes += e->body[*at][0].len + e->body[*at][1].len;
+    }
+    *out = e->body[*at];
     return rc;
 }
 
@@ -142,26 +179,25 @@ int curate_group_of(struct store *s, int64_t call,
 
 int curate_evidence_read(struct curate_evidence *e, struct slice client,
                          struct slice conversation, int64_t call,
-                         struct buf body[2], struct err *err)
+                         struct slice body[2], struct err *err)
 {
     int64_t largest = curate_evidence_of(e, client, conversation);
-    int rc = ERR_OK;
+    const struct buf *held;
+    int rc;
 
-    buf_reset(&body[0]);
-    buf_reset(&body[1]);
+    body[0] = body[1] = (struct slice){ 0 };
     if (!largest || largest == call)
         return ERR_OK;
-    if (e->held != largest)
-        rc = hold(e, largest, err);
+    rc = hold(e, largest, &held, err);
     if (rc < 0)
         return err_wrap(err, "call %lld", (long long)largest);
-    buf_add_slice(&body[0], buf_slice(&e->body[0]));
-    buf_add_slice(&body[1], buf_slice(&e->body[1]));
+    body[0] = buf_slice(&held[0]);
+    body[1] = buf_slice(&held[1]);
     return ERR_OK;
 }
 
 int curate_scrub(struct scrub_worker *w, struct slice scope,
-                 const struct slice *own, size_t n, const struct buf later[2],
+                 const struct slice *own, size_t n, const struct slice later[2],
                  struct buf *out, const struct scrub_span **spans,
                  size_t *count)
 {
@@ -176,8 +212,8 @@ int curate_scrub(struct scrub_worker *w, struct slice scope,
         all[i] = out[i];
     }
     for (size_t i = 0; i < 2; i++)
-        if (later[i].len)
-            in[m++] = buf_slice(&later[i]);
+        if (later[i].n)
+            in[m++] = later[i];
     rc = scrub_record(w, scope, in, m, all, spans, &found, NULL);
     for (size_t i = 0; i < n; i++)
         out[i] = all[i];

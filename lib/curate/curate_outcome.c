@@ -31,7 +31,7 @@ struct outcomes {
     size_t count, cap;
     struct buf body[3], clean[3]; /* request, response, answer */
     struct curate_evidence *evidence;
-    struct buf later[2];
+    struct slice later[2];
     struct buf client, conversation, group, scope;
 };
 
@@ -94,6 +94,8 @@ static int read_one(struct outcomes *k, int64_t id, struct err *err)
     sql_reset(q);
     buf_reset(&k->body[0]);
     buf_reset(&k->body[1]);
+    if (curate_evidence_bytes(k->evidence) > CURATE_BATCH_BYTES)
+        curate_evidence_forget(k->evidence);
     rc = store_body_get(k->s, request, &k->body[0], err);
     if (rc == ERR_OK)
         rc = store_blob_get(k->s, response, &k->body[1], err);
@@ -193,8 +195,6 @@ int curate_corrections(struct store *s, struct scrub_worker *w,
     buf_release(&k.conversation);
     buf_release(&k.group);
     buf_release(&k.scope);
-    buf_release(&k.later[0]);
-    buf_release(&k.later[1]);
     free(k.ids);
     return rc;
 }

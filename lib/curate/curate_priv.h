@@ -32,8 +32,8 @@ struct curate_item {
     bool hashed;
     char group[2 * CURATE_HASH + 1];
     struct buf clean_request, clean_response;
-    struct buf sketch;   /* what it is compared by, see curate_sketch */
-    struct buf later[2]; /* the largest call of its conversation */
+    struct buf sketch;     /* what it is compared by, see curate_sketch */
+    struct slice later[2]; /* the largest call of its conversation */
     uint64_t spans;
 };
 
@@ -187,18 +187,22 @@ int64_t curate_evidence_of(struct curate_evidence *e, struct slice client,
 MUST_CHECK int curate_group_of(struct store *s, int64_t call,
                                char group[2 * CURATE_HASH + 1],
                                struct err *err);
-/* Its request and response; empty if it is `call` itself, or there is none. */
+/* Its request and response; empty if it is `call` itself, or there is none, or
+ * they have more than 4 MiB. They are read once, and last until all that is
+ * held is forgotten; bytes: of what is held. */
 MUST_CHECK int curate_evidence_read(struct curate_evidence *e,
                                     struct slice client,
                                     struct slice conversation, int64_t call,
-                                    struct buf body[2], struct err *err);
+                                    struct slice body[2], struct err *err);
+void curate_evidence_forget(struct curate_evidence *e);
+size_t curate_evidence_bytes(const struct curate_evidence *e);
 
 /* Scrubs n documents of a call, appended to out, beside what is known later;
  * spans and their count are those of the n. */
 #define CURATE_DOCUMENTS 3
 MUST_CHECK int curate_scrub(struct scrub_worker *w, struct slice scope,
                             const struct slice *own, size_t n,
-                            const struct buf later[2], struct buf *out,
+                            const struct slice later[2], struct buf *out,
                             const struct scrub_span **spans, size_t *count);
 
 /* {"spans": [...]}, appended; j: the line parsed, empty for plain text. */

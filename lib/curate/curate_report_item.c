@@ -26,11 +26,10 @@ static void item_reset(struct report_item *it)
     struct buf *all[] = { &c->dialect,    &c->status,       &c->finish,
                           &c->client,     &c->conversation, &c->request,
                           &c->response,   &it->answer,      &it->group,
-                          &it->talk,      &it->bound,       &it->later[0],
-                          &it->later[1],  &it->stored[0],   &it->stored[1],
-                          &it->stored[2], &it->clean[0],    &it->clean[1],
-                          &it->clean[2],  &it->blank[0],    &it->blank[1],
-                          &it->blank[2],  &it->arena };
+                          &it->talk,      &it->bound,       &it->stored[0],
+                          &it->stored[1], &it->stored[2],   &it->clean[0],
+                          &it->clean[1],  &it->clean[2],    &it->blank[0],
+                          &it->blank[1],  &it->blank[2],    &it->arena };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         if (all[i]->cap > ((size_t)1 << 20))
@@ -59,8 +58,6 @@ void report_item_release(struct report_item *it)
     buf_release(&it->group);
     buf_release(&it->talk);
     buf_release(&it->bound);
-    buf_release(&it->later[0]);
-    buf_release(&it->later[1]);
     for (int i = 0; i < REPORT_DOCUMENTS; i++) {
         buf_release(&it->stored[i]);
         buf_release(&it->clean[i]);
@@ -133,10 +130,12 @@ int report_batch_read(struct report_run *k)
     int rc = sql_get(store_sql(k->s), select_examples, &q, k->err);
 
     k->count = 0;
+    curate_evidence_forget(k->evidence);
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, k->high);
-    while (k->count < REPORT_BATCH && bytes < BATCH_BYTES &&
+    while (k->count < REPORT_BATCH &&
+           bytes + curate_evidence_bytes(k->evidence) < BATCH_BYTES &&
            (rc = sql_step(q, k->err)) == 1) {
         struct report_item *it = &k->item[k->count];
 
@@ -144,8 +143,7 @@ int report_batch_read(struct report_run *k)
         if (rc < 0)
             break;
         k->high = it->id;
-        bytes += it->call.request.len + it->stored[0].len + it->later[0].len +
-                 it->later[1].len;
+        bytes += it->call.request.len + it->stored[0].len;
         k->count++;
     }
     sql_reset(q);

@@ -48,7 +48,7 @@ struct report_item {
     bool gone, same;
     struct curate_item call;
     struct buf answer, group;
-    struct buf later[2];
+    struct slice later[2];
     struct buf talk, bound; /* the conversation; what surrogates go by */
     struct buf stored[REPORT_DOCUMENTS], clean[REPORT_DOCUMENTS];
     struct buf blank[REPORT_DOCUMENTS]; /* clean, without its surrogates */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SLOT_BYTES (CURATE_BATCH_BYTES / CURATE_BATCH_CALLS * 4)
 #define ORPHAN_TRIES 8 /* that cannot be scrubbed, before the next run */
 
 struct run {
@@ -38,7 +39,7 @@ static const char select_calls[] =
     "open_text(extra, 'logged.extra', id), workload FROM call WHERE id > ? "
     "AND id <= ? ORDER BY id";
 
-#define ITEM_BUFS 11
+#define ITEM_BUFS 9
 
 /* All buffers of an item. */
 static void item_bufs(struct curate_item *it, struct buf *b[ITEM_BUFS])
@@ -47,10 +48,18 @@ static void item_bufs(struct curate_item *it, struct buf *b[ITEM_BUFS])
         &it->dialect,       &it->status,         &it->finish,
         &it->client,        &it->workload,       &it->conversation,
         &it->clean_request, &it->clean_response, &it->sketch,
-        &it->later[0],      &it->later[1],
     };
 
     memcpy(b, all, sizeof(all));
+}
+
+/* All slots together must not hold what the largest call of each took. */
+static void reset(struct buf *b)
+{
+    if (b->cap > SLOT_BYTES)
+        buf_release(b);
+    else
+        buf_reset(b);
 }
 
 static void item_reset(struct curate_item *it)
@@ -64,10 +73,10 @@ static void item_reset(struct curate_item *it)
     item_bufs(it, now);
     for (size_t i = 0; i < ITEM_BUFS; i++) {
         *now[i] = *was[i];
-        buf_reset(now[i]);
+        reset(now[i]);
     }
-    buf_reset(&it->request);
-    buf_reset(&it->response);
+    reset(&it->request);
+    reset(&it->response);
 }
 
 static void item_release(struct curate_item *it)
@@ -111,8 +120,7 @@ static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
 /* What it holds in memory. */
 static size_t item_bytes(const struct curate_item *it)
 {
-    return it->request.len + it->response.len + it->later[0].len +
-           it->later[1].len;
+    return it->request.len + it->response.len;
 }
 
 static int read_batch(struct run *k)
@@ -122,11 +130,13 @@ static int read_batch(struct run *k)
     int rc = sql_get(store_sql(k->s), select_calls, &q, k->err);
 
     k->count = 0;
+    curate_evidence_forget(k->evidence);
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, k->high);
     sql_bind_int(q, 2, k->last);
-    while (k->count < CURATE_BATCH_CALLS && bytes < CURATE_BATCH_BYTES &&
+    while (k->count < CURATE_BATCH_CALLS &&
+           bytes + curate_evidence_bytes(k->evidence) < CURATE_BATCH_BYTES &&
            (rc = sql_step(q, k->err)) == 1) {
         struct curate_item *it = &k->item[k->count];
 
@@ -302,9 +312,11 @@ static int redo(struct run *k, const struct map *calls,
     for (size_t i = 0; rc == ERR_OK && i < map_count(calls);) {
         size_t bytes = 0;
 
+        curate_evidence_forget(k->evidence);
         for (k->count = 0;
              rc == ERR_OK && i < map_count(calls) &&
-             k->count < CURATE_BATCH_CALLS / 8 && bytes < CURATE_BATCH_BYTES;
+             k->count < CURATE_BATCH_CALLS / 8 &&
+             bytes + curate_evidence_bytes(k->evidence) < CURATE_BATCH_BYTES;
              i++) {
             int64_t id;
 
