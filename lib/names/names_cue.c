@@ -52,7 +52,7 @@ static const struct {
                  "mi mn ms mo mt ne nv nh nj nm ny nc nd oh ok or ri sc sd tn "
                  "tx ut vt va wa wv wi wy dc" },
     { CUE_AREA, "county district subdistrict sub-district province prefecture "
-                "township borough municipality canton parish" },
+                "township borough municipality canton parish park" },
     { CUE_NOTION,
       "theorem theorems lemma lemmas conjecture chain chains algorithm "
       "algorithms equation equations distribution transform transforms "
@@ -60,7 +60,13 @@ static const struct {
       "regression coefficient disease syndrome paradox polynomial polynomials "
       "matrix hypothesis integral integrals filter filters laws operator "
       "divergence entropy kernel expansion quadrature criterion estimator "
-      "equilibrium razor scale rank" },
+      "equilibrium razor scale rank correlation ratio kappa alpha lymphoma "
+      "hierarchy theory correction curve simulation simulations sampling" },
+    { CUE_NAMESAKE, "act rules award prize medal trophy manual salad pizza "
+                    "defense defence gambit opening gothic sans test amendment "
+                    "doctrine treaty style" },
+    { CUE_BUILT, "international memorial airport stadium arena bridge museum "
+                 "library foundation" },
     { CUE_A, "a" },
     { CUE_LEGAL, "inc llc ltd gmbh corp plc llp kft srl sarl bv pty" },
 };

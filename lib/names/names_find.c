@@ -58,85 +58,6 @@ static void push(struct names_worker *w, struct names_span s)
     w->span[w->count++] = s;
 }
 
-static bool is_connecting(const struct names_token *k)
-{
-    return k->candidate == 2 || k->shape == SHAPE_PUNCT;
-}
-
-/* "Bayes' theorem", "Markov chain": named after somebody, and nobody. */
-static bool is_notion(const struct names_token *from,
-                      const struct names_token *to)
-{
-    if (to - from > 2)
-        return false;
-    while (to->gap == 0 && to->shape != SHAPE_EDGE &&
-           (to->sign == '\'' || (to->shape == SHAPE_PUNCT && !to->sign) ||
-            to->end - to->start == 1) &&
-           to->sign != ',' && to->sign != '.')
-        to++;
-    return to->gap == 1 && (to->cues & CUE_NOTION);
-}
-
-static bool separates(const struct names_token *k)
-{
-    return k->shape == SHAPE_EDGE || k->gap == 2 ||
-           (k->sign && strchr(",.:;()[]!?", k->sign));
-}
-
-/* "Julia, Pascal, Ada": a list that has a product beside the word. */
-static bool is_in_list_of_products(const struct names_token *from,
-                                   const struct names_token *to)
-{
-    if (to - from != 1 || !separates(from - 1) || !separates(to))
-        return false;
-    return (to->sign == ',' && (to[1].lists & W_TECH) &&
-            names_is_capital(to + 1) && separates(to + 2)) ||
-           (from[-1].sign == ',' && (from[-2].lists & W_TECH) &&
-            names_is_capital(from - 2) && separates(from - 3));
-}
-
-/* What the tagger found is dropped where a word says that it is no name. */
-static bool refused(const struct names_token *from,
-                    const struct names_token *to, enum names_class class)
-{
-    const unsigned plain = W_COMMON | W_KNOWN | W_NATION;
-    unsigned all = 0xFFFF, any = 0;
-    bool sure = false, upper = true, dull = true;
-
-    for (const struct names_token *k = from; k < to; k++) {
-        sure |= k->sure;
-        if (k->cues & (CUE_NAME | CUE_NEVER))
-            return true; /* of a field */
-        if (is_connecting(k))
-            continue;
-        all &= k->lists;
-        any |= k->lists;
-        upper &= k->shape == SHAPE_UPPER;
-        dull &= (k->lists & plain) != 0;
-    }
-    if (sure)
-        return false;
-    if (is_notion(from, to) || is_in_list_of_products(from, to))
-        return true;
-    if (!(any & (W_POPULAR | W_FEMALE | W_MALE | W_PLACE)) &&
-        ((to->sign == ':' && to[1].shape == SHAPE_NUMBER) ||
-         (upper && to->gap == 1 && to->shape == SHAPE_NUMBER)))
-        return true; /* a label */
-    if (all & (W_TECH | W_CALENDAR | W_CONTINENT))
-        return true;
-    if (upper && ((all & W_COMMON) || !(any & (W_NAME | W_PLACE))))
-        return true; /* an abbreviation, or loud */
-    if (class == NAMES_PERSON)
-        return (any & (W_CALENDAR | W_TECH)) ||
-               ((all & W_COMMON) && !(any & (W_POPULAR | W_FEMALE | W_MALE)));
-    if (any & W_TECH)
-        return true;
-    if (class == NAMES_ORGANIZATION)
-        return upper || (all & (W_COMMON | W_KNOWN)) ||
-               (dull && !(any & W_ORG));
-    return dull && !(any & W_REGION) && !from->place;
-}
-
 /* Whether the small words of the region are English: elsewhere a capital may
  * begin any noun. Asked once, and only if something depends on it. */
 static bool is_english(struct names_worker *w)
@@ -208,9 +129,30 @@ static bool emit_places(struct names_worker *w, const struct names_token *k)
     return true;
 }
 
+/* "Runge-Kutta": two families, whom nothing else calls a person. */
+static bool is_double(const struct names_worker *w, const struct names_token *k)
+{
+    const char *p = w->text.p + k->start;
+    const char *dash = memchr(p, '-', k->end - k->start);
+    char folded[WORD_MAX];
+    size_t n = dash ? (size_t)(dash - p) : 0;
+
+    return n > 2 && p + n + 1 < w->text.p + k->end && dash[1] >= 'A' &&
+           dash[1] <= 'Z' && !(k->lists & W_GIVEN) &&
+           !(names_words_get(&w->m->words, folded,
+                             names_fold((struct slice){ p, n }, folded)) &
+             (W_POPULAR | W_FEMALE | W_MALE));
+}
+
 static bool is_plural(const struct names_worker *w, const struct names_token *k)
 {
     return k->end - k->start > 4 && w->text.p[k->end - 1] == 's';
+}
+
+static bool is_and(const struct names_worker *w, const struct names_token *k)
+{
+    return (k->cues & CUE_LINK) && k->end - k->start == 3 &&
+           memcmp(w->text.p + k->start, "and", 3) == 0;
 }
 
 /* "Lakers and Clippers" are two. */
@@ -219,10 +161,7 @@ static bool emit_two(struct names_worker *w, const struct names_token *from,
 {
     const struct names_token *and = from + 1;
 
-    if (to - from != 3 || !(and->cues & CUE_LINK) ||
-        !slice_is(
-            (struct slice){ w->text.p + and->start, and->end - and->start },
-            "and") ||
+    if (to - from != 3 || !is_and(w, and) ||
         ((from->lists | to[-1].lists) & W_ORG) ||
         (((from->lists | to[-1].lists) & (W_NAME | W_COMMON | W_KNOWN)) &&
          !(is_plural(w, from) && is_plural(w, to - 1))))
@@ -243,6 +182,22 @@ static bool is_lone(const struct names_worker *w,
            slice_trim(w->text).n <= from->end - from->start + 1;
 }
 
+static void emit_name(struct names_worker *w, const struct names_token *from,
+                      const struct names_token *to);
+
+/* "New York City and Washington": two places, unless a list has them as one. */
+static bool emit_joined(struct names_worker *w, const struct names_token *from,
+                        const struct names_token *to)
+{
+    for (const struct names_token *k = from + 1; k + 1 < to; k++)
+        if (is_and(w, k) && !k->place) {
+            emit_name(w, from, k);
+            emit_name(w, k + 1, to);
+            return true;
+        }
+    return false;
+}
+
 /* Tokens [from, to) have one name. */
 static void emit_name(struct names_worker *w, const struct names_token *from,
                       const struct names_token *to)
@@ -253,10 +208,15 @@ static void emit_name(struct names_worker *w, const struct names_token *from,
     int16_t margin = margin_of(from, to);
     bool sure = from->sure == 2;
 
-    while (to > from + 1 && is_connecting(to - 1) &&
+    while (to > from + 1 && names_is_connecting(to - 1) &&
            !(to[-1].shape == SHAPE_PUNCT && to[-2].shape == SHAPE_LETTER))
         to--;
-    if (refused(from, to, class) ||
+    if (class == NAMES_PLACE && !sure && emit_joined(w, from, to))
+        return;
+    while (class == NAMES_PLACE && to > from + 1 &&
+           (to[-1].shape == SHAPE_LETTER || names_is_connecting(to - 1)))
+        to--; /* Washington D.C. */
+    if (names_refused(from, to, class) ||
         (is_bare(from, to) && (!is_english(w) || is_lone(w, from, to))))
         return;
     if (to - from == 1 && emit_places(w, from))
@@ -265,6 +225,8 @@ static void emit_name(struct names_worker *w, const struct names_token *from,
         names_is_capital(to - 1))
         class = NAMES_PLACE;
     if (class == NAMES_ORGANIZATION && !sure && emit_two(w, from, to))
+        return;
+    if (class == NAMES_PERSON && !sure && to - from == 1 && is_double(w, from))
         return;
     if (class == NAMES_PERSON && !sure)
         sure = to - from > 1 && (margin > 300 || ((from->lists & W_POPULAR) &&

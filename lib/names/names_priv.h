@@ -68,12 +68,14 @@ enum {
     CUE_NAMED = 1 << 15,
     CUE_NAMED_SO = 1 << 16, /* "heisse": the name follows */
     CUE_A = 1 << 17,
-    CUE_LEGAL = 1 << 18,  /* "Inc" behind a company */
-    CUE_PART = 1 << 19,   /* "last" before "name" */
-    CUE_STATE = 1 << 22,  /* of the United States, behind a town */
-    CUE_AREA = 1 << 23,   /* "district" behind its name */
-    CUE_NOTION = 1 << 21, /* "theorem" behind whoever found it */
-    CUE_NEVER = 1 << 20,  /* labels and verbs that some list has for a name */
+    CUE_LEGAL = 1 << 18,    /* "Inc" behind a company */
+    CUE_PART = 1 << 19,     /* "last" before "name" */
+    CUE_STATE = 1 << 22,    /* of the United States, behind a town */
+    CUE_AREA = 1 << 23,     /* "district" behind its name */
+    CUE_NAMESAKE = 1 << 24, /* "Act", with its capital, behind its authors */
+    CUE_BUILT = 1 << 25,    /* "Airport" */
+    CUE_NOTION = 1 << 21,   /* "theorem" behind whoever found it */
+    CUE_NEVER = 1 << 20,    /* labels and verbs that some list has for a name */
 };
 #define CUE_SLOTS 512
 struct names_cue {
@@ -219,6 +221,12 @@ void names_evidence(struct names_tokens *t, bool code);
 void names_introduced(struct names_tokens *t, const struct names_words *words,
                       struct slice text);
 bool names_is_honorific(const struct names_token *t);
+
+/* Between the words of a name: "of", signs. */
+bool names_is_connecting(const struct names_token *k);
+/* Whether something speaks against the name that tokens [from, to) are. */
+bool names_refused(const struct names_token *from, const struct names_token *to,
+                   enum names_class class);
 
 /* What a JSON key says of its value. */
 struct names_key {

@@ -310,7 +310,8 @@ static void pair(struct names_token *k)
     if (next->shape == SHAPE_LETTER && next->gap == 1)
         next += 1 + is_sign(next + 1, '.');
     if (next->gap == 1 && (is_surname(next) || is_loud_surname(k, next)) &&
-        !(next[1].lists & W_ORG && names_is_capital(&next[1])))
+        !((next[1].lists & W_ORG || is(&next[1], CUE_BUILT | CUE_NAMESAKE)) &&
+          names_is_capital(&next[1])))
         mark(k, next + 1, true);
 }
 

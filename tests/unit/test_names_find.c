@@ -344,6 +344,35 @@ START_TEST(a_town_before_its_state_is_no_company)
 }
 END_TEST
 
+START_TEST(two_towns_are_not_one)
+{
+    ck_assert_str_eq(finds(NAMES_TAGGER,
+                           "Find the shortest driving distance between New "
+                           "York City and Washington D.C.",
+                           ""),
+                     "PLACE:New York City PLACE:Washington");
+    ck_assert_str_eq(finds(NAMES_TAGGER, "Washington D.C.", ""),
+                     "PLACE:Washington");
+}
+END_TEST
+
+START_TEST(brands_and_laws_of_families_are_nobody)
+{
+    static const char *const all[] = {
+        "Use Monte Carlo, Runge-Kutta and Newton-Raphson.",
+        "Respect the Dodd Frank Act and the Taft Hartley Act.",
+        "We sell Ralph Lauren, Calvin Klein and Hugo Boss.",
+        "Follow Robert's Rules of Order. Report Cohen's kappa.",
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        ck_assert_msg(!*finds(NAMES_TAGGER, all[i], ""), "%s: %s", all[i],
+                      finds(NAMES_TAGGER, all[i], ""));
+    ck_assert_str_eq(finds(NAMES_TAGGER, "Ask Mr. Smith-Jones about it", ""),
+                     "TITLE:Mr. PERSON:Smith-Jones");
+}
+END_TEST
+
 START_TEST(two_teams_are_no_company)
 {
     ck_assert_str_eq(
@@ -377,6 +406,8 @@ int main(void)
                    who_found_a_theorem_and_what_is_listed_with_products_stay);
     tcase_add_test(c, a_town_before_its_state_is_no_company);
     tcase_add_test(c, two_teams_are_no_company);
+    tcase_add_test(c, two_towns_are_not_one);
+    tcase_add_test(c, brands_and_laws_of_families_are_nobody);
     tcase_add_test(c, who_says_what_he_is_gives_no_name);
     suite_add_tcase(s, c);
     r = srunner_create(s);
