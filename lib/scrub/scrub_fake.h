@@ -125,6 +125,8 @@ void scrub_degrees_each(struct slice v,
 int scrub_date_shift(struct scrub_worker *w);
 /* A found date, before any of the record is shifted. */
 void scrub_date_note(struct scrub_worker *w, struct slice value);
+/* The host of a page's address. */
+struct slice scrub_url_host(struct slice v);
 /* A host name of any form. */
 void scrub_host_draw(struct scrub_worker *w, struct slice v, struct buf *out);
 

@@ -281,6 +281,15 @@ static size_t authority(struct slice v, size_t *host, size_t *user)
     return i;
 }
 
+struct slice scrub_url_host(struct slice v)
+{
+    size_t host, user, end = authority(v, &host, &user);
+    const char *port = memchr(v.p + host, ':', end - host);
+
+    return (struct slice){ v.p + host,
+                           port ? (size_t)(port - v.p) - host : end - host };
+}
+
 /* Letters that are a name of the record become its surrogate, in their case;
  * digits beside them stay. */
 static void put_path_words(struct local *l, struct slice t)

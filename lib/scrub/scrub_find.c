@@ -107,7 +107,8 @@ static int judge(struct scrub_search *s, uint32_t rule, size_t start,
                  size_t end, int tier)
 {
     const struct scrub_rule *r = &s->w->rules->rule[rule];
-    struct slice v = { s->text.p + start, end - start };
+    struct slice v = { s->text.p + start, end - start }, host;
+    int rc;
 
     if (s->w->place != PLACE_TEXT && !s->known &&
         (tier > 1 || r->gate == GATE_FIND ||
@@ -125,10 +126,21 @@ static int judge(struct scrub_search *s, uint32_t rule, size_t start,
         tier = 2;
     if (tier == 2 && !scrub_context_has(s, rule, start))
         tier = 3;
-    return scrub_push_hit(s, (struct scrub_hit){ .start = start,
-                                                 .end = end,
-                                                 .rule = rule,
-                                                 .tier = (uint8_t)tier });
+    rc = scrub_push_hit(s, (struct scrub_hit){ .start = start,
+                                               .end = end,
+                                               .rule = rule,
+                                               .tier = (uint8_t)tier });
+    if (rc < 0 || tier > 2 || r->fake != scrub_fake_url)
+        return rc;
+    /* What wins over the address of a page must not keep its host. */
+    host = scrub_url_host(v);
+    if (!host.n)
+        return rc;
+    return scrub_push_hit(
+        s, (struct scrub_hit){ .start = start + (size_t)(host.p - v.p),
+                               .end = start + (size_t)(host.p - v.p) + host.n,
+                               .rule = rule,
+                               .tier = (uint8_t)tier });
 }
 
 static int consider(struct scrub_search *s, uint32_t rule,

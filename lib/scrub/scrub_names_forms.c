@@ -9,6 +9,7 @@
 #include "scrub/scrub_names.h"
 
 #include "names/names.h"
+#include "scrub/scrub_fake.h"
 #include "scrub/scrub_priv.h"
 
 #include <string.h>
@@ -158,26 +159,83 @@ static void tell_whole(struct forms *f, struct slice first, struct slice last)
     tell_joined(f, last, " ", first, UPPER);
 }
 
-void scrub_name_forms(const struct names *m, struct slice v, scrub_form_fn *fn,
-                      void *ctx)
+static void tell_forms(struct forms *f, struct slice v)
 {
-    struct forms f = { .m = m, .fn = fn, .ctx = ctx };
     const char *comma = memmem(v.p, v.n, ", ", 2);
     const char *blank = memchr(v.p, ' ', v.n), *end = v.p + v.n;
 
-    tell_words(&f, v);
+    tell_words(f, v);
     if (comma && comma > v.p &&
         !memchr(comma + 2, ' ', (size_t)(end - comma - 2))) {
         if (end > comma + 2)
-            tell_whole(&f,
+            tell_whole(f,
                        (struct slice){ comma + 2, (size_t)(end - comma - 2) },
                        (struct slice){ v.p, (size_t)(comma - v.p) });
     } else if (!comma && blank && blank > v.p) {
         const char *back = memrchr(v.p, ' ', v.n);
 
         if (end > back + 1)
-            tell_whole(&f, (struct slice){ v.p, (size_t)(blank - v.p) },
+            tell_whole(f, (struct slice){ v.p, (size_t)(blank - v.p) },
                        (struct slice){ back + 1, (size_t)(end - back - 1) });
     }
+}
+
+/* What German writes for its own letters where there is only ASCII. */
+static const char *spelt_out(uint32_t cp)
+{
+    switch (cp) {
+    case 0xC4:
+    case 0xE4: return "ae";
+    case 0xD6:
+    case 0xF6: return "oe";
+    case 0xDC:
+    case 0xFC: return "ue";
+    case 0xDF: return "ss";
+    default: return NULL;
+    }
+}
+
+/* The name as accounts and addresses have it: "Mueller", or "Muller". False:
+ * that is as it was, or no ASCII. */
+static bool put_ascii(struct slice v, bool spell, struct buf *out)
+{
+    bool any = false;
+
+    buf_reset(out);
+    for (size_t i = 0, used = 1; i < v.n; i += used) {
+        int32_t cp = utf8_decode(v.p + i, v.n - i, &used);
+        const char *s = cp < 0 ? NULL : spelt_out((uint32_t)cp);
+
+        if (cp < 0)
+            return false;
+        if (cp < 0x80) {
+            buf_char(out, (char)cp);
+            continue;
+        }
+        any |= !spell || s;
+        if (spell && s) {
+            buf_str(out, s);
+            continue;
+        }
+        cp = (int32_t)scrub_fold_letter((uint32_t)cp, true);
+        if (cp >= 0x80)
+            return false;
+        if (scrub_is_alnum((char)cp))
+            buf_char(out, (char)cp);
+    }
+    return any;
+}
+
+void scrub_name_forms(const struct names *m, struct slice v, scrub_form_fn *fn,
+                      void *ctx)
+{
+    struct forms f = { .m = m, .fn = fn, .ctx = ctx };
+    struct buf ascii = { 0 };
+
+    tell_forms(&f, v);
+    for (int spell = 0; spell < 2; spell++)
+        if (put_ascii(v, spell, &ascii))
+            tell_forms(&f, buf_slice(&ascii));
+    buf_release(&ascii);
     buf_release(&f.text);
 }

@@ -79,6 +79,28 @@ START_TEST(a_first_name_that_is_a_product_goes_before_a_surname)
 }
 END_TEST
 
+START_TEST(a_page_of_somebody_keeps_neither_name_nor_host)
+{
+    static const char text[] =
+        "My name is Zorbel Quixley. My website is "
+        "https://bob:pw@files.acmecorp.com/u/quixley2 and more";
+
+    check_gone(text, "uixley");
+    check_gone(text, "acmecorp");
+    check_gone(text, "bob");
+}
+END_TEST
+
+START_TEST(accounts_made_of_a_known_name_go)
+{
+    check_gone("My name is Zorbel Quixley, see /u/quixley2/x", "uixley");
+    check_gone("My name is Zorbel Quixley, see /u/zquixley", "uixley");
+    check_gone("My name is Zorbel Quixley, see ZorbelQuixley200x", "uixley");
+    check_gone("My name is Anna M\u00fcller, see /u/annamueller", "mueller");
+    check_gone("My name is Anna M\u00fcller, see muller-7", "muller");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -91,5 +113,7 @@ int main(void)
     tcase_add_test(c, a_short_value_in_base64_goes_by_the_words_before_it);
     tcase_add_test(c, words_before_base64_are_not_changed_twice);
     tcase_add_test(c, a_first_name_that_is_a_product_goes_before_a_surname);
+    tcase_add_test(c, a_page_of_somebody_keeps_neither_name_nor_host);
+    tcase_add_test(c, accounts_made_of_a_known_name_go);
     return suite_run("scrub_known", c);
 }
