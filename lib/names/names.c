@@ -55,6 +55,24 @@ static char initial_of(struct slice name)
                                                       : '\0';
 }
 
+/* Items that begin with a letter, by that letter. */
+static void sort_initials(struct names_draws *d)
+{
+    size_t count[27] = { 0 }, at = 0;
+
+    for (size_t i = 0; i < d->count; i++)
+        if (d->initial[i] >= 'a' && d->initial[i] <= 'z')
+            count[d->initial[i] - 'a']++;
+    for (size_t c = 0; c < 27; c++) {
+        d->from[c] = at;
+        at += count[c];
+        count[c] = d->from[c];
+    }
+    for (size_t i = 0; i < d->count; i++)
+        if (d->initial[i] >= 'a' && d->initial[i] <= 'z')
+            d->order[count[d->initial[i] - 'a']++] = (uint32_t)i;
+}
+
 static int read_draws(struct names *m, struct slice text, struct err *err)
 {
     struct slice rest = text;
@@ -65,6 +83,7 @@ static int read_draws(struct names *m, struct slice text, struct err *err)
         lines += text.p[i] == '\n';
     m->drawn = mem_array(lines + 1, sizeof(*m->drawn));
     m->initials = mem_array(lines + 1, 1);
+    m->orders = mem_array(lines + 1, sizeof(*m->orders));
     while (rest.n) {
         struct slice line = next_line(&rest);
 
@@ -75,16 +94,19 @@ static int read_draws(struct names *m, struct slice text, struct err *err)
                                (int)line.n, line.p);
             open->item = m->drawn + n;
             open->initial = m->initials + n;
+            open->order = m->orders + n;
         } else if (open && line.n) {
             m->initials[n] = initial_of(line);
             m->drawn[n++] = line;
             open->count++;
         }
     }
-    for (size_t i = 0; i < DRAW_LISTS; i++)
+    for (size_t i = 0; i < DRAW_LISTS; i++) {
         if (!m->draw[i][SCRIPT_ASCII].count)
             return err_set(err, ERR_FORMAT, "names to draw: no %s",
                            list_names[i]);
+        sort_initials(&m->draw[i][SCRIPT_ASCII]);
+    }
     return ERR_OK;
 }
 
@@ -148,26 +170,42 @@ void names_close(struct names *m)
     names_words_close(&m->words);
     free(m->drawn);
     free(m->initials);
+    free(m->orders);
     free(m);
 }
 
-bool names_is(const struct names *m, enum names_list list, struct slice word)
+static unsigned lists_of(const struct names *m, struct slice word)
 {
-    static const unsigned flags[] = {
-        [NAMES_LIST_FIRST_FEMALE] = W_FEMALE, [NAMES_LIST_FIRST_MALE] = W_MALE,
-        [NAMES_LIST_LAST] = W_LAST,           [NAMES_LIST_CITY] = W_CITY,
-        [NAMES_LIST_COUNTRY] = W_REGION,      [NAMES_LIST_ORGANIZATION] = W_ORG,
-        [NAMES_LIST_FIRST] = W_GIVEN,         [NAMES_LIST_PLACE] = W_PLACE,
-        [NAMES_LIST_NATIONALITY] = W_NATION,  [NAMES_LIST_TITLE] = W_TITLE,
-        [NAMES_LIST_COMMON] = W_COMMON,
-    };
     char folded[WORD_MAX];
     size_t n;
 
     if (word.n && word.p[word.n - 1] == '.')
         word.n--;
     n = names_fold(word, folded);
-    return n && (names_words_get(&m->words, folded, n) & flags[list]) != 0;
+    return n ? names_words_get(&m->words, folded, n) : 0;
+}
+
+static const unsigned flags[] = {
+    [NAMES_LIST_FIRST_FEMALE] = W_FEMALE, [NAMES_LIST_FIRST_MALE] = W_MALE,
+    [NAMES_LIST_LAST] = W_LAST,           [NAMES_LIST_CITY] = W_CITY,
+    [NAMES_LIST_COUNTRY] = W_REGION,      [NAMES_LIST_ORGANIZATION] = W_ORG,
+    [NAMES_LIST_FIRST] = W_GIVEN,         [NAMES_LIST_PLACE] = W_PLACE,
+    [NAMES_LIST_NATIONALITY] = W_NATION,  [NAMES_LIST_TITLE] = W_TITLE,
+    [NAMES_LIST_COMMON] = W_COMMON,
+};
+
+bool names_is(const struct names *m, enum names_list list, struct slice word)
+{
+    return (lists_of(m, word) & flags[list]) != 0;
+}
+
+unsigned names_in(const struct names *m, struct slice word)
+{
+    unsigned lists = lists_of(m, word), in = 0;
+
+    for (unsigned i = 0; lists && i < sizeof(flags) / sizeof(*flags); i++)
+        in |= (unsigned)((lists & flags[i]) != 0) << i;
+    return in;
 }
 
 struct slice names_draw(const struct names *m, enum names_list list,
@@ -181,19 +219,16 @@ struct slice names_draw(const struct names *m, enum names_list list,
 }
 
 struct slice names_draw_initial(const struct names *m, enum names_list list,
-                                char initial, struct rng *r, unsigned tries)
+                                char initial, uint64_t random)
 {
     const struct names_draws *d;
-    size_t at = 0;
+    size_t from, n;
 
-    assert(list < DRAW_LISTS);
+    assert(list < DRAW_LISTS && initial >= 'a' && initial <= 'z');
     d = &m->draw[list][SCRIPT_ASCII];
-    for (unsigned i = 0; i < tries; i++) {
-        at = rng_next(r) % d->count;
-        if (d->initial[at] == initial)
-            break;
-    }
-    return d->item[at];
+    from = d->from[initial - 'a'];
+    n = d->from[initial - 'a' + 1] - from;
+    return d->item[n ? d->order[from + random % n] : random % d->count];
 }
 
 static enum names_script script_of(int32_t cp)

@@ -71,16 +71,18 @@ uint64_t names_data_hash(void);
 /* Whether a list has the word (or, of places, the phrase), whatever its case
  * and accents. */
 bool names_is(const struct names *m, enum names_list list, struct slice word);
+/* All lists that have it at once: bits by enum names_list. */
+#define NAMES_BIT(list) (1u << (list))
+unsigned names_in(const struct names *m, struct slice word);
 
 /* An entry of one of the first six lists: the same for the same number, drawn
  * evenly; ASCII letters only. Valid as long as the program runs. */
 struct slice names_draw(const struct names *m, enum names_list list,
                         uint64_t random);
-/* Draws from r until an entry is one word that begins with `initial` (lower
- * case), at most `tries` times: the last one then, whatever it is. tries > 0.
- */
+/* The same of entries that are one word and begin with `initial` (a to z); of
+ * all where there are none. */
 struct slice names_draw_initial(const struct names *m, enum names_list list,
-                                char initial, struct rng *r, unsigned tries);
+                                char initial, uint64_t random);
 /* True if the folded word is one that names_draw gives of the list. */
 bool names_draws(const struct names *m, enum names_list list,
                  struct slice folded);

@@ -129,6 +129,8 @@ enum names_script {
 struct names_draws {
     struct slice *item;
     char *initial; /* of each, lower case; NUL: of several words, or short */
+    uint32_t *order; /* items by their initial */
+    size_t from[27]; /* in it, of each letter, and where the last one ends */
     size_t count;
 };
 
@@ -278,6 +280,7 @@ struct names {
     struct names_draws draw[DRAW_LISTS][SCRIPTS];
     struct slice *drawn; /* what draw points into */
     char *initials;
+    uint32_t *orders;
 };
 
 #endif

@@ -122,21 +122,20 @@ bool scrub_faked_late(const struct scrub_faked *f)
     return f->late;
 }
 
-bool scrub_faked_free_to(struct scrub_faked *f, struct slice surrogate,
-                         struct slice owner)
+/* Of the surrogate whose folded form is f->key. */
+static bool is_free_to(const struct scrub_faked *f, struct slice owner)
 {
     const uint64_t *by, *of;
 
-    fold_key(f, surrogate);
     if (f->key.len && get(f->held, &f->key))
         return false;
     by = get(f->taken, &f->key);
-    of = f->owner ? map_get(f->owner, owner.p ? owner.p : "", owner.n) : NULL;
+    of = by && f->owner ? map_get(f->owner, owner.p ? owner.p : "", owner.n)
+                        : NULL;
     return !by || (of && *of == *by);
 }
 
-void scrub_faked_take(struct scrub_faked *f, struct slice surrogate,
-                      struct slice owner)
+static void take(struct scrub_faked *f, struct slice owner)
 {
     bool added;
     uint64_t *of, *by;
@@ -146,10 +145,19 @@ void scrub_faked_take(struct scrub_faked *f, struct slice surrogate,
     of = map_put(f->owner, owner.p ? owner.p : "", owner.n, &added);
     if (added)
         *of = map_count(f->owner);
-    fold_key(f, surrogate);
     by = put(&f->taken, &f->key, &added);
     if (added)
         *by = *of;
+}
+
+bool scrub_faked_take(struct scrub_faked *f, struct slice surrogate,
+                      struct slice owner)
+{
+    fold_key(f, surrogate);
+    if (!is_free_to(f, owner))
+        return false;
+    take(f, owner);
+    return true;
 }
 
 /* What a surrogate must have for a draw of its own; of others the words see
@@ -391,6 +399,7 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
     const uint64_t *tried;
     size_t start = out->len;
     unsigned again = 0, last, limit, same = 0;
+    bool taken = false;
     struct scrub_folded folded;
     struct slice form;
 
@@ -422,14 +431,17 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
             last += again + 1 == last && last < limit;
             continue; /* any other is better */
         }
+        /* same_folded left its folded form in f->key */
         if (tried || rule->fake_kind == SCRUB_FAKE_PARTS ||
-            scrub_faked_free_to(f, s, buf_slice(norm))) {
-            scrub_faked_take(f, s, buf_slice(norm));
+            is_free_to(f, buf_slice(norm))) {
+            take(f, buf_slice(norm));
+            taken = true;
             break;
         }
     }
     *put(&f->tries, norm, NULL) = again < last ? again : last - 1;
-    if (same_folded(f, (struct slice){ out->data + start, out->len - start },
+    if (!taken &&
+        same_folded(f, (struct slice){ out->data + start, out->len - start },
                     folded.text, value)) {
         out->len = start; /* nothing in it can be redrawn */
         buf_printf(out, "[%s]", rule->type);

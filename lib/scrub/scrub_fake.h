@@ -142,11 +142,9 @@ void scrub_faked_hold(struct scrub_faked *f, struct slice value);
 /* True if a surrogate that was drawn is a value found later: draw again. */
 bool scrub_faked_late(const struct scrub_faked *f);
 void scrub_faked_late_set(struct scrub_faked *f);
-/* True if owner may have the surrogate: no value of the record, and nobody
- * else's. */
-bool scrub_faked_free_to(struct scrub_faked *f, struct slice surrogate,
-                         struct slice owner);
-void scrub_faked_take(struct scrub_faked *f, struct slice surrogate,
+/* False if owner may not have the surrogate: it is a value of the record, or
+ * somebody else's. */
+bool scrub_faked_take(struct scrub_faked *f, struct slice surrogate,
                       struct slice owner);
 
 #endif

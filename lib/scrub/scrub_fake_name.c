@@ -14,8 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIST_TRIES 2000 /* until a name has the initial */
-#define WORD_TRIES 8    /* until one is no word of the language */
+#define WORD_TRIES 8 /* until one is no word of the language */
 
 struct scrub_parts {
     struct map *noted; /* folded words of names of the record */
@@ -117,15 +116,17 @@ bool scrub_name_known(struct scrub_worker *w, struct slice folded)
 {
     const struct names *m = w->rules->names;
 
-    return names_is(m, NAMES_LIST_FIRST, folded) ||
-           names_is(m, NAMES_LIST_LAST, folded) || scrub_name_noted(w, folded);
+    return names_in(m, folded) &
+               (NAMES_BIT(NAMES_LIST_FIRST) | NAMES_BIT(NAMES_LIST_LAST)) ||
+           scrub_name_noted(w, folded);
 }
 
 static enum names_list list_of(struct scrub_worker *w, struct slice folded,
                                struct rng *r)
 {
-    bool female = names_is(w->rules->names, NAMES_LIST_FIRST_FEMALE, folded);
-    bool male = names_is(w->rules->names, NAMES_LIST_FIRST_MALE, folded);
+    unsigned in = names_in(w->rules->names, folded);
+    bool female = in & NAMES_BIT(NAMES_LIST_FIRST_FEMALE);
+    bool male = in & NAMES_BIT(NAMES_LIST_FIRST_MALE);
 
     if (female && male)
         return rng_below(r, 2) ? NAMES_LIST_FIRST_FEMALE
@@ -144,7 +145,7 @@ static struct slice draw_listed(struct scrub_worker *w, struct slice folded,
     struct slice s = { 0 };
 
     for (unsigned i = 0; i < WORD_TRIES; i++) {
-        s = names_draw_initial(w->rules->names, list, initial, r, LIST_TRIES);
+        s = names_draw_initial(w->rules->names, list, initial, rng_next(r));
         if (!names_is(w->rules->names, NAMES_LIST_COMMON, s))
             break; /* "Kiss" and "Long" are names, too, and read oddly */
     }
@@ -188,10 +189,8 @@ static void draw_part(struct scrub_worker *w, struct slice folded,
         else
             buf_add_slice(out, draw_foreign(w, folded, &r));
         s = (struct slice){ out->data + start, out->len - start };
-        if (scrub_faked_free_to(w->faked, s, buf_slice(owner))) {
-            scrub_faked_take(w->faked, s, buf_slice(owner));
+        if (scrub_faked_take(w->faked, s, buf_slice(owner)))
             break;
-        }
     }
 }
 

@@ -288,10 +288,8 @@ static void draw_listed(struct scrub_worker *w, enum names_list list,
         s = names_draw_like(w->rules->names, list, v, rng_next(&r));
         buf_reset(drawn);
         scrub_cased_add(v, s, drawn);
-        if (!scrub_faked_free_to(w->faked, s, buf_slice(owner)))
-            continue;
-        scrub_faked_take(w->faked, s, buf_slice(owner));
-        break;
+        if (scrub_faked_take(w->faked, s, buf_slice(owner)))
+            break;
     }
     buf_add_slice(out, buf_slice(drawn));
     scrub_folded_release(&f);

@@ -162,9 +162,33 @@ uint32_t scrub_fold_letter(uint32_t cp, bool bare)
     return d && cp < 0xAC00 ? d->to[0] : cp;
 }
 
+/* Eight ASCII letters, in lower case; false if they are others. */
+static bool fold_eight(const char *from, char *to)
+{
+    const uint64_t ones = UINT64_MAX / 255, high = ones * 0x80;
+    uint64_t x, low;
+
+    memcpy(&x, from, 8);
+    low = x | ones * 0x20;
+    if ((x | ~(low + ones * (0x80 - 'a')) | (low + ones * (0x7F - 'z'))) & high)
+        return false;
+    memcpy(to, &low, 8);
+    return true;
+}
+
+/* Letters from byte i on, eight by eight; returns how many there are. */
+static size_t fold_letters(struct slice v, size_t i, char *to)
+{
+    size_t n = 0;
+
+    while (v.n - i - n >= 8 && fold_eight(v.p + i + n, to + n))
+        n += 8;
+    return n;
+}
+
 size_t scrub_fold_into(struct slice v, char *to)
 {
-    size_t i = 0, n = 0, used;
+    size_t i = fold_letters(v, 0, to), n = i, used;
 
     while (i < v.n) {
         unsigned c = (unsigned char)v.p[i], low = c | 0x20;
@@ -175,6 +199,12 @@ size_t scrub_fold_into(struct slice v, char *to)
             to[n] = (char)low; /* a digit's bit is set already */
             n += (low - 'a' < 26) | (c - '0' < 10);
             i++;
+            if (c == ' ') {
+                size_t more = fold_letters(v, i, to + n);
+
+                i += more;
+                n += more;
+            }
             continue;
         }
         cp = utf8_decode(v.p + i, v.n - i, &used);

@@ -45,9 +45,10 @@ static void add_cased(struct buf *out, struct slice v, enum casing casing)
 
 bool scrub_name_tells(const struct names *m, struct slice word)
 {
-    return word.n >= SCRUB_NOTE_MIN && !names_is(m, NAMES_LIST_COMMON, word) &&
-           !names_is(m, NAMES_LIST_TITLE, word) &&
-           !names_is(m, NAMES_LIST_ORGANIZATION, word);
+    return word.n >= SCRUB_NOTE_MIN &&
+           !(names_in(m, word) &
+             (NAMES_BIT(NAMES_LIST_COMMON) | NAMES_BIT(NAMES_LIST_TITLE) |
+              NAMES_BIT(NAMES_LIST_ORGANIZATION)));
 }
 
 /* Begins sentences, or stands inside names of many people. */
