@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     begin();
     scrub(in);
-    (void)scrub_leaks_search(leaks, in, ignore_leak, &size);
+    (void)scrub_leaks_search(leaks, in, ignore_leak, &size, NULL);
     if (size && copy[0] == '[' && memmem(copy, size, " = ", 3))
         read_rules(in);
     free(copy);
