@@ -174,6 +174,10 @@ void curate_warn_empty(struct cli *cli, const struct curate_result *r)
                                         "to test on" };
     uint64_t kept = r->reasons[CURATE_KEPT];
 
+    if (!kept && r->reasons[CURATE_REQUIRED])
+        cli_warn(cli,
+                 "no example is kept: no outcome is what --require says, which "
+                 "the store remembers; --require none takes it back");
     for (size_t i = 0; kept && i < 3; i++) {
         if (r->splits[i] || (r->shares[i] == 0 && i != CURATE_TRAIN))
             continue;

@@ -10,3 +10,5 @@ slmctl curate --json --group-by client | jq -c .splits
 slmctl curate -q --group-by client --split 80,10,10
 slmctl curate --group-by conversation --split 0,0,100 | grep -E 'train|sealed'
 slmctl curate --split 33.3,33.3,33.4 || echo "exit $?"
+slmctl curate -q --require outcome.reward==1
+slmctl curate -q --require none
