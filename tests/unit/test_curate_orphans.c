@@ -172,6 +172,22 @@ START_TEST(a_label_that_is_changed_later_is_judged_anew)
 }
 END_TEST
 
+START_TEST(an_outcome_of_one_call_says_nothing_of_its_conversation)
+{
+    const struct store_outcome bad = { .has_reward = true, .reward = -1 };
+    int64_t a = log_call("x", "conversation", "first?", "red", HOUR),
+            b = log_call("x", "conversation", "second?", "green", 1),
+            c = log_call("x", "conversation", "third?", "blue", 1);
+
+    (void)log_curate();
+    ck_assert_int_eq(store_outcome_set(log_store, b, &bad, NULL), 0);
+    ck_assert(log_curate().settled);
+    log_expect(a, "kept", "1");
+    log_expect(b, "reason", "negative");
+    log_expect(c, "kept", "1");
+}
+END_TEST
+
 /* What passes say of all calls, as one text: later calls may settle it so that
  * an example is dropped. */
 static char *decisions(void)
@@ -245,6 +261,7 @@ int main(void)
     tcase_add_test(c, a_good_answer_comes_back_when_its_original_is_erased);
     tcase_add_test(c, a_near_answer_comes_back_when_its_original_is_erased);
     tcase_add_test(c, a_label_that_is_changed_later_is_judged_anew);
+    tcase_add_test(c, an_outcome_of_one_call_says_nothing_of_its_conversation);
     tcase_add_test(c, runs_over_parts_say_what_one_run_says);
     rc = suite_run("curate_orphans", c);
     log_release();
