@@ -153,6 +153,21 @@ static int words_tier(struct slice t, const struct dates_parts *p)
     return is_doubtful_word(month, p->month.n) ? 2 : 1;
 }
 
+/* 2024.04.10 as a field of its own; in a sentence it may be a version. */
+static bool stands_alone(struct slice t, const struct dates_parts *p)
+{
+    size_t from = p->start, to = p->end;
+
+    if (p->month.n != 2 || p->day.n != 2)
+        return false;
+    while (from && t.p[from - 1] == ' ')
+        from--;
+    while (to < t.n && t.p[to] == ' ')
+        to++;
+    return (!from || ascii_is_one_of(t.p[from - 1], "\n\t|:;,([\"'")) &&
+           (to == t.n || ascii_is_one_of(t.p[to], "\n\t|;,)]\"'"));
+}
+
 static int numeric_tier(struct slice t, const struct dates_parts *p)
 {
     bool full = p->year.n == 4;
@@ -167,7 +182,7 @@ static int numeric_tier(struct slice t, const struct dates_parts *p)
     if (full && (p->y < 1800 || p->y > 2199))
         return 2;
     if (full && p->separator == '.' && p->year.at < p->day.at)
-        return is_introduced(t, p->start) ? 1 : 2;
+        return is_introduced(t, p->start) || stands_alone(t, p) ? 1 : 2;
     return full || p->timed || is_introduced(t, p->start) ? 1 : 2;
 }
 

@@ -470,6 +470,40 @@ static size_t month_after_day(struct slice t, struct dates_parts *p,
     return text_at(t, i, "d'") ? i + 2 : i;
 }
 
+/* 03.IV.2024, 3/IV/2024: the same sign on both sides, then the year. */
+static bool roman(struct slice t, struct dates_parts *p)
+{
+    struct dates_word w;
+    size_t i, n;
+    char sign;
+
+    if (!field(t, p->start, 1, 2, &p->day))
+        return false;
+    i = p->start + p->day.n;
+    sign = i < t.n ? t.p[i] : '\0';
+    if (sign != '.' && sign != '/' && sign != '-')
+        return false;
+    i += 1 + (sign == '.' && is_at(t, i + 1, ' '));
+    n = i < t.n ? dates_word_length(t, i) : 0;
+    w = dates_month_roman(t.p + i, n);
+    if (!n || w.row < 0)
+        return false;
+    p->kind = DATES_WORDS;
+    p->d = number(t, p->start, p->day.n);
+    p->month = (struct dates_field){ i, n };
+    p->month_row = w.row;
+    p->m = w.index;
+    i += n;
+    i += is_at(t, i, sign);
+    i += sign == '.' && is_at(t, i, ' ');
+    if (i == p->month.at + n || digits_at(t, i) != 4)
+        return false;
+    p->year = (struct dates_field){ i, 4 };
+    p->y = number(t, i, 4);
+    p->end = i + 4;
+    return plausible_year(p->y);
+}
+
 /* "15 May 2024", "3rd of June", "15. Mai", "15-May-24", "15MAY2024" */
 static bool day_first(struct slice t, struct dates_parts *p)
 {
@@ -513,7 +547,8 @@ static bool day_first(struct slice t, struct dates_parts *p)
 static bool words_or_numbers(struct slice t, struct dates_parts *p)
 {
     static bool (*const shapes[])(struct slice, struct dates_parts *) = {
-        year_first, year_last, day_first, compact, asian, no_year, month_first
+        year_first, year_last, day_first, roman,
+        compact,    asian,     no_year,   month_first
     };
     struct dates_parts blank = *p;
     bool digit = ascii_is_digit(t.p[p->start]);

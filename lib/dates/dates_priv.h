@@ -52,6 +52,8 @@ size_t dates_word_start(struct slice t, size_t end);
 enum dates_beside { DATES_BESIDE_BLANK, DATES_BESIDE_POINT, DATES_BESIDE_OF };
 struct dates_word dates_month(const char *p, size_t n,
                               enum dates_beside beside);
+/* IV, in capitals. */
+struct dates_word dates_month_roman(const char *p, size_t n);
 struct dates_word dates_weekday(const char *p, size_t n);
 /* Word `index` of the row in the case of the old one. */
 void dates_word_put(bool weekday, int row, int index, struct slice old,

@@ -15,6 +15,7 @@
 #define CAPITAL 4u /* the language writes it with a capital */
 #define OF 16u     /* and a word between day and month */
 #define POINT 8u   /* and the day before it with a point */
+#define ROMAN 32u  /* numbers, which only dates_month_roman knows */
 
 struct words {
     unsigned flags;
@@ -132,6 +133,9 @@ static const struct words months[] = {
     { 0,
       { "януари", "февруари", "март", "април", "май", "юни", "юли", "август",
         "септември", "октомври", "ноември", "декември" } },
+    { ROMAN | POINT,
+      { "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi",
+        "xii" } },
 };
 
 static const struct words weekdays[] = {
@@ -196,7 +200,7 @@ static unsigned slot(const char *p, size_t n)
 static void build(void)
 {
     memset(bucket, -1, sizeof(bucket));
-    for (int i = COUNT(next) - 1; i >= 0; i--) {
+    for (int i = COUNT(next) - 13; i >= 0; i--) { /* no Roman ones */
         const char *word = months[i / 12].word[i % 12];
         unsigned b = slot(word, strlen(word));
 
@@ -330,6 +334,24 @@ struct dates_word dates_month(const char *p, size_t n, enum dates_beside beside)
     return found;
 }
 
+struct dates_word dates_month_roman(const char *p, size_t n)
+{
+    struct dates_word found = { -1, 0, n };
+
+    for (int i = 0; i < 12; i++) {
+        const char *word = months[COUNT(months) - 1].word[i];
+        size_t k = 0;
+
+        while (k < n && word[k] && p[k] == (char)(word[k] & ~0x20))
+            k++;
+        if (k == n && !word[k]) {
+            found.row = COUNT(months) - 1;
+            found.index = i + 1;
+        }
+    }
+    return found;
+}
+
 struct dates_word dates_weekday(const char *p, size_t n)
 {
     struct dates_word found = { -1, 0, n };
@@ -359,7 +381,8 @@ void dates_word_put(bool weekday, int row, int index, struct slice old,
     bool capital = is_capital(old.p, old.n), all;
 
     (void)utf8_decode(old.p, old.n, &first);
-    all = capital && first < old.n && is_capital(old.p + first, old.n - first);
+    all = (w->flags & ROMAN) || (capital && first < old.n &&
+                                 is_capital(old.p + first, old.n - first));
     for (size_t i = 0, used; i < n; i += used) {
         uint32_t c = (uint32_t)utf8_decode(word + i, n - i, &used);
         char bytes[4];

@@ -360,6 +360,15 @@ START_TEST(any_bytes_are_looked_at)
 }
 END_TEST
 
+START_TEST(a_month_in_roman_numbers_moves)
+{
+    moves("03.IV.2024", 7, "10.IV.2024");
+    moves("30.XII.2024", 7, "6.I.2025");
+    moves("3. IV. 2024", 28, "1. V. 2024");
+    moves("25/VII/1999", 14, "8/VIII/1999");
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("dates", NULL, NULL);
@@ -375,6 +384,7 @@ int main(void)
     tcase_add_test(t, a_date_moved_there_and_back_is_the_same);
     tcase_add_test(t, words_of_many_languages_come_back);
     tcase_add_test(t, what_is_no_date_is_not_moved);
+    tcase_add_test(t, a_month_in_roman_numbers_moves);
     tcase_add_test(t, any_bytes_are_looked_at);
     return suite_run("dates", t);
 }
