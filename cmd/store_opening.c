@@ -75,7 +75,8 @@ int cmd_store_open(const struct cli *cli, enum store_mode mode,
     struct store_access access;
     int rc = cmd_store_access(cli, &access, err);
 
-    if (rc == ERR_OK && mode == STORE_CREATE)
+    /* A store that an older version made is encrypted when it is written. */
+    if (rc == ERR_OK && mode != STORE_READ)
         cmd_key_home(cli);
     return rc < 0 ? rc : store_open_with(cli->store, mode, &access, out, err);
 }
