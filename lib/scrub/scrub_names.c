@@ -53,12 +53,12 @@ struct seeker {
 };
 
 struct shared {
-    struct names *names;
+    const struct names *names;
     enum names_level level;
 };
 
-static int load(const struct scrub_settings *settings, void **out,
-                struct err *err)
+static int load(const struct scrub_settings *settings,
+                const struct names *names, void **out, struct err *err)
 {
     static const enum names_level levels[] = {
         [SCRUB_NAMES_TAGGER] = NAMES_TAGGER,
@@ -67,22 +67,16 @@ static int load(const struct scrub_settings *settings, void **out,
         [SCRUB_NAMES_PARANOID] = NAMES_PARANOID,
     };
     struct shared *s = mem_zalloc(sizeof(*s));
-    int rc = names_open(&s->names, err);
 
-    s->level = levels[settings->names];
-    if (rc < 0)
-        free(s);
-    else
-        *out = s;
-    return rc;
+    (void)err;
+    *s = (struct shared){ names, levels[settings->names] };
+    *out = s;
+    return ERR_OK;
 }
 
 static void unload(void *shared)
 {
-    struct shared *s = shared;
-
-    names_close(s->names);
-    free(s);
+    free(shared);
 }
 
 static void *worker_new(const void *shared)

@@ -64,14 +64,16 @@ enum scrub_gate_kind {
  * candidate: tier 1 acts by itself, 2 needs the context or key of the rule, 3
  * has the shape only. The rule's own tier counts if it is higher. */
 #define SCRUB_CLASSES 8 /* of one family */
+struct names;
 typedef int scrub_found_fn(void *ctx, unsigned class, size_t start, size_t end,
                            int tier);
 struct scrub_finder {
     const char *name;
     const char *classes[SCRUB_CLASSES];
-    /* What all workers share, read-only; NULL: nothing. */
-    int (*load)(const struct scrub_settings *settings, void **shared,
-                struct err *err);
+    /* What all workers share, read-only; NULL: nothing. The names outlive it.
+     */
+    int (*load)(const struct scrub_settings *settings,
+                const struct names *names, void **shared, struct err *err);
     void (*unload)(void *shared);
     /* One thread's memory; NULL: none. */
     void *(*worker_new)(const void *shared);

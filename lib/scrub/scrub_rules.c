@@ -620,7 +620,7 @@ static int load_finders(struct scrub_rules *r, struct err *err)
         r->finds[r->rule[r->found_rule[i]].find_class / SCRUB_CLASSES] = true;
     for (size_t i = 0; rc == ERR_OK && (f = scrub_finder_at(i)) != NULL; i++)
         if (r->finds[i] && f->load)
-            rc = f->load(&r->settings, &r->shared[i], err);
+            rc = f->load(&r->settings, r->names, &r->shared[i], err);
     return rc;
 }
 
