@@ -27,4 +27,4 @@ find . ! -name out ! -name log | sort | diff before -
 grep -c '^\$ slmctl eval' out
 grep -o ' survivors of [0-9]* values' out | grep -c .
 grep -c "^slmctl finetune: warning: .*add-up-list" log
-sed -n 's/^\(Stay with the LLM\):.*query-fixer-last.*/\1/p' out
+sed -n 's/^\(Stay with the LLM\):.*query.*/\1/p' out
