@@ -180,6 +180,16 @@ static bool is_year_of_event(const struct address_tokens *t, int k)
     return false;
 }
 
+/* "35. Ghent trails": the number ends a sentence, and no street is called so.
+ */
+static bool is_sentence(const struct address_tokens *t, int k, int last)
+{
+    size_t end = token(t, k)->end;
+
+    return end < t->text.n && t->text.p[end] == '.' &&
+           !has(t, last, WORD_CAPITAL);
+}
+
 /* Number first. */
 static int street_behind(const struct address_tokens *t, int k, int *last)
 {
@@ -205,7 +215,7 @@ static int street_behind(const struct address_tokens *t, int k, int *last)
         *last = number;
         return says_street(t, k + 1, number - 1) ? 1 : 2;
     }
-    if (name > 0) {
+    if (name > 0 && !is_sentence(t, k, name)) {
         *last = with_direction(t, name);
         return weak ? 2 : 1;
     }

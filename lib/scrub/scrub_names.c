@@ -362,10 +362,63 @@ bool scrub_is_zone(struct slice t, size_t start)
     return false;
 }
 
+struct taking {
+    struct seeker *k;
+    struct slice text;
+    scrub_found_fn *found;
+    void *ctx;
+};
+
+static int take(struct taking *x, struct names_span s)
+{
+    struct slice v;
+
+    if (s.class == NAMES_PLACE)
+        s.end = s.start + without_kind((struct slice){ x->text.p + s.start,
+                                                       s.end - s.start });
+    v = (struct slice){ x->text.p + s.start, s.end - s.start };
+    if ((s.class == NAMES_PLACE && scrub_is_zone(x->text, s.start)) ||
+        is_template(x->k, v, &s))
+        return ERR_OK;
+    note_span(x->k, v, &s);
+    return x->found(x->ctx, s.class, s.start, s.end, s.tier);
+}
+
+/* A town that is no word of the language. */
+static bool is_town(const struct names *m, struct slice v)
+{
+    return v.n && !memchr(v.p, ' ', v.n) && names_is(m, NAMES_LIST_PLACE, v) &&
+           scrub_name_tells(m, v);
+}
+
+static bool is_noted(const struct seeker *k, struct slice v)
+{
+    return k->known && map_get(k->known, v.p, v.n);
+}
+
+/* "Perth and Turin" is no firm where the record speaks of Perth: bytes of the
+ * first town; 0: it may be one. */
+static size_t first_of_towns(const struct seeker *k, struct slice v)
+{
+    static const char and[] = " and ";
+    size_t n = sizeof(and) - 1;
+    const char *at = memmem(v.p, v.n, and, n);
+    struct slice a = { v.p, at ? (size_t)(at - v.p) : 0 }, b;
+
+    if (!at)
+        return 0;
+    b = (struct slice){ at + n, v.n - a.n - n };
+    return is_town(k->names, a) && is_town(k->names, b) &&
+                   (is_noted(k, a) || is_noted(k, b))
+               ? a.n
+               : 0;
+}
+
 static int find_names(void *worker, struct slice text, struct slice key,
                       scrub_found_fn *found, void *ctx, struct err *err)
 {
     struct seeker *k = worker;
+    struct taking x = { k, text, found, ctx };
     const struct names_span *span;
     size_t count;
     int rc = ERR_OK;
@@ -373,18 +426,22 @@ static int find_names(void *worker, struct slice text, struct slice key,
     (void)err;
     names_find(k->worker, k->level, text, key, &span, &count);
     for (size_t i = 0; rc == ERR_OK && i < count; i++) {
-        struct names_span s = span[i];
-        struct slice v;
+        struct names_span s = span[i], last = s;
+        size_t n = 0;
 
-        if (s.class == NAMES_PLACE)
-            s.end = s.start + without_kind((struct slice){ text.p + s.start,
-                                                           s.end - s.start });
-        v = (struct slice){ text.p + s.start, s.end - s.start };
-        if ((s.class == NAMES_PLACE && scrub_is_zone(text, s.start)) ||
-            is_template(k, v, &s))
+        if (s.class == NAMES_ORGANIZATION)
+            n = first_of_towns(
+                k, (struct slice){ text.p + s.start, s.end - s.start });
+        if (!n) {
+            rc = take(&x, s);
             continue;
-        note_span(k, v, &s);
-        rc = found(ctx, s.class, s.start, s.end, s.tier);
+        }
+        s.class = last.class = NAMES_PLACE;
+        s.end = s.start + n;
+        last.start = s.end + strlen(" and ");
+        rc = take(&x, s);
+        if (rc == ERR_OK)
+            rc = take(&x, last);
     }
     return rc;
 }

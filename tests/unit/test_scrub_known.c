@@ -101,6 +101,34 @@ START_TEST(accounts_made_of_a_known_name_go)
 }
 END_TEST
 
+static void check_stays(const char *text, const char *words)
+{
+    char *out = scrub(text);
+
+    ck_assert_msg(strstr(out, words) != NULL, "%s goes from %s", words, out);
+    free(out);
+}
+
+START_TEST(two_towns_of_the_record_are_no_firm)
+{
+    static const char text[] =
+        "{\"q\":\"Malmo, 18\\nTurin, 53\\nPerth, 62\",\"a\":"
+        "\"Perth and Turin together hold 115 of the 163 parcels.\"}";
+
+    check_gone(text, "Perth");
+    check_stays(text, " and ");
+}
+END_TEST
+
+START_TEST(a_number_that_ends_a_sentence_is_no_house)
+{
+    check_stays("Malmo is ahead of Cairo with 35. Ghent trails with 9.",
+                " with 35. ");
+    check_stays("Malmo is ahead of Cairo with 35. Ghent trails with 9.",
+                " trails with 9.");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -115,5 +143,7 @@ int main(void)
     tcase_add_test(c, a_first_name_that_is_a_product_goes_before_a_surname);
     tcase_add_test(c, a_page_of_somebody_keeps_neither_name_nor_host);
     tcase_add_test(c, accounts_made_of_a_known_name_go);
+    tcase_add_test(c, two_towns_of_the_record_are_no_firm);
+    tcase_add_test(c, a_number_that_ends_a_sentence_is_no_house);
     return suite_run("scrub_known", c);
 }
