@@ -128,7 +128,7 @@ enum names_script {
 #define DRAW_LISTS (NAMES_LIST_ORGANIZATION + 1)
 struct names_draws {
     struct slice *item;
-    char *initial; /* of each, lower case; NUL: of several words, or short */
+    char *initial;   /* of each, lower case; NUL: of several words, or short */
     uint32_t *order; /* items by their initial */
     size_t from[27]; /* in it, of each letter, and where the last one ends */
     size_t count;
