@@ -17,6 +17,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define NOTES_MAX 1024 /* of a record; more are only found where they stand */
 #define NOTE_BYTES_MAX 96 /* of a phrase */
@@ -369,6 +370,18 @@ struct taking {
     void *ctx;
 };
 
+/* "Corp" of "I. C. Corp" */
+static bool is_legal_form(struct slice v)
+{
+    static const char *const forms[] = { "corp", "inc", "ltd",
+                                         "gmbh", "llc", "plc" };
+
+    for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++)
+        if (v.n == strlen(forms[i]) && strncasecmp(v.p, forms[i], v.n) == 0)
+            return true;
+    return false;
+}
+
 static int take(struct taking *x, struct names_span s)
 {
     struct slice v;
@@ -378,7 +391,7 @@ static int take(struct taking *x, struct names_span s)
                                                        s.end - s.start });
     v = (struct slice){ x->text.p + s.start, s.end - s.start };
     if ((s.class == NAMES_PLACE && scrub_is_zone(x->text, s.start)) ||
-        is_template(x->k, v, &s))
+        is_legal_form(v) || is_template(x->k, v, &s))
         return ERR_OK;
     note_span(x->k, v, &s);
     return x->found(x->ctx, s.class, s.start, s.end, s.tier);

@@ -129,6 +129,12 @@ START_TEST(a_number_that_ends_a_sentence_is_no_house)
 }
 END_TEST
 
+START_TEST(a_legal_form_alone_is_nobody)
+{
+    check_stays("The answer: \nI. C. Corp \nfor Mary Kowalski", "I. C. Corp");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -145,5 +151,6 @@ int main(void)
     tcase_add_test(c, accounts_made_of_a_known_name_go);
     tcase_add_test(c, two_towns_of_the_record_are_no_firm);
     tcase_add_test(c, a_number_that_ends_a_sentence_is_no_house);
+    tcase_add_test(c, a_legal_form_alone_is_nobody);
     return suite_run("scrub_known", c);
 }
