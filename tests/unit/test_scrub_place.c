@@ -363,6 +363,20 @@ START_TEST(a_key_of_many_bytes_tells_as_much)
 }
 END_TEST
 
+START_TEST(bounds_of_a_schema_stay)
+{
+    static const char text[] =
+        "{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"parameters\":{\"type\":\"object\",\"properties\":{\"card\":{"
+        "\"type\":\"integer\",\"minimum\":" CARD ",\"maximum\":" CARD "}}}}}]}";
+    size_t count;
+    char *out = scrub(text, &count);
+
+    ck_assert_str_eq(out, text);
+    free(out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -377,6 +391,7 @@ int main(void)
     tcase_add_test(c, an_enum_that_nobody_speaks_of_stays);
     tcase_add_test(c, degrees_stay_in_range_under_a_tag);
     tcase_add_test(c, a_default_is_named_like_its_property);
+    tcase_add_test(c, bounds_of_a_schema_stay);
     tcase_add_test(c, pictures_and_sounds_go);
     tcase_add_test(c, media_may_be_kept_and_is_counted);
     tcase_add_test(c, evidence_of_an_escaped_key_counts);
