@@ -80,6 +80,12 @@ static void put_known(const struct curate_report *r, struct buf *out)
                    " more pieces have other values; whether those survive is "
                    "not known. Report on a smaller store.\n",
                    r->unsought);
+    if (r->limited)
+        buf_printf(out,
+                   "%" PRIu64 " conversation%s larger than what is looked at "
+                   "to know it: what one call tells of somebody may stand in "
+                   "another.\n",
+                   r->limited, r->limited == 1 ? " is" : "s are");
     put_not_sought(r, out);
     buf_printf(out,
                "%" PRIu64 " of %" PRIu64
@@ -459,6 +465,7 @@ void curate_report_json(const struct curate_report *r, struct buf *out)
     json_put_int(&w, "replaced", (int64_t)r->pieces);
     json_put_int(&w, "values", (int64_t)r->values);
     json_put_int(&w, "pieces_not_sought", (int64_t)r->unsought);
+    json_put_int(&w, "conversations_limited", (int64_t)r->limited);
     json_survivors(&w, r);
     json_types(&w, r);
     json_canaries(&w, r);

@@ -19,8 +19,7 @@ static const char select_one[] =
     "SELECT coalesce(open_text(o.answer, 'outcome.answer', o.call), "
     "open_text(o.label, 'outcome.label', o.call)), c.client, c.conversation, "
     "e.groups, "
-    "c.request, c.request_at, c.node, c.response, c.id FROM example e JOIN "
-    "call c "
+    "c.request, c.request_at, c.node, c.response FROM example e JOIN call c "
     "ON c.id = e.call JOIN outcome o ON o.call = e.call WHERE e.id = ?";
 
 struct outcomes {
@@ -31,7 +30,7 @@ struct outcomes {
     size_t count, cap;
     struct buf body[3], clean[3]; /* request, response, answer */
     struct curate_evidence *evidence;
-    struct slice later[2];
+    const struct scrub_known *known;
     struct buf client, conversation, group, scope;
 };
 
@@ -73,7 +72,7 @@ static void set(struct buf *b, struct slice v)
 static int read_one(struct outcomes *k, int64_t id, struct err *err)
 {
     struct store_body request;
-    int64_t response, call;
+    int64_t response;
     struct sql_stmt *q;
     int rc = sql_get(store_sql(k->s), select_one, &q, err);
 
@@ -90,19 +89,20 @@ static int read_one(struct outcomes *k, int64_t id, struct err *err)
     request =
         (struct store_body){ sql_int(q, 4), sql_int(q, 5), sql_int(q, 6) };
     response = sql_int(q, 7);
-    call = sql_int(q, 8);
     sql_reset(q);
     buf_reset(&k->body[0]);
     buf_reset(&k->body[1]);
-    if (curate_evidence_bytes(k->evidence) > CURATE_BATCH_BYTES)
-        curate_evidence_forget(k->evidence);
+    curate_evidence_begin(k->evidence);
+    curate_evidence_want(k->evidence, buf_slice(&k->client),
+                         buf_slice(&k->conversation));
     rc = store_body_get(k->s, request, &k->body[0], err);
     if (rc == ERR_OK)
         rc = store_blob_get(k->s, response, &k->body[1], err);
-    return rc < 0 ? rc
-                  : curate_evidence_read(k->evidence, buf_slice(&k->client),
-                                         buf_slice(&k->conversation), call,
-                                         k->later, err);
+    if (rc == ERR_OK)
+        rc = curate_evidence_gather(k->evidence, NULL, &k->worker, err);
+    k->known = curate_evidence_known(k->evidence, buf_slice(&k->client),
+                                     buf_slice(&k->conversation));
+    return rc;
 }
 
 static int write_one(struct outcomes *k, int64_t id, struct err *err)
@@ -141,7 +141,7 @@ static int do_one(struct outcomes *k, int64_t id, struct err *err)
     scope = curate_scope(scrub_rules_settings(k->o->rules)->scope,
                          buf_slice(&k->client), buf_slice(&k->conversation),
                          buf_slice(&k->group), &k->scope);
-    if (curate_scrub(k->worker, scope, in, 3, k->later, k->clean, &spans,
+    if (curate_scrub(k->worker, scope, in, 3, k->known, k->clean, &spans,
                      &count) < 0)
         return 0;
     if (k->o->vault) {

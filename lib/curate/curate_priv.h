@@ -17,7 +17,7 @@
 #define CURATE_TALK_ID 8
 
 /* Raised whenever the same call may be judged otherwise. */
-#define CURATE_ENGINE "5"
+#define CURATE_ENGINE "6"
 
 /* A call on its way. */
 struct curate_item {
@@ -32,8 +32,8 @@ struct curate_item {
     bool hashed;
     char group[2 * CURATE_HASH + 1];
     struct buf clean_request, clean_response;
-    struct buf sketch;     /* what it is compared by, see curate_sketch */
-    struct slice later[2]; /* the largest call of its conversation */
+    struct buf sketch; /* what it is compared by, see curate_sketch */
+    const struct scrub_known *known; /* of its conversation */
     uint64_t spans;
 };
 
@@ -172,37 +172,41 @@ MUST_CHECK int curate_count(struct store *s, struct curate_result *r,
  * holds byte `at`, appended; returns the node that holds it. */
 json_ref curate_pointer(const struct json *j, size_t at, struct buf *out);
 
-/* What the largest call of each conversation knows, for scrubbing the others
- * beside it. */
+/* What all calls of a conversation hold, for scrubbing each of them. Wanted
+ * ones are gathered together, and stay until `begin` makes room. */
 struct curate_evidence;
 /* Of calls up to `last`. */
 MUST_CHECK int curate_evidence_open(struct store *s, int64_t last,
                                     struct curate_evidence **out,
                                     struct err *err);
 void curate_evidence_free(struct curate_evidence *e); /* NULL is fine */
-/* The largest call of a conversation; 0: it has no two. */
-int64_t curate_evidence_of(struct curate_evidence *e, struct slice client,
-                           struct slice conversation);
+/* The last call of a conversation; 0: it has no two. */
+int64_t curate_evidence_last(struct curate_evidence *e, struct slice client,
+                             struct slice conversation);
+void curate_evidence_begin(struct curate_evidence *e);
+void curate_evidence_want(struct curate_evidence *e, struct slice client,
+                          struct slice conversation);
+/* workers: one a thread of the pool. */
+MUST_CHECK int curate_evidence_gather(struct curate_evidence *e,
+                                      struct pool *pool,
+                                      struct scrub_worker *const *workers,
+                                      struct err *err);
+/* Once gathered; NULL: the conversation has no two calls. */
+const struct scrub_known *curate_evidence_known(struct curate_evidence *e,
+                                                struct slice client,
+                                                struct slice conversation);
+/* Conversations gathered so far that are larger than what is looked at. */
+uint64_t curate_evidence_limited(const struct curate_evidence *e);
 /* The group of a call's example. */
 MUST_CHECK int curate_group_of(struct store *s, int64_t call,
                                char group[2 * CURATE_HASH + 1],
                                struct err *err);
-/* Its request and response; empty if it is `call` itself, or there is none, or
- * they have more than 4 MiB. They are read once, and last until all that is
- * held is forgotten; bytes: of what is held. */
-MUST_CHECK int curate_evidence_read(struct curate_evidence *e,
-                                    struct slice client,
-                                    struct slice conversation, int64_t call,
-                                    struct slice body[2], struct err *err);
-void curate_evidence_forget(struct curate_evidence *e);
-size_t curate_evidence_bytes(const struct curate_evidence *e);
 
-/* Scrubs n documents of a call, appended to out, beside what is known later;
- * spans and their count are those of the n. */
-#define CURATE_DOCUMENTS 3
+/* Scrubs n documents of a call, appended to out, with what is known of its
+ * conversation. */
 MUST_CHECK int curate_scrub(struct scrub_worker *w, struct slice scope,
                             const struct slice *own, size_t n,
-                            const struct slice later[2], struct buf *out,
+                            const struct scrub_known *known, struct buf *out,
                             const struct scrub_span **spans, size_t *count);
 
 /* {"spans": [...]}, appended; j: the line parsed, empty for plain text. */

@@ -355,8 +355,10 @@ static int begin(struct report_run *k)
     k->pool = pool_new(k->o->threads);
     k->threads = pool_threads(k->pool);
     k->worker = mem_zalloc(k->threads * sizeof(*k->worker));
+    k->scrubber = mem_zalloc(k->threads * sizeof(*k->scrubber));
     for (unsigned i = 0; i < k->threads; i++)
-        k->worker[i].judge.scrubber = scrub_worker_new(k->o->rules, k->o->key);
+        k->scrubber[i] = k->worker[i].judge.scrubber =
+            scrub_worker_new(k->o->rules, k->o->key);
     k->item = mem_zalloc(REPORT_BATCH * sizeof(*k->item));
     k->samples.request = mem_zalloc(SAMPLES * sizeof(struct buf));
     rng_init(&k->samples.rng, 1);
@@ -391,6 +393,7 @@ static void end(struct report_run *k)
         scrub_worker_free(j->scrubber);
     }
     free(k->worker);
+    free(k->scrubber);
     for (size_t i = 0; i < REPORT_BATCH; i++)
         report_item_release(&k->item[i]);
     free(k->item);
@@ -425,6 +428,7 @@ int curate_report_run(struct store *s, const struct curate_report_options *o,
     if (rc == ERR_OK)
         rc = report_splits(s, r, err);
     report_harbor(o->rules, r);
+    r->limited = k.evidence ? curate_evidence_limited(k.evidence) : 0;
     end(&k);
     return rc;
 }

@@ -112,6 +112,7 @@ struct curate_report {
     struct curate_rest rest[CURATE_RESTS];
     struct curate_quasi *quasi;
     size_t quasis;
+    uint64_t limited; /* conversations of which not all is known to each call */
     uint64_t conversations, quasi_conversations; /* all; with attributes */
     struct curate_category category[CURATE_CATEGORIES];
     uint64_t splits[3], groups, straddling, inputs, inputs_straddling;

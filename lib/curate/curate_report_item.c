@@ -85,10 +85,6 @@ static int read_bodies(struct report_run *k, struct report_item *it,
         rc = store_body_get(k->s, request, &it->stored[0], k->err);
     for (int i = 0; rc == ERR_OK && i < 2; i++)
         rc = store_blob_get(k->s, blobs[i], &it->stored[i + 1], k->err);
-    if (rc == ERR_OK)
-        rc = curate_evidence_read(k->evidence, buf_slice(&it->call.client),
-                                  buf_slice(&it->call.conversation),
-                                  it->call.id, it->later, k->err);
     return rc < 0 ? err_wrap(k->err, "example %lld", (long long)it->id)
                   : ERR_OK;
 }
@@ -123,6 +119,23 @@ static int read_item(struct report_run *k, struct sql_stmt *q,
     return read_bodies(k, it, logged, sql_int(q, 12), request, blobs);
 }
 
+/* What the conversations of the batch hold. */
+static int gather(struct report_run *k)
+{
+    int rc;
+
+    curate_evidence_begin(k->evidence);
+    for (size_t i = 0; i < k->count; i++)
+        curate_evidence_want(k->evidence, buf_slice(&k->item[i].call.client),
+                             buf_slice(&k->item[i].call.conversation));
+    rc = curate_evidence_gather(k->evidence, k->pool, k->scrubber, k->err);
+    for (size_t i = 0; rc == ERR_OK && i < k->count; i++)
+        k->item[i].known = curate_evidence_known(
+            k->evidence, buf_slice(&k->item[i].call.client),
+            buf_slice(&k->item[i].call.conversation));
+    return rc;
+}
+
 int report_batch_read(struct report_run *k)
 {
     struct sql_stmt *q;
@@ -130,12 +143,10 @@ int report_batch_read(struct report_run *k)
     int rc = sql_get(store_sql(k->s), select_examples, &q, k->err);
 
     k->count = 0;
-    curate_evidence_forget(k->evidence);
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, k->high);
-    while (k->count < REPORT_BATCH &&
-           bytes + curate_evidence_bytes(k->evidence) < BATCH_BYTES &&
+    while (k->count < REPORT_BATCH && bytes < BATCH_BYTES &&
            (rc = sql_step(q, k->err)) == 1) {
         struct report_item *it = &k->item[k->count];
 
@@ -147,7 +158,7 @@ int report_batch_read(struct report_run *k)
         k->count++;
     }
     sql_reset(q);
-    return rc < 0 ? rc : ERR_OK;
+    return rc < 0 ? rc : gather(k);
 }
 
 /* A number stays one, and what was dropped whole stays JSON. */
@@ -215,7 +226,7 @@ static bool scrub_documents(struct report_run *k, struct report_worker *w,
     struct slice scope = curate_scope(
         scrub_rules_settings(k->o->rules)->scope, buf_slice(&it->call.client),
         buf_slice(&it->call.conversation), buf_slice(&it->group), &it->bound);
-    int rc = curate_scrub(w->judge.scrubber, scope, in, n, it->later, out,
+    int rc = curate_scrub(w->judge.scrubber, scope, in, n, it->known, out,
                           &spans, &count);
 
     if (rc == ERR_OK) {

@@ -48,7 +48,7 @@ struct report_item {
     bool gone, same;
     struct curate_item call;
     struct buf answer, group;
-    struct slice later[2];
+    const struct scrub_known *known; /* of its conversation */
     struct buf talk, bound; /* the conversation; what surrogates go by */
     struct buf stored[REPORT_DOCUMENTS], clean[REPORT_DOCUMENTS];
     struct buf blank[REPORT_DOCUMENTS]; /* clean, without its surrogates */
@@ -129,6 +129,7 @@ struct report_run {
     unsigned threads;
     struct crypto_key hash_key;
     struct curate_evidence *evidence;
+    struct scrub_worker **scrubber; /* of workers */
     struct report_item *item;
     size_t count;
     int64_t high, total;

@@ -27,7 +27,8 @@ struct run {
     struct crypto_key hash_key, sketch_key;
     struct curate_writer writer;
     struct curate_evidence *evidence;
-    struct curate_item *item; /* CURATE_BATCH_CALLS */
+    struct scrub_worker **scrubber; /* of judges */
+    struct curate_item *item;       /* CURATE_BATCH_CALLS */
     size_t count;
     int64_t high, last; /* done so far; newest call */
     char key_id[9];
@@ -110,10 +111,6 @@ static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
     rc = store_body_get(k->s, request, &it->request, k->err);
     if (rc == ERR_OK)
         rc = store_blob_get(k->s, sql_int(q, 11), &it->response, k->err);
-    if (rc == ERR_OK)
-        rc = curate_evidence_read(k->evidence, buf_slice(&it->client),
-                                  buf_slice(&it->conversation), it->id,
-                                  it->later, k->err);
     return rc < 0 ? err_wrap(k->err, "call %lld", (long long)it->id) : ERR_OK;
 }
 
@@ -130,13 +127,11 @@ static int read_batch(struct run *k)
     int rc = sql_get(store_sql(k->s), select_calls, &q, k->err);
 
     k->count = 0;
-    curate_evidence_forget(k->evidence);
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, k->high);
     sql_bind_int(q, 2, k->last);
-    while (k->count < CURATE_BATCH_CALLS &&
-           bytes + curate_evidence_bytes(k->evidence) < CURATE_BATCH_BYTES &&
+    while (k->count < CURATE_BATCH_CALLS && bytes < CURATE_BATCH_BYTES &&
            (rc = sql_step(q, k->err)) == 1) {
         struct curate_item *it = &k->item[k->count];
 
@@ -157,6 +152,24 @@ static void judge_task(void *ctx, size_t task, unsigned worker)
     curate_judge_call(&k->judge[worker], &k->hash_key, &k->item[task]);
 }
 
+/* What the conversations of those that are scrubbed hold. */
+static int gather(struct run *k)
+{
+    int rc;
+
+    curate_evidence_begin(k->evidence);
+    for (size_t i = 0; i < k->count; i++)
+        if (k->item[i].reason == CURATE_KEPT)
+            curate_evidence_want(k->evidence, buf_slice(&k->item[i].client),
+                                 buf_slice(&k->item[i].conversation));
+    rc = curate_evidence_gather(k->evidence, k->pool, k->scrubber, k->err);
+    for (size_t i = 0; rc == ERR_OK && i < k->count; i++)
+        k->item[i].known =
+            curate_evidence_known(k->evidence, buf_slice(&k->item[i].client),
+                                  buf_slice(&k->item[i].conversation));
+    return rc;
+}
+
 static void scrub_task(void *ctx, size_t task, unsigned worker)
 {
     struct run *k = ctx;
@@ -175,7 +188,7 @@ static void scrub_task(void *ctx, size_t task, unsigned worker)
                                    buf_slice(&it->client),
                                    buf_slice(&it->conversation),
                                    slice_of(it->group), &j->text),
-                      in, 2, it->later, out, &spans, &count);
+                      in, 2, it->known, out, &spans, &count);
     it->clean_request = out[0];
     it->clean_response = out[1];
     if (rc < 0)
@@ -187,6 +200,16 @@ static void scrub_task(void *ctx, size_t task, unsigned worker)
     it->spans = rc < 0 ? 0 : count;
     if (rc == ERR_OK)
         curate_sketch_make(j, it, &it->sketch);
+}
+
+static int scrub_batch(struct run *k)
+{
+    int rc = gather(k);
+
+    if (rc < 0)
+        return rc;
+    pool_run(k->pool, k->count, scrub_task, k);
+    return k->o->vault ? scrub_vault_sync(k->o->vault, k->err) : ERR_OK;
 }
 
 /* NULL: it is of an earlier batch. */
@@ -244,8 +267,7 @@ static int run_batches(struct run *k, uint64_t total)
     while (rc == ERR_OK && k->count) {
         pool_run(k->pool, k->count, judge_task, k);
         compare(k);
-        pool_run(k->pool, k->count, scrub_task, k);
-        rc = k->o->vault ? scrub_vault_sync(k->o->vault, k->err) : ERR_OK;
+        rc = scrub_batch(k);
         if (rc == ERR_OK)
             rc = curate_write_batch(&k->writer, k->item, k->count);
         if (rc < 0)
@@ -279,7 +301,7 @@ static int list_grown(struct run *k, struct map *grown)
     while ((rc = sql_step(q, k->err)) == 1) {
         int64_t id = sql_int(q, 0);
 
-        if (curate_evidence_of(k->evidence, sql_text(q, 1), sql_text(q, 2)) >
+        if (curate_evidence_last(k->evidence, sql_text(q, 1), sql_text(q, 2)) >
             k->high)
             (void)map_put(grown, &id, sizeof(id), NULL);
     }
@@ -312,11 +334,9 @@ static int redo(struct run *k, const struct map *calls,
     for (size_t i = 0; rc == ERR_OK && i < map_count(calls);) {
         size_t bytes = 0;
 
-        curate_evidence_forget(k->evidence);
         for (k->count = 0;
              rc == ERR_OK && i < map_count(calls) &&
-             k->count < CURATE_BATCH_CALLS / 8 &&
-             bytes + curate_evidence_bytes(k->evidence) < CURATE_BATCH_BYTES;
+             k->count < CURATE_BATCH_CALLS / 8 && bytes < CURATE_BATCH_BYTES;
              i++) {
             int64_t id;
 
@@ -328,8 +348,7 @@ static int redo(struct run *k, const struct map *calls,
         if (rc < 0)
             break;
         pool_run(k->pool, k->count, judge_task, k);
-        pool_run(k->pool, k->count, scrub_task, k);
-        rc = k->o->vault ? scrub_vault_sync(k->o->vault, k->err) : ERR_OK;
+        rc = scrub_batch(k);
         if (rc == ERR_OK)
             rc = write(&k->writer, k->item, k->count);
         count_quarantined(k);
@@ -406,8 +425,10 @@ static int begin_workers(struct run *k)
     k->pool = pool_new(k->o->threads);
     k->threads = pool_threads(k->pool);
     k->judge = mem_zalloc(k->threads * sizeof(*k->judge));
+    k->scrubber = mem_zalloc(k->threads * sizeof(*k->scrubber));
     for (unsigned i = 0; i < k->threads; i++) {
         k->judge[i].scrubber = scrub_worker_new(k->o->rules, key);
+        k->scrubber[i] = k->judge[i].scrubber;
         k->judge[i].by_rule = mem_zalloc((rules + 1) * sizeof(uint64_t));
         k->judge[i].filters = curate_filters_default() ^ k->o->changed;
         memcpy(&k->judge[i].seed, &k->sketch_key, sizeof(k->judge[i].seed));
@@ -446,6 +467,7 @@ static void end_workers(struct run *k)
         free(j->by_rule);
     }
     free(k->judge);
+    free(k->scrubber);
     for (size_t i = 0; k->item && i < CURATE_BATCH_CALLS; i++)
         item_release(&k->item[i]);
     free(k->item);

@@ -123,6 +123,22 @@ MUST_CHECK int scrub_record(struct scrub_worker *w, struct slice scope,
                             struct buf *out, const struct scrub_span **spans,
                             size_t *count, struct err *err);
 
+/* What records that belong together hold: collected of each, then known to
+ * each. Bounded; full: some of it was left out. */
+struct scrub_known;
+struct scrub_known *scrub_known_new(void);
+void scrub_known_free(struct scrub_known *k);      /* NULL is fine */
+bool scrub_known_any(const struct scrub_known *k); /* NULL: nothing */
+bool scrub_known_full(const struct scrub_known *k);
+/* Adds what is found in a record. ERR_LIMIT, ERR_FORMAT: it cannot be scrubbed,
+ * and nor can those that it belongs to, since not all of it is known. */
+MUST_CHECK int scrub_collect(struct scrub_worker *w,
+                             const struct slice *documents, size_t n,
+                             struct scrub_known *k, struct err *err);
+/* Records that the worker scrubs from now on hold all of that, too; NULL:
+ * nothing more. Borrowed. */
+void scrub_know(struct scrub_worker *w, const struct scrub_known *k);
+
 /* The worker's last record without surrogates: document `document`, given
  * again, is appended with <TYPE> in place of each piece. For comparing records
  * whose surrogates differ. */

@@ -51,6 +51,7 @@ struct seeker {
     size_t indexed;
     const struct slice *template; /* of the record */
     size_t template_count;
+    struct scrub_known *collects; /* may be NULL */
 };
 
 struct shared {
@@ -146,15 +147,6 @@ static void worker_free(void *worker)
     map_free(k->known);
     names_worker_free(k->worker);
     free(k);
-}
-
-static void begin(void *worker, const struct slice *template, size_t n)
-{
-    struct seeker *k = worker;
-
-    forget(k);
-    k->template = template;
-    k->template_count = n;
 }
 
 /* The note of a phrase; NULL: it has none and there is no room. */
@@ -363,6 +355,33 @@ bool scrub_is_zone(struct slice t, size_t start)
     return false;
 }
 
+/* Names of other records, of those that are sure first. */
+static void note_known(struct seeker *k, const struct scrub_known *known)
+{
+    for (int sure = 1; sure >= 0; sure--)
+        for (size_t i = 0; i < scrub_known_names(known); i++) {
+            struct names_span s = { .tier = 1 };
+            unsigned class;
+            struct slice v = scrub_known_name(known, i, &class, &s.sure);
+
+            s.class = (enum names_class) class;
+            if (s.sure == (sure == 1) && !is_template(k, v, &s))
+                note_span(k, v, &s);
+        }
+}
+
+static void begin(void *worker, const struct scrub_worker *w)
+{
+    struct seeker *k = worker;
+
+    forget(k);
+    k->template = w->template;
+    k->template_count = w->template_count;
+    k->collects = w->collects;
+    if (w->knows)
+        note_known(k, w->knows);
+}
+
 struct taking {
     struct seeker *k;
     struct slice text;
@@ -394,6 +413,8 @@ static int take(struct taking *x, struct names_span s)
         is_legal_form(v) || is_template(x->k, v, &s))
         return ERR_OK;
     note_span(x->k, v, &s);
+    if (x->k->collects && s.tier == 1)
+        scrub_known_add_name(x->k->collects, v, s.class, s.sure);
     return x->found(x->ctx, s.class, s.start, s.end, s.tier);
 }
 

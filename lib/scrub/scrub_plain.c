@@ -305,8 +305,7 @@ static void make_surrogate(struct scrub_walk *s, const struct scrub_hit *h,
     buf_release(&coded);
 }
 
-static void note_value(struct scrub_worker *w, uint32_t rule,
-                       struct slice value)
+void scrub_note_value(struct scrub_worker *w, uint32_t rule, struct slice value)
 {
     const struct scrub_rule *r = &w->rules->rule[rule];
 
@@ -317,6 +316,8 @@ static void note_value(struct scrub_worker *w, uint32_t rule,
         scrub_date_note(w, value);
     if (r->spread)
         scrub_spread_add(w, rule, value);
+    if (w->collects)
+        scrub_known_add(w->collects, rule, value);
 }
 
 int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
@@ -349,7 +350,7 @@ int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
         if (h->form != HIT_MADE)
             e.rep = e.rep_len = 0; /* of the view */
         if (h->form != HIT_MADE && w->collecting)
-            note_value(w, h->rule, v);
+            scrub_note_value(w, h->rule, v);
         else if (h->form != HIT_MADE)
             make_surrogate(s, h, v, &e);
         rc = scrub_push_edit(s, e);

@@ -81,7 +81,7 @@ struct scrub_finder {
     /* For what a record knows once it was found anywhere in it; NULL: nothing.
      * A record begins; it was looked at and will be written: find what is
      * known where it was not found. */
-    void (*begin)(void *worker, const struct slice *templates, size_t n);
+    void (*begin)(void *worker, const struct scrub_worker *w);
     void (*end)(void *worker);
     int (*seek)(void *worker, struct slice text, scrub_found_fn *found,
                 void *ctx);
@@ -97,6 +97,20 @@ extern const struct scrub_finder scrub_finder_address;
 const struct scrub_finder *scrub_finder_at(size_t i);
 /* Family times SCRUB_CLASSES plus class, or -1 if no finder knows the name. */
 int scrub_finder_class(struct slice name);
+
+/* A value that a rule found, and a name of a class (scrub_known.c). */
+void scrub_known_add(struct scrub_known *k, uint32_t rule, struct slice value);
+void scrub_known_add_name(struct scrub_known *k, struct slice value,
+                          unsigned class, bool sure);
+/* A record of those could not be looked at. */
+void scrub_known_fail(struct scrub_known *k);
+bool scrub_known_failed(const struct scrub_known *k); /* NULL: no */
+size_t scrub_known_names(const struct scrub_known *k);
+struct slice scrub_known_name(const struct scrub_known *k, size_t i,
+                              unsigned *class, bool *sure);
+void scrub_known_each(const struct scrub_known *k, struct scrub_worker *w,
+                      void (*value)(struct scrub_worker *w, uint32_t rule,
+                                    struct slice value));
 
 struct scrub_texts { /* a list of strings, owned */
     char **item;
@@ -364,6 +378,8 @@ struct scrub_worker {
     size_t span_count, span_cap;
     struct slice scope;
     struct scrub_spread spread;
+    struct scrub_known *collects;    /* what is found goes here; or NULL */
+    const struct scrub_known *knows; /* of other records; or NULL */
     /* The first look at a record only finds; what it found in each text, by
      * the order of texts, serves the second. */
     bool collecting, calls_known;
@@ -579,6 +595,9 @@ void scrub_write_edits(const struct scrub_worker *w, struct slice in,
  * no context is taken out of them. depth: texts around this one. */
 MUST_CHECK int scrub_text(struct scrub_walk *s, struct slice text,
                           struct slice key, unsigned depth);
+/* A value of the record, before surrogates are drawn. */
+void scrub_note_value(struct scrub_worker *w, uint32_t rule,
+                      struct slice value);
 MUST_CHECK int scrub_plain_text(struct scrub_walk *s, struct slice text,
                                 struct slice key, bool sure, unsigned depth);
 /* The same for a worker that turns surrogates back. */

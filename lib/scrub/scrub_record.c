@@ -118,7 +118,7 @@ static void begin_finders(struct scrub_worker *w)
 
     for (size_t i = 0; (f = scrub_finder_at(i)) != NULL; i++)
         if (f->begin && w->rules->finds[i])
-            f->begin(w->finder[i], w->template, w->template_count);
+            f->begin(w->finder[i], w);
 }
 
 static void end_finders(struct scrub_worker *w)
@@ -150,6 +150,8 @@ static int look(struct scrub_walk *s, const struct slice *documents, size_t n,
     s->w->known_only = false;
     scrub_faked_begin(s->w->faked, again);
     scrub_parts_begin(s->w->parts, again);
+    if (!again && s->w->knows)
+        scrub_known_each(s->w->knows, s->w, scrub_note_value);
     forget_reported(s->w);
     buf_reset(&s->w->arena);
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
@@ -184,15 +186,9 @@ static void list_spans(struct scrub_worker *w, const size_t *ends, size_t n)
     }
 }
 
-int scrub_record(struct scrub_worker *w, struct slice scope,
-                 const struct slice *documents, size_t n, struct buf *out,
-                 const struct scrub_span **spans, size_t *count,
-                 struct err *err)
+static void begin_record(struct scrub_worker *w, struct slice scope,
+                         const struct slice *documents, size_t n)
 {
-    struct scrub_walk s = { w, err, false };
-    size_t *ends = mem_zalloc((n + 1) * sizeof(*ends));
-    int rc;
-
     w->scope = scope;
     scrub_spread_reset(w);
     scrub_members_reset(w->members);
@@ -204,11 +200,51 @@ int scrub_record(struct scrub_worker *w, struct slice scope,
     w->collecting = !w->reveal;
     scrub_calls_reset(w);
     begin_finders(w);
+}
+
+int scrub_collect(struct scrub_worker *w, const struct slice *documents,
+                  size_t n, struct scrub_known *k, struct err *err)
+{
+    struct scrub_walk s = { w, err, false };
+    size_t *ends = mem_zalloc((n + 1) * sizeof(*ends));
+    int rc;
+
+    assert(!w->reveal);
+    w->collects = k;
+    w->knows = NULL;
+    begin_record(w, (struct slice){ "", 0 }, documents, n);
     rc = look(&s, documents, n, false, ends);
+    w->collects = NULL;
+    if (rc < 0)
+        scrub_known_fail(k);
+    free(ends);
+    return rc;
+}
+
+void scrub_know(struct scrub_worker *w, const struct scrub_known *k)
+{
+    w->knows = k;
+}
+
+int scrub_record(struct scrub_worker *w, struct slice scope,
+                 const struct slice *documents, size_t n, struct buf *out,
+                 const struct scrub_span **spans, size_t *count,
+                 struct err *err)
+{
+    struct scrub_walk s = { w, err, false };
+    size_t *ends = mem_zalloc((n + 1) * sizeof(*ends));
+    bool known = !w->reveal && scrub_known_any(w->knows);
+    int rc;
+
+    begin_record(w, scope, documents, n);
+    rc = scrub_known_failed(w->knows)
+             ? err_set(err, ERR_LIMIT,
+                       "a record that this one belongs to cannot be scrubbed")
+             : look(&s, documents, n, false, ends);
     w->logprobs_dropped = w->logprobs_seen && !w->reveal &&
-                          (w->edit_count > 0 || w->logprobs_held);
+                          (known || w->edit_count > 0 || w->logprobs_held);
     if (rc == ERR_OK && w->collecting &&
-        (w->edit_count > 0 || w->logprobs_dropped)) {
+        (known || w->edit_count > 0 || w->logprobs_dropped)) {
         w->collecting = false;
         end_finders(w);
         w->spreading = scrub_spread_any(w);
