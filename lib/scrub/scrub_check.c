@@ -5,6 +5,7 @@
  * Numbers that are given out with check digits are lib/idnumber's. Sources:
  * NANPA's numbering plan, ITU E.164, RFC 4291.
  */
+#include "scrub/scrub_fake.h"
 #include "scrub/scrub_priv.h"
 
 #include <string.h>
@@ -145,6 +146,24 @@ static bool check_phonelike(struct slice v)
     return false;
 }
 
+/* support@northwind.example: no mailbox, and nobody's if it were one. */
+static bool is_nobodys(struct slice v)
+{
+    const char *at = memchr(v.p, '@', v.n);
+    struct buf low = { 0 };
+    size_t n = at ? (size_t)(at - v.p) : 0;
+    bool none;
+
+    if (!n)
+        return false;
+    scrub_norm_lower(v, &low);
+    none = scrub_is_office((struct slice){ low.data, n }) &&
+           scrub_is_reserved_host(
+               (struct slice){ low.data + n + 1, low.len - n - 1 });
+    buf_release(&low);
+    return none;
+}
+
 /* The last label is a plausible top-level domain, no file suffix. */
 static bool check_email(struct slice v)
 {
@@ -158,7 +177,7 @@ static bool check_email(struct slice v)
     for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++)
         if (slice_is((struct slice){ v.p + dot, v.n - dot }, suffixes[i]))
             return false;
-    return dot > 0 && !slice_starts(v, "git@");
+    return dot > 0 && !slice_starts(v, "git@") && !is_nobodys(v);
 }
 
 scrub_check_fn *scrub_check_find(const char *name)

@@ -223,6 +223,7 @@ static const struct scrub_fake table[] = {
     { "jwt", scrub_fake_jwt, scrub_norm_exact, false, NULL, 0 },
     { "ethereum", scrub_fake_ethereum, scrub_norm_lower, false, NULL, 0 },
     { "id", scrub_fake_id, scrub_norm_alnum, false, NULL, 0 },
+    { "number", scrub_fake_number, scrub_norm_number, false, NULL, 0 },
     { "digits", scrub_fake_id, scrub_norm_phone, true, NULL, 0 },
     { "shape", scrub_fake_shape, scrub_norm_exact, false, NULL, 0 },
 };

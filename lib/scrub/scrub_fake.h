@@ -22,11 +22,18 @@ scrub_fake_fn scrub_fake_person, scrub_fake_organization, scrub_fake_place;
 scrub_fake_fn scrub_fake_nationality, scrub_fake_address;
 scrub_fake_fn scrub_fake_date, scrub_fake_age;
 scrub_fake_fn scrub_fake_shape, scrub_fake_id, scrub_fake_same;
+scrub_fake_fn scrub_fake_number;
 
 scrub_fake_fn scrub_fake_jwt, scrub_fake_ethereum;
 scrub_norm_fn scrub_norm_digits, scrub_norm_lower, scrub_norm_alnum;
 scrub_norm_fn scrub_norm_exact, scrub_norm_email, scrub_norm_fold;
-scrub_norm_fn scrub_norm_organization;
+scrub_norm_fn scrub_norm_organization, scrub_norm_number;
+/* Bytes of what says which kind of number it is, "CUST-". */
+size_t scrub_number_prefix(struct slice v);
+/* "support", "info": nobody's mailbox; in lower case. */
+bool scrub_is_office(struct slice local);
+/* A name that no machine may have (RFC 2606); in lower case. */
+bool scrub_is_reserved_host(struct slice host);
 size_t scrub_email_stem(struct slice v);
 
 /* A generator for one decision: depends on the worker's key and scope, what

@@ -88,6 +88,14 @@ static size_t split_host(struct slice v, struct slice label[LABELS])
     return n;
 }
 
+bool scrub_is_reserved_host(struct slice host)
+{
+    struct slice label[LABELS];
+    size_t n = split_host(host, label);
+
+    return n >= 2 && is_reserved_host(label, n);
+}
+
 static void put_word(struct scrub_worker *w, const char *what,
                      struct slice label, struct buf *out)
 {
@@ -142,7 +150,7 @@ void scrub_fake_domain(struct scrub_worker *w, const struct scrub_rule *rule,
 }
 
 /* Mailboxes of an office are nobody's. */
-static bool is_office(struct slice local)
+bool scrub_is_office(struct slice local)
 {
     static const char *const list[] = {
         "info",     "support",  "sales",   "contact", "admin",  "office",
@@ -256,7 +264,7 @@ void scrub_fake_email(struct scrub_worker *w, const struct scrub_rule *rule,
 
     (void)rule;
     scrub_norm_lower(local, &lower);
-    if (local.n < v.n && is_office(buf_slice(&lower)))
+    if (local.n < v.n && scrub_is_office(buf_slice(&lower)))
         buf_add_slice(out, local);
     else
         put_local(&l, local);

@@ -394,3 +394,39 @@ void scrub_fake_id(struct scrub_worker *w, const struct scrub_rule *rule,
     if (rule->complete && !out->overflow && out->len - start == v.n)
         rule->complete(out->data + start, v.n);
 }
+
+#define PREFIX_MAX 10
+
+/* Leading letters that say what a number is of: "CUST-" of CUST-472731. */
+size_t scrub_number_prefix(struct slice v)
+{
+    size_t i = 0;
+
+    while (i < v.n && i <= PREFIX_MAX && scrub_is_alnum(v.p[i]) &&
+           !scrub_is_digit(v.p[i]))
+        i++;
+    if (i > PREFIX_MAX)
+        return 0;
+    if (i < v.n && strchr("-_#:/", v.p[i]))
+        i++;
+    return i < v.n && scrub_is_digit(v.p[i]) ? i : 0;
+}
+
+/* The number is the same with its prefix and without. */
+void scrub_norm_number(struct slice v, struct buf *out)
+{
+    size_t n = scrub_number_prefix(v);
+
+    scrub_norm_alnum((struct slice){ v.p + n, v.n - n }, out);
+}
+
+void scrub_fake_number(struct scrub_worker *w, const struct scrub_rule *rule,
+                       struct slice v, struct rng *r, struct buf *out)
+{
+    size_t n = scrub_number_prefix(v);
+
+    (void)w;
+    (void)rule;
+    buf_add(out, v.p, n);
+    scrub_shape_draw(r, (struct slice){ v.p + n, v.n - n }, out);
+}

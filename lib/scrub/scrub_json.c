@@ -9,6 +9,7 @@
 #include "scrub/scrub_fake.h"
 
 #include "base/mem.h"
+#include "names/names.h"
 
 #include <assert.h>
 #include <endian.h>
@@ -359,8 +360,76 @@ struct members {
     uint64_t around;      /* see scrub_place_of */
     struct buf text;      /* of a key with escapes */
     struct buf words;     /* of one that is not remembered */
+    struct buf both;      /* the object's key and one of its members' */
     struct scrub_key own; /* the same */
 };
+
+/* Whose "id" in an object of that key identifies somebody or something of
+ * theirs; named: whose "name" is a person's. */
+static const struct {
+    const char *word;
+    bool named;
+} owners[] = {
+    { "_customer_", true },   { "_client_", true },   { "_patient_", true },
+    { "_passenger_", true },  { "_guest_", true },    { "_contact_", true },
+    { "_employee_", true },   { "_student_", true },  { "_user_", false },
+    { "_driver_", false },    { "_member_", false },  { "_subscriber_", false },
+    { "_person_", false },    { "_buyer_", false },   { "_seller_", false },
+    { "_device_", false },    { "_account_", false }, { "_invoice_", false },
+    { "_applicant_", false }, { "_tenant_", false },
+};
+
+/* "Acme Ltd" is none; "Bo Derekson" is, whether or not a list has Bo. */
+static bool is_full_name(const struct scrub_worker *w, struct slice v)
+{
+    size_t words = 0;
+
+    for (size_t i = 1; i + 1 < v.n; words++) { /* within quotes */
+        struct slice word = { v.p + i, 0 };
+
+        while (i + 1 < v.n && v.p[i] != ' ')
+            i++;
+        word.n = (size_t)(v.p + i - word.p);
+        i++;
+        if (!word.n || !(word.p[0] >= 'A' && word.p[0] <= 'Z') ||
+            names_is(w->rules->names, NAMES_LIST_ORGANIZATION, word))
+            return false;
+        for (size_t k = 1; k < word.n; k++)
+            if (!((word.p[k] | 0x20) >= 'a' && (word.p[k] | 0x20) <= 'z') &&
+                (unsigned char)word.p[k] < 0x80 && word.p[k] != '-' &&
+                word.p[k] != '\'' && word.p[k] != '.')
+                return false;
+    }
+    return words == 2 || words == 3;
+}
+
+/* {"customer": {"id": ...}}: what is under "customer_id" elsewhere. */
+static bool joins_owner(const struct scrub_walk *s, struct members *m,
+                        json_ref e, struct slice words)
+{
+    bool id = slice_is(words, "_id_") || slice_is(words, "_number_") ||
+              slice_is(words, "_no_");
+    struct slice owner = m->key;
+
+    if (!owner.n ||
+        (!id && !(slice_is(words, "_name_") && json_is(m->j, e, JSON_STRING) &&
+                  is_full_name(s->w, json_raw(m->j, e)))))
+        return false;
+    owner.n -= owner.n > 3 && owner.p[owner.n - 2] == 's' ? 2 : 1;
+    buf_reset(&m->both);
+    buf_add_slice(&m->both, owner);
+    buf_char(&m->both, '_');
+    for (size_t i = 0; i < sizeof(owners) / sizeof(*owners); i++) {
+        size_t n = strlen(owners[i].word);
+
+        if (m->both.len < n || (!id && !owners[i].named) ||
+            memcmp(m->both.data + m->both.len - n, owners[i].word, n) != 0)
+            continue;
+        buf_add(&m->both, words.p + 1, words.n - 1);
+        return true;
+    }
+    return false;
+}
 
 /* A member's value: where it stands, and what its key is evidence for. */
 static int member_value(struct scrub_walk *s, struct members *m, json_ref e,
@@ -376,6 +445,10 @@ static int member_value(struct scrub_walk *s, struct members *m, json_ref e,
 
     if (!as_around)
         w->near_key = key == &m->own ? NULL : key;
+    if (!as_around && joins_owner(s, m, e, words)) {
+        words = buf_slice(&m->both);
+        w->near_key = NULL;
+    }
 
     w->place = PLACE_TEXT;
     if (depth == 0 && !w->in_data) {
@@ -428,6 +501,7 @@ static int json_members(struct scrub_walk *s, const struct json *j, json_ref v,
     s->w->place = place;
     buf_release(&m.text);
     buf_release(&m.words);
+    buf_release(&m.both);
     return rc;
 }
 

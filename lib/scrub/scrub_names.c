@@ -401,6 +401,18 @@ static bool is_legal_form(struct slice v)
     return false;
 }
 
+/* "CUST" of CUST-472731: capitals that tell which number it is. */
+static bool is_prefix(struct slice t, const struct names_span *s)
+{
+    if (s->end + 1 >= t.n || (t.p[s->end] != '-' && t.p[s->end] != '_') ||
+        !scrub_is_digit(t.p[s->end + 1]))
+        return false;
+    for (size_t i = s->start; i < s->end; i++)
+        if (t.p[i] < 'A' || t.p[i] > 'Z')
+            return false;
+    return true;
+}
+
 static int take(struct taking *x, struct names_span s)
 {
     struct slice v;
@@ -410,7 +422,7 @@ static int take(struct taking *x, struct names_span s)
                                                        s.end - s.start });
     v = (struct slice){ x->text.p + s.start, s.end - s.start };
     if ((s.class == NAMES_PLACE && scrub_is_zone(x->text, s.start)) ||
-        is_legal_form(v) || is_template(x->k, v, &s))
+        is_prefix(x->text, &s) || is_legal_form(v) || is_template(x->k, v, &s))
         return ERR_OK;
     note_span(x->k, v, &s);
     if (x->k->collects && s.tier == 1)

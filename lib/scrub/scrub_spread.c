@@ -136,6 +136,12 @@ void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
         scrub_degrees_each(value, spread_degrees, &s);
         return;
     }
+    if (r->fake == scrub_fake_number) {
+        size_t n = scrub_number_prefix(value);
+
+        if (n && value.n - n >= MIN_DIGITS) /* alone, and behind others */
+            spread_text(w, rule, (struct slice){ value.p + n, value.n - n });
+    }
     if (r->stem)
         value.n = r->stem(value);
     if (value.n >= MIN_TEXT || is_coined(w, value) || is_telling(w, r, value) ||
