@@ -101,6 +101,18 @@ void scrub_shape_draw(struct rng *r, struct slice v, struct buf *out);
 struct slice scrub_name_part(struct scrub_worker *w, struct slice folded);
 /* The letter that stands for an initial. */
 char scrub_name_initial(struct scrub_worker *w, char letter);
+/* In plain letters, for logins, addresses and files; cased as `was`. */
+void scrub_name_put_plain(struct scrub_worker *w, struct slice was,
+                          struct slice folded, struct buf *out);
+/* "jsmith", "johnSmith", "SmithJ", of ASCII letters: what stands for it, each
+ * name by its surrogate, appended; a name is what `known` says of the folded
+ * word. out NULL: only tells. False: it is none. */
+bool scrub_name_glued(struct scrub_worker *w, struct slice was,
+                      bool (*known)(struct scrub_worker *w,
+                                    struct slice folded),
+                      struct buf *out);
+/* "john_smith99": all its words are names of the record. */
+bool scrub_name_is_login(struct scrub_worker *w, struct slice v);
 /* True if lists or names of this record hold the folded word; noted: of this
  * record only. */
 bool scrub_name_known(struct scrub_worker *w, struct slice folded);

@@ -171,14 +171,7 @@ struct local {
 
 static void put_part(struct local *l, struct slice was, struct slice folded)
 {
-    struct slice part = scrub_name_part(l->w, folded);
-    struct buf plain = { 0 };
-
-    scrub_fold(part, &plain);
-    if (was.p[0] >= 'A' && was.p[0] <= 'Z' && plain.len)
-        plain.data[0] = (char)(plain.data[0] & ~0x20);
-    scrub_cased_add(was, buf_slice(&plain), l->out);
-    buf_release(&plain);
+    scrub_name_put_plain(l->w, was, folded, l->out);
     l->names++;
 }
 
@@ -187,31 +180,12 @@ static void put_initial(struct local *l, char c)
     buf_char(l->out, (char)(scrub_name_initial(l->w, c) | 0x20));
 }
 
-/* "jsmith", "johnsmith", "smithj" */
-static bool put_joined(struct local *l, struct slice t)
+static bool put_glued(struct local *l, struct slice folded)
 {
-    struct slice rest = { t.p + 1, t.n - 1 }, front = { t.p, t.n - 1 };
+    bool names = scrub_name_glued(l->w, folded, scrub_name_known, l->out);
 
-    if (t.n >= 5 && scrub_name_known(l->w, rest)) {
-        put_initial(l, t.p[0]);
-        put_part(l, rest, rest);
-        return true;
-    }
-    for (size_t i = 3; i + 3 <= t.n; i++) {
-        struct slice a = { t.p, i }, b = { t.p + i, t.n - i };
-
-        if (!scrub_name_known(l->w, a) || !scrub_name_known(l->w, b))
-            continue;
-        put_part(l, a, a);
-        put_part(l, b, b);
-        return true;
-    }
-    if (t.n >= 5 && scrub_name_known(l->w, front)) {
-        put_part(l, front, front);
-        put_initial(l, t.p[t.n - 1]);
-        return true;
-    }
-    return false;
+    l->names += names;
+    return names;
 }
 
 /* Letters between separators: a word of a name, or syllables. */
@@ -221,7 +195,7 @@ static void put_token(struct local *l, struct slice folded, bool alone)
         put_initial(l, folded.p[0]);
     } else if (folded.n > 1 && scrub_name_known(l->w, folded)) {
         put_part(l, folded, folded);
-    } else if (folded.n < 5 || !put_joined(l, folded)) {
+    } else if (!put_glued(l, folded)) {
         for (size_t i = 0; i < folded.n; i++)
             buf_char(l->out, scrub_draw_syllable(l->r, i));
     }

@@ -346,6 +346,107 @@ static void put_characters(struct scrub_worker *w, struct slice v,
     }
 }
 
+void scrub_name_put_plain(struct scrub_worker *w, struct slice was,
+                          struct slice folded, struct buf *out)
+{
+    struct slice part = scrub_name_part(w, folded);
+    struct buf plain = { 0 };
+
+    scrub_fold(part, &plain);
+    if (was.p[0] >= 'A' && was.p[0] <= 'Z' && plain.len)
+        plain.data[0] = (char)(plain.data[0] & ~0x20);
+    scrub_cased_add(was, buf_slice(&plain), out);
+    buf_release(&plain);
+}
+
+/* A piece of a login, out of `was` and of that folded. */
+static void put_piece(struct scrub_worker *w, struct slice was,
+                      struct slice folded, size_t from, size_t n,
+                      struct buf *out)
+{
+    if (!out)
+        return;
+    if (n == 1)
+        buf_char(out, scrub_name_initial(w, was.p[from]));
+    else
+        scrub_name_put_plain(w, (struct slice){ was.p + from, n },
+                             (struct slice){ folded.p + from, n }, out);
+}
+
+/* Where the second of its names begins, or the initial that is one of them; 0:
+ * nowhere. */
+static size_t glued_at(struct scrub_worker *w, struct slice folded,
+                       bool (*known)(struct scrub_worker *w,
+                                     struct slice folded))
+{
+    size_t n = folded.n;
+
+    if (n < 5)
+        return 0;
+    if (known(w, (struct slice){ folded.p + 1, n - 1 }))
+        return 1;
+    for (size_t i = 3; i + 3 <= n; i++)
+        if (known(w, (struct slice){ folded.p, i }) &&
+            known(w, (struct slice){ folded.p + i, n - i }))
+            return i;
+    return known(w, (struct slice){ folded.p, n - 1 }) ? n - 1 : 0;
+}
+
+bool scrub_name_glued(struct scrub_worker *w, struct slice was,
+                      bool (*known)(struct scrub_worker *w,
+                                    struct slice folded),
+                      struct buf *out)
+{
+    struct scrub_folded f;
+    size_t at = 0;
+
+    scrub_folded_init(&f, was);
+    if (f.text.n == was.n)
+        at = glued_at(w, f.text, known);
+    if (at) {
+        put_piece(w, was, f.text, 0, at, out);
+        put_piece(w, was, f.text, at, was.n - at, out);
+    }
+    scrub_folded_release(&f);
+    return at > 0;
+}
+
+static bool is_of_record(struct scrub_worker *w, struct slice folded)
+{
+    const struct map *noted = w->parts->noted;
+
+    return noted && map_get(noted, folded.p, folded.n);
+}
+
+bool scrub_name_is_login(struct scrub_worker *w, struct slice v)
+{
+    struct words x = { .v = v, .folded = &w->word };
+    size_t names = 0;
+
+    while (next_word(&x, NULL)) {
+        struct slice folded = buf_slice(x.folded);
+
+        if (folded.n == 1)
+            continue;
+        if (!is_of_record(w, folded) &&
+            !scrub_name_glued(w, x.word, is_of_record, NULL))
+            return false;
+        names++;
+    }
+    return names > 0;
+}
+
+static void put_name(struct scrub_worker *w, struct slice was,
+                     struct slice folded, struct buf *out)
+{
+    const struct names *m = w->rules->names;
+
+    if (names_is(m, NAMES_LIST_FIRST, folded) ||
+        names_is(m, NAMES_LIST_LAST, folded) ||
+        !scrub_name_glued(w, was, is_of_record, out))
+        scrub_cased_add(was, scrub_name_part(w, folded), out);
+}
+
 static void put_word(struct scrub_worker *w, const struct words *x,
                      struct buf *out)
 {
@@ -360,7 +461,7 @@ static void put_word(struct scrub_worker *w, const struct words *x,
         if (is_joined_script(folded))
             put_characters(w, folded, out);
         else
-            scrub_cased_add(x->word, scrub_name_part(w, folded), out);
+            put_name(w, x->word, folded, out);
         break;
     }
 }

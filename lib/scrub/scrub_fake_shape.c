@@ -353,14 +353,18 @@ void scrub_shape_draw(struct rng *r, struct slice v, struct buf *out)
 }
 
 /* Every letter and digit redrawn within its kind, the first rule->keep bytes
- * and all else kept; hexadecimal stays hexadecimal. */
+ * and all else kept; hexadecimal stays hexadecimal. An account that is named
+ * after somebody of the record keeps to that name. */
 void scrub_fake_shape(struct scrub_worker *w, const struct scrub_rule *rule,
                       struct slice v, struct rng *r, struct buf *out)
 {
     bool upper, hex = all_hex(v, rule->keep, &upper);
     size_t used, start = out->len;
 
-    (void)w;
+    if (strcmp(rule->type, "USER") == 0 && scrub_name_is_login(w, v)) {
+        scrub_fake_person(w, rule, v, r, out);
+        return;
+    }
     for (size_t i = 0; i < v.n; i += used) {
         char c = v.p[i];
 

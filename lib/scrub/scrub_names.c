@@ -19,7 +19,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define NOTES_MAX 1024 /* of a record; more are only found where they stand */
+#define NOTES_MAX 4096 /* of a record; more are only found where they stand */
 #define NOTE_BYTES_MAX 96 /* of a phrase */
 
 struct note {
@@ -235,8 +235,8 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
         if (!lone)
             s->class = n->class; /* one phrase, one kind */
     }
-    if (s->class == NAMES_PERSON && s->sure)
-        scrub_name_forms(k->names, v, note_form, k);
+    if (s->class == NAMES_PERSON && (s->sure || phrase))
+        scrub_name_forms(k->names, v, s->sure, note_form, k);
 }
 
 /* Of scripts that put no blanks between words, or, behind the word, particles

@@ -17,8 +17,10 @@ bool scrub_name_tells(const struct names *m, struct slice word);
 
 /* A form of a name; account: digits may follow it. Valid during the call. */
 typedef void scrub_form_fn(void *ctx, struct slice form, bool account);
-/* The forms that a person's name v, known for sure, takes elsewhere. */
-void scrub_name_forms(const struct names *m, struct slice v, scrub_form_fn *fn,
-                      void *ctx);
+/* The forms that a person's name v takes elsewhere: if it is known for sure all
+ * of them, else logins and names of files that hold two words of it which are
+ * names to all lists. */
+void scrub_name_forms(const struct names *m, struct slice v, bool sure,
+                      scrub_form_fn *fn, void *ctx);
 
 #endif

@@ -135,22 +135,48 @@ static void tell_words(struct forms *f, struct slice v)
     }
 }
 
-static void tell_whole(struct forms *f, struct slice first, struct slice last)
+/* "john_smith", "john-smith", "JohnSmith.pdf": nothing but the name has both
+ * words so. apart: each word is sought by itself, but for digits behind them.
+ */
+static void tell_glued(struct forms *f, struct slice first, struct slice last,
+                       bool apart)
+{
+    static const char *const between[] = { "_", "-", "." };
+
+    for (size_t i = 0; i < (apart ? 1 : 3); i++)
+        for (int c = LOWER; c <= UPPER; c++)
+            tell_joined(f, first, between[i], last, (enum casing)c);
+    if (!scrub_name_tells(f->m, last) && !scrub_name_tells(f->m, first))
+        return;
+    tell_joined(f, first, "", last, LOWER);
+    tell_joined(f, first, "", last, TITLE);
+    add_cased(&f->text, first, LOWER);
+    tell_joined(f, (struct slice){ "", 0 }, "", last, TITLE);
+}
+
+/* "jsmith", "smithj", "SmithJ" */
+static void tell_initial(struct forms *f, struct slice first, struct slice last)
 {
     struct slice initial = { first.p, 1 };
 
-    tell_joined(f, first, "_", last, LOWER);
-    tell_joined(f, first, "_", last, TITLE);
-    if ((unsigned char)first.p[0] < 0x80)
-        tell_joined(f, initial, ". ", last, TITLE);
-    if (scrub_name_tells(f->m, last)) {
-        tell_joined(f, first, "", last, LOWER);
-        tell_joined(f, first, "", last, TITLE);
-        if ((unsigned char)first.p[0] < 0x80)
-            tell_joined(f, initial, "", last, LOWER);
-    }
-    if (scrub_name_tells(f->m, first) && scrub_name_tells(f->m, last))
-        return; /* each word is sought */
+    if ((unsigned char)first.p[0] >= 0x80)
+        return;
+    tell_joined(f, initial, ". ", last, TITLE);
+    if (!scrub_name_tells(f->m, last))
+        return;
+    tell_joined(f, initial, "", last, LOWER);
+    tell_joined(f, last, "", initial, LOWER);
+    tell_joined(f, last, "", initial, TITLE);
+}
+
+static void tell_whole(struct forms *f, struct slice first, struct slice last)
+{
+    bool apart = scrub_name_tells(f->m, first) && scrub_name_tells(f->m, last);
+
+    tell_glued(f, first, last, apart);
+    tell_initial(f, first, last);
+    if (apart)
+        return;
     tell_joined(f, first, " ", last, LOWER);
     tell_joined(f, first, " ", last, TITLE);
     tell_joined(f, first, " ", last, UPPER);
@@ -158,6 +184,15 @@ static void tell_whole(struct forms *f, struct slice first, struct slice last)
     tell_joined(f, last, ", ", first, TITLE);
     tell_joined(f, last, ", ", first, UPPER);
     tell_joined(f, last, " ", first, UPPER);
+}
+
+/* Two words that are names to the lists, and one of them no word of the
+ * language. */
+static bool is_listed(const struct names *m, struct slice first,
+                      struct slice last)
+{
+    return scrub_name_tells(m, first) && names_is(m, NAMES_LIST_FIRST, first) &&
+           names_is(m, NAMES_LIST_LAST, last);
 }
 
 static void tell_forms(struct forms *f, struct slice v)
@@ -227,12 +262,30 @@ static bool put_ascii(struct slice v, bool spell, struct buf *out)
     return any;
 }
 
-void scrub_name_forms(const struct names *m, struct slice v, scrub_form_fn *fn,
-                      void *ctx)
+static void tell_unsure(struct forms *f, struct slice v)
+{
+    const char *blank = memchr(v.p, ' ', v.n);
+    struct slice first, last;
+
+    if (!blank || blank != memrchr(v.p, ' ', v.n))
+        return;
+    first = (struct slice){ v.p, (size_t)(blank - v.p) };
+    last = (struct slice){ blank + 1, v.n - first.n - 1 };
+    if (is_listed(f->m, first, last))
+        tell_glued(f, first, last, false);
+}
+
+void scrub_name_forms(const struct names *m, struct slice v, bool sure,
+                      scrub_form_fn *fn, void *ctx)
 {
     struct forms f = { .m = m, .fn = fn, .ctx = ctx };
     struct buf ascii = { 0 };
 
+    if (!sure) {
+        tell_unsure(&f, v);
+        buf_release(&f.text);
+        return;
+    }
     tell_forms(&f, v);
     for (int spell = 0; spell < 2; spell++)
         if (put_ascii(v, spell, &ascii))

@@ -4,6 +4,7 @@
 #include "scrub_fixture.h"
 #include "suite.h"
 
+#include "base/mem.h"
 #include "scrub/scrub_priv.h"
 
 #include <stdlib.h>
@@ -135,6 +136,90 @@ START_TEST(a_legal_form_alone_is_nobody)
 }
 END_TEST
 
+/* The word behind `mark`, up to what is no letter; caller frees. */
+static char *word_behind(const char *text, const char *mark)
+{
+    const char *p = strstr(text, mark);
+    size_t n = 0;
+
+    ck_assert_msg(p != NULL, "no %s in %s", mark, text);
+    p += strlen(mark);
+    while (scrub_is_alnum(p[n]))
+        n++;
+    return slice_dup((struct slice){ p, n });
+}
+
+/* text has "is FIRST LAST" and, somewhere behind it, both joined. */
+static void check_joined(const char *text)
+{
+    char *out = scrub(text), *first, *last, *behind, *want;
+
+    first = word_behind(out, "is ");
+    behind = mem_printf("is %s ", first);
+    last = word_behind(out, behind);
+    want = mem_printf(" %s%s!", first, last);
+    ck_assert_msg(strstr(out, want) != NULL, "no %s in %s", want, out);
+    free(out);
+    free(first);
+    free(last);
+    free(behind);
+    free(want);
+}
+
+START_TEST(logins_made_of_a_sure_name_agree_with_it)
+{
+    static const char *const logins[] = {
+        "zkwiatkowski",  "kwiatkowskiz",           "KwiatkowskiZ1980",
+        "@zkwiatkowski", "ZbigniewKwiatkowski",    "zbigniewKwiatkowski",
+        "zkwiatkowski/", "cv_ZbigniewKwiatkowski", "/home/zkwiatkowski/x",
+    };
+
+    for (size_t i = 0; i < sizeof(logins) / sizeof(*logins); i++) {
+        char *text = mem_printf("My name is Zbigniew Kwiatkowski. See %s now.",
+                                logins[i]);
+        char *out = scrub(text);
+
+        ck_assert_msg(!strcasestr(out, "kwiatkowski"), "%s", out);
+        ck_assert_msg(!strcasestr(out, "zbigniew"), "%s", out);
+        free(text);
+        free(out);
+    }
+    check_joined("My name is Zbigniew Kwiatkowski, ZbigniewKwiatkowski!");
+}
+END_TEST
+
+START_TEST(slugs_and_files_of_a_name_agree_with_it)
+{
+    static const char *const known[] = { "Wojciech", "wojciech", "WOJCIECH" };
+    static const char *const forms[] = {
+        "wojciech-hill", "wojciech_hill",       "WOJCIECH_HILL",
+        "wojciech.hill", "cv_WojciechHill.pdf", "/people/wojciech-hill/1",
+    };
+
+    for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+        char *text = mem_printf("{\"name\":\"Wojciech Hill\",\"slug\":\"%s\"}",
+                                forms[i]);
+
+        for (size_t k = 0; k < sizeof(known) / sizeof(*known); k++)
+            check_gone(text, known[k]);
+        free(text);
+    }
+    check_gone("Name: Rose Marchetti, and #RoseMarchetti", "RoseM");
+    check_gone("Name: Rose Marchetti, and rose-marchetti", "rose");
+    check_gone("Name: Will Okonkwo, and WILL_OKONKWO", "WILL");
+}
+END_TEST
+
+/* A name that the tagger sees must not rename columns. */
+START_TEST(words_that_no_list_has_make_no_logins)
+{
+    check_stays("{\"name\":\"Order Status\",\"q\":\"order_status\"}",
+                "order_status");
+    check_stays("{\"name\":\"Grace Period\",\"q\":\"GRACE_PERIOD\"}",
+                "GRACE_PERIOD");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -152,5 +237,8 @@ int main(void)
     tcase_add_test(c, two_towns_of_the_record_are_no_firm);
     tcase_add_test(c, a_number_that_ends_a_sentence_is_no_house);
     tcase_add_test(c, a_legal_form_alone_is_nobody);
+    tcase_add_test(c, logins_made_of_a_sure_name_agree_with_it);
+    tcase_add_test(c, slugs_and_files_of_a_name_agree_with_it);
+    tcase_add_test(c, words_that_no_list_has_make_no_logins);
     return suite_run("scrub_known", c);
 }
