@@ -50,7 +50,38 @@ static int count_rows(struct store *s, struct curate_result *r, struct err *err)
     "SELECT count(*) FROM (SELECT 1 FROM example e JOIN call c ON c.id = "     \
     "e.call WHERE e.kept AND " what " HAVING count(DISTINCT e.split) > 1)"
 
-int curate_count(struct store *s, struct curate_result *r, struct err *err)
+/* Dialogues without an id, whose calls no query can tell. */
+static int count_dialogues(struct store *s, const struct curate_dialogues *d,
+                           uint64_t *straddling, struct err *err)
+{
+    struct map *splits = map_new();
+    struct buf name = { 0 };
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "SELECT call, split FROM example WHERE kept AND split "
+                     "NOTNULL",
+                     &q, err);
+
+    while (rc >= 0 && (rc = sql_step(q, err)) == 1) {
+        buf_reset(&name);
+        curate_dialogues_name(d, sql_int(q, 0), &name);
+        for (int i = 0; name.len && i < 3; i++)
+            if (slice_is(sql_text(q, 1),
+                         curate_split_name((enum curate_split)i)))
+                *map_put(splits, name.data, name.len, NULL) |= UINT64_C(1) << i;
+    }
+    for (size_t i = 0; i < map_count(splits); i++) {
+        uint64_t in = *map_value(splits, i);
+
+        *straddling += (in & (in - 1)) != 0;
+    }
+    buf_release(&name);
+    map_free(splits);
+    return rc;
+}
+
+int curate_count(struct store *s, const struct curate_dialogues *dialogues,
+                 struct curate_result *r, struct err *err)
 {
     const struct {
         const char *query;
@@ -85,5 +116,7 @@ int curate_count(struct store *s, struct curate_result *r, struct err *err)
         rc = sql_one_int(store_sql(s), table[i].query, 0, &n, err);
         *table[i].to = (uint64_t)n;
     }
+    if (rc == ERR_OK)
+        rc = count_dialogues(s, dialogues, &r->straddling_conversations, err);
     return rc;
 }

@@ -56,8 +56,8 @@ struct curate_evidence {
 
 static const char select_talks[] =
     "SELECT client, conversation, id FROM call WHERE conversation <> '' AND "
-    "id <= ? ORDER BY client, conversation, coalesce(tokens_in, 0) DESC, "
-    "id DESC";
+    "id <= ? ORDER BY conversation, CASE WHEN length(CAST(conversation AS "
+    "BLOB)) < ? THEN client END, coalesce(tokens_in, 0) DESC, id DESC";
 
 static const char select_bodies[] =
     "SELECT request, request_at, node, response FROM call WHERE id = ?";
@@ -66,9 +66,7 @@ static void set_key(struct curate_evidence *e, struct slice client,
                     struct slice conversation)
 {
     buf_reset(&e->key);
-    buf_printf(&e->key, "%zu:", client.n);
-    buf_add_slice(&e->key, client);
-    buf_add_slice(&e->key, conversation);
+    curate_talk_put(client, conversation, &e->key);
 }
 
 static void add_call(struct curate_evidence *e, int64_t id)
@@ -93,7 +91,25 @@ static void add_call(struct curate_evidence *e, int64_t id)
         t->last = id;
 }
 
+/* Calls that go on from one another say so without a name. */
+static void add_dialogues(struct curate_evidence *e,
+                          const struct curate_dialogues *d)
+{
+    struct buf name = { 0 };
+
+    for (size_t i = 0; i < curate_dialogues_calls(d); i++) {
+        int64_t call;
+
+        buf_reset(&name);
+        call = curate_dialogues_call(d, i, &name);
+        set_key(e, (struct slice){ "", 0 }, buf_slice(&name));
+        add_call(e, call);
+    }
+    buf_release(&name);
+}
+
 int curate_evidence_open(struct store *s, int64_t last,
+                         const struct curate_dialogues *dialogues,
                          struct curate_evidence **out, struct err *err)
 {
     struct curate_evidence *e;
@@ -103,6 +119,7 @@ int curate_evidence_open(struct store *s, int64_t last,
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, last);
+    sql_bind_int(q, 2, CURATE_TALK_ID);
     e = mem_zalloc(sizeof(*e));
     e->store = s;
     e->talks = map_new();
@@ -114,6 +131,7 @@ int curate_evidence_open(struct store *s, int64_t last,
         curate_evidence_free(e);
         return rc;
     }
+    add_dialogues(e, dialogues);
     *out = e;
     return ERR_OK;
 }

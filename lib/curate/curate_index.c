@@ -46,6 +46,8 @@ struct curate_index {
     char (*group)[2 * CURATE_HASH + 1];
     size_t group_count, group_cap;
     struct crypto_key group_key;
+    const struct curate_dialogues *dialogues;
+    struct buf text, conversation;
     uint64_t filters;
 };
 
@@ -92,15 +94,30 @@ static struct entry *head_of(struct curate_index *x, struct same *s)
     return s->head == NONE ? NULL : &x->entry[s->head];
 }
 
-/* 0 for a call without a conversation. */
-static uint64_t talk_of(struct slice client, struct slice conversation)
+/* What a client may ask again in; 0 for a call without a conversation: equal
+ * ones are samples. */
+static uint64_t turn_of(struct slice client, struct slice conversation)
+{
+    uint64_t h;
+
+    if (!conversation.n || curate_is_dialogue(conversation))
+        return 0;
+    h = hash_stable(client.p ? client.p : "", client.n, 1);
+    h = hash_stable(conversation.p, conversation.n, h);
+    return h ? h : 1;
+}
+
+/* 0 for a call that belongs to no other. */
+static uint64_t talk_of(struct curate_index *x, struct slice client,
+                        struct slice conversation)
 {
     uint64_t h;
 
     if (!conversation.n)
         return 0;
-    h = hash_stable(client.p ? client.p : "", client.n, 1);
-    h = hash_stable(conversation.p, conversation.n, h);
+    buf_reset(&x->text);
+    curate_talk_put(client, conversation, &x->text);
+    h = hash_stable(x->text.data, x->text.len, 2);
     return h ? h : 1;
 }
 
@@ -213,7 +230,7 @@ static void load_row(struct curate_index *x, struct sql_stmt *q)
 {
     struct slice input = sql_blob(q, 1), answer = sql_blob(q, 2);
     struct entry e = { .call = sql_int(q, 0),
-                       .talk = talk_of(sql_text(q, 4), sql_text(q, 5)),
+                       .talk = turn_of(sql_text(q, 4), sql_text(q, 5)),
                        .repeats = (uint32_t)sql_int(q, 9) };
     struct slice group = sql_text(q, 8), reason = sql_text(q, 10);
     const struct entry *late;
@@ -236,10 +253,15 @@ static void load_row(struct curate_index *x, struct sql_stmt *q)
     if (!group.n || group.n >= sizeof(name))
         return;
     (void)snprintf(name, sizeof(name), "%.*s", (int)group.n, group.p);
-    remember_talk(x, e.talk, name);
+    buf_reset(&x->conversation);
+    buf_add_slice(&x->conversation, sql_text(q, 5));
+    curate_dialogues_name(x->dialogues, e.call, &x->conversation);
+    remember_talk(x, talk_of(x, sql_text(q, 4), buf_slice(&x->conversation)),
+                  name);
 }
 
 int curate_index_load(struct store *s, int64_t high,
+                      const struct curate_dialogues *dialogues,
                       const struct crypto_key *key, uint64_t filters,
                       struct curate_index **out, struct err *err)
 {
@@ -252,6 +274,7 @@ int curate_index_load(struct store *s, int64_t high,
     x->by_answer = map_new();
     x->by_turn = map_new();
     x->filters = filters;
+    x->dialogues = dialogues;
     crypto_derive(key, "group", &x->group_key);
     rc = sql_get(
         store_sql(s),
@@ -286,6 +309,8 @@ void curate_index_free(struct curate_index *x)
     free(x->inputs);
     free(x->same);
     free(x->group);
+    buf_release(&x->text);
+    buf_release(&x->conversation);
     free(x);
 }
 
@@ -312,13 +337,15 @@ void curate_index_add(struct curate_index *x, struct curate_item *it,
     struct entry e = { .call = it->id,
                        .time_us = it->time_us,
                        .end_us = it->time_us,
-                       .talk = talk_of(buf_slice(&it->client),
+                       .talk = turn_of(buf_slice(&it->client),
                                        buf_slice(&it->conversation)),
                        .input = input_of(x, it->input),
                        .repeats = 1 };
     const struct entry *head, *late;
 
-    make_group(x, it, e.talk);
+    make_group(
+        x, it,
+        talk_of(x, buf_slice(&it->client), buf_slice(&it->conversation)));
     if (it->time_us >= 0 && it->latency_us > 0)
         e.end_us += it->latency_us;
     memcpy(e.answer, it->answer, CURATE_HASH);

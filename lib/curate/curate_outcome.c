@@ -19,7 +19,8 @@ static const char select_one[] =
     "SELECT coalesce(open_text(o.answer, 'outcome.answer', o.call), "
     "open_text(o.label, 'outcome.label', o.call)), c.client, c.conversation, "
     "e.groups, "
-    "c.request, c.request_at, c.node, c.response FROM example e JOIN call c "
+    "c.request, c.request_at, c.node, c.response, c.id FROM example e JOIN "
+    "call c "
     "ON c.id = e.call JOIN outcome o ON o.call = e.call WHERE e.id = ?";
 
 struct outcomes {
@@ -30,6 +31,7 @@ struct outcomes {
     size_t count, cap;
     struct buf body[3], clean[3]; /* request, response, answer */
     struct curate_evidence *evidence;
+    const struct curate_dialogues *dialogues;
     const struct scrub_known *known;
     struct buf client, conversation, group, scope;
 };
@@ -43,11 +45,10 @@ struct slice curate_scope(enum scrub_scope scope, struct slice client,
         return (struct slice){ "", 0 };
     if (scope == SCRUB_CLIENT)
         conversation = (struct slice){ "", 0 };
-    if (!(scope == SCRUB_CLIENT ? client : conversation).n)
+    if (!(scope == SCRUB_CLIENT ? client : conversation).n ||
+        curate_is_dialogue(conversation))
         return group;
-    buf_printf(out, "%zu:", client.n);
-    buf_add_slice(out, client);
-    buf_add_slice(out, conversation);
+    curate_talk_put(client, conversation, out);
     return buf_slice(out);
 }
 
@@ -89,6 +90,7 @@ static int read_one(struct outcomes *k, int64_t id, struct err *err)
     request =
         (struct store_body){ sql_int(q, 4), sql_int(q, 5), sql_int(q, 6) };
     response = sql_int(q, 7);
+    curate_dialogues_name(k->dialogues, sql_int(q, 8), &k->conversation);
     sql_reset(q);
     buf_reset(&k->body[0]);
     buf_reset(&k->body[1]);
@@ -174,10 +176,15 @@ static int do_all(struct outcomes *k, uint64_t *done, uint64_t *failed,
 
 int curate_corrections(struct store *s, struct scrub_worker *w,
                        struct curate_evidence *evidence,
+                       const struct curate_dialogues *dialogues,
                        const struct curate_options *o, uint64_t *done,
                        uint64_t *failed, struct err *err)
 {
-    struct outcomes k = { .s = s, .worker = w, .evidence = evidence, .o = o };
+    struct outcomes k = { .s = s,
+                          .worker = w,
+                          .evidence = evidence,
+                          .dialogues = dialogues,
+                          .o = o };
     struct err end;
     int rc = list_due(&k, err);
 

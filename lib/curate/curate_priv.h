@@ -15,9 +15,12 @@
 /* From so many bytes on an id names a conversation whatever the client, which
  * may hand it over; shorter ones are what each client counts for itself. */
 #define CURATE_TALK_ID 8
+/* Calls without an id that go on from one another have a name instead, which
+ * begins with this. */
+#define CURATE_DIALOGUE '\x1f'
 
 /* Raised whenever the same call may be judged otherwise. */
-#define CURATE_ENGINE "6"
+#define CURATE_ENGINE "7"
 
 /* A call on its way. */
 struct curate_item {
@@ -107,9 +110,31 @@ void curate_hash_input(struct curate_judge *j, const struct crypto_key *key,
 void curate_hash_answer(struct curate_judge *j, const struct crypto_key *key,
                         json_ref message, unsigned char out[CURATE_HASH]);
 
+/* Calls without a conversation whose messages begin with all messages of
+ * another such call; of calls up to `last`. */
+struct curate_dialogues;
+MUST_CHECK int curate_dialogues_open(struct store *s, int64_t last,
+                                     struct curate_dialogues **out,
+                                     struct err *err);
+void curate_dialogues_free(struct curate_dialogues *d); /* NULL is fine */
+/* Those calls, dialogue after dialogue and the latest first, and what theirs is
+ * called, appended. */
+size_t curate_dialogues_calls(const struct curate_dialogues *d);
+int64_t curate_dialogues_call(const struct curate_dialogues *d, size_t i,
+                              struct buf *name);
+/* A call without a conversation gets its dialogue's name, if it has one. The
+ * name lasts as long as d does. d may be NULL. */
+void curate_dialogues_name(const struct curate_dialogues *d, int64_t call,
+                           struct buf *conversation);
+bool curate_is_dialogue(struct slice conversation);
+/* Equal: one conversation; appended. */
+void curate_talk_put(struct slice client, struct slice conversation,
+                     struct buf *out);
+
 /* Inputs and conversations seen so far. */
 struct curate_index;
 MUST_CHECK int curate_index_load(struct store *s, int64_t high,
+                                 const struct curate_dialogues *dialogues,
                                  const struct crypto_key *key, uint64_t filters,
                                  struct curate_index **out, struct err *err);
 void curate_index_free(struct curate_index *x);
@@ -162,11 +187,13 @@ MUST_CHECK int curate_orphans(struct store *s, struct curate_index *index,
 
 /* Settles all examples of the store if there is reason to: see curate.h. */
 MUST_CHECK int curate_settle(struct store *s, const struct curate_options *o,
+                             const struct curate_dialogues *dialogues,
                              struct pool *pool, struct curate_result *r,
                              struct err *err);
 /* Counts what the store has, and proves that nothing straddles. */
-MUST_CHECK int curate_count(struct store *s, struct curate_result *r,
-                            struct err *err);
+MUST_CHECK int curate_count(struct store *s,
+                            const struct curate_dialogues *dialogues,
+                            struct curate_result *r, struct err *err);
 
 /* The JSON pointer (RFC 6901) of the value, or of the value of the key, that
  * holds byte `at`, appended; returns the node that holds it. */
@@ -177,6 +204,7 @@ json_ref curate_pointer(const struct json *j, size_t at, struct buf *out);
 struct curate_evidence;
 /* Of calls up to `last`. */
 MUST_CHECK int curate_evidence_open(struct store *s, int64_t last,
+                                    const struct curate_dialogues *dialogues,
                                     struct curate_evidence **out,
                                     struct err *err);
 void curate_evidence_free(struct curate_evidence *e); /* NULL is fine */
@@ -214,9 +242,8 @@ void curate_put_spans(const struct scrub_rules *rules, const struct json *j,
                       const struct scrub_span *spans, size_t count,
                       struct buf *out);
 
-/* What bounds the consistency of surrogates: the client's conversation, or the
- * client, else the group; nothing for the whole data set. *out holds the text.
- */
+/* What bounds the consistency of surrogates: the conversation, or the client,
+ * else the group; nothing for the whole data set. *out holds the text. */
 struct slice curate_scope(enum scrub_scope scope, struct slice client,
                           struct slice conversation, struct slice group,
                           struct buf *out);
@@ -228,6 +255,7 @@ struct slice curate_line_scope(enum scrub_scope scope, const struct json *line,
  * of its call. *done, *failed: how many, and how many could not be. */
 MUST_CHECK int curate_corrections(struct store *s, struct scrub_worker *w,
                                   struct curate_evidence *evidence,
+                                  const struct curate_dialogues *dialogues,
                                   const struct curate_options *o,
                                   uint64_t *done, uint64_t *failed,
                                   struct err *err);

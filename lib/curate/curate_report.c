@@ -376,8 +376,11 @@ static int begin(struct report_run *k)
         return rc;
     rc = sql_one_int(store_sql(k->s), "SELECT count(*) FROM example WHERE kept",
                      0, &k->total, k->err);
+    if (rc == ERR_OK)
+        rc = curate_dialogues_open(k->s, INT64_MAX, &k->dialogues, k->err);
     return rc < 0 ? rc
-                  : curate_evidence_open(k->s, INT64_MAX, &k->evidence, k->err);
+                  : curate_evidence_open(k->s, INT64_MAX, k->dialogues,
+                                         &k->evidence, k->err);
 }
 
 static void end(struct report_run *k)
@@ -406,6 +409,7 @@ static void end(struct report_run *k)
     map_free(k->talks);
     report_values_release(&k->values);
     curate_evidence_free(k->evidence);
+    curate_dialogues_free(k->dialogues);
     free(k->type_of);
     pool_free(k->pool);
     crypto_wipe(&k->hash_key, sizeof(k->hash_key));

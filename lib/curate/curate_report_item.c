@@ -109,6 +109,7 @@ static int read_item(struct report_run *k, struct sql_stmt *q,
     buf_add_slice(&c->finish, sql_text(q, 5));
     buf_add_slice(&c->client, sql_text(q, 6));
     buf_add_slice(&c->conversation, sql_text(q, 7));
+    curate_dialogues_name(k->dialogues, c->id, &c->conversation);
     buf_add_slice(&it->group, sql_text(q, 8));
     talk = curate_scope(SCRUB_CONVERSATION, buf_slice(&c->client),
                         buf_slice(&c->conversation), buf_slice(&it->group),

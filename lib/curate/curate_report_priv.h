@@ -129,6 +129,7 @@ struct report_run {
     unsigned threads;
     struct crypto_key hash_key;
     struct curate_evidence *evidence;
+    struct curate_dialogues *dialogues;
     struct scrub_worker **scrubber; /* of workers */
     struct report_item *item;
     size_t count;

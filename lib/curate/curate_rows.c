@@ -31,11 +31,20 @@ static uint64_t hash_text(struct slice s)
     return s.n ? hash_stable(s.p, s.n, 1) | 1 : 0;
 }
 
-static uint64_t hash_talk(struct slice client, struct slice id)
+static uint64_t hash_talk(const struct curate_settling *k, struct sql_stmt *q)
 {
-    if (!id.n || id.n >= CURATE_TALK_ID)
-        return hash_text(id);
-    return hash_stable(id.p, id.n, hash_text(client)) | 1;
+    struct buf id = { 0 }, text = { 0 };
+    uint64_t h = 0;
+
+    buf_add_slice(&id, sql_text(q, 19));
+    curate_dialogues_name(k->dialogues, sql_int(q, 1), &id);
+    if (id.len) {
+        curate_talk_put(sql_text(q, 3), buf_slice(&id), &text);
+        h = hash_text(buf_slice(&text));
+    }
+    buf_release(&id);
+    buf_release(&text);
+    return h;
 }
 
 static enum curate_reason reason_named(struct slice name)
@@ -120,7 +129,7 @@ static void load_row(struct curate_settling *k, struct sql_stmt *q)
         .time_us = sql_is_null(q, 2) ? -1 : sql_int(q, 2),
         .client = hash_text(sql_text(q, 3)),
         .group = hash_text(sql_text(q, 4)),
-        .talk = hash_talk(sql_text(q, 3), sql_text(q, 19)),
+        .talk = hash_talk(k, q),
         .was = sql_int(q, 5) ? CURATE_KEPT : reason_named(sql_text(q, 6)),
         .was_split = split_named(sql_text(q, 7)),
         .was_duplicate_of = sql_int(q, 8),

@@ -27,6 +27,7 @@ struct run {
     struct crypto_key hash_key, sketch_key;
     struct curate_writer writer;
     struct curate_evidence *evidence;
+    struct curate_dialogues *dialogues;
     struct scrub_worker **scrubber; /* of judges */
     struct curate_item *item;       /* CURATE_BATCH_CALLS */
     size_t count;
@@ -106,6 +107,7 @@ static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
     buf_add_slice(&it->finish, sql_text(q, 5));
     buf_add_slice(&it->client, sql_text(q, 6));
     buf_add_slice(&it->conversation, sql_text(q, 7));
+    curate_dialogues_name(k->dialogues, it->id, &it->conversation);
     it->cut = wire_is_cut(sql_text(q, 12));
     buf_add_slice(&it->workload, sql_text(q, 13));
     rc = store_body_get(k->s, request, &it->request, k->err);
@@ -288,6 +290,7 @@ static int run_batches(struct run *k, uint64_t total)
 /* Call ids and groups of examples whose conversation has grown since. */
 static int list_grown(struct run *k, struct map *grown)
 {
+    struct buf talk = { 0 };
     struct sql_stmt *q;
     int rc = sql_get(store_sql(k->s),
                      "SELECT c.id, c.client, c.conversation, e.groups FROM "
@@ -301,10 +304,14 @@ static int list_grown(struct run *k, struct map *grown)
     while ((rc = sql_step(q, k->err)) == 1) {
         int64_t id = sql_int(q, 0);
 
-        if (curate_evidence_last(k->evidence, sql_text(q, 1), sql_text(q, 2)) >
-            k->high)
+        buf_reset(&talk);
+        buf_add_slice(&talk, sql_text(q, 2));
+        curate_dialogues_name(k->dialogues, id, &talk);
+        if (curate_evidence_last(k->evidence, sql_text(q, 1),
+                                 buf_slice(&talk)) > k->high)
             (void)map_put(grown, &id, sizeof(id), NULL);
     }
+    buf_release(&talk);
     return rc;
 }
 
@@ -441,7 +448,7 @@ static int begin_workers(struct run *k)
         .version = k->r->version,
         .err = k->err,
     };
-    return curate_index_load(k->s, k->high, key,
+    return curate_index_load(k->s, k->high, k->dialogues, key,
                              curate_filters_default() ^ k->o->changed,
                              &k->writer.index, k->err);
 }
@@ -473,6 +480,7 @@ static void end_workers(struct run *k)
     free(k->item);
     curate_index_free(k->writer.index);
     curate_evidence_free(k->evidence);
+    curate_dialogues_free(k->dialogues);
     pool_free(k->pool);
     crypto_wipe(&k->hash_key, sizeof(k->hash_key));
     crypto_wipe(&k->sketch_key, sizeof(k->sketch_key));
@@ -554,7 +562,10 @@ static int run_all(struct run *k)
                          "SELECT coalesce(max(id), 0) FROM call", 0, &k->last,
                          k->err);
     if (rc == ERR_OK)
-        rc = curate_evidence_open(k->s, k->last, &k->evidence, k->err);
+        rc = curate_dialogues_open(k->s, k->last, &k->dialogues, k->err);
+    if (rc == ERR_OK)
+        rc = curate_evidence_open(k->s, k->last, k->dialogues, &k->evidence,
+                                  k->err);
     if (rc == ERR_OK)
         rc = begin_workers(k);
     if (rc == ERR_OK && k->high)
@@ -570,12 +581,13 @@ static int run_all(struct run *k)
     if (rc == ERR_OK)
         rc = curate_write_repeats(&k->writer);
     if (rc == ERR_OK)
-        rc = curate_settle(k->s, k->o, k->pool, k->r, k->err);
+        rc = curate_settle(k->s, k->o, k->dialogues, k->pool, k->r, k->err);
     if (rc == ERR_OK)
-        rc = curate_corrections(k->s, k->judge[0].scrubber, k->evidence, k->o,
-                                &k->r->corrections, &k->r->uncorrected, k->err);
+        rc = curate_corrections(k->s, k->judge[0].scrubber, k->evidence,
+                                k->dialogues, k->o, &k->r->corrections,
+                                &k->r->uncorrected, k->err);
     if (rc == ERR_OK)
-        rc = curate_count(k->s, k->r, k->err);
+        rc = curate_count(k->s, k->dialogues, k->r, k->err);
     if (rc == ERR_OK && (k->r->fresh || k->r->settled))
         rc = write_stage(k);
     end_workers(k);

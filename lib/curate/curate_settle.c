@@ -144,11 +144,15 @@ static int settle(struct curate_settling *k, const char *setting)
 }
 
 int curate_settle(struct store *s, const struct curate_options *o,
-                  struct pool *pool, struct curate_result *r, struct err *err)
+                  const struct curate_dialogues *dialogues, struct pool *pool,
+                  struct curate_result *r, struct err *err)
 {
-    struct curate_settling k = {
-        .store = s, .o = o, .pool = pool, .r = r, .err = err
-    };
+    struct curate_settling k = { .store = s,
+                                 .o = o,
+                                 .dialogues = dialogues,
+                                 .pool = pool,
+                                 .r = r,
+                                 .err = err };
     struct buf was = { 0 }, now = { 0 };
     bool found = false, due = false;
     int rc = store_setting_get(s, SETTING, &was, &found, err);

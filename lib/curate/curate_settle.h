@@ -46,6 +46,7 @@ struct curate_row {
 struct curate_settling {
     struct store *store;
     const struct curate_options *o;
+    const struct curate_dialogues *dialogues;
     struct pool *pool;
     struct curate_result *r;
     struct err *err;

@@ -23,7 +23,7 @@ START_TEST(equal_inputs_take_linear_time)
         struct curate_index *x;
         struct curate_item it = { 0 };
 
-        ck_assert_int_eq(curate_index_load(log_store, 0, &log_key,
+        ck_assert_int_eq(curate_index_load(log_store, 0, NULL, &log_key,
                                            curate_filters_default(), &x, NULL),
                          0);
         if (talk)
