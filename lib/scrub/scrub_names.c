@@ -21,6 +21,7 @@
 
 #define NOTES_MAX 4096 /* of a record; more are only found where they stand */
 #define NOTE_BYTES_MAX 96 /* of a phrase */
+#define MAIL_NAMES_MAX 64 /* of a text */
 
 struct note {
     char *text;
@@ -51,6 +52,7 @@ struct seeker {
     size_t indexed;
     const struct slice *template; /* of the record */
     size_t template_count;
+    bool borne_out; /* names that are taken are persons for sure */
     struct scrub_known *collects; /* may be NULL */
 };
 
@@ -196,8 +198,11 @@ static bool letter_before(struct slice t, size_t i)
 
 static void note_form(void *ctx, struct slice form, bool account)
 {
+    const struct seeker *k = ctx;
     struct note *n = note_of(ctx, form, NAMES_PERSON);
 
+    if (n && k->borne_out)
+        n->class = NAMES_PERSON; /* no place, whatever it was taken for */
     if (n)
         n->account |= account;
     if (n)
@@ -231,6 +236,8 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
     if (n) {
         bool lone = !phrase && !scrub_name_tells(k->names, v);
 
+        if (k->borne_out)
+            n->class = NAMES_PERSON;
         n->lone = lone && (n->lone || k->count > count);
         if (!lone)
             s->class = n->class; /* one phrase, one kind */
@@ -460,20 +467,53 @@ static size_t first_of_towns(const struct seeker *k, struct slice v)
                : 0;
 }
 
+/* What else was found within a name that an address bears out is none. */
+static bool is_within(const struct scrub_mail_name *m, size_t count,
+                      const struct names_span *s)
+{
+    for (size_t i = 0; i < count; i++)
+        if (s->start < m[i].end && s->end > m[i].start &&
+            s->class != NAMES_TITLE)
+            return true;
+    return false;
+}
+
+static int find_mail_names(struct taking *x, struct scrub_mail_name *m,
+                           size_t *count)
+{
+    int rc = ERR_OK;
+
+    *count = 0;
+    if (x->k->level == NAMES_OFF || !memchr(x->text.p, '@', x->text.n))
+        return ERR_OK;
+    *count = scrub_mail_names(x->text, m, MAIL_NAMES_MAX);
+    x->k->borne_out = true;
+    for (size_t i = 0; rc == ERR_OK && i < *count; i++)
+        rc = take(x, (struct names_span){ m[i].start, m[i].end, NAMES_PERSON, 1,
+                                          true });
+    x->k->borne_out = false;
+    return rc;
+}
+
 static int find_names(void *worker, struct slice text, struct slice key,
                       scrub_found_fn *found, void *ctx, struct err *err)
 {
     struct seeker *k = worker;
     struct taking x = { k, text, found, ctx };
+    struct scrub_mail_name mail[MAIL_NAMES_MAX];
     const struct names_span *span;
-    size_t count;
-    int rc = ERR_OK;
+    size_t count, mails = 0;
+    int rc;
 
     (void)err;
+    rc = find_mail_names(&x, mail, &mails);
     names_find(k->worker, k->level, text, key, &span, &count);
     for (size_t i = 0; rc == ERR_OK && i < count; i++) {
         struct names_span s = span[i], last = s;
         size_t n = 0;
+
+        if (is_within(mail, mails, &s))
+            continue;
 
         if (s.class == NAMES_ORGANIZATION)
             n = first_of_towns(

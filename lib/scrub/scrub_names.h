@@ -23,4 +23,12 @@ typedef void scrub_form_fn(void *ctx, struct slice form, bool account);
 void scrub_name_forms(const struct names *m, struct slice v, bool sure,
                       scrub_form_fn *fn, void *ctx);
 
+/* A name of two words of which an e-mail address in the text is made. */
+struct scrub_mail_name {
+    size_t start, end;
+};
+/* Those of a text, at most `max`; a name may come again. */
+size_t scrub_mail_names(struct slice t, struct scrub_mail_name *out,
+                        size_t max);
+
 #endif

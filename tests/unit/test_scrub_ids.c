@@ -80,6 +80,31 @@ START_TEST(a_mailbox_of_an_office_in_a_reserved_domain_stays)
 }
 END_TEST
 
+START_TEST(a_name_of_common_words_goes_where_its_address_bears_it_out)
+{
+    check_gone("orders of Will Price (wprice@x.com) shipped", "Price");
+    check_gone("From: Rose Brown <brown65@web.de>\n\nRegards,\nRose\n--\n"
+               "BROWN ROSE",
+               "ROSE");
+    check_stays("Write to Customer Service <customerservice@x.com>",
+                "Customer Service");
+    check_stays("The Annual Report is at Will Price, tim@x.com", "Annual");
+}
+END_TEST
+
+START_TEST(a_surname_beside_its_address_is_no_place)
+{
+    static const char text[] =
+        "{\"a\":\"orders of Ngozi Brown (brown76@gmail.com) shipped to "
+        "Boise\",\"q\":\"c.last_name = 'Brown' AND c.first_name = 'Ngozi'\"}";
+
+    check_gone(text, "Brown");
+    check_gone(text, "Ngozi");
+    check_gone("From: Benedikt Tanabe <btanabe@proton.me> TANABE BENEDIKT",
+               "BENEDIKT");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_ids", scrub_fixture_begin, scrub_fixture_end);
@@ -90,5 +115,8 @@ int main(void)
     tcase_add_test(c, a_first_name_beside_a_numeric_id_goes);
     tcase_add_test(c, a_surname_in_a_user_id_goes_with_its_number);
     tcase_add_test(c, a_mailbox_of_an_office_in_a_reserved_domain_stays);
+    tcase_add_test(c,
+                   a_name_of_common_words_goes_where_its_address_bears_it_out);
+    tcase_add_test(c, a_surname_beside_its_address_is_no_place);
     return suite_run("scrub_ids", c);
 }
