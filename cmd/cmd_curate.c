@@ -8,6 +8,7 @@
 #include "curate_choices.h"
 #include "curate_print.h"
 #include "curate_settings.h"
+#include "curate_targets.h"
 #include "store_opening.h"
 
 #include "base/clock.h"
@@ -437,6 +438,23 @@ static const char *conflict(const struct cli *cli, const struct wishes *w)
     return NULL;
 }
 
+static int check_targets(const struct cli *cli, struct err *err)
+{
+    const struct curate_target all[] = {
+        { "--decisions", decisions, true },
+        { "--export", export_file, true },
+        { "--report", report_file, true },
+        { "--vault", curate_settings.vault, !reveal },
+        { "--key-file", cli->key_file, false },
+        { "--private-key", cli->private_file, false },
+        { "--keep", curate_settings.keep, false },
+        { "--check-leaks", leak_file, false },
+    };
+
+    return curate_targets_check(all, sizeof(all) / sizeof(*all),
+                                filter || reveal ? NULL : cli->store, err);
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct scrub_rules *rules = NULL;
@@ -448,6 +466,8 @@ static int run(struct cli *cli, int argc, char **argv)
     (void)argv;
     if (rc == ERR_OK && conflict(cli, &w))
         return cli_usage(cli, "%s", conflict(cli, &w));
+    if (rc == ERR_OK)
+        rc = check_targets(cli, &err);
     if (rc == ERR_OK && reveal)
         return curate_reveal(cli, plain_text);
     if (rc == ERR_OK)
