@@ -21,14 +21,6 @@ void buf_release(struct buf *b)
     buf_init(b, max);
 }
 
-void buf_reset(struct buf *b)
-{
-    b->len = 0;
-    b->overflow = false;
-    if (b->data)
-        b->data[0] = '\0';
-}
-
 char *buf_reserve(struct buf *b, size_t n)
 {
     size_t max = b->max ? b->max : BUF_MAX_ANY;
@@ -62,24 +54,9 @@ void buf_add(struct buf *b, const void *p, size_t n)
     b->data[b->len] = '\0';
 }
 
-void buf_add_slice(struct buf *b, struct slice s)
-{
-    buf_add(b, s.p, s.n);
-}
-
 void buf_str(struct buf *b, const char *s)
 {
     buf_add(b, s, strlen(s));
-}
-
-void buf_char(struct buf *b, char c)
-{
-    if (b->max || b->len + 2 > b->cap) {
-        buf_add(b, &c, 1);
-        return;
-    }
-    b->data[b->len++] = c;
-    b->data[b->len] = '\0';
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)
@@ -117,29 +94,6 @@ char *buf_take(struct buf *b, size_t *len)
     b->data = NULL;
     buf_release(b);
     return data;
-}
-
-struct slice buf_slice(const struct buf *b)
-{
-    return (struct slice){ b->data ? b->data : "", b->len };
-}
-
-struct slice slice_of(const char *s)
-{
-    return (struct slice){ s ? s : "", s ? strlen(s) : 0 };
-}
-
-bool slice_eq(struct slice a, struct slice b)
-{
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-bool slice_is(struct slice a, const char *s)
-{
-    /* Most are told apart by their first byte. */
-    if (!a.n || a.p[0] != s[0])
-        return !a.n && !*s;
-    return strlen(s) == a.n && memcmp(a.p, s, a.n) == 0;
 }
 
 int slice_cmp(struct slice a, struct slice b)

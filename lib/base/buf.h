@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Borrowed bytes: not NUL-terminated, valid as long as their owner. */
 struct slice {
@@ -29,11 +30,8 @@ struct buf {
 /* max 0 means BUF_MAX_ANY; a zeroed struct buf is a valid empty buffer. */
 void buf_init(struct buf *b, size_t max);
 void buf_release(struct buf *b);
-void buf_reset(struct buf *b); /* len = 0, keeps the memory */
 void buf_add(struct buf *b, const void *p, size_t n);
-void buf_add_slice(struct buf *b, struct slice s);
 void buf_str(struct buf *b, const char *s);
-void buf_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* Room for n more bytes; returns where to write them, NULL on overflow. The
@@ -41,11 +39,54 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 char *buf_reserve(struct buf *b, size_t n);
 /* Give the bytes away (never NULL, NUL-terminated); b is empty afterwards. */
 char *buf_take(struct buf *b, size_t *len);
-struct slice buf_slice(const struct buf *b);
+/* len = 0, keeps the memory */
+static inline void buf_reset(struct buf *b)
+{
+    b->len = 0;
+    b->overflow = false;
+    if (b->data)
+        b->data[0] = '\0';
+}
 
-struct slice slice_of(const char *s); /* NULL gives an empty slice */
-bool slice_eq(struct slice a, struct slice b);
-bool slice_is(struct slice a, const char *s);
+static inline void buf_add_slice(struct buf *b, struct slice s)
+{
+    buf_add(b, s.p, s.n);
+}
+
+static inline void buf_char(struct buf *b, char c)
+{
+    if (b->max || b->len + 2 > b->cap) {
+        buf_add(b, &c, 1);
+        return;
+    }
+    b->data[b->len++] = c;
+    b->data[b->len] = '\0';
+}
+
+static inline struct slice buf_slice(const struct buf *b)
+{
+    return (struct slice){ b->data ? b->data : "", b->len };
+}
+
+/* NULL gives an empty slice. */
+static inline struct slice slice_of(const char *s)
+{
+    return (struct slice){ s ? s : "", s ? strlen(s) : 0 };
+}
+
+static inline bool slice_eq(struct slice a, struct slice b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool slice_is(struct slice a, const char *s)
+{
+    /* Most are told apart by their first byte. */
+    if (!a.n || a.p[0] != s[0])
+        return !a.n && !*s;
+    return strlen(s) == a.n && memcmp(a.p, s, a.n) == 0;
+}
+
 int slice_cmp(struct slice a, struct slice b); /* bytewise, like memcmp */
 struct slice slice_trim(struct slice s);       /* ASCII white space */
 char *slice_dup(struct slice s);               /* caller frees */

@@ -7,7 +7,10 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#define LARGE_PAGE ((size_t)2 << 20)
 
 static _Noreturn void exhausted(void)
 {
@@ -105,12 +108,29 @@ int mem_try_array(void **out, size_t count, size_t size, const char *what,
     return ERR_OK;
 }
 
-void mem_grow(void **array, size_t *cap, size_t need, size_t size)
+void *mem_table(size_t count, size_t size)
+{
+    size_t total;
+    void *p;
+
+    if (__builtin_mul_overflow(count, size, &total) ||
+        total > SIZE_MAX - LARGE_PAGE)
+        exhausted();
+    if (total < LARGE_PAGE)
+        return mem_zalloc(total);
+    total = (total + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+    p = aligned_alloc(LARGE_PAGE, total);
+    if (!p)
+        exhausted();
+    (void)madvise(p, total, MADV_HUGEPAGE); /* or small ones serve */
+    memset(p, 0, total);
+    return p;
+}
+
+void mem_enlarge(void **array, size_t *cap, size_t need, size_t size)
 {
     size_t next = *cap;
 
-    if (need <= next)
-        return;
     while (next < need)
         next = next < 8 ? 8 : next + next / 2;
     *array = mem_realloc(*array, next, size);

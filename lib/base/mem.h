@@ -35,7 +35,17 @@ MUST_CHECK int mem_try_array(void **out, size_t count, size_t size,
                              const char *what, struct err *err);
 
 /* Grow *array (elements of `size` bytes) so that `need` fit; *cap follows. */
-void mem_grow(void **array, size_t *cap, size_t need, size_t size);
+void mem_enlarge(void **array, size_t *cap, size_t need, size_t size);
+static inline void mem_grow(void **array, size_t *cap, size_t need, size_t size)
+{
+    if (need > *cap)
+        mem_enlarge(array, cap, need, size);
+}
+
+/* Zeroed, for tables of megabytes that are read here and there: in large pages
+ * where the system has them. Free with free(). */
+void *mem_table(size_t count, size_t size)
+    __attribute__((malloc, returns_nonnull));
 
 /* Freed memory goes back to the system, as far as the allocator can. Worth its
  * time between phases that hold a model each. */

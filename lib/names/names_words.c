@@ -32,7 +32,7 @@ static uint16_t print_of(const unsigned char *s)
 static void read_prints(struct names_words *w)
 {
     size_t n = w->slots, extra = 0;
-    uint16_t *print = mem_array(2 * n + SLOTS_AT_ONCE, sizeof(*print));
+    uint16_t *print = mem_table(2 * n + SLOTS_AT_ONCE, sizeof(*print));
 
     for (size_t i = 0; i < n; i++)
         print[i] = print_of(w->slot + 3 * i);

@@ -73,7 +73,7 @@ static void list_types(const struct scrub_rules *r, struct slice like,
 static int apply(struct scrub_rules *r, const char *text, struct err *err)
 {
     enum scrub_action action = SCRUB_SURROGATE;
-    struct slice type;
+    struct slice type = { 0 };
     bool any = false;
     struct buf types = { 0 };
     int rc = parse(text, &type, &action, err);

@@ -240,7 +240,7 @@ int scrub_gate_build(struct scrub_gate *g, struct err *err)
     g->out = mem_array(states, sizeof(*g->out));
     g->link = mem_zalloc(states * sizeof(*g->link));
     make_trie(g, step);
-    g->cell = mem_zalloc(g->states * g->classes * sizeof(*g->cell));
+    g->cell = mem_table(g->states * g->classes, sizeof(*g->cell));
     make_links(g, step);
     make_starts(g);
     free(step);
