@@ -142,6 +142,28 @@ START_TEST(threads_do_not_change_what_is_known)
 }
 END_TEST
 
+START_TEST(a_conversation_that_is_too_large_is_told)
+{
+    struct curate_report_options o = { .rules = log_rules, .key = &log_key };
+    struct curate_report r = { 0 };
+    struct err err = { 0 };
+
+    (void)log_call("x", "b", "Who is there?", "Nobody.", 700);
+    (void)log_call("x", "b", "And now?", "Somebody.", 700);
+    for (int i = 0; i < 1025; i++) {
+        char ask[64];
+
+        (void)snprintf(ask, sizeof(ask), "How much is %d and %d?", i, 7 * i);
+        (void)log_call("x", "a", ask, "so", 700);
+    }
+    (void)log_curate();
+    ck_assert_msg(curate_report_run(log_store, &o, &r, &err) == 0, "%s",
+                  err.msg);
+    ck_assert_uint_eq(r.limited, 1);
+    curate_report_release(&r);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = tcase_create("talk");
@@ -155,6 +177,7 @@ int main(void)
     tcase_add_test(c,
                    a_small_call_that_comes_late_has_older_examples_made_again);
     tcase_add_test(c, threads_do_not_change_what_is_known);
+    tcase_add_test(c, a_conversation_that_is_too_large_is_told);
     rc = suite_run("curate_talk", c);
     log_release();
     return rc;

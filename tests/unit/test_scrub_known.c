@@ -171,7 +171,7 @@ START_TEST(logins_made_of_a_sure_name_agree_with_it)
     static const char *const logins[] = {
         "zkwiatkowski",  "kwiatkowskiz",           "KwiatkowskiZ1980",
         "@zkwiatkowski", "ZbigniewKwiatkowski",    "zbigniewKwiatkowski",
-        "zkwiatkowski/", "cv_ZbigniewKwiatkowski", "/home/zkwiatkowski/x",
+        "zkwiatkowski/", "cv_ZbigniewKwiatkowski", "C:\\Users\\zkwiatkowski\\x",
     };
 
     for (size_t i = 0; i < sizeof(logins) / sizeof(*logins); i++) {
