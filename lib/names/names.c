@@ -260,6 +260,7 @@ bool names_draws(const struct names *m, enum names_list list,
     d = &m->draw[list][SCRIPT_ASCII];
     for (size_t i = 0; i < d->count; i++)
         if (d->item[i].n == folded.n &&
+            (d->item[i].p[0] | 0x20) == (folded.p[0] | 0x20) &&
             strncasecmp(d->item[i].p, folded.p, folded.n) == 0)
             return true;
     return false;

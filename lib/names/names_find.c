@@ -402,16 +402,30 @@ static void add_region(struct names_worker *w, struct slice text,
  * capital. */
 static bool introduces(struct slice text, size_t i)
 {
-    static const char *const turns[] = {
+    static const char turns[][12] = {
         "'m ",        "\xE2\x80\x99m ", " am ",   "is is ",
         "m\xC3\xA9 ", "ame i",          " nom",   "naa",
         "llamo",      "hei\xC3\x9F",    "appelle"
     };
-    size_t n = text.n - i < INTRO_BYTES ? text.n - i : INTRO_BYTES;
+    static const bool begins[256] = {
+        ['\''] = true, [0xE2] = true, [' '] = true, ['i'] = true, ['m'] = true,
+        ['a'] = true,  ['n'] = true,  ['l'] = true, ['h'] = true,
+    };
+    size_t end = text.n - i < INTRO_BYTES ? text.n : i + INTRO_BYTES;
 
-    for (size_t k = 0; k < sizeof(turns) / sizeof(*turns); k++)
-        if (memmem(text.p + i, n, turns[k], strlen(turns[k])))
-            return true;
+    for (; i + 2 < end; i++) {
+        const char *p = text.p + i;
+
+        if (!begins[(unsigned char)*p])
+            continue;
+        for (size_t k = 0; k < sizeof(turns) / sizeof(*turns); k++)
+            if (p[0] == turns[k][0] && p[1] == turns[k][1]) {
+                size_t n = strlen(turns[k]);
+
+                if (n <= end - i && memcmp(p, turns[k], n) == 0)
+                    return true;
+            }
+    }
     return false;
 }
 

@@ -306,6 +306,8 @@ static size_t kind_behind(struct slice v)
         "bay",           "valley", "river",  "airport", "township"
     };
 
+    if (!memchr(v.p, ' ', v.n))
+        return 0;
     for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
         size_t n = strlen(list[i]);
 
@@ -324,6 +326,8 @@ static size_t kind_before(struct slice v)
         "state of ", "the city of ", "lake ",    "mount ",
     };
 
+    if (!memchr(v.p, ' ', v.n))
+        return 0;
     for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
         size_t n = strlen(list[i]);
 

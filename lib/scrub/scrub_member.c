@@ -28,9 +28,8 @@ struct scrub_members *scrub_members_new(void)
 
 void scrub_members_reset(struct scrub_members *m)
 {
-    map_free(m->listed);
-    map_free(m->whole);
-    m->listed = m->whole = NULL;
+    map_clear(m->listed);
+    map_clear(m->whole);
     m->hits.count = 0;
 }
 
@@ -38,7 +37,8 @@ void scrub_members_free(struct scrub_members *m)
 {
     if (!m)
         return;
-    scrub_members_reset(m);
+    map_free(m->listed);
+    map_free(m->whole);
     free(m->hits.item);
     free(m);
 }
@@ -89,7 +89,7 @@ int scrub_member_take(struct scrub_search *s)
     const uint64_t *at;
     int rc = ERR_OK;
 
-    if (s->w->collecting || !m->listed || !m->whole ||
+    if (s->w->collecting || !m->listed || !m->whole || !map_count(m->listed) ||
         !map_get(m->listed, s->text.p, s->text.n))
         return ERR_OK;
     at = map_get(m->whole, s->text.p, s->text.n);

@@ -54,6 +54,8 @@ struct seeker {
     size_t template_count;
     bool borne_out; /* names that are taken are persons for sure */
     struct scrub_known *collects; /* may be NULL */
+    size_t text_used;
+    char text[NOTES_MAX * (NOTE_BYTES_MAX + 1)]; /* of the notes */
 };
 
 struct shared {
@@ -133,9 +135,7 @@ static void index_clear(struct seeker *k)
 static void forget(struct seeker *k)
 {
     index_clear(k);
-    for (size_t i = 0; i < k->count; i++)
-        free(k->note[i].text);
-    k->count = 0;
+    k->count = k->text_used = 0;
     map_clear(k->known);
 }
 
@@ -155,17 +155,25 @@ static void worker_free(void *worker)
 static struct note *note_of(struct seeker *k, struct slice v,
                             enum names_class class)
 {
-    const uint64_t *at = k->known ? map_get(k->known, v.p, v.n) : NULL;
+    uint64_t *at;
+    bool added;
+    char *text;
 
-    if (at)
-        return &k->note[*at];
-    if (k->count == NOTES_MAX || v.n < SCRUB_NOTE_MIN || v.n > NOTE_BYTES_MAX)
-        return NULL;
     if (!k->known)
         k->known = map_new();
-    *map_put(k->known, v.p, v.n, NULL) = k->count;
-    k->note[k->count] =
-        (struct note){ .text = slice_dup(v), .n = v.n, .class = class };
+    if (k->count == NOTES_MAX || v.n < SCRUB_NOTE_MIN || v.n > NOTE_BYTES_MAX) {
+        at = map_get(k->known, v.p, v.n);
+        return at ? &k->note[*at] : NULL;
+    }
+    at = map_put(k->known, v.p, v.n, &added);
+    if (!added)
+        return &k->note[*at];
+    *at = k->count;
+    text = k->text + k->text_used;
+    k->text_used += v.n + 1;
+    memcpy(text, v.p, v.n);
+    text[v.n] = '\0';
+    k->note[k->count] = (struct note){ .text = text, .n = v.n, .class = class };
     return &k->note[k->count++];
 }
 

@@ -25,7 +25,10 @@ static bool is_letter(char c)
 static void add_cased(struct buf *out, struct slice v, enum casing casing)
 {
     bool mixed = false, fresh = true;
+    char *to = buf_reserve(out, v.n);
 
+    if (!to)
+        return;
     for (size_t i = 0; i + 1 < v.n; i++)
         mixed |= v.p[i] >= 'A' && v.p[i] <= 'Z' && v.p[i + 1] >= 'a' &&
                  v.p[i + 1] <= 'z';
@@ -39,8 +42,10 @@ static void add_cased(struct buf *out, struct slice v, enum casing casing)
         else if ((casing == LOWER || (!upper && !mixed)) && c >= 'A' &&
                  c <= 'Z')
             c = (char)(c | 0x20);
-        buf_char(out, c);
+        to[i] = c;
     }
+    out->len += v.n;
+    out->data[out->len] = '\0';
 }
 
 bool scrub_name_tells(const struct names *m, struct slice word)
