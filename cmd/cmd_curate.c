@@ -7,6 +7,7 @@
 #include "cmd.h"
 #include "curate_choices.h"
 #include "curate_print.h"
+#include "curate_remembered.h"
 #include "curate_settings.h"
 #include "curate_targets.h"
 #include "store_opening.h"
@@ -233,7 +234,8 @@ static bool to_stdout(const char *path)
 }
 
 static int summary(struct cli *cli, const struct curate_result *r,
-                   const struct scrub_rules *rules, double seconds)
+                   const struct scrub_rules *rules, const char *changes,
+                   double seconds)
 {
     bool data = to_stdout(decisions) || to_stdout(export_file) ||
                 to_stdout(report_file);
@@ -241,65 +243,105 @@ static int summary(struct cli *cli, const struct curate_result *r,
     int code = EXIT_DONE;
 
     if (cli->json && !leak_file && !to_stdout(report_file))
-        curate_summary_json(r, rules, seconds, &out);
+        curate_summary_json(r, rules, changes, seconds, &out);
     else if (!cli->json && !cli->quiet && !data &&
              (r->fresh || r->settled || r->corrections || r->uncorrected ||
               cli->tty_out))
-        curate_summary_text(cli, r, rules, seconds, &out);
+        curate_summary_text(cli, r, rules, changes, seconds, &out);
     if (out.len)
         code = cli_write(cli, &out);
     buf_release(&out);
     return code;
 }
 
-static int curate_store(struct cli *cli, const struct scrub_rules *rules,
-                        struct wishes *w, struct err *err)
+/* As the store remembers what was not given now. */
+static int settle_rules(struct store *s, struct scrub_rules **rules,
+                        struct buf *changes, struct err *err)
 {
+    struct scrub_rules *as_before = NULL;
+    bool used;
+    int rc = curate_recall(s, &used, err);
+
+    if (rc == ERR_OK && used)
+        rc = curate_load_rules(&as_before, err);
+    if (rc == ERR_OK)
+        rc = curate_remember(s, changes, err);
+    if (as_before) {
+        scrub_rules_free(*rules);
+        *rules = as_before;
+    }
+    return rc;
+}
+
+/* What a run over the store needs, and has. */
+struct run_parts {
+    struct store *store;
+    struct scrub_vault *vault;
     struct crypto_key key;
-    struct curate_options o = { .rules = rules,
-                                .key = &key,
-                                .threads = cli->threads,
-                                .locked = true,
-                                .progress = &cli->progress };
-    struct curate_result r = { 0 };
-    struct store *s = NULL;
-    struct scrub_vault *vault = NULL;
-    int64_t began = clock_mono_ns();
-    int code = EXIT_DONE;
-    int rc = cmd_store_open(cli, STORE_WRITE, &s, err);
+    struct curate_options options;
+    struct curate_result result;
+    struct buf changes; /* of what was remembered */
+};
+
+static int curate_all(struct cli *cli, struct scrub_rules **rules,
+                      struct run_parts *p, struct err *err)
+{
+    struct curate_options *o = &p->options;
+    int rc = cmd_store_open(cli, STORE_WRITE, &p->store, err);
 
     /* Only then: a key is not made where the store's own is missing. */
     if (rc == ERR_OK)
-        rc = curate_load_key(cli, &key, err);
+        rc = curate_load_key(cli, &p->key, err);
     if (rc == ERR_OK)
-        rc = curate_open_vault(&key, &vault, err);
+        rc = curate_open_vault(&p->key, &p->vault, err);
     if (rc == ERR_OK)
         rc = curate_spool(cli, err);
     /* Only then: what another run goes by does not change under it. */
     if (rc == ERR_OK)
-        rc = store_lock(s, "curate", err);
+        rc = store_lock(p->store, "curate", err);
     if (rc == ERR_OK)
-        rc = curate_choices_settle(s, &o, err);
-    o.vault = vault;
+        rc = settle_rules(p->store, rules, &p->changes, err);
+    *o = (struct curate_options){ .rules = *rules,
+                                  .key = &p->key,
+                                  .threads = cli->threads,
+                                  .vault = p->vault,
+                                  .locked = true,
+                                  .progress = &cli->progress };
     if (rc == ERR_OK)
-        rc = curate_run(s, &o, &r, err);
+        rc = curate_choices_settle(p->store, o, err);
+    if (rc == ERR_OK)
+        rc = curate_run(p->store, o, &p->result, err);
     cli_progress_end(cli);
-    if (rc == ERR_OK && r.settled)
-        curate_warn_empty(cli, &r);
+    return rc;
+}
+
+static int curate_store(struct cli *cli, struct scrub_rules **rules,
+                        struct wishes *w, struct err *err)
+{
+    struct run_parts p = { 0 };
+    const struct curate_result *r = &p.result;
+    int64_t began = clock_mono_ns();
+    int code = EXIT_DONE;
+    int rc = curate_all(cli, rules, &p, err);
+
+    if (rc == ERR_OK && r->settled)
+        curate_warn_empty(cli, r);
     if (rc == ERR_OK)
-        code = summary(cli, &r, rules, (double)(clock_mono_ns() - began) / 1e9);
+        code = summary(cli, r, *rules, p.changes.data,
+                       (double)(clock_mono_ns() - began) / 1e9);
     if (rc == ERR_OK && code == EXIT_DONE)
-        rc = write_outputs(cli, s, rules, &key, w, &code, err);
-    if (rc == ERR_OK && r.quarantined)
+        rc = write_outputs(cli, p.store, *rules, &p.key, w, &code, err);
+    if (rc == ERR_OK && r->quarantined)
         cli_warn(cli, "%llu calls could not be scrubbed and are quarantined",
-                 (unsigned long long)r.quarantined);
-    if (rc == ERR_OK && r.quarantined + r.uncorrected && code == EXIT_DONE)
+                 (unsigned long long)r->quarantined);
+    if (rc == ERR_OK && r->quarantined + r->uncorrected && code == EXIT_DONE)
         code = EXIT_PARTLY;
-    crypto_wipe(&key, sizeof(key));
-    scrub_vault_close(vault);
-    curate_choices_release(&o);
-    curate_result_release(&r);
-    store_close(s);
+    crypto_wipe(&p.key, sizeof(p.key));
+    scrub_vault_close(p.vault);
+    curate_choices_release(&p.options);
+    curate_result_release(&p.result);
+    buf_release(&p.changes);
+    store_close(p.store);
     return rc < 0 ? cli_fail(cli, err) : code;
 }
 
@@ -403,6 +445,8 @@ static const char *conflict(const struct cli *cli, const struct wishes *w)
         1)
         return "only one of --decisions, --export and --report may go to "
                "stdout";
+    if (curate_settings.strict && curate_settings.no_strict)
+        return "--strict and --no-strict exclude each other";
     if (report_file && leak_file && cli->json)
         return "--check-leaks and --report are two documents; ask for one";
     if (!report_file && cli_is_typed(cli, "canaries"))
@@ -479,7 +523,7 @@ static int run(struct cli *cli, int argc, char **argv)
     else if (filter)
         code = run_filter(cli, rules, &err);
     else
-        code = curate_store(cli, rules, &w, &err);
+        code = curate_store(cli, &rules, &w, &err);
     scrub_rules_free(rules);
     return code;
 }

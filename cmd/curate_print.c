@@ -209,8 +209,8 @@ static void put_corrections(struct cli *cli, const struct curate_result *r,
 }
 
 void curate_summary_text(struct cli *cli, const struct curate_result *r,
-                         const struct scrub_rules *rules, double seconds,
-                         struct buf *out)
+                         const struct scrub_rules *rules, const char *changes,
+                         double seconds, struct buf *out)
 {
     put_corrections(cli, r, out);
     if (!r->fresh && !r->settled && r->corrections)
@@ -220,7 +220,10 @@ void curate_summary_text(struct cli *cli, const struct curate_result *r,
                    r->calls);
         return;
     }
-    if (r->again)
+    if (r->again && changes)
+        cli_note(cli, "all calls are done again, since the store is told %s",
+                 changes);
+    else if (r->again)
         cli_note(cli, "all calls are done again, since \"%s\" became \"%s\"",
                  r->was, r->version);
     if (r->divided)
@@ -326,14 +329,15 @@ static void put_summary(struct json_writer *w, const struct curate_result *r,
 }
 
 void curate_summary_json(const struct curate_result *r,
-                         const struct scrub_rules *rules, double seconds,
-                         struct buf *out)
+                         const struct scrub_rules *rules, const char *changes,
+                         double seconds, struct buf *out)
 {
     struct json_writer w;
 
     json_writer_init(&w, out, true);
     json_begin_document(&w, "slmctl.curate/1");
     put_summary(&w, r, rules, seconds);
+    json_put_string(&w, "changed_options", changes);
     json_end_object(&w);
     buf_char(out, '\n');
 }

@@ -29,11 +29,11 @@ MUST_CHECK int curate_output_close(struct curate_output *o, int rc,
 /* Tells of splits that have no example, though they should. */
 void curate_warn_empty(struct cli *cli, const struct curate_result *r);
 void curate_summary_text(struct cli *cli, const struct curate_result *r,
-                         const struct scrub_rules *rules, double seconds,
-                         struct buf *out);
+                         const struct scrub_rules *rules, const char *changes,
+                         double seconds, struct buf *out);
 void curate_summary_json(const struct curate_result *r,
-                         const struct scrub_rules *rules, double seconds,
-                         struct buf *out);
+                         const struct scrub_rules *rules, const char *changes,
+                         double seconds, struct buf *out);
 
 /* --check-leaks; *code becomes EXIT_FAILED if anything survives. */
 MUST_CHECK int curate_leaks(struct cli *cli, struct store *s, const char *file,

@@ -12,8 +12,6 @@
 
 #include <string.h>
 
-#define KEEP_MAX ((size_t)64 << 20)
-
 struct curate_settings curate_settings;
 
 enum scrub_scope curate_settings_scope(void)
@@ -42,23 +40,40 @@ static enum scrub_names names_of(const char *name)
                                                 : SCRUB_NAMES_PARANOID;
 }
 
+size_t curate_actions_from(const struct cli_list *actions)
+{
+    size_t from = actions->count;
+
+    while (from && strcmp(actions->items[from - 1], "none") != 0)
+        from--;
+    return from;
+}
+
+/* "none" takes back what an earlier run has said. */
+static bool is_path(const char *given)
+{
+    return given && strcmp(given, "none") != 0;
+}
+
 static int load(struct scrub_rules *r, struct err *err)
 {
     struct curate_settings *o = &curate_settings;
+    size_t from = curate_actions_from(&o->actions);
     struct scrub_settings s = { .strict = o->strict,
                                 .scope = curate_settings_scope(),
                                 .names = names_of(o->names),
-                                .actions = o->actions.items,
-                                .action_count = o->actions.count };
+                                .actions = from ? o->actions.items + from
+                                                : o->actions.items,
+                                .action_count = o->actions.count - from };
     struct buf keep = { 0 };
     int rc = crypto_init(err);
 
     if (rc == ERR_OK)
         rc = scrub_rules_add_builtin(r, err);
-    if (rc == ERR_OK && o->rules)
+    if (rc == ERR_OK && is_path(o->rules))
         rc = scrub_rules_add_dir(r, o->rules, err);
-    if (rc == ERR_OK && o->keep)
-        rc = codec_read_file(o->keep, KEEP_MAX, &keep, err);
+    if (rc == ERR_OK && is_path(o->keep))
+        rc = codec_read_file(o->keep, CURATE_KEEP_MAX, &keep, err);
     if (rc == ERR_OK) {
         s.keep = buf_slice(&keep);
         scrub_rules_set(r, &s);

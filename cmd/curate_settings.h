@@ -13,8 +13,9 @@
 struct curate_settings {
     const char *rules, *keep, *names, *scope, *vault; /* NULL: not given */
     struct cli_list actions;
-    bool strict;
+    bool strict, no_strict;
 };
+#define CURATE_KEEP_MAX ((size_t)64 << 20)
 extern struct curate_settings curate_settings;
 
 #define CURATE_SETTINGS                                                        \
@@ -46,6 +47,10 @@ extern struct curate_settings curate_settings;
           .kind = OPT_FLAG,                                                    \
           .value = &curate_settings.strict,                                    \
           .help = "replace also what has only the shape" },                    \
+        { .name = "no-strict",                                                 \
+          .kind = OPT_FLAG,                                                    \
+          .value = &curate_settings.no_strict,                                 \
+          .help = "take back the --strict of earlier runs" },                  \
         { .name = "vault",                                                     \
           .kind = OPT_STRING,                                                  \
           .value = &curate_settings.vault,                                     \
@@ -59,6 +64,8 @@ extern struct curate_settings curate_settings;
         .choices = "conversation|client|dataset"                               \
     }
 
+/* Of --action: those before the last "none" are taken back. */
+size_t curate_actions_from(const struct cli_list *actions);
 /* The scope of --scope. */
 enum scrub_scope curate_settings_scope(void);
 /* The vault of --vault, to add to; NULL without it. */

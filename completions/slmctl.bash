@@ -35,7 +35,7 @@ _slmctl()
         options='--import --format --outcomes --follow --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --no-encryption --seal-to --store --key-file --private-key --json --quiet --progress --threads --help'
         ;;
     'curate')
-        options='--rules --action --keep --names --strict --vault --scope --drop --require --contradictory --similarity --group-by --split-by --split --decisions --export --task --check-leaks --report --canaries --check-rules --filter --reveal --text --spans --shard --summary --store --key-file --private-key --json --quiet --progress --threads --help'
+        options='--rules --action --keep --names --strict --no-strict --vault --scope --drop --require --contradictory --similarity --group-by --split-by --split --decisions --export --task --check-leaks --report --canaries --check-rules --filter --reveal --text --spans --shard --summary --store --key-file --private-key --json --quiet --progress --threads --help'
         ;;
     'cluster')
         options='--refit --embedder --assignments --rename --merge --pin --unpin --store --key-file --json --quiet --progress --threads --seed --help'

@@ -62,6 +62,7 @@ complete -c slmctl -n '__slmctl_on curate' -l action -x -d 'surrogate (default),
 complete -c slmctl -n '__slmctl_on curate' -l keep -r -F -d 'values that are not replaced, one a line'
 complete -c slmctl -n '__slmctl_on curate' -l names -x -a 'off rules tagger paranoid' -d 'how far to go for names (default tagger)'
 complete -c slmctl -n '__slmctl_on curate' -l strict -d 'replace also what has only the shape'
+complete -c slmctl -n '__slmctl_on curate' -l no-strict -d 'take back the --strict of earlier runs'
 complete -c slmctl -n '__slmctl_on curate' -l vault -r -F -d 'keep there, encrypted, what surrogates stand for'
 complete -c slmctl -n '__slmctl_on curate' -l scope -x -a 'conversation client dataset' -d 'where equal values look equal (default conversation)'
 complete -c slmctl -n '__slmctl_on curate' -l drop -x -d 'faults that drop a call, as changes: refusal,-long'

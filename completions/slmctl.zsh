@@ -56,6 +56,7 @@ _slmctl_curate()
         '--keep=[values that are not replaced, one a line]:FILE:_files' \
         '--names=[how far to go for names (default tagger)]:LEVEL:(off rules tagger paranoid)' \
         '--strict[replace also what has only the shape]' \
+        '--no-strict[take back the --strict of earlier runs]' \
         '--vault=[keep there, encrypted, what surrogates stand for]:FILE:_files' \
         '--scope=[where equal values look equal (default conversation)]:SCOPE:(conversation client dataset)' \
         '--drop=[faults that drop a call, as changes\: refusal,-long]:LIST: ' \

@@ -27,7 +27,7 @@ version
 version --action EMAIL=tag
 version --action EMAIL=mask --action PHONE=tag
 version --action EMAIL=drop
-version --strict
+version --action none --strict
 version --scope client
 version --keep keep
 sort -u versions | wc -l

@@ -1,0 +1,23 @@
+/*
+ * curate_remembered.h - what a store remembers of how it is scrubbed
+ *
+ * --names, --scope, --strict, --action, --keep and --rules: a later run
+ * without them goes on as before. What is remembered is used for the whole
+ * life of the process.
+ */
+#ifndef CURATE_REMEMBERED_H
+#define CURATE_REMEMBERED_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "store/store.h"
+
+/* Sets what was not given in curate_settings as the store remembers it. *used:
+ * there was something, and rules have to be loaded again. */
+MUST_CHECK int curate_recall(struct store *s, bool *used, struct err *err);
+/* Lets the store remember what is in use now; after curate_recall. What has
+ * changed is appended to *changes. */
+MUST_CHECK int curate_remember(struct store *s, struct buf *changes,
+                               struct err *err);
+
+#endif
