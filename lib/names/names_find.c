@@ -26,6 +26,8 @@ struct names_worker {
     struct names_tokens peek; /* words by themselves */
     struct names_span *span;
     size_t count, cap;
+    struct names_span *behind;
+    size_t behind_count, behind_cap;
     enum names_level level;
     struct slice text;
     int english; /* of the region: 1 yes, -1 no, 0 not asked */
@@ -46,6 +48,7 @@ void names_worker_free(struct names_worker *w)
     names_tokens_release(&w->tokens);
     names_tokens_release(&w->peek);
     free(w->span);
+    free(w->behind);
     free(w);
 }
 
@@ -515,20 +518,32 @@ static void scan(struct names_worker *w, struct slice text)
     read_region(w, text, 0, text.n);
 }
 
-/* A field's value is a name as a whole, whatever the tagger made of it. */
+static void push_behind(struct names_worker *w, struct names_span s)
+{
+    void *all = w->behind;
+
+    mem_grow(&all, &w->behind_cap, w->behind_count + 1, sizeof(*w->behind));
+    w->behind = all;
+    w->behind[w->behind_count++] = s;
+}
+
+/* A field's value is a name as a whole, whatever the tagger made of it. Spans
+ * behind it wait in w->behind, the next one last: fields come in order, and
+ * each span moves but a few times. */
 static void add_field(struct names_worker *w, struct slice text,
                       struct slice value)
 {
-    size_t start = (size_t)(value.p - text.p), end = start + value.n, n = 0, at;
+    size_t start = (size_t)(value.p - text.p), end = start + value.n;
 
-    for (size_t i = 0; i < w->count; i++)
-        if (w->span[i].end <= start || w->span[i].start >= end)
-            w->span[n++] = w->span[i];
-    w->count = n;
-    push(w, (struct names_span){ 0, 0, NAMES_PERSON, 1, true });
-    for (at = w->count - 1; at && w->span[at - 1].start >= end; at--)
-        w->span[at] = w->span[at - 1];
-    w->span[at] = (struct names_span){ start, end, NAMES_PERSON, 1, true };
+    while (w->count && w->span[w->count - 1].start >= end)
+        push_behind(w, w->span[--w->count]);
+    while (w->behind_count && w->behind[w->behind_count - 1].end <= start)
+        push(w, w->behind[--w->behind_count]);
+    while (w->count && w->span[w->count - 1].end > start)
+        w->count--;
+    while (w->behind_count && w->behind[w->behind_count - 1].start < end)
+        w->behind_count--;
+    push(w, (struct names_span){ start, end, NAMES_PERSON, 1, true });
 }
 
 static void find_fields(struct names_worker *w, struct slice text)
@@ -540,6 +555,8 @@ static void find_fields(struct names_worker *w, struct slice text)
         add_field(w, text, value);
     for (at = 0; names_turn_next(&w->m->words, text, &at, &value);)
         add_field(w, text, value);
+    while (w->behind_count)
+        push(w, w->behind[--w->behind_count]);
 }
 
 /* A whole value whose key says what it is. */

@@ -1,12 +1,14 @@
 /* test_names_find.c - what is a name in a text, and what stays */
 #include "names/names.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static struct names *names;
 static struct names_worker *worker;
@@ -382,6 +384,43 @@ START_TEST(two_teams_are_no_company)
 }
 END_TEST
 
+static double cpu_seconds(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
+/* Seconds for n names that are introduced, one behind the other. */
+static double time_of_introductions(size_t n)
+{
+    static const char turn[] = "\xE7\x94\xB0\xE4\xB8\xAD" /* Tanaka */
+                               "\xE3\x81\x95\xE3\x82\x93\xE3\x80\x81";
+    struct buf text = { 0 };
+    const struct names_span *s;
+    size_t count;
+    double begun;
+
+    for (size_t i = 0; i < n; i++)
+        buf_str(&text, turn);
+    begun = cpu_seconds();
+    names_find(worker, NAMES_TAGGER, buf_slice(&text), slice_of(""), &s,
+               &count);
+    begun = cpu_seconds() - begun;
+    ck_assert_uint_eq(count, n);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_uint_eq(s[i].start, i * (sizeof(turn) - 1));
+    buf_release(&text);
+    return begun;
+}
+
+/* It was quadratic: each moved all spans before it. */
+START_TEST(many_introductions_take_time_by_their_number)
+{
+    double few = time_of_introductions(5000);
+
+    ck_assert_double_lt(time_of_introductions(40000), 0.1 + 24 * few);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("names_find");
@@ -409,6 +448,7 @@ int main(void)
     tcase_add_test(c, two_towns_are_not_one);
     tcase_add_test(c, brands_and_laws_of_families_are_nobody);
     tcase_add_test(c, who_says_what_he_is_gives_no_name);
+    tcase_add_test(c, many_introductions_take_time_by_their_number);
     suite_add_tcase(s, c);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
