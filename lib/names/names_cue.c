@@ -14,6 +14,8 @@ static const struct {
     { CUE_HONORIFIC,
       "mr mrs ms mx miss dr prof sr sra srta herr frau mme mlle senor senora "
       "senorita monsieur madame signora signor mister rev hr fru dhr mevr" },
+    { CUE_MISTER, "signor signora signorina senhor senhora senor senora "
+                  "monsieur madame mevrouw heer herrn" },
     { CUE_LABEL,
       "name names passenger passengers patient customer client employee "
       "contact attn beneficiary cardholder insured recipient sender signed "

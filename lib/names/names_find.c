@@ -20,6 +20,15 @@
 #define PEEKS 16       /* words that are looked at together */
 #define LOWER_MAX 2000 /* bytes of a text without capitals */
 
+#define JUDGED 240 /* bytes around a region whose language is asked */
+
+enum names_language {
+    LANGUAGE_UNKNOWN, /* not asked yet */
+    LANGUAGE_ENGLISH,
+    LANGUAGE_ODD,   /* words that no list has */
+    LANGUAGE_OTHER, /* small words of another */
+};
+
 struct names_worker {
     const struct names *m;
     struct names_tokens tokens;
@@ -30,7 +39,8 @@ struct names_worker {
     size_t behind_count, behind_cap;
     enum names_level level;
     struct slice text;
-    int english; /* of the region: 1 yes, -1 no, 0 not asked */
+    size_t from, to;            /* the region */
+    enum names_language spoken; /* around it */
 };
 
 struct names_worker *names_worker_new(const struct names *m)
@@ -52,6 +62,11 @@ void names_worker_free(struct names_worker *w)
     free(w);
 }
 
+static bool is_word_byte(char c)
+{
+    return (unsigned char)c >= 0x80 || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
 static void push(struct names_worker *w, struct names_span s)
 {
     void *all = w->span;
@@ -61,27 +76,79 @@ static void push(struct names_worker *w, struct names_span s)
     w->span[w->count++] = s;
 }
 
-/* Whether the small words of the region are English: elsewhere a capital may
- * begin any noun. Asked once, and only if something depends on it. */
-static bool is_english(struct names_worker *w)
+struct tally {
+    size_t small, known, english, foreign;
+};
+
+static void tally_word(const struct names_worker *w, struct slice word,
+                       struct tally *t)
 {
-    const struct names_token *k = w->tokens.item + TOKENS_MARGIN;
-    size_t small = 0, known = 0;
     char folded[WORD_MAX];
+    unsigned char c = (unsigned char)word.p[0];
+    bool low = c >= 'a' && c <= 'z';
+    size_t n = names_fold(word, folded);
+    unsigned lists = names_words_get(&w->m->words, folded, n);
+    bool own = (lists & W_COMMON) != 0, other = (lists & W_FOREIGN) != 0;
 
-    if (w->english)
-        return w->english > 0;
-    for (size_t i = 0; i < w->tokens.count; i++)
-        if (k[i].shape == SHAPE_LOWER) {
-            size_t n = names_fold(
-                (struct slice){ w->text.p + k[i].start, k[i].end - k[i].start },
-                folded);
+    if (!low && (lists & (W_NAME | W_PLACE | W_PHRASE)) && !(lists & W_SMALL))
+        return;
+    t->small += low;
+    t->known += low && own;
+    t->english += own && !other;
+    t->foreign += other && !own;
+}
 
-            small++;
-            known += (names_words_get(&w->m->words, folded, n) & W_COMMON) != 0;
-        }
-    w->english = small < 3 || known * 2 >= small ? 1 : -1;
-    return w->english > 0;
+/* What is spoken around the region: elsewhere a capital may begin any noun,
+ * and the tagger has learnt from English alone. Asked once, and only if
+ * something depends on it. */
+static enum names_language spoken(struct names_worker *w)
+{
+    const char *p = w->text.p;
+    size_t i = w->from > JUDGED ? w->from - JUDGED : 0;
+    size_t to = w->text.n - w->to > JUDGED ? w->to + JUDGED : w->text.n;
+    struct tally t = { 0 };
+
+    if (w->spoken)
+        return w->spoken;
+    while (i && i < to && is_word_byte(p[i - 1]))
+        i++;
+    while (i < to) {
+        size_t from = i;
+
+        while (i < to && is_word_byte(p[i]))
+            i++;
+        if (i - from > 1)
+            tally_word(w, (struct slice){ p + from, i - from }, &t);
+        i += i == from;
+    }
+    w->spoken = t.foreign > t.english                   ? LANGUAGE_OTHER
+                : t.small < 3 || t.known * 2 >= t.small ? LANGUAGE_ENGLISH
+                                                        : LANGUAGE_ODD;
+    return w->spoken;
+}
+
+/* Where the tagger and capitals tell nothing, a person has a first name that
+ * is no word, and a place is one of a list. */
+static bool is_known(const struct names_token *from,
+                     const struct names_token *to, enum names_class class)
+{
+    const unsigned plain = W_COMMON | W_FOREIGN | W_SMALL;
+    bool one = to - from == 1;
+
+    if (class == NAMES_ORGANIZATION)
+        return false;
+    if (class == NAMES_PLACE)
+        return from->place ||
+               ((from->lists & W_PLACE) && !(from->lists & plain));
+    if (!(from->lists & (one ? W_GIVEN_MUCH : W_GIVEN)) ||
+        (from->lists & plain))
+        return false;
+    for (const struct names_token *k = from + 1; k < to; k++)
+        if (names_is_capital(k) && k->shape != SHAPE_LETTER &&
+            (!(k->lists & W_NAME) || (k->lists & (W_FOREIGN | W_SMALL)) ||
+             ((k->lists & W_COMMON) && !(from->lists & W_GIVEN_MUCH))))
+            return false;
+    return true;
 }
 
 /* A word of no list, which only its capital makes a name. */
@@ -214,13 +281,20 @@ static void emit_name(struct names_worker *w, const struct names_token *from,
     while (to > from + 1 && names_is_connecting(to - 1) &&
            !(to[-1].shape == SHAPE_PUNCT && to[-2].shape == SHAPE_LETTER))
         to--;
+    if (class == NAMES_ORGANIZATION && !from->sure && to - from > 1 &&
+        (to[-1].lists & W_LAST) && (from->lists & W_GIVEN_MUCH) &&
+        is_known(from, to, NAMES_PERSON) && spoken(w) == LANGUAGE_OTHER)
+        class = NAMES_PERSON;
     if (class == NAMES_PLACE && !sure && emit_joined(w, from, to))
         return;
     while (class == NAMES_PLACE && to > from + 1 &&
            (to[-1].shape == SHAPE_LETTER || names_is_connecting(to - 1)))
         to--; /* Washington D.C. */
     if (names_refused(from, to, class) ||
-        (is_bare(from, to) && (!is_english(w) || is_lone(w, from, to))))
+        (is_bare(from, to) &&
+         (spoken(w) != LANGUAGE_ENGLISH || is_lone(w, from, to))) ||
+        (!from->sure && !is_known(from, to, class) &&
+         spoken(w) == LANGUAGE_OTHER))
         return;
     if (to - from == 1 && emit_places(w, from))
         return;
@@ -343,7 +417,9 @@ static void read_region(struct names_worker *w, struct slice text, size_t from,
     bool code = is_code(text, from, to);
 
     w->text = text;
-    w->english = 0;
+    w->from = from;
+    w->to = to;
+    w->spoken = LANGUAGE_UNKNOWN;
     names_tokens_read(t, &w->m->words, text, from, to);
     names_candidates(t);
     names_evidence(t, code);

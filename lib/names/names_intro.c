@@ -42,7 +42,7 @@ static unsigned lists_of(const struct names_token *t,
 
 static bool is_first_name(unsigned lists, enum strength s)
 {
-    if (lists & (W_TECH | W_CONTINENT | W_CALENDAR | W_NATION))
+    if (lists & (W_TECH | W_CONTINENT | W_CALENDAR | W_NATION | W_SMALL))
         return false;
     if (lists & W_POPULAR)
         return true;
@@ -71,7 +71,7 @@ static void mark(struct names_token *k, unsigned lists, bool first)
     k->tag = first ? TAG_B_PERSON : TAG_I_PERSON;
     k->sure = 2;
     k->candidate = 1;
-    k->lists |= (uint16_t)lists;
+    k->lists |= lists;
 }
 
 void names_introduced(struct names_tokens *t, const struct names_words *words,

@@ -29,9 +29,14 @@ enum {
     W_CALENDAR = 1 << 13,
     W_TECH = 1 << 14,   /* products and companies that are nobody */
     W_PHRASE = 1 << 15, /* the first word of places of several words */
+    /* The tagger does not ask for these: */
+    W_FOREIGN = 1 << 16, /* a common word of another language than English */
+    W_SMALL = 1 << 17,   /* its function words */
 };
+#define W_TAGGER 0xFFFFu
 #define W_NAME (W_FEMALE | W_MALE | W_FIRST | W_LAST)
 #define W_GIVEN (W_FEMALE | W_MALE | W_FIRST)
+#define W_GIVEN_MUCH (W_FEMALE | W_MALE | W_POPULAR)
 #define W_PLACE (W_CITY | W_REGION)
 
 #define WORD_MAX 48   /* bytes of a folded word; longer ones are cut */
@@ -44,9 +49,9 @@ enum { CP_OTHER, CP_LOWER, CP_UPPER, CP_LETTER /* of no case */, CP_MARK };
 int names_letter(int32_t cp);
 uint64_t names_hash(const void *p, size_t n, uint64_t seed);
 
-/* words.bin: "NAMESW1\n", u32 slots, u32 sets, u16 set[sets], then slots of 3
+/* words.bin: "NAMESW2\n", u32 slots, u32 sets, u32 set[sets], then slots of 3
  * bytes: 14 bits of hash, 10 bits of set + 1; 0 is free. Linear probing. */
-#define WORDS_MAGIC "NAMESW1\n"
+#define WORDS_MAGIC "NAMESW2\n"
 #define WORDS_SETS 1023
 /* Words that say something about what stands beside them. */
 enum {
@@ -75,6 +80,7 @@ enum {
     CUE_NAMESAKE = 1 << 24, /* "Act", with its capital, behind its authors */
     CUE_BUILT = 1 << 25,    /* "Airport" */
     CUE_NOTION = 1 << 21,   /* "theorem" behind whoever found it */
+    CUE_MISTER = 1 << 26,   /* "signora": before names without a capital, too */
     CUE_NEVER = 1 << 20,    /* labels and verbs that some list has for a name */
 };
 #define CUE_SLOTS 512
@@ -92,7 +98,7 @@ struct names_words {
     } turn[TURNS_MAX];
     const unsigned char *slot;
     uint32_t slots, sets;
-    uint16_t set[WORDS_SETS];
+    uint32_t set[WORDS_SETS];
     uint16_t *print; /* of slots; 0: free */
 };
 MUST_CHECK int names_words_open(struct slice file, struct names_words *out,
@@ -165,7 +171,7 @@ struct names_token {
     uint64_t key;  /* where lists have it; not asked: 0 */
     uint32_t suffix[3], prefix;
     uint32_t cues;
-    uint16_t lists;
+    uint32_t lists;
     uint8_t shape;
     char sign;     /* of an ASCII one */
     uint8_t gap;   /* what stands before: 0 nothing, 1 blanks, 2 a new line */
@@ -223,6 +229,8 @@ void names_evidence(struct names_tokens *t, bool code);
 void names_introduced(struct names_tokens *t, const struct names_words *words,
                       struct slice text);
 bool names_is_honorific(const struct names_token *t);
+/* A common word of some language, and no frequent first name. */
+bool names_is_ordinary(const struct names_token *t);
 
 /* Between the words of a name: "of", signs. */
 bool names_is_connecting(const struct names_token *k);

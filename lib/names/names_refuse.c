@@ -50,6 +50,29 @@ static bool is_in_list_of_products(const struct names_token *from,
             names_is_capital(from - 2) && separates(from - 3));
 }
 
+bool names_is_ordinary(const struct names_token *t)
+{
+    return (t->lists & (W_FOREIGN | W_SMALL)) &&
+           !(t->lists & (W_POPULAR | W_FEMALE | W_MALE));
+}
+
+/* "Der Kunde", "Können Sie": words of another language. */
+static bool is_all_ordinary(const struct names_token *from,
+                            const struct names_token *to)
+{
+    bool any = false;
+
+    if (from->place)
+        return false;
+    for (const struct names_token *k = from; k < to; k++) {
+        any |= names_is_ordinary(k);
+        if (!names_is_ordinary(k) && !names_is_connecting(k) &&
+            !(k->lists & W_COMMON))
+            return false;
+    }
+    return any;
+}
+
 /* What the tagger found is dropped where a word says that it is no name. */
 bool names_refused(const struct names_token *from, const struct names_token *to,
                    enum names_class class)
@@ -72,7 +95,8 @@ bool names_refused(const struct names_token *from, const struct names_token *to,
     }
     if (sure)
         return false;
-    if (letters || is_notion(from, to) || is_in_list_of_products(from, to))
+    if (letters || is_notion(from, to) || is_all_ordinary(from, to) ||
+        is_in_list_of_products(from, to))
         return true;
     if (!(any & (W_POPULAR | W_FEMALE | W_MALE | W_PLACE)) &&
         ((to->sign == ':' && to[1].shape == SHAPE_NUMBER) ||

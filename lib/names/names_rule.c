@@ -61,6 +61,8 @@ static bool looks_named(const struct names_token *t)
         return false;
     if (l & W_POPULAR)
         return true;
+    if (names_is_ordinary(t))
+        return false;
     return !(l & (W_COMMON | W_KNOWN | W_PLACE | W_ORG | W_TITLE)) ||
            (!(l & (W_COMMON | W_ORG)) && (l & (W_FEMALE | W_MALE)));
 }
@@ -196,6 +198,13 @@ static void after_honorific(struct names_token *k)
         take_name(next, may_name, true);
 }
 
+/* "la signora X" */
+static void after_mister(struct names_token *k)
+{
+    if (is(k, CUE_MISTER) && k[1].gap == 1 && !(k[1].lists & W_SMALL))
+        take_name(k + 1, may_name, true);
+}
+
 /* "Name: X", "Passenger: X" */
 static void after_label(struct names_token *k)
 {
@@ -258,13 +267,15 @@ static bool is_given(const struct names_token *t)
         return false;
     if (l & W_POPULAR)
         return true;
+    if (names_is_ordinary(t))
+        return false;
     return (l & (W_FEMALE | W_MALE)) && !(l & (W_COMMON | W_KNOWN | W_PLACE));
 }
 
 static bool is_surname(const struct names_token *t)
 {
     return (t->shape == SHAPE_CAP || t->shape == SHAPE_MIXED) &&
-           (t->lists & W_LAST) && !is_other(t) &&
+           (t->lists & W_LAST) && !is_other(t) && !(t->lists & W_SMALL) &&
            !(t->lists & (W_COMMON | W_KNOWN | W_ORG | W_REGION | W_TITLE));
 }
 
@@ -379,6 +390,7 @@ void names_evidence(struct names_tokens *t, bool code)
         if (!k->cues)
             continue;
         after_phrase(k);
+        after_mister(k);
         if (code && (!names_is_capital(k + 2) || !names_is_capital(k + 3)))
             continue;
         after_label(k);

@@ -91,14 +91,14 @@ static uint32_t mix(uint32_t feature, uint64_t a, uint64_t b)
 static uint64_t kind(const struct names_token *t)
 {
     return (uint64_t)t->shape << 16 |
-           (t->lists & ~(W_PHRASE | W_KNOWN | W_FEMALE | W_MALE));
+           (t->lists & W_TAGGER & ~(W_PHRASE | W_KNOWN | W_FEMALE | W_MALE));
 }
 
 void names_features(const struct names_tokens *all, size_t i,
                     uint32_t row[TAG_FEATURES])
 {
     const struct names_token *t = &all->item[TOKENS_MARGIN + i];
-    uint64_t lists = t->lists | (uint64_t)t->place << 16;
+    uint64_t lists = (t->lists & W_TAGGER) | (uint64_t)t->place << 16;
     uint64_t look = (uint64_t)t->shape << 1 | t->first;
     unsigned t1 = t[-1].tag, t2 = t[-2].tag;
     uint64_t gaps = (uint64_t)t->gap << 2 | t[1].gap;

@@ -220,7 +220,7 @@ static void look_up_parts(struct names_token *k,
                           const struct names_words *words, struct slice t)
 {
     const char *p = t.p + k->start, *end = t.p + k->end;
-    unsigned all = 0xFFFF;
+    unsigned all = ~0u;
     char folded[WORD_MAX];
 
     while (p < end) {
@@ -231,14 +231,14 @@ static void look_up_parts(struct names_token *k,
         all &= names_words_get(words, folded, m);
         p += n + 1;
     }
-    k->lists = (uint16_t)(all & (W_NAME | W_COMMON | W_KNOWN));
+    k->lists = all & (W_NAME | W_COMMON | W_KNOWN | W_FOREIGN);
 }
 
 static void set_lists(struct names_token *k, const struct names_words *words,
                       struct slice text)
 {
     if (k->key)
-        k->lists = (uint16_t)names_words_find(words, k->key);
+        k->lists = names_words_find(words, k->key);
     if (k->joined && !k->lists)
         look_up_parts(k, words, text);
 }
@@ -329,7 +329,7 @@ static void mark_phrases(struct names_tokens *t, struct names_token *k,
             continue;
         for (struct names_token *x = k; x <= e; x++) {
             x->place = x == k ? 1 : 2;
-            x->lists |= (uint16_t)lists;
+            x->lists |= lists;
         }
     }
 }

@@ -55,13 +55,8 @@ int names_words_open(struct slice file, struct names_words *out,
         memcmp(magic, WORDS_MAGIC, sizeof(WORDS_MAGIC) - 1) ||
         out->sets > WORDS_SETS || !out->slots)
         return err_set(err, ERR_FORMAT, "word lists: not a file of names pack");
-    for (uint32_t i = 0; i < out->sets; i++) {
-        const char *p = bytes_take(&r, 2);
-
-        if (p)
-            out->set[i] =
-                (uint16_t)((unsigned char)p[0] | (unsigned char)p[1] << 8);
-    }
+    for (uint32_t i = 0; i < out->sets; i++)
+        out->set[i] = bytes_u32(&r);
     names_cues_fill(out);
     names_turns_fill(out);
     out->slot = (const unsigned char *)r.rest.p;

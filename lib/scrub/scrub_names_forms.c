@@ -52,7 +52,8 @@ bool scrub_name_tells(const struct names *m, struct slice word)
 {
     return word.n >= SCRUB_NOTE_MIN &&
            !(names_in(m, word) &
-             (NAMES_BIT(NAMES_LIST_COMMON) | NAMES_BIT(NAMES_LIST_TITLE) |
+             (NAMES_BIT(NAMES_LIST_COMMON) | NAMES_BIT(NAMES_LIST_FOREIGN) |
+              NAMES_BIT(NAMES_LIST_TITLE) |
               NAMES_BIT(NAMES_LIST_ORGANIZATION)));
 }
 
