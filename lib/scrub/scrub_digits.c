@@ -265,6 +265,16 @@ static void cluster_windows(struct scrub_search *s, const struct cluster *c)
         ask_rules(s, c);
 }
 
+static const uint64_t *known_number(struct scrub_worker *w, struct slice v,
+                                    scrub_norm_fn *norm)
+{
+    buf_reset(&w->norm);
+    norm(v, &w->norm);
+    return w->norm.len < SPREAD_MIN_DIGITS
+               ? NULL
+               : map_get(w->spread.digits, w->norm.data, w->norm.len);
+}
+
 /* Second pass: digits that the record holds as somebody's number. */
 static int seek_digits(struct scrub_search *s, size_t start, size_t end)
 {
@@ -272,11 +282,9 @@ static int seek_digits(struct scrub_search *s, size_t start, size_t end)
     struct slice v = { s->text.p + start, end - start };
     const uint64_t *rule;
 
-    buf_reset(&w->norm);
-    scrub_norm_phone(v, &w->norm);
-    if (w->norm.len < SPREAD_MIN_DIGITS)
-        return ERR_OK;
-    rule = map_get(w->spread.digits, w->norm.data, w->norm.len);
+    rule = known_number(w, v, scrub_norm_long);
+    if (!rule)
+        rule = known_number(w, v, scrub_norm_phone);
     if (!rule)
         return ERR_OK;
     return scrub_push_hit(s, (struct scrub_hit){ .start = start,

@@ -26,51 +26,111 @@ static void draw_nanp(struct rng *r, char d[10])
     d[9] = scrub_draw_digit(r);
 }
 
-/* Ranges that regulators keep free for drama, by calling code and length:
- * Ofcom, ACMA, ARCEP, Bundesnetzagentur, PTS, ComReg. */
-static size_t reserved_prefix(const char *d, size_t n, const char **range)
+#define TAIL 9 /* last digits, which all ways to dial a number share */
+
+/* A number as it is dialled: digits before the calling code, those of it, and
+ * the code that it has or must have, by its groups. */
+struct dialled {
+    size_t lead, code_n;
+    const char *code;
+};
+
+/* Lengths of the groups of digits, as digits: "344". */
+static void read_groups(struct slice v, char *out, size_t max)
+{
+    size_t n = 0, k = 0;
+
+    for (size_t i = 0; i <= v.n && k + 1 < max; i++) {
+        if (i < v.n && scrub_is_digit(v.p[i])) {
+            n += n < 9;
+        } else if (n) {
+            out[k++] = (char)('0' + n);
+            n = 0;
+        }
+    }
+    out[k] = '\0';
+}
+
+static bool is_group(const char *groups, const char *list)
+{
+    return strstr(list, groups) != NULL;
+}
+
+/* Whose trunk prefix it is; NULL: not known. */
+static const char *national_code(struct slice v, const char *d, size_t n)
+{
+    char groups[16];
+
+    read_groups(v, groups, sizeof(groups));
+    if (n == 11 && (d[1] == '7' || is_group(groups, "344 434 56 443")))
+        return "44";
+    if (n == 11)
+        return "49";
+    if (n == 10 && is_group(groups, "22222"))
+        return "33";
+    return n == 10 && is_group(groups, "433 244") ? "61" : NULL;
+}
+
+static size_t code_digits(const char *d, size_t n)
+{
+    static const char two[] = "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 "
+                              "48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 "
+                              "66 81 82 84 86 90 91 92 93 94 95 98 ";
+    char pair[4] = { d[0], n > 1 ? d[1] : ' ', ' ', '\0' };
+
+    return d[0] == '1' || d[0] == '7' ? 1 : strstr(two, pair) ? 2 : 3;
+}
+
+static struct dialled read_dialled(struct slice v, const char *d, size_t n)
+{
+    bool plus = v.n > 1 && (v.p[0] == '+' || (v.p[0] == '(' && v.p[1] == '+'));
+
+    if (n > 2 && !plus && d[0] == '0' && d[1] == '0')
+        return (struct dialled){ 2, code_digits(d + 2, n - 2), d + 2 };
+    if (plus || (n >= 11 && d[0] != '0'))
+        return (struct dialled){ 0, code_digits(d, n), d };
+    if (n && d[0] == '0')
+        return (struct dialled){ 1, 0, national_code(v, d, n) };
+    return (struct dialled){ 0, 0, NULL };
+}
+
+/* Ranges that regulators keep free for drama, by calling code and what stands
+ * behind it: Ofcom, ACMA, ARCEP, Bundesnetzagentur, PTS, ComReg. */
+static const char *reserved_range(const char *code, size_t digits)
 {
     static const struct {
         const char *code, *range;
         size_t digits;
     } list[] = {
-        { "44", "447700900", 12 }, { "61", "61491570", 11 },
-        { "33", "33199000", 11 },  { "49", "493023125", 12 },
-        { "46", "46701740", 11 },  { "353", "3532091", 12 },
+        { "44", "7700900", 10 }, { "61", "491570", 9 }, { "33", "199000", 9 },
+        { "49", "3023125", 10 }, { "46", "701740", 9 }, { "353", "2091", 9 },
     };
 
-    for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
-        if (n == list[i].digits &&
-            memcmp(d, list[i].code, strlen(list[i].code)) == 0) {
-            *range = list[i].range;
-            return strlen(list[i].range);
-        }
-    }
-    return 0;
+    for (size_t i = 0; code && i < sizeof(list) / sizeof(*list); i++)
+        if (digits == list[i].digits &&
+            memcmp(code, list[i].code, strlen(list[i].code)) == 0)
+            return list[i].range;
+    return NULL;
 }
 
-/* Digits that the surrogate shares with the value, or has from a range, unless
- * that is spent. */
-static size_t fixed_digits(struct slice v, char *d, size_t n, bool spent)
+/* The country and the kind stay, the last digits are drawn; in a range that is
+ * nobody's, unless that is spent. */
+static void draw_dialled(struct slice v, struct rng *r, char *d, size_t n,
+                         bool spent)
 {
-    const char *range = NULL;
-    bool plus = v.n && (v.p[0] == '+' || (v.p[0] == '(' && v.p[1] == '+'));
-    size_t fixed;
+    struct dialled x = read_dialled(v, d, n);
+    size_t at = x.lead + x.code_n, left = n > at ? n - at : 0;
+    const char *range = spent ? NULL : reserved_range(x.code, left);
+    char tail[TAIL];
 
-    if (n == 7 && spent)
-        return 0;
-    if (n == 7) {
-        memcpy(d, "55501", 5);
-        return 5;
-    }
-    fixed = plus && !spent ? reserved_prefix(d, n, &range) : 0;
+    for (size_t i = 0; i < TAIL; i++)
+        tail[i] = scrub_draw_digit(r);
+    for (size_t i = 0; i + 1 < left && i < TAIL; i++)
+        d[n - 1 - i] = tail[TAIL - 1 - i];
     if (range)
-        memcpy(d, range, fixed);
-    else if (plus)
-        fixed = n < 3 ? n : 3; /* the calling code, at most */
-    else if (n && d[0] == '0')
-        fixed = n > 1 && d[1] == '0' ? 4 : 2; /* trunk prefix, kind */
-    return fixed < n ? fixed : n;
+        memcpy(d + at, range, strlen(range));
+    else if (!at && n)
+        d[0] = scrub_draw_first(r, d[0]);
 }
 
 void scrub_fake_phone(struct scrub_worker *w, const struct scrub_rule *rule,
@@ -81,13 +141,45 @@ void scrub_fake_phone(struct scrub_worker *w, const struct scrub_rule *rule,
     bool spent = w->again >= SCRUB_FAKE_TRIES / 2;
 
     (void)rule;
-    if ((n == 10 && d[0] > '1') || (n == 11 && d[0] == '1')) {
+    if ((n == 10 && d[0] > '1' && v.p[0] != '+') || (n == 11 && d[0] == '1'))
         draw_nanp(r, d + (n - 10));
-    } else {
-        for (size_t i = fixed_digits(v, d, n, spent); i < n; i++)
-            d[i] = i ? scrub_draw_digit(r) : scrub_draw_first(r, d[0]);
-    }
+    else
+        draw_dialled(v, r, d, n, spent);
+    if (n == 7 && !spent)
+        memcpy(d, "55501", 5);
     scrub_digits_lay(v, d, n, out);
+}
+
+#define WHOLE_MIN 9 /* digits of what a number's end is told of */
+
+/* "8726" of 536-22-8726: the end of what stands for a number of the record that
+ * ends so; if there is none it tells nothing, and stays. */
+void scrub_fake_ending(struct scrub_worker *w, const struct scrub_rule *rule,
+                       struct slice v, struct rng *r, struct buf *out)
+{
+    const struct map *whole = w->spread.digits;
+    struct buf full = { 0 };
+    char d[SCRUB_FAKE_DIGITS];
+    size_t n = 0;
+
+    (void)rule;
+    (void)r;
+    for (size_t i = 0; whole && i < map_count(whole); i++) {
+        struct slice k = map_key(whole, i);
+        const uint64_t *owner = map_get(whole, k.p, k.n);
+
+        if (k.n < WHOLE_MIN || k.n < v.n ||
+            memcmp(k.p + k.n - v.n, v.p, v.n) != 0)
+            continue;
+        scrub_surrogate(w, &w->rules->rule[*owner], k, &full);
+        n = scrub_digits_of(buf_slice(&full), d);
+        break;
+    }
+    if (n >= v.n)
+        buf_add(out, d + n - v.n, v.n);
+    else
+        buf_add_slice(out, v);
+    buf_release(&full);
 }
 
 void scrub_fake_card(struct scrub_worker *w, const struct scrub_rule *rule,

@@ -71,15 +71,26 @@ void scrub_norm_digits(struct slice v, struct buf *out)
 }
 
 /* Digits without the North American 1. */
+void scrub_norm_long(struct slice v, struct buf *out)
+{
+    char d[SCRUB_FAKE_DIGITS];
+    size_t n = scrub_digits_of(v, d), lead = n == 11 && d[0] == '1';
+
+    buf_add(out, d + lead, n - lead);
+}
+
+/* What all ways to dial a number end with: digits without the North American
+ * 1; elsewhere the last nine, with 00, + or 0 before them. */
 void scrub_norm_phone(struct slice v, struct buf *out)
 {
     char d[SCRUB_FAKE_DIGITS];
-    size_t n = scrub_digits_of(v, d);
+    size_t n = scrub_digits_of(v, d), keep = n;
 
     if (n == 11 && d[0] == '1')
-        buf_add(out, d + 1, 10);
-    else
-        buf_add(out, d, n);
+        keep = 10;
+    else if (n >= 11 || (n == 10 && d[0] == '0'))
+        keep = 9;
+    buf_add(out, d + n - keep, keep);
 }
 
 void scrub_norm_lower(struct slice v, struct buf *out)

@@ -13,6 +13,7 @@
 #define BESIDE 4
 #define WORD_MAX 66    /* bytes of a word of the protocol, quotes included */
 #define PAYLOAD_MIN 32 /* characters: less holds nothing */
+#define DATA_URL_MIN 12 /* of one that says what it is */
 
 struct place_rule {
     const char *key;
@@ -293,7 +294,7 @@ bool scrub_media_next(struct slice t, size_t *at, size_t *start, size_t *end)
         const char *hit = memchr(t.p + *at, ';', t.n - *at);
         size_t from;
 
-        if (!hit || (size_t)(t.p + t.n - hit) < 8 + PAYLOAD_MIN)
+        if (!hit || (size_t)(t.p + t.n - hit) < 8 + DATA_URL_MIN)
             return false;
         if (memcmp(hit, ";base64,", 8) != 0) {
             *at = (size_t)(hit - t.p) + 1;
@@ -302,7 +303,7 @@ bool scrub_media_next(struct slice t, size_t *at, size_t *start, size_t *end)
         *start = (size_t)(hit - t.p) + 8;
         *at = *end = payload_end(t, *start);
         from = *start - 8 > 128 ? *start - 8 - 128 : 0;
-        if (*end - *start >= PAYLOAD_MIN &&
+        if (*end - *start >= DATA_URL_MIN &&
             memmem(t.p + from, *start - from, "data:", 5))
             return true;
     }

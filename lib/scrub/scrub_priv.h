@@ -266,6 +266,7 @@ struct scrub_fake {
 };
 const struct scrub_fake *scrub_fake_find(const char *name);
 void scrub_norm_phone(struct slice value, struct buf *out);
+void scrub_norm_long(struct slice value, struct buf *out);
 static inline bool scrub_is_digit(char c)
 {
     return c >= '0' && c <= '9';

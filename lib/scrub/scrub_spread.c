@@ -15,6 +15,7 @@
 #define MIN_DIGITS 6
 #define MIN_TEXT 8
 #define MIN_COINED 5 /* capitals */
+#define MIN_LOGIN 5
 #define MIN_NATION 4
 #define MIN_DATE 6
 #define MIN_POSTCODE 5
@@ -117,6 +118,26 @@ static bool is_telling(const struct scrub_worker *w, const struct scrub_rule *r,
     return r->fake == scrub_fake_zip && v.n >= MIN_POSTCODE;
 }
 
+/* A login that is no word: short ones too, if they have a digit. */
+static bool is_login(const struct scrub_worker *w, const struct scrub_rule *r,
+                     struct slice v)
+{
+    size_t digits = 0;
+
+    for (size_t i = 0; i < v.n; i++)
+        digits += scrub_is_digit(v.p[i]);
+    return strcmp(r->type, "USER") == 0 && v.n >= MIN_LOGIN && digits &&
+           digits < v.n && !names_is(w->rules->names, NAMES_LIST_COMMON, v);
+}
+
+/* "developer" of /home/developer */
+static bool is_word_login(const struct scrub_worker *w,
+                          const struct scrub_rule *r, struct slice v)
+{
+    return strcmp(r->type, "USER") == 0 &&
+           names_is(w->rules->names, NAMES_LIST_COMMON, v);
+}
+
 void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
 {
     const struct scrub_rule *r = &w->rules->rule[rule];
@@ -144,7 +165,10 @@ void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
     }
     if (r->stem)
         value.n = r->stem(value);
-    if (value.n >= MIN_TEXT || is_coined(w, value) || is_telling(w, r, value) ||
+    if (is_word_login(w, r, value))
+        return;
+    if (value.n >= MIN_TEXT || is_login(w, r, value) || is_coined(w, value) ||
+        is_telling(w, r, value) ||
         (value.n >= MIN_DIGITS && ends_with_digits(value)))
         spread_text(w, rule, value);
 }

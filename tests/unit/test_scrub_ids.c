@@ -105,6 +105,62 @@ START_TEST(a_surname_beside_its_address_is_no_place)
 }
 END_TEST
 
+START_TEST(a_login_named_once_goes_everywhere)
+{
+    check_gone("/home/jdoe77/x.txt and jdoe77, ssh jdoe77@host1, @jdoe77",
+               "jdoe77");
+    check_gone("login obrandvold77", "obrandvold");
+    check_gone("userid=obrandvold77", "obrandvold");
+    check_stays("login page, user level10, the user python3",
+                "login page, user level10, the user python3");
+    check_stays("see /home/developer/x as developer", " as developer");
+}
+END_TEST
+
+START_TEST(all_ways_to_dial_one_number_agree)
+{
+    char *out = scrub("+44 20 7946 0958, 0044 20 7946 0958, 020 7946 0958");
+    const char *last = strrchr(out, ' ') + 1;
+
+    ck_assert_int_eq(strncmp(out, "+44 77 0090 0", 13), 0);
+    ck_assert(strstr(out, "0044 77 0090 0") != NULL);
+    ck_assert(strstr(out, " 077 0090 0") != NULL);
+    ck_assert_int_eq(memcmp(out + 12, last, 4), 0);
+    free(out);
+    check_stays("call +49 30 901820", "+49 ");
+}
+END_TEST
+
+START_TEST(the_end_of_a_number_follows_the_number)
+{
+    char *out = scrub("{\"ssn\":\"536-22-8726\",\"ssn_last4\":\"8726\","
+                      "\"t\":\"***-**-8726\"}");
+    const char *ssn = strstr(out, "\"ssn\":\"") + 14;
+
+    ck_assert(!strstr(out, "8726"));
+    ck_assert_int_eq(strncmp(strstr(out, "last4") + 8, ssn, 4), 0);
+    ck_assert_int_eq(strncmp(strstr(out, "***-**-") + 7, ssn, 4), 0);
+    free(out);
+    check_stays("card ending in 4421", "4421");
+}
+END_TEST
+
+START_TEST(a_password_with_a_hash_in_an_address_goes)
+{
+    check_gone("postgres://siobhan:hZm2YaThs2#@db.corp.co:5432/p", "hZm2");
+    check_gone("postgres://siobhan:WZmhd#Uf8k7@db.corp.co:5432/p", "WZmhd");
+    check_gone("postgres://siobhan:WZmhd#Uf8k7@db.corp.co:5432/p", "siobhan");
+}
+END_TEST
+
+START_TEST(a_short_payload_of_a_data_url_goes)
+{
+    check_gone("{\"file_data\":\"data:application/pdf;base64,"
+               "JVBERi0xLjQKJcOkw7zDtsOf\"}",
+               "JVBERi0");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_ids", scrub_fixture_begin, scrub_fixture_end);
@@ -118,5 +174,10 @@ int main(void)
     tcase_add_test(c,
                    a_name_of_common_words_goes_where_its_address_bears_it_out);
     tcase_add_test(c, a_surname_beside_its_address_is_no_place);
+    tcase_add_test(c, a_login_named_once_goes_everywhere);
+    tcase_add_test(c, all_ways_to_dial_one_number_agree);
+    tcase_add_test(c, the_end_of_a_number_follows_the_number);
+    tcase_add_test(c, a_password_with_a_hash_in_an_address_goes);
+    tcase_add_test(c, a_short_payload_of_a_data_url_goes);
     return suite_run("scrub_ids", c);
 }
