@@ -52,7 +52,8 @@ struct seeker {
     size_t indexed;
     const struct slice *template; /* of the record */
     size_t template_count;
-    bool borne_out; /* names that are taken are persons for sure */
+    struct slice labels; /* that its messages enumerate */
+    bool borne_out;      /* names that are taken are persons for sure */
     struct scrub_known *collects; /* may be NULL */
     size_t text_used;
     char text[NOTES_MAX * (NOTE_BYTES_MAX + 1)]; /* of the notes */
@@ -322,6 +323,72 @@ static bool holds(struct slice t, struct slice v)
     return false;
 }
 
+/* "Anna Schmidt" of a list is a person, whatever the list is for. */
+static bool is_full_name(const struct seeker *k, struct slice v)
+{
+    const char *blank = memchr(v.p, ' ', v.n);
+    struct slice first = { v.p, blank ? (size_t)(blank - v.p) : 0 };
+    struct slice last = { v.p + first.n + 1, blank ? v.n - first.n - 1 : 0 };
+
+    return blank && names_is(k->names, NAMES_LIST_FIRST, first) &&
+           names_is(k->names, NAMES_LIST_LAST, last);
+}
+
+#define LABEL_REACH 4096 /* bytes of an enumeration */
+
+static bool is_whole_label(const struct seeker *k, struct slice v)
+{
+    struct slice t = k->labels;
+    const char *hit;
+
+    while (v.n && (hit = memmem(t.p, t.n, v.p, v.n)) != NULL) {
+        if (hit[-1] == '\n' && hit[v.n] == '\n')
+            return true;
+        t = (struct slice){ hit + 1, t.n - (size_t)(hit + 1 - t.p) };
+    }
+    return false;
+}
+
+/* Within an enumeration of the text? */
+static bool is_enumerated(struct slice t, size_t start, size_t stop)
+{
+    size_t at = start > LABEL_REACH ? start - LABEL_REACH : 0, from, to;
+
+    if (t.n > stop + LABEL_REACH)
+        t.n = stop + LABEL_REACH;
+    while (scrub_labels_next(t, &at, &from, &to, NULL) && from <= start)
+        if (stop <= to)
+            return true;
+    return false;
+}
+
+/* One label, or two with a comma between, as "Smith, John" has it. */
+static bool are_labels(const struct seeker *k, struct slice v)
+{
+    const char *comma = memmem(v.p, v.n, ", ", 2);
+    struct slice a = { v.p, comma ? (size_t)(comma - v.p) : v.n };
+    struct slice b = { comma ? comma + 2 : v.p, comma ? v.n - a.n - 2 : v.n };
+
+    return !memchr(a.p, ' ', a.n) && !memchr(b.p, ' ', b.n) &&
+           is_whole_label(k, a) && is_whole_label(k, b);
+}
+
+/* A word of a label that the text is, or that it enumerates: it stays there,
+ * even if somebody of that name is known from elsewhere. */
+static bool is_label(const struct seeker *k, struct slice t, size_t start,
+                     size_t stop)
+{
+    struct slice v = { t.p + start, stop - start };
+
+    if (!k->labels.n)
+        return false;
+    if (are_labels(k, v))
+        return is_whole_label(k, slice_trim(t)) ||
+               is_enumerated(t, start, stop);
+    return !memchr(v.p, ' ', v.n) && holds(k->labels, v) &&
+           (is_whole_label(k, slice_trim(t)) || is_enumerated(t, start, stop));
+}
+
 /* The agent's own: a label, a branch, the town that it serves. A person goes
  * if more than the tagger says so. */
 static bool is_template(const struct seeker *k, struct slice v,
@@ -332,7 +399,8 @@ static bool is_template(const struct seeker *k, struct slice v,
     for (size_t i = 0; i < k->template_count; i++)
         if (holds(k->template[i], v))
             return true;
-    return false;
+    return k->labels.n && holds(k->labels, v) &&
+           !(s->class == NAMES_PERSON && is_full_name(k, v));
 }
 
 /* "San Diego" of "San Diego County": others name the place alone, and the
@@ -392,6 +460,7 @@ static void begin(void *worker, const struct scrub_worker *w)
     forget(k);
     k->template = w->template;
     k->template_count = w->template_count;
+    k->labels = buf_slice(&w->labels);
     k->collects = w->collects;
     if (w->knows)
         note_known(k, w->knows);
@@ -438,6 +507,9 @@ static int take(struct taking *x, struct names_span s)
     v = (struct slice){ x->text.p + s.start, s.end - s.start };
     if ((s.class == NAMES_PLACE && scrub_is_zone(x->text, s.start)) ||
         is_prefix(x->text, &s) || is_legal_form(v) || is_template(x->k, v, &s))
+        return ERR_OK;
+    if (x->k->labels.n && are_labels(x->k, v) &&
+        is_enumerated(x->text, s.start, s.end))
         return ERR_OK;
     note_span(x->k, v, &s);
     if (x->k->collects && s.tier == 1)
@@ -577,7 +649,7 @@ static int seek_at(struct sought *s, size_t at, unsigned pair)
         if (n->lone && slice_trim(t).n != n->n)
             continue;
         n->from = with_digits(n, t, at + n->n);
-        if (is_whole(t, at, n->from) &&
+        if (is_whole(t, at, n->from) && !is_label(s->k, t, at, n->from) &&
             (n->class != NAMES_PLACE || !scrub_is_zone(t, at)))
             rc = s->found(s->ctx, n->class, at, n->from, 1);
     }

@@ -348,6 +348,7 @@ struct scrub_skip { /* texts within a value; it and such values in it */
     size_t calls, values;
 };
 
+#define SCRUB_LABEL_BYTES ((size_t)64 << 10) /* of a record */
 #define SCRUB_TEMPLATES 64 /* parts of a record; more are text like others */
 
 struct scrub_worker {
@@ -388,6 +389,7 @@ struct scrub_worker {
     bool prepared;      /* scrub_parse put it there, for the next record */
     struct slice template[SCRUB_TEMPLATES]; /* JSON; of the record */
     size_t template_count;
+    struct buf labels; /* that messages enumerate: "\n" label "\n" ... */
     struct scrub_hits found;
     size_t *calls;       /* ends of each text's finds */
     uint8_t *call_plain; /* depth, plus 1, of one with nothing in it; or 0 */
@@ -469,6 +471,10 @@ bool scrub_context_read(const struct scrub_rules *r, struct slice key,
  */
 void scrub_template_read(struct scrub_worker *w, const struct slice *documents,
                          size_t n);
+/* The next enumeration of labels from *at on, [*start, *end), its labels
+ * appended, as w->labels has them; out may be NULL. */
+bool scrub_labels_next(struct slice t, size_t *at, size_t *start, size_t *end,
+                       struct buf *out);
 void scrub_calls_reset(struct scrub_worker *w);
 void scrub_calls_keep(struct scrub_worker *w, size_t first);
 /* The call was the first for a text at this depth that holds no media and no

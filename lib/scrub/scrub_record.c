@@ -78,6 +78,7 @@ void scrub_worker_free(struct scrub_worker *w)
     free(w->spans);
     buf_release(&w->arena);
     buf_release(&w->norm);
+    buf_release(&w->labels);
     buf_release(&w->seed);
     buf_release(&w->form);
     buf_release(&w->before);

@@ -4,8 +4,9 @@
  * System prompts, tool definitions and response formats come again with each
  * call and speak of the product: its cities, its firms, its labels. A place
  * that stands there tells nothing of the person who asks, and a label that
- * changes there is lost. This finds those parts; what follows from them, others
- * decide.
+ * changes there is lost. Labels that any message but a tool's or an answer
+ * enumerates are the same. This finds those parts; what follows from them,
+ * others decide.
  */
 #include "scrub/scrub_priv.h"
 
@@ -78,6 +79,37 @@ static void add(struct scrub_worker *w, const struct json *j, json_ref v)
         w->template[w->template_count++] = json_raw(j, v);
 }
 
+static void add_labels_of(struct scrub_worker *w, struct slice text)
+{
+    size_t at = 0, start, end;
+
+    while (w->labels.len < SCRUB_LABEL_BYTES &&
+           scrub_labels_next(text, &at, &start, &end, &w->labels))
+        ;
+}
+
+/* Of a text, or of parts with texts. */
+static void add_labels(struct scrub_worker *w, const struct json *j,
+                       json_ref content)
+{
+    struct buf text = { 0 };
+
+    if (json_is(j, content, JSON_ARRAY))
+        for (json_ref e = json_first(j, content); e != JSON_NONE;
+             e = json_next(j, content, e)) {
+            json_ref part = json_get(j, e, "text");
+
+            if (json_is(j, part, JSON_STRING))
+                add_labels(w, j, part);
+        }
+    if (json_is(j, content, JSON_STRING) &&
+        memchr(json_raw(j, content).p, ':', json_raw(j, content).n)) {
+        (void)json_text(j, content, &text);
+        add_labels_of(w, buf_slice(&text));
+    }
+    buf_release(&text);
+}
+
 static void add_messages(struct scrub_worker *w, const struct json *j,
                          json_ref list)
 {
@@ -93,6 +125,9 @@ static void add_messages(struct scrub_worker *w, const struct json *j,
         raw = json_raw(j, member[ROLE]);
         if (slice_is(raw, "\"system\"") || slice_is(raw, "\"developer\""))
             add(w, j, member[CONTENT]);
+        else if (!slice_is(raw, "\"user\""))
+            continue;
+        add_labels(w, j, member[CONTENT]);
     }
 }
 
@@ -104,10 +139,16 @@ static void add_request(struct scrub_worker *w, const struct json *j,
     add_messages(w, j, member[INPUT]);
     for (size_t i = TOOLS; i < SYSTEM; i++)
         add(w, j, member[i]);
-    if (json_is(j, member[MESSAGES], JSON_ARRAY))
+    if (json_is(j, member[MESSAGES], JSON_ARRAY)) {
         add(w, j, member[SYSTEM]);
-    if (member[INPUT] != JSON_NONE)
+        add_labels(w, j, member[SYSTEM]);
+    }
+    if (member[INPUT] != JSON_NONE) {
         add(w, j, member[INSTRUCTIONS]);
+        add_labels(w, j, member[INSTRUCTIONS]);
+    }
+    if (json_is(j, member[INPUT], JSON_STRING))
+        add_labels(w, j, member[INPUT]);
 }
 
 static void add_document(struct scrub_worker *w, const struct json *j)
@@ -135,12 +176,16 @@ void scrub_template_read(struct scrub_worker *w, const struct slice *documents,
     bool prepared = n == 1 && is_prepared(w, documents[0]);
 
     w->template_count = 0;
+    buf_reset(&w->labels);
     w->prepared = false;
     if (!prepared)
         w->parsed = NULL;
     for (size_t i = n; i-- > 0;) {
-        if (!documents[i].n || documents[i].n > SCRUB_MAX_TEXT ||
-            *slice_trim(documents[i]).p != '{' ||
+        if (!documents[i].n || documents[i].n > SCRUB_MAX_TEXT)
+            continue;
+        if (!strchr("{[\"", *slice_trim(documents[i]).p))
+            add_labels_of(w, documents[i]);
+        if (*slice_trim(documents[i]).p != '{' ||
             (!prepared &&
              json_parse(j, documents[i].p, documents[i].n, NULL) < 0))
             continue;

@@ -41,6 +41,67 @@ static char *scrub(const char *text, size_t *count)
     return scrub_with(rules, text, count, &reported);
 }
 
+#define ASKED(system, user, answer)                                            \
+    "{\"request\":{\"messages\":[{\"role\":\"system\",\"content\":\"" system   \
+    "\"},{\"role\":\"user\",\"content\":\"" user                               \
+    "\"}]},\"response\":{\"choices\":[{\"message\":{\"role\":\"assistant\","   \
+    "\"content\":\"" answer "\"}}]}}"
+
+START_TEST(labels_that_a_user_enumerates_stay)
+{
+    static const char *const texts[] = {
+        ASKED("",
+              "Choose one of: billing, Jordan, Malibu, Parkinson's, "
+              "Sienna, Paris, Mark\\nText: my Malibu broke",
+              "Malibu"),
+        ASKED("",
+              "Answer with one of the labels:\\n- Paris: the city\\n"
+              "- Jordan\\n- Mercedes\\n\\nText: it broke",
+              "{\\\"label\\\":\\\"Mercedes\\\"}"),
+        ASKED("", "nimm eine von: Jordan | Malibu | Paris oder Rom. Text: kaputt",
+              "Jordan"),
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        size_t count;
+        char *out = scrub(texts[i], &count);
+
+        ck_assert_str_eq(out, texts[i]);
+        free(out);
+    }
+}
+END_TEST
+
+START_TEST(a_person_called_as_a_label_leaves_the_list_whole)
+{
+    size_t count;
+    char *out =
+        scrub(ASKED("Labels: Billing, Chase, Jordan, Refund.",
+                    "My name is Jordan Chase and I want my refund", "Jordan"),
+              &count);
+
+    ck_assert_ptr_nonnull(strstr(out, "Billing, Chase, Jordan, Refund."));
+    ck_assert_ptr_nonnull(strstr(out, "\"content\":\"Jordan\""));
+    ck_assert_ptr_null(strstr(out, "Jordan Chase"));
+    free(out);
+}
+END_TEST
+
+START_TEST(people_who_are_enumerated_go)
+{
+    size_t count;
+    char *out = scrub(ASKED("",
+                            "Options: Anna Schmidt, Peter Brown, John "
+                            "Smith. My mail is x1@corvane.io",
+                            "John Smith"),
+                      &count);
+
+    ck_assert_ptr_null(strstr(out, "Schmidt"));
+    ck_assert_ptr_null(strstr(out, "John Smith"));
+    free(out);
+}
+END_TEST
+
 START_TEST(fields_of_the_protocol_stay)
 {
     static const char *const texts[] = {
@@ -383,6 +444,9 @@ int main(void)
         suite_case("scrub_place", scrub_fixture_begin, scrub_fixture_end);
 
     tcase_add_test(c, fields_of_the_protocol_stay);
+    tcase_add_test(c, labels_that_a_user_enumerates_stay);
+    tcase_add_test(c, a_person_called_as_a_label_leaves_the_list_whole);
+    tcase_add_test(c, people_who_are_enumerated_go);
     tcase_add_test(c, a_secret_goes_from_a_field_of_the_protocol);
     tcase_add_test(c, data_has_no_fields_of_the_protocol);
     tcase_add_test(c, an_enum_follows_the_arguments);

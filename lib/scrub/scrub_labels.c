@@ -1,0 +1,212 @@
+/*
+ * scrub_labels.c - enumerations of labels: "Choose one of: billing, Jordan"
+ *
+ * Many builders of agents write their instructions into the user's message. A
+ * list behind a colon, in a sentence that speaks of labels, options or classes,
+ * is theirs, wherever it stands. Words of a few languages decide; a list whose
+ * sentence says nothing of the kind is text like any other.
+ */
+#include "scrub/scrub_priv.h"
+
+#include <string.h>
+
+#define CUE_BYTES 80   /* before the colon */
+#define LABEL_BYTES 48 /* of a label */
+#define LABEL_WORDS 5
+#define LABELS_LEAST 2
+
+/* Beginnings of words; lower case. */
+static const char *const cues[] = {
+    "one of",    "label",     "categor",  "option",  "class",    "choose",
+    "choice",    "pick",      "select",   "intents", "possible", "allowed",
+    "valid",     "kategorie", "klass",    "wähle",   "eine von", "einer der",
+    "eines von", "auswahl",   "catégor",  "étiquet", "parmi",    "choisi",
+    "l'une de",  "opcion",    "etiquet",  "elige",   "elija",    "uno de",
+    "una de",    "clase",     "clasific", "opções",  "escolh",   "um dos",
+    "uma das",   "rótul",     "opzion",   "scegli",  "uno dei",  "una delle",
+    "etichett",  "een van",   "kies",     "optie",   "välj",     "en av",
+    "категори",  "метк",      "один из",  "вариант",
+};
+
+static size_t line_end(struct slice t, size_t i)
+{
+    const char *p = memchr(t.p + i, '\n', t.n - i);
+
+    return p ? (size_t)(p - t.p) : t.n;
+}
+
+static bool ends_sentence(struct slice t, size_t i)
+{
+    return strchr(".!?", t.p[i]) && t.p[i] &&
+           (i + 1 >= t.n || strchr(" \r\n\"')", t.p[i + 1]));
+}
+
+/* Does the sentence that ends with the colon at `colon` speak of labels? */
+static bool has_cue(struct slice t, size_t colon)
+{
+    char low[CUE_BYTES];
+    size_t from = colon, n;
+
+    while (from && colon - from < CUE_BYTES && t.p[from - 1] != '\n' &&
+           !ends_sentence(t, from - 1))
+        from--;
+    n = colon - from;
+    for (size_t i = 0; i < n; i++)
+        low[i] = (char)(t.p[from + i] >= 'A' && t.p[from + i] <= 'Z'
+                            ? t.p[from + i] | 0x20
+                            : t.p[from + i]);
+    for (size_t i = 0; i < sizeof(cues) / sizeof(*cues); i++) {
+        size_t c = strlen(cues[i]);
+        const char *at = n ? memmem(low, n, cues[i], c) : NULL;
+
+        if (at && (at == low || !scrub_is_alnum(at[-1])))
+            return true;
+    }
+    return false;
+}
+
+/* Quotes, brackets and stars around a label are none of it. */
+static struct slice bare(struct slice v)
+{
+    static const char around[] = " \t\r\"'`*[](){}<>";
+
+    while (v.n && strchr(around, v.p[0]))
+        v.p++, v.n--;
+    while (v.n && (strchr(around, v.p[v.n - 1]) || v.p[v.n - 1] == '.'))
+        v.n--;
+    return v;
+}
+
+static bool is_label(struct slice v)
+{
+    size_t words = 1;
+
+    for (size_t i = 0; i < v.n; i++) {
+        words += v.p[i] == ' ';
+        if (strchr("@:=\\", v.p[i]))
+            return false;
+    }
+    return v.n && v.n <= LABEL_BYTES && words <= LABEL_WORDS;
+}
+
+static void put(struct buf *out, struct slice v)
+{
+    if (!out)
+        return;
+    if (!out->len)
+        buf_char(out, '\n');
+    buf_add_slice(out, v);
+    buf_char(out, '\n');
+}
+
+/* "or Paris" */
+static struct slice without_or(struct slice v)
+{
+    static const char *const words[] = { "or ", "and ", "oder ", "und ",
+                                         "ou ", "et ",  "o ",    "y ",
+                                         "e ",  "of ",  "eller " };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        size_t n = strlen(words[i]);
+
+        if (v.n > n && memcmp(v.p, words[i], n) == 0)
+            return bare((struct slice){ v.p + n, v.n - n });
+    }
+    return v;
+}
+
+/* "A, B, C." from i on: how many; *end: of the last. */
+static size_t read_row(struct slice t, size_t i, size_t *end, struct buf *out)
+{
+    size_t stop = line_end(t, i), count = 0;
+
+    while (i < stop) {
+        size_t from = i;
+        struct slice v;
+
+        while (i < stop && !strchr(",;|/", t.p[i]) && !ends_sentence(t, i) &&
+               i - from <= LABEL_BYTES + 8)
+            i++;
+        v = without_or(bare((struct slice){ t.p + from, i - from }));
+        if (!is_label(v))
+            break;
+        put(out, v);
+        count++;
+        *end = i;
+        if (i >= stop || !strchr(",;|/", t.p[i]))
+            break;
+        i++;
+    }
+    return count;
+}
+
+/* Behind "- ", "* ", "3. "; 0: the line at i has no such beginning. */
+static size_t behind_bullet(struct slice t, size_t i)
+{
+    size_t stop = line_end(t, i), from;
+
+    while (i < stop && (t.p[i] == ' ' || t.p[i] == '\t'))
+        i++;
+    from = i;
+    while (i < stop && i - from < 3 && scrub_is_digit(t.p[i]))
+        i++;
+    if (i > from && i < stop && (t.p[i] == '.' || t.p[i] == ')'))
+        i++;
+    else if (i == from && i < stop && (t.p[i] == '-' || t.p[i] == '*'))
+        i++;
+    else
+        return 0;
+    return i < stop && t.p[i] == ' ' ? i + 1 : 0;
+}
+
+/* Lines with bullets; of "billing: about invoices" what stands before. */
+static size_t read_lines(struct slice t, size_t i, size_t *end, struct buf *out)
+{
+    size_t count = 0, from;
+
+    while (i < t.n && (from = behind_bullet(t, i))) {
+        size_t stop = line_end(t, from), n = 0;
+        struct slice v;
+
+        while (from + n < stop && t.p[from + n] != ':' &&
+               (from + n + 1 >= stop || memcmp(t.p + from + n, " (", 2) != 0))
+            n++;
+        v = bare((struct slice){ t.p + from, n });
+        if (!is_label(v))
+            break;
+        put(out, v);
+        count++;
+        *end = from + n;
+        i = stop < t.n ? stop + 1 : stop;
+    }
+    return count;
+}
+
+static size_t read_list(struct slice t, size_t i, size_t *end, struct buf *out)
+{
+    while (i < t.n && strchr(" *\r", t.p[i]))
+        i++;
+    if (i < t.n && t.p[i] == '\n')
+        return read_lines(t, i + 1, end, out);
+    return read_row(t, i, end, out);
+}
+
+bool scrub_labels_next(struct slice t, size_t *at, size_t *start, size_t *end,
+                       struct buf *out)
+{
+    while (*at < t.n) {
+        const char *p = memchr(t.p + *at, ':', t.n - *at);
+        size_t i = p ? (size_t)(p - t.p) : t.n;
+
+        *at = i + 1;
+        if (i + 1 >= t.n || !i || !strchr(" \r\n*", t.p[i + 1]) ||
+            strchr("\":/", t.p[i - 1]) ||
+            read_list(t, i + 1, end, NULL) < LABELS_LEAST || !has_cue(t, i))
+            continue;
+        (void)read_list(t, i + 1, end, out);
+        *start = i + 1;
+        *at = *end;
+        return true;
+    }
+    return false;
+}
