@@ -205,7 +205,10 @@ static int write_export(struct cli *cli, struct store *s,
     if (rc == ERR_OK)
         rc = curate_export(s, task, w->splits, &out.sink, &count, err);
     rc = curate_output_close(&out, rc, err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && count == 0)
+        cli_warn(cli, "there is no example to export; %s is empty",
+                 export_file);
+    else if (rc == ERR_OK)
         cli_note(cli, "%llu examples exported", (unsigned long long)count);
     return rc;
 }
@@ -281,6 +284,7 @@ struct run_parts {
     struct curate_options options;
     struct curate_result result;
     struct buf changes; /* of what was remembered */
+    bool refill;        /* the vault lacks what earlier runs replaced */
 };
 
 static int curate_all(struct cli *cli, struct scrub_rules **rules,
@@ -301,16 +305,23 @@ static int curate_all(struct cli *cli, struct scrub_rules **rules,
         rc = store_lock(p->store, "curate", err);
     if (rc == ERR_OK)
         rc = settle_rules(p->store, rules, &p->changes, err);
+    if (rc == ERR_OK)
+        rc = curate_vault_due(p->store, curate_settings.vault, &p->refill,
+                              &p->changes, err);
     *o = (struct curate_options){ .rules = *rules,
                                   .key = &p->key,
                                   .threads = cli->threads,
                                   .vault = p->vault,
+                                  .again = p->refill,
                                   .locked = true,
                                   .progress = &cli->progress };
     if (rc == ERR_OK)
         rc = curate_choices_settle(p->store, o, err);
     if (rc == ERR_OK)
         rc = curate_run(p->store, o, &p->result, err);
+    if (rc == ERR_OK)
+        rc =
+            curate_vault_done(p->store, curate_settings.vault, &p->result, err);
     cli_progress_end(cli);
     return rc;
 }

@@ -50,19 +50,20 @@ static int choose(const struct buf *text, const char *name,
                      : ERR_OK;
 }
 
-/* Conditions a line each; "none" alone takes them back. */
+/* Conditions a line each; "none" takes those before it back. */
 static char *require_text(void)
 {
     const struct cli_list *l = &curate_choices.require;
     struct buf text = { 0 };
-    size_t n;
+    size_t from = l->count, n;
 
     if (!l->count)
         return NULL;
-    if (l->count == 1 && strcmp(l->items[0], "none") == 0)
-        return mem_strdup("");
-    for (size_t i = 0; i < l->count; i++)
-        buf_printf(&text, "%s%s", i ? "\n" : "", l->items[i]);
+    while (from && strcmp(l->items[from - 1], "none") != 0)
+        from--;
+    buf_str(&text, "");
+    for (size_t i = from; i < l->count; i++)
+        buf_printf(&text, "%s%s", i > from ? "\n" : "", l->items[i]);
     return buf_take(&text, &n);
 }
 

@@ -178,6 +178,8 @@ void curate_warn_empty(struct cli *cli, const struct curate_result *r)
         cli_warn(cli,
                  "no example is kept: no outcome is what --require says, which "
                  "the store remembers; --require none takes it back");
+    else if (!kept && r->calls)
+        cli_warn(cli, "no example is kept");
     for (size_t i = 0; kept && i < 3; i++) {
         if (r->splits[i] || (r->shares[i] == 0 && i != CURATE_TRAIN))
             continue;
@@ -481,8 +483,10 @@ int curate_leaks(struct cli *cli, struct store *s, const char *file, int *code,
                        unsearched);
     }
     if (rc == ERR_OK) {
+        if (!examples)
+            cli_warn(cli, "no example is kept: nothing was searched");
         *code = cli_write(cli, &r.text);
-        if (*code == EXIT_DONE && (count || unsearched))
+        if (*code == EXIT_DONE && (count || unsearched || !examples))
             *code = EXIT_FAILED;
     }
     buf_release(&r.text);

@@ -15,8 +15,11 @@
 #include "codec/codec.h"
 
 #include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static struct remembered {
     const char *name, *fallback;
@@ -244,4 +247,57 @@ int curate_remember(struct store *s, struct buf *changes, struct err *err)
         free(setting);
     }
     return rc;
+}
+
+#define VAULT_SETTING "curate.vault"
+
+/* How far the passes have come; 0: there was none. */
+static int read_high(struct store *s, int64_t *high, struct err *err)
+{
+    return sql_one_int(store_sql(s),
+                       "SELECT high FROM stage WHERE name = 'curate'", 0, high,
+                       err);
+}
+
+int curate_vault_due(struct store *s, const char *vault, bool *due,
+                     struct buf *changes, struct err *err)
+{
+    int64_t high = 0, at = -1, size = 0;
+    uint64_t inode = 0;
+    struct buf was = { 0 };
+    struct stat st;
+    bool found;
+    int rc = read_high(s, &high, err);
+
+    *due = false;
+    if (rc == ERR_OK && vault)
+        rc = store_setting_get(s, VAULT_SETTING, &was, &found, err);
+    if (rc == ERR_OK && vault && high) {
+        *due =
+            sscanf(was.data ? was.data : "", "%" SCNu64 " %" SCNd64 " %" SCNd64,
+                   &inode, &size, &at) != 3 ||
+            stat(vault, &st) != 0 || (uint64_t)st.st_ino != inode ||
+            st.st_size < size || at != high;
+        if (*due)
+            buf_printf(changes, "%s--vault %s", changes->len ? "; " : "",
+                       vault);
+    }
+    buf_release(&was);
+    return rc;
+}
+
+int curate_vault_done(struct store *s, const char *vault,
+                      const struct curate_result *r, struct err *err)
+{
+    int64_t high = 0;
+    char text[96] = "";
+    struct stat st;
+    int rc = read_high(s, &high, err);
+
+    if (rc < 0 || (!vault && !r->fresh && !r->corrections && !r->settled))
+        return rc;
+    if (vault && stat(vault, &st) == 0)
+        (void)snprintf(text, sizeof(text), "%" PRIu64 " %" PRId64 " %" PRId64,
+                       (uint64_t)st.st_ino, (int64_t)st.st_size, high);
+    return store_setting_set(s, VAULT_SETTING, text, err);
 }

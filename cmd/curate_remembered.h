@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "curate/curate.h"
 #include "store/store.h"
 
 /* Sets what was not given in curate_settings as the store remembers it. *used:
@@ -19,5 +20,14 @@ MUST_CHECK int curate_recall(struct store *s, bool *used, struct err *err);
  * changed is appended to *changes. */
 MUST_CHECK int curate_remember(struct store *s, struct buf *changes,
                                struct err *err);
+
+/* Does the vault (NULL: none) lack what earlier runs have replaced? Then all
+ * calls have to be done again. */
+MUST_CHECK int curate_vault_due(struct store *s, const char *vault, bool *due,
+                                struct buf *changes, struct err *err);
+/* After a run: notes how far the vault goes. */
+MUST_CHECK int curate_vault_done(struct store *s, const char *vault,
+                                 const struct curate_result *r,
+                                 struct err *err);
 
 #endif

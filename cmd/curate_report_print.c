@@ -500,7 +500,10 @@ int curate_write_report(struct cli *cli, struct store *s,
             rc = out.sink.put(out.sink.ctx, buf_slice(&text), err);
         rc = curate_output_close(&out, rc, err);
     }
-    if (rc == ERR_OK && (r.survivors || r.unsought || r.unsearched))
+    if (rc == ERR_OK && !r.examples)
+        cli_warn(cli, "no example is kept: the report says nothing");
+    if (rc == ERR_OK &&
+        (r.survivors || r.unsought || r.unsearched || !r.examples))
         *code = EXIT_FAILED;
     buf_release(&text);
     curate_report_release(&r);

@@ -111,6 +111,7 @@ struct curate_options {
     enum curate_answers answers;
     bool by_time;   /* the latest are tested on */
     bool by_client; /* no client is in two splits */
+    bool again;     /* all calls, whatever was done before */
     bool locked;    /* the caller holds the store's lock "curate" */
     struct curate_require *const *require;
     const char *const *require_text;

@@ -499,7 +499,7 @@ static int find_high(struct run *k)
     if (rc != 1)
         return rc;
     k->high = sql_int(q, 0);
-    if (!slice_is(sql_text(q, 1), k->r->version)) {
+    if (k->o->again || !slice_is(sql_text(q, 1), k->r->version)) {
         k->r->again = true;
         (void)snprintf(k->r->was, sizeof(k->r->was), "%.*s",
                        (int)sql_text(q, 1).n, sql_text(q, 1).p);
