@@ -268,6 +268,17 @@ static bool emit_joined(struct names_worker *w, const struct names_token *from,
     return false;
 }
 
+/* "target = 'Lagos'": a value that stands for itself, of a town that few are
+ * called by, where nothing but the tagger says that somebody is. */
+static bool is_quoted_town(const struct names_token *from,
+                           const struct names_token *to)
+{
+    return to - from == 1 && !from->sure && !from->gap && !to->gap &&
+           (from[-1].sign == '\'' || from[-1].sign == '"') &&
+           to->sign == from[-1].sign && (from->lists & W_CITY) &&
+           !(from->lists & (W_POPULAR | W_FEMALE | W_MALE));
+}
+
 /* Tokens [from, to) have one name. */
 static void emit_name(struct names_worker *w, const struct names_token *from,
                       const struct names_token *to)
@@ -305,6 +316,8 @@ static void emit_name(struct names_worker *w, const struct names_token *from,
         return;
     if (class == NAMES_PERSON && !sure && to - from == 1 && is_double(w, from))
         return;
+    if (class == NAMES_PERSON && is_quoted_town(from, to))
+        class = NAMES_PLACE;
     if (class == NAMES_PERSON && !sure)
         sure = to - from > 1 && (margin > 300 || ((from->lists & W_POPULAR) &&
                                                   (to[-1].lists & W_LAST)));

@@ -357,11 +357,14 @@ int scrub_find(struct scrub_worker *w, struct slice text, struct slice key,
     }
     if (rc < 0)
         return rc;
-    rc = ask(&s);
-    if (rc == ERR_OK && w->place == PLACE_TEXT) {
+    rc = ERR_OK;
+    if (w->place == PLACE_TEXT) {
+        /* First: what a column says of a name decides of what kind it is. */
         rc = scrub_table_cells(w, text, ask_cell, &s);
         s.evidence = scrub_context_key(w, key); /* it may have moved */
     }
+    if (rc == ERR_OK)
+        rc = ask(&s);
     scrub_calls_keep(w, s.first);
     if (rc == ERR_OK)
         rc = scrub_member_take(&s);

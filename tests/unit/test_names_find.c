@@ -421,6 +421,17 @@ START_TEST(many_introductions_take_time_by_their_number)
 }
 END_TEST
 
+START_TEST(a_town_that_is_quoted_is_nobody)
+{
+    ck_assert_str_eq(
+        finds(NAMES_TAGGER,
+              "Question: What is the total weight of all parcels whose target "
+              "is 'Lagos'?",
+              ""),
+        "PLACE:Lagos");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("names_find");
@@ -449,6 +460,7 @@ int main(void)
     tcase_add_test(c, brands_and_laws_of_families_are_nobody);
     tcase_add_test(c, who_says_what_he_is_gives_no_name);
     tcase_add_test(c, many_introductions_take_time_by_their_number);
+    tcase_add_test(c, a_town_that_is_quoted_is_nobody);
     suite_add_tcase(s, c);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

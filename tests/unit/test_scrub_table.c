@@ -87,6 +87,20 @@ START_TEST(tables_of_schemas_and_prose_stay)
 }
 END_TEST
 
+START_TEST(a_column_says_of_what_kind_its_names_are)
+{
+    struct scrub_rules *tags = scrub_fixture_rules("*=tag", false);
+    char *out = scrub_fixture_text(
+        tags, "s", slice_of("city, samples\nTunis, 45\nParis, 88\nDakar, 29\n"),
+        NULL);
+
+    ck_assert_str_eq(out, "city, samples\n<LOCATION_1>, 45\n<LOCATION_2>, 88\n"
+                          "<LOCATION_3>, 29\n");
+    free(out);
+    scrub_rules_free(tags);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -96,5 +110,6 @@ int main(void)
     tcase_add_test(c, a_name_beside_a_telephone_needs_no_list);
     tcase_add_test(c, a_quoted_cell_may_hold_a_comma);
     tcase_add_test(c, tables_of_schemas_and_prose_stay);
+    tcase_add_test(c, a_column_says_of_what_kind_its_names_are);
     return suite_run("scrub_table", c);
 }
