@@ -63,10 +63,23 @@ static const struct {
       "matrix hypothesis integral integrals filter filters laws operator "
       "divergence entropy kernel expansion quadrature criterion estimator "
       "equilibrium razor scale rank correlation ratio kappa alpha lymphoma "
-      "hierarchy theory correction curve simulation simulations sampling" },
-    { CUE_NAMESAKE, "act rules award prize medal trophy manual salad pizza "
-                    "defense defence gambit opening gothic sans test amendment "
-                    "doctrine treaty style" },
+      "hierarchy theory correction curve simulation simulations sampling "
+      "process virus fever protocol bacteria method index sandwich beef rice "
+      "wine salad sauce cheese nuts nut hat fries beans coffee tea pie cake "
+      "bread soup steak sausage beer whisky pudding mustard pepper butter "
+      "terrier shepherd toast dressing noodles curry" },
+    { CUE_OR, "or and oder und ou et o e y of en" },
+    { CUE_CHOICE,
+      "one label labels category categories option options class classes topic "
+      "topics intent intents color colors colour colours brand brands font "
+      "fonts language languages model models ingredient ingredients flavor "
+      "flavors kategorien kategorie klasse klassen themen categorie "
+      "categorias categorias etiquetas etiquettes etichette categories" },
+    { CUE_NAMESAKE,
+      "act rules award prize medal trophy manual salad pizza "
+      "defense defence gambit opening gothic sans test amendment "
+      "doctrine treaty style monument post tribune gazette chronicle day "
+      "process protocol virus" },
     { CUE_BUILT, "international memorial airport stadium arena bridge museum "
                  "library foundation" },
     { CUE_A, "a" },

@@ -20,15 +20,6 @@
 #define PEEKS 16       /* words that are looked at together */
 #define LOWER_MAX 2000 /* bytes of a text without capitals */
 
-#define JUDGED 240 /* bytes around a region whose language is asked */
-
-enum names_language {
-    LANGUAGE_UNKNOWN, /* not asked yet */
-    LANGUAGE_ENGLISH,
-    LANGUAGE_ODD,   /* words that no list has */
-    LANGUAGE_OTHER, /* small words of another */
-};
-
 struct names_worker {
     const struct names *m;
     struct names_tokens tokens;
@@ -62,11 +53,6 @@ void names_worker_free(struct names_worker *w)
     free(w);
 }
 
-static bool is_word_byte(char c)
-{
-    return (unsigned char)c >= 0x80 || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
-
 static void push(struct names_worker *w, struct names_span s)
 {
     void *all = w->span;
@@ -76,54 +62,10 @@ static void push(struct names_worker *w, struct names_span s)
     w->span[w->count++] = s;
 }
 
-struct tally {
-    size_t small, known, english, foreign;
-};
-
-static void tally_word(const struct names_worker *w, struct slice word,
-                       struct tally *t)
-{
-    char folded[WORD_MAX];
-    unsigned char c = (unsigned char)word.p[0];
-    bool low = c >= 'a' && c <= 'z';
-    size_t n = names_fold(word, folded);
-    unsigned lists = names_words_get(&w->m->words, folded, n);
-    bool own = (lists & W_COMMON) != 0, other = (lists & W_FOREIGN) != 0;
-
-    if (!low && (lists & (W_NAME | W_PLACE | W_PHRASE)) && !(lists & W_SMALL))
-        return;
-    t->small += low;
-    t->known += low && own;
-    t->english += own && !other;
-    t->foreign += other && !own;
-}
-
-/* What is spoken around the region: elsewhere a capital may begin any noun,
- * and the tagger has learnt from English alone. Asked once, and only if
- * something depends on it. */
 static enum names_language spoken(struct names_worker *w)
 {
-    const char *p = w->text.p;
-    size_t i = w->from > JUDGED ? w->from - JUDGED : 0;
-    size_t to = w->text.n - w->to > JUDGED ? w->to + JUDGED : w->text.n;
-    struct tally t = { 0 };
-
-    if (w->spoken)
-        return w->spoken;
-    while (i && i < to && is_word_byte(p[i - 1]))
-        i++;
-    while (i < to) {
-        size_t from = i;
-
-        while (i < to && is_word_byte(p[i]))
-            i++;
-        if (i - from > 1)
-            tally_word(w, (struct slice){ p + from, i - from }, &t);
-        i += i == from;
-    }
-    w->spoken = t.foreign > t.english                   ? LANGUAGE_OTHER
-                : t.small < 3 || t.known * 2 >= t.small ? LANGUAGE_ENGLISH
-                                                        : LANGUAGE_ODD;
+    if (w->spoken == LANGUAGE_UNKNOWN)
+        w->spoken = names_spoken(&w->m->words, w->text, w->from, w->to);
     return w->spoken;
 }
 
@@ -141,7 +83,7 @@ static bool is_known(const struct names_token *from,
         return from->place ||
                ((from->lists & W_PLACE) && !(from->lists & plain));
     if (!(from->lists & (one ? W_GIVEN_MUCH : W_GIVEN)) ||
-        (from->lists & plain))
+        ((from->lists & plain) && (one || !(from->lists & W_POPULAR))))
         return false;
     for (const struct names_token *k = from + 1; k < to; k++)
         if (names_is_capital(k) && k->shape != SHAPE_LETTER &&
@@ -236,6 +178,8 @@ static bool emit_two(struct names_worker *w, const struct names_token *from,
         (((from->lists | to[-1].lists) & (W_NAME | W_COMMON | W_KNOWN)) &&
          !(is_plural(w, from) && is_plural(w, to - 1))))
         return false;
+    if (is_double(w, from) && is_double(w, to - 1))
+        return true;
     push(w, (struct names_span){ from->start, from->end, NAMES_ORGANIZATION, 1,
                                  false });
     push(w, (struct names_span){ to[-1].start, to[-1].end, NAMES_ORGANIZATION,
@@ -255,7 +199,8 @@ static bool is_lone(const struct names_worker *w,
 static void emit_name(struct names_worker *w, const struct names_token *from,
                       const struct names_token *to);
 
-/* "New York City and Washington": two places, unless a list has them as one. */
+/* "New York City and Washington", "Lakers and Clippers": two, unless a list has
+ * them as one. */
 static bool emit_joined(struct names_worker *w, const struct names_token *from,
                         const struct names_token *to)
 {
@@ -296,7 +241,11 @@ static void emit_name(struct names_worker *w, const struct names_token *from,
         (to[-1].lists & W_LAST) && (from->lists & W_GIVEN_MUCH) &&
         is_known(from, to, NAMES_PERSON) && spoken(w) == LANGUAGE_OTHER)
         class = NAMES_PERSON;
-    if (class == NAMES_PLACE && !sure && emit_joined(w, from, to))
+    if (class == NAMES_ORGANIZATION && !sure && emit_two(w, from, to))
+        return;
+    if ((class == NAMES_PLACE ||
+         (class == NAMES_ORGANIZATION && !(to[-1].lists & W_ORG))) &&
+        !sure && emit_joined(w, from, to))
         return;
     while (class == NAMES_PLACE && to > from + 1 &&
            (to[-1].shape == SHAPE_LETTER || names_is_connecting(to - 1)))
@@ -312,9 +261,7 @@ static void emit_name(struct names_worker *w, const struct names_token *from,
     if (!sure && to - from > 1 && (to[-1].cues & CUE_AREA) &&
         names_is_capital(to - 1))
         class = NAMES_PLACE;
-    if (class == NAMES_ORGANIZATION && !sure && emit_two(w, from, to))
-        return;
-    if (class == NAMES_PERSON && !sure && to - from == 1 && is_double(w, from))
+    if (class != NAMES_PLACE && !sure && to - from == 1 && is_double(w, from))
         return;
     if (class == NAMES_PERSON && is_quoted_town(from, to))
         class = NAMES_PLACE;
@@ -340,7 +287,8 @@ static void emit_title(struct names_worker *w, const struct names_token *k)
 static bool is_nation(const struct names_token *k)
 {
     return names_is_capital(k) && (k->lists & W_NATION) &&
-           !(k->lists & (W_TECH | W_GIVEN)) && k->end - k->start > 3;
+           !(k->lists & (W_TECH | W_GIVEN)) && k->end - k->start > 3 &&
+           !(k[1].cues & CUE_NOTION);
 }
 
 static bool is_paranoid(const struct names_token *k)
@@ -361,6 +309,15 @@ static bool is_loud_word(const struct names_token *k,
            beside->shape != SHAPE_UPPER;
 }
 
+/* "Dr." before a name that is sure, whatever the tagger made of it. */
+static bool is_title(const struct names_token *k)
+{
+    const struct names_token *next = k + 1 + (k[1].sign == '.');
+
+    return names_is_honorific(k) && !k->sure && next->gap == 1 &&
+           next->sure == 2 && next->tag == TAG_B_PERSON;
+}
+
 static void emit(struct names_worker *w)
 {
     const struct names_token *k = w->tokens.item + TOKENS_MARGIN;
@@ -369,7 +326,7 @@ static void emit(struct names_worker *w)
     while (k < end) {
         const struct names_token *from = k++;
 
-        if (from->tag) {
+        if (from->tag && !is_title(from)) {
             while (k < end && k->tag == ((from->tag - 1) | 1) + 1 &&
                    !is_loud_word(k, k - 1) && !is_loud_word(k - 1, k))
                 k++;
@@ -691,6 +648,10 @@ static bool explains(struct slice key)
         "_brand_",       "_font_",         "_font_family_", "_theme_",
         "_sku_",         "_item_name_",    "_variant_",     "_type_",
         "_style_",       "_typeface_",     "_kind_",        "_enum_",
+        "_color_",       "_colour_",       "_language_",    "_label_",
+        "_labels_",      "_category_",     "_intent_",      "_flavor_",
+        "_ingredient_",  "_ingredients_",  "_dish_",        "_make_",
+        "_vehicle_",     "_diagnosis_",    "_disease_",     "_framework_",
     };
 
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {

@@ -80,10 +80,12 @@ enum {
     CUE_NAMESAKE = 1 << 24, /* "Act", with its capital, behind its authors */
     CUE_BUILT = 1 << 25,    /* "Airport" */
     CUE_NOTION = 1 << 21,   /* "theorem" behind whoever found it */
+    CUE_OR = 1 << 28,       /* between the last two of a list */
+    CUE_CHOICE = 1 << 27,   /* "labels", before what one is to choose from */
     CUE_MISTER = 1 << 26,   /* "signora": before names without a capital, too */
     CUE_NEVER = 1 << 20,    /* labels and verbs that some list has for a name */
 };
-#define CUE_SLOTS 512
+#define CUE_SLOTS 1024
 struct names_cue {
     uint64_t hash;
     uint32_t cues;
@@ -231,6 +233,16 @@ void names_introduced(struct names_tokens *t, const struct names_words *words,
 bool names_is_honorific(const struct names_token *t);
 /* A common word of some language, and no frequent first name. */
 bool names_is_ordinary(const struct names_token *t);
+
+enum names_language {
+    LANGUAGE_UNKNOWN, /* not asked yet */
+    LANGUAGE_ENGLISH,
+    LANGUAGE_ODD,   /* words that no list has */
+    LANGUAGE_OTHER, /* common words of another */
+};
+/* What is spoken in text[from, to) and near it; in doubt English. */
+enum names_language names_spoken(const struct names_words *w, struct slice text,
+                                 size_t from, size_t to);
 
 /* Between the words of a name: "of", signs. */
 bool names_is_connecting(const struct names_token *k);

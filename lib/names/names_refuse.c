@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define LIST_MEMBERS 8 /* on each side that are looked at */
+
 bool names_is_connecting(const struct names_token *k)
 {
     return k->candidate == 2 || k->shape == SHAPE_PUNCT;
@@ -20,7 +22,7 @@ static bool is_notion(const struct names_token *from,
 {
     if ((to[-1].cues & CUE_NAMESAKE) && to - from > 1)
         return true;
-    if (to - from > 2)
+    if (to - from > 3)
         return false;
     while (to->gap == 0 && to->shape != SHAPE_EDGE &&
            (to->sign == '\'' || (to->shape == SHAPE_PUNCT && !to->sign) ||
@@ -32,22 +34,98 @@ static bool is_notion(const struct names_token *from,
             ((to->cues & CUE_NAMESAKE) && names_is_capital(to)));
 }
 
-static bool separates(const struct names_token *k)
+static bool is_or(const struct names_token *k)
 {
-    return k->shape == SHAPE_EDGE || k->gap == 2 ||
-           (k->sign && strchr(",.:;()[]!?", k->sign));
+    return k->shape == SHAPE_LOWER && (k->cues & CUE_OR);
 }
 
-/* "Julia, Pascal, Ada": a list that has a product beside the word. */
-static bool is_in_list_of_products(const struct names_token *from,
-                                   const struct names_token *to)
+/* Behind, or before, a member of a list. */
+static bool ends_member(const struct names_token *k)
 {
-    if (to - from != 1 || !separates(from - 1) || !separates(to))
+    return k->shape == SHAPE_EDGE || k->gap == 2 ||
+           (k->sign && strchr(",.:;()[]!?/|'", k->sign)) || is_or(k);
+}
+
+static bool divides(const struct names_token *k)
+{
+    return k->sign == ',' || k->sign == '/' || k->sign == '|' || is_or(k);
+}
+
+static bool is_possessive(const struct names_token *k)
+{
+    return k->gap == 0 && k->shape == SHAPE_LOWER && k[-1].sign == '\'';
+}
+
+/* What a member of one word says of the others: above 0 that they are no
+ * names. */
+static int weight_of(const struct names_token *k)
+{
+    unsigned l = k->lists;
+
+    if (l & (W_TECH | W_CALENDAR))
+        return 3;
+    if (l & W_GIVEN_MUCH)
+        return l & W_COMMON ? 1 : -2;
+    if (k->shape == SHAPE_LOWER)
+        return l & W_NAME ? -1 : 2;
+    if (!names_is_capital(k))
+        return 0;
+    if ((l & (W_COMMON | W_FOREIGN)) || ((l & W_KNOWN) && !(l & W_FIRST)))
+        return 2;
+    return l & (W_PLACE | W_KNOWN) ? 0 : -1;
+}
+
+struct list {
+    int sum;
+    unsigned members, plain;
+    const struct names_token *end; /* beyond the last member */
+};
+
+/* Members on one side of the word at k, of one word each. */
+static struct list read_list(const struct names_token *k, int step)
+{
+    struct list out = { .end = k + step };
+
+    for (unsigned n = 0; n < LIST_MEMBERS; n++) {
+        const struct names_token *x = k + step;
+        unsigned signs = 0;
+
+        while (x->shape != SHAPE_EDGE && x->gap != 2 && signs < 2 &&
+               (divides(x) || is_possessive(x) || x->sign == '\'')) {
+            signs += divides(x);
+            x += step;
+        }
+        if (!signs || x->shape == SHAPE_EDGE || x->shape == SHAPE_PUNCT ||
+            (step > 0 && !ends_member(x + 1)) ||
+            (step < 0 && !ends_member(x - 1)))
+            break;
+        out.sum += weight_of(x);
+        out.plain += weight_of(x) >= 2;
+        out.members++;
+        out.end = x + step;
+        k = x;
+    }
+    return out;
+}
+
+/* "Julia, Pascal, Ada": a list whose other members are no names. */
+static bool is_in_list_of_words(const struct names_token *from,
+                                const struct names_token *to)
+{
+    struct list before, after;
+    const struct names_token *k;
+
+    if (to - from != 1 || !ends_member(from - 1) || !ends_member(to))
         return false;
-    return (to->sign == ',' && (to[1].lists & W_TECH) &&
-            names_is_capital(to + 1) && separates(to + 2)) ||
-           (from[-1].sign == ',' && (from[-2].lists & W_TECH) &&
-            names_is_capital(from - 2) && separates(from - 3));
+    before = read_list(from, -1);
+    after = read_list(from, 1);
+    k = before.end;
+    if (before.members + after.members < 2)
+        return before.sum + after.sum >= 3;
+    if (k->sign == ':' && ((k[-1].cues | k[-2].cues) & CUE_CHOICE))
+        return true;
+    return before.plain + after.plain &&
+           before.sum + after.sum + weight_of(from) > 0;
 }
 
 bool names_is_ordinary(const struct names_token *t)
@@ -96,7 +174,7 @@ bool names_refused(const struct names_token *from, const struct names_token *to,
     if (sure)
         return false;
     if (letters || is_notion(from, to) || is_all_ordinary(from, to) ||
-        is_in_list_of_products(from, to))
+        is_in_list_of_words(from, to))
         return true;
     if (!(any & (W_POPULAR | W_FEMALE | W_MALE | W_PLACE)) &&
         ((to->sign == ':' && to[1].shape == SHAPE_NUMBER) ||

@@ -1,5 +1,6 @@
 /*
- * test_names_foreign.c - names in texts that are not English
+ * test_names_foreign.c - names in texts that are not English, and words that
+ * are no names
  *
  * The tagger has learnt from English, and German has capitals on every noun:
  * there only what is sure acts. Bounds, since no rule gets every sentence.
@@ -98,6 +99,58 @@ START_TEST(persons_in_other_languages_are_found_and_nothing_beside_them)
 }
 END_TEST
 
+static void check_all_stay(const char *const *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ck_assert_msg(!holds_a_name(text[i]), "%s", text[i]);
+}
+
+START_TEST(what_is_sold_eaten_or_named_after_somebody_stays)
+{
+    static const char *const all[] = {
+        "Chevrolet Malibu, Dodge Durango, Hyundai Santa Fe, Nissan Murano",
+        "I had a Turkey sandwich with French fries and Chile con carne.",
+        "Please send Brazil nuts, Kobe beef and Bordeaux wine.",
+        "He wore a Panama hat and drank a Bloody Mary.",
+        "I read the Washington Post near the Washington Monument.",
+        "A Markov chain with a Poisson process.",
+        "He has Parkinson's disease, Crohn's disease and the Zika virus.",
+        "We are closed on Columbus Day and Labor Day.",
+        "The Alice and Bob protocol is well known.",
+        "We deploy to Netlify, Vercel and Heroku.",
+    };
+
+    check_all_stay(all, sizeof(all) / sizeof(*all));
+}
+END_TEST
+
+START_TEST(members_of_a_list_of_words_are_no_names)
+{
+    static const char *const all[] = {
+        "Java, Python, Ruby, Swift, Rust, Julia, Ada",
+        "Choose one of: billing, Jordan, Malibu, Parkinson's, Sienna, Mark",
+        "Labels: Jordan, Paris, Mark, Rose",
+    };
+    bool other = false;
+
+    check_all_stay(all, sizeof(all) / sizeof(*all));
+    ck_assert(
+        finds_person("The guests are <<Silvana>>, Adam and Teresa.", &other));
+    ck_assert(other);
+    ck_assert(finds_person("they had 3: silvana, <<adam>>, kristina.", &other));
+}
+END_TEST
+
+START_TEST(a_title_behind_a_comma_is_no_first_name)
+{
+    bool other = false;
+
+    ck_assert(finds_person("Patient MRN: 00482913, Dr. <<Okafor>>", &other));
+    ck_assert(finds_person("Seen by, Prof. <<Weber>> today", &other));
+    ck_assert(!other);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("names_foreign");
@@ -109,6 +162,9 @@ int main(void)
     tcase_add_test(c, ordinary_sentences_of_other_languages_hold_no_names);
     tcase_add_test(
         c, persons_in_other_languages_are_found_and_nothing_beside_them);
+    tcase_add_test(c, what_is_sold_eaten_or_named_after_somebody_stays);
+    tcase_add_test(c, members_of_a_list_of_words_are_no_names);
+    tcase_add_test(c, a_title_behind_a_comma_is_no_first_name);
     suite_add_tcase(s, c);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
