@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TEST_MOST 50 /* percent: more is a slip that cannot be mended */
+
 static const char *decisions, *export_file, *task_name;
 static const char *leak_file, *report_file;
 static int64_t canaries = CURATE_CANARIES;
@@ -100,6 +102,11 @@ static int read_wishes(struct wishes *w, struct err *err)
 
             if (curate_shares_parse(text, shares, err) < 0)
                 return err_wrap(err, "--split");
+            if (shares[CURATE_TEST] > TEST_MOST)
+                return err_set(err, ERR_INVALID,
+                               "--split %s: what is in the test is sealed for "
+                               "good; give it %d or less",
+                               text, TEST_MOST);
             curate_choices.shares = text;
         } else if (!add_split(w, text)) {
             return err_set(err, ERR_INVALID,

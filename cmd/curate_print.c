@@ -174,6 +174,13 @@ void curate_warn_empty(struct cli *cli, const struct curate_result *r)
                                         "to test on" };
     uint64_t kept = r->reasons[CURATE_KEPT];
 
+    if (r->sealed)
+        cli_warn(cli,
+                 "%" PRIu64 " example%s of training or validation %s in the "
+                 "sealed test now; slmctl eval leaves out what a model was "
+                 "trained on",
+                 r->sealed, r->sealed == 1 ? "" : "s",
+                 r->sealed == 1 ? "is" : "are");
     if (!kept && r->reasons[CURATE_REQUIRED])
         cli_warn(cli,
                  "no example is kept: no outcome is what --require says, which "
@@ -188,6 +195,14 @@ void curate_warn_empty(struct cli *cli, const struct curate_result *r)
                      "no example is %s: its share is 0; give --split other "
                      "shares",
                      uses[i]);
+        else if (kept >= EMPTY_LEAST &&
+                 r->splits[CURATE_TEST] * 100 >
+                     kept * (r->shares[CURATE_TEST] + 10))
+            cli_warn(cli,
+                     "no example is %s: %" PRIu64 " of %" PRIu64
+                     " are in the sealed test, which other shares do not open; "
+                     "another --group-by or --split-by draws all anew",
+                     uses[i], r->splits[CURATE_TEST], kept);
         else if (kept >= EMPTY_LEAST)
             cli_warn(cli,
                      "no example is %s: the largest group that no split may "

@@ -152,6 +152,7 @@ struct curate_result {
     size_t agreement_count;
     uint64_t *by_rule;    /* pieces replaced by this run, by rule */
     uint64_t moved[3];    /* 1: a unit was moved to fill it */
+    uint64_t sealed;      /* by this run; trained or validated with before */
     uint64_t corrections; /* answers of outcomes scrubbed by this run */
     uint64_t uncorrected; /* those that could not be scrubbed */
     uint64_t quarantined; /* by this run; calls of it, or older ones */

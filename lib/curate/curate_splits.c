@@ -424,6 +424,9 @@ void curate_settle_splits(struct curate_settling *k)
 
         if (w->body && w->reason == CURATE_KEPT)
             w->split = p.label[dedup_find(&p.units, (uint32_t)i)];
+        k->r->sealed += w->reason == CURATE_KEPT && w->split == CURATE_TEST &&
+                        w->was_split != CURATE_TEST &&
+                        w->was_split != CURATE_UNSPLIT;
     }
     drop_overlaps(k);
     for (size_t i = 0; i < k->count; i++)

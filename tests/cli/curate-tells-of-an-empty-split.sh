@@ -8,7 +8,9 @@ done > log.jsonl
 slmctl collect -q --import log.jsonl
 slmctl curate --json --group-by client | jq -c .splits
 slmctl curate -q --group-by client --split 80,10,10
-slmctl curate --group-by conversation --split 0,0,100 | grep -E 'train|sealed'
+slmctl curate --group-by conversation --split 0,50,50 | grep -E 'train|sealed'
+# More than half in the sealed test is a slip that nothing mends.
+slmctl curate --split 0,0,100 || echo "exit $?"
 slmctl curate --split 33.3,33.3,33.4 || echo "exit $?"
 slmctl curate -q --require outcome.reward==1
 slmctl curate -q --require none
