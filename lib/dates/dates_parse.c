@@ -372,11 +372,23 @@ static size_t skip_dash(struct slice t, size_t i)
     return text_at(t, i, "\xE2\x80\x93") ? i + 3 : i;
 }
 
+/* Behind " to " and its like; i if none stands there. */
+static size_t skip_join(struct slice t, size_t i)
+{
+    static const char *const joins[] = { " to ", " and ", " & ", " or " };
+
+    for (size_t k = 0; k < sizeof(joins) / sizeof(*joins); k++)
+        if (text_at(t, i, joins[k]))
+            return i + strlen(joins[k]);
+    return i;
+}
+
 /* "-17" of "May 15-17", " to 17" of "May 15 to 17, 2024" */
 static void last_after(struct slice t, struct dates_parts *p)
 {
-    bool word = text_at(t, p->end, " to ");
-    size_t i = word ? p->end + 4 : skip_dash(t, p->end), n;
+    size_t join = skip_join(t, p->end);
+    bool word = join > p->end;
+    size_t i = word ? join : skip_dash(t, p->end), n;
 
     n = i > p->end && i < t.n ? digits_at(t, i) : 0;
     if (n < 1 || n > 2 || is_at(t, i + n, ':') || is_at(t, i + n, '-') ||

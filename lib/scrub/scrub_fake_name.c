@@ -239,7 +239,7 @@ static size_t apostrophe_at(struct slice v, size_t i)
     size_t n = 0, next;
 
     if (i < v.n && v.p[i] == '\'')
-        n = 1;
+        n = i + 1 < v.n && v.p[i + 1] == '\'' ? 2 : 1; /* as SQL has it */
     else if (i + 3 <= v.n && memcmp(v.p + i, "\xE2\x80\x99", 3) == 0)
         n = 3;
     next = n ? letter_at(v, i + n) : 0;

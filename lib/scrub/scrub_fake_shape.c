@@ -222,6 +222,11 @@ size_t scrub_fold_into(struct slice v, char *to)
         i += used;
         if (cp < 0)
             continue;
+        if (cp == 0xDF || cp == 0x1E9E) { /* Weiß is WEISS */
+            to[n++] = 's';
+            to[n++] = 's';
+            continue;
+        }
         letter = scrub_fold_letter((uint32_t)cp, true);
         if (scrub_is_letter(letter) && !unicode_combining_class(letter))
             n += utf8_encode(letter, to + n);

@@ -37,7 +37,7 @@ static const struct {
       "court ct place pl square sq terrace ter way parkway pkwy highway "
       "hwy circle cir trail trl close crescent cres alley row walk "
       "plaza gardens grove mews hill north south east west n s e w ne "
-      "nw se sw apt apartment suite ste unit floor fl room rm bldg "
+      "nw se sw flat apt apartment suite ste unit floor fl room rm bldg "
       "building po box p o pmb lot rue via calle avenida strasse platz "
       "weg allee piazza rua plein straat gasse upper lower old new" },
     { SCRUB_WORD_TITLE,

@@ -7,6 +7,7 @@
 #include "scrub/scrub_priv.h"
 
 #include "base/mem.h"
+#include "names/names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,8 @@ static bool may_hold_data(struct slice key)
     return false;
 }
 
-/* One word as names are written: "Alex", among what other players have. */
+/* One word as names are written: "Alex", among what other players have; a word
+ * of the language ("Price") is a column's. */
 static bool may_be_name(struct slice key)
 {
     if (key.n < 3 || key.p[0] < 'A' || key.p[0] > 'Z')
@@ -82,12 +84,16 @@ static bool may_be_name(struct slice key)
     return true;
 }
 
-static void read_key(struct slice key, struct scrub_key *out)
+static void read_key(const struct scrub_rules *r, struct slice key,
+                     struct scrub_key *out)
 {
-    *out = (struct scrub_key){ .property = scrub_speaks_of_property(key),
-                               .logprobs = slice_is(key, "logprobs"),
-                               .may_hold_data = may_hold_data(key),
-                               .may_be_name = may_be_name(key) };
+    *out =
+        (struct scrub_key){ .property = scrub_speaks_of_property(key),
+                            .logprobs = slice_is(key, "logprobs"),
+                            .may_hold_data = may_hold_data(key),
+                            .may_be_name =
+                                may_be_name(key) &&
+                                !names_is(r->names, NAMES_LIST_COMMON, key) };
     scrub_place_read(key, out);
 }
 
@@ -123,7 +129,7 @@ static struct entry *remember(const struct scrub_rules *r, struct slice key)
 
     scrub_key_words(key, &words);
     e = mem_alloc(sizeof(*e) + key.n + words.len);
-    read_key(key, &e->key);
+    read_key(r, key, &e->key);
     e->n = key.n;
     memcpy(e->text, key.p, key.n);
     memcpy(e->text + key.n, words.data, words.len);
@@ -147,7 +153,7 @@ const struct scrub_key *scrub_key_of(struct scrub_keys *k, struct slice key,
         k->count++;
         return &k->slot[at]->key;
     }
-    read_key(key, own);
+    read_key(k->rules, key, own);
     buf_reset(words);
     scrub_key_words(key, words);
     own->words = buf_slice(words);

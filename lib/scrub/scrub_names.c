@@ -497,7 +497,57 @@ static bool is_prefix(struct slice t, const struct names_span *s)
     return true;
 }
 
+/* "SFO San Francisco": the code is an airport's, and stays. */
+static size_t code_before(struct slice v)
+{
+    for (size_t i = 0; i < 3; i++)
+        if (v.n < 7 || v.p[i] < 'A' || v.p[i] > 'Z')
+            return 0;
+    return v.p[3] == ' ' && v.p[5] >= 'a' && v.p[5] <= 'z' ? 4 : 0;
+}
+
+/* Words that are all known to be a person's: "O'CALLAGHAN CHLOE". */
+static bool is_of_person(const struct seeker *k, struct slice v)
+{
+    size_t words = 0;
+
+    for (size_t i = 0; i < v.n; i++) {
+        struct slice word = { v.p + i, 0 };
+        const uint64_t *at;
+
+        while (i < v.n && is_letter(v.p[i]))
+            i++;
+        word.n = (size_t)(v.p + i - word.p);
+        if (word.n < SCRUB_NOTE_MIN)
+            continue;
+        at = k->known ? map_get(k->known, word.p, word.n) : NULL;
+        if (!at || k->note[*at].class != NAMES_PERSON)
+            return false;
+        words++;
+    }
+    return words > 1;
+}
+
+static int take_as(struct taking *x, struct names_span s);
+
 static int take(struct taking *x, struct names_span s)
+{
+    struct slice v = { x->text.p + s.start, s.end - s.start };
+    int rc;
+
+    if (s.class == NAMES_PLACE)
+        s.start += code_before(v);
+    if ((s.class != NAMES_PLACE && s.class != NAMES_ORGANIZATION) ||
+        !is_of_person(x->k, v))
+        return take_as(x, s);
+    s.class = NAMES_PERSON;
+    x->k->borne_out = true;
+    rc = take_as(x, s);
+    x->k->borne_out = false;
+    return rc;
+}
+
+static int take_as(struct taking *x, struct names_span s)
 {
     struct slice v;
 

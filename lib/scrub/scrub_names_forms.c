@@ -186,7 +186,8 @@ static void tell_whole(struct forms *f, struct slice first, struct slice last)
     tell_joined(f, first, " ", last, LOWER);
     tell_joined(f, first, " ", last, TITLE);
     tell_joined(f, first, " ", last, UPPER);
-    tell_joined(f, last, ", ", first, LOWER);
+    if (scrub_name_tells(f->m, first) || scrub_name_tells(f->m, last))
+        tell_joined(f, last, ", ", first, LOWER); /* no "price, rose" */
     tell_joined(f, last, ", ", first, TITLE);
     tell_joined(f, last, ", ", first, UPPER);
     tell_joined(f, last, " ", first, UPPER);
@@ -219,6 +220,67 @@ static void tell_forms(struct forms *f, struct slice v)
         if (end > back + 1)
             tell_whole(f, (struct slice){ v.p, (size_t)(blank - v.p) },
                        (struct slice){ back + 1, (size_t)(end - back - 1) });
+    }
+}
+
+/* O'Neil is ONEIL in accounts and O''Neil in SQL. */
+static void tell_apostrophes(struct forms *f, struct slice word)
+{
+    struct buf bare = { 0 }, twice = { 0 };
+
+    for (size_t i = 0; i < word.n; i++) {
+        if (word.p[i] == '\'')
+            buf_str(&twice, "''");
+        else
+            buf_char(&twice, word.p[i]);
+        if (word.p[i] != '\'')
+            buf_char(&bare, word.p[i]);
+    }
+    if (bare.len >= SCRUB_NOTE_MIN + 1) {
+        tell_cased(f, buf_slice(&bare), LOWER, true);
+        tell_cased(f, buf_slice(&bare), UPPER, false);
+        f->fn(f->ctx, buf_slice(&bare), true);
+        f->fn(f->ctx, buf_slice(&twice), false);
+        f->fn(f->ctx, word, false);
+        tell_cased(f, word, LOWER, false);
+        tell_cased(f, word, UPPER, false);
+    }
+    buf_release(&bare);
+    buf_release(&twice);
+}
+
+/* A double name as SQL has it. */
+static void tell_doubled(struct forms *f, struct slice word)
+{
+    struct buf twice = { 0 };
+
+    for (size_t i = 0; i < word.n; i++) {
+        if (word.p[i] == '\'')
+            buf_char(&twice, '\'');
+        buf_char(&twice, word.p[i]);
+    }
+    f->fn(f->ctx, buf_slice(&twice), false);
+    buf_release(&twice);
+}
+
+static void each_apostrophe(struct forms *f, struct slice v)
+{
+    const char *last = memrchr(v.p, ' ', v.n);
+    struct slice tail = v;
+
+    if (last)
+        tail = (struct slice){ last + 1, (size_t)(v.p + v.n - last) - 1 };
+    if (memchr(tail.p, '\'', tail.n) && memchr(tail.p, '-', tail.n))
+        tell_doubled(f, tail);
+    for (size_t i = 0; i < v.n;) {
+        struct slice word = { v.p + i, 0 };
+
+        while (i + word.n < v.n &&
+               (is_letter(word.p[word.n]) || word.p[word.n] == '\''))
+            word.n++;
+        i += word.n + 1;
+        if (word.n > 2 && memchr(word.p + 1, '\'', word.n - 2))
+            tell_apostrophes(f, word);
     }
 }
 
@@ -293,6 +355,7 @@ void scrub_name_forms(const struct names *m, struct slice v, bool sure,
         return;
     }
     tell_forms(&f, v);
+    each_apostrophe(&f, v);
     for (int spell = 0; spell < 2; spell++)
         if (put_ascii(v, spell, &ascii))
             tell_forms(&f, buf_slice(&ascii));

@@ -161,6 +161,72 @@ START_TEST(a_short_payload_of_a_data_url_goes)
 }
 END_TEST
 
+/* The same words stand for the same, whatever is between: of `out`, from the
+ * first to behind the last of the texts. */
+static bool is_twice(const char *out, const char *before, const char *again)
+{
+    const char *a = strstr(out, before), *b = strstr(out, again);
+    size_t n = 0;
+
+    ck_assert(a && b);
+    for (a += strlen(before), b += strlen(again); a[n] >= 'A' && a[n] == b[n];)
+        n++;
+    return n >= 3 && a[n] < 'A' && b[n] < 'A';
+}
+
+START_TEST(a_name_with_an_apostrophe_agrees_in_sql_and_accounts)
+{
+    char *out = scrub("{\"a\":\"Orders of Anna O'Neil-Smith\","
+                      "\"q\":\"c.LastName='O''Neil-Smith' or '%oneil%'\"}");
+
+    ck_assert(!strstr(out, "neil") && !strstr(out, "Neil"));
+    ck_assert_msg(is_twice(out, "Name='", "-") || !strstr(out, "''"), "%s",
+                  out);
+    free(out);
+    check_gone("From: Chloe O'Callaghan <ocallaghan12@web.de> I log in with "
+               "chloe_ocallaghan_6546. O'CALLAGHAN CHLOE",
+               "callaghan");
+    check_gone("From: Chloe O'Callaghan <ocallaghan12@web.de> I log in with "
+               "chloe_ocallaghan_6546. O'CALLAGHAN CHLOE",
+               "CALLAGHAN");
+}
+END_TEST
+
+START_TEST(a_sharp_s_is_two)
+{
+    char *out = scrub("{\"customer_name\":\"Anna Wei\u00df\",\"notes\":"
+                      "\"A=Wei\u00df, B=Weiss.\"}");
+
+    ck_assert_msg(is_twice(out, "A=", " B="), "%s", out);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_common_word_of_a_name_stays_in_code_and_keys)
+{
+    check_stays("I am Rose Price. SELECT price, rose FROM plants",
+                "SELECT price, rose FROM");
+    check_stays("{\"a\":\"I am Rose Price.\",\"b\":{\"Price\":3}}",
+                "{\"Price\":3}");
+}
+END_TEST
+
+START_TEST(the_code_of_an_airport_stays_beside_its_town)
+{
+    check_stays("Flights from JFK New York to SFO San Francisco", "from JFK ");
+    check_stays("Flights from JFK New York to SFO San Francisco", " to SFO ");
+}
+END_TEST
+
+START_TEST(both_days_of_a_list_move)
+{
+    char *out = scrub("on May 27 and 28, 2024 at noon");
+
+    ck_assert(!strstr(out, " and 28, 2024") && strstr(out, " and "));
+    free(out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_ids", scrub_fixture_begin, scrub_fixture_end);
@@ -179,5 +245,10 @@ int main(void)
     tcase_add_test(c, the_end_of_a_number_follows_the_number);
     tcase_add_test(c, a_password_with_a_hash_in_an_address_goes);
     tcase_add_test(c, a_short_payload_of_a_data_url_goes);
+    tcase_add_test(c, a_name_with_an_apostrophe_agrees_in_sql_and_accounts);
+    tcase_add_test(c, a_sharp_s_is_two);
+    tcase_add_test(c, a_common_word_of_a_name_stays_in_code_and_keys);
+    tcase_add_test(c, the_code_of_an_airport_stays_beside_its_town);
+    tcase_add_test(c, both_days_of_a_list_move);
     return suite_run("scrub_ids", c);
 }
