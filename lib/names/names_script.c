@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#define WORD_BYTES_MAX 256
+
 /* What ends a name of words: copulas, and words that begin what else is said.
  * Between blanks. */
 static const char stops[] =
@@ -235,14 +237,19 @@ static size_t end_thai(struct slice t, size_t i)
     return at - i < 6 ? i : at;
 }
 
+/* No word, and no name, is longer: i. */
 static size_t word_end(struct slice t, size_t i)
 {
-    size_t used;
+    size_t end = i, used;
 
-    while (i < t.n && (is_letter(t, i, &used) || t.p[i] == '-' ||
-                       (t.p[i] == '\'' && i + 1 < t.n && t.p[i + 1] != ' ')))
-        i += used;
-    return i;
+    while (end < t.n &&
+           (is_letter(t, end, &used) || t.p[end] == '-' ||
+            (t.p[end] == '\'' && end + 1 < t.n && t.p[end + 1] != ' '))) {
+        end += used;
+        if (end - i > WORD_BYTES_MAX)
+            return i;
+    }
+    return end;
 }
 
 static bool is_given(const struct names_words *w, struct slice word)

@@ -431,6 +431,24 @@ START_TEST(a_town_that_is_quoted_is_nobody)
 }
 END_TEST
 
+/* Each turn looked to the end of a word that never ended. */
+START_TEST(turns_within_one_endless_word_take_time_by_their_number)
+{
+    struct buf text = { 0 };
+    const struct names_span *s;
+    size_t count;
+    double begun = cpu_seconds();
+
+    for (int i = 0; i < 50000; i++)
+        buf_str(&text, "\xD7\x90\xD7\xA0\xD7\x99-");
+    names_find(worker, NAMES_TAGGER, buf_slice(&text), slice_of(""), &s,
+               &count);
+    ck_assert_uint_eq(count, 0);
+    ck_assert_double_lt(cpu_seconds() - begun, 8);
+    buf_release(&text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("names_find");
@@ -460,6 +478,7 @@ int main(void)
     tcase_add_test(c, who_says_what_he_is_gives_no_name);
     tcase_add_test(c, many_introductions_take_time_by_their_number);
     tcase_add_test(c, a_town_that_is_quoted_is_nobody);
+    tcase_add_test(c, turns_within_one_endless_word_take_time_by_their_number);
     suite_add_tcase(s, c);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
