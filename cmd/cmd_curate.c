@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define QUARANTINED_TOLD 10
 #define TEST_MOST 50 /* percent: more is a slip that cannot be mended */
 
 static const char *decisions, *export_file, *task_name;
@@ -121,14 +122,20 @@ static int read_wishes(struct wishes *w, struct err *err)
     return ERR_OK;
 }
 
-int curate_load_key(const struct cli *cli, struct crypto_key *key,
-                    struct err *err)
+int curate_load_key(struct cli *cli, struct crypto_key *key, struct err *err)
 {
+    bool made;
+    int rc;
+
     if (!cli->key_file)
         return err_set(err, ERR_INVALID,
                        "no home directory; name the key with --key-file");
     cmd_key_home(cli);
-    return crypto_key_read(cli->key_file, true, key, err);
+    made = !io_exists(cli->key_file);
+    rc = crypto_key_read(cli->key_file, true, key, err);
+    if (rc == ERR_OK && made && cli->key_is_named)
+        cli_note(cli, "made a new key, %s", cli->key_file);
+    return rc;
 }
 
 struct rules_check {
@@ -283,6 +290,15 @@ static int settle_rules(struct store *s, struct scrub_rules **rules,
     return rc;
 }
 
+/* The first of them; all are counted at the end. */
+static void call_quarantined(void *ctx, int64_t call, const char *why)
+{
+    static int told;
+
+    if (told++ < QUARANTINED_TOLD)
+        cli_warn(ctx, "call %lld: %s", (long long)call, why);
+}
+
 /* What a run over the store needs, and has. */
 struct run_parts {
     struct store *store;
@@ -321,6 +337,8 @@ static int curate_all(struct cli *cli, struct scrub_rules **rules,
                                   .vault = p->vault,
                                   .again = p->refill,
                                   .locked = true,
+                                  .quarantined = call_quarantined,
+                                  .ctx = cli,
                                   .progress = &cli->progress };
     if (rc == ERR_OK)
         rc = curate_choices_settle(p->store, o, err);
@@ -350,8 +368,10 @@ static int curate_store(struct cli *cli, struct scrub_rules **rules,
     if (rc == ERR_OK && code == EXIT_DONE)
         rc = write_outputs(cli, p.store, *rules, &p.key, w, &code, err);
     if (rc == ERR_OK && r->quarantined)
-        cli_warn(cli, "%llu calls could not be scrubbed and are quarantined",
-                 (unsigned long long)r->quarantined);
+        cli_warn(cli, "%llu call%s could not be scrubbed and %s quarantined",
+                 (unsigned long long)r->quarantined,
+                 r->quarantined == 1 ? "" : "s",
+                 r->quarantined == 1 ? "is" : "are");
     if (rc == ERR_OK && r->quarantined + r->uncorrected && code == EXIT_DONE)
         code = EXIT_PARTLY;
     crypto_wipe(&p.key, sizeof(p.key));

@@ -9,7 +9,7 @@
  * given. */
 MUST_CHECK int curate_spool(struct cli *cli, struct err *err);
 /* The key of --key-file, made if absent. */
-MUST_CHECK int curate_load_key(const struct cli *cli, struct crypto_key *key,
+MUST_CHECK int curate_load_key(struct cli *cli, struct crypto_key *key,
                                struct err *err);
 
 /* A file that is there whole or not at all; "-" and what is no regular file

@@ -116,6 +116,9 @@ struct curate_options {
     struct curate_require *const *require;
     const char *const *require_text;
     size_t require_count;
+    /* Told each call that cannot be scrubbed; or NULL. */
+    void (*quarantined)(void *ctx, int64_t call, const char *why);
+    void *ctx;
 };
 
 /* How often the LLM agrees with itself: of one kind of task (a fingerprint of

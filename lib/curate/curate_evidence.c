@@ -411,13 +411,14 @@ int curate_group_of(struct store *s, int64_t call,
 int curate_scrub(struct scrub_worker *w, struct slice scope,
                  const struct slice *own, size_t n,
                  const struct scrub_known *known, struct buf *out,
-                 const struct scrub_span **spans, size_t *count)
+                 const struct scrub_span **spans, size_t *count,
+                 struct err *err)
 {
     int rc;
 
     *count = 0;
     scrub_know(w, known);
-    rc = scrub_record(w, scope, own, n, out, spans, count, NULL);
+    rc = scrub_record(w, scope, own, n, out, spans, count, err);
     scrub_know(w, NULL);
     return rc;
 }

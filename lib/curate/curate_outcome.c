@@ -144,7 +144,7 @@ static int do_one(struct outcomes *k, int64_t id, struct err *err)
                          buf_slice(&k->client), buf_slice(&k->conversation),
                          buf_slice(&k->group), &k->scope);
     if (curate_scrub(k->worker, scope, in, 3, k->known, k->clean, &spans,
-                     &count) < 0)
+                     &count, NULL) < 0)
         return 0;
     if (k->o->vault) {
         scrub_vault_take(k->o->vault, k->worker);

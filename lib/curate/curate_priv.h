@@ -29,6 +29,7 @@ struct curate_item {
     bool cut;                     /* not all of it was logged */
     struct buf request, response; /* bodies as logged; once judged, as chat */
     enum curate_reason reason;
+    char why[160]; /* it is QUARANTINED */
     int64_t duplicate_of;
     int64_t supersedes; /* a call written before, dropped for this one */
     unsigned char input[CURATE_HASH], answer[CURATE_HASH];
@@ -235,7 +236,8 @@ MUST_CHECK int curate_group_of(struct store *s, int64_t call,
 MUST_CHECK int curate_scrub(struct scrub_worker *w, struct slice scope,
                             const struct slice *own, size_t n,
                             const struct scrub_known *known, struct buf *out,
-                            const struct scrub_span **spans, size_t *count);
+                            const struct scrub_span **spans, size_t *count,
+                            struct err *err);
 
 /* {"spans": [...]}, appended; j: the line parsed, empty for plain text. */
 void curate_put_spans(const struct scrub_rules *rules, const struct json *j,

@@ -228,7 +228,7 @@ static bool scrub_documents(struct report_run *k, struct report_worker *w,
         scrub_rules_settings(k->o->rules)->scope, buf_slice(&it->call.client),
         buf_slice(&it->call.conversation), buf_slice(&it->group), &it->bound);
     int rc = curate_scrub(w->judge.scrubber, scope, in, n, it->known, out,
-                          &spans, &count);
+                          &spans, &count, NULL);
 
     if (rc == ERR_OK) {
         keep_record(it, in, spans, count, from, n);

@@ -180,6 +180,7 @@ static void scrub_task(void *ctx, size_t task, unsigned worker)
     struct slice in[2] = { buf_slice(&it->request), buf_slice(&it->response) };
     struct buf out[2] = { it->clean_request, it->clean_response };
     const struct scrub_span *spans;
+    struct err err = { 0 };
     size_t count = 0;
     int rc;
 
@@ -190,11 +191,13 @@ static void scrub_task(void *ctx, size_t task, unsigned worker)
                                    buf_slice(&it->client),
                                    buf_slice(&it->conversation),
                                    slice_of(it->group), &j->text),
-                      in, 2, it->known, out, &spans, &count);
+                      in, 2, it->known, out, &spans, &count, &err);
     it->clean_request = out[0];
     it->clean_response = out[1];
-    if (rc < 0)
+    if (rc < 0) {
         it->reason = CURATE_QUARANTINED;
+        (void)snprintf(it->why, sizeof(it->why), "%.150s", err.msg);
+    }
     for (size_t i = 0; rc == ERR_OK && i < count; i++)
         j->by_rule[spans[i].rule]++;
     if (rc == ERR_OK && k->o->vault)
@@ -258,8 +261,15 @@ static void compare(struct run *k)
 
 static void count_quarantined(struct run *k)
 {
-    for (size_t i = 0; i < k->count; i++)
-        k->r->quarantined += k->item[i].reason == CURATE_QUARANTINED;
+    for (size_t i = 0; i < k->count; i++) {
+        const struct curate_item *it = &k->item[i];
+
+        if (it->reason != CURATE_QUARANTINED)
+            continue;
+        k->r->quarantined++;
+        if (k->o->quarantined)
+            k->o->quarantined(k->o->ctx, it->id, it->why);
+    }
 }
 
 static int run_batches(struct run *k, uint64_t total)

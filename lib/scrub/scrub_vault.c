@@ -117,6 +117,9 @@ static int open_file(struct scrub_vault *v, struct err *err)
     if (fstat(v->fd, &st) < 0 || !S_ISREG(st.st_mode))
         return err_set(err, ERR_OUTPUT, "%s: a vault is a regular file",
                        v->path);
+    if (st.st_mode & (S_IRWXG | S_IRWXO))
+        return err_set(err, ERR_INVALID,
+                       "%s: others may read the vault; chmod 600 it", v->path);
     if (flock(v->fd, LOCK_EX | LOCK_NB) < 0)
         return err_set(err, ERR_BUSY,
                        "%s: another run writes to it; wait for its end",

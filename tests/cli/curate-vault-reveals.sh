@@ -26,6 +26,7 @@ for k in other missing; do
     echo "exit $?"
 done
 slmctl curate --filter --vault v --key-file other <in.jsonl
+chmod 600 in.jsonl
 slmctl curate --filter --vault in.jsonl --key-file key <in.jsonl
 slmctl curate --reveal --vault none <clean.jsonl
 slmctl curate --reveal <clean.jsonl
@@ -41,6 +42,7 @@ size=$(stat -c %s v)
 slmctl curate --filter --vault v --key-file key <in.jsonl | cmp - clean.jsonl
 [ "$(stat -c %s v)" = "$size" ] && echo nothing added
 head -c $((size - 20)) v >shorter
+chmod 600 shorter
 mv shorter v
 slmctl curate --filter --vault v --key-file key <in.jsonl | cmp - clean.jsonl
 [ "$(stat -c %s v)" = "$size" ] && echo made again
