@@ -11,8 +11,8 @@
 #include <string.h>
 
 #define BESIDE 4
-#define WORD_MAX 66    /* bytes of a word of the protocol, quotes included */
-#define PAYLOAD_MIN 32 /* characters: less holds nothing */
+#define WORD_MAX 66     /* bytes of a word of the protocol, quotes included */
+#define PAYLOAD_MIN 32  /* characters: less holds nothing */
 #define DATA_URL_MIN 12 /* of one that says what it is */
 
 struct place_rule {
