@@ -40,13 +40,17 @@ MUST_CHECK int curate_leaks(struct cli *cli, struct store *s, const char *file,
                             int *code, struct err *err);
 
 /* --report: text, or with --json the document; *code becomes EXIT_FAILED if
- * anything survives. canaries: persons. */
+ * it does not pass. canaries: persons. */
 MUST_CHECK int curate_write_report(struct cli *cli, struct store *s,
                                    const struct scrub_rules *rules,
                                    const struct crypto_key *key,
                                    const char *file, unsigned canaries,
                                    int *code, struct err *err);
-void curate_report_text(const struct curate_report *r, struct buf *out);
-void curate_report_json(const struct curate_report *r, struct buf *out);
+void curate_report_text(const struct curate_report *r,
+                        const struct scrub_rules *rules, const char *key_id,
+                        struct buf *out);
+void curate_report_json(const struct curate_report *r,
+                        const struct scrub_rules *rules, const char *key_id,
+                        struct buf *out);
 
 #endif

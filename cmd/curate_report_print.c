@@ -5,6 +5,7 @@
  * a value is its type, its place, and what stands there instead.
  */
 #include "curate_print.h"
+#include "curate_settings.h"
 
 #include "base/mem.h"
 #include "json/json.h"
@@ -12,6 +13,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SHOWN 20 /* survivors in the text */
 
@@ -20,6 +22,7 @@ static const char *const by_names[3] = { "type", "position", "encoding" };
 /* Known values in these are not looked for. */
 static const char *const not_sought[] = {
     "hexadecimal digits",
+    "UTF-16 or UTF-32",
     "base32",
     "quoted-printable",
     "replaced letters (ROT13)",
@@ -27,6 +30,8 @@ static const char *const not_sought[] = {
     "what is coded within bytes that are no text",
     "pictures and sounds",
     "numbers in words",
+    "letters with blanks between them",
+    "moments in seconds since 1970",
     "values that are cut in two",
 };
 #define NOT_SOUGHT (sizeof(not_sought) / sizeof(*not_sought))
@@ -41,6 +46,59 @@ static const char *cover_name(enum curate_cover c)
     return c == CURATE_COVERED   ? "covered"
            : c == CURATE_IN_PART ? "in part"
                                  : "not covered";
+}
+
+static const char *or_default(const char *given, const char *otherwise)
+{
+    return given ? given : otherwise;
+}
+
+static bool is_given(const char *path)
+{
+    return path && strcmp(path, "none") != 0;
+}
+
+static void today(char out[24])
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    (void)strftime(out, 24, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+}
+
+/* A report tells nothing without what it was made under. */
+static void put_settings(const struct curate_report *r,
+                         const struct scrub_rules *rules, const char *key_id,
+                         struct buf *out)
+{
+    const struct curate_settings *o = &curate_settings;
+    size_t from = curate_actions_from(&o->actions);
+    char date[24];
+    bool any = false;
+
+    today(date);
+    buf_printf(out,
+               "Settings\nslmctl %s, %s, rules %s, key %s\n--names %s, "
+               "--scope %s, --strict %s, --rules %s, --keep %s\n--action",
+               SLMCTL_VERSION, date, scrub_rules_version(rules), key_id,
+               or_default(o->names, "tagger"),
+               or_default(o->scope, "conversation"), o->strict ? "yes" : "no",
+               or_default(o->rules, "none"), or_default(o->keep, "none"));
+    for (size_t i = from; i < o->actions.count; i++)
+        buf_printf(out, " %s", o->actions.items[i]);
+    buf_str(out, from < o->actions.count ? "\n" : " none\n");
+    for (size_t i = 0; i < r->types; i++)
+        if (r->type[i].kept) {
+            buf_printf(out, "%s%s",
+                       any ? ", " : "KEPT ON PURPOSE: ", r->type[i].type);
+            any = true;
+        }
+    if (any)
+        buf_str(out, "; values of these types stand as they are, and are not "
+                     "sought.\n");
+    if (is_given(o->keep))
+        buf_str(out, "What --keep lists stands as it is, and is not sought.\n");
+    buf_char(out, '\n');
 }
 
 /* What the search cannot say anything about. */
@@ -71,7 +129,8 @@ static void put_known(const struct curate_report *r, struct buf *out)
                " different values were replaced; each was sought in %" PRIu64
                " examples, plain, in other case, with other separators, "
                "escaped, as entities, percent-encoded, in base64 and in "
-               "letters that look alike: %" PRIu64 " survivor%s.\n",
+               "letters that look alike, full names also in one word: %" PRIu64
+               " survivor%s.\n",
                r->pieces, r->searched, r->examples, r->survivors,
                plural(r->survivors));
     if (r->unsought)
@@ -106,9 +165,16 @@ static void put_known(const struct curate_report *r, struct buf *out)
         buf_printf(out,
                    "%" PRIu64
                    " words, places or dates that were replaced in one "
-                   "conversation stand in another, or in other case, and are "
+                   "conversation stand in another, and are "
                    "taken for ordinary ones there.\n",
                    r->elsewhere);
+    if (r->own)
+        buf_printf(out,
+                   "LOOK AT THESE: %" PRIu64
+                   " words stand in the VERY conversation where they were "
+                   "replaced, in other case or since they are words of the "
+                   "language too, as in call %lld, %s.\n",
+                   r->own, (long long)r->own_place.call, r->own_place.where);
     for (size_t i = 0; i < r->survivors_shown && i < SHOWN; i++)
         buf_printf(out,
                    "  call %lld, %s: a value of type %s (%s), in %" PRIu64
@@ -173,28 +239,44 @@ static void put_types(const struct curate_report *r, struct buf *out)
                    coincide, plural(coincide), coincide == 1 ? "s" : "");
 }
 
+static void canary_row(struct cli_table *t, const struct curate_canary *c,
+                       bool judged)
+{
+    char planted[24], survived[24], share[16], interval[64];
+
+    (void)snprintf(planted, sizeof(planted), "%" PRIu64, c->planted);
+    (void)snprintf(survived, sizeof(survived), "%" PRIu64, c->survived);
+    (void)snprintf(share, sizeof(share), "%.1f",
+                   c->planted ? 100.0 * (double)c->survived / (double)c->planted
+                              : 0.0);
+    (void)snprintf(interval, sizeof(interval), "%.1f to %.1f%s%s", 100 * c->low,
+                   100 * c->high, c->kept ? ", by the settings" : "",
+                   judged && curate_canary_lost(c) ? ", TOO MANY" : "");
+    cli_table_row(t, c->name, planted, survived, share, interval, NULL);
+}
+
 static void put_canaries(const struct curate_report *r, struct buf *out)
 {
-    buf_str(out, "\nCanaries\nPersons who do not exist, planted into copies of "
-                 "calls and scrubbed in memory; 95 % intervals.\n");
+    uint64_t planted = 0;
+
+    for (size_t i = 0; i < r->canaries[CURATE_BY_TYPE]; i++)
+        planted += r->canary[CURATE_BY_TYPE][i].planted;
+    buf_str(out, "\nCanaries\n");
+    if (!planted) {
+        buf_str(out, "None was planted.\n");
+        return;
+    }
+    buf_printf(out,
+               "Persons who do not exist, planted into copies of calls and "
+               "scrubbed in memory; 95 %% intervals. A type of which surely "
+               "more than %g %% survive is too many.\n",
+               100 * CURATE_CANARIES_LOST);
     for (int by = 0; by < 3; by++) {
         struct cli_table *t = cli_table_new("lrrrl", by_names[by], "planted",
                                             "survive", "%", "interval", NULL);
 
-        for (size_t i = 0; i < r->canaries[by]; i++) {
-            const struct curate_canary *c = &r->canary[by][i];
-            char planted[24], survived[24], share[16], interval[40];
-
-            (void)snprintf(planted, sizeof(planted), "%" PRIu64, c->planted);
-            (void)snprintf(survived, sizeof(survived), "%" PRIu64, c->survived);
-            (void)snprintf(share, sizeof(share), "%.1f",
-                           c->planted ? 100.0 * (double)c->survived /
-                                            (double)c->planted
-                                      : 0.0);
-            (void)snprintf(interval, sizeof(interval), "%.1f to %.1f",
-                           100 * c->low, 100 * c->high);
-            cli_table_row(t, c->name, planted, survived, share, interval, NULL);
-        }
+        for (size_t i = 0; i < r->canaries[by]; i++)
+            canary_row(t, &r->canary[by][i], by == CURATE_BY_TYPE);
         cli_table_print(t, out);
         cli_table_free(t);
     }
@@ -248,8 +330,8 @@ static void put_categories(const struct curate_report *r, struct buf *out)
         char pieces[24];
 
         (void)snprintf(pieces, sizeof(pieces), "%" PRIu64, c->pieces);
-        cli_table_row(t, letter, c->name, cover_name(c->cover), pieces, c->how,
-                      NULL);
+        cli_table_row(t, letter, c->name, cover_name(c->cover), pieces,
+                      c->kept ? "some or all kept by --action" : c->how, NULL);
     }
     buf_str(out, "\nIdentifiers of HIPAA's Safe Harbor, 45 CFR 164.514(b)(2): "
                  "what rules look for\n");
@@ -275,8 +357,13 @@ static void put_splits(const struct curate_report *r, struct buf *out)
                r->duplicates, r->near, r->retried);
 }
 
-void curate_report_text(const struct curate_report *r, struct buf *out)
+void curate_report_text(const struct curate_report *r,
+                        const struct scrub_rules *rules, const char *key_id,
+                        struct buf *out)
 {
+    put_settings(r, rules, key_id, out);
+    if (!r->examples)
+        buf_str(out, "There is no example; nothing was shown.\n\n");
     put_known(r, out);
     put_types(r, out);
     put_canaries(r, out);
@@ -330,6 +417,7 @@ static void json_survivors(struct json_writer *w, const struct curate_report *r)
 {
     json_put_int(w, "survivors", (int64_t)r->survivors);
     json_put_int(w, "elsewhere", (int64_t)r->elsewhere);
+    json_put_int(w, "own_conversation", (int64_t)r->own);
     json_put_int(w, "time_zones", (int64_t)r->zones);
     json_put_int(w, "unsearched_bytes", (int64_t)r->unsearched);
     json_put_int(w, "unsearched_examples", (int64_t)r->unsearched_examples);
@@ -364,6 +452,9 @@ static void json_canaries(struct json_writer *w, const struct curate_report *r)
             json_put_int(w, "survived", (int64_t)c->survived);
             json_put_double(w, "low", c->low);
             json_put_double(w, "high", c->high);
+            json_put_bool(w, "too_many",
+                          by == CURATE_BY_TYPE && curate_canary_lost(c));
+            json_put_bool(w, "kept", c->kept);
             json_end_object(w);
         }
         json_end_array(w);
@@ -427,6 +518,7 @@ static void json_categories(struct json_writer *w,
         json_put_string(w, "category", letter);
         json_put_string(w, "name", c->name);
         json_put_string(w, "rules", cover_name(c->cover));
+        json_put_bool(w, "kept", c->kept);
         json_put_string(w, "how", c->how);
         json_put_int(w, "replaced", (int64_t)c->pieces);
         json_end_object(w);
@@ -452,12 +544,44 @@ static void json_splits(struct json_writer *w, const struct curate_report *r)
     json_end_object(w);
 }
 
-void curate_report_json(const struct curate_report *r, struct buf *out)
+static void json_settings(struct json_writer *w, const struct curate_report *r,
+                          const struct scrub_rules *rules, const char *key_id)
+{
+    const struct curate_settings *o = &curate_settings;
+    char date[24];
+
+    today(date);
+    json_begin_object(w, "settings");
+    json_put_string(w, "date", date);
+    json_put_string(w, "rules_version", scrub_rules_version(rules));
+    json_put_string(w, "key", key_id);
+    json_put_string(w, "names", or_default(o->names, "tagger"));
+    json_put_string(w, "scope", or_default(o->scope, "conversation"));
+    json_put_bool(w, "strict", o->strict);
+    json_put_string(w, "rules", or_default(o->rules, "none"));
+    json_put_string(w, "keep", or_default(o->keep, "none"));
+    json_begin_array(w, "actions");
+    for (size_t i = curate_actions_from(&o->actions); i < o->actions.count; i++)
+        json_put_string(w, NULL, o->actions.items[i]);
+    json_end_array(w);
+    json_begin_array(w, "kept_types");
+    for (size_t i = 0; i < r->types; i++)
+        if (r->type[i].kept)
+            json_put_string(w, NULL, r->type[i].type);
+    json_end_array(w);
+    json_end_object(w);
+}
+
+void curate_report_json(const struct curate_report *r,
+                        const struct scrub_rules *rules, const char *key_id,
+                        struct buf *out)
 {
     struct json_writer w;
 
     json_writer_init(&w, out, true);
     json_begin_document(&w, "slmctl.curate-report/1");
+    json_put_bool(&w, "passes", curate_report_passes(r));
+    json_settings(&w, r, rules, key_id);
     json_put_int(&w, "examples", (int64_t)r->examples);
     json_put_int(&w, "examples_as_today", (int64_t)r->same);
     json_put_int(&w, "examples_changed", (int64_t)r->changed);
@@ -491,10 +615,13 @@ int curate_write_report(struct cli *cli, struct store *s,
 
     cli_progress_end(cli);
     if (rc == ERR_OK) {
+        char key_id[9];
+
+        crypto_key_id(key, key_id);
         if (cli->json)
-            curate_report_json(&r, &text);
+            curate_report_json(&r, rules, key_id, &text);
         else
-            curate_report_text(&r, &text);
+            curate_report_text(&r, rules, key_id, &text);
         rc = curate_output_open(&out, file, err);
         if (rc == ERR_OK)
             rc = out.sink.put(out.sink.ctx, buf_slice(&text), err);
@@ -502,8 +629,7 @@ int curate_write_report(struct cli *cli, struct store *s,
     }
     if (rc == ERR_OK && !r.examples)
         cli_warn(cli, "no example is kept: the report says nothing");
-    if (rc == ERR_OK &&
-        (r.survivors || r.unsought || r.unsearched || !r.examples))
+    if (rc == ERR_OK && !curate_report_passes(&r))
         *code = EXIT_FAILED;
     buf_release(&text);
     curate_report_release(&r);

@@ -85,6 +85,7 @@ static int learn_batch(struct report_run *k)
 }
 
 struct hit_sink {
+    const struct report_run *k;
     struct report_item *it;
     unsigned document;
 };
@@ -93,18 +94,23 @@ static void note_hit(void *ctx, const struct scrub_leak *x)
 {
     struct hit_sink *s = ctx;
     struct report_item *it = s->it;
+    size_t values = s->k->values.count;
+    bool joined = x->value >= values;
     void *all = it->hit;
 
     if (it->hits == SCRUB_MAX_SPANS)
         return;
     mem_grow(&all, &it->hit_cap, it->hits + 1, sizeof(*it->hit));
     it->hit = all;
-    it->hit[it->hits] = (struct report_hit){ .value = x->value,
-                                             .at = x->at,
-                                             .document = s->document,
-                                             .whole = x->whole,
-                                             .exact = x->exact,
-                                             .zone = x->zone };
+    it->hit[it->hits] = (struct report_hit){
+        .value = joined ? s->k->joined_of[x->value - values] : x->value,
+        .joined = joined,
+        .at = x->at,
+        .document = s->document,
+        .whole = x->whole,
+        .exact = x->exact,
+        .zone = x->zone
+    };
     (void)snprintf(it->hit[it->hits].form, sizeof(it->hit->form), "%s",
                    x->form);
     it->hits++;
@@ -117,7 +123,7 @@ static void search_item(void *ctx, size_t task, unsigned worker)
 
     report_item_scrub(ctx, task, worker);
     for (unsigned d = 0; d < REPORT_DOCUMENTS; d++) {
-        struct hit_sink sink = { it, d };
+        struct hit_sink sink = { k, it, d };
 
         if (k->leaks)
             (void)scrub_leaks_look(k->leaks, buf_slice(&it->blank[d]), note_hit,
@@ -126,26 +132,30 @@ static void search_item(void *ctx, size_t task, unsigned worker)
     }
 }
 
-enum judgement { NOTHING, ZONE, ELSEWHERE, SURVIVOR };
+enum judgement { NOTHING, ZONE, ELSEWHERE, OWN, SURVIVOR };
 
-/* An identifier stands nowhere by chance. A word must be the same word, in the
- * conversation whose value it was. */
+/* An identifier stands nowhere by chance, nor does a full name in the
+ * conversation of its bearer, whatever its case and what joins it. A word must
+ * be the same word, in the conversation whose value it was. */
 static enum judgement judge_hit(const struct report_run *k,
                                 const struct report_item *it,
                                 const struct report_hit *h)
 {
     const struct report_value *v = &k->values.item[h->value];
+    bool own;
 
     if (!v->word && !v->common)
         return SURVIVOR;
-    if (!h->whole)
+    if (!h->whole && !h->joined)
         return NOTHING;
     if (h->zone)
         return ZONE;
-    if (v->common || !h->exact ||
-        !report_values_has(&k->values, buf_slice(&it->talk), h->value))
-        return ELSEWHERE;
-    return SURVIVOR;
+    own = report_values_has(&k->values, buf_slice(&it->talk), h->value);
+    if (!own)
+        return h->joined ? NOTHING : ELSEWHERE;
+    if (h->joined || v->full)
+        return SURVIVOR;
+    return v->common || !h->exact ? OWN : SURVIVOR;
 }
 
 static void add_survivor(struct report_run *k, const struct report_item *it,
@@ -190,6 +200,7 @@ static void add_hits(struct report_run *k, const struct report_item *it)
             continue;
         if (*worst == ELSEWHERE)
             t->elsewhere--, k->r->elsewhere--;
+        k->r->own += (is == OWN) - (*worst == OWN);
         k->r->zones += (is == ZONE) - (*worst == ZONE);
         *worst = is;
         if (is == ZONE)
@@ -198,6 +209,10 @@ static void add_hits(struct report_run *k, const struct report_item *it)
             t->survivors++;
             k->r->survivors++;
             add_survivor(k, it, h, t->type);
+        } else if (is == OWN) {
+            if (!k->r->own_place.call)
+                report_place(&k->r->own_place, it->call.id, h->document,
+                             buf_slice(&it->blank[h->document]), h->at);
         } else {
             t->elsewhere++;
             k->r->elsewhere++;
@@ -299,21 +314,73 @@ static int walk_examples(struct report_run *k, struct walk *w)
     return rc;
 }
 
+/* What is sought: the values, and behind them full names as slugs have them. */
+struct sought {
+    struct slice *text;
+    struct buf *joined;
+    size_t count, values;
+};
+
+static void seek_joined(struct report_run *k, struct sought *s)
+{
+    size_t most = SCRUB_LEAK_MAX_VALUES;
+
+    for (size_t i = 0; i < s->values; i++) {
+        const struct report_value *v = &k->values.item[i];
+        struct buf form[REPORT_JOINED] = { { 0 } };
+        size_t n = report_value_joined(k->r->type[v->type].type, v->text, form);
+
+        for (size_t f = 0; f < n; f++) {
+            if (s->count == most) {
+                k->r->unsought++;
+                buf_release(&form[f]);
+                continue;
+            }
+            k->joined_of[s->count - s->values] = i;
+            s->joined[s->count - s->values] = form[f];
+            s->text[s->count++] = buf_slice(&form[f]);
+        }
+    }
+}
+
+static void sought_begin(struct report_run *k, struct sought *s)
+{
+    size_t n = k->values.count, all = n * (1 + REPORT_JOINED) + 1;
+
+    *s = (struct sought){ .text = mem_array(all, sizeof(*s->text)),
+                          .joined = mem_array(all, sizeof(*s->joined)),
+                          .count = n,
+                          .values = n };
+    k->joined_of = mem_array(all, sizeof(*k->joined_of));
+    report_values_settle(&k->values);
+    k->r->values = k->r->searched = n;
+    for (size_t i = 0; i < n; i++) {
+        s->text[i] = k->values.item[i].text;
+        k->r->type[k->values.item[i].type].values++;
+    }
+    seek_joined(k, s);
+}
+
+static void sought_end(struct report_run *k, struct sought *s)
+{
+    for (size_t i = s->values; i < s->count; i++)
+        buf_release(&s->joined[i - s->values]);
+    free(s->joined);
+    free(s->text);
+    free(k->joined_of);
+    k->joined_of = NULL;
+}
+
 static int search_all(struct report_run *k)
 {
-    struct slice *text = mem_array(k->values.count + 1, sizeof(*text));
     struct scrub_leaks *leaks = NULL;
+    struct sought sought;
     struct walk w = { 0 };
     int rc = ERR_OK;
 
-    report_values_settle(&k->values);
-    k->r->values = k->r->searched = k->values.count;
-    for (size_t i = 0; i < k->values.count; i++) {
-        text[i] = k->values.item[i].text;
-        k->r->type[k->values.item[i].type].values++;
-    }
-    if (k->values.count)
-        rc = scrub_leaks_new(text, k->values.count, &leaks, k->err);
+    sought_begin(k, &sought);
+    if (sought.count)
+        rc = scrub_leaks_new(sought.text, sought.count, &leaks, k->err);
     k->leaks = leaks;
     if (rc == ERR_OK)
         rc = walk_examples(k, &w);
@@ -321,7 +388,7 @@ static int search_all(struct report_run *k)
         report_talk_count(k, w.talks);
     scrub_leaks_free(leaks);
     free(w.talks);
-    free(text);
+    sought_end(k, &sought);
     return rc;
 }
 
@@ -340,8 +407,10 @@ static void make_types(struct report_run *k)
 
         if (added) {
             *at = k->r->types;
+            k->r->type[k->r->types].kept = true;
             k->r->type[k->r->types++].type = type;
         }
+        k->r->type[*at].kept &= scrub_rules_action(rules, i) == SCRUB_KEEP;
         k->type_of[i] = (unsigned)*at;
     }
     map_free(seen);
@@ -435,6 +504,19 @@ int curate_report_run(struct store *s, const struct curate_report_options *o,
     r->limited = k.evidence ? curate_evidence_limited(k.evidence) : 0;
     end(&k);
     return rc;
+}
+
+bool curate_canary_lost(const struct curate_canary *c)
+{
+    return c->planted && c->low > CURATE_CANARIES_LOST;
+}
+
+bool curate_report_passes(const struct curate_report *r)
+{
+    for (size_t i = 0; i < r->canaries[CURATE_BY_TYPE]; i++)
+        if (curate_canary_lost(&r->canary[CURATE_BY_TYPE][i]))
+            return false;
+    return r->examples && !r->survivors && !r->unsought && !r->unsearched;
 }
 
 void curate_report_release(struct curate_report *r)

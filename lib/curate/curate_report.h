@@ -17,6 +17,8 @@
 #define CURATE_REPORT_SHOWN 100 /* values that survive and are listed */
 #define CURATE_QUASI_K 5        /* fewer conversations than this are few */
 #define CURATE_CANARIES 200     /* persons, unless told otherwise */
+/* Of canaries of one type more than this part surely survives: no pass. */
+#define CURATE_CANARIES_LOST .05
 
 struct curate_place {
     int64_t call; /* 0: none */
@@ -26,6 +28,7 @@ struct curate_place {
 /* What happened to the values of one type. */
 struct curate_report_type {
     const char *type;
+    bool kept;               /* all its finds stay, by --action */
     uint64_t pieces, values; /* replaced; different ones among them */
     uint64_t reported;       /* of tier 3: shape only, left as they are */
     uint64_t survivors;      /* pairs of a value and an example */
@@ -48,6 +51,7 @@ struct curate_survivor {
 /* Wilson's interval at 95 %. */
 struct curate_canary {
     const char *name;
+    bool kept; /* the settings ask for it: by --action, or without names */
     uint64_t planted, survived;
     double low, high;
 };
@@ -81,6 +85,7 @@ struct curate_category {
     const char *name, *how;
     enum curate_cover cover;
     uint64_t pieces;
+    bool kept; /* some of its types are, by --action */
 };
 #define CURATE_CATEGORIES 18
 
@@ -99,6 +104,9 @@ struct curate_report {
     uint64_t pieces, values, searched;
     uint64_t unsought; /* pieces whose value is none of those sought */
     uint64_t survivors, elsewhere;
+    /* In the very conversation, but in other case, or an ordinary word. */
+    uint64_t own;
+    struct curate_place own_place; /* the first */
     /* Bytes of views that were too deep or too many to be searched. */
     uint64_t unsearched, unsearched_examples;
     struct curate_place unsearched_place; /* the first */
@@ -125,6 +133,10 @@ struct curate_report {
 MUST_CHECK int curate_report_run(struct store *s,
                                  const struct curate_report_options *o,
                                  struct curate_report *r, struct err *err);
+/* Is there nothing that speaks against the examples? None at all is no pass. */
+bool curate_report_passes(const struct curate_report *r);
+/* Does the interval of the canary begin above CURATE_CANARIES_LOST? */
+bool curate_canary_lost(const struct curate_canary *c);
 void curate_report_release(struct curate_report *r);
 
 #endif

@@ -4,7 +4,8 @@
  * Each is planted into a copy of a real call: all that identifies him, at
  * random places of the conversation and in random spellings; the copy is
  * scrubbed in memory as a call is, and whatever of him can still be read in any
- * encoding has survived. The generator is its own: the lists and rules of the
+ * encoding has survived; of a copy that could not be searched to its end only
+ * survivors count. The generator is its own: the lists and rules of the
  * search for personal data have no part in it.
  */
 #include "curate/curate_report_priv.h"
@@ -41,7 +42,7 @@ struct person {
 };
 
 struct kind {
-    const char *name, *key, *sentence;
+    const char *name, *type, *key, *sentence; /* type: of rules */
     void (*make)(const struct person *p, struct buf *out);
 };
 
@@ -196,25 +197,30 @@ static void make_password(const struct person *p, struct buf *out)
 }
 
 static const struct kind kinds[] = {
-    { "name", "customer_name", "My name is %s, can you help me?", make_name },
-    { "e-mail", "email", "Please write to %s about it.", make_email },
-    { "phone", "phone_number", "You can call me at %s today.", make_phone },
-    { "SSN", "ssn", "My social security number is %s.", make_ssn },
-    { "card", "card_number", "Charge the card %s for this.", make_card },
-    { "IBAN", "iban", "The IBAN is %s, thanks.", make_iban },
-    { "date of birth", "date_of_birth", "I was born on %s.", make_birth },
-    { "address", "address", "I live at %s.", make_address },
-    { "API key", "api_key", "Use the API key %s for it.", make_key },
-    { "IP address", "ip_address", "It came from the IP address %s.", make_ip },
-    { "medical record", "medical_record_number",
+    { "name", "PERSON", "customer_name", "My name is %s, can you help me?",
+      make_name },
+    { "e-mail", "EMAIL", "email", "Please write to %s about it.", make_email },
+    { "phone", "PHONE", "phone_number", "You can call me at %s today.",
+      make_phone },
+    { "SSN", "SSN", "ssn", "My social security number is %s.", make_ssn },
+    { "card", "CARD", "card_number", "Charge the card %s for this.",
+      make_card },
+    { "IBAN", "IBAN", "iban", "The IBAN is %s, thanks.", make_iban },
+    { "date of birth", "DATE", "date_of_birth", "I was born on %s.",
+      make_birth },
+    { "address", "ADDRESS", "address", "I live at %s.", make_address },
+    { "API key", "API_KEY", "api_key", "Use the API key %s for it.", make_key },
+    { "IP address", "IP", "ip_address", "It came from the IP address %s.",
+      make_ip },
+    { "medical record", "MEDICAL_RECORD", "medical_record_number",
       "The medical record number is %s.", make_record },
-    { "passport", "passport_number", "My passport number is %s.",
+    { "passport", "PASSPORT", "passport_number", "My passport number is %s.",
       make_passport },
-    { "driving licence", "driver_license_number",
+    { "driving licence", "DRIVER_LICENSE", "driver_license_number",
       "My driver's license number is %s.", make_licence },
-    { "bank account", "account_number", "The bank account number is %s.",
-      make_account },
-    { "password", "password", "My password: %s", make_password },
+    { "bank account", "ACCOUNT", "account_number",
+      "The bank account number is %s.", make_account },
+    { "password", "SECRET", "password", "My password: %s", make_password },
 };
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
@@ -431,6 +437,7 @@ static int plant_person(struct scrub_worker *w, struct slice request,
     struct scrub_leaks *leaks = NULL;
     struct buf dirty = { 0 }, clean = { 0 };
     struct slice in;
+    size_t missed = 0;
     int rc = ERR_OK;
 
     memset(survives, 0, KINDS * sizeof(*survives));
@@ -451,7 +458,12 @@ static int plant_person(struct scrub_worker *w, struct slice request,
     /* What cannot be scrubbed is quarantined: nothing survives. */
     if (scrub_record(w, slice_of("canary"), &in, 1, &clean, NULL, NULL, NULL) ==
         ERR_OK)
-        (void)scrub_leaks_look(leaks, buf_slice(&clean), mark, survives, NULL);
+        (void)scrub_leaks_look(leaks, buf_slice(&clean), mark, survives,
+                               &missed);
+    /* Of what was not searched nobody can say that it is clean. */
+    for (size_t i = 0; missed && i < KINDS; i++)
+        if (!survives[i])
+            there[i] = true;
 done:
     scrub_leaks_free(leaks);
     buf_release(&dirty);
@@ -479,7 +491,18 @@ static void settle(struct curate_canary *c)
         c->low = 0;
 }
 
-static void make_rows(struct curate_report *r)
+/* Do the settings let such a value stay? */
+static bool is_kept(const struct curate_report *r,
+                    const struct scrub_rules *rules, const struct kind *kind)
+{
+    for (size_t i = 0; i < r->types; i++)
+        if (strcmp(r->type[i].type, kind->type) == 0 && r->type[i].kept)
+            return true;
+    return kind->make == make_name &&
+           scrub_rules_settings(rules)->names == SCRUB_NAMES_OFF;
+}
+
+static void make_rows(struct curate_report *r, const struct scrub_rules *rules)
 {
     const size_t counts[3] = { KINDS, POSITIONS, ENCODINGS };
 
@@ -492,6 +515,8 @@ static void make_rows(struct curate_report *r)
                                         ? position_names[i]
                                         : encoding_names[i];
     }
+    for (size_t i = 0; i < KINDS; i++)
+        r->canary[CURATE_BY_TYPE][i].kept = is_kept(r, rules, &kinds[i]);
 }
 
 static int plant_all(struct scrub_worker *w,
@@ -534,7 +559,7 @@ int report_canaries(const struct report_samples *samples,
     struct scrub_worker *w = scrub_worker_new(o->rules, o->key);
     int rc = ERR_OK;
 
-    make_rows(r);
+    make_rows(r, o->rules);
     if (samples->count)
         rc = plant_all(w, samples, o->canaries, r, err);
     for (int by = 0; by < 3; by++)

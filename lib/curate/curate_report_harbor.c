@@ -107,7 +107,7 @@ void report_harbor(const struct scrub_rules *rules, struct curate_report *r)
     (void)rules; /* types are those of all rules */
     for (size_t k = 0; k < CURATE_CATEGORIES; k++) {
         struct curate_category *c = &r->category[k];
-        bool any = false;
+        bool any = false, acts = false;
 
         *c = (struct curate_category){ .letter = kinds[k].letter,
                                        .name = kinds[k].name,
@@ -119,10 +119,14 @@ void report_harbor(const struct scrub_rules *rules, struct curate_report *r)
             for (size_t i = 0; i < TYPES_MAX; i++)
                 of |= is_of(r->type[t].type, kinds[k].types[i]);
             any |= of;
+            acts |= of && !r->type[t].kept;
+            c->kept |= of && r->type[t].kept;
             c->pieces += of ? r->type[t].pieces : 0;
         }
-        if (any)
-            c->cover = kinds[k].best;
+        if (any && !acts)
+            c->how = "kept by --action";
+        else if (any)
+            c->cover = c->kept ? CURATE_IN_PART : kinds[k].best;
         else if (kinds[k].types[0])
             c->how = "no rule looks for them";
     }

@@ -23,6 +23,7 @@ struct report_hit {
     size_t value, at;
     unsigned document;
     bool whole, exact, zone;
+    bool joined; /* a full name as slugs and tags have it */
     char form[48];
 };
 
@@ -69,6 +70,7 @@ struct report_value {
     struct slice text; /* valid once settled */
     unsigned type;
     bool word;      /* may be an ordinary word, a date, a place */
+    bool full;      /* a person's name of two words or more */
     bool common;    /* a word of the language, or a short number */
     uint32_t shown; /* 1 + its place in the list of survivors; 0: none */
 };
@@ -90,6 +92,11 @@ size_t report_values_add(struct report_values *v, unsigned type,
                          struct slice scope);
 /* Once all are there: texts, which live in the map from now on. */
 void report_values_settle(struct report_values *v);
+/* "annasmith", "anna-smith" and the like of a person's full name: how many of
+ * them are in out, each of which the caller releases; 0: it is none. */
+#define REPORT_JOINED 4
+size_t report_value_joined(const char *type_name, struct slice text,
+                           struct buf out[REPORT_JOINED]);
 /* SIZE_MAX: not known. */
 size_t report_values_find(const struct report_values *v, const char *type_name,
                           struct slice text);
@@ -137,6 +144,7 @@ struct report_run {
     struct report_values values;
     unsigned *type_of; /* by rule */
     const struct scrub_leaks *leaks;
+    size_t *joined_of; /* value of each text that is sought behind all values */
     struct report_samples samples;
     struct map *rests[CURATE_RESTS], *quasi, *talks;
     uint64_t done;

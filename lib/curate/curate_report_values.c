@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define IDENTIFIER_MIN 7 /* bytes of a value that nothing else looks like */
+#define JOINED_LEAST 9   /* of a full name; shorter ones stand in words */
 #define NUMBER_MIN 5     /* digits that are more than a count or a year */
 
 int report_values_begin(struct report_values *v, struct err *err)
@@ -56,6 +57,8 @@ static void judge(const struct report_values *v, struct report_value *x,
     }
     x->word =
         names_words(type) || x->text.n < IDENTIFIER_MIN || digits + marks == 0;
+    x->full = strcmp(type, "PERSON") == 0 && x->text.n >= JOINED_LEAST &&
+              memchr(x->text.p, ' ', x->text.n);
     x->common = (digits == x->text.n && digits < NUMBER_MIN) ||
                 names_is(v->names, NAMES_LIST_COMMON, x->text);
 }
@@ -114,6 +117,24 @@ size_t report_values_add(struct report_values *v, unsigned type,
     scope_key(pair, scope, i);
     (void)map_put(v->scopes, pair, sizeof(pair), NULL);
     return i;
+}
+
+size_t report_value_joined(const char *type_name, struct slice text,
+                           struct buf out[REPORT_JOINED])
+{
+    static const char *const between[REPORT_JOINED] = { "", "-", "_", "." };
+    const char *first = memchr(text.p, ' ', text.n);
+    const char *last = memrchr(text.p, ' ', text.n);
+
+    if (strcmp(type_name, "PERSON") != 0 || !first || text.n < JOINED_LEAST ||
+        memchr(text.p, ',', text.n))
+        return 0;
+    for (size_t i = 0; i < REPORT_JOINED; i++) {
+        buf_add(&out[i], text.p, (size_t)(first - text.p));
+        buf_str(&out[i], between[i]);
+        buf_add(&out[i], last + 1, (size_t)(text.p + text.n - last - 1));
+    }
+    return REPORT_JOINED;
 }
 
 void report_values_settle(struct report_values *v)

@@ -82,6 +82,7 @@ const char *scrub_rules_version(const struct scrub_rules *r);
 size_t scrub_rules_count(const struct scrub_rules *r);
 const char *scrub_rules_name(const struct scrub_rules *r, size_t rule);
 const char *scrub_rules_type(const struct scrub_rules *r, size_t rule);
+enum scrub_action scrub_rules_action(const struct scrub_rules *r, size_t rule);
 /* Runs the examples and counter-examples that stand beside each rule; calls
  * fail for each that does not hold and returns how many those are. *examples
  * counts all. */

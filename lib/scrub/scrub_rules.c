@@ -706,3 +706,8 @@ const char *scrub_rules_type(const struct scrub_rules *r, size_t rule)
 {
     return r->rule[rule].type;
 }
+
+enum scrub_action scrub_rules_action(const struct scrub_rules *r, size_t rule)
+{
+    return r->rule[rule].action;
+}

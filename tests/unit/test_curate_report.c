@@ -23,6 +23,10 @@ static const char rule_text[] =
     "[who]\ntype = PERSON\ntier = 2\ngate = literal\nliteral = Marion\n"
     "after = 8\npattern = \\bMarion\\b\ncontext = named\nsurrogate = shape\n"
     "example = named <<Marion>>\ncounter = Marion\n"
+    "[full]\ntype = PERSON\ntier = 2\ngate = literal\nliteral = Bo \n"
+    "after = 12\npattern = \\bBo Okonkwo\\b\ncontext = called\n"
+    "surrogate = shape\nexample = called <<Bo Okonkwo>>\n"
+    "counter = Bo Okonkwo\n"
     "[order]\ntype = ORDER\ntier = 2\ngate = digits 8\n"
     "pattern = \\b\\d{8}\\b\ncontext = order\nsurrogate = shape\n"
     "example = order <<12345678>>\ncounter = 12345678\n"
@@ -188,6 +192,54 @@ START_TEST(a_name_survives_in_its_own_conversation)
 }
 END_TEST
 
+START_TEST(a_full_name_in_one_word_survives)
+{
+    struct curate_report r;
+
+    say("a", "the client called Bo Okonkwo", "yes");
+    say("a", "make cv_BoOkonkwo.pdf of it", "#BoOkonkwo bo-okonkwo BO OKONKWO");
+    say("b", "what is BoOkonkwo?", "a word");
+    curate();
+    r = report(1, 0);
+    ck_assert_uint_eq(r.survivors, 1);
+    ck_assert_uint_eq(r.survivors_shown, 1);
+    ck_assert(!curate_report_passes(&r));
+    curate_report_release(&r);
+}
+END_TEST
+
+START_TEST(a_word_in_other_case_in_its_own_conversation_is_told_apart)
+{
+    struct curate_report r;
+
+    say("a", "a person named Marion", "yes");
+    say("a", "and when was it that marion would have been there", "yes");
+    curate();
+    r = report(1, 0);
+    ck_assert_uint_eq(r.survivors, 0);
+    ck_assert_uint_eq(r.elsewhere, 0);
+    ck_assert_uint_eq(r.own, 1);
+    ck_assert_int_ne(r.own_place.call, 0);
+    curate_report_release(&r);
+}
+END_TEST
+
+START_TEST(no_example_and_lost_canaries_are_no_pass)
+{
+    struct curate_canary few = { .planted = 3, .survived = 1, .low = .04 };
+    struct curate_canary many = { .planted = 9, .survived = 9, .low = .7 };
+    struct curate_report r = { .examples = 0 };
+
+    ck_assert(!curate_report_passes(&r));
+    r.examples = 1;
+    r.canaries[CURATE_BY_TYPE] = 1;
+    r.canary[CURATE_BY_TYPE] = &few;
+    ck_assert(curate_report_passes(&r));
+    r.canary[CURATE_BY_TYPE] = &many;
+    ck_assert(!curate_report_passes(&r));
+}
+END_TEST
+
 START_TEST(examples_of_other_rules_are_told)
 {
     struct curate_report r;
@@ -321,6 +373,10 @@ int main(void)
     tcase_add_test(c, a_name_is_an_ordinary_word_elsewhere);
     tcase_add_test(c, a_name_survives_in_its_own_conversation);
     tcase_add_test(c, examples_of_other_rules_are_told);
+    tcase_add_test(c, a_full_name_in_one_word_survives);
+    tcase_add_test(c,
+                   a_word_in_other_case_in_its_own_conversation_is_told_apart);
+    tcase_add_test(c, no_example_and_lost_canaries_are_no_pass);
     tcase_add_test(c, threads_change_nothing);
     tcase_add_test(c, canaries_that_no_rule_knows_survive);
     tcase_add_test(c, random_strings_and_long_numbers_are_listed);
