@@ -35,10 +35,46 @@ static size_t line_end(struct slice t, size_t i)
     return p ? (size_t)(p - t.p) : t.n;
 }
 
+enum { STOP = 1, BEHIND_STOP = 2, AROUND = 4, BETWEEN = 8, NEVER = 16 };
+/* Every byte behind a colon is asked: by a table. */
+static const unsigned char kinds[256] = {
+    ['.'] = STOP,
+    ['!'] = STOP,
+    ['?'] = STOP,
+    [' '] = BEHIND_STOP | AROUND,
+    ['\r'] = BEHIND_STOP | AROUND,
+    ['\n'] = BEHIND_STOP,
+    ['"'] = BEHIND_STOP | AROUND,
+    ['\''] = BEHIND_STOP | AROUND,
+    [')'] = BEHIND_STOP | AROUND,
+    ['\t'] = AROUND,
+    ['`'] = AROUND,
+    ['*'] = AROUND,
+    ['['] = AROUND,
+    [']'] = AROUND,
+    ['('] = AROUND,
+    ['{'] = AROUND,
+    ['}'] = AROUND,
+    ['<'] = AROUND,
+    ['>'] = AROUND,
+    [','] = BETWEEN,
+    [';'] = BETWEEN,
+    ['|'] = BETWEEN,
+    ['/'] = BETWEEN,
+    ['@'] = NEVER,
+    [':'] = NEVER,
+    ['='] = NEVER,
+    ['\\'] = NEVER,
+};
+
+static bool is(char c, unsigned kind)
+{
+    return kinds[(unsigned char)c] & kind;
+}
+
 static bool ends_sentence(struct slice t, size_t i)
 {
-    return strchr(".!?", t.p[i]) && t.p[i] &&
-           (i + 1 >= t.n || strchr(" \r\n\"')", t.p[i + 1]));
+    return is(t.p[i], STOP) && (i + 1 >= t.n || is(t.p[i + 1], BEHIND_STOP));
 }
 
 /* Does the sentence that ends with the colon at `colon` speak of labels? */
@@ -68,11 +104,9 @@ static bool has_cue(struct slice t, size_t colon)
 /* Quotes, brackets and stars around a label are none of it. */
 static struct slice bare(struct slice v)
 {
-    static const char around[] = " \t\r\"'`*[](){}<>";
-
-    while (v.n && strchr(around, v.p[0]))
+    while (v.n && is(v.p[0], AROUND))
         v.p++, v.n--;
-    while (v.n && (strchr(around, v.p[v.n - 1]) || v.p[v.n - 1] == '.'))
+    while (v.n && (is(v.p[v.n - 1], AROUND) || v.p[v.n - 1] == '.'))
         v.n--;
     return v;
 }
@@ -83,7 +117,7 @@ static bool is_label(struct slice v)
 
     for (size_t i = 0; i < v.n; i++) {
         words += v.p[i] == ' ';
-        if (strchr("@:=\\", v.p[i]))
+        if (is(v.p[i], NEVER))
             return false;
     }
     return v.n && v.n <= LABEL_BYTES && words <= LABEL_WORDS;
@@ -124,7 +158,7 @@ static size_t read_row(struct slice t, size_t i, size_t *end, struct buf *out)
         size_t from = i;
         struct slice v;
 
-        while (i < stop && !strchr(",;|/", t.p[i]) && !ends_sentence(t, i) &&
+        while (i < stop && !is(t.p[i], BETWEEN) && !ends_sentence(t, i) &&
                i - from <= LABEL_BYTES + 8)
             i++;
         v = without_or(bare((struct slice){ t.p + from, i - from }));
@@ -133,7 +167,7 @@ static size_t read_row(struct slice t, size_t i, size_t *end, struct buf *out)
         put(out, v);
         count++;
         *end = i;
-        if (i >= stop || !strchr(",;|/", t.p[i]))
+        if (i >= stop || !is(t.p[i], BETWEEN))
             break;
         i++;
     }
