@@ -122,6 +122,30 @@ static void put_not_sought(const struct curate_report *r, struct buf *out)
     buf_str(out, ".\n");
 }
 
+/* What was seen and is not taken for a survivor. */
+static void put_words(const struct curate_report *r, struct buf *out)
+{
+    if (r->zones)
+        buf_printf(out,
+                   "%" PRIu64 " places stand in names of time zones, such as "
+                   "Europe/London, which are kept.\n",
+                   r->zones);
+    if (r->elsewhere)
+        buf_printf(out,
+                   "%" PRIu64
+                   " words, places or dates that were replaced in one "
+                   "conversation stand in another, and are "
+                   "taken for ordinary ones there.\n",
+                   r->elsewhere);
+    if (r->own)
+        buf_printf(out,
+                   "LOOK AT THESE: %" PRIu64
+                   " words stand in the VERY conversation where they were "
+                   "replaced, in other case or since they are words of the "
+                   "language too, as in call %lld, %s.\n",
+                   r->own, (long long)r->own_place.call, r->own_place.where);
+}
+
 static void put_known(const struct curate_report *r, struct buf *out)
 {
     buf_printf(out,
@@ -156,25 +180,7 @@ static void put_known(const struct curate_report *r, struct buf *out)
         buf_printf(out, "; of %" PRIu64 " the call is no longer there",
                    r->gone);
     buf_str(out, ".\n");
-    if (r->zones)
-        buf_printf(out,
-                   "%" PRIu64 " places stand in names of time zones, such as "
-                   "Europe/London, which are kept.\n",
-                   r->zones);
-    if (r->elsewhere)
-        buf_printf(out,
-                   "%" PRIu64
-                   " words, places or dates that were replaced in one "
-                   "conversation stand in another, and are "
-                   "taken for ordinary ones there.\n",
-                   r->elsewhere);
-    if (r->own)
-        buf_printf(out,
-                   "LOOK AT THESE: %" PRIu64
-                   " words stand in the VERY conversation where they were "
-                   "replaced, in other case or since they are words of the "
-                   "language too, as in call %lld, %s.\n",
-                   r->own, (long long)r->own_place.call, r->own_place.where);
+    put_words(r, out);
     for (size_t i = 0; i < r->survivors_shown && i < SHOWN; i++)
         buf_printf(out,
                    "  call %lld, %s: a value of type %s (%s), in %" PRIu64

@@ -93,7 +93,7 @@ static int apply(struct scrub_rules *r, const char *text, struct err *err)
         return ERR_OK;
     list_types(r, type, &types);
     rc = err_set(err, ERR_INVALID,
-                 "\"%s\": no rule has this type; slmctl-curate(1) names "
+                 "\"%s\": no rule has this type; slmctl-rules(5) lists "
                  "types%s",
                  text, types.data ? types.data : "");
     buf_release(&types);
