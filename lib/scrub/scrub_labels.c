@@ -139,28 +139,44 @@ static struct slice without_or(struct slice v)
     static const char *const words[] = { "or ", "and ", "oder ", "und ",
                                          "ou ", "et ",  "o ",    "y ",
                                          "e ",  "of ",  "eller " };
+    const char *blank = v.n > 2 ? memchr(v.p, ' ', v.n < 7 ? v.n : 7) : NULL;
+    size_t n = blank ? (size_t)(blank - v.p) + 1 : 0;
 
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
-        size_t n = strlen(words[i]);
-
-        if (v.n > n && memcmp(v.p, words[i], n) == 0)
+    for (size_t i = 0; n && n < v.n && i < sizeof(words) / sizeof(*words); i++)
+        if (strncmp(v.p, words[i], n) == 0)
             return bare((struct slice){ v.p + n, v.n - n });
-    }
     return v;
 }
 
-/* "A, B, C." from i on: how many; *end: of the last. */
-static size_t read_row(struct slice t, size_t i, size_t *end, struct buf *out)
+/* Where what begins at i ends, or SIZE_MAX: it cannot be a label. Most colons
+ * have prose behind them, which tells soon. */
+static size_t label_end(struct slice t, size_t i, size_t stop)
+{
+    size_t from = i, words = 0;
+
+    while (i < stop && !is(t.p[i], BETWEEN) && !ends_sentence(t, i) &&
+           i - from <= LABEL_BYTES + 8) {
+        words += t.p[i] == ' ' && i > from && t.p[i - 1] != ' ';
+        if (words > LABEL_WORDS + 1 || is(t.p[i], NEVER))
+            return SIZE_MAX;
+        i++;
+    }
+    return i;
+}
+
+/* "A, B, C." from i on: how many, at most `most`; *end: of the last. */
+static size_t read_row(struct slice t, size_t i, size_t most, size_t *end,
+                       struct buf *out)
 {
     size_t stop = line_end(t, i), count = 0;
 
-    while (i < stop) {
+    while (i < stop && count < most) {
         size_t from = i;
         struct slice v;
 
-        while (i < stop && !is(t.p[i], BETWEEN) && !ends_sentence(t, i) &&
-               i - from <= LABEL_BYTES + 8)
-            i++;
+        i = label_end(t, i, stop);
+        if (i == SIZE_MAX)
+            break;
         v = without_or(bare((struct slice){ t.p + from, i - from }));
         if (!is_label(v))
             break;
@@ -194,11 +210,12 @@ static size_t behind_bullet(struct slice t, size_t i)
 }
 
 /* Lines with bullets; of "billing: about invoices" what stands before. */
-static size_t read_lines(struct slice t, size_t i, size_t *end, struct buf *out)
+static size_t read_lines(struct slice t, size_t i, size_t most, size_t *end,
+                         struct buf *out)
 {
     size_t count = 0, from;
 
-    while (i < t.n && (from = behind_bullet(t, i))) {
+    while (i < t.n && count < most && (from = behind_bullet(t, i))) {
         size_t stop = line_end(t, from), n = 0;
         struct slice v;
 
@@ -216,13 +233,14 @@ static size_t read_lines(struct slice t, size_t i, size_t *end, struct buf *out)
     return count;
 }
 
-static size_t read_list(struct slice t, size_t i, size_t *end, struct buf *out)
+static size_t read_list(struct slice t, size_t i, size_t most, size_t *end,
+                        struct buf *out)
 {
     while (i < t.n && strchr(" *\r", t.p[i]))
         i++;
     if (i < t.n && t.p[i] == '\n')
-        return read_lines(t, i + 1, end, out);
-    return read_row(t, i, end, out);
+        return read_lines(t, i + 1, most, end, out);
+    return read_row(t, i, most, end, out);
 }
 
 bool scrub_labels_next(struct slice t, size_t *at, size_t *start, size_t *end,
@@ -235,9 +253,10 @@ bool scrub_labels_next(struct slice t, size_t *at, size_t *start, size_t *end,
         *at = i + 1;
         if (i + 1 >= t.n || !i || !strchr(" \r\n*", t.p[i + 1]) ||
             strchr("\":/", t.p[i - 1]) ||
-            read_list(t, i + 1, end, NULL) < LABELS_LEAST || !has_cue(t, i))
+            read_list(t, i + 1, LABELS_LEAST, end, NULL) < LABELS_LEAST ||
+            !has_cue(t, i))
             continue;
-        (void)read_list(t, i + 1, end, out);
+        (void)read_list(t, i + 1, SIZE_MAX, end, out);
         *start = i + 1;
         *at = *end;
         return true;

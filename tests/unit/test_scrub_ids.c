@@ -113,7 +113,7 @@ START_TEST(a_login_named_once_goes_everywhere)
     check_gone("userid=obrandvold77", "obrandvold");
     check_stays("login page, user level10, the user python3",
                 "login page, user level10, the user python3");
-    check_stays("see /home/developer/x as developer", " as developer");
+    check_stays("see /Users/developer/x as developer", " as developer");
 }
 END_TEST
 
