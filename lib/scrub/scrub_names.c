@@ -28,6 +28,7 @@ struct note {
     size_t n;
     enum names_class class;
     bool account;  /* digits may follow */
+    bool glued;    /* letters, too, before it and behind */
     bool lone;     /* a word of the language: only where nothing else is */
     size_t from;   /* end of the last in a text */
     uint16_t next; /* note that begins alike, plus one */
@@ -54,6 +55,7 @@ struct seeker {
     size_t template_count;
     struct slice labels; /* that its messages enumerate */
     bool borne_out;      /* names that are taken are persons for sure */
+    bool glues;          /* some notes are glued */
     struct scrub_known *collects; /* may be NULL */
     size_t text_used;
     char text[NOTES_MAX * (NOTE_BYTES_MAX + 1)]; /* of the notes */
@@ -137,6 +139,7 @@ static void forget(struct seeker *k)
 {
     index_clear(k);
     k->count = k->text_used = 0;
+    k->glues = false;
     map_clear(k->known);
 }
 
@@ -205,17 +208,19 @@ static bool letter_before(struct slice t, size_t i)
     return from && letter_behind(t, from - 1);
 }
 
-static void note_form(void *ctx, struct slice form, bool account)
+static void note_form(void *ctx, struct slice form, unsigned how)
 {
-    const struct seeker *k = ctx;
+    struct seeker *k = ctx;
     struct note *n = note_of(ctx, form, NAMES_PERSON);
 
     if (n && k->borne_out)
         n->class = NAMES_PERSON; /* no place, whatever it was taken for */
-    if (n)
-        n->account |= account;
-    if (n)
-        n->lone = false;
+    if (!n)
+        return;
+    n->account |= (how & SCRUB_FORM_ACCOUNT) != 0;
+    n->lone = false;
+    if (how & SCRUB_FORM_GLUED)
+        n->glued = k->glues = true;
 }
 
 /* "Yellowstone" of "Yellowstone National Park" is a place, too. */
@@ -231,6 +236,18 @@ static bool begins_place(const struct seeker *k, struct slice v)
     return false;
 }
 
+/* "Ella", "Marco", "Sean": words of other languages in small letters; as they
+ * stand they are found wherever they stand. */
+static bool is_given_name(const struct seeker *k, struct slice v)
+{
+    unsigned in = names_in(k->names, v);
+
+    return v.n >= SCRUB_NOTE_MIN && v.p[0] >= 'A' && v.p[0] <= 'Z' &&
+           (in & NAMES_BIT(NAMES_LIST_FIRST)) &&
+           !(in & (NAMES_BIT(NAMES_LIST_COMMON) | NAMES_BIT(NAMES_LIST_TITLE) |
+                   NAMES_BIT(NAMES_LIST_ORGANIZATION)));
+}
+
 static void note_span(struct seeker *k, struct slice v, struct names_span *s)
 {
     bool phrase = memchr(v.p, ' ', v.n) != NULL;
@@ -243,7 +260,8 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
         s->class = NAMES_PLACE;
     n = note_of(k, v, s->class);
     if (n) {
-        bool lone = !phrase && !scrub_name_tells(k->names, v);
+        bool lone =
+            !phrase && !scrub_name_tells(k->names, v) && !is_given_name(k, v);
 
         if (k->borne_out)
             n->class = NAMES_PERSON;
@@ -706,6 +724,29 @@ static int seek_at(struct sought *s, size_t at, unsigned pair)
     return rc;
 }
 
+/* "subsowenjones": in words that nobody would cut. */
+static int seek_glued(struct sought *s)
+{
+    int rc = ERR_OK;
+
+    for (size_t i = 0; i < s->k->indexed && rc == ERR_OK; i++) {
+        const struct note *n = &s->k->note[i];
+        struct slice rest = s->text;
+        const char *p;
+
+        if (!n->glued || n->class != NAMES_PERSON)
+            continue;
+        while (rc == ERR_OK && (p = memmem(rest.p, rest.n, n->text, n->n))) {
+            size_t at = (size_t)(p - s->text.p);
+
+            rest.n -= (size_t)(p - rest.p) + n->n;
+            rest.p = p + n->n;
+            rc = s->found(s->ctx, n->class, at, at + n->n, 1);
+        }
+    }
+    return rc;
+}
+
 static int seek_names(void *worker, struct slice text, scrub_found_fn *found,
                       void *ctx)
 {
@@ -729,7 +770,7 @@ static int seek_names(void *worker, struct slice text, scrub_found_fn *found,
                 rc = seek_at(&s, at, pair);
         }
     }
-    return rc;
+    return rc == ERR_OK && s.k->glues ? seek_glued(&s) : rc;
 }
 
 const struct scrub_finder scrub_finder_names = {

@@ -15,8 +15,13 @@ struct names;
 /* A word that no text uses for anything but a name. */
 bool scrub_name_tells(const struct names *m, struct slice word);
 
-/* A form of a name; account: digits may follow it. Valid during the call. */
-typedef void scrub_form_fn(void *ctx, struct slice form, bool account);
+enum {
+    SCRUB_FORM_ACCOUNT = 1, /* digits may follow it */
+    SCRUB_FORM_GLUED = 2,   /* both words, long enough to be told from any other
+                             * word's beginning, middle or end */
+};
+/* A form of a name, with what holds of it. Valid during the call. */
+typedef void scrub_form_fn(void *ctx, struct slice form, unsigned how);
 /* The forms that a person's name v takes elsewhere: if it is known for sure all
  * of them, else logins and names of files that hold two words of it which are
  * names to all lists. */

@@ -77,6 +77,8 @@ static bool is_small_word(struct slice word)
     return memmem(list, sizeof(list) - 1, padded, word.n + 2) != NULL;
 }
 
+#define GLUED_MIN 8 /* bytes of "owenjones" that are told in any word */
+
 struct forms {
     const struct names *m;
     struct buf text; /* the form in the making */
@@ -84,9 +86,9 @@ struct forms {
     void *ctx;
 };
 
-static void tell(struct forms *f, bool account)
+static void tell(struct forms *f, unsigned how)
 {
-    f->fn(f->ctx, buf_slice(&f->text), account);
+    f->fn(f->ctx, buf_slice(&f->text), how);
     buf_reset(&f->text);
 }
 
@@ -94,7 +96,7 @@ static void tell_cased(struct forms *f, struct slice v, enum casing casing,
                        bool account)
 {
     add_cased(&f->text, v, casing);
-    tell(f, account);
+    tell(f, account ? SCRUB_FORM_ACCOUNT : 0);
 }
 
 static void tell_joined(struct forms *f, struct slice a, const char *between,
@@ -103,7 +105,11 @@ static void tell_joined(struct forms *f, struct slice a, const char *between,
     add_cased(&f->text, a, casing);
     buf_str(&f->text, between);
     add_cased(&f->text, b, casing);
-    tell(f, !*between || *between == '_');
+    tell(f, (!*between || *between == '_' ? SCRUB_FORM_ACCOUNT : 0) |
+                (!*between && a.n >= SCRUB_NOTE_MIN && b.n >= SCRUB_NOTE_MIN &&
+                         a.n + b.n >= GLUED_MIN
+                     ? SCRUB_FORM_GLUED
+                     : 0));
 }
 
 static void tell_word(struct forms *f, struct slice word, bool alone, bool last)
@@ -239,9 +245,9 @@ static void tell_apostrophes(struct forms *f, struct slice word)
     if (bare.len >= SCRUB_NOTE_MIN + 1) {
         tell_cased(f, buf_slice(&bare), LOWER, true);
         tell_cased(f, buf_slice(&bare), UPPER, false);
-        f->fn(f->ctx, buf_slice(&bare), true);
-        f->fn(f->ctx, buf_slice(&twice), false);
-        f->fn(f->ctx, word, false);
+        f->fn(f->ctx, buf_slice(&bare), SCRUB_FORM_ACCOUNT);
+        f->fn(f->ctx, buf_slice(&twice), 0);
+        f->fn(f->ctx, word, 0);
         tell_cased(f, word, LOWER, false);
         tell_cased(f, word, UPPER, false);
     }
@@ -259,7 +265,7 @@ static void tell_doubled(struct forms *f, struct slice word)
             buf_char(&twice, '\'');
         buf_char(&twice, word.p[i]);
     }
-    f->fn(f->ctx, buf_slice(&twice), false);
+    f->fn(f->ctx, buf_slice(&twice), 0);
     buf_release(&twice);
 }
 
@@ -339,8 +345,11 @@ static void tell_unsure(struct forms *f, struct slice v)
         return;
     first = (struct slice){ v.p, (size_t)(blank - v.p) };
     last = (struct slice){ blank + 1, v.n - first.n - 1 };
-    if (is_listed(f->m, first, last))
-        tell_glued(f, first, last, false);
+    if (!is_listed(f->m, first, last))
+        return;
+    tell_glued(f, first, last, false);
+    tell_joined(f, first, " ", last, LOWER);
+    tell_joined(f, first, " ", last, UPPER);
 }
 
 void scrub_name_forms(const struct names *m, struct slice v, bool sure,

@@ -17,8 +17,8 @@ static const char *const foreign_plain[] = {
     "Der Fahrer hat den Unfall nicht gemeldet.",
     "Meine Anschrift hat sich geändert.",
     "Guten Tag, wo finde ich die Bedienungsanleitung?",
-    "Klassifiziere die Anfrage: Schaden, Vertrag, Rechnung, Beschwerde, "
-    "Sonstiges.",
+    ("Klassifiziere die Anfrage: Schaden, Vertrag, Rechnung, Beschwerde, "
+     "Sonstiges."),
     "Vielen Dank für Ihre schnelle Hilfe bei der Anmeldung.",
     "Das Gerät lässt sich nach dem Update nicht mehr einschalten.",
     "Wie hoch sind die Gebühren für eine Überweisung ins Ausland?",

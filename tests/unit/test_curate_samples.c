@@ -50,7 +50,7 @@ START_TEST(a_text_that_was_cut_short_is_with_the_whole)
     a = log_call("x", "first", part, "so", DAY);
     for (int i = 1; i < 30; i++) {
         char *text = numbered(100000 * i, 100000 * i + 50, 1 << 30, 1),
-             talk[16];
+             talk[32];
 
         (void)snprintf(talk, sizeof(talk), "talk %d", i);
         (void)log_call("x", talk, text, "thus", DAY);

@@ -220,6 +220,29 @@ START_TEST(words_that_no_list_has_make_no_logins)
 }
 END_TEST
 
+START_TEST(a_name_inside_of_a_longer_word_goes)
+{
+    static const char *const all[][2] = {
+        { "{\"a\":\"Owen Jones talks: http://bit.ly/subsowenjones\"}",
+          "owenjones" },
+        { "{\"a\":\"My name is Sarah Palin. @sarahpalinusa\"}", "palin" },
+        { "{\"a\":\"how old was britney spears\",\"b\":\"Britney Spears "
+          "sang.\"}",
+          "britney" },
+        { "{\"a\":\"I am Ella Solheim.\",\"b\":\"She gives 3 to Ella "
+          "she has\"}",
+          "Ella" },
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        char *out = scrub(all[i][0]);
+
+        ck_assert_msg(!strstr(out, all[i][1]), "%s", out);
+        free(out);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -240,5 +263,6 @@ int main(void)
     tcase_add_test(c, logins_made_of_a_sure_name_agree_with_it);
     tcase_add_test(c, slugs_and_files_of_a_name_agree_with_it);
     tcase_add_test(c, words_that_no_list_has_make_no_logins);
+    tcase_add_test(c, a_name_inside_of_a_longer_word_goes);
     return suite_run("scrub_known", c);
 }
