@@ -99,9 +99,10 @@ unsigned scrub_word_kinds(struct slice folded)
 unsigned scrub_word_kinds_of(struct slice word)
 {
     char folded[SCRUB_FOLD_ROOM(4 * BYTES)];
+    size_t n;
 
     if (word.n > 4 * BYTES)
         return 0;
-    return scrub_word_kinds(
-        (struct slice){ folded, scrub_fold_into(word, folded) });
+    n = scrub_fold_into(word, folded);
+    return scrub_word_kinds((struct slice){ folded, n });
 }
