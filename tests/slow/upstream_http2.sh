@@ -1,6 +1,8 @@
 #!/bin/sh
 # upstream_http2.sh SLMCTL - many calls at once to a server of HTTP/2 that ends
-# its connections every 50 requests: each is answered, with its whole body.
+# its connections every 50 requests: each is answered, with its whole body. Where
+# it answers before it has read the request and breaks off, libcurl 7.88 loses a
+# few answers: they are told as cut, and are at most one in fifty.
 set -u
 slmctl=$(readlink -f "$1")
 for tool in nginx openssl curl; do
@@ -26,11 +28,12 @@ http {
         listen 127.0.0.1:$port ssl http2;
         ssl_certificate cert.pem; ssl_certificate_key key.pem;
         keepalive_requests 50;
-        client_max_body_size 10m;
-        location / {
+        client_max_body_size 10m; client_body_buffer_size 1m;
+        add_header x-spoken \$server_protocol;
+        location / { proxy_pass http://127.0.0.1:$((port + 1)); }
+        location /early/ {
             proxy_pass http://127.0.0.1:$((port + 1));
             proxy_request_buffering off;
-            add_header x-spoken \$server_protocol;
         }
     }
     server { listen 127.0.0.1:$((port + 1)); location / { return 200 "ok\n"; } }
@@ -51,28 +54,38 @@ done
 grep -qi '^x-spoken: HTTP/2' head || { echo "no HTTP/2"; cat head; exit 1; }
 head -c 3000 /dev/zero | tr '\0' x >small
 head -c 300000 /dev/zero | tr '\0' x >large
-for body in small large; do
+ask() { # PATH BODY
     i=0
     : >config
     while [ $i -lt 400 ]; do
         i=$((i + 1))
         [ $i -eq 1 ] || echo next >>config
         {
-            echo "url = http://h/v1/$i"
-            echo "data-binary = @$body"
+            echo "url = http://h/$1/$i"
+            echo "data-binary = @$2"
             echo "unix-socket = socket"
             echo 'output = /dev/null'
-            echo 'write-out = "%{http_code}\n"'
+            printf '%s\n' 'write-out = "%{http_code} %{size_download}\n"'
         } >>config
     done
     curl -s -S -Z --max-time 30 --parallel-max 100 -K config >codes 2>errors
-    [ "$(grep -c '^200$' codes)" -eq 400 ] || {
+    answered=$(grep -c '^200 3$' codes)
+}
+for body in small large; do
+    ask v1 $body
+    [ "$answered" -eq 400 ] || {
         sort codes | uniq -c
         exit 1
     }
 done
+ask early large
 kill $collect
 wait $collect
-lost=$("$slmctl" store export --store store - | grep -vc '"status": *"completed"')
-echo "note: 800 calls by HTTP/2, $lost of them not completed"
-[ "$lost" -eq 0 ]
+# What was asked before the server listened is not counted.
+"$slmctl" store export --store store - | grep -v '"request":"x"' |
+    grep -v '"status": *"completed"' >lost
+lost=$(wc -l <lost)
+echo "note: 800 calls by HTTP/2 were answered; of 400 that were answered early" \
+    "$((400 - answered)) were cut, $lost recorded so"
+cut -c1-150 lost
+[ $((400 - answered)) -le 8 ] && [ "$lost" -eq $((400 - answered)) ]
