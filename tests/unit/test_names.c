@@ -1,25 +1,13 @@
 /* test_names.c - the word lists that are part of the program */
+#include "names_fixture.h"
+#include "suite.h"
+
 #include "assets/assets.h"
-#include "names/names.h"
 #include "names/names_priv.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct names *names;
-
-static void setup(void)
-{
-    struct err err;
-
-    ck_assert_msg(names_open(&names, &err) == ERR_OK, "%s", err.msg);
-}
-
-static void teardown(void)
-{
-    names_close(names);
-}
 
 static bool folds(const char *from, const char *to)
 {
@@ -175,12 +163,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("names");
-    TCase *c = tcase_create("names");
-    SRunner *r;
-    int failed;
+    TCase *c = suite_case("names", names_fixture_begin, names_fixture_end);
 
-    tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, words_fold_to_lower_case_without_accents);
     tcase_add_test(c, every_byte_of_the_lists_is_in_their_hash);
     tcase_add_test(c, bytes_that_are_no_utf8_fold_to_nothing);
@@ -189,10 +173,5 @@ int main(void)
     tcase_add_test(c, a_drawn_name_suits_the_script_of_the_original);
     tcase_add_test(c, towns_in_their_own_language_are_no_countries);
     tcase_add_test(c, damaged_word_lists_are_refused);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run("names", c);
 }

@@ -1,5 +1,6 @@
 /* test_names_find.c - what is a name in a text, and what stays */
-#include "names/names.h"
+#include "names_fixture.h"
+#include "suite.h"
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -9,23 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static struct names *names;
-static struct names_worker *worker;
-
-static void setup(void)
-{
-    struct err err;
-
-    ck_assert_msg(names_open(&names, &err) == ERR_OK, "%s", err.msg);
-    worker = names_worker_new(names);
-}
-
-static void teardown(void)
-{
-    names_worker_free(worker);
-    names_close(names);
-}
 
 /* The finds that act, as "PERSON:Mia Li PLACE:Oslo". */
 static const char *finds(enum names_level level, const char *text,
@@ -448,12 +432,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("names_find");
-    TCase *c = tcase_create("names_find");
-    SRunner *r;
-    int failed;
+    TCase *c = suite_case("names_find", names_fixture_begin, names_fixture_end);
 
-    tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, evidence_is_enough_without_the_tagger);
     tcase_add_test(c, the_tagger_knows_names_by_their_neighbours);
     tcase_add_test(c, introductions_need_no_capitals);
@@ -476,10 +456,5 @@ int main(void)
     tcase_add_test(c, many_introductions_take_time_by_their_number);
     tcase_add_test(c, a_town_that_is_quoted_is_nobody);
     tcase_add_test(c, turns_within_one_endless_word_take_time_by_their_number);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run("names_find", c);
 }

@@ -5,8 +5,9 @@
  * The tagger has learnt from English, and German has capitals on every noun:
  * there only what is sure acts. Bounds, since no rule gets every sentence.
  */
-#include "names/names.h"
+#include "names_fixture.h"
 #include "names_foreign.h"
+#include "suite.h"
 
 #include "base/mem.h"
 
@@ -16,23 +17,6 @@
 
 #define FALSE_MAX 2
 #define FOUND_MIN 97
-
-static struct names *names;
-static struct names_worker *worker;
-
-static void setup(void)
-{
-    struct err err;
-
-    ck_assert_msg(names_open(&names, &err) == ERR_OK, "%s", err.msg);
-    worker = names_worker_new(names);
-}
-
-static void teardown(void)
-{
-    names_worker_free(worker);
-    names_close(names);
-}
 
 static bool holds_a_name(const char *text)
 {
@@ -153,22 +137,14 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("names_foreign");
-    TCase *c = tcase_create("languages");
-    SRunner *r;
-    int failed;
+    TCase *c =
+        suite_case("names_foreign", names_fixture_begin, names_fixture_end);
 
-    tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, ordinary_sentences_of_other_languages_hold_no_names);
     tcase_add_test(
         c, persons_in_other_languages_are_found_and_nothing_beside_them);
     tcase_add_test(c, what_is_sold_eaten_or_named_after_somebody_stays);
     tcase_add_test(c, members_of_a_list_of_words_are_no_names);
     tcase_add_test(c, a_title_behind_a_comma_is_no_first_name);
-    suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run("names_foreign", c);
 }
