@@ -15,6 +15,12 @@ trap 'rm -rf "$tmp"' EXIT
 printf '%064d\n' 7 >"$tmp/key"
 chmod 600 "$tmp/key"
 
+for program in slmctl bench_scrub bench_minhash; do
+    [ -x "$build/$program" ] || {
+        echo "scrub.sh: no $build/$program; 'make $build/$program' builds it" >&2
+        exit 1
+    }
+done
 command -v python3 >/dev/null || { echo 'skip: no python3'; exit 0; }
 python3 "$here/scrub_inputs.py" "$tmp" "${SLMCTL_REFERENCE:-}" || exit 1
 

@@ -47,6 +47,17 @@ static char *scrub(const char *text, size_t *count)
     "\"}]},\"response\":{\"choices\":[{\"message\":{\"role\":\"assistant\","   \
     "\"content\":\"" answer "\"}}]}}"
 
+static void check_stay(const char *const *texts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t count;
+        char *out = scrub(texts[i], &count);
+
+        ck_assert_str_eq(out, texts[i]);
+        free(out);
+    }
+}
+
 START_TEST(labels_that_a_user_enumerates_stay)
 {
     static const char *const texts[] = {
@@ -58,17 +69,12 @@ START_TEST(labels_that_a_user_enumerates_stay)
               "Answer with one of the labels:\\n- Paris: the city\\n"
               "- Jordan\\n- Mercedes\\n\\nText: it broke",
               "{\\\"label\\\":\\\"Mercedes\\\"}"),
-        ASKED("", "nimm eine von: Jordan | Malibu | Paris oder Rom. Text: kaputt",
+        ASKED("",
+              "nimm eine von: Jordan | Malibu | Paris oder Rom. Text: kaputt",
               "Jordan"),
     };
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-        size_t count;
-        char *out = scrub(texts[i], &count);
-
-        ck_assert_str_eq(out, texts[i]);
-        free(out);
-    }
+    check_stay(texts, sizeof(texts) / sizeof(*texts));
 }
 END_TEST
 
@@ -123,13 +129,7 @@ START_TEST(fields_of_the_protocol_stay)
         "\",\"name\":\"f " CARD "\",\"input\":{}}],\"stop_reason\":\"x\"}",
     };
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-        size_t count;
-        char *out = scrub(texts[i], &count);
-
-        ck_assert_str_eq(out, texts[i]);
-        free(out);
-    }
+    check_stay(texts, sizeof(texts) / sizeof(*texts));
 }
 END_TEST
 
