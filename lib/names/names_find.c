@@ -20,6 +20,16 @@
 #define PEEKS 16       /* words that are looked at together */
 #define LOWER_MAX 2000 /* bytes of a text without capitals */
 
+/* What the key of a text says; the next text's is most often the same. */
+struct key_facts {
+    char key[64];
+    size_t n;
+    bool known;
+    bool tells;
+    bool explains;
+    struct names_key class;
+};
+
 struct names_worker {
     const struct names *m;
     struct names_tokens tokens;
@@ -32,6 +42,8 @@ struct names_worker {
     struct slice text;
     size_t from, to;            /* the region */
     enum names_language spoken; /* around it */
+    struct names_fact *facts;   /* of words */
+    struct key_facts key;       /* the last one */
 };
 
 struct names_worker *names_worker_new(const struct names *m)
@@ -39,6 +51,8 @@ struct names_worker *names_worker_new(const struct names *m)
     struct names_worker *w = mem_zalloc(sizeof(*w));
 
     w->m = m;
+    w->facts = mem_zalloc(((size_t)1 << FACTS_BITS) * sizeof(*w->facts));
+    w->tokens.facts = w->peek.facts = w->facts;
     return w;
 }
 
@@ -48,6 +62,7 @@ void names_worker_free(struct names_worker *w)
         return;
     names_tokens_release(&w->tokens);
     names_tokens_release(&w->peek);
+    free(w->facts);
     free(w->span);
     free(w->behind);
     free(w);
@@ -65,7 +80,8 @@ static void push(struct names_worker *w, struct names_span s)
 static enum names_language spoken(struct names_worker *w)
 {
     if (w->spoken == LANGUAGE_UNKNOWN)
-        w->spoken = names_spoken(&w->m->words, w->text, w->from, w->to);
+        w->spoken =
+            names_spoken(&w->m->words, w->facts, w->text, w->from, w->to);
     return w->spoken;
 }
 
@@ -605,40 +621,6 @@ static void find_fields(struct names_worker *w, struct slice text)
         push(w, w->behind[--w->behind_count]);
 }
 
-/* A whole value whose key says what it is. */
-static bool find_value(struct names_worker *w, struct slice text,
-                       struct slice key)
-{
-    struct names_key k;
-
-    if (!key.n || !names_key_class(key, &k))
-        return false;
-    names_tokens_read(&w->tokens, &w->m->words, text, 0,
-                      text.n < 100 ? text.n : 100);
-    if (!names_key_accepts(&k, &w->tokens, text))
-        return false;
-    text = slice_trim(text);
-    push(w, (struct names_span){
-                w->tokens.item[TOKENS_MARGIN].start,
-                w->tokens.item[TOKENS_MARGIN + w->tokens.count - 1].end,
-                k.class, 1, k.strong });
-    return true;
-}
-
-/* Whether a person stands near the span. */
-static bool has_person(const struct names_worker *w, size_t at)
-{
-    const struct names_span *s = w->span;
-
-    for (size_t i = at; i-- > 0 && s[at].start - s[i].end < NEAR;)
-        if (s[i].class == NAMES_PERSON)
-            return true;
-    for (size_t i = at + 1; i < w->count && s[i].start - s[at].end < NEAR; i++)
-        if (s[i].class == NAMES_PERSON)
-            return true;
-    return false;
-}
-
 /* Texts that explain a field give examples, not data; what is sold or set in
  * type has a name of its own. */
 static bool explains(struct slice key)
@@ -663,6 +645,56 @@ static bool explains(struct slice key)
     return false;
 }
 
+static const struct key_facts *facts_of_key(struct names_worker *w,
+                                            struct slice key)
+{
+    struct key_facts *k = &w->key;
+
+    if (k->known && key.n == k->n && memcmp(key.p, k->key, k->n) == 0)
+        return k;
+    k->known = key.n > 0 && key.n <= sizeof(k->key);
+    if (k->known)
+        memcpy(k->key, key.p, key.n);
+    k->n = key.n;
+    k->tells = key.n && names_key_class(key, &k->class);
+    k->explains = explains(key);
+    return k;
+}
+
+/* A whole value whose key says what it is. */
+static bool find_value(struct names_worker *w, struct slice text,
+                       const struct key_facts *key)
+{
+    const struct names_key *k = &key->class;
+
+    if (!key->tells)
+        return false;
+    names_tokens_read(&w->tokens, &w->m->words, text, 0,
+                      text.n < 100 ? text.n : 100);
+    if (!names_key_accepts(k, &w->tokens, text))
+        return false;
+    text = slice_trim(text);
+    push(w, (struct names_span){
+                w->tokens.item[TOKENS_MARGIN].start,
+                w->tokens.item[TOKENS_MARGIN + w->tokens.count - 1].end,
+                k->class, 1, k->strong });
+    return true;
+}
+
+/* Whether a person stands near the span. */
+static bool has_person(const struct names_worker *w, size_t at)
+{
+    const struct names_span *s = w->span;
+
+    for (size_t i = at; i-- > 0 && s[at].start - s[i].end < NEAR;)
+        if (s[i].class == NAMES_PERSON)
+            return true;
+    for (size_t i = at + 1; i < w->count && s[i].start - s[at].end < NEAR; i++)
+        if (s[i].class == NAMES_PERSON)
+            return true;
+    return false;
+}
+
 static void find_text(struct names_worker *w, struct slice text)
 {
     scan(w, text);
@@ -673,9 +705,11 @@ void names_find(struct names_worker *w, enum names_level level,
                 struct slice text, struct slice key,
                 const struct names_span **found, size_t *count)
 {
+    const struct key_facts *k = facts_of_key(w, key);
+
     w->count = 0;
-    w->level = level == NAMES_TAGGER && explains(key) ? NAMES_RULES : level;
-    if (level != NAMES_OFF && text.n && !find_value(w, text, key))
+    w->level = level == NAMES_TAGGER && k->explains ? NAMES_RULES : level;
+    if (level != NAMES_OFF && text.n && !find_value(w, text, k))
         find_text(w, text);
     for (size_t i = 0; i < w->count; i++)
         if (w->span[i].class == NAMES_NATIONALITY && has_person(w, i))

@@ -134,7 +134,7 @@ static size_t fold_point(int32_t cp, char *out)
 }
 
 /* Capitals of eight bytes that are all ASCII become small ones. */
-static uint64_t lower_eight(uint64_t x)
+static inline uint64_t lower_eight(uint64_t x)
 {
     const uint64_t ones = UINT64_MAX / 255;
     uint64_t upper = (x + ones * (0x80 - 'A')) & ~(x + ones * (0x7F - 'Z'));
@@ -142,36 +142,49 @@ static uint64_t lower_eight(uint64_t x)
     return x | (upper & ones * 0x80) >> 2;
 }
 
-/* n bytes, at most eight; false if they are not all ASCII. */
-static bool fold_bytes(const char *from, size_t n, char *to)
-{
-    const uint64_t high = UINT64_MAX / 255 * 0x80;
-    uint64_t x = 0;
+#define HIGH_BITS (UINT64_MAX / 255 * 0x80)
 
-    memcpy(&x, from, n);
-    if (x & high)
+/* Eight bytes; false if they are not all ASCII. */
+static inline bool fold_eight(const char *from, char *to)
+{
+    uint64_t x;
+
+    memcpy(&x, from, 8);
+    if (x & HIGH_BITS)
         return false;
     x = lower_eight(x);
-    memcpy(to, &x, n);
+    memcpy(to, &x, 8);
+    return true;
+}
+
+static inline bool fold_four(const char *from, char *to)
+{
+    uint32_t x;
+
+    memcpy(&x, from, 4);
+    if (x & (uint32_t)HIGH_BITS)
+        return false;
+    x = (uint32_t)lower_eight(x);
+    memcpy(to, &x, 4);
     return true;
 }
 
 /* The ASCII bytes that words begin with, most often all of them; returns how
  * many are done. The last four may be folded twice. */
-static size_t fold_ascii(struct slice word, char *out)
+static inline size_t fold_ascii(struct slice word, char *out)
 {
     size_t n = word.n < WORD_MAX - 8 ? word.n : WORD_MAX - 8, i = 0;
 
-    while (n - i >= 8 && fold_bytes(word.p + i, 8, out + i))
+    while (n - i >= 8 && fold_eight(word.p + i, out + i))
         i += 8;
     if (n - i >= 8 || n < 4)
         return i;
     if (n - i >= 4) {
-        if (!fold_bytes(word.p + i, 4, out + i))
+        if (!fold_four(word.p + i, out + i))
             return i;
         i += 4;
     }
-    return n > i && fold_bytes(word.p + n - 4, 4, out + n - 4) ? n : i;
+    return n > i && fold_four(word.p + n - 4, out + n - 4) ? n : i;
 }
 
 size_t names_fold(struct slice word, char *out)

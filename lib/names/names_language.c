@@ -17,14 +17,13 @@ struct tally {
     size_t small, known, english, foreign;
 };
 
-static void tally_word(const struct names_words *w, struct slice word,
-                       struct tally *t)
+static void tally_word(const struct names_words *w, struct names_fact *facts,
+                       struct slice word, struct tally *t)
 {
-    char folded[WORD_MAX];
+    struct names_fact bare = { 0 }, *f = names_fact_at(facts, word);
     unsigned char c = (unsigned char)word.p[0];
     bool low = c >= 'a' && c <= 'z';
-    size_t n = names_fold(word, folded);
-    unsigned lists = names_words_get(w, folded, n);
+    unsigned lists = names_fact_lists(f ? f : &bare, w, word);
     bool own = (lists & W_COMMON) != 0, other = (lists & W_FOREIGN) != 0;
 
     if (!low && ((lists & W_PHRASE) ||
@@ -36,7 +35,8 @@ static void tally_word(const struct names_words *w, struct slice word,
     t->foreign += other && !own;
 }
 
-enum names_language names_spoken(const struct names_words *w, struct slice text,
+enum names_language names_spoken(const struct names_words *w,
+                                 struct names_fact *facts, struct slice text,
                                  size_t from, size_t to)
 {
     size_t i = from > JUDGED ? from - JUDGED : 0;
@@ -51,7 +51,8 @@ enum names_language names_spoken(const struct names_words *w, struct slice text,
         while (i < to && is_word_byte(text.p[i]))
             i++;
         if (i - begin > 1)
-            tally_word(w, (struct slice){ text.p + begin, i - begin }, &t);
+            tally_word(w, facts, (struct slice){ text.p + begin, i - begin },
+                       &t);
         i += i == begin;
     }
     if (t.foreign > 1 && t.foreign > t.english)

@@ -119,6 +119,30 @@ void names_cues_fill(struct names_words *w);
 /* Cues of a folded word's hash. */
 uint32_t names_cues(const struct names_words *w, uint64_t hash);
 
+/* What follows from a word alone; see names_fact.c. */
+enum {
+    FACT_CUES = 1 << 0, /* and its hash */
+    FACT_KEY = 1 << 1,
+    FACT_LISTS = 1 << 2,
+    FACT_ENDS = 1 << 3, /* suffixes and prefix */
+};
+#define FACTS_BITS 10
+struct names_fact {
+    uint64_t word[2]; /* its bytes */
+    uint64_t hash, key;
+    uint32_t suffix[3], prefix;
+    uint32_t cues, lists;
+    uint8_t has;
+};
+/* The slot of the word, which is its own now; NULL: it is too long for one, or
+ * there are no slots (1 << FACTS_BITS of them, zeroed at first). */
+struct names_fact *names_fact_at(struct names_fact *facts, struct slice word);
+/* Makes sure of the facts wanted, all but FACT_LISTS. */
+void names_fact_read(struct names_fact *f, const struct names_words *words,
+                     struct slice word, unsigned wanted);
+unsigned names_fact_lists(struct names_fact *f, const struct names_words *words,
+                          struct slice word);
+
 enum names_script {
     SCRIPT_ASCII,
     SCRIPT_LATIN,
@@ -170,10 +194,11 @@ enum names_tag {
 struct names_token {
     size_t start, end;
     uint64_t hash; /* of the folded word; of a number: of its length */
-    uint64_t key;  /* where lists have it; not asked: 0 */
+    uint64_t key;  /* where lists have it; not asked, or known: 0 */
     uint32_t suffix[3], prefix;
     uint32_t cues;
     uint32_t lists;
+    uint16_t fact; /* slot that waits for the lists, plus one */
     uint8_t shape;
     char sign;     /* of an ASCII one */
     uint8_t gap;   /* what stands before: 0 nothing, 1 blanks, 2 a new line */
@@ -188,8 +213,9 @@ struct names_token {
 struct names_tokens {
     struct names_token *item;
     size_t count, cap;
-    bool lower; /* no capital in it */
-    bool brief; /* without what only the tagger asks */
+    struct names_fact *facts; /* of a worker; may be NULL */
+    bool lower;               /* no capital in it */
+    bool brief;               /* without what only the tagger asks */
 };
 
 #define TOKENS_MARGIN 3 /* edge tokens on both sides of item[0 ... count) */
@@ -241,7 +267,8 @@ enum names_language {
     LANGUAGE_OTHER, /* common words of another */
 };
 /* What is spoken in text[from, to) and near it; in doubt English. */
-enum names_language names_spoken(const struct names_words *w, struct slice text,
+enum names_language names_spoken(const struct names_words *w,
+                                 struct names_fact *facts, struct slice text,
                                  size_t from, size_t to);
 
 /* Between the words of a name: "of", signs. */

@@ -7,24 +7,29 @@
  */
 #include "names/names_priv.h"
 
+#include "base/ascii.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static size_t letter_at(struct slice t, size_t i, int *class)
+static size_t other_letter_at(struct slice t, size_t i, int *class)
 {
-    unsigned char c = (unsigned char)t.p[i];
     size_t used = 1;
 
-    if (c < 0x80) {
-        unsigned low = (c | 0x20u) - 'a';
-
-        *class = low >= 26 ? CP_OTHER : c & 0x20 ? CP_LOWER : CP_UPPER;
-        return 1;
-    }
     *class = names_letter(utf8_decode(t.p + i, t.n - i, &used));
     return used;
+}
+
+static inline size_t letter_at(struct slice t, size_t i, int *class)
+{
+    unsigned char c = (unsigned char)t.p[i];
+    unsigned low = (c | 0x20u) - 'a';
+
+    if (c >= 0x80)
+        return other_letter_at(t, i, class);
+    *class = low >= 26 ? CP_OTHER : c & 0x20 ? CP_LOWER : CP_UPPER;
+    return 1;
 }
 
 static bool is_digit(char c)
@@ -90,11 +95,27 @@ static bool read_plain_word(struct slice t, size_t i, size_t to, struct word *w)
     return true;
 }
 
+/* Digits alone. */
+static bool read_plain_number(struct slice t, size_t i, size_t to,
+                              struct word *w)
+{
+    size_t end = i;
+
+    while (end < to && is_digit(t.p[end]))
+        end++;
+    if (end == i ||
+        (end < to && ((unsigned char)t.p[end] >= 0x80 || t.p[end] == '_' ||
+                      ascii_is_letter(t.p[end]))))
+        return false;
+    *w = (struct word){ .end = end, .digits = (unsigned)(end - i), .parts = 1 };
+    return true;
+}
+
 static void read_word(struct slice t, size_t i, size_t to, struct word *w)
 {
     bool low = false, fresh = true;
 
-    if (read_plain_word(t, i, to, w))
+    if (read_plain_word(t, i, to, w) || read_plain_number(t, i, to, w))
         return;
     *w = (struct word){ .end = i, .parts = 1 };
     while (i < to) {
@@ -189,30 +210,33 @@ static unsigned shape_of(struct slice t, size_t start, const struct word *w)
                : SHAPE_ODD;
 }
 
-static uint32_t part_hash(const char *p, size_t n, uint64_t seed)
-{
-    return (uint32_t)names_hash(p, n, seed);
-}
-
 /* In a text with capitals no list is asked about words without them, and no
  * tag about such but those that link others. */
-static void look_up(struct names_token *k, const struct names_words *words,
-                    struct slice t, bool lower, bool brief)
+static void look_up(struct names_token *k, struct names_tokens *all,
+                    const struct names_words *words, struct slice t)
 {
-    char folded[WORD_MAX];
-    size_t n =
-        names_fold((struct slice){ t.p + k->start, k->end - k->start }, folded);
-    bool asked = lower || k->shape != SHAPE_LOWER;
+    struct slice word = { t.p + k->start, k->end - k->start };
+    struct names_fact own, *f = names_fact_at(all->facts, word);
+    bool asked = all->lower || k->shape != SHAPE_LOWER;
 
-    k->hash = names_hash(folded, n, 1);
-    k->cues = names_cues(words, k->hash);
-    if (asked)
-        k->key = names_words_key(words, folded, n);
-    if (brief || (!asked && !(k->cues & CUE_LINK)))
+    if (f) {
+        k->fact = (uint16_t)(f - all->facts + 1);
+    } else {
+        own.has = 0;
+        f = &own;
+    }
+    names_fact_read(f, words, word, FACT_CUES | (asked ? FACT_KEY : 0));
+    k->hash = f->hash;
+    k->cues = f->cues;
+    if (asked && (f->has & FACT_LISTS))
+        k->lists = f->lists;
+    else if (asked)
+        k->key = f->key;
+    if (all->brief || (!asked && !(k->cues & CUE_LINK)))
         return;
-    for (size_t i = 0; i < 3; i++)
-        k->suffix[i] = n >= i + 2 ? part_hash(folded + n - i - 2, i + 2, 2) : 0;
-    k->prefix = part_hash(folded, n < 3 ? n : 3, 3);
+    names_fact_read(f, words, word, FACT_ENDS);
+    memcpy(k->suffix, f->suffix, sizeof(k->suffix));
+    k->prefix = f->prefix;
 }
 
 /* The parts of Jean-Pierre, if the whole is in no list. */
@@ -234,11 +258,22 @@ static void look_up_parts(struct names_token *k,
     k->lists = all & (W_NAME | W_COMMON | W_KNOWN | W_FOREIGN);
 }
 
-static void set_lists(struct names_token *k, const struct names_words *words,
-                      struct slice text)
+static void keep_lists(struct names_fact *f, const struct names_token *k)
 {
-    if (k->key)
+    if (!(f->has & FACT_KEY) || f->key != k->key)
+        return; /* another word's by now */
+    f->lists = k->lists;
+    f->has |= FACT_LISTS;
+}
+
+static void set_lists(struct names_tokens *t, struct names_token *k,
+                      const struct names_words *words, struct slice text)
+{
+    if (k->key) {
         k->lists = names_words_find(words, k->key);
+        if (k->fact)
+            keep_lists(&t->facts[k->fact - 1], k);
+    }
     if (k->joined && !k->lists)
         look_up_parts(k, words, text);
 }
@@ -274,12 +309,18 @@ static size_t read_sign(struct names_token *k, struct slice t, size_t i)
 {
     size_t used = 1;
 
-    (void)utf8_decode(t.p + i, t.n - i, &used);
+    if ((unsigned char)t.p[i] >= 0x80)
+        (void)utf8_decode(t.p + i, t.n - i, &used);
     k->shape = SHAPE_PUNCT;
     k->hash = names_hash(t.p + i, used, 4);
     k->sign = used == 1 ? t.p[i] : '\0';
     k->end = i + used;
     return i + used;
+}
+
+static bool is_plain_sign(char c)
+{
+    return (unsigned char)c < 0x80 && c != '_' && !ascii_is_alnum(c);
 }
 
 static size_t read_token(struct names_tokens *t,
@@ -291,6 +332,8 @@ static size_t read_token(struct names_tokens *t,
 
     k->start = i;
     k->gap = (uint8_t)gap;
+    if (is_plain_sign(text.p[i]))
+        return read_sign(k, text, i);
     read_word(text, i, to, &w);
     if (w.end == i)
         return read_sign(k, text, i);
@@ -299,7 +342,7 @@ static size_t read_token(struct names_tokens *t,
     if (k->shape == SHAPE_NUMBER) {
         k->hash = names_hash("0", 1, w.digits);
     } else if (k->shape != SHAPE_ODD) {
-        look_up(k, words, text, t->lower, t->brief);
+        look_up(k, t, words, text);
         k->joined = w.parts > 1 && memchr(text.p + i, '-', w.end - i);
     } else {
         k->hash = 77;
@@ -374,7 +417,7 @@ static void finish_tokens(struct names_tokens *t,
     bool first = begins_sentence(text, from);
 
     for (size_t i = 0; i < t->count; i++)
-        set_lists(&t->item[TOKENS_MARGIN + i], words, text);
+        set_lists(t, &t->item[TOKENS_MARGIN + i], words, text);
     for (size_t i = 0; i < t->count; i++) {
         struct names_token *k = &t->item[TOKENS_MARGIN + i];
 
@@ -450,7 +493,7 @@ void names_tokens_end(struct names_tokens *t, const struct names_words *words,
                       struct slice text)
 {
     for (size_t i = 0; i < t->count; i++)
-        set_lists(&t->item[TOKENS_MARGIN + i], words, text);
+        set_lists(t, &t->item[TOKENS_MARGIN + i], words, text);
 }
 
 void names_tokens_release(struct names_tokens *t)
