@@ -91,6 +91,12 @@ struct names_cue {
     uint32_t cues;
 };
 #define TURNS_MAX 160
+/* A line of the cache. */
+#define WORDS_BLOCK 16
+struct names_block {
+    uint16_t print[WORDS_BLOCK]; /* of slots; 0: free */
+    uint16_t set[WORDS_BLOCK];   /* plus one */
+};
 struct names_words {
     struct names_cue cue[CUE_SLOTS];
     uint64_t turn_pairs[65536 / 64]; /* bytes that turns are known by */
@@ -98,10 +104,9 @@ struct names_words {
         uint16_t pair[2]; /* in either case */
         uint8_t anchor, n;
     } turn[TURNS_MAX];
-    const unsigned char *slot;
     uint32_t slots, sets;
     uint32_t set[WORDS_SETS];
-    uint16_t *print; /* of slots; 0: free */
+    struct names_block *block;
 };
 MUST_CHECK int names_words_open(struct slice file, struct names_words *out,
                                 struct err *err);

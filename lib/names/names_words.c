@@ -1,8 +1,10 @@
 /*
  * names_words.c - the word lists as one table of hashes
  *
- * 3 bytes a slot, read where it lies in the program. A word of no list is taken
- * for one once in some thousand times: 14 bits of its hash are compared.
+ * What is compared of 16 slots and what they say share a line of the cache, and
+ * all lines a large page: the table is walked everywhere, and each word costs
+ * one look at memory. A word of no list is taken for one once in some thousand
+ * times: 14 bits of its hash are compared.
  */
 #include "names/names_priv.h"
 
@@ -16,12 +18,8 @@
 #include <emmintrin.h>
 #endif
 
-#define SLOTS_AT_ONCE 8
+#define TABLE_BYTES_MIN (UINT32_C(2) << 20) /* a large page */
 
-/* What is compared of each slot, two bytes, eight to a register: a table this
- * full is walked for a while before a word is known to be in no list. Behind
- * the last slot stand those from the first on up to a free one, so that no
- * walk turns round. */
 static uint16_t print_of(const unsigned char *s)
 {
     unsigned high = s[1] | (unsigned)s[2] << 8;
@@ -29,18 +27,31 @@ static uint16_t print_of(const unsigned char *s)
     return (uint16_t)((high >> 2) + ((high | s[0]) != 0));
 }
 
-static void read_prints(struct names_words *w)
+static void put_slots(struct names_block *to, size_t at,
+                      const unsigned char *slot, size_t n)
 {
-    size_t n = w->slots, extra = 0;
-    uint16_t *print = mem_table(2 * n + SLOTS_AT_ONCE, sizeof(*print));
+    for (const unsigned char *s = slot; s < slot + 3 * n; s += 3, at++) {
+        struct names_block *b = &to[at / WORDS_BLOCK];
 
-    for (size_t i = 0; i < n; i++)
-        print[i] = print_of(w->slot + 3 * i);
-    while (extra < n && print[extra])
+        b->print[at % WORDS_BLOCK] = print_of(s);
+        b->set[at % WORDS_BLOCK] = (s[0] | s[1] << 8) & 0x3FF;
+    }
+}
+
+/* Behind the last slot stand those from the first on up to a free one, so that
+ * no walk turns round. */
+static void read_slots(struct names_words *w, const unsigned char *slot)
+{
+    size_t n = w->slots, extra = 0, blocks;
+
+    while (extra < n && print_of(slot + 3 * extra))
         extra++;
-    memcpy(print + n, print, extra * sizeof(*print));
-    memset(print + n + extra, 0, SLOTS_AT_ONCE * sizeof(*print));
-    w->print = print;
+    blocks = (n + extra) / WORDS_BLOCK + 1;
+    if (blocks < TABLE_BYTES_MIN / sizeof(*w->block))
+        blocks = TABLE_BYTES_MIN / sizeof(*w->block);
+    w->block = mem_table(blocks, sizeof(*w->block));
+    put_slots(w->block, 0, slot, n);
+    put_slots(w->block, n, slot, extra);
 }
 
 int names_words_open(struct slice file, struct names_words *out,
@@ -59,38 +70,33 @@ int names_words_open(struct slice file, struct names_words *out,
         out->set[i] = bytes_u32(&r);
     names_cues_fill(out);
     names_turns_fill(out);
-    out->slot = (const unsigned char *)r.rest.p;
     if (r.bad || r.rest.n != 3 * (size_t)out->slots)
         return err_set(err, ERR_FORMAT, "word lists: cut at %zu bytes", file.n);
-    read_prints(out);
+    read_slots(out, (const unsigned char *)r.rest.p);
     return ERR_OK;
 }
 
 void names_words_close(struct names_words *w)
 {
-    free(w->print);
+    free(w->block);
 }
 
-/* The first slot from `at` on that is free or has this print. */
-static size_t seek(const uint16_t *print, size_t at, uint16_t wanted)
+/* Bits of a block's slots that have this print. */
+static unsigned slots_of(const struct names_block *b, uint16_t print)
 {
 #ifdef __SSE2__
-    const __m128i same = _mm_set1_epi16((short)wanted);
-    const __m128i none = _mm_setzero_si128();
+    const __m128i *p = (const __m128i *)(const void *)b->print;
+    const __m128i same = _mm_set1_epi16((short)print);
 
-    for (;; at += SLOTS_AT_ONCE) {
-        __m128i v =
-            _mm_loadu_si128((const __m128i *)(const void *)(print + at));
-        unsigned hits = (unsigned)_mm_movemask_epi8(
-            _mm_or_si128(_mm_cmpeq_epi16(v, same), _mm_cmpeq_epi16(v, none)));
-
-        if (hits)
-            return at + (unsigned)__builtin_ctz(hits) / 2;
-    }
+    return (unsigned)_mm_movemask_epi8(
+        _mm_packs_epi16(_mm_cmpeq_epi16(_mm_load_si128(p), same),
+                        _mm_cmpeq_epi16(_mm_load_si128(p + 1), same)));
 #else
-    while (print[at] && print[at] != wanted)
-        at++;
-    return at;
+    unsigned bits = 0;
+
+    for (unsigned i = 0; i < WORDS_BLOCK; i++)
+        bits |= (unsigned)(b->print[i] == print) << i;
+    return bits;
 #endif
 }
 
@@ -105,8 +111,7 @@ uint64_t names_words_key(const struct names_words *w, const char *folded,
     uint64_t h = names_hash(folded, n, 0);
     size_t home = home_of(w, h);
 
-    __builtin_prefetch(w->print + home);
-    __builtin_prefetch(w->slot + 3 * home);
+    __builtin_prefetch(&w->block[home / WORDS_BLOCK]);
     return h;
 }
 
@@ -119,16 +124,22 @@ unsigned names_words_get(const struct names_words *w, const char *folded,
 unsigned names_words_find(const struct names_words *w, uint64_t h)
 {
     uint16_t print = (uint16_t)((h >> 50) + 1);
-    size_t at = seek(w->print, home_of(w, h), print);
+    size_t home = home_of(w, h);
+    const struct names_block *b = &w->block[home / WORDS_BLOCK];
+    unsigned behind = ~0u << home % WORDS_BLOCK;
 
-    while (w->print[at]) {
-        const unsigned char *s =
-            w->slot + 3 * (at < w->slots ? at : at - w->slots);
-        unsigned set = (s[0] | (unsigned)s[1] << 8) & 0x3FF;
+    for (;; b++, behind = ~0u) {
+        unsigned none = slots_of(b, 0) & behind;
+        unsigned hits = slots_of(b, print) & behind;
 
-        if (set && set <= w->sets)
-            return w->set[set - 1];
-        at = seek(w->print, at + 1, print); /* no slot of pack */
+        hits &= none ? (none & -none) - 1 : ~0u;
+        for (; hits; hits &= hits - 1) {
+            unsigned set = b->set[__builtin_ctz(hits)];
+
+            if (set && set <= w->sets)
+                return w->set[set - 1];
+        }
+        if (none)
+            return 0;
     }
-    return 0;
 }
