@@ -132,7 +132,9 @@ static bool accepts_person(const struct names_key *k,
 {
     if (k->strong)
         return capitals || t->shape == SHAPE_LETTERS ||
-               !(t->lists & (W_COMMON | W_TECH | W_KNOWN));
+               !(t->lists & (W_COMMON | W_TECH | W_KNOWN)) ||
+               (words == 2 && (t->lists & (W_FEMALE | W_MALE)) &&
+                (t[1].lists & W_LAST));
     if (words > 4 || capitals < words)
         return false;
     return is_named(t) && (words > 1 || !(t->lists & (W_COMMON | W_KNOWN)));

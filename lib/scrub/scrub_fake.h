@@ -120,6 +120,9 @@ bool scrub_name_noted(struct scrub_worker *w, struct slice folded);
 /* Words of a found name, so that e-mail addresses can be told to be theirs. */
 void scrub_name_note(struct scrub_worker *w, struct slice value);
 
+/* What German writes for the letter where there is only ASCII; NULL: itself. */
+const char *scrub_spelt_out(uint32_t cp);
+
 /* s, in upper or lower case throughout if `was` is. */
 void scrub_cased_add(struct slice was, struct slice s, struct buf *out);
 struct scrub_parts *scrub_parts_new(void);

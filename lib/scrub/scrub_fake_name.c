@@ -21,6 +21,8 @@ struct scrub_parts {
     struct map *asked; /* words that were taken for no name */
     struct map *drawn; /* folded word: where its surrogate begins */
     struct buf text;   /* surrogates, each with a NUL behind it */
+    struct map *spelt; /* "mueller" of Müller: where "muller" is in `own` */
+    struct buf own;
     char initial[26];
     bool initials, initials_kept; /* of the record; of `scope` */
     struct buf scope;
@@ -33,8 +35,11 @@ struct scrub_parts *scrub_parts_new(void)
 
 void scrub_parts_begin(struct scrub_parts *p, bool again)
 {
-    if (!again)
+    if (!again) {
         map_clear(p->noted);
+        map_clear(p->spelt);
+        buf_reset(&p->own);
+    }
     map_clear(p->asked);
     map_clear(p->drawn);
     buf_reset(&p->text);
@@ -48,13 +53,27 @@ void scrub_parts_free(struct scrub_parts *p)
     map_free(p->noted);
     map_free(p->asked);
     map_free(p->drawn);
+    map_free(p->spelt);
+    buf_release(&p->own);
     buf_release(&p->text);
     buf_release(&p->scope);
     free(p);
 }
 
+static bool begins_names(const struct names *m, char letter)
+{
+    static const enum names_list lists[] = { NAMES_LIST_FIRST_FEMALE,
+                                             NAMES_LIST_FIRST_MALE,
+                                             NAMES_LIST_LAST };
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+        if ((names_draw_initial(m, lists[i], letter, 0).p[0] | 0x20) != letter)
+            return false;
+    return true;
+}
+
 /* One cycle through the letters that begin many names and one through those
- * that begin few: no letter stands for itself. */
+ * that begin few: no letter stands for itself, nor for one that begins none. */
 static void draw_initials(struct scrub_worker *w, struct scrub_parts *p)
 {
     char ring[2][24] = { "abcdefghjklmnprstvw", "ioquxyz" };
@@ -77,8 +96,14 @@ static void draw_initials(struct scrub_worker *w, struct scrub_parts *p)
             ring[k][i - 1] = ring[k][other];
             ring[k][other] = c;
         }
-        for (size_t i = 0; i < n; i++)
-            p->initial[ring[k][i] - 'a'] = ring[k][(i + 1) % n];
+        for (size_t i = 0; i < n; i++) {
+            size_t to = i + 1;
+
+            while (to + 1 < i + n &&
+                   !begins_names(w->rules->names, ring[k][to % n]))
+                to++;
+            p->initial[ring[k][i] - 'a'] = ring[k][to % n];
+        }
     }
 }
 
@@ -197,9 +222,12 @@ static void draw_part(struct scrub_worker *w, struct slice folded,
 struct slice scrub_name_part(struct scrub_worker *w, struct slice folded)
 {
     struct scrub_parts *p = w->parts;
-    const uint64_t *known;
+    const uint64_t *known =
+        p->own.len ? map_get(p->spelt, folded.p, folded.n) : NULL;
     size_t at = p->text.len;
 
+    if (known)
+        folded = slice_of(p->own.data + *known);
     if (!p->drawn)
         p->drawn = map_new();
     known = map_get(p->drawn, folded.p, folded.n);
@@ -481,12 +509,57 @@ void scrub_fake_person(struct scrub_worker *w, const struct scrub_rule *rule,
             out->data[i] = scrub_draw_digit(r);
 }
 
+/* Folded, but for the letters that German spells out: false if it has none. */
+static bool spell(struct slice word, struct buf *out)
+{
+    bool any = false;
+
+    for (size_t i = 0, used; i < word.n; i += used) {
+        int32_t cp = utf8_decode(word.p + i, word.n - i, &used);
+        const char *s = cp < 0 ? NULL : scrub_spelt_out((uint32_t)cp);
+
+        any |= s != NULL;
+        if (s)
+            buf_str(out, s);
+        else
+            scrub_fold((struct slice){ word.p + i, used }, out);
+    }
+    return any;
+}
+
+static void note_spelt(struct scrub_parts *p, struct slice value)
+{
+    struct buf folded = { 0 }, spelt = { 0 };
+    struct words x = { .v = value, .folded = &folded };
+    uint64_t *at;
+    bool added;
+
+    while (next_word(&x, NULL)) {
+        buf_reset(&spelt);
+        if (!memchr(x.word.p, '\xC3', x.word.n) || !spell(x.word, &spelt) ||
+            slice_eq(buf_slice(&spelt), buf_slice(&folded)))
+            continue;
+        if (!p->spelt)
+            p->spelt = map_new();
+        at = map_put(p->spelt, spelt.data, spelt.len, &added);
+        if (!added)
+            continue;
+        *at = p->own.len;
+        buf_add_slice(&p->own, buf_slice(&folded));
+        buf_char(&p->own, '\0');
+    }
+    buf_release(&folded);
+    buf_release(&spelt);
+}
+
 void scrub_name_note(struct scrub_worker *w, struct slice value)
 {
     struct words x = { .v = value, .folded = &w->word };
     struct scrub_parts *p = w->parts;
     bool added;
 
+    if (memchr(value.p, '\xC3', value.n))
+        note_spelt(p, value);
     while (next_word(&x, NULL)) {
         if (kind_of(&x) != WORD_NAME)
             continue;

@@ -30,6 +30,8 @@ struct note {
     bool account;  /* digits may follow */
     bool glued;    /* letters, too, before it and behind */
     bool lone;     /* a word of the language: only where nothing else is */
+    bool ordinary; /* a word of the language: not in code */
+    bool unsure;   /* two words of a person that only the tagger tells */
     size_t from;   /* end of the last in a text */
     uint16_t next; /* note that begins alike, plus one */
 };
@@ -57,6 +59,7 @@ struct seeker {
     bool borne_out;      /* names that are taken are persons for sure */
     bool glues;          /* some notes are glued */
     struct scrub_known *collects; /* may be NULL */
+    struct scrub_locals locals;
     size_t text_used;
     char text[NOTES_MAX * (NOTE_BYTES_MAX + 1)]; /* of the notes */
 };
@@ -138,7 +141,7 @@ static void index_clear(struct seeker *k)
 static void forget(struct seeker *k)
 {
     index_clear(k);
-    k->count = k->text_used = 0;
+    k->count = k->text_used = k->locals.count = 0;
     k->glues = false;
     map_clear(k->known);
 }
@@ -165,7 +168,7 @@ static struct note *note_of(struct seeker *k, struct slice v,
 
     if (!k->known)
         k->known = map_new();
-    if (k->count == NOTES_MAX || v.n < SCRUB_NOTE_MIN || v.n > NOTE_BYTES_MAX) {
+    if (k->count == NOTES_MAX || v.n < SCRUB_SHORT || v.n > NOTE_BYTES_MAX) {
         at = map_get(k->known, v.p, v.n);
         return at ? &k->note[*at] : NULL;
     }
@@ -219,6 +222,7 @@ static void note_form(void *ctx, struct slice form, unsigned how)
         return;
     n->account |= (how & SCRUB_FORM_ACCOUNT) != 0;
     n->lone = false;
+    n->ordinary |= (how & SCRUB_FORM_ORDINARY) != 0;
     if (how & SCRUB_FORM_GLUED)
         n->glued = k->glues = true;
 }
@@ -258,7 +262,7 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
         return;
     if (s->class == NAMES_PERSON && !s->sure && !phrase && begins_place(k, v))
         s->class = NAMES_PLACE;
-    n = note_of(k, v, s->class);
+    n = v.n < SCRUB_NOTE_MIN ? NULL : note_of(k, v, s->class);
     if (n) {
         bool lone =
             !phrase && !scrub_name_tells(k->names, v) && !is_given_name(k, v);
@@ -266,6 +270,8 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
         if (k->borne_out)
             n->class = NAMES_PERSON;
         n->lone = lone && (n->lone || k->count > count);
+        n->ordinary |= lone;
+        n->unsure |= s->class == NAMES_PERSON && phrase && !s->sure;
         if (!lone)
             s->class = n->class; /* one phrase, one kind */
     }
@@ -421,22 +427,6 @@ static bool is_template(const struct seeker *k, struct slice v,
            !(s->class == NAMES_PERSON && is_full_name(k, v));
 }
 
-/* "San Diego" of "San Diego County": others name the place alone, and the
- * kind tells nothing. */
-static size_t without_kind(struct slice v)
-{
-    static const char *const kinds[] = { " County", " District", " Subdistrict",
-                                         " Province", " Prefecture" };
-
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-        size_t n = strlen(kinds[i]);
-
-        if (v.n > n && memcmp(v.p + v.n - n, kinds[i], n) == 0)
-            return v.n - n;
-    }
-    return v.n;
-}
-
 /* "Europe/London": who copies it needs the zone, which is no secret. */
 bool scrub_is_zone(struct slice t, size_t start)
 {
@@ -491,39 +481,6 @@ struct taking {
     void *ctx;
 };
 
-/* "Corp" of "I. C. Corp" */
-static bool is_legal_form(struct slice v)
-{
-    static const char *const forms[] = { "corp", "inc", "ltd",
-                                         "gmbh", "llc", "plc" };
-
-    for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++)
-        if (v.n == strlen(forms[i]) && strncasecmp(v.p, forms[i], v.n) == 0)
-            return true;
-    return false;
-}
-
-/* "CUST" of CUST-472731: capitals that tell which number it is. */
-static bool is_prefix(struct slice t, const struct names_span *s)
-{
-    if (s->end + 1 >= t.n || (t.p[s->end] != '-' && t.p[s->end] != '_') ||
-        !scrub_is_digit(t.p[s->end + 1]))
-        return false;
-    for (size_t i = s->start; i < s->end; i++)
-        if (t.p[i] < 'A' || t.p[i] > 'Z')
-            return false;
-    return true;
-}
-
-/* "SFO San Francisco": the code is an airport's, and stays. */
-static size_t code_before(struct slice v)
-{
-    for (size_t i = 0; i < 3; i++)
-        if (v.n < 7 || v.p[i] < 'A' || v.p[i] > 'Z')
-            return 0;
-    return v.p[3] == ' ' && v.p[5] >= 'a' && v.p[5] <= 'z' ? 4 : 0;
-}
-
 /* Words that are all known to be a person's: "O'CALLAGHAN CHLOE". */
 static bool is_of_person(const struct seeker *k, struct slice v)
 {
@@ -554,7 +511,7 @@ static int take(struct taking *x, struct names_span s)
     int rc;
 
     if (s.class == NAMES_PLACE)
-        s.start += code_before(v);
+        s.start += scrub_code_before(v);
     if ((s.class != NAMES_PLACE && s.class != NAMES_ORGANIZATION) ||
         !is_of_person(x->k, v))
         return take_as(x, s);
@@ -570,14 +527,19 @@ static int take_as(struct taking *x, struct names_span s)
     struct slice v;
 
     if (s.class == NAMES_PLACE)
-        s.end = s.start + without_kind((struct slice){ x->text.p + s.start,
-                                                       s.end - s.start });
+        s.end = s.start + scrub_place_bare((struct slice){ x->text.p + s.start,
+                                                           s.end - s.start });
     v = (struct slice){ x->text.p + s.start, s.end - s.start };
     if ((s.class == NAMES_PLACE && scrub_is_zone(x->text, s.start)) ||
-        is_prefix(x->text, &s) || is_legal_form(v) || is_template(x->k, v, &s))
+        scrub_is_prefix(x->text, s.start, s.end) || scrub_is_legal_form(v) ||
+        is_template(x->k, v, &s))
         return ERR_OK;
     if (x->k->labels.n && are_labels(x->k, v) &&
         is_enumerated(x->text, s.start, s.end))
+        return ERR_OK;
+    if (s.class == NAMES_PERSON && !s.sure &&
+        !scrub_name_tells(x->k->names, v) &&
+        scrub_is_code(x->text, s.start, s.end))
         return ERR_OK;
     note_span(x->k, v, &s);
     if (x->k->collects && s.tier == 1)
@@ -634,7 +596,8 @@ static int find_mail_names(struct taking *x, struct scrub_mail_name *m,
     *count = 0;
     if (x->k->level == NAMES_OFF || !memchr(x->text.p, '@', x->text.n))
         return ERR_OK;
-    *count = scrub_mail_names(x->text, m, MAIL_NAMES_MAX);
+    *count = scrub_mail_names(x->k->names, x->text, &x->k->locals, m,
+                              MAIL_NAMES_MAX);
     x->k->borne_out = true;
     for (size_t i = 0; rc == ERR_OK && i < *count; i++)
         rc = take(x, (struct names_span){ m[i].start, m[i].end, NAMES_PERSON, 1,
@@ -684,6 +647,12 @@ static void end(void *worker)
 {
     struct seeker *k = worker;
 
+    for (size_t i = 0, n = k->count; k->locals.count && i < n; i++) {
+        struct slice v = { k->note[i].text, k->note[i].n };
+
+        if (k->note[i].unsure && scrub_locals_bear(&k->locals, v))
+            scrub_name_forms(k->names, v, true, note_form, k);
+    }
     index_clear(k);
     index_fill(k);
 }
@@ -714,7 +683,8 @@ static int seek_at(struct sought *s, size_t at, unsigned pair)
         if (at < n->from || n->n > t.n - at ||
             memcmp(t.p + at, n->text, n->n) != 0)
             continue;
-        if (n->lone && slice_trim(t).n != n->n)
+        if ((n->lone && slice_trim(t).n != n->n) ||
+            (n->ordinary && scrub_is_code(t, at, at + n->n)))
             continue;
         n->from = with_digits(n, t, at + n->n);
         if (is_whole(t, at, n->from) && !is_label(s->k, t, at, n->from) &&
@@ -754,11 +724,11 @@ static int seek_names(void *worker, struct slice text, scrub_found_fn *found,
     const uint64_t *bit = s.k->index.bit;
     int rc = ERR_OK;
 
-    if (!s.k->indexed || text.n < SCRUB_NOTE_MIN)
+    if (!s.k->indexed || text.n < SCRUB_SHORT)
         return ERR_OK;
     for (size_t i = 0; i < s.k->indexed; i++)
         s.k->note[i].from = 0;
-    text.n -= SCRUB_NOTE_MIN - 1; /* none begins behind */
+    text.n -= SCRUB_SHORT - 1; /* none begins behind */
     for (size_t i = 0; rc == ERR_OK && i < text.n; i += 64) {
         uint64_t starts = ascii_start_bits(text, i);
 

@@ -112,10 +112,36 @@ static void tell_joined(struct forms *f, struct slice a, const char *between,
                      : 0));
 }
 
+/* One word; what the language has, too, is no name in code. */
+static void tell_plain(struct forms *f, struct slice word, enum casing casing,
+                       bool telling)
+{
+    add_cased(&f->text, word, casing);
+    tell(f, !telling          ? SCRUB_FORM_ORDINARY
+            : casing == TITLE ? SCRUB_FORM_ACCOUNT
+                              : 0);
+}
+
+/* "Ng", "Xu", "Jo": a name to a list, and no word of any other. */
+static bool tells_short(const struct names *m, struct slice word)
+{
+    unsigned in = names_in(m, word);
+
+    return (in & (NAMES_BIT(NAMES_LIST_FIRST) | NAMES_BIT(NAMES_LIST_LAST))) &&
+           !(in & (NAMES_BIT(NAMES_LIST_COMMON) |
+                   NAMES_BIT(NAMES_LIST_FOREIGN) | NAMES_BIT(NAMES_LIST_TITLE) |
+                   NAMES_BIT(NAMES_LIST_ORGANIZATION))) &&
+           !is_small_word(word);
+}
+
 static void tell_word(struct forms *f, struct slice word, bool alone, bool last)
 {
     bool telling = scrub_name_tells(f->m, word);
 
+    if (word.n == SCRUB_SHORT && tells_short(f->m, word)) {
+        add_cased(&f->text, word, TITLE);
+        tell(f, SCRUB_FORM_SHORT);
+    }
     if (word.n < SCRUB_NOTE_MIN)
         return;
     if (!telling &&
@@ -127,8 +153,8 @@ static void tell_word(struct forms *f, struct slice word, bool alone, bool last)
         return;
     if (telling)
         tell_cased(f, word, LOWER, true);
-    tell_cased(f, word, TITLE, telling);
-    tell_cased(f, word, UPPER, false);
+    tell_plain(f, word, TITLE, telling);
+    tell_plain(f, word, UPPER, telling);
 }
 
 static void tell_words(struct forms *f, struct slice v)
@@ -291,7 +317,7 @@ static void each_apostrophe(struct forms *f, struct slice v)
 }
 
 /* What German writes for its own letters where there is only ASCII. */
-static const char *spelt_out(uint32_t cp)
+const char *scrub_spelt_out(uint32_t cp)
 {
     switch (cp) {
     case 0xC4:
@@ -314,7 +340,7 @@ static bool put_ascii(struct slice v, bool spell, struct buf *out)
     buf_reset(out);
     for (size_t i = 0, used = 1; i < v.n; i += used) {
         int32_t cp = utf8_decode(v.p + i, v.n - i, &used);
-        const char *s = cp < 0 ? NULL : spelt_out((uint32_t)cp);
+        const char *s = cp < 0 ? NULL : scrub_spelt_out((uint32_t)cp);
 
         if (cp < 0)
             return false;

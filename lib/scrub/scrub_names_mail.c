@@ -2,15 +2,16 @@
  * scrub_names_mail.c - names that the address beside them bears out
  *
  * "Will Price (wprice@x.com)": where the part before the @ is made of two
- * capitalised words nearby they are a person, whatever else they are. No guess
- * from the address alone, and none from one word.
+ * capitalised words nearby they are a person, whatever else they are; so is a
+ * name that is found elsewhere in the record. No guess from the address alone,
+ * and none from one word.
  */
 #include "scrub/scrub_fake.h"
 #include "scrub/scrub_names.h"
+#include "names/names.h"
 
 #include <string.h>
 
-#define LOCAL_MAX 64
 #define NEAR 160 /* bytes before and behind the address */
 #define WORD_BYTES 40
 #define LEAST 3 /* letters of a word that says who it is */
@@ -126,7 +127,7 @@ static size_t read_local(struct slice t, size_t at, size_t *local, char *fold)
 {
     size_t from = at, n = 0;
 
-    while (from && at - from < LOCAL_MAX && in_local(t.p[from - 1]))
+    while (from && at - from < SCRUB_LOCAL_MAX && in_local(t.p[from - 1]))
         from--;
     *local = from;
     for (size_t i = from; i < at; i++)
@@ -135,36 +136,107 @@ static size_t read_local(struct slice t, size_t at, size_t *local, char *fold)
     return n;
 }
 
-size_t scrub_mail_names(struct slice t, struct scrub_mail_name *out, size_t max)
+static bool is_only_name(const struct names *m, enum names_list list,
+                         struct slice word)
+{
+    return names_is(m, list, word) && scrub_name_tells(m, word);
+}
+
+/* Bytes of letters from i on. */
+static size_t letters_at(struct slice t, size_t i)
+{
+    size_t from = i;
+
+    while (i < t.n && in_word(t.p[i]))
+        i++;
+    return i - from;
+}
+
+static bool is_handle(const struct names *m, struct slice t, size_t at,
+                      struct scrub_mail_name *out)
+{
+    size_t first = letters_at(t, at), last, end;
+
+    if (first < LEAST || first > WORD_BYTES || at + first >= t.n ||
+        (t.p[at + first] != '.' && t.p[at + first] != '_'))
+        return false;
+    last = letters_at(t, at + first + 1);
+    end = at + first + 1 + last;
+    if (last < LEAST || last > WORD_BYTES ||
+        (end < t.n &&
+         (scrub_is_alnum(t.p[end]) || strchr("(/@_-", t.p[end]))) ||
+        (end + 1 < t.n && t.p[end] == '.' && in_word(t.p[end + 1])))
+        return false;
+    *out = (struct scrub_mail_name){ at, end };
+    return is_only_name(m, NAMES_LIST_FIRST,
+                        (struct slice){ t.p + at, first }) &&
+           is_only_name(m, NAMES_LIST_LAST,
+                        (struct slice){ t.p + at + first + 1, last });
+}
+
+bool scrub_locals_bear(const struct scrub_locals *l, struct slice v)
+{
+    struct word a, b;
+    size_t at = 0;
+
+    if (!l->count || !next_word(v, &at, v.n, &a) ||
+        !next_word(v, &at, v.n, &b) || a.start || b.end != v.n ||
+        b.start - a.end != 1 || is_office(&a) || is_office(&b))
+        return false;
+    for (size_t i = 0; i < l->count; i++)
+        if (is_made_of((struct slice){ l->fold[i], l->n[i] }, &a, &b))
+            return true;
+    return false;
+}
+
+/* What the letters of an address bear out near it. */
+static size_t find_near(struct slice t, size_t local, size_t from,
+                        struct slice letters, struct scrub_mail_name *out,
+                        size_t max)
+{
+    size_t i = local > NEAR ? local - NEAR : 0, count = 0;
+    size_t end = t.n - from > NEAR ? from + NEAR : t.n;
+    struct word w[2];
+    unsigned k = 0;
+
+    while (i < end && in_word(t.p[i]) && i && in_word(t.p[i - 1]))
+        i++;
+    w[1].end = SIZE_MAX;
+    for (; count < max && next_word(t, &i, end, &w[k]); k = 1 - k) {
+        const struct word *a = &w[1 - k], *b = &w[k];
+
+        if (a->end == SIZE_MAX || b->start <= a->end ||
+            !is_name(t, a, b, letters, local) ||
+            (count && out[count - 1].end > a->start))
+            continue;
+        out[count++] = (struct scrub_mail_name){ a->start, b->end };
+    }
+    return count;
+}
+
+size_t scrub_mail_names(const struct names *m, struct slice t,
+                        struct scrub_locals *locals,
+                        struct scrub_mail_name *out, size_t max)
 {
     size_t count = 0, from = 0;
     const char *hit;
 
     while (count < max && from < t.n &&
            (hit = memchr(t.p + from, '@', t.n - from)) != NULL) {
-        char fold[LOCAL_MAX];
-        size_t at = (size_t)(hit - t.p), local, i, end;
+        char fold[SCRUB_LOCAL_MAX];
+        size_t at = (size_t)(hit - t.p), local;
         struct slice letters = { fold, read_local(t, at, &local, fold) };
-        struct word w[2];
-        unsigned k = 0;
 
         from = at + 1;
+        if (local == at)
+            count += is_handle(m, t, from, &out[count]);
         if (letters.n < LEAST || from >= t.n || !scrub_is_alnum(t.p[from]))
             continue;
-        i = local > NEAR ? local - NEAR : 0;
-        end = t.n - from > NEAR ? from + NEAR : t.n;
-        while (i < end && in_word(t.p[i]) && i && in_word(t.p[i - 1]))
-            i++;
-        w[1].end = SIZE_MAX;
-        for (; count < max && next_word(t, &i, end, &w[k]); k = 1 - k) {
-            const struct word *a = &w[1 - k], *b = &w[k];
-
-            if (a->end == SIZE_MAX || b->start <= a->end ||
-                !is_name(t, a, b, letters, local) ||
-                (count && out[count - 1].end > a->start))
-                continue;
-            out[count++] = (struct scrub_mail_name){ a->start, b->end };
+        if (locals->count < SCRUB_LOCALS) {
+            memcpy(locals->fold[locals->count], fold, letters.n);
+            locals->n[locals->count++] = letters.n;
         }
+        count += find_near(t, local, from, letters, out + count, max - count);
     }
     return count;
 }

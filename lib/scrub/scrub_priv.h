@@ -17,7 +17,7 @@
 #include "scrub/scrub_view.h"
 
 /* Raised whenever the same rules may find or write something else. */
-#define SCRUB_ENGINE "3"
+#define SCRUB_ENGINE "4"
 
 /* Many literals at once, without regard to ASCII case (Aho and Corasick
  * 1975, as a dense table over byte classes). */

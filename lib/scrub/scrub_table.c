@@ -137,13 +137,26 @@ static bool has_word(const char *words, struct slice key)
     return false;
 }
 
-/* Beside such a column a name is a person's. */
-static bool is_personal(struct slice key)
+/* Beside such a column a name is a person's; 2: whoever it is the name of. */
+static int is_personal(struct slice key)
 {
+    if (has_word("_ssn_ _dob_ _birth_ _birthday_ _birthdate_ _age_ _passport_ "
+                 "_gender_ _sex_ _mrn_ _salary_",
+                 key))
+        return 2;
     return has_word("_email_ _mail_ _e_mail_ _phone_ _telephone_ _tel_ "
-                    "_mobile_ _ssn_ _dob_ _birth_ _birthday_ _birthdate_ _age_ "
-                    "_passport_ _gender_ _sex_ _mrn_ _salary_",
+                    "_mobile_",
                     key);
+}
+
+static bool is_somebody(struct slice key)
+{
+    return key.n > 2 &&
+           has_word("_customer_ _client_ _patient_ _employee_ _person_ "
+                    "_student_ _contact_ _passenger_ _applicant_ _tenant_ "
+                    "_guest_",
+                    key) &&
+           !memchr(key.p + 1, '_', key.n - 2);
 }
 
 static void add_key(struct table *t, size_t column, struct slice head)
@@ -162,7 +175,8 @@ static struct slice key_of(const struct table *t, size_t column)
 /* The heads in t->cell as keys; false: none tells anything. */
 static bool read_heads(struct scrub_worker *w, struct table *t)
 {
-    bool personal = false, any = false;
+    bool any = false;
+    int personal = 0;
 
     buf_reset(&t->keys);
     for (size_t i = 0; i < t->columns; i++) {
@@ -172,7 +186,8 @@ static bool read_heads(struct scrub_worker *w, struct table *t)
     for (size_t i = 0; i < t->columns; i++) {
         struct slice key = key_of(t, i);
 
-        if (personal && slice_is(key, "_name_"))
+        if ((personal && slice_is(key, "_name_")) ||
+            (personal >= 2 && is_somebody(key)))
             add_key(t, i, slice_of("full_name"));
         else if (!scrub_context_key(w, key) && !names_key_tells(key))
             t->key[i][1] = t->key[i][0];

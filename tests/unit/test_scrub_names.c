@@ -1,0 +1,156 @@
+/* test_scrub_names.c - names that are words too, short ones, and those that
+ * only a table, a handle or an address tells
+ */
+#include "scrub_fixture.h"
+#include "suite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Caller frees. */
+static char *scrub(const char *text)
+{
+    return scrub_fixture_text(rules, "s", slice_of(text), NULL);
+}
+
+static void check_stays(const char *text, const char *value)
+{
+    char *out = scrub(text);
+
+    ck_assert_msg(strstr(out, value), "%s goes: %s", value, out);
+    free(out);
+}
+
+static void check_gone(const char *text, const char *value)
+{
+    char *out = scrub(text);
+
+    ck_assert_msg(!strstr(out, value), "%s stays in %s", value, out);
+    free(out);
+}
+
+#define GRACE "{\"customer_name\":\"Grace May\",\"q\":\""
+
+START_TEST(a_name_that_is_a_word_renames_no_code)
+{
+    check_stays(GRACE "set GRACE_PERIOD now\"}", "GRACE_PERIOD");
+    check_stays(GRACE "SELECT Grace FROM t\"}", "SELECT Grace FROM");
+    check_stays(GRACE "t WHERE May >= 3\"}", "WHERE May >= 3");
+    check_stays(GRACE "x = 2 * May\"}", "2 * May");
+    check_stays(GRACE "row.May is nil\"}", "row.May");
+    check_stays(GRACE "Grace = 5\"}", "Grace = 5");
+}
+END_TEST
+
+START_TEST(a_name_that_is_a_word_goes_where_it_is_a_name)
+{
+    check_gone(GRACE "n = 'Grace'\"}", "Grace");
+    check_gone(GRACE "Grace, hello. I saw Grace (twice).\"}", "Grace");
+    check_gone(GRACE "user = Grace\"}", "Grace");
+    check_gone(GRACE "HELLO GRACE AND ALL\"}", "GRACE");
+    check_gone(GRACE "Dear Grace,\"}", "Grace");
+}
+END_TEST
+
+START_TEST(a_surname_of_two_letters_goes)
+{
+    check_gone("{\"first_name\":\"Jo\",\"last_name\":\"Ng\","
+               "\"q\":\"Jo Ng ordered. Ng called.\"}",
+               "Ng");
+    check_stays("{\"last_name\":\"So\",\"q\":\"So it is\"}", "So it is");
+    check_stays("{\"last_name\":\"Ng\",\"q\":\"4 ng of NG-12\"}",
+                "4 ng of NG-12");
+}
+END_TEST
+
+START_TEST(a_row_of_a_table_is_somebody)
+{
+    check_gone("| Name | Phone |\n|---|---|\n| rose price | 4158675310 |",
+               "rose");
+    check_gone("customer,ssn\nWill Young,536228726", "Young");
+    check_stays("{\"full_name\":\"first last\"}", "first last");
+    check_stays("customer,total\nBulk Orders,536", "Bulk Orders");
+}
+END_TEST
+
+START_TEST(a_handle_of_two_names_is_somebody)
+{
+    check_gone("ask @irina.sokolova about it", "sokolova");
+    check_gone("ask @irina.sokolova about it. Irina knows.", "Irina");
+    check_stays("@pytest.mark and @app.route", "@pytest.mark and @app.route");
+    check_stays("npm i @angular/core", "@angular/core");
+}
+END_TEST
+
+START_TEST(an_address_elsewhere_bears_a_name_out)
+{
+    static const char text[] = "{\"name\":\"Zbigniew Kwiatkowski\",\"email\":"
+                               "\"z.kwiatkowski@polmail.pl\",\"login\":"
+                               "\"zkwiatkowski\"}";
+
+    check_gone(text, "kwiatkowski");
+}
+END_TEST
+
+/* The word behind `before` in t, up to one of `ends`; caller frees. */
+static char *word_behind(const char *t, const char *before, const char *ends)
+{
+    const char *p = strstr(t, before);
+
+    ck_assert_msg(p, "no %s in %s", before, t);
+    p += strlen(before);
+    return strndup(p, strcspn(p, ends));
+}
+
+START_TEST(an_initial_is_that_of_the_surrogate)
+{
+
+    for (char c = 'A'; c <= 'Z'; c++) {
+        char text[128], *out, *first, *initial;
+
+        snprintf(text, sizeof(text),
+                 "My name is %cbigniew Kwiatkowski, "
+                 "mail %c.kwiatkowski@polmail.pl",
+                 c, c | 0x20);
+        out = scrub(text);
+        first = word_behind(out, "name is ", " ");
+        initial = word_behind(out, "mail ", ".");
+        ck_assert_msg((first[0] | 0x20) == initial[0], "%c: %s", c, out);
+        free(first);
+        free(initial);
+        free(out);
+    }
+}
+END_TEST
+
+START_TEST(an_account_spelt_in_ascii_agrees_with_the_name)
+{
+    char *out = scrub("My name is Hans Müller, login mueller2"),
+         *last = word_behind(out, "name is ", ","),
+         *login = word_behind(out, "login ", "0123456789");
+
+    ck_assert(strchr(last, ' ') != NULL);
+    ck_assert_msg(strcasecmp(strchr(last, ' ') + 1, login) == 0, "%s", out);
+    free(login);
+    free(last);
+    free(out);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c =
+        suite_case("scrub_names", scrub_fixture_begin, scrub_fixture_end);
+
+    tcase_add_test(c, a_name_that_is_a_word_renames_no_code);
+    tcase_add_test(c, a_name_that_is_a_word_goes_where_it_is_a_name);
+    tcase_add_test(c, a_surname_of_two_letters_goes);
+    tcase_add_test(c, a_row_of_a_table_is_somebody);
+    tcase_add_test(c, a_handle_of_two_names_is_somebody);
+    tcase_add_test(c, an_address_elsewhere_bears_a_name_out);
+    tcase_add_test(c, an_initial_is_that_of_the_surrogate);
+    tcase_add_test(c, an_account_spelt_in_ascii_agrees_with_the_name);
+    return suite_run("scrub_names", c);
+}
