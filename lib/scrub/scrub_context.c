@@ -45,7 +45,8 @@ static uint32_t add_word(struct scrub_rules *r, const char *text)
         mem_grow(&all, &r->word_cap, r->word_count + 1, sizeof(*r->word));
         r->word = all;
         r->word[r->word_count++] = low.len;
-        scrub_gate_add(r->gate, buf_slice(&low), SCRUB_IS_WORD | (uint32_t)*at);
+        scrub_gate_add(r->gate, buf_slice(&low), SCRUB_IS_WORD | (uint32_t)*at,
+                       true);
     }
     buf_release(&low);
     return (uint32_t)*at;
@@ -60,7 +61,7 @@ void scrub_context_add(struct scrub_rules *r, uint32_t rule)
     for (size_t i = 0; i < x->words.count; i++)
         (void)add_word(r, x->words.item[i]);
     for (size_t i = 0; i < x->keys.count; i++)
-        scrub_gate_add(r->key_gate, slice_of(x->keys.item[i]), rule);
+        scrub_gate_add(r->key_gate, slice_of(x->keys.item[i]), rule, false);
 }
 
 void scrub_context_finish(struct scrub_rules *r)

@@ -1,9 +1,11 @@
 /*
- * scrub_gate.c - the Aho-Corasick automaton in front of the patterns
+ * scrub_gate.c - the literals that a text holds, in front of the patterns
  *
- * Bytes are folded to classes (those that no literal holds share class 0), so
- * the table stays small enough for the first-level caches. It only says where
- * a pattern is worth asking; it decides nothing.
+ * Literals stand in a trie from their last byte to their first, so those that
+ * end at one byte lie on one way through it, the longest at its end. Most
+ * bytes of a text end nothing, which a filter over the last bytes of literals
+ * tells; the trie is small enough for the caches. It only says where a
+ * pattern is worth asking; it decides nothing.
  */
 #include "scrub/scrub_priv.h"
 
@@ -12,39 +14,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_CELLS ((size_t)64 << 20)
-#define FINAL 0x80000000u
-#define STARTS 3
+#define MAX_BYTES ((size_t)64 << 20)
+#define NONE UINT32_MAX
+#define TAIL 4
 
 struct literal {
     char *text;
     size_t n;
     uint32_t id;
-    uint32_t next; /* literal that ends in the same state; UINT32_MAX: none */
+    uint32_t next; /* literal of the same text; NONE: none */
+    bool whole;
+};
+
+struct node {
+    uint32_t child;   /* the first; they stand side by side */
+    uint32_t literal; /* first with this text; NONE: none */
+    uint32_t up;      /* longest suffix that is one, too; 0: none */
+    uint16_t children;
+};
+
+/* Ends of literals, by their last bytes: two of those that have no more,
+ * three, and four of all others, hashed. */
+struct tails {
+    uint64_t two[65536 / 64], three[65536 / 64], four[65536 / 64];
 };
 
 struct scrub_gate {
     struct literal *literal;
     size_t count, cap;
-    uint8_t class[256];
-    unsigned classes;
-    uint32_t *cell; /* states x classes: state * classes | FINAL */
-    uint32_t *out;  /* by state: first literal that ends here */
-    uint32_t *link; /* by state: longest proper suffix with output, or 0 */
-    size_t states;
-    uint32_t deep; /* cell of the first state that STARTS bytes lead to */
-    /* Texts that literals may begin with: two bytes of those that have no
-     * more, three of the others, hashed. */
-    uint64_t two[65536 / 64], three[65536 / 64];
+    struct node *node;    /* [0]: of the empty text */
+    unsigned char *label; /* by node: its byte */
+    uint32_t last[256];   /* by last byte: its node, or 0 */
+    struct tails any;     /* of all literals */
+    struct tails inner;   /* of those that letters may follow */
 };
 
 /* By state: how the trie leads to it. */
 struct step {
     uint32_t child, sibling; /* 0: none */
-    uint32_t literal;        /* first that ends here; UINT32_MAX: none */
-    uint32_t fail;           /* by its number in the table */
-    uint32_t depth;
-    uint8_t class;
+    uint32_t literal;
+    unsigned char label;
 };
 
 struct scrub_gate *scrub_gate_new(void)
@@ -59,9 +68,8 @@ void scrub_gate_free(struct scrub_gate *g)
     for (size_t i = 0; i < g->count; i++)
         free(g->literal[i].text);
     free(g->literal);
-    free(g->cell);
-    free(g->out);
-    free(g->link);
+    free(g->node);
+    free(g->label);
     free(g);
 }
 
@@ -70,7 +78,8 @@ static unsigned char fold(unsigned char c)
     return c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : c;
 }
 
-void scrub_gate_add(struct scrub_gate *g, struct slice literal, uint32_t id)
+void scrub_gate_add(struct scrub_gate *g, struct slice literal, uint32_t id,
+                    bool whole)
 {
     void *all = g->literal;
 
@@ -80,65 +89,37 @@ void scrub_gate_add(struct scrub_gate *g, struct slice literal, uint32_t id)
     g->literal = all;
     g->literal[g->count++] =
         (struct literal){ mem_strndup(literal.p, literal.n), literal.n, id,
-                          UINT32_MAX };
+                          NONE, whole };
 }
 
-/* Returns the number of states the trie can need at most. What texts hold most
- * often has the first classes, and so a few lines of a state's row serve. */
-static size_t make_classes(struct scrub_gate *g)
-{
-    static const char often[] = " etaoinsrhldcumfpgwybvkxjqz.,_-0123456789";
-    bool used[256] = { false };
-    size_t states = 1;
-
-    for (size_t i = 0; i < g->count; i++)
-        for (size_t k = 0; k < g->literal[i].n; k++)
-            used[fold((unsigned char)g->literal[i].text[k])] = true;
-    g->classes = 1;
-    for (const char *c = often; *c; c++)
-        if (used[(unsigned char)*c])
-            g->class[(unsigned char)*c] = (uint8_t)g->classes++;
-    for (size_t i = 0; i < g->count; i++) {
-        states += g->literal[i].n;
-        for (size_t k = 0; k < g->literal[i].n; k++) {
-            unsigned char c = fold((unsigned char)g->literal[i].text[k]);
-
-            if (!g->class[c])
-                g->class[c] = (uint8_t)g->classes++;
-        }
-    }
-    for (unsigned c = 'A'; c <= 'Z'; c++)
-        g->class[c] = g->class[c | 0x20];
-    return states;
-}
-
-static uint32_t child_of(const struct step *step, uint32_t s, uint8_t class)
+static uint32_t child_of(const struct step *step, uint32_t s, unsigned char c)
 {
     uint32_t to = step[s].child;
 
-    while (to && step[to].class != class)
+    while (to && step[to].label != c)
         to = step[to].sibling;
     return to;
 }
 
-static void make_trie(struct scrub_gate *g, struct step *step)
+/* Returns how many nodes there are. */
+static uint32_t make_trie(struct scrub_gate *g, struct step *step)
 {
-    g->states = 1;
-    step[0].literal = UINT32_MAX;
+    uint32_t count = 1;
+
+    step[0] = (struct step){ .literal = NONE };
     for (size_t i = 0; i < g->count; i++) {
         struct literal *l = &g->literal[i];
         uint32_t s = 0;
 
-        for (size_t k = 0; k < l->n; k++) {
-            uint8_t class = g->class[(unsigned char)l->text[k]];
-            uint32_t to = child_of(step, s, class);
+        for (size_t k = l->n; k-- > 0;) {
+            unsigned char c = fold((unsigned char)l->text[k]);
+            uint32_t to = child_of(step, s, c);
 
             if (!to) {
-                to = (uint32_t)g->states++;
+                to = count++;
                 step[to] = (struct step){ .sibling = step[s].child,
-                                          .literal = UINT32_MAX,
-                                          .depth = step[s].depth + 1,
-                                          .class = class };
+                                          .literal = NONE,
+                                          .label = c };
                 step[s].child = to;
             }
             s = to;
@@ -146,46 +127,36 @@ static void make_trie(struct scrub_gate *g, struct step *step)
         l->next = step[s].literal;
         step[s].literal = (uint32_t)i;
     }
+    return count;
 }
 
-static bool is_final(const struct scrub_gate *g, uint32_t s)
+/* Breadth first: children stand side by side, and what is near the root, where
+ * most texts leave it, in few lines of the cache. */
+static void lay_out(struct scrub_gate *g, const struct step *step,
+                    uint32_t count)
 {
-    return g->out[s] != UINT32_MAX || g->link[s];
-}
+    uint32_t *queue = mem_array(count, sizeof(*queue)), tail = 1;
 
-/* Breadth first: a state goes where the longest suffix of what it has seen
- * goes, unless the trie leads on. In this order they stand in the table, since
- * few texts leave the first ones for long. */
-static void make_links(struct scrub_gate *g, struct step *step)
-{
-    uint32_t *queue = mem_array(g->states, sizeof(*queue));
-    uint32_t classes = (uint32_t)g->classes, tail = 0;
-
-    g->out[0] = UINT32_MAX;
-    g->deep = UINT32_MAX;
-    queue[tail++] = 0;
+    g->node = mem_zalloc(count * sizeof(*g->node));
+    g->label = mem_zalloc(count);
+    queue[0] = 0;
     for (uint32_t head = 0; head < tail; head++) {
         const struct step *s = &step[queue[head]];
-        uint32_t *row = g->cell + (size_t)head * classes;
-        const uint32_t *back = g->cell + (size_t)s->fail * classes;
+        struct node *x = &g->node[head];
 
-        if (head)
-            memcpy(row, back, classes * sizeof(*row));
+        x->child = tail;
+        x->literal = s->literal;
         for (uint32_t to = s->child; to; to = step[to].sibling) {
-            uint8_t class = step[to].class;
-            uint32_t fail = head ? (back[class] & ~FINAL) / classes : 0;
-
-            if (step[to].depth == STARTS && g->deep == UINT32_MAX)
-                g->deep = tail * classes;
-            step[to].fail = fail;
-            g->out[tail] = step[to].literal;
-            g->link[tail] = g->out[fail] != UINT32_MAX ? fail : g->link[fail];
-            row[class] = tail * classes;
-            if (is_final(g, tail))
-                row[class] |= FINAL;
+            g->node[tail].up = x->literal != NONE ? head : x->up;
+            g->label[tail] = step[to].label;
+            x->children++;
+            if (!head)
+                g->last[step[to].label] = tail;
             queue[tail++] = to;
         }
     }
+    for (unsigned c = 'A'; c <= 'Z'; c++)
+        g->last[c] = g->last[c | 0x20];
     free(queue);
 }
 
@@ -199,50 +170,49 @@ static uint32_t is_marked(const uint64_t *bits, uint32_t i)
     return bits[i / 64] >> i % 64 & 1;
 }
 
-/* Three bytes, the first lowest; case is one bit of letters. */
-static uint32_t push_byte(uint32_t three, unsigned char c)
+/* Four bytes, the last highest; case is one bit of letters. */
+static uint32_t push_byte(uint32_t four, unsigned char c)
 {
-    return three >> 8 | (uint32_t)(c | 0x20) << 16;
+    return four >> 8 | (uint32_t)(c | 0x20) << 24;
 }
 
-static uint32_t hash_three(uint32_t three)
+static uint32_t hash_bytes(uint32_t x)
 {
-    return three * 0x9E3779B1u >> 16;
+    return x * 0x9E3779B1u >> 16;
 }
 
-static void make_starts(struct scrub_gate *g)
+static void mark_tail(struct tails *t, const struct literal *l)
 {
-    for (size_t i = 0; i < g->count; i++) {
-        const unsigned char *p = (const unsigned char *)g->literal[i].text;
-        size_t n = g->literal[i].n;
-        uint32_t x = 0;
+    uint32_t x = 0;
 
-        for (size_t k = 0; k < STARTS && k < n; k++)
-            x = push_byte(x, p[k]);
-        if (n >= STARTS)
-            mark(g->three, hash_three(x));
-        else if (n == 2)
-            mark(g->two, x >> 8);
-        for (uint32_t c = 0; n == 1 && c < 256; c++)
-            mark(g->two, x >> 16 | c << 8);
-    }
+    for (size_t k = l->n < TAIL ? 0 : l->n - TAIL; k < l->n; k++)
+        x = push_byte(x, (unsigned char)l->text[k]);
+    if (l->n >= TAIL)
+        mark(t->four, hash_bytes(x));
+    else if (l->n == 3)
+        mark(t->three, hash_bytes(x >> 8));
+    else if (l->n == 2)
+        mark(t->two, x >> 16);
+    for (uint32_t c = 0; l->n == 1 && c < 256; c++)
+        mark(t->two, x >> 16 | c);
 }
 
 int scrub_gate_build(struct scrub_gate *g, struct err *err)
 {
-    size_t states = make_classes(g), cells = states * g->classes;
     struct step *step;
+    size_t bytes = 1;
 
-    if (cells > MAX_CELLS)
+    for (size_t i = 0; i < g->count; i++) {
+        bytes += g->literal[i].n;
+        mark_tail(&g->any, &g->literal[i]);
+        if (!g->literal[i].whole)
+            mark_tail(&g->inner, &g->literal[i]);
+    }
+    if (bytes > MAX_BYTES)
         return err_set(err, ERR_LIMIT, "%zu literals are too many at once",
                        g->count);
-    step = mem_zalloc(states * sizeof(*step));
-    g->out = mem_array(states, sizeof(*g->out));
-    g->link = mem_zalloc(states * sizeof(*g->link));
-    make_trie(g, step);
-    g->cell = mem_table(g->states * g->classes, sizeof(*g->cell));
-    make_links(g, step);
-    make_starts(g);
+    step = mem_array(bytes, sizeof(*step));
+    lay_out(g, step, make_trie(g, step));
     free(step);
     return ERR_OK;
 }
@@ -250,63 +220,61 @@ int scrub_gate_build(struct scrub_gate *g, struct err *err)
 static void report(const struct scrub_gate *g, uint32_t s, size_t end,
                    void (*hit)(void *, uint32_t, size_t), void *ctx)
 {
-    if (g->out[s] == UINT32_MAX)
-        s = g->link[s];
-    while (s) {
-        for (uint32_t l = g->out[s]; l != UINT32_MAX; l = g->literal[l].next)
+    for (; s; s = g->node[s].up)
+        for (uint32_t l = g->node[s].literal; l != NONE; l = g->literal[l].next)
             hit(ctx, g->literal[l].id, end);
-        s = g->link[s];
-    }
 }
 
-/* Where from p on the next literal may begin; the last bytes of a text are not
- * told apart. */
-static const unsigned char *next_start(const struct scrub_gate *g,
-                                       const unsigned char *p,
-                                       const unsigned char *end)
+/* The longest literal that ends at p[n - 1]; 0: none does. */
+static uint32_t longest(const struct scrub_gate *g, const unsigned char *p,
+                        size_t n)
 {
-    uint32_t x = 0;
+    uint32_t s = g->last[p[--n]], found = 0;
 
-    if (end - p < STARTS)
-        return p;
-    for (size_t k = 0; k + 1 < STARTS; k++)
-        x = push_byte(x, p[k]);
-    for (; end - p >= STARTS; p++) {
-        x = push_byte(x, p[STARTS - 1]);
-        if (is_marked(g->two, x & 0xFFFF) | is_marked(g->three, hash_three(x)))
+    while (s) {
+        const struct node *x = &g->node[s];
+        const unsigned char *label = g->label + x->child;
+        unsigned char c;
+        size_t i = 0;
+
+        found = x->literal != NONE ? s : x->up;
+        if (!n)
             break;
+        c = fold(p[--n]);
+        while (i < x->children && label[i] != c)
+            i++;
+        s = i < x->children ? x->child + (uint32_t)i : 0;
     }
-    return p;
+    return found;
 }
 
-/* Most bytes of a text begin nothing, and are not taken to the automaton: its
- * table is larger than caches. It runs from where a literal may begin until
- * what it knows is less than that tells. */
+/* Asked of every byte: no branches. */
+static uint32_t may_end(const struct tails *t, uint32_t x)
+{
+    return is_marked(t->two, x >> 16) |
+           is_marked(t->three, hash_bytes(x >> 8)) |
+           is_marked(t->four, hash_bytes(x));
+}
+
 void scrub_gate_scan(const struct scrub_gate *g, struct slice text,
                      void (*hit)(void *ctx, uint32_t id, size_t end), void *ctx)
 {
     const unsigned char *p = (const unsigned char *)text.p;
-    const unsigned char *end = p + text.n, *done = p;
-    const uint32_t *cell = g->cell;
+    uint32_t x = 0;
 
-    if (!g->count || !text.n)
+    if (!g->count)
         return;
-    while ((p = next_start(g, p, end)) < end) {
-        const unsigned char *least = end - p < STARTS ? end : p + STARTS;
-        uint32_t s = 0;
+    for (size_t end = 1; end <= text.n; end++) {
+        uint32_t s;
 
-        while (p < least || (p < end && s >= g->deep)) {
-            s = cell[s + g->class[*p++]];
-            if (!(s & FINAL))
-                continue;
-            s &= ~FINAL;
-            if (p > done)
-                report(g, s / (uint32_t)g->classes,
-                       (size_t)((const char *)p - text.p), hit, ctx);
-        }
-        if (p == end)
-            break;
-        done = p;
-        p -= STARTS - 1;
+        x = push_byte(x, p[end - 1]);
+        if (!may_end(&g->any, x))
+            continue;
+        if (end < text.n && scrub_is_alnum(text.p[end]) &&
+            !may_end(&g->inner, x))
+            continue;
+        s = longest(g, p, end);
+        if (s)
+            report(g, s, end, hit, ctx);
     }
 }

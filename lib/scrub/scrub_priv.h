@@ -19,15 +19,18 @@
 /* Raised whenever the same rules may find or write something else. */
 #define SCRUB_ENGINE "4"
 
-/* Many literals at once, without regard to ASCII case (Aho and Corasick
- * 1975, as a dense table over byte classes). */
+/* Many literals at once, without regard to ASCII case. */
 struct scrub_gate;
 struct scrub_gate *scrub_gate_new(void);
 void scrub_gate_free(struct scrub_gate *g);
-void scrub_gate_add(struct scrub_gate *g, struct slice literal, uint32_t id);
-/* ERR_LIMIT if the literals need more states than the table may have. */
+/* whole: hit takes it only where no letter or digit follows, and may not be
+ * asked elsewhere. */
+void scrub_gate_add(struct scrub_gate *g, struct slice literal, uint32_t id,
+                    bool whole);
+/* ERR_LIMIT if the literals are too long all together. */
 MUST_CHECK int scrub_gate_build(struct scrub_gate *g, struct err *err);
-/* Calls hit for each literal that ends at byte `end` of text. */
+/* Calls hit for each literal that ends at byte `end` of text, from the first
+ * end on, the longest first. */
 void scrub_gate_scan(const struct scrub_gate *g, struct slice text,
                      void (*hit)(void *ctx, uint32_t id, size_t end),
                      void *ctx);

@@ -591,7 +591,7 @@ static void finish_rule(struct scrub_rules *r, uint32_t i)
     if (rule->replaced)
         return;
     for (size_t k = 0; k < rule->literals.count; k++)
-        scrub_gate_add(r->gate, slice_of(rule->literals.item[k]), i);
+        scrub_gate_add(r->gate, slice_of(rule->literals.item[k]), i, false);
     scrub_context_add(r, i);
     switch (rule->gate) {
     case GATE_KEY: r->key_rule[r->key_count++] = i; break;
