@@ -121,13 +121,16 @@ static bool is_same_talk(const struct curate_row *w,
            w->answer == of->answer && w->context == of->context;
 }
 
-/* What the sealed test has stays there. One that was corrected takes the place
- * of the other, which has the answer that was called wrong. */
-static void drop_one(struct curate_row *later, struct curate_row *first)
+/* What a sealed test has that was opened stays there: nobody's figures change.
+ * Until then what other options let into it tells nothing. One that was
+ * corrected takes the place of the other, which has the answer that was called
+ * wrong. */
+static void drop_one(const struct curate_settling *k, struct curate_row *later,
+                     struct curate_row *first)
 {
     if (!is_same_talk(later, first))
         return;
-    if (!later->corrected && later->split != CURATE_TEST)
+    if (!later->corrected && (later->split != CURATE_TEST || !k->opened))
         drop(later, first);
     if (!later->corrected || first->corrected)
         return;
@@ -154,7 +157,7 @@ static void drop_equal_texts(struct curate_settling *k)
         if (added)
             *at = i;
         else
-            drop_one(w, &k->row[*at]);
+            drop_one(k, w, &k->row[*at]);
         if (k->row[*at].reason != CURATE_KEPT)
             *at = i;
     }
@@ -188,7 +191,7 @@ static void drop_near(struct curate_settling *k)
         size_t most = near_most(w, of);
 
         if (o.left <= most && o.right <= most)
-            drop_one(w, of);
+            drop_one(k, w, of);
     }
 }
 

@@ -126,8 +126,14 @@ static int write_all(struct curate_settling *k, const char *setting)
 
 static int settle(struct curate_settling *k, const char *setting)
 {
-    int rc = curate_rows_load(k);
+    int64_t opened = 0;
+    int rc = sql_one_int(store_sql(k->store),
+                         "SELECT EXISTS (SELECT 1 FROM seal)", 0, &opened,
+                         k->err);
 
+    k->opened = opened != 0;
+    if (rc == ERR_OK)
+        rc = curate_rows_load(k);
     if (rc == ERR_OK && stop_requested())
         rc = err_set(k->err, ERR_INTERRUPTED,
                      "stopped before the splits were made; run again to go on");

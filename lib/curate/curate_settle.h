@@ -61,6 +61,7 @@ struct curate_settling {
     size_t limit;       /* of shingles of a row, see curate_rows_limit */
     bool anew;          /* by other options: no reason is sticky */
     bool divide, share; /* splits are drawn anew: all, all but the test */
+    bool opened;        /* somebody was tested on the sealed test already */
 };
 
 /* The most that each of so many examples may keep, so that all have no more

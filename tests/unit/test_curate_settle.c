@@ -717,6 +717,32 @@ START_TEST(prompts_that_begin_with_the_day_are_of_one_kind)
 }
 END_TEST
 
+/* What another filter had let into the test stayed kept for ever. */
+START_TEST(the_result_does_not_depend_on_options_of_earlier_runs)
+{
+    int64_t times;
+
+    for (int i = 0; i < 100; i++) {
+        char *again = mem_printf("%s again", words(i));
+
+        (void)add((struct call){ "x", "", NULL, words(i), "yes" });
+        (void)add((struct call){ "y", "", NULL, again, "yes" });
+        free(again);
+    }
+    ck_assert_int_eq(
+        curate_filters_parse("-near_duplicate", &options.changed, NULL), 0);
+    ck_assert_uint_eq(curate().reasons[CURATE_KEPT], 200);
+    options.changed = 0;
+    ck_assert_uint_eq(curate().reasons[CURATE_KEPT], 100);
+    ck_assert_int_eq(
+        curate_filters_parse("-near_duplicate", &options.changed, NULL), 0);
+    ck_assert_uint_eq(curate().reasons[CURATE_KEPT], 200);
+    ck_assert_int_eq(store_seal(store, 0, 0, "eval", &times, NULL), 0);
+    options.changed = 0; /* nobody's figures change */
+    ck_assert_uint_eq(curate().reasons[CURATE_KEPT], 110);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("settle", setup, curate_fixture_end);
@@ -745,5 +771,6 @@ int main(void)
     tcase_add_test(c,
                    a_correction_that_is_not_scrubbed_is_not_the_logged_answer);
     tcase_add_test(c, prompts_that_begin_with_the_day_are_of_one_kind);
+    tcase_add_test(c, the_result_does_not_depend_on_options_of_earlier_runs);
     return suite_run("curate_settle", c);
 }
