@@ -5,34 +5,25 @@
  * are stored as a tree of what they begin with, so a call whose list begins
  * with all messages of another is below that one there, and both are of one
  * dialogue, which is named by the topmost. No text is read: it takes one look
- * at each message, in whatever order the calls came. A beginning that many
- * dialogues share (a greeting) belongs to none of them.
+ * at each message, in whatever order the calls came. Only calls of which the
+ * store has no such list, or one with marks in it that move from call to call,
+ * are read for it (curate_turns.c). A beginning that many dialogues share (a
+ * greeting) belongs to none of them.
  */
-#include "curate/curate_priv.h"
+#include "curate/curate_turns.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define BRANCHES_MAX 32 /* ways in which calls go on from one */
 
-struct node {
-    uint32_t parent, root; /* 0: none */
-    uint32_t branches;     /* next messages that lead to a call */
-    bool ends, leads;      /* a call's list ends here; or below */
-};
-
-struct said {
-    int64_t call;
-    uint32_t node;
-};
-
 struct curate_dialogues {
-    struct said *said; /* by call; node: the dialogue */
+    struct curate_said *said; /* by call; node: the dialogue */
     size_t count, cap;
-    struct said *by_root; /* the latest first */
+    struct curate_said *by_root; /* the latest first */
 };
 
-static int read_nodes(struct store *s, struct node *node, size_t count,
+static int read_nodes(struct store *s, struct curate_node *node, size_t count,
                       struct err *err)
 {
     struct sql_stmt *q;
@@ -47,14 +38,25 @@ static int read_nodes(struct store *s, struct node *node, size_t count,
     return rc;
 }
 
-static int read_calls(struct store *s, int64_t last, struct node *node,
-                      size_t count, struct curate_dialogues *d, struct err *err)
+static void add_call(struct curate_dialogues *d, struct curate_tree *t,
+                     int64_t call, uint32_t node)
+{
+    void *all = d->said;
+
+    mem_grow(&all, &d->cap, d->count + 1, sizeof(*d->said));
+    d->said = all;
+    d->said[d->count++] = (struct curate_said){ call, node };
+    t->node[node].ends = true;
+}
+
+static int read_calls(struct store *s, int64_t last, struct curate_tree *t,
+                      struct curate_dialogues *d, struct err *err)
 {
     struct sql_stmt *q;
-    void *all = d->said;
     int rc = sql_get(store_sql(s),
                      "SELECT id, node FROM call WHERE node > 0 AND "
-                     "coalesce(conversation, '') = '' AND id <= ? ORDER BY id",
+                     "coalesce(conversation, '') = '' AND id <= ? AND "
+                     "NOT " CURATE_TURNS_READ " ORDER BY id",
                      &q, err);
 
     if (rc < 0)
@@ -63,21 +65,32 @@ static int read_calls(struct store *s, int64_t last, struct node *node,
     while ((rc = sql_step(q, err)) == 1) {
         int64_t at = sql_int(q, 1);
 
-        if ((uint64_t)at >= count)
-            continue;
-        mem_grow(&all, &d->cap, d->count + 1, sizeof(*d->said));
-        d->said = all;
-        d->said[d->count++] = (struct said){ sql_int(q, 0), (uint32_t)at };
-        node[at].ends = true;
+        if ((uint64_t)at < t->count)
+            add_call(d, t, sql_int(q, 0), (uint32_t)at);
     }
     return rc;
 }
 
+static int read_turns(struct store *s, int64_t last, struct curate_tree *t,
+                      struct curate_dialogues *d, struct err *err)
+{
+    struct curate_turns *turns;
+    struct curate_said one;
+    int rc = curate_turns_open(s, last, t, &turns, err);
+
+    if (rc < 0)
+        return rc;
+    while ((rc = curate_turns_next(turns, &one, err)) == 1)
+        add_call(d, t, one.call, one.node);
+    curate_turns_close(turns);
+    return rc;
+}
+
 /* Children have higher ids than their parents. */
-static void find_roots(struct node *node, size_t count)
+static void find_roots(struct curate_node *node, size_t count)
 {
     for (size_t i = count; i-- > 1;) {
-        struct node *up = &node[node[i].parent];
+        struct curate_node *up = &node[node[i].parent];
 
         if (!node[i].ends && !node[i].leads)
             continue;
@@ -94,14 +107,15 @@ static void find_roots(struct node *node, size_t count)
 
 static int compare_said(const void *a, const void *b)
 {
-    const struct said *x = a, *y = b;
+    const struct curate_said *x = a, *y = b;
 
     if (x->node != y->node)
         return x->node < y->node ? -1 : 1;
     return (x->call < y->call) - (x->call > y->call);
 }
 
-static void keep_dialogues(struct curate_dialogues *d, const struct node *node)
+static void keep_dialogues(struct curate_dialogues *d,
+                           const struct curate_node *node)
 {
     size_t n = 0;
 
@@ -109,7 +123,7 @@ static void keep_dialogues(struct curate_dialogues *d, const struct node *node)
         uint32_t root = node[d->said[i].node].root;
 
         if (root)
-            d->said[n++] = (struct said){ d->said[i].call, root };
+            d->said[n++] = (struct curate_said){ d->said[i].call, root };
     }
     d->count = n;
     d->by_root = mem_array(n, sizeof(*d->by_root));
@@ -119,34 +133,52 @@ static void keep_dialogues(struct curate_dialogues *d, const struct node *node)
     }
 }
 
-int curate_dialogues_open(struct store *s, int64_t last,
-                          struct curate_dialogues **out, struct err *err)
+static int compare_calls(const void *a, const void *b)
 {
-    struct curate_dialogues *d = mem_zalloc(sizeof(*d));
-    struct node *node = NULL;
+    const struct curate_said *x = a, *y = b;
+
+    return (x->call > y->call) - (x->call < y->call);
+}
+
+static int read_all(struct store *s, int64_t last, struct curate_tree *t,
+                    struct curate_dialogues *d, struct err *err)
+{
     int64_t high = 0;
-    size_t count;
     int rc = sql_one_int(store_sql(s), "SELECT coalesce(max(id), 0) FROM node",
                          0, &high, err);
 
     if (rc == ERR_OK && high >= UINT32_MAX)
         rc = err_set(err, ERR_LIMIT, "the store has more than %lu messages",
                      (unsigned long)UINT32_MAX);
-    count = (size_t)high + 1;
-    if (rc == ERR_OK) {
-        node = mem_zalloc(count * sizeof(*node));
-        rc = read_nodes(s, node, count, err);
-    }
+    if (rc < 0)
+        return rc;
+    t->count = t->cap = (size_t)high + 1;
+    t->node = mem_zalloc(t->count * sizeof(*t->node));
+    rc = read_nodes(s, t->node, t->count, err);
     if (rc == ERR_OK)
-        rc = read_calls(s, last, node, count, d, err);
+        rc = read_calls(s, last, t, d, err);
+    if (rc == ERR_OK)
+        rc = read_turns(s, last, t, d, err);
+    return rc;
+}
+
+int curate_dialogues_open(struct store *s, int64_t last,
+                          struct curate_dialogues **out, struct err *err)
+{
+    struct curate_dialogues *d = mem_zalloc(sizeof(*d));
+    struct curate_tree t = { 0 };
+    int rc = read_all(s, last, &t, d, err);
+
     if (rc == ERR_OK) {
-        find_roots(node, count);
-        keep_dialogues(d, node);
+        if (d->count)
+            qsort(d->said, d->count, sizeof(*d->said), compare_calls);
+        find_roots(t.node, t.count);
+        keep_dialogues(d, t.node);
         *out = d;
     } else {
         curate_dialogues_free(d);
     }
-    free(node);
+    free(t.node);
     return rc;
 }
 

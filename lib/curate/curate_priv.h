@@ -112,7 +112,8 @@ void curate_hash_answer(struct curate_judge *j, const struct crypto_key *key,
                         json_ref message, unsigned char out[CURATE_HASH]);
 
 /* Calls without a conversation whose messages begin with all messages of
- * another such call; of calls up to `last`. */
+ * another such call, or that name the answer they go on from; of calls up to
+ * `last`. */
 struct curate_dialogues;
 MUST_CHECK int curate_dialogues_open(struct store *s, int64_t last,
                                      struct curate_dialogues **out,

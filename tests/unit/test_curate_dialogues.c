@@ -157,6 +157,134 @@ START_TEST(a_greeting_joins_no_dialogues)
 }
 END_TEST
 
+static void put_call(const char *dialect, const char *id, const char *request,
+                     const char *response, int dialogue)
+{
+    struct store_call s = store_call_none();
+    char name[64], talk[16];
+    bool added;
+
+    log_clock_us += INT64_C(3600000000);
+    (void)snprintf(name, sizeof(name), "%lld", (long long)log_clock_us);
+    (void)snprintf(talk, sizeof(talk), "%d", dialogue);
+    s.key = slice_of(name);
+    s.time_us = log_clock_us;
+    s.dialect = slice_of(dialect);
+    s.status = slice_of("completed");
+    s.response_id = slice_of(id);
+    s.error = slice_of(talk);
+    s.request = slice_of(request);
+    s.response = slice_of(response);
+    ck_assert_int_eq(store_call_add(log_store, &s, &added, NULL), 0);
+    ck_assert(added);
+}
+
+/* The marked message is told to be cached; a turn later it is none. */
+static char *anthropic_turn(int d, int t)
+{
+    struct buf q = { 0 };
+
+    buf_str(&q, "{\"model\":\"claude-x\",\"max_tokens\":9,\"system\":\"Help.\","
+                "\"messages\":[");
+    for (int i = 0; i <= t; i++) {
+        if (i)
+            buf_printf(&q, ",{\"role\":\"assistant\",\"content\":\"%d, %d\"},",
+                       d * 31, i - 1);
+        buf_printf(&q,
+                   i < t
+                       ? "{\"role\":\"user\",\"content\":\"%d.%d: ask\"}"
+                       : "{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+                         "\"text\":\"%d.%d: ask\",\"cache_control\":{\"type\":"
+                         "\"ephemeral\"}}]}",
+                   d, i);
+    }
+    buf_str(&q, "]}");
+    return q.data;
+}
+
+static char *gemini_turn(int d, int t)
+{
+    struct buf q = { 0 };
+
+    buf_str(&q, "{\"contents\":[");
+    for (int i = 0; i <= t; i++)
+        buf_printf(&q,
+                   "%s{\"role\":\"user\",\"parts\":[{\"text\":\"%d.%d: ask\"}]}"
+                   "%s",
+                   i ? "," : "", d, i,
+                   i < t ? ",{\"role\":\"model\",\"parts\":[{\"text\":\"so\"}]}"
+                         : "");
+    buf_str(&q, "]}");
+    return q.data;
+}
+
+/* All again, or what is new alone, behind the answer before it. */
+static char *responses_turn(int d, int t, bool alone)
+{
+    struct buf q = { 0 };
+
+    buf_str(&q, "{\"model\":\"m\",\"instructions\":\"Help.\",");
+    if (alone && t)
+        buf_printf(&q, "\"previous_response_id\":\"resp_%d_%d\",", d, t - 1);
+    buf_str(&q, "\"input\":[");
+    for (int i = alone ? t : 0; i <= t; i++) {
+        buf_printf(&q, "{\"role\":\"user\",\"content\":\"%d.%d: ask\"}", d, i);
+        if (i < t)
+            buf_str(&q, ",{\"role\":\"assistant\",\"content\":\"so\"},");
+    }
+    buf_str(&q, "]}");
+    return q.data;
+}
+
+static void put_turn(int api, int d, int t)
+{
+    static const char *const dialects[] = { "anthropic", "gemini",
+                                            "openai-responses",
+                                            "openai-responses" };
+    static const char *const answers[][2] = {
+        { "{\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":"
+          "\"text\",\"text\":\"",
+          "\"}],\"stop_reason\":\"end_turn\"}" },
+        { "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{"
+          "\"text\":\"",
+          "\"}]},\"finishReason\":\"STOP\"}]}" },
+        { "{\"status\":\"completed\",\"output\":[{\"type\":\"message\","
+          "\"role\":"
+          "\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"",
+          "\"}]}]}" },
+    };
+    size_t answer = api < 2 ? (size_t)api : 2;
+    char *q = api == 0   ? anthropic_turn(d, t)
+              : api == 1 ? gemini_turn(d, t)
+                         : responses_turn(d, t, api == 3);
+    struct buf a = { 0 };
+    char id[32];
+
+    buf_printf(&a, "%s%d, %d%s", answers[answer][0], d * 31, t,
+               answers[answer][1]);
+    (void)snprintf(id, sizeof(id), "resp_%d_%d", d, t);
+    put_call(dialects[api], api == 3 ? id : "", q, a.data, d);
+    buf_release(&a);
+    free(q);
+}
+
+/* Their turns were a group each: their lists have other names, or a mark that
+ * moves on. */
+START_TEST(dialogues_of_other_apis_are_not_divided)
+{
+    struct curate_result r;
+
+    for (int t = 0; t < TURNS; t++)
+        for (int d = 0; d < DIALOGUES; d++)
+            put_turn(_i, d, t);
+    r = log_curate();
+    ck_assert_uint_eq(r.reasons[CURATE_KEPT], TURNS * DIALOGUES);
+    ck_assert_uint_eq(r.groups, DIALOGUES);
+    ck_assert_int_eq(divided("split"), 0);
+    ck_assert_int_eq(divided("groups"), 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("curate_dialogues", log_begin, log_end);
@@ -167,6 +295,7 @@ int main(void)
     tcase_add_test(c, a_beginning_that_comes_last_divides_nothing);
     tcase_add_test(c, a_dialogue_without_an_id_has_one_surrogate_for_a_value);
     tcase_add_test(c, a_greeting_joins_no_dialogues);
+    tcase_add_loop_test(c, dialogues_of_other_apis_are_not_divided, 0, 4);
     rc = suite_run("curate_dialogues", c);
     log_release();
     return rc;
