@@ -113,6 +113,9 @@ void report_place(struct curate_place *p, int64_t call, unsigned document,
 void report_rest_look(struct report_item *it, unsigned document);
 const char *report_rest_kind(unsigned kind);
 const char *report_quasi_name(unsigned attribute);
+/* The occupation that the article at `at` leads to: "a retired nurse"; empty:
+ * none, or no article. */
+struct slice report_job(struct slice t, size_t at);
 
 /* The canaries: samples are documents of real calls. */
 struct report_samples {

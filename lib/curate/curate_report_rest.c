@@ -273,34 +273,16 @@ static void look_for_numbers(const struct seen *s, size_t at)
     look_for_age(s, at);
 }
 
-static const char *const jobs[] = {
-    "accountant",  "actor",      "architect",   "attorney",   "baker",
-    "banker",      "barista",    "bartender",   "carpenter",  "chef",
-    "cleaner",     "clerk",      "dentist",     "developer",  "doctor",
-    "driver",      "editor",     "electrician", "engineer",   "farmer",
-    "firefighter", "journalist", "judge",       "lawyer",     "librarian",
-    "mechanic",    "midwife",    "musician",    "nurse",      "painter",
-    "pharmacist",  "physician",  "pilot",       "plumber",    "professor",
-    "programmer",  "realtor",    "secretary",   "soldier",    "surgeon",
-    "tailor",      "teacher",    "therapist",   "translator", "waiter",
-    "waitress",    "welder",
-};
-
 static void look_for_words(const struct seen *s, size_t at)
 {
-    struct slice t = s->text;
-    bool job =
-        at >= 2 &&
-        (is_word(t, at - 2, "a") ||
-         (at >= 3 && (is_word(t, at - 3, "an") || is_word(t, at - 3, "my"))));
+    struct slice t = s->text, job = report_job(t, at);
 
     if (is_word(t, at, "male") || is_word(t, at, "man"))
         set_quasi(s, QUASI_SEX, slice_of("male"));
     if (is_word(t, at, "female") || is_word(t, at, "woman"))
         set_quasi(s, QUASI_SEX, slice_of("female"));
-    for (size_t i = 0; job && i < sizeof(jobs) / sizeof(*jobs); i++)
-        if (is_word(t, at, jobs[i]))
-            set_quasi(s, QUASI_JOB, slice_of(jobs[i]));
+    if (job.n)
+        set_quasi(s, QUASI_JOB, job);
 }
 
 static void look_for_person(const struct seen *s)

@@ -67,7 +67,8 @@ static const struct {
       "process virus fever protocol bacteria method index sandwich beef rice "
       "wine salad sauce cheese nuts nut hat fries beans coffee tea pie cake "
       "bread soup steak sausage beer whisky pudding mustard pepper butter "
-      "terrier shepherd toast dressing noodles curry" },
+      "terrier shepherd toast dressing noodles curry language languages color "
+      "colors colour colours font fonts brand brands" },
     { CUE_OR, "or and oder und ou et o e y of en" },
     { CUE_CHOICE,
       "one label labels category categories option options class classes topic "
@@ -80,6 +81,10 @@ static const struct {
       "defense defence gambit opening gothic sans test amendment "
       "doctrine treaty style monument post tribune gazette chronicle day "
       "process protocol virus" },
+    { CUE_VERB, "mark jack bill chase grant rob sue pat chuck skip nick pierce "
+                "chip peg rip please" },
+    { CUE_OBJECT, "the a an this that these those it them my your our all any "
+                  "each every as up down off out" },
     { CUE_BUILT, "international memorial airport stadium arena bridge museum "
                  "library foundation" },
     { CUE_A, "a" },

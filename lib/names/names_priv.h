@@ -81,6 +81,8 @@ enum {
     CUE_BUILT = 1 << 25,    /* "Airport" */
     CUE_NOTION = 1 << 21,   /* "theorem" behind whoever found it */
     CUE_OR = 1 << 28,       /* between the last two of a list */
+    CUE_VERB = 1 << 29,     /* "Mark", where it asks for something */
+    CUE_OBJECT = 1 << 30,   /* "the", behind it */
     CUE_CHOICE = 1 << 27,   /* "labels", before what one is to choose from */
     CUE_MISTER = 1 << 26,   /* "signora": before names without a capital, too */
     CUE_NEVER = 1 << 20,    /* labels and verbs that some list has for a name */

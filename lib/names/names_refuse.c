@@ -75,6 +75,22 @@ static int weight_of(const struct names_token *k)
     return l & (W_PLACE | W_KNOWN) ? 0 : -1;
 }
 
+/* "Mark the order as done." "Please Bill it." */
+static bool is_verb(const struct names_token *from,
+                    const struct names_token *to)
+{
+    return to - from == 1 && (from->cues & CUE_VERB) && to->gap == 1 &&
+           to->shape == SHAPE_LOWER && (to->cues & CUE_OBJECT) &&
+           (from->first || (from[-1].first && (from[-1].cues & CUE_VERB)));
+}
+
+/* "colours Amber, Jade and Sienna" */
+static bool heads_list(const struct names_token *k)
+{
+    return k->shape != SHAPE_EDGE && (k->cues & CUE_CHOICE) &&
+           (k->cues & CUE_NOTION);
+}
+
 struct list {
     int sum;
     unsigned members, plain;
@@ -97,7 +113,7 @@ static struct list read_list(const struct names_token *k, int step)
         }
         if (!signs || x->shape == SHAPE_EDGE || x->shape == SHAPE_PUNCT ||
             (step > 0 && !ends_member(x + 1)) ||
-            (step < 0 && !ends_member(x - 1)))
+            (step < 0 && !ends_member(x - 1) && !heads_list(x - 1)))
             break;
         out.sum += weight_of(x);
         out.plain += weight_of(x) >= 2;
@@ -115,13 +131,16 @@ static bool is_in_list_of_words(const struct names_token *from,
     struct list before, after;
     const struct names_token *k;
 
-    if (to - from != 1 || !ends_member(from - 1) || !ends_member(to))
+    if (to - from != 1 || !ends_member(to) ||
+        !(ends_member(from - 1) || heads_list(from - 1)))
         return false;
     before = read_list(from, -1);
     after = read_list(from, 1);
     k = before.end;
     if (before.members + after.members < 2)
         return before.sum + after.sum >= 3;
+    if (heads_list(k))
+        return true;
     if (k->sign == ':' && ((k[-1].cues | k[-2].cues) & CUE_CHOICE))
         return true;
     return before.plain + after.plain &&
@@ -173,8 +192,8 @@ bool names_refused(const struct names_token *from, const struct names_token *to,
     }
     if (sure)
         return false;
-    if (letters || is_notion(from, to) || is_all_ordinary(from, to) ||
-        is_in_list_of_words(from, to))
+    if (letters || is_notion(from, to) || is_verb(from, to) ||
+        is_all_ordinary(from, to) || is_in_list_of_words(from, to))
         return true;
     if (!(any & (W_POPULAR | W_FEMALE | W_MALE | W_PLACE)) &&
         ((to->sign == ':' && to[1].shape == SHAPE_NUMBER) ||

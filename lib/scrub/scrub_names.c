@@ -446,6 +446,11 @@ bool scrub_is_zone(struct slice t, size_t start)
     return false;
 }
 
+static bool stays_place(struct slice t, size_t start)
+{
+    return scrub_is_zone(t, start) || scrub_is_water(t, start);
+}
+
 /* Names of other records, of those that are sure first. */
 static void note_known(struct seeker *k, const struct scrub_known *known)
 {
@@ -530,7 +535,7 @@ static int take_as(struct taking *x, struct names_span s)
         s.end = s.start + scrub_place_bare((struct slice){ x->text.p + s.start,
                                                            s.end - s.start });
     v = (struct slice){ x->text.p + s.start, s.end - s.start };
-    if ((s.class == NAMES_PLACE && scrub_is_zone(x->text, s.start)) ||
+    if ((s.class == NAMES_PLACE && stays_place(x->text, s.start)) ||
         scrub_is_prefix(x->text, s.start, s.end) || scrub_is_legal_form(v) ||
         is_template(x->k, v, &s))
         return ERR_OK;
@@ -688,7 +693,7 @@ static int seek_at(struct sought *s, size_t at, unsigned pair)
             continue;
         n->from = with_digits(n, t, at + n->n);
         if (is_whole(t, at, n->from) && !is_label(s->k, t, at, n->from) &&
-            (n->class != NAMES_PLACE || !scrub_is_zone(t, at)))
+            (n->class != NAMES_PLACE || !stays_place(t, at)))
             rc = s->found(s->ctx, n->class, at, n->from, 1);
     }
     return rc;

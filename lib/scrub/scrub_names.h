@@ -37,6 +37,8 @@ bool scrub_is_code(struct slice t, size_t start, size_t end);
 
 /* Bytes of "San Diego" in "San Diego County": others name the place alone. */
 size_t scrub_place_bare(struct slice v);
+/* "Mexico" of "Gulf of Mexico": the water's name is no place of anybody. */
+bool scrub_is_water(struct slice t, size_t start);
 /* "Corp" of "I. C. Corp" */
 bool scrub_is_legal_form(struct slice v);
 /* "CUST" of CUST-472731: capitals that tell which number it is. */

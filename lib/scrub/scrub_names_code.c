@@ -156,3 +156,18 @@ size_t scrub_code_before(struct slice v)
             return 0;
     return v.p[3] == ' ' && v.p[5] >= 'a' && v.p[5] <= 'z' ? 4 : 0;
 }
+
+bool scrub_is_water(struct slice t, size_t start)
+{
+    static const char *const kinds[] = { "gulf of ", "bay of ", "strait of ",
+                                         "sea of " };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        size_t n = strlen(kinds[i]);
+
+        if (start >= n && strncasecmp(t.p + start - n, kinds[i], n) == 0 &&
+            (start == n || !scrub_is_alnum(t.p[start - n - 1])))
+            return true;
+    }
+    return false;
+}

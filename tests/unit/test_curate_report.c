@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "curate/curate.h"
+#include "curate/curate_report_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -326,6 +327,33 @@ START_TEST(random_strings_and_long_numbers_are_listed)
 }
 END_TEST
 
+START_TEST(jobs_in_running_text_are_told)
+{
+    static const char *const all[][2] = {
+        { "a 30-year-old female nurse from Ohio", "nurse" },
+        { "my former dentist said", "dentist" },
+        { "a 47 year old male beekeeper", "beekeeper" },
+        { "the only left-handed organist", "organist" },
+        { "a spacecraft welder-in-waiting", "" },
+        { "a new order for the nurse", "" },
+        { "an order", "" },
+        { "the judge", "" },
+        { "a", "" },
+        { "a ", "" },
+    };
+    static const char works[] = "she works as a junior data scientist in Ohio";
+    struct slice job;
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        job = report_job(slice_of(all[i][0]), 0);
+        ck_assert_msg(slice_is(job, all[i][1]), "%s: %.*s", all[i][0],
+                      (int)job.n, job.p);
+    }
+    job = report_job(slice_of(works), 13);
+    ck_assert_msg(slice_is(job, "data scientist"), "%.*s", (int)job.n, job.p);
+}
+END_TEST
+
 START_TEST(rare_combinations_are_told_and_common_ones_are_not)
 {
     struct curate_report r;
@@ -380,6 +408,7 @@ int main(void)
     tcase_add_test(c, threads_change_nothing);
     tcase_add_test(c, canaries_that_no_rule_knows_survive);
     tcase_add_test(c, random_strings_and_long_numbers_are_listed);
+    tcase_add_test(c, jobs_in_running_text_are_told);
     tcase_add_test(c, rare_combinations_are_told_and_common_ones_are_not);
     tcase_add_test(c, an_empty_store_has_a_report);
     return suite_run("curate_report", c);

@@ -139,6 +139,56 @@ START_TEST(an_account_spelt_in_ascii_agrees_with_the_name)
 }
 END_TEST
 
+START_TEST(verbs_waters_and_colours_are_no_names)
+{
+    static const char *const all[] = {
+        "Please Jack the price up",
+        "Mark the order as done, then Bill it.",
+        "The oil spill in the Gulf of Mexico was bad",
+        "There are ferries on the Sea of Japan.",
+        "in colours Amber, Jade, Sienna",
+        "The Ruby, Swift, Rust, Julia, Ada languages",
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        check_stays(all[i], all[i]);
+    check_gone("I told Jack the truth in Mexico", "Jack");
+    check_gone("I told Jack the truth in Mexico", "Mexico");
+}
+END_TEST
+
+START_TEST(a_double_name_agrees_with_itself_in_a_query)
+{
+    char *out = scrub("{\"q\":\"Orders of Anna O'Neil-Smith\",\"a\":"
+                      "\"LastName='O''Neil-Smith' OR m LIKE '%oneil%'\"}"),
+         *name = word_behind(out, "Orders of ", "\""),
+         *query = word_behind(out, "LastName='", "'");
+
+    ck_assert_msg(strcmp(strchr(name, ' ') + 1, query) == 0, "%s", out);
+    ck_assert_msg(!strstr(out, "oneil"), "%s", out);
+    free(query);
+    free(name);
+    free(out);
+}
+END_TEST
+
+START_TEST(codes_of_airports_stay_beside_their_towns)
+{
+    char *out = scrub("{\"q\":\"Flights from JFK New York to SFO San "
+                      "Francisco\",\"origin\":\"JFK\",\"destination\":"
+                      "\"SFO\",\"destination_city\":\"San Francisco\"}"),
+         *asked = word_behind(out, " to SFO ", "\""),
+         *city = word_behind(out, "destination_city\":\"", "\"");
+
+    ck_assert_msg(strstr(out, "from JFK ") && strstr(out, ":\"SFO\""), "%s",
+                  out);
+    ck_assert_msg(strcmp(asked, city) == 0, "%s", out);
+    free(city);
+    free(asked);
+    free(out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -152,5 +202,8 @@ int main(void)
     tcase_add_test(c, an_address_elsewhere_bears_a_name_out);
     tcase_add_test(c, an_initial_is_that_of_the_surrogate);
     tcase_add_test(c, an_account_spelt_in_ascii_agrees_with_the_name);
+    tcase_add_test(c, verbs_waters_and_colours_are_no_names);
+    tcase_add_test(c, a_double_name_agrees_with_itself_in_a_query);
+    tcase_add_test(c, codes_of_airports_stay_beside_their_towns);
     return suite_run("scrub_names", c);
 }
