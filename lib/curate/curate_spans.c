@@ -6,6 +6,8 @@
  */
 #include "curate/curate_priv.h"
 
+#include <string.h>
+
 /* A place in a string, and what is decoded up to there: spans are in order, so
  * that a string is read once. */
 struct place {
@@ -40,15 +42,38 @@ static size_t decoded_offset(const struct json *j, json_ref v, size_t at,
     return p->decoded;
 }
 
+/* A replacement as it stands in the string: what its reader takes it for. */
+static void put_surrogate(struct json_writer *w, const struct json *j,
+                          json_ref v, struct slice raw)
+{
+    struct buf quoted = { 0 }, text = { 0 };
+    struct json piece = { 0 };
+
+    if (v != JSON_NONE && json_is(j, v, JSON_STRING) && raw.n &&
+        memchr(raw.p, '\\', raw.n)) {
+        buf_char(&quoted, '"');
+        buf_add_slice(&quoted, raw);
+        buf_char(&quoted, '"');
+        if (json_parse(&piece, quoted.data, quoted.len, NULL) == 0 &&
+            json_text(&piece, 0, &text))
+            raw = buf_slice(&text);
+    }
+    json_put_slice(w, "surrogate", raw);
+    json_release(&piece);
+    buf_release(&quoted);
+    buf_release(&text);
+}
+
 static void put_span(struct json_writer *w, const struct scrub_rules *rules,
                      const struct json *j, const struct scrub_span *x,
                      struct place *p)
 {
     struct buf pointer = { 0 };
     size_t start = x->start, end = x->end;
+    json_ref v = JSON_NONE;
 
     if (j->count) {
-        json_ref v = curate_pointer(j, x->start, &pointer);
+        v = curate_pointer(j, x->start, &pointer);
 
         start = decoded_offset(j, v, x->start, p);
         end = decoded_offset(j, v, x->end, p);
@@ -60,7 +85,7 @@ static void put_span(struct json_writer *w, const struct scrub_rules *rules,
     json_put_string(w, "type", scrub_rules_type(rules, x->rule));
     json_put_string(w, "rule", scrub_rules_name(rules, x->rule));
     json_put_int(w, "tier", x->tier);
-    json_put_slice(w, "surrogate", x->surrogate);
+    put_surrogate(w, j, v, x->surrogate);
     json_end_object(w);
     buf_release(&pointer);
 }

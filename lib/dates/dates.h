@@ -4,8 +4,8 @@
  * Finds calendar days in the shapes that people and programs write (numbers,
  * names of months in some twenty languages, a weekday before, a time after)
  * and ages. One parser serves finding and moving, so that what is found can be
- * moved. Reads bytes, UTF-8 or not; knows the Gregorian calendar only, and
- * neither "tomorrow" nor epoch seconds.
+ * moved. Reads bytes, UTF-8 or not; knows the Gregorian calendar only, no
+ * "tomorrow", and epoch seconds only under keys that name a moment.
  * May use: base.
  */
 #ifndef DATES_H
@@ -28,7 +28,10 @@ struct dates_known {
     int year;     /* the latest that a date names in four digits; 0: none */
     int order[3]; /* of numbers with / - . between: above 0 the day is first,
                    * below 0 the month */
+    uint64_t old; /* bit n: somebody is DATES_OLD plus n years old */
 };
+
+#define DATES_OLD 90 /* older people are few; 45 CFR 164.514(b)(2)(i)(C) */
 
 /* Called with bytes [start, end) of the text, disjoint within a class, for each
  * find. Tier 1: unmistakable (a valid day with its year; the name of a month
@@ -59,5 +62,11 @@ MUST_CHECK int dates_shift(struct slice value, int days,
 
 /* Learns from value, a date; what is none teaches nothing. */
 void dates_learn(struct dates_known *known, struct slice value);
+/* The same from an age, in digits. */
+void dates_learn_age(struct dates_known *known, struct slice value);
+/* Ages over 89 that are known, where they stand as ages do, whatever the words
+ * beside them: "Jane Doe, 93, lives", "(93)", "is 93." */
+int dates_seek_ages(struct slice text, const struct dates_known *known,
+                    dates_found_fn *found, void *ctx);
 
 #endif

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define AGE_MAX 125
-#define AGE_SAFE 89 /* older people are few; 45 CFR 164.514(b)(2)(i)(C) */
 
 static bool starts(struct slice t, size_t at, const char *low)
 {
@@ -28,10 +27,11 @@ static bool word_ends(struct slice t, size_t at)
 static bool age_behind(struct slice t, size_t at)
 {
     static const char *const ends[] = {
-        "year old",     "year-old", "years old", "years-old", "yr old",
-        "yr-old",       "yrs old",  "y/o",       "y.o",       "yo",
-        "years of age", "yearold",  "jahre alt", "jährig",    "jährige",
-        "jähriger",     "anni",     "años",      NULL
+        "year old",     "year-old",  "years old", "years-old", "yr old",
+        "yr-old",       "yrs old",   "y/o",       "y.o",       "yo",
+        "years of age", "yearold",   "jahre alt", "jährig",    "jährige",
+        "jähriger",     "anni",      "años",      "ans",       "jaar oud",
+        "år gammal",    "år gammel", "let stará", NULL
     };
 
     if (at < t.n && (t.p[at] == '-' || t.p[at] == ' '))
@@ -72,6 +72,85 @@ static bool age_key(struct slice t, struct slice key, size_t at, size_t end)
            memmem(key.p, key.n, "_age_", 5);
 }
 
+/* "th birthday" */
+static bool is_birthday(struct slice t, size_t at)
+{
+    static const char *const ends[] = { "th birthday", "st birthday",
+                                        "nd birthday", "rd birthday", NULL };
+
+    if (at + 2 > t.n || !ascii_is_letter(t.p[at]))
+        return false;
+    for (size_t i = 0; ends[i]; i++)
+        if (starts(t, at, ends[i]))
+            return true;
+    return false;
+}
+
+static size_t word_before(struct slice t, size_t end, size_t *start)
+{
+    while (end > 0 && t.p[end - 1] == ' ')
+        end--;
+    *start = dates_word_start(t, end);
+    return end - *start;
+}
+
+static bool is_listed(struct slice t, size_t start, size_t n,
+                      const char *const *list)
+{
+    for (; n && *list; list++)
+        if (ascii_is_word(t.p + start, n, *list))
+            return true;
+    return false;
+}
+
+/* Who has an age; so that "x is 95" says nothing. */
+static bool is_somebody(struct slice t, size_t start, size_t n)
+{
+    static const char *const words[] = {
+        "he",        "she",         "who",         "i",         "mother",
+        "father",    "grandmother", "grandfather", "grandma",   "grandpa",
+        "mom",       "dad",         "mum",         "granny",    "nana",
+        "aunt",      "uncle",       "husband",     "wife",      "widow",
+        "widower",   "patient",     "pt",          "sister",    "brother",
+        "neighbour", "neighbor",    "lady",        "gentleman", NULL
+    };
+
+    return is_listed(t, start, n, words);
+}
+
+/* Nothing that is counted follows. */
+static bool ends_as_age(struct slice t, size_t end)
+{
+    static const char *const words[] = { "and", "but", "now",  "with", "when",
+                                         "who", "so",  "this", "next", NULL };
+
+    if (end == t.n)
+        return true;
+    if (ascii_is_one_of(t.p[end], ".,;!?)\n"))
+        return end + 1 == t.n || !ascii_is_digit(t.p[end + 1]);
+    return t.p[end] == ' ' &&
+           is_listed(t, end + 1, dates_word_length(t, end + 1), words);
+}
+
+/* "she is 97", "my grandfather, 97, lives": for ages over 89. */
+static bool age_told(struct slice t, size_t at, size_t end)
+{
+    static const char *const is[] = { "is", "was", "am", NULL };
+    size_t start, n;
+
+    if (at < 4 || t.p[at - 1] != ' ' || !ends_as_age(t, end))
+        return false;
+    if (t.p[at - 2] == ',') {
+        n = word_before(t, at - 2, &start);
+        return is_somebody(t, start, n);
+    }
+    n = word_before(t, at, &start);
+    if (!is_listed(t, start, n, is))
+        return false;
+    n = word_before(t, start, &start);
+    return is_somebody(t, start, n);
+}
+
 int dates_find_ages(struct slice t, struct slice key, size_t at, size_t end,
                     dates_found_fn *found, void *ctx)
 {
@@ -83,12 +162,83 @@ int dates_find_ages(struct slice t, struct slice key, size_t at, size_t end,
         (at > 0 && !word_ends(t, at - 1)) ||
         (at > 0 && ascii_is_one_of(t.p[at - 1], "$.-/")))
         return 0;
+    if (is_birthday(t, end))
+        return v < DATES_OLD ? 0 : found(ctx, DATES_AGE, at, end + 2, 1);
     if (age_behind(t, end) || age_key(t, key, at, end) ||
         (age_before(t, at) && word_ends(t, end) &&
          !(end + 1 < t.n && ascii_is_one_of(t.p[end], "-.,/:%") &&
            ascii_is_digit(t.p[end + 1]))))
-        return found(ctx, DATES_AGE, at, end, v > AGE_SAFE ? 1 : 2);
+        return found(ctx, DATES_AGE, at, end, v >= DATES_OLD ? 1 : 2);
+    if (v >= DATES_OLD && age_told(t, at, end))
+        return found(ctx, DATES_AGE, at, end, 1);
     return 0;
+}
+
+/* Of "93", "95th" and "ninety-three"; 0: none. */
+static int age_of(struct slice v)
+{
+    static const char *const units[] = { "one",   "two",   "three",
+                                         "four",  "five",  "six",
+                                         "seven", "eight", "nine" };
+    size_t n = ascii_digits(v, 0);
+    int age = 0;
+
+    if (starts(v, 0, "ninety"))
+        for (int i = 0; i < 9; i++)
+            if (starts(v, 7, units[i]) && 7 + strlen(units[i]) == v.n)
+                return 91 + i;
+    if (n < 2 || n > 3)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        age = age * 10 + (v.p[i] - '0');
+    return age;
+}
+
+void dates_learn_age(struct dates_known *known, struct slice value)
+{
+    int v = age_of(value);
+
+    if (v >= DATES_OLD && v <= AGE_MAX)
+        known->old |= UINT64_C(1) << (v - DATES_OLD);
+}
+
+/* "Doe, 93, lives", "Doe (93)" */
+static bool stands_as_age(struct slice t, size_t at, size_t end)
+{
+    bool bracket = at && t.p[at - 1] == '(';
+    size_t next;
+
+    if (end < t.n && !ascii_is_one_of(t.p[end], bracket ? ")," : ",.;)\n"))
+        return false;
+    for (next = end + 1; next < t.n && t.p[next] == ' ';)
+        next++;
+    if (next < t.n && ascii_is_digit(t.p[next]))
+        return false; /* a list of numbers */
+    if (bracket)
+        return at > 2 && t.p[at - 2] == ' ' && dates_is_letter(t.p[at - 3]);
+    return at > 2 && t.p[at - 1] == ' ' && t.p[at - 2] == ',' &&
+           dates_is_letter(t.p[at - 3]);
+}
+
+int dates_seek_ages(struct slice t, const struct dates_known *known,
+                    dates_found_fn *found, void *ctx)
+{
+    int rc = 0;
+
+    if (!known->old)
+        return 0;
+    for (size_t i = ascii_digit_next(t, 0), n; rc >= 0 && i < t.n;
+         i = ascii_digit_next(t, i + n)) {
+        int v;
+
+        n = ascii_digits(t, i);
+        v = age_of((struct slice){ t.p + i, n });
+        if (v >= DATES_OLD && v <= AGE_MAX &&
+            known->old >> (v - DATES_OLD) & 1 &&
+            (stands_as_age(t, i, i + n) || age_told(t, i, i + n)))
+            rc = found(ctx, DATES_AGE, i, i + n, 1);
+    }
+    return rc;
 }
 
 /* Behind "ninety" or "hundred": "-four", " and two". */

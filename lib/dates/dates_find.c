@@ -168,6 +168,29 @@ static bool stands_alone(struct slice t, const struct dates_parts *p)
            (to == t.n || ascii_is_one_of(t.p[to], "\n\t|;,)]\"'"));
 }
 
+/* "5/27" of "5/27, 5/28/2024": a list whose end has the year. */
+static bool year_follows(struct slice t, const struct dates_parts *p)
+{
+    static const char *const joins[] = { ", and ", ", ",  " and ", " or ",
+                                         " to ",   " - ", "-",     NULL };
+    struct dates_parts next = *p;
+
+    for (int days = 0; days < 8; days++) {
+        size_t k = 0;
+        struct slice rest = { t.p + next.end, t.n - next.end };
+
+        while (joins[k] && (rest.n < strlen(joins[k]) ||
+                            memcmp(rest.p, joins[k], strlen(joins[k])) != 0))
+            k++;
+        if (!joins[k] || !dates_parse(t, next.end + strlen(joins[k]), &next) ||
+            next.kind != DATES_NUMERIC || next.separator != p->separator)
+            return false;
+        if (next.year.n)
+            return next.year.n == 4 && next.year.at > next.day.at;
+    }
+    return false;
+}
+
 static int numeric_tier(struct slice t, const struct dates_parts *p)
 {
     bool full = p->year.n == 4;
@@ -175,6 +198,8 @@ static int numeric_tier(struct slice t, const struct dates_parts *p)
     if (p->weekday.n || (full && p->timed))
         return 1;
     if (!p->year.n) { /* fractions, scores, odds */
+        if (year_follows(t, p))
+            return 1;
         if (!is_introduced(t, p->start))
             return 3;
         return p->ambiguous ? 2 : 1;
@@ -318,8 +343,11 @@ int dates_find(struct slice text, struct slice key, dates_found_fn *found,
                void *ctx)
 {
     struct dates_search s = { text, key, found, ctx, 0 };
-    size_t i = ascii_digit_next(text, 0);
+    size_t i = ascii_digit_next(text, 0), start, end;
     int rc = 0;
+
+    if (i < 2 && key.n && dates_is_epoch(text, key, &start, &end))
+        return found(ctx, DATES_DATE, start, end, 1);
 
     while (rc >= 0 && i < text.n) {
         size_t n = ascii_digits(text, i), next = i + n;

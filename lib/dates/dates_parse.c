@@ -401,6 +401,52 @@ static void last_after(struct slice t, struct dates_parts *p)
     p->end = i + n;
 }
 
+/* What may stand behind "the 28th" where it is a day, and no floor. */
+static bool day_may_end(struct slice t, size_t i)
+{
+    static const char *const words[] = { "is",   "was",  "works",   "would",
+                                         "will", "at",   "too",     "or",
+                                         "and",  "if",   "also",    "for",
+                                         "in",   "both", "instead", "between",
+                                         "but",  "as",   NULL };
+    size_t n;
+
+    if (i == t.n || ascii_is_one_of(t.p[i], ".,;:!?)\"\n"))
+        return true;
+    i = blanks(t, i);
+    n = i < t.n ? dates_word_length(t, i) : 0;
+    for (size_t k = 0; n && words[k]; k++)
+        if (ascii_is_word(t.p + i, n, words[k]))
+            return true;
+    return false;
+}
+
+/* ", the 28th" behind "the 27th of May" */
+static void another_after(struct slice t, struct dates_parts *p)
+{
+    static const char *const joins[] = { ", the ",    " and the ",  " or the ",
+                                         ", or the ", ", and the ", NULL };
+    static const char *const ends[] = { "st", "nd", "rd", "th", NULL };
+    size_t i = p->end, n, k = 0;
+
+    while (joins[k] && !text_at(t, i, joins[k]))
+        k++;
+    if (!joins[k] || p->last.n || !p->d)
+        return;
+    i += strlen(joins[k]);
+    n = i < t.n ? digits_at(t, i) : 0;
+    if (n < 1 || n > 2 || number(t, i, n) <= p->d ||
+        !dates_valid(p->y, p->m, number(t, i, n)))
+        return;
+    for (k = 0; ends[k]; k++)
+        if (text_at(t, i + n, ends[k]) && day_may_end(t, i + n + 2)) {
+            p->last = (struct dates_field){ i, n };
+            p->last_ordinal = (struct dates_field){ i + n, 2 };
+            p->end = i + n + 2;
+            return;
+        }
+}
+
 /* "27-" of "27-29 May": the day that counts is the second. */
 static void days_before(struct slice t, struct dates_parts *p)
 {
@@ -461,6 +507,7 @@ static bool month_first(struct slice t, struct dates_parts *p)
     ordinal_after(t, p);
     last_after(t, p);
     year_after(t, p);
+    another_after(t, p);
     return true;
 }
 
@@ -553,6 +600,7 @@ static bool day_first(struct slice t, struct dates_parts *p)
     year_after(t, p);
     if (!p->year.n && t.p[p->end - 1] == '.')
         p->end--;
+    another_after(t, p);
     return true;
 }
 

@@ -29,8 +29,9 @@ struct dates_parts {
     enum dates_kind kind;
     size_t start, end;
     struct dates_field year, month, day, weekday, ordinal;
-    struct dates_field last; /* the other day of "May 15-17" */
-    int y, m, d;             /* 0: not there */
+    struct dates_field last;         /* the other day of "May 15-17" */
+    struct dates_field last_ordinal; /* and its "th" */
+    int y, m, d;                     /* 0: not there */
     int month_row, weekday_row;
     bool timed;     /* a time of day follows */
     bool ambiguous; /* day and month could change places */
@@ -75,6 +76,12 @@ bool dates_parse(struct slice t, size_t at, struct dates_parts *out);
 size_t dates_time_end(struct slice t, size_t at);
 
 bool dates_is_letter(char c); /* or a byte above 127 */
+
+/* Is the text, blanks aside, a moment counted from 1970, under such a key? */
+bool dates_is_epoch(struct slice text, struct slice key, size_t *start,
+                    size_t *end);
+/* That moment moved, appended; false if value is none. */
+bool dates_shift_epoch(struct slice value, int days, struct buf *out);
 
 /* Ages: the number at [at, end) or the word, with what stands beside it. */
 int dates_find_ages(struct slice t, struct slice key, size_t at, size_t end,

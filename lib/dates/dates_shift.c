@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define PLAIN_YEAR 2023 /* of 365 days, for dates that name none */
-#define FIELDS 6
+#define FIELDS 7
 
 struct moved {
     const struct dates_parts *p;
@@ -69,11 +69,10 @@ static void put_weekday(const struct moved *x, struct slice old,
                    ((old_day + x->days) % 7 + 7) % 7 + 1, old, out);
 }
 
-static void put_ordinal(const struct moved *x, struct slice old,
-                        struct buf *out)
+static void put_end(int day, struct slice old, struct buf *out)
 {
     static const char *const ends[] = { "th", "st", "nd", "rd" };
-    int last = x->d / 10 == 1 ? 0 : x->d % 10;
+    int last = day / 10 == 1 ? 0 : day % 10;
     const char *end = ends[last < 4 ? last : 0];
 
     if ((old.p[0] | 0x20) == 'e') /* 1er: no other day has it */
@@ -82,9 +81,22 @@ static void put_ordinal(const struct moved *x, struct slice old,
         buf_char(out, old.p[0] < 'a' ? (char)(*end & ~0x20) : *end);
 }
 
+static void put_ordinal(const struct moved *x, struct slice old,
+                        struct buf *out)
+{
+    put_end(x->d, old, out);
+}
+
+static void put_last_ordinal(const struct moved *x, struct slice old,
+                             struct buf *out)
+{
+    put_end(x->last, old, out);
+}
+
 static void put_last(const struct moved *x, struct slice old, struct buf *out)
 {
-    if (x->last_month != x->m && x->p->month.at < x->p->day.at) {
+    if (x->last_month != x->m && x->p->month.at < x->p->day.at &&
+        !x->p->last_ordinal.n) {
         dates_word_put(
             false, x->p->month_row, x->last_month,
             (struct slice){ x->value.p + x->p->month.at, x->p->month.n }, out);
@@ -97,10 +109,12 @@ static void put_last(const struct moved *x, struct slice old, struct buf *out)
 static void write_fields(const struct moved *x, struct buf *out)
 {
     const struct dates_parts *p = x->p;
-    const struct dates_field f[FIELDS] = { p->year,    p->month,   p->day,
-                                           p->weekday, p->ordinal, p->last };
-    write_fn *const write[FIELDS] = { put_year,    put_month,   put_day,
-                                      put_weekday, put_ordinal, put_last };
+    const struct dates_field f[FIELDS] = { p->year,        p->month,   p->day,
+                                           p->weekday,     p->ordinal, p->last,
+                                           p->last_ordinal };
+    write_fn *const write[FIELDS] = { put_year,        put_month,   put_day,
+                                      put_weekday,     put_ordinal, put_last,
+                                      put_last_ordinal };
     size_t at = 0;
 
     for (;;) {
@@ -209,6 +223,8 @@ int dates_shift(struct slice value, int days, const struct dates_known *known,
     if (days > DATES_MAX_DAYS || days < -DATES_MAX_DAYS)
         return err_set(err, ERR_LIMIT, "a date moves by at most %d days",
                        DATES_MAX_DAYS);
+    if (dates_shift_epoch(value, days, out))
+        return ERR_OK;
     if (!dates_parse(value, 0, &p) || p.end != value.n)
         return err_set(err, ERR_FORMAT, "what is no date cannot be moved");
     if (known)

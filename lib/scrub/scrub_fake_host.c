@@ -108,6 +108,64 @@ static void put_word(struct scrub_worker *w, const char *what,
         buf_char(out, scrub_draw_syllable(&r, i));
 }
 
+struct local {
+    struct scrub_worker *w;
+    struct rng *r;
+    struct buf *out;
+    size_t names; /* tokens that are some */
+};
+
+static void put_part(struct local *l, struct slice was, struct slice folded)
+{
+    scrub_name_put_plain(l->w, was, folded, l->out);
+    l->names++;
+}
+
+static bool in_token(char c)
+{
+    return (unsigned char)c >= 0x80 ||
+           (scrub_is_alnum(c) && !scrub_is_digit(c));
+}
+
+/* Letters that are a name of the record become its surrogate, in their case;
+ * digits beside them stay. */
+static void put_path_words(struct local *l, struct slice t)
+{
+    for (size_t i = 0; i < t.n;) {
+        struct buf folded = { 0 };
+        struct slice word = { t.p + i, 0 };
+
+        while (i + word.n < t.n && in_token(t.p[i + word.n]))
+            word.n++;
+        if (!word.n) {
+            buf_char(l->out, t.p[i++]);
+            continue;
+        }
+        i += word.n;
+        scrub_fold(word, &folded);
+        if (word.n > 2 && scrub_name_noted(l->w, buf_slice(&folded)))
+            put_part(l, word, buf_slice(&folded));
+        else
+            buf_add_slice(l->out, word);
+        buf_release(&folded);
+    }
+}
+
+/* What is reserved stays, but for names of the record in front of it:
+ * berg.example.org. */
+static void put_reserved(struct scrub_worker *w, struct slice v,
+                         const struct slice *label, size_t n, struct buf *out)
+{
+    struct local l = { w, NULL, out, 0 };
+    size_t tail = label[n - 1].n;
+
+    if (n >= 2 && slice_is(label[n - 2], "example"))
+        tail += 1 + label[n - 2].n;
+    if (tail < v.n)
+        put_path_words(&l, (struct slice){ v.p, v.n - tail });
+    buf_add(out, v.p + v.n - tail, tail);
+}
+
 void scrub_host_draw(struct scrub_worker *w, struct slice v, struct buf *out)
 {
     struct buf lower = { 0 };
@@ -117,7 +175,8 @@ void scrub_host_draw(struct scrub_worker *w, struct slice v, struct buf *out)
     scrub_norm_lower(v, &lower);
     n = split_host(buf_slice(&lower), label);
     if (n < 2 || is_reserved_host(label, n)) {
-        buf_add_slice(out, v);
+        if (n)
+            put_reserved(w, v, label, n, out);
         buf_release(&lower);
         return;
     }
@@ -162,19 +221,6 @@ bool scrub_is_office(struct slice local)
     return scrub_is_one_of(local, list, sizeof(list) / sizeof(*list));
 }
 
-struct local {
-    struct scrub_worker *w;
-    struct rng *r;
-    struct buf *out;
-    size_t names; /* tokens that are some */
-};
-
-static void put_part(struct local *l, struct slice was, struct slice folded)
-{
-    scrub_name_put_plain(l->w, was, folded, l->out);
-    l->names++;
-}
-
 static void put_initial(struct local *l, char c)
 {
     buf_char(l->out, (char)(scrub_name_initial(l->w, c) | 0x20));
@@ -199,12 +245,6 @@ static void put_token(struct local *l, struct slice folded, bool alone)
         for (size_t i = 0; i < folded.n; i++)
             buf_char(l->out, scrub_draw_syllable(l->r, i));
     }
-}
-
-static bool in_token(char c)
-{
-    return (unsigned char)c >= 0x80 ||
-           (scrub_is_alnum(c) && !scrub_is_digit(c));
 }
 
 static void put_local(struct local *l, struct slice v)
@@ -270,30 +310,6 @@ struct slice scrub_url_host(struct slice v)
 
     return (struct slice){ v.p + host,
                            port ? (size_t)(port - v.p) - host : end - host };
-}
-
-/* Letters that are a name of the record become its surrogate, in their case;
- * digits beside them stay. */
-static void put_path_words(struct local *l, struct slice t)
-{
-    for (size_t i = 0; i < t.n;) {
-        struct buf folded = { 0 };
-        struct slice word = { t.p + i, 0 };
-
-        while (i + word.n < t.n && in_token(t.p[i + word.n]))
-            word.n++;
-        if (!word.n) {
-            buf_char(l->out, t.p[i++]);
-            continue;
-        }
-        i += word.n;
-        scrub_fold(word, &folded);
-        if (word.n > 2 && scrub_name_noted(l->w, buf_slice(&folded)))
-            put_part(l, word, buf_slice(&folded));
-        else
-            buf_add_slice(l->out, word);
-        buf_release(&folded);
-    }
 }
 
 /* "%20" is no part of a word. */

@@ -42,7 +42,7 @@ void scrub_fake_date(struct scrub_worker *w, const struct scrub_rule *rule,
 }
 
 /* "94" and "104": another one of that many digits from 90. */
-static void draw_old(struct rng *r, struct slice digits, struct buf *out)
+static unsigned draw_old(struct rng *r, struct slice digits, struct buf *out)
 {
     unsigned age = 0, drawn;
 
@@ -53,6 +53,21 @@ static void draw_old(struct rng *r, struct slice digits, struct buf *out)
                               : 100 + (unsigned)rng_below(r, 10);
     while (drawn == age);
     buf_printf(out, "%u", drawn);
+    return drawn;
+}
+
+/* "th" behind the age was another's. */
+static size_t put_ordinal(unsigned age, struct slice rest, struct buf *out)
+{
+    static const char *const ends[] = { "th", "st", "nd", "rd" };
+    unsigned last = age / 10 % 10 == 1 ? 0 : age % 10;
+
+    for (size_t i = 0; rest.n >= 2 && i < 4; i++)
+        if (memcmp(rest.p, ends[i], 2) == 0) {
+            buf_str(out, ends[last < 4 ? last : 0]);
+            return 2;
+        }
+    return 0;
 }
 
 static bool is_old(struct slice digits)
@@ -96,7 +111,9 @@ void scrub_fake_age(struct scrub_worker *w, const struct scrub_rule *rule,
         while (i < v.n && scrub_is_digit(v.p[i]))
             i++;
         if (i > from && is_old((struct slice){ v.p + from, i - from }))
-            draw_old(r, (struct slice){ v.p + from, i - from }, out);
+            i += put_ordinal(
+                draw_old(r, (struct slice){ v.p + from, i - from }, out),
+                (struct slice){ v.p + i, v.n - i }, out);
         else if (i > from)
             buf_add(out, v.p + from, i - from);
         else if ((word = put_word(r, (struct slice){ v.p + i, v.n - i },

@@ -39,7 +39,8 @@ static const struct {
       "plaza gardens grove mews hill north south east west n s e w ne "
       "nw se sw flat apt apartment suite ste unit floor fl room rm bldg "
       "building po box p o pmb lot rue via calle avenida strasse platz "
-      "weg allee piazza rua plein straat gasse upper lower old new" },
+      "weg allee piazza rua plein straat gasse upper lower old new ul "
+      "ulica al aleja aleje osiedle ulitsa utca str avda chemin viale corso" },
     { SCRUB_WORD_TITLE,
       "mr mrs ms miss mx dr prof sir madam lord rev hon capt lt sgt "
       "professor doctor herr frau monsieur madame mme mlle senor senora "

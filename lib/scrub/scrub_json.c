@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PART_MAX 26  /* bytes of a day's part, quotes included */
 #define NUMBER_MIN 4 /* characters; one rule is about shorter numbers */
 
 static bool looks_like_json(struct slice t)
@@ -431,6 +432,45 @@ static bool joins_owner(const struct scrub_walk *s, struct members *m,
     return false;
 }
 
+/* A part of a day; 1: it was one, and is dealt with. */
+static int part_value(struct scrub_walk *s, struct members *m, json_ref e,
+                      const struct scrub_key *key)
+{
+    struct scrub_worker *w = s->w;
+    const struct json *j = m->j;
+    struct slice v = json_raw(j, e);
+    bool text = json_is(j, e, JSON_STRING);
+    uint32_t rule;
+    struct scrub_edit edit;
+    struct buf now = { 0 };
+    int rc = 0;
+
+    if (v.n > PART_MAX || (!text && !json_is(j, e, JSON_NUMBER)) || w->reveal)
+        return 0;
+    v.p += text;
+    v.n -= 2 * (size_t)text;
+    edit.start = j->nodes[e].start + text;
+    edit.end = edit.start + v.n;
+    rule = scrub_date_rule(w->rules);
+    if (rule != UINT32_MAX && !scrub_keeps(w, &w->rules->rule[rule], v) &&
+        scrub_part_move(w, j, m->object, m->key, key, v, !text, &now)) {
+        edit.rep = w->arena.len;
+        edit.rule = rule;
+        edit.tier = 1;
+        s->number = !text;
+        if (w->rules->rule[rule].action == SCRUB_SURROGATE)
+            buf_add_slice(&w->arena, buf_slice(&now));
+        else if (!w->collecting)
+            scrub_act(s, &w->rules->rule[rule], v, &w->arena);
+        s->number = false;
+        edit.rep_len = w->arena.len - edit.rep;
+        rc = scrub_push_edit(s, edit);
+        rc = rc < 0 ? rc : 1;
+    }
+    buf_release(&now);
+    return rc;
+}
+
 /* A member's value: where it stands, and what its key is evidence for. */
 static int member_value(struct scrub_walk *s, struct members *m, json_ref e,
                         const struct scrub_key *key, unsigned depth)
@@ -457,8 +497,11 @@ static int member_value(struct scrub_walk *s, struct members *m, json_ref e,
         w->in_data = scrub_is_data_key(j, e, key);
         w->member = key->property;
     }
-    if (key->logprobs &&
-        (json_is(j, e, JSON_OBJECT) || json_is(j, e, JSON_ARRAY)))
+    rc = key->part && w->place == PLACE_TEXT ? part_value(s, m, e, key) : 0;
+    if (rc != 0)
+        rc = rc < 0 ? rc : ERR_OK;
+    else if (key->logprobs &&
+             (json_is(j, e, JSON_OBJECT) || json_is(j, e, JSON_ARRAY)))
         rc = logprobs_value(s, j, e, depth);
     else
         rc = json_value(s, j, e, words, depth);

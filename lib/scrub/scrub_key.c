@@ -134,6 +134,7 @@ static struct entry *remember(const struct scrub_rules *r, struct slice key)
     memcpy(e->text, key.p, key.n);
     memcpy(e->text + key.n, words.data, words.len);
     e->key.words = (struct slice){ e->text + key.n, words.len };
+    scrub_key_read_part(&e->key);
     e->key.evidence = evidence_of(r, e->key.words);
     buf_release(&words);
     return e;
@@ -157,5 +158,6 @@ const struct scrub_key *scrub_key_of(struct scrub_keys *k, struct slice key,
     buf_reset(words);
     scrub_key_words(key, words);
     own->words = buf_slice(words);
+    scrub_key_read_part(own);
     return own;
 }

@@ -314,6 +314,8 @@ void scrub_note_value(struct scrub_worker *w, uint32_t rule, struct slice value)
         scrub_name_note(w, value);
     if (r->fake == scrub_fake_date)
         scrub_date_note(w, value);
+    if (r->fake == scrub_fake_age)
+        dates_learn_age(&w->dates, value);
     if (r->spread)
         scrub_spread_add(w, rule, value);
     if (w->collects)

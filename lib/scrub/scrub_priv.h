@@ -548,6 +548,7 @@ enum scrub_data { /* whether the value is the user's or a tool's ... */
                   DATA_OUTPUT,
                   DATA_RESPONSE,
 };
+enum scrub_date_part { PART_NONE, PART_YEAR, PART_MONTH, PART_DAY };
 struct scrub_key {
     struct slice words; /* scrub_key_words */
     uint64_t *evidence; /* scrub_context_read; NULL: none, or not remembered */
@@ -559,8 +560,10 @@ struct scrub_key {
     bool function_name; /* "name", the protocol's in "function" */
     bool property; /* "default" and the like: evidence is the key around it */
     bool logprobs;
-    bool may_hold_data; /* the key itself */
-    bool may_be_name;   /* the same; no data else */
+    enum scrub_date_part part; /* of a day in parts */
+    bool born;                 /* that of a birth, by the key alone */
+    bool may_hold_data;        /* the key itself */
+    bool may_be_name;          /* the same; no data else */
 };
 struct scrub_keys;
 struct scrub_keys *scrub_keys_new(const struct scrub_rules *r);
@@ -571,6 +574,17 @@ void scrub_keys_begin(struct scrub_keys *k);
  * as long as *own and *words are. */
 const struct scrub_key *scrub_key_of(struct scrub_keys *k, struct slice key,
                                      struct scrub_key *own, struct buf *words);
+/* What the words tell of parts of a day (scrub_parts.c). */
+void scrub_key_read_part(struct scrub_key *key);
+/* The rule whose surrogate moves dates; UINT32_MAX: none acts. */
+uint32_t scrub_date_rule(const struct scrub_rules *r);
+/* The value is such a part of the day that the members of the object name:
+ * what it is once that day is moved, appended. number: of JSON. False: there
+ * is no such day. */
+bool scrub_part_move(struct scrub_worker *w, const struct json *j,
+                     json_ref object, struct slice object_key,
+                     const struct scrub_key *key, struct slice value,
+                     bool number, struct buf *out);
 /* The parts that are about places (scrub_place.c). */
 void scrub_place_read(struct slice key, struct scrub_key *out);
 bool scrub_speaks_of_property(struct slice key);

@@ -19,6 +19,11 @@ printf 'call \303\244 (415) 736-2671\n\n' |
     slmctl curate --filter --text --spans | sed 's/"surrogate.*//'
 head -1 in.jsonl | slmctl curate --filter --spans |
     jq -c '.spans[] | [.pointer, .start, .end]'
+cat >lines.jsonl <<'L'
+{"address":"8346 Old Mill Road\nPortland, OR 97209"}
+L
+slmctl curate --filter --spans <lines.jsonl | jq -j '.spans[0].surrogate' >span
+slmctl curate --filter <lines.jsonl | jq -j .address | cmp - span
 env -u SLMCTL_KEY_FILE slmctl curate --filter --text <in.jsonl >one
 env -u SLMCTL_KEY_FILE slmctl curate --filter --text <in.jsonl >two
 cmp -s one two || echo 'random keys differ'

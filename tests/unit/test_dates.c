@@ -128,6 +128,9 @@ START_TEST(ages_need_words_that_say_so)
         "{1:94} years old. Age: {1:101}, age {2:40}",
         "a {1:ninety-four}-year-old and one aged {1:ninety}",
         "she is {1:one hundred and two} years old",
+        "she is {1:97}, who was {1:91} and; my aunt, {1:92}, lives",
+        "her {1:95th} birthday, his 50th birthday; {1:93} ans",
+        "x is 97, she was 98.6, he is 100% sure, I was 99 times there",
         "5 years, 12 months, page 91, 2.5 years old, ninety dogs",
         "usage: 95 of stage 99, average 12",
         NULL
@@ -328,6 +331,18 @@ START_TEST(what_is_no_date_is_not_moved)
 }
 END_TEST
 
+static int first_age(void *ctx, enum dates_class class, size_t start,
+                     size_t end, int tier)
+{
+    size_t *at = ctx;
+
+    ck_assert_int_eq(class, DATES_AGE);
+    ck_assert_int_eq(tier, 1);
+    ck_assert_uint_eq(end - start, 2);
+    *at = *at ? *at : start;
+    return 0;
+}
+
 static int inside(void *ctx, enum dates_class class, size_t start, size_t end,
                   int tier)
 {
@@ -369,6 +384,55 @@ START_TEST(a_month_in_roman_numbers_moves)
 }
 END_TEST
 
+START_TEST(a_list_of_days_moves_as_one)
+{
+    holds("on {1:5/27}, {1:5/28/2024}", DATES_DATE, 1, NULL);
+    holds("5/27, 5/28 of them", DATES_DATE, 1, NULL);
+    holds("the {1:27th of May, the 28th} works", DATES_DATE, 1, NULL);
+    holds("on {1:May 27}, the 28th floor", DATES_DATE, 1, NULL);
+    moves("27th of May, the 28th", 7, "3rd of June, the 4th");
+    moves("May 27th and the 28th", 7, "June 3rd and the 4th");
+}
+END_TEST
+
+START_TEST(seconds_since_1970_are_dates_under_keys_of_a_moment)
+{
+    holds("{1:1716800000}", DATES_DATE, 3, "_created_at_");
+    holds("{1:-1222000000}", DATES_DATE, 3, "_dob_");
+    holds(" {1:1716800000.123} ", DATES_DATE, 3, "_ts_");
+    holds("1716800000", DATES_DATE, 3, "_order_id_");
+    holds("300", DATES_DATE, 3, "_time_limit_");
+    holds("at 1716800000", DATES_DATE, 3, "_created_at_");
+    holds("202405151030", DATES_DATE, 1, "_time_");
+    moves("1716800000", 7, "1717404800");
+    moves("1716800000123", -7, "1716195200123");
+    moves("-1222000000.5", 7, "-1221395200.5");
+}
+END_TEST
+
+static void knows_age(const char *text, const char *age, size_t want)
+{
+    struct dates_known known = { 0 };
+    size_t at = 0;
+    struct slice t = slice_of(text);
+
+    dates_learn_age(&known, slice_of(age));
+    ck_assert_int_eq(dates_seek_ages(t, &known, first_age, &at), 0);
+    ck_assert_uint_eq(at, want);
+}
+
+START_TEST(a_known_age_is_one_where_it_stands_as_ages_do)
+{
+    knows_age("Doe, 93, lives", "93", 5);
+    knows_age("Doe (93).", "ninety-three", 5);
+    knows_age("Doe, 93", "93rd", 5);
+    knows_age("Doe, 93, 94, 95", "93", 0);
+    knows_age("Doe, 94, lives", "93", 0);
+    knows_age("room 93", "93", 0);
+    knows_age("Doe, 65, lives", "65", 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("dates", NULL, NULL);
@@ -385,6 +449,9 @@ int main(void)
     tcase_add_test(t, words_of_many_languages_come_back);
     tcase_add_test(t, what_is_no_date_is_not_moved);
     tcase_add_test(t, a_month_in_roman_numbers_moves);
+    tcase_add_test(t, a_list_of_days_moves_as_one);
+    tcase_add_test(t, seconds_since_1970_are_dates_under_keys_of_a_moment);
+    tcase_add_test(t, a_known_age_is_one_where_it_stands_as_ages_do);
     tcase_add_test(t, any_bytes_are_looked_at);
     return suite_run("dates", t);
 }

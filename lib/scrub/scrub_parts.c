@@ -1,0 +1,207 @@
+/*
+ * scrub_parts.c - days in parts: {"birth_year": 1985, "birth_month": 3, ...}
+ *
+ * Parts of a day move as the day does, so that they agree with it wherever the
+ * record writes it whole. Members belong together if their keys speak of a
+ * birth, or the object's does, or if all three of them are there. A year
+ * without month and day is no day, and stays.
+ */
+#include "scrub/scrub_fake.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PART_BYTES 4
+#define WORD_BYTES 24 /* of a month's name */
+#define DAY_BYTES 48
+#define LEAP_YEAR 2024 /* has every day, where no year is told */
+
+static bool has(struct slice words, const char *word)
+{
+    return memmem(words.p, words.n, word, strlen(word)) != NULL;
+}
+
+static bool is_birth(struct slice words)
+{
+    return has(words, "_birth_") || has(words, "_dob_") ||
+           has(words, "_birthday_") || has(words, "_birthdate_") ||
+           has(words, "_born_");
+}
+
+void scrub_key_read_part(struct scrub_key *key)
+{
+    static const struct {
+        const char *word, *letter;
+        enum scrub_date_part part;
+    } parts[] = { { "_year_", "_y_", PART_YEAR },
+                  { "_month_", "_m_", PART_MONTH },
+                  { "_day_", "_d_", PART_DAY } };
+    struct slice w = key->words;
+
+    key->part = PART_NONE;
+    key->born = is_birth(w);
+    for (size_t i = 0; i < 3; i++)
+        if (slice_is(w, parts[i].word) || slice_is(w, parts[i].letter) ||
+            (key->born && has(w, parts[i].word)))
+            key->part = parts[i].part;
+}
+
+uint32_t scrub_date_rule(const struct scrub_rules *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (r->rule[i].fake == scrub_fake_date && !r->rule[i].replaced &&
+            r->rule[i].action != SCRUB_KEEP && r->rule[i].tier < 3)
+            return (uint32_t)i;
+    return UINT32_MAX;
+}
+
+/* A number of one to four digits; 0: none. */
+static int small_number(struct slice v)
+{
+    int n = 0;
+
+    if (!v.n || v.n > PART_BYTES)
+        return 0;
+    for (size_t i = 0; i < v.n; i++) {
+        if (!scrub_is_digit(v.p[i]))
+            return 0;
+        n = n * 10 + (v.p[i] - '0');
+    }
+    return n;
+}
+
+static struct slice written(const struct json *j, json_ref v)
+{
+    struct slice raw = json_raw(j, v);
+
+    if (json_is(j, v, JSON_STRING) && !j->nodes[v].count)
+        return (struct slice){ raw.p + 1, raw.n - 2 };
+    return json_is(j, v, JSON_NUMBER) ? raw : (struct slice){ "", 0 };
+}
+
+static bool is_word(struct slice v)
+{
+    for (size_t i = 0; i < v.n; i++)
+        if (scrub_is_digit(v.p[i]) ||
+            (!scrub_is_alnum(v.p[i]) && (unsigned char)v.p[i] < 0x80))
+            return false;
+    return v.n >= 3 && v.n <= WORD_BYTES;
+}
+
+/* As small_number, of what may be such a part. */
+static bool is_part(enum scrub_date_part part, struct slice v)
+{
+    int n = small_number(v);
+
+    if (part == PART_MONTH && is_word(v))
+        return true;
+    return part == PART_YEAR ? n >= 1000 : n > 0 && n <= 31;
+}
+
+/* The day's parts among the members; n 0: it is not there. Only the plain
+ * ones, "year", or only those of a birth. */
+static void read_parts(struct scrub_worker *w, const struct json *j,
+                       json_ref object, bool born,
+                       struct slice part[PART_DAY + 1])
+{
+    struct buf words = { 0 };
+    struct scrub_key own;
+
+    for (json_ref e = json_first(j, object); e != JSON_NONE;
+         e = json_next(j, object, e)) {
+        struct slice raw = json_raw(j, json_key(j, e)), v = written(j, e);
+        const struct scrub_key *k =
+            scrub_key_of(w->known_keys, (struct slice){ raw.p + 1, raw.n - 2 },
+                         &own, &words);
+
+        if (k->part && k->born == born && !part[k->part].n &&
+            is_part(k->part, v))
+            part[k->part] = v;
+    }
+    buf_release(&words);
+}
+
+/* The day as text, the month in digits or as its word; one part that is not
+ * told is in the middle. */
+static void write_day(const struct scrub_worker *w,
+                      const struct slice part[PART_DAY + 1],
+                      char day[DAY_BYTES])
+{
+    struct slice month = part[PART_MONTH];
+    int y = small_number(part[PART_YEAR]), d = small_number(part[PART_DAY]);
+
+    if (!y)
+        y = w->dates.year ? w->dates.year : LEAP_YEAR;
+    if (!d)
+        d = 15;
+    if (is_word(month))
+        (void)snprintf(day, DAY_BYTES, "%d %.*s %04d", d, (int)month.n, month.p,
+                       y);
+    else
+        (void)snprintf(day, DAY_BYTES, "%04d-%02d-%02d", y,
+                       month.n ? small_number(month) : 6, d);
+}
+
+/* Part of "2024-05-15" or of "15 May 2024". */
+static struct slice part_of(struct slice day, enum scrub_date_part part)
+{
+    bool words = memchr(day.p, ' ', day.n) != NULL;
+    int skip = words ? PART_DAY - (int)part : (int)part - PART_YEAR;
+    struct slice v = day;
+
+    for (; skip > 0; skip--) {
+        const char *at = memchr(v.p, words ? ' ' : '-', v.n);
+
+        if (!at)
+            return (struct slice){ "", 0 };
+        v.n -= (size_t)(at + 1 - v.p);
+        v.p = at + 1;
+    }
+    for (size_t i = 0; i < v.n; i++)
+        if (v.p[i] == (words ? ' ' : '-'))
+            v.n = i;
+    return v;
+}
+
+/* "05" where the old one had two digits; a number of JSON begins with none. */
+static void put_part(struct slice part, size_t width, struct buf *out)
+{
+    int n = small_number(part);
+
+    if (!n)
+        buf_add_slice(out, part);
+    else if (width == 2)
+        buf_printf(out, "%02d", n);
+    else
+        buf_printf(out, "%d", n);
+}
+
+bool scrub_part_move(struct scrub_worker *w, const struct json *j,
+                     json_ref object, struct slice object_key,
+                     const struct scrub_key *key, struct slice value,
+                     bool number, struct buf *out)
+{
+    struct slice part[PART_DAY + 1] = {
+        { "", 0 }, { "", 0 }, { "", 0 }, { "", 0 }
+    };
+    char day[DAY_BYTES];
+    struct buf now = { 0 };
+    bool done = false;
+
+    if (!is_part(key->part, value))
+        return false;
+    read_parts(w, j, object, key->born, part);
+    if (part[key->part].p == value.p &&
+        (part[PART_MONTH].n || part[PART_DAY].n) &&
+        (key->born || is_birth(object_key) ||
+         (part[PART_YEAR].n && part[PART_MONTH].n && part[PART_DAY].n))) {
+        write_day(w, part, day);
+        done = dates_shift(slice_of(day), scrub_date_shift(w), NULL, &now,
+                           NULL) == ERR_OK;
+    }
+    if (done)
+        put_part(part_of(buf_slice(&now), key->part), number ? 0 : value.n,
+                 out);
+    buf_release(&now);
+    return done;
+}
