@@ -401,23 +401,33 @@ static void put_piece(struct scrub_worker *w, struct slice was,
                              (struct slice){ folded.p + from, n }, out);
 }
 
+/* No letter of several bytes lies across byte i. */
+static bool begins_letter(struct slice v, size_t i)
+{
+    return ((unsigned char)v.p[i] & 0xC0) != 0x80;
+}
+
 /* Where the second of its names begins, or the initial that is one of them; 0:
- * nowhere. */
-static size_t glued_at(struct scrub_worker *w, struct slice folded,
-                       bool (*known)(struct scrub_worker *w,
-                                     struct slice folded))
+ * nowhere. was: of as many bytes. */
+static size_t
+glued_at(struct scrub_worker *w, struct slice was, struct slice folded,
+         bool (*known)(struct scrub_worker *w, struct slice folded))
 {
     size_t n = folded.n;
 
     if (n < 5)
         return 0;
-    if (known(w, (struct slice){ folded.p + 1, n - 1 }))
+    if (begins_letter(was, 1) &&
+        known(w, (struct slice){ folded.p + 1, n - 1 }))
         return 1;
     for (size_t i = 3; i + 3 <= n; i++)
-        if (known(w, (struct slice){ folded.p, i }) &&
+        if (begins_letter(was, i) && known(w, (struct slice){ folded.p, i }) &&
             known(w, (struct slice){ folded.p + i, n - i }))
             return i;
-    return known(w, (struct slice){ folded.p, n - 1 }) ? n - 1 : 0;
+    return begins_letter(was, n - 1) &&
+                   known(w, (struct slice){ folded.p, n - 1 })
+               ? n - 1
+               : 0;
 }
 
 bool scrub_name_glued(struct scrub_worker *w, struct slice was,
@@ -430,7 +440,7 @@ bool scrub_name_glued(struct scrub_worker *w, struct slice was,
 
     scrub_folded_init(&f, was);
     if (f.text.n == was.n)
-        at = glued_at(w, f.text, known);
+        at = glued_at(w, was, f.text, known);
     if (at) {
         put_piece(w, was, f.text, 0, at, out);
         put_piece(w, was, f.text, at, was.n - at, out);

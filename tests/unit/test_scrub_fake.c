@@ -399,6 +399,22 @@ START_TEST(only_great_ages_change)
 }
 END_TEST
 
+/* "Þ" has no plain letter, and is none by itself. */
+START_TEST(mailboxes_are_not_parted_within_a_letter)
+{
+    static const char *const all[] = { "Þanders@mail.org", "andersþ@mail.org",
+                                       "annaþanders@mail.org" };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        char *out = scrub(all[i]);
+
+        ck_assert_ptr_null(strstr(out, "anders"));
+        ck_assert_msg(utf8_valid(out, strlen(out)), "%s: %s", all[i], out);
+        free(out);
+    }
+}
+END_TEST
+
 START_TEST(hosts_agree_and_lie_below_example)
 {
     char *out = scrub("{\"mail\":\"ada@mail.acme.co.uk\",\"own_url\":"
@@ -771,6 +787,7 @@ int main(void)
     tcase_add_test(c, kinds_of_organisations_stay);
     tcase_add_test(c, dates_of_a_scope_move_together);
     tcase_add_test(c, only_great_ages_change);
+    tcase_add_test(c, mailboxes_are_not_parted_within_a_letter);
     tcase_add_test(c, hosts_agree_and_lie_below_example);
     tcase_add_test(c, another_key_or_scope_gives_other_surrogates);
     tcase_add_test(c, actions_leave_json_and_numbers);
