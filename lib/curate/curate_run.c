@@ -325,6 +325,7 @@ static int list_grown(struct run *k, struct map *grown)
     return rc;
 }
 
+/* 1: read; 0: the call was removed meanwhile. */
 static int read_one(struct run *k, int64_t id, struct curate_item *it)
 {
     struct sql_stmt *q;
@@ -335,10 +336,13 @@ static int read_one(struct run *k, int64_t id, struct curate_item *it)
     sql_bind_int(q, 1, id - 1);
     sql_bind_int(q, 2, id);
     rc = sql_step(q, k->err);
-    if (rc == 1)
-        rc = read_item(k, q, it);
+    if (rc != 1)
+        return rc;
+    rc = read_item(k, q, it);
     sql_reset(q);
-    return rc < 0 ? rc : curate_group_of(k->s, id, it->group, k->err);
+    if (rc == ERR_OK)
+        rc = curate_group_of(k->s, id, it->group, k->err);
+    return rc < 0 ? rc : 1;
 }
 
 /* Judges and scrubs calls anew, and writes them so. */
@@ -352,15 +356,15 @@ static int redo(struct run *k, const struct map *calls,
         size_t bytes = 0;
 
         for (k->count = 0;
-             rc == ERR_OK && i < map_count(calls) &&
+             rc >= 0 && i < map_count(calls) &&
              k->count < CURATE_BATCH_CALLS / 8 && bytes < CURATE_BATCH_BYTES;
              i++) {
             int64_t id;
 
             memcpy(&id, map_key(calls, i).p, sizeof(id));
             rc = read_one(k, id, &k->item[k->count]);
-            bytes += item_bytes(&k->item[k->count]);
-            k->count += rc == ERR_OK;
+            if (rc == 1)
+                bytes += item_bytes(&k->item[k->count++]);
         }
         if (rc < 0)
             break;

@@ -147,6 +147,35 @@ START_TEST(a_near_answer_comes_back_when_its_original_is_erased)
 END_TEST
 
 /* Neither how many there are nor their times and rewards change. */
+/* As if another process removed it between two statements of this one. */
+static void remove_call(int64_t call)
+{
+    char text[120];
+
+    (void)snprintf(text, sizeof(text),
+                   "PRAGMA foreign_keys = OFF; DELETE FROM logged WHERE id = "
+                   "%lld; PRAGMA foreign_keys = ON",
+                   (long long)call);
+    ck_assert_int_eq(sql_exec(store_sql(log_store), text, NULL), 0);
+}
+
+START_TEST(a_call_removed_meanwhile_does_not_write_another_again)
+{
+    struct store_outcome better = { .answer = slice_of("green") };
+    int64_t a = log_call("x", "1", "which?", "red", HOUR),
+            b = log_call("y", "2", "which?", "red", 1), c;
+
+    (void)log_curate();
+    log_expect_call(b, "duplicate_of", a);
+    ck_assert_int_eq(store_outcome_set(log_store, b, &better, NULL), 0);
+    remove_call(b);
+    c = log_call("z", "3", "and why?", "so", 1);
+    (void)log_curate();
+    log_expect(c, "kept", "1");
+    log_expect(c, "groups != (SELECT groups FROM example ORDER BY call)", "1");
+}
+END_TEST
+
 START_TEST(a_label_that_is_changed_later_is_judged_anew)
 {
     static const char condition[] = "outcome.label=good";
@@ -260,6 +289,7 @@ int main(void)
     tcase_add_test(c, what_nobody_used_does_not_come_back);
     tcase_add_test(c, a_good_answer_comes_back_when_its_original_is_erased);
     tcase_add_test(c, a_near_answer_comes_back_when_its_original_is_erased);
+    tcase_add_test(c, a_call_removed_meanwhile_does_not_write_another_again);
     tcase_add_test(c, a_label_that_is_changed_later_is_judged_anew);
     tcase_add_test(c, an_outcome_of_one_call_says_nothing_of_its_conversation);
     tcase_add_test(c, runs_over_parts_say_what_one_run_says);
