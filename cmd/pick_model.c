@@ -19,16 +19,12 @@ static int take_row(struct store *s, int64_t id, struct picked_model *out,
                     struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(s),
-                     "SELECT m.kind, m.path, b.path FROM model m "
-                     "LEFT JOIN model b ON b.id = m.base WHERE m.id = ?",
-                     &q, err);
+    int rc = sql_row_of(store_sql(s),
+                        "SELECT m.kind, m.path, b.path FROM model m "
+                        "LEFT JOIN model b ON b.id = m.base WHERE m.id = ?",
+                        id, &q, err);
 
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, id);
-    rc = sql_step(q, err);
-    if (rc <= 0)
+    if (rc != 1)
         return rc < 0 ? rc
                       : err_set(err, ERR_NOTFOUND, "model %lld is gone",
                                 (long long)id);

@@ -393,19 +393,17 @@ int curate_group_of(struct store *s, int64_t call,
                     char group[2 * CURATE_HASH + 1], struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(s), "SELECT groups FROM example WHERE call = ?",
-                     &q, err);
+    int rc =
+        sql_row_of(store_sql(s), "SELECT groups FROM example WHERE call = ?",
+                   call, &q, err);
 
     group[0] = '\0';
-    if (rc < 0)
+    if (rc != 1)
         return rc;
-    sql_bind_int(q, 1, call);
-    rc = sql_step(q, err);
-    if (rc == 1)
-        (void)snprintf(group, 2 * CURATE_HASH + 1, "%.*s",
-                       (int)sql_text(q, 0).n, sql_text(q, 0).p);
+    (void)snprintf(group, 2 * CURATE_HASH + 1, "%.*s", (int)sql_text(q, 0).n,
+                   sql_text(q, 0).p);
     sql_reset(q);
-    return rc < 0 ? rc : ERR_OK;
+    return ERR_OK;
 }
 
 int curate_scrub(struct scrub_worker *w, struct slice scope,

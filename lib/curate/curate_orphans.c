@@ -19,20 +19,17 @@ static int find_state(struct store *s, int64_t call, enum state *state,
                       struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(s),
-                     "SELECT request NOTNULL, reason = 'duplicate' FROM "
-                     "example WHERE call = ?",
-                     &q, err);
+    int rc = sql_row_of(store_sql(s),
+                        "SELECT request NOTNULL, reason = 'duplicate' FROM "
+                        "example WHERE call = ?",
+                        call, &q, err);
 
     *state = NOTHING;
-    if (rc < 0)
+    if (rc != 1)
         return rc;
-    sql_bind_int(q, 1, call);
-    rc = sql_step(q, err);
-    if (rc == 1)
-        *state = sql_int(q, 0) ? EXAMPLE : sql_int(q, 1) ? WAITING : NOTHING;
+    *state = sql_int(q, 0) ? EXAMPLE : sql_int(q, 1) ? WAITING : NOTHING;
     sql_reset(q);
-    return rc < 0 ? rc : ERR_OK;
+    return ERR_OK;
 }
 
 /* The call that stands for this one, and has an example or may have one. */

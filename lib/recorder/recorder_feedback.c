@@ -15,13 +15,9 @@ static int is_there(struct recorder *r, int64_t call, bool *there,
                     struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(r->store), "SELECT 1 FROM logged WHERE id = ?",
-                     &q, err);
+    int rc = sql_row_of(store_sql(r->store),
+                        "SELECT 1 FROM logged WHERE id = ?", call, &q, err);
 
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, call);
-    rc = sql_step(q, err);
     *there = rc == 1;
     if (rc == 1)
         sql_reset(q);

@@ -434,6 +434,17 @@ int64_t sql_changes(struct sql *db)
     return sqlite3_changes64(db->handle);
 }
 
+int sql_row_of(struct sql *db, const char *text, int64_t id,
+               struct sql_stmt **row, struct err *err)
+{
+    int rc = sql_get(db, text, row, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(*row, 1, id);
+    return sql_step(*row, err);
+}
+
 int sql_one_int(struct sql *db, const char *text, int64_t fallback,
                 int64_t *out, struct err *err)
 {

@@ -83,6 +83,10 @@ struct slice sql_blob(struct sql_stmt *s, int i);
 bool sql_is_null(struct sql_stmt *s, int i);
 int64_t sql_last_id(struct sql *db);
 int64_t sql_changes(struct sql *db);
+/* The first row of a query with one parameter, a number: 1, and *row is reset
+ * by the caller; 0: there is none. */
+MUST_CHECK int sql_row_of(struct sql *db, const char *text, int64_t id,
+                          struct sql_stmt **row, struct err *err);
 /* First column of the first row as an integer; `fallback` if no row. */
 MUST_CHECK int sql_one_int(struct sql *db, const char *text, int64_t fallback,
                            int64_t *out, struct err *err);

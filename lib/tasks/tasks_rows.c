@@ -65,22 +65,17 @@ static void members_free(struct members *m, size_t clusters)
 static int takes_all(struct store *s, int64_t task, bool *all, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(s),
-                     "SELECT pinned OR EXISTS(SELECT 1 FROM task m WHERE "
-                     "m.merged_into = t.id) FROM task t WHERE id = ?1",
-                     &q, err);
+    int rc = sql_row_of(store_sql(s),
+                        "SELECT pinned OR EXISTS(SELECT 1 FROM task m WHERE "
+                        "m.merged_into = t.id) FROM task t WHERE id = ?1",
+                        task, &q, err);
 
     *all = false;
-    if (rc < 0)
+    if (rc != 1)
         return rc;
-    sql_bind_int(q, 1, task);
-    rc = sql_step(q, err);
-    if (rc == 1) {
-        *all = sql_int(q, 0);
-        sql_reset(q);
-        rc = 0;
-    }
-    return rc;
+    *all = sql_int(q, 0);
+    sql_reset(q);
+    return ERR_OK;
 }
 
 struct overlap {
