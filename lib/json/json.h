@@ -90,6 +90,22 @@ bool json_text(const struct json *j, json_ref v, struct buf *out);
 bool json_text_is_broken(const struct json *j, json_ref v);
 bool json_text_is(const struct json *j, json_ref v, const char *s);
 char *json_strdup(const struct json *j, json_ref v);
+/* Escapes of a string that was parsed. What the \u at p, with n bytes left of
+ * the string, stands for: written at *to, which moves on by at most four; a
+ * pair is one, a lone surrogate U+FFFD. Returns the bytes it takes. The other
+ * escapes by the letter behind the backslash. */
+size_t json_unescape(const char *p, size_t n, char **to);
+static inline char json_unescape_letter(char c)
+{
+    switch (c) {
+    case 'b': return '\b';
+    case 'f': return '\f';
+    case 'n': return '\n';
+    case 'r': return '\r';
+    case 't': return '\t';
+    default: return c;
+    }
+}
 
 /* Numbers: false if v is no number, or (json_int) no integer that fits. */
 bool json_int(const struct json *j, json_ref v, int64_t *out);

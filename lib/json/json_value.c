@@ -45,29 +45,23 @@ static bool is_surrogate(uint32_t cp)
     return cp >= 0xD800 && cp < 0xE000;
 }
 
-/* Decode the \u escape at p; returns the bytes it took. */
-static size_t decode_unicode(const char *p, size_t n, struct buf *out)
+size_t json_unescape(const char *p, size_t n, char **to)
 {
     size_t used;
     uint32_t cp = unicode_escape(p, n, &used);
-    char text[4];
 
-    if (is_surrogate(cp))
-        cp = 0xFFFD;
-    buf_add(out, text, utf8_encode(cp, text));
+    *to += utf8_encode(is_surrogate(cp) ? 0xFFFD : cp, *to);
     return used;
 }
 
-static char plain_escape(char c)
+/* Decode the \u escape at p; returns the bytes it took. */
+static size_t decode_unicode(const char *p, size_t n, struct buf *out)
 {
-    switch (c) {
-    case 'b': return '\b';
-    case 'f': return '\f';
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    default: return c;
-    }
+    char text[4], *to = text;
+    size_t used = json_unescape(p, n, &to);
+
+    buf_add(out, text, (size_t)(to - text));
+    return used;
 }
 
 bool json_text(const struct json *j, json_ref v, struct buf *out)
@@ -92,7 +86,7 @@ bool json_text(const struct json *j, json_ref v, struct buf *out)
         if (s.p[i + 1] == 'u') {
             i += decode_unicode(s.p + i, s.n - 1 - i, out);
         } else {
-            buf_char(out, plain_escape(s.p[i + 1]));
+            buf_char(out, json_unescape_letter(s.p[i + 1]));
             i += 2;
         }
     }

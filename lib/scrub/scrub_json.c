@@ -32,48 +32,6 @@ static bool looks_like_json(struct slice t)
     }
 }
 
-static unsigned hex4(const char *p)
-{
-    unsigned v = 0;
-
-    for (int i = 0; i < 4; i++) {
-        unsigned c = (unsigned char)p[i];
-
-        v = v << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-    }
-    return v;
-}
-
-/* A \u escape at raw[i] of a valid string; returns the bytes that it takes. */
-static size_t decode_unicode(struct slice raw, size_t i, char **to)
-{
-    const char *p = raw.p + i;
-    size_t used = 6;
-    uint32_t cp = hex4(p + 2);
-
-    if (cp >= 0xD800 && cp < 0xDC00 && i + 12 <= raw.n && p[6] == '\\' &&
-        p[7] == 'u' && hex4(p + 8) >= 0xDC00 && hex4(p + 8) < 0xE000) {
-        cp = 0x10000 + ((cp - 0xD800) << 10) + (hex4(p + 8) - 0xDC00);
-        used = 12;
-    }
-    if (cp >= 0xD800 && cp < 0xE000)
-        cp = 0xFFFD;
-    *to += utf8_encode(cp, *to);
-    return used;
-}
-
-static char decode_letter(char c)
-{
-    switch (c) {
-    case 'b': return '\b';
-    case 'f': return '\f';
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    default: return c;
-    }
-}
-
 __attribute__((noinline)) static void grow_units(struct scrub_level *l)
 {
     void *all = l->units;
@@ -137,9 +95,9 @@ static void decode(struct scrub_level *l, struct slice raw)
         if (run) /* the escape's own unit; the last one may serve */
             add_unit(l, (size_t)(to - from), i);
         if (raw.p[i + 1] == 'u') {
-            i += decode_unicode(raw, i, &to);
+            i += json_unescape(raw.p + i, raw.n - i, &to);
         } else {
-            *to++ = decode_letter(raw.p[i + 1]);
+            *to++ = json_unescape_letter(raw.p[i + 1]);
             i += 2;
         }
         add_unit(l, (size_t)(to - from), i);
