@@ -13,8 +13,8 @@ struct dedup_family {
 typedef void dedup_sign_fn(const struct dedup_family *f, const uint32_t *hash,
                            size_t n, int32_t signature[DEDUP_HASHES]);
 dedup_sign_fn dedup_sign_generic, dedup_sign_avx2;
-/* By name, "generic" or "avx2"; NULL: this CPU cannot. AVX-512 was tried: its
- * wide product takes twice as long as two halves of it. */
+/* By name, "generic" or "avx2"; NULL: this CPU cannot. There is none for
+ * AVX-512, whose wide product takes twice as long as two halves of it. */
 dedup_sign_fn *dedup_sign_variant(const char *name);
 dedup_sign_fn *dedup_sign_best(void);
 void dedup_family_make(struct dedup_family *f);

@@ -81,10 +81,11 @@ void idnumber_mend_idnr(struct idnumber *x)
 
 void idnumber_mend_pnr(struct idnumber *x)
 {
-    char *d = x->c + x->n - 10;
+    char *d;
 
     if (x->n != 10 && x->n != 12)
         return;
+    d = x->c + x->n - 10;
     if (x->n == 12)
         memcpy(x->c, x->c[1] & 1 ? "19" : "20", 2);
     put_two(d + 2, 1, 12);

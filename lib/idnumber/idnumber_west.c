@@ -270,19 +270,17 @@ bool idnumber_ch_uid(const struct idnumber *x)
 }
 
 /* Modulo 97; those born since 2000 with a 2 in front. Months of numbers for
- * people who are not registered begin at 20 and 40. */
+ * people who are not registered begin at 20 and 40; days count on where a
+ * day's numbers are used up. */
 bool idnumber_be_nn(const struct idnumber *x)
 {
     char d[10] = { '2' };
-    unsigned check = idnumber_number(x->c + 9, 2), month, day;
+    unsigned check = idnumber_number(x->c + 9, 2);
+    unsigned month = idnumber_number(x->c + 2, 2);
 
     memcpy(d + 1, x->c, 9);
-    month = idnumber_number(x->c + 2, 2) % 20;
-    day = idnumber_number(x->c + 4, 2);
-    if (month > 12 || idnumber_number(x->c + 2, 2) > 52 ||
-        strspn(x->c, "0") == x->n)
+    if (month % 20 > 12 || month > 52 || strspn(x->c, "0") == x->n)
         return false;
-    (void)day; /* counts on where a day's numbers are used up */
     return 97 - idnumber_modulo(x->c, 9, 97) == check ||
            97 - idnumber_modulo(d, 10, 97) == check;
 }

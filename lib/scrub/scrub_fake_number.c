@@ -83,7 +83,8 @@ static size_t code_digits(const char *d, size_t n)
 
 static struct dialled read_dialled(struct slice v, const char *d, size_t n)
 {
-    bool plus = v.n > 1 && (v.p[0] == '+' || (v.p[0] == '(' && v.p[1] == '+'));
+    bool plus =
+        n && (v.p[0] == '+' || (v.n > 1 && v.p[0] == '(' && v.p[1] == '+'));
 
     if (n > 2 && !plus && d[0] == '0' && d[1] == '0')
         return (struct dialled){ 2, code_digits(d + 2, n - 2), d + 2 };
