@@ -8,6 +8,8 @@
 #include "scrub/scrub.h"
 
 #include <check.h>
+#include <stdlib.h>
+#include <string.h>
 
 static struct scrub_rules *rules;
 static const struct crypto_key key = { { 7, 7, 7 } };
@@ -55,6 +57,32 @@ static inline char *scrub_fixture_text(const struct scrub_rules *r,
                   err.msg);
     scrub_worker_free(w);
     return buf_take(&out, NULL);
+}
+
+/* What no longer stands in a text scrubbed by the rules, and what still does.
+ */
+static inline void check_gone(const char *text, const char *words)
+{
+    char *out = scrub_fixture_text(rules, "s", slice_of(text), NULL);
+
+    ck_assert_msg(!strstr(out, words), "%s stays in %s", words, out);
+    free(out);
+}
+
+static inline void check_stays(const char *text, const char *words)
+{
+    char *out = scrub_fixture_text(rules, "s", slice_of(text), NULL);
+
+    ck_assert_msg(strstr(out, words) != NULL, "%s goes from %s", words, out);
+    free(out);
+}
+
+static inline void check_same(const char *text)
+{
+    char *out = scrub_fixture_text(rules, "s", slice_of(text), NULL);
+
+    ck_assert_str_eq(out, text);
+    free(out);
 }
 
 #endif

@@ -36,6 +36,26 @@ static const char *finds(enum names_level level, const char *text,
     return out;
 }
 
+#define COUNT(list) (sizeof(list) / sizeof(*(list)))
+
+/* Each text, and what is found in it. */
+static void check_finds(enum names_level level, const char *const (*all)[2],
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        ck_assert_str_eq(finds(level, all[i][0], ""), all[i][1]);
+}
+
+static void check_stays(enum names_level level, const char *const *all,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *found = finds(level, all[i], "");
+
+        ck_assert_msg(!*found, "%s in %s", found, all[i]);
+    }
+}
+
 START_TEST(evidence_is_enough_without_the_tagger)
 {
     static const char *const all[][2] = {
@@ -54,8 +74,7 @@ START_TEST(evidence_is_enough_without_the_tagger)
         { "VALUES ('Peter Novak', 'x');", "PERSON:Peter Novak" },
     };
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        ck_assert_str_eq(finds(NAMES_RULES, all[i][0], ""), all[i][1]);
+    check_finds(NAMES_RULES, all, COUNT(all));
 }
 END_TEST
 
@@ -106,8 +125,7 @@ START_TEST(introductions_need_no_capitals)
         { "label: Paris-Berlin", "PLACE:Paris PLACE:Berlin" },
     };
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        ck_assert_str_eq(finds(NAMES_TAGGER, all[i][0], ""), all[i][1]);
+    check_finds(NAMES_TAGGER, all, COUNT(all));
 }
 END_TEST
 
@@ -123,8 +141,7 @@ START_TEST(labels_are_no_names)
         "first_name=value; last_name=other; name=x",
     };
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        ck_assert_str_eq(finds(NAMES_TAGGER, all[i], ""), "");
+    check_stays(NAMES_TAGGER, all, COUNT(all));
     ck_assert_str_eq(finds(NAMES_TAGGER, "Vivo en Madrid.", ""),
                      "PLACE:Madrid");
 }
@@ -151,8 +168,7 @@ START_TEST(words_of_prompts_stay)
         "",
     };
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        ck_assert_str_eq(finds(NAMES_TAGGER, all[i], ""), "");
+    check_stays(NAMES_TAGGER, all, COUNT(all));
 }
 END_TEST
 
@@ -163,7 +179,7 @@ START_TEST(loud_words_of_a_query_are_in_no_name)
         "SELECT Paris FROM Milan WHERE Berlin = 2 and Jordan IS NULL",
     };
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+    for (size_t i = 0; i < COUNT(all); i++) {
         const char *found = finds(NAMES_TAGGER, all[i], "");
 
         ck_assert_ptr_null(strstr(found, "WHERE"));
@@ -189,7 +205,7 @@ START_TEST(keys_say_what_their_value_is)
         { "_status_", "Confirmed", "" },
     };
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+    for (size_t i = 0; i < COUNT(all); i++)
         ck_assert_str_eq(finds(NAMES_TAGGER, all[i][1], all[i][0]), all[i][2]);
 }
 END_TEST
@@ -273,8 +289,7 @@ START_TEST(a_name_in_another_script_is_found_where_it_is_given)
         { "აქ ჩემი სახელია გიორგი ბერიძე", "PERSON:გიორგი ბერიძე" },
     };
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        ck_assert_str_eq(finds(NAMES_RULES, all[i][0], ""), all[i][1]);
+    check_finds(NAMES_RULES, all, COUNT(all));
 }
 END_TEST
 
@@ -296,8 +311,7 @@ START_TEST(who_says_what_he_is_gives_no_name)
                                        "Adım adım ilerle",
                                        "先生" };
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        ck_assert_msg(!*finds(NAMES_RULES, all[i], ""), "%s", all[i]);
+    check_stays(NAMES_RULES, all, COUNT(all));
 }
 END_TEST
 
@@ -311,8 +325,7 @@ START_TEST(who_found_a_theorem_and_what_is_listed_with_products_stay)
         "Scien",
     };
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        ck_assert_msg(!*finds(NAMES_TAGGER, all[i], ""), "%s", all[i]);
+    check_stays(NAMES_TAGGER, all, COUNT(all));
     ck_assert_str_eq(finds(NAMES_TAGGER, "Jordan Air Max", "_product_name_"),
                      "");
     ck_assert_str_eq(finds(NAMES_TAGGER, "Victoria", "_type_"), "");
@@ -351,9 +364,7 @@ START_TEST(brands_and_laws_of_families_are_nobody)
         "Follow Robert's Rules of Order. Report Cohen's kappa.",
     };
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        ck_assert_msg(!*finds(NAMES_TAGGER, all[i], ""), "%s: %s", all[i],
-                      finds(NAMES_TAGGER, all[i], ""));
+    check_stays(NAMES_TAGGER, all, COUNT(all));
     ck_assert_str_eq(finds(NAMES_TAGGER, "Ask Mr. Smith-Jones about it", ""),
                      "TITLE:Mr. PERSON:Smith-Jones");
 }

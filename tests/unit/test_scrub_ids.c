@@ -13,22 +13,6 @@ static char *scrub(const char *text)
     return scrub_fixture_text(rules, "one", slice_of(text), NULL);
 }
 
-static void check_gone(const char *text, const char *word)
-{
-    char *out = scrub(text);
-
-    ck_assert_msg(!strstr(out, word), "%s stays in %s", word, out);
-    free(out);
-}
-
-static void check_stays(const char *text, const char *words)
-{
-    char *out = scrub(text);
-
-    ck_assert_msg(strstr(out, words) != NULL, "%s goes from %s", words, out);
-    free(out);
-}
-
 START_TEST(an_id_of_a_customer_keeps_its_prefix_and_loses_its_number)
 {
     static const char text[] =

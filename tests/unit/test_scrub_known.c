@@ -16,14 +16,6 @@ static char *scrub(const char *text)
     return scrub_fixture_text(rules, "s", slice_of(text), NULL);
 }
 
-static void check_gone(const char *text, const char *value)
-{
-    char *out = scrub(text);
-
-    ck_assert_msg(!strstr(out, value), "%s stays in %s", value, out);
-    free(out);
-}
-
 START_TEST(a_nationality_told_of_somebody_goes_everywhere)
 {
     check_gone("{\"q\":\"Each citizen is Japanese here.\\n\\nHow many were "
@@ -101,14 +93,6 @@ START_TEST(accounts_made_of_a_known_name_go)
     check_gone("My name is Anna M\u00fcller, see muller-7", "muller");
 }
 END_TEST
-
-static void check_stays(const char *text, const char *words)
-{
-    char *out = scrub(text);
-
-    ck_assert_msg(strstr(out, words) != NULL, "%s goes from %s", words, out);
-    free(out);
-}
 
 START_TEST(two_towns_of_the_record_are_no_firm)
 {
@@ -234,12 +218,8 @@ START_TEST(a_name_inside_of_a_longer_word_goes)
           "Ella" },
     };
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
-        char *out = scrub(all[i][0]);
-
-        ck_assert_msg(!strstr(out, all[i][1]), "%s", out);
-        free(out);
-    }
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        check_gone(all[i][0], all[i][1]);
 }
 END_TEST
 

@@ -42,21 +42,17 @@ END_TEST
 
 START_TEST(a_name_goes_where_its_text_had_two_readings)
 {
-    char *out = scrub("{\"a\":\"My name is Zorbel Quixley. Mail %41%42 ok\","
-                      "\"b\":\"x={'n':f(Quixley);[1]}\"}");
-
-    ck_assert_msg(!strstr(out, "Quixley"), "%s", out);
-    free(out);
+    check_gone("{\"a\":\"My name is Zorbel Quixley. Mail %41%42 ok\","
+               "\"b\":\"x={'n':f(Quixley);[1]}\"}",
+               "Quixley");
 }
 END_TEST
 
 START_TEST(a_name_goes_where_its_letters_are_escaped)
 {
-    char *out = scrub("{\"a\":\"My name is Zorbel M\\u00fchlbach.\","
-                      "\"b\":\"x={'n':f(M\\u00fchlbach);[1]}\"}");
-
-    ck_assert_msg(!strstr(out, "hlbach"), "%s", out);
-    free(out);
+    check_gone("{\"a\":\"My name is Zorbel M\\u00fchlbach.\","
+               "\"b\":\"x={'n':f(M\\u00fchlbach);[1]}\"}",
+               "hlbach");
 }
 END_TEST
 
@@ -98,31 +94,21 @@ END_TEST
 
 START_TEST(a_reason_that_is_a_sentence_is_scrubbed)
 {
-    char *out = scrub("{\"stop_reason\":\"call 415-555-2671 John Smith\"}");
-
-    ck_assert_msg(!strstr(out, "555-2671"), "%s", out);
-    free(out);
-    out = scrub("{\"stop_reason\":\"end_turn\"}");
-    ck_assert_str_eq(out, "{\"stop_reason\":\"end_turn\"}");
-    free(out);
+    check_gone("{\"stop_reason\":\"call 415-555-2671 John Smith\"}",
+               "555-2671");
+    check_same("{\"stop_reason\":\"end_turn\"}");
 }
 END_TEST
 
 START_TEST(hosts_of_a_company_under_local_go)
 {
-    char *out = scrub("[\"mail bob.harris71@acmecorp.local today\"]");
-
-    ck_assert_msg(!strstr(out, "acmecorp"), "%s", out);
-    free(out);
+    check_gone("[\"mail bob.harris71@acmecorp.local today\"]", "acmecorp");
 }
 END_TEST
 
 START_TEST(a_first_name_is_no_title)
 {
-    char *out = scrub("[\"My name is Don Quixley.\"]");
-
-    ck_assert_msg(!strstr(out, "Don "), "%s", out);
-    free(out);
+    check_gone("[\"My name is Don Quixley.\"]", "Don ");
 }
 END_TEST
 
@@ -158,21 +144,17 @@ END_TEST
 
 START_TEST(a_word_that_is_a_name_goes_where_it_stands_alone)
 {
-    char *out = scrub("[\"Did Sophia, Mia and Jack call? Jack did.\","
-                      "[\"Sophia\",\"Mia\",\"Jack\"]]");
-
-    ck_assert_msg(!strstr(out, "\"Jack\""), "%s", out);
-    free(out);
+    check_gone("[\"Did Sophia, Mia and Jack call? Jack did.\","
+               "[\"Sophia\",\"Mia\",\"Jack\"]]",
+               "\"Jack\"");
 }
 END_TEST
 
 START_TEST(the_head_of_a_place_agrees_with_it)
 {
-    char *out = scrub("[\"What is the area of Yellowstone National Park?\","
-                      "{\"park_name\":\"Yellowstone\"}]");
-
-    ck_assert_msg(!strstr(out, "Yellowstone"), "%s", out);
-    free(out);
+    check_gone("[\"What is the area of Yellowstone National Park?\","
+               "{\"park_name\":\"Yellowstone\"}]",
+               "Yellowstone");
 }
 END_TEST
 

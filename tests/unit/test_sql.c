@@ -81,6 +81,24 @@ START_TEST(closing_leaves_one_file)
 }
 END_TEST
 
+START_TEST(a_row_is_found_by_its_number)
+{
+    struct sql *db = must_open(SQL_CREATE);
+    struct sql_stmt *s;
+
+    must_exec(db, "CREATE TABLE t(a INTEGER, b)");
+    must_exec(db, "INSERT INTO t VALUES(7, 'x')");
+    ck_assert_int_eq(sql_row_of(db, "SELECT b FROM t WHERE a = ?", 7, &s, &err),
+                     1);
+    ck_assert(slice_is(sql_text(s, 0), "x"));
+    sql_reset(s);
+    ck_assert_int_eq(sql_row_of(db, "SELECT b FROM t WHERE a = ?", 8, &s, &err),
+                     0);
+    ck_assert_int_lt(sql_row_of(db, "SELECT b FROM u", 8, &s, &err), 0);
+    sql_close(db);
+}
+END_TEST
+
 START_TEST(readers_cannot_write)
 {
     struct sql *db = must_open(SQL_CREATE);
@@ -214,6 +232,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, pragmas_stand_before_the_first_table);
     tcase_add_test(t, closing_leaves_one_file);
+    tcase_add_test(t, a_row_is_found_by_its_number);
     tcase_add_test(t, readers_cannot_write);
     tcase_add_test(t, foreign_databases_are_refused);
     tcase_add_test(t, rubbish_is_no_database);
