@@ -24,6 +24,7 @@ json) ls lib/json/*.c ;;
 lines) ls lib/codec/*.c ;;
 model_config) ls lib/model/model_config.c lib/model/model_family.c \
     lib/model/model_family_hybrid.c lib/model/model_whole.c ;;
+names) ls lib/names/*.c ;;
 pieces) ls lib/wire/wire_pieces.c lib/wire/wire_join.c lib/wire/wire_otlp_*.c \
     lib/wire/wire_from_otlp.c ;;
 rules) ls lib/scrub/scrub_rules.c lib/scrub/scrub_check.c ;;
