@@ -458,8 +458,9 @@ static enum key_word key_word(const char *p, size_t n)
     if (!n || !ascii_is_one_of(p[0], "zplacsdiemuwvt"))
         return KEY_NONE;
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-        if (words[i].word[0] == p[0] && strlen(words[i].word) == n &&
-            memcmp(words[i].word, p, n) == 0)
+        if (words[i].word[0] == p[0] &&
+            words[i].word[1] == (n > 1 ? p[1] : 0) &&
+            strlen(words[i].word) == n && memcmp(words[i].word, p, n) == 0)
             return words[i].is;
     return KEY_NONE;
 }

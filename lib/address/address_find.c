@@ -6,7 +6,6 @@
  */
 #include "address/address_priv.h"
 
-#include <assert.h>
 #include <string.h>
 
 struct address_search {
@@ -155,8 +154,7 @@ static int street_at(struct address_search *s, size_t at, size_t *next)
     tier = address_street(&t, k, &first, &last);
     if (!tier)
         return 0;
-    k = address_tokens_read(&t, s->text, at, ADDRESS_AHEAD);
-    assert(k >= 0 && last < t.count); /* the same and more */
+    address_tokens_more(&t, at, ADDRESS_AHEAD);
     if (t.item[first].kind == TOKEN_WORD)
         first = take_number(&t, first);
     street = last;

@@ -57,6 +57,8 @@ struct address_tokens {
  * index of the one that holds it, or -1. */
 int address_tokens_read(struct address_tokens *t, struct slice text, size_t at,
                         size_t ahead);
+/* Those up to `ahead` bytes behind it; the ones that are there stay. */
+void address_tokens_more(struct address_tokens *t, size_t at, size_t ahead);
 /* Flags of token i, which is there; those of most words are never asked. */
 unsigned address_flags(const struct address_tokens *t, int i);
 /* Flags of a word that its spelling gives. */

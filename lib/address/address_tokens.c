@@ -165,11 +165,21 @@ static size_t window_start(struct slice t, size_t at)
 int address_tokens_read(struct address_tokens *t, struct slice text, size_t at,
                         size_t ahead)
 {
-    size_t i = window_start(text, at), stop = at + ahead;
-    int k = -1;
-
     t->text = text;
     t->count = 0;
+    address_tokens_more(t, at, ahead);
+    for (int k = t->count; k-- > 0;)
+        if (t->item[k].at <= at && at < t->item[k].end)
+            return k;
+    return -1;
+}
+
+void address_tokens_more(struct address_tokens *t, size_t at, size_t ahead)
+{
+    struct slice text = t->text;
+    size_t i = t->count ? t->item[t->count - 1].end : window_start(text, at);
+    size_t stop = at + ahead;
+
     if (stop > text.n)
         stop = text.n;
     while (t->count < ADDRESS_TOKENS) {
@@ -184,12 +194,9 @@ int address_tokens_read(struct address_tokens *t, struct slice text, size_t at,
             read_word(text, x);
         if (x->gap == GAP_HARD && x->at > at)
             break;
-        if (x->at <= at && at < x->end)
-            k = t->count;
         i = x->end;
         t->count++;
     }
-    return k;
 }
 
 bool address_is_word(const struct address_tokens *t, int i, const char *low)

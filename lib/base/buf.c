@@ -42,7 +42,7 @@ char *buf_reserve(struct buf *b, size_t n)
     return b->data + b->len;
 }
 
-void buf_add(struct buf *b, const void *p, size_t n)
+void buf_add_more(struct buf *b, const void *p, size_t n)
 {
     char *to = buf_reserve(b, n);
 
@@ -52,11 +52,6 @@ void buf_add(struct buf *b, const void *p, size_t n)
         memcpy(to, p, n);
     b->len += n;
     b->data[b->len] = '\0';
-}
-
-void buf_str(struct buf *b, const char *s)
-{
-    buf_add(b, s, strlen(s));
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

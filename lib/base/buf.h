@@ -30,8 +30,24 @@ struct buf {
 /* max 0 means BUF_MAX_ANY; a zeroed struct buf is a valid empty buffer. */
 void buf_init(struct buf *b, size_t max);
 void buf_release(struct buf *b);
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_str(struct buf *b, const char *s);
+/* buf_add where the memory must grow, or may not. */
+void buf_add_more(struct buf *b, const void *p, size_t n);
+static inline void buf_add(struct buf *b, const void *p, size_t n)
+{
+    if (b->max || n >= b->cap - b->len) {
+        buf_add_more(b, p, n);
+        return;
+    }
+    if (n)
+        memcpy(b->data + b->len, p, n);
+    b->len += n;
+    b->data[b->len] = '\0';
+}
+
+static inline void buf_str(struct buf *b, const char *s)
+{
+    buf_add(b, s, strlen(s));
+}
 void buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* Room for n more bytes; returns where to write them, NULL on overflow. The

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define OTHERS (UINT64_C(1) << 62)
+
 uint64_t scrub_char_bit(char c)
 {
     if (scrub_is_digit(c))
@@ -17,7 +19,7 @@ uint64_t scrub_char_bit(char c)
         return UINT64_C(1) << (10 + c - 'A');
     if (c >= 'a' && c <= 'z')
         return UINT64_C(1) << (36 + c - 'a');
-    return UINT64_C(1) << 62;
+    return OTHERS;
 }
 
 uint64_t scrub_char_fold(uint64_t set)
@@ -35,10 +37,11 @@ static bool is_word(char c)
 static void add_begin(struct slice t, size_t at, uint64_t begins[2])
 {
     char before = at ? t.p[at - 1] : ' ';
-    uint64_t bit = scrub_char_bit(t.p[at]);
+    uint64_t bit;
 
     if (is_word(before))
         return;
+    bit = scrub_char_bit(t.p[at]);
     begins[0] |= bit;
     if (before != '.' && before != '+' && before != '-')
         begins[1] |= bit;
@@ -54,11 +57,12 @@ void scrub_edges_read(struct slice t, size_t start, size_t end,
     out->bytes = 0;
     out->separators = 0;
     for (size_t i = low; i < high; i++) {
-        out->bytes |= scrub_char_bit(t.p[i]);
-        if (!scrub_is_alnum(t.p[i]))
+        uint64_t bit = scrub_char_bit(t.p[i]);
+
+        out->bytes |= bit;
+        if (bit == OTHERS)
             out->separators |= scrub_separator_bit(t.p[i]);
     }
-
     for (size_t i = start; i < end + (end < t.n); i++)
         add_begin(t, i, begins);
     for (size_t k = 0; k <= SCRUB_EDGE; k++) {

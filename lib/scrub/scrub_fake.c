@@ -262,15 +262,23 @@ void scrub_draws_free(struct scrub_draws *d)
     free(d);
 }
 
-static void put_number(struct buf *b, size_t n)
+#define NUMBER_MAX 20 /* digits */
+
+static char *put_bytes(char *to, const char *p, size_t n)
 {
-    char text[20];
+    memcpy(to, p, n);
+    return to + n;
+}
+
+static char *put_number(char *to, size_t n)
+{
+    char text[NUMBER_MAX];
     size_t i = sizeof(text);
 
     do
         text[--i] = (char)('0' + n % 10);
     while (n /= 10);
-    buf_add(b, text + i, sizeof(text) - i);
+    return put_bytes(to, text + i, sizeof(text) - i);
 }
 
 static uint64_t seed_of(const struct scrub_worker *w, struct slice text)
@@ -304,21 +312,26 @@ static uint64_t seed_kept(const struct scrub_worker *w, struct slice text)
 void scrub_draw(struct scrub_worker *w, const char *what, struct slice text,
                 unsigned again, struct rng *r)
 {
-    struct buf *b = &w->seed;
     size_t n = strlen(what);
+    char *from, *to;
 
-    buf_reset(b);
-    buf_add(b, "surrogate ", 10);
-    put_number(b, again);
-    buf_char(b, ' ');
-    put_number(b, w->scope.n);
-    buf_char(b, ':');
-    buf_add_slice(b, w->scope);
-    put_number(b, n);
-    buf_char(b, ':');
-    buf_add(b, what, n);
-    buf_add_slice(b, text);
-    rng_init(r, seed_kept(w, buf_slice(b)));
+    buf_reset(&w->seed);
+    from = to =
+        buf_reserve(&w->seed, 16 + 3 * NUMBER_MAX + w->scope.n + n + text.n);
+    assert(to); /* a buffer without a maximum */
+    to = put_bytes(to, "surrogate ", 10);
+    to = put_number(to, again);
+    *to++ = ' ';
+    to = put_number(to, w->scope.n);
+    *to++ = ':';
+    if (w->scope.n)
+        to = put_bytes(to, w->scope.p, w->scope.n);
+    to = put_number(to, n);
+    *to++ = ':';
+    to = put_bytes(to, what, n);
+    if (text.n)
+        to = put_bytes(to, text.p, text.n);
+    rng_init(r, seed_kept(w, (struct slice){ from, (size_t)(to - from) }));
 }
 
 static void make_ring(struct scrub_worker *w, const char *what, size_t n,
@@ -358,14 +371,12 @@ const uint8_t *scrub_ring(struct scrub_worker *w, const char *what, size_t n)
     return d->ring[i];
 }
 
-/* Type and normal form of a value, in w->norm. */
-static void norm_key(struct scrub_worker *w, const struct scrub_rule *rule,
-                     struct slice value)
+/* Type of a value, before its normal form. */
+static void put_type(struct buf *out, const struct scrub_rule *rule)
 {
-    buf_reset(&w->norm);
-    buf_str(&w->norm, rule->type);
-    buf_char(&w->norm, '\0');
-    rule->norm(value, &w->norm);
+    buf_reset(out);
+    buf_str(out, rule->type);
+    buf_char(out, '\0');
 }
 
 /* norm: the normal form. Where no draw is made the seed is not asked for. */
@@ -400,19 +411,20 @@ static void draw_free(struct scrub_worker *w, const struct scrub_rule *rule,
     struct scrub_faked *f = w->faked;
     struct buf *norm = &w->form, *before = &w->before;
     const uint64_t *tried;
-    size_t start = out->len;
+    size_t start = out->len, head;
     unsigned again = 0, last, limit, same = 0;
     bool taken = false;
     struct scrub_folded folded;
     struct slice form;
 
-    norm_key(w, rule, value);
-    buf_reset(norm);
-    buf_add_slice(norm, buf_slice(&w->norm));
-    form = buf_slice(norm);
-    form.p += strlen(rule->type) + 1;
-    form.n -= strlen(rule->type) + 1;
+    put_type(norm, rule);
+    head = norm->len;
     scrub_folded_init(&folded, value);
+    if (rule->norm == scrub_norm_fold)
+        buf_add_slice(norm, folded.text);
+    else
+        rule->norm(value, norm);
+    form = (struct slice){ norm->data + head, norm->len - head };
     tried = get(f->tries, norm);
     if (tried)
         again = (unsigned)*tried;
@@ -517,7 +529,8 @@ unsigned scrub_tag_number(struct scrub_worker *w, const struct scrub_rule *rule,
     uint64_t *n, *last;
 
     buf_str(&type, rule->type); /* no NUL in it: no value's key */
-    norm_key(w, rule, value);
+    put_type(&w->norm, rule);
+    rule->norm(value, &w->norm);
     n = put(&f->tags, &w->norm, NULL);
     if (!*n) {
         last = put(&f->tags, &type, NULL);

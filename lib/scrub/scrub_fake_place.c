@@ -237,7 +237,9 @@ static size_t country_of(struct slice folded)
             slice_is(folded, countries[i].folded))
             return i;
     for (size_t i = 0; i < sizeof(also) / sizeof(*also); i++)
-        for (size_t k = 0; slice_is(folded, also[i].name) && k < COUNTRIES; k++)
+        for (size_t k = 0; folded.n && folded.p[0] == also[i].name[0] &&
+                           slice_is(folded, also[i].name) && k < COUNTRIES;
+             k++)
             if (strcmp(countries[k].code, also[i].code) == 0)
                 return k;
     return COUNTRIES;
@@ -258,9 +260,8 @@ static bool is_country(const struct names *names, struct slice folded)
                                         "wales",         "macau",
                                         "palestine",     "burma" };
 
-    for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++)
-        if (slice_is(folded, more[i]))
-            return true;
+    if (scrub_is_one_of(folded, more, sizeof(more) / sizeof(*more)))
+        return true;
     return names_draws(names, NAMES_LIST_COUNTRY, folded);
 }
 
@@ -305,12 +306,16 @@ static size_t kind_behind(struct slice v)
         "state",         "region", "area",   "island",  "islands",  "beach",
         "bay",           "valley", "river",  "airport", "township"
     };
+    const char *blank = memrchr(v.p, ' ', v.n);
 
-    if (!memchr(v.p, ' ', v.n))
+    if (!blank || blank + 1 == v.p + v.n)
         return 0;
     for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
-        size_t n = strlen(list[i]);
+        size_t n;
 
+        if (i && list[i][0] != (blank[1] | 0x20))
+            continue; /* all but the first are one word */
+        n = strlen(list[i]);
         if (v.n > n + 2 && v.p[v.n - n - 1] == ' ' &&
             strncasecmp(v.p + v.n - n, list[i], n) == 0)
             return n + 1;
@@ -329,8 +334,11 @@ static size_t kind_before(struct slice v)
     if (!memchr(v.p, ' ', v.n))
         return 0;
     for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
-        size_t n = strlen(list[i]);
+        size_t n;
 
+        if (list[i][0] != (v.p[0] | 0x20))
+            continue;
+        n = strlen(list[i]);
         if (v.n > n + 1 && strncasecmp(v.p, list[i], n) == 0)
             return n;
     }

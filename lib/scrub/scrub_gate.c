@@ -233,17 +233,18 @@ static uint32_t longest(const struct scrub_gate *g, const unsigned char *p,
 
     while (s) {
         const struct node *x = &g->node[s];
-        const unsigned char *label = g->label + x->child;
+        const unsigned char *label = g->label + x->child, *at;
         unsigned char c;
-        size_t i = 0;
 
         found = x->literal != NONE ? s : x->up;
         if (!n)
             break;
         c = fold(p[--n]);
-        while (i < x->children && label[i] != c)
-            i++;
-        s = i < x->children ? x->child + (uint32_t)i : 0;
+        if (x->children > 1)
+            at = memchr(label, c, x->children);
+        else
+            at = x->children && *label == c ? label : NULL;
+        s = at ? x->child + (uint32_t)(at - label) : 0;
     }
     return found;
 }

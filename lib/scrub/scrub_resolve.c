@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FEW 16 /* finds of a chain that are compared one with the other */
+#define FEW 16 /* finds that are compared one with the other */
 
 static int by_start(const void *a, const void *b)
 {
@@ -24,6 +24,23 @@ static int by_start(const void *a, const void *b)
     if (x->end != y->end)
         return x->end > y->end ? -1 : 1;
     return x->rule < y->rule ? -1 : x->rule > y->rule;
+}
+
+/* Few are the rule, and nearly sorted. */
+static void sort_hits(struct scrub_hit *h, size_t n)
+{
+    if (n > FEW) {
+        qsort(h, n, sizeof(*h), by_start);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        struct scrub_hit x = h[i];
+        size_t k = i;
+
+        for (; k && by_start(&h[k - 1], &x) > 0; k--)
+            h[k] = h[k - 1];
+        h[k] = x;
+    }
 }
 
 static int likeliness(const struct scrub_rule *r)
@@ -253,8 +270,7 @@ void scrub_resolve(struct scrub_worker *w, struct scrub_hit *runs, size_t count)
     if (count)
         add_runs(w, runs, count);
     h = hits->item;
-    if (hits->count > 1)
-        qsort(h, hits->count, sizeof(*h), by_start);
+    sort_hits(h, hits->count);
     while (from < hits->count) {
         size_t to = from + 1, end = h[from].end;
 

@@ -53,13 +53,16 @@ static const struct {
 #undef NAME
 };
 
-/* The members of an object that have those names, as json_get gives them. */
-static void get_members(const struct json *j, json_ref object, json_ref *out)
+/* The members of an object that have those names, as json_get gives them;
+ * false if it has none. */
+static bool get_members(const struct json *j, json_ref object, json_ref *out)
 {
+    bool any = false;
+
+    if (!json_is(j, object, JSON_OBJECT))
+        return false;
     for (size_t i = 0; i < MEMBERS; i++)
         out[i] = JSON_NONE;
-    if (!json_is(j, object, JSON_OBJECT))
-        return;
     for (json_ref e = json_first(j, object); e != JSON_NONE;
          e = json_next(j, object, e)) {
         const struct json_node *k = &j->nodes[json_key(j, e)];
@@ -67,10 +70,14 @@ static void get_members(const struct json *j, json_ref object, json_ref *out)
         size_t n = k->end - k->start - 2;
 
         for (size_t i = 0; i < MEMBERS; i++)
-            if (k->count ? json_text_is(j, json_key(j, e), names[i].name)
-                         : n == names[i].n && memcmp(p, names[i].name, n) == 0)
+            if (k->count
+                    ? json_text_is(j, json_key(j, e), names[i].name)
+                    : n == names[i].n && memcmp(p, names[i].name, n) == 0) {
                 out[i] = e;
+                any = true;
+            }
     }
+    return any;
 }
 
 static void add(struct scrub_worker *w, const struct json *j, json_ref v)
@@ -121,7 +128,8 @@ static void add_messages(struct scrub_worker *w, const struct json *j,
          e = json_next(j, list, e)) {
         struct slice raw;
 
-        get_members(j, e, member);
+        if (!get_members(j, e, member))
+            continue;
         raw = json_raw(j, member[ROLE]);
         if (slice_is(raw, "\"system\"") || slice_is(raw, "\"developer\""))
             add(w, j, member[CONTENT]);
@@ -155,12 +163,13 @@ static void add_document(struct scrub_worker *w, const struct json *j)
 {
     json_ref whole[MEMBERS], inner[MEMBERS];
 
-    get_members(j, 0, whole);
+    if (!get_members(j, 0, whole))
+        return;
     add_request(w, j, whole);
-    get_members(j, whole[REQUEST], inner);
-    add_request(w, j, inner);
-    get_members(j, whole[BODY], inner);
-    add_request(w, j, inner);
+    if (get_members(j, whole[REQUEST], inner))
+        add_request(w, j, inner);
+    if (get_members(j, whole[BODY], inner))
+        add_request(w, j, inner);
 }
 
 static bool is_prepared(const struct scrub_worker *w, struct slice document)
