@@ -45,7 +45,8 @@ static const char areas[] =
     "SO SP SR SS ST SW SY TA TD TF TN TQ TR TS TW UB W WA WC WD WF WN WR WS "
     "WV YO ZE ";
 
-bool address_zip_of_state(const char state[2], int prefix)
+/* ZIP codes that begin with these three digits are of the state. */
+static bool zip_of_state(const char state[2], int prefix)
 {
     for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
         if (memcmp(ranges[i].state, state, 2) == 0 &&
@@ -219,9 +220,9 @@ static bool behind_state(struct slice t, size_t at)
 {
     return at >= 3 && t.p[at - 1] == ' ' && is_upper(t, at - 2) &&
            is_upper(t, at - 3) && (at == 3 || !is_alnum_at(t, at - 4)) &&
-           address_zip_of_state(t.p + at - 3, (t.p[at] - '0') * 100 +
-                                                  (t.p[at + 1] - '0') * 10 +
-                                                  (t.p[at + 2] - '0'));
+           zip_of_state(t.p + at - 3, (t.p[at] - '0') * 100 +
+                                          (t.p[at + 1] - '0') * 10 +
+                                          (t.p[at + 2] - '0'));
 }
 
 static int postcode(struct slice t, size_t at, size_t digits, size_t *end,
@@ -332,8 +333,8 @@ static size_t skip_longitude(struct slice t, size_t i)
     return i;
 }
 
-int address_coordinates(struct slice t, size_t at, size_t *end,
-                        address_found_fn *found, void *ctx)
+static int find_coordinates(struct slice t, size_t at, size_t *end,
+                            address_found_fn *found, void *ctx)
 {
     struct decimal a, b;
     size_t i, gap = 0;
@@ -370,7 +371,7 @@ int address_code(struct slice t, struct slice key, size_t at, size_t digits,
 {
     (void)key;
     if (digits <= 3 && at + digits < t.n && t.p[at + digits] == '.')
-        return address_coordinates(t, at, end, found, ctx);
+        return find_coordinates(t, at, end, found, ctx);
     return postcode(t, at, digits, end, found, ctx);
 }
 

@@ -72,7 +72,6 @@ static inline size_t address_letter(const char *p, size_t n)
         return ascii_is_letter(*p);
     return address_wide_letter(p, n);
 }
-bool address_is_capital(const char *p, size_t n);
 
 /* The street at token k: tokens [*first, *last] and a tier, or 0. 3: only
  * behind a word that says where; 4: only with a tail that is sure. */
@@ -82,18 +81,12 @@ int address_street(const struct address_tokens *t, int k, int *first,
  * to the address. *sure: a flat, state, country or postcode is among it. */
 int address_tail(const struct address_tokens *t, int first, int last,
                  bool *sure);
-/* Flat at token i: the index behind it, or i. */
-int address_unit(const struct address_tokens *t, int i);
 
 /* Codes that stand by themselves: calls found; *end is where they end, or
  * stays. */
 int address_code(struct slice text, struct slice key, size_t at, size_t digits,
                  size_t *end, address_found_fn *found, void *ctx);
-int address_coordinates(struct slice text, size_t at, size_t *end,
-                        address_found_fn *found, void *ctx);
 /* The whole value under a key that names what it is: its class, or -1. */
 int address_by_key(struct slice text, struct slice key);
-/* ZIP codes that begin with these three digits are of the state. */
-bool address_zip_of_state(const char state[2], int prefix);
 
 #endif

@@ -26,7 +26,8 @@ static bool has(const struct address_tokens *t, int i, unsigned flags)
            (address_flags(t, i) & flags);
 }
 
-int address_unit(const struct address_tokens *t, int i)
+/* Flat at token i: the index behind it, or i. */
+static int unit_end(const struct address_tokens *t, int i)
 {
     const struct address_token *x;
 
@@ -124,8 +125,8 @@ static bool step(const struct address_tokens *t, struct tail *x, int i,
                  int *next)
 {
     *next = i + 1;
-    if (address_unit(t, i) > i) {
-        *next = address_unit(t, i);
+    if (unit_end(t, i) > i) {
+        *next = unit_end(t, i);
         x->last = *next - 1;
         x->unit = x->sure = true;
         return x->words == 0 || x->words < 4;

@@ -210,7 +210,7 @@ size_t address_wide_letter(const char *p, size_t n)
     return c < 0xE0 ? 2 : 0;
 }
 
-bool address_is_capital(const char *p, size_t n)
+static bool is_capital(const char *p, size_t n)
 {
     unsigned char c = (unsigned char)*p;
     unsigned char d = n > 1 ? (unsigned char)p[1] : 0;
@@ -255,13 +255,13 @@ unsigned address_word_flags(const char *p, size_t n)
     fold(p, n, low);
     at = *slot(low, n);
     flags = at ? entries[at - 1].flags : 0;
-    if (n > 2 && p[1] == '\'' && address_is_capital(p + 2, n - 2))
+    if (n > 2 && p[1] == '\'' && is_capital(p + 2, n - 2))
         flags |= WORD_CAPITAL; /* d'Ouchy */
-    if (address_is_capital(p, n)) {
+    if (is_capital(p, n)) {
         size_t first = address_letter(p, n);
 
         flags |= WORD_CAPITAL;
-        if (first && first < n && address_is_capital(p + first, n - first))
+        if (first && first < n && is_capital(p + first, n - first))
             flags |= WORD_UPPER;
     }
     if (n >= 6 && ends_compound(low, n))

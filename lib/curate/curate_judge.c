@@ -158,23 +158,6 @@ static enum curate_reason make_chat(struct curate_item *it)
     return rc == ERR_OK ? CURATE_KEPT : CURATE_MALFORMED;
 }
 
-void curate_judge_call(struct curate_judge *g, const struct crypto_key *key,
-                       struct curate_item *it)
-{
-    json_ref message = JSON_NONE;
-
-    it->reason = judge_status(it);
-    if (it->reason == CURATE_KEPT)
-        it->reason = make_chat(it);
-    if (it->reason == CURATE_KEPT)
-        it->reason = judge_bodies(g, it, &message);
-    if (it->reason != CURATE_KEPT)
-        return;
-    curate_hash_input(g, key, it->input);
-    curate_hash_answer(g, key, message, it->answer);
-    it->hashed = true;
-}
-
 /* Name and arguments of a function call; arguments by value if they are JSON.
  */
 static void add_function(struct curate_judge *g, const struct json *j,
@@ -232,7 +215,8 @@ void curate_put_message(struct curate_judge *g, const struct json *j,
         add_function(g, j, json_get(j, m, "function_call"));
 }
 
-void curate_hash_input(struct curate_judge *g, const struct crypto_key *key,
+/* Keyed hashes of what makes two calls the same. */
+static void hash_input(struct curate_judge *g, const struct crypto_key *key,
                        unsigned char out[CURATE_HASH])
 {
     static const char *const others[] = { "tools", "functions",
@@ -254,11 +238,28 @@ void curate_hash_input(struct curate_judge *g, const struct crypto_key *key,
     crypto_keyed_hash(key, buf_slice(&g->canonical), out);
 }
 
-void curate_hash_answer(struct curate_judge *g, const struct crypto_key *key,
+static void hash_answer(struct curate_judge *g, const struct crypto_key *key,
                         json_ref message, unsigned char out[CURATE_HASH])
 {
     buf_reset(&g->canonical);
     buf_char(&g->canonical, 'a');
     curate_put_message(g, &g->response, message);
     crypto_keyed_hash(key, buf_slice(&g->canonical), out);
+}
+
+void curate_judge_call(struct curate_judge *g, const struct crypto_key *key,
+                       struct curate_item *it)
+{
+    json_ref message = JSON_NONE;
+
+    it->reason = judge_status(it);
+    if (it->reason == CURATE_KEPT)
+        it->reason = make_chat(it);
+    if (it->reason == CURATE_KEPT)
+        it->reason = judge_bodies(g, it, &message);
+    if (it->reason != CURATE_KEPT)
+        return;
+    hash_input(g, key, it->input);
+    hash_answer(g, key, message, it->answer);
+    it->hashed = true;
 }

@@ -105,11 +105,6 @@ bool curate_schema_fits(const struct json *sj, json_ref schema,
  * appended to g->canonical. */
 void curate_put_message(struct curate_judge *g, const struct json *j,
                         json_ref m);
-/* Keyed hashes of what makes two calls the same. */
-void curate_hash_input(struct curate_judge *j, const struct crypto_key *key,
-                       unsigned char out[CURATE_HASH]);
-void curate_hash_answer(struct curate_judge *j, const struct crypto_key *key,
-                        json_ref message, unsigned char out[CURATE_HASH]);
 
 /* Calls without a conversation whose messages begin with all messages of
  * another such call, or that name the answer they go on from; of calls up to

@@ -15,7 +15,12 @@
 
 #define CHUNK 256
 
-void dedup_list_add(struct dedup_list *l, uint32_t a, uint32_t b)
+struct pair_list { /* of pairs (second << 32 | first) */
+    uint64_t *pair;
+    size_t count, cap;
+};
+
+static void list_add(struct pair_list *l, uint32_t a, uint32_t b)
 {
     void *all = l->pair;
 
@@ -49,9 +54,9 @@ static void verify_chunk(void *ctx, size_t chunk, unsigned worker)
                                       &v->set[v->pair[i] >> 32]);
 }
 
-static struct dedup_list join_lists(struct dedup_list *lists, size_t count)
+static struct pair_list join_lists(struct pair_list *lists, size_t count)
 {
-    struct dedup_list all = { 0 };
+    struct pair_list all = { 0 };
     size_t n = 0, kept = 0;
 
     for (size_t i = 0; i < count; i++)
@@ -73,12 +78,14 @@ static struct dedup_list join_lists(struct dedup_list *lists, size_t count)
     return all;
 }
 
-size_t dedup_verify(struct pool *pool, const struct dedup_set *set,
-                    struct dedup_list *lists, size_t count,
-                    bool (*keep)(struct dedup_overlap o, double limit),
-                    double limit, struct dedup_pair **pairs)
+/* Joins the lists, sorts, and keeps those of which keep says so. The lists are
+ * released. */
+static size_t verify_lists(struct pool *pool, const struct dedup_set *set,
+                           struct pair_list *lists, size_t count,
+                           bool (*keep)(struct dedup_overlap o, double limit),
+                           double limit, struct dedup_pair **pairs)
 {
-    struct dedup_list all = join_lists(lists, count);
+    struct pair_list all = join_lists(lists, count);
     struct verify v = { set, all.pair, all.count, NULL };
     struct dedup_pair *out = mem_array(all.count, sizeof(*out));
     size_t n = 0;
@@ -120,8 +127,8 @@ struct search {
     struct dedup_family family;
     dedup_sign_fn *sign;
     struct dedup_bands bands;
-    uint64_t *bucket;        /* [bands][count]: hash << 32 | set */
-    struct dedup_list *list; /* [bands] */
+    uint64_t *bucket;       /* [bands][count]: hash << 32 | set */
+    struct pair_list *list; /* [bands] */
 };
 
 static void sign_chunk(void *ctx, size_t chunk, unsigned worker)
@@ -153,7 +160,7 @@ static void pair_up(struct search *s, size_t b, uint64_t x, uint64_t y)
     uint32_t first = (uint32_t)x, second = (uint32_t)y;
 
     if (s->set[first].realm == s->set[second].realm)
-        dedup_list_add(&s->list[b], first, second);
+        list_add(&s->list[b], first, second);
 }
 
 static void search_band(void *ctx, size_t b, unsigned worker)
@@ -196,7 +203,7 @@ size_t dedup_pairs(struct pool *pool, const struct dedup_set *set, size_t n,
     if (n)
         pool_run(pool, bands, search_band, &s);
     free(s.bucket);
-    n = dedup_verify(pool, set, s.list, bands, is_alike, threshold, pairs);
+    n = verify_lists(pool, set, s.list, bands, is_alike, threshold, pairs);
     free(s.list);
     return n;
 }
@@ -250,7 +257,7 @@ struct holders {
     double share;
     uint64_t *posting; /* hash << 32 | set, ascending */
     size_t posting_count;
-    struct dedup_list *list; /* one a chunk */
+    struct pair_list *list; /* one a chunk */
 };
 
 static void list_postings(struct holders *h)
@@ -304,7 +311,7 @@ static bool holds(const struct holders *h, const struct dedup_set *a,
 }
 
 static void keep_holders(const struct holders *h, uint32_t i,
-                         struct dedup_list *found, struct dedup_list *out)
+                         struct pair_list *found, struct pair_list *out)
 {
     if (found->count)
         qsort(found->pair, found->count, sizeof(*found->pair), by_value);
@@ -314,14 +321,14 @@ static void keep_holders(const struct holders *h, uint32_t i,
 
         if ((k == 0 || pair != found->pair[k - 1]) &&
             holds(h, &h->set[i], &h->set[other]))
-            dedup_list_add(out, i, other);
+            list_add(out, i, other);
     }
     found->count = 0;
 }
 
 /* If another set holds that share of this one, it has one of any so many. */
 static void search_holders(struct holders *h, uint32_t i,
-                           struct dedup_list *found)
+                           struct pair_list *found)
 {
     const struct dedup_set *a = &h->set[i];
     size_t need = (size_t)ceil(h->share * (double)a->count);
@@ -332,7 +339,7 @@ static void search_holders(struct holders *h, uint32_t i,
             const struct dedup_set *b = &h->set[(uint32_t)h->posting[p]];
 
             if (b != a && (b->count >= a->count || b->cut))
-                dedup_list_add(found, i, (uint32_t)h->posting[p]);
+                list_add(found, i, (uint32_t)h->posting[p]);
         }
 }
 
@@ -341,7 +348,7 @@ static void holders_chunk(void *ctx, size_t chunk, unsigned worker)
 {
     struct holders *h = ctx;
     size_t to = (chunk + 1) * CHUNK < h->count ? (chunk + 1) * CHUNK : h->count;
-    struct dedup_list found = { 0 };
+    struct pair_list found = { 0 };
 
     (void)worker;
     for (size_t i = chunk * CHUNK; i < to; i++) {
@@ -369,14 +376,14 @@ size_t dedup_contained(struct pool *pool, const struct dedup_set *set, size_t n,
         h.count = realm_size(set, h.order, n - at);
         chunks = (h.count + CHUNK - 1) / CHUNK;
         mem_grow(&all, &cap, lists + chunks, sizeof(*h.list));
-        h.list = (struct dedup_list *)all + lists;
+        h.list = (struct pair_list *)all + lists;
         memset(h.list, 0, chunks * sizeof(*h.list));
         list_postings(&h);
         pool_run(pool, chunks, holders_chunk, &h);
         free(h.posting);
         lists += chunks;
     }
-    found = dedup_verify(pool, set, all, lists, is_contained, share, pairs);
+    found = verify_lists(pool, set, all, lists, is_contained, share, pairs);
     free(order);
     free(all);
     return found;

@@ -21,18 +21,5 @@ void dedup_family_make(struct dedup_family *f);
 
 /* Ascending, in place; spare has room for n. */
 void dedup_sort(uint32_t *x, uint32_t *spare, size_t n);
-size_t dedup_unique(uint32_t *x, size_t n);
-
-struct dedup_list { /* of pairs (second << 32 | first) */
-    uint64_t *pair;
-    size_t count, cap;
-};
-void dedup_list_add(struct dedup_list *l, uint32_t a, uint32_t b);
-/* Joins the lists, sorts, and keeps those of which keep says so. The lists are
- * released. */
-size_t dedup_verify(struct pool *pool, const struct dedup_set *set,
-                    struct dedup_list *lists, size_t count,
-                    bool (*keep)(struct dedup_overlap o, double limit),
-                    double limit, struct dedup_pair **pairs);
 
 #endif

@@ -142,7 +142,7 @@ void dedup_sort(uint32_t *x, uint32_t *spare, size_t n)
     }
 }
 
-size_t dedup_unique(uint32_t *x, size_t n)
+static size_t keep_unique(uint32_t *x, size_t n)
 {
     size_t kept = 0;
 
@@ -165,7 +165,7 @@ void dedup_shingle(struct slice text, uint64_t seed, size_t limit,
     mem_grow(&spare, &out->spare_cap, out->count + 1, sizeof(*out->spare));
     out->spare = spare;
     dedup_sort(out->hash, out->spare, out->count);
-    out->count = dedup_unique(out->hash, out->count);
+    out->count = keep_unique(out->hash, out->count);
     out->cut = limit && out->count > limit;
     if (out->cut)
         out->count = limit;

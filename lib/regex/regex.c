@@ -15,7 +15,6 @@
 
 struct regex {
     pcre2_code *code;
-    uint32_t groups;
     bool jit, utf;
     /* What every match begins with, and what it must hold behind that: a text
      * without it need not be matched. Not used with UTF-8. */
@@ -111,7 +110,6 @@ int regex_compile(struct slice pattern, unsigned flags, struct regex **out,
                        pcre_message(error, text));
     r = mem_zalloc(sizeof(*r));
     r->code = code;
-    (void)pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &r->groups);
     r->utf = flags & REGEX_UTF;
     r->jit = !(flags & REGEX_NO_JIT) &&
              pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0;
@@ -126,16 +124,6 @@ void regex_free(struct regex *r)
         return;
     pcre2_code_free(r->code);
     free(r);
-}
-
-bool regex_is_jit(const struct regex *r)
-{
-    return r->jit;
-}
-
-unsigned regex_group_count(const struct regex *r)
-{
-    return r->groups;
 }
 
 struct regex_scratch *regex_scratch_new(void)

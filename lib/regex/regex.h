@@ -41,8 +41,6 @@ struct regex_scratch; /* one thread at a time */
 MUST_CHECK int regex_compile(struct slice pattern, unsigned flags,
                              struct regex **out, struct err *err);
 void regex_free(struct regex *r); /* NULL is fine */
-bool regex_is_jit(const struct regex *r);
-unsigned regex_group_count(const struct regex *r); /* without the whole match*/
 
 /* The bytes that a match can begin with, a bit each. False: not known, or
  * matches may be empty. */

@@ -330,8 +330,3 @@ int store_source(struct store *s, const char *name, int64_t *id,
     *id = sql_int(q, 0);
     return sql_run(q, err);
 }
-
-int store_shrink(struct store *s, struct err *err)
-{
-    return sql_exec(s->db, "PRAGMA incremental_vacuum", err);
-}

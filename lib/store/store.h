@@ -186,8 +186,6 @@ MUST_CHECK int store_outcome_set(struct store *s, int64_t call,
 /* id of a source (a file name, "-", "proxy"), made if absent. */
 MUST_CHECK int store_source(struct store *s, const char *name, int64_t *id,
                             struct err *err);
-/* Gives free pages back to the file system. */
-MUST_CHECK int store_shrink(struct store *s, struct err *err);
 
 /* Curated examples, the input of cluster, finetune and eval. */
 struct store_example {
