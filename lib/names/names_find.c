@@ -17,6 +17,7 @@
 #define REGION_AFTER 48
 #define NEAR 80        /* bytes from a nationality to somebody */
 #define INTRO_BYTES 32 /* "Hello, my name is " */
+#define PEEK_BYTES 96
 #define PEEKS 16       /* words that are looked at together */
 #define LOWER_MAX 2000 /* bytes of a text without capitals */
 
@@ -497,10 +498,8 @@ static bool introduces(struct slice text, size_t i)
 /* The word at i, which is to be judged; its end. */
 static size_t peek_at(struct names_worker *w, struct slice text, size_t i)
 {
-    size_t to = i + 1;
+    size_t to = text.n - i > PEEK_BYTES ? i + PEEK_BYTES : text.n;
 
-    while (to < text.n && to - i < 96 && !is_blank(text.p[to]))
-        to++;
     return names_tokens_add(&w->peek, &w->m->words, text, i, to);
 }
 
@@ -529,14 +528,32 @@ static void judge_peeks(struct names_worker *w, struct slice text,
     names_tokens_begin(&w->peek);
 }
 
-/* The next byte from i on that may begin a capital. */
+/* The next byte from i on that may begin a capital. Eight at once go by that
+ * are ASCII and no capitals. */
 static size_t next_upper(struct slice t, size_t i)
 {
     const unsigned char *p = (const unsigned char *)t.p;
+    const uint64_t ones = UINT64_MAX / 255;
 
-    while (i < t.n && (unsigned)(p[i] - 'A') >= 26 && p[i] < 0xC3)
-        i++;
-    return i;
+    for (;;) {
+        size_t end = t.n - i > 8 ? i + 8 : t.n;
+
+        while (t.n - i >= 8) {
+            uint64_t x;
+
+            memcpy(&x, p + i, sizeof(x));
+            if ((x |
+                 (((x + ones * (0x80 - 'A')) & ~(x + ones * (0x7F - 'Z'))))) &
+                ones * 0x80)
+                break;
+            i += 8;
+            end = t.n - i > 8 ? i + 8 : t.n;
+        }
+        while (i < end && (unsigned)(p[i] - 'A') >= 26 && p[i] < 0xC3)
+            i++;
+        if (i < end || i == t.n)
+            return i;
+    }
 }
 
 /* Where the next word with a capital begins. */

@@ -401,25 +401,27 @@ static size_t begin_name(const struct names_turn *x, struct slice t, size_t i)
                : i;
 }
 
-static bool has_other_script(struct slice t, size_t i)
+/* The next byte at or behind i that is no ASCII. */
+static size_t next_other(struct slice t, size_t i)
 {
-    unsigned char all = 0;
+    uint64_t x;
 
-    for (; i < t.n; i++)
-        all |= (unsigned char)t.p[i];
-    return all >= 0x80;
+    for (; t.n - i >= sizeof(x); i += sizeof(x)) {
+        memcpy(&x, t.p + i, sizeof(x));
+        if (x & UINT64_MAX / 255 * 0x80)
+            break;
+    }
+    while (i < t.n && (unsigned char)t.p[i] < 0x80)
+        i++;
+    return i;
 }
 
 bool names_turn_next(const struct names_words *w, struct slice text, size_t *at,
                      struct slice *out)
 {
-    if (!*at && !has_other_script(text, 0))
-        return false;
-    while (*at + 1 < text.n) {
+    while ((*at = next_other(text, *at)) + 1 < text.n) {
         size_t i = (*at)++, end = 0, from;
-        const struct names_turn *x = (unsigned char)text.p[i] < 0x80
-                                         ? NULL
-                                         : names_turn_at(w, text, i, &end);
+        const struct names_turn *x = names_turn_at(w, text, i, &end);
 
         if (!x)
             continue;

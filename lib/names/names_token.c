@@ -69,30 +69,25 @@ struct word {
     bool first_upper, cased, caseless;
 };
 
-/* Most words: ASCII, small letters behind the first. False if the word at i is
- * another, or goes on. */
-static bool read_plain_word(struct slice t, size_t i, size_t to, struct word *w)
+/* Where most words end: ASCII, small letters behind the first. 0: the word at i
+ * is another, or goes on. */
+static inline size_t plain_end(struct slice t, size_t i, size_t to)
 {
     const unsigned char *p = (const unsigned char *)t.p;
-    unsigned c = i < to ? p[i] : ' ';
-    bool upper = c - 'A' < 26;
+    unsigned c = p[i];
     size_t end = i + 1;
 
     if ((c | 0x20) - 'a' >= 26)
-        return false;
+        return 0;
     while (end < to && (unsigned)(p[end] - 'a') < 26)
         end++;
-    c = end < to ? p[end] : ' ';
-    if (c >= 0x80 || c == '_' || c == '\'' || c == '-' || c - '0' < 10 ||
-        c - 'A' < 26)
-        return false;
-    *w = (struct word){ .end = end,
-                        .letters = (unsigned)(end - i),
-                        .upper = upper,
-                        .parts = 1,
-                        .first_upper = upper,
-                        .cased = true };
-    return true;
+    if (end >= to)
+        return end;
+    c = p[end];
+    return c >= 0x80 || c == '_' || c == '\'' || c == '-' || c - '0' < 10 ||
+                   c - 'A' < 26
+               ? 0
+               : end;
 }
 
 /* Digits alone. */
@@ -115,7 +110,7 @@ static void read_word(struct slice t, size_t i, size_t to, struct word *w)
 {
     bool low = false, fresh = true;
 
-    if (read_plain_word(t, i, to, w) || read_plain_number(t, i, to, w))
+    if (read_plain_number(t, i, to, w))
         return;
     *w = (struct word){ .end = i, .parts = 1 };
     while (i < to) {
@@ -163,6 +158,8 @@ static bool is_glued(struct slice t, size_t start, size_t end)
     char after = end < t.n ? t.p[end] : ' ';
     char next = end + 1 < t.n ? t.p[end + 1] : ' ';
 
+    if (before == ' ' && (after == ' ' || after == ','))
+        return false;
     if (before == '*' && (after == '*' || after == ' ' || after == ':'))
         before = ' '; /* Markdown's bold type */
     if (after == '*' || (after == '<' && (next == '/' || next == 'b')))
@@ -225,7 +222,8 @@ static void look_up(struct names_token *k, struct names_tokens *all,
         own.has = 0;
         f = &own;
     }
-    names_fact_read(f, words, word, FACT_CUES | (asked ? FACT_KEY : 0));
+    names_fact_read(f, words, word,
+                    FACT_CUES | (asked ? FACT_KEY | FACT_ENDS : 0));
     k->hash = f->hash;
     k->cues = f->cues;
     if (asked && (f->has & FACT_LISTS))
@@ -278,16 +276,30 @@ static void set_lists(struct names_tokens *t, struct names_token *k,
         look_up_parts(k, words, text);
 }
 
-static struct names_token *add_token(struct names_tokens *t)
+static void set_all_lists(struct names_tokens *t,
+                          const struct names_words *words, struct slice text)
+{
+    struct names_token *k = t->item + TOKENS_MARGIN;
+
+    for (size_t i = 0; i < t->count; i++)
+        if (k[i].key || k[i].joined)
+            set_lists(t, &k[i], words, text);
+}
+
+static void more_tokens(struct names_tokens *t)
 {
     void *all = t->item;
+
+    mem_grow(&all, &t->cap, t->count + 2 * TOKENS_MARGIN + 1, sizeof(*t->item));
+    t->item = all;
+}
+
+static inline struct names_token *add_token(struct names_tokens *t)
+{
     struct names_token *k;
 
-    if (t->count + 2 * TOKENS_MARGIN + 1 > t->cap) {
-        mem_grow(&all, &t->cap, t->count + 2 * TOKENS_MARGIN + 1,
-                 sizeof(*t->item));
-        t->item = all;
-    }
+    if (t->count + 2 * TOKENS_MARGIN + 1 > t->cap)
+        more_tokens(t);
     k = &t->item[TOKENS_MARGIN + t->count++];
     memset(k, 0, sizeof(*k));
     return k;
@@ -318,6 +330,17 @@ static size_t read_sign(struct names_token *k, struct slice t, size_t i)
     return i + used;
 }
 
+static uint8_t plain_shape(struct slice t, size_t start, size_t end)
+{
+    if (is_glued(t, start, end))
+        return SHAPE_ODD;
+    if (!ascii_is_upper(t.p[start]))
+        return SHAPE_LOWER;
+    return end - start == 1 ? SHAPE_LETTER : SHAPE_CAP;
+}
+
+#define ODD_HASH 77
+
 static bool is_plain_sign(char c)
 {
     return (unsigned char)c < 0x80 && c != '_' && !ascii_is_alnum(c);
@@ -328,10 +351,20 @@ static size_t read_token(struct names_tokens *t,
                          size_t i, size_t to, unsigned gap)
 {
     struct names_token *k = add_token(t);
+    size_t end = plain_end(text, i, to);
     struct word w;
 
     k->start = i;
     k->gap = (uint8_t)gap;
+    if (end) {
+        k->end = end;
+        k->shape = plain_shape(text, i, end);
+        if (k->shape == SHAPE_ODD)
+            k->hash = ODD_HASH;
+        else
+            look_up(k, t, words, text);
+        return end;
+    }
     if (is_plain_sign(text.p[i]))
         return read_sign(k, text, i);
     read_word(text, i, to, &w);
@@ -345,7 +378,7 @@ static size_t read_token(struct names_tokens *t,
         look_up(k, t, words, text);
         k->joined = w.parts > 1 && memchr(text.p + i, '-', w.end - i);
     } else {
-        k->hash = 77;
+        k->hash = ODD_HASH;
     }
     return w.end;
 }
@@ -416,8 +449,7 @@ static void finish_tokens(struct names_tokens *t,
 {
     bool first = begins_sentence(text, from);
 
-    for (size_t i = 0; i < t->count; i++)
-        set_lists(t, &t->item[TOKENS_MARGIN + i], words, text);
+    set_all_lists(t, words, text);
     for (size_t i = 0; i < t->count; i++) {
         struct names_token *k = &t->item[TOKENS_MARGIN + i];
 
@@ -492,8 +524,7 @@ size_t names_tokens_add(struct names_tokens *t, const struct names_words *words,
 void names_tokens_end(struct names_tokens *t, const struct names_words *words,
                       struct slice text)
 {
-    for (size_t i = 0; i < t->count; i++)
-        set_lists(t, &t->item[TOKENS_MARGIN + i], words, text);
+    set_all_lists(t, words, text);
 }
 
 void names_tokens_release(struct names_tokens *t)

@@ -30,6 +30,7 @@ struct note {
     bool account;  /* digits may follow */
     bool glued;    /* letters, too, before it and behind */
     bool lone;     /* a word of the language: only where nothing else is */
+    uint8_t told;  /* bits: its forms, as of a name that is not sure, or is */
     bool ordinary; /* a word of the language: not in code */
     bool unsure;   /* two words of a person that only the tagger tells */
     size_t from;   /* end of the last in a text */
@@ -51,7 +52,7 @@ struct seeker {
     struct note note[NOTES_MAX];
     size_t count;
     struct map *known;  /* phrase: index of its note */
-    struct index index; /* of notes [0, indexed) */
+    struct index index; /* of notes [0, indexed), and of late forms */
     size_t indexed;
     const struct slice *template; /* of the record */
     size_t template_count;
@@ -60,6 +61,7 @@ struct seeker {
     bool glues;          /* some notes are glued */
     struct scrub_known *collects; /* may be NULL */
     struct scrub_locals locals;
+    struct scrub_late late;
     size_t text_used;
     char text[NOTES_MAX * (NOTE_BYTES_MAX + 1)]; /* of the notes */
 };
@@ -112,6 +114,20 @@ static uint16_t *bucket_of(struct index *x, unsigned pair)
     return &x->first[(pair * 40503u >> 8) % BUCKETS];
 }
 
+static void set_pair(void *ctx, unsigned pair)
+{
+    struct index *x = ctx;
+
+    x->bit[pair / 64] |= UINT64_C(1) << pair % 64;
+}
+
+static void clear_pair(void *ctx, unsigned pair)
+{
+    struct index *x = ctx;
+
+    x->bit[pair / 64] = 0;
+}
+
 static void index_fill(struct seeker *k)
 {
     struct index *x = &k->index;
@@ -120,10 +136,11 @@ static void index_fill(struct seeker *k)
         unsigned pair = pair_at(k->note[i].text);
         uint16_t *first = bucket_of(x, pair);
 
-        x->bit[pair / 64] |= UINT64_C(1) << pair % 64;
+        set_pair(x, pair);
         k->note[i].next = *first;
         *first = (uint16_t)(i + 1);
     }
+    scrub_late_pairs(&k->late, set_pair, x);
     k->indexed = k->count;
 }
 
@@ -132,9 +149,10 @@ static void index_clear(struct seeker *k)
     for (size_t i = 0; i < k->indexed; i++) {
         unsigned pair = pair_at(k->note[i].text);
 
-        k->index.bit[pair / 64] = 0;
+        clear_pair(&k->index, pair);
         *bucket_of(&k->index, pair) = 0;
     }
+    scrub_late_pairs(&k->late, clear_pair, &k->index);
     k->indexed = 0;
 }
 
@@ -142,6 +160,7 @@ static void forget(struct seeker *k)
 {
     index_clear(k);
     k->count = k->text_used = k->locals.count = 0;
+    k->late.count = k->late.used = 0;
     k->glues = false;
     map_clear(k->known);
 }
@@ -189,28 +208,6 @@ static bool is_letter(char c)
     return scrub_is_alnum(c) || (unsigned char)c >= 0x80;
 }
 
-/* A letter or digit begins at i; a typographic quote is none. */
-static bool letter_behind(struct slice t, size_t i)
-{
-    size_t used;
-    int32_t cp;
-
-    if (i >= t.n || (unsigned char)t.p[i] < 0x80)
-        return i < t.n && scrub_is_alnum(t.p[i]);
-    cp = utf8_decode(t.p + i, t.n - i, &used);
-    return cp < 0 || scrub_is_letter((uint32_t)cp);
-}
-
-static bool letter_before(struct slice t, size_t i)
-{
-    size_t from = i;
-
-    while (from && i - from < 4 &&
-           ((unsigned char)t.p[from - 1] & 0xC0) == 0x80)
-        from--;
-    return from && letter_behind(t, from - 1);
-}
-
 static void note_form(void *ctx, struct slice form, unsigned how)
 {
     struct seeker *k = ctx;
@@ -225,6 +222,54 @@ static void note_form(void *ctx, struct slice form, unsigned how)
     n->ordinary |= (how & SCRUB_FORM_ORDINARY) != 0;
     if (how & SCRUB_FORM_GLUED)
         n->glued = k->glues = true;
+}
+
+static void tell_late(struct seeker *k)
+{
+    size_t n = k->late.count;
+    bool borne_out = k->borne_out;
+
+    k->late.count = 0;
+    k->borne_out = false;
+    for (size_t i = 0; i < n; i++)
+        scrub_name_pair_forms(k->names, k->late.item[i].first,
+                              k->late.item[i].last, note_form, k);
+    k->late.used = 0;
+    k->borne_out = borne_out;
+}
+
+/* The forms that wait are told where notes have an index by now. */
+static void index_late(struct seeker *k)
+{
+    index_clear(k);
+    tell_late(k);
+    index_fill(k);
+}
+
+/* Before notes are asked about v, or about words in it. */
+static void settle(struct seeker *k, struct slice v)
+{
+    if (k->late.count &&
+        (k->count > NOTES_MAX / 2 || scrub_late_within(&k->late, v))) {
+        if (k->indexed)
+            index_late(k);
+        else
+            tell_late(k);
+    }
+}
+
+static void note_forms(struct seeker *k, struct slice v, bool sure,
+                       struct note *n)
+{
+    uint8_t bit = (uint8_t)(1u << sure);
+    bool late = n && !k->borne_out && !k->indexed && k->count < NOTES_MAX / 2;
+
+    if (n && !k->borne_out) {
+        if (n->told & bit)
+            return;
+        n->told |= bit;
+    }
+    scrub_name_forms(k->names, v, sure, late ? &k->late : NULL, note_form, k);
 }
 
 /* "Yellowstone" of "Yellowstone National Park" is a place, too. */
@@ -260,6 +305,7 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
 
     if (s->class == NAMES_TITLE || s->tier != 1)
         return;
+    settle(k, v);
     if (s->class == NAMES_PERSON && !s->sure && !phrase && begins_place(k, v))
         s->class = NAMES_PLACE;
     n = v.n < SCRUB_NOTE_MIN ? NULL : note_of(k, v, s->class);
@@ -276,42 +322,7 @@ static void note_span(struct seeker *k, struct slice v, struct names_span *s)
             s->class = n->class; /* one phrase, one kind */
     }
     if (s->class == NAMES_PERSON && (s->sure || phrase))
-        scrub_name_forms(k->names, v, s->sure, note_form, k);
-}
-
-/* Of scripts that put no blanks between words, or, behind the word, particles
- * without one. */
-static bool is_joined(int32_t cp, bool behind)
-{
-    return (cp >= 0x0E00 && cp < 0x0F00) || (cp >= 0x1780 && cp < 0x1800) ||
-           (cp >= 0x3040 && cp < 0xA000) ||
-           (behind && cp >= 0xAC00 && cp < 0xD7A4);
-}
-
-/* Two letters of such a script are enough, whatever stands around them. */
-static bool is_whole(struct slice t, size_t start, size_t end)
-{
-    size_t used;
-    bool first, last;
-
-    if (end - start >= 6 && (unsigned char)t.p[start] >= 0xE0 &&
-        (unsigned char)t.p[end - 3] >= 0xE0) {
-        first = is_joined(utf8_decode(t.p + start, 3, &used), false);
-        last = is_joined(utf8_decode(t.p + end - 3, 3, &used), true);
-        return (first || !letter_before(t, start)) &&
-               (last || !letter_behind(t, end));
-    }
-    return !letter_before(t, start) && !letter_behind(t, end);
-}
-
-/* Whole in a document of JSON, where "\n" and the like stand before a word. */
-static bool is_whole_raw(struct slice t, size_t start, size_t end)
-{
-    bool escape =
-        (start >= 2 && t.p[start - 2] == '\\') ||
-        (start >= 6 && t.p[start - 6] == '\\' && t.p[start - 5] == 'u');
-
-    return !letter_behind(t, end) && (escape || !letter_before(t, start));
+        note_forms(k, v, s->sure, n);
 }
 
 /* Where the note that ends at i ends with the digits of an account. */
@@ -341,7 +352,7 @@ static bool holds(struct slice t, struct slice v)
         if (!hit)
             return false;
         from = (size_t)(hit - t.p) + v.n;
-        if (is_whole_raw(t, from - v.n, from))
+        if (scrub_name_is_whole_raw(t, from - v.n, from))
             return true;
     }
     return false;
@@ -427,25 +438,6 @@ static bool is_template(const struct seeker *k, struct slice v,
            !(s->class == NAMES_PERSON && is_full_name(k, v));
 }
 
-/* "Europe/London": who copies it needs the zone, which is no secret. */
-bool scrub_is_zone(struct slice t, size_t start)
-{
-    static const char *const areas[] = { "Africa",   "America",   "Asia",
-                                         "Atlantic", "Australia", "Europe",
-                                         "Indian",   "Pacific",   "US" };
-
-    for (size_t i = 0;
-         start && t.p[start - 1] == '/' && i < sizeof(areas) / sizeof(*areas);
-         i++) {
-        size_t n = strlen(areas[i]), from = start - 1;
-
-        if (from >= n && memcmp(t.p + from - n, areas[i], n) == 0 &&
-            (from == n || !is_letter(t.p[from - n - 1])))
-            return true;
-    }
-    return false;
-}
-
 static bool stays_place(struct slice t, size_t start)
 {
     return scrub_is_zone(t, start) || scrub_is_water(t, start);
@@ -517,8 +509,10 @@ static int take(struct taking *x, struct names_span s)
 
     if (s.class == NAMES_PLACE)
         s.start += scrub_code_before(v);
-    if ((s.class != NAMES_PLACE && s.class != NAMES_ORGANIZATION) ||
-        !is_of_person(x->k, v))
+    if (s.class != NAMES_PLACE && s.class != NAMES_ORGANIZATION)
+        return take_as(x, s);
+    settle(x->k, v);
+    if (!is_of_person(x->k, v))
         return take_as(x, s);
     s.class = NAMES_PERSON;
     x->k->borne_out = true;
@@ -566,7 +560,7 @@ static bool is_noted(const struct seeker *k, struct slice v)
 
 /* "Perth and Turin" is no firm where the record speaks of Perth: bytes of the
  * first town; 0: it may be one. */
-static size_t first_of_towns(const struct seeker *k, struct slice v)
+static size_t first_of_towns(struct seeker *k, struct slice v)
 {
     static const char and[] = " and ";
     size_t n = sizeof(and) - 1;
@@ -576,6 +570,7 @@ static size_t first_of_towns(const struct seeker *k, struct slice v)
     if (!at)
         return 0;
     b = (struct slice){ at + n, v.n - a.n - n };
+    settle(k, v);
     return is_town(k->names, a) && is_town(k->names, b) &&
                    (is_noted(k, a) || is_noted(k, b))
                ? a.n
@@ -656,7 +651,7 @@ static void end(void *worker)
         struct slice v = { k->note[i].text, k->note[i].n };
 
         if (k->note[i].unsure && scrub_locals_bear(&k->locals, v))
-            scrub_name_forms(k->names, v, true, note_form, k);
+            scrub_name_forms(k->names, v, true, NULL, note_form, k);
     }
     index_clear(k);
     index_fill(k);
@@ -692,7 +687,8 @@ static int seek_at(struct sought *s, size_t at, unsigned pair)
             (n->ordinary && scrub_is_code(t, at, at + n->n)))
             continue;
         n->from = with_digits(n, t, at + n->n);
-        if (is_whole(t, at, n->from) && !is_label(s->k, t, at, n->from) &&
+        if (scrub_name_is_whole(t, at, n->from) &&
+            !is_label(s->k, t, at, n->from) &&
             (n->class != NAMES_PLACE || !stays_place(t, at)))
             rc = s->found(s->ctx, n->class, at, n->from, 1);
     }
@@ -733,6 +729,8 @@ static int seek_names(void *worker, struct slice text, scrub_found_fn *found,
         return ERR_OK;
     for (size_t i = 0; i < s.k->indexed; i++)
         s.k->note[i].from = 0;
+    if (scrub_late_glued(&s.k->late, text))
+        index_late(s.k);
     text.n -= SCRUB_SHORT - 1; /* none begins behind */
     for (size_t i = 0; rc == ERR_OK && i < text.n; i += 64) {
         uint64_t starts = ascii_start_bits(text, i);
@@ -741,8 +739,11 @@ static int seek_names(void *worker, struct slice text, scrub_found_fn *found,
             size_t at = i + (size_t)__builtin_ctzll(starts);
             unsigned pair = pair_at(text.p + at);
 
-            if (bit[pair / 64] >> pair % 64 & 1)
-                rc = seek_at(&s, at, pair);
+            if (!(bit[pair / 64] >> pair % 64 & 1))
+                continue;
+            if (scrub_late_stands(&s.k->late, s.text, at))
+                index_late(s.k);
+            rc = seek_at(&s, at, pair);
         }
     }
     return rc == ERR_OK && s.k->glues ? seek_glued(&s) : rc;

@@ -25,12 +25,45 @@ enum {
 };
 /* A form of a name, with what holds of it. Valid during the call. */
 typedef void scrub_form_fn(void *ctx, struct slice form, unsigned how);
+/* Pairs of words that wait for a text in which forms of both may stand: most
+ * never meet one. Texts are read without their case, so this is asked too often
+ * rather than not at all. */
+#define SCRUB_LATE_MAX 12
+struct scrub_late {
+    struct {
+        struct slice first, last; /* in text */
+        struct slice own;         /* form that is known; may be empty */
+    } item[SCRUB_LATE_MAX];
+    size_t count, used;
+    char text[SCRUB_LATE_MAX * 48];
+};
+/* The name v and two of its words. noted: v itself is known. False: its forms
+ * must be told now. */
+bool scrub_late_add(struct scrub_late *l, struct slice v, struct slice first,
+                    struct slice last, bool noted);
+/* Whether a form of a pair, but for a known one, may begin at `at`. */
+bool scrub_late_stands(const struct scrub_late *l, struct slice t, size_t at);
+/* Whether one may stand anywhere within t. */
+bool scrub_late_within(const struct scrub_late *l, struct slice t);
+/* Whether both words may stand in t without anything between them. */
+bool scrub_late_glued(const struct scrub_late *l, struct slice t);
+/* The bytes that forms of pairs begin with, two by two. */
+void scrub_late_pairs(const struct scrub_late *l,
+                      void (*fn)(void *ctx, unsigned pair), void *ctx);
+
 /* The forms that a person's name v takes elsewhere: if it is known for sure all
  * of them, else logins and names of files that hold two words of it which are
- * names to all lists. */
+ * names to all lists. late: where v is sure and noted, forms that hold two of
+ * its words may be left to scrub_name_pair_forms; may be NULL. */
 void scrub_name_forms(const struct names *m, struct slice v, bool sure,
-                      scrub_form_fn *fn, void *ctx);
+                      struct scrub_late *late, scrub_form_fn *fn, void *ctx);
+void scrub_name_pair_forms(const struct names *m, struct slice first,
+                           struct slice last, scrub_form_fn *fn, void *ctx);
 
+/* No letter stands beside [start, end), or the script joins words. */
+bool scrub_name_is_whole(struct slice t, size_t start, size_t end);
+/* In a document of JSON, where "\n" and the like stand before a word. */
+bool scrub_name_is_whole_raw(struct slice t, size_t start, size_t end);
 /* The word [start, end) is part of code: GRACE_PERIOD, t.Price, Price * 3,
  * SELECT Price FROM. */
 bool scrub_is_code(struct slice t, size_t start, size_t end);

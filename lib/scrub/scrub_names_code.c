@@ -171,3 +171,23 @@ bool scrub_is_water(struct slice t, size_t start)
     }
     return false;
 }
+
+/* "Europe/London": who copies it needs the zone, which is no secret. */
+bool scrub_is_zone(struct slice t, size_t start)
+{
+    static const char *const areas[] = { "Africa",   "America",   "Asia",
+                                         "Atlantic", "Australia", "Europe",
+                                         "Indian",   "Pacific",   "US" };
+
+    for (size_t i = 0;
+         start && t.p[start - 1] == '/' && i < sizeof(areas) / sizeof(*areas);
+         i++) {
+        size_t n = strlen(areas[i]), from = start - 1;
+
+        if (from >= n && memcmp(t.p + from - n, areas[i], n) == 0 &&
+            (from == n || (!scrub_is_alnum(t.p[from - n - 1]) &&
+                           (unsigned char)t.p[from - n - 1] < 0x80)))
+            return true;
+    }
+    return false;
+}

@@ -8,6 +8,7 @@
  */
 #include "scrub/scrub_names.h"
 
+#include "base/ascii.h"
 #include "names/names.h"
 #include "scrub/scrub_fake.h"
 #include "scrub/scrub_priv.h"
@@ -21,28 +22,38 @@ static bool is_letter(char c)
     return scrub_is_alnum(c) || (unsigned char)c >= 0x80;
 }
 
+static bool is_mixed(struct slice v)
+{
+    for (size_t i = 0; i + 1 < v.n; i++)
+        if (ascii_is_upper(v.p[i]) && ascii_is_lower(v.p[i + 1]))
+            return true;
+    return false;
+}
+
+static char upper(char c)
+{
+    return (char)(ascii_is_lower(c) ? c & ~0x20 : c);
+}
+
 /* ASCII letters only; words of mixed case keep it as a title. */
 static void add_cased(struct buf *out, struct slice v, enum casing casing)
 {
-    bool mixed = false, fresh = true;
     char *to = buf_reserve(out, v.n);
 
     if (!to)
         return;
-    for (size_t i = 0; i + 1 < v.n; i++)
-        mixed |= v.p[i] >= 'A' && v.p[i] <= 'Z' && v.p[i + 1] >= 'a' &&
-                 v.p[i + 1] <= 'z';
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        bool upper = casing == UPPER || (casing == TITLE && fresh && !mixed);
-
-        fresh = !is_letter(c);
-        if (upper && c >= 'a' && c <= 'z')
-            c = (char)(c & ~0x20);
-        else if ((casing == LOWER || (!upper && !mixed)) && c >= 'A' &&
-                 c <= 'Z')
-            c = (char)(c | 0x20);
-        to[i] = c;
+    if (casing == LOWER) {
+        for (size_t i = 0; i < v.n; i++)
+            to[i] = ascii_lower(v.p[i]);
+    } else if (casing == UPPER) {
+        for (size_t i = 0; i < v.n; i++)
+            to[i] = upper(v.p[i]);
+    } else if (is_mixed(v)) {
+        memcpy(to, v.p, v.n);
+    } else {
+        for (size_t i = 0; i < v.n; i++)
+            to[i] = i && is_letter(v.p[i - 1]) ? ascii_lower(v.p[i])
+                                               : upper(v.p[i]);
     }
     out->len += v.n;
     out->data[out->len] = '\0';
@@ -81,7 +92,8 @@ static bool is_small_word(struct slice word)
 
 struct forms {
     const struct names *m;
-    struct buf text; /* the form in the making */
+    struct scrub_late *late; /* may be NULL */
+    struct buf text;         /* the form in the making */
     scrub_form_fn *fn;
     void *ctx;
 };
@@ -174,17 +186,17 @@ static void tell_words(struct forms *f, struct slice v)
 }
 
 /* "john_smith", "john-smith", "JohnSmith.pdf": nothing but the name has both
- * words so. apart: each word is sought by itself, but for digits behind them.
- */
+ * words so. apart: each word is sought by itself, but for digits behind them;
+ * telling: one of them is no word of the language. */
 static void tell_glued(struct forms *f, struct slice first, struct slice last,
-                       bool apart)
+                       bool apart, bool telling)
 {
     static const char *const between[] = { "_", "-", "." };
 
     for (size_t i = 0; i < (apart ? 1 : 3); i++)
         for (int c = LOWER; c <= UPPER; c++)
             tell_joined(f, first, between[i], last, (enum casing)c);
-    if (!scrub_name_tells(f->m, last) && !scrub_name_tells(f->m, first))
+    if (!telling)
         return;
     tell_joined(f, first, "", last, LOWER);
     tell_joined(f, first, "", last, TITLE);
@@ -193,14 +205,15 @@ static void tell_glued(struct forms *f, struct slice first, struct slice last,
 }
 
 /* "jsmith", "smithj", "SmithJ" */
-static void tell_initial(struct forms *f, struct slice first, struct slice last)
+static void tell_initial(struct forms *f, struct slice first, struct slice last,
+                         bool telling)
 {
     struct slice initial = { first.p, 1 };
 
     if ((unsigned char)first.p[0] >= 0x80)
         return;
     tell_joined(f, initial, ". ", last, TITLE);
-    if (!scrub_name_tells(f->m, last))
+    if (!telling)
         return;
     tell_joined(f, initial, "", last, LOWER);
     tell_joined(f, last, "", initial, LOWER);
@@ -209,16 +222,17 @@ static void tell_initial(struct forms *f, struct slice first, struct slice last)
 
 static void tell_whole(struct forms *f, struct slice first, struct slice last)
 {
-    bool apart = scrub_name_tells(f->m, first) && scrub_name_tells(f->m, last);
+    bool one = scrub_name_tells(f->m, first);
+    bool other = scrub_name_tells(f->m, last), apart = one && other;
 
-    tell_glued(f, first, last, apart);
-    tell_initial(f, first, last);
+    tell_glued(f, first, last, apart, one || other);
+    tell_initial(f, first, last, other);
     if (apart)
         return;
     tell_joined(f, first, " ", last, LOWER);
     tell_joined(f, first, " ", last, TITLE);
     tell_joined(f, first, " ", last, UPPER);
-    if (scrub_name_tells(f->m, first) || scrub_name_tells(f->m, last))
+    if (one || other)
         tell_joined(f, last, ", ", first, LOWER); /* no "price, rose" */
     tell_joined(f, last, ", ", first, TITLE);
     tell_joined(f, last, ", ", first, UPPER);
@@ -234,25 +248,33 @@ static bool is_listed(const struct names *m, struct slice first,
            names_is(m, NAMES_LIST_LAST, last);
 }
 
-static void tell_forms(struct forms *f, struct slice v)
+/* First and last of its words. */
+static bool split(struct slice v, struct slice *first, struct slice *last)
 {
-    const char *comma = memmem(v.p, v.n, ", ", 2);
-    const char *blank = memchr(v.p, ' ', v.n), *end = v.p + v.n;
+    const char *comma = memmem(v.p, v.n, ", ", 2), *end = v.p + v.n;
+    const char *blank = memchr(v.p, ' ', v.n), *back;
+
+    if (comma) {
+        *first = (struct slice){ comma + 2, (size_t)(end - comma - 2) };
+        *last = (struct slice){ v.p, (size_t)(comma - v.p) };
+        return last->n && first->n && !memchr(first->p, ' ', first->n);
+    }
+    if (!blank || blank == v.p)
+        return false;
+    back = memrchr(v.p, ' ', v.n);
+    *first = (struct slice){ v.p, (size_t)(blank - v.p) };
+    *last = (struct slice){ back + 1, (size_t)(end - back - 1) };
+    return last->n > 0;
+}
+
+static void tell_forms(struct forms *f, struct slice v, bool noted)
+{
+    struct slice first, last;
 
     tell_words(f, v);
-    if (comma && comma > v.p &&
-        !memchr(comma + 2, ' ', (size_t)(end - comma - 2))) {
-        if (end > comma + 2)
-            tell_whole(f,
-                       (struct slice){ comma + 2, (size_t)(end - comma - 2) },
-                       (struct slice){ v.p, (size_t)(comma - v.p) });
-    } else if (!comma && blank && blank > v.p) {
-        const char *back = memrchr(v.p, ' ', v.n);
-
-        if (end > back + 1)
-            tell_whole(f, (struct slice){ v.p, (size_t)(blank - v.p) },
-                       (struct slice){ back + 1, (size_t)(end - back - 1) });
-    }
+    if (split(v, &first, &last) &&
+        !(f->late && scrub_late_add(f->late, v, first, last, noted)))
+        tell_whole(f, first, last);
 }
 
 /* O'Neil is ONEIL in accounts and O''Neil in SQL. */
@@ -373,15 +395,15 @@ static void tell_unsure(struct forms *f, struct slice v)
     last = (struct slice){ blank + 1, v.n - first.n - 1 };
     if (!is_listed(f->m, first, last))
         return;
-    tell_glued(f, first, last, false);
+    tell_glued(f, first, last, false, true);
     tell_joined(f, first, " ", last, LOWER);
     tell_joined(f, first, " ", last, UPPER);
 }
 
 void scrub_name_forms(const struct names *m, struct slice v, bool sure,
-                      scrub_form_fn *fn, void *ctx)
+                      struct scrub_late *late, scrub_form_fn *fn, void *ctx)
 {
-    struct forms f = { .m = m, .fn = fn, .ctx = ctx };
+    struct forms f = { .m = m, .late = late, .fn = fn, .ctx = ctx };
     struct buf ascii = { 0 };
 
     if (!sure) {
@@ -389,11 +411,20 @@ void scrub_name_forms(const struct names *m, struct slice v, bool sure,
         buf_release(&f.text);
         return;
     }
-    tell_forms(&f, v);
+    tell_forms(&f, v, true);
     each_apostrophe(&f, v);
     for (int spell = 0; spell < 2; spell++)
         if (put_ascii(v, spell, &ascii))
-            tell_forms(&f, buf_slice(&ascii));
+            tell_forms(&f, buf_slice(&ascii), false);
     buf_release(&ascii);
+    buf_release(&f.text);
+}
+
+void scrub_name_pair_forms(const struct names *m, struct slice first,
+                           struct slice last, scrub_form_fn *fn, void *ctx)
+{
+    struct forms f = { .m = m, .fn = fn, .ctx = ctx };
+
+    tell_whole(&f, first, last);
     buf_release(&f.text);
 }
