@@ -18,7 +18,7 @@
 
 static bool has(struct slice words, const char *word)
 {
-    return memmem(words.p, words.n, word, strlen(word)) != NULL;
+    return words.n && memmem(words.p, words.n, word, strlen(word)) != NULL;
 }
 
 static bool is_birth(struct slice words)
