@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUARANTINED_TOLD 10
 #define TEST_MOST 50 /* percent: more is a slip that cannot be mended */
 
 static const char *decisions, *export_file, *task_name;
@@ -295,7 +294,7 @@ static void call_quarantined(void *ctx, int64_t call, const char *why)
 {
     static int told;
 
-    if (told++ < QUARANTINED_TOLD)
+    if (told++ < CURATE_QUARANTINED_TOLD)
         cli_warn(ctx, "call %lld: %s", (long long)call, why);
 }
 

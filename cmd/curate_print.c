@@ -111,6 +111,18 @@ static void put_rules(const struct curate_result *r,
     buf_char(out, '\n');
 }
 
+/* Labels in the messages of users look like names. */
+static void put_common(const struct curate_result *r, struct buf *out)
+{
+    if (r->common)
+        buf_printf(out,
+                   "%" PRIu64 " replaced value%s in four of five conversations "
+                   "of a kind, as in call %" PRId64
+                   ": if that is the agent's own, name it with --keep\n",
+                   r->common, r->common == 1 ? " stands" : "s stand",
+                   r->common_call);
+}
+
 static void put_table(const struct curate_result *r, struct buf *out)
 {
     static const char *const splits[] = { "  train", "  validation",
@@ -247,6 +259,7 @@ void curate_summary_text(struct cli *cli, const struct curate_result *r,
         cli_note(cli, "the splits are drawn anew");
     put_table(r, out);
     put_rules(r, rules, out);
+    put_common(r, out);
     put_agreement(r, out);
     put_proof(r, out);
     buf_printf(out,
@@ -306,6 +319,18 @@ static void put_agreements(struct json_writer *w, const struct curate_result *r)
     json_end_array(w);
 }
 
+static void put_quarantine(struct json_writer *w, const struct curate_result *r)
+{
+    json_begin_array(w, "quarantined");
+    for (size_t i = 0; i < r->quarantined && i < CURATE_QUARANTINED_TOLD; i++) {
+        json_begin_object(w, NULL);
+        json_put_int(w, "call", r->quarantine[i].call);
+        json_put_string(w, "why", r->quarantine[i].why);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
 static void put_summary(struct json_writer *w, const struct curate_result *r,
                         const struct scrub_rules *rules, double seconds)
 {
@@ -338,6 +363,10 @@ static void put_summary(struct json_writer *w, const struct curate_result *r,
         if (r->by_rule[i])
             json_put_int(w, scrub_rules_name(rules, i), (int64_t)r->by_rule[i]);
     json_end_object(w);
+    json_put_int(w, "common_values", (int64_t)r->common);
+    if (r->common)
+        json_put_int(w, "common_values_call", r->common_call);
+    put_quarantine(w, r);
     json_put_int(w, "corrections", (int64_t)r->corrections);
     json_put_int(w, "corrections_failed", (int64_t)r->uncorrected);
     json_put_string(w, "version", r->version);
@@ -419,6 +448,7 @@ struct leak_report {
     struct buf text;
     struct json_writer *json; /* NULL: text */
     size_t shown;
+    uint64_t *found; /* by value */
 };
 
 static void report_leak(void *ctx, const struct curate_leak *l)
@@ -426,6 +456,7 @@ static void report_leak(void *ctx, const struct curate_leak *l)
     struct leak_report *r = ctx;
     size_t line = r->list->lines[l->value];
 
+    r->found[l->value]++;
     if (r->shown++ >= LEAKS_SHOWN)
         return;
     if (!r->json) {
@@ -461,6 +492,34 @@ static int search(struct cli *cli, struct store *s, struct leak_report *r,
     return rc;
 }
 
+/* One value that stands everywhere hides the others in a list by call. */
+static void put_lines(struct leak_report *r)
+{
+    size_t told = 0;
+
+    if (r->json)
+        json_begin_array(r->json, "lines");
+    for (size_t i = 0; i < r->list->count && told < LEAKS_SHOWN; i++) {
+        size_t line = r->list->lines[i];
+
+        if (!r->found[i])
+            continue;
+        told++;
+        if (r->json) {
+            json_begin_object(r->json, NULL);
+            json_put_int(r->json, "line", (int64_t)line);
+            json_put_int(r->json, "found", (int64_t)r->found[i]);
+            json_end_object(r->json);
+        } else if (r->shown > LEAKS_SHOWN) {
+            buf_printf(&r->text,
+                       "the value of %s:%zu survives %" PRIu64 " times\n",
+                       r->file, line, r->found[i]);
+        }
+    }
+    if (r->json)
+        json_end_array(r->json);
+}
+
 int curate_leaks(struct cli *cli, struct store *s, const char *file, int *code,
                  struct err *err)
 {
@@ -476,10 +535,13 @@ int curate_leaks(struct cli *cli, struct store *s, const char *file, int *code,
         json_begin_document(&w, "slmctl.curate-leaks/1");
         json_begin_array(&w, "leaks");
     }
+    r.found = mem_zalloc((list.count + 1) * sizeof(*r.found));
     if (rc == ERR_OK)
         rc = search(cli, s, &r, &count, &examples, &unsearched, err);
-    if (cli->json) {
+    if (cli->json)
         json_end_array(&w);
+    put_lines(&r);
+    if (cli->json) {
         json_put_int(&w, "found", (int64_t)count);
         json_put_int(&w, "values", (int64_t)list.count);
         json_put_int(&w, "examples", (int64_t)examples);
@@ -505,6 +567,7 @@ int curate_leaks(struct cli *cli, struct store *s, const char *file, int *code,
             *code = EXIT_FAILED;
     }
     buf_release(&r.text);
+    free(r.found);
     leak_list_release(&list);
     return rc;
 }

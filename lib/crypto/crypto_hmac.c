@@ -156,6 +156,7 @@ static void with_fast(const struct hmac *h, struct slice data,
     memcpy(chain, h->u.chain[1], sizeof(chain));
     finish(chain, out, CRYPTO_SHA256_BYTES);
     digest(chain, out);
+    sodium_memzero(chain, sizeof(chain));
 }
 
 #else
@@ -203,9 +204,10 @@ void crypto_hmac_with(const struct crypto_hmac_state *s, struct slice data,
     memcpy(&h, s->bytes, sizeof(h));
     if (h.fast) {
         with_fast(&h, data, out);
-        return;
+    } else {
+        (void)crypto_auth_hmacsha256_update(
+            &h.u.sodium, (const unsigned char *)data.p, data.n);
+        (void)crypto_auth_hmacsha256_final(&h.u.sodium, out);
     }
-    (void)crypto_auth_hmacsha256_update(&h.u.sodium,
-                                        (const unsigned char *)data.p, data.n);
-    (void)crypto_auth_hmacsha256_final(&h.u.sodium, out);
+    sodium_memzero(&h, sizeof(h));
 }

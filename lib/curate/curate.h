@@ -132,6 +132,9 @@ struct curate_agreement {
 };
 #define CURATE_AGREEMENTS 16 /* told: those of most calls */
 
+#define CURATE_QUARANTINED_TOLD 10
+#define CURATE_WHY_BYTES 160
+
 struct curate_result {
     uint64_t fresh; /* calls looked at by this run */
     bool again;     /* all were, since the version changed ... */
@@ -159,6 +162,14 @@ struct curate_result {
     uint64_t corrections; /* answers of outcomes scrubbed by this run */
     uint64_t uncorrected; /* those that could not be scrubbed */
     uint64_t quarantined; /* by this run; calls of it, or older ones */
+    struct curate_quarantine {
+        int64_t call;
+        char why[CURATE_WHY_BYTES];
+    } quarantine[CURATE_QUARANTINED_TOLD]; /* the first of them */
+    /* Values that this run replaced in most conversations of a kind of call:
+     * the template's, it seems; and a call with one. */
+    uint64_t common;
+    int64_t common_call;
 };
 void curate_result_release(struct curate_result *r);
 

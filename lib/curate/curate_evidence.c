@@ -298,7 +298,7 @@ static int read_talk(struct curate_evidence *e, struct job *j, struct err *err)
             break;
         }
         rc = add_bodies(e, j, seen, e->call[t->from + i], err);
-        if (rc < 0)
+        if (rc < 0 && rc != ERR_INVALID)
             rc = err_wrap(err, "call %lld", (long long)e->call[t->from + i]);
     }
     map_free(seen);

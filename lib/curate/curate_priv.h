@@ -29,7 +29,7 @@ struct curate_item {
     bool cut;                     /* not all of it was logged */
     struct buf request, response; /* bodies as logged; once judged, as chat */
     enum curate_reason reason;
-    char why[160]; /* it is QUARANTINED */
+    char why[CURATE_WHY_BYTES]; /* it is QUARANTINED */
     int64_t duplicate_of;
     int64_t supersedes; /* a call written before, dropped for this one */
     unsigned char input[CURATE_HASH], answer[CURATE_HASH];
@@ -37,6 +37,7 @@ struct curate_item {
     char group[2 * CURATE_HASH + 1];
     struct buf clean_request, clean_response;
     struct buf sketch; /* what it is compared by, see curate_sketch */
+    struct buf values; /* hashes of what was replaced, 8 bytes each */
     const struct scrub_known *known; /* of its conversation */
     uint64_t spans;
 };
@@ -153,6 +154,17 @@ bool curate_index_stale(struct curate_index *x, size_t *at, int64_t *call,
 
 /* Are calls with this fault dropped? */
 bool curate_drops(const struct curate_options *o, enum curate_reason r);
+
+/* Values that most conversations of a kind have in common, though they were
+ * replaced: a template's, such as labels in the message of a user, are most
+ * likely no person's. Looked at are the first conversations of each kind. */
+struct curate_common;
+struct curate_common *curate_common_new(void);
+void curate_common_free(struct curate_common *c); /* NULL is fine */
+/* Of an example that was just scrubbed. */
+void curate_common_add(struct curate_common *c, const struct curate_item *it);
+/* How many there are; *call: one that has the first of them. */
+uint64_t curate_common_count(const struct curate_common *c, int64_t *call);
 
 /* Writes what a pass has found. */
 struct curate_writer {

@@ -23,7 +23,8 @@
 #define REPEATED_SHARE .5
 #define RUN_WORDS 10
 #define LANGUAGE_LETTERS 24 /* before a script counts */
-#define LANGUAGE_WORDS 6    /* the same, of common words of a language */
+#define LANGUAGE_WORDS 5    /* the same, of common words of a language */
+#define LANGUAGE_WORD_MAX 8 /* bytes of the longest of them */
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
@@ -292,41 +293,63 @@ static int main_script(struct slice text)
     return all >= LANGUAGE_LETTERS && count[best] * 3 >= all * 2 ? best : -1;
 }
 
-/* Languages by their commonest words that no other has. */
+/* Languages by their commonest words; some have several. */
+static const char *const languages[] = {
+    " the and of is you with that this are it to for be have not what can will "
+    "your i do how please which was from my should on an they would there ",
+    " der die das und nicht ist ein eine einen mit ich den zu auf für von wie "
+    "wir sie es auch wird mir diese dieser bitte sein haben habe kann dem des "
+    "im bei oder wenn aber noch ",
+    " le les la et est pas une un dans vous pour des du que qui je il sur mon "
+    "ma mes votre avec ce cette sont au aux ne se nous comment de en plus ",
+    " el los la y una un por del las su muy pero que en es para con no lo se "
+    "mi "
+    "como más está qué cómo puedo tengo me al de ",
+    " il di che non sono della gli anche nel ma per una un è con mi del le si "
+    "come alla posso ho dei ed più questo quando la ",
+    " de het een niet van zijn voor ik maar dat en is op te met je mijn wat "
+    "hoe "
+    "kan aan bij ook naar er heb ",
+    " o os uma um para com por mais ao em do da dos não que meu minha se como "
+    "é "
+    "você está na no de ",
+};
+#define LANGUAGES (sizeof(languages) / sizeof(*languages))
+
+static bool has_word(const char *list, const char *word, size_t n)
+{
+    char sought[LANGUAGE_WORD_MAX + 3];
+
+    if (n > LANGUAGE_WORD_MAX)
+        return false;
+    sought[0] = ' ';
+    for (size_t i = 0; i < n; i++)
+        sought[i + 1] =
+            word[i] >= 'A' && word[i] <= 'Z' ? (char)(word[i] | 0x20) : word[i];
+    sought[n + 1] = ' ';
+    sought[n + 2] = '\0';
+    return strstr(list, sought);
+}
+
+/* -1: too few words to say, or of another language nearly as many. */
 static int main_language(struct slice text)
 {
-    static const char *const words[][10] = {
-        { "the", "and", "of", "is", "you", "with", "that", "this", "are",
-          "it" },
-        { "der", "und", "nicht", "ist", "ein", "eine", "das", "mit", "ich",
-          "den" },
-        { "le", "les", "et", "est", "pas", "une", "dans", "vous", "pour",
-          "des" },
-        { "el", "los", "y", "una", "por", "del", "las", "su", "muy", "pero" },
-        { "il", "di", "che", "non", "sono", "della", "gli", "anche", "nel",
-          "ma" },
-        { "de", "het", "een", "niet", "van", "zijn", "voor", "ik", "maar",
-          "dat" },
-        { "o", "os", "uma", "para", "com", "por", "mais", "ao", "em", "do" },
-    };
-    size_t hits[sizeof(words) / sizeof(*words)] = { 0 }, at = 0, n, best = 0;
-    size_t next = 0;
+    size_t hits[LANGUAGES] = { 0 }, at = 0, n, best = 0, next = 0;
 
     while ((n = next_word(text, &at)) > 0) {
-        for (size_t l = 0; l < sizeof(words) / sizeof(*words); l++)
-            for (size_t w = 0; w < 10; w++)
-                hits[l] += strlen(words[l][w]) == n &&
-                           strncasecmp(words[l][w], text.p + at, n) == 0;
+        for (size_t l = 0; l < LANGUAGES; l++)
+            hits[l] += has_word(languages[l], text.p + at, n);
         at += n;
     }
-    for (size_t l = 1; l < sizeof(words) / sizeof(*words); l++)
+    for (size_t l = 1; l < LANGUAGES; l++)
         if (hits[l] > hits[best])
             best = l;
-    for (size_t l = 0; l < sizeof(words) / sizeof(*words); l++)
+    for (size_t l = 0; l < LANGUAGES; l++)
         if (l != best && hits[l] > next)
             next = hits[l];
-    return hits[best] >= LANGUAGE_WORDS && hits[best] >= 2 * next ? (int)best
-                                                                  : -1;
+    return hits[best] >= LANGUAGE_WORDS && 2 * hits[best] >= 3 * next + 3
+               ? (int)best
+               : -1;
 }
 
 static bool is_foreign(const struct curate_answer *a)

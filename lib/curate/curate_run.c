@@ -28,6 +28,7 @@ struct run {
     struct curate_writer writer;
     struct curate_evidence *evidence;
     struct curate_dialogues *dialogues;
+    struct curate_common *common;
     struct scrub_worker **scrubber; /* of judges */
     struct curate_item *item;       /* CURATE_BATCH_CALLS */
     size_t count;
@@ -41,7 +42,7 @@ static const char select_calls[] =
     "open_text(extra, 'logged.extra', id), workload FROM call WHERE id > ? "
     "AND id <= ? ORDER BY id";
 
-#define ITEM_BUFS 9
+#define ITEM_BUFS 10
 
 /* All buffers of an item. */
 static void item_bufs(struct curate_item *it, struct buf *b[ITEM_BUFS])
@@ -50,6 +51,7 @@ static void item_bufs(struct curate_item *it, struct buf *b[ITEM_BUFS])
         &it->dialect,       &it->status,         &it->finish,
         &it->client,        &it->workload,       &it->conversation,
         &it->clean_request, &it->clean_response, &it->sketch,
+        &it->values,
     };
 
     memcpy(b, all, sizeof(all));
@@ -113,6 +115,8 @@ static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
     rc = store_body_get(k->s, request, &it->request, k->err);
     if (rc == ERR_OK)
         rc = store_blob_get(k->s, sql_int(q, 11), &it->response, k->err);
+    if (rc == ERR_INVALID)
+        return rc; /* a key that is not given is no fault of a call */
     return rc < 0 ? err_wrap(k->err, "call %lld", (long long)it->id) : ERR_OK;
 }
 
@@ -172,6 +176,15 @@ static int gather(struct run *k)
     return rc;
 }
 
+static void note_value(struct curate_item *it, struct slice document,
+                       const struct scrub_span *s)
+{
+    uint64_t value =
+        hash64(document.p + s->start, s->end - s->start, s->rule) | 1;
+
+    buf_add(&it->values, &value, sizeof(value));
+}
+
 static void scrub_task(void *ctx, size_t task, unsigned worker)
 {
     struct run *k = ctx;
@@ -198,8 +211,10 @@ static void scrub_task(void *ctx, size_t task, unsigned worker)
         it->reason = CURATE_QUARANTINED;
         (void)snprintf(it->why, sizeof(it->why), "%.150s", err.msg);
     }
-    for (size_t i = 0; rc == ERR_OK && i < count; i++)
+    for (size_t i = 0; rc == ERR_OK && i < count; i++) {
         j->by_rule[spans[i].rule]++;
+        note_value(it, in[spans[i].document], &spans[i]);
+    }
     if (rc == ERR_OK && k->o->vault)
         scrub_vault_take(k->o->vault, j->scrubber);
     it->spans = rc < 0 ? 0 : count;
@@ -266,6 +281,12 @@ static void count_quarantined(struct run *k)
 
         if (it->reason != CURATE_QUARANTINED)
             continue;
+        if (k->r->quarantined < CURATE_QUARANTINED_TOLD) {
+            struct curate_quarantine *q = &k->r->quarantine[k->r->quarantined];
+
+            q->call = it->id;
+            memcpy(q->why, it->why, sizeof(q->why));
+        }
         k->r->quarantined++;
         if (k->o->quarantined)
             k->o->quarantined(k->o->ctx, it->id, it->why);
@@ -286,6 +307,9 @@ static int run_batches(struct run *k, uint64_t total)
             break;
         k->high = k->item[k->count - 1].id;
         k->r->fresh += k->count;
+        for (size_t i = 0; i < k->count; i++)
+            if (k->item[i].reason == CURATE_KEPT)
+                curate_common_add(k->common, &k->item[i]);
         count_quarantined(k);
         progress_update(k->o->progress, "curate", k->r->fresh, total, NULL);
         if (stop_requested())
@@ -443,6 +467,7 @@ static int begin_workers(struct run *k)
     const struct crypto_key *key = k->o->key;
     size_t rules = scrub_rules_count(k->o->rules);
 
+    k->common = curate_common_new();
     k->pool = pool_new(k->o->threads);
     k->threads = pool_threads(k->pool);
     k->judge = mem_zalloc(k->threads * sizeof(*k->judge));
@@ -495,6 +520,7 @@ static void end_workers(struct run *k)
     curate_index_free(k->writer.index);
     curate_evidence_free(k->evidence);
     curate_dialogues_free(k->dialogues);
+    curate_common_free(k->common);
     pool_free(k->pool);
     crypto_wipe(&k->hash_key, sizeof(k->hash_key));
     crypto_wipe(&k->sketch_key, sizeof(k->sketch_key));
@@ -588,8 +614,10 @@ static int run_all(struct run *k)
         rc = bring_back_orphans(k);
     if (rc == ERR_OK)
         rc = run_batches(k, (uint64_t)total);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
+        k->r->common = curate_common_count(k->common, &k->r->common_call);
         rc = bring_back_corrected(k);
+    }
     if (rc == ERR_OK)
         rc = bring_back_orphans(k);
     if (rc == ERR_OK)

@@ -170,6 +170,8 @@ static int read_call(struct curate_turns *k, struct curate_said *out,
     buf_reset(&k->reply);
     *out = (struct curate_said){ sql_int(q, 0), 0 };
     rc = store_body_get(k->store, request, &k->body, err);
+    if (rc == ERR_INVALID)
+        return rc;
     if (rc < 0)
         return err_wrap(err, "call %lld", (long long)out->call);
     if (!k->body.len || !read_chat(k, sql_text(q, 1), &out->node))

@@ -8,6 +8,7 @@
 #include "scrub/scrub_fake.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
@@ -50,24 +51,50 @@ static int parse(const char *text, struct slice *type, enum scrub_action *out,
                    text);
 }
 
-#define TYPES_TOLD 12
+#define TYPES_TOLD 3
+#define TYPE_BYTES 32
 
-/* Of all types those that begin alike, for who mistyped one. */
+/* Letters to change, put in or take out (Levenshtein). */
+static unsigned distance(struct slice a, const char *b)
+{
+    unsigned row[TYPE_BYTES + 1];
+    size_t n = strlen(b);
+
+    if (n > TYPE_BYTES)
+        return UINT_MAX;
+    for (unsigned i = 0; i <= n; i++)
+        row[i] = i;
+    for (unsigned k = 0; k < a.n; k++) {
+        unsigned corner = row[0];
+
+        row[0] = k + 1;
+        for (size_t i = 0; i < n; i++) {
+            unsigned change = corner + ((a.p[k] ^ b[i]) & ~0x20 ? 1 : 0);
+            unsigned one = (row[i] < row[i + 1] ? row[i] : row[i + 1]) + 1;
+
+            corner = row[i + 1];
+            row[i + 1] = change < one ? change : one;
+        }
+    }
+    return row[n];
+}
+
+/* The types that are nearest to it, for who mistyped one. */
 static void list_types(const struct scrub_rules *r, struct slice like,
                        struct buf *out)
 {
-    size_t told = 0;
+    size_t most = like.n < TYPE_BYTES ? like.n / 2 : 0, told = 0;
 
-    for (size_t i = 0; i < r->count && told < TYPES_TOLD; i++) {
-        const char *type = r->rule[i].type;
-        bool seen = !like.n || strncasecmp(type, like.p, 1) != 0;
+    for (unsigned far = 0; far <= most && told < TYPES_TOLD; far++)
+        for (size_t i = 0; i < r->count && told < TYPES_TOLD; i++) {
+            const char *type = r->rule[i].type;
+            bool seen = r->rule[i].replaced || distance(like, type) != far;
 
-        for (size_t k = 0; k < i && !seen; k++)
-            seen = strcmp(r->rule[k].type, type) == 0;
-        if (seen || r->rule[i].replaced)
-            continue;
-        buf_printf(out, "%s%s", told++ ? ", " : ", as ", type);
-    }
+            for (size_t k = 0; k < i && !seen; k++)
+                seen = strcmp(r->rule[k].type, type) == 0;
+            if (!seen)
+                buf_printf(out, "%s%s", told++ ? ", " : "; near to it: ", type);
+        }
 }
 
 static int apply(struct scrub_rules *r, const char *text, struct err *err)

@@ -79,8 +79,10 @@ void scrub_known_add(struct scrub_known *k, uint32_t rule, struct slice value)
     char key[sizeof(rule) + KNOWN_BYTES_MAX];
     bool added;
 
-    if (value.n > KNOWN_BYTES_MAX)
+    if (value.n > KNOWN_BYTES_MAX) {
+        k->full = true;
         return;
+    }
     memcpy(key, &rule, sizeof(rule));
     memcpy(key + sizeof(rule), value.p, value.n);
     (void)place_of(k, k->values, key, sizeof(rule) + value.n, &added);
@@ -92,8 +94,10 @@ void scrub_known_add_name(struct scrub_known *k, struct slice value,
     uint64_t is = class | (sure ? SURE : 0), *at;
     bool added;
 
-    if (value.n > KNOWN_BYTES_MAX)
+    if (value.n > KNOWN_BYTES_MAX) {
+        k->full = true;
         return;
+    }
     at = place_of(k, k->names, value.p, value.n, &added);
     if (at && (added || (sure && !(*at & SURE))))
         *at = is;

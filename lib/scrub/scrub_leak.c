@@ -225,6 +225,8 @@ static void search_text(struct look *k)
     scrub_leak_fold(k->text, &folded);
     if (folded.len == k->text.n)
         scrub_leak_set_scan(k->leaks->plain, buf_slice(&folded), value_hit, k);
+    else
+        k->budget->missed += k->text.n;
     buf_release(&folded);
     search_numbers(k);
 }

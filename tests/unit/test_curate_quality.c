@@ -119,6 +119,37 @@ START_TEST(prose_that_repeats_itself_is_told_from_lists)
 }
 END_TEST
 
+/* A sentence of some sixty letters is enough. */
+START_TEST(languages_of_short_texts_are_told_apart)
+{
+    static const char *const texts[] = {
+        "I think that the weather will be fine tomorrow and you should not "
+        "take an umbrella with you.",
+        "Bitte antworte mir auf diese Frage, wie wird das Wetter morgen in der "
+        "Stadt sein?",
+        "Pouvez-vous me dire quel temps il fera demain dans la ville, et si je "
+        "dois prendre un parapluie avec moi pour le voyage ?",
+        "¿Puede decirme qué tiempo hará mañana en la ciudad y si tengo que "
+        "llevar un paraguas para el viaje?",
+        "Puoi dirmi che tempo farà domani nella città, e se per il viaggio "
+        "devo portare anche un ombrello con me? Non sono di qui.",
+        "Kun je me zeggen hoe het weer morgen in de stad zal zijn, en of ik "
+        "een paraplu moet meenemen?",
+        "Você pode me dizer como vai estar o tempo amanhã na cidade e se não "
+        "preciso de uma sombrinha para a viagem?",
+    };
+    uint64_t changed;
+    size_t n = sizeof(texts) / sizeof(*texts);
+
+    ck_assert_int_eq(curate_filters_parse("language", &changed, NULL), 0);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < n; k++)
+            ck_assert_msg(strcmp(judge(texts[i], texts[k], false, changed),
+                                 i == k ? "kept" : "language") == 0,
+                          "%zu %zu", i, k);
+}
+END_TEST
+
 START_TEST(languages_are_told_apart_if_asked)
 {
     static const char english[] =
@@ -322,6 +353,7 @@ int main(void)
     tcase_add_test(c, each_fault_has_its_name);
     tcase_add_test(c, prose_that_repeats_itself_is_told_from_lists);
     tcase_add_test(c, languages_are_told_apart_if_asked);
+    tcase_add_test(c, languages_of_short_texts_are_told_apart);
     tcase_add_test(c, filters_are_changes_to_the_default);
     tcase_add_test(c, conditions_compare_outcomes);
     tcase_add_test(c, moods_are_opinions_and_not_labels);
