@@ -15,22 +15,6 @@ static char *scrub(const char *text)
     return scrub_fixture_text(rules, "s", slice_of(text), NULL);
 }
 
-static void check_stays(const char *text, const char *value)
-{
-    char *out = scrub(text);
-
-    ck_assert_msg(strstr(out, value), "%s goes: %s", value, out);
-    free(out);
-}
-
-static void check_gone(const char *text, const char *value)
-{
-    char *out = scrub(text);
-
-    ck_assert_msg(!strstr(out, value), "%s stays in %s", value, out);
-    free(out);
-}
-
 #define GRACE "{\"customer_name\":\"Grace May\",\"q\":\""
 
 START_TEST(a_name_that_is_a_word_renames_no_code)
