@@ -90,11 +90,19 @@ static bool goes_on_surely(const struct names_token *t)
              t[1].gap == 2));
 }
 
+/* "Bo", "Ed": first names that lists of words have, not of names. */
+static bool is_short_given(const struct names_token *t)
+{
+    return t->shape == SHAPE_CAP && t->end - t->start == 2 &&
+           !(t->lists & W_COMMON) && !is(t, CUE_PARTICLE) &&
+           (t[1].lists & W_LAST) && !(t[1].lists & W_COMMON);
+}
+
 /* "May" of "May Lee": a first name that is a word, beside a surname. */
 static bool is_doubtful_pair(const struct names_token *t)
 {
-    return may_name(t) && (t->lists & W_GIVEN) && t[1].gap == 1 &&
-           t[1].shape == t->shape && goes_on_surely(&t[1]) &&
+    return may_name(t) && ((t->lists & W_GIVEN) || is_short_given(t)) &&
+           t[1].gap == 1 && t[1].shape == t->shape && goes_on_surely(&t[1]) &&
            !names_is_capital(&t[2]);
 }
 
@@ -224,6 +232,18 @@ static void after_label(struct names_token *k)
         take_name(next, looks_named, true);
 }
 
+/* "May Hunt." behind "my name is": nothing else ends there. */
+static bool is_whole_name(const struct names_token *t)
+{
+    const unsigned other = W_TECH | W_CONTINENT | W_NATION | W_ORG;
+
+    return t->shape == SHAPE_CAP && t[1].shape == SHAPE_CAP && t[1].gap == 1 &&
+           t[-1].gap != 2 && !is(t, CUE_SELF | CUE_NEVER) &&
+           !((t->lists | t[1].lists) & other) && (t[1].lists & W_LAST) &&
+           (t[2].shape == SHAPE_PUNCT || t[2].shape == SHAPE_EDGE ||
+            t[2].gap == 2);
+}
+
 /* "my name is X", "his last name is X", "I am X", "call me X", "this is X" */
 static void after_phrase(struct names_token *k)
 {
@@ -231,6 +251,8 @@ static void after_phrase(struct names_token *k)
 
     if (named && is(&k[-2], CUE_PART))
         take_name(k + 1, may_name, true);
+    else if (named && is(&k[-2], CUE_MY) && is_whole_name(k + 1))
+        mark(k + 1, k + 3, true);
     else if (named || (is(k, CUE_ME) && is(&k[-1], CUE_CALL)) ||
              is(k, CUE_NAMED))
         take_name(k + 1, looks_named, named && is(&k[-2], CUE_MY));

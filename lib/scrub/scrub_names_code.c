@@ -98,6 +98,18 @@ static bool is_member(struct slice t, size_t start)
             t.p[start - 2] == ')');
 }
 
+/* "Grace.open(", "Price[" */
+static bool before_call(struct slice t, size_t end)
+{
+    size_t i = end + 1;
+
+    if (end + 1 >= t.n || t.p[end] != '.')
+        return end + 1 < t.n && t.p[end] == '[' && t.p[end + 1] != ' ';
+    while (i < t.n && (scrub_is_alnum(t.p[i]) || t.p[i] == '_'))
+        i++;
+    return i > end + 1 && i < t.n && t.p[i] == '(';
+}
+
 bool scrub_is_code(struct slice t, size_t start, size_t end)
 {
     bool loud = is_upper(t.p[end - 1]); /* where all is, keywords are words */
@@ -105,7 +117,7 @@ bool scrub_is_code(struct slice t, size_t start, size_t end)
     return (start && t.p[start - 1] == '_') || (end < t.n && t.p[end] == '_') ||
            is_member(t, start) || behind_keyword(t, start, loud) ||
            (!loud && before_keyword(t, end)) || before_operator(t, end) ||
-           behind_operator(t, start);
+           behind_operator(t, start) || before_call(t, end);
 }
 
 /* "San Diego" of "San Diego County": others name the place alone, and the

@@ -25,6 +25,7 @@ START_TEST(a_name_that_is_a_word_renames_no_code)
     check_stays(GRACE "x = 2 * May\"}", "2 * May");
     check_stays(GRACE "row.May is nil\"}", "row.May");
     check_stays(GRACE "Grace = 5\"}", "Grace = 5");
+    check_stays(GRACE "Grace.open(1); May[0]\"}", "Grace.open(1); May[0]");
 }
 END_TEST
 
@@ -46,6 +47,17 @@ START_TEST(a_surname_of_two_letters_goes)
     check_stays("{\"last_name\":\"So\",\"q\":\"So it is\"}", "So it is");
     check_stays("{\"last_name\":\"Ng\",\"q\":\"4 ng of NG-12\"}",
                 "4 ng of NG-12");
+}
+END_TEST
+
+START_TEST(who_says_its_name_is_known_whatever_lists_say)
+{
+    check_gone("My name is Bo Li. I asked.", "Bo Li");
+    check_gone("Name: Bo Li", "Bo Li");
+    check_gone("My name is May Hunt.", "May Hunt");
+    check_gone("My name is Ed Oh, hello", "Ed Oh");
+    check_stays("The name is New Order. My name is not important.",
+                "New Order. My name is not important.");
 }
 END_TEST
 
@@ -181,6 +193,7 @@ int main(void)
     tcase_add_test(c, a_name_that_is_a_word_renames_no_code);
     tcase_add_test(c, a_name_that_is_a_word_goes_where_it_is_a_name);
     tcase_add_test(c, a_surname_of_two_letters_goes);
+    tcase_add_test(c, who_says_its_name_is_known_whatever_lists_say);
     tcase_add_test(c, a_row_of_a_table_is_somebody);
     tcase_add_test(c, a_handle_of_two_names_is_somebody);
     tcase_add_test(c, an_address_elsewhere_bears_a_name_out);
