@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static uint64_t bits(const char *counts)
 {
@@ -235,6 +236,71 @@ START_TEST(no_match_of_any_rule_is_denied)
 }
 END_TEST
 
+#define GATE_LITERALS 24
+#define GATE_LENGTH 6
+
+struct gate_hits {
+    uint32_t id[4096];
+    size_t end[4096], count;
+};
+
+static void gate_hit(void *ctx, uint32_t id, size_t end)
+{
+    struct gate_hits *h = ctx;
+
+    ck_assert_uint_lt(h->count, 4096);
+    h->id[h->count] = id;
+    h->end[h->count++] = end;
+}
+
+static void draw_text(struct rng *r, char *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = "abAB1_"[rng_below(r, 6)];
+    out[n] = '\0';
+}
+
+/* What a search for one literal after the other finds, in the gate's order. */
+static void seek_slowly(char literal[][GATE_LENGTH + 1], const char *text,
+                        struct gate_hits *out)
+{
+    for (size_t end = 1; text[end - 1]; end++)
+        for (size_t n = GATE_LENGTH; n > 0; n--)
+            for (uint32_t i = GATE_LITERALS; n <= end && i-- > 0;)
+                if (strlen(literal[i]) == n &&
+                    !strncasecmp(text + end - n, literal[i], n))
+                    gate_hit(out, i, end);
+}
+
+START_TEST(literals_are_told_from_the_first_end_on_the_longest_first)
+{
+    static struct gate_hits fast, slow;
+    struct rng r;
+
+    rng_init(&r, 7);
+    for (int round = 0; round < 200; round++) {
+        char literal[GATE_LITERALS][GATE_LENGTH + 1], text[80];
+        struct scrub_gate *g = scrub_gate_new();
+
+        fast.count = slow.count = 0;
+        for (uint32_t i = 0; i < GATE_LITERALS; i++) {
+            draw_text(&r, literal[i], 1 + rng_below(&r, GATE_LENGTH));
+            scrub_gate_add(g, slice_of(literal[i]), i, false);
+        }
+        ck_assert_int_eq(scrub_gate_build(g, NULL), 0);
+        draw_text(&r, text, rng_below(&r, sizeof(text)));
+        scrub_gate_scan(g, slice_of(text), gate_hit, &fast);
+        seek_slowly(literal, text, &slow);
+        ck_assert_uint_eq(fast.count, slow.count);
+        for (size_t i = 0; i < fast.count; i++) {
+            ck_assert_uint_eq(fast.end[i], slow.end[i]);
+            ck_assert_uint_eq(fast.id[i], slow.id[i]);
+        }
+        scrub_gate_free(g);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -244,5 +310,7 @@ int main(void)
     tcase_add_test(c, what_every_match_holds_is_read);
     tcase_add_test(c, edges_of_matches_are_read);
     tcase_add_test(c, no_match_of_any_rule_is_denied);
+    tcase_add_test(c,
+                   literals_are_told_from_the_first_end_on_the_longest_first);
     return suite_run("scrub_shape", c);
 }
