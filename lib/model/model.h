@@ -215,6 +215,114 @@ MUST_CHECK int model_generate_batch(struct model *m, struct model_job *jobs,
                                     struct err *err);
 
 /*
+ * Serving: many sequences that begin and end between passes, with adapters of
+ * their own over one base.
+ */
+
+/* Adapters over one base, numbered from 1; 0 is the bare base. Each has
+ * buffers of its own, so that sequences of several run in one pass and have
+ * the bits that they would have alone. */
+#define MODEL_BANK_ADAPTERS 256
+#define MODEL_BANK_IN_PASS 16 /* different ones; others wait for a pass */
+#define MODEL_HASH_BYTES 16
+struct model_bank;
+/* PEFT directories (rsLoRA, DoRA too) or GGUF files over m, which was loaded
+ * without an adapter. ERR_UNSUPPORTED names what would change the base
+ * (modules_to_save), ERR_FORMAT shapes of another base. */
+MUST_CHECK int model_bank_new(struct model *m, const char *const *dirs,
+                              size_t count, struct model_bank **out,
+                              struct err *err);
+void model_bank_free(struct model_bank *b); /* NULL is fine; before m */
+size_t model_bank_count(const struct model_bank *b);
+/* Of what adapter i (from 1) computes with, not of its name. */
+const unsigned char *model_bank_hash(const struct model_bank *b, size_t i);
+
+/* A decoded token. */
+struct model_token {
+    int32_t id;
+    bool stop;        /* ends the text and is no part of it */
+    float logp;       /* as the model itself has it */
+    float margin;     /* with details: log p of the best id allowed less that of
+                       * the second, by the model itself; INFINITY where one id
+                       * was allowed. Else NAN */
+    uint32_t allowed; /* with details: ids to choose from */
+    const int32_t *top_ids; /* likeliest first, the form apart */
+    const float *top_logp;
+    unsigned top;
+};
+enum model_end {
+    MODEL_END_STOP, /* a stop token */
+    MODEL_END_FORM, /* the text is complete */
+    MODEL_END_LENGTH,
+    MODEL_END_CALLER,
+    MODEL_END_FAILED
+};
+
+#define MODEL_SESSION_SLOTS 256
+#define MODEL_SESSION_TOP 20 /* likeliest ids that a token can come with */
+struct model_session_options {
+    size_t slots;       /* sequences at once; fewer if memory says so */
+    size_t capacity;    /* tokens of a sequence; 0: the model's context */
+    size_t cache_bytes; /* of all slots; 0: 1.5 GiB */
+    size_t pass_rows;   /* 0: 1,024 */
+    const struct model_bank *bank; /* NULL: the model as it is */
+    uint64_t salt;      /* prefixes are shared under equal salts alone: what
+                         * the ids mean (a template's hash) */
+    bool keep_prefixes; /* what ended stays, to be gone on with */
+};
+/* One at a time over a model that does nothing else in between; not for two
+ * threads. */
+struct model_session;
+MUST_CHECK int model_session_open(struct model *m,
+                                  const struct model_session_options *o,
+                                  struct model_session **out, struct err *err);
+/* Nothing is called back. NULL is fine. */
+void model_session_close(struct model_session *s);
+
+struct model_ask {
+    const int32_t *prompt; /* copied */
+    size_t prompt_count;
+    size_t adapter;                 /* of the bank */
+    struct model_sampling sampling; /* what it points to must stay */
+    size_t
+        number;   /* of the sequence: keys its random numbers beside the seed */
+    bool details; /* margins cost a look at all logits */
+    unsigned top; /* likeliest ids with each token; implies details */
+    /* Either may be NULL. on_token returns nonzero to end it. They may ask
+     * for anything of the session but a step or its close. */
+    int (*on_token)(void *ctx, const struct model_token *t);
+    /* err is NULL but for MODEL_END_FAILED: one sequence failed, others go
+     * on. The slot is free again. */
+    void (*on_end)(void *ctx, enum model_end why, const struct err *err);
+    void *ctx;
+};
+/* ERR_BUSY: no slot is free. ERR_LIMIT: the prompt leaves no room; other codes:
+ * the request. *slot names the sequence until its end; *cached (may be NULL)
+ * is how many tokens of its prompt need no computing. */
+MUST_CHECK int model_session_begin(struct model_session *s,
+                                   const struct model_ask *a, int *slot,
+                                   size_t *cached, struct err *err);
+/* Ends it without a call back. */
+void model_session_cancel(struct model_session *s, int slot);
+/* One pass: a row of each sequence that is being decoded, prompt rows of
+ * others. 1: go on; 0: nothing runs. */
+MUST_CHECK int model_session_step(struct model_session *s, struct err *err);
+/* The bank of sequences that begin from now on; the old one must stay until
+ * model_session_uses says no. Prefixes of adapters that are in both live on.
+ */
+void model_session_bank(struct model_session *s, const struct model_bank *b);
+bool model_session_uses(const struct model_session *s,
+                        const struct model_bank *b);
+/* Drops the prefixes kept of one adapter of the bank; SIZE_MAX: all. */
+void model_session_forget(struct model_session *s, size_t adapter);
+struct model_session_stats {
+    uint64_t passes, rows, prompt_tokens, cached_tokens, generated;
+    size_t slots, active;
+};
+void model_session_stats(const struct model_session *s,
+                         struct model_session_stats *out);
+
+/*
  * Training. A model opened here can be changed: give it an adapter or not,
  * then model_train_begin gathers what is trained into one flat array, so that
  * the optimizer, clipping and checkpoints see two spans.
