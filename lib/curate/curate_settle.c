@@ -127,9 +127,9 @@ static int write_all(struct curate_settling *k, const char *setting)
 static int settle(struct curate_settling *k, const char *setting)
 {
     int64_t opened = 0;
-    int rc = sql_one_int(store_sql(k->store),
-                         "SELECT EXISTS (SELECT 1 FROM seal)", 0, &opened,
-                         k->err);
+    int rc =
+        sql_one_int(store_sql(k->store), "SELECT EXISTS (SELECT 1 FROM seal)",
+                    0, &opened, k->err);
 
     k->opened = opened != 0;
     if (rc == ERR_OK)
