@@ -47,7 +47,7 @@ size_t stats_curve(const double *score, const double *weak,
     for (size_t i = 0; i < n; i++)
         s[i] = (struct scored){ isnan(score[i]) ? -HUGE_VAL : score[i], i };
     qsort(s, n, sizeof(*s), compare_scores);
-    out[count++] = (struct stats_point){ 0, cost, quality, INFINITY };
+    out[count++] = (struct stats_point){ 0, cost, quality, HUGE_VAL };
     for (size_t i = 0; i < n; i++) {
         size_t at = s[i].at;
 
@@ -68,7 +68,7 @@ double stats_apgr(const struct stats_point *p, size_t n)
     double area = 0, gap;
 
     if (n < 2)
-        return NAN;
+        return (double)NAN;
     gap = p[n - 1].quality - p[0].quality;
     for (size_t i = 1; i < n; i++)
         area += (p[i].strong - p[i - 1].strong) *
@@ -81,7 +81,7 @@ double stats_cpt(const struct stats_point *p, size_t n, double part)
     double target;
 
     if (n < 2)
-        return NAN;
+        return (double)NAN;
     target = p[0].quality + part * (p[n - 1].quality - p[0].quality);
     for (size_t i = 0; i < n; i++) {
         double rise;
@@ -94,7 +94,7 @@ double stats_cpt(const struct stats_point *p, size_t n, double part)
         return p[i - 1].strong + (target - p[i - 1].quality) / rise *
                                      (p[i].strong - p[i - 1].strong);
     }
-    return NAN;
+    return (double)NAN;
 }
 
 static int compare_costs(const void *a, const void *b)
@@ -139,7 +139,7 @@ double stats_aiq(const struct stats_point *p, size_t n)
 
     if (n == 0) {
         free(h);
-        return NAN;
+        return (double)NAN;
     }
     for (size_t i = 0; i < n; i++)
         h[i] = p[i];

@@ -111,7 +111,7 @@ double stats_isotonic_at(const struct stats_isotonic *f, double x)
     size_t i;
 
     if (f->count == 0 || isnan(x))
-        return NAN;
+        return (double)NAN;
     i = place(f, x, &part);
     return part > 0 ? f->y[i] + part * (f->y[i + 1] - f->y[i]) : f->y[i];
 }
@@ -134,7 +134,7 @@ double stats_isotonic_upper(const struct stats_isotonic *f, double x,
     size_t i;
 
     if (f->count == 0 || isnan(x))
-        return NAN;
+        return (double)NAN;
     i = place(f, x, &part);
     a = upper_of(f, i, level);
     return part > 0 ? a + part * (upper_of(f, i + 1, level) - a) : a;

@@ -54,7 +54,7 @@ static void standardise(struct fit *f, const float *x)
         }
         f->scale[j] = sqrt(square / (double)f->n);
         if (!(f->scale[j] > 1e-12 * (1 + fabs(f->mean[j]))))
-            f->scale[j] = INFINITY; /* constant: its column becomes 0 */
+            f->scale[j] = HUGE_VAL; /* constant: its column becomes 0 */
     }
     for (size_t i = 0; i < f->n; i++) {
         for (size_t j = 0; j < f->d; j++)
@@ -155,7 +155,7 @@ static void newton(struct fit *f, double *w)
     double loss = evaluate(f, w);
 
     for (unsigned i = 0; i < ITERATIONS; i++) {
-        double step = 1, better = INFINITY;
+        double step = 1, better = HUGE_VAL;
 
         derivatives(f, w);
         solve(f);

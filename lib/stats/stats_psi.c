@@ -30,7 +30,7 @@ double stats_psi(const double *expected, const double *actual, size_t bins)
     size_t used = 0;
 
     if (!(e > 0) || !(a > 0))
-        return NAN;
+        return (double)NAN;
     for (size_t i = 0; i < bins; i++)
         used += expected[i] > 0 || actual[i] > 0;
     for (size_t i = 0; i < bins; i++) {
@@ -92,7 +92,7 @@ double stats_psi_chance(const double *expected, const double *actual,
 
     if (first == 0 || first == n) {
         free(item);
-        return NAN;
+        return (double)NAN;
     }
     rng_init(&rng, seed);
     e = mem_array(bins, sizeof(*e));

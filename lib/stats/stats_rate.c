@@ -83,7 +83,7 @@ double stats_quantile(double *x, size_t n, double q)
     size_t low;
 
     if (n == 0)
-        return NAN;
+        return (double)NAN;
     qsort(x, n, sizeof(*x), compare_doubles);
     at = fmin(1, fmax(0, q)) * (double)(n - 1);
     low = (size_t)at;
