@@ -272,11 +272,6 @@ void proxy_exchange_free(struct proxy_exchange *x);
 void proxy_exchange_abort(struct proxy_exchange *x, enum wire_end end);
 
 /* proxy_route.c */
-struct proxy_target {
-    const struct proxy_route *route;
-    struct slice rest; /* of the path and query: goes to the upstream */
-    char workload[PROXY_NAME_MAX + 1]; /* of /w/NAME/, decoded; or empty */
-};
 /* ERR_NOTFOUND: none is meant; ERR_FORMAT: a path that climbs. */
 MUST_CHECK int proxy_route_find(const struct proxy_config *c,
                                 const struct http_request *r,
