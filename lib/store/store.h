@@ -315,7 +315,7 @@ MUST_CHECK int store_erase(struct store *s, const struct store_erase *e,
 MUST_CHECK int store_backup(struct store *s, const char *path, struct err *err);
 
 /* What is in the store. */
-#define STORE_STAGES 6
+#define STORE_STAGES 7
 #define STORE_STATUSES_MAX 16
 struct store_status_count {
     char *name;

@@ -228,6 +228,8 @@ static int overwrite_one(struct store_remover *r, int64_t call, struct err *err)
         "UPDATE evaluation_item SET " STORE_BLANK(answer) ITEMS_OF,
         ("UPDATE sketch SET data = zeroblob(length(data)) WHERE example = "
          "(SELECT id FROM example WHERE call = ?)"),
+        "UPDATE answer_cache SET " STORE_BLANK(
+            answer) " WHERE example = (SELECT id FROM example WHERE call = ?)",
     };
     int rc = ERR_OK;
 
@@ -249,6 +251,9 @@ static int delete_one(struct store_remover *r, int64_t call, struct err *err)
           NULL },
         { "DELETE FROM sketch WHERE example = (SELECT id FROM example WHERE "
           "call = ?)",
+          NULL },
+        { "DELETE FROM answer_cache WHERE example = (SELECT id FROM example "
+          "WHERE call = ?)",
           NULL },
         { "DELETE FROM example WHERE call = ?", &n->examples },
         { "DELETE FROM outcome WHERE call = ?", &n->outcomes },

@@ -33,6 +33,8 @@ const struct store_text store_texts[] = {
     { "evaluation", "detail", "id", "id" },
     { "evaluation", "record", "id", "id" },
     { "evaluation_item", "answer", "evaluation", "evaluation, example" },
+    { "decision", "answer", "id", "id" },
+    { "answer_cache", "answer", "id", "id" },
     { NULL, NULL, NULL, NULL },
 };
 
@@ -322,7 +324,8 @@ static int lock_all(struct store *s, struct err *err)
 {
     static const char *const stages[] = { "proxy",    "collect", "follow",
                                           "curate",   "cluster", "select",
-                                          "finetune", "eval",    "removal" };
+                                          "finetune", "eval",    "retrain",
+                                          "removal" };
     int rc = ERR_OK;
 
     for (size_t i = 0; rc == ERR_OK && i < sizeof(stages) / sizeof(*stages);

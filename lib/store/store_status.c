@@ -33,6 +33,7 @@ static const struct {
     { "eval", "models not evaluated",
       "SELECT count(*) FROM model m WHERE task IS NOT NULL AND NOT EXISTS "
       "(SELECT 1 FROM evaluation e WHERE e.model = m.id)" },
+    { "retrain", NULL, NULL },
 };
 
 _Static_assert(sizeof(DUE) / sizeof(*DUE) == STORE_STAGES, "all stages");
