@@ -15,6 +15,29 @@ struct score_view {
 void score_view_open(struct score_view *v, struct slice message);
 void score_view_close(struct score_view *v);
 
+/* One tool call: its arguments as a document of their own. */
+struct score_call {
+    char *name;
+    struct json arguments;
+    struct buf text; /* arguments decoded from their JSON string */
+    bool well_formed;
+};
+struct score_calls {
+    struct score_call *list;
+    size_t count;
+};
+#define SCORE_MAX_CALLS 64
+/* The first SCORE_MAX_CALLS; false if there are more, or one is malformed. */
+bool score_calls_read(struct score_calls *l, const struct score_view *v);
+void score_calls_release(struct score_calls *l);
+/* Text that looks like a call which was not recognised as one. */
+bool score_looks_like_call(const struct score_view *v);
+/* BFCL's comparison form, appended: blanks and , . / - _ * ^ removed, lower
+ * case, ' as ". */
+void score_string_standard(const struct json *j, json_ref v, struct buf *out);
+bool score_strings_equal(const struct json *a, json_ref x, const struct json *b,
+                         json_ref y);
+
 /* Each sets value, reason, method, valid and what else it knows. */
 void score_label_pair(const struct score_view *ref,
                       const struct score_view *got, struct score *out);

@@ -15,108 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_CALLS 64
 #define MAX_DEPTH 64
-
-/* One call: its arguments as a document of their own. */
-struct call {
-    char *name;
-    struct json arguments;
-    struct buf text; /* arguments decoded from their JSON string */
-    bool well_formed;
-};
-
-struct call_list {
-    struct call *list;
-    size_t count;
-};
-
-static char *name_read(const struct json *j, json_ref function)
-{
-    char *name = json_strdup(j, json_get(j, function, "name"));
-
-    for (char *p = name; p && *p; p++)
-        if (*p == '.') /* names may hold no dots for some providers */
-            *p = '_';
-    return name;
-}
-
-static void call_read(struct call *c, const struct json *j, json_ref v)
-{
-    json_ref function = json_get(j, v, "function"), arguments;
-
-    c->name = name_read(j, function);
-    arguments = json_get(j, function, "arguments");
-    if (!json_text(j, arguments, &c->text) &&
-        json_is(j, arguments, JSON_OBJECT))
-        buf_add_slice(&c->text, json_raw(j, arguments));
-    if (c->text.len == 0) /* no arguments at all: some send "" */
-        buf_str(&c->text, "{}");
-    c->well_formed =
-        c->name && c->name[0] &&
-        json_parse(&c->arguments, c->text.data, c->text.len, NULL) == 0 &&
-        json_is(&c->arguments, 0, JSON_OBJECT);
-}
-
-static bool calls_read(struct call_list *l, const struct score_view *v)
-{
-    size_t n = json_count(&v->doc, v->calls);
-    bool fine = n <= MAX_CALLS;
-
-    if (n > MAX_CALLS)
-        n = MAX_CALLS;
-    l->list = mem_zalloc((n + 1) * sizeof(*l->list));
-    for (json_ref e = json_first(&v->doc, v->calls);
-         e != JSON_NONE && l->count < n; e = json_next(&v->doc, v->calls, e)) {
-        call_read(&l->list[l->count], &v->doc, e);
-        fine = fine && l->list[l->count].well_formed;
-        l->count++;
-    }
-    return fine;
-}
-
-static void calls_release(struct call_list *l)
-{
-    for (size_t i = 0; i < l->count; i++) {
-        free(l->list[i].name);
-        json_release(&l->list[i].arguments);
-        buf_release(&l->list[i].text);
-    }
-    free(l->list);
-}
-
-/* BFCL's comparison form: blanks and , . / - _ * ^ removed, lower case, ' as
- * ". */
-static void string_standard(const struct json *j, json_ref v, struct buf *out)
-{
-    struct buf b = { 0 };
-
-    json_text(j, v, &b);
-    for (size_t i = 0; i < b.len; i++) {
-        char c = b.data[i];
-
-        if (c && strchr(" ,./-_*^", c))
-            continue;
-        if (c >= 'A' && c <= 'Z')
-            c = (char)(c + 32);
-        buf_char(out, c == '\'' ? '"' : c);
-    }
-    buf_release(&b);
-}
-
-static bool strings_equal(const struct json *a, json_ref x,
-                          const struct json *b, json_ref y)
-{
-    struct buf s = { 0 }, t = { 0 };
-    bool equal;
-
-    string_standard(a, x, &s);
-    string_standard(b, y, &t);
-    equal = slice_eq(buf_slice(&s), buf_slice(&t));
-    buf_release(&s);
-    buf_release(&t);
-    return equal;
-}
 
 static bool numbers_equal(const struct json *a, json_ref x,
                           const struct json *b, json_ref y)
@@ -173,7 +72,7 @@ static bool values_equal(const struct json *a, json_ref x, const struct json *b,
         return false;
     switch (t) {
     case JSON_NUMBER: return numbers_equal(a, x, b, y);
-    case JSON_STRING: return strings_equal(a, x, b, y);
+    case JSON_STRING: return score_strings_equal(a, x, b, y);
     case JSON_ARRAY: return arrays_equal(a, x, b, y, depth);
     case JSON_OBJECT: return objects_equal(a, x, b, y, depth);
     case JSON_NULL:
@@ -210,6 +109,14 @@ static bool type_fits(const char *type, const struct json *j, json_ref v)
     return true; /* any, null, or what we do not know */
 }
 
+/* Names may hold no dots for some providers. */
+static bool names_same(const char *a, const char *b)
+{
+    while (*a && (*a == '.' ? '_' : *a) == (*b == '.' ? '_' : *b))
+        a++, b++;
+    return *a == *b;
+}
+
 /* The parameters schema of a tool in the request, JSON_NONE if unknown. */
 static json_ref tool_find(const struct json *request, const char *name)
 {
@@ -218,8 +125,9 @@ static json_ref tool_find(const struct json *request, const char *name)
     for (json_ref e = json_first(request, tools); e != JSON_NONE;
          e = json_next(request, tools, e)) {
         json_ref function = json_get(request, e, "function");
-        char *n = name_read(request, function);
-        bool same = n && strcmp(n, name) == 0;
+        json_ref given = json_get(request, function, "name");
+        char *n = json_strdup(request, given);
+        bool same = n && names_same(n, name);
 
         free(n);
         if (same)
@@ -326,14 +234,15 @@ static const char *missing_check(const struct match *m)
 
 /* NULL: the calls match; else the first rule that failed. */
 static const char *call_match(const struct json *request,
-                              const struct call *ref, const struct call *got)
+                              const struct score_call *ref,
+                              const struct score_call *got)
 {
     struct match m = { .request = request,
                        .ref = &ref->arguments,
                        .got = &got->arguments };
     const char *why;
 
-    if (strcmp(ref->name, got->name) != 0)
+    if (!names_same(ref->name, got->name))
         return "wrong_func_name";
     m.schema = tool_find(request, ref->name);
     m.properties = json_get(request, m.schema, "properties");
@@ -343,10 +252,11 @@ static const char *call_match(const struct json *request,
     return why ? why : missing_check(&m);
 }
 
-static void lists_match(const struct json *request, const struct call_list *ref,
-                        const struct call_list *got, struct score *out)
+static void lists_match(const struct json *request,
+                        const struct score_calls *ref,
+                        const struct score_calls *got, struct score *out)
 {
-    bool taken[MAX_CALLS] = { 0 };
+    bool taken[SCORE_MAX_CALLS] = { 0 };
     const char *why = NULL;
 
     for (size_t i = 0; i < ref->count; i++) {
@@ -373,25 +283,9 @@ static void lists_match(const struct json *request, const struct call_list *ref,
         out->value = 1;
 }
 
-/* Text that looks like a call which was not recognised as one. Answers that
- * quote such a marker without meaning it are rarer than models that break
- * their call, and the error is on the safe side. */
-static bool looks_like_call(struct slice content)
-{
-    static const char *const marks[] = { "<tool_call",
-                                         "<function=", "[TOOL_CALLS]",
-                                         "<|python_tag|>", "\"tool_calls\"" };
-
-    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
-        if (content.n > 0 &&
-            memmem(content.p, content.n, marks[i], strlen(marks[i])))
-            return true;
-    return false;
-}
-
 static void acts_compare(struct slice request, const struct score_view *ref,
-                         const struct call_list *a, const struct call_list *b,
-                         struct score *out)
+                         const struct score_calls *a,
+                         const struct score_calls *b, struct score *out)
 {
     struct json r = { 0 };
 
@@ -419,13 +313,12 @@ void score_tool_pair(struct slice request, const struct score_view *ref,
                      const struct score_view *got, bool malformed,
                      struct score *out)
 {
-    struct call_list a = { 0 }, b = { 0 };
-    bool ref_fine = calls_read(&a, ref), got_fine = calls_read(&b, got);
+    struct score_calls a = { 0 }, b = { 0 };
+    bool ref_fine = score_calls_read(&a, ref),
+         got_fine = score_calls_read(&b, got);
 
     out->method = "call";
-    if (malformed || !got_fine ||
-        (!json_present(got->calls) &&
-         looks_like_call(buf_slice(&got->content))))
+    if (malformed || !got_fine || score_looks_like_call(got))
         out->act = SCORE_MALFORMED;
     out->valid = out->act != SCORE_MALFORMED;
     if (!ref_fine) {
@@ -434,6 +327,6 @@ void score_tool_pair(struct slice request, const struct score_view *ref,
     } else {
         acts_compare(request, ref, &a, &b, out);
     }
-    calls_release(&a);
-    calls_release(&b);
+    score_calls_release(&a);
+    score_calls_release(&b);
 }

@@ -5,7 +5,7 @@
  * metric in 0..1 that the gate reads; the others are for the table. The
  * statistics say pass, fail or undecided, never "pass" for want of data.
  * Nothing here knows models, stores or printing.
- * May use: base json sql assets.
+ * May use: base json sql assets unicode.
  */
 #ifndef SCORING_H
 #define SCORING_H
@@ -17,7 +17,7 @@
 
 /* Raised when an answer may get another score, or scores another verdict:
  * what was stored before is then not shown again. */
-#define SCORE_VERSION 3
+#define SCORE_VERSION 4
 
 enum score_kind {
     SCORE_LABEL, /* accuracy */
@@ -66,6 +66,27 @@ struct score_pair {
  * tables. */
 void score_answer(enum score_kind kind, const struct score_pair *pair,
                   uint64_t seed, struct score *out);
+
+/*
+ * Tool calls against lists of possible answers, by the rules of BFCL's AST
+ * check (bfcl_eval of March 2026, Python categories), its names of failures
+ * with them: wrong_count wrong_func_name missing_required unexpected_param
+ * type_error type_error_nested value_error_string value_error_list
+ * value_error_list_count value_error_dict value_error_dict_key
+ * value_error_dict_value value_error missing_optional cannot_find_match.
+ * possible: JSON array [{"name": {"param": [allowed, ...]}}]; "" among the
+ * allowed: may be left out. A function is known by its name as the request
+ * offers it, or that with underscores for its dots. Without a call the answer
+ * is an abstention, right only where possible is empty, where a call is an
+ * unwanted_call; a malformed_call is never right. pair's reference is not read.
+ * Undecided, reference_unreadable, if possible is not such an array.
+ */
+enum score_order {
+    SCORE_ANY_ORDER, /* each possible call in turn takes the first that fits */
+    SCORE_ONE_CALL,  /* one is possible; its failure is the answer's */
+};
+void score_possible(const struct score_pair *pair, struct slice possible,
+                    enum score_order order, struct score *out);
 
 /* Text or JSON of a gold answer as an assistant message, appended to *out: an
  * object with "content" or "tool_calls" is one already, everything else

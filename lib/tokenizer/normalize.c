@@ -6,6 +6,7 @@
  */
 #include "tokenizer/tokenizer_internal.h"
 #include "tokenizer/unicode_normal.h"
+#include "unicode/unicode.h"
 
 #include "base/mem.h"
 
@@ -220,23 +221,6 @@ static void replace(const struct norm_step *s, struct text_view v,
     }
 }
 
-static const struct unicode_lower_case *lower_case(uint32_t cp)
-{
-    unsigned low = 0, high = unicode_lower_cases_count;
-
-    while (low < high) {
-        unsigned mid = (low + high) / 2;
-
-        if (unicode_lower_cases[mid].cp == cp)
-            return &unicode_lower_cases[mid];
-        if (unicode_lower_cases[mid].cp < cp)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
-}
-
 /* Character by character: what stands around one does not matter. */
 static void lower(struct text_view v, struct text_build *out)
 {
@@ -251,7 +235,7 @@ static void lower(struct text_view v, struct text_build *out)
                            text_view_to(v, i + 1));
             continue;
         }
-        c = lower_case(cp);
+        c = unicode_lower(cp);
         for (unsigned k = 0; c && k < 2 && c->to[k]; k++)
             text_build_add(out, text, utf8_encode(c->to[k], text),
                            text_view_from(v, i), text_view_to(v, i + used));

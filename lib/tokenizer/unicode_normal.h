@@ -1,8 +1,8 @@
 /*
- * unicode_normal.h - tables of lower case and of traits
+ * unicode_normal.h - table of traits
  *
- * Sorted by their first member. They follow the reference's data. What
- * characters compose and decompose into stands in unicode/unicode.h.
+ * Sorted by its first member. It follows the reference's data. Lower case and
+ * what characters compose and decompose into stand in unicode/unicode.h.
  */
 #ifndef UNICODE_NORMAL_H
 #define UNICODE_NORMAL_H
@@ -10,13 +10,6 @@
 #include "tokenizer/unicode_class.h"
 
 #include <stdint.h>
-
-struct unicode_lower_case {
-    uint32_t cp;
-    uint32_t to[2]; /* 0 after its end; ASCII is not in the table */
-};
-extern const struct unicode_lower_case unicode_lower_cases[];
-extern const unsigned unicode_lower_cases_count;
 
 /* What single steps of the reference do with a code point. */
 enum unicode_trait {

@@ -1,5 +1,6 @@
 /*
- * unicode_forms.c - looking characters up in the tables of normal forms
+ * unicode_forms.c - looking characters up in the tables of normal forms and of
+ * lower case
  *
  * Binary searches, and arithmetic for Hangul syllables. Who puts them together
  * to a normal form decides how origins are kept.
@@ -95,4 +96,21 @@ uint32_t unicode_compose(uint32_t left, uint32_t right)
             high = mid;
     }
     return compose_hangul(left, right);
+}
+
+const struct unicode_lower_case *unicode_lower(uint32_t cp)
+{
+    unsigned low = 0, high = unicode_lower_cases_count;
+
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+
+        if (unicode_lower_cases[mid].cp == cp)
+            return &unicode_lower_cases[mid];
+        if (unicode_lower_cases[mid].cp < cp)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
 }
