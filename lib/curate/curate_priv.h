@@ -97,10 +97,6 @@ void curate_judge_call(struct curate_judge *j, const struct crypto_key *key,
 /* True if all tool calls of an answer (message) fit the tools of the request.
  */
 bool curate_tool_calls_fit(struct curate_judge *j, json_ref message);
-/* A subset of JSON Schema, forgiving where schemas in the wild are loose;
- * value and schema may be of different documents. */
-bool curate_schema_fits(const struct json *sj, json_ref schema,
-                        const struct json *vj, json_ref value);
 
 /* A message without drawn ids, in a form in which equal ones are equal;
  * appended to g->canonical. */
