@@ -321,6 +321,7 @@ struct members {
     struct buf words;     /* of one that is not remembered */
     struct buf both;      /* the object's key and one of its members' */
     struct scrub_key own; /* the same */
+    struct scrub_days days;
 };
 
 /* Whose "id" in an object of that key identifies somebody or something of
@@ -411,7 +412,7 @@ static int part_value(struct scrub_walk *s, struct members *m, json_ref e,
     edit.end = edit.start + v.n;
     rule = scrub_date_rule(w->rules);
     if (rule != UINT32_MAX && !scrub_keeps(w, &w->rules->rule[rule], v) &&
-        scrub_part_move(w, j, m->object, m->key, key, v, !text, &now)) {
+        scrub_part_move(w, &m->days, key, v, !text, &now)) {
         edit.rep = w->arena.len;
         edit.rule = rule;
         edit.tier = 1;
@@ -493,7 +494,9 @@ static int one_member(struct scrub_walk *s, struct members *m, json_ref e,
 static int json_members(struct scrub_walk *s, const struct json *j, json_ref v,
                         struct slice key, unsigned depth)
 {
-    struct members m = { .j = j, .object = v, .key = key };
+    struct members m = {
+        .j = j, .object = v, .key = key, .days = { j, v, key }
+    };
     int place = s->w->place, rc = ERR_OK;
 
     for (json_ref e = json_first(j, v); rc == ERR_OK && e != JSON_NONE;

@@ -98,17 +98,16 @@ static bool is_part(enum scrub_date_part part, struct slice v)
     return part == PART_YEAR ? n >= 1000 : n > 0 && n <= 31;
 }
 
-/* The day's parts among the members; n 0: it is not there. Only the plain
- * ones, "year", or only those of a birth. */
-static void read_parts(struct scrub_worker *w, const struct json *j,
-                       json_ref object, bool born,
-                       struct slice part[PART_DAY + 1])
+/* The day's parts among the members, the first of each. */
+static void read_parts(struct scrub_worker *w, struct scrub_days *d, bool born)
 {
+    const struct json *j = d->j;
+    struct slice *part = d->part[born];
     struct buf words = { 0 };
     struct scrub_key own;
 
-    for (json_ref e = json_first(j, object); e != JSON_NONE;
-         e = json_next(j, object, e)) {
+    for (json_ref e = json_first(j, d->object); e != JSON_NONE;
+         e = json_next(j, d->object, e)) {
         struct slice raw = json_raw(j, json_key(j, e)), v = written(j, e);
         const struct scrub_key *k =
             scrub_key_of(w->known_keys, (struct slice){ raw.p + 1, raw.n - 2 },
@@ -119,6 +118,7 @@ static void read_parts(struct scrub_worker *w, const struct json *j,
             part[k->part] = v;
     }
     buf_release(&words);
+    d->read[born] = true;
 }
 
 /* The day as text, the month in digits or as its word; one part that is not
@@ -176,24 +176,22 @@ static void put_part(struct slice part, size_t width, struct buf *out)
         buf_printf(out, "%d", n);
 }
 
-bool scrub_part_move(struct scrub_worker *w, const struct json *j,
-                     json_ref object, struct slice object_key,
+bool scrub_part_move(struct scrub_worker *w, struct scrub_days *days,
                      const struct scrub_key *key, struct slice value,
                      bool number, struct buf *out)
 {
-    struct slice part[PART_DAY + 1] = {
-        { "", 0 }, { "", 0 }, { "", 0 }, { "", 0 }
-    };
+    const struct slice *part = days->part[key->born];
     char day[DAY_BYTES];
     struct buf now = { 0 };
     bool done = false;
 
     if (!is_part(key->part, value))
         return false;
-    read_parts(w, j, object, key->born, part);
+    if (!days->read[key->born])
+        read_parts(w, days, key->born);
     if (part[key->part].p == value.p &&
         (part[PART_MONTH].n || part[PART_DAY].n) &&
-        (key->born || is_birth(object_key) ||
+        (key->born || is_birth(days->key) ||
          (part[PART_YEAR].n && part[PART_MONTH].n && part[PART_DAY].n))) {
         write_day(w, part, day);
         done = dates_shift(slice_of(day), scrub_date_shift(w), NULL, &now,

@@ -578,11 +578,18 @@ const struct scrub_key *scrub_key_of(struct scrub_keys *k, struct slice key,
 void scrub_key_read_part(struct scrub_key *key);
 /* The rule whose surrogate moves dates; UINT32_MAX: none acts. */
 uint32_t scrub_date_rule(const struct scrub_rules *r);
-/* The value is such a part of the day that the members of the object name:
- * what it is once that day is moved, appended. number: of JSON. False: there
- * is no such day. */
-bool scrub_part_move(struct scrub_worker *w, const struct json *j,
-                     json_ref object, struct slice object_key,
+/* The days that an object's members are parts of, read once an object: [1] is
+ * that of a birth. Zeros but for the first three. */
+struct scrub_days {
+    const struct json *j;
+    json_ref object;
+    struct slice key; /* the object's own */
+    bool read[2];
+    struct slice part[2][PART_DAY + 1]; /* n 0: none; by scrub_date_part */
+};
+/* The value is a part of such a day: what it is once that day is moved,
+ * appended. number: of JSON. False: there is no such day. */
+bool scrub_part_move(struct scrub_worker *w, struct scrub_days *days,
                      const struct scrub_key *key, struct slice value,
                      bool number, struct buf *out);
 /* The parts that are about places (scrub_place.c). */

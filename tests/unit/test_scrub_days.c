@@ -73,6 +73,25 @@ START_TEST(a_part_of_no_day_stays)
 }
 END_TEST
 
+/* Each member used to read all of them: minutes. */
+START_TEST(an_object_of_many_parts_is_read_once)
+{
+    struct buf text = { 0 };
+    char *out;
+
+    buf_str(&text, "{\"birth_year\":2024,\"birth_month\":5");
+    for (int i = 0; i < 30000; i++)
+        buf_printf(&text, ",\"birth_day_%d\":24", i);
+    buf_add(&text, "}", 2);
+    out = scrubbed(text.data);
+    ck_assert(!strstr(out, "\"birth_day_0\":24,") ||
+              !strstr(out, "\"birth_month\":5,"));
+    ck_assert(strstr(out, "\"birth_day_29999\":24}"));
+    free(out);
+    buf_release(&text);
+}
+END_TEST
+
 START_TEST(a_name_in_a_reserved_host_goes)
 {
     char *out = scrubbed("I am Anna Berg, write to anna@berg.example.org");
@@ -127,6 +146,7 @@ int main(void)
 
     tcase_add_test(t, a_day_in_parts_moves_as_the_day);
     tcase_add_test(t, a_part_of_no_day_stays);
+    tcase_add_test(t, an_object_of_many_parts_is_read_once);
     tcase_add_test(t, a_name_in_a_reserved_host_goes);
     tcase_add_test(t, the_word_for_a_street_in_front_stays);
     tcase_add_test(t, an_age_found_once_goes_where_it_stands_alone);
