@@ -18,7 +18,7 @@
 #include <string.h>
 
 static const char *client, *conversation;
-static bool dry_run;
+static bool dry_run, retire;
 
 static const struct opt options[] = {
     { .name = "client",
@@ -35,6 +35,10 @@ static const struct opt options[] = {
       .kind = OPT_FLAG,
       .value = &dry_run,
       .help = "say what would be removed, and what learnt from it" },
+    { .name = "retire",
+      .kind = OPT_FLAG,
+      .value = &retire,
+      .help = "retire the models that learnt from it" },
     OPT_END,
 };
 
@@ -72,6 +76,7 @@ static void write_json(const struct erasure *e, struct buf *out)
     json_writer_init(&w, out, true);
     json_begin_document(&w, "slmctl.store.erase/1");
     json_put_bool(&w, "dry_run", dry_run);
+    json_put_bool(&w, "retire", retire);
     json_put_bool(&w, "resumed", r->resumed);
     json_put_int(&w, "calls", r->calls);
     json_put_int(&w, "outcomes", r->outcomes);
@@ -117,7 +122,10 @@ static void write_text(const struct erasure *e, struct buf *out)
         const struct learner *l = &e->learner[i];
 
         if (!strcmp(l->kind, "model"))
-            buf_printf(out, "model %s learnt from it\n", l->name);
+            buf_printf(out, "model %s learnt from it%s\n", l->name,
+                       !retire   ? ""
+                       : dry_run ? ", and would be retired"
+                                 : ", and is retired");
         else
             buf_printf(out,
                        "data set %" PRId64 " of task %s had a part of it\n",
@@ -150,6 +158,7 @@ static int erase(struct erasure *e, struct err *err)
                                 .user_print = user,
                                 .address_print = address,
                                 .dry_run = dry_run,
+                                .retire = retire,
                                 .progress = &e->cli->progress,
                                 .learnt = learnt,
                                 .ctx = e };

@@ -107,7 +107,7 @@ _slmctl()
         kind='file'
         ;;
     'store erase')
-        options='--client --conversation --dry-run --store --key-file --private-key --json --quiet --progress --help'
+        options='--client --conversation --dry-run --retire --store --key-file --private-key --json --quiet --progress --help'
         ;;
     'store export')
         options='--format --store --key-file --private-key --quiet --help'

@@ -345,6 +345,7 @@ complete -c slmctl -n '__slmctl_at store' -a erase -d 'remove what a client or a
 complete -c slmctl -n '__slmctl_on store erase' -l client -x -d 'calls of this client, user or address'
 complete -c slmctl -n '__slmctl_on store erase' -l conversation -x -d 'calls of this conversation'
 complete -c slmctl -n '__slmctl_on store erase' -l dry-run -d 'say what would be removed, and what learnt from it'
+complete -c slmctl -n '__slmctl_on store erase' -l retire -d 'retire the models that learnt from it'
 complete -c slmctl -n '__slmctl_on store erase' -l store -x -a '(__fish_complete_directories)' -d 'directory of the store'
 complete -c slmctl -n '__slmctl_on store erase' -l key-file -r -F -d 'key of an encrypted store, and of surrogates'
 complete -c slmctl -n '__slmctl_on store erase' -l private-key -r -F -d 'what opens a sealed store'

@@ -460,6 +460,7 @@ _slmctl_store_erase()
         '--client=[calls of this client, user or address]:NAME: ' \
         '--conversation=[calls of this conversation]:NAME: ' \
         '--dry-run[say what would be removed, and what learnt from it]' \
+        '--retire[retire the models that learnt from it]' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--private-key=[what opens a sealed store]:FILE:_files' \

@@ -238,6 +238,13 @@ MUST_CHECK int store_task_find(struct store *s, const char *name, int64_t *id,
 MUST_CHECK int store_model_find(struct store *s, const char *name, int64_t *id,
                                 char **path, struct err *err);
 
+/* The model answers nothing any more; a champion steps down, so that the LLM
+ * answers its tasks. Written down as an event of `command`; reason may be
+ * NULL. One that is retired already stays as it is. In a transaction. */
+MUST_CHECK int store_model_retire(struct store *s, int64_t model,
+                                  const char *command, const char *reason,
+                                  struct err *err);
+
 /* settings and stages */
 MUST_CHECK int store_setting_get(struct store *s, const char *name,
                                  struct buf *out, bool *found, struct err *err);
@@ -303,6 +310,7 @@ struct store_erase {
     const char *client, *conversation;
     const char *user_print, *address_print;
     bool dry_run;
+    bool retire;               /* the models that learnt from it */
     struct progress *progress; /* may be NULL */
     void (*learnt)(void *ctx, const char *kind, int64_t id, struct slice name);
     void *ctx;

@@ -186,6 +186,27 @@ static int list_learnt(struct store *s, const struct store_erase *e,
                              err);
 }
 
+/* Inside the transaction that notes them. */
+static int retire_learnt(struct store *s, struct err *err)
+{
+    struct store_ids ids = { .count = 0 };
+    struct sql_stmt *q;
+    int rc = sql_get(s->db,
+                     "SELECT id FROM model WHERE id IN " NOTED(
+                         "model", 13) " AND retired IS NULL",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    while ((rc = sql_step(q, err)) == 1)
+        store_ids_add(&ids, sql_int(q, 0));
+    for (size_t i = 0; rc == ERR_OK && i < ids.count; i++)
+        rc = store_model_retire(s, ids.id[i], "store erase",
+                                "learnt from calls that were erased", err);
+    store_ids_release(&ids);
+    return rc;
+}
+
 /* Writes down what is to be done. dry_run: and takes it back. */
 static int plan(struct store *s, const struct store_erase *e, bool *begun,
                 struct err *err)
@@ -201,6 +222,8 @@ static int plan(struct store *s, const struct store_erase *e, bool *begun,
         rc = mark_datasets(s, err);
     if (rc == ERR_OK)
         rc = list_learnt(s, e, err);
+    if (rc == ERR_OK && e->retire)
+        rc = retire_learnt(s, err);
     if (rc == ERR_OK && !e->dry_run && (*begun || count_gone(s)))
         return sql_commit(s->db, err);
     sql_rollback(s->db);

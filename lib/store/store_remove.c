@@ -339,6 +339,8 @@ int store_remove_calls(struct store *s, const struct store_ids *calls,
     r.step = delete_one;
     if (rc == ERR_OK)
         rc = treat_all(&r, calls, progress, err);
+    if (rc == ERR_OK)
+        rc = store_remove_decisions(s, erase, err);
     crypto_wipe(&r.keys, sizeof(r.keys));
     store_graph_free(r.graph);
     return rc;

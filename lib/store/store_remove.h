@@ -43,6 +43,9 @@ MUST_CHECK int store_remove_calls(struct store *s,
                                   const struct progress *progress,
                                   struct store_removed *removed,
                                   struct err *err);
+/* Of all calls that are gone by now. */
+MUST_CHECK int store_remove_decisions(struct store *s, bool erase,
+                                      struct err *err);
 /* Pieces, messages and origins that nothing refers to. */
 MUST_CHECK int store_sweep(struct store *s, bool erase,
                            const struct progress *progress,

@@ -102,6 +102,26 @@ static int check_references(struct verify *v, struct err *err)
     return rc;
 }
 
+static int check_champions(struct verify *v, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(v->s->db,
+                     "SELECT c.task FROM champion c JOIN model m ON m.id = "
+                     "c.model LEFT JOIN registry_event e ON e.id = c.event AND "
+                     "e.model = c.model AND e.kind = 'promote' WHERE e.id IS "
+                     "NULL OR m.retired NOTNULL",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    while ((rc = sql_step(q, err)) == 1)
+        tell(v,
+             "task %lld: its champion is retired or was never promoted; "
+             "promote a model with slmctl model promote",
+             (long long)sql_int(q, 0));
+    return rc;
+}
+
 /* The blob that the store finds by this hash; 0: none. */
 static int find_hashed(struct verify *v, const unsigned char *hash,
                        int64_t *found, struct err *err)
@@ -476,6 +496,8 @@ int store_verify(struct store *s, struct store_verify *out, struct err *err)
         rc = check_pages(&v, err);
     if (rc == ERR_OK)
         rc = check_references(&v, err);
+    if (rc == ERR_OK)
+        rc = check_champions(&v, err);
     if (rc == ERR_OK)
         rc = check_blobs(&v, err);
     if (rc == ERR_OK)

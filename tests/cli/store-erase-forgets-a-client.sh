@@ -14,10 +14,10 @@ slmctl cluster -q >/dev/null
 tiny_model 270 1 128
 slmctl finetune --task 1 --model "$PWD/tiny" --tokens 500 --as small -q >/dev/null
 slmctl store erase --client bob
-slmctl store erase --client ada --dry-run | sed 's/task .*/task T/'
+slmctl store erase --client ada --dry-run --retire | sed 's/task .*/task T/'
 grep -l flibbertig s/store.db
-slmctl store erase --client ada --json |
-    jq -c '[.calls, .examples, (.datasets | length), [.models[].name], .log_cut]'
+slmctl store erase --client ada --retire --json |
+    jq -c '[.calls, .examples, (.datasets | length), [.models[].name], .retire, .log_cut]'
 grep -c flibbertig s/store.db
 slmctl store export | grep -c flibbertig
 slmctl store verify | sed '$d' | sed 's/of [0-9]* pieces/of N pieces/;s/of [0-9]* commits/of N commits/'
@@ -31,3 +31,5 @@ slmctl store erase
 echo "exit $?"
 slmctl store erase --client a --conversation b
 echo "exit $?"
+sqlite3 s/store.db "SELECT e.kind, command, retired NOTNULL FROM registry_event e
+    JOIN model ON model.id = e.model"

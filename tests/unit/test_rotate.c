@@ -52,7 +52,12 @@ static void fill(void)
               "VALUES(1, 1, 'test', 1, seal_text('{}', 'evaluation.detail', "
               "1)); INSERT INTO example(id, call, kept) VALUES(5, 1, 1); "
               "INSERT INTO evaluation_item VALUES(1, 5, 0, 0, '', seal_text("
-              "'a dipper', 'evaluation_item.answer', 1, 5))");
+              "'a dipper', 'evaluation_item.answer', 1, 5)); "
+              "INSERT INTO decision(id, key, time, went, reason, answer) "
+              "VALUES(3, x'01', 1, 'shadow', 'shadow', seal_text('a wren', "
+              "'decision.answer', 3)); "
+              "INSERT INTO answer_cache VALUES(4, x'02', 5, 1, seal_text("
+              "'a dunlin', 'answer_cache.answer', 4))");
 }
 
 static void expect_all(void)
@@ -74,6 +79,11 @@ static void expect_all(void)
     expect_text("SELECT open_text(answer, 'evaluation_item.answer', "
                 "evaluation, example) FROM evaluation_item",
                 "a dipper");
+    expect_text("SELECT open_text(answer, 'decision.answer', id) FROM decision",
+                "a wren");
+    expect_text("SELECT open_text(answer, 'answer_cache.answer', id) FROM "
+                "answer_cache",
+                "a dunlin");
     for (int64_t id = 1; id <= one("SELECT max(id) FROM blob"); id++) {
         buf_reset(&got);
         ck_assert_msg(store_blob_get(s, id, &got, &err) == 0, "%s", err.msg);

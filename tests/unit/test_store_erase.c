@@ -151,6 +151,11 @@ static void fill(void)
         "e.id, "
         "error FROM example e JOIN logged l ON l.id = e.call WHERE e.id < 40 "
         "UNION SELECT 2, id, 'bob' FROM example WHERE task = 3;"
+        "INSERT INTO decision(key, time, went, reason, answer) SELECT k.key, "
+        "0, 'shadow', 'shadow', l.error FROM call_key k JOIN logged l ON l.id "
+        "= k.call;"
+        "INSERT INTO answer_cache(key, example, time, answer) SELECT "
+        "randomblob(16), id, 0, error FROM logged;"
         "INSERT INTO clustering(created, calls, detail, data) "
         "VALUES(0, 9, '{}', CAST('" SECRET "' AS BLOB))");
 }
@@ -354,6 +359,64 @@ START_TEST(who_learnt_from_it_is_told)
     ck_assert_int_eq(erase(SECRET, NULL, &r), 0); /* there is nothing left */
     ck_assert_int_eq(r.calls, 0);
     ck_assert_uint_eq(listed.len, 0);
+}
+END_TEST
+
+START_TEST(who_learnt_from_it_can_be_retired)
+{
+    struct store_erase e = {
+        .client = SECRET, .dry_run = true, .retire = true, .learnt = learnt
+    };
+    struct store_removed r;
+
+    fill();
+    must_exec("INSERT INTO registry_event(id, time, task, model, kind, "
+              "command) VALUES(1, 5, 1, 2, 'promote', 'x'), (2, 5, 3, 4, "
+              "'promote', 'x');"
+              "INSERT INTO champion(task, model, since, event) VALUES"
+              "(1, 2, 5, 1), (3, 4, 5, 2)");
+    expect_whole();
+    ck_assert_int_eq(store_erase(s, &e, &r, &err), 0);
+    ck_assert_int_eq(one("SELECT count(*) FROM champion"), 2);
+    e.dry_run = false;
+    ck_assert_int_eq(store_erase(s, &e, &r, &err), 0);
+    ck_assert_int_eq(one("SELECT count(*) FROM model WHERE id IN (2, 3) AND "
+                         "retired NOTNULL"),
+                     2);
+    ck_assert_int_eq(one("SELECT count(*) FROM model WHERE retired NOTNULL"),
+                     2);
+    ck_assert_int_eq(one("SELECT model FROM champion WHERE task = 3"), 4);
+    ck_assert_int_eq(one("SELECT count(*) FROM champion"), 1);
+    ck_assert_int_eq(one("SELECT count(*) FROM registry_event WHERE kind = "
+                         "'retire' AND model = 2 AND before = 2 AND task = 1"),
+                     1);
+    expect_whole();
+    must_exec("UPDATE model SET retired = 1 WHERE id = 4");
+    {
+        struct store_verify v = { .tell = tell };
+
+        ck_assert_int_eq(store_verify(s, &v, &err), 0);
+        ck_assert_uint_eq(v.findings, 1);
+    }
+}
+END_TEST
+
+START_TEST(decisions_and_cached_answers_go_with_their_calls)
+{
+    struct store_removed r;
+
+    fill();
+    must_exec("INSERT INTO decision(key, time, went, reason) VALUES("
+              "x'00', 0, 'llm', 'novel')"); /* its call was never stored */
+    ck_assert_int_eq(erase(SECRET, NULL, &r), 0);
+    ck_assert_int_eq(one("SELECT count(*) FROM decision"),
+                     CALLS - CALLS / 3 + 1);
+    ck_assert_int_eq(one("SELECT count(*) FROM decision WHERE answer <> "
+                         "'bob'"),
+                     0);
+    ck_assert_int_eq(one("SELECT count(*) FROM answer_cache"),
+                     CALLS - CALLS / 3);
+    expect_whole();
 }
 END_TEST
 
@@ -561,6 +624,8 @@ int main(void)
     tcase_add_test(t, who_logs_meanwhile_finds_nothing_overwritten);
     tcase_add_test(t, what_a_reader_held_goes_with_the_next_run);
     tcase_add_test(t, who_learnt_from_it_is_told);
+    tcase_add_test(t, who_learnt_from_it_can_be_retired);
+    tcase_add_test(t, decisions_and_cached_answers_go_with_their_calls);
     tcase_add_test(t, texts_of_tasks_and_results_go);
     tcase_add_test(t, it_does_not_come_back);
     tcase_add_test(t, what_is_learnt_meanwhile_is_not_used);
