@@ -27,6 +27,9 @@
 static struct cli_list tasks;
 static const char *model, *adapter, *split = "test", *junit, *markdown, *gold;
 static const char *prices, *constrain = "auto";
+static struct ask_options endpoint, judge;
+static int64_t judge_items = 50;
+static bool judge_gate, no_cache;
 static double margin = 3, machine_cost = 0.10;
 static int64_t limit, batch = EVALUATE_BATCH, show = 3;
 static bool no_base, again;
@@ -93,6 +96,53 @@ static const struct opt options[] = {
       .kind = OPT_FLAG,
       .value = &again,
       .help = "evaluate also what has not changed since it was" },
+    { .name = "endpoint",
+      .kind = OPT_STRING,
+      .value = &endpoint.url,
+      .arg = "URL",
+      .help = "judge a model behind this OpenAI-type endpoint" },
+    { .name = "endpoint-model",
+      .kind = OPT_STRING,
+      .value = &endpoint.model,
+      .arg = "NAME",
+      .help = "the model that --endpoint is asked for" },
+    { .name = "endpoint-key-file",
+      .kind = OPT_STRING,
+      .value = &endpoint.key_file,
+      .arg = "FILE",
+      .help = "the key of --endpoint, alone in a file",
+      .complete = COMPLETE_FILE },
+    { .name = "no-cache",
+      .kind = OPT_FLAG,
+      .value = &no_cache,
+      .help = "ask --endpoint again what it has answered before" },
+    { .name = "judge",
+      .kind = OPT_STRING,
+      .value = &judge.url,
+      .arg = "URL",
+      .help = "let a model behind this endpoint compare the answers" },
+    { .name = "judge-model",
+      .kind = OPT_STRING,
+      .value = &judge.model,
+      .arg = "NAME",
+      .help = "the model that --judge is asked for" },
+    { .name = "judge-key-file",
+      .kind = OPT_STRING,
+      .value = &judge.key_file,
+      .arg = "FILE",
+      .help = "the key of --judge, alone in a file",
+      .complete = COMPLETE_FILE },
+    { .name = "judge-items",
+      .kind = OPT_INT,
+      .value = &judge_items,
+      .arg = "N",
+      .help = "examples a task that the judge sees; 0: all",
+      .min = 0,
+      .max = EVALUATE_MAX_ITEMS },
+    { .name = "judge-gate",
+      .kind = OPT_FLAG,
+      .value = &judge_gate,
+      .help = "the judge's opinion is a condition of the gate" },
     { .name = "gold",
       .kind = OPT_STRING,
       .value = &gold,
@@ -219,7 +269,12 @@ static int task_run(struct run *r, int64_t task,
         .gold = gold,
         .prices = r->prices,
         .prices_file = prices,
-        .reuse = !again,
+        .reuse = !again && !no_cache,
+        .endpoint = endpoint.url ? &endpoint : NULL,
+        .cache = !no_cache,
+        .judge = judge.url ? &judge : NULL,
+        .judge_items = (size_t)judge_items,
+        .judge_gate = judge_gate,
         .machine_dollars_per_hour = machine_cost,
         .compute = r->compute,
         .progress = &r->cli->progress,
@@ -227,10 +282,11 @@ static int task_run(struct run *r, int64_t task,
     struct evaluate_model latest = { 0 };
     int rc = ERR_OK;
 
-    if (!model)
+    if (!model && !endpoint.url)
         rc = evaluate_model_latest(r->store, task, &latest, err);
     if (rc == ERR_OK)
-        rc = evaluate_task(r->store, task, model ? named : &latest, &opt,
+        rc = evaluate_task(r->store, task,
+                           model || endpoint.url ? named : &latest, &opt,
                            &r->results[r->count], err);
     evaluate_model_release(&latest);
     if (rc < 0)
@@ -406,6 +462,33 @@ static int check_report(const char *path, struct err *err)
     return rc;
 }
 
+/* What the options leave open; NULL: nothing. */
+static const char *usage_of_endpoints(void)
+{
+    if (endpoint.url && !endpoint.model)
+        return "--endpoint needs --endpoint-model";
+    if (!endpoint.url && (endpoint.model || endpoint.key_file))
+        return "--endpoint-model and --endpoint-key-file need --endpoint";
+    if (endpoint.url && (model || adapter))
+        return "--endpoint answers instead of --model; give one of them";
+    if (endpoint.url && tasks.count == 0)
+        return "--endpoint needs --task";
+    if (judge.url && !judge.model)
+        return "--judge needs --judge-model";
+    if (!judge.url && (judge.model || judge.key_file || judge_gate))
+        return "--judge-model, --judge-key-file and --judge-gate need --judge";
+    return NULL;
+}
+
+static int named_find(struct run *r, struct evaluate_model *named,
+                      struct err *err)
+{
+    if (endpoint.url)
+        named->name = mem_strdup(endpoint.model);
+    return model ? evaluate_model_named(r->store, model, adapter, named, err)
+                 : ERR_OK;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct run r = { .cli = cli };
@@ -417,6 +500,8 @@ static int run(struct cli *cli, int argc, char **argv)
     (void)argv;
     if (adapter && !model)
         return cli_usage(cli, "--adapter needs --model");
+    if (usage_of_endpoints())
+        return cli_usage(cli, "%s", usage_of_endpoints());
     if (is_stdout(junit) + is_stdout(markdown) + cli->json > 1)
         return cli_usage(cli, "--json, --junit - and --markdown - all write to "
                               "standard output; choose one");
@@ -429,8 +514,8 @@ static int run(struct cli *cli, int argc, char **argv)
         rc = cmd_store_open(cli, STORE_WRITE, &r.store, &err);
     if (rc == ERR_OK)
         rc = store_lock(r.store, "eval", &err);
-    if (rc == ERR_OK && model)
-        rc = evaluate_model_named(r.store, model, adapter, &named, &err);
+    if (rc == ERR_OK)
+        rc = named_find(&r, &named, &err);
     if (rc == ERR_OK)
         rc = tasks_choose(&r, &named, &err);
     if (rc == ERR_OK)

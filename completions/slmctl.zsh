@@ -196,6 +196,15 @@ _slmctl_eval()
         '--no-base[leave the untuned base model out]' \
         '--constrain=[keep answers to the form that the task asks for]:WHEN:(auto off)' \
         '--again[evaluate also what has not changed since it was]' \
+        '--endpoint=[judge a model behind this OpenAI-type endpoint]:URL: ' \
+        '--endpoint-model=[the model that --endpoint is asked for]:NAME: ' \
+        '--endpoint-key-file=[the key of --endpoint, alone in a file]:FILE:_files' \
+        '--no-cache[ask --endpoint again what it has answered before]' \
+        '--judge=[let a model behind this endpoint compare the answers]:URL: ' \
+        '--judge-model=[the model that --judge is asked for]:NAME: ' \
+        '--judge-key-file=[the key of --judge, alone in a file]:FILE:_files' \
+        '--judge-items=[examples a task that the judge sees; 0\: all]:N: ' \
+        '--judge-gate[the judge'\''s opinion is a condition of the gate]' \
         '--gold=[right answers for extra columns; the gate never sees them]:FILE:_files' \
         '--prices=[prices of hosted models, instead of the shipped ones]:FILE:_files' \
         '--machine-cost=[what this machine costs an hour]:DOLLARS: ' \

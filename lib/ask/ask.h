@@ -58,14 +58,14 @@ struct ask_job {
 };
 void ask_job_release(struct ask_job *j);
 
-/* Is anybody there? GET of its models: ERR_IO if no connection can be made,
- * ERR_INVALID if it refuses the key; any other answer is fine. */
+/* Is anybody there? GET of its models: ERR_IO if no connection can be made or
+ * the key is refused; any other answer is fine. */
 MUST_CHECK int ask_probe(struct ask *a, struct err *err);
 
 /* Runs all. A failure is in its job. Ends early, with what is not begun left
  * failed: ERR_INTERRUPTED; ERR_IO if a job has used up its tries and nothing
- * has ever been reached; ERR_INVALID if the key, the path or the model is
- * refused (401, 403, 404) before anything was answered. */
+ * has ever been reached, or if the key, the path or the model is refused (401,
+ * 403, 404) before anything was answered. */
 MUST_CHECK int ask_run(struct ask *a, struct ask_job *jobs, size_t count,
                        const struct progress *p, const char *phase,
                        struct err *err);

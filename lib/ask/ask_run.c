@@ -171,7 +171,7 @@ static int refused_at_once(const struct ask *a, const struct flight *f,
         return err_set(err, ERR_IO, "endpoint %s: %s", a->name, f->job->why);
     if (f->reply.result == UPSTREAM_DONE && !a->answered &&
         (status == 401 || status == 403 || status == 404))
-        return err_set(err, ERR_INVALID,
+        return err_set(err, ERR_IO,
                        "endpoint %s: %s; look at the URL, the model's name "
                        "and the key file",
                        a->name, f->job->why);

@@ -303,12 +303,46 @@ static void gate_run(struct evaluate_result *r,
     free(measured);
 }
 
-static int models_answer(struct evaluate_result *r,
-                         const struct evaluate_model *m,
+/* Endpoints of one evaluation; NULL where none is meant. */
+struct asks {
+    struct ask *endpoint, *judge;
+};
+
+/* Before a seal is opened it is known that somebody is there. */
+static int asks_open(struct asks *a, const struct evaluate_options *opt,
+                     struct err *err)
+{
+    int rc = ERR_OK;
+
+    if (opt->endpoint)
+        rc = ask_open(opt->endpoint, &a->endpoint, err);
+    if (rc == ERR_OK && opt->endpoint)
+        rc = ask_probe(a->endpoint, err);
+    if (rc == ERR_OK && opt->judge)
+        rc = ask_open(opt->judge, &a->judge, err);
+    if (rc == ERR_OK && opt->judge)
+        rc = ask_probe(a->judge, err);
+    return rc;
+}
+
+static void asks_close(struct asks *a)
+{
+    ask_close(a->endpoint);
+    ask_close(a->judge);
+}
+
+static int models_answer(struct store *s, struct evaluate_result *r,
+                         const struct evaluate_model *m, struct asks *asks,
                          const struct evaluate_options *opt, struct err *err)
 {
     int rc = ERR_OK;
 
+    if (opt->endpoint) {
+        r->asked = true;
+        r->columns[EVALUATE_TUNED].present = true;
+        r->columns[EVALUATE_TUNED].name = mem_strdup(m->name);
+        return evaluate_endpoint(s, r, asks->endpoint, opt, err);
+    }
     if (m->base_dir && !opt->no_base) {
         r->columns[EVALUATE_BASE].present = true;
         r->columns[EVALUATE_BASE].name = mem_strdup(m->base_name);
@@ -353,6 +387,7 @@ static void result_settle(struct evaluate_result *r,
     llm_facts(r, opt);
     reasons_count(r);
     gate_run(r, opt);
+    evaluate_judge_gate(r);
     r->columns[EVALUATE_TUNED].interval = r->gate.score_interval;
 }
 
@@ -362,6 +397,7 @@ int evaluate_task(struct store *s, int64_t task,
                   struct evaluate_result *out, struct err *err)
 {
     struct evaluate_result r = { .split = opt->split, .model = model->id };
+    struct asks asks = { 0 };
     int rc = evaluate_task_read(s, task, &r, err);
 
     for (int k = 0; k < EVALUATE_WHOS; k++)
@@ -375,6 +411,8 @@ int evaluate_task(struct store *s, int64_t task,
         return ERR_OK;
     }
     if (rc == ERR_OK)
+        rc = asks_open(&asks, opt, err);
+    if (rc == ERR_OK)
         rc = seal_open(s, opt, &r, err);
     if (rc == ERR_OK)
         rc = evaluate_items_load(s, opt, &r, err);
@@ -385,7 +423,10 @@ int evaluate_task(struct store *s, int64_t task,
     if (rc == ERR_OK && opt->constrain)
         rc = evaluate_content_learn(s, &r, err);
     if (rc == ERR_OK)
-        rc = models_answer(&r, model, opt, err);
+        rc = models_answer(s, &r, model, &asks, opt, err);
+    if (rc == ERR_OK && opt->judge)
+        rc = evaluate_judge_run(&r, asks.judge, opt, err);
+    asks_close(&asks);
     if (rc < 0 && r.empty) {
         *out = r;
         return rc;
@@ -395,6 +436,8 @@ int evaluate_task(struct store *s, int64_t task,
         return rc;
     }
     result_settle(&r, opt);
+    if (r.failed > 0 || r.judge.failed > 0)
+        r.inputs[0] = '\0'; /* another time may go better */
     *out = r;
     return ERR_OK;
 }

@@ -5,11 +5,12 @@
  * tuned model answer them greedily, scores everybody on the same items and
  * asks the gate. The gold file is for the table alone: the gate never sees it.
  * May use: base json crypto sql store compute tokenizer template model scoring
- * constrain.
+ * constrain ask judge.
  */
 #ifndef EVALUATE_H
 #define EVALUATE_H
 
+#include "ask/ask.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/progress.h"
@@ -78,6 +79,15 @@ struct evaluate_options {
     double machine_dollars_per_hour;
     const char *prices_file; /* that prices came from; NULL: the shipped ones */
     bool reuse; /* a stored result of the same inputs, if there is one */
+    /* Answers instead of the model, which has a name and no dir; NULL: none.
+     * cache: its single answers are kept in the store, and used again. */
+    const struct ask_options *endpoint;
+    bool cache;
+    /* Who compares answers with references; NULL: nobody. Of so many items,
+     * 0: all. gates: its opinion is a condition of the gate. */
+    const struct ask_options *judge;
+    size_t judge_items;
+    bool judge_gate;
     struct compute *compute;
     const struct progress *progress;
 };
@@ -104,6 +114,20 @@ struct evaluate_reason {
     size_t count;
 };
 #define EVALUATE_REASONS 24
+
+/* A judge's opinion of the model's answers beside the references. */
+struct evaluate_judge {
+    bool present, gates;
+    const char *name; /* of the judge's model */
+    size_t asked;     /* items; the others were equal, or not answered */
+    size_t won, lost, tied;
+    size_t flipped;         /* of the ties: the two orders disagreed */
+    size_t failed;          /* items without a verdict */
+    const char *why;        /* of the first of these; NULL: none */
+    double win;             /* (won + tied / 2) of those with a verdict */
+    double front;           /* share of what stood first among winners */
+    struct score_gate gate; /* wins beside one half, with the margin */
+};
 
 struct evaluate_item {
     int64_t example, call;
@@ -143,6 +167,11 @@ struct evaluate_result {
     int64_t sealed_before; /* openings of this seal before; -1: not sealed */
     size_t max_tokens;
     size_t refused; /* items that could not be rendered or are too long */
+    bool asked;     /* the answers are an endpoint's */
+    size_t failed;  /* of its requests: they count as wrong */
+    const char *failed_why; /* of the first of these; NULL: none */
+    size_t known;           /* answers that were kept from before */
+    struct evaluate_judge judge;
     double llm_tokens_in, llm_tokens_out; /* means, NaN unknown */
     const struct score_price *price;      /* of the LLM; NULL unknown */
     char **labels; /* that constrained answers are of; see options */

@@ -138,31 +138,43 @@ static struct model_sampling greedy(const struct session *s)
                                     .stop_count = s->stop >= 0 };
 }
 
+void evaluate_answer_score(const struct evaluate_result *r,
+                           struct evaluate_item *it, enum evaluate_who who,
+                           bool malformed, uint64_t seed)
+{
+    struct score_pair pair = {
+        .request = buf_slice(&it->request),
+        .answer = buf_slice(&it->answers[who]),
+        .reference =
+            buf_slice(it->reference.len ? &it->reference : &it->logged),
+        .malformed = malformed,
+    };
+    struct score gold;
+
+    score_answer(r->kind, &pair, seed, &it->scores[who]);
+    if (it->gold.len > 0) {
+        pair.reference = buf_slice(&it->gold);
+        score_answer(r->kind, &pair, seed, &gold);
+        it->golds[who] = gold.value;
+    }
+}
+
 /* Ids to an assistant message, and its score against the reference. */
 static int answer_take(struct session *s, size_t i, const int32_t *ids,
                        size_t count, struct err *err)
 {
     struct evaluate_item *it = &s->r->items[i];
     struct buf text = { 0 };
-    struct score_pair pair = { .request = buf_slice(&it->request) };
-    struct score gold;
+    bool malformed = false;
     int rc;
 
     template_answer_text(s->template, s->tokenizer, ids, count, &text);
     rc = template_parse(s->template, buf_slice(&text), &it->answers[s->who],
-                        &pair.malformed, err);
+                        &malformed, err);
     buf_release(&text);
     if (rc < 0)
         return rc;
-    pair.answer = buf_slice(&it->answers[s->who]);
-    pair.reference =
-        buf_slice(it->reference.len ? &it->reference : &it->logged);
-    score_answer(s->r->kind, &pair, s->opt->seed, &it->scores[s->who]);
-    if (it->gold.len > 0) {
-        pair.reference = buf_slice(&it->gold);
-        score_answer(s->r->kind, &pair, s->opt->seed, &gold);
-        it->golds[s->who] = gold.value;
-    }
+    evaluate_answer_score(s->r, it, s->who, malformed, s->opt->seed);
     return ERR_OK;
 }
 

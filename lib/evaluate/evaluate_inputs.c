@@ -145,6 +145,16 @@ static int put_rows(struct crypto_hasher *h, struct store *s, const char *text,
     return rc;
 }
 
+static void put_ask(struct crypto_hasher *h, const char *what,
+                    const struct ask_options *o)
+{
+    if (!o)
+        return;
+    put_text(h, what);
+    put_text(h, o->url);
+    put_text(h, o->model);
+}
+
 static void put_options(struct crypto_hasher *h,
                         const struct evaluate_options *opt)
 {
@@ -156,6 +166,12 @@ static void put_options(struct crypto_hasher *h,
     if (opt->constrain)
         put_text(h, "constrain");
     put_double(h, opt->machine_dollars_per_hour);
+    put_ask(h, "endpoint", opt->endpoint);
+    put_ask(h, "judge", opt->judge);
+    if (opt->judge) {
+        put_int(h, (int64_t)opt->judge_items);
+        put_int(h, opt->judge_gate);
+    }
     put_text(h, opt->compute->device);
     put_int(h, opt->compute->precision);
 }

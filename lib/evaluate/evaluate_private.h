@@ -33,6 +33,24 @@ const char *evaluate_word(struct evaluate_result *r, struct slice text);
 int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
                      const char *dir, const char *adapter,
                      const struct evaluate_options *opt, struct err *err);
+/* The answer that the item has, against its reference and its gold. */
+void evaluate_answer_score(const struct evaluate_result *r,
+                           struct evaluate_item *it, enum evaluate_who who,
+                           bool malformed, uint64_t seed);
+/* Answers of an endpoint, as the tuned model's. */
+int evaluate_endpoint(struct store *s, struct evaluate_result *r,
+                      struct ask *ask, const struct evaluate_options *opt,
+                      struct err *err);
+/* One answer by what was asked of whom; found false: it is not there. */
+int evaluate_cache_get(struct store *s, const unsigned char key[16],
+                       struct buf *answer, bool *found, struct err *err);
+int evaluate_cache_put(struct store *s, const unsigned char key[16],
+                       int64_t example, struct slice answer, struct err *err);
+/* r->judge, of items that are scored. */
+int evaluate_judge_run(struct evaluate_result *r, struct ask *ask,
+                       const struct evaluate_options *opt, struct err *err);
+/* The verdict becomes the judge's where that is worse and counts. */
+void evaluate_judge_gate(struct evaluate_result *r);
 /* Answers alone, of a model in memory; dir: its tokenizer and template. */
 int evaluate_answers_of(struct evaluate_result *r, struct model *m,
                         const char *dir, const struct evaluate_options *opt,

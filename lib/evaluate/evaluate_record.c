@@ -41,6 +41,25 @@ static const struct field result_fields[] = {
     RESULT(sealed_before, INT),
     RESULT(max_tokens, SIZE),
     RESULT(refused, SIZE),
+    RESULT(asked, BOOL),
+    RESULT(failed, SIZE),
+    RESULT(known, SIZE),
+    RESULT(judge.present, BOOL),
+    RESULT(judge.gates, BOOL),
+    RESULT(judge.asked, SIZE),
+    RESULT(judge.won, SIZE),
+    RESULT(judge.lost, SIZE),
+    RESULT(judge.tied, SIZE),
+    RESULT(judge.flipped, SIZE),
+    RESULT(judge.failed, SIZE),
+    RESULT(judge.win, DOUBLE),
+    RESULT(judge.front, DOUBLE),
+    RESULT(judge.gate.count, SIZE),
+    RESULT(judge.gate.clusters, SIZE),
+    RESULT(judge.gate.difference, DOUBLE),
+    RESULT(judge.gate.interval.low, DOUBLE),
+    RESULT(judge.gate.interval.high, DOUBLE),
+    RESULT(judge.gate.need, SIZE),
     RESULT(constrained, SIZE),
     RESULT(llm_tokens_in, DOUBLE),
     RESULT(llm_tokens_out, DOUBLE),
@@ -150,6 +169,11 @@ void evaluate_record_write(const struct evaluate_result *r, struct buf *out)
         field_put(&w, &result_fields[i], r);
     json_put_int(&w, "verdict", r->gate.verdict);
     json_put_string(&w, "why", r->gate.why);
+    if (r->judge.present) {
+        json_put_int(&w, "judge_verdict", r->judge.gate.verdict);
+        json_put_string(&w, "judge_why", r->judge.gate.why);
+        json_put_string(&w, "judge_name", r->judge.name);
+    }
     if (r->llm)
         json_put_string(&w, "llm", r->llm);
     if (r->unknown_call)
@@ -235,6 +259,22 @@ static bool reasons_get(struct evaluate_result *r, const struct json *j)
     return true;
 }
 
+/* True where there is none. */
+static bool judge_get(struct evaluate_result *r, const struct json *j)
+{
+    int64_t verdict = -1;
+
+    if (!r->judge.present)
+        return true;
+    if (!json_int(j, json_get(j, 0, "judge_verdict"), &verdict) ||
+        verdict < SCORE_PASS || verdict > SCORE_UNDECIDED)
+        return false;
+    r->judge.gate.verdict = (enum score_verdict)verdict;
+    r->judge.gate.why = word_get(r, j, json_get(j, 0, "judge_why"));
+    r->judge.name = word_get(r, j, json_get(j, 0, "judge_name"));
+    return r->judge.gate.why && r->judge.name;
+}
+
 bool evaluate_record_read(struct slice text, struct evaluate_result *r)
 {
     struct json j = { 0 };
@@ -252,7 +292,8 @@ bool evaluate_record_read(struct slice text, struct evaluate_result *r)
         r->llm = json_strdup(&j, json_get(&j, 0, "llm"));
         r->unknown_call = word_get(r, &j, json_get(&j, 0, "unknown_call"));
     }
-    ok = ok && r->gate.why && columns_get(r, &j) && reasons_get(r, &j);
+    ok = ok && r->gate.why && judge_get(r, &j) && columns_get(r, &j) &&
+         reasons_get(r, &j);
     json_release(&j);
     return ok;
 }

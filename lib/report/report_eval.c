@@ -102,6 +102,28 @@ static void put_gate(struct json_writer *w, const struct score_gate *g,
     json_end_object(w);
 }
 
+static void put_judge(struct json_writer *w, const struct evaluate_judge *j)
+{
+    json_begin_object(w, "judge");
+    json_put_string(w, "model", j->name);
+    json_put_bool(w, "gates", j->gates);
+    json_put_string(w, "verdict", score_verdict_name(j->gate.verdict));
+    json_put_string(w, "why", j->gate.why);
+    put_number(w, "win", j->win);
+    json_begin_array(w, "win_interval");
+    put_number(w, NULL, 0.5 + j->gate.interval.low);
+    put_number(w, NULL, 0.5 + j->gate.interval.high);
+    json_end_array(w);
+    json_put_int(w, "won", (int64_t)j->won);
+    json_put_int(w, "lost", (int64_t)j->lost);
+    json_put_int(w, "tied", (int64_t)j->tied);
+    json_put_int(w, "asked", (int64_t)j->asked);
+    json_put_int(w, "orders_disagreed", (int64_t)j->flipped);
+    json_put_int(w, "failed", (int64_t)j->failed);
+    put_number(w, "first_place_share", j->front);
+    json_end_object(w);
+}
+
 static void put_reference(struct json_writer *w,
                           const struct evaluate_result *r)
 {
@@ -152,6 +174,10 @@ void report_eval_task(struct json_writer *w, const char *key,
     json_put_int(w, "items", (int64_t)r->count);
     json_put_int(w, "gold_items", (int64_t)r->gold_count);
     json_put_int(w, "refused", (int64_t)r->refused);
+    if (r->asked) {
+        json_put_int(w, "failed_requests", (int64_t)r->failed);
+        json_put_int(w, "known_answers", (int64_t)r->known);
+    }
     json_put_int(w, "constrained", (int64_t)r->constrained);
     json_put_int(w, "rejected", (int64_t)r->rejected);
     json_put_int(w, "unscrubbed", (int64_t)r->unscrubbed);
@@ -168,6 +194,8 @@ void report_eval_task(struct json_writer *w, const char *key,
     put_reasons(w, r);
     put_price(w, r);
     put_gate(w, &r->gate, margin);
+    if (r->judge.present)
+        put_judge(w, &r->judge);
     json_end_object(w);
 }
 
@@ -258,6 +286,17 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
         buf_printf(out,
                    "%s: %zu items do not fit the model and count as wrong.\n",
                    r->task_name, r->refused);
+    if (r->failed > 0)
+        buf_printf(out,
+                   "%s: %zu requests failed and count as wrong (the first: "
+                   "%s).\n",
+                   r->task_name, r->failed,
+                   r->failed_why ? r->failed_why : "unknown");
+    if (r->known > 0)
+        buf_printf(out,
+                   "%s: %zu answers are from an earlier evaluation "
+                   "(--no-cache asks again).\n",
+                   r->task_name, r->known);
     if (r->constrained > 0)
         buf_printf(out,
                    "%s: %zu answers were kept to the form that the task asks "
@@ -275,6 +314,26 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
         buf_printf(out, "; about %zu calls would decide (there are %zu)",
                    g->need, g->count);
     buf_str(out, ".\n");
+}
+
+static void note_judge(const struct evaluate_result *r, struct buf *out)
+{
+    const struct evaluate_judge *j = &r->judge;
+
+    if (!j->present)
+        return;
+    buf_printf(out,
+               "%s: judge %s: %zu won, %zu lost, %zu tied (%zu of these "
+               "because its two orders disagreed); wins count %.1f %% "
+               "[%.1f, %.1f]: %s%s.\n",
+               r->task_name, j->name, j->won, j->lost, j->tied, j->flipped,
+               100 * j->win, 100 * (0.5 + j->gate.interval.low),
+               100 * (0.5 + j->gate.interval.high),
+               score_verdict_name(j->gate.verdict),
+               j->gates ? "" : ", not part of the gate");
+    if (j->failed > 0)
+        buf_printf(out, "%s: %zu items have no verdict (the first: %s).\n",
+                   r->task_name, j->failed, j->why ? j->why : "unknown");
 }
 
 static void note_reuse(const struct evaluate_result *r, struct buf *out)
@@ -312,6 +371,7 @@ void report_eval_notes(const struct report_eval *e, struct buf *out)
     for (size_t i = 0; i < e->count; i++) {
         note_reference(&e->list[i], out);
         note_gate(&e->list[i], out);
+        note_judge(&e->list[i], out);
         note_reuse(&e->list[i], out);
         if (i == 0 || e->list[i].price != e->list[i - 1].price)
             note_price(&e->list[i], out);

@@ -316,9 +316,9 @@ START_TEST(a_key_that_is_refused_ends_the_run)
 
     endpoint_start(answer_unknown_key);
     a = open_with(endpoint.url, NULL, 0, 0);
-    ck_assert_int_eq(ask_probe(a, &err), ERR_INVALID);
+    ck_assert_int_eq(ask_probe(a, &err), ERR_IO);
     ck_assert(strstr(err.msg, "status 401: who?"));
-    ck_assert_int_eq(run_jobs(a, JOBS, &err), ERR_INVALID);
+    ck_assert_int_eq(run_jobs(a, JOBS, &err), ERR_IO);
     ask_close(a);
     endpoint_stop();
 }
