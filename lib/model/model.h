@@ -6,7 +6,7 @@
  * float *: the same forward and backward run on a CPU or behind a plugin. A
  * family is a table entry, not a fork. An unknown architecture is refused with
  * the list of known ones.
- * May use: base json compute weights tokenizer constrain.
+ * May use: base json crypto regex compute weights tokenizer constrain.
  */
 #ifndef MODEL_H
 #define MODEL_H

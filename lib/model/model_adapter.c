@@ -279,6 +279,13 @@ int model_adapter_merge(struct model *m, struct err *err)
     return m->compute->ops->sync(m->compute, err);
 }
 
+void model_adapter_drop(struct model *m)
+{
+    for (size_t i = 0; i < m->linear_count; i++)
+        unadapt(m, m->linears[i]);
+    model_list_adapter(m);
+}
+
 bool model_adapter_layer(const struct model *m, size_t i,
                          struct model_adapted *out)
 {

@@ -291,6 +291,7 @@ static const struct model_mixer_ops ops = {
     .grad = grad,
     .states = states,
     .state_type = COMPUTE_ACT,
+    .by_position = true,
 };
 
 static void add_norms(struct attention *a, const struct model_config *c,

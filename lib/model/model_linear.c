@@ -3,8 +3,13 @@
  *
  * y = W x + b + scale B (A x), with DoRA y = gain (W x + scale B (A x)) + b.
  * The adapter's branch goes into the same product as W, as further columns.
+ * With several adapters in one pass W is multiplied once, and each adapter's
+ * rows get their branch added in place: on the CPU the same sums in the same
+ * order, hence the same bits.
  */
-#include "model/model_private.h"
+#include "model/model_session.h"
+
+#include <assert.h>
 
 static bool is_adapted(const struct model *m, const struct model_linear *l)
 {
@@ -35,6 +40,111 @@ void model_linear_gains(struct model *m)
                           none, 1, l->n);
     }
     m->gains_ready = true;
+}
+
+/* Rows from `row` on of width elements. */
+static struct compute_span rows_at(struct compute_span x, size_t row,
+                                   size_t width)
+{
+    return x.buf ? compute_at(x, row * width) : x;
+}
+
+/* y = W x + bias + addend */
+static void base_product(struct model *m, const struct model_linear *l,
+                         struct compute_span y, struct compute_span x,
+                         size_t rows, struct compute_span bias,
+                         struct compute_span addend)
+{
+    m->compute->ops->linear(m->compute,
+                            &(struct compute_linear){ .y = y,
+                                                      .x = x,
+                                                      .w = l->w,
+                                                      .bias = bias,
+                                                      .addend = addend,
+                                                      .m = rows,
+                                                      .n = l->n,
+                                                      .k = l->k,
+                                                      .alpha = 1 });
+}
+
+/* y += scale B (A x) */
+static void add_branch(struct model *m, const struct model_linear *l,
+                       const struct model_bank_part *part,
+                       struct compute_span y, struct compute_span x,
+                       size_t rows)
+{
+    const struct compute_ops *ops = m->compute->ops;
+
+    ops->linear(m->compute, &(struct compute_linear){ .y = m->work.low,
+                                                      .x = x,
+                                                      .w = part->a,
+                                                      .m = rows,
+                                                      .n = part->rank,
+                                                      .k = l->k,
+                                                      .alpha = part->scale });
+    ops->linear(m->compute, &(struct compute_linear){ .y = y,
+                                                      .x = m->work.low,
+                                                      .w = part->b,
+                                                      .addend = y,
+                                                      .m = rows,
+                                                      .n = l->n,
+                                                      .k = part->rank,
+                                                      .alpha = 1 });
+}
+
+/* One adapter's rows where some adapter of the pass has a gain. */
+static void run_gained(struct model *m, const struct model_linear *l,
+                       const struct model_bank_part *part,
+                       struct compute_span y, struct compute_span x,
+                       size_t rows, struct compute_span addend)
+{
+    struct compute_span none = { 0 }, wide = m->work.wide;
+
+    if (!part || !part->gain.buf) {
+        base_product(m, l, y, x, rows, l->bias, addend);
+        if (part && part->rank > 0)
+            add_branch(m, l, part, y, x, rows);
+        return;
+    }
+    base_product(m, l, wide, x, rows, none, none);
+    add_branch(m, l, part, wide, x, rows);
+    m->compute->ops->gain_columns(m->compute, y, wide, part->gain, l->bias,
+                                  addend, rows, l->n);
+}
+
+static const struct model_bank_part *
+part_of(const struct model_groups *g, size_t i, const struct model_linear *l)
+{
+    return g->parts[i] ? &g->parts[i][l->number - 1] : NULL;
+}
+
+/* Rows of several adapters. */
+static void run_groups(struct model *m, const struct model_linear *l,
+                       struct compute_span y, struct compute_span x,
+                       size_t rows, struct compute_span addend)
+{
+    const struct model_groups *g = m->groups;
+    bool gains = false;
+
+    assert(g->starts[g->count] == rows);
+    for (size_t i = 0; i < g->count; i++) {
+        const struct model_bank_part *part = part_of(g, i, l);
+
+        gains |= part && part->gain.buf;
+    }
+    if (!gains)
+        base_product(m, l, y, x, rows, l->bias, addend);
+    for (size_t i = 0; i < g->count; i++) {
+        const struct model_bank_part *part = part_of(g, i, l);
+        size_t from = g->starts[i], n = g->starts[i + 1] - from;
+        struct compute_span ys = rows_at(y, from, l->n);
+        struct compute_span xs = rows_at(x, from, l->k);
+
+        if (n > 0 && gains)
+            run_gained(m, l, part, ys, xs, n, rows_at(addend, from, l->n));
+        else if (n > 0 && part && part->rank > 0)
+            add_branch(m, l, part, ys, xs, n);
+    }
 }
 
 /* y = W x + scale B (A x) + bias + addend */
@@ -76,6 +186,10 @@ void model_linear_run(struct model *m, const struct model_linear *l,
 {
     struct compute_span none = { 0 };
 
+    if (m->groups && l->number > 0) {
+        run_groups(m, l, y, x, rows, addend);
+        return;
+    }
     if (!is_scaled(m, l)) {
         product(m, l, y, x, rows, l->bias, addend);
         return;

@@ -76,6 +76,8 @@ struct model_mixer_ops {
     void (*states)(const struct model_mixer *x, const struct model_cached *c,
                    size_t elements[MODEL_MAX_STATES]);
     enum compute_type state_type; /* zero: COMPUTE_F32; a KV cache: ACT */
+    bool by_position; /* states are a row a position: a window apart, the first
+                       * rows are the state of a shorter sequence */
 };
 
 /* Every mixer's first member. */

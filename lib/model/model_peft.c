@@ -23,6 +23,7 @@ struct peft {
     int64_t rank;
     double alpha;
     bool rslora, dora;
+    bool whole;               /* may put modules in the base's place */
     bool *used;               /* for each tensor of the file: a layer took it */
     const char *dir, *config; /* config: the path of adapter_config.json */
 };
@@ -321,6 +322,10 @@ static int load_saved(struct model *m, const struct peft *p,
 
     if (json_count(p->j, json_get(p->j, 0, "modules_to_save")) == 0)
         return 0;
+    if (!p->whole)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "modules_to_save changes the base, which other adapters "
+                       "share: use the merged model on its own");
     rc = untie(m, w, err);
     for (size_t i = 0; rc == 0 && i < m->base.count; i++) {
         struct model_tensor *own = &m->base.tensors[i];
@@ -438,10 +443,16 @@ static int load_gguf(struct model *m, const char *path, struct err *err)
 
 int model_adapter_load(struct model *m, const char *dir, struct err *err)
 {
+    return model_peft_load(m, dir, true, err);
+}
+
+int model_peft_load(struct model *m, const char *dir, bool whole,
+                    struct err *err)
+{
     char *path = io_path(dir, "adapter_config.json");
     struct json j = { 0 };
     struct buf text = { 0 };
-    struct peft p = { .j = &j, .dir = dir, .config = path };
+    struct peft p = { .j = &j, .whole = whole, .dir = dir, .config = path };
     bool gguf = weights_is_gguf(dir);
     int rc = gguf ? load_gguf(m, dir, err)
                   : io_read_file(path, CONFIG_MAX_BYTES, &text, err);

@@ -21,6 +21,7 @@ struct model_linear {
     char *name; /* "model.layers.0.self_attn.q_proj" */
     struct compute_span w, bias, dw, dbias; /* w [n,k] */
     size_t n, k, mixer; /* mixer: index of the one it belongs to */
+    size_t number;      /* in m->linears, from 1; 0: the head */
     bool fixed;         /* never adapted, as PEFT has it */
     size_t rank;        /* 0: no adapter */
     float scale;
@@ -78,6 +79,15 @@ struct model_work {
     bool shifted;                  /* norms' 1 + w is there */
 };
 
+/* Rows of a pass by adapter: those of group g, starts[g]..starts[g+1]-1, have
+ * parts[g] (by index of the layer; NULL: none) beside the base. */
+struct model_bank_part;
+struct model_groups {
+    size_t count;
+    size_t starts[MODEL_BANK_IN_PASS + 1];
+    const struct model_bank_part *parts[MODEL_BANK_IN_PASS];
+};
+
 /* Where a listed tensor's spans stand in the model. */
 struct model_slot {
     struct compute_span *value, *grad;
@@ -111,6 +121,8 @@ struct model {
     struct model_list base, adapter; /* what model_tensors gives */
     struct model_trained trained;    /* count 0: not in training */
     bool adapter_only, adapter_off;
+    size_t bank_rank, bank_wide; /* work.low and wide are at least so wide */
+    const struct model_groups *groups; /* of the pass that runs; or NULL */
     bool recompute;   /* blocks run again in the backward pass */
     bool gains_ready; /* DoRA's gains fit the weights */
     size_t lowest;    /* lowest block that needs a backward pass */
@@ -162,7 +174,7 @@ void model_rope_run(const struct model_pass *p, struct compute_span x,
 int32_t model_rope_row(const struct model *m, size_t position, size_t length);
 
 /* model_linear.c: y = linear(x) + addend (may be absent or y) on rows rows,
- * with the adapter. */
+ * with the adapter, or with those of m->groups. */
 void model_linear_run(struct model *m, const struct model_linear *l,
                       struct compute_span y, struct compute_span x, size_t rows,
                       struct compute_span addend);
@@ -211,6 +223,12 @@ void model_list_release(struct model_list *l);
 MUST_CHECK int model_adapter_adapt(struct model *m, struct model_linear *l,
                                    int64_t rank, double scale, bool dora,
                                    struct err *err);
+
+/* The adapter goes, and what it held. */
+void model_adapter_drop(struct model *m);
+/* model_peft.c: model_adapter_load; whole: may change the base. */
+MUST_CHECK int model_peft_load(struct model *m, const char *dir, bool whole,
+                               struct err *err);
 
 /* model_shape.c: a model with all shapes set and no weights. */
 struct model *model_shape(const struct model_config *c,

@@ -39,6 +39,7 @@ void model_mixer_linear(struct model_mixer *x, struct model_linear *l,
     mem_grow((void **)&m->linears, &m->linear_cap, m->linear_count + 1,
              sizeof(*m->linears));
     m->linears[m->linear_count++] = l;
+    l->number = m->linear_count;
     model_list_add(&m->base, mem_printf("%s.weight", l->name), &l->w, &l->dw,
                    l->n, l->k);
     if (bias)

@@ -79,7 +79,7 @@ void model_work_release(struct model *m)
 
 static size_t largest_rank(const struct model *m)
 {
-    size_t rank = 0;
+    size_t rank = m->bank_rank;
 
     for (size_t i = 0; i < m->linear_count; i++)
         if (m->linears[i]->rank > rank)
@@ -90,7 +90,7 @@ static size_t largest_rank(const struct model *m)
 /* Columns of the widest product that has a gain. */
 static size_t widest(const struct model *m)
 {
-    size_t cols = 0;
+    size_t cols = m->bank_wide;
 
     for (size_t i = 0; i < m->linear_count; i++)
         if (m->linears[i]->magnitude.buf && m->linears[i]->n > cols)
