@@ -31,7 +31,8 @@ static bool age_behind(struct slice t, size_t at)
         "yr-old",       "yrs old",   "y/o",       "y.o",       "yo",
         "years of age", "yearold",   "jahre alt", "jährig",    "jährige",
         "jähriger",     "anni",      "años",      "ans",       "jaar oud",
-        "år gammal",    "år gammel", "let stará", NULL
+        "år gammal",    "år gammel", "let stará", "岁",        "歳",
+        "лет",          "lat",       NULL
     };
 
     if (at < t.n && (t.p[at] == '-' || t.p[at] == ' '))
@@ -39,12 +40,13 @@ static bool age_behind(struct slice t, size_t at)
     if (at >= t.n || !dates_is_letter(t.p[at]))
         return false;
     for (size_t i = 0; ends[i]; i++)
-        if (starts(t, at, ends[i]) && word_ends(t, at + strlen(ends[i])))
-            return true;
+        if (starts(t, at, ends[i]) && (word_ends(t, at + strlen(ends[i])) ||
+                                       (unsigned char)*ends[i] >= 0xe0))
+            return true; /* scripts without blanks have no ends of words */
     return false;
 }
 
-/* Blanks and one of the words before `at`; the marks may join them. */
+/* Blanks, signs and one of the words before `at`; the marks may join them. */
 static bool age_before(struct slice t, size_t at)
 {
     static const char *const words[] = { "age",  "aged",   "turned", "turning",
@@ -52,7 +54,7 @@ static bool age_before(struct slice t, size_t at)
                                          "età",  "age of", NULL };
     size_t end = at;
 
-    while (end > 0 && at - end < 3 && ascii_is_one_of(t.p[end - 1], " :="))
+    while (end > 0 && at - end < 4 && ascii_is_one_of(t.p[end - 1], " :=\"'>"))
         end--;
     if (end == at || end == 0 || !dates_is_letter(t.p[end - 1]))
         return false;
@@ -68,8 +70,19 @@ static bool age_before(struct slice t, size_t at)
 
 static bool age_key(struct slice t, struct slice key, size_t at, size_t end)
 {
-    return key.n && slice_trim(t).n == end - at &&
-           memmem(key.p, key.n, "_age_", 5);
+    static const char *const units[] = {
+        "", ".0", " years", " yrs", " y", NULL
+    };
+    struct slice v = slice_trim(t);
+
+    if (!key.n || v.p != t.p + at ||
+        !(memmem(key.p, key.n, "_age_", 5) ||
+          memmem(key.p, key.n, "_ages_", 6)))
+        return false;
+    for (size_t i = 0; units[i]; i++)
+        if (v.n == end - at + strlen(units[i]) && starts(t, end, units[i]))
+            return true;
+    return false;
 }
 
 /* "th birthday" */
@@ -112,7 +125,8 @@ static bool is_somebody(struct slice t, size_t start, size_t n)
         "mom",       "dad",         "mum",         "granny",    "nana",
         "aunt",      "uncle",       "husband",     "wife",      "widow",
         "widower",   "patient",     "pt",          "sister",    "brother",
-        "neighbour", "neighbor",    "lady",        "gentleman", NULL
+        "neighbour", "neighbor",    "lady",        "gentleman", "age",
+        NULL
     };
 
     return is_listed(t, start, n, words);
@@ -121,8 +135,9 @@ static bool is_somebody(struct slice t, size_t start, size_t n)
 /* Nothing that is counted follows. */
 static bool ends_as_age(struct slice t, size_t end)
 {
-    static const char *const words[] = { "and", "but", "now",  "with", "when",
-                                         "who", "so",  "this", "next", NULL };
+    static const char *const words[] = { "and",  "but",   "now", "with",
+                                         "when", "who",   "so",  "this",
+                                         "next", "years", NULL };
 
     if (end == t.n)
         return true;
@@ -132,17 +147,49 @@ static bool ends_as_age(struct slice t, size_t end)
            is_listed(t, end + 1, dates_word_length(t, end + 1), words);
 }
 
+/* "Mrs. Smith, 94, of Leeds": a title, then one name. */
+static bool is_titled(struct slice t, size_t name)
+{
+    static const char *const titles[] = { "mr",  "mrs", "ms",   "miss",
+                                          "sir", "dr",  "herr", "frau",
+                                          "mme", "sra", NULL };
+    size_t end = name, start, n;
+
+    while (end && t.p[end - 1] == ' ')
+        end--;
+    if (end && t.p[end - 1] == '.')
+        end--;
+    n = word_before(t, end, &start);
+    return is_listed(t, start, n, titles);
+}
+
+/* "At 94, she still drives" */
+static bool is_at(struct slice t, size_t at, size_t end)
+{
+    static const char *const who[] = { "he", "she", "his", "her",
+                                       "my", "i",   NULL };
+
+    return at >= 3 && (t.p[at - 3] | 0x20) == 'a' && t.p[at - 2] == 't' &&
+           (at == 3 || !dates_is_letter(t.p[at - 4])) && t.n - end > 3 &&
+           t.p[end] == ',' && t.p[end + 1] == ' ' &&
+           is_listed(t, end + 2, dates_word_length(t, end + 2), who);
+}
+
 /* "she is 97", "my grandfather, 97, lives": for ages over 89. */
 static bool age_told(struct slice t, size_t at, size_t end)
 {
     static const char *const is[] = { "is", "was", "am", NULL };
     size_t start, n;
 
-    if (at < 4 || t.p[at - 1] != ' ' || !ends_as_age(t, end))
+    if (at < 3 || t.p[at - 1] != ' ' || !ends_as_age(t, end))
         return false;
+    if (is_at(t, at, end))
+        return true;
     if (t.p[at - 2] == ',') {
         n = word_before(t, at - 2, &start);
-        return is_somebody(t, start, n);
+        return is_somebody(t, start, n) ||
+               (end + 2 < t.n && t.p[end] == ',' &&
+                !ascii_is_digit(t.p[end + 2]) && is_titled(t, start));
     }
     n = word_before(t, at, &start);
     if (!is_listed(t, start, n, is))

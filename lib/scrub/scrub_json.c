@@ -202,7 +202,8 @@ static int string_value(struct scrub_walk *s, struct slice inner, size_t base,
 static bool is_old_age(struct slice raw, struct slice key)
 {
     return raw.n >= 2 && (raw.p[0] == '9' || raw.p[0] == '1') && key.n &&
-           memmem(key.p, key.n, "_age_", 5);
+           (memmem(key.p, key.n, "_age_", 5) ||
+            memmem(key.p, key.n, "_ages_", 6));
 }
 
 /* What a rule made is no number: its digits are nines. */

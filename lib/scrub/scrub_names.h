@@ -67,6 +67,7 @@ bool scrub_name_is_whole_raw(struct slice t, size_t start, size_t end);
 /* The word [start, end) is part of code: GRACE_PERIOD, t.Price, Price * 3,
  * SELECT Price FROM. */
 bool scrub_is_code(struct slice t, size_t start, size_t end);
+bool scrub_is_code_word(struct slice word);
 
 /* Bytes of "San Diego" in "San Diego County": others name the place alone. */
 size_t scrub_place_bare(struct slice v);

@@ -110,6 +110,30 @@ static bool before_call(struct slice t, size_t end)
     return i > end + 1 && i < t.n && t.p[i] == '(';
 }
 
+/* Names of people that programs are full of. */
+bool scrub_is_code_word(struct slice word)
+{
+    static const char list[] = " max min len abs dev jan django ";
+    char padded[8 + 2];
+
+    if (!word.n || word.n > sizeof(padded) - 2)
+        return false;
+    padded[0] = padded[word.n + 1] = ' ';
+    for (size_t i = 0; i < word.n; i++)
+        padded[i + 1] = (char)(word.p[i] | 0x20);
+    return memmem(list, sizeof(list) - 1, padded, word.n + 2) != NULL;
+}
+
+/* "Jan 5", "5 Jan" */
+static bool is_of_date(struct slice t, size_t start, size_t end)
+{
+    if (end - start != 3 || memcmp(t.p + start, "Jan", 3) != 0)
+        return false;
+    return (end + 1 < t.n && t.p[end] == ' ' && scrub_is_digit(t.p[end + 1])) ||
+           (start > 1 && strchr(" -/", t.p[start - 1]) &&
+            scrub_is_digit(t.p[start - 2]));
+}
+
 bool scrub_is_code(struct slice t, size_t start, size_t end)
 {
     bool loud = is_upper(t.p[end - 1]); /* where all is, keywords are words */
@@ -117,7 +141,8 @@ bool scrub_is_code(struct slice t, size_t start, size_t end)
     return (start && t.p[start - 1] == '_') || (end < t.n && t.p[end] == '_') ||
            is_member(t, start) || behind_keyword(t, start, loud) ||
            (!loud && before_keyword(t, end)) || before_operator(t, end) ||
-           behind_operator(t, start) || before_call(t, end);
+           behind_operator(t, start) || before_call(t, end) ||
+           is_of_date(t, start, end);
 }
 
 /* "San Diego" of "San Diego County": others name the place alone, and the

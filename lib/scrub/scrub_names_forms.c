@@ -65,7 +65,8 @@ bool scrub_name_tells(const struct names *m, struct slice word)
            !(names_in(m, word) &
              (NAMES_BIT(NAMES_LIST_COMMON) | NAMES_BIT(NAMES_LIST_FOREIGN) |
               NAMES_BIT(NAMES_LIST_TITLE) |
-              NAMES_BIT(NAMES_LIST_ORGANIZATION)));
+              NAMES_BIT(NAMES_LIST_ORGANIZATION))) &&
+           !scrub_is_code_word(word);
 }
 
 /* Begins sentences, or stands inside names of many people. */
@@ -161,7 +162,8 @@ static void tell_word(struct forms *f, struct slice word, bool alone, bool last)
          (names_is(f->m, NAMES_LIST_TITLE, word) && (alone || !last)) ||
          names_is(f->m, NAMES_LIST_ORGANIZATION, word) ||
          (!names_is(f->m, NAMES_LIST_LAST, word) &&
-          !names_is(f->m, NAMES_LIST_FIRST, word))))
+          !names_is(f->m, NAMES_LIST_FIRST, word) &&
+          !scrub_is_code_word(word))))
         return;
     if (telling)
         tell_cased(f, word, LOWER, true);
