@@ -32,6 +32,8 @@ struct note {
     bool lone;     /* a word of the language: only where nothing else is */
     uint8_t told;  /* bits: its forms, as of a name that is not sure, or is */
     bool ordinary; /* a word of the language: not in code */
+    bool asked;    /* whether the text has it as code */
+    bool code;     /* it has */
     bool unsure;   /* two words of a person that only the tagger tells */
     size_t from;   /* end of the last in a text */
     uint16_t next; /* note that begins alike, plus one */
@@ -536,9 +538,10 @@ static int take_as(struct taking *x, struct names_span s)
     if (x->k->labels.n && are_labels(x->k, v) &&
         is_enumerated(x->text, s.start, s.end))
         return ERR_OK;
-    if (s.class == NAMES_PERSON && !s.sure &&
-        !scrub_name_tells(x->k->names, v) &&
-        scrub_is_code(x->text, s.start, s.end))
+    if (s.class == NAMES_PERSON &&
+        (scrub_is_of_date(x->text, s.start, s.end) ||
+         (!s.sure && !scrub_name_tells(x->k->names, v) &&
+          scrub_is_code(x->text, s.start, s.end))))
         return ERR_OK;
     note_span(x->k, v, &s);
     if (x->k->collects && s.tier == 1)
@@ -664,6 +667,24 @@ struct sought {
     void *ctx;
 };
 
+/* A column of a query is one wherever the text has it. */
+static bool is_code_in(struct note *n, struct slice t)
+{
+    struct slice rest = t;
+    const char *p;
+
+    for (; !n->asked && !n->code && (p = memmem(rest.p, rest.n, n->text, n->n));
+         rest.p = p + 1) {
+        size_t at = (size_t)(p - t.p);
+
+        n->code = scrub_name_is_whole(t, at, at + n->n) &&
+                  scrub_is_code(t, at, at + n->n);
+        rest.n = t.n - at - 1;
+    }
+    n->asked = true;
+    return n->code;
+}
+
 /* Notes that stand at `at`; one that goes on there is passed. */
 static int seek_at(struct sought *s, size_t at, unsigned pair)
 {
@@ -684,7 +705,9 @@ static int seek_at(struct sought *s, size_t at, unsigned pair)
             memcmp(t.p + at, n->text, n->n) != 0)
             continue;
         if ((n->lone && slice_trim(t).n != n->n) ||
-            (n->ordinary && scrub_is_code(t, at, at + n->n)))
+            (n->ordinary &&
+             (is_code_in(n, t) || scrub_is_code(t, at, at + n->n) ||
+              scrub_is_of_date(t, at, at + n->n))))
             continue;
         n->from = with_digits(n, t, at + n->n);
         if (scrub_name_is_whole(t, at, n->from) &&
@@ -727,8 +750,10 @@ static int seek_names(void *worker, struct slice text, scrub_found_fn *found,
 
     if (!s.k->indexed || text.n < SCRUB_SHORT)
         return ERR_OK;
-    for (size_t i = 0; i < s.k->indexed; i++)
+    for (size_t i = 0; i < s.k->indexed; i++) {
         s.k->note[i].from = 0;
+        s.k->note[i].asked = s.k->note[i].code = false;
+    }
     if (scrub_late_glued(&s.k->late, text))
         index_late(s.k);
     text.n -= SCRUB_SHORT - 1; /* none begins behind */

@@ -67,7 +67,10 @@ bool scrub_name_is_whole_raw(struct slice t, size_t start, size_t end);
 /* The word [start, end) is part of code: GRACE_PERIOD, t.Price, Price * 3,
  * SELECT Price FROM. */
 bool scrub_is_code(struct slice t, size_t start, size_t end);
+/* max, len, jan: names of people, and words that programs are full of. */
 bool scrub_is_code_word(struct slice word);
+/* The word is a month, by the number beside it. */
+bool scrub_is_of_date(struct slice t, size_t start, size_t end);
 
 /* Bytes of "San Diego" in "San Diego County": others name the place alone. */
 size_t scrub_place_bare(struct slice v);

@@ -7,6 +7,7 @@
  */
 #include "scrub/scrub_names.h"
 
+#include "base/ascii.h"
 #include "scrub/scrub_priv.h"
 
 #include <string.h>
@@ -124,14 +125,24 @@ bool scrub_is_code_word(struct slice word)
     return memmem(list, sizeof(list) - 1, padded, word.n + 2) != NULL;
 }
 
-/* "Jan 5", "5 Jan" */
-static bool is_of_date(struct slice t, size_t start, size_t end)
+/* "Jan 5", "5 Jan", "April 5", "August 2024" */
+bool scrub_is_of_date(struct slice t, size_t start, size_t end)
 {
-    if (end - start != 3 || memcmp(t.p + start, "Jan", 3) != 0)
+    static const char list[] = " Jan April May June August Mai Avril ";
+    char padded[8 + 2];
+    size_t n = end - start, from = start;
+
+    if (n > sizeof(padded) - 2)
         return false;
-    return (end + 1 < t.n && t.p[end] == ' ' && scrub_is_digit(t.p[end + 1])) ||
-           (start > 1 && strchr(" -/", t.p[start - 1]) &&
-            scrub_is_digit(t.p[start - 2]));
+    padded[0] = padded[n + 1] = ' ';
+    memcpy(padded + 1, t.p + start, n);
+    if (!memmem(list, sizeof(list) - 1, padded, n + 2))
+        return false;
+    if (end + 1 < t.n && t.p[end] == ' ' && scrub_is_digit(t.p[end + 1]))
+        return true;
+    from -= from && ascii_is_one_of(t.p[from - 1], " -/");
+    from -= t.p[start] != 'J' && from && t.p[from - 1] == '.';
+    return from < start && from && scrub_is_digit(t.p[from - 1]);
 }
 
 bool scrub_is_code(struct slice t, size_t start, size_t end)
@@ -141,8 +152,7 @@ bool scrub_is_code(struct slice t, size_t start, size_t end)
     return (start && t.p[start - 1] == '_') || (end < t.n && t.p[end] == '_') ||
            is_member(t, start) || behind_keyword(t, start, loud) ||
            (!loud && before_keyword(t, end)) || before_operator(t, end) ||
-           behind_operator(t, start) || before_call(t, end) ||
-           is_of_date(t, start, end);
+           behind_operator(t, start) || before_call(t, end);
 }
 
 /* "San Diego" of "San Diego County": others name the place alone, and the

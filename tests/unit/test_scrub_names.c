@@ -185,6 +185,28 @@ START_TEST(codes_of_airports_stay_beside_their_towns)
 }
 END_TEST
 
+START_TEST(a_name_that_programs_use_renames_no_program)
+{
+    check_stays("My name is Max Weber. SELECT MAX(id), max(x); Math.max(a, b)",
+                "SELECT MAX(id), max(x); Math.max(a, b)");
+    check_stays("My name is Dev Patel. ls >/dev/null; npm run dev",
+                "ls >/dev/null; npm run dev");
+    check_stays("My name is Mark Price. SELECT o.Price FROM orders o "
+                "GROUP BY o.Mark, Price HAVING SUM(Price) > 3",
+                "SELECT o.Price FROM orders o GROUP BY o.Mark, Price HAVING "
+                "SUM(Price) > 3");
+    check_gone("My name is Max Weber. Max said MAX(id)", "Max said");
+}
+END_TEST
+
+START_TEST(a_month_is_no_first_name_beside_its_day)
+{
+    check_gone("My name is Jan Weber. Open from Jan 5. Jan wrote.",
+               "Jan wrote");
+    check_gone("My name is Jan Weber. Open from Jan 5, 2024", "Jan 5");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -202,5 +224,7 @@ int main(void)
     tcase_add_test(c, verbs_waters_and_colours_are_no_names);
     tcase_add_test(c, a_double_name_agrees_with_itself_in_a_query);
     tcase_add_test(c, codes_of_airports_stay_beside_their_towns);
+    tcase_add_test(c, a_name_that_programs_use_renames_no_program);
+    tcase_add_test(c, a_month_is_no_first_name_beside_its_day);
     return suite_run("scrub_names", c);
 }
