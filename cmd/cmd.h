@@ -17,6 +17,7 @@ extern const struct command cmd_curate;
 extern const struct command cmd_cluster;
 extern const struct command cmd_complete;
 extern const struct command cmd_completion;
+extern const struct command cmd_estimate;
 extern const struct command cmd_eval;
 extern const struct command cmd_generate;
 extern const struct command cmd_model;

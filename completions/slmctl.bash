@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store backup' | 'store erase' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
+        'estimate' | 'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store backup' | 'store erase' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,8 +29,12 @@ _slmctl()
     done
     case $name in
     '')
-        reply='collect curate cluster select finetune eval generate model status store completion help'
+        reply='estimate collect curate cluster select finetune eval generate model status store completion help'
         options='--help --version' ;;
+    'estimate')
+        options='--format --prices --machine-cost --watts --kwh-price --sample --markdown --json --quiet --progress --threads --seed --help'
+        kind='file'
+        ;;
     'collect')
         options='--import --format --outcomes --follow --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --no-encryption --seal-to --store --key-file --private-key --json --quiet --progress --threads --help'
         ;;
@@ -132,6 +136,26 @@ _slmctl()
         ;;
     esac
     case $name:$prev in
+    'estimate:--format')
+        reply='auto exchange chat litellm otlp har langfuse pairs' kind='none' options= ;;
+    'estimate:--prices')
+        reply='' kind='file' options= ;;
+    'estimate:--machine-cost')
+        reply='' kind='none' options= ;;
+    'estimate:--watts')
+        reply='' kind='none' options= ;;
+    'estimate:--kwh-price')
+        reply='' kind='none' options= ;;
+    'estimate:--sample')
+        reply='' kind='none' options= ;;
+    'estimate:--markdown')
+        reply='' kind='file' options= ;;
+    'estimate:--progress')
+        reply='auto always never' kind='none' options= ;;
+    'estimate:--threads')
+        reply='' kind='none' options= ;;
+    'estimate:--seed')
+        reply='' kind='none' options= ;;
     'collect:--import')
         reply='' kind='file' options= ;;
     'collect:--format')

@@ -6,6 +6,23 @@ _slmctl_names()
     names=(${(f)"$(slmctl --complete $1 2>/dev/null)"})
     compadd -a names
 }
+_slmctl_estimate()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--format=[what the lines are]:FORMAT:(auto exchange chat litellm otlp har langfuse pairs)' \
+        '--prices=[another price table, slmctl'\''s or LiteLLM'\''s]:FILE:_files' \
+        '--machine-cost=[cost of an hour of the machine that serves]:DOLLARS: ' \
+        '--watts=[power that it draws, if that is paid apart]:W: ' \
+        '--kwh-price=[of that power]:DOLLARS: ' \
+        '--sample=[different requests in which tasks are looked for]:N: ' \
+        '--markdown=[write it as Markdown too]:FILE:_files' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--progress=[draw progress\: auto is on a terminal only]:WHEN:(auto always never)' \
+        '--threads=[threads to use; 0\: one per CPU]:N: ' \
+        '--seed=[seed of random choices]:N: ' \
+        '*:operand:_files'
+}
 _slmctl_collect()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -541,6 +558,7 @@ _slmctl()
     case $state in
     command)
         local -a list=(
+            'estimate:tell from a log what could move to small models'
             'collect:log calls of a large model\: as a proxy, or from files'
             'curate:turn logged calls into scrubbed, split examples'
             'cluster:find the recurring tasks'
@@ -556,6 +574,7 @@ _slmctl()
         _describe command list ;;
     rest)
         case $line[1] in
+        estimate) _slmctl_estimate ;;
         collect) _slmctl_collect ;;
         curate) _slmctl_curate ;;
         cluster) _slmctl_cluster ;;

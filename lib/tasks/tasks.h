@@ -193,4 +193,17 @@ enum tasks_kind {
 };
 const char *tasks_kind_name(enum tasks_kind k);
 
+/* What a cluster is, told without a store. */
+struct tasks_summary {
+    char *name; /* a slug, unique among them; "" of no members */
+    enum tasks_kind kind;
+    double repetitive; /* share of the prompts' tokens that most of them have */
+    size_t members;
+};
+/* p[n] with the OpenAI chat responses to them (empty: unknown), each in
+ * cluster[n] < clusters or in none. out[clusters]; free the names. */
+void tasks_describe(const struct tasks_prompt *const *p,
+                    const struct slice *response, const uint32_t *cluster,
+                    size_t n, struct tasks_summary *out, size_t clusters);
+
 #endif

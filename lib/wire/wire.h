@@ -160,6 +160,24 @@ struct wire_import {
  * damaged file; unread tells that other files may follow. */
 MUST_CHECK int wire_import_file(struct wire_import *im, const char *path,
                                 struct err *err);
+/* Reads the calls of one file without a store, a batch at a time. */
+#define WIRE_SCAN_CALLS 512
+struct wire_scan {
+    enum wire_format format;
+    struct pool *pool; /* may be NULL */
+    const struct progress *progress;
+    /* Of each call, by many threads at once; slot < WIRE_SCAN_CALLS is this
+     * call's until it was taken. The record is valid during the call. */
+    void (*read)(void *ctx, size_t slot, struct wire_record *r);
+    /* By one thread, in the order of the file. */
+    void (*take)(void *ctx, size_t slot);
+    void *ctx;
+    struct wire_counts counts; /* added: calls */
+    int64_t first_line;        /* that was rejected; 0: none */
+    char first_reason[160];
+};
+MUST_CHECK int wire_scan_file(struct wire_scan *s, const char *path,
+                              struct err *err);
 /* Reads logs that grow, through rotations, until a stop is requested. Calls
  * and the place in the log go into the store together, so the next run goes on
  * exactly there. A record or a list is one line here. A store that is locked or
