@@ -412,5 +412,16 @@ void score_gate_run(const struct score_gate_input *in, struct score_gate *out)
         intervals(&w);
     }
     verdict(&w);
+    out->condition[0] = (struct score_condition){
+        .name = "quality",
+        .verdict = out->verdict,
+        .value = out->difference,
+        .limit = -in->margin,
+        .interval = out->interval,
+        .count = out->count,
+        .need = out->need,
+        .why = out->why,
+    };
+    out->condition_count = 1;
     free(w.groups);
 }

@@ -189,8 +189,20 @@ struct score_gate_input {
     struct score_interval measured_interval;
 };
 
-struct score_gate {
+/* One thing that a gate asks for. */
+struct score_condition {
+    const char *name; /* static: quality validity latency */
     enum score_verdict verdict;
+    double value, limit;            /* the value may not lie beyond it */
+    struct score_interval interval; /* of the value; high may be HUGE_VAL */
+    size_t count;                   /* observations */
+    size_t need; /* that would decide, as score_gate.need */
+    const char *why;
+};
+#define SCORE_CONDITIONS 3
+
+struct score_gate {
+    enum score_verdict verdict; /* the worst of the conditions' */
     size_t count;    /* items that both sides have a score for */
     size_t left_out; /* items without */
     size_t clusters;
@@ -207,6 +219,9 @@ struct score_gate {
      * difference were the one seen; 0 if decided; at most SCORE_MAX_NEED. */
     size_t need;
     const char *why; /* static, one clause: what decided */
+    struct score_condition condition[SCORE_CONDITIONS]; /* quality first */
+    size_t condition_count;
+    size_t deciding; /* the condition that verdict, why and need come from */
 };
 #define SCORE_MAX_NEED 10000000u
 /* Below so many clusters there is never a verdict: the variance of graded
@@ -223,6 +238,29 @@ struct score_gate {
  * disagreement the width comes from Wilson with one observation a cluster, so
  * a small sample never passes. */
 void score_gate_run(const struct score_gate_input *in, struct score_gate *out);
+
+/* Further conditions of a gate. */
+struct score_conditions {
+    /* Answers that are valid, the candidate's and the reference's: paired
+     * non-inferiority as score_gate_run has it. valid_margin below 0: off. */
+    const bool *valid, *reference_valid;
+    const uint64_t *cluster;
+    size_t count;
+    double valid_margin;
+    uint64_t seed;
+    size_t rounds;
+    /* The 95th percentile of single latencies is at most latency_p95_ms; 0:
+     * off. Its interval is of order statistics (binomial, no assumption on how
+     * they are spread), so that fewer than 59 never pass. */
+    const double *latency_ms;
+    size_t latency_count;
+    double latency_p95_ms;
+};
+/* After score_gate_run, once. The verdict becomes the worst of all: fail, then
+ * undecided, then pass. Of several that are as bad, the one that needs most
+ * decides, else the first. */
+void score_gate_conditions(const struct score_conditions *in,
+                           struct score_gate *out);
 
 /* Items for a paired non-inferiority test with this power: variance of one
  * paired difference (the share of discordant pairs when the true difference
