@@ -7,6 +7,7 @@
 #include "cmd.h"
 #include "device.h"
 #include "finetune.h"
+#include "finetune_try.h"
 #include "json/json.h"
 
 #include <math.h>
@@ -91,6 +92,12 @@ static const struct opt options[] = {
       .choices = "auto|on|off" },
     { 0, "dry-run", OPT_FLAG, &f.dry_run, NULL,
       "say what would be trained, its memory and time; train nothing" },
+    { 0, "try", OPT_FLAG, &f.tries, NULL,
+      "train for a few minutes, measure score, speed and memory; keep "
+      "nothing" },
+    { 0, "examples", OPT_INT, &f.examples, "N",
+      "train on the newest N examples (default all; 2000 with --try)", .min = 1,
+      .max = 1e9 },
     { 0, "decay", OPT_DOUBLE, &f.decay, "X",
       "weight decay (default 0.01; 0.1 with --init)", .min = -1, .max = 10 },
     { 0, "clip", OPT_DOUBLE, &f.clip, "X", "largest gradient norm (default 1)",
@@ -384,6 +391,10 @@ static int run(struct cli *cli, int argc, char **argv)
     rc = finetune_check_usage(cli, &f);
     if (rc != EXIT_DONE)
         return rc;
+    if (f.tries && f.examples == 0)
+        f.examples = FINETUNE_TRY_EXAMPLES;
+    if (f.tries && !(f.minutes > 0 || f.epochs > 0 || f.tokens > 0))
+        f.minutes = FINETUNE_TRY_MINUTES;
     rc = f.init ? finetune_init(cli, &f, &err) : finetune_tasks(cli, &f, &err);
     return rc < 0 ? cli_fail(cli, &err) : rc;
 }

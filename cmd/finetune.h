@@ -20,7 +20,8 @@ struct finetune {
     int64_t rank, batch_tokens, pass_tokens, max_length, tokens, patience;
     int64_t validate_every, checkpoint_every, show_mask;
     double alpha, lr, epochs, minutes, decay, clip, warmup;
-    bool all, force, force_masked, merge;
+    bool all, force, force_masked, merge, tries;
+    int64_t examples; /* the newest alone; 0: all */
 };
 
 /* The method is one of those that train an adapter. */

@@ -94,6 +94,8 @@ static int take_example(void *ctx, const struct store_example *e,
     bool added = false;
     int rc = 0;
 
+    if (e->split != 'v' && e->call < t->first_call)
+        return 0;
     if (t->f->preference)
         rc = take_answers(t, e, &added, err);
     else
@@ -191,12 +193,37 @@ static int check_masked(struct task *t, struct err *err)
     return 0;
 }
 
+/* The call of the oldest example that --examples leaves. */
+static int find_first(struct task *t, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc;
+
+    if (t->f->examples == 0)
+        return 0;
+    rc = sql_get(store_sql(t->store),
+                 "SELECT call FROM example WHERE task = ?1 AND kept AND split "
+                 "= 'train' ORDER BY call DESC LIMIT 1 OFFSET ?2 - 1",
+                 &q, err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, t->id);
+    sql_bind_int(q, 2, t->f->examples);
+    rc = sql_step(q, err);
+    if (rc == 1)
+        t->first_call = sql_int(q, 0);
+    sql_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
 int finetune_read_examples(struct task *t, struct err *err)
 {
     struct store_example_query q = { .task = t->id, .splits = "tv" };
     struct model_config config;
     int rc = check_masked(t, err);
 
+    if (rc == 0)
+        rc = find_first(t, err);
     if (rc == 0)
         rc = model_config_read(t->base.path, &config, err);
     if (rc == 0)

@@ -48,6 +48,7 @@ struct task {
     struct finetune_outcomes outcomes;
     struct buf message; /* corrected answer */
     int64_t last_call;
+    int64_t first_call; /* examples of older calls are left out */
     struct lora_options opt;
     struct lora_result result;
     char fingerprint[17];

@@ -10,6 +10,7 @@
 #include "device.h"
 #include "finetune_check.h"
 #include "finetune_job.h"
+#include "finetune_try.h"
 #include "store_opening.h"
 
 #include <math.h>
@@ -212,7 +213,7 @@ static int run_task(struct task *t, struct err *err)
     if (rc < 0)
         return rc;
     rc = finetune_find_base(t->store, t->f->model, t->id, t->name,
-                            !t->f->dry_run, &t->base, err);
+                            !t->f->dry_run && !t->f->tries, &t->base, err);
 
     if (rc == ERR_NOTFOUND && !t->f->model)
         t->untrainable = true;
@@ -224,6 +225,8 @@ static int run_task(struct task *t, struct err *err)
         return rc;
     if (t->f->dry_run)
         return tell_plan(t, err);
+    if (t->f->tries)
+        return finetune_try(t, err);
     make_fingerprint(t);
     if (!t->f->force)
         rc = find_done(t, err);
@@ -382,7 +385,7 @@ static int run_all(struct session *s, struct err *err)
 
         if (rc == 0)
             rc = run_task(&t, err);
-        if (rc == 0 && s->f->dry_run) {
+        if (rc == 0 && (s->f->dry_run || s->f->tries)) {
             s->skipped++;
         } else if (rc == 0) {
             *(t.skipped ? &s->skipped : &s->trained) += 1;
@@ -407,7 +410,7 @@ static int print(struct session *s)
 {
     int code;
 
-    if (s->f->dry_run)
+    if (s->f->dry_run || s->f->tries)
         return EXIT_DONE; /* each task has been printed */
     if (s->cli->json) {
         json_end_array(&s->json);
@@ -448,7 +451,7 @@ static int show_task(struct session *s, struct err *err)
 int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
 {
     struct session s = { .cli = cli, .f = f };
-    bool trains = !f->dry_run && !f->show_mask;
+    bool trains = !f->dry_run && !f->show_mask && !f->tries;
     int rc =
         cmd_store_open(cli, trains ? STORE_WRITE : STORE_READ, &s.store, err);
 

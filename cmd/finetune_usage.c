@@ -61,7 +61,8 @@ static int check_needs(struct cli *cli, const struct finetune *f)
     const struct idle list[] = {
         { f->init && finetune_is_adapter(f), "method",
           "trains an adapter; --init trains all weights" },
-        { f->init, "model as rank alpha targets merge force force-masked",
+        { f->init,
+          "model as rank alpha targets merge force force-masked try examples",
           "goes with --task or --all, not with --init" },
         { !f->init, "data tokenizer loss validation", "goes with --init" },
         { !f->init && !adapter, "rank alpha targets merge",
@@ -74,6 +75,8 @@ static int check_needs(struct cli *cli, const struct finetune *f)
         { !f->teacher, "temperature", "needs --teacher" },
         { !f->teacher && !f->logprobs, "mix", "needs --teacher or --logprobs" },
         { !f->preference, "beta", "needs --preference" },
+        { f->tries, "output run as merge dry-run show-mask force",
+          "goes with training that is kept, not with --try" },
         { f->patience == 0, "patience",
           "is 0: give a number of validations, or -1 for no limit" },
     };
@@ -91,6 +94,8 @@ static int check_modes(struct cli *cli, const struct finetune *f)
         return cli_usage(cli, "say one of --task TASK, --all, --init CONFIG");
     if (f->task && f->all)
         return cli_usage(cli, "--task names one task; --all takes all");
+    if (f->all && f->tries)
+        return cli_usage(cli, "--try tries one task");
     if (f->all && f->show_mask)
         return cli_usage(cli, "--show-mask shows one task");
     if (f->init &&

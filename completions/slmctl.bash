@@ -48,7 +48,7 @@ _slmctl()
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --save --store --key-file --json --quiet --help'
         ;;
     'finetune')
-        options='--task --all --force --force-masked --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
+        options='--task --all --force --force-masked --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
         options='--task --model --adapter --split --margin --limit --batch --no-base --constrain --again --endpoint --endpoint-model --endpoint-key-file --no-cache --judge --judge-model --judge-key-file --judge-items --judge-gate --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
@@ -354,6 +354,8 @@ _slmctl()
         reply='refuse cut' kind='none' options= ;;
     'finetune:--checkpoint-activations')
         reply='auto on off' kind='none' options= ;;
+    'finetune:--examples')
+        reply='' kind='none' options= ;;
     'finetune:--decay')
         reply='' kind='none' options= ;;
     'finetune:--clip')

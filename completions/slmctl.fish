@@ -165,6 +165,8 @@ complete -c slmctl -n '__slmctl_on finetune' -l max-length -x -d 'longest exampl
 complete -c slmctl -n '__slmctl_on finetune' -l over-long -x -a 'refuse cut' -d 'longer examples: leave out, or drop their oldest turns (default refuse)'
 complete -c slmctl -n '__slmctl_on finetune' -l checkpoint-activations -x -a 'auto on off' -d 'compute blocks again instead of keeping them (default auto)'
 complete -c slmctl -n '__slmctl_on finetune' -l dry-run -d 'say what would be trained, its memory and time; train nothing'
+complete -c slmctl -n '__slmctl_on finetune' -l try -d 'train for a few minutes, measure score, speed and memory; keep nothing'
+complete -c slmctl -n '__slmctl_on finetune' -l examples -x -d 'train on the newest N examples (default all; 2000 with --try)'
 complete -c slmctl -n '__slmctl_on finetune' -l decay -x -d 'weight decay (default 0.01; 0.1 with --init)'
 complete -c slmctl -n '__slmctl_on finetune' -l clip -x -d 'largest gradient norm (default 1)'
 complete -c slmctl -n '__slmctl_on finetune' -l warmup -x -d 'share of the steps that warm up (default 0.03)'

@@ -171,6 +171,8 @@ _slmctl_finetune()
         '--over-long=[longer examples\: leave out, or drop their oldest turns (default refuse)]:RULE:(refuse cut)' \
         '--checkpoint-activations=[compute blocks again instead of keeping them (default auto)]:WHEN:(auto on off)' \
         '--dry-run[say what would be trained, its memory and time; train nothing]' \
+        '--try[train for a few minutes, measure score, speed and memory; keep nothing]' \
+        '--examples=[train on the newest N examples (default all; 2000 with --try)]:N: ' \
         '--decay=[weight decay (default 0.01; 0.1 with --init)]:X: ' \
         '--clip=[largest gradient norm (default 1)]:X: ' \
         '--warmup=[share of the steps that warm up (default 0.03)]:X: ' \
