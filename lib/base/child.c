@@ -1,0 +1,186 @@
+/*
+ * child.c - spawning, listening and reaping
+ *
+ * posix_spawn, so that the memory of a large process is not copied for a small
+ * one. A grandchild may keep the pipes open: the end of the child itself
+ * decides, and what has been written by then is read.
+ */
+#include "base/child.h"
+
+#include "base/clock.h"
+#include "base/progress.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LOOK_MS 20 /* between looks at whether it has ended */
+
+extern char **environ;
+
+struct child {
+    pid_t pid;
+    int fds[2]; /* its stdout and stderr; -1: at their end */
+    struct buf *out, *said;
+    int64_t kill_ns; /* when it is killed; 0: it was not asked to end */
+};
+
+static int pipes_make(int out[2], int said[2], struct err *err)
+{
+    if (pipe2(out, O_CLOEXEC) < 0)
+        return err_set(err, ERR_IO, "make a pipe: %s", strerror(errno));
+    if (pipe2(said, O_CLOEXEC) < 0) {
+        int saved = errno;
+
+        (void)close(out[0]);
+        (void)close(out[1]);
+        return err_set(err, ERR_IO, "make a pipe: %s", strerror(saved));
+    }
+    return ERR_OK;
+}
+
+static int spawn(struct child *c, const char *const *argv,
+                 const char *const *env, int out, int said)
+{
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    int failed;
+
+    (void)sigemptyset(&none);
+    (void)sigfillset(&all);
+    (void)posix_spawn_file_actions_init(&files);
+    (void)posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    (void)posix_spawn_file_actions_adddup2(&files, out, 1);
+    (void)posix_spawn_file_actions_adddup2(&files, said, 2);
+    (void)posix_spawnattr_init(&attributes);
+    (void)posix_spawnattr_setpgroup(&attributes, 0);
+    (void)posix_spawnattr_setsigmask(&attributes, &none);
+    (void)posix_spawnattr_setsigdefault(&attributes, &all);
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP |
+                                                    POSIX_SPAWN_SETSIGMASK |
+                                                    POSIX_SPAWN_SETSIGDEF);
+    failed = posix_spawn(&c->pid, argv[0], &files, &attributes,
+                         (char *const *)(uintptr_t)argv,
+                         env ? (char *const *)(uintptr_t)env : environ);
+    (void)posix_spawn_file_actions_destroy(&files);
+    (void)posix_spawnattr_destroy(&attributes);
+    return failed;
+}
+
+/* The last bytes are kept. */
+static void said_add(struct buf *said, const char *p, size_t n)
+{
+    size_t over;
+
+    buf_add(said, p, n);
+    if (said->len <= CHILD_SAID_MAX)
+        return;
+    over = said->len - CHILD_SAID_MAX;
+    memmove(said->data, said->data + over, CHILD_SAID_MAX);
+    said->len = CHILD_SAID_MAX;
+    said->data[said->len] = '\0';
+}
+
+/* What can be read without waiting. */
+static void take(struct child *c, int which)
+{
+    char bytes[16384];
+    ssize_t n;
+
+    while (c->fds[which] >= 0 &&
+           (n = read(c->fds[which], bytes, sizeof(bytes))) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n < 0)
+            break;
+        if (which == 0 && c->out)
+            buf_add(c->out, bytes, (size_t)n);
+        if (which == 1 && c->said)
+            said_add(c->said, bytes, (size_t)n);
+    }
+    if (c->fds[which] >= 0)
+        (void)close(c->fds[which]);
+    c->fds[which] = -1;
+}
+
+static void ask_to_end(struct child *c)
+{
+    int64_t now = clock_mono_ns();
+
+    if (c->kill_ns == 0) {
+        c->kill_ns = now + (int64_t)CHILD_GRACE_MS * 1000000;
+        (void)kill(-c->pid, SIGTERM);
+    } else if (now >= c->kill_ns) {
+        (void)kill(-c->pid, SIGKILL);
+    }
+}
+
+/* Until it has ended; why it was made to. */
+static int follow(struct child *c, int64_t deadline_ns, int *waited)
+{
+    int why = ERR_OK;
+
+    for (;;) {
+        struct pollfd p[2] = { { .fd = c->fds[0], .events = POLLIN },
+                               { .fd = c->fds[1], .events = POLLIN } };
+        pid_t ended = waitpid(c->pid, waited, WNOHANG);
+
+        take(c, 0);
+        take(c, 1);
+        if (ended == c->pid || (ended < 0 && errno != EINTR))
+            return why;
+        if (why == ERR_OK && stop_requested())
+            why = ERR_INTERRUPTED;
+        if (why == ERR_OK && deadline_ns && clock_mono_ns() >= deadline_ns)
+            why = ERR_LIMIT;
+        if (why != ERR_OK)
+            ask_to_end(c);
+        (void)poll(p, 2, LOOK_MS);
+    }
+}
+
+int child_run(const char *const *argv, const char *const *env, struct buf *out,
+              struct buf *said, int64_t deadline_ms, int *status,
+              struct err *err)
+{
+    struct child c = { .out = out, .said = said };
+    int out_pipe[2], said_pipe[2], waited = 0, failed, why;
+    int rc = pipes_make(out_pipe, said_pipe, err);
+
+    if (rc < 0)
+        return rc;
+    failed = spawn(&c, argv, env, out_pipe[1], said_pipe[1]);
+    (void)close(out_pipe[1]);
+    (void)close(said_pipe[1]);
+    c.fds[0] = out_pipe[0];
+    c.fds[1] = said_pipe[0];
+    if (failed) {
+        (void)close(c.fds[0]);
+        (void)close(c.fds[1]);
+        return err_set(err, ERR_IO, "run %s: %s", argv[0], strerror(failed));
+    }
+    for (int i = 0; i < 2; i++)
+        (void)fcntl(c.fds[i], F_SETFL, O_NONBLOCK);
+    why = follow(&c, deadline_ms ? clock_mono_ns() + deadline_ms * 1000000 : 0,
+                 &waited);
+    for (int i = 0; i < 2; i++)
+        if (c.fds[i] >= 0)
+            (void)close(c.fds[i]);
+    *status =
+        WIFSIGNALED(waited) ? 128 + WTERMSIG(waited) : WEXITSTATUS(waited);
+    if (why == ERR_INTERRUPTED)
+        return err_set(err, ERR_INTERRUPTED, "interrupted");
+    if (why == ERR_LIMIT)
+        return err_set(err, ERR_LIMIT, "%s did not end within %lld s", argv[0],
+                       (long long)(deadline_ms / 1000));
+    return ERR_OK;
+}

@@ -1,0 +1,123 @@
+/* test_child.c - programs that end well, badly, late, or not at all */
+#include "suite.h"
+
+#include "base/child.h"
+#include "base/clock.h"
+#include "base/progress.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct buf out, said;
+static struct err err;
+static int status;
+
+static void begins(void)
+{
+    memset(&out, 0, sizeof(out));
+    memset(&said, 0, sizeof(said));
+    status = -1;
+}
+
+static void ends(void)
+{
+    buf_release(&out);
+    buf_release(&said);
+}
+
+static int shell(const char *script, int64_t deadline_ms)
+{
+    const char *argv[] = { "/bin/sh", "-c", script, NULL };
+
+    return child_run(argv, NULL, &out, &said, deadline_ms, &status, &err);
+}
+
+START_TEST(what_it_says_and_its_status_come_back)
+{
+    ck_assert_int_eq(shell("echo well; echo badly >&2; exit 7", 0), ERR_OK);
+    ck_assert_int_eq(status, 7);
+    ck_assert_str_eq(out.data, "well\n");
+    ck_assert_str_eq(said.data, "badly\n");
+    ck_assert_int_eq(shell("kill -9 $$", 0), ERR_OK);
+    ck_assert_int_eq(status, 128 + SIGKILL);
+}
+END_TEST
+
+START_TEST(much_output_is_cut_and_the_last_words_are_kept)
+{
+    buf_init(&out, 1000);
+    ck_assert_int_eq(shell("i=0; while [ $i -lt 3000 ]; do echo $i; echo "
+                           "said $i >&2; i=$((i + 1)); done",
+                           0),
+                     ERR_OK);
+    ck_assert_int_eq(status, 0);
+    ck_assert(out.overflow && out.len <= 1000);
+    ck_assert_uint_eq(said.len, CHILD_SAID_MAX);
+    ck_assert_str_eq(said.data + said.len - 10, "said 2999\n");
+}
+END_TEST
+
+START_TEST(it_has_no_input_and_the_environment_that_is_given)
+{
+    const char *env[] = { "A=b", NULL };
+    const char *argv[] = { "/bin/sh", "-c", "cat; echo $A$HOME", NULL };
+
+    ck_assert_int_eq(child_run(argv, env, &out, NULL, 0, &status, &err),
+                     ERR_OK);
+    ck_assert_str_eq(out.data, "b\n");
+}
+END_TEST
+
+START_TEST(what_is_late_is_ended_with_its_own_children)
+{
+    int64_t began = clock_mono_ns();
+
+    ck_assert_int_eq(shell("sleep 60 & sleep 60; wait", 200), ERR_LIMIT);
+    ck_assert_int_eq(status, 128 + SIGTERM);
+    ck_assert(clock_mono_ns() - began < (int64_t)8 * 1000000000);
+    ck_assert(strstr(err.msg, "/bin/sh did not end"));
+}
+END_TEST
+
+START_TEST(who_leaves_a_child_behind_is_not_waited_for)
+{
+    int64_t began = clock_mono_ns();
+
+    ck_assert_int_eq(shell("echo here; sleep 3 & exit 0", 0), ERR_OK);
+    ck_assert_str_eq(out.data, "here\n");
+    ck_assert(clock_mono_ns() - began < (int64_t)2500 * 1000000);
+}
+END_TEST
+
+START_TEST(a_stop_reaches_it)
+{
+    stop_request(SIGINT);
+    ck_assert_int_eq(shell("sleep 60", 0), ERR_INTERRUPTED);
+    ck_assert_int_eq(status, 128 + SIGTERM);
+}
+END_TEST
+
+START_TEST(what_is_not_there_is_an_error)
+{
+    const char *argv[] = { "/no/such/program", NULL };
+
+    ck_assert_int_eq(child_run(argv, NULL, NULL, NULL, 0, &status, &err),
+                     ERR_IO);
+    ck_assert(strstr(err.msg, "/no/such/program"));
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = suite_case("child", begins, ends);
+
+    tcase_add_test(c, what_it_says_and_its_status_come_back);
+    tcase_add_test(c, much_output_is_cut_and_the_last_words_are_kept);
+    tcase_add_test(c, it_has_no_input_and_the_environment_that_is_given);
+    tcase_add_test(c, what_is_late_is_ended_with_its_own_children);
+    tcase_add_test(c, who_leaves_a_child_behind_is_not_waited_for);
+    tcase_add_test(c, a_stop_reaches_it);
+    tcase_add_test(c, what_is_not_there_is_an_error);
+    return suite_run("child", c);
+}
