@@ -4,8 +4,9 @@
  * An agent repeats with each call all that was said before. Lists of messages
  * are stored as a tree of what they begin with, so a call whose list begins
  * with all messages of another is below that one there, and both are of one
- * dialogue, which is named by the topmost. No text is read: it takes one look
- * at each message, in whatever order the calls came. Only calls of which the
+ * dialogue, which is named by the topmost. No text but of system prompts is
+ * read (curate_openings.c): it takes one look at each message, in whatever
+ * order the calls came. Only calls of which the
  * store has no such list, or one with marks in it that move from call to call,
  * are read for it (curate_turns.c). A beginning that many dialogues share (a
  * greeting) belongs to none of them.
@@ -50,7 +51,8 @@ static void add_call(struct curate_dialogues *d, struct curate_tree *t,
 }
 
 static int read_calls(struct store *s, int64_t last, struct curate_tree *t,
-                      struct curate_dialogues *d, struct err *err)
+                      const uint32_t *alias, struct curate_dialogues *d,
+                      struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
@@ -66,7 +68,7 @@ static int read_calls(struct store *s, int64_t last, struct curate_tree *t,
         int64_t at = sql_int(q, 1);
 
         if ((uint64_t)at < t->count)
-            add_call(d, t, sql_int(q, 0), (uint32_t)at);
+            add_call(d, t, sql_int(q, 0), alias[at]);
     }
     return rc;
 }
@@ -144,6 +146,7 @@ static int read_all(struct store *s, int64_t last, struct curate_tree *t,
                     struct curate_dialogues *d, struct err *err)
 {
     int64_t high = 0;
+    uint32_t *alias = NULL;
     int rc = sql_one_int(store_sql(s), "SELECT coalesce(max(id), 0) FROM node",
                          0, &high, err);
 
@@ -156,9 +159,12 @@ static int read_all(struct store *s, int64_t last, struct curate_tree *t,
     t->node = mem_zalloc(t->count * sizeof(*t->node));
     rc = read_nodes(s, t->node, t->count, err);
     if (rc == ERR_OK)
-        rc = read_calls(s, last, t, d, err);
+        rc = curate_openings_merge(s, t, &alias, err);
+    if (rc == ERR_OK)
+        rc = read_calls(s, last, t, alias, d, err);
     if (rc == ERR_OK)
         rc = read_turns(s, last, t, d, err);
+    free(alias);
     return rc;
 }
 

@@ -29,6 +29,12 @@ struct curate_said {
     uint32_t node;
 };
 
+/* Messages of the store that are one but for digits in the system prompt they
+ * stand behind: alias[i] is the first of them, i itself for most; freed by the
+ * caller, on failure too. Parents in t become aliases. */
+MUST_CHECK int curate_openings_merge(struct store *s, struct curate_tree *t,
+                                     uint32_t **alias, struct err *err);
+
 /* Of columns of "call": those that are read here. */
 #define CURATE_TURNS_READ                                                      \
     "(coalesce(dialect, '') NOT IN ('', 'openai-chat') OR "                    \

@@ -10,6 +10,8 @@
 #define DIALOGUES 60
 #define TURNS 3
 
+static bool prompt_tells_time;
+
 /* Turn t of dialogue d repeats all before it. */
 static int64_t add_turn(int d, int t, const char *hello)
 {
@@ -18,7 +20,10 @@ static int64_t add_turn(int d, int t, const char *hello)
     char name[32];
     bool added;
 
-    buf_str(&q, "{\"messages\":[{\"role\":\"system\",\"content\":\"Help.\"}");
+    buf_str(&q, "{\"messages\":[{\"role\":\"system\",\"content\":\"Help.");
+    if (prompt_tells_time)
+        buf_printf(&q, " It is %d:%02d:07.", t + 9, d);
+    buf_str(&q, "\"}");
     for (int i = 0; i <= t; i++) {
         if (i)
             buf_printf(&q, ",{\"role\":\"assistant\",\"content\":\"%d, %d\"}",
@@ -90,6 +95,20 @@ START_TEST(turns_that_come_later_join_their_dialogue)
             (void)add_turn(d, order, NULL);
         (void)log_curate();
     }
+    ck_assert_int_eq(divided("split"), 0);
+    ck_assert_int_eq(divided("groups"), 0);
+}
+END_TEST
+
+/* Each prompt told the time, so no call began with another's. */
+START_TEST(a_clock_in_the_prompt_divides_no_dialogue)
+{
+    prompt_tells_time = true;
+    for (int order = 0; order < TURNS; order++)
+        for (int d = 0; d < DIALOGUES; d++)
+            (void)add_turn(d, d % 2 ? order : TURNS - 1 - order, NULL);
+    prompt_tells_time = false;
+    (void)log_curate();
     ck_assert_int_eq(divided("split"), 0);
     ck_assert_int_eq(divided("groups"), 0);
 }
@@ -291,6 +310,7 @@ int main(void)
     int rc;
 
     tcase_add_test(c, dialogues_without_ids_are_not_divided);
+    tcase_add_test(c, a_clock_in_the_prompt_divides_no_dialogue);
     tcase_add_test(c, turns_that_come_later_join_their_dialogue);
     tcase_add_test(c, a_beginning_that_comes_last_divides_nothing);
     tcase_add_test(c, a_dialogue_without_an_id_has_one_surrogate_for_a_value);
