@@ -32,7 +32,8 @@ static const struct {
     { 'C',
       CURATE_IN_PART,
       "dates except the year, ages over 89",
-      "dates by shape, ages by context",
+      "dates by shape, ages by context; years of birth stay, also those of "
+      "ages over 89",
       { "DATE", "BIRTH", "AGE", "DOB" } },
     { 'D',
       CURATE_COVERED,

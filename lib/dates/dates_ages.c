@@ -62,9 +62,23 @@ static bool age_before(struct slice t, size_t at)
         size_t n = strlen(words[i]);
 
         if (n <= end && starts(t, end - n, words[i]) &&
-            (end == n || word_ends(t, end - n - 1)))
+            (end == n || (word_ends(t, end - n - 1) &&
+                          !ascii_is_one_of(t.p[end - n - 1], "-_"))))
             return true;
     }
+    return false;
+}
+
+/* "max-age", "age_months": of what a program counts. */
+static bool counts_things(struct slice key)
+{
+    static const char *const words[] = { "_max_",   "_min_",     "_months_",
+                                         "_days_",  "_hours_",   "_seconds_",
+                                         "_cache_", "_message_", NULL };
+
+    for (size_t i = 0; words[i]; i++)
+        if (memmem(key.p, key.n, words[i], strlen(words[i])))
+            return true;
     return false;
 }
 
@@ -81,7 +95,7 @@ static bool age_key(struct slice t, struct slice key, size_t at, size_t end)
         return false;
     for (size_t i = 0; units[i]; i++)
         if (v.n == end - at + strlen(units[i]) && starts(t, end, units[i]))
-            return true;
+            return !counts_things(key);
     return false;
 }
 
