@@ -115,6 +115,21 @@ MUST_CHECK int tasks_index_assign(const struct tasks_index *x,
                                   int64_t *task, float *novelty,
                                   struct err *err);
 
+/* Where one prompt stands among the tasks. */
+struct tasks_near {
+    int64_t task, second; /* 0: none; second: the next nearest other task */
+    float novelty;
+    float distance; /* what of the task's key, template or usual nearness to
+                       its centre is missing: 0 to 1 */
+    float gap;      /* the second's distance less this one's; 1: no second */
+    bool by_key;    /* system prompt, format and tools alone decide it, and all
+                       that have them are of this task */
+};
+/* task and novelty as tasks_index_assign says. */
+MUST_CHECK int tasks_index_near(const struct tasks_index *x,
+                                const struct tasks_prompt *p,
+                                struct tasks_near *out, struct err *err);
+
 /* A run of the stage. */
 struct tasks_run {
     bool refit; /* also if nothing asks for it */

@@ -56,3 +56,74 @@ int tasks_index_assign(const struct tasks_index *x,
     tasks_vectors_free(v);
     return rc;
 }
+
+static int64_t row_of(const struct tasks_index *x, size_t cluster)
+{
+    return x->fitted.task[x->fitted.model->number[cluster]];
+}
+
+/* The nearest cluster that belongs to another task than the assigned one. */
+static void find_second(const struct tasks_index *x,
+                        const struct tasks_group *g, const float *covers,
+                        struct tasks_near *out)
+{
+    float own = 0, other = -1;
+
+    for (size_t c = 0; c < g->templates + g->rests; c++) {
+        int64_t task = row_of(x, g->first + c);
+
+        if (task == out->task) {
+            own = covers[c] > own ? covers[c] : own;
+        } else if (covers[c] > other) {
+            other = covers[c];
+            out->second = task;
+        }
+    }
+    out->gap = out->second ? own - other : 1;
+}
+
+/* Nothing but the group's key speaks for its one cluster. */
+static bool is_by_key(const struct tasks_group *g, const struct tasks_prompt *p)
+{
+    return !g->pool && g->rests == 1 && !g->templates &&
+           g->system == p->system && g->tools == p->tools &&
+           (p->system || p->tools || p->format);
+}
+
+/* The vector that p's cluster rests on, if any does. */
+static int want_vector(const struct tasks_index *x,
+                       const struct tasks_prompt *p, struct tasks_vectors *v,
+                       struct err *err)
+{
+    const struct tasks_model *m = x->fitted.model;
+    float match;
+    size_t g = tasks_group_of(m, p, &match);
+
+    return g != SIZE_MAX && tasks_wants_vector(&m->group[g], p)
+               ? tasks_vectors_add(v, &p, 1, err)
+               : 0;
+}
+
+int tasks_index_near(const struct tasks_index *x, const struct tasks_prompt *p,
+                     struct tasks_near *out, struct err *err)
+{
+    const struct tasks_model *m = x->fitted.model;
+    struct tasks_vectors *v =
+        x->embedder ? tasks_vectors_new(x->embedder, NULL) : NULL;
+    struct tasks_where w = { .group = SIZE_MAX };
+    int rc = tasks_model_vectors(m) ? want_vector(x, p, v, err) : 0;
+
+    *out = (struct tasks_near){ .novelty = 1, .distance = 1, .gap = 1 };
+    if (rc == 0)
+        tasks_where(m, p, v, &w);
+    if (rc == 0 && w.group != SIZE_MAX && w.cluster != TASKS_NONE) {
+        out->task = row_of(x, w.cluster);
+        out->novelty = w.novelty;
+        out->distance = 1 - w.match * w.cover;
+        out->by_key = is_by_key(&m->group[w.group], p);
+        find_second(x, &m->group[w.group], w.covers, out);
+    }
+    free(w.covers);
+    tasks_vectors_free(v);
+    return rc;
+}

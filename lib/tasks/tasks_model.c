@@ -70,37 +70,55 @@ void tasks_system_bits(const struct tasks_prompt *p,
     free(s);
 }
 
-/* The nearest centre of the rest; *cover: cosine over the usual one. */
-static uint32_t rest_of(const struct tasks_group *g,
-                        const struct tasks_prompt *p,
-                        const struct tasks_vectors *v, float *cover)
+/* Cosines of p with the centres of the rest: cosine[rests], if it has more
+ * than one. */
+static void rest_cosines(const struct tasks_group *g,
+                         const struct tasks_prompt *p,
+                         const struct tasks_vectors *v, float *cosine)
 {
-    uint32_t best = 0;
-    float most = -2;
-
-    *cover = 1;
-    if (g->rests < 2)
-        return g->rests ? 0 : TASKS_NONE;
     size_t d = g->dims;
     float *own = g->embed ? mem_array(d, sizeof(*own)) : NULL;
+
     if (own)
         embed_text(g->embed, slice_of(p->user_text), own);
     const float *x = own ? own : tasks_vector(v, p);
-    for (size_t c = 0; c < g->rests; c++) {
-        float cosine = linalg_dot(x, g->centre + c * d, d);
-        if (cosine > most) {
-            most = cosine;
-            best = (uint32_t)c;
-        }
-    }
+    for (size_t c = 0; c < g->rests; c++)
+        cosine[c] = linalg_dot(x, g->centre + c * d, d);
     free(own);
-    *cover = g->near > 0 ? fminf(1, fmaxf(0, most) / g->near) : 1;
+}
+
+/* The nearest centre of the rest; *cover: cosine over the usual one. covers
+ * (NULL is fine) gets all of them, not cut at 1. */
+static uint32_t rest_of(const struct tasks_group *g,
+                        const struct tasks_prompt *p,
+                        const struct tasks_vectors *v, float *cover,
+                        float *covers)
+{
+    uint32_t best = 0;
+
+    *cover = 1;
+    if (covers && g->rests)
+        covers[0] = 1;
+    if (g->rests < 2)
+        return g->rests ? 0 : TASKS_NONE;
+    float *cosine = mem_array(g->rests, sizeof(*cosine));
+    rest_cosines(g, p, v, cosine);
+    for (uint32_t c = 0; c < g->rests; c++) {
+        if (cosine[c] > cosine[best])
+            best = c;
+        if (covers)
+            covers[c] = g->near > 0 ? cosine[c] / g->near : 1;
+    }
+    *cover = g->near > 0 ? fminf(1, fmaxf(0, cosine[best]) / g->near) : 1;
+    free(cosine);
     return best;
 }
 
-/* The cluster of a template that p has, TASKS_NONE if it has none. */
+/* The cluster of a template that p has, TASKS_NONE if it has none; covers:
+ * as above. */
 static uint32_t template_of(const struct tasks_group *g,
-                            const struct tasks_prompt *p, float *cover)
+                            const struct tasks_prompt *p, float *cover,
+                            float *covers)
 {
     size_t n, tokens;
 
@@ -109,6 +127,8 @@ static uint32_t template_of(const struct tasks_group *g,
     uint64_t *s = tasks_doc_shingles(p, g->pool, &n, &tokens);
     uint64_t *sorted = tasks_sorted(s, n);
     uint32_t t = tasks_best_profile(g->profile, g->templates, sorted, n, cover);
+    for (size_t i = 0; covers && t != TASKS_NONE && i < g->templates; i++)
+        covers[i] = tasks_profile_cover(&g->profile[i], sorted, n);
     free(s);
     free(sorted);
     return t;
@@ -119,19 +139,28 @@ bool tasks_wants_vector(const struct tasks_group *g,
 {
     float cover;
 
-    return g->dims && !g->embed && template_of(g, p, &cover) == TASKS_NONE;
+    return g->dims && !g->embed &&
+           template_of(g, p, &cover, NULL) == TASKS_NONE;
+}
+
+static uint32_t cluster_of(const struct tasks_group *g,
+                           const struct tasks_prompt *p,
+                           const struct tasks_vectors *v, float *cover,
+                           float *covers)
+{
+    uint32_t t = template_of(g, p, cover, covers);
+
+    if (t != TASKS_NONE)
+        return g->first + t;
+    uint32_t r = rest_of(g, p, v, cover, covers ? covers + g->templates : NULL);
+    return r == TASKS_NONE ? r : g->first + (uint32_t)g->templates + r;
 }
 
 uint32_t tasks_cluster_of(const struct tasks_group *g,
                           const struct tasks_prompt *p,
                           const struct tasks_vectors *v, float *cover)
 {
-    uint32_t t = template_of(g, p, cover);
-
-    if (t != TASKS_NONE)
-        return g->first + t;
-    uint32_t r = rest_of(g, p, v, cover);
-    return r == TASKS_NONE ? r : g->first + (uint32_t)g->templates + r;
+    return cluster_of(g, p, v, cover, NULL);
 }
 
 struct word_check {
@@ -164,27 +193,49 @@ static float payload_novelty(const struct tasks_group *g, uint32_t c,
                                        : unknown_share(w) / 2;
 }
 
+static void place(const struct tasks_model *m, const struct tasks_prompt *p,
+                  const struct tasks_vectors *v, bool with_covers,
+                  struct tasks_where *out)
+{
+    const struct tasks_group *g;
+    float match;
+
+    *out = (struct tasks_where){ .cluster = TASKS_NONE, .novelty = 1 };
+    out->group = tasks_group_of(m, p, &match);
+    if (out->group == SIZE_MAX)
+        return;
+    g = &m->group[out->group];
+    if (with_covers)
+        out->covers = mem_zalloc((g->templates + g->rests + 1) * sizeof(float));
+    uint32_t c = cluster_of(g, p, v, &out->cover, out->covers);
+    if (c == TASKS_NONE)
+        return;
+    struct word_check w = { .known = m->known + c * (TASKS_WORD_BITS / 8) };
+    struct word_check s = w;
+    tasks_word_bits(p, check_word, &w);
+    if (g->pool)
+        tasks_system_bits(p, check_word, &s);
+    out->match = match * (1 - unknown_share(&s));
+    out->novelty =
+        1 - out->match * out->cover * (1 - payload_novelty(g, c, p, &w));
+    out->cluster = c;
+}
+
+void tasks_where(const struct tasks_model *m, const struct tasks_prompt *p,
+                 const struct tasks_vectors *v, struct tasks_where *out)
+{
+    place(m, p, v, true, out);
+}
+
 static uint32_t assign(const struct tasks_model *m,
                        const struct tasks_prompt *p,
                        const struct tasks_vectors *v, float *novelty)
 {
-    float match, cover;
-    size_t g = tasks_group_of(m, p, &match);
-    uint32_t c = g == SIZE_MAX ? TASKS_NONE
-                               : tasks_cluster_of(&m->group[g], p, v, &cover);
+    struct tasks_where w;
 
-    *novelty = 1;
-    if (c == TASKS_NONE)
-        return TASKS_NONE;
-    struct word_check w = { .known = m->known + c * (TASKS_WORD_BITS / 8) };
-    struct word_check s = w;
-    tasks_word_bits(p, check_word, &w);
-    if (m->group[g].pool)
-        tasks_system_bits(p, check_word, &s);
-    match *= 1 - unknown_share(&s);
-    *novelty =
-        1 - match * cover * (1 - payload_novelty(&m->group[g], c, p, &w));
-    return m->number[c];
+    place(m, p, v, false, &w);
+    *novelty = w.novelty;
+    return w.cluster == TASKS_NONE ? TASKS_NONE : m->number[w.cluster];
 }
 
 uint32_t tasks_assign(const struct tasks_model *m, const struct tasks_prompt *p,

@@ -125,6 +125,17 @@ size_t tasks_group_of(const struct tasks_model *m, const struct tasks_prompt *p,
 uint32_t tasks_cluster_of(const struct tasks_group *g,
                           const struct tasks_prompt *p,
                           const struct tasks_vectors *v, float *cover);
+/* Where p stands in a model. */
+struct tasks_where {
+    size_t group;     /* SIZE_MAX: none, then all else is unset */
+    uint32_t cluster; /* internal; TASKS_NONE: none, novelty is 1 */
+    float match, cover, novelty;
+    float *covers; /* [templates + rests of the group], freed by the caller: how
+                      much of p each cluster has, by the kind (template or
+                      nearness, where 1 is the usual) that decided; else 0 */
+};
+void tasks_where(const struct tasks_model *m, const struct tasks_prompt *p,
+                 const struct tasks_vectors *v, struct tasks_where *out);
 /* Does any cluster rest on vectors of the model's embedder? */
 bool tasks_model_vectors(const struct tasks_model *m);
 /* Does p's cluster in group g rest on a vector of the model's embedder? */
