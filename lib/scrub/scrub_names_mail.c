@@ -3,7 +3,8 @@
  *
  * "Will Price (wprice@x.com)": where the part before the @ is made of two
  * capitalised words nearby they are a person, whatever else they are; so is a
- * name that is found elsewhere in the record. No guess from the address alone,
+ * name that is found elsewhere in the record, and whom a header names beside
+ * the address in brackets. No guess from the address alone,
  * and none from one word.
  */
 #include "scrub/scrub_fake.h"
@@ -122,6 +123,34 @@ static bool is_name(struct slice t, const struct word *a, const struct word *b,
             (is_word(letters, a) || is_word(letters, b)));
 }
 
+/* "Joy Bell <jb@x.com>", "jb@x.com (Joy Bell)" */
+static bool is_bracketed(struct slice t, const struct word *a,
+                         const struct word *b, size_t local)
+{
+    if (b->end < local)
+        return local - b->end == 2 && t.p[local - 1] == '<';
+    return a->start > local + 2 && t.p[a->start - 1] == '(' &&
+           t.p[a->start - 2] == ' ' && b->end < t.n && t.p[b->end] == ')' &&
+           !memchr(t.p + local, ' ', a->start - 2 - local);
+}
+
+/* Whom a mail's header names, by the initials or the lists. */
+static bool is_addressed(const struct names *m, struct slice t,
+                         const struct word *a, const struct word *b,
+                         struct slice letters, size_t local)
+{
+    struct slice first = { t.p + a->start, a->end - a->start };
+    struct slice last = { t.p + b->start, b->end - b->start };
+
+    if (b->start - a->end != 1 || t.p[a->end] != ' ' || is_office(a) ||
+        is_office(b) || !is_bracketed(t, a, b, local))
+        return false;
+    return (letters.n == 2 && letters.p[0] == a->fold[0] &&
+            letters.p[1] == b->fold[0]) ||
+           (names_is(m, NAMES_LIST_FIRST, first) &&
+            names_is(m, NAMES_LIST_LAST, last));
+}
+
 /* Letters of the local part that ends at `at`, folded. */
 static size_t read_local(struct slice t, size_t at, size_t *local, char *fold)
 {
@@ -190,9 +219,9 @@ bool scrub_locals_bear(const struct scrub_locals *l, struct slice v)
 }
 
 /* What the letters of an address bear out near it. */
-static size_t find_near(struct slice t, size_t local, size_t from,
-                        struct slice letters, struct scrub_mail_name *out,
-                        size_t max)
+static size_t find_near(const struct names *m, struct slice t, size_t local,
+                        size_t from, struct slice letters,
+                        struct scrub_mail_name *out, size_t max)
 {
     size_t i = local > NEAR ? local - NEAR : 0, count = 0;
     size_t end = t.n - from > NEAR ? from + NEAR : t.n;
@@ -206,7 +235,8 @@ static size_t find_near(struct slice t, size_t local, size_t from,
         const struct word *a = &w[1 - k], *b = &w[k];
 
         if (a->end == SIZE_MAX || b->start <= a->end ||
-            !is_name(t, a, b, letters, local) ||
+            !(is_name(t, a, b, letters, local) ||
+              is_addressed(m, t, a, b, letters, local)) ||
             (count && out[count - 1].end > a->start))
             continue;
         out[count++] = (struct scrub_mail_name){ a->start, b->end };
@@ -230,13 +260,14 @@ size_t scrub_mail_names(const struct names *m, struct slice t,
         from = at + 1;
         if (local == at)
             count += is_handle(m, t, from, &out[count]);
-        if (letters.n < LEAST || from >= t.n || !scrub_is_alnum(t.p[from]))
+        if (!letters.n || from >= t.n || !scrub_is_alnum(t.p[from]))
             continue;
-        if (locals->count < SCRUB_LOCALS) {
+        if (letters.n >= LEAST && locals->count < SCRUB_LOCALS) {
             memcpy(locals->fold[locals->count], fold, letters.n);
             locals->n[locals->count++] = letters.n;
         }
-        count += find_near(t, local, from, letters, out + count, max - count);
+        count +=
+            find_near(m, t, local, from, letters, out + count, max - count);
     }
     return count;
 }

@@ -199,6 +199,16 @@ START_TEST(a_name_that_programs_use_renames_no_program)
 }
 END_TEST
 
+START_TEST(whom_a_header_names_goes)
+{
+    check_gone("From: Will Smith <ws@acme.de>", "Will Smith");
+    check_gone("To: Joy Bell <joy1@acme.de>, Mark Price <mp@acme.de>",
+               "Mark Price");
+    check_gone("From: wl@acme.de (Will Long)", "Will Long");
+    check_stays("From: Acme Support <as@acme.de>", "Acme Support");
+}
+END_TEST
+
 START_TEST(a_month_is_no_first_name_beside_its_day)
 {
     check_gone("My name is Jan Weber. Open from Jan 5. Jan wrote.",
@@ -225,6 +235,7 @@ int main(void)
     tcase_add_test(c, a_double_name_agrees_with_itself_in_a_query);
     tcase_add_test(c, codes_of_airports_stay_beside_their_towns);
     tcase_add_test(c, a_name_that_programs_use_renames_no_program);
+    tcase_add_test(c, whom_a_header_names_goes);
     tcase_add_test(c, a_month_is_no_first_name_beside_its_day);
     return suite_run("scrub_names", c);
 }
