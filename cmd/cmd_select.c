@@ -6,6 +6,7 @@
  * ranks and gives reasons; it promises no accuracy.
  */
 #include "cmd.h"
+#include "select_trial.h"
 #include "store_opening.h"
 
 #include "base/mem.h"
@@ -14,6 +15,7 @@
 #include "model/model.h"
 #include "store/store.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +33,8 @@ static const char *table_file;
 static int64_t top = 5;
 static int64_t rank = DEFAULT_RANK;
 static int64_t batch_tokens = DEFAULT_BATCH;
+static double trial_minutes;
+static int64_t trial_top = 3, trial_examples;
 
 static const struct opt options[] = {
     { 't', "task", OPT_LIST, &tasks, "TASK", "this task only",
@@ -54,6 +58,13 @@ static const struct opt options[] = {
       .min = 1, .max = 1024 },
     { 0, "batch-tokens", OPT_INT, &batch_tokens, "N",
       "tokens of a training step for the estimate", .min = 1, .max = 1e7 },
+    { 0, "trial", OPT_DOUBLE, &trial_minutes, "MINUTES",
+      "train the best that are here so long each, and rank by their scores",
+      .min = 0.001, .max = 1e4 },
+    { 0, "trial-top", OPT_INT, &trial_top, "K", "candidates a task to try",
+      .min = 1, .max = 100 },
+    { 0, "trial-examples", OPT_INT, &trial_examples, "N",
+      "newest examples to try them on; 0: as finetune --try", .max = 1e9 },
     { 0, "save", OPT_FLAG, &save, NULL,
       "store the ranks also where constraints are given" },
     OPT_END,
@@ -83,6 +94,7 @@ struct selection {
     struct store *store;
     struct catalog *catalog;
     struct catalog_machine machine;
+    double bandwidth;
     struct local_model *locals;
     size_t local_count, local_cap;
     struct task_need *needs;
@@ -283,9 +295,48 @@ static void say_figures(const struct catalog_model *m, const char *benchmark,
     }
 }
 
-static void json_candidate(struct json_writer *w,
-                           const struct catalog_candidate *c)
+static void json_figure(struct json_writer *w, const char *key,
+                        const struct catalog_figure *f)
 {
+    if (!f) {
+        json_put_null(w, key);
+        return;
+    }
+    json_begin_object(w, key);
+    json_put_string(w, "benchmark", f->name);
+    json_put_double(w, "value", f->value);
+    json_put_string(w, "source", f->source);
+    json_end_object(w);
+}
+
+/* Tokens a second of an answer: measured by a trial, else predicted. */
+static double speed_of(const struct selection *s,
+                       const struct catalog_candidate *c,
+                       const struct select_trial *t, bool *measured)
+{
+    *measured = t->document.len > 0 && !isnan(t->answer_tokens_s);
+    return *measured ? t->answer_tokens_s
+                     : catalog_tokens_s(s->bandwidth, c->need.weights, 0);
+}
+
+static void json_speed(struct json_writer *w, double speed, bool measured)
+{
+    if (speed <= 0) {
+        json_put_null(w, "tokens_per_s");
+        return;
+    }
+    json_begin_object(w, "tokens_per_s");
+    json_put_double(w, "value", speed);
+    json_put_string(w, "source", measured ? "measured" : "predicted");
+    json_end_object(w);
+}
+
+static void json_candidate(const struct selection *s, struct json_writer *w,
+                           const struct catalog_candidate *c,
+                           const struct select_trial *t)
+{
+    bool measured;
+    double speed = speed_of(s, c, t, &measured);
     const struct catalog_model *m = c->model;
     const char *terms = catalog_obligation(m);
 
@@ -303,6 +354,11 @@ static void json_candidate(struct json_writer *w,
     json_put_int(w, "context", m->context);
     json_put_string(w, "license", m->licence);
     json_put_string(w, "obligation", terms);
+    json_speed(w, speed, measured);
+    json_figure(w, "instruction",
+                catalog_ability_figure(m, CATALOG_INSTRUCTION));
+    json_figure(w, "reasoning", catalog_ability_figure(m, CATALOG_REASONING));
+    select_trial_write(t, w);
     json_begin_array(w, "figures");
     for (size_t i = 0; i < m->figure_count; i++) {
         json_begin_object(w, NULL);
@@ -316,7 +372,8 @@ static void json_candidate(struct json_writer *w,
 }
 
 static int save_candidates(struct selection *s, const struct task_need *need,
-                           const struct catalog_candidate *c, size_t count,
+                           const struct catalog_candidate *c,
+                           const struct select_trial *t, size_t count,
                            struct err *err)
 {
     struct sql *db = store_sql(s->store);
@@ -340,7 +397,7 @@ static int save_candidates(struct selection *s, const struct task_need *need,
         if (rc < 0)
             break;
         json_writer_init(&w, &detail, false);
-        json_candidate(&w, &c[i]);
+        json_candidate(s, &w, &c[i], &t[i]);
         sql_bind_int(q, 1, need->id);
         sql_bind_int(q, 2, c[i].rank);
         sql_bind_cstr(q, 3, c[i].name);
@@ -373,9 +430,33 @@ static void cell_parameters(char out[32], int64_t n)
         (void)snprintf(out, 32, "%.3gB", (double)n / 1e9);
 }
 
-static void add_row(struct cli_table *t, const struct catalog_candidate *c,
-                    const char *benchmark)
+/* "44.1@ex4", of what benchmark where that is not in the heading. */
+static void cell_figure(char out[128], const struct catalog_figure *f,
+                        bool named)
 {
+    if (f)
+        (void)snprintf(out, 128, "%s%s%g@%s", named ? f->name : "",
+                       named ? " " : "", f->value, f->source);
+    else
+        (void)snprintf(out, 128, "-");
+}
+
+static void cell_speed(char out[48], double speed, bool measured)
+{
+    if (speed <= 0)
+        (void)snprintf(out, 48, "?");
+    else
+        (void)snprintf(out, 48, speed < 10 ? "%s %.1f" : "%s %.0f",
+                       measured ? "measured" : "predicted", speed);
+}
+
+static void add_row(const struct selection *s, struct cli_table *t,
+                    const struct catalog_candidate *c,
+                    const struct select_trial *trial, const char *benchmark)
+{
+    char speed[48], instruction[128], reasoning[128];
+    bool measured;
+    double tokens_s = speed_of(s, c, trial, &measured);
     char number[16], params[32], weights[32], train[32], context[32];
     struct buf figures = { 0 };
 
@@ -385,23 +466,30 @@ static void add_row(struct cli_table *t, const struct catalog_candidate *c,
     cell_gib(train, c->need.train);
     (void)snprintf(context, sizeof(context), "%lld",
                    (long long)c->model->context);
+    cell_speed(speed, tokens_s, measured);
+    cell_figure(instruction,
+                catalog_ability_figure(c->model, CATALOG_INSTRUCTION), false);
+    cell_figure(reasoning, catalog_ability_figure(c->model, CATALOG_REASONING),
+                true);
     say_figures(c->model, benchmark, &figures);
     cli_table_row(t, number, c->name, params, c->need.weights ? weights : "?",
-                  c->need.train ? train : "?",
+                  c->need.train ? train : "?", speed,
                   c->model->context ? context : "?",
-                  *c->model->licence ? c->model->licence : "?",
-                  figures.len ? figures.data : "-", c->reason, NULL);
+                  *c->model->licence ? c->model->licence : "?", instruction,
+                  reasoning, figures.len ? figures.data : "-", c->reason, NULL);
     buf_release(&figures);
 }
 
 static void print_task(struct selection *s, const struct task_need *need,
                        const struct catalog_wish *wish,
-                       const struct catalog_candidate *c, size_t count)
+                       const struct catalog_candidate *c,
+                       const struct select_trial *trials, size_t count)
 {
     const char *benchmark = catalog_benchmark(need->kind);
     struct cli_table *t =
-        cli_table_new("rlrrrrlll", "rank", "model", "params", "weights",
-                      "to train", "context", "licence", benchmark, "why", NULL);
+        cli_table_new("rlrrrrrlllll", "rank", "model", "params", "weights",
+                      "to train", "tokens/s", "context", "licence",
+                      "instruction", "reasoning", benchmark, "why", NULL);
     size_t out = 0;
 
     buf_printf(&s->out, "%s (%s, %lld examples, context %lld)\n", need->name,
@@ -410,7 +498,7 @@ static void print_task(struct selection *s, const struct task_need *need,
     for (size_t i = 0; i < count; i++) {
         out += !c[i].rank;
         if (c[i].rank ? c[i].rank <= top : show_all)
-            add_row(t, &c[i], benchmark);
+            add_row(s, t, &c[i], &trials[i], benchmark);
     }
     cli_table_print(t, &s->out);
     cli_table_free(t);
@@ -428,6 +516,12 @@ static int select_task(struct selection *s, const struct task_need *need,
 {
     size_t count = s->local_count + catalog_count(s->catalog);
     struct catalog_candidate *c = mem_array(count, sizeof(*c));
+    struct select_trial *t = mem_zalloc((count + 1) * sizeof(*t));
+    struct select_trials trials = { .cli = s->cli,
+                                    .store = s->store,
+                                    .minutes = trial_minutes,
+                                    .top = trial_top,
+                                    .examples = trial_examples };
     struct catalog_wish wish = {
         .kind = need->kind,
         .max_memory = max_memory ? max_memory : s->machine.memory / 100 * 85,
@@ -444,7 +538,12 @@ static int select_task(struct selection *s, const struct task_need *need,
 
     count = gather(s, c);
     *none |= catalog_choose(c, count, &wish) == 0;
-    rc = is_stored() ? save_candidates(s, need, c, count, err) : ERR_OK;
+    rc = select_trials_load(&trials, need->id, c, t, count, err);
+    if (rc == ERR_OK && trial_minutes > 0)
+        rc = select_trials_run(&trials, need->id, c, t, count, err);
+    select_trials_rank(c, t, count);
+    if (rc == ERR_OK && is_stored())
+        rc = save_candidates(s, need, c, t, count, err);
     if (s->cli->json) {
         json_begin_object(&s->json, NULL);
         json_put_string(&s->json, "task", need->name);
@@ -454,12 +553,15 @@ static int select_task(struct selection *s, const struct task_need *need,
         json_put_int(&s->json, "max_memory", wish.max_memory);
         json_begin_array(&s->json, "candidates");
         for (size_t i = 0; i < count; i++)
-            json_candidate(&s->json, &c[i]);
+            json_candidate(s, &s->json, &c[i], &t[i]);
         json_end_array(&s->json);
         json_end_object(&s->json);
     } else {
-        print_task(s, need, &wish, c, count);
+        print_task(s, need, &wish, c, t, count);
     }
+    for (size_t i = 0; i < count; i++)
+        select_trial_release(&t[i]);
+    free(t);
     free(c);
     return rc;
 }
@@ -493,6 +595,7 @@ static int run(struct cli *cli, int argc, char **argv)
     (void)argc;
     (void)argv;
     catalog_machine_probe(&s.machine);
+    s.bandwidth = catalog_bandwidth();
     rc = open_all(&s, &err);
     json_writer_init(&s.json, &s.out, true);
     if (rc == ERR_OK && cli->json) {

@@ -45,7 +45,7 @@ _slmctl()
         options='--refit --embedder --assignments --rename --merge --pin --unpin --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'select')
-        options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --save --store --key-file --json --quiet --help'
+        options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --trial --trial-top --trial-examples --save --store --key-file --json --quiet --help'
         ;;
     'finetune')
         options='--task --all --force --force-masked --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
@@ -307,6 +307,12 @@ _slmctl()
     'select:--rank')
         reply='' kind='none' options= ;;
     'select:--batch-tokens')
+        reply='' kind='none' options= ;;
+    'select:--trial')
+        reply='' kind='none' options= ;;
+    'select:--trial-top')
+        reply='' kind='none' options= ;;
+    'select:--trial-examples')
         reply='' kind='none' options= ;;
     'select:--store')
         reply='' kind='dir' options= ;;

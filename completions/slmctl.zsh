@@ -135,6 +135,9 @@ _slmctl_select()
         '--all[show excluded models too, with their reasons]' \
         '--rank=[LoRA rank for the training estimate]:N: ' \
         '--batch-tokens=[tokens of a training step for the estimate]:N: ' \
+        '--trial=[train the best that are here so long each, and rank by their scores]:MINUTES: ' \
+        '--trial-top=[candidates a task to try]:K: ' \
+        '--trial-examples=[newest examples to try them on; 0\: as finetune --try]:N: ' \
         '--save[store the ranks also where constraints are given]' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \

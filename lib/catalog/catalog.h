@@ -114,6 +114,20 @@ struct catalog_candidate {
     char reason[240]; /* for the rank or the exclusion, a sentence */
 };
 
+/* Bytes a second that all CPUs together read from memory, measured (about a
+ * tenth of a second). */
+double catalog_bandwidth(void);
+/* Tokens a second of one answer, predicted: what is read for each, at the share
+ * of the bandwidth that published programs reach (0.40 to 0.55). 0: unknown. */
+#define CATALOG_BANDWIDTH_SHARE 0.5
+double catalog_tokens_s(double bandwidth, int64_t weight_bytes,
+                        int64_t kv_bytes);
+/* The lowest published figure of the first of these benchmarks that has one;
+ * NULL: none. instruction: IFEval; reasoning: GSM8K, MMLU-Pro, MMLU, BBH. */
+enum catalog_ability { CATALOG_INSTRUCTION, CATALOG_REASONING };
+const struct catalog_figure *
+catalog_ability_figure(const struct catalog_model *m, enum catalog_ability a);
+
 /* Which benchmark stands for a kind of task, and why. */
 const char *catalog_benchmark(const char *kind);
 

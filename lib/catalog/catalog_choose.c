@@ -35,6 +35,20 @@ static const struct catalog_figure *lowest(const struct catalog_model *m,
     return found;
 }
 
+const struct catalog_figure *
+catalog_ability_figure(const struct catalog_model *m, enum catalog_ability a)
+{
+    static const char *const benchmarks[][4] = {
+        [CATALOG_INSTRUCTION] = { "IFEval" },
+        [CATALOG_REASONING] = { "GSM8K", "MMLU-Pro", "MMLU", "BBH" },
+    };
+    const struct catalog_figure *found = NULL;
+
+    for (size_t i = 0; !found && i < 4 && benchmarks[a][i]; i++)
+        found = lowest(m, benchmarks[a][i]);
+    return found;
+}
+
 static void say_gib(char out[32], int64_t bytes)
 {
     double gib = (double)bytes / (1 << 30);
