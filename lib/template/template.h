@@ -62,6 +62,8 @@ void template_answer_text(const struct template *t, const struct tokenizer *tok,
 
 /* How tool calls are written is known. */
 bool template_knows_calls(const struct template *t);
+/* Its answers may begin with thoughts, which template_parse tells apart. */
+bool template_thinks(const struct template *t);
 /* What an answer's text is, its calls apart: one of the labels, JSON that fits
  * the schema (see constrain_put_schema), any JSON document of this depth, or,
  * where all are zero, any text. */

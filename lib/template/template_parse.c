@@ -288,6 +288,11 @@ static void drop_calls(struct parsed *p)
     p->count = 0;
 }
 
+bool template_thinks(const struct template *t)
+{
+    return t->thinks;
+}
+
 int template_parse(const struct template *t, struct slice text,
                    struct buf *message_json, bool *malformed, struct err *err)
 {

@@ -5,12 +5,12 @@
 #ifndef SESSION_PROBLEM_H
 #define SESSION_PROBLEM_H
 
+#include "adapter_files.h"
 #include "ok.h"
 #include "scratch.h"
 
 #include "base/io.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "model/model.h"
 
 #include <math.h>
@@ -78,10 +78,6 @@ static inline struct model *base_of(int kind)
     return m;
 }
 
-struct layer {
-    const char *name;
-    int64_t out, in;
-};
 static const struct layer layers[] = {
     { "model.layers.0.self_attn.q_proj", 24, HIDDEN },
     { "model.layers.1.self_attn.v_proj", 12, HIDDEN },
@@ -89,58 +85,13 @@ static const struct layer layers[] = {
 };
 #define LAYERS (sizeof(layers) / sizeof(layers[0]))
 
-static inline void put(struct weights_tensor *t, size_t *n, const char *layer,
-                       const char *part, int64_t rows, int64_t cols,
-                       struct rng *r, float scale)
-{
-    size_t count = (size_t)(rows * (cols ? cols : 1));
-    float *x = mem_array(count, sizeof(*x));
-
-    for (size_t i = 0; i < count; i++)
-        x[i] = scale * (float)(rng_unit(r) - (cols ? 0.5 : 0));
-    t[(*n)++] =
-        (struct weights_tensor){ .name = mem_printf("base_model.model.%s.%s",
-                                                    layer, part),
-                                 .type = WEIGHTS_F32,
-                                 .dims = cols ? 2 : 1,
-                                 .shape = { rows, cols },
-                                 .data = x,
-                                 .bytes = count * sizeof(*x) };
-}
-
-/* PEFT's files of an adapter below dir; fields go into its config. */
+/* An adapter below dir; its path is the caller's. */
 static inline char *adapter_write(const char *name, uint64_t seed, int rank,
                                   bool dora, float scale, const char *fields)
 {
-    char *path = io_path(dir, name), *file, config[256];
-    struct weights_tensor t[3 * LAYERS];
-    struct rng r;
-    size_t n = 0;
+    char *path = io_path(dir, name);
 
-    rng_init(&r, seed);
-    OK(io_mkdirs(path, 0755, &err));
-    for (size_t i = 0; i < LAYERS; i++) {
-        const struct layer *l = &layers[i];
-
-        put(t, &n, l->name, "lora_A.weight", rank, l->in, &r, scale);
-        put(t, &n, l->name, "lora_B.weight", l->out, rank, &r, scale);
-        if (dora)
-            put(t, &n, l->name, "lora_magnitude_vector", l->out, 0, &r, 2);
-    }
-    file = io_path(path, "adapter_model.safetensors");
-    OK(weights_write(file, t, n, NULL, &err));
-    free(file);
-    file = io_path(path, "adapter_config.json");
-    (void)snprintf(config, sizeof(config),
-                   "{\"peft_type\":\"LORA\",\"r\":%d,\"lora_alpha\":8,"
-                   "\"use_dora\":%s%s}",
-                   rank, dora ? "true" : "false", fields);
-    OK(io_write_file(file, config, strlen(config), 0644, &err));
-    free(file);
-    for (size_t i = 0; i < n; i++) {
-        free((void *)(uintptr_t)t[i].name);
-        free((void *)(uintptr_t)t[i].data);
-    }
+    adapter_files(path, layers, LAYERS, seed, rank, dora, scale, fields);
     return path;
 }
 

@@ -1,0 +1,130 @@
+/*
+ * engine_private.h - private to lib/engine: requests on their way
+ *
+ * A job belongs to the thread that its stage says; stages, the list and
+ * everything that both threads see change under the engine's mutex.
+ */
+#ifndef ENGINE_PRIVATE_H
+#define ENGINE_PRIVATE_H
+
+#include "engine/engine.h"
+
+#include "json/json.h"
+#include "model/model.h"
+#include "tokenizer/tokenizer.h"
+
+#include <pthread.h>
+
+/* Models as of one opening or reload. */
+struct engine_models {
+    size_t count, users; /* users: jobs, and the engine while it is current */
+    size_t *adapter;     /* of each model: its number in the bank */
+    struct model_bank *bank;
+};
+
+/* A form that requests share. */
+struct engine_form {
+    struct buf key;
+    struct constrain *form; /* NULL: an answer is free */
+    size_t users;
+    uint64_t used;
+};
+
+enum engine_stage {
+    ENGINE_WAITS,
+    ENGINE_PREPARES, /* the other thread's */
+    ENGINE_READY,    /* from here on the decoding thread's */
+    ENGINE_RUNS
+};
+
+struct engine_job {
+    struct engine *e;
+    struct engine_job *next;
+    uint64_t id;
+    enum engine_stage stage;
+    bool cancelled;
+    struct engine_models *models;
+    size_t model;
+    /* The request. */
+    struct engine_request r; /* callbacks and ctx */
+    struct buf chat, raw;
+    struct json json; /* of chat */
+    struct template_content content;
+    struct slice *labels;
+    char call_prefix[ENGINE_CALL_PREFIX];
+    struct model_sampling sampling;
+    struct buf stops[ENGINE_STOPS];
+    size_t stop_count, longest_stop;
+    bool logprobs, tools;
+    unsigned top;
+    /* Prepared. */
+    struct token_list prompt;
+    struct engine_form *form;
+    struct err err;
+    int rc;
+    /* The answer. */
+    int slot;
+    size_t cached, completion;
+    struct token_list out;
+    struct tokenizer_stream *stream;
+    struct buf text; /* decoded */
+    size_t sent;     /* bytes of it */
+    bool streams, stopped;
+    struct stats_signals signals;
+    struct engine_told {
+        int32_t id[ENGINE_TOP + 1]; /* the chosen one first */
+        float logp[ENGINE_TOP + 1];
+        unsigned top;
+    } * told;
+    size_t told_count, told_cap;
+    int64_t submitted_ns, begun_ns, first_ns;
+};
+
+struct engine {
+    struct engine_options o;
+    struct tokenizer *tokenizer;
+    struct template *template; /* NULL: there is none */
+    struct model *model;
+    struct model_session *session;
+    int32_t stop; /* the template's end of a turn */
+    pthread_mutex_t mutex;
+    pthread_cond_t work, prepare, reloaded;
+    pthread_t threads[2];
+    unsigned started;
+    bool stopping;
+    struct engine_job *jobs; /* oldest first */
+    size_t waiting, running;
+    uint64_t last_id, seed;
+    double mean_s; /* that an answer takes */
+    struct engine_stats stats;
+    struct engine_models *models;
+    /* A reload that is asked for. */
+    const struct engine_model *wanted;
+    size_t wanted_count;
+    bool wants;
+    int reload_rc;
+    struct err *reload_err;
+    /* The preparing thread's. */
+    struct constrain_vocab *vocab;
+    struct engine_form *forms[ENGINE_FORMS];
+    uint64_t form_clock;
+};
+
+/* engine_request.c. Takes the request over, or refuses it. */
+MUST_CHECK int engine_request_read(struct engine_job *job,
+                                   const struct engine_request *r,
+                                   int64_t default_tokens, struct err *err);
+void engine_job_free(struct engine_job *job);
+
+/* engine_prepare.c: prompt, stops and form; job->rc tells. */
+void engine_job_prepare(struct engine_job *job);
+void engine_forms_free(struct engine *e);
+
+/* engine_answer.c */
+void engine_answer_begin(struct engine_job *job);
+int engine_answer_token(struct engine_job *job, const struct model_token *t);
+/* Calls back, for the last time. */
+void engine_answer_end(struct engine_job *job, enum engine_finish why,
+                       const struct err *err);
+
+#endif
