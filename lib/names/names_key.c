@@ -34,6 +34,16 @@ static const struct key_word keys[] = {
     KEY("_lastname_", NAMES_PERSON, true),
     KEY("_fullname_", NAMES_PERSON, true),
     KEY("_surname_", NAMES_PERSON, true),
+    KEY("_vorname_", NAMES_PERSON, true),
+    KEY("_nachname_", NAMES_PERSON, true),
+    KEY("_familienname_", NAMES_PERSON, true),
+    KEY("_prenom_", NAMES_PERSON, true),
+    KEY("_apellido_", NAMES_PERSON, true),
+    KEY("_apellidos_", NAMES_PERSON, true),
+    KEY("_cognome_", NAMES_PERSON, true),
+    KEY("_voornaam_", NAMES_PERSON, true),
+    KEY("_achternaam_", NAMES_PERSON, true),
+    KEY("_nazwisko_", NAMES_PERSON, true),
     KEY("_customer_name_", NAMES_PERSON, true),
     KEY("_client_name_", NAMES_PERSON, true),
     KEY("_patient_name_", NAMES_PERSON, true),
@@ -126,13 +136,29 @@ static bool is_named(const struct names_token *t)
             (!(l & (W_COMMON | W_KNOWN)) && (l & W_GIVEN)));
 }
 
+/* What stands for a value, and is somebody's surname, too. */
+static bool is_filler(struct slice text)
+{
+    static const char *const words[] = { "string", "name",  "none", "null",
+                                         "test",   "user",  "text", "value",
+                                         "guest",  "admin", "any",  "first",
+                                         "last" };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (slice_is(text, words[i]))
+            return true;
+    return false;
+}
+
 static bool accepts_person(const struct names_key *k,
                            const struct names_token *t, size_t words,
-                           size_t capitals)
+                           size_t capitals, struct slice text)
 {
     if (k->strong)
         return capitals || t->shape == SHAPE_LETTERS ||
                !(t->lists & (W_COMMON | W_TECH | W_KNOWN)) ||
+               (words == 1 && (t->lists & (W_LAST | W_FEMALE | W_MALE)) &&
+                !is_filler(text)) ||
                (words == 2 && (t->lists & (W_FEMALE | W_MALE)) &&
                 (t[1].lists & W_LAST));
     if (words > 4 || capitals < words)
@@ -166,7 +192,7 @@ bool names_key_accepts(const struct names_key *k, const struct names_tokens *t,
         ((x->lists & W_TECH) && !(k->strong && words > 1 && is_given(x))))
         return false;
     if (k->class == NAMES_PERSON)
-        return accepts_person(k, x, words, capitals);
+        return accepts_person(k, x, words, capitals, text);
     if (x->shape == SHAPE_UPPER && text.n <= 3)
         return false; /* a code */
     if (k->class == NAMES_PLACE)
