@@ -183,10 +183,11 @@ struct router_decision {
     enum router_reason reason;
     int64_t task, model; /* 0: none */
     float novelty, distance, gap;
-    double p_error;    /* expected of the prompt alone; NaN */
-    double percent_at; /* where the canary's draw lies, 0..100; NaN */
-    bool by_fingerprint;
-    bool in_loop; /* the last message is a tool's result */
+    double p_error;      /* expected of the prompt alone; NaN */
+    double percent_at;   /* where the canary's draw lies, 0..100; NaN */
+    bool by_fingerprint; /* known by its bytes */
+    bool by_vector;      /* the nearest centre of embeddings decided */
+    bool in_loop;        /* the last message is a tool's result */
 };
 const char *router_reason_name(enum router_reason reason);
 /* request: an OpenAI chat request, node of j. state may be NULL. Any thread. A

@@ -167,6 +167,7 @@ static int find_near(const struct router *r, const struct json *j,
     d->novelty = near.novelty;
     d->distance = near.distance;
     d->gap = near.gap;
+    d->by_vector = near.by_vector;
     if (rc == 0 && near.by_key && near.task &&
         (double)near.novelty <= r->novelty)
         router_memo_put(r->memo, key, near.task, near.novelty);

@@ -120,6 +120,9 @@ int tasks_index_near(const struct tasks_index *x, const struct tasks_prompt *p,
         out->task = row_of(x, w.cluster);
         out->novelty = w.novelty;
         out->distance = 1 - w.match * w.cover;
+        out->by_vector = w.cluster - m->group[w.group].first >=
+                             m->group[w.group].templates &&
+                         m->group[w.group].rests > 1;
         out->by_key = is_by_key(&m->group[w.group], p);
         find_second(x, &m->group[w.group], w.covers, out);
     }

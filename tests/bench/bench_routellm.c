@@ -170,10 +170,23 @@ static struct figures measure(const struct data *t, const double *score,
     return f;
 }
 
+/* A dash where nothing was published. */
+static void show_one(int width, int digits, double v)
+{
+    if (isnan(v))
+        (void)printf(" %*s", width, "-");
+    else
+        (void)printf(" %*.*f", width, digits, v);
+}
+
 static void show(const char *name, struct figures f)
 {
-    (void)printf("  %-46s %6.3f %6.1f %6.1f %7.4f\n", name, f.apgr, f.cpt50,
-                 f.cpt80, f.aiq);
+    (void)printf("  %-46s", name);
+    show_one(6, 3, f.apgr);
+    show_one(6, 1, f.cpt50);
+    show_one(6, 1, f.cpt80);
+    show_one(7, 4, f.aiq);
+    (void)printf("\n");
 }
 
 static size_t *shuffled(size_t n, uint64_t seed)
@@ -258,6 +271,7 @@ static void cross_validated(const struct data *t, const char *vectors)
     size_t *test = mem_array(t->n, sizeof(*test));
     double *score = mem_array(t->n, sizeof(*score));
     double *p = mem_array(t->n, sizeof(*p));
+    char name[80];
 
     for (size_t f = 0; f < FOLDS; f++) {
         size_t trained = 0, tested = 0;
@@ -270,8 +284,6 @@ static void cross_validated(const struct data *t, const char *vectors)
         }
         predict(t, train, trained, test, tested, score, p);
     }
-    char name[80];
-
     (void)snprintf(name, sizeof(name), "%s, %d-fold on this benchmark", vectors,
                    FOLDS);
     show(name, measure(t, score, row, t->n));
