@@ -9,6 +9,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "registry/registry.h"
 #include "store/store.h"
 #include "weights/weights.h"
 
@@ -44,14 +45,20 @@ static int take_row(struct store *s, int64_t id, struct picked_model *out,
     return rc < 0 ? rc : ERR_OK;
 }
 
-/* The task's newest model; one whose newest verdict is a pass comes first. */
+/* The champion; else the task's newest model, those whose newest verdict is a
+ * pass first. */
 static int model_of_task(struct store *s, const char *task, int64_t task_id,
                          int64_t *id, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(
+    int rc = registry_champion(s, task_id, id, err);
+
+    if (rc < 0 || *id)
+        return rc;
+    rc = sql_get(
         store_sql(s),
-        "SELECT m.id FROM model m WHERE m.task = ? ORDER BY ("
+        "SELECT m.id FROM model m WHERE m.task = ? AND m.retired IS NULL "
+        "ORDER BY ("
         "SELECT e.verdict = 'pass' FROM evaluation e WHERE e.model = m.id "
         "AND e.task = m.task ORDER BY e.id DESC LIMIT 1) DESC, m.id DESC",
         &q, err);

@@ -56,7 +56,8 @@ struct evaluate_model {
     char *base_dir;
 };
 void evaluate_model_release(struct evaluate_model *m);
-/* The task's newest tuned model; ERR_NOTFOUND says that finetune makes one. */
+/* The task's champion, else its newest tuned model that is not retired;
+ * ERR_NOTFOUND says that finetune makes one. */
 MUST_CHECK int evaluate_model_latest(struct store *s, int64_t task,
                                      struct evaluate_model *out,
                                      struct err *err);

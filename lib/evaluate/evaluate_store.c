@@ -5,6 +5,7 @@
  * that an evaluation of it is found again under its name.
  */
 #include "evaluate/evaluate_private.h"
+#include "registry/registry.h"
 #include "weights/weights.h"
 
 #include "base/clock.h"
@@ -127,9 +128,17 @@ static int no_tuned_model(struct store *s, int64_t task, struct err *err)
 int evaluate_model_latest(struct store *s, int64_t task,
                           struct evaluate_model *out, struct err *err)
 {
-    int rc = model_select(s,
-                          SELECT_MODEL "WHERE m.task = ?1 AND m.kind <> 'base' "
-                                       "ORDER BY m.id DESC LIMIT 1",
+    int64_t champion = 0;
+    int rc = registry_champion(s, task, &champion, err);
+
+    if (rc == ERR_OK && champion)
+        rc = model_select(s, SELECT_MODEL "WHERE m.id = ?1", champion, NULL,
+                          out, err);
+    if (rc == 0)
+        rc = model_select(s,
+                          SELECT_MODEL
+                          "WHERE m.task = ?1 AND m.kind <> 'base' AND "
+                          "m.retired IS NULL ORDER BY m.id DESC LIMIT 1",
                           task, NULL, out, err);
 
     return rc == 0 ? no_tuned_model(s, task, err) : rc < 0 ? rc : ERR_OK;

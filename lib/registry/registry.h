@@ -1,0 +1,116 @@
+/*
+ * registry.h - which model answers a task, since when, and why
+ *
+ * Each task has at most one champion; without one the LLM answers. Every
+ * change is one transaction that also adds an event, and events are never
+ * changed, so that what answered at any time can be told. Holds no weights and
+ * judges no quality: verdicts come from evaluations, terms from the user.
+ * May use: base json crypto sql store.
+ */
+#ifndef REGISTRY_H
+#define REGISTRY_H
+
+#include "store/store.h"
+
+/* A model of a task. Texts live as long as the call; NULL: unknown. score,
+ * reference: means over the items of the newest evaluation on the sealed test,
+ * NaN without one; low: lower end of the difference's interval, NaN where it
+ * cannot be read (its text is encrypted). */
+struct registry_entry {
+    int64_t model, task, base, dataset;
+    const char *name, *task_name, *verdict;
+    int64_t created_us, version;
+    double score, reference, difference, low;
+    bool champion, retired;
+    const char *licence; /* of the base */
+    const char *teacher; /* LLMs, JSON array */
+    const char *terms;   /* the worst of both: allow unknown forbid */
+};
+/* Ordered by task name, newest version first. fn: 0, or a negative code that
+ * ends the walk. */
+MUST_CHECK int registry_list(struct store *s, int64_t task /* 0: all */,
+                             int (*fn)(void *ctx,
+                                       const struct registry_entry *e,
+                                       struct err *err),
+                             void *ctx, struct err *err);
+
+/* Of the task it was merged into, too. */
+MUST_CHECK int registry_champion(struct store *s, int64_t task,
+                                 int64_t *model /* 0: none */, struct err *err);
+
+/* The newest evaluation of a model on the sealed test of its task; 0: none,
+ * and the verdict is empty. */
+struct registry_gate {
+    int64_t evaluation;
+    char verdict[12];
+};
+MUST_CHECK int registry_gate_of(struct store *s, int64_t task, int64_t model,
+                                struct registry_gate *out, struct err *err);
+
+/* before is set by the call. evaluation 0: the newest on the sealed test.
+ * forced: whatever its verdict; reason says why. */
+struct registry_change {
+    int64_t task, model, before;
+    const char *command, *reason;
+    int64_t evaluation;
+    bool forced;
+};
+/* ERR_INVALID: no model of this task, retired, not gated with pass (unless
+ * forced), forbidden by terms without an override. One that is the champion
+ * already stays, and nothing is written (before = model). */
+MUST_CHECK int registry_promote(struct store *s, struct registry_change *c,
+                                struct err *err);
+/* Back to the champion before. ERR_NOTFOUND: there is none now. ERR_INVALID:
+ * the one before is retired, or its files are gone. reason may be NULL. */
+MUST_CHECK int registry_rollback(struct store *s, int64_t task,
+                                 const char *reason,
+                                 int64_t *to /* 0: the LLM again */,
+                                 struct err *err);
+/* A champion steps down, and the LLM answers. ERR_INVALID: a base. */
+MUST_CHECK int registry_retire(struct store *s, int64_t model,
+                               const char *reason, struct err *err);
+
+enum registry_terms { REGISTRY_UNKNOWN, REGISTRY_ALLOW, REGISTRY_FORBID };
+const char *registry_terms_name(enum registry_terms t);
+/* false: no such name. */
+bool registry_terms_of(const char *name, enum registry_terms *out);
+/* What the user declares about an LLM, by the name that calls have, or about a
+ * licence, by its identifier. note may be NULL. */
+MUST_CHECK int registry_terms_set(struct store *s, const char *llm,
+                                  enum registry_terms t, const char *note,
+                                  struct err *err);
+/* For the LLMs of the task's examples and the licence of the base: the worst
+ * (forbid, then unknown, then allow). what: a sentence without a stop, empty
+ * if all is allowed. Licences nobody declared anything about: those that let
+ * everybody train and use are allowed, all others unknown. */
+#define REGISTRY_WHAT 256
+MUST_CHECK int registry_terms_check(struct store *s, int64_t task, int64_t base,
+                                    enum registry_terms *out,
+                                    char what[REGISTRY_WHAT], struct err *err);
+/* The same for a model, by the LLMs that it learnt from. */
+MUST_CHECK int registry_terms_model(struct store *s, int64_t model,
+                                    enum registry_terms *out,
+                                    char what[REGISTRY_WHAT], struct err *err);
+/* Written down for good; model may be 0. */
+MUST_CHECK int registry_override(struct store *s, int64_t task, int64_t model,
+                                 const char *reason, struct err *err);
+
+/* What a model that was just trained is entered with: the next version of its
+ * task, its teachers from the examples of its data set, and the hash of the
+ * files at `path`. In the caller's transaction. */
+MUST_CHECK int registry_enter(struct store *s, int64_t model, const char *path,
+                              struct err *err);
+
+/* Hash over names and bytes of the files of a directory (or of one file), save
+ * those that nothing is computed from (*.md, hidden ones). Two directories
+ * with equal files have equal hashes. */
+#define REGISTRY_HASH_BYTES 16
+MUST_CHECK int registry_hash_files(const char *path,
+                                   unsigned char out[REGISTRY_HASH_BYTES],
+                                   struct err *err);
+/* ERR_FORMAT: the files are not those that were entered. A model that was
+ * entered without a hash is taken as it is. */
+MUST_CHECK int registry_verify_files(struct store *s, int64_t model,
+                                     struct err *err);
+
+#endif

@@ -1,0 +1,155 @@
+/*
+ * registry_list.c - the models of tasks, with what is known about each
+ *
+ * Means of scores come from the items, which no key is needed for; the end of
+ * the interval stands in a text that may be encrypted, and is left out where
+ * it cannot be read.
+ */
+#include "registry/registry_private.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define LIST                                                                   \
+    "SELECT m.id, coalesce(t.merged_into, t.id), m.base, m.dataset, m.name, "  \
+    "coalesce(r.name, t.name), m.created, m.version, c.model NOTNULL, "        \
+    "m.retired NOTNULL, b.license, m.teacher, e.id, e.verdict, "               \
+    "(SELECT avg(i.score) FROM evaluation_item i WHERE i.evaluation = e.id "   \
+    "AND i.score NOTNULL AND i.reference NOTNULL), (SELECT avg(i.reference) "  \
+    "FROM evaluation_item i WHERE i.evaluation = e.id AND i.score NOTNULL "    \
+    "AND i.reference NOTNULL) FROM model m JOIN task t ON t.id = m.task LEFT " \
+    "JOIN task r ON r.id = t.merged_into LEFT JOIN champion c ON c.model = "   \
+    "m.id LEFT JOIN model b ON b.id = m.base LEFT JOIN evaluation e ON e.id "  \
+    "= (SELECT max(id) FROM evaluation WHERE model = m.id AND split = 'test' " \
+    "AND verdict NOTNULL) WHERE m.kind <> 'base' AND (?1 = 0 OR "              \
+    "coalesce(t.merged_into, t.id) = ?1) ORDER BY 6, m.version DESC, m.id "    \
+    "DESC"
+
+struct row {
+    struct registry_entry entry;
+    int64_t evaluation;
+    char *name, *task_name, *licence, *teacher, *verdict;
+};
+
+struct rows {
+    struct row *row;
+    size_t count, cap;
+};
+
+static char *text_of(struct sql_stmt *q, int column)
+{
+    return sql_is_null(q, column) ? NULL : slice_dup(sql_text(q, column));
+}
+
+static double number_of(struct sql_stmt *q, int column)
+{
+    return sql_is_null(q, column) ? (double)NAN : sql_double(q, column);
+}
+
+static void take(struct rows *rows, struct sql_stmt *q)
+{
+    void *list = rows->row;
+    struct row *r;
+    struct registry_entry *e;
+
+    mem_grow(&list, &rows->cap, rows->count + 1, sizeof(*rows->row));
+    rows->row = list;
+    r = &rows->row[rows->count++];
+    *r = (struct row){ .evaluation = sql_int(q, 12) };
+    e = &r->entry;
+    e->model = sql_int(q, 0);
+    e->task = sql_int(q, 1);
+    e->base = sql_int(q, 2);
+    e->dataset = sql_int(q, 3);
+    r->name = text_of(q, 4);
+    r->task_name = text_of(q, 5);
+    e->created_us = sql_int(q, 6);
+    e->version = sql_int(q, 7);
+    e->champion = sql_int(q, 8);
+    e->retired = sql_int(q, 9);
+    r->licence = text_of(q, 10);
+    r->teacher = text_of(q, 11);
+    r->verdict = text_of(q, 13);
+    e->score = number_of(q, 14);
+    e->reference = number_of(q, 15);
+    e->difference = e->score - e->reference;
+    e->name = r->name;
+    e->task_name = r->task_name;
+    e->licence = r->licence;
+    e->teacher = r->teacher;
+    e->verdict = r->verdict;
+}
+
+static double low_of(struct store *s, int64_t evaluation)
+{
+    struct err quiet;
+    struct sql_stmt *q;
+    double low = NAN;
+
+    if (!evaluation ||
+        sql_row_of(store_sql(s),
+                   "SELECT open_text(detail, 'evaluation.detail', id) ->> "
+                   "'$.gate.interval.low' FROM evaluation WHERE id = ?",
+                   evaluation, &q, &quiet) != 1)
+        return low;
+    low = number_of(q, 0);
+    sql_reset(q);
+    return low;
+}
+
+static int give(struct store *s, struct row *r,
+                int (*fn)(void *ctx, const struct registry_entry *e,
+                          struct err *err),
+                void *ctx, struct err *err)
+{
+    char what[REGISTRY_WHAT];
+    enum registry_terms terms;
+    int rc = registry_terms_of_both(s, slice_of(r->teacher ? r->teacher : "[]"),
+                                    slice_of(r->licence ? r->licence : ""),
+                                    &terms, what, err);
+
+    if (rc < 0)
+        return rc;
+    r->entry.terms = registry_terms_name(terms);
+    r->entry.low = low_of(s, r->evaluation);
+    return fn(ctx, &r->entry, err);
+}
+
+static void release(struct rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        struct row *r = &rows->row[i];
+
+        free(r->name);
+        free(r->task_name);
+        free(r->licence);
+        free(r->teacher);
+        free(r->verdict);
+    }
+    free(rows->row);
+}
+
+int registry_list(struct store *s, int64_t task,
+                  int (*fn)(void *ctx, const struct registry_entry *e,
+                            struct err *err),
+                  void *ctx, struct err *err)
+{
+    struct rows rows = { .count = 0 };
+    struct sql_stmt *q;
+    int64_t root = 0;
+    int rc = task ? registry_root(s, task, &root, err) : ERR_OK;
+
+    if (rc == ERR_OK)
+        rc = sql_get(store_sql(s), LIST, &q, err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, root);
+    while ((rc = sql_step(q, err)) == 1)
+        take(&rows, q);
+    for (size_t i = 0; rc == ERR_OK && i < rows.count; i++)
+        rc = give(s, &rows.row[i], fn, ctx, err);
+    release(&rows);
+    return rc;
+}
