@@ -212,7 +212,7 @@ complete -c slmctl -n '__slmctl_on eval' -l again -d 'evaluate also what has not
 complete -c slmctl -n '__slmctl_on eval' -l endpoint -x -d 'judge a model behind this OpenAI-type endpoint'
 complete -c slmctl -n '__slmctl_on eval' -l endpoint-model -x -d 'the model that --endpoint is asked for'
 complete -c slmctl -n '__slmctl_on eval' -l endpoint-key-file -r -F -d 'the key of --endpoint, alone in a file'
-complete -c slmctl -n '__slmctl_on eval' -l no-cache -d 'ask --endpoint again what it has answered before'
+complete -c slmctl -n '__slmctl_on eval' -l no-cache -d 'ask again what the models have answered before'
 complete -c slmctl -n '__slmctl_on eval' -l judge -x -d 'let a model behind this endpoint compare the answers'
 complete -c slmctl -n '__slmctl_on eval' -l judge-model -x -d 'the model that --judge is asked for'
 complete -c slmctl -n '__slmctl_on eval' -l judge-key-file -r -F -d 'the key of --judge, alone in a file'

@@ -221,7 +221,7 @@ _slmctl_eval()
         '--endpoint=[judge a model behind this OpenAI-type endpoint]:URL: ' \
         '--endpoint-model=[the model that --endpoint is asked for]:NAME: ' \
         '--endpoint-key-file=[the key of --endpoint, alone in a file]:FILE:_files' \
-        '--no-cache[ask --endpoint again what it has answered before]' \
+        '--no-cache[ask again what the models have answered before]' \
         '--judge=[let a model behind this endpoint compare the answers]:URL: ' \
         '--judge-model=[the model that --judge is asked for]:NAME: ' \
         '--judge-key-file=[the key of --judge, alone in a file]:FILE:_files' \

@@ -346,12 +346,13 @@ static int models_answer(struct store *s, struct evaluate_result *r,
     if (m->base_dir && !opt->no_base) {
         r->columns[EVALUATE_BASE].present = true;
         r->columns[EVALUATE_BASE].name = mem_strdup(m->base_name);
-        rc = evaluate_answers(r, EVALUATE_BASE, m->base_dir, NULL, opt, err);
+        rc = evaluate_answers(s, r, EVALUATE_BASE, m->base_dir, NULL, opt, err);
     }
     r->columns[EVALUATE_TUNED].present = true;
     r->columns[EVALUATE_TUNED].name = mem_strdup(m->name);
     if (rc == ERR_OK)
-        rc = evaluate_answers(r, EVALUATE_TUNED, m->dir, m->adapter, opt, err);
+        rc = evaluate_answers(s, r, EVALUATE_TUNED, m->dir, m->adapter, opt,
+                              err);
     return rc;
 }
 

@@ -26,6 +26,7 @@ struct session {
     struct template *template;
     struct model *model;
     bool borrowed;                /* the model is its caller's */
+    struct evaluate_known *known; /* NULL: all is asked */
     struct evaluate_forms *forms; /* NULL: answers are free */
     size_t context;
     int32_t stop;                     /* the template's end of a turn */
@@ -58,6 +59,7 @@ static void session_close(struct session *s)
     for (size_t i = 0; s->prompts && i < s->r->count; i++)
         token_list_release(&s->prompts[i].ids);
     free(s->prompts);
+    evaluate_known_close(s->known);
     evaluate_forms_close(s->forms);
     if (!s->borrowed)
         model_free(s->model);
@@ -203,12 +205,46 @@ static struct constrain *form_of(struct session *s, size_t i, bool note)
     return form;
 }
 
+static struct evaluate_prompt prompt_of(const struct session *s, size_t i,
+                                        const struct constrain *form)
+{
+    return (struct evaluate_prompt){ .item = &s->r->items[i],
+                                     .ids = s->prompts[i].ids.ids,
+                                     .count = s->prompts[i].answer_at,
+                                     .room = room_of(s, form),
+                                     .stop = s->stop };
+}
+
+/* 1: the answer was known, and is taken. */
+static int answer_known(struct session *s, size_t i, struct err *err)
+{
+    struct evaluate_prompt p;
+    struct evaluate_known_answer a;
+    int rc;
+
+    if (!s->known)
+        return 0;
+    evaluate_forms_trim(s->forms);
+    p = prompt_of(s, i, form_of(s, i, false));
+    rc = evaluate_known_get(s->known, &p, &a, err);
+    if (rc != 1)
+        return rc;
+    (void)form_of(s, i, true);
+    rc = answer_take(s, i, a.ids, a.count, err);
+    free(a.ids);
+    s->generated += a.generated;
+    s->seconds += a.seconds;
+    s->r->known++;
+    return rc < 0 ? rc : 1;
+}
+
 static int batch_run(struct session *s, const size_t *items, size_t count,
                      struct err *err)
 {
     struct model_job *jobs = mem_zalloc(count * sizeof(*jobs));
     struct model_sampling opt = greedy(s);
     int64_t began = clock_mono_ns();
+    double seconds;
     int rc;
 
     evaluate_forms_trim(s->forms);
@@ -220,16 +256,28 @@ static int batch_run(struct session *s, const size_t *items, size_t count,
         jobs[i].out = mem_array(jobs[i].max_tokens + 1, sizeof(*jobs[i].out));
     }
     rc = model_generate_batch(s->model, jobs, count, &opt, NULL, err);
-    s->seconds += (double)(clock_mono_ns() - began) / 1e9;
+    seconds = (double)(clock_mono_ns() - began) / 1e9;
+    s->seconds += seconds;
     for (size_t i = 0; i < count; i++) {
+        struct evaluate_prompt p = prompt_of(s, items[i], jobs[i].form);
+        struct evaluate_known_answer a = {
+            .ids = jobs[i].out,
+            .count = jobs[i].out_count,
+            .generated = (int64_t)jobs[i].out_count + jobs[i].finished,
+            .seconds = seconds / (double)count,
+        };
+
         if (rc == ERR_OK) {
-            s->generated += (int64_t)jobs[i].out_count + jobs[i].finished;
+            s->generated += a.generated;
+            rc = evaluate_known_put(s->known, &p, &a, err);
+        }
+        if (rc == ERR_OK) {
             rc = answer_take(s, items[i], jobs[i].out, jobs[i].out_count, err);
         }
         free(jobs[i].out);
     }
     free(jobs);
-    return rc;
+    return evaluate_known_settle(s->known, rc, err);
 }
 
 static int answers_run(struct session *s, struct err *err)
@@ -241,13 +289,17 @@ static int answers_run(struct session *s, struct err *err)
 
     snprintf(phase, sizeof(phase), "%s", evaluate_who_name(s->who));
     for (size_t i = 0; rc == ERR_OK && i < s->r->count; i++) {
-        if (item_fits(s, i))
-            items[n++] = i;
-        else if (evaluate_item_is_judged(&s->r->items[i]))
+        if (item_fits(s, i)) {
+            rc = answer_known(s, i, err);
+            if (rc == 0)
+                items[n++] = i;
+            rc = rc < 0 ? rc : ERR_OK;
+        } else if (evaluate_item_is_judged(&s->r->items[i])) {
             answer_refuse(s, i);
+        }
         if (n < size && i + 1 < s->r->count)
             continue;
-        if (n > 0)
+        if (rc == ERR_OK && n > 0)
             rc = batch_run(s, items, n, err);
         n = 0;
         progress_update(s->opt->progress, phase, i + 1, s->r->count,
@@ -345,9 +397,10 @@ int evaluate_answers_of(struct evaluate_result *r, struct model *m,
     return rc;
 }
 
-int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
-                     const char *dir, const char *adapter,
-                     const struct evaluate_options *opt, struct err *err)
+int evaluate_answers(struct store *store, struct evaluate_result *r,
+                     enum evaluate_who who, const char *dir,
+                     const char *adapter, const struct evaluate_options *opt,
+                     struct err *err)
 {
     struct session s = { .r = r, .who = who, .opt = opt };
     struct evaluate_column *c = &r->columns[who];
@@ -355,6 +408,8 @@ int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
 
     if (rc == ERR_OK && opt->constrain)
         rc = evaluate_forms_open(r, s.tokenizer, s.template, &s.forms, err);
+    if (rc == ERR_OK && opt->cache)
+        rc = evaluate_known_open(store, r, opt, dir, adapter, &s.known, err);
     if (rc == ERR_OK) {
         prompts_encode(&s);
         rc = answers_run(&s, err);

@@ -51,3 +51,17 @@ int evaluate_cache_put(struct store *s, const unsigned char key[16],
     sql_bind_text(q, 4, answer);
     return sql_run(q, err);
 }
+
+int evaluate_cache_trim(struct store *s, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "DELETE FROM answer_cache WHERE id <= (SELECT max(id) "
+                     "FROM answer_cache) - ?1",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, EVALUATE_CACHED);
+    return sql_run(q, err);
+}

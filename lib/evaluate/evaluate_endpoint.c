@@ -180,6 +180,8 @@ static int answers_keep(struct endpoint *e, const struct question *q,
                                     buf_slice(&text), err);
     }
     if (rc == ERR_OK)
+        rc = evaluate_cache_trim(e->store, err);
+    if (rc == ERR_OK)
         rc = store_group_end(e->store, err);
     if (rc < 0)
         sql_rollback(store_sql(e->store));

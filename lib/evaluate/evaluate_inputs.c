@@ -176,6 +176,23 @@ static void put_options(struct crypto_hasher *h,
     put_int(h, opt->compute->precision);
 }
 
+int evaluate_model_digest(const char *dir, const char *adapter,
+                          unsigned char out[16], struct err *err)
+{
+    static const struct crypto_key none; /* no secret: a name */
+    struct crypto_hasher h;
+    int rc = crypto_init(err);
+
+    if (rc < 0)
+        return rc;
+    crypto_hasher_init(&h, &none);
+    rc = put_model(&h, dir, err);
+    if (rc == ERR_OK)
+        rc = put_model(&h, adapter, err);
+    crypto_hasher_final(&h, out);
+    return rc;
+}
+
 int evaluate_inputs(struct store *s, const struct evaluate_result *r,
                     const struct evaluate_model *model,
                     const struct evaluate_options *opt, char out[33],

@@ -30,9 +30,10 @@ bool evaluate_record_read(struct slice text, struct evaluate_result *r);
 /* A text that lives as long as r. */
 const char *evaluate_word(struct evaluate_result *r, struct slice text);
 /* Answers, loss and timing of one model. */
-int evaluate_answers(struct evaluate_result *r, enum evaluate_who who,
-                     const char *dir, const char *adapter,
-                     const struct evaluate_options *opt, struct err *err);
+int evaluate_answers(struct store *store, struct evaluate_result *r,
+                     enum evaluate_who who, const char *dir,
+                     const char *adapter, const struct evaluate_options *opt,
+                     struct err *err);
 /* The answer that the item has, against its reference and its gold. */
 void evaluate_answer_score(const struct evaluate_result *r,
                            struct evaluate_item *it, enum evaluate_who who,
@@ -46,6 +47,44 @@ int evaluate_cache_get(struct store *s, const unsigned char key[16],
                        struct buf *answer, bool *found, struct err *err);
 int evaluate_cache_put(struct store *s, const unsigned char key[16],
                        int64_t example, struct slice answer, struct err *err);
+/* The oldest go where there are more than EVALUATE_CACHED. */
+#define EVALUATE_CACHED 200000
+int evaluate_cache_trim(struct store *s, struct err *err);
+
+/* What a model here answered before. NULL stands for nothing. */
+struct evaluate_known;
+struct evaluate_prompt {
+    const struct evaluate_item *item;
+    const int32_t *ids;
+    size_t count, room; /* room: tokens of an answer */
+    int32_t stop;
+};
+struct evaluate_known_answer {
+    int32_t *ids; /* of get: the caller's */
+    size_t count;
+    int64_t generated; /* tokens, a stop token too */
+    double seconds;    /* its share of its batch */
+};
+int evaluate_known_open(struct store *s, const struct evaluate_result *r,
+                        const struct evaluate_options *opt, const char *dir,
+                        const char *adapter, struct evaluate_known **out,
+                        struct err *err);
+void evaluate_known_close(struct evaluate_known *k);
+/* 1: it is known; 0: it is not. */
+int evaluate_known_get(const struct evaluate_known *k,
+                       const struct evaluate_prompt *p,
+                       struct evaluate_known_answer *out, struct err *err);
+/* After puts comes settle, before other rows are written: rc is what they and
+ * the rest gave, and is returned; a failure undoes them. */
+int evaluate_known_put(const struct evaluate_known *k,
+                       const struct evaluate_prompt *p,
+                       const struct evaluate_known_answer *answer,
+                       struct err *err);
+int evaluate_known_settle(const struct evaluate_known *k, int rc,
+                          struct err *err);
+/* Of the bytes of a model and its adapter (NULL: none). */
+int evaluate_model_digest(const char *dir, const char *adapter,
+                          unsigned char out[16], struct err *err);
 /* r->judge, of items that are scored. */
 int evaluate_judge_run(struct evaluate_result *r, struct ask *ask,
                        const struct evaluate_options *opt, struct err *err);

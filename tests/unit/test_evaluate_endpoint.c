@@ -221,6 +221,60 @@ START_TEST(another_model_gets_none_of_the_answers)
 }
 END_TEST
 
+static struct evaluate_result run_here(void)
+{
+    struct evaluate_model m = { .name = mem_strdup("tiny"),
+                                .dir = mem_strdup(model_dir) };
+    struct evaluate_result r;
+
+    OK(evaluate_task(s, 1, &m, &opt, &r, &err));
+    evaluate_model_release(&m);
+    return r;
+}
+
+START_TEST(answers_of_a_model_here_are_kept_by_its_bytes)
+{
+    struct evaluate_result first, again, r;
+
+    examples_put();
+    opt.endpoint = NULL;
+    opt.batch = 7;
+    first = run_here();
+    ck_assert_uint_eq(first.known, 0);
+    opt.margin = 0.1;
+    again = run_here();
+    ck_assert_uint_eq(again.known, ITEMS);
+    for (size_t i = 0; i < ITEMS; i++) {
+        const struct evaluate_item *a = &first.items[i], *b = &again.items[i];
+
+        ck_assert_str_eq(a->answers[EVALUATE_TUNED].data,
+                         b->answers[EVALUATE_TUNED].data);
+        ck_assert_double_eq(a->scores[EVALUATE_TUNED].value,
+                            b->scores[EVALUATE_TUNED].value);
+    }
+    ck_assert_double_eq_tol(again.columns[EVALUATE_TUNED].tokens_per_second /
+                                first.columns[EVALUATE_TUNED].tokens_per_second,
+                            1, 1e-6);
+    evaluate_result_release(&first);
+    evaluate_result_release(&again);
+    /* Free answers are others. */
+    opt.constrain = true;
+    r = run_here();
+    ck_assert_uint_eq(r.known, 0);
+    evaluate_result_release(&r);
+    opt.constrain = false;
+    /* So are those of other bytes in the same place. */
+    put_file("note", "trained again");
+    r = run_here();
+    ck_assert_uint_eq(r.known, 0);
+    evaluate_result_release(&r);
+    opt.cache = false;
+    r = run_here();
+    ck_assert_uint_eq(r.known, 0);
+    evaluate_result_release(&r);
+}
+END_TEST
+
 START_TEST(where_nobody_answers_no_seal_is_opened)
 {
     struct evaluate_model m = { .name = mem_strdup("x") };
@@ -333,6 +387,7 @@ int main(void)
     tcase_add_test(c, a_hosted_model_is_scored_timed_and_priced);
     tcase_add_test(c, failed_requests_are_wrong_and_never_kept);
     tcase_add_test(c, another_model_gets_none_of_the_answers);
+    tcase_add_test(c, answers_of_a_model_here_are_kept_by_its_bytes);
     tcase_add_test(c, where_nobody_answers_no_seal_is_opened);
     tcase_add_test(c, a_judge_has_an_opinion_that_the_gate_hears_when_asked);
     tcase_add_test(c, an_opinion_is_shown_again_with_its_result);
