@@ -30,7 +30,7 @@ static const char *prices, *constrain = "auto";
 static struct ask_options endpoint, judge;
 static int64_t judge_items = 50;
 static bool judge_gate, no_cache;
-static double margin = 3, machine_cost = 0.10;
+static double margin = 3, valid_margin, max_p95, machine_cost = 0.10;
 static int64_t limit, batch = EVALUATE_BATCH, show = 3;
 static bool no_base, again;
 
@@ -68,6 +68,20 @@ static const struct opt options[] = {
       .help = "how much worse than the LLM a model may be",
       .min = 0,
       .max = 50 },
+    { .name = "valid-margin",
+      .kind = OPT_DOUBLE,
+      .value = &valid_margin,
+      .arg = "POINTS",
+      .help = "how much rarer valid answers may be; 0: no condition",
+      .min = 0,
+      .max = 50 },
+    { .name = "max-p95",
+      .kind = OPT_DOUBLE,
+      .value = &max_p95,
+      .arg = "MS",
+      .help = "95th percentile of the latency, at most; 0: no condition",
+      .min = 0,
+      .max = 1e7 },
     { .name = "limit",
       .kind = OPT_INT,
       .value = &limit,
@@ -263,6 +277,8 @@ static int task_run(struct run *r, int64_t task,
         .limit = (size_t)limit,
         .batch = (size_t)batch,
         .margin = margin / 100,
+        .valid_margin = valid_margin / 100,
+        .max_p95_ms = max_p95,
         .seed = r->cli->seed,
         .no_base = no_base,
         .constrain = strcmp(constrain, "auto") == 0,

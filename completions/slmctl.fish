@@ -204,6 +204,8 @@ complete -c slmctl -n '__slmctl_on eval' -l model -s m -x -a '(slmctl --complete
 complete -c slmctl -n '__slmctl_on eval' -l adapter -x -a '(__fish_complete_directories)' -d 'a PEFT adapter to put over --model'
 complete -c slmctl -n '__slmctl_on eval' -l split -x -a 'validation test' -d 'the examples to use; test is sealed, opening it is noted'
 complete -c slmctl -n '__slmctl_on eval' -l margin -x -d 'how much worse than the LLM a model may be'
+complete -c slmctl -n '__slmctl_on eval' -l valid-margin -x -d 'how much rarer valid answers may be; 0: no condition'
+complete -c slmctl -n '__slmctl_on eval' -l max-p95 -x -d '95th percentile of the latency, at most; 0: no condition'
 complete -c slmctl -n '__slmctl_on eval' -l limit -x -d 'at most N examples a task; 0: all'
 complete -c slmctl -n '__slmctl_on eval' -l batch -x -d 'prompts answered at once'
 complete -c slmctl -n '__slmctl_on eval' -l no-base -d 'leave the untuned base model out'

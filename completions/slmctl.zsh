@@ -213,6 +213,8 @@ _slmctl_eval()
         '--adapter=[a PEFT adapter to put over --model]:DIR:_files -/' \
         '--split=[the examples to use; test is sealed, opening it is noted]:SPLIT:(validation test)' \
         '--margin=[how much worse than the LLM a model may be]:POINTS: ' \
+        '--valid-margin=[how much rarer valid answers may be; 0\: no condition]:POINTS: ' \
+        '--max-p95=[95th percentile of the latency, at most; 0\: no condition]:MS: ' \
         '--limit=[at most N examples a task; 0\: all]:N: ' \
         '--batch=[prompts answered at once]:N: ' \
         '--no-base[leave the untuned base model out]' \

@@ -48,13 +48,36 @@ int evaluate_task_read(struct store *s, int64_t task, struct evaluate_result *r,
     return rc;
 }
 
+/* Each model that sees a test is another chance to pass it. */
+static int seen_by_count(struct store *s, struct evaluate_result *r,
+                         struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "SELECT count(DISTINCT coalesce(model, -id)) FROM seal "
+                     "WHERE task = ?",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, r->task);
+    rc = sql_step(q, err);
+    if (rc == 1)
+        r->seen_by = (size_t)sql_int(q, 0);
+    sql_reset(q);
+    return rc < 0 ? rc : ERR_OK;
+}
+
 static int seal_open(struct store *s, const struct evaluate_options *opt,
                      struct evaluate_result *r, struct err *err)
 {
+    int rc;
+
     r->sealed_before = -1;
     if (opt->split != 's')
         return ERR_OK;
-    return store_seal(s, r->task, r->model, "eval", &r->sealed_before, err);
+    rc = store_seal(s, r->task, r->model, "eval", &r->sealed_before, err);
+    return rc < 0 ? rc : seen_by_count(s, r, err);
 }
 
 /* The logged answer against outcomes; where the logged answer is the
@@ -263,46 +286,6 @@ static void reasons_count(struct evaluate_result *r)
     qsort(r->reasons, r->reason_count, sizeof(*r->reasons), by_count);
 }
 
-/* An item comes once for each call that it stands for, in one cluster: the
- * log is judged as it was asked. Counted once, what the LLM got wrong would
- * weigh too much, since its right answers to a repeated input are duplicates
- * of each other and its errors are not. */
-static void gate_run(struct evaluate_result *r,
-                     const struct evaluate_options *opt)
-{
-    size_t n = 0, at = 0;
-
-    for (size_t i = 0; i < r->count; i++)
-        n += r->items[i].calls;
-    double *score = mem_array(n + 1, sizeof(*score));
-    double *reference = mem_array(n + 1, sizeof(*reference));
-    uint64_t *cluster = mem_array(n + 1, sizeof(*cluster));
-    bool *measured = mem_array(n + 1, sizeof(*measured));
-    struct score_gate_input in = {
-        .score = score,
-        .reference = reference,
-        .cluster = cluster,
-        .count = n,
-        .margin = opt->margin,
-        .seed = opt->seed,
-        .measured = measured,
-        .measured_interval = r->self_interval,
-    };
-
-    for (size_t i = 0; i < r->count; i++)
-        for (size_t k = 0; k < r->items[i].calls; k++, at++) {
-            score[at] = r->items[i].scores[EVALUATE_TUNED].value;
-            reference[at] = r->items[i].scores[EVALUATE_LLM].value;
-            cluster[at] = r->items[i].cluster;
-            measured[at] = r->items[i].measured;
-        }
-    score_gate_run(&in, &r->gate);
-    free(score);
-    free(reference);
-    free(cluster);
-    free(measured);
-}
-
 /* Endpoints of one evaluation; NULL where none is meant. */
 struct asks {
     struct ask *endpoint, *judge;
@@ -387,7 +370,7 @@ static void result_settle(struct evaluate_result *r,
         r->columns[EVALUATE_LLM].interval = r->self_interval;
     llm_facts(r, opt);
     reasons_count(r);
-    gate_run(r, opt);
+    evaluate_gate(r, opt);
     evaluate_judge_gate(r);
     r->columns[EVALUATE_TUNED].interval = r->gate.score_interval;
 }

@@ -28,6 +28,9 @@
 #define EVALUATE_LATENCY_ITEMS 16
 #define EVALUATE_LATENCY_LEAST 3
 #define EVALUATE_LATENCY_MS 10000
+/* The same where latency is a condition of the gate. */
+#define EVALUATE_LATENCY_GATE_ITEMS 200
+#define EVALUATE_LATENCY_GATE_MS 120000
 #define EVALUATE_BATCH 32 /* default of options.batch */
 
 enum evaluate_who { EVALUATE_BASE, EVALUATE_TUNED, EVALUATE_LLM };
@@ -72,6 +75,8 @@ struct evaluate_options {
     size_t limit; /* items, 0: all; the first by a keyed order */
     size_t batch; /* 0: EVALUATE_BATCH */
     double margin;
+    double valid_margin; /* the same of valid answers; 0: no condition */
+    double max_p95_ms;   /* of single latencies; 0: no condition */
     uint64_t seed;
     bool no_base;     /* leave the base model out */
     bool constrain;   /* keep answers to the form that the task asks for */
@@ -166,6 +171,7 @@ struct evaluate_result {
     struct score_interval self_interval;
     int64_t model;         /* id; 0: not registered */
     int64_t sealed_before; /* openings of this seal before; -1: not sealed */
+    size_t seen_by;        /* models for which the task's test was opened */
     size_t max_tokens;
     size_t refused; /* items that could not be rendered or are too long */
     bool asked;     /* the answers are an endpoint's */
@@ -184,6 +190,8 @@ struct evaluate_result {
     struct evaluate_column columns[EVALUATE_WHOS];
     struct evaluate_reason reasons[EVALUATE_REASONS]; /* tuned, by count */
     size_t reason_count;
+    double *latencies; /* of single requests to the tuned model, ms */
+    size_t latency_count;
     struct score_gate gate;
     char inputs[33]; /* hash of all that it depends on */
     int64_t reused;  /* when it was made (us); 0: just now */

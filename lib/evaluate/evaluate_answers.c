@@ -318,11 +318,25 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* The base's are for the table alone. */
+static void latencies_keep(struct session *s, double *ms, size_t n)
+{
+    if (s->who != EVALUATE_TUNED) {
+        free(ms);
+        return;
+    }
+    s->r->latencies = ms;
+    s->r->latency_count = n;
+}
+
 static int latency_run(struct session *s, struct evaluate_column *c,
                        struct err *err)
 {
-    double ms[EVALUATE_LATENCY_ITEMS], spent_ms = 0;
-    size_t n = 0, step = s->r->count / EVALUATE_LATENCY_ITEMS + 1;
+    bool gates = s->opt->max_p95_ms > 0 && s->who == EVALUATE_TUNED;
+    size_t most = gates ? EVALUATE_LATENCY_GATE_ITEMS : EVALUATE_LATENCY_ITEMS;
+    double most_ms = gates ? EVALUATE_LATENCY_GATE_MS : EVALUATE_LATENCY_MS;
+    double *ms = mem_array(most, sizeof(*ms)), spent_ms = 0;
+    size_t n = 0, step = (s->r->count + most - 1) / most;
     struct model_sampling opt = greedy(s);
     int32_t *out =
         mem_array(opt.max_tokens + EVALUATE_FORM_ROOM + 1, sizeof(*out));
@@ -337,7 +351,7 @@ static int latency_run(struct session *s, struct evaluate_column *c,
             continue;
         opt.form = form_of(s, i, false);
         opt.max_tokens = room_of(s, opt.form);
-        if (n >= EVALUATE_LATENCY_LEAST && spent_ms > EVALUATE_LATENCY_MS)
+        if (n >= EVALUATE_LATENCY_LEAST && spent_ms > most_ms)
             break;
         rc = model_generate(s->model, s->prompts[i].ids.ids,
                             s->prompts[i].answer_at, &opt, NULL, NULL, out,
@@ -351,6 +365,7 @@ static int latency_run(struct session *s, struct evaluate_column *c,
         c->latency_p50_ms = ms[n / 2];
         c->latency_p95_ms = ms[(n * 95 - 1) / 100];
     }
+    latencies_keep(s, ms, n);
     return rc;
 }
 

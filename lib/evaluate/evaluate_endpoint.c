@@ -285,6 +285,7 @@ int evaluate_endpoint(struct store *s, struct evaluate_result *r,
     for (size_t i = 0; i <= CHUNK; i++)
         buf_release(&q[i].body);
     free(q);
-    free(e.ms);
+    r->latencies = e.ms;
+    r->latency_count = e.ms_count;
     return rc;
 }

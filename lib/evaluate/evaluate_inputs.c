@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 
 /* Raised when an evaluation of equal inputs may give another result. */
-#define EVALUATE_VERSION 2
+#define EVALUATE_VERSION 3
 
 #define SELECT_EXAMPLES                                                        \
     "SELECT e.id, e.call, e.kept, e.reason, e.duplicate_of, e.split, "         \
@@ -161,6 +161,8 @@ static void put_options(struct crypto_hasher *h,
     put_int(h, opt->split);
     put_int(h, (int64_t)opt->limit);
     put_double(h, opt->margin);
+    put_double(h, opt->valid_margin);
+    put_double(h, opt->max_p95_ms);
     put_int(h, (int64_t)opt->seed);
     put_int(h, opt->no_base);
     if (opt->constrain)

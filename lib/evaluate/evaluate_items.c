@@ -157,6 +157,7 @@ void evaluate_result_release(struct evaluate_result *r)
     free(r->items);
     free(r->task_name);
     free(r->llm);
+    free(r->latencies);
     for (int k = 0; k < EVALUATE_WHOS; k++)
         free(r->columns[k].name);
     for (size_t i = 0; i < r->word_count; i++)

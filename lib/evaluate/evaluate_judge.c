@@ -167,4 +167,5 @@ void evaluate_judge_gate(struct evaluate_result *r)
     g->why = g->verdict == SCORE_FAIL ? "the judge prefers the LLM's answers"
                                       : "the judge's opinion decides nothing";
     g->need = r->judge.gate.need;
+    g->deciding = g->condition_count;
 }

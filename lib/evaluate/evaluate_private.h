@@ -85,6 +85,10 @@ int evaluate_known_settle(const struct evaluate_known *k, int rc,
 /* Of the bytes of a model and its adapter (NULL: none). */
 int evaluate_model_digest(const char *dir, const char *adapter,
                           unsigned char out[16], struct err *err);
+
+/* r->gate, of items that are scored. */
+void evaluate_gate(struct evaluate_result *r,
+                   const struct evaluate_options *opt);
 /* r->judge, of items that are scored. */
 int evaluate_judge_run(struct evaluate_result *r, struct ask *ask,
                        const struct evaluate_options *opt, struct err *err);

@@ -39,6 +39,7 @@ static const struct field result_fields[] = {
     RESULT(self_interval.low, DOUBLE),
     RESULT(self_interval.high, DOUBLE),
     RESULT(sealed_before, INT),
+    RESULT(seen_by, SIZE),
     RESULT(max_tokens, SIZE),
     RESULT(refused, SIZE),
     RESULT(asked, BOOL),
@@ -85,6 +86,17 @@ static const struct field result_fields[] = {
     RESULT(gate.design_effect, DOUBLE),
     RESULT(gate.discordant, DOUBLE),
     RESULT(gate.need, SIZE),
+    RESULT(gate.deciding, SIZE),
+};
+
+#define CONDITION(member, kind)                                                \
+    {                                                                          \
+#member, offsetof(struct score_condition, member), FIELD_##kind        \
+    }
+static const struct field condition_fields[] = {
+    CONDITION(value, DOUBLE),        CONDITION(limit, DOUBLE),
+    CONDITION(interval.low, DOUBLE), CONDITION(interval.high, DOUBLE),
+    CONDITION(count, SIZE),          CONDITION(need, SIZE),
 };
 
 #define COLUMN(member, kind)                                                   \
@@ -159,6 +171,23 @@ static bool field_get(const struct json *j, json_ref object,
     return false;
 }
 
+static void conditions_put(struct json_writer *w, const struct score_gate *g)
+{
+    json_begin_array(w, "conditions");
+    for (size_t k = 0; k < g->condition_count; k++) {
+        const struct score_condition *c = &g->condition[k];
+
+        json_begin_object(w, NULL);
+        for (size_t i = 0; i < COUNT(condition_fields); i++)
+            field_put(w, &condition_fields[i], c);
+        json_put_string(w, "name", c->name);
+        json_put_string(w, "why", c->why);
+        json_put_int(w, "verdict", c->verdict);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
 void evaluate_record_write(const struct evaluate_result *r, struct buf *out)
 {
     struct json_writer w;
@@ -169,6 +198,7 @@ void evaluate_record_write(const struct evaluate_result *r, struct buf *out)
         field_put(&w, &result_fields[i], r);
     json_put_int(&w, "verdict", r->gate.verdict);
     json_put_string(&w, "why", r->gate.why);
+    conditions_put(&w, &r->gate);
     if (r->judge.present) {
         json_put_int(&w, "judge_verdict", r->judge.gate.verdict);
         json_put_string(&w, "judge_why", r->judge.gate.why);
@@ -275,6 +305,37 @@ static bool judge_get(struct evaluate_result *r, const struct json *j)
     return r->judge.gate.why && r->judge.name;
 }
 
+static bool condition_get(struct evaluate_result *r, const struct json *j,
+                          json_ref v)
+{
+    struct score_condition *c = &r->gate.condition[r->gate.condition_count++];
+    int64_t verdict = -1;
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < COUNT(condition_fields); i++)
+        ok = field_get(j, v, &condition_fields[i], c);
+    c->name = word_get(r, j, json_get(j, v, "name"));
+    c->why = word_get(r, j, json_get(j, v, "why"));
+    ok = ok && c->name && c->why &&
+         json_int(j, json_get(j, v, "verdict"), &verdict) &&
+         verdict >= SCORE_PASS && verdict <= SCORE_UNDECIDED;
+    if (ok)
+        c->verdict = (enum score_verdict)verdict;
+    return ok;
+}
+
+static bool conditions_get(struct evaluate_result *r, const struct json *j)
+{
+    json_ref list = json_get(j, 0, "conditions");
+    bool ok =
+        json_count(j, list) > 0 && json_count(j, list) <= SCORE_CONDITIONS;
+
+    for (json_ref e = json_first(j, list); ok && e != JSON_NONE;
+         e = json_next(j, list, e))
+        ok = condition_get(r, j, e);
+    return ok && r->gate.deciding <= r->gate.condition_count;
+}
+
 bool evaluate_record_read(struct slice text, struct evaluate_result *r)
 {
     struct json j = { 0 };
@@ -292,8 +353,8 @@ bool evaluate_record_read(struct slice text, struct evaluate_result *r)
         r->llm = json_strdup(&j, json_get(&j, 0, "llm"));
         r->unknown_call = word_get(r, &j, json_get(&j, 0, "unknown_call"));
     }
-    ok = ok && r->gate.why && judge_get(r, &j) && columns_get(r, &j) &&
-         reasons_get(r, &j);
+    ok = ok && r->gate.why && conditions_get(r, &j) && judge_get(r, &j) &&
+         columns_get(r, &j) && reasons_get(r, &j);
     json_release(&j);
     return ok;
 }

@@ -41,6 +41,12 @@ void report_eval_task(struct json_writer *w, const char *key,
 void report_eval_json(const struct report_eval *e, struct buf *out);
 void report_eval_markdown(const struct report_eval *e, struct buf *out);
 void report_eval_junit(const struct report_eval *e, struct buf *out);
+/* "validity: pass, -0.2 [-1.0, +0.6] points, limit -3" of a condition beside
+ * quality. Appended. */
+void report_condition(struct buf *out, const struct score_condition *c);
+/* "about 300 calls would decide (there are 120)", of what decided; nothing
+ * where nobody knows. Appended. */
+void report_need(struct buf *out, const struct score_gate *g);
 /* Lines under the table for people: references, seal, prices, assumptions. */
 void report_eval_notes(const struct report_eval *e, struct buf *out);
 

@@ -77,6 +77,31 @@ static void put_column(struct json_writer *w, const char *key,
     json_end_object(w);
 }
 
+static void put_conditions(struct json_writer *w, const struct score_gate *g)
+{
+    json_begin_array(w, "conditions");
+    for (size_t i = 0; i < g->condition_count; i++) {
+        const struct score_condition *c = &g->condition[i];
+
+        json_begin_object(w, NULL);
+        json_put_string(w, "name", c->name);
+        json_put_string(w, "verdict", score_verdict_name(c->verdict));
+        json_put_string(w, "why", c->why);
+        put_number(w, "value", c->value);
+        put_number(w, "limit", c->limit);
+        json_begin_array(w, "interval");
+        put_number(w, NULL, c->interval.low);
+        put_number(w, NULL,
+                   isfinite(c->interval.high) ? c->interval.high : (double)NAN);
+        json_end_array(w);
+        json_put_int(w, "count", (int64_t)c->count);
+        if (c->verdict == SCORE_UNDECIDED)
+            json_put_int(w, "needed", (int64_t)c->need);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
 static void put_gate(struct json_writer *w, const struct score_gate *g,
                      double margin)
 {
@@ -99,6 +124,7 @@ static void put_gate(struct json_writer *w, const struct score_gate *g,
     json_put_double(w, "design_effect", g->design_effect);
     if (g->verdict == SCORE_UNDECIDED)
         json_put_int(w, "items_needed", (int64_t)g->need);
+    put_conditions(w, g);
     json_end_object(w);
 }
 
@@ -187,6 +213,7 @@ void report_eval_task(struct json_writer *w, const char *key,
         json_put_int(w, "opened_before", r->sealed_before);
     else
         json_put_null(w, "opened_before");
+    json_put_int(w, "seen_by", (int64_t)r->seen_by);
     put_reference(w, r);
     for (int k = 0; k < EVALUATE_WHOS; k++)
         put_column(w, evaluate_who_name((enum evaluate_who)k), &r->columns[k],
@@ -271,6 +298,11 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
                    "for this model; its result is worth less each time.\n",
                    r->task_name, (long long)r->sealed_before,
                    r->sealed_before == 1 ? "" : "s");
+    if (r->seen_by > 1)
+        buf_printf(out,
+                   "%s: %zu models have been tried on this test: each is a "
+                   "chance to pass it by luck.\n",
+                   r->task_name, r->seen_by);
     if (r->trained_on > 0)
         buf_printf(out,
                    "%s: %zu examples of the %s are left out: the model was "
@@ -307,12 +339,17 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
                    "%s: how %s template writes tool calls is not known: "
                    "answers to requests with tools were free.\n",
                    r->task_name, r->unknown_call);
+    for (size_t i = 1; i < g->condition_count; i++) {
+        buf_printf(out, "%s: ", r->task_name);
+        report_condition(out, &g->condition[i]);
+        buf_str(out, ".\n");
+    }
+    if (g->verdict == SCORE_FAIL && g->deciding > 0)
+        buf_printf(out, "%s: fail: %s.\n", r->task_name, g->why);
     if (g->verdict != SCORE_UNDECIDED)
         return;
     buf_printf(out, "%s: undecided: %s", r->task_name, g->why);
-    if (g->need < SCORE_MAX_NEED)
-        buf_printf(out, "; about %zu calls would decide (there are %zu)",
-                   g->need, g->count);
+    report_need(out, g);
     buf_str(out, ".\n");
 }
 

@@ -20,8 +20,12 @@ static void gate_line(struct buf *out, const struct evaluate_result *r,
                score_verdict_name(g->verdict), 100 * g->difference,
                100 * g->interval.low, 100 * g->interval.high, 100 * margin,
                g->count, g->clusters, g->why);
-    if (g->verdict == SCORE_UNDECIDED && g->need < SCORE_MAX_NEED)
-        buf_printf(out, "; about %zu calls would decide", g->need);
+    if (g->verdict == SCORE_UNDECIDED)
+        report_need(out, g);
+    for (size_t i = 1; i < g->condition_count; i++) {
+        buf_str(out, "; ");
+        report_condition(out, &g->condition[i]);
+    }
 }
 
 static void junit_task(struct buf *out, const struct evaluate_result *r,

@@ -70,3 +70,34 @@ void report_markdown_cell(struct buf *out, struct slice text, size_t max)
     if (i < text.n)
         buf_str(out, "...");
 }
+
+void report_condition(struct buf *out, const struct score_condition *c)
+{
+    bool latency = strcmp(c->name, "latency") == 0;
+    double scale = latency ? 1 : 100;
+
+    buf_printf(out, "%s: %s, ", c->name, score_verdict_name(c->verdict));
+    buf_str(out, latency ? "95th percentile " : "difference ");
+    report_number(out, scale * c->value, latency ? 0 : 1);
+    buf_str(out, " [");
+    report_number(out, scale * c->interval.low, latency ? 0 : 1);
+    buf_str(out, ", ");
+    report_number(out,
+                  isfinite(c->interval.high) ? scale * c->interval.high
+                                             : (double)NAN,
+                  latency ? 0 : 1);
+    buf_printf(out, "] %s, limit %g, of %zu", latency ? "ms" : "points",
+               scale * c->limit, c->count);
+}
+
+void report_need(struct buf *out, const struct score_gate *g)
+{
+    bool own = g->deciding < g->condition_count;
+    const struct score_condition *c = &g->condition[own ? g->deciding : 0];
+
+    if (g->need >= SCORE_MAX_NEED)
+        return;
+    buf_printf(out, "; about %zu %s would decide (there are %zu)", g->need,
+               own && strcmp(c->name, "latency") == 0 ? "latencies" : "calls",
+               own ? c->count : g->count);
+}

@@ -15,24 +15,6 @@
 
 #define QUANTILE 0.95
 #define POWER 0.8
-#define MOST_LATENCIES 100000
-
-/* P(X <= k), X binomial of n and p, 0 < p < 1. */
-static double binomial_at_most(double k, double n, double p)
-{
-    double term, sum = 0;
-
-    if (k < 0)
-        return 0;
-    if (k >= n)
-        return 1;
-    term = n * log1p(-p); /* its logarithm, from i = 0 on */
-    for (double i = 0; i <= k; i++) {
-        sum += exp(term);
-        term += log((n - i) / (i + 1)) + log(p) - log1p(-p);
-    }
-    return fmin(1, sum);
-}
 
 static int by_value(const void *a, const void *b)
 {
@@ -42,46 +24,41 @@ static int by_value(const void *a, const void *b)
 }
 
 /* The limits are observations: the u-th smallest lies above the quantile with
- * the level's probability, the l-th below it. x ascends. */
+ * the level's probability, the l-th below it; how many lie below is binomial.
+ * x ascends. */
 static struct score_interval quantile_interval(const double *x, size_t n)
 {
     struct score_interval i = { 0, HUGE_VAL };
+    double term = (double)n * log1p(-QUANTILE), below = 0;
 
-    for (size_t u = n; u > 0; u--) {
-        if (binomial_at_most((double)u - 1, (double)n, QUANTILE) < SCORE_LEVEL)
-            break;
-        i.high = x[u - 1];
-    }
-    for (size_t l = 1; l <= n; l++) {
-        if (binomial_at_most((double)l - 1, (double)n, QUANTILE) >
-            1 - SCORE_LEVEL)
-            break;
-        i.low = x[l - 1];
+    for (size_t k = 0; k < n && isinf(i.high); k++) {
+        below += exp(term); /* P(at most k lie below) */
+        if (below <= 1 - SCORE_LEVEL)
+            i.low = x[k];
+        if (below >= SCORE_LEVEL)
+            i.high = x[k];
+        term += log((double)(n - k) / (double)(k + 1)) + log(QUANTILE) -
+                log1p(-QUANTILE);
     }
     return i;
 }
 
-/* Chance to decide with n latencies of which this share is too long. */
-static double power_of(double n, double share)
-{
-    double odds = 1 - QUANTILE, k = floor(n * odds);
-
-    if (share < odds) {
-        while (k >= 0 && binomial_at_most(k, n, odds) > 1 - SCORE_LEVEL)
-            k--;
-        return k < 0 ? 0 : share > 0 ? binomial_at_most(k, n, share) : 1;
-    }
-    while (k <= n && 1 - binomial_at_most(k - 1, n, odds) > 1 - SCORE_LEVEL)
-        k++;
-    return k > n ? 0 : share < 1 ? 1 - binomial_at_most(k - 1, n, share) : 1;
-}
-
+/* Latencies that decide with the power if this share is too long: exact where
+ * none is, else the normal approximation with Fleiss' correction. */
 static size_t latencies_needed(size_t n, double share)
 {
-    for (double m = (double)n + 1; m <= MOST_LATENCIES; m = ceil(m * 1.02))
-        if (power_of(m, share) >= POWER)
-            return (size_t)m;
-    return SCORE_MAX_NEED;
+    double odds = 1 - QUANTILE, gap = fabs(share - odds), root, want;
+
+    if (gap < 1e-9)
+        return SCORE_MAX_NEED;
+    root = score_normal_quantile(SCORE_LEVEL) * sqrt(odds * QUANTILE) +
+           score_normal_quantile(POWER) * sqrt(share * (1 - share));
+    want = root * root / (gap * gap);
+    want = want / 4 * pow(1 + sqrt(1 + 2 / (want * gap)), 2);
+    if (share <= 0)
+        want = log(1 - SCORE_LEVEL) / log(QUANTILE);
+    want = fmax(ceil(want), (double)n + 1);
+    return want < SCORE_MAX_NEED ? (size_t)want : SCORE_MAX_NEED;
 }
 
 static void latency_decide(const struct score_conditions *in,

@@ -196,15 +196,15 @@ struct score_condition {
     double value, limit;            /* the value may not lie beyond it */
     struct score_interval interval; /* of the value; high may be HUGE_VAL */
     size_t count;                   /* observations */
-    size_t need; /* that would decide, as score_gate.need */
+    size_t need;                    /* that would decide, as score_gate.need */
     const char *why;
 };
 #define SCORE_CONDITIONS 3
 
 struct score_gate {
     enum score_verdict verdict; /* the worst of the conditions' */
-    size_t count;    /* items that both sides have a score for */
-    size_t left_out; /* items without */
+    size_t count;               /* items that both sides have a score for */
+    size_t left_out;            /* items without */
     size_t clusters;
     double score, reference, difference; /* means */
     struct score_interval score_interval, reference_interval;
@@ -221,7 +221,9 @@ struct score_gate {
     const char *why; /* static, one clause: what decided */
     struct score_condition condition[SCORE_CONDITIONS]; /* quality first */
     size_t condition_count;
-    size_t deciding; /* the condition that verdict, why and need come from */
+    /* The condition that verdict, why and need come from; condition_count: what
+     * the caller added. */
+    size_t deciding;
 };
 #define SCORE_MAX_NEED 10000000u
 /* Below so many clusters there is never a verdict: the variance of graded
