@@ -63,6 +63,8 @@ struct router_rule {
     enum router_mode mode;
     double percent; /* canary; 0: the options' */
 };
+#define ROUTER_BY_WORDS 0.8
+
 /* Zero means the default. */
 struct router_options {
     enum router_mode mode;
@@ -71,7 +73,8 @@ struct router_options {
     size_t rule_count;
     double audit;   /* share of routed calls that both answer; negative: none,
                        0: .02 */
-    double novelty; /* above it a call is new; TASKS_NOVEL */
+    double novelty; /* above it a call is new; TASKS_NOVEL. Of that
+                       ROUTER_BY_WORDS where words alone speak for a task */
     double gap;     /* nearness to the second task below it: abstain; .05 */
     uint64_t key;   /* of the draws: canary and audit */
 };
@@ -187,6 +190,7 @@ struct router_decision {
     double percent_at;   /* where the canary's draw lies, 0..100; NaN */
     bool by_fingerprint; /* known by its bytes */
     bool by_vector;      /* the nearest centre of embeddings decided */
+    bool by_words;       /* nothing but its words speaks for the task */
     bool in_loop;        /* the last message is a tool's result */
 };
 const char *router_reason_name(enum router_reason reason);

@@ -168,6 +168,7 @@ static int find_near(const struct router *r, const struct json *j,
     d->distance = near.distance;
     d->gap = near.gap;
     d->by_vector = near.by_vector;
+    d->by_words = near.by_words;
     if (rc == 0 && near.by_key && near.task &&
         (double)near.novelty <= r->novelty)
         router_memo_put(r->memo, key, near.task, near.novelty);
@@ -263,6 +264,12 @@ static void decide_known(const struct router *r, const struct json *j,
         predict(r, c, j, request, d);
 }
 
+static bool is_new(const struct router *r, const struct router_decision *d)
+{
+    return (double)d->novelty >
+           r->novelty * (d->by_words ? ROUTER_BY_WORDS : 1);
+}
+
 /* Asked by name, or bound by a call; true if that decides. */
 static bool is_bound(const struct router *r, const struct json *j,
                      json_ref request, json_ref messages,
@@ -310,7 +317,7 @@ int router_decide(const struct router *r, const struct json *j,
             rc = find_task(r, j, request, &d, err);
         if (rc < 0)
             return rc;
-        if (d.task && (double)d.novelty > r->novelty)
+        if (d.task && is_new(r, &d))
             settle(&d, ROUTER_LLM, ROUTER_REASON_novel);
         else if (d.task && (double)d.gap < r->gap)
             settle(&d, ROUTER_LLM, ROUTER_REASON_near_two);

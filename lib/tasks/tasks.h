@@ -123,6 +123,7 @@ struct tasks_near {
                        its centre is missing: 0 to 1 */
     float gap;      /* the second's distance less this one's; 1: no second */
     bool by_vector; /* the nearest centre of embeddings decided */
+    bool by_words;  /* no system prompt, template or centre speaks for it */
     bool by_key;    /* system prompt, format and tools alone decide it, and all
                        that have them are of this task */
 };

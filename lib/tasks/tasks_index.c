@@ -90,6 +90,16 @@ static bool is_by_key(const struct tasks_group *g, const struct tasks_prompt *p)
            (p->system || p->tools || p->format);
 }
 
+/* What speaks for a cluster that has no template. */
+static void set_by(const struct tasks_group *g, uint32_t cluster,
+                   struct tasks_near *out)
+{
+    bool is_rest = cluster - g->first >= g->templates;
+
+    out->by_vector = is_rest && g->rests > 1;
+    out->by_words = is_rest && g->rests == 1 && g->pool;
+}
+
 /* The vector that p's cluster rests on, if any does. */
 static int want_vector(const struct tasks_index *x,
                        const struct tasks_prompt *p, struct tasks_vectors *v,
@@ -120,9 +130,7 @@ int tasks_index_near(const struct tasks_index *x, const struct tasks_prompt *p,
         out->task = row_of(x, w.cluster);
         out->novelty = w.novelty;
         out->distance = 1 - w.match * w.cover;
-        out->by_vector = w.cluster - m->group[w.group].first >=
-                             m->group[w.group].templates &&
-                         m->group[w.group].rests > 1;
+        set_by(&m->group[w.group], w.cluster, out);
         out->by_key = is_by_key(&m->group[w.group], p);
         find_second(x, &m->group[w.group], w.covers, out);
     }
