@@ -21,6 +21,7 @@ extern const struct command cmd_estimate;
 extern const struct command cmd_eval;
 extern const struct command cmd_generate;
 extern const struct command cmd_model;
+extern const struct command cmd_report;
 extern const struct command cmd_select;
 extern const struct command cmd_status;
 extern const struct command cmd_store;

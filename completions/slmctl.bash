@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'estimate' | 'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'store' | 'store backup' | 'store erase' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
+        'estimate' | 'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'report' | 'store' | 'store backup' | 'store erase' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,7 +29,7 @@ _slmctl()
     done
     case $name in
     '')
-        reply='estimate collect curate cluster select finetune eval generate model status store completion help'
+        reply='estimate collect curate cluster select finetune eval generate model status report store completion help'
         options='--help --version' ;;
     'estimate')
         options='--format --prices --machine-cost --watts --kwh-price --sample --markdown --json --quiet --progress --threads --seed --help'
@@ -103,6 +103,9 @@ _slmctl()
         ;;
     'status')
         options='--store --key-file --json --help'
+        ;;
+    'report')
+        options='--output --format --task --include-samples --show --title --ascii --store --key-file --json --quiet --help'
         ;;
     'store')
         reply='backup erase export keygen prune rotate verify' ;;
@@ -635,6 +638,20 @@ _slmctl()
     'status:--store')
         reply='' kind='dir' options= ;;
     'status:--key-file')
+        reply='' kind='file' options= ;;
+    'report:-o' | 'report:--output')
+        reply='' kind='file' options= ;;
+    'report:--format')
+        reply='html markdown text json' kind='none' options= ;;
+    'report:-t' | 'report:--task')
+        reply='' kind='tasks' options= ;;
+    'report:--show')
+        reply='' kind='none' options= ;;
+    'report:--title')
+        reply='' kind='none' options= ;;
+    'report:--store')
+        reply='' kind='dir' options= ;;
+    'report:--key-file')
         reply='' kind='file' options= ;;
     'store backup:--store')
         reply='' kind='dir' options= ;;

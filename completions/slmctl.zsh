@@ -450,6 +450,21 @@ _slmctl_status()
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]'
 }
+_slmctl_report()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        ''{-o+,--output=}'[write it there]:FILE:_files' \
+        '--format=[the form (default\: by the file'\''s suffix, else text)]:FORM:(html markdown text json)' \
+        ''{-t+,--task=}'[this task only]:TASK:_slmctl_names tasks' \
+        '--include-samples[show texts of answers]' \
+        '--show=[answers a task, with --include-samples]:N: ' \
+        '--title=[title of the report]:TEXT: ' \
+        '--ascii[bars of # in text]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]'
+}
 _slmctl_store()
 {
     local state line
@@ -575,6 +590,7 @@ _slmctl()
             'generate:run a model from the shell'
             'model:add, list, show and check models; tokenize'
             'status:show what is in the store and what is due'
+            'report:write what the store knows as a page, Markdown or text'
             'store:keys, backup, export, removal and verification of a store'
             'completion:print the completion for bash, zsh or fish'
         )
@@ -591,6 +607,7 @@ _slmctl()
         generate) _slmctl_generate ;;
         model) _slmctl_model ;;
         status) _slmctl_status ;;
+        report) _slmctl_report ;;
         store) _slmctl_store ;;
         completion) _slmctl_completion ;;
         esac ;;

@@ -6,7 +6,9 @@
  * XML say the same verdicts, and report_verdict is what the exit code comes
  * from. Text from logs is escaped for each form. Numbers that are not known
  * are "-" or null, never 0.
- * May use: base json scoring evaluate.
+ * A store as a whole is told by report_store_*: what was logged, which tasks
+ * are in it, what was trained, judged and decided.
+ * May use: base json scoring evaluate page sql store.
  */
 #ifndef REPORT_H
 #define REPORT_H
@@ -14,6 +16,7 @@
 #include "base/buf.h"
 #include "evaluate/evaluate.h"
 #include "json/json.h"
+#include "store/store.h"
 
 /* A task that has a model and nothing to try it on; failed: its model cannot
  * be run. */
@@ -60,5 +63,27 @@ void report_xml(struct buf *out, struct slice text);
 /* A cell of a Markdown table: no pipe, line break, HTML or link gets through;
  * cut after max bytes at a character's boundary. */
 void report_markdown_cell(struct buf *out, struct slice text, size_t max);
+
+/* What a store holds, read once for all forms. */
+struct report_state;
+struct report_options {
+    int64_t task;         /* 0: all */
+    const char *title;    /* NULL: "What slmctl found" */
+    size_t show;          /* answers a task, with include_samples */
+    bool include_samples; /* text of answers, which may tell of people */
+};
+/* One transaction's view. The newest row's time is the report's: the same store
+ * gives the same bytes. Ownership: report_state_free. */
+MUST_CHECK int report_state_read(struct store *s,
+                                 const struct report_options *o,
+                                 struct report_state **out, struct err *err);
+void report_state_free(struct report_state *r); /* NULL is fine */
+
+/* One HTML page, whole in itself. */
+void report_state_html(const struct report_state *r, struct buf *out);
+void report_state_markdown(const struct report_state *r, struct buf *out);
+void report_state_text(const struct report_state *r, bool ascii,
+                       struct buf *out);
+void report_state_json(const struct report_state *r, struct buf *out);
 
 #endif

@@ -1,0 +1,500 @@
+/*
+ * report_html.c - a store's report as one HTML page
+ *
+ * Each chart has its numbers in a table below it. Rows whose numbers are not
+ * known, or stand on no items, say "-".
+ */
+#include "report/report_state.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "page/page.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define FLOWS_MAX 48
+
+/* A row whose cells are freed once it is written. */
+static void put_row(struct page_table *t, char **cells, size_t n)
+{
+    page_table_row(t, (const char *const *)cells);
+    for (size_t i = 0; i < n; i++)
+        free(cells[i]);
+}
+
+static char *copy(const char *s)
+{
+    return mem_strdup(s && *s ? s : "-");
+}
+
+static const char *fate(const struct state_task *t)
+{
+    if (!t->evaluation)
+        return "not judged yet";
+    if (strcmp(t->verdict, "pass") == 0)
+        return "passed: may move";
+    if (strcmp(t->verdict, "fail") == 0)
+        return "failed: stays";
+    return "undecided: stays";
+}
+
+static void put_summary(const struct report_state *r, struct buf *out)
+{
+    struct buf text = { 0 };
+    size_t judged = 0;
+    char when[32];
+
+    for (size_t i = 0; i < r->task_count; i++)
+        judged += r->tasks[i].evaluation != 0;
+    state_amount(&text, r->calls);
+    buf_str(&text, " calls were logged");
+    if (isfinite(r->days))
+        buf_printf(&text, " in %.1f days", r->days);
+    buf_printf(&text,
+               "; %zu recurring tasks were found, %zu have been judged, %zu "
+               "passed.",
+               r->task_count, judged, r->passed.tasks);
+    if (r->passed.tasks)
+        buf_printf(&text,
+                   " Small models could have answered %.0f calls of this log "
+                   "(%.1f %%) and saved $%.2f of it.",
+                   r->passed.calls,
+                   r->calls > 0 ? 100 * r->passed.calls / r->calls : 0,
+                   r->passed.dollars);
+    if (r->time_us)
+        buf_printf(&text, " The newest entry is of %s.",
+                   clock_rfc3339(r->time_us, when));
+    page_paragraph(out, text.data);
+    buf_release(&text);
+    page_paragraph(out, r->samples
+                            ? "This page shows texts of logged and generated "
+                              "answers: give it only to those who may read "
+                              "the log."
+                            : "This page holds names and numbers, no text of "
+                              "a call.");
+}
+
+static double in_tasks(const struct report_state *r)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < r->task_count; i++)
+        sum += r->tasks[i].calls;
+    return sum;
+}
+
+static size_t add_drops(const struct report_state *r, struct page_flow *f)
+{
+    double rest = r->calls - in_tasks(r);
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->dropped.count && n < 10; i++) {
+        const struct state_count *c = &r->dropped.list[i];
+
+        if (strcmp(c->name, "duplicate") == 0 || c->calls > rest)
+            continue;
+        f[n++] = (struct page_flow){ "logged", c->name, c->calls };
+        rest -= c->calls;
+    }
+    if (rest >= 1)
+        f[n++] = (struct page_flow){ "logged", "in no task", rest };
+    return n;
+}
+
+static void put_flow(const struct report_state *r, struct buf *out)
+{
+    struct page_flow f[FLOWS_MAX];
+    size_t n = 0;
+
+    f[n++] = (struct page_flow){ "logged", "in tasks", in_tasks(r) };
+    n += add_drops(r, f + n);
+    for (size_t i = 0; i < r->task_count && i < 16; i++) {
+        const struct state_task *t = &r->tasks[i];
+
+        f[n++] = (struct page_flow){ "in tasks", t->name, t->calls };
+        f[n++] = (struct page_flow){ t->name, fate(t), t->calls };
+    }
+    page_svg_flow(out, "Calls through the steps", f, n);
+}
+
+static void put_counts(struct buf *out, const char *caption,
+                       const struct state_counts *c, double all)
+{
+    static const char *const heads[] = { "what", "calls", "share" };
+    struct page_table t;
+
+    if (!c->count)
+        return;
+    page_table_begin(&t, out, caption, "lrr", heads);
+    for (size_t i = 0; i < c->count; i++) {
+        char *cells[] = { copy(c->list[i].name),
+                          state_number(c->list[i].calls, 0),
+                          state_share(c->list[i].calls / all) };
+
+        put_row(&t, cells, 3);
+    }
+    page_table_end(&t);
+}
+
+static void put_steps(const struct report_state *r, struct buf *out)
+{
+    page_section(out, "From calls to examples");
+    put_flow(r, out);
+    put_counts(out, "How the calls ended", &r->statuses, r->calls);
+    put_counts(out, "What was dropped, by reason", &r->dropped, r->calls);
+    put_counts(out, "What was kept, by split", &r->splits, r->calls);
+    page_section_end(out);
+}
+
+static void put_tasks(const struct report_state *r, struct buf *out)
+{
+    static const char *const heads[] = { "task",    "kind",      "calls",
+                                         "share",   "tokens in", "tokens out",
+                                         "champion" };
+    const struct page_axes axes = { .title = "Calls of each task" };
+    const char **names = mem_array(r->task_count + 1, sizeof(*names));
+    double *calls = mem_array(r->task_count + 1, sizeof(*calls));
+    struct page_table t;
+
+    page_section(out, "Tasks");
+    for (size_t i = 0; i < r->task_count; i++) {
+        names[i] = r->tasks[i].name;
+        calls[i] = r->tasks[i].calls;
+    }
+    page_svg_bars(out, &axes, names, calls, r->task_count);
+    page_table_begin(&t, out, "Calls include repeats of the same request",
+                     "llrrrrl", heads);
+    for (size_t i = 0; i < r->task_count; i++) {
+        const struct state_task *k = &r->tasks[i];
+        struct buf in = { 0 }, put = { 0 };
+
+        state_amount(&in, k->tokens_in);
+        state_amount(&put, k->tokens_out);
+        char *cells[] = { copy(k->name),
+                          copy(k->kind),
+                          state_number(k->calls, 0),
+                          state_share(k->calls / r->calls),
+                          buf_take(&in, NULL),
+                          buf_take(&put, NULL),
+                          copy(k->champion) };
+        put_row(&t, cells, 7);
+    }
+    page_table_end(&t);
+    page_section_end(out);
+    free(names);
+    free(calls);
+}
+
+static void put_curves(const struct report_state *r, struct buf *out)
+{
+    static const char *const heads[] = { "model", "first", "best", "last",
+                                         "tokens" };
+    const struct page_axes axes = { .title = "Validation loss while training",
+                                    .x = "tokens trained on",
+                                    .y = "loss" };
+    struct page_series *s = mem_zalloc((r->curve_count + 1) * sizeof(*s));
+    struct page_table t;
+
+    for (size_t i = 0; i < r->curve_count; i++)
+        s[i] = (struct page_series){ .name = r->curves[i].name,
+                                     .x = r->curves[i].x,
+                                     .y = r->curves[i].y,
+                                     .n = r->curves[i].n };
+    page_section(out, "Training");
+    page_svg_lines(out, &axes, s, r->curve_count);
+    page_table_begin(&t, out, "Validation loss of each task's newest model",
+                     "lrrrr", heads);
+    for (size_t i = 0; i < r->curve_count; i++) {
+        const struct state_curve *c = &r->curves[i];
+        double best = (double)INFINITY;
+
+        for (size_t k = 0; k < c->n; k++)
+            best = fmin(best, c->y[k]);
+        char *cells[] = { copy(c->name), state_number(c->y[0], 3),
+                          state_number(best, 3),
+                          state_number(c->y[c->n - 1], 3),
+                          state_number(c->x[c->n - 1], 0) };
+        put_row(&t, cells, 5);
+    }
+    page_table_end(&t);
+    page_section_end(out);
+    free(s);
+}
+
+/* The gates' chart: differences with their intervals, in points. */
+static void put_gate_chart(const struct report_state *r, struct buf *out)
+{
+    size_t max = r->task_count + 1, n = 0;
+    const char **names = mem_array(max, sizeof(*names));
+    const char **marks = mem_array(max, sizeof(*marks));
+    double *v = mem_array(3 * max, sizeof(*v)), margin = (double)NAN;
+    const struct page_axes axes = {
+        .title = "Small model less LLM, with intervals",
+        .x = "difference in points; the broken line is the margin",
+        .percent = true,
+    };
+
+    for (size_t i = 0; i < r->task_count; i++) {
+        const struct state_task *t = &r->tasks[i];
+
+        if (!t->evaluation)
+            continue;
+        names[n] = t->name;
+        marks[n] = t->verdict;
+        v[n] = t->difference;
+        v[max + n] = t->low;
+        v[2 * max + n] = t->high;
+        margin = isfinite(t->margin) ? -t->margin : margin;
+        n++;
+    }
+    const struct page_series s = {
+        .y = v, .low = v + max, .high = v + 2 * max, .n = n
+    };
+    page_svg_intervals(out, &axes, names, marks, &s, margin);
+    free(names);
+    free(marks);
+    free(v);
+}
+
+static char *score_cell(const struct state_column *c)
+{
+    return c->present ? state_range(c->score, c->low, c->high)
+                      : mem_strdup("-");
+}
+
+static char *why_cell(const struct state_task *t)
+{
+    const char *why = t->why ? t->why : "-";
+
+    if (isfinite(t->need) && t->need < SCORE_MAX_NEED)
+        return mem_printf("%s; about %.0f items would decide", why, t->need);
+    return mem_strdup(why);
+}
+
+static void put_gates(const struct report_state *r, struct buf *out)
+{
+    static const char *const heads[] = { "task",       "verdict", "items",
+                                         "difference", "tuned",   "LLM",
+                                         "base",       "metric",  "model",
+                                         "why" };
+    struct page_table t;
+
+    page_section(out, "Gates");
+    put_gate_chart(r, out);
+    page_table_begin(&t, out,
+                     "Scores in percent, one-sided 95 % limits; paired, by "
+                     "conversation",
+                     "llrrrrrlll", heads);
+    for (size_t i = 0; i < r->task_count; i++) {
+        const struct state_task *k = &r->tasks[i];
+
+        if (!k->evaluation)
+            continue;
+        char *cells[] = { copy(k->name),
+                          copy(k->verdict),
+                          state_number(k->items, 0),
+                          state_range(k->difference, k->low, k->high),
+                          score_cell(&k->column[COLUMN_TUNED]),
+                          score_cell(&k->column[COLUMN_LLM]),
+                          score_cell(&k->column[COLUMN_BASE]),
+                          copy(k->metric),
+                          copy(k->model),
+                          why_cell(k) };
+        put_row(&t, cells, 10);
+    }
+    page_table_end(&t);
+    page_section_end(out);
+}
+
+static void put_moves(const struct report_state *r, struct buf *out)
+{
+    static const char *const heads[] = { "moved last", "calls moved",
+                                         "dollars for 1,000 calls", "quality" };
+    struct page_axes axes = { .title = "Cost and quality, task after task",
+                              .x = "dollars for 1,000 calls",
+                              .y = "quality",
+                              .percent = true };
+    double *x = mem_array(r->step_count + 1, sizeof(*x));
+    double *y = mem_array(r->step_count + 1, sizeof(*y));
+    struct page_table t;
+
+    page_section(out, "Cost and quality");
+    page_paragraph(out, "All judged calls go to the LLM on the right; then one "
+                        "task after the other moves, the best difference "
+                        "first. Quality is the mean score, weighted by calls.");
+    for (size_t i = 0; i < r->step_count; i++) {
+        x[i] = r->steps[i].dollars;
+        y[i] = r->steps[i].quality;
+    }
+    const struct page_series s = {
+        .name = "tasks moved one by one", .x = x, .y = y, .n = r->step_count
+    };
+    page_svg_lines(out, &axes, &s, 1);
+    char *caption = mem_printf("Measured on %.0f items", r->step_items);
+    page_table_begin(&t, out, caption, "lrrr", heads);
+    free(caption);
+    for (size_t i = 0; i < r->step_count; i++) {
+        const struct state_step *k = &r->steps[i];
+        char *cells[] = { copy(k->task ? k->task : "none yet"),
+                          state_share(k->moved), state_number(k->dollars, 4),
+                          state_share(k->quality) };
+
+        put_row(&t, cells, 4);
+    }
+    page_table_end(&t);
+    page_section_end(out);
+    free(x);
+    free(y);
+}
+
+static void put_saving(struct page_table *t, const struct report_state *r,
+                       const char *what, size_t tasks, double calls,
+                       double dollars)
+{
+    double months = r->days / 30.44;
+    bool is_long = isfinite(r->days) && r->days >= 1;
+    char *cells[] = { copy(what),
+                      state_number((double)tasks, 0),
+                      state_number(calls, 0),
+                      state_share(calls / r->calls),
+                      state_number(dollars, 2),
+                      state_number(is_long ? dollars / months : (double)NAN,
+                                   2) };
+
+    put_row(t, cells, 6);
+}
+
+static void put_savings(const struct report_state *r, struct buf *out)
+{
+    static const char *const heads[] = {
+        "what moves",          "tasks",          "calls", "share",
+        "dollars of this log", "dollars a month"
+    };
+    const struct state_saving *p = &r->passed, *u = &r->undecided;
+    struct page_table t;
+
+    page_section(out, "Savings");
+    page_table_begin(&t, out, "What the calls of this log would have saved",
+                     "lrrrrr", heads);
+    put_saving(&t, r, "tasks that passed", p->tasks, p->calls, p->dollars);
+    put_saving(&t, r, "and those undecided, if they passed",
+               p->tasks + u->tasks, p->calls + u->calls,
+               p->dollars + u->dollars);
+    page_table_end(&t);
+    buf_str(out, "<ul>\n");
+    for (size_t i = 0; i < STATE_NOTES; i++) {
+        buf_str(out, "<li>");
+        page_text(out, slice_of(state_note(i)));
+        buf_str(out, "</li>\n");
+    }
+    buf_str(out, "</ul>\n");
+    page_section_end(out);
+}
+
+static void put_decisions(struct buf *out, const char *caption,
+                          const struct state_counts *c)
+{
+    static const char *const heads[] = { "decision", "calls", "agreement",
+                                         "compared" };
+    struct page_table t;
+
+    page_table_begin(&t, out, caption, "lrrr", heads);
+    for (size_t i = 0; i < c->count; i++) {
+        const struct state_count *k = &c->list[i];
+        char *cells[] = { copy(k->name), state_number(k->calls, 0),
+                          state_share(k->part_count > 0 ? k->part
+                                                        : (double)NAN),
+                          state_number(k->part_count, 0) };
+
+        put_row(&t, cells, 4);
+    }
+    page_table_end(&t);
+}
+
+static void put_routing(const struct report_state *r, struct buf *out)
+{
+    const struct page_axes axes = { .title = "Where routed calls went" };
+    const char *names[STATE_LIST_MAX];
+    double calls[STATE_LIST_MAX];
+
+    page_section(out, "Routing");
+    for (size_t i = 0; i < r->decisions.count; i++) {
+        names[i] = r->decisions.list[i].name;
+        calls[i] = r->decisions.list[i].calls;
+    }
+    page_svg_bars(out, &axes, names, calls, r->decisions.count);
+    put_decisions(out, "By where the call went", &r->decisions);
+    put_decisions(out, "By reason", &r->reasons);
+    page_section_end(out);
+}
+
+static void put_events(const struct report_state *r, struct buf *out)
+{
+    page_section(out, "Models promoted and rolled back");
+    buf_str(out, "<ul>\n");
+    for (size_t i = 0; i < r->events.count; i++) {
+        buf_str(out, "<li>");
+        page_text_cut(out, slice_of(r->events.list[i].name), 400);
+        buf_str(out, "</li>\n");
+    }
+    buf_str(out, "</ul>\n");
+    page_section_end(out);
+}
+
+static void put_samples(const struct report_state *r, struct buf *out)
+{
+    static const char *const heads[] = { "score", "why", "answer", "logged" };
+    struct page_table t;
+
+    page_section(out, "Answers that differ most");
+    for (size_t i = 0; i < r->task_count; i++) {
+        const struct state_task *k = &r->tasks[i];
+
+        if (!k->sample_count)
+            continue;
+        page_table_begin(&t, out, k->name, "rlll", heads);
+        for (size_t j = 0; j < k->sample_count; j++) {
+            const struct state_sample *x = &k->samples[j];
+            char *cells[] = { state_share(x->score), copy(x->outcome),
+                              copy(x->answer), copy(x->logged) };
+
+            put_row(&t, cells, 4);
+        }
+        page_table_end(&t);
+    }
+    page_section_end(out);
+}
+
+static bool has_gates(const struct report_state *r)
+{
+    for (size_t i = 0; i < r->task_count; i++)
+        if (r->tasks[i].evaluation)
+            return true;
+    return false;
+}
+
+void report_state_html(const struct report_state *r, struct buf *out)
+{
+    page_begin(out, r->title);
+    put_summary(r, out);
+    if (r->calls > 0)
+        put_steps(r, out);
+    if (r->task_count)
+        put_tasks(r, out);
+    if (r->curve_count)
+        put_curves(r, out);
+    if (has_gates(r))
+        put_gates(r, out);
+    if (r->step_count) {
+        put_moves(r, out);
+        put_savings(r, out);
+    }
+    if (r->decisions.count)
+        put_routing(r, out);
+    if (r->events.count)
+        put_events(r, out);
+    if (r->samples)
+        put_samples(r, out);
+    page_end(out);
+}

@@ -1,0 +1,109 @@
+/* report_state.h - what the forms of a store's report share; nobody outside
+ * this module includes it */
+#ifndef REPORT_STATE_H
+#define REPORT_STATE_H
+
+#include "report/report.h"
+
+#define STATE_LIST_MAX 200 /* rows of one list */
+#define STATE_POINTS_MAX 4096
+#define STATE_TEXT_MAX 600 /* bytes of an answer that is shown */
+
+/* A name and how many. */
+struct state_count {
+    char *name;
+    double calls;
+    double part; /* more of the row: mean agreement; NaN: none */
+    double part_count;
+};
+struct state_counts {
+    struct state_count *list;
+    size_t count, cap;
+};
+
+struct state_sample {
+    char *outcome, *answer, *logged;
+    double score;
+};
+
+struct state_column {
+    bool present;
+    char *name;
+    double score, low, high, p50_ms, p95_ms, dollars; /* NaN: unknown */
+};
+
+enum { COLUMN_BASE, COLUMN_TUNED, COLUMN_LLM, COLUMNS };
+
+struct state_task {
+    int64_t id;
+    char *name, *kind;
+    double calls, tokens_in, tokens_out; /* of the log, repeats included */
+    /* The latest evaluation; evaluation 0: none. */
+    int64_t evaluation;
+    char *model, *verdict, *split, *why, *metric;
+    double items, clusters, need, margin, opened_before;
+    double difference, low, high;
+    struct state_column column[COLUMNS];
+    /* The champion; NULL: none. */
+    char *champion;
+    double version;
+    struct state_sample *samples;
+    size_t sample_count;
+};
+
+/* Validation loss over trained tokens. */
+struct state_curve {
+    char *name;
+    double *x, *y;
+    size_t n, cap_x, cap_y;
+};
+
+/* Calls that pass to small models, task after task. */
+struct state_step {
+    const char *task; /* NULL: before the first */
+    double moved, dollars, quality;
+};
+
+struct state_saving {
+    double calls, dollars; /* of the log */
+    size_t tasks;
+};
+
+struct report_state {
+    char *title;
+    int64_t time_us; /* of the newest row; 0: none */
+    double calls, days;
+    double kept, bytes_raw;
+    struct state_counts statuses, dropped, splits, decisions, reasons, events;
+    struct state_task *tasks;
+    size_t task_count, task_cap;
+    struct state_curve *curves;
+    size_t curve_count, curve_cap;
+    struct state_step *steps;
+    size_t step_count;
+    double step_items; /* items that the steps are measured on */
+    struct state_saving passed, undecided;
+    bool samples;
+};
+
+/* report_tasks.c */
+MUST_CHECK int state_read_tasks(struct report_state *r, struct store *s,
+                                const struct report_options *o,
+                                struct err *err);
+/* report_curves.c */
+MUST_CHECK int state_read_curves(struct report_state *r, struct store *s,
+                                 const struct report_options *o,
+                                 struct err *err);
+void state_make_steps(struct report_state *r);
+
+/* "12,345", "1.2 M", "-" for NaN; appended. */
+void state_amount(struct buf *out, double v);
+/* Each gives a text that the caller frees. */
+char *state_share(double v);                          /* "12.3 %" or "-" */
+char *state_number(double v, int decimals);           /* or "-" */
+char *state_range(double v, double low, double high); /* percent */
+/* What is assumed by savings, the lines of all forms. */
+#define STATE_NOTES 5
+const char *state_note(size_t i);
+
+#endif
