@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -163,6 +164,8 @@ static void name_listener(struct proxy_listener *l, const char *text)
             name = mem_printf("[%s]:%d", host, ntohs(v6->sin6_port));
         }
     }
+    l->is_loopback =
+        name && !l->is_inherited && proxy_host_is_loopback(slice_of(host));
     l->address = name ? name : mem_strdup(text);
 }
 
@@ -193,6 +196,7 @@ int proxy_new(const struct proxy_options *o, struct recorder *rec,
     int rc;
 
     p->recorder = rec;
+    p->local = o->local;
     p->started_us = clock_wall_us();
     (void)pthread_mutex_init(&p->lock, NULL);
     p->listeners = mem_zalloc((o->listener_count + 1) * sizeof(*p->listeners));
@@ -220,6 +224,7 @@ void proxy_free(struct proxy *p)
         return;
     for (size_t i = 0; i < p->worker_count; i++)
         proxy_worker_release(&p->workers[i]);
+    assert(atomic_load(&p->replies) == 0);
     for (size_t i = 0; i < p->listener_count; i++) {
         if (p->listeners[i].fd >= 0)
             (void)close(p->listeners[i].fd);

@@ -191,22 +191,27 @@ static void put_recorder(const struct recorder_stats *s, struct buf *out)
     put_all(out, all, sizeof(all) / sizeof(*all));
 }
 
+static bool is_reload(const struct proxy *p, struct slice path)
+{
+    return p->local && p->local->reload && slice_is(path, "/reload");
+}
+
 /* What may be done to a path; NULL: there is none. */
-static const char *methods_of(struct slice path)
+static const char *methods_of(const struct proxy *p, struct slice path)
 {
     return slice_is(path, "/healthz") || slice_is(path, "/readyz") ||
                    slice_is(path, "/metrics")
                ? "GET, HEAD"
-           : slice_is(path, "/feedback") ? "POST"
-                                         : NULL;
+           : slice_is(path, "/feedback") || is_reload(p, path) ? "POST"
+                                                               : NULL;
 }
 
 static void respond(struct buf *out, int status, const char *content_type,
-                    const struct buf *body, bool head_only, struct slice path)
+                    const struct buf *body, bool head_only, const char *methods)
 {
     http_head_begin_own(out, status, clock_wall_us(), content_type, body->len);
     if (status == 405)
-        buf_printf(out, "Allow: %s\r\n", methods_of(path));
+        buf_printf(out, "Allow: %s\r\n", methods);
     buf_str(out, "Cache-Control: no-store\r\n");
     http_head_end(out);
     if (!head_only)
@@ -228,6 +233,8 @@ static void put_metrics(struct proxy *p, struct buf *body)
     put_sizes_and_times(&p->metrics, body);
     put_recorder(&s, body);
     put_all(body, process, sizeof(process) / sizeof(*process));
+    if (p->local && p->local->metrics)
+        p->local->metrics(p->local->ctx, body);
 }
 
 static int put_ready(struct proxy *p, struct buf *body)
@@ -270,10 +277,20 @@ static int take_feedback(struct proxy *p, struct slice body, struct buf *out)
     return rc == ERR_OK ? 202 : rc == ERR_FORMAT || rc == ERR_LIMIT ? 400 : 503;
 }
 
+/* All of it, or nothing: the handler says which. */
+static int take_reload(struct proxy *p, struct buf *out)
+{
+    struct err err;
+    int rc = p->local->reload(p->local->ctx, &err);
+
+    buf_printf(out, "%s\n", rc == ERR_OK ? "reloaded" : err.msg);
+    return rc == ERR_OK ? 200 : 409;
+}
+
 static bool may_administer(struct proxy *p, const struct http_request *r)
 {
     struct proxy_config *c = proxy_config_hold(p);
-    bool may = !c->tokens || proxy_tokens_find(c->tokens, r, "admin");
+    bool may = !c->tokens || proxy_tokens_find(c->tokens, r, "admin", false);
 
     proxy_config_drop(c);
     return may;
@@ -304,14 +321,16 @@ void proxy_admin_answer(struct proxy *p, const struct http_request *r,
         put_metrics(p, &text);
     } else if (slice_is(path, "/feedback") && slice_is(r->method, "POST")) {
         status = take_feedback(p, body, &text);
-    } else if (methods_of(path)) {
+    } else if (is_reload(p, path) && slice_is(r->method, "POST")) {
+        status = take_reload(p, &text);
+    } else if (methods_of(p, path)) {
         status = 405;
         buf_printf(&text, "%.*s takes %s\n", (int)path.n, path.p,
-                   methods_of(path));
+                   methods_of(p, path));
     } else {
         status = 404;
         buf_str(&text, "GET /healthz, /readyz, /metrics; POST /feedback\n");
     }
-    respond(out, status, content_type, &text, is_head, path);
+    respond(out, status, content_type, &text, is_head, methods_of(p, path));
     buf_release(&text);
 }

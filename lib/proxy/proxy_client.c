@@ -33,7 +33,8 @@ static bool wants_input(const struct proxy_client *c)
     if (c->phase == PHASE_CLOSED || c->eof)
         return false;
     if (x && !x->body_whole)
-        return x->request.len - x->sent < HIGH_WATER;
+        return x->stage != STAGE_UPSTREAM ||
+               x->request.len - x->sent < HIGH_WATER;
     return c->in.len - c->taken <
            INPUT_MAX + (c->listener->is_admin ? PROXY_ADMIN_BODY_MAX : 0);
 }
@@ -342,7 +343,7 @@ void proxy_client_refuse(struct proxy_client *c, int status, const char *type,
     put_refusal(&body, type, message);
     http_head_begin_own(&c->out, status, clock_wall_us(), "application/json",
                         body.len);
-    if (c->exchange)
+    if (c->exchange && *c->exchange->id)
         buf_printf(&c->out, "X-SLM-Call-Id: %s\r\n", c->exchange->id);
     if (status == 503)
         buf_str(&c->out, "Retry-After: 1\r\n");
@@ -423,13 +424,18 @@ static bool take_request(struct proxy_client *c)
         proxy_client_refuse(c, why.status, "bad_request", why.err.msg, true);
     if (rc <= 0)
         return false;
+    if (!proxy_host_fits(c)) {
+        proxy_client_refuse(c, 421, "wrong_host",
+                            "the name in Host is not served here", true);
+        return false;
+    }
     if (c->listener->is_admin)
         return admin_request(c, used);
     if (c->blocked) {
         c->blocked = false;
         c->worker->blocked--;
     }
-    if (!proxy_exchange_begin(c))
+    if (!proxy_exchange_begin(c, used))
         return false;
     c->taken += used;
     c->seen = 0;

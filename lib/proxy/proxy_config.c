@@ -212,7 +212,10 @@ int proxy_config_new(const struct proxy_options *o, struct proxy_config **out,
     rc = check_client(&o->client, err);
     if (rc == ERR_OK)
         rc = add_keep_fields(c, o, err);
-    if (rc == ERR_OK && o->upstream_count == 0)
+    c->hosts = mem_array(o->host_count + 1, sizeof(char *));
+    for (size_t i = 0; i < o->host_count; i++)
+        c->hosts[c->host_count++] = mem_strdup(o->hosts[i]);
+    if (rc == ERR_OK && o->upstream_count == 0 && !o->local)
         rc = err_set(err, ERR_INVALID, "no upstream is given");
     else if (rc == ERR_OK && o->upstream_count > PROXY_UPSTREAMS_MAX)
         rc = err_set(err, ERR_LIMIT, "more than %d upstreams",
@@ -251,6 +254,9 @@ void proxy_config_drop(struct proxy_config *c)
     }
     for (size_t i = 0; i < c->keep_field_count; i++)
         free(c->keep_fields[i]);
+    for (size_t i = 0; i < c->host_count; i++)
+        free(c->hosts[i]);
+    free(c->hosts);
     free(c->routes);
     free(c->keep_fields);
     free(c->ca_file);

@@ -16,27 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct proxy_metrics *metrics(const struct proxy_exchange *x)
-{
-    return &x->worker->proxy->metrics;
-}
-
-static int64_t since_us(const struct proxy_exchange *x)
-{
-    return (clock_mono_ns() - x->begin_ns) / 1000;
-}
-
 /* Add to a copy, within this exchange's and everyone's limit. */
-static bool capture(struct proxy_exchange *x, struct buf *copy,
-                    struct slice bytes)
+bool proxy_exchange_capture(struct proxy_exchange *x, struct buf *copy,
+                            struct slice bytes)
 {
     const struct proxy_options *o = &x->config->o;
-    int64_t all = atomic_load(&metrics(x)->captured);
+    int64_t all = atomic_load(&proxy_metrics_of(x)->captured);
 
     if (copy->len + bytes.n > o->capture_max ||
         (uint64_t)all + bytes.n > o->capture_total)
         return false;
-    atomic_fetch_add(&metrics(x)->captured, (int64_t)bytes.n);
+    atomic_fetch_add(&proxy_metrics_of(x)->captured, (int64_t)bytes.n);
     buf_add_slice(copy, bytes);
     return true;
 }
@@ -45,6 +35,7 @@ void proxy_exchange_free(struct proxy_exchange *x)
 {
     if (x->transfer)
         upstream_abort(x->transfer);
+    proxy_local_gone(x, true);
     if (x->client)
         x->client->exchange = NULL;
     if (x->previous)
@@ -53,10 +44,11 @@ void proxy_exchange_free(struct proxy_exchange *x)
         x->worker->exchanges = x->next;
     if (x->next)
         x->next->previous = x->previous;
-    atomic_fetch_sub(&metrics(x)->captured,
+    atomic_fetch_sub(&proxy_metrics_of(x)->captured,
                      (int64_t)(x->request.len + x->response.len));
-    atomic_fetch_sub(&metrics(x)->active, 1);
+    atomic_fetch_sub(&proxy_metrics_of(x)->active, 1);
     proxy_config_drop(x->config);
+    buf_release(&x->head);
     buf_release(&x->texts);
     buf_release(&x->facts);
     buf_release(&x->answer_facts);
@@ -74,8 +66,7 @@ static void on_recorded(void *ctx, bool kept)
 
     (void)pthread_mutex_lock(&in->lock);
     mem_grow((void **)&in->items, &in->cap, in->count + 1, sizeof(*in->items));
-    in->items[in->count].exchange = x;
-    in->items[in->count++].kept = kept;
+    in->items[in->count++] = (struct proxy_item){ .exchange = x, .kept = kept };
     (void)pthread_mutex_unlock(&in->lock);
     proxy_worker_wake(x->worker);
 }
@@ -98,6 +89,12 @@ static void submit(struct proxy_exchange *x)
     struct wire_exchange e = wire_exchange_none();
     bool waits = x->config->o.sync;
 
+    if (x->aside) {
+        proxy_exchange_free(x);
+        return;
+    }
+    if (x->was_seen)
+        proxy_local_answered(x);
     if (x->client_left) {
         if (x->answer_facts.len)
             buf_char(&x->answer_facts, ',');
@@ -156,202 +153,18 @@ static void release_client(struct proxy_exchange *x, bool whole)
 }
 
 /* Nothing more comes: count, answer what has no answer yet, record. */
-static void finish(struct proxy_exchange *x, enum wire_end end)
+void proxy_exchange_finish(struct proxy_exchange *x, enum wire_end end)
 {
     struct proxy_client *c = x->client;
 
     x->transfer = NULL;
     x->end = end;
-    x->latency_us = since_us(x);
-    atomic_fetch_add(&metrics(x)->ends[end], 1);
-    proxy_histogram_add(&metrics(x)->duration, x->latency_us);
-    if (!c || !x->config->o.sync || x->end != WIRE_END_WHOLE)
+    x->latency_us = proxy_exchange_us(x);
+    atomic_fetch_add(&proxy_metrics_of(x)->ends[end], 1);
+    proxy_histogram_add(&proxy_metrics_of(x)->duration, x->latency_us);
+    if (!c || !proxy_withholds(x) || x->end != WIRE_END_WHOLE)
         release_client(x, end == WIRE_END_WHOLE || x->answered);
     submit(x);
-}
-
-static const char *error_type(enum upstream_result result)
-{
-    switch (result) {
-    case UPSTREAM_UNREACHED: return "upstream_unreached";
-    case UPSTREAM_TIMEOUT: return "upstream_timeout";
-    case UPSTREAM_BAD: return "upstream_bad_answer";
-    default: return "upstream_cut";
-    }
-}
-
-static void on_end(void *ctx, enum upstream_result result,
-                   const struct upstream_times *times, const char *why)
-{
-    static const enum wire_end ends[] = {
-        [UPSTREAM_DONE] = WIRE_END_WHOLE,
-        [UPSTREAM_UNREACHED] = WIRE_END_UNREACHED,
-        [UPSTREAM_TIMEOUT] = WIRE_END_TIMEOUT,
-        [UPSTREAM_CUT] = WIRE_END_CUT,
-        [UPSTREAM_BAD] = WIRE_END_CUT,
-        [UPSTREAM_ABORTED] = WIRE_END_CLIENT,
-    };
-    struct proxy_exchange *x = ctx;
-    struct proxy_client *c = x->client;
-
-    (void)times;
-    if (result == UPSTREAM_DONE && x->framing == HTTP_CHUNKED && c &&
-        x->minor > 0)
-        http_chunk(x->config->o.sync ? &x->withheld : &c->out,
-                   (struct slice){ NULL, 0 });
-    if (result != UPSTREAM_DONE && c && !x->status) {
-        struct slice name = proxy_get_text(x, TEXT_UPSTREAM);
-        char text[512];
-
-        (void)snprintf(text, sizeof(text), "upstream%s%.*s: %.400s",
-                       name.n ? " " : "", (int)name.n, name.n ? name.p : "",
-                       why);
-        proxy_client_refuse(c, result == UPSTREAM_TIMEOUT ? 504 : 502,
-                            error_type(result), text, false);
-        x->answered = true;
-    }
-    finish(x, ends[result]);
-}
-
-/* Fields of the answer that are this hop's, or whose value we choose. */
-static bool goes_down(const struct http_field *f, struct slice connection,
-                      bool *has_buffering, bool *has_caching)
-{
-    *has_buffering |= http_name_is(f->name, "x-accel-buffering");
-    *has_caching |= http_name_is(f->name, "cache-control");
-    return !http_is_hop_by_hop(f->name, connection) &&
-           !http_name_is(f->name, "x-slm-call-id") &&
-           !http_name_is(f->name, "content-length");
-}
-
-static bool is_stream(const struct proxy_exchange *x)
-{
-    struct slice type = proxy_get_text(x, TEXT_RESPONSE_TYPE);
-
-    return slice_starts(type, "text/event-stream") ||
-           slice_starts(type, "application/x-ndjson");
-}
-
-static void write_length(const struct proxy_exchange *x,
-                         const struct http_field *fields, size_t count,
-                         struct buf *out)
-{
-    /* Of a HEAD or a 304 it says what a body would have. */
-    for (size_t i = 0; i < count; i++)
-        if (http_name_is(fields[i].name, "content-length") &&
-            (x->framing == HTTP_LENGTH || x->status != 204)) {
-            (void)http_head_field(out, fields[i].name, fields[i].value);
-            return;
-        }
-}
-
-static void write_head(struct proxy_exchange *x,
-                       const struct http_field *fields, size_t count,
-                       struct buf *out)
-{
-    struct buf connection = { .data = NULL };
-    bool buffering = false, caching = false;
-
-    for (size_t i = 0; i < count; i++)
-        if (http_name_is(fields[i].name, "connection")) {
-            buf_add_slice(&connection, fields[i].value);
-            buf_char(&connection, ',');
-        }
-    http_head_begin(out, x->minor, x->status, NULL);
-    for (size_t i = 0; i < count; i++)
-        if (goes_down(&fields[i], buf_slice(&connection), &buffering, &caching))
-            (void)http_head_field(out, fields[i].name, fields[i].value);
-    buf_release(&connection);
-    if (x->framing == HTTP_CHUNKED && x->minor > 0)
-        buf_str(out, "Transfer-Encoding: chunked\r\n");
-    else if (x->framing != HTTP_CHUNKED)
-        write_length(x, fields, count, out);
-    if (is_stream(x)) {
-        if (!buffering)
-            buf_str(out, "X-Accel-Buffering: no\r\n");
-        if (!caching)
-            buf_str(out, "Cache-Control: no-cache\r\n");
-    }
-    buf_printf(out, "X-SLM-Call-Id: %s\r\n", x->id);
-    if (!x->keep_alive)
-        buf_str(out, "Connection: close\r\n");
-    else if (x->minor == 0)
-        buf_str(out, "Connection: keep-alive\r\n");
-    http_head_end(out);
-}
-
-static bool has_body(const struct proxy_exchange *x)
-{
-    return x->framing == HTTP_CHUNKED ||
-           (x->framing == HTTP_LENGTH && x->length > 0);
-}
-
-static void on_head(void *ctx, int status, const struct http_field *fields,
-                    size_t count, enum http_framing framing, uint64_t length)
-{
-    struct proxy_exchange *x = ctx;
-
-    x->status = status;
-    x->framing = framing;
-    x->length = length;
-    x->first_byte_us = since_us(x);
-    atomic_fetch_add(&metrics(x)->answers[status / 100 % 6], 1);
-    proxy_histogram_add(&metrics(x)->first_byte, x->first_byte_us);
-    proxy_facts_response(x, fields, count);
-    if ((framing == HTTP_CHUNKED && x->minor == 0) ||
-        atomic_load(&x->worker->proxy->stopping))
-        x->keep_alive = false;
-    if (!x->client)
-        return;
-    /* With sync durability an answer without a body is its head. */
-    write_head(x, fields, count,
-               x->config->o.sync && !has_body(x) ? &x->withheld
-                                                 : &x->client->out);
-    proxy_client_mark(x->client);
-}
-
-static void mark(struct proxy_exchange *x)
-{
-    if (x->mark_count == MARKS_MAX)
-        return;
-    mem_grow((void **)&x->marks, &x->mark_cap, x->mark_count + 1,
-             sizeof(*x->marks));
-    x->marks[x->mark_count].offset = x->received;
-    x->marks[x->mark_count++].time_us = since_us(x);
-}
-
-static void pass_down(struct proxy_exchange *x, struct slice bytes)
-{
-    struct proxy_client *c = x->client;
-    bool last = x->framing == HTTP_LENGTH && x->received == x->length;
-
-    if (last && x->config->o.sync)
-        buf_add_slice(&x->withheld, bytes);
-    else if (x->framing == HTTP_CHUNKED && x->minor > 0)
-        http_chunk(&c->out, bytes);
-    else
-        buf_add_slice(&c->out, bytes);
-    proxy_client_mark(c);
-}
-
-static bool on_data(void *ctx, struct slice bytes)
-{
-    struct proxy_exchange *x = ctx;
-    struct proxy_client *c = x->client;
-
-    if (c && c->out.len - c->written > HIGH_WATER) {
-        x->paused = true;
-        return false;
-    }
-    x->received += bytes.n;
-    mark(x);
-    atomic_fetch_add(&metrics(x)->chunks, 1);
-    atomic_fetch_add(&metrics(x)->bytes_down, bytes.n);
-    if (!x->response_cut && !capture(x, &x->response, bytes))
-        x->response_cut = true;
-    if (c)
-        pass_down(x, bytes);
-    return true;
 }
 
 /* What has gone up and is not kept is let go. */
@@ -362,7 +175,7 @@ static void forget_sent(struct proxy_exchange *x)
     memmove(x->request.data, x->request.data + x->sent,
             x->request.len - x->sent);
     x->request.len -= x->sent;
-    atomic_fetch_sub(&metrics(x)->captured, (int64_t)x->sent);
+    atomic_fetch_sub(&proxy_metrics_of(x)->captured, (int64_t)x->sent);
     x->dropped += x->sent;
     x->sent = 0;
 }
@@ -380,7 +193,7 @@ static int64_t on_body(void *ctx, char *p, size_t n)
         n = left;
     memcpy(p, x->request.data + x->sent, n);
     x->sent += n;
-    atomic_fetch_add(&metrics(x)->bytes_up, n);
+    atomic_fetch_add(&proxy_metrics_of(x)->bytes_up, n);
     forget_sent(x);
     if (x->client && x->request.len - x->sent < LOW_WATER)
         proxy_client_mark(x->client); /* reads on */
@@ -437,10 +250,29 @@ bool proxy_exchange_send(struct proxy_exchange *x)
     if (x->body_whole && x->request.len <= AT_ONCE_MAX) {
         whole = buf_slice(&x->request);
         x->sent = whole.n;
-        atomic_fetch_add(&metrics(x)->bytes_up, whole.n);
+        atomic_fetch_add(&proxy_metrics_of(x)->bytes_up, whole.n);
     }
     if (upstream_send(x->transfer, whole, &err) < 0)
         return fail_up(x, &err);
+    return true;
+}
+
+static bool is_too_long(const struct proxy_exchange *x, uint64_t n)
+{
+    const struct proxy_local *l = x->worker->proxy->local;
+
+    return l->body_max && n > l->body_max;
+}
+
+/* A body that a local handler wants to see whole, or does not. */
+static bool feed_local(struct proxy_exchange *x)
+{
+    if (x->stage == STAGE_DRAINED && x->body_whole)
+        proxy_exchange_finish(x, WIRE_END_WHOLE);
+    else if (x->stage == STAGE_HELD && is_too_long(x, x->request.len))
+        return proxy_exchange_pass(x);
+    else if (x->stage == STAGE_HELD && x->body_whole)
+        return proxy_local_take(x);
     return true;
 }
 
@@ -463,13 +295,13 @@ bool proxy_exchange_feed(struct proxy_exchange *x)
             status = 413;
             rc = err_set(&err, ERR_LIMIT, "the body is longer than is allowed");
         }
-        if (rc < 0 || !data.n)
+        if (rc < 0 || !data.n || x->aside)
             continue;
-        if (!x->request_cut && !capture(x, &x->request, data))
+        if (!x->request_cut && !proxy_exchange_capture(x, &x->request, data))
             x->request_cut = true;
         else if (!x->request_cut)
             continue;
-        atomic_fetch_add(&metrics(x)->captured, (int64_t)data.n);
+        atomic_fetch_add(&proxy_metrics_of(x)->captured, (int64_t)data.n);
         buf_add_slice(&x->request, data);
     }
     if (rc < 0) {
@@ -478,6 +310,8 @@ bool proxy_exchange_feed(struct proxy_exchange *x)
         return false;
     }
     x->body_whole = rc > 0;
+    if (x->stage != STAGE_UPSTREAM)
+        return feed_local(x);
     if (x->body_whole || x->request.len > AT_ONCE_MAX)
         if (!proxy_exchange_send(x))
             return false;
@@ -490,6 +324,7 @@ bool proxy_exchange_feed(struct proxy_exchange *x)
 
 void proxy_exchange_drained(struct proxy_exchange *x)
 {
+    proxy_local_drained(x);
     if (x->paused && x->transfer) {
         x->paused = false;
         upstream_resume(x->transfer);
@@ -500,9 +335,13 @@ void proxy_exchange_abort(struct proxy_exchange *x, enum wire_end end)
 {
     if (x->submitted)
         return;
+    if (x->reply) { /* whose end is the exchange's */
+        proxy_local_gone(x, false);
+        return;
+    }
     if (x->transfer)
         upstream_abort(x->transfer);
-    finish(x, end);
+    proxy_exchange_finish(x, end);
 }
 
 /* Its last byte has gone to the client, though the upstream still reads. */
@@ -522,7 +361,7 @@ void proxy_exchange_leave(struct proxy_exchange *x)
     x->client_left = true;
     if (x->submitted)
         return;
-    if (x->config->o.abort == PROXY_DRAIN && x->body_whole)
+    if (x->config->o.abort == PROXY_DRAIN && x->body_whole && !x->reply)
         proxy_exchange_drained(x);
     else
         proxy_exchange_abort(x, answered ? WIRE_END_WHOLE : WIRE_END_CLIENT);
@@ -549,6 +388,8 @@ static bool may_pass(struct proxy_client *c, struct proxy_config *config,
                      struct proxy_target *t, const char **token)
 {
     const struct http_request *r = &c->worker->request;
+    const struct proxy_local *l = c->worker->proxy->local;
+    const char *scope = l && l->scope ? l->scope(l->ctx, r) : NULL;
     struct err err;
     int rc;
 
@@ -559,7 +400,8 @@ static bool may_pass(struct proxy_client *c, struct proxy_config *config,
         return false;
     }
     if (config->tokens) {
-        *token = proxy_tokens_find(config->tokens, r, "proxy");
+        *token = proxy_tokens_find(config->tokens, r, scope ? scope : "proxy",
+                                   !config->route_count);
         if (!*token) {
             proxy_client_refuse(c, 401, "no_token",
                                 "a token in X-SLM-Token is needed", true);
@@ -567,7 +409,7 @@ static bool may_pass(struct proxy_client *c, struct proxy_config *config,
         }
     }
     rc = proxy_route_find(config, r, t, &err);
-    if (rc < 0) {
+    if (rc < 0 && !(rc == ERR_NOTFOUND && l)) {
         proxy_client_refuse(c, rc == ERR_NOTFOUND ? 404 : 400, "no_route",
                             err.msg, true);
         return false;
@@ -602,8 +444,8 @@ static struct proxy_exchange *make(struct proxy_client *c,
     if (x->next)
         x->next->previous = x;
     w->exchanges = x;
-    atomic_fetch_add(&metrics(x)->active, 1);
-    atomic_fetch_add(&metrics(x)->requests, 1);
+    atomic_fetch_add(&proxy_metrics_of(x)->active, 1);
+    atomic_fetch_add(&proxy_metrics_of(x)->requests, 1);
     return x;
 }
 
@@ -620,11 +462,11 @@ static int send_up(struct proxy_exchange *x, const struct proxy_target *t,
                                   .waits = r->framing == HTTP_LENGTH,
                                   .is_named = t->route->is_named,
                                   .ctx = x,
-                                  .head = on_head,
-                                  .data = on_data,
+                                  .head = proxy_answer_head,
+                                  .data = proxy_answer_data,
                                   .body = on_body,
                                   .rewind = on_rewind,
-                                  .end = on_end };
+                                  .end = proxy_answer_end };
     int rc;
 
     u.field_count = proxy_fields_up(r, fields, &made);
@@ -647,7 +489,8 @@ static int announce(struct proxy_client *c, const struct proxy_target *t,
                           query ? (size_t)(query - t->rest.p) : t->rest.n };
     struct err err;
     int rc = recorder_begin(c->worker->proxy->recorder, clock_wall_us(),
-                            slice_of(t->route->name), path, id, &err);
+                            slice_of(t->route ? t->route->name : NULL), path,
+                            id, &err);
 
     if (rc == ERR_BUSY) {
         c->worker->blocked += !c->blocked;
@@ -658,17 +501,83 @@ static int announce(struct proxy_client *c, const struct proxy_target *t,
     return rc;
 }
 
-bool proxy_exchange_begin(struct proxy_client *c)
+static bool go_up(struct proxy_exchange *x, const struct proxy_target *t)
+{
+    struct err err;
+
+    x->stage = STAGE_UPSTREAM;
+    return send_up(x, t, &err) < 0 ? fail_up(x, &err) : true;
+}
+
+bool proxy_exchange_pass(struct proxy_exchange *x)
+{
+    struct proxy_target t;
+    struct err err;
+    int rc = proxy_local_target(x, &t, &err);
+
+    if (rc < 0 && is_too_long(x, x->request.len))
+        proxy_exchange_refuse(x, 413, "too_large",
+                              "the body is longer than is allowed");
+    else if (rc < 0)
+        proxy_exchange_refuse(x, 404, "no_route", err.msg);
+    if (rc < 0 || !go_up(x, &t))
+        return false;
+    return x->body_whole || x->request.len > AT_ONCE_MAX
+               ? proxy_exchange_send(x)
+               : true;
+}
+
+/* The handler looks at it before anything goes anywhere. */
+static bool hold(struct proxy_exchange *x, bool aside, struct slice head)
+{
+    const struct http_request *r = &x->worker->request;
+
+    x->stage = STAGE_HELD;
+    x->aside = aside;
+    buf_add_slice(&x->head, head);
+    if (aside && r->expect_continue && !x->body_whole)
+        x->keep_alive = false; /* no body comes after a refusal */
+    else if (r->expect_continue && !x->body_whole)
+        buf_str(&x->client->out, "HTTP/1.1 100 Continue\r\n\r\n");
+    return aside || x->body_whole ? proxy_local_take(x) : true;
+}
+
+/* Who answers: PROXY_PASS an upstream, which there must be. */
+static bool choose(struct proxy_client *c, const struct proxy_target *t,
+                   const char *token, enum proxy_take *out)
+{
+    const struct http_request *r = &c->worker->request;
+    const struct proxy_local *l = c->worker->proxy->local;
+
+    bool fits = !l || !l->body_max || r->framing != HTTP_LENGTH ||
+                r->length <= l->body_max;
+
+    *out = proxy_local_choose(c, t, token);
+    if (*out == PROXY_BODY && !fits && t->route)
+        *out = PROXY_PASS;
+    if (*out == PROXY_BODY && !fits)
+        proxy_client_refuse(c, 413, "too_large",
+                            "the body is longer than is allowed", true);
+    else if (*out == PROXY_PASS && !t->route)
+        proxy_client_refuse(c, 404, "no_route",
+                            "nothing is served under this path", true);
+    else
+        return true;
+    return false;
+}
+
+bool proxy_exchange_begin(struct proxy_client *c, size_t head)
 {
     struct proxy_config *config = proxy_config_hold(c->worker->proxy);
     const struct http_request *r = &c->worker->request;
-    char id[RECORDER_ID_CHARS + 1];
+    char id[RECORDER_ID_CHARS + 1] = "";
     struct proxy_exchange *x;
     struct proxy_target t;
+    enum proxy_take take;
     const char *token;
-    struct err err;
 
-    if (!may_pass(c, config, &t, &token) || announce(c, &t, id) < 0) {
+    if (!may_pass(c, config, &t, &token) || !choose(c, &t, token, &take) ||
+        (take != PROXY_ASIDE && announce(c, &t, id) < 0)) {
         proxy_config_drop(config);
         return false;
     }
@@ -677,10 +586,14 @@ bool proxy_exchange_begin(struct proxy_client *c)
     memcpy(x->id, id, sizeof(id));
     x->no_bodies = config->o.may_skip_log && http_get(r, "x-slm-no-log").n;
     proxy_facts_request(x, r, &t, c->peer, token);
+    x->token = token;
     c->exchange = x;
     c->phase = PHASE_BUSY;
-    if (send_up(x, &t, &err) < 0)
-        return fail_up(x, &err);
+    if (take != PROXY_PASS)
+        return hold(x, take == PROXY_ASIDE,
+                    (struct slice){ c->in.data + c->taken, head });
+    if (!go_up(x, &t))
+        return false;
     if (r->expect_continue && !x->body_whole)
         buf_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
     return true;

@@ -337,7 +337,8 @@ void proxy_facts_request(struct proxy_exchange *x, const struct http_request *r,
     struct proxy_text in_query;
     char address[64];
 
-    proxy_set_text(x, TEXT_UPSTREAM, slice_of(t->route->name));
+    proxy_set_text(x, TEXT_UPSTREAM,
+                   slice_of(t->route ? t->route->name : NULL));
     proxy_set_text(x, TEXT_METHOD, r->method);
     set_target(x, t->rest);
     proxy_set_text(x, TEXT_REQUEST_TYPE, clipped(http_get(r, "content-type")));

@@ -3,6 +3,7 @@
 #ifndef PROXY_PRIVATE_H
 #define PROXY_PRIVATE_H
 
+#include "base/clock.h"
 #include "proxy/proxy.h"
 
 #include <pthread.h>
@@ -49,7 +50,9 @@ struct proxy_config {
     struct http_networks *trusted;
     char **keep_fields;
     size_t keep_field_count;
-    struct proxy_tokens *tokens;          /* NULL: open to all */
+    struct proxy_tokens *tokens; /* NULL: open to all */
+    char **hosts;                /* that Host may name on loopback listeners */
+    size_t host_count;
     struct crypto_key keys[FINGERPRINTS]; /* derived, one for each kind */
 };
 MUST_CHECK int proxy_config_new(const struct proxy_options *o,
@@ -62,9 +65,12 @@ MUST_CHECK int proxy_tokens_read(const char *path, struct proxy_tokens **out,
                                  struct err *err);
 void proxy_tokens_free(struct proxy_tokens *t); /* NULL is fine */
 /* Name of the token that the request carries (X-SLM-Token, else a bearer of
- * Proxy-Authorization) if it has the scope; NULL: none. */
+ * Proxy-Authorization) if it has the scope; NULL: none. as_key: nothing goes
+ * upstream, so that what clients send as their key (a bearer of Authorization,
+ * x-api-key) is a token of ours. */
 const char *proxy_tokens_find(const struct proxy_tokens *t,
-                              const struct http_request *r, const char *scope);
+                              const struct http_request *r, const char *scope,
+                              bool as_key);
 
 /* Counters of the whole proxy; workers add, the admin listener reads. */
 #define PROXY_BUCKETS 14
@@ -91,7 +97,7 @@ struct proxy_watch { /* what an epoll event points to */
 struct proxy_listener {
     struct proxy_watch watch;
     int fd;
-    bool is_unix, is_admin, is_inherited;
+    bool is_unix, is_admin, is_inherited, is_loopback;
     char *address; /* as bound */
     char *path;    /* of a unix socket that was made here */
 };
@@ -113,6 +119,14 @@ enum {
     TEXTS,
 };
 
+/* Where a request is that a local handler wants to see. */
+enum proxy_stage {
+    STAGE_UPSTREAM, /* it does not, or has passed it on */
+    STAGE_HELD,     /* its body comes */
+    STAGE_OPEN,     /* it has a reply */
+    STAGE_DRAINED,  /* answered while its body still came */
+};
+
 /* A request on its way. It outlives its client where the answer is drained or
  * the recorder is waited for. */
 struct proxy_exchange {
@@ -120,6 +134,12 @@ struct proxy_exchange {
     struct proxy_client *client; /* NULL: gone */
     struct proxy_config *config;
     struct upstream_transfer *transfer; /* NULL: ended */
+    struct proxy_reply *reply; /* of a local handler; NULL: none is open */
+    enum proxy_stage stage;
+    bool aside;    /* beside the log, without its body */
+    bool was_seen; /* by take */
+    const char *token;
+    struct buf head; /* the request's, for later readers */
     struct proxy_exchange *next, *previous;
     char id[RECORDER_ID_CHARS + 1];
     struct buf texts;
@@ -170,16 +190,19 @@ struct proxy_client {
     bool dirty, close_after, blocked, eof;
 };
 
-/* What other threads give: exchanges that are recorded, connections. */
+/* What other threads give, in order: exchanges that are recorded, replies
+ * that have more to say; and connections. */
+struct proxy_item {
+    struct proxy_exchange *exchange; /* NULL: a reply */
+    struct proxy_reply *reply;
+    bool kept;
+};
 struct proxy_inbox {
     struct proxy_watch watch;
     pthread_mutex_t lock;
-    int fd; /* eventfd */
-    struct {
-        struct proxy_exchange *exchange;
-        bool kept;
-    } * items;
-    size_t count, cap;
+    int fd;                           /* eventfd */
+    struct proxy_item *items, *taken; /* taken: those that are dealt with */
+    size_t count, cap, taken_cap;
     struct proxy_client *newcomers; /* by next_dirty */
     bool closed;                    /* nobody is served here any more */
 };
@@ -207,6 +230,8 @@ struct proxy_worker {
 
 struct proxy {
     struct recorder *recorder;
+    const struct proxy_local *local; /* NULL: all goes upstream */
+    atomic_size_t replies;           /* that have not ended */
     struct proxy_listener *listeners;
     size_t listener_count;
     struct proxy_worker *workers;
@@ -252,9 +277,46 @@ void proxy_client_refuse(struct proxy_client *c, int status, const char *type,
 /* It stops, and idle connections have had their moment. */
 bool proxy_is_quiet(struct proxy *p, int64_t now_ns);
 
-/* proxy_exchange.c: the request w->request of c. False: it was refused, and
- * answered; or must wait (c->blocked). */
-bool proxy_exchange_begin(struct proxy_client *c);
+static inline struct proxy_metrics *
+proxy_metrics_of(const struct proxy_exchange *x)
+{
+    return &x->worker->proxy->metrics;
+}
+
+static inline int64_t proxy_exchange_us(const struct proxy_exchange *x)
+{
+    return (clock_mono_ns() - x->begin_ns) / 1000;
+}
+
+/* The end of the answer waits for the recorder. */
+static inline bool proxy_withholds(const struct proxy_exchange *x)
+{
+    return x->config->o.sync && !x->aside;
+}
+
+/* proxy_answer.c: callbacks of an upstream; ctx is the exchange. */
+void proxy_answer_head(void *ctx, int status, const struct http_field *fields,
+                       size_t count, enum http_framing framing,
+                       uint64_t length);
+bool proxy_answer_data(void *ctx, struct slice bytes);
+/* The same, however much the client has not read; what is behind the last. */
+void proxy_answer_add(struct proxy_exchange *x, struct slice bytes);
+void proxy_answer_last(struct proxy_exchange *x);
+void proxy_answer_end(void *ctx, enum upstream_result result,
+                      const struct upstream_times *times, const char *why);
+
+/* proxy_exchange.c: add to a copy, within this exchange's and everyone's
+ * limit. */
+MUST_CHECK bool proxy_exchange_capture(struct proxy_exchange *x,
+                                       struct buf *copy, struct slice bytes);
+/* Nothing more comes: count, record, let the client go on. */
+void proxy_exchange_finish(struct proxy_exchange *x, enum wire_end end);
+
+/* The request w->request of c, whose head has so many bytes. False: it was
+ * refused, and answered; or must wait (c->blocked). */
+bool proxy_exchange_begin(struct proxy_client *c, size_t head);
+/* What was held back goes upstream. False: that was refused, and answered. */
+bool proxy_exchange_pass(struct proxy_exchange *x);
 /* Bytes of the request's body that c has read. False: they are no body, and
  * that was answered. */
 bool proxy_exchange_feed(struct proxy_exchange *x);
@@ -270,6 +332,29 @@ void proxy_exchange_leave(struct proxy_exchange *x);   /* the client is gone */
 void proxy_exchange_recorded(struct proxy_exchange *x, bool kept);
 void proxy_exchange_free(struct proxy_exchange *x);
 void proxy_exchange_abort(struct proxy_exchange *x, enum wire_end end);
+
+/* proxy_local.c: what the handler says of a request whose head is whole. */
+enum proxy_take proxy_local_choose(struct proxy_client *c,
+                                   const struct proxy_target *t,
+                                   const char *token);
+/* The body is whole, or is not waited for. False: refused, and answered. */
+bool proxy_local_take(struct proxy_exchange *x);
+/* The handler is told that nothing of its reply is wanted; what it still says
+ * goes nowhere. detach: the exchange does not wait for its end, either. */
+void proxy_local_gone(struct proxy_exchange *x, bool detach);
+void proxy_local_drained(struct proxy_exchange *x);
+/* The exchange's answer, before it is recorded. */
+void proxy_local_answered(struct proxy_exchange *x);
+/* More of a reply has come. */
+void proxy_local_deliver(struct proxy_reply *r);
+/* The head that was kept, as w->request, and where it is to go. */
+MUST_CHECK int proxy_local_target(struct proxy_exchange *x,
+                                  struct proxy_target *t, struct err *err);
+
+/* proxy_host.c: whether Host names this machine, or one that is allowed, where
+ * that matters. */
+bool proxy_host_fits(const struct proxy_client *c);
+bool proxy_host_is_loopback(struct slice address);
 
 /* proxy_route.c */
 /* ERR_NOTFOUND: none is meant; ERR_FORMAT: a path that climbs. */

@@ -3,8 +3,8 @@
  *
  * A file of lines "HASH NAME [SCOPE,...]": the SHA-256 of a token in 64
  * hexadecimal digits, a name for its client, and what it may do ("proxy",
- * "admin"; "proxy" if nothing is said). Only hashes are ever here; they are
- * compared in constant time, all of them.
+ * "admin", "models", "content"; "proxy" if nothing is said). Only hashes are
+ * ever here; they are compared in constant time, all of them.
  */
 #include "proxy/proxy_private.h"
 
@@ -44,11 +44,18 @@ static struct slice word(struct slice *rest)
 
 static bool are_scopes(struct slice list)
 {
+    static const char *const scopes[] = { "proxy", "admin", "models",
+                                          "content" };
     struct slice e;
 
-    while (http_list_next(&list, &e))
-        if (!slice_is(e, "proxy") && !slice_is(e, "admin"))
+    while (http_list_next(&list, &e)) {
+        size_t i = 0;
+
+        while (i < 4 && !slice_is(e, scopes[i]))
+            i++;
+        if (i == 4)
             return false;
+    }
     return true;
 }
 
@@ -87,7 +94,7 @@ int proxy_tokens_read(const char *path, struct proxy_tokens **out,
         if (take_line(t, (struct slice){ b.data + i, n }) < 0)
             rc = err_set(err, ERR_FORMAT,
                          "%s:%zu: give a SHA-256 in hexadecimal, a name, and "
-                         "maybe proxy,admin",
+                         "maybe proxy,admin,models,content",
                          path, number);
         i += n + 1;
     }
@@ -111,23 +118,34 @@ void proxy_tokens_free(struct proxy_tokens *t)
     free(t);
 }
 
-static struct slice token_of(const struct http_request *r)
+static struct slice bearer_of(const struct http_request *r, const char *name)
 {
-    struct slice v = http_get(r, "x-slm-token");
+    struct slice v = http_get(r, name);
 
-    if (v.p)
-        return v;
-    v = http_get(r, "proxy-authorization");
     if (v.n > 7 && !strncasecmp(v.p, "bearer ", 7))
         return (struct slice){ v.p + 7, v.n - 7 };
     return (struct slice){ NULL, 0 };
 }
 
+static struct slice token_of(const struct http_request *r, bool as_key)
+{
+    struct slice v = http_get(r, "x-slm-token");
+
+    if (!v.p)
+        v = bearer_of(r, "proxy-authorization");
+    if (!v.p && as_key)
+        v = bearer_of(r, "authorization");
+    if (!v.p && as_key)
+        v = http_get(r, "x-api-key");
+    return v;
+}
+
 const char *proxy_tokens_find(const struct proxy_tokens *t,
-                              const struct http_request *r, const char *scope)
+                              const struct http_request *r, const char *scope,
+                              bool as_key)
 {
     unsigned char hash[CRYPTO_SHA256_BYTES];
-    struct slice given = token_of(r);
+    struct slice given = token_of(r, as_key);
     const struct token *found = NULL;
     char wanted[32];
 

@@ -112,11 +112,35 @@ static void take_newcomers(struct proxy_worker *w)
     }
 }
 
+static void take_items(struct proxy_worker *w)
+{
+    struct proxy_inbox *in = &w->inbox;
+    struct proxy_item *items;
+    size_t count, cap;
+
+    (void)pthread_mutex_lock(&in->lock);
+    items = in->items;
+    count = in->count;
+    cap = in->cap;
+    in->items = in->taken;
+    in->cap = in->taken_cap;
+    in->count = 0;
+    (void)pthread_mutex_unlock(&in->lock);
+    in->taken = items;
+    in->taken_cap = cap;
+    for (size_t i = 0; i < count; i++)
+        if (items[i].exchange)
+            proxy_exchange_recorded(items[i].exchange, items[i].kept);
+        else
+            proxy_local_deliver(items[i].reply);
+}
+
 void proxy_worker_release(struct proxy_worker *w)
 {
     if (!w->proxy)
         return;
     take_newcomers(w);
+    take_items(w);
     while (w->clients)
         proxy_client_close(w->clients);
     while (w->exchanges)
@@ -133,6 +157,7 @@ void proxy_worker_release(struct proxy_worker *w)
         (void)close(w->inbox.fd);
     (void)pthread_mutex_destroy(&w->inbox.lock);
     free(w->inbox.items);
+    free(w->inbox.taken);
 }
 
 void proxy_worker_wake(struct proxy_worker *w)
@@ -144,25 +169,11 @@ void proxy_worker_wake(struct proxy_worker *w)
 
 static void take_inbox(struct proxy_worker *w)
 {
-    struct proxy_inbox *in = &w->inbox;
     uint64_t n;
 
-    (void)!read(in->fd, &n, sizeof(n));
+    (void)!read(w->inbox.fd, &n, sizeof(n));
     take_newcomers(w);
-    for (;;) {
-        struct proxy_exchange *x;
-        bool kept;
-
-        (void)pthread_mutex_lock(&in->lock);
-        if (!in->count) {
-            (void)pthread_mutex_unlock(&in->lock);
-            return;
-        }
-        x = in->items[--in->count].exchange;
-        kept = in->items[in->count].kept;
-        (void)pthread_mutex_unlock(&in->lock);
-        proxy_exchange_recorded(x, kept);
-    }
+    take_items(w);
 }
 
 static void flush_dirty(struct proxy_worker *w)
@@ -300,6 +311,7 @@ static bool has_ended(struct proxy_worker *w, bool *told)
                 c->exchange = NULL;
                 proxy_client_close(c);
             }
+            proxy_local_gone(x, true);
             proxy_exchange_abort(x, c ? WIRE_END_LOST : WIRE_END_CLIENT);
         }
         /* Those that wait for the recorder are let go. */
