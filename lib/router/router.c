@@ -17,7 +17,7 @@
 
 #define DEFAULT_PERCENT 10
 #define DEFAULT_AUDIT 0.02
-#define DEFAULT_GAP 0.05
+#define DEFAULT_GAP 0.2
 
 const struct router_champion *router_champion_of(const struct router *r,
                                                  int64_t task)

@@ -75,7 +75,7 @@ struct router_options {
                        0: .02 */
     double novelty; /* above it a call is new; TASKS_NOVEL. Of that
                        ROUTER_BY_WORDS where words alone speak for a task */
-    double gap;     /* nearness to the second task below it: abstain; .05 */
+    double gap;     /* nearness to the second task below it: abstain; .2 */
     uint64_t key;   /* of the draws: canary and audit */
 };
 

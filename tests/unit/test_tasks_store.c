@@ -279,6 +279,79 @@ START_TEST(a_damaged_clustering_says_what_to_do)
 }
 END_TEST
 
+/* Two templates without a system prompt, and free questions. */
+static void add_templates(void)
+{
+    static const char *const things[] = { "red", "blue", "tall", "wide",
+                                          "old", "new",  "soft", "hard" };
+
+    for (size_t i = 0; i < 64; i++) {
+        char *one_text = mem_printf(
+            "Please write a short and friendly product description for this "
+            "article of our shop: %s %s chair",
+            things[i % 8], things[i / 8]);
+        char *other_text = mem_printf(
+            "Decide whether the customer below is angry and answer with yes or "
+            "no only: the %s %s thing broke",
+            things[i % 8], things[i / 8]);
+
+        add("", one_text, "{\"content\":\"fine\"}");
+        add("", other_text, "{\"content\":\"yes\"}");
+        free(one_text);
+        free(other_text);
+    }
+}
+
+static struct tasks_near near_of(const struct tasks_index *x, const char *user)
+{
+    char *request = mem_printf("{\"messages\":[{\"role\":\"system\","
+                               "\"content\":\"\"},{\"role\":\"user\","
+                               "\"content\":\"%s\"}]}",
+                               user);
+    struct tasks_prompt p;
+    const struct tasks_prompt *list = &p;
+    struct tasks_near near;
+    int64_t task;
+    float novelty;
+
+    ck_assert_int_eq(tasks_prompt_read(slice_of(request), &p, &err), 0);
+    ck_assert_int_eq(tasks_index_near(x, &p, &near, &err), 0);
+    ck_assert_int_eq(tasks_index_assign(x, &list, 1, &task, &novelty, &err), 0);
+    ck_assert_int_eq(near.task, task);
+    ck_assert(near.novelty == novelty);
+    tasks_prompt_release(&p);
+    free(request);
+    return near;
+}
+
+START_TEST(nearness_tells_the_second_task)
+{
+    struct tasks_index *x;
+    struct tasks_near shop, angry, both, none;
+
+    add_templates();
+    ck_assert_uint_eq(update(false).tasks, 2);
+    ck_assert_msg(tasks_index_open(s, NULL, &x, &err) == 0, "%s", err.msg);
+    shop = near_of(x, "Please write a short and friendly product description "
+                      "for this article of our shop: old red chair");
+    angry = near_of(x, "Decide whether the customer below is angry and answer "
+                       "with yes or no only: the soft thing broke");
+    ck_assert_int_ne(shop.task, 0);
+    ck_assert_int_eq(shop.second, angry.task);
+    ck_assert_int_eq(angry.second, shop.task);
+    ck_assert(shop.gap > 0.5f && shop.distance < 0.2f);
+    ck_assert(!shop.by_key && !shop.by_words && !shop.by_vector);
+    both = near_of(x, "Please write a short and friendly product description "
+                      "for this article of our shop: chair. Decide whether the "
+                      "customer below is angry and answer with yes or no only: "
+                      "the thing broke");
+    ck_assert_msg(both.gap < 0.2f, "gap %g", (double)both.gap);
+    none = near_of(x, "What is the capital of France?");
+    ck_assert(none.task == 0 || none.novelty > TASKS_NOVEL);
+    tasks_index_close(x);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = tcase_create("tasks_store");
@@ -293,6 +366,7 @@ int main(void)
     tcase_add_test(c, a_fit_that_stopped_between_two_writes_is_done_again);
     tcase_add_test(c, a_router_assigns_with_the_index);
     tcase_add_test(c, a_damaged_clustering_says_what_to_do);
+    tcase_add_test(c, nearness_tells_the_second_task);
     tcase_set_timeout(c, 120);
     return suite_run("tasks_store", c);
 }
