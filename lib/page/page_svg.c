@@ -109,10 +109,10 @@ static bool frame_lines(struct frame *f, const struct page_axes *a,
                         const struct page_series *s, size_t n)
 {
     *f = (struct frame){
-        INFINITY,    -INFINITY,
-        INFINITY,    -INFINITY,
-        MARGIN_LEFT, PAGE_SVG_WIDTH - MARGIN_LEFT - MARGIN_RIGHT,
-        MARGIN_TOP,  HEIGHT - MARGIN_TOP - MARGIN_BOTTOM
+        (double)INFINITY, -(double)INFINITY,
+        (double)INFINITY, -(double)INFINITY,
+        MARGIN_LEFT,      PAGE_SVG_WIDTH - MARGIN_LEFT - MARGIN_RIGHT,
+        MARGIN_TOP,       HEIGHT - MARGIN_TOP - MARGIN_BOTTOM
     };
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < s[i].n; k++) {

@@ -89,16 +89,14 @@ static size_t add_drops(const struct report_state *r, struct page_flow *f)
     double rest = r->calls - in_tasks(r);
     size_t n = 0;
 
-    for (size_t i = 0; i < r->dropped.count && n < 10; i++) {
-        const struct state_count *c = &r->dropped.list[i];
+    for (size_t i = 0; i < r->outside.count && n < 8; i++) {
+        const struct state_count *c = &r->outside.list[i];
 
-        if (strcmp(c->name, "duplicate") == 0 || c->calls > rest)
-            continue;
         f[n++] = (struct page_flow){ "logged", c->name, c->calls };
         rest -= c->calls;
     }
     if (rest >= 1)
-        f[n++] = (struct page_flow){ "logged", "in no task", rest };
+        f[n++] = (struct page_flow){ "logged", "others", rest };
     return n;
 }
 

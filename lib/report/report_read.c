@@ -127,6 +127,13 @@ static int read_all(struct report_state *r, struct store *s,
                          "SELECT coalesce(split, '-'), count(*), NULL, 0 FROM "
                          "example WHERE kept GROUP BY 1 ORDER BY 2 DESC, 1",
                          &r->splits, err);
+    if (rc == ERR_OK)
+        rc = read_counts(
+            s,
+            "SELECT coalesce(e.reason, 'in no task'), count(*), NULL, 0 FROM "
+            "example e LEFT JOIN example d ON d.call = e.duplicate_of WHERE "
+            "e.task IS NULL AND d.task IS NULL GROUP BY 1 ORDER BY 2 DESC, 1",
+            &r->outside, err);
     for (size_t i = 0; rc == ERR_OK && i < r->splits.count; i++)
         r->kept += r->splits.list[i].calls;
     if (rc == ERR_OK)
@@ -196,6 +203,7 @@ void report_state_free(struct report_state *r)
         return;
     counts_release(&r->statuses);
     counts_release(&r->dropped);
+    counts_release(&r->outside);
     counts_release(&r->splits);
     counts_release(&r->decisions);
     counts_release(&r->reasons);

@@ -75,6 +75,7 @@ struct report_state {
     double calls, days;
     double kept, bytes_raw;
     struct state_counts statuses, dropped, splits, decisions, reasons, events;
+    struct state_counts outside; /* examples that are in no task, by reason */
     struct state_task *tasks;
     size_t task_count, task_cap;
     struct state_curve *curves;

@@ -21,15 +21,11 @@ static const char *const hostile[] = {
     "<svg/onload=alert(1)>",
     "<style>@import'http://h.example'</style>",
     "url(http://h.example/x)",
-    "\xE2\x80\xAE"
-    "fdp.exe",
-    "\xE2\x81\xA6"
-    "a"
-    "\xE2\x81\xA9",
+    "\xE2\x80\xAE.exe",
+    "\xE2\x81\xA6 \xE2\x81\xA9",
     "\xC3\x28 \xFF \xED\xA0\x80 \xC0\xBC",
     "a\x01\x1B[31mb\x7F",
-    "\xC2\x9B"
-    "31m",
+    "\xC2\x9B[m",
     "\xEF\xBF\xBE \xF4\x8F\xBF\xBF",
 };
 #define HOSTILE (sizeof(hostile) / sizeof(*hostile))

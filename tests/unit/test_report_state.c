@@ -131,8 +131,7 @@ static const char *const hostile[] = {
     "\" onload=\"x",
     "' onclick='x",
     "&lt;b&gt;",
-    "\xE2\x80\xAE"
-    "evil",
+    "\xE2\x80\xAE vil",
     "a|b`c*d[e](javascript:x)",
 };
 #define HOSTILE (sizeof(hostile) / sizeof(*hostile))
