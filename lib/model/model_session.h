@@ -79,7 +79,8 @@ MUST_CHECK int session_cache_alloc(struct model_session *s, size_t bytes,
                                    size_t slots, struct err *err);
 void session_cache_release(struct model_session *s);
 struct model_cached session_cache_shape(const struct model_session *s);
-/* Zeros: values that are not finite would spoil who comes next. */
+/* Zeros: what is not finite would spoil who comes next, on a device that
+ * multiplies what it masks by zero. */
 void session_cache_clear(struct model_session *s, size_t slot);
 /* A slot for a prompt of n ids, with as many rows of it as can be had: *past.
  * SIZE_MAX: none is free. Copies rows of slots that are needed as they are. */
