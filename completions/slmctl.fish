@@ -223,7 +223,7 @@ complete -c slmctl -n '__slmctl_on eval' -l judge-gate -d 'the judge\'s opinion 
 complete -c slmctl -n '__slmctl_on eval' -l gold -r -F -d 'right answers for extra columns; the gate never sees them'
 complete -c slmctl -n '__slmctl_on eval' -l prices -r -F -d 'prices of hosted models, instead of the shipped ones'
 complete -c slmctl -n '__slmctl_on eval' -l machine-cost -x -d 'what this machine costs an hour'
-complete -c slmctl -n '__slmctl_on eval' -l show -x -d 'disagreements a task to show in the Markdown report'
+complete -c slmctl -n '__slmctl_on eval' -l show -x -d 'disagreements a task to show in Markdown and JSON'
 complete -c slmctl -n '__slmctl_on eval' -l junit -r -F -d 'write the verdicts as JUnit XML'
 complete -c slmctl -n '__slmctl_on eval' -l markdown -r -F -d 'write the report as Markdown'
 complete -c slmctl -n '__slmctl_on eval' -l device -x -d 'where to compute: auto, cpu, cuda or cuda:N'

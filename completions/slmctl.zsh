@@ -232,7 +232,7 @@ _slmctl_eval()
         '--gold=[right answers for extra columns; the gate never sees them]:FILE:_files' \
         '--prices=[prices of hosted models, instead of the shipped ones]:FILE:_files' \
         '--machine-cost=[what this machine costs an hour]:DOLLARS: ' \
-        '--show=[disagreements a task to show in the Markdown report]:N: ' \
+        '--show=[disagreements a task to show in Markdown and JSON]:N: ' \
         '--junit=[write the verdicts as JUnit XML]:FILE:_files' \
         '--markdown=[write the report as Markdown]:FILE:_files' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \

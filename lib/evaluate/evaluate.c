@@ -113,6 +113,8 @@ static void column_clear(struct evaluate_column *c)
     double none = (double)NAN;
 
     c->score = c->macro_f1 = c->valid = c->f1 = c->rouge_l = none;
+    c->chrf = c->length_ratio = c->refused = none;
+    c->call_names = c->call_arguments = none;
     c->loss = c->gold = c->seen = c->unseen = none;
     c->tokens_per_second = c->latency_p50_ms = c->latency_p95_ms = none;
     c->dollars = none;
@@ -156,25 +158,44 @@ static struct score_interval mean_interval(struct mean m)
 static double column_macro_f1(const struct evaluate_result *r,
                               enum evaluate_who who)
 {
-    struct score_labels *l = score_labels_new();
-    double f1;
+    struct score_labels *l = evaluate_labels(r, who);
+    double f1 = score_labels_macro_f1(l);
+
+    score_labels_free(l);
+    return f1;
+}
+
+static void column_more(struct evaluate_result *r, enum evaluate_who who)
+{
+    struct evaluate_column *c = &r->columns[who];
+    struct mean chrf = { 0 }, length = { 0 }, name = { 0 }, arguments = { 0 };
+    struct mean refused = { 0 };
 
     for (size_t i = 0; i < r->count; i++) {
         const struct evaluate_item *it = &r->items[i];
-        struct buf a = { 0 }, b = { 0 };
-        const struct buf *got =
-            who == EVALUATE_LLM ? &it->logged : &it->answers[who];
+        const struct score *s = &it->scores[who];
+        struct score_pair pair = {
+            .reference =
+                buf_slice(it->reference.len ? &it->reference : &it->logged),
+            .answer = buf_slice(who == EVALUATE_LLM ? &it->logged
+                                                    : &it->answers[who]),
+        };
+        struct score_more more;
 
-        score_content(
-            buf_slice(it->reference.len ? &it->reference : &it->logged), &a);
-        score_content(buf_slice(got), &b);
-        score_labels_add(l, buf_slice(&a), buf_slice(&b));
-        buf_release(&a);
-        buf_release(&b);
+        if (isnan(s->value))
+            continue;
+        score_more(&pair, s, &more);
+        mean_add_calls(&chrf, more.chrf, it->calls);
+        mean_add_calls(&length, more.length_ratio, it->calls);
+        mean_add_calls(&name, more.name, it->calls);
+        mean_add_calls(&arguments, more.arguments, it->calls);
+        mean_add_calls(&refused, more.refused, it->calls);
     }
-    f1 = score_labels_macro_f1(l);
-    score_labels_free(l);
-    return f1;
+    c->chrf = mean_value(chrf);
+    c->length_ratio = mean_value(length);
+    c->call_names = mean_value(name);
+    c->call_arguments = mean_value(arguments);
+    c->refused = mean_value(refused);
 }
 
 static void column_sum(struct evaluate_result *r, enum evaluate_who who)
@@ -209,6 +230,7 @@ static void column_sum(struct evaluate_result *r, enum evaluate_who who)
         return; /* the rest would compare the log with itself */
     c->f1 = mean_value(f1);
     c->rouge_l = mean_value(rouge);
+    column_more(r, who);
     if (r->kind == SCORE_LABEL)
         c->macro_f1 = column_macro_f1(r, who);
 }

@@ -105,6 +105,8 @@ struct evaluate_column {
     double score; /* mean of the primary metric */
     struct score_interval interval;
     double macro_f1, valid, f1, rouge_l;
+    /* Beside the primary metric; see struct score_more. */
+    double chrf, length_ratio, call_names, call_arguments, refused;
     double loss; /* nats per token of the logged answers */
     double gold; /* mean of the primary metric against the gold answers */
     struct score_interval gold_interval;
@@ -167,6 +169,8 @@ struct evaluate_result {
     size_t by_text;        /* SQL items that could not be executed */
     size_t gold_count;     /* items with a gold answer */
     size_t repeated;       /* inputs that the LLM answered more than once */
+    size_t retried_inputs; /* of these, again within a minute in one
+                            * conversation: awkward ones, more often than not */
     double self_agreement; /* over those; 1 if there are none */
     struct score_interval self_interval;
     int64_t model;         /* id; 0: not registered */
@@ -210,6 +214,15 @@ MUST_CHECK int evaluate_task(struct store *s, int64_t task,
                              const struct evaluate_options *opt,
                              struct evaluate_result *out, struct err *err);
 void evaluate_result_release(struct evaluate_result *r);
+/* Items on which the tuned model disagrees with its reference, those that tell
+ * most first, at most n: one of each reason in turn, the frequent ones first,
+ * and of one reason those that are furthest apart. Indices into r->items;
+ * returns the count. */
+size_t evaluate_telling(const struct evaluate_result *r, size_t *out, size_t n);
+/* The labels of one side's answers beside the references; the caller frees
+ * them. */
+struct score_labels *evaluate_labels(const struct evaluate_result *r,
+                                     enum evaluate_who who);
 /* Into tables evaluation and evaluation_item; detail: JSON for others. */
 MUST_CHECK int evaluate_save(struct store *s, const struct evaluate_result *r,
                              struct slice detail, struct err *err);

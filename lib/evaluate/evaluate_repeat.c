@@ -25,6 +25,15 @@
     "NULL) AND e.answer IS NOT NULL AND (e.kept OR e.reason IN ('duplicate', " \
     "'contradictory')) ORDER BY e.input, 3 DESC, e.id"
 
+/* Of these inputs, those that one conversation gave again within a minute. */
+#define SELECT_RETRIED                                                         \
+    "SELECT count(DISTINCT input) FROM (SELECT e.input, l.time - lag(l.time) " \
+    "OVER (PARTITION BY e.input, e.groups ORDER BY l.time) AS gap FROM "       \
+    "example e JOIN logged l ON l.id = e.call WHERE e.input IN (SELECT input " \
+    "FROM example WHERE kept AND task = ?1 AND input IS NOT NULL) AND "        \
+    "e.groups IS NOT NULL AND e.answer IS NOT NULL AND (e.kept OR e.reason "   \
+    "IN ('duplicate', 'contradictory'))) WHERE gap <= 60000000"
+
 struct answer {
     struct buf hash;
     struct store_body request;
@@ -154,6 +163,22 @@ static int repeats_walk(struct repeats *w, struct sql_stmt *q, struct group *g,
     return rc < 0 ? rc : group_end(w, g, err);
 }
 
+static int retried_count(struct store *s, struct evaluate_result *r,
+                         struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s), SELECT_RETRIED, &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, r->task);
+    rc = sql_step(q, err);
+    if (rc == 1)
+        r->retried_inputs = (size_t)sql_int(q, 0);
+    sql_reset(q);
+    return rc < 0 ? rc : ERR_OK;
+}
+
 int evaluate_self_agreement(struct store *s, uint64_t seed,
                             struct evaluate_result *r, struct err *err)
 {
@@ -169,6 +194,8 @@ int evaluate_self_agreement(struct store *s, uint64_t seed,
     group_reset(g);
     buf_release(&g->input);
     free(g);
+    if (rc == ERR_OK && w.self.inputs > 0)
+        rc = retried_count(s, r, err);
     r->repeated = w.self.inputs;
     r->self_agreement = score_self_mean(&w.self);
     r->self_interval = score_self_interval(&w.self, SCORE_LEVEL);

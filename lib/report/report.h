@@ -25,6 +25,8 @@ struct report_untested {
     bool failed;
 };
 
+#define REPORT_MISTAKEN 10 /* pairs of labels that are shown */
+
 struct report_eval {
     const struct evaluate_result *list;
     size_t count;

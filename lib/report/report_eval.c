@@ -7,8 +7,10 @@
 #include "report/report.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum score_verdict report_verdict(const struct report_eval *e)
@@ -61,6 +63,11 @@ static void put_column(struct json_writer *w, const char *key,
     put_number(w, "valid", c->valid);
     put_number(w, "f1", c->f1);
     put_number(w, "rouge_l", c->rouge_l);
+    put_number(w, "chrf", c->chrf);
+    put_number(w, "length_ratio", c->length_ratio);
+    put_number(w, "call_names", c->call_names);
+    put_number(w, "call_arguments", c->call_arguments);
+    put_number(w, "refused", c->refused);
     put_number(w, "loss", c->loss);
     if (gold_count > 0) {
         put_number(w, "gold", c->gold);
@@ -159,6 +166,7 @@ static void put_reference(struct json_writer *w,
     json_put_int(w, "repeated_inputs", (int64_t)r->repeated);
     json_put_double(w, "self_agreement", r->self_agreement);
     put_interval(w, "self_interval", r->self_interval);
+    json_put_int(w, "retried_inputs", (int64_t)r->retried_inputs);
     if (r->kind == SCORE_SQL)
         json_put_int(w, "compared_as_text", (int64_t)r->by_text);
     json_end_object(w);
@@ -226,6 +234,52 @@ void report_eval_task(struct json_writer *w, const char *key,
     json_end_object(w);
 }
 
+/* With texts of the log, and therefore not in what is stored. */
+static void put_disagreements(struct json_writer *w,
+                              const struct evaluate_result *r, size_t show)
+{
+    size_t *list = mem_array(show + 1, sizeof(*list));
+    size_t n = evaluate_telling(r, list, show);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct evaluate_item *it = &r->items[list[i]];
+        const struct buf *answer = &it->answers[EVALUATE_TUNED];
+
+        json_begin_object(w, NULL);
+        json_put_string(w, "task", r->task_name);
+        json_put_int(w, "example", it->example);
+        json_put_double(w, "score", it->scores[EVALUATE_TUNED].value);
+        json_put_string(w, "reason", it->scores[EVALUATE_TUNED].reason);
+        json_put_slice(
+            w, "reference",
+            buf_slice(it->reference.len ? &it->reference : &it->logged));
+        json_put_slice(w, "answer", buf_slice(answer));
+        json_end_object(w);
+    }
+    free(list);
+}
+
+static void put_mistaken(struct json_writer *w, const struct evaluate_result *r)
+{
+    struct score_confusion pairs[REPORT_MISTAKEN];
+    struct score_labels *l;
+    size_t n;
+
+    if (r->kind != SCORE_LABEL)
+        return;
+    l = evaluate_labels(r, EVALUATE_TUNED);
+    n = score_labels_pairs(l, pairs, REPORT_MISTAKEN);
+    for (size_t i = 0; i < n; i++) {
+        json_begin_object(w, NULL);
+        json_put_string(w, "task", r->task_name);
+        json_put_slice(w, "reference", pairs[i].reference);
+        json_put_slice(w, "answer", pairs[i].answer);
+        json_put_int(w, "count", (int64_t)pairs[i].count);
+        json_end_object(w);
+    }
+    score_labels_free(l);
+}
+
 void report_eval_json(const struct report_eval *e, struct buf *out)
 {
     struct json_writer w;
@@ -238,6 +292,14 @@ void report_eval_json(const struct report_eval *e, struct buf *out)
     json_begin_array(&w, "tasks");
     for (size_t i = 0; i < e->count; i++)
         report_eval_task(&w, NULL, &e->list[i], e->margin);
+    json_end_array(&w);
+    json_begin_array(&w, "disagreements");
+    for (size_t i = 0; i < e->count; i++)
+        put_disagreements(&w, &e->list[i], e->show);
+    json_end_array(&w);
+    json_begin_array(&w, "mistaken_labels");
+    for (size_t i = 0; i < e->count; i++)
+        put_mistaken(&w, &e->list[i]);
     json_end_array(&w);
     json_begin_array(&w, "untested");
     for (size_t i = 0; i < e->untested_count; i++) {
@@ -286,6 +348,17 @@ static void note_reference(const struct evaluate_result *r, struct buf *out)
                    "%s: %zu queries could not be executed and were compared "
                    "as text.\n",
                    r->task_name, r->by_text);
+}
+
+/* Repeats that are retries are of awkward inputs. */
+static void note_retries(const struct evaluate_result *r, struct buf *out)
+{
+    if (r->repeated > 0 && r->retried_inputs > 0)
+        buf_printf(out,
+                   "%s: %zu of the repeated inputs came again within a minute "
+                   "of one conversation, as retries do; the rest stand on "
+                   "their own.\n",
+                   r->task_name, r->retried_inputs);
 }
 
 static void note_gate(const struct evaluate_result *r, struct buf *out)
@@ -339,6 +412,12 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
                    "%s: how %s template writes tool calls is not known: "
                    "answers to requests with tools were free.\n",
                    r->task_name, r->unknown_call);
+}
+
+static void note_verdict(const struct evaluate_result *r, struct buf *out)
+{
+    const struct score_gate *g = &r->gate;
+
     for (size_t i = 1; i < g->condition_count; i++) {
         buf_printf(out, "%s: ", r->task_name);
         report_condition(out, &g->condition[i]);
@@ -407,7 +486,9 @@ void report_eval_notes(const struct report_eval *e, struct buf *out)
                100 * SCORE_LEVEL, 100 * e->margin);
     for (size_t i = 0; i < e->count; i++) {
         note_reference(&e->list[i], out);
+        note_retries(&e->list[i], out);
         note_gate(&e->list[i], out);
+        note_verdict(&e->list[i], out);
         note_judge(&e->list[i], out);
         note_reuse(&e->list[i], out);
         if (i == 0 || e->list[i].price != e->list[i - 1].price)

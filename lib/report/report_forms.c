@@ -6,7 +6,10 @@
  */
 #include "report/report.h"
 
+#include "base/mem.h"
+
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void gate_line(struct buf *out, const struct evaluate_result *r,
@@ -101,6 +104,8 @@ static void markdown_row(struct buf *out, const struct evaluate_result *r)
     buf_printf(out, " | %s | %zu | ", score_metric_name(r->kind), r->count);
     for (int k = 0; k < EVALUATE_WHOS; k++)
         cell_rate(out, r->columns[k].score, r->columns[k].interval);
+    cell_rate(out, r->repeated > 0 ? r->self_agreement : (double)NAN,
+              r->self_interval);
     buf_printf(out, "%+.1f [%+.1f, %+.1f] | **%s** |\n",
                100 * r->gate.difference, 100 * r->gate.interval.low,
                100 * r->gate.interval.high,
@@ -155,6 +160,30 @@ static void markdown_speed(struct buf *out, const struct report_eval *e)
         }
 }
 
+static void markdown_more(struct buf *out, const struct report_eval *e)
+{
+    buf_str(out, "\n| task | side | names of calls % | arguments % | chrF % | "
+                 "length | refused % |\n|---|---|---:|---:|---:|---:|---:|\n");
+    for (size_t i = 0; i < e->count; i++)
+        for (int k = 0; k < EVALUATE_WHOS; k++) {
+            const struct evaluate_column *c = &e->list[i].columns[k];
+
+            if (!c->present || isnan(c->refused))
+                continue;
+            buf_str(out, "| ");
+            report_markdown_cell(out, slice_of(e->list[i].task_name), 80);
+            buf_str(out, " | ");
+            report_markdown_cell(out, slice_of(c->name), 80);
+            buf_str(out, " | ");
+            cell_number(out, 100 * c->call_names, 1);
+            cell_number(out, 100 * c->call_arguments, 1);
+            cell_number(out, 100 * c->chrf, 1);
+            cell_number(out, c->length_ratio, 2);
+            report_number(out, 100 * c->refused, 1);
+            buf_str(out, " |\n");
+        }
+}
+
 static void markdown_answer(struct buf *out, const char *what,
                             struct slice message)
 {
@@ -171,26 +200,52 @@ static void markdown_answer(struct buf *out, const char *what,
 static void markdown_disagreements(struct buf *out,
                                    const struct evaluate_result *r, size_t show)
 {
-    size_t shown = 0;
+    size_t *list = mem_array(show + 1, sizeof(*list));
+    size_t n = evaluate_telling(r, list, show);
 
-    for (size_t i = 0; i < r->count && shown < show; i++) {
-        const struct evaluate_item *it = &r->items[i];
-        const struct score *s = &it->scores[EVALUATE_TUNED];
+    if (n > 0) {
+        buf_str(out, "\nDisagreements of ");
+        report_markdown_cell(out, slice_of(r->task_name), 80);
+        buf_str(out, ":\n\n");
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct evaluate_item *it = &r->items[list[i]];
 
-        if (isnan(s->value) || s->value >= 1)
-            continue;
-        if (shown++ == 0) {
-            buf_str(out, "\nDisagreements of ");
-            report_markdown_cell(out, slice_of(r->task_name), 80);
-            buf_str(out, ":\n\n");
-        }
         buf_printf(out, "- example %lld: %s\n", (long long)it->example,
-                   s->reason);
+                   it->scores[EVALUATE_TUNED].reason);
         markdown_answer(
             out, "reference",
             buf_slice(it->reference.len ? &it->reference : &it->logged));
         markdown_answer(out, "answer", buf_slice(&it->answers[EVALUATE_TUNED]));
     }
+    free(list);
+}
+
+/* The labels that are mistaken for each other most. */
+static void markdown_confusion(struct buf *out, const struct evaluate_result *r)
+{
+    struct score_confusion pairs[REPORT_MISTAKEN];
+    struct score_labels *l;
+    size_t n;
+
+    if (r->kind != SCORE_LABEL)
+        return;
+    l = evaluate_labels(r, EVALUATE_TUNED);
+    n = score_labels_pairs(l, pairs, REPORT_MISTAKEN);
+    if (n > 0) {
+        buf_str(out, "\nLabels of ");
+        report_markdown_cell(out, slice_of(r->task_name), 80);
+        buf_str(out, " that were mistaken:\n\n"
+                     "| reference | answer | times |\n|---|---|---:|\n");
+    }
+    for (size_t i = 0; i < n; i++) {
+        buf_str(out, "| ");
+        report_markdown_cell(out, pairs[i].reference, 80);
+        buf_str(out, " | ");
+        report_markdown_cell(out, pairs[i].answer, 80);
+        buf_printf(out, " | %zu |\n", pairs[i].count);
+    }
+    score_labels_free(l);
 }
 
 /* The notes as a list, each line escaped. */
@@ -219,8 +274,9 @@ void report_eval_markdown(const struct report_eval *e, struct buf *out)
 
     buf_printf(out, "## slmctl eval: %s\n\n",
                score_verdict_name(report_verdict(e)));
-    buf_str(out, "| task | metric | items | base | tuned | LLM | difference | "
-                 "verdict |\n|---|---|---:|---:|---:|---:|---:|---|\n");
+    buf_str(out, "| task | metric | items | base | tuned | LLM | ceiling | "
+                 "difference | verdict |\n"
+                 "|---|---|---:|---:|---:|---:|---:|---:|---|\n");
     for (size_t i = 0; i < e->count; i++) {
         markdown_row(out, &e->list[i]);
         gold = gold || e->list[i].gold_count > 0;
@@ -228,7 +284,10 @@ void report_eval_markdown(const struct report_eval *e, struct buf *out)
     if (gold)
         markdown_gold(out, e);
     markdown_speed(out, e);
-    for (size_t i = 0; i < e->count; i++)
+    markdown_more(out, e);
+    for (size_t i = 0; i < e->count; i++) {
+        markdown_confusion(out, &e->list[i]);
         markdown_disagreements(out, &e->list[i], e->show);
+    }
     markdown_notes(out, e);
 }

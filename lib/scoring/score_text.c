@@ -72,6 +72,7 @@ struct score_labels {
     struct map *names; /* to an index of tally */
     struct score_tally *tally;
     size_t cap;
+    struct map *wrong; /* two indices, to how often */
 };
 
 struct score_labels *score_labels_new(void)
@@ -79,6 +80,7 @@ struct score_labels *score_labels_new(void)
     struct score_labels *l = mem_zalloc(sizeof(*l));
 
     l->names = map_new();
+    l->wrong = map_new();
     return l;
 }
 
@@ -112,6 +114,7 @@ void score_labels_add(struct score_labels *l, struct slice reference,
     } else {
         l->tally[r].fn++;
         l->tally[a].fp++;
+        ++*map_put(l->wrong, (size_t[2]){ r, a }, 2 * sizeof(size_t), NULL);
     }
 }
 
@@ -128,11 +131,45 @@ double score_labels_macro_f1(const struct score_labels *l)
     return n > 0 ? sum / (double)n : (double)NAN;
 }
 
+static int by_count(const void *a, const void *b)
+{
+    const struct score_confusion *x = a, *y = b;
+    int order;
+
+    if (x->count != y->count)
+        return x->count > y->count ? -1 : 1;
+    order = slice_cmp(x->reference, y->reference);
+    return order ? order : slice_cmp(x->answer, y->answer);
+}
+
+size_t score_labels_pairs(const struct score_labels *l,
+                          struct score_confusion *out, size_t cap)
+{
+    size_t n = map_count(l->wrong);
+    struct score_confusion *all = mem_array(n + 1, sizeof(*all));
+
+    for (size_t i = 0; i < n; i++) {
+        size_t pair[2];
+
+        memcpy(pair, map_key(l->wrong, i).p, sizeof(pair));
+        all[i] = (struct score_confusion){ map_key(l->names, pair[0]),
+                                           map_key(l->names, pair[1]),
+                                           (size_t)*map_value(l->wrong, i) };
+    }
+    qsort(all, n, sizeof(*all), by_count);
+    if (n > cap)
+        n = cap;
+    memcpy(out, all, n * sizeof(*all));
+    free(all);
+    return n;
+}
+
 void score_labels_free(struct score_labels *l)
 {
     if (!l)
         return;
     map_free(l->names);
+    map_free(l->wrong);
     free(l->tally);
     free(l);
 }

@@ -108,6 +108,14 @@ struct score_labels *score_labels_new(void);
 void score_labels_add(struct score_labels *l, struct slice reference,
                       struct slice answer);
 double score_labels_macro_f1(const struct score_labels *l); /* NaN if empty */
+/* Labels that were taken for others, most often first, at most cap; the texts
+ * are borrowed from l. Returns the count. */
+struct score_confusion {
+    struct slice reference, answer; /* as compared */
+    size_t count;
+};
+size_t score_labels_pairs(const struct score_labels *l,
+                          struct score_confusion *out, size_t cap);
 void score_labels_free(struct score_labels *l);
 
 /* Token F1 as SQuAD's: lower case, punctuation and the articles a, an, the
@@ -117,6 +125,25 @@ double score_token_f1(struct slice reference, struct slice answer);
  * lower-case alphanumeric tokens. Texts are cut at SCORE_MAX_TOKENS. */
 double score_rouge_l(struct slice reference, struct slice answer);
 #define SCORE_MAX_TOKENS 4096
+
+/* chrF2 (Popovic 2015, as sacrebleu computes a sentence's): character 1- to
+ * 6-grams without white space, 0..1. Texts are cut at SCORE_MAX_CHARS. */
+double score_chrf(struct slice reference, struct slice answer);
+#define SCORE_MAX_CHARS 20000
+/* Chance that one of k draws from n samples, c of them right, is right: 1 -
+ * C(n-c, k) / C(n, k) (Chen et al. 2021). k <= n. */
+double score_pass_at_k(size_t n, size_t c, size_t k);
+/* What the table shows beside the primary metric, NaN where it does not
+ * apply: texts if the reference made no call, else whether the names of the
+ * calls are the reference's and, if they are, the score of the rest. score:
+ * score_answer's of the same pair. */
+struct score_more {
+    double chrf, length_ratio; /* bytes, answer to reference */
+    double name, arguments;
+    bool refused; /* begins as refusals in English do, the reference not */
+};
+void score_more(const struct score_pair *pair, const struct score *score,
+                struct score_more *out);
 
 /* What the prompt is about: a stable hash of the names in its schema
  * (table(col, ...) lines and CREATE TABLE), else in its lists (lines
