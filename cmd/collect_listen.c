@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "listen_options.h"
 #include "proxy/proxy.h"
 #include "store_opening.h"
 

@@ -5,16 +5,6 @@
 #include "cmd.h"
 #include "store/store.h"
 
-struct listen_values {
-    struct cli_list listen, upstreams, private_names, trusted, keep;
-    const char *admin, *durability, *overload, *abort, *tokens, *proxy,
-        *ca_file;
-    bool http2, proxy_protocol, may_skip_log;
-    int64_t queue, spool, body, capture, connections, commit_ms;
-    double connect_s, first_byte_s, idle_s, grace_s;
-};
-extern struct listen_values listen_values;
-
 /* How --no-encryption and --seal-to have the store opened. */
 MUST_CHECK int collect_access(const struct cli *cli, bool imports,
                               struct store_access *out, struct err *err);
