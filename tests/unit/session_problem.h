@@ -102,7 +102,7 @@ static inline struct model_bank *bank_of(struct model *m, size_t count)
     char *paths[64];
 
     for (size_t i = 0; i < count; i++) {
-        char name[16];
+        char name[32];
 
         (void)snprintf(name, sizeof(name), "a%zu", i);
         paths[i] = adapter_write(name, 100 + i, 1 + (int)(3 * i % 8),
