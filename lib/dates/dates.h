@@ -60,6 +60,8 @@ MUST_CHECK int dates_shift(struct slice value, int days,
                            const struct dates_known *known, struct buf *out,
                            struct err *err);
 
+/* Whether a value under the key (as dates_find has it) is a moment's. */
+bool dates_key_tells(struct slice key);
 /* Learns from value, a date; what is none teaches nothing. */
 void dates_learn(struct dates_known *known, struct slice value);
 /* The same from an age, in digits. */

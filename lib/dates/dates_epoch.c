@@ -39,7 +39,7 @@ static int64_t unit_of(struct slice v, size_t *whole)
     }
 }
 
-static bool names_moment(struct slice key)
+bool dates_key_tells(struct slice key)
 {
     static const char *const words[] = {
         "_date_",     "_dob_",      "_birth_",    "_birthday_",  "_birthdate_",
@@ -57,28 +57,91 @@ static bool names_moment(struct slice key)
     return false;
 }
 
+/* "start", "end": of those moments alone that no telephone number is. */
+static bool bounds_interval(struct slice v, struct slice key)
+{
+    static const char *const words[] = { "_start_",  "_begin_", "_end_",
+                                         "_finish_", "_from_",  "_to_",
+                                         NULL };
+
+    if ((v.n != 10 && v.n != 13) || v.p[0] != '1')
+        return false;
+    for (size_t i = 0; words[i]; i++)
+        if (slice_is(key, words[i]))
+            return true;
+    return false;
+}
+
+/* The day of a birth, not the number of its certificate. */
+static bool names_birth(struct slice key)
+{
+    static const char *const births[] = { "_birth_",     "_dob_",  "_birthday_",
+                                          "_birthdate_", "_born_", NULL };
+    static const char *const ends[] = { "_date_",      "_day_", "_at_",
+                                        "_timestamp_", "_ts_",  "_time_",
+                                        "_epoch_",     "_ms_",  "_seconds_",
+                                        NULL };
+    bool birth = false;
+
+    for (size_t i = 0; births[i]; i++) {
+        size_t n = strlen(births[i]);
+
+        if (key.n >= n && memcmp(key.p + key.n - n, births[i], n) == 0)
+            return true;
+        birth |= memmem(key.p, key.n, births[i], n) != NULL;
+    }
+    for (size_t i = 0; birth && ends[i]; i++) {
+        size_t n = strlen(ends[i]);
+
+        if (key.n >= n && memcmp(key.p + key.n - n, ends[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of widths that only the key of a birth makes moments: seconds of the years
+ * about 1970, and milliseconds before September 2001. 19840723 and 198407231200
+ * are days as they are written. */
+static int64_t loose_unit_of(struct slice v)
+{
+    size_t sign = v.n && v.p[0] == '-', n = ascii_digits(v, sign);
+    bool day = !sign && (n == 8 || n == 12) &&
+               (memcmp(v.p, "18", 2) == 0 || memcmp(v.p, "19", 2) == 0 ||
+                memcmp(v.p, "20", 2) == 0);
+
+    if (sign + n != v.n || v.p[sign] == '0' || day)
+        return 0;
+    if (n == 8 || (sign && n >= 5 && n < 9))
+        return 1;
+    return n == 11 || n == 12 ? 1000 : 0;
+}
+
 bool dates_is_epoch(struct slice text, struct slice key, size_t *start,
                     size_t *end)
 {
     struct slice v = slice_trim(text);
     size_t whole;
 
-    if (v.n < 9 || v.n > 17 + FRACTION_MAX || !unit_of(v, &whole) ||
-        !names_moment(key))
+    if (v.n < 5 || v.n > 17 + FRACTION_MAX)
+        return false;
+    if (unit_of(v, &whole) ? !dates_key_tells(key) && !bounds_interval(v, key)
+                           : !loose_unit_of(v) || !names_birth(key))
         return false;
     *start = (size_t)(v.p - text.p);
     *end = *start + v.n;
     return true;
 }
 
-bool dates_shift_epoch(struct slice value, int days, struct buf *out)
+bool dates_shift_epoch(struct slice value, int days, bool loose,
+                       struct buf *out)
 {
     size_t whole;
-    int64_t unit = unit_of(value, &whole), v = 0;
+    int64_t unit = loose ? loose_unit_of(value) : unit_of(value, &whole), v = 0;
     bool minus = value.n && value.p[0] == '-';
 
     if (!unit)
         return false;
+    whole = loose ? value.n : whole;
     for (size_t i = minus; i < whole; i++)
         v = v * 10 + (value.p[i] - '0');
     v = (minus ? -v : v) + days * DAY_SECONDS * unit;

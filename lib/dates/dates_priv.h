@@ -81,7 +81,9 @@ bool dates_is_letter(char c); /* or a byte above 127 */
 bool dates_is_epoch(struct slice text, struct slice key, size_t *start,
                     size_t *end);
 /* That moment moved, appended; false if value is none. */
-bool dates_shift_epoch(struct slice value, int days, struct buf *out);
+/* loose: as only the key of a birth makes it one. */
+bool dates_shift_epoch(struct slice value, int days, bool loose,
+                       struct buf *out);
 
 /* Ages: the number at [at, end) or the word, with what stands beside it. */
 int dates_find_ages(struct slice t, struct slice key, size_t at, size_t end,

@@ -223,10 +223,13 @@ int dates_shift(struct slice value, int days, const struct dates_known *known,
     if (days > DATES_MAX_DAYS || days < -DATES_MAX_DAYS)
         return err_set(err, ERR_LIMIT, "a date moves by at most %d days",
                        DATES_MAX_DAYS);
-    if (dates_shift_epoch(value, days, out))
+    if (dates_shift_epoch(value, days, false, out))
         return ERR_OK;
     if (!dates_parse(value, 0, &p) || p.end != value.n)
-        return err_set(err, ERR_FORMAT, "what is no date cannot be moved");
+        return dates_shift_epoch(value, days, true, out)
+                   ? ERR_OK
+                   : err_set(err, ERR_FORMAT,
+                             "what is no date cannot be moved");
     if (known)
         settle(&p, known);
     x.padded = p.day.n && is_padded(value, &p);

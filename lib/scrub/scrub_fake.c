@@ -224,6 +224,7 @@ static const struct scrub_fake table[] = {
     { "ethereum", scrub_fake_ethereum, scrub_norm_lower, false, NULL, 0 },
     { "id", scrub_fake_id, scrub_norm_alnum, false, NULL, 0 },
     { "number", scrub_fake_number, scrub_norm_number, false, NULL, 0 },
+    { "extension", scrub_fake_extension, scrub_norm_exact, false, NULL, 0 },
     { "ending", scrub_fake_ending, scrub_norm_exact, false, NULL,
       SCRUB_FAKE_LOOSE, never },
     { "digits", scrub_fake_id, scrub_norm_long, true, NULL, 0 },

@@ -22,6 +22,7 @@ scrub_fake_fn scrub_fake_person, scrub_fake_organization, scrub_fake_place;
 scrub_fake_fn scrub_fake_nationality, scrub_fake_address;
 scrub_fake_fn scrub_fake_date, scrub_fake_age;
 scrub_fake_fn scrub_fake_shape, scrub_fake_id, scrub_fake_same;
+scrub_fake_fn scrub_fake_extension; /* digits; "ext." stays */
 scrub_fake_fn scrub_fake_number, scrub_fake_ending;
 
 scrub_fake_fn scrub_fake_jwt, scrub_fake_ethereum;

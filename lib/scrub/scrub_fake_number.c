@@ -393,3 +393,13 @@ void scrub_degrees_each(struct slice v,
             found(ctx, (struct slice){ t.p, bare });
     }
 }
+
+void scrub_fake_extension(struct scrub_worker *w, const struct scrub_rule *rule,
+                          struct slice v, struct rng *r, struct buf *out)
+{
+    (void)w;
+    (void)rule;
+    for (size_t i = 0; i < v.n; i++)
+        buf_char(out,
+                 scrub_is_digit(v.p[i]) ? scrub_draw_like(r, v.p[i]) : v.p[i]);
+}

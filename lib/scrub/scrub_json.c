@@ -439,7 +439,9 @@ static int member_value(struct scrub_walk *s, struct members *m, json_ref e,
     const struct json *j = m->j;
     bool data = w->in_data, member = w->member;
     const struct scrub_key *near = w->near_key;
-    bool as_around = m->key.n && key->property;
+    /* "dob": {"_seconds": ...} of Firestore */
+    bool as_around =
+        m->key.n && (key->property || slice_is(key->words, "_seconds_"));
     struct slice words = as_around ? m->key : key->words;
     int rc;
 
@@ -450,6 +452,9 @@ static int member_value(struct scrub_walk *s, struct members *m, json_ref e,
         w->near_key = NULL;
     }
 
+    if (w->collecting && key->moment && slice_is(m->key, "_properties_") &&
+        json_is(j, e, JSON_OBJECT))
+        scrub_bounds_learn(w->bounds, key->words, j, e);
     w->place = PLACE_TEXT;
     if (depth == 0 && !w->in_data) {
         w->place =
@@ -504,6 +509,7 @@ static int json_members(struct scrub_walk *s, const struct json *j, json_ref v,
          e = json_next(j, v, e))
         rc = one_member(s, &m, e, depth);
     s->w->place = place;
+    scrub_days_release(&m.days);
     buf_release(&m.text);
     buf_release(&m.words);
     buf_release(&m.both);

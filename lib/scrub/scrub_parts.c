@@ -44,6 +44,14 @@ void scrub_key_read_part(struct scrub_key *key)
         if (slice_is(w, parts[i].word) || slice_is(w, parts[i].letter) ||
             (key->born && has(w, parts[i].word)))
             key->part = parts[i].part;
+    key->moment = key->part || dates_key_tells(w);
+}
+
+void scrub_days_release(struct scrub_days *d)
+{
+    for (int born = 0; born < 2; born++)
+        for (int i = PART_YEAR; i <= PART_DAY; i++)
+            buf_release(&d->name[born][i]);
 }
 
 uint32_t scrub_date_rule(const struct scrub_rules *r)
@@ -114,8 +122,10 @@ static void read_parts(struct scrub_worker *w, struct scrub_days *d, bool born)
                          &own, &words);
 
         if (k->part && k->born == born && !part[k->part].n &&
-            is_part(k->part, v))
+            is_part(k->part, v)) {
             part[k->part] = v;
+            buf_add_slice(&d->name[born][k->part], k->words);
+        }
     }
     buf_release(&words);
     d->read[born] = true;
@@ -176,6 +186,30 @@ static void put_part(struct slice part, size_t width, struct buf *out)
         buf_printf(out, "%d", n);
 }
 
+/* Whether all parts of the day may be what they become: they move together or
+ * not at all. */
+static bool may_move(struct scrub_worker *w, const struct scrub_days *days,
+                     struct slice day)
+{
+    for (int i = PART_YEAR; i <= PART_DAY; i++) {
+        struct slice was = days->part[0][i];
+        bool text = was.n && was.p[-1] == '"';
+        struct buf now = { 0 };
+        bool allowed = true;
+
+        if (was.n) {
+            put_part(part_of(day, (enum scrub_date_part)i), text ? was.n : 0,
+                     &now);
+            allowed = scrub_bounds_allow(w, buf_slice(&days->name[0][i]), was,
+                                         buf_slice(&now), text, false);
+        }
+        buf_release(&now);
+        if (!allowed)
+            return false;
+    }
+    return true;
+}
+
 bool scrub_part_move(struct scrub_worker *w, struct scrub_days *days,
                      const struct scrub_key *key, struct slice value,
                      bool number, struct buf *out)
@@ -195,7 +229,9 @@ bool scrub_part_move(struct scrub_worker *w, struct scrub_days *days,
          (part[PART_YEAR].n && part[PART_MONTH].n && part[PART_DAY].n))) {
         write_day(w, part, day);
         done = dates_shift(slice_of(day), scrub_date_shift(w), NULL, &now,
-                           NULL) == ERR_OK;
+                           NULL) == ERR_OK &&
+               (key->born || is_birth(days->key) ||
+                may_move(w, days, buf_slice(&now)));
     }
     if (done)
         put_part(part_of(buf_slice(&now), key->part), number ? 0 : value.n,

@@ -322,6 +322,23 @@ void scrub_note_value(struct scrub_worker *w, uint32_t rule, struct slice value)
         scrub_known_add(w->collects, rule, value);
 }
 
+/* A moment that would be none of those that the schema allows. */
+static bool leaves_bounds(struct scrub_walk *s, const struct scrub_hit *h,
+                          struct slice text, struct slice key,
+                          const struct scrub_edit *e)
+{
+    struct scrub_worker *w = s->w;
+    const struct scrub_rule *r = &w->rules->rule[h->rule];
+
+    return !w->collecting && r->fake == scrub_fake_date && key.n &&
+           r->action == SCRUB_SURROGATE && h->form == HIT_RAW && !h->start &&
+           h->end == text.n &&
+           !scrub_bounds_allow(
+               w, key, text,
+               (struct slice){ w->arena.data + e->rep, e->rep_len }, !s->number,
+               true);
+}
+
 int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
                      bool sure, unsigned depth)
 {
@@ -355,6 +372,8 @@ int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
             scrub_note_value(w, h->rule, v);
         else if (h->form != HIT_MADE)
             make_surrogate(s, h, v, &e);
+        if (leaves_bounds(s, h, text, key, &e))
+            continue;
         rc = scrub_push_edit(s, e);
     }
     return rc;

@@ -416,6 +416,7 @@ struct scrub_worker {
     struct scrub_parts *parts;
     struct scrub_draws *draws;
     struct scrub_members *members;
+    struct scrub_bounds *bounds;
     struct scrub_level level[SCRUB_LEVELS];
     struct scrub_view view[SCRUB_VIEWS];
     size_t views;    /* of the text looked at */
@@ -532,6 +533,20 @@ void scrub_member_hold(struct scrub_members *m, struct slice text,
 MUST_CHECK int scrub_member_take(struct scrub_search *s);
 
 /* What a value is for (scrub_place.c). */
+/* What schemas allow of moments (scrub_bounds.c). */
+struct scrub_bounds *scrub_bounds_new(void);
+void scrub_bounds_reset(struct scrub_bounds *b);
+void scrub_bounds_free(struct scrub_bounds *b); /* NULL is fine */
+/* name: the property's, as scrub_key_words has it. */
+void scrub_bounds_learn(struct scrub_bounds *b, struct slice name,
+                        const struct json *j, json_ref schema);
+/* Whether a value that a property of that name had may become `now`; what no
+ * schema allowed before may be anything. text: a string's, without quotes;
+ * moves: what enum lists in strings moves as well. */
+bool scrub_bounds_allow(struct scrub_worker *w, struct slice name,
+                        struct slice was, struct slice now, bool text,
+                        bool moves);
+
 enum scrub_place {
     PLACE_TEXT,
     PLACE_STRUCTURE, /* the protocol's: only what a literal begins goes */
@@ -561,6 +576,7 @@ struct scrub_key {
     bool property; /* "default" and the like: evidence is the key around it */
     bool logprobs;
     enum scrub_date_part part; /* of a day in parts */
+    bool moment;               /* such a part, or a moment */
     bool born;                 /* that of a birth, by the key alone */
     bool may_hold_data;        /* the key itself */
     bool may_be_name;          /* the same; no data else */
@@ -586,7 +602,9 @@ struct scrub_days {
     struct slice key; /* the object's own */
     bool read[2];
     struct slice part[2][PART_DAY + 1]; /* n 0: none; by scrub_date_part */
+    struct buf name[2][PART_DAY + 1];   /* words of the keys of those */
 };
+void scrub_days_release(struct scrub_days *d);
 /* The value is a part of such a day: what it is once that day is moved,
  * appended. number: of JSON. False: there is no such day. */
 bool scrub_part_move(struct scrub_worker *w, struct scrub_days *days,

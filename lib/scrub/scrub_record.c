@@ -29,6 +29,7 @@ struct scrub_worker *scrub_worker_new(const struct scrub_rules *r,
     w->parts = scrub_parts_new();
     w->draws = scrub_draws_new();
     w->members = scrub_members_new();
+    w->bounds = scrub_bounds_new();
     w->known_keys = scrub_keys_new(r);
     w->scratch = regex_scratch_new();
     w->open = mem_zalloc((r->count + 1) * sizeof(*w->open));
@@ -56,6 +57,7 @@ void scrub_worker_free(struct scrub_worker *w)
     scrub_parts_free(w->parts);
     scrub_draws_free(w->draws);
     scrub_members_free(w->members);
+    scrub_bounds_free(w->bounds);
     scrub_keys_free(w->known_keys);
     crypto_wipe(&w->key, sizeof(w->key));
     crypto_wipe(&w->hmac, sizeof(w->hmac));
@@ -193,6 +195,7 @@ static void begin_record(struct scrub_worker *w, struct slice scope,
     w->scope = scope;
     scrub_spread_reset(w);
     scrub_members_reset(w->members);
+    scrub_bounds_reset(w->bounds);
     scrub_keys_begin(w->known_keys);
     w->near_key = NULL;
     w->logprobs_seen = w->logprobs_held = w->logprobs_dropped = false;

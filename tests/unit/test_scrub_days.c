@@ -140,6 +140,100 @@ START_TEST(an_ordinal_follows_its_age)
 }
 END_TEST
 
+#define TOOL(properties, arguments)                                            \
+    "{\"parameters\":{\"type\":\"object\",\"properties\":{" properties         \
+    "}},\"arguments\":\"{" arguments "}\"}"
+
+START_TEST(an_argument_stays_what_its_schema_allows)
+{
+    static const char *const texts[] = {
+        TOOL("\"year\":{\"type\":\"integer\"},\"month\":{\"enum\":[4,5,6]},"
+             "\"day\":{\"type\":\"integer\"}",
+             "\\\"year\\\":2024,\\\"month\\\":5,\\\"day\\\":3"),
+        TOOL(
+            "\"year\":{},\"month\":{\"enum\":[\"January\",\"May\"]},\"day\":{}",
+            "\\\"year\\\":2024,\\\"month\\\":\\\"May\\\",\\\"day\\\":3"),
+        TOOL("\"timestamp\":{\"minimum\":1716239000,\"maximum\":1716239099}",
+             "\\\"timestamp\\\":1716239022"),
+        TOOL("\"year\":{\"const\":2024},\"month\":{\"maximum\":1},\"day\":{"
+             "\"exclusiveMinimum\":2,\"exclusiveMaximum\":4}",
+             "\\\"year\\\":2024,\\\"month\\\":1,\\\"day\\\":3"),
+        TOOL("\"date\":{\"type\":\"string\",\"pattern\":\"^2024-05-03$\"}",
+             "\\\"date\\\":\\\"2024-05-03\\\""),
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        char *out = scrubbed(texts[i]);
+
+        ck_assert_str_eq(out, texts[i]);
+        free(out);
+    }
+}
+END_TEST
+
+START_TEST(a_schema_that_allows_the_day_lets_it_move)
+{
+    const char *text =
+        TOOL("\"year\":{},\"month\":{\"minimum\":1,\"maximum\":12},\"day\":{}",
+             "\\\"year\\\":2024,\\\"month\\\":5,\\\"day\\\":3");
+    const char *listed =
+        TOOL("\"date\":{\"type\":\"string\",\"enum\":[\"2024-05-03\"]}",
+             "\\\"date\\\":\\\"2024-05-03\\\"");
+    char *out = scrubbed(text), *other = scrubbed(listed);
+
+    ck_assert_str_ne(out, text);
+    ck_assert_msg(!strstr(other, "2024-05-03"), "%s", other);
+    free(out);
+    free(other);
+}
+END_TEST
+
+static void goes(const char *text, const char *what)
+{
+    char *out = scrubbed(text);
+
+    ck_assert_msg(!strstr(out, what), "%s", out);
+    free(out);
+}
+
+START_TEST(milliseconds_of_a_birth_move_whatever_their_width)
+{
+    char *out;
+
+    goes("{\"dob\":946684800000}", "946684800000");
+    goes("{\"birthDate\":467683200000}", "467683200000");
+    goes("{\"birthdate\":-12345678}", "-12345678");
+    goes("{\"dob\":{\"_seconds\":1716239022}}", "1716239022");
+    out = scrubbed("{\"dob\":198407231200,\"ms\":946684800000}");
+    ck_assert_str_eq(out, "{\"dob\":198407231200,\"ms\":946684800000}");
+    free(out);
+}
+END_TEST
+
+START_TEST(both_ends_of_an_interval_move)
+{
+    char *out = scrubbed("{\"created_at\":1716239022,\"start\":1716239022,"
+                         "\"end\":1716242622}");
+    struct json j = { 0 };
+
+    ck_assert_int_eq(json_parse(&j, out, strlen(out), NULL), 0);
+    ck_assert_int_ne(part(&j, 0, "start"), 1716239022);
+    ck_assert_int_eq(part(&j, 0, "created_at"), part(&j, 0, "start"));
+    ck_assert_int_eq(part(&j, 0, "end") - part(&j, 0, "start"), 3600);
+    json_release(&j);
+    free(out);
+}
+END_TEST
+
+START_TEST(the_word_for_an_extension_stays)
+{
+    char *out = scrubbed("call 415-867-5309 ext. 8912 today");
+
+    ck_assert_msg(strstr(out, " ext. ") && !strstr(out, "8912"), "%s", out);
+    free(out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("scrub_days", scrub_fixture_begin, scrub_fixture_end);
@@ -151,5 +245,10 @@ int main(void)
     tcase_add_test(t, the_word_for_a_street_in_front_stays);
     tcase_add_test(t, an_age_found_once_goes_where_it_stands_alone);
     tcase_add_test(t, an_ordinal_follows_its_age);
+    tcase_add_test(t, an_argument_stays_what_its_schema_allows);
+    tcase_add_test(t, a_schema_that_allows_the_day_lets_it_move);
+    tcase_add_test(t, milliseconds_of_a_birth_move_whatever_their_width);
+    tcase_add_test(t, both_ends_of_an_interval_move);
+    tcase_add_test(t, the_word_for_an_extension_stays);
     return suite_run("scrub_days", t);
 }
