@@ -33,6 +33,8 @@ static const struct opt options[] = {
       "train also where nothing has changed" },
     { 0, "force-masked", OPT_FLAG, &f.force_masked, NULL,
       "train also on examples with tags, masks or holes" },
+    { 0, "override-terms", OPT_STRING, &f.override_terms, "REASON",
+      "train though terms forbid it; the reason is written down" },
     { 'm', "model", OPT_STRING, &f.model, "NAME|DIR",
       "the base model (default: the task's best candidate that is here)",
       .complete = COMPLETE_MODEL },

@@ -2,9 +2,10 @@
 #include "cmd_model.h"
 
 static const struct command *const verbs[] = {
-    &model_add,    &model_list,     &model_show,     &model_remove,
-    &model_check,  &model_tokenize, &model_template, &model_train_tokenizer,
-    &model_verify, &model_convert,  &model_merge,    NULL,
+    &model_add,      &model_list,     &model_show,     &model_remove,
+    &model_check,    &model_tokenize, &model_template, &model_train_tokenizer,
+    &model_verify,   &model_convert,  &model_merge,    &model_promote,
+    &model_rollback, &model_retire,   &model_terms,    NULL,
 };
 
 const struct command cmd_model = {

@@ -6,6 +6,8 @@
 #include "json/json.h"
 
 extern const struct command model_add, model_list, model_remove; /* registry */
+extern const struct command model_promote, model_rollback, model_retire;
+extern const struct command model_terms;
 extern const struct command model_show;
 extern const struct command model_tokenize, model_train_tokenizer;
 extern const struct command model_template;

@@ -11,20 +11,33 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "registry/registry.h"
 #include "store/store.h"
 #include "weights/weights.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *as_name, *license_id;
+static const char *as_name, *license_id, *list_task;
 
 static const struct opt add_options[] = {
     { 0, "as", OPT_STRING, &as_name, "NAME",
       "its name here (default: the directory's)" },
     { 0, "license", OPT_STRING, &license_id, "ID",
       "its licence (default: what its README.md states)" },
+    OPT_END,
+};
+
+static const struct opt list_options[] = {
+    { .letter = 't',
+      .name = "task",
+      .kind = OPT_STRING,
+      .value = &list_task,
+      .arg = "TASK",
+      .help = "versions of this task: champion, verdict, terms",
+      .complete = COMPLETE_TASK },
     OPT_END,
 };
 
@@ -283,6 +296,89 @@ static int list_models(struct cli *cli, struct store *s, struct buf *out,
     return rc;
 }
 
+struct task_list {
+    struct cli_table *table;
+    struct json_writer *w;
+};
+
+static char *points(double x)
+{
+    return isnan(x) ? mem_strdup("-") : mem_printf("%.1f", 100 * x);
+}
+
+static void task_json(struct json_writer *w, const struct registry_entry *e)
+{
+    const char *const texts[][2] = { { "name", e->name },
+                                     { "task", e->task_name },
+                                     { "verdict", e->verdict },
+                                     { "licence", e->licence },
+                                     { "terms", e->terms } };
+
+    json_begin_object(w, NULL);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        if (texts[i][1])
+            json_put_string(w, texts[i][0], texts[i][1]);
+        else
+            json_put_null(w, texts[i][0]);
+    json_put_int(w, "version", e->version);
+    json_put_bool(w, "champion", e->champion);
+    json_put_bool(w, "retired", e->retired);
+    json_put_double(w, "score", e->score);
+    json_put_double(w, "reference", e->reference);
+    json_put_double(w, "difference", e->difference);
+    json_put_double(w, "low", e->low);
+    json_end_object(w);
+}
+
+static int task_row(void *ctx, const struct registry_entry *e, struct err *err)
+{
+    struct task_list *l = ctx;
+    char *version = mem_printf("%lld", (long long)e->version);
+    char *score = points(e->score), *difference = points(e->difference);
+
+    (void)err;
+    if (l->w)
+        task_json(l->w, e);
+    else
+        cli_table_row(l->table, version, e->name,
+                      e->champion  ? "champion"
+                      : e->retired ? "retired"
+                                   : "-",
+                      e->verdict ? e->verdict : "-", score, difference,
+                      e->terms, e->licence ? e->licence : "-", NULL);
+    free(version);
+    free(score);
+    free(difference);
+    return ERR_OK;
+}
+
+/* Versions of a task, the newest first. */
+static int list_of_task(struct cli *cli, struct store *s, struct buf *out,
+                        struct err *err)
+{
+    struct json_writer w;
+    struct task_list l = { .w = cli->json ? &w : NULL };
+    int64_t task = 0;
+    int rc = store_task_find(s, list_task, &task, err);
+
+    l.table = cli_table_new("rlllrrll", "version", "name", "state", "verdict",
+                            "score", "difference", "terms", "licence", NULL);
+    json_writer_init(&w, out, true);
+    json_begin_document(&w, "slmctl.model-list/1");
+    json_begin_array(&w, "models");
+    if (rc == ERR_OK)
+        rc = registry_list(s, task, task_row, &l, err);
+    json_end_array(&w);
+    json_end_object(&w);
+    buf_char(out, '\n');
+    if (!cli->json) {
+        buf_reset(out);
+        cli_table_print(l.table, out);
+    }
+    cli_table_free(l.table);
+    return rc;
+}
+
 static int run_list(struct cli *cli, int argc, char **argv)
 {
     struct store *s = NULL;
@@ -293,7 +389,8 @@ static int run_list(struct cli *cli, int argc, char **argv)
     (void)argc;
     (void)argv;
     if (rc == ERR_OK)
-        rc = list_models(cli, s, &out, &err);
+        rc = list_task ? list_of_task(cli, s, &out, &err)
+                       : list_models(cli, s, &out, &err);
     rc = rc < 0 ? cli_fail(cli, &err) : cli_write(cli, &out);
     store_close(s);
     buf_release(&out);
@@ -309,7 +406,8 @@ static int check_unused(struct store *s, int64_t id, const char *name,
     int rc = sql_get(store_sql(s),
                      "SELECT (SELECT count(*) FROM model WHERE base = ?1), "
                      "(SELECT count(*) FROM evaluation WHERE model = ?1) + "
-                     "(SELECT count(*) FROM seal WHERE model = ?1)",
+                     "(SELECT count(*) FROM seal WHERE model = ?1) + (SELECT "
+                     "count(*) FROM registry_event WHERE model = ?1)",
                      &q, err);
 
     if (rc < 0)
@@ -327,8 +425,9 @@ static int check_unused(struct store *s, int64_t id, const char *name,
                        bases == 1 ? "model; remove it" : "models; remove them");
     if (evaluations)
         return err_set(err, ERR_INVALID,
-                       "%s has been evaluated; it stays, so that its results "
-                       "keep their meaning",
+                       "%s has been evaluated or promoted; it stays, so that "
+                       "its results keep their meaning; slmctl model retire "
+                       "keeps it from answering",
                        name);
     return ERR_OK;
 }
@@ -372,6 +471,7 @@ const struct command model_list = {
     .name = "list",
     .summary = "models of the store",
     .operands = "",
+    .options = list_options,
     .common = CLI_STORE | CLI_JSON,
     .run = run_list,
 };

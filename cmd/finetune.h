@@ -14,6 +14,7 @@ struct finetune {
     const char *task, *model, *method, *targets, *output, *run, *name;
     const char *init, *tokenizer, *loss, *dtype, *cpu;
     const char *adapter, *quantize, *teacher, *recompute, *over_long;
+    const char *override_terms; /* why, though terms forbid it */
     double beta, temperature, mix;
     bool preference, logprobs, dry_run;
     struct cli_list data, validation;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "registry/registry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +138,11 @@ int finetune_enter(struct task *t, struct err *err)
         rc = add_dataset(t, &dataset, err);
     if (rc == 0)
         rc = add_model(t, dataset, err);
+    if (rc == 0)
+        rc = registry_enter(t->store, t->model_id, t->path, err);
+    if (rc == 0 && t->overridden)
+        rc = registry_override(t->store, t->id, t->model_id,
+                               t->f->override_terms, err);
     if (rc == 0)
         rc = sql_commit(db, err);
     if (rc < 0) {

@@ -25,11 +25,14 @@ static int take_name(struct task *t, const char *option, const char *name,
     rc = store_name_check(option, name, err);
     if (rc < 0)
         return rc;
-    rc = sql_get(store_sql(t->store),
-                 "SELECT task IS NOT ?2 FROM model m WHERE name = ?1 AND (task "
-                 "IS NOT ?2 OR id IN (SELECT model FROM evaluation) OR id IN "
-                 "(SELECT model FROM seal) OR id IN (SELECT base FROM model))",
-                 &q, err);
+    rc = sql_get(
+        store_sql(t->store),
+        "SELECT task IS NOT ?2 FROM model m WHERE name = ?1 AND (task "
+        "IS NOT ?2 OR id IN (SELECT model FROM evaluation) OR id IN "
+        "(SELECT model FROM seal) OR id IN (SELECT base FROM model) OR id "
+        "IN (SELECT model FROM registry_event WHERE kind <> "
+        "'override'))",
+        &q, err);
     if (rc < 0)
         return rc;
     sql_bind_cstr(q, 1, name);

@@ -7,6 +7,7 @@
  */
 #include "base/io.h"
 #include "base/mem.h"
+#include "registry/registry.h"
 #include "device.h"
 #include "finetune_check.h"
 #include "finetune_job.h"
@@ -206,6 +207,33 @@ static int tell_plan(struct task *t, struct err *err)
     return rc < 0 ? rc : finetune_plan_print(&t->plan, err);
 }
 
+/* What is not declared is told once a run; it stops nothing. */
+static int check_terms(struct task *t, struct err *err)
+{
+    static bool told;
+    char what[REGISTRY_WHAT];
+    enum registry_terms terms;
+    int rc =
+        registry_terms_check(t->store, t->id, t->base.id, &terms, what, err);
+
+    if (rc < 0)
+        return rc;
+    if (terms == REGISTRY_UNKNOWN && !told) {
+        cli_note(t->cli, "%s", what);
+        told = true;
+    }
+    if (terms != REGISTRY_FORBID)
+        return ERR_OK;
+    t->overridden = t->f->override_terms != NULL;
+    if (t->overridden)
+        return ERR_OK;
+    t->untrainable = true;
+    return err_set(err, ERR_INVALID,
+                   "%s: %s; --override-terms REASON trains all the same and is "
+                   "written down",
+                   t->name, what);
+}
+
 static int run_task(struct task *t, struct err *err)
 {
     int rc = t->f->name ? store_name_check("--as", t->f->name, err) : 0;
@@ -239,6 +267,9 @@ static int run_task(struct task *t, struct err *err)
                      t->model_name);
         return 0;
     }
+    rc = check_terms(t, err);
+    if (rc < 0)
+        return rc;
     finetune_note_reader(t->cli, &t->reader);
     finetune_note_outcomes(t->cli, &t->outcomes);
     rc = train(t, err);

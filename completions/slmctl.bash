@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'estimate' | 'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'report' | 'store' | 'store backup' | 'store erase' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
+        'estimate' | 'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'model promote' | 'model rollback' | 'model retire' | 'model terms' | 'status' | 'report' | 'store' | 'store backup' | 'store erase' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -48,7 +48,7 @@ _slmctl()
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --trial --trial-top --trial-examples --save --store --key-file --json --quiet --help'
         ;;
     'finetune')
-        options='--task --all --force --force-masked --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
+        options='--task --all --force --force-masked --override-terms --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
         options='--task --model --adapter --split --margin --valid-margin --max-p95 --limit --batch --no-base --constrain --again --endpoint --endpoint-model --endpoint-key-file --no-cache --judge --judge-model --judge-key-file --judge-items --judge-gate --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
@@ -57,13 +57,13 @@ _slmctl()
         options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --constrain --max-tokens --logprobs --top-logprobs --device --precision --max-memory --store --key-file --json --quiet --threads --seed --help'
         ;;
     'model')
-        reply='add list show remove check tokenize template train-tokenizer verify convert merge' ;;
+        reply='add list show remove check tokenize template train-tokenizer verify convert merge promote rollback retire terms' ;;
     'model add')
         options='--as --license --store --key-file --json --quiet --help'
         kind='dir'
         ;;
     'model list')
-        options='--store --key-file --json --help'
+        options='--task --store --key-file --json --help'
         ;;
     'model show')
         options='--store --key-file --json --help'
@@ -100,6 +100,21 @@ _slmctl()
     'model merge')
         options='--adapter --type --output --shard-size --prompts --task --examples --max-drop --max-kl --device --precision --max-memory --store --key-file --json --quiet --threads --help'
         kind='models'
+        ;;
+    'model promote')
+        options='--force --override-terms --store --key-file --json --quiet --help'
+        kind='models'
+        ;;
+    'model rollback')
+        options='--reason --store --key-file --json --quiet --help'
+        kind='tasks'
+        ;;
+    'model retire')
+        options='--reason --store --key-file --quiet --help'
+        kind='models'
+        ;;
+    'model terms')
+        options='--set --note --store --key-file --json --help'
         ;;
     'status')
         options='--store --key-file --json --help'
@@ -323,6 +338,8 @@ _slmctl()
         reply='' kind='file' options= ;;
     'finetune:-t' | 'finetune:--task')
         reply='' kind='tasks' options= ;;
+    'finetune:--override-terms')
+        reply='' kind='none' options= ;;
     'finetune:-m' | 'finetune:--model')
         reply='' kind='models' options= ;;
     'finetune:--method')
@@ -531,6 +548,8 @@ _slmctl()
         reply='' kind='dir' options= ;;
     'model add:--key-file')
         reply='' kind='file' options= ;;
+    'model list:-t' | 'model list:--task')
+        reply='' kind='tasks' options= ;;
     'model list:--store')
         reply='' kind='dir' options= ;;
     'model list:--key-file')
@@ -635,6 +654,34 @@ _slmctl()
         reply='' kind='file' options= ;;
     'model merge:--threads')
         reply='' kind='none' options= ;;
+    'model promote:--force')
+        reply='' kind='none' options= ;;
+    'model promote:--override-terms')
+        reply='' kind='none' options= ;;
+    'model promote:--store')
+        reply='' kind='dir' options= ;;
+    'model promote:--key-file')
+        reply='' kind='file' options= ;;
+    'model rollback:--reason')
+        reply='' kind='none' options= ;;
+    'model rollback:--store')
+        reply='' kind='dir' options= ;;
+    'model rollback:--key-file')
+        reply='' kind='file' options= ;;
+    'model retire:--reason')
+        reply='' kind='none' options= ;;
+    'model retire:--store')
+        reply='' kind='dir' options= ;;
+    'model retire:--key-file')
+        reply='' kind='file' options= ;;
+    'model terms:--set')
+        reply='allow forbid unknown' kind='none' options= ;;
+    'model terms:--note')
+        reply='' kind='none' options= ;;
+    'model terms:--store')
+        reply='' kind='dir' options= ;;
+    'model terms:--key-file')
+        reply='' kind='file' options= ;;
     'status:--store')
         reply='' kind='dir' options= ;;
     'status:--key-file')

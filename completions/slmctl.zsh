@@ -151,6 +151,7 @@ _slmctl_finetune()
         '--all[all tasks whose examples changed since their last model]' \
         '--force[train also where nothing has changed]' \
         '--force-masked[train also on examples with tags, masks or holes]' \
+        '--override-terms=[train though terms forbid it; the reason is written down]:REASON: ' \
         ''{-m+,--model=}'[the base model (default\: the task'\''s best candidate that is here)]:NAME|DIR:_slmctl_names models' \
         '--method=[what is trained (default lora)]:METHOD:(lora rslora dora rslora+dora full)' \
         '--adapter=[go on from this PEFT adapter]:DIR:_files -/' \
@@ -297,6 +298,10 @@ _slmctl_model()
             'verify:is a model whole, and does it fit here'
             'convert:write a model in another format or type, and check it'
             'merge:write a model with its adapter merged in, and check it'
+            'promote:let a model answer its task'
+            'rollback:back to the champion before'
+            'retire:a model that is not to answer any more'
+            'terms:may one learn from an LLM, and use a licence'
         )
         _describe command list ;;
     rest)
@@ -312,6 +317,10 @@ _slmctl_model()
         verify) _slmctl_model_verify ;;
         convert) _slmctl_model_convert ;;
         merge) _slmctl_model_merge ;;
+        promote) _slmctl_model_promote ;;
+        rollback) _slmctl_model_rollback ;;
+        retire) _slmctl_model_retire ;;
+        terms) _slmctl_model_terms ;;
         esac ;;
     esac
 }
@@ -329,6 +338,7 @@ _slmctl_model_add()
 _slmctl_model_list()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        ''{-t+,--task=}'[versions of this task\: champion, verdict, terms]:TASK:_slmctl_names tasks' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]'
@@ -442,6 +452,45 @@ _slmctl_model_merge()
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--threads=[threads to use; 0\: one per CPU]:N: ' \
         '*:operand:_slmctl_names models'
+}
+_slmctl_model_promote()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--force=[whatever the gate'\''s answer; the reason is written down]:REASON: ' \
+        '--override-terms=[though terms forbid it; the reason is written down]:REASON: ' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '*:operand:_slmctl_names models'
+}
+_slmctl_model_rollback()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--reason=[why; it is written down]:TEXT: ' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--json[print one JSON document]' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '*:operand:_slmctl_names tasks'
+}
+_slmctl_model_retire()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--reason=[why; it is written down]:TEXT: ' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '*:operand:_slmctl_names models'
+}
+_slmctl_model_terms()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--set=[declare them]:allow|forbid|unknown:(allow forbid unknown)' \
+        '--note=[where it is written; needs --set]:TEXT: ' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--json[print one JSON document]'
 }
 _slmctl_status()
 {

@@ -35,6 +35,7 @@
     X(CANCELLED, FIXED, "cancelled", "the client went away")                   \
     X(TIMEOUT, FIXED, "timeout", "no answer in time")                          \
     X(LOST, FIXED, "lost", "its end was never written")                        \
+    X(OWN, FIXED, "own", "a small model of this store answered")               \
     X(CUT, FIXED, "cut", "its texts were cut or redacted when logged")         \
     X(TRUNCATED, FIXED, "truncated", "the answer was cut")                     \
     X(FILTERED, FIXED, "filtered", "stopped by a content filter")              \

@@ -31,8 +31,10 @@ static enum curate_reason judge_status(const struct curate_item *it)
         return CURATE_DIALECT;
     for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
         if (slice_is(status, table[i].status))
-            return table[i].reason == CURATE_KEPT && it->cut ? CURATE_CUT
-                                                             : table[i].reason;
+            return table[i].reason != CURATE_KEPT ? table[i].reason
+                   : it->own                      ? CURATE_OWN
+                   : it->cut                      ? CURATE_CUT
+                                                  : CURATE_KEPT;
     return CURATE_FAILED; /* a status of a later version: not understood */
 }
 

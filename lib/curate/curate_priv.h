@@ -20,13 +20,14 @@
 #define CURATE_DIALOGUE '\x1f'
 
 /* Raised whenever the same call may be judged otherwise. */
-#define CURATE_ENGINE "8"
+#define CURATE_ENGINE "9"
 
 /* A call on its way. */
 struct curate_item {
     int64_t id, time_us, latency_us; /* -1: unknown */
     struct buf dialect, status, finish, client, conversation, workload;
-    bool cut;                     /* not all of it was logged */
+    bool cut; /* not all of it was logged */
+    bool own; /* a small model's answer, and no outcome has another */
     struct buf request, response; /* bodies as logged; once judged, as chat */
     enum curate_reason reason;
     char why[CURATE_WHY_BYTES]; /* it is QUARANTINED */

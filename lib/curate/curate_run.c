@@ -39,8 +39,10 @@ struct run {
 static const char select_calls[] =
     "SELECT id, time, latency, dialect, status, finish, client, conversation, "
     "request, request_at, node, response, "
-    "open_text(extra, 'logged.extra', id), workload FROM call WHERE id > ? "
-    "AND id <= ? ORDER BY id";
+    "open_text(extra, 'logged.extra', id), workload, coalesce(upstream GLOB "
+    "'slm:*', 0) AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.call = "
+    "call.id AND o.answer NOTNULL) FROM call WHERE id > ? AND id <= ? ORDER "
+    "BY id";
 
 #define ITEM_BUFS 10
 
@@ -112,6 +114,7 @@ static int read_item(struct run *k, struct sql_stmt *q, struct curate_item *it)
     curate_dialogues_name(k->dialogues, it->id, &it->conversation);
     it->cut = wire_is_cut(sql_text(q, 12));
     buf_add_slice(&it->workload, sql_text(q, 13));
+    it->own = sql_int(q, 14);
     rc = store_body_get(k->s, request, &it->request, k->err);
     if (rc == ERR_OK)
         rc = store_blob_get(k->s, sql_int(q, 11), &it->response, k->err);
