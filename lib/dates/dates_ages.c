@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define AGE_MAX 125
+#define BIRTH_NEAR 48 /* bytes before "now" */
 
 static bool starts(struct slice t, size_t at, const char *low)
 {
@@ -189,10 +190,23 @@ static bool is_at(struct slice t, size_t at, size_t end)
            is_listed(t, end + 2, dates_word_length(t, end + 2), who);
 }
 
+/* "born 3 April 1928, now 96" */
+static bool tells_birth(struct slice t)
+{
+    size_t from = t.n > BIRTH_NEAR ? t.n - BIRTH_NEAR : 0;
+
+    for (; from + 5 <= t.n; from++)
+        if (starts(t, from, "born ") &&
+            (!from || !dates_is_letter(t.p[from - 1])))
+            return true;
+    return false;
+}
+
 /* "she is 97", "my grandfather, 97, lives": for ages over 89. */
 static bool age_told(struct slice t, size_t at, size_t end)
 {
     static const char *const is[] = { "is", "was", "am", NULL };
+    static const char *const now[] = { "now", NULL };
     size_t start, n;
 
     if (at < 3 || t.p[at - 1] != ' ' || !ends_as_age(t, end))
@@ -206,6 +220,11 @@ static bool age_told(struct slice t, size_t at, size_t end)
                 !ascii_is_digit(t.p[end + 2]) && is_titled(t, start));
     }
     n = word_before(t, at, &start);
+    if (is_listed(t, start, n, now)) {
+        if (start > 2 && t.p[start - 2] == ',')
+            return tells_birth((struct slice){ t.p, start });
+        n = word_before(t, start, &start); /* "is now 96" */
+    }
     if (!is_listed(t, start, n, is))
         return false;
     n = word_before(t, start, &start);

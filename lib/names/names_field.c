@@ -3,7 +3,8 @@
  *
  * "first_name=Ada&last_name=King", "<last_name>King</last_name>",
  * "customer_name: Ada King": the key is judged as one of JSON would be, the
- * value must be capitalised words. Only keys that end in "name".
+ * value must be capitalised words. Only keys that end in "name"; behind those
+ * that can be nothing else one word is a name, whatever the lists say.
  */
 #include "names/names_priv.h"
 
@@ -37,6 +38,21 @@ static size_t read_key(struct slice t, size_t end, char *out)
     return n;
 }
 
+/* The sign between a key that ends at `end` and its value; t.n: none. */
+static size_t sign_behind(struct slice t, size_t end)
+{
+    size_t i = end;
+
+    if (i < t.n && (t.p[i] == '\'' || t.p[i] == '"'))
+        i++;
+    while (i < t.n && i - end < 3 && t.p[i] == ' ')
+        i++;
+    if (i + 1 >= t.n || !strchr("=>:", t.p[i]) || !t.p[i] ||
+        (t.p[i] == '>' && i != end))
+        return t.n;
+    return i;
+}
+
 /* Where the value behind the sign at i begins and ends. */
 static bool read_value(struct slice t, size_t i, struct slice *out)
 {
@@ -44,9 +60,10 @@ static bool read_value(struct slice t, size_t i, struct slice *out)
     size_t from = i + 1, to;
 
     while (from < t.n && t.p[i] != '>' &&
-           (t.p[from] == '"' || t.p[from] == '\'' ||
-            (t.p[from] == ' ' && t.p[i] == ':')))
+           (t.p[from] == '"' || t.p[from] == '\'' || t.p[from] == ' '))
         from++;
+    if (t.p[i] == '=' && from > i + 1 && t.p[from - 1] == ' ')
+        return false; /* code: what is given may be a variable */
     to = from;
     while (to < t.n && to - from <= FIELD_VALUE_MAX && t.p[to] &&
            !strchr(stop, t.p[to]) && !(t.p[i] == ':' && t.p[to] == '.'))
@@ -70,29 +87,59 @@ static bool is_person(const struct names_tokens *t)
     return known;
 }
 
+/* What is written where a name is asked for. */
+static bool stands_for_name(struct slice v)
+{
+    static const char words[] =
+        " String Str Text Varchar Char Character Integer Number Boolean "
+        "Required Optional Mandatory Any Null None Nil Nullable True False "
+        "Unknown Object Placeholder Value First Last Middle Given Family Name "
+        "Names Surname Yes No Title User Customer Client Patient Person Empty "
+        "Missing Here Input Label Field Column Enter Your The This Example "
+        "Sample Test Default Undefined Type Key Same Not Redacted Anonymous "
+        "Company Employee Legal Full Invalid Error NULL TEXT VARCHAR STRING ";
+    const char *at = memmem(words, sizeof(words) - 1, v.p, v.n);
+
+    return at && at > words && at[-1] == ' ' && at[v.n] == ' ';
+}
+
+/* "Long" behind "last_name" */
+static bool is_only_word(const struct names_tokens *t, struct slice v)
+{
+    const struct names_token *k = t->item + TOKENS_MARGIN;
+
+    return t->count == 1 && k->shape == SHAPE_CAP && v.n > 1 &&
+           k->end - k->start == v.n && !(k->lists & (W_TECH | W_SMALL));
+}
+
 bool names_field_next(struct names_tokens *t, const struct names_words *words,
                       struct slice text, size_t *at, struct slice *out)
 {
     while (*at < text.n) {
-        const char *hit = memmem(text.p + *at, text.n - *at, "name", 4);
-        size_t end = hit ? (size_t)(hit - text.p) + 4 : text.n;
+        const char *hit = memmem(text.p + *at, text.n - *at, "ame", 3);
+        size_t end = hit ? (size_t)(hit - text.p) + 3 : text.n, sign;
         char key[FIELD_KEY_MAX + 2], copy[FIELD_VALUE_MAX + 1];
         struct names_key k;
+        struct slice value;
         size_t n;
 
         *at = end;
-        if (end + 1 >= text.n || !strchr("=>:", text.p[end]))
+        if (end + 1 >= text.n || end < 4 || (text.p[end - 4] | 0x20) != 'n')
+            continue;
+        sign = sign_behind(text, end);
+        if (sign == text.n)
             continue;
         n = read_key(text, end, key);
-        if (!n || (text.p[end] == ':' && !memchr(key + 1, '_', n - 2)) ||
+        if (!n || (text.p[sign] == ':' && !memchr(key + 1, '_', n - 2)) ||
             !names_key_class((struct slice){ key, n }, &k) ||
-            k.class != NAMES_PERSON || !read_value(text, end, out))
+            k.class != NAMES_PERSON || !read_value(text, sign, out))
             continue;
         for (size_t i = 0; i < out->n; i++)
             copy[i] = (char)(out->p[i] == '+' ? ' ' : out->p[i]);
         names_tokens_read(t, words, (struct slice){ copy, out->n }, 0, out->n);
-        if (names_key_accepts(&k, t, (struct slice){ copy, out->n }) &&
-            is_person(t))
+        value = (struct slice){ copy, out->n };
+        if (names_key_accepts(&k, t, value) && !stands_for_name(value) &&
+            (is_person(t) || (k.strong && is_only_word(t, value))))
             return true;
     }
     return false;
