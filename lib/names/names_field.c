@@ -116,15 +116,15 @@ bool names_field_next(struct names_tokens *t, const struct names_words *words,
                       struct slice text, size_t *at, struct slice *out)
 {
     while (*at < text.n) {
-        const char *hit = memmem(text.p + *at, text.n - *at, "ame", 3);
-        size_t end = hit ? (size_t)(hit - text.p) + 3 : text.n, sign;
+        const char *hit = memmem(text.p + *at, text.n - *at, "name", 4);
+        size_t end = hit ? (size_t)(hit - text.p) + 4 : text.n, sign;
         char key[FIELD_KEY_MAX + 2], copy[FIELD_VALUE_MAX + 1];
         struct names_key k;
         struct slice value;
         size_t n;
 
         *at = end;
-        if (end + 1 >= text.n || end < 4 || (text.p[end - 4] | 0x20) != 'n')
+        if (end + 1 >= text.n)
             continue;
         sign = sign_behind(text, end);
         if (sign == text.n)
