@@ -124,7 +124,7 @@ static void ask_to_end(struct child *c)
     }
 }
 
-/* Until it has ended; why it was made to. */
+/* Until it has ended; why it was made to. ERR_IO: nobody knows how. */
 static int follow(struct child *c, int64_t deadline_ns, int *waited)
 {
     int why = ERR_OK;
@@ -133,11 +133,14 @@ static int follow(struct child *c, int64_t deadline_ns, int *waited)
         struct pollfd p[2] = { { .fd = c->fds[0], .events = POLLIN },
                                { .fd = c->fds[1], .events = POLLIN } };
         pid_t ended = waitpid(c->pid, waited, WNOHANG);
+        int failed = errno;
 
         take(c, 0);
         take(c, 1);
-        if (ended == c->pid || (ended < 0 && errno != EINTR))
+        if (ended == c->pid)
             return why;
+        if (ended < 0 && failed != EINTR)
+            return why == ERR_OK ? ERR_IO : why;
         if (why == ERR_OK && stop_requested())
             why = ERR_INTERRUPTED;
         if (why == ERR_OK && deadline_ns && clock_mono_ns() >= deadline_ns)
@@ -177,6 +180,11 @@ int child_run(const char *const *argv, const char *const *env, struct buf *out,
             (void)close(c.fds[i]);
     *status =
         WIFSIGNALED(waited) ? 128 + WTERMSIG(waited) : WEXITSTATUS(waited);
+    if (why == ERR_IO)
+        return err_set(err, ERR_IO,
+                       "%s has ended, but not known how: SIGCHLD is ignored; "
+                       "start slmctl from a program that does not ignore it",
+                       argv[0]);
     if (why == ERR_INTERRUPTED)
         return err_set(err, ERR_INTERRUPTED, "interrupted");
     if (why == ERR_LIMIT)

@@ -22,7 +22,8 @@
  * is dropped and out->overflow set. The end of what it writes to stderr is
  * appended to *said (NULL: dropped). deadline_ms 0: no limit. *status: its exit
  * status, or 128 and the signal that ended it. Failures: ERR_IO if it cannot be
- * run, ERR_INTERRUPTED if a stop was requested, ERR_LIMIT if its time ran out;
+ * run or its status cannot be had (this process ignores SIGCHLD),
+ * ERR_INTERRUPTED if a stop was requested, ERR_LIMIT if its time ran out;
  * in each case it has ended when this returns. */
 MUST_CHECK int child_run(const char *const *argv, const char *const *env,
                          struct buf *out, struct buf *said, int64_t deadline_ms,

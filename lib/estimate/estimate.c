@@ -1,9 +1,9 @@
 /*
  * estimate.c - from the sample to tasks, shares and money
  *
- * A task's share of the log is its share of the sample, in calls, tokens and
- * dollars; the log's own totals are exact. What may move is the task's calls
- * times the chance that a task of its kind passes its gate.
+ * A task's share of the log's chats is its share of the sample, in calls,
+ * tokens and dollars; the log's own totals are exact. What may move is the
+ * task's calls times the chance that a task of its kind passes its gate.
  */
 #include "estimate/estimate.h"
 
@@ -119,12 +119,16 @@ struct scale {
     double calls, in, out, dollars, inputs;
 };
 
-static struct scale scale_of(const struct estimate *e, const struct sample *s)
+/* A sample of all is what it is; another stands for the calls of chats alone,
+ * since it has no others. */
+static struct scale scale_of(const struct read_chats *all,
+                             const struct sample *s)
 {
     struct sample_entry sum = { 0 };
-    double done = (double)(e->calls - e->failed);
     double part = (double)s->limit / (double)UINT64_MAX;
 
+    if (s->limit == UINT64_MAX)
+        return (struct scale){ 1, 1, 1, 1, 1 };
     for (size_t i = 0; i < s->count; i++) {
         sum.calls += s->entries[i].calls;
         sum.tokens_in += s->entries[i].tokens_in;
@@ -132,21 +136,22 @@ static struct scale scale_of(const struct estimate *e, const struct sample *s)
         sum.dollars += s->entries[i].dollars;
     }
     return (struct scale){
-        sum.calls > 0 ? done / sum.calls : 0,
-        sum.tokens_in > 0 ? e->tokens_in / sum.tokens_in : 0,
-        sum.tokens_out > 0 ? e->tokens_out / sum.tokens_out : 0,
-        sum.dollars > 0 ? e->dollars / sum.dollars : 0,
+        sum.calls > 0 ? all->calls / sum.calls : 0,
+        sum.tokens_in > 0 ? all->tokens_in / sum.tokens_in : 0,
+        sum.tokens_out > 0 ? all->tokens_out / sum.tokens_out : 0,
+        sum.dollars > 0 ? all->dollars / sum.dollars : 0,
         part > 0 ? 1 / part : 1,
     };
 }
 
-static void make_tasks(struct estimate *e, const struct sample *s,
+static void make_tasks(struct estimate *e, const struct read_pass *read,
                        const uint32_t *cluster, size_t clusters)
 {
+    const struct sample *s = &read->sample;
     const struct tasks_prompt **p = mem_array(s->count + 1, sizeof(*p));
     struct slice *response = mem_array(s->count + 1, sizeof(*response));
     struct tasks_summary *sum = mem_zalloc((clusters + 1) * sizeof(*sum));
-    struct scale scale = scale_of(e, s);
+    struct scale scale = scale_of(&read->chats, s);
 
     for (size_t i = 0; i < s->count; i++) {
         p[i] = &s->entries[i].prompt;
@@ -199,7 +204,7 @@ static int find_tasks(struct estimate *e, struct read_pass *p, struct err *err)
         rc = tasks_assign_all(model, NULL, each, s->count, cluster, novelty,
                               err);
     if (rc == ERR_OK)
-        make_tasks(e, s, cluster, tasks_model_count(model));
+        make_tasks(e, p, cluster, tasks_model_count(model));
     tasks_model_free(model);
     free(novelty);
     free(cluster);

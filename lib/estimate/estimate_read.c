@@ -55,7 +55,7 @@ static void read_chat(struct read_call *c, const struct store_call *call)
 {
     struct buf request = { 0 }, response = { 0 };
 
-    if (!wire_has_chat(call->dialect) ||
+    if (!c->is_chat ||
         wire_to_chat(call->dialect, call->request, call->response, &request,
                      &response, NULL) < 0)
         goto done;
@@ -94,6 +94,7 @@ static void read_call(void *ctx, size_t slot, struct wire_record *r)
     snprintf(c->model, sizeof(c->model), "%.*s", (int)(call->model.n & 0xFFFF),
              call->model.n ? call->model.p : "");
     c->failed = !slice_is(call->status, "completed");
+    c->is_chat = wire_has_chat(call->dialect);
     fill_tokens(c, call);
     if (c->failed)
         return;
@@ -169,6 +170,15 @@ static void take_sample(struct read_pass *p, struct read_call *c,
     sample_answer(e, c->answer);
 }
 
+static void take_chat(struct read_chats *sum, const struct read_call *c,
+                      double dollars)
+{
+    sum->calls++;
+    sum->tokens_in += (double)c->facts.tokens_in;
+    sum->tokens_out += (double)c->facts.tokens_out;
+    sum->dollars += isnan(dollars) ? 0 : dollars;
+}
+
 static void take_call(void *ctx, size_t slot)
 {
     struct read_pass *p = ctx;
@@ -187,6 +197,8 @@ static void take_call(void *ctx, size_t slot)
         out->tokens_in += in;
         out->tokens_out += tokens - in;
         out->dollars += isnan(dollars) ? 0 : dollars;
+        if (c->is_chat)
+            take_chat(&p->chats, c, dollars);
         if (c->has_chat)
             take_sample(p, c, dollars);
     }

@@ -14,9 +14,14 @@ struct read_call {
     uint64_t key, answer;
     struct store_call facts; /* numbers only */
     char model[128];
-    bool failed, guessed, has_chat, fresh;
+    bool failed, guessed, is_chat, has_chat, fresh; /* is: by its dialect */
     struct tasks_prompt prompt;
     char *response;
+};
+
+/* Completed calls of a chat dialect: what a sample can stand for. */
+struct read_chats {
+    double calls, tokens_in, tokens_out, dollars;
 };
 
 struct read_pass {
@@ -27,6 +32,7 @@ struct read_pass {
     struct map *hours;  /* hour to tokens */
     int64_t first_us, last_us;
     double dated; /* calls with a time */
+    struct read_chats chats;
     struct estimate *out;
 };
 

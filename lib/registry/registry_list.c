@@ -91,7 +91,7 @@ static double low_of(struct store *s, int64_t evaluation)
     if (!evaluation ||
         sql_row_of(store_sql(s),
                    "SELECT open_text(detail, 'evaluation.detail', id) ->> "
-                   "'$.gate.interval.low' FROM evaluation WHERE id = ?",
+                   "'$.gate.interval[0]' FROM evaluation WHERE id = ?",
                    evaluation, &q, &quiet) != 1)
         return low;
     low = number_of(q, 0);

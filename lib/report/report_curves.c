@@ -130,6 +130,12 @@ static void add_saving(struct state_saving *s, const struct state_task *t)
         (t->column[COLUMN_LLM].dollars - t->column[COLUMN_TUNED].dollars);
 }
 
+bool state_has_passed(const struct state_task *t)
+{
+    return t->evaluation && strcmp(t->verdict, "pass") == 0 &&
+           strcmp(t->split, "test") == 0;
+}
+
 void state_make_steps(struct report_state *r)
 {
     const struct state_task **list =
@@ -147,9 +153,9 @@ void state_make_steps(struct report_state *r)
         dollars += t->calls * t->column[COLUMN_LLM].dollars;
         quality += t->calls * t->column[COLUMN_LLM].score;
         r->step_items += t->items;
-        if (strcmp(t->verdict, "pass") == 0)
+        if (state_has_passed(t))
             add_saving(&r->passed, t);
-        else if (strcmp(t->verdict, "undecided") == 0)
+        else if (*t->verdict && strcmp(t->verdict, "fail") != 0)
             add_saving(&r->undecided, t);
     }
     if (n)

@@ -32,7 +32,7 @@ static const char *fate(const struct state_task *t)
 {
     if (!t->evaluation)
         return "not judged yet";
-    if (strcmp(t->verdict, "pass") == 0)
+    if (state_has_passed(t))
         return "passed: may move";
     if (strcmp(t->verdict, "fail") == 0)
         return "failed: stays";

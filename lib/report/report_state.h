@@ -38,7 +38,7 @@ struct state_task {
     int64_t id;
     char *name, *kind;
     double calls, tokens_in, tokens_out; /* of the log, repeats included */
-    /* The latest evaluation; evaluation 0: none. */
+    /* The latest evaluation on the test, else on validation; 0: none. */
     int64_t evaluation;
     char *model, *verdict, *split, *why, *metric;
     double items, clusters, need, margin, opened_before;
@@ -95,6 +95,8 @@ MUST_CHECK int state_read_tasks(struct report_state *r, struct store *s,
 MUST_CHECK int state_read_curves(struct report_state *r, struct store *s,
                                  const struct report_options *o,
                                  struct err *err);
+/* On the sealed test: a pass on validation is none. */
+bool state_has_passed(const struct state_task *t);
 void state_make_steps(struct report_state *r);
 
 /* "12,345", "1.2 M", "-" for NaN; appended. */

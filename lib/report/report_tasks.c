@@ -62,6 +62,7 @@ static void read_detail(struct state_task *t, struct slice detail)
     json_release(&j);
 }
 
+/* The newest on the sealed test; on validation, where there is none. */
 static int read_evaluation(struct state_task *t, struct store *s,
                            struct err *err)
 {
@@ -70,8 +71,8 @@ static int read_evaluation(struct state_task *t, struct store *s,
         store_sql(s),
         "SELECT e.id, m.name, coalesce(e.verdict, ''), e.split, "
         "open_text(e.detail, 'evaluation.detail', e.id) FROM evaluation e LEFT "
-        "JOIN model m ON m.id = e.model WHERE e.task = ? ORDER BY e.id DESC "
-        "LIMIT 1",
+        "JOIN model m ON m.id = e.model WHERE e.task = ? ORDER BY e.split "
+        "= 'test' DESC, e.id DESC LIMIT 1",
         t->id, &q, err);
 
     if (rc <= 0)

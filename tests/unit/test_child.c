@@ -108,6 +108,18 @@ START_TEST(what_is_not_there_is_an_error)
 }
 END_TEST
 
+/* It was taken for success. */
+START_TEST(a_status_that_nobody_knows_is_an_error)
+{
+    (void)signal(SIGCHLD, SIG_IGN);
+    ck_assert_int_eq(shell("exit 7", 0), ERR_IO);
+    ck_assert(strstr(err.msg, "SIGCHLD"));
+    (void)signal(SIGCHLD, SIG_DFL);
+    ck_assert_int_eq(shell("exit 7", 0), ERR_OK);
+    ck_assert_int_eq(status, 7);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("child", begins, ends);
@@ -119,5 +131,6 @@ int main(void)
     tcase_add_test(c, who_leaves_a_child_behind_is_not_waited_for);
     tcase_add_test(c, a_stop_reaches_it);
     tcase_add_test(c, what_is_not_there_is_an_error);
+    tcase_add_test(c, a_status_that_nobody_knows_is_an_error);
     return suite_run("child", c);
 }

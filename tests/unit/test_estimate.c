@@ -149,6 +149,43 @@ START_TEST(a_sample_stands_for_the_whole)
 }
 END_TEST
 
+/* Half of the completed calls ask for embeddings; they were counted among what
+ * may move. */
+START_TEST(calls_that_are_no_chats_move_nowhere)
+{
+    struct estimate_options o = { .prices = prices,
+                                  .machine_dollars_per_hour = 0.1,
+                                  .seed = 1 };
+    char *path = write_log(2000);
+    FILE *f = fopen(path, "a");
+
+    for (int i = 0; i < 2000; i++)
+        fprintf(f,
+                "{\"timestamp\": %d, \"request\": {\"model\": "
+                "\"text-embedding-3-small\", \"input\": \"text %d\"}, "
+                "\"response\": {\"object\": \"list\", \"data\": "
+                "[{\"object\": \"embedding\", \"index\": 0, \"embedding\": "
+                "[0.5]}], \"usage\": {\"prompt_tokens\": 100}}}\n",
+                1700000000 + 100 * i, i);
+    ck_assert_int_eq(fclose(f), 0);
+    o.path = path;
+    for (o.sample = 0; o.sample <= 400; o.sample += 400) {
+        struct estimate e;
+        double calls = 0;
+
+        ck_assert_msg(estimate_run(&o, &e, &err) == 0, "%s", err.msg);
+        ck_assert_uint_eq(e.calls - e.failed, 4000);
+        for (size_t i = 0; i < e.count; i++)
+            calls += e.tasks[i].calls;
+        ck_assert_double_eq_tol(calls, 2000, .5);
+        ck_assert_double_eq_tol(e.untasked, .5, .001);
+        ck_assert_double_le(e.share_calls.high, .5);
+        estimate_release(&e);
+    }
+    free(path);
+}
+END_TEST
+
 START_TEST(a_log_without_calls_says_so)
 {
     char *path = write_log(0);
@@ -222,6 +259,7 @@ int main(void)
     tcase_add_test(t, ranges_are_ordered_and_within_the_whole);
     tcase_add_test(t, threads_do_not_change_the_result);
     tcase_add_test(t, a_sample_stands_for_the_whole);
+    tcase_add_test(t, calls_that_are_no_chats_move_nowhere);
     tcase_add_test(t, a_log_without_calls_says_so);
     tcase_add_test(t, a_short_log_tells_no_month);
     tcase_add_test(t, the_lowest_hashes_stay_whole);

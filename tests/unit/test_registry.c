@@ -73,7 +73,7 @@ static void setup(void)
         "(5, 'd', 'adapter', 'd', 1, 2, NULL, 0, NULL, 1);"
         "INSERT INTO evaluation(id, task, model, split, created, verdict, "
         "detail) VALUES(1, 1, 2, 'test', 0, 'fail', '{}'), (2, 1, 2, 'test', "
-        "0, 'pass', '{\"gate\":{\"interval\":{\"low\":-0.01}}}'), (3, 1, 3, "
+        "0, 'pass', '{\"gate\":{\"interval\":[-0.01,0.02]}}'), (3, 1, 3, "
         "'test', 0, 'pass', '{}'), (4, 3, 4, 'test', 0, 'fail', '{}'), (5, 2, "
         "5, 'validation', 0, 'pass', '{}');"
         "INSERT INTO evaluation_item(evaluation, example, score, reference) "

@@ -247,6 +247,25 @@ START_TEST(one_task_alone)
 }
 END_TEST
 
+/* It was told as a saving, and in place of what the test had said. */
+START_TEST(a_pass_on_validation_is_none)
+{
+    struct report_state *r;
+    struct buf out = { 0 };
+
+    fill("name");
+    evaluate(2, "pass", "name");
+    run("UPDATE evaluation SET split = 'validation' WHERE id = 3");
+    run("UPDATE evaluation SET split = 'validation' WHERE task = 1");
+    r = read_state(0, NULL);
+    report_state_html(r, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "2 have been judged, 0 passed"));
+    ck_assert_ptr_null(strstr(out.data, "passed: may move"));
+    report_state_free(r);
+    buf_release(&out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("report_state", setup, teardown);
@@ -258,5 +277,6 @@ int main(void)
     tcase_add_test(t, every_form_tells_the_same_numbers);
     tcase_add_test(t, an_empty_store_makes_a_page_without_sections);
     tcase_add_test(t, one_task_alone);
+    tcase_add_test(t, a_pass_on_validation_is_none);
     return suite_run("report_state", t);
 }
