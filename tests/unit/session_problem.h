@@ -99,7 +99,7 @@ static inline char *adapter_write(const char *name, uint64_t seed, int rank,
 static inline struct model_bank *bank_of(struct model *m, size_t count)
 {
     struct model_bank *b;
-    char *paths[64];
+    char *paths[64] = { NULL };
 
     for (size_t i = 0; i < count; i++) {
         char name[32];
