@@ -235,7 +235,9 @@ static void predict(const struct router *r, const struct router_champion *c,
         router_request_vector(j, request, x);
         d->p_error = router_error_before(&c->calibration, x);
     }
-    if (d->p_error > c->calibration.give_up)
+    /* Below 0 none of its answers is kept: it would write for nobody. */
+    if (d->p_error > c->calibration.give_up ||
+        (c->is_calibrated && c->calibration.threshold < 0))
         settle(d, ROUTER_LLM, ROUTER_REASON_predicted_error);
     else if (draw(r, "audit", json_raw(j, request)) < r->audit)
         settle(d, ROUTER_BOTH, ROUTER_REASON_audit);

@@ -373,6 +373,21 @@ START_TEST(calibrated_models_leave_what_they_get_wrong)
 }
 END_TEST
 
+/* Its answer was waited for, and thrown away each time. */
+START_TEST(a_model_of_which_nothing_is_kept_is_not_asked)
+{
+    struct router_item item = { .llm = 1, .cost_llm = 1 };
+    struct router_calibration c;
+
+    ck_assert_int_eq(router_calibrate(&item, 1, 0, &c, &err), 0);
+    ck_assert_double_lt(c.threshold, 0);
+    ck_assert_int_eq(router_calibration_store(s, 1, &c, 7, &err), 0);
+    router_calibration_release(&c);
+    reopen();
+    ck_assert_str_eq(reason(PLAIN), "predicted_error");
+}
+END_TEST
+
 START_TEST(a_damaged_calibration_is_told_with_its_model)
 {
     calibrate();
@@ -434,6 +449,7 @@ int main(void)
     tcase_add_test(t, a_client_may_ask_for_a_model);
     tcase_add_test(t, a_step_back_lasts_until_it_is_ended);
     tcase_add_test(t, calibrated_models_leave_what_they_get_wrong);
+    tcase_add_test(t, a_model_of_which_nothing_is_kept_is_not_asked);
     tcase_add_test(t, a_damaged_calibration_is_told_with_its_model);
     tcase_add_test(t, an_empty_store_sends_all_to_the_llm);
     tcase_add_test(t, a_decision_explains_itself);
