@@ -109,7 +109,7 @@ static int64_t loose_unit_of(struct slice v)
                (memcmp(v.p, "18", 2) == 0 || memcmp(v.p, "19", 2) == 0 ||
                 memcmp(v.p, "20", 2) == 0);
 
-    if (sign + n != v.n || v.p[sign] == '0' || day)
+    if (!n || sign + n != v.n || v.p[sign] == '0' || day)
         return 0;
     if (n == 8 || (sign && n >= 5 && n < 9))
         return 1;

@@ -86,7 +86,7 @@ static double low_of(struct store *s, int64_t evaluation)
 {
     struct err quiet;
     struct sql_stmt *q;
-    double low = NAN;
+    double low = (double)NAN;
 
     if (!evaluation ||
         sql_row_of(store_sql(s),
