@@ -119,6 +119,8 @@ int curate_openings_merge(struct store *s, struct curate_tree *t,
     for (size_t i = 0; i < t->count; i++)
         all[i] = (uint32_t)i;
     rc = alias_prompts(s, all, t->count, &any, err);
+    for (size_t i = 0; rc < 0 && i < t->count; i++)
+        all[i] = (uint32_t)i;
     if (rc >= 0 && any)
         rc = alias_rest(s, t, all, err);
     *alias = all;

@@ -30,8 +30,9 @@ struct curate_said {
 };
 
 /* Messages of the store that are one but for digits in the system prompt they
- * stand behind: alias[i] is the first of them, i itself for most; freed by the
- * caller, on failure too. Parents in t become aliases. */
+ * stand behind: alias[i] is the first of them, i itself for most and where
+ * prompts cannot be read (ERR_INVALID: sealed); freed by the caller, on failure
+ * too. Parents in t become aliases. */
 MUST_CHECK int curate_openings_merge(struct store *s, struct curate_tree *t,
                                      uint32_t **alias, struct err *err);
 
