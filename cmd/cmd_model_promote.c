@@ -146,7 +146,7 @@ static int ask_terms(struct cli *cli, struct store *s,
 static int promote(struct cli *cli, struct store *s, const char *name,
                    struct registry_change *c, int *exit_code, struct err *err)
 {
-    struct sql_stmt *q;
+    struct sql_stmt *q = NULL;
     int rc = store_model_find(s, name, &c->model, NULL, err);
 
     if (rc == ERR_OK)

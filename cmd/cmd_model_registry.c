@@ -357,10 +357,12 @@ static int list_of_task(struct cli *cli, struct store *s, struct buf *out,
                         struct err *err)
 {
     struct json_writer w;
-    struct task_list l = { .w = cli->json ? &w : NULL };
+    struct task_list l = { .w = NULL };
     int64_t task = 0;
     int rc = store_task_find(s, list_task, &task, err);
 
+    if (cli->json)
+        l.w = &w;
     l.table = cli_table_new("rlllrrll", "version", "name", "state", "verdict",
                             "score", "difference", "terms", "licence", NULL);
     json_writer_init(&w, out, true);

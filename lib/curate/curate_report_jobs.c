@@ -159,7 +159,9 @@ static struct slice any_job(struct slice t, size_t at)
             break;
         at++;
     }
-    return out.n < WORD_MIN ? (struct slice){ 0 } : out;
+    if (out.n < WORD_MIN)
+        out.n = 0;
+    return out;
 }
 
 struct slice report_job(struct slice t, size_t at)

@@ -234,7 +234,7 @@ static int check_terms(struct store *s, int64_t model, const char *name,
 {
     char what[REGISTRY_WHAT];
     enum registry_terms terms;
-    bool overridden;
+    bool overridden = false;
     int rc = registry_terms_model(s, model, &terms, what, err);
 
     if (rc == ERR_OK)

@@ -159,7 +159,7 @@ int registry_enter(struct store *s, int64_t model, const char *path,
 {
     unsigned char hash[REGISTRY_HASH_BYTES];
     struct buf teachers = { .data = NULL };
-    struct sql_stmt *q;
+    struct sql_stmt *q = NULL;
     int64_t dataset = 0;
     int rc = registry_hash_files(path, hash, err);
 
