@@ -23,6 +23,7 @@ extern const struct command cmd_generate;
 extern const struct command cmd_model;
 extern const struct command cmd_report;
 extern const struct command cmd_select;
+extern const struct command cmd_serve;
 extern const struct command cmd_status;
 extern const struct command cmd_store;
 extern const struct command cmd_store_backup;

@@ -303,7 +303,7 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli_usage(cli, "--listen runs alone, without --import, "
                               "--follow and --outcomes");
     if (listen_values.listen.count)
-        return collect_listen(cli);
+        return collect_listen(cli, NULL);
     if (follows.count && (imports.count || outcomes.count))
         return cli_usage(cli, "--follow runs alone, without --import and "
                               "--outcomes");

@@ -51,6 +51,7 @@ static const char *const usual_fields[] = {
 
 struct run {
     struct cli *cli;
+    const struct listen_local *local; /* NULL: none */
     struct proxy_options o;
     struct proxy_upstream upstreams[PROXY_UPSTREAMS_MAX];
     char *names[PROXY_UPSTREAMS_MAX];
@@ -184,7 +185,7 @@ static int take_options(struct run *r, struct err *err)
 
     if (check_private(err) < 0)
         return ERR_INVALID;
-    if (v->listen.count && !v->upstreams.count)
+    if (v->listen.count && !v->upstreams.count && !r->local)
         return err_set(err, ERR_INVALID,
                        "--listen needs --upstream, where calls go");
     if (v->proxy_protocol && !v->trusted.count)
@@ -199,6 +200,11 @@ static int take_options(struct run *r, struct err *err)
     r->o.trusted_count = v->trusted.count;
     r->o.tokens = v->tokens;
     r->o.fingerprints = r->key;
+    if (r->local) {
+        r->o.local = r->local->local;
+        r->o.hosts = r->local->hosts;
+        r->o.host_count = r->local->host_count;
+    }
     r->o.keep_fields = v->keep.count ? v->keep.items : usual_fields;
     r->o.keep_field_count = v->keep.count
                                 ? v->keep.count
@@ -257,7 +263,7 @@ static void tell_fixed(struct cli *cli)
 /* The new values are taken whole or not at all. */
 static int use_values(struct run *r, struct err *err)
 {
-    struct run next = { .cli = r->cli, .key = r->key };
+    struct run next = { .cli = r->cli, .local = r->local, .key = r->key };
     struct recorder_options ro;
     int rc = take_options(&next, err);
 
@@ -400,9 +406,11 @@ static int read_key(const struct cli *cli, struct crypto_key *key,
     return rc < 0 ? rc : crypto_key_read(path, true, key, err);
 }
 
-int collect_listen(struct cli *cli)
+int collect_listen(struct cli *cli, const struct listen_local *l)
 {
-    struct run r = { .cli = cli, .key = crypto_secret_new(sizeof(*r.key)) };
+    struct run r = { .cli = cli,
+                     .local = l,
+                     .key = crypto_secret_new(sizeof(*r.key)) };
     struct store_access access;
     struct crypto_key *spool_key = crypto_secret_new(sizeof(*spool_key));
     struct recorder_options ro = recorder_options(cli);
@@ -432,6 +440,8 @@ int collect_listen(struct cli *cli)
         proxy_record(r.proxy, r.recorder);
         rc = serve(&r, &err);
     }
+    if (l)
+        l->stop(l->ctx);
     if (recorder_close(r.recorder, r.stops > 1 ? 0 : ms(listen_values.grace_s),
                        &later) < 0 &&
         rc == ERR_OK) {

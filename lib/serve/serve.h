@@ -1,0 +1,59 @@
+/*
+ * serve.h - calls answered by models here, in the words of four APIs
+ *
+ * The glue between the proxy, which has the sockets, and engines, which have
+ * the models: a request's dialect becomes a chat, the answer goes back in the
+ * client's own. It owns neither socket nor store, and it judges no answer.
+ * May use: base json stats compute weights tokenizer constrain jinja template
+ * model engine speak http upstream wire recorder crypto proxy.
+ */
+#ifndef SERVE_H
+#define SERVE_H
+
+#include "compute/compute.h"
+#include "proxy/proxy.h"
+
+/* Limits of a request; others are the engine's and the proxy's. */
+#define SERVE_MESSAGES 4096
+#define SERVE_PARTS 1024 /* of a message */
+#define SERVE_TOOLS 256
+#define SERVE_NAME 256 /* bytes of a model's name */
+
+struct serve_base {
+    const char *dir;
+    struct compute *compute; /* the base's alone */
+};
+/* What is served as `name`: a base, or an adapter over it. Of several with one
+ * name the first answers. */
+struct serve_model {
+    const char *name;
+    size_t base;
+    const char *adapter; /* PEFT directory or NULL */
+};
+struct serve_options {
+    const struct serve_base *bases;
+    size_t base_count;
+    const struct serve_model *models;
+    size_t model_count;
+    /* For names that are none, where no upstream is meant; NULL: 404. */
+    const char *default_model;
+    size_t slots, queue; /* of each base, as in engine_options */
+    size_t cache_bytes;
+    int64_t max_tokens; /* of an answer: asked for or not, no more than these;
+                         * 0: 1,024 */
+    bool unconstrained;
+};
+
+struct serve;
+/* Loads the models. The options are copied; the devices are the caller's and
+ * must outlive it. ERR_NOTFOUND: default_model is none of the names. */
+MUST_CHECK int serve_new(const struct serve_options *o, struct serve **out,
+                         struct err *err);
+/* What proxy_options.local takes; valid as long as the server. */
+const struct proxy_local *serve_local(struct serve *s);
+/* After proxy_run, before proxy_free: what runs ends at once, and no reply is
+ * open any more. Again is fine. */
+void serve_stop(struct serve *s);
+void serve_free(struct serve *s); /* NULL is fine; stops first */
+
+#endif

@@ -1,0 +1,314 @@
+/*
+ * serve_answer.c - one answer, from the engine's pieces to the client
+ *
+ * A job is in the server's list while its reply is open. The engine's thread
+ * alone writes; it takes the job off the list before it ends the reply, so that
+ * who is told that a client left finds the job or nothing. A stream's head goes
+ * out with its first piece: what fails before has a status of its own.
+ */
+#include "serve/serve_private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct serve_job {
+    struct serve *serve;
+    const struct serve_own *model;
+    struct serve_job *next;
+    struct proxy_reply *reply;
+    /* Under the server's lock: submitted, and its id; ended. Who comes second
+     * frees it. */
+    uint64_t id;
+    bool submitted, ended;
+    enum speak_dialect dialect;
+    bool streams;
+    struct speak_head head;
+    char answer_id[RECORDER_ID_CHARS + 16];
+    struct speak_stream *stream; /* NULL before the head is out */
+    struct serve_chances chances;
+    struct buf call_id, out;
+};
+
+static void job_free(struct serve_job *job)
+{
+    speak_stream_free(job->stream);
+    serve_chances_release(&job->chances);
+    buf_release(&job->call_id);
+    buf_release(&job->out);
+    free(job);
+}
+
+static void unlink_job(struct serve_job *job)
+{
+    struct serve_job **at = &job->serve->jobs;
+
+    while (*at != job)
+        at = &(*at)->next;
+    *at = job->next;
+}
+
+static void put_facts(const struct serve_job *job, const struct engine_usage *u,
+                      struct buf *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, false);
+    json_begin_object(&w, "route");
+    json_put_string(&w, "went", "slm");
+    json_put_string(&w, "reason", "asked");
+    json_put_string(&w, "model", job->model->name);
+    json_put_int(&w, "queue_us", u->queue_us);
+    json_put_int(&w, "first_us", u->first_us);
+    json_put_int(&w, "cached_tokens", (int64_t)u->cached);
+    json_end_object(&w);
+}
+
+static const struct http_field route_field = {
+    { "X-SLM-Route", sizeof("X-SLM-Route") - 1 },
+    { "slm; asked", sizeof("slm; asked") - 1 },
+};
+
+static void begin_stream(struct serve_job *job)
+{
+    if (job->stream)
+        return;
+    job->stream = speak_stream_new(job->dialect, &job->head);
+    proxy_reply_head(job->reply, 200, "text/event-stream", -1, &route_field, 1);
+    speak_begin(job->stream, &job->out);
+}
+
+static void send_out(struct serve_job *job)
+{
+    /* A slow reader's backlog is no longer than the answer may be. */
+    if (job->out.len)
+        (void)proxy_reply_data(job->reply, buf_slice(&job->out));
+    buf_reset(&job->out);
+}
+
+static void stream_text(struct serve_job *job, struct slice text)
+{
+    struct buf logprobs = { .data = NULL };
+
+    serve_chances_take(&job->chances, job->dialect, &logprobs);
+    speak_text(job->stream, text, buf_slice(&logprobs), &job->out);
+    buf_release(&logprobs);
+}
+
+static void take_piece(void *ctx, enum engine_piece kind, size_t call,
+                       struct slice text, const struct engine_logprob *lp,
+                       size_t lp_count)
+{
+    struct serve_job *job = ctx;
+
+    serve_chances_add(&job->chances, job->dialect, lp, lp_count);
+    if (!job->streams)
+        return;
+    begin_stream(job);
+    switch (kind) {
+    case ENGINE_TEXT: stream_text(job, text); break;
+    case ENGINE_THOUGHT: break; /* no dialect here streams them */
+    case ENGINE_CALL_ID:
+        buf_reset(&job->call_id);
+        buf_add_slice(&job->call_id, text);
+        break;
+    case ENGINE_CALL_NAME:
+        speak_call(job->stream, call, buf_slice(&job->call_id), text,
+                   &job->out);
+        break;
+    case ENGINE_CALL_ARGUMENTS:
+        speak_arguments(job->stream, call, text, &job->out);
+        break;
+    }
+    send_out(job);
+}
+
+static const char *finish_word(enum engine_finish why)
+{
+    return why == ENGINE_LENGTH       ? "length"
+           : why == ENGINE_TOOL_CALLS ? "tool_calls"
+                                      : "stop";
+}
+
+static void end_well(struct serve_job *job, enum engine_finish why,
+                     struct slice message, const struct engine_usage *u)
+{
+    const struct speak_usage usage = { u->prompt, u->cached, u->completion };
+    struct buf logprobs = { .data = NULL }, facts = { .data = NULL };
+
+    if (job->streams) {
+        begin_stream(job);
+        if (job->chances.count)
+            stream_text(job, slice_of(""));
+        speak_end(job->stream, finish_word(why), &usage, &job->out);
+    } else {
+        serve_chances_take(&job->chances, job->dialect, &logprobs);
+        speak_body(job->dialect, &job->head, message, finish_word(why), &usage,
+                   buf_slice(&logprobs), &job->out);
+        proxy_reply_head(job->reply, 200, "application/json",
+                         (int64_t)job->out.len, &route_field, 1);
+    }
+    send_out(job);
+    put_facts(job, u, &facts);
+    proxy_reply_end(job->reply, job->model->upstream, buf_slice(&facts), true);
+    atomic_fetch_add(&job->serve->answered, 1);
+    buf_release(&logprobs);
+    buf_release(&facts);
+}
+
+static void end_badly(struct serve_job *job, enum engine_finish why,
+                      const struct err *err)
+{
+    struct serve_refusal no = { .retry_ms = 0 };
+
+    if (err)
+        no.err = *err;
+    else
+        (void)err_set(&no.err, ERR_BUSY, "the server stops");
+    if (why == ENGINE_CANCELLED) {
+        atomic_fetch_add(&job->serve->left, 1);
+        proxy_reply_end(job->reply, job->model->upstream, slice_of(""), false);
+        return;
+    }
+    serve_refusal_of(&no);
+    if (why == ENGINE_FAILED && no.err.code == ERR_LIMIT) {
+        no.status = 400;
+        no.type = "context_length_exceeded";
+    }
+    if (!job->stream) {
+        serve_refuse(job->serve, job->reply, job->dialect, &no);
+        return;
+    }
+    speak_error(job->dialect, no.status, no.type, NULL, no.err.msg, true,
+                &job->out);
+    send_out(job);
+    proxy_reply_end(job->reply, job->model->upstream, slice_of(""), true);
+    atomic_fetch_add(&job->serve->failed, 1);
+}
+
+/* Once; true: the job is this caller's to free. */
+static bool leave(struct serve_job *job, bool *mark, bool *other)
+{
+    struct serve *s = job->serve;
+    bool last;
+
+    (void)pthread_mutex_lock(&s->lock);
+    *mark = true;
+    last = *other;
+    (void)pthread_mutex_unlock(&s->lock);
+    return last;
+}
+
+static void take_end(void *ctx, enum engine_finish why, struct slice message,
+                     const struct engine_usage *u,
+                     const struct stats_signals *signals, const struct err *err)
+{
+    struct serve_job *job = ctx;
+    struct serve *s = job->serve;
+
+    (void)signals;
+    (void)pthread_mutex_lock(&s->lock);
+    unlink_job(job);
+    (void)pthread_mutex_unlock(&s->lock);
+    if (why < ENGINE_CANCELLED)
+        end_well(job, why, message, u);
+    else
+        end_badly(job, why, err);
+    if (leave(job, &job->ended, &job->submitted))
+        job_free(job);
+}
+
+static struct serve_job *job_new(struct serve *s, const struct serve_path *p,
+                                 const struct serve_own *m,
+                                 const struct serve_request *q, const char *id,
+                                 struct proxy_reply *r)
+{
+    struct serve_job *job = mem_zalloc(sizeof(*job));
+
+    (void)snprintf(job->answer_id, sizeof(job->answer_id), "%s%s", p->id_head,
+                   id ? id : "0");
+    job->serve = s;
+    job->model = m;
+    job->reply = r;
+    job->dialect = p->dialect;
+    job->streams = q->streams;
+    job->head = (struct speak_head){ .id = job->answer_id,
+                                     .model = m->name,
+                                     .created_s = clock_wall_us() / 1000000,
+                                     .include_usage = q->include_usage };
+    return job;
+}
+
+static void link_job(struct serve_job *job)
+{
+    struct serve *s = job->serve;
+
+    (void)pthread_mutex_lock(&s->lock);
+    job->next = s->jobs;
+    s->jobs = job;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* The queue was full, or the request is none. */
+static void not_taken(struct serve_job *job, struct serve_refusal *why)
+{
+    struct serve *s = job->serve;
+
+    (void)pthread_mutex_lock(&s->lock);
+    unlink_job(job);
+    (void)pthread_mutex_unlock(&s->lock);
+    serve_refusal_of(why);
+    serve_refuse(s, job->reply, job->dialect, why);
+    job_free(job);
+}
+
+void serve_answer(struct serve *s, const struct serve_path *p,
+                  const struct serve_own *m, const struct serve_request *q,
+                  const char *id, struct proxy_reply *r)
+{
+    struct serve_job *job = job_new(s, p, m, q, id, r);
+    struct serve_refusal why = { .retry_ms = 0 };
+    const struct engine_request e = {
+        .chat = buf_slice(&q->chat),
+        .raw_prompt = q->raw ? buf_slice(&q->prompt) : (struct slice){ 0 },
+        .model = m->index,
+        .piece = take_piece,
+        .end = take_end,
+        .ctx = job,
+    };
+    uint64_t number;
+
+    link_job(job);
+    if (engine_submit(s->engines[m->base], &e, &number, &why.retry_ms,
+                      &why.err) < 0) {
+        not_taken(job, &why);
+        return;
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    job->id = number;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (leave(job, &job->submitted, &job->ended))
+        job_free(job);
+}
+
+/* It comes from the worker that took the request, so `id` is known. */
+void serve_answer_gone(void *serve, struct proxy_reply *r)
+{
+    struct serve *s = serve;
+    struct serve_job *job;
+    struct engine *e = NULL;
+    uint64_t id = 0;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (job = s->jobs; job && job->reply != r;)
+        job = job->next;
+    if (job && job->submitted) {
+        e = s->engines[job->model->base];
+        id = job->id;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    if (e)
+        engine_cancel(e, id);
+}

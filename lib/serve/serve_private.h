@@ -1,0 +1,100 @@
+/* serve_private.h - what the files of this module share; nobody else includes
+ * it */
+#ifndef SERVE_PRIVATE_H
+#define SERVE_PRIVATE_H
+
+#include "engine/engine.h"
+#include "json/json.h"
+#include "serve/serve.h"
+#include "speak/speak.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct serve_own {
+    char *name;
+    char *upstream; /* "slm:NAME": how the log knows it */
+    char *adapter;
+    size_t base, index; /* of its engine's models */
+};
+
+struct serve {
+    struct proxy_local local;
+    struct serve_own *models;
+    size_t model_count;
+    struct serve_own *fallback; /* NULL: none */
+    struct engine **engines;
+    size_t engine_count, queue;
+    int64_t max_tokens, created_s;
+    pthread_mutex_t lock; /* of jobs, and of what a job says is under it */
+    struct serve_job *jobs;
+    _Atomic uint64_t answered, refused, failed, left;
+};
+
+/* A path that is answered here. */
+struct serve_path {
+    const char *method, *path;
+    const char *scope;   /* of a client's token */
+    const char *wire;    /* its dialect there; NULL: it has no body */
+    const char *id_head; /* of answers' ids */
+    enum speak_dialect dialect;
+};
+/* NULL: none. *known: the path is, with another method. */
+const struct serve_path *serve_path_find(struct slice method, struct slice path,
+                                         bool *known);
+/* Without the query. */
+struct slice serve_path_of(const struct proxy_seen *s);
+
+/* Why a request is refused. */
+struct serve_refusal {
+    int status;
+    const char *type;
+    char param[64]; /* the field; "": none */
+    int64_t retry_ms;
+    struct err err;
+};
+/* By the code of why->err, whose message may begin with "field: ". */
+void serve_refusal_of(struct serve_refusal *why);
+void serve_refuse(struct serve *s, struct proxy_reply *r, enum speak_dialect d,
+                  const struct serve_refusal *why);
+
+/* A request as the engine takes it. Zeroed is empty. */
+struct serve_request {
+    struct json json; /* of the body as it came */
+    struct buf model; /* its name there */
+    struct buf chat;  /* what engine_request.chat takes */
+    struct buf prompt;
+    bool raw; /* the prompt is gone on with */
+    bool streams, include_usage;
+};
+/* Reads the body. False: *why says it all. */
+bool serve_request_read(struct serve_request *q, const struct serve_path *p,
+                        struct slice body, int64_t max_tokens,
+                        struct serve_refusal *why);
+void serve_request_release(struct serve_request *q);
+
+/* Log probabilities as the dialect has them, from pieces. */
+struct serve_chances {
+    struct buf list;                /* chat: entries */
+    struct buf tokens, logps, tops; /* completions: three lists beside */
+    struct buf offsets;
+    size_t count, offset;
+};
+void serve_chances_add(struct serve_chances *c, enum speak_dialect d,
+                       const struct engine_logprob *lp, size_t n);
+/* What there is, as the value of "logprobs"; empty if there is nothing. The
+ * chances are empty then. */
+void serve_chances_take(struct serve_chances *c, enum speak_dialect d,
+                        struct buf *out);
+void serve_chances_release(struct serve_chances *c);
+
+/* Has the model answer; the reply is ended some time. */
+void serve_answer(struct serve *s, const struct serve_path *p,
+                  const struct serve_own *m, const struct serve_request *q,
+                  const char *id, struct proxy_reply *r);
+/* Its client has left. */
+void serve_answer_gone(void *serve, struct proxy_reply *r);
+
+void serve_metrics(void *serve, struct buf *out);
+
+#endif
