@@ -88,6 +88,7 @@ static const struct opt options[] = {
 };
 
 struct served {
+    struct cli *cli;
     struct picked_model picked[MODELS_MAX];
     char *names[MODELS_MAX];
     struct serve_model models[MODELS_MAX];
@@ -177,9 +178,10 @@ static int add_models(struct cli *cli, struct served *v, struct err *err)
     return rc;
 }
 
-static int load(struct cli *cli, struct served *v, struct err *err)
+static int start(void *served, const struct proxy_local **out, struct err *err)
 {
-    int rc = add_models(cli, v, err);
+    struct served *v = served;
+    int rc = add_models(v->cli, v, err);
     const struct serve_options o = {
         .bases = v->bases,
         .base_count = v->base_count,
@@ -193,12 +195,19 @@ static int load(struct cli *cli, struct served *v, struct err *err)
         .unconstrained = !strcmp(constrain, "off"),
     };
 
-    return rc < 0 ? rc : serve_new(&o, &v->serve, err);
+    if (rc == ERR_OK)
+        rc = serve_new(&o, &v->serve, err);
+    if (rc == ERR_OK)
+        *out = serve_local(v->serve);
+    return rc;
 }
 
-static void stop(void *serve)
+static void stop(void *served)
 {
-    serve_stop(serve);
+    struct served *v = served;
+
+    if (v->serve)
+        serve_stop(v->serve);
 }
 
 static void served_release(struct served *v)
@@ -218,8 +227,8 @@ static int run(struct cli *cli, int argc, char **argv)
     struct served *v;
     struct listen_local l = { .hosts = hosts.items,
                               .host_count = hosts.count,
+                              .start = start,
                               .stop = stop };
-    struct err err;
     int code;
 
     (void)argc;
@@ -230,13 +239,9 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli_usage(cli, "there is nothing to serve: give --model or "
                               "--task");
     v = mem_zalloc(sizeof(*v));
-    if (load(cli, v, &err) < 0) {
-        code = cli_fail(cli, &err);
-    } else {
-        l.local = serve_local(v->serve);
-        l.ctx = v->serve;
-        code = collect_listen(cli, &l);
-    }
+    v->cli = cli;
+    l.ctx = v;
+    code = collect_listen(cli, &l);
     served_release(v);
     return code;
 }

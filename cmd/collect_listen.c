@@ -201,7 +201,6 @@ static int take_options(struct run *r, struct err *err)
     r->o.tokens = v->tokens;
     r->o.fingerprints = r->key;
     if (r->local) {
-        r->o.local = r->local->local;
         r->o.hosts = r->local->hosts;
         r->o.host_count = r->local->host_count;
     }
@@ -268,6 +267,7 @@ static int use_values(struct run *r, struct err *err)
     int rc = take_options(&next, err);
 
     next.o.sync = r->o.sync; /* as the recorder does, which stays */
+    next.o.local = r->o.local;
     if (rc == ERR_OK)
         rc = proxy_reload(r->proxy, &next.o, err);
     if (rc == ERR_OK) {
@@ -428,6 +428,8 @@ int collect_listen(struct cli *cli, const struct listen_local *l)
     rc = read_key(cli, r.key, &err);
     if (rc == ERR_OK)
         rc = collect_access(cli, false, &access, &err);
+    if (rc == ERR_OK && l)
+        rc = l->start(l->ctx, &r.o.local, &err);
     if (rc == ERR_OK)
         rc = proxy_new(&r.o, NULL, &r.proxy, &err);
     if (rc == ERR_OK) {

@@ -11,11 +11,12 @@ MUST_CHECK int collect_access(const struct cli *cli, bool imports,
                               struct store_access *out, struct err *err);
 /* Who answers beside the upstreams, or without any. */
 struct listen_local {
-    const struct proxy_local *local;
-    const char *const *hosts; /* as in proxy_options */
-    size_t host_count;
+    /* Once signals are waited for: threads that begin before would get them. */
+    int (*start)(void *ctx, const struct proxy_local **out, struct err *err);
     void (*stop)(void *ctx); /* when nothing is served any more */
     void *ctx;
+    const char *const *hosts; /* as in proxy_options */
+    size_t host_count;
 };
 /* Serves until SIGTERM or SIGINT; the exit code. l may be NULL: then there must
  * be an upstream. */
