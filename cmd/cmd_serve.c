@@ -9,6 +9,8 @@
 #include "device.h"
 #include "listen_options.h"
 #include "pick_model.h"
+#include "serve_router.h"
+#include "store_opening.h"
 
 #include "base/mem.h"
 #include "serve/serve.h"
@@ -82,6 +84,7 @@ static const struct opt options[] = {
       .value = &hosts,
       .arg = "NAME",
       .help = "clients may know this machine by this name" },
+    ROUTER_OPTIONS,
     DEVICE_OPTIONS,
     LISTEN_OPTIONS,
     OPT_END,
@@ -94,6 +97,7 @@ struct served {
     struct serve_model models[MODELS_MAX];
     struct serve_base bases[BASES_MAX];
     size_t count, base_count;
+    struct serve_router router;
     struct serve *serve;
 };
 
@@ -144,6 +148,49 @@ static int add_model(struct cli *cli, struct served *v, char *name,
         rc = add_base(cli, v, p->dir, &m->base, err);
     m->name = name;
     m->adapter = p->adapter;
+    m->model = p->id;
+    return rc;
+}
+
+/* A model that the router may send calls to, unless it is there already. */
+static int add_champion(struct cli *cli, struct served *v, struct store *s,
+                        int64_t id, struct err *err)
+{
+    struct serve_model *m = &v->models[v->count];
+    struct picked_model *p = &v->picked[v->count];
+    struct sql_stmt *q;
+    int rc;
+
+    for (size_t i = 0; i < v->count; i++)
+        if (v->models[i].model == id)
+            return ERR_OK;
+    if (v->count == MODELS_MAX)
+        return err_set(err, ERR_LIMIT, "more than %d models", MODELS_MAX);
+    rc = sql_row_of(store_sql(s), "SELECT name FROM model WHERE id = ?", id, &q,
+                    err);
+    if (rc < 0)
+        return rc;
+    v->names[v->count++] = rc ? slice_dup(sql_text(q, 0)) : mem_strdup("");
+    sql_reset(q);
+    rc = pick_model_row(s, id, p, err);
+    if (rc == ERR_OK)
+        rc = add_base(cli, v, p->dir, &m->base, err);
+    m->name = v->names[v->count - 1];
+    m->adapter = p->adapter;
+    m->model = id;
+    return rc;
+}
+
+static int add_router(struct cli *cli, struct served *v, struct err *err)
+{
+    struct store *s = NULL;
+    int rc = cmd_store_open(cli, STORE_READ, &s, err);
+
+    if (rc == ERR_OK)
+        rc = serve_router_open(cli, s, &v->router, err);
+    for (size_t i = 0; rc == ERR_OK && i < router_models(v->router.router); i++)
+        rc = add_champion(cli, v, s, router_model(v->router.router, i), err);
+    store_close(s);
     return rc;
 }
 
@@ -182,6 +229,11 @@ static int start(void *served, const struct proxy_local **out, struct err *err)
 {
     struct served *v = served;
     int rc = add_models(v->cli, v, err);
+
+    if (rc == ERR_OK && serve_router_is_wanted())
+        rc = add_router(v->cli, v, err);
+    if (rc < 0)
+        return rc;
     const struct serve_options o = {
         .bases = v->bases,
         .base_count = v->base_count,
@@ -193,10 +245,13 @@ static int start(void *served, const struct proxy_local **out, struct err *err)
         .cache_bytes = (size_t)prefix_cache,
         .max_tokens = max_tokens,
         .unconstrained = !strcmp(constrain, "off"),
+        .router = v->router.router,
+        .limits = &v->router.limits,
+        .step_back = serve_router_step_back,
+        .step_back_ctx = &v->router,
     };
 
-    if (rc == ERR_OK)
-        rc = serve_new(&o, &v->serve, err);
+    rc = serve_new(&o, &v->serve, err);
     if (rc == ERR_OK)
         *out = serve_local(v->serve);
     return rc;
@@ -213,6 +268,7 @@ static void stop(void *served)
 static void served_release(struct served *v)
 {
     serve_free(v->serve);
+    serve_router_close(&v->router);
     for (size_t i = 0; i < v->base_count; i++)
         compute_close(v->bases[i].compute);
     for (size_t i = 0; i < v->count; i++) {
@@ -235,9 +291,12 @@ static int run(struct cli *cli, int argc, char **argv)
     (void)argv;
     if (!listen_values.listen.count)
         return cli_usage(cli, "--listen says where to serve: 127.0.0.1:8080");
-    if (!models.count && !tasks.count)
-        return cli_usage(cli, "there is nothing to serve: give --model or "
-                              "--task");
+    if (serve_router_is_wanted() && !listen_values.upstreams.count)
+        return cli_usage(cli, "--mode and --route need --upstream, where all "
+                              "other calls go");
+    if (!models.count && !tasks.count && !serve_router_is_wanted())
+        return cli_usage(cli, "there is nothing to serve: give --model, "
+                              "--task or --mode");
     v = mem_zalloc(sizeof(*v));
     v->cli = cli;
     l.ctx = v;

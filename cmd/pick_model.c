@@ -10,14 +10,12 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "registry/registry.h"
-#include "store/store.h"
 #include "weights/weights.h"
 
 #include <stdlib.h>
 
-/* Row `id` of the model table: directory, adapter if it is one. */
-static int take_row(struct store *s, int64_t id, struct picked_model *out,
-                    struct err *err)
+int pick_model_row(struct store *s, int64_t id, struct picked_model *out,
+                   struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_row_of(store_sql(s),
@@ -95,7 +93,7 @@ static int from_store(struct cli *cli, const char *model, const char *task,
     else if (rc == ERR_OK && !model)
         rc = model_of_task(s, task, out->task, &id, err);
     if (rc == ERR_OK && id)
-        rc = take_row(s, id, out, err);
+        rc = pick_model_row(s, id, out, err);
     store_close(s);
     return rc;
 }

@@ -3,6 +3,7 @@
 #define PICK_MODEL_H
 
 #include "cmd.h"
+#include "store/store.h"
 
 struct picked_model {
     char *dir;     /* Hugging Face directory */
@@ -17,6 +18,9 @@ struct picked_model {
 MUST_CHECK int pick_model(struct cli *cli, const char *model,
                           const char *adapter, const char *task,
                           struct picked_model *out, struct err *err);
+/* The model of this row; out is zeroed before. */
+MUST_CHECK int pick_model_row(struct store *s, int64_t id,
+                              struct picked_model *out, struct err *err);
 void picked_model_release(struct picked_model *p);
 
 #endif

@@ -187,7 +187,7 @@ static void take_body(struct serve *s, const struct serve_path *p,
         if (!m)
             m = s->fallback;
         if (m) {
-            serve_answer(s, p, m, &q, seen->id, r);
+            serve_answer(s, p, m, &q, seen->id, NULL, r);
         } else {
             (void)err_set(&why.err, ERR_NOTFOUND,
                           "no model %.64s is served here", q.model.data);
@@ -211,7 +211,7 @@ static enum proxy_take take(void *ctx, const struct proxy_seen *seen,
         return PROXY_ASIDE;
     }
     if (seen->target->route && !model_of(s, seen->body))
-        return PROXY_PASS;
+        return s->router ? serve_route(s, p, seen, r) : PROXY_PASS;
     take_body(s, p, seen, r);
     return PROXY_BODY;
 }
@@ -259,6 +259,7 @@ static void copy_models(struct serve *s, const struct serve_options *o)
             .upstream = mem_printf("slm:%s", m->name),
             .adapter = m->adapter ? mem_strdup(m->adapter) : NULL,
             .base = m->base,
+            .id = m->model,
         };
     }
 }
@@ -279,6 +280,11 @@ int serve_new(const struct serve_options *o, struct serve **out,
     s->max_tokens = o->max_tokens ? o->max_tokens : 1024;
     s->created_s = clock_wall_us() / 1000000;
     (void)pthread_mutex_init(&s->lock, NULL);
+    s->router = o->router;
+    s->step_back = o->step_back;
+    s->step_back_ctx = o->step_back_ctx;
+    s->watch =
+        router_watch_new(o->limits ? o->limits : &(struct router_limits){ 0 });
     copy_models(s, o);
     s->engines = mem_zalloc((o->base_count + 1) * sizeof(*s->engines));
     if (o->default_model) {
@@ -322,6 +328,7 @@ void serve_free(struct serve *s)
     }
     free(s->models);
     free(s->engines);
+    router_watch_free(s->watch);
     (void)pthread_mutex_destroy(&s->lock);
     free(s);
 }

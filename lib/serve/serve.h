@@ -5,13 +5,15 @@
  * the models: a request's dialect becomes a chat, the answer goes back in the
  * client's own. It owns neither socket nor store, and it judges no answer.
  * May use: base json stats compute weights tokenizer constrain jinja template
- * model engine speak http upstream wire recorder crypto proxy.
+ * model engine speak http upstream wire recorder crypto proxy store tasks
+ * schema router.
  */
 #ifndef SERVE_H
 #define SERVE_H
 
 #include "compute/compute.h"
 #include "proxy/proxy.h"
+#include "router/router.h"
 
 /* Limits of a request; others are the engine's and the proxy's. */
 #define SERVE_MESSAGES 4096
@@ -29,6 +31,7 @@ struct serve_model {
     const char *name;
     size_t base;
     const char *adapter; /* PEFT directory or NULL */
+    int64_t model;       /* in the store, as the router knows it; 0: none */
 };
 struct serve_options {
     const struct serve_base *bases;
@@ -42,6 +45,14 @@ struct serve_options {
     int64_t max_tokens; /* of an answer: asked for or not, no more than these;
                          * 0: 1,024 */
     bool unconstrained;
+    /* Where calls go that have an upstream and name no model here; it outlives
+     * the server. NULL: upstream. */
+    struct router *router;
+    const struct router_limits *limits; /* NULL: the usual */
+    /* A task's answers cross a limit. From an engine's thread, which it must
+     * not keep waiting. */
+    void (*step_back)(void *ctx, int64_t task, const char *why);
+    void *step_back_ctx;
 };
 
 struct serve;

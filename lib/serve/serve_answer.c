@@ -25,6 +25,7 @@ struct serve_job {
     bool submitted, ended;
     enum speak_dialect dialect;
     bool streams;
+    struct serve_route *route; /* NULL: the client named the model */
     struct speak_head head;
     char answer_id[RECORDER_ID_CHARS + 16];
     struct speak_stream *stream; /* NULL before the head is out */
@@ -38,6 +39,7 @@ static void job_free(struct serve_job *job)
     serve_chances_release(&job->chances);
     buf_release(&job->call_id);
     buf_release(&job->out);
+    serve_route_free(job->route);
     free(job);
 }
 
@@ -66,17 +68,26 @@ static void put_facts(const struct serve_job *job, const struct engine_usage *u,
     json_end_object(&w);
 }
 
-static const struct http_field route_field = {
-    { "X-SLM-Route", sizeof("X-SLM-Route") - 1 },
-    { "slm; asked", sizeof("slm; asked") - 1 },
-};
+static void send_head(struct serve_job *job, const char *type, int64_t length)
+{
+    char text[64];
+    struct http_field field = { slice_of("X-SLM-Route"), { NULL, 0 } };
 
+    (void)snprintf(text, sizeof(text), "slm; %s",
+                   job->route ? router_reason_name(job->route->decision.reason)
+                              : "asked");
+    field.value = slice_of(text);
+    proxy_reply_head(job->reply, 200, type, length, &field, 1);
+}
+
+/* What the router sent here is held until it was judged. */
 static void begin_stream(struct serve_job *job)
 {
     if (job->stream)
         return;
     job->stream = speak_stream_new(job->dialect, &job->head);
-    proxy_reply_head(job->reply, 200, "text/event-stream", -1, &route_field, 1);
+    if (!job->route)
+        send_head(job, "text/event-stream", -1);
     speak_begin(job->stream, &job->out);
 }
 
@@ -122,7 +133,8 @@ static void take_piece(void *ctx, enum engine_piece kind, size_t call,
         speak_arguments(job->stream, call, text, &job->out);
         break;
     }
-    send_out(job);
+    if (!job->route)
+        send_out(job);
 }
 
 static const char *finish_word(enum engine_finish why)
@@ -143,12 +155,13 @@ static void end_well(struct serve_job *job, enum engine_finish why,
         if (job->chances.count)
             stream_text(job, slice_of(""));
         speak_end(job->stream, finish_word(why), &usage, &job->out);
+        if (job->route)
+            send_head(job, "text/event-stream", -1);
     } else {
         serve_chances_take(&job->chances, job->dialect, &logprobs);
         speak_body(job->dialect, &job->head, message, finish_word(why), &usage,
                    buf_slice(&logprobs), &job->out);
-        proxy_reply_head(job->reply, 200, "application/json",
-                         (int64_t)job->out.len, &route_field, 1);
+        send_head(job, "application/json", (int64_t)job->out.len);
     }
     send_out(job);
     put_facts(job, u, &facts);
@@ -188,6 +201,24 @@ static void end_badly(struct serve_job *job, enum engine_finish why,
     atomic_fetch_add(&job->serve->failed, 1);
 }
 
+/* What the router sent here: out, or to the LLM after all. */
+static void end_routed(struct serve_job *job, enum engine_finish why,
+                       struct slice message, const struct engine_usage *u,
+                       const struct stats_signals *signals,
+                       const struct err *err)
+{
+    enum router_reason reason;
+
+    if (why == ENGINE_CANCELLED)
+        end_badly(job, why, err);
+    else if (serve_route_judge(job->serve, job->route, why, message, signals,
+                               err, &reason))
+        end_well(job, why, message, u);
+    else
+        serve_route_up(job->serve, job->route, "escalated", reason,
+                       job->route->p_error, job->reply);
+}
+
 /* Once; true: the job is this caller's to free. */
 static bool leave(struct serve_job *job, bool *mark, bool *other)
 {
@@ -208,11 +239,12 @@ static void take_end(void *ctx, enum engine_finish why, struct slice message,
     struct serve_job *job = ctx;
     struct serve *s = job->serve;
 
-    (void)signals;
     (void)pthread_mutex_lock(&s->lock);
     unlink_job(job);
     (void)pthread_mutex_unlock(&s->lock);
-    if (why < ENGINE_CANCELLED)
+    if (job->route)
+        end_routed(job, why, message, u, signals, err);
+    else if (why < ENGINE_CANCELLED)
         end_well(job, why, message, u);
     else
         end_badly(job, why, err);
@@ -260,13 +292,20 @@ static void not_taken(struct serve_job *job, struct serve_refusal *why)
     unlink_job(job);
     (void)pthread_mutex_unlock(&s->lock);
     serve_refusal_of(why);
-    serve_refuse(s, job->reply, job->dialect, why);
+    if (job->route)
+        serve_route_up(s, job->route, "llm",
+                       why->status == 429 ? ROUTER_REASON_busy
+                                          : ROUTER_REASON_unsupported,
+                       job->route->decision.p_error, job->reply);
+    else
+        serve_refuse(s, job->reply, job->dialect, why);
     job_free(job);
 }
 
 void serve_answer(struct serve *s, const struct serve_path *p,
                   const struct serve_own *m, const struct serve_request *q,
-                  const char *id, struct proxy_reply *r)
+                  const char *id, struct serve_route *route,
+                  struct proxy_reply *r)
 {
     struct serve_job *job = job_new(s, p, m, q, id, r);
     struct serve_refusal why = { .retry_ms = 0 };
@@ -274,12 +313,15 @@ void serve_answer(struct serve *s, const struct serve_path *p,
         .chat = buf_slice(&q->chat),
         .raw_prompt = q->raw ? buf_slice(&q->prompt) : (struct slice){ 0 },
         .model = m->index,
+        .call_prefix =
+            route ? router_call_prefix(s->router, route->decision.model) : NULL,
         .piece = take_piece,
         .end = take_end,
         .ctx = job,
     };
     uint64_t number;
 
+    job->route = route;
     link_job(job);
     if (engine_submit(s->engines[m->base], &e, &number, &why.retry_ms,
                       &why.err) < 0) {

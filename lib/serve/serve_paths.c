@@ -103,6 +103,24 @@ void serve_refuse(struct serve *s, struct proxy_reply *r, enum speak_dialect d,
     buf_release(&body);
 }
 
+static void put_ways(struct serve *s, struct buf *out)
+{
+    static const char *const ways[] = { "slm", "llm", "escalated" };
+
+    buf_str(out, "# TYPE slmctl_route_total counter\n");
+    for (size_t i = 0; i < SERVE_REASONS; i++)
+        for (size_t k = 0; k < SERVE_WENT_WAYS; k++) {
+            uint64_t n = atomic_load(&s->went[i][k]);
+
+            if (n)
+                buf_printf(out,
+                           "slmctl_route_total{went=\"%s\",reason=\"%s\"} "
+                           "%llu\n",
+                           ways[k], router_reason_name((enum router_reason)i),
+                           (unsigned long long)n);
+        }
+}
+
 void serve_metrics(void *serve, struct buf *out)
 {
     struct serve *s = serve;
@@ -141,4 +159,6 @@ void serve_metrics(void *serve, struct buf *out)
     COUNTER("serve_clients_left", atomic_load(&s->left));
 #undef GAUGE
 #undef COUNTER
+    if (s->router)
+        put_ways(s, out);
 }

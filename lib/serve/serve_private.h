@@ -5,6 +5,7 @@
 
 #include "engine/engine.h"
 #include "json/json.h"
+#include "router/router.h"
 #include "serve/serve.h"
 #include "speak/speak.h"
 
@@ -16,10 +17,29 @@ struct serve_own {
     char *upstream; /* "slm:NAME": how the log knows it */
     char *adapter;
     size_t base, index; /* of its engine's models */
+    int64_t id;         /* in the store; 0: not from there */
 };
 
+#define ONE_MORE(name) +1
+enum {
+    SERVE_WENT_SLM,
+    SERVE_WENT_LLM,
+    SERVE_WENT_ESCALATED, /* tried here first */
+    SERVE_WENT_WAYS,
+    SERVE_REASONS = 0 ROUTER_REASONS(ONE_MORE)
+};
+#undef ONE_MORE
+
+#define SERVE_STEPPED 256
 struct serve {
     struct proxy_local local;
+    struct router *router; /* the caller's; NULL: none */
+    struct router_watch *watch;
+    _Atomic int64_t stepped[SERVE_STEPPED]; /* tasks that stepped back */
+    atomic_size_t stepped_count;
+    void (*step_back)(void *ctx, int64_t task, const char *why);
+    void *step_back_ctx;
+    _Atomic uint64_t went[SERVE_REASONS][SERVE_WENT_WAYS];
     struct serve_own *models;
     size_t model_count;
     struct serve_own *fallback; /* NULL: none */
@@ -88,10 +108,40 @@ void serve_chances_take(struct serve_chances *c, enum speak_dialect d,
                         struct buf *out);
 void serve_chances_release(struct serve_chances *c);
 
-/* Has the model answer; the reply is ended some time. */
+/* A decision of the router, and the chat that it is about. */
+struct serve_route {
+    struct buf chat;
+    struct json json;
+    struct router_decision decision;
+    int64_t decide_ns;
+    double p_error; /* of the answer, once it is judged; NaN */
+};
+struct serve_route *serve_route_new(void);
+void serve_route_free(struct serve_route *d); /* NULL is fine */
+/* For a request that has an upstream and names no model here. */
+enum proxy_take serve_route(struct serve *s, const struct serve_path *p,
+                            const struct proxy_seen *seen,
+                            struct proxy_reply *r);
+/* Is the answer good enough to go out? */
+bool serve_route_judge(struct serve *s, struct serve_route *d,
+                       enum engine_finish end, struct slice message,
+                       const struct stats_signals *signals,
+                       const struct err *err, enum router_reason *why);
+/* The reply goes upstream; went: "llm", or "escalated". */
+void serve_route_up(struct serve *s, const struct serve_route *d,
+                    const char *went, enum router_reason reason, double p_error,
+                    struct proxy_reply *r);
+void serve_route_facts(const struct serve_route *d, const char *went,
+                       enum router_reason reason, double p_error,
+                       struct buf *out);
+
+/* Has the model answer; the reply is ended some time. route: it was decided by
+ * the router, is the answer's from now on, and the answer goes out once it is
+ * judged; NULL: the client named the model. */
 void serve_answer(struct serve *s, const struct serve_path *p,
                   const struct serve_own *m, const struct serve_request *q,
-                  const char *id, struct proxy_reply *r);
+                  const char *id, struct serve_route *route,
+                  struct proxy_reply *r);
 /* Its client has left. */
 void serve_answer_gone(void *serve, struct proxy_reply *r);
 

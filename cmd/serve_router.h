@@ -1,0 +1,85 @@
+/*
+ * serve_router.h - serve's router: its options, champions, tasks that step back
+ *
+ * A command with ROUTER_OPTIONS in its table takes them; without --mode there
+ * is no router.
+ */
+#ifndef SERVE_ROUTER_H
+#define SERVE_ROUTER_H
+
+#include "cluster_embedder.h"
+#include "cmd.h"
+#include "router/router.h"
+
+#include <pthread.h>
+
+struct serve_router_choice {
+    const char *mode;
+    double canary, errors;
+    int64_t window;
+    struct cli_list rules;
+};
+extern struct serve_router_choice serve_router_choice;
+
+#define ROUTER_OPTIONS                                                         \
+    { .name = "mode",                                                          \
+      .kind = OPT_CHOICE,                                                      \
+      .value = &serve_router_choice.mode,                                      \
+      .arg = "MODE",                                                           \
+      .choices = "off|canary|on",                                              \
+      .help = "which of the upstream's calls to answer (default off)" },       \
+        { .name = "canary",                                                    \
+          .kind = OPT_DOUBLE,                                                  \
+          .value = &serve_router_choice.canary,                                \
+          .arg = "PERCENT",                                                    \
+          .min = 0.001,                                                        \
+          .max = 100,                                                          \
+          .help = "of conversations, with --mode canary (default 10)" },       \
+        { .name = "route",                                                     \
+          .kind = OPT_LIST,                                                    \
+          .value = &serve_router_choice.rules,                                 \
+          .arg = "TASK=MODE[:PERCENT]",                                        \
+          .help = "another mode for this task",                                \
+          .complete = COMPLETE_TASK },                                         \
+        { .name = "step-back-errors",                                          \
+          .kind = OPT_DOUBLE,                                                  \
+          .value = &serve_router_choice.errors,                                \
+          .arg = "PERCENT",                                                    \
+          .min = 0.1,                                                          \
+          .max = 100,                                                          \
+          .help = "of unusable answers, above it a task stops (default 10)" }, \
+    {                                                                          \
+        .name = "step-back-window", .kind = OPT_INT,                           \
+        .value = &serve_router_choice.window, .arg = "N", .min = 50,           \
+        .max = 100000, .help = "of so many calls (default 200)"                \
+    }
+
+#define SERVE_STEPS_MAX 64
+struct serve_router {
+    struct cli *cli;
+    struct router *router; /* NULL: there is none */
+    struct cluster_embedder embedder;
+    struct pool *pool;
+    struct router_limits limits;
+    /* Steps back that are to be written, by a thread of their own. */
+    pthread_t writer;
+    bool writes, stops;
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct {
+        int64_t task;
+        char why[160];
+    } steps[SERVE_STEPS_MAX];
+    size_t step_count;
+};
+
+/* Any mode but off. */
+bool serve_router_is_wanted(void);
+/* s: the store, read once. Zeroed before; close it after a failure, too. */
+MUST_CHECK int serve_router_open(struct cli *cli, struct store *s,
+                                 struct serve_router *out, struct err *err);
+/* For serve_options.step_back; ctx is the router. */
+void serve_router_step_back(void *ctx, int64_t task, const char *why);
+void serve_router_close(struct serve_router *r);
+
+#endif
