@@ -259,6 +259,11 @@ _slmctl_serve()
         '--max-tokens=[longest answer, whatever is asked for (default 1024)]:N: ' \
         '--constrain=[answers keep to the form asked for (default auto)]:WHEN:(auto off)' \
         '*--allow-host=[clients may know this machine by this name]:NAME: ' \
+        '--mode=[which of the upstream'\''s calls to answer (default off)]:MODE:(off canary on)' \
+        '--canary=[of conversations, with --mode canary (default 10)]:PERCENT: ' \
+        '*--route=[another mode for this task]:TASK=MODE\[\:PERCENT\]:_slmctl_names tasks' \
+        '--step-back-errors=[of unusable answers, above it a task stops (default 10)]:PERCENT: ' \
+        '--step-back-window=[of so many calls (default 200)]:N: ' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
