@@ -225,6 +225,11 @@ static int add_models(struct cli *cli, struct served *v, struct err *err)
     return rc;
 }
 
+static int open_store(void *cli, struct store **out, struct err *err)
+{
+    return cmd_store_open(cli, STORE_WRITE, out, err);
+}
+
 static int start(void *served, const struct proxy_local **out, struct err *err)
 {
     struct served *v = served;
@@ -249,6 +254,8 @@ static int start(void *served, const struct proxy_local **out, struct err *err)
         .limits = &v->router.limits,
         .step_back = serve_router_step_back,
         .step_back_ctx = &v->router,
+        .open_store = open_store,
+        .store_ctx = v->cli,
     };
 
     rc = serve_new(&o, &v->serve, err);

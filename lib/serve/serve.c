@@ -296,6 +296,8 @@ int serve_new(const struct serve_options *o, struct serve **out,
     }
     for (size_t i = 0; rc == ERR_OK && i < o->base_count; i++)
         rc = open_engine(s, o, i, err);
+    if (rc == ERR_OK && o->router && o->open_store)
+        rc = serve_log_open(o->open_store, o->store_ctx, &s->log, err);
     if (rc < 0) {
         serve_free(s);
         s = NULL;
@@ -329,6 +331,7 @@ void serve_free(struct serve *s)
     free(s->models);
     free(s->engines);
     router_watch_free(s->watch);
+    serve_log_close(s->log);
     (void)pthread_mutex_destroy(&s->lock);
     free(s);
 }

@@ -53,6 +53,10 @@ struct serve_options {
      * not keep waiting. */
     void (*step_back)(void *ctx, int64_t task, const char *why);
     void *step_back_ctx;
+    /* A store to write decisions to, opened by a thread of the server's;
+     * NULL: they stand in the log of calls alone. */
+    int (*open_store)(void *ctx, struct store **out, struct err *err);
+    void *store_ctx;
 };
 
 struct serve;

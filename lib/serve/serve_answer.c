@@ -211,7 +211,7 @@ static void end_routed(struct serve_job *job, enum engine_finish why,
 
     if (why == ENGINE_CANCELLED)
         end_badly(job, why, err);
-    else if (serve_route_judge(job->serve, job->route, why, message, signals,
+    else if (serve_route_judge(job->serve, job->route, why, message, u, signals,
                                err, &reason))
         end_well(job, why, message, u);
     else

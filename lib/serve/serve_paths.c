@@ -161,4 +161,9 @@ void serve_metrics(void *serve, struct buf *out)
 #undef COUNTER
     if (s->router)
         put_ways(s, out);
+    if (s->log)
+        buf_printf(out,
+                   "# TYPE slmctl_decisions_dropped_total counter\n"
+                   "slmctl_decisions_dropped_total %llu\n",
+                   (unsigned long long)serve_log_dropped(s->log));
 }

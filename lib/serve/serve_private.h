@@ -8,6 +8,8 @@
 #include "router/router.h"
 #include "serve/serve.h"
 #include "speak/speak.h"
+#include "store/store.h"
+#include "wire/wire.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -35,6 +37,7 @@ struct serve {
     struct proxy_local local;
     struct router *router; /* the caller's; NULL: none */
     struct router_watch *watch;
+    struct serve_log *log;                  /* NULL: none */
     _Atomic int64_t stepped[SERVE_STEPPED]; /* tasks that stepped back */
     atomic_size_t stepped_count;
     void (*step_back)(void *ctx, int64_t task, const char *why);
@@ -108,13 +111,35 @@ void serve_chances_take(struct serve_chances *c, enum speak_dialect d,
                         struct buf *out);
 void serve_chances_release(struct serve_chances *c);
 
+/* A row of the table decision. Zero ids and counts, and NaN: none. */
+struct serve_entry {
+    unsigned char key[WIRE_CALL_ID_BYTES];
+    int64_t time_us, task, model;
+    const char *went; /* static */
+    enum router_reason reason;
+    bool forced, error;
+    double novelty, p_error;
+    int64_t slm_us, decide_ns, tokens_in, tokens_out;
+};
+struct serve_log;
+/* open: of a store to write; called by the log's thread. */
+MUST_CHECK int
+serve_log_open(int (*open)(void *ctx, struct store **out, struct err *err),
+               void *ctx, struct serve_log **out, struct err *err);
+void serve_log_add(struct serve_log *l, const struct serve_entry *e);
+uint64_t serve_log_dropped(const struct serve_log *l);
+/* Writes what is queued. NULL is fine, here and above. */
+void serve_log_close(struct serve_log *l);
+
 /* A decision of the router, and the chat that it is about. */
 struct serve_route {
     struct buf chat;
     struct json json;
     struct router_decision decision;
-    int64_t decide_ns;
-    double p_error; /* of the answer, once it is judged; NaN */
+    unsigned char key[WIRE_CALL_ID_BYTES];
+    int64_t time_us, decide_ns, slm_us;
+    size_t tokens_in, tokens_out; /* of the answer made here */
+    double p_error;               /* of the answer, once it is judged; NaN */
 };
 struct serve_route *serve_route_new(void);
 void serve_route_free(struct serve_route *d); /* NULL is fine */
@@ -125,6 +150,7 @@ enum proxy_take serve_route(struct serve *s, const struct serve_path *p,
 /* Is the answer good enough to go out? */
 bool serve_route_judge(struct serve *s, struct serve_route *d,
                        enum engine_finish end, struct slice message,
+                       const struct engine_usage *u,
                        const struct stats_signals *signals,
                        const struct err *err, enum router_reason *why);
 /* The reply goes upstream; went: "llm", or "escalated". */

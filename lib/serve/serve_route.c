@@ -13,6 +13,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct serve_route *serve_route_new(void)
 {
@@ -62,11 +63,32 @@ void serve_route_facts(const struct serve_route *d, const char *went,
     json_end_object(&w);
 }
 
-static void count(struct serve *s, const char *went, enum router_reason reason)
+/* Into the figures and the log. */
+static void tell(struct serve *s, const struct serve_route *d, const char *went,
+                 enum router_reason reason, double p_error)
 {
-    atomic_fetch_add(&s->went[reason][*went == 's'   ? SERVE_WENT_SLM
-                                      : *went == 'l' ? SERVE_WENT_LLM
-                                                     : SERVE_WENT_ESCALATED],
+    bool escalated = *went == 'e';
+    struct serve_entry e = {
+        .time_us = d->time_us,
+        .task = d->decision.task,
+        .model = d->decision.model,
+        .went = went,
+        .reason = reason,
+        .forced = escalated && d->decision.in_loop,
+        .error = escalated && reason != ROUTER_REASON_low_confidence,
+        .novelty = (double)d->decision.novelty,
+        .p_error = p_error,
+        .slm_us = d->slm_us,
+        .decide_ns = d->decide_ns,
+        .tokens_in = (int64_t)d->tokens_in,
+        .tokens_out = (int64_t)d->tokens_out,
+    };
+
+    memcpy(e.key, d->key, sizeof(e.key));
+    serve_log_add(s->log, &e);
+    atomic_fetch_add(&s->went[reason][*went == 's' ? SERVE_WENT_SLM
+                                      : escalated  ? SERVE_WENT_ESCALATED
+                                                   : SERVE_WENT_LLM],
                      1);
 }
 
@@ -76,7 +98,7 @@ void serve_route_up(struct serve *s, const struct serve_route *d,
 {
     struct buf facts = { .data = NULL };
 
-    count(s, went, reason);
+    tell(s, d, went, reason, p_error);
     serve_route_facts(d, went, reason, p_error, &facts);
     proxy_reply_pass(r, buf_slice(&facts));
     buf_release(&facts);
@@ -111,12 +133,16 @@ static void watch(struct serve *s, const struct serve_route *d, bool error)
 
 bool serve_route_judge(struct serve *s, struct serve_route *d,
                        enum engine_finish end, struct slice message,
+                       const struct engine_usage *u,
                        const struct stats_signals *signals,
                        const struct err *err, enum router_reason *why)
 {
     bool good = false;
 
     d->p_error = (double)NAN;
+    d->slm_us = u->total_us;
+    d->tokens_in = u->prompt;
+    d->tokens_out = u->completion;
     if (end == ENGINE_MALFORMED)
         *why = ROUTER_REASON_malformed;
     else if (end == ENGINE_LENGTH)
@@ -133,7 +159,7 @@ bool serve_route_judge(struct serve *s, struct serve_route *d,
     if (end <= ENGINE_FAILED && *why != ROUTER_REASON_low_confidence)
         watch(s, d, !good);
     if (good)
-        count(s, "slm", *why);
+        tell(s, d, "slm", *why, d->p_error);
     return good;
 }
 
@@ -152,6 +178,9 @@ static int decide(struct serve *s, struct serve_route *d,
                        seen->conversation.p);
         state.conversation = name;
     }
+    d->time_us = clock_wall_us();
+    if (!seen->id || !crypto_unhex(slice_of(seen->id), d->key, sizeof(d->key)))
+        memset(d->key, 0, sizeof(d->key));
     buf_add_slice(&d->chat, buf_slice(&q->chat));
     rc = json_parse(&d->json, d->chat.data, d->chat.len, err);
     if (rc == ERR_OK)
