@@ -1,0 +1,58 @@
+# In mode on a champion answers its task's calls and the upstream all others;
+# answers cut short are escalated unseen, and when all are the task steps back.
+for tool in curl jq sqlite3; do
+    command -v $tool >/dev/null || { echo "skip: $tool is not installed"; exit 0; }
+done
+. "$TREE/tests/cli/lib/train.subr"
+await() {
+    n=0
+    until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 100 ]; do
+        n=$((n + 1))
+        sleep 0.1
+    done
+}
+address() {
+    sed -n 's/^listening on 127.0.0.1:\([0-9]*\)$/\1/p' "$1"
+}
+slmctl serve --store up --listen 127.0.0.1:0 --model "gpt-4o=$TREE/data/base" \
+    2>up.said &
+up=$!
+await up.said 'listening on'
+export SLMCTL_STORE="$PWD/store"
+odd_even_store 60
+slmctl model add "$TREE/data/base" --as shipped >/dev/null
+sqlite3 store/store.db 'INSERT INTO champion(task, model, since, event)
+    SELECT t.id, m.id, 1, 0 FROM task t, model m'
+slmctl serve --listen 127.0.0.1:0 --mode on --model "a=$TREE/data/base" 2>/dev/null
+echo "without an upstream: exit $?"
+slmctl serve --listen 127.0.0.1:0 --upstream "http://127.0.0.1:$(address up.said)" \
+    --mode on 2>said &
+server=$!
+await said 'listening on'
+url=http://127.0.0.1:$(address said)/v1/chat/completions
+task='"messages":[{"role":"system","content":"Say odd or even."},{"role":"user","content":"number 9"}]'
+ask() { # MEMBERS
+    curl -sS -m 20 "$url" -D head -d '{"model":"gpt-4o",'"$1}" >got
+    sed -n 's/\r$//; s/^X-SLM-Route: //p' head
+}
+ask "$task"
+jq -r .model got
+ask '"stream":true,'"$task"
+tail -n 2 got | head -n 1
+ask '"max_tokens":3,"messages":[{"role":"user","content":"a poem"}]'
+jq -r .model got
+i=0
+while [ $i -lt 60 ]; do
+    ask '"max_tokens":1,'"$task" >route
+    i=$((i + 1))
+done
+jq -r .model got
+kill "$server"
+wait "$server"
+echo "exit $?"
+grep -o 'goes to the LLM again' said
+sqlite3 store/store.db "SELECT went, reason, error, min(count(*), 40) FROM
+    decision GROUP BY went, reason ORDER BY 1, 2"
+sqlite3 store/store.db "SELECT count(*) FROM route"
+kill "$up"
+wait "$up"
