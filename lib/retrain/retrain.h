@@ -1,0 +1,135 @@
+/*
+ * retrain.h - which tasks are due for training, and the steps of a run
+ *
+ * A run is a row, a step of it another, so that what was killed goes on where
+ * it stood. The pure part: it starts no program and trains nothing; the
+ * command does what retrain_next names and tells retrain_done how it ended.
+ * May use: base json sql store stats registry scoring.
+ */
+#ifndef RETRAIN_H
+#define RETRAIN_H
+
+#include "scoring/scoring.h"
+#include "store/store.h"
+
+/* Below so many new calls nothing is said of drift, novelty or agreement. */
+#define RETRAIN_LEAST 50
+
+struct retrain_policy {
+    int64_t min_new;       /* examples for training since the last data set */
+    double psi;            /* population stability index */
+    double novel;          /* share of new calls that are like nothing known */
+    double age_days;       /* of the last data set; 0: never by age */
+    double agreement_drop; /* below the gate's score: 0.05 is five points */
+    double margin;         /* against the LLM, as eval has it */
+    double champion_margin;
+    double minutes;       /* of training a task; 0: as finetune does */
+    bool promote;         /* what passes */
+    bool force;           /* every task that has examples is due */
+    const int64_t *tasks; /* these only */
+    size_t task_count;    /* 0: all */
+};
+struct retrain_policy retrain_policy_default(void);
+
+/* What of a task asks for training. */
+#define RETRAIN_REASONS(X)                                                     \
+    X(none)                                                                    \
+    X(never_trained)                                                           \
+    X(new_examples) X(drift) X(novelty) X(age) X(agreement) X(forced)
+enum retrain_reason {
+#define X(name) RETRAIN_BY_##name,
+    RETRAIN_REASONS(X)
+#undef X
+};
+const char *retrain_reason_name(enum retrain_reason r);
+
+/* A task and what was measured. model: the one it is measured against, the
+ * champion or else the newest; 0: none. Numbers that are not known are NaN. */
+struct retrain_due {
+    int64_t task, model;
+    char name[STORE_NAME_MAX + 1];
+    enum retrain_reason why; /* none: not due */
+    int64_t fresh;           /* examples that no data set has seen */
+    double psi, psi_chance;  /* of the feature that moved most */
+    const char *moved;       /* static: which one; NULL: none */
+    double novel_share;
+    double age_days;
+    double agreement, expected; /* of routed calls; of the gate */
+};
+/* By task name; tasks without examples are left out. Drift and novelty are of
+ * the calls since the newest data set of the task, against those that the
+ * model learnt from: what a refused candidate has seen does not ask again.
+ * Drift is an index above the limit and above what chance gives in 99 of 100
+ * cases. *out: caller frees. */
+MUST_CHECK int retrain_due_list(struct store *s, const struct retrain_policy *p,
+                                int64_t now_us, struct retrain_due **out,
+                                size_t *count, struct err *err);
+
+#define RETRAIN_STEPS(X)                                                       \
+    X(curate) X(cluster) X(train) X(gate) X(promote) X(notify)
+enum retrain_step {
+#define X(name) RETRAIN_DO_##name,
+    RETRAIN_STEPS(X)
+#undef X
+};
+const char *retrain_step_name(enum retrain_step step);
+
+#define RETRAIN_WHY 160
+/* What is to be done next. */
+struct retrain_work {
+    enum retrain_step step;
+    int64_t task;            /* 0: of all */
+    int64_t model, champion; /* the candidate; 0: none, or not yet */
+    char task_name[STORE_NAME_MAX + 1];
+    char *model_name, *champion_name; /* NULL: none */
+};
+void retrain_work_release(struct retrain_work *w);
+
+/* Goes on with the run that was not finished, with the policy that it had, or
+ * begins one. The caller holds store_lock(s, "retrain"). */
+MUST_CHECK int retrain_begin(struct store *s, const struct retrain_policy *p,
+                             int64_t *run, bool *resumed, struct err *err);
+/* The policy of a run, without its tasks. */
+MUST_CHECK int retrain_policy_of(struct store *s, int64_t run,
+                                 struct retrain_policy *out, struct err *err);
+/* The first step that is not done, noted as begun. ERR_NOTFOUND: the run has
+ * ended, and is written down so. Release *out. */
+MUST_CHECK int retrain_next(struct store *s, int64_t run,
+                            struct retrain_work *out, struct err *err);
+/* A step has ended: ok, or not, and why (NULL: nothing to say). A failure of
+ * curate or cluster ends the run; one of a task ends the task. After cluster
+ * the due tasks are noted; after train the candidate; after gate whether to
+ * promote. Running it again after a kill changes nothing. */
+MUST_CHECK int retrain_done(struct store *s, int64_t run,
+                            const struct retrain_work *w, bool ok,
+                            const char *why, struct err *err);
+/* What the step "promote" does. */
+MUST_CHECK int retrain_promote(struct store *s, const struct retrain_work *w,
+                               struct err *err);
+
+/* How a candidate stands: to the LLM by its newest evaluation on the sealed
+ * test; to the champion on the items that the newest evaluations of both have,
+ * at level 1 - 0.05/k for the k-th candidate since the champion's promotion.
+ * No champion: a pass. why: caller's array, one clause. */
+struct retrain_verdict {
+    enum score_verdict llm, champion;
+    double difference; /* to the champion; NaN: none */
+    size_t items;      /* that both were asked */
+    char why[RETRAIN_WHY];
+};
+MUST_CHECK int retrain_judge(struct store *s, int64_t task, int64_t model,
+                             int64_t champion, double champion_margin,
+                             struct retrain_verdict *out, struct err *err);
+
+/* One task of a run, as it stands. Texts live as long as the call. */
+struct retrain_told {
+    int64_t task, model, before;                        /* 0: none */
+    const char *name, *due, *train, *gate, *model_name; /* NULL: none */
+    bool trained, failed, promoted;
+};
+MUST_CHECK int retrain_tell(struct store *s, int64_t run,
+                            int (*fn)(void *ctx, const struct retrain_told *t,
+                                      struct err *err),
+                            void *ctx, struct err *err);
+
+#endif
