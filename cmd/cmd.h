@@ -22,6 +22,7 @@ extern const struct command cmd_eval;
 extern const struct command cmd_generate;
 extern const struct command cmd_model;
 extern const struct command cmd_report;
+extern const struct command cmd_retrain;
 extern const struct command cmd_select;
 extern const struct command cmd_serve;
 extern const struct command cmd_status;

@@ -2,10 +2,10 @@
 #include "cmd.h"
 
 static const struct command *const commands[] = {
-    &cmd_estimate, &cmd_collect,    &cmd_curate,   &cmd_cluster,
-    &cmd_select,   &cmd_finetune,   &cmd_eval,     &cmd_serve,
-    &cmd_generate, &cmd_model,      &cmd_status,   &cmd_report,
-    &cmd_store,    &cmd_completion, &cmd_complete, NULL,
+    &cmd_estimate, &cmd_collect, &cmd_curate, &cmd_cluster, &cmd_select,
+    &cmd_finetune, &cmd_eval,    &cmd_serve,  &cmd_retrain, &cmd_generate,
+    &cmd_model,    &cmd_status,  &cmd_report, &cmd_store,   &cmd_completion,
+    &cmd_complete, NULL,
 };
 
 int main(int argc, char **argv)

@@ -17,6 +17,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,8 +46,33 @@ static int pipes_make(int out[2], int said[2], struct err *err)
     return ERR_OK;
 }
 
+/* A file in memory, so that a child that reads nothing holds up nobody. */
+static int input_make(struct slice input, int *fd, struct err *err)
+{
+    *fd = -1;
+    if (input.n == 0)
+        return ERR_OK;
+    *fd = memfd_create("input", MFD_CLOEXEC);
+    for (size_t at = 0; *fd >= 0 && at < input.n;) {
+        ssize_t n = write(*fd, input.p + at, input.n - at);
+
+        if (n < 0 && errno != EINTR) {
+            int saved = errno;
+
+            (void)close(*fd);
+            *fd = -1;
+            errno = saved;
+        }
+        at += n > 0 ? (size_t)n : 0;
+    }
+    if (*fd < 0)
+        return err_set(err, ERR_IO, "make an input: %s", strerror(errno));
+    (void)lseek(*fd, 0, SEEK_SET);
+    return ERR_OK;
+}
+
 static int spawn(struct child *c, const char *const *argv,
-                 const char *const *env, int out, int said)
+                 const char *const *env, int in, int out, int said)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -56,7 +82,11 @@ static int spawn(struct child *c, const char *const *argv,
     (void)sigemptyset(&none);
     (void)sigfillset(&all);
     (void)posix_spawn_file_actions_init(&files);
-    (void)posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    if (in >= 0)
+        (void)posix_spawn_file_actions_adddup2(&files, in, 0);
+    else
+        (void)posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY,
+                                               0);
     (void)posix_spawn_file_actions_adddup2(&files, out, 1);
     (void)posix_spawn_file_actions_adddup2(&files, said, 2);
     (void)posix_spawnattr_init(&attributes);
@@ -151,35 +181,38 @@ static int follow(struct child *c, int64_t deadline_ns, int *waited)
     }
 }
 
-int child_run(const char *const *argv, const char *const *env, struct buf *out,
-              struct buf *said, int64_t deadline_ms, int *status,
-              struct err *err)
+static int status_of(int waited)
 {
-    struct child c = { .out = out, .said = said };
+    return WIFSIGNALED(waited) ? 128 + WTERMSIG(waited) : WEXITSTATUS(waited);
+}
+
+static int run_with(struct child *c, const char *const *argv,
+                    const char *const *env, int in, int64_t deadline_ms,
+                    int *status, struct err *err)
+{
     int out_pipe[2], said_pipe[2], waited = 0, failed, why;
     int rc = pipes_make(out_pipe, said_pipe, err);
 
     if (rc < 0)
         return rc;
-    failed = spawn(&c, argv, env, out_pipe[1], said_pipe[1]);
+    failed = spawn(c, argv, env, in, out_pipe[1], said_pipe[1]);
     (void)close(out_pipe[1]);
     (void)close(said_pipe[1]);
-    c.fds[0] = out_pipe[0];
-    c.fds[1] = said_pipe[0];
+    c->fds[0] = out_pipe[0];
+    c->fds[1] = said_pipe[0];
     if (failed) {
-        (void)close(c.fds[0]);
-        (void)close(c.fds[1]);
+        (void)close(c->fds[0]);
+        (void)close(c->fds[1]);
         return err_set(err, ERR_IO, "run %s: %s", argv[0], strerror(failed));
     }
     for (int i = 0; i < 2; i++)
-        (void)fcntl(c.fds[i], F_SETFL, O_NONBLOCK);
-    why = follow(&c, deadline_ms ? clock_mono_ns() + deadline_ms * 1000000 : 0,
+        (void)fcntl(c->fds[i], F_SETFL, O_NONBLOCK);
+    why = follow(c, deadline_ms ? clock_mono_ns() + deadline_ms * 1000000 : 0,
                  &waited);
     for (int i = 0; i < 2; i++)
-        if (c.fds[i] >= 0)
-            (void)close(c.fds[i]);
-    *status =
-        WIFSIGNALED(waited) ? 128 + WTERMSIG(waited) : WEXITSTATUS(waited);
+        if (c->fds[i] >= 0)
+            (void)close(c->fds[i]);
+    *status = status_of(waited);
     if (why == ERR_IO)
         return err_set(err, ERR_IO,
                        "%s has ended, but not known how: SIGCHLD is ignored; "
@@ -191,4 +224,27 @@ int child_run(const char *const *argv, const char *const *env, struct buf *out,
         return err_set(err, ERR_LIMIT, "%s did not end within %lld s", argv[0],
                        (long long)(deadline_ms / 1000));
     return ERR_OK;
+}
+
+int child_run_fed(const char *const *argv, const char *const *env,
+                  struct slice input, struct buf *out, struct buf *said,
+                  int64_t deadline_ms, int *status, struct err *err)
+{
+    struct child c = { .out = out, .said = said };
+    int in, rc = input_make(input, &in, err);
+
+    if (rc < 0)
+        return rc;
+    rc = run_with(&c, argv, env, in, deadline_ms, status, err);
+    if (in >= 0)
+        (void)close(in);
+    return rc;
+}
+
+int child_run(const char *const *argv, const char *const *env, struct buf *out,
+              struct buf *said, int64_t deadline_ms, int *status,
+              struct err *err)
+{
+    return child_run_fed(argv, env, (struct slice){ 0 }, out, said, deadline_ms,
+                         status, err);
 }

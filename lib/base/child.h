@@ -1,9 +1,10 @@
 /*
  * child.h - another program, run to its end
  *
- * It gets a process group of its own, no input, and pipes for what it says.
- * When this process is asked to stop, or its time is over, the whole group is
- * told to end, and killed if it does not. Nothing is run through a shell.
+ * It gets a process group of its own, no input or a text that is there before
+ * it begins, and pipes for what it says. When this process is asked to stop, or
+ * its time is over, the whole group is told to end, and killed if it does not.
+ * Nothing is run through a shell.
  */
 #ifndef CHILD_H
 #define CHILD_H
@@ -28,5 +29,10 @@
 MUST_CHECK int child_run(const char *const *argv, const char *const *env,
                          struct buf *out, struct buf *said, int64_t deadline_ms,
                          int *status, struct err *err);
+/* The same with an input; none if it is empty. */
+MUST_CHECK int child_run_fed(const char *const *argv, const char *const *env,
+                             struct slice input, struct buf *out,
+                             struct buf *said, int64_t deadline_ms, int *status,
+                             struct err *err);
 
 #endif

@@ -82,6 +82,7 @@ struct retrain_work {
     int64_t model, champion; /* the candidate; 0: none, or not yet */
     char task_name[STORE_NAME_MAX + 1];
     char *model_name, *champion_name; /* NULL: none */
+    char *base_name; /* train: of the champion, or else of the newest model */
 };
 void retrain_work_release(struct retrain_work *w);
 

@@ -29,6 +29,7 @@ void retrain_work_release(struct retrain_work *w)
 {
     free(w->model_name);
     free(w->champion_name);
+    free(w->base_name);
     *w = (struct retrain_work){ 0 };
 }
 
@@ -200,6 +201,24 @@ static int name_of(struct store *s, const char *text, int64_t id, char **out,
     return 0;
 }
 
+/* A task stays with the base that it has. */
+static int add_base(struct store *s, struct retrain_work *w, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_row_of(store_sql(s),
+                        "SELECT b.name FROM model m JOIN model b ON b.id = "
+                        "m.base LEFT JOIN champion c ON c.model = m.id WHERE "
+                        "m.task = ? AND m.retired IS NULL ORDER BY c.model "
+                        "NOTNULL DESC, m.id DESC LIMIT 1",
+                        w->task, &q, err);
+
+    if (rc != 1)
+        return rc;
+    w->base_name = slice_dup(sql_text(q, 0));
+    sql_reset(q);
+    return 0;
+}
+
 static int add_names(struct store *s, struct retrain_work *w, struct err *err)
 {
     const char *model = "SELECT name FROM model WHERE id = ?";
@@ -213,6 +232,8 @@ static int add_names(struct store *s, struct retrain_work *w, struct err *err)
         rc = name_of(s, model, w->model, &w->model_name, err);
     if (rc == 0)
         rc = name_of(s, model, w->champion, &w->champion_name, err);
+    if (rc == 0 && w->step == RETRAIN_DO_train)
+        rc = add_base(s, w, err);
     return rc;
 }
 

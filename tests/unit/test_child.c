@@ -58,6 +58,24 @@ START_TEST(much_output_is_cut_and_the_last_words_are_kept)
 }
 END_TEST
 
+/* More than a pipe holds, to one that reads it late, or not at all. */
+START_TEST(a_large_input_is_there_before_it_begins)
+{
+    const char *count[] = { "/bin/sh", "-c", "wc -c", NULL };
+    const char *deaf[] = { "/bin/true", NULL };
+    struct slice input = { calloc(1, 300000), 300000 };
+
+    ck_assert_int_eq(
+        child_run_fed(count, NULL, input, &out, NULL, 0, &status, &err),
+        ERR_OK);
+    ck_assert_int_eq(atoi(out.data), 300000);
+    ck_assert_int_eq(
+        child_run_fed(deaf, NULL, input, NULL, NULL, 0, &status, &err), ERR_OK);
+    ck_assert_int_eq(status, 0);
+    free((void *)(uintptr_t)input.p);
+}
+END_TEST
+
 START_TEST(it_has_no_input_and_the_environment_that_is_given)
 {
     const char *env[] = { "A=b", NULL };
@@ -127,6 +145,7 @@ int main(void)
     tcase_add_test(c, what_it_says_and_its_status_come_back);
     tcase_add_test(c, much_output_is_cut_and_the_last_words_are_kept);
     tcase_add_test(c, it_has_no_input_and_the_environment_that_is_given);
+    tcase_add_test(c, a_large_input_is_there_before_it_begins);
     tcase_add_test(c, what_is_late_is_ended_with_its_own_children);
     tcase_add_test(c, who_leaves_a_child_behind_is_not_waited_for);
     tcase_add_test(c, a_stop_reaches_it);
