@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'estimate' | 'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'serve' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'status' | 'report' | 'store' | 'store backup' | 'store erase' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
+        'estimate' | 'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'retrain' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'model promote' | 'model rollback' | 'model retire' | 'model terms' | 'status' | 'report' | 'store' | 'store backup' | 'store erase' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,7 +29,7 @@ _slmctl()
     done
     case $name in
     '')
-        reply='estimate collect curate cluster select finetune eval serve generate model status report store completion help'
+        reply='estimate collect curate cluster select finetune eval retrain generate model status report store completion help'
         options='--help --version' ;;
     'estimate')
         options='--format --prices --machine-cost --watts --kwh-price --sample --markdown --json --quiet --progress --threads --seed --help'
@@ -48,25 +48,25 @@ _slmctl()
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --trial --trial-top --trial-examples --save --store --key-file --json --quiet --help'
         ;;
     'finetune')
-        options='--task --all --force --force-masked --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
+        options='--task --all --force --force-masked --override-terms --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
         options='--task --model --adapter --split --margin --valid-margin --max-p95 --limit --batch --no-base --constrain --again --endpoint --endpoint-model --endpoint-key-file --no-cache --judge --judge-model --judge-key-file --judge-items --judge-gate --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
-    'serve')
-        options='--model --task --default-model --slots --queue-requests --prefix-cache --max-tokens --constrain --allow-host --mode --canary --route --step-back-errors --step-back-window --device --precision --max-memory --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --key-file --private-key --quiet --threads --help'
+    'retrain')
+        options='--task --dry-run --force --min-new --psi --novel --age --agreement --minutes --margin --champion-margin --notify --no-promote --lock-wait --store --key-file --private-key --json --quiet --help'
         ;;
     'generate')
         options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --constrain --max-tokens --logprobs --top-logprobs --device --precision --max-memory --store --key-file --json --quiet --threads --seed --help'
         ;;
     'model')
-        reply='add list show remove check tokenize template train-tokenizer verify convert merge' ;;
+        reply='add list show remove check tokenize template train-tokenizer verify convert merge promote rollback retire terms' ;;
     'model add')
         options='--as --license --store --key-file --json --quiet --help'
         kind='dir'
         ;;
     'model list')
-        options='--store --key-file --json --help'
+        options='--task --store --key-file --json --help'
         ;;
     'model show')
         options='--store --key-file --json --help'
@@ -103,6 +103,21 @@ _slmctl()
     'model merge')
         options='--adapter --type --output --shard-size --prompts --task --examples --max-drop --max-kl --device --precision --max-memory --store --key-file --json --quiet --threads --help'
         kind='models'
+        ;;
+    'model promote')
+        options='--force --override-terms --store --key-file --json --quiet --help'
+        kind='models'
+        ;;
+    'model rollback')
+        options='--reason --store --key-file --json --quiet --help'
+        kind='tasks'
+        ;;
+    'model retire')
+        options='--reason --store --key-file --quiet --help'
+        kind='models'
+        ;;
+    'model terms')
+        options='--set --note --store --key-file --json --help'
         ;;
     'status')
         options='--store --key-file --json --help'
@@ -326,6 +341,8 @@ _slmctl()
         reply='' kind='file' options= ;;
     'finetune:-t' | 'finetune:--task')
         reply='' kind='tasks' options= ;;
+    'finetune:--override-terms')
+        reply='' kind='none' options= ;;
     'finetune:-m' | 'finetune:--model')
         reply='' kind='models' options= ;;
     'finetune:--method')
@@ -480,92 +497,34 @@ _slmctl()
         reply='' kind='none' options= ;;
     'eval:--seed')
         reply='' kind='none' options= ;;
-    'serve:--model')
-        reply='' kind='models' options= ;;
-    'serve:--task')
+    'retrain:-t' | 'retrain:--task')
         reply='' kind='tasks' options= ;;
-    'serve:--default-model')
+    'retrain:--min-new')
         reply='' kind='none' options= ;;
-    'serve:--slots')
+    'retrain:--psi')
         reply='' kind='none' options= ;;
-    'serve:--queue-requests')
+    'retrain:--novel')
         reply='' kind='none' options= ;;
-    'serve:--prefix-cache')
+    'retrain:--age')
         reply='' kind='none' options= ;;
-    'serve:--max-tokens')
+    'retrain:--agreement')
         reply='' kind='none' options= ;;
-    'serve:--constrain')
-        reply='auto off' kind='none' options= ;;
-    'serve:--allow-host')
+    'retrain:--minutes')
         reply='' kind='none' options= ;;
-    'serve:--mode')
-        reply='off canary on' kind='none' options= ;;
-    'serve:--canary')
+    'retrain:--margin')
         reply='' kind='none' options= ;;
-    'serve:--route')
-        reply='' kind='tasks' options= ;;
-    'serve:--step-back-errors')
+    'retrain:--champion-margin')
         reply='' kind='none' options= ;;
-    'serve:--step-back-window')
-        reply='' kind='none' options= ;;
-    'serve:--device')
-        reply='' kind='none' options= ;;
-    'serve:--precision')
-        reply='auto f32 tf32 bf16' kind='none' options= ;;
-    'serve:--max-memory')
-        reply='' kind='none' options= ;;
-    'serve:--listen')
-        reply='' kind='none' options= ;;
-    'serve:--upstream')
-        reply='' kind='none' options= ;;
-    'serve:--private')
-        reply='' kind='none' options= ;;
-    'serve:--admin')
-        reply='' kind='none' options= ;;
-    'serve:--durability')
-        reply='sync batch spool' kind='none' options= ;;
-    'serve:--on-overload')
-        reply='spill drop reject block' kind='none' options= ;;
-    'serve:--on-abort')
-        reply='cancel drain' kind='none' options= ;;
-    'serve:--queue')
-        reply='' kind='none' options= ;;
-    'serve:--spool')
-        reply='' kind='none' options= ;;
-    'serve:--commit-after')
-        reply='' kind='none' options= ;;
-    'serve:--max-body')
-        reply='' kind='none' options= ;;
-    'serve:--max-capture')
-        reply='' kind='none' options= ;;
-    'serve:--connections')
-        reply='' kind='none' options= ;;
-    'serve:--connect-timeout')
-        reply='' kind='none' options= ;;
-    'serve:--first-byte-timeout')
-        reply='' kind='none' options= ;;
-    'serve:--idle-timeout')
-        reply='' kind='none' options= ;;
-    'serve:--grace')
-        reply='' kind='none' options= ;;
-    'serve:--trust')
-        reply='' kind='none' options= ;;
-    'serve:--client-tokens')
+    'retrain:--notify')
         reply='' kind='file' options= ;;
-    'serve:--keep-header')
+    'retrain:--lock-wait')
         reply='' kind='none' options= ;;
-    'serve:--egress-proxy')
-        reply='' kind='none' options= ;;
-    'serve:--ca-file')
-        reply='' kind='file' options= ;;
-    'serve:--store')
+    'retrain:--store')
         reply='' kind='dir' options= ;;
-    'serve:--key-file')
+    'retrain:--key-file')
         reply='' kind='file' options= ;;
-    'serve:--private-key')
+    'retrain:--private-key')
         reply='' kind='file' options= ;;
-    'serve:--threads')
-        reply='' kind='none' options= ;;
     'generate:-m' | 'generate:--model')
         reply='' kind='models' options= ;;
     'generate:--adapter')
@@ -620,6 +579,8 @@ _slmctl()
         reply='' kind='dir' options= ;;
     'model add:--key-file')
         reply='' kind='file' options= ;;
+    'model list:-t' | 'model list:--task')
+        reply='' kind='tasks' options= ;;
     'model list:--store')
         reply='' kind='dir' options= ;;
     'model list:--key-file')
@@ -724,6 +685,34 @@ _slmctl()
         reply='' kind='file' options= ;;
     'model merge:--threads')
         reply='' kind='none' options= ;;
+    'model promote:--force')
+        reply='' kind='none' options= ;;
+    'model promote:--override-terms')
+        reply='' kind='none' options= ;;
+    'model promote:--store')
+        reply='' kind='dir' options= ;;
+    'model promote:--key-file')
+        reply='' kind='file' options= ;;
+    'model rollback:--reason')
+        reply='' kind='none' options= ;;
+    'model rollback:--store')
+        reply='' kind='dir' options= ;;
+    'model rollback:--key-file')
+        reply='' kind='file' options= ;;
+    'model retire:--reason')
+        reply='' kind='none' options= ;;
+    'model retire:--store')
+        reply='' kind='dir' options= ;;
+    'model retire:--key-file')
+        reply='' kind='file' options= ;;
+    'model terms:--set')
+        reply='allow forbid unknown' kind='none' options= ;;
+    'model terms:--note')
+        reply='' kind='none' options= ;;
+    'model terms:--store')
+        reply='' kind='dir' options= ;;
+    'model terms:--key-file')
+        reply='' kind='file' options= ;;
     'status:--store')
         reply='' kind='dir' options= ;;
     'status:--key-file')
