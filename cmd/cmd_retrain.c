@@ -19,7 +19,7 @@
 static struct cli_list tasks;
 static bool dry_run, force, no_promote;
 static int64_t min_new = 200, lock_wait;
-static double psi = 0.25, novel = 10, age = 30, agreement = 5, minutes;
+static double psi = 0.25, novel = 10, age = 30, agreement = 5, minutes, replay;
 static double margin = 3, champion_margin = 1;
 static const char *hook;
 
@@ -43,6 +43,9 @@ static const struct opt options[] = {
       .max = 100 },
     { 0, "minutes", OPT_DOUBLE, &minutes, "X",
       "train each task for about X minutes (default: as finetune does)",
+      .min = 1e-3, .max = 1e6 },
+    { 0, "replay", OPT_DOUBLE, &replay, "X",
+      "train on what is new and X times as many older examples (default all)",
       .min = 1e-3, .max = 1e6 },
     { 0, "margin", OPT_DOUBLE, &margin, "POINTS",
       "how much worse than the LLM a model may be (default 3)", .min = 0.01,
@@ -75,6 +78,7 @@ static int read_policy(struct store *s, struct retrain_policy *out,
                                     .margin = margin / 100,
                                     .champion_margin = champion_margin / 100,
                                     .minutes = minutes,
+                                    .replay = replay,
                                     .promote = !no_promote,
                                     .force = force,
                                     .tasks = *ids,
@@ -216,7 +220,7 @@ static int take_steps(struct retrain_steps *r, struct err *err)
 
 struct summary {
     struct cli_table *table;
-    size_t tasks, failed;
+    size_t tasks, failed, trained;
 };
 
 static int sum_up(void *ctx, const struct retrain_told *t, struct err *err)
@@ -226,6 +230,7 @@ static int sum_up(void *ctx, const struct retrain_told *t, struct err *err)
     (void)err;
     s->tasks++;
     s->failed += t->failed;
+    s->trained += t->trained;
     cli_table_row(s->table, t->name, t->due ? t->due : "-",
                   t->model_name ? t->model_name : "-",
                   t->promoted  ? "promoted"
@@ -251,7 +256,7 @@ static int tell(struct retrain_steps *r)
 
     if (rc == ERR_OK && r->cli->json)
         rc = retrain_steps_write(r, &out, &err);
-    else if (rc == ERR_OK && sum.tasks && !r->cli->quiet)
+    else if (rc == ERR_OK && sum.trained + sum.failed > 0 && !r->cli->quiet)
         cli_table_print(sum.table, &out);
     code = rc < 0 ? cli_fail(r->cli, &err) : cli_write(r->cli, &out);
     if (code == EXIT_DONE && sum.failed)

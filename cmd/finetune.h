@@ -23,6 +23,7 @@ struct finetune {
     double alpha, lr, epochs, minutes, decay, clip, warmup;
     bool all, force, force_masked, merge, tries;
     int64_t examples; /* the newest alone; 0: all */
+    double replay;    /* older ones for each new one; 0: all */
 };
 
 /* The method is one of those that train an adapter. */

@@ -86,6 +86,18 @@ static int take_answers(struct task *t, const struct store_example *e,
     return rc;
 }
 
+/* Of what a model has seen, every n-th, so that all ages are in it. */
+static bool is_replayed(struct task *t, const struct store_example *e)
+{
+    if (e->split == 'v' || e->call > t->seen_call)
+        return true;
+    t->replay_due += t->replay_rate;
+    if (t->replay_due < 1)
+        return false;
+    t->replay_due -= 1;
+    return true;
+}
+
 static int take_example(void *ctx, const struct store_example *e,
                         struct err *err)
 {
@@ -95,6 +107,8 @@ static int take_example(void *ctx, const struct store_example *e,
     int rc = 0;
 
     if (e->split != 'v' && e->call < t->first_call)
+        return 0;
+    if (!is_replayed(t, e))
         return 0;
     if (t->f->preference)
         rc = take_answers(t, e, &added, err);
@@ -216,6 +230,37 @@ static int find_first(struct task *t, struct err *err)
     return rc < 0 ? rc : 0;
 }
 
+/* What is new since the newest data set, and which share of the rest comes
+ * along. Without anything new all is trained on. */
+static int find_replay(struct task *t, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc;
+
+    if (t->f->replay <= 0)
+        return 0;
+    rc = sql_get(store_sql(t->store),
+                 "WITH seen(call) AS (SELECT max(e.call) FROM dataset_example "
+                 "d JOIN example e ON e.id = d.example WHERE d.dataset = "
+                 "(SELECT max(id) FROM dataset WHERE task = ?1)) SELECT "
+                 "seen.call, sum(e.call > seen.call), sum(e.call <= seen.call) "
+                 "FROM seen, example e WHERE e.task = ?1 AND e.kept AND "
+                 "e.split = 'train' AND e.call >= ?2",
+                 &q, err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, t->id);
+    sql_bind_int(q, 2, t->first_call);
+    rc = sql_step(q, err);
+    if (rc == 1 && sql_int(q, 1) > 0 && sql_int(q, 2) > 0) {
+        t->seen_call = sql_int(q, 0);
+        t->replay_rate =
+            t->f->replay * (double)sql_int(q, 1) / (double)sql_int(q, 2);
+    }
+    sql_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
 int finetune_read_examples(struct task *t, struct err *err)
 {
     struct store_example_query q = { .task = t->id, .splits = "tv" };
@@ -224,6 +269,8 @@ int finetune_read_examples(struct task *t, struct err *err)
 
     if (rc == 0)
         rc = find_first(t, err);
+    if (rc == 0)
+        rc = find_replay(t, err);
     if (rc == 0)
         rc = model_config_read(t->base.path, &config, err);
     if (rc == 0)

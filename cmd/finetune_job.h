@@ -49,6 +49,8 @@ struct task {
     struct buf message; /* corrected answer */
     int64_t last_call;
     int64_t first_call; /* examples of older calls are left out */
+    int64_t seen_call;  /* the last of the newest data set; 0: no replay */
+    double replay_rate, replay_due; /* of what was seen: kept; carried over */
     struct lora_options opt;
     struct lora_result result;
     char fingerprint[17];

@@ -93,10 +93,13 @@ static int train(const struct retrain_steps *r, const struct retrain_work *w,
                  bool *ok, char *why, struct err *err)
 {
     struct args a = args_of(r, "finetune");
-    char minutes[32];
+    char minutes[32], replay[32];
 
     (void)snprintf(minutes, sizeof(minutes), "%g", r->policy.minutes);
+    (void)snprintf(replay, sizeof(replay), "%g", r->policy.replay);
     add_pair(&a, "--task", w->task_name);
+    if (r->policy.replay > 0)
+        add_pair(&a, "--replay", replay);
     if (w->base_name)
         add_pair(&a, "--model", w->base_name);
     if (r->policy.minutes > 0)

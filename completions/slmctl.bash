@@ -48,13 +48,13 @@ _slmctl()
         options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --trial --trial-top --trial-examples --save --store --key-file --json --quiet --help'
         ;;
     'finetune')
-        options='--task --all --force --force-masked --override-terms --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
+        options='--task --all --force --force-masked --override-terms --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --replay --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
         options='--task --model --adapter --split --margin --valid-margin --max-p95 --limit --batch --no-base --constrain --again --endpoint --endpoint-model --endpoint-key-file --no-cache --judge --judge-model --judge-key-file --judge-items --judge-gate --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'retrain')
-        options='--task --dry-run --force --min-new --psi --novel --age --agreement --minutes --margin --champion-margin --notify --no-promote --lock-wait --store --key-file --private-key --json --quiet --help'
+        options='--task --dry-run --force --min-new --psi --novel --age --agreement --minutes --replay --margin --champion-margin --notify --no-promote --lock-wait --store --key-file --private-key --json --quiet --help'
         ;;
     'generate')
         options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --constrain --max-tokens --logprobs --top-logprobs --device --precision --max-memory --store --key-file --json --quiet --threads --seed --help'
@@ -385,6 +385,8 @@ _slmctl()
         reply='auto on off' kind='none' options= ;;
     'finetune:--examples')
         reply='' kind='none' options= ;;
+    'finetune:--replay')
+        reply='' kind='none' options= ;;
     'finetune:--decay')
         reply='' kind='none' options= ;;
     'finetune:--clip')
@@ -510,6 +512,8 @@ _slmctl()
     'retrain:--agreement')
         reply='' kind='none' options= ;;
     'retrain:--minutes')
+        reply='' kind='none' options= ;;
+    'retrain:--replay')
         reply='' kind='none' options= ;;
     'retrain:--margin')
         reply='' kind='none' options= ;;

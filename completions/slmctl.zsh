@@ -177,6 +177,7 @@ _slmctl_finetune()
         '--dry-run[say what would be trained, its memory and time; train nothing]' \
         '--try[train for a few minutes, measure score, speed and memory; keep nothing]' \
         '--examples=[train on the newest N examples (default all; 2000 with --try)]:N: ' \
+        '--replay=[train on what is new and X times as many older examples (default all)]:X: ' \
         '--decay=[weight decay (default 0.01; 0.1 with --init)]:X: ' \
         '--clip=[largest gradient norm (default 1)]:X: ' \
         '--warmup=[share of the steps that warm up (default 0.03)]:X: ' \
@@ -259,6 +260,7 @@ _slmctl_retrain()
         '--age=[of its newest data set (default 30; 0\: never)]:DAYS: ' \
         '--agreement=[fall of routed calls'\'' agreement below the gate (default 5)]:POINTS: ' \
         '--minutes=[train each task for about X minutes (default\: as finetune does)]:X: ' \
+        '--replay=[train on what is new and X times as many older examples (default all)]:X: ' \
         '--margin=[how much worse than the LLM a model may be (default 3)]:POINTS: ' \
         '--champion-margin=[how much worse than the champion (default 1)]:POINTS: ' \
         '--notify=[a program that is told what was done, as JSON on its input]:FILE:_files' \

@@ -24,6 +24,7 @@ struct retrain_policy {
     double margin;         /* against the LLM, as eval has it */
     double champion_margin;
     double minutes;       /* of training a task; 0: as finetune does */
+    double replay;        /* older examples for each new one; 0: all */
     bool promote;         /* what passes */
     bool force;           /* every task that has examples is due */
     const int64_t *tasks; /* these only */

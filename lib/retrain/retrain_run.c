@@ -66,6 +66,7 @@ static void write_policy(const struct retrain_policy *p, struct buf *out)
     json_put_double(&w, "margin", p->margin);
     json_put_double(&w, "champion_margin", p->champion_margin);
     json_put_double(&w, "minutes", p->minutes);
+    json_put_double(&w, "replay", p->replay);
     json_put_bool(&w, "promote", p->promote);
     json_put_bool(&w, "force", p->force);
     json_begin_array(&w, "tasks");
@@ -84,7 +85,8 @@ int retrain_policy_of(struct store *s, int64_t run, struct retrain_policy *out,
         "SELECT policy ->> '$.min_new', policy ->> '$.psi', policy ->> "
         "'$.novel', policy ->> '$.age_days', policy ->> '$.agreement_drop', "
         "policy ->> '$.margin', policy ->> '$.champion_margin', policy ->> "
-        "'$.minutes', policy ->> '$.promote', policy ->> '$.force' FROM "
+        "'$.minutes', policy ->> '$.promote', policy ->> '$.force', policy ->> "
+        "'$.replay' FROM "
         "retrain_run WHERE id = ?",
         run, &q, err);
 
@@ -99,7 +101,8 @@ int retrain_policy_of(struct store *s, int64_t run, struct retrain_policy *out,
                                     .champion_margin = sql_double(q, 6),
                                     .minutes = sql_double(q, 7),
                                     .promote = sql_int(q, 8) != 0,
-                                    .force = sql_int(q, 9) != 0 };
+                                    .force = sql_int(q, 9) != 0,
+                                    .replay = sql_double(q, 10) };
     sql_reset(q);
     return 0;
 }
