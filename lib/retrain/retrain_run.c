@@ -340,6 +340,7 @@ int retrain_next(struct store *s, int64_t run, struct retrain_work *out,
     return after < 0 ? after : rc;
 }
 
+/* Why it failed stands apart from why it was due. */
 static int finish_step(struct store *s, int64_t run,
                        const struct retrain_work *w, bool ok, const char *why,
                        struct err *err)
@@ -347,8 +348,9 @@ static int finish_step(struct store *s, int64_t run,
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
                      "UPDATE retrain_step SET finished = ?4, status = ?5, why "
-                     "= coalesce(?6, why) WHERE run = ?1 AND task = ?2 AND "
-                     "step = ?3",
+                     "= iif(?5, why, coalesce(?6, why)), detail = iif(?5, "
+                     "json_set(coalesce(detail, '{}'), '$.failed', ?6), "
+                     "detail) WHERE run = ?1 AND task = ?2 AND step = ?3",
                      &q, err);
 
     if (rc < 0)
@@ -493,7 +495,6 @@ static int follow(struct store *s, int64_t run, const struct retrain_work *w,
     case RETRAIN_DO_train:
         if (ok)
             rc = plan_gate(s, run, w, err);
-        why = ok ? NULL : why; /* why it was due stays */
         break;
     case RETRAIN_DO_gate:
         if (ok)

@@ -47,13 +47,13 @@ int retrain_tell(struct store *s, int64_t run,
     int rc = sql_get(
         store_sql(s),
         "SELECT t.task, g.detail ->> '$.model', g.detail ->> '$.champion', "
-        "k.name, iif(t.status, NULL, t.why), iif(t.status, t.why, NULL), "
-        "coalesce(iif(p.status, p.why, NULL), g.why), m.name, coalesce("
-        "t.status, 0) OR coalesce(g.status, 0) OR coalesce(p.status, 0), "
-        "p.status = 0 FROM retrain_step t JOIN task k ON k.id = t.task LEFT "
-        "JOIN retrain_step g ON g.run = t.run AND g.task = t.task AND g.step "
-        "= 'gate' LEFT JOIN retrain_step p ON p.run = t.run AND p.task = "
-        "t.task AND p.step = 'promote' LEFT JOIN model m ON m.id = (g.detail "
+        "k.name, t.why, t.detail ->> '$.failed', coalesce(p.detail ->> "
+        "'$.failed', g.detail ->> '$.failed', g.why), m.name, "
+        "coalesce(t.status, 0) OR coalesce(g.status, 0) OR coalesce(p.status, "
+        "0), p.status = 0 FROM retrain_step t JOIN task k ON k.id = t.task "
+        "LEFT JOIN retrain_step g ON g.run = t.run AND g.task = t.task AND "
+        "g.step = 'gate' LEFT JOIN retrain_step p ON p.run = t.run AND p.task "
+        "= t.task AND p.step = 'promote' LEFT JOIN model m ON m.id = (g.detail "
         "->> '$.model') WHERE t.run = ? AND t.step = 'train' ORDER BY t.task",
         &q, err);
 

@@ -382,8 +382,19 @@ START_TEST(an_equal_candidate_replaces_the_champion)
 }
 END_TEST
 
+static int note_failure(void *ctx, const struct retrain_told *t, struct err *e)
+{
+    (void)e;
+    ck_assert_str_eq(t->due, "never_trained");
+    ck_assert_str_eq(t->train, "it broke");
+    ck_assert(t->failed && !t->trained && !t->promoted);
+    ++*(int *)ctx;
+    return 0;
+}
+
 START_TEST(a_failure_ends_the_task_and_is_told)
 {
+    int told = 0;
     int64_t run;
 
     add_calls(1, 300, 1, "0");
@@ -393,6 +404,8 @@ START_TEST(a_failure_ends_the_task_and_is_told)
     next(run, "train", false);
     next(run, "notify", true);
     must_end(run);
+    ck_assert_int_eq(retrain_tell(s, run, note_failure, &told, &err), 0);
+    ck_assert_int_eq(told, 1);
 }
 END_TEST
 
