@@ -16,7 +16,7 @@ _slmctl()
     for ((at = 1; at < cword; at++)); do
         [[ ${words[at]} == -* ]] && break
         case "${name:+$name }${words[at]}" in
-        'estimate' | 'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'retrain' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'model promote' | 'model rollback' | 'model retire' | 'model terms' | 'status' | 'report' | 'store' | 'store backup' | 'store erase' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
+        'estimate' | 'collect' | 'curate' | 'cluster' | 'select' | 'finetune' | 'eval' | 'serve' | 'retrain' | 'generate' | 'model' | 'model add' | 'model list' | 'model show' | 'model remove' | 'model check' | 'model tokenize' | 'model template' | 'model train-tokenizer' | 'model verify' | 'model convert' | 'model merge' | 'model promote' | 'model rollback' | 'model retire' | 'model terms' | 'status' | 'report' | 'store' | 'store backup' | 'store erase' | 'store export' | 'store keygen' | 'store prune' | 'store rotate' | 'store verify' | 'completion')
             name="${name:+$name }${words[at]}" ;;
         *) break ;;
         esac
@@ -29,7 +29,7 @@ _slmctl()
     done
     case $name in
     '')
-        reply='estimate collect curate cluster select finetune eval retrain generate model status report store completion help'
+        reply='estimate collect curate cluster select finetune eval serve retrain generate model status report store completion help'
         options='--help --version' ;;
     'estimate')
         options='--format --prices --machine-cost --watts --kwh-price --sample --markdown --json --quiet --progress --threads --seed --help'
@@ -52,6 +52,9 @@ _slmctl()
         ;;
     'eval')
         options='--task --model --adapter --split --margin --valid-margin --max-p95 --limit --batch --no-base --constrain --again --endpoint --endpoint-model --endpoint-key-file --no-cache --judge --judge-model --judge-key-file --judge-items --judge-gate --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
+        ;;
+    'serve')
+        options='--model --task --default-model --slots --queue-requests --prefix-cache --max-tokens --constrain --allow-host --mode --canary --route --step-back-errors --step-back-window --device --precision --max-memory --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --key-file --private-key --quiet --threads --help'
         ;;
     'retrain')
         options='--task --dry-run --force --min-new --psi --novel --age --agreement --minutes --replay --margin --champion-margin --notify --no-promote --lock-wait --store --key-file --private-key --json --quiet --help'
@@ -498,6 +501,92 @@ _slmctl()
     'eval:--threads')
         reply='' kind='none' options= ;;
     'eval:--seed')
+        reply='' kind='none' options= ;;
+    'serve:--model')
+        reply='' kind='models' options= ;;
+    'serve:--task')
+        reply='' kind='tasks' options= ;;
+    'serve:--default-model')
+        reply='' kind='none' options= ;;
+    'serve:--slots')
+        reply='' kind='none' options= ;;
+    'serve:--queue-requests')
+        reply='' kind='none' options= ;;
+    'serve:--prefix-cache')
+        reply='' kind='none' options= ;;
+    'serve:--max-tokens')
+        reply='' kind='none' options= ;;
+    'serve:--constrain')
+        reply='auto off' kind='none' options= ;;
+    'serve:--allow-host')
+        reply='' kind='none' options= ;;
+    'serve:--mode')
+        reply='off canary on' kind='none' options= ;;
+    'serve:--canary')
+        reply='' kind='none' options= ;;
+    'serve:--route')
+        reply='' kind='tasks' options= ;;
+    'serve:--step-back-errors')
+        reply='' kind='none' options= ;;
+    'serve:--step-back-window')
+        reply='' kind='none' options= ;;
+    'serve:--device')
+        reply='' kind='none' options= ;;
+    'serve:--precision')
+        reply='auto f32 tf32 bf16' kind='none' options= ;;
+    'serve:--max-memory')
+        reply='' kind='none' options= ;;
+    'serve:--listen')
+        reply='' kind='none' options= ;;
+    'serve:--upstream')
+        reply='' kind='none' options= ;;
+    'serve:--private')
+        reply='' kind='none' options= ;;
+    'serve:--admin')
+        reply='' kind='none' options= ;;
+    'serve:--durability')
+        reply='sync batch spool' kind='none' options= ;;
+    'serve:--on-overload')
+        reply='spill drop reject block' kind='none' options= ;;
+    'serve:--on-abort')
+        reply='cancel drain' kind='none' options= ;;
+    'serve:--queue')
+        reply='' kind='none' options= ;;
+    'serve:--spool')
+        reply='' kind='none' options= ;;
+    'serve:--commit-after')
+        reply='' kind='none' options= ;;
+    'serve:--max-body')
+        reply='' kind='none' options= ;;
+    'serve:--max-capture')
+        reply='' kind='none' options= ;;
+    'serve:--connections')
+        reply='' kind='none' options= ;;
+    'serve:--connect-timeout')
+        reply='' kind='none' options= ;;
+    'serve:--first-byte-timeout')
+        reply='' kind='none' options= ;;
+    'serve:--idle-timeout')
+        reply='' kind='none' options= ;;
+    'serve:--grace')
+        reply='' kind='none' options= ;;
+    'serve:--trust')
+        reply='' kind='none' options= ;;
+    'serve:--client-tokens')
+        reply='' kind='file' options= ;;
+    'serve:--keep-header')
+        reply='' kind='none' options= ;;
+    'serve:--egress-proxy')
+        reply='' kind='none' options= ;;
+    'serve:--ca-file')
+        reply='' kind='file' options= ;;
+    'serve:--store')
+        reply='' kind='dir' options= ;;
+    'serve:--key-file')
+        reply='' kind='file' options= ;;
+    'serve:--private-key')
+        reply='' kind='file' options= ;;
+    'serve:--threads')
         reply='' kind='none' options= ;;
     'retrain:-t' | 'retrain:--task')
         reply='' kind='tasks' options= ;;

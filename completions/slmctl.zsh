@@ -248,6 +248,57 @@ _slmctl_eval()
         '--threads=[threads to use; 0\: one per CPU]:N: ' \
         '--seed=[seed of random choices]:N: '
 }
+_slmctl_serve()
+{
+    _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '*--model=[serve this model, under this name]:\[NAME=\]DIR|NAME:_slmctl_names models' \
+        '*--task=[serve this task'\''s model under the task'\''s name]:TASK:_slmctl_names tasks' \
+        '--default-model=[what answers to names that are none of these]:NAME: ' \
+        '--slots=[answers of a base at a time (default 16)]:N: ' \
+        '--queue-requests=[requests that may wait, others get 429 (default 64)]:N: ' \
+        '--prefix-cache=[memory of what was read, with slots (default 1536M)]:SIZE: ' \
+        '--max-tokens=[longest answer, whatever is asked for (default 1024)]:N: ' \
+        '--constrain=[answers keep to the form asked for (default auto)]:WHEN:(auto off)' \
+        '*--allow-host=[clients may know this machine by this name]:NAME: ' \
+        '--mode=[which of the upstream'\''s calls to answer (default off)]:MODE:(off canary on)' \
+        '--canary=[of conversations, with --mode canary (default 10)]:PERCENT: ' \
+        '*--route=[another mode for this task]:TASK=MODE\[\:PERCENT\]:_slmctl_names tasks' \
+        '--step-back-errors=[of unusable answers, above it a task stops (default 10)]:PERCENT: ' \
+        '--step-back-window=[of so many calls (default 200)]:N: ' \
+        '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
+        '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
+        '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
+        '*--listen=[be a proxy that logs\: HOST\:PORT, unix\:PATH or fd\:N]:ADDRESS: ' \
+        '*--upstream=[where calls go; those below /NAME/ to this one]:\[NAME=\]URL: ' \
+        '*--private=[this upstream'\''s host may have a private address]:NAME: ' \
+        '--admin=[listen for /healthz, /readyz, /metrics and /feedback]:ADDRESS: ' \
+        '--durability=[when a call counts as logged (default batch)]:HOW:(sync batch spool)' \
+        '--on-overload=[what if logging falls behind (default spill)]:POLICY:(spill drop reject block)' \
+        '--on-abort=[what if a client leaves (default cancel)]:POLICY:(cancel drain)' \
+        '--queue=[calls in memory that are not written yet (default 64M)]:SIZE: ' \
+        '--spool=[calls on disk that are not written yet (default 1G)]:SIZE: ' \
+        '--commit-after=[commit calls after this time (default 50)]:MS: ' \
+        '--max-body=[longest body of a request (default 64M)]:SIZE: ' \
+        '--max-capture=[longest body that is logged whole (default 64M)]:SIZE: ' \
+        '--connections=[clients at a time (default 4096)]:N: ' \
+        '--connect-timeout=[until an upstream is connected (default 10)]:SECONDS: ' \
+        '--first-byte-timeout=[until its answer begins, 0 for ever (default 600)]:SECONDS: ' \
+        '--idle-timeout=[silence within an answer, 0 for ever (default 300)]:SECONDS: ' \
+        '--grace=[for calls that run when it is to stop (default 30)]:SECONDS: ' \
+        '*--trust=[believe what these say about their clients'\'' addresses]:NETWORK: ' \
+        '--proxy-protocol[trusted peers begin with a PROXY header]' \
+        '--client-tokens=[serve only who has one of these tokens]:FILE:_files' \
+        '*--keep-header=[header fields to log, instead of the usual ones]:NAME: ' \
+        '--allow-no-log[honour X-SLM-No-Log\: log no bodies of that call]' \
+        '--egress-proxy=[reach upstreams through this proxy]:URL: ' \
+        '--ca-file=[certificates to trust instead of the system'\''s]:FILE:_files' \
+        '--http2[speak HTTP/2 with upstreams that offer it]' \
+        '--store=[directory of the store]:DIR:_files -/' \
+        '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
+        '--private-key=[what opens a sealed store]:FILE:_files' \
+        ''{-q,--quiet}'[no notes and no progress on standard error]' \
+        '--threads=[threads to use; 0\: one per CPU]:N: '
+}
 _slmctl_retrain()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
@@ -661,6 +712,7 @@ _slmctl()
             'select:pick candidate small models for each task'
             'finetune:train an adapter or a model for a task'
             'eval:score models against the logged LLM, and gate them'
+            'serve:answer over HTTP with small models'
             'retrain:train anew what is due, and promote what is better'
             'generate:run a model from the shell'
             'model:add, list, show and check models; tokenize'
@@ -679,6 +731,7 @@ _slmctl()
         select) _slmctl_select ;;
         finetune) _slmctl_finetune ;;
         eval) _slmctl_eval ;;
+        serve) _slmctl_serve ;;
         retrain) _slmctl_retrain ;;
         generate) _slmctl_generate ;;
         model) _slmctl_model ;;
