@@ -235,9 +235,10 @@ static int run_retire(struct cli *cli, int argc, char **argv)
 /* Declared ones, and LLMs of the log that nothing is declared about. */
 #define TERMS_QUERY                                                            \
     "SELECT llm, terms, note FROM terms WHERE ?1 IS NULL OR llm = ?1 UNION "   \
-    "SELECT DISTINCT model, 'unknown', NULL FROM origin WHERE model NOTNULL "  \
-    "AND coalesce(upstream, '') NOT GLOB 'slm:*' AND model NOT IN (SELECT "    \
-    "llm FROM terms) AND (?1 IS NULL OR model = ?1) ORDER BY 1"
+    "SELECT name, 'unknown', NULL FROM (SELECT DISTINCT coalesce(nullif("      \
+    "model, ''), '" REGISTRY_UNNAMED "') AS name FROM origin WHERE "           \
+    "coalesce(upstream, '') NOT GLOB 'slm:*') WHERE name NOT IN (SELECT llm "  \
+    "FROM terms) AND (?1 IS NULL OR name = ?1) ORDER BY 1"
 
 static int list_terms(struct cli *cli, struct store *s, const char *llm,
                       struct buf *out, struct err *err)

@@ -404,12 +404,15 @@ static int check_unused(struct store *s, int64_t id, const char *name,
                         struct err *err)
 {
     struct sql_stmt *q;
-    int64_t bases, evaluations;
+    int64_t bases, results;
+    bool champion;
     int rc = sql_get(store_sql(s),
                      "SELECT (SELECT count(*) FROM model WHERE base = ?1), "
                      "(SELECT count(*) FROM evaluation WHERE model = ?1) + "
                      "(SELECT count(*) FROM seal WHERE model = ?1) + (SELECT "
-                     "count(*) FROM registry_event WHERE model = ?1)",
+                     "count(*) FROM registry_event WHERE ?1 IN (model, "
+                     "before)) + (SELECT count(*) FROM calibration WHERE model "
+                     "= ?1), EXISTS (SELECT 1 FROM champion WHERE model = ?1)",
                      &q, err);
 
     if (rc < 0)
@@ -419,39 +422,59 @@ static int check_unused(struct store *s, int64_t id, const char *name,
     if (rc <= 0)
         return rc;
     bases = sql_int(q, 0);
-    evaluations = sql_int(q, 1);
+    results = sql_int(q, 1);
+    champion = sql_int(q, 2);
     sql_reset(q);
     if (bases)
         return err_set(err, ERR_INVALID, "%s is the base of %lld %s first",
                        name, (long long)bases,
                        bases == 1 ? "model; remove it" : "models; remove them");
-    if (evaluations)
+    if (champion)
         return err_set(err, ERR_INVALID,
-                       "%s has been evaluated or promoted; it stays, so that "
-                       "its results keep their meaning; slmctl model retire "
-                       "keeps it from answering",
+                       "%s answers its task; slmctl model rollback or retire "
+                       "takes it off",
+                       name);
+    if (results)
+        return err_set(err, ERR_INVALID,
+                       "%s has been evaluated, calibrated or promoted; it "
+                       "stays, so that its results keep their meaning; slmctl "
+                       "model retire keeps it from answering",
                        name);
     return ERR_OK;
+}
+
+/* Nothing may come to rest on it between the look and the end. */
+static int forget(struct store *s, const char *name, struct err *err)
+{
+    struct sql_stmt *q;
+    int64_t id = 0;
+    int rc = store_model_find(s, name, &id, NULL, err);
+
+    if (rc == ERR_OK)
+        rc = check_unused(s, id, name, err);
+    if (rc == ERR_OK)
+        rc = sql_get(store_sql(s), "DELETE FROM model WHERE id = ?", &q, err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, id);
+    return sql_run(q, err);
 }
 
 static int run_remove(struct cli *cli, int argc, char **argv)
 {
     struct store *s = NULL;
-    struct sql_stmt *q;
-    int64_t id = 0;
     struct err err;
     int rc = cmd_store_open(cli, STORE_WRITE, &s, &err);
 
     (void)argc;
     if (rc == ERR_OK)
-        rc = store_model_find(s, argv[0], &id, NULL, &err);
-    if (rc == ERR_OK)
-        rc = check_unused(s, id, argv[0], &err);
-    if (rc == ERR_OK)
-        rc = sql_get(store_sql(s), "DELETE FROM model WHERE id = ?", &q, &err);
+        rc = sql_begin(store_sql(s), &err);
     if (rc == ERR_OK) {
-        sql_bind_int(q, 1, id);
-        rc = sql_run(q, &err);
+        rc = forget(s, argv[0], &err);
+        if (rc == ERR_OK)
+            rc = sql_commit(store_sql(s), &err);
+        if (rc < 0)
+            sql_rollback(store_sql(s));
     }
     store_close(s);
     return rc < 0 ? cli_fail(cli, &err) : EXIT_DONE;

@@ -79,10 +79,13 @@ bool registry_terms_of(const char *name, enum registry_terms *out);
 MUST_CHECK int registry_terms_set(struct store *s, const char *llm,
                                   enum registry_terms t, const char *note,
                                   struct err *err);
+/* By this name the user declares about calls that do not name their LLM. */
+#define REGISTRY_UNNAMED "unnamed"
 /* For the LLMs of the task's examples and the licence of the base: the worst
- * (forbid, then unknown, then allow). what: a sentence without a stop, empty
- * if all is allowed. Licences nobody declared anything about: those that let
- * everybody train and use are allowed, all others unknown. */
+ * (forbid, then unknown, then allow). Without any LLM it is unknown. what: a
+ * sentence without a stop, empty if all is allowed. Licences nobody declared
+ * anything about: those that let everybody train and use are allowed, all
+ * others unknown. */
 #define REGISTRY_WHAT 256
 MUST_CHECK int registry_terms_check(struct store *s, int64_t task, int64_t base,
                                     enum registry_terms *out,

@@ -106,7 +106,7 @@ static int give(struct store *s, struct row *r,
 {
     char what[REGISTRY_WHAT];
     enum registry_terms terms;
-    int rc = registry_terms_of_both(s, slice_of(r->teacher ? r->teacher : "[]"),
+    int rc = registry_terms_of_both(s, slice_of(r->teacher ? r->teacher : ""),
                                     slice_of(r->licence ? r->licence : ""),
                                     &terms, what, err);
 

@@ -85,6 +85,14 @@ static void say_llm(char *what, enum registry_terms t, struct slice llm)
 {
     int n = llm.n < 80 ? (int)llm.n : 80;
 
+    if (slice_is(llm, REGISTRY_UNNAMED) && t == REGISTRY_UNKNOWN) {
+        (void)snprintf(what, REGISTRY_WHAT,
+                       "there are calls that do not name their LLM, so whether "
+                       "one may learn from it is not known (slmctl model terms "
+                       "--set allow|forbid " REGISTRY_UNNAMED
+                       " is about these)");
+        return;
+    }
     if (t == REGISTRY_FORBID)
         (void)snprintf(what, REGISTRY_WHAT,
                        "learning from %.*s is declared as forbidden", n, llm.p);
@@ -129,27 +137,45 @@ static int check_llm(struct store *s, struct slice llm,
     return rc;
 }
 
-int registry_terms_of_both(struct store *s, struct slice teachers,
-                           struct slice licence, enum registry_terms *out,
-                           char *what, struct err *err)
+/* Nobody named is nobody asked: that is unknown. */
+static int check_llms(struct store *s, struct slice teachers,
+                      enum registry_terms *worst, char *what, struct err *err)
 {
     struct buf text = { .data = NULL };
     struct json j = { 0 };
-    enum registry_terms t;
-    bool found;
+    size_t count = 0;
     int rc = ERR_OK;
 
-    *out = REGISTRY_ALLOW;
-    what[0] = '\0';
     if (json_parse(&j, teachers.p, teachers.n, NULL) == ERR_OK)
         for (json_ref e = json_first(&j, 0); rc == ERR_OK && e != JSON_NONE;
              e = json_next(&j, 0, e)) {
             buf_reset(&text);
-            if (json_text(&j, e, &text))
-                rc = check_llm(s, buf_slice(&text), out, what, err);
+            if (!json_text(&j, e, &text) || !text.len)
+                buf_str(&text, REGISTRY_UNNAMED);
+            rc = check_llm(s, buf_slice(&text), worst, what, err);
+            count++;
         }
     json_release(&j);
     buf_release(&text);
+    if (rc < 0 || count)
+        return rc;
+    *worst = REGISTRY_UNKNOWN;
+    (void)snprintf(what, REGISTRY_WHAT,
+                   "which LLM its examples are from is not recorded");
+    return ERR_OK;
+}
+
+int registry_terms_of_both(struct store *s, struct slice teachers,
+                           struct slice licence, enum registry_terms *out,
+                           char *what, struct err *err)
+{
+    enum registry_terms t;
+    bool found;
+    int rc;
+
+    *out = REGISTRY_ALLOW;
+    what[0] = '\0';
+    rc = check_llms(s, teachers, out, what, err);
     if (rc == ERR_OK)
         rc = declared(s, licence, &found, &t, err);
     if (rc < 0)
@@ -172,8 +198,6 @@ static int check_row(struct store *s, struct sql_stmt *q,
     buf_add_slice(&teachers, sql_text(q, 0));
     buf_add_slice(&licence, sql_text(q, 1));
     sql_reset(q);
-    if (!teachers.len)
-        buf_str(&teachers, "[]");
     rc = registry_terms_of_both(s, buf_slice(&teachers), buf_slice(&licence),
                                 out, what, err);
     buf_release(&teachers);
@@ -182,12 +206,11 @@ static int check_row(struct store *s, struct sql_stmt *q,
 }
 
 /* A client's own models are no teachers: what they answered is not trained
- * on. */
+ * on. Calls that do not name their model give a null. */
 #define LLMS                                                                   \
-    "json_group_array(name) FROM (SELECT DISTINCT o.model AS name FROM "       \
-    "example e JOIN logged l ON l.id = e.call JOIN origin o ON o.id = "        \
-    "l.origin WHERE o.model NOTNULL AND coalesce(o.upstream, '') NOT GLOB "    \
-    "'slm:*' AND "
+    "json_group_array(name) FROM (SELECT DISTINCT nullif(o.model, '') AS "     \
+    "name FROM example e JOIN logged l ON l.id = e.call JOIN origin o ON "     \
+    "o.id = l.origin WHERE coalesce(o.upstream, '') NOT GLOB 'slm:*' AND "
 
 int registry_terms_check(struct store *s, int64_t task, int64_t base,
                          enum registry_terms *out, char what[REGISTRY_WHAT],

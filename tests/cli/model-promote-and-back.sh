@@ -43,3 +43,16 @@ slmctl model promote one --force ''
 slmctl model remove one
 slmctl store verify | grep -c champion
 sqlite3 s/store.db "SELECT kind, command, reason FROM registry_event ORDER BY id"
+# Calibrated, or answering by force without ever having been evaluated: the
+# reason is told, not the database's.
+slmctl model remove three
+sqlite3 s/store.db "INSERT INTO calibration VALUES((SELECT id FROM model WHERE
+    name = 'three'), 0, 1, x'', '{}'); DELETE FROM registry_event WHERE model =
+    (SELECT id FROM model WHERE name = 'three')"
+slmctl model remove three
+sqlite3 s/store.db "DELETE FROM calibration; INSERT OR REPLACE INTO champion
+    SELECT task, id, 0, 1 FROM model WHERE name = 'three'"
+slmctl model remove three
+sqlite3 s/store.db "DELETE FROM champion"
+slmctl model remove three
+echo "exit $?"

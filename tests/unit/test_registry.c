@@ -276,6 +276,40 @@ START_TEST(terms_are_the_worst_of_llm_and_licence)
 }
 END_TEST
 
+/* What was empty counted as allowed. */
+START_TEST(terms_of_an_unnamed_llm_are_unknown)
+{
+    char what[REGISTRY_WHAT];
+    enum registry_terms t;
+
+    ck_assert_int_eq(
+        registry_terms_set(s, "gpt-4o", REGISTRY_ALLOW, NULL, &err), 0);
+    ck_assert_int_eq(check(1, what), REGISTRY_ALLOW);
+    ck_assert_int_eq(registry_terms_model(s, 2, &t, what, &err), 0);
+    ck_assert_int_eq(t, REGISTRY_UNKNOWN); /* teacher was never recorded */
+    ck_assert_ptr_nonnull(strstr(what, "not recorded"));
+    must_exec("UPDATE origin SET model = NULL WHERE model = 'gpt-4o'");
+    ck_assert_int_eq(check(1, what), REGISTRY_UNKNOWN);
+    ck_assert_ptr_nonnull(strstr(what, "do not name"));
+    ck_assert_int_eq(registry_enter(s, 2, dir, &err), 0);
+    ck_assert_int_eq(one("SELECT teacher = '[null]' FROM model WHERE id = 2"),
+                     1);
+    ck_assert_int_eq(registry_terms_model(s, 2, &t, what, &err), 0);
+    ck_assert_int_eq(t, REGISTRY_UNKNOWN);
+    ck_assert_int_eq(
+        registry_terms_set(s, REGISTRY_UNNAMED, REGISTRY_FORBID, NULL, &err),
+        0);
+    ck_assert_int_eq(promote(1, 2, false), ERR_INVALID);
+    ck_assert_int_eq(
+        registry_terms_set(s, REGISTRY_UNNAMED, REGISTRY_ALLOW, "own", &err),
+        0);
+    ck_assert_int_eq(check(1, what), REGISTRY_ALLOW);
+    must_promote(1, 2);
+    must_exec("UPDATE example SET kept = 0");
+    ck_assert_int_eq(check(1, what), REGISTRY_UNKNOWN);
+}
+END_TEST
+
 START_TEST(forbidden_terms_stop_a_promotion_unless_overridden)
 {
     ck_assert_int_eq(registry_enter(s, 2, dir, &err), 0);
@@ -348,13 +382,13 @@ START_TEST(a_list_tells_what_is_known_of_each)
     ck_assert_int_eq(registry_list(s, 0, note_entry, &out, &err), 0);
     ck_assert_str_eq(
         out.data,
-        "find d 1 - retired apache-2.0 allow\n"
-        "sort c 3 fail apache-2.0 allow\n"
+        "find d 1 - retired apache-2.0 unknown\n"
+        "sort c 3 fail apache-2.0 unknown\n"
         "sort b 2 pass apache-2.0 forbid\n"
-        "sort a 0 pass champion 0.50 0.25 0.25 -0.01 apache-2.0 allow\n");
+        "sort a 0 pass champion 0.50 0.25 0.25 -0.01 apache-2.0 unknown\n");
     buf_reset(&out);
     ck_assert_int_eq(registry_list(s, 2, note_entry, &out, &err), 0);
-    ck_assert_str_eq(out.data, "find d 1 - retired apache-2.0 allow\n");
+    ck_assert_str_eq(out.data, "find d 1 - retired apache-2.0 unknown\n");
     ck_assert_int_eq(registry_list(s, 7, note_entry, &out, &err), ERR_NOTFOUND);
     buf_release(&out);
 }
@@ -370,6 +404,7 @@ int main(void)
     tcase_add_test(t, rolling_back_refuses_what_cannot_answer);
     tcase_add_test(t, a_retired_champion_steps_down);
     tcase_add_test(t, terms_are_the_worst_of_llm_and_licence);
+    tcase_add_test(t, terms_of_an_unnamed_llm_are_unknown);
     tcase_add_test(t, forbidden_terms_stop_a_promotion_unless_overridden);
     tcase_add_test(t, a_model_is_entered_with_version_teachers_and_hash);
     tcase_add_test(t, a_list_tells_what_is_known_of_each);
