@@ -22,52 +22,6 @@
 #define FIRST_GUESS_S 1.0
 #define RETRY_LEAST_MS 100
 
-static void models_free(struct engine_models *m)
-{
-    if (!m)
-        return;
-    model_bank_free(m->bank);
-    free(m->adapter);
-    free(m);
-}
-
-/* The bank of all models that have an adapter. */
-static int models_load(struct engine *e, const struct engine_model *models,
-                       size_t count, struct engine_models **out,
-                       struct err *err)
-{
-    struct engine_models *m = mem_zalloc(sizeof(*m));
-    const char **dirs = mem_array(count + 1, sizeof(*dirs));
-    size_t n = 0;
-    int rc;
-
-    m->count = count;
-    m->users = 1;
-    m->adapter = mem_zalloc((count + 1) * sizeof(*m->adapter));
-    for (size_t i = 0; i < count; i++)
-        if (models[i].adapter) {
-            dirs[n++] = models[i].adapter;
-            m->adapter[i] = n;
-        }
-    rc = n ? model_bank_new(e->model, dirs, n, &m->bank, err) : 0;
-    free(dirs);
-    if (rc < 0) {
-        models_free(m);
-        return rc;
-    }
-    *out = m;
-    return 0;
-}
-
-/* Under the mutex. */
-static void models_drop(struct engine *e, struct engine_models *m)
-{
-    if (--m->users > 0)
-        return;
-    model_session_bank(e->session, e->models->bank);
-    models_free(m);
-}
-
 static void job_unlink(struct engine *e, struct engine_job *job)
 {
     struct engine_job **at = &e->jobs;
@@ -94,7 +48,7 @@ static void job_end(struct engine_job *job, enum engine_finish why,
     }
     if (job->form)
         job->form->users--;
-    models_drop(e, job->models);
+    engine_models_leave(e, job->models);
     pthread_mutex_unlock(&e->mutex);
     engine_answer_end(job, why, err);
     engine_job_free(job);
@@ -171,25 +125,6 @@ static struct engine_job *next_job(const struct engine *e)
     return NULL;
 }
 
-/* Under the mutex, which it lets go meanwhile. */
-static void reload(struct engine *e)
-{
-    struct engine_models *m = NULL, *old;
-    int rc;
-
-    pthread_mutex_unlock(&e->mutex);
-    rc = models_load(e, e->wanted, e->wanted_count, &m, e->reload_err);
-    pthread_mutex_lock(&e->mutex);
-    if (rc == 0) {
-        old = e->models;
-        e->models = m;
-        models_drop(e, old);
-    }
-    e->reload_rc = rc;
-    e->wants = false;
-    pthread_cond_broadcast(&e->reloaded);
-}
-
 /* A pass failed as a whole: the device's fault, which all share. */
 static void fail_all(struct engine *e, const struct err *err)
 {
@@ -234,10 +169,8 @@ static void *decode(void *ctx)
 
     pthread_mutex_lock(&e->mutex);
     while (!e->stopping || e->jobs) {
-        if (e->wants && !e->stopping) {
-            reload(e);
+        if (!e->stopping && engine_models_serve(e))
             continue;
-        }
         job = next_job(e);
         if (job) {
             bool ends = job->cancelled || e->stopping;
@@ -255,6 +188,7 @@ static void *decode(void *ctx)
             pthread_cond_wait(&e->work, &e->mutex);
         }
     }
+    engine_models_refuse(e);
     pthread_mutex_unlock(&e->mutex);
     return NULL;
 }
@@ -310,7 +244,7 @@ static int open_session(struct engine *e, struct err *err)
     int rc = model_load(e->o.dir, NULL, e->o.compute, &e->model, err);
 
     if (rc == 0)
-        rc = models_load(e, e->o.models, e->o.count, &e->models, err);
+        rc = engine_models_new(e, e->o.models, e->o.count, &e->models, err);
     if (rc < 0)
         return rc;
     o.bank = e->models->bank;
@@ -355,7 +289,7 @@ int engine_open(const struct engine_options *o, struct engine **out,
     pthread_mutex_init(&e->mutex, NULL);
     pthread_cond_init(&e->work, NULL);
     pthread_cond_init(&e->prepare, NULL);
-    pthread_cond_init(&e->reloaded, NULL);
+    pthread_cond_init(&e->loaded, NULL);
     rc = open_texts(e, err);
     if (rc == 0)
         rc = open_session(e, err);
@@ -382,50 +316,37 @@ void engine_close(struct engine *e)
     pthread_mutex_unlock(&e->mutex);
     for (unsigned i = 0; i < e->started; i++)
         pthread_join(e->threads[i], NULL);
+    pthread_mutex_lock(&e->mutex);
+    while (e->askers > 0) /* they are told, and on their way out */
+        pthread_cond_wait(&e->loaded, &e->mutex);
+    pthread_mutex_unlock(&e->mutex);
     model_session_close(e->session);
-    models_free(e->models);
+    engine_models_free_all(e);
     engine_forms_free(e);
     constrain_vocab_free(e->vocab);
     model_free(e->model);
     template_free(e->template);
     tokenizer_free(e->tokenizer);
-    pthread_cond_destroy(&e->reloaded);
+    pthread_cond_destroy(&e->loaded);
     pthread_cond_destroy(&e->prepare);
     pthread_cond_destroy(&e->work);
     pthread_mutex_destroy(&e->mutex);
     free(e);
 }
 
-int engine_reload(struct engine *e, const struct engine_model *models,
-                  size_t count, struct err *err)
-{
-    int rc;
-
-    pthread_mutex_lock(&e->mutex);
-    while (e->wants) /* somebody else's */
-        pthread_cond_wait(&e->reloaded, &e->mutex);
-    e->wanted = models;
-    e->wanted_count = count;
-    e->reload_err = err;
-    e->wants = true;
-    pthread_cond_signal(&e->work);
-    while (e->wants)
-        pthread_cond_wait(&e->reloaded, &e->mutex);
-    rc = e->reload_rc;
-    pthread_mutex_unlock(&e->mutex);
-    return rc;
-}
-
 /* Under the mutex: a place in the queue, or when there may be one. */
-static int enqueue(struct engine *e, struct engine_job *job, size_t model,
-                   int64_t *retry_ms, struct err *err)
+static int enqueue(struct engine *e, struct engine_job *job,
+                   const struct engine_request *r, int64_t *retry_ms,
+                   struct err *err)
 {
+    struct engine_models *models = r->models ? r->models : e->models;
     struct engine_job **at = &e->jobs;
     double wait = e->mean_s * (double)(e->waiting + 1) /
                   (double)(e->stats.slots ? e->stats.slots : 1);
 
-    if (model >= e->models->count)
-        return err_set(err, ERR_INVALID, "model: there is no model %zu", model);
+    if (r->model >= models->count)
+        return err_set(err, ERR_INVALID, "model: there is no model %zu",
+                       r->model);
     if (e->waiting >= e->o.queue) {
         e->stats.refused++;
         *retry_ms = (int64_t)(wait * 1000) > RETRY_LEAST_MS
@@ -438,9 +359,9 @@ static int enqueue(struct engine *e, struct engine_job *job, size_t model,
         at = &(*at)->next;
     *at = job;
     job->id = ++e->last_id;
-    job->model = model;
-    job->models = e->models;
-    e->models->users++;
+    job->model = r->model;
+    job->models = models;
+    models->users++;
     e->waiting++;
     pthread_cond_signal(&e->prepare);
     return 0;
@@ -462,7 +383,7 @@ int engine_submit(struct engine *e, const struct engine_request *r,
     rc = engine_request_read(job, r, e->o.default_tokens, err);
     if (rc == 0) {
         pthread_mutex_lock(&e->mutex);
-        rc = enqueue(e, job, r->model, retry_ms, err);
+        rc = enqueue(e, job, r, retry_ms, err);
         if (rc == 0)
             *id = job->id;
         pthread_mutex_unlock(&e->mutex);

@@ -43,10 +43,23 @@ struct engine_options {
 struct engine;
 MUST_CHECK int engine_open(const struct engine_options *o, struct engine **out,
                            struct err *err);
-/* Ends what waits or runs with ENGINE_STOPPED. NULL is fine. */
+/* Ends what waits or runs with ENGINE_STOPPED; who waits in
+ * engine_models_load or engine_reload gets ERR_BUSY. No other call may begin
+ * once this has. Sets of models go with it. NULL is fine. */
 void engine_close(struct engine *e);
-/* Other models over the same base, for requests from now on; those before keep
- * theirs. Waits for the pass that runs. On failure nothing has changed. */
+
+/* Other models over the same base, beside those that are there. Waits for the
+ * pass that runs; any thread but the callbacks'. */
+struct engine_models;
+MUST_CHECK int engine_models_load(struct engine *e,
+                                  const struct engine_model *models,
+                                  size_t count, struct engine_models **out,
+                                  struct err *err);
+/* For who loaded it: no request names it from now on; those that did keep it.
+ * Any thread, does not wait. NULL is fine. */
+void engine_models_drop(struct engine *e, struct engine_models *m);
+/* Loads models for requests that name no set, from now on; those before keep
+ * theirs. On failure nothing has changed. */
 MUST_CHECK int engine_reload(struct engine *e,
                              const struct engine_model *models, size_t count,
                              struct err *err);
@@ -94,7 +107,8 @@ struct engine_request {
     /* A prompt that is gone on with as it is; the settings are chat's, which
      * needs no messages then. Its p NULL: a chat. */
     struct slice raw_prompt;
-    size_t model; /* its index in the options or the last reload */
+    struct engine_models *models; /* NULL: the options', or the last reload's */
+    size_t model;                 /* its index among them */
     /* What answers of this task are where the request does not say; NULL:
      * nothing is known. Copied. */
     const struct template_content *content;

@@ -15,11 +15,23 @@
 
 #include <pthread.h>
 
-/* Models as of one opening or reload. */
+/* Models that were loaded together. */
 struct engine_models {
-    size_t count, users; /* users: jobs, and the engine while it is current */
+    struct engine_models *next; /* of the engine's; under its mutex */
+    size_t count, users; /* users: jobs, who loaded it, the engine's current */
     size_t *adapter;     /* of each model: its number in the bank */
     struct model_bank *bank;
+};
+
+/* Models that somebody waits for; on that thread's stack. */
+struct engine_order {
+    struct engine_order *next;
+    const struct engine_model *models;
+    size_t count;
+    struct engine_models *out;
+    struct err *err;
+    int rc;
+    bool done;
 };
 
 /* A form that requests share. */
@@ -88,7 +100,7 @@ struct engine {
     struct model_session *session;
     int32_t stop; /* the template's end of a turn */
     pthread_mutex_t mutex;
-    pthread_cond_t work, prepare, reloaded;
+    pthread_cond_t work, prepare, loaded;
     pthread_t threads[2];
     unsigned started;
     bool stopping;
@@ -97,18 +109,29 @@ struct engine {
     uint64_t last_id, seed;
     double mean_s; /* that an answer takes */
     struct engine_stats stats;
-    struct engine_models *models;
-    /* A reload that is asked for. */
-    const struct engine_model *wanted;
-    size_t wanted_count;
-    bool wants;
-    int reload_rc;
-    struct err *reload_err;
+    struct engine_models *models, *all_models; /* the current ones; all */
+    struct engine_order *orders;               /* oldest first */
+    size_t askers; /* threads that wait for an order */
     /* The preparing thread's. */
     struct constrain_vocab *vocab;
     struct engine_form *forms[ENGINE_FORMS];
     uint64_t form_clock;
 };
+
+/* engine_models.c. Reads a set, which has one user. The decoding thread's, or
+ * before there is one. */
+MUST_CHECK int engine_models_new(struct engine *e,
+                                 const struct engine_model *models,
+                                 size_t count, struct engine_models **out,
+                                 struct err *err);
+/* Under the mutex: one user less. The decoding thread frees it then. */
+void engine_models_leave(struct engine *e, struct engine_models *m);
+/* Of the decoding thread, under the mutex, which the first lets go meanwhile:
+ * an order is served, or a set freed (true: look again); all orders are
+ * refused. */
+bool engine_models_serve(struct engine *e);
+void engine_models_refuse(struct engine *e);
+void engine_models_free_all(struct engine *e); /* no thread is left */
 
 /* engine_request.c. Takes the request over, or refuses it. */
 MUST_CHECK int engine_request_read(struct engine_job *job,
