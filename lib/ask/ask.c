@@ -10,11 +10,14 @@
 #include "base/mem.h"
 #include "json/json.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define CONNECT_MS 10000
 #define PAUSE_MS 500
+#define WAIT_MS_MAX 31536000000 /* a year, so that sums cannot overflow */
 
 static void wipe(void *p, size_t n)
 {
@@ -53,13 +56,35 @@ static int key_read(const char *path, char **bearer, struct err *err)
     return rc;
 }
 
+/* Of a URL's rest: localhost, or an address of this machine alone. */
+static bool is_here(const char *host)
+{
+    char name[64];
+    const char *from = host + (*host == '[');
+    size_t n = strcspn(from, *host == '[' ? "]" : ":/");
+    struct in6_addr six;
+    struct in_addr four;
+
+    if (n >= sizeof(name) ||
+        (*host == '[' && (from[n] != ']' || !strchr(":/", from[n + 1]))))
+        return false;
+    memcpy(name, from, n);
+    name[n] = '\0';
+    if (strcasecmp(name, "localhost") == 0)
+        return true;
+    if (inet_pton(AF_INET, name, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, name, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
+}
+
 /* Only what names a host and a path: no user, who would be a second secret,
  * and nothing behind the path. */
-static int url_check(const char *url, struct err *err)
+static int url_check(const char *url, bool has_key, struct err *err)
 {
-    const char *host = url && !strncmp(url, "https://", 8)  ? url + 8
-                       : url && !strncmp(url, "http://", 7) ? url + 7
-                                                            : NULL;
+    bool is_plain = url && !strncmp(url, "http://", 7);
+    const char *host = url && !strncmp(url, "https://", 8) ? url + 8
+                       : is_plain                          ? url + 7
+                                                           : NULL;
 
     if (!host || !*host || *host == '/' || strlen(url) > ASK_URL_MAX ||
         !is_visible(slice_of(url)) || strpbrk(host, "@?#"))
@@ -70,6 +95,11 @@ static int url_check(const char *url, struct err *err)
                                is_visible(slice_of(url)) && !strchr(url, '@')
                            ? url
                            : "");
+    if (is_plain && has_key && !is_here(host))
+        return err_set(err, ERR_INVALID,
+                       "endpoint %s: a key is not sent without encryption to "
+                       "another machine; use https, or no key",
+                       url);
     return ERR_OK;
 }
 
@@ -88,19 +118,26 @@ static void names_make(struct ask *a, const struct ask_options *o)
     a->head = buf_take(&head, NULL);
 }
 
+static int64_t wait_of(int64_t ms, int64_t usual)
+{
+    if (ms == 0)
+        return usual;
+    return ms < 0 ? 0 : ms < WAIT_MS_MAX ? ms : WAIT_MS_MAX;
+}
+
 int ask_open(const struct ask_options *o, struct ask **out, struct err *err)
 {
     struct upstream_options u = { .connect_ms = CONNECT_MS,
                                   .ca_file = o->ca_file,
                                   .connections = ASK_PARALLEL_MAX };
     struct ask *a = mem_zalloc(sizeof(*a));
-    int rc = url_check(o->url, err);
+    int rc = url_check(o->url, o->key_file != NULL, err);
 
     a->parallel = o->parallel ? o->parallel : ASK_PARALLEL;
     if (a->parallel > ASK_PARALLEL_MAX)
         a->parallel = ASK_PARALLEL_MAX;
-    a->timeout_ms = o->timeout_ms ? o->timeout_ms : ASK_TIMEOUT_MS;
-    a->pause_ms = o->pause_ms ? o->pause_ms : PAUSE_MS;
+    a->timeout_ms = wait_of(o->timeout_ms, ASK_TIMEOUT_MS);
+    a->pause_ms = wait_of(o->pause_ms, PAUSE_MS);
     a->retries =
         o->retries ? (unsigned)(o->retries < 0 ? 0 : o->retries) : ASK_RETRIES;
     if (rc == ERR_OK && (!o->model || !o->model[0]))

@@ -28,14 +28,15 @@
 
 /* Zero means the default. Strings are copied. */
 struct ask_options {
-    const char *url;      /* "https://host/v1", no query, no user */
-    const char *model;    /* as the endpoint calls it */
-    const char *key_file; /* NULL: requests go without a key */
-    const char *ca_file;  /* NULL: the system's */
-    unsigned parallel;    /* requests at a time */
-    int64_t timeout_ms;   /* of one try, from its beginning to its end */
-    int retries;          /* after 429, 5xx, a cut or no connection; -1: none */
-    int64_t pause_ms;     /* before the first retry, doubled with each; 500 */
+    const char *url;   /* "https://host/v1", no query, no user */
+    const char *model; /* as the endpoint calls it */
+    const char
+        *key_file;       /* NULL: no key; with one, http:// only to this host */
+    const char *ca_file; /* NULL: the system's */
+    unsigned parallel;   /* requests at a time */
+    int64_t timeout_ms;  /* of one try, begin to end; at most a year */
+    int retries;         /* after 429, 5xx, a cut or no connection; -1: none */
+    int64_t pause_ms;    /* before the first retry, doubled with each; 500 */
 };
 
 struct ask;

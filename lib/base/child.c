@@ -207,6 +207,8 @@ static int run_with(struct child *c, const char *const *argv,
     }
     for (int i = 0; i < 2; i++)
         (void)fcntl(c->fds[i], F_SETFL, O_NONBLOCK);
+    if (deadline_ms > CHILD_DEADLINE_MS_MAX)
+        deadline_ms = CHILD_DEADLINE_MS_MAX;
     why = follow(c, deadline_ms ? clock_mono_ns() + deadline_ms * 1000000 : 0,
                  &waited);
     for (int i = 0; i < 2; i++)

@@ -16,6 +16,7 @@
 
 #define CHILD_GRACE_MS 10000 /* between asking it to end and killing it */
 #define CHILD_SAID_MAX 4096  /* bytes of its last words that are kept */
+#define CHILD_DEADLINE_MS_MAX 31536000000 /* a year; more is as much */
 
 /* argv[0] is the file to run, as it is ("/proc/self/exe": this program); env
  * NULL: the environment of this process. What it writes to stdout is appended

@@ -181,7 +181,7 @@ struct evaluate_result {
     bool asked;     /* the answers are an endpoint's */
     size_t failed;  /* of its requests: they count as wrong */
     const char *failed_why; /* of the first of these; NULL: none */
-    size_t known;           /* answers that were kept from before */
+    size_t known;           /* answers kept from before, or of a repeat here */
     struct evaluate_judge judge;
     double llm_tokens_in, llm_tokens_out; /* means, NaN unknown */
     const struct score_price *price;      /* of the LLM; NULL unknown */

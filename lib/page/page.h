@@ -13,7 +13,7 @@
 #include "base/buf.h"
 
 #define PAGE_LABEL_MAX 40  /* characters of a label in a chart */
-#define PAGE_CELL_MAX 2000 /* bytes of a cell */
+#define PAGE_CELL_MAX 2000 /* characters of a cell */
 #define PAGE_SERIES_MAX 12 /* of one chart; more are left out, and told */
 #define PAGE_BARS_MAX 60
 #define PAGE_NODES_MAX 64 /* of a flow */

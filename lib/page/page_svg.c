@@ -15,7 +15,9 @@
 #define HEIGHT 320.0
 #define ROW 26.0
 #define NAMES 230.0 /* room for names left of bars */
+#define WORDS 136.0 /* and for words right of intervals */
 #define STYLES 6
+#define MARKS_MAX 12 /* of an axis, where adding a step may add nothing */
 
 void page_svg_begin(struct buf *out, double height, const char *title)
 {
@@ -148,13 +150,22 @@ static void put_grid(struct buf *out, const struct frame *f,
     double sx = step_of(f->x1 - f->x0), sy = step_of(f->y1 - f->y0);
     double bottom = f->top + f->height;
 
-    for (double v = ceil(f->y0 / sy) * sy; v <= f->y1 + sy * 1e-9; v += sy) {
+    for (int i = 0; i < MARKS_MAX; i++) {
+        double v = (ceil(f->y0 / sy) + i) * sy;
+
+        if (!(v <= f->y1 + sy * 1e-9))
+            break;
         put_line(out, "rule", f->left, at_y(f, v), f->left + f->width,
                  at_y(f, v));
         put_mark(out, f->left - 6, at_y(f, v) + 4, "end", v, a->percent);
     }
-    for (double v = ceil(f->x0 / sx) * sx; v <= f->x1 + sx * 1e-9; v += sx)
+    for (int i = 0; i < MARKS_MAX; i++) {
+        double v = (ceil(f->x0 / sx) + i) * sx;
+
+        if (!(v <= f->x1 + sx * 1e-9))
+            break;
         put_mark(out, at_x(f, v), bottom + 16, "middle", v, false);
+    }
     page_svg_label(out, f->left + f->width / 2, bottom + 36, "middle", a->x,
                    80);
     page_svg_label(out, 2, 11, "start", a->y, 40);
@@ -261,7 +272,7 @@ static bool frame_intervals(struct frame *f, const struct page_axes *a,
     *f = (struct frame){ .x0 = fmin(0, a->x0),
                          .x1 = fmax(0, a->x1),
                          .left = NAMES,
-                         .width = PAGE_SVG_WIDTH - NAMES - 100 };
+                         .width = PAGE_SVG_WIDTH - NAMES - WORDS - 8 };
     bool is_any = false;
 
     grow(&f->x0, &f->x1, margin);
@@ -296,8 +307,11 @@ void page_svg_intervals(struct buf *out, const struct page_axes *a,
         return;
     step = step_of(f.x1 - f.x0);
     page_svg_begin(out, bottom + 44, a->title);
-    for (double v = ceil(f.x0 / step) * step; v <= f.x1 + step * 1e-9;
-         v += step) {
+    for (int i = 0; i < MARKS_MAX; i++) {
+        double v = (ceil(f.x0 / step) + i) * step;
+
+        if (!(v <= f.x1 + step * 1e-9))
+            break;
         put_line(out, "rule", at_x(&f, v), 4, at_x(&f, v), bottom);
         put_mark(out, at_x(&f, v), bottom + 16, "middle", v, a->percent);
     }
@@ -311,8 +325,8 @@ void page_svg_intervals(struct buf *out, const struct page_axes *a,
         page_svg_label(out, NAMES - 8, y + 4, "end", names[i],
                        PAGE_LABEL_MAX - 6);
         put_interval(out, &f, y, s, i);
-        page_svg_label(out, PAGE_SVG_WIDTH - 92, y + 4, "start", marks[i],
-                       PAGE_LABEL_MAX);
+        page_svg_label(out, PAGE_SVG_WIDTH - WORDS, y + 4, "start", marks[i],
+                       24);
     }
     page_svg_label(out, f.left + f.width / 2, bottom + 36, "middle", a->x, 90);
     page_svg_end(out);

@@ -105,7 +105,8 @@ int state_read_curves(struct report_state *r, struct store *s,
 
 static bool is_priced(const struct state_task *t)
 {
-    return t->evaluation && isfinite(t->column[COLUMN_TUNED].score) &&
+    return t->evaluation && isfinite(t->difference) &&
+           isfinite(t->column[COLUMN_TUNED].score) &&
            isfinite(t->column[COLUMN_LLM].score) &&
            isfinite(t->column[COLUMN_TUNED].dollars) &&
            isfinite(t->column[COLUMN_LLM].dollars);

@@ -399,7 +399,8 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
                    r->failed_why ? r->failed_why : "unknown");
     if (r->known > 0)
         buf_printf(out,
-                   "%s: %zu answers are from an earlier evaluation "
+                   "%s: %zu answers were not made anew: the same request "
+                   "was answered before, here or in an earlier evaluation "
                    "(--no-cache asks again).\n",
                    r->task_name, r->known);
     if (r->constrained > 0)

@@ -225,7 +225,7 @@ static void put_gate_chart(const struct report_state *r, struct buf *out)
 {
     size_t max = r->task_count + 1, n = 0;
     const char **names = mem_array(max, sizeof(*names));
-    const char **marks = mem_array(max, sizeof(*marks));
+    char **marks = mem_array(max, sizeof(*marks));
     double *v = mem_array(3 * max, sizeof(*v)), margin = (double)NAN;
     const struct page_axes axes = {
         .title = "Small model less LLM, with intervals",
@@ -239,7 +239,7 @@ static void put_gate_chart(const struct report_state *r, struct buf *out)
         if (!t->evaluation)
             continue;
         names[n] = t->name;
-        marks[n] = t->verdict;
+        marks[n] = state_verdict(t);
         v[n] = t->difference;
         v[max + n] = t->low;
         v[2 * max + n] = t->high;
@@ -249,7 +249,10 @@ static void put_gate_chart(const struct report_state *r, struct buf *out)
     const struct page_series s = {
         .y = v, .low = v + max, .high = v + 2 * max, .n = n
     };
-    page_svg_intervals(out, &axes, names, marks, &s, margin);
+    page_svg_intervals(out, &axes, names, (const char *const *)marks, &s,
+                       margin);
+    for (size_t i = 0; i < n; i++)
+        free(marks[i]);
     free(names);
     free(marks);
     free(v);
@@ -290,7 +293,7 @@ static void put_gates(const struct report_state *r, struct buf *out)
         if (!k->evaluation)
             continue;
         char *cells[] = { copy(k->name),
-                          copy(k->verdict),
+                          state_verdict(k),
                           state_number(k->items, 0),
                           state_range(k->difference, k->low, k->high),
                           score_cell(&k->column[COLUMN_TUNED]),

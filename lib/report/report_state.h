@@ -97,6 +97,8 @@ MUST_CHECK int state_read_curves(struct report_state *r, struct store *s,
                                  struct err *err);
 /* On the sealed test: a pass on validation is none. */
 bool state_has_passed(const struct state_task *t);
+/* "pass", "pass (validation)", "not judged"; the caller frees it. */
+char *state_verdict(const struct state_task *t);
 void state_make_steps(struct report_state *r);
 
 /* "12,345", "1.2 M", "-" for NaN; appended. */

@@ -33,17 +33,18 @@ const char *state_note(size_t i)
 
 void state_amount(struct buf *out, double v)
 {
+    double whole = round(v);
+
     if (isnan(v))
         buf_char(out, '-');
-    else if (v >= 1e7)
-        buf_printf(out, "%.1f M", v / 1e6);
-    else if (v >= 1e6)
-        buf_printf(out, "%.2f M", v / 1e6);
-    else if (v >= 1e3)
-        buf_printf(out, "%.0f,%03.0f", floor(v / 1e3),
-                   round(v) - 1e3 * floor(v / 1e3));
+    else if (whole >= 1e7)
+        buf_printf(out, "%.1f M", whole / 1e6);
+    else if (whole >= 1e6)
+        buf_printf(out, "%.2f M", whole / 1e6);
+    else if (whole >= 1e3)
+        buf_printf(out, "%.0f,%03.0f", floor(whole / 1e3), fmod(whole, 1e3));
     else
-        buf_printf(out, "%.0f", v);
+        buf_printf(out, "%.0f", whole);
 }
 
 char *state_share(double v)
@@ -63,6 +64,15 @@ char *state_range(double v, double low, double high)
     if (!isfinite(low) || !isfinite(high))
         return mem_printf("%.1f", 100 * v);
     return mem_printf("%.1f [%.1f, %.1f]", 100 * v, 100 * low, 100 * high);
+}
+
+char *state_verdict(const struct state_task *t)
+{
+    if (!t->evaluation)
+        return mem_strdup("not judged");
+    if (strcmp(t->split, "test") == 0)
+        return mem_strdup(*t->verdict ? t->verdict : "-");
+    return mem_printf("%s (%s)", *t->verdict ? t->verdict : "-", t->split);
 }
 
 /* Control characters out; a name is at most so many bytes. */
@@ -108,6 +118,7 @@ static void put_task_line(const struct report_state *r,
 {
     double share = r->calls > 0 ? t->calls / r->calls : 0;
     char *difference = state_range(t->difference, t->low, t->high);
+    char *verdict = state_verdict(t);
     struct buf name = { 0 };
 
     put_plain(&name, t->name);
@@ -115,11 +126,12 @@ static void put_task_line(const struct report_state *r,
     page_bar(out, share, BAR, ascii);
     buf_char(out, '\n');
     if (t->evaluation)
-        buf_printf(out, "  %s: %s points on %.0f items\n", t->verdict,
-                   difference, t->items);
+        buf_printf(out, "  %s: %s points on %.0f items\n", verdict, difference,
+                   t->items);
     else
         buf_str(out, "  not judged yet\n");
     free(difference);
+    free(verdict);
     buf_release(&name);
 }
 
@@ -178,7 +190,7 @@ static void put_markdown_tasks(const struct report_state *r, struct buf *out)
         put_taken(out, t->evaluation
                            ? state_range(t->difference, t->low, t->high)
                            : mem_strdup("-"));
-        put_cell(out, t->evaluation ? t->verdict : "not judged");
+        put_taken(out, state_verdict(t));
         put_cell(out, t->champion);
         buf_char(out, '\n');
     }
@@ -263,6 +275,7 @@ static void put_evaluation(struct json_writer *w, const struct state_task *t)
     json_put_string(w, "model", t->model);
     json_put_string(w, "verdict", t->verdict);
     json_put_string(w, "split", t->split);
+    json_put_bool(w, "may_move", state_has_passed(t));
     put(w, "items", t->items);
     put(w, "difference", t->difference);
     put(w, "low", t->low);

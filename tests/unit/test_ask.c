@@ -376,6 +376,58 @@ START_TEST(addresses_and_keys_that_could_say_more_are_refused)
 }
 END_TEST
 
+/* It went in clear text to any host. */
+START_TEST(a_key_goes_without_encryption_to_this_machine_alone)
+{
+    static const char *const here[] = { "http://localhost:8080/v1",
+                                        "http://127.0.0.1/v1",
+                                        "http://127.9.0.1:1",
+                                        "http://[::1]:80/v1" };
+    static const char *const away[] = {
+        "http://10.0.0.1/v1",         "http://x.example/v1",
+        "http://[2001:db8::1]:80/v1", "http://localhost.example/v1",
+        "http://127.0.0.1.example/",  "http://[::1",
+        "http://1.127.0.0/v1",        "http://[::1]x.example/",
+    };
+    char *path = io_path(dir, "key");
+    struct ask_options o = { .model = "m", .key_file = path };
+    struct ask *a = NULL;
+    struct err err;
+
+    ck_assert_int_eq(io_write_file(path, "secret", 6, 0600, &err), ERR_OK);
+    for (size_t i = 0; i < sizeof(here) / sizeof(*here); i++) {
+        o.url = here[i];
+        ck_assert_msg(ask_open(&o, &a, &err) == ERR_OK, "%s", here[i]);
+        ask_close(a);
+    }
+    for (size_t i = 0; i < sizeof(away) / sizeof(*away); i++) {
+        o.url = away[i];
+        ck_assert_int_eq(ask_open(&o, &a, &err), ERR_INVALID);
+        ck_assert_ptr_nonnull(strstr(err.msg, "without encryption"));
+    }
+    o.url = away[0];
+    o.key_file = NULL;
+    ck_assert_int_eq(ask_open(&o, &a, &err), ERR_OK);
+    ask_close(a);
+    free(path);
+}
+END_TEST
+
+/* The sum with the clock ran over, and each request was late at once. */
+START_TEST(the_longest_wait_is_no_overflow)
+{
+    struct err err;
+    struct ask *a;
+
+    endpoint_start(answer_only_chat);
+    a = open_with(endpoint.url, NULL, INT64_MAX, 0);
+    ck_assert_int_eq(run_jobs(a, 1, &err), ERR_OK);
+    ck_assert(!jobs[0].failed);
+    ask_close(a);
+    endpoint_stop();
+}
+END_TEST
+
 static void begins(void)
 {
     scratch_make(dir);
@@ -407,5 +459,7 @@ int main(void)
     tcase_add_test(c, a_key_that_is_refused_ends_the_run);
     tcase_add_test(c, an_endpoint_need_not_list_its_models);
     tcase_add_test(c, addresses_and_keys_that_could_say_more_are_refused);
+    tcase_add_test(c, a_key_goes_without_encryption_to_this_machine_alone);
+    tcase_add_test(c, the_longest_wait_is_no_overflow);
     return suite_run("ask", c);
 }

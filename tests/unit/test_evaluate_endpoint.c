@@ -175,7 +175,6 @@ START_TEST(failed_requests_are_wrong_and_never_kept)
     report_eval_notes(&e, &notes);
     ck_assert(strstr(notes.data, "10 requests failed and count as wrong (the "
                                  "first: status 400: no)"));
-    buf_release(&notes);
     evaluate_result_release(&r);
     ck_assert_int_eq(
         scratch_int(store_sql(s), "SELECT count(*) FROM answer_cache"),
@@ -185,6 +184,10 @@ START_TEST(failed_requests_are_wrong_and_never_kept)
     r = run();
     ck_assert_uint_eq(endpoint.requests, ITEMS / 3);
     ck_assert_uint_eq(r.known, ITEMS - ITEMS / 3);
+    buf_reset(&notes);
+    report_eval_notes(&e, &notes);
+    ck_assert(strstr(notes.data, "20 answers were not made anew"));
+    buf_release(&notes);
     evaluate_result_release(&r);
     endpoint_stop();
 }

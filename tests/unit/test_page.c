@@ -160,6 +160,23 @@ START_TEST(what_is_not_finite_is_not_drawn)
 }
 END_TEST
 
+/* Adding the step to a mark gave the same mark, for ever. */
+START_TEST(an_axis_of_few_ulps_ends)
+{
+    const double x[] = { 1e17, 1e17 + 16 };
+    const double low[] = { 1e17 - 16, 1e17 }, high[] = { 1e17, 1e17 + 32 };
+    const char *names[] = { "a", "b" };
+    const struct page_axes axes = { .title = "t" };
+    const struct page_series s = { "s", x, x, low, high, 2 };
+    struct buf out = { 0 };
+
+    page_svg_lines(&out, &axes, &s, 1);
+    page_svg_intervals(&out, &axes, names, names, &s, (double)NAN);
+    ck_assert_uint_eq(times(out.data, "</svg>"), 2);
+    buf_release(&out);
+}
+END_TEST
+
 START_TEST(a_flow_in_a_ring_ends)
 {
     const struct page_flow ring[] = { { "a", "b", 1 }, { "b", "a", 1 } };
@@ -200,6 +217,7 @@ int main(void)
                         (int)HOSTILE);
     tcase_add_test(t, the_policy_allows_the_one_style);
     tcase_add_test(t, what_is_not_finite_is_not_drawn);
+    tcase_add_test(t, an_axis_of_few_ulps_ends);
     tcase_add_test(t, a_flow_in_a_ring_ends);
     tcase_add_test(t, bars_of_text_have_eighths);
     return suite_run("page", t);

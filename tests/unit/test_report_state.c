@@ -4,7 +4,7 @@
 #include "suite.h"
 
 #include "base/mem.h"
-#include "report/report.h"
+#include "report/report_state.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -247,6 +247,41 @@ START_TEST(one_task_alone)
 }
 END_TEST
 
+START_TEST(amounts_are_rounded_before_they_are_parted)
+{
+    static const struct {
+        double v;
+        const char *text;
+    } cases[] = {
+        { 1999.6, "2,000" }, { 999.7, "1,000" }, { 999999.6, "1.00 M" },
+        { 12345, "12,345" }, { 0, "0" },         { 12e6, "12.0 M" }
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct buf out = { 0 };
+
+        state_amount(&out, cases[i].v);
+        ck_assert_str_eq(out.data, cases[i].text);
+        buf_release(&out);
+    }
+}
+END_TEST
+
+/* A comparator that NaN makes contradict itself may lose tasks. */
+START_TEST(a_task_without_a_difference_moves_nothing)
+{
+    struct report_state *r;
+
+    fill("name");
+    run("UPDATE evaluation SET detail = replace(detail, '\"difference\"', "
+        "'\"other\"') WHERE task = 1");
+    r = read_state(0, NULL);
+    ck_assert_uint_eq(r->step_count, 2);
+    ck_assert_uint_eq(r->passed.tasks, 0);
+    report_state_free(r);
+}
+END_TEST
+
 /* It was told as a saving, and in place of what the test had said. */
 START_TEST(a_pass_on_validation_is_none)
 {
@@ -261,6 +296,16 @@ START_TEST(a_pass_on_validation_is_none)
     report_state_html(r, &out);
     ck_assert_ptr_nonnull(strstr(out.data, "2 have been judged, 0 passed"));
     ck_assert_ptr_null(strstr(out.data, "passed: may move"));
+    ck_assert_ptr_nonnull(strstr(out.data, "pass (validation)"));
+    buf_reset(&out);
+    report_state_text(r, true, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "pass (validation): 10.0"));
+    buf_reset(&out);
+    report_state_markdown(r, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, " pass (validation) |"));
+    buf_reset(&out);
+    report_state_json(r, &out);
+    ck_assert_ptr_null(strstr(out.data, "\"may_move\": true"));
     report_state_free(r);
     buf_release(&out);
 }
@@ -278,5 +323,7 @@ int main(void)
     tcase_add_test(t, an_empty_store_makes_a_page_without_sections);
     tcase_add_test(t, one_task_alone);
     tcase_add_test(t, a_pass_on_validation_is_none);
+    tcase_add_test(t, amounts_are_rounded_before_they_are_parted);
+    tcase_add_test(t, a_task_without_a_difference_moves_nothing);
     return suite_run("report_state", t);
 }
