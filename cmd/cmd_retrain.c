@@ -14,14 +14,15 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static struct cli_list tasks;
 static bool dry_run, force, no_promote;
-static int64_t min_new = 200, lock_wait;
+static int64_t min_new = 200, keep = 5, lock_wait;
 static double psi = 0.25, novel = 10, age = 30, agreement = 5, minutes, replay;
 static double margin = 3, champion_margin = 1;
-static const char *hook;
+static const char *hook, *override_terms;
 
 static const struct opt options[] = {
     { 't', "task", OPT_LIST, &tasks, "TASK", "this task only",
@@ -52,6 +53,11 @@ static const struct opt options[] = {
       .max = 100 },
     { 0, "champion-margin", OPT_DOUBLE, &champion_margin, "POINTS",
       "how much worse than the champion (default 1)", .min = 0.01, .max = 100 },
+    { 0, "keep", OPT_INT, &keep, "N",
+      "versions of a task that stay (default 5; 0: all)", .min = 0,
+      .max = 1e6 },
+    { 0, "override-terms", OPT_STRING, &override_terms, "REASON",
+      "though terms forbid it; the reason is written down" },
     { 0, "notify", OPT_STRING, &hook, "FILE",
       "a program that is told what was done, as JSON on its input",
       .complete = COMPLETE_FILE },
@@ -79,10 +85,14 @@ static int read_policy(struct store *s, struct retrain_policy *out,
                                     .champion_margin = champion_margin / 100,
                                     .minutes = minutes,
                                     .replay = replay,
+                                    .keep = keep,
                                     .promote = !no_promote,
                                     .force = force,
                                     .tasks = *ids,
                                     .task_count = tasks.count };
+    if (override_terms)
+        (void)snprintf(out->override_terms, sizeof(out->override_terms), "%s",
+                       override_terms);
     return rc;
 }
 
@@ -312,6 +322,12 @@ static int run(struct cli *cli, int argc, char **argv)
 
     (void)argc;
     (void)argv;
+    if (override_terms &&
+        (!override_terms[0] || strlen(override_terms) >= RETRAIN_WHY))
+        return cli_usage(cli,
+                         "--override-terms: a reason of 1 to %d bytes is "
+                         "expected",
+                         RETRAIN_WHY - 1);
     if (dry_run)
         return explain(cli);
     rc = cmd_store_open(cli, STORE_WRITE, &r.store, &err);

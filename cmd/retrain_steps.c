@@ -104,6 +104,8 @@ static int train(const struct retrain_steps *r, const struct retrain_work *w,
         add_pair(&a, "--model", w->base_name);
     if (r->policy.minutes > 0)
         add_pair(&a, "--minutes", minutes);
+    if (r->policy.override_terms[0])
+        add_pair(&a, "--override-terms", r->policy.override_terms);
     return run_child(&a, NULL, ok, why, err);
 }
 
@@ -141,7 +143,7 @@ static int promote(const struct retrain_steps *r, const struct retrain_work *w,
                    bool *ok, char *why, struct err *err)
 {
     struct err said;
-    int rc = retrain_promote(r->store, w, &said);
+    int rc = retrain_promote(r->store, w, r->policy.override_terms, &said);
 
     *ok = rc == ERR_OK;
     if (rc == ERR_INVALID || rc == ERR_NOTFOUND) {
@@ -227,6 +229,9 @@ int retrain_step_do(const struct retrain_steps *r, const struct retrain_work *w,
     case RETRAIN_DO_train: return train(r, w, ok, why, err);
     case RETRAIN_DO_gate: return gate(r, w, ok, why, err);
     case RETRAIN_DO_promote: return promote(r, w, ok, why, err);
+    case RETRAIN_DO_trim:
+        *ok = true;
+        return retrain_trim(r->store, r->run, r->policy.keep, err);
     case RETRAIN_DO_notify: break;
     }
     return notify(r, ok, why, err);

@@ -57,7 +57,7 @@ _slmctl()
         options='--model --task --default-model --slots --queue-requests --prefix-cache --max-tokens --constrain --allow-host --mode --canary --route --step-back-errors --step-back-window --device --precision --max-memory --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --key-file --private-key --quiet --threads --help'
         ;;
     'retrain')
-        options='--task --dry-run --force --min-new --psi --novel --age --agreement --minutes --replay --margin --champion-margin --notify --no-promote --lock-wait --store --key-file --private-key --json --quiet --help'
+        options='--task --dry-run --force --min-new --psi --novel --age --agreement --minutes --replay --margin --champion-margin --keep --override-terms --notify --no-promote --lock-wait --store --key-file --private-key --json --quiet --help'
         ;;
     'generate')
         options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --constrain --max-tokens --logprobs --top-logprobs --device --precision --max-memory --store --key-file --json --quiet --threads --seed --help'
@@ -607,6 +607,10 @@ _slmctl()
     'retrain:--margin')
         reply='' kind='none' options= ;;
     'retrain:--champion-margin')
+        reply='' kind='none' options= ;;
+    'retrain:--keep')
+        reply='' kind='none' options= ;;
+    'retrain:--override-terms')
         reply='' kind='none' options= ;;
     'retrain:--notify')
         reply='' kind='file' options= ;;

@@ -299,6 +299,8 @@ complete -c slmctl -n '__slmctl_on retrain' -l minutes -x -d 'train each task fo
 complete -c slmctl -n '__slmctl_on retrain' -l replay -x -d 'train on what is new and X times as many older examples (default all)'
 complete -c slmctl -n '__slmctl_on retrain' -l margin -x -d 'how much worse than the LLM a model may be (default 3)'
 complete -c slmctl -n '__slmctl_on retrain' -l champion-margin -x -d 'how much worse than the champion (default 1)'
+complete -c slmctl -n '__slmctl_on retrain' -l keep -x -d 'versions of a task that stay (default 5; 0: all)'
+complete -c slmctl -n '__slmctl_on retrain' -l override-terms -x -d 'though terms forbid it; the reason is written down'
 complete -c slmctl -n '__slmctl_on retrain' -l notify -r -F -d 'a program that is told what was done, as JSON on its input'
 complete -c slmctl -n '__slmctl_on retrain' -l no-promote -d 'train and gate, and leave champions as they are'
 complete -c slmctl -n '__slmctl_on retrain' -l lock-wait -x -d 'seconds to wait for another run (default 0)'

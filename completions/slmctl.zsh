@@ -314,6 +314,8 @@ _slmctl_retrain()
         '--replay=[train on what is new and X times as many older examples (default all)]:X: ' \
         '--margin=[how much worse than the LLM a model may be (default 3)]:POINTS: ' \
         '--champion-margin=[how much worse than the champion (default 1)]:POINTS: ' \
+        '--keep=[versions of a task that stay (default 5; 0\: all)]:N: ' \
+        '--override-terms=[though terms forbid it; the reason is written down]:REASON: ' \
         '--notify=[a program that is told what was done, as JSON on its input]:FILE:_files' \
         '--no-promote[train and gate, and leave champions as they are]' \
         '--lock-wait=[seconds to wait for another run (default 0)]:S: ' \

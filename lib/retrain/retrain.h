@@ -14,6 +14,7 @@
 
 /* Below so many new calls nothing is said of drift, novelty or agreement. */
 #define RETRAIN_LEAST 50
+#define RETRAIN_WHY 160 /* bytes of a reason, with its end */
 
 struct retrain_policy {
     int64_t min_new;       /* examples for training since the last data set */
@@ -23,12 +24,14 @@ struct retrain_policy {
     double agreement_drop; /* below the gate's score: 0.05 is five points */
     double margin;         /* against the LLM, as eval has it */
     double champion_margin;
-    double minutes;       /* of training a task; 0: as finetune does */
-    double replay;        /* older examples for each new one; 0: all */
-    bool promote;         /* what passes */
-    bool force;           /* every task that has examples is due */
-    const int64_t *tasks; /* these only */
-    size_t task_count;    /* 0: all */
+    double minutes; /* of training a task; 0: as finetune does */
+    double replay;  /* older examples for each new one; 0: all */
+    int64_t keep;   /* versions of a task that runs made; 0: all */
+    char override_terms[RETRAIN_WHY]; /* why, though forbidden; "": no */
+    bool promote;                     /* what passes */
+    bool force;                       /* every task that has examples is due */
+    const int64_t *tasks;             /* these only */
+    size_t task_count;                /* 0: all */
 };
 struct retrain_policy retrain_policy_default(void);
 
@@ -67,7 +70,7 @@ MUST_CHECK int retrain_due_list(struct store *s, const struct retrain_policy *p,
                                 size_t *count, struct err *err);
 
 #define RETRAIN_STEPS(X)                                                       \
-    X(curate) X(cluster) X(train) X(gate) X(promote) X(notify)
+    X(curate) X(cluster) X(train) X(gate) X(promote) X(trim) X(notify)
 enum retrain_step {
 #define X(name) RETRAIN_DO_##name,
     RETRAIN_STEPS(X)
@@ -75,7 +78,6 @@ enum retrain_step {
 };
 const char *retrain_step_name(enum retrain_step step);
 
-#define RETRAIN_WHY 160
 /* What is to be done next. */
 struct retrain_work {
     enum retrain_step step;
@@ -105,9 +107,15 @@ MUST_CHECK int retrain_next(struct store *s, int64_t run,
 MUST_CHECK int retrain_done(struct store *s, int64_t run,
                             const struct retrain_work *w, bool ok,
                             const char *why, struct err *err);
-/* What the step "promote" does. */
+/* What the step "promote" does. override_terms: as in the policy; written down
+ * where terms forbid the model. */
 MUST_CHECK int retrain_promote(struct store *s, const struct retrain_work *w,
-                               struct err *err);
+                               const char *override_terms, struct err *err);
+/* What the step "trim" does: of the tasks of the run, models that runs made are
+ * retired, and their files in the store removed, but for the newest `keep`,
+ * champions, what a rollback goes back to, and bases. */
+MUST_CHECK int retrain_trim(struct store *s, int64_t run, int64_t keep,
+                            struct err *err);
 
 /* How a candidate stands: to the LLM by its newest evaluation on the sealed
  * test; to the champion on the items that the newest evaluations of both have,

@@ -41,6 +41,7 @@ struct retrain_policy retrain_policy_default(void)
                                     .agreement_drop = 0.05,
                                     .margin = 0.03,
                                     .champion_margin = 0.01,
+                                    .keep = 5,
                                     .promote = true };
 }
 

@@ -67,6 +67,8 @@ static void write_policy(const struct retrain_policy *p, struct buf *out)
     json_put_double(&w, "champion_margin", p->champion_margin);
     json_put_double(&w, "minutes", p->minutes);
     json_put_double(&w, "replay", p->replay);
+    json_put_int(&w, "keep", p->keep);
+    json_put_string(&w, "override_terms", p->override_terms);
     json_put_bool(&w, "promote", p->promote);
     json_put_bool(&w, "force", p->force);
     json_begin_array(&w, "tasks");
@@ -86,7 +88,7 @@ int retrain_policy_of(struct store *s, int64_t run, struct retrain_policy *out,
         "'$.novel', policy ->> '$.age_days', policy ->> '$.agreement_drop', "
         "policy ->> '$.margin', policy ->> '$.champion_margin', policy ->> "
         "'$.minutes', policy ->> '$.promote', policy ->> '$.force', policy ->> "
-        "'$.replay' FROM "
+        "'$.replay', policy ->> '$.keep', policy ->> '$.override_terms' FROM "
         "retrain_run WHERE id = ?",
         run, &q, err);
 
@@ -102,7 +104,10 @@ int retrain_policy_of(struct store *s, int64_t run, struct retrain_policy *out,
                                     .minutes = sql_double(q, 7),
                                     .promote = sql_int(q, 8) != 0,
                                     .force = sql_int(q, 9) != 0,
-                                    .replay = sql_double(q, 10) };
+                                    .replay = sql_double(q, 10),
+                                    .keep = sql_int(q, 11) };
+    (void)snprintf(out->override_terms, sizeof(out->override_terms), "%.*s",
+                   (int)sql_text(q, 12).n, sql_text(q, 12).p);
     sql_reset(q);
     return 0;
 }
@@ -158,7 +163,8 @@ static int plan_step(struct store *s, int64_t run, int64_t task,
  * next one begins. */
 #define IN_ORDER                                                               \
     "ORDER BY CASE step WHEN 'curate' THEN 0 WHEN 'cluster' THEN 1 WHEN "      \
-    "'notify' THEN 3 ELSE 2 END, task, CASE step WHEN 'train' THEN 0 WHEN "    \
+    "'trim' THEN 3 WHEN 'notify' THEN 4 ELSE 2 END, task, CASE step WHEN "     \
+    "'train' THEN 0 WHEN "                                                     \
     "'gate' THEN 1 ELSE 2 END LIMIT 1"
 
 /* 1: one is open. */
@@ -405,6 +411,8 @@ static int plan_due(struct store *s, int64_t run, struct err *err)
         planned++;
     }
     if (rc == 0 && planned)
+        rc = plan_step(s, run, 0, RETRAIN_DO_trim, NULL, err);
+    if (rc == 0 && planned)
         rc = plan_step(s, run, 0, RETRAIN_DO_notify, NULL, err);
     free(due);
     free(tasks);
@@ -502,6 +510,7 @@ static int follow(struct store *s, int64_t run, const struct retrain_work *w,
         why = ok ? said : why;
         break;
     case RETRAIN_DO_promote:
+    case RETRAIN_DO_trim:
     case RETRAIN_DO_notify: break;
     }
     return rc < 0 ? rc : finish_step(s, run, w, ok, why, err);
@@ -523,14 +532,34 @@ int retrain_done(struct store *s, int64_t run, const struct retrain_work *w,
     return sql_commit(db, err);
 }
 
+/* Trained before they were forbidden, or by a run without a reason. */
+static int override_terms(struct store *s, const struct retrain_work *w,
+                          const char *reason, struct err *err)
+{
+    char what[REGISTRY_WHAT];
+    enum registry_terms terms;
+    int64_t done = 0;
+    int rc = registry_terms_model(s, w->model, &terms, what, err);
+
+    if (rc == 0 && terms == REGISTRY_FORBID && *reason)
+        rc = retrain_number(s,
+                            "SELECT count(*) FROM registry_event WHERE kind = "
+                            "'override' AND model = ?",
+                            &w->model, 1, &done, err);
+    if (rc < 0 || terms != REGISTRY_FORBID || !*reason || done)
+        return rc;
+    return registry_override(s, w->task, w->model, reason, err);
+}
+
 int retrain_promote(struct store *s, const struct retrain_work *w,
-                    struct err *err)
+                    const char *reason, struct err *err)
 {
     struct registry_change c = { .task = w->task,
                                  .model = w->model,
                                  .command = "retrain",
                                  .reason = "passed the gate and is not worse "
                                            "than the champion" };
+    int rc = override_terms(s, w, reason, err);
 
-    return registry_promote(s, &c, err);
+    return rc < 0 ? rc : registry_promote(s, &c, err);
 }

@@ -264,7 +264,8 @@ static void next(int64_t run, const char *step, bool ok)
     ck_assert_msg(rc == 0, "%s: %s", step, err.msg);
     ck_assert_str_eq(retrain_step_name(w.step), step);
     if (w.step == RETRAIN_DO_promote)
-        ck_assert_msg(retrain_promote(s, &w, &err) == 0, "%s", err.msg);
+        ck_assert_msg(retrain_promote(s, &w, policy.override_terms, &err) == 0,
+                      "%s", err.msg);
     rc = retrain_done(s, run, &w, ok, ok ? NULL : "it broke", &err);
     ck_assert_msg(rc == 0, "%s: %s", step, err.msg);
     retrain_work_release(&w);
@@ -325,6 +326,7 @@ START_TEST(what_passes_is_promoted)
     next(run, "gate", true);
     ck_assert_int_eq(champion(), 0);
     next(run, "promote", true);
+    next(run, "trim", true);
     next(run, "notify", true);
     must_end(run);
     ck_assert_int_eq(champion(), 2);
@@ -338,6 +340,7 @@ START_TEST(what_fails_the_gate_is_kept_out)
     add_calls(1, 300, 1, "0");
     run = run_to_gate(2, 50, "fail");
     next(run, "gate", true);
+    next(run, "trim", true);
     next(run, "notify", true);
     must_end(run);
     ck_assert_int_eq(champion(), 0);
@@ -355,6 +358,7 @@ START_TEST(a_candidate_worse_than_the_champion_is_kept_out)
     must_exec("INSERT INTO champion VALUES(1, 2, 0, 0)");
     run = run_to_gate(3, 80, "pass");
     next(run, "gate", true);
+    next(run, "trim", true);
     next(run, "notify", true);
     must_end(run);
     ck_assert_int_eq(champion(), 2);
@@ -376,9 +380,111 @@ START_TEST(an_equal_candidate_replaces_the_champion)
     ck_assert_double_eq_tol(v.difference, 0.38, 1e-9);
     next(run, "gate", true);
     next(run, "promote", true);
+    next(run, "trim", true);
     next(run, "notify", true);
     must_end(run);
     ck_assert_int_eq(champion(), 3);
+}
+END_TEST
+
+/* Where finetune would have put a model; whether its files are there. */
+static void put_model(int id, int days)
+{
+    char text[300], path[SCRATCH_MAX + 32];
+
+    add_model(id, 50, days);
+    (void)snprintf(path, sizeof(path), "%s/models", dir);
+    (void)mkdir(path, 0700);
+    (void)snprintf(path, sizeof(path), "%s/models/sort-%d", dir, id);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    (void)snprintf(text, sizeof(text),
+                   "UPDATE model SET path = '%s/models/"
+                   "sort-%d' WHERE id = %d",
+                   dir, id, id);
+    must_exec(text);
+}
+
+static bool has_files(int id)
+{
+    char path[SCRATCH_MAX + 32];
+    struct stat st;
+
+    (void)snprintf(path, sizeof(path), "%s/models/sort-%d", dir, id);
+    return stat(path, &st) == 0;
+}
+
+static bool is_retired(int id)
+{
+    char text[80];
+
+    (void)snprintf(text, sizeof(text),
+                   "SELECT retired NOTNULL FROM model WHERE id = %d", id);
+    return scratch_int(store_sql(s), text) != 0;
+}
+
+/* 2: by hand; 3: the champion before, 4: of now; 5, 6, 7: refused since. */
+START_TEST(old_versions_leave_but_none_that_answers)
+{
+    char text[300];
+
+    add_calls(1, 300, 1, "0");
+    for (int id = 2; id <= 7; id++)
+        put_model(id, 9 - id);
+    for (int id = 3; id <= 7; id++) {
+        (void)snprintf(text, sizeof(text),
+                       "INSERT INTO retrain_run(id, started, finished, high, "
+                       "policy) VALUES(%d, 0, 1, 0, '{}'); INSERT INTO "
+                       "retrain_step(run, task, step, started, detail) "
+                       "VALUES(%d, 1, 'train', 0, NULL), (%d, 1, 'gate', 0, "
+                       "'{\"model\":%d}')",
+                       id, id, id, id);
+        must_exec(text);
+    }
+    must_exec("INSERT INTO registry_event(id, time, task, model, before, kind, "
+              "command) VALUES(1, 0, 1, 4, 3, 'promote', 'retrain');"
+              "INSERT INTO champion VALUES(1, 4, 0, 1)");
+    ck_assert_int_eq(retrain_trim(s, 7, 0, &err), 0);
+    ck_assert(!is_retired(5));
+    ck_assert_int_eq(retrain_trim(s, 7, 1, &err), 0);
+    for (int id = 2; id <= 7; id++) {
+        bool old = id == 5 || id == 6;
+
+        ck_assert_msg(is_retired(id) == old, "model %d", id);
+        ck_assert_msg(has_files(id) != old, "model %d", id);
+    }
+    ck_assert_int_eq(champion(), 4);
+    ck_assert_int_eq(retrain_trim(s, 7, 1, &err), 0); /* as after a kill */
+    ck_assert_int_eq(scratch_int(store_sql(s),
+                                 "SELECT count(*) FROM registry_event WHERE "
+                                 "kind = 'retire'"),
+                     2);
+}
+END_TEST
+
+START_TEST(a_reason_overrides_terms_and_survives_a_kill)
+{
+    struct retrain_policy kept;
+    int64_t run;
+
+    (void)snprintf(policy.override_terms, sizeof(policy.override_terms), "%s",
+                   "asked \"legal\"");
+    policy.keep = 3;
+    add_calls(1, 300, 1, "0");
+    run = run_to_gate(2, 95, "pass");
+    must_exec("UPDATE model SET teacher = '[\"gpt\"]' WHERE id = 2");
+    ck_assert_int_eq(registry_terms_set(s, "gpt", REGISTRY_FORBID, NULL, &err),
+                     0);
+    ck_assert_int_eq(retrain_policy_of(s, run, &kept, &err), 0);
+    ck_assert_str_eq(kept.override_terms, policy.override_terms);
+    ck_assert_int_eq(kept.keep, 3);
+    next(run, "gate", true);
+    next(run, "promote", true);
+    ck_assert_int_eq(champion(), 2);
+    ck_assert_int_eq(
+        scratch_int(store_sql(s),
+                    "SELECT count(*) FROM registry_event WHERE kind = "
+                    "'override' AND model = 2 AND reason = 'asked \"legal\"'"),
+        1);
 }
 END_TEST
 
@@ -402,6 +508,7 @@ START_TEST(a_failure_ends_the_task_and_is_told)
     next(run, "curate", true);
     next(run, "cluster", true);
     next(run, "train", false);
+    next(run, "trim", true);
     next(run, "notify", true);
     must_end(run);
     ck_assert_int_eq(retrain_tell(s, run, note_failure, &told, &err), 0);
@@ -447,6 +554,7 @@ START_TEST(a_run_that_was_cut_off_goes_on)
     retrain_work_release(&w);
     add_evaluation(2, 2, 95, "pass");
     next(run, "gate", true);
+    next(run, "trim", true);
     next(run, "notify", true);
     must_end(run);
     ck_assert_int_eq(champion(), 0);
@@ -497,6 +605,8 @@ int main(void)
     tcase_add_test(c, what_fails_the_gate_is_kept_out);
     tcase_add_test(c, a_candidate_worse_than_the_champion_is_kept_out);
     tcase_add_test(c, an_equal_candidate_replaces_the_champion);
+    tcase_add_test(c, old_versions_leave_but_none_that_answers);
+    tcase_add_test(c, a_reason_overrides_terms_and_survives_a_kill);
     tcase_add_test(c, a_failure_ends_the_task_and_is_told);
     tcase_add_test(c, a_run_without_curate_ends);
     tcase_add_test(c, a_run_that_was_cut_off_goes_on);
