@@ -85,6 +85,7 @@ enum engine_finish {
 struct engine_usage {
     size_t prompt, cached, completion;
     int64_t queue_us, first_us, total_us; /* since it was submitted */
+    struct slice stop; /* the text to stop at that ended it; empty: none */
 };
 /* Log probabilities of a token and of the likeliest. bytes: what it adds to
  * the text, empty for special ones. */

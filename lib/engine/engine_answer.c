@@ -115,7 +115,7 @@ static void send_piece(struct engine_job *job, enum engine_piece kind,
 
 /* Where a stop text begins in the text from byte `from` on; SIZE_MAX: in none.
  */
-static size_t find_stop(const struct engine_job *job, size_t from)
+static size_t find_stop(struct engine_job *job, size_t from)
 {
     const struct buf *t = &job->text;
 
@@ -124,8 +124,10 @@ static size_t find_stop(const struct engine_job *job, size_t from)
             const struct buf *s = &job->stops[i];
 
             if (s->len <= t->len - at &&
-                memcmp(t->data + at, s->data, s->len) == 0)
+                memcmp(t->data + at, s->data, s->len) == 0) {
+                job->stop = i;
                 return at;
+            }
         }
     return SIZE_MAX;
 }
@@ -228,7 +230,10 @@ static void put_text_member(struct engine_job *job, const struct json *j,
     struct buf text = { 0 };
     json_ref v = json_get(j, 0, name);
 
-    if (json_text(j, v, &text)) {
+    /* Blanks before calls are the template's, and no text to the clients. */
+    if (json_text(j, v, &text) &&
+        (kind != ENGINE_TEXT || slice_trim(buf_slice(&text)).n ||
+         !json_count(j, json_get(j, 0, "tool_calls")))) {
         json_put_slice(w, name, buf_slice(&text));
         send_piece(job, kind, 0, buf_slice(&text));
     } else if (json_present(v)) {
@@ -314,7 +319,9 @@ static struct engine_usage usage_of(const struct engine_job *job)
         .completion = job->completion,
         .queue_us = since_us(from, job->begun_ns ? job->begun_ns : now),
         .first_us = since_us(from, job->first_ns ? job->first_ns : now),
-        .total_us = since_us(from, now)
+        .total_us = since_us(from, now),
+        .stop = job->stopped ? buf_slice(&job->stops[job->stop])
+                             : (struct slice){ NULL, 0 },
     };
 }
 

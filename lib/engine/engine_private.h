@@ -82,6 +82,7 @@ struct engine_job {
     struct buf text; /* decoded */
     size_t sent;     /* bytes of it */
     bool streams, stopped;
+    size_t stop; /* of stops, where it stopped */
     struct stats_signals signals;
     struct engine_told {
         int32_t id[ENGINE_TOP + 1]; /* the chosen one first */

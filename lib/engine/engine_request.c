@@ -149,6 +149,47 @@ static bool offers_tools(const struct json *j)
            !json_text_is(j, json_get(j, 0, "tool_choice"), "none");
 }
 
+/* Whether a tool of this name is offered. */
+static bool is_offered(const struct json *j, json_ref name)
+{
+    json_ref tools = json_get(j, 0, "tools");
+    struct buf wanted = { 0 }, one = { 0 };
+    bool found = false;
+
+    if (json_text(j, name, &wanted))
+        for (json_ref t = json_first(j, tools); t != JSON_NONE && !found;
+             t = json_next(j, tools, t)) {
+            buf_reset(&one);
+            found =
+                json_text(j, json_find(j, t, "function", "name", NULL), &one) &&
+                slice_eq(buf_slice(&one), buf_slice(&wanted));
+        }
+    buf_release(&wanted);
+    buf_release(&one);
+    return found;
+}
+
+static int read_choice(const struct json *j, struct err *err)
+{
+    json_ref v = json_get(j, 0, "tool_choice");
+    bool forced = json_text_is(j, v, "required");
+
+    if (!is_set(j, v) || json_text_is(j, v, "none") ||
+        json_text_is(j, v, "auto"))
+        return 0;
+    if (!forced && !json_is(j, v, JSON_OBJECT))
+        return err_set(err, ERR_INVALID,
+                       "tool_choice: must be none, auto, required or a "
+                       "function");
+    if (!json_count(j, json_get(j, 0, "tools")))
+        return err_set(err, ERR_INVALID, "tool_choice: there are no tools");
+    if (!forced && !is_offered(j, json_find(j, v, "function", "name", NULL)))
+        return err_set(err, ERR_INVALID,
+                       "tool_choice: names a function that tools does not "
+                       "have");
+    return 0;
+}
+
 static void copy_content(struct engine_job *job,
                          const struct template_content *c)
 {
@@ -209,6 +250,8 @@ int engine_request_read(struct engine_job *job, const struct engine_request *r,
         rc = read_logprobs(job, err);
     if (rc == 0)
         rc = read_format(&job->json, err);
+    if (rc == 0 && !r->raw_prompt.p)
+        rc = read_choice(&job->json, err);
     job->tools = !r->raw_prompt.p && offers_tools(&job->json);
     return rc;
 }

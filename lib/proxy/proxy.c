@@ -164,8 +164,7 @@ static void name_listener(struct proxy_listener *l, const char *text)
             name = mem_printf("[%s]:%d", host, ntohs(v6->sin6_port));
         }
     }
-    l->is_loopback =
-        name && !l->is_inherited && proxy_host_is_loopback(slice_of(host));
+    l->is_loopback = name && proxy_host_is_loopback(slice_of(host));
     l->address = name ? name : mem_strdup(text);
 }
 

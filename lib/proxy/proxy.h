@@ -149,9 +149,9 @@ struct proxy_options {
     /* Who answers here; fixed when the proxy is made. NULL: nobody, and there
      * must be an upstream. With it, and without any upstream, a bearer of
      * Authorization or x-api-key is taken as a client's token; and on
-     * listeners of loopback addresses Host must name this machine or be one
-     * of `hosts` (names without a port, any case), so that no page of a
-     * browser gets here under a name of its own. */
+     * listeners of loopback addresses, inherited ones too, Host must name this
+     * machine or be one of `hosts` (names without a port, any case), so that
+     * no page of a browser gets here under a name of its own. */
     const struct proxy_local *local;
     const char *const *hosts;
     size_t host_count;

@@ -24,7 +24,10 @@ bool proxy_host_is_loopback(struct slice address)
     text[address.n] = '\0';
     if (inet_pton(AF_INET, text, &four) == 1)
         return ntohl(four.s_addr) >> 24 == 127;
-    return inet_pton(AF_INET6, text, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
+    if (inet_pton(AF_INET6, text, &six) != 1)
+        return false;
+    return IN6_IS_ADDR_LOOPBACK(&six) ||
+           (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == 127);
 }
 
 /* "[::1]:80", "localhost:80", "localhost." without the rest. */

@@ -30,7 +30,7 @@ struct serve_job {
     char answer_id[RECORDER_ID_CHARS + 16];
     struct speak_stream *stream; /* NULL before the head is out */
     struct serve_chances chances;
-    struct buf call_id, out;
+    struct buf call_id, settings, out;
 };
 
 static void job_free(struct serve_job *job)
@@ -38,6 +38,7 @@ static void job_free(struct serve_job *job)
     speak_stream_free(job->stream);
     serve_chances_release(&job->chances);
     buf_release(&job->call_id);
+    buf_release(&job->settings);
     buf_release(&job->out);
     serve_route_free(job->route);
     free(job);
@@ -147,7 +148,8 @@ static const char *finish_word(enum engine_finish why)
 static void end_well(struct serve_job *job, enum engine_finish why,
                      struct slice message, const struct engine_usage *u)
 {
-    const struct speak_usage usage = { u->prompt, u->cached, u->completion };
+    const struct speak_usage usage = { u->prompt, u->cached, u->completion,
+                                       u->stop };
     struct buf logprobs = { .data = NULL }, facts = { .data = NULL };
 
     if (job->streams) {
@@ -270,6 +272,10 @@ static struct serve_job *job_new(struct serve *s, const struct serve_path *p,
                                      .model = m->name,
                                      .created_s = clock_wall_us() / 1000000,
                                      .include_usage = q->include_usage };
+    if (p->dialect == SPEAK_RESPONSES) {
+        speak_settings(&q->json, &job->settings);
+        job->head.settings = buf_slice(&job->settings);
+    }
     return job;
 }
 

@@ -264,9 +264,15 @@ static int chat_of_other(struct serve_request *q, const struct serve_path *p,
     struct buf response = { .data = NULL };
     struct json_writer w;
     struct json chat = { .text = NULL };
-    int rc = wire_to_chat(slice_of(p->wire), body, slice_of(""), &q->chat,
-                          &response, err);
+    int rc = ERR_OK;
 
+    /* A system's words alone would be a chat. */
+    if (p->dialect == SPEAK_ANTHROPIC &&
+        !json_count(&q->json, json_get(&q->json, 0, "messages")))
+        rc = err_set(err, ERR_INVALID, "messages: must be a list of messages");
+    if (rc == ERR_OK)
+        rc = wire_to_chat(slice_of(p->wire), body, slice_of(""), &q->chat,
+                          &response, err);
     if (rc == ERR_OK)
         rc = json_parse(&chat, q->chat.data, q->chat.len, err);
     if (rc == ERR_OK)

@@ -101,6 +101,7 @@ struct speak_stream *speak_stream_new(enum speak_dialect d,
     s->head.model = s->own[1] = mem_strdup(h->model);
     if (h->fingerprint)
         s->head.fingerprint = s->own[2] = mem_strdup(h->fingerprint);
+    s->head.settings.p = s->own[3] = slice_dup(h->settings);
     return s;
 }
 
@@ -108,7 +109,7 @@ void speak_stream_free(struct speak_stream *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof(s->own) / sizeof(*s->own); i++)
         free(s->own[i]);
     buf_release(&s->text);
     buf_release(&s->id);

@@ -25,12 +25,21 @@ struct speak_head {
     int64_t created_s;
     const char *fingerprint; /* of the model's content; NULL: none */
     bool include_usage;      /* of streams of the first two */
+    /* What a response says again of its request, from speak_settings; empty:
+     * the defaults. Of responses alone. */
+    struct slice settings;
 };
 
 /* cached is part of prompt, as OpenAI counts; Anthropic's input is without. */
 struct speak_usage {
     size_t prompt, cached, completion;
+    struct slice stop; /* the text to stop at that ended it; empty: none */
 };
+
+/* Appends the settings of a request for a response, as speak_head takes
+ * them. */
+struct json;
+void speak_settings(const struct json *request, struct buf *out);
 
 /* The whole answer. message: the assistant's message of chat completions, in
  * JSON (content, tool_calls). finish: its word there: "stop", "length",

@@ -8,13 +8,27 @@
 
 #include <string.h>
 
-static const char *reason_of(const char *finish)
+static const char *reason_of(const char *finish, const struct speak_usage *u)
 {
     if (!strcmp(finish, "length"))
         return "max_tokens";
     if (!strcmp(finish, "tool_calls"))
         return "tool_use";
-    return strcmp(finish, "content_filter") ? "end_turn" : "refusal";
+    if (!strcmp(finish, "content_filter"))
+        return "refusal";
+    return u->stop.n ? "stop_sequence" : "end_turn";
+}
+
+static void put_reason(struct json_writer *w, const char *finish,
+                       const struct speak_usage *u)
+{
+    const char *reason = reason_of(finish, u);
+
+    json_put_string(w, "stop_reason", reason);
+    if (!strcmp(reason, "stop_sequence"))
+        json_put_slice(w, "stop_sequence", u->stop);
+    else
+        json_put_null(w, "stop_sequence");
 }
 
 static void begin_message(struct json_writer *w, const char *key,
@@ -27,18 +41,37 @@ static void begin_message(struct json_writer *w, const char *key,
     json_put_string(w, "model", h->model);
 }
 
-/* Arguments that are no JSON stay the text that they are. */
+/* Its clients take an object alone. Arguments that do not begin as one become
+ * one, with them as its only member, a text. */
+static const char only[] = "{\"arguments\":";
+
+static bool begins_object(struct slice arguments)
+{
+    arguments = slice_trim(arguments);
+    return !arguments.n || arguments.p[0] == '{';
+}
+
+/* What begins as an object and is no JSON stays the text that it is. */
 static void put_input(struct json_writer *w, struct slice arguments)
 {
     struct json j = { 0 };
+    struct buf object = { .data = NULL };
 
-    if (!arguments.n)
+    arguments = slice_trim(arguments);
+    if (!arguments.n) {
         json_put_raw(w, "input", slice_of("{}"));
-    else if (json_parse(&j, arguments.p, arguments.n, NULL) == ERR_OK)
+    } else if (!begins_object(arguments)) {
+        buf_str(&object, only);
+        json_quote(&object, arguments);
+        buf_char(&object, '}');
+        json_put_raw(w, "input", buf_slice(&object));
+    } else if (json_parse(&j, arguments.p, arguments.n, NULL) == ERR_OK) {
         json_put_raw(w, "input", arguments);
-    else
+    } else {
         json_put_slice(w, "input", arguments);
+    }
     json_release(&j);
+    buf_release(&object);
 }
 
 static void put_call(struct json_writer *w, const struct json *j, json_ref call)
@@ -87,8 +120,7 @@ void speak_anthropic_body(const struct speak_head *h, struct slice message,
     json_begin_array(&w, "content");
     put_blocks(&w, message);
     json_end_array(&w);
-    json_put_string(&w, "stop_reason", reason_of(finish));
-    json_put_null(&w, "stop_sequence");
+    put_reason(&w, finish, u);
     speak_put_usage(&w, SPEAK_ANTHROPIC, u);
     json_end_object(&w);
 }
@@ -147,8 +179,8 @@ void speak_anthropic_open(const struct speak_stream *s, struct buf *out)
     end_event(&w, "content_block_start", out);
 }
 
-void speak_anthropic_more(const struct speak_stream *s, struct slice piece,
-                          struct buf *out)
+static void put_delta(const struct speak_stream *s, struct slice piece,
+                      struct buf *out)
 {
     bool text = s->open == SPEAK_TEXT;
     struct buf body = { .data = NULL };
@@ -163,11 +195,45 @@ void speak_anthropic_more(const struct speak_stream *s, struct slice piece,
     end_event(&w, "content_block_delta", out);
 }
 
-void speak_anthropic_close(const struct speak_stream *s, struct buf *out)
+/* A piece within the quotes that `only` is followed by. */
+static void put_quoted(struct speak_stream *s, struct slice piece,
+                       struct buf *out)
+{
+    struct buf quoted = { .data = NULL }, part = { .data = NULL };
+
+    json_quote(&quoted, piece);
+    quoted.len--; /* more of it may come */
+    if (!s->wraps)
+        buf_str(&part, only);
+    buf_add(&part, quoted.data + s->wraps, quoted.len - s->wraps);
+    s->wraps = true;
+    put_delta(s, buf_slice(&part), out);
+    buf_release(&quoted);
+    buf_release(&part);
+}
+
+/* The piece is the end of the item's text already. */
+void speak_anthropic_more(struct speak_stream *s, struct slice piece,
+                          struct buf *out)
+{
+    const struct slice all = buf_slice(&s->text);
+
+    if (s->open == SPEAK_CALL && !slice_trim(all).n)
+        return; /* blanks before it begins */
+    if (s->open == SPEAK_TEXT || (!s->wraps && begins_object(all)))
+        put_delta(s, piece, out);
+    else
+        put_quoted(s, piece, out);
+}
+
+void speak_anthropic_close(struct speak_stream *s, struct buf *out)
 {
     struct buf body = { .data = NULL };
     struct json_writer w;
 
+    if (s->wraps)
+        put_delta(s, slice_of("\"}"), out);
+    s->wraps = false;
     begin_event(&w, &body, "content_block_stop");
     json_put_int(&w, "index", (int64_t)s->items - 1);
     end_event(&w, "content_block_stop", out);
@@ -182,8 +248,7 @@ void speak_anthropic_end(const struct speak_stream *s, const char *finish,
     (void)s;
     begin_event(&w, &body, "message_delta");
     json_begin_object(&w, "delta");
-    json_put_string(&w, "stop_reason", reason_of(finish));
-    json_put_null(&w, "stop_sequence");
+    put_reason(&w, finish, u);
     json_end_object(&w);
     speak_put_usage(&w, SPEAK_ANTHROPIC, u);
     end_event(&w, "message_delta", out);

@@ -12,12 +12,13 @@ enum speak_open { SPEAK_NOTHING, SPEAK_TEXT, SPEAK_CALL };
 struct speak_stream {
     enum speak_dialect dialect;
     struct speak_head head; /* its texts are in own */
-    char *own[3];
+    char *own[4];
     enum speak_open open;
     size_t items;    /* begun: blocks, output items; the open one is the last */
     size_t sequence; /* of the next event of responses */
     bool has_calls;
-    struct buf text;     /* of the open item: its text or its arguments */
+    bool wraps;      /* anthropic's open call is no object and is made one */
+    struct buf text; /* of the open item: its text or its arguments */
     struct buf id, name; /* of the open call */
     struct buf output;   /* of responses: items that are done */
 };
@@ -69,9 +70,9 @@ void speak_anthropic_body(const struct speak_head *h, struct slice message,
                           struct buf *out);
 void speak_anthropic_begin(const struct speak_stream *s, struct buf *out);
 void speak_anthropic_open(const struct speak_stream *s, struct buf *out);
-void speak_anthropic_more(const struct speak_stream *s, struct slice piece,
+void speak_anthropic_more(struct speak_stream *s, struct slice piece,
                           struct buf *out);
-void speak_anthropic_close(const struct speak_stream *s, struct buf *out);
+void speak_anthropic_close(struct speak_stream *s, struct buf *out);
 void speak_anthropic_end(const struct speak_stream *s, const char *finish,
                          const struct speak_usage *u, struct buf *out);
 

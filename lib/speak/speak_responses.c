@@ -61,16 +61,42 @@ static void put_call(struct json_writer *w, const char *key,
     json_end_object(w);
 }
 
-static void put_settings(struct json_writer *w)
+static const struct {
+    const char *name, *usual;
+} settings[] = {
+    { "instructions", "null" },
+    { "max_output_tokens", "null" },
+    { "metadata", "{}" },
+    { "parallel_tool_calls", "true" },
+    { "temperature", "null" },
+    { "text", "{\"format\":{\"type\":\"text\"}}" },
+    { "tool_choice", "\"auto\"" },
+    { "tools", "[]" },
+    { "top_p", "null" },
+};
+
+void speak_settings(const struct json *request, struct buf *out)
+{
+    for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+        json_ref v =
+            request ? json_get(request, 0, settings[i].name) : JSON_NONE;
+
+        buf_printf(out, "%s\"%s\":", i ? "," : "", settings[i].name);
+        if (json_present(v) && !json_is(request, v, JSON_NULL))
+            buf_add_slice(out, json_raw(request, v));
+        else
+            buf_str(out, settings[i].usual);
+    }
+}
+
+static void put_settings(struct json_writer *w, const struct speak_head *h)
 {
     json_put_null(w, "error");
-    json_put_null(w, "instructions");
-    json_put_raw(w, "metadata", slice_of("{}"));
-    json_put_bool(w, "parallel_tool_calls", true);
-    json_put_null(w, "temperature");
-    json_put_string(w, "tool_choice", "auto");
-    json_put_raw(w, "tools", slice_of("[]"));
-    json_put_null(w, "top_p");
+    buf_char(w->out, ',');
+    if (h->settings.n)
+        buf_add_slice(w->out, h->settings);
+    else
+        speak_settings(NULL, w->out);
 }
 
 static const char *cut_by(const char *finish)
@@ -109,7 +135,7 @@ static void put_response(struct json_writer *w, const char *key,
         json_put_null(w, "incomplete_details");
     }
     json_put_string(w, "model", h->model);
-    put_settings(w);
+    put_settings(w, h);
     json_put_raw(w, "output", buf_slice(&list));
     if (u)
         speak_put_usage(w, SPEAK_RESPONSES, u);

@@ -39,7 +39,7 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
 /* What came of a request. */
 struct heard {
-    struct buf text, message, calls;
+    struct buf text, message, calls, stop;
     size_t pieces, chances, ends;
     enum engine_finish why;
     struct engine_usage usage;
@@ -84,6 +84,7 @@ static void hear_end(void *ctx, enum engine_finish why, struct slice message,
     h->ends++;
     h->why = why;
     h->usage = *u;
+    buf_add_slice(&h->stop, u->stop);
     h->signals = *s;
     if (reason)
         h->err = *reason;
@@ -97,6 +98,7 @@ static void heard_release(struct heard *h)
     buf_release(&h->text);
     buf_release(&h->message);
     buf_release(&h->calls);
+    buf_release(&h->stop);
     *h = (struct heard){ 0 };
 }
 
@@ -263,6 +265,7 @@ START_TEST(stop_texts_end_an_answer)
         ck_assert(h.text.len == 0 ||
                   memcmp(h.text.data, all.data, h.text.len) == 0);
         ck_assert_int_eq(h.why, ENGINE_STOP);
+        ck_assert(slice_eq(buf_slice(&h.stop), stop));
         heard_release(&h);
         buf_release(&quoted);
     }
@@ -340,6 +343,8 @@ START_TEST(calls_come_with_ids_of_their_own)
         ask(e, 0, HELLO, more, &h[i]);
         ck_assert_int_eq(h[i].why, ENGINE_TOOL_CALLS);
         OK(json_parse(&j, h[i].message.data, h[i].message.len, &err));
+        ck_assert(json_is(&j, json_get(&j, 0, "content"), JSON_NULL));
+        ck_assert_uint_eq(h[i].text.len + h[i].stop.len, 0);
         call = json_at(&j, json_get(&j, 0, "tool_calls"), 0);
         ck_assert(json_text(&j, json_get(&j, call, "id"), &id));
         ck_assert(strncmp(id.data, "call_slm_ab_", 12) == 0);
@@ -542,6 +547,13 @@ static const struct {
       "response_format:", ERR_UNSUPPORTED },
     { HELLO, ",\"response_format\":{\"type\":\"json_schema\"}",
       "response_format:", ERR_INVALID },
+    { HELLO, ",\"tool_choice\":\"required\"", "tool_choice:", ERR_INVALID },
+    { HELLO, ",\"tool_choice\":\"maybe\"", "tool_choice:", ERR_INVALID },
+    { HELLO,
+      ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a\"}}],"
+      "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"b\"}"
+      "}",
+      "tool_choice:", ERR_INVALID },
     { "", "", "messages:", ERR_INVALID },
     { HELLO, ",\"x\":", "request:", ERR_FORMAT },
 };

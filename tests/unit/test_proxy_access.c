@@ -20,6 +20,8 @@ static const struct {
     { "notlocalhost", 421 },
     { "10.0.0.1", 421 },
     { "[::2]", 421 },
+    { "[::ffff:127.0.0.1]:80", 200 },
+    { "[::ffff:10.0.0.1]", 421 },
     { "allowed.example.evil", 421 },
 };
 
@@ -37,6 +39,26 @@ START_TEST(a_loopback_listener_serves_this_machines_names)
                    "Connection: close\r\n\r\n",
                    hosts[_i].host);
     ck_assert_int_eq(exchange(request, &b), hosts[_i].status);
+}
+END_TEST
+
+/* As systemd hands it over, and as a socket of both families is bound. */
+START_TEST(an_inherited_listener_of_a_loopback_address_is_one)
+{
+    static char name[32];
+    int port, fd = _i ? -1 : loopback_listen(8, &port);
+
+    (void)snprintf(name, sizeof(name), "fd:%d", fd);
+    px.listeners[0] = _i ? "[::ffff:127.0.0.1]:0" : name;
+    start_proxy();
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(
+            exchange(i ? "GET /v1/models HTTP/1.1\r\nHost: localhost"
+                         "\r\nConnection: close\r\n\r\n"
+                       : "GET /v1/models HTTP/1.1\r\nHost: evil."
+                         "example\r\nConnection: close\r\n\r\n",
+                     &b),
+            i ? 200 : 421);
 }
 END_TEST
 
@@ -215,6 +237,8 @@ int main(void)
     TCase *t = suite_case("proxy_access", set_up_local, tear_down_local);
 
     LOOP(t, a_loopback_listener_serves_this_machines_names, hosts);
+    tcase_add_loop_test(t, an_inherited_listener_of_a_loopback_address_is_one,
+                        0, 2);
     tcase_add_test(t, a_unix_socket_is_no_browsers);
     LOOP(t, a_token_opens_what_its_scopes_say, tokens);
     tcase_add_loop_test(t, a_body_that_is_too_long_is_not_held, 0, 4);

@@ -17,7 +17,9 @@ static const struct speak_head head = {
     .fingerprint = "fp_1",
     .include_usage = true,
 };
-static const struct speak_usage usage = { 30, 12, 5 };
+static const struct speak_usage usage = { .prompt = 30,
+                                          .cached = 12,
+                                          .completion = 5 };
 
 static const struct dialect {
     const char *target, *name;
@@ -309,6 +311,105 @@ START_TEST(cached_tokens_are_counted_as_each_api_counts_them)
 }
 END_TEST
 
+/* As its clients tell an answer that ended by itself from one that was ended.
+ */
+START_TEST(a_text_to_stop_at_is_told_by_anthropic)
+{
+    struct speak_usage stopped = usage;
+    struct speak_stream *s = speak_stream_new(SPEAK_ANTHROPIC, &head);
+    static const char told[] =
+        "\"stop_reason\":\"stop_sequence\",\"stop_sequence\":\"\\nUser:\"";
+
+    stopped.stop = slice_of("\nUser:");
+    speak_body(SPEAK_ANTHROPIC, &head, slice_of(all[0].message), "stop",
+               &stopped, slice_of(""), &body);
+    ck_assert_ptr_nonnull(strstr(body.data, told));
+    speak_begin(s, &stream);
+    speak_end(s, "stop", &stopped, &stream);
+    ck_assert_ptr_nonnull(strstr(stream.data, told));
+    speak_stream_free(s);
+    buf_reset(&body);
+    speak_body(SPEAK_ANTHROPIC, &head, slice_of(all[0].message), "length",
+               &stopped, slice_of(""), &body);
+    ck_assert_ptr_nonnull(strstr(body.data, "\"stop_sequence\":null"));
+}
+END_TEST
+
+START_TEST(a_response_says_the_settings_of_its_request)
+{
+    static const char request[] =
+        "{\"model\":\"m\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"}],"
+        "\"tool_choice\":\"required\",\"instructions\":\"be\",\"top_p\":null}";
+    struct buf settings = { .data = NULL };
+    struct speak_head asked = head;
+    struct speak_stream *s;
+    struct json j = { 0 };
+    struct err err;
+
+    ck_assert_int_eq(json_parse(&j, request, strlen(request), &err), ERR_OK);
+    speak_settings(&j, &settings);
+    asked.settings = buf_slice(&settings);
+    speak_body(SPEAK_RESPONSES, &asked, slice_of(all[0].message), "stop",
+               &usage, slice_of(""), &body);
+    ck_assert_ptr_nonnull(strstr(body.data, settings.data));
+    ck_assert_ptr_nonnull(strstr(settings.data, "\"tool_choice\":\"required\","
+                                                "\"tools\":[{\"type\""));
+    ck_assert_ptr_nonnull(strstr(settings.data, "\"top_p\":null"));
+    s = speak_stream_new(SPEAK_RESPONSES, &asked);
+    buf_release(&settings);
+    json_release(&j);
+    speak_begin(s, &stream);
+    speak_end(s, "stop", &usage, &stream);
+    speak_stream_free(s);
+    ck_assert_ptr_nonnull(strstr(stream.data, "\"instructions\":\"be\""));
+}
+END_TEST
+
+static const struct {
+    const char *arguments, *input;
+} inputs[] = {
+    { "5", "{\"arguments\":\"5\"}" },
+    { "\"a\\n\"", "{\"arguments\":\"\\\"a\\\\n\\\"\"}" },
+    { " [1, 2]", "{\"arguments\":\"[1, 2]\"}" },
+    { "oops", "{\"arguments\":\"oops\"}" },
+    { " {\"a\": 1}", "{\"a\": 1}" },
+    { " ", "{}" },
+};
+
+/* Its clients read an input of tool_use as an object, whole or streamed. */
+START_TEST(an_input_of_anthropic_is_an_object)
+{
+    const char *text = inputs[_i].arguments;
+    struct spoken a = { .calls = { { "c", "f", { text } },
+                                   { "d", "f", { 0 } } },
+                        .call_count = 2,
+                        .finish = "tool_calls" };
+    struct buf message = { .data = NULL }, want = { .data = NULL };
+    char pieces[4][16] = { "" };
+
+    for (size_t i = 0; i < strlen(text); i++) {
+        size_t k = i < 3 ? i : 3;
+
+        pieces[k][strlen(pieces[k])] = text[i];
+        a.calls[0].arguments[k] = pieces[k];
+    }
+    buf_str(&message, "{\"content\":null,\"tool_calls\":[{\"id\":\"c\","
+                      "\"function\":{\"name\":\"f\",\"arguments\":");
+    json_quote(&message, slice_of(text));
+    buf_str(&message, "}},{\"id\":\"d\",\"function\":{\"name\":\"f\","
+                      "\"arguments\":\"\"}}]}");
+    a.message = message.data;
+    speak(SPEAK_ANTHROPIC, &a);
+    read_back(SPEAK_ANTHROPIC, buf_slice(&stream), "text/event-stream",
+              WIRE_END_WHOLE);
+    must_be_body(SPEAK_ANTHROPIC, &a);
+    buf_printf(&want, "\"input\":%s}", inputs[_i].input);
+    ck_assert_msg(strstr(body.data, want.data) != NULL, "%s", body.data);
+    buf_release(&message);
+    buf_release(&want);
+}
+END_TEST
+
 START_TEST(logprobs_are_joined_from_their_pieces)
 {
     static const char whole[] =
@@ -406,6 +507,10 @@ int main(void)
     tcase_add_loop_test(t, the_end_of_a_stream_is_said_in_one_piece, 0, 4);
     tcase_add_test(t, usage_is_told_in_a_stream_if_it_is_asked_for);
     tcase_add_test(t, cached_tokens_are_counted_as_each_api_counts_them);
+    tcase_add_test(t, a_text_to_stop_at_is_told_by_anthropic);
+    tcase_add_test(t, a_response_says_the_settings_of_its_request);
+    tcase_add_loop_test(t, an_input_of_anthropic_is_an_object, 0,
+                        sizeof(inputs) / sizeof(*inputs));
     tcase_add_test(t, logprobs_are_joined_from_their_pieces);
     tcase_add_loop_test(t, errors_are_told_as_each_api_tells_them, 0,
                         sizeof(errors) / sizeof(*errors));
