@@ -13,6 +13,7 @@
 #include "constrain/constrain_vocab.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,8 +42,11 @@ struct constrain {
     uint32_t *list;    /* nodes of the set that is being made */
     size_t list_count;
     int32_t *path; /* states along the token before */
-    size_t mask_words, masks;
+    size_t mask_words, masks, state_bytes, graph_bytes;
     bool overgrown;
+    /* What other threads may ask. */
+    atomic_bool worn;
+    atomic_size_t bytes;
 };
 
 static void reach(struct constrain *c, uint32_t node)
@@ -60,6 +64,27 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static void count_bytes(struct constrain *c)
+{
+    atomic_store_explicit(&c->bytes,
+                          c->graph_bytes + c->state_bytes +
+                              c->masks * c->mask_words * sizeof(uint64_t),
+                          memory_order_relaxed);
+    if (c->count > CONSTRAIN_MAX_STATES / 2 ||
+        c->state_bytes > CONSTRAIN_STATE_BYTES / 2)
+        atomic_store_explicit(&c->worn, true, memory_order_relaxed);
+}
+
+bool constrain_is_worn(const struct constrain *c)
+{
+    return atomic_load_explicit(&c->worn, memory_order_relaxed);
+}
+
+size_t constrain_bytes(const struct constrain *c)
+{
+    return atomic_load_explicit(&c->bytes, memory_order_relaxed);
+}
+
 /* The state of the nodes in list and those reached from them without reading;
  * only nodes that read something, or end, tell states apart. */
 static int32_t settle(struct constrain *c)
@@ -67,7 +92,7 @@ static int32_t settle(struct constrain *c)
     const struct constrain_graph *g = &c->graph;
     size_t kept = 0;
     uint64_t *slot;
-    bool added, end;
+    bool end;
     struct state *s;
     void *states = c->states;
 
@@ -87,14 +112,17 @@ static int32_t settle(struct constrain *c)
     if (!kept)
         return DEAD;
     qsort(c->list, kept, sizeof(*c->list), by_number);
-    slot = map_put(c->known, c->list, kept * sizeof(*c->list), &added);
-    if (!added)
+    slot = map_get(c->known, c->list, kept * sizeof(*c->list));
+    if (slot)
         return (int32_t)*slot;
-    if (c->count >= CONSTRAIN_MAX_STATES) {
+    if (c->count >= CONSTRAIN_MAX_STATES ||
+        c->state_bytes >= CONSTRAIN_STATE_BYTES) {
         c->overgrown = true;
         return DEAD;
     }
-    *slot = c->count;
+    *map_put(c->known, c->list, kept * sizeof(*c->list), NULL) = c->count;
+    /* Its nodes stand in the map as well. */
+    c->state_bytes += sizeof(*s) + 2 * kept * sizeof(*c->list);
     mem_grow(&states, &c->cap, c->count + 1, sizeof(*c->states));
     c->states = states;
     s = &c->states[c->count];
@@ -105,7 +133,9 @@ static int32_t settle(struct constrain *c)
     for (size_t i = 0; i < kept; i++)
         if (c->rests[c->list[i]] < s->rest)
             s->rest = c->rests[c->list[i]];
-    return (int32_t)c->count++;
+    c->count++;
+    count_bytes(c);
+    return (int32_t)c->count - 1;
 }
 
 static void set_begin(struct constrain *c)
@@ -126,6 +156,7 @@ static int32_t advance(struct constrain *c, int32_t from, unsigned symbol)
         s->next = mem_array(n, sizeof(*s->next));
         for (size_t i = 0; i < n; i++)
             s->next[i] = UNKNOWN;
+        c->state_bytes += n * sizeof(*s->next);
     }
     if (s->next[symbol] != UNKNOWN)
         return s->next[symbol];
@@ -135,7 +166,8 @@ static int32_t advance(struct constrain *c, int32_t from, unsigned symbol)
             if (g->edges[e].low <= symbol && symbol <= g->edges[e].high)
                 reach(c, g->edges[e].to);
     to = settle(c);
-    c->states[from].next[symbol] = to;
+    if (to != DEAD || !c->overgrown)
+        c->states[from].next[symbol] = to;
     return to;
 }
 
@@ -192,6 +224,7 @@ const uint64_t *constrain_mask(struct constrain *c, int64_t state)
     if ((c->masks + 1) * c->mask_words * sizeof(*mask) > CONSTRAIN_MASK_BYTES)
         drop_masks(c);
     mask = mem_zalloc(c->mask_words * sizeof(*mask));
+    c->overgrown = false; /* a mask of states that are there is whole */
     fill_mask(c, (int32_t)state, mask);
     if (c->overgrown) {
         free(mask);
@@ -199,6 +232,7 @@ const uint64_t *constrain_mask(struct constrain *c, int64_t state)
     }
     c->states[state].mask = mask;
     c->masks++;
+    count_bytes(c);
     return mask;
 }
 
@@ -257,6 +291,10 @@ int constrain_finish(struct constrain *c, uint32_t final,
     c->list = mem_array(n, sizeof(*c->list));
     c->path = mem_array(c->vocab->longest + 2, sizeof(*c->path));
     c->mask_words = (c->vocab->size + 63) / 64;
+    c->graph_bytes =
+        c->graph.node_cap * sizeof(*c->graph.first) +
+        c->graph.edge_cap * sizeof(*c->graph.edges) +
+        n * (sizeof(*c->rests) + sizeof(*c->mark) + sizeof(*c->list));
     set_begin(c);
     reach(c, 0);
     (void)settle(c);

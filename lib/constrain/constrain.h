@@ -23,7 +23,8 @@
 #define CONSTRAIN_FREE_ORDER 4      /* members that may come in any order */
 #define CONSTRAIN_ANY_DEPTH 4       /* of values without a schema */
 #define CONSTRAIN_DOCUMENT_DEPTH 8  /* of documents without one */
-#define CONSTRAIN_MASK_BYTES ((size_t)256 << 20) /* kept masks together */
+#define CONSTRAIN_MASK_BYTES ((size_t)64 << 20)  /* kept masks together */
+#define CONSTRAIN_STATE_BYTES ((size_t)64 << 20) /* states, without masks */
 
 /* The bytes of every token, in order. Special tokens are not part of a text;
  * a form may have them where it says so (constrain_put_mark).
@@ -120,5 +121,12 @@ size_t constrain_rest(const struct constrain *c, int64_t state);
 size_t constrain_longest_rest(const struct constrain *c); /* of all states */
 /* The state after a token; negative: the token is not allowed. */
 int64_t constrain_step(struct constrain *c, int64_t state, int32_t id);
+
+/* An automaton grows with the texts that it sees, and never shrinks. Worn: half
+ * of a limit of its states is used up, so that texts that begin now should get
+ * one made anew. Bytes: what it holds, the graph too. Both from any thread,
+ * while another one uses it. */
+bool constrain_is_worn(const struct constrain *c);
+size_t constrain_bytes(const struct constrain *c);
 
 #endif

@@ -18,6 +18,7 @@
 #define SLOTS 16
 #define QUEUE 64
 #define TOKENS 1024
+#define FORM_BYTES ((size_t)256 << 20)
 #define PASS_ROWS 256 /* so that prompts do not keep answers waiting */
 #define FIRST_GUESS_S 1.0
 #define RETRY_LEAST_MS 100
@@ -283,6 +284,7 @@ int engine_open(const struct engine_options *o, struct engine **out,
     e->o = *o;
     e->o.slots = o->slots ? o->slots : SLOTS;
     e->o.queue = o->queue ? o->queue : QUEUE;
+    e->o.form_bytes = o->form_bytes ? o->form_bytes : FORM_BYTES;
     e->o.default_tokens = o->default_tokens > 0 ? o->default_tokens : TOKENS;
     e->mean_s = FIRST_GUESS_S;
     crypto_random(&e->seed, sizeof(e->seed));
@@ -409,5 +411,6 @@ void engine_stats(struct engine *e, struct engine_stats *out)
     *out = e->stats;
     out->waiting = e->waiting;
     out->active = e->running;
+    engine_forms_count(e, &out->forms, &out->form_bytes);
     pthread_mutex_unlock(&e->mutex);
 }

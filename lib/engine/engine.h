@@ -38,7 +38,10 @@ struct engine_options {
     size_t queue;                 /* requests that wait; 0: 64 */
     size_t cache_bytes, capacity; /* as in model_session_options */
     int64_t default_tokens;       /* where a request does not say; 0: 1,024 */
-    bool unconstrained;           /* answers keep to no forms */
+    /* Of the forms that are kept; those that answers are made with may take
+     * more. 0: 256 MiB. */
+    size_t form_bytes;
+    bool unconstrained; /* answers keep to no forms */
 };
 struct engine;
 MUST_CHECK int engine_open(const struct engine_options *o, struct engine **out,
@@ -140,6 +143,9 @@ void engine_cancel(struct engine *e, uint64_t id);
 struct engine_stats {
     size_t waiting, active, slots;
     uint64_t prompt_tokens, cached_tokens, generated, passes, refused;
+    /* Forms that are kept, what they hold, and how many were made so far. */
+    size_t forms, form_bytes;
+    uint64_t forms_made;
 };
 void engine_stats(struct engine *e, struct engine_stats *out);
 

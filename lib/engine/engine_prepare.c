@@ -81,19 +81,58 @@ void engine_forms_free(struct engine *e)
         form_free(e->forms[i]);
 }
 
+static bool is_worn(const struct engine_form *f)
+{
+    return f->form && constrain_is_worn(f->form);
+}
+
+static size_t bytes_of(const struct engine_form *f)
+{
+    return sizeof(*f) + f->key.cap + (f->form ? constrain_bytes(f->form) : 0);
+}
+
+/* Forms that answers use grow on, so what they hold is known when others are
+ * asked for: unused ones go, the longest unused first, until the rest is
+ * within the budget. keep: the one that is wanted now. */
+static void trim_forms(struct engine *e, const struct engine_form *keep)
+{
+    for (;;) {
+        size_t total = 0, oldest = ENGINE_FORMS;
+
+        for (size_t i = 0; i < ENGINE_FORMS; i++) {
+            const struct engine_form *f = e->forms[i];
+
+            total += f ? bytes_of(f) : 0;
+            if (f && !f->users && f != keep &&
+                (oldest == ENGINE_FORMS || f->used < e->forms[oldest]->used))
+                oldest = i;
+        }
+        if (total <= e->o.form_bytes || oldest == ENGINE_FORMS)
+            return;
+        form_free(e->forms[oldest]);
+        e->forms[oldest] = NULL;
+    }
+}
+
 /* The form with this key, or a place for one: an empty place, or that of the
- * unused form whose last use is longest ago; SIZE_MAX: all are in use. */
+ * unused form whose last use is longest ago; SIZE_MAX: all are in use. A worn
+ * form is left to those who use it. */
 static size_t find_form(struct engine *e, struct slice key, bool *found)
 {
     size_t place = SIZE_MAX;
 
     *found = false;
+    for (size_t i = 0; i < ENGINE_FORMS; i++)
+        if (e->forms[i] && !e->forms[i]->users && is_worn(e->forms[i])) {
+            form_free(e->forms[i]);
+            e->forms[i] = NULL;
+        }
     for (size_t i = 0; i < ENGINE_FORMS; i++) {
         const struct engine_form *f = e->forms[i];
         const struct engine_form *x =
             place == SIZE_MAX ? NULL : e->forms[place];
 
-        if (f && slice_eq(buf_slice(&f->key), key)) {
+        if (f && !is_worn(f) && slice_eq(buf_slice(&f->key), key)) {
             *found = true;
             return i;
         }
@@ -126,7 +165,18 @@ static int make_form(struct engine_job *job, struct buf *key,
     return 0;
 }
 
-/* Counts of users change under the mutex: the other thread lets go. */
+void engine_forms_count(const struct engine *e, size_t *count, size_t *bytes)
+{
+    *count = *bytes = 0;
+    for (size_t i = 0; i < ENGINE_FORMS; i++)
+        if (e->forms[i]) {
+            ++*count;
+            *bytes += bytes_of(e->forms[i]);
+        }
+}
+
+/* Counts of users, and which forms there are, change under the mutex: the
+ * other thread lets go, and any may count. */
 static int take_form(struct engine_job *job, struct err *err)
 {
     struct engine *e = job->e;
@@ -142,6 +192,7 @@ static int take_form(struct engine_job *job, struct err *err)
     if (found) {
         f = e->forms[at];
         f->users++;
+        trim_forms(e, f);
     }
     pthread_mutex_unlock(&e->mutex);
     if (!found && at == SIZE_MAX)
@@ -152,8 +203,12 @@ static int take_form(struct engine_job *job, struct err *err)
         rc = make_form(job, &key, &f, err);
     if (!found && f) {
         f->users = 1;
+        pthread_mutex_lock(&e->mutex);
         form_free(e->forms[at]);
         e->forms[at] = f;
+        e->stats.forms_made++;
+        trim_forms(e, f);
+        pthread_mutex_unlock(&e->mutex);
     }
     if (f)
         f->used = ++e->form_clock;

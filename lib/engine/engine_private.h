@@ -143,6 +143,8 @@ void engine_job_free(struct engine_job *job);
 /* engine_prepare.c: prompt, stops and form; job->rc tells. */
 void engine_job_prepare(struct engine_job *job);
 void engine_forms_free(struct engine *e);
+/* Under the mutex. */
+void engine_forms_count(const struct engine *e, size_t *count, size_t *bytes);
 
 /* engine_answer.c */
 void engine_answer_begin(struct engine_job *job);

@@ -135,6 +135,9 @@ void serve_metrics(void *serve, struct buf *out)
         sum.cached_tokens += one.cached_tokens;
         sum.generated += one.generated;
         sum.refused += one.refused;
+        sum.forms += one.forms;
+        sum.form_bytes += one.form_bytes;
+        sum.forms_made += one.forms_made;
     }
 #define GAUGE(name, value)                                                     \
     buf_printf(out,                                                            \
@@ -149,6 +152,9 @@ void serve_metrics(void *serve, struct buf *out)
     GAUGE("queue", sum.waiting);
     GAUGE("active", sum.active);
     GAUGE("slots", sum.slots);
+    GAUGE("forms", sum.forms);
+    GAUGE("form_bytes", sum.form_bytes);
+    COUNTER("engine_forms_made", sum.forms_made);
     COUNTER("engine_prompt_tokens", sum.prompt_tokens);
     COUNTER("engine_cached_tokens", sum.cached_tokens);
     COUNTER("engine_generated_tokens", sum.generated);

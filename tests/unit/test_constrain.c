@@ -533,6 +533,40 @@ START_TEST(json_is_taken_as_people_write_it)
 }
 END_TEST
 
+/* Which of the last 40 characters was an e is what a state knows here, so
+ * there are more states than anything could hold. */
+START_TEST(an_outgrown_automaton_says_so_and_begins_where_it_began)
+{
+    struct constrain *c = NULL;
+    struct err err = { 0 };
+    bool worn_first = false;
+    int64_t state = 0;
+    size_t bytes;
+
+    open_named("qwen2");
+    ck_assert_int_eq(
+        constrain_regex(vocab, slice_of("[a-z ]*e[a-z ]{40}"), &c, &err), 0);
+    bytes = constrain_bytes(c);
+    ck_assert_uint_gt(bytes, 0);
+    ck_assert(!constrain_is_worn(c));
+    for (unsigned i = 0; i < 1000 && constrain_mask(c, state); i++) {
+        worn_first = constrain_is_worn(c);
+        state = constrain_step(c, state, pick(c, state));
+        ck_assert_int_ge(state, 0);
+    }
+    ck_assert_ptr_null(constrain_mask(c, state));
+    ck_assert(worn_first);
+    ck_assert(constrain_is_worn(c));
+    ck_assert_uint_gt(constrain_bytes(c), bytes);
+    ck_assert_uint_lt(constrain_bytes(c),
+                      2 * (CONSTRAIN_STATE_BYTES + CONSTRAIN_MASK_BYTES));
+    ck_assert_ptr_nonnull(constrain_mask(c, 0));
+    ck_assert(!constrain_is_end(c, run(c, "no such letter here")));
+    constrain_free(c);
+    close_all();
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("constrain");
@@ -544,6 +578,7 @@ int main(void)
     tcase_add_test(t, what_is_not_supported_is_refused_by_name);
     tcase_add_test(t, literals_keep_to_the_keywords_beside_them);
     tcase_add_test(t, a_state_knows_its_shortest_rest);
+    tcase_add_test(t, an_outgrown_automaton_says_so_and_begins_where_it_began);
     tcase_add_test(t, json_is_taken_as_people_write_it);
     return suite_run("constrain", t);
 }

@@ -324,6 +324,44 @@ START_TEST(answers_keep_to_their_forms)
 }
 END_TEST
 
+static size_t forms_after(size_t form_bytes, size_t count)
+{
+    const struct engine_model models[] = { { "base", NULL } };
+    const struct engine_options o = { .dir = BASE,
+                                      .models = models,
+                                      .count = 1,
+                                      .compute = cpu,
+                                      .slots = 1,
+                                      .form_bytes = form_bytes };
+    struct engine_stats now;
+    struct engine *e;
+
+    OK(engine_open(&o, &e, &err));
+    for (size_t i = 0; i < count; i++) {
+        struct heard h = { 0 };
+        char more[256];
+
+        (void)snprintf(more, sizeof(more),
+                       ",\"response_format\":{\"type\":\"json_schema\","
+                       "\"json_schema\":{\"schema\":{\"const\":%zu}}}",
+                       i / 2);
+        ask(e, 0, HELLO, more, &h);
+        ck_assert_int_eq(h.why, ENGINE_STOP);
+        heard_release(&h);
+    }
+    engine_stats(e, &now);
+    ck_assert_uint_gt(now.form_bytes, 0);
+    engine_close(e);
+    return now.forms;
+}
+
+START_TEST(forms_are_kept_within_a_budget)
+{
+    ck_assert_uint_eq(forms_after(0, 12), 6);
+    ck_assert_uint_eq(forms_after(1, 12), 1);
+}
+END_TEST
+
 START_TEST(calls_come_with_ids_of_their_own)
 {
     static const char more[] =
@@ -617,6 +655,7 @@ int main(void)
     tcase_add_test(t, a_stream_says_what_generation_does);
     tcase_add_test(t, stop_texts_end_an_answer);
     tcase_add_test(t, answers_keep_to_their_forms);
+    tcase_add_test(t, forms_are_kept_within_a_budget);
     tcase_add_test(t, calls_come_with_ids_of_their_own);
     tcase_add_test(t, a_full_house_answers_as_one_by_one);
     tcase_add_test(t, a_reload_leaves_running_answers_alone);
