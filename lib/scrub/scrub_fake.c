@@ -227,6 +227,8 @@ static const struct scrub_fake table[] = {
     { "extension", scrub_fake_extension, scrub_norm_exact, false, NULL, 0 },
     { "ending", scrub_fake_ending, scrub_norm_exact, false, NULL,
       SCRUB_FAKE_LOOSE, never },
+    { "part", scrub_fake_part, scrub_norm_exact, false, NULL, SCRUB_FAKE_LOOSE,
+      never },
     { "digits", scrub_fake_id, scrub_norm_long, true, NULL, 0 },
     { "shape", scrub_fake_shape, scrub_norm_exact, false, NULL, 0 },
 };

@@ -24,6 +24,11 @@ scrub_fake_fn scrub_fake_date, scrub_fake_age;
 scrub_fake_fn scrub_fake_shape, scrub_fake_id, scrub_fake_same;
 scrub_fake_fn scrub_fake_extension; /* digits; "ext." stays */
 scrub_fake_fn scrub_fake_number, scrub_fake_ending;
+/* "12", "IL", "415": as it is in what stands for an address or a telephone of
+ * the record. */
+scrub_fake_fn scrub_fake_part;
+/* The record holds such an address or telephone. */
+bool scrub_part_is(const struct scrub_worker *w, struct slice v);
 
 scrub_fake_fn scrub_fake_jwt, scrub_fake_ethereum;
 scrub_norm_fn scrub_norm_digits, scrub_norm_lower, scrub_norm_alnum;

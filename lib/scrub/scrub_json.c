@@ -206,6 +206,16 @@ static bool is_old_age(struct slice raw, struct slice key)
             memmem(key.p, key.n, "_ages_", 6));
 }
 
+/* {"number": 12} and {"area_code": 415}, of an address and a telephone. */
+static bool is_part_of_address(struct slice key)
+{
+    static const char number[] = "_number_", area[] = "_area_code_";
+    size_t n = sizeof(number) - 1, m = sizeof(area) - 1;
+
+    return (key.n >= n && memcmp(key.p + key.n - n, number, n) == 0) ||
+           (key.n >= m && memcmp(key.p + key.n - m, area, m) == 0);
+}
+
 /* What a rule made is no number: its digits are nines. */
 static void nines_instead(struct scrub_worker *w, struct slice raw, size_t mark)
 {
@@ -229,7 +239,7 @@ static int number_value(struct scrub_walk *s, struct slice raw, size_t base,
     int rc = ERR_OK;
 
     s->number = true;
-    if (raw.n >= NUMBER_MIN || is_old_age(raw, key))
+    if (raw.n >= NUMBER_MIN || is_old_age(raw, key) || is_part_of_address(key))
         rc = scrub_plain_text(s, raw, key, false, depth + 1);
     s->number = false;
     if (rc < 0 || w->edit_count == mark)
@@ -333,12 +343,28 @@ static const struct {
 } owners[] = {
     { "_customer_", true },   { "_client_", true },   { "_patient_", true },
     { "_passenger_", true },  { "_guest_", true },    { "_contact_", true },
-    { "_employee_", true },   { "_student_", true },  { "_user_", false },
+    { "_employee_", true },   { "_student_", true },  { "_user_", true },
     { "_driver_", false },    { "_member_", false },  { "_subscriber_", false },
     { "_person_", false },    { "_buyer_", false },   { "_seller_", false },
     { "_device_", false },    { "_account_", false }, { "_invoice_", false },
     { "_applicant_", false }, { "_tenant_", false },
 };
+
+/* "Test User", "Service Account" */
+static bool is_role(struct slice word)
+{
+    static const char *const words[] = {
+        "User",   "Account", "Bot",    "Service",   "Admin",   "Team",
+        "Group",  "Agent",   "System", "Test",      "Support", "Customer",
+        "Client", "Guest",   "Demo",   "Assistant", "Name",    "Sales",
+        "Member", "Role",    "Owner",  "Not",       "No",      "Unknown"
+    };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (slice_is(word, words[i]))
+            return true;
+    return false;
+}
 
 /* "Acme Ltd" is none; "Bo Derekson" is, whether or not a list has Bo. */
 static bool is_full_name(const struct scrub_worker *w, struct slice v)
@@ -353,6 +379,7 @@ static bool is_full_name(const struct scrub_worker *w, struct slice v)
         word.n = (size_t)(v.p + i - word.p);
         i++;
         if (!word.n || !(word.p[0] >= 'A' && word.p[0] <= 'Z') ||
+            is_role(word) ||
             names_is(w->rules->names, NAMES_LIST_ORGANIZATION, word))
             return false;
         for (size_t k = 1; k < word.n; k++)
@@ -386,6 +413,8 @@ static bool joins_owner(const struct scrub_walk *s, struct members *m,
         if (m->both.len < n || (!id && !owners[i].named) ||
             memcmp(m->both.data + m->both.len - n, owners[i].word, n) != 0)
             continue;
+        if (!id)
+            buf_str(&m->both, "full_");
         buf_add(&m->both, words.p + 1, words.n - 1);
         return true;
     }

@@ -364,6 +364,9 @@ int scrub_plain_text(struct scrub_walk *s, struct slice text, struct slice key,
 
         if (sure && h->tier != 1)
             continue;
+        if (w->rules->rule[h->rule].fake == scrub_fake_part &&
+            (w->collecting || !scrub_part_is(w, v)))
+            continue; /* of nothing that moves */
         if (h->form != HIT_MADE && scrub_keeps(w, &w->rules->rule[h->rule], v))
             continue;
         if (h->form != HIT_MADE)

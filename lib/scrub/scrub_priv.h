@@ -17,7 +17,7 @@
 #include "scrub/scrub_view.h"
 
 /* Raised whenever the same rules may find or write something else. */
-#define SCRUB_ENGINE "4"
+#define SCRUB_ENGINE "5"
 
 /* Many literals at once, without regard to ASCII case. */
 struct scrub_gate;

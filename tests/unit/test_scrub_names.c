@@ -217,6 +217,15 @@ START_TEST(a_month_is_no_first_name_beside_its_day)
 }
 END_TEST
 
+START_TEST(the_name_of_a_user_is_one_of_any_two_words)
+{
+    check_gone("{\"user\":{\"name\":\"Will Long\"}}", "Long");
+    check_gone("{\"users\":[{\"name\":\"Drew Page\"}]}", "Drew");
+    check_stays("{\"user\":{\"name\":\"Test User\"}}", "Test User");
+    check_stays("{\"user\":{\"name\":\"Service Account\"}}", "Service");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -236,6 +245,7 @@ int main(void)
     tcase_add_test(c, codes_of_airports_stay_beside_their_towns);
     tcase_add_test(c, a_name_that_programs_use_renames_no_program);
     tcase_add_test(c, whom_a_header_names_goes);
+    tcase_add_test(c, the_name_of_a_user_is_one_of_any_two_words);
     tcase_add_test(c, a_month_is_no_first_name_beside_its_day);
     return suite_run("scrub_names", c);
 }
