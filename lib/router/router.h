@@ -103,7 +103,12 @@ struct router_item {
 };
 struct router_calibration {
     size_t items;
-    double errors;      /* sum of 1 - slm */
+    double errors; /* sum of 1 - slm */
+    double floor;  /* as it was asked for */
+    /* Of the caller; written with the figures. */
+    size_t unusable;    /* answers that router_usable refused: no items */
+    bool in_dollars;    /* costs; else an LLM's call is 1, a model's 0 */
+    char inputs[33];    /* hash of what it was made from; "" */
     bool learnt;        /* false: too few items or errors; one limit for all */
     bool reads_prompts; /* heads over vectors */
     double *before;     /* [ROUTER_VECTOR + 1] of the prompt alone, or NULL */
@@ -112,8 +117,9 @@ struct router_calibration {
     double rate_limit; /* upper limit (90 %) of the rate of errors */
     double threshold;  /* answers with a higher P(wrong) are escalated */
     double give_up;    /* prompts with a higher P(wrong) are not tried */
-    /* On the items, by heads and steps of other clusters. */
-    double ece_before, ece_after, brier_before, brier_after;
+    /* On the items, by heads and steps of other clusters. ece_chance: what
+     * perfect probabilities would have with so many items. */
+    double ece_before, ece_after, ece_chance, brier_before, brier_after;
     double share; /* kept by the SLM at the threshold */
     double quality, llm_quality, cost, llm_cost, apgr, aiq, cpt50, cpt80;
     struct stats_point *curve;
@@ -123,13 +129,16 @@ struct router_calibration {
  * weight is 1/(2d), that of a whole prediction a half. */
 MUST_CHECK int router_head_fit(const float *x, const double *y, size_t n,
                                size_t d, double *w, struct err *err);
-/* Two halves by cluster: the head of one half judges the other, and steps come
- * from what it says there, so ECE after is out of sample; what is kept was
- * fitted on all. floor: how far (0..1) mean quality may lie below the LLM's.
- * The threshold keeps the most calls whose quality, by the steps' upper limits
- * (90 %), stays above that. Fewer than ROUTER_CALIBRATE_LEAST items or
- * ROUTER_CALIBRATE_ERRORS errors: nothing is learnt, and all calls have the
- * same limit. ece_before: of 1 - exp(mean log p). ERR_INVALID: no items. */
+/* Five folds by cluster: an item's probability comes from heads and steps of
+ * the other folds, so ECE after is out of sample; what is kept was fitted on
+ * all. floor: how far (0..1) mean quality may lie below the LLM's.
+ * The threshold costs least where the quality, by the steps' upper limits
+ * (90 %), stays above that; of equally dear ones it keeps the most calls.
+ * Fewer than ROUTER_CALIBRATE_LEAST items or ROUTER_CALIBRATE_ERRORS errors:
+ * nothing is learnt, all calls have the same probability, and all are kept
+ * (the gate has decided on them) unless even the lower limit (90 %) of the
+ * rate of errors is too high. ece_before: of 1 - exp(mean log p).
+ * ERR_INVALID: no items. */
 MUST_CHECK int router_calibrate(const struct router_item *items, size_t n,
                                 double floor, struct router_calibration *out,
                                 struct err *err);
@@ -207,6 +216,11 @@ bool router_check(const struct router *r, const struct router_decision *d,
                   const struct json *j, json_ref request, struct slice message,
                   const struct stats_signals *s, double *p_error,
                   enum router_reason *why);
+
+/* What router_check looks at first: calls, arguments and formats, as the
+ * request has them. False with the reason. */
+bool router_usable(const struct json *j, json_ref request, struct slice message,
+                   enum router_reason *why);
 
 /* The decision as members of the open object. */
 void router_explain(const struct router *r, const struct router_decision *d,

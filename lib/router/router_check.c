@@ -150,6 +150,20 @@ static bool is_usable(struct answer *a)
     return n || format_is_kept(a);
 }
 
+bool router_usable(const struct json *j, json_ref request, struct slice message,
+                   enum router_reason *why)
+{
+    struct answer a = { .j = j, .request = request };
+    bool good = json_parse(&a.message, message.p, message.n, NULL) == 0 &&
+                json_is(&a.message, 0, JSON_OBJECT);
+
+    good = good ? is_usable(&a) : fails(&a, ROUTER_REASON_malformed);
+    *why = a.why;
+    json_release(&a.message);
+    buf_release(&a.text);
+    return good;
+}
+
 /* May the answer be thrown away for being unlikely? Not what was asked for by
  * name, nor inside a loop, where the other model would take over. */
 static bool may_escalate(const struct router_decision *d)
@@ -164,23 +178,19 @@ bool router_check(const struct router *r, const struct router_decision *d,
                   enum router_reason *why)
 {
     const struct router_champion *c = router_champion_model(r, d->model);
-    struct answer a = { .j = j, .request = request };
-    bool good = json_parse(&a.message, message.p, message.n, NULL) == 0 &&
-                json_is(&a.message, 0, JSON_OBJECT);
+    bool good = router_usable(j, request, message, why);
 
     *p_error = (double)NAN;
-    good = good ? is_usable(&a) : fails(&a, ROUTER_REASON_malformed);
     if (good && c && c->is_calibrated && s) {
         float x[ROUTER_VECTOR];
 
         if (c->calibration.reads_prompts)
             router_request_vector(j, request, x);
         *p_error = router_error(&c->calibration, x, s);
-        if (*p_error > c->calibration.threshold && may_escalate(d))
-            good = fails(&a, ROUTER_REASON_low_confidence);
+        good = *p_error <= c->calibration.threshold || !may_escalate(d);
+        *why = ROUTER_REASON_low_confidence;
     }
-    *why = good ? d->reason : a.why;
-    json_release(&a.message);
-    buf_release(&a.text);
+    if (good)
+        *why = d->reason;
     return good;
 }

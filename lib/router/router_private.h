@@ -12,6 +12,28 @@ size_t router_columns(bool prompts, bool answers);
 void router_columns_fill(const float *vector, const struct stats_signals *s,
                          float *x);
 
+/* router_cross.c: items, what was wrong of them, and their folds. */
+#define ROUTER_FOLDS 5
+#define ROUTER_LEVEL 0.9 /* of limits, one-sided */
+struct router_cross {
+    const struct router_item *item;
+    size_t n;
+    double *y;           /* [n] wrong: 1 - slm */
+    unsigned char *fold; /* [n] */
+    bool prompts;
+    struct err *err;
+};
+void router_cross_deal(struct router_cross *x);
+bool router_cross_is_even(const struct router_cross *x);
+/* The head of all items. answers: with signals, not of the prompt alone. */
+int router_cross_head(const struct router_cross *x, bool answers, double *head);
+/* raw[n]: what heads of other folds say, as one of all items would. */
+int router_cross_single(const struct router_cross *x, bool answers,
+                        double *raw);
+/* P(wrong) of each answer and its upper limit, by heads and steps of other
+ * folds alone. */
+int router_cross_nested(const struct router_cross *x, double *p, double *upper);
+
 /* Requests whose system prompt, tools and format were seen, by their bytes. */
 #define ROUTER_KEY 16
 #define ROUTER_MEMO 4096

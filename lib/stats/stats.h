@@ -27,10 +27,13 @@ void stats_isotonic_fit(const double *x, const double *y, const double *w,
                         size_t n, struct stats_isotonic *out);
 /* Linear between the blocks, flat outside; NaN without a block. */
 double stats_isotonic_at(const struct stats_isotonic *f, double x);
-/* The same of the blocks' Wilson upper limits (y as a rate over n), each
+/* upper[count]: the blocks' Wilson upper limits (y as a rate over n), each
  * raised to the one before it; level is one-sided. */
-double stats_isotonic_upper(const struct stats_isotonic *f, double x,
-                            double level);
+void stats_isotonic_limits(const struct stats_isotonic *f, double level,
+                           double *upper);
+/* As stats_isotonic_at, of other values of the blocks. */
+double stats_isotonic_of(const struct stats_isotonic *f, const double *values,
+                         double x);
 void stats_isotonic_save(const struct stats_isotonic *f, struct buf *out);
 MUST_CHECK int stats_isotonic_load(struct slice data,
                                    struct stats_isotonic *out, struct err *err);
@@ -42,6 +45,11 @@ struct stats_limits {
     double low, high;
 };
 struct stats_limits stats_wilson(double k, double n, double level);
+/* The same where the level's quantile is known: finding it is what takes
+ * time. */
+struct stats_limits stats_wilson_at(double k, double n, double z);
+/* Where the standard normal distribution reaches p, 0 < p < 1. */
+double stats_normal_quantile(double p);
 
 /* Ridge logistic regression by Newton's method (IRLS). x[n,d] row-major, y
  * from 0 to 1. The intercept is added and not penalised; lambda > 0 acts on
@@ -57,6 +65,9 @@ double stats_logit_at(const double *w, const float *x, size_t d);
  * weighted mean of |mean y - mean p|. Brier: the mean of (p - y)^2. NaN
  * without items. */
 double stats_ece(const double *p, const double *y, size_t n, size_t bins);
+/* What probabilities that are right have, with so few outcomes: the mean over
+ * 200 draws of them. */
+double stats_ece_chance(const double *p, size_t n, size_t bins, uint64_t seed);
 double stats_brier(const double *p, const double *y, size_t n);
 
 /* Population stability index over counts of the same categories; half a count

@@ -105,7 +105,8 @@ static size_t place(const struct stats_isotonic *f, double x, double *part)
     return low;
 }
 
-double stats_isotonic_at(const struct stats_isotonic *f, double x)
+double stats_isotonic_of(const struct stats_isotonic *f, const double *values,
+                         double x)
 {
     double part;
     size_t i;
@@ -113,31 +114,25 @@ double stats_isotonic_at(const struct stats_isotonic *f, double x)
     if (f->count == 0 || isnan(x))
         return (double)NAN;
     i = place(f, x, &part);
-    return part > 0 ? f->y[i] + part * (f->y[i + 1] - f->y[i]) : f->y[i];
+    return part > 0 ? values[i] + part * (values[i + 1] - values[i])
+                    : values[i];
 }
 
-/* Of the blocks up to i the largest: a small block in front of a large one
- * may have the higher limit. */
-static double upper_of(const struct stats_isotonic *f, size_t i, double level)
+double stats_isotonic_at(const struct stats_isotonic *f, double x)
 {
-    double most = 0;
-
-    for (size_t j = 0; j <= i; j++)
-        most = fmax(most, stats_wilson(f->y[j] * f->n[j], f->n[j], level).high);
-    return most;
+    return stats_isotonic_of(f, f->y, x);
 }
 
-double stats_isotonic_upper(const struct stats_isotonic *f, double x,
-                            double level)
+/* A small block in front of a large one may have the higher limit. */
+void stats_isotonic_limits(const struct stats_isotonic *f, double level,
+                           double *upper)
 {
-    double part, a;
-    size_t i;
+    double z = stats_normal_quantile(level), most = 0;
 
-    if (f->count == 0 || isnan(x))
-        return (double)NAN;
-    i = place(f, x, &part);
-    a = upper_of(f, i, level);
-    return part > 0 ? a + part * (upper_of(f, i + 1, level) - a) : a;
+    for (size_t i = 0; i < f->count; i++) {
+        most = fmax(most, stats_wilson_at(f->y[i] * f->n[i], f->n[i], z).high);
+        upper[i] = most;
+    }
 }
 
 static void put_double(struct buf *out, double v)

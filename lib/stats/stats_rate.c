@@ -7,14 +7,17 @@
 #include "stats/stats.h"
 
 #include "base/mem.h"
+#include "base/rng.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
+#define ECE_DRAWS 200
+
 /* Where the standard normal distribution reaches p: bisection, since erfc is
  * exact and nobody asks often. */
-static double normal_quantile(double p)
+double stats_normal_quantile(double p)
 {
     double low = -40, high = 40;
 
@@ -31,13 +34,16 @@ static double normal_quantile(double p)
 
 struct stats_limits stats_wilson(double k, double n, double level)
 {
+    return stats_wilson_at(k, n, stats_normal_quantile(level));
+}
+
+struct stats_limits stats_wilson_at(double k, double n, double z)
+{
     struct stats_limits out = { 0, 1 };
-    double z, z2, p, mid, half;
+    double z2 = z * z, p, mid, half;
 
     if (!(n > 0))
         return out;
-    z = normal_quantile(level);
-    z2 = z * z;
     p = fmin(1, fmax(0, k / n));
     mid = (p + z2 / (2 * n)) / (1 + z2 / n);
     half = z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
@@ -59,6 +65,21 @@ double stats_ece(const double *p, const double *y, size_t n, size_t bins)
         error += fabs(sum[b]);
     free(sum);
     return n ? error / (double)n : (double)NAN;
+}
+
+double stats_ece_chance(const double *p, size_t n, size_t bins, uint64_t seed)
+{
+    double *y = mem_array(n + 1, sizeof(*y)), sum = 0;
+    struct rng rng;
+
+    rng_init(&rng, seed);
+    for (int d = 0; d < ECE_DRAWS; d++) {
+        for (size_t i = 0; i < n; i++)
+            y[i] = rng_unit(&rng) < p[i];
+        sum += stats_ece(p, y, n, bins);
+    }
+    free(y);
+    return sum / ECE_DRAWS;
 }
 
 double stats_brier(const double *p, const double *y, size_t n)
