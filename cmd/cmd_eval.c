@@ -32,7 +32,8 @@ static int64_t judge_items = 50;
 static bool judge_gate, no_cache;
 static double margin = 3, valid_margin, max_p95, machine_cost = 0.10;
 static int64_t limit, batch = EVALUATE_BATCH, show = 3;
-static bool no_base, again;
+static bool no_base, again, calibrate;
+static double quality_floor = 3;
 
 static const struct opt options[] = {
     { .letter = 't',
@@ -157,6 +158,17 @@ static const struct opt options[] = {
       .kind = OPT_FLAG,
       .value = &judge_gate,
       .help = "the judge's opinion is a condition of the gate" },
+    { .name = "calibrate",
+      .kind = OPT_FLAG,
+      .value = &calibrate,
+      .help = "learn from validation which answers serve may keep" },
+    { .name = "floor",
+      .kind = OPT_DOUBLE,
+      .value = &quality_floor,
+      .arg = "POINTS",
+      .help = "with --calibrate: how much worse the mix may be",
+      .min = 0,
+      .max = 50 },
     { .name = "gold",
       .kind = OPT_STRING,
       .value = &gold,
@@ -211,6 +223,7 @@ struct run {
     size_t count;
     struct report_untested *untested;
     size_t untested_count;
+    bool uncalibrated; /* a task could not be */
 };
 
 static int tasks_named(struct run *r, struct err *err)
@@ -269,6 +282,36 @@ static int result_save(struct run *r, const struct evaluate_result *result,
     return rc;
 }
 
+/* What concerns a task or its model and no other one. */
+static bool is_of_a_task(const struct err *err)
+{
+    return err->code == ERR_NOTFOUND || err->code == ERR_FORMAT ||
+           err->code == ERR_UNSUPPORTED || err->code == ERR_INVALID ||
+           err->code == ERR_IO || err->code == ERR_LIMIT;
+}
+
+/* The verdict stands without it. */
+static int task_calibrate(struct run *r, struct evaluate_result *result,
+                          const struct evaluate_model *m,
+                          const struct evaluate_options *opt, struct err *err)
+{
+    int rc = ERR_OK;
+
+    if (calibrate)
+        rc = evaluate_calibrate(r->store, result->task, m, opt,
+                                quality_floor / 100, err);
+    if (rc < 0 && is_of_a_task(err)) {
+        cli_progress_end(r->cli);
+        cli_warn(r->cli, "task %s: not calibrated: %s", result->task_name,
+                 err->msg);
+        r->uncalibrated = true;
+        rc = ERR_OK;
+    }
+    return rc < 0 || !m->id ? rc
+                            : evaluate_calibration_read(
+                                  r->store, m->id, &result->calibration, err);
+}
+
 static int task_run(struct run *r, int64_t task,
                     const struct evaluate_model *named, struct err *err)
 {
@@ -296,29 +339,22 @@ static int task_run(struct run *r, int64_t task,
         .progress = &r->cli->progress,
     };
     struct evaluate_model latest = { 0 };
+    const struct evaluate_model *m = model || endpoint.url ? named : &latest;
+    struct evaluate_result *result = &r->results[r->count];
     int rc = ERR_OK;
 
-    if (!model && !endpoint.url)
+    if (m == &latest)
         rc = evaluate_model_latest(r->store, task, &latest, err);
     if (rc == ERR_OK)
-        rc = evaluate_task(r->store, task,
-                           model || endpoint.url ? named : &latest, &opt,
-                           &r->results[r->count], err);
+        rc = evaluate_task(r->store, task, m, &opt, result, err);
+    if (rc == ERR_OK) {
+        r->count++;
+        rc = result->reused ? ERR_OK : result_save(r, result, err);
+        if (rc == ERR_OK)
+            rc = task_calibrate(r, result, m, &opt, err);
+    }
     evaluate_model_release(&latest);
-    if (rc < 0)
-        return rc;
-    r->count++;
-    return r->results[r->count - 1].reused
-               ? ERR_OK
-               : result_save(r, &r->results[r->count - 1], err);
-}
-
-/* What concerns a task or its model and no other one. */
-static bool is_of_a_task(const struct err *err)
-{
-    return err->code == ERR_NOTFOUND || err->code == ERR_FORMAT ||
-           err->code == ERR_UNSUPPORTED || err->code == ERR_INVALID ||
-           err->code == ERR_IO || err->code == ERR_LIMIT;
+    return rc;
 }
 
 /* Of many tasks, one without anything to try its model on is undecided, and
@@ -342,7 +378,7 @@ static void leave_out(struct run *r, int64_t task, const struct err *err)
 
 static bool any_failed(const struct run *r)
 {
-    bool failed = false;
+    bool failed = r->uncalibrated;
 
     for (size_t i = 0; i < r->untested_count; i++)
         failed = failed || r->untested[i].failed;
@@ -489,6 +525,8 @@ static const char *usage_of_endpoints(void)
         return "--endpoint answers instead of --model; give one of them";
     if (endpoint.url && tasks.count == 0)
         return "--endpoint needs --task";
+    if (endpoint.url && calibrate)
+        return "--calibrate is of a model here, not of --endpoint";
     if (judge.url && !judge.model)
         return "--judge needs --judge-model";
     if (!judge.url && (judge.model || judge.key_file || judge_gate))

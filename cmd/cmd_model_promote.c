@@ -170,6 +170,26 @@ static int promote(struct cli *cli, struct store *s, const char *name,
     return rc < 0 ? rc : registry_promote(s, c, err);
 }
 
+/* Answering the validation examples may take long: eval does that. */
+static int tell_uncalibrated(struct cli *cli, struct store *s, const char *name,
+                             int64_t model, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc =
+        sql_row_of(store_sql(s), "SELECT 1 FROM calibration WHERE model = ?",
+                   model, &q, err);
+
+    if (rc == 1)
+        sql_reset(q);
+    else if (rc == 0)
+        cli_note(cli,
+                 "%s is not calibrated: serve keeps each of its answers that "
+                 "is well-formed; slmctl eval --calibrate --split validation "
+                 "--model %s changes that",
+                 name, name);
+    return rc < 0 ? rc : ERR_OK;
+}
+
 static int run_promote(struct cli *cli, int argc, char **argv)
 {
     struct registry_change c = { .command = "model promote",
@@ -186,6 +206,8 @@ static int run_promote(struct cli *cli, int argc, char **argv)
     rc = cmd_store_open(cli, STORE_WRITE, &s, &err);
     if (rc == ERR_OK)
         rc = promote(cli, s, argv[0], &c, &exit_code, &err);
+    if (rc == ERR_OK && c.before != c.model)
+        rc = tell_uncalibrated(cli, s, argv[0], c.model, &err);
     if (rc < 0) {
         rc = cli_fail(cli, &err);
         rc = exit_code ? exit_code : rc == EXIT_USAGE ? EXIT_FAILED : rc;

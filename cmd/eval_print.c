@@ -93,6 +93,40 @@ static void table_costs(const struct report_eval *e, struct buf *out)
         buf_release(&b[i]);
 }
 
+/* How well the router knows which answers are wrong. */
+static void table_calibration(const struct report_eval *e, struct buf *out)
+{
+    struct cli_table *t = cli_table_new("lrrrrrrrr", "task", "answers", "wrong",
+                                        "ECE before", "ECE after", "kept %",
+                                        "APGR", "CPT 50 %", "CPT 80 %", NULL);
+    struct buf b[6] = { { 0 } };
+    bool any = false;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct evaluate_calibration *c = &e->list[i].calibration;
+        char items[32], errors[32];
+
+        if (!c->present)
+            continue;
+        any = true;
+        (void)snprintf(items, sizeof(items), "%zu", c->items);
+        (void)snprintf(errors, sizeof(errors), "%.0f", c->errors);
+        cli_table_row(
+            t, e->list[i].task_name, items, errors,
+            number(&b[0], c->ece_before, 3), number(&b[1], c->ece_after, 3),
+            number(&b[2], 100 * c->share, 1), number(&b[3], c->apgr, 3),
+            number(&b[4], 100 * c->cpt50, 1), number(&b[5], 100 * c->cpt80, 1),
+            NULL);
+    }
+    if (any) {
+        buf_str(out, "\nThe router's calibration (of validation answers):\n");
+        cli_table_print(t, out);
+    }
+    cli_table_free(t);
+    for (size_t i = 0; i < 6; i++)
+        buf_release(&b[i]);
+}
+
 void eval_print(const struct report_eval *e, struct buf *out)
 {
     bool any_gold = false;
@@ -106,6 +140,7 @@ void eval_print(const struct report_eval *e, struct buf *out)
     }
     buf_char(out, '\n');
     table_costs(e, out);
+    table_calibration(e, out);
     buf_char(out, '\n');
     report_eval_notes(e, out);
 }

@@ -51,7 +51,7 @@ _slmctl()
         options='--task --all --force --force-masked --override-terms --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --replay --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
-        options='--task --model --adapter --split --margin --valid-margin --max-p95 --limit --batch --no-base --constrain --again --endpoint --endpoint-model --endpoint-key-file --no-cache --judge --judge-model --judge-key-file --judge-items --judge-gate --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
+        options='--task --model --adapter --split --margin --valid-margin --max-p95 --limit --batch --no-base --constrain --again --endpoint --endpoint-model --endpoint-key-file --no-cache --judge --judge-model --judge-key-file --judge-items --judge-gate --calibrate --floor --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'serve')
         options='--model --task --default-model --slots --queue-requests --prefix-cache --max-tokens --constrain --allow-host --mode --canary --route --step-back-errors --step-back-window --device --precision --max-memory --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --key-file --private-key --quiet --threads --help'
@@ -473,6 +473,8 @@ _slmctl()
     'eval:--judge-key-file')
         reply='' kind='file' options= ;;
     'eval:--judge-items')
+        reply='' kind='none' options= ;;
+    'eval:--floor')
         reply='' kind='none' options= ;;
     'eval:--gold')
         reply='' kind='file' options= ;;

@@ -222,6 +222,8 @@ complete -c slmctl -n '__slmctl_on eval' -l judge-model -x -d 'the model that --
 complete -c slmctl -n '__slmctl_on eval' -l judge-key-file -r -F -d 'the key of --judge, alone in a file'
 complete -c slmctl -n '__slmctl_on eval' -l judge-items -x -d 'examples a task that the judge sees; 0: all'
 complete -c slmctl -n '__slmctl_on eval' -l judge-gate -d 'the judge\'s opinion is a condition of the gate'
+complete -c slmctl -n '__slmctl_on eval' -l calibrate -d 'learn from validation which answers serve may keep'
+complete -c slmctl -n '__slmctl_on eval' -l floor -x -d 'with --calibrate: how much worse the mix may be'
 complete -c slmctl -n '__slmctl_on eval' -l gold -r -F -d 'right answers for extra columns; the gate never sees them'
 complete -c slmctl -n '__slmctl_on eval' -l prices -r -F -d 'prices of hosted models, instead of the shipped ones'
 complete -c slmctl -n '__slmctl_on eval' -l machine-cost -x -d 'what this machine costs an hour'

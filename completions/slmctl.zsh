@@ -231,6 +231,8 @@ _slmctl_eval()
         '--judge-key-file=[the key of --judge, alone in a file]:FILE:_files' \
         '--judge-items=[examples a task that the judge sees; 0\: all]:N: ' \
         '--judge-gate[the judge'\''s opinion is a condition of the gate]' \
+        '--calibrate[learn from validation which answers serve may keep]' \
+        '--floor=[with --calibrate\: how much worse the mix may be]:POINTS: ' \
         '--gold=[right answers for extra columns; the gate never sees them]:FILE:_files' \
         '--prices=[prices of hosted models, instead of the shipped ones]:FILE:_files' \
         '--machine-cost=[what this machine costs an hour]:DOLLARS: ' \

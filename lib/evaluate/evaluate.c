@@ -82,7 +82,7 @@ static int seal_open(struct store *s, const struct evaluate_options *opt,
 
 /* The logged answer against outcomes; where the logged answer is the
  * reference itself, the LLM's agreement with itself stands for it. */
-static void llm_score(struct evaluate_result *r, uint64_t seed)
+void evaluate_llm_score(struct evaluate_result *r, uint64_t seed)
 {
     for (size_t i = 0; i < r->count; i++) {
         struct evaluate_item *it = &r->items[i];
@@ -381,7 +381,7 @@ static void rejected_leave_out(struct evaluate_result *r)
 static void result_settle(struct evaluate_result *r,
                           const struct evaluate_options *opt)
 {
-    llm_score(r, opt->seed);
+    evaluate_llm_score(r, opt->seed);
     rejected_leave_out(r);
     r->columns[EVALUATE_LLM].present = true;
     r->columns[EVALUATE_LLM].name = mem_strdup(r->llm ? r->llm : "logged LLM");

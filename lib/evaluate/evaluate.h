@@ -5,7 +5,7 @@
  * tuned model answer them greedily, scores everybody on the same items and
  * asks the gate. The gold file is for the table alone: the gate never sees it.
  * May use: base json crypto sql store compute tokenizer template model scoring
- * constrain ask judge.
+ * constrain ask judge stats router engine.
  */
 #ifndef EVALUATE_H
 #define EVALUATE_H
@@ -137,6 +137,18 @@ struct evaluate_judge {
     struct score_gate gate; /* wins beside one half, with the margin */
 };
 
+/* What the router knows of a model's errors, as its row says; the figures are
+ * those of struct router_calibration. NaN: unknown. */
+struct evaluate_calibration {
+    bool present, learnt, in_dollars;
+    int64_t time_us;
+    size_t items, unusable;
+    double errors, floor, ece_before, ece_after, ece_chance, brier_before,
+        brier_after;
+    double threshold, share, quality, llm_quality, cost, llm_cost;
+    double apgr, aiq, cpt50, cpt80;
+};
+
 struct evaluate_item {
     int64_t example, call;
     uint64_t cluster;
@@ -197,6 +209,7 @@ struct evaluate_result {
     double *latencies; /* of single requests to the tuned model, ms */
     size_t latency_count;
     struct score_gate gate;
+    struct evaluate_calibration calibration; /* the caller's to read */
     char inputs[33]; /* hash of all that it depends on */
     int64_t reused;  /* when it was made (us); 0: just now */
     char **words;    /* texts of a result that was loaded */
@@ -226,6 +239,22 @@ struct score_labels *evaluate_labels(const struct evaluate_result *r,
 /* Into tables evaluation and evaluation_item; detail: JSON for others. */
 MUST_CHECK int evaluate_save(struct store *s, const struct evaluate_result *r,
                              struct slice detail, struct err *err);
+
+/* The model answers the task's validation examples as it is served, and what
+ * the router needs to know of its errors becomes its calibration. floor: how
+ * far (0..1) the mix of model and LLM may lie below the LLM. Of opt count
+ * limit, batch, seed, constrain, prices, machine_dollars_per_hour, compute,
+ * progress, and reuse: a calibration of equal inputs stays. ERR_NOTFOUND: no
+ * example, or no usable answer. ERR_INVALID: the model is not registered, or
+ * another task's. */
+MUST_CHECK int evaluate_calibrate(struct store *s, int64_t task,
+                                  const struct evaluate_model *model,
+                                  const struct evaluate_options *opt,
+                                  double floor, struct err *err);
+/* Not present: it has none. */
+MUST_CHECK int evaluate_calibration_read(struct store *s, int64_t model,
+                                         struct evaluate_calibration *out,
+                                         struct err *err);
 
 /* At most `limit` validation examples of a task, always the same ones, as a
  * measure of models in memory. ERR_NOTFOUND if there are none. */

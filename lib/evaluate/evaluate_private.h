@@ -38,6 +38,8 @@ int evaluate_answers(struct store *store, struct evaluate_result *r,
 void evaluate_answer_score(const struct evaluate_result *r,
                            struct evaluate_item *it, enum evaluate_who who,
                            bool malformed, uint64_t seed);
+/* The LLM's, after its self_agreement. */
+void evaluate_llm_score(struct evaluate_result *r, uint64_t seed);
 /* Answers of an endpoint, as the tuned model's. */
 int evaluate_endpoint(struct store *s, struct evaluate_result *r,
                       struct ask *ask, const struct evaluate_options *opt,

@@ -46,6 +46,11 @@ void report_eval_task(struct json_writer *w, const char *key,
 void report_eval_json(const struct report_eval *e, struct buf *out);
 void report_eval_markdown(const struct report_eval *e, struct buf *out);
 void report_eval_junit(const struct report_eval *e, struct buf *out);
+/* The figures of a calibration as an object, or null. */
+void report_calibration(struct json_writer *w, const char *key,
+                        const struct evaluate_calibration *c);
+/* A line of them for people; nothing without a calibration. Appended. */
+void report_calibration_note(const struct evaluate_result *r, struct buf *out);
 /* "validity: pass, -0.2 [-1.0, +0.6] points, limit -3" of a condition beside
  * quality. Appended. */
 void report_condition(struct buf *out, const struct score_condition *c);

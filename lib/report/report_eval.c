@@ -231,6 +231,8 @@ void report_eval_task(struct json_writer *w, const char *key,
     put_gate(w, &r->gate, margin);
     if (r->judge.present)
         put_judge(w, &r->judge);
+    if (r->calibration.present)
+        report_calibration(w, "calibration", &r->calibration);
     json_end_object(w);
 }
 
@@ -491,6 +493,7 @@ void report_eval_notes(const struct report_eval *e, struct buf *out)
         note_gate(&e->list[i], out);
         note_verdict(&e->list[i], out);
         note_judge(&e->list[i], out);
+        report_calibration_note(&e->list[i], out);
         note_reuse(&e->list[i], out);
         if (i == 0 || e->list[i].price != e->list[i - 1].price)
             note_price(&e->list[i], out);
