@@ -229,6 +229,8 @@ double score_price_calls(const struct score_price *p, double tokens_in,
 {
     double cached = isnan(p->cached) ? p->input : p->cached;
 
+    tokens_cached =
+        fmin(tokens_cached, tokens_in); /* logs say what they like */
     return 1000 *
            ((tokens_in - tokens_cached) * p->input + tokens_cached * cached +
             tokens_out * p->output) /

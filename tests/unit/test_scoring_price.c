@@ -35,6 +35,8 @@ START_TEST(cost_of_a_thousand_calls)
 
     ck_assert_double_eq_tol(score_price_calls(&p, 1000, 0, 100), 3.5, 1e-12);
     ck_assert_double_eq_tol(score_price_calls(&p, 1000, 600, 100), 2.75, 1e-12);
+    /* More of it cached than there was: no negative cost. */
+    ck_assert_double_eq_tol(score_price_calls(&p, 600, 1000, 0), 0.75, 1e-12);
     p.cached = (double)NAN;
     ck_assert_double_eq_tol(score_price_calls(&p, 1000, 600, 100), 3.5, 1e-12);
 }
@@ -65,7 +67,41 @@ START_TEST(litellm_json_is_read)
 
     ck_assert_ptr_nonnull(p);
     ck_assert_double_eq_tol(score_prices_find(p, "m")->input, 2.5, 1e-12);
+    ck_assert(isnan(score_prices_find(p, "m")->cached));
     ck_assert_ptr_null(score_prices_find(p, "sample_spec"));
+    score_prices_free(p);
+}
+END_TEST
+
+/* Rows of the kinds that the table has: nested fields, images, tariffs for
+ * batches, no price at all, prices below 0. */
+START_TEST(what_litellm_says_beside_prices_is_passed_over)
+{
+    struct err err;
+    struct score_prices *p = open_text(
+        "{\"a/m-1\":{\"cache_read_input_token_cost\":7.5e-08,"
+        "\"input_cost_per_token\":1.5e-07,\"input_cost_per_token_batches\":"
+        "7.5e-08,\"output_cost_per_token\":6e-07,\"mode\":\"chat\","
+        "\"search_context_cost_per_query\":{\"search_context_size_low\":0.03},"
+        "\"supported_modalities\":[\"text\"],\"metadata\":null},"
+        "\"1024-x/image\":{\"input_cost_per_pixel\":1.9e-08,"
+        "\"output_cost_per_pixel\":0.0},"
+        "\"minus\":{\"input_cost_per_token\":-1,\"output_cost_per_token\":1},"
+        "\"text\":\"of a later form\","
+        "\"free\":{\"input_cost_per_token\":0,\"output_cost_per_token\":0}}",
+        &err);
+    const struct score_price *m;
+
+    ck_assert_ptr_nonnull(p);
+    m = score_prices_find(p, "a/m-1-2026-01-01");
+    ck_assert_ptr_nonnull(m);
+    ck_assert_double_eq_tol(m->input, .15, 1e-12);
+    ck_assert_double_eq_tol(m->cached, .075, 1e-12);
+    ck_assert_double_eq_tol(m->output, .6, 1e-12);
+    ck_assert_ptr_null(score_prices_find(p, "minus"));
+    ck_assert_ptr_null(score_prices_find(p, "text"));
+    ck_assert_ptr_null(score_prices_find(p, "1024-x/image"));
+    ck_assert_double_eq(score_prices_find(p, "free")->output, 0);
     score_prices_free(p);
 }
 END_TEST
@@ -88,6 +124,7 @@ int main(void)
     tcase_add_test(t, every_shipped_price_has_source_and_date);
     tcase_add_test(t, cost_of_a_thousand_calls);
     tcase_add_test(t, litellm_json_is_read);
+    tcase_add_test(t, what_litellm_says_beside_prices_is_passed_over);
     tcase_add_test(t, a_bad_line_is_named);
     return suite_run("scoring_price", t);
 }
