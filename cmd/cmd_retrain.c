@@ -187,20 +187,25 @@ static int explain(struct cli *cli)
     return code;
 }
 
+/* The step of a run that was killed is told to end as well, and may need a
+ * while to write down where it stands. */
+#define ORPHAN_S 60
+
 /* A second of waiting, as long as it was allowed. */
-static bool wait_more(int64_t *waited)
+static bool wait_more(int64_t *waited, int64_t allowed)
 {
     struct timespec second = { 1, 0 };
 
-    if (*waited >= lock_wait || stop_requested())
+    if (*waited >= allowed || stop_requested())
         return false;
     ++*waited;
     (void)nanosleep(&second, NULL);
     return true;
 }
 
-static int take_steps(struct retrain_steps *r, struct err *err)
+static int take_steps(struct retrain_steps *r, bool resumed, struct err *err)
 {
+    int64_t allowed = resumed && lock_wait < ORPHAN_S ? ORPHAN_S : lock_wait;
     struct retrain_work w;
     char why[RETRAIN_WHY];
     int64_t waited = 0;
@@ -215,7 +220,7 @@ static int take_steps(struct retrain_steps *r, struct err *err)
         }
         do
             rc = retrain_step_do(r, &w, &ok, why, err);
-        while (rc == ERR_BUSY && wait_more(&waited));
+        while (rc == ERR_BUSY && wait_more(&waited, allowed));
         if (rc == ERR_OK && !ok)
             cli_warn(r->cli, "%s%s%s failed: %s", retrain_step_name(w.step),
                      w.task ? " of " : "", w.task_name, why);
@@ -276,23 +281,22 @@ static int tell(struct retrain_steps *r)
     return code;
 }
 
-static int begin(struct retrain_steps *r, struct err *err)
+static int begin(struct retrain_steps *r, bool *resumed, struct err *err)
 {
     struct retrain_policy p;
     int64_t *ids = NULL, waited = 0;
-    bool resumed = false;
     int rc;
 
     do
         rc = store_lock(r->store, "retrain", err);
-    while (rc == ERR_BUSY && wait_more(&waited));
+    while (rc == ERR_BUSY && wait_more(&waited, lock_wait));
     if (rc == ERR_OK)
         rc = read_policy(r->store, &p, &ids, err);
     if (rc == ERR_OK)
-        rc = retrain_begin(r->store, &p, &r->run, &resumed, err);
+        rc = retrain_begin(r->store, &p, &r->run, resumed, err);
     if (rc == ERR_OK)
         rc = retrain_policy_of(r->store, r->run, &r->policy, err);
-    if (rc == ERR_OK && resumed)
+    if (rc == ERR_OK && *resumed)
         cli_note(r->cli, "going on with run %lld, which was cut off",
                  (long long)r->run);
     free(ids);
@@ -318,6 +322,7 @@ static int run(struct cli *cli, int argc, char **argv)
 {
     struct retrain_steps r = { .cli = cli, .hook = hook };
     struct err err;
+    bool resumed = false;
     int rc, code;
 
     (void)argc;
@@ -332,9 +337,9 @@ static int run(struct cli *cli, int argc, char **argv)
         return explain(cli);
     rc = cmd_store_open(cli, STORE_WRITE, &r.store, &err);
     if (rc == ERR_OK)
-        rc = begin(&r, &err);
+        rc = begin(&r, &resumed, &err);
     if (rc == ERR_OK)
-        rc = take_steps(&r, &err);
+        rc = take_steps(&r, resumed, &err);
     if (rc < 0)
         code = cli_fail(cli, &err);
     else if (broke_off(r.store, r.run))

@@ -1,8 +1,8 @@
 /*
  * child.c - spawning, listening and reaping
  *
- * posix_spawn, so that the memory of a large process is not copied for a small
- * one. A grandchild may keep the pipes open: the end of the child itself
+ * vfork, so that the memory of a large process is not copied for a small one.
+ * A grandchild may keep the pipes open: the end of the child itself
  * decides, and what has been written by then is read.
  */
 #include "base/child.h"
@@ -14,10 +14,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,37 +71,63 @@ static int input_make(struct slice input, int *fd, struct err *err)
     return ERR_OK;
 }
 
-static int spawn(struct child *c, const char *const *argv,
-                 const char *const *env, int in, int out, int said)
-{
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    int failed;
+struct start {
+    const char *const *argv, *const *env;
+    int fds[3]; /* -1: nothing to read */
+    pid_t parent;
+    int failed; /* errno; 0: it runs */
+};
 
+static bool put_fds(const struct start *s)
+{
+    int in = s->fds[0] >= 0 ? s->fds[0] : open("/dev/null", O_RDONLY);
+
+    return in >= 0 && dup2(in, 0) >= 0 && dup2(s->fds[1], 1) >= 0 &&
+           dup2(s->fds[2], 2) >= 0;
+}
+
+/* In the child, which shares this memory until it has become the program: only
+ * system calls, and nothing that they change is used by the parent. */
+static void become(struct start *s)
+{
+    struct sigaction fallback = { .sa_handler = SIG_DFL };
+    sigset_t none;
+
+    for (int i = 1; i <= SIGRTMAX; i++)
+        (void)sigaction(i, &fallback, NULL); /* of two it is refused */
     (void)sigemptyset(&none);
+    if (setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 &&
+        put_fds(s)) {
+        if (getppid() != s->parent)
+            _exit(127); /* it was killed before it could be told of */
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        (void)execve(s->argv[0], (char *const *)(uintptr_t)s->argv,
+                     (char *const *)(uintptr_t)s->env);
+    }
+    s->failed = errno;
+    _exit(127);
+}
+
+/* posix_spawn cannot tie the child's life to this process, so it is done here
+ * as that does it. No handler may run in the child. */
+static int spawn(struct child *c, struct start *s)
+{
+    sigset_t all, before;
+    pid_t pid;
+
+    s->parent = getpid();
     (void)sigfillset(&all);
-    (void)posix_spawn_file_actions_init(&files);
-    if (in >= 0)
-        (void)posix_spawn_file_actions_adddup2(&files, in, 0);
-    else
-        (void)posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY,
-                                               0);
-    (void)posix_spawn_file_actions_adddup2(&files, out, 1);
-    (void)posix_spawn_file_actions_adddup2(&files, said, 2);
-    (void)posix_spawnattr_init(&attributes);
-    (void)posix_spawnattr_setpgroup(&attributes, 0);
-    (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setsigdefault(&attributes, &all);
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP |
-                                                    POSIX_SPAWN_SETSIGMASK |
-                                                    POSIX_SPAWN_SETSIGDEF);
-    failed = posix_spawn(&c->pid, argv[0], &files, &attributes,
-                         (char *const *)(uintptr_t)argv,
-                         env ? (char *const *)(uintptr_t)env : environ);
-    (void)posix_spawn_file_actions_destroy(&files);
-    (void)posix_spawnattr_destroy(&attributes);
-    return failed;
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = vfork();
+    if (pid == 0)
+        become(s);
+    if (pid < 0)
+        s->failed = errno;
+    else if (s->failed)
+        (void)waitpid(pid, NULL, 0);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    c->pid = pid;
+    return s->failed;
 }
 
 /* The last bytes are kept. */
@@ -195,7 +221,10 @@ static int run_with(struct child *c, const char *const *argv,
 
     if (rc < 0)
         return rc;
-    failed = spawn(c, argv, env, in, out_pipe[1], said_pipe[1]);
+    failed = spawn(
+        c, &(struct start){ .argv = argv,
+                            .env = env ? env : (const char *const *)environ,
+                            .fds = { in, out_pipe[1], said_pipe[1] } });
     (void)close(out_pipe[1]);
     (void)close(said_pipe[1]);
     c->fds[0] = out_pipe[0];

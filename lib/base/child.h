@@ -4,6 +4,7 @@
  * It gets a process group of its own, no input or a text that is there before
  * it begins, and pipes for what it says. When this process is asked to stop, or
  * its time is over, the whole group is told to end, and killed if it does not.
+ * When this process is killed, the program itself is told to end.
  * Nothing is run through a shell.
  */
 #ifndef CHILD_H

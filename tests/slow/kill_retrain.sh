@@ -1,7 +1,7 @@
 #!/bin/sh
 # kill_retrain.sh SLMCTL - kill -9 retrain in each of its steps; the run that
-# goes on has to end as one that nobody disturbed: each due task trained once,
-# no run left open, a store without findings. Two at once: one works.
+# goes on has to end as one that nobody disturbed, with the same registry, and
+# what the killed one had begun does not outlive it. Two at once: one works.
 set -u
 slmctl=$1
 scratch=$(mktemp -d) || exit 1
@@ -9,6 +9,7 @@ trap 'rm -rf "$scratch"' EXIT
 base=data/base
 calls=${KILL_RETRAIN_CALLS:-3000}
 command -v zstdcat >/dev/null || { echo 'skip: no zstdcat'; exit 0; }
+command -v sqlite3 >/dev/null || { echo 'skip: no sqlite3'; exit 0; }
 [ -f "$base/model.safetensors" ] || { echo 'skip: no base model'; exit 0; }
 export SLMCTL_KEY_FILE="$scratch/key" XDG_CONFIG_HOME="$scratch/config"
 bad=0
@@ -31,11 +32,50 @@ quiet() {
 retrain() { # STORE [OPTION...]
     store=$1
     shift
-    "$slmctl" retrain --store "$store" --min-new 100 --minutes 0.02 "$@"
+    "$slmctl" retrain --store "$store" --min-new 100 --minutes 0.02 \
+        --margin 100 "$@"
 }
 
 models() { # STORE
     "$slmctl" model list --store "$1" --json | grep -c '"adapter"'
+}
+
+# What the registry says, without times and without what depends on them.
+state() { # STORE
+    sqlite3 "$1/store.db" "SELECT 'model', t.name, m.kind, m.version, m.teacher,
+            m.retired NOTNULL, c.model NOTNULL FROM model m JOIN task t ON
+            t.id = m.task LEFT JOIN champion c ON c.model = m.id ORDER BY 2, 4;
+        SELECT 'event', e.kind, t.name, e.command FROM registry_event e LEFT JOIN
+            task t ON t.id = e.task ORDER BY 2, 3;
+        SELECT 'run', outcome, finished NOTNULL FROM retrain_run;
+        SELECT 'step', t.name, step, status FROM retrain_step s LEFT JOIN task
+            t ON t.id = s.task WHERE run = 1 ORDER BY 2, 3;
+        SELECT 'gate', t.name, split, count(*) FROM evaluation e JOIN task t ON
+            t.id = e.task WHERE e.id IN (SELECT max(id) FROM evaluation GROUP
+            BY model, split) GROUP BY 2, 3 ORDER BY 2, 3;
+        SELECT 'learnt', t.name, count(*) FROM dataset_example x JOIN dataset d
+            ON d.id = x.dataset JOIN task t ON t.id = d.task GROUP BY 2
+            ORDER BY 2"
+}
+
+# The command that a run has begun; gone: within ten seconds.
+children() { # PID
+    cat "/proc/$1/task/$1/children" 2>/dev/null
+}
+
+ends() { # PID...
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        alive=
+        for one; do
+            case $(cut -d ' ' -f 3 "/proc/$one/stat" 2>/dev/null) in
+            '' | Z) ;;
+            *) alive=$one ;;
+            esac
+        done
+        [ -z "$alive" ] && return 0
+        sleep 0.5
+    done
+    return 1
 }
 
 zstdcat data/agent/logs.jsonl.zst | head -n "$calls" > "$scratch/log.jsonl"
@@ -53,28 +93,62 @@ ms=$((($(date +%s%N) - begin) / 1000000 + 1))
 want=$(models "$scratch/whole")
 [ "$want" -gt 0 ] || fail 'nothing was trained undisturbed'
 [ -z "$(retrain "$scratch/whole" 2>&1)" ] || fail 'not silent with nothing due'
+state "$scratch/whole" > "$scratch/whole.state"
 
-for part in ${KILL_RETRAIN_PARTS:-1 2 3 4 5 6 7 8}; do
+# All pass, for a margin of 100 points holds back nothing.
+
+# killed NAME STORE: the next run ends it, without a wait that was asked for.
+killed() {
+    retrain "$2" >/dev/null 2>"$scratch/said" || {
+        fail "killed $1: the next run: exit $?"
+        cat "$scratch/said"
+    }
+    [ -z "$(retrain "$2" 2>&1)" ] || fail "killed $1: not ended"
+    state "$2" > "$scratch/state"
+    diff "$scratch/whole.state" "$scratch/state" ||
+        fail "killed $1: another registry"
+    "$slmctl" store verify --store "$2" >/dev/null 2>&1 ||
+        fail "killed $1: store verify finds damage"
+    rm -rf "$2"
+}
+
+# In each step, as soon as it stands in the store as begun.
+for step in ${KILL_RETRAIN_STEPS:-curate cluster train gate promote trim notify}
+do
+    store="$scratch/$step"
+    cp -R "$from" "$store"
+    "$slmctl" retrain --store "$store" --min-new 100 --minutes 0.02 \
+        --margin 100 \
+        >/dev/null 2>&1 & # no function: its shell would be killed
+    pid=$!
+    hit=
+    while kill -0 $pid 2>/dev/null; do
+        hit=$(sqlite3 -readonly "$store/store.db" "SELECT 1 FROM retrain_step
+            WHERE step = '$step' AND started > 0 LIMIT 1" 2>/dev/null)
+        [ -n "$hit" ] && break
+    done
+    [ "$step" = train ] && sleep 1 # in the middle of it
+    orphans=$(children $pid)
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    # shellcheck disable=SC2086
+    ends $orphans || fail "killed in $step: its command went on"
+    killed "in $step" "$store"
+done
+
+# And anywhere.
+for part in ${KILL_RETRAIN_PARTS:-2 5 8}; do
     store="$scratch/copy$part"
     cp -R "$from" "$store"
     "$slmctl" retrain --store "$store" --min-new 100 --minutes 0.02 \
-        >/dev/null 2>&1 & # no function: its shell would be killed
+        --margin 100 \
+        >/dev/null 2>&1 &
     pid=$!
     after=$((ms * part / 9))
     sleep "$((after / 1000)).$(printf %03d $((after % 1000)))"
     kill -9 $pid 2>/dev/null
     wait $pid 2>/dev/null
-    # The command that it had begun may still hold its lock.
-    retrain "$store" --lock-wait 120 >/dev/null 2>"$scratch/said" || {
-        fail "after a kill at $part/9: exit $?"
-        cat "$scratch/said"
-    }
-    got=$(models "$store")
-    [ "$got" = "$want" ] || fail "killed at $part/9: $got models, not $want"
-    [ -z "$(retrain "$store" 2>&1)" ] || fail "killed at $part/9: not ended"
-    "$slmctl" store verify --store "$store" >/dev/null 2>&1 ||
-        fail "killed at $part/9: store verify finds damage"
-    rm -rf "$store"
+    killed "at $part/9" "$store"
 done
 
 store="$scratch/two"
@@ -86,6 +160,7 @@ retrain "$store" >/dev/null 2>&1
 code=$?
 [ $code -eq 75 ] || fail "the second of two: exit $code, not 75"
 wait $pid || fail "the first of two: exit $?"
-[ "$(models "$store")" = "$want" ] || fail 'two at once: other models'
+state "$store" > "$scratch/state"
+diff "$scratch/whole.state" "$scratch/state" || fail 'two at once: another registry'
 [ $bad -eq 0 ] && echo "kill_retrain: $want tasks, $ms ms a run"
 exit $bad

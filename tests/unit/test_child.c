@@ -8,6 +8,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct buf out, said;
 static struct err err;
@@ -73,6 +76,40 @@ START_TEST(a_large_input_is_there_before_it_begins)
         child_run_fed(deaf, NULL, input, NULL, NULL, 0, &status, &err), ERR_OK);
     ck_assert_int_eq(status, 0);
     free((void *)(uintptr_t)input.p);
+}
+END_TEST
+
+/* It went on by itself, and the next run met its locks. */
+START_TEST(it_ends_with_the_process_that_runs_it)
+{
+    int told[2], waited = 0;
+    char pid[16] = "";
+    pid_t runner;
+
+    ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    ck_assert_int_eq(pipe(told), 0);
+    runner = fork();
+    if (runner == 0) {
+        (void)dup2(told[1], 9);
+        _exit(shell("echo $$ >&9; exec sleep 60", 0) == 0 ? 0 : 1);
+    }
+    ck_assert_int_gt(read(told[0], pid, sizeof(pid) - 1), 0);
+    ck_assert_int_eq(kill(runner, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(runner, &waited, 0), runner);
+    ck_assert_int_eq(waitpid(atoi(pid), &waited, 0), atoi(pid));
+    ck_assert(WIFSIGNALED(waited) && WTERMSIG(waited) == SIGTERM);
+    (void)close(told[0]);
+    (void)close(told[1]);
+}
+END_TEST
+
+START_TEST(what_cannot_be_run_is_told)
+{
+    const char *nothing[] = { "/nowhere/at/all", NULL };
+    int rc = child_run(nothing, NULL, NULL, NULL, 0, &status, &err);
+
+    ck_assert_int_eq(rc, ERR_IO);
+    ck_assert_ptr_nonnull(strstr(err.msg, "No such file"));
 }
 END_TEST
 
@@ -144,6 +181,8 @@ int main(void)
 
     tcase_add_test(c, what_it_says_and_its_status_come_back);
     tcase_add_test(c, much_output_is_cut_and_the_last_words_are_kept);
+    tcase_add_test(c, it_ends_with_the_process_that_runs_it);
+    tcase_add_test(c, what_cannot_be_run_is_told);
     tcase_add_test(c, it_has_no_input_and_the_environment_that_is_given);
     tcase_add_test(c, a_large_input_is_there_before_it_begins);
     tcase_add_test(c, what_is_late_is_ended_with_its_own_children);
