@@ -49,9 +49,9 @@ static const char *const usual_fields[] = {
     "helicone-request-id",
 };
 
-struct run {
+struct listen_run {
     struct cli *cli;
-    const struct listen_local *local; /* NULL: none */
+    struct listen_local *local; /* NULL: none */
     struct proxy_options o;
     struct proxy_upstream upstreams[PROXY_UPSTREAMS_MAX];
     char *names[PROXY_UPSTREAMS_MAX];
@@ -59,7 +59,9 @@ struct run {
     struct proxy *proxy;
     struct recorder *recorder;
     sigset_t signals;
-    unsigned stops; /* signals that said so */
+    unsigned stops;         /* signals that said so */
+    pthread_mutex_t reload; /* held by who reads options or has them changed */
+    _Atomic int64_t grace_ms;
 };
 
 static bool is_private(const char *name)
@@ -71,7 +73,7 @@ static bool is_private(const char *name)
 }
 
 /* "NAME=https://..." or "https://...". */
-static int take_upstreams(struct run *r, struct err *err)
+static int take_upstreams(struct listen_run *r, struct err *err)
 {
     const struct cli_list *l = &listen_values.upstreams;
 
@@ -179,7 +181,7 @@ static int check_private(struct err *err)
     return ERR_OK;
 }
 
-static int take_options(struct run *r, struct err *err)
+static int take_options(struct listen_run *r, struct err *err)
 {
     const struct listen_values *v = &listen_values;
 
@@ -201,8 +203,8 @@ static int take_options(struct run *r, struct err *err)
     r->o.tokens = v->tokens;
     r->o.fingerprints = r->key;
     if (r->local) {
-        r->o.hosts = r->local->hosts;
-        r->o.host_count = r->local->host_count;
+        r->o.hosts = r->local->hosts->items;
+        r->o.host_count = r->local->hosts->count;
     }
     r->o.keep_fields = v->keep.count ? v->keep.items : usual_fields;
     r->o.keep_field_count = v->keep.count
@@ -229,7 +231,7 @@ static enum recorder_overload overload(void)
     return (enum recorder_overload)i;
 }
 
-static void release_names(struct run *r)
+static void release_names(struct listen_run *r)
 {
     for (size_t i = 0; i < PROXY_UPSTREAMS_MAX; i++)
         free(r->names[i]);
@@ -247,61 +249,100 @@ static struct recorder_options recorder_options(const struct cli *cli)
     };
 }
 
-static void tell_fixed(struct cli *cli)
+static void tell_changed(struct cli *cli, const char *const *fixed, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (cli_has_changed(cli, fixed[i]))
+            cli_warn(cli, "%s has changed: that takes a restart", fixed[i]);
+}
+
+static void tell_fixed(const struct listen_run *r)
 {
     static const char *const fixed[] = { "listen",        "admin",
                                          "store",         "key-file",
                                          "no-encryption", "durability",
                                          "threads" };
 
-    for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
-        if (cli_has_changed(cli, fixed[i]))
-            cli_warn(cli, "%s has changed: that takes a restart", fixed[i]);
+    tell_changed(r->cli, fixed, sizeof(fixed) / sizeof(*fixed));
+    if (r->local)
+        tell_changed(r->cli, r->local->fixed, r->local->fixed_count);
 }
 
 /* The new values are taken whole or not at all. */
-static int use_values(struct run *r, struct err *err)
+static int use_values(struct listen_run *r, struct err *err)
 {
-    struct run next = { .cli = r->cli, .local = r->local, .key = r->key };
+    struct listen_run next = { .cli = r->cli,
+                               .local = r->local,
+                               .key = r->key };
+    struct listen_local *l = r->local;
     struct recorder_options ro;
+    void *ready = NULL;
     int rc = take_options(&next, err);
 
     next.o.sync = r->o.sync; /* as the recorder does, which stays */
     next.o.local = r->o.local;
+    if (rc == ERR_OK && l)
+        rc = l->prepare(l->ctx, &ready, err);
     if (rc == ERR_OK)
         rc = proxy_reload(r->proxy, &next.o, err);
     if (rc == ERR_OK) {
         ro = recorder_options(r->cli);
         recorder_reload(r->recorder, &ro);
+        r->grace_ms = ms(listen_values.grace_s);
     }
+    if (ready && rc == ERR_OK)
+        l->take(l->ctx, ready);
+    else if (ready)
+        l->discard(l->ctx, ready);
     release_names(&next);
     return rc;
 }
 
-static void reload(struct run *r)
+static int reload(struct listen_run *r, struct err *err)
 {
-    struct err err;
-    int rc = cli_reread_begin(r->cli, &err);
+    int rc;
 
+    (void)pthread_mutex_lock(&r->reload);
+    rc = cli_reread_begin(r->cli, err);
     if (rc == ERR_OK) {
-        rc = use_values(r, &err);
+        rc = use_values(r, err);
         if (rc == ERR_OK)
-            tell_fixed(r->cli);
+            tell_fixed(r);
         cli_reread_end(r->cli, rc == ERR_OK);
     }
+    (void)pthread_mutex_unlock(&r->reload);
     if (rc < 0)
-        cli_warn(r->cli, "not reloaded, all stays as it was: %s", err.msg);
+        cli_warn(r->cli, "not reloaded, all stays as it was: %s", err->msg);
     else
         cli_note(r->cli, "reloaded");
+    return rc;
+}
+
+int collect_listen_reload(struct listen_local *l, struct err *err)
+{
+    return reload(l->run, err);
+}
+
+int collect_listen_refresh(struct listen_local *l, struct err *err)
+{
+    void *ready = NULL;
+    int rc;
+
+    (void)pthread_mutex_lock(&l->run->reload);
+    rc = l->prepare(l->ctx, &ready, err);
+    if (rc == ERR_OK)
+        l->take(l->ctx, ready);
+    (void)pthread_mutex_unlock(&l->run->reload);
+    return rc;
 }
 
 /* Who says it again does not want to wait. */
-static void stop(struct run *r)
+static void stop(struct listen_run *r)
 {
     if (r->stops++ == 0) {
         cli_note(r->cli, "stopping: no new calls; %g s for those that run",
-                 listen_values.grace_s);
-        proxy_stop(r->proxy, ms(listen_values.grace_s));
+                 (double)r->grace_ms / 1e3);
+        proxy_stop(r->proxy, r->grace_ms);
         return;
     }
     cli_note(r->cli, "stopping at once");
@@ -310,14 +351,15 @@ static void stop(struct run *r)
 
 static void *wait_for_signals(void *run)
 {
-    struct run *r = run;
+    struct listen_run *r = run;
+    struct err err;
     int number;
 
     for (;;) {
         if (sigwait(&r->signals, &number) != 0)
             continue;
         if (number == SIGHUP) {
-            reload(r);
+            (void)!reload(r, &err); /* it was told */
         } else if (number != SIGUSR1) {
             stop(r);
         } else {
@@ -326,7 +368,7 @@ static void *wait_for_signals(void *run)
     }
 }
 
-static void block_signals(struct run *r)
+static void block_signals(struct listen_run *r)
 {
     (void)sigemptyset(&r->signals);
     (void)sigaddset(&r->signals, SIGTERM);
@@ -347,7 +389,7 @@ static void allow_descriptors(void)
     }
 }
 
-static int serve(struct run *r, struct err *err)
+static int serve(struct listen_run *r, struct err *err)
 {
     pthread_t waiter;
     int rc;
@@ -406,17 +448,21 @@ static int read_key(const struct cli *cli, struct crypto_key *key,
     return rc < 0 ? rc : crypto_key_read(path, true, key, err);
 }
 
-int collect_listen(struct cli *cli, const struct listen_local *l)
+int collect_listen(struct cli *cli, struct listen_local *l)
 {
-    struct run r = { .cli = cli,
-                     .local = l,
-                     .key = crypto_secret_new(sizeof(*r.key)) };
+    struct listen_run r = { .cli = cli,
+                            .local = l,
+                            .key = crypto_secret_new(sizeof(*r.key)),
+                            .grace_ms = ms(listen_values.grace_s) };
     struct store_access access;
     struct crypto_key *spool_key = crypto_secret_new(sizeof(*spool_key));
     struct recorder_options ro = recorder_options(cli);
     struct err err, later;
     int code = EXIT_DONE, rc;
 
+    (void)pthread_mutex_init(&r.reload, NULL);
+    if (l)
+        l->run = &r;
     allow_descriptors();
     rc = take_options(&r, &err);
     if (rc < 0) {
@@ -444,8 +490,7 @@ int collect_listen(struct cli *cli, const struct listen_local *l)
     }
     if (l)
         l->stop(l->ctx);
-    if (recorder_close(r.recorder, r.stops > 1 ? 0 : ms(listen_values.grace_s),
-                       &later) < 0 &&
+    if (recorder_close(r.recorder, r.stops > 1 ? 0 : r.grace_ms, &later) < 0 &&
         rc == ERR_OK) {
         err = later;
         rc = later.code;
@@ -457,5 +502,6 @@ done:
     release_names(&r);
     crypto_secret_free(r.key);
     crypto_secret_free(spool_key);
+    (void)pthread_mutex_destroy(&r.reload);
     return code;
 }

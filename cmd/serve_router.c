@@ -1,8 +1,9 @@
 /*
  * serve_router.c - serve's router: its options, champions, tasks that step back
  *
- * The store is read once, when the command begins. That a task stepped back is
- * written by a thread of its own, because no engine may wait for a disk.
+ * The store is read once a loading. That a task stepped back is written by a
+ * thread of its own, because no engine may wait for a disk; what the store
+ * does not take stays here, so that a reload does not forget it.
  */
 #include "serve_router.h"
 
@@ -75,65 +76,134 @@ static int read_rules(struct router_rule *rules, struct err *err)
     return rc;
 }
 
-static void write_step(struct serve_router *r, int64_t task, const char *why)
+static bool write_step(struct serve_steps *l, int64_t task, const char *why)
 {
     struct store *s = NULL;
     struct err err;
-    int rc = cmd_store_open(r->cli, STORE_WRITE, &s, &err);
+    int rc = cmd_store_open(l->cli, STORE_WRITE, &s, &err);
 
     if (rc == ERR_OK)
         rc = router_step_back(s, task, why, clock_wall_us(), &err);
     store_close(s);
     if (rc < 0)
-        cli_warn(r->cli,
+        cli_warn(l->cli,
                  "task %lld stepped back until a restart, it could not be "
                  "written: %s",
                  (long long)task, err.msg);
     else
-        cli_warn(r->cli, "task %lld goes to the LLM again: %s", (long long)task,
+        cli_warn(l->cli, "task %lld goes to the LLM again: %s", (long long)task,
                  why);
+    return rc == ERR_OK;
 }
 
-static void *write_steps(void *router)
+/* The oldest that was not tried; NULL: none. Under the lock. */
+static struct serve_step *untried(struct serve_steps *l)
 {
-    struct serve_router *r = router;
-    int64_t task;
-    char why[160];
-
-    (void)pthread_mutex_lock(&r->lock);
-    for (;;) {
-        while (!r->step_count && !r->stops)
-            (void)pthread_cond_wait(&r->more, &r->lock);
-        if (!r->step_count)
-            break;
-        r->step_count--;
-        task = r->steps[r->step_count].task;
-        memcpy(why, r->steps[r->step_count].why, sizeof(why));
-        (void)pthread_mutex_unlock(&r->lock);
-        write_step(r, task, why);
-        (void)pthread_mutex_lock(&r->lock);
-    }
-    (void)pthread_mutex_unlock(&r->lock);
+    for (size_t i = 0; i < l->count; i++)
+        if (!l->steps[i].failed)
+            return &l->steps[i];
     return NULL;
 }
 
-void serve_router_step_back(void *ctx, int64_t task, const char *why)
+static void *write_steps(void *steps)
 {
-    struct serve_router *r = ctx;
+    struct serve_steps *l = steps;
+    struct serve_step *at, one;
 
-    (void)pthread_mutex_lock(&r->lock);
-    if (r->step_count < SERVE_STEPS_MAX) {
-        r->steps[r->step_count].task = task;
-        (void)snprintf(r->steps[r->step_count].why, sizeof(r->steps[0].why),
-                       "%s", why);
-        r->step_count++;
-        (void)pthread_cond_signal(&r->more);
+    (void)pthread_mutex_lock(&l->lock);
+    for (;;) {
+        while (!(at = untried(l)) && !l->stops)
+            (void)pthread_cond_wait(&l->more, &l->lock);
+        if (!at)
+            break;
+        one = *at;
+        *at = l->steps[--l->count];
+        l->is_writing = true;
+        (void)pthread_mutex_unlock(&l->lock);
+        one.failed = !write_step(l, one.task, one.why);
+        (void)pthread_mutex_lock(&l->lock);
+        l->is_writing = false;
+        if (one.failed && l->count < SERVE_STEPS_MAX)
+            l->steps[l->count++] = one;
+        (void)pthread_cond_broadcast(&l->less);
     }
-    (void)pthread_mutex_unlock(&r->lock);
+    (void)pthread_mutex_unlock(&l->lock);
+    return NULL;
 }
 
-int serve_router_open(struct cli *cli, struct store *s,
-                      struct serve_router *out, struct err *err)
+void serve_steps_add(void *ctx, int64_t task, const char *why)
+{
+    struct serve_steps *l = ctx;
+    struct serve_step *s;
+
+    (void)pthread_mutex_lock(&l->lock);
+    if (l->count < SERVE_STEPS_MAX) {
+        s = &l->steps[l->count++];
+        s->task = task;
+        s->failed = false;
+        (void)snprintf(s->why, sizeof(s->why), "%s", why);
+        (void)pthread_cond_signal(&l->more);
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+void serve_steps_flush(struct serve_steps *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    while (untried(l) || l->is_writing)
+        (void)pthread_cond_wait(&l->less, &l->lock);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+void serve_steps_put(struct serve_steps *l, struct router *r)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    for (size_t i = 0; i < l->count; i++)
+        router_set_stepped_back(r, l->steps[i].task);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+int serve_steps_begin(struct cli *cli, struct serve_steps *out, struct err *err)
+{
+    int rc;
+
+    out->cli = cli;
+    (void)pthread_mutex_init(&out->lock, NULL);
+    (void)pthread_cond_init(&out->more, NULL);
+    (void)pthread_cond_init(&out->less, NULL);
+    rc = pthread_create(&out->writer, NULL, write_steps, out);
+    out->writes = rc == 0;
+    return rc == 0 ? ERR_OK
+                   : err_set(err, ERR_IO, "no thread for the router: %s",
+                             strerror(rc));
+}
+
+void serve_steps_end(struct serve_steps *l)
+{
+    if (!l->cli)
+        return;
+    if (l->writes) {
+        (void)pthread_mutex_lock(&l->lock);
+        l->stops = true;
+        (void)pthread_cond_signal(&l->more);
+        (void)pthread_mutex_unlock(&l->lock);
+        (void)pthread_join(l->writer, NULL);
+    }
+    (void)pthread_cond_destroy(&l->less);
+    (void)pthread_cond_destroy(&l->more);
+    (void)pthread_mutex_destroy(&l->lock);
+}
+
+struct router_limits serve_router_limits(void)
+{
+    const struct serve_router_choice *c = &serve_router_choice;
+
+    return (struct router_limits){ .window = (size_t)c->window,
+                                   .errors = c->errors / 100 };
+}
+
+int serve_routes_open(struct cli *cli, struct store *s,
+                      struct serve_routes **out, struct err *err)
 {
     const struct serve_router_choice *c = &serve_router_choice;
     struct router_rule rules[RULES_MAX] = { { .task = NULL } };
@@ -141,47 +211,33 @@ int serve_router_open(struct cli *cli, struct store *s,
                                 .rules = rules,
                                 .rule_count = c->rules.count,
                                 .audit = -1 }; /* nothing compares yet */
+    struct serve_routes *r = mem_zalloc(sizeof(*r));
     int rc = read_rules(rules, err);
 
-    out->cli = cli;
     (void)mode_of(slice_of(c->mode), &o.mode);
-    out->limits = (struct router_limits){ .window = (size_t)c->window,
-                                          .errors = c->errors / 100 };
-    (void)pthread_mutex_init(&out->lock, NULL);
-    (void)pthread_cond_init(&out->more, NULL);
-    out->pool = pool_new(1);
+    r->pool = pool_new(1);
     if (rc == ERR_OK)
-        rc = cluster_embedder_choose(cli, s, NULL, out->pool, &out->embedder,
-                                     err);
+        rc = cluster_embedder_choose(cli, s, NULL, r->pool, &r->embedder, err);
     if (rc == ERR_OK)
-        rc = router_open(s, cluster_embedder_tasks(&out->embedder), &o,
-                         &out->router, err);
-    if (rc == ERR_OK) {
-        rc = pthread_create(&out->writer, NULL, write_steps, out);
-        out->writes = rc == 0;
-        if (rc != 0)
-            rc = err_set(err, ERR_IO, "no thread for the router: %s",
-                         strerror(rc));
-    }
+        rc = router_open(s, cluster_embedder_tasks(&r->embedder), &o,
+                         &r->router, err);
     for (size_t i = 0; i < RULES_MAX; i++)
         free((void *)(uintptr_t)rules[i].task);
+    if (rc < 0)
+        serve_routes_close(r);
+    else
+        *out = r;
     return rc;
 }
 
-void serve_router_close(struct serve_router *r)
+void serve_routes_close(void *routes)
 {
-    if (!r->cli)
+    struct serve_routes *r = routes;
+
+    if (!r)
         return;
-    if (r->writes) {
-        (void)pthread_mutex_lock(&r->lock);
-        r->stops = true;
-        (void)pthread_cond_signal(&r->more);
-        (void)pthread_mutex_unlock(&r->lock);
-        (void)pthread_join(r->writer, NULL);
-    }
     router_close(r->router);
     cluster_embedder_release(&r->embedder);
     pool_free(r->pool);
-    (void)pthread_cond_destroy(&r->more);
-    (void)pthread_mutex_destroy(&r->lock);
+    free(r);
 }

@@ -54,32 +54,46 @@ extern struct serve_router_choice serve_router_choice;
         .max = 100000, .help = "of so many calls (default 200)"                \
     }
 
-#define SERVE_STEPS_MAX 64
-struct serve_router {
-    struct cli *cli;
-    struct router *router; /* NULL: there is none */
+/* As of one loading; a request has the one that was current when it came. */
+struct serve_routes {
+    struct router *router;
     struct cluster_embedder embedder;
     struct pool *pool;
-    struct router_limits limits;
-    /* Steps back that are to be written, by a thread of their own. */
+};
+/* s: the store, read once. Without a mode all is NULL. */
+MUST_CHECK int serve_routes_open(struct cli *cli, struct store *s,
+                                 struct serve_routes **out, struct err *err);
+void serve_routes_close(void *routes); /* NULL is fine */
+struct router_limits serve_router_limits(void);
+
+/* Steps back that are to be written, by a thread of their own: no engine may
+ * wait for a disk. */
+#define SERVE_STEPS_MAX 64
+struct serve_steps {
+    struct cli *cli;
     pthread_t writer;
-    bool writes, stops;
+    bool writes, stops, is_writing;
     pthread_mutex_t lock;
-    pthread_cond_t more;
-    struct {
+    pthread_cond_t more, less;
+    struct serve_step {
         int64_t task;
+        bool failed; /* the store did not take it */
         char why[160];
     } steps[SERVE_STEPS_MAX];
-    size_t step_count;
+    size_t count;
 };
 
 /* Any mode but off. */
 bool serve_router_is_wanted(void);
-/* s: the store, read once. Zeroed before; close it after a failure, too. */
-MUST_CHECK int serve_router_open(struct cli *cli, struct store *s,
-                                 struct serve_router *out, struct err *err);
-/* For serve_options.step_back; ctx is the router. */
-void serve_router_step_back(void *ctx, int64_t task, const char *why);
-void serve_router_close(struct serve_router *r);
+/* Zeroed before; end it after a failure, too. */
+MUST_CHECK int serve_steps_begin(struct cli *cli, struct serve_steps *out,
+                                 struct err *err);
+void serve_steps_end(struct serve_steps *s);
+/* For serve_options.step_back; ctx is the steps. */
+void serve_steps_add(void *ctx, int64_t task, const char *why);
+/* Waits until all are written, or refused by the store. */
+void serve_steps_flush(struct serve_steps *s);
+/* The router hears of those that the store refused. */
+void serve_steps_put(struct serve_steps *s, struct router *r);
 
 #endif

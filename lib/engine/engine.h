@@ -58,6 +58,8 @@ MUST_CHECK int engine_models_load(struct engine *e,
                                   const struct engine_model *models,
                                   size_t count, struct engine_models **out,
                                   struct err *err);
+/* Once more to drop. Any thread. */
+void engine_models_hold(struct engine *e, struct engine_models *m);
 /* For who loaded it: no request names it from now on; those that did keep it.
  * Any thread, does not wait. NULL is fine. */
 void engine_models_drop(struct engine *e, struct engine_models *m);

@@ -150,6 +150,13 @@ int engine_models_load(struct engine *e, const struct engine_model *models,
     return rc;
 }
 
+void engine_models_hold(struct engine *e, struct engine_models *m)
+{
+    pthread_mutex_lock(&e->mutex);
+    m->users++;
+    pthread_mutex_unlock(&e->mutex);
+}
+
 void engine_models_drop(struct engine *e, struct engine_models *m)
 {
     if (!m)

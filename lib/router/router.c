@@ -199,3 +199,15 @@ void router_set_context(struct router *r, int64_t model, size_t tokens)
         if (r->champion[i].model == model)
             r->champion[i].context = tokens;
 }
+
+int64_t router_model_task(const struct router *r, size_t i)
+{
+    return r->champion[i].task;
+}
+
+void router_set_stepped_back(struct router *r, int64_t task)
+{
+    for (size_t i = 0; i < r->champions; i++)
+        if (r->champion[i].task == task)
+            r->champion[i].stepped_back = true;
+}

@@ -180,10 +180,14 @@ const char *router_call_prefix(const struct router *r, int64_t model);
 /* Models that the router may send calls to. */
 size_t router_models(const struct router *r);
 int64_t router_model(const struct router *r, size_t i);
+int64_t router_model_task(const struct router *r, size_t i);
 
 /* How many tokens a model can take, told by who loaded it, before the router
  * is used: requests that cannot fit go to the LLM. */
 void router_set_context(struct router *r, int64_t model, size_t tokens);
+/* A step back that the store could not be told of; before the router is used.
+ */
+void router_set_stepped_back(struct router *r, int64_t task);
 
 struct router_state {
     const char *conversation; /* its id; NULL: known by its first messages */
@@ -236,6 +240,10 @@ struct router_limits {
 struct router_watch;
 struct router_watch *router_watch_new(const struct router_limits *l);
 void router_watch_free(struct router_watch *w); /* NULL is fine */
+/* From now on; another window's length forgets all calls. Any thread. */
+void router_watch_limit(struct router_watch *w, const struct router_limits *l);
+/* The task's calls count no more: another model answers. Any thread. */
+void router_watch_forget(struct router_watch *w, int64_t task);
 /* agreement 0..1, NaN: not compared. True: the task steps back now, because
  * Wilson's upper limit (95 %) of its agreement lies below the limit, or the
  * lower one of its errors above; its window is empty again. Any thread. */

@@ -33,34 +33,71 @@ struct router_watch {
     pthread_mutex_t lock;
 };
 
+static struct router_limits with_defaults(const struct router_limits *l)
+{
+    struct router_limits out = *l;
+
+    if (!out.window)
+        out.window = WINDOW;
+    if (!out.least)
+        out.least = LEAST;
+    if (!(out.errors > 0))
+        out.errors = ERRORS;
+    return out;
+}
+
 struct router_watch *router_watch_new(const struct router_limits *l)
 {
     struct router_watch *w = mem_zalloc(sizeof(*w));
 
-    w->limits = *l;
-    if (!w->limits.window)
-        w->limits.window = WINDOW;
-    if (!w->limits.least)
-        w->limits.least = LEAST;
-    if (!(w->limits.errors > 0))
-        w->limits.errors = ERRORS;
+    w->limits = with_defaults(l);
     w->number = map_new();
     pthread_mutex_init(&w->lock, NULL);
     return w;
+}
+
+static void free_windows(struct router_watch *w)
+{
+    for (size_t i = 0; i < w->windows; i++) {
+        free(w->window[i].agreement);
+        free(w->window[i].error);
+    }
+    w->windows = 0;
+    map_free(w->number);
 }
 
 void router_watch_free(struct router_watch *w)
 {
     if (!w)
         return;
-    for (size_t i = 0; i < w->windows; i++) {
-        free(w->window[i].agreement);
-        free(w->window[i].error);
-    }
+    free_windows(w);
     free(w->window);
-    map_free(w->number);
     pthread_mutex_destroy(&w->lock);
     free(w);
+}
+
+void router_watch_limit(struct router_watch *w, const struct router_limits *l)
+{
+    const struct router_limits next = with_defaults(l);
+
+    (void)pthread_mutex_lock(&w->lock);
+    if (next.window != w->limits.window) {
+        free_windows(w);
+        w->number = map_new();
+    }
+    w->limits = next;
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+void router_watch_forget(struct router_watch *w, int64_t task)
+{
+    uint64_t *at;
+
+    (void)pthread_mutex_lock(&w->lock);
+    at = map_get(w->number, &task, sizeof(task));
+    if (at)
+        w->window[*at].count = w->window[*at].next = 0;
+    (void)pthread_mutex_unlock(&w->lock);
 }
 
 static struct window *window_of(struct router_watch *w, int64_t task)

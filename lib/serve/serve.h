@@ -23,7 +23,8 @@
 
 struct serve_base {
     const char *dir;
-    struct compute *compute; /* the base's alone */
+    /* The base's alone, and the caller's; NULL: open_device gives one. */
+    struct compute *compute;
 };
 /* What is served as `name`: a base, or an adapter over it. Of several with one
  * name the first answers. */
@@ -32,6 +33,7 @@ struct serve_model {
     size_t base;
     const char *adapter; /* PEFT directory or NULL */
     int64_t model;       /* in the store, as the router knows it; 0: none */
+    uint64_t stamp;      /* of the adapter's files: another one, loaded anew */
 };
 struct serve_options {
     const struct serve_base *bases;
@@ -45,9 +47,12 @@ struct serve_options {
     int64_t max_tokens; /* of an answer: asked for or not, no more than these;
                          * 0: 1,024 */
     bool unconstrained;
-    /* Where calls go that have an upstream and name no model here; it outlives
-     * the server. NULL: upstream. */
+    /* Where calls go that have an upstream and name no model here. NULL:
+     * upstream. release(held): no request uses it any more; from any thread,
+     * may be NULL. */
     struct router *router;
+    void (*release)(void *held);
+    void *held;
     const struct router_limits *limits; /* NULL: the usual */
     /* A task's answers cross a limit. From an engine's thread, which it must
      * not keep waiting. */
@@ -57,6 +62,12 @@ struct serve_options {
      * NULL: they stand in the log of calls alone. */
     int (*open_store)(void *ctx, struct store **out, struct err *err);
     void *store_ctx;
+    /* A device for a base; the server closes it. NULL: bases have theirs. */
+    int (*open_device)(void *ctx, struct compute **out, struct err *err);
+    void *device_ctx;
+    /* POST /reload of the admin listener; NULL: there is none. */
+    int (*reload)(void *ctx, struct err *err);
+    void *reload_ctx;
 };
 
 struct serve;
@@ -66,6 +77,20 @@ MUST_CHECK int serve_new(const struct serve_options *o, struct serve **out,
                          struct err *err);
 /* What proxy_options.local takes; valid as long as the server. */
 const struct proxy_local *serve_local(struct serve *s);
+/* Other models, default_model, max_tokens, router and limits, for requests that
+ * begin once they are taken; those before keep theirs. Bases that are open
+ * stay so; what else the options say is as it was. prepare loads, and nothing
+ * has changed before take. The router is not released by a prepare that fails.
+ * One thread at a time, none of the server's callbacks'. */
+struct serve_setup;
+MUST_CHECK int serve_prepare(struct serve *s, const struct serve_options *o,
+                             struct serve_setup **out, struct err *err);
+/* steps: what serve_steps said before the router read the store; what stepped
+ * back later stays so. */
+void serve_take(struct serve *s, struct serve_setup *next, uint64_t steps);
+void serve_discard(struct serve *s, struct serve_setup *next);
+/* How many steps back there were so far. */
+uint64_t serve_steps(struct serve *s);
 /* After proxy_run, before proxy_free: what runs ends at once, and no reply is
  * open any more. Again is fine. */
 void serve_stop(struct serve *s);

@@ -16,6 +16,7 @@
 
 struct serve_job {
     struct serve *serve;
+    struct serve_setup *setup;
     const struct serve_own *model;
     struct serve_job *next;
     struct proxy_reply *reply;
@@ -41,6 +42,7 @@ static void job_free(struct serve_job *job)
     buf_release(&job->settings);
     buf_release(&job->out);
     serve_route_free(job->route);
+    serve_setup_drop(job->setup);
     free(job);
 }
 
@@ -254,7 +256,8 @@ static void take_end(void *ctx, enum engine_finish why, struct slice message,
         job_free(job);
 }
 
-static struct serve_job *job_new(struct serve *s, const struct serve_path *p,
+static struct serve_job *job_new(struct serve_setup *c,
+                                 const struct serve_path *p,
                                  const struct serve_own *m,
                                  const struct serve_request *q, const char *id,
                                  struct proxy_reply *r)
@@ -263,7 +266,8 @@ static struct serve_job *job_new(struct serve *s, const struct serve_path *p,
 
     (void)snprintf(job->answer_id, sizeof(job->answer_id), "%s%s", p->id_head,
                    id ? id : "0");
-    job->serve = s;
+    job->serve = c->serve;
+    job->setup = serve_setup_again(c);
     job->model = m;
     job->reply = r;
     job->dialect = p->dialect;
@@ -308,19 +312,21 @@ static void not_taken(struct serve_job *job, struct serve_refusal *why)
     job_free(job);
 }
 
-void serve_answer(struct serve *s, const struct serve_path *p,
+void serve_answer(struct serve_setup *c, const struct serve_path *p,
                   const struct serve_own *m, const struct serve_request *q,
                   const char *id, struct serve_route *route,
                   struct proxy_reply *r)
 {
-    struct serve_job *job = job_new(s, p, m, q, id, r);
+    struct serve *s = c->serve;
+    struct serve_job *job = job_new(c, p, m, q, id, r);
     struct serve_refusal why = { .retry_ms = 0 };
     const struct engine_request e = {
         .chat = buf_slice(&q->chat),
         .raw_prompt = q->raw ? buf_slice(&q->prompt) : (struct slice){ 0 },
+        .models = c->parts[m->part].models,
         .model = m->index,
         .call_prefix =
-            route ? router_call_prefix(s->router, route->decision.model) : NULL,
+            route ? router_call_prefix(c->router, route->decision.model) : NULL,
         .piece = take_piece,
         .end = take_end,
         .ctx = job,
@@ -329,7 +335,7 @@ void serve_answer(struct serve *s, const struct serve_path *p,
 
     job->route = route;
     link_job(job);
-    if (engine_submit(s->engines[m->base], &e, &number, &why.retry_ms,
+    if (engine_submit(serve_setup_engine(c, m), &e, &number, &why.retry_ms,
                       &why.err) < 0) {
         not_taken(job, &why);
         return;
@@ -341,10 +347,12 @@ void serve_answer(struct serve *s, const struct serve_path *p,
         job_free(job);
 }
 
-/* It comes from the worker that took the request, so `id` is known. */
+/* It comes from the worker that took the request, so `id` is known. The setup
+ * is held: its last answer may be the one that ends meanwhile. */
 void serve_answer_gone(void *serve, struct proxy_reply *r)
 {
     struct serve *s = serve;
+    struct serve_setup *held = NULL;
     struct serve_job *job;
     struct engine *e = NULL;
     uint64_t id = 0;
@@ -353,10 +361,14 @@ void serve_answer_gone(void *serve, struct proxy_reply *r)
     for (job = s->jobs; job && job->reply != r;)
         job = job->next;
     if (job && job->submitted) {
-        e = s->engines[job->model->base];
+        held = job->setup;
+        held->users++;
+        e = serve_setup_engine(held, job->model);
         id = job->id;
     }
     (void)pthread_mutex_unlock(&s->lock);
-    if (e)
-        engine_cancel(e, id);
+    if (!held)
+        return;
+    engine_cancel(e, id);
+    serve_setup_drop(held);
 }

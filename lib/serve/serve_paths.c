@@ -124,21 +124,9 @@ static void put_ways(struct serve *s, struct buf *out)
 void serve_metrics(void *serve, struct buf *out)
 {
     struct serve *s = serve;
-    struct engine_stats sum = { 0 }, one;
+    struct engine_stats sum;
 
-    for (size_t i = 0; i < s->engine_count; i++) {
-        engine_stats(s->engines[i], &one);
-        sum.waiting += one.waiting;
-        sum.active += one.active;
-        sum.slots += one.slots;
-        sum.prompt_tokens += one.prompt_tokens;
-        sum.cached_tokens += one.cached_tokens;
-        sum.generated += one.generated;
-        sum.refused += one.refused;
-        sum.forms += one.forms;
-        sum.form_bytes += one.form_bytes;
-        sum.forms_made += one.forms_made;
-    }
+    serve_engine_stats(s, &sum);
 #define GAUGE(name, value)                                                     \
     buf_printf(out,                                                            \
                "# TYPE slmctl_engine_" name " gauge\n"                         \
@@ -165,8 +153,7 @@ void serve_metrics(void *serve, struct buf *out)
     COUNTER("serve_clients_left", atomic_load(&s->left));
 #undef GAUGE
 #undef COUNTER
-    if (s->router)
-        put_ways(s, out);
+    put_ways(s, out);
     if (s->log)
         buf_printf(out,
                    "# TYPE slmctl_decisions_dropped_total counter\n"

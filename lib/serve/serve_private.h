@@ -14,12 +14,43 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* A base that is open; it stays while a setup names it. */
+struct serve_engine {
+    struct serve_engine *next; /* of the server's; under its lock */
+    char *dir;
+    struct engine *engine;
+    struct compute *device; /* the server's to close; NULL: the caller's */
+    size_t users;           /* setups; under the server's lock */
+};
+
 struct serve_own {
     char *name;
     char *upstream; /* "slm:NAME": how the log knows it */
     char *adapter;
-    size_t base, index; /* of its engine's models */
-    int64_t id;         /* in the store; 0: not from there */
+    uint64_t stamp;
+    size_t part;  /* of its setup */
+    size_t index; /* of its part's models */
+    int64_t id;   /* in the store; 0: not from there */
+};
+
+/* What is served as of one loading. A request has the setup that was current
+ * when it came. */
+struct serve_setup {
+    struct serve *serve;
+    size_t users; /* under the server's lock */
+    struct serve_own *models;
+    size_t model_count;
+    struct serve_own *fallback; /* NULL: none */
+    struct serve_part {
+        struct serve_engine *base;
+        struct engine_models *models;
+    } * parts;
+    size_t part_count;
+    int64_t max_tokens;
+    struct router *router; /* NULL: none */
+    struct router_limits limits;
+    void (*release)(void *held);
+    void *held;
 };
 
 #define ONE_MORE(name) +1
@@ -32,27 +63,42 @@ enum {
 };
 #undef ONE_MORE
 
-#define SERVE_STEPPED 256
 struct serve {
     struct proxy_local local;
-    struct router *router; /* the caller's; NULL: none */
+    struct serve_options o; /* what is fixed of them */
     struct router_watch *watch;
-    struct serve_log *log;                  /* NULL: none */
-    _Atomic int64_t stepped[SERVE_STEPPED]; /* tasks that stepped back */
-    atomic_size_t stepped_count;
-    void (*step_back)(void *ctx, int64_t task, const char *why);
-    void *step_back_ctx;
+    struct serve_log *log; /* NULL: none */
     _Atomic uint64_t went[SERVE_REASONS][SERVE_WENT_WAYS];
-    struct serve_own *models;
-    size_t model_count;
-    struct serve_own *fallback; /* NULL: none */
-    struct engine **engines;
-    size_t engine_count, queue;
-    int64_t max_tokens, created_s;
-    pthread_mutex_t lock; /* of jobs, and of what a job says is under it */
+    int64_t created_s;
+    /* Of all below, and of what a job says is under it. */
+    pthread_mutex_t lock;
     struct serve_job *jobs;
+    struct serve_setup *setup; /* the current one */
+    struct serve_engine *engines;
+    bool stopped;
+    struct serve_stepped { /* tasks, since the router read the store */
+        int64_t task;
+        uint64_t number;
+    } * stepped;
+    size_t stepped_count, stepped_cap;
+    uint64_t steps;
     _Atomic uint64_t answered, refused, failed, left;
 };
+
+/* serve_setup.c: the current one, held until it is dropped. */
+struct serve_setup *serve_setup_hold(struct serve *s);
+struct serve_setup *serve_setup_again(struct serve_setup *c);
+void serve_setup_drop(struct serve_setup *c);
+const struct serve_own *serve_setup_find(const struct serve_setup *c,
+                                         struct slice name);
+struct engine *serve_setup_engine(const struct serve_setup *c,
+                                  const struct serve_own *m);
+/* No model can take another request. */
+bool serve_setup_is_full(const struct serve_setup *c);
+/* Sums up those of all bases. */
+void serve_engine_stats(struct serve *s, struct engine_stats *out);
+/* After serve_stop. */
+void serve_engines_free(struct serve *s);
 
 /* A path that is answered here. */
 struct serve_path {
@@ -133,6 +179,7 @@ void serve_log_close(struct serve_log *l);
 
 /* A decision of the router, and the chat that it is about. */
 struct serve_route {
+    struct serve_setup *setup;
     struct buf chat;
     struct json json;
     struct router_decision decision;
@@ -141,10 +188,10 @@ struct serve_route {
     size_t tokens_in, tokens_out; /* of the answer made here */
     double p_error;               /* of the answer, once it is judged; NaN */
 };
-struct serve_route *serve_route_new(void);
+struct serve_route *serve_route_new(struct serve_setup *c);
 void serve_route_free(struct serve_route *d); /* NULL is fine */
 /* For a request that has an upstream and names no model here. */
-enum proxy_take serve_route(struct serve *s, const struct serve_path *p,
+enum proxy_take serve_route(struct serve_setup *c, const struct serve_path *p,
                             const struct proxy_seen *seen,
                             struct proxy_reply *r);
 /* Is the answer good enough to go out? */
@@ -164,7 +211,7 @@ void serve_route_facts(const struct serve_route *d, const char *went,
 /* Has the model answer; the reply is ended some time. route: it was decided by
  * the router, is the answer's from now on, and the answer goes out once it is
  * judged; NULL: the client named the model. */
-void serve_answer(struct serve *s, const struct serve_path *p,
+void serve_answer(struct serve_setup *c, const struct serve_path *p,
                   const struct serve_own *m, const struct serve_request *q,
                   const char *id, struct serve_route *route,
                   struct proxy_reply *r);

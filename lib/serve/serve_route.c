@@ -15,9 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct serve_route *serve_route_new(void)
+struct serve_route *serve_route_new(struct serve_setup *c)
 {
-    return mem_zalloc(sizeof(struct serve_route));
+    struct serve_route *d = mem_zalloc(sizeof(*d));
+
+    d->setup = serve_setup_again(c);
+    return d;
 }
 
 void serve_route_free(struct serve_route *d)
@@ -26,14 +29,16 @@ void serve_route_free(struct serve_route *d)
         return;
     json_release(&d->json);
     buf_release(&d->chat);
+    serve_setup_drop(d->setup);
     free(d);
 }
 
-static const struct serve_own *model_by_id(const struct serve *s, int64_t id)
+static const struct serve_own *model_by_id(const struct serve_setup *c,
+                                           int64_t id)
 {
-    for (size_t i = 0; i < s->model_count; i++)
-        if (s->models[i].id == id)
-            return &s->models[i];
+    for (size_t i = 0; i < c->model_count; i++)
+        if (c->models[i].id == id)
+            return &c->models[i];
     return NULL;
 }
 
@@ -104,31 +109,46 @@ void serve_route_up(struct serve *s, const struct serve_route *d,
     buf_release(&facts);
 }
 
-static bool has_stepped_back(struct serve *s, int64_t task)
+/* Under the lock. */
+static bool is_stepped(const struct serve *s, int64_t task)
 {
-    for (size_t i = 0; i < SERVE_STEPPED; i++)
-        if (atomic_load(&s->stepped[i]) == task)
+    for (size_t i = 0; i < s->stepped_count; i++)
+        if (s->stepped[i].task == task)
             return true;
     return false;
 }
 
+static bool has_stepped_back(struct serve *s, int64_t task)
+{
+    bool yes;
+
+    (void)pthread_mutex_lock(&s->lock);
+    yes = is_stepped(s, task);
+    (void)pthread_mutex_unlock(&s->lock);
+    return yes;
+}
+
 /* Tells the watch, which may want the task to step back: at once, and in the
- * store for later runs. With more tasks than there is room for the last place
- * is taken again. */
+ * store for later runs. */
 static void watch(struct serve *s, const struct serve_route *d, bool error)
 {
     int64_t task = d->decision.task;
     char why[160];
-    size_t at;
+    bool again;
 
-    if (!router_watch_add(s->watch, task, (double)NAN, error, why) ||
-        has_stepped_back(s, task))
+    if (!router_watch_add(s->watch, task, (double)NAN, error, why))
         return;
-    at = atomic_fetch_add(&s->stepped_count, 1);
-    atomic_store(&s->stepped[at < SERVE_STEPPED ? at : SERVE_STEPPED - 1],
-                 task);
-    if (s->step_back)
-        s->step_back(s->step_back_ctx, task, why);
+    (void)pthread_mutex_lock(&s->lock);
+    again = is_stepped(s, task);
+    if (!again) {
+        mem_grow((void **)&s->stepped, &s->stepped_cap, s->stepped_count + 1,
+                 sizeof(*s->stepped));
+        s->stepped[s->stepped_count++] =
+            (struct serve_stepped){ task, ++s->steps };
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    if (!again && s->o.step_back)
+        s->o.step_back(s->o.step_back_ctx, task, why);
 }
 
 bool serve_route_judge(struct serve *s, struct serve_route *d,
@@ -152,8 +172,8 @@ bool serve_route_judge(struct serve *s, struct serve_route *d,
     else if (end != ENGINE_STOP && end != ENGINE_TOOL_CALLS)
         *why = ROUTER_REASON_engine;
     else
-        good = router_check(s->router, &d->decision, &d->json, 0, message,
-                            signals, &d->p_error, why);
+        good = router_check(d->setup->router, &d->decision, &d->json, 0,
+                            message, signals, &d->p_error, why);
     if (good)
         *why = d->decision.reason;
     if (end <= ENGINE_FAILED && *why != ROUTER_REASON_low_confidence)
@@ -164,9 +184,8 @@ bool serve_route_judge(struct serve *s, struct serve_route *d,
 }
 
 /* Of the chat that is decided on; the decision owns a copy of its bytes. */
-static int decide(struct serve *s, struct serve_route *d,
-                  const struct serve_request *q, const struct proxy_seen *seen,
-                  struct err *err)
+static int decide(struct serve_route *d, const struct serve_request *q,
+                  const struct proxy_seen *seen, struct err *err)
 {
     int64_t begin = clock_mono_ns();
     char name[256];
@@ -184,17 +203,19 @@ static int decide(struct serve *s, struct serve_route *d,
     buf_add_slice(&d->chat, buf_slice(&q->chat));
     rc = json_parse(&d->json, d->chat.data, d->chat.len, err);
     if (rc == ERR_OK)
-        rc = router_decide(s->router, &d->json, 0, &state, &d->decision, err);
+        rc = router_decide(d->setup->router, &d->json, 0, &state, &d->decision,
+                           err);
     d->decide_ns = clock_mono_ns() - begin;
     return rc;
 }
 
 /* True: the decision is the answer's now. */
-static bool send_where(struct serve *s, const struct serve_path *p,
+static bool send_where(struct serve_setup *c, const struct serve_path *p,
                        const struct serve_request *q, struct serve_route *d,
                        const char *id, struct proxy_reply *r)
 {
-    const struct serve_own *m = model_by_id(s, d->decision.model);
+    struct serve *s = c->serve;
+    const struct serve_own *m = model_by_id(c, d->decision.model);
     enum router_reason why = d->decision.reason;
     bool here = d->decision.to == ROUTER_SLM;
 
@@ -204,26 +225,26 @@ static bool send_where(struct serve *s, const struct serve_path *p,
              has_stepped_back(s, d->decision.task))
         why = ROUTER_REASON_stepped_back;
     else if (here) {
-        serve_answer(s, p, m, q, id, d, r);
+        serve_answer(c, p, m, q, id, d, r);
         return true;
     }
     serve_route_up(s, d, "llm", why, d->decision.p_error, r);
     return false;
 }
 
-enum proxy_take serve_route(struct serve *s, const struct serve_path *p,
+enum proxy_take serve_route(struct serve_setup *c, const struct serve_path *p,
                             const struct proxy_seen *seen,
                             struct proxy_reply *r)
 {
     struct serve_request q = { .raw = false };
-    struct serve_route *d = serve_route_new();
+    struct serve_route *d = serve_route_new(c);
     struct serve_refusal why;
     enum proxy_take took = PROXY_PASS;
 
-    if (serve_request_read(&q, p, seen->body, s->max_tokens, &why) && !q.raw &&
-        decide(s, d, &q, seen, &why.err) == ERR_OK) {
+    if (serve_request_read(&q, p, seen->body, c->max_tokens, &why) && !q.raw &&
+        decide(d, &q, seen, &why.err) == ERR_OK) {
         took = PROXY_BODY;
-        if (send_where(s, p, &q, d, seen->id, r))
+        if (send_where(c, p, &q, d, seen->id, r))
             d = NULL; /* the answer's now */
     }
     serve_route_free(d);

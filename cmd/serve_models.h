@@ -1,0 +1,43 @@
+/*
+ * serve_models.h - what serve is to serve, from options and store
+ *
+ * A list of names, directories and champions as of one loading; it loads no
+ * weights itself.
+ */
+#ifndef SERVE_MODELS_H
+#define SERVE_MODELS_H
+
+#include "pick_model.h"
+#include "serve_router.h"
+
+#include "serve/serve.h"
+
+#define SERVE_MODELS_MAX 256
+#define SERVE_BASES_MAX 16
+
+/* Models by name and by task, as --model and --task have them. */
+struct serve_named {
+    struct cli_list models, tasks;
+};
+struct serve_list {
+    struct cli *cli;
+    struct picked_model picked[SERVE_MODELS_MAX];
+    char *names[SERVE_MODELS_MAX];
+    struct serve_model models[SERVE_MODELS_MAX];
+    struct serve_base bases[SERVE_BASES_MAX];
+    size_t count, base_count;
+    struct serve_routes *routes; /* NULL: no router; else the caller's */
+    uint64_t digest;             /* of what the store said; 0: not asked */
+};
+
+/* steps: those that the router hears of. A champion whose files are not those
+ * that were promoted is left out, and told of. */
+MUST_CHECK int serve_list_new(struct cli *cli, const struct serve_named *named,
+                              struct serve_steps *steps,
+                              struct serve_list **out, struct err *err);
+void serve_list_free(struct serve_list *l); /* not the routes */
+
+/* Changes whenever champions, calibrations, steps back, tasks or models do. */
+MUST_CHECK int serve_digest(struct store *s, uint64_t *out, struct err *err);
+
+#endif
