@@ -13,6 +13,7 @@
 #include "store_opening.h"
 
 #include "base/mem.h"
+#include "registry/registry.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 static struct serve_named named;
 static struct cli_list hosts;
 static double look_s = 60;
+static const char *resume;
 static const char *default_model;
 static const char *constrain = "auto";
 static int64_t slots = 16, queue_requests = 64, max_tokens = 1024;
@@ -89,6 +91,12 @@ static const struct opt options[] = {
       .min = 0,
       .max = 86400,
       .help = "look for promoted models so often, 0: never (default 60)" },
+    { .name = "resume",
+      .kind = OPT_STRING,
+      .value = &resume,
+      .arg = "TASK",
+      .help = "end this task's step back, and do nothing else",
+      .complete = COMPLETE_TASK },
     ROUTER_OPTIONS,
     DEVICE_OPTIONS,
     LISTEN_OPTIONS,
@@ -262,6 +270,26 @@ static void stop(void *served)
         serve_stop(v->serve);
 }
 
+/* A server sees it with its next look. */
+static int resume_task(struct cli *cli)
+{
+    struct store *s = NULL;
+    struct err err;
+    int64_t task = 0;
+    int rc = cmd_store_open(cli, STORE_WRITE, &s, &err);
+
+    if (rc == ERR_OK)
+        rc = store_task_find(s, resume, &task, &err);
+    if (rc == ERR_OK &&
+        (rc = registry_resume(s, task, "serve --resume", NULL, &err)) < 0)
+        rc = err_wrap(&err, "task %s", resume);
+    store_close(s);
+    if (rc < 0)
+        return cli_fail(cli, &err);
+    cli_note(cli, "task %s goes on", resume);
+    return EXIT_DONE;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct served *v;
@@ -270,6 +298,8 @@ static int run(struct cli *cli, int argc, char **argv)
 
     (void)argc;
     (void)argv;
+    if (resume)
+        return resume_task(cli);
     if (!listen_values.listen.count)
         return cli_usage(cli, "--listen says where to serve: 127.0.0.1:8080");
     if (check_use(&err) < 0)

@@ -251,6 +251,7 @@ complete -c slmctl -n '__slmctl_on serve' -l max-tokens -x -d 'longest answer, w
 complete -c slmctl -n '__slmctl_on serve' -l constrain -x -a 'auto off' -d 'answers keep to the form asked for (default auto)'
 complete -c slmctl -n '__slmctl_on serve' -l allow-host -x -d 'clients may know this machine by this name'
 complete -c slmctl -n '__slmctl_on serve' -l look-up -x -d 'look for promoted models so often, 0: never (default 60)'
+complete -c slmctl -n '__slmctl_on serve' -l resume -x -a '(slmctl --complete tasks 2>/dev/null)' -d 'end this task\'s step back, and do nothing else'
 complete -c slmctl -n '__slmctl_on serve' -l mode -x -a 'off canary on' -d 'which of the upstream\'s calls to answer (default off)'
 complete -c slmctl -n '__slmctl_on serve' -l canary -x -d 'of conversations, with --mode canary (default 10)'
 complete -c slmctl -n '__slmctl_on serve' -l route -x -a '(slmctl --complete tasks 2>/dev/null)' -d 'another mode for this task'

@@ -263,6 +263,7 @@ _slmctl_serve()
         '--constrain=[answers keep to the form asked for (default auto)]:WHEN:(auto off)' \
         '*--allow-host=[clients may know this machine by this name]:NAME: ' \
         '--look-up=[look for promoted models so often, 0\: never (default 60)]:SECONDS: ' \
+        '--resume=[end this task'\''s step back, and do nothing else]:TASK:_slmctl_names tasks' \
         '--mode=[which of the upstream'\''s calls to answer (default off)]:MODE:(off canary on)' \
         '--canary=[of conversations, with --mode canary (default 10)]:PERCENT: ' \
         '*--route=[another mode for this task]:TASK=MODE\[\:PERCENT\]:_slmctl_names tasks' \

@@ -289,6 +289,7 @@ static int promote(struct store *s, struct registry_change *c, struct err *err)
                                     c->forced ? "{\"forced\":true}" : NULL };
     struct champion now, next = { .model = c->model };
     char *name = NULL;
+    bool resumed;
     int rc = registry_root(s, c->task, &e.task, err);
 
     if (rc == ERR_OK)
@@ -307,6 +308,8 @@ static int promote(struct store *s, struct registry_change *c, struct err *err)
     if (now.model == c->model)
         return ERR_OK;
     rc = registry_event_add(s, &e, &next.event, err);
+    if (rc == ERR_OK)
+        rc = registry_resume_in(s, e.task, c->command, NULL, &resumed, err);
     return rc < 0 ? rc : put_champion(s, e.task, next, err);
 }
 
@@ -419,6 +422,7 @@ static int roll_back(struct store *s, int64_t task, const char *reason,
                                 .command = "model rollback",
                                 .reason = reason };
     struct champion now, next = { 0 };
+    bool resumed;
     int rc = registry_root(s, task, &e.task, err);
 
     if (rc == ERR_OK)
@@ -438,6 +442,8 @@ static int roll_back(struct store *s, int64_t task, const char *reason,
     *to = e.model = next.model;
     e.before = now.model;
     rc = registry_event_add(s, &e, NULL, err);
+    if (rc == ERR_OK)
+        rc = registry_resume_in(s, e.task, e.command, NULL, &resumed, err);
     if (rc < 0)
         return rc;
     return next.model ? put_champion(s, e.task, next, err)

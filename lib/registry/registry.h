@@ -57,7 +57,8 @@ struct registry_change {
 };
 /* ERR_INVALID: no model of this task, retired, not gated with pass (unless
  * forced), forbidden by terms without an override. One that is the champion
- * already stays, and nothing is written (before = model). */
+ * already stays, and nothing is written (before = model). A step back of the
+ * task ends, with an event of its own; so it does where one rolls back. */
 MUST_CHECK int registry_promote(struct store *s, struct registry_change *c,
                                 struct err *err);
 /* Back to the champion before. ERR_NOTFOUND: there is none now. ERR_INVALID:
@@ -66,6 +67,11 @@ MUST_CHECK int registry_rollback(struct store *s, int64_t task,
                                  const char *reason,
                                  int64_t *to /* 0: the LLM again */,
                                  struct err *err);
+/* Ends the step back of a task, see router_step_back; reason may be NULL.
+ * ERR_NOTFOUND: it has not stepped back. */
+MUST_CHECK int registry_resume(struct store *s, int64_t task,
+                               const char *command, const char *reason,
+                               struct err *err);
 /* A champion steps down, and the LLM answers. ERR_INVALID: a base. */
 MUST_CHECK int registry_retire(struct store *s, int64_t model,
                                const char *reason, struct err *err);

@@ -18,6 +18,10 @@ struct registry_event {
 MUST_CHECK int registry_event_add(struct store *s,
                                   const struct registry_event *e, int64_t *id,
                                   struct err *err);
+/* In a transaction: the task goes on where it stepped back, with an event. */
+MUST_CHECK int registry_resume_in(struct store *s, int64_t root,
+                                  const char *command, const char *reason,
+                                  bool *was, struct err *err);
 /* Where the files of a model are; the caller frees. NULL: no such model. */
 MUST_CHECK int registry_path(struct store *s, int64_t model, char **path,
                              struct err *err);

@@ -56,3 +56,9 @@ sqlite3 store/store.db "SELECT went, reason, error, min(count(*), 40) FROM
 sqlite3 store/store.db "SELECT count(*) FROM route"
 kill "$up"
 wait "$up"
+slmctl serve --resume nobody 2>&1
+task=$(sqlite3 store/store.db 'SELECT name FROM task')
+slmctl serve --resume "$task" 2>&1 | sed "s/$task/TASK/"
+slmctl serve --resume "$task" 2>&1 | sed "s/$task/TASK/"
+sqlite3 store/store.db "SELECT kind FROM registry_event; SELECT count(*) FROM
+    route"

@@ -218,6 +218,32 @@ START_TEST(rolling_back_refuses_what_cannot_answer)
 }
 END_TEST
 
+/* It used to answer nothing, though nobody had found fault with it. */
+START_TEST(a_new_champion_does_not_inherit_a_step_back)
+{
+    must_promote(1, 2);
+    must_exec("INSERT INTO route VALUES(1, 5, 'errors'), (2, 5, 'errors')");
+    must_promote(1, 3);
+    ck_assert_int_eq(one("SELECT task FROM route"), 2);
+    must_exec("INSERT INTO route VALUES(3, 6, 'errors')"); /* became task 1 */
+    ck_assert_int_eq(roll_back(1), 2);
+    ck_assert_int_eq(one("SELECT count(*) FROM route"), 1);
+    ck_assert_int_eq(one("SELECT count(*) FROM registry_event WHERE kind = "
+                         "'resume' AND task = 1 AND id < (SELECT max(id) FROM "
+                         "registry_event)"),
+                     1);
+    ck_assert_int_eq(one("SELECT count(*) FROM registry_event WHERE kind = "
+                         "'resume'"),
+                     2);
+    ck_assert_int_eq(registry_resume(s, 1, "test", NULL, &err), ERR_NOTFOUND);
+    ck_assert_int_eq(registry_resume(s, 2, "test", "mended", &err), 0);
+    ck_assert_int_eq(one("SELECT count(*) FROM route"), 0);
+    ck_assert_int_eq(
+        one("SELECT task FROM registry_event WHERE reason = 'mended'"), 2);
+    expect_whole();
+}
+END_TEST
+
 START_TEST(a_retired_champion_steps_down)
 {
     must_promote(1, 2);
@@ -402,6 +428,7 @@ int main(void)
     tcase_add_test(t, what_did_not_pass_does_not);
     tcase_add_test(t, rolling_back_goes_back_and_not_in_circles);
     tcase_add_test(t, rolling_back_refuses_what_cannot_answer);
+    tcase_add_test(t, a_new_champion_does_not_inherit_a_step_back);
     tcase_add_test(t, a_retired_champion_steps_down);
     tcase_add_test(t, terms_are_the_worst_of_llm_and_licence);
     tcase_add_test(t, terms_of_an_unnamed_llm_are_unknown);
