@@ -76,6 +76,12 @@ MUST_CHECK int registry_resume(struct store *s, int64_t task,
 MUST_CHECK int registry_retire(struct store *s, int64_t model,
                                const char *reason, struct err *err);
 
+/* A task becomes part of another, in the caller's transaction and before the
+ * task's row says so. The champion of `into` stays, or that of `from` becomes
+ * it; an event tells, where `from` had one. */
+MUST_CHECK int registry_merge(struct store *s, int64_t into, int64_t from,
+                              struct err *err);
+
 enum registry_terms { REGISTRY_UNKNOWN, REGISTRY_ALLOW, REGISTRY_FORBID };
 const char *registry_terms_name(enum registry_terms t);
 /* false: no such name. */

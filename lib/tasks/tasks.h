@@ -7,7 +7,7 @@
  * share none, embeddings of what they say. Answers are read afterwards, to
  * say what kind of output a task has. The result depends on the prompts and
  * the seed, not on the threads.
- * May use: base, json, store, linalg, embed, kmeans.
+ * May use: base, json, store, registry, linalg, embed, kmeans.
  */
 #ifndef TASKS_H
 #define TASKS_H

@@ -4,6 +4,7 @@
 #include "tasks/tasks.h"
 
 #include "base/mem.h"
+#include "registry/registry.h"
 
 #include <string.h>
 
@@ -81,6 +82,27 @@ static int move_calls(struct store *s, int64_t into, int64_t from,
     return rc;
 }
 
+/* What answers, and where calls are counted, change together. */
+static int join_tasks(struct store *s, int64_t into, int64_t from,
+                      struct err *err)
+{
+    struct sql *db = store_sql(s);
+    int rc = sql_begin(db, err);
+
+    if (rc == 0)
+        rc = registry_merge(s, into, from, err);
+    if (rc == 0)
+        rc = run_bound(s,
+                       "UPDATE task SET merged_into = ?1 "
+                       "WHERE id = ?2 OR merged_into = ?2",
+                       into, from, NULL, err);
+    if (rc == 0)
+        rc = sql_commit(db, err);
+    if (rc < 0)
+        sql_rollback(db);
+    return rc;
+}
+
 int tasks_merge(struct store *s, const char *into, const char *from,
                 struct err *err)
 {
@@ -94,12 +116,7 @@ int tasks_merge(struct store *s, const char *into, const char *from,
                      into);
     if (rc == 0)
         rc = move_calls(s, a, b, err);
-    if (rc == 0)
-        rc = run_bound(s,
-                       "UPDATE task SET merged_into = ?1 "
-                       "WHERE id = ?2 OR merged_into = ?2",
-                       a, b, NULL, err);
-    return rc;
+    return rc < 0 ? rc : join_tasks(s, a, b, err);
 }
 
 int tasks_pin(struct store *s, const char *task, bool pinned, struct err *err)

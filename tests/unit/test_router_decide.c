@@ -7,6 +7,8 @@
 #include "router_fixture.h"
 #include "suite.h"
 
+#include "registry/registry.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -436,11 +438,56 @@ START_TEST(a_decision_explains_itself)
 }
 END_TEST
 
+/* Once the registry named a champion of the task that the router did not
+ * know, because its row stayed with the part. */
+START_TEST(a_merged_task_is_answered_by_one_champion)
+{
+    char *extract;
+    int64_t task, model = 0;
+
+    ck_assert_int_eq(sql_one_int(store_sql(s),
+                                 "SELECT task FROM example WHERE id = 3", 0,
+                                 &task, &err),
+                     0);
+    extract = mem_printf("%lld", (long long)task);
+    run("INSERT INTO route(task, stepped_back, reason) SELECT id, 1, 'x' FROM "
+        "task WHERE name = 'book'");
+    ck_assert_msg(tasks_merge(s, extract, "book", &err) == 0, "%s", err.msg);
+    reopen();
+    ck_assert_str_eq(reason(ASK(EXTRACT USER("the matter of ab"))),
+                     "stepped_back");
+    run("DELETE FROM route");
+    reopen();
+    ck_assert_int_eq(
+        decide_as(ASK(EXTRACT USER("the matter of ab")), NULL).model, 1);
+    ck_assert_int_eq(decide_as(PLAIN, NULL).model, 1);
+    ck_assert_int_eq(registry_champion(s, task, &model, &err), 0);
+    ck_assert_int_eq(model, 1);
+    ck_assert_msg(tasks_merge(s, "classify", extract, &err) == 0, "%s",
+                  err.msg);
+    reopen();
+    ck_assert_uint_eq(router_models(router), 1);
+    ck_assert_int_eq(decide_as(PLAIN, NULL).model, 2);
+    ck_assert_int_eq(scratch_int(store_sql(s),
+                                 "SELECT group_concat(model || '<' || before) "
+                                 "= '1<1,2<1' FROM registry_event WHERE kind "
+                                 "= 'merge'"),
+                     1);
+    ck_assert_int_eq(scratch_int(store_sql(s),
+                                 "SELECT count(*) FROM champion c JOIN task t "
+                                 "ON t.id = c.task WHERE t.merged_into "
+                                 "NOTNULL"),
+                     0);
+    free(extract);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("router_decide", fill, empty);
 
     tcase_add_test(t, known_requests_are_known_by_their_bytes);
+    tcase_add_test(t, a_merged_task_is_answered_by_one_champion);
     tcase_add_test(t, what_is_new_goes_to_the_llm);
     tcase_add_test(t, modes_and_rules_decide_for_tasks);
     tcase_add_test(t, a_canary_takes_its_share_of_conversations);
