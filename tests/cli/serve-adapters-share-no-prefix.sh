@@ -35,7 +35,11 @@ slmctl model add "$TREE/data/base" --as base -q >/dev/null
 adapters() {
     python3 "$TREE/tests/cli/lib/serve_adapters.py" "$TREE/data/base" store "$@"
 }
-adapters a=1 b=2
+adapters a=3 b=2
+begin
+ask a cold.other
+end
+adapters a=1
 for model in base a b; do
     begin
     ask $model cold.$model
@@ -46,9 +50,21 @@ for model in a b a base b a; do
     ask $model warm
     cmp warm cold.$model
 done
-end
 adapters a=3
-begin
-ask a cold.other
+kill -HUP "$server"
+await said 'reloaded'
+ask a warm
+cmp warm cold.other
 cmp -s cold.other cold.a || echo 'another adapter has another answer'
+adapters a=1
+kill -HUP "$server"
+n=0
+until [ "$(grep -c reloaded said)" = 2 ] || [ $n -ge 100 ]; do
+    n=$((n + 1))
+    sleep 0.1
+done
+ask b warm
+cmp warm cold.b
+ask a warm
+cmp warm cold.a
 end

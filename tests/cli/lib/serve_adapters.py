@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """serve_adapters.py BASE STORE NAME=SEED... - adapters over BASE with weights
-that are drawn, in STORE.adapters/NAME, and in the store, which must be there,
+that are drawn, in STORE.adapters/NAME-SEED, and in the store, which must be there,
 as models of these names. They are large enough to change every answer."""
 import json, math, os, random, sqlite3, struct, sys
 
@@ -39,7 +39,7 @@ def main():
         sys.exit(f"{base} is no model of {store}")
     for pair in sys.argv[3:]:
         name, seed = pair.split("=")
-        path = os.path.join(os.path.realpath(store) + ".adapters", name)
+        path = os.path.join(os.path.realpath(store) + ".adapters", f"{name}-{seed}")
         write_adapter(base, path, int(seed))
         db.execute("INSERT OR REPLACE INTO model(name, kind, path, base, created) VALUES(?, 'adapter', ?, ?, 1)",
                    (name, path, row[0]))
