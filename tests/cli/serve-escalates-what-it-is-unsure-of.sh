@@ -51,13 +51,13 @@ while [ $i -lt 460 ]; do
     curl -sS -m 20 "http://127.0.0.1:$(address said)/v1/chat/completions" \
         -d '{"model":"gpt-4o","messages":[{"role":"system","content":"Say odd or even."},{"role":"user","content":"number '$i'"}],'"$form}" |
         jq -r .model
-done | sort >who
+done | sort >answered
 kill "$server" "$up"
 wait "$server" "$up"
-sqlite3 store/store.db "SELECT 'escalated ' || (count(*) = $(grep -c gpt-4o who)
+sqlite3 store/store.db "SELECT 'escalated ' || (count(*) = $(grep -c gpt-4o answered)
         AND count(*) > 0), min(p_error) > (SELECT detail ->> '\$.threshold' FROM calibration),
         sum(error) FROM decision WHERE reason = 'low_confidence';
-    SELECT 'kept ' || (count(*) = $(grep -c shipped who) AND count(*) > 0),
+    SELECT 'kept ' || (count(*) = $(grep -c shipped answered) AND count(*) > 0),
         max(p_error) <= (SELECT detail ->> '\$.threshold' FROM calibration)
         FROM decision WHERE went = 'slm';
     SELECT DISTINCT went, reason FROM decision ORDER BY 1, 2;
