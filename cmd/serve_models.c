@@ -91,14 +91,28 @@ static void leave_out(struct serve_list *l, const struct err *why)
     l->count--;
     cli_warn(l->cli, "model %s is not served, its calls go to the LLM: %s",
              l->names[l->count], why->msg);
+    evaluate_content_release(&l->contents[l->count]);
     picked_model_release(&l->picked[l->count]);
     free(l->names[l->count]);
     l->models[l->count] = (struct serve_model){ .name = NULL };
 }
 
+/* What its task's answers are: it was judged by such ones. */
+static int learn_content(struct serve_list *l, struct store *s, size_t i,
+                         int64_t task, struct err *err)
+{
+    struct evaluate_content *c = &l->contents[i];
+    int rc = c->labels ? ERR_OK : evaluate_content_read(s, task, c, err);
+
+    l->models[i].labels = c->labels;
+    l->models[i].label_count = c->label_count;
+    l->models[i].json_depth = c->json_depth;
+    return rc;
+}
+
 /* A model that the router may send calls to, unless it is there already. */
 static int add_champion(struct serve_list *l, struct store *s, int64_t id,
-                        struct err *err)
+                        int64_t task, struct err *err)
 {
     struct picked_model *p;
     struct err why;
@@ -107,7 +121,7 @@ static int add_champion(struct serve_list *l, struct store *s, int64_t id,
 
     for (size_t i = 0; i < l->count; i++)
         if (l->models[i].model == id)
-            return ERR_OK;
+            return learn_content(l, s, i, task, err);
     rc = sql_row_of(store_sql(s), "SELECT name FROM model WHERE id = ?", id, &q,
                     err);
     if (rc < 0)
@@ -122,6 +136,8 @@ static int add_champion(struct serve_list *l, struct store *s, int64_t id,
         rc = pick_model_row(s, id, p, &why);
     if (rc == ERR_OK)
         rc = enter(l, l->names[l->count - 1], &why);
+    if (rc == ERR_OK)
+        rc = learn_content(l, s, l->count - 1, task, &why);
     if (rc < 0)
         leave_out(l, &why);
     return ERR_OK;
@@ -140,7 +156,7 @@ static int add_champions(struct serve_list *l, struct serve_steps *steps,
     if (r)
         serve_steps_put(steps, r);
     for (size_t i = 0; rc == ERR_OK && i < router_models(r); i++)
-        rc = add_champion(l, s, router_model(r, i), err);
+        rc = add_champion(l, s, router_model(r, i), router_task(r, i), err);
     store_close(s);
     return rc;
 }
@@ -216,6 +232,7 @@ int serve_list_new(struct cli *cli, const struct serve_named *named,
 void serve_list_free(struct serve_list *l)
 {
     for (size_t i = 0; i < l->count; i++) {
+        evaluate_content_release(&l->contents[i]);
         picked_model_release(&l->picked[i]);
         free(l->names[i]);
     }

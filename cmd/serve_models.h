@@ -10,6 +10,7 @@
 #include "pick_model.h"
 #include "serve_router.h"
 
+#include "evaluate/evaluate.h"
 #include "serve/serve.h"
 
 #define SERVE_MODELS_MAX 256
@@ -24,6 +25,7 @@ struct serve_list {
     struct picked_model picked[SERVE_MODELS_MAX];
     char *names[SERVE_MODELS_MAX];
     struct serve_model models[SERVE_MODELS_MAX];
+    struct evaluate_content contents[SERVE_MODELS_MAX];
     struct serve_base bases[SERVE_BASES_MAX];
     size_t count, base_count;
     struct serve_routes *routes; /* NULL: no router; else the caller's */

@@ -295,6 +295,19 @@ MUST_CHECK int evaluate_task_form(struct store *s, int64_t task,
                                   const struct json *request,
                                   struct constrain **out, struct err *err);
 
+/* The same for all requests of the task that do not say themselves: one of
+ * these labels, or a document nested so deeply; 0: nothing is known. Release
+ * it. */
+struct evaluate_content {
+    char **labels;
+    size_t label_count;
+    unsigned json_depth;
+};
+MUST_CHECK int evaluate_content_read(struct store *s, int64_t task,
+                                     struct evaluate_content *out,
+                                     struct err *err);
+void evaluate_content_release(struct evaluate_content *c);
+
 /* Tasks that are evaluated when none is named: those with a tuned model.
  * *ids: caller frees. */
 MUST_CHECK int evaluate_tasks(struct store *s, int64_t **ids, size_t *count,

@@ -290,3 +290,30 @@ int evaluate_task_form(struct store *s, int64_t task,
     evaluate_result_release(&r);
     return rc;
 }
+
+int evaluate_content_read(struct store *s, int64_t task,
+                          struct evaluate_content *out, struct err *err)
+{
+    struct evaluate_result r = { 0 };
+    int rc = evaluate_task_read(s, task, &r, err);
+
+    if (rc == ERR_OK)
+        rc = evaluate_content_learn(s, &r, err);
+    if (rc == ERR_OK) {
+        *out = (struct evaluate_content){ .labels = r.labels,
+                                          .label_count = r.label_count,
+                                          .json_depth = r.json_depth };
+        r.labels = NULL;
+        r.label_count = 0;
+    }
+    evaluate_result_release(&r);
+    return rc;
+}
+
+void evaluate_content_release(struct evaluate_content *c)
+{
+    for (size_t i = 0; i < c->label_count; i++)
+        free(c->labels[i]);
+    free(c->labels);
+    *c = (struct evaluate_content){ 0 };
+}

@@ -193,6 +193,11 @@ int64_t router_model(const struct router *r, size_t i)
     return r->champion[i].model;
 }
 
+int64_t router_task(const struct router *r, size_t i)
+{
+    return r->champion[i].task;
+}
+
 void router_set_context(struct router *r, int64_t model, size_t tokens)
 {
     for (size_t i = 0; i < r->champions; i++)

@@ -180,6 +180,7 @@ const char *router_call_prefix(const struct router *r, int64_t model);
 /* Models that the router may send calls to. */
 size_t router_models(const struct router *r);
 int64_t router_model(const struct router *r, size_t i);
+int64_t router_task(const struct router *r, size_t i); /* that it answers */
 int64_t router_model_task(const struct router *r, size_t i);
 
 /* How many tokens a model can take, told by who loaded it, before the router

@@ -34,6 +34,12 @@ struct serve_model {
     const char *adapter; /* PEFT directory or NULL */
     int64_t model;       /* in the store, as the router knows it; 0: none */
     uint64_t stamp;      /* of the adapter's files: another one, loaded anew */
+    /* What it answers to calls that the router sends, where they do not say
+     * themselves: one of these labels, or a document nested so deeply, as it
+     * was judged. 0: nothing is known. Copied. */
+    char *const *labels;
+    size_t label_count;
+    unsigned json_depth;
 };
 struct serve_options {
     const struct serve_base *bases;

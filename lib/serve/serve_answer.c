@@ -325,6 +325,7 @@ void serve_answer(struct serve_setup *c, const struct serve_path *p,
         .raw_prompt = q->raw ? buf_slice(&q->prompt) : (struct slice){ 0 },
         .models = c->parts[m->part].models,
         .model = m->index,
+        .content = route ? &m->content : NULL,
         .call_prefix =
             route ? router_call_prefix(c->router, route->decision.model) : NULL,
         .piece = take_piece,

@@ -28,9 +28,10 @@ struct serve_own {
     char *upstream; /* "slm:NAME": how the log knows it */
     char *adapter;
     uint64_t stamp;
-    size_t part;  /* of its setup */
-    size_t index; /* of its part's models */
-    int64_t id;   /* in the store; 0: not from there */
+    size_t part;                     /* of its setup */
+    size_t index;                    /* of its part's models */
+    int64_t id;                      /* in the store; 0: not from there */
+    struct template_content content; /* of routed calls; its labels are own */
 };
 
 /* What is served as of one loading. A request has the setup that was current

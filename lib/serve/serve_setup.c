@@ -41,6 +41,24 @@ struct serve_setup *serve_setup_hold(struct serve *s)
     return c;
 }
 
+static void content_release(struct template_content *c)
+{
+    for (size_t i = 0; i < c->label_count; i++)
+        free((char *)(uintptr_t)c->labels[i].p);
+    free((struct slice *)(uintptr_t)c->labels);
+}
+
+static struct template_content content_copy(const struct serve_model *m)
+{
+    struct slice *labels = mem_array(m->label_count + 1, sizeof(*labels));
+
+    for (size_t i = 0; i < m->label_count; i++)
+        labels[i] = slice_of(mem_strdup(m->labels[i]));
+    return (struct template_content){ .labels = labels,
+                                      .label_count = m->label_count,
+                                      .json_depth = m->json_depth };
+}
+
 static void setup_free(struct serve_setup *c)
 {
     if (c->release)
@@ -49,6 +67,7 @@ static void setup_free(struct serve_setup *c)
         free(c->models[i].name);
         free(c->models[i].upstream);
         free(c->models[i].adapter);
+        content_release(&c->models[i].content);
     }
     free(c->models);
     free(c->parts);
@@ -288,6 +307,7 @@ static void copy_models(struct serve_setup *c, const struct serve_options *o)
             .stamp = m->stamp,
             .part = m->base,
             .id = m->model,
+            .content = content_copy(m),
         };
     }
 }

@@ -1,5 +1,7 @@
 # In mode on a champion answers its task's calls and the upstream all others;
-# answers cut short are escalated unseen, and when all are the task steps back.
+# its answers are those of the task, as they were judged, and who names the model
+# gets any. Answers cut short are escalated unseen, and when all are the task
+# steps back.
 for tool in curl jq sqlite3; do
     command -v $tool >/dev/null || { echo "skip: $tool is not installed"; exit 0; }
 done
@@ -36,7 +38,9 @@ ask() { # MEMBERS
     sed -n 's/\r$//; s/^X-SLM-Route: //p' head
 }
 ask "$task"
-jq -r .model got
+jq -r '.model, (.choices[0].message.content | IN("odd", "even"))' got
+ask "$(echo "$task" | sed 's/^/"model":"shipped",/')"
+jq -r '.choices[0].message.content | IN("odd", "even")' got
 ask '"stream":true,'"$task"
 tail -n 2 got | head -n 1
 ask '"max_tokens":3,"messages":[{"role":"user","content":"a poem"}]'
