@@ -52,7 +52,7 @@ for b in bad[:5]:
 END
 await() { # FILE LINE [COUNT]: in vain for 20 s
     n=0
-    until [ "$(grep -c "$2" "$1" 2>/dev/null)" -ge "${3:-1}" ] || [ $n -ge 200 ]; do
+    until [ "$(cat "$1" 2>/dev/null | grep -c "$2")" -ge "${3:-1}" ] || [ $n -ge 200 ]; do
         n=$((n + 1))
         sleep 0.1
     done
