@@ -306,7 +306,8 @@ static bool worth_parsing(struct slice t, size_t at, size_t n)
 
     if (n == 8)
         return true;
-    if (n == 4 && (c == '-' || c == '/' || c == '.' || c == ' '))
+    if (n == 4 && (c == '-' || c == '/' || c == '.' || c == ' ' ||
+                   (c == ',' && at > 5 && t.p[at - 1] == '(')))
         return true;
     if (n > 2 && n != 4)
         return false;

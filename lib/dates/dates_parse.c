@@ -188,6 +188,26 @@ static void set_day(struct dates_parts *p, struct dates_field month,
     p->d = d;
 }
 
+/* 1984, 7, 23 of datetime.date(1984, 7, 23), as Python prints it; alone it is
+ * what a finder has taken out of there. */
+static bool of_python(struct slice t, struct dates_parts *p)
+{
+    size_t at = p->start;
+    struct dates_field b, c;
+
+    if ((at && !(at > 5 && memcmp(t.p + at - 5, "date(", 5) == 0) &&
+         !(at > 9 && memcmp(t.p + at - 9, "datetime(", 9) == 0)) ||
+        !field(t, at, 4, 4, &p->year) || !text_at(t, at + 4, ", ") ||
+        !field(t, at + 6, 1, 2, &b) || !text_at(t, b.at + b.n, ", ") ||
+        !field(t, b.at + b.n + 2, 1, 2, &c))
+        return false;
+    p->separator = ',';
+    p->y = number(t, at, 4);
+    set_day(p, b, c, number(t, b.at, b.n), number(t, c.at, c.n));
+    p->end = c.at + c.n;
+    return true;
+}
+
 /* 2024-05-15, 2024/5/15, 2024.05.15 */
 static bool year_first(struct slice t, struct dates_parts *p)
 {
@@ -266,6 +286,16 @@ static bool compact(struct slice t, struct dates_parts *p)
     if (digits_at(t, at) != 8)
         return false;
     p->kind = DATES_COMPACT;
+    if (number(t, at, 4) < 1300 && number(t, at + 4, 4) >= 1900 &&
+        number(t, at + 4, 4) < 2100) { /* 07231984 */
+        p->year = (struct dates_field){ at + 4, 4 };
+        p->y = number(t, at + 4, 4);
+        set_day(p, (struct dates_field){ at, 2 },
+                (struct dates_field){ at + 2, 2 }, number(t, at, 2),
+                number(t, at + 2, 2));
+        p->end = at + 8;
+        return true;
+    }
     p->year = (struct dates_field){ at, 4 };
     p->y = number(t, at, 4);
     set_day(p, (struct dates_field){ at + 4, 2 },
@@ -500,7 +530,9 @@ static bool month_first(struct slice t, struct dates_parts *p)
         return true;
     }
     if (d < 1 || d > 2 || is_at(t, p->end, '%') ||
-        (is_at(t, p->end, ':') && digits_at(t, p->end + 1)))
+        (is_at(t, p->end, ':') && digits_at(t, p->end + 1)) ||
+        (is_at(t, p->end, '/') && t.p[i - 1] != '/' &&
+         digits_at(t, p->end + 1) == 4)) /* "in May. 05/1984 ..." */
         return false;
     p->day = (struct dates_field){ i, d };
     p->d = number(t, i, d);
@@ -607,8 +639,8 @@ static bool day_first(struct slice t, struct dates_parts *p)
 static bool words_or_numbers(struct slice t, struct dates_parts *p)
 {
     static bool (*const shapes[])(struct slice, struct dates_parts *) = {
-        year_first, year_last, day_first, roman,
-        compact,    asian,     no_year,   month_first
+        year_first, year_last, day_first, roman,      compact,
+        asian,      no_year,   of_python, month_first
     };
     struct dates_parts blank = *p;
     bool digit = ascii_is_digit(t.p[p->start]);
@@ -679,7 +711,7 @@ bool dates_parse(struct slice t, size_t at, struct dates_parts *out)
     p.start = at;
     if (p.month_row >= 0)
         choose_form(t, &p);
-    if (p.d)
+    if (p.d && p.separator != ',')
         time_after(t, &p);
     if (p.timed)
         year_after_time(t, &p);

@@ -8,6 +8,8 @@
  */
 #include "names/names_priv.h"
 
+#include "base/ascii.h"
+
 #include <string.h>
 
 #define FIELD_KEY_MAX 40
@@ -19,6 +21,22 @@ static bool is_key_char(char c)
            ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
+/* "Last" of "Last name", that ends at `end`: where it begins; else `end`. */
+static size_t part_before(struct slice t, size_t end)
+{
+    static const char *const parts[] = { "first ", "last ", "middle ", "given ",
+                                         "family " };
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+        size_t n = strlen(parts[i]);
+
+        if (end >= n && (end == n || !is_key_char(t.p[end - n - 1])) &&
+            ascii_is_word(t.p + end - n, n, parts[i]))
+            return end - n;
+    }
+    return end;
+}
+
 /* The key that ends at `end`, as names_key_class wants it; its length or 0. */
 static size_t read_key(struct slice t, size_t end, char *out)
 {
@@ -26,13 +44,17 @@ static size_t read_key(struct slice t, size_t end, char *out)
 
     while (from && end - from < FIELD_KEY_MAX && is_key_char(t.p[from - 1]))
         from--;
+    if (end - from == 4)
+        from = part_before(t, from);
     if (end - from >= FIELD_KEY_MAX)
         return 0;
     out[n++] = '_';
     for (size_t i = from; i < end; i++) {
         char c = t.p[i];
 
-        out[n++] = c == '-' ? '_' : c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+        out[n++] = c == '-' || c == ' '   ? '_'
+                   : c >= 'A' && c <= 'Z' ? (char)(c | 0x20)
+                                          : c;
     }
     out[n++] = '_';
     return n;

@@ -34,6 +34,16 @@ static const struct key_word keys[] = {
     KEY("_lastname_", NAMES_PERSON, true),
     KEY("_fullname_", NAMES_PERSON, true),
     KEY("_surname_", NAMES_PERSON, true),
+    KEY("_氏名_", NAMES_PERSON, true),
+    KEY("_姓名_", NAMES_PERSON, true),
+    KEY("_お名前_", NAMES_PERSON, true),
+    KEY("_성명_", NAMES_PERSON, true),
+    KEY("_имя_", NAMES_PERSON, true),
+    KEY("_Имя_", NAMES_PERSON, true),
+    KEY("_фамилия_", NAMES_PERSON, true),
+    KEY("_Фамилия_", NAMES_PERSON, true),
+    KEY("_фио_", NAMES_PERSON, true),
+    KEY("_ФИО_", NAMES_PERSON, true),
     KEY("_vorname_", NAMES_PERSON, true),
     KEY("_nachname_", NAMES_PERSON, true),
     KEY("_familienname_", NAMES_PERSON, true),
@@ -74,6 +84,7 @@ static const struct key_word keys[] = {
     KEY("_contact_", NAMES_PERSON, false),
     KEY("_attendee_", NAMES_PERSON, false),
     KEY("_attendees_", NAMES_PERSON, false),
+    KEY("_nom_", NAMES_PERSON, false),
     KEY("_user_", NAMES_PERSON, false),
     KEY("_user_name_", NAMES_PERSON, false),
     KEY("_display_name_", NAMES_PERSON, false),
@@ -100,11 +111,21 @@ static const struct key_word keys[] = {
     KEY("_merchant_", NAMES_ORGANIZATION, true),
 };
 
+/* A key of somebody and of nothing else; an owner may be a program. */
+static bool is_role(const char *word)
+{
+    static const char list[] =
+        "_nom_ _customer_ _patient_ _passenger_ _recipient_ _sender_ "
+        "_beneficiary_ _manager_ _doctor_ _physician_ _assignee_ _attendee_";
+
+    return strstr(list, word) != NULL;
+}
+
 /* Longer words of a key say more: customer_name before name. Weak words must
  * be the whole key. */
 bool names_key_class(struct slice key, struct names_key *out)
 {
-    if (key.n < 6)
+    if (key.n < 5)
         return false;
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
         size_t n = keys[i].n;
@@ -114,7 +135,8 @@ bool names_key_class(struct slice key, struct names_key *out)
             continue;
         if (memcmp(key.p + key.n - n, keys[i].word, n) != 0)
             continue;
-        *out = (struct names_key){ keys[i].class, keys[i].strong };
+        *out = (struct names_key){ keys[i].class, keys[i].strong,
+                                   is_role(keys[i].word) };
         return true;
     }
     return false;
@@ -150,6 +172,23 @@ static bool is_filler(struct slice text)
     return false;
 }
 
+/* "Dupont" and "Bo Xu" under "manager": a surname, and what may stand before
+ * it. */
+static bool is_of_role(const struct names_token *t, size_t words)
+{
+    const struct names_token *last = t + words - 1;
+    const unsigned other =
+        W_TECH | W_CALENDAR | W_COMMON | W_ORG | W_TITLE | W_FOREIGN | W_SMALL;
+
+    if (words > 2 || last->shape != SHAPE_CAP || !(last->lists & W_LAST) ||
+        (last->lists & other))
+        return false;
+    return words == 1 ||
+           (t->shape == SHAPE_CAP && last->gap == 1 &&
+            ((t->lists & W_GIVEN) ||
+             !(t->lists & (other & ~(unsigned)(W_FOREIGN | W_SMALL)))));
+}
+
 static bool accepts_person(const struct names_key *k,
                            const struct names_token *t, size_t words,
                            size_t capitals, struct slice text)
@@ -163,6 +202,8 @@ static bool accepts_person(const struct names_key *k,
                 (t[1].lists & W_LAST));
     if (words > 4 || capitals < words)
         return false;
+    if (k->role && is_of_role(t, words))
+        return true;
     return is_named(t) && (words > 1 || !(t->lists & (W_COMMON | W_KNOWN)));
 }
 

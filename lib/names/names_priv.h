@@ -208,7 +208,8 @@ struct names_token {
     uint16_t fact; /* slot that waits for the lists, plus one */
     uint8_t shape;
     char sign;     /* of an ASCII one */
-    uint8_t gap;   /* what stands before: 0 nothing, 1 blanks, 2 a new line */
+    uint8_t gap;   /* what stands before: 0 nothing, 1 blanks, 2 a new line
+                    * or column */
     bool joined;   /* by a hyphen */
     uint8_t first; /* of a sentence */
     uint8_t place; /* of a place of several words: 1 begins, 2 goes on */
@@ -288,6 +289,7 @@ bool names_refused(const struct names_token *from, const struct names_token *to,
 struct names_key {
     enum names_class class;
     bool strong; /* the value is one, whatever it looks like */
+    bool role;   /* of somebody: a surname is enough */
 };
 bool names_key_class(struct slice key, struct names_key *out);
 /* Whether the tokens of a whole value may be what the key says. */

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COLUMN_GAP 3 /* blanks */
+
 static size_t other_letter_at(struct slice t, size_t i, int *class)
 {
     size_t used = 1;
@@ -479,6 +481,12 @@ static bool has_capital(struct slice t, size_t from, size_t to)
     return false;
 }
 
+/* Blanks between columns: nothing goes on over them. */
+static bool is_column_gap(struct slice t, size_t i, size_t to)
+{
+    return to - i >= COLUMN_GAP && memcmp(t.p + i, "   ", COLUMN_GAP) == 0;
+}
+
 void names_tokens_read(struct names_tokens *t, const struct names_words *words,
                        struct slice text, size_t from, size_t to)
 {
@@ -495,7 +503,7 @@ void names_tokens_read(struct names_tokens *t, const struct names_words *words,
             gap = 2;
             i++;
         } else if (c == ' ' || c == '\t') {
-            gap = gap == 2 ? 2 : 1;
+            gap = gap == 2 || is_column_gap(text, i, to) ? 2 : 1;
             i++;
         } else {
             i = read_token(t, words, text, i, to, gap);

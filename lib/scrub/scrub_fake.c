@@ -194,6 +194,7 @@ static bool never(struct slice v)
 
 static const struct scrub_fake table[] = {
     { "email", scrub_fake_email, scrub_norm_email, false, scrub_email_stem, 0 },
+    { "spelt-email", scrub_fake_spelt, scrub_norm_spelt, false, NULL, 0, 0 },
     { "domain", scrub_fake_domain, scrub_norm_lower, false, NULL, 0 },
     { "url", scrub_fake_url, scrub_norm_exact, false, NULL, 0 },
     { "phone", scrub_fake_phone, scrub_norm_phone, true, NULL, 0 },

@@ -9,6 +9,7 @@
 
 #include "base/ascii.h"
 #include "base/mem.h"
+#include "names/names.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -100,6 +101,12 @@ static bool is_protocol(const struct scrub_worker *w)
     return w->place == PLACE_STRUCTURE || w->place == PLACE_PATTERN;
 }
 
+static bool is_word(const struct scrub_worker *w, struct slice v)
+{
+    return names_in(w->rules->names, v) &
+           (NAMES_BIT(NAMES_LIST_COMMON) | NAMES_BIT(NAMES_LIST_FOREIGN));
+}
+
 /* A candidate at [start, end): what is left of its tier after check and
  * context. One that has the shape alone is kept as such, so that it can be
  * counted where nothing better stands. */
@@ -120,7 +127,8 @@ static int judge(struct scrub_search *s, uint32_t rule, size_t start,
         if (end < s->text.n && scrub_is_alnum(s->text.p[end]))
             return ERR_OK; /* longer than any value */
     }
-    if (!v.n || (r->require && !r->require(v)))
+    if (!v.n || (r->require && !r->require(v)) ||
+        (r->require == scrub_check_login && is_word(s->w, v)))
         return ERR_OK;
     if (tier == 1 && r->check && !r->check(v))
         tier = 2;

@@ -391,6 +391,40 @@ static bool is_full_name(const struct scrub_worker *w, struct slice v)
     return words == 2 || words == 3;
 }
 
+/* "Ng" or "Bo Derekson" of lists of names; a firm's telephone makes nobody of
+ * it. */
+static bool is_listed_name(const struct scrub_worker *w, struct slice v)
+{
+    const struct names *m = w->rules->names;
+    const char *blank;
+    struct slice last;
+
+    v.p++; /* within quotes */
+    v.n -= 2;
+    blank = memchr(v.p, ' ', v.n);
+    last = (struct slice){ blank ? blank + 1 : v.p,
+                           blank ? v.n - (size_t)(blank + 1 - v.p) : v.n };
+    return last.n > 1 && last.p[0] >= 'A' && last.p[0] <= 'Z' &&
+           names_is(m, NAMES_LIST_LAST, last) &&
+           !(names_in(m, last) & (NAMES_BIT(NAMES_LIST_COMMON) |
+                                  NAMES_BIT(NAMES_LIST_ORGANIZATION))) &&
+           (!blank || names_is(m, NAMES_LIST_FIRST,
+                               (struct slice){ v.p, (size_t)(blank - v.p) }));
+}
+
+/* Beside such a member a name is a person's. */
+static bool has_personal_member(struct members *m)
+{
+    static const char *const keys[] = { "tel",      "Tel",   "phone", "Phone",
+                                        "email",    "Email", "mail",  "mobile",
+                                        "birthday", "dob",   "ssn",   "age" };
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        if (json_get(m->j, m->object, keys[i]) != JSON_NONE)
+            return true;
+    return false;
+}
+
 /* {"customer": {"id": ...}}: what is under "customer_id" elsewhere. */
 static bool joins_owner(const struct scrub_walk *s, struct members *m,
                         json_ref e, struct slice words)
@@ -399,6 +433,12 @@ static bool joins_owner(const struct scrub_walk *s, struct members *m,
               slice_is(words, "_no_");
     struct slice owner = m->key;
 
+    if (slice_is(words, "_name_") && json_is(m->j, e, JSON_STRING) &&
+        is_listed_name(s->w, json_raw(m->j, e)) && has_personal_member(m)) {
+        buf_reset(&m->both);
+        buf_str(&m->both, "_full_name_");
+        return true;
+    }
     if (!owner.n ||
         (!id && !(slice_is(words, "_name_") && json_is(m->j, e, JSON_STRING) &&
                   is_full_name(s->w, json_raw(m->j, e)))))

@@ -6,6 +6,7 @@
  * is theirs, wherever it stands. Words of a few languages decide; a list whose
  * sentence says nothing of the kind is text like any other.
  */
+#include "scrub/scrub_names.h"
 #include "scrub/scrub_priv.h"
 
 #include <string.h>
@@ -261,5 +262,19 @@ bool scrub_labels_next(struct slice t, size_t *at, size_t *start, size_t *end,
         *at = *end;
         return true;
     }
+    return false;
+}
+
+#define LABEL_REACH 4096 /* bytes of an enumeration */
+
+bool scrub_labels_hold(struct slice t, size_t start, size_t stop)
+{
+    size_t at = start > LABEL_REACH ? start - LABEL_REACH : 0, from, to;
+
+    if (t.n > stop + LABEL_REACH)
+        t.n = stop + LABEL_REACH;
+    while (scrub_labels_next(t, &at, &from, &to, NULL) && from <= start)
+        if (stop <= to)
+            return true;
     return false;
 }

@@ -64,6 +64,7 @@ struct seeker {
     struct scrub_known *collects; /* may be NULL */
     struct scrub_locals locals;
     struct scrub_late late;
+    struct scrub_pairing pairing;
     size_t text_used;
     char text[NOTES_MAX * (NOTE_BYTES_MAX + 1)]; /* of the notes */
 };
@@ -163,6 +164,7 @@ static void forget(struct seeker *k)
     index_clear(k);
     k->count = k->text_used = k->locals.count = 0;
     k->late.count = k->late.used = 0;
+    k->pairing.first.n = k->pairing.last.n = 0;
     k->glues = false;
     map_clear(k->known);
 }
@@ -371,8 +373,6 @@ static bool is_full_name(const struct seeker *k, struct slice v)
            names_is(k->names, NAMES_LIST_LAST, last);
 }
 
-#define LABEL_REACH 4096 /* bytes of an enumeration */
-
 static bool is_whole_label(const struct seeker *k, struct slice v)
 {
     struct slice t = k->labels;
@@ -383,19 +383,6 @@ static bool is_whole_label(const struct seeker *k, struct slice v)
             return true;
         t = (struct slice){ hit + 1, t.n - (size_t)(hit + 1 - t.p) };
     }
-    return false;
-}
-
-/* Within an enumeration of the text? */
-static bool is_enumerated(struct slice t, size_t start, size_t stop)
-{
-    size_t at = start > LABEL_REACH ? start - LABEL_REACH : 0, from, to;
-
-    if (t.n > stop + LABEL_REACH)
-        t.n = stop + LABEL_REACH;
-    while (scrub_labels_next(t, &at, &from, &to, NULL) && from <= start)
-        if (stop <= to)
-            return true;
     return false;
 }
 
@@ -421,9 +408,10 @@ static bool is_label(const struct seeker *k, struct slice t, size_t start,
         return false;
     if (are_labels(k, v))
         return is_whole_label(k, slice_trim(t)) ||
-               is_enumerated(t, start, stop);
+               scrub_labels_hold(t, start, stop);
     return !memchr(v.p, ' ', v.n) && holds(k->labels, v) &&
-           (is_whole_label(k, slice_trim(t)) || is_enumerated(t, start, stop));
+           (is_whole_label(k, slice_trim(t)) ||
+            scrub_labels_hold(t, start, stop));
 }
 
 /* The agent's own: a label, a branch, the town that it serves. A person goes
@@ -536,7 +524,7 @@ static int take_as(struct taking *x, struct names_span s)
         is_template(x->k, v, &s))
         return ERR_OK;
     if (x->k->labels.n && are_labels(x->k, v) &&
-        is_enumerated(x->text, s.start, s.end))
+        scrub_labels_hold(x->text, s.start, s.end))
         return ERR_OK;
     if (s.class == NAMES_PERSON &&
         (scrub_is_of_date(x->text, s.start, s.end) ||
@@ -609,6 +597,16 @@ static int find_mail_names(struct taking *x, struct scrub_mail_name *m,
     return rc;
 }
 
+static void note_pair(void *ctx, struct slice whole)
+{
+    struct seeker *k = ctx;
+    struct names_span s = { .class = NAMES_PERSON, .tier = 1, .sure = true };
+
+    note_span(k, whole, &s);
+    if (k->collects)
+        scrub_known_add_name(k->collects, whole, NAMES_PERSON, true);
+}
+
 static int find_names(void *worker, struct slice text, struct slice key,
                       scrub_found_fn *found, void *ctx, struct err *err)
 {
@@ -622,6 +620,8 @@ static int find_names(void *worker, struct slice text, struct slice key,
     (void)err;
     rc = find_mail_names(&x, mail, &mails);
     names_find(k->worker, k->level, text, key, &span, &count);
+    if (count)
+        scrub_pairing_see(&k->pairing, text, key, span, count, note_pair, k);
     for (size_t i = 0; rc == ERR_OK && i < count; i++) {
         struct names_span s = span[i], last = s;
         size_t n = 0;

@@ -105,4 +105,23 @@ size_t scrub_mail_names(const struct names *m, struct slice t,
                         struct scrub_locals *locals,
                         struct scrub_mail_name *out, size_t max);
 
+/* First and last names of fields that follow one another. */
+#define SCRUB_PAIR_WORD 40
+struct scrub_pair_word {
+    size_t n;
+    char text[SCRUB_PAIR_WORD];
+};
+struct scrub_pairing {
+    struct scrub_pair_word first, last;
+};
+typedef void scrub_pair_fn(void *ctx, struct slice whole);
+/* Finds of a text under its key: calls fn for "First Last" of two fields. */
+struct names_span;
+void scrub_pairing_see(struct scrub_pairing *p, struct slice text,
+                       struct slice key, const struct names_span *s,
+                       size_t count, scrub_pair_fn *fn, void *ctx);
+
+/* [start, stop) lies within an enumeration of labels. */
+bool scrub_labels_hold(struct slice t, size_t start, size_t stop);
+
 #endif

@@ -251,6 +251,7 @@ scrub_check_fn *scrub_check_find(const char *name);
 scrub_check_fn *scrub_check_find_secret(const char *name);
 scrub_check_fn *scrub_check_find_net(const char *name);
 scrub_check_fn *scrub_check_find_wallet(const char *name);
+bool scrub_check_login(struct slice v);
 /* How a drawn value passes the check of that name; NULL: it cannot fail, or
  * the surrogate sees to it. */
 scrub_complete_fn *scrub_complete_find(const char *name);

@@ -118,7 +118,8 @@ static bool is_telling(const struct scrub_worker *w, const struct scrub_rule *r,
     return r->fake == scrub_fake_zip && v.n >= MIN_POSTCODE;
 }
 
-/* A login that is no word: short ones too, if they have a digit. */
+/* A login that is no word: short ones too, if they have a digit, or stand where
+ * only logins do. */
 static bool is_login(const struct scrub_worker *w, const struct scrub_rule *r,
                      struct slice v)
 {
@@ -126,8 +127,9 @@ static bool is_login(const struct scrub_worker *w, const struct scrub_rule *r,
 
     for (size_t i = 0; i < v.n; i++)
         digits += scrub_is_digit(v.p[i]);
-    return strcmp(r->type, "USER") == 0 && v.n >= MIN_LOGIN && digits &&
-           digits < v.n && !names_is(w->rules->names, NAMES_LIST_COMMON, v);
+    return strcmp(r->type, "USER") == 0 && v.n >= MIN_LOGIN &&
+           (digits || r->require == scrub_check_login) && digits < v.n &&
+           !names_is(w->rules->names, NAMES_LIST_COMMON, v);
 }
 
 /* "developer" of /home/developer */

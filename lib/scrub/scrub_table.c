@@ -2,10 +2,11 @@
  * scrub_table.c - tables in plain texts: the head of a column is the key of
  * its cells
  *
- * Markdown, psql, CSV and TSV: a line of short heads, then lines with as many
- * cells. Cells of columns whose head is evidence for something are given out
- * one by one, to be looked at as a member of JSON would be. No table is made of
- * blanks alone, and no cell reaches over a line.
+ * Markdown, psql, CSV, TSV and columns with two blanks or more between: a line
+ * of short heads, then lines with as many cells. Cells of columns whose head is
+ * evidence for something are given out one by one, to be looked at as a member
+ * of JSON would be; so are the texts of rows that SQL inserts into columns that
+ * it names. No cell reaches over a line.
  */
 #include "scrub/scrub_priv.h"
 
@@ -14,8 +15,9 @@
 #include <string.h>
 
 #define COLUMNS_MAX 64
-#define HEAD_MAX 40  /* bytes */
-#define CELL_MAX 200 /* bytes of one that is looked at */
+#define HEAD_MAX 40   /* bytes */
+#define CELL_MAX 200  /* bytes of one that is looked at */
+#define BLANKS '\x01' /* as a separator: two or more */
 
 struct table {
     struct slice text;
@@ -54,12 +56,32 @@ static struct slice bare(struct slice v)
     return v;
 }
 
+/* The same where two blanks or more separate them. */
+static size_t split_blanks(struct table *t, struct slice line)
+{
+    size_t n = 0;
+
+    line = slice_trim(line);
+    while (line.n) {
+        const char *gap = memmem(line.p, line.n, "  ", 2);
+        size_t to = gap ? (size_t)(gap - line.p) : line.n;
+
+        if (n == COLUMNS_MAX)
+            return 0;
+        t->cell[n++] = (struct slice){ line.p, to };
+        line = slice_trim((struct slice){ line.p + to, line.n - to });
+    }
+    return n;
+}
+
 /* Cells of the line into t->cell; their number, or 0: not of a table. */
 static size_t split(struct table *t, struct slice line)
 {
     size_t n = 0, from = 0;
     bool quoted = false;
 
+    if (t->sep == BLANKS)
+        return split_blanks(t, line);
     if (t->sep == '|') {
         line = slice_trim(line);
         if (line.n && line.p[0] == '|') {
@@ -111,7 +133,8 @@ static char separator_of(struct slice line)
             (unsigned char)c < 0x80)
             return '\0';
     }
-    return '\0';
+    line = slice_trim(line);
+    return memmem(line.p, line.n, "  ", 2) ? BLANKS : '\0';
 }
 
 static bool is_head(struct slice cell)
@@ -144,7 +167,8 @@ static int is_personal(struct slice key)
                  "_gender_ _sex_ _mrn_ _salary_",
                  key))
         return 2;
-    return has_word("_email_ _mail_ _e_mail_ _phone_ _telephone_ _tel_ "
+    return has_word("_surname_ _last_name_ _lastname_ _nachname_ "
+                    "_email_ _mail_ _e_mail_ _phone_ _telephone_ _tel_ "
                     "_mobile_",
                     key);
 }
@@ -235,6 +259,91 @@ static int tell_row(struct table *t, scrub_cell_fn *cell, void *ctx)
     return rc;
 }
 
+/* The names of columns between brackets at *at into t->cell. */
+static bool read_columns(struct table *t, size_t *at)
+{
+    const char *open = memchr(t->text.p + *at, '(', t->text.n - *at), *shut;
+    struct slice heads;
+
+    if (!open || (size_t)(open - t->text.p) - *at > 2 * HEAD_MAX)
+        return false;
+    *at = (size_t)(open - t->text.p) + 1;
+    shut = memchr(open, ')', t->text.n - *at + 1);
+    if (!shut)
+        return false;
+    heads = (struct slice){ open + 1, (size_t)(shut - open) - 1 };
+    *at += heads.n + 1;
+    t->sep = ',';
+    t->columns = split(t, heads);
+    for (size_t i = 0; i < t->columns; i++)
+        if (!is_head(bare(t->cell[i])))
+            return false;
+    return t->columns > 1;
+}
+
+/* The text between quotes that begins at i; where it ends. */
+static size_t quoted_end(struct slice t, size_t i)
+{
+    while (++i < t.n && (t.p[i] != '\'' || (i + 1 < t.n && t.p[i + 1] == '\'')))
+        i += t.p[i] == '\'';
+    return i;
+}
+
+/* "('Bob', 3, NULL)" at *at into t->cell; false: there is no such row. */
+static bool read_row(struct table *t, size_t *at)
+{
+    struct slice x = t->text;
+    size_t i = *at, n = 0;
+
+    while (i < x.n && strchr(" \t\r\n,", x.p[i]))
+        i++;
+    if (i >= x.n || x.p[i++] != '(')
+        return false;
+    memset(t->cell, 0, sizeof(t->cell));
+    for (; i < x.n && x.p[i] != ')' && n < t->columns; i++) {
+        if (x.p[i] == '\'') {
+            size_t end = quoted_end(x, i);
+
+            t->cell[n] = (struct slice){ x.p + i + 1, end - i - 1 };
+            i = end;
+        } else if (x.p[i] == ',') {
+            n++;
+        } else if (x.p[i] == '(') {
+            return false; /* a call */
+        }
+    }
+    *at = i + 1;
+    return i < x.n && x.p[i] == ')' && n + 1 == t->columns;
+}
+
+/* INSERT INTO t (columns) VALUES (...), (...) */
+static int tell_inserts(struct scrub_worker *w, struct table *t,
+                        scrub_cell_fn *cell, void *ctx)
+{
+    static const char *const verbs[] = { "INSERT INTO ", "insert into " };
+    int rc = ERR_OK;
+
+    for (size_t k = 0; k < 2; k++)
+        for (size_t at = 0; rc == ERR_OK && at < t->text.n;) {
+            const char *hit =
+                           memmem(t->text.p + at, t->text.n - at, verbs[k], 12),
+                       *p;
+
+            if (!hit)
+                break;
+            at = (size_t)(hit - t->text.p) + 12;
+            if (!read_columns(t, &at) || !read_heads(w, t))
+                continue;
+            p = memchr(t->text.p + at, '(', t->text.n - at);
+            if (!p || (size_t)(p - t->text.p) - at > HEAD_MAX)
+                continue; /* no VALUES */
+            at = (size_t)(p - t->text.p);
+            while (rc == ERR_OK && read_row(t, &at))
+                rc = tell_row(t, cell, ctx);
+        }
+    return rc;
+}
+
 int scrub_table_cells(struct scrub_worker *w, struct slice text,
                       scrub_cell_fn *cell, void *ctx)
 {
@@ -243,12 +352,13 @@ int scrub_table_cells(struct scrub_worker *w, struct slice text,
     struct slice line;
     int rc = ERR_OK;
 
-    if (!memchr(text.p, '\n', text.n))
-        return ERR_OK;
     t.text = text;
     t.at = t.columns = 0;
     t.sep = '\0';
     t.keys = (struct buf){ 0 };
+    rc = tell_inserts(w, &t, cell, ctx);
+    if (!memchr(text.p, '\n', text.n))
+        t.at = text.n;
     while (rc == ERR_OK && next_line(&t, &line)) {
         if (inside && is_ruler(line))
             continue;

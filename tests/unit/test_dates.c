@@ -433,6 +433,29 @@ START_TEST(a_known_age_is_one_where_it_stands_as_ages_do)
 }
 END_TEST
 
+START_TEST(a_date_that_python_prints_is_one)
+{
+    holds("(1, datetime.date({1:1984, 7, 23})), datetime({1:2024, 5, 15}, 9)",
+          DATES_DATE, 2, NULL);
+    holds("1984, 7, 23 and f(1984, 7, 23)", DATES_DATE, 2, NULL);
+    moves("1984, 7, 23", 10, "1984, 8, 2");
+}
+END_TEST
+
+START_TEST(a_month_with_its_year_is_no_day_of_the_month_before)
+{
+    holds("on a Thursday in May. 05/1984.", DATES_DATE, 2, NULL);
+    holds("by {1:May/05/1984}", DATES_DATE, 2, NULL);
+}
+END_TEST
+
+START_TEST(a_day_may_stand_before_its_year_without_signs)
+{
+    moves("07231984", 10, "08021984");
+    moves("19840723", 10, "19840802");
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("dates", NULL, NULL);
@@ -452,6 +475,9 @@ int main(void)
     tcase_add_test(t, a_list_of_days_moves_as_one);
     tcase_add_test(t, seconds_since_1970_are_dates_under_keys_of_a_moment);
     tcase_add_test(t, a_known_age_is_one_where_it_stands_as_ages_do);
+    tcase_add_test(c, a_date_that_python_prints_is_one);
+    tcase_add_test(c, a_month_with_its_year_is_no_day_of_the_month_before);
+    tcase_add_test(c, a_day_may_stand_before_its_year_without_signs);
     tcase_add_test(t, any_bytes_are_looked_at);
     return suite_run("dates", t);
 }

@@ -226,6 +226,32 @@ START_TEST(the_name_of_a_user_is_one_of_any_two_words)
 }
 END_TEST
 
+START_TEST(first_and_last_name_of_two_fields_are_one_name)
+{
+    check_gone("{\"customer\":{\"first_name\":\"Art\",\"last_name\":\"Post\"},"
+               "\"t\":\"Art Post wrote\"}",
+               "Art Post");
+    check_gone(
+        "{\"last_name\":\"To\",\"first_name\":\"An\",\"t\":\"An To said so\"}",
+        "An To");
+    check_gone("First name: Art, last name: Post. Art Post wrote", "Art Post");
+    check_stays("First name: Required, last name: Optional",
+                "First name: Required, last name: Optional");
+}
+END_TEST
+
+START_TEST(a_key_of_somebody_takes_a_surname)
+{
+    check_gone("{\"manager\":\"Bo Xu\"}", "Xu");
+    check_gone("{\"nom\":\"Dupont\"}", "Dupont");
+    check_gone("{\"\u6c0f\u540d\":\"\u4f50\u85e4\u82b1\u5b50\"}",
+               "\u4f50\u85e4");
+    check_gone("[{\"Name\":\"Ng\",\"Tel\":\"555-0100\"}]", "Ng");
+    check_stays("{\"manager\":\"Package\",\"nom\":\"Table\"}", "Package");
+    check_stays("{\"name\":\"Acme Widgets\",\"phone\":\"555-0100\"}", "Acme Widgets");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -246,6 +272,8 @@ int main(void)
     tcase_add_test(c, a_name_that_programs_use_renames_no_program);
     tcase_add_test(c, whom_a_header_names_goes);
     tcase_add_test(c, the_name_of_a_user_is_one_of_any_two_words);
+    tcase_add_test(c, first_and_last_name_of_two_fields_are_one_name);
+    tcase_add_test(c, a_key_of_somebody_takes_a_surname);
     tcase_add_test(c, a_month_is_no_first_name_beside_its_day);
     return suite_run("scrub_names", c);
 }

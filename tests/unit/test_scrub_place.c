@@ -438,6 +438,26 @@ START_TEST(bounds_of_a_schema_stay)
 }
 END_TEST
 
+START_TEST(an_id_that_holds_a_name_of_the_record_goes_with_it)
+{
+    static const char text[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"I am Anna Schmidt\"},"
+        "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"call_anna_schmidt_"
+        "1\","
+        "\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":"
+        "\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"call_anna_schmidt_"
+        "1\","
+        "\"content\":\"ok\"}]}";
+    size_t count;
+    char *out = scrub(text, &count), *id = strstr(out, "\"id\":\""), *again;
+
+    ck_assert_ptr_null(strstr(out, "schmidt"));
+    again = strstr(out, "\"tool_call_id\":\"");
+    ck_assert_int_eq(strncmp(id + 6, again + 16, strcspn(id + 6, "\"")), 0);
+    free(out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -460,6 +480,7 @@ int main(void)
     tcase_add_test(c, media_may_be_kept_and_is_counted);
     tcase_add_test(c, evidence_of_an_escaped_key_counts);
     tcase_add_test(c, the_keys_of_a_record_may_be_many);
+    tcase_add_test(c, an_id_that_holds_a_name_of_the_record_goes_with_it);
     tcase_add_test(c, a_key_of_many_bytes_tells_as_much);
     return suite_run("scrub_place", c);
 }

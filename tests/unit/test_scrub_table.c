@@ -83,6 +83,36 @@ START_TEST(a_column_says_of_what_kind_its_names_are)
 }
 END_TEST
 
+START_TEST(columns_may_be_told_by_blanks_alone)
+{
+    static const char text[] = "user_id  first_name  last_name   city\n"
+                               "1        Max         Weber       Ulm\n"
+                               "2        Joy         Bell        Bonn\n";
+
+    check_gone(text, "Weber");
+    check_gone(text, "Joy");
+    check_gone(text, "Bell");
+    check_gone(text, "Bonn");
+    check_stays(text, "2        ");
+}
+END_TEST
+
+START_TEST(every_row_that_sql_inserts_is_a_row)
+{
+    static const char text[] =
+        "INSERT INTO users (name, surname, city) VALUES "
+        "('Ann', 'D\'\'Angelo', 'Ulm'), ('Bob', 'Smith', 'Berlin');";
+
+    check_gone(text, "Bob");
+    check_gone(text, "Smith");
+    check_gone(text, "Berlin");
+    check_gone(text, "Angelo");
+    check_stays(text, "INSERT INTO users (name, surname, city) VALUES ('");
+    check_same("INSERT INTO t (name, city) VALUES (?, ?), (upper('x'), 'y')");
+    check_same("INSERT INTO t (name, city) VALUES ('");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -92,6 +122,8 @@ int main(void)
     tcase_add_test(c, a_name_beside_a_telephone_needs_no_list);
     tcase_add_test(c, a_quoted_cell_may_hold_a_comma);
     tcase_add_test(c, tables_of_schemas_and_prose_stay);
+    tcase_add_test(c, columns_may_be_told_by_blanks_alone);
+    tcase_add_test(c, every_row_that_sql_inserts_is_a_row);
     tcase_add_test(c, a_column_says_of_what_kind_its_names_are);
     return suite_run("scrub_table", c);
 }
