@@ -475,9 +475,9 @@ int main(void)
     tcase_add_test(t, a_list_of_days_moves_as_one);
     tcase_add_test(t, seconds_since_1970_are_dates_under_keys_of_a_moment);
     tcase_add_test(t, a_known_age_is_one_where_it_stands_as_ages_do);
-    tcase_add_test(c, a_date_that_python_prints_is_one);
-    tcase_add_test(c, a_month_with_its_year_is_no_day_of_the_month_before);
-    tcase_add_test(c, a_day_may_stand_before_its_year_without_signs);
+    tcase_add_test(t, a_date_that_python_prints_is_one);
+    tcase_add_test(t, a_month_with_its_year_is_no_day_of_the_month_before);
+    tcase_add_test(t, a_day_may_stand_before_its_year_without_signs);
     tcase_add_test(t, any_bytes_are_looked_at);
     return suite_run("dates", t);
 }
