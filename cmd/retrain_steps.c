@@ -112,7 +112,8 @@ static int train(const struct retrain_steps *r, const struct retrain_work *w,
 static int evaluate(const struct retrain_steps *r, const struct retrain_work *w,
                     const char *model, bool *ok, char *why, struct err *err)
 {
-    static const int verdicts[] = { EXIT_GATE, EXIT_UNDECIDED, 0 };
+    /* In part: it could not be calibrated. */
+    static const int verdicts[] = { EXIT_GATE, EXIT_UNDECIDED, EXIT_PARTLY, 0 };
     struct args a = args_of(r, "eval");
     char margin[32];
 
@@ -122,6 +123,8 @@ static int evaluate(const struct retrain_steps *r, const struct retrain_work *w,
     add_pair(&a, "--split", "test");
     add_pair(&a, "--margin", margin);
     add(&a, "--no-base");
+    if (model == w->model_name)
+        add(&a, "--calibrate");
     return run_child(&a, verdicts, ok, why, err);
 }
 
