@@ -288,13 +288,12 @@ ci-deps: check-deps
 	$(call need,$(DEPS_CI))
 
 # SEED=N: on logs that are drawn again, which nothing was ever tuned on.
-demo: deps ## from an agent's logs to gated small models, offline; SEED=2: other logs
-	$(Q)$(MAKE) all $(if $(SEED),$(BUILD)/agentgen)
+demo: deps ## from an agent's logs to small models at work, offline; SEED=2: other logs
+	$(Q)$(MAKE) all $(BUILD)/agentgen
 	$(Q)$(if $(SEED),$(BUILD)/agentgen logs --seed $(SEED) --out build/agent-$(SEED))
-	$(Q)if [ -f data/agent/demo.sh ]; then SLMCTL=$(BUILD)/slmctl \
-	  $(if $(SEED),DEMO_LOGS=build/agent-$(SEED) DEMO_DIR=build/demo-$(SEED)) sh data/agent/demo.sh; else \
-	  for c in collect curate cluster select finetune eval; do \
-	    $(BUILD)/slmctl --list-commands | grep -qx $$c || echo "demo: the step '$$c' is missing"; done; fi
+	$(Q)SLMCTL=$(BUILD)/slmctl AGENTGEN=$(BUILD)/agentgen \
+	  $(if $(SEED),DEMO_SEED=$(SEED) DEMO_LOGS=build/agent-$(SEED) DEMO_DIR=build/demo-$(SEED)) \
+	  sh data/agent/demo.sh
 
 bench: $(patsubst tests/bench/%.c,$(BUILD)/%,$(BENCH_C)) ## build and run the benchmarks
 	$(Q)for b in $^; do $$b || exit 1; done

@@ -4,8 +4,8 @@
  * Shared by the files of data/agent/. Everything is made from one seed: a
  * turn (a question about a database) is a function of its own seed, so that
  * asking it again gives the same requests; only the answers are drawn afresh,
- * with the errors that the logged LLM makes. It is a program of its own and
- * no part of slmctl.
+ * with the errors that the logged LLM makes. The same program stands in for
+ * that LLM and asks a log's calls again. It is no part of slmctl.
  */
 #ifndef AGENT_H
 #define AGENT_H
@@ -61,6 +61,7 @@ struct table {
 struct schema {
     char name[32];
     bool rare;
+    bool changed; /* renamed; its tool takes a limit, too */
     struct table tables[MAX_TABLES];
     size_t count;
 };
@@ -72,6 +73,10 @@ struct schemas {
 MUST_CHECK int schemas_load(const char *dir, const char *name,
                             struct schemas *out, struct err *err);
 void schemas_release(struct schemas *s);
+/* Other words for tables and columns, from a text file: what happens to an
+ * agent whose databases go on without it. */
+MUST_CHECK int schemas_change(const char *dir, const char *name,
+                              struct schemas *s, struct err *err);
 /* "name(id, col, ...)" lines. */
 void schema_render(const struct schema *s, struct buf *out);
 /* The column of a reference: "customer_id". */
@@ -143,9 +148,16 @@ struct colref query_target(const struct query *q);
 bool query_uses(const struct query *q, int table);
 const char *colref_name(const struct schema *s, struct colref c);
 
-enum task { TASK_EXTRACT, TASK_RERANK, TASK_WRITE, TASK_FIX, TASK_RESEARCH };
-enum { TASKS = 5, MAX_CANDIDATES = 6 };
-extern const char *const task_names[TASKS];
+enum task {
+    TASK_EXTRACT,
+    TASK_RERANK,
+    TASK_WRITE,
+    TASK_FIX,
+    TASK_RESEARCH,
+    TASK_CHART, /* in changed traffic alone; the base knows nothing of it */
+};
+enum { TASKS = 5, LOG_TASKS = 6, MAX_CANDIDATES = 6 };
+extern const char *const task_names[LOG_TASKS];
 
 /* A question about a database, with all that the five nodes are shown. */
 struct turn {
@@ -187,16 +199,17 @@ void prose_ask(const struct turn *t, struct buf *out);
 void prose_write(const struct turn *t, struct rng *pick, bool wrong,
                  struct buf *out);
 
-/* An assistant's call of run_query and what it gave back; untrained: marked
- * as no example to follow. */
+/* An assistant's call of run_query and what it gave back. limit 0: it takes
+ * none; untrained: marked as no example to follow. */
 void log_put_tool_turn(struct json_writer *w, const char *sql,
-                       const char *result, bool untrained);
+                       const char *result, int limit, bool untrained);
 
 /* The two products. */
 struct log_options {
     const char *data, *out;
     uint64_t seed;
     size_t turns; /* of the whole flow; 0: the shipped number */
+    bool drift;   /* changed databases and tool, a node that was not there */
 };
 MUST_CHECK int log_write(const struct log_options *opt, struct err *err);
 
@@ -206,5 +219,45 @@ struct base_options {
     size_t bytes;
 };
 MUST_CHECK int base_write(const struct base_options *opt, struct err *err);
+
+/* A log read back: its calls with a usable answer. */
+struct traffic_call {
+    struct slice request, response, message, model, conversation;
+    int64_t latency_ms, tokens_in, tokens_out;
+    enum task task;
+    char *gold; /* the right answer */
+};
+struct traffic {
+    struct buf log, gold;
+    struct traffic_call *calls;
+    size_t count, cap;
+};
+/* dir: what log_write has written; most: calls, 0 for all. Release also after
+ * a failure. */
+MUST_CHECK int traffic_load(const char *dir, size_t most, struct traffic *out,
+                            struct err *err);
+void traffic_release(struct traffic *t);
+
+/* Loopback connections; descriptors, or negative. */
+MUST_CHECK int peer_listen(int *port, struct err *err);
+int peer_accept(int listener);
+MUST_CHECK int peer_connect(int port, struct err *err);
+bool peer_send(int fd, const struct buf *message);
+/* One message into `in`; head and body point there. False: none came whole. */
+bool peer_receive(int fd, struct buf *in, struct slice *head,
+                  struct slice *body);
+bool peer_field(struct slice head, const char *name, struct slice *value);
+
+/* Listens until a signal ends it, and says where. */
+#define ANSWER_LOGS 4
+MUST_CHECK int answer_run(const char *const *logs, size_t count,
+                          struct err *err);
+struct replay_options {
+    const char *log;
+    int port;     /* of the server, on 127.0.0.1 */
+    size_t calls; /* at most; 0: all */
+};
+/* Prints what was found. ERR_IO if a call got no answer. */
+MUST_CHECK int replay_run(const struct replay_options *opt, struct err *err);
 
 #endif

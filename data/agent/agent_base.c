@@ -243,7 +243,7 @@ static void put_round(struct maker *m, struct json_writer *w, enum task task,
     put_turn(w, "user", &user);
     if (task == TASK_FIX) {
         buf_printf(&message, "Error: %s", t->message.data);
-        log_put_tool_turn(w, t->broken.data, message.data, true);
+        log_put_tool_turn(w, t->broken.data, message.data, 0, true);
     }
     if (task == TASK_RESEARCH)
         prose_write(t, &m->rng, false, &answer);

@@ -5,7 +5,9 @@
  * then fix, research), repairs of saved queries, and research alone. Some
  * calls fail, are cut, cancelled or tried again; some questions come again in
  * another conversation. Beside the log two keys are written, which the
- * pipeline never reads: the right answers and the planted personal data.
+ * pipeline never reads: the right answers and the planted personal data. In a
+ * drifted log columns are those of renamed databases, the tool's call has one
+ * more argument, and a sixth node chooses charts.
  */
 #include "agent.h"
 
@@ -18,8 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DRIFT_AFTER_MS (30 * 86400 * INT64_C(1000))
+
 /* What the logged LLM gets wrong, in 1,000 answers of each task. */
-static const unsigned error_pm[TASKS] = { 80, 80, 100, 100, 120 };
+static const unsigned error_pm[LOG_TASKS] = { 80, 80, 100, 100, 120, 80 };
 
 enum {
     TURNS = 5400,      /* of each kind of session */
@@ -29,11 +33,25 @@ enum {
     RETRY_PM = 700,    /* of those, tried again */
     REJECT_PM = 16,    /* answers that the user has made again */
     BAD_ARGS_PM = 150, /* tool calls with broken arguments */
+    RANK_FIX_PM = 25,  /* of changed columns: their query failed, too */
     BROKEN_PM = 300,   /* of the writer's errors: does not even run */
     PERSONAL_PM = 70,  /* conditions on a personal column, where one is */
+    ROW_LIMIT = 100,   /* that the changed tool is told */
 };
 
-enum flow { FLOW_WHOLE, FLOW_REPAIR, FLOW_RESEARCH, FLOW_RARE, FLOWS };
+enum flow {
+    FLOW_WHOLE,
+    FLOW_REPAIR,
+    FLOW_RESEARCH,
+    FLOW_CHART,
+    FLOW_RANK,
+    FLOW_RARE,
+    FLOWS
+};
+
+/* Sessions of each flow, in percent of the turns. */
+static const size_t share[FLOW_RARE] = { 100, 100, 50, 0, 0 };
+static const size_t drift_share[FLOW_RARE] = { 0, 0, 0, 60, 30 };
 
 struct session {
     enum flow flow;
@@ -62,6 +80,7 @@ struct logger {
     int64_t now_ms;
     char conversation[24];
     const char *client;
+    bool drift;
 };
 
 static void put_message(struct json_writer *w, const char *role,
@@ -88,19 +107,21 @@ static void put_call(struct json_writer *w, const char *id, const char *args)
     json_end_array(w);
 }
 
-static void make_args(const char *sql, struct buf *out)
+static void make_args(const char *sql, int limit, struct buf *out)
 {
     buf_str(out, "{\"query\": ");
     json_quote(out, slice_of(sql));
+    if (limit)
+        buf_printf(out, ", \"limit\": %d", limit);
     buf_char(out, '}');
 }
 
 void log_put_tool_turn(struct json_writer *w, const char *sql,
-                       const char *result, bool untrained)
+                       const char *result, int limit, bool untrained)
 {
     struct buf args = { 0 };
 
-    make_args(sql, &args);
+    make_args(sql, limit, &args);
     json_begin_object(w, NULL);
     json_put_string(w, "role", "assistant");
     json_put_null(w, "content");
@@ -126,6 +147,7 @@ static void put_messages(struct json_writer *w, enum task task,
                          const struct turn *t)
 {
     struct buf text = { 0 };
+    int limit = t->schema->changed ? ROW_LIMIT : 0;
 
     buf_printf(&text, "%s%s", task_system(task),
                t->note_system.len ? t->note_system.data : "");
@@ -136,12 +158,12 @@ static void put_messages(struct json_writer *w, enum task task,
     buf_reset(&text);
     if (task == TASK_FIX) {
         buf_printf(&text, "Error: %s", t->message.data);
-        log_put_tool_turn(w, t->broken.data, text.data, false);
+        log_put_tool_turn(w, t->broken.data, text.data, limit, false);
     } else if (task == TASK_RESEARCH && !t->asks_tool) {
         buf_printf(&text, "SELECT %.4s, COUNT(*) FROM %s GROUP BY %.4s",
                    t->findings.data, t->schema->tables[t->query.table].name,
                    t->findings.data);
-        log_put_tool_turn(w, text.data, t->findings.data, false);
+        log_put_tool_turn(w, text.data, t->findings.data, limit, false);
     }
     buf_release(&text);
 }
@@ -322,7 +344,7 @@ static bool run_node(struct logger *l, enum task task, const struct turn *t)
     if (task == TASK_RESEARCH && t->asks_tool) {
         reply.call = true;
         reply.finish = "tool_calls";
-        make_args(answer.data, &args);
+        make_args(answer.data, 0, &args);
         if (chance(l, BAD_ARGS_PM))
             args.data[args.len -= 1 + rng_below(&l->rng, 9)] = '\0';
     } else if (chance(l, REJECT_PM)) {
@@ -352,7 +374,12 @@ static void run_turn(struct logger *l, enum flow flow, const struct turn *t)
         if (flow == FLOW_RARE || chance(l, 500))
             run_node(l, TASK_RESEARCH, t);
     } else {
-        run_node(l, flow == FLOW_REPAIR ? TASK_FIX : TASK_RESEARCH, t);
+        static const enum task nodes[] = { TASK_EXTRACT, TASK_FIX,
+                                           TASK_RESEARCH, TASK_CHART,
+                                           TASK_RERANK };
+        run_node(l, nodes[flow], t);
+        if (flow == FLOW_RANK && chance(l, RANK_FIX_PM))
+            run_node(l, TASK_FIX, t);
     }
     for (size_t i = 0; i < t->planted.count; i++)
         map_put(l->planted, t->planted.values[i], strlen(t->planted.values[i]),
@@ -376,7 +403,8 @@ static void run_session(struct logger *l, const struct session *s)
 {
     static const char *const clients[] = { "web", "desk", "batch", "mobile" };
 
-    snprintf(l->conversation, sizeof l->conversation, "s%05zu", ++l->sessions);
+    snprintf(l->conversation, sizeof l->conversation, "%c%05zu",
+             l->drift ? 'd' : 's', ++l->sessions);
     l->client = clients[rng_below(&l->rng, 4)];
     l->now_ms += 20000;
     for (size_t i = 0; i < s->turns; i++) {
@@ -392,16 +420,16 @@ static void run_session(struct logger *l, const struct session *s)
 static struct session *plan_sessions(struct logger *l, size_t turns,
                                      size_t *count)
 {
-    static const size_t share[] = { 100, 100, 50 };
     struct session *all = NULL;
     size_t n = 0, cap = 0;
 
-    for (size_t i = l->main_count; i < l->schemas.count; i++) {
+    for (size_t i = l->main_count; !l->drift && i < l->schemas.count; i++) {
         mem_grow((void **)&all, &cap, n + 1, sizeof *all);
         all[n++] = (struct session){ FLOW_RARE, i, RARE_TURNS };
     }
-    for (enum flow f = FLOW_WHOLE; f <= FLOW_RESEARCH; f++)
-        for (size_t left = turns * share[f] / 100; left > 0;) {
+    for (enum flow f = FLOW_WHOLE; f < FLOW_RARE; f++)
+        for (size_t left = turns * (l->drift ? drift_share : share)[f] / 100;
+             left > 0;) {
             size_t k = 1 + rng_below(&l->rng, 4);
             k = k < left ? k : left;
             left -= k;
@@ -466,6 +494,9 @@ int log_write(const struct log_options *opt, struct err *err)
     int rc = texts_load(opt->data, "wording.txt", &wording, err);
 
     rng_init(&l.rng, opt->seed);
+    l.drift = opt->drift;
+    if (opt->drift)
+        l.now_ms += DRIFT_AFTER_MS;
     l.planted = map_new();
     if (rc == 0)
         rc = texts_load(opt->data, "pii.txt", &pii, err);
@@ -473,6 +504,8 @@ int log_write(const struct log_options *opt, struct err *err)
         rc = texts_load(opt->data, "prose.txt", &prose, err);
     if (rc == 0)
         rc = schemas_load(opt->data, "schemas.txt", &l.schemas, err);
+    if (rc == 0 && opt->drift)
+        rc = schemas_change(opt->data, "drift.txt", &l.schemas, err);
     if (rc != 0)
         goto done;
     prose_use(prose);

@@ -101,6 +101,42 @@ int schemas_load(const char *dir, const char *name, struct schemas *out,
     return rc;
 }
 
+/* "old new" of the section, put in place of a name that is the old one. */
+static void change_name(const struct texts *t, const char *section, char *name,
+                        size_t size)
+{
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < texts_count(t, section); i++) {
+        const char *line = texts_line(t, section, i);
+        if (strncmp(line, name, n) == 0 && line[n] == ' ') {
+            snprintf(name, size, "%s", line + n + 1);
+            return;
+        }
+    }
+}
+
+int schemas_change(const char *dir, const char *name, struct schemas *s,
+                   struct err *err)
+{
+    struct texts *t = NULL;
+    int rc = texts_load(dir, name, &t, err);
+
+    for (size_t i = 0; rc == 0 && i < s->count; i++) {
+        s->items[i].changed = true;
+        for (size_t k = 0; k < s->items[i].count; k++) {
+            struct table *at = &s->items[i].tables[k];
+            change_name(t, "names", at->name, sizeof at->name);
+            change_name(t, "names", at->one, sizeof at->one);
+            for (size_t c = 1; c < at->count; c++)
+                change_name(t, "names", at->columns[c].name,
+                            sizeof at->columns[c].name);
+        }
+    }
+    texts_free(t);
+    return rc;
+}
+
 void schemas_release(struct schemas *s)
 {
     free(s->items);

@@ -10,14 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const task_names[TASKS] = { "extractor", "re-ranker", "writer",
-                                        "fixer", "researcher" };
+const char *const task_names[LOG_TASKS] = {
+    "extractor", "re-ranker", "writer", "fixer", "researcher", "charter"
+};
 
 enum { NOTE_PM = 40, NOTE_SYSTEM_PM = 30, CONTACT_PM = 60, TOOL_PM = 120 };
 
 const char *task_system(enum task task)
 {
-    static const char *const systems[TASKS] = {
+    static const char *const systems[LOG_TASKS] = {
         "You are the table-name extractor of a query agent. Answer with a "
         "JSON array of the tables that the question needs.",
         "You re-rank columns for a query agent. Answer with the one column "
@@ -27,6 +28,8 @@ const char *task_system(enum task task)
         "corrected SQLite query.",
         "You are the researcher of a data team. Say in two or three "
         "sentences what the numbers show.",
+        "You are the chart chooser of a query agent. Answer with one word: "
+        "number, table, pie, bar or list.",
     };
     return systems[task];
 }
@@ -145,6 +148,8 @@ void task_user(enum task task, const struct turn *t, struct buf *out)
         buf_str(out, "Columns:\n");
         turn_candidates(t, out);
         buf_str(out, "\n");
+    } else if (task == TASK_CHART) {
+        buf_printf(out, "Query: %s\n", t->sql.data);
     } else if (task != TASK_RESEARCH || t->asks_tool) {
         buf_str(out, "Schema:\n");
         schema_render(t->schema, out);
@@ -157,6 +162,19 @@ void task_user(enum task task, const struct turn *t, struct buf *out)
         buf_add_slice(out, buf_slice(&t->question));
     if (t->note.len)
         buf_printf(out, "\n%s", t->note.data);
+}
+
+/* How the rows of a query are best shown. */
+static const char *chart_of(enum query_kind kind)
+{
+    switch (kind) {
+    case Q_COUNT:
+    case Q_AGG: return "number";
+    case Q_GROUP: return "pie";
+    case Q_GROUPAGG: return "bar";
+    case Q_TOP: return "list";
+    default: return "table";
+    }
 }
 
 void task_gold(enum task task, const struct turn *t, struct buf *out)
@@ -184,6 +202,7 @@ void task_gold(enum task task, const struct turn *t, struct buf *out)
         }
         buf_add_slice(out, buf_slice(&t->sql));
         break;
+    case TASK_CHART: buf_str(out, chart_of(t->query.kind)); break;
     default: buf_add_slice(out, buf_slice(&t->sql));
     }
 }
@@ -210,6 +229,9 @@ void task_wrong(enum task task, const struct turn *t, struct rng *r,
 
     switch (task) {
     case TASK_EXTRACT: wrong_tables(t, r, out); break;
+    case TASK_CHART:
+        buf_str(out, t->query.kind == Q_GROUP ? "bar" : "pie");
+        break;
     case TASK_RERANK:
         buf_str(out, colref_name(
                          t->schema,
