@@ -1,5 +1,5 @@
 # Opening the base again and writing the merged model is in the estimate that
-# was told before.
+# was told before. A busy system takes back pages meanwhile, so less may be seen.
 . "$TREE/tests/cli/lib/train.subr"
 export SLMCTL_STORE=s
 odd_even_store 120
@@ -13,7 +13,7 @@ slmctl finetune --task 1 --model wide --tokens 60 --merge \
     --batch-tokens 128 --pass-tokens 128 2>err >/dev/null
 grep -c '; merging [1-9]' err
 sed -n 's/.* MiB were in use, .*(\(.*\) %)$/\1/p' err |
-    awk '{ print ($1 > -15 && $1 < 15) ? "beside the estimate" : "off by " $1 }'
+    awk '{ print ($1 > -25 && $1 < 15) ? "beside the estimate" : "off by " $1 }'
 slmctl finetune --task 1 --model wide --tokens 60 --merge --dry-run --json \
     --batch-tokens 128 --pass-tokens 128 -q |
     sed -n 's/.*"total":\([0-9]*\),.*"merging":\([0-9]*\),.*/\1 \2/p' |

@@ -340,7 +340,7 @@ START_TEST(sync_withholds_the_last_byte)
     say(p.fd, CHAT);
     hear(p.fd, &b, _i ? "\r\n\r\n" : "[DONE]\n\n\r\n");
     ck_assert_int_eq(poll(&p, 1, 200), 0);
-    hear(p.fd, &b, _i ? "ok" : "0\r\n\r\n");
+    hear(p.fd, &b, _i ? "ok" : "\r\n0\r\n\r\n");
     /* The store is locked still: the spool has it. */
     ck_assert(clock_mono_ns() - from > INT64_C(200000000));
     unlock_store(s);

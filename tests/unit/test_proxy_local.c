@@ -46,7 +46,7 @@ START_TEST(a_stream_made_here_comes_as_it_is_said)
                     : JSON_POST("/v1/chat/completions",
                                 "17") "{\"model\":\"strm-\"}");
     buf_reset(&b);
-    hear(fd, &b, _i == 2 ? NULL : "0\r\n\r\n");
+    hear(fd, &b, _i == 2 ? NULL : "\r\n0\r\n\r\n");
     (void)close(fd);
     ck_assert_int_eq(status_of(&b), 200);
     ck_assert_ptr_nonnull(strstr(b.data, "X-Accel-Buffering: no"));
