@@ -25,17 +25,25 @@ static const char style[] =
     "background:var(--bg);font:16px/1.5 system-ui,sans-serif}"
     "h1{font-size:1.7rem;line-height:1.2}h2{font-size:1.25rem;margin-top:2rem}"
     ".scroll{overflow-x:auto}"
-    ".scroll:focus{outline:2px solid var(--c0)}"
+    ".scroll:focus,.skip:focus{outline:3px solid var(--c0);"
+    "outline-offset:2px}"
+    ".skip{position:absolute;left:-99rem}"
+    ".skip:focus{position:static;color:var(--c0)}"
+    "main:focus{outline:none}"
     "table{border-collapse:collapse;margin:.7rem 0;font-size:.9rem}"
     "caption{text-align:left;color:var(--dim);padding-bottom:.3rem}"
     "th,td{padding:.25rem .6rem;border-bottom:1px solid var(--rule);"
     "text-align:left;vertical-align:top;overflow-wrap:anywhere;"
     "min-width:6.5rem}"
     "th{overflow-wrap:normal}"
+    "tbody th{font-weight:normal;overflow-wrap:anywhere}"
     "th.r,td.r{text-align:right;font-variant-numeric:tabular-nums;"
     "min-width:0;white-space:nowrap}"
-    "svg{max-width:100%;height:auto;display:block;margin:.7rem 0}"
-    "svg text{fill:var(--fg);font:12px system-ui,sans-serif}"
+    "td.d{white-space:nowrap}"
+    "svg{width:100%;min-width:38rem;max-width:56rem;height:auto;"
+    "display:block;margin:.7rem 0}"
+    "svg text{fill:var(--fg);font:12px system-ui,sans-serif;stroke:var(--bg);"
+    "stroke-width:3px;stroke-linejoin:round;paint-order:stroke}"
     "svg .dim{fill:var(--dim)}svg .rule{stroke:var(--rule);fill:none}"
     "svg .margin{stroke:var(--fg);stroke-dasharray:5 4}"
     "svg .node{fill:var(--fg)}"
@@ -49,9 +57,11 @@ static const char style[] =
     ".f0{fill:var(--c0)}.f1{fill:var(--c1)}.f2{fill:var(--c2)}"
     ".f3{fill:var(--c3)}.f4{fill:var(--c4)}.f5{fill:var(--c5)}"
     "p,ul{max-width:46rem}"
-    "@media print{body{max-width:none;padding:0;font-size:11px}"
+    "@media print{:root{font-size:11px}"
+    "body{max-width:none;padding:0;font-size:11px}"
     ".scroll{overflow:visible}table{font-size:9px}"
-    "th,td{padding:.2rem .3rem;min-width:4rem}svg{max-width:36rem}}";
+    "th,td{padding:.2rem .3rem;min-width:3rem}"
+    "svg{min-width:0;max-width:36rem}.skip{display:none}}";
 
 /* Marks that turn the direction of text, or break lines unseen. */
 static bool is_turning(int32_t c)
@@ -121,9 +131,10 @@ void page_begin(struct buf *out, const char *title)
     page_text(out, slice_of(title));
     buf_str(out, "</title>\n<style>");
     buf_str(out, style);
-    buf_str(out, "</style>\n</head>\n<body>\n<header><h1>");
+    buf_str(out, "</style>\n</head>\n<body>\n<a class=\"skip\" "
+                 "href=\"#content\">Skip to the content</a>\n<header><h1>");
     page_text(out, slice_of(title));
-    buf_str(out, "</h1></header>\n<main>\n");
+    buf_str(out, "</h1></header>\n<main id=\"content\" tabindex=\"-1\">\n");
 }
 
 void page_end(struct buf *out)
@@ -155,11 +166,17 @@ static void put_cell(struct page_table *t, size_t column, const char *text,
 {
     struct slice s = slice_of(text);
     bool right = t->align[column] == 'r';
+    bool names = !head && column == 0 && t->align[0] == 'l'; /* its row */
 
-    buf_printf(t->out, "<%s%s>", head ? "th scope=\"col\"" : "td",
-               right ? " class=\"r\"" : "");
+    buf_printf(t->out, "<%s%s>",
+               head    ? "th scope=\"col\""
+               : names ? "th scope=\"row\""
+                       : "td",
+               right                     ? " class=\"r\""
+               : t->align[column] == 'd' ? " class=\"d\""
+                                         : "");
     page_text_cut(t->out, s, PAGE_CELL_MAX);
-    buf_str(t->out, head ? "</th>" : "</td>");
+    buf_str(t->out, head || names ? "</th>" : "</td>");
 }
 
 static void put_row(struct page_table *t, const char *const *cells, bool head)
@@ -170,12 +187,21 @@ static void put_row(struct page_table *t, const char *const *cells, bool head)
     buf_str(t->out, "</tr>\n");
 }
 
+void page_scroll_begin(struct buf *out, const char *name)
+{
+    buf_str(out, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" "
+                 "aria-label=\"");
+    page_text(out, slice_of(name));
+    buf_str(out, "\">");
+}
+
 void page_table_begin(struct page_table *t, struct buf *out,
                       const char *caption, const char *align,
                       const char *const *heads)
 {
     *t = (struct page_table){ out, align };
-    buf_str(out, "<div class=\"scroll\" tabindex=\"0\"><table>\n<caption>");
+    page_scroll_begin(out, caption);
+    buf_str(out, "<table>\n<caption>");
     page_text(out, slice_of(caption));
     buf_str(out, "</caption>\n<thead>\n");
     put_row(t, heads, true);

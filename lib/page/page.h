@@ -32,7 +32,11 @@ void page_section(struct buf *out, const char *heading);
 void page_section_end(struct buf *out);
 void page_paragraph(struct buf *out, const char *text);
 
-/* Cells are texts; align: a char a column, 'l' or 'r'. The caption is read out
+/* What is wider than the page scrolls by itself, with the keyboard too; name:
+ * for screen readers. Ends with </div>. */
+void page_scroll_begin(struct buf *out, const char *name);
+/* Cells are texts; the first, if it is 'l', names its row; align: a char a
+ * column, 'l', 'r' or 'd' (a date, kept on one line). The caption is read out
  * by screen readers and shown above. */
 struct page_table {
     struct buf *out;

@@ -147,7 +147,8 @@ void page_svg_flow(struct buf *out, const char *title,
         return;
     order(&l, f, n);
     place(&l);
-    page_svg_begin(out, l.height, title);
+    page_svg_begin(out, l.height, title,
+                   "Bands as wide as the number of calls, from left to right.");
     for (size_t i = 0; i < n; i++)
         if (is_flow(&f[i]))
             put_band(out, &l, &f[i]);

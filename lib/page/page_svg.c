@@ -17,21 +17,26 @@
 #define NAMES 230.0 /* room for names left of bars */
 #define WORDS 136.0 /* and for words right of intervals */
 #define STYLES 6
-#define MARKS_MAX 12 /* of an axis, where adding a step may add nothing */
+#define POINTS_MAX 16 /* that are marked each; of more a few */
+#define MARKS_MAX 12  /* of an axis, where adding a step may add nothing */
 
-void page_svg_begin(struct buf *out, double height, const char *title)
+void page_svg_begin(struct buf *out, double height, const char *title,
+                    const char *what)
 {
+    page_scroll_begin(out, title);
     buf_printf(out,
                "<svg viewBox=\"0 0 %g %.1f\" role=\"img\" "
                "xmlns=\"http://www.w3.org/2000/svg\"><title>",
                PAGE_SVG_WIDTH, height);
     page_text(out, slice_of(title));
-    buf_str(out, "</title>\n");
+    buf_str(out, "</title><desc>");
+    page_text(out, slice_of(what));
+    buf_str(out, "</desc>\n");
 }
 
 void page_svg_end(struct buf *out)
 {
-    buf_str(out, "</svg>\n");
+    buf_str(out, "</svg></div>\n");
 }
 
 void page_svg_label(struct buf *out, double x, double y, const char *anchor,
@@ -194,6 +199,7 @@ static void put_series(struct buf *out, const struct frame *f,
                        const struct page_series *s, size_t style)
 {
     bool drawn = false;
+    size_t every = s->n > POINTS_MAX ? s->n / 8 : 1;
 
     buf_printf(out, "<polyline class=\"l%zu\" points=\"", style % STYLES);
     for (size_t k = 0; k < s->n; k++)
@@ -203,7 +209,7 @@ static void put_series(struct buf *out, const struct frame *f,
             drawn = true;
         }
     buf_str(out, "\"/>\n");
-    for (size_t k = 0; k < s->n; k++)
+    for (size_t k = 0; k < s->n; k += every)
         if (isfinite(s->x[k]) && isfinite(s->y[k]))
             put_point(out, style, at_x(f, s->x[k]), at_y(f, s->y[k]));
 }
@@ -217,7 +223,8 @@ void page_svg_lines(struct buf *out, const struct page_axes *a,
 
     if (!frame_lines(&f, a, s, shown))
         return;
-    page_svg_begin(out, height, a->title);
+    page_svg_begin(out, height, a->title,
+                   "Lines; their numbers stand in the table of this section.");
     put_grid(out, &f, a);
     for (size_t i = 0; i < shown; i++) {
         double y = HEIGHT + 4 + 18 * (double)i;
@@ -243,7 +250,8 @@ void page_svg_bars(struct buf *out, const struct page_axes *a,
         most = isfinite(v[i]) ? fmax(most, v[i]) : most;
     if (!(most > 0))
         return;
-    page_svg_begin(out, ROW * (double)shown + 8, a->title);
+    page_svg_begin(out, ROW * (double)shown + 8, a->title,
+                   "Bars; their numbers stand in the table of this section.");
     for (size_t i = 0; i < shown; i++) {
         double y = 4 + ROW * (double)i, width;
 
@@ -306,7 +314,9 @@ void page_svg_intervals(struct buf *out, const struct page_axes *a,
     if (!frame_intervals(&f, a, s, margin))
         return;
     step = step_of(f.x1 - f.x0);
-    page_svg_begin(out, bottom + 44, a->title);
+    page_svg_begin(out, bottom + 44, a->title,
+                   "Values with their intervals; the numbers stand in the "
+                   "table of this section.");
     for (int i = 0; i < MARKS_MAX; i++) {
         double v = (ceil(f.x0 / step) + i) * step;
 

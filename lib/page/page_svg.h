@@ -6,7 +6,9 @@
 
 #define PAGE_SVG_WIDTH 720.0
 
-void page_svg_begin(struct buf *out, double height, const char *title);
+/* what: a sentence about what is drawn, for those who do not see it. */
+void page_svg_begin(struct buf *out, double height, const char *title,
+                    const char *what);
 void page_svg_end(struct buf *out);
 /* anchor: start, middle or end. */
 void page_svg_label(struct buf *out, double x, double y, const char *anchor,

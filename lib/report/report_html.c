@@ -15,19 +15,6 @@
 
 #define FLOWS_MAX 48
 
-/* A row whose cells are freed once it is written. */
-static void put_row(struct page_table *t, char **cells, size_t n)
-{
-    page_table_row(t, (const char *const *)cells);
-    for (size_t i = 0; i < n; i++)
-        free(cells[i]);
-}
-
-static char *copy(const char *s)
-{
-    return mem_strdup(s && *s ? s : "-");
-}
-
 static const char *fate(const struct state_task *t)
 {
     if (!t->evaluation)
@@ -55,13 +42,13 @@ static void put_summary(const struct report_state *r, struct buf *out)
                "; %zu recurring tasks were found, %zu have been judged, %zu "
                "passed.",
                r->task_count, judged, r->passed.tasks);
-    if (r->passed.tasks)
-        buf_printf(&text,
-                   " Small models could have answered %.0f calls of this log "
-                   "(%.1f %%) and saved $%.2f of it.",
-                   r->passed.calls,
+    if (r->passed.tasks) {
+        buf_str(&text, " Small models could have answered ");
+        state_amount(&text, r->passed.calls);
+        buf_printf(&text, " calls of this log (%.1f %%) and saved $%.2f of it.",
                    r->calls > 0 ? 100 * r->passed.calls / r->calls : 0,
                    r->passed.dollars);
+    }
     if (r->time_us)
         buf_printf(&text, " The newest entry is of %s.",
                    clock_rfc3339(r->time_us, when));
@@ -126,11 +113,11 @@ static void put_counts(struct buf *out, const char *caption,
         return;
     page_table_begin(&t, out, caption, "lrr", heads);
     for (size_t i = 0; i < c->count; i++) {
-        char *cells[] = { copy(c->list[i].name),
+        char *cells[] = { state_copy(c->list[i].name),
                           state_number(c->list[i].calls, 0),
                           state_share(c->list[i].calls / all) };
 
-        put_row(&t, cells, 3);
+        state_row(&t, cells, 3);
     }
     page_table_end(&t);
 }
@@ -169,14 +156,13 @@ static void put_tasks(const struct report_state *r, struct buf *out)
 
         state_amount(&in, k->tokens_in);
         state_amount(&put, k->tokens_out);
-        char *cells[] = { copy(k->name),
-                          copy(k->kind),
-                          state_number(k->calls, 0),
-                          state_share(k->calls / r->calls),
-                          buf_take(&in, NULL),
-                          buf_take(&put, NULL),
-                          copy(k->champion) };
-        put_row(&t, cells, 7);
+        char *cells[] = {
+            state_copy(k->name),       state_copy(k->kind),
+            state_number(k->calls, 0), state_share(k->calls / r->calls),
+            buf_take(&in, NULL),       buf_take(&put, NULL),
+            state_copy(k->champion)
+        };
+        state_row(&t, cells, 7);
     }
     page_table_end(&t);
     page_section_end(out);
@@ -209,11 +195,11 @@ static void put_curves(const struct report_state *r, struct buf *out)
 
         for (size_t k = 0; k < c->n; k++)
             best = fmin(best, c->y[k]);
-        char *cells[] = { copy(c->name), state_number(c->y[0], 3),
+        char *cells[] = { state_copy(c->name), state_number(c->y[0], 3),
                           state_number(best, 3),
                           state_number(c->y[c->n - 1], 3),
                           state_number(c->x[c->n - 1], 0) };
-        put_row(&t, cells, 5);
+        state_row(&t, cells, 5);
     }
     page_table_end(&t);
     page_section_end(out);
@@ -230,7 +216,6 @@ static void put_gate_chart(const struct report_state *r, struct buf *out)
     const struct page_axes axes = {
         .title = "Small model less LLM, with intervals",
         .x = "difference in points; the broken line is the margin",
-        .percent = true,
     };
 
     for (size_t i = 0; i < r->task_count; i++) {
@@ -240,10 +225,10 @@ static void put_gate_chart(const struct report_state *r, struct buf *out)
             continue;
         names[n] = t->name;
         marks[n] = state_verdict(t);
-        v[n] = t->difference;
-        v[max + n] = t->low;
-        v[2 * max + n] = t->high;
-        margin = isfinite(t->margin) ? -t->margin : margin;
+        v[n] = 100 * t->difference;
+        v[max + n] = 100 * t->low;
+        v[2 * max + n] = 100 * t->high;
+        margin = isfinite(t->margin) ? -100 * t->margin : margin;
         n++;
     }
     const struct page_series s = {
@@ -273,38 +258,90 @@ static char *why_cell(const struct state_task *t)
     return mem_strdup(why);
 }
 
-static void put_gates(const struct report_state *r, struct buf *out)
+static void put_scores(const struct report_state *r, struct buf *out)
 {
     static const char *const heads[] = { "task",       "verdict", "items",
                                          "difference", "tuned",   "LLM",
-                                         "base",       "metric",  "model",
-                                         "why" };
+                                         "base" };
     struct page_table t;
 
-    page_section(out, "Gates");
-    put_gate_chart(r, out);
     page_table_begin(&t, out,
                      "Scores in percent, one-sided 95 % limits; paired, by "
                      "conversation",
-                     "llrrrrrlll", heads);
+                     "llrrrrr", heads);
     for (size_t i = 0; i < r->task_count; i++) {
         const struct state_task *k = &r->tasks[i];
 
         if (!k->evaluation)
             continue;
-        char *cells[] = { copy(k->name),
+        char *cells[] = { state_copy(k->name),
                           state_verdict(k),
                           state_number(k->items, 0),
                           state_range(k->difference, k->low, k->high),
                           score_cell(&k->column[COLUMN_TUNED]),
                           score_cell(&k->column[COLUMN_LLM]),
-                          score_cell(&k->column[COLUMN_BASE]),
-                          copy(k->metric),
-                          copy(k->model),
-                          why_cell(k) };
-        put_row(&t, cells, 10);
+                          score_cell(&k->column[COLUMN_BASE]) };
+        state_row(&t, cells, 7);
     }
     page_table_end(&t);
+}
+
+static char *condition_cell(const struct state_condition *c)
+{
+    bool latency = strcmp(c->name, "latency") == 0;
+    double scale = latency ? 1 : 100;
+    struct buf text = { 0 };
+
+    report_number(&text, scale * c->value, latency ? 0 : 1);
+    if (isfinite(c->low) || isfinite(c->high)) {
+        buf_str(&text, " [");
+        report_number(&text, scale * c->low, latency ? 0 : 1);
+        buf_str(&text, ", ");
+        report_number(&text, scale * c->high, latency ? 0 : 1);
+        buf_char(&text, ']');
+    }
+    buf_str(&text, latency ? " ms" : " points");
+    return buf_take(&text, NULL);
+}
+
+static void put_reasons(const struct report_state *r, struct buf *out)
+{
+    static const char *const heads[] = { "task", "of", "verdict", "measured",
+                                         "why" };
+    struct page_table t;
+
+    page_table_begin(&t, out,
+                     "Why: the primary metric, then what else a gate "
+                     "asks for",
+                     "lllrl", heads);
+    for (size_t i = 0; i < r->task_count; i++) {
+        const struct state_task *k = &r->tasks[i];
+
+        if (!k->evaluation)
+            continue;
+        char *cells[] = { state_copy(k->name), state_copy(k->metric),
+                          state_verdict(k),
+                          state_range(k->difference, k->low, k->high),
+                          why_cell(k) };
+        state_row(&t, cells, 5);
+        for (size_t c = 0; c < k->condition_count; c++) {
+            const struct state_condition *x = &k->condition[c];
+            char *more[] = { state_copy(k->name), state_copy(x->name),
+                             state_copy(x->verdict), condition_cell(x),
+                             state_copy(x->why) };
+
+            state_row(&t, more, 5);
+        }
+    }
+    page_table_end(&t);
+}
+
+static void put_gates(const struct report_state *r, struct buf *out)
+{
+    page_section(out, "Gates");
+    put_gate_chart(r, out);
+    put_scores(r, out);
+    put_reasons(r, out);
     page_section_end(out);
 }
 
@@ -337,11 +374,11 @@ static void put_moves(const struct report_state *r, struct buf *out)
     free(caption);
     for (size_t i = 0; i < r->step_count; i++) {
         const struct state_step *k = &r->steps[i];
-        char *cells[] = { copy(k->task ? k->task : "none yet"),
+        char *cells[] = { state_copy(k->task ? k->task : "none yet"),
                           state_share(k->moved), state_number(k->dollars, 4),
                           state_share(k->quality) };
 
-        put_row(&t, cells, 4);
+        state_row(&t, cells, 4);
     }
     page_table_end(&t);
     page_section_end(out);
@@ -355,7 +392,7 @@ static void put_saving(struct page_table *t, const struct report_state *r,
 {
     double months = r->days / 30.44;
     bool is_long = isfinite(r->days) && r->days >= 1;
-    char *cells[] = { copy(what),
+    char *cells[] = { state_copy(what),
                       state_number((double)tasks, 0),
                       state_number(calls, 0),
                       state_share(calls / r->calls),
@@ -363,7 +400,7 @@ static void put_saving(struct page_table *t, const struct report_state *r,
                       state_number(is_long ? dollars / months : (double)NAN,
                                    2) };
 
-    put_row(t, cells, 6);
+    state_row(t, cells, 6);
 }
 
 static void put_savings(const struct report_state *r, struct buf *out)
@@ -379,64 +416,15 @@ static void put_savings(const struct report_state *r, struct buf *out)
     page_table_begin(&t, out, "What the calls of this log would have saved",
                      "lrrrrr", heads);
     put_saving(&t, r, "tasks that passed", p->tasks, p->calls, p->dollars);
-    put_saving(&t, r, "and those undecided, if they passed",
-               p->tasks + u->tasks, p->calls + u->calls,
-               p->dollars + u->dollars);
+    if (u->tasks)
+        put_saving(&t, r, "and those undecided, if they passed",
+                   p->tasks + u->tasks, p->calls + u->calls,
+                   p->dollars + u->dollars);
     page_table_end(&t);
     buf_str(out, "<ul>\n");
     for (size_t i = 0; i < STATE_NOTES; i++) {
         buf_str(out, "<li>");
         page_text(out, slice_of(state_note(i)));
-        buf_str(out, "</li>\n");
-    }
-    buf_str(out, "</ul>\n");
-    page_section_end(out);
-}
-
-static void put_decisions(struct buf *out, const char *caption,
-                          const struct state_counts *c)
-{
-    static const char *const heads[] = { "decision", "calls", "agreement",
-                                         "compared" };
-    struct page_table t;
-
-    page_table_begin(&t, out, caption, "lrrr", heads);
-    for (size_t i = 0; i < c->count; i++) {
-        const struct state_count *k = &c->list[i];
-        char *cells[] = { copy(k->name), state_number(k->calls, 0),
-                          state_share(k->part_count > 0 ? k->part
-                                                        : (double)NAN),
-                          state_number(k->part_count, 0) };
-
-        put_row(&t, cells, 4);
-    }
-    page_table_end(&t);
-}
-
-static void put_routing(const struct report_state *r, struct buf *out)
-{
-    const struct page_axes axes = { .title = "Where routed calls went" };
-    const char *names[STATE_LIST_MAX];
-    double calls[STATE_LIST_MAX];
-
-    page_section(out, "Routing");
-    for (size_t i = 0; i < r->decisions.count; i++) {
-        names[i] = r->decisions.list[i].name;
-        calls[i] = r->decisions.list[i].calls;
-    }
-    page_svg_bars(out, &axes, names, calls, r->decisions.count);
-    put_decisions(out, "By where the call went", &r->decisions);
-    put_decisions(out, "By reason", &r->reasons);
-    page_section_end(out);
-}
-
-static void put_events(const struct report_state *r, struct buf *out)
-{
-    page_section(out, "Models promoted and rolled back");
-    buf_str(out, "<ul>\n");
-    for (size_t i = 0; i < r->events.count; i++) {
-        buf_str(out, "<li>");
-        page_text_cut(out, slice_of(r->events.list[i].name), 400);
         buf_str(out, "</li>\n");
     }
     buf_str(out, "</ul>\n");
@@ -457,10 +445,10 @@ static void put_samples(const struct report_state *r, struct buf *out)
         page_table_begin(&t, out, k->name, "rlll", heads);
         for (size_t j = 0; j < k->sample_count; j++) {
             const struct state_sample *x = &k->samples[j];
-            char *cells[] = { state_share(x->score), copy(x->outcome),
-                              copy(x->answer), copy(x->logged) };
+            char *cells[] = { state_share(x->score), state_copy(x->outcome),
+                              state_copy(x->answer), state_copy(x->logged) };
 
-            put_row(&t, cells, 4);
+            state_row(&t, cells, 4);
         }
         page_table_end(&t);
     }
@@ -491,10 +479,12 @@ void report_state_html(const struct report_state *r, struct buf *out)
         put_moves(r, out);
         put_savings(r, out);
     }
-    if (r->decisions.count)
-        put_routing(r, out);
-    if (r->events.count)
-        put_events(r, out);
+    if (r->router_count)
+        state_html_routers(r, out);
+    if (r->routed_count)
+        state_html_routing(r, out);
+    if (r->events.count || r->retrained.count)
+        state_html_models(r, out);
     if (r->samples)
         put_samples(r, out);
     page_end(out);

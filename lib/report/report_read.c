@@ -68,7 +68,10 @@ static int read_newest(struct report_state *r, struct store *s, struct err *err)
     int64_t newest;
     int rc = sql_one_int(store_sql(s),
                          "SELECT max(t) FROM (SELECT max(time) AS t FROM stage "
-                         "UNION ALL SELECT max(created) FROM evaluation)",
+                         "UNION ALL SELECT max(created) FROM evaluation UNION "
+                         "ALL SELECT max(time) FROM registry_event UNION ALL "
+                         "SELECT max(time) FROM decision UNION ALL SELECT "
+                         "max(started) FROM retrain_run)",
                          0, &newest, err);
 
     if (rc == ERR_OK && newest > r->time_us)
@@ -76,8 +79,8 @@ static int read_newest(struct report_state *r, struct store *s, struct err *err)
     return rc;
 }
 
-static int read_registry(struct report_state *r, struct store *s,
-                         struct err *err)
+static int read_decisions(struct report_state *r, struct store *s,
+                          struct err *err)
 {
     int rc = read_counts(
         s,
@@ -91,15 +94,6 @@ static int read_registry(struct report_state *r, struct store *s,
                          "avg(agreement), count(agreement) FROM decision GROUP "
                          "BY went, reason ORDER BY 2 DESC, 1",
                          &r->reasons, err);
-    if (rc == ERR_OK)
-        rc = read_counts(
-            s,
-            "SELECT strftime('%Y-%m-%d', e.time / 1000000, 'unixepoch') || ' ' "
-            "|| e.kind || ': ' || coalesce(t.name, '-') || ', ' || "
-            "coalesce(m.name, '-'), 1, NULL, 0 FROM registry_event e LEFT JOIN "
-            "task t ON t.id = e.task LEFT JOIN model m ON m.id = e.model ORDER "
-            "BY e.id DESC LIMIT 50",
-            &r->events, err);
     return rc;
 }
 
@@ -137,7 +131,9 @@ static int read_all(struct report_state *r, struct store *s,
     for (size_t i = 0; rc == ERR_OK && i < r->splits.count; i++)
         r->kept += r->splits.list[i].calls;
     if (rc == ERR_OK)
-        rc = read_registry(r, s, err);
+        rc = read_decisions(r, s, err);
+    if (rc == ERR_OK)
+        rc = state_read_loop(r, s, o, err);
     if (rc == ERR_OK)
         rc = state_read_tasks(r, s, o, err);
     if (rc == ERR_OK)
@@ -189,6 +185,11 @@ static void task_release(struct state_task *t)
     free(t->champion);
     for (int i = 0; i < COLUMNS; i++)
         free(t->column[i].name);
+    for (size_t i = 0; i < t->condition_count; i++) {
+        free(t->condition[i].name);
+        free(t->condition[i].verdict);
+        free(t->condition[i].why);
+    }
     for (size_t i = 0; i < t->sample_count; i++) {
         free(t->samples[i].outcome);
         free(t->samples[i].answer);
@@ -207,7 +208,7 @@ void report_state_free(struct report_state *r)
     counts_release(&r->splits);
     counts_release(&r->decisions);
     counts_release(&r->reasons);
-    counts_release(&r->events);
+    state_release_loop(r);
     for (size_t i = 0; i < r->task_count; i++)
         task_release(&r->tasks[i]);
     free(r->tasks);

@@ -3,6 +3,7 @@
 #ifndef REPORT_STATE_H
 #define REPORT_STATE_H
 
+#include "page/page.h"
 #include "report/report.h"
 
 #define STATE_LIST_MAX 200 /* rows of one list */
@@ -26,6 +27,13 @@ struct state_sample {
     double score;
 };
 
+/* A condition of a gate beside quality. */
+struct state_condition {
+    char *name, *verdict, *why;
+    double value, low, high, limit;
+};
+#define STATE_CONDITIONS 4
+
 struct state_column {
     bool present;
     char *name;
@@ -44,6 +52,8 @@ struct state_task {
     double items, clusters, need, margin, opened_before;
     double difference, low, high;
     struct state_column column[COLUMNS];
+    struct state_condition condition[STATE_CONDITIONS];
+    size_t condition_count;
     /* The champion; NULL: none. */
     char *champion;
     double version;
@@ -64,6 +74,33 @@ struct state_step {
     double moved, dollars, quality;
 };
 
+/* What a model's calibration has found. Costs: dollars for 1,000 calls, or the
+ * share of calls that go to the LLM. NaN: unknown. */
+struct state_router {
+    char *task, *model;
+    bool in_dollars, learnt;
+    double items, errors, share, quality, llm_quality, cost, llm_cost;
+    double apgr, aiq, cpt50, cpt80, ece_before, ece_after;
+    double *x, *y; /* the curve: cost and quality */
+    size_t n;
+};
+
+/* Routed calls of a task. */
+struct state_routed {
+    char *task;
+    double calls, slm, llm, escalated, shadow, forced, errors;
+    double agreement, compared; /* mean; of how many */
+};
+
+#define STATE_LINE 6
+struct state_line {
+    char *text[STATE_LINE];
+};
+struct state_lines {
+    struct state_line *list;
+    size_t count, cap;
+};
+
 struct state_saving {
     double calls, dollars; /* of the log */
     size_t tasks;
@@ -74,7 +111,7 @@ struct report_state {
     int64_t time_us; /* of the newest row; 0: none */
     double calls, days;
     double kept, bytes_raw;
-    struct state_counts statuses, dropped, splits, decisions, reasons, events;
+    struct state_counts statuses, dropped, splits, decisions, reasons;
     struct state_counts outside; /* examples that are in no task, by reason */
     struct state_task *tasks;
     size_t task_count, task_cap;
@@ -84,6 +121,14 @@ struct report_state {
     size_t step_count;
     double step_items; /* items that the steps are measured on */
     struct state_saving passed, undecided;
+    struct state_router *routers;
+    size_t router_count, router_cap;
+    struct state_routed *routed;
+    size_t routed_count, routed_cap;
+    double slm_p50_ms, slm_p95_ms, llm_p50_ms, llm_p95_ms, decide_p50_us;
+    struct state_lines events;    /* time, what, task, model, before, why */
+    struct state_lines back;      /* since, task, why */
+    struct state_lines retrained; /* time, task, due, outcome, model, why */
     bool samples;
 };
 
@@ -95,6 +140,20 @@ MUST_CHECK int state_read_tasks(struct report_state *r, struct store *s,
 MUST_CHECK int state_read_curves(struct report_state *r, struct store *s,
                                  const struct report_options *o,
                                  struct err *err);
+/* report_loop.c */
+MUST_CHECK int state_read_loop(struct report_state *r, struct store *s,
+                               const struct report_options *o, struct err *err);
+void state_release_loop(struct report_state *r);
+/* report_loop_html.c: each a section */
+void state_html_routers(const struct report_state *r, struct buf *out);
+void state_html_routing(const struct report_state *r, struct buf *out);
+void state_html_models(const struct report_state *r, struct buf *out);
+
+/* report_loop_text.c: the same in the other forms */
+void state_text_loop(const struct report_state *r, bool ascii, struct buf *out);
+void state_markdown_loop(const struct report_state *r, struct buf *out);
+void state_json_loop(const struct report_state *r, struct json_writer *w);
+
 /* On the sealed test: a pass on validation is none. */
 bool state_has_passed(const struct state_task *t);
 /* "pass", "pass (validation)", "not judged"; the caller frees it. */
@@ -107,6 +166,11 @@ void state_amount(struct buf *out, double v);
 char *state_share(double v);                          /* "12.3 %" or "-" */
 char *state_number(double v, int decimals);           /* or "-" */
 char *state_range(double v, double low, double high); /* percent */
+/* Control characters out; a name is at most so many bytes. */
+void state_plain(struct buf *out, const char *s);
+char *state_copy(const char *s); /* or "-" */
+/* A row whose cells are freed once it is written. */
+void state_row(struct page_table *t, char **cells, size_t n);
 /* What is assumed by savings, the lines of all forms. */
 #define STATE_NOTES 5
 const char *state_note(size_t i);

@@ -66,6 +66,18 @@ char *state_range(double v, double low, double high)
     return mem_printf("%.1f [%.1f, %.1f]", 100 * v, 100 * low, 100 * high);
 }
 
+char *state_copy(const char *s)
+{
+    return mem_strdup(s && *s ? s : "-");
+}
+
+void state_row(struct page_table *t, char **cells, size_t n)
+{
+    page_table_row(t, (const char *const *)cells);
+    for (size_t i = 0; i < n; i++)
+        free(cells[i]);
+}
+
 char *state_verdict(const struct state_task *t)
 {
     if (!t->evaluation)
@@ -75,8 +87,7 @@ char *state_verdict(const struct state_task *t)
     return mem_printf("%s (%s)", *t->verdict ? t->verdict : "-", t->split);
 }
 
-/* Control characters out; a name is at most so many bytes. */
-static void put_plain(struct buf *out, const char *s)
+void state_plain(struct buf *out, const char *s)
 {
     struct slice text = slice_of(s && *s ? s : "-");
 
@@ -121,7 +132,7 @@ static void put_task_line(const struct report_state *r,
     char *verdict = state_verdict(t);
     struct buf name = { 0 };
 
-    put_plain(&name, t->name);
+    state_plain(&name, t->name);
     buf_printf(out, "%-32s %5.1f %% ", name.data, 100 * share);
     page_bar(out, share, BAR, ascii);
     buf_char(out, '\n');
@@ -138,17 +149,12 @@ static void put_task_line(const struct report_state *r,
 void report_state_text(const struct report_state *r, bool ascii,
                        struct buf *out)
 {
-    put_plain(out, r->title);
+    state_plain(out, r->title);
     buf_str(out, "\n\n");
     put_head(r, out);
     for (size_t i = 0; i < r->task_count; i++)
         put_task_line(r, &r->tasks[i], ascii, out);
-    for (size_t i = 0; i < r->decisions.count; i++) {
-        buf_str(out, i ? "" : "\nrouted:\n");
-        buf_str(out, "  ");
-        put_plain(out, r->decisions.list[i].name);
-        buf_printf(out, " %.0f\n", r->decisions.list[i].calls);
-    }
+    state_text_loop(r, ascii, out);
     if (r->step_count)
         buf_char(out, '\n');
     for (size_t i = 0; r->step_count && i < STATE_NOTES; i++)
@@ -239,6 +245,7 @@ void report_state_markdown(const struct report_state *r, struct buf *out)
         for (size_t i = 0; i < STATE_NOTES; i++)
             buf_printf(out, "- %s\n", notes[i]);
     }
+    state_markdown_loop(r, out);
     if (r->samples)
         put_markdown_samples(r, out);
 }
@@ -348,6 +355,7 @@ void report_state_json(const struct report_state *r, struct buf *out)
     put_saving(&w, "saved_if_undecided_move_too", &r->undecided);
     put_counts(&w, "decisions", &r->decisions);
     put_counts(&w, "decision_reasons", &r->reasons);
+    state_json_loop(r, &w);
     json_end_object(&w);
     buf_char(out, '\n');
 }

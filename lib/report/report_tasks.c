@@ -37,6 +37,25 @@ static void read_column(const struct json *j, json_ref v,
     c->dollars = number_of(j, json_get(j, v, "dollars_per_1000_calls"));
 }
 
+/* The first condition is quality, which the task has itself. */
+static void read_conditions(struct state_task *t, const struct json *j,
+                            json_ref list)
+{
+    json_ref v = json_next(j, list, json_first(j, list));
+
+    for (; v != JSON_NONE && t->condition_count < STATE_CONDITIONS;
+         v = json_next(j, list, v)) {
+        struct state_condition *c = &t->condition[t->condition_count++];
+
+        c->name = json_strdup(j, json_get(j, v, "name"));
+        c->verdict = json_strdup(j, json_get(j, v, "verdict"));
+        c->why = json_strdup(j, json_get(j, v, "why"));
+        c->value = number_of(j, json_get(j, v, "value"));
+        c->limit = number_of(j, json_get(j, v, "limit"));
+        read_pair(j, json_get(j, v, "interval"), &c->low, &c->high);
+    }
+}
+
 static void read_detail(struct state_task *t, struct slice detail)
 {
     static const char *const columns[COLUMNS] = { "base", "tuned", "llm" };
@@ -59,6 +78,9 @@ static void read_detail(struct state_task *t, struct slice detail)
     read_pair(&j, json_get(&j, gate, "interval"), &t->low, &t->high);
     for (int i = 0; i < COLUMNS; i++)
         read_column(&j, json_get(&j, 0, columns[i]), &t->column[i]);
+    if (json_is(&j, json_at(&j, json_get(&j, gate, "conditions"), 0),
+                JSON_OBJECT))
+        read_conditions(t, &j, json_get(&j, gate, "conditions"));
     json_release(&j);
 }
 

@@ -5,6 +5,8 @@
 #include "page/page.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const hostile[] = {
@@ -116,7 +118,7 @@ START_TEST(hostile_names_do_not_change_the_page)
     ck_assert_uint_eq(times(plain.data, "\""), times(out.data, "\""));
     ck_assert_ptr_null(strstr(out.data, "<script"));
     ck_assert_ptr_null(strstr(out.data, "style="));
-    ck_assert_ptr_null(strstr(out.data, "href="));
+    ck_assert_uint_eq(times(out.data, "href="), 1); /* to the content */
     buf_release(&plain);
     buf_release(&out);
 }
@@ -133,6 +135,88 @@ START_TEST(the_policy_allows_the_one_style)
     ck_assert_ptr_null(strstr(out.data, "unsafe"));
     ck_assert_ptr_null(strstr(out.data, "http:"));
     ck_assert_uint_eq(times(out.data, "<style>"), 1);
+    buf_release(&out);
+}
+END_TEST
+
+/* Of "--name:#rrggbb" or "#rgb" from there on: relative luminance as WCAG 2.2
+ * has it. */
+static double luminance(const char *from, const char *name)
+{
+    static const double weight[] = { .2126, .7152, .0722 };
+    char mark[16];
+    const char *at;
+    double sum = 0;
+
+    snprintf(mark, sizeof(mark), "--%s:#", name);
+    at = strstr(from, mark);
+    ck_assert_msg(at != NULL, "%s is missing", mark);
+    at += strlen(mark);
+    for (int i = 0; i < 3; i++) {
+        bool is_short = strspn(at, "0123456789abcdef") == 3;
+        char digits[3] = { at[is_short ? i : 2 * i],
+                           at[is_short ? i : 2 * i + 1], '\0' };
+        double v;
+
+        if (is_short)
+            digits[1] = digits[0];
+        v = (double)strtol(digits, NULL, 16) / 255;
+        sum += weight[i] *
+               (v <= .04045 ? v / 12.92 : pow((v + .055) / 1.055, 2.4));
+    }
+    return sum;
+}
+
+/* Texts want 4.5, what a chart draws 3; on a screen of both kinds and paper. */
+START_TEST(colours_stand_out_in_each_scheme)
+{
+    static const char *const schemes[] = { ":root{", "dark){:root{",
+                                           "print{:root{" };
+    static const struct {
+        const char *name;
+        double least;
+    } colours[] = { { "fg", 7 }, { "dim", 4.5 }, { "c0", 4.5 }, { "c1", 3 },
+                    { "c2", 3 }, { "c3", 3 },    { "c4", 3 },   { "c5", 3 } };
+    struct buf out = { 0 };
+
+    page_begin(&out, "t");
+    for (size_t i = 0; i < 3; i++) {
+        const char *from = strstr(out.data, schemes[i]);
+        double page;
+
+        ck_assert_ptr_nonnull(from);
+        page = luminance(from, "bg");
+        for (size_t k = 0; k < sizeof(colours) / sizeof(*colours); k++) {
+            double v = luminance(from, colours[k].name);
+            double ratio = (fmax(v, page) + .05) / (fmin(v, page) + .05);
+
+            ck_assert_msg(ratio >= colours[k].least, "%s %s: %.2f", schemes[i],
+                          colours[k].name, ratio);
+        }
+    }
+    ck_assert_double_eq_tol(luminance(strstr(out.data, "print{:root{"), "bg"),
+                            1, 1e-9);
+    buf_release(&out);
+}
+END_TEST
+
+START_TEST(what_can_be_wide_scrolls_by_itself_and_has_a_name)
+{
+    struct buf out = { 0 };
+
+    put_all(&out, "name");
+    ck_assert_uint_eq(times(out.data, "<svg"), 4);
+    ck_assert_uint_eq(times(out.data, "role=\"img\""), 4);
+    ck_assert_uint_eq(times(out.data, "</desc>"), 4);
+    ck_assert_uint_eq(times(out.data, "<table>"), 1);
+    ck_assert_uint_eq(times(out.data, "role=\"region\" tabindex=\"0\" "
+                                      "aria-label=\"name\""),
+                      5);
+    ck_assert_uint_eq(times(out.data, "<div"), times(out.data, "</div>"));
+    ck_assert_uint_eq(times(out.data, "<th scope=\"row\">"), 1);
+    ck_assert_uint_eq(times(out.data, "<th scope=\"col\""), 2);
+    ck_assert_ptr_nonnull(strstr(out.data, "href=\"#content\""));
+    ck_assert_ptr_nonnull(strstr(out.data, "<main id=\"content\""));
     buf_release(&out);
 }
 END_TEST
@@ -216,6 +300,8 @@ int main(void)
     tcase_add_loop_test(t, hostile_names_do_not_change_the_page, 0,
                         (int)HOSTILE);
     tcase_add_test(t, the_policy_allows_the_one_style);
+    tcase_add_test(t, colours_stand_out_in_each_scheme);
+    tcase_add_test(t, what_can_be_wide_scrolls_by_itself_and_has_a_name);
     tcase_add_test(t, what_is_not_finite_is_not_drawn);
     tcase_add_test(t, an_axis_of_few_ulps_ends);
     tcase_add_test(t, a_flow_in_a_ring_ends);

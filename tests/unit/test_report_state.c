@@ -111,6 +111,25 @@ static void fill(const char *name)
                       q, q, q);
     run(text);
     free(text);
+    text = mem_printf(
+        "INSERT INTO calibration(model, time, version, data, detail) VALUES(1, "
+        "1, 1, x'', json('{\"items\":300,\"errors\":30,\"costs\":\"dollars\","
+        "\"share\":0.8,\"quality\":0.9,\"llm_quality\":0.91,\"cost\":0.0002,"
+        "\"llm_cost\":0.001,\"apgr\":0.7,\"aiq\":0.88,\"cpt50\":0.21,"
+        "\"cpt80\":0.43,\"ece_before\":0.12,\"ece_after\":0.02,\"curve\":[{"
+        "\"llm_share\":0,\"cost\":0.0001,\"quality\":0.85},{\"llm_share\":0.5,"
+        "\"cost\":0.0005,\"quality\":0.9},{\"llm_share\":1,\"cost\":0.001,"
+        "\"quality\":0.91}]}')); INSERT INTO route VALUES(2, 1000000, %s); "
+        "INSERT INTO retrain_run(id, started, finished, high, policy, outcome) "
+        "VALUES(1, 1000000, 2000000, 40, '{}', %s), (2, 3000000, 4000000, 40, "
+        "'{}', 'nothing is due'); INSERT INTO retrain_step(run, task, step, "
+        "started, finished, status, why, detail) VALUES(1, 1, 'train', 1, 2, "
+        "0, %s, '{}'), (1, 1, 'gate', 2, 3, 0, %s, '{\"model\":1}'), (1, 1, "
+        "'promote', 3, 4, 0, NULL, NULL), (1, 2, 'train', 4, 5, 1, %s, "
+        "json_object('failed', %s)); UPDATE registry_event SET reason = %s",
+        q, q, q, q, q, q, q);
+    run(text);
+    free(text);
     evaluate(1, "pass", name);
     evaluate(2, "undecided", name);
     free(q);
@@ -209,12 +228,97 @@ START_TEST(every_form_tells_the_same_numbers)
         &dollars));
     ck_assert_double_eq_tol(dollars, .03, 1e-9);
     ck_assert_ptr_nonnull(strstr(html.data, "10.0 [5.0, 15.0]"));
-    ck_assert_ptr_nonnull(strstr(html.data, "Routing"));
+    ck_assert_ptr_nonnull(strstr(html.data, "Routed calls"));
     json_release(&j);
     buf_release(&html);
     buf_release(&text);
     buf_release(&markdown);
     buf_release(&doc);
+}
+END_TEST
+
+/* What calibration, routing and retraining left behind, in each form. */
+START_TEST(what_happened_after_the_gates_is_told)
+{
+    static const char *const of_html[] = {
+        "<td class=\"r\">80.0 %</td>",
+        "<td class=\"r\">21.0 %</td>",
+        "<td class=\"r\">0.2000</td>", /* dollars for 1,000 */
+        "0.120, 0.020",
+        "name1: cost and quality by threshold",
+        "<td class=\"r\">50.0 %</td>", /* of two calls one here */
+        "100.0 % of 1",
+        "Tasks that are back with the LLM now",
+        "1970-01-01 00:00",
+        "<td>promote</td>",
+        "<td>promoted</td>",
+        "<td>not trained</td>",
+        "<td>nothing is due</td>",
+    };
+    static const char *const of_markdown[] = {
+        "## What the router could share out",
+        "| 300 | 80.0 % | 90.0 % |",
+        "## Back with the LLM",
+        "## Runs of slmctl retrain",
+        "| promoted |",
+        "| not trained |",
+    };
+    struct report_state *r;
+    struct buf out = { 0 };
+    struct json j = { 0 };
+    double v;
+
+    fill("name");
+    r = read_state(0, NULL);
+    report_state_html(r, &out);
+    for (size_t i = 0; i < sizeof(of_html) / sizeof(*of_html); i++)
+        ck_assert_msg(strstr(out.data, of_html[i]) != NULL, "%s", of_html[i]);
+    buf_reset(&out);
+    report_state_markdown(r, &out);
+    for (size_t i = 0; i < sizeof(of_markdown) / sizeof(*of_markdown); i++)
+        ck_assert_msg(strstr(out.data, of_markdown[i]) != NULL, "%s in %s",
+                      of_markdown[i], out.data);
+    buf_reset(&out);
+    report_state_text(r, true, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "50.0 % ############"));
+    ck_assert_ptr_nonnull(strstr(out.data, "name2: name (1970-01-01 00:00)"));
+    buf_reset(&out);
+    report_state_json(r, &out);
+    ck_assert_int_eq(json_parse(&j, out.data, out.len, &err), 0);
+    ck_assert(json_double(
+        &j,
+        json_get(&j, json_at(&j, json_get(&j, 0, "calibrations"), 0), "cost"),
+        &v));
+    ck_assert_double_eq_tol(v, .2, 1e-9);
+    ck_assert_uint_eq(json_count(&j, json_get(&j, 0, "retrained")), 3);
+    json_release(&j);
+    report_state_free(r);
+    buf_release(&out);
+}
+END_TEST
+
+/* A calibration that a later version wrote, or that is no JSON. */
+START_TEST(a_strange_calibration_is_a_row_of_unknowns)
+{
+    struct report_state *r;
+    struct buf out = { 0 };
+
+    fill("name");
+    run("UPDATE calibration SET detail = '{\"curve\":{\"a\":[1]},\"items\":"
+        "\"x\"}'");
+    r = read_state(0, NULL);
+    report_state_html(r, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "What the router could share out"));
+    ck_assert_ptr_null(strstr(out.data, "nan"));
+    ck_assert_ptr_null(strstr(out.data, "by threshold</title>"));
+    report_state_free(r);
+    buf_reset(&out);
+    run("UPDATE calibration SET detail = 'no'");
+    r = read_state(0, NULL);
+    report_state_html(r, &out);
+    ck_assert_ptr_null(strstr(out.data, "nan"));
+    report_state_free(r);
+    buf_release(&out);
 }
 END_TEST
 
@@ -320,6 +424,8 @@ int main(void)
     tcase_add_loop_test(t, hostile_names_do_not_get_out_of_markdown, 0,
                         (int)HOSTILE);
     tcase_add_test(t, every_form_tells_the_same_numbers);
+    tcase_add_test(t, what_happened_after_the_gates_is_told);
+    tcase_add_test(t, a_strange_calibration_is_a_row_of_unknowns);
     tcase_add_test(t, an_empty_store_makes_a_page_without_sections);
     tcase_add_test(t, one_task_alone);
     tcase_add_test(t, a_pass_on_validation_is_none);
