@@ -50,7 +50,7 @@ static const struct opt options[] = {
       .min = 1e-3, .max = 1e6 },
     { 0, "margin", OPT_DOUBLE, &margin, "POINTS",
       "how much worse than the LLM a model may be (default 3)", .min = 0.01,
-      .max = 100 },
+      .max = 50 },
     { 0, "champion-margin", OPT_DOUBLE, &champion_margin, "POINTS",
       "how much worse than the champion (default 1)", .min = 0.01, .max = 100 },
     { 0, "keep", OPT_INT, &keep, "N",

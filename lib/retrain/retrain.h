@@ -62,9 +62,12 @@ struct retrain_due {
 };
 /* By task name; tasks without examples are left out. Drift and novelty are of
  * the calls since the newest data set of the task, against those that the
- * model learnt from: what a refused candidate has seen does not ask again.
+ * model learnt from: what a refused candidate has seen does not ask again. Of
+ * calls that a model of ours answered since, the novelty counts as well.
  * Drift is an index above the limit and above what chance gives in 99 of 100
- * cases. *out: caller frees. */
+ * cases with as many conversations, against all that the model learnt from and
+ * against the newest part of it; the nearer of both is told. *out: caller
+ * frees. */
 MUST_CHECK int retrain_due_list(struct store *s, const struct retrain_policy *p,
                                 int64_t now_us, struct retrain_due **out,
                                 size_t *count, struct err *err);

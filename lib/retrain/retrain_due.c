@@ -2,23 +2,17 @@
  * retrain_due.c - what of a task asks for training
  *
  * New examples count from the newest data set, whoever made it; what has
- * changed is told against the examples that the answering model learnt from.
- * Reads numbers alone, no text of a call, so that no key is needed.
+ * changed since is measured in retrain_drift.c. Reads numbers alone, no text
+ * of a call, so that no key is needed.
  */
 #include "retrain/retrain_private.h"
 
 #include "base/mem.h"
 #include "registry/registry.h"
-#include "stats/stats.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BINS 10
-#define CHANCE 0.99
-#define CHANCE_SEED 1
-#define NOVEL "0.5" /* a novelty above it is new to cluster, too */
 #define US_A_DAY 86400e6
 
 static const char *const REASONS[] = {
@@ -45,123 +39,19 @@ struct retrain_policy retrain_policy_default(void)
                                     .promote = true };
 }
 
-/* What calls of a task are compared by. */
-static const struct feature {
-    const char *name, *column;
-} FEATURES[] = {
-    { "prompt length", "l.tokens_in" },
-    { "answer length", "l.tokens_out" },
-    { "size", "l.raw" },
-};
-#define FEATURE_COUNT (sizeof(FEATURES) / sizeof(*FEATURES))
-
-struct numbers {
-    double *v;
-    size_t count, cap;
-};
-
-static int read_numbers(struct store *s, const char *column, const char *from,
-                        int64_t a, int64_t b, struct numbers *out,
-                        struct err *err)
-{
-    char *text = mem_printf("SELECT %s FROM %s AND %s NOTNULL ORDER BY l.id",
-                            column, from, column);
-    struct sql_stmt *q;
-    int rc = sql_get(store_sql(s), text, &q, err);
-
-    free(text);
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, a);
-    if (b >= 0)
-        sql_bind_int(q, 2, b);
-    while ((rc = sql_step(q, err)) == 1) {
-        mem_grow((void **)&out->v, &out->cap, out->count + 1, sizeof(*out->v));
-        out->v[out->count++] = sql_double(q, 0);
-    }
-    return rc;
-}
-
-static size_t bin_of(const double *edge, double x)
-{
-    size_t i = 0;
-
-    while (i < BINS - 1 && x > edge[i])
-        i++;
-    return i;
-}
-
-/* Deciles of the reference; equal ones leave empty categories, which do not
- * count. */
-static void compare(struct numbers *old, const struct numbers *now,
-                    const char *name, struct retrain_due *d)
-{
-    double edge[BINS - 1], expected[BINS] = { 0 }, actual[BINS] = { 0 }, psi;
-
-    if (old->count < RETRAIN_LEAST || now->count < RETRAIN_LEAST)
-        return;
-    for (size_t i = 0; i < BINS - 1; i++)
-        edge[i] = stats_quantile(old->v, old->count, (double)(i + 1) / BINS);
-    for (size_t i = 0; i < old->count; i++)
-        expected[bin_of(edge, old->v[i])]++;
-    for (size_t i = 0; i < now->count; i++)
-        actual[bin_of(edge, now->v[i])]++;
-    psi = stats_psi(expected, actual, BINS);
-    if (d->moved && !(psi > d->psi))
-        return;
-    d->psi = psi;
-    d->psi_chance =
-        stats_psi_chance(expected, actual, BINS, CHANCE, CHANCE_SEED);
-    d->moved = name;
-}
-
-/* The model's data set, the newest of the task, and the last call it has. */
-struct seen {
-    int64_t reference, newest, call, time_us;
-};
-
-#define FRESH                                                                  \
-    "example e JOIN logged l ON l.id = e.call WHERE e.task = ?1 AND e.kept "   \
-    "AND e.split IN ('train', 'validation') AND e.call > ?2"
-#define LEARNT                                                                 \
-    "dataset_example d JOIN example e ON e.id = d.example JOIN logged l ON "   \
-    "l.id = e.call WHERE d.dataset = ?1"
-
-static int measure_drift(struct store *s, const struct seen *seen,
-                         struct retrain_due *d, struct err *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && seen->reference && i < FEATURE_COUNT; i++) {
-        struct numbers old = { 0 }, now = { 0 };
-
-        rc = read_numbers(s, FEATURES[i].column, LEARNT, seen->reference, -1,
-                          &old, err);
-        if (rc == 0)
-            rc = read_numbers(s, FEATURES[i].column, FRESH, d->task, seen->call,
-                              &now, err);
-        if (rc == 0)
-            compare(&old, &now, FEATURES[i].name, d);
-        free(old.v);
-        free(now.v);
-    }
-    return rc;
-}
-
 static int find_seen(struct store *s, const struct retrain_due *d,
-                     struct seen *out, struct err *err)
+                     struct retrain_seen *out, struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
                      "SELECT (SELECT dataset FROM model WHERE id = ?2), "
                      "x.id, (SELECT max(e.call) FROM dataset_example d JOIN "
                      "example e ON e.id = d.example WHERE d.dataset = x.id), "
-                     "x.created FROM dataset x WHERE x.task = ?1 OR x.task IN "
-                     "(SELECT id FROM task WHERE merged_into = ?1) "
-                     "ORDER BY x.id DESC LIMIT 1",
+                     "x.created FROM dataset x WHERE " RETRAIN_OF_TASK
+                     " ORDER BY x.id DESC LIMIT 1",
                      &q, err);
 
-    *out = (struct seen){ 0 };
+    *out = (struct retrain_seen){ 0 };
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, d->task);
@@ -169,37 +59,27 @@ static int find_seen(struct store *s, const struct retrain_due *d,
     rc = sql_step(q, err);
     if (rc != 1)
         return rc;
-    *out = (struct seen){ sql_int(q, 0), sql_int(q, 1), sql_int(q, 2),
-                          sql_int(q, 3) };
+    *out = (struct retrain_seen){ sql_int(q, 0), sql_int(q, 1), sql_int(q, 2),
+                                  sql_int(q, 3) };
     sql_reset(q);
     return 0;
 }
 
-static int measure_new(struct store *s, const struct seen *seen,
+static int measure_new(struct store *s, const struct retrain_seen *seen,
                        struct retrain_due *d, struct err *err)
 {
-    struct sql_stmt *q;
-    int rc = sql_get(store_sql(s),
-                     "SELECT count(*), avg(e.novelty > " NOVEL ") FROM " FRESH,
-                     &q, err);
+    const int64_t bind[] = { d->task, seen->call };
 
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, d->task);
-    sql_bind_int(q, 2, seen->call);
-    rc = sql_step(q, err);
-    if (rc != 1)
-        return rc;
-    d->fresh = sql_int(q, 0);
-    if (d->fresh >= RETRAIN_LEAST && !sql_is_null(q, 1))
-        d->novel_share = sql_double(q, 1);
-    sql_reset(q);
-    return 0;
+    return retrain_number(s,
+                          "SELECT count(*) FROM example WHERE task = ?1 AND "
+                          "kept AND split IN ('train', 'validation') AND call "
+                          "> ?2",
+                          bind, 2, &d->fresh, err);
 }
 
 /* What routed calls agreed since the newest data set, and what the gate had
  * let expect. */
-static int measure_agreement(struct store *s, const struct seen *seen,
+static int measure_agreement(struct store *s, const struct retrain_seen *seen,
                              struct retrain_due *d, struct err *err)
 {
     struct registry_gate gate = { 0 };
@@ -211,7 +91,7 @@ static int measure_agreement(struct store *s, const struct seen *seen,
     rc = sql_get(store_sql(s),
                  "SELECT count(agreement), avg(agreement), (SELECT avg(score) "
                  "FROM evaluation_item WHERE evaluation = ?4) FROM decision "
-                 "WHERE task = ?1 AND model = ?2 AND time > ?3",
+                 "WHERE " RETRAIN_OF_TASK " AND model = ?2 AND time > ?3",
                  &q, err);
     if (rc < 0)
         return rc;
@@ -241,10 +121,10 @@ static enum retrain_reason reason_of(const struct retrain_policy *p,
         return d->model ? RETRAIN_BY_new_examples : RETRAIN_BY_never_trained;
     if (!d->model)
         return RETRAIN_BY_none;
-    if (d->psi > p->psi && d->psi > d->psi_chance)
-        return RETRAIN_BY_drift;
     if (d->novel_share > p->novel)
         return RETRAIN_BY_novelty;
+    if (d->psi > p->psi && d->psi > d->psi_chance)
+        return RETRAIN_BY_drift;
     if (d->agreement < d->expected - p->agreement_drop)
         return RETRAIN_BY_agreement;
     if (p->age_days > 0 && d->age_days > p->age_days)
@@ -262,8 +142,7 @@ static int find_model(struct store *s, struct retrain_due *d, struct err *err)
         return rc;
     rc = sql_row_of(store_sql(s),
                     "SELECT max(id) FROM model WHERE kind <> 'base' AND "
-                    "retired IS NULL AND (task = ?1 OR task IN (SELECT id "
-                    "FROM task WHERE merged_into = ?1))",
+                    "retired IS NULL AND " RETRAIN_OF_TASK,
                     d->task, &q, err);
     if (rc != 1)
         return rc;
@@ -275,7 +154,7 @@ static int find_model(struct store *s, struct retrain_due *d, struct err *err)
 static int measure(struct store *s, const struct retrain_policy *p,
                    int64_t now_us, struct retrain_due *d, struct err *err)
 {
-    struct seen seen = { 0 };
+    struct retrain_seen seen = { 0 };
     int rc = find_model(s, d, err);
 
     d->psi = d->psi_chance = d->novel_share = d->age_days = d->agreement =
@@ -285,7 +164,7 @@ static int measure(struct store *s, const struct retrain_policy *p,
     if (rc == 0)
         rc = measure_new(s, &seen, d, err);
     if (rc == 0)
-        rc = measure_drift(s, &seen, d, err);
+        rc = retrain_drift(s, &seen, d, err);
     if (rc == 0 && d->model)
         rc = measure_agreement(s, &seen, d, err);
     if (seen.newest)

@@ -4,10 +4,23 @@
 
 #include "retrain/retrain.h"
 
+/* Rows of task ?1 and of those that were merged into it. */
+#define RETRAIN_OF_TASK                                                        \
+    "(task = ?1 OR task IN (SELECT id FROM task WHERE merged_into = ?1))"
+
 /* A number of a statement's only row; 0 where it is NULL or there is none.
  * Parameters a to c are bound as far as the text has them. */
 MUST_CHECK int retrain_number(struct store *s, const char *text,
                               const int64_t *bind, int count, int64_t *out,
                               struct err *err);
+
+/* The data set of the model, the newest of the task, the last call of that,
+ * and when it was made; 0: none. */
+struct retrain_seen {
+    int64_t reference, newest, call, time_us;
+};
+/* psi, psi_chance, moved and novel_share of the calls since. */
+MUST_CHECK int retrain_drift(struct store *s, const struct retrain_seen *seen,
+                             struct retrain_due *d, struct err *err);
 
 #endif

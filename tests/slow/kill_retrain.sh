@@ -33,7 +33,7 @@ retrain() { # STORE [OPTION...]
     store=$1
     shift
     "$slmctl" retrain --store "$store" --min-new 100 --minutes 0.02 \
-        --margin 100 "$@"
+        --margin 50 "$@"
 }
 
 models() { # STORE
@@ -95,7 +95,7 @@ want=$(models "$scratch/whole")
 [ -z "$(retrain "$scratch/whole" 2>&1)" ] || fail 'not silent with nothing due'
 state "$scratch/whole" > "$scratch/whole.state"
 
-# All pass, for a margin of 100 points holds back nothing.
+# All pass, for a margin of 50 points holds back little.
 
 # killed NAME STORE: the next run ends it, without a wait that was asked for.
 killed() {
@@ -118,7 +118,7 @@ do
     store="$scratch/$step"
     cp -R "$from" "$store"
     "$slmctl" retrain --store "$store" --min-new 100 --minutes 0.02 \
-        --margin 100 \
+        --margin 50 \
         >/dev/null 2>&1 & # no function: its shell would be killed
     pid=$!
     hit=
@@ -141,7 +141,7 @@ for part in ${KILL_RETRAIN_PARTS:-2 5 8}; do
     store="$scratch/copy$part"
     cp -R "$from" "$store"
     "$slmctl" retrain --store "$store" --min-new 100 --minutes 0.02 \
-        --margin 100 \
+        --margin 50 \
         >/dev/null 2>&1 &
     pid=$!
     after=$((ms * part / 9))

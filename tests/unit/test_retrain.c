@@ -168,6 +168,8 @@ START_TEST(a_few_calls_say_nothing_of_drift)
     ck_assert(isnan(due().psi));
     ck_assert(isnan(due().novel_share));
     add_calls(350, 350, 9, "1");
+    ck_assert_str_eq(why(), "novelty");
+    policy.novel = 1;
     ck_assert_str_eq(why(), "drift");
 }
 END_TEST
@@ -190,11 +192,70 @@ START_TEST(calls_unlike_the_known_are_novelty)
 {
     add_calls(1, 300, 1, "0");
     add_model(2, 300, 1);
-    add_calls(301, 400, 1, "0.4 + 0.2 * (id % 10 = 0)");
+    add_calls(301, 400, 1, "0.6 * (id % 25 = 0)");
     ck_assert_str_eq(why(), "none");
-    ck_assert_double_eq_tol(due().novel_share, 0.1, 1e-9);
-    add_calls(401, 401, 1, "0.9");
+    ck_assert_double_eq_tol(due().novel_share, 0.04, 1e-9);
+    add_calls(401, 410, 1, "0.9");
     ck_assert_str_eq(why(), "novelty");
+}
+END_TEST
+
+/* With a model in front of the LLM, most calls are no examples. */
+START_TEST(calls_that_a_model_answered_count_for_drift)
+{
+    char text[400];
+
+    add_calls(1, 300, 1, "0.001 * (id % 10)");
+    add_model(2, 300, 1);
+    add_calls(301, 310, 1, "0");
+    ck_assert(isnan(due().novel_share));
+    (void)snprintf(text, sizeof(text),
+                   "INSERT INTO decision(key, time, task, model, went, reason, "
+                   "novelty) SELECT CAST(id AS BLOB), %lld, 1, 2, 'slm', '', "
+                   "0.2 FROM example WHERE id <= 90",
+                   (long long)clock_wall_us());
+    must_exec(text);
+    ck_assert_str_eq(why(), "drift");
+    ck_assert_str_eq(due().moved, "novelty");
+    must_exec("UPDATE decision SET novelty = 0.7 WHERE id <= 30");
+    ck_assert_str_eq(why(), "novelty");
+    ck_assert_double_eq_tol(due().novel_share, 0.3, 1e-9);
+    must_exec("UPDATE decision SET went = 'shadow'"); /* is in the log, too */
+    ck_assert_str_eq(why(), "none");
+    must_exec("UPDATE decision SET went = 'slm', task = 3; INSERT INTO "
+              "task(id, name, label, kind, created, merged_into) VALUES(3, "
+              "'old', '', 'label', 0, 1)");
+    ck_assert_str_eq(why(), "novelty");
+}
+END_TEST
+
+/* Each night again, for a stock of old calls outweighs what is new. */
+START_TEST(drift_that_was_learnt_does_not_ask_again)
+{
+    add_calls(1, 1000, 1, "0");
+    add_model(2, 1000, 2);
+    add_calls(1001, 1080, 3, "0");
+    ck_assert_str_eq(why(), "drift");
+    add_model(3, 1080, 1);
+    add_calls(1081, 1160, 3, "0");
+    ck_assert_str_eq(why(), "none");
+    add_model(4, 1160, 0);
+    add_calls(1161, 1240, 9, "0");
+    ck_assert_str_eq(why(), "drift");
+}
+END_TEST
+
+/* Calls of a conversation are alike: few of those prove nothing. */
+START_TEST(few_conversations_are_chance)
+{
+    add_calls(1, 300, 1, "0");
+    must_exec("UPDATE example SET groups = 'g' || (id / 60)");
+    add_model(2, 300, 1);
+    add_calls(301, 360, 2, "0");
+    must_exec("UPDATE example SET groups = 'h' WHERE id > 300");
+    ck_assert_str_eq(why(), "none");
+    must_exec("UPDATE example SET groups = 'i' || id");
+    ck_assert_str_eq(why(), "drift");
 }
 END_TEST
 
@@ -597,6 +658,9 @@ int main(void)
     tcase_add_test(c, a_few_calls_say_nothing_of_drift);
     tcase_add_test(c, what_a_refused_candidate_saw_does_not_ask_again);
     tcase_add_test(c, calls_unlike_the_known_are_novelty);
+    tcase_add_test(c, calls_that_a_model_answered_count_for_drift);
+    tcase_add_test(c, drift_that_was_learnt_does_not_ask_again);
+    tcase_add_test(c, few_conversations_are_chance);
     tcase_add_test(c, age_asks_only_with_something_new);
     tcase_add_test(c, agreement_is_held_against_the_gate);
     tcase_add_test(c, tasks_that_nobody_asked_for_are_left_out);

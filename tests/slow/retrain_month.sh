@@ -1,0 +1,79 @@
+#!/bin/sh
+# retrain_month.sh SLMCTL - thirty nights of retrain under faketime, on the logs
+# of two tasks (retrain_month.py): stock on day 1, calls on working days, another
+# prompt from day 12 on, a batch of wrong answers on day 20. A line a day is
+# printed, and what has to be seen is asserted.
+set -u
+slmctl=$1
+data=${MONTH_DATA:-data}
+tokens=${MONTH_TOKENS:-150000}
+days=${MONTH_DAYS:-30}
+for tool in faketime python3 zstdcat jq; do
+    command -v $tool >/dev/null || { echo "skip: no $tool"; exit 0; }
+done
+[ -f "$data/base/model.safetensors" ] || { echo 'skip: no base model'; exit 0; }
+scratch=${MONTH_DIR:-$(mktemp -d)} || exit 1
+[ -n "${MONTH_DIR:-}" ] || trap 'rm -rf "$scratch"' EXIT
+export SLMCTL_STORE="$scratch/store" XDG_CONFIG_HOME="$scratch/config"
+export SLMCTL_NO_ENCRYPTION=true
+export FAKETIME_DONT_FAKE_MONOTONIC=1 TZ=UTC
+bad=0
+
+fail() {
+    echo "retrain_month: $*"
+    bad=1
+}
+
+mkdir -p "$scratch/day" "$XDG_CONFIG_HOME/slmctl"
+cat >"$XDG_CONFIG_HOME/slmctl/config" <<END
+curate.split = 60,10,30
+finetune.tokens = $tokens
+finetune.batch-tokens = 1024
+END
+zstdcat "$data/agent/logs.jsonl.zst" >"$scratch/log"
+zstdcat "$data/agent/gold.jsonl.zst" >"$scratch/gold"
+python3 "$(dirname "$0")/retrain_month.py" "$scratch/log" "$scratch/gold" \
+    "$scratch/day" || exit 1
+cat >"$scratch/hook" <<END
+#!/bin/sh
+cat >"$scratch/told"
+END
+chmod +x "$scratch/hook"
+
+# on DAY COMMAND...: in its evening
+on() {
+    when="@2026-01-$1 20:00:00"
+    shift
+    faketime -f "$when" "$slmctl" "$@"
+}
+
+# What the hook was told, a line a task.
+lines() {
+    jq -r '.tasks[] | [.task, .due, (if .trained then "trained" else
+        "not trained" end), (if .promoted then "promoted" elif .failed then
+        "failed" elif .trained then "refused" else "-" end), .why // "-"] |
+        join("; ")' "$scratch/told"
+}
+
+on 01 model add -q "$data/base" --as base || exit 1
+on 01 model terms --set allow gpt-4o-2024-08-06 >/dev/null || exit 1
+start=$(date +%s)
+for n in $(seq "$days"); do
+    day=$(printf %02d "$n")
+    new="$scratch/day/day-$day.jsonl"
+    [ ! -s "$new" ] || on "$day" collect -q --import "$new" || exit 1
+    rm -f "$scratch/told"
+    on "$day" retrain --min-new 250 --margin 10 --champion-margin 3 \
+        --notify "$scratch/hook" >"$scratch/said" 2>&1 ||
+        fail "day $day: exit $?: $(cat "$scratch/said")"
+    if [ -f "$scratch/told" ]; then
+        lines | tee "$scratch/day-$day" | sed "s/^/day $day: /"
+    else
+        : >"$scratch/day-$day"
+        echo "day $day: nothing due"
+        [ ! -s "$scratch/said" ] ||
+            fail "day $day: not silent: $(cat "$scratch/said")"
+    fi
+done
+echo "retrain_month: $(($(date +%s) - start)) s"
+exit $bad
