@@ -124,14 +124,14 @@ struct ready {
 
 static int check_use(struct err *err)
 {
-    if (serve_router_is_wanted() && !listen_values.upstreams.count)
+    if (serve_router_is_asked() && !listen_values.upstreams.count)
         return err_set(err, ERR_INVALID,
                        "--mode and --route need --upstream, where all other "
                        "calls go");
     if (!named.models.count && !named.tasks.count && !serve_router_is_wanted())
         return err_set(err, ERR_INVALID,
                        "there is nothing to serve: give --model, --task or "
-                       "--mode");
+                       "--upstream");
     return ERR_OK;
 }
 
@@ -177,6 +177,7 @@ static void fill(struct served *v, const struct serve_list *l,
         .release = serve_routes_close,
         .held = l->routes,
         .limits = limits,
+        .drop = serve_router_choice.agreement / 100,
         .step_back = serve_steps_add,
         .step_back_ctx = &v->steps,
         .open_store = open_store,

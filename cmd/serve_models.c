@@ -4,6 +4,7 @@
  */
 #include "serve_models.h"
 
+#include "base/io.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "registry/registry.h"
@@ -153,9 +154,14 @@ static int add_champions(struct serve_list *l, struct serve_steps *steps,
     if (rc == ERR_OK)
         rc = serve_routes_open(l->cli, s, &l->routes, err);
     r = rc == ERR_OK ? l->routes->router : NULL;
+    if (r && !router_models(r) && !serve_router_is_asked()) {
+        serve_routes_close(l->routes); /* nothing to compare with */
+        l->routes = NULL;
+        r = NULL;
+    }
     if (r)
         serve_steps_put(steps, r);
-    for (size_t i = 0; rc == ERR_OK && i < router_models(r); i++)
+    for (size_t i = 0; r && rc == ERR_OK && i < router_models(r); i++)
         rc = add_champion(l, s, router_model(r, i), router_task(r, i), err);
     store_close(s);
     return rc;
@@ -193,16 +199,40 @@ static int add_named(struct serve_list *l, const struct serve_named *n,
 }
 
 /* Before anything else is read: what changes meanwhile is seen by the next
- * look. */
+ * look. A store that is made first has nothing yet. */
 static int take_digest(struct serve_list *l, struct err *err)
 {
+    char *path = io_path(l->cli->store, "store.db");
     struct store *s = NULL;
-    int rc = store_open(l->cli->store, STORE_READ, &s, err);
+    int rc = ERR_OK;
 
-    if (rc == ERR_OK)
-        rc = serve_digest(s, &l->digest, err);
-    store_close(s);
+    l->digest = SERVE_NO_STORE;
+    if (io_exists(path)) {
+        rc = store_open(l->cli->store, STORE_READ, &s, err);
+        if (rc == ERR_OK)
+            rc = serve_digest(s, &l->digest, err);
+        store_close(s);
+    }
+    free(path);
     return rc;
+}
+
+/* Where nobody asked for a mode there is one only if it can be. */
+static int add_routes(struct serve_list *l, struct serve_steps *steps,
+                      struct err *err)
+{
+    struct err why;
+    int rc;
+
+    if (serve_router_is_asked())
+        return add_champions(l, steps, err);
+    if (l->digest == SERVE_NO_STORE)
+        return ERR_OK;
+    rc = add_champions(l, steps, &why);
+    if (rc < 0)
+        cli_warn(l->cli, "no call is compared, as with --mode off: %s",
+                 why.msg);
+    return ERR_OK;
 }
 
 int serve_list_new(struct cli *cli, const struct serve_named *named,
@@ -219,7 +249,7 @@ int serve_list_new(struct cli *cli, const struct serve_named *named,
     if (rc == ERR_OK)
         rc = add_named(l, named, err);
     if (rc == ERR_OK && serve_router_is_wanted())
-        rc = add_champions(l, steps, err);
+        rc = add_routes(l, steps, err);
     if (rc < 0) {
         serve_routes_close(l->routes);
         serve_list_free(l);
@@ -268,6 +298,6 @@ int serve_digest(struct store *s, uint64_t *out, struct err *err)
         }
         sql_reset(q);
     }
-    *out = h ? h : 1;
+    *out = h > SERVE_NO_STORE ? h : h + 2;
     return rc < 0 ? rc : ERR_OK;
 }

@@ -31,6 +31,7 @@ struct serve_list {
     struct serve_routes *routes; /* NULL: no router; else the caller's */
     uint64_t digest;             /* of what the store said; 0: not asked */
 };
+#define SERVE_NO_STORE 1 /* digest of a store that does not exist */
 
 /* steps: those that the router hears of. A champion whose files are not those
  * that were promoted is left out, and told of. */

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "listen_options.h"
 #include "store_opening.h"
 
 #include <errno.h>
@@ -18,21 +19,35 @@
 #define RULES_MAX 256
 
 struct serve_router_choice serve_router_choice = {
-    .mode = "off", .canary = 10, .errors = 10, .window = 200
+    .canary = 10, .errors = 10, .agreement = 5, .audit = 2, .window = 200
 };
+
+bool serve_router_is_asked(void)
+{
+    const struct serve_router_choice *c = &serve_router_choice;
+
+    return c->rules.count > 0 || (c->mode && strcmp(c->mode, "off") != 0);
+}
 
 bool serve_router_is_wanted(void)
 {
-    return strcmp(serve_router_choice.mode, "off") != 0 ||
-           serve_router_choice.rules.count > 0;
+    return serve_router_is_asked() ||
+           (!serve_router_choice.mode && listen_values.upstreams.count > 0);
 }
 
 static bool mode_of(struct slice name, enum router_mode *out)
 {
-    *out = slice_is(name, "on")       ? ROUTER_ON
-           : slice_is(name, "canary") ? ROUTER_CANARY
-                                      : ROUTER_OFF;
-    return *out != ROUTER_OFF || slice_is(name, "off");
+    static const char *const names[] = { [ROUTER_OFF] = "off",
+                                         [ROUTER_SHADOW] = "shadow",
+                                         [ROUTER_CANARY] = "canary",
+                                         [ROUTER_ON] = "on" };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (slice_is(name, names[i])) {
+            *out = (enum router_mode)i;
+            return true;
+        }
+    return false;
 }
 
 /* TASK=MODE[:PERCENT]; the task's name is the caller's to free. */
@@ -59,7 +74,7 @@ static int read_rule(const char *text, struct router_rule *out, struct err *err)
     return ERR_OK;
 bad:
     return err_set(err, ERR_INVALID,
-                   "--route %s: must be TASK=off, TASK=on or "
+                   "--route %s: must be TASK=off, TASK=shadow, TASK=on or "
                    "TASK=canary:PERCENT",
                    text);
 }
@@ -210,11 +225,11 @@ int serve_routes_open(struct cli *cli, struct store *s,
     struct router_options o = { .percent = c->canary,
                                 .rules = rules,
                                 .rule_count = c->rules.count,
-                                .audit = -1 }; /* nothing compares yet */
+                                .audit = c->audit > 0 ? c->audit / 100 : -1 };
     struct serve_routes *r = mem_zalloc(sizeof(*r));
     int rc = read_rules(rules, err);
 
-    (void)mode_of(slice_of(c->mode), &o.mode);
+    (void)mode_of(slice_of(c->mode ? c->mode : "shadow"), &o.mode);
     r->pool = pool_new(1);
     if (rc == ERR_OK)
         rc = cluster_embedder_choose(cli, s, NULL, r->pool, &r->embedder, err);

@@ -14,8 +14,8 @@
 #include <pthread.h>
 
 struct serve_router_choice {
-    const char *mode;
-    double canary, errors;
+    const char *mode; /* NULL: the usual */
+    double canary, errors, agreement, audit;
     int64_t window;
     struct cli_list rules;
 };
@@ -26,8 +26,8 @@ extern struct serve_router_choice serve_router_choice;
       .kind = OPT_CHOICE,                                                      \
       .value = &serve_router_choice.mode,                                      \
       .arg = "MODE",                                                           \
-      .choices = "off|canary|on",                                              \
-      .help = "which of the upstream's calls to answer (default off)" },       \
+      .choices = "off|shadow|canary|on",                                       \
+      .help = "what to do with the upstream's calls (default shadow)" },       \
         { .name = "canary",                                                    \
           .kind = OPT_DOUBLE,                                                  \
           .value = &serve_router_choice.canary,                                \
@@ -41,6 +41,20 @@ extern struct serve_router_choice serve_router_choice;
           .arg = "TASK=MODE[:PERCENT]",                                        \
           .help = "another mode for this task",                                \
           .complete = COMPLETE_TASK },                                         \
+        { .name = "audit",                                                     \
+          .kind = OPT_DOUBLE,                                                  \
+          .value = &serve_router_choice.audit,                                 \
+          .arg = "PERCENT",                                                    \
+          .min = 0,                                                            \
+          .max = 100,                                                          \
+          .help = "of calls that could be answered, to compare (default 2)" }, \
+        { .name = "step-back-agreement",                                       \
+          .kind = OPT_DOUBLE,                                                  \
+          .value = &serve_router_choice.agreement,                             \
+          .arg = "POINTS",                                                     \
+          .min = 0.1,                                                          \
+          .max = 100,                                                          \
+          .help = "a task stops if it agrees so much less (default 5)" },      \
         { .name = "step-back-errors",                                          \
           .kind = OPT_DOUBLE,                                                  \
           .value = &serve_router_choice.errors,                                \
@@ -83,8 +97,10 @@ struct serve_steps {
     size_t count;
 };
 
-/* Any mode but off. */
+/* A mode but off, or a rule, is asked for; or nothing, which is shadow where
+ * there are upstreams. */
 bool serve_router_is_wanted(void);
+bool serve_router_is_asked(void);
 /* Zeroed before; end it after a failure, too. */
 MUST_CHECK int serve_steps_begin(struct cli *cli, struct serve_steps *out,
                                  struct err *err);

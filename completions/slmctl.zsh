@@ -264,9 +264,11 @@ _slmctl_serve()
         '*--allow-host=[clients may know this machine by this name]:NAME: ' \
         '--look-up=[look for promoted models so often, 0\: never (default 60)]:SECONDS: ' \
         '--resume=[end this task'\''s step back, and do nothing else]:TASK:_slmctl_names tasks' \
-        '--mode=[which of the upstream'\''s calls to answer (default off)]:MODE:(off canary on)' \
+        '--mode=[what to do with the upstream'\''s calls (default shadow)]:MODE:(off shadow canary on)' \
         '--canary=[of conversations, with --mode canary (default 10)]:PERCENT: ' \
         '*--route=[another mode for this task]:TASK=MODE\[\:PERCENT\]:_slmctl_names tasks' \
+        '--audit=[of calls that could be answered, to compare (default 2)]:PERCENT: ' \
+        '--step-back-agreement=[a task stops if it agrees so much less (default 5)]:POINTS: ' \
         '--step-back-errors=[of unusable answers, above it a task stops (default 10)]:PERCENT: ' \
         '--step-back-window=[of so many calls (default 200)]:N: ' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "sql/sql.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,8 @@ static int read_champion(struct router *r, const struct router_options *o,
         .model_name = slice_dup(sql_text(q, 3)),
         .stepped_back = sql_int(q, 4) != 0,
         .is_calibrated = !sql_is_null(q, 5),
+        .task_kind = slice_dup(sql_text(q, 7)),
+        .expected = sql_is_null(q, 8) ? (double)NAN : sql_double(q, 8),
     };
     void *grown = r->champion;
     int rc = 0;
@@ -97,7 +100,10 @@ static int read_champions(struct router *r, struct store *s,
     int rc = sql_get(store_sql(s),
                      "SELECT c.task, c.model, t.name, m.name, "
                      "EXISTS(SELECT 1 FROM route r WHERE r.task = c.task), "
-                     "k.data, coalesce(m.content, CAST(m.hash AS BLOB), x'') "
+                     "k.data, coalesce(m.content, CAST(m.hash AS BLOB), x''), "
+                     "t.kind, (SELECT avg(i.score) FROM evaluation_item i "
+                     "WHERE i.evaluation = (SELECT max(e.id) FROM evaluation e "
+                     "WHERE e.model = c.model AND e.split = 'test')) "
                      "FROM champion c JOIN task t ON t.id = c.task "
                      "JOIN model m ON m.id = c.model "
                      "LEFT JOIN calibration k ON k.model = c.model "
@@ -166,6 +172,7 @@ void router_close(struct router *r)
         return;
     for (size_t i = 0; i < r->champions; i++) {
         free(r->champion[i].task_name);
+        free(r->champion[i].task_kind);
         free(r->champion[i].model_name);
         router_calibration_release(&r->champion[i].calibration);
     }
@@ -205,14 +212,37 @@ void router_set_context(struct router *r, int64_t model, size_t tokens)
             r->champion[i].context = tokens;
 }
 
-int64_t router_model_task(const struct router *r, size_t i)
-{
-    return r->champion[i].task;
-}
-
 void router_set_stepped_back(struct router *r, int64_t task)
 {
     for (size_t i = 0; i < r->champions; i++)
         if (r->champion[i].task == task)
             r->champion[i].stepped_back = true;
+}
+
+const char *router_task_name(const struct router *r, int64_t task)
+{
+    const struct router_champion *c = router_champion_of(r, task);
+
+    return c ? c->task_name : NULL;
+}
+
+const char *router_task_kind(const struct router *r, int64_t task)
+{
+    const struct router_champion *c = router_champion_of(r, task);
+
+    return c ? c->task_kind : NULL;
+}
+
+double router_task_expected(const struct router *r, int64_t task)
+{
+    const struct router_champion *c = router_champion_of(r, task);
+
+    return c ? c->expected : (double)NAN;
+}
+
+bool router_has_stepped_back(const struct router *r, int64_t task)
+{
+    const struct router_champion *c = router_champion_of(r, task);
+
+    return c && c->stepped_back;
 }

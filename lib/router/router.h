@@ -181,7 +181,13 @@ const char *router_call_prefix(const struct router *r, int64_t model);
 size_t router_models(const struct router *r);
 int64_t router_model(const struct router *r, size_t i);
 int64_t router_task(const struct router *r, size_t i); /* that it answers */
-int64_t router_model_task(const struct router *r, size_t i);
+/* Of a task with a champion: its name and kind; how far the champion agreed
+ * with the LLM on the sealed test, NaN if that is unknown; whether it has
+ * stepped back. NULL, NaN, false: no such task. */
+const char *router_task_name(const struct router *r, int64_t task);
+const char *router_task_kind(const struct router *r, int64_t task);
+double router_task_expected(const struct router *r, int64_t task);
+bool router_has_stepped_back(const struct router *r, int64_t task);
 
 /* How many tokens a model can take, told by who loaded it, before the router
  * is used: requests that cannot fit go to the LLM. */
@@ -243,6 +249,12 @@ struct router_watch *router_watch_new(const struct router_limits *l);
 void router_watch_free(struct router_watch *w); /* NULL is fine */
 /* From now on; another window's length forgets all calls. Any thread. */
 void router_watch_limit(struct router_watch *w, const struct router_limits *l);
+/* The task's agreement is to stay at least here; 0: as the limits say. Any
+ * thread. */
+void router_watch_expect(struct router_watch *w, int64_t task,
+                         double agreement);
+/* Mean of the window's compared calls, NaN without one. Any thread. */
+double router_watch_agreement(struct router_watch *w, int64_t task);
 /* The task's calls count no more: another model answers. Any thread. */
 void router_watch_forget(struct router_watch *w, int64_t task);
 /* agreement 0..1, NaN: not compared. True: the task steps back now, because

@@ -204,10 +204,10 @@ static bool mode_allows(const struct router *r, const struct router_champion *c,
 {
     if (c->mode == ROUTER_OFF) {
         settle(d, ROUTER_LLM, ROUTER_REASON_mode_off);
-    } else if (c->stepped_back) {
-        settle(d, ROUTER_LLM, ROUTER_REASON_stepped_back);
     } else if (c->mode == ROUTER_SHADOW) {
         settle(d, ROUTER_BOTH, ROUTER_REASON_shadow);
+    } else if (c->stepped_back) {
+        settle(d, ROUTER_LLM, ROUTER_REASON_stepped_back);
     } else if (c->mode == ROUTER_CANARY) {
         struct slice s =
             state && state->conversation

@@ -61,7 +61,8 @@ void router_request_key(const struct crypto_key *by, const struct json *j,
 #define ROUTER_PREFIX 32
 struct router_champion {
     int64_t task, model;
-    char *task_name, *model_name;
+    char *task_name, *task_kind, *model_name;
+    double expected;            /* NaN: no evaluation */
     char prefix[ROUTER_PREFIX]; /* of the ids of its tool calls */
     enum router_mode mode;
     double percent;

@@ -23,6 +23,7 @@ struct window {
     float *agreement; /* NaN: not compared */
     bool *error;
     size_t count, next;
+    double least; /* agreement; 0: as the limits say */
 };
 
 struct router_watch {
@@ -123,6 +124,7 @@ static bool is_beyond(const struct router_limits *l, const struct window *v,
                       char why[160])
 {
     double agreed = 0, compared = 0, errors = 0, n = (double)v->count;
+    double least = v->least > 0 ? v->least : l->agreement;
 
     for (size_t i = 0; i < v->count; i++) {
         errors += v->error[i];
@@ -139,15 +141,41 @@ static bool is_beyond(const struct router_limits *l, const struct window *v,
                        errors, n, 100 * l->errors);
         return true;
     }
-    if (l->agreement > 0 && compared >= (double)l->least &&
-        stats_wilson(agreed, compared, LEVEL).high < l->agreement) {
+    if (least > 0 && compared >= (double)l->least &&
+        stats_wilson(agreed, compared, LEVEL).high < least) {
         (void)snprintf(why, 160,
                        "agreement with the LLM fell to %.1f %% of %.0f calls "
                        "(limit %.1f %%)",
-                       100 * agreed / compared, compared, 100 * l->agreement);
+                       100 * agreed / compared, compared, 100 * least);
         return true;
     }
     return false;
+}
+
+void router_watch_expect(struct router_watch *w, int64_t task, double agreement)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    window_of(w, task)->least = agreement;
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+double router_watch_agreement(struct router_watch *w, int64_t task)
+{
+    double sum = 0, n = 0;
+    uint64_t *at;
+
+    (void)pthread_mutex_lock(&w->lock);
+    at = map_get(w->number, &task, sizeof(task));
+    for (size_t i = 0; at && i < w->window[*at].count; i++) {
+        double v = (double)w->window[*at].agreement[i];
+
+        if (!isnan(v)) {
+            sum += v;
+            n++;
+        }
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+    return n > 0 ? sum / n : (double)NAN;
 }
 
 bool router_watch_add(struct router_watch *w, int64_t task, double agreement,

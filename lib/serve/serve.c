@@ -224,6 +224,7 @@ int serve_new(const struct serve_options *o, struct serve **out,
                                      .head = see_head,
                                      .take = take,
                                      .gone = serve_answer_gone,
+                                     .answered = serve_shadow_answered,
                                      .metrics = serve_metrics,
                                      .reload = o->reload ? reload : NULL };
     s->o = *o;
@@ -235,6 +236,8 @@ int serve_new(const struct serve_options *o, struct serve **out,
     rc = serve_prepare(s, o, &first, err);
     if (rc == ERR_OK && o->open_store)
         rc = serve_log_open(o->open_store, o->store_ctx, &s->log, err);
+    if (rc == ERR_OK)
+        rc = serve_shadow_new(s, &s->shadow, err);
     if (rc == ERR_OK) {
         serve_take(s, first, 0);
     } else {
@@ -256,6 +259,7 @@ const struct proxy_local *serve_local(struct serve *s)
 
 void serve_stop(struct serve *s)
 {
+    serve_shadow_stop(s->shadow);
     (void)pthread_mutex_lock(&s->lock);
     s->stopped = true;
     (void)pthread_mutex_unlock(&s->lock);
@@ -271,6 +275,7 @@ void serve_free(struct serve *s)
     if (!s)
         return;
     serve_stop(s);
+    serve_shadow_free(s->shadow);
     if (s->setup)
         serve_setup_drop(s->setup);
     serve_engines_free(s);

@@ -60,6 +60,9 @@ struct serve_options {
     void (*release)(void *held);
     void *held;
     const struct router_limits *limits; /* NULL: the usual */
+    /* A task steps back if its agreement with the LLM falls so far (0..1)
+     * below what the sealed test let expect; 0: .05. */
+    double drop;
     /* A task's answers cross a limit. From an engine's thread, which it must
      * not keep waiting. */
     void (*step_back)(void *ctx, int64_t task, const char *why);

@@ -211,12 +211,12 @@ static void end_routed(struct serve_job *job, enum engine_finish why,
                        const struct stats_signals *signals,
                        const struct err *err)
 {
+    const struct serve_made made = { why, message, u, signals, err };
     enum router_reason reason;
 
     if (why == ENGINE_CANCELLED)
         end_badly(job, why, err);
-    else if (serve_route_judge(job->serve, job->route, why, message, u, signals,
-                               err, &reason))
+    else if (serve_route_judge(job->serve, job->route, &made, &reason))
         end_well(job, why, message, u);
     else
         serve_route_up(job->serve, job->route, "escalated", reason,

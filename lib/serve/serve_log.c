@@ -50,9 +50,12 @@ static int write_entry(struct store *s, const struct serve_entry *e,
     struct sql_stmt *q;
     int rc = sql_get(
         store_sql(s),
-        "INSERT OR IGNORE INTO decision(key, time, task, model, went, reason, "
-        "forced, novelty, p_error, error, slm_us, decide_ns, tokens_in, "
-        "tokens_out) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO decision(id, key, time, task, model, went, "
+        "reason, forced, novelty, p_error, error, slm_us, decide_ns, "
+        "tokens_in, tokens_out, agreement, llm_us, answer) SELECT n, ?1, ?2, "
+        "?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
+        "CASE WHEN ?17 NOTNULL THEN seal_text(?17, 'decision.answer', n) END "
+        "FROM (SELECT coalesce(max(id), 0) + 1 AS n FROM decision)",
         &q, err);
 
     if (rc < 0)
@@ -71,6 +74,9 @@ static int write_entry(struct store *s, const struct serve_entry *e,
     sql_bind_int(q, 12, e->decide_ns);
     bind_id(q, 13, e->tokens_in);
     bind_id(q, 14, e->tokens_out);
+    bind_real(q, 15, e->agreement);
+    bind_id(q, 16, e->llm_us);
+    sql_bind_cstr(q, 17, e->answer);
     return sql_run(q, err);
 }
 
@@ -101,6 +107,8 @@ static void write_all(struct serve_log *l, struct store **s,
         if (rc < 0 || write_group(*s, e + i, some, &err) < 0)
             atomic_fetch_add(&l->dropped, some);
     }
+    for (size_t i = 0; i < n; i++)
+        free(e[i].answer);
 }
 
 static void *run(void *log)
@@ -153,11 +161,14 @@ int serve_log_open(int (*open)(void *ctx, struct store **out, struct err *err),
 
 void serve_log_add(struct serve_log *l, const struct serve_entry *e)
 {
-    if (!l)
+    if (!l) {
+        free(e->answer);
         return;
+    }
     (void)pthread_mutex_lock(&l->lock);
     if (l->count == QUEUE_MAX) {
         atomic_fetch_add(&l->dropped, 1);
+        free(e->answer);
     } else {
         mem_grow((void **)&l->queue, &l->cap, l->count + 1, sizeof(*l->queue));
         l->queue[l->count++] = *e;

@@ -105,7 +105,7 @@ void serve_refuse(struct serve *s, struct proxy_reply *r, enum speak_dialect d,
 
 static void put_ways(struct serve *s, struct buf *out)
 {
-    static const char *const ways[] = { "slm", "llm", "escalated" };
+    static const char *const ways[] = { "slm", "llm", "escalated", "shadow" };
 
     buf_str(out, "# TYPE slmctl_route_total counter\n");
     for (size_t i = 0; i < SERVE_REASONS; i++)
@@ -154,6 +154,7 @@ void serve_metrics(void *serve, struct buf *out)
 #undef GAUGE
 #undef COUNTER
     put_ways(s, out);
+    serve_shadow_metrics(s, out);
     if (s->log)
         buf_printf(out,
                    "# TYPE slmctl_decisions_dropped_total counter\n"

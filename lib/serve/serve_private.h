@@ -50,6 +50,7 @@ struct serve_setup {
     int64_t max_tokens;
     struct router *router; /* NULL: none */
     struct router_limits limits;
+    double drop;
     void (*release)(void *held);
     void *held;
 };
@@ -59,6 +60,7 @@ enum {
     SERVE_WENT_SLM,
     SERVE_WENT_LLM,
     SERVE_WENT_ESCALATED, /* tried here first */
+    SERVE_WENT_SHADOW,    /* to the LLM, and beside it here */
     SERVE_WENT_WAYS,
     SERVE_REASONS = 0 ROUTER_REASONS(ONE_MORE)
 };
@@ -69,6 +71,7 @@ struct serve {
     struct serve_options o; /* what is fixed of them */
     struct router_watch *watch;
     struct serve_log *log; /* NULL: none */
+    struct serve_shadow *shadow;
     _Atomic uint64_t went[SERVE_REASONS][SERVE_WENT_WAYS];
     int64_t created_s;
     /* Of all below, and of what a job says is under it. */
@@ -165,8 +168,9 @@ struct serve_entry {
     const char *went; /* static */
     enum router_reason reason;
     bool forced, error;
-    double novelty, p_error;
-    int64_t slm_us, decide_ns, tokens_in, tokens_out;
+    double novelty, p_error, agreement;
+    int64_t slm_us, llm_us, decide_ns, tokens_in, tokens_out;
+    char *answer; /* a shadow's, where it differs; the log frees it */
 };
 struct serve_log;
 /* open: of a store to write; called by the log's thread. */
@@ -195,12 +199,48 @@ void serve_route_free(struct serve_route *d); /* NULL is fine */
 enum proxy_take serve_route(struct serve_setup *c, const struct serve_path *p,
                             const struct proxy_seen *seen,
                             struct proxy_reply *r);
-/* Is the answer good enough to go out? */
+/* How an answer ended. */
+struct serve_made {
+    enum engine_finish end;
+    struct slice message;
+    const struct engine_usage *usage;
+    const struct stats_signals *signals;
+    const struct err *err;
+};
+/* Is the answer good enough to go out? If so that is told. */
 bool serve_route_judge(struct serve *s, struct serve_route *d,
-                       enum engine_finish end, struct slice message,
-                       const struct engine_usage *u,
-                       const struct stats_signals *signals,
-                       const struct err *err, enum router_reason *why);
+                       const struct serve_made *m, enum router_reason *why);
+/* The same of an answer that goes nowhere. */
+bool serve_route_assess(struct serve_route *d, const struct serve_made *m,
+                        enum router_reason *why);
+/* Into the figures, and into the log. */
+void serve_route_count(struct serve *s, const char *went,
+                       enum router_reason reason);
+void serve_route_entry(const struct serve_route *d, const char *went,
+                       enum router_reason reason, double p_error,
+                       struct serve_entry *out);
+/* agreement NaN: not compared. */
+void serve_route_watch(struct serve *s, const struct serve_route *d,
+                       double agreement, bool error);
+/* Now, or as the router has read. */
+bool serve_has_stepped_back(struct serve *s, const struct router *r,
+                            int64_t task);
+const struct serve_own *serve_setup_by_id(const struct serve_setup *c,
+                                          int64_t id);
+
+/* serve_shadow.c: decisions whose call goes to the LLM wait for its answer;
+ * then the model makes its own, when there is nothing else to do. */
+MUST_CHECK int serve_shadow_new(struct serve *s, struct serve_shadow **out,
+                                struct err *err);
+/* The decision is the shadow's from now on. */
+void serve_shadow_expect(struct serve_shadow *w, struct serve_route *d);
+/* proxy_local.answered */
+void serve_shadow_answered(void *serve, const struct proxy_seen *seen,
+                           const struct proxy_answer *a);
+void serve_shadow_metrics(struct serve *s, struct buf *out);
+/* Before engines are closed; again is fine. NULL is fine for both. */
+void serve_shadow_stop(struct serve_shadow *w);
+void serve_shadow_free(struct serve_shadow *w);
 /* The reply goes upstream; went: "llm", or "escalated". */
 void serve_route_up(struct serve *s, const struct serve_route *d,
                     const char *went, enum router_reason reason, double p_error,

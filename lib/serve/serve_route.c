@@ -33,15 +33,6 @@ void serve_route_free(struct serve_route *d)
     free(d);
 }
 
-static const struct serve_own *model_by_id(const struct serve_setup *c,
-                                           int64_t id)
-{
-    for (size_t i = 0; i < c->model_count; i++)
-        if (c->models[i].id == id)
-            return &c->models[i];
-    return NULL;
-}
-
 static void put_number(struct json_writer *w, const char *key, double x)
 {
     if (isfinite(x))
@@ -68,12 +59,24 @@ void serve_route_facts(const struct serve_route *d, const char *went,
     json_end_object(&w);
 }
 
-/* Into the figures and the log. */
-static void tell(struct serve *s, const struct serve_route *d, const char *went,
-                 enum router_reason reason, double p_error)
+void serve_route_count(struct serve *s, const char *went,
+                       enum router_reason reason)
+{
+    static const char *const ways[] = { "slm", "llm", "escalated", "shadow" };
+    size_t way = 0;
+
+    while (strcmp(ways[way], went) != 0)
+        way++;
+    atomic_fetch_add(&s->went[reason][way], 1);
+}
+
+void serve_route_entry(const struct serve_route *d, const char *went,
+                       enum router_reason reason, double p_error,
+                       struct serve_entry *out)
 {
     bool escalated = *went == 'e';
-    struct serve_entry e = {
+
+    *out = (struct serve_entry){
         .time_us = d->time_us,
         .task = d->decision.task,
         .model = d->decision.model,
@@ -83,18 +86,23 @@ static void tell(struct serve *s, const struct serve_route *d, const char *went,
         .error = escalated && reason != ROUTER_REASON_low_confidence,
         .novelty = (double)d->decision.novelty,
         .p_error = p_error,
+        .agreement = (double)NAN,
         .slm_us = d->slm_us,
         .decide_ns = d->decide_ns,
         .tokens_in = (int64_t)d->tokens_in,
         .tokens_out = (int64_t)d->tokens_out,
     };
+    memcpy(out->key, d->key, sizeof(out->key));
+}
 
-    memcpy(e.key, d->key, sizeof(e.key));
+static void tell(struct serve *s, const struct serve_route *d, const char *went,
+                 enum router_reason reason, double p_error)
+{
+    struct serve_entry e;
+
+    serve_route_entry(d, went, reason, p_error, &e);
     serve_log_add(s->log, &e);
-    atomic_fetch_add(&s->went[reason][*went == 's' ? SERVE_WENT_SLM
-                                      : escalated  ? SERVE_WENT_ESCALATED
-                                                   : SERVE_WENT_LLM],
-                     1);
+    serve_route_count(s, went, reason);
 }
 
 void serve_route_up(struct serve *s, const struct serve_route *d,
@@ -118,25 +126,28 @@ static bool is_stepped(const struct serve *s, int64_t task)
     return false;
 }
 
-static bool has_stepped_back(struct serve *s, int64_t task)
+bool serve_has_stepped_back(struct serve *s, const struct router *r,
+                            int64_t task)
 {
     bool yes;
 
     (void)pthread_mutex_lock(&s->lock);
     yes = is_stepped(s, task);
     (void)pthread_mutex_unlock(&s->lock);
-    return yes;
+    return yes || router_has_stepped_back(r, task);
 }
 
 /* Tells the watch, which may want the task to step back: at once, and in the
  * store for later runs. */
-static void watch(struct serve *s, const struct serve_route *d, bool error)
+void serve_route_watch(struct serve *s, const struct serve_route *d,
+                       double agreement, bool error)
 {
     int64_t task = d->decision.task;
     char why[160];
     bool again;
 
-    if (!router_watch_add(s->watch, task, (double)NAN, error, why))
+    if (!router_watch_add(s->watch, task, agreement, error, why) ||
+        router_has_stepped_back(d->setup->router, task))
         return;
     (void)pthread_mutex_lock(&s->lock);
     again = is_stepped(s, task);
@@ -151,33 +162,36 @@ static void watch(struct serve *s, const struct serve_route *d, bool error)
         s->o.step_back(s->o.step_back_ctx, task, why);
 }
 
-bool serve_route_judge(struct serve *s, struct serve_route *d,
-                       enum engine_finish end, struct slice message,
-                       const struct engine_usage *u,
-                       const struct stats_signals *signals,
-                       const struct err *err, enum router_reason *why)
+bool serve_route_assess(struct serve_route *d, const struct serve_made *m,
+                        enum router_reason *why)
 {
-    bool good = false;
-
     d->p_error = (double)NAN;
-    d->slm_us = u->total_us;
-    d->tokens_in = u->prompt;
-    d->tokens_out = u->completion;
-    if (end == ENGINE_MALFORMED)
+    d->slm_us = m->usage->total_us;
+    d->tokens_in = m->usage->prompt;
+    d->tokens_out = m->usage->completion;
+    if (m->end == ENGINE_MALFORMED)
         *why = ROUTER_REASON_malformed;
-    else if (end == ENGINE_LENGTH)
+    else if (m->end == ENGINE_LENGTH)
         *why = ROUTER_REASON_length;
-    else if (end == ENGINE_FAILED && err && err->code == ERR_LIMIT)
+    else if (m->end == ENGINE_FAILED && m->err && m->err->code == ERR_LIMIT)
         *why = ROUTER_REASON_too_long;
-    else if (end != ENGINE_STOP && end != ENGINE_TOOL_CALLS)
+    else if (m->end != ENGINE_STOP && m->end != ENGINE_TOOL_CALLS)
         *why = ROUTER_REASON_engine;
-    else
-        good = router_check(d->setup->router, &d->decision, &d->json, 0,
-                            message, signals, &d->p_error, why);
-    if (good)
+    else if (router_check(d->setup->router, &d->decision, &d->json, 0,
+                          m->message, m->signals, &d->p_error, why)) {
         *why = d->decision.reason;
-    if (end <= ENGINE_FAILED && *why != ROUTER_REASON_low_confidence)
-        watch(s, d, !good);
+        return true;
+    }
+    return false;
+}
+
+bool serve_route_judge(struct serve *s, struct serve_route *d,
+                       const struct serve_made *m, enum router_reason *why)
+{
+    bool good = serve_route_assess(d, m, why);
+
+    if (m->end <= ENGINE_FAILED && *why != ROUTER_REASON_low_confidence)
+        serve_route_watch(s, d, (double)NAN, !good);
     if (good)
         tell(s, d, "slm", *why, d->p_error);
     return good;
@@ -205,31 +219,44 @@ static int decide(struct serve_route *d, const struct serve_request *q,
     if (rc == ERR_OK)
         rc = router_decide(d->setup->router, &d->json, 0, &state, &d->decision,
                            err);
+    /* Of a call that is not to be logged nothing is kept, nor compared. */
+    if (d->decision.to == ROUTER_BOTH &&
+        http_get(seen->request, "x-slm-no-log").n)
+        d->decision.to = ROUTER_LLM;
     d->decide_ns = clock_mono_ns() - begin;
     return rc;
 }
 
-/* True: the decision is the answer's now. */
+/* True: the decision is the answer's, or the shadow's, now. */
 static bool send_where(struct serve_setup *c, const struct serve_path *p,
                        const struct serve_request *q, struct serve_route *d,
                        const char *id, struct proxy_reply *r)
 {
     struct serve *s = c->serve;
-    const struct serve_own *m = model_by_id(c, d->decision.model);
+    const struct serve_own *m = serve_setup_by_id(c, d->decision.model);
     enum router_reason why = d->decision.reason;
     bool here = d->decision.to == ROUTER_SLM;
+    struct buf facts = { .data = NULL };
 
     if (here && !m)
         why = ROUTER_REASON_no_champion;
     else if (here && !d->decision.in_loop &&
-             has_stepped_back(s, d->decision.task))
+             serve_has_stepped_back(s, c->router, d->decision.task))
         why = ROUTER_REASON_stepped_back;
     else if (here) {
         serve_answer(c, p, m, q, id, d, r);
         return true;
     }
-    serve_route_up(s, d, "llm", why, d->decision.p_error, r);
-    return false;
+    if (!s->shadow || d->decision.to != ROUTER_BOTH || !m) {
+        serve_route_up(s, d, "llm", why, d->decision.p_error, r);
+        return false;
+    }
+    serve_route_count(s, "shadow", why);
+    serve_route_facts(d, "shadow", why, d->decision.p_error, &facts);
+    serve_shadow_expect(s->shadow, d); /* before it can be answered */
+    proxy_reply_pass(r, buf_slice(&facts));
+    buf_release(&facts);
+    return true;
 }
 
 enum proxy_take serve_route(struct serve_setup *c, const struct serve_path *p,

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AGREEMENT_DROP 0.05
+
 static void lock(struct serve *s)
 {
     (void)pthread_mutex_lock(&s->lock);
@@ -98,6 +100,15 @@ const struct serve_own *serve_setup_find(const struct serve_setup *c,
 {
     for (size_t i = 0; i < c->model_count; i++)
         if (slice_is(name, c->models[i].name))
+            return &c->models[i];
+    return NULL;
+}
+
+const struct serve_own *serve_setup_by_id(const struct serve_setup *c,
+                                          int64_t id)
+{
+    for (size_t i = 0; i < c->model_count; i++)
+        if (c->models[i].id == id)
             return &c->models[i];
     return NULL;
 }
@@ -340,6 +351,7 @@ int serve_prepare(struct serve *s, const struct serve_options *o,
     c->max_tokens = o->max_tokens ? o->max_tokens : 1024;
     if (o->limits)
         c->limits = *o->limits;
+    c->drop = o->drop > 0 ? o->drop : AGREEMENT_DROP;
     copy_models(c, o);
     if (o->default_model) {
         c->fallback = (struct serve_own *)(uintptr_t)serve_setup_find(
@@ -382,7 +394,19 @@ static void forget_former(struct serve *s, const struct router *old,
 {
     for (size_t i = 0; next && i < router_models(next); i++)
         if (!has_model(old, router_model(next, i)))
-            router_watch_forget(s->watch, router_model_task(next, i));
+            router_watch_forget(s->watch, router_task(next, i));
+}
+
+/* What each champion has promised. */
+static void expect_agreement(struct serve *s, const struct serve_setup *c)
+{
+    for (size_t i = 0; c->router && i < router_models(c->router); i++) {
+        int64_t task = router_task(c->router, i);
+        double expected = router_task_expected(c->router, task);
+
+        router_watch_expect(s->watch, task,
+                            expected > c->drop ? expected - c->drop : 0);
+    }
 }
 
 void serve_take(struct serve *s, struct serve_setup *next, uint64_t steps)
@@ -392,6 +416,7 @@ void serve_take(struct serve *s, struct serve_setup *next, uint64_t steps)
 
     router_watch_limit(s->watch, &next->limits);
     forget_former(s, old ? old->router : NULL, next->router);
+    expect_agreement(s, next);
     lock(s);
     s->setup = next;
     for (size_t i = 0; i < s->stepped_count; i++)

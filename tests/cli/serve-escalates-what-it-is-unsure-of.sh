@@ -42,7 +42,7 @@ slmctl serve --store up --listen 127.0.0.1:0 --model "gpt-4o=$TREE/data/base" \
 up=$!
 await up.said 'listening on'
 slmctl serve --listen 127.0.0.1:0 --upstream "http://127.0.0.1:$(address up.said)" \
-    --mode on 2>said &
+    --mode on --audit 0 2>said &
 server=$!
 await said 'listening on'
 i=400

@@ -28,7 +28,7 @@ sqlite3 store/store.db 'INSERT INTO champion(task, model, since, event)
 slmctl serve --listen 127.0.0.1:0 --mode on --model "a=$TREE/data/base" 2>/dev/null
 echo "without an upstream: exit $?"
 slmctl serve --listen 127.0.0.1:0 --upstream "http://127.0.0.1:$(address up.said)" \
-    --mode on 2>said &
+    --mode on --audit 0 2>said &
 server=$!
 await said 'listening on'
 url=http://127.0.0.1:$(address said)/v1/chat/completions
