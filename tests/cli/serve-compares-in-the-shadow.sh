@@ -7,7 +7,7 @@ for tool in curl jq sqlite3 python3; do
 done
 . "$TREE/tests/cli/lib/train.subr"
 cat >llm.py <<'END'
-import gzip, http.server, json, sys
+import gzip, http.server, json, os
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -15,12 +15,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         kind, pack = "application/json", False
-        text = "the LLM says odd"
-        if body.get("stream"):
+        streams = bool(body.get("stream"))
+        # One of both is what the champion says, whichever it is.
+        text = "odd" if streams else "even"
+        if os.path.exists("other"):
+            text = "the LLM says odd"
+        if streams:
             kind = "text/event-stream"
             out = "".join("data: " + json.dumps({"id": "r", "choices": [
                 {"index": 0, "delta": {"content": w}, "finish_reason": None}]})
-                + "\n\n" for w in ("the LLM ", "says odd"))
+                + "\n\n" for w in (text[:2], text[2:]))
             out += 'data: {"id":"r","choices":[{"index":0,"delta":{},'
             out += '"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
         else:
@@ -65,23 +69,18 @@ odd_even_store 60
 slmctl model add "$TREE/data/base" --as shipped >/dev/null
 sqlite3 store/store.db 'INSERT INTO champion(task, model, since, event)
     SELECT t.id, m.id, 1, 0 FROM task t, model m'
-slmctl serve --store up --listen 127.0.0.1:0 --model "gpt-4o=$TREE/data/base" \
-    2>up.said &
-up=$!
-await up.said 'listening on'
 await llm.port .
 mkdir -p home/slmctl
 config=home/slmctl/config
-write() { # PORT LINES
+write() { # LINES
     {
         echo "serve.listen = 127.0.0.1:0"
         echo "serve.admin = 127.0.0.1:0"
-        echo "serve.upstream = http://127.0.0.1:$1"
-        shift
+        echo "serve.upstream = http://127.0.0.1:$(cat llm.port)"
         printf '%s\n' "$@"
     } >$config
 }
-write "$(port_of up.said listening)" ""
+write ""
 XDG_CONFIG_HOME=$PWD/home slmctl serve --look-up 0 --allow-no-log 2>said &
 server=$!
 await said 'admin on'
@@ -116,7 +115,8 @@ sqlite3 store/store.db "INSERT INTO evaluation(id, task, model, split, created,
     verdict, detail) SELECT 1, c.task, c.model, 'test', 0, 'pass', '{}' FROM
     champion c; INSERT INTO evaluation_item(evaluation, example, score,
     reference) SELECT 1, id, 1, 1 FROM example LIMIT 20"
-write "$(cat llm.port)" "serve.step-back-window = 100"
+touch other
+write "serve.step-back-window = 100"
 curl -sS -m 20 -X POST "$admin/reload"
 ask '' | jq -r '.choices[0].message.content'
 ask '"stream":true,' | grep -c data
@@ -130,7 +130,7 @@ while [ $i -lt 60 ]; do
 done
 await said 'goes to the LLM again'
 metrics
-write "$(cat llm.port)" "serve.mode = on" "serve.audit = 100"
+write "serve.mode = on" "serve.audit = 100"
 curl -sS -m 20 -X POST "$admin/reload"
 ask '' -o /dev/null -D head
 task=$(sqlite3 store/store.db 'SELECT name FROM task')
@@ -139,13 +139,12 @@ curl -sS -m 20 -X POST "$admin/reload"
 ask '' -o /dev/null -D head
 compared 66
 metrics
-kill "$server" "$up" "$llm"
+kill "$server" "$llm"
 wait "$server"
 echo "exit $?"
-wait "$up"
 sqlite3 store/store.db "SELECT went, reason, agreement, error, count(*),
     count(answer), sum(slm_us > 0), sum(llm_us > 0) FROM decision
-    GROUP BY 1, 2, 3, 4 ORDER BY min(id);
+    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3;
     SELECT count(*) FROM decision WHERE answer LIKE '%role%';
     SELECT kind FROM registry_event"
 grep -v 'listening\|admin on\|stopping' said | sed 's/task [0-9]*/task N/'
