@@ -2,8 +2,10 @@
  * retrain_judge.c - a candidate beside the LLM and beside the champion
  *
  * The first verdict is what eval wrote down. The second is made here, paired,
- * on the sealed items that both were asked; each further candidate against one
- * champion is one more chance, so the level rises with their number.
+ * on the sealed items that both were asked: on those alone that came after the
+ * champion was chosen and that no other candidate was asked, if they are enough
+ * to decide. Else on all, and each further candidate against one champion is
+ * one more chance, so the level rises with their number.
  */
 #include "retrain/retrain_private.h"
 
@@ -44,18 +46,31 @@ static void pairs_release(struct pairs *p)
     free(p->cluster);
 }
 
-static int read_pairs(struct store *s, int64_t candidate, int64_t champion,
-                      struct pairs *out, struct err *err)
+#define PAIRS                                                                  \
+    "SELECT a.score, b.score, e.groups, e.id FROM evaluation_item a JOIN "     \
+    "evaluation_item b ON b.example = a.example JOIN example e ON e.id = "     \
+    "a.example WHERE a.evaluation = ?1 AND b.evaluation = ?2 AND a.score "     \
+    "NOTNULL AND b.score NOTNULL "
+/* Since the evaluation that the champion was promoted with. */
+#define NEWER                                                                  \
+    "AND e.call > (SELECT max(x.call) FROM champion c JOIN registry_event r "  \
+    "ON r.id = c.event JOIN evaluation v ON v.id = ?2 JOIN evaluation_item i " \
+    "ON i.evaluation = r.evaluation JOIN example x ON x.id = i.example WHERE " \
+    "c.model = v.model) AND NOT EXISTS (SELECT 1 FROM evaluation_item i JOIN " \
+    "evaluation v ON v.id = i.evaluation WHERE i.example = e.id AND v.split "  \
+    "= 'test' AND v.model NOT IN (SELECT model FROM evaluation WHERE id IN "   \
+    "(?1, ?2))) "
+
+static int read_pairs(struct store *s, bool newer, int64_t candidate,
+                      int64_t champion, struct pairs *out, struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
-                     "SELECT a.score, b.score, e.groups, e.id FROM "
-                     "evaluation_item a JOIN evaluation_item b ON b.example = "
-                     "a.example JOIN example e ON e.id = a.example WHERE "
-                     "a.evaluation = ?1 AND b.evaluation = ?2 AND a.score "
-                     "NOTNULL AND b.score NOTNULL ORDER BY a.example",
+                     newer ? PAIRS NEWER "ORDER BY a.example"
+                           : PAIRS "ORDER BY a.example",
                      &q, err);
 
+    out->count = 0;
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, candidate);
@@ -81,6 +96,15 @@ static int chances(struct store *s, int64_t task, int64_t champion,
     return rc;
 }
 
+/* Twice what a model needs that differs in nothing: Wilson's limit of 0 in n is
+ * z^2 / (n + z^2). */
+static size_t enough(double margin)
+{
+    const double z = 1.6449;
+
+    return (size_t)ceil(2 * z * z * (1 - margin) / margin);
+}
+
 static int against_champion(struct store *s, int64_t task, int64_t model,
                             int64_t champion, double margin,
                             struct retrain_verdict *out, struct err *err)
@@ -95,8 +119,11 @@ static int against_champion(struct store *s, int64_t task, int64_t model,
     if (rc == 0)
         rc = registry_gate_of(s, task, champion, &b, err);
     if (rc == 0)
-        rc = read_pairs(s, a.evaluation, b.evaluation, &pairs, err);
-    if (rc == 0)
+        rc = read_pairs(s, true, a.evaluation, b.evaluation, &pairs, err);
+    out->newer = pairs.count >= enough(margin);
+    if (rc == 0 && !out->newer)
+        rc = read_pairs(s, false, a.evaluation, b.evaluation, &pairs, err);
+    if (rc == 0 && !out->newer)
         rc = chances(s, task, champion, &k, err);
     if (rc == 0) {
         in.score = pairs.score;
@@ -125,11 +152,12 @@ static void explain(struct retrain_verdict *v, const char *llm,
         (void)snprintf(v->why, n,
                        "no sealed item was asked of it and of the champion");
     else
-        (void)snprintf(v->why, n, "%s the champion: %+.1f points on %zu items",
+        (void)snprintf(v->why, n,
+                       "%s the champion: %+.1f points on %zu %sitems",
                        v->champion == SCORE_PASS   ? "not worse than"
                        : v->champion == SCORE_FAIL ? "worse than"
                                                    : "not shown to equal",
-                       100 * v->difference, v->items);
+                       100 * v->difference, v->items, v->newer ? "newer " : "");
 }
 
 int retrain_judge(struct store *s, int64_t task, int64_t model,

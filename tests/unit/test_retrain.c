@@ -426,6 +426,50 @@ START_TEST(a_candidate_worse_than_the_champion_is_kept_out)
 }
 END_TEST
 
+/* The champion was chosen by the old items, so that they speak for it. */
+START_TEST(newer_items_alone_decide_once_they_are_enough)
+{
+    struct retrain_verdict v;
+
+    add_calls(1, 900, 1, "0");
+    add_model(2, 50, 1);
+    add_evaluation(2, 2, 99, "pass"); /* calls 1 to 100 */
+    must_exec("INSERT INTO registry_event(id, time, task, model, kind, "
+              "command, evaluation) VALUES(7, 0, 1, 2, 'promote', 'retrain', "
+              "2); INSERT INTO champion VALUES(1, 2, 0, 7)");
+    add_model(3, 300, 0);
+    must_exec(
+        "INSERT INTO evaluation(id, task, model, split, created, verdict, "
+        "detail) VALUES(3, 1, 2, 'test', 1, 'pass', '{}'), (4, 1, 3, 'test', "
+        "1, 'pass', '{}'); INSERT INTO evaluation_item(evaluation, example, "
+        "score, reference) SELECT 3, id, 1, 1 FROM example WHERE id <= 273; "
+        "INSERT INTO evaluation_item(evaluation, example, score, reference) "
+        "SELECT 4, id, id > 100, 1 FROM example WHERE id <= 273");
+    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, &v, &err), 0);
+    ck_assert(!v.newer); /* 173; 175 are enough for three points */
+    ck_assert_uint_eq(v.items, 273);
+    ck_assert_int_eq(v.champion, SCORE_FAIL);
+    must_exec("INSERT INTO evaluation_item(evaluation, example, score, "
+              "reference) SELECT v.id, e.id, 1, 1 FROM evaluation v, example e "
+              "WHERE v.id IN (3, 4) AND e.id BETWEEN 274 AND 280");
+    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, &v, &err), 0);
+    ck_assert(v.newer);
+    ck_assert_uint_eq(v.items, 180);
+    ck_assert_int_eq(v.champion, SCORE_PASS);
+    ck_assert_ptr_nonnull(strstr(v.why, "180 newer items"));
+    /* Another candidate was asked some of them meanwhile. */
+    add_model(4, 300, 0);
+    must_exec(
+        "INSERT INTO evaluation(id, task, model, split, created, verdict, "
+        "detail) VALUES(5, 1, 4, 'test', 1, 'fail', '{}'); INSERT INTO "
+        "evaluation_item(evaluation, example, score, reference) SELECT 5, id, "
+        "1, 1 FROM example WHERE id BETWEEN 101 AND 110");
+    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, &v, &err), 0);
+    ck_assert(!v.newer);
+    ck_assert_int_eq(v.champion, SCORE_FAIL);
+}
+END_TEST
+
 START_TEST(an_equal_candidate_replaces_the_champion)
 {
     struct retrain_verdict v;
@@ -668,6 +712,7 @@ int main(void)
     tcase_add_test(c, what_passes_is_promoted);
     tcase_add_test(c, what_fails_the_gate_is_kept_out);
     tcase_add_test(c, a_candidate_worse_than_the_champion_is_kept_out);
+    tcase_add_test(c, newer_items_alone_decide_once_they_are_enough);
     tcase_add_test(c, an_equal_candidate_replaces_the_champion);
     tcase_add_test(c, old_versions_leave_but_none_that_answers);
     tcase_add_test(c, a_reason_overrides_terms_and_survives_a_kill);
