@@ -80,9 +80,15 @@ static size_t characters(const struct json *j, json_ref v)
 
 static bool is_equal(const struct json *j, json_ref a, json_ref b)
 {
+    struct slice p = json_raw(j, a), q = json_raw(j, b);
     struct buf x = { 0 }, y = { 0 };
     bool same;
 
+    if (slice_eq(p, q))
+        return true;
+    if (json_is(j, a, JSON_STRING) && json_is(j, b, JSON_STRING) &&
+        !memchr(p.p, '\\', p.n) && !memchr(q.p, '\\', q.n))
+        return false;
     json_canonical(j, a, &x);
     json_canonical(j, b, &y);
     same = slice_eq(buf_slice(&x), buf_slice(&y));
@@ -154,6 +160,16 @@ static bool fits_any(const struct json *j, json_ref root, json_ref list,
 bool schema_fits(const struct json *j, json_ref root, json_ref s, json_ref v,
                  unsigned depth)
 {
+    json_ref own = json_get(j, s, "enum");
+
+    return (depth == 0 || !json_is(j, own, JSON_ARRAY) ||
+            is_among(j, own, v)) &&
+           schema_fits_beside(j, root, s, v, depth);
+}
+
+bool schema_fits_beside(const struct json *j, json_ref root, json_ref s,
+                        json_ref v, unsigned depth)
+{
     json_ref own;
 
     if (depth == 0 || !json_is(j, s, JSON_OBJECT))
@@ -165,9 +181,6 @@ bool schema_fits(const struct json *j, json_ref root, json_ref s, json_ref v,
         return false;
     own = json_get(j, s, "const");
     if (json_present(own) && !is_equal(j, own, v))
-        return false;
-    own = json_get(j, s, "enum");
-    if (json_is(j, own, JSON_ARRAY) && !is_among(j, own, v))
         return false;
     if (!fits_type(j, json_get(j, s, "type"), v) ||
         !fits_any(j, root, json_get(j, s, "anyOf"), v, depth))

@@ -71,6 +71,9 @@ uint32_t graph_schema(struct constrain_graph *g, uint32_t from,
  * known; depth: how far references and parts are followed. */
 bool schema_fits(const struct json *j, json_ref root, json_ref schema,
                  json_ref v, unsigned depth);
+/* The same, of a value that stands in the schema's enum. */
+bool schema_fits_beside(const struct json *j, json_ref root, json_ref schema,
+                        json_ref value, unsigned depth);
 /* What "#/$defs/NAME" or "#/definitions/NAME" names; JSON_NONE: nothing. */
 json_ref schema_referred(const struct json *j, json_ref root, json_ref v);
 uint32_t graph_document(struct constrain_graph *g, uint32_t from,

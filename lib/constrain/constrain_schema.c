@@ -532,7 +532,9 @@ static uint32_t literals(struct reader *r, uint32_t from, json_ref s,
     for (json_ref e = json_present(only) ? only : json_first(r->j, list);
          e != JSON_NONE && !graph_failed(r->g);
          e = json_present(only) ? JSON_NONE : json_next(r->j, list, e)) {
-        if (!schema_fits(r->j, r->root, s, e, CONSTRAIN_MAX_DEPTH))
+        if (json_present(only)
+                ? !schema_fits(r->j, r->root, s, e, CONSTRAIN_MAX_DEPTH)
+                : !schema_fits_beside(r->j, r->root, s, e, CONSTRAIN_MAX_DEPTH))
             continue;
         graph_empty(r->g, literal(r, from, e), to);
         any = true;

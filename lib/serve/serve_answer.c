@@ -179,6 +179,7 @@ static void end_badly(struct serve_job *job, enum engine_finish why,
                       const struct err *err)
 {
     struct serve_refusal no = { .retry_ms = 0 };
+    bool too_long;
 
     if (err)
         no.err = *err;
@@ -189,11 +190,12 @@ static void end_badly(struct serve_job *job, enum engine_finish why,
         proxy_reply_end(job->reply, job->model->upstream, slice_of(""), false);
         return;
     }
+    too_long = why == ENGINE_FAILED && no.err.code == ERR_LIMIT;
+    if (too_long) /* a limit of requests, not of their number */
+        no.err.code = ERR_INVALID;
     serve_refusal_of(&no);
-    if (why == ENGINE_FAILED && no.err.code == ERR_LIMIT) {
-        no.status = 400;
+    if (too_long && !*no.param)
         no.type = "context_length_exceeded";
-    }
     if (!job->stream) {
         serve_refuse(job->serve, job->reply, job->dialect, &no);
         return;

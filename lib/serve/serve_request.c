@@ -333,6 +333,8 @@ bool serve_request_read(struct serve_request *q, const struct serve_path *p,
         rc = chat_of_completion(q, max_tokens, err);
     else if (rc == ERR_OK)
         rc = chat_of_other(q, p, body, max_tokens, err);
+    if (rc == ERR_LIMIT) /* of a request, not of their number */
+        err->code = ERR_INVALID;
     if (rc < 0)
         serve_refusal_of(why);
     return rc == ERR_OK;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static struct tokenizer *tokenizer;
 static struct constrain_vocab *vocab;
@@ -378,6 +379,7 @@ START_TEST(literals_keep_to_the_keywords_beside_them)
         { "{\"enum\":[\"abcdef\",\"\xC3\xA9\xC3\xA9\"],\"maxLength\":2}",
           "\"\xC3\xA9\xC3\xA9\"", "\"abcdef\"" },
         { "{\"enum\":[\"a\",\"b\"],\"const\":\"b\"}", "\"b\"", "\"a\"" },
+        { "{\"enum\":[\"\\u0061\",\"b\"],\"const\":\"a\"}", "\"a\"", "\"b\"" },
         { "{\"type\":[\"integer\",\"null\"],\"enum\":[1.5,2,null]}", "2",
           "1.5" },
         { "{\"enum\":[{\"a\":1},{\"b\":1}],\"required\":[\"a\"]}", "{\"a\":1}",
@@ -403,6 +405,31 @@ START_TEST(literals_keep_to_the_keywords_beside_them)
                       cases[i].schema, cases[i].no);
         constrain_free(c);
     }
+    close_all();
+}
+END_TEST
+
+/* One client's list of choices kept a server's other requests waiting for a
+ * minute: each was looked for among all. */
+START_TEST(a_long_enum_is_read_in_a_moment)
+{
+    struct buf schema = { 0 };
+    struct constrain *c = NULL;
+    struct err err = { 0 };
+    clock_t begin;
+
+    buf_str(&schema, "{\"type\":\"string\",\"enum\":[\"last\"");
+    for (int i = 0; i < 20000; i++)
+        buf_printf(&schema, ",\"choice %d\"", i);
+    buf_str(&schema, "]}");
+    open_named("qwen2");
+    begin = clock();
+    ck_assert_msg(constrain_schema(vocab, buf_slice(&schema), &c, &err) == 0,
+                  "%s", err.msg);
+    ck_assert_int_lt((clock() - begin) / CLOCKS_PER_SEC, 6);
+    ck_assert(constrain_is_end(c, run(c, "\"choice 19999\"")));
+    constrain_free(c);
+    buf_release(&schema);
     close_all();
 }
 END_TEST
@@ -577,6 +604,7 @@ int main(void)
     tcase_add_test(t, expressions_match_whole_texts);
     tcase_add_test(t, what_is_not_supported_is_refused_by_name);
     tcase_add_test(t, literals_keep_to_the_keywords_beside_them);
+    tcase_add_test(t, a_long_enum_is_read_in_a_moment);
     tcase_add_test(t, a_state_knows_its_shortest_rest);
     tcase_add_test(t, an_outgrown_automaton_says_so_and_begins_where_it_began);
     tcase_add_test(t, json_is_taken_as_people_write_it);
