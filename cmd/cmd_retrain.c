@@ -241,13 +241,14 @@ struct summary {
 static int sum_up(void *ctx, const struct retrain_told *t, struct err *err)
 {
     struct summary *s = ctx;
+    char *due = t->moved ? mem_printf("%s: %s", t->due, t->moved)
+                         : mem_strdup(t->due ? t->due : "-");
 
     (void)err;
     s->tasks++;
     s->failed += t->failed;
     s->trained += t->trained;
-    cli_table_row(s->table, t->name, t->due ? t->due : "-",
-                  t->model_name ? t->model_name : "-",
+    cli_table_row(s->table, t->name, due, t->model_name ? t->model_name : "-",
                   t->promoted  ? "promoted"
                   : t->failed  ? "failed"
                   : t->trained ? "kept out"
@@ -256,6 +257,7 @@ static int sum_up(void *ctx, const struct retrain_told *t, struct err *err)
                   : t->gate ? t->gate
                             : "",
                   NULL);
+    free(due);
     return ERR_OK;
 }
 

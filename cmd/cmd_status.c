@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "json/json.h"
+#include "retrain/retrain.h"
 #include "store/store.h"
 
 #include <inttypes.h>
@@ -42,10 +43,60 @@ static void json_stage(struct json_writer *w, const struct store_stage *s)
     json_end_object(w);
 }
 
-static void write_json(const struct store *s, const struct store_status *st,
-                       struct buf *out)
+static int json_champions(struct store *s, struct json_writer *w,
+                          struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "SELECT t.name, m.name, c.since FROM champion c JOIN task "
+                     "t ON t.id = c.task JOIN model m ON m.id = c.model ORDER "
+                     "BY t.name",
+                     &q, err);
+
+    json_begin_array(w, "champions");
+    while (rc >= 0 && (rc = sql_step(q, err)) == 1) {
+        char when[32];
+
+        json_begin_object(w, NULL);
+        json_put_slice(w, "task", sql_text(q, 0));
+        json_put_slice(w, "model", sql_text(q, 1));
+        json_put_string(w, "since", clock_rfc3339(sql_int(q, 2), when));
+        json_end_object(w);
+    }
+    json_end_array(w);
+    return rc;
+}
+
+/* By the policy that retrain has without options. */
+static int json_due(struct store *s, struct json_writer *w, struct err *err)
+{
+    struct retrain_policy p = retrain_policy_default();
+    struct retrain_due *due = NULL;
+    size_t count = 0;
+    int rc = retrain_due_list(s, &p, clock_wall_us(), &due, &count, err);
+
+    json_begin_array(w, "due");
+    for (size_t i = 0; i < count; i++) {
+        if (due[i].why == RETRAIN_BY_none)
+            continue;
+        json_begin_object(w, NULL);
+        json_put_string(w, "task", due[i].name);
+        json_put_string(w, "why", retrain_reason_name(due[i].why));
+        json_put_string(w, "moved",
+                        due[i].why == RETRAIN_BY_drift ? due[i].moved : NULL);
+        json_put_int(w, "new", due[i].fresh);
+        json_end_object(w);
+    }
+    json_end_array(w);
+    free(due);
+    return rc;
+}
+
+static int write_json(struct store *s, const struct store_status *st,
+                      struct buf *out, struct err *err)
 {
     struct json_writer w;
+    int rc;
 
     json_writer_init(&w, out, true);
     json_begin_document(&w, "slmctl.status/1");
@@ -74,8 +125,12 @@ static void write_json(const struct store *s, const struct store_status *st,
     for (size_t i = 0; i < STORE_STAGES; i++)
         json_stage(&w, &st->stages[i]);
     json_end_array(&w);
+    rc = json_champions(s, &w, err);
+    if (rc == ERR_OK)
+        rc = json_due(s, &w, err);
     json_end_object(&w);
     buf_char(out, '\n');
+    return rc;
 }
 
 static void write_counts(const struct store *s, const struct store_status *st,
@@ -152,14 +207,14 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli_fail(cli, &err);
     }
     if (cli->json) {
-        write_json(s, &st, &out);
+        rc = write_json(s, &st, &out, &err);
     } else {
         write_counts(s, &st, &out);
         write_stages(&st, &out);
     }
     store_status_release(&st);
     store_close(s);
-    rc = cli_write(cli, &out);
+    rc = rc < 0 ? cli_fail(cli, &err) : cli_write(cli, &out);
     buf_release(&out);
     return rc;
 }

@@ -164,6 +164,7 @@ static int write_task(void *ctx, const struct retrain_told *t, struct err *err)
     json_begin_object(w, NULL);
     json_put_string(w, "task", t->name);
     json_put_string(w, "due", t->due);
+    json_put_string(w, "moved", t->moved);
     json_put_bool(w, "trained", t->trained);
     json_put_string(w, "model", t->model_name);
     json_put_bool(w, "failed", t->failed);

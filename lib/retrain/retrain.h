@@ -140,6 +140,7 @@ MUST_CHECK int retrain_judge(struct store *s, int64_t task, int64_t model,
 struct retrain_told {
     int64_t task, model, before;                        /* 0: none */
     const char *name, *due, *train, *gate, *model_name; /* NULL: none */
+    const char *moved; /* due by drift: what of the calls; NULL: not so */
     bool trained, failed, promoted;
 };
 MUST_CHECK int retrain_tell(struct store *s, int64_t run,

@@ -152,8 +152,10 @@ static struct psi nearest(const struct numbers *old, const struct numbers *now)
     return last.is - last.chance < all.is - all.chance ? last : all;
 }
 
+/* Novelty only says that something moved, so it is told where nothing else
+ * is. */
 static void note(const struct numbers *old, const struct numbers *now,
-                 const char *name, struct retrain_due *d)
+                 const char *name, double limit, struct retrain_due *d)
 {
     struct psi p;
 
@@ -161,6 +163,8 @@ static void note(const struct numbers *old, const struct numbers *now,
         return;
     p = nearest(old, now);
     if (d->moved && !(p.is - p.chance > d->psi - d->psi_chance))
+        return;
+    if (name == NOVELTY && d->psi > limit && d->psi > d->psi_chance)
         return;
     d->psi = p.is;
     d->psi_chance = p.chance;
@@ -179,7 +183,7 @@ static void note_novel(const struct numbers *now, struct retrain_due *d)
 }
 
 static int measure(struct store *s, const struct retrain_seen *seen,
-                   const struct feature *f, struct retrain_due *d,
+                   const struct feature *f, double limit, struct retrain_due *d,
                    struct err *err)
 {
     struct numbers old = { 0 }, now = { 0 };
@@ -192,18 +196,18 @@ static int measure(struct store *s, const struct retrain_seen *seen,
     if (rc == 0 && f->name == NOVELTY)
         note_novel(&now, d);
     if (rc == 0)
-        note(&old, &now, f->name, d);
+        note(&old, &now, f->name, limit, d);
     free(old.v);
     free(now.v);
     return rc;
 }
 
 int retrain_drift(struct store *s, const struct retrain_seen *seen,
-                  struct retrain_due *d, struct err *err)
+                  double limit, struct retrain_due *d, struct err *err)
 {
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < FEATURE_COUNT; i++)
-        rc = measure(s, seen, &FEATURES[i], d, err);
+        rc = measure(s, seen, &FEATURES[i], limit, d, err);
     return rc;
 }

@@ -164,7 +164,7 @@ static int measure(struct store *s, const struct retrain_policy *p,
     if (rc == 0)
         rc = measure_new(s, &seen, d, err);
     if (rc == 0)
-        rc = retrain_drift(s, &seen, d, err);
+        rc = retrain_drift(s, &seen, p->psi, d, err);
     if (rc == 0 && d->model)
         rc = measure_agreement(s, &seen, d, err);
     if (seen.newest)

@@ -19,8 +19,9 @@ MUST_CHECK int retrain_number(struct store *s, const char *text,
 struct retrain_seen {
     int64_t reference, newest, call, time_us;
 };
-/* psi, psi_chance, moved and novel_share of the calls since. */
+/* psi, psi_chance, moved and novel_share of the calls since. limit: of psi. */
 MUST_CHECK int retrain_drift(struct store *s, const struct retrain_seen *seen,
-                             struct retrain_due *d, struct err *err);
+                             double limit, struct retrain_due *d,
+                             struct err *err);
 
 #endif

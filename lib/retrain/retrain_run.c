@@ -253,8 +253,8 @@ static int note_start(struct store *s, int64_t run,
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
                      "UPDATE retrain_step SET started = ?4, detail = "
-                     "coalesce(detail, json_object('before', (SELECT "
-                     "coalesce(max(id), 0) FROM model))) WHERE run = ?1 AND "
+                     "json_insert(coalesce(detail, '{}'), '$.before', (SELECT "
+                     "coalesce(max(id), 0) FROM model)) WHERE run = ?1 AND "
                      "task = ?2 AND step = ?3 AND started = 0",
                      &q, err);
 
@@ -390,6 +390,23 @@ static int asked_tasks(struct store *s, int64_t run, int64_t **out,
     return rc;
 }
 
+static int note_moved(struct store *s, int64_t run, const struct retrain_due *d,
+                      struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "UPDATE retrain_step SET detail = json_object('moved', "
+                     "?3) WHERE run = ?1 AND task = ?2 AND step = 'train'",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, run);
+    sql_bind_int(q, 2, d->task);
+    sql_bind_cstr(q, 3, d->moved);
+    return sql_run(q, err);
+}
+
 static int plan_due(struct store *s, int64_t run, struct err *err)
 {
     struct retrain_policy p = { 0 };
@@ -408,6 +425,8 @@ static int plan_due(struct store *s, int64_t run, struct err *err)
             continue;
         rc = plan_step(s, run, due[i].task, RETRAIN_DO_train,
                        retrain_reason_name(due[i].why), err);
+        if (rc == 0 && due[i].why == RETRAIN_BY_drift)
+            rc = note_moved(s, run, &due[i], err);
         planned++;
     }
     if (rc == 0 && planned)

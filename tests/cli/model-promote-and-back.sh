@@ -22,6 +22,7 @@ slmctl model promote one
 slmctl model promote two
 echo "exit $?"
 slmctl model promote two --force 'measured elsewhere'
+slmctl status --json | jq -c '[.champions[] | [.task, .model]], .due'
 slmctl model list --task T
 slmctl model list --task T --json | jq -c '.models[] | [.name, .champion, .verdict]'
 slmctl model rollback T --reason 'slower'

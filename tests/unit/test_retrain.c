@@ -151,7 +151,7 @@ START_TEST(drift_is_longer_prompts_not_chance)
     d = due();
     ck_assert_int_eq(d.why, RETRAIN_BY_none);
     ck_assert_double_le(d.psi, policy.psi);
-    add_calls(381, 460, 3, "0");
+    add_calls(381, 460, 3, "0.3");
     d = due();
     ck_assert_int_eq(d.why, RETRAIN_BY_drift);
     ck_assert_str_eq(d.moved, "prompt length");
