@@ -20,10 +20,11 @@ static const char style[] =
     "@media print{:root{color-scheme:light;--fg:#000;--bg:#fff;--dim:#444;"
     "--rule:#bbb;--c0:#0b5cad;--c1:#a8440c;--c2:#1d6f3a;--c3:#7a3db8;"
     "--c4:#8a6100;--c5:#b0265e;--soft:#e6eef6}svg,tr{break-inside:avoid}h2,"
-    "caption{break-after:avoid}}"
+    "h3,caption{break-after:avoid}}"
     "body{margin:0 auto;padding:1.5rem;max-width:60rem;color:var(--fg);"
     "background:var(--bg);font:16px/1.5 system-ui,sans-serif}"
     "h1{font-size:1.7rem;line-height:1.2}h2{font-size:1.25rem;margin-top:2rem}"
+    "h3{font-size:1rem;margin:1.2rem 0 0}"
     ".scroll{overflow-x:auto}"
     ".scroll:focus,.skip:focus{outline:3px solid var(--c0);"
     "outline-offset:2px}"
@@ -152,6 +153,13 @@ void page_section(struct buf *out, const char *heading)
 void page_section_end(struct buf *out)
 {
     buf_str(out, "</section>\n");
+}
+
+void page_heading(struct buf *out, const char *text)
+{
+    buf_str(out, "<h3>");
+    page_text_cut(out, slice_of(text), PAGE_CELL_MAX);
+    buf_str(out, "</h3>\n");
 }
 
 void page_paragraph(struct buf *out, const char *text)

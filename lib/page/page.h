@@ -30,6 +30,8 @@ void page_end(struct buf *out);
 /* A section with its heading. */
 void page_section(struct buf *out, const char *heading);
 void page_section_end(struct buf *out);
+/* A heading within a section. */
+void page_heading(struct buf *out, const char *text);
 void page_paragraph(struct buf *out, const char *text);
 
 /* What is wider than the page scrolls by itself, with the keyboard too; name:

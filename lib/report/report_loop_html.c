@@ -37,59 +37,47 @@ static void put_router_chart(const struct state_router *c, struct buf *out)
           .n = 1 },
     };
 
-    if (c->n > 1)
+    if (c->n > 1) {
+        page_heading(out, c->task);
         page_svg_lines(out, &axes, s, 3);
+    }
     free(title);
 }
 
-static char *pair(double a, double b)
+/* Two that belong together: "66.5 / 68.9". */
+static char *pair(double a, double b, double scale, int decimals)
 {
-    return isfinite(a) && isfinite(b) ? mem_printf("%.3f, %.3f", a, b)
-                                      : mem_strdup("-");
-}
-
-static char *cost_cell(const struct state_router *c, double v)
-{
-    return c->in_dollars ? state_number(v, 4) : mem_strdup("-");
+    if (!isfinite(a) || !isfinite(b))
+        return mem_strdup("-");
+    return mem_printf("%.*f / %.*f", decimals, scale * a, decimals, scale * b);
 }
 
 static void put_router_table(const struct report_state *r, struct buf *out)
 {
     static const char *const heads[] = {
-        "task",
-        "items",
-        "kept",
-        "quality",
-        "LLM",
-        "$ / 1,000",
-        "LLM's $ / 1,000",
-        "AIQ",
-        "CPT 50 %",
-        "CPT 80 %",
-        "error of P, before, after",
+        "task",      "items", "kept",          "quality / LLM's, %",
+        "$ / LLM's", "AIQ",   "CPT 50 / 80 %", "error of P",
     };
     struct page_table t;
 
     page_table_begin(
         &t, out,
-        "At the chosen thresholds, on validation; each call judged "
-        "by what was learnt from others",
-        "lrrrrrrrrrr", heads);
+        "At the chosen thresholds, on validation, each call judged "
+        "by what was learnt from others; dollars for 1,000 calls",
+        "lrrrrrrr", heads);
     for (size_t i = 0; i < r->router_count; i++) {
         const struct state_router *c = &r->routers[i];
+        double dollars = c->in_dollars ? c->cost : (double)NAN;
         char *cells[] = { state_copy(c->task),
                           state_number(c->items, 0),
                           state_share(c->share),
-                          state_share(c->quality),
-                          state_share(c->llm_quality),
-                          cost_cell(c, c->cost),
-                          cost_cell(c, c->llm_cost),
+                          pair(c->quality, c->llm_quality, 100, 1),
+                          pair(dollars, c->llm_cost, 1, 4),
                           state_number(c->aiq, 3),
-                          state_share(c->cpt50),
-                          state_share(c->cpt80),
-                          pair(c->ece_before, c->ece_after) };
+                          pair(c->cpt50, c->cpt80, 100, 1),
+                          pair(c->ece_before, c->ece_after, 1, 3) };
 
-        state_row(&t, cells, 11);
+        state_row(&t, cells, 8);
     }
     page_table_end(&t);
 }
@@ -103,7 +91,8 @@ void state_html_routers(const struct report_state *r, struct buf *out)
         "the LLM, as the probability of error that is let through falls. AIQ "
         "is the mean quality over that range of costs; CPT is the share of "
         "calls that must go to the LLM for 50 or 80 % of its lead. The error "
-        "of P is the expected calibration error of the probabilities.");
+        "of P is the expected calibration error of the probabilities, before "
+        "and after they were learnt.");
     for (size_t i = 0; i < r->router_count && i < CHARTS; i++)
         put_router_chart(&r->routers[i], out);
     put_router_table(r, out);

@@ -94,6 +94,7 @@ static void put_all(struct buf *out, const char *bad)
 
     page_begin(out, bad);
     page_section(out, bad);
+    page_heading(out, bad);
     page_paragraph(out, bad);
     page_svg_lines(out, &axes, &s, 1);
     page_svg_bars(out, &axes, names, v, 2);

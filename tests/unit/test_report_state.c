@@ -242,9 +242,11 @@ START_TEST(what_happened_after_the_gates_is_told)
 {
     static const char *const of_html[] = {
         "<td class=\"r\">80.0 %</td>",
-        "<td class=\"r\">21.0 %</td>",
-        "<td class=\"r\">0.2000</td>", /* dollars for 1,000 */
-        "0.120, 0.020",
+        "<td class=\"r\">90.0 / 91.0</td>",
+        "<td class=\"r\">0.2000 / 1.0000</td>", /* dollars for 1,000 */
+        "<td class=\"r\">21.0 / 43.0</td>",
+        "0.120 / 0.020",
+        "<h3>name1</h3>",
         "name1: cost and quality by threshold",
         "<td class=\"r\">50.0 %</td>", /* of two calls one here */
         "100.0 % of 1",
