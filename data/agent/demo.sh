@@ -169,7 +169,7 @@ fi
 if [ -z "$missing" ] &&
     step eval 'Eval: tuned model, base and LLM on the sealed test split'; then
     status=0
-    run eval --gold "$(file gold.jsonl)" \
+    run eval --calibrate --gold "$(file gold.jsonl)" \
         --markdown "$work/report.md" --junit "$work/report.xml" || status=$?
     case $status in 0 | 10 | 11) ;; *) exit "$status" ;; esac
     passed=$(tasks '>pass:')

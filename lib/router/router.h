@@ -132,8 +132,9 @@ MUST_CHECK int router_head_fit(const float *x, const double *y, size_t n,
 /* Five folds by cluster: an item's probability comes from heads and steps of
  * the other folds, so ECE after is out of sample; what is kept was fitted on
  * all. floor: how far (0..1) mean quality may lie below the LLM's.
- * The threshold costs least where the quality, by the steps' upper limits
- * (90 %), stays above that; of equally dear ones it keeps the most calls.
+ * The threshold costs least where the quality, by the upper limit (90 %) of
+ * the errors among what is kept, stays above that; of equally dear ones it
+ * keeps the most calls.
  * Fewer than ROUTER_CALIBRATE_LEAST items or ROUTER_CALIBRATE_ERRORS errors:
  * nothing is learnt, all calls have the same probability, and all are kept
  * (the gate has decided on them) unless even the lower limit (90 %) of the

@@ -18,7 +18,7 @@
 #define GIVE_UP_SHARE 0.9 /* of them that are escalated anyway */
 
 struct ranked {
-    double p, upper, cost;
+    double p, cost;
     size_t at;
 };
 
@@ -33,32 +33,41 @@ static int compare_ranked(const void *a, const void *b)
 }
 
 /* The threshold, what it keeps, and the quality and cost that are seen: none
- * is kept, until keeping some costs no more. */
+ * is kept, until keeping some costs no more. The limit is that of all that is
+ * kept together: those of the steps, added up, would be that of much bad luck
+ * at once. is_refuted: only what is shown to be too bad counts. */
 static void choose(const struct router_cross *w, const double *p,
-                   const double *upper, double floor,
+                   bool is_refuted, double floor,
                    struct router_calibration *out)
 {
     struct ranked *r = mem_array(w->n, sizeof(*r));
-    double expected = 0, least = out->llm_quality * (double)w->n;
-    double quality = least, cost = out->llm_cost * (double)w->n;
+    double z = stats_normal_quantile(ROUTER_LEVEL), wrong = 0;
+    double rest = out->llm_quality * (double)w->n;
+    double least = rest - floor * (double)w->n;
+    double quality = rest, cost = out->llm_cost * (double)w->n;
 
     for (size_t i = 0; i < w->n; i++)
-        r[i] = (struct ranked){ p[i], upper[i],
-                                w->item[i].cost_slm - w->item[i].cost_llm, i };
+        r[i] = (struct ranked){ p[i], w->item[i].cost_slm - w->item[i].cost_llm,
+                                i };
     qsort(r, w->n, sizeof(*r), compare_ranked);
-    expected = least;
-    least -= floor * (double)w->n;
     out->threshold = -1;
     out->quality = out->llm_quality;
     out->cost = out->llm_cost;
     for (size_t i = 0; i < w->n; i++) {
         const struct router_item *t = &w->item[r[i].at];
+        struct stats_limits limits;
 
-        expected += 1 - r[i].upper - t->llm;
+        wrong += w->y[r[i].at];
+        rest -= t->llm;
         quality += t->slm - t->llm;
         cost += r[i].cost;
-        if ((i + 1 < w->n && r[i + 1].p <= r[i].p) || expected < least ||
+        if ((i + 1 < w->n && r[i + 1].p <= r[i].p) ||
             cost / (double)w->n > out->cost)
+            continue;
+        limits = stats_wilson_at(wrong, (double)i + 1, z);
+        if (rest + (double)(i + 1) *
+                       (1 - (is_refuted ? limits.low : limits.high)) <
+            least)
             continue;
         out->threshold = r[i].p;
         out->share = (double)(i + 1) / (double)w->n;
@@ -132,14 +141,14 @@ static int keep_head(const struct router_cross *w, bool answers, double *raw,
 static int learn(struct router_cross *w, double floor,
                  struct router_calibration *out)
 {
-    double *raw = mem_zalloc(3 * w->n * sizeof(*raw));
-    double *p = raw + w->n, *upper = raw + 2 * w->n;
-    int rc = router_cross_nested(w, p, upper);
+    double *raw = mem_zalloc(2 * w->n * sizeof(*raw));
+    double *p = raw + w->n;
+    int rc = router_cross_nested(w, p);
 
     if (rc == 0)
         rc = keep_head(w, true, raw, &out->after, &out->error);
     if (rc == 0) {
-        choose(w, p, upper, floor, out);
+        choose(w, p, false, floor, out);
         draw_curve(w, p, out);
         out->give_up = 1;
     }
@@ -159,14 +168,11 @@ static int learn(struct router_cross *w, double floor,
 static void take_rate(const struct router_cross *w, double floor,
                       struct router_calibration *out)
 {
-    double *p = mem_array(2 * w->n, sizeof(*p)), *least = p + w->n;
-    double low = stats_wilson(out->errors, (double)w->n, ROUTER_LEVEL).low;
+    double *p = mem_array(w->n, sizeof(*p));
 
-    for (size_t i = 0; i < w->n; i++) {
+    for (size_t i = 0; i < w->n; i++)
         p[i] = out->rate_limit;
-        least[i] = low;
-    }
-    choose(w, p, least, floor, out);
+    choose(w, p, true, floor, out);
     draw_curve(w, p, out);
     out->give_up = 1;
     free(p);

@@ -145,32 +145,27 @@ static int say_nested(const struct router_cross *x, double *said)
 }
 
 static void step_fold(const struct router_cross *x, const double *said, int k,
-                      double *weight, double *p, double *upper)
+                      double *weight, double *p)
 {
-    double *limits = mem_array(x->n + 1, sizeof(*limits));
     struct stats_isotonic f;
 
     for (size_t i = 0; i < x->n; i++)
         weight[i] = x->fold[i] != k;
     stats_isotonic_fit(said, x->y, weight, x->n, &f);
-    stats_isotonic_limits(&f, ROUTER_LEVEL, limits);
     for (size_t i = 0; i < x->n; i++)
-        if (x->fold[i] == k) {
+        if (x->fold[i] == k)
             p[i] = stats_isotonic_at(&f, said[i]);
-            upper[i] = stats_isotonic_of(&f, limits, said[i]);
-        }
     stats_isotonic_release(&f);
-    free(limits);
 }
 
-int router_cross_nested(const struct router_cross *x, double *p, double *upper)
+int router_cross_nested(const struct router_cross *x, double *p)
 {
     double *said = mem_zalloc(FOLDS * x->n * sizeof(*said));
     double *weight = mem_array(x->n, sizeof(*weight));
     int rc = say_nested(x, said);
 
     for (int k = 0; k < FOLDS && rc == 0; k++)
-        step_fold(x, said + (size_t)k * x->n, k, weight, p, upper);
+        step_fold(x, said + (size_t)k * x->n, k, weight, p);
     free(said);
     free(weight);
     return rc;

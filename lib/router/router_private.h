@@ -30,9 +30,8 @@ int router_cross_head(const struct router_cross *x, bool answers, double *head);
 /* raw[n]: what heads of other folds say, as one of all items would. */
 int router_cross_single(const struct router_cross *x, bool answers,
                         double *raw);
-/* P(wrong) of each answer and its upper limit, by heads and steps of other
- * folds alone. */
-int router_cross_nested(const struct router_cross *x, double *p, double *upper);
+/* P(wrong) of each answer, by heads and steps of other folds alone. */
+int router_cross_nested(const struct router_cross *x, double *p);
 
 /* Requests whose system prompt, tools and format were seen, by their bytes. */
 #define ROUTER_KEY 16

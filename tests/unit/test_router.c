@@ -105,6 +105,23 @@ START_TEST(the_threshold_keeps_the_floor)
 }
 END_TEST
 
+/* As good as the LLM, on few items: limits of single steps added up would keep
+ * a fifth of it. */
+START_TEST(what_is_good_enough_as_a_whole_is_kept_whole)
+{
+    struct router_calibration c;
+
+    draw_items(400, true, 0.07); /* nine in a hundred are wrong */
+    for (size_t i = 0; i < 400; i++)
+        item[i].llm = i % 9 != 0;
+    c = calibrated(400, 0.03);
+    ck_assert(c.learnt);
+    ck_assert_double_eq(c.share, 1);
+    ck_assert_double_gt(c.quality, c.llm_quality - 0.03);
+    router_calibration_release(&c);
+}
+END_TEST
+
 START_TEST(few_items_or_errors_teach_nothing)
 {
     struct router_calibration c;
@@ -361,6 +378,7 @@ int main(void)
 
     tcase_add_test(t, calibration_is_near_the_truth);
     tcase_add_test(t, the_threshold_keeps_the_floor);
+    tcase_add_test(t, what_is_good_enough_as_a_whole_is_kept_whole);
     tcase_add_test(t, few_items_or_errors_teach_nothing);
     tcase_add_test(t, a_half_without_errors_teaches_nothing);
     tcase_add_test(t, calibrations_come_back_to_the_bit);
