@@ -105,8 +105,8 @@ START_TEST(the_threshold_keeps_the_floor)
 }
 END_TEST
 
-/* As good as the LLM, on few items: limits of single steps added up would keep
- * a fifth of it. */
+/* As good as the LLM, on few items: limits of single steps, added up, would
+ * leave some of it out. */
 START_TEST(what_is_good_enough_as_a_whole_is_kept_whole)
 {
     struct router_calibration c;
