@@ -66,7 +66,7 @@ struct retrain_due {
  * calls that a model of ours answered since, the novelty counts as well.
  * Drift is an index above the limit and above what chance gives in 99 of 100
  * cases with as many conversations, against all that the model learnt from and
- * against the newest part of it; the nearer of both is told. *out: caller
+ * against what was new to it; the nearer of both is told. *out: caller
  * frees. */
 MUST_CHECK int retrain_due_list(struct store *s, const struct retrain_policy *p,
                                 int64_t now_us, struct retrain_due **out,

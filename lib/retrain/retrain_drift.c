@@ -2,7 +2,7 @@
  * retrain_drift.c - are the calls of a task still those that it learnt from
  *
  * What is new counts as drifted only if it is like neither all that the model
- * learnt from nor the newest part of that: a change that was learnt does not
+ * learnt from nor what was new to it then: a change that was learnt does not
  * ask again. Calls that the model answered itself are no examples, but count
  * by the novelty that the router saw.
  */
@@ -33,10 +33,11 @@ static const struct feature {
 };
 #define FEATURE_COUNT (sizeof(FEATURES) / sizeof(*FEATURES))
 
-/* The oldest first. groups: conversations, whose calls are alike. */
+/* The oldest first. groups: conversations, whose calls are alike. last: those
+ * that no data set before had. */
 struct numbers {
     double *v;
-    size_t count, cap, groups;
+    size_t count, cap, groups, last;
 };
 
 #define FRESH                                                                  \
@@ -44,7 +45,7 @@ struct numbers {
     "AND e.split IN ('train', 'validation') AND e.call > ?2"
 #define LEARNT                                                                 \
     "dataset_example d JOIN example e ON e.id = d.example JOIN logged l ON "   \
-    "l.id = e.call WHERE d.dataset = ?1"
+    "l.id = e.call WHERE d.dataset = ?1 AND ?2 NOTNULL"
 
 static int read_numbers(struct store *s, const char *column, const char *from,
                         int64_t a, int64_t b, struct numbers *out,
@@ -52,7 +53,8 @@ static int read_numbers(struct store *s, const char *column, const char *from,
 {
     char *text =
         mem_printf("SELECT %s, e.groups IS NOT lag(e.groups) OVER (ORDER BY "
-                   "e.groups, l.id) FROM %s AND %s NOTNULL ORDER BY l.id",
+                   "e.groups, l.id), l.id > ?2 FROM %s AND %s NOTNULL ORDER "
+                   "BY l.id",
                    column, from, column);
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s), text, &q, err);
@@ -61,12 +63,12 @@ static int read_numbers(struct store *s, const char *column, const char *from,
     if (rc < 0)
         return rc;
     sql_bind_int(q, 1, a);
-    if (b >= 0)
-        sql_bind_int(q, 2, b);
+    sql_bind_int(q, 2, b);
     while ((rc = sql_step(q, err)) == 1) {
         mem_grow((void **)&out->v, &out->cap, out->count + 1, sizeof(*out->v));
         out->v[out->count++] = sql_double(q, 0);
         out->groups += sql_int(q, 1) != 0;
+        out->last += sql_int(q, 2) != 0;
     }
     return rc;
 }
@@ -137,17 +139,17 @@ static struct psi compare(const struct numbers *old, const struct numbers *now)
     return out;
 }
 
-/* Against all, and against as many of the newest as are new. */
+/* Against all, and against what was new when it was trained. */
 static struct psi nearest(const struct numbers *old, const struct numbers *now)
 {
     struct psi all = compare(old, now), last;
     struct numbers part = *old;
 
-    if (now->count >= old->count)
+    part.count = old->last < RETRAIN_LEAST ? RETRAIN_LEAST : old->last;
+    if (part.count >= old->count)
         return all;
-    part.v += old->count - now->count;
-    part.count = now->count;
-    part.groups = old->groups * now->count / old->count;
+    part.v += old->count - part.count;
+    part.groups = old->groups * part.count / old->count;
     last = compare(&part, now);
     return last.is - last.chance < all.is - all.chance ? last : all;
 }
@@ -190,7 +192,8 @@ static int measure(struct store *s, const struct retrain_seen *seen,
     int rc = read_numbers(s, f->column, FRESH, d->task, seen->call, &now, err);
 
     if (rc == 0 && seen->reference)
-        rc = read_numbers(s, f->column, LEARNT, seen->reference, -1, &old, err);
+        rc = read_numbers(s, f->column, LEARNT, seen->reference, seen->before,
+                          &old, err);
     if (rc == 0 && f->name == NOVELTY)
         rc = read_own(s, d->task, seen->time_us, &now, err);
     if (rc == 0 && f->name == NOVELTY)

@@ -39,17 +39,23 @@ struct retrain_policy retrain_policy_default(void)
                                     .promote = true };
 }
 
+#define LAST_CALL                                                              \
+    "(SELECT max(e.call) FROM dataset_example d JOIN example e ON e.id = "     \
+    "d.example WHERE d.dataset = "
+#define DATASETS "FROM dataset x WHERE " RETRAIN_OF_TASK " "
+
 static int find_seen(struct store *s, const struct retrain_due *d,
                      struct retrain_seen *out, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(s),
-                     "SELECT (SELECT dataset FROM model WHERE id = ?2), "
-                     "x.id, (SELECT max(e.call) FROM dataset_example d JOIN "
-                     "example e ON e.id = d.example WHERE d.dataset = x.id), "
-                     "x.created FROM dataset x WHERE " RETRAIN_OF_TASK
-                     " ORDER BY x.id DESC LIMIT 1",
-                     &q, err);
+    int rc = sql_get(
+        store_sql(s),
+        "SELECT (SELECT dataset FROM model WHERE id = ?2), x.id, " LAST_CALL
+        "x.id), x.created, " LAST_CALL "(SELECT "
+        "max(x.id) " DATASETS "AND x.id < (SELECT dataset FROM "
+        "model WHERE id = ?2))) " DATASETS "ORDER BY x.id DESC "
+        "LIMIT 1",
+        &q, err);
 
     *out = (struct retrain_seen){ 0 };
     if (rc < 0)
@@ -60,7 +66,7 @@ static int find_seen(struct store *s, const struct retrain_due *d,
     if (rc != 1)
         return rc;
     *out = (struct retrain_seen){ sql_int(q, 0), sql_int(q, 1), sql_int(q, 2),
-                                  sql_int(q, 3) };
+                                  sql_int(q, 3), sql_int(q, 4) };
     sql_reset(q);
     return 0;
 }

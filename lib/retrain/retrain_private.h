@@ -15,9 +15,9 @@ MUST_CHECK int retrain_number(struct store *s, const char *text,
                               struct err *err);
 
 /* The data set of the model, the newest of the task, the last call of that,
- * and when it was made; 0: none. */
+ * and when it was made; the last call of the one before the first. 0: none. */
 struct retrain_seen {
-    int64_t reference, newest, call, time_us;
+    int64_t reference, newest, call, time_us, before;
 };
 /* psi, psi_chance, moved and novel_share of the calls since. limit: of psi. */
 MUST_CHECK int retrain_drift(struct store *s, const struct retrain_seen *seen,

@@ -47,7 +47,8 @@ state() { # STORE
             t.id = m.task LEFT JOIN champion c ON c.model = m.id ORDER BY 2, 4;
         SELECT 'event', e.kind, t.name, e.command FROM registry_event e LEFT JOIN
             task t ON t.id = e.task ORDER BY 2, 3;
-        SELECT 'run', outcome, finished NOTNULL FROM retrain_run;
+        SELECT 'run', outcome, finished NOTNULL FROM retrain_run WHERE id IN
+            (SELECT run FROM retrain_step WHERE step = 'train');
         SELECT 'step', t.name, step, status FROM retrain_step s LEFT JOIN task
             t ON t.id = s.task WHERE run = 1 ORDER BY 2, 3;
         SELECT 'gate', t.name, split, count(*) FROM evaluation e JOIN task t ON
@@ -112,13 +113,16 @@ killed() {
     rm -rf "$2"
 }
 
+printf '#!/bin/sh\nexec sleep 2\n' > "$scratch/hook"
+chmod +x "$scratch/hook"
+
 # In each step, as soon as it stands in the store as begun.
 for step in ${KILL_RETRAIN_STEPS:-curate cluster train gate promote trim notify}
 do
     store="$scratch/$step"
     cp -R "$from" "$store"
     "$slmctl" retrain --store "$store" --min-new 100 --minutes 0.02 \
-        --margin 50 \
+        --margin 50 --notify "$scratch/hook" \
         >/dev/null 2>&1 & # no function: its shell would be killed
     pid=$!
     hit=
