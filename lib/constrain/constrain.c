@@ -24,7 +24,7 @@ struct state {
     size_t count;
     uint32_t rest; /* bytes of the shortest text from here */
     bool end;
-    int32_t *next;  /* by byte, then by mark; NULL: none known yet */
+    int32_t *next;  /* by class of symbols; NULL: none known yet */
     uint64_t *mask; /* NULL: not known */
 };
 
@@ -42,6 +42,9 @@ struct constrain {
     uint32_t *list;    /* nodes of the set that is being made */
     size_t list_count;
     int32_t *path; /* states along the token before */
+    /* Bytes and marks that no edge tells apart are one class. */
+    uint16_t *class_of;
+    size_t classes;
     size_t mask_words, masks, state_bytes, graph_bytes;
     bool overgrown;
     /* What other threads may ask. */
@@ -106,7 +109,7 @@ static int32_t settle(struct constrain *c)
 
         while (e && g->edges[e].low > g->edges[e].high)
             e = g->edges[e].next;
-        if (e || c->list[i] == c->final)
+        if ((e || c->list[i] == c->final) && c->rests[c->list[i]] != UINT32_MAX)
             c->list[kept++] = c->list[i];
     }
     if (!kept)
@@ -151,15 +154,13 @@ static int32_t advance(struct constrain *c, int32_t from, unsigned symbol)
     int32_t to;
 
     if (!s->next) {
-        size_t n = GRAPH_MARK + g->mark_count;
-
-        s->next = mem_array(n, sizeof(*s->next));
-        for (size_t i = 0; i < n; i++)
+        s->next = mem_array(c->classes, sizeof(*s->next));
+        for (size_t i = 0; i < c->classes; i++)
             s->next[i] = UNKNOWN;
-        c->state_bytes += n * sizeof(*s->next);
+        c->state_bytes += c->classes * sizeof(*s->next);
     }
-    if (s->next[symbol] != UNKNOWN)
-        return s->next[symbol];
+    if (s->next[c->class_of[symbol]] != UNKNOWN)
+        return s->next[c->class_of[symbol]];
     set_begin(c);
     for (size_t i = 0; i < s->count; i++)
         for (uint32_t e = g->first[s->nodes[i]]; e; e = g->edges[e].next)
@@ -167,7 +168,7 @@ static int32_t advance(struct constrain *c, int32_t from, unsigned symbol)
                 reach(c, g->edges[e].to);
     to = settle(c);
     if (to != DEAD || !c->overgrown)
-        c->states[from].next[symbol] = to;
+        c->states[from].next[c->class_of[symbol]] = to;
     return to;
 }
 
@@ -274,6 +275,27 @@ size_t constrain_longest_rest(const struct constrain *c)
     return c->longest_rest;
 }
 
+static void find_classes(struct constrain *c)
+{
+    const struct constrain_graph *g = &c->graph;
+    size_t n = GRAPH_MARK + g->mark_count;
+    bool *begins = mem_zalloc((n + 1) * sizeof(*begins));
+
+    for (size_t i = 1; i < g->edge_count; i++)
+        if (g->edges[i].low <= g->edges[i].high) {
+            begins[g->edges[i].low] = true;
+            begins[g->edges[i].high + 1] = true;
+        }
+    c->class_of = mem_array(n, sizeof(*c->class_of));
+    begins[0] = false;
+    for (size_t i = 0; i < n; i++) {
+        c->classes += begins[i];
+        c->class_of[i] = (uint16_t)c->classes;
+    }
+    c->classes++;
+    free(begins);
+}
+
 int constrain_finish(struct constrain *c, uint32_t final,
                      struct constrain **out)
 {
@@ -286,6 +308,13 @@ int constrain_finish(struct constrain *c, uint32_t final,
     }
     c->final = final;
     c->rests = graph_rests(&c->graph, final, &c->longest_rest);
+    if (c->rests[0] == UINT32_MAX) {
+        rc = err_set(c->graph.err, ERR_UNSUPPORTED,
+                     "schema: no text of an end fits it");
+        constrain_free(c);
+        return rc;
+    }
+    find_classes(c);
     c->known = map_new();
     c->mark = mem_zalloc(n * sizeof(*c->mark));
     c->list = mem_array(n, sizeof(*c->list));
@@ -392,6 +421,7 @@ void constrain_free(struct constrain *c)
     free(c->mark);
     free(c->list);
     free(c->path);
+    free(c->class_of);
     graph_release(&c->graph);
     free(c);
 }

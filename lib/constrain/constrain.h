@@ -38,15 +38,23 @@ void constrain_vocab_free(struct constrain_vocab *v); /* NULL is fine */
 /* Borrows the vocabulary. Not for two threads at once. */
 struct constrain;
 
-/* Keywords: type, properties, required, additionalProperties (false, also
- * where it is absent), items, minItems, maxItems, minLength, maxLength, enum,
- * const, anyOf, $ref into $defs or definitions (not recursive). Notes such as
- * title, description, default and format are passed over; any other keyword
- * is refused by name, and so is any beside $ref or anyOf. Of enum and const
- * those values are taken that fit all that stands beside them. Up to
- * CONSTRAIN_FREE_ORDER members come in any order, more in the schema's or that
- * of their names. White space: none, a blank or a line break with up to 16
- * blanks where JSON allows it. Numbers have at most 15 digits. */
+/* Keywords: type, enum, const, properties, required, additionalProperties,
+ * minProperties and maxProperties (where there are few named members), items,
+ * prefixItems, minItems, maxItems, minLength, maxLength, pattern (found
+ * anywhere, as the drafts have it), format (dates and times, duration, email,
+ * hostname, ipv4, ipv6, uri, uuid), minimum, maximum and the exclusive ones,
+ * anyOf, allOf, oneOf where types, literals or members tell its choices apart,
+ * $ref into the same schema. Notes such as title, description and default, and
+ * names that begin with "x-", are passed over; any other keyword is refused by
+ * name (ERR_UNSUPPORTED). What is written fits, but not all that fits is
+ * written: where additionalProperties is absent or true there are no members
+ * but the named ones; a schema in itself comes three times at most; lengths end
+ * at CONSTRAIN_MAX_REPEAT; numbers have at most 15 digits, and no exponent
+ * where they have bounds. Of enum and const those values are taken that fit all
+ * that stands beside them. Up to CONSTRAIN_FREE_ORDER members come in any
+ * order, more, or many levels of them, in the schema's or that of their names.
+ * White space: none, a blank or a line break with up to 16 blanks where JSON
+ * allows it. */
 MUST_CHECK int constrain_schema(const struct constrain_vocab *v,
                                 struct slice schema, struct constrain **out,
                                 struct err *err);
@@ -100,6 +108,10 @@ constrain_place constrain_put_unlike(struct constrain_builder *b,
  * passed over, and where type, properties or items are missing any value fits
  * that is nested at most CONSTRAIN_ANY_DEPTH deep. */
 constrain_place constrain_put_schema(struct constrain_builder *b,
+                                     constrain_place from, const struct json *j,
+                                     json_ref schema);
+/* As constrain_schema; what it refuses, constrain_builder_end does. */
+constrain_place constrain_put_strict(struct constrain_builder *b,
                                      constrain_place from, const struct json *j,
                                      json_ref schema);
 /* Any JSON object or array; depth, at most CONSTRAIN_DOCUMENT_DEPTH, counts

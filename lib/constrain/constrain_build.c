@@ -76,6 +76,13 @@ constrain_place constrain_put_schema(struct constrain_builder *b,
     return graph_schema(b->g, from, j, schema, true);
 }
 
+constrain_place constrain_put_strict(struct constrain_builder *b,
+                                     constrain_place from, const struct json *j,
+                                     json_ref schema)
+{
+    return graph_schema(b->g, from, j, schema, false);
+}
+
 constrain_place constrain_put_document(struct constrain_builder *b,
                                        constrain_place from, unsigned depth)
 {

@@ -13,7 +13,7 @@
 
 void graph_init(struct constrain_graph *g, struct err *err)
 {
-    *g = (struct constrain_graph){ .err = err };
+    *g = (struct constrain_graph){ .err = err, .limit = CONSTRAIN_MAX_NODES };
     g->edge_count = 1; /* edge 0 stands for none */
     (void)graph_node(g);
 }
@@ -37,11 +37,11 @@ uint32_t graph_node(struct constrain_graph *g)
 {
     void *first = g->first;
 
-    if (g->node_count >= CONSTRAIN_MAX_NODES && g->rc == 0)
+    if (g->node_count >= g->limit && g->rc == 0)
         g->rc = err_set(g->err, ERR_LIMIT,
-                        "the form needs more than %u nodes: shorten its "
+                        "the form needs more than %zu nodes: shorten its "
                         "lengths and repetitions",
-                        CONSTRAIN_MAX_NODES);
+                        g->limit);
     if (g->rc < 0)
         return 0;
     mem_grow(&first, &g->node_cap, g->node_count + 1, sizeof(*g->first));
@@ -60,8 +60,7 @@ void graph_edge(struct constrain_graph *g, uint32_t from, uint32_t to,
     mem_grow(&edges, &g->edge_cap, g->edge_count + 1, sizeof(*g->edges));
     g->edges = edges;
     g->edges[g->edge_count] =
-        (struct constrain_edge){ to, g->first[from], (uint16_t)low,
-                                 (uint16_t)high };
+        (struct constrain_edge){ to, g->first[from], low, high };
     g->first[from] = (uint32_t)g->edge_count++;
 }
 
@@ -99,6 +98,22 @@ uint32_t graph_text(struct constrain_graph *g, uint32_t from, struct slice s)
         from =
             graph_bytes(g, from, (unsigned char)s.p[i], (unsigned char)s.p[i]);
     return from;
+}
+
+struct constrain_was graph_was(const struct constrain_graph *g, uint32_t from)
+{
+    return (struct constrain_was){ g->node_count, g->edge_count, from,
+                                   g->node_count ? g->first[from] : 0 };
+}
+
+void graph_back(struct constrain_graph *g, const struct constrain_was *w)
+{
+    if (!w->node_count)
+        return;
+    g->node_count = w->node_count;
+    g->edge_count = w->edge_count;
+    g->first[w->from] = w->first;
+    g->rc = 0;
 }
 
 static bool rest_is(const unsigned char *p, size_t i, size_t n, unsigned c)
@@ -152,6 +167,10 @@ void graph_range(struct constrain_graph *g, uint32_t from, uint32_t to,
         { 0xE000, 0xFFFF }, { 0x10000, 0x10FFFF },
     };
 
+    if (g->points) {
+        graph_edge(g, from, to, low, high);
+        return;
+    }
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         uint32_t a = low > parts[i].low ? low : parts[i].low;
         uint32_t b = high < parts[i].high ? high : parts[i].high;

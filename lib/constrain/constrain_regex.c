@@ -79,8 +79,26 @@ static void class_invert(struct constrain_class *c)
     *c = out;
 }
 
+/* Readers of JSON schemas differ in what these are beyond ASCII, and in some
+ * controls: of a complement nothing else is written. */
+static void class_keep(struct constrain_class *c, uint32_t low, uint32_t high)
+{
+    size_t n = 0;
+
+    class_sort(c);
+    for (size_t i = 0; i < c->count; i++) {
+        struct constrain_range r = c->ranges[i];
+
+        r.low = r.low > low ? r.low : low;
+        r.high = r.high < high ? r.high : high;
+        if (r.low <= r.high)
+            c->ranges[n++] = r;
+    }
+    c->count = n;
+}
+
 /* \d and its like; false: it is none of them. */
-static bool class_named(struct constrain_class *c, char name)
+static bool class_named(struct constrain_class *c, char name, bool points)
 {
     struct constrain_class own = { 0 };
 
@@ -100,6 +118,8 @@ static bool class_named(struct constrain_class *c, char name)
     }
     if (!(name & 0x20))
         class_invert(&own);
+    if (!(name & 0x20) && points)
+        class_keep(&own, ' ', '~');
     for (size_t i = 0; i < own.count; i++)
         class_add(c, own.ranges[i].low, own.ranges[i].high);
     free(own.ranges);
@@ -121,6 +141,40 @@ static uint32_t escaped(char c)
                    ? (uint32_t)c
                    : 0;
     }
+}
+
+static int hex_value(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* Bytes of the escape at p, of n; \uXXXX and \xXX are JSON schema's. */
+static size_t escape_length(const struct reader *r, const char *p, size_t n)
+{
+    return r->g->points && n > 1 && (p[1] == 'u' || p[1] == 'x')
+               ? (p[1] == 'u' ? 6 : 4)
+               : 2;
+}
+
+/* The character that the escape at p is; 0: not known. */
+static uint32_t escape_value(const struct reader *r, const char *p, size_t n)
+{
+    size_t length = escape_length(r, p, n);
+    uint32_t cp = 0;
+
+    if (length == 2 || length > n)
+        return n > 1 ? escaped(p[1]) : 0;
+    for (size_t i = 2; i < length; i++) {
+        int x = hex_value(p[i]);
+
+        if (x < 0)
+            return 0;
+        cp = cp * 16 + (uint32_t)x;
+    }
+    return cp >= 0xD800 && cp < 0xE000 ? 0 : cp;
 }
 
 static uint32_t put_class(struct reader *r, uint32_t from,
@@ -146,11 +200,11 @@ static uint32_t class_item(struct reader *r, size_t *i, size_t end,
 
     *named = false;
     if (r->p[*i] == '\\' && *i + 1 < end) {
-        *named = class_named(c, r->p[*i + 1]);
-        cp = *named ? 0 : escaped(r->p[*i + 1]);
+        *named = class_named(c, r->p[*i + 1], r->g->points);
+        cp = *named ? 0 : escape_value(r, r->p + *i, end - *i);
         if (!*named && !cp)
             (void)fail(r, *i, "this escape is not supported");
-        *i += 2;
+        *i += escape_length(r, r->p + *i, end - *i);
         return cp;
     }
     cp = (uint32_t)utf8_decode(r->p + *i, end - *i, &used);
@@ -164,11 +218,12 @@ static uint32_t read_class(struct reader *r, uint32_t from, size_t begin,
 {
     struct constrain_class c = { 0 };
     size_t i = begin;
-    bool inverted = i < end && r->p[i] == '^', named;
+    bool inverted = i < end && r->p[i] == '^', named, any_named = false;
 
     for (i += inverted; i < end && !graph_failed(r->g);) {
         uint32_t low = class_item(r, &i, end, &c, &named), high = low;
 
+        any_named = any_named || named;
         if (named)
             continue;
         if (i + 1 < end && r->p[i] == '-') {
@@ -181,6 +236,8 @@ static uint32_t read_class(struct reader *r, uint32_t from, size_t begin,
     }
     if (inverted)
         class_invert(&c);
+    if (inverted && r->g->points)
+        class_keep(&c, ' ', any_named ? '~' : 0x10FFFF);
     return put_class(r, from, &c, begin);
 }
 
@@ -198,7 +255,7 @@ static size_t atom_end(const struct reader *r, size_t i, size_t end)
     size_t depth = 0, used;
 
     if (r->p[i] == '\\')
-        return i + 2;
+        return i + escape_length(r, r->p + i, end - i);
     if (r->p[i] == '[')
         return class_end(r, i, end);
     if (r->p[i] != '(') {
@@ -221,14 +278,15 @@ static size_t atom_end(const struct reader *r, size_t i, size_t end)
     return end + 1;
 }
 
-static uint32_t read_escape(struct reader *r, uint32_t from, size_t at)
+static uint32_t read_escape(struct reader *r, uint32_t from, size_t at,
+                            size_t end)
 {
     struct constrain_class c = { 0 };
     uint32_t cp;
 
-    if (class_named(&c, r->p[at + 1]))
+    if (class_named(&c, r->p[at + 1], r->g->points))
         return put_class(r, from, &c, at);
-    cp = escaped(r->p[at + 1]);
+    cp = escape_value(r, r->p + at, end - at);
     return cp ? graph_bytes(r->g, from, cp, cp)
               : fail(r, at, "this escape is not supported");
 }
@@ -256,14 +314,24 @@ static uint32_t read_atom(struct reader *r, uint32_t from, size_t begin,
     if (x == '[')
         return read_class(r, from, begin + 1, end - 1);
     if (x == '\\')
-        return read_escape(r, from, begin);
+        return read_escape(r, from, begin, end);
     if (x == '.') {
         class_add(&c, '\n', '\n');
+        if (r->g->points) /* what some readers take for a line's end */
+            class_add(&c, 0x2028, 0x2029);
         class_invert(&c);
+        if (r->g->points)
+            class_keep(&c, ' ', 0x10FFFF);
         return put_class(r, from, &c, begin);
     }
     if (strchr("*+?{})^$", x))
         return fail(r, begin, "this character needs a backslash here");
+    if (r->g->points) {
+        size_t used;
+        uint32_t cp = (uint32_t)utf8_decode(r->p + begin, end - begin, &used);
+
+        return graph_bytes(r->g, from, cp, cp);
+    }
     return graph_text(r->g, from, (struct slice){ r->p + begin, end - begin });
 }
 
@@ -309,6 +377,9 @@ static size_t read_repeat(struct reader *r, size_t i, size_t end, unsigned *min,
             (void)fail(r, at, "it is repeated too often");
         i++;
     }
+    /* Which of two ways is tried first does not change what matches. */
+    if (r->g->points && i > at && i < end && r->p[i] == '?')
+        i++;
     if (i > at && i < end && strchr("*+?{", r->p[i]))
         (void)fail(r, i, "lazy and possessive repetition are not supported");
     return i;
@@ -377,4 +448,55 @@ uint32_t graph_regex(struct constrain_graph *g, uint32_t from,
         (end < 2 || regex.p[end - 2] != '\\'))
         end--;
     return read_choice(&r, from, begin, end);
+}
+
+/* Any characters, none too. */
+static uint32_t put_any(struct constrain_graph *g, uint32_t from)
+{
+    uint32_t to = graph_node(g);
+
+    graph_empty(g, from, to);
+    graph_edge(g, to, to, ' ', 0x10FFFF);
+    return to;
+}
+
+/* The choice from begin to end, with its own anchors. */
+static uint32_t search_choice(struct reader *r, uint32_t from, size_t begin,
+                              size_t end)
+{
+    size_t slashes = 0;
+    bool head = begin < end && r->p[begin] == '^';
+    bool tail;
+
+    while (slashes + 1 < end - begin && r->p[end - 2 - slashes] == '\\')
+        slashes++;
+    tail = end > begin + head && r->p[end - 1] == '$' && slashes % 2 == 0;
+    if (!head)
+        from = put_any(r->g, from);
+    from = read_sequence(r, from, begin + head, end - tail);
+    return tail ? from : put_any(r->g, from);
+}
+
+uint32_t graph_search(struct constrain_graph *g, uint32_t from,
+                      struct slice regex)
+{
+    struct reader r = { g, regex.p, 0 };
+    uint32_t to = graph_node(g);
+    size_t i = 0, start = 0;
+
+    if (!utf8_valid(regex.p, regex.n))
+        return fail(&r, 0, "it is no UTF-8");
+    while (!graph_failed(g)) {
+        if (i < regex.n && regex.p[i] != '|') {
+            i = atom_end(&r, i, regex.n);
+            continue;
+        }
+        if (i > regex.n)
+            return fail(&r, start, "something is not closed");
+        graph_empty(g, search_choice(&r, from, start, i), to);
+        if (i == regex.n)
+            break;
+        start = ++i;
+    }
+    return to;
 }

@@ -33,10 +33,13 @@ static struct template_content content_of(const struct engine_job *job)
     json_ref schema = json_find(j, format, "json_schema", "schema", NULL);
     struct template_content c = job->content;
 
+    /* What the request itself asks for; a task's schema is a guess. */
+    c.strict = !c.schema.n;
     if (c.label_count)
         return c;
     if (json_is(j, schema, JSON_OBJECT))
-        c = (struct template_content){ .schema = json_raw(j, schema) };
+        c = (struct template_content){ .schema = json_raw(j, schema),
+                                       .strict = true };
     else if (json_text_is(j, json_get(j, format, "type"), "json_object") &&
              !c.json_depth && !c.schema.n)
         c.json_depth = CONSTRAIN_DOCUMENT_DEPTH;

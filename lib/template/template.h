@@ -72,6 +72,10 @@ struct template_content {
     size_t label_count;
     struct slice schema;
     unsigned json_depth;
+    /* What the schema says and cannot be kept to is refused, as in
+     * constrain_schema; so it is of tools that must be called, or that say
+     * strict. */
+    bool strict;
 };
 /* The answers to a request that template_parse takes for such a text or, where
  * it offers tools, for calls of them (as many as tool_choice and

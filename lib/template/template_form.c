@@ -24,6 +24,7 @@ struct form {
     char *only;  /* the one function that may be called, NULL: any */
     bool must;   /* there is a call */
     bool single; /* and no more than one */
+    bool strict;
     struct constrain_builder *b;
 };
 
@@ -65,10 +66,14 @@ static constrain_place arguments(struct form *f, constrain_place from,
                                  json_ref function)
 {
     json_ref schema = json_get(f->req, function, "parameters");
+    bool declared = false;
 
-    return json_is(f->req, schema, JSON_OBJECT)
-               ? constrain_put_schema(f->b, from, f->req, schema)
-               : put(f, white(f, put(f, from, "{")), "}");
+    (void)json_bool(f->req, json_get(f->req, function, "strict"), &declared);
+    if (!json_is(f->req, schema, JSON_OBJECT))
+        return put(f, white(f, put(f, from, "{")), "}");
+    return f->strict && (f->must || declared)
+               ? constrain_put_strict(f->b, from, f->req, schema)
+               : constrain_put_schema(f->b, from, f->req, schema);
 }
 
 /* The name in quotes, where this is asked for, and the arguments with what
@@ -201,7 +206,10 @@ static int content(struct form *f, const struct template_content *c,
     if (c->schema.n)
         rc = json_parse(&schema, c->schema.p, c->schema.n, err);
     if (c->schema.n && rc == ERR_OK)
-        constrain_put_jump(f->b, constrain_put_schema(f->b, from, &schema, 0),
+        constrain_put_jump(f->b,
+                           c->strict
+                               ? constrain_put_strict(f->b, from, &schema, 0)
+                               : constrain_put_schema(f->b, from, &schema, 0),
                            to);
     if (c->json_depth)
         constrain_put_jump(
@@ -329,7 +337,9 @@ int template_form(const struct template *t, const struct constrain_vocab *v,
                   const struct template_content *c, struct constrain **out,
                   struct err *err)
 {
-    struct form f = { .t = t, .family = t->family, .req = req };
+    struct form f = {
+        .t = t, .family = t->family, .req = req, .strict = c->strict
+    };
     bool tools =
         template_request_has_tools(req, request) && choose(&f, request);
     constrain_place from, to;

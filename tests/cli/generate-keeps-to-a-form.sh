@@ -14,7 +14,7 @@ slmctl generate -m "$m" --raw --schema s.json -n 3 'Lily saw' >/dev/null; echo "
 slmctl generate -m "$m" --raw -n 20 --stop 'girl' 'Once upon a time'; echo '|'
 slmctl generate -m "$m" --raw -n 20 --json --stop 'ere w' 'Once upon a time' |
     jq -c 'del(.slmctl_version)'
-echo '{"type":"string","pattern":"x"}' >bad.json
+echo '{"type":"string","not":{"const":"x"}}' >bad.json
 slmctl generate -m "$m" --raw --schema bad.json Lily; echo "$?"
 slmctl generate -m "$m" --raw --regex '(?=x)' Lily; echo "$?"
 slmctl generate -m "$m" --raw --regex x --labels y Lily; echo "$?"

@@ -464,6 +464,150 @@ START_TEST(a_state_knows_its_shortest_rest)
 }
 END_TEST
 
+START_TEST(keywords_allow_what_they_say)
+{
+    static const struct {
+        const char *schema, *yes, *no;
+    } cases[] = {
+        { "{\"type\":\"string\",\"pattern\":\"b\"}", "\"abc\"", "\"ac\"" },
+        { "{\"type\":\"string\",\"pattern\":\"^a+$|^b$\"}", "\"aa\"",
+          "\"ab\"" },
+        { "{\"type\":\"string\",\"pattern\":\"^\\\\d{3}-[A-F]+?$\"}",
+          "\"012-AF\"", "\"012-\"" },
+        { "{\"type\":\"string\",\"pattern\":\"^.\\\"\\\\\\\\$\"}",
+          "\"a\\\"\\\\\"", "\"a\\\"\"" },
+        { "{\"type\":\"string\",\"pattern\":\"^[\\\\u00e0-\\\\xff]$\"}",
+          "\"\303\251\"", "\"e\"" },
+        { "{\"type\":\"string\",\"pattern\":\"^[a-z]+$\",\"minLength\":2,"
+          "\"maxLength\":3}",
+          "\"abc\"", "\"abcd\"" },
+        { "{\"type\":\"string\",\"pattern\":\"^[a-z]+$\",\"minLength\":2}",
+          "\"abcdef\"", "\"a\"" },
+        { "{\"type\":\"string\",\"maxLength\":100000}", "\"a\"", "1" },
+        { "{\"type\":\"string\",\"format\":\"date\"}", "\"2024-02-28\"",
+          "\"2024-02-30\"" },
+        { "{\"type\":\"string\",\"format\":\"date\"}", "\"2024-12-31\"",
+          "\"2024-11-31\"" },
+        { "{\"type\":\"string\",\"format\":\"time\"}", "\"23:59:01Z\"",
+          "\"24:00:00Z\"" },
+        { "{\"type\":\"string\",\"format\":\"date-time\"}",
+          "\"2024-01-01T00:00:00+01:00\"", "\"2024-01-01\"" },
+        { "{\"type\":\"string\",\"format\":\"uuid\"}",
+          "\"123e4567-e89b-12d3-a456-426614174000\"", "\"123e4567\"" },
+        { "{\"type\":\"string\",\"format\":\"email\",\"maxLength\":12}",
+          "\"me@x.org\"", "\"longer@x.org.net\"" },
+        { "{\"type\":\"string\",\"format\":\"ipv4\"}", "\"255.0.13.9\"",
+          "\"256.0.0.1\"" },
+        { "{\"type\":\"string\",\"format\":\"ipv6\"}", "\"::1\"", "\"1:2:3\"" },
+        { "{\"type\":\"string\",\"format\":\"uri\"}", "\"https://a.org/x?y=1\"",
+          "\"a b\"" },
+        { "{\"type\":\"string\",\"format\":\"duration\"}", "\"P1DT2H\"",
+          "\"P\"" },
+        { "{\"type\":\"integer\",\"minimum\":-12,\"maximum\":340}", "-12",
+          "-13" },
+        { "{\"type\":\"integer\",\"minimum\":-12,\"maximum\":340}", "340",
+          "341" },
+        { "{\"type\":\"integer\",\"minimum\":7}", "70", "6" },
+        { "{\"type\":\"integer\",\"exclusiveMinimum\":7,\"maximum\":9}", "8",
+          "7" },
+        { "{\"type\":\"integer\",\"minimum\":0.5,\"maximum\":9e18}", "1", "0" },
+        { "{\"type\":\"integer\",\"minimum\":2,\"exclusiveMaximum\":true,"
+          "\"maximum\":5}",
+          "4", "5" },
+        { "{\"type\":\"number\",\"minimum\":0,\"maximum\":1}", "0.25", "1.1" },
+        { "{\"type\":\"number\",\"minimum\":0,\"maximum\":1}", "1.0", "-0.1" },
+        { "{\"type\":\"number\",\"exclusiveMinimum\":0}", "0.001", "0" },
+        { "{\"type\":\"number\",\"minimum\":-1.25,\"exclusiveMaximum\":2.5}",
+          "-1.25", "-1.26" },
+        { "{\"type\":\"number\",\"minimum\":-1.25,\"exclusiveMaximum\":2.5}",
+          "2.49", "2.5" },
+        { "{\"type\":\"number\",\"minimum\":0.15,\"maximum\":0.17}", "0.155",
+          "0.14" },
+        { "{\"type\":\"array\",\"prefixItems\":[{\"type\":\"integer\"},{"
+          "\"type\":\"null\"}]}",
+          "[1, null]", "[null]" },
+        { "{\"type\":\"array\",\"prefixItems\":[{\"type\":\"integer\"}],"
+          "\"items\":{\"type\":\"null\"},\"minItems\":2}",
+          "[1,null,null]", "[1]" },
+        { "{\"type\":\"array\",\"prefixItems\":[{\"type\":\"integer\"}],"
+          "\"items\":false}",
+          "[1]", "[1,1]" },
+        { "{\"type\":\"array\"}", "[1,{\"a\":[]}]", "{}" },
+        { "{\"type\":\"object\"}", "{\"a\":1}", "[]" },
+        { "{}", "\"x\"", "x" },
+        { "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\"}"
+          "}",
+          "{\"ab\":1,\"c\":2}", "{\"ab\":null}" },
+        { "{\"type\":\"object\",\"properties\":{\"ab\":{\"type\":\"null\"}},"
+          "\"additionalProperties\":{\"type\":\"integer\"}}",
+          "{\"ab\":null,\"abc\":2}", "{\"ab\":2}" },
+        { "{\"type\":\"object\",\"properties\":{\"ab\":{\"type\":\"null\"}},"
+          "\"additionalProperties\":{\"type\":\"integer\"},\"required\":[\"c\"]"
+          "}",
+          "{\"c\":1}", "{\"ab\":null}" },
+        { "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"},"
+          "\"b\":{\"type\":\"null\"}},\"minProperties\":1}",
+          "{\"b\":null}", "{}" },
+        { "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"},"
+          "\"b\":{\"type\":\"null\"}},\"maxProperties\":1}",
+          "{\"a\":null}", "{\"a\":null,\"b\":null}" },
+        { "{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{\"type\":"
+          "\"integer\"}},\"required\":[\"a\"]},{\"properties\":{\"a\":{"
+          "\"maximum\":5},\"b\":{\"type\":\"null\"}}}]}",
+          "{\"b\":null,\"a\":5}", "{\"a\":6}" },
+        { "{\"allOf\":[{\"pattern\":\"^a\"},{\"pattern\":\"b$\"},{"
+          "\"maxLength\":3}],\"type\":\"string\"}",
+          "\"acb\"", "\"abc\"" },
+        { "{\"allOf\":[{\"enum\":[\"a\",\"b\"]},{\"enum\":[\"b\",\"c\"]}]}",
+          "\"b\"", "\"a\"" },
+        { "{\"$ref\":\"#/$defs/"
+          "a\",\"maxLength\":2,\"$defs\":{\"a\":{\"type\":\"string\"}}}",
+          "\"ab\"", "\"abc\"" },
+        { "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"},"
+          "\"b\":{\"type\":\"null\"}},\"anyOf\":[{\"required\":[\"a\"]},{"
+          "\"required\":[\"b\"]}]}",
+          "{\"b\":null}", "{}" },
+        { "{\"oneOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]}", "3",
+          "null" },
+        { "{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":"
+          "\"a\"},\"x\":{\"type\":\"integer\"}},\"required\":[\"k\"]},{"
+          "\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"b\"}},"
+          "\"required\":[\"k\"]}]}",
+          "{\"k\":\"a\",\"x\":1}", "{\"k\":\"b\",\"x\":1}" },
+        { "{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"a\":{\"type\":"
+          "\"null\"}},\"required\":[\"a\"]},{\"type\":\"object\","
+          "\"properties\":{\"b\":{\"type\":\"null\"}},\"required\":[\"b\"]}]}",
+          "{\"b\":null}", "{\"a\":null,\"b\":null}" },
+        { "{\"$defs\":{\"t\":{\"type\":\"object\",\"properties\":{\"v\":{"
+          "\"type\":\"integer\"},\"next\":{\"$ref\":\"#/$defs/"
+          "t\"}},\"required\":[\"v\"]}},\"$ref\":\"#/$defs/t\"}",
+          "{\"v\":1,\"next\":{\"v\":2}}", "{\"next\":{\"v\":2}}" },
+        { "{\"type\":\"object\",\"properties\":{\"self\":{\"$ref\":\"#\"},"
+          "\"s\":{\"type\":\"null\"}}}",
+          "{\"self\":{\"s\":null}}", "{\"self\":null}" },
+        { "{\"enum\":[1,7,9],\"type\":\"integer\",\"minimum\":5}", "7", "1" },
+        { "{\"type\":\"string\",\"nullable\":true,\"x-note\":1}", "\"a\"",
+          "3" },
+    };
+
+    open_named("qwen2");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct constrain *c = NULL;
+        struct err err = { 0 };
+
+        ck_assert_msg(
+            constrain_schema(vocab, slice_of(cases[i].schema), &c, &err) == 0,
+            "%s: %s", cases[i].schema, err.msg);
+        ck_assert_msg(constrain_is_end(c, run(c, cases[i].yes)), "%s: %s",
+                      cases[i].schema, cases[i].yes);
+        ck_assert_msg(!constrain_is_end(c, run(c, cases[i].no)), "%s: %s",
+                      cases[i].schema, cases[i].no);
+        constrain_free(c);
+    }
+    close_all();
+}
+END_TEST
+
 START_TEST(what_is_not_supported_is_refused_by_name)
 {
     static const char *const regexes[][2] = {
@@ -475,39 +619,57 @@ START_TEST(what_is_not_supported_is_refused_by_name)
         { "\\", "not closed" },
     };
     static const char *const schemas[][2] = {
-        { "{\"type\":\"string\",\"pattern\":\"a\"}", "pattern" },
-        { "{\"type\":\"integer\",\"minimum\":1}", "minimum" },
-        { "{\"type\":\"object\"}", "properties" },
-        { "{\"type\":\"array\"}", "items" },
+        { "{\"type\":\"string\",\"pattern\":\"(?=a)b\"}",
+          "pattern: regular expression, byte 0" },
+        { "{\"type\":\"string\",\"pattern\":\"a\\\\b\"}", "escape" },
+        { "{\"type\":\"string\",\"format\":\"json-pointer\"}",
+          "format is not supported: json-pointer" },
+        { "{\"type\":\"number\",\"multipleOf\":0.1}", "multipleOf" },
+        { "{\"type\":\"integer\",\"minimum\":3,\"maximum\":2}",
+          "between its bounds" },
+        { "{\"type\":\"number\",\"exclusiveMinimum\":1,\"maximum\":1}",
+          "between its bounds" },
+        { "{\"type\":\"integer\",\"minimum\":\"1\"}", "no number: minimum" },
+        { "{\"type\":\"array\",\"items\":{\"type\":\"null\"},\"uniqueItems\":"
+          "true}",
+          "uniqueItems" },
+        { "{\"type\":\"object\",\"patternProperties\":{\"^a\":{}}}",
+          "patternProperties" },
+        { "{\"not\":{\"type\":\"null\"}}", "not supported: not" },
+        { "{\"if\":{},\"then\":{}}", "not supported: if" },
+        { "{\"type\":\"array\",\"contains\":{}}", "not supported: contains" },
         { "{\"type\":\"thing\"}", "thing" },
-        { "{}", "needs type" },
         { "[]", "must be an object" },
-        { "{\"type\":\"object\",\"properties\":{},"
-          "\"additionalProperties\":true}",
-          "additionalProperties" },
-        { "{\"type\":\"object\",\"properties\":{},\"required\":[\"q\"]}",
+        { "{\"type\":\"object\",\"properties\":{},\"required\":[\"q\"],"
+          "\"additionalProperties\":false}",
           "\"q\"" },
-        { "{\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"type\":\"array\","
-          "\"items\":{\"$ref\":\"#/$defs/a\"}}}}",
-          "recursive" },
+        { "{\"$ref\":\"#/$defs/"
+          "a\",\"$defs\":{\"a\":{\"type\":\"array\",\"minItems\":1,\"items\":{"
+          "\"$ref\":\"#/$defs/a\"}}}}",
+          "no text of an end" },
         { "{\"type\":\"string\",\"minLength\":5,\"maxLength\":2}",
           "below minLength" },
+        { "{\"type\":\"string\",\"minLength\":5000}", "minLength" },
         { "{\"type\"", "schema" },
         { "{\"type\":\"integer\",\"const\":\"b\"}", "no value of enum" },
-        { "{\"type\":\"string\",\"nullable\":true}", "nullable" },
-        { "{\"$ref\":\"#/$defs/a\",\"type\":\"null\",\"$defs\":{\"a\":"
-          "{\"type\":\"null\"}}}",
-          "beside $ref this keyword is not supported: type" },
+        { "{\"enum\":[\"ab\"],\"pattern\":\"b\"}", "pattern" },
         { "{\"$ref\":\"#/$defs/b\",\"$defs\":{}}",
           "that is there: \"#/$defs/b\"" },
         { "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"}},"
           "\"required\":\"a\"}",
           "required is no list" },
-        { "{\"properties\":{\"a\":{\"type\":\"null\"}},\"anyOf\":"
-          "[{\"required\":[\"a\"]}]}",
-          "beside anyOf this keyword is not supported; put it into each "
-          "choice: "
-          "properties" },
+        { "{\"oneOf\":[{\"type\":\"integer\"},{\"type\":\"number\"}]}",
+          "oneOf" },
+        { "{\"oneOf\":[{\"properties\":{\"a\":{}}},{\"properties\":{\"b\":{}}}]"
+          "}",
+          "oneOf" },
+        { "{\"allOf\":[{\"type\":\"string\"},{\"type\":\"null\"}]}",
+          "no type" },
+        { "{\"allOf\":[{\"type\":\"string\"},{\"not\":{}}]}",
+          "not supported: not" },
+        { "{\"type\":\"object\",\"minProperties\":3,\"additionalProperties\":{"
+          "\"type\":\"null\"}}",
+          "minProperties" },
         { "{\"enum\":[\"a\"],\"maxLength\":\"x\"}", "maxLength" },
     };
     struct constrain *c = NULL;
@@ -602,6 +764,7 @@ int main(void)
     tcase_add_loop_test(t, random_texts_fit_random_schemas, 0, 3);
     tcase_add_test(t, labels_come_out_exactly);
     tcase_add_test(t, expressions_match_whole_texts);
+    tcase_add_test(t, keywords_allow_what_they_say);
     tcase_add_test(t, what_is_not_supported_is_refused_by_name);
     tcase_add_test(t, literals_keep_to_the_keywords_beside_them);
     tcase_add_test(t, a_long_enum_is_read_in_a_moment);

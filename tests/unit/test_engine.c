@@ -324,6 +324,38 @@ START_TEST(answers_keep_to_their_forms)
 }
 END_TEST
 
+/* Which of the last 24 letters was an e is a state, so each answer takes
+ * another way, and all of them together more than a form may hold. */
+START_TEST(an_outgrown_form_is_made_anew)
+{
+    static const char more[] =
+        ",\"max_tokens\":32,\"temperature\":2,\"seed\":%d,"
+        "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{"
+        "\"schema\":{\"type\":\"string\","
+        "\"pattern\":\"^[a-z ]*e[a-z ]{24}$\"}}}";
+    struct engine *e = base_engine(4, 0);
+    struct engine_stats now = { 0 };
+    size_t answers = 0;
+
+    for (; now.forms_made < 3 && answers < 400; answers++) {
+        struct heard h = { 0 };
+        char text[512];
+
+        (void)snprintf(text, sizeof(text), more, (int)answers);
+        ask(e, 0, HELLO, text, &h);
+        ck_assert_msg(h.why == ENGINE_STOP, "%zu: %s", answers, h.err.msg);
+        ck_assert_uint_ge(h.text.len, 27);
+        ck_assert_int_eq(h.text.data[h.text.len - 26], 'e');
+        heard_release(&h);
+        engine_stats(e, &now);
+        ck_assert_uint_le(now.forms, 2);
+    }
+    ck_assert_uint_eq(now.forms_made, 3);
+    ck_assert_uint_gt(answers, 3); /* a form serves more than one */
+    engine_close(e);
+}
+END_TEST
+
 static size_t forms_after(size_t form_bytes, size_t count)
 {
     const struct engine_model models[] = { { "base", NULL } };
@@ -655,6 +687,7 @@ int main(void)
     tcase_add_test(t, a_stream_says_what_generation_does);
     tcase_add_test(t, stop_texts_end_an_answer);
     tcase_add_test(t, answers_keep_to_their_forms);
+    tcase_add_test(t, an_outgrown_form_is_made_anew);
     tcase_add_test(t, forms_are_kept_within_a_budget);
     tcase_add_test(t, calls_come_with_ids_of_their_own);
     tcase_add_test(t, a_full_house_answers_as_one_by_one);

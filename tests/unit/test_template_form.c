@@ -142,7 +142,7 @@ static struct template *open_template(const char *source)
     "weather\","                                                               \
     "\"description\":\"d\",\"parameters\":{\"type\":\"object\","               \
     "\"properties\":{"                                                         \
-    "\"city\":{\"type\":\"string\",\"pattern\":\"^[A-Z]\"},\"days\":{"         \
+    "\"city\":{\"type\":\"string\",\"not\":{\"const\":\"Y\"}},\"days\":{"      \
     "\"type\":"                                                                \
     "\"integer\",\"minimum\":1}},\"required\":[\"city\"]}}},{\"type\":"        \
     "\"function\",\"function\":{\"name\":\"stop\",\"description\":\"d\"}}]"
