@@ -311,6 +311,12 @@ MAN1 := $(sort $(wildcard man/*.1))
 MAN5 := $(sort $(wildcard man/*.5))
 MAN7 := $(sort $(wildcard man/*.7))
 BASE := $(sort $(wildcard data/base/*))
+UNITS := $(patsubst data/systemd/%,%,$(sort $(wildcard data/systemd/*)))
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+# Units name the program where it is installed.
+$(addprefix $(BUILD)/units/,$(UNITS)): $(BUILD)/units/%: data/systemd/% always
+	$(Q)mkdir -p $(@D) && sed 's|/usr/bin/slmctl|$(BINDIR)/slmctl|' $< > $@
+
 # Each installed file as SOURCE=TARGET: install and uninstall share the list.
 INSTALLED := \
   $(BUILD)/slmctl=$(BINDIR)/slmctl \
@@ -318,13 +324,14 @@ INSTALLED := \
   $(foreach f,$(MAN5),$(f)=$(MANDIR)/man5/$(notdir $(f))) \
   $(foreach f,$(MAN7),$(f)=$(MANDIR)/man7/$(notdir $(f))) \
   $(foreach f,$(BASE),$(f)=$(DATADIR)/slmctl/base/$(notdir $(f))) \
+  $(foreach f,$(UNITS),$(BUILD)/units/$(f)=$(UNITDIR)/$(f)) \
   $(foreach f,$(wildcard $(CUDA_SO)),$(f)=$(PREFIX)/lib/slmctl/$(notdir $(f))) \
   completions/slmctl.bash=$(DATADIR)/bash-completion/completions/slmctl \
   completions/slmctl.zsh=$(DATADIR)/zsh/vendor-completions/_slmctl \
   completions/slmctl.fish=$(DATADIR)/fish/vendor_completions.d/slmctl.fish \
   LICENSE=$(DATADIR)/doc/slmctl/copyright data/NOTICE=$(DATADIR)/doc/slmctl/NOTICE
 
-install: $(BUILD)/slmctl ## install below $(DESTDIR)$(PREFIX)
+install: $(BUILD)/slmctl $(addprefix $(BUILD)/units/,$(UNITS)) ## install below $(DESTDIR)$(PREFIX)
 	$(Q)for p in $(INSTALLED); do s=$${p%%=*} t='$(DESTDIR)'$${p#*=}; m=644; \
 	  [ $$s = $(BUILD)/slmctl ] && m=755; \
 	  install -D -m $$m $$s "$$t" || exit 1; done
@@ -355,6 +362,6 @@ help: ## list these targets
 
 .PHONY: agent-logs base-model all cuda check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
         fuzz fuzz-figures fuzz-link deps check-deps ci-deps demo bench bench-proxy format completions install \
-        uninstall deb clean help
+        uninstall deb clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) build/cuda/tests/gpu/gpu_wgmma.cu.o \
            $(call obj,$(TEST_C) $(BENCH_C) $(SLOW_C) $(TOOL_C) $(NAMES_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))

@@ -13,7 +13,6 @@ export SOURCE_DATE_EPOCH
 rm -rf "$root"
 "$make" -s --no-print-directory install DESTDIR="$root" PREFIX=/usr
 strip --strip-unneeded "$root/usr/bin/slmctl"
-install -D -m 644 -t "$root/usr/lib/systemd/system" data/systemd/*
 find "$root/usr/share/man" -type f -exec gzip -9n {} +
 cat >"$root/usr/share/doc/slmctl/copyright" <<END
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/

@@ -14,6 +14,12 @@ for f in share/man/man1/slmctl.1 share/man/man5/slmctl-config.5 \
     share/fish/vendor_completions.d/slmctl.fish share/doc/slmctl/copyright; do
     [ -f "root/usr/$f" ] || echo "not installed: $f"
 done
+for unit in "$TREE"/data/systemd/*; do
+    cmp "$unit" "root/usr/lib/systemd/system/$(basename "$unit")"
+done
+run_make install PREFIX=/opt/x
+cat root/opt/x/lib/systemd/system/*.service | grep -o '^ExecStart=[^ ]*' | sort -u
+run_make uninstall PREFIX=/opt/x
 find root -type f ! -perm 644 ! -perm 755
 run_make uninstall
 find root ! -type d
