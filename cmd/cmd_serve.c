@@ -13,6 +13,7 @@
 #include "store_opening.h"
 
 #include "base/mem.h"
+#include "base/pool.h"
 #include "registry/registry.h"
 
 #include <stdlib.h>
@@ -140,9 +141,15 @@ static int open_store(void *cli, struct store **out, struct err *err)
     return cmd_store_open(cli, STORE_WRITE, out, err);
 }
 
+/* Beside an upstream a thread is left to the calls that go there. */
 static int open_device(void *cli, struct compute **out, struct err *err)
 {
-    return device_open(cli, NULL, out, err);
+    struct cli mine = *(const struct cli *)cli;
+    unsigned cpus = pool_cpus();
+
+    if (!mine.threads && listen_values.upstreams.count && cpus > 1)
+        mine.threads = cpus - 1;
+    return device_open(&mine, NULL, out, err);
 }
 
 static int reload(void *served, struct err *err)

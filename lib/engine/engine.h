@@ -149,6 +149,8 @@ struct engine_stats {
     size_t forms, form_bytes;
     uint64_t forms_made;
 };
+/* Tokens that a prompt and its answer may have together. Any thread. */
+size_t engine_context(const struct engine *e);
 void engine_stats(struct engine *e, struct engine_stats *out);
 
 #endif

@@ -181,3 +181,9 @@ int engine_reload(struct engine *e, const struct engine_model *models,
     pthread_mutex_unlock(&e->mutex);
     return rc;
 }
+
+size_t engine_context(const struct engine *e)
+{
+    return e->o.capacity ? e->o.capacity
+                         : (size_t)model_config(e->model)->context;
+}

@@ -117,8 +117,10 @@ bool proxy_reply_data(struct proxy_reply *r, struct slice bytes);
 void proxy_reply_end(struct proxy_reply *r, const char *upstream,
                      struct slice facts, bool whole);
 /* Before a head: the request goes upstream after all; facts are kept with the
- * exchange. The reply is no more. */
-void proxy_reply_pass(struct proxy_reply *r, struct slice facts);
+ * exchange. route: what X-SLM-Route of its answer says, whatever the upstream
+ * says there; NULL: nothing. The reply is no more. */
+void proxy_reply_pass(struct proxy_reply *r, const char *route,
+                      struct slice facts);
 
 struct proxy_options {
     /* "127.0.0.1:8787", "[::1]:0", "unix:/run/x.sock", "fd:3" (inherited,

@@ -95,6 +95,7 @@ static void write_head(struct proxy_exchange *x,
                        const struct http_field *fields, size_t count,
                        struct buf *out)
 {
+    struct slice route = proxy_get_text(x, TEXT_ROUTE);
     struct buf connection = { .data = NULL };
     bool buffering = false, caching = false;
 
@@ -105,7 +106,9 @@ static void write_head(struct proxy_exchange *x,
         }
     http_head_begin(out, x->minor, x->status, NULL);
     for (size_t i = 0; i < count; i++)
-        if (goes_down(&fields[i], buf_slice(&connection), &buffering, &caching))
+        if (goes_down(&fields[i], buf_slice(&connection), &buffering,
+                      &caching) &&
+            !(route.n && http_name_is(fields[i].name, "x-slm-route")))
             (void)http_head_field(out, fields[i].name, fields[i].value);
     buf_release(&connection);
     if (x->framing == HTTP_CHUNKED && x->minor > 0)
@@ -118,6 +121,8 @@ static void write_head(struct proxy_exchange *x,
         if (!caching)
             buf_str(out, "Cache-Control: no-cache\r\n");
     }
+    if (route.n)
+        (void)http_head_field(out, slice_of("X-SLM-Route"), route);
     if (*x->id)
         buf_printf(out, "X-SLM-Call-Id: %s\r\n", x->id);
     if (!x->keep_alive)

@@ -30,7 +30,7 @@ struct proxy_reply {
     size_t field_count;
     struct buf data;
     size_t behind; /* bytes at the worker that the client has not read */
-    struct buf upstream, facts;
+    struct buf upstream, facts, route;
 };
 
 static void reply_free(struct proxy_reply *r)
@@ -40,6 +40,7 @@ static void reply_free(struct proxy_reply *r)
     buf_release(&r->data);
     buf_release(&r->upstream);
     buf_release(&r->facts);
+    buf_release(&r->route);
     free(r);
 }
 
@@ -129,12 +130,14 @@ void proxy_reply_end(struct proxy_reply *r, const char *upstream,
     post(r);
 }
 
-void proxy_reply_pass(struct proxy_reply *r, struct slice facts)
+void proxy_reply_pass(struct proxy_reply *r, const char *route,
+                      struct slice facts)
 {
     lock(r);
     assert(!r->headed && !r->ended);
     r->ended = r->passed = true;
     buf_add_slice(&r->facts, facts);
+    buf_str(&r->route, route ? route : "");
     post(r);
 }
 
@@ -318,6 +321,7 @@ static void end_reply(struct proxy_exchange *x, struct proxy_reply *r)
 
     x->reply = NULL;
     add_facts(x, buf_slice(&r->facts));
+    proxy_set_text(x, TEXT_ROUTE, buf_slice(&r->route));
     if (!r->passed) {
         proxy_set_text(x, TEXT_UPSTREAM, buf_slice(&r->upstream));
         end_answer(x, r->whole);

@@ -116,6 +116,7 @@ enum {
     TEXT_REQUEST_ENCODING,
     TEXT_RESPONSE_TYPE,
     TEXT_RESPONSE_ENCODING,
+    TEXT_ROUTE, /* of X-SLM-Route; empty: the upstream's, if any */
     TEXTS,
 };
 

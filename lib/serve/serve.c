@@ -231,6 +231,7 @@ int serve_new(const struct serve_options *o, struct serve **out,
     s->o.queue = o->queue ? o->queue : 64;
     s->created_s = clock_wall_us() / 1000000;
     (void)pthread_mutex_init(&s->lock, NULL);
+    s->pins = serve_pins_new();
     s->watch =
         router_watch_new(o->limits ? o->limits : &(struct router_limits){ 0 });
     rc = serve_prepare(s, o, &first, err);
@@ -280,6 +281,7 @@ void serve_free(struct serve *s)
         serve_setup_drop(s->setup);
     serve_engines_free(s);
     router_watch_free(s->watch);
+    serve_pins_free(s->pins);
     serve_log_close(s->log);
     free(s->stepped);
     (void)pthread_mutex_destroy(&s->lock);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -55,16 +56,27 @@ static void unlink_job(struct serve_job *job)
     *at = job->next;
 }
 
+static const char *reason_of(const struct serve_job *job)
+{
+    return router_reason_name(job->route ? job->route->decision.reason
+                                         : ROUTER_REASON_asked);
+}
+
 static void put_facts(const struct serve_job *job, const struct engine_usage *u,
                       struct buf *out)
 {
+    const struct serve_route *d = job->route;
     struct json_writer w;
 
     json_writer_init(&w, out, false);
     json_begin_object(&w, "route");
     json_put_string(&w, "went", "slm");
-    json_put_string(&w, "reason", "asked");
+    json_put_string(&w, "reason", reason_of(job));
     json_put_string(&w, "model", job->model->name);
+    if (d && d->decision.task)
+        json_put_int(&w, "task", d->decision.task);
+    if (d && isfinite(d->p_error))
+        json_put_double(&w, "p_error", d->p_error);
     json_put_int(&w, "queue_us", u->queue_us);
     json_put_int(&w, "first_us", u->first_us);
     json_put_int(&w, "cached_tokens", (int64_t)u->cached);
@@ -76,9 +88,7 @@ static void send_head(struct serve_job *job, const char *type, int64_t length)
     char text[64];
     struct http_field field = { slice_of("X-SLM-Route"), { NULL, 0 } };
 
-    (void)snprintf(text, sizeof(text), "slm; %s",
-                   job->route ? router_reason_name(job->route->decision.reason)
-                              : "asked");
+    (void)snprintf(text, sizeof(text), "slm; %s", reason_of(job));
     field.value = slice_of(text);
     proxy_reply_head(job->reply, 200, type, length, &field, 1);
 }

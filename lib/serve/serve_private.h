@@ -72,6 +72,7 @@ struct serve {
     struct router_watch *watch;
     struct serve_log *log; /* NULL: none */
     struct serve_shadow *shadow;
+    struct serve_pins *pins;
     _Atomic uint64_t went[SERVE_REASONS][SERVE_WENT_WAYS];
     int64_t created_s;
     /* Of all below, and of what a job says is under it. */
@@ -139,6 +140,7 @@ struct serve_request {
     struct buf prompt;
     bool raw; /* the prompt is gone on with */
     bool streams, include_usage;
+    bool own_limit; /* it says itself how long the answer may be */
 };
 /* Reads the body. False: *why says it all. */
 bool serve_request_read(struct serve_request *q, const struct serve_path *p,
@@ -192,6 +194,8 @@ struct serve_route {
     int64_t time_us, decide_ns, slm_us;
     size_t tokens_in, tokens_out; /* of the answer made here */
     double p_error;               /* of the answer, once it is judged; NaN */
+    bool own_limit;               /* as the request's */
+    bool is_fault;                /* the answer was no good, once judged */
 };
 struct serve_route *serve_route_new(struct serve_setup *c);
 void serve_route_free(struct serve_route *d); /* NULL is fine */
@@ -227,6 +231,16 @@ bool serve_has_stepped_back(struct serve *s, const struct router *r,
                             int64_t task);
 const struct serve_own *serve_setup_by_id(const struct serve_setup *c,
                                           int64_t id);
+
+/* serve_pins.c: calls made here, for clients that give them other ids. */
+struct serve_pins *serve_pins_new(void);
+void serve_pins_free(struct serve_pins *p); /* NULL is fine */
+/* The first call of the message (an assistant's, JSON), if it has one. */
+void serve_pins_add(struct serve_pins *p, const struct json *request,
+                    struct slice message);
+/* Of the request's last assistant's message: the id that its call had. */
+bool serve_pins_find(struct serve_pins *p, const struct json *request,
+                     char id[ENGINE_CALL_PREFIX]);
 
 /* serve_shadow.c: decisions whose call goes to the LLM wait for its answer;
  * then the model makes its own, when there is nothing else to do. */

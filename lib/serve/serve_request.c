@@ -312,6 +312,18 @@ static int read_common(struct serve_request *q, struct err *err)
     return ERR_OK;
 }
 
+static bool has_own_limit(const struct json *j, int64_t most)
+{
+    static const char *const names[] = { "max_tokens", "max_completion_tokens",
+                                         "max_output_tokens" };
+    int64_t n;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (json_int(j, json_get(j, 0, names[i]), &n) && n <= most)
+            return true;
+    return false;
+}
+
 bool serve_request_read(struct serve_request *q, const struct serve_path *p,
                         struct slice body, int64_t max_tokens,
                         struct serve_refusal *why)
@@ -337,6 +349,8 @@ bool serve_request_read(struct serve_request *q, const struct serve_path *p,
         err->code = ERR_INVALID;
     if (rc < 0)
         serve_refusal_of(why);
+    else
+        q->own_limit = has_own_limit(&q->json, max_tokens);
     return rc == ERR_OK;
 }
 

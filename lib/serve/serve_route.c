@@ -83,7 +83,7 @@ void serve_route_entry(const struct serve_route *d, const char *went,
         .went = went,
         .reason = reason,
         .forced = escalated && d->decision.in_loop,
-        .error = escalated && reason != ROUTER_REASON_low_confidence,
+        .error = escalated && d->is_fault,
         .novelty = (double)d->decision.novelty,
         .p_error = p_error,
         .agreement = (double)NAN,
@@ -105,15 +105,27 @@ static void tell(struct serve *s, const struct serve_route *d, const char *went,
     serve_route_count(s, went, reason);
 }
 
+/* What the log and the client are told of a call that goes up. */
+#define ROUTE_TEXT 64
+static void describe(const struct serve_route *d, const char *went,
+                     enum router_reason reason, double p_error,
+                     char route[ROUTE_TEXT], struct buf *facts)
+{
+    (void)snprintf(route, ROUTE_TEXT, "%s; %s", went,
+                   router_reason_name(reason));
+    serve_route_facts(d, went, reason, p_error, facts);
+}
+
 void serve_route_up(struct serve *s, const struct serve_route *d,
                     const char *went, enum router_reason reason, double p_error,
                     struct proxy_reply *r)
 {
     struct buf facts = { .data = NULL };
+    char route[ROUTE_TEXT];
 
     tell(s, d, went, reason, p_error);
-    serve_route_facts(d, went, reason, p_error, &facts);
-    proxy_reply_pass(r, buf_slice(&facts));
+    describe(d, went, reason, p_error, route, &facts);
+    proxy_reply_pass(r, route, buf_slice(&facts));
     buf_release(&facts);
 }
 
@@ -166,6 +178,7 @@ bool serve_route_assess(struct serve_route *d, const struct serve_made *m,
                         enum router_reason *why)
 {
     d->p_error = (double)NAN;
+    d->is_fault = false;
     d->slm_us = m->usage->total_us;
     d->tokens_in = m->usage->prompt;
     d->tokens_out = m->usage->completion;
@@ -182,6 +195,9 @@ bool serve_route_assess(struct serve_route *d, const struct serve_made *m,
         *why = d->decision.reason;
         return true;
     }
+    /* Who is sure of nothing says so, and who was cut short did not end. */
+    d->is_fault = *why != ROUTER_REASON_low_confidence &&
+                  !(m->end == ENGINE_LENGTH && d->own_limit);
     return false;
 }
 
@@ -190,10 +206,12 @@ bool serve_route_judge(struct serve *s, struct serve_route *d,
 {
     bool good = serve_route_assess(d, m, why);
 
-    if (m->end <= ENGINE_FAILED && *why != ROUTER_REASON_low_confidence)
+    if (m->end <= ENGINE_FAILED && (good || d->is_fault))
         serve_route_watch(s, d, (double)NAN, !good);
-    if (good)
+    if (good) {
         tell(s, d, "slm", *why, d->p_error);
+        serve_pins_add(s->pins, &d->json, m->message);
+    }
     return good;
 }
 
@@ -203,6 +221,7 @@ static int decide(struct serve_route *d, const struct serve_request *q,
 {
     int64_t begin = clock_mono_ns();
     char name[256];
+    char pin[ENGINE_CALL_PREFIX];
     struct router_state state = { .conversation = NULL };
     int rc;
 
@@ -214,8 +233,11 @@ static int decide(struct serve_route *d, const struct serve_request *q,
     d->time_us = clock_wall_us();
     if (!seen->id || !crypto_unhex(slice_of(seen->id), d->key, sizeof(d->key)))
         memset(d->key, 0, sizeof(d->key));
+    d->own_limit = q->own_limit;
     buf_add_slice(&d->chat, buf_slice(&q->chat));
     rc = json_parse(&d->json, d->chat.data, d->chat.len, err);
+    if (rc == ERR_OK && serve_pins_find(d->setup->serve->pins, &d->json, pin))
+        state.pinned = pin;
     if (rc == ERR_OK)
         rc = router_decide(d->setup->router, &d->json, 0, &state, &d->decision,
                            err);
@@ -237,6 +259,7 @@ static bool send_where(struct serve_setup *c, const struct serve_path *p,
     enum router_reason why = d->decision.reason;
     bool here = d->decision.to == ROUTER_SLM;
     struct buf facts = { .data = NULL };
+    char route[ROUTE_TEXT];
 
     if (here && !m)
         why = ROUTER_REASON_no_champion;
@@ -252,9 +275,9 @@ static bool send_where(struct serve_setup *c, const struct serve_path *p,
         return false;
     }
     serve_route_count(s, "shadow", why);
-    serve_route_facts(d, "shadow", why, d->decision.p_error, &facts);
+    describe(d, "shadow", why, d->decision.p_error, route, &facts);
     serve_shadow_expect(s->shadow, d); /* before it can be answered */
-    proxy_reply_pass(r, buf_slice(&facts));
+    proxy_reply_pass(r, route, buf_slice(&facts));
     buf_release(&facts);
     return true;
 }

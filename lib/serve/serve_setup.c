@@ -368,6 +368,11 @@ int serve_prepare(struct serve *s, const struct serve_options *o,
         return rc;
     }
     c->router = o->router;
+    for (size_t i = 0; c->router && i < c->model_count; i++)
+        if (c->models[i].id)
+            router_set_context(
+                c->router, c->models[i].id,
+                engine_context(serve_setup_engine(c, &c->models[i])));
     c->release = o->release;
     c->held = o->held;
     *out = c;

@@ -340,8 +340,10 @@ static void compare(struct serve_shadow *w, struct shadow_call *c)
         made = (struct serve_made){ a.end, buf_slice(&a.message), &a.usage,
                                     &a.signals, a.has_err ? &a.err : NULL };
         good = serve_route_assess(c->route, &made, &why);
-        error = !good && why != ROUTER_REASON_low_confidence;
-        agreement = agreement_of(c, buf_slice(&llm), &a);
+        error = !good && c->route->is_fault;
+        agreement = good || error || a.end != ENGINE_LENGTH
+                        ? agreement_of(c, buf_slice(&llm), &a)
+                        : (double)NAN; /* the client wanted no more of it */
         atomic_fetch_add(&w->compared, 1);
         serve_route_watch(w->serve, c->route, agreement, error);
         tell(w, c, agreement, error,

@@ -129,6 +129,15 @@ curl -sS -m 20 "$url/completions" -d '{"model":"again","prompt":"a","max_tokens"
     jq -c '[.model, .usage.completion_tokens]'
 write "serve.mode = on"
 reload
+# Files that are not those that were promoted
+sqlite3 store/store.db "PRAGMA busy_timeout = 5000; UPDATE model SET content =
+    zeroblob(16) WHERE name = 'two'" >/dev/null
+await said 'model two is not served'
+route
+sqlite3 store/store.db "PRAGMA busy_timeout = 5000; UPDATE model SET content =
+    NULL" >/dev/null
+await said "the store's models have changed" 3
+route
 echo --- many
 python3 client.py "$(port_of said listening)" 200 >clients &
 clients=$!

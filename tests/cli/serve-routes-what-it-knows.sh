@@ -27,7 +27,9 @@ sqlite3 store/store.db 'INSERT INTO champion(task, model, since, event)
     SELECT t.id, m.id, 1, 0 FROM task t, model m'
 slmctl serve --listen 127.0.0.1:0 --mode on --model "a=$TREE/data/base" 2>/dev/null
 echo "without an upstream: exit $?"
-slmctl serve --listen 127.0.0.1:0 --upstream "http://127.0.0.1:$(address up.said)" \
+mkdir -p home/slmctl
+XDG_CONFIG_HOME=$PWD/home slmctl serve --listen 127.0.0.1:0 --look-up 0 \
+    --upstream "http://127.0.0.1:$(address up.said)" \
     --mode on --audit 0 2>said &
 server=$!
 await said 'listening on'
@@ -45,18 +47,27 @@ ask '"stream":true,'"$task"
 tail -n 2 got | head -n 1
 ask '"max_tokens":3,"messages":[{"role":"user","content":"a poem"}]'
 jq -r .model got
-i=0
-while [ $i -lt 60 ]; do
-    ask '"max_tokens":1,'"$task" >route
-    i=$((i + 1))
-done
-jq -r .model got
+many() { # MEMBERS
+    i=0
+    while [ $i -lt 60 ]; do
+        i=$((i + 1))
+        ask "$1" >route
+    done
+    cat route
+    jq -r .model got
+}
+# Whoever wants one token alone gets no more, and that is nobody's fault.
+many '"max_tokens":1,'"$task"
+echo 'serve.max-tokens = 1' >home/slmctl/config
+kill -HUP "$server"
+await said '^reloaded'
+many "$task"
 kill "$server"
 wait "$server"
 echo "exit $?"
 grep -o 'goes to the LLM again' said
 sqlite3 store/store.db "SELECT went, reason, error, min(count(*), 40) FROM
-    decision GROUP BY went, reason ORDER BY 1, 2"
+    decision GROUP BY went, reason, error ORDER BY 1, 2, 3"
 sqlite3 store/store.db "SELECT count(*) FROM route"
 kill "$up"
 wait "$up"

@@ -86,7 +86,8 @@ static inline void *speak(void *arg)
 
     if (!strcmp(j->how, "later")) {
         nap_ms(20);
-        proxy_reply_pass(r, slice_of("\"route\":{\"went\":\"llm\"}"));
+        proxy_reply_pass(r, "llm; test",
+                         slice_of("\"route\":{\"went\":\"llm\"}"));
     } else if (!strcmp(j->how, "big--")) {
         speak_big(r);
     } else if (!strcmp(j->how, "never")) {
