@@ -300,10 +300,11 @@ static bool read_decimal(struct slice t, size_t at, int most, struct decimal *x)
 
 static bool is_position_word(struct slice t, size_t at)
 {
-    static const char *const words[] = { "lat",      "latitude", "coordinates",
-                                         "coords",   "location", "gps",
-                                         "position", "located",  "geo",
-                                         "point",    "at",       NULL };
+    static const char *const words[] = {
+        "lat",      "latitude", "coordinates", "coords", "location", "gps",
+        "position", "located",  "geo",         "point",  "at",       "ll",
+        "latlng",   "latlon",   "center",      "loc",    NULL
+    };
     size_t end = at;
 
     while (end > 0 && at - end < 4 && ascii_is_one_of(t.p[end - 1], " :=([\"'"))
@@ -333,16 +334,29 @@ static size_t skip_longitude(struct slice t, size_t i)
     return i;
 }
 
+#define PAIR_DIGITS 6 /* behind the point: no measure has as many */
+
+/* "48.8583701, 2.2944813" and nothing else */
+static bool is_pair(struct slice t, const struct decimal *a,
+                    const struct decimal *b)
+{
+    struct slice v = slice_trim(t);
+
+    return v.p == t.p + a->start && v.n == b->end - a->start &&
+           a->end - a->start > PAIR_DIGITS && b->end - b->start > PAIR_DIGITS;
+}
+
 static int find_coordinates(struct slice t, size_t at, size_t *end,
                             address_found_fn *found, void *ctx)
 {
     struct decimal a, b;
     size_t i, gap = 0;
+    bool map; /* .../@48.85837,2.29448,17z */
 
     if (!read_decimal(t, at, 90, &a) || !a.fits ||
         (a.start > 0 && is_alnum_at(t, a.start - 1)))
         return 0;
-    for (i = a.end; i < t.n && gap < 3 && ascii_is_one_of(t.p[i], ",; /");
+    for (i = a.end; i < t.n && gap < 3 && ascii_is_one_of(t.p[i], ",; /&");
          gap++)
         i++;
     i = skip_longitude(t, i);
@@ -351,10 +365,11 @@ static int find_coordinates(struct slice t, size_t at, size_t *end,
     if (!gap || !is_digit_at(t, i) || !read_decimal(t, i, 180, &b) || !b.fits ||
         is_alnum_at(t, b.end) || (a.whole == 0 && b.whole == 0))
         return 0;
+    map = a.start > 1 && t.p[a.start - 1] == '@' && t.p[a.start - 2] == '/';
     for (i = b.end, gap = 0;
          i < t.n && gap < 2 && ascii_is_one_of(t.p[i], ", "); gap++)
         i++;
-    if (gap && (is_digit_at(t, i) || (i < t.n && t.p[i] == '-')))
+    if (!map && gap && (is_digit_at(t, i) || (i < t.n && t.p[i] == '-')))
         return 0; /* a list of numbers */
     for (i = a.start;
          i > 0 && a.start - i < 2 && ascii_is_one_of(t.p[i - 1], ", ");)
@@ -363,7 +378,10 @@ static int find_coordinates(struct slice t, size_t at, size_t *end,
         return 0;
     *end = b.end;
     return found(ctx, ADDRESS_COORDINATES, a.start, b.end,
-                 a.marked || b.marked || is_position_word(t, a.start) ? 1 : 2);
+                 a.marked || b.marked || map || is_pair(t, &a, &b) ||
+                         is_position_word(t, a.start)
+                     ? 1
+                     : 2);
 }
 
 int address_code(struct slice t, struct slice key, size_t at, size_t digits,

@@ -24,6 +24,28 @@ static bool word_ends(struct slice t, size_t at)
     return at >= t.n || !(dates_is_letter(t.p[at]) || ascii_is_digit(t.p[at]));
 }
 
+/* "-old company": what is older than who lives there. */
+static bool is_thing(struct slice t, size_t at)
+{
+    static const char *const words[] = {
+        "company",   "firm",    "business",   "building",   "house",
+        "tree",      "bridge",  "church",     "castle",     "ship",
+        "tradition", "record",  "brand",      "wine",       "whisky",
+        "bottle",    "book",    "manuscript", "tortoise",   "turtle",
+        "theatre",   "theater", "school",     "university", "hotel",
+        "law",       "bond",    "lease",      "history",    "newspaper",
+        "structure", "oak",     "mansion",    "factory",    "club",
+        NULL
+    };
+
+    if (at >= t.n || t.p[at] != ' ')
+        return false;
+    for (size_t n = dates_word_length(t, at + 1), i = 0; n && words[i]; i++)
+        if (ascii_is_word(t.p + at + 1, n, words[i]))
+            return true;
+    return false;
+}
+
 /* "-year-old", " y/o", " ans" */
 static bool age_behind(struct slice t, size_t at)
 {
@@ -43,7 +65,8 @@ static bool age_behind(struct slice t, size_t at)
     for (size_t i = 0; ends[i]; i++)
         if (starts(t, at, ends[i]) && (word_ends(t, at + strlen(ends[i])) ||
                                        (unsigned char)*ends[i] >= 0xe0))
-            return true; /* scripts without blanks have no ends of words */
+            /* scripts without blanks have no ends of words */
+            return !is_thing(t, at + strlen(ends[i]));
     return false;
 }
 
@@ -231,6 +254,44 @@ static bool age_told(struct slice t, size_t at, size_t end)
     return is_somebody(t, start, n);
 }
 
+/* "age 95 seconds": of a message. */
+static bool counts_time(struct slice t, size_t end)
+{
+    static const char *const units[] = { "seconds", "second",  "sec", "s",
+                                         "ms",      "minutes", "min", "hours",
+                                         "hour",    "days",    "day", "weeks",
+                                         "months",  "h",       NULL };
+
+    return end < t.n && t.p[end] == ' ' &&
+           is_listed(t, end + 1, dates_word_length(t, end + 1), units);
+}
+
+/* "99 years old ... 99+10": a sum would no longer be right. */
+static bool is_reckoned(struct slice t, size_t at, size_t end)
+{
+    struct slice v = { t.p + at, end - at };
+    size_t from = 0;
+
+    while (from + v.n <= t.n) {
+        const char *hit = memmem(t.p + from, t.n - from, v.p, v.n);
+        size_t i, to;
+
+        if (!hit)
+            return false;
+        i = (size_t)(hit - t.p);
+        to = from = i + v.n;
+        if ((i && ascii_is_digit(t.p[i - 1])) ||
+            (to < t.n && ascii_is_digit(t.p[to])))
+            continue;
+        if ((i > 1 && ascii_is_one_of(t.p[i - 1], "+*=") &&
+             ascii_is_digit(t.p[i - 2])) ||
+            (to + 1 < t.n && ascii_is_one_of(t.p[to], "+*") &&
+             ascii_is_digit(t.p[to + 1])))
+            return true;
+    }
+    return false;
+}
+
 int dates_find_ages(struct slice t, struct slice key, size_t at, size_t end,
                     dates_found_fn *found, void *ctx)
 {
@@ -244,8 +305,10 @@ int dates_find_ages(struct slice t, struct slice key, size_t at, size_t end,
         return 0;
     if (is_birthday(t, end))
         return v < DATES_OLD ? 0 : found(ctx, DATES_AGE, at, end + 2, 1);
+    if (v >= DATES_OLD && is_reckoned(t, at, end))
+        return 0;
     if (age_behind(t, end) || age_key(t, key, at, end) ||
-        (age_before(t, at) && word_ends(t, end) &&
+        (age_before(t, at) && word_ends(t, end) && !counts_time(t, end) &&
          !(end + 1 < t.n && ascii_is_one_of(t.p[end], "-.,/:%") &&
            ascii_is_digit(t.p[end + 1]))))
         return found(ctx, DATES_AGE, at, end, v >= DATES_OLD ? 1 : 2);
@@ -314,7 +377,7 @@ int dates_seek_ages(struct slice t, const struct dates_known *known,
         n = ascii_digits(t, i);
         v = age_of((struct slice){ t.p + i, n });
         if (v >= DATES_OLD && v <= AGE_MAX &&
-            known->old >> (v - DATES_OLD) & 1 &&
+            known->old >> (v - DATES_OLD) & 1 && !is_reckoned(t, i, i + n) &&
             (stands_as_age(t, i, i + n) || age_told(t, i, i + n)))
             rc = found(ctx, DATES_AGE, i, i + n, 1);
     }

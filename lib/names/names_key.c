@@ -136,7 +136,7 @@ bool names_key_class(struct slice key, struct names_key *out)
         if (memcmp(key.p + key.n - n, keys[i].word, n) != 0)
             continue;
         *out = (struct names_key){ keys[i].class, keys[i].strong,
-                                   is_role(keys[i].word) };
+                                   !keys[i].strong && is_role(keys[i].word) };
         return true;
     }
     return false;

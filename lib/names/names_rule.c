@@ -239,7 +239,8 @@ static bool is_whole_name(const struct names_token *t)
 
     return t->shape == SHAPE_CAP && t[1].shape == SHAPE_CAP && t[1].gap == 1 &&
            t[-1].gap != 2 && !is(t, CUE_SELF | CUE_NEVER) &&
-           !((t->lists | t[1].lists) & other) && (t[1].lists & W_LAST) &&
+           !((t->lists | t[1].lists) & other) &&
+           (t[1].lists & (W_LAST | W_CALENDAR)) &&
            (t[2].shape == SHAPE_PUNCT || t[2].shape == SHAPE_EDGE ||
             t[2].gap == 2);
 }

@@ -26,6 +26,8 @@ static const struct names_turn turns[] = {
     { TURN_JAPANESE | TURN_WEAK, "わたしは" }, { TURN_JAPANESE, "名前は" },
     { TURN_JAPANESE, "氏名：" }, { TURN_JAPANESE, "氏名:" }, { TURN_JAPANESE, "お名前：" },
     { TURN_JAPANESE, "名前：" },
+    { TURN_JAPANESE | TURN_WEAK, "担当：" }, { TURN_JAPANESE | TURN_WEAK, "担当者：" },
+    { TURN_HANGUL_BEFORE, "고객님" },
     { TURN_HANGUL, "이름은" }, { TURN_HANGUL, "성함은" }, { TURN_HANGUL, "이름:" },
     { TURN_HANGUL, "성함:" }, { TURN_HANGUL, "이름 :" }, { TURN_HANGUL | TURN_WEAK, "저는" },
     { TURN_HANGUL | TURN_WEAK, "나는" },

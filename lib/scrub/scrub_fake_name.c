@@ -320,6 +320,8 @@ static enum word kind_of(const struct words *x)
     bool alone = x->first && x->last;
     unsigned kinds = scrub_word_kinds(folded);
 
+    if (folded.n == 1 && !lower && !x->first && x->last && is_latin(folded))
+        return WORD_INITIAL; /* "Peter S." */
     if (!folded.n ||
         (!alone && kinds & SCRUB_WORD_TITLE && (x->first || x->last)))
         return WORD_KEPT;

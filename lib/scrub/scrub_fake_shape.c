@@ -323,14 +323,17 @@ static void draw_letter_of(struct rng *r, uint32_t cp, struct buf *out)
     buf_char(out, scrub_draw_letter(r, false));
 }
 
+#define HEX_LETTERS 8 /* fewer without a digit are a word: "db", "cafe" */
+
 static bool all_hex(struct slice v, size_t from, bool *upper)
 {
-    bool letters = false;
+    bool letters = false, digits = v.n - from >= HEX_LETTERS;
 
     *upper = false;
     for (size_t i = from; i < v.n; i++) {
         char c = v.p[i];
 
+        digits |= scrub_is_digit(c);
         if (scrub_is_digit(c) || c == '-')
             continue;
         if (!((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')))
@@ -338,7 +341,7 @@ static bool all_hex(struct slice v, size_t from, bool *upper)
         letters = true;
         *upper = c < 'a';
     }
-    return letters;
+    return letters && digits;
 }
 
 static void draw_one(struct rng *r, struct slice c, bool first, struct buf *out)

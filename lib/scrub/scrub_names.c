@@ -705,9 +705,9 @@ static int seek_at(struct sought *s, size_t at, unsigned pair)
             memcmp(t.p + at, n->text, n->n) != 0)
             continue;
         if ((n->lone && slice_trim(t).n != n->n) ||
+            scrub_is_of_date(t, at, at + n->n) ||
             (n->ordinary &&
-             (is_code_in(n, t) || scrub_is_code(t, at, at + n->n) ||
-              scrub_is_of_date(t, at, at + n->n))))
+             (is_code_in(n, t) || scrub_is_code(t, at, at + n->n))))
             continue;
         n->from = with_digits(n, t, at + n->n);
         if (scrub_name_is_whole(t, at, n->from) &&

@@ -222,6 +222,17 @@ static void tell_initial(struct forms *f, struct slice first, struct slice last,
     tell_joined(f, last, "", initial, TITLE);
 }
 
+/* "Peter S." */
+static void tell_short_last(struct forms *f, struct slice first,
+                            struct slice last)
+{
+    if (!ascii_is_upper(last.p[0]))
+        return;
+    add_cased(&f->text, first, TITLE);
+    buf_printf(&f->text, " %c.", last.p[0]);
+    tell(f, 0);
+}
+
 static void tell_whole(struct forms *f, struct slice first, struct slice last)
 {
     bool one = scrub_name_tells(f->m, first);
@@ -229,8 +240,12 @@ static void tell_whole(struct forms *f, struct slice first, struct slice last)
 
     tell_glued(f, first, last, apart, one || other);
     tell_initial(f, first, last, other);
+    tell_short_last(f, first, last);
     if (apart)
         return;
+    tell_joined(f, last, "-", first, LOWER);
+    tell_joined(f, last, "_", first, LOWER);
+    tell_joined(f, last, ".", first, LOWER);
     tell_joined(f, first, " ", last, LOWER);
     tell_joined(f, first, " ", last, TITLE);
     tell_joined(f, first, " ", last, UPPER);

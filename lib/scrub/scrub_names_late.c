@@ -60,10 +60,12 @@ static bool begins_with_first(struct slice t, size_t at, struct slice first,
     if (!stands(t, at, first) || i >= t.n)
         return false;
     return stands(t, i, last) ||
-           (memchr("_-. ", t.p[i], 4) && stands(t, i + 1, last));
+           (memchr("_-. ", t.p[i], 4) && stands(t, i + 1, last)) ||
+           (t.n - i > 2 && t.p[i] == ' ' && t.p[i + 1] == last.p[0] &&
+            t.p[i + 2] == '.'); /* Peter S. */
 }
 
-/* "Smith, John", "SMITH JOHN", "smithj" */
+/* "Smith, John", "SMITH JOHN", "smithj", "smith-john" */
 static bool begins_with_last(struct slice t, size_t at, struct slice first,
                              struct slice last)
 {
@@ -72,7 +74,7 @@ static bool begins_with_last(struct slice t, size_t at, struct slice first,
     if (!stands(t, at, last) || i >= t.n)
         return false;
     i += t.p[i] == ',';
-    i += i < t.n && t.p[i] == ' ';
+    i += i < t.n && memchr(" -_.", t.p[i], 4);
     return i < t.n && (i == at + last.n ? is_same(t.p[i], first.p[0])
                                         : stands(t, i, first));
 }

@@ -134,6 +134,8 @@ static char separator_of(struct slice line)
             return '\0';
     }
     line = slice_trim(line);
+    if (line.n > HEAD_MAX)
+        line.n = HEAD_MAX;
     return memmem(line.p, line.n, "  ", 2) ? BLANKS : '\0';
 }
 
@@ -320,27 +322,25 @@ static bool read_row(struct table *t, size_t *at)
 static int tell_inserts(struct scrub_worker *w, struct table *t,
                         scrub_cell_fn *cell, void *ctx)
 {
-    static const char *const verbs[] = { "INSERT INTO ", "insert into " };
+    static const char verb[] = "INSERT INTO ";
+    size_t n = sizeof(verb) - 1, at = 0;
     int rc = ERR_OK;
 
-    for (size_t k = 0; k < 2; k++)
-        for (size_t at = 0; rc == ERR_OK && at < t->text.n;) {
-            const char *hit =
-                           memmem(t->text.p + at, t->text.n - at, verbs[k], 12),
-                       *p;
+    while (rc == ERR_OK && at < t->text.n) {
+        const char *hit = memmem(t->text.p + at, t->text.n - at, verb, n), *p;
 
-            if (!hit)
-                break;
-            at = (size_t)(hit - t->text.p) + 12;
-            if (!read_columns(t, &at) || !read_heads(w, t))
-                continue;
-            p = memchr(t->text.p + at, '(', t->text.n - at);
-            if (!p || (size_t)(p - t->text.p) - at > HEAD_MAX)
-                continue; /* no VALUES */
-            at = (size_t)(p - t->text.p);
-            while (rc == ERR_OK && read_row(t, &at))
-                rc = tell_row(t, cell, ctx);
-        }
+        if (!hit)
+            break;
+        at = (size_t)(hit - t->text.p) + n;
+        if (!read_columns(t, &at) || !read_heads(w, t))
+            continue;
+        p = memchr(t->text.p + at, '(', t->text.n - at);
+        if (!p || (size_t)(p - t->text.p) - at > HEAD_MAX)
+            continue; /* no VALUES */
+        at = (size_t)(p - t->text.p);
+        while (rc == ERR_OK && read_row(t, &at))
+            rc = tell_row(t, cell, ctx);
+    }
     return rc;
 }
 

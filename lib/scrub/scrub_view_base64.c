@@ -243,6 +243,52 @@ static size_t next_run(struct slice t, size_t at)
     return t.n;
 }
 
+#define LINE_MIN 60 /* characters of a line that may be wrapped */
+
+/* Bytes of the end of a line at i; 0: none. */
+static size_t line_end(struct slice t, size_t i)
+{
+    if (i < t.n && t.p[i] == '\n')
+        return 1;
+    return i + 1 < t.n && t.p[i] == '\r' && t.p[i + 1] == '\n' ? 2 : 0;
+}
+
+/* Where a run of several lines ends, whose first is [from, to); its characters
+ * are put together in `run`. `to`: it has one. */
+static size_t wrapped_end(struct slice t, size_t from, size_t to,
+                          struct buf *run)
+{
+    size_t line = to - from, end = to, n = line, eol;
+
+    if (line % 4 || (from && !line_end(t, from - 1)))
+        return to;
+    while (n == line && (eol = line_end(t, end)) > 0) {
+        for (n = 0; end + eol + n < t.n && is_coded(t.p[end + eol + n]);)
+            n++;
+        if (!n || n > line)
+            break;
+        if (!run->len)
+            buf_add(run, t.p + from, line);
+        buf_add(run, t.p + end + eol, n);
+        end += eol + n;
+    }
+    return end;
+}
+
+/* Lines of base64 as mail has them. */
+static bool decode_lines(struct slice t, size_t from, size_t *to,
+                         struct buf *out)
+{
+    struct buf run = { 0 };
+    size_t end = wrapped_end(t, from, *to, &run);
+    bool done = run.len && decode(buf_slice(&run), out);
+
+    if (done)
+        *to = end;
+    buf_release(&run);
+    return done;
+}
+
 bool scrub_base64_next(struct slice t, size_t *at, size_t *start, size_t *end,
                        struct buf *out)
 {
@@ -251,7 +297,9 @@ bool scrub_base64_next(struct slice t, size_t *at, size_t *start, size_t *end,
     while (t.n - from >= RUN_MIN && (from = next_run(t, from)) < t.n) {
         for (to = from + RUN_MIN; to < t.n && is_coded(t.p[to]);)
             to++;
-        if (decode_part(t, from, to, start, out)) {
+        *start = from;
+        if ((to - from >= LINE_MIN && decode_lines(t, from, &to, out)) ||
+            decode_part(t, from, to, start, out)) {
             for (size_t k = 0; k < 2 && to < t.n && t.p[to] == '='; k++)
                 to++;
             *end = *at = to;
@@ -267,14 +315,23 @@ void scrub_base64_encode(struct slice text, struct slice run, struct buf *out)
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
                                 "uvwxyz0123456789+/";
     bool url = memchr(run.p, '-', run.n) || memchr(run.p, '_', run.n);
-    bool pads = run.p[run.n - 1] == '=' || (run.n % 4 == 0 && !url);
+    const char *nl = memchr(run.p, '\n', run.n);
+    size_t line = nl ? (size_t)(nl - run.p) : 0, put = 0, signs = 0;
+    bool back = line && run.p[line - 1] == '\r', pads;
 
+    line -= back;
+    for (size_t i = 0; i < run.n; i++)
+        signs += run.p[i] != '\n' && run.p[i] != '\r';
+    pads = run.p[run.n - 1] == '=' || (signs % 4 == 0 && !url);
     for (size_t i = 0; i < text.n; i += 3) {
         size_t left = text.n - i < 3 ? text.n - i : 3;
         uint32_t bits = 0;
 
         for (size_t k = 0; k < 3; k++)
             bits = bits << 8 | (k < left ? (unsigned char)text.p[i + k] : 0);
+        if (line && put && put % line == 0)
+            buf_str(out, back ? "\r\n" : "\n");
+        put += 4;
         for (size_t k = 0; k < 4; k++) {
             char c = plain[bits >> (18 - 6 * k) & 63];
 

@@ -456,6 +456,15 @@ START_TEST(a_day_may_stand_before_its_year_without_signs)
 }
 END_TEST
 
+START_TEST(ages_of_things_and_in_sums_are_nobodys)
+{
+    holds("message age 95 seconds, a 100-year-old company", DATES_AGE, 1, NULL);
+    holds("He is 99 years old, 99+10 = <<99+10=109>>109 years old", DATES_AGE,
+          1, NULL);
+    holds("he is {1:95}, phone +95 123 4567, age={1:95}", DATES_AGE, 1, NULL);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("dates", NULL, NULL);
@@ -478,6 +487,7 @@ int main(void)
     tcase_add_test(t, a_date_that_python_prints_is_one);
     tcase_add_test(t, a_month_with_its_year_is_no_day_of_the_month_before);
     tcase_add_test(t, a_day_may_stand_before_its_year_without_signs);
+    tcase_add_test(t, ages_of_things_and_in_sums_are_nobodys);
     tcase_add_test(t, any_bytes_are_looked_at);
     return suite_run("dates", t);
 }

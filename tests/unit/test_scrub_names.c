@@ -248,7 +248,24 @@ START_TEST(a_key_of_somebody_takes_a_surname)
                "\u4f50\u85e4");
     check_gone("[{\"Name\":\"Ng\",\"Tel\":\"555-0100\"}]", "Ng");
     check_stays("{\"manager\":\"Package\",\"nom\":\"Table\"}", "Package");
-    check_stays("{\"name\":\"Acme Widgets\",\"phone\":\"555-0100\"}", "Acme Widgets");
+    check_stays("{\"name\":\"Acme Widgets\",\"phone\":\"555-0100\"}",
+                "Acme Widgets");
+}
+END_TEST
+
+START_TEST(a_last_name_may_stand_first_or_be_its_initial)
+{
+    check_gone("My name is Peter Schulz. schulz-peter", "peter");
+    check_gone("My name is Rose Price. price_rose", "price_rose");
+    check_gone("My name is Peter Schulz: Peter S. came", " S.");
+}
+END_TEST
+
+START_TEST(a_name_that_is_a_month_leaves_days_alone)
+{
+    check_gone("My name is April May. On April 5, 2024", "April");
+    check_gone("My name is April May. On April 5, 2024", "May");
+    check_stays("My name is June Price. Meet in August 2024", "2024");
 }
 END_TEST
 
@@ -274,6 +291,8 @@ int main(void)
     tcase_add_test(c, the_name_of_a_user_is_one_of_any_two_words);
     tcase_add_test(c, first_and_last_name_of_two_fields_are_one_name);
     tcase_add_test(c, a_key_of_somebody_takes_a_surname);
+    tcase_add_test(c, a_last_name_may_stand_first_or_be_its_initial);
+    tcase_add_test(c, a_name_that_is_a_month_leaves_days_alone);
     tcase_add_test(c, a_month_is_no_first_name_beside_its_day);
     return suite_run("scrub_names", c);
 }

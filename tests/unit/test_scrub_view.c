@@ -442,6 +442,28 @@ START_TEST(a_place_in_the_name_of_a_time_zone_is_told_apart)
 }
 END_TEST
 
+START_TEST(a_value_that_wrapped_base64_cuts_in_two_goes)
+{
+    static const char text[] =
+        "RnJvbTogSmFuZSBSb2UgPGphbmUucm9lQGFjbWUuY29tPiwgaGVyIHBob25lIGlzICsxI"
+        "DQxNSA4\r\nNjcgNTMwOSBhbmQgbW9yZSB0ZXh0IHRvIGJlIGxvbmc=";
+    char *out = scrub_fixture_text(rules, "s", slice_of(text), NULL);
+
+    ck_assert_ptr_null(strstr(out, "NjcgNTMwOSBh")); /* "67 5309 a" */
+    ck_assert_ptr_nonnull(strstr(out, "\r\n"));
+    ck_assert_int_eq(strcspn(out, "\r"), 76);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_word_behind_a_line_of_base64_is_no_part_of_it)
+{
+    check_stays("RnJvbTogSmFuZSBSb2UgPGphbmUucm9lQGFjbWUuY29tPiwgaGVyIHBob25l"
+                "IGlzICsxIDQxNSA4\ndone and gone",
+                "\ndone and gone");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = suite_case("scrub_view", scrub_fixture_begin, scrub_fixture_end);
@@ -464,6 +486,8 @@ int main(void)
     tcase_add_test(c, a_known_name_goes_as_a_key_too);
     tcase_add_test(c, a_date_between_stars_is_a_date);
     tcase_add_test(c, a_name_that_is_also_a_product_goes_by_its_key);
+    tcase_add_test(c, a_value_that_wrapped_base64_cuts_in_two_goes);
+    tcase_add_test(c, a_word_behind_a_line_of_base64_is_no_part_of_it);
     tcase_add_test(c, a_place_in_the_name_of_a_time_zone_is_told_apart);
     return suite_run("scrub_view", c);
 }
