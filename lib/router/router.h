@@ -208,6 +208,7 @@ struct router_decision {
     int64_t task, model; /* 0: none */
     float novelty, distance, gap;
     double p_error;      /* expected of the prompt alone; NaN */
+    double threshold;    /* answers above it are escalated; NaN: none are */
     double percent_at;   /* where the canary's draw lies, 0..100; NaN */
     bool by_fingerprint; /* known by its bytes */
     bool by_vector;      /* the nearest centre of embeddings decided */

@@ -258,6 +258,8 @@ static void decide_known(const struct router *r, const struct json *j,
         return;
     }
     d->model = c->model;
+    if (c->is_calibrated)
+        d->threshold = c->calibration.threshold;
     if (c->context && json_raw(j, messages).n / BYTES_PER_TOKEN > c->context)
         settle(d, ROUTER_LLM, ROUTER_REASON_too_long);
     else if (forces_unknown_tool(j, request))
@@ -306,6 +308,7 @@ int router_decide(const struct router *r, const struct json *j,
     json_ref messages = json_get(j, request, "messages");
     struct router_decision d = { .gap = 1,
                                  .p_error = (double)NAN,
+                                 .threshold = (double)NAN,
                                  .percent_at = (double)NAN };
     int rc = 0;
 

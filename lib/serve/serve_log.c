@@ -52,9 +52,10 @@ static int write_entry(struct store *s, const struct serve_entry *e,
         store_sql(s),
         "INSERT OR IGNORE INTO decision(id, key, time, task, model, went, "
         "reason, forced, novelty, p_error, error, slm_us, decide_ns, "
-        "tokens_in, tokens_out, agreement, llm_us, answer) SELECT n, ?1, ?2, "
-        "?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
-        "CASE WHEN ?17 NOTNULL THEN seal_text(?17, 'decision.answer', n) END "
+        "tokens_in, tokens_out, agreement, llm_us, answer, threshold) SELECT "
+        "n, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
+        "?16, CASE WHEN ?17 NOTNULL THEN seal_text(?17, 'decision.answer', n) "
+        "END, ?18 "
         "FROM (SELECT coalesce(max(id), 0) + 1 AS n FROM decision)",
         &q, err);
 
@@ -77,6 +78,7 @@ static int write_entry(struct store *s, const struct serve_entry *e,
     bind_real(q, 15, e->agreement);
     bind_id(q, 16, e->llm_us);
     sql_bind_cstr(q, 17, e->answer);
+    bind_real(q, 18, e->threshold);
     return sql_run(q, err);
 }
 

@@ -170,7 +170,7 @@ struct serve_entry {
     const char *went; /* static */
     enum router_reason reason;
     bool forced, error;
-    double novelty, p_error, agreement;
+    double novelty, p_error, threshold, agreement;
     int64_t slm_us, llm_us, decide_ns, tokens_in, tokens_out;
     char *answer; /* a shadow's, where it differs; the log frees it */
 };

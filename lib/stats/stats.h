@@ -27,13 +27,6 @@ void stats_isotonic_fit(const double *x, const double *y, const double *w,
                         size_t n, struct stats_isotonic *out);
 /* Linear between the blocks, flat outside; NaN without a block. */
 double stats_isotonic_at(const struct stats_isotonic *f, double x);
-/* upper[count]: the blocks' Wilson upper limits (y as a rate over n), each
- * raised to the one before it; level is one-sided. */
-void stats_isotonic_limits(const struct stats_isotonic *f, double level,
-                           double *upper);
-/* As stats_isotonic_at, of other values of the blocks. */
-double stats_isotonic_of(const struct stats_isotonic *f, const double *values,
-                         double x);
 void stats_isotonic_save(const struct stats_isotonic *f, struct buf *out);
 MUST_CHECK int stats_isotonic_load(struct slice data,
                                    struct stats_isotonic *out, struct err *err);

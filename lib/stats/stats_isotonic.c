@@ -105,8 +105,7 @@ static size_t place(const struct stats_isotonic *f, double x, double *part)
     return low;
 }
 
-double stats_isotonic_of(const struct stats_isotonic *f, const double *values,
-                         double x)
+double stats_isotonic_at(const struct stats_isotonic *f, double x)
 {
     double part;
     size_t i;
@@ -114,25 +113,7 @@ double stats_isotonic_of(const struct stats_isotonic *f, const double *values,
     if (f->count == 0 || isnan(x))
         return (double)NAN;
     i = place(f, x, &part);
-    return part > 0 ? values[i] + part * (values[i + 1] - values[i])
-                    : values[i];
-}
-
-double stats_isotonic_at(const struct stats_isotonic *f, double x)
-{
-    return stats_isotonic_of(f, f->y, x);
-}
-
-/* A small block in front of a large one may have the higher limit. */
-void stats_isotonic_limits(const struct stats_isotonic *f, double level,
-                           double *upper)
-{
-    double z = stats_normal_quantile(level), most = 0;
-
-    for (size_t i = 0; i < f->count; i++) {
-        most = fmax(most, stats_wilson_at(f->y[i] * f->n[i], f->n[i], z).high);
-        upper[i] = most;
-    }
+    return part > 0 ? f->y[i] + part * (f->y[i + 1] - f->y[i]) : f->y[i];
 }
 
 static void put_double(struct buf *out, double v)
@@ -162,7 +143,7 @@ static double get_double(struct bytes_reader *r)
     return v;
 }
 
-/* Rising, finite, with weights: what _at and _upper rely on. */
+/* Rising, finite, with weights: what _at relies on. */
 static bool is_sound(const struct stats_isotonic *f)
 {
     for (size_t i = 0; i < f->count; i++) {

@@ -56,7 +56,7 @@ kill "$server" "$up"
 wait "$server" "$up"
 sqlite3 store/store.db "SELECT 'escalated ' || (count(*) = $(grep -c gpt-4o answered)
         AND count(*) > 0), min(p_error) > (SELECT detail ->> '\$.threshold' FROM calibration),
-        sum(error) FROM decision WHERE reason = 'low_confidence';
+        sum(error), min(p_error > threshold) FROM decision WHERE reason = 'low_confidence';
     SELECT 'kept ' || (count(*) = $(grep -c shipped answered) AND count(*) > 0),
         max(p_error) <= (SELECT detail ->> '\$.threshold' FROM calibration)
         FROM decision WHERE went = 'slm';

@@ -8,7 +8,6 @@
 
 #include "stats/stats.h"
 
-#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "json/json.h"
@@ -297,56 +296,6 @@ START_TEST(equal_scores_go_together)
 }
 END_TEST
 
-START_TEST(upper_limits_are_above_and_rise)
-{
-    const double x[] = { 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
-    const double y[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
-    struct stats_isotonic f;
-    double upper[2];
-
-    stats_isotonic_fit(x, y, NULL, 12, &f);
-    ck_assert_uint_eq(f.count, 2);
-    ck_assert_double_eq(stats_isotonic_at(&f, -1), 0);
-    stats_isotonic_limits(&f, 0.95, upper);
-    /* two without error say less than ten with one */
-    ck_assert_double_eq_tol(upper[0], stats_wilson(0, 2, 0.95).high, 1e-12);
-    ck_assert_double_ge(upper[1], upper[0]);
-    ck_assert_double_eq(stats_isotonic_of(&f, upper, 0.5),
-                        upper[0] + 0.5 * (upper[1] - upper[0]));
-    stats_isotonic_release(&f);
-}
-END_TEST
-
-/* Each item once asked all blocks before its own for their limits, and each
- * limit a bisection: minutes for what takes milliseconds. */
-START_TEST(limits_of_many_blocks_take_no_time)
-{
-    size_t n = 100000;
-    double *x = mem_array(4 * n, sizeof(*x)), *y = x + n, *w = x + 2 * n;
-    double *upper = x + 3 * n, sum = 0;
-    struct stats_isotonic f;
-    int64_t began;
-
-    for (size_t i = 0; i < n; i++) {
-        x[i] = (double)i;
-        y[i] = (double)i / (double)n; /* rising: each is a block */
-        w[i] = 1 + (double)(i % 7);
-    }
-    stats_isotonic_fit(x, y, w, n, &f);
-    ck_assert_uint_eq(f.count, n);
-    began = clock_mono_ns();
-    stats_isotonic_limits(&f, 0.9, upper);
-    for (size_t i = 0; i < n; i++)
-        sum += stats_isotonic_of(&f, upper, x[i]);
-    ck_assert_double_lt((double)(clock_mono_ns() - began) / 1e9, 2);
-    ck_assert_double_gt(sum, 0.5 * (double)n);
-    for (size_t i = 1; i < n; i++)
-        ck_assert(upper[i] >= upper[i - 1] && upper[i] >= y[i]);
-    stats_isotonic_release(&f);
-    free(x);
-}
-END_TEST
-
 START_TEST(steps_come_back_to_the_bit)
 {
     const double x[] = { .3, .1, .2, (double)NAN }, y[] = { 1, 0, .5, 1 };
@@ -381,7 +330,6 @@ START_TEST(nothing_fitted_says_nothing)
 
     stats_isotonic_fit(NULL, NULL, NULL, 0, &f);
     ck_assert(isnan(stats_isotonic_at(&f, 1)));
-    ck_assert(isnan(stats_isotonic_of(&f, f.y, 1)));
     stats_isotonic_release(&f);
     ck_assert(isnan(stats_ece(NULL, NULL, 0, 10)));
     ck_assert(isnan(stats_brier(NULL, NULL, 0)));
@@ -447,8 +395,6 @@ int main(void)
     tcase_add_test(t, areas_and_thresholds_of_curves_as_numpy_and_scipy);
     tcase_add_test(t, a_curve_of_equal_models_has_no_gap);
     tcase_add_test(t, equal_scores_go_together);
-    tcase_add_test(t, upper_limits_are_above_and_rise);
-    tcase_add_test(t, limits_of_many_blocks_take_no_time);
     tcase_add_test(t, steps_come_back_to_the_bit);
     tcase_add_test(t, nothing_fitted_says_nothing);
     tcase_add_test(t, one_class_alone_is_refused);
