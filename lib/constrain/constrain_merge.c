@@ -237,7 +237,10 @@ static bool literals_differ(const struct part *p, const struct part *q)
     json_ref list = json_get(p->j, p->s, "enum");
     json_ref only = json_get(p->j, p->s, "const");
 
-    if (!has_literals(p))
+    if (!has_literals(p) ||
+        json_count(p->j, list) *
+                json_count(q->j, json_get(q->j, q->s, "enum")) >
+            SCHEMA_LITERALS)
         return false;
     for (json_ref e = json_present(only) ? only : json_first(p->j, list);
          e != JSON_NONE;
@@ -335,8 +338,10 @@ static bool never_fits(const struct schema_reader *r, const struct part *p,
 static void check_exclusive(struct schema_reader *r, const struct parts *base,
                             const struct json *j, json_ref list)
 {
-    for (json_ref a = json_first(j, list); a != JSON_NONE;
-         a = json_next(j, list, a))
+    if (json_count(j, list) > SCHEMA_CHOICES)
+        (void)schema_fail(r, "it has more than 200:", slice_of("oneOf"));
+    for (json_ref a = json_first(j, list);
+         a != JSON_NONE && !graph_failed(r->g); a = json_next(j, list, a))
         for (json_ref b = json_first(j, list); b != JSON_NONE;
              b = json_next(j, list, b)) {
             struct part p = resolved(r, (struct part){ j, a });
@@ -381,43 +386,42 @@ static uint32_t put_choices(struct schema_reader *r, uint32_t from,
     return to;
 }
 
-static void put_type(struct schema_reader *r, struct json_writer *w,
-                     const struct parts *p)
+/* False: there is none. */
+static bool put_type(struct json_writer *w, const struct parts *p)
 {
     unsigned bits = T_ANY;
 
     for (size_t i = 0; i < p->count; i++)
         bits &= type_bits(p->list[i].j,
                           json_get(p->list[i].j, p->list[i].s, "type"));
-    if (!bits)
-        (void)schema_refuse(r, "no type fits all that must hold together");
-    if (bits == T_ANY)
-        return;
+    if (!bits || bits == T_ANY)
+        return bits;
     json_begin_array(w, "type");
     for (size_t i = 0; i < TYPES; i++)
         if ((type_names[i].bits & bits) == type_names[i].bits &&
             !(type_names[i].bits == T_INTEGER && bits & T_NUMBER))
             json_put_string(w, NULL, type_names[i].name);
     json_end_array(w);
+    return true;
 }
 
-static void put_literals(struct schema_reader *r, struct json_writer *w,
+/* False: none stands in all of them. */
+static bool put_literals(struct schema_reader *r, struct json_writer *w,
                          const struct parts *p)
 {
-    unsigned others = 0;
-    bool few = true;
+    size_t lists = 0, most = 0, kept = 0;
 
     for (size_t i = 0; i < p->count; i++) {
         const struct part *own = &p->list[i];
         json_ref list = json_get(own->j, own->s, "enum");
 
-        if (!has_literals(own))
-            continue;
-        few = few && json_count(own->j, list) <= SCHEMA_LITERALS;
-        if (!few && others++)
-            (void)schema_fail(r, "it has more than 2000 beside another one:",
-                              slice_of("enum"));
+        lists += has_literals(own);
+        if (json_count(own->j, list) > most)
+            most = json_count(own->j, list);
     }
+    if (lists > 1 && most > SCHEMA_LITERALS)
+        (void)schema_fail(
+            r, "it has more than 2000 beside another one:", slice_of("enum"));
     for (size_t i = 0; i < p->count && !graph_failed(r->g); i++) {
         const struct part *own = &p->list[i];
         json_ref list = json_get(own->j, own->s, "enum");
@@ -432,14 +436,16 @@ static void put_literals(struct schema_reader *r, struct json_writer *w,
             bool same = true;
 
             for (size_t k = 0; k < p->count && same; k++)
-                same =
-                    !has_literals(&p->list[k]) || has_same(own, e, &p->list[k]);
+                same = k == i || !has_literals(&p->list[k]) ||
+                       has_same(own, e, &p->list[k]);
             if (same)
                 json_put_raw(w, NULL, json_raw(own->j, e));
+            kept += same;
         }
         json_end_array(w);
-        return;
+        return kept > 0;
     }
+    return true;
 }
 
 /* The tightest of each bound. */
@@ -631,11 +637,12 @@ static uint32_t put_all(struct schema_reader *r, uint32_t from,
 {
     struct buf text = { 0 };
     struct json_writer w;
+    bool any;
 
     json_writer_init(&w, &text, false);
     json_begin_object(&w, NULL);
-    put_type(r, &w, p);
-    put_literals(r, &w, p);
+    any = put_type(&w, p);
+    any = put_literals(r, &w, p) && any;
     put_bounds(&w, p);
     put_lists(&w, p, "pattern");
     put_lists(&w, p, "format");
@@ -644,7 +651,9 @@ static uint32_t put_all(struct schema_reader *r, uint32_t from,
     put_single(r, &w, p);
     put_members(&w, p);
     json_end_object(&w);
-    if (!graph_failed(r->g))
+    if (!any) /* nothing leads there */
+        from = graph_node(r->g);
+    else if (!graph_failed(r->g))
         from = read_text(r, from, &text);
     buf_release(&text);
     return from;

@@ -389,6 +389,8 @@ static uint32_t literals(struct schema_reader *r, uint32_t from, json_ref s,
     }
     if (any || graph_failed(r->g))
         return to;
+    if (r->j != r->whole)
+        return to; /* one of several choices has none */
     if (!r->loose)
         return schema_refuse(r, "no value of enum or const fits the keywords "
                                 "beside it");

@@ -10,8 +10,9 @@
 #include "constrain/constrain_private.h"
 
 #define SCHEMA_PARTS 64 /* schemas that one value must fit at once */
-#define SCHEMA_WRITTEN ((size_t)32 << 20) /* bytes of merged schemas */
-#define SCHEMA_LITERALS 2000              /* of a list that meets another one */
+#define SCHEMA_WRITTEN ((size_t)4 << 20) /* bytes of merged schemas */
+#define SCHEMA_CHOICES 200               /* of oneOf */
+#define SCHEMA_LITERALS 2000             /* of a list that meets another one */
 #define SCHEMA_RECURSION 3 /* times that a reference stands in itself */
 
 /* How many ways members may be ordered in; each costs nodes. */

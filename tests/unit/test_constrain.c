@@ -664,7 +664,7 @@ START_TEST(what_is_not_supported_is_refused_by_name)
           "}",
           "oneOf" },
         { "{\"allOf\":[{\"type\":\"string\"},{\"type\":\"null\"}]}",
-          "no type" },
+          "no text" },
         { "{\"allOf\":[{\"type\":\"string\"},{\"not\":{}}]}",
           "not supported: not" },
         { "{\"type\":\"object\",\"minProperties\":3,\"additionalProperties\":{"
