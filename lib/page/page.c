@@ -62,7 +62,7 @@ static const char style[] =
     "body{max-width:none;padding:0;font-size:11px}"
     ".scroll{overflow:visible}table{font-size:9px}"
     "th,td{padding:.2rem .3rem;min-width:3rem}"
-    "svg{min-width:0;max-width:36rem}.skip{display:none}}";
+    "svg{min-width:0;max-width:165mm}.skip{display:none}}";
 
 /* Marks that turn the direction of text, or break lines unseen. */
 static bool is_turning(int32_t c)
