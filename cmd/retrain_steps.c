@@ -3,7 +3,8 @@
  *
  * Each command frees its memory, resumes itself and has its own lock, so a
  * step is the same as if somebody had typed it. A child that is refused a lock
- * has done nothing; every other failure belongs to the step.
+ * has done nothing, and a full disk is nobody's fault: the step is taken again.
+ * Every other failure belongs to the step.
  */
 #include "retrain_steps.h"
 
@@ -69,6 +70,11 @@ static int run_child(const struct args *a, const int *accepted, bool *ok,
                      "another run holds what slmctl %s needs; the run goes on "
                      "with the next slmctl retrain",
                      a->v[1]);
+    if (rc == ERR_OK && status == EXIT_OUTPUT) {
+        last_words(&said, status, why);
+        rc = err_set(err, ERR_OUTPUT,
+                     "%s; the run goes on with the next slmctl retrain", why);
+    }
     *ok = status == 0;
     for (; accepted && *accepted; accepted++)
         *ok |= status == *accepted;

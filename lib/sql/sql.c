@@ -51,10 +51,21 @@ static enum err_code code_of(int rc)
     }
 }
 
+/* SQLite says "disk I/O error" where its shared memory finds no room. */
+static bool is_full(struct sql *db, enum err_code code)
+{
+    int cause = db->handle ? sqlite3_system_errno(db->handle) : 0;
+
+    return code == ERR_IO && (cause == ENOSPC || cause == EDQUOT);
+}
+
 int sql_fail(struct sql *db, int rc, struct err *err)
 {
     enum err_code code = code_of(rc);
 
+    if (is_full(db, code))
+        return err_set(err, ERR_OUTPUT, "%s: database or disk is full",
+                       db->path);
     return err_set(
         err, code, "%s: %s%s", db->path,
         db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc),

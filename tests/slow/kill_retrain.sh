@@ -7,7 +7,7 @@ slmctl=$1
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 base=data/base
-calls=${KILL_RETRAIN_CALLS:-3000}
+calls=${KILL_RETRAIN_CALLS:-6000}
 command -v zstdcat >/dev/null || { echo 'skip: no zstdcat'; exit 0; }
 command -v sqlite3 >/dev/null || { echo 'skip: no sqlite3'; exit 0; }
 [ -f "$base/model.safetensors" ] || { echo 'skip: no base model'; exit 0; }
@@ -32,7 +32,7 @@ quiet() {
 retrain() { # STORE [OPTION...]
     store=$1
     shift
-    "$slmctl" retrain --store "$store" --min-new 100 --minutes 0.02 \
+    "$slmctl" retrain --store "$store" --min-new 100 \
         --margin 50 "$@"
 }
 
@@ -79,7 +79,15 @@ ends() { # PID...
     return 1
 }
 
-zstdcat data/agent/logs.jsonl.zst | head -n "$calls" > "$scratch/log.jsonl"
+# Two tasks that little training is enough for.
+zstdcat data/agent/logs.jsonl.zst | head -n "$calls" |
+    grep -e 'You re-rank columns' -e 'the table-name extractor' \
+        > "$scratch/log.jsonl"
+mkdir -p "$XDG_CONFIG_HOME/slmctl"
+cat > "$XDG_CONFIG_HOME/slmctl/config" <<END
+finetune.tokens = 40000
+finetune.batch-tokens = 1024
+END
 from="$scratch/from"
 quiet collect --store "$from" --import "$scratch/log.jsonl"
 quiet model add --store "$from" --as base "$base"
@@ -93,6 +101,7 @@ retrain "$scratch/whole" > "$scratch/whole.txt" || fail "undisturbed: exit $?"
 ms=$((($(date +%s%N) - begin) / 1000000 + 1))
 want=$(models "$scratch/whole")
 [ "$want" -gt 0 ] || fail 'nothing was trained undisturbed'
+grep -q promoted "$scratch/whole.txt" || fail 'nothing was promoted undisturbed'
 [ -z "$(retrain "$scratch/whole" 2>&1)" ] || fail 'not silent with nothing due'
 state "$scratch/whole" > "$scratch/whole.state"
 
@@ -121,7 +130,7 @@ for step in ${KILL_RETRAIN_STEPS:-curate cluster train gate promote trim notify}
 do
     store="$scratch/$step"
     cp -R "$from" "$store"
-    "$slmctl" retrain --store "$store" --min-new 100 --minutes 0.02 \
+    "$slmctl" retrain --store "$store" --min-new 100 \
         --margin 50 --notify "$scratch/hook" \
         >/dev/null 2>&1 & # no function: its shell would be killed
     pid=$!
@@ -144,7 +153,7 @@ done
 for part in ${KILL_RETRAIN_PARTS:-2 5 8}; do
     store="$scratch/copy$part"
     cp -R "$from" "$store"
-    "$slmctl" retrain --store "$store" --min-new 100 --minutes 0.02 \
+    "$slmctl" retrain --store "$store" --min-new 100 \
         --margin 50 \
         >/dev/null 2>&1 &
     pid=$!
