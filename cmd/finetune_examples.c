@@ -242,7 +242,8 @@ static int find_replay(struct task *t, struct err *err)
     rc = sql_get(store_sql(t->store),
                  "WITH seen(call) AS (SELECT max(e.call) FROM dataset_example "
                  "d JOIN example e ON e.id = d.example WHERE d.dataset = "
-                 "(SELECT max(id) FROM dataset WHERE task = ?1)) SELECT "
+                 "(SELECT max(id) FROM dataset WHERE task = ?1 OR task IN "
+                 "(SELECT id FROM task WHERE merged_into = ?1))) SELECT "
                  "seen.call, sum(e.call > seen.call), sum(e.call <= seen.call) "
                  "FROM seen, example e WHERE e.task = ?1 AND e.kept AND "
                  "e.split = 'train' AND e.call >= ?2",
