@@ -24,6 +24,7 @@
 #define INPUT_MAX ((size_t)1 << 28)
 #define FOLDS 5
 #define SEEDS 3
+#define BINS 15
 
 struct data {
     struct slice *text;
@@ -231,6 +232,17 @@ static void simple_routers(const struct data *t)
     free(row);
 }
 
+/* So few outcomes give perfect probabilities an error, too: at that, there is
+ * nothing left to mend. */
+static void show_errors(const char *what, const double *p, const double *y,
+                        size_t n)
+{
+    (void)printf("%s ECE %.4f, perfect ones would have %.4f; Brier %.4f "
+                 "(%d bins, out of fold)\n",
+                 what, stats_ece(p, y, n, BINS),
+                 stats_ece_chance(p, n, BINS, 1), stats_brier(p, y, n), BINS);
+}
+
 /* P(weak is wrong), as it is and through steps of the other folds. */
 static void calibration(const struct data *t, const double *p,
                         const size_t *row)
@@ -254,10 +266,8 @@ static void calibration(const struct data *t, const double *p,
             after[i] = stats_isotonic_at(&steps, raw[i]);
         stats_isotonic_release(&steps);
     }
-    (void)printf("  P(weak wrong): ECE %.4f, calibrated %.4f; Brier %.4f, "
-                 "calibrated %.4f (15 bins, out of fold)\n",
-                 stats_ece(raw, y, t->n, 15), stats_ece(after, y, t->n, 15),
-                 stats_brier(raw, y, t->n), stats_brier(after, y, t->n));
+    show_errors("  P(weak wrong) of heads:", raw, y, t->n);
+    show_errors("  through steps:         ", after, y, t->n);
     free(raw);
     free(y);
     free(after);
