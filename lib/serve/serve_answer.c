@@ -133,7 +133,7 @@ static void take_piece(void *ctx, enum engine_piece kind, size_t call,
     begin_stream(job);
     switch (kind) {
     case ENGINE_TEXT: stream_text(job, text); break;
-    case ENGINE_THOUGHT: break; /* no dialect here streams them */
+    case ENGINE_THOUGHT: speak_thought(job->stream, text, &job->out); break;
     case ENGINE_CALL_ID:
         buf_reset(&job->call_id);
         buf_add_slice(&job->call_id, text);

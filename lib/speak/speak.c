@@ -190,6 +190,18 @@ void speak_text(struct speak_stream *s, struct slice text,
     add_piece(s, text, out);
 }
 
+void speak_thought(struct speak_stream *s, struct slice text, struct buf *out)
+{
+    struct buf delta = { .data = NULL };
+
+    if (!text.n || s->dialect != SPEAK_CHAT)
+        return;
+    buf_str(&delta, "\"reasoning_content\":");
+    json_quote(&delta, text);
+    speak_openai_chunk(s, buf_slice(&delta), slice_of(""), NULL, out);
+    buf_release(&delta);
+}
+
 void speak_call(struct speak_stream *s, size_t index, struct slice id,
                 struct slice name, struct buf *out)
 {

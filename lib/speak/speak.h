@@ -60,6 +60,10 @@ void speak_stream_free(struct speak_stream *s); /* NULL is fine */
 void speak_begin(struct speak_stream *s, struct buf *out);
 void speak_text(struct speak_stream *s, struct slice text,
                 struct slice logprobs, struct buf *out);
+/* What the model thought before, as reasoning_content of chat completions;
+ * the other dialects have no place for it that needs no signature or summary:
+ * nothing. */
+void speak_thought(struct speak_stream *s, struct slice text, struct buf *out);
 void speak_call(struct speak_stream *s, size_t index, struct slice id,
                 struct slice name, struct buf *out);
 void speak_arguments(struct speak_stream *s, size_t index, struct slice piece,

@@ -375,6 +375,41 @@ START_TEST(windows_of_tasks_are_their_own)
 }
 END_TEST
 
+/* Each task to what its champion promised; another champion begins anew, and
+ * another window forgets. */
+START_TEST(a_task_is_held_to_what_was_promised_of_it)
+{
+    const struct router_limits l = { .window = 60, .least = 20 };
+    const struct router_limits wider = { .window = 80, .least = 20 };
+    struct router_watch *w = router_watch_new(&l);
+    bool stepped = false;
+    char why[160];
+
+    ck_assert(isnan(router_watch_agreement(w, 1)));
+    router_watch_expect(w, 1, 0.9);
+    for (int i = 0; i < 19; i++)
+        ck_assert(!router_watch_add(w, 1, i % 2, false, why));
+    ck_assert(fabs(router_watch_agreement(w, 1) - 9.0 / 19) < 1e-9);
+    router_watch_forget(w, 1);
+    router_watch_forget(w, 9); /* nobody */
+    ck_assert(isnan(router_watch_agreement(w, 1)));
+    for (int i = 0; i < 19; i++)
+        ck_assert(!router_watch_add(w, 1, i % 2, false, why));
+    router_watch_limit(w, &l);
+    ck_assert(!isnan(router_watch_agreement(w, 1)));
+    router_watch_limit(w, &wider);
+    ck_assert(isnan(router_watch_agreement(w, 1)));
+    router_watch_expect(w, 1, 0.9);
+    for (int i = 0; i < 40; i++) {
+        ck_assert(!router_watch_add(w, 2, i % 2, false, why)); /* no promise */
+        stepped |= router_watch_add(w, 1, i % 2, false, why);
+    }
+    ck_assert(stepped);
+    ck_assert_ptr_nonnull(strstr(why, "90.0 %"));
+    router_watch_free(w);
+}
+END_TEST
+
 START_TEST(the_memory_of_requests_forgets_the_oldest)
 {
     struct router_memo *m = router_memo_new();
@@ -415,5 +450,6 @@ int main(void)
     tcase_add_test(t, a_task_steps_back_when_it_must_and_not_before);
     tcase_add_test(t, windows_of_tasks_are_their_own);
     tcase_add_test(t, the_memory_of_requests_forgets_the_oldest);
+    tcase_add_test(t, a_task_is_held_to_what_was_promised_of_it);
     return suite_run("router", t);
 }

@@ -190,6 +190,32 @@ START_TEST(a_stream_says_what_the_body_says)
 }
 END_TEST
 
+/* Thoughts stand in chat completions' streams as in their bodies, and nowhere
+ * else. */
+START_TEST(thoughts_are_streamed_where_they_have_a_place)
+{
+    const struct spoken a = { .message = "{\"role\":\"assistant\","
+                                         "\"reasoning_content\":\"I see\","
+                                         "\"content\":\"odd\"}",
+                              .finish = "stop" };
+    struct speak_stream *s = speak_stream_new((enum speak_dialect)_i, &head);
+
+    buf_reset(&stream);
+    speak_begin(s, &stream);
+    speak_thought(s, slice_of("I "), &stream);
+    speak_thought(s, slice_of("see"), &stream);
+    speak_text(s, slice_of("odd"), slice_of(""), &stream);
+    speak_end(s, "stop", &usage, &stream);
+    speak_stream_free(s);
+    ck_assert_int_eq(strstr(stream.data, "see") != NULL, _i == SPEAK_CHAT);
+    read_back((enum speak_dialect)_i, buf_slice(&stream), "text/event-stream",
+              WIRE_END_WHOLE);
+    ck_assert(slice_is(record.call.status, "completed"));
+    if (_i == SPEAK_CHAT)
+        must_be_body(_i, &a);
+}
+END_TEST
+
 /* A body is read as the same call, and as the same chat. */
 START_TEST(a_body_is_read_as_the_call_that_it_is)
 {
@@ -501,6 +527,7 @@ int main(void)
     TCase *t = suite_case("speak", set_up, tear_down);
 
     tcase_add_loop_test(t, a_stream_says_what_the_body_says, 0, 4);
+    tcase_add_loop_test(t, thoughts_are_streamed_where_they_have_a_place, 0, 4);
     tcase_add_loop_test(t, a_body_is_read_as_the_call_that_it_is, 0, 4);
     tcase_add_loop_test(t, a_stream_is_readable_wherever_it_is_cut, 0,
                         4 * (int)ANSWERS);
