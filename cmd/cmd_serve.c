@@ -8,6 +8,7 @@
 #include "collect_listen.h"
 #include "device.h"
 #include "listen_options.h"
+#include "serve_explained.h"
 #include "serve_models.h"
 #include "serve_watch.h"
 #include "store_opening.h"
@@ -22,7 +23,8 @@
 static struct serve_named named;
 static struct cli_list hosts;
 static double look_s = 60;
-static const char *resume;
+static const char *resume, *explain;
+static bool generate, curve;
 static const char *default_model;
 static const char *constrain = "auto";
 static int64_t slots = 16, queue_requests = 64, max_tokens = 1024;
@@ -98,6 +100,20 @@ static const struct opt options[] = {
       .arg = "TASK",
       .help = "end this task's step back, and do nothing else",
       .complete = COMPLETE_TASK },
+    { .name = "explain",
+      .kind = OPT_STRING,
+      .value = &explain,
+      .arg = "FILE|-",
+      .help = "say what would become of this request, and do nothing else",
+      .complete = COMPLETE_FILE },
+    { .name = "generate",
+      .kind = OPT_FLAG,
+      .value = &generate,
+      .help = "with --explain: have the task's champion answer, too" },
+    { .name = "curve",
+      .kind = OPT_FLAG,
+      .value = &curve,
+      .help = "print what quality costs in the log, and do nothing else" },
     ROUTER_OPTIONS,
     DEVICE_OPTIONS,
     LISTEN_OPTIONS,
@@ -298,16 +314,45 @@ static int resume_task(struct cli *cli)
     return EXIT_DONE;
 }
 
+/* What says something and does not serve; -1: nothing of that was asked for. */
+static int tell(struct cli *cli)
+{
+    const struct serve_options o = { .slots = 1,
+                                     .queue = 1,
+                                     .cache_bytes = (size_t)prefix_cache,
+                                     .max_tokens = max_tokens,
+                                     .unconstrained =
+                                         !strcmp(constrain, "off") };
+
+    if ((explain != NULL) + curve + (resume != NULL) > 1)
+        return cli_usage(cli, "--explain, --curve and --resume: give one");
+    if (generate && !explain)
+        return cli_usage(cli, "--generate goes with --explain");
+    if (curve && named.tasks.count > 1)
+        return cli_usage(cli, "--curve takes one --task, or all");
+    if (cli->json && !explain && !curve)
+        return cli_usage(cli, "--json goes with --explain or --curve");
+    if (resume)
+        return resume_task(cli);
+    if (explain && !serve_router_choice.mode)
+        serve_router_choice.mode = "shadow"; /* as beside an upstream */
+    if (explain)
+        return serve_explain_run(cli, explain, generate, &o);
+    return curve ? serve_curve_run(cli, named.tasks.count ? named.tasks.items[0]
+                                                          : NULL)
+                 : -1;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct served *v;
     struct err err;
-    int code;
+    int code = tell(cli);
 
     (void)argc;
     (void)argv;
-    if (resume)
-        return resume_task(cli);
+    if (code >= 0)
+        return code;
     if (!listen_values.listen.count)
         return cli_usage(cli, "--listen says where to serve: 127.0.0.1:8080");
     if (check_use(&err) < 0)
@@ -336,6 +381,6 @@ const struct command cmd_serve = {
     .summary = "answer over HTTP with small models",
     .operands = "",
     .options = options,
-    .common = CLI_STORE | CLI_PRIVATE | CLI_QUIET | CLI_THREADS,
+    .common = CLI_STORE | CLI_PRIVATE | CLI_JSON | CLI_QUIET | CLI_THREADS,
     .run = run,
 };

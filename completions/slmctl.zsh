@@ -264,6 +264,9 @@ _slmctl_serve()
         '*--allow-host=[clients may know this machine by this name]:NAME: ' \
         '--look-up=[look for promoted models so often, 0\: never (default 60)]:SECONDS: ' \
         '--resume=[end this task'\''s step back, and do nothing else]:TASK:_slmctl_names tasks' \
+        '--explain=[say what would become of this request, and do nothing else]:FILE|-:_files' \
+        '--generate[with --explain\: have the task'\''s champion answer, too]' \
+        '--curve[print what quality costs in the log, and do nothing else]' \
         '--mode=[what to do with the upstream'\''s calls (default shadow)]:MODE:(off shadow canary on)' \
         '--canary=[of conversations, with --mode canary (default 10)]:PERCENT: ' \
         '*--route=[another mode for this task]:TASK=MODE\[\:PERCENT\]:_slmctl_names tasks' \
@@ -302,6 +305,7 @@ _slmctl_serve()
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--private-key=[what opens a sealed store]:FILE:_files' \
+        '--json[print one JSON document]' \
         ''{-q,--quiet}'[no notes and no progress on standard error]' \
         '--threads=[threads to use; 0\: one per CPU]:N: '
 }

@@ -105,4 +105,27 @@ uint64_t serve_steps(struct serve *s);
 void serve_stop(struct serve *s);
 void serve_free(struct serve *s); /* NULL is fine; stops first */
 
+/* What would become of a request. */
+struct serve_explained {
+    const char *dialect; /* that it was read as; static */
+    struct buf asked;    /* the model that it names */
+    struct router_decision decision;
+    int64_t decide_ns;
+    /* Of an answer that was made: would it have gone out, or why not? */
+    bool generated, good;
+    enum router_reason after;
+    double p_error; /* NaN: not known */
+    size_t tokens_in, tokens_out;
+    int64_t answer_us;
+    struct buf message, failed;
+};
+/* request: a body of one of the APIs, or a line of a log with one as its
+ * "request". s: a server whose models include the router's, of which the task's
+ * champion answers; NULL: none does. What is refused to a client is here, too.
+ * Release it on success. */
+MUST_CHECK int serve_explain(const struct router *r, struct serve *s,
+                             struct slice request, int64_t max_tokens,
+                             struct serve_explained *out, struct err *err);
+void serve_explained_release(struct serve_explained *e);
+
 #endif
