@@ -275,7 +275,7 @@ check-cli: $(BUILD)/slmctl $(BUILD)/agentgen $(BUILD)/namestool ## tests of the 
 
 check-slow: check-deps ## valgrind, load and training tests: minutes
 	$(call need,$(DEPS_SLOW))
-	$(Q)$(MAKE) $(BUILD)/slmctl $(TESTS) $(SLOW)
+	$(Q)$(MAKE) $(BUILD)/slmctl $(BUILD)/agentgen $(TESTS) $(SLOW)
 	$(Q)$(tiers) slow
 
 deps: ## install the packages that building and running needs

@@ -16,6 +16,8 @@ ln -s "$tree/data" "$scratch/data"
 export PATH="$bin:$PATH" HOME="$scratch" XDG_CONFIG_HOME="$scratch/config"
 {
     echo 'set -eu'
+    # shellcheck disable=SC2016 # for the commands' shell
+    echo 'trap '\''kill ${llm-} ${proxy-} ${server-} 2>/dev/null || :'\'' EXIT'
     sed -n 's/^\.Dl \$ //p' "$tree/man/slmctl-tutorial.7" |
         while IFS= read -r command; do
             printf "echo '%s'\n" "$(printf %s "$command" | sed "s/'/'\\\\''/g")"
