@@ -146,7 +146,7 @@ if step cluster 'Cluster: which tasks recur?'; then
     run cluster
 fi
 if [ -f "$data/base/model.safetensors" ]; then
-    run model add "$data/base" --as base
+    run model add "$data/base" --as base --license Apache-2.0
 else
     echo "   the base model is missing: make base-model"
     missing="$missing base-model"
