@@ -287,10 +287,13 @@ static int take_reload(struct proxy *p, struct buf *out)
     return rc == ERR_OK ? 200 : 409;
 }
 
+/* Nothing goes upstream from here: a bearer of Authorization, as those send
+ * that collect metrics, is a token. */
 static bool may_administer(struct proxy *p, const struct http_request *r)
 {
     struct proxy_config *c = proxy_config_hold(p);
-    bool may = !c->tokens || proxy_tokens_find(c->tokens, r, "admin", false);
+    bool known, may = !c->tokens ||
+                      proxy_tokens_find(c->tokens, r, "admin", true, &known);
 
     proxy_config_drop(c);
     return may;
@@ -315,7 +318,7 @@ void proxy_admin_answer(struct proxy *p, const struct http_request *r,
     } else if (!may_administer(p, r)) {
         status = 401;
         buf_str(&text, "a token with the scope admin is needed in "
-                       "X-SLM-Token\n");
+                       "X-SLM-Token or as bearer\n");
     } else if (slice_is(path, "/metrics") && is_get) {
         content_type = "text/plain; version=0.0.4; charset=utf-8";
         put_metrics(p, &text);

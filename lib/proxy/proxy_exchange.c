@@ -383,6 +383,29 @@ void proxy_exchange_recorded(struct proxy_exchange *x, bool kept)
         proxy_client_go_on(c);
 }
 
+/* False: it was refused, and answered. */
+static bool have_token(struct proxy_client *c,
+                       const struct proxy_config *config, const char *scope,
+                       const char **token)
+{
+    bool as_key = !config->route_count, known;
+
+    *token = proxy_tokens_find(config->tokens, &c->worker->request, scope,
+                               as_key, &known);
+    if (*token)
+        return true;
+    if (known)
+        proxy_client_refuse(c, 403, "no_scope",
+                            "this token opens something else", true);
+    else
+        proxy_client_refuse(c, 401, "no_token",
+                            as_key ? "a token is needed: as key, or in "
+                                     "X-SLM-Token"
+                                   : "a token in X-SLM-Token is needed",
+                            true);
+    return false;
+}
+
 /* Answers that need no upstream. True: there was none. */
 static bool may_pass(struct proxy_client *c, struct proxy_config *config,
                      struct proxy_target *t, const char **token)
@@ -399,15 +422,9 @@ static bool may_pass(struct proxy_client *c, struct proxy_config *config,
                             "WebSocket is not passed on; use HTTP", true);
         return false;
     }
-    if (config->tokens) {
-        *token = proxy_tokens_find(config->tokens, r, scope ? scope : "proxy",
-                                   !config->route_count);
-        if (!*token) {
-            proxy_client_refuse(c, 401, "no_token",
-                                "a token in X-SLM-Token is needed", true);
-            return false;
-        }
-    }
+    if (config->tokens &&
+        !have_token(c, config, scope ? scope : "proxy", token))
+        return false;
     rc = proxy_route_find(config, r, t, &err);
     if (rc < 0 && !(rc == ERR_NOTFOUND && l)) {
         proxy_client_refuse(c, rc == ERR_NOTFOUND ? 404 : 400, "no_route",

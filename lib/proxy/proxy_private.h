@@ -65,12 +65,13 @@ MUST_CHECK int proxy_tokens_read(const char *path, struct proxy_tokens **out,
                                  struct err *err);
 void proxy_tokens_free(struct proxy_tokens *t); /* NULL is fine */
 /* Name of the token that the request carries (X-SLM-Token, else a bearer of
- * Proxy-Authorization) if it has the scope; NULL: none. as_key: nothing goes
- * upstream, so that what clients send as their key (a bearer of Authorization,
- * x-api-key) is a token of ours. */
+ * Proxy-Authorization) if it has the scope; NULL: none, and *known whether it
+ * is one of ours that has not. Who may ask models may list them. as_key:
+ * nothing goes upstream, so that what clients send as their key (a bearer of
+ * Authorization, x-api-key) is a token of ours. */
 const char *proxy_tokens_find(const struct proxy_tokens *t,
                               const struct http_request *r, const char *scope,
-                              bool as_key);
+                              bool as_key, bool *known);
 
 /* Counters of the whole proxy; workers add, the admin listener reads. */
 #define PROXY_BUCKETS 14

@@ -140,21 +140,32 @@ static struct slice token_of(const struct http_request *r, bool as_key)
     return v;
 }
 
+static bool has_scope(const struct token *t, const char *scope)
+{
+    char wanted[32];
+
+    (void)snprintf(wanted, sizeof(wanted), ",%s,", scope);
+    return strstr(t->scopes, wanted) != NULL;
+}
+
 const char *proxy_tokens_find(const struct proxy_tokens *t,
                               const struct http_request *r, const char *scope,
-                              bool as_key)
+                              bool as_key, bool *known)
 {
     unsigned char hash[CRYPTO_SHA256_BYTES];
     struct slice given = token_of(r, as_key);
     const struct token *found = NULL;
-    char wanted[32];
 
+    *known = false;
     if (!given.n)
         return NULL;
     crypto_sha256(slice_trim(given), hash);
     for (size_t i = 0; i < t->count; i++)
         if (crypto_equal(hash, t->items[i].hash, sizeof(hash)))
             found = &t->items[i];
-    (void)snprintf(wanted, sizeof(wanted), ",%s,", scope);
-    return found && strstr(found->scopes, wanted) ? found->name : NULL;
+    *known = found != NULL;
+    if (!found || (!has_scope(found, scope) && (strcmp(scope, "models") != 0 ||
+                                                !has_scope(found, "proxy"))))
+        return NULL;
+    return found->name;
 }

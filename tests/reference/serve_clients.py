@@ -554,7 +554,11 @@ def with_tokens(server):
     fails(anthropic.AuthenticationError, 401, none.message)
     fails(litellm.AuthenticationError, 401, none.lite)
     fails(litellm.AuthenticationError, 401, lambda: none.lite("anthropic"))
-    return 8
+    lists = Place("tokens", server.url, "tiny", "lists")
+    that([m.id for m in lists.openai().models.list()] == [m.id for m in p.openai().models.list()], "lists")
+    fails(openai.PermissionDeniedError, 403, lists.chat)
+    fails(anthropic.PermissionDeniedError, 403, lists.message)
+    return 11
 
 
 def when_full(server):
@@ -594,7 +598,8 @@ def main():
             stack.callback(s.process.kill)
             return s
         with open(os.path.join(d, "hashes"), "w") as t:
-            t.write(hashlib.sha256(TOKEN.encode()).hexdigest() + " someone proxy,models\n")
+            for token, who in ((TOKEN, "someone proxy"), ("lists", "another models")):
+                t.write(f"{hashlib.sha256(token.encode()).hexdigest()} {who}\n")
         alone = serve("alone", "--model", "tiny=" + model)
         front = serve("front", "--model", "near=" + model, "--upstream", alone.url)
         places = [Place("alone", alone.url, "tiny"), Place("front", front.url, "near"), Place("through", front.url, "tiny")]

@@ -351,7 +351,7 @@ START_TEST(tokens_open_the_proxy_to_who_has_one)
     ck_assert_int_eq(exchange(GET("/v1/x") "X-SLM-Token: wrong\r\n\r\n", &b),
                      401);
     ck_assert_int_eq(exchange(GET("/v1/x") "X-SLM-Token: other\r\n\r\n", &b),
-                     401);
+                     403);
     ck_assert_int_eq(atomic_load(&up.begun), 0);
     ck_assert_int_eq(exchange(GET("/v1/x") "X-SLM-Token: secret\r\n\r\n", &b),
                      200);

@@ -413,7 +413,7 @@ def keys():
             ("/other/v1/chat/completions", chat(model="gpt"), "tok-plain", 200, other),
             ("/other/v1/chat/completions", chat(), "tok-full", 200, None),
             ("/v1/messages", chat(model="claude"), "tok-full", 200, one_up),
-            ("/v1/chat/completions", chat(), "tok-lists", 401, None),
+            ("/v1/chat/completions", chat(), "tok-lists", 403, None),
             ("/v1/chat/completions", chat(model="gpt"), "tok-wrong", 401, None),
             ("/v1/chat/completions", chat(model="gpt"), None, 401, None)):
         del one_up.seen[:], other.seen[:]
@@ -433,11 +433,11 @@ def keys():
     check(b"sk-client-secret" not in kept and b"sk-other-secret" not in kept and b"tok-full" not in kept, "a key is in the store")
     # Without an upstream the bearer is the token.
     s = Server("bearer", "--model", "tiny=" + model, "--client-tokens", tokens)
-    for field, status in (("Authorization: Bearer tok-full", 200), ("x-api-key: tok-full", 200), ("Authorization: Bearer tok-lists", 401),
+    for field, status in (("Authorization: Bearer tok-full", 200), ("x-api-key: tok-full", 200), ("Authorization: Bearer tok-lists", 403),
                           ("Authorization: Basic dG9rLWZ1bGw=", 401), ("X-Nothing: 1", 401)):
         got = ask(s, post(chat(), "/v1/chat/completions", field))
         check(got[0] == status, field, got[0], got[2][:200])
-    for token, status in (("tok-lists", 200), ("tok-wrong", 401)):
+    for token, status in (("tok-lists", 200), ("tok-plain", 200), ("tok-wrong", 401)):
         got = ask(s, head(0, "/v1/models", f"Authorization: Bearer {token}", method="GET"))
         check(got[0] == status, "a list for", token, got[0])
     s.stop()
