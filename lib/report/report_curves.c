@@ -122,13 +122,22 @@ static int compare_tasks(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static void add_saving(struct state_saving *s, const struct state_task *t)
+static void add_saving(struct state_saving *s, const struct state_task *t,
+                       double calls)
 {
     s->tasks++;
-    s->calls += t->calls;
+    s->calls += calls;
     s->dollars +=
-        t->calls / 1000 *
+        calls / 1000 *
         (t->column[COLUMN_LLM].dollars - t->column[COLUMN_TUNED].dollars);
+}
+
+/* What was answered here, at the prices of the task's evaluation. */
+static void add_routed(struct report_state *r, const struct state_task *t)
+{
+    for (size_t i = 0; i < r->routed_count; i++)
+        if (r->routed[i].id == t->id && r->routed[i].slm > 0)
+            add_saving(&r->here, t, r->routed[i].slm);
 }
 
 bool state_has_passed(const struct state_task *t)
@@ -155,9 +164,10 @@ void state_make_steps(struct report_state *r)
         quality += t->calls * t->column[COLUMN_LLM].score;
         r->step_items += t->items;
         if (state_has_passed(t))
-            add_saving(&r->passed, t);
+            add_saving(&r->passed, t, t->calls);
         else if (*t->verdict && strcmp(t->verdict, "fail") != 0)
-            add_saving(&r->undecided, t);
+            add_saving(&r->undecided, t, t->calls);
+        add_routed(r, t);
     }
     if (n)
         qsort(list, n, sizeof(const struct state_task *), compare_tasks);

@@ -387,39 +387,43 @@ static void put_moves(const struct report_state *r, struct buf *out)
 }
 
 static void put_saving(struct page_table *t, const struct report_state *r,
-                       const char *what, size_t tasks, double calls,
-                       double dollars)
+                       const char *what, const struct state_saving *s)
 {
     double months = r->days / 30.44;
-    bool is_long = isfinite(r->days) && r->days >= 1;
-    char *cells[] = { state_copy(what),
-                      state_number((double)tasks, 0),
-                      state_number(calls, 0),
-                      state_share(calls / r->calls),
-                      state_number(dollars, 2),
-                      state_number(is_long ? dollars / months : (double)NAN,
-                                   2) };
+    bool is_month = isfinite(r->days) && r->days >= 1 && s != &r->here;
+    char *cells[] = {
+        state_copy(what),
+        state_number((double)s->tasks, 0),
+        state_number(s->calls, 0),
+        s == &r->here ? mem_strdup("-") : state_share(s->calls / r->calls),
+        state_number(s->dollars, 2),
+        state_number(is_month ? s->dollars / months : (double)NAN, 2)
+    };
 
     state_row(t, cells, 6);
 }
 
 static void put_savings(const struct report_state *r, struct buf *out)
 {
-    static const char *const heads[] = {
-        "what moves",          "tasks",          "calls", "share",
-        "dollars of this log", "dollars a month"
-    };
+    static const char *const heads[] = { "what moves", "tasks",
+                                         "calls",      "share",
+                                         "dollars",    "dollars a month" };
     const struct state_saving *p = &r->passed, *u = &r->undecided;
+    const struct state_saving both = { p->calls + u->calls,
+                                       p->dollars + u->dollars,
+                                       p->tasks + u->tasks };
     struct page_table t;
 
     page_section(out, "Savings");
-    page_table_begin(&t, out, "What the calls of this log would have saved",
-                     "lrrrrr", heads);
-    put_saving(&t, r, "tasks that passed", p->tasks, p->calls, p->dollars);
+    page_table_begin(
+        &t, out,
+        "What the calls of this log would have saved, and what routing saved",
+        "lrrrrr", heads);
+    put_saving(&t, r, "tasks that passed", p);
     if (u->tasks)
-        put_saving(&t, r, "and those undecided, if they passed",
-                   p->tasks + u->tasks, p->calls + u->calls,
-                   p->dollars + u->dollars);
+        put_saving(&t, r, "and those undecided, if they passed", &both);
+    if (r->here.tasks)
+        put_saving(&t, r, "routed calls that were answered here", &r->here);
     page_table_end(&t);
     buf_str(out, "<ul>\n");
     for (size_t i = 0; i < STATE_NOTES; i++) {

@@ -105,7 +105,8 @@ static int read_routed(struct report_state *r, struct store *s, int64_t task,
         "SELECT coalesce(t.name, 'no task'), count(*), sum(d.went = 'slm'), "
         "sum(d.went = 'llm'), sum(d.went = 'escalated'), sum(d.went = "
         "'shadow'), sum(d.forced), sum(d.error), avg(d.agreement), "
-        "count(d.agreement) FROM decision d LEFT JOIN task t ON t.id = d.task "
+        "count(d.agreement), coalesce(d.task, 0) FROM decision d LEFT JOIN "
+        "task t ON t.id = d.task "
         "WHERE ?1 IN (0, d.task) GROUP BY d.task ORDER BY 2 DESC, d.task LIMIT "
         "200",
         &q, err);
@@ -127,6 +128,7 @@ static int read_routed(struct report_state *r, struct store *s, int64_t task,
             .errors = sql_double(q, 7),
             .agreement = column(q, 8),
             .compared = sql_double(q, 9),
+            .id = sql_int(q, 10),
         };
     }
     return rc;

@@ -11,6 +11,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define ALL_TASKS (-1)
+
 static void count_add(struct state_counts *c, struct slice name, double calls,
                       double part, double part_count)
 {
@@ -21,13 +23,16 @@ static void count_add(struct state_counts *c, struct slice name, double calls,
         (struct state_count){ slice_dup(name), calls, part, part_count };
 }
 
-/* Rows of name, count and, may be, a mean with its count. */
-static int read_counts(struct store *s, const char *text,
-                       struct state_counts *out, struct err *err)
+/* Rows of name, count and, may be, a mean with its count. task: bound where
+ * the text asks for it; ALL_TASKS where it does not. */
+static int read_counts_of(struct store *s, const char *text, int64_t task,
+                          struct state_counts *out, struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s), text, &q, err);
 
+    if (rc == ERR_OK && task != ALL_TASKS)
+        sql_bind_int(q, 1, task);
     while (rc == ERR_OK) {
         int row = sql_step(q, err);
 
@@ -38,6 +43,12 @@ static int read_counts(struct store *s, const char *text,
                   sql_double(q, 3));
     }
     return rc;
+}
+
+static int read_counts(struct store *s, const char *text,
+                       struct state_counts *out, struct err *err)
+{
+    return read_counts_of(s, text, ALL_TASKS, out, err);
 }
 
 static int read_log(struct report_state *r, struct store *s, struct err *err)
@@ -79,21 +90,22 @@ static int read_newest(struct report_state *r, struct store *s, struct err *err)
     return rc;
 }
 
-static int read_decisions(struct report_state *r, struct store *s,
+static int read_decisions(struct report_state *r, struct store *s, int64_t task,
                           struct err *err)
 {
-    int rc = read_counts(
+    int rc = read_counts_of(
         s,
         "SELECT went, count(*), avg(agreement), count(agreement) FROM decision "
-        "GROUP BY went ORDER BY 2 DESC, 1",
-        &r->decisions, err);
+        "WHERE ?1 IN (0, task) GROUP BY went ORDER BY 2 DESC, 1",
+        task, &r->decisions, err);
 
     if (rc == ERR_OK)
-        rc = read_counts(s,
-                         "SELECT went || ': ' || reason, count(*), "
-                         "avg(agreement), count(agreement) FROM decision GROUP "
-                         "BY went, reason ORDER BY 2 DESC, 1",
-                         &r->reasons, err);
+        rc = read_counts_of(s,
+                            "SELECT went || ': ' || reason, count(*), "
+                            "avg(agreement), count(agreement) FROM decision "
+                            "WHERE ?1 IN (0, task) GROUP BY went, reason ORDER "
+                            "BY 2 DESC, 1",
+                            task, &r->reasons, err);
     return rc;
 }
 
@@ -131,7 +143,7 @@ static int read_all(struct report_state *r, struct store *s,
     for (size_t i = 0; rc == ERR_OK && i < r->splits.count; i++)
         r->kept += r->splits.list[i].calls;
     if (rc == ERR_OK)
-        rc = read_decisions(r, s, err);
+        rc = read_decisions(r, s, o->task, err);
     if (rc == ERR_OK)
         rc = state_read_loop(r, s, o, err);
     if (rc == ERR_OK)

@@ -87,6 +87,7 @@ struct state_router {
 
 /* Routed calls of a task. */
 struct state_routed {
+    int64_t id;
     char *task;
     double calls, slm, llm, escalated, shadow, forced, errors;
     double agreement, compared; /* mean; of how many */
@@ -121,6 +122,7 @@ struct report_state {
     size_t step_count;
     double step_items; /* items that the steps are measured on */
     struct state_saving passed, undecided;
+    struct state_saving here; /* what routed calls did save */
     struct state_router *routers;
     size_t router_count, router_cap;
     struct state_routed *routed;

@@ -353,6 +353,7 @@ void report_state_json(const struct report_state *r, struct buf *out)
     json_end_array(&w);
     put_saving(&w, "saved_if_passed_move", &r->passed);
     put_saving(&w, "saved_if_undecided_move_too", &r->undecided);
+    put_saving(&w, "saved_by_routing", &r->here);
     put_counts(&w, "decisions", &r->decisions);
     put_counts(&w, "decision_reasons", &r->reasons);
     state_json_loop(r, &w);

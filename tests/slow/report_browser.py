@@ -206,6 +206,8 @@ try:
     ink = b.ask("getComputedStyle(document.getElementById('inked')).color")
     check("a style that got in is not applied",
           [] if ink != "rgb(255, 0, 0)" else [ink])
+    b.size(400, 800)
+    check("a long word in a title is broken", b.ask(WIDE))
 finally:
     b.close()
 sys.exit(failed)

@@ -26,9 +26,10 @@ export HOME
         "$slmctl" cluster --quiet --store "$store" >/dev/null; } || exit 1
 set -- "$slmctl" report --quiet --store "$store" ${4:+--key-file "$4"}
 "$@" -o "$tmp/report.html" || exit 1
-# A name that would break out, where a person may put one; then markup that
-# somehow did.
-"$@" --title '</title><script>document.title="ran"</script>' \
+# A name that would break out, or out of the window, where a person may put one;
+# then markup that somehow did.
+word=$(printf '%0300d' 0)
+"$@" --title '</title><script>document.title="ran"</script>'"$word" \
     -o "$tmp/hostile.html" || exit 1
 sed 's|</main>|<script>document.title="ran"</script>\
 <p style="color:#ff0000" id="inked">x</p></main>|' "$tmp/hostile.html" \

@@ -256,6 +256,7 @@ START_TEST(what_happened_after_the_gates_is_told)
         "<td>promoted</td>",
         "<td>not trained</td>",
         "<td>nothing is due</td>",
+        "routed calls that were answered here",
     };
     static const char *const of_markdown[] = {
         "## What the router could share out",
@@ -293,6 +294,10 @@ START_TEST(what_happened_after_the_gates_is_told)
         &v));
     ck_assert_double_eq_tol(v, .2, 1e-9);
     ck_assert_uint_eq(json_count(&j, json_get(&j, 0, "retrained")), 3);
+    /* One call at a dollar less for a thousand. */
+    ck_assert(json_double(
+        &j, json_find(&j, 0, "saved_by_routing", "dollars", NULL), &v));
+    ck_assert_double_eq_tol(v, .001, 1e-9);
     json_release(&j);
     report_state_free(r);
     buf_release(&out);
@@ -347,6 +352,10 @@ START_TEST(one_task_alone)
     r = read_state(2, NULL);
     report_state_text(r, true, &out);
     ck_assert_ptr_nonnull(strstr(out.data, "name2"));
+    ck_assert_ptr_null(strstr(out.data, "name1"));
+    buf_reset(&out);
+    report_state_html(r, &out);
+    ck_assert_ptr_null(strstr(out.data, "Routed calls"));
     ck_assert_ptr_null(strstr(out.data, "name1"));
     report_state_free(r);
     buf_release(&out);
