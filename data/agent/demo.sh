@@ -29,6 +29,7 @@ leave() {
     for pid in $running; do
         { kill "$pid" && wait "$pid"; } 2>/dev/null || :
     done
+    rm -f "$work/times"
     [ "$status" = 0 ] ||
         echo "demo: failed in the step '$current' with status $status" >&2
     exit "$status"
@@ -47,10 +48,20 @@ have() {
     "$slmctl" --list-commands | grep -qx "$1"
 }
 
+# What it took until now, in $spent: on the clock, and of processors by
+# programs that have ended.
+look() {
+    times >"$work/times"
+    spent=$(awk -F '[ms ]+' -v clock=$(($(date +%s) - start)) 'NR == 2 {
+        printf "%d s, %d s of CPU", clock, $1 * 60 + $2 + $3 * 60 + $4 }' \
+        "$work/times")
+}
+
 # step COMMAND TITLE: print a header; false if the command is missing
 step() {
     current=$1
-    printf '\n== %s  [%d s]\n' "$2" $(($(date +%s) - start))
+    look
+    printf '\n== %s  [%s]\n' "$2" "$spent"
     have "$1" && return 0
     printf "   the step '%s' is missing\n" "$1"
     missing="$missing $1"
@@ -109,11 +120,13 @@ begin() {
     done
 }
 
-# end PID: a program of the background, which must end well
+# end PID: of a program in the background, which ends well or by the signal
 end() {
     kill "$1"
-    wait "$1" || fail "the server ended with status $?"
-    running=$(printf '%s\n' $running | grep -vx "$1" || :)
+    status=0
+    wait "$1" 2>/dev/null || status=$?
+    case $status in 0 | 143) ;; *) fail "a server ended with status $status" ;; esac
+    running=$(echo "$running" | sed "s/ $1//")
 }
 
 # newest TASK: the last model trained for it
@@ -269,5 +282,9 @@ if [ -z "$missing" ] && [ -n "$passed" ]; then
         missing="$missing agentgen"
     fi
 fi
-printf '\n== Done in %d s' $(($(date +%s) - start))
+for pid in $running; do
+    end "$pid"
+done
+look
+printf '\n== Done in %s' "$spent"
 printf '%s\n' "${missing:+; missing:$missing}"
