@@ -21,7 +21,7 @@
 #include <string.h>
 
 static struct serve_named named;
-static struct cli_list hosts;
+static struct cli_list hosts, encoders;
 static double look_s = 60;
 static const char *resume, *explain;
 static bool generate, curve;
@@ -43,6 +43,12 @@ static const struct opt options[] = {
       .arg = "TASK",
       .help = "serve this task's model under the task's name",
       .complete = COMPLETE_TASK },
+    { .name = "embedder",
+      .kind = OPT_LIST,
+      .value = &encoders,
+      .arg = "[NAME=]DIR",
+      .help = "serve this encoder's vectors, under this name",
+      .complete = COMPLETE_FILE },
     { .name = "default-model",
       .kind = OPT_STRING,
       .value = &default_model,
@@ -120,10 +126,10 @@ static const struct opt options[] = {
     OPT_END,
 };
 
-static const char *const fixed[] = { "slots",        "queue-requests",
-                                     "prefix-cache", "constrain",
-                                     "device",       "precision",
-                                     "max-memory",   "look-up" };
+static const char *const fixed[] = {
+    "slots",     "queue-requests", "prefix-cache", "constrain", "device",
+    "precision", "max-memory",     "look-up",      "embedder"
+};
 
 struct served {
     struct cli *cli;
@@ -145,10 +151,11 @@ static int check_use(struct err *err)
         return err_set(err, ERR_INVALID,
                        "--mode and --route need --upstream, where all other "
                        "calls go");
-    if (!named.models.count && !named.tasks.count && !serve_router_is_wanted())
+    if (!named.models.count && !named.tasks.count && !encoders.count &&
+        !serve_router_is_wanted())
         return err_set(err, ERR_INVALID,
-                       "there is nothing to serve: give --model, --task or "
-                       "--upstream");
+                       "there is nothing to serve: give --model, --task, "
+                       "--embedder or --upstream");
     return ERR_OK;
 }
 
@@ -260,6 +267,53 @@ static void discard(void *served, void *ready)
     free(next);
 }
 
+/* NAME=DIR, or DIR, whose last part is the name. Two of one name, or of a
+ * model's, would be one that nobody meant. */
+static int list_embedders(const struct serve_list *l,
+                          struct serve_embedder *out, char **names,
+                          struct err *err)
+{
+    for (size_t i = 0; i < encoders.count; i++) {
+        const char *text = encoders.items[i], *equals = strchr(text, '=');
+
+        names[i] = equals ? mem_strndup(text, (size_t)(equals - text))
+                          : serve_name_of(text);
+        out[i] = (struct serve_embedder){ .name = names[i],
+                                          .dir = equals ? equals + 1 : text };
+        for (size_t k = 0; k < l->count; k++)
+            if (!strcmp(l->names[k], names[i]))
+                return err_set(err, ERR_INVALID, "two models are named %s",
+                               names[i]);
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(names[k], names[i]))
+                return err_set(err, ERR_INVALID, "two embedders are named %s",
+                               names[i]);
+        if (!*names[i] || strlen(names[i]) > SERVE_NAME)
+            return err_set(err, ERR_INVALID,
+                           "an embedder's name has 1 to %d bytes", SERVE_NAME);
+    }
+    return ERR_OK;
+}
+
+static int open_serve(struct served *v, struct serve_options *o,
+                      const struct serve_list *l, struct err *err)
+{
+    struct serve_embedder *embedders =
+        mem_zalloc((encoders.count + 1) * sizeof(*embedders));
+    char **names = mem_zalloc((encoders.count + 1) * sizeof(*names));
+    int rc = list_embedders(l, embedders, names, err);
+
+    o->embedders = embedders;
+    o->embedder_count = encoders.count;
+    if (rc == ERR_OK)
+        rc = serve_new(o, &v->serve, err);
+    for (size_t i = 0; i < encoders.count; i++)
+        free(names[i]);
+    free(names);
+    free(embedders);
+    return rc;
+}
+
 static int start(void *served, const struct proxy_local **out, struct err *err)
 {
     struct served *v = served;
@@ -274,7 +328,7 @@ static int start(void *served, const struct proxy_local **out, struct err *err)
         return rc;
     fill(v, l, &limits, &o);
     serve_watch_know(&v->watch, l->digest);
-    rc = serve_new(&o, &v->serve, err);
+    rc = open_serve(v, &o, l, err);
     if (rc < 0)
         serve_routes_close(l->routes);
     serve_list_free(l);

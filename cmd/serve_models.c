@@ -168,7 +168,7 @@ static int add_champions(struct serve_list *l, struct serve_steps *steps,
 }
 
 /* Of DIR without a name: what stands behind the last slash. */
-static char *name_of(const char *dir)
+char *serve_name_of(const char *dir)
 {
     size_t n = strlen(dir);
 
@@ -190,7 +190,7 @@ static int add_named(struct serve_list *l, const struct serve_named *n,
 
         rc = equals ? add_model(l, mem_strndup(text, (size_t)(equals - text)),
                                 equals + 1, NULL, err)
-                    : add_model(l, name_of(text), text, NULL, err);
+                    : add_model(l, serve_name_of(text), text, NULL, err);
     }
     for (size_t i = 0; rc == ERR_OK && i < n->tasks.count; i++)
         rc = add_model(l, mem_strdup(n->tasks.items[i]), NULL,

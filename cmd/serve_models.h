@@ -39,6 +39,8 @@ MUST_CHECK int serve_list_new(struct cli *cli, const struct serve_named *named,
                               struct serve_steps *steps,
                               struct serve_list **out, struct err *err);
 void serve_list_free(struct serve_list *l); /* not the routes */
+/* Of DIR without a name: what stands behind the last slash. The caller's. */
+char *serve_name_of(const char *dir);
 
 /* Changes whenever champions, calibrations, steps back, tasks or models do. */
 MUST_CHECK int serve_digest(struct store *s, uint64_t *out, struct err *err);

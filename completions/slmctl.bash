@@ -54,7 +54,7 @@ _slmctl()
         options='--task --model --adapter --split --margin --valid-margin --max-p95 --limit --batch --no-base --constrain --again --endpoint --endpoint-model --endpoint-key-file --no-cache --judge --judge-model --judge-key-file --judge-items --judge-gate --calibrate --floor --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'serve')
-        options='--model --task --default-model --slots --queue-requests --prefix-cache --max-tokens --constrain --allow-host --look-up --resume --explain --generate --curve --mode --canary --route --audit --step-back-agreement --step-back-errors --step-back-window --device --precision --max-memory --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --key-file --private-key --json --quiet --threads --help'
+        options='--model --task --embedder --default-model --slots --queue-requests --prefix-cache --max-tokens --constrain --allow-host --look-up --resume --explain --generate --curve --mode --canary --route --audit --step-back-agreement --step-back-errors --step-back-window --device --precision --max-memory --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --key-file --private-key --json --quiet --threads --help'
         ;;
     'retrain')
         options='--task --dry-run --force --min-new --psi --novel --age --agreement --minutes --replay --margin --champion-margin --keep --override-terms --notify --no-promote --lock-wait --store --key-file --private-key --json --quiet --help'
@@ -508,6 +508,8 @@ _slmctl()
         reply='' kind='models' options= ;;
     'serve:--task')
         reply='' kind='tasks' options= ;;
+    'serve:--embedder')
+        reply='' kind='file' options= ;;
     'serve:--default-model')
         reply='' kind='none' options= ;;
     'serve:--slots')

@@ -255,6 +255,7 @@ _slmctl_serve()
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '*--model=[serve this model, under this name]:\[NAME=\]DIR|NAME:_slmctl_names models' \
         '*--task=[serve this task'\''s model under the task'\''s name]:TASK:_slmctl_names tasks' \
+        '*--embedder=[serve this encoder'\''s vectors, under this name]:\[NAME=\]DIR:_files' \
         '--default-model=[what answers to names that are none of these]:NAME: ' \
         '--slots=[answers of a base at a time (default 16)]:N: ' \
         '--queue-requests=[requests that may wait, others get 429 (default 64)]:N: ' \

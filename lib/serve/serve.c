@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,17 +45,19 @@ static enum proxy_take see_head(void *ctx, const struct proxy_seen *s)
                                                        : PROXY_PASS;
     if (!p || !p->wire || is_encoded(s->request))
         return PROXY_ASIDE;
+    if (p->embeds) /* has a queue of its own */
+        return PROXY_BODY;
     c = serve_setup_hold(ctx);
     full = serve_setup_is_full(c);
     serve_setup_drop(c);
     return full ? PROXY_ASIDE : PROXY_BODY;
 }
 
-static void put_model(const struct serve_setup *c, const struct serve_own *m,
+static void put_model(const struct serve_setup *c, const char *name,
                       struct json_writer *w)
 {
     json_begin_object(w, NULL);
-    json_put_string(w, "id", m->name);
+    json_put_string(w, "id", name);
     json_put_string(w, "object", "model");
     json_put_int(w, "created", c->serve->created_s);
     json_put_string(w, "owned_by", "slmctl");
@@ -72,25 +75,29 @@ static int put_models(const struct serve_setup *c, struct slice path,
                       struct buf *out, struct err *err)
 {
     const size_t head = sizeof("/v1/models/") - 1;
-    const struct serve_own *m;
+    const struct serve_embeddings *more = c->serve->embeddings;
     struct json_writer w;
 
     json_writer_init(&w, out, false);
     if (path.n >= head) {
         const struct slice name = { path.p + head, path.n - head };
+        char text[SERVE_NAME + 1];
 
-        m = serve_setup_find(c, name);
-        if (!m)
+        if (name.n > SERVE_NAME ||
+            (!serve_setup_find(c, name) && !serve_embeddings_has(more, name)))
             return err_set(err, ERR_NOTFOUND, "no model %.*s is served here",
                            (int)(name.n < 64 ? name.n : 64), name.p);
-        put_model(c, m, &w);
+        (void)snprintf(text, sizeof(text), "%.*s", (int)name.n, name.p);
+        put_model(c, text, &w);
         return ERR_OK;
     }
     json_begin_object(&w, NULL);
     json_put_string(&w, "object", "list");
     json_begin_array(&w, "data");
     for (size_t i = 0; i < c->model_count; i++)
-        put_model(c, &c->models[i], &w);
+        put_model(c, c->models[i].name, &w);
+    for (size_t i = 0; serve_embeddings_name(more, i); i++)
+        put_model(c, serve_embeddings_name(more, i), &w);
     json_end_array(&w);
     json_end_object(&w);
     return ERR_OK;
@@ -141,20 +148,22 @@ static void take_aside(const struct serve_setup *c,
 }
 
 /* The model's name alone, of a body that may be for the upstream. */
-static const struct serve_own *model_of(const struct serve_setup *c,
-                                        struct slice body)
+static bool is_ours(const struct serve_setup *c, const struct serve_path *p,
+                    struct slice body)
 {
-    const struct serve_own *m = NULL;
+    bool ours = false;
     struct buf name = { .data = NULL };
     struct json j = { .text = NULL };
     struct err err;
 
     if (body.n && json_parse(&j, body.p, body.n, &err) == ERR_OK &&
         json_text(&j, json_get(&j, 0, "model"), &name))
-        m = serve_setup_find(c, buf_slice(&name));
+        ours = p->embeds ? serve_embeddings_has(c->serve->embeddings,
+                                                buf_slice(&name))
+                         : serve_setup_find(c, buf_slice(&name)) != NULL;
     buf_release(&name);
     json_release(&j);
-    return m;
+    return ours;
 }
 
 static void take_body(struct serve_setup *c, const struct serve_path *p,
@@ -196,8 +205,11 @@ static enum proxy_take take(void *ctx, const struct proxy_seen *seen,
     if (seen->aside) {
         take_aside(c, seen, r);
         took = PROXY_ASIDE;
-    } else if (seen->target->route && !model_of(c, seen->body)) {
-        took = c->router ? serve_route(c, p, seen, r) : PROXY_PASS;
+    } else if (seen->target->route && !is_ours(c, p, seen->body)) {
+        took =
+            c->router && !p->embeds ? serve_route(c, p, seen, r) : PROXY_PASS;
+    } else if (p->embeds) {
+        serve_embeddings_take(s, seen->body, r);
     } else {
         take_body(c, p, seen, r);
     }
@@ -235,6 +247,8 @@ int serve_new(const struct serve_options *o, struct serve **out,
     s->watch =
         router_watch_new(o->limits ? o->limits : &(struct router_limits){ 0 });
     rc = serve_prepare(s, o, &first, err);
+    if (rc == ERR_OK)
+        rc = serve_embeddings_open(s, o, &s->embeddings, err);
     if (rc == ERR_OK && o->open_store)
         rc = serve_log_open(o->open_store, o->store_ctx, &s->log, err);
     if (rc == ERR_OK)
@@ -261,6 +275,7 @@ const struct proxy_local *serve_local(struct serve *s)
 void serve_stop(struct serve *s)
 {
     serve_shadow_stop(s->shadow);
+    serve_embeddings_stop(s->embeddings);
     (void)pthread_mutex_lock(&s->lock);
     s->stopped = true;
     (void)pthread_mutex_unlock(&s->lock);
@@ -277,6 +292,7 @@ void serve_free(struct serve *s)
         return;
     serve_stop(s);
     serve_shadow_free(s->shadow);
+    serve_embeddings_free(s->embeddings);
     if (s->setup)
         serve_setup_drop(s->setup);
     serve_engines_free(s);

@@ -19,7 +19,8 @@
 #define SERVE_MESSAGES 4096
 #define SERVE_PARTS 1024 /* of a message */
 #define SERVE_TOOLS 256
-#define SERVE_NAME 256 /* bytes of a model's name */
+#define SERVE_NAME 256    /* bytes of a model's name */
+#define SERVE_INPUTS 2048 /* texts to embed */
 
 struct serve_base {
     const char *dir;
@@ -41,11 +42,19 @@ struct serve_model {
     size_t label_count;
     unsigned json_depth;
 };
+/* An encoder: what it is called, its directory, and its device as a base's. */
+struct serve_embedder {
+    const char *name, *dir;
+    struct compute *compute;
+};
 struct serve_options {
     const struct serve_base *bases;
     size_t base_count;
     const struct serve_model *models;
     size_t model_count;
+    /* Opened once; a reload leaves them as they are. */
+    const struct serve_embedder *embedders;
+    size_t embedder_count;
     /* For names that are none, where no upstream is meant; NULL: 404. */
     const char *default_model;
     size_t slots, queue; /* of each base, as in engine_options */

@@ -17,6 +17,8 @@ static const struct serve_path paths[] = {
     { "POST", "/v1/responses", "proxy", "openai-responses", "resp_",
       SPEAK_RESPONSES },
     { "POST", "/v1/messages", "proxy", "anthropic", "msg_", SPEAK_ANTHROPIC },
+    { "POST", "/v1/embeddings", "proxy", "openai-embeddings", NULL, SPEAK_CHAT,
+      .embeds = true },
     { "GET", "/v1/models", "models", NULL, NULL, SPEAK_CHAT },
     { "GET", "/health", "models", NULL, NULL, SPEAK_CHAT },
 };

@@ -73,6 +73,7 @@ struct serve {
     struct serve_log *log; /* NULL: none */
     struct serve_shadow *shadow;
     struct serve_pins *pins;
+    struct serve_embeddings *embeddings; /* NULL: none */
     _Atomic uint64_t went[SERVE_REASONS][SERVE_WENT_WAYS];
     int64_t created_s;
     /* Of all below, and of what a job says is under it. */
@@ -112,6 +113,7 @@ struct serve_path {
     const char *wire;    /* its dialect there; NULL: it has no body */
     const char *id_head; /* of answers' ids */
     enum speak_dialect dialect;
+    bool embeds;
 };
 /* NULL: none. *known: the path is, with another method. */
 const struct serve_path *serve_path_find(struct slice method, struct slice path,
@@ -272,6 +274,22 @@ void serve_answer(struct serve_setup *c, const struct serve_path *p,
                   struct proxy_reply *r);
 /* Its client has left. */
 void serve_answer_gone(void *serve, struct proxy_reply *r);
+
+/* serve_embeddings.c: as the options have them; *out is as it was where there
+ * are none. Queries take NULL. */
+MUST_CHECK int serve_embeddings_open(struct serve *s,
+                                     const struct serve_options *o,
+                                     struct serve_embeddings **out,
+                                     struct err *err);
+bool serve_embeddings_has(const struct serve_embeddings *e, struct slice name);
+/* NULL: there are no more. */
+const char *serve_embeddings_name(const struct serve_embeddings *e, size_t i);
+/* Any thread; the reply is ended some time. */
+void serve_embeddings_take(struct serve *s, struct slice body,
+                           struct proxy_reply *r);
+/* What waits is refused; again is fine. NULL is fine for both. */
+void serve_embeddings_stop(struct serve_embeddings *e);
+void serve_embeddings_free(struct serve_embeddings *e);
 
 void serve_metrics(void *serve, struct buf *out);
 
