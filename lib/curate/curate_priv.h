@@ -20,7 +20,7 @@
 #define CURATE_DIALOGUE '\x1f'
 
 /* Raised whenever the same call may be judged otherwise. */
-#define CURATE_ENGINE "9"
+#define CURATE_ENGINE "10"
 
 /* A call on its way. */
 struct curate_item {

@@ -86,6 +86,57 @@ static bool is_box_malformed(const struct curate_answer *a)
     return false;
 }
 
+/* The same in other languages, as a whole sentence that says not to what;
+ * letters beyond ASCII in their own case. */
+static bool declines_abroad(const char *head)
+{
+    static const char *const begin[] = {
+        "unfortunately", "sorry",       "i'm ",       "i am ",   "i can",
+        "ich ",          "leider",      "es tut mir", "tut mir", "lo siento",
+        "lamento",       "no puedo",    "je suis d",  "désol",   "je ne ",
+        "mi dispiace",   "non posso",   "het spijt",  "sorry, ", "desculpe",
+        "lamento, ",     "sinto muito", "申し訳",     "抱歉",    "对不起",
+        "很抱歉",
+    };
+    static const char *const end[] = {
+        "unable to help with this.",
+        "unable to help with that.",
+        "can't do that.",
+        "cannot do that.",
+        "not able to discuss that topic.",
+        "can't help with this.",
+        "can't discuss that.",
+        "dabei leider nicht helfen.",
+        "dabei nicht helfen.",
+        "das leider nicht tun.",
+        "no puedo ayudarte con eso.",
+        "no puedo ayudarle con eso.",
+        "no puedo ayudar con eso.",
+        "pas vous aider avec cela.",
+        "pas vous aider avec ça.",
+        "pas t'aider avec ça.",
+        "non posso aiutarti con questo.",
+        "non posso aiutarla con questo.",
+        "niet mee helpen.",
+        "não posso ajudar com isso.",
+        "お手伝いできません。",
+        "无法协助处理该请求。",
+        "无法帮助您处理该请求。",
+    };
+    size_t n = strlen(head);
+    bool own = false;
+
+    for (size_t i = 0; i < sizeof(begin) / sizeof(*begin); i++)
+        own = own || strncmp(head, begin[i], strlen(begin[i])) == 0;
+    for (size_t i = 0; own && i < sizeof(end) / sizeof(*end); i++) {
+        size_t m = strlen(end[i]);
+
+        if (n >= m && strcmp(head + n - m, end[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool declines(const char *head)
 {
     return strstr(head, "can't") || strstr(head, "cannot") ||
@@ -164,7 +215,8 @@ static bool is_refusal(const struct curate_answer *a)
     for (size_t i = 0; i < sizeof(phrases) / sizeof(*phrases); i++)
         if (strstr(head, phrases[i]))
             return !a->calls && (i < BARE || declines(head));
-    return !a->calls && declines_only(head);
+    return !a->calls && (declines_only(head) ||
+                         (text.n <= REFUSAL_BYTES && declines_abroad(head)));
 }
 
 /* Bytes of the next word; 0: there is none. *at is where it begins. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define AGE_MAX 125
+#define SUM_NEAR 400  /* bytes before and behind */
 #define BIRTH_NEAR 48 /* bytes before "now" */
 
 static bool starts(struct slice t, size_t at, const char *low)
@@ -272,6 +273,12 @@ static bool is_reckoned(struct slice t, size_t at, size_t end)
     struct slice v = { t.p + at, end - at };
     size_t from = 0;
 
+    if (at > SUM_NEAR) {
+        t.p += at - SUM_NEAR;
+        t.n -= at - SUM_NEAR;
+    }
+    if (t.n > 2 * SUM_NEAR)
+        t.n = 2 * SUM_NEAR;
     while (from + v.n <= t.n) {
         const char *hit = memmem(t.p + from, t.n - from, v.p, v.n);
         size_t i, to;

@@ -79,11 +79,40 @@ static unsigned distance(struct slice a, const char *b)
     return row[n];
 }
 
+/* What others call a type; NULL: nothing that is known. */
+static const char *type_meant(struct slice like)
+{
+    static const char *const also[][2] = {
+        { "ZIP", "POSTCODE" },        { "ZIP_CODE", "POSTCODE" },
+        { "CREDIT_CARD", "CARD" },    { "PHONENUMBER", "PHONE" },
+        { "PHONE_NUMBER", "PHONE" },  { "TELEPHONE", "PHONE" },
+        { "NAME", "PERSON" },         { "DOB", "DATE" },
+        { "DATE_TIME", "DATE" },      { "BIRTHDAY", "DATE" },
+        { "EMAIL_ADDRESS", "EMAIL" }, { "IP_ADDRESS", "IP" },
+        { "US_SSN", "SSN" },          { "CITY", "LOCATION" },
+        { "PLACE", "LOCATION" },      { "COMPANY", "ORGANIZATION" },
+        { "ORG", "ORGANIZATION" },    { "USERNAME", "USER" },
+        { "IBAN_CODE", "IBAN" },
+    };
+
+    for (size_t i = 0; i < sizeof(also) / sizeof(*also); i++)
+        if (strlen(also[i][0]) == like.n &&
+            strncasecmp(also[i][0], like.p, like.n) == 0)
+            return also[i][1];
+    return NULL;
+}
+
 /* The types that are nearest to it, for who mistyped one. */
 static void list_types(const struct scrub_rules *r, struct slice like,
                        struct buf *out)
 {
     size_t most = like.n < TYPE_BYTES ? like.n / 2 : 0, told = 0;
+    const char *meant = type_meant(like);
+
+    if (meant) {
+        buf_printf(out, "; near to it: %s", meant);
+        return;
+    }
 
     for (unsigned far = 0; far <= most && told < TYPES_TOLD; far++)
         for (size_t i = 0; i < r->count && told < TYPES_TOLD; i++) {

@@ -14,7 +14,8 @@
 #define SCRUB_FAKE_DIGITS 64
 #define SCRUB_FAKE_TRIES 16 /* draws before a clash is accepted */
 
-scrub_fake_fn scrub_fake_email, scrub_fake_spelt, scrub_fake_domain, scrub_fake_url;
+scrub_fake_fn scrub_fake_email, scrub_fake_spelt, scrub_fake_domain,
+    scrub_fake_url;
 scrub_fake_fn scrub_fake_ipv4, scrub_fake_ipv6, scrub_fake_mac;
 scrub_fake_fn scrub_fake_phone, scrub_fake_card, scrub_fake_iban;
 scrub_fake_fn scrub_fake_ssn, scrub_fake_zip, scrub_fake_coordinates;
@@ -32,7 +33,8 @@ bool scrub_part_is(const struct scrub_worker *w, struct slice v);
 
 scrub_fake_fn scrub_fake_jwt, scrub_fake_ethereum;
 scrub_norm_fn scrub_norm_digits, scrub_norm_lower, scrub_norm_alnum;
-scrub_norm_fn scrub_norm_exact, scrub_norm_email, scrub_norm_spelt, scrub_norm_fold;
+scrub_norm_fn scrub_norm_exact, scrub_norm_email, scrub_norm_spelt,
+    scrub_norm_fold;
 scrub_norm_fn scrub_norm_organization, scrub_norm_number;
 /* Bytes of what says which kind of number it is, "CUST-". */
 size_t scrub_number_prefix(struct slice v);

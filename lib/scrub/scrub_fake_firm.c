@@ -324,69 +324,50 @@ void scrub_fake_address(struct scrub_worker *w, const struct scrub_rule *rule,
     }
 }
 
-#define AREA_DIGITS 3
-#define WHOLE_DIGITS 10 /* of a telephone that has an area code */
-
-static bool is_word_of(struct slice v, struct slice whole)
-{
-    for (size_t i = 0; i + v.n <= whole.n; i++)
-        if ((!i || !scrub_is_alnum(whole.p[i - 1])) &&
-            (i + v.n == whole.n || !scrub_is_alnum(whole.p[i + v.n])) &&
-            memcmp(whole.p + i, v.p, v.n) == 0)
-            return true;
-    return false;
-}
-
+/* "12" and "Apt 4": the last word is one of an address. */
 static bool is_of_address(const struct scrub_worker *w, struct slice v)
 {
-    const struct map *texts = w->spread.texts;
+    const char *blank = memrchr(v.p, ' ', v.n);
 
-    for (size_t i = 0; texts && i < map_count(texts); i++) {
-        struct slice k = map_key(texts, i);
-        const uint64_t *owner = map_get(texts, k.p, k.n);
-
-        if (w->rules->rule[*owner].fake == scrub_fake_address &&
-            is_word_of(v, k))
-            return true;
+    if (blank) {
+        v.n -= (size_t)(blank + 1 - v.p);
+        v.p = blank + 1;
     }
-    return false;
+    if (v.n && v.p[0] == '#') {
+        v.p++;
+        v.n--;
+    }
+    return w->spread.parts && map_get(w->spread.parts, v.p, v.n);
 }
 
 /* The digits of a telephone that begins with the area code v; n 0: none. */
-static struct slice of_area(const struct scrub_worker *w, struct slice v,
-                            uint32_t *rule)
+static struct slice of_area(const struct scrub_worker *w, struct slice v)
 {
-    const struct map *digits = w->spread.digits;
+    char area[1 + SCRUB_AREA] = "(";
+    const uint64_t *at;
 
-    for (size_t i = 0; digits && v.n == AREA_DIGITS && i < map_count(digits);
-         i++) {
-        struct slice k = map_key(digits, i);
-
-        *rule = (uint32_t)*map_get(digits, k.p, k.n);
-        if (w->rules->rule[*rule].fake == scrub_fake_phone &&
-            k.n == WHOLE_DIGITS && memcmp(k.p, v.p, v.n) == 0)
-            return k;
-    }
-    return (struct slice){ "", 0 };
+    if (v.n != SCRUB_AREA || !w->spread.parts)
+        return (struct slice){ "", 0 };
+    memcpy(area + 1, v.p, v.n);
+    at = map_get(w->spread.parts, area, sizeof(area));
+    return at ? map_key(w->spread.digits, *at) : (struct slice){ "", 0 };
 }
 
 bool scrub_part_is(const struct scrub_worker *w, struct slice v)
 {
-    uint32_t rule;
-
-    return is_of_address(w, v) || of_area(w, v, &rule).n;
+    return is_of_address(w, v) || of_area(w, v).n;
 }
 
 void scrub_fake_part(struct scrub_worker *w, const struct scrub_rule *rule,
                      struct slice v, struct rng *r, struct buf *out)
 {
     struct buf full = { 0 };
-    uint32_t whole;
-    struct slice k = of_area(w, v, &whole);
+    struct slice k = of_area(w, v);
 
     if (strcmp(rule->type, "PHONE") == 0 && k.n) {
-        scrub_surrogate(w, &w->rules->rule[whole], k, &full);
-        buf_add(out, full.data, AREA_DIGITS);
+        scrub_surrogate(
+            w, &w->rules->rule[*map_get(w->spread.digits, k.p, k.n)], k, &full);
+        buf_add(out, full.data, SCRUB_AREA);
     } else if (!scrub_state_draw(w, v, out)) {
         scrub_fake_address(w, rule, v, r, out);
     }

@@ -333,6 +333,7 @@ struct members {
     struct buf both;      /* the object's key and one of its members' */
     struct scrub_key own; /* the same */
     struct scrub_days days;
+    int personal; /* has_personal_member: 0 not asked for, 1 no, 2 yes */
 };
 
 /* Whose "id" in an object of that key identifies somebody or something of
@@ -419,10 +420,12 @@ static bool has_personal_member(struct members *m)
                                         "email",    "Email", "mail",  "mobile",
                                         "birthday", "dob",   "ssn",   "age" };
 
-    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+    for (size_t i = 0; !m->personal && i < sizeof(keys) / sizeof(*keys); i++)
         if (json_get(m->j, m->object, keys[i]) != JSON_NONE)
-            return true;
-    return false;
+            m->personal = 2;
+    if (!m->personal)
+        m->personal = 1;
+    return m->personal == 2;
 }
 
 /* {"customer": {"id": ...}}: what is under "customer_id" elsewhere. */
@@ -585,6 +588,42 @@ static int json_members(struct scrub_walk *s, const struct json *j, json_ref v,
     return rc;
 }
 
+/* "date_of_birth": [1984, 7, 23]; 1: it is one, and dealt with. */
+static int birth_list(struct scrub_walk *s, const struct json *j, json_ref v,
+                      struct slice key)
+{
+    struct scrub_worker *w = s->w;
+    uint32_t rule = scrub_date_rule(w->rules);
+    struct slice list[3];
+    struct buf now[3] = { 0 };
+    size_t n = 0, at[3];
+    int rc = 0;
+
+    if (j->nodes[v].count != 3 || w->reveal || rule == UINT32_MAX ||
+        w->rules->rule[rule].action != SCRUB_SURROGATE)
+        return 0;
+    for (json_ref e = json_first(j, v); e != JSON_NONE; e = json_next(j, v, e))
+        if (json_is(j, e, JSON_NUMBER)) {
+            at[n] = j->nodes[e].start;
+            list[n++] = json_raw(j, e);
+        }
+    if (n == 3 && scrub_list_move(w, key, list, now))
+        for (size_t i = 0; rc >= 0 && i < 3; i++) {
+            struct scrub_edit e = { .start = at[i],
+                                    .end = at[i] + list[i].n,
+                                    .rep = w->arena.len,
+                                    .rep_len = now[i].len,
+                                    .rule = rule,
+                                    .tier = 1 };
+
+            buf_add_slice(&w->arena, buf_slice(&now[i]));
+            rc = scrub_push_edit(s, e) < 0 ? -1 : 1;
+        }
+    for (size_t i = 0; i < 3; i++)
+        buf_release(&now[i]);
+    return rc < 0 ? ERR_LIMIT : rc;
+}
+
 static int json_value(struct scrub_walk *s, const struct json *j, json_ref v,
                       struct slice key, unsigned depth)
 {
@@ -600,6 +639,10 @@ static int json_value(struct scrub_walk *s, const struct json *j, json_ref v,
         return number_value(s, raw, j->nodes[v].start, key, depth);
     case JSON_OBJECT: return json_members(s, j, v, key, depth);
     case JSON_ARRAY:
+        if (key.n && s->w->place == PLACE_TEXT)
+            rc = birth_list(s, j, v, key);
+        if (rc)
+            return rc < 0 ? rc : ERR_OK;
         for (json_ref e = json_first(j, v); rc == ERR_OK && e != JSON_NONE;
              e = json_next(j, v, e))
             rc = json_value(s, j, e, key, depth);

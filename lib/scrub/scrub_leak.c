@@ -408,7 +408,8 @@ static bool is_readable(struct slice t)
 /* Could it have a view that differs from it? */
 static bool hides(struct slice t)
 {
-    size_t at = 0, start, end;
+    struct scrub_runs at = { 0 };
+    size_t start, end;
     struct buf text = { 0 };
     bool any = memchr(t.p, '\\', t.n) || memchr(t.p, '%', t.n) ||
                scrub_view_needs(t) ||

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define PART_BYTES 4
+#define ALIKE_MAX 12  /* members of an object that ask for such a day */
 #define WORD_BYTES 24 /* of a month's name */
 #define DAY_BYTES 48
 #define LEAP_YEAR 2024 /* has every day, where no year is told */
@@ -28,22 +29,55 @@ static bool is_birth(struct slice words)
            has(words, "_born_");
 }
 
+/* Keys that tell a part of a day by themselves; born: that of a birth. */
+static const struct {
+    const char *word;
+    enum scrub_date_part part;
+    bool born;
+} wholes[] = {
+    { "_year_", PART_YEAR, false },
+    { "_y_", PART_YEAR, false },
+    { "_yyyy_", PART_YEAR, false },
+    { "_month_", PART_MONTH, false },
+    { "_m_", PART_MONTH, false },
+    { "_mm_", PART_MONTH, false },
+    { "_day_", PART_DAY, false },
+    { "_d_", PART_DAY, false },
+    { "_dd_", PART_DAY, false },
+    { "_birthyear_", PART_YEAR, true },
+    { "_birthmonth_", PART_MONTH, true },
+    { "_geburtsjahr_", PART_YEAR, true },
+    { "_geburtsmonat_", PART_MONTH, true },
+    { "_geburtstag_", PART_DAY, true },
+};
+
+static bool ends_with(struct slice w, const char *word)
+{
+    size_t n = strlen(word);
+
+    return w.n >= n && memcmp(w.p + w.n - n, word, n) == 0;
+}
+
 void scrub_key_read_part(struct scrub_key *key)
 {
-    static const struct {
-        const char *word, *letter;
-        enum scrub_date_part part;
-    } parts[] = { { "_year_", "_y_", PART_YEAR },
-                  { "_month_", "_m_", PART_MONTH },
-                  { "_day_", "_d_", PART_DAY } };
     struct slice w = key->words;
 
     key->part = PART_NONE;
+    key->prefix = 0;
     key->born = is_birth(w);
-    for (size_t i = 0; i < 3; i++)
-        if (slice_is(w, parts[i].word) || slice_is(w, parts[i].letter) ||
-            (key->born && has(w, parts[i].word)))
-            key->part = parts[i].part;
+    for (size_t i = 0; i < sizeof(wholes) / sizeof(*wholes); i++) {
+        bool whole = slice_is(w, wholes[i].word);
+
+        if (!whole && !(key->born && has(w, wholes[i].word)))
+            continue;
+        key->part = wholes[i].part;
+        key->born |= whole && wholes[i].born;
+    }
+    for (size_t i = 0; !key->part && i < sizeof(wholes) / sizeof(*wholes); i++)
+        if (strlen(wholes[i].word) > 4 && ends_with(w, wholes[i].word)) {
+            key->part = wholes[i].part;
+            key->prefix = w.n - strlen(wholes[i].word);
+        }
     key->moment = key->part || dates_key_tells(w);
 }
 
@@ -121,7 +155,7 @@ static void read_parts(struct scrub_worker *w, struct scrub_days *d, bool born)
             scrub_key_of(w->known_keys, (struct slice){ raw.p + 1, raw.n - 2 },
                          &own, &words);
 
-        if (k->part && k->born == born && !part[k->part].n &&
+        if (k->part && !k->prefix && k->born == born && !part[k->part].n &&
             is_part(k->part, v)) {
             part[k->part] = v;
             buf_add_slice(&d->name[born][k->part], k->words);
@@ -188,11 +222,11 @@ static void put_part(struct slice part, size_t width, struct buf *out)
 
 /* Whether all parts of the day may be what they become: they move together or
  * not at all. */
-static bool may_move(struct scrub_worker *w, const struct scrub_days *days,
-                     struct slice day)
+static bool may_move(struct scrub_worker *w, const struct slice *part,
+                     const struct slice *name, struct slice day)
 {
     for (int i = PART_YEAR; i <= PART_DAY; i++) {
-        struct slice was = days->part[0][i];
+        struct slice was = part[i];
         bool text = was.n && was.p[-1] == '"';
         struct buf now = { 0 };
         bool allowed = true;
@@ -200,8 +234,8 @@ static bool may_move(struct scrub_worker *w, const struct scrub_days *days,
         if (was.n) {
             put_part(part_of(day, (enum scrub_date_part)i), text ? was.n : 0,
                      &now);
-            allowed = scrub_bounds_allow(w, buf_slice(&days->name[0][i]), was,
-                                         buf_slice(&now), text, false);
+            allowed = scrub_bounds_allow(w, name[i], was, buf_slice(&now), text,
+                                         false);
         }
         buf_release(&now);
         if (!allowed)
@@ -210,32 +244,108 @@ static bool may_move(struct scrub_worker *w, const struct scrub_days *days,
     return true;
 }
 
+/* {"start_year": ..., "start_month": ..., "start_day": ...}: the parts whose
+ * keys begin as this one does. False: some is not there. */
+static bool read_alike(struct scrub_worker *w, struct scrub_days *d,
+                       const struct scrub_key *key, struct slice *part,
+                       struct slice *name)
+{
+    const struct json *j = d->j;
+    struct buf words = { 0 };
+    struct scrub_key own;
+
+    if (d->asked++ == ALIKE_MAX)
+        d->asked--;
+    for (json_ref e = d->asked < ALIKE_MAX ? json_first(j, d->object)
+                                           : JSON_NONE;
+         e != JSON_NONE; e = json_next(j, d->object, e)) {
+        struct slice raw = json_raw(j, json_key(j, e)), v = written(j, e);
+        const struct scrub_key *k =
+            scrub_key_of(w->known_keys, (struct slice){ raw.p + 1, raw.n - 2 },
+                         &own, &words);
+
+        if (k == &own || !k->part || k->prefix != key->prefix ||
+            memcmp(k->words.p, key->words.p, k->prefix) != 0 ||
+            part[k->part].n || !is_part(k->part, v))
+            continue;
+        part[k->part] = v;
+        name[k->part] = k->words;
+    }
+    buf_release(&words);
+    return part[PART_YEAR].n && part[PART_MONTH].n && part[PART_DAY].n;
+}
+
+static bool shift_day(struct scrub_worker *w, const struct slice *part,
+                      struct buf *now)
+{
+    char day[DAY_BYTES];
+
+    write_day(w, part, day);
+    return dates_shift(slice_of(day), scrub_date_shift(w), NULL, now, NULL) ==
+           ERR_OK;
+}
+
+/* The day that the members are parts of, moved, appended. */
+static bool move_members(struct scrub_worker *w, struct scrub_days *days,
+                         const struct scrub_key *key, struct slice value,
+                         struct buf *now)
+{
+    const struct slice *part = days->part[key->born];
+    bool born = key->born || is_birth(days->key);
+    struct slice name[PART_DAY + 1] = { 0 };
+
+    if (!days->read[key->born])
+        read_parts(w, days, key->born);
+    for (int i = PART_YEAR; i <= PART_DAY; i++)
+        name[i] = buf_slice(&days->name[0][i]);
+    return part[key->part].p == value.p &&
+           (part[PART_MONTH].n || part[PART_DAY].n) &&
+           (born ||
+            (part[PART_YEAR].n && part[PART_MONTH].n && part[PART_DAY].n)) &&
+           shift_day(w, part, now) &&
+           (born || may_move(w, part, name, buf_slice(now)));
+}
+
 bool scrub_part_move(struct scrub_worker *w, struct scrub_days *days,
                      const struct scrub_key *key, struct slice value,
                      bool number, struct buf *out)
 {
-    const struct slice *part = days->part[key->born];
-    char day[DAY_BYTES];
+    struct slice part[PART_DAY + 1] = { 0 }, name[PART_DAY + 1] = { 0 };
     struct buf now = { 0 };
     bool done = false;
 
     if (!is_part(key->part, value))
         return false;
-    if (!days->read[key->born])
-        read_parts(w, days, key->born);
-    if (part[key->part].p == value.p &&
-        (part[PART_MONTH].n || part[PART_DAY].n) &&
-        (key->born || is_birth(days->key) ||
-         (part[PART_YEAR].n && part[PART_MONTH].n && part[PART_DAY].n))) {
-        write_day(w, part, day);
-        done = dates_shift(slice_of(day), scrub_date_shift(w), NULL, &now,
-                           NULL) == ERR_OK &&
-               (key->born || is_birth(days->key) ||
-                may_move(w, days, buf_slice(&now)));
-    }
+    if (key->prefix)
+        done = read_alike(w, days, key, part, name) &&
+               part[key->part].p == value.p && shift_day(w, part, &now) &&
+               may_move(w, part, name, buf_slice(&now));
+    else
+        done = move_members(w, days, key, value, &now);
     if (done)
         put_part(part_of(buf_slice(&now), key->part), number ? 0 : value.n,
                  out);
+    buf_release(&now);
+    return done;
+}
+
+bool scrub_list_move(struct scrub_worker *w, struct slice key,
+                     const struct slice list[3], struct buf out[3])
+{
+    struct slice part[PART_DAY + 1] = { 0 };
+    struct buf now = { 0 };
+    bool done = is_birth(key);
+
+    for (int i = 0; done && i < 3; i++) {
+        part[PART_YEAR + i] = list[i];
+        done = is_part((enum scrub_date_part)(PART_YEAR + i), list[i]) &&
+               !is_word(list[i]);
+    }
+    done = done && shift_day(w, part, &now);
+    for (int i = 0; done && i < 3; i++)
+        put_part(
+            part_of(buf_slice(&now), (enum scrub_date_part)(PART_YEAR + i)), 0,
+            &out[i]);
     buf_release(&now);
     return done;
 }

@@ -215,7 +215,8 @@ static int look_into_runs(struct scrub_walk *s, struct slice text,
                           struct slice key, unsigned depth)
 {
     struct scrub_level *l = &s->w->level[depth];
-    size_t at = 0, start, end, mark = s->w->edit_count;
+    struct scrub_runs at = { 0 };
+    size_t start, end, mark = s->w->edit_count;
     int rc = ERR_OK;
 
     while (rc == ERR_OK &&

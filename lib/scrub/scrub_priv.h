@@ -313,8 +313,11 @@ struct scrub_window {
  * (value: rule), and as digits. */
 #define SCRUB_SPREAD_LENGTHS 4096
 #define SCRUB_SPREAD_PAIRS 256
+#define SCRUB_AREA 3       /* digits of an area code */
+#define SCRUB_WITH_AREA 10 /* of a telephone that has one */
 struct scrub_spread {
     struct map *texts, *digits;
+    struct map *parts; /* words of addresses; "(415": index in digits */
     uint64_t pairs[65536 / 64]; /* first two bytes of texts */
     uint64_t lengths[SCRUB_SPREAD_LENGTHS / 64];
     uint64_t near[SCRUB_SPREAD_PAIRS]; /* bit n: one that begins so has n bytes,
@@ -577,10 +580,12 @@ struct scrub_key {
     bool property; /* "default" and the like: evidence is the key around it */
     bool logprobs;
     enum scrub_date_part part; /* of a day in parts */
-    bool moment;               /* such a part, or a moment */
-    bool born;                 /* that of a birth, by the key alone */
-    bool may_hold_data;        /* the key itself */
-    bool may_be_name;          /* the same; no data else */
+    size_t prefix; /* bytes of "_start" in "_start_year_"; all three must have
+                    * it */
+    bool moment;   /* such a part, or a moment */
+    bool born;     /* that of a birth, by the key alone */
+    bool may_hold_data; /* the key itself */
+    bool may_be_name;   /* the same; no data else */
 };
 struct scrub_keys;
 struct scrub_keys *scrub_keys_new(const struct scrub_rules *r);
@@ -604,6 +609,7 @@ struct scrub_days {
     bool read[2];
     struct slice part[2][PART_DAY + 1]; /* n 0: none; by scrub_date_part */
     struct buf name[2][PART_DAY + 1];   /* words of the keys of those */
+    unsigned asked; /* how often for keys that begin alike */
 };
 void scrub_days_release(struct scrub_days *d);
 /* The value is a part of such a day: what it is once that day is moved,
@@ -611,6 +617,10 @@ void scrub_days_release(struct scrub_days *d);
 bool scrub_part_move(struct scrub_worker *w, struct scrub_days *days,
                      const struct scrub_key *key, struct slice value,
                      bool number, struct buf *out);
+/* [1984, 7, 23] under such a key of a birth: the numbers that they become,
+ * each appended to its own. */
+bool scrub_list_move(struct scrub_worker *w, struct slice key,
+                     const struct slice list[3], struct buf out[3]);
 /* The parts that are about places (scrub_place.c). */
 void scrub_place_read(struct slice key, struct scrub_key *out);
 bool scrub_speaks_of_property(struct slice key);

@@ -140,11 +140,47 @@ static bool is_word_login(const struct scrub_worker *w,
            names_is(w->rules->names, NAMES_LIST_COMMON, v);
 }
 
+/* Words of an address, so that pieces of it are known. */
+static void add_words(struct scrub_spread *s, struct slice v)
+{
+    if (!s->parts)
+        s->parts = map_new();
+    for (size_t i = 0; i < v.n;) {
+        size_t from = i;
+
+        while (i < v.n && scrub_is_alnum(v.p[i]))
+            i++;
+        if (i > from)
+            (void)map_put(s->parts, v.p + from, i - from, NULL);
+        i += i == from;
+    }
+}
+
+/* The area code of a telephone in s->digits. */
+static void add_area(struct scrub_spread *s, struct slice digits, size_t at)
+{
+    char area[1 + SCRUB_AREA] = "(";
+    uint64_t *index;
+    bool added;
+
+    if (digits.n != SCRUB_WITH_AREA)
+        return;
+    if (!s->parts)
+        s->parts = map_new();
+    memcpy(area + 1, digits.p, SCRUB_AREA);
+    index = map_put(s->parts, area, sizeof(area), &added);
+    if (added)
+        *index = at;
+}
+
 void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
 {
     const struct scrub_rule *r = &w->rules->rule[rule];
     struct spreading s = { w, rule };
+    bool added;
 
+    if (r->fake == scrub_fake_address)
+        add_words(&w->spread, value);
     if (r->digital) {
         buf_reset(&w->norm);
         r->norm(value, &w->norm);
@@ -152,7 +188,10 @@ void scrub_spread_add(struct scrub_worker *w, uint32_t rule, struct slice value)
             return;
         if (!w->spread.digits)
             w->spread.digits = map_new();
-        *map_put(w->spread.digits, w->norm.data, w->norm.len, NULL) = rule;
+        *map_put(w->spread.digits, w->norm.data, w->norm.len, &added) = rule;
+        if (added && r->fake == scrub_fake_phone)
+            add_area(&w->spread, buf_slice(&w->norm),
+                     map_count(w->spread.digits) - 1);
         return;
     }
     if (r->fake == scrub_fake_coordinates) {
@@ -204,6 +243,7 @@ void scrub_spread_reset(struct scrub_worker *w)
     s->longest = 0;
     map_clear(s->texts);
     map_clear(s->digits);
+    map_clear(s->parts);
     w->spreading = false;
 }
 
@@ -211,6 +251,7 @@ void scrub_spread_release(struct scrub_worker *w)
 {
     map_free(w->spread.texts);
     map_free(w->spread.digits);
+    map_free(w->spread.parts);
 }
 
 /* The value at [start, end), if that is one. */

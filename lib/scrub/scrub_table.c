@@ -15,7 +15,8 @@
 #include <string.h>
 
 #define COLUMNS_MAX 64
-#define HEAD_MAX 40   /* bytes */
+#define HEAD_MAX 40 /* bytes */
+#define HEADS_MAX (COLUMNS_MAX * HEAD_MAX)
 #define CELL_MAX 200  /* bytes of one that is looked at */
 #define BLANKS '\x01' /* as a separator: two or more */
 
@@ -264,13 +265,17 @@ static int tell_row(struct table *t, scrub_cell_fn *cell, void *ctx)
 /* The names of columns between brackets at *at into t->cell. */
 static bool read_columns(struct table *t, size_t *at)
 {
-    const char *open = memchr(t->text.p + *at, '(', t->text.n - *at), *shut;
+    size_t left = t->text.n - *at;
+    const char *open =
+        memchr(t->text.p + *at, '(', left < 2 * HEAD_MAX ? left : 2 * HEAD_MAX);
+    const char *shut = NULL;
     struct slice heads;
 
-    if (!open || (size_t)(open - t->text.p) - *at > 2 * HEAD_MAX)
-        return false;
-    *at = (size_t)(open - t->text.p) + 1;
-    shut = memchr(open, ')', t->text.n - *at + 1);
+    if (open) {
+        *at = (size_t)(open - t->text.p) + 1;
+        left = t->text.n - *at;
+        shut = memchr(open + 1, ')', left < HEADS_MAX ? left : HEADS_MAX);
+    }
     if (!shut)
         return false;
     heads = (struct slice){ open + 1, (size_t)(shut - open) - 1 };
@@ -323,7 +328,7 @@ static int tell_inserts(struct scrub_worker *w, struct table *t,
                         scrub_cell_fn *cell, void *ctx)
 {
     static const char verb[] = "INSERT INTO ";
-    size_t n = sizeof(verb) - 1, at = 0;
+    size_t n = sizeof(verb) - 1, at = 0, left;
     int rc = ERR_OK;
 
     while (rc == ERR_OK && at < t->text.n) {
@@ -334,8 +339,9 @@ static int tell_inserts(struct scrub_worker *w, struct table *t,
         at = (size_t)(hit - t->text.p) + n;
         if (!read_columns(t, &at) || !read_heads(w, t))
             continue;
-        p = memchr(t->text.p + at, '(', t->text.n - at);
-        if (!p || (size_t)(p - t->text.p) - at > HEAD_MAX)
+        left = t->text.n - at < HEAD_MAX ? t->text.n - at : HEAD_MAX;
+        p = memchr(t->text.p + at, '(', left);
+        if (!p)
             continue; /* no VALUES */
         at = (size_t)(p - t->text.p);
         while (rc == ERR_OK && read_row(t, &at))

@@ -54,10 +54,14 @@ unsigned scrub_view_source(const struct scrub_view *v, size_t *start,
 /* Text as it must stand among such codings, appended. */
 void scrub_view_encode(struct slice text, unsigned codings, struct buf *out);
 
-/* The next run of base64 (either alphabet) from *at on that decodes to
+/* How far runs of a text were looked for; zeros at first. */
+struct scrub_runs {
+    size_t at, seen; /* seen: lines before it were tried as one run */
+};
+/* The next run of base64 (either alphabet) from at->at on that decodes to
  * readable text, which replaces *out: [*start, *end) is the run with its
- * padding. False: none. */
-bool scrub_base64_next(struct slice text, size_t *at, size_t *start,
+ * padding; lines of equal length are one run. False: none. */
+bool scrub_base64_next(struct slice text, struct scrub_runs *at, size_t *start,
                        size_t *end, struct buf *out);
 /* Text encoded as the run was: its alphabet, and padded or not. */
 void scrub_base64_encode(struct slice text, struct slice run, struct buf *out);

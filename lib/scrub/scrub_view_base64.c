@@ -253,34 +253,57 @@ static size_t line_end(struct slice t, size_t i)
     return i + 1 < t.n && t.p[i] == '\r' && t.p[i + 1] == '\n' ? 2 : 0;
 }
 
-/* Where a run of several lines ends, whose first is [from, to); its characters
- * are put together in `run`. `to`: it has one. */
-static size_t wrapped_end(struct slice t, size_t from, size_t to,
-                          struct buf *run)
+/* As much of a run as may be text; *need: see goes_on. */
+static bool reads_on(struct slice run, unsigned *need)
 {
-    size_t line = to - from, end = to, n = line, eol;
+    for (size_t i = 0; i < run.n; i += 4) {
+        size_t left = run.n - i < 4 ? run.n - i : 4;
+        uint32_t bits = bits_of(run.p + i, left);
 
-    if (line % 4 || (from && !line_end(t, from - 1)))
-        return to;
-    while (n == line && (eol = line_end(t, end)) > 0) {
-        for (n = 0; end + eol + n < t.n && is_coded(t.p[end + eol + n]);)
-            n++;
-        if (!n || n > line)
-            break;
-        if (!run->len)
-            buf_add(run, t.p + from, line);
-        buf_add(run, t.p + end + eol, n);
-        end += eol + n;
+        for (size_t k = 0; k + 1 < left; k++)
+            if (!goes_on((unsigned char)(bits >> (16 - 8 * k)), need))
+                return false;
     }
+    return true;
+}
+
+/* Where a run of several lines ends, whose first is [from, to); its characters
+ * are put together in `run`. Lines are taken while they may be text; *seen:
+ * where the last that was looked at ends. `to`: it has one. */
+static size_t wrapped_end(struct slice t, size_t from, size_t to,
+                          struct buf *run, size_t *seen)
+{
+    size_t line = to - from, end = to, at = to, n = line, held = 0, eol;
+    unsigned need = 0;
+
+    if (line % 4 || (from && !line_end(t, from - 1)) || !line_end(t, to) ||
+        !reads_on((struct slice){ t.p + from, line }, &need))
+        return to;
+    buf_add(run, t.p + from, line);
+    while (n == line && (eol = line_end(t, at)) > 0) {
+        at += eol;
+        for (n = 0; n <= line && at + n < t.n && is_coded(t.p[at + n]);)
+            n++;
+        if (!n || n > line || !reads_on((struct slice){ t.p + at, n }, &need))
+            break;
+        buf_add(run, t.p + at, n);
+        at += n;
+        if (!need) {
+            end = at;
+            held = run->len;
+        }
+    }
+    run->len = held;
+    *seen = at;
     return end;
 }
 
 /* Lines of base64 as mail has them. */
-static bool decode_lines(struct slice t, size_t from, size_t *to,
+static bool decode_lines(struct slice t, size_t from, size_t *to, size_t *seen,
                          struct buf *out)
 {
     struct buf run = { 0 };
-    size_t end = wrapped_end(t, from, *to, &run);
+    size_t end = wrapped_end(t, from, *to, &run, seen);
     bool done = run.len && decode(buf_slice(&run), out);
 
     if (done)
@@ -289,20 +312,21 @@ static bool decode_lines(struct slice t, size_t from, size_t *to,
     return done;
 }
 
-bool scrub_base64_next(struct slice t, size_t *at, size_t *start, size_t *end,
-                       struct buf *out)
+bool scrub_base64_next(struct slice t, struct scrub_runs *at, size_t *start,
+                       size_t *end, struct buf *out)
 {
-    size_t from = *at, to;
+    size_t from = at->at, to;
 
     while (t.n - from >= RUN_MIN && (from = next_run(t, from)) < t.n) {
         for (to = from + RUN_MIN; to < t.n && is_coded(t.p[to]);)
             to++;
         *start = from;
-        if ((to - from >= LINE_MIN && decode_lines(t, from, &to, out)) ||
+        if ((to - from >= LINE_MIN && from >= at->seen &&
+             decode_lines(t, from, &to, &at->seen, out)) ||
             decode_part(t, from, to, start, out)) {
             for (size_t k = 0; k < 2 && to < t.n && t.p[to] == '='; k++)
                 to++;
-            *end = *at = to;
+            *end = at->at = to;
             return true;
         }
         from = to;

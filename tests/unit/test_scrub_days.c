@@ -234,6 +234,42 @@ START_TEST(the_word_for_an_extension_stays)
 }
 END_TEST
 
+START_TEST(parts_of_a_day_have_more_keys_than_year_month_day)
+{
+    static const char *const texts[] = {
+        "{\"dob_y\":1984,\"dob_m\":2,\"dob_d\":28}",
+        "{\"birth_date\":{\"yyyy\":\"1984\",\"mm\":\"02\",\"dd\":\"28\"}}",
+        "{\"date_of_birth\":[1984, 2, 28]}",
+        "{\"start_year\":1984,\"start_month\":2,\"start_day\":28}",
+        "{\"geburtsjahr\":1984,\"geburtsmonat\":2,\"geburtstag\":28}",
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        char *out = scrubbed(texts[i]);
+
+        ck_assert_msg(strcmp(out, texts[i]) != 0, "%s", out);
+        free(out);
+    }
+}
+END_TEST
+
+START_TEST(parts_that_begin_otherwise_are_no_day)
+{
+    static const char *const texts[] = {
+        "{\"start_year\":1984,\"end_month\":2,\"last_day\":28}",
+        "{\"start_year\":1984,\"start_month\":2}",
+        "{\"versions\":[1984, 2, 28]}",
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        char *out = scrubbed(texts[i]);
+
+        ck_assert_str_eq(out, texts[i]);
+        free(out);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = suite_case("scrub_days", scrub_fixture_begin, scrub_fixture_end);
@@ -249,6 +285,8 @@ int main(void)
     tcase_add_test(t, a_schema_that_allows_the_day_lets_it_move);
     tcase_add_test(t, milliseconds_of_a_birth_move_whatever_their_width);
     tcase_add_test(t, both_ends_of_an_interval_move);
+    tcase_add_test(t, parts_of_a_day_have_more_keys_than_year_month_day);
+    tcase_add_test(t, parts_that_begin_otherwise_are_no_day);
     tcase_add_test(t, the_word_for_an_extension_stays);
     return suite_run("scrub_days", t);
 }
