@@ -130,9 +130,23 @@ static struct slice id_of(const struct export *x, int64_t call)
               : (struct slice){ NULL, 0 };
 }
 
+/* false: none is known. */
+static bool read_outcome(struct sql_stmt *q, struct store_outcome *out)
+{
+    *out = (struct store_outcome){ .came_with_call = true,
+                                   .has_reward = !sql_is_null(q, 25),
+                                   .reward = sql_double(q, 25),
+                                   .label = sql_text(q, 26),
+                                   .answer = sql_text(q, 27),
+                                   .extra = sql_text(q, 28) };
+    return sql_int(q, 24) != 0;
+}
+
 static void put_line(struct export *x, struct sql_stmt *q)
 {
     struct store_call c = store_call_none();
+    struct store_outcome o;
+    bool has_outcome = read_outcome(q, &o);
 
     c.key = id_of(x, sql_int(q, 0));
     c.time_us = number(q, 1);
@@ -156,7 +170,8 @@ static void put_line(struct export *x, struct sql_stmt *q)
     c.tokens_reason = number(q, 23);
     c.request = buf_slice(&x->request);
     c.response = buf_slice(&x->response);
-    if (wire_export(x->format, &c, sql_int(q, 0), &x->out) == ERR_OK)
+    if (wire_export(x->format, &c, has_outcome ? &o : NULL, sql_int(q, 0),
+                    &x->out) == ERR_OK)
         x->lines++;
     else
         x->left_out++;
@@ -175,12 +190,16 @@ static int flush(struct export *x, struct err *err)
 }
 
 static const char SELECT_CALLS[] =
-    "SELECT id, time, workload, client, conversation, upstream, status, phase, "
+    "SELECT id, call.time, workload, client, conversation, upstream, status, "
+    "phase, "
     "http_status, latency, ttft, open_text(error, 'logged.error', id), "
     "request, request_at, node, response, "
-    "dialect, model, open_text(extra, 'logged.extra', id), response_id, "
-    "tokens_in, tokens_out, tokens_cached, "
-    "tokens_reason FROM call WHERE id > ? AND id <= ? ORDER BY id LIMIT 256";
+    "dialect, model, open_text(call.extra, 'logged.extra', id), response_id, "
+    "tokens_in, tokens_out, tokens_cached, tokens_reason, o.call NOTNULL, "
+    "o.reward, open_text(o.label, 'outcome.label', o.call), "
+    "open_text(o.answer, 'outcome.answer', o.call), "
+    "open_text(o.extra, 'outcome.extra', o.call) FROM call LEFT JOIN outcome o "
+    "ON o.call = call.id WHERE id > ? AND id <= ? ORDER BY id LIMIT 256";
 
 /* Pages of calls, so that no read transaction outlives a page. */
 static int export_page(struct export *x, int64_t *last, bool *more,

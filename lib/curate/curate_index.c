@@ -331,6 +331,13 @@ static void make_group(struct curate_index *x, struct curate_item *it,
     remember_talk(x, talk, it->group);
 }
 
+void curate_index_group(struct curate_index *x, struct curate_item *it)
+{
+    make_group(
+        x, it,
+        talk_of(x, buf_slice(&it->client), buf_slice(&it->conversation)));
+}
+
 void curate_index_add(struct curate_index *x, struct curate_item *it,
                       int64_t *superseded, int64_t *instead)
 {
@@ -343,9 +350,7 @@ void curate_index_add(struct curate_index *x, struct curate_item *it,
                        .repeats = 1 };
     const struct entry *head, *late;
 
-    make_group(
-        x, it,
-        talk_of(x, buf_slice(&it->client), buf_slice(&it->conversation)));
+    curate_index_group(x, it);
     if (it->time_us >= 0 && it->latency_us > 0)
         e.end_us += it->latency_us;
     memcpy(e.answer, it->answer, CURATE_HASH);

@@ -133,6 +133,8 @@ MUST_CHECK int curate_index_load(struct store *s, int64_t high,
                                  const struct crypto_key *key, uint64_t filters,
                                  struct curate_index **out, struct err *err);
 void curate_index_free(struct curate_index *x);
+/* The group alone, of a call that comes after its turn. */
+void curate_index_group(struct curate_index *x, struct curate_item *it);
 /* Duplicates, retries and group of the next call, in order of ids.
  * *superseded: a call whose example is to be dropped as retried, or 0;
  * *instead: a duplicate of that, which stands for it from now on, or 0. */

@@ -396,6 +396,9 @@ static int redo(struct run *k, const struct map *calls,
         if (rc < 0)
             break;
         pool_run(k->pool, k->count, judge_task, k);
+        for (size_t n = 0; n < k->count; n++)
+            if (k->item[n].reason == CURATE_KEPT && !k->item[n].group[0])
+                curate_index_group(k->writer.index, &k->item[n]);
         rc = scrub_batch(k);
         if (rc == ERR_OK)
             rc = write(&k->writer, k->item, k->count);
@@ -422,16 +425,18 @@ static int redo_grown(struct run *k)
 }
 
 /* A duplicate whose answer was corrected is an example of its own: settling
- * puts it in place of the one that it is like. */
+ * puts it in place of the one that it is like. So is the answer of a model of
+ * ours. */
 static int bring_back_corrected(struct run *k)
 {
     struct map *due = map_new();
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(k->s),
-                     "SELECT e.call FROM outcome o JOIN example e ON e.call = "
-                     "o.call WHERE o.answer NOTNULL AND e.reason = 'duplicate' "
-                     "AND e.request IS NULL ORDER BY e.call",
-                     &q, k->err);
+    int rc = sql_get(
+        store_sql(k->s),
+        "SELECT e.call FROM outcome o JOIN example e ON e.call = "
+        "o.call WHERE o.answer NOTNULL AND e.reason IN ('duplicate', 'own') "
+        "AND e.request IS NULL ORDER BY e.call",
+        &q, k->err);
 
     while (rc >= 0 && (rc = sql_step(q, k->err)) == 1) {
         int64_t id = sql_int(q, 0);

@@ -19,7 +19,8 @@ static const struct {
       "coalesce((SELECT high FROM stage WHERE name = 'curate'), 0)) + "
       "(SELECT count(*) FROM outcome o JOIN example e ON e.call = o.call "
       "WHERE e.kept AND e.correction IS NULL AND "
-      "coalesce(o.answer, o.label) IS NOT NULL)" },
+      "coalesce(o.answer, o.label) IS NOT NULL OR e.reason = 'own' AND "
+      "o.answer IS NOT NULL)" },
     { "cluster", "examples without a task",
       "SELECT count(*) FROM example WHERE kept AND task IS NULL "
       "AND novelty IS NULL" },

@@ -131,11 +131,13 @@ MUST_CHECK int wire_to_chat(struct slice dialect, struct slice request,
 /* A call of the store as a line of WIRE_EXCHANGE, WIRE_PAIRS (OpenAI's bodies),
  * WIRE_LITELLM or WIRE_OTLP, appended to *out with its end. call: with both
  * bodies, and with its key if that is a proxy's id, which the line then
- * carries; of source, line and facts nothing is read. 1: nothing was
+ * carries; of source, line and facts nothing is read. outcome: NULL: none; only
+ * WIRE_EXCHANGE has a place for it. 1: nothing was
  * appended, the format has no form for calls without messages, or whose bodies
  * are no JSON. */
 MUST_CHECK int wire_export(enum wire_format format,
-                           const struct store_call *call, int64_t id,
+                           const struct store_call *call,
+                           const struct store_outcome *outcome, int64_t id,
                            struct buf *out);
 
 struct wire_counts {

@@ -172,6 +172,28 @@ static bool tells_dialect(const struct wire_out *x)
             (x->answer.len || slice_is(x->call->status, "completed")));
 }
 
+static void put_outcome(struct json_writer *w, const struct store_outcome *o)
+{
+    struct buf key = { 0 };
+    struct json j = { 0 };
+
+    json_begin_object(w, "outcome");
+    if (o->has_reward)
+        json_put_double(w, "reward", o->reward);
+    wire_put_text(w, "label", o->label);
+    wire_put_text(w, "answer", o->answer);
+    if (o->extra.n && json_parse(&j, o->extra.p, o->extra.n, NULL) == ERR_OK)
+        for (json_ref e = json_first(&j, 0); e != JSON_NONE;
+             e = json_next(&j, 0, e)) {
+            buf_reset(&key);
+            if (json_text(&j, json_key(&j, e), &key))
+                json_put_raw(w, key.data, json_raw(&j, e));
+        }
+    json_end_object(w);
+    json_release(&j);
+    buf_release(&key);
+}
+
 static void to_exchange(const struct wire_out *x, struct buf *out)
 {
     const struct store_call *c = x->call;
@@ -195,6 +217,8 @@ static void to_exchange(const struct wire_out *x, struct buf *out)
                        is_lost ? slice_of("opaque") : c->dialect);
     put_body(&w, "request", &x->ask, &x->q);
     put_body(&w, "response", &x->answer, &x->a);
+    if (x->outcome)
+        put_outcome(&w, x->outcome);
     json_end_object(&w);
 }
 
@@ -267,7 +291,8 @@ static bool is_whole(const struct wire_out *x)
 }
 
 int wire_export(enum wire_format format, const struct store_call *call,
-                int64_t id, struct buf *out)
+                const struct store_outcome *outcome, int64_t id,
+                struct buf *out)
 {
     static void (*const writers[])(const struct wire_out *, struct buf *) = {
         [WIRE_EXCHANGE] = to_exchange,
@@ -275,7 +300,7 @@ int wire_export(enum wire_format format, const struct store_call *call,
         [WIRE_LITELLM] = wire_to_litellm,
         [WIRE_OTLP] = wire_to_otlp,
     };
-    struct wire_out x = { .call = call, .id = id };
+    struct wire_out x = { .call = call, .outcome = outcome, .id = id };
     int rc = 1;
 
     x.is_chat = convert(&x);

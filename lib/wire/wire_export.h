@@ -8,6 +8,7 @@
 /* A call with its bodies as chat, each on one line and parsed. */
 struct wire_out {
     const struct store_call *call;
+    const struct store_outcome *outcome; /* NULL: none */
     int64_t id;
     bool cut;                                 /* as who logged it has said */
     bool is_chat;                             /* the texts are OpenAI chat */

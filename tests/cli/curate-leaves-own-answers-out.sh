@@ -14,6 +14,15 @@ call() { # N UPSTREAM MORE
 } >log.jsonl
 slmctl collect --import log.jsonl -q
 slmctl curate --json -q | jq -c '[.calls, .kept, .dropped.own]'
+# Corrected later: it becomes an example, in a group of its own.
+echo '{"response_id":"r2","outcome":{"answer":"corrected","reward":0.5,"by":{"n":1}}}' >later.jsonl
+slmctl collect --outcomes later.jsonl -q
+slmctl status --json | jq -c '.stages[] | select(.name == "curate").due'
+slmctl curate --json -q | jq -c '[.calls, .kept, .dropped.own]'
+slmctl status --json | jq -c '.stages[] | select(.name == "curate").due'
+slmctl curate --export examples.jsonl -q >/dev/null
+grep -c '"content":"corrected"' examples.jsonl
 slmctl store export >again.jsonl
+jq -c '.outcome' again.jsonl
 slmctl collect --store t --import again.jsonl -q
 slmctl curate --store t --json -q | jq -c '[.calls, .kept, .dropped.own]'

@@ -95,7 +95,7 @@ static void export(const struct store_call *call)
         struct buf out = { .data = NULL };
         struct slice line;
 
-        if (wire_export(formats[i], call, 1, &out) == ERR_OK) {
+        if (wire_export(formats[i], call, NULL, 1, &out) == ERR_OK) {
             line = (struct slice){ out.data, out.len - 1 };
             if (formats[i] == WIRE_OTLP)
                 line = span_of(line);
