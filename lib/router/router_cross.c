@@ -61,7 +61,7 @@ static int fit_head(const struct router_cross *x, bool answers, int j, int k,
                             answers ? &x->item[i].s : NULL, row + m * d);
         y[m++] = x->y[i];
     }
-    rc = router_head_fit(row, y, m, d, head, x->err);
+    rc = router_columns_fit(row, y, m, x->prompts, answers, head, x->err);
     free(row);
     free(y);
     return rc;

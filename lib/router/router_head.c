@@ -40,6 +40,23 @@ int router_head_fit(const float *x, const double *y, size_t n, size_t d,
     return stats_logit_fit(x, y, n, d, 2 * (double)d, w, err);
 }
 
+/* What the prompt and what the tokens say are believed alike beforehand,
+ * however many columns say it: else five signals drown in hundreds of words. */
+int router_columns_fit(const float *x, const double *y, size_t n, bool prompts,
+                       bool answers, double *w, struct err *err)
+{
+    size_t d = router_columns(prompts, answers);
+    double lambda[ROUTER_VECTOR + ROUTER_SIGNALS];
+
+    for (size_t j = 0; j < d; j++) {
+        bool of_prompt = prompts && j < ROUTER_VECTOR;
+
+        lambda[j] = 2 * (double)(of_prompt ? ROUTER_VECTOR : ROUTER_SIGNALS) *
+                    (prompts && answers ? 2 : 1);
+    }
+    return stats_logit_fit_by(x, y, n, d, lambda, w, err);
+}
+
 double router_error(const struct router_calibration *c, const float *vector,
                     const struct stats_signals *s)
 {

@@ -12,6 +12,10 @@ size_t router_columns(bool prompts, bool answers);
 void router_columns_fill(const float *vector, const struct stats_signals *s,
                          float *x);
 
+/* A head over x[n, router_columns()]. */
+int router_columns_fit(const float *x, const double *y, size_t n, bool prompts,
+                       bool answers, double *w, struct err *err);
+
 /* router_cross.c: items, what was wrong of them, and their folds. */
 #define ROUTER_FOLDS 5
 #define ROUTER_LEVEL 0.9 /* of limits, one-sided */

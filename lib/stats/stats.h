@@ -52,6 +52,10 @@ double stats_normal_quantile(double p);
 MUST_CHECK int stats_logit_fit(const float *x, const double *y, size_t n,
                                size_t d, double lambda, double *w,
                                struct err *err);
+/* The same with a lambda[d] of each column's own. */
+MUST_CHECK int stats_logit_fit_by(const float *x, const double *y, size_t n,
+                                  size_t d, const double *lambda, double *w,
+                                  struct err *err);
 double stats_logit_at(const double *w, const float *x, size_t d);
 
 /* Expected calibration error (Guo et al. 2017): `bins` of equal width, the

@@ -25,8 +25,8 @@ struct fit {
     double *g; /* gradient, then step */
     double *p; /* [n] linear predictor */
     double *mean, *scale;
-    size_t n, d, m; /* m = d + 1 */
-    double lambda;
+    size_t n, d, m;       /* m = d + 1 */
+    const double *lambda; /* [d] */
 };
 
 static double logistic(double t)
@@ -79,7 +79,7 @@ static double evaluate(struct fit *f, const double *w)
         loss += loss_of(t, f->y[i]);
     }
     for (size_t j = 0; j < f->d; j++)
-        loss += f->lambda / 2 * w[j] * w[j];
+        loss += f->lambda[j] / 2 * w[j] * w[j];
     return loss;
 }
 
@@ -118,8 +118,8 @@ static void derivatives(struct fit *f, const double *w)
         add_rows(f, z, s);
     }
     for (size_t j = 0; j < f->d; j++) {
-        f->h[j * f->m + j] += f->lambda;
-        f->g[j] += f->lambda * w[j];
+        f->h[j * f->m + j] += f->lambda[j];
+        f->g[j] += f->lambda[j] * w[j];
     }
     f->h[f->d * f->m + f->d] += 1e-10 * (double)f->n;
 }
@@ -187,11 +187,25 @@ static bool has_one_value(const double *y, size_t n)
 int stats_logit_fit(const float *x, const double *y, size_t n, size_t d,
                     double lambda, double *w, struct err *err)
 {
+    double *all = mem_array(d + 1, sizeof(*all));
+    int rc;
+
+    assert(lambda > 0);
+    for (size_t j = 0; j < d; j++)
+        all[j] = lambda;
+    rc = stats_logit_fit_by(x, y, n, d, all, w, err);
+    free(all);
+    return rc;
+}
+
+int stats_logit_fit_by(const float *x, const double *y, size_t n, size_t d,
+                       const double *lambda, double *w, struct err *err)
+{
     size_t m = d + 1;
     struct fit f = { .y = y, .n = n, .d = d, .m = m, .lambda = lambda };
     double *own;
 
-    assert(d <= STATS_LOGIT_DIMS && lambda > 0);
+    assert(d <= STATS_LOGIT_DIMS);
     if (has_one_value(y, n))
         return err_set(err, ERR_NOTFOUND,
                        "calibration: all %zu outcomes are equal", n);
