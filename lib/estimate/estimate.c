@@ -29,7 +29,7 @@
 
 const struct estimate_record estimate_records[5] = {
     { "label", 1, 1 }, { "json", 1, 1 }, { "tool", 0, 0 },
-    { "sql", 1, 2 },   { "text", 0, 1 },
+    { "sql", 2, 2 },   { "text", 0, 1 },
 };
 const char estimate_records_source[] =
     "slmctl's own published demonstration, five tasks, one small base model";

@@ -73,11 +73,15 @@ static int read_routers(struct report_state *r, struct store *s, int64_t task,
     struct sql_stmt *q;
     int rc = sql_get(
         store_sql(s),
-        "SELECT t.name, m.name, c.detail FROM calibration c JOIN model m ON "
-        "m.id = c.model JOIN task t ON t.id = m.task WHERE ?1 IN (0, t.id) AND "
-        "c.model = coalesce((SELECT h.model FROM champion h WHERE h.task = "
-        "t.id), (SELECT max(o.model) FROM calibration o JOIN model n ON n.id = "
-        "o.model WHERE n.task = t.id)) ORDER BY t.id LIMIT 200",
+        "WITH root AS (SELECT id, coalesce(merged_into, id) AS root FROM "
+        "task) SELECT t.name, m.name, c.detail FROM calibration c JOIN model m "
+        "ON m.id = c.model JOIN root r ON r.id = m.task JOIN task t ON t.id = "
+        "r.root WHERE ?1 IN (0, t.id) AND c.model = coalesce((SELECT h.model "
+        "FROM champion h JOIN root k ON k.id = h.task WHERE k.root = t.id "
+        "ORDER BY h.task = k.root DESC, h.since DESC LIMIT 1), (SELECT "
+        "max(o.model) FROM calibration o JOIN model n ON n.id = o.model JOIN "
+        "root k ON k.id = n.task WHERE k.root = t.id)) ORDER BY t.id LIMIT "
+        "200",
         &q, err);
 
     if (rc < 0)
@@ -105,9 +109,9 @@ static int read_routed(struct report_state *r, struct store *s, int64_t task,
         "SELECT coalesce(t.name, 'no task'), count(*), sum(d.went = 'slm'), "
         "sum(d.went = 'llm'), sum(d.went = 'escalated'), sum(d.went = "
         "'shadow'), sum(d.forced), sum(d.error), avg(d.agreement), "
-        "count(d.agreement), coalesce(d.task, 0) FROM decision d LEFT JOIN "
-        "task t ON t.id = d.task "
-        "WHERE ?1 IN (0, d.task) GROUP BY d.task ORDER BY 2 DESC, d.task LIMIT "
+        "count(d.agreement), coalesce(t.id, 0) FROM decision d LEFT JOIN task "
+        "o ON o.id = d.task LEFT JOIN task t ON t.id = coalesce(o.merged_into, "
+        "o.id) WHERE ?1 IN (0, t.id) GROUP BY t.id ORDER BY 2 DESC, t.id LIMIT "
         "200",
         &q, err);
 

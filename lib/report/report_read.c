@@ -12,6 +12,9 @@
 #include <stdlib.h>
 
 #define ALL_TASKS (-1)
+/* ?1: a task, with what was merged into it; 0: any or none */
+#define OF_TASK                                                                \
+    "(?1 = 0 OR task IN (SELECT id FROM task WHERE ?1 IN (id, merged_into)))"
 
 static void count_add(struct state_counts *c, struct slice name, double calls,
                       double part, double part_count)
@@ -96,16 +99,17 @@ static int read_decisions(struct report_state *r, struct store *s, int64_t task,
     int rc = read_counts_of(
         s,
         "SELECT went, count(*), avg(agreement), count(agreement) FROM decision "
-        "WHERE ?1 IN (0, task) GROUP BY went ORDER BY 2 DESC, 1",
+        "WHERE " OF_TASK " GROUP BY went ORDER BY 2 DESC, 1",
         task, &r->decisions, err);
 
     if (rc == ERR_OK)
-        rc = read_counts_of(s,
-                            "SELECT went || ': ' || reason, count(*), "
-                            "avg(agreement), count(agreement) FROM decision "
-                            "WHERE ?1 IN (0, task) GROUP BY went, reason ORDER "
-                            "BY 2 DESC, 1",
-                            task, &r->reasons, err);
+        rc =
+            read_counts_of(s,
+                           "SELECT went || ': ' || reason, count(*), "
+                           "avg(agreement), count(agreement) FROM decision "
+                           "WHERE " OF_TASK " GROUP BY went, reason ORDER BY 2 "
+                           "DESC, 1",
+                           task, &r->reasons, err);
     return rc;
 }
 

@@ -114,7 +114,8 @@ static int read_champion(struct state_task *t, struct store *s, struct err *err)
     int rc = sql_row_of(
         store_sql(s),
         "SELECT m.name, m.version FROM champion c JOIN model m ON m.id = "
-        "c.model WHERE c.task = ?",
+        "c.model WHERE c.task = ?1 OR c.task IN (SELECT id FROM task WHERE "
+        "merged_into = ?1) ORDER BY c.task = ?1 DESC, c.since DESC LIMIT 1",
         t->id, &q, err);
 
     if (rc <= 0)

@@ -304,6 +304,27 @@ START_TEST(what_happened_after_the_gates_is_told)
 }
 END_TEST
 
+/* The registry finds what was promoted before a merge; the report did not. */
+START_TEST(what_was_merged_keeps_its_champion_and_its_calls)
+{
+    struct report_state *r;
+
+    fill("name");
+    run("UPDATE champion SET task = 2; UPDATE model SET task = 2 WHERE id = 1; "
+        "UPDATE decision SET task = 2; UPDATE task SET merged_into = 1 WHERE "
+        "id = 2; UPDATE example SET task = 1");
+    r = read_state(1, NULL);
+    ck_assert_uint_eq(r->task_count, 1);
+    ck_assert_str_eq(r->tasks[0].champion, "namem1");
+    ck_assert_uint_eq(r->router_count, 1);
+    ck_assert_str_eq(r->routers[0].task, "name1");
+    ck_assert_uint_eq(r->routed_count, 1);
+    ck_assert_str_eq(r->routed[0].task, "name1");
+    ck_assert_uint_eq(r->decisions.count, 2);
+    report_state_free(r);
+}
+END_TEST
+
 /* A calibration that a later version wrote, or that is no JSON. */
 START_TEST(a_strange_calibration_is_a_row_of_unknowns)
 {
@@ -436,6 +457,7 @@ int main(void)
                         (int)HOSTILE);
     tcase_add_test(t, every_form_tells_the_same_numbers);
     tcase_add_test(t, what_happened_after_the_gates_is_told);
+    tcase_add_test(t, what_was_merged_keeps_its_champion_and_its_calls);
     tcase_add_test(t, a_strange_calibration_is_a_row_of_unknowns);
     tcase_add_test(t, an_empty_store_makes_a_page_without_sections);
     tcase_add_test(t, one_task_alone);
