@@ -11,7 +11,7 @@ client makes of the answer, and what it returns must be the same at all places
 exceptions that each client has for them. Prints a line for each difference,
 then the number of cases x places; exit status 1 if there was one.
 """
-import asyncio, contextlib, hashlib, json, logging, os, re, signal, subprocess, sys
+import asyncio, contextlib, hashlib, json, logging, os, re, signal, sqlite3, subprocess, sys
 import tempfile, threading, time, traceback, urllib.request
 from typing import Literal
 
@@ -347,6 +347,7 @@ for what, q in (("two answers", dict(n=2)), ("logit_bias", dict(logit_bias={"5":
                 ("an image", dict(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}])),
                 ("17 stops", dict(stop=[str(i) for i in range(17)])), ("too many top_logprobs", dict(logprobs=True, top_logprobs=21)),
                 ("a schema that is missing", dict(response_format={"type": "json_schema", "json_schema": {"name": "x"}})),
+                ("a schema that is none", dict(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "so"}}})),
                 ("a choice that is none", dict(tools=TOOLS, tool_choice="maybe")),
                 ("a tool that is not offered", dict(tools=TOOLS, tool_choice={"type": "function", "function": {"name": "war"}})),
                 ("a choice without tools", dict(tool_choice="required")),
@@ -588,6 +589,59 @@ def when_full(server):
     return 3
 
 
+def champion_store(tool, model, directory):
+    """A log of one task, whose champion is the model."""
+    store = os.path.join(directory, "routed")
+    os.environ["SLMCTL_KEY_FILE"] = os.path.join(directory, "key")
+    with open(os.environ["SLMCTL_KEY_FILE"], "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
+        f.write(f"{7:064d}\n")
+    with open(os.path.join(directory, "log.jsonl"), "w") as f:
+        for i in range(60):
+            f.write(json.dumps({"conversation_id": f"c{i}", "request": {"model": "gpt", "messages": number(i)}, "response": {
+                "id": f"r{i}", "choices": [{"message": {"role": "assistant", "content": PARITY[i % 2]}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 20, "completion_tokens": 1}}}) + "\n")
+    for command in (["collect", "--import", f.name], ["curate"], ["cluster"], ["model", "add", model, "--as", "shipped"]):
+        subprocess.run([tool, *command, "--store", store, "-q"], check=True, stdout=subprocess.DEVNULL)
+    with contextlib.closing(sqlite3.connect(os.path.join(store, "store.db"))) as db:
+        db.execute("INSERT INTO champion(task, model, since, event) SELECT t.id, m.id, 1, 0 FROM task t, model m")
+        db.commit()
+
+
+PARITY = ("even", "odd")
+
+
+def number(i):
+    return [{"role": "system", "content": "Say odd or even."}, {"role": "user", "content": f"number {i}"}]
+
+
+def when_routed(server):
+    """A champion answers in the client's words; what is cut short goes up."""
+    p, n = Place("routed", server.url, "gpt"), 0
+
+    def route(r):
+        return r.headers.get("x-slm-route", "").split(";")[0]
+    raw = p.openai().chat.completions.with_raw_response
+    for i in range(6):
+        r = raw.create(model="gpt", messages=number(i), max_tokens=9)
+        a = whole(r.parse())
+        that(route(r) == "slm" and r.parse().model == "shipped" and a[0] in PARITY, "chat", r.headers, a)
+        that(joined(list(p.chat(model="gpt", messages=number(i), max_tokens=9, stream=True))) == a, "stream", a)
+        m = p.message(system=number(i)[0]["content"], messages=number(i)[1:])
+        that(m.content[0].text == a[0], "messages", m)
+        with p.anthropic().messages.stream(model="gpt", max_tokens=9, system=number(i)[0]["content"], messages=number(i)[1:]) as s:
+            that(s.get_final_message().content[0].text == a[0], "messages, streamed")
+        that(p.response(input=number(i)).output_text == a[0], "responses")
+        that(p.lite(messages=number(i)).choices[0].message.content == a[0], "litellm")
+        that("".join(c.content for c in p.lang().stream([(m["role"], m["content"]) for m in number(i)])) == a[0], "langchain")
+        n += 7
+    for messages, more in ((ASK, {"max_tokens": 3}), (number(3), {"max_tokens": 9, "tools": TOOLS, "tool_choice": "required"})):
+        r = raw.create(model="gpt", messages=messages, **more)
+        that(route(r) in ("llm", "escalated") or r.parse().model == "gpt", "what is no task's goes up", r.headers)
+        n += 1
+    fails(openai.BadRequestError, 400, lambda: p.chat(messages=ASK, n=2))  # the upstream says so
+    return n + 1
+
+
 def main():
     tool, model = (os.path.abspath(a) for a in sys.argv[1:3])
     only = sys.argv[3] if len(sys.argv) > 3 else ""
@@ -618,7 +672,11 @@ def main():
                     line = traceback.extract_tb(e.__traceback__)
                     at = next((s.lineno for s in reversed(line) if s.filename == __file__ and s.name != "that"), 0)
                     print(f"{p.name}: {name}: line {at}: {type(e).__name__}: {str(e)[:600]}")
-        for f, s in ((with_tokens, ("tokens", "--client-tokens", os.path.join(d, "hashes"), "--model", "tiny=" + model)),
+        if not only or only in "when_routed":
+            champion_store(tool, model, d)
+            up = serve("up", "--model", "gpt=" + model)
+        for f, s in ((when_routed, ("routed", "--upstream", up.url, "--mode", "on", "--audit", "0") if not only or only in "when_routed" else ()),
+                     (with_tokens, ("tokens", "--client-tokens", os.path.join(d, "hashes"), "--model", "tiny=" + model)),
                      (when_full, ("full", "--slots", "1", "--queue-requests", "1", "--model", "tiny=" + model))):
             if only and only not in f.__name__:
                 continue
