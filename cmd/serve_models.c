@@ -278,8 +278,8 @@ int serve_digest(struct store *s, uint64_t *out, struct err *err)
         "c.task JOIN model m ON m.id = c.model LEFT JOIN calibration k ON "
         "k.model = c.model ORDER BY c.task",
         "SELECT task || ' ' || stepped_back FROM route ORDER BY task",
-        "SELECT id || ' ' || name || ' ' || coalesce(merged_into, 0) FROM task "
-        "ORDER BY id",
+        ("SELECT id || ' ' || name || ' ' || coalesce(merged_into, 0) FROM "
+         "task ORDER BY id"),
         "SELECT max(id) || ' ' || max(created) FROM clustering",
         "SELECT count(*) || ' ' || max(id) || ' ' || count(retired) FROM model",
     };
