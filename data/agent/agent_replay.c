@@ -158,7 +158,7 @@ static void judge(void *ctx, size_t i, unsigned worker)
     struct buf gold = { .data = NULL };
 
     (void)worker;
-    res->agrees = res->right = res->llm_right = NAN;
+    res->agrees = res->right = res->llm_right = (double)NAN;
     if (!res->is_here || !res->message)
         return;
     score_message(slice_of(c->gold), &gold);

@@ -214,6 +214,7 @@ put_to_work() {
     run report --output "$work/report.html"
     printf '\nWhere the calls went, and why:\n'
     run report --json | awk -F '"' '/"decision_reasons"/ { on = 1 }
+        /\]/ { on = 0 }
         on && $2 == "name" { name = $4 }
         on && $2 == "calls" { gsub(/[^0-9]/, "", $3)
             printf "  %-24s %6d\n", name, $3 }'
@@ -246,6 +247,8 @@ finetune.tokens = $tokens
 finetune.batch-tokens = 1024
 retrain.min-new = 1000
 END
+    show cat "$XDG_CONFIG_HOME/slmctl/config" | sed "s|$PWD/||"
+    cat "$XDG_CONFIG_HOME/slmctl/config"
     run curate --quiet
     run cluster
     step retrain 'Retrain: what is due, and why' || return 0
