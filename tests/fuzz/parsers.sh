@@ -32,6 +32,7 @@ schema) ls lib/scoring/score_schema.c lib/scoring/score_sql_text.c ;;
 scoring) ls lib/scoring/score_json.c lib/scoring/score_sql.c \
     lib/scoring/score_text.c lib/scoring/score_tool.c ;;
 scrub) find lib/scrub -name '*.c' | grep -v -e _check -e _gate | LC_ALL=C sort ;;
+serve) ls lib/serve/serve_request.c lib/serve/serve_paths.c ;;
 template) ls lib/template/template.c lib/template/template_parse.c \
     lib/template/template_request.c ;;
 tokenizer) find lib/tokenizer -name '*.c' | grep -v -e _train -e /unicode_ |
