@@ -18,7 +18,7 @@ from typing import Literal
 os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_TELEMETRY="False")
 import anthropic, litellm, openai
 from langchain_anthropic import ChatAnthropic
-from langchain_openai import ChatOpenAI, OpenAI as LangOpenAI
+from langchain_openai import ChatOpenAI, OpenAI as LangOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel
 
 litellm.suppress_debug_info = True
@@ -359,6 +359,25 @@ case("openai: a model that is none is a NotFoundError")(
                fails(openai.NotFoundError, 404, lambda: p.openai().models.retrieve("none"))])
 
 
+@case("embeddings: openai, litellm, LangChain; floats and base64")
+def f(p):
+    c, texts = p.openai(), ["a b c", "c d", "a b c"]
+    r = c.embeddings.create(model="texts", input=texts, encoding_format="float")
+    got = [d.embedding for d in r.data]
+    that([d.index for d in r.data] == [0, 1, 2] and got[0] == got[2] != got[1] and r.usage.prompt_tokens > 0, r)
+    packed = [d.embedding for d in c.embeddings.create(model="texts", input=texts).data]  # base64, unpacked by the client
+
+    def near(a, b):
+        return len(a) == len(b) and all(abs(x - y) < 1e-5 for x, y in zip(a, b))
+    that(all(near(a, b) for a, b in zip(packed, got)), "base64", packed, got)
+    lite = litellm.embedding(model="openai/texts", input=texts, api_base=p.url + "/v1", api_key=KEY)
+    that(all(near(d["embedding"], g) for d, g in zip(lite.data, got)), "litellm", lite)
+    lang = OpenAIEmbeddings(model="texts", base_url=p.url + "/v1", api_key=KEY, check_embedding_ctx_length=False)
+    that(near(lang.embed_query("c d"), got[1]) and len(lang.embed_documents(texts)) == 3, "LangChain")
+    fails(openai.BadRequestError, 400, lambda: c.embeddings.create(model="texts", input=[]))
+    return [[round(x, 4) for x in g] for g in got]
+
+
 # ---- anthropic
 def blocks(m):
     return [[b.type, b.text] if b.type == "text" else [b.type, b.name, b.input] for b in m.content] + [m.stop_reason]
@@ -654,8 +673,11 @@ def main():
         with open(os.path.join(d, "hashes"), "w") as t:
             for token, who in ((TOKEN, "someone proxy"), ("lists", "another models")):
                 t.write(f"{hashlib.sha256(token.encode()).hexdigest()} {who}\n")
-        alone = serve("alone", "--model", "tiny=" + model)
-        front = serve("front", "--model", "near=" + model, "--upstream", alone.url)
+        subr = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cli/lib/encoder.subr")
+        subprocess.run(["sh", "-c", f'. "{subr}"; make_encoder texts 1'], cwd=d, check=True)
+        texts = ("--embedder", "texts=" + os.path.join(d, "texts"))
+        alone = serve("alone", "--model", "tiny=" + model, *texts)
+        front = serve("front", "--model", "near=" + model, "--upstream", alone.url, *texts)
         places = [Place("alone", alone.url, "tiny"), Place("front", front.url, "near"), Place("through", front.url, "tiny")]
         for name, f in CASES:
             if only and only not in name:
