@@ -232,6 +232,7 @@ int serve_new(const struct serve_options *o, struct serve **out,
     int rc;
 
     s->local = (struct proxy_local){ .ctx = s,
+                                     .body_max = SERVE_BODY,
                                      .scope = scope_of,
                                      .head = see_head,
                                      .take = take,

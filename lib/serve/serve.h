@@ -16,6 +16,7 @@
 #include "router/router.h"
 
 /* Limits of a request; others are the engine's and the proxy's. */
+#define SERVE_BODY (8 << 20) /* bytes; a longer one goes upstream unread */
 #define SERVE_MESSAGES 4096
 #define SERVE_PARTS 1024 /* of a message */
 #define SERVE_TOOLS 256

@@ -24,11 +24,16 @@ static int unsupported(struct err *err, const char *field, const char *what)
 /* Fields that ask for what is not done here. */
 static int check_fields(const struct json *j, struct err *err)
 {
-    static const char *const texts[] = { "audio", "suffix",
-                                         "previous_response_id",
-                                         "conversation" };
+    static const char *const texts[] = {
+        "audio",        "suffix", "previous_response_id",
+        "conversation", "top_k",  "web_search_options"
+    };
     static const char *const flags[] = { "echo", "background", "store" };
+    static const char *const zeros[] = { "presence_penalty",
+                                         "frequency_penalty" };
+    json_ref thinking = json_get(j, json_get(j, 0, "thinking"), "type");
     int64_t n;
+    double x;
     bool yes;
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
@@ -37,6 +42,11 @@ static int check_fields(const struct json *j, struct err *err)
     for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++)
         if (json_bool(j, json_get(j, 0, flags[i]), &yes) && yes)
             return unsupported(err, flags[i], "must be false");
+    for (size_t i = 0; i < sizeof(zeros) / sizeof(*zeros); i++)
+        if (json_double(j, json_get(j, 0, zeros[i]), &x) && x != 0)
+            return unsupported(err, zeros[i], "must be 0");
+    if (is_set(j, thinking) && !json_text_is(j, thinking, "disabled"))
+        return unsupported(err, "thinking", "is not supported");
     if (json_count(j, json_get(j, 0, "logit_bias")))
         return unsupported(err, "logit_bias", "is not supported");
     if (json_int(j, json_get(j, 0, "best_of"), &n) && n != 1)

@@ -46,7 +46,8 @@ ask /v1/messages '{"model":"tiny","max_tokens":90,"tools":[{'"$tool"',"input_sch
 ask /v1/responses '{"model":"tiny","max_output_tokens":9,"input":"hi","text":{"format":{"type":"json_schema","name":"a","schema":{"enum":["yes"]}}}}' |
     jq -c '[.status, .output[0].content[0].text]'
 for body in '{' '{"model":"none",'"$hi}" '{"model":"tiny","n":2,'"$hi}" \
-    '{"model":"tiny","logit_bias":{"1":2},'"$hi}" '{"model":"tiny"}'; do
+    '{"model":"tiny","logit_bias":{"1":2},'"$hi}" \
+    '{"model":"tiny","frequency_penalty":0.5,'"$hi}" '{"model":"tiny"}'; do
     ask /v1/chat/completions "$body" -w '\n%{http_code}\n' >got
     head -n 1 got | jq -c '[.error.code, .error.param]'
     tail -n 1 got
