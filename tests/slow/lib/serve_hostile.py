@@ -1,5 +1,5 @@
 """serve_hostile.py SLMCTL MODEL DIR - what serve_hostile.sh says"""
-import atexit, gzip, hashlib, http.server, json, os, re, signal, socket, struct, subprocess, sys, threading, time
+import atexit, contextlib, gzip, hashlib, http.server, json, os, re, signal, socket, sqlite3, struct, subprocess, sys, threading, time
 
 slmctl, model, scratch = sys.argv[1:4]
 wrong = checks = 0
@@ -443,6 +443,47 @@ def keys():
     s.stop()
 
 
+def routed():
+    """What the router sends up after all has its own key, and goes its own way."""
+    where = os.path.join(scratch, "log")
+    os.makedirs(where)
+    os.makedirs(os.path.join(where, "bin"))
+    os.symlink(os.path.abspath(slmctl), os.path.join(where, "bin", "slmctl"))
+    env = {**os.environ, "PATH": os.path.join(where, "bin") + ":" + os.environ["PATH"], "SLMCTL_STORE": os.path.join(scratch, "routed")}
+    subprocess.run(["sh", "-c", '. "$0/tests/cli/lib/train.subr"; odd_even_store 60 && slmctl model add "$0/data/base" --as shipped -q >/dev/null',
+                    os.getcwd()], cwd=where, env=env, check=True)
+    os.environ["SLMCTL_KEY_FILE"] = os.path.join(where, "key")
+    with contextlib.closing(sqlite3.connect(os.path.join(scratch, "routed", "store.db"))) as db:
+        db.execute("INSERT INTO champion(task, model, since, event) SELECT t.id, m.id, 1, 0 FROM task t, model m")
+        db.commit()
+    one_up, other = upstream(), upstream()
+    s = Server("routed", "--upstream", f"http://127.0.0.1:{one_up.server_port}", "--upstream",
+               f"other=http://127.0.0.1:{other.server_port}", "--mode", "on", "--audit", "0")
+    task = [{"role": "system", "content": "Say odd or even."}, {"role": "user", "content": "number 9"}]
+    for path, tokens, went, where in (("/v1/chat/completions", 9, "slm", None), ("/v1/chat/completions", 1, "llm", one_up),
+                                      ("/other/v1/chat/completions", 9, "slm", None), ("/other/v1/chat/completions", 1, "llm", other)):
+        for stream in (False, True):
+            del one_up.seen[:], other.seen[:]
+            body = {"model": "gpt-4o", "messages": task, "max_tokens": tokens, "stream": stream}
+            x = s.dial()
+            x.sendall(post(body, path, "Authorization: Bearer sk-client-secret", "Connection: close"))
+            got = everything(x).decode()
+            check(re.search(rf"(?i)x-slm-route: {went}|\"content\":\"up\"" if went == "llm" else r"(?i)x-slm-route: slm", got), path, tokens, got[:400])
+            for u in (one_up, other):
+                check(len(u.seen) == (u is where) and ("sk-client-secret" in "".join(u.seen)) == (u is where),
+                      "an escalated request went astray", path, tokens, u.seen)
+    s.stop()
+    s = Server("routed", "--upstream", f"http://127.0.0.1:{one_up.server_port}", "--upstream",
+               f"other=http://127.0.0.1:{other.server_port}", "--mode", "shadow")
+    del one_up.seen[:], other.seen[:]
+    for n in range(10):
+        status, _, body = ask(s, post({"model": "gpt-4o", "messages": task, "max_tokens": 9}, "/other/v1/chat/completions",
+                                      "Authorization: Bearer sk-client-secret"))
+        check(status == 200 and b'"up"' in body, "in the shadow the upstream answers", status, body[:200])
+    s.stop()
+    check(len(other.seen) == 10 and not one_up.seen, "a shadow asks no upstream", len(other.seen), one_up.seen)
+
+
 def main():
     s = Server("one", "--model", "tiny=" + model, "--slots", "1", "--queue-requests", "2", "--max-body", "8M")
     still_serves(s, "at first")
@@ -458,6 +499,7 @@ def main():
     check(grown < (512 if "san-" in slmctl else 96) << 10, f"it grew by {grown} KB")
     s.stop()
     keys()
+    routed()
     print(f"note: {checks} checks, {wrong} wrong; it grew by {grown} KB")
     sys.exit(wrong > 0)
 
