@@ -138,42 +138,62 @@ static int read_routed(struct report_state *r, struct store *s, int64_t task,
     return rc;
 }
 
-/* Of what was answered: a median, or the time of 95 of 100. */
-static int read_time(struct store *s, const char *text, double *out,
-                     struct err *err)
-{
-    struct sql_stmt *q;
-    int rc = sql_get(store_sql(s), text, &q, err);
+/* Of one column: what is known of it, in no order. */
+struct times {
+    double *v;
+    size_t count, cap;
+};
 
-    *out = (double)NAN;
-    if (rc < 0)
-        return rc;
-    rc = sql_step(q, err);
-    if (rc == 1) {
-        *out = column(q, 0);
-        sql_reset(q);
-    }
-    return rc < 0 ? rc : ERR_OK;
+static int compare_times(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
 }
 
-#define TIME_OF(name, part)                                                    \
-    "SELECT " name " / 1000.0 FROM decision WHERE " name                       \
-    " NOTNULL ORDER BY 1 "                                                     \
-    "LIMIT 1 OFFSET (SELECT (count(" name ") - 1) * " part " / 100 FROM "      \
-    "decision)"
+/* What percent of them do not exceed; NaN: there are none. */
+static double time_of(struct times *t, size_t percent)
+{
+    if (!t->count)
+        return (double)NAN;
+    qsort(t->v, t->count, sizeof(*t->v), compare_times);
+    return t->v[(t->count - 1) * percent / 100];
+}
+
+static int read_columns(struct store *s, struct times t[3], struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "SELECT slm_us, llm_us, decide_ns FROM decision ORDER BY "
+                     "id DESC LIMIT ?",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, STATE_TIMES_MAX);
+    while ((rc = sql_step(q, err)) == 1)
+        for (int i = 0; i < 3; i++) {
+            if (sql_is_null(q, i))
+                continue;
+            mem_grow((void **)&t[i].v, &t[i].cap, t[i].count + 1,
+                     sizeof(*t[i].v));
+            t[i].v[t[i].count++] = sql_double(q, i) / 1000;
+        }
+    return rc;
+}
 
 static int read_times(struct report_state *r, struct store *s, struct err *err)
 {
-    int rc = read_time(s, TIME_OF("slm_us", "50"), &r->slm_p50_ms, err);
+    struct times t[3] = { { .v = NULL } };
+    int rc = read_columns(s, t, err);
 
-    if (rc == ERR_OK)
-        rc = read_time(s, TIME_OF("slm_us", "95"), &r->slm_p95_ms, err);
-    if (rc == ERR_OK)
-        rc = read_time(s, TIME_OF("llm_us", "50"), &r->llm_p50_ms, err);
-    if (rc == ERR_OK)
-        rc = read_time(s, TIME_OF("llm_us", "95"), &r->llm_p95_ms, err);
-    if (rc == ERR_OK)
-        rc = read_time(s, TIME_OF("decide_ns", "50"), &r->decide_p50_us, err);
+    r->slm_p50_ms = time_of(&t[0], 50);
+    r->slm_p95_ms = time_of(&t[0], 95);
+    r->llm_p50_ms = time_of(&t[1], 50);
+    r->llm_p95_ms = time_of(&t[1], 95);
+    r->decide_p50_us = time_of(&t[2], 50);
+    for (int i = 0; i < 3; i++)
+        free(t[i].v);
     return rc;
 }
 

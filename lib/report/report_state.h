@@ -8,7 +8,8 @@
 
 #define STATE_LIST_MAX 200 /* rows of one list */
 #define STATE_POINTS_MAX 4096
-#define STATE_TEXT_MAX 600 /* bytes of an answer that is shown */
+#define STATE_TIMES_MAX 200000 /* decisions, the newest, whose times count */
+#define STATE_TEXT_MAX 600     /* bytes of an answer that is shown */
 
 /* A name and how many. */
 struct state_count {

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "report/report_state.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -304,6 +305,30 @@ START_TEST(what_happened_after_the_gates_is_told)
 }
 END_TEST
 
+START_TEST(times_are_of_half_and_of_95_in_100)
+{
+    struct report_state *r;
+    struct buf out = { 0 };
+
+    fill("name");
+    run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
+        "i < 100) INSERT INTO decision(key, time, task, went, reason, slm_us, "
+        "decide_ns) SELECT randomblob(16), 1, 1, 'slm', 'routed', (101 - i) * "
+        "1000, i * 1000 FROM n");
+    r = read_state(0, NULL);
+    ck_assert_double_eq_tol(r->slm_p50_ms, 50, 1e-9);
+    ck_assert_double_eq_tol(r->slm_p95_ms, 95, 1e-9);
+    ck_assert_double_eq_tol(r->decide_p50_us, 50, 1e-9);
+    ck_assert(isnan(r->llm_p50_ms));
+    report_state_html(r, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "took at most 50 ms, 95 of 100 at "
+                                           "most 95 ms. Half of the decisions "
+                                           "took at most 50 us."));
+    report_state_free(r);
+    buf_release(&out);
+}
+END_TEST
+
 /* The registry finds what was promoted before a merge; the report did not. */
 START_TEST(what_was_merged_keeps_its_champion_and_its_calls)
 {
@@ -457,6 +482,7 @@ int main(void)
                         (int)HOSTILE);
     tcase_add_test(t, every_form_tells_the_same_numbers);
     tcase_add_test(t, what_happened_after_the_gates_is_told);
+    tcase_add_test(t, times_are_of_half_and_of_95_in_100);
     tcase_add_test(t, what_was_merged_keeps_its_champion_and_its_calls);
     tcase_add_test(t, a_strange_calibration_is_a_row_of_unknowns);
     tcase_add_test(t, an_empty_store_makes_a_page_without_sections);
