@@ -151,11 +151,8 @@ static int check_use(struct err *err)
         return err_set(err, ERR_INVALID,
                        "--mode and --route need --upstream, where all other "
                        "calls go");
-    if (!named.models.count && !named.tasks.count && !encoders.count &&
-        !serve_router_is_wanted())
-        return err_set(err, ERR_INVALID,
-                       "there is nothing to serve: give --model, --task, "
-                       "--embedder or --upstream");
+    named.all_champions = !named.models.count && !named.tasks.count &&
+                          !encoders.count && !serve_router_is_wanted();
     return ERR_OK;
 }
 

@@ -198,6 +198,39 @@ static int add_named(struct serve_list *l, const struct serve_named *n,
     return rc;
 }
 
+static int add_all_champions(struct serve_list *l, struct err *err)
+{
+    struct store *s = NULL;
+    struct sql_stmt *q;
+    int rc = cmd_store_open(l->cli, STORE_READ, &s, err);
+
+    if (rc == ERR_OK)
+        rc = sql_get(store_sql(s),
+                     "SELECT t.name FROM champion c JOIN task t ON t.id = "
+                     "c.task WHERE t.merged_into IS NULL ORDER BY t.name",
+                     &q, err);
+    if (rc < 0) {
+        store_close(s);
+        return rc;
+    }
+    while ((rc = sql_step(q, err)) > 0) {
+        char *task = slice_dup(sql_text(q, 0));
+
+        rc = add_model(l, mem_strdup(task), NULL, task, err);
+        free(task);
+        if (rc < 0)
+            break;
+    }
+    sql_reset(q);
+    store_close(s);
+    if (rc == ERR_OK && !l->count)
+        rc = err_set(err, ERR_NOTFOUND,
+                     "there is nothing to serve: no task has a champion "
+                     "('slmctl model promote'); or give --model, --task, "
+                     "--embedder or --upstream");
+    return rc;
+}
+
 /* Before anything else is read: what changes meanwhile is seen by the next
  * look. A store that is made first has nothing yet. */
 static int take_digest(struct serve_list *l, struct err *err)
@@ -244,10 +277,12 @@ int serve_list_new(struct cli *cli, const struct serve_named *named,
 
     l->cli = cli;
     serve_steps_flush(steps);
-    if (named->tasks.count || serve_router_is_wanted())
+    if (named->tasks.count || named->all_champions || serve_router_is_wanted())
         rc = take_digest(l, err);
     if (rc == ERR_OK)
         rc = add_named(l, named, err);
+    if (rc == ERR_OK && named->all_champions)
+        rc = add_all_champions(l, err);
     if (rc == ERR_OK && serve_router_is_wanted())
         rc = add_routes(l, steps, err);
     if (rc < 0) {

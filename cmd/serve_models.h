@@ -16,9 +16,11 @@
 #define SERVE_MODELS_MAX 256
 #define SERVE_BASES_MAX 16
 
-/* Models by name and by task, as --model and --task have them. */
+/* Models by name and by task, as --model and --task have them, or the champion
+ * of each task under the task's name. */
 struct serve_named {
     struct cli_list models, tasks;
+    bool all_champions;
 };
 struct serve_list {
     struct cli *cli;
