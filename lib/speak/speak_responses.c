@@ -75,6 +75,14 @@ static const struct {
     { "top_p", "null" },
 };
 
+/* As it came, but on one line, as an event must be: within its texts JSON has
+ * no line ends. */
+static void put_flat(struct slice raw, struct buf *out)
+{
+    for (size_t i = 0; i < raw.n; i++)
+        buf_char(out, raw.p[i] == '\n' || raw.p[i] == '\r' ? ' ' : raw.p[i]);
+}
+
 void speak_settings(const struct json *request, struct buf *out)
 {
     for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
@@ -83,7 +91,7 @@ void speak_settings(const struct json *request, struct buf *out)
 
         buf_printf(out, "%s\"%s\":", i ? "," : "", settings[i].name);
         if (json_present(v) && !json_is(request, v, JSON_NULL))
-            buf_add_slice(out, json_raw(request, v));
+            put_flat(json_raw(request, v), out);
         else
             buf_str(out, settings[i].usual);
     }

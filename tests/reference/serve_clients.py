@@ -309,6 +309,15 @@ def f(p):
     return [calls[0].name, calls[0].arguments, p.response(input=more, tools=RTOOLS).output_text]
 
 
+@case("openai: responses, a request on many lines")
+def f(p):
+    q = json.dumps({"model": p.model, "input": ASK, "tools": RTOOLS, "max_output_tokens": 24, "stream": True}, indent=2)
+    r = urllib.request.urlopen(urllib.request.Request(p.url + "/v1/responses", q.encode(), {"Content-Type": "application/json"}))
+    events = [json.loads(line[6:]) for line in r.read().decode().split("\n") if line.startswith("data: ")]
+    that(events[-1]["response"]["tools"] == RTOOLS, events[-1])
+    return events[-1]["response"]["output"][0]["content"][0]["text"]
+
+
 @case("openai: responses, an answer with a type")
 def f(p):
     r = p.openai().responses.parse(model=p.model, input=ASK, text_format=City, max_output_tokens=200)

@@ -364,7 +364,8 @@ END_TEST
 START_TEST(a_response_says_the_settings_of_its_request)
 {
     static const char request[] =
-        "{\"model\":\"m\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"}],"
+        "{\"model\":\"m\",\"tools\":[{\"type\":\n\"function\",\r\n\"name\":"
+        "\"f\"}],"
         "\"tool_choice\":\"required\",\"instructions\":\"be\",\"top_p\":null}";
     struct buf settings = { .data = NULL };
     struct speak_head asked = head;
@@ -381,6 +382,7 @@ START_TEST(a_response_says_the_settings_of_its_request)
     ck_assert_ptr_nonnull(strstr(settings.data, "\"tool_choice\":\"required\","
                                                 "\"tools\":[{\"type\""));
     ck_assert_ptr_nonnull(strstr(settings.data, "\"top_p\":null"));
+    ck_assert_ptr_null(strpbrk(settings.data, "\r\n")); /* it goes in events */
     s = speak_stream_new(SPEAK_RESPONSES, &asked);
     buf_release(&settings);
     json_release(&j);
@@ -388,6 +390,9 @@ START_TEST(a_response_says_the_settings_of_its_request)
     speak_end(s, "stop", &usage, &stream);
     speak_stream_free(s);
     ck_assert_ptr_nonnull(strstr(stream.data, "\"instructions\":\"be\""));
+    read_back(SPEAK_RESPONSES, buf_slice(&stream), "text/event-stream",
+              WIRE_END_WHOLE);
+    ck_assert_ptr_nonnull(strstr(record.call.response.p, "\"required\""));
 }
 END_TEST
 
