@@ -65,7 +65,9 @@ children() { # PID
 }
 
 ends() { # PID...
-    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    tries=0
+    while [ $tries -lt 20 ]; do
+        tries=$((tries + 1))
         alive=
         for one; do
             case $(cut -d ' ' -f 3 "/proc/$one/stat" 2>/dev/null) in

@@ -39,7 +39,7 @@ quiet() {
 }
 
 retrain() {
-    "$slmctl" retrain --min-new 100 --margin 50 "$@"
+    "$slmctl" retrain --min-new 100 --margin 50
 }
 
 # What can be told of the store: nothing of it may be lost.

@@ -13,7 +13,7 @@ import sys
 FIRST = 1767225600  # Thursday, 1 January 2026
 DAY = 86400
 DAYS, DRIFT, BAD = 30, 12, 20
-STOCK, DAILY, BATCH = 1800, 100, 700
+STOCK, DAILY, BATCH = 1800, 100, 1100
 TASKS = {
     "You re-rank columns": "rank",
     "You are the table-name extractor": "extract",

@@ -49,10 +49,25 @@ on() {
 
 # What the hook was told, a line a task.
 lines() {
-    jq -r '.tasks[] | [.task, .due, (if .trained then "trained" else
-        "not trained" end), (if .promoted then "promoted" elif .failed then
-        "failed" elif .trained then "refused" else "-" end), .why // "-"] |
-        join("; ")' "$scratch/told"
+    jq -r '.tasks[] | [.task, .due + (if .moved then " of " + .moved else "" end),
+        (if .trained then "trained" else "not trained" end),
+        (if .promoted then "promoted" elif .failed then "failed" elif .trained
+        then "refused" else "-" end), .why // "-"] | join("; ")' "$scratch/told"
+}
+
+# Who answers, a line a task.
+champions() { # DAY
+    on "$1" status --json | jq -r '.champions[] | [.task, .model] | join(" ")'
+}
+
+# said DAY PATTERN: that day has such a line
+said() {
+    grep -q "$2" "$scratch/day-$1"
+}
+
+# The days on which nothing was asked for.
+silent() {
+    find "$scratch" -maxdepth 1 -name 'day-*' -size 0 | wc -l
 }
 
 on 01 model add -q "$data/base" --as base || exit 1
@@ -63,6 +78,7 @@ for n in $(seq "$days"); do
     new="$scratch/day/day-$day.jsonl"
     [ ! -s "$new" ] || on "$day" collect -q --import "$new" || exit 1
     rm -f "$scratch/told"
+    champions "$day" >"$scratch/before"
     on "$day" retrain --min-new 250 --margin 10 --champion-margin 3 \
         --notify "$scratch/hook" >"$scratch/said" 2>&1 ||
         fail "day $day: exit $?: $(cat "$scratch/said")"
@@ -74,6 +90,34 @@ for n in $(seq "$days"); do
         [ ! -s "$scratch/said" ] ||
             fail "day $day: not silent: $(cat "$scratch/said")"
     fi
+    champions "$day" >"$scratch/after"
+    if [ ! -s "$new" ] && [ -s "$scratch/day-$day" ]; then
+        fail "day $day: due without a new call"
+    fi
+    grep -q '; promoted;' "$scratch/day-$day" ||
+        cmp -s "$scratch/before" "$scratch/after" ||
+        fail "day $day: another champion without a promotion"
+    if [ "$n" -eq 20 ]; then
+        said 20 'rank.*; trained; refused;' ||
+            fail 'day 20: the bad batch was not refused'
+        grep rank "$scratch/before" >"$scratch/was"
+        grep rank "$scratch/after" >"$scratch/is"
+        [ -s "$scratch/was" ] && cmp "$scratch/was" "$scratch/is" ||
+            fail 'day 20: the champion did not stay'
+    fi
 done
+
+said 01 'rank.*; never_trained; trained; promoted' ||
+    fail 'day 1: no first champion'
+[ "$days" -lt 30 ] || [ "$(silent)" -ge 18 ] ||
+    fail "nothing was due on $(silent) days of $days only"
+for n in $(seq 11); do
+    ! said "$(printf %02d "$n")" drift || fail "day $n: drift before there is any"
+done
+grep -h drift "$scratch"/day-1[2-4] 2>/dev/null |
+    grep -q 'rank.*drift of prompt length' || fail 'days 12 to 14: no drift told'
+! grep -h drift "$scratch"/day-?? | grep -qv rank ||
+    fail 'drift of a task that has none'
+"$slmctl" store verify >/dev/null 2>&1 || fail 'store verify finds damage'
 echo "retrain_month: $(($(date +%s) - start)) s"
 exit $bad
