@@ -22,6 +22,8 @@
 #define LOWER_MAX 2000 /* bytes of a text without capitals */
 
 /* What the key of a text says; the next text's is most often the same. */
+#define KEY_FACTS 64 /* keys that a worker remembers */
+
 struct key_facts {
     char key[64];
     size_t n;
@@ -41,10 +43,10 @@ struct names_worker {
     size_t behind_count, behind_cap;
     enum names_level level;
     struct slice text;
-    size_t from, to;            /* the region */
-    enum names_language spoken; /* around it */
-    struct names_fact *facts;   /* of words */
-    struct key_facts key;       /* the last one */
+    size_t from, to;                 /* the region */
+    enum names_language spoken;      /* around it */
+    struct names_fact *facts;        /* of words */
+    struct key_facts key[KEY_FACTS]; /* of the last ones */
 };
 
 struct names_worker *names_worker_new(const struct names *m)
@@ -665,7 +667,10 @@ static bool explains(struct slice key)
 static const struct key_facts *facts_of_key(struct names_worker *w,
                                             struct slice key)
 {
-    struct key_facts *k = &w->key;
+    unsigned mix = key.n > 2 ? (unsigned)key.n + 7u * (unsigned char)key.p[1] +
+                                   31u * (unsigned char)key.p[key.n - 2]
+                             : 0;
+    struct key_facts *k = &w->key[mix % KEY_FACTS];
 
     if (k->known && key.n == k->n && memcmp(key.p, k->key, k->n) == 0)
         return k;

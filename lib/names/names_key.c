@@ -125,7 +125,7 @@ static bool is_role(const char *word)
  * be the whole key. */
 bool names_key_class(struct slice key, struct names_key *out)
 {
-    if (key.n < 5)
+    if (key.n < 6 && !slice_is(key, "_nom_"))
         return false;
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
         size_t n = keys[i].n;

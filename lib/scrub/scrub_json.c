@@ -593,14 +593,16 @@ static int birth_list(struct scrub_walk *s, const struct json *j, json_ref v,
                       struct slice key)
 {
     struct scrub_worker *w = s->w;
-    uint32_t rule = scrub_date_rule(w->rules);
+    uint32_t rule;
     struct slice list[3];
     struct buf now[3] = { 0 };
     size_t n = 0, at[3];
     int rc = 0;
 
-    if (j->nodes[v].count != 3 || w->reveal || rule == UINT32_MAX ||
-        w->rules->rule[rule].action != SCRUB_SURROGATE)
+    if (j->nodes[v].count != 3 || w->reveal)
+        return 0;
+    rule = scrub_date_rule(w->rules);
+    if (rule == UINT32_MAX || w->rules->rule[rule].action != SCRUB_SURROGATE)
         return 0;
     for (json_ref e = json_first(j, v); e != JSON_NONE; e = json_next(j, v, e))
         if (json_is(j, e, JSON_NUMBER)) {

@@ -362,7 +362,8 @@ int scrub_table_cells(struct scrub_worker *w, struct slice text,
     t.at = t.columns = 0;
     t.sep = '\0';
     t.keys = (struct buf){ 0 };
-    rc = tell_inserts(w, &t, cell, ctx);
+    if (memchr(text.p, '(', text.n))
+        rc = tell_inserts(w, &t, cell, ctx);
     if (!memchr(text.p, '\n', text.n))
         t.at = text.n;
     while (rc == ERR_OK && next_line(&t, &line)) {

@@ -89,7 +89,8 @@ static size_t read_run(struct slice run, char *to)
 }
 
 /* False: not readable. */
-static bool decode(struct slice run, struct buf *out)
+static inline __attribute__((always_inline)) bool decode(struct slice run,
+                                                         struct buf *out)
 {
     char *to;
 
@@ -299,8 +300,9 @@ static size_t wrapped_end(struct slice t, size_t from, size_t to,
 }
 
 /* Lines of base64 as mail has them. */
-static bool decode_lines(struct slice t, size_t from, size_t *to, size_t *seen,
-                         struct buf *out)
+__attribute__((noinline)) static bool decode_lines(struct slice t, size_t from,
+                                                   size_t *to, size_t *seen,
+                                                   struct buf *out)
 {
     struct buf run = { 0 };
     size_t end = wrapped_end(t, from, *to, &run, seen);
