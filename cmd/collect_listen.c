@@ -394,8 +394,6 @@ static int serve(struct listen_run *r, struct err *err)
     pthread_t waiter;
     int rc;
 
-    if (pthread_create(&waiter, NULL, wait_for_signals, r) != 0)
-        return err_set(err, ERR_IO, "no thread to wait for signals");
     for (size_t i = 0; i < r->o.listener_count; i++)
         cli_note(r->cli, "listening on %s", proxy_address(r->proxy, i));
     if (r->o.admin)
@@ -404,6 +402,9 @@ static int serve(struct listen_run *r, struct err *err)
     if (r->o.connections < listen_values.connections)
         cli_note(r->cli, "%u clients at a time: more files may not be open",
                  r->o.connections);
+    /* From here on options may change: a reload reads them anew. */
+    if (pthread_create(&waiter, NULL, wait_for_signals, r) != 0)
+        return err_set(err, ERR_IO, "no thread to wait for signals");
     rc = proxy_run(r->proxy, err);
     (void)pthread_kill(waiter, SIGUSR1);
     (void)pthread_join(waiter, NULL);

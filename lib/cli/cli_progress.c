@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -108,6 +109,9 @@ void progress_format(struct buf *out, const char *phase, uint64_t done,
     cut_at(out, width);
 }
 
+/* Servers tell of things from many threads. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
 static void draw(const char *phase, uint64_t done, uint64_t total,
                  const char *note, int64_t now)
 {
@@ -127,9 +131,11 @@ static void on_update(void *ctx, const char *phase, uint64_t done,
                       uint64_t total, const char *note)
 {
     int64_t now = clock_mono_ns();
-    bool new_phase = strncmp(phase, line.phase, sizeof(line.phase) - 1) != 0;
+    bool new_phase;
 
     (void)ctx;
+    (void)pthread_mutex_lock(&lock);
+    new_phase = strncmp(phase, line.phase, sizeof(line.phase) - 1) != 0;
     if (new_phase) {
         (void)snprintf(line.phase, sizeof(line.phase), "%s", phase);
         line.started_ns = now;
@@ -138,6 +144,7 @@ static void on_update(void *ctx, const char *phase, uint64_t done,
     }
     if (now - line.drawn_ns >= (line.tty ? DRAW_EVERY_NS : LINE_EVERY_NS))
         draw(phase, done, total, note, now);
+    (void)pthread_mutex_unlock(&lock);
 }
 
 void progress_begin(struct cli *cli, enum cli_progress_mode mode)
@@ -154,10 +161,12 @@ void progress_begin(struct cli *cli, enum cli_progress_mode mode)
 
 void progress_clear(void)
 {
+    (void)pthread_mutex_lock(&lock);
     if (line.drawn && line.tty)
         fputs("\r\033[K", stderr);
     line.drawn = false;
     line.drawn_ns = 0;
+    (void)pthread_mutex_unlock(&lock);
 }
 
 void cli_progress_end(struct cli *cli)
