@@ -142,17 +142,20 @@ static int against_champion(struct store *s, int64_t task, int64_t model,
 static void explain(struct retrain_verdict *v, const char *llm,
                     int64_t champion)
 {
-    size_t n = sizeof(v->why);
+    size_t n = sizeof(v->why), at = 0;
 
     if (v->llm != SCORE_PASS)
-        (void)snprintf(v->why, n, "the gate against the LLM says %s", llm);
-    else if (!champion)
+        at = (size_t)snprintf(v->why, n, "the gate against the LLM says %s%s",
+                              llm, champion ? "; " : "");
+    if (at >= n || (at && !champion))
+        return;
+    if (!champion)
         (void)snprintf(v->why, n, "passed; there is no champion yet");
     else if (v->items == 0)
-        (void)snprintf(v->why, n,
+        (void)snprintf(v->why + at, n - at,
                        "no sealed item was asked of it and of the champion");
     else
-        (void)snprintf(v->why, n,
+        (void)snprintf(v->why + at, n - at,
                        "%s the champion: %+.1f points on %zu %sitems",
                        v->champion == SCORE_PASS   ? "not worse than"
                        : v->champion == SCORE_FAIL ? "worse than"
@@ -179,6 +182,6 @@ int retrain_judge(struct store *s, int64_t task, int64_t model,
         rc = against_champion(s, task, model, champion, champion_margin, out,
                               err);
     explain(out, *gate.verdict ? gate.verdict : "nothing: it was not made",
-            champion);
+            champion == model ? 0 : champion);
     return rc;
 }

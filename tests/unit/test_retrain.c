@@ -449,6 +449,13 @@ START_TEST(newer_items_alone_decide_once_they_are_enough)
     ck_assert(!v.newer); /* 173; 175 are enough for three points */
     ck_assert_uint_eq(v.items, 273);
     ck_assert_int_eq(v.champion, SCORE_FAIL);
+    ck_assert_str_eq(v.why,
+                     "worse than the champion: -36.6 points on 273 items");
+    must_exec("UPDATE evaluation SET verdict = 'undecided' WHERE id = 4");
+    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, &v, &err), 0);
+    ck_assert_str_eq(v.why, "the gate against the LLM says undecided; worse "
+                            "than the champion: -36.6 points on 273 items");
+    must_exec("UPDATE evaluation SET verdict = 'pass' WHERE id = 4");
     must_exec("INSERT INTO evaluation_item(evaluation, example, score, "
               "reference) SELECT v.id, e.id, 1, 1 FROM evaluation v, example e "
               "WHERE v.id IN (3, 4) AND e.id BETWEEN 274 AND 280");
