@@ -40,8 +40,8 @@ static int read_request(struct slice text, int64_t max_tokens,
     int rc = json_parse(&j, text.p, text.n, err);
 
     if (rc < 0)
-        return err_wrap(err, "the request");
-    inner = json_get(&j, 0, "request");
+        rc = err_wrap(err, "the request");
+    inner = rc < 0 ? JSON_NONE : json_get(&j, 0, "request");
     if (json_is(&j, inner, JSON_OBJECT)) {
         text = json_raw(&j, inner);
         rc = json_parse(&j, text.p, text.n, err);
