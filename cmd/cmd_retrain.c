@@ -312,7 +312,7 @@ static bool broke_off(struct store *s, int64_t run)
     struct sql_stmt *q;
     int rc = sql_row_of(store_sql(s),
                         "SELECT 1 FROM retrain_run WHERE id = ? AND outcome "
-                        "<> 'done'",
+                        "IS NOT 'done'",
                         run, &q, &err);
 
     if (rc == 1)

@@ -307,6 +307,10 @@ static int promote(struct store *s, struct registry_change *c, struct err *err)
     e.evaluation = c->evaluation;
     if (now.model == c->model)
         return ERR_OK;
+    if (c->is_judged && now.model != c->judged_against)
+        return err_set(err, ERR_INVALID,
+                       "the champion has changed since the model was judged "
+                       "against it");
     rc = registry_event_add(s, &e, &next.event, err);
     if (rc == ERR_OK)
         rc = registry_resume_in(s, e.task, c->command, NULL, &resumed, err);

@@ -54,11 +54,14 @@ struct registry_change {
     const char *command, *reason;
     int64_t evaluation;
     bool forced;
+    bool is_judged; /* against this champion, 0: none, and no other */
+    int64_t judged_against;
 };
-/* ERR_INVALID: no model of this task, retired, not gated with pass (unless
- * forced), forbidden by terms without an override. One that is the champion
- * already stays, and nothing is written (before = model). A step back of the
- * task ends, with an event of its own; so it does where one rolls back. */
+/* ERR_INVALID: no model of this task, retired, judged against another champion,
+ * not gated with pass (unless forced), forbidden by terms without an override.
+ * One that is the champion already stays, and nothing is written (before =
+ * model). A step back of the task ends, with an event of its own; so it does
+ * where one rolls back. */
 MUST_CHECK int registry_promote(struct store *s, struct registry_change *c,
                                 struct err *err);
 /* Back to the champion before. ERR_NOTFOUND: there is none now. ERR_INVALID:

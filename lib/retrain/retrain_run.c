@@ -112,6 +112,43 @@ int retrain_policy_of(struct store *s, int64_t run, struct retrain_policy *out,
     return 0;
 }
 
+static int forbid_planned(struct store *s, int64_t run, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "DELETE FROM retrain_step WHERE run = ? AND step = "
+                     "'promote' AND finished IS NULL",
+                     &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, run);
+    return sql_run(q, err);
+}
+
+/* Who goes on with a run may forbid what it was begun for. */
+static int forbid_promotion(struct store *s, int64_t run, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "UPDATE retrain_run SET policy = json_set(policy, "
+                     "'$.promote', json('false')) WHERE id = ?",
+                     &q, err);
+
+    if (rc == 0)
+        rc = sql_begin(store_sql(s), err);
+    if (rc < 0)
+        return rc;
+    sql_bind_int(q, 1, run);
+    rc = sql_run(q, err);
+    if (rc == 0)
+        rc = forbid_planned(s, run, err);
+    if (rc == 0)
+        return sql_commit(store_sql(s), err);
+    sql_rollback(store_sql(s));
+    return rc;
+}
+
 int retrain_begin(struct store *s, const struct retrain_policy *p, int64_t *run,
                   bool *resumed, struct err *err)
 {
@@ -123,6 +160,8 @@ int retrain_begin(struct store *s, const struct retrain_policy *p, int64_t *run,
                             NULL, 0, run, err);
 
     *resumed = rc == 0 && *run != 0;
+    if (*resumed && !p->promote)
+        return forbid_promotion(s, *run, err);
     if (rc < 0 || *resumed)
         return rc;
     rc = sql_get(store_sql(s),
@@ -200,9 +239,7 @@ static int name_of(struct store *s, const char *text, int64_t id, char **out,
         return 0;
     rc = sql_row_of(store_sql(s), text, id, &q, err);
     if (rc == 0)
-        return err_set(err, ERR_NOTFOUND,
-                       "a task or model of the run is gone; run slmctl "
-                       "retrain again");
+        return err_set(err, ERR_NOTFOUND, "its task or model is gone");
     if (rc < 0)
         return rc;
     *out = slice_dup(sql_text(q, 0));
@@ -306,46 +343,6 @@ static int run_is_over(struct store *s, int64_t run, bool *over,
     return rc;
 }
 
-static int find_next(struct store *s, int64_t run, struct retrain_work *out,
-                     struct err *err)
-{
-    bool over = false;
-    int rc = run_is_over(s, run, &over, err);
-
-    if (rc == 0 && !over)
-        rc = plan_step(s, run, 0, RETRAIN_DO_curate, NULL, err);
-    if (rc == 0 && !over)
-        rc = plan_step(s, run, 0, RETRAIN_DO_cluster, NULL, err);
-    if (rc == 0 && !over)
-        rc = open_step(s, run, out, err);
-    if (rc == 1) {
-        rc = note_start(s, run, out, err);
-        return rc < 0 ? rc : add_names(s, out, err);
-    }
-    if (rc == 0 && !over)
-        rc = end_run(s, run, "done", err);
-    return rc < 0 ? rc : err_set(err, ERR_NOTFOUND, "the run has ended");
-}
-
-int retrain_next(struct store *s, int64_t run, struct retrain_work *out,
-                 struct err *err)
-{
-    struct sql *db = store_sql(s);
-    int rc = sql_begin(db, err), after;
-
-    *out = (struct retrain_work){ 0 };
-    if (rc < 0)
-        return rc;
-    rc = find_next(s, run, out, err);
-    if (rc < 0 && rc != ERR_NOTFOUND) {
-        sql_rollback(db);
-        retrain_work_release(out);
-        return rc;
-    }
-    after = sql_commit(db, err);
-    return after < 0 ? after : rc;
-}
-
 /* Why it failed stands apart from why it was due. */
 static int finish_step(struct store *s, int64_t run,
                        const struct retrain_work *w, bool ok, const char *why,
@@ -368,6 +365,70 @@ static int finish_step(struct store *s, int64_t run,
     sql_bind_int(q, 5, !ok);
     sql_bind_cstr(q, 6, why);
     return sql_run(q, err);
+}
+
+/* The first step that can be done. One whose task or model is gone meanwhile
+ * has failed: it would stop the run for ever. */
+static int next_step(struct store *s, int64_t run, struct retrain_work *out,
+                     struct err *err)
+{
+    struct err gone;
+    int rc;
+
+    while ((rc = open_step(s, run, out, err)) == 1) {
+        rc = note_start(s, run, out, err);
+        if (rc < 0)
+            return rc;
+        rc = add_names(s, out, &gone);
+        if (rc == 0)
+            return 1;
+        if (rc != ERR_NOTFOUND)
+            return err_set(err, rc, "%s", gone.msg);
+        rc = finish_step(s, run, out, false, gone.msg, err);
+        retrain_work_release(out);
+        *out = (struct retrain_work){ 0 };
+        if (rc < 0)
+            return rc;
+    }
+    return rc;
+}
+
+static int find_next(struct store *s, int64_t run, struct retrain_work *out,
+                     struct err *err)
+{
+    bool over = false;
+    int rc = run_is_over(s, run, &over, err);
+
+    if (rc == 0 && !over)
+        rc = plan_step(s, run, 0, RETRAIN_DO_curate, NULL, err);
+    if (rc == 0 && !over)
+        rc = plan_step(s, run, 0, RETRAIN_DO_cluster, NULL, err);
+    if (rc == 0 && !over)
+        rc = next_step(s, run, out, err);
+    if (rc == 1)
+        return 0;
+    if (rc == 0 && !over)
+        rc = end_run(s, run, "done", err);
+    return rc < 0 ? rc : err_set(err, ERR_NOTFOUND, "the run has ended");
+}
+
+int retrain_next(struct store *s, int64_t run, struct retrain_work *out,
+                 struct err *err)
+{
+    struct sql *db = store_sql(s);
+    int rc = sql_begin(db, err), after;
+
+    *out = (struct retrain_work){ 0 };
+    if (rc < 0)
+        return rc;
+    rc = find_next(s, run, out, err);
+    if (rc < 0 && rc != ERR_NOTFOUND) {
+        sql_rollback(db);
+        retrain_work_release(out);
+        return rc;
+    }
+    after = sql_commit(db, err);
+    return after < 0 ? after : rc;
 }
 
 /* --task of the run, from its policy. */
@@ -575,6 +636,8 @@ int retrain_promote(struct store *s, const struct retrain_work *w,
 {
     struct registry_change c = { .task = w->task,
                                  .model = w->model,
+                                 .is_judged = true,
+                                 .judged_against = w->champion,
                                  .command = "retrain",
                                  .reason = "passed the gate and is not worse "
                                            "than the champion" };

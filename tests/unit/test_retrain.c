@@ -673,6 +673,64 @@ START_TEST(a_run_that_was_cut_off_goes_on)
 }
 END_TEST
 
+/* Erased between two steps: it would stop this run and all after it. */
+START_TEST(a_step_whose_model_is_gone_fails)
+{
+    int64_t run;
+
+    add_calls(1, 300, 1, "0");
+    run = run_to_gate(2, 95, "pass");
+    must_exec("UPDATE retrain_step SET detail = json_set(detail, '$.model', "
+              "999) WHERE step = 'gate'");
+    next(run, "trim", true);
+    next(run, "notify", true);
+    must_end(run);
+    ck_assert_int_eq(champion(), 0);
+    ck_assert_int_eq(scratch_int(store_sql(s),
+                                 "SELECT status FROM retrain_step WHERE step "
+                                 "= 'gate'"),
+                     1);
+}
+END_TEST
+
+START_TEST(who_goes_on_may_forbid_promotion)
+{
+    bool resumed = false;
+    int64_t run, again;
+
+    add_calls(1, 300, 1, "0");
+    run = run_to_gate(2, 95, "pass");
+    next(run, "gate", true);
+    policy.promote = false;
+    ck_assert_int_eq(retrain_begin(s, &policy, &again, &resumed, &err), 0);
+    ck_assert(resumed && again == run);
+    next(run, "trim", true);
+    next(run, "notify", true);
+    must_end(run);
+    ck_assert_int_eq(champion(), 0);
+}
+END_TEST
+
+/* The candidate was never compared with the one that came meanwhile. */
+START_TEST(a_champion_that_came_meanwhile_stays)
+{
+    struct retrain_work w;
+    int64_t run;
+
+    add_calls(1, 300, 1, "0");
+    run = run_to_gate(2, 95, "pass");
+    next(run, "gate", true);
+    add_model(3, 50, 1);
+    must_exec("INSERT INTO champion VALUES(1, 3, 0, 0)");
+    ck_assert_int_eq(retrain_next(s, run, &w, &err), 0);
+    ck_assert_int_eq(w.step, RETRAIN_DO_promote);
+    ck_assert_int_eq(retrain_promote(s, &w, "", &err), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "the champion has changed"));
+    retrain_work_release(&w);
+    ck_assert_int_eq(champion(), 3);
+}
+END_TEST
+
 static int note(void *ctx, const struct retrain_told *t, struct err *e)
 {
     (void)e;
@@ -726,6 +784,9 @@ int main(void)
     tcase_add_test(c, a_failure_ends_the_task_and_is_told);
     tcase_add_test(c, a_run_without_curate_ends);
     tcase_add_test(c, a_run_that_was_cut_off_goes_on);
+    tcase_add_test(c, a_step_whose_model_is_gone_fails);
+    tcase_add_test(c, who_goes_on_may_forbid_promotion);
+    tcase_add_test(c, a_champion_that_came_meanwhile_stays);
     tcase_add_test(c, a_run_is_told_task_by_task);
     return suite_run("retrain", c);
 }
