@@ -132,7 +132,11 @@ static void print_due(const struct retrain_due *d, size_t count,
     cli_table_free(t);
 }
 
-static void write_due(const struct retrain_due *d, size_t count,
+struct mix {
+    double psi, chance;
+};
+
+static void write_due(const struct retrain_due *d, size_t count, struct mix mix,
                       struct buf *out)
 {
     struct json_writer w;
@@ -156,8 +160,19 @@ static void write_due(const struct retrain_due *d, size_t count,
         json_end_object(&w);
     }
     json_end_array(&w);
+    json_put_double(&w, "mix_psi", mix.psi);
+    json_put_double(&w, "mix_psi_chance", mix.chance);
     json_end_object(&w);
     buf_char(out, '\n');
+}
+
+static void print_mix(struct mix mix, struct buf *out)
+{
+    if (mix.psi > psi && mix.psi > mix.chance)
+        buf_printf(out,
+                   "\nThe mix of tasks has moved since the last training: psi "
+                   "%.3f, by chance %.3f.\n",
+                   mix.psi, mix.chance);
 }
 
 static int explain(struct cli *cli)
@@ -167,6 +182,7 @@ static int explain(struct cli *cli)
     struct store *s = NULL;
     struct buf out = { 0 };
     struct err err;
+    struct mix mix = { 0 };
     int64_t *ids = NULL;
     size_t count = 0;
     int rc = store_open(cli->store, STORE_READ, &s, &err), code;
@@ -175,10 +191,14 @@ static int explain(struct cli *cli)
         rc = read_policy(s, &p, &ids, &err);
     if (rc == ERR_OK)
         rc = retrain_due_list(s, &p, clock_wall_us(), &due, &count, &err);
-    if (rc == ERR_OK && cli->json)
-        write_due(due, count, &out);
-    else if (rc == ERR_OK)
+    if (rc == ERR_OK)
+        rc = retrain_mix(s, &mix.psi, &mix.chance, &err);
+    if (rc == ERR_OK && cli->json) {
+        write_due(due, count, mix, &out);
+    } else if (rc == ERR_OK) {
         print_due(due, count, &out);
+        print_mix(mix, &out);
+    }
     code = rc < 0 ? cli_fail(cli, &err) : cli_write(cli, &out);
     buf_release(&out);
     free(due);

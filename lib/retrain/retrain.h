@@ -72,6 +72,12 @@ MUST_CHECK int retrain_due_list(struct store *s, const struct retrain_policy *p,
                                 int64_t now_us, struct retrain_due **out,
                                 size_t *count, struct err *err);
 
+/* How far the shares of the tasks have moved since the last run that trained;
+ * NaN: no such run, or too few examples on a side. It makes no task due: each
+ * has its own reasons, and a new one waits for examples. */
+MUST_CHECK int retrain_mix(struct store *s, double *psi, double *chance,
+                           struct err *err);
+
 #define RETRAIN_STEPS(X)                                                       \
     X(curate) X(cluster) X(train) X(gate) X(promote) X(trim) X(notify)
 enum retrain_step {

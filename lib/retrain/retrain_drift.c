@@ -214,3 +214,52 @@ int retrain_drift(struct store *s, const struct retrain_seen *seen,
         rc = measure(s, seen, &FEATURES[i], limit, d, err);
     return rc;
 }
+
+struct mix {
+    double *before, *since;
+    size_t tasks, before_cap, since_cap;
+};
+
+static int read_mix(struct store *s, struct mix *m, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s),
+                     "WITH last(call) AS (SELECT max(high) FROM retrain_run "
+                     "WHERE outcome = 'done' AND id IN (SELECT run FROM "
+                     "retrain_step WHERE step = 'train')) SELECT sum(e.call <= "
+                     "last.call), sum(e.call > last.call) FROM last, example e "
+                     "JOIN task t ON t.id = e.task WHERE e.kept AND last.call "
+                     "NOTNULL GROUP BY coalesce(t.merged_into, t.id)",
+                     &q, err);
+
+    while (rc >= 0 && (rc = sql_step(q, err)) == 1) {
+        size_t need = m->tasks + 1;
+
+        mem_grow((void **)&m->before, &m->before_cap, need, sizeof(double));
+        mem_grow((void **)&m->since, &m->since_cap, need, sizeof(double));
+        m->before[m->tasks] = sql_double(q, 0);
+        m->since[m->tasks++] = sql_double(q, 1);
+    }
+    return rc;
+}
+
+int retrain_mix(struct store *s, double *psi, double *chance, struct err *err)
+{
+    struct mix m = { 0 };
+    double before = 0, since = 0;
+    int rc = read_mix(s, &m, err);
+
+    *psi = *chance = (double)NAN;
+    for (size_t i = 0; i < m.tasks; i++) {
+        before += m.before[i];
+        since += m.since[i];
+    }
+    if (rc == 0 && before >= RETRAIN_LEAST && since >= RETRAIN_LEAST) {
+        *psi = stats_psi(m.before, m.since, m.tasks);
+        *chance =
+            stats_psi_chance(m.before, m.since, m.tasks, CHANCE, CHANCE_SEED);
+    }
+    free(m.before);
+    free(m.since);
+    return rc;
+}

@@ -259,6 +259,30 @@ START_TEST(few_conversations_are_chance)
 }
 END_TEST
 
+START_TEST(a_mix_of_tasks_that_moved_is_told)
+{
+    double psi = 0, chance = 0;
+
+    add_calls(1, 300, 1, "0");
+    must_exec("UPDATE example SET task = 2 WHERE id % 3 = 0");
+    ck_assert_int_eq(retrain_mix(s, &psi, &chance, &err), 0);
+    ck_assert(isnan(psi)); /* nothing was ever trained */
+    must_exec("INSERT INTO retrain_run(id, started, finished, high, policy, "
+              "outcome) VALUES(1, 0, 1, 200, '{}', 'done'); INSERT INTO "
+              "retrain_step(run, task, step, started) VALUES(1, 1, 'train', "
+              "0)");
+    ck_assert_int_eq(retrain_mix(s, &psi, &chance, &err), 0);
+    ck_assert_double_lt(psi, chance);
+    must_exec("UPDATE example SET task = 2 WHERE id > 200 AND id % 4");
+    ck_assert_int_eq(retrain_mix(s, &psi, &chance, &err), 0);
+    ck_assert_double_gt(psi, 0.25);
+    ck_assert_double_gt(psi, chance);
+    must_exec("UPDATE task SET merged_into = 1 WHERE id = 2");
+    ck_assert_int_eq(retrain_mix(s, &psi, &chance, &err), 0);
+    ck_assert_double_lt(psi, 0.01); /* one task */
+}
+END_TEST
+
 START_TEST(age_asks_only_with_something_new)
 {
     add_calls(1, 300, 1, "0");
@@ -770,6 +794,7 @@ int main(void)
     tcase_add_test(c, calls_that_a_model_answered_count_for_drift);
     tcase_add_test(c, drift_that_was_learnt_does_not_ask_again);
     tcase_add_test(c, few_conversations_are_chance);
+    tcase_add_test(c, a_mix_of_tasks_that_moved_is_told);
     tcase_add_test(c, age_asks_only_with_something_new);
     tcase_add_test(c, agreement_is_held_against_the_gate);
     tcase_add_test(c, tasks_that_nobody_asked_for_are_left_out);
