@@ -71,6 +71,49 @@ static void leave_room(struct model_session *s, const struct session_slot *q)
     free(fits);
 }
 
+static void put_bit(uint64_t *bits, size_t vocab, int32_t id, bool on)
+{
+    uint64_t bit = (uint64_t)1 << ((size_t)id % 64);
+
+    if (id < 0 || (size_t)id >= vocab)
+        return;
+    if (on)
+        bits[(size_t)id / 64] |= bit;
+    else
+        bits[(size_t)id / 64] &= ~bit;
+}
+
+/* Tokens that end a text, all at once: there are few of them. */
+static void put_stops(const struct model *m, const struct model_sampling *opt,
+                      uint64_t *bits, bool on)
+{
+    size_t vocab = (size_t)m->config.vocab;
+
+    if (opt->ignore_eos)
+        return;
+    for (unsigned i = 0; i < m->config.eos_count; i++)
+        put_bit(bits, vocab, m->config.eos[i], on);
+    for (size_t i = 0; i < opt->stop_count; i++)
+        put_bit(bits, vocab, opt->stops[i], on);
+}
+
+/* -INFINITY where a bit is not set. Returns how many are. */
+static size_t keep_bits(float *row, size_t vocab, const uint64_t *bits)
+{
+    size_t kept = 0;
+
+    for (size_t from = 0; from < vocab; from += 64) {
+        uint64_t word = bits[from / 64];
+        size_t n = vocab - from < 64 ? vocab - from : 64;
+
+        for (size_t i = 0; i < n; i++) {
+            kept += word >> i & 1;
+            row[from + i] = word >> i & 1 ? row[from + i] : -INFINITY;
+        }
+    }
+    return kept;
+}
+
 /* -INFINITY for what the form does not allow; stop tokens only at an end. */
 static int mask_row(struct model_session *s, const struct session_slot *q,
                     struct err *err)
@@ -78,23 +121,19 @@ static int mask_row(struct model_session *s, const struct session_slot *q,
     struct constrain *form = q->ask.sampling.form;
     const uint64_t *mask = constrain_mask(form, q->form);
     size_t vocab = (size_t)s->m->config.vocab, size = constrain_size(form);
-    bool end = constrain_is_end(form, q->form);
-    size_t left = 0;
+    size_t words = (size + 63) / 64, left;
+    uint64_t *bits;
 
     if (!mask)
         return err_set(err, ERR_LIMIT,
                        "the form that the text must keep to needs more than "
                        "%u states: make it simpler",
                        CONSTRAIN_MAX_STATES);
-    for (size_t i = 0; i < vocab; i++) {
-        bool fine = i < size && mask[i / 64] >> (i % 64) & 1;
-
-        if (session_is_stop(s->m, &q->ask.sampling, (int32_t)i))
-            fine = end;
-        left += fine;
-        if (!fine)
-            s->row[i] = -INFINITY;
-    }
+    bits = mem_zalloc((words + vocab / 64 + 1) * sizeof(*bits));
+    memcpy(bits, mask, words * sizeof(*bits));
+    put_stops(s->m, &q->ask.sampling, bits, constrain_is_end(form, q->form));
+    left = keep_bits(s->row, vocab, bits);
+    free(bits);
     if (!left)
         return err_set(err, ERR_UNSUPPORTED,
                        "no token of the vocabulary goes on with the text that "
