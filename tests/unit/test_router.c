@@ -7,11 +7,11 @@
 #include "router_fixture.h"
 #include "suite.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
 #include <math.h>
+#include <time.h>
 
 #define ITEMS 1200
 
@@ -157,7 +157,7 @@ START_TEST(many_items_are_calibrated_in_seconds)
     size_t n = 10000;
     struct router_item *many = mem_array(n, sizeof(*many));
     struct router_calibration c;
-    int64_t began = clock_mono_ns();
+    clock_t began = clock(); /* of the processor */
 
     draw_items(ITEMS, false, 0.2);
     for (size_t i = 0; i < n; i++) {
@@ -167,7 +167,7 @@ START_TEST(many_items_are_calibrated_in_seconds)
     }
     ck_assert_int_eq(router_calibrate(many, n, 0.03, &c, &err), 0);
     ck_assert(c.learnt);
-    ck_assert_double_lt((double)(clock_mono_ns() - began) / 1e9, 20);
+    ck_assert_double_lt((double)(clock() - began) / CLOCKS_PER_SEC, 20);
     router_calibration_release(&c);
     free(many);
 }
