@@ -184,6 +184,19 @@ static void note_novel(const struct numbers *now, struct retrain_due *d)
     d->novel_share = (double)novel / (double)now->count;
 }
 
+/* What was answered here is what was familiar: calls that are less novel than
+ * those learnt from are no drift. */
+static bool is_newer(const struct numbers *old, const struct numbers *now)
+{
+    double before = 0, since = 0;
+
+    for (size_t i = 0; i < old->count; i++)
+        before += old->v[i] / (double)old->count;
+    for (size_t i = 0; i < now->count; i++)
+        since += now->v[i] / (double)now->count;
+    return since > before;
+}
+
 static int measure(struct store *s, const struct retrain_seen *seen,
                    const struct feature *f, double limit, struct retrain_due *d,
                    struct err *err)
@@ -198,7 +211,7 @@ static int measure(struct store *s, const struct retrain_seen *seen,
         rc = read_own(s, d->task, seen->time_us, &now, err);
     if (rc == 0 && f->name == NOVELTY)
         note_novel(&now, d);
-    if (rc == 0)
+    if (rc == 0 && (f->name != NOVELTY || is_newer(&old, &now)))
         note(&old, &now, f->name, limit, d);
     free(old.v);
     free(now.v);

@@ -217,6 +217,9 @@ START_TEST(calls_that_a_model_answered_count_for_drift)
     must_exec(text);
     ck_assert_str_eq(why(), "drift");
     ck_assert_str_eq(due().moved, "novelty");
+    must_exec("UPDATE decision SET novelty = 0"); /* the familiar is answered */
+    ck_assert_str_eq(why(), "none");
+    must_exec("UPDATE decision SET novelty = 0.2");
     must_exec("UPDATE decision SET novelty = 0.7 WHERE id <= 30");
     ck_assert_str_eq(why(), "novelty");
     ck_assert_double_eq_tol(due().novel_share, 0.3, 1e-9);
