@@ -129,8 +129,9 @@ MUST_CHECK int retrain_trim(struct store *s, int64_t run, int64_t keep,
 /* How a candidate stands: to the LLM by its newest evaluation on the sealed
  * test; to the champion on the items that the newest evaluations of both have:
  * on those since its promotion that no other candidate was asked, if they are
- * enough, else on all at level 1 - 0.05/k for the k-th candidate since then.
- * No champion: a pass. why: caller's array, one clause. */
+ * enough and it is not behind by more than the margin on all; else on all at
+ * level 1 - 0.05/k for the k-th candidate since then. No champion: a pass. why:
+ * caller's array, one clause. */
 struct retrain_verdict {
     enum score_verdict llm, champion;
     double difference; /* to the champion; NaN: none */

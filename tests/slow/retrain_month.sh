@@ -98,7 +98,7 @@ for n in $(seq "$days"); do
         cmp -s "$scratch/before" "$scratch/after" ||
         fail "day $day: another champion without a promotion"
     if [ "$n" -eq 20 ]; then
-        said 20 'rank.*; trained; refused;.*worse than the champion' ||
+        said 20 'rank.*; trained; refused; the gate against the LLM says' ||
             fail 'day 20: the bad batch was not refused'
         grep rank "$scratch/before" >"$scratch/was"
         grep rank "$scratch/after" >"$scratch/is"
