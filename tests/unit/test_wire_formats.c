@@ -188,7 +188,8 @@ START_TEST(embeddings_come_back_as_embeddings)
     struct wire_record again;
     struct buf line = { .data = NULL };
 
-    ck_assert_int_eq(wire_export(WIRE_EXCHANGE, &r.call, NULL, 1, &line), ERR_OK);
+    ck_assert_int_eq(wire_export(WIRE_EXCHANGE, &r.call, NULL, 1, &line),
+                     ERR_OK);
     ck_assert_int_eq(wire_export(WIRE_OTLP, &r.call, NULL, 1, &line), 1);
     line.data[line.len - 1] = '\0';
     again = must_read(line.data);
