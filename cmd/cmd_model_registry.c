@@ -386,7 +386,10 @@ static int run_list(struct cli *cli, int argc, char **argv)
     struct store *s = NULL;
     struct buf out = { 0 };
     struct err err;
-    int rc = store_open(cli->store, STORE_READ, &s, &err);
+    int rc = cmd_store_open(cli, STORE_READ, &s, &err);
+
+    if (rc < 0) /* names and verdicts need no key */
+        rc = store_open(cli->store, STORE_READ, &s, &err);
 
     (void)argc;
     (void)argv;

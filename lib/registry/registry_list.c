@@ -1,9 +1,9 @@
 /*
  * registry_list.c - the models of tasks, with what is known about each
  *
- * Means of scores come from the items, which no key is needed for; the end of
- * the interval stands in a text that may be encrypted, and is left out where
- * it cannot be read.
+ * Scores stand in a text that may be encrypted; where it cannot be read they
+ * are the plain means of the items, which no key is needed for, and the end of
+ * the interval is left out.
  */
 #include "registry/registry_private.h"
 
@@ -82,21 +82,28 @@ static void take(struct rows *rows, struct sql_stmt *q)
     e->verdict = r->verdict;
 }
 
-static double low_of(struct store *s, int64_t evaluation)
+/* What the evaluation itself said: it weighs items and may score by gold. */
+static void read_detail(struct store *s, int64_t evaluation,
+                        struct registry_entry *e)
 {
+    double *const to[] = { &e->low, &e->difference, &e->score, &e->reference };
     struct err quiet;
     struct sql_stmt *q;
-    double low = (double)NAN;
 
+    e->low = (double)NAN;
     if (!evaluation ||
         sql_row_of(store_sql(s),
-                   "SELECT open_text(detail, 'evaluation.detail', id) ->> "
-                   "'$.gate.interval[0]' FROM evaluation WHERE id = ?",
+                   "SELECT d ->> '$.gate.interval[0]', d ->> "
+                   "'$.gate.difference', d ->> '$.tuned.score', d ->> "
+                   "'$.llm.score' FROM (SELECT open_text(detail, "
+                   "'evaluation.detail', id) AS d FROM evaluation WHERE id = "
+                   "?)",
                    evaluation, &q, &quiet) != 1)
-        return low;
-    low = number_of(q, 0);
+        return;
+    for (int i = 0; i < 4; i++)
+        if (!sql_is_null(q, i))
+            *to[i] = sql_double(q, i);
     sql_reset(q);
-    return low;
 }
 
 static int give(struct store *s, struct row *r,
@@ -113,7 +120,7 @@ static int give(struct store *s, struct row *r,
     if (rc < 0)
         return rc;
     r->entry.terms = registry_terms_name(terms);
-    r->entry.low = low_of(s, r->evaluation);
+    read_detail(s, r->evaluation, &r->entry);
     return fn(ctx, &r->entry, err);
 }
 
