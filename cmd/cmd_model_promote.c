@@ -113,9 +113,10 @@ static int ask_gate(struct store *s, const struct registry_change *c,
                     const char *name, int *exit_code, struct err *err)
 {
     struct registry_gate gate;
-    int rc = registry_gate_of(s, c->task, c->model, &gate, err);
+    int rc =
+        registry_gate_of(s, c->task, c->model, REGISTRY_MARGIN, &gate, err);
 
-    if (rc < 0 || c->forced || strcmp(gate.verdict, "pass") == 0)
+    if (rc < 0 || c->forced || gate.passes)
         return rc;
     *exit_code = strcmp(gate.verdict, "fail") == 0 ? EXIT_GATE : EXIT_UNDECIDED;
     if (!gate.evaluation)
@@ -123,10 +124,17 @@ static int ask_gate(struct store *s, const struct registry_change *c,
                        "%s was not tried on the sealed test; slmctl eval "
                        "--model %s does, --force REASON goes on without",
                        name, name);
+    if (gate.is_wide)
+        return err_set(err, ERR_INVALID,
+                       "%s: the gate's answer is %s with a margin of %g "
+                       "points, wider than %g; slmctl eval --model %s asks "
+                       "with that, --force REASON goes on all the same",
+                       name, gate.verdict, 100 * gate.margin,
+                       100 * REGISTRY_MARGIN, name);
     return err_set(err, ERR_INVALID,
-                   "%s: the gate's answer is %s; --force REASON goes on all "
-                   "the same",
-                   name, gate.verdict);
+                   "%s: the gate's answer is %s on %lld sealed items; --force "
+                   "REASON goes on all the same",
+                   name, gate.verdict, (long long)gate.items);
 }
 
 static int ask_terms(struct cli *cli, struct store *s,

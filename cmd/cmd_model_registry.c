@@ -327,6 +327,8 @@ static void task_json(struct json_writer *w, const struct registry_entry *e)
     json_put_double(w, "reference", e->reference);
     json_put_double(w, "difference", e->difference);
     json_put_double(w, "low", e->low);
+    json_put_double(w, "margin", e->margin);
+    json_put_int(w, "items", e->items);
     json_end_object(w);
 }
 
@@ -335,6 +337,10 @@ static int task_row(void *ctx, const struct registry_entry *e, struct err *err)
     struct task_list *l = ctx;
     char *version = mem_printf("%lld", (long long)e->version);
     char *score = points(e->score), *difference = points(e->difference);
+    char *verdict =
+        !e->verdict  ? mem_strdup("-")
+        : e->is_wide ? mem_printf("%s, margin %g", e->verdict, 100 * e->margin)
+                     : mem_strdup(e->verdict);
 
     (void)err;
     if (l->w)
@@ -344,11 +350,12 @@ static int task_row(void *ctx, const struct registry_entry *e, struct err *err)
                       e->champion  ? "champion"
                       : e->retired ? "retired"
                                    : "-",
-                      e->verdict ? e->verdict : "-", score, difference,
-                      e->terms, e->licence ? e->licence : "-", NULL);
+                      verdict, score, difference, e->terms,
+                      e->licence ? e->licence : "-", NULL);
     free(version);
     free(score);
     free(difference);
+    free(verdict);
     return ERR_OK;
 }
 

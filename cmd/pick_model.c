@@ -43,36 +43,47 @@ int pick_model_row(struct store *s, int64_t id, struct picked_model *out,
     return rc < 0 ? rc : ERR_OK;
 }
 
-/* The champion; else the task's newest model, those whose newest verdict is a
- * pass first. */
-static int model_of_task(struct store *s, const char *task, int64_t task_id,
-                         int64_t *id, struct err *err)
+/* The newest model that the gate passed, else the newest; 0: none. */
+static int newest_of_task(struct store *s, int64_t task, int64_t *id,
+                          struct err *err)
 {
     struct sql_stmt *q;
-    int rc = registry_champion(s, task_id, id, err);
-
-    if (rc < 0 || *id)
-        return rc;
-    rc = sql_get(
-        store_sql(s),
-        "SELECT m.id FROM model m WHERE m.task = ? AND m.retired IS NULL "
-        "ORDER BY ("
-        "SELECT e.verdict = 'pass' FROM evaluation e WHERE e.model = m.id "
-        "AND e.task = m.task ORDER BY e.id DESC LIMIT 1) DESC, m.id DESC",
-        &q, err);
+    int rc = sql_get(store_sql(s),
+                     "SELECT id FROM model WHERE task = ? AND retired IS NULL "
+                     "ORDER BY id DESC",
+                     &q, err);
 
     if (rc < 0)
         return rc;
-    sql_bind_int(q, 1, task_id);
-    rc = sql_step(q, err);
-    if (rc == 0)
-        return err_set(err, ERR_NOTFOUND,
-                       "no model has been trained for task %s; slmctl "
-                       "finetune --task %s trains one, --model names another",
-                       task, task);
-    *id = sql_int(q, 0);
+    sql_bind_int(q, 1, task);
+    while ((rc = sql_step(q, err)) == 1) {
+        struct registry_gate gate;
+        int64_t model = sql_int(q, 0);
+
+        rc = registry_gate_of(s, task, model, REGISTRY_MARGIN, &gate, err);
+        if (*id == 0 || gate.passes)
+            *id = model;
+        if (rc < 0 || gate.passes)
+            break;
+    }
     sql_reset(q);
     return rc < 0 ? rc : ERR_OK;
+}
+
+/* The champion, else the newest. */
+static int model_of_task(struct store *s, const char *task, int64_t task_id,
+                         int64_t *id, struct err *err)
+{
+    int rc = registry_champion(s, task_id, id, err);
+
+    if (rc == ERR_OK && !*id)
+        rc = newest_of_task(s, task_id, id, err);
+    if (rc < 0 || *id)
+        return rc;
+    return err_set(err, ERR_NOTFOUND,
+                   "no model has been trained for task %s; slmctl finetune "
+                   "--task %s trains one, --model names another",
+                   task, task);
 }
 
 static int from_store(struct cli *cli, const char *model, const char *task,

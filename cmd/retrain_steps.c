@@ -152,7 +152,7 @@ static int promote(const struct retrain_steps *r, const struct retrain_work *w,
                    bool *ok, char *why, struct err *err)
 {
     struct err said;
-    int rc = retrain_promote(r->store, w, r->policy.override_terms, &said);
+    int rc = retrain_promote(r->store, w, &r->policy, &said);
 
     *ok = rc == ERR_OK;
     if (rc == ERR_INVALID || rc == ERR_NOTFOUND) {

@@ -15,10 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows of the task and of those that were merged into it. */
-#define OF_TASK                                                                \
-    "(task = ?1 OR task IN (SELECT id FROM task WHERE merged_into = ?1))"
-
 int registry_root(struct store *s, int64_t task, int64_t *root, struct err *err)
 {
     struct sql_stmt *q;
@@ -80,10 +76,11 @@ static int champion_of(struct store *s, int64_t root, struct champion *out,
                        struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_row_of(store_sql(s),
-                        "SELECT model, event FROM champion WHERE " OF_TASK
-                        " ORDER BY task = ?1 DESC, since DESC LIMIT 1",
-                        root, &q, err);
+    int rc =
+        sql_row_of(store_sql(s),
+                   "SELECT model, event FROM champion WHERE " REGISTRY_OF_TASK
+                   " ORDER BY task = ?1 DESC, since DESC LIMIT 1",
+                   root, &q, err);
 
     *out = (struct champion){ 0 };
     if (rc != 1)
@@ -105,36 +102,6 @@ int registry_champion(struct store *s, int64_t task, int64_t *model,
         rc = champion_of(s, root, &c, err);
     *model = c.model;
     return rc;
-}
-
-int registry_gate_of(struct store *s, int64_t task, int64_t model,
-                     struct registry_gate *out, struct err *err)
-{
-    struct sql_stmt *q;
-    int64_t root;
-    int rc = registry_root(s, task, &root, err);
-
-    *out = (struct registry_gate){ 0 };
-    if (rc == ERR_OK)
-        rc = sql_get(store_sql(s),
-                     "SELECT id, verdict FROM evaluation WHERE " OF_TASK
-                     " AND model = ?2 AND split = 'test' AND verdict NOTNULL "
-                     "ORDER BY id DESC LIMIT 1",
-                     &q, err);
-    if (rc < 0)
-        return rc;
-    sql_bind_int(q, 1, root);
-    sql_bind_int(q, 2, model);
-    rc = sql_step(q, err);
-    if (rc == 1) {
-        struct slice v = sql_text(q, 1);
-
-        out->evaluation = sql_int(q, 0);
-        (void)snprintf(out->verdict, sizeof(out->verdict), "%.*s", (int)v.n,
-                       v.p);
-    }
-    sql_reset(q);
-    return rc < 0 ? rc : ERR_OK;
 }
 
 int registry_path(struct store *s, int64_t model, char **path, struct err *err)
@@ -197,19 +164,26 @@ static int check_gate(struct store *s, struct registry_change *c,
                       const char *name, struct err *err)
 {
     struct registry_gate gate;
-    int rc = registry_gate_of(s, c->task, c->model, &gate, err);
+    int rc = registry_gate_of(s, c->task, c->model,
+                              c->margin > 0 ? c->margin : REGISTRY_MARGIN,
+                              &gate, err);
 
     if (rc < 0)
         return rc;
     if (!c->evaluation)
         c->evaluation = gate.evaluation;
-    if (c->forced || strcmp(gate.verdict, "pass") == 0)
+    if (c->forced || gate.passes)
         return ERR_OK;
     if (!gate.evaluation)
         return err_set(err, ERR_INVALID,
                        "model %s was not tried on the sealed test; slmctl eval "
                        "--model %s does",
                        name, name);
+    if (gate.is_wide)
+        return err_set(err, ERR_INVALID,
+                       "model %s: the gate's answer is %s, but with a margin "
+                       "of %g points, which is too wide",
+                       name, gate.verdict, 100 * gate.margin);
     return err_set(err, ERR_INVALID, "model %s: the gate's answer is %s", name,
                    gate.verdict);
 }
@@ -250,8 +224,8 @@ static int check_terms(struct store *s, int64_t model, const char *name,
 static int drop_champions(struct store *s, int64_t root, struct err *err)
 {
     struct sql_stmt *q;
-    int rc =
-        sql_get(store_sql(s), "DELETE FROM champion WHERE " OF_TASK, &q, err);
+    int rc = sql_get(store_sql(s),
+                     "DELETE FROM champion WHERE " REGISTRY_OF_TASK, &q, err);
 
     if (rc < 0)
         return rc;
@@ -355,10 +329,11 @@ static int promotion_before(struct store *s, int64_t root, int64_t model,
                             int64_t event, int64_t *out, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(s),
-                     "SELECT coalesce(max(id), 0) FROM registry_event WHERE "
-                     "kind = 'promote' AND model = ?2 AND id < ?3 AND " OF_TASK,
-                     &q, err);
+    int rc = sql_get(
+        store_sql(s),
+        "SELECT coalesce(max(id), 0) FROM registry_event WHERE "
+        "kind = 'promote' AND model = ?2 AND id < ?3 AND " REGISTRY_OF_TASK,
+        &q, err);
 
     if (rc < 0)
         return rc;

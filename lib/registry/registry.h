@@ -13,14 +13,17 @@
 #include "store/store.h"
 
 /* A model of a task. Texts live as long as the call; NULL: unknown. score,
- * reference: means over the items of the newest evaluation on the sealed test,
- * NaN without one; low: lower end of the difference's interval, NaN where it
- * cannot be read (its text is encrypted). */
+ * reference: means over the items of the evaluation that decides
+ * (registry_gate), NaN without one; low: lower end of the difference's
+ * interval, NaN where it cannot be read (its text is encrypted). */
 struct registry_entry {
     int64_t model, task, base, dataset;
     const char *name, *task_name, *verdict;
     int64_t created_us, version;
     double score, reference, difference, low;
+    double margin; /* of the verdict; NaN: none, or it cannot be read */
+    bool is_wide;  /* wider than REGISTRY_MARGIN: the verdict does not count */
+    int64_t items; /* of the verdict */
     bool champion, retired;
     const char *licence; /* of the base */
     const char *teacher; /* LLMs, JSON array */
@@ -38,21 +41,32 @@ MUST_CHECK int registry_list(struct store *s, int64_t task /* 0: all */,
 MUST_CHECK int registry_champion(struct store *s, int64_t task,
                                  int64_t *model /* 0: none */, struct err *err);
 
-/* The newest evaluation of a model on the sealed test of its task; 0: none,
- * and the verdict is empty. */
+/* The evaluation that decides about a model of a task: of those on the sealed
+ * test the one with the most items scored, so that a short look outweighs no
+ * whole one; of equally many one whose margin is at most `margin`, and of
+ * these the newest. evaluation 0: none, and the verdict is empty. Items are
+ * those that the store still has; a margin that cannot be read (its text is
+ * encrypted) is NaN and counts as narrow enough. */
+#define REGISTRY_MARGIN 0.03 /* what eval takes where nothing is said */
 struct registry_gate {
-    int64_t evaluation;
+    int64_t evaluation, items;
+    double margin;
     char verdict[12];
+    bool is_wide; /* its margin */
+    bool passes;  /* the verdict is pass, and not by a wide margin */
 };
 MUST_CHECK int registry_gate_of(struct store *s, int64_t task, int64_t model,
-                                struct registry_gate *out, struct err *err);
+                                double margin, struct registry_gate *out,
+                                struct err *err);
 
-/* before is set by the call. evaluation 0: the newest on the sealed test.
- * forced: whatever its verdict; reason says why. */
+/* before is set by the call. evaluation 0: the one that decides. margin: the
+ * widest that a pass may have, 0: REGISTRY_MARGIN. forced: whatever its
+ * verdict; reason says why. */
 struct registry_change {
     int64_t task, model, before;
     const char *command, *reason;
     int64_t evaluation;
+    double margin;
     bool forced;
     bool is_judged; /* against this champion, 0: none, and no other */
     int64_t judged_against;

@@ -15,22 +15,15 @@
 #define LIST                                                                   \
     "SELECT m.id, coalesce(t.merged_into, t.id), m.base, m.dataset, m.name, "  \
     "coalesce(r.name, t.name), m.created, m.version, c.model NOTNULL, "        \
-    "m.retired NOTNULL, b.license, m.teacher, e.id, e.verdict, "               \
-    "(SELECT avg(i.score) FROM evaluation_item i WHERE i.evaluation = e.id "   \
-    "AND i.score NOTNULL AND i.reference NOTNULL), (SELECT avg(i.reference) "  \
-    "FROM evaluation_item i WHERE i.evaluation = e.id AND i.score NOTNULL "    \
-    "AND i.reference NOTNULL) FROM model m JOIN task t ON t.id = m.task LEFT " \
-    "JOIN task r ON r.id = t.merged_into LEFT JOIN champion c ON c.model = "   \
-    "m.id LEFT JOIN model b ON b.id = m.base LEFT JOIN evaluation e ON e.id "  \
-    "= (SELECT max(id) FROM evaluation WHERE model = m.id AND split = 'test' " \
-    "AND verdict NOTNULL) WHERE m.kind <> 'base' AND (?1 = 0 OR "              \
-    "coalesce(t.merged_into, t.id) = ?1) ORDER BY 6, m.version DESC, m.id "    \
-    "DESC"
+    "m.retired NOTNULL, b.license, m.teacher FROM model m JOIN task t ON "     \
+    "t.id = m.task LEFT JOIN task r ON r.id = t.merged_into LEFT JOIN "        \
+    "champion c ON c.model = m.id LEFT JOIN model b ON b.id = m.base WHERE "   \
+    "m.kind <> 'base' AND (?1 = 0 OR coalesce(t.merged_into, t.id) = ?1) "     \
+    "ORDER BY 6, m.version DESC, m.id DESC"
 
 struct row {
     struct registry_entry entry;
-    int64_t evaluation;
-    char *name, *task_name, *licence, *teacher, *verdict;
+    char *name, *task_name, *licence, *teacher;
 };
 
 struct rows {
@@ -43,11 +36,6 @@ static char *text_of(struct sql_stmt *q, int column)
     return sql_is_null(q, column) ? NULL : slice_dup(sql_text(q, column));
 }
 
-static double number_of(struct sql_stmt *q, int column)
-{
-    return sql_is_null(q, column) ? (double)NAN : sql_double(q, column);
-}
-
 static void take(struct rows *rows, struct sql_stmt *q)
 {
     void *list = rows->row;
@@ -57,13 +45,12 @@ static void take(struct rows *rows, struct sql_stmt *q)
     mem_grow(&list, &rows->cap, rows->count + 1, sizeof(*rows->row));
     rows->row = list;
     r = &rows->row[rows->count++];
-    *r = (struct row){ .evaluation = sql_int(q, 12) };
+    *r = (struct row){ .name = text_of(q, 4) };
     e = &r->entry;
     e->model = sql_int(q, 0);
     e->task = sql_int(q, 1);
     e->base = sql_int(q, 2);
     e->dataset = sql_int(q, 3);
-    r->name = text_of(q, 4);
     r->task_name = text_of(q, 5);
     e->created_us = sql_int(q, 6);
     e->version = sql_int(q, 7);
@@ -71,39 +58,48 @@ static void take(struct rows *rows, struct sql_stmt *q)
     e->retired = sql_int(q, 9);
     r->licence = text_of(q, 10);
     r->teacher = text_of(q, 11);
-    r->verdict = text_of(q, 13);
-    e->score = number_of(q, 14);
-    e->reference = number_of(q, 15);
-    e->difference = e->score - e->reference;
     e->name = r->name;
     e->task_name = r->task_name;
     e->licence = r->licence;
     e->teacher = r->teacher;
-    e->verdict = r->verdict;
 }
 
 /* What the evaluation itself said: it weighs items and may score by gold. */
-static void read_detail(struct store *s, int64_t evaluation,
-                        struct registry_entry *e)
+static void read_numbers(struct store *s, const char *select,
+                         int64_t evaluation, double *const to[], int count)
 {
-    double *const to[] = { &e->low, &e->difference, &e->score, &e->reference };
     struct err quiet;
     struct sql_stmt *q;
 
-    e->low = (double)NAN;
-    if (!evaluation ||
-        sql_row_of(store_sql(s),
-                   "SELECT d ->> '$.gate.interval[0]', d ->> "
-                   "'$.gate.difference', d ->> '$.tuned.score', d ->> "
-                   "'$.llm.score' FROM (SELECT open_text(detail, "
-                   "'evaluation.detail', id) AS d FROM evaluation WHERE id = "
-                   "?)",
-                   evaluation, &q, &quiet) != 1)
+    if (sql_row_of(store_sql(s), select, evaluation, &q, &quiet) != 1)
         return;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < count; i++)
         if (!sql_is_null(q, i))
             *to[i] = sql_double(q, i);
     sql_reset(q);
+}
+
+static void read_scores(struct store *s, int64_t evaluation,
+                        struct registry_entry *e)
+{
+    double *const to[] = { &e->score, &e->reference, &e->difference, &e->low };
+
+    e->score = e->reference = e->low = (double)NAN;
+    if (evaluation)
+        read_numbers(s,
+                     "SELECT avg(score), avg(reference) FROM "
+                     "evaluation_item WHERE evaluation = ? AND score "
+                     "NOTNULL AND reference NOTNULL",
+                     evaluation, to, 2);
+    e->difference = e->score - e->reference;
+    if (evaluation)
+        read_numbers(s,
+                     "SELECT d ->> '$.tuned.score', d ->> '$.llm.score', "
+                     "d ->> '$.gate.difference', d ->> "
+                     "'$.gate.interval[0]' FROM (SELECT "
+                     "open_text(detail, 'evaluation.detail', id) AS d "
+                     "FROM evaluation WHERE id = ?)",
+                     evaluation, to, 4);
 }
 
 static int give(struct store *s, struct row *r,
@@ -113,14 +109,22 @@ static int give(struct store *s, struct row *r,
 {
     char what[REGISTRY_WHAT];
     enum registry_terms terms;
+    struct registry_gate gate = { 0 };
     int rc = registry_terms_of_both(s, slice_of(r->teacher ? r->teacher : ""),
                                     slice_of(r->licence ? r->licence : ""),
                                     &terms, what, err);
 
+    if (rc == ERR_OK)
+        rc = registry_gate_of(s, r->entry.task, r->entry.model, REGISTRY_MARGIN,
+                              &gate, err);
     if (rc < 0)
         return rc;
     r->entry.terms = registry_terms_name(terms);
-    read_detail(s, r->evaluation, &r->entry);
+    r->entry.verdict = gate.evaluation ? gate.verdict : NULL;
+    r->entry.margin = gate.margin;
+    r->entry.is_wide = gate.is_wide;
+    r->entry.items = gate.items;
+    read_scores(s, gate.evaluation, &r->entry);
     return fn(ctx, &r->entry, err);
 }
 
@@ -133,7 +137,6 @@ static void release(struct rows *rows)
         free(r->task_name);
         free(r->licence);
         free(r->teacher);
-        free(r->verdict);
     }
     free(rows->row);
 }

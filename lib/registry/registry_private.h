@@ -4,6 +4,10 @@
 
 #include "registry/registry.h"
 
+/* Rows of the task ?1 and of those that were merged into it. */
+#define REGISTRY_OF_TASK                                                       \
+    "(task = ?1 OR task IN (SELECT id FROM task WHERE merged_into = ?1))"
+
 /* The task that this one was merged into, else itself. */
 MUST_CHECK int registry_root(struct store *s, int64_t task, int64_t *root,
                              struct err *err);

@@ -116,18 +116,19 @@ MUST_CHECK int retrain_next(struct store *s, int64_t run,
 MUST_CHECK int retrain_done(struct store *s, int64_t run,
                             const struct retrain_work *w, bool ok,
                             const char *why, struct err *err);
-/* What the step "promote" does. override_terms: as in the policy; written down
+/* What the step "promote" does. The reason of override_terms is written down
  * where terms forbid the model. */
 MUST_CHECK int retrain_promote(struct store *s, const struct retrain_work *w,
-                               const char *override_terms, struct err *err);
+                               const struct retrain_policy *p, struct err *err);
 /* What the step "trim" does: of the tasks of the run, models that runs made are
  * retired, and their files in the store removed, but for the newest `keep`,
  * champions, what a rollback goes back to, and bases. */
 MUST_CHECK int retrain_trim(struct store *s, int64_t run, int64_t keep,
                             struct err *err);
 
-/* How a candidate stands: to the LLM by its newest evaluation on the sealed
- * test; to the champion on the items that the newest evaluations of both have:
+/* How a candidate stands: to the LLM by the evaluation that decides
+ * (registry_gate), where its margin is no wider than `margin`; to the champion
+ * on the items that those of both have:
  * on those since its promotion that no other candidate was asked, if they are
  * enough and it is not behind by more than the margin on all; else on all at
  * level 1 - 0.05/k for the k-th candidate since then. No champion: a pass. why:
@@ -140,7 +141,8 @@ struct retrain_verdict {
     char why[RETRAIN_WHY];
 };
 MUST_CHECK int retrain_judge(struct store *s, int64_t task, int64_t model,
-                             int64_t champion, double champion_margin,
+                             int64_t champion, double margin,
+                             double champion_margin,
                              struct retrain_verdict *out, struct err *err);
 
 /* One task of a run, as it stands. Texts live as long as the call. */

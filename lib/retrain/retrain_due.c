@@ -90,7 +90,8 @@ static int measure_agreement(struct store *s, const struct retrain_seen *seen,
 {
     struct registry_gate gate = { 0 };
     struct sql_stmt *q;
-    int rc = registry_gate_of(s, d->task, d->model, &gate, err);
+    int rc =
+        registry_gate_of(s, d->task, d->model, REGISTRY_MARGIN, &gate, err);
 
     if (rc < 0 || gate.evaluation == 0)
         return rc;

@@ -131,13 +131,14 @@ static int against_champion(struct store *s, int64_t task, int64_t model,
                             int64_t champion, double margin,
                             struct retrain_verdict *out, struct err *err)
 {
+    const double any = 1; /* it is the items that count here */
     struct registry_gate a, b;
     struct pairs pairs = { 0 };
     int64_t k = 1;
-    int rc = registry_gate_of(s, task, model, &a, err);
+    int rc = registry_gate_of(s, task, model, any, &a, err);
 
     if (rc == 0)
-        rc = registry_gate_of(s, task, champion, &b, err);
+        rc = registry_gate_of(s, task, champion, any, &b, err);
     if (rc == 0)
         rc = read_pairs(s, false, a.evaluation, b.evaluation, &pairs, err);
     if (rc == 0)
@@ -178,11 +179,11 @@ static void explain(struct retrain_verdict *v, const char *llm,
 }
 
 int retrain_judge(struct store *s, int64_t task, int64_t model,
-                  int64_t champion, double champion_margin,
+                  int64_t champion, double margin, double champion_margin,
                   struct retrain_verdict *out, struct err *err)
 {
     struct registry_gate gate;
-    int rc = registry_gate_of(s, task, model, &gate, err);
+    int rc = registry_gate_of(s, task, model, margin, &gate, err);
 
     if (rc < 0)
         return rc;
@@ -192,10 +193,16 @@ int retrain_judge(struct store *s, int64_t task, int64_t model,
     for (int v = SCORE_PASS; v <= SCORE_UNDECIDED; v++)
         if (strcmp(gate.verdict, score_verdict_name(v)) == 0)
             out->llm = v;
+    if (out->llm == SCORE_PASS && !gate.passes)
+        out->llm = SCORE_UNDECIDED;
     if (champion && champion != model)
         rc = against_champion(s, task, model, champion, champion_margin, out,
                               err);
-    explain(out, *gate.verdict ? gate.verdict : "nothing: it was not made",
+    explain(out,
+            !*gate.verdict ? "nothing: it was not made"
+            : gate.is_wide && out->llm != SCORE_FAIL
+                ? "nothing: its margin was wider"
+                : gate.verdict,
             champion == model ? 0 : champion);
     return rc;
 }

@@ -543,8 +543,8 @@ static int plan_promotion(struct store *s, int64_t run,
     int rc = retrain_policy_of(s, run, &p, err);
 
     if (rc == 0)
-        rc = retrain_judge(s, w->task, w->model, w->champion, p.champion_margin,
-                           &v, err);
+        rc = retrain_judge(s, w->task, w->model, w->champion, p.margin,
+                           p.champion_margin, &v, err);
     if (rc < 0)
         return rc;
     (void)snprintf(why, RETRAIN_WHY, "%s", v.why);
@@ -632,16 +632,17 @@ static int override_terms(struct store *s, const struct retrain_work *w,
 }
 
 int retrain_promote(struct store *s, const struct retrain_work *w,
-                    const char *reason, struct err *err)
+                    const struct retrain_policy *p, struct err *err)
 {
     struct registry_change c = { .task = w->task,
                                  .model = w->model,
+                                 .margin = p->margin,
                                  .is_judged = true,
                                  .judged_against = w->champion,
                                  .command = "retrain",
                                  .reason = "passed the gate and is not worse "
                                            "than the champion" };
-    int rc = override_terms(s, w, reason, err);
+    int rc = override_terms(s, w, p->override_terms, err);
 
     return rc < 0 ? rc : registry_promote(s, &c, err);
 }

@@ -9,6 +9,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "registry/registry.h"
 #include "sql/sql.h"
 
 #include <math.h>
@@ -65,8 +66,31 @@ static void make_prefix(struct router_champion *c, struct slice content)
                    (unsigned)(h ^ h >> 32));
 }
 
-static int read_champion(struct router *r, const struct router_options *o,
-                         struct sql_stmt *q, struct err *err)
+/* What the gate lets expect of its answers. */
+static int read_expected(struct store *s, struct router_champion *c,
+                         struct err *err)
+{
+    struct registry_gate gate;
+    struct sql_stmt *q;
+    int rc =
+        registry_gate_of(s, c->task, c->model, REGISTRY_MARGIN, &gate, err);
+
+    if (rc == ERR_OK)
+        rc = sql_row_of(store_sql(s),
+                        "SELECT avg(score) FROM evaluation_item WHERE "
+                        "evaluation = ?",
+                        gate.evaluation, &q, err);
+    if (rc < 1)
+        return rc;
+    if (!sql_is_null(q, 0))
+        c->expected = sql_double(q, 0);
+    sql_reset(q);
+    return ERR_OK;
+}
+
+static int read_champion(struct router *r, struct store *s,
+                         const struct router_options *o, struct sql_stmt *q,
+                         struct err *err)
 {
     struct router_champion c = {
         .task = sql_int(q, 0),
@@ -76,7 +100,7 @@ static int read_champion(struct router *r, const struct router_options *o,
         .stepped_back = sql_int(q, 4) != 0,
         .is_calibrated = !sql_is_null(q, 5),
         .task_kind = slice_dup(sql_text(q, 7)),
-        .expected = sql_is_null(q, 8) ? (double)NAN : sql_double(q, 8),
+        .expected = (double)NAN,
     };
     void *grown = r->champion;
     int rc = 0;
@@ -85,6 +109,8 @@ static int read_champion(struct router *r, const struct router_options *o,
     apply_mode(o, &c);
     if (c.is_calibrated)
         rc = router_calibration_load(sql_blob(q, 5), &c.calibration, err);
+    if (rc == ERR_OK)
+        rc = read_expected(s, &c, err);
     if (rc < 0)
         rc = err_wrap(err, "model %s", c.model_name);
     mem_grow(&grown, &r->cap, r->champions + 1, sizeof(c));
@@ -101,9 +127,7 @@ static int read_champions(struct router *r, struct store *s,
                      "SELECT c.task, c.model, t.name, m.name, "
                      "EXISTS(SELECT 1 FROM route r WHERE r.task = c.task), "
                      "k.data, coalesce(m.content, CAST(m.hash AS BLOB), x''), "
-                     "t.kind, (SELECT avg(i.score) FROM evaluation_item i "
-                     "WHERE i.evaluation = (SELECT max(e.id) FROM evaluation e "
-                     "WHERE e.model = c.model AND e.split = 'test')) "
+                     "t.kind "
                      "FROM champion c JOIN task t ON t.id = c.task "
                      "JOIN model m ON m.id = c.model "
                      "LEFT JOIN calibration k ON k.model = c.model "
@@ -113,7 +137,7 @@ static int read_champions(struct router *r, struct store *s,
     if (rc < 0)
         return rc;
     while ((rc = sql_step(q, err)) > 0) {
-        rc = read_champion(r, o, q, err);
+        rc = read_champion(r, s, o, q, err);
         if (rc < 0)
             break;
     }

@@ -21,6 +21,25 @@ slmctl model promote one
 slmctl model promote one
 slmctl model promote two
 echo "exit $?"
+# A short look with a wide margin, and one as long, make no pass of that; nor
+# does the short one that failed take a pass away.
+sqlite3 s/store.db "CREATE TEMP TABLE look(name, verdict, margin, items);
+    INSERT INTO look VALUES('two', 'fail', 0.03, 20), ('two', 'pass', 0.4, 5),
+        ('two', 'pass', 0.4, 20), ('one', 'pass', 0.4, 20);
+    INSERT INTO evaluation(task, model, split, created, verdict, detail)
+        SELECT m.task, m.id, 'test', l.rowid, l.verdict, json_object('gate',
+            json_object('margin', l.margin)) FROM look l JOIN model m USING(name)
+        ORDER BY l.rowid;
+    INSERT INTO evaluation_item(evaluation, example, score, reference, outcome)
+        SELECT v.id, e.id, 1, 1, 'match' FROM evaluation v JOIN look l ON
+            l.rowid = v.created JOIN example e WHERE e.id <= l.items"
+slmctl model promote two
+echo "exit $?"
+slmctl model list --task T
+slmctl model list --task T --json |
+    jq -c '.models[] | [.name, .verdict, .margin, .items]'
+slmctl model promote one
+echo "exit $?"
 slmctl model promote two --force 'measured elsewhere'
 slmctl status --json | jq -c '[.champions[] | [.task, .model]], .due'
 slmctl model list --task T

@@ -10,6 +10,7 @@
 #include "registry/registry.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -382,6 +383,78 @@ START_TEST(a_model_is_entered_with_version_teachers_and_hash)
 }
 END_TEST
 
+static void add_look(int64_t id, int verdict, int items, const char *margin)
+{
+    static const char *const names[] = { "fail", "pass", "undecided" };
+    char *text = mem_printf(
+        "INSERT INTO evaluation(id, task, model, split, created, verdict, "
+        "detail) VALUES(%lld, 3, 4, 'test', 0, '%s', "
+        "'{\"gate\":{\"margin\":%s}}'); WITH RECURSIVE n(i) AS (SELECT 1 "
+        "UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO "
+        "evaluation_item(evaluation, example, score, reference) SELECT %lld, "
+        "i, 1, 1 FROM n",
+        (long long)id, names[verdict], margin, items, (long long)id);
+
+    must_exec(text);
+    free(text);
+}
+
+static struct registry_gate gate_of(int64_t model, double margin)
+{
+    struct registry_gate g;
+
+    ck_assert_int_eq(registry_gate_of(s, 1, model, margin, &g, &err), 0);
+    return g;
+}
+
+/* A pass of the few and with a wide margin undid a fail of the many. */
+START_TEST(a_short_or_lenient_look_decides_nothing)
+{
+    must_exec("DELETE FROM evaluation WHERE model = 4");
+    ck_assert_int_eq(gate_of(4, REGISTRY_MARGIN).evaluation, 0);
+    add_look(10, 0, 3, "0.03");
+    add_look(11, 1, 2, "0.4");
+    ck_assert_int_eq(gate_of(4, REGISTRY_MARGIN).evaluation, 10);
+    ck_assert_int_eq(gate_of(4, REGISTRY_MARGIN).items, 3);
+    ck_assert_int_eq(promote(1, 4, false), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "answer is fail"));
+    add_look(12, 1, 3, "0.4"); /* as many */
+    ck_assert_int_eq(gate_of(4, REGISTRY_MARGIN).evaluation, 10);
+    ck_assert_int_eq(gate_of(4, 0.4).evaluation, 12);
+    ck_assert(gate_of(4, 0.4).passes);
+    add_look(13, 1, 3, "0.03"); /* the newest of these */
+    ck_assert_int_eq(gate_of(4, REGISTRY_MARGIN).evaluation, 13);
+    add_look(14, 2, 1, "0.03"); /* takes no pass away */
+    must_promote(1, 4);
+    ck_assert_int_eq(one("SELECT evaluation FROM registry_event WHERE kind = "
+                         "'promote'"),
+                     13);
+    must_exec("DELETE FROM evaluation_item WHERE evaluation IN (12, 13) AND "
+              "example = 3");
+    ck_assert_int_eq(gate_of(4, REGISTRY_MARGIN).evaluation, 10);
+}
+END_TEST
+
+START_TEST(a_pass_with_a_wide_margin_does_not_count)
+{
+    struct registry_change c = {
+        .task = 1, .model = 4, .command = "test", .margin = 0.05
+    };
+
+    must_exec("DELETE FROM evaluation WHERE model = 4");
+    add_look(10, 1, 3, "0.05");
+    ck_assert(!gate_of(4, REGISTRY_MARGIN).passes);
+    ck_assert(gate_of(4, REGISTRY_MARGIN).is_wide);
+    ck_assert_double_eq_tol(gate_of(4, 0.05).margin, 0.05, 1e-12);
+    ck_assert_int_eq(promote(1, 4, false), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "pass, but with a margin of 5 "));
+    ck_assert_int_eq(registry_promote(s, &c, &err), 0); /* as it was asked */
+    must_promote(1, 3);
+    ck_assert_int_eq(promote(1, 4, true), 0);
+    ck_assert_int_eq(champion(1), 4);
+}
+END_TEST
+
 static int note_entry(void *ctx, const struct registry_entry *e,
                       struct err *why)
 {
@@ -434,6 +507,8 @@ int main(void)
     tcase_add_test(t, terms_of_an_unnamed_llm_are_unknown);
     tcase_add_test(t, forbidden_terms_stop_a_promotion_unless_overridden);
     tcase_add_test(t, a_model_is_entered_with_version_teachers_and_hash);
+    tcase_add_test(t, a_short_or_lenient_look_decides_nothing);
+    tcase_add_test(t, a_pass_with_a_wide_margin_does_not_count);
     tcase_add_test(t, a_list_tells_what_is_known_of_each);
     return suite_run("registry", t);
 }

@@ -22,8 +22,8 @@ static void next(int64_t run, const char *step, bool ok)
     ck_assert_msg(rc == 0, "%s: %s", step, err.msg);
     ck_assert_str_eq(retrain_step_name(w.step), step);
     if (w.step == RETRAIN_DO_promote)
-        ck_assert_msg(retrain_promote(s, &w, policy.override_terms, &err) == 0,
-                      "%s", err.msg);
+        ck_assert_msg(retrain_promote(s, &w, &policy, &err) == 0, "%s",
+                      err.msg);
     rc = retrain_done(s, run, &w, ok, ok ? NULL : "it broke", &err);
     ck_assert_msg(rc == 0, "%s: %s", step, err.msg);
     retrain_work_release(&w);
@@ -142,14 +142,14 @@ START_TEST(newer_items_alone_decide_once_they_are_enough)
         "score, reference) SELECT 3, id, 1, 1 FROM example WHERE id <= 273; "
         "INSERT INTO evaluation_item(evaluation, example, score, reference) "
         "SELECT 4, id, id > 100, 1 FROM example WHERE id <= 273");
-    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, &v, &err), 0);
+    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, 0.03, &v, &err), 0);
     ck_assert(!v.newer); /* 173; 175 are enough for three points */
     ck_assert_uint_eq(v.items, 273);
     ck_assert_int_eq(v.champion, SCORE_FAIL);
     ck_assert_str_eq(v.why,
                      "worse than the champion: -36.6 points on 273 items");
     must_exec("UPDATE evaluation SET verdict = 'undecided' WHERE id = 4");
-    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, &v, &err), 0);
+    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, 0.03, &v, &err), 0);
     ck_assert_str_eq(v.why, "the gate against the LLM says undecided; worse "
                             "than the champion: -36.6 points on 273 items");
     must_exec("UPDATE evaluation SET verdict = 'pass' WHERE id = 4");
@@ -158,7 +158,7 @@ START_TEST(newer_items_alone_decide_once_they_are_enough)
     must_exec("INSERT INTO evaluation_item(evaluation, example, score, "
               "reference) SELECT v.id, e.id, 1, 1 FROM evaluation v, example e "
               "WHERE v.id IN (3, 4) AND e.id BETWEEN 274 AND 280");
-    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, &v, &err), 0);
+    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, 0.03, &v, &err), 0);
     ck_assert(v.newer);
     ck_assert_uint_eq(v.items, 180);
     ck_assert_int_eq(v.champion, SCORE_PASS);
@@ -168,7 +168,7 @@ START_TEST(newer_items_alone_decide_once_they_are_enough)
     must_exec("UPDATE evaluation_item SET score = 0 WHERE evaluation = 4 AND "
               "example <= 20; UPDATE evaluation_item SET score = 0 WHERE "
               "evaluation IN (3, 4) AND example > 100");
-    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, &v, &err), 0);
+    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, 0.03, &v, &err), 0);
     ck_assert(!v.newer);
     ck_assert_int_ne(v.champion, SCORE_PASS);
     must_exec("UPDATE evaluation_item SET score = 1 WHERE evaluation IN (3, 4) "
@@ -180,7 +180,7 @@ START_TEST(newer_items_alone_decide_once_they_are_enough)
         "detail) VALUES(5, 1, 4, 'test', 1, 'fail', '{}'); INSERT INTO "
         "evaluation_item(evaluation, example, score, reference) SELECT 5, id, "
         "1, 1 FROM example WHERE id BETWEEN 101 AND 110");
-    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, &v, &err), 0);
+    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, 0.03, &v, &err), 0);
     ck_assert(!v.newer);
     ck_assert_uint_eq(v.items, 280);
 }
@@ -196,7 +196,7 @@ START_TEST(an_equal_candidate_replaces_the_champion)
     add_evaluation(2, 2, 60, "pass");
     must_exec("INSERT INTO champion VALUES(1, 2, 0, 0)");
     run = run_to_gate(3, 98, "pass");
-    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.01, &v, &err), 0);
+    ck_assert_int_eq(retrain_judge(s, 1, 3, 2, 0.03, 0.01, &v, &err), 0);
     ck_assert_uint_eq(v.items, 100);
     ck_assert_double_eq_tol(v.difference, 0.38, 1e-9);
     next(run, "gate", true);
@@ -433,7 +433,7 @@ START_TEST(a_champion_that_came_meanwhile_stays)
     must_exec("INSERT INTO champion VALUES(1, 3, 0, 0)");
     ck_assert_int_eq(retrain_next(s, run, &w, &err), 0);
     ck_assert_int_eq(w.step, RETRAIN_DO_promote);
-    ck_assert_int_eq(retrain_promote(s, &w, "", &err), ERR_INVALID);
+    ck_assert_int_eq(retrain_promote(s, &w, &policy, &err), ERR_INVALID);
     ck_assert_ptr_nonnull(strstr(err.msg, "the champion has changed"));
     retrain_work_release(&w);
     ck_assert_int_eq(champion(), 3);
