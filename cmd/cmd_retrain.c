@@ -5,6 +5,7 @@
  * due, and a run that was cut off goes on with the next one.
  */
 #include "cmd.h"
+#include "retrain_resumes.h"
 #include "retrain_steps.h"
 #include "store_opening.h"
 
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct cli_list tasks;
 static bool dry_run, force, no_promote;
@@ -137,12 +139,13 @@ struct mix {
 };
 
 static void write_due(const struct retrain_due *d, size_t count, struct mix mix,
-                      struct buf *out)
+                      const struct retrain_cut *cut, struct buf *out)
 {
     struct json_writer w;
 
     json_writer_init(&w, out, true);
     json_begin_document(&w, "slmctl.retrain-plan/1");
+    retrain_resumes_put(cut, &w);
     json_begin_array(&w, "tasks");
     for (size_t i = 0; i < count; i++) {
         json_begin_object(&w, NULL);
@@ -183,6 +186,7 @@ static int explain(struct cli *cli)
     struct buf out = { 0 };
     struct err err;
     struct mix mix = { 0 };
+    struct retrain_cut cut = { 0 };
     int64_t *ids = NULL;
     size_t count = 0;
     int rc = store_open(cli->store, STORE_READ, &s, &err), code;
@@ -193,14 +197,18 @@ static int explain(struct cli *cli)
         rc = retrain_due_list(s, &p, clock_wall_us(), &due, &count, &err);
     if (rc == ERR_OK)
         rc = retrain_mix(s, &mix.psi, &mix.chance, &err);
+    if (rc == ERR_OK)
+        rc = retrain_cut_read(s, &cut, &err);
     if (rc == ERR_OK && cli->json) {
-        write_due(due, count, mix, &out);
+        write_due(due, count, mix, &cut, &out);
     } else if (rc == ERR_OK) {
+        retrain_resumes_print(&cut, &out);
         print_due(due, count, &out);
         print_mix(mix, &out);
     }
     code = rc < 0 ? cli_fail(cli, &err) : cli_write(cli, &out);
     buf_release(&out);
+    retrain_cut_release(&cut);
     free(due);
     free(ids);
     store_close(s);
@@ -223,6 +231,14 @@ static bool wait_more(int64_t *waited, int64_t allowed)
     return true;
 }
 
+/* Steps take minutes; cron, which mails every byte, has no terminal. */
+static void show_step(struct cli *cli, const struct retrain_work *w)
+{
+    if (isatty(STDERR_FILENO))
+        cli_note(cli, "%s%s%s", retrain_step_name(w->step),
+                 w->task ? " of " : "", w->task_name);
+}
+
 static int take_steps(struct retrain_steps *r, bool resumed, struct err *err)
 {
     int64_t allowed = resumed && lock_wait < ORPHAN_S ? ORPHAN_S : lock_wait;
@@ -238,6 +254,7 @@ static int take_steps(struct retrain_steps *r, bool resumed, struct err *err)
             retrain_work_release(&w);
             return err_set(err, ERR_INTERRUPTED, "interrupted");
         }
+        show_step(r->cli, &w);
         do
             rc = retrain_step_do(r, &w, &ok, why, err);
         while (rc == ERR_BUSY && wait_more(&waited, allowed));
@@ -321,6 +338,8 @@ static int begin(struct retrain_steps *r, bool *resumed, struct err *err)
     if (rc == ERR_OK && *resumed)
         cli_note(r->cli, "going on with run %lld, which was cut off",
                  (long long)r->run);
+    if (rc == ERR_OK && *resumed)
+        rc = retrain_resumes_warn(r->cli, r->store, r->run, &p, err);
     free(ids);
     return rc;
 }

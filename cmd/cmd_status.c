@@ -1,5 +1,6 @@
 /* cmd_status.c - what is in the store, what each stage has done, what is due */
 #include "cmd.h"
+#include "retrain_resumes.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -10,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void put_bytes(struct buf *out, int64_t n)
 {
@@ -93,7 +95,8 @@ static int json_due(struct store *s, struct json_writer *w, struct err *err)
 }
 
 static int write_json(struct store *s, const struct store_status *st,
-                      struct buf *out, struct err *err)
+                      const struct retrain_cut *cut, struct buf *out,
+                      struct err *err)
 {
     struct json_writer w;
     int rc;
@@ -128,6 +131,7 @@ static int write_json(struct store *s, const struct store_status *st,
     rc = json_champions(s, &w, err);
     if (rc == ERR_OK)
         rc = json_due(s, &w, err);
+    retrain_resumes_put(cut, &w);
     json_end_object(&w);
     buf_char(out, '\n');
     return rc;
@@ -170,15 +174,27 @@ static void write_counts(const struct store *s, const struct store_status *st,
                st->examples, st->tasks, st->models, st->outcomes);
 }
 
-static void write_stages(const struct store_status *st, struct buf *out)
+static char *due_cell(const struct store_stage *s,
+                      const struct retrain_cut *cut)
+{
+    char *resumes =
+        strcmp(s->name, "retrain") == 0 ? retrain_resumes_cell(cut) : NULL;
+
+    if (resumes)
+        return resumes;
+    return s->due ? mem_printf("%" PRId64 " %s", s->due, s->what)
+                  : mem_strdup("-");
+}
+
+static void write_stages(const struct store_status *st,
+                         const struct retrain_cut *cut, struct buf *out)
 {
     struct cli_table *t =
         cli_table_new("lll", "stage", "last run", "due", NULL);
 
     for (size_t i = 0; i < STORE_STAGES; i++) {
         const struct store_stage *s = &st->stages[i];
-        char *due = s->due ? mem_printf("%" PRId64 " %s", s->due, s->what)
-                           : mem_strdup("-");
+        char *due = due_cell(s, cut);
         char when[32];
 
         cli_table_row(t, s->name,
@@ -195,24 +211,29 @@ static int run(struct cli *cli, int argc, char **argv)
     struct buf out = { .data = NULL };
     struct store *s = NULL;
     struct store_status st;
+    struct retrain_cut cut = { 0 };
     struct err err;
     int rc = store_open(cli->store, STORE_READ, &s, &err);
 
     (void)argc;
     (void)argv;
     if (rc == ERR_OK)
+        rc = retrain_cut_read(s, &cut, &err);
+    if (rc == ERR_OK)
         rc = store_status_read(s, &st, &err);
     if (rc < 0) {
+        retrain_cut_release(&cut);
         store_close(s);
         return cli_fail(cli, &err);
     }
     if (cli->json) {
-        rc = write_json(s, &st, &out, &err);
+        rc = write_json(s, &st, &cut, &out, &err);
     } else {
         write_counts(s, &st, &out);
-        write_stages(&st, &out);
+        write_stages(&st, &cut, &out);
     }
     store_status_release(&st);
+    retrain_cut_release(&cut);
     store_close(s);
     rc = rc < 0 ? cli_fail(cli, &err) : cli_write(cli, &out);
     buf_release(&out);

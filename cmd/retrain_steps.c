@@ -178,6 +178,9 @@ static int write_task(void *ctx, const struct retrain_told *t, struct err *err)
     json_put_bool(w, "promoted", t->promoted);
     json_put_int(w, "before", t->before);
     json_put_int(w, "after", t->promoted ? t->model : t->before);
+    json_put_string(w, "champion_before", t->before_name);
+    json_put_string(w, "champion_after",
+                    t->promoted ? t->model_name : t->before_name);
     json_end_object(w);
     return ERR_OK;
 }

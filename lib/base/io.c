@@ -181,6 +181,17 @@ bool io_exists(const char *path)
     return stat(path, &st) == 0;
 }
 
+bool io_is_locked(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
+
+    held = held && errno == EWOULDBLOCK;
+    if (fd >= 0)
+        (void)close(fd);
+    return held;
+}
+
 int io_lock(const char *path, int *fd, struct err *err)
 {
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -86,5 +86,7 @@ void io_tree_remove(const char *path);
 /* flock(2) on path, created 0600. ERR_BUSY if another process holds it; the
  * kernel drops it when the process ends, however it ends. Close to release. */
 MUST_CHECK int io_lock(const char *path, int *fd, struct err *err);
+/* Whether somebody holds it now. Makes no file; false where it cannot tell. */
+bool io_is_locked(const char *path);
 
 #endif

@@ -105,6 +105,23 @@ MUST_CHECK int retrain_begin(struct store *s, const struct retrain_policy *p,
 /* The policy of a run, without its tasks. */
 MUST_CHECK int retrain_policy_of(struct store *s, int64_t run,
                                  struct retrain_policy *out, struct err *err);
+/* The run that has not ended. */
+struct retrain_cut {
+    int64_t run, started_us; /* 0: there is none */
+    bool running;            /* somebody holds its lock: it was not cut off */
+    const char *step;        /* static: where it stands; "end": all is done */
+    char *task;              /* of the step; NULL: of all */
+    char **tasks;            /* these only, by name */
+    size_t task_count;       /* 0: all */
+};
+MUST_CHECK int retrain_cut_read(struct store *s, struct retrain_cut *out,
+                                struct err *err);
+void retrain_cut_release(struct retrain_cut *c);
+/* Appends the options, with commas, in which a call's policy is not the run's;
+ * nothing: it is the same. */
+MUST_CHECK int retrain_policy_differs(struct store *s, int64_t run,
+                                      const struct retrain_policy *p,
+                                      struct buf *out, struct err *err);
 /* The first step that is not done, noted as begun. ERR_NOTFOUND: the run has
  * ended, and is written down so. Release *out. */
 MUST_CHECK int retrain_next(struct store *s, int64_t run,
@@ -149,7 +166,8 @@ MUST_CHECK int retrain_judge(struct store *s, int64_t task, int64_t model,
 struct retrain_told {
     int64_t task, model, before;                        /* 0: none */
     const char *name, *due, *train, *gate, *model_name; /* NULL: none */
-    const char *moved; /* due by drift: what of the calls; NULL: not so */
+    const char *moved;       /* due by drift: what of the calls; NULL: not so */
+    const char *before_name; /* the champion that the run found; NULL: none */
     bool trained, failed, promoted;
 };
 MUST_CHECK int retrain_tell(struct store *s, int64_t run,

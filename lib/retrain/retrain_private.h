@@ -24,4 +24,12 @@ MUST_CHECK int retrain_drift(struct store *s, const struct retrain_seen *seen,
                              double limit, struct retrain_due *d,
                              struct err *err);
 
+/* The first step of the run that is not done: 1; 0: none is open. Of *w step,
+ * task, model and champion are set. */
+MUST_CHECK int retrain_open_step(struct store *s, int64_t run,
+                                 struct retrain_work *w, struct err *err);
+/* --task of the run, from its policy. *out: caller frees. */
+MUST_CHECK int retrain_policy_tasks(struct store *s, int64_t run, int64_t **out,
+                                    size_t *count, struct err *err);
+
 #endif

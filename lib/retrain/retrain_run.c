@@ -206,9 +206,8 @@ static int plan_step(struct store *s, int64_t run, int64_t task,
     "'train' THEN 0 WHEN "                                                     \
     "'gate' THEN 1 ELSE 2 END LIMIT 1"
 
-/* 1: one is open. */
-static int open_step(struct store *s, int64_t run, struct retrain_work *w,
-                     struct err *err)
+int retrain_open_step(struct store *s, int64_t run, struct retrain_work *w,
+                      struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_row_of(store_sql(s),
@@ -375,7 +374,7 @@ static int next_step(struct store *s, int64_t run, struct retrain_work *out,
     struct err gone;
     int rc;
 
-    while ((rc = open_step(s, run, out, err)) == 1) {
+    while ((rc = retrain_open_step(s, run, out, err)) == 1) {
         rc = note_start(s, run, out, err);
         if (rc < 0)
             return rc;
@@ -431,9 +430,8 @@ int retrain_next(struct store *s, int64_t run, struct retrain_work *out,
     return after < 0 ? after : rc;
 }
 
-/* --task of the run, from its policy. */
-static int asked_tasks(struct store *s, int64_t run, int64_t **out,
-                       size_t *count, struct err *err)
+int retrain_policy_tasks(struct store *s, int64_t run, int64_t **out,
+                         size_t *count, struct err *err)
 {
     struct sql_stmt *q;
     size_t cap = 0;
@@ -477,7 +475,7 @@ static int plan_due(struct store *s, int64_t run, struct err *err)
     int64_t *tasks = NULL;
 
     if (rc == 0)
-        rc = asked_tasks(s, run, &tasks, &p.task_count, err);
+        rc = retrain_policy_tasks(s, run, &tasks, &p.task_count, err);
     p.tasks = tasks;
     if (rc == 0)
         rc = retrain_due_list(s, &p, clock_wall_us(), &due, &count, err);

@@ -224,6 +224,17 @@ int store_lock(struct store *s, const char *stage, struct err *err)
     return rc;
 }
 
+bool store_is_locked(const struct store *s, const char *stage)
+{
+    char *name = mem_printf("lock.%s", stage);
+    char *path = io_path(s->dir, name);
+    bool held = io_is_locked(path);
+
+    free(path);
+    free(name);
+    return held;
+}
+
 void store_unlock(struct store *s, size_t keep)
 {
     while (s->lock_count > keep)

@@ -57,6 +57,8 @@ const char *store_dir(const struct store *s);
 /* The stage's lock file; ERR_BUSY if another run holds it. Kept until
  * store_close. */
 MUST_CHECK int store_lock(struct store *s, const char *stage, struct err *err);
+/* Whether another run holds it at this moment; nothing is made. */
+bool store_is_locked(const struct store *s, const char *stage);
 
 /* Encrypts a plain store, or gives an encrypted one another key file, which is
  * made if absent, new data keys, or both. ERR_BUSY while any stage runs. One

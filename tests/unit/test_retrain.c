@@ -440,6 +440,61 @@ START_TEST(a_champion_that_came_meanwhile_stays)
 }
 END_TEST
 
+/* status and --dry-run say where it stands, and a call that asks for something
+ * else is told that it does not get it. */
+START_TEST(a_run_that_was_cut_off_is_seen)
+{
+    const int64_t one = 1;
+    struct retrain_cut cut;
+    struct buf differs = { 0 };
+    int64_t run;
+
+    ck_assert_int_eq(retrain_cut_read(s, &cut, &err), 0);
+    ck_assert_int_eq(cut.run, 0);
+    add_calls(1, 300, 1, "0");
+    policy.minutes = 0.1;
+    policy.tasks = &one;
+    policy.task_count = 1;
+    run = run_to_gate(2, 95, "pass");
+    ck_assert_int_eq(retrain_cut_read(s, &cut, &err), 0);
+    ck_assert_int_eq(cut.run, run);
+    ck_assert(!cut.running);
+    ck_assert_str_eq(cut.step, "gate");
+    ck_assert_str_eq(cut.task, "sort");
+    ck_assert_uint_eq(cut.task_count, 1);
+    ck_assert_str_eq(cut.tasks[0], "sort");
+    retrain_cut_release(&cut);
+    ck_assert_int_eq(retrain_policy_differs(s, run, &policy, &differs, &err),
+                     0);
+    ck_assert_uint_eq(differs.len, 0);
+    policy.task_count = 0;
+    policy.psi = 0.3;
+    ck_assert_int_eq(retrain_policy_differs(s, run, &policy, &differs, &err),
+                     0);
+    ck_assert_str_eq(differs.data, "--task, --psi");
+    buf_release(&differs);
+}
+END_TEST
+
+START_TEST(a_run_that_somebody_is_busy_with_was_not_cut_off)
+{
+    struct store *other = NULL;
+    struct retrain_cut cut;
+
+    begin();
+    ck_assert_int_eq(store_open(dir, STORE_WRITE, &other, &err), 0);
+    ck_assert_int_eq(store_lock(other, "retrain", &err), 0);
+    ck_assert_int_eq(retrain_cut_read(s, &cut, &err), 0);
+    ck_assert(cut.running);
+    ck_assert_str_eq(cut.step, "curate");
+    retrain_cut_release(&cut);
+    store_close(other);
+    ck_assert_int_eq(retrain_cut_read(s, &cut, &err), 0);
+    ck_assert(!cut.running);
+    retrain_cut_release(&cut);
+}
+END_TEST
+
 static int note(void *ctx, const struct retrain_told *t, struct err *e)
 {
     (void)e;
@@ -448,9 +503,34 @@ static int note(void *ctx, const struct retrain_told *t, struct err *e)
     ck_assert_str_eq(t->model_name, "sort-2");
     ck_assert_str_eq(t->gate, "passed; there is no champion yet");
     ck_assert(t->trained && t->promoted && !t->failed);
+    ck_assert_ptr_null(t->before_name);
     ++*(int *)ctx;
     return 0;
 }
+
+static int note_champion(void *ctx, const struct retrain_told *t, struct err *e)
+{
+    (void)ctx;
+    (void)e;
+    ck_assert_str_eq(t->before_name, "sort-2");
+    ck_assert(!t->promoted);
+    return 0;
+}
+
+/* Also where nothing came of the training, so that nothing was gated. */
+START_TEST(the_champion_of_a_task_is_told_by_name)
+{
+    int64_t run;
+
+    add_calls(1, 300, 1, "0");
+    add_model(2, 50, 3);
+    must_exec("INSERT INTO champion VALUES(1, 2, 0, 0)");
+    run = run_to_gate(3, 50, "fail");
+    ck_assert_int_eq(retrain_tell(s, run, note_champion, NULL, &err), 0);
+    must_exec("DELETE FROM retrain_step WHERE step = 'gate'");
+    ck_assert_int_eq(retrain_tell(s, run, note_champion, NULL, &err), 0);
+}
+END_TEST
 
 START_TEST(a_run_is_told_task_by_task)
 {
@@ -485,5 +565,8 @@ int main(void)
     tcase_add_test(c, who_goes_on_may_forbid_promotion);
     tcase_add_test(c, a_champion_that_came_meanwhile_stays);
     tcase_add_test(c, a_run_is_told_task_by_task);
+    tcase_add_test(c, a_run_that_was_cut_off_is_seen);
+    tcase_add_test(c, a_run_that_somebody_is_busy_with_was_not_cut_off);
+    tcase_add_test(c, the_champion_of_a_task_is_told_by_name);
     return suite_run("retrain", c);
 }
