@@ -52,6 +52,21 @@ static const struct opt terms_options[] = {
     OPT_END,
 };
 
+/* A reason is one line: what is written down is shown in lines. */
+static bool is_line(const char *text)
+{
+    for (; text && *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7F)
+            return false;
+    return true;
+}
+
+static int refuse_text(struct cli *cli, const char *option)
+{
+    return cli_usage(cli, "%s: one line without control characters is expected",
+                     option);
+}
+
 static char *name_of(struct store *s, const char *select, int64_t id)
 {
     struct sql_stmt *q;
@@ -211,6 +226,8 @@ static int run_promote(struct cli *cli, int argc, char **argv)
     if ((force_reason && !force_reason[0]) ||
         (override_reason && !override_reason[0]))
         return cli_usage(cli, "--force and --override-terms need a reason");
+    if (!is_line(force_reason) || !is_line(override_reason))
+        return refuse_text(cli, "--force, --override-terms");
     rc = cmd_store_open(cli, STORE_WRITE, &s, &err);
     if (rc == ERR_OK)
         rc = promote(cli, s, argv[0], &c, &exit_code, &err);
@@ -231,9 +248,12 @@ static int run_rollback(struct cli *cli, int argc, char **argv)
     struct store *s = NULL;
     int64_t task = 0, before = 0, to = 0;
     struct err err;
-    int rc = cmd_store_open(cli, STORE_WRITE, &s, &err);
+    int rc;
 
     (void)argc;
+    if (!is_line(reason))
+        return refuse_text(cli, "--reason");
+    rc = cmd_store_open(cli, STORE_WRITE, &s, &err);
     if (rc == ERR_OK)
         rc = store_task_find(s, argv[0], &task, &err);
     if (rc == ERR_OK)
@@ -251,9 +271,12 @@ static int run_retire(struct cli *cli, int argc, char **argv)
     struct store *s = NULL;
     int64_t model = 0;
     struct err err;
-    int rc = cmd_store_open(cli, STORE_WRITE, &s, &err);
+    int rc;
 
     (void)argc;
+    if (!is_line(reason))
+        return refuse_text(cli, "--reason");
+    rc = cmd_store_open(cli, STORE_WRITE, &s, &err);
     if (rc == ERR_OK)
         rc = store_model_find(s, argv[0], &model, NULL, &err);
     if (rc == ERR_OK)
@@ -310,6 +333,33 @@ static int list_terms(struct cli *cli, struct store *s, const char *llm,
     return rc;
 }
 
+/* A name that is misspelt is about nobody. */
+static int declare(struct cli *cli, struct store *s, const char *llm,
+                   enum registry_terms terms, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = registry_terms_set(s, llm, terms, note, err);
+
+    if (rc < 0 || (terms == REGISTRY_UNKNOWN && !note) ||
+        strcmp(llm, REGISTRY_UNNAMED) == 0)
+        return rc;
+    rc = sql_get(store_sql(s),
+                 "SELECT 1 FROM origin WHERE model = ?1 UNION ALL SELECT 1 "
+                 "FROM model WHERE license = ?1 LIMIT 1",
+                 &q, err);
+    if (rc < 0)
+        return rc;
+    sql_bind_cstr(q, 1, llm);
+    rc = sql_step(q, err);
+    if (rc == 0)
+        cli_note(cli,
+                 "no logged call has an LLM of the name %s, no model of the "
+                 "store such a licence; slmctl model terms shows the names",
+                 llm);
+    sql_reset(q);
+    return rc < 0 ? rc : ERR_OK;
+}
+
 static int run_terms(struct cli *cli, int argc, char **argv)
 {
     const char *llm = argc ? argv[0] : NULL;
@@ -323,10 +373,12 @@ static int run_terms(struct cli *cli, int argc, char **argv)
         return cli_usage(cli, "--set needs the name of an LLM or a licence");
     if (note && !set_terms)
         return cli_usage(cli, "--note needs --set");
+    if (!is_line(note))
+        return refuse_text(cli, "--note");
     rc = set_terms ? cmd_store_open(cli, STORE_WRITE, &s, &err)
                    : store_open(cli->store, STORE_READ, &s, &err);
     if (rc == ERR_OK && set_terms && registry_terms_of(set_terms, &terms))
-        rc = registry_terms_set(s, llm, terms, note, &err);
+        rc = declare(cli, s, llm, terms, &err);
     else if (rc == ERR_OK)
         rc = list_terms(cli, s, llm, &out, &err);
     rc = rc < 0 ? cli_fail(cli, &err) : cli_write(cli, &out);

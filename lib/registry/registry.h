@@ -104,7 +104,10 @@ const char *registry_terms_name(enum registry_terms t);
 /* false: no such name. */
 bool registry_terms_of(const char *name, enum registry_terms *out);
 /* What the user declares about an LLM, by the name that calls have, or about a
- * licence, by its identifier. note may be NULL. */
+ * licence, by its identifier: 1 to REGISTRY_TERMS_NAME printable bytes, else
+ * ERR_INVALID. note may be NULL; unknown without a note takes back what was
+ * declared, whatever its name. */
+#define REGISTRY_TERMS_NAME 256
 MUST_CHECK int registry_terms_set(struct store *s, const char *llm,
                                   enum registry_terms t, const char *note,
                                   struct err *err);

@@ -249,6 +249,31 @@ int registry_terms_model(struct store *s, int64_t model,
     return check_row(s, q, out, what, err);
 }
 
+static int check_name(const char *name, struct err *err)
+{
+    size_t n = strlen(name);
+    bool printable = n >= 1 && n <= REGISTRY_TERMS_NAME;
+
+    for (size_t i = 0; printable && i < n; i++)
+        printable = (unsigned char)name[i] >= ' ' && name[i] != 0x7F;
+    return printable ? ERR_OK
+                     : err_set(err, ERR_INVALID,
+                               "the name of an LLM or a licence has 1 to %d "
+                               "printable characters",
+                               REGISTRY_TERMS_NAME);
+}
+
+static int drop_terms(struct store *s, const char *llm, struct err *err)
+{
+    struct sql_stmt *q;
+    int rc = sql_get(store_sql(s), "DELETE FROM terms WHERE llm = ?", &q, err);
+
+    if (rc < 0)
+        return rc;
+    sql_bind_cstr(q, 1, llm);
+    return sql_run(q, err);
+}
+
 static int put_terms(struct store *s, const char *llm, const char *terms,
                      const char *note, struct err *err)
 {
@@ -275,8 +300,11 @@ int registry_terms_set(struct store *s, const char *llm, enum registry_terms t,
                                 .reason = note };
     struct buf detail = { .data = NULL };
     struct json_writer w;
-    int rc = sql_begin(store_sql(s), err);
+    bool is_removed = t == REGISTRY_UNKNOWN && !note;
+    int rc = is_removed ? ERR_OK : check_name(llm, err);
 
+    if (rc == ERR_OK)
+        rc = sql_begin(store_sql(s), err);
     if (rc < 0)
         return rc;
     json_writer_init(&w, &detail, false);
@@ -285,7 +313,8 @@ int registry_terms_set(struct store *s, const char *llm, enum registry_terms t,
     json_put_string(&w, "terms", names[t]);
     json_end_object(&w);
     e.detail = detail.data;
-    rc = put_terms(s, llm, names[t], note, err);
+    rc = is_removed ? drop_terms(s, llm, err)
+                    : put_terms(s, llm, names[t], note, err);
     if (rc == ERR_OK)
         rc = registry_event_add(s, &e, NULL, err);
     if (rc == ERR_OK)

@@ -47,6 +47,12 @@ slmctl model list --task T --json | jq -c '.models[] | [.name, .champion, .verdi
 slmctl model rollback T --reason 'slower'
 slmctl model terms --set forbid gpt-4o --note 'terms of use'
 slmctl model terms
+slmctl model terms --set allow gpt-40
+slmctl model terms --set unknown gpt-40
+slmctl model terms --set allow ''
+slmctl model terms --json | jq -c '.terms[].llm'
+slmctl model rollback T --reason 'two
+lines'
 slmctl model promote two --force again
 echo "exit $?"
 slmctl model promote two --force again --override-terms 'asked' --json |

@@ -303,6 +303,36 @@ START_TEST(terms_are_the_worst_of_llm_and_licence)
 }
 END_TEST
 
+/* Any name was taken, and none could be taken back. */
+START_TEST(terms_have_names_that_can_be_read_and_taken_back)
+{
+    char name[REGISTRY_TERMS_NAME + 2] = "";
+    const char *const bad[] = { "", "a\nb", "\x7f", name };
+
+    memset(name, 'x', sizeof(name) - 1);
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_int_eq(
+            registry_terms_set(s, bad[i], REGISTRY_ALLOW, NULL, &err),
+            ERR_INVALID);
+    name[REGISTRY_TERMS_NAME] = '\0';
+    ck_assert_int_eq(registry_terms_set(s, name, REGISTRY_ALLOW, NULL, &err),
+                     0);
+    must_exec("INSERT INTO terms(llm, terms, time) VALUES('', 'allow', 0)");
+    ck_assert_int_eq(one("SELECT count(*) FROM terms"), 2);
+    ck_assert_int_eq(
+        registry_terms_set(s, name, REGISTRY_UNKNOWN, "asked", &err), 0);
+    ck_assert_int_eq(one("SELECT count(*) FROM terms"), 2);
+    ck_assert_int_eq(registry_terms_set(s, name, REGISTRY_UNKNOWN, NULL, &err),
+                     0);
+    ck_assert_int_eq(registry_terms_set(s, "", REGISTRY_UNKNOWN, NULL, &err),
+                     0);
+    ck_assert_int_eq(one("SELECT count(*) FROM terms"), 0);
+    ck_assert_int_eq(one("SELECT count(*) FROM registry_event WHERE kind = "
+                         "'terms' AND detail ->> 'terms' = 'unknown'"),
+                     3);
+}
+END_TEST
+
 /* What was empty counted as allowed. */
 START_TEST(terms_of_an_unnamed_llm_are_unknown)
 {
@@ -504,6 +534,7 @@ int main(void)
     tcase_add_test(t, a_new_champion_does_not_inherit_a_step_back);
     tcase_add_test(t, a_retired_champion_steps_down);
     tcase_add_test(t, terms_are_the_worst_of_llm_and_licence);
+    tcase_add_test(t, terms_have_names_that_can_be_read_and_taken_back);
     tcase_add_test(t, terms_of_an_unnamed_llm_are_unknown);
     tcase_add_test(t, forbidden_terms_stop_a_promotion_unless_overridden);
     tcase_add_test(t, a_model_is_entered_with_version_teachers_and_hash);
