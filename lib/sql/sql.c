@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -152,13 +153,22 @@ static bool is_writable(const char *path)
     return yes;
 }
 
-/* Opens where nothing can be written, so that no -wal and -shm files can be
- * made: as a file that does not change, unless a writer left a -wal file. */
-static int open_unwritable(struct sql *db)
+static bool has_wal(const struct sql *db, off_t least)
+{
+    char *wal = mem_printf("%s-wal", db->path);
+    struct stat st;
+    bool yes = stat(wal, &st) == 0 && st.st_size >= least;
+
+    free(wal);
+    return yes;
+}
+
+/* Opens where no -wal and -shm files can be made: immutable, as a file that
+ * does not change. */
+static int open_unwritable(struct sql *db, bool immutable)
 {
     const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                       SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
-    char *wal = mem_printf("%s-wal", db->path);
     const char *p = db->path;
     struct buf uri = { 0 };
     int rc;
@@ -171,12 +181,17 @@ static int open_unwritable(struct sql *db)
             buf_printf(&uri, "%%%02x", (unsigned char)*p);
         else
             buf_char(&uri, *p);
-    if (access(wal, F_OK) != 0)
+    if (immutable)
         buf_str(&uri, "?immutable=1");
     rc = sqlite3_open_v2(uri.data, &db->handle, flags, NULL);
     buf_release(&uri);
-    free(wal);
     return rc;
+}
+
+static void set_up(struct sql *db)
+{
+    (void)sqlite3_busy_handler(db->handle, wait_a_little, db);
+    (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 }
 
 /* Readers open read-write too, guarded by query_only: a read-only connection
@@ -193,12 +208,31 @@ static int open_handle(struct sql *db, enum sql_mode mode, struct err *err)
         return err_set(err, ERR_OUTPUT, "write %s: %s", db->path,
                        strerror(errno));
     rc = writable ? sqlite3_open_v2(db->path, &db->handle, flags, NULL)
-                  : open_unwritable(db);
+                  : open_unwritable(db, !has_wal(db, 0));
     if (rc != SQLITE_OK)
         return sql_fail(db, rc, err);
-    (void)sqlite3_busy_handler(db->handle, wait_a_little, db);
-    (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    set_up(db);
     return ERR_OK;
+}
+
+/* A reader on a full disk, where the -shm file found no room. What a writer
+ * left in a -wal file is read with an index in memory, alone. */
+static int open_without_room(struct sql *db, struct err *err)
+{
+    const int flags =
+        SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE;
+    bool alone = has_wal(db, 1);
+    int rc;
+
+    (void)sqlite3_close(db->handle);
+    db->handle = NULL;
+    rc = alone ? sqlite3_open_v2(db->path, &db->handle, flags, NULL)
+               : open_unwritable(db, true);
+    if (rc != SQLITE_OK)
+        return sql_fail(db, rc, err);
+    set_up(db);
+    rc = alone ? sql_exec(db, "PRAGMA locking_mode = EXCLUSIVE", err) : ERR_OK;
+    return rc < 0 ? rc : set_pragmas(db, SQL_READ, err);
 }
 
 void sql_set_patience(struct sql *db, int64_t ms)
@@ -224,6 +258,8 @@ int sql_open(const char *path, enum sql_mode mode, struct sql **out,
         rc = open_handle(db, mode, err);
     if (rc == ERR_OK)
         rc = set_pragmas(db, mode, err);
+    if (rc == ERR_OUTPUT && mode == SQL_READ)
+        rc = open_without_room(db, err);
     if (rc < 0)
         sql_close(db);
     else
