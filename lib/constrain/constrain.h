@@ -114,10 +114,11 @@ constrain_place constrain_put_schema(struct constrain_builder *b,
 constrain_place constrain_put_strict(struct constrain_builder *b,
                                      constrain_place from, const struct json *j,
                                      json_ref schema);
-/* Any JSON object or array; depth, at most CONSTRAIN_DOCUMENT_DEPTH, counts
- * values in values. */
+/* Any JSON object or, unless objects alone may be, array; depth, at most
+ * CONSTRAIN_DOCUMENT_DEPTH, counts values in values. */
 constrain_place constrain_put_document(struct constrain_builder *b,
-                                       constrain_place from, unsigned depth);
+                                       constrain_place from, unsigned depth,
+                                       bool objects);
 
 /* States are numbers; the first is 0. mask: bit i of word i / 64 for id i, of
  * vocabulary words; NULL: the automaton grew over its limit. Valid until the

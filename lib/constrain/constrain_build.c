@@ -84,10 +84,11 @@ constrain_place constrain_put_strict(struct constrain_builder *b,
 }
 
 constrain_place constrain_put_document(struct constrain_builder *b,
-                                       constrain_place from, unsigned depth)
+                                       constrain_place from, unsigned depth,
+                                       bool objects)
 {
     assert(depth > 0 && depth <= CONSTRAIN_DOCUMENT_DEPTH);
-    return graph_document(b->g, from, depth);
+    return graph_document(b->g, from, depth, objects);
 }
 
 /* The special token of this text; false: there is none. */

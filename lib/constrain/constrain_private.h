@@ -108,7 +108,7 @@ bool schema_fits_beside(struct schema_place at, const struct json *j,
 json_ref schema_referred(const struct json *j, const struct json *whole,
                          json_ref root, json_ref v);
 uint32_t graph_document(struct constrain_graph *g, uint32_t from,
-                        unsigned depth);
+                        unsigned depth, bool objects);
 uint32_t graph_white(struct constrain_graph *g, uint32_t from);
 
 /* An automaton whose graph begins at *from; ready for use once final is set

@@ -209,12 +209,12 @@ uint32_t schema_any(struct schema_reader *r, uint32_t from, unsigned depth)
 }
 
 uint32_t graph_document(struct constrain_graph *g, uint32_t from,
-                        unsigned depth)
+                        unsigned depth, bool objects)
 {
     struct schema_reader r = { .g = g, .loose = true };
     uint32_t to = graph_node(g);
 
-    for (unsigned members = 0; members < 2; members++)
+    for (unsigned members = objects; members < 2; members++)
         graph_empty(g, schema_any_list(&r, from, depth, members), to);
     return to;
 }

@@ -291,6 +291,8 @@ static void put_whole(struct engine_job *job, enum engine_finish *why,
     else
         template_answer_text(job->e->template, job->e->tokenizer, job->out.ids,
                              job->out.count, &text);
+    if (*why == ENGINE_LENGTH && job->tools) /* no text of the frame goes out */
+        text.len = template_uncalled(job->e->template, buf_slice(&text));
     if (template_parse(job->e->template, buf_slice(&text), &parsed, &malformed,
                        NULL) < 0 ||
         json_parse(&j, parsed.data, parsed.len, NULL) < 0)

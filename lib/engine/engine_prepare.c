@@ -40,9 +40,11 @@ static struct template_content content_of(const struct engine_job *job)
     if (json_is(j, schema, JSON_OBJECT))
         c = (struct template_content){ .schema = json_raw(j, schema),
                                        .strict = true };
-    else if (json_text_is(j, json_get(j, format, "type"), "json_object") &&
-             !c.json_depth && !c.schema.n)
-        c.json_depth = CONSTRAIN_DOCUMENT_DEPTH;
+    else if (json_text_is(j, json_get(j, format, "type"), "json_object")) {
+        c.object = true; /* whatever the task's answers were */
+        if (!c.json_depth && !c.schema.n)
+            c.json_depth = CONSTRAIN_DOCUMENT_DEPTH;
+    }
     return c;
 }
 

@@ -55,6 +55,10 @@ MUST_CHECK int template_answer(const struct template *t, const struct json *req,
 MUST_CHECK int template_parse(const struct template *t, struct slice text,
                               struct buf *message_json, bool *malformed,
                               struct err *err);
+/* Bytes of a text that was cut short before a call that it had begun, in full
+ * or with the first letters of what opens one; all of it where there is none,
+ * or where the calls are whole. */
+size_t template_uncalled(const struct template *t, struct slice text);
 /* An answer's ids as that text: special tokens are left out, but for those
  * that tool calls and thinking are written with. Appends. */
 void template_answer_text(const struct template *t, const struct tokenizer *tok,
@@ -72,6 +76,7 @@ struct template_content {
     size_t label_count;
     struct slice schema;
     unsigned json_depth;
+    bool object; /* the document is one, and no array */
     /* What the schema says and cannot be kept to is refused, as in
      * constrain_schema; so it is of tools that must be called, or that say
      * strict. */

@@ -213,7 +213,8 @@ static int content(struct form *f, const struct template_content *c,
                            to);
     if (c->json_depth)
         constrain_put_jump(
-            f->b, constrain_put_document(f->b, from, c->json_depth), to);
+            f->b, constrain_put_document(f->b, from, c->json_depth, c->object),
+            to);
     json_release(&schema);
     return rc;
 }

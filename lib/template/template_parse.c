@@ -293,6 +293,53 @@ bool template_thinks(const struct template *t)
     return t->thinks;
 }
 
+/* The text's end in which `open` may have begun; its length: in none. */
+static size_t opening_begins(struct slice text, const char *open)
+{
+    size_t most = strlen(open) - 1, n = most < text.n ? most : text.n;
+
+    while (n > 0 && memcmp(text.p + text.n - n, open, n) != 0)
+        n--;
+    return text.n - n;
+}
+
+static bool may_be_bare(struct slice text)
+{
+    static const char *const opens[] = { BARE_OPEN, BARE_TAG "{" };
+    struct slice s = slice_trim(text);
+
+    for (size_t i = 0; i < sizeof(opens) / sizeof(*opens); i++)
+        if (s.n && s.n < strlen(opens[i]) && !memcmp(s.p, opens[i], s.n))
+            return true;
+    return false;
+}
+
+size_t template_uncalled(const struct template *t, struct slice text)
+{
+    const struct template_family *f = t->family;
+    struct parsed p = { .content = text };
+    const char *at, *end = text.p + text.n;
+
+    if (t->thinks)
+        split_reasoning(&p);
+    at = calls_begin(f, p.content);
+    if (at && read_calls(f, (struct slice){ at, (size_t)(end - at) }, &p))
+        at = NULL;
+    else if (!at && f && f->form == CALLS_BARE)
+        at = may_be_bare(p.content) ? p.content.p : NULL;
+    else if (!at && f)
+        at = p.content.p + opening_begins(p.content, f->open);
+    drop_calls(&p);
+    free(p.calls);
+    if (!at)
+        at = end;
+    if (at == end && (!f || slice_trim(p.content).n))
+        return text.n;
+    while (at > p.content.p && strchr(" \t\r\n", at[-1]))
+        at--;
+    return (size_t)(at - text.p);
+}
+
 int template_parse(const struct template *t, struct slice text,
                    struct buf *message_json, bool *malformed, struct err *err)
 {

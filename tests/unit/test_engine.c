@@ -324,6 +324,31 @@ START_TEST(answers_keep_to_their_forms)
 }
 END_TEST
 
+/* Every client reads an object; a list is JSON, and no object. */
+START_TEST(a_json_object_is_no_list)
+{
+    static const char format[] =
+        ",\"max_tokens\":60,\"temperature\":1.5,\"seed\":%d,"
+        "\"response_format\":{\"type\":\"json_object\"}";
+    struct engine *e = base_engine(4, 0);
+    struct heard h[12] = { 0 };
+
+    for (int i = 0; i < 12; i++) {
+        char more[256];
+
+        (void)snprintf(more, sizeof(more), format, i);
+        OK(submit(e, 0, HELLO, more, &h[i]));
+    }
+    for (size_t i = 0; i < 12; i++) {
+        await(&h[i]);
+        ck_assert_msg(h[i].text.len && h[i].text.data[0] == '{', "%s",
+                      h[i].message.data);
+        heard_release(&h[i]);
+    }
+    engine_close(e);
+}
+END_TEST
+
 /* Which of the last 24 letters was an e is a state, so each answer takes
  * another way, and all of them together more than a form may hold. */
 START_TEST(an_outgrown_form_is_made_anew)
@@ -435,6 +460,37 @@ START_TEST(calls_come_with_ids_of_their_own)
     engine_close(e);
     heard_release(&h[0]);
     heard_release(&h[1]);
+}
+END_TEST
+
+/* However short it is cut, nothing of the call's frame is content. */
+START_TEST(a_call_that_is_cut_leaks_nothing)
+{
+    struct engine *e = base_engine(1, 0);
+
+    for (int n = 1; n < 12; n += 2) {
+        char more[512];
+        struct heard h = { 0 };
+        struct json j = { 0 };
+
+        (void)snprintf(
+            more, sizeof(more),
+            ",\"max_tokens\":%d,\"tool_choice\":\"required\",\"tools\":[{"
+            "\"type\":\"function\",\"function\":{\"name\":\"freeze\","
+            "\"parameters\":{\"type\":\"object\",\"properties\":{\"card\":{"
+            "\"enum\":[\"debit\",\"credit\"]}},\"required\":[\"card\"]}}}]",
+            n);
+        ask(e, 0, HELLO, more, &h);
+        ck_assert_int_eq(h.why, ENGINE_LENGTH);
+        OK(json_parse(&j, h.message.data, h.message.len, &err));
+        ck_assert_msg(json_text_is(&j, json_get(&j, 0, "content"), ""),
+                      "%d: %s", n, h.message.data);
+        ck_assert(!json_present(json_get(&j, 0, "tool_calls")));
+        ck_assert_uint_eq(h.text.len + h.calls.len, 0);
+        json_release(&j);
+        heard_release(&h);
+    }
+    engine_close(e);
 }
 END_TEST
 
@@ -687,6 +743,8 @@ int main(void)
     tcase_add_test(t, a_stream_says_what_generation_does);
     tcase_add_test(t, stop_texts_end_an_answer);
     tcase_add_test(t, answers_keep_to_their_forms);
+    tcase_add_test(t, a_json_object_is_no_list);
+    tcase_add_test(t, a_call_that_is_cut_leaks_nothing);
     tcase_add_test(t, an_outgrown_form_is_made_anew);
     tcase_add_test(t, forms_are_kept_within_a_budget);
     tcase_add_test(t, calls_come_with_ids_of_their_own);

@@ -418,9 +418,12 @@ START_TEST(text_beside_calls_keeps_to_its_own_form)
         .schema = slice_of("{\"type\":\"object\",\"properties\":{\"a\":{"
                            "\"type\":\"integer\",\"multipleOf\":2}}}")
     };
+    const struct template_content object = { .json_depth = 3, .object = true };
     struct template *t = open_template(templates[0]);
 
     open_tokenizer(false);
+    expect(t, "{\"messages\":[]}", &object, "{\"a\":[1]}", true);
+    expect(t, "{\"messages\":[]}", &object, "[1]", false);
     expect(t, REQUEST(""), &labels, "yes", true);
     expect(t, REQUEST(""), &labels, "maybe", false);
     expect(t, REQUEST(""), &labels, STOP, true);
@@ -456,6 +459,41 @@ START_TEST(thinking_comes_before_what_must_fit)
 }
 END_TEST
 
+#define WHOLE "<tool_call>\n{\"name\":\"f\",\"arguments\":{}}\n</tool_call>"
+
+/* What of a text that was cut is no call. */
+START_TEST(a_call_that_was_begun_is_no_text)
+{
+    static const struct {
+        int family;
+        const char *text, *left;
+    } cases[] = {
+        { 0, "so <tool_", "so" },
+        { 0, " <tool_call>\n{\"na", "" },
+        { 0, "a\n" WHOLE "\n<tool_call>{", "a" },
+        { 0, "a\n" WHOLE, "a\n" WHOLE },
+        { 0, "a b", "a b" },
+        { 0, "", "" },
+        { 0, "\n", "" },
+        { 2, "[TOOL", "" },
+        { 6, "{\"na", "" },
+        { 6, "{\"name\": \"f\", \"par", "" },
+        { 6, "{\"b\": 1", "{\"b\": 1" },
+        { -1, "<tool_", "<tool_" },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct template *t =
+            open_template(cases[i].family < 0 ? "{{ messages }}"
+                                              : templates[cases[i].family]);
+        size_t n = template_uncalled(t, slice_of(cases[i].text));
+
+        ck_assert_msg(n == strlen(cases[i].left), "%s: %zu", cases[i].text, n);
+        template_free(t);
+    }
+}
+END_TEST
+
 /* The same tags with something else between them. */
 START_TEST(calls_that_are_not_read_back_are_not_known)
 {
@@ -486,6 +524,7 @@ int main(void)
     tcase_add_test(t, a_request_says_which_calls_it_takes);
     tcase_add_test(t, text_beside_calls_keeps_to_its_own_form);
     tcase_add_test(t, thinking_comes_before_what_must_fit);
+    tcase_add_test(t, a_call_that_was_begun_is_no_text);
     tcase_add_test(t, calls_that_are_not_read_back_are_not_known);
     return suite_run("template_form", t);
 }
