@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "crypto/crypto.h"
 #include "listen_options.h"
 #include "store_opening.h"
 
@@ -120,6 +121,14 @@ static struct serve_step *untried(struct serve_steps *l)
     return NULL;
 }
 
+/* Until it is written, however many wait: a task that was forgotten would
+ * answer again. Under the lock. */
+static void keep_step(struct serve_steps *l, const struct serve_step *s)
+{
+    mem_grow((void **)&l->steps, &l->cap, l->count + 1, sizeof(*l->steps));
+    l->steps[l->count++] = *s;
+}
+
 static void *write_steps(void *steps)
 {
     struct serve_steps *l = steps;
@@ -138,8 +147,8 @@ static void *write_steps(void *steps)
         one.failed = !write_step(l, one.task, one.why);
         (void)pthread_mutex_lock(&l->lock);
         l->is_writing = false;
-        if (one.failed && l->count < SERVE_STEPS_MAX)
-            l->steps[l->count++] = one;
+        if (one.failed)
+            keep_step(l, &one);
         (void)pthread_cond_broadcast(&l->less);
     }
     (void)pthread_mutex_unlock(&l->lock);
@@ -149,16 +158,12 @@ static void *write_steps(void *steps)
 void serve_steps_add(void *ctx, int64_t task, const char *why)
 {
     struct serve_steps *l = ctx;
-    struct serve_step *s;
+    struct serve_step s = { .task = task };
 
+    (void)snprintf(s.why, sizeof(s.why), "%s", why);
     (void)pthread_mutex_lock(&l->lock);
-    if (l->count < SERVE_STEPS_MAX) {
-        s = &l->steps[l->count++];
-        s->task = task;
-        s->failed = false;
-        (void)snprintf(s->why, sizeof(s->why), "%s", why);
-        (void)pthread_cond_signal(&l->more);
-    }
+    keep_step(l, &s);
+    (void)pthread_cond_signal(&l->more);
     (void)pthread_mutex_unlock(&l->lock);
 }
 
@@ -207,6 +212,7 @@ void serve_steps_end(struct serve_steps *l)
     (void)pthread_cond_destroy(&l->less);
     (void)pthread_cond_destroy(&l->more);
     (void)pthread_mutex_destroy(&l->lock);
+    free(l->steps);
 }
 
 struct router_limits serve_router_limits(void)
@@ -227,7 +233,13 @@ int serve_routes_open(struct cli *cli, struct store *s,
                                 .rule_count = c->rules.count,
                                 .audit = c->audit > 0 ? c->audit / 100 : -1 };
     struct serve_routes *r = mem_zalloc(sizeof(*r));
+    unsigned char key[CRYPTO_HASH_BYTES];
     int rc = read_rules(rules, err);
+
+    /* Who has not the store's key cannot choose what is drawn. */
+    store_hash(s, slice_of("serve.draws"), key);
+    memcpy(&o.key, key, sizeof(o.key));
+    crypto_wipe(key, sizeof(key));
 
     (void)mode_of(slice_of(c->mode ? c->mode : "shadow"), &o.mode);
     r->pool = pool_new(1);

@@ -82,7 +82,6 @@ struct router_limits serve_router_limits(void);
 
 /* Steps back that are to be written, by a thread of their own: no engine may
  * wait for a disk. */
-#define SERVE_STEPS_MAX 64
 struct serve_steps {
     struct cli *cli;
     pthread_t writer;
@@ -93,8 +92,8 @@ struct serve_steps {
         int64_t task;
         bool failed; /* the store did not take it */
         char why[160];
-    } steps[SERVE_STEPS_MAX];
-    size_t count;
+    } * steps;
+    size_t count, cap;
 };
 
 /* A mode but off, or a rule, is asked for; or nothing, which is shadow where
