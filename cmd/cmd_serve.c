@@ -153,12 +153,22 @@ static int check_use(struct err *err)
                        "calls go");
     named.all_champions = !named.models.count && !named.tasks.count &&
                           !encoders.count && !serve_router_is_wanted();
+    named.alone = (named.tasks.count || named.all_champions) &&
+                  !encoders.count && !listen_values.upstreams.count;
     return ERR_OK;
 }
 
 static int open_store(void *cli, struct store **out, struct err *err)
 {
     return cmd_store_open(cli, STORE_WRITE, out, err);
+}
+
+static void note_store(void *cli, const struct err *why)
+{
+    if (why)
+        cli_warn(cli, "decisions are not written, only counted: %s", why->msg);
+    else
+        cli_note(cli, "decisions are written again");
 }
 
 /* Beside an upstream a thread is left to the calls that go there. */
@@ -208,6 +218,7 @@ static void fill(struct served *v, const struct serve_list *l,
         .step_back = serve_steps_add,
         .step_back_ctx = &v->steps,
         .open_store = open_store,
+        .store_told = note_store,
         .store_ctx = v->cli,
         .open_device = open_device,
         .device_ctx = v->cli,

@@ -135,8 +135,26 @@ static int print(struct cli *cli, const struct router *r,
     return code;
 }
 
+/* A server with the store as it is would not have it. */
+static void check_model(struct cli *cli, struct store *store,
+                        struct serve_explained *e)
+{
+    struct picked_model p = { .id = 0 };
+    struct err why;
+
+    if (e->decision.model && e->decision.to != ROUTER_LLM &&
+        serve_model_check(store, e->decision.model, &p, &why) < 0) {
+        cli_warn(cli, "the model is not served, its calls go to the LLM: %s",
+                 why.msg);
+        serve_explained_unserved(e);
+    }
+    picked_model_release(&p);
+}
+
+/* s: NULL, then store. */
 static int explain(struct cli *cli, const struct router *r, struct serve *s,
-                   const struct buf *request, int64_t max_tokens)
+                   struct store *store, const struct buf *request,
+                   int64_t max_tokens)
 {
     struct serve_explained e;
     struct err err;
@@ -144,6 +162,8 @@ static int explain(struct cli *cli, const struct router *r, struct serve *s,
 
     if (serve_explain(r, s, buf_slice(request), max_tokens, &e, &err) < 0)
         return cli_fail(cli, &err);
+    if (!s)
+        check_model(cli, store, &e);
     code = print(cli, r, &e);
     serve_explained_release(&e);
     return code;
@@ -165,7 +185,7 @@ static int explain_generated(struct cli *cli, const struct buf *request,
                      "no task has a champion that could answer; see "
                      "'slmctl model promote -h'");
     code = rc < 0 ? cli_fail(cli, &err)
-                  : explain(cli, r, s, request, o->max_tokens);
+                  : explain(cli, r, s, NULL, request, o->max_tokens);
     serve_free(s);
     serve_steps_end(&steps);
     return code;
@@ -181,9 +201,9 @@ static int explain_decided(struct cli *cli, const struct buf *request,
 
     if (rc == ERR_OK)
         rc = serve_routes_open(cli, s, &routes, &err);
-    store_close(s);
     code = rc < 0 ? cli_fail(cli, &err)
-                  : explain(cli, routes->router, NULL, request, max_tokens);
+                  : explain(cli, routes->router, NULL, s, request, max_tokens);
+    store_close(s);
     serve_routes_close(routes);
     return code;
 }

@@ -4,11 +4,13 @@
  */
 #include "serve_models.h"
 
+#include "listen_options.h"
+#include "store_opening.h"
+
 #include "base/io.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "registry/registry.h"
-#include "store_opening.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +68,59 @@ static int begin(struct serve_list *l, char *name, struct err *err)
     return ERR_OK;
 }
 
+static void tell_left_out(struct serve_list *l, const char *name,
+                          const struct err *why)
+{
+    cli_warn(l->cli, "model %s is not served%s: %s", name,
+             listen_values.upstreams.count ? ", its calls go to the LLM" : "",
+             why->msg);
+}
+
+/* Takes the last one back. */
+static void leave_out(struct serve_list *l, const struct err *why)
+{
+    l->count--;
+    tell_left_out(l, l->names[l->count], why);
+    evaluate_content_release(&l->contents[l->count]);
+    picked_model_release(&l->picked[l->count]);
+    free(l->names[l->count]);
+    l->models[l->count] = (struct serve_model){ .name = NULL };
+}
+
+int serve_model_check(struct store *s, int64_t id, struct picked_model *out,
+                      struct err *err)
+{
+    int rc = registry_verify_files(s, id, err);
+
+    if (rc == ERR_OK)
+        rc = pick_model_row(s, id, out, err);
+    if (rc == ERR_OK && !io_exists(out->dir))
+        rc = err_set(err, ERR_NOTFOUND, "%s: no such file or directory",
+                     out->dir);
+    return rc;
+}
+
+/* The last one, which the store has named; a server goes on without it. */
+static int enter_of_store(struct serve_list *l, struct err *err)
+{
+    struct picked_model *p = &l->picked[l->count - 1], again = { .id = 0 };
+    struct store *s = NULL;
+    struct err why;
+    int rc = store_open(l->cli->store, STORE_READ, &s, err);
+
+    if (rc < 0)
+        return rc;
+    rc = serve_model_check(s, p->id, &again, &why);
+    picked_model_release(&again);
+    store_close(s);
+    if (rc == ERR_OK)
+        rc = enter(l, l->names[l->count - 1], &why);
+    if (rc < 0)
+        leave_out(l, &why);
+    return ERR_OK;
+}
+
+/* model: NULL, then what the task is answered by. */
 static int add_model(struct serve_list *l, char *name, const char *model,
                      const char *task, struct err *err)
 {
@@ -83,19 +138,9 @@ static int add_model(struct serve_list *l, char *name, const char *model,
                            "with --model NAME=%s",
                            name, model ? model : task);
     rc = pick_model(l->cli, model, NULL, task, &l->picked[l->count - 1], err);
-    return rc < 0 ? rc : enter(l, name, err);
-}
-
-/* Takes the last one back. */
-static void leave_out(struct serve_list *l, const struct err *why)
-{
-    l->count--;
-    cli_warn(l->cli, "model %s is not served, its calls go to the LLM: %s",
-             l->names[l->count], why->msg);
-    evaluate_content_release(&l->contents[l->count]);
-    picked_model_release(&l->picked[l->count]);
-    free(l->names[l->count]);
-    l->models[l->count] = (struct serve_model){ .name = NULL };
+    if (rc < 0)
+        return rc;
+    return model ? enter(l, name, err) : enter_of_store(l, err);
 }
 
 /* What its task's answers are: it was judged by such ones. */
@@ -132,9 +177,7 @@ static int add_champion(struct serve_list *l, struct store *s, int64_t id,
     if (rc < 0)
         return rc;
     p = &l->picked[l->count - 1];
-    rc = registry_verify_files(s, id, &why);
-    if (rc == ERR_OK)
-        rc = pick_model_row(s, id, p, &why);
+    rc = serve_model_check(s, id, p, &why);
     if (rc == ERR_OK)
         rc = enter(l, l->names[l->count - 1], &why);
     if (rc == ERR_OK)
@@ -202,6 +245,7 @@ static int add_all_champions(struct serve_list *l, struct err *err)
 {
     struct store *s = NULL;
     struct sql_stmt *q;
+    size_t n = 0;
     int rc = cmd_store_open(l->cli, STORE_READ, &s, err);
 
     if (rc == ERR_OK)
@@ -216,6 +260,7 @@ static int add_all_champions(struct serve_list *l, struct err *err)
     while ((rc = sql_step(q, err)) > 0) {
         char *task = slice_dup(sql_text(q, 0));
 
+        n++;
         rc = add_model(l, mem_strdup(task), NULL, task, err);
         free(task);
         if (rc < 0)
@@ -223,7 +268,7 @@ static int add_all_champions(struct serve_list *l, struct err *err)
     }
     sql_reset(q);
     store_close(s);
-    if (rc == ERR_OK && !l->count)
+    if (rc == ERR_OK && !n)
         rc = err_set(err, ERR_NOTFOUND,
                      "there is nothing to serve: no task has a champion "
                      "('slmctl model promote'); or give --model, --task, "
@@ -283,6 +328,10 @@ int serve_list_new(struct cli *cli, const struct serve_named *named,
         rc = add_named(l, named, err);
     if (rc == ERR_OK && named->all_champions)
         rc = add_all_champions(l, err);
+    if (rc == ERR_OK && named->alone && !l->count)
+        rc = err_set(err, ERR_NOTFOUND,
+                     "nothing is left to serve: the files of all models are "
+                     "gone or changed");
     if (rc == ERR_OK && serve_router_is_wanted())
         rc = add_routes(l, steps, err);
     if (rc < 0) {

@@ -21,6 +21,7 @@
 struct serve_named {
     struct cli_list models, tasks;
     bool all_champions;
+    bool alone; /* nothing else is there that could answer */
 };
 struct serve_list {
     struct cli *cli;
@@ -35,11 +36,17 @@ struct serve_list {
 };
 #define SERVE_NO_STORE 1 /* digest of a store that does not exist */
 
-/* steps: those that the router hears of. A champion whose files are not those
- * that were promoted is left out, and told of. */
+/* steps: those that the router hears of. What the store named, of a task or
+ * as its champion, and whose files are gone or others than were entered is
+ * left out, and told of; that --model names is not. ERR_NOTFOUND: alone, and
+ * nothing is left. */
 MUST_CHECK int serve_list_new(struct cli *cli, const struct serve_named *named,
                               struct serve_steps *steps,
                               struct serve_list **out, struct err *err);
+/* The model's files and its base's, as a server that begins now would have
+ * them; release *out (zeroed before) in any case. */
+MUST_CHECK int serve_model_check(struct store *s, int64_t id,
+                                 struct picked_model *out, struct err *err);
 void serve_list_free(struct serve_list *l); /* not the routes */
 /* Of DIR without a name: what stands behind the last slash. The caller's. */
 char *serve_name_of(const char *dir);

@@ -33,6 +33,31 @@ static const char *scope_of(void *ctx, const struct http_request *r)
     return p ? p->scope : NULL;
 }
 
+/* Beside an upstream its lists and health are its own, but for the health of
+ * this server, and for models that are here. */
+static bool is_told_here(struct serve *s, const struct serve_path *p,
+                         const struct proxy_seen *seen)
+{
+    const struct slice path = serve_path_of(seen);
+    const size_t head = sizeof("/v1/models/") - 1;
+    struct serve_setup *c;
+    struct slice name;
+    bool here;
+
+    if (seen->target->rest.n != seen->request->target.n)
+        return false; /* of an upstream that was named */
+    if (!strcmp(p->path, "/health"))
+        return true;
+    if (path.n <= head)
+        return false;
+    name = (struct slice){ path.p + head, path.n - head };
+    c = serve_setup_hold(s);
+    here = serve_setup_find(c, name) != NULL ||
+           serve_embeddings_has(s->embeddings, name);
+    serve_setup_drop(c);
+    return here;
+}
+
 static enum proxy_take see_head(void *ctx, const struct proxy_seen *s)
 {
     struct serve_setup *c;
@@ -40,6 +65,8 @@ static enum proxy_take see_head(void *ctx, const struct proxy_seen *s)
     const struct serve_path *p =
         serve_path_find(s->request->method, serve_path_of(s), &known);
 
+    if (up && p && !p->wire)
+        return is_told_here(ctx, p, s) ? PROXY_ASIDE : PROXY_PASS;
     if (up)
         return p && p->wire && !is_encoded(s->request) ? PROXY_BODY
                                                        : PROXY_PASS;
@@ -251,7 +278,8 @@ int serve_new(const struct serve_options *o, struct serve **out,
     if (rc == ERR_OK)
         rc = serve_embeddings_open(s, o, &s->embeddings, err);
     if (rc == ERR_OK && o->open_store)
-        rc = serve_log_open(o->open_store, o->store_ctx, &s->log, err);
+        rc = serve_log_open(o->open_store, o->store_told, o->store_ctx, &s->log,
+                            err);
     if (rc == ERR_OK)
         rc = serve_shadow_new(s, &s->shadow, err);
     if (rc == ERR_OK) {

@@ -80,6 +80,9 @@ struct serve_options {
     /* A store to write decisions to, opened by a thread of the server's;
      * NULL: they stand in the log of calls alone. */
     int (*open_store)(void *ctx, struct store **out, struct err *err);
+    /* From that thread, once each time: decisions cannot be written, and why;
+     * NULL: they can again. May be NULL. */
+    void (*store_told)(void *ctx, const struct err *why);
     void *store_ctx;
     /* A device for a base; the server closes it. NULL: bases have theirs. */
     int (*open_device)(void *ctx, struct compute **out, struct err *err);
@@ -136,6 +139,8 @@ struct serve_explained {
 MUST_CHECK int serve_explain(const struct router *r, struct serve *s,
                              struct slice request, int64_t max_tokens,
                              struct serve_explained *out, struct err *err);
+/* The decision, where the model that it names is not served. */
+void serve_explained_unserved(struct serve_explained *e);
 void serve_explained_release(struct serve_explained *e);
 
 #endif

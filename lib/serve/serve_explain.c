@@ -152,6 +152,14 @@ static int generate(struct serve_setup *c, const struct serve_request *q,
     return rc;
 }
 
+/* As a server has it that left this model out. */
+void serve_explained_unserved(struct serve_explained *e)
+{
+    if (e->decision.to == ROUTER_SLM)
+        e->decision.reason = ROUTER_REASON_no_champion;
+    e->decision.to = ROUTER_LLM;
+}
+
 int serve_explain(const struct router *r, struct serve *s, struct slice request,
                   int64_t max_tokens, struct serve_explained *out,
                   struct err *err)
@@ -174,6 +182,8 @@ int serve_explain(const struct router *r, struct serve *s, struct slice request,
         buf_add_slice(&out->asked, buf_slice(&q.model));
     if (rc == ERR_OK && c && serve_setup_by_id(c, out->decision.model))
         rc = generate(c, &q, out, err);
+    else if (rc == ERR_OK && c)
+        serve_explained_unserved(out);
     if (c)
         serve_setup_drop(c);
     json_release(&chat);

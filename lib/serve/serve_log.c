@@ -2,8 +2,9 @@
  * serve_log.c - decisions into the store, without a call that waits for it
  *
  * A bounded queue and one thread, which writes what there is in one
- * transaction. What finds no room, or cannot be written, is counted: the log
- * of calls has the same in its facts, so that nothing is lost for good.
+ * transaction. What finds no room, or cannot be written, is counted, and that
+ * it begins or ends is told once: the log of calls has the same in its facts,
+ * so that nothing is lost for good.
  */
 #include "serve/serve_private.h"
 
@@ -18,7 +19,9 @@
 
 struct serve_log {
     int (*open)(void *ctx, struct store **out, struct err *err);
+    void (*tell)(void *ctx, const struct err *why);
     void *ctx;
+    bool fails; /* the thread's own: that has been told */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t more;
@@ -96,18 +99,29 @@ static int write_group(struct store *s, const struct serve_entry *e, size_t n,
     return rc;
 }
 
+static void note(struct serve_log *l, int rc, const struct err *why)
+{
+    bool fails = rc < 0;
+
+    if (fails != l->fails && l->tell)
+        l->tell(l->ctx, fails ? why : NULL);
+    l->fails = fails;
+}
+
 /* A store that cannot be opened now is tried again with the next group. */
 static void write_all(struct serve_log *l, struct store **s,
                       const struct serve_entry *e, size_t n)
 {
     struct err err;
-    int rc = *s ? ERR_OK : l->open(l->ctx, s, &err);
+    int opened = *s ? ERR_OK : l->open(l->ctx, s, &err), rc;
 
     for (size_t i = 0; i < n; i += GROUP_MAX) {
         size_t some = n - i < GROUP_MAX ? n - i : GROUP_MAX;
 
-        if (rc < 0 || write_group(*s, e + i, some, &err) < 0)
+        rc = opened < 0 ? opened : write_group(*s, e + i, some, &err);
+        if (rc < 0)
             atomic_fetch_add(&l->dropped, some);
+        note(l, rc, &err);
     }
     for (size_t i = 0; i < n; i++)
         free(e[i].answer);
@@ -141,12 +155,14 @@ static void *run(void *log)
 }
 
 int serve_log_open(int (*open)(void *ctx, struct store **out, struct err *err),
-                   void *ctx, struct serve_log **out, struct err *err)
+                   void (*tell)(void *ctx, const struct err *why), void *ctx,
+                   struct serve_log **out, struct err *err)
 {
     struct serve_log *l = mem_zalloc(sizeof(*l));
     int rc;
 
     l->open = open;
+    l->tell = tell;
     l->ctx = ctx;
     (void)pthread_mutex_init(&l->lock, NULL);
     (void)pthread_cond_init(&l->more, NULL);

@@ -177,10 +177,12 @@ struct serve_entry {
     char *answer; /* a shadow's, where it differs; the log frees it */
 };
 struct serve_log;
-/* open: of a store to write; called by the log's thread. */
+/* open: of a store to write; tell: it cannot be written, and why, or NULL: it
+ * can again; may be NULL. Both are called by the log's thread. */
 MUST_CHECK int
 serve_log_open(int (*open)(void *ctx, struct store **out, struct err *err),
-               void *ctx, struct serve_log **out, struct err *err);
+               void (*tell)(void *ctx, const struct err *why), void *ctx,
+               struct serve_log **out, struct err *err);
 void serve_log_add(struct serve_log *l, const struct serve_entry *e);
 uint64_t serve_log_dropped(const struct serve_log *l);
 /* Writes what is queued. NULL is fine, here and above. */
@@ -250,6 +252,8 @@ MUST_CHECK int serve_shadow_new(struct serve *s, struct serve_shadow **out,
                                 struct err *err);
 /* The decision is the shadow's from now on. */
 void serve_shadow_expect(struct serve_shadow *w, struct serve_route *d);
+/* In the queue, where count of this many bytes wait; also of one alone. */
+bool serve_shadow_has_room(size_t count, size_t bytes, size_t more);
 /* proxy_local.answered */
 void serve_shadow_answered(void *serve, const struct proxy_seen *seen,
                            const struct proxy_answer *a);

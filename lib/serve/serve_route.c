@@ -196,8 +196,10 @@ bool serve_route_assess(struct serve_route *d, const struct serve_made *m,
         *why = d->decision.reason;
         return true;
     }
-    /* Who is sure of nothing says so, and who was cut short did not end. */
+    /* Who is sure of nothing says so, who was cut short did not end, and how
+     * long a prompt is is the client's doing. */
     d->is_fault = *why != ROUTER_REASON_low_confidence &&
+                  *why != ROUTER_REASON_too_long &&
                   !(m->end == ENGINE_LENGTH && d->own_limit);
     return false;
 }

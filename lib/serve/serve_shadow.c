@@ -18,7 +18,8 @@
 #include <string.h>
 
 #define QUEUE_MAX 32
-#define EXPECTED_MAX 1024 /* calls at the LLM */
+#define QUEUE_BYTES ((size_t)64 << 20) /* requests and answers */
+#define EXPECTED_MAX 1024              /* calls at the LLM */
 #define LOOK_MS 20
 #define TASKS_MAX 256                   /* that figures are told of */
 #define PATIENCE_NS INT64_C(5000000000) /* then a free slot will do */
@@ -49,7 +50,7 @@ struct serve_shadow {
     pthread_mutex_t lock;
     pthread_cond_t more;
     struct shadow_call *expected, *queue; /* oldest first */
-    size_t expected_count, queue_count;
+    size_t expected_count, queue_count, queue_bytes;
     bool ends, joined;
     _Atomic uint64_t dropped, compared;
 };
@@ -67,6 +68,12 @@ static void append(struct shadow_call **list, struct shadow_call *c)
         list = &(*list)->next;
     c->next = NULL;
     *list = c;
+}
+
+/* What it holds, about: a request's document takes more than its text. */
+static size_t bytes_of(const struct shadow_call *c)
+{
+    return c->exchange.len + 2 * c->route->chat.len;
 }
 
 static struct shadow_call *take_first(struct shadow_call **list)
@@ -149,6 +156,12 @@ static void pack(const struct proxy_seen *seen, const struct proxy_answer *a,
     wire_exchange_pack(&x, out);
 }
 
+bool serve_shadow_has_room(size_t count, size_t bytes, size_t more)
+{
+    return count < QUEUE_MAX && more <= QUEUE_BYTES &&
+           bytes <= QUEUE_BYTES - more;
+}
+
 void serve_shadow_answered(void *serve, const struct proxy_seen *seen,
                            const struct proxy_answer *a)
 {
@@ -169,9 +182,11 @@ void serve_shadow_answered(void *serve, const struct proxy_seen *seen,
     }
     pack(seen, a, &c->exchange);
     (void)pthread_mutex_lock(&w->lock);
-    if (w->queue_count < QUEUE_MAX && !w->ends) {
+    if (serve_shadow_has_room(w->queue_count, w->queue_bytes, bytes_of(c)) &&
+        !w->ends) {
         append(&w->queue, c);
         w->queue_count++;
+        w->queue_bytes += bytes_of(c);
         queued = true;
         (void)pthread_cond_signal(&w->more);
     }
@@ -367,6 +382,7 @@ static void *run(void *shadow)
             continue;
         }
         w->queue_count--;
+        w->queue_bytes -= bytes_of(c);
         (void)pthread_mutex_unlock(&w->lock);
         compare(w, c);
         (void)pthread_mutex_lock(&w->lock);

@@ -367,7 +367,19 @@ struct gate {
     pthread_cond_t changed;
     bool shut, asked;
     int fails;
+    char told[64]; /* one letter each: it fails, it works again */
 };
+
+static void note_trouble(void *ctx, const struct err *why)
+{
+    struct gate *g = ctx;
+
+    (void)pthread_mutex_lock(&g->lock);
+    if (why)
+        ck_assert_str_eq(why->msg, "not now");
+    (void)strncat(g->told, why ? "f" : "w", 8);
+    (void)pthread_mutex_unlock(&g->lock);
+}
 
 static int open_gated(void *ctx, struct store **out, struct err *e)
 {
@@ -425,7 +437,7 @@ START_TEST(decisions_are_rows)
     struct gate g;
 
     gate_init(&g, false, 0);
-    OK(serve_log_open(open_gated, &g, &l, &err));
+    OK(serve_log_open(open_gated, note_trouble, &g, &l, &err));
     for (unsigned i = 0; i < 1500; i++) {
         struct serve_entry e =
             entry_of(i, i == 2 ? mem_strdup("{\"content\":\"x\"}") : NULL);
@@ -452,7 +464,7 @@ START_TEST(a_full_log_drops_and_counts)
     struct gate g;
 
     gate_init(&g, true, 0);
-    OK(serve_log_open(open_gated, &g, &l, &err));
+    OK(serve_log_open(open_gated, note_trouble, &g, &l, &err));
     e = entry_of(0, NULL);
     serve_log_add(l, &e);
     (void)pthread_mutex_lock(&g.lock);
@@ -480,16 +492,59 @@ START_TEST(a_store_that_was_away_is_tried_again)
     struct serve_entry e = entry_of(0, NULL);
     struct gate g;
 
-    gate_init(&g, false, 1);
-    OK(serve_log_open(open_gated, &g, &l, &err));
+    gate_init(&g, false, 2);
+    OK(serve_log_open(open_gated, note_trouble, &g, &l, &err));
     serve_log_add(l, &e);
     for (int i = 0; i < 2000 && !serve_log_dropped(l); i++)
         (void)nanosleep(&nap, NULL);
     ck_assert_uint_eq(serve_log_dropped(l), 1);
     e = entry_of(1, NULL);
     serve_log_add(l, &e);
+    for (int i = 0; i < 2000 && serve_log_dropped(l) < 2; i++)
+        (void)nanosleep(&nap, NULL);
+    ck_assert_uint_eq(serve_log_dropped(l), 2);
+    e = entry_of(2, NULL);
+    serve_log_add(l, &e);
     serve_log_close(l);
     ck_assert_int_eq(stored("SELECT count(*) FROM decision"), 1);
+    ck_assert_str_eq(g.told, "fw"); /* once each */
+}
+END_TEST
+
+START_TEST(the_shadows_queue_is_bounded_in_calls_and_bytes)
+{
+    const size_t most = (size_t)64 << 20;
+
+    ck_assert(serve_shadow_has_room(0, 0, most));
+    ck_assert(!serve_shadow_has_room(0, 0, most + 1));
+    ck_assert(serve_shadow_has_room(31, most - 10, 10));
+    ck_assert(!serve_shadow_has_room(31, most - 10, 11));
+    ck_assert(!serve_shadow_has_room(32, 0, 1));
+    ck_assert(!serve_shadow_has_room(1, most, SIZE_MAX));
+}
+END_TEST
+
+/* The length of a prompt is the client's doing, as is a limit of its own. */
+START_TEST(what_a_client_asks_for_is_no_fault_of_the_model)
+{
+    const struct engine_usage usage = { .prompt = 9 };
+    struct serve_route d = { .own_limit = true };
+    struct err why_not = { .code = ERR_LIMIT };
+    struct serve_made made = { .end = ENGINE_FAILED,
+                               .usage = &usage,
+                               .err = &why_not };
+    enum router_reason why;
+
+    ck_assert(!serve_route_assess(&d, &made, &why));
+    ck_assert_int_eq(why, ROUTER_REASON_too_long);
+    ck_assert(!d.is_fault);
+    made.end = ENGINE_LENGTH;
+    ck_assert(!serve_route_assess(&d, &made, &why) && !d.is_fault);
+    made.end = ENGINE_MALFORMED;
+    ck_assert(!serve_route_assess(&d, &made, &why) && d.is_fault);
+    made.end = ENGINE_FAILED;
+    why_not.code = ERR_NOMEM;
+    ck_assert(!serve_route_assess(&d, &made, &why) && d.is_fault);
 }
 END_TEST
 
@@ -562,6 +617,8 @@ int main(void)
     tcase_add_test(t, decisions_are_rows);
     tcase_add_test(t, a_full_log_drops_and_counts);
     tcase_add_test(t, a_store_that_was_away_is_tried_again);
+    tcase_add_test(t, the_shadows_queue_is_bounded_in_calls_and_bytes);
+    tcase_add_test(t, what_a_client_asks_for_is_no_fault_of_the_model);
     tcase_add_test(t, without_a_log_nothing_is_kept);
     tcase_add_test(t, an_explanation_reads_what_a_server_reads);
     return suite_run("serve", t);
