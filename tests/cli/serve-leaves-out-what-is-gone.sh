@@ -30,10 +30,11 @@ mv away elsewhere
 begin() { # FILE OPTIONS: the server's process and url
     said=$1
     shift
+    rm -f "$said"
     slmctl serve --listen 127.0.0.1:0 "$@" 2>"$said" &
     server=$!
     n=0
-    until grep -q 'listening on' "$said" || [ $n -ge 100 ]; do
+    until grep -q 'listening on' "$said" 2>/dev/null || [ $n -ge 100 ]; do
         n=$((n + 1))
         sleep 0.1
     done
