@@ -78,8 +78,9 @@ struct entry {
 static int is_there(struct store *s, const struct entry *e, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(s),
-                     "SELECT path, hash FROM model WHERE name = ?", &q, err);
+    int rc = sql_get(
+        store_sql(s),
+        "SELECT placed(path, '', 0), hash FROM model WHERE name = ?", &q, err);
     bool same;
 
     if (rc < 0)
@@ -103,10 +104,11 @@ static int is_there(struct store *s, const struct entry *e, struct err *err)
 static int insert(struct store *s, const struct entry *e, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(s),
-                     "INSERT INTO model (name, kind, path, created, hash, "
-                     "license, detail) VALUES (?, 'base', ?, ?, ?, ?, ?)",
-                     &q, err);
+    int rc = sql_get(
+        store_sql(s),
+        "INSERT INTO model (name, kind, path, created, hash, "
+        "license, detail) VALUES (?, 'base', kept(?, '', 0), ?, ?, ?, ?)",
+        &q, err);
 
     if (rc < 0)
         return rc;
@@ -220,7 +222,7 @@ static int run_add(struct cli *cli, int argc, char **argv)
 
 #define LIST_QUERY                                                             \
     "SELECT m.name, m.kind, coalesce(m.detail ->> '$.parameters', 0), "        \
-    "m.license, t.name, b.name, m.path, m.hash FROM model m "                  \
+    "m.license, t.name, b.name, placed(m.path, '', 0), m.hash FROM model m "   \
     "LEFT JOIN task t ON t.id = m.task LEFT JOIN model b ON b.id = m.base "    \
     "ORDER BY m.name"
 

@@ -160,7 +160,7 @@ static int load_locals(struct selection *s, struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s->store),
-                     "SELECT name, path, license FROM model "
+                     "SELECT name, placed(path, '', 0), license FROM model "
                      "WHERE kind = 'base' ORDER BY id",
                      &q, err);
 

@@ -56,7 +56,7 @@ static int enter_dir(struct store *s, const char *path, const char *name,
                      "INSERT INTO model(name, kind, path, created) VALUES("
                      "?1 || CASE WHEN EXISTS(SELECT 1 FROM model WHERE "
                      "name = ?1) THEN '-' || (SELECT max(id) + 1 FROM model) "
-                     "ELSE '' END, 'base', ?2, ?3)",
+                     "ELSE '' END, 'base', kept(?2, '', 0), ?3)",
                      &q, err);
 
     if (rc < 0)
@@ -67,8 +67,10 @@ static int enter_dir(struct store *s, const char *path, const char *name,
     rc = sql_run(q, err);
     if (rc < 0)
         return rc;
-    rc = by_text(s, "SELECT id, name, path FROM model WHERE path = ?", path,
-                 out, err);
+    rc = by_text(s,
+                 "SELECT id, name, placed(path, '', 0) FROM model WHERE "
+                 "placed(path, '', 0) = ?",
+                 path, out, err);
     return rc < 0 ? rc : 0;
 }
 
@@ -97,8 +99,10 @@ static int from_dir(struct store *s, const char *dir, bool enter,
 
     if (!path)
         return err_set(err, ERR_NOTFOUND, "%s: no such directory", dir);
-    rc = by_text(s, "SELECT id, name, path FROM model WHERE path = ?", path,
-                 out, err);
+    rc = by_text(s,
+                 "SELECT id, name, placed(path, '', 0) FROM model WHERE "
+                 "placed(path, '', 0) = ?",
+                 path, out, err);
     if (rc == 0)
         rc = check_dir(path, err);
     store_name_make(strrchr(path, '/') + 1, name);
@@ -117,7 +121,8 @@ static int from_candidates(struct store *s, int64_t task, const char *task_name,
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
-                     "SELECT m.id, m.name, m.path FROM candidate c JOIN model "
+                     "SELECT m.id, m.name, placed(m.path, '', 0) FROM "
+                     "candidate c JOIN model "
                      "m ON m.name = c.model WHERE c.task = ? AND c.rank > 0 "
                      "AND m.kind <> 'adapter' ORDER BY c.rank LIMIT 1",
                      &q, err);
@@ -128,7 +133,8 @@ static int from_candidates(struct store *s, int64_t task, const char *task_name,
     }
     if (rc == 0)
         rc = sql_get(store_sql(s),
-                     "SELECT max(id), max(name), max(path) FROM model WHERE "
+                     "SELECT max(id), max(name), placed(max(path), '', 0) FROM "
+                     "model WHERE "
                      "kind = 'base' HAVING count(*) = 1",
                      &q, err);
     else

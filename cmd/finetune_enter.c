@@ -85,11 +85,12 @@ static int add_model(struct task *t, int64_t dataset, struct err *err)
     struct sql_stmt *q;
     struct buf detail = { 0 };
     char hash[17];
-    int rc = sql_get(db,
-                     "INSERT OR REPLACE INTO model(name, kind, path, base, "
-                     "task, dataset, run, created, hash, detail) "
-                     "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     &q, err);
+    int rc = sql_get(
+        db,
+        "INSERT OR REPLACE INTO model(name, kind, path, base, "
+        "task, dataset, run, created, hash, detail) "
+        "VALUES(?, ?, kept(?, '', 0), ?, ?, ?, kept(?, '', 0), ?, ?, ?)",
+        &q, err);
 
     if (rc < 0)
         return rc;

@@ -96,10 +96,11 @@ static int take_output(struct task *t, struct err *err)
     char *path = realpath(t->f->output, NULL), *name = NULL;
     bool own = false;
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(t->store),
-                     "SELECT name, task IS ? FROM model WHERE path = ? "
-                     "ORDER BY 2 LIMIT 1",
-                     &q, err);
+    int rc = sql_get(
+        store_sql(t->store),
+        "SELECT name, task IS ? FROM model WHERE placed(path, '', 0) = ? "
+        "ORDER BY 2 LIMIT 1",
+        &q, err);
 
     if (rc == 0) {
         sql_bind_int(q, 1, t->id);
@@ -127,9 +128,10 @@ static int find_replaced(struct task *t, struct err *err)
 {
     char *path = realpath(t->path, NULL);
     struct sql_stmt *q;
-    int rc =
-        sql_get(store_sql(t->store),
-                "SELECT 1 FROM model WHERE name = ? AND path = ?", &q, err);
+    int rc = sql_get(
+        store_sql(t->store),
+        "SELECT 1 FROM model WHERE name = ? AND placed(path, '', 0) = ?", &q,
+        err);
 
     if (rc == 0) {
         sql_bind_cstr(q, 1, t->model_name);

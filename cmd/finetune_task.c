@@ -33,10 +33,11 @@ static void make_fingerprint(struct task *t)
 static int find_done(struct task *t, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_get(store_sql(t->store),
-                     "SELECT id, name, path FROM model WHERE task = ? AND "
-                     "json_extract(detail, '$.fingerprint') = ?",
-                     &q, err);
+    int rc = sql_get(
+        store_sql(t->store),
+        "SELECT id, name, placed(path, '', 0) FROM model WHERE task = ? AND "
+        "json_extract(detail, '$.fingerprint') = ?",
+        &q, err);
 
     if (rc < 0)
         return rc;

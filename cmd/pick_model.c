@@ -19,7 +19,8 @@ int pick_model_row(struct store *s, int64_t id, struct picked_model *out,
 {
     struct sql_stmt *q;
     int rc = sql_row_of(store_sql(s),
-                        "SELECT m.kind, m.path, b.path FROM model m "
+                        "SELECT m.kind, placed(m.path, '', 0), placed(b.path, "
+                        "'', 0) FROM model m "
                         "LEFT JOIN model b ON b.id = m.base WHERE m.id = ?",
                         id, &q, err);
 

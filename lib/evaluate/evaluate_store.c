@@ -26,31 +26,16 @@ void evaluate_model_release(struct evaluate_model *m)
     *m = (struct evaluate_model){ 0 };
 }
 
-/* Paths in the store may be relative to its directory. */
-static char *model_path(struct store *s, struct slice path)
-{
-    char *p = slice_dup(path), *whole;
-
-    if (p[0] == '/')
-        return p;
-    whole = io_path(store_dir(s), p);
-    if (!io_exists(whole)) { /* relative to where the command runs */
-        free(whole);
-        return p;
-    }
-    free(p);
-    return whole;
-}
-
 #define SELECT_MODEL                                                           \
-    "SELECT m.id, m.name, m.kind, m.path, b.name, b.path, m.task "             \
+    "SELECT m.id, m.name, m.kind, placed(m.path, '', 0), b.name, "             \
+    "placed(b.path, '', 0), m.task "                                           \
     "FROM model m LEFT JOIN model b ON b.id = m.base "
 
-static int model_row(struct store *s, struct sql_stmt *q,
-                     struct evaluate_model *out, struct err *err)
+static int model_row(struct sql_stmt *q, struct evaluate_model *out,
+                     struct err *err)
 {
     bool adapter = slice_is(sql_text(q, 2), "adapter");
-    char *path = model_path(s, sql_text(q, 3));
+    char *path = slice_dup(sql_text(q, 3));
 
     memset(out, 0, sizeof(*out));
     out->id = sql_int(q, 0);
@@ -58,7 +43,7 @@ static int model_row(struct store *s, struct sql_stmt *q,
     out->name = slice_dup(sql_text(q, 1));
     if (!sql_is_null(q, 5)) {
         out->base_name = slice_dup(sql_text(q, 4));
-        out->base_dir = model_path(s, sql_text(q, 5));
+        out->base_dir = slice_dup(sql_text(q, 5));
     }
     if (!adapter) {
         out->dir = path;
@@ -91,7 +76,7 @@ static int model_select(struct store *s, const char *where, int64_t id,
         sql_bind_int(q, 1, id);
     rc = sql_step(q, err);
     if (rc == 1) {
-        rc = model_row(s, q, out, err);
+        rc = model_row(q, out, err);
         sql_reset(q);
         return rc < 0 ? rc : 1;
     }
@@ -170,8 +155,8 @@ int evaluate_model_named(struct store *s, const char *name, const char *adapter,
         model_select(s, SELECT_MODEL "WHERE m.name = ?1", 0, name, out, err);
 
     if (rc == 0)
-        rc = model_select(s, SELECT_MODEL "WHERE m.path = ?1", 0, name, out,
-                          err);
+        rc = model_select(s, SELECT_MODEL "WHERE placed(m.path, '', 0) = ?1", 0,
+                          name, out, err);
     if (rc == 0 && (io_is_dir(name) || weights_is_gguf(name))) {
         *out = (struct evaluate_model){ .name = mem_strdup(name),
                                         .dir = mem_strdup(name) };

@@ -107,22 +107,15 @@ int registry_champion(struct store *s, int64_t task, int64_t *model,
 int registry_path(struct store *s, int64_t model, char **path, struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_row_of(store_sql(s), "SELECT path FROM model WHERE id = ?",
+    int rc = sql_row_of(store_sql(s),
+                        "SELECT placed(path, '', 0) FROM model WHERE id = ?",
                         model, &q, err);
-    char *text;
 
     *path = NULL;
     if (rc != 1)
         return rc;
-    text = slice_dup(sql_text(q, 0));
+    *path = slice_dup(sql_text(q, 0));
     sql_reset(q);
-    *path = text[0] == '/' ? mem_strdup(text) : io_path(store_dir(s), text);
-    if (!io_exists(*path)) { /* relative to where the command runs */
-        free(*path);
-        *path = text;
-    } else {
-        free(text);
-    }
     return ERR_OK;
 }
 

@@ -25,7 +25,8 @@ struct old_list {
 
 /* Of the tasks of the run: all but the newest ?2 that a run has gated. */
 #define OLD                                                                    \
-    "WITH made AS (SELECT m.id, m.path, m.run, m.retired, row_number() OVER "  \
+    "WITH made AS (SELECT m.id, placed(m.path, '', 0) AS path, "               \
+    "placed(m.run, '', 0) AS run, m.retired, row_number() OVER "               \
     "(PARTITION BY m.task ORDER BY m.id DESC) AS place FROM model m WHERE "    \
     "m.id IN (SELECT detail ->> '$.model' FROM retrain_step WHERE step = "     \
     "'gate') AND m.task IN (SELECT task FROM retrain_step WHERE run = ?1 AND " \

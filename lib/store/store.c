@@ -109,6 +109,8 @@ int store_open_with(const char *dir, enum store_mode mode,
     if (rc == ERR_OK)
         rc = store_text_functions(s, err);
     if (rc == ERR_OK)
+        rc = store_place_functions(s, err);
+    if (rc == ERR_OK)
         rc = store_vault_open(s, mode, access, err);
     if (rc == ERR_OK)
         rc = store_ledger_open(s, err);

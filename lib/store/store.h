@@ -233,6 +233,11 @@ MUST_CHECK int store_name_check(const char *what, const char *name,
 /* The name that is nearest to a text: other signs become _. */
 void store_name_make(const char *text, char out[STORE_NAME_MAX + 1]);
 
+/* Where files lie that are the store's own: SQL of its connection writes
+ * kept(PATH, '', 0), which makes a path below STORE/models or STORE/runs
+ * relative to the store, and reads placed(model.path, '', 0), an absolute one
+ * again, wherever the store is by now. What lies elsewhere stays as it is. */
+
 /* Task by name or number; ERR_NOTFOUND names the tasks that exist. */
 MUST_CHECK int store_task_find(struct store *s, const char *name, int64_t *id,
                                struct err *err);

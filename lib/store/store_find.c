@@ -121,8 +121,9 @@ int store_model_find(struct store *s, const char *name, int64_t *id,
 {
     struct buf names = { 0 };
     struct sql_stmt *q;
-    int rc =
-        sql_get(s->db, "SELECT id, path FROM model WHERE name = ?", &q, err);
+    int rc = sql_get(s->db,
+                     "SELECT id, placed(path, '', 0) FROM model WHERE name = ?",
+                     &q, err);
 
     if (rc < 0)
         return rc;

@@ -177,6 +177,8 @@ MUST_CHECK int store_row_open(struct store *s, struct store_row *row,
 int64_t store_row_codec(const struct store *s, enum codec_id codec);
 void store_bind_key(const struct store *s, struct sql_stmt *q, int i);
 MUST_CHECK int store_text_functions(struct store *s, struct err *err);
+/* placed and kept, see store.h. */
+MUST_CHECK int store_place_functions(struct store *s, struct err *err);
 
 /* Lets go of the locks but the first `keep`. */
 void store_unlock(struct store *s, size_t keep);

@@ -218,9 +218,12 @@ static void put_model(int id, int days)
     (void)mkdir(path, 0700);
     (void)snprintf(path, sizeof(path), "%s/models/sort-%d", dir, id);
     ck_assert_int_eq(mkdir(path, 0700), 0);
+    /* As finetune writes it, and as older versions did. */
     (void)snprintf(text, sizeof(text),
-                   "UPDATE model SET path = '%s/models/"
-                   "sort-%d' WHERE id = %d",
+                   id % 2 ? "UPDATE model SET path = kept('%s/models/sort-%d',"
+                            " '', 0) WHERE id = %d"
+                          : "UPDATE model SET path = '%s/models/sort-%d' "
+                            "WHERE id = %d",
                    dir, id, id);
     must_exec(text);
 }
