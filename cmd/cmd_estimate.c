@@ -4,6 +4,7 @@
  */
 #include "cmd.h"
 #include "estimate_print.h"
+#include "price_warning.h"
 
 #include "base/io.h"
 #include "estimate/estimate.h"
@@ -81,6 +82,7 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli_usage(cli, "--format: there is no %s", format);
     rc = score_prices_open(prices_file, &prices, &err);
     if (rc == ERR_OK) {
+        cmd_warn_prices(cli, prices);
         pool = pool_new(cli->threads);
         o.pool = pool;
         o.prices = prices;

@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "device.h"
 #include "eval_print.h"
+#include "price_warning.h"
 #include "store_opening.h"
 
 #include "base/io.h"
@@ -564,6 +565,8 @@ static int run(struct cli *cli, int argc, char **argv)
         rc = check_report(markdown, &err);
     if (rc == ERR_OK)
         rc = score_prices_open(prices, &r.prices, &err);
+    if (rc == ERR_OK)
+        cmd_warn_prices(cli, r.prices);
     if (rc == ERR_OK)
         rc = cmd_store_open(cli, STORE_WRITE, &r.store, &err);
     if (rc == ERR_OK)

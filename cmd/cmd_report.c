@@ -8,6 +8,7 @@
 #include "report/report.h"
 
 #include <string.h>
+#include <strings.h>
 
 static const char *output, *format, *task, *title;
 static bool include_samples, ascii;
@@ -30,6 +31,15 @@ static const struct opt options[] = {
     OPT_END,
 };
 
+static bool is_suffixed(void)
+{
+    const char *slash = output ? strrchr(output, '/') : NULL;
+    const char *name = slash ? slash + 1 : output;
+
+    return name && *name && strrchr(name + 1, '.');
+}
+
+/* NULL: the suffix tells none. */
 static const char *form_of(const struct cli *cli)
 {
     static const char *const suffix[][2] = { { ".html", "html" },
@@ -44,10 +54,10 @@ static const char *form_of(const struct cli *cli)
     for (size_t i = 0; i < sizeof(suffix) / sizeof(*suffix); i++) {
         size_t m = strlen(suffix[i][0]);
 
-        if (n > m && strcmp(output + n - m, suffix[i][0]) == 0)
+        if (n > m && strcasecmp(output + n - m, suffix[i][0]) == 0)
             return suffix[i][1];
     }
-    return cli->json ? "json" : "text";
+    return cli->json ? "json" : is_suffixed() ? NULL : "text";
 }
 
 static void write_form(const struct report_state *r, const char *form,
@@ -84,10 +94,16 @@ static int run(struct cli *cli, int argc, char **argv)
     struct report_state *r = NULL;
     struct buf out = { 0 };
     struct err err;
-    int rc = read_store(cli, &r, &err), status;
+    int rc, status;
 
     (void)argc;
     (void)argv;
+    if (!form_of(cli))
+        return cli_usage(cli,
+                         "%s: no form has this suffix; give .html, .htm, .md, "
+                         ".json or .txt, or say --format",
+                         output);
+    rc = read_store(cli, &r, &err);
     if (rc < 0)
         return cli_fail(cli, &err);
     write_form(r, form_of(cli), &out);

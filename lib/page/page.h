@@ -68,10 +68,10 @@ void page_svg_lines(struct buf *out, const struct page_axes *a,
 void page_svg_bars(struct buf *out, const struct page_axes *a,
                    const char *const *names, const double *v, size_t n);
 /* A row a name: s->y[i] with whiskers s->low[i], s->high[i]; marks[i] is a word
- * at its end. margin NaN: no line. */
+ * at its end. margins: of each row, NaN: no line; NULL: none. */
 void page_svg_intervals(struct buf *out, const struct page_axes *a,
                         const char *const *names, const char *const *marks,
-                        const struct page_series *s, double margin);
+                        const struct page_series *s, const double *margins);
 struct page_flow {
     const char *from, *to;
     double calls;

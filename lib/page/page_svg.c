@@ -275,7 +275,7 @@ static bool is_interval(const struct page_series *s, size_t i)
 }
 
 static bool frame_intervals(struct frame *f, const struct page_axes *a,
-                            const struct page_series *s, double margin)
+                            const struct page_series *s, const double *margins)
 {
     *f = (struct frame){ .x0 = fmin(0, a->x0),
                          .x1 = fmax(0, a->x1),
@@ -283,8 +283,9 @@ static bool frame_intervals(struct frame *f, const struct page_axes *a,
                          .width = PAGE_SVG_WIDTH - NAMES - WORDS - 8 };
     bool is_any = false;
 
-    grow(&f->x0, &f->x1, margin);
     for (size_t i = 0; i < s->n; i++) {
+        if (margins)
+            grow(&f->x0, &f->x1, margins[i]);
         is_any |= is_interval(s, i);
         grow(&f->x0, &f->x1, s->y[i]);
         grow(&f->x0, &f->x1, s->low[i]);
@@ -306,12 +307,12 @@ static void put_interval(struct buf *out, const struct frame *f, double y,
 
 void page_svg_intervals(struct buf *out, const struct page_axes *a,
                         const char *const *names, const char *const *marks,
-                        const struct page_series *s, double margin)
+                        const struct page_series *s, const double *margins)
 {
     double bottom = ROW * (double)s->n + 12, step;
     struct frame f;
 
-    if (!frame_intervals(&f, a, s, margin))
+    if (!frame_intervals(&f, a, s, margins))
         return;
     step = step_of(f.x1 - f.x0);
     page_svg_begin(out, bottom + 44, a->title,
@@ -325,8 +326,6 @@ void page_svg_intervals(struct buf *out, const struct page_axes *a,
         put_line(out, "rule", at_x(&f, v), 4, at_x(&f, v), bottom);
         put_mark(out, at_x(&f, v), bottom + 16, "middle", v, a->percent);
     }
-    if (isfinite(margin))
-        put_line(out, "margin", at_x(&f, margin), 0, at_x(&f, margin), bottom);
     for (size_t i = 0; i < s->n; i++) {
         double y = 12 + ROW * ((double)i + .3);
 
@@ -334,6 +333,9 @@ void page_svg_intervals(struct buf *out, const struct page_axes *a,
             continue;
         page_svg_label(out, NAMES - 8, y + 4, "end", names[i],
                        PAGE_LABEL_MAX - 6);
+        if (margins && isfinite(margins[i]))
+            put_line(out, "margin", at_x(&f, margins[i]), y - ROW / 2,
+                     at_x(&f, margins[i]), y + ROW / 2);
         put_interval(out, &f, y, s, i);
         page_svg_label(out, PAGE_SVG_WIDTH - WORDS, y + 4, "start", marks[i],
                        24);

@@ -8,7 +8,7 @@
  * are "-" or null, never 0.
  * A store as a whole is told by report_store_*: what was logged, which tasks
  * are in it, what was trained, judged and decided.
- * May use: base json scoring evaluate page sql store.
+ * May use: base json scoring evaluate page sql store registry.
  */
 #ifndef REPORT_H
 #define REPORT_H

@@ -9,6 +9,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "registry/registry.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -146,6 +147,12 @@ bool state_has_passed(const struct state_task *t)
            strcmp(t->split, "test") == 0;
 }
 
+bool state_could_move(const struct state_task *t)
+{
+    return !t->champion && state_has_passed(t) &&
+           !(t->margin > REGISTRY_MARGIN * (1 + 1e-9));
+}
+
 void state_make_steps(struct report_state *r)
 {
     const struct state_task **list =
@@ -163,8 +170,10 @@ void state_make_steps(struct report_state *r)
         dollars += t->calls * t->column[COLUMN_LLM].dollars;
         quality += t->calls * t->column[COLUMN_LLM].score;
         r->step_items += t->items;
-        if (state_has_passed(t))
+        if (t->champion && state_has_passed(t))
             add_saving(&r->passed, t, t->calls);
+        else if (state_could_move(t))
+            add_saving(&r->could, t, t->calls);
         else if (*t->verdict && strcmp(t->verdict, "fail") != 0)
             add_saving(&r->undecided, t, t->calls);
         add_routed(r, t);

@@ -18,12 +18,26 @@
 static const char *fate(const struct state_task *t)
 {
     if (!t->evaluation)
-        return "not judged yet";
+        return t->champion ? "champion, not judged" : "not judged yet";
+    if (t->champion)
+        return state_has_passed(t) ? "champion that passed"
+                                   : "champion that has not passed";
+    if (state_could_move(t))
+        return "passed: could move";
     if (state_has_passed(t))
-        return "passed: may move";
+        return "passed by a wide margin: stays";
     if (strcmp(t->verdict, "fail") == 0)
         return "failed: stays";
     return "undecided: stays";
+}
+
+static void put_moved(const struct report_state *r, const char *what,
+                      const struct state_saving *s, struct buf *text)
+{
+    buf_printf(text, " %s ", what);
+    state_amount(text, s->calls);
+    buf_printf(text, " calls of this log (%.1f %%), $%.2f of it.",
+               r->calls > 0 ? 100 * s->calls / r->calls : 0, s->dollars);
 }
 
 static void put_summary(const struct report_state *r, struct buf *out)
@@ -40,15 +54,13 @@ static void put_summary(const struct report_state *r, struct buf *out)
         buf_printf(&text, " in %.1f days", r->days);
     buf_printf(&text,
                "; %zu recurring tasks were found, %zu have been judged, %zu "
-               "passed.",
+               "have a champion that passed.",
                r->task_count, judged, r->passed.tasks);
-    if (r->passed.tasks) {
-        buf_str(&text, " Small models could have answered ");
-        state_amount(&text, r->passed.calls);
-        buf_printf(&text, " calls of this log (%.1f %%) and saved $%.2f of it.",
-                   r->calls > 0 ? 100 * r->passed.calls / r->calls : 0,
-                   r->passed.dollars);
-    }
+    if (r->passed.tasks)
+        put_moved(r, "These champions could have answered", &r->passed, &text);
+    if (r->could.tasks)
+        put_moved(r, "Candidates that passed, once promoted, could answer",
+                  &r->could, &text);
     if (r->time_us)
         buf_printf(&text, " The newest entry is of %s.",
                    clock_rfc3339(r->time_us, when));
@@ -212,10 +224,10 @@ static void put_gate_chart(const struct report_state *r, struct buf *out)
     size_t max = r->task_count + 1, n = 0;
     const char **names = mem_array(max, sizeof(*names));
     char **marks = mem_array(max, sizeof(*marks));
-    double *v = mem_array(3 * max, sizeof(*v)), margin = (double)NAN;
+    double *v = mem_array(4 * max, sizeof(*v));
     const struct page_axes axes = {
         .title = "Small model less LLM, with intervals",
-        .x = "difference in points; the broken line is the margin",
+        .x = "difference in points; a broken line is the row's margin",
     };
 
     for (size_t i = 0; i < r->task_count; i++) {
@@ -228,14 +240,14 @@ static void put_gate_chart(const struct report_state *r, struct buf *out)
         v[n] = 100 * t->difference;
         v[max + n] = 100 * t->low;
         v[2 * max + n] = 100 * t->high;
-        margin = isfinite(t->margin) ? -100 * t->margin : margin;
+        v[3 * max + n] = -100 * t->margin;
         n++;
     }
     const struct page_series s = {
         .y = v, .low = v + max, .high = v + 2 * max, .n = n
     };
     page_svg_intervals(out, &axes, names, (const char *const *)marks, &s,
-                       margin);
+                       v + 3 * max);
     for (size_t i = 0; i < n; i++)
         free(marks[i]);
     free(names);
@@ -260,29 +272,62 @@ static char *why_cell(const struct state_task *t)
 
 static void put_scores(const struct report_state *r, struct buf *out)
 {
-    static const char *const heads[] = { "task",       "verdict", "items",
-                                         "difference", "tuned",   "LLM",
+    static const char *const heads[] = { "task",    "model", "of",
+                                         "verdict", "items", "difference",
+                                         "margin",  "tuned", "LLM",
                                          "base" };
     struct page_table t;
 
     page_table_begin(&t, out,
                      "Scores in percent, one-sided 95 % limits; paired, by "
                      "conversation",
-                     "llrrrrr", heads);
+                     "llllrrrrrr", heads);
     for (size_t i = 0; i < r->task_count; i++) {
         const struct state_task *k = &r->tasks[i];
 
         if (!k->evaluation)
             continue;
         char *cells[] = { state_copy(k->name),
+                          state_copy(k->model),
+                          state_copy(state_role(k)),
                           state_verdict(k),
                           state_number(k->items, 0),
                           state_range(k->difference, k->low, k->high),
+                          state_margin(k->margin),
                           score_cell(&k->column[COLUMN_TUNED]),
                           score_cell(&k->column[COLUMN_LLM]),
                           score_cell(&k->column[COLUMN_BASE]) };
-        state_row(&t, cells, 7);
+        state_row(&t, cells, 10);
     }
+    page_table_end(&t);
+}
+
+static void put_beside(const struct report_state *r, struct buf *out)
+{
+    static const char *const heads[] = { "task",    "model", "of",
+                                         "verdict", "items", "difference",
+                                         "margin" };
+    struct page_table t;
+
+    if (!state_has_beside(r))
+        return;
+    page_table_begin(&t, out,
+                     "Judged beside them; none of these changes what a task "
+                     "saves",
+                     "llllrrr", heads);
+    for (size_t i = 0; i < r->task_count; i++)
+        for (size_t k = 0; k < r->tasks[i].beside_count; k++) {
+            const struct state_beside *b = &r->tasks[i].beside[k];
+            char *cells[] = { state_copy(r->tasks[i].name),
+                              state_copy(b->model),
+                              state_copy(state_beside_role(b)),
+                              state_beside_verdict(b),
+                              state_number(b->items, 0),
+                              state_range(b->difference, b->low, b->high),
+                              state_margin(b->margin) };
+
+            state_row(&t, cells, 7);
+        }
     page_table_end(&t);
 }
 
@@ -341,6 +386,7 @@ static void put_gates(const struct report_state *r, struct buf *out)
     page_section(out, "Gates");
     put_gate_chart(r, out);
     put_scores(r, out);
+    put_beside(r, out);
     put_reasons(r, out);
     page_section_end(out);
 }
@@ -403,15 +449,22 @@ static void put_saving(struct page_table *t, const struct report_state *r,
     state_row(t, cells, 6);
 }
 
+static struct state_saving saving_sum(const struct state_saving *a,
+                                      const struct state_saving *b)
+{
+    return (struct state_saving){ a->calls + b->calls, a->dollars + b->dollars,
+                                  a->tasks + b->tasks };
+}
+
 static void put_savings(const struct report_state *r, struct buf *out)
 {
     static const char *const heads[] = { "what moves", "tasks",
                                          "calls",      "share",
                                          "dollars",    "dollars a month" };
-    const struct state_saving *p = &r->passed, *u = &r->undecided;
-    const struct state_saving both = { p->calls + u->calls,
-                                       p->dollars + u->dollars,
-                                       p->tasks + u->tasks };
+    const struct state_saving *p = &r->passed, *c = &r->could;
+    const struct state_saving *u = &r->undecided;
+    const struct state_saving both = saving_sum(p, c);
+    const struct state_saving all = saving_sum(&both, u);
     struct page_table t;
 
     page_section(out, "Savings");
@@ -419,9 +472,11 @@ static void put_savings(const struct report_state *r, struct buf *out)
         &t, out,
         "What the calls of this log would have saved, and what routing saved",
         "lrrrrr", heads);
-    put_saving(&t, r, "tasks that passed", p);
+    put_saving(&t, r, "tasks whose champion passed", p);
+    if (c->tasks)
+        put_saving(&t, r, "and those that could: a candidate passed", &both);
     if (u->tasks)
-        put_saving(&t, r, "and those undecided, if they passed", &both);
+        put_saving(&t, r, "and those undecided, if they passed", &all);
     if (r->here.tasks)
         put_saving(&t, r, "routed calls that were answered here", &r->here);
     page_table_end(&t);
@@ -462,7 +517,7 @@ static void put_samples(const struct report_state *r, struct buf *out)
 static bool has_gates(const struct report_state *r)
 {
     for (size_t i = 0; i < r->task_count; i++)
-        if (r->tasks[i].evaluation)
+        if (r->tasks[i].evaluation || r->tasks[i].beside_count)
             return true;
     return false;
 }

@@ -199,6 +199,7 @@ static void task_release(struct state_task *t)
     free(t->why);
     free(t->metric);
     free(t->champion);
+    state_release_beside(t);
     for (int i = 0; i < COLUMNS; i++)
         free(t->column[i].name);
     for (size_t i = 0; i < t->condition_count; i++) {

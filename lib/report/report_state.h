@@ -41,13 +41,21 @@ struct state_column {
     double score, low, high, p50_ms, p95_ms, dollars; /* NaN: unknown */
 };
 
+/* What else was judged on a task. */
+struct state_beside {
+    char *model, *verdict, *split;
+    bool in_store; /* else hosted, or a directory */
+    double items, difference, low, high, margin;
+};
+#define STATE_BESIDE 8 /* models a task */
+
 enum { COLUMN_BASE, COLUMN_TUNED, COLUMN_LLM, COLUMNS };
 
 struct state_task {
     int64_t id;
     char *name, *kind;
     double calls, tokens_in, tokens_out; /* of the log, repeats included */
-    /* The latest evaluation on the test, else on validation; 0: none. */
+    /* The champion's, else a candidate's; 0: none. */
     int64_t evaluation;
     char *model, *verdict, *split, *why, *metric;
     double items, clusters, need, margin, opened_before;
@@ -58,6 +66,8 @@ struct state_task {
     /* The champion; NULL: none. */
     char *champion;
     double version;
+    struct state_beside *beside;
+    size_t beside_count;
     struct state_sample *samples;
     size_t sample_count;
 };
@@ -121,8 +131,10 @@ struct report_state {
     size_t curve_count, curve_cap;
     struct state_step *steps;
     size_t step_count;
-    double step_items; /* items that the steps are measured on */
-    struct state_saving passed, undecided;
+    double step_items;          /* items that the steps are measured on */
+    struct state_saving passed; /* a champion has */
+    struct state_saving could;  /* a candidate has, and no champion is there */
+    struct state_saving undecided;
     struct state_saving here; /* what routed calls did save */
     struct state_router *routers;
     size_t router_count, router_cap;
@@ -139,6 +151,10 @@ struct report_state {
 MUST_CHECK int state_read_tasks(struct report_state *r, struct store *s,
                                 const struct report_options *o,
                                 struct err *err);
+/* report_choose.c: sets evaluation and beside; model: the champion, 0: none. */
+MUST_CHECK int state_choose_evaluation(struct state_task *t, struct store *s,
+                                       int64_t model, struct err *err);
+void state_release_beside(struct state_task *t);
 /* report_curves.c */
 MUST_CHECK int state_read_curves(struct report_state *r, struct store *s,
                                  const struct report_options *o,
@@ -159,8 +175,16 @@ void state_json_loop(const struct report_state *r, struct json_writer *w);
 
 /* On the sealed test: a pass on validation is none. */
 bool state_has_passed(const struct state_task *t);
+/* A candidate has passed by a margin that promote takes, and there is no
+ * champion. */
+bool state_could_move(const struct state_task *t);
+/* "champion" or "candidate", "-" without an evaluation. */
+const char *state_role(const struct state_task *t);
+/* "candidate", "not in the store". */
+const char *state_beside_role(const struct state_beside *b);
 /* "pass", "pass (validation)", "not judged"; the caller frees it. */
 char *state_verdict(const struct state_task *t);
+char *state_beside_verdict(const struct state_beside *b);
 void state_make_steps(struct report_state *r);
 
 /* "12,345", "1.2 M", "-" for NaN; appended. */
@@ -169,6 +193,8 @@ void state_amount(struct buf *out, double v);
 char *state_share(double v);                          /* "12.3 %" or "-" */
 char *state_number(double v, int decimals);           /* or "-" */
 char *state_range(double v, double low, double high); /* percent */
+char *state_margin(double v);                         /* points, or "-" */
+bool state_has_beside(const struct report_state *r);
 /* Control characters out; a name is at most so many bytes. */
 void state_plain(struct buf *out, const char *s);
 char *state_copy(const char *s); /* or "-" */

@@ -16,13 +16,14 @@
 #define BAR 24
 
 static const char *const notes[STATE_NOTES] = {
-    "Dollars are those of the latest evaluation of each task: the LLM by its "
-    "list price, the small model by this machine's hours while it answers.",
+    "Dollars are those of the evaluation that stands for a task: the LLM by "
+    "its list price, the small model by this machine's hours while it answers.",
     "A month is this log's own rate over 30.44 days; logs of less than a day "
     "tell none.",
     "Calls are those of the log that belong to the task, repeats included; the "
     "router may send some of them to the LLM, which is not taken off.",
-    "Tasks that failed, or were not judged, save nothing.",
+    "Tasks move whose champion has passed; where there is none, a candidate's "
+    "pass says what could move. What failed, or was not judged, saves nothing.",
     "Training, idle hours of the machine and people's time are not counted.",
 };
 
@@ -66,6 +67,12 @@ char *state_range(double v, double low, double high)
     return mem_printf("%.1f [%.1f, %.1f]", 100 * v, 100 * low, 100 * high);
 }
 
+char *state_margin(double v)
+{
+    return isfinite(v) ? mem_printf("%g", round(1e4 * v) / 100)
+                       : mem_strdup("-");
+}
+
 char *state_copy(const char *s)
 {
     return mem_strdup(s && *s ? s : "-");
@@ -78,13 +85,42 @@ void state_row(struct page_table *t, char **cells, size_t n)
         free(cells[i]);
 }
 
+static char *verdict_of(const char *verdict, const char *split)
+{
+    const char *said = *verdict ? verdict : "-";
+
+    return strcmp(split, "test") == 0 ? mem_strdup(said)
+                                      : mem_printf("%s (%s)", said, split);
+}
+
 char *state_verdict(const struct state_task *t)
 {
     if (!t->evaluation)
         return mem_strdup("not judged");
-    if (strcmp(t->split, "test") == 0)
-        return mem_strdup(*t->verdict ? t->verdict : "-");
-    return mem_printf("%s (%s)", *t->verdict ? t->verdict : "-", t->split);
+    return verdict_of(t->verdict, t->split);
+}
+
+bool state_has_beside(const struct report_state *r)
+{
+    for (size_t i = 0; i < r->task_count; i++)
+        if (r->tasks[i].beside_count)
+            return true;
+    return false;
+}
+
+char *state_beside_verdict(const struct state_beside *b)
+{
+    return verdict_of(b->verdict, b->split);
+}
+
+const char *state_role(const struct state_task *t)
+{
+    return !t->evaluation ? "-" : t->champion ? "champion" : "candidate";
+}
+
+const char *state_beside_role(const struct state_beside *b)
+{
+    return b->in_store ? "candidate" : "not in the store";
 }
 
 void state_plain(struct buf *out, const char *s)
@@ -104,6 +140,14 @@ void state_plain(struct buf *out, const char *s)
     }
 }
 
+static void put_moved(const struct report_state *r, const char *what,
+                      const struct state_saving *s, struct buf *out)
+{
+    buf_printf(out, "; %zu %s: %.0f calls (%.1f %%), $%.2f of this log",
+               s->tasks, what, s->calls,
+               r->calls > 0 ? 100 * s->calls / r->calls : 0, s->dollars);
+}
+
 static void put_head(const struct report_state *r, struct buf *out)
 {
     char when[32];
@@ -114,13 +158,29 @@ static void put_head(const struct report_state *r, struct buf *out)
         buf_printf(out, " in %.1f days", r->days);
     buf_printf(out, ", %zu tasks", r->task_count);
     if (r->step_count)
-        buf_printf(out, "; %zu passed: %.0f calls (%.1f %%), $%.2f of this log",
-                   r->passed.tasks, r->passed.calls,
-                   r->calls > 0 ? 100 * r->passed.calls / r->calls : 0,
-                   r->passed.dollars);
+        put_moved(r, "with a champion that passed", &r->passed, out);
+    if (r->could.tasks)
+        put_moved(r, "could move", &r->could, out);
     if (r->time_us)
         buf_printf(out, "; newest entry %s", clock_rfc3339(r->time_us, when));
     buf_str(out, "\n\n");
+}
+
+/* verdict is freed. */
+static void put_gate_line(const char *before, const char *role,
+                          const char *model, char *verdict,
+                          const struct state_beside *b, struct buf *out)
+{
+    char *difference = state_range(b->difference, b->low, b->high);
+    char *margin = state_margin(b->margin);
+
+    buf_printf(out, "  %s%s ", before, role);
+    state_plain(out, model);
+    buf_printf(out, ", %s: %s points on %.0f items, margin %s\n", verdict,
+               difference, b->items, margin);
+    free(verdict);
+    free(difference);
+    free(margin);
 }
 
 static void put_task_line(const struct report_state *r,
@@ -128,8 +188,6 @@ static void put_task_line(const struct report_state *r,
                           struct buf *out)
 {
     double share = r->calls > 0 ? t->calls / r->calls : 0;
-    char *difference = state_range(t->difference, t->low, t->high);
-    char *verdict = state_verdict(t);
     struct buf name = { 0 };
 
     state_plain(&name, t->name);
@@ -137,12 +195,23 @@ static void put_task_line(const struct report_state *r,
     page_bar(out, share, BAR, ascii);
     buf_char(out, '\n');
     if (t->evaluation)
-        buf_printf(out, "  %s: %s points on %.0f items\n", verdict, difference,
-                   t->items);
+        put_gate_line("", state_role(t), t->model, state_verdict(t),
+                      &(struct state_beside){ .items = t->items,
+                                              .difference = t->difference,
+                                              .low = t->low,
+                                              .high = t->high,
+                                              .margin = t->margin },
+                      out);
     else
-        buf_str(out, "  not judged yet\n");
-    free(difference);
-    free(verdict);
+        buf_printf(out, "  %s\n",
+                   t->champion ? "its champion was not judged"
+                               : "not judged yet");
+    for (size_t i = 0; i < t->beside_count; i++) {
+        const struct state_beside *b = &t->beside[i];
+
+        put_gate_line("beside: ", state_beside_role(b), b->model,
+                      state_beside_verdict(b), b, out);
+    }
     buf_release(&name);
 }
 
@@ -177,8 +246,10 @@ static void put_taken(struct buf *out, char *text)
 static void put_markdown_tasks(const struct report_state *r, struct buf *out)
 {
     buf_str(out, "## Tasks\n\n| task | kind | calls | share | model | items | "
-                 "base | tuned | LLM | difference | verdict | champion |\n"
-                 "|---|---|--:|--:|---|--:|--:|--:|--:|--:|---|---|\n");
+                 "base | tuned | LLM | difference | margin | verdict | of | "
+                 "champion |\n"
+                 "|---|---|--:|--:|---|--:|--:|--:|--:|--:|--:|---|---|---|"
+                 "\n");
     for (size_t i = 0; i < r->task_count; i++) {
         const struct state_task *t = &r->tasks[i];
 
@@ -196,10 +267,35 @@ static void put_markdown_tasks(const struct report_state *r, struct buf *out)
         put_taken(out, t->evaluation
                            ? state_range(t->difference, t->low, t->high)
                            : mem_strdup("-"));
+        put_taken(out, state_margin(t->evaluation ? t->margin : (double)NAN));
         put_taken(out, state_verdict(t));
+        put_cell(out, state_role(t));
         put_cell(out, t->champion);
         buf_char(out, '\n');
     }
+}
+
+static void put_markdown_beside(const struct report_state *r, struct buf *out)
+{
+    if (!state_has_beside(r))
+        return;
+    buf_str(out, "\n## Judged beside them\n\n| task | model | of | items | "
+                 "difference | margin | verdict |\n"
+                 "|---|---|---|--:|--:|--:|---|\n");
+    for (size_t i = 0; i < r->task_count; i++)
+        for (size_t k = 0; k < r->tasks[i].beside_count; k++) {
+            const struct state_beside *b = &r->tasks[i].beside[k];
+
+            buf_char(out, '|');
+            put_cell(out, r->tasks[i].name);
+            put_cell(out, b->model);
+            put_cell(out, state_beside_role(b));
+            put_taken(out, state_number(b->items, 0));
+            put_taken(out, state_range(b->difference, b->low, b->high));
+            put_taken(out, state_margin(b->margin));
+            put_taken(out, state_beside_verdict(b));
+            buf_char(out, '\n');
+        }
 }
 
 static void put_markdown_samples(const struct report_state *r, struct buf *out)
@@ -227,6 +323,7 @@ void report_state_markdown(const struct report_state *r, struct buf *out)
     buf_str(out, "\n\n");
     put_head(r, out);
     put_markdown_tasks(r, out);
+    put_markdown_beside(r, out);
     if (r->step_count) {
         buf_printf(out,
                    "\n## Cost and quality\n\nMeasured on %.0f items; one task "
@@ -275,14 +372,37 @@ static void put_counts(struct json_writer *w, const char *key,
     json_end_array(w);
 }
 
+static void put_beside(struct json_writer *w, const struct state_task *t)
+{
+    json_begin_array(w, "beside");
+    for (size_t i = 0; i < t->beside_count; i++) {
+        const struct state_beside *b = &t->beside[i];
+
+        json_begin_object(w, NULL);
+        json_put_string(w, "model", b->model);
+        json_put_bool(w, "in_store", b->in_store);
+        json_put_string(w, "verdict", b->verdict);
+        json_put_string(w, "split", b->split);
+        put(w, "items", b->items);
+        put(w, "difference", b->difference);
+        put(w, "low", b->low);
+        put(w, "high", b->high);
+        put(w, "margin", b->margin);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
 static void put_evaluation(struct json_writer *w, const struct state_task *t)
 {
     static const char *const names[COLUMNS] = { "base", "tuned", "llm" };
 
     json_put_string(w, "model", t->model);
+    json_put_string(w, "of", state_role(t));
     json_put_string(w, "verdict", t->verdict);
     json_put_string(w, "split", t->split);
-    json_put_bool(w, "may_move", state_has_passed(t));
+    json_put_bool(w, "may_move",
+                  state_could_move(t) || (t->champion && state_has_passed(t)));
     put(w, "items", t->items);
     put(w, "difference", t->difference);
     put(w, "low", t->low);
@@ -312,6 +432,7 @@ static void put_task(struct json_writer *w, const struct state_task *t)
         json_put_string(w, "champion", t->champion);
     if (t->evaluation)
         put_evaluation(w, t);
+    put_beside(w, t);
     json_end_object(w);
 }
 
@@ -352,6 +473,7 @@ void report_state_json(const struct report_state *r, struct buf *out)
     }
     json_end_array(&w);
     put_saving(&w, "saved_if_passed_move", &r->passed);
+    put_saving(&w, "saved_if_candidates_move", &r->could);
     put_saving(&w, "saved_if_undecided_move_too", &r->undecided);
     put_saving(&w, "saved_by_routing", &r->here);
     put_counts(&w, "decisions", &r->decisions);

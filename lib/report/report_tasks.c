@@ -1,5 +1,5 @@
 /*
- * report_tasks.c - tasks with their latest evaluations
+ * report_tasks.c - tasks with their champions and evaluations
  *
  * The numbers are those that the evaluation has written down; none is computed
  * anew, so the report cannot disagree with the gate.
@@ -7,6 +7,7 @@
 #include "report/report_state.h"
 
 #include "base/mem.h"
+#include "registry/registry.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -84,40 +85,37 @@ static void read_detail(struct state_task *t, struct slice detail)
     json_release(&j);
 }
 
-/* The newest on the sealed test; on validation, where there is none. */
 static int read_evaluation(struct state_task *t, struct store *s,
                            struct err *err)
 {
     struct sql_stmt *q;
     int rc = sql_row_of(
         store_sql(s),
-        "SELECT e.id, m.name, coalesce(e.verdict, ''), e.split, "
-        "open_text(e.detail, 'evaluation.detail', e.id) FROM evaluation e LEFT "
-        "JOIN model m ON m.id = e.model WHERE e.task = ? ORDER BY e.split "
-        "= 'test' DESC, e.id DESC LIMIT 1",
-        t->id, &q, err);
+        "SELECT m.name, coalesce(e.verdict, ''), e.split, open_text(e.detail, "
+        "'evaluation.detail', e.id) FROM evaluation e LEFT JOIN model m ON "
+        "m.id = e.model WHERE e.id = ?",
+        t->evaluation, &q, err);
 
     if (rc <= 0)
         return rc;
-    t->evaluation = sql_int(q, 0);
-    t->model = slice_dup(sql_text(q, 1));
-    t->verdict = slice_dup(sql_text(q, 2));
-    t->split = slice_dup(sql_text(q, 3));
-    read_detail(t, sql_text(q, 4));
+    t->model = slice_dup(sql_text(q, 0));
+    t->verdict = slice_dup(sql_text(q, 1));
+    t->split = slice_dup(sql_text(q, 2));
+    read_detail(t, sql_text(q, 3));
     sql_reset(q);
     return ERR_OK;
 }
 
-static int read_champion(struct state_task *t, struct store *s, struct err *err)
+static int read_champion(struct state_task *t, struct store *s, int64_t *model,
+                         struct err *err)
 {
     struct sql_stmt *q;
-    int rc = sql_row_of(
-        store_sql(s),
-        "SELECT m.name, m.version FROM champion c JOIN model m ON m.id = "
-        "c.model WHERE c.task = ?1 OR c.task IN (SELECT id FROM task WHERE "
-        "merged_into = ?1) ORDER BY c.task = ?1 DESC, c.since DESC LIMIT 1",
-        t->id, &q, err);
+    int rc = registry_champion(s, t->id, model, err);
 
+    if (rc == ERR_OK && *model)
+        rc = sql_row_of(store_sql(s),
+                        "SELECT name, version FROM model WHERE id = ?", *model,
+                        &q, err);
     if (rc <= 0)
         return rc;
     t->champion = slice_dup(sql_text(q, 0));
@@ -245,10 +243,13 @@ int state_read_tasks(struct report_state *r, struct store *s,
 
     for (size_t i = 0; rc == ERR_OK && i < r->task_count; i++) {
         struct state_task *t = &r->tasks[i];
+        int64_t champion = 0;
 
-        rc = read_evaluation(t, s, err);
+        rc = read_champion(t, s, &champion, err);
         if (rc == ERR_OK)
-            rc = read_champion(t, s, err);
+            rc = state_choose_evaluation(t, s, champion, err);
+        if (rc == ERR_OK && t->evaluation)
+            rc = read_evaluation(t, s, err);
         if (rc == ERR_OK && o->include_samples && t->evaluation)
             rc = read_samples(t, s, o->show, err);
     }

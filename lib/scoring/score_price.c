@@ -24,6 +24,8 @@
 struct score_prices {
     struct score_price *list;
     size_t count, cap;
+    size_t odd; /* models with a price that cannot be one */
+    char *what; /* the first of them */
 };
 
 static void price_add(struct score_prices *p, struct score_price price)
@@ -75,8 +77,11 @@ static int line_read(struct score_prices *p, struct slice line,
                        name, number, FIELDS);
     if (!amount_read(f[1], &price.input) || !amount_read(f[2], &price.cached) ||
         !amount_read(f[3], &price.output))
-        return err_set(err, ERR_FORMAT,
-                       "%s:%zu: a price is no number and not -", name, number);
+        return err_set(
+            err, ERR_FORMAT,
+            "%s:%zu: the price of %.*s is negative or no number, and "
+            "not -",
+            name, number, (int)(f[0].n < 80 ? f[0].n : 80), f[0].p);
     if (p->count >= PRICES_MAX_ROWS)
         return err_set(err, ERR_LIMIT, "%s: more than %d rows", name,
                        PRICES_MAX_ROWS);
@@ -109,12 +114,60 @@ static int table_read(struct score_prices *p, struct slice text,
     return ERR_OK;
 }
 
-static double token_price(const struct json *j, json_ref model, const char *key)
+/* *odd: the key, where its value cannot be a price. Images and sound have none
+ * of tokens: that is no fault. */
+static double token_price(const struct json *j, json_ref model, const char *key,
+                          const char **odd)
 {
+    json_ref value = json_get(j, model, key);
     double v;
 
-    return json_double(j, json_get(j, model, key), &v) && v >= 0 ? v * 1e6
-                                                                 : (double)NAN;
+    if (!json_present(value) || json_is(j, value, JSON_NULL))
+        return (double)NAN;
+    if (json_double(j, value, &v) && isfinite(v) && v >= 0)
+        return v * 1e6;
+    if (!*odd)
+        *odd = key;
+    return (double)NAN;
+}
+
+/* Names and values as they stand in the file, without line breaks. */
+static void odd_add(struct score_prices *p, const struct json *j,
+                    json_ref model, const char *key, const char *name)
+{
+    struct slice id = json_raw(j, json_key(j, model));
+    json_ref v = json_get(j, model, key);
+    struct slice value = json_raw(j, v);
+
+    if (slice_is(id, "\"sample_spec\"") || p->odd++)
+        return; /* the first row tells what rows may have */
+    if (!json_is(j, v, JSON_STRING) && !json_is(j, v, JSON_NUMBER))
+        value = slice_of("no number");
+    p->what = mem_printf("%s: model %.*s: %s is %.*s, which is no price", name,
+                         (int)(id.n < 80 ? id.n : 80), id.p, key,
+                         (int)(value.n < 40 ? value.n : 40), value.p);
+}
+
+static void litellm_model(struct score_prices *p, const struct json *j,
+                          json_ref m, const char *name)
+{
+    const char *odd = NULL;
+    struct score_price price = {
+        .input = token_price(j, m, "input_cost_per_token", &odd),
+        .cached = token_price(j, m, "cache_read_input_token_cost", &odd),
+        .output = token_price(j, m, "output_cost_per_token", &odd),
+    };
+
+    if (odd)
+        odd_add(p, j, m, odd, name);
+    if (odd || isnan(price.input) || isnan(price.output) ||
+        p->count >= PRICES_MAX_ROWS)
+        return;
+    price.model = json_strdup(j, json_key(j, m));
+    price.date = mem_strdup("-");
+    price.kind = mem_strdup("second");
+    price.source = mem_strdup(name);
+    price_add(p, price);
 }
 
 static int litellm_read(struct score_prices *p, struct slice text,
@@ -126,22 +179,8 @@ static int litellm_read(struct score_prices *p, struct slice text,
     if (rc < 0)
         rc = err_wrap(err, "%s", name);
     for (json_ref m = rc < 0 ? JSON_NONE : json_first(&j, 0); m != JSON_NONE;
-         m = json_next(&j, 0, m)) {
-        struct score_price price = {
-            .input = token_price(&j, m, "input_cost_per_token"),
-            .cached = token_price(&j, m, "cache_read_input_token_cost"),
-            .output = token_price(&j, m, "output_cost_per_token"),
-        };
-
-        if (isnan(price.input) || isnan(price.output) ||
-            p->count >= PRICES_MAX_ROWS)
-            continue;
-        price.model = json_strdup(&j, json_key(&j, m));
-        price.date = mem_strdup("-");
-        price.kind = mem_strdup("second");
-        price.source = mem_strdup(name);
-        price_add(p, price);
-    }
+         m = json_next(&j, 0, m))
+        litellm_model(p, &j, m, name);
     json_release(&j);
     return rc;
 }
@@ -149,9 +188,19 @@ static int litellm_read(struct score_prices *p, struct slice text,
 static int prices_read(struct score_prices *p, struct slice text,
                        const char *name, struct err *err)
 {
-    return slice_starts(slice_trim(text), "{")
-               ? litellm_read(p, text, name, err)
-               : table_read(p, text, name, err);
+    int rc = slice_starts(slice_trim(text), "{")
+                 ? litellm_read(p, text, name, err)
+                 : table_read(p, text, name, err);
+
+    if (rc == ERR_OK && p->odd && !p->count)
+        return err_set(err, ERR_FORMAT, "%s; it has no other prices", p->what);
+    if (rc == ERR_OK && !p->count)
+        return err_set(
+            err, ERR_FORMAT,
+            "%s: there are no prices of tokens in it; give LiteLLM's "
+            "table, or lines of %d fields with tabs",
+            name, FIELDS);
+    return rc;
 }
 
 int score_prices_open(const char *path, struct score_prices **out,
@@ -189,7 +238,14 @@ void score_prices_free(struct score_prices *p)
         free(p->list[i].source);
     }
     free(p->list);
+    free(p->what);
     free(p);
+}
+
+size_t score_prices_odd(const struct score_prices *p, const char **what)
+{
+    *what = p->what;
+    return p->odd;
 }
 
 /* The rest of a version's name: nothing, or a joint and a date or a tag that

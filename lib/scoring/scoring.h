@@ -310,6 +310,10 @@ struct score_prices;
 MUST_CHECK int score_prices_open(const char *path, struct score_prices **out,
                                  struct err *err);
 void score_prices_free(struct score_prices *p); /* NULL is fine */
+/* How many models of LiteLLM's table were passed over for a price that is
+ * negative or no number; what: the first, "FILE: model \"NAME\": KEY is ...". A
+ * file without any price of tokens does not open. */
+size_t score_prices_odd(const struct score_prices *p, const char **what);
 /* By the name that was logged, dated or with a provider before it; NULL. */
 const struct score_price *score_prices_find(const struct score_prices *p,
                                             const char *model);

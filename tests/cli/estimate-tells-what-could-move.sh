@@ -15,3 +15,6 @@ ls "$HOME" | wc -l
 : >empty
 slmctl estimate empty || echo "exit $?"
 slmctl estimate nowhere || echo "exit $?"
+slmctl estimate --prices empty log.jsonl || echo "exit $?"
+echo '{"gpt-4o": {"input_cost_per_token": -1, "output_cost_per_token": 1}, "other": {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}}' >prices.json
+slmctl estimate --json --prices prices.json log.jsonl >out.json || echo "exit $?"

@@ -98,7 +98,7 @@ static void put_all(struct buf *out, const char *bad)
     page_paragraph(out, bad);
     page_svg_lines(out, &axes, &s, 1);
     page_svg_bars(out, &axes, names, v, 2);
-    page_svg_intervals(out, &axes, names, names, &s, -.03);
+    page_svg_intervals(out, &axes, names, names, &s, low);
     page_svg_flow(out, bad, flow, 2);
     page_table_begin(&t, out, bad, "lr", cells);
     page_table_row(&t, cells);
@@ -235,7 +235,7 @@ START_TEST(what_is_not_finite_is_not_drawn)
 
     page_svg_lines(&out, &axes, &s, 1);
     page_svg_bars(&out, &axes, names, none, 1);
-    page_svg_intervals(&out, &axes, names, names, &s, (double)NAN);
+    page_svg_intervals(&out, &axes, names, names, &s, none);
     page_svg_flow(&out, "t", flow, 2);
     ck_assert_uint_eq(out.len, 0);
     page_svg_bars(&out, &axes, names, some, 2);
@@ -256,7 +256,7 @@ START_TEST(an_axis_of_few_ulps_ends)
     struct buf out = { 0 };
 
     page_svg_lines(&out, &axes, &s, 1);
-    page_svg_intervals(&out, &axes, names, names, &s, (double)NAN);
+    page_svg_intervals(&out, &axes, names, names, &s, NULL);
     ck_assert_uint_eq(times(out.data, "</svg>"), 2);
     buf_release(&out);
 }

@@ -46,7 +46,9 @@ static char *quoted(const char *text)
     return buf_take(&b, NULL);
 }
 
-static void evaluate(int task, const char *verdict, const char *why)
+/* model 0: none of the store. */
+static void evaluate_as(int task, int model, int items, double margin,
+                        const char *verdict, const char *why)
 {
     struct buf detail = { 0 };
     struct json_writer w;
@@ -63,20 +65,26 @@ static void evaluate(int task, const char *verdict, const char *why)
                           "0.85],\"dollars_per_1000_calls\":1.1}"));
     json_begin_object(&w, "gate");
     json_put_string(&w, "why", why);
-    json_put_int(&w, "items", 250);
-    json_put_double(&w, "margin", .03);
+    json_put_int(&w, "items", items);
+    json_put_double(&w, "margin", margin);
     json_put_double(&w, "difference", .1);
     json_put_raw(&w, "interval", slice_of("[0.05,0.15]"));
     json_end_object(&w);
     json_end_object(&w);
     json = quoted(detail.data);
     text = mem_printf("INSERT INTO evaluation(task, model, split, created, "
-                      "verdict, detail) VALUES(%d, %d, 'test', 7, '%s', %s)",
-                      task, task, verdict, json);
+                      "verdict, detail) VALUES(%d, nullif(%d, 0), 'test', 7, "
+                      "'%s', %s)",
+                      task, model, verdict, json);
     run(text);
     free(text);
     free(json);
     buf_release(&detail);
+}
+
+static void evaluate(int task, const char *verdict, const char *why)
+{
+    evaluate_as(task, task, 250, .03, verdict, why);
 }
 
 /* Two tasks of 30 and 10 calls; every name is this one. */
@@ -220,9 +228,11 @@ START_TEST(every_form_tells_the_same_numbers)
     report_state_json(r, &doc);
     report_state_free(r);
     /* 30 calls at a dollar less for a thousand. */
-    ck_assert_ptr_nonnull(strstr(html.data, "saved $0.03"));
-    ck_assert_ptr_nonnull(strstr(text.data, "1 passed: 30 calls (75.0 %)"));
-    ck_assert_ptr_nonnull(strstr(markdown.data, "1 passed: 30 calls (75.0 %)"));
+    ck_assert_ptr_nonnull(strstr(html.data, "(75.0 %), $0.03 of it"));
+    ck_assert_ptr_nonnull(strstr(text.data, "1 with a champion that passed: 30 "
+                                            "calls (75.0 %)"));
+    ck_assert_ptr_nonnull(strstr(markdown.data, "champion that passed: 30 "
+                                                "calls (75.0 %)"));
     ck_assert_int_eq(json_parse(&j, doc.data, doc.len, &err), 0);
     ck_assert(json_double(
         &j, json_find(&j, 0, "saved_if_passed_move", "dollars", NULL),
@@ -455,8 +465,9 @@ START_TEST(a_pass_on_validation_is_none)
     run("UPDATE evaluation SET split = 'validation' WHERE task = 1");
     r = read_state(0, NULL);
     report_state_html(r, &out);
-    ck_assert_ptr_nonnull(strstr(out.data, "2 have been judged, 0 passed"));
-    ck_assert_ptr_null(strstr(out.data, "passed: may move"));
+    ck_assert_ptr_nonnull(strstr(out.data, "2 have been judged, 0 have a "
+                                           "champion that passed"));
+    ck_assert_ptr_null(strstr(out.data, "passed: could move"));
     ck_assert_ptr_nonnull(strstr(out.data, "pass (validation)"));
     buf_reset(&out);
     report_state_text(r, true, &out);
@@ -467,6 +478,118 @@ START_TEST(a_pass_on_validation_is_none)
     buf_reset(&out);
     report_state_json(r, &out);
     ck_assert_ptr_null(strstr(out.data, "\"may_move\": true"));
+    report_state_free(r);
+    buf_release(&out);
+}
+END_TEST
+
+/* Candidates, hosted models and short looks changed what a task saved. */
+START_TEST(only_the_champion_speaks_for_its_task)
+{
+    struct report_state *r;
+    struct buf out = { 0 };
+
+    fill("name");
+    run("INSERT INTO model(id, name, kind, path, task, created) VALUES(3, "
+        "'name2nd', 'adapter', 'p', 1, 2)");
+    evaluate_as(1, 3, 400, .03, "fail", "name");
+    evaluate_as(1, 0, 300, .03, "fail", "name");
+    evaluate_as(1, 1, 30, .4, "undecided", "name");
+    run("INSERT INTO evaluation_item(evaluation, example, score, reference) "
+        "SELECT 1, id, 1, 1 FROM example LIMIT 20");
+    run("INSERT INTO evaluation_item(evaluation, example, score, reference) "
+        "SELECT 5, id, 1, 1 FROM example LIMIT 3");
+    r = read_state(1, NULL);
+    ck_assert_str_eq(r->tasks[0].model, "namem1");
+    ck_assert_str_eq(r->tasks[0].verdict, "pass");
+    ck_assert_double_eq(r->tasks[0].items, 250);
+    ck_assert_uint_eq(r->passed.tasks, 1);
+    ck_assert_uint_eq(r->could.tasks + r->undecided.tasks, 0);
+    ck_assert_uint_eq(r->tasks[0].beside_count, 2);
+    ck_assert(!r->tasks[0].beside[0].in_store);
+    ck_assert_str_eq(r->tasks[0].beside[0].model, "m");
+    ck_assert_str_eq(r->tasks[0].beside[1].model, "name2nd");
+    report_state_text(r, true, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "  champion namem1, pass: 10.0 "
+                                           "[5.0, 15.0] points on 250 items, "
+                                           "margin 3\n"));
+    ck_assert_ptr_nonnull(strstr(out.data, "  beside: candidate name2nd, "
+                                           "fail: 10.0"));
+    buf_reset(&out);
+    report_state_markdown(r, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "| name1 | m | not in the store | "
+                                           "300 | 10.0 "));
+    buf_reset(&out);
+    report_state_html(r, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "champion that passed"));
+    ck_assert_ptr_nonnull(strstr(out.data, "Judged beside them"));
+    report_state_free(r);
+    buf_release(&out);
+}
+END_TEST
+
+/* After a rollback the report went on to tell what the task saved. */
+START_TEST(a_task_without_a_champion_could_move)
+{
+    struct report_state *r;
+    struct buf out = { 0 };
+
+    fill("name");
+    run("DELETE FROM champion");
+    evaluate_as(1, 0, 300, .03, "fail", "name");
+    r = read_state(1, NULL);
+    ck_assert_str_eq(r->tasks[0].model, "namem1");
+    ck_assert_uint_eq(r->passed.tasks, 0);
+    ck_assert_double_eq(r->passed.dollars, 0);
+    ck_assert_uint_eq(r->could.tasks, 1);
+    ck_assert_double_eq(r->could.calls, 30);
+    report_state_text(r, true, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "0 with a champion that passed: 0 "
+                                           "calls"));
+    ck_assert_ptr_nonnull(strstr(out.data, "1 could move: 30 calls (75.0 %)"));
+    ck_assert_ptr_nonnull(strstr(out.data, "  candidate namem1, pass: "));
+    buf_reset(&out);
+    report_state_html(r, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "passed: could move"));
+    report_state_free(r);
+    evaluate_as(1, 1, 250, .4, "pass", "name");
+    run("DELETE FROM evaluation WHERE id = 1");
+    r = read_state(1, NULL);
+    ck_assert_uint_eq(r->could.tasks, 0); /* promote would refuse it */
+    report_state_free(r);
+    run("UPDATE model SET retired = 5 WHERE id = 1");
+    r = read_state(1, NULL);
+    ck_assert_int_eq(r->tasks[0].evaluation, 0);
+    ck_assert_uint_eq(r->could.tasks, 0);
+    report_state_free(r);
+    buf_release(&out);
+}
+END_TEST
+
+/* One line for all tasks was that of the last. */
+START_TEST(each_task_has_its_own_margin)
+{
+    struct report_state *r;
+    struct buf out = { 0 };
+    size_t lines = 0;
+
+    fill("name");
+    evaluate_as(2, 2, 300, .4, "pass", "name");
+    run("INSERT INTO evaluation_item(evaluation, example, score, reference) "
+        "SELECT 3, id, 1, 1 FROM example LIMIT 5");
+    r = read_state(0, NULL);
+    report_state_html(r, &out);
+    for (const char *p = out.data; (p = strstr(p, "class=\"margin\"")); p++)
+        lines++;
+    ck_assert_uint_eq(lines, 2);
+    ck_assert_ptr_nonnull(strstr(out.data, "<td class=\"r\">40</td>"));
+    buf_reset(&out);
+    report_state_text(r, true, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "margin 3\n"));
+    ck_assert_ptr_nonnull(strstr(out.data, "margin 40\n"));
+    buf_reset(&out);
+    report_state_json(r, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "\"margin\": 0.4"));
     report_state_free(r);
     buf_release(&out);
 }
@@ -486,6 +609,9 @@ int main(void)
     tcase_add_test(t, what_was_merged_keeps_its_champion_and_its_calls);
     tcase_add_test(t, a_strange_calibration_is_a_row_of_unknowns);
     tcase_add_test(t, an_empty_store_makes_a_page_without_sections);
+    tcase_add_test(t, only_the_champion_speaks_for_its_task);
+    tcase_add_test(t, a_task_without_a_champion_could_move);
+    tcase_add_test(t, each_task_has_its_own_margin);
     tcase_add_test(t, one_task_alone);
     tcase_add_test(t, a_pass_on_validation_is_none);
     tcase_add_test(t, amounts_are_rounded_before_they_are_parted);

@@ -91,6 +91,7 @@ START_TEST(what_litellm_says_beside_prices_is_passed_over)
         "\"free\":{\"input_cost_per_token\":0,\"output_cost_per_token\":0}}",
         &err);
     const struct score_price *m;
+    const char *what;
 
     ck_assert_ptr_nonnull(p);
     m = score_prices_find(p, "a/m-1-2026-01-01");
@@ -99,6 +100,10 @@ START_TEST(what_litellm_says_beside_prices_is_passed_over)
     ck_assert_double_eq_tol(m->cached, .075, 1e-12);
     ck_assert_double_eq_tol(m->output, .6, 1e-12);
     ck_assert_ptr_null(score_prices_find(p, "minus"));
+    ck_assert_uint_eq(score_prices_odd(p, &what), 1);
+    ck_assert_ptr_nonnull(strstr(what, ": model \"minus\": "
+                                       "input_cost_per_token is -1, which is "
+                                       "no price"));
     ck_assert_ptr_null(score_prices_find(p, "text"));
     ck_assert_ptr_null(score_prices_find(p, "1024-x/image"));
     ck_assert_double_eq(score_prices_find(p, "free")->output, 0);
@@ -111,9 +116,28 @@ START_TEST(a_bad_line_is_named)
     struct err err;
 
     ck_assert_ptr_null(open_text("# x\na\t1\t-\tmany\td\tk\ts\n", &err));
-    ck_assert_ptr_nonnull(strstr(err.msg, ":2: a price is no number"));
+    ck_assert_ptr_nonnull(strstr(err.msg, ":2: the price of a is negative or "
+                                          "no number"));
     ck_assert_ptr_null(open_text("a\t1\n", &err));
     ck_assert_ptr_nonnull(strstr(err.msg, ":1: want 7"));
+}
+END_TEST
+
+/* Nobody knew a price then, and nobody was told why. */
+START_TEST(a_table_without_prices_does_not_open)
+{
+    struct err err;
+
+    ck_assert_ptr_null(open_text("", &err));
+    ck_assert_ptr_nonnull(strstr(err.msg, ": there are no prices of tokens"));
+    ck_assert_ptr_null(open_text("# a comment\n", &err));
+    ck_assert_ptr_null(open_text("{}", &err));
+    ck_assert_ptr_null(open_text("{\"m\":{\"input_cost_per_token\":\"1e-6\","
+                                 "\"output_cost_per_token\":1}}",
+                                 &err));
+    ck_assert_ptr_nonnull(strstr(err.msg, ": model \"m\": "
+                                          "input_cost_per_token is \"1e-6\", "
+                                          "which is no price"));
 }
 END_TEST
 
@@ -126,5 +150,6 @@ int main(void)
     tcase_add_test(t, litellm_json_is_read);
     tcase_add_test(t, what_litellm_says_beside_prices_is_passed_over);
     tcase_add_test(t, a_bad_line_is_named);
+    tcase_add_test(t, a_table_without_prices_does_not_open);
     return suite_run("scoring_price", t);
 }
