@@ -87,7 +87,8 @@ int state_read_curves(struct report_state *r, struct store *s,
 {
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
-                     "SELECT name, placed(run, '', 0) FROM model WHERE run NOTNULL AND id IN "
+                     "SELECT name, placed(run, '', 0) FROM model WHERE run "
+                     "NOTNULL AND id IN "
                      "(SELECT max(id) FROM model WHERE run NOTNULL AND ?1 IN "
                      "(0, task) GROUP BY task) ORDER BY id",
                      &q, err);

@@ -13,7 +13,7 @@ sqlite3 store/store.db 'INSERT INTO champion(task, model, since, event)
 slmctl serve --listen 127.0.0.1:0 2>said &
 server=$!
 n=0
-until grep -q 'listening on' said || [ $n -ge 100 ]; do
+until grep -qs 'listening on' said || [ $n -ge 100 ]; do
     n=$((n + 1))
     sleep 0.1
 done

@@ -20,8 +20,8 @@ slmctl report | grep '^20 calls' | cut -c 1-8
 slmctl cluster 2>/dev/null
 echo "cluster: $?"
 slmctl serve --listen 127.0.0.1:0 --upstream http://127.0.0.1:9 2>said &
-for i in $(seq 100); do
-    grep -q '^listening' said && break
+for _ in $(seq 100); do
+    grep -qs "^listening" said && break
     sleep 0.1
 done
 sed 's/:[0-9]*$/:PORT/' said
