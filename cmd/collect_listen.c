@@ -463,7 +463,7 @@ int collect_listen(struct cli *cli, struct listen_local *l)
 
     (void)pthread_mutex_init(&r.reload, NULL);
     if (l)
-        l->run = &r;
+        l->run = &r; /* cppcheck-suppress autoVariables; until done */
     allow_descriptors();
     rc = take_options(&r, &err);
     if (rc < 0) {
@@ -499,6 +499,8 @@ int collect_listen(struct cli *cli, struct listen_local *l)
     if (rc < 0)
         code = cli_fail(cli, &err);
 done:
+    if (l)
+        l->run = NULL;
     proxy_free(r.proxy);
     release_names(&r);
     crypto_secret_free(r.key);

@@ -582,6 +582,8 @@ static void put_member(struct json_writer *w, const struct parts *p,
             return;
         }
     }
+    if (!first)
+        return;
     name = json_strdup(first->j, json_key(first->j, at));
     json_begin_object(w, name);
     json_begin_array(w, "allOf");

@@ -389,7 +389,7 @@ static int calibrate(struct store *s, struct work *w,
                      struct err *err)
 {
     struct router_calibration c = { 0 };
-    char before[33], inputs[33];
+    char before[33] = "", inputs[33];
     int rc = evaluate_inputs(s, &w->r, m, w->opt, inputs, err);
 
     if (rc == ERR_OK)

@@ -106,7 +106,7 @@ static int join_tasks(struct store *s, int64_t into, int64_t from,
 int tasks_merge(struct store *s, const char *into, const char *from,
                 struct err *err)
 {
-    int64_t a, b;
+    int64_t a = 0, b = 0;
     int rc = store_task_find(s, into, &a, err);
 
     if (rc == 0)
