@@ -117,7 +117,7 @@ for n in $(seq 11); do
     ! said "$(printf %02d "$n")" drift || fail "day $n: drift before there is any"
 done
 grep -h drift "$scratch"/day-1[2-4] 2>/dev/null |
-    grep -q 'rank.*drift of prompt length' || fail 'days 12 to 14: no drift told'
+    grep -Eq 'rank.*drift of (prompt length|size)' || fail 'days 12 to 14: no drift told'
 ! grep -h drift "$scratch"/day-?? | grep -qv rank ||
     fail 'drift of a task that has none'
 "$slmctl" store verify >/dev/null 2>&1 || fail 'store verify finds damage'
