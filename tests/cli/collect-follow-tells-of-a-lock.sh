@@ -1,5 +1,6 @@
 # A store that others lock is waited for, and its user is told once, before the
 # wait is long.
+. "$TREE/tests/cli/lib/wait.subr"
 if ! command -v python3 >/dev/null; then
     echo "skip: python3 is not installed"
     exit 0
@@ -12,13 +13,6 @@ open("locked", "w").write("yes\n")
 time.sleep(7)
 db.execute("ROLLBACK")
 END
-await() {
-    n=0
-    until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 150 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-}
 echo '{"request":{"q":1},"response":{"a":1}}' >app.log
 slmctl collect --store store --follow app.log 2>said >counts &
 follower=$!

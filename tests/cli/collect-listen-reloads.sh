@@ -1,6 +1,7 @@
 # SIGHUP reads the configuration anew, for requests that begin then: a stream
 # that runs goes on, what cannot change is told, and a broken configuration
 # changes nothing.
+. "$TREE/tests/cli/lib/wait.subr"
 if ! command -v python3 >/dev/null || ! command -v curl >/dev/null; then
     echo "skip: python3 or curl is not installed"
     exit 0
@@ -35,13 +36,6 @@ python3 upstream.py one &
 one=$!
 python3 upstream.py two &
 two=$!
-await() { # until a file has this line, in vain for 10 s
-    n=0
-    until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 100 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-}
 await one.port .
 await two.port .
 mkdir -p home/slmctl
@@ -54,7 +48,7 @@ first >$config
 XDG_CONFIG_HOME=$PWD/home slmctl collect --store store --grace 5 2>said &
 pid=$!
 await said 'listening on'
-port=$(sed -n 's/.*listening on 127.0.0.1:\([0-9]*\)$/\1/p' said)
+port=$(address said)
 get() { # PATH
     curl -s -o got -w '%{http_code} ' "http://127.0.0.1:$port$1"
     head -n 1 got

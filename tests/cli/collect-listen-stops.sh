@@ -1,16 +1,10 @@
 # Two collectors: one port, or one store, is the first one's; a store that
 # cannot be one is told at once. Ctrl-C ends with 0, twice without waiting.
+. "$TREE/tests/cli/lib/wait.subr"
 if ! command -v python3 >/dev/null || ! command -v curl >/dev/null; then
     echo "skip: python3 or curl is not installed"
     exit 0
 fi
-await() {
-    n=0
-    until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 100 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-}
 cat >silent.py <<'END'
 import signal, socket
 s = socket.socket()
@@ -27,7 +21,7 @@ slmctl collect --store one --listen 127.0.0.1:0 --listen unix:socket \
     --upstream $up 2>said &
 first=$!
 await said socket
-port=$(sed -n 's/^listening on 127.0.0.1:\([0-9]*\)$/\1/p' said)
+port=$(address said)
 try() {
     timeout 5 slmctl collect "$@" >got 2>&1
     echo "exit $?"

@@ -1,16 +1,10 @@
 # With no descriptor left for a connection the proxy waits without being busy,
 # and serves again as soon as there is one.
+. "$TREE/tests/cli/lib/wait.subr"
 if ! command -v python3 >/dev/null || ! command -v prlimit >/dev/null; then
     echo "skip: python3 or prlimit is not installed"
     exit 0
 fi
-await() {
-    n=0
-    until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 100 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-}
 slmctl collect --store store --listen 127.0.0.1:0 --admin 127.0.0.1:0 \
     --threads 2 --upstream http://127.0.0.1:9 2>said &
 pid=$!
@@ -45,7 +39,7 @@ count = [l for l in text.decode().splitlines()
          if l.startswith("slmctl_accept_pauses_total ")]
 print("pauses" if float(count[0].split()[1]) > 5 else text.decode())
 END
-port=$(sed -n 's/^listening on 127.0.0.1:\([0-9]*\)$/\1/p' said)
+port=$(address said)
 prlimit --pid $pid --nofile=45:45
 python3 crowd.py "$port" "$(sed -n 's/^admin on //p' said)" $pid
 kill $pid

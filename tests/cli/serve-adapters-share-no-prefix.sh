@@ -1,23 +1,17 @@
 # What one adapter read of a prompt is no other's, though the cache is on: the
 # answers of a, b, a again are those of a server that has just begun. Another
 # adapter that takes a's name has none of it either (llama.cpp #26207).
+. "$TREE/tests/cli/lib/wait.subr"
 for tool in curl jq python3; do
     command -v $tool >/dev/null || { echo "skip: $tool is not installed"; exit 0; }
 done
 export SLMCTL_STORE="$PWD/store"
-await() {
-    n=0
-    until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 100 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-}
 begin() {
     rm -f said
     slmctl serve --listen 127.0.0.1:0 --model a --model b --model base 2>said &
     server=$!
     await said 'listening on'
-    url=http://127.0.0.1:$(sed -n 's/^listening on 127.0.0.1:\([0-9]*\)$/\1/p' said)
+    url=http://127.0.0.1:$(address said)
 }
 end() {
     kill "$server"

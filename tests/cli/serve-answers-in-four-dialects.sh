@@ -1,13 +1,7 @@
 # The shipped base answers chats, completions, responses and messages, refuses
 # in their words, and stops when it is told to; the log has what it answered.
+. "$TREE/tests/cli/lib/wait.subr"
 command -v curl >/dev/null || { echo 'skip: curl is not installed'; exit 0; }
-await() {
-    n=0
-    until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 100 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-}
 slmctl serve --store logs --no-such 2>/dev/null
 echo "exit $?"
 slmctl serve --store logs --listen 127.0.0.1:0 2>/dev/null
@@ -18,7 +12,7 @@ slmctl serve --store logs --listen 127.0.0.1:0 --model "tiny=$TREE/data/base" \
     2>said &
 server=$!
 await said 'listening on'
-url=http://127.0.0.1:$(sed -n 's/^listening on 127.0.0.1:\([0-9]*\)$/\1/p' said)
+url=http://127.0.0.1:$(address said)
 ask() { # PATH BODY [curl's options]
     path=$1 body=$2
     shift 2

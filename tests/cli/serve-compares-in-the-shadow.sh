@@ -6,6 +6,7 @@ for tool in curl jq sqlite3 python3; do
     command -v $tool >/dev/null || { echo "skip: $tool is not installed"; exit 0; }
 done
 . "$TREE/tests/cli/lib/train.subr"
+. "$TREE/tests/cli/lib/wait.subr"
 cat >llm.py <<'END'
 import gzip, http.server, json, os
 
@@ -54,13 +55,6 @@ s.serve_forever()
 END
 python3 llm.py &
 llm=$!
-await() { # FILE LINE: in vain for 20 s
-    n=0
-    until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 200 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-}
 port_of() { # FILE WHAT
     sed -n "s/^$2 on 127.0.0.1:\([0-9]*\)\$/\1/p" "$1"
 }

@@ -4,13 +4,7 @@ for tool in curl jq python3 sqlite3; do
     command -v $tool >/dev/null || { echo "skip: $tool is not installed"; exit 0; }
 done
 . "$TREE/tests/cli/lib/encoder.subr"
-await() {
-    n=0
-    until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 100 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-}
+. "$TREE/tests/cli/lib/wait.subr"
 make_encoder one 3
 slmctl serve --store logs --listen 127.0.0.1:0 --embedder one --embedder x=one \
     --embedder x=one 2>&1
@@ -22,7 +16,7 @@ slmctl serve --store logs --listen 127.0.0.1:0 --embedder one \
     --embedder "again=$PWD/one" --model "tiny=$TREE/data/base" 2>said &
 server=$!
 await said 'listening on'
-url=http://127.0.0.1:$(sed -n 's/^listening on 127.0.0.1:\([0-9]*\)$/\1/p' said)
+url=http://127.0.0.1:$(address said)
 ask() { # MEMBERS
     curl -sS -m 20 "$url/v1/embeddings" -w '\n%{http_code}\n' -d "{$1}" >got
     tail -n 1 got

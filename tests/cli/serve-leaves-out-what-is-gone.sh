@@ -6,6 +6,7 @@ for tool in curl jq sqlite3; do
     command -v $tool >/dev/null || { echo "skip: $tool is not installed"; exit 0; }
 done
 . "$TREE/tests/cli/lib/train.subr"
+. "$TREE/tests/cli/lib/wait.subr"
 export SLMCTL_STORE="$PWD/first"
 odd_even_store 40
 sed 's/Say odd or even\./Name the colour of this fruit./; s/number /fruit /
@@ -33,12 +34,8 @@ begin() { # FILE OPTIONS: the server's process and url
     rm -f "$said"
     slmctl serve --listen 127.0.0.1:0 "$@" 2>"$said" &
     server=$!
-    n=0
-    until grep -q 'listening on' "$said" 2>/dev/null || [ $n -ge 100 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-    url=http://127.0.0.1:$(sed -n 's/^listening on 127.0.0.1:\([0-9]*\)$/\1/p' "$said")
+    await "$said" 'listening on'
+    url=http://127.0.0.1:$(address "$said")
 }
 list() {
     curl -sS -m 20 "$url/v1/models" | jq -r '.data[].id' | sed "s/^$task\$/TASK/"

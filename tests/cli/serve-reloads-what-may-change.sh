@@ -5,6 +5,7 @@ for tool in curl jq sqlite3 python3; do
     command -v $tool >/dev/null || { echo "skip: $tool is not installed"; exit 0; }
 done
 . "$TREE/tests/cli/lib/train.subr"
+. "$TREE/tests/cli/lib/wait.subr"
 cat >client.py <<'END'
 import http.client, json, sys, threading, time
 
@@ -50,13 +51,6 @@ print("%d answered, %d dropped" % (done, len(bad)))
 for b in bad[:5]:
     print(b)
 END
-await() { # FILE LINE [COUNT]: in vain for 20 s
-    n=0
-    until [ "$(cat "$1" 2>/dev/null | grep -c "$2")" -ge "${3:-1}" ] || [ $n -ge 200 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-}
 port_of() { # FILE WHAT
     sed -n "s/^$2 on 127.0.0.1:\([0-9]*\)\$/\1/p" "$1"
 }

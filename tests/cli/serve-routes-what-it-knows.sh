@@ -6,16 +6,7 @@ for tool in curl jq sqlite3; do
     command -v $tool >/dev/null || { echo "skip: $tool is not installed"; exit 0; }
 done
 . "$TREE/tests/cli/lib/train.subr"
-await() {
-    n=0
-    until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 100 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-}
-address() {
-    sed -n 's/^listening on 127.0.0.1:\([0-9]*\)$/\1/p' "$1"
-}
+. "$TREE/tests/cli/lib/wait.subr"
 slmctl serve --store up --listen 127.0.0.1:0 --model "gpt-4o=$TREE/data/base" \
     2>up.said &
 up=$!

@@ -4,6 +4,7 @@ for tool in curl jq sqlite3; do
     command -v $tool >/dev/null || { echo "skip: $tool is not installed"; exit 0; }
 done
 . "$TREE/tests/cli/lib/train.subr"
+. "$TREE/tests/cli/lib/wait.subr"
 export SLMCTL_STORE="$PWD/store"
 odd_even_store 60
 slmctl model add "$TREE/data/base" --as shipped >/dev/null
@@ -12,12 +13,8 @@ sqlite3 store/store.db 'INSERT INTO champion(task, model, since, event)
     SELECT t.id, m.id, 1, 0 FROM task t, model m'
 slmctl serve --listen 127.0.0.1:0 2>said &
 server=$!
-n=0
-until grep -qs 'listening on' said || [ $n -ge 100 ]; do
-    n=$((n + 1))
-    sleep 0.1
-done
-url=http://127.0.0.1:$(sed -n 's/^listening on 127.0.0.1:\([0-9]*\)$/\1/p' said)
+await said 'listening on'
+url=http://127.0.0.1:$(address said)
 curl -sS -m 20 "$url/v1/models" | jq '[.data[].id] | length'
 name=$(curl -sS -m 20 "$url/v1/models" | jq -r '.data[0].id')
 curl -sS -m 20 "$url/v1/chat/completions" -d '{"model":"'"$name"'","max_tokens":2,"messages":[{"role":"user","content":"9"}]}' |

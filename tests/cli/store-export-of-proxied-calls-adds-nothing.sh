@@ -1,17 +1,11 @@
 # What a store exports of its proxy's calls is known there by the id that the
 # proxy gave each, in every format, also after the detour through another store
 # and after an erase; so is a call that was lost.
+. "$TREE/tests/cli/lib/wait.subr"
 if ! command -v python3 >/dev/null || ! command -v curl >/dev/null; then
     echo "skip: python3 or curl is not installed"
     exit 0
 fi
-await() {
-    n=0
-    until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 100 ]; do
-        n=$((n + 1))
-        sleep 0.1
-    done
-}
 cat >upstream.py <<'END'
 import http.server, json, time
 

@@ -40,6 +40,14 @@ static void must_end(int64_t run)
                      0);
 }
 
+/* What follows a decision, whatever it was. */
+static void must_finish(int64_t run)
+{
+    next(run, "trim", true);
+    next(run, "notify", true);
+    must_end(run);
+}
+
 static int64_t champion(void)
 {
     int64_t model = -1;
@@ -84,9 +92,7 @@ START_TEST(what_passes_is_promoted)
     next(run, "gate", true);
     ck_assert_int_eq(champion(), 0);
     next(run, "promote", true);
-    next(run, "trim", true);
-    next(run, "notify", true);
-    must_end(run);
+    must_finish(run);
     ck_assert_int_eq(champion(), 2);
 }
 END_TEST
@@ -98,9 +104,7 @@ START_TEST(what_fails_the_gate_is_kept_out)
     add_calls(1, 300, 1, "0");
     run = run_to_gate(2, 50, "fail");
     next(run, "gate", true);
-    next(run, "trim", true);
-    next(run, "notify", true);
-    must_end(run);
+    must_finish(run);
     ck_assert_int_eq(champion(), 0);
 }
 END_TEST
@@ -116,9 +120,7 @@ START_TEST(a_candidate_worse_than_the_champion_is_kept_out)
     must_exec("INSERT INTO champion VALUES(1, 2, 0, 0)");
     run = run_to_gate(3, 80, "pass");
     next(run, "gate", true);
-    next(run, "trim", true);
-    next(run, "notify", true);
-    must_end(run);
+    must_finish(run);
     ck_assert_int_eq(champion(), 2);
 }
 END_TEST
@@ -201,9 +203,7 @@ START_TEST(an_equal_candidate_replaces_the_champion)
     ck_assert_double_eq_tol(v.difference, 0.38, 1e-9);
     next(run, "gate", true);
     next(run, "promote", true);
-    next(run, "trim", true);
-    next(run, "notify", true);
-    must_end(run);
+    must_finish(run);
     ck_assert_int_eq(champion(), 3);
 }
 END_TEST
@@ -332,9 +332,7 @@ START_TEST(a_failure_ends_the_task_and_is_told)
     next(run, "curate", true);
     next(run, "cluster", true);
     next(run, "train", false);
-    next(run, "trim", true);
-    next(run, "notify", true);
-    must_end(run);
+    must_finish(run);
     ck_assert_int_eq(retrain_tell(s, run, note_failure, &told, &err), 0);
     ck_assert_int_eq(told, 1);
 }
@@ -378,9 +376,7 @@ START_TEST(a_run_that_was_cut_off_goes_on)
     retrain_work_release(&w);
     add_evaluation(2, 2, 95, "pass");
     next(run, "gate", true);
-    next(run, "trim", true);
-    next(run, "notify", true);
-    must_end(run);
+    must_finish(run);
     ck_assert_int_eq(champion(), 0);
 }
 END_TEST
@@ -394,9 +390,7 @@ START_TEST(a_step_whose_model_is_gone_fails)
     run = run_to_gate(2, 95, "pass");
     must_exec("UPDATE retrain_step SET detail = json_set(detail, '$.model', "
               "999) WHERE step = 'gate'");
-    next(run, "trim", true);
-    next(run, "notify", true);
-    must_end(run);
+    must_finish(run);
     ck_assert_int_eq(champion(), 0);
     ck_assert_int_eq(scratch_int(store_sql(s),
                                  "SELECT status FROM retrain_step WHERE step "
@@ -416,9 +410,7 @@ START_TEST(who_goes_on_may_forbid_promotion)
     policy.promote = false;
     ck_assert_int_eq(retrain_begin(s, &policy, &again, &resumed, &err), 0);
     ck_assert(resumed && again == run);
-    next(run, "trim", true);
-    next(run, "notify", true);
-    must_end(run);
+    must_finish(run);
     ck_assert_int_eq(champion(), 0);
 }
 END_TEST
