@@ -482,6 +482,19 @@ MUST_CHECK int compute_open(const struct compute_options *opt,
                             struct compute **out, struct err *err);
 void compute_close(struct compute *c); /* NULL is fine */
 
+/* What the CPU gives at most, in a second: operations of float multiply-adds
+ * (two each) and of bytes times bytes, in registers; bytes read from memory. */
+struct compute_limits {
+    const char *kernels; /* whose instructions were used */
+    unsigned threads;
+    double flops, int8_ops;
+    double read_bytes; /* 0 where there was no memory to measure with */
+};
+/* Measures, for about a quarter of a second; kernels as in options. */
+MUST_CHECK int compute_limits_measure(const char *kernels, unsigned threads,
+                                      struct compute_limits *out,
+                                      struct err *err);
+
 /* "f32", "tf32", "bf16"; "auto" for COMPUTE_BEST. */
 const char *compute_precision_name(enum compute_precision p);
 /* Whether the device computes with 16-bit weights at least as well as with

@@ -133,6 +133,11 @@ struct cpu_kernels {
                        const float *v, const float *k, const float *q, float *o,
                        size_t width, size_t dim);
     void (*delta_step_grad)(const struct cpu_delta_step *x);
+    /* The limits: rounds of what registers give, returning how many operations
+     * that was, and reading (the sum of the words) of n % 512 == 0 bytes. */
+    double (*peak_fma)(size_t rounds, float *sink);
+    double (*peak_int8)(size_t rounds, int32_t *sink);
+    uint32_t (*peak_read)(const void *data, size_t n);
 };
 
 enum {
@@ -188,6 +193,9 @@ struct cpu_gemm {
     bool add;
 };
 
+/* Kernels by name, the best ones for NULL. */
+MUST_CHECK int cpu_choose(const char *name, const struct cpu_kernels **out,
+                          struct err *err);
 MUST_CHECK int cpu_open(const char *kernels, unsigned threads,
                         struct compute **out, struct err *err);
 

@@ -43,8 +43,8 @@ static const struct {
     { &cpu_kernels_generic, always },
 };
 
-static int choose(const char *name, const struct cpu_kernels **out,
-                  struct err *err)
+int cpu_choose(const char *name, const struct cpu_kernels **out,
+               struct err *err)
 {
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (name && strcmp(name, known[i].kernels->name) != 0)
@@ -343,7 +343,7 @@ int cpu_open(const char *kernels, unsigned threads, struct compute **out,
 {
     const struct cpu_kernels *k = NULL;
     struct cpu *c;
-    int rc = choose(kernels, &k, err);
+    int rc = cpu_choose(kernels, &k, err);
 
     if (rc < 0)
         return rc;

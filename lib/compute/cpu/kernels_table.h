@@ -4,6 +4,7 @@
 
 #include "compute/cpu/kernels_act.h"
 #include "compute/cpu/kernels_gemm.h"
+#include "compute/cpu/kernels_peak.h"
 #include "compute/cpu/kernels_rows.h"
 #include "compute/cpu/kernels_state.h"
 
@@ -25,7 +26,8 @@
         .layernorm_grad = row_layernorm_grad, .conv_row = state_conv,          \
         .conv_row_grad = state_conv_grad, .scan_step = state_scan,             \
         .scan_step_grad = state_scan_grad, .delta_step = state_delta,          \
-        .delta_step_grad = state_delta_grad,                                   \
+        .delta_step_grad = state_delta_grad, .peak_fma = peak_fma,             \
+        .peak_int8 = peak_int8, .peak_read = peak_read,                        \
     }
 
 #endif
