@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 6
+#define COMPUTE_VERSION 7
 
 enum compute_type {
     COMPUTE_F32,
@@ -122,12 +122,15 @@ struct compute_distill {
     size_t top;
 };
 
-/* Blocks of 64 weights, in the order of the matrix. */
+/* Weights as blocks: the first two of 64, in the order of the matrix, for
+ * training as well; the others of 32 along a row, for inference alone. */
 enum compute_quant {
     COMPUTE_NF4, /* 4 bits of the NF4 code by the largest value's size; these
                   * sizes in 8 bits by 256, or f32 where that would lose what
                   * were NF4 weights before, in f32, bf16 or f16 */
-    COMPUTE_INT8 /* 8 bits by the largest value's size, f32 */
+    COMPUTE_INT8, /* 8 bits by the largest value's size, f32 */
+    COMPUTE_Q8_0, /* GGUF's: 8 bits by an f16 scale */
+    COMPUTE_Q4_0  /* GGUF's: 4 bits, less 8, by an f16 scale */
 };
 
 enum compute_activation {
@@ -242,6 +245,7 @@ struct compute_adamw {
 #define COMPUTE_HAS_SOFTCAP 2u   /* softcap of attention and cross entropy */
 #define COMPUTE_HAS_HEAD_BIAS 4u /* bias of cross entropy */
 #define COMPUTE_HAS_ENCODER 8u   /* seen of attention, COMPUTE_GELU */
+#define COMPUTE_HAS_BLOCKS 16u   /* COMPUTE_Q8_0, COMPUTE_Q4_0 */
 
 struct compute;
 
@@ -439,11 +443,19 @@ struct compute_ops {
                         struct compute_span u, struct compute_span v,
                         size_t rows, size_t cols);
     void (*distill)(struct compute *c, const struct compute_distill *d);
-    /* Weights w, a whole buffer of n elements, are kept as blocks from now on:
-     * linear, linear_dx, row access and download see what the blocks say.
-     * They cannot be written again. */
+    /* Weights w[n,k], a whole buffer, are kept as blocks from now on: linear,
+     * linear_dx, row access and download see what the blocks say. They cannot
+     * be written again. With COMPUTE_Q8_0 and COMPUTE_Q4_0, which need
+     * COMPUTE_HAS_BLOCKS and a k that is a multiple of 32 (else
+     * ERR_UNSUPPORTED), linear besides rounds its x to 8 bits by blocks of 32
+     * along a row: a row's result is the same whatever rows are beside it. */
     int (*quantise)(struct compute *c, struct compute_span w, size_t n,
-                    enum compute_quant kind, struct err *err);
+                    size_t k, enum compute_quant kind, struct err *err);
+    /* The same from blocks as a GGUF file has them, for those two kinds: what
+     * w held is dropped. Blocks are copied and need no alignment. */
+    int (*quantise_blocks)(struct compute *c, struct compute_span w, size_t n,
+                           size_t k, enum compute_quant kind,
+                           const void *blocks, struct err *err);
 };
 
 enum compute_precision {

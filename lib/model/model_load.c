@@ -120,9 +120,9 @@ static int load_tensor(struct model *m, const struct weights *w, size_t i,
     want->value = *m->base.slots[i].value;
     rc = upload(m, want->value, t, type != COMPUTE_F32, err);
     if (rc == 0 && keep->quantise && is_layers(m, m->base.slots[i].value))
-        rc = m->compute->ops->quantise(m->compute, want->value,
-                                       (size_t)weights_elements(t), keep->quant,
-                                       err);
+        rc = m->compute->ops->quantise(
+            m->compute, want->value, (size_t)want->rows,
+            (size_t)weights_elements(t) / (size_t)want->rows, keep->quant, err);
     weights_forget(w, t);
     return rc;
 }

@@ -321,7 +321,7 @@ START_TEST(rounded_blocks_lose_nothing)
     if (!c)
         return;
     w = noise(c, n);
-    OK(c->ops->quantise(c, w.s, n, COMPUTE_NF4, &err));
+    OK(c->ops->quantise(c, w.s, 1, n, COMPUTE_NF4, &err));
     before = mem_array(n, sizeof(*before));
     memcpy(before, fetch(c, &w), n * sizeof(*before));
     for (size_t i = 0; i < n; i++) {
@@ -333,7 +333,7 @@ START_TEST(rounded_blocks_lose_nothing)
     drop(c, &w);
     w = zeros(c, n);
     c->ops->upload(c, w.s, before, n);
-    OK(c->ops->quantise(c, w.s, n, COMPUTE_NF4, &err));
+    OK(c->ops->quantise(c, w.s, 1, n, COMPUTE_NF4, &err));
     ck_assert_mem_eq(fetch(c, &w), before, n * sizeof(float));
     free(before);
     drop(c, &w);
@@ -359,7 +359,7 @@ START_TEST(weights_as_blocks)
     before = mem_array(n * k, sizeof(*before));
     memcpy(before, w.x, n * k * sizeof(*before));
     c->ops->memory(c, &used, &peak);
-    OK(c->ops->quantise(c, w.s, n * k, kind, &err));
+    OK(c->ops->quantise(c, w.s, n, k, kind, &err));
     c->ops->memory(c, &less, &peak);
     ck_assert_uint_le(less, used / (kind == COMPUTE_NF4 ? 7 : 3));
     ck_assert(error_of(fetch(c, &w), before, n * k) <
@@ -370,7 +370,7 @@ START_TEST(weights_as_blocks)
     for (size_t i = 0; i < n * k; i++)
         again.x[i] = w.x[i];
     c->ops->upload(c, again.s, again.x, n * k);
-    OK(c->ops->quantise(c, again.s, n * k, kind, &err));
+    OK(c->ops->quantise(c, again.s, n, k, kind, &err));
     if (kind == COMPUTE_NF4)
         ck_assert_mem_eq(fetch(c, &again), w.x, n * k * sizeof(float));
     free(before);

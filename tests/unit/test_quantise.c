@@ -144,7 +144,7 @@ static void as_nf4_double(const float *x, size_t n, float *back)
     ck_assert_msg(compute_open(&opt, &c, &err) == 0, "%s", err.msg);
     ck_assert_int_eq(compute_alloc(c, COMPUTE_F32, n, "rows", &s, &err), 0);
     c->ops->upload(c, s, x, n);
-    ck_assert_int_eq(c->ops->quantise(c, s, n, COMPUTE_NF4, &err), 0);
+    ck_assert_int_eq(c->ops->quantise(c, s, 1, n, COMPUTE_NF4, &err), 0);
     c->ops->download(c, back, s, n);
     compute_release(c, &s);
     compute_close(c);

@@ -18,6 +18,7 @@
 #define CPU_INLINE_WORK 65536 /* multiply-adds not worth waking threads for */
 
 struct cpu_quant;
+struct cpu_packed;
 
 struct compute_buffer {
     enum compute_type type;
@@ -36,6 +37,24 @@ struct cpu_block {
     size_t rs, cs, panel_stride;
     float *c;
     size_t ldc;
+    float alpha;
+    bool add;
+};
+
+#define CPU_INT_NR 16    /* rows of weights that lie side by side */
+#define CPU_INT_BLOCK 32 /* weights with one scale */
+
+/* y[m,n] = alpha x w' (+ y) + bias: at most int_mr rows, quantised by
+ * int_rows, and CPU_INT_NR columns of weights as cpu_int.c keeps them. */
+struct cpu_int_tile {
+    enum compute_quant kind;
+    size_t m, n, blocks;
+    const void *x;
+    const uint8_t *codes;
+    const uint16_t *scales; /* f16 */
+    const float *bias;      /* or NULL */
+    float *y;
+    size_t ldy;
     float alpha;
     bool add;
 };
@@ -69,6 +88,14 @@ struct cpu_kernels {
     void (*pack_cols)(float *panel, const float *w, size_t ld, size_t n,
                       size_t k);
     void (*widen)(float *y, const void *x, enum compute_type type, size_t n);
+
+    /* Rows of activations in a panel, the bytes of a block of one, and x's m
+     * rows as such a panel; then the product. */
+    size_t int_mr;
+    size_t (*int_bytes)(enum compute_quant kind);
+    void (*int_rows)(enum compute_quant kind, void *panel, const float *x,
+                     size_t ld, size_t m, size_t blocks);
+    void (*int_tile)(const struct cpu_int_tile *t);
 
     void (*axpy)(float *y, float alpha, const float *x, size_t n);
     void (*add_bias)(float *y, const float *bias, size_t n);
@@ -219,6 +246,12 @@ static inline size_t cpu_ceil_div(size_t a, size_t b)
     return (a + b - 1) / b;
 }
 
+/* Bytes of the codes of CPU_INT_NR blocks. */
+static inline size_t cpu_int_code_bytes(enum compute_quant kind)
+{
+    return (size_t)CPU_INT_NR * CPU_INT_BLOCK / (kind == COMPUTE_Q8_0 ? 1 : 2);
+}
+
 float *cpu_f32(struct compute_span s); /* NULL for an absent span */
 int32_t *cpu_i32(struct compute_span s);
 
@@ -280,8 +313,24 @@ void cpu_quant_read(const struct cpu_quant *q, float *y, size_t at, size_t n);
 size_t cpu_quant_bytes(const struct cpu_quant *q);
 void cpu_quant_free(struct cpu_quant *q);
 MUST_CHECK int cpu_quant_new(struct cpu *c, const struct compute_buffer *b,
-                             enum compute_quant kind, struct cpu_quant **out,
-                             struct err *err);
+                             enum compute_quant kind, size_t n, size_t k,
+                             struct cpu_quant **out, struct err *err);
+/* COMPUTE_Q8_0 and COMPUTE_Q4_0, from a buffer or from a file's blocks. */
+MUST_CHECK int cpu_quant_from(struct cpu *c, enum compute_quant kind, size_t n,
+                              size_t k, const void *blocks,
+                              struct cpu_quant **out, struct err *err);
+const struct cpu_packed *cpu_quant_packed(const struct cpu_quant *q);
+MUST_CHECK int cpu_packed_new(struct cpu *c, const struct compute_buffer *b,
+                              enum compute_quant kind, size_t n, size_t k,
+                              const void *file, struct cpu_packed **out,
+                              struct err *err);
+void cpu_packed_free(struct cpu_packed *p);
+size_t cpu_packed_bytes(const struct cpu_packed *p);
+void cpu_packed_read(const struct cpu_packed *p, const struct cpu_kernels *k,
+                     float *y, size_t at, size_t n);
+/* Whether a product's weights are blocks that are multiplied as they are. */
+bool cpu_int_takes(const struct cpu_gemm *g);
+void cpu_int_run(struct cpu *c, const struct cpu_gemm *g);
 
 /* The operations, by file. */
 void cpu_op_inverse_norms(struct compute *c, struct compute_span y,

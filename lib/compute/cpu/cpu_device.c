@@ -253,24 +253,44 @@ static int op_freeze(struct compute *base, struct compute_span w, size_t n,
     return 0;
 }
 
-static int op_quantise(struct compute *base, struct compute_span w, size_t n,
-                       enum compute_quant kind, struct err *err)
+static void take_quant(struct compute *base, struct compute_buffer *b,
+                       struct cpu_quant *q)
 {
-    struct cpu *c = (struct cpu *)base;
+    take_memory(base, b, cpu_quant_bytes(q));
+    drop_memory(base, b, b->count * compute_type_size(b->type));
+    free(b->data);
+    b->data = NULL;
+    b->quant = q;
+}
+
+static int op_quantise(struct compute *base, struct compute_span w, size_t n,
+                       size_t k, enum compute_quant kind, struct err *err)
+{
     struct compute_buffer *b = w.buf;
     struct cpu_quant *q;
     int rc;
 
-    assert(w.at == 0 && b->count == n && b->data && !b->panels);
-    rc = cpu_quant_new(c, b, kind, &q, err);
-    if (rc < 0)
-        return rc;
-    take_memory(base, b, cpu_quant_bytes(q));
-    drop_memory(base, b, n * compute_type_size(b->type));
-    free(b->data);
-    b->data = NULL;
-    b->quant = q;
-    return 0;
+    assert(w.at == 0 && b->count == n * k && b->data && !b->panels);
+    rc = cpu_quant_new((struct cpu *)base, b, kind, n, k, &q, err);
+    if (rc == 0)
+        take_quant(base, b, q);
+    return rc;
+}
+
+static int op_quantise_blocks(struct compute *base, struct compute_span w,
+                              size_t n, size_t k, enum compute_quant kind,
+                              const void *blocks, struct err *err)
+{
+    struct compute_buffer *b = w.buf;
+    struct cpu_quant *q;
+    int rc;
+
+    assert(w.at == 0 && b->count == n * k && b->data && !b->panels);
+    assert(kind == COMPUTE_Q8_0 || kind == COMPUTE_Q4_0);
+    rc = cpu_quant_from((struct cpu *)base, kind, n, k, blocks, &q, err);
+    if (rc == 0)
+        take_quant(base, b, q);
+    return rc;
 }
 
 static const struct compute_ops cpu_ops = {
@@ -309,7 +329,8 @@ static const struct compute_ops cpu_ops = {
     .argmax = cpu_op_argmax,
     .adamw = cpu_op_adamw,
     .features = COMPUTE_HAS_WINDOW | COMPUTE_HAS_SOFTCAP |
-                COMPUTE_HAS_HEAD_BIAS | COMPUTE_HAS_ENCODER,
+                COMPUTE_HAS_HEAD_BIAS | COMPUTE_HAS_ENCODER |
+                COMPUTE_HAS_BLOCKS,
     .scale = cpu_op_scale,
     .copy_columns = cpu_op_copy_columns,
     .activate = cpu_op_activate,
@@ -335,6 +356,7 @@ static const struct compute_ops cpu_ops = {
     .column_dots = cpu_op_column_dots,
     .distill = cpu_op_distill,
     .quantise = op_quantise,
+    .quantise_blocks = op_quantise_blocks,
     .memory = op_memory,
 };
 

@@ -223,6 +223,10 @@ void cpu_gemm_run(struct cpu *c, const struct cpu_gemm *g)
 
     if (g->m == 0 || g->n == 0)
         return;
+    if (cpu_int_takes(g)) {
+        cpu_int_run(c, g);
+        return;
+    }
     if (!g->b.panels && g->k > 0 && width * g->k > PACK_LIMIT)
         width = (PACK_LIMIT / g->k / nr + 1) * nr;
     for (size_t n0 = 0; n0 < g->n; n0 += width)

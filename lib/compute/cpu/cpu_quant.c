@@ -39,6 +39,8 @@ static const float code[16] = {
 
 struct cpu_quant {
     enum compute_quant kind;
+    struct cpu_packed *packed; /* blocks of 32 (cpu_int.c); alone, or NULL */
+    const struct cpu_kernels *ker;
     size_t count, blocks;
     uint8_t *codes;      /* two a byte, or int8 */
     float *sizes;        /* of blocks; NULL: the next three */
@@ -54,6 +56,8 @@ static size_t code_bytes(const struct cpu_quant *q)
 
 size_t cpu_quant_bytes(const struct cpu_quant *q)
 {
+    if (q->packed)
+        return cpu_packed_bytes(q->packed);
     if (q->sizes)
         return code_bytes(q) + q->blocks * sizeof(float);
     return code_bytes(q) + q->blocks +
@@ -64,6 +68,7 @@ void cpu_quant_free(struct cpu_quant *q)
 {
     if (!q)
         return;
+    cpu_packed_free(q->packed);
     free(q->codes);
     free(q->sizes);
     free(q->small);
@@ -123,6 +128,10 @@ static void read_int8(const struct cpu_quant *q, float *y, size_t at, size_t n)
 
 void cpu_quant_read(const struct cpu_quant *q, float *y, size_t at, size_t n)
 {
+    if (q->packed) {
+        cpu_packed_read(q->packed, q->ker, y, at, n);
+        return;
+    }
     assert(at + n <= q->count);
     while (n > 0) {
         size_t part = BLOCK - at % BLOCK;
@@ -340,9 +349,35 @@ static void make_nf4(struct cpu *c, struct quant_job *j)
     (void)run_lossy(c, j, codes_task);
 }
 
-int cpu_quant_new(struct cpu *c, const struct compute_buffer *b,
-                  enum compute_quant kind, struct cpu_quant **out,
-                  struct err *err)
+const struct cpu_packed *cpu_quant_packed(const struct cpu_quant *q)
+{
+    return q ? q->packed : NULL;
+}
+
+static int packed_quant(struct cpu *c, const struct compute_buffer *b,
+                        enum compute_quant kind, size_t n, size_t k,
+                        const void *blocks, struct cpu_quant **out,
+                        struct err *err)
+{
+    struct cpu_packed *p;
+    int rc = cpu_packed_new(c, b, kind, n, k, blocks, &p, err);
+
+    if (rc < 0)
+        return rc;
+    *out = mem_zalloc(sizeof(**out));
+    **out = (struct cpu_quant){ .kind = kind, .packed = p, .ker = c->k };
+    return 0;
+}
+
+int cpu_quant_from(struct cpu *c, enum compute_quant kind, size_t n, size_t k,
+                   const void *blocks, struct cpu_quant **out, struct err *err)
+{
+    return packed_quant(c, NULL, kind, n, k, blocks, out, err);
+}
+
+static int flat_quant(struct cpu *c, const struct compute_buffer *b,
+                      enum compute_quant kind, struct cpu_quant **out,
+                      struct err *err)
 {
     struct cpu_quant *q = mem_zalloc(sizeof(*q));
     struct quant_job j = { .c = c, .b = b, .q = q };
@@ -370,4 +405,13 @@ int cpu_quant_new(struct cpu *c, const struct compute_buffer *b,
     free(j.lossy);
     *out = q;
     return 0;
+}
+
+int cpu_quant_new(struct cpu *c, const struct compute_buffer *b,
+                  enum compute_quant kind, size_t n, size_t k,
+                  struct cpu_quant **out, struct err *err)
+{
+    if (kind == COMPUTE_Q8_0 || kind == COMPUTE_Q4_0)
+        return packed_quant(c, b, kind, n, k, NULL, out, err);
+    return flat_quant(c, b, kind, out, err);
 }

@@ -92,13 +92,7 @@ double cpu_op_sum_squares(struct compute *base, struct compute_span x, size_t n)
 /* A row of a table of any weight type. */
 static void table_row(const struct rows_job *j, float *y, size_t row)
 {
-    const struct compute_buffer *b = j->table.buf;
-    size_t at = j->table.at + row * j->dim;
-
-    if (b->type == COMPUTE_F32)
-        memcpy(y, (const float *)b->data + at, j->dim * sizeof(*y));
-    else
-        j->c->k->widen(y, (const uint16_t *)b->data + at, b->type, j->dim);
+    cpu_weights_read(j->c, y, j->table.buf, j->table.at + row * j->dim, j->dim);
 }
 
 static void embed_rows(void *ctx, size_t at, size_t n)
@@ -120,7 +114,7 @@ void cpu_op_embed(struct compute *c, struct compute_span y,
                           .rows = rows,
                           .dim = dim };
 
-    assert(table.buf->data);
+    assert(table.buf->data || table.buf->quant);
     cpu_run_pieces(j.c, rows, CPU_ROWS, rows * dim / 4, embed_rows, &j);
 }
 

@@ -4,6 +4,7 @@
 
 #include "compute/cpu/kernels_act.h"
 #include "compute/cpu/kernels_gemm.h"
+#include "compute/cpu/kernels_int.h"
 #include "compute/cpu/kernels_peak.h"
 #include "compute/cpu/kernels_rows.h"
 #include "compute/cpu/kernels_state.h"
@@ -12,7 +13,9 @@
     {                                                                          \
         .name = label, .mr = MR, .nr = NR, .block = gemm_block,                \
         .pack_rows = gemm_pack_rows, .pack_cols = gemm_pack_cols,              \
-        .widen = gemm_widen, .axpy = row_axpy, .add_bias = row_add_bias,       \
+        .widen = gemm_widen, .int_mr = IMR, .int_bytes = int_bytes,            \
+        .int_rows = int_rows, .int_tile = int_tile, .axpy = row_axpy,          \
+        .add_bias = row_add_bias,                                              \
         .sum_squares = row_sum_squares, .rmsnorm = row_rmsnorm,                \
         .rmsnorm_grad = row_rmsnorm_grad, .rope = row_rope,                    \
         .swiglu = row_swiglu, .swiglu_grad = row_swiglu_grad,                  \

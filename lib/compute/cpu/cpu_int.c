@@ -1,0 +1,369 @@
+/*
+ * cpu_int.c - weights as blocks of 32 codes of 8 or 4 bits, for inference
+ *
+ * The blocks of 16 rows lie side by side, so that a product reads memory in
+ * one stream and as often as there are bytes in the file: a panel is, block by
+ * block, groups of 4 codes [8][16][4] (of 4 bits: two groups a byte), then
+ * the scales [blocks][16] as f16. Rows of activations are quantised the same
+ * way once a product; nothing is ever widened. There is no form for gradients:
+ * those read rows back.
+ */
+#include "base/mem.h"
+#include "compute/cpu/cpu.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NR CPU_INT_NR
+#define BLOCK CPU_INT_BLOCK
+#define GROUP ((size_t)NR * 4) /* codes of a group */
+#define LINE ((size_t)64)
+
+struct cpu_packed {
+    enum compute_quant kind;
+    size_t n, k, blocks; /* blocks of a row */
+    size_t panel;        /* bytes */
+    void *memory;
+    uint8_t *data; /* memory, from a line's beginning on */
+};
+
+static size_t file_bytes(enum compute_quant kind)
+{
+    return 2 + (kind == COMPUTE_Q8_0 ? BLOCK : BLOCK / 2);
+}
+
+size_t cpu_packed_bytes(const struct cpu_packed *p)
+{
+    return cpu_ceil_div(p->n, NR) * p->panel + LINE;
+}
+
+void cpu_packed_free(struct cpu_packed *p)
+{
+    if (p)
+        free(p->memory);
+    free(p);
+}
+
+static uint8_t *codes_of(const struct cpu_packed *p, size_t row, size_t block)
+{
+    return p->data + row / NR * p->panel + block * cpu_int_code_bytes(p->kind);
+}
+
+static uint16_t *scale_of(const struct cpu_packed *p, size_t row, size_t block)
+{
+    uint8_t *codes = codes_of(p, row, p->blocks);
+
+    return (uint16_t *)(void *)codes + block * NR + row % NR;
+}
+
+/* A block of codes, +128 or +8, into its panel. */
+static void put_codes(const struct cpu_packed *p, size_t row, size_t block,
+                      const uint8_t q[BLOCK])
+{
+    uint8_t *to = codes_of(p, row, block) + row % NR * 4;
+
+    if (p->kind == COMPUTE_Q8_0) {
+        for (size_t i = 0; i < BLOCK; i += 4)
+            memcpy(to + i / 4 * GROUP, q + i, 4);
+        return;
+    }
+    for (size_t i = 0; i < BLOCK; i += 8, to += GROUP)
+        for (size_t j = 0; j < 4; j++)
+            to[j] = (uint8_t)(q[i + j] | q[i + 4 + j] << 4);
+}
+
+static void get_codes(const struct cpu_packed *p, size_t row, size_t block,
+                      uint8_t q[BLOCK])
+{
+    const uint8_t *from = codes_of(p, row, block) + row % NR * 4;
+
+    if (p->kind == COMPUTE_Q8_0) {
+        for (size_t i = 0; i < BLOCK; i += 4)
+            memcpy(q + i, from + i / 4 * GROUP, 4);
+        return;
+    }
+    for (size_t i = 0; i < BLOCK; i += 8, from += GROUP)
+        for (size_t j = 0; j < 4; j++) {
+            q[i + j] = from[j] & 15;
+            q[i + 4 + j] = from[j] >> 4;
+        }
+}
+
+void cpu_packed_read(const struct cpu_packed *p, const struct cpu_kernels *k,
+                     float *y, size_t at, size_t n)
+{
+    const int excess = p->kind == COMPUTE_Q8_0 ? 128 : 8;
+
+    assert(at + n <= p->n * p->k);
+    while (n > 0) {
+        size_t row = at / p->k, block = at % p->k / BLOCK, from = at % BLOCK;
+        size_t part = BLOCK - from < n ? BLOCK - from : n;
+        uint8_t q[BLOCK];
+        float scale;
+
+        get_codes(p, row, block, q);
+        k->widen(&scale, scale_of(p, row, block), COMPUTE_F16, 1);
+        for (size_t i = 0; i < part; i++)
+            y[i] = (float)((int)q[from + i] - excess) * scale;
+        y += part;
+        at += part;
+        n -= part;
+    }
+}
+
+static int packed_new(enum compute_quant kind, size_t n, size_t k,
+                      struct cpu_packed **out, struct err *err)
+{
+    struct cpu_packed *p;
+    size_t bytes;
+    int rc;
+
+    if (k == 0 || k % BLOCK)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "rows of %zu weights are no whole blocks of %d", k,
+                       BLOCK);
+    p = mem_zalloc(sizeof(*p));
+    *p = (struct cpu_packed){ .kind = kind, .n = n, .k = k };
+    p->blocks = k / BLOCK;
+    bytes = p->blocks * (cpu_int_code_bytes(kind) + NR * sizeof(uint16_t));
+    p->panel = cpu_ceil_div(bytes, LINE) * LINE;
+    rc = mem_try_array(&p->memory, cpu_packed_bytes(p), 1, "quantised weights",
+                       err);
+    if (rc < 0) {
+        cpu_packed_free(p);
+        return rc;
+    }
+    p->data =
+        (uint8_t *)p->memory + (LINE - (uintptr_t)p->memory % LINE) % LINE;
+    *out = p;
+    return 0;
+}
+
+struct packing {
+    const struct cpu *c;
+    struct cpu_packed *p;
+    const uint8_t *file;            /* GGUF's blocks, or */
+    const struct compute_buffer *b; /* wide weights */
+};
+
+static void take_block(const struct packing *j, size_t row, size_t block)
+{
+    const struct cpu_packed *p = j->p;
+    const uint8_t *from =
+        j->file + (row * p->blocks + block) * file_bytes(p->kind);
+    uint8_t q[BLOCK];
+
+    memcpy(scale_of(p, row, block), from, 2);
+    from += 2;
+    if (p->kind == COMPUTE_Q8_0)
+        for (size_t i = 0; i < BLOCK; i++)
+            q[i] = from[i] ^ 0x80;
+    else
+        for (size_t i = 0; i < BLOCK / 2; i++) {
+            q[i] = from[i] & 15;
+            q[i + BLOCK / 2] = from[i] >> 4;
+        }
+    put_codes(p, row, block, q);
+}
+
+/* f16 nearest to x, which is smaller than the largest; ties to even. */
+static uint16_t f16_from(float x)
+{
+    uint16_t sign = x < 0 ? 0x8000 : 0;
+    double step, size;
+    int e;
+
+    if (!(fabsf(x) >= 0x1p-26f))
+        return sign;
+    step = fmax(ldexp(1, ilogb((double)x) - 10), 0x1p-24);
+    size = rint(fabs((double)x) / step) * step;
+    if (!(size < 65520))
+        return sign | 0x7c00;
+    if (size < 0x1p-14)
+        return (uint16_t)(sign | (unsigned)(size * 0x1p24));
+    e = ilogb(size);
+    return (uint16_t)(sign | ((unsigned)(ldexp(size, 10 - e)) +
+                              ((unsigned)(e + 14) << 10)));
+}
+
+static float code_near(float x, float by, float low, float high)
+{
+    return fminf(fmaxf(rintf(x * by), low), high);
+}
+
+/* Squared error of 4-bit codes under `scale`, and the scale that would have
+ * been the best for them. */
+static float four_error(const float *x, float scale, float *better)
+{
+    float by = fabsf(scale) > 0 ? 1 / scale : 0, xq = 0, qq = 0, e = 0;
+
+    for (size_t i = 0; i < BLOCK; i++) {
+        float q = code_near(x[i], by, -8, 7), off = x[i] - q * scale;
+
+        xq += x[i] * q;
+        qq += q * q;
+        e += off * off;
+    }
+    *better = qq > 0 ? xq / qq : scale;
+    return e;
+}
+
+/* The largest value becomes -8 as a rule; others are tried, as what is lost
+ * in it may be won in all the rest. */
+static float four_scale(const float *x, const struct cpu_kernels *k)
+{
+    float top = 0, best = 0, least = HUGE_VALF;
+
+    for (size_t i = 0; i < BLOCK; i++)
+        top = fabsf(x[i]) > fabsf(top) ? x[i] : top;
+    for (int step = 0; step < 24; step++) {
+        float size = 6.5f + 0.25f * (float)(step / 2), scale, e, ignored;
+        float try = top / (step % 2 ? size : -size);
+        uint16_t h;
+
+        (void)four_error(x, try, &scale);
+        h = f16_from(scale);
+        k->widen(&scale, &h, COMPUTE_F16, 1);
+        e = four_error(x, scale, &ignored);
+        if (e < least) {
+            least = e;
+            best = scale;
+        }
+    }
+    return best;
+}
+
+static void make_block(const struct packing *j, size_t row, size_t block)
+{
+    const struct cpu_packed *p = j->p;
+    const bool eight = p->kind == COMPUTE_Q8_0;
+    const float low = eight ? -127 : -8, high = eight ? 127 : 7;
+    float x[BLOCK], scale, top = 0, by;
+    uint8_t q[BLOCK];
+    uint16_t h;
+
+    cpu_weights_read(j->c, x, j->b, row * p->k + block * BLOCK, BLOCK);
+    for (size_t i = 0; i < BLOCK; i++)
+        top = fmaxf(top, fabsf(x[i]));
+    h = f16_from(eight ? top / 127 : four_scale(x, j->c->k));
+    j->c->k->widen(&scale, &h, COMPUTE_F16, 1);
+    by = fabsf(scale) > 0 ? 1 / scale : 0;
+    for (size_t i = 0; i < BLOCK; i++)
+        q[i] =
+            (uint8_t)((int)code_near(x[i], by, low, high) + (eight ? 128 : 8));
+    *scale_of(p, row, block) = h;
+    put_codes(p, row, block, q);
+}
+
+static void packing_rows(void *ctx, size_t at, size_t n)
+{
+    const struct packing *j = ctx;
+
+    for (size_t row = at; row < at + n; row++)
+        for (size_t b = 0; b < j->p->blocks; b++)
+            if (j->file)
+                take_block(j, row, b);
+            else
+                make_block(j, row, b);
+}
+
+int cpu_packed_new(struct cpu *c, const struct compute_buffer *b,
+                   enum compute_quant kind, size_t n, size_t k,
+                   const void *file, struct cpu_packed **out, struct err *err)
+{
+    struct packing j = { .c = c, .file = file, .b = b };
+    int rc = packed_new(kind, n, k, &j.p, err);
+
+    if (rc < 0)
+        return rc;
+    cpu_run_pieces(c, n, NR, n * k, packing_rows, &j);
+    *out = j.p;
+    return 0;
+}
+
+struct int_job {
+    struct cpu *c;
+    const struct cpu_gemm *g;
+    const struct cpu_packed *p;
+    size_t first;                /* row of p */
+    char *x;                     /* quantised rows, in panels of mr */
+    size_t x_bytes;              /* of a panel */
+    size_t rows, panels, across; /* of a tile; tiles in a row */
+};
+
+static void rows_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct int_job *j = ctx;
+    const struct cpu_gemm *g = j->g;
+    const struct cpu_kernels *k = j->c->k;
+    size_t i = task * k->int_mr, left = g->m - i;
+
+    (void)worker;
+    k->int_rows(j->p->kind, j->x + task * j->x_bytes, g->a + i * g->rs, g->rs,
+                left < k->int_mr ? left : k->int_mr, j->p->blocks);
+}
+
+/* Row panels pass over one panel of weights after the other, which stays in
+ * the first-level cache meanwhile. */
+static void product_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct int_job *j = ctx;
+    const struct cpu_gemm *g = j->g;
+    const struct cpu_packed *p = j->p;
+    size_t mr = j->c->k->int_mr;
+    size_t top = task / j->across * j->rows, n0 = task % j->across * j->panels;
+    size_t m = g->m - top < j->rows ? g->m - top : j->rows;
+    size_t n1 = n0 + j->panels;
+
+    (void)worker;
+    for (size_t q = n0; q < n1 && q * NR < g->n; q++) {
+        struct cpu_int_tile t = {
+            .kind = p->kind,
+            .n = g->n - q * NR < NR ? g->n - q * NR : NR,
+            .blocks = p->blocks,
+            .codes = codes_of(p, j->first + q * NR, 0),
+            .scales = scale_of(p, j->first + q * NR, 0),
+            .bias = g->bias ? g->bias + q * NR : NULL,
+            .ldy = g->ldc,
+            .alpha = g->alpha,
+            .add = g->add,
+        };
+
+        for (size_t i = 0; i < m; i += mr) {
+            t.m = m - i < mr ? m - i : mr;
+            t.x = j->x + (top + i) / mr * j->x_bytes;
+            t.y = g->c + (top + i) * g->ldc + q * NR;
+            j->c->k->int_tile(&t);
+        }
+    }
+}
+
+#define TILE_BYTES ((size_t)192 << 10) /* of quantised rows in a tile */
+#define TASK_BYTES ((size_t)64 << 10)  /* of weights in a tile */
+
+bool cpu_int_takes(const struct cpu_gemm *g)
+{
+    const struct cpu_packed *p = cpu_quant_packed(g->b.quant);
+
+    return p && g->b.by_rows && g->cs == 1 && g->k == p->k && g->b.ld == p->k &&
+           g->b.quant_at % (p->k * NR) == 0;
+}
+
+void cpu_int_run(struct cpu *c, const struct cpu_gemm *g)
+{
+    const struct cpu_packed *p = cpu_quant_packed(g->b.quant);
+    struct int_job j = { .c = c, .g = g, .p = p };
+    size_t mr = c->k->int_mr, panels = cpu_ceil_div(g->m, mr);
+
+    j.first = g->b.quant_at / p->k;
+    j.x_bytes = p->blocks * c->k->int_bytes(p->kind);
+    j.x = cpu_scratch_get(&c->pack, panels * j.x_bytes);
+    cpu_run(c, panels, g->m * g->k * 4, rows_task, &j);
+    j.rows = (TILE_BYTES / j.x_bytes + 1) * mr;
+    j.panels = TASK_BYTES / p->panel + 1;
+    j.across = cpu_ceil_div(cpu_ceil_div(g->n, NR), j.panels);
+    cpu_run(c, cpu_ceil_div(g->m, j.rows) * j.across, g->m * g->n * g->k,
+            product_task, &j);
+}
