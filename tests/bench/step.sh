@@ -1,0 +1,96 @@
+#!/bin/sh
+# The training step beside torch + PEFT (PEERS=PYTHON that has them), by turns.
+# usage: step.sh [BUILD [PART...]]; parts: lora packed nf4 large growth busy
+# The large one takes minutes and 6 GB of memory, of torch more.
+set -eu
+build=${1:-build/release}
+[ $# -gt 0 ] && shift
+parts=${*:-lora busy packed nf4 growth}
+here=$(dirname "$0")
+work=${WORK:-$(mktemp -d)}
+mkdir -p "$work"
+[ -n "${WORK:-}" ] || trap 'rm -rf "$work"' EXIT
+rounds=${ROUNDS:-2}
+PEERS=${PEERS:-}
+
+# KEY=VALUE...: "tok/s MiB weights-MiB GFLOP/s"; what it prints goes to stderr
+ours() {
+    "$build/bench_step" "dir=$work" profile=0 "$@" | tee /dev/stderr |
+        sed -n 's/^\([0-9.]*\) tok\/s.* GFLOP, \([0-9.]*\) GFLOP.*weights \([0-9]*\) MiB, peak \([0-9]*\) MiB/\1 \4 \3 \2/p'
+}
+
+# SHAPE DTYPE BATCH TOKENS MASK STEPS [LENGTHS]: "tok/s MiB"
+torch() {
+    if [ -z "$PEERS" ]; then
+        echo "- -"
+        return
+    fi
+    "$PEERS" -W ignore "$here/torch_step.py" "$@" 2>/dev/null || echo "- -"
+}
+
+# PATH SHAPE UNIT OURS PEER-NAME PEER GOAL
+row() {
+    printf 'row\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t-\n' "$@"
+}
+
+# The better of two figures.
+best() {
+    printf '%s\n%s\n' "$1" "$2" | sort -g | tail -n 1
+}
+
+first() { echo "${1%% *}"; }
+second() { first "${1#* }"; }
+
+# NAME SHAPE BATCH TOKENS MASK GOAL LENGTHS BATCH-OF-TORCH DTYPE
+beside_torch() {
+    our=0 their=0 i=0
+    while [ "$i" -lt "$rounds" ]; do
+        a=$(ours "shape=$2" "batch=$3" "tokens=$4" "mask=$5" "dtype=$9" \
+            ${7:+"lengths=$7"} steps=3)
+        case $9 in bf16) type=bfloat16 ;; *) type=float32 ;; esac
+        b=$(torch "$2" "$type" "$8" "$4" "$5" 2 ${7:+"$7"})
+        our=$(best "$our" "$(first "$a")")
+        their=$(best "$their" "$(first "$b")")
+        i=$((i + 1))
+    done
+    row "$1" "$2 $3x$4 ${7:-}" tok/s "$our" "torch + PEFT" "$their" "$6"
+    # memory: rows are rates, so its inverse
+    m=$(second "$a") n=$(second "$b")
+    inverse='BEGIN { if (x > 0) printf "%.4f", 1024 / x; else printf "-" }'
+    row "$1, memory" "$2 $3x$4 ${7:-}" 1/GiB "$(awk "-vx=$m" "$inverse")" \
+        "torch + PEFT" "$(awk "-vx=$n" "$inverse")" 2
+}
+
+[ -n "$PEERS" ] || echo "skip: torch + PEFT: PEERS names no python that has them"
+for part in $parts; do
+    case $part in
+    lora)
+        beside_torch "training step" smollm2-135m 1 512 .5 2 "" 1 f32
+        beside_torch "training step" smollm2-135m 4 512 .5 2 "" 4 f32
+        "$build/bench_step" "dir=$work" "row=smollm2-135m 1x512 f32"
+        ;;
+    busy)
+        "$build/bench_step" "dir=$work" profile=0 neighbour=1
+        ;;
+    packed)
+        beside_torch "training step, packed" smollm2-135m 4 512 .5 3 64-200 15 f32
+        ;;
+    nf4)
+        a=$(ours steps=3) b=$(ours dtype=nf4 steps=3)
+        row "training step, NF4" "smollm2-135m 1x512" tok/s "$(first "$b")" \
+            "f32" "$(first "$a")" 0.8
+        ;;
+    large)
+        "$build/bench_step" "dir=$work" shape=llama-3.2-1b dtype=bf16 steps=2
+        beside_torch "training step" llama-3.2-1b 1 512 .5 1.5 "" 1 bf16
+        ;;
+    growth)
+        for n in 128 256 512 1024 2048 4096 8192; do
+            echo "tokens $n: $(ours shape=tiny tokens=$n steps=3)"
+        done
+        for n in 2 4 8 16; do
+            echo "layers $n: $(ours shape=tiny layers=$n tokens=1024 steps=3)"
+        done
+        ;;
+    esac
+done
