@@ -89,6 +89,13 @@ struct compute_attention_cached {
                   * number. With a window, a device may then keep a ring. */
 };
 
+/* How one slot of a cache holds positions: `groups` runs of `stride` elements,
+ * in each of which the first n positions are the first (n + per - 1) / per *
+ * unit elements. per 0: they go round, and a slot is a whole. */
+struct compute_cache_layout {
+    size_t groups, stride, per, unit;
+};
+
 /* Linear followed by cross entropy, row by row; logits live in chunks only.
  * x: [rows, k], w: [vocab, k], labels: [rows] i32. nll[rows] = -log p(label).
  * With dx: dx = d(scale * sum nll)/dx, and dw (may be absent) has its part
@@ -456,6 +463,12 @@ struct compute_ops {
     int (*quantise_blocks)(struct compute *c, struct compute_span w, size_t n,
                            size_t k, enum compute_quant kind,
                            const void *blocks, struct err *err);
+    /* What cache_size tells the size of. A device may leave it out: its
+     * caches are then copied as wholes, and not kept on disk. */
+    void (*cache_layout)(struct compute *c,
+                         const struct compute_attention_cached *a,
+                         struct compute_cache_layout *keys,
+                         struct compute_cache_layout *values);
 };
 
 enum compute_precision {

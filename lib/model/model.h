@@ -17,6 +17,7 @@
 #include "base/progress.h"
 #include "compute/compute.h"
 #include "constrain/constrain.h"
+#include "crypto/crypto.h"
 #include "weights/weights.h"
 
 #include <stdint.h>
@@ -29,6 +30,7 @@
 #define MODEL_MAX_PARAMETERS ((int64_t)1 << 40)
 
 #define MODEL_MAX_HEAD_DIM 1024
+#define MODEL_HASH_BYTES 16
 
 enum model_rope {
     MODEL_ROPE_DEFAULT,
@@ -172,6 +174,8 @@ struct model_sampling {
     double repetition;  /* penalty on logits of ids seen before; 0 or 1: off */
     uint64_t seed;
     size_t max_tokens;
+    size_t shared; /* tokens of the prompt that others may begin with: kept on
+                    * disk, with model_prefixes_use; 0: unknown */
     const int32_t *stops; /* besides the config's eos */
     size_t stop_count;
     bool ignore_eos;
@@ -215,6 +219,31 @@ MUST_CHECK int model_generate_batch(struct model *m, struct model_job *jobs,
                                     struct err *err);
 
 /*
+ * Prefixes on disk: what prompts begin with, computed by this run or an earlier
+ * one. A file is used by the model, adapter, kernels and types that it was
+ * computed with alone, and passed over where it is not as it was written.
+ */
+struct model_prefixes;
+struct model_prefixes_options {
+    const char *dir;              /* made with mode 0700 */
+    const struct crypto_key *key; /* files are sealed with it; NULL: plain */
+    uint64_t most_bytes; /* of all files; the longest unused go first */
+};
+MUST_CHECK int model_prefixes_open(const struct model_prefixes_options *o,
+                                   struct model_prefixes **out,
+                                   struct err *err);
+void model_prefixes_close(struct model_prefixes *p); /* NULL is fine */
+/* From now on sessions over m, which model_load gave, look there for what
+ * their prompts begin with, and write what several begin with. p must stay,
+ * and belongs to the thread that runs them. NULL: no longer. */
+void model_prefixes_use(struct model *m, struct model_prefixes *p);
+struct model_prefixes_stats {
+    uint64_t found, found_tokens, read_bytes, saved, saved_bytes;
+};
+void model_prefixes_stats(const struct model_prefixes *p,
+                          struct model_prefixes_stats *out);
+
+/*
  * Serving: many sequences that begin and end between passes, with adapters of
  * their own over one base.
  */
@@ -224,7 +253,6 @@ MUST_CHECK int model_generate_batch(struct model *m, struct model_job *jobs,
  * the bits that they would have alone. */
 #define MODEL_BANK_ADAPTERS 256
 #define MODEL_BANK_IN_PASS 16 /* different ones; others wait for a pass */
-#define MODEL_HASH_BYTES 16
 struct model_bank;
 /* PEFT directories (rsLoRA, DoRA too) or GGUF files over m, which was loaded
  * without an adapter. ERR_UNSUPPORTED names what would change the base
@@ -269,6 +297,7 @@ struct model_session_options {
     uint64_t salt;      /* prefixes are shared under equal salts alone: what
                          * the ids mean (a template's hash) */
     bool keep_prefixes; /* what ended stays, to be gone on with */
+    bool plain;         /* no drafts: a row a token */
 };
 /* One at a time over a model that does nothing else in between; not for two
  * threads. */
@@ -317,6 +346,7 @@ bool model_session_uses(const struct model_session *s,
 void model_session_forget(struct model_session *s, size_t adapter);
 struct model_session_stats {
     uint64_t passes, rows, prompt_tokens, cached_tokens, generated;
+    uint64_t drafted, accepted; /* tokens looked up in what was said */
     size_t slots, active;
 };
 void model_session_stats(const struct model_session *s,

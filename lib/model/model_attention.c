@@ -284,12 +284,26 @@ static void states(const struct model_mixer *x, const struct model_cached *c,
                                    &elements[0], &elements[1]);
 }
 
+static bool layout(const struct model_mixer *x, const struct model_cached *c,
+                   struct compute_cache_layout out[MODEL_MAX_STATES])
+{
+    const struct attention *a = (const struct attention *)x;
+    struct compute_attention_cached shape = cache(a, c);
+    struct compute *device = x->m->compute;
+
+    if (!device->ops->cache_layout)
+        return false;
+    device->ops->cache_layout(device, &shape, &out[0], &out[1]);
+    return true;
+}
+
 static const struct model_mixer_ops ops = {
     .name = "attention",
     .want = want,
     .forward = forward,
     .grad = grad,
     .states = states,
+    .layout = layout,
     .state_type = COMPUTE_ACT,
     .by_position = true,
 };

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "model/model_session.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,31 +88,67 @@ void session_cache_release(struct model_session *s)
     free(s->states);
 }
 
-/* Copies slot `from` to slot `to`; from SIZE_MAX: zeros. */
-static void fill_slot(struct model_session *s, size_t from, size_t to)
+unsigned session_cache_parts(const struct model_session *s, size_t mixer,
+                             size_t slot, size_t rows,
+                             struct session_part out[MODEL_MAX_STATES])
+{
+    const struct model_mixer *x = s->m->mixers[mixer];
+    struct model_cached shape = session_cache_shape(s);
+    struct compute_cache_layout lay[MODEL_MAX_STATES] = { { 0 } };
+    size_t elements[MODEL_MAX_STATES];
+    unsigned count = 0;
+    bool known;
+
+    (void)state_sizes(x, &shape, elements);
+    known = x->ops->layout && x->ops->layout(x, &shape, lay);
+    for (unsigned k = 0; k < MODEL_MAX_STATES; k++) {
+        size_t one = elements[k] / s->slot_count;
+        const struct compute_cache_layout *l = &lay[k];
+        bool cut = known && l->per > 0;
+        size_t run = cut ? (rows + l->per - 1) / l->per * l->unit : one;
+
+        if (one == 0)
+            continue;
+        assert(!cut || l->groups * l->stride == one);
+        out[count++] = (struct session_part){
+            .first = compute_at(s->states[mixer][k], slot * one),
+            .groups = cut ? l->groups : 1,
+            .stride = cut ? l->stride : one,
+            .run = cut && run > l->stride ? l->stride : run,
+        };
+    }
+    return count;
+}
+
+/* Copies the first rows of slot `from` to slot `to`. */
+static void copy_slot(struct model_session *s, size_t from, size_t to,
+                      size_t rows)
 {
     struct compute *c = s->m->compute;
-    struct model_cached shape = session_cache_shape(s);
-    size_t elements[MODEL_MAX_STATES];
+    struct session_part x[MODEL_MAX_STATES], y[MODEL_MAX_STATES];
 
     for (size_t i = 0; i < s->m->mixer_count; i++) {
-        (void)state_sizes(s->m->mixers[i], &shape, elements);
-        for (unsigned k = 0; k < MODEL_MAX_STATES; k++) {
-            struct compute_span all = s->states[i][k];
-            size_t n = elements[k] / s->slot_count;
+        unsigned n = session_cache_parts(s, i, from, rows, x);
 
-            if (n > 0 && from == SIZE_MAX)
-                c->ops->fill(c, compute_at(all, to * n), 0, n);
-            else if (n > 0)
-                c->ops->copy(c, compute_at(all, to * n),
-                             compute_at(all, from * n), n);
-        }
+        (void)session_cache_parts(s, i, to, rows, y);
+        for (unsigned k = 0; k < n; k++)
+            for (size_t g = 0; g < x[k].groups; g++)
+                c->ops->copy(c, compute_at(y[k].first, g * y[k].stride),
+                             compute_at(x[k].first, g * x[k].stride), x[k].run);
     }
 }
 
 void session_cache_clear(struct model_session *s, size_t slot)
 {
-    fill_slot(s, SIZE_MAX, slot);
+    struct compute *c = s->m->compute;
+    struct session_part x[MODEL_MAX_STATES];
+
+    for (size_t i = 0; i < s->m->mixer_count; i++) {
+        unsigned n = session_cache_parts(s, i, slot, s->capacity, x);
+
+        for (unsigned k = 0; k < n; k++)
+            c->ops->fill(c, x[k].first, 0, x[k].groups * x[k].stride);
+    }
 }
 
 /* Rows of slot q that a prompt of n ids can begin with. One id at least is
@@ -192,9 +229,11 @@ size_t session_cache_place(struct model_session *s,
     to = victim(s, best);
     if (to == SIZE_MAX || to == best)
         return to;
+    if (usable(s, &s->slots[to], key, ids, n) == rows)
+        return to; /* has them itself */
     if (rows < LEAST_COPY)
         *past = 0;
     else
-        fill_slot(s, best, to);
+        copy_slot(s, best, to, rows);
     return to;
 }

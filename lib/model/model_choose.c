@@ -1,9 +1,9 @@
 /*
  * model_choose.c - the next token of one sequence: penalties, forms, margins
  *
- * Plain greedy choices are made on the device for all sequences at once; what
- * needs a look at the logits is done here, on the host. A sequence that cannot
- * go on fails alone.
+ * The likeliest ids and their log probabilities come from the device, for all
+ * sequences at once; what needs a look at the logits is done here, on the host.
+ * A sequence that cannot go on fails alone.
  */
 #include "base/mem.h"
 #include "model/model_sample.h"
@@ -106,6 +106,10 @@ static size_t keep_bits(float *row, size_t vocab, const uint64_t *bits)
         uint64_t word = bits[from / 64];
         size_t n = vocab - from < 64 ? vocab - from : 64;
 
+        if (word == UINT64_MAX) {
+            kept += n;
+            continue;
+        }
         for (size_t i = 0; i < n; i++) {
             kept += word >> i & 1;
             row[from + i] = word >> i & 1 ? row[from + i] : -INFINITY;
@@ -121,20 +125,18 @@ static int mask_row(struct model_session *s, const struct session_slot *q,
     struct constrain *form = q->ask.sampling.form;
     const uint64_t *mask = constrain_mask(form, q->form);
     size_t vocab = (size_t)s->m->config.vocab, size = constrain_size(form);
-    size_t words = (size + 63) / 64, left;
-    uint64_t *bits;
+    size_t words = (size + 63) / 64, all = vocab / 64 + 1;
 
     if (!mask)
         return err_set(err, ERR_LIMIT,
                        "the form that the text must keep to needs more than "
                        "%u states: make it simpler",
                        CONSTRAIN_MAX_STATES);
-    bits = mem_zalloc((words + vocab / 64 + 1) * sizeof(*bits));
-    memcpy(bits, mask, words * sizeof(*bits));
-    put_stops(s->m, &q->ask.sampling, bits, constrain_is_end(form, q->form));
-    left = keep_bits(s->row, vocab, bits);
-    free(bits);
-    if (!left)
+    words = words < all ? words : all;
+    memcpy(s->bits, mask, words * sizeof(*s->bits));
+    memset(s->bits + words, 0, (all - words) * sizeof(*s->bits));
+    put_stops(s->m, &q->ask.sampling, s->bits, constrain_is_end(form, q->form));
+    if (!keep_bits(s->row, vocab, s->bits))
         return err_set(err, ERR_UNSUPPORTED,
                        "no token of the vocabulary goes on with the text that "
                        "the form asks for");
@@ -142,26 +144,54 @@ static int mask_row(struct model_session *s, const struct session_slot *q,
     return 0;
 }
 
-/* How sure the model is among what was allowed: the two best of own. */
-static void weigh(const struct model_session *s, struct model_token *out)
+#define LANES 16 /* that go side by side through a row */
+
+/* The two best of x. */
+struct best {
+    float first[LANES], second[LANES];
+};
+
+static void best_of(const float *restrict x, size_t n, struct best *b)
 {
-    size_t vocab = (size_t)s->m->config.vocab;
-    float first = -INFINITY, second = -INFINITY;
+    for (size_t l = 0; l < LANES; l++)
+        b->first[l] = b->second[l] = -INFINITY;
+    for (size_t i = 0; i < n; i += LANES)
+        for (size_t l = 0; l < LANES; l++) {
+            float v = i + l < n ? x[i + l] : -INFINITY;
+            float low = v < b->first[l] ? v : b->first[l];
 
-    out->allowed = 0;
-    for (size_t i = 0; i < vocab; i++) {
-        float x = s->own[i];
-
-        if (!(s->row[i] > -INFINITY))
-            continue;
-        out->allowed++;
-        if (x > first) {
-            second = first;
-            first = x;
-        } else if (x > second) {
-            second = x;
+            b->first[l] = v > b->first[l] ? v : b->first[l];
+            b->second[l] = low > b->second[l] ? low : b->second[l];
         }
+}
+
+/* How sure the model is among what was allowed: the two best of own. masked:
+ * s->row tells what was. */
+static void weigh(const struct model_session *s, bool masked,
+                  struct model_token *out)
+{
+    size_t vocab = (size_t)s->m->config.vocab, allowed = 0;
+    float first = -INFINITY, second = -INFINITY;
+    const float *x = s->own;
+    struct best b;
+
+    if (masked) { /* what was drawn is drawn: the row is free */
+        for (size_t i = 0; i < vocab; i++) {
+            bool is = s->row[i] > -INFINITY;
+
+            allowed += is;
+            s->row[i] = is ? s->own[i] : -INFINITY;
+        }
+        x = s->row;
     }
+    best_of(x, vocab, &b);
+    for (size_t l = 0; l < 2 * LANES; l++) {
+        float v = l < LANES ? b.first[l] : b.second[l - LANES];
+
+        second = v > first ? first : v > second ? v : second;
+        first = v > first ? v : first;
+    }
+    out->allowed = (uint32_t)(masked ? allowed : vocab);
     out->margin = out->allowed > 1 ? first - second : INFINITY;
 }
 
@@ -194,27 +224,22 @@ static void list_top(struct model_session *s, unsigned top, double all,
     out->top_logp = s->top_logp;
 }
 
-bool session_choose_on_host(const struct session_slot *q)
+/* Whether another than the likeliest may be chosen. */
+static bool is_plain(const struct model_sampling *opt)
 {
-    const struct model_sampling *opt = &q->ask.sampling;
-
-    return opt->form || opt->temperature > 0 || opt->on_choice ||
-           q->ask.details || q->ask.top > 0 ||
-           (opt->repetition > 0 && fabs(opt->repetition - 1) > 0);
+    return !opt->form && !(opt->temperature > 0) &&
+           !(opt->repetition > 0 && fabs(opt->repetition - 1) > 0);
 }
 
-static int choose_on_host(struct model_session *s, struct session_slot *q,
-                          size_t row, struct model_token *out, struct err *err)
+/* From s->own; s->row is what the choice was made from. */
+static int choose_masked(struct model_session *s, struct session_slot *q,
+                         int32_t *id, struct err *err)
 {
-    struct compute *c = s->m->compute;
     const struct model_sampling *opt = &q->ask.sampling;
     size_t vocab = (size_t)s->m->config.vocab;
-    double all;
     int rc = 0;
 
-    c->ops->download(c, s->own, compute_at(s->logits, row * vocab), vocab);
     memcpy(s->row, s->own, vocab * sizeof(*s->row));
-    all = model_log_sum(s->own, vocab);
     if (opt->repetition > 0) {
         model_penalise(s->row, vocab, opt->repetition, q->ids, q->known,
                        s->seen);
@@ -222,32 +247,42 @@ static int choose_on_host(struct model_session *s, struct session_slot *q,
     }
     if (opt->form)
         rc = mask_row(s, q, err);
-    if (rc < 0)
-        return rc;
-    out->id =
-        model_sample(s->row, vocab, opt, q->ask.number, q->known - q->prompt);
-    out->logp = (float)((double)s->own[out->id] - all);
-    if (opt->on_choice)
-        opt->on_choice(opt->choice_ctx, s->own, out->id);
-    if (q->ask.details || q->ask.top > 0)
-        weigh(s, out);
-    if (q->ask.top > 0)
-        list_top(s, q->ask.top, all, out);
-    return 0;
+    if (rc == 0)
+        *id = model_sample(s->row, vocab, opt, q->ask.number,
+                           q->known - q->prompt);
+    return rc;
 }
 
 int session_choose(struct model_session *s, struct session_slot *q, size_t row,
                    struct model_token *out, struct err *err)
 {
+    struct compute *c = s->m->compute;
+    const struct model_sampling *opt = &q->ask.sampling;
+    size_t vocab = (size_t)s->m->config.vocab;
+    bool details = q->ask.details || q->ask.top > 0, plain = is_plain(opt);
+    int32_t best = s->best_ids[row];
+    double all;
     int rc = 0;
 
-    *out = (struct model_token){ .margin = NAN };
-    if (session_choose_on_host(q)) {
-        rc = choose_on_host(s, q, row, out, err);
-    } else {
-        out->id = s->best_ids[row];
-        out->logp = s->best_logp[row];
-    }
-    out->stop = session_is_stop(s->m, &q->ask.sampling, out->id);
-    return rc;
+    *out = (struct model_token){ .margin = NAN,
+                                 .id = best,
+                                 .logp = s->best_logp[row] };
+    if (!plain || details || opt->on_choice)
+        c->ops->download(c, s->own, compute_at(s->logits, row * vocab), vocab);
+    if (!plain)
+        rc = choose_masked(s, q, &out->id, err);
+    if (rc < 0)
+        return rc;
+    out->stop = session_is_stop(s->m, opt, out->id);
+    if (plain && !details && !opt->on_choice)
+        return 0;
+    all = (double)s->own[best] - (double)s->best_logp[row];
+    out->logp = (float)((double)s->own[out->id] - all);
+    if (opt->on_choice)
+        opt->on_choice(opt->choice_ctx, s->own, out->id);
+    if (details)
+        weigh(s, !plain, out);
+    if (q->ask.top > 0)
+        list_top(s, q->ask.top, all, out);
+    return 0;
 }

@@ -390,6 +390,7 @@ int model_load(const char *dir, const char *adapter, struct compute *compute,
         model_free(m);
         return rc;
     }
+    model_identify(m, dir, adapter, NULL);
     *out = m;
     return 0;
 }

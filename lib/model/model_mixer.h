@@ -75,6 +75,9 @@ struct model_mixer_ops {
      * positions; 0: not used. NULL: nothing is kept. */
     void (*states)(const struct model_mixer *x, const struct model_cached *c,
                    size_t elements[MODEL_MAX_STATES]);
+    /* How a slot holds them; false, or NULL: as wholes. */
+    bool (*layout)(const struct model_mixer *x, const struct model_cached *c,
+                   struct compute_cache_layout out[MODEL_MAX_STATES]);
     enum compute_type state_type; /* zero: COMPUTE_F32; a KV cache: ACT */
     bool by_position; /* states are a row a position: a window apart, the first
                        * rows are the state of a shorter sequence */

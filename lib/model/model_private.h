@@ -123,6 +123,10 @@ struct model {
     bool adapter_only, adapter_off;
     size_t bank_rank, bank_wide; /* work.low and wide are at least so wide */
     const struct model_groups *groups; /* of the pass that runs; or NULL */
+    struct model_prefixes *prefixes; /* its caller's; or NULL */
+    /* Of the files that the weights came from; false: of none. */
+    unsigned char identity[MODEL_HASH_BYTES];
+    bool identified;
     bool recompute;   /* blocks run again in the backward pass */
     bool gains_ready; /* DoRA's gains fit the weights */
     size_t lowest;    /* lowest block that needs a backward pass */
@@ -218,6 +222,11 @@ void model_list_add(struct model_list *l, char *name,
                     size_t rows, size_t cols);
 void model_list_adapter(struct model *m);
 void model_list_release(struct model_list *l);
+
+/* model_identity.c. form: how the weights are kept, where that changes what is
+ * computed; NULL: as they are. */
+void model_identify(struct model *m, const char *dir, const char *adapter,
+                    const char *form);
 
 /* model_adapter.c: room for an adapter of this rank at l. */
 MUST_CHECK int model_adapter_adapt(struct model *m, struct model_linear *l,

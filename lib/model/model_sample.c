@@ -27,19 +27,6 @@ static int better_first(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
-double model_log_sum(const float *x, size_t n)
-{
-    float top = x[0];
-    double sum = 0;
-
-    assert(n > 0);
-    for (size_t i = 1; i < n; i++)
-        top = x[i] > top ? x[i] : top;
-    for (size_t i = 0; i < n; i++)
-        sum += exp((double)(x[i] - top));
-    return log(sum) + (double)top;
-}
-
 static double unit(const struct model_sampling *opt, size_t sequence,
                    size_t step)
 {
@@ -47,20 +34,6 @@ static double unit(const struct model_sampling *opt, size_t sequence,
 
     rng_philox(opt->seed, sequence, step, r);
     return ((double)r[0] + 0x1p-32 * (double)r[1]) * 0x1p-32;
-}
-
-/* Walk candidates, best first, until the random share of `mass` is used. */
-static int32_t draw(const struct candidate *c, size_t n, double top,
-                    double temperature, double share)
-{
-    double at = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        at += exp(((double)c[i].logit - top) / temperature);
-        if (at > share)
-            return c[i].id;
-    }
-    return c[n - 1].id;
 }
 
 void model_penalise(float *logits, size_t n, double penalty, const int32_t *ids,
@@ -88,37 +61,102 @@ static int32_t largest(const float *logits, size_t n)
     return (int32_t)best;
 }
 
-/* How many of n candidates, best first, top-p and min-p leave. */
-static size_t cut(const struct candidate *c, size_t n,
+/* Candidates as a heap; those that were asked for stand behind it, the best one
+ * last. Few of many are ever asked for. */
+struct heap {
+    struct candidate *c;
+    size_t heaped, all;
+};
+
+static void sift(struct heap *h, size_t at)
+{
+    struct candidate x = h->c[at];
+
+    for (;;) {
+        size_t k = 2 * at + 1;
+
+        if (k >= h->heaped)
+            break;
+        if (k + 1 < h->heaped && better_first(&h->c[k + 1], &h->c[k]) < 0)
+            k++;
+        if (better_first(&x, &h->c[k]) < 0)
+            break;
+        h->c[at] = h->c[k];
+        at = k;
+    }
+    h->c[at] = x;
+}
+
+/* The i-th best. */
+static struct candidate nth(struct heap *h, size_t i)
+{
+    while (h->all - h->heaped <= i) {
+        struct candidate best = h->c[0];
+
+        h->c[0] = h->c[--h->heaped];
+        sift(h, 0);
+        h->c[h->heaped] = best;
+    }
+    return h->c[h->all - 1 - i];
+}
+
+static double weight(struct candidate c, double top, double temperature)
+{
+    return exp(((double)c.logit - top) / temperature);
+}
+
+/* Walk candidates, best first, until the random share of the mass is used. */
+static int32_t draw(struct heap *h, size_t n, double top, double temperature,
+                    double share)
+{
+    double at = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        at += weight(nth(h, i), top, temperature);
+        if (at > share)
+            return nth(h, i).id;
+    }
+    return nth(h, n - 1).id;
+}
+
+/* How many of the n best top-p and min-p leave; *mass is theirs. */
+static size_t cut(struct heap *h, size_t n, double top,
                   const struct model_sampling *opt, double *mass)
 {
-    double top = (double)c[0].logit, kept = 0, least = opt->min_p;
-    size_t i = 0;
+    double t = opt->temperature, kept = 0;
+    bool by_p = opt->top_p > 0 && opt->top_p < 1, by_min = opt->min_p > 0;
+    size_t i = n;
 
-    for (size_t k = 0; k < n; k++)
-        *mass += exp(((double)c[k].logit - top) / opt->temperature);
-    if (opt->top_p > 0 && opt->top_p < 1) {
-        while (i < n && kept < opt->top_p * *mass)
-            kept += exp(((double)c[i++].logit - top) / opt->temperature);
-        n = i;
-    }
-    for (i = 1;
-         i < n && exp(((double)c[i].logit - top) / opt->temperature) >= least;)
-        i++;
+    *mass = 0;
+    if (n < h->all)
+        for (size_t k = 0; k < n; k++)
+            *mass += weight(nth(h, k), top, t);
+    else
+        for (size_t k = 0; k < h->all; k++)
+            *mass += weight(h->c[k], top, t);
+    if (by_p)
+        for (i = 0; i < n && kept < opt->top_p * *mass; i++)
+            kept += weight(nth(h, i), top, t);
+    n = i;
+    if (by_min)
+        for (i = 1; i < n && weight(nth(h, i), top, t) >= opt->min_p;)
+            i++;
+    if (!by_p && !by_min)
+        return n;
     *mass = 0;
     for (size_t k = 0; k < i; k++)
-        *mass += exp(((double)c[k].logit - top) / opt->temperature);
+        *mass += weight(nth(h, k), top, t);
     return i;
 }
 
 /* The k best, and those that equal the last of them. */
-static size_t likeliest(const struct candidate *c, size_t n, int64_t k)
+static size_t likeliest(struct heap *h, int64_t k)
 {
     size_t count = (size_t)k;
 
-    if (k <= 0 || count >= n)
-        return n;
-    while (count < n && c[count].logit >= c[count - 1].logit)
+    if (k <= 0 || count >= h->all)
+        return h->all;
+    while (count < h->all && nth(h, count).logit >= nth(h, count - 1).logit)
         count++;
     return count;
 }
@@ -127,23 +165,26 @@ int32_t model_sample(const float *logits, size_t n,
                      const struct model_sampling *opt, size_t sequence,
                      size_t step)
 {
-    struct candidate *c;
-    size_t count = 0;
-    double mass = 0;
+    struct heap h = { 0 };
+    size_t count;
+    double mass, top;
     int32_t id;
 
     if (!(opt->temperature > 0))
         return largest(logits, n);
-    c = mem_array(n, sizeof(*c));
+    h.c = mem_array(n, sizeof(*h.c));
     for (size_t i = 0; i < n; i++)
         if (logits[i] > -INFINITY)
-            c[count++] = (struct candidate){ logits[i], (int32_t)i };
-    assert(count > 0);
-    qsort(c, count, sizeof(*c), better_first);
-    count = likeliest(c, count, opt->top_k);
-    count = cut(c, count, opt, &mass);
-    id = draw(c, count, (double)c[0].logit, opt->temperature,
+            h.c[h.all++] = (struct candidate){ logits[i], (int32_t)i };
+    assert(h.all > 0);
+    h.heaped = h.all;
+    for (size_t i = h.all / 2; i-- > 0;)
+        sift(&h, i);
+    top = (double)nth(&h, 0).logit;
+    count = likeliest(&h, opt->top_k);
+    count = cut(&h, count, top, opt, &mass);
+    id = draw(&h, count, top, opt->temperature,
               unit(opt, sequence, step) * mass);
-    free(c);
+    free(h.c);
     return id;
 }

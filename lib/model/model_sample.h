@@ -4,8 +4,6 @@
 
 #include "model/model.h"
 
-/* log of the sum of e^x over n values */
-double model_log_sum(const float *x, size_t n);
 /* Logits of ids seen before, each once: divided by penalty if positive, else
  * multiplied. seen: room for n ids' marks, all zero before and after. */
 void model_penalise(float *logits, size_t n, double penalty, const int32_t *ids,

@@ -6,19 +6,18 @@
  * product; rows of one adapter stand together. A row's result does not depend
  * on its neighbours: sequences may come and go between any two passes.
  */
-#include "model/model_session.h"
+#include "model/model_prefixes.h"
 
 #include "base/mem.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 static int alloc_arrays(struct model_session *s, struct err *err)
 {
     struct compute *c = s->m->compute;
-    size_t vocab = (size_t)s->m->config.vocab, n = s->slot_count;
+    size_t vocab = (size_t)s->m->config.vocab, n = s->tops;
     int rc =
         compute_alloc(c, COMPUTE_F32, n * vocab, "logits", &s->logits, err);
 
@@ -28,8 +27,9 @@ static int alloc_arrays(struct model_session *s, struct err *err)
         rc = compute_alloc(c, COMPUTE_F32, n, "log p", &s->logp, err);
     if (rc < 0)
         return rc;
-    s->slots = mem_zalloc(n * sizeof(*s->slots));
-    s->order = mem_array(n, sizeof(struct session_slot *));
+    s->slots = mem_zalloc(s->slot_count * sizeof(*s->slots));
+    s->order = mem_array(s->slot_count, sizeof(struct session_slot *));
+    s->turns = mem_array(s->slot_count, sizeof(*s->turns));
     s->ids = mem_array(2 * s->pass_rows + 5 * (n + 2), sizeof(*s->ids));
     s->positions = s->ids + s->pass_rows;
     s->starts = s->positions + s->pass_rows;
@@ -41,6 +41,7 @@ static int alloc_arrays(struct model_session *s, struct err *err)
     s->row = s->own + vocab;
     s->best_logp = s->row + vocab;
     s->seen = mem_zalloc(vocab);
+    s->bits = mem_array(vocab / 64 + 1, sizeof(*s->bits));
     return 0;
 }
 
@@ -50,7 +51,7 @@ static int reserve(struct model_session *s, struct err *err)
     int rc = model_rope_reserve(s->m, s->capacity, err);
 
     if (rc == 0)
-        rc = model_work_reserve(s->m, s->pass_rows, s->slot_count, false, err);
+        rc = model_work_reserve(s->m, s->pass_rows, s->tops, false, err);
     return rc;
 }
 
@@ -71,6 +72,11 @@ int model_session_open(struct model *m, const struct model_session_options *o,
     if (s->pass_rows < 2 * slots) /* prompts go on beside all answers */
         s->pass_rows = 2 * slots;
     rc = session_cache_alloc(s, o->cache_bytes, slots, err);
+    s->tops = s->slot_count;
+    if (s->cuts && !o->plain)
+        s->tops += session_draft_rows(s->slot_count);
+    if (s->pass_rows < s->tops)
+        s->pass_rows = s->tops;
     if (rc == 0)
         rc = alloc_arrays(s, err);
     if (rc == 0)
@@ -99,9 +105,11 @@ void model_session_close(struct model_session *s)
         free(s->slots[i].ids);
     free(s->slots);
     free(s->order);
+    free(s->turns);
     free(s->ids);
     free(s->own);
     free(s->seen);
+    free(s->bits);
     free(s);
 }
 
@@ -190,7 +198,8 @@ static void occupy(struct model_session *s, size_t slot,
                                 .begun = ++s->clock,
                                 .bank = s->bank,
                                 .adapter = a->adapter,
-                                .ask = *a };
+                                .ask = *a,
+                                .hits = SESSION_DRAFT_HITS };
     q->ids = mem_array(q->limit, sizeof(*q->ids));
     memcpy(q->ids, a->prompt, a->prompt_count * sizeof(*q->ids));
     s->stats.active++;
@@ -202,7 +211,7 @@ int model_session_begin(struct model_session *s, const struct model_ask *a,
                         int *slot, size_t *cached, struct err *err)
 {
     struct session_key key;
-    size_t at, past;
+    size_t at, past, save;
     int rc = check_ask(s, a, err);
 
     if (rc < 0)
@@ -211,15 +220,21 @@ int model_session_begin(struct model_session *s, const struct model_ask *a,
     at = session_cache_place(s, &key, a->prompt, a->prompt_count, &past);
     if (at == SIZE_MAX)
         return err_set(err, ERR_BUSY, "all %zu slots are taken", s->slot_count);
+    save = session_prefixes_shared(s, a, past);
+    session_prefixes_load(s, at, &key, a->prompt, a->prompt_count, &past);
     occupy(s, at, a, &key, past);
+    if (save > 0 && past >= save && (s->cuts || past == save)) {
+        session_prefixes_save(s, at, save);
+        save = 0;
+    }
+    s->slots[at].save = save;
     *slot = (int)at;
     if (cached)
         *cached = past;
     return 0;
 }
 
-/* The slot is free, and its rows are kept for who goes on from them. */
-static void leave(struct model_session *s, struct session_slot *q, bool keep)
+void session_leave(struct model_session *s, struct session_slot *q, bool keep)
 {
     q->state = keep && q->past > 0 ? SLOT_KEPT : SLOT_FREE;
     q->used = ++s->clock;
@@ -232,19 +247,7 @@ void model_session_cancel(struct model_session *s, int slot)
 
     assert(slot >= 0 && (size_t)slot < s->slot_count);
     if (q->state == SLOT_RUNS)
-        leave(s, q, s->keeps);
-}
-
-static void end_sequence(struct model_session *s, struct session_slot *q,
-                         enum model_end why, const struct err *err)
-{
-    struct model_ask ask = q->ask;
-
-    leave(s, q, s->keeps && why != MODEL_END_FAILED);
-    if (why == MODEL_END_FAILED)
-        session_cache_clear(s, (size_t)(q - s->slots));
-    if (ask.on_end)
-        ask.on_end(ask.ctx, why, err);
+        session_leave(s, q, s->keeps);
 }
 
 /* Cached rows that were turned for a length which the sequence now leaves
@@ -308,12 +311,20 @@ static size_t line_up(struct model_session *s)
         struct session_slot *q = s->order[i];
 
         follow_length(s->m, q);
-        q->rows = 0;
+        q->rows = q->drafts = 0;
         q->group = group_of(s, q);
         if (q->group != SIZE_MAX)
             q->served = s->stats.passes;
     }
     return n;
+}
+
+/* How many rows q is to have now: up to where its first ones are saved. */
+static size_t wanted(const struct session_slot *q)
+{
+    size_t to = q->save > q->past ? q->save : q->known;
+
+    return (to < q->known ? to : q->known) - q->past;
 }
 
 /* How many rows each has in the pass: decoding sequences first. */
@@ -330,13 +341,15 @@ static void share_rows(struct model_session *s, size_t n)
     }
     for (size_t i = 0; i < n && left > 0; i++) {
         struct session_slot *q = s->order[i];
-        size_t want = q->known - q->past;
+        size_t want = wanted(q);
 
         if (q->group == SIZE_MAX || q->rows > 0)
             continue;
         q->rows = want < left ? want : left;
         left -= q->rows;
     }
+    if (s->tops > s->slot_count)
+        session_draft(s, n, s->pass_rows - left);
 }
 
 /* Rows of one sequence, appended. */
@@ -403,124 +416,10 @@ static void run_blocks(struct model_session *s, size_t n, size_t rows)
     s->stats.rows += rows;
 }
 
-/* A sequence that is to have a token; it may have ended by then. */
-struct turn {
-    struct session_slot *q;
-    uint64_t begun;
-};
-
-static void fail(struct model_session *s, struct session_slot *q,
-                 struct err *why)
-{
-    const struct model_bank_adapter *a = model_bank_at(q->bank, q->adapter);
-
-    if (a)
-        (void)err_wrap(why, "%s", a->name);
-    end_sequence(s, q, MODEL_END_FAILED, why);
-}
-
-/* Gives the token to the caller; ends the sequence where it must end. */
-static void take_token(struct model_session *s, struct session_slot *q,
-                       const struct model_token *t)
-{
-    uint64_t begun = q->begun;
-    struct constrain *form = q->ask.sampling.form;
-    int left = 0;
-
-    s->stats.generated++;
-    if (!t->stop) {
-        q->ids[q->known++] = t->id;
-        if (form)
-            q->form = constrain_step(form, q->form, t->id);
-    }
-    if (q->ask.on_token)
-        left = q->ask.on_token(q->ask.ctx, t);
-    if (q->state != SLOT_RUNS || q->begun != begun)
-        return; /* cancelled meanwhile */
-    if (t->stop)
-        end_sequence(s, q, MODEL_END_STOP, NULL);
-    else if (left != 0)
-        end_sequence(s, q, MODEL_END_CALLER, NULL);
-    else if (session_form_is_done(q))
-        end_sequence(s, q, MODEL_END_FORM, NULL);
-    else if (q->known >= q->limit)
-        end_sequence(s, q,
-                     form && constrain_is_end(form, q->form) ? MODEL_END_FORM
-                                                             : MODEL_END_LENGTH,
-                     NULL);
-}
-
-static void take_turn(struct model_session *s, const struct turn *t, size_t row,
-                      bool finite)
-{
-    struct compute *c = s->m->compute;
-    size_t vocab = (size_t)s->m->config.vocab;
-    struct model_token token;
-    struct err why = { 0 };
-    int rc = 0;
-
-    if (t->q->state != SLOT_RUNS || t->q->begun != t->begun)
-        return;
-    if (!finite && !isfinite(c->ops->sum_squares(
-                       c, compute_at(s->logits, row * vocab), vocab)))
-        rc = err_set(&why, ERR_FORMAT,
-                     "what it computes is not finite: its weights or its "
-                     "adapter's are damaged (slmctl model verify tells)");
-    if (rc == 0)
-        rc = session_choose(s, t->q, row, &token, &why);
-    if (rc < 0)
-        fail(s, t->q, &why);
-    else
-        take_token(s, t->q, &token);
-}
-
-/* Tokens for the sequences whose last row is known: `n` rows of work.top. */
-static void choose_tokens(struct model_session *s, const struct turn *turns,
-                          size_t n)
-{
-    struct compute *c = s->m->compute;
-    size_t vocab = (size_t)s->m->config.vocab, greedy = 0;
-    bool finite;
-
-    model_head(s->m, s->logits, s->m->work.top, n);
-    finite = isfinite(c->ops->sum_squares(c, s->logits, n * vocab));
-    for (size_t i = 0; i < n; i++)
-        greedy += !session_choose_on_host(turns[i].q);
-    if (greedy > 0) {
-        c->ops->argmax(c, s->best, s->logp, s->logits, n, vocab);
-        c->ops->download(c, s->best_ids, s->best, n);
-        c->ops->download(c, s->best_logp, s->logp, n);
-    }
-    for (size_t i = 0; i < n; i++)
-        take_turn(s, &turns[i], i, finite);
-}
-
-/* After the blocks: who has all its rows now. Returns how many have a turn. */
-static size_t find_turns(struct model_session *s, size_t n, struct turn *turns)
-{
-    size_t ends = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        struct session_slot *q = s->order[i];
-
-        q->past += q->rows;
-        if (q->past < q->known)
-            continue;
-        if (q->pinned) {
-            leave(s, q, true);
-            continue;
-        }
-        s->index[ends] = s->starts[i + 1] - 1;
-        turns[ends++] = (struct turn){ q, q->begun };
-    }
-    return ends;
-}
-
 int model_session_step(struct model_session *s, struct err *err)
 {
     struct model *m = s->m;
     const struct compute_ops *ops = m->compute->ops;
-    struct turn turns[MODEL_SESSION_SLOTS];
     size_t rows, n, ends;
     int rc;
 
@@ -531,12 +430,12 @@ int model_session_step(struct model_session *s, struct err *err)
         return rc;
     n = plan(s, &rows);
     run_blocks(s, n, rows);
-    ends = find_turns(s, n, turns);
+    ends = session_turns_find(s, n);
     if (ends > 0) {
         ops->upload(m->compute, m->work.index, s->index, ends);
         ops->gather(m->compute, m->work.top, m->work.x, m->work.index, ends,
                     (size_t)m->config.hidden);
-        choose_tokens(s, turns, ends);
+        session_turns_take(s, ends);
     }
     rc = ops->sync(m->compute, err);
     return rc < 0 ? rc : s->stats.active > 0;
@@ -551,8 +450,10 @@ int session_prefix(struct model_session *s, const int32_t *ids, size_t n,
     int rc = 1;
 
     assert(at != SIZE_MAX && s->stats.active == 0);
+    session_prefixes_load(s, at, &key, ids, n, &past);
     occupy(s, at, &ask, &key, past);
     s->slots[at].pinned = true;
+    s->slots[at].save = n;
     while (rc > 0)
         rc = model_session_step(s, err);
     return rc;

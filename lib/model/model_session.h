@@ -43,7 +43,11 @@ struct session_slot {
     size_t limit;                 /* that known may reach */
     size_t past;                  /* rows in the cache */
     size_t length;                /* that they were turned for */
+    size_t save;                  /* rows that are to be written; 0: none */
     size_t rows, group;           /* of this pass; SIZE_MAX: not in it */
+    size_t drafts;                /* of rows, its last ones */
+    size_t tried;                 /* what known was when it had some last */
+    double hits;                  /* share of drafts that are right */
     uint64_t begun, used, served; /* by the session's clock */
     const struct model_bank *bank;
     size_t adapter;
@@ -51,14 +55,33 @@ struct session_slot {
     int64_t form; /* the form's state */
 };
 
+/* A sequence that is to have tokens: rows row..row + drafts of the logits. It
+ * may have ended by then. */
+struct session_turn {
+    struct session_slot *q;
+    uint64_t begun;
+    size_t row, drafts;
+};
+
+#define SESSION_SHARED 16 /* beginnings that are watched */
+
 struct model_session {
     struct model *m;
     size_t slot_count, capacity, pass_rows;
     const struct model_bank *bank;
     uint64_t salt, clock;
     bool keeps;
+    bool listed; /* its files' heads are read */
     bool cuts; /* a state at fewer positions is the first part of it */
+    size_t tops; /* rows of a pass that tokens can be chosen from */
     struct session_slot *slots;
+    struct session_turn *turns;
+    size_t turn_count;
+    struct session_shared {
+        uint64_t hash;
+        size_t seen;
+    } shared[SESSION_SHARED];
+    size_t shared_at;
     struct compute_span (*states)[MODEL_MAX_STATES]; /* by mixer */
     struct compute_span logits, best, logp;
     /* Host arrays of a pass. */
@@ -68,7 +91,8 @@ struct model_session {
     /* Of choosing: logits as they are and with penalties and forms. */
     float *own, *row, *best_logp;
     int32_t *best_ids;
-    uint8_t *seen; /* by id, for the penalty */
+    uint8_t *seen;  /* by id, for the penalty */
+    uint64_t *bits; /* by id: what a form allows */
     int32_t top_ids[MODEL_SESSION_TOP];
     float top_logp[MODEL_SESSION_TOP];
     struct model_session_stats stats;
@@ -79,6 +103,15 @@ MUST_CHECK int session_cache_alloc(struct model_session *s, size_t bytes,
                                    size_t slots, struct err *err);
 void session_cache_release(struct model_session *s);
 struct model_cached session_cache_shape(const struct model_session *s);
+/* Where the first rows of a slot stand in a mixer's states: `groups` runs of
+ * `run` elements, `stride` apart. Returns how many states there are. */
+struct session_part {
+    struct compute_span first;
+    size_t groups, stride, run;
+};
+unsigned session_cache_parts(const struct model_session *s, size_t mixer,
+                             size_t slot, size_t rows,
+                             struct session_part out[MODEL_MAX_STATES]);
 /* Zeros: what is not finite would spoil who comes next, on a device that
  * multiplies what it masks by zero. */
 void session_cache_clear(struct model_session *s, size_t slot);
@@ -89,8 +122,7 @@ size_t session_cache_place(struct model_session *s,
                            size_t n, size_t *past);
 
 /* model_choose.c. The next id of the sequence in `slot` whose logits are row
- * `row` of s->logits. Greedy ones are in best_ids already. */
-bool session_choose_on_host(const struct session_slot *q);
+ * `row` of s->logits, whose best one is in best_ids. */
 MUST_CHECK int session_choose(struct model_session *s, struct session_slot *q,
                               size_t row, struct model_token *out,
                               struct err *err);
@@ -99,8 +131,24 @@ bool session_is_stop(const struct model *m, const struct model_sampling *opt,
 /* The text is complete and no token may follow. */
 bool session_form_is_done(const struct session_slot *q);
 
-/* model_session.c: computes n ids and keeps them, pinned, for every prompt
- * that begins so. */
+/* model_turns.c. After the blocks of a pass of n sequences: rows of work.x
+ * (s->index) that tokens are chosen from; then, with these rows in work.top,
+ * the tokens. */
+size_t session_turns_find(struct model_session *s, size_t n);
+void session_turns_take(struct model_session *s, size_t rows);
+
+/* model_draft.c. Rows of drafts that a pass may have. */
+#define SESSION_DRAFT_HITS 0.5 /* before anything is known */
+size_t session_draft_rows(size_t slots);
+/* Drafts for the first n of s->order, in a pass of `rows` rows so far. */
+void session_draft(struct model_session *s, size_t n, size_t rows);
+void session_draft_learn(struct session_slot *q, size_t drafted,
+                         size_t accepted);
+
+/* model_session.c: the slot is free, and its rows are kept for who goes on
+ * from them. */
+void session_leave(struct model_session *s, struct session_slot *q, bool keep);
+/* Computes n ids and keeps them, pinned, for every prompt that begins so. */
 MUST_CHECK int session_prefix(struct model_session *s, const int32_t *ids,
                               size_t n, struct err *err);
 

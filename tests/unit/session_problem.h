@@ -180,11 +180,13 @@ static inline void finish(struct model_session *s)
     OK(rc);
 }
 
-/* The sequence in a session of its own. */
+/* The sequence in a session of its own, a row a token. */
 static inline void alone(struct model *m, const struct model_bank *b,
                          struct heard *h)
 {
-    const struct model_session_options o = { .slots = 1, .bank = b };
+    const struct model_session_options o = { .slots = 1,
+                                             .bank = b,
+                                             .plain = true };
     struct model_session *s;
 
     OK(model_session_open(m, &o, &s, &err));

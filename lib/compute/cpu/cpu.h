@@ -357,6 +357,10 @@ void cpu_op_attention_grad(struct compute *c,
 void cpu_op_cache_size(struct compute *c,
                        const struct compute_attention_cached *a, size_t slots,
                        size_t *keys, size_t *values);
+void cpu_op_cache_layout(struct compute *c,
+                         const struct compute_attention_cached *a,
+                         struct compute_cache_layout *keys,
+                         struct compute_cache_layout *values);
 void cpu_op_cache_store(struct compute *c,
                         const struct compute_attention_cached *a,
                         struct compute_span k, struct compute_span v);

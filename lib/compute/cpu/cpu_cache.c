@@ -48,6 +48,24 @@ void cpu_op_cache_size(struct compute *c,
     *values = slots * a->kv_heads * j.values;
 }
 
+void cpu_op_cache_layout(struct compute *c,
+                         const struct compute_attention_cached *a,
+                         struct compute_cache_layout *keys,
+                         struct compute_cache_layout *values)
+{
+    struct job j = job_of(c, a);
+    size_t nr = j.c->k->nr, strips = (a->dim + nr - 1) / nr;
+
+    *keys = (struct compute_cache_layout){ .groups = a->kv_heads,
+                                           .stride = j.keys,
+                                           .per = j.ring ? 0 : nr,
+                                           .unit = nr * a->dim };
+    *values = (struct compute_cache_layout){ .groups = a->kv_heads * strips,
+                                             .stride = j.rows * nr,
+                                             .per = j.ring ? 0 : 1,
+                                             .unit = nr };
+}
+
 static void store_task(void *ctx, size_t task, unsigned worker)
 {
     const struct job *j = ctx;

@@ -357,6 +357,7 @@ static const struct compute_ops cpu_ops = {
     .distill = cpu_op_distill,
     .quantise = op_quantise,
     .quantise_blocks = op_quantise_blocks,
+    .cache_layout = cpu_op_cache_layout,
     .memory = op_memory,
 };
 
