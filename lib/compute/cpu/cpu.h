@@ -14,7 +14,8 @@
 #define CPU_MAX_MR 14
 #define CPU_MAX_NR 32
 #define CPU_KEYS 512          /* keys of one softmax block */
-#define CPU_KC 384            /* depth of one GEMM block */
+#define CPU_KC 320            /* largest depth of a GEMM block */
+#define CPU_NARROW 4          /* rows that the narrow kernel takes */
 #define CPU_INLINE_WORK 65536 /* multiply-adds not worth waking threads for */
 
 struct cpu_quant;
@@ -23,14 +24,16 @@ struct cpu_packed;
 struct compute_buffer {
     enum compute_type type;
     size_t count;
-    void *data;              /* NULL after freeze(forward_only) and quantise */
+    void *data;              /* NULL after freeze and quantise */
     struct cpu_quant *quant; /* weights as blocks, or NULL */
-    void *panels;            /* frozen weights [n/nr][k][nr], or NULL */
-    size_t bytes;            /* of both */
+    void *panels;            /* frozen weights [n/nr][cols][nr], or NULL */
+    size_t cols;             /* of a frozen row */
+    size_t bytes;            /* of all */
 };
 
-/* C[m,n] = alpha A B (+ C). A's element (i,k) is a[i * rs + k * cs]; B is
- * panels of nr columns, [k][nr] each, panel_stride apart, zero-padded. */
+/* C[m,n] = alpha A B (+ from) (+ bias). A's element (i,k) is a[i * rs + k *
+ * cs], strips of mr rows lie `strip` apart (0: mr * rs); B is panels of nr
+ * columns, [k][nr] each, panel_stride apart, zero-padded. */
 struct cpu_block {
     size_t m, n, k;
     const float *a, *b;
@@ -39,6 +42,28 @@ struct cpu_block {
     size_t ldc;
     float alpha;
     bool add;
+    const float *from; /* with add: what to add to, ldf a row; NULL: C */
+    size_t ldf, strip;
+    const float *bias; /* [n] or NULL */
+    bool far;          /* B is likely not in the caches yet */
+};
+
+/* The same for m <= CPU_NARROW rows of A, whose elements are a[i * rs + k],
+ * and panels of any type, over all of k in blocks of `depth`: the sums are
+ * those that gemm_block gives block by block. */
+struct cpu_narrow {
+    size_t m, n, k, depth;
+    const float *a;
+    size_t rs;
+    const void *b;
+    enum compute_type type;
+    size_t panel_stride; /* elements */
+    float *c;
+    size_t ldc;
+    float alpha;
+    const float *from; /* or NULL */
+    size_t ldf;
+    const float *bias;
 };
 
 #define CPU_INT_NR 16    /* rows of weights that lie side by side */
@@ -82,11 +107,15 @@ struct cpu_kernels {
     const char *name;
     size_t mr, nr;
     void (*block)(const struct cpu_block *b);
+    void (*narrow)(const struct cpu_narrow *n);
     /* One panel of n <= nr columns from rows w[n][ld] or w[k][ld]. */
     void (*pack_rows)(float *panel, const float *w, size_t ld, size_t n,
                       size_t k);
     void (*pack_cols)(float *panel, const float *w, size_t ld, size_t n,
                       size_t k);
+    /* Strips of mr rows, [k][mr] each, of m columns of a[k][ld]. */
+    void (*pack_strips)(float *strips, const float *a, size_t ld, size_t m,
+                        size_t k);
     void (*widen)(float *y, const void *x, enum compute_type type, size_t n);
 
     /* Rows of activations in a panel, the bytes of a block of one, and x's m
@@ -204,10 +233,13 @@ struct cpu_operand {
     enum compute_type type;
     size_t ld;
     bool by_rows;
-    const void *panels;            /* packed already, in `type` */
+    const void *panels;            /* frozen, in `type`: [rows/nr][ld][nr] */
     const struct cpu_quant *quant; /* in place of data */
     size_t quant_at;
 };
+/* C = alpha A B (+ from) (+ bias) (+ A2 B2). A's element (i,k) is a[i * rs + k
+ * * cs], one of the strides is 1; A2 is [m][k2]. With `add`, from is added to,
+ * which has C's stride; NULL: C. */
 struct cpu_gemm {
     size_t m, n, k;
     const float *a;
@@ -218,6 +250,10 @@ struct cpu_gemm {
     const float *bias;
     float alpha;
     bool add;
+    const float *from;
+    const float *a2; /* NULL: none */
+    struct cpu_operand b2;
+    size_t k2;
 };
 
 /* Kernels by name, the best ones for NULL. */
@@ -277,6 +313,16 @@ size_t cpu_panels_bytes(const struct cpu *c, enum compute_type type, size_t n,
                         size_t k);
 void cpu_panels_make(struct cpu *c, void *panels, const struct cpu_operand *w,
                      size_t n, size_t k);
+/* n elements from `at` on of frozen weights, in their type. */
+void cpu_panels_read(const struct cpu *c, void *y,
+                     const struct compute_buffer *b, size_t at, size_t n);
+/* Rows [p0, p0 + k) and columns [j0, j0 + n) of B as f32 panels `stride`
+ * apart; temp has CPU_PACK_BAND * n, or nr * k floats if that is more. p0 and
+ * j0 are multiples of nr. */
+#define CPU_PACK_BAND 32
+void cpu_operand_pack(const struct cpu *c, const struct cpu_operand *w,
+                      float *out, size_t stride, size_t p0, size_t k, size_t j0,
+                      size_t n, float *temp);
 
 /* What the recurrences share: the number of document doc's first chunk; a
  * head's state in the document's slot, or in `own` without slots, zeros where

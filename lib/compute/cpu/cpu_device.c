@@ -205,10 +205,11 @@ static void op_upload(struct compute *c, struct compute_span dst,
 static void op_download(struct compute *c, void *dst, struct compute_span src,
                         size_t count)
 {
-    (void)c;
     assert(src.at + count <= src.buf->count);
     if (src.buf->quant)
         cpu_quant_read(src.buf->quant, dst, src.at, count);
+    else if (src.buf->panels)
+        cpu_panels_read((struct cpu *)c, dst, src.buf, src.at, count);
     else
         memcpy(dst, bytes_at(src), count * compute_type_size(src.buf->type));
 }
@@ -220,6 +221,8 @@ static int op_sync(struct compute *c, struct err *err)
     return 0;
 }
 
+/* Panels alone serve both directions and reading, so the plain form goes
+ * whatever comes after. */
 static int op_freeze(struct compute *base, struct compute_span w, size_t n,
                      size_t k, bool forward_only, struct err *err)
 {
@@ -228,28 +231,22 @@ static int op_freeze(struct compute *base, struct compute_span w, size_t n,
     struct cpu_operand o = {
         .data = b->data, .type = b->type, .ld = k, .by_rows = true
     };
-    size_t bytes = b->quant ? 0 : cpu_panels_bytes(c, b->type, n, k);
-    size_t plain = b->count * compute_type_size(b->type);
-    void *panels;
+    size_t bytes = cpu_panels_bytes(c, b->type, n, k);
     int rc;
 
-    if (b->quant)
+    (void)forward_only;
+    if (b->quant || b->panels)
         return 0;
     assert(w.at == 0 && b->count == n * k && b->data);
-    rc = mem_try_array(&panels, bytes, 1, "packed weights", err);
+    rc = mem_try_array(&b->panels, bytes, 1, "packed weights", err);
     if (rc < 0)
         return rc;
     take_memory(base, b, bytes);
-    cpu_panels_make(c, panels, &o, n, k);
-    if (b->panels)
-        drop_memory(base, b, bytes);
-    free(b->panels);
-    b->panels = panels;
-    if (forward_only) {
-        drop_memory(base, b, plain);
-        free(b->data);
-        b->data = NULL;
-    }
+    cpu_panels_make(c, b->panels, &o, n, k);
+    b->cols = k;
+    drop_memory(base, b, b->count * compute_type_size(b->type));
+    free(b->data);
+    b->data = NULL;
     return 0;
 }
 

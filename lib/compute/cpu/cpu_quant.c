@@ -150,12 +150,23 @@ void cpu_quant_read(const struct cpu_quant *q, float *y, size_t at, size_t n)
 void cpu_weights_read(const struct cpu *c, float *y,
                       const struct compute_buffer *b, size_t at, size_t n)
 {
-    if (b->quant)
+    if (b->quant) {
         cpu_quant_read(b->quant, y, at, n);
-    else if (b->type == COMPUTE_F32)
+    } else if (b->panels && b->type == COMPUTE_F32) {
+        cpu_panels_read(c, y, b, at, n);
+    } else if (b->panels) {
+        uint16_t some[BLOCK];
+
+        for (size_t i = 0, part; i < n; i += part) {
+            part = n - i < BLOCK ? n - i : BLOCK;
+            cpu_panels_read(c, some, b, at + i, part);
+            c->k->widen(y + i, some, b->type, part);
+        }
+    } else if (b->type == COMPUTE_F32) {
         memcpy(y, (const float *)b->data + at, n * sizeof(*y));
-    else
+    } else {
         c->k->widen(y, (const uint16_t *)b->data + at, b->type, n);
+    }
 }
 
 /* The nearest code; of two as near the smaller. */

@@ -24,28 +24,72 @@
 #endif
 #define NV (NR / VW)
 
-INLINE void micro_store(float *c, vf x, size_t n, vf alpha, bool add)
+static float f16_value(uint16_t h)
 {
-    if (n >= VW)
-        v_store(c, add ? v_fma(x, alpha, v_load(c)) : x * alpha);
-    else
-        v_store_n(c, add ? v_fma(x, alpha, v_load_n(c, n)) : x * alpha, n);
+    union {
+        uint32_t u;
+        float f;
+    } v;
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
+    uint32_t mantissa = h & 0x3ffu;
+    unsigned exponent = (h >> 10) & 31;
+
+    if (exponent == 0) {
+        v.f = (float)mantissa * 0x1p-24f;
+        v.u |= sign;
+    } else if (exponent == 31) {
+        v.u = sign | 0x7f800000u | mantissa << 13;
+    } else {
+        v.u = sign | (exponent + 112) << 23 | mantissa << 13;
+    }
+    return v.f;
 }
 
-/* mr and nv are constants in every use. */
-INLINE void micro(const int mr, const int nv, size_t k, const float *a,
-                  size_t rs, size_t cs, const float *b, float *c, size_t ldc,
-                  size_t n, float alpha, bool add)
+#if VW == 4
+INLINE vf v_from_f16(const void *p)
 {
+    const uint16_t *h = p;
+    vf y;
+
+    for (int i = 0; i < VW; i++)
+        y[i] = f16_value(h[i]);
+    return y;
+}
+#endif
+
+/* What becomes of the sums x of a row's VW columns. */
+INLINE void micro_edge(float *c, const float *from, const float *bias, vf x,
+                       vf alpha, size_t n)
+{
+    x = from ? v_fma(x, alpha, v_load_n(from, n)) : x * alpha;
+    if (bias)
+        x += v_load_n(bias, n);
+    v_store_n(c, x, n);
+}
+
+struct strip {
+    const struct cpu_block *g;
+    const float *a, *b, *from, *bias; /* from, bias: NULL for none */
+    float *c;
+    const char *ahead; /* to be fetched meanwhile, or NULL */
+    size_t n;          /* columns of this panel */
+};
+
+/* mr and nv are constants in every use. */
+INLINE void micro(const int mr, const int nv, const struct strip *s)
+{
+    const struct cpu_block *g = s->g;
+    const float *a = s->a, *b = s->b;
+    const size_t rs = g->rs, cs = g->cs;
     vf acc[MR][NV];
-    vf va = v_set(alpha);
+    vf va = v_set(g->alpha);
 
     UNROLL
     for (int i = 0; i < mr; i++)
         UNROLL
     for (int j = 0; j < nv; j++)
         acc[i][j] = (vf){ 0 };
-    for (size_t p = 0; p < k; p++) {
+    for (size_t p = g->k; p > 0; p--) {
         vf bv[NV];
 
         UNROLL
@@ -62,33 +106,48 @@ INLINE void micro(const int mr, const int nv, size_t k, const float *a,
         a += cs;
         b += NR;
     }
+    if (s->n < (size_t)nv * VW) {
+        UNROLL
+        for (int i = 0; i < mr; i++)
+            UNROLL
+        for (int j = 0; j < nv; j++)
+            if (s->n > (size_t)j * VW)
+                micro_edge(
+                    s->c + (size_t)i * g->ldc + j * VW,
+                    s->from ? s->from + (size_t)i * g->ldf + j * VW : NULL,
+                    s->bias ? s->bias + j * VW : NULL, acc[i][j], va,
+                    s->n - (size_t)j * VW < VW ? s->n - (size_t)j * VW : VW);
+        return;
+    }
     UNROLL
     for (int i = 0; i < mr; i++)
         UNROLL
     for (int j = 0; j < nv; j++)
-        if (n > (size_t)j * VW)
-            micro_store(c + (size_t)i * ldc + (size_t)j * VW, acc[i][j],
-                        n - (size_t)j * VW, va, add);
+        if (s->from)
+            acc[i][j] = v_fma(acc[i][j], va,
+                              v_load(s->from + (size_t)i * g->ldf + j * VW));
+        else
+            acc[i][j] *= va;
+    if (s->bias)
+        UNROLL
+    for (int i = 0; i < mr; i++)
+        UNROLL
+    for (int j = 0; j < nv; j++)
+        acc[i][j] += v_load(s->bias + j * VW);
+    UNROLL
+    for (int i = 0; i < mr; i++)
+        UNROLL
+    for (int j = 0; j < nv; j++)
+        v_store(s->c + (size_t)i * g->ldc + j * VW, acc[i][j]);
 }
-
-struct strip {
-    const struct cpu_block *g;
-    const float *a, *b;
-    float *c;
-    size_t n; /* columns of this panel */
-};
 
 #define STRIP(mr)                                                              \
     static __attribute__((noinline)) void strip_##mr(const struct strip *s)    \
     {                                                                          \
-        const struct cpu_block *g = s->g;                                      \
-                                                                               \
         if (s->n > VW)                                                         \
-            micro(mr, NV, g->k, s->a, g->rs, g->cs, s->b, s->c, g->ldc, s->n,  \
-                  g->alpha, g->add);                                           \
+            micro(mr, NV, s);                                                  \
         else                                                                   \
-            micro(mr, 1, g->k, s->a, g->rs, g->cs, s->b, s->c, g->ldc, s->n,   \
-                  g->alpha, g->add);                                           \
+            micro(mr, 1, s);                                                   \
     }
 
 STRIP(1)
@@ -120,43 +179,279 @@ static void (*const strips[])(const struct strip *) = {
 #endif
 };
 
+/* The panel after this one comes from afar: a part with each strip. */
+INLINE void fetch_ahead(const float *from, size_t at, size_t n)
+{
+    for (size_t i = at; i < at + n; i += 16)
+        __builtin_prefetch(from + i, 0, 2);
+}
+
 static void gemm_block(const struct cpu_block *g)
 {
-    struct strip s = { .g = g };
+    const float *from = !g->add ? NULL : g->from ? g->from : g->c;
+    size_t strip = g->strip ? g->strip : MR * g->rs;
+    size_t part = (g->k * NR / ((g->m + MR - 1) / MR) + 15) & ~(size_t)15;
+    struct cpu_block block = *g;
+    struct strip s = { .g = &block };
 
+    if (!g->from)
+        block.ldf = g->ldc;
     for (size_t j = 0; j < g->n; j += NR) {
+        const float *next = g->b + (j / NR + 1) * g->panel_stride;
+        bool ahead = g->far && j + NR < g->n;
+
         s.n = g->n - j < NR ? g->n - j : NR;
         s.b = g->b + j / NR * g->panel_stride;
+        s.bias = g->bias ? g->bias + j : NULL;
         for (size_t i = 0; i < g->m; i += MR) {
             size_t m = g->m - i < MR ? g->m - i : MR;
 
-            s.a = g->a + i * g->rs;
+            if (ahead)
+                fetch_ahead(next, i / MR * part, part);
+            s.a = g->a + i / MR * strip;
             s.c = g->c + i * g->ldc + j;
+            s.from = from ? from + i * block.ldf + j : NULL;
             strips[m](&s);
         }
     }
 }
 
-/* panel[p][j] = w[j][p]; VW columns of k at a time through a small block. */
-static void gemm_pack_rows(float *panel, const float *w, size_t ld, size_t n,
-                           size_t k)
+/* Few rows: several panels at once, so that there are sums enough in flight
+ * to read as fast as memory gives. The order of every sum is gemm_block's. */
+INLINE vf narrow_load(const void *b, size_t at, const enum compute_type type)
+{
+    if (type == COMPUTE_F32)
+        return v_load((const float *)b + at);
+    if (type == COMPUTE_BF16)
+        return v_from_bf16((const uint16_t *)b + at);
+    return v_from_f16((const uint16_t *)b + at);
+}
+
+struct narrow {
+    const struct cpu_narrow *g;
+    const char *b;
+    size_t j; /* column */
+};
+
+#define NARROW_AHEAD 1024 /* bytes */
+
+INLINE void narrow_store(const int mr, const int np, const struct narrow *s,
+                         vf (*sum)[4 * NV])
+{
+    const struct cpu_narrow *g = s->g;
+
+    for (int i = 0; i < mr; i++)
+        for (int j = 0; j < np * NV; j++) {
+            size_t at = s->j + (size_t)j * VW;
+            vf x = sum[i][j];
+
+            if (at >= g->n)
+                continue;
+            if (at + VW <= g->n) {
+                if (g->bias)
+                    x += v_load(g->bias + at);
+                v_store(g->c + (size_t)i * g->ldc + at, x);
+            } else {
+                if (g->bias)
+                    x += v_load_n(g->bias + at, g->n - at);
+                v_store_n(g->c + (size_t)i * g->ldc + at, x, g->n - at);
+            }
+        }
+}
+
+INLINE void narrow_begin(const int mr, const int np, const struct narrow *s,
+                         vf (*sum)[4 * NV])
+{
+    const struct cpu_narrow *g = s->g;
+
+    for (int i = 0; i < mr; i++)
+        for (int j = 0; j < np * NV; j++) {
+            size_t at = s->j + (size_t)j * VW;
+            const float *from = g->from + (size_t)i * g->ldf + at;
+
+            sum[i][j] = at >= g->n        ? (vf){ 0 }
+                        : at + VW <= g->n ? v_load(from)
+                                          : v_load_n(from, g->n - at);
+        }
+}
+
+/* mr, np (panels) and type are constants in every use. */
+INLINE void narrow(const int mr, const int np, const enum compute_type type,
+                   const struct narrow *s)
+{
+    const struct cpu_narrow *g = s->g;
+    const size_t size = type == COMPUTE_F32 ? 4 : 2;
+    const size_t stride = g->panel_stride * size;
+    const vf va = v_set(g->alpha);
+    const char *b = s->b;
+    vf sum[4][4 * NV];
+
+    if (g->from)
+        narrow_begin(mr, np, s, sum);
+    for (size_t p = 0; p < g->k; p += g->depth) {
+        size_t end = g->k - p < g->depth ? g->k : p + g->depth;
+        vf acc[4][4 * NV];
+
+        UNROLL
+        for (int i = 0; i < mr; i++)
+            UNROLL
+        for (int j = 0; j < np * NV; j++)
+            acc[i][j] = (vf){ 0 };
+        for (size_t q = p; q < end; q++) {
+            UNROLL
+            for (int t = 0; t < np; t++) {
+                const char *panel = b + (size_t)t * stride;
+
+                __builtin_prefetch(panel + NARROW_AHEAD, 0, 3);
+                UNROLL
+                for (int j = 0; j < NV; j++) {
+                    vf w = narrow_load(panel, (size_t)j * VW, type);
+
+                    UNROLL
+                    for (int i = 0; i < mr; i++)
+                        acc[i][t * NV + j] =
+                            v_fma(v_set(g->a[(size_t)i * g->rs + q]), w,
+                                  acc[i][t * NV + j]);
+                }
+            }
+            b += NR * size;
+        }
+        UNROLL
+        for (int i = 0; i < mr; i++)
+            UNROLL
+        for (int j = 0; j < np * NV; j++)
+            sum[i][j] = p > 0 || g->from ? v_fma(acc[i][j], va, sum[i][j])
+                                         : acc[i][j] * va;
+    }
+    narrow_store(mr, np, s, sum);
+}
+
+#define NARROW(mr, np, type)                                                   \
+    static __attribute__((noinline)) void narrow_##mr##_##np##_##type(         \
+        const struct narrow *s)                                                \
+    {                                                                          \
+        narrow(mr, np, COMPUTE_##type, s);                                     \
+    }
+#define NARROWS(type)                                                          \
+    NARROW(1, 4, type)                                                         \
+    NARROW(1, 1, type)                                                         \
+    NARROW(2, 2, type)                                                         \
+    NARROW(2, 1, type)                                                         \
+    NARROW(3, 2, type)                                                         \
+    NARROW(3, 1, type)                                                         \
+    NARROW(4, 1, type)
+#define NARROW_ROW(type)                                                       \
+    {                                                                          \
+        { narrow_1_1_##type, narrow_1_4_##type },                              \
+            { narrow_2_1_##type, narrow_2_2_##type },                          \
+            { narrow_3_1_##type, narrow_3_2_##type },                          \
+            { narrow_4_1_##type, narrow_4_1_##type },                          \
+    }
+
+NARROWS(F32)
+NARROWS(BF16)
+NARROWS(F16)
+
+static void gemm_narrow(const struct cpu_narrow *g)
+{
+    static void (*const run[3][4][2])(const struct narrow *) = {
+        [COMPUTE_F32] = NARROW_ROW(F32),
+        [COMPUTE_BF16] = NARROW_ROW(BF16),
+        [COMPUTE_F16] = NARROW_ROW(F16),
+    };
+    static const size_t many[4] = { 4, 2, 2, 1 };
+    size_t size = g->type == COMPUTE_F32 ? 4 : 2, step;
+
+    for (size_t j = 0; j < g->n; j += step * NR) {
+        struct narrow s = { g, (const char *)g->b, j };
+
+        s.b += j / NR * g->panel_stride * size;
+        step = g->n - j > (many[g->m - 1] - 1) * NR ? many[g->m - 1] : 1;
+        run[g->type][g->m - 1][step > 1](&s);
+    }
+}
+
+#if VW >= 8
+/* y[q][0..8) = x[0..8)[q] */
+INLINE void turn_eight(float *y, size_t ldy, const float *x, size_t ldx)
+{
+    __m256 a[8], b[8];
+
+    UNROLL
+    for (size_t i = 0; i < 8; i++)
+        a[i] = _mm256_loadu_ps(x + i * ldx);
+    UNROLL
+    for (int i = 0; i < 8; i += 2) {
+        b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+        b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+    UNROLL
+    for (int i = 0; i < 8; i += 4) {
+        a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
+        a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
+        a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+        a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+    }
+    UNROLL
+    for (size_t i = 0; i < 4; i++) {
+        _mm256_storeu_ps(y + i * ldy,
+                         _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
+        _mm256_storeu_ps(y + (i + 4) * ldy,
+                         _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
+    }
+}
+
+/* Eight columns of k at a time, of whole groups of eight rows; returns how
+ * many columns are done. */
+INLINE size_t turn_groups(float *panel, const float *w, size_t ld, size_t n,
+                          size_t k)
 {
     size_t p = 0;
 
-    for (; p + VW <= k; p += VW) {
-        float t[VW][NR];
+    for (; p + 8 <= k; p += 8)
+        for (size_t j = 0; j + 8 <= n; j += 8)
+            turn_eight(panel + p * NR + j, NR, w + j * ld + p, ld);
+    return p;
+}
+#define GROUP 8
+#else
+INLINE size_t turn_groups(float *panel, const float *w, size_t ld, size_t n,
+                          size_t k)
+{
+    for (size_t p = 0; p < k; p++)
+        for (size_t j = 0; j < n / VW * VW; j++)
+            panel[p * NR + j] = w[j * ld + p];
+    return k;
+}
+#define GROUP VW
+#endif
 
-        for (size_t j = 0; j < n; j++)
-            for (size_t q = 0; q < VW; q++)
-                t[q][j] = w[j * ld + p + q];
-        for (size_t j = n; j < NR; j++)
-            for (size_t q = 0; q < VW; q++)
-                t[q][j] = 0;
-        memcpy(panel + p * NR, t, sizeof(t));
-    }
-    for (; p < k; p++)
-        for (size_t j = 0; j < NR; j++)
+/* panel[p][j] = w[j][p] */
+static void gemm_pack_rows(float *panel, const float *w, size_t ld, size_t n,
+                           size_t k)
+{
+    size_t done = turn_groups(panel, w, ld, n, k), whole = n / GROUP * GROUP;
+
+    for (size_t p = 0; p < k; p++)
+        for (size_t j = p < done ? whole : 0; j < NR; j++)
             panel[p * NR + j] = j < n ? w[j * ld + p] : 0;
+}
+
+/* Strips of MR rows, [k][MR] each, from columns: element (i,p) of A is
+ * a[p * ld + i]. Rows past m are whatever lies there or zero. */
+static void gemm_pack_strips(float *out, const float *a, size_t ld, size_t m,
+                             size_t k)
+{
+    for (size_t i = 0; i < m; i += MR, out += k * MR) {
+        size_t n = m - i < MR ? m - i : MR;
+
+        if (n == MR)
+            for (size_t p = 0; p < k; p++)
+                memcpy(out + p * MR, a + p * ld + i, MR * sizeof(*a));
+        else
+            for (size_t p = 0; p < k; p++)
+                memcpy(out + p * MR, a + p * ld + i, n * sizeof(*a));
+    }
 }
 
 static void gemm_pack_cols(float *panel, const float *w, size_t ld, size_t n,
@@ -170,27 +465,6 @@ static void gemm_pack_cols(float *panel, const float *w, size_t ld, size_t n,
     for (size_t p = 0; p < k; p++)
         for (size_t j = 0; j < NR; j++)
             panel[p * NR + j] = j < n ? w[p * ld + j] : 0;
-}
-
-static float f16_value(uint16_t h)
-{
-    union {
-        uint32_t u;
-        float f;
-    } v;
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
-    uint32_t mantissa = h & 0x3ffu;
-    unsigned exponent = (h >> 10) & 31;
-
-    if (exponent == 0) {
-        v.f = (float)mantissa * 0x1p-24f;
-        v.u |= sign;
-    } else if (exponent == 31) {
-        v.u = sign | 0x7f800000u | mantissa << 13;
-    } else {
-        v.u = sign | (exponent + 112) << 23 | mantissa << 13;
-    }
-    return v.f;
 }
 
 static void gemm_widen(float *y, const void *x, enum compute_type type,
@@ -209,10 +483,8 @@ static void gemm_widen(float *y, const void *x, enum compute_type type,
         }
         return;
     }
-#if VW > 4
     for (; i + VW <= n; i += VW)
         v_store(y + i, v_from_f16(h + i));
-#endif
     for (; i < n; i++)
         y[i] = f16_value(h[i]);
 }

@@ -12,15 +12,16 @@
 #define KERNELS_TABLE(label)                                                   \
     {                                                                          \
         .name = label, .mr = MR, .nr = NR, .block = gemm_block,                \
+        .narrow = gemm_narrow, .pack_strips = gemm_pack_strips,                \
         .pack_rows = gemm_pack_rows, .pack_cols = gemm_pack_cols,              \
         .widen = gemm_widen, .int_mr = IMR, .int_bytes = int_bytes,            \
         .int_rows = int_rows, .int_tile = int_tile, .axpy = row_axpy,          \
-        .add_bias = row_add_bias,                                              \
-        .sum_squares = row_sum_squares, .rmsnorm = row_rmsnorm,                \
-        .rmsnorm_grad = row_rmsnorm_grad, .rope = row_rope,                    \
-        .swiglu = row_swiglu, .swiglu_grad = row_swiglu_grad,                  \
-        .softmax_part = row_softmax_part, .exp_shift = row_exp_shift,          \
-        .softmax_grad = row_softmax_grad, .dot = row_dot, .scale = row_scale,  \
+        .add_bias = row_add_bias, .sum_squares = row_sum_squares,              \
+        .rmsnorm = row_rmsnorm, .rmsnorm_grad = row_rmsnorm_grad,              \
+        .rope = row_rope, .swiglu = row_swiglu,                                \
+        .swiglu_grad = row_swiglu_grad, .softmax_part = row_softmax_part,      \
+        .exp_shift = row_exp_shift, .softmax_grad = row_softmax_grad,          \
+        .dot = row_dot, .scale = row_scale,                                    \
         .cross_entropy = row_cross_entropy, .argmax = row_argmax,              \
         .adamw = row_adamw, .activate = row_activate,                          \
         .activate_grad = row_activate_grad, .glu = row_glu,                    \

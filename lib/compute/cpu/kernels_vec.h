@@ -82,6 +82,21 @@ INLINE vf v_from_f16(const void *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256(p));
 }
 #else
+#if VW == 8
+INLINE __m256i v_first(size_t n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE vf v_load_n(const float *p, size_t n)
+{
+    return _mm256_maskload_ps(p, v_first(n));
+}
+INLINE void v_store_n(float *p, vf x, size_t n)
+{
+    _mm256_maskstore_ps(p, v_first(n), x);
+}
+#else
 INLINE vf v_load_n(const float *p, size_t n)
 {
     float t[VW] = { 0 };
@@ -96,6 +111,7 @@ INLINE void v_store_n(float *p, vf x, size_t n)
     v_store(t, x);
     memcpy(p, t, n * sizeof(*t));
 }
+#endif
 #if VW == 8
 INLINE vf v_fma(vf a, vf b, vf c)
 {

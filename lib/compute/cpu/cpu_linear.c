@@ -1,0 +1,128 @@
+/* cpu_linear.c - linear layers and their gradients as products */
+#include "compute/cpu/cpu.h"
+
+#include <assert.h>
+
+struct cpu_operand cpu_operand_of(struct compute_span w, size_t ld,
+                                  bool by_rows)
+{
+    struct cpu_operand o = { .type = w.buf->type,
+                             .ld = ld,
+                             .by_rows = by_rows,
+                             .quant = w.buf->quant,
+                             .quant_at = w.at };
+
+    if (w.buf->panels) {
+        assert(w.at == 0 && w.buf->cols == ld);
+        o.panels = w.buf->panels;
+    } else {
+        assert(w.buf->data || w.buf->quant);
+    }
+    if (w.buf->data)
+        o.data =
+            (const char *)w.buf->data + w.at * compute_type_size(w.buf->type);
+    return o;
+}
+
+/* The adapter's branch joins the same pass over the output. */
+static void set_pair(struct cpu_gemm *g, const struct compute_linear *l,
+                     bool by_rows)
+{
+    if (!l->x2.buf)
+        return;
+    g->a2 = cpu_f32(l->x2);
+    g->k2 = l->k2;
+    g->b2 = cpu_operand_of(l->w2, by_rows ? l->k2 : g->n, by_rows);
+}
+
+void cpu_op_linear(struct compute *c, const struct compute_linear *l)
+{
+    struct cpu_gemm g = {
+        .m = l->m,
+        .n = l->n,
+        .k = l->k,
+        .a = cpu_f32(l->x),
+        .rs = l->k,
+        .cs = 1,
+        .b = cpu_operand_of(l->w, l->k, true),
+        .c = cpu_f32(l->y),
+        .ldc = l->n,
+        .bias = cpu_f32(l->bias),
+        .alpha = l->alpha,
+        .add = l->addend.buf != NULL,
+        .from = cpu_f32(l->addend),
+    };
+
+    set_pair(&g, l, true);
+    cpu_gemm_run((struct cpu *)c, &g);
+}
+
+void cpu_op_linear_dx(struct compute *c, const struct compute_linear *l)
+{
+    struct cpu_gemm g = {
+        .m = l->m,
+        .n = l->k,
+        .k = l->n,
+        .a = cpu_f32(l->y),
+        .rs = l->n,
+        .cs = 1,
+        .b = cpu_operand_of(l->w, l->k, false),
+        .c = cpu_f32(l->x),
+        .ldc = l->k,
+        .alpha = l->alpha,
+        .add = l->addend.buf != NULL,
+        .from = cpu_f32(l->addend),
+    };
+
+    set_pair(&g, l, false);
+    cpu_gemm_run((struct cpu *)c, &g);
+}
+
+struct columns_job {
+    struct cpu *c;
+    float *sum;
+    const float *y;
+    size_t m, n;
+};
+
+static void columns_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct columns_job *job = ctx;
+    size_t at = task * 64, n = job->n - at < 64 ? job->n - at : 64;
+
+    (void)worker;
+    for (size_t r = 0; r < job->m; r++)
+        job->c->k->add_bias(job->sum + at, job->y + r * job->n + at, n);
+}
+
+/* bias += the column sums of y[m,n] */
+void cpu_add_columns(struct cpu *c, struct compute_span bias, const float *y,
+                     size_t m, size_t n)
+{
+    struct columns_job job = { c, cpu_f32(bias), y, m, n };
+
+    if (bias.buf)
+        cpu_run(c, cpu_ceil_div(n, 64), m * n, columns_task, &job);
+}
+
+void cpu_op_linear_dw(struct compute *base, const struct compute_linear *l)
+{
+    struct cpu *c = (struct cpu *)base;
+    struct cpu_gemm g = {
+        .m = l->n,
+        .n = l->k,
+        .k = l->m,
+        .a = cpu_f32(l->y),
+        .rs = 1,
+        .cs = l->n,
+        .b = cpu_operand_of(l->x, l->k, false),
+        .c = l->w.buf ? cpu_f32(l->w) : NULL,
+        .ldc = l->k,
+        .alpha = l->alpha,
+        .add = true,
+    };
+
+    if (l->w.buf)
+        cpu_gemm_run(c, &g);
+    cpu_add_columns(c, l->bias, g.a, l->m, l->n);
+}
