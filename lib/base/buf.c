@@ -199,11 +199,17 @@ bool utf8_valid(const char *p, size_t n)
 
     while (i < n) {
         size_t used;
+        uint64_t eight;
 
-        if ((unsigned char)p[i] < 0x80) {
-            i++;
-            continue;
+        for (; i + sizeof(eight) <= n; i += sizeof(eight)) {
+            memcpy(&eight, p + i, sizeof(eight));
+            if (eight & 0x8080808080808080u)
+                break;
         }
+        while (i < n && (unsigned char)p[i] < 0x80)
+            i++;
+        if (i == n)
+            break;
         if (utf8_decode(p + i, n - i, &used) < 0)
             return false;
         i += used;

@@ -234,9 +234,15 @@ void added_split(const struct added *a, const struct trie *t,
 
     out->count = 0;
     while (t && i <= text.n) {
-        struct slice rest = { text.p + i, text.n - i };
+        struct slice rest;
         size_t n = 0;
-        int32_t hit = rest.n ? trie_longest(t, rest, &n) : -1;
+        int32_t hit;
+
+        while (t->empty < 0 && i < text.n &&
+               !t->first[(unsigned char)text.p[i]])
+            i++;
+        rest = (struct slice){ text.p + i, text.n - i };
+        hit = rest.n ? trie_longest(t, rest, &n) : -1;
 
         /* What is empty is found everywhere but behind another one. */
         if (hit < 0 && t->empty >= 0 && i != last &&

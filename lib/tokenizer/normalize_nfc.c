@@ -121,19 +121,50 @@ void text_build_put(struct text_build *out, struct text_view v, uint32_t cp,
     }
 }
 
-static void normalize_part(struct text_view part, enum norm_form form,
-                           struct letters *l, struct text_build *out)
+/* The letters of a part; false: they are those that stand there. */
+static bool normalize_part(struct text_view part, enum norm_form form,
+                           struct letters *l)
 {
-    struct text_cursor c = { 0 };
+    size_t i, k = 0, used;
 
     l->count = 0;
-    for (size_t i = 0, used; i < part.n; i += used)
+    for (i = 0; i < part.n; i += used)
         add_decomposed(l, (uint32_t)utf8_decode(part.p + i, part.n - i, &used),
                        form);
     if (!(form & NORM_FORM_APART))
         compose_all(l);
+    for (i = 0; i < part.n && k < l->count; i += used, k++)
+        if (l->items[k].cp !=
+            (uint32_t)utf8_decode(part.p + i, part.n - i, &used))
+            break;
+    return k < l->count || i < part.n;
+}
+
+static void put_part(struct text_view part, const struct letters *l,
+                     struct text_build *out)
+{
+    struct text_cursor c = { 0 };
+
     for (size_t i = 0; i < l->count; i++)
         text_build_put(out, part, l->items[i].cp, l->items[i].change, &c);
+}
+
+/* The first byte from i on that may begin a character which is not plain. */
+static size_t skip_plain(struct text_view v, enum norm_form form, size_t i)
+{
+    unsigned least = form == NORM_FORM_C ? 0xCC : 0xC2;
+
+    for (; i + 16 <= v.n; i += 16) {
+        unsigned high = 0;
+
+        for (size_t k = 0; k < 16; k++)
+            high |= (unsigned char)v.p[i + k] >= least;
+        if (high)
+            break;
+    }
+    while (i < v.n && (unsigned char)v.p[i] < least)
+        i++;
+    return i;
 }
 
 /* The next stretch that is not plain from i on, with the plain character
@@ -141,9 +172,15 @@ static void normalize_part(struct text_view part, enum norm_form form,
 static bool next_part(struct text_view v, enum norm_form form, size_t i,
                       size_t *begin, size_t *end)
 {
-    size_t used;
+    size_t used, first = i;
 
     *begin = i;
+    i = skip_plain(v, form, i);
+    if (i > first) {
+        *begin = i - 1;
+        while (*begin > first && ((unsigned char)v.p[*begin] & 0xC0) == 0x80)
+            --*begin;
+    }
     for (; i < v.n; i += used) {
         if (!is_plain((uint32_t)utf8_decode(v.p + i, v.n - i, &used), form))
             break;
@@ -162,17 +199,22 @@ struct text_view norm_unicode(struct text_view v, enum norm_form form,
                               struct text_build *out)
 {
     struct letters l = { 0 };
-    size_t at = 0, begin, end;
+    size_t done = 0, at = 0, begin, end;
 
-    if (!next_part(v, form, 0, &begin, &end))
-        return v;
-    text_build_reset(out);
-    do {
-        text_build_copy(out, v, at, begin - at);
-        normalize_part(text_view_part(v, begin, end - begin), form, &l, out);
-        at = end;
-    } while (next_part(v, form, at, &begin, &end));
-    text_build_copy(out, v, at, v.n - at);
+    for (; next_part(v, form, at, &begin, &end); at = end) {
+        struct text_view part = text_view_part(v, begin, end - begin);
+
+        if (!normalize_part(part, form, &l))
+            continue;
+        if (!done)
+            text_build_reset(out);
+        text_build_copy(out, v, done, begin - done);
+        put_part(part, &l, out);
+        done = end;
+    }
     free(l.items);
+    if (!done)
+        return v;
+    text_build_copy(out, v, done, v.n - done);
     return text_build_view(out);
 }

@@ -15,8 +15,13 @@ struct cursor {
     size_t n;
 };
 
+static unsigned lead_class(const struct cursor *c, size_t i)
+{
+    return c->m->lead[(unsigned char)c->p[i]];
+}
+
 /* Class at position i, 0 at the end. */
-static unsigned class_at(const struct cursor *c, size_t i, size_t *used)
+static inline unsigned class_at(const struct cursor *c, size_t i, size_t *used)
 {
     if (i >= c->n) {
         *used = 0;
@@ -26,17 +31,22 @@ static unsigned class_at(const struct cursor *c, size_t i, size_t *used)
 }
 
 /* End of the run of characters with a class in `yes` from i on. */
-static size_t run_of(const struct cursor *c, size_t i, unsigned yes)
+static inline size_t run_of(const struct cursor *c, size_t i, unsigned yes)
 {
     size_t used;
 
-    while (class_at(c, i, &used) & yes)
+    for (;;) {
+        while (i < c->n && lead_class(c, i) & yes)
+            i++;
+        if (i == c->n || (unsigned char)c->p[i] < 0x80 ||
+            !(class_at(c, i, &used) & yes))
+            return i;
         i += used;
-    return i;
+    }
 }
 
 /* End of the run of characters with no class in `no`. */
-static size_t run_without(const struct cursor *c, size_t i, unsigned no)
+static inline size_t run_without(const struct cursor *c, size_t i, unsigned no)
 {
     while (i < c->n) {
         size_t used;

@@ -1,15 +1,14 @@
 /*
- * tokenizer_decode.c - ids to text, at once and as they come
+ * tokenizer_decode.c - ids to text
  *
  * The decoder's steps work on the list of token texts, as the reference's do.
- * Streaming decodes a short window again with each id and gives out what is
- * new, as long as it does not end inside a character: right for every kind of
- * decoder, and cheap because the window is a few tokens.
+ * Where bytes are all there is to it, they come from a table by id.
  */
 #include "tokenizer/tokenizer_internal.h"
 
 #include "base/mem.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,9 +171,15 @@ static struct slice parts_at(const struct parts *p, size_t i)
  * standard's table of well-formed sequences cuts them. */
 static void add_lossy(struct buf *out, struct slice s)
 {
-    for (size_t i = 0; i < s.n;) {
+    size_t i = 0, used;
+
+    if (utf8_valid(s.p, s.n)) {
+        buf_add_slice(out, s);
+        return;
+    }
+    while (i < s.n) {
         unsigned char c = (unsigned char)s.p[i];
-        size_t used, want, k = 1;
+        size_t want, k = 1;
 
         if (utf8_decode(s.p + i, s.n - i, &used) >= 0) {
             buf_add(out, s.p + i, used);
@@ -456,9 +461,8 @@ static bool is_special_text(const struct tokenizer *t, struct slice text)
     return id && t->by_id[*id] && t->by_id[*id]->special;
 }
 
-/* The text that stands for an id; false: it is left out. */
-static bool shown_text(const struct tokenizer *t, int32_t id, bool skip_special,
-                       struct slice *out)
+bool tokenizer_shown(const struct tokenizer *t, int32_t id, bool skip_special,
+                     struct slice *out)
 {
     const struct added_token *added;
 
@@ -467,19 +471,6 @@ static bool shown_text(const struct tokenizer *t, int32_t id, bool skip_special,
     added = t->by_id[id];
     *out = added ? added->shown : t->tokens[id];
     return !(skip_special && added && is_special_text(t, added->shown));
-}
-
-void tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n,
-                      bool skip_special, struct buf *out)
-{
-    struct slice *tokens = mem_array(n, sizeof(*tokens));
-    size_t count = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if (shown_text(t, ids[i], skip_special, &tokens[count]))
-            count++;
-    decoder_run(&t->decoder, tokens, count, out);
-    free(tokens);
 }
 
 /* The bytes of a byte-level token; one with a character outside the alphabet
@@ -501,6 +492,99 @@ static void alphabet_bytes(struct slice s, struct buf *out)
     }
 }
 
+/* What each id adds where bytes are all there is to decoding: from at[id] to
+ * at[id + 1], special tokens too. */
+struct decode_table {
+    struct buf bytes;
+    uint8_t *special; /* left out on request */
+    uint32_t at[];
+};
+
+void decode_table_free(struct decode_table *d)
+{
+    if (!d)
+        return;
+    buf_release(&d->bytes);
+    free(d->special);
+    free(d);
+}
+
+static struct decode_table *decode_table_new(const struct tokenizer *t)
+{
+    struct decode_table *d =
+        mem_zalloc(sizeof(*d) + (t->size + 1) * sizeof(d->at[0]));
+    struct slice text;
+
+    d->special = mem_zalloc(t->size);
+    for (size_t i = 0; i < t->size; i++) {
+        d->at[i] = (uint32_t)d->bytes.len;
+        if (!tokenizer_shown(t, (int32_t)i, false, &text))
+            continue;
+        d->special[i] = !tokenizer_shown(t, (int32_t)i, true, &text);
+        alphabet_bytes(text, &d->bytes);
+        if (d->bytes.len > UINT32_MAX) {
+            decode_table_free(d);
+            return NULL;
+        }
+    }
+    d->at[t->size] = (uint32_t)d->bytes.len;
+    return d;
+}
+
+/* Made by the first call that wants it; NULL: the decoder does more. */
+static const struct decode_table *decode_table_of(const struct tokenizer *t)
+{
+    const struct decoder *d = &t->decoder;
+    struct decode_table *now, *made;
+
+    if (d->count != 1 || d->steps[0].kind != DECODE_BYTE_LEVEL)
+        return NULL;
+    now = atomic_load_explicit(t->bytes, memory_order_acquire);
+    if (now)
+        return now;
+    made = decode_table_new(t);
+    if (made && !atomic_compare_exchange_strong(t->bytes, &now, made)) {
+        decode_table_free(made);
+        return now;
+    }
+    return made;
+}
+
+static void decode_bytes(const struct tokenizer *t,
+                         const struct decode_table *d, const int32_t *ids,
+                         size_t n, bool skip_special, struct buf *out)
+{
+    struct buf raw = { 0 };
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t id = (uint32_t)ids[i];
+
+        if (id < t->size && !(skip_special && d->special[id]))
+            buf_add(&raw, d->bytes.data + d->at[id], d->at[id + 1] - d->at[id]);
+    }
+    add_lossy(out, buf_slice(&raw));
+    buf_release(&raw);
+}
+
+void tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n,
+                      bool skip_special, struct buf *out)
+{
+    const struct decode_table *bytes = decode_table_of(t);
+    struct slice *tokens;
+    size_t count = 0;
+
+    if (bytes && bytes->bytes.len) {
+        decode_bytes(t, bytes, ids, n, skip_special, out);
+        return;
+    }
+    tokens = mem_array(n, sizeof(*tokens));
+    for (size_t i = 0; i < n; i++)
+        if (tokenizer_shown(t, ids[i], skip_special, &tokens[count]))
+            count++;
+    decoder_run(&t->decoder, tokens, count, out);
+    free(tokens);
+}
+
 bool tokenizer_bytes(const struct tokenizer *t, int32_t id, struct buf *out)
 {
     const struct decoder *d = &t->decoder;
@@ -509,7 +593,7 @@ bool tokenizer_bytes(const struct tokenizer *t, int32_t id, struct buf *out)
     bool fine = true, bytes = false;
     struct slice text;
 
-    if (!shown_text(t, id, true, &text) || tokenizer_is_special(t, id) ||
+    if (!tokenizer_shown(t, id, true, &text) || tokenizer_is_special(t, id) ||
         t->wordpiece)
         return false;
     buf_add_slice(&two[0], text);
@@ -555,103 +639,4 @@ bool tokenizer_keeps_first_space(const struct tokenizer *t)
             return false;
     }
     return true;
-}
-
-struct tokenizer_stream {
-    const struct tokenizer *t;
-    bool skip_special;
-    struct token_list window; /* ids whose text is not yet settled */
-    size_t given;             /* bytes of the window's text given out */
-    size_t settled;           /* ids of the window that are given out */
-};
-
-#define STREAM_WINDOW 64
-
-struct tokenizer_stream *tokenizer_stream_new(const struct tokenizer *t,
-                                              bool skip_special)
-{
-    struct tokenizer_stream *s = mem_zalloc(sizeof(*s));
-
-    s->t = t;
-    s->skip_special = skip_special;
-    return s;
-}
-
-static bool ends_open(const struct buf *text)
-{
-    return text->len >= 3 &&
-           memcmp(text->data + text->len - 3, "\xEF\xBF\xBD", 3) == 0;
-}
-
-static void window_text(const struct tokenizer_stream *s, size_t from, size_t n,
-                        struct buf *out)
-{
-    buf_reset(out);
-    tokenizer_decode(s->t, s->window.ids + from, n, s->skip_special, out);
-}
-
-/* Forget what is settled but for the last such id, which keeps what follows
- * from being taken for the start of a text; it must be whole by itself. */
-static void shrink_window(struct tokenizer_stream *s, struct buf *text)
-{
-    size_t keep = s->window.count - s->settled + 1;
-
-    window_text(s, s->settled - 1, 1, text);
-    if (ends_open(text))
-        return;
-    memmove(s->window.ids, s->window.ids + s->window.count - keep,
-            keep * sizeof(*s->window.ids));
-    s->window.count = keep;
-    s->settled = 1;
-    s->given = text->len;
-}
-
-/* What is new. A decoder may have changed its mind about bytes before: begin
- * at a whole character. */
-static void give(struct tokenizer_stream *s, const struct buf *text,
-                 struct buf *out)
-{
-    while (s->given < text->len && (text->data[s->given] & 0xC0) == 0x80)
-        s->given++;
-    if (s->given < text->len)
-        buf_add(out, text->data + s->given, text->len - s->given);
-    s->given = text->len;
-}
-
-void tokenizer_stream_add(struct tokenizer_stream *s, int32_t id,
-                          struct buf *out)
-{
-    struct buf text = { 0 };
-    struct slice one;
-
-    if (!shown_text(s->t, id, s->skip_special, &one))
-        return;
-    token_list_add(&s->window, id);
-    window_text(s, 0, s->window.count, &text);
-    if (text.len > s->given && !ends_open(&text)) {
-        give(s, &text, out);
-        s->settled = s->window.count;
-        if (s->settled > STREAM_WINDOW)
-            shrink_window(s, &text);
-    }
-    buf_release(&text);
-}
-
-void tokenizer_stream_end(struct tokenizer_stream *s, struct buf *out)
-{
-    struct buf text = { 0 };
-
-    window_text(s, 0, s->window.count, &text);
-    if (text.len > s->given)
-        give(s, &text, out);
-    s->window.count = s->settled = s->given = 0;
-    buf_release(&text);
-}
-
-void tokenizer_stream_free(struct tokenizer_stream *s)
-{
-    if (!s)
-        return;
-    token_list_release(&s->window);
-    free(s);
 }

@@ -203,6 +203,11 @@ MUST_CHECK int bpe_load(struct bpe **out, const struct tokenizer *t,
 void bpe_free(struct bpe *b);
 struct bpe_scratch *bpe_scratch_new(void);
 void bpe_scratch_free(struct bpe_scratch *s);
+/* Gives back lists of more than `most` entries. */
+void bpe_scratch_trim(struct bpe_scratch *s, size_t most);
+/* What bpe_encode would find there need not be asked of it. */
+struct word_cache;
+const struct word_cache *bpe_words(const struct bpe_scratch *s);
 void bpe_encode(const struct bpe *b, struct slice word, struct bpe_scratch *s,
                 struct piece_list *out);
 
@@ -273,7 +278,18 @@ struct tokenizer {
     struct token_list before, after; /* the post-processor's tokens */
     bool trim_offsets, trim_first;
     const struct unicode_map *classes;
+    _Atomic(struct decode_table *)
+        *bytes;               /* owned; made by the first decoding */
+    struct idle_memory *idle; /* working memory of calls that have ended */
 };
+
+/* The text that stands for an id; false: it is left out. */
+bool tokenizer_shown(const struct tokenizer *t, int32_t id, bool skip_special,
+                     struct slice *out);
+struct decode_table;
+void decode_table_free(struct decode_table *d); /* NULL is fine */
+struct idle_memory *idle_memory_new(void);
+void idle_memory_free(struct idle_memory *i); /* NULL is fine */
 
 /* "TYPE of a PART" for refusals: the type's name of a JSON object. */
 MUST_CHECK int tokenizer_refuse(const struct json *j, json_ref v,

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "weights/weights.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -388,6 +389,9 @@ int tokenizer_open(const char *path, struct tokenizer **out, struct err *err)
     t->vocab = map_new();
     t->extra = map_new();
     t->classes = unicode_map_get();
+    t->bytes = mem_alloc(sizeof(*t->bytes));
+    atomic_init(t->bytes, NULL);
+    t->idle = idle_memory_new();
     rc = whole
              ? weights_part(path, "tokenizer.json", JSON_MAX_BYTES, &text, err)
              : io_read_file(file, JSON_MAX_BYTES, &text, err);
@@ -428,5 +432,8 @@ void tokenizer_free(struct tokenizer *t)
     free(t->by_id);
     token_list_release(&t->before);
     token_list_release(&t->after);
+    decode_table_free(atomic_load(t->bytes));
+    free(t->bytes);
+    idle_memory_free(t->idle);
     free(t);
 }

@@ -1,29 +1,20 @@
 /* unicode_class.c - two-level table of code point classes */
 #include "tokenizer/unicode_class.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "tokenizer/unicode_normal.h"
 
 #include <pthread.h>
 #include <string.h>
 
-#define PAGE_BITS 8
-#define PAGE_SIZE (1u << PAGE_BITS)
-#define PAGES (0x110000u >> PAGE_BITS)
-
-struct unicode_map {
-    uint16_t page[PAGES]; /* which of the stored pages */
-    uint16_t (*pages)[PAGE_SIZE];
-    size_t count, cap;
-};
+#define PAGES (0x110000u >> UNICODE_PAGE_BITS)
 
 /* Built once and never changed, so all tokenizers of the process share it. */
 static struct unicode_map shared;
 
 static void fill_page(uint16_t *out, uint32_t first, unsigned *range)
 {
-    for (uint32_t i = 0; i < PAGE_SIZE; i++) {
+    for (uint32_t i = 0; i < UNICODE_PAGE; i++) {
         while (*range + 1 < unicode_range_count &&
                unicode_ranges[*range + 1].start <= first + i)
             ++*range;
@@ -41,7 +32,7 @@ static void build(void)
 
         mem_grow(&pages, &m->cap, m->count + 1, sizeof(*m->pages));
         m->pages = pages;
-        fill_page(m->pages[m->count], p << PAGE_BITS, &range);
+        fill_page(m->pages[m->count], p << UNICODE_PAGE_BITS, &range);
         /* Equal neighbours share a page: most of the planes are empty. */
         if (m->count && memcmp(m->pages[m->count], m->pages[m->count - 1],
                                sizeof(*m->pages)) == 0)
@@ -49,6 +40,7 @@ static void build(void)
         else
             m->page[p] = (uint16_t)m->count++;
     }
+    memcpy(m->lead, m->pages[0], 128 * sizeof(*m->lead));
 }
 
 const struct unicode_map *unicode_map_get(void)
@@ -57,24 +49,6 @@ const struct unicode_map *unicode_map_get(void)
 
     (void)pthread_once(&once, build);
     return &shared;
-}
-
-unsigned unicode_class_of(const struct unicode_map *m, uint32_t cp)
-{
-    return m->pages[m->page[cp >> PAGE_BITS]][cp & (PAGE_SIZE - 1)];
-}
-
-unsigned unicode_class_at(const struct unicode_map *m, const char *p, size_t n,
-                          size_t *used)
-{
-    int32_t cp;
-
-    if ((unsigned char)*p < 0x80) {
-        *used = 1;
-        return m->pages[0][(unsigned char)*p];
-    }
-    cp = utf8_decode(p, n, used);
-    return cp < 0 ? 0 : unicode_class_of(m, (uint32_t)cp);
 }
 
 unsigned unicode_traits_of(uint32_t cp)
