@@ -1,0 +1,228 @@
+/*
+ * bench_tokenizer.c - MB/s of encoding and decoding, by CPU time of one thread
+ *
+ * bench_tokenizer [TOKENIZER TEXTS]: a tokenizer.json and JSON Lines, as they
+ * are or packed with zstd; each line is encoded by itself, without added and
+ * special tokens. Without them a vocabulary is trained on the demo agent's
+ * logs, which are then the texts (from the tree's root). The first pass meets
+ * a tokenizer that has seen nothing; texts without borders are a megabyte of
+ * one character or of random letters. Rows for the common table come last.
+ */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "codec/codec.h"
+#include "tokenizer/tokenizer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEMO_LOG "data/agent/logs.jsonl.zst"
+#define DEMO_VOCAB 16384
+#define DEMO_BYTES ((size_t)2 << 20)
+#define TEXT_MAX ((size_t)64 << 20) /* of the file; more is not read */
+#define LINE_MAX_BYTES ((size_t)64 << 20)
+#define ROUNDS 5
+#define LONG ((size_t)1 << 20)
+
+struct texts {
+    struct buf bytes;
+    size_t *line; /* where each begins, and the end */
+    size_t count, cap;
+};
+
+static void fail(const struct err *err)
+{
+    (void)fprintf(stderr, "bench_tokenizer: %s\n", err->msg);
+    exit(1);
+}
+
+static void add_line(struct texts *l, struct slice text)
+{
+    void *all = l->line;
+
+    mem_grow(&all, &l->cap, l->count + 2, sizeof(*l->line));
+    l->line = all;
+    l->line[l->count++] = l->bytes.len;
+    buf_add_slice(&l->bytes, text);
+    l->line[l->count] = l->bytes.len;
+}
+
+static struct slice line_at(const struct texts *l, size_t i)
+{
+    return (struct slice){ l->bytes.data + l->line[i],
+                           l->line[i + 1] - l->line[i] };
+}
+
+static void read_texts(const char *path, struct texts *l)
+{
+    struct codec_lines *in = NULL;
+    struct codec_line c;
+    struct err err = { 0 };
+    int rc;
+
+    if (codec_lines_open(path, LINE_MAX_BYTES, &in, &err) < 0)
+        fail(&err);
+    while (l->bytes.len < TEXT_MAX && (rc = codec_lines_next(in, &c, &err)) > 0)
+        add_line(l, c.text);
+    codec_lines_close(in);
+    if (!l->count) {
+        (void)fprintf(stderr, "bench_tokenizer: %s: no lines\n", path);
+        exit(1);
+    }
+}
+
+static struct tokenizer *trained(const struct texts *l)
+{
+    static const char *const specials[] = { "<|end|>", NULL };
+    struct tokenizer_train_options o = { .vocab = DEMO_VOCAB,
+                                         .specials = specials,
+                                         .max_bytes = DEMO_BYTES };
+    struct slice *all = mem_array(l->count, sizeof(*all));
+    char path[] = "/tmp/bench_tokenizer.XXXXXX";
+    struct tokenizer *t = NULL;
+    struct err err = { 0 };
+    int fd = mkstemp(path);
+
+    for (size_t i = 0; i < l->count; i++)
+        all[i] = line_at(l, i);
+    if (fd < 0 || tokenizer_train(all, l->count, &o, path, &err) < 0 ||
+        tokenizer_open(path, &t, &err) < 0)
+        fail(&err);
+    (void)close(fd);
+    (void)unlink(path);
+    free(all);
+    return t;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double t[ROUNDS])
+{
+    qsort(t, ROUNDS, sizeof(t[0]), compare);
+    return t[ROUNDS / 2];
+}
+
+/* Seconds for all lines. */
+static double encode_all(const struct tokenizer *t, const struct texts *l,
+                         struct token_list *ids)
+{
+    struct err err = { 0 };
+    double start = clock_cpu_s();
+
+    ids->count = 0;
+    for (size_t i = 0; i < l->count; i++)
+        if (tokenizer_encode(t, line_at(l, i), TOKENIZER_NO_ADDED, ids, NULL,
+                             &err) < 0)
+            fail(&err);
+    return clock_cpu_s() - start;
+}
+
+static double decode_all(const struct tokenizer *t,
+                         const struct token_list *ids, struct buf *out)
+{
+    double start = clock_cpu_s();
+
+    buf_reset(out);
+    tokenizer_decode(t, ids->ids, ids->count, false, out);
+    return clock_cpu_s() - start;
+}
+
+static double stream_all(const struct tokenizer *t,
+                         const struct token_list *ids, struct buf *out)
+{
+    struct tokenizer_stream *s = tokenizer_stream_new(t, false);
+    double start = clock_cpu_s();
+
+    buf_reset(out);
+    for (size_t i = 0; i < ids->count; i++)
+        tokenizer_stream_add(s, ids->ids[i], out);
+    tokenizer_stream_end(s, out);
+    tokenizer_stream_free(s);
+    return clock_cpu_s() - start;
+}
+
+static void row(const char *path, const char *shape, double ours)
+{
+    printf("row\t%s\t%s\tMB/s\t%.2f\t-\t-\t%s\t-\n", path, shape, ours,
+           strncmp(path, "tokenizer encode", 16) == 0 ? "1.5" : "-");
+}
+
+/* A megabyte that no pattern splits. */
+static void measure_long(const struct tokenizer *t)
+{
+    static const char *const name[] = { "a",      "spaces",  "newlines",
+                                        "digits", "letters", "symbols" };
+    static const char one[] = "a \n7";
+    char *text = mem_alloc(LONG);
+    struct token_list ids = { 0 };
+    struct rng r;
+
+    rng_init(&r, 1);
+    for (size_t k = 0; k < sizeof(name) / sizeof(name[0]); k++) {
+        struct err err = { 0 };
+        double start;
+
+        for (size_t i = 0; i < LONG; i++)
+            text[i] = k < 4 ? one[k]
+                            : (char)((k == 4 ? 'a' : '!') +
+                                     rng_below(&r, k == 4 ? 26 : 15));
+        ids.count = 0;
+        start = clock_cpu_s();
+        if (tokenizer_encode(t, (struct slice){ text, LONG },
+                             TOKENIZER_NO_ADDED, &ids, NULL, &err) < 0)
+            fail(&err);
+        printf("encode a megabyte of %-9s %8.1f MB/s, %zu tokens\n", name[k],
+               (double)LONG / 1e6 / (clock_cpu_s() - start), ids.count);
+    }
+    token_list_release(&ids);
+    free(text);
+}
+
+int main(int argc, char **argv)
+{
+    const char *path = argc > 2 ? argv[2] : DEMO_LOG;
+    struct texts l = { 0 };
+    struct tokenizer *t = NULL;
+    struct token_list ids = { 0 };
+    struct buf out = { 0 };
+    struct err err = { 0 };
+    double first, warm[ROUNDS], back[ROUNDS], stream, mb;
+
+    read_texts(path, &l);
+    if (argc <= 2)
+        t = trained(&l);
+    else if (tokenizer_open(argv[1], &t, &err) < 0)
+        fail(&err);
+    mb = (double)l.bytes.len / 1e6;
+    first = encode_all(t, &l, &ids);
+    for (int i = 0; i < ROUNDS; i++)
+        warm[i] = encode_all(t, &l, &ids);
+    for (int i = 0; i < ROUNDS; i++)
+        back[i] = decode_all(t, &ids, &out);
+    stream = stream_all(t, &ids, &out);
+    printf("encode first pass %8.1f MB/s, %zu tokens of %zu bytes\n",
+           mb / first, ids.count, l.bytes.len);
+    printf("encode again      %8.1f MB/s\n", mb / median(warm));
+    printf("decode            %8.1f MB/s\n", mb / median(back));
+    printf("decode as stream  %8.1f MB/s, %.2f million tokens a second\n",
+           mb / stream, (double)ids.count / 1e6 / stream);
+    measure_long(t);
+    row("tokenizer encode", "agent logs, first pass, 1 thread", mb / first);
+    row("tokenizer encode", "agent logs, 1 thread", mb / warm[ROUNDS / 2]);
+    row("tokenizer decode", "agent logs, 1 thread", mb / back[ROUNDS / 2]);
+    row("tokenizer stream", "agent logs, 1 thread", mb / stream);
+    tokenizer_free(t);
+    token_list_release(&ids);
+    buf_release(&out);
+    buf_release(&l.bytes);
+    free(l.line);
+    return 0;
+}
