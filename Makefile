@@ -85,6 +85,11 @@ $(BUILD)/%_avx2.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize \
     $(if $(X86),-mavx2 -mfma -mf16c)
 $(BUILD)/%_avx512.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize \
     $(if $(X86),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c)
+$(BUILD)/%_avxvnni.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize \
+    $(if $(X86),-mavx2 -mfma -mf16c -mavxvnni)
+$(BUILD)/%_avx512vnni.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize \
+    $(if $(X86),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c)
+$(BUILD)/%_neon.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize
 ifneq ($(findstring fuzzer,$(SAN)),)
 # clang takes minutes to instrument unrolled kernels, and no parser uses them.
 $(BUILD)/lib/compute/%.c.o: SLM_CFLAGS := $(filter-out -fsanitize=$(SAN) $(COVER_FLAGS),$(SLM_CFLAGS))

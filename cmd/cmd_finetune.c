@@ -150,7 +150,7 @@ static const struct opt options[] = {
       .choices = "f32|bf16|f16" },
     { 0, "cpu", OPT_CHOICE, &f.cpu, "KERNELS",
       "kernels to use (default: the best that this CPU has)",
-      .choices = "generic|avx2|avx512" },
+      .choices = "generic|avx2|avxvnni|avx512|avx512vnni|neon" },
     DEVICE_OPTIONS,
     OPT_END,
 };

@@ -31,8 +31,9 @@ static const char *variable(const char *name)
     return value && *value ? value : NULL;
 }
 
-int device_open(struct cli *cli, const char *kernels, struct compute **out,
-                struct err *err)
+static int open_device(struct cli *cli, const char *kernels,
+                       const char *probe_dir, struct compute **out,
+                       struct err *err)
 {
     const char *name = device_choice.device ? device_choice.device : "cpu";
     bool gpu = strncmp(name, "cuda", 4) == 0;
@@ -47,6 +48,7 @@ int device_open(struct cli *cli, const char *kernels, struct compute **out,
         .max_memory = (size_t)device_choice.max_memory,
         .note = note,
         .note_size = sizeof(note),
+        .probe_dir = probe_dir,
     };
     int rc;
 
@@ -57,4 +59,20 @@ int device_open(struct cli *cli, const char *kernels, struct compute **out,
         strstr(err->msg, "kernels"))
         return err_wrap(err, "%s", from);
     return rc;
+}
+
+int device_open(struct cli *cli, const char *kernels, struct compute **out,
+                struct err *err)
+{
+    char *dir = cli_cache_dir();
+    int rc = open_device(cli, kernels, dir, out, err);
+
+    free(dir);
+    return rc;
+}
+
+int device_open_to_train(struct cli *cli, const char *kernels,
+                         struct compute **out, struct err *err)
+{
+    return open_device(cli, kernels, NULL, out, err);
 }

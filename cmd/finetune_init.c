@@ -54,7 +54,7 @@ static int open_parts(struct init *i, struct err *err)
         rc = 0; /* plain text needs none */
     if (rc < 0)
         return rc;
-    rc = device_open(i->cli, f->cpu, &i->compute, err);
+    rc = device_open_to_train(i->cli, f->cpu, &i->compute, err);
     return rc;
 }
 

@@ -496,7 +496,7 @@ int finetune_tasks(struct cli *cli, const struct finetune *f, struct err *err)
         goto done;
     }
     if (rc == 0)
-        rc = device_open(cli, f->cpu, &s.compute, err);
+        rc = device_open_to_train(cli, f->cpu, &s.compute, err);
     if (rc < 0)
         goto done;
     s.table = cli_table_new("lrlrl", "task", "examples", "validation loss",

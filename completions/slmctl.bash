@@ -423,7 +423,7 @@ _slmctl()
     'finetune:--dtype')
         reply='f32 bf16 f16' kind='none' options= ;;
     'finetune:--cpu')
-        reply='generic avx2 avx512' kind='none' options= ;;
+        reply='generic avx2 avxvnni avx512 avx512vnni neon' kind='none' options= ;;
     'finetune:--device')
         reply='' kind='none' options= ;;
     'finetune:--precision')

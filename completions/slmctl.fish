@@ -189,7 +189,7 @@ complete -c slmctl -n '__slmctl_on finetune' -l validation -r -F -d 'with --init
 complete -c slmctl -n '__slmctl_on finetune' -l loss -x -a 'all answer' -d 'with --init: what is trained of conversations (default all)'
 complete -c slmctl -n '__slmctl_on finetune' -l show-mask -x -d 'print N examples with the trained tokens marked, and train nothing'
 complete -c slmctl -n '__slmctl_on finetune' -l dtype -x -a 'f32 bf16 f16' -d 'of written weights (default bf16 with --init, else the base\'s)'
-complete -c slmctl -n '__slmctl_on finetune' -l cpu -x -a 'generic avx2 avx512' -d 'kernels to use (default: the best that this CPU has)'
+complete -c slmctl -n '__slmctl_on finetune' -l cpu -x -a 'generic avx2 avxvnni avx512 avx512vnni neon' -d 'kernels to use (default: the best that this CPU has)'
 complete -c slmctl -n '__slmctl_on finetune' -l device -x -d 'where to compute: auto, cpu, cuda or cuda:N'
 complete -c slmctl -n '__slmctl_on finetune' -l precision -x -a 'auto f32 tf32 bf16' -d 'of a GPU\'s products and activations (default bf16)'
 complete -c slmctl -n '__slmctl_on finetune' -l max-memory -x -d 'use at most so much of a GPU\'s memory (default all)'

@@ -195,7 +195,7 @@ _slmctl_finetune()
         '--loss=[with --init\: what is trained of conversations (default all)]:PART:(all answer)' \
         '--show-mask=[print N examples with the trained tokens marked, and train nothing]:N: ' \
         '--dtype=[of written weights (default bf16 with --init, else the base'\''s)]:TYPE:(f32 bf16 f16)' \
-        '--cpu=[kernels to use (default\: the best that this CPU has)]:KERNELS:(generic avx2 avx512)' \
+        '--cpu=[kernels to use (default\: the best that this CPU has)]:KERNELS:(generic avx2 avxvnni avx512 avx512vnni neon)' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \

@@ -166,6 +166,11 @@ MUST_CHECK int cli_completion(const struct command *const *commands,
                               const char *shell, struct buf *out,
                               struct err *err);
 
+/* Where this user's caches are: CACHE_DIRECTORY, else slmctl below
+ * XDG_CACHE_HOME, else ~/.cache/slmctl; NULL where there is no home. Caller
+ * frees. */
+char *cli_cache_dir(void);
+
 /* The whole program: find the command, parse, run, check stdout. */
 int cli_main(int argc, char **argv, const struct command *const *commands);
 

@@ -72,6 +72,13 @@ char *config_key_path(void)
     return below_home("XDG_CONFIG_HOME", ".config", "slmctl/key");
 }
 
+char *cli_cache_dir(void)
+{
+    char *dir = directory_from("CACHE_DIRECTORY");
+
+    return dir ? dir : below_home("XDG_CACHE_HOME", ".cache", "slmctl");
+}
+
 char *config_store_path(void)
 {
     char *dir = directory_from("STATE_DIRECTORY");

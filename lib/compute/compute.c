@@ -31,7 +31,7 @@ static int open_cpu(const struct compute_options *opt, struct compute **out,
         return err_set(err, ERR_UNSUPPORTED,
                        "precision %s needs a GPU: the CPU computes in f32",
                        compute_precision_name(opt->precision));
-    return cpu_open(opt->kernels, opt->threads, out, err);
+    return cpu_open(opt, out, err);
 }
 
 static bool is_gpu_kernels(const char *name)

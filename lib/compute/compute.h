@@ -132,9 +132,9 @@ struct compute_distill {
 /* Weights as blocks: the first two of 64, in the order of the matrix, for
  * training as well; the others of 32 along a row, for inference alone. */
 enum compute_quant {
-    COMPUTE_NF4, /* 4 bits of the NF4 code by the largest value's size; these
-                  * sizes in 8 bits by 256, or f32 where that would lose what
-                  * were NF4 weights before, in f32, bf16 or f16 */
+    COMPUTE_NF4,  /* 4 bits of the NF4 code by the largest value's size; these
+                   * sizes in 8 bits by 256, or f32 where that would lose what
+                   * were NF4 weights before, in f32, bf16 or f16 */
     COMPUTE_INT8, /* 8 bits by the largest value's size, f32 */
     COMPUTE_Q8_0, /* GGUF's: 8 bits by an f16 scale */
     COMPUTE_Q4_0  /* GGUF's: 4 bits, less 8, by an f16 scale */
@@ -489,8 +489,9 @@ struct compute {
 
 struct compute_options {
     const char *device;     /* NULL, "cpu", "cuda", "cuda:N", "auto" */
-    const char *kernels;    /* NULL: best; "generic", "avx2", "avx512";
-                             * a GPU's: "simt", "mma", "wgmma" */
+    const char *kernels;    /* NULL: best; "generic", "avx2", "avxvnni",
+                             * "avx512", "avx512vnni", "neon"; a GPU's:
+                             * "simt", "mma", "wgmma" */
     const char *plugin_dir; /* where slmctl-cuda.so is; NULL: beside the
                              * program, then ../lib/slmctl from there */
     unsigned threads;       /* 0: one per CPU of this process */
@@ -498,6 +499,10 @@ struct compute_options {
     size_t max_memory; /* bytes on the device; 0: all that is free */
     char *note;        /* "auto": why it is not a GPU, or NULL */
     size_t note_size;
+    /* Where to keep what the CPU's kernels were timed to be; NULL: they are
+     * chosen by what the CPU can do alone, as a run must be that is to be
+     * repeated. */
+    const char *probe_dir;
 };
 
 /* Kernels that this machine cannot run, and a precision that the device does

@@ -20,7 +20,7 @@ for v in $(env | sed -n 's/^\(SLMCTL_[A-Z_]*\)=.*/\1/p'); do
     case $v in SLMCTL_REFERENCE | SLMCTL_CPU) ;; *) unset "$v" ;; esac
 done
 SLMCTL_DEVICE=cpu # outputs are the CPU's, also where there is a GPU
-unset NO_COLOR STATE_DIRECTORY CONFIGURATION_DIRECTORY COLUMNS
+unset NO_COLOR STATE_DIRECTORY CONFIGURATION_DIRECTORY CACHE_DIRECTORY COLUMNS
 export PATH TREE SLMCTL_DEVICE LC_ALL=C.UTF-8 TERM=xterm
 
 update() { # KIND WANT
@@ -37,6 +37,7 @@ run_one() { # NAME
         cd "$dir/work" || exit 1
         export HOME="$dir/home" XDG_CONFIG_HOME="$dir/home/.config"
         export XDG_DATA_HOME="$dir/home/.local/share" TMPDIR="$dir"
+        export XDG_CACHE_HOME="$dir/home/.cache"
         exec sh "$here/$1.sh"
     ) >"$scratch/got.out" 2>"$scratch/got.err" </dev/null
     echo $? >"$scratch/got.exit"

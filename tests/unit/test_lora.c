@@ -244,6 +244,25 @@ START_TEST(a_checkpoint_of_other_options_or_data_is_refused)
 }
 END_TEST
 
+START_TEST(a_checkpoint_of_other_kernels_is_refused)
+{
+    struct lora_data data = { 0 }, valid = { 0 };
+    struct lora_options opt = quick;
+    struct lora_result r;
+    struct model *m;
+
+    counting(&data, 60, 1);
+    opt.max_tokens = 3000;
+    OK(train(&opt, dir, &data, &valid, &m, &r));
+    model_free(m);
+    cpu->kernels = strcmp(cpu->kernels, "generic") ? "generic" : "avx2";
+    ck_assert_int_eq(train(&opt, dir, &data, &valid, &m, &r), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "other kernels"));
+    model_free(m);
+    lora_data_release(&data);
+}
+END_TEST
+
 START_TEST(a_loss_that_is_not_finite_ends_the_run)
 {
     struct lora_data data = { 0 }, valid = { 0 };
@@ -417,6 +436,7 @@ int main(void)
     tcase_add_loop_test(t, training_learns_to_count, 0, 2);
     tcase_add_test(t, a_finished_run_returns_at_once_with_the_same_weights);
     tcase_add_test(t, a_checkpoint_of_other_options_or_data_is_refused);
+    tcase_add_test(t, a_checkpoint_of_other_kernels_is_refused);
     tcase_add_test(t, a_loss_that_is_not_finite_ends_the_run);
     tcase_add_test(t, a_diverging_loss_ends_the_run_and_keeps_what_was_good);
     tcase_add_test(t, one_bad_batch_is_no_divergence);

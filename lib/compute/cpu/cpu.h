@@ -210,7 +210,10 @@ enum {
 
 extern const struct cpu_kernels cpu_kernels_generic;
 extern const struct cpu_kernels cpu_kernels_avx2;
+extern const struct cpu_kernels cpu_kernels_avxvnni;
 extern const struct cpu_kernels cpu_kernels_avx512;
+extern const struct cpu_kernels cpu_kernels_avx512vnni;
+extern const struct cpu_kernels cpu_kernels_neon;
 
 struct cpu_scratch {
     void *data;
@@ -256,11 +259,11 @@ struct cpu_gemm {
     size_t k2;
 };
 
-/* Kernels by name, the best ones for NULL. */
-MUST_CHECK int cpu_choose(const char *name, const struct cpu_kernels **out,
-                          struct err *err);
-MUST_CHECK int cpu_open(const char *kernels, unsigned threads,
-                        struct compute **out, struct err *err);
+/* Kernels by name, the best ones for NULL; probe_dir as in compute_options. */
+MUST_CHECK int cpu_choose(const char *name, const char *probe_dir,
+                          const struct cpu_kernels **out, struct err *err);
+MUST_CHECK int cpu_open(const struct compute_options *opt, struct compute **out,
+                        struct err *err);
 
 /* Memory that only grows; ends the process when there is none left, as an
  * operation has no way to fail. */

@@ -1,8 +1,8 @@
 /*
  * cpu_device.c - the CPU as a compute device: memory, threads, the table
  *
- * Kernels are chosen once, from what cpuid and the operating system allow;
- * asking for others by name is how runs are reproduced on another machine.
+ * Kernels are chosen once (cpu_house.h); asking for others by name is how runs
+ * are reproduced on another machine.
  */
 #include "base/mem.h"
 #include "compute/cpu/cpu.h"
@@ -11,56 +11,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#if defined(__x86_64__)
-static bool has_avx512(void)
-{
-    return __builtin_cpu_supports("avx512f") &&
-           __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq");
-}
-
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-#endif
-
-static bool always(void)
-{
-    return true;
-}
-
-static const struct {
-    const struct cpu_kernels *kernels;
-    bool (*usable)(void);
-} known[] = {
-#if defined(__x86_64__)
-    { &cpu_kernels_avx512, has_avx512 },
-    { &cpu_kernels_avx2, has_avx2 },
-#endif
-    { &cpu_kernels_generic, always },
-};
-
-int cpu_choose(const char *name, const struct cpu_kernels **out,
-               struct err *err)
-{
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (name && strcmp(name, known[i].kernels->name) != 0)
-            continue;
-        if (known[i].usable()) {
-            *out = known[i].kernels;
-            return 0;
-        }
-        if (name)
-            return err_set(err, ERR_UNSUPPORTED,
-                           "this CPU cannot run the %s kernels", name);
-    }
-    return err_set(err, ERR_INVALID,
-                   "kernels \"%s\" are not known; known: avx512 avx2 generic",
-                   name);
-}
 
 void *cpu_scratch_get(struct cpu_scratch *s, size_t bytes)
 {
@@ -358,18 +308,18 @@ static const struct compute_ops cpu_ops = {
     .memory = op_memory,
 };
 
-int cpu_open(const char *kernels, unsigned threads, struct compute **out,
+int cpu_open(const struct compute_options *opt, struct compute **out,
              struct err *err)
 {
     const struct cpu_kernels *k = NULL;
     struct cpu *c;
-    int rc = cpu_choose(kernels, &k, err);
+    int rc = cpu_choose(opt->kernels, opt->probe_dir, &k, err);
 
     if (rc < 0)
         return rc;
     c = mem_zalloc(sizeof(*c));
     c->k = k;
-    c->pool = pool_new(threads);
+    c->pool = pool_new(opt->threads);
     c->base.ops = &cpu_ops;
     c->base.kernels = k->name;
     c->base.device = "cpu";

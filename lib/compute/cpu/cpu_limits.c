@@ -17,7 +17,8 @@
 #define PIECES 16          /* of a round, for each thread */
 #define PIECE_ROUNDS 20000 /* 12 chains of FMA: about 40 us */
 #define READ_PIECE ((size_t)1 << 20)
-#define READ_BYTES ((size_t)256 << 20)
+#define READ_LEAST ((size_t)96 << 20)
+#define READ_MOST ((size_t)512 << 20)
 
 struct measure {
     const struct cpu_kernels *k;
@@ -91,11 +92,21 @@ static double best_rate(struct measure *m, size_t tasks,
 }
 
 /* More than caches hold; less where memory is short. */
-static double read_rate(struct measure *m)
+static size_t read_bytes(void)
 {
     long pages = sysconf(_SC_AVPHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     size_t spare = pages > 0 ? (size_t)pages * (size_t)page / 4 : 0;
-    size_t pieces = (spare < READ_BYTES ? spare : READ_BYTES) / READ_PIECE;
+    long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    size_t wanted = cache > 0 ? 3 * (size_t)cache : 0;
+
+    wanted = wanted < READ_LEAST ? READ_LEAST : wanted;
+    wanted = wanted > READ_MOST ? READ_MOST : wanted;
+    return wanted < spare ? wanted : spare;
+}
+
+static double read_rate(struct measure *m)
+{
+    size_t pieces = read_bytes() / READ_PIECE;
     void *memory;
     double rate;
 
@@ -117,7 +128,7 @@ int compute_limits_measure(const char *kernels, unsigned threads,
                            struct compute_limits *out, struct err *err)
 {
     struct measure m = { .k = NULL };
-    int rc = cpu_choose(kernels, &m.k, err);
+    int rc = cpu_choose(kernels, NULL, &m.k, err);
 
     if (rc < 0)
         return rc;

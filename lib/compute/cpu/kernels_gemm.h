@@ -18,6 +18,9 @@
 #elif VW == 8
 #define MR 6
 #define NR 16
+#elif defined(KERNELS_NEON)
+#define MR 8
+#define NR 12
 #else
 #define MR 4
 #define NR 8
@@ -45,7 +48,7 @@ static float f16_value(uint16_t h)
     return v.f;
 }
 
-#if VW == 4
+#if VW == 4 && !defined(KERNELS_NEON)
 INLINE vf v_from_f16(const void *p)
 {
     const uint16_t *h = p;
@@ -161,6 +164,8 @@ STRIP(6)
 #if MR > 6
 STRIP(7)
 STRIP(8)
+#endif
+#if MR > 8
 STRIP(9)
 STRIP(10)
 STRIP(11)
@@ -175,7 +180,10 @@ static void (*const strips[])(const struct strip *) = {
     strip_5, strip_6,
 #endif
 #if MR > 6
-    strip_7, strip_8, strip_9, strip_10, strip_11, strip_12, strip_13, strip_14,
+    strip_7, strip_8,
+#endif
+#if MR > 8
+    strip_9, strip_10, strip_11, strip_12, strip_13, strip_14,
 #endif
 };
 

@@ -20,6 +20,9 @@
 #define VW 8
 #else
 #define VW 4
+#if defined(KERNELS_NEON)
+#include <arm_neon.h>
+#endif
 #endif
 
 #define INLINE static inline __attribute__((always_inline, unused))
@@ -128,6 +131,26 @@ INLINE vf v_sqrt(vf a)
 INLINE vf v_from_f16(const void *p)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128(p));
+}
+#elif defined(KERNELS_NEON)
+INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return vfmaq_f32(c, a, b);
+}
+INLINE vf v_max(vf a, vf b)
+{
+    return v_select(a > b, a, b);
+}
+INLINE vf v_sqrt(vf a)
+{
+    return vsqrtq_f32(a);
+}
+INLINE vf v_from_f16(const void *p)
+{
+    uint16x4_t h;
+
+    memcpy(&h, p, sizeof(h));
+    return vcvt_f32_f16(vreinterpret_f16_u16(h));
 }
 #else
 INLINE vf v_fma(vf a, vf b, vf c)
