@@ -22,6 +22,7 @@ static void unadapt(struct model *m, struct model_linear *l)
 {
     struct compute_span *spans[] = { &l->a, &l->b, &l->magnitude };
 
+    model_work_release(m); /* it has room for other adapters */
     for (size_t i = 0; i < 3; i++) {
         if (!m->trained.values.buf || spans[i]->buf != m->trained.values.buf)
             compute_release(m->compute, spans[i]);
@@ -54,6 +55,7 @@ int model_adapter_adapt(struct model *m, struct model_linear *l, int64_t rank,
         return err_set(err, ERR_UNSUPPORTED,
                        "device \"%s\" does not compute DoRA; use --device cpu",
                        ops->name);
+    model_work_release(m);
     for (size_t i = 0; i < (dora ? 5u : 2u); i++) {
         int rc = compute_alloc(m->compute, COMPUTE_F32, parts[i].n, "adapter",
                                parts[i].span, err);
@@ -180,6 +182,14 @@ size_t model_adapter_size(const struct model *m,
             n += (size_t)opt->rank * (l->n + l->k) + (opt->dora ? l->n : 0);
     }
     return n;
+}
+
+void model_adapter_suppose(struct model *m, const struct model_adapter *opt,
+                           bool on)
+{
+    for (size_t i = 0; i < m->linear_count; i++)
+        if (is_target(m->linears[i], opt->targets))
+            m->linears[i]->rank = on ? (size_t)opt->rank : 0;
 }
 
 int model_adapter_new(struct model *m, const struct model_adapter *opt,

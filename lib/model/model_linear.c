@@ -147,6 +147,24 @@ static void run_groups(struct model *m, const struct model_linear *l,
     }
 }
 
+/* scale A x where the backward pass finds it, if there is one */
+static struct compute_span branch_low(struct model *m,
+                                      const struct model_linear *l,
+                                      struct compute_span x, size_t rows)
+{
+    struct compute_span low = l->low.buf ? l->low : m->work.low;
+
+    m->compute->ops->linear(m->compute,
+                            &(struct compute_linear){ .y = low,
+                                                      .x = x,
+                                                      .w = l->a,
+                                                      .m = rows,
+                                                      .n = l->rank,
+                                                      .k = l->k,
+                                                      .alpha = l->scale });
+    return low;
+}
+
 /* y = W x + scale B (A x) + bias + addend */
 static void product(struct model *m, const struct model_linear *l,
                     struct compute_span y, struct compute_span x, size_t rows,
@@ -166,14 +184,7 @@ static void product(struct model *m, const struct model_linear *l,
     };
 
     if (is_adapted(m, l)) {
-        ops->linear(m->compute, &(struct compute_linear){ .y = m->work.low,
-                                                          .x = x,
-                                                          .w = l->a,
-                                                          .m = rows,
-                                                          .n = l->rank,
-                                                          .k = l->k,
-                                                          .alpha = l->scale });
-        run.x2 = m->work.low;
+        run.x2 = branch_low(m, l, x, rows);
         run.w2 = l->b;
         run.k2 = l->rank;
     }
@@ -207,26 +218,24 @@ static void adapter_grad(struct model *m, const struct model_linear *l,
     const struct compute_ops *ops = m->compute->ops;
     struct compute_linear a = { .y = m->work.low,
                                 .x = x,
-                                .w = l->a,
+                                .w = l->da,
                                 .m = rows,
                                 .n = l->rank,
                                 .k = l->k,
-                                .alpha = l->scale };
+                                .alpha = 1 };
     struct compute_linear b = { .y = dy,
-                                .x = m->work.low,
+                                .x = l->low,
                                 .w = l->db,
                                 .m = rows,
                                 .n = l->n,
                                 .k = l->rank,
                                 .alpha = 1 };
 
-    ops->linear(m->compute, &a); /* scale x A' */
     ops->linear_dw(m->compute, &b);
+    b.x = m->work.low;
     b.w = l->b;
     b.alpha = l->scale;
     ops->linear_dx(m->compute, &b); /* scale dy B */
-    a.w = l->da;
-    a.alpha = 1;
     ops->linear_dw(m->compute, &a);
 }
 

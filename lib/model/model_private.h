@@ -26,6 +26,7 @@ struct model_linear {
     size_t rank;        /* 0: no adapter */
     float scale;
     struct compute_span a, b, da, db; /* a [rank,k], b [n,rank] */
+    struct compute_span low; /* scale A x, kept for the backward pass */
     /* DoRA, present if it is: y = gain (W x + scale B A x) + bias, where
      * gain = magnitude inverse, inverse[n] = 1 / |row n of W + scale B A|. */
     struct compute_span magnitude, dmagnitude, inverse, gain;
@@ -233,6 +234,10 @@ MUST_CHECK int model_adapter_adapt(struct model *m, struct model_linear *l,
                                    int64_t rank, double scale, bool dora,
                                    struct err *err);
 
+/* While on, layers are as wide as if they had this adapter, for planning
+ * memory; m has none. */
+void model_adapter_suppose(struct model *m, const struct model_adapter *opt,
+                           bool on);
 /* The adapter goes, and what it held. */
 void model_adapter_drop(struct model *m);
 /* model_peft.c: model_adapter_load; whole: may change the base. */

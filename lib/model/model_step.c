@@ -108,14 +108,17 @@ void model_recompute(struct model *m, bool on)
 size_t model_step_bytes(struct model *m, size_t rows, size_t docs,
                         const struct model_adapter *a)
 {
-    size_t bytes = model_work_bytes(m, rows, docs, true), wide = 0;
+    size_t bytes, wide = 0;
 
     if (!a)
-        return bytes;
+        return model_work_bytes(m, rows, docs, true);
+    model_adapter_suppose(m, a, true);
+    bytes = model_work_bytes(m, rows, docs, true);
+    model_adapter_suppose(m, a, false);
     for (size_t i = 0; a->dora && i < m->linear_count; i++)
         if (m->linears[i]->n > wide)
             wide = m->linears[i]->n;
-    return bytes + rows * ((size_t)a->rank + wide) * sizeof(float);
+    return bytes + rows * wide * sizeof(float);
 }
 
 size_t model_logits_bytes(struct model *m, size_t rows, size_t docs)

@@ -133,6 +133,17 @@ static void want_model(struct model_plan *p)
             own(p, &p->m->norms[i]->shifted, COMPUTE_F32, p->m->norms[i]->dim);
 }
 
+/* What a mixer's adapters make of its inputs. */
+static void want_lows(struct model_plan *p, size_t mixer)
+{
+    struct model *m = p->m;
+
+    for (size_t i = 0; i < m->linear_count && p->saved; i++)
+        if (m->linears[i]->mixer == mixer)
+            model_want(p, &m->linears[i]->low, MODEL_KEPT, COMPUTE_ACT,
+                       p->rows * m->linears[i]->rank);
+}
+
 /* The block's own spans come before its mixers' in the pools. */
 static void want_block(struct model_plan *p, struct model_block *b)
 {
@@ -157,6 +168,8 @@ static void want_block(struct model_plan *p, struct model_block *b)
         model_want(p, &b->post_stat, MODEL_KEPT, COMPUTE_F32,
                    model_norm_stat(&b->post, p->rows));
     }
+    for (size_t i = 0; i < b->mixer_count; i++)
+        want_lows(p, b->mixers[i]->index);
     for (size_t i = 0; i < b->mixer_count; i++) {
         size_t taken[COMPUTE_ACT + 1];
 

@@ -186,6 +186,27 @@ START_TEST(blocks_computed_again_give_the_same_bits_in_less_memory)
 }
 END_TEST
 
+START_TEST(an_adapter_is_planned_for_before_it_is_there)
+{
+    struct model_adapter a = { .rank = 3, .scale = 1, .dora = _i == 1 };
+    struct model_adapter other = { .rank = 3, .scale = 1, .targets = "q_proj" };
+    struct model_trained t;
+    size_t planned, none;
+    struct model *m;
+
+    OK(model_new(&tiny, cpu, 4, &m, &err));
+    model_recompute(m, _i == 2);
+    none = model_step_bytes(m, 200, 20, NULL);
+    planned = model_step_bytes(m, 200, 20, &a);
+    ck_assert_uint_lt(model_step_bytes(m, 200, 20, &other), planned);
+    ck_assert_uint_eq(model_step_bytes(m, 200, 20, NULL), none);
+    OK(model_adapter_new(m, &a, &err));
+    OK(model_train_begin(m, true, &t, &err));
+    ck_assert_uint_eq(model_step_bytes(m, 200, 20, NULL), planned);
+    model_free(m);
+}
+END_TEST
+
 START_TEST(an_adapter_over_blocks_is_one_over_what_they_say)
 {
     enum compute_quant kind = _i ? COMPUTE_INT8 : COMPUTE_NF4;
@@ -347,6 +368,7 @@ int main(void)
     tcase_add_test(t, magnitudes_have_the_gradient_of_their_loss);
     tcase_add_loop_test(
         t, blocks_computed_again_give_the_same_bits_in_less_memory, 0, 3);
+    tcase_add_loop_test(t, an_adapter_is_planned_for_before_it_is_there, 0, 3);
     tcase_add_loop_test(t, an_adapter_over_blocks_is_one_over_what_they_say, 0,
                         2);
     tcase_add_loop_test(
