@@ -263,6 +263,32 @@ static void apply_gain(struct model *m, struct model_linear *l)
     free(w);
 }
 
+/* Weights that can be written again, where training has frozen them. */
+static int thaw(struct model *m, struct model_linear *l, struct err *err)
+{
+    struct compute_span w;
+    void *x = NULL;
+    size_t n = l->n * l->k;
+    int rc;
+
+    if (!m->frozen)
+        return 0;
+    rc = mem_try_array(&x, n, sizeof(float), l->name, err);
+    if (rc == 0)
+        rc = compute_alloc(m->compute, COMPUTE_F32, n, l->name, &w, err);
+    if (rc == 0) {
+        m->compute->ops->download(m->compute, x, l->w, n);
+        m->compute->ops->upload(m->compute, w, x, n);
+        compute_release(m->compute, &l->w);
+        l->w = w;
+        for (size_t i = 0; i < m->base.count; i++)
+            if (m->base.slots[i].value == &l->w)
+                m->base.tensors[i].value = w;
+    }
+    free(x);
+    return rc;
+}
+
 static void merge(struct model *m, struct model_linear *l)
 {
     m->compute->ops->linear_dx(m->compute,
@@ -282,9 +308,14 @@ static void merge(struct model *m, struct model_linear *l)
 int model_adapter_merge(struct model *m, struct err *err)
 {
     model_linear_gains(m);
-    for (size_t i = 0; i < m->linear_count; i++)
+    for (size_t i = 0; i < m->linear_count; i++) {
+        int rc = m->linears[i]->rank > 0 ? thaw(m, m->linears[i], err) : 0;
+
+        if (rc < 0)
+            return rc;
         if (m->linears[i]->rank > 0)
             merge(m, m->linears[i]);
+    }
     model_list_adapter(m);
     return m->compute->ops->sync(m->compute, err);
 }

@@ -291,6 +291,12 @@ void model_linear_grad(struct model *m, const struct model_linear *l,
     ops->linear_dx(m->compute, &g);
 }
 
+int model_linear_freeze_base(struct model *m, struct model_linear *l,
+                             struct err *err)
+{
+    return m->compute->ops->freeze(m->compute, l->w, l->n, l->k, false, err);
+}
+
 int model_linear_freeze(struct model *m, struct model_linear *l,
                         bool forward_only, struct err *err)
 {

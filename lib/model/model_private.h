@@ -128,6 +128,7 @@ struct model {
     /* Of the files that the weights came from; false: of none. */
     unsigned char identity[MODEL_HASH_BYTES];
     bool identified;
+    bool frozen;      /* weights are in the device's form for training */
     bool recompute;   /* blocks run again in the backward pass */
     bool gains_ready; /* DoRA's gains fit the weights */
     size_t lowest;    /* lowest block that needs a backward pass */
@@ -193,6 +194,9 @@ void model_linear_grad(struct model *m, const struct model_linear *l,
 void model_linear_gains(struct model *m);
 MUST_CHECK int model_linear_freeze(struct model *m, struct model_linear *l,
                                    bool forward_only, struct err *err);
+/* The weights alone, for both directions. */
+MUST_CHECK int model_linear_freeze_base(struct model *m, struct model_linear *l,
+                                        struct err *err);
 
 /* model_block.c. ids and positions must be uploaded; leaves the stream in
  * work.x. */

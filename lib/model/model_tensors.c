@@ -119,6 +119,20 @@ size_t model_trained_size(const struct model *m, bool adapter_only,
     return n;
 }
 
+/* What an adapter leaves as it is goes into the CPU's own form, which serves
+ * both directions and is read, too; a GPU would keep both forms. */
+static int freeze_base(struct model *m, struct err *err)
+{
+    int rc = 0;
+
+    if (strcmp(m->compute->device, "cpu") != 0)
+        return 0;
+    m->frozen = true;
+    for (size_t i = 0; i < m->linear_count && rc == 0; i++)
+        rc = model_linear_freeze_base(m, m->linears[i], err);
+    return rc < 0 ? rc : model_linear_freeze_base(m, &m->head, err);
+}
+
 int model_train_begin(struct model *m, bool adapter_only,
                       struct model_trained *out, struct err *err)
 {
@@ -158,6 +172,9 @@ int model_train_begin(struct model *m, bool adapter_only,
     m->trained = t;
     m->adapter_only = adapter_only;
     m->lowest = lowest_block(m, adapter_only);
-    *out = t;
-    return 0;
+    if (adapter_only)
+        rc = freeze_base(m, err);
+    if (rc == 0)
+        *out = t;
+    return rc;
 }
