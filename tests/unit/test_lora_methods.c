@@ -186,6 +186,43 @@ START_TEST(blocks_computed_again_give_the_same_bits_in_less_memory)
 }
 END_TEST
 
+/* Training froze the weights that a merge writes. */
+START_TEST(an_adapter_in_training_merges_where_it_is)
+{
+    struct model_adapter a = { .rank = 3, .scale = 1, .dora = _i == 1 };
+    struct model_trained t;
+    struct model *m, *again;
+    char *out = io_path(dir, "merged-in-place");
+    float before[5 * 64], after[5 * 64];
+    const int32_t ids[] = { 1, 5, 9, 2, 7 };
+    size_t n = 5 * (size_t)tiny.vocab;
+
+    ck_assert_uint_le(n, sizeof(before) / sizeof(*before));
+    OK(model_new(&tiny, cpu, 4, &m, &err));
+    OK(model_adapter_new(m, &a, &err));
+    OK(model_train_begin(m, true, &t, &err));
+    for (size_t i = 0; i < t.count; i++) {
+        float x = 0.1F + (float)(i % 7) * 0.01F;
+
+        cpu->ops->upload(cpu, compute_at(t.values, i), &x, 1);
+    }
+    OK(model_logits(m, ids, 5, before, &err));
+    OK(model_adapter_merge(m, &err));
+    OK(model_logits(m, ids, 5, after, &err));
+    for (size_t i = 0; i < n; i++)
+        ck_assert_float_eq_tol(before[i], after[i], 1e-4F);
+    OK(io_mkdirs(out, 0755, &err));
+    OK(model_save(m, out, WEIGHTS_F32, &err));
+    model_free(m);
+    OK(model_load(out, NULL, cpu, &again, &err));
+    OK(model_logits(again, ids, 5, after, &err));
+    for (size_t i = 0; i < n; i++)
+        ck_assert_float_eq_tol(before[i], after[i], 1e-4F);
+    model_free(again);
+    free(out);
+}
+END_TEST
+
 START_TEST(an_adapter_is_planned_for_before_it_is_there)
 {
     struct model_adapter a = { .rank = 3, .scale = 1, .dora = _i == 1 };
@@ -368,6 +405,7 @@ int main(void)
     tcase_add_test(t, magnitudes_have_the_gradient_of_their_loss);
     tcase_add_loop_test(
         t, blocks_computed_again_give_the_same_bits_in_less_memory, 0, 3);
+    tcase_add_loop_test(t, an_adapter_in_training_merges_where_it_is, 0, 2);
     tcase_add_loop_test(t, an_adapter_is_planned_for_before_it_is_there, 0, 3);
     tcase_add_loop_test(t, an_adapter_over_blocks_is_one_over_what_they_say, 0,
                         2);
