@@ -179,6 +179,7 @@ struct model_sampling {
     const int32_t *stops; /* besides the config's eos */
     size_t stop_count;
     bool ignore_eos;
+    bool plain; /* no drafts: a row a token, the same tokens */
     /* What the text must keep to; NULL: anything. A job may have its own. A
      * text that is complete and cannot go on ends without a stop token; one
      * whose tokens run short is led to its end, if they suffice for that. */

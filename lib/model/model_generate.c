@@ -1,17 +1,21 @@
 /*
  * model_generate.c - prompts that are all known: a session driven to its end
  *
- * The longest prompts go first, and what all of them begin with is computed
- * once. A batch gives the tokens that its prompts give one by one.
+ * Prompts stand in groups that begin alike, chosen so that most tokens need no
+ * computing; what a group begins with is computed once, or read from disk. The
+ * longest prompts go first. A batch gives the tokens that its prompts give one
+ * by one.
  */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "model/model_session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_SLOTS 96    /* sequences at once */
 #define LEAST_PREFIX 16 /* shared tokens that are worth a slot of their own */
+#define MAX_GROUPS 16   /* that have one */
 
 struct generator {
     struct model *m;
@@ -19,6 +23,7 @@ struct generator {
     struct model_job *jobs, **queue; /* longest prompt first */
     size_t queued, taken, finished, capacity;
     struct model_session *session;
+    struct model_session_stats stats;
     int (*on_token)(void *ctx, int32_t id);
     void *ctx;
     int64_t start_ns;
@@ -78,22 +83,101 @@ static int queue_jobs(struct generator *g, size_t count, struct err *err)
     return 0;
 }
 
-/* Tokens that all prompts begin with; each keeps one to run. */
-static size_t shared_prefix(const struct generator *g)
+/* What prompts of a group begin with. */
+struct prefix {
+    const struct model_job *job;
+    size_t tokens, saved; /* saved: in all of them together */
+};
+
+static int by_ids(const void *a, const void *b)
 {
-    const struct model_job *first = g->queue[0];
-    size_t n = first->prompt_count;
+    const struct model_job *x = *(struct model_job *const *)a;
+    const struct model_job *y = *(struct model_job *const *)b;
 
-    for (size_t i = 0; i < g->queued; i++) {
-        const struct model_job *job = g->queue[i];
-        size_t k = 0;
+    for (size_t i = 0; i < x->prompt_count && i < y->prompt_count; i++)
+        if (x->prompt[i] != y->prompt[i])
+            return x->prompt[i] < y->prompt[i] ? -1 : 1;
+    return longer_first(a, b);
+}
 
-        while (k < n && k + 1 < job->prompt_count &&
-               job->prompt[k] == first->prompt[k])
-            k++;
-        n = k;
+/* Each keeps one token to run. */
+static size_t common(const struct model_job *x, const struct model_job *y)
+{
+    size_t k = 0;
+
+    while (k + 1 < x->prompt_count && k + 1 < y->prompt_count &&
+           x->prompt[k] == y->prompt[k])
+        k++;
+    return k;
+}
+
+static int most_saved_first(const void *a, const void *b)
+{
+    const struct prefix *x = a, *y = b;
+
+    if (x->saved != y->saved)
+        return x->saved > y->saved ? -1 : 1;
+    return x->job < y->job ? -1 : x->job > y->job;
+}
+
+/* The best cut of sorted prompts into groups: best[j] is what the first j
+ * save, of which the last group begins at from[j]. */
+static void cut_groups(struct model_job *const *sorted, size_t n, size_t *best,
+                       size_t *from, size_t *shared)
+{
+    best[0] = 0;
+    for (size_t i = 0; i + 1 < n; i++)
+        shared[i] = common(sorted[i], sorted[i + 1]);
+    for (size_t j = 1; j <= n; j++) {
+        size_t least = SIZE_MAX;
+
+        best[j] = best[j - 1];
+        from[j] = j - 1;
+        for (size_t i = j - 1; i-- > 0;) {
+            size_t sum;
+
+            least = shared[i] < least ? shared[i] : least;
+            if (least < LEAST_PREFIX)
+                break;
+            sum = best[i] + least * (j - 1 - i);
+            if (sum > best[j]) {
+                best[j] = sum;
+                from[j] = i;
+            }
+        }
     }
-    return g->queued > 1 && n >= LEAST_PREFIX ? n : 0;
+}
+
+/* The beginnings that save most, at most MAX_GROUPS. */
+static size_t find_prefixes(const struct generator *g,
+                            struct prefix out[MAX_GROUPS])
+{
+    size_t n = g->queued, count = 0;
+    struct model_job **sorted = mem_array(n, sizeof(struct model_job *));
+    size_t *best = mem_array(3 * (n + 1), sizeof(*best));
+    size_t *from = best + n + 1, *shared = from + n + 1;
+    struct prefix *all = mem_array(n, sizeof(*all));
+
+    memcpy(sorted, g->queue, n * sizeof(struct model_job *));
+    qsort(sorted, n, sizeof(struct model_job *), by_ids);
+    cut_groups(sorted, n, best, from, shared);
+    for (size_t j = n; j > 0; j = from[j]) {
+        size_t tokens = SIZE_MAX;
+
+        for (size_t i = from[j]; i + 1 < j; i++)
+            tokens = shared[i] < tokens ? shared[i] : tokens;
+        if (j - from[j] > 1)
+            all[count++] = (struct prefix){ sorted[from[j]], tokens,
+                                            best[j] - best[from[j]] };
+    }
+    if (count > 0)
+        qsort(all, count, sizeof(*all), most_saved_first);
+    count = count < MAX_GROUPS ? count : MAX_GROUPS;
+    memcpy(out, all, count * sizeof(*all));
+    free(sorted);
+    free(best);
+    free(all);
+    return count;
 }
 
 static int take_token(void *ctx, const struct model_token *t)
@@ -140,6 +224,8 @@ static int admit(struct generator *g, struct running *running, struct err *err)
         ask.sampling.max_tokens = allowance(g, job);
         if (job->form)
             ask.sampling.form = job->form;
+        if (g->queued > 1)
+            ask.sampling.shared = 0; /* of one prompt alone */
         rc = model_session_begin(g->session, &ask, &slot, NULL, &busy);
         g->taken += rc == 0;
     }
@@ -148,19 +234,24 @@ static int admit(struct generator *g, struct running *running, struct err *err)
 
 static int open_session(struct generator *g, struct err *err)
 {
-    size_t prefix = shared_prefix(g);
+    struct prefix prefix[MAX_GROUPS];
+    size_t groups = g->queued > 1 ? find_prefixes(g, prefix) : 0;
     size_t slots = g->queued < MAX_SLOTS ? g->queued : MAX_SLOTS;
-    const struct model_session_options o = { .slots = slots + (prefix > 0),
-                                             .capacity = g->capacity };
+    const struct model_session_options o = { .slots = slots + groups,
+                                             .capacity = g->capacity,
+                                             .keep_prefixes = groups > 0,
+                                             .plain = g->opt->plain };
     struct model_session_stats now;
     int rc = model_session_open(g->m, &o, &g->session, err);
 
-    if (rc < 0 || prefix == 0)
+    if (rc < 0)
         return rc;
     model_session_stats(g->session, &now);
-    return now.slots > 1
-               ? session_prefix(g->session, g->queue[0]->prompt, prefix, err)
-               : 0;
+    /* Half of the slots at least are for answers. */
+    for (size_t i = 0; rc == 0 && i < groups && i < now.slots / 2; i++)
+        rc = session_prefix(g->session, prefix[i].job->prompt, prefix[i].tokens,
+                            err);
+    return rc;
 }
 
 static int generator_run(struct generator *g, struct running *running,
@@ -195,6 +286,8 @@ static int generate(struct generator *g, size_t count, double *nll,
         rc = generator_run(g, running, progress, err);
         *nll = running[0].nll;
     }
+    if (g->session)
+        model_session_stats(g->session, &g->stats);
     model_session_close(g->session);
     free(running);
     free(g->queue);
