@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "device.h"
 #include "eval_print.h"
+#include "kv_cache.h"
 #include "price_warning.h"
 #include "store_opening.h"
 
@@ -27,7 +28,7 @@
 
 static struct cli_list tasks;
 static const char *model, *adapter, *split = "test", *junit, *markdown, *gold;
-static const char *prices, *constrain = "auto";
+static const char *prices, *constrain = "auto", *draft = "auto";
 static struct ask_options endpoint, judge;
 static int64_t judge_items = 50;
 static bool judge_gate, no_cache;
@@ -132,6 +133,13 @@ static const struct opt options[] = {
       .kind = OPT_FLAG,
       .value = &no_cache,
       .help = "ask again what the models have answered before" },
+    KV_CACHE_OPTION,
+    { .name = "draft",
+      .kind = OPT_CHOICE,
+      .value = &draft,
+      .arg = "WHEN",
+      .help = "look tokens up in what was said (default auto)",
+      .choices = "auto|off" },
     { .name = "judge",
       .kind = OPT_STRING,
       .value = &judge.url,
@@ -218,6 +226,7 @@ struct run {
     struct store *store;
     struct score_prices *prices;
     struct compute *compute;
+    struct model_prefixes *prefixes;
     int64_t *tasks;
     size_t task_count;
     struct evaluate_result *results;
@@ -332,6 +341,8 @@ static int task_run(struct run *r, int64_t task,
         .reuse = !again && !no_cache,
         .endpoint = endpoint.url ? &endpoint : NULL,
         .cache = !no_cache,
+        .prefixes = r->prefixes,
+        .plain = strcmp(draft, "off") == 0,
         .judge = judge.url ? &judge : NULL,
         .judge_items = (size_t)judge_items,
         .judge_gate = judge_gate,
@@ -401,6 +412,9 @@ static int tasks_run(struct run *r, const struct evaluate_model *named,
                      struct err *err)
 {
     int rc = device_open(r->cli, NULL, &r->compute, err);
+
+    if (rc == ERR_OK)
+        r->prefixes = kv_cache_open(r->cli, r->store);
 
     r->results = mem_zalloc((r->task_count + 1) * sizeof(*r->results));
     r->untested = mem_zalloc((r->task_count + 1) * sizeof(*r->untested));
@@ -487,6 +501,7 @@ static void run_release(struct run *r)
     free(r->untested);
     free(r->results);
     free(r->tasks);
+    model_prefixes_close(r->prefixes);
     compute_close(r->compute);
     score_prices_free(r->prices);
     store_close(r->store);

@@ -8,6 +8,7 @@
  */
 #include "device.h"
 #include "generate_choice.h"
+#include "kv_cache.h"
 #include "pick_model.h"
 #include "store_opening.h"
 
@@ -29,7 +30,8 @@
 #define LEAD_IN 16 /* prompt tokens that streaming decodes before an answer */
 
 static const char *model_name, *adapter_dir, *task_name, *system_text;
-static const char *schema_file, *labels, *regex, *constrain = "auto";
+static const char *schema_file, *labels, *regex;
+static const char *constrain = "auto", *draft = "auto";
 static struct cli_list stop_texts;
 static bool raw, logprobs, sample;
 static double temperature, top_p = 1, min_p, penalty = 1;
@@ -75,6 +77,9 @@ static const struct opt options[] = {
       .choices = "auto|off" },
     { 'n', "max-tokens", OPT_INT, &max_tokens, "N", "end after so many tokens",
       .min = 1, .max = 1e6 },
+    KV_CACHE_OPTION,
+    { 0, "draft", OPT_CHOICE, &draft, "WHEN",
+      "look tokens up in what was said (default auto)", .choices = "auto|off" },
     { 0, "logprobs", OPT_FLAG, &logprobs, NULL,
       "print a JSON line for each token instead of the text" },
     { 0, "top-logprobs", OPT_INT, &top_logprobs, "N",
@@ -95,6 +100,9 @@ struct generation {
     struct tokenizer_stream *stream;
     struct model_sampling sampling;
     struct generate_form form;
+    struct model_prefixes *prefixes;
+    struct model_session_stats stats;
+    size_t shared;      /* tokens that any prompt would begin with */
     struct buf request; /* of --task, in the frame of its calls */
     struct generate_stops stop;
     struct generate_logprobs logprobs;
@@ -217,12 +225,30 @@ static void build_request(const struct json *frame, struct slice prompt,
     json_end_object(&w);
 }
 
+/* A prompt in the frame of the task's calls, as the model reads it. */
+static int render_in(struct generation *g, const struct json *old,
+                     struct slice prompt, struct buf *request, struct buf *out,
+                     struct err *err)
+{
+    struct json j = { 0 };
+    int rc;
+
+    build_request(old, prompt, request);
+    rc = json_parse(&j, request->data, request->len, err);
+    if (rc == ERR_OK)
+        rc = template_prompt(g->chat, &j, 0, out, err);
+    json_release(&j);
+    return rc;
+}
+
+/* other: what another prompt than this would make of it. */
 static int render_chat(struct generation *g, struct slice prompt,
-                       struct buf *out, struct err *err)
+                       struct buf *out, struct buf *other, struct err *err)
 {
     struct frame frame = { 0 };
-    struct json old = { 0 }, j = { 0 };
-    struct buf request = { 0 };
+    struct json old = { 0 };
+    struct buf request = { 0 }, unused = { 0 };
+    const char *word = prompt.n && prompt.p[0] == 'A' ? "B" : "A";
     int rc = template_open(g->picked.dir, &g->chat, err);
 
     if (rc == ERR_NOTFOUND || rc == ERR_UNSUPPORTED)
@@ -231,25 +257,36 @@ static int render_chat(struct generation *g, struct slice prompt,
         rc = load_frame(g->cli, g->picked.task, &frame, err);
     if (rc == ERR_OK && frame.found)
         rc = json_parse(&old, frame.request.data, frame.request.len, err);
-    if (rc == ERR_OK) {
-        build_request(&old, prompt, &request);
-        rc = json_parse(&j, request.data, request.len, err);
-    }
     if (rc == ERR_OK)
-        rc = template_prompt(g->chat, &j, 0, out, err);
+        rc = render_in(g, &old, prompt, &request, out, err);
     if (rc == ERR_OK && frame.found)
         buf_add_slice(&g->request, buf_slice(&request));
+    if (rc == ERR_OK)
+        rc = render_in(g, &old, slice_of(word), &unused, other, err);
     json_release(&old);
-    json_release(&j);
     buf_release(&frame.request);
     buf_release(&request);
+    buf_release(&unused);
+    return rc;
+}
+
+static int count_shared(struct generation *g, struct slice other,
+                        struct err *err)
+{
+    struct token_list ids = { 0 };
+    int rc = tokenizer_encode(g->tok, other, 0, &ids, NULL, err);
+
+    while (g->shared < ids.count && g->shared < g->prompt.count &&
+           ids.ids[g->shared] == g->prompt.ids[g->shared])
+        g->shared++;
+    token_list_release(&ids);
     return rc;
 }
 
 static int encode_prompt(struct generation *g, struct slice prompt,
                          struct err *err)
 {
-    struct buf text = { 0 };
+    struct buf text = { 0 }, other = { 0 };
     int32_t stop;
     int rc = tokenizer_open(g->picked.dir, &g->tok, err);
 
@@ -258,11 +295,14 @@ static int encode_prompt(struct generation *g, struct slice prompt,
     if (raw)
         return tokenizer_encode(g->tok, prompt, TOKENIZER_SPECIAL, &g->prompt,
                                 NULL, err);
-    rc = render_chat(g, prompt, &text, err);
+    rc = render_chat(g, prompt, &text, &other, err);
     if (rc == ERR_OK)
         rc = tokenizer_encode(g->tok, buf_slice(&text), 0, &g->prompt, NULL,
                               err);
+    if (rc == ERR_OK)
+        rc = count_shared(g, buf_slice(&other), err);
     buf_release(&text);
+    buf_release(&other);
     if (rc < 0)
         return rc;
     stop = tokenizer_id(g->tok, template_stop(g->chat));
@@ -322,6 +362,10 @@ static int load(struct generation *g, struct err *err)
     if (rc == ERR_OK)
         rc = model_load(g->picked.dir, g->picked.adapter, g->compute, &g->model,
                         err);
+    if (rc == ERR_OK) {
+        g->prefixes = kv_cache_open(g->cli, NULL);
+        model_prefixes_use(g->model, g->prefixes);
+    }
     return rc;
 }
 
@@ -394,6 +438,9 @@ static int generate(struct generation *g, struct err *err)
     opt->stops = g->stops.ids;
     opt->stop_count = g->stops.count;
     opt->form = g->form.form;
+    opt->shared = g->shared;
+    opt->plain = strcmp(draft, "off") == 0;
+    opt->told = &g->stats;
     g->stop.texts = stop_texts;
     g->logprobs.top = (size_t)top_logprobs;
     g->logprobs.vocab = (size_t)model_config(g->model)->vocab;
@@ -508,7 +555,10 @@ static int print_json(struct generation *g, struct err *err)
     }
     json_put_string(&w, "finish_reason", g->finished ? "stop" : "length");
     json_put_int(&w, "prompt_tokens", (int64_t)g->prompt.count);
+    json_put_int(&w, "cached_tokens", (int64_t)g->stats.cached_tokens);
     json_put_int(&w, "completion_tokens", (int64_t)g->count);
+    json_put_int(&w, "drafted_tokens", (int64_t)g->stats.drafted);
+    json_put_int(&w, "accepted_tokens", (int64_t)g->stats.accepted);
     json_end_object(&w);
     buf_char(&out, '\n');
     put_text(g, &out);
@@ -547,6 +597,7 @@ static void generation_release(struct generation *g)
     buf_release(&g->answer);
     buf_release(&g->request);
     model_free(g->model);
+    model_prefixes_close(g->prefixes);
     compute_close(g->compute);
     template_free(g->chat);
     tokenizer_free(g->tok);

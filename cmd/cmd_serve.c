@@ -7,6 +7,7 @@
  */
 #include "collect_listen.h"
 #include "device.h"
+#include "kv_cache.h"
 #include "listen_options.h"
 #include "serve_explained.h"
 #include "serve_models.h"
@@ -26,7 +27,7 @@ static double look_s = 60;
 static const char *resume, *explain;
 static bool generate, curve;
 static const char *default_model;
-static const char *constrain = "auto";
+static const char *constrain = "auto", *draft = "auto";
 static int64_t slots = 16, queue_requests = 64, max_tokens = 1024;
 static int64_t prefix_cache = (int64_t)3 << 29;
 
@@ -75,6 +76,13 @@ static const struct opt options[] = {
       .min = 1 << 20,
       .max = 1e13,
       .help = "memory of what was read, with slots (default 1536M)" },
+    KV_CACHE_OPTION,
+    { .name = "draft",
+      .kind = OPT_CHOICE,
+      .value = &draft,
+      .arg = "WHEN",
+      .choices = "auto|off",
+      .help = "look tokens up in what was said (default auto)" },
     { .name = "max-tokens",
       .kind = OPT_INT,
       .value = &max_tokens,
@@ -127,8 +135,9 @@ static const struct opt options[] = {
 };
 
 static const char *const fixed[] = {
-    "slots",     "queue-requests", "prefix-cache", "constrain", "device",
-    "precision", "max-memory",     "look-up",      "embedder"
+    "slots",      "queue-requests", "prefix-cache", "kv-cache",
+    "draft",      "constrain",      "device",       "precision",
+    "max-memory", "look-up",        "embedder"
 };
 
 struct served {
@@ -136,6 +145,7 @@ struct served {
     struct listen_local local;
     struct serve_steps steps;
     struct serve_watch watch;
+    const struct model_prefixes_options *prefixes;
     struct serve *serve;
 };
 
@@ -210,6 +220,8 @@ static void fill(struct served *v, const struct serve_list *l,
         .cache_bytes = (size_t)prefix_cache,
         .max_tokens = max_tokens,
         .unconstrained = !strcmp(constrain, "off"),
+        .plain = !strcmp(draft, "off"),
+        .prefixes = v->prefixes,
         .router = l->routes ? l->routes->router : NULL,
         .release = serve_routes_close,
         .held = l->routes,
@@ -322,6 +334,15 @@ static int open_serve(struct served *v, struct serve_options *o,
     return rc;
 }
 
+/* NULL: none, or none that can be used. */
+static const struct model_prefixes_options *prefixes_of(struct cli *cli)
+{
+    struct model_prefixes *tried = kv_cache_open(cli, NULL);
+
+    model_prefixes_close(tried);
+    return tried ? kv_cache_options(cli, NULL) : NULL;
+}
+
 static int start(void *served, const struct proxy_local **out, struct err *err)
 {
     struct served *v = served;
@@ -334,6 +355,7 @@ static int start(void *served, const struct proxy_local **out, struct err *err)
         rc = serve_list_new(v->cli, &named, &v->steps, &l, err);
     if (rc < 0)
         return rc;
+    v->prefixes = prefixes_of(v->cli);
     fill(v, l, &limits, &o);
     serve_watch_know(&v->watch, l->digest);
     rc = open_serve(v, &o, l, err);

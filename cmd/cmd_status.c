@@ -120,6 +120,8 @@ static int write_json(struct store *s, const struct store_status *st,
     json_put_int(&w, "blobs", st->blobs);
     json_put_int(&w, "dictionaries", st->dictionaries);
     json_put_int(&w, "dictionary_bytes", st->dictionary_bytes);
+    json_put_int(&w, "prefixes", st->prefixes);
+    json_put_int(&w, "prefix_bytes", st->prefix_bytes);
     json_put_int(&w, "outcomes", st->outcomes);
     json_put_int(&w, "examples", st->examples);
     json_put_int(&w, "tasks", st->tasks);
@@ -167,6 +169,11 @@ static void write_counts(const struct store *s, const struct store_status *st,
         buf_char(out, '\n');
     } else {
         buf_str(out, "no dictionary yet\n");
+    }
+    if (st->prefixes) {
+        buf_printf(out, "prefixes  %" PRId64 " computed, ", st->prefixes);
+        put_bytes(out, st->prefix_bytes);
+        buf_char(out, '\n');
     }
     buf_printf(out,
                "curated   %" PRId64 " examples, %" PRId64 " tasks, %" PRId64

@@ -226,6 +226,8 @@ _slmctl_eval()
         '--endpoint-model=[the model that --endpoint is asked for]:NAME: ' \
         '--endpoint-key-file=[the key of --endpoint, alone in a file]:FILE:_files' \
         '--no-cache[ask again what the models have answered before]' \
+        '--kv-cache=[disk for what prompts begin with, 0\: none (default 512M)]:SIZE: ' \
+        '--draft=[look tokens up in what was said (default auto)]:WHEN:(auto off)' \
         '--judge=[let a model behind this endpoint compare the answers]:URL: ' \
         '--judge-model=[the model that --judge is asked for]:NAME: ' \
         '--judge-key-file=[the key of --judge, alone in a file]:FILE:_files' \
@@ -260,6 +262,8 @@ _slmctl_serve()
         '--slots=[answers of a base at a time (default 16)]:N: ' \
         '--queue-requests=[requests that may wait, others get 429 (default 64)]:N: ' \
         '--prefix-cache=[memory of what was read, with slots (default 1536M)]:SIZE: ' \
+        '--kv-cache=[disk for what prompts begin with, 0\: none (default 512M)]:SIZE: ' \
+        '--draft=[look tokens up in what was said (default auto)]:WHEN:(auto off)' \
         '--max-tokens=[longest answer, whatever is asked for (default 1024)]:N: ' \
         '--constrain=[answers keep to the form asked for (default auto)]:WHEN:(auto off)' \
         '*--allow-host=[clients may know this machine by this name]:NAME: ' \
@@ -356,6 +360,8 @@ _slmctl_generate()
         '--regex=[answer a text that this regular expression matches]:RE: ' \
         '--constrain=[with --task\: keep the answer to the form that the task asks for]:WHEN:(auto off)' \
         ''{-n+,--max-tokens=}'[end after so many tokens]:N: ' \
+        '--kv-cache=[disk for what prompts begin with, 0\: none (default 512M)]:SIZE: ' \
+        '--draft=[look tokens up in what was said (default auto)]:WHEN:(auto off)' \
         '--logprobs[print a JSON line for each token instead of the text]' \
         '--top-logprobs=[with --logprobs\: the N likeliest tokens at each place too]:N: ' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \

@@ -159,6 +159,8 @@ static void step(struct engine *e)
     e->stats.cached_tokens = now.cached_tokens;
     e->stats.generated = now.generated;
     e->stats.passes = now.passes;
+    e->stats.drafted = now.drafted;
+    e->stats.accepted = now.accepted;
     if (rc < 0)
         fail_all(e, &err);
 }
@@ -240,14 +242,18 @@ static int open_session(struct engine *e, struct err *err)
                                        .capacity = e->o.capacity,
                                        .cache_bytes = e->o.cache_bytes,
                                        .pass_rows = PASS_ROWS,
-                                       .keep_prefixes = true };
+                                       .keep_prefixes = true,
+                                       .plain = e->o.plain };
     struct model_session_stats now;
     int rc = model_load(e->o.dir, NULL, e->o.compute, &e->model, err);
 
     if (rc == 0)
         rc = engine_models_new(e, e->o.models, e->o.count, &e->models, err);
+    if (rc == 0 && e->o.prefixes)
+        rc = model_prefixes_open(e->o.prefixes, &e->prefixes, err);
     if (rc < 0)
         return rc;
+    model_prefixes_use(e->model, e->prefixes);
     o.bank = e->models->bank;
     rc = model_session_open(e->model, &o, &e->session, err);
     if (rc < 0)
@@ -299,6 +305,7 @@ int engine_open(const struct engine_options *o, struct engine **out,
         rc = start(e, err);
     e->o.dir = NULL; /* borrowed until here */
     e->o.models = NULL;
+    e->o.prefixes = NULL;
     if (rc < 0) {
         engine_close(e);
         return rc;
@@ -327,6 +334,7 @@ void engine_close(struct engine *e)
     engine_forms_free(e);
     constrain_vocab_free(e->vocab);
     model_free(e->model);
+    model_prefixes_close(e->prefixes);
     template_free(e->template);
     tokenizer_free(e->tokenizer);
     pthread_cond_destroy(&e->loaded);

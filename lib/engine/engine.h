@@ -29,6 +29,7 @@ struct engine_model {
     const char *name; /* for messages */
     const char *adapter;
 };
+struct model_prefixes_options;
 struct engine_options {
     const char *dir; /* the base: weights, tokenizer, template */
     const struct engine_model *models;
@@ -42,6 +43,9 @@ struct engine_options {
      * more. 0: 256 MiB. */
     size_t form_bytes;
     bool unconstrained; /* answers keep to no forms */
+    bool plain;         /* no drafts, as in model_session_options */
+    /* Files of what prompts begin with; NULL: none. */
+    const struct model_prefixes_options *prefixes;
 };
 struct engine;
 MUST_CHECK int engine_open(const struct engine_options *o, struct engine **out,
@@ -145,6 +149,7 @@ void engine_cancel(struct engine *e, uint64_t id);
 struct engine_stats {
     size_t waiting, active, slots;
     uint64_t prompt_tokens, cached_tokens, generated, passes, refused;
+    uint64_t drafted, accepted;
     /* Forms that are kept, what they hold, and how many were made so far. */
     size_t forms, form_bytes;
     uint64_t forms_made;

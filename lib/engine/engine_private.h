@@ -98,6 +98,7 @@ struct engine {
     struct tokenizer *tokenizer;
     struct template *template; /* NULL: there is none */
     struct model *model;
+    struct model_prefixes *prefixes;
     struct model_session *session;
     int32_t stop; /* the template's end of a turn */
     pthread_mutex_t mutex;

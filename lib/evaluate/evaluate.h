@@ -21,6 +21,8 @@
 
 #include <stdint.h>
 
+struct model_prefixes;
+
 #define EVALUATE_MAX_ITEMS 200000
 #define EVALUATE_LOSS_ITEMS 200 /* teacher-forced loss: at most so many */
 /* Answered one by one for the latency: at most so many, and not more than the
@@ -95,6 +97,9 @@ struct evaluate_options {
     size_t judge_items;
     bool judge_gate;
     struct compute *compute;
+    /* Files of what prompts begin with; NULL: none. plain: no drafts. */
+    struct model_prefixes *prefixes;
+    bool plain;
     const struct progress *progress;
 };
 

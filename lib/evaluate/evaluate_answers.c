@@ -48,6 +48,8 @@ static int session_open(struct session *s, const char *dir, const char *adapter,
     if (rc == ERR_OK && !s->borrowed)
         rc = model_load(dir, adapter, s->opt->compute, &s->model, err);
     if (rc == ERR_OK) {
+        if (!s->borrowed)
+            model_prefixes_use(s->model, s->opt->prefixes);
         s->context = (size_t)model_config(s->model)->context;
         s->stop = tokenizer_id(s->tokenizer, template_stop(s->template));
     }
@@ -137,7 +139,8 @@ static struct model_sampling greedy(const struct session *s)
 {
     return (struct model_sampling){ .max_tokens = s->r->max_tokens,
                                     .stops = &s->stop,
-                                    .stop_count = s->stop >= 0 };
+                                    .stop_count = s->stop >= 0,
+                                    .plain = s->opt->plain };
 }
 
 void evaluate_answer_score(const struct evaluate_result *r,
@@ -280,15 +283,50 @@ static int batch_run(struct session *s, const size_t *items, size_t count,
     return evaluate_known_settle(s->known, rc, err);
 }
 
+/* An item's place among those whose prompts are sorted. */
+struct place {
+    const struct template_example *prompt;
+    size_t item;
+};
+
+static int by_prompt(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    const struct token_list *p = &x->prompt->ids, *q = &y->prompt->ids;
+    size_t n = p->count < q->count ? p->count : q->count;
+
+    for (size_t i = 0; i < n; i++)
+        if (p->ids[i] != q->ids[i])
+            return p->ids[i] < q->ids[i] ? -1 : 1;
+    if (p->count != q->count)
+        return p->count < q->count ? -1 : 1;
+    return x->item < y->item ? -1 : x->item > y->item;
+}
+
+/* So that a batch's prompts begin alike: what they share is computed once. */
+static struct place *places_new(const struct session *s)
+{
+    struct place *places = mem_array(s->r->count + 1, sizeof(*places));
+
+    for (size_t i = 0; i < s->r->count; i++)
+        places[i] = (struct place){ &s->prompts[i], i };
+    if (s->r->count > 0)
+        qsort(places, s->r->count, sizeof(*places), by_prompt);
+    return places;
+}
+
 static int answers_run(struct session *s, struct err *err)
 {
     size_t size = s->opt->batch > 0 ? s->opt->batch : EVALUATE_BATCH;
     size_t *items = mem_array(size, sizeof(*items)), n = 0;
+    struct place *places = places_new(s);
     char phase[64];
     int rc = ERR_OK;
 
     snprintf(phase, sizeof(phase), "%s", evaluate_who_name(s->who));
-    for (size_t i = 0; rc == ERR_OK && i < s->r->count; i++) {
+    for (size_t k = 0; rc == ERR_OK && k < s->r->count; k++) {
+        size_t i = places[k].item;
+
         if (item_fits(s, i)) {
             rc = answer_known(s, i, err);
             if (rc == 0)
@@ -297,17 +335,18 @@ static int answers_run(struct session *s, struct err *err)
         } else if (evaluate_item_is_judged(&s->r->items[i])) {
             answer_refuse(s, i);
         }
-        if (n < size && i + 1 < s->r->count)
+        if (n < size && k + 1 < s->r->count)
             continue;
         if (rc == ERR_OK && n > 0)
             rc = batch_run(s, items, n, err);
         n = 0;
-        progress_update(s->opt->progress, phase, i + 1, s->r->count,
+        progress_update(s->opt->progress, phase, k + 1, s->r->count,
                         s->r->task_name);
         if (rc == ERR_OK && stop_requested())
             rc = err_set(err, ERR_INTERRUPTED, "interrupted");
     }
     free(items);
+    free(places);
     return rc;
 }
 
@@ -342,6 +381,8 @@ static int latency_run(struct session *s, struct evaluate_column *c,
         mem_array(opt.max_tokens + EVALUATE_FORM_ROOM + 1, sizeof(*out));
     int rc = ERR_OK;
 
+    if (!s->borrowed) /* what an answer takes by itself */
+        model_prefixes_use(s->model, NULL);
     for (size_t i = 0; rc == ERR_OK && i < s->r->count; i += step) {
         int64_t began = clock_mono_ns();
         size_t count = 0;

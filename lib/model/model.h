@@ -163,6 +163,7 @@ MUST_CHECK int model_nll(struct model *m, const int32_t *ids, size_t n,
 MUST_CHECK int model_token_nll(struct model *m, const int32_t *ids, size_t n,
                                size_t from, double *out, struct err *err);
 
+struct model_session_stats;
 /* How the next token is chosen, in this order, as transformers has it:
  * repetition penalty, what the form allows, temperature, top-k, top-p, min-p.
  */
@@ -180,6 +181,8 @@ struct model_sampling {
     size_t stop_count;
     bool ignore_eos;
     bool plain; /* no drafts: a row a token, the same tokens */
+    struct model_session_stats *told; /* what generation took; NULL: nobody is
+                                       * told */
     /* What the text must keep to; NULL: anything. A job may have its own. A
      * text that is complete and cannot go on ends without a stop token; one
      * whose tokens run short is led to its end, if they suffice for that. */

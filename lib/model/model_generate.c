@@ -23,7 +23,6 @@ struct generator {
     struct model_job *jobs, **queue; /* longest prompt first */
     size_t queued, taken, finished, capacity;
     struct model_session *session;
-    struct model_session_stats stats;
     int (*on_token)(void *ctx, int32_t id);
     void *ctx;
     int64_t start_ns;
@@ -286,8 +285,8 @@ static int generate(struct generator *g, size_t count, double *nll,
         rc = generator_run(g, running, progress, err);
         *nll = running[0].nll;
     }
-    if (g->session)
-        model_session_stats(g->session, &g->stats);
+    if (g->session && g->opt->told)
+        model_session_stats(g->session, g->opt->told);
     model_session_close(g->session);
     free(running);
     free(g->queue);

@@ -17,7 +17,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static void add_file(struct crypto_hasher *h, const char *name, const char *path)
+static void add_file(struct crypto_hasher *h, const char *name,
+                     const char *path)
 {
     struct stat st;
     int64_t v[8] = { 0 };

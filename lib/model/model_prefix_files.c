@@ -152,8 +152,7 @@ static bool read_head(const struct model_prefixes *p, int fd,
 
     if (fine) {
         memcpy(head, ids->data, sizeof(*head));
-        fine = ids->len ==
-               sizeof(*head) + (size_t)head->rows * sizeof(int32_t);
+        fine = ids->len == sizeof(*head) + (size_t)head->rows * sizeof(int32_t);
     }
     buf_release(&coded);
     return fine;
@@ -398,8 +397,7 @@ bool prefix_file_create(struct model_prefixes *p,
     outer.head_bytes = (uint32_t)f->coded.len;
     buf_release(&plain);
     f->fd = open_in(p, f->tmp, O_WRONLY | O_CREAT | O_EXCL);
-    if (f->fd >= 0 &&
-        io_write_all(f->fd, &outer, sizeof(outer), NULL) == 0 &&
+    if (f->fd >= 0 && io_write_all(f->fd, &outer, sizeof(outer), NULL) == 0 &&
         io_write_all(f->fd, f->coded.data, f->coded.len, NULL) == 0)
         return true;
     prefix_file_end(f, ids, false);
@@ -420,8 +418,8 @@ void prefix_file_end(struct prefix_file *f, const int32_t *ids, bool fine)
     char *tmp = io_path(p->dir, f->tmp), *name = io_path(p->dir, f->name);
     struct stat st;
 
-    fine = fine && fstat(f->fd, &st) == 0 &&
-           (uint64_t)st.st_size <= p->most_bytes;
+    fine =
+        fine && fstat(f->fd, &st) == 0 && (uint64_t)st.st_size <= p->most_bytes;
     if (f->fd >= 0 && close(f->fd) < 0)
         fine = false;
     if (fine)

@@ -60,8 +60,9 @@ bool prefix_file_get(struct prefix_file *f, size_t n, struct buf *out);
 bool prefix_file_close(struct prefix_file *f, bool fine);
 
 /* head: all but its id. */
-bool prefix_file_create(struct model_prefixes *p, const struct prefix_head *head,
-                        const int32_t *ids, struct prefix_file *f);
+bool prefix_file_create(struct model_prefixes *p,
+                        const struct prefix_head *head, const int32_t *ids,
+                        struct prefix_file *f);
 bool prefix_file_put(struct prefix_file *f, struct slice chunk);
 /* fine: it gets its name and is listed, and others make room for it. */
 void prefix_file_end(struct prefix_file *f, const int32_t *ids, bool fine);

@@ -42,8 +42,7 @@ static void add_parts(const struct model_session *s, size_t mixer,
         v[1] = part[k].groups;
         v[2] = part[k].run; /* a whole's stride */
         v[3] = k;
-        crypto_hasher_update(h,
-                             (struct slice){ (const char *)v, sizeof(v) });
+        crypto_hasher_update(h, (struct slice){ (const char *)v, sizeof(v) });
     }
 }
 
@@ -239,9 +238,8 @@ static uint64_t hash_ids(const int32_t *ids, size_t n)
     unsigned char out[CRYPTO_HASH_BYTES];
     uint64_t h;
 
-    crypto_keyed_hash(&none,
-                      (struct slice){ (const char *)ids, n * sizeof(*ids) },
-                      out);
+    crypto_keyed_hash(
+        &none, (struct slice){ (const char *)ids, n * sizeof(*ids) }, out);
     memcpy(&h, out, sizeof(h));
     return h;
 }

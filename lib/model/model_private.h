@@ -124,7 +124,7 @@ struct model {
     bool adapter_only, adapter_off;
     size_t bank_rank, bank_wide; /* work.low and wide are at least so wide */
     const struct model_groups *groups; /* of the pass that runs; or NULL */
-    struct model_prefixes *prefixes; /* its caller's; or NULL */
+    struct model_prefixes *prefixes;   /* its caller's; or NULL */
     /* Of the files that the weights came from; false: of none. */
     unsigned char identity[MODEL_HASH_BYTES];
     bool identified;

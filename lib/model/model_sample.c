@@ -124,7 +124,7 @@ static size_t cut(struct heap *h, size_t n, double top,
                   const struct model_sampling *opt, double *mass)
 {
     double t = opt->temperature, kept = 0;
-    bool by_p = opt->top_p > 0 && opt->top_p < 1, by_min = opt->min_p > 0;
+    bool by_p = opt->top_p > 0 && opt->top_p<1, by_min = opt->min_p> 0;
     size_t i = n;
 
     *mass = 0;

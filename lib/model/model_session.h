@@ -72,7 +72,7 @@ struct model_session {
     uint64_t salt, clock;
     bool keeps;
     bool listed; /* its files' heads are read */
-    bool cuts; /* a state at fewer positions is the first part of it */
+    bool cuts;   /* a state at fewer positions is the first part of it */
     size_t tops; /* rows of a pass that tokens can be chosen from */
     struct session_slot *slots;
     struct session_turn *turns;

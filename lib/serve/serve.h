@@ -63,6 +63,8 @@ struct serve_options {
     int64_t max_tokens; /* of an answer: asked for or not, no more than these;
                          * 0: 1,024 */
     bool unconstrained;
+    bool plain; /* no drafts, and files of prefixes, as in engine_options */
+    const struct model_prefixes_options *prefixes; /* must stay */
     /* Where calls go that have an upstream and name no model here. NULL:
      * upstream. release(held): no request uses it any more; from any thread,
      * may be NULL. */

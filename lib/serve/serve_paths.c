@@ -148,6 +148,8 @@ void serve_metrics(void *serve, struct buf *out)
     COUNTER("engine_prompt_tokens", sum.prompt_tokens);
     COUNTER("engine_cached_tokens", sum.cached_tokens);
     COUNTER("engine_generated_tokens", sum.generated);
+    COUNTER("engine_drafted_tokens", sum.drafted);
+    COUNTER("engine_accepted_tokens", sum.accepted);
     COUNTER("engine_refused", sum.refused);
     COUNTER("serve_answered", atomic_load(&s->answered));
     COUNTER("serve_refused", atomic_load(&s->refused));

@@ -145,6 +145,8 @@ void serve_engine_stats(struct serve *s, struct engine_stats *out)
         out->prompt_tokens += one.prompt_tokens;
         out->cached_tokens += one.cached_tokens;
         out->generated += one.generated;
+        out->drafted += one.drafted;
+        out->accepted += one.accepted;
         out->refused += one.refused;
         out->forms += one.forms;
         out->form_bytes += one.form_bytes;
@@ -203,7 +205,9 @@ static int open_base(struct serve *s, const struct serve_base *b,
                                 .slots = s->o.slots,
                                 .queue = s->o.queue,
                                 .cache_bytes = s->o.cache_bytes,
-                                .unconstrained = s->o.unconstrained };
+                                .unconstrained = s->o.unconstrained,
+                                .plain = s->o.plain,
+                                .prefixes = s->o.prefixes };
     int rc = ERR_OK;
 
     e->dir = mem_strdup(b->dir);

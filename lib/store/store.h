@@ -332,6 +332,16 @@ MUST_CHECK int store_backup(struct store *s, const char *path, struct err *err);
 /* What is in the store. */
 #define STORE_STAGES 7
 #define STORE_STATUSES_MAX 16
+/* Files of computed prefixes: where they are (the caller's), the key that they
+ * are sealed with (sealed false: none), how many there are. false: they would
+ * have to be sealed and the key is not there. */
+char *store_prefix_dir(const struct store *s);
+bool store_prefix_key(const struct store *s, struct crypto_key *out,
+                      bool *sealed);
+void store_prefix_count(const struct store *s, int64_t *files, int64_t *bytes);
+/* All that runs keep beside the database and can compute again. */
+MUST_CHECK int store_cache_drop(const struct store *s, struct err *err);
+
 struct store_status_count {
     char *name;
     int64_t calls;
@@ -348,6 +358,7 @@ struct store_status {
     int64_t raw_bytes;  /* of the requests and responses in the store */
     int64_t read_bytes; /* of the lines imported, known ones included */
     int64_t blobs, dictionaries, dictionary_bytes;
+    int64_t prefixes, prefix_bytes; /* computed, in files */
     bool encrypted;
     char key_id[9];  /* of the key file that opens it */
     char seal_id[9]; /* of the public key that it is sealed to, or empty */

@@ -307,7 +307,9 @@ static int do_erase(struct store *s, const struct store_erase *e,
     if (!selected && !begun)
         return store_release_pages(s, &out->log_cut, err);
     out->resumed = begun;
-    rc = remove_gone(s, e, out, err);
+    rc = store_cache_drop(s, err);
+    if (rc == ERR_OK)
+        rc = remove_gone(s, e, out, err);
     if (rc == ERR_OK && begun)
         rc = count_erased(s, out, err);
     if (rc == ERR_OK)

@@ -125,6 +125,8 @@ int store_prune(struct store *s, const struct store_prune *p,
         rc = by_age(s, p, out, err);
     if (rc == ERR_OK && p->max_bytes)
         rc = by_size(s, p, out, err);
+    if (rc == ERR_OK && !p->dry_run && out->calls)
+        rc = store_cache_drop(s, err);
     if (rc == ERR_OK && !p->dry_run)
         rc = store_release_pages(s, &out->log_cut, err);
     if (rc == ERR_OK)

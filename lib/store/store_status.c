@@ -134,6 +134,7 @@ int store_status_read(struct store *s, struct store_status *out,
 
     *out = (struct store_status){ 0 };
     out->bytes = file_bytes(s, "store.db") + file_bytes(s, "store.db-wal");
+    store_prefix_count(s, &out->prefixes, &out->prefix_bytes);
     out->encrypted = s->encrypted;
     memcpy(out->key_id, s->key_id, sizeof(out->key_id));
     memcpy(out->seal_id, s->seal_id, sizeof(out->seal_id));

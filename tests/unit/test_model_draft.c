@@ -42,10 +42,9 @@ static void run_all(struct model *m, const struct model_bank *b, bool plain,
                     struct constrain *form, struct spoken *all,
                     struct model_session_stats *stats)
 {
-    const struct model_session_options o = { .slots = 3,
-                                             .bank = b,
-                                             .plain = plain,
-                                             .keep_prefixes = true };
+    const struct model_session_options o = {
+        .slots = 3, .bank = b, .plain = plain, .keep_prefixes = true
+    };
     struct model_session *s;
     size_t begun = 0;
     int rc = 1, slot;

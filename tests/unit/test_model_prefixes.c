@@ -241,9 +241,9 @@ START_TEST(what_was_computed_otherwise_is_not_used)
     model_free(other);
     /* Other kernels. */
     if (strcmp(cpu->kernels, "generic") != 0) {
-        OK(compute_open(&(struct compute_options){ .kernels = "generic",
-                                                   .threads = 1 },
-                        &c, &err));
+        OK(compute_open(
+            &(struct compute_options){ .kernels = "generic", .threads = 1 }, &c,
+            &err));
         other = again(c);
         ck_assert_uint_eq(cached_in(other, NULL, 1, 0), 0);
         model_free(other);

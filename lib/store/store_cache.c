@@ -1,0 +1,68 @@
+/*
+ * store_cache.c - where runs keep what they computed of texts: cache/ in the
+ * store, files of their own
+ *
+ * Whatever is there can be computed again, so it goes as a whole whenever a
+ * text may have gone from the store.
+ */
+#include "store/store_private.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CACHE "cache"
+#define KV "cache/kv"
+#define PURPOSE "slmctl prefixes"
+
+char *store_prefix_dir(const struct store *s)
+{
+    return io_path(s->dir, KV);
+}
+
+bool store_prefix_key(const struct store *s, struct crypto_key *out,
+                      bool *sealed)
+{
+    *sealed = s->encrypted;
+    if (s->encrypted && s->master)
+        crypto_derive(s->master, PURPOSE, out);
+    return !s->encrypted || s->master;
+}
+
+void store_prefix_count(const struct store *s, int64_t *files, int64_t *bytes)
+{
+    char *path = store_prefix_dir(s);
+    DIR *d = opendir(path);
+    const struct dirent *e;
+    struct stat st;
+
+    *files = *bytes = 0;
+    while (d && (e = readdir(d)))
+        if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode)) {
+            ++*files;
+            *bytes += (int64_t)st.st_size;
+        }
+    if (d)
+        (void)closedir(d);
+    free(path);
+}
+
+int store_cache_drop(const struct store *s, struct err *err)
+{
+    char *path = io_path(s->dir, CACHE);
+    bool left;
+
+    io_tree_remove(path);
+    left = io_exists(path);
+    free(path);
+    return left ? err_set(err, ERR_IO,
+                          "%s/" CACHE ": cannot be removed; remove it by hand",
+                          s->dir)
+                : ERR_OK;
+}
