@@ -5,7 +5,8 @@
  * Sums within a block are integers and exact, blocks are added in ascending
  * order without fused operations: every instruction set gives the same bits.
  * Codes of weights are unsigned (+128, +8) in panels of 16 columns; what that
- * adds is taken off where a sum starts. This is the form for any machine.
+ * adds is taken off where a sum starts. The form for any machine stands here;
+ * vectors have kernels_int_vec.h.
  */
 #ifndef KERNELS_INT_H
 #define KERNELS_INT_H
@@ -16,17 +17,41 @@
 
 #include <float.h>
 
-#define IMR 4
 #define IGROUPS (CPU_INT_BLOCK / 4)
 
-/* A block of a panel of rows: scale[IMR], start[IMR], then groups of 4 codes
- * [8][IMR][4]. */
-#define IBYTES (IMR * (8 + 4 * IGROUPS))
+/* INT_DOT: the machine multiplies u8 by s8 and adds four products to an i32
+ * (VNNI). INT_MADD: to an i16 two, and two of i16 to an i32. */
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__) || defined(INT_EMULATED)
+#define INT_DOT 1
+#elif VW >= 8
+#define INT_MADD 1
+#endif
 
+#if VW == 16
+#define IMR 14
+#elif VW == 8
+#define IMR 6
+#else
+#define IMR 4
+#endif
+
+/* Bytes of a group of 4 codes of a row: codes of 8 bits meet i16 in INT_MADD,
+ * in the order 0, 2, 1, 3. */
+INLINE size_t int_group(enum compute_quant kind)
+{
+#ifdef INT_MADD
+    return kind == COMPUTE_Q8_0 ? 8 : 4;
+#else
+    (void)kind;
+    return 4;
+#endif
+}
+
+/* A block of a panel of rows: unit[IMR], start[IMR], then groups of codes
+ * [8][IMR][4]. */
 static size_t int_bytes(enum compute_quant kind)
 {
-    (void)kind;
-    return IBYTES;
+    return IMR * (8 + IGROUPS * int_group(kind));
 }
 
 /* The largest |x| of a block; infinite or NaN where one is. */
@@ -57,40 +82,72 @@ INLINE float int_codes(int8_t *q, const float *x)
     const int32_t zero = 0x4b400000; /* its bits */
     float top = int_largest(x);
     vf by = v_set(top >= 1e-30f && top <= FLT_MAX ? 127 / top : 0);
+    int32_t wide[CPU_INT_BLOCK];
 
     for (int i = 0; i < CPU_INT_BLOCK; i += VW) {
         vi rounded = (vi)(v_load(x + i) * by + magic) - zero;
-        int32_t lanes[VW];
 
-        memcpy(lanes, &rounded, sizeof(lanes));
-        for (int j = 0; j < VW; j++)
-            q[i + j] = (int8_t)lanes[j];
+        memcpy(wide + i, &rounded, sizeof(rounded));
     }
+    for (int i = 0; i < CPU_INT_BLOCK; i++)
+        q[i] = (int8_t)wide[i];
     return top < 1e-30f ? 0 : top / 127;
+}
+
+/* What a sum starts with: less the codes' excess. */
+INLINE int32_t int_start(enum compute_quant kind, const int8_t *q)
+{
+    int32_t even = 0, odd = 0; /* pairs of codes */
+
+    for (int i = 0; i < CPU_INT_BLOCK; i += 4) {
+        even += q[i] + q[i + 1];
+        odd += q[i + 2] + q[i + 3];
+    }
+#ifdef INT_MADD
+    if (kind == COMPUTE_Q4_0) /* two sums of 16 bits */
+        return (int32_t)((uint32_t)(-8 * odd) << 16 |
+                         ((uint32_t)(-8 * even) & 0xffff));
+#endif
+    return (even + odd) * (kind == COMPUTE_Q8_0 ? -128 : -8);
+}
+
+INLINE void int_put(enum compute_quant kind, char *to, const int8_t *q)
+{
+    const size_t step = IMR * int_group(kind);
+
+    if (int_group(kind) == 4) {
+        for (int g = 0; g < IGROUPS; g++)
+            memcpy(to + (size_t)g * step, q + 4 * g, 4);
+        return;
+    }
+    for (int g = 0; g < IGROUPS; g++, q += 4) {
+        const int16_t w[4] = { q[0], q[2], q[1], q[3] };
+
+        memcpy(to + (size_t)g * step, w, sizeof(w));
+    }
 }
 
 static void int_rows(enum compute_quant kind, void *panel, const float *x,
                      size_t ld, size_t m, size_t blocks)
 {
-    const int32_t excess = kind == COMPUTE_Q8_0 ? -128 : -8;
+    const size_t bytes = int_bytes(kind), group = int_group(kind);
 
-    for (size_t b = 0; b < blocks; b++)
-        for (size_t i = 0; i < m; i++) {
-            char *to = (char *)panel + b * IBYTES;
+    for (size_t i = 0; i < m; i++)
+        for (size_t b = 0; b < blocks; b++) {
+            char *to = (char *)panel + b * bytes;
             int8_t q[CPU_INT_BLOCK];
             float unit = int_codes(q, x + i * ld + b * CPU_INT_BLOCK);
-            int32_t sum = 0;
+            int32_t start = int_start(kind, q);
 
-            for (int j = 0; j < CPU_INT_BLOCK; j++)
-                sum += q[j];
-            sum *= excess;
             memcpy(to + i * 4, &unit, 4);
-            memcpy(to + (IMR + i) * 4, &sum, 4);
-            to += IMR * 8;
-            for (size_t g = 0; g < IGROUPS; g++)
-                memcpy(to + (g * IMR + i) * 4, q + 4 * g, 4);
+            memcpy(to + (IMR + i) * 4, &start, 4);
+            int_put(kind, to + IMR * 8 + i * group, q);
         }
 }
+
+#if defined(INT_DOT) || defined(INT_MADD)
+#include "compute/cpu/kernels_int_vec.h"
+#else
 
 /* The code of 4 bits: groups 2p and 2p + 1 share a byte. */
 INLINE int32_t int_code(const uint8_t *codes, bool four, size_t group, size_t i)
@@ -106,12 +163,13 @@ static void int_tile(const struct cpu_int_tile *t)
 {
     const bool four = t->kind == COMPUTE_Q4_0;
     const size_t step = cpu_int_code_bytes(t->kind);
+    const size_t bytes = int_bytes(t->kind);
 
     for (size_t i = 0; i < t->m; i++) {
         float sums[CPU_INT_NR] = { 0 }, *y = t->y + i * t->ldy;
 
         for (size_t b = 0; b < t->blocks; b++) {
-            const char *x = (const char *)t->x + b * IBYTES;
+            const char *x = (const char *)t->x + b * bytes;
             const uint8_t *codes = t->codes + b * step;
             const int8_t *q = (const int8_t *)x + IMR * 8 + i * 4;
             int32_t start, acc[CPU_INT_NR];
@@ -139,4 +197,5 @@ static void int_tile(const struct cpu_int_tile *t)
     }
 }
 
+#endif
 #endif

@@ -1,0 +1,328 @@
+/*
+ * kernels_int_vec.h - private: the integer products in vectors
+ *
+ * IMR rows by 16 columns of integer sums stay in registers for a block; then
+ * they are scaled and added to floats in the first-level cache. Only the five
+ * operations at the top differ between instruction sets.
+ */
+#ifndef KERNELS_INT_VEC_H
+#define KERNELS_INT_VEC_H
+
+#include "compute/cpu/kernels_int.h"
+
+#define INV (CPU_INT_NR / VW)
+
+typedef int32_t vi_mem
+    __attribute__((vector_size(VW * 4), aligned(4), may_alias));
+typedef int16_t vs __attribute__((vector_size(VW * 4)));
+typedef uint16_t vu __attribute__((vector_size(VW * 4)));
+
+INLINE vi i_load(const void *p)
+{
+    return *(const vi_mem *)p;
+}
+
+/* Four bytes, in all lanes. */
+INLINE vi i_set(const void *p)
+{
+    int32_t x;
+
+    memcpy(&x, p, sizeof(x));
+    return x - (vi){ 0 };
+}
+
+#if defined(INT_EMULATED)
+/* acc + four products of u8 and s8 in each lane */
+INLINE vi i_dot(vi acc, vi u, vi s)
+{
+    uint8_t a[VW * 4];
+    int8_t b[VW * 4];
+
+    memcpy(a, &u, sizeof(a));
+    memcpy(b, &s, sizeof(b));
+    for (int i = 0; i < VW * 4; i++)
+        acc[i / 4] += a[i] * b[i];
+    return acc;
+}
+INLINE vf i_scales(const uint16_t *p)
+{
+    vf y;
+
+    for (int i = 0; i < VW; i++)
+        y[i] = f16_value(p[i]);
+    return y;
+}
+#else
+INLINE vf i_scales(const uint16_t *p)
+{
+    return v_from_f16(p);
+}
+#endif
+#if defined(INT_DOT) && !defined(INT_EMULATED)
+INLINE vi i_dot(vi acc, vi u, vi s)
+{
+#if VW == 16
+    return (vi)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)u, (__m512i)s);
+#elif defined(__AVXVNNI__)
+    return (vi)_mm256_dpbusd_avx_epi32((__m256i)acc, (__m256i)u, (__m256i)s);
+#endif
+}
+#endif
+#ifdef INT_MADD
+/* Two products of i16 in each lane */
+INLINE vi i_madd(vi a, vi b)
+{
+#if VW == 16
+    return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#else
+    return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#endif
+}
+/* acc + two products of u8 and s8 in each half of a lane */
+INLINE vi i_madd_bytes(vi acc, vi u, vi s)
+{
+#if VW == 16
+    vs y = (vs)_mm512_maddubs_epi16((__m512i)u, (__m512i)s);
+#else
+    vs y = (vs)_mm256_maddubs_epi16((__m256i)u, (__m256i)s);
+#endif
+    return (vi)((vs)acc + y);
+}
+#endif
+
+/* Keeps the order that registers suffice for: compilers would make all the
+ * products first and spill them, and keep the floats in registers. */
+#if VW == 16
+#define INT_PIN(x) __asm__ volatile("" : "+v"(x))
+#elif VW == 8
+#define INT_PIN(x) __asm__ volatile("" : "+x"(x))
+#else
+#define INT_PIN(x) (void)0
+#endif
+#define INT_IN_MEMORY(p) __asm__ volatile("" : : "r"(p) : "memory")
+
+/* Codes of 4 bits: the first of two groups, and the second. */
+INLINE vi i_low(vi x)
+{
+    return x & 0x0f0f0f0f;
+}
+
+INLINE vi i_high(vi x)
+{
+    return (vi)((vu)x >> 4) & 0x0f0f0f0f;
+}
+
+#define INT_EACH(i, n)                                                         \
+    UNROLL                                                                     \
+    for (int i = 0; i < (n); i++)
+
+/* One group of 4-bit codes, or of 8-bit ones with VNNI. */
+INLINE void int_bytes_step(const int mr, vi acc[IMR][INV], const vi w[INV],
+                           const char *x)
+{
+    INT_EACH(i, mr)
+    {
+        vi xi = i_set(x + 4 * i);
+
+        INT_EACH(j, INV)
+        {
+#ifdef INT_MADD
+            acc[i][j] = i_madd_bytes(acc[i][j], w[j], xi);
+#else
+            acc[i][j] = i_dot(acc[i][j], w[j], xi);
+#endif
+            INT_PIN(acc[i][j]);
+        }
+    }
+}
+
+INLINE void int_four(const int mr, vi acc[IMR][INV], const uint8_t *codes,
+                     const char *x)
+{
+    for (int g = 0; g < IGROUPS; g += 2) {
+        vi w[INV];
+
+        INT_EACH(j, INV) w[j] = i_low(i_load(codes + 4 * VW * j));
+        int_bytes_step(mr, acc, w, x);
+        x += 4 * IMR;
+        INT_EACH(j, INV) w[j] = i_high(i_load(codes + 4 * VW * j));
+        int_bytes_step(mr, acc, w, x);
+        x += 4 * IMR;
+        codes += 4 * CPU_INT_NR;
+    }
+#ifdef INT_MADD
+    INT_EACH(i, mr)
+    INT_EACH(j, INV) acc[i][j] = i_madd(acc[i][j], (vi){ 0 } + 0x00010001);
+#endif
+}
+
+#ifdef INT_MADD
+INLINE void int_words_step(const int mr, vi acc[IMR][INV], const vi w[INV],
+                           const char *x)
+{
+    INT_EACH(i, mr)
+    {
+        vi xi = i_set(x + 8 * i);
+
+        INT_EACH(j, INV)
+        {
+            acc[i][j] += i_madd(w[j], xi);
+            INT_PIN(acc[i][j]);
+        }
+    }
+}
+
+INLINE void int_eight(const int mr, vi acc[IMR][INV], const uint8_t *codes,
+                      const char *x)
+{
+    for (int g = 0; g < IGROUPS; g++) {
+        vi w[INV];
+
+        INT_EACH(j, INV) w[j] = i_load(codes + 4 * VW * j) & 0x00ff00ff;
+        int_words_step(mr, acc, w, x);
+        INT_EACH(j, INV) w[j] = (vi)((vu)i_load(codes + 4 * VW * j) >> 8);
+        int_words_step(mr, acc, w, x + 4);
+        x += 8 * IMR;
+        codes += 4 * CPU_INT_NR;
+    }
+}
+#else
+INLINE void int_eight(const int mr, vi acc[IMR][INV], const uint8_t *codes,
+                      const char *x)
+{
+    for (int g = 0; g < IGROUPS; g++) {
+        vi w[INV];
+
+        INT_EACH(j, INV) w[j] = i_load(codes + 4 * VW * j);
+        int_bytes_step(mr, acc, w, x);
+        x += 4 * IMR;
+        codes += 4 * CPU_INT_NR;
+    }
+}
+#endif
+
+INLINE void int_flush(const int mr, float sums[IMR][CPU_INT_NR],
+                      vi acc[IMR][INV], const uint16_t *scales, const char *x)
+{
+    vf scale[INV];
+
+    INT_EACH(j, INV) scale[j] = i_scales(scales + VW * j);
+    INT_EACH(i, mr)
+    {
+        vf unit = (vf)i_set(x + 4 * i);
+
+        INT_EACH(j, INV)
+        {
+            vf part =
+                __builtin_convertvector(acc[i][j], vf) * (scale[j] * unit);
+
+            v_store(sums[i] + VW * j, v_load(sums[i] + VW * j) + part);
+        }
+    }
+}
+
+INLINE void int_end(const struct cpu_int_tile *t, const float *sums, float *y)
+{
+    for (size_t j = 0; j < t->n; j += VW) {
+        size_t n = t->n - j < VW ? t->n - j : VW;
+        bool whole = n == VW;
+        vf v = v_load(sums + j) * t->alpha;
+
+        if (t->add)
+            v += whole ? v_load(y + j) : v_load_n(y + j, n);
+        if (t->bias)
+            v += whole ? v_load(t->bias + j) : v_load_n(t->bias + j, n);
+        if (whole)
+            v_store(y + j, v);
+        else
+            v_store_n(y + j, v, n);
+    }
+}
+
+/* mr and kind are constants in every use. */
+INLINE void int_micro(const int mr, const enum compute_quant kind,
+                      const struct cpu_int_tile *t)
+{
+    const size_t bytes = int_bytes(kind), step = cpu_int_code_bytes(kind);
+    float sums[IMR][CPU_INT_NR] __attribute__((aligned(64)));
+    const char *x = t->x;
+    const uint8_t *codes = t->codes;
+
+    memset(sums, 0, (size_t)mr * sizeof(sums[0]));
+    for (size_t b = 0; b < t->blocks; b++) {
+        vi acc[IMR][INV];
+
+        INT_EACH(i, mr)
+        INT_EACH(j, INV) acc[i][j] = i_set(x + 4 * (IMR + i));
+        if (kind == COMPUTE_Q8_0)
+            int_eight(mr, acc, codes, x + 8 * IMR);
+        else
+            int_four(mr, acc, codes, x + 8 * IMR);
+        INT_IN_MEMORY(sums);
+        int_flush(mr, sums, acc, t->scales + b * CPU_INT_NR, x);
+        x += bytes;
+        codes += step;
+    }
+    for (int i = 0; i < mr; i++)
+        int_end(t, sums[i], t->y + (size_t)i * t->ldy);
+}
+
+#define INT_TILE(mr)                                                           \
+    static __attribute__((noinline)) void int_eight_##mr(                      \
+        const struct cpu_int_tile *t)                                          \
+    {                                                                          \
+        int_micro(mr, COMPUTE_Q8_0, t);                                        \
+    }                                                                          \
+    static __attribute__((noinline)) void int_four_##mr(                       \
+        const struct cpu_int_tile *t)                                          \
+    {                                                                          \
+        int_micro(mr, COMPUTE_Q4_0, t);                                        \
+    }
+
+INT_TILE(1)
+INT_TILE(2)
+INT_TILE(3)
+INT_TILE(4)
+#if IMR > 4
+INT_TILE(5)
+INT_TILE(6)
+#endif
+#if IMR > 6
+INT_TILE(7)
+INT_TILE(8)
+INT_TILE(9)
+INT_TILE(10)
+INT_TILE(11)
+INT_TILE(12)
+INT_TILE(13)
+INT_TILE(14)
+#endif
+
+static void int_tile(const struct cpu_int_tile *t)
+{
+    static void (*const tiles[][2])(const struct cpu_int_tile *) = {
+#define BOTH(mr) { int_eight_##mr, int_four_##mr }
+        BOTH(1),
+        BOTH(2),
+        BOTH(3),
+        BOTH(4),
+#if IMR > 4
+        BOTH(5),
+        BOTH(6),
+#endif
+#if IMR > 6
+        BOTH(7),
+        BOTH(8),
+        BOTH(9),
+        BOTH(10),
+        BOTH(11),
+        BOTH(12),
+        BOTH(13),
+        BOTH(14),
+#endif
+    };
+
+    tiles[t->m - 1][t->kind == COMPUTE_Q4_0](t);
+}
+
+#endif

@@ -1,0 +1,235 @@
+/*
+ * bench_int.c - products with weights of 8 and 4 bits: prefill by shape,
+ * decode over more weights than a cache holds
+ *
+ * All kinds of a shape take turns, so that a busy moment meets each of them;
+ * the median of the turns counts. Decode's limit is what reading alone takes
+ * in the same turns.
+ */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "compute/compute.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TURNS 9
+#define KINDS 3
+
+static const char *const names[KINDS] = { "f32", "q8_0", "q4_0" };
+static const double weight_bytes[KINDS] = { 4, 34.0 / 32, 18.0 / 32 };
+
+static void fail(const struct err *err)
+{
+    (void)fprintf(stderr, "bench_int: %s\n", err->msg);
+    exit(1);
+}
+
+static struct compute_span array(struct compute *c, size_t n)
+{
+    struct compute_span s;
+    struct err err;
+    float *x;
+
+    if (compute_alloc(c, COMPUTE_F32, n, "array", &s, &err) < 0)
+        fail(&err);
+    x = mem_array(n, sizeof(*x));
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)((i * 2654435761u >> 8 & 1023)) / 512 - 1;
+    c->ops->upload(c, s, x, n);
+    free(x);
+    return s;
+}
+
+/* Random blocks of a file with scale 1/64 or so: made faster than rounded. */
+static void as_kind(struct compute *c, struct compute_span w, size_t n,
+                    size_t k, int kind)
+{
+    size_t each = kind == 1 ? 34 : 18, bytes = n * k / 32 * each;
+    struct err err;
+    uint8_t *b;
+    int rc;
+
+    if (kind == 0) {
+        if (c->ops->freeze(c, w, n, k, true, &err) < 0)
+            fail(&err);
+        return;
+    }
+    b = mem_array(bytes, 1);
+    for (size_t i = 0; i < bytes; i++)
+        b[i] = (uint8_t)(i * 2654435761u >> 16);
+    for (size_t i = 0; i < bytes; i += each)
+        memcpy(b + i, (const uint8_t[]){ 0x07, 0x24 }, 2);
+    rc = c->ops->quantise_blocks(
+        c, w, n, k, kind == 1 ? COMPUTE_Q8_0 : COMPUTE_Q4_0, b, &err);
+    if (rc < 0)
+        fail(&err);
+    free(b);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static double median(double *t)
+{
+    qsort(t, TURNS, sizeof(*t), ascending);
+    return t[TURNS / 2];
+}
+
+static double now(void)
+{
+    return 1e-9 * (double)clock_mono_ns();
+}
+
+static void prefill(struct compute *c, size_t m, size_t n, size_t k)
+{
+    struct compute_linear l = { .m = m, .n = n, .k = k, .alpha = 1 };
+    struct compute_span w[KINDS];
+    double t[KINDS][TURNS], gop = 2e-9 * (double)m * (double)n * (double)k;
+    double rate[KINDS];
+    size_t repeat = (size_t)(0.6 * c->threads / gop) + 1;
+
+    l.x = array(c, m * k);
+    l.y = array(c, m * n);
+    for (int q = 0; q < KINDS; q++) {
+        w[q] = array(c, n * k);
+        as_kind(c, w[q], n, k, q);
+    }
+    for (int r = -1; r < TURNS; r++)
+        for (int q = 0; q < KINDS; q++) {
+            double start = now();
+
+            l.w = w[q];
+            for (size_t i = 0; i < (r < 0 ? 1 : repeat); i++)
+                c->ops->linear(c, &l);
+            if (r >= 0)
+                t[q][r] = (now() - start) / (double)repeat;
+        }
+    for (int q = 0; q < KINDS; q++)
+        rate[q] = gop / median(t[q]);
+    for (int q = 0; q < KINDS; q++)
+        (void)printf("row\tint-prefill-%s\t%zux%zux%zu,%ut\tGOP/s\t%.1f\t"
+                     "own-f32\t%.1f\t-\t-\n",
+                     names[q], m, n, k, c->threads, rate[q], rate[0]);
+    for (int q = 0; q < KINDS; q++)
+        compute_release(c, &w[q]);
+    compute_release(c, &l.x);
+    compute_release(c, &l.y);
+}
+
+/* Reading `bytes` with all threads, in pieces. */
+#define PIECE ((size_t)256 << 10)
+struct reading {
+    const uint64_t *data;
+    uint64_t sink;
+};
+
+typedef uint64_t wide_t __attribute__((vector_size(32)));
+
+static void read_piece(void *ctx, size_t task, unsigned worker)
+{
+    struct reading *r = ctx;
+    const wide_t *p =
+        (const wide_t *)(const void *)(r->data + task * PIECE / 8);
+    wide_t s[4] = { { 0 } };
+
+    (void)worker;
+    for (size_t i = 0; i < PIECE / 32; i += 4)
+        for (size_t j = 0; j < 4; j++)
+            s[j] ^= p[i + j];
+    s[0] ^= s[1] ^ s[2] ^ s[3];
+    if (s[0][0] == 12345) /* never, but the compiler cannot know */
+        r->sink++;
+}
+
+static void decode(struct compute *c, size_t m, size_t n, size_t k,
+                   size_t total_bytes)
+{
+    struct pool *pool = pool_new(c->threads);
+    struct compute_linear l = { .m = m, .n = n, .k = k, .alpha = 1 };
+    size_t count[KINDS], room = total_bytes / PIECE * PIECE;
+    struct compute_span *w[KINDS];
+    double t[KINDS][TURNS], reads[TURNS], limit;
+    struct reading reading = { .data = aligned_alloc(64, room) };
+
+    memset((void *)(uintptr_t)reading.data, 1, room);
+    l.x = array(c, m * k);
+    l.y = array(c, m * n);
+    for (int q = 0; q < KINDS; q++) {
+        double each = (double)n * (double)k * weight_bytes[q];
+
+        count[q] = (size_t)((double)total_bytes / each) + 1;
+        w[q] = mem_array(count[q], sizeof(*w[q]));
+        for (size_t i = 0; i < count[q]; i++) {
+            w[q][i] = array(c, n * k);
+            as_kind(c, w[q][i], n, k, q);
+        }
+    }
+    for (int r = -1; r < TURNS; r++) {
+        double start = now();
+        int at = r < 0 ? 0 : r;
+
+        pool_run(pool, room / PIECE, read_piece, &reading);
+        reads[at] = (now() - start) / (double)room;
+        for (int q = 0; q < KINDS; q++) {
+            start = now();
+            for (size_t i = 0; i < count[q]; i++) {
+                l.w = w[q][i];
+                c->ops->linear(c, &l);
+            }
+            t[q][at] = (now() - start) / (double)count[q];
+        }
+    }
+    limit = 1e-9 / median(reads);
+    for (int q = 0; q < KINDS; q++) {
+        double rate =
+            1e-9 * (double)n * (double)k * weight_bytes[q] / median(t[q]);
+
+        (void)printf("row\tint-decode-%s\t%zux%zux%zu,%ut,%zuMB\tGB/s\t%.2f\t"
+                     "reading\t%.2f\t0.85\t%.0f%%\n",
+                     names[q], m, n, k, c->threads, total_bytes >> 20, rate,
+                     limit, 100 * rate / limit);
+        for (size_t i = 0; i < count[q]; i++)
+            compute_release(c, &w[q][i]);
+        free(w[q]);
+    }
+    compute_release(c, &l.x);
+    compute_release(c, &l.y);
+    free((void *)(uintptr_t)reading.data);
+    pool_free(pool);
+}
+
+int main(int argc, char **argv)
+{
+    static const size_t shapes[][3] = {
+        { 512, 576, 576 },   { 512, 1536, 576 },  { 512, 576, 1536 },
+        { 512, 2048, 2048 }, { 512, 8192, 2048 },
+    };
+    struct compute_options opt = { .threads =
+                                       argc > 1 ? (unsigned)atoi(argv[1]) : 2,
+                                   .kernels = argc > 2 ? argv[2] : NULL };
+    const char *only = argc > 3 ? argv[3] : "";
+    struct compute *c;
+    struct err err;
+
+    if (compute_open(&opt, &c, &err) < 0)
+        fail(&err);
+    (void)printf("%s, %u threads\n", c->kernels, c->threads);
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+        if (strcmp(only, "decode") != 0)
+            prefill(c, shapes[i][0], shapes[i][1], shapes[i][2]);
+    for (size_t m = 1; m <= 4 && strcmp(only, "prefill") != 0; m += 3) {
+        decode(c, m, 2048, 2048, (size_t)160 << 20);
+        decode(c, m, 1536, 576, (size_t)160 << 20);
+        decode(c, m, 1536, 576, (size_t)8 << 20);
+    }
+    compute_close(c);
+    return 0;
+}
