@@ -300,8 +300,10 @@ demo: deps ## from an agent's logs to small models at work, offline; SEED=2: oth
 	  $(if $(SEED),DEMO_SEED=$(SEED) DEMO_LOGS=build/agent-$(SEED) DEMO_DIR=build/demo-$(SEED)) \
 	  sh data/agent/demo.sh
 
-bench: $(patsubst tests/bench/%.c,$(BUILD)/%,$(BENCH_C)) ## build and run the benchmarks
-	$(Q)for b in $^; do $$b || exit 1; done
+# Peers are found by the variables that tests/bench/README.md lists; B=gemm runs
+# one benchmark.
+bench: $(BUILD)/slmctl $(patsubst tests/bench/%.c,$(BUILD)/%,$(BENCH_C)) ## time slmctl beside its peers, as one table; B=gemm: one of them
+	$(Q)sh tests/bench/table.sh $(BUILD) $(B)
 
 bench-proxy: $(BUILD)/slmctl $(BUILD)/bench_origin $(BUILD)/bench_load ## time the logging proxy beside nginx and LiteLLM
 	$(Q)sh tests/bench/proxy.sh $(BUILD)
