@@ -1,0 +1,313 @@
+/*
+ * bench_session.c - many short answers over one system prompt, drafts, and what
+ * choosing tokens costs, with a model of SmolLM2-135M's shape and random
+ * weights. Variants take turns; medians.
+ * usage: bench_session make DIR [SEED]   writes the model, for prefix.sh
+ *        bench_session adapter DIR ADAPTER
+ *        bench_session DIR [CALLS [PREFIX [ROUNDS]]]
+ */
+#include "limits.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "lora/lora.h"
+#include "model/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TAIL 24   /* tokens of a call's own */
+#define ANSWER 3  /* tokens */
+#define COPIED 48 /* tokens that an extraction repeats */
+#define MOST_ROUNDS 15
+
+static const struct model_config shape = { .family = "llama",
+                                           .vocab = 49152,
+                                           .hidden = 576,
+                                           .ffn = 1536,
+                                           .layers = 30,
+                                           .heads = 9,
+                                           .kv_heads = 3,
+                                           .head_dim = 64,
+                                           .context = 2048,
+                                           .norm_eps = 1e-5,
+                                           .rope_theta = 1e5,
+                                           .tied = true,
+                                           .init_range = 0.04,
+                                           .stored = WEIGHTS_F32,
+                                           .bos = 1,
+                                           .eos = { 2 },
+                                           .eos_count = 1 };
+
+static struct err err;
+
+static void must(int rc)
+{
+    if (rc < 0) {
+        (void)fprintf(stderr, "%s\n", err.msg);
+        exit(1);
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static double median(double *x, size_t n)
+{
+    qsort(x, n, sizeof(*x), by_value);
+    return x[n / 2];
+}
+
+static int make(const char *dir, uint64_t seed)
+{
+    struct compute *c;
+    struct model *m;
+
+    must(compute_open(&(struct compute_options){ 0 }, &c, &err));
+    must(model_new(&shape, c, seed, &m, &err));
+    must(io_mkdirs(dir, 0755, &err));
+    must(model_save(m, dir, WEIGHTS_F32, &err));
+    model_free(m);
+    compute_close(c);
+    return 0;
+}
+
+/* An adapter of rank 16 over all layers, beside the model of DIR. */
+static int make_adapter(const char *base, const char *dir)
+{
+    const struct lora_options o = { .rank = 16,
+                                    .alpha = 32,
+                                    .targets = "all-linear" };
+    const struct model_adapter a = { .rank = 16, .scale = 2, .seed = 5 };
+    struct compute *c;
+    struct model *m;
+
+    must(compute_open(&(struct compute_options){ 0 }, &c, &err));
+    must(model_open(base, c, true, &m, &err));
+    must(model_adapter_new(m, &a, &err));
+    must(lora_save_adapter(m, &o, base, dir, &err));
+    model_free(m);
+    compute_close(c);
+    return 0;
+}
+
+struct calls {
+    size_t count, prefix;
+    int32_t *ids; /* count prompts of prefix + TAIL */
+    struct model_job *jobs;
+};
+
+static struct calls calls_new(size_t count, size_t prefix)
+{
+    struct calls x = { count, prefix, NULL, NULL };
+    size_t n = prefix + TAIL;
+
+    x.ids = mem_array(count * n, sizeof(*x.ids));
+    x.jobs = mem_zalloc(count * sizeof(*x.jobs));
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < n; k++)
+            x.ids[i * n + k] =
+                (int32_t)(3 + (k < prefix ? k * k * 31 + 7 * k
+                                          : k * 7919 + i * 104729) %
+                                  40000);
+        x.jobs[i] = (struct model_job){ .prompt = x.ids + i * n,
+                                        .prompt_count = n,
+                                        .out = mem_array(ANSWER, 4) };
+    }
+    return x;
+}
+
+/* Calls a second. alone: one after another, nothing shared. */
+static double answer_all(struct model *m, struct calls *x, size_t count,
+                         bool alone)
+{
+    const struct model_sampling opt = { .max_tokens = ANSWER,
+                                        .ignore_eos = true };
+    int64_t began = clock_mono_ns();
+
+    for (size_t i = 0; alone && i < count; i++)
+        must(model_generate_batch(m, &x->jobs[i], 1, &opt, NULL, &err));
+    if (!alone)
+        must(model_generate_batch(m, x->jobs, count, &opt, NULL, &err));
+    return (double)count / ((double)(clock_mono_ns() - began) * 1e-9);
+}
+
+static void bench_calls(struct model *m, const char *dir, size_t count,
+                        size_t prefix, size_t rounds)
+{
+    struct calls x = calls_new(count, prefix);
+    char *kv = io_path(dir, "kv"), name[64];
+    struct model_prefixes_options o = { .dir = kv, .most_bytes = 1 << 30 };
+    double shared[MOST_ROUNDS], read[MOST_ROUNDS], alone[MOST_ROUNDS];
+    struct model_prefixes *p;
+    struct model_prefixes_stats stats;
+
+    must(model_prefixes_open(&o, &p, &err));
+    model_prefixes_use(m, p);
+    (void)answer_all(m, &x, 2, false); /* writes it */
+    for (size_t i = 0; i < rounds; i++) {
+        model_prefixes_use(m, NULL);
+        alone[i] = answer_all(m, &x, 3, true);
+        shared[i] = answer_all(m, &x, count, false);
+        model_prefixes_use(m, p);
+        read[i] = answer_all(m, &x, count, false);
+    }
+    model_prefixes_use(m, NULL);
+    model_prefixes_stats(p, &stats);
+    model_prefixes_close(p);
+    (void)snprintf(name, sizeof(name), "%zu x (%zu+%d)", count, prefix, TAIL);
+    (void)printf("calls over one prefix: %.1f/s computed each time, %.1f/s "
+                 "computed once, %.1f/s read from disk (%.0f MB)\n",
+                 median(alone, rounds), median(shared, rounds),
+                 median(read, rounds),
+                 (double)stats.saved_bytes / (double)(stats.saved + 1) * 1e-6);
+    limits_row("prefix shared", name, "calls/s", median(shared, rounds),
+               "each alone", median(alone, rounds), 5, 0);
+    limits_row("prefix from disk", name, "calls/s", median(read, rounds),
+               "computed once", median(shared, rounds), 1, 0);
+    for (size_t i = 0; i < count; i++)
+        free(x.jobs[i].out);
+    io_tree_remove(kv);
+    free(x.jobs);
+    free(x.ids);
+    free(kv);
+}
+
+static double decode(struct model *m, size_t sequences, bool plain,
+                     double temperature, bool details,
+                     struct model_session_stats *stats)
+{
+    const struct model_session_options o = { .slots = sequences,
+                                             .capacity = 512,
+                                             .plain = plain };
+    struct model_session *s;
+    int32_t prompt[64];
+    int64_t began;
+    int slot, rc = 1;
+    size_t tokens;
+
+    must(model_session_open(m, &o, &s, &err));
+    for (size_t i = 0; i < sequences; i++) {
+        struct model_ask a = {
+            .prompt = prompt,
+            .prompt_count = 64,
+            .number = i,
+            .details = details,
+            .sampling = { .max_tokens = COPIED,
+                          .ignore_eos = true,
+                          .temperature = temperature,
+                          .seed = 3 },
+        };
+
+        for (size_t k = 0; k < 64; k++)
+            prompt[k] = (int32_t)(100 + (k * 37 + i * 1009) % 40000);
+        must(model_session_begin(s, &a, &slot, NULL, &err));
+    }
+    must(model_session_step(s, &err)); /* prompts, most of them */
+    began = clock_mono_ns();
+    while (rc > 0)
+        must(rc = model_session_step(s, &err));
+    model_session_stats(s, stats);
+    tokens = (size_t)stats->generated;
+    model_session_close(s);
+    return (double)tokens / ((double)(clock_mono_ns() - began) * 1e-9);
+}
+
+/* A random model falls into loops, which are looked up well; sampled at a high
+ * temperature it says nothing twice, and drafts must not cost. */
+static void bench_drafts(struct model *m, size_t rounds)
+{
+    static const struct {
+        const char *name;
+        size_t sequences;
+        double temperature, goal;
+    } cases[] = { { "repeats, 1 sequence", 1, 0, 1 },
+                  { "repeats, 8 sequences", 8, 0, 1 },
+                  { "repeats, 32 sequences", 32, 0, 0.97 },
+                  { "never repeats, 1 sequence", 1, 3, 0.97 },
+                  { "never repeats, 8 sequences", 8, 3, 0.97 } };
+
+    for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+        double with[MOST_ROUNDS], without[MOST_ROUNDS];
+        struct model_session_stats stats, plain;
+
+        for (size_t i = 0; i < rounds; i++) {
+            without[i] = decode(m, cases[k].sequences, true,
+                                cases[k].temperature, false, &plain);
+            with[i] = decode(m, cases[k].sequences, false, cases[k].temperature,
+                             false, &stats);
+        }
+        (void)printf("%s: %llu of %llu drafts right, %llu passes for %llu\n",
+                     cases[k].name, (unsigned long long)stats.accepted,
+                     (unsigned long long)stats.drafted,
+                     (unsigned long long)stats.passes,
+                     (unsigned long long)plain.passes);
+        limits_row("look-up", cases[k].name, "tok/s", median(with, rounds),
+                   "without", median(without, rounds), cases[k].goal, 0);
+    }
+}
+
+/* What looking at all logits costs beside the device's choice. */
+static void bench_choice(struct model *m, size_t rounds)
+{
+    static const struct {
+        const char *name;
+        double temperature;
+        bool details;
+    } cases[] = { { "32 sequences, margins", 0, true },
+                  { "32 sequences, sampled", 0.7, false } };
+
+    for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+        double with[MOST_ROUNDS], without[MOST_ROUNDS];
+        struct model_session_stats stats;
+
+        for (size_t i = 0; i < rounds; i++) {
+            without[i] = decode(m, 32, true, 0, false, &stats);
+            with[i] = decode(m, 32, true, cases[k].temperature,
+                             cases[k].details, &stats);
+        }
+        limits_row("choice", cases[k].name, "tok/s", median(with, rounds),
+                   "greedy alone", median(without, rounds), 0.9, 0);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    size_t count = argc > 2 ? strtoul(argv[2], NULL, 10) : 200;
+    size_t prefix = argc > 3 ? strtoul(argv[3], NULL, 10) : 1500;
+    size_t rounds = argc > 4 ? strtoul(argv[4], NULL, 10) : 3;
+    char own[] = "/tmp/slmctl-bench-XXXXXX";
+    const char *dir = argc > 1 ? argv[1] : own;
+    const struct compute_options opt = { .kernels = getenv("SLMCTL_CPU") };
+    struct compute *c;
+    struct model *m;
+
+    if (argc > 2 && strcmp(argv[1], "make") == 0)
+        return make(argv[2], argc > 3 ? strtoul(argv[3], NULL, 10) : 1);
+    if (argc < 2 && !mkdtemp(own))
+        return 1;
+    if (argc < 2)
+        (void)make(own, 1);
+    if (argc > 3 && strcmp(argv[1], "adapter") == 0)
+        return make_adapter(argv[2], argv[3]);
+    rounds = rounds < 1 ? 1 : rounds > MOST_ROUNDS ? MOST_ROUNDS : rounds;
+    must(compute_open(&opt, &c, &err));
+    must(model_load(dir, NULL, c, &m, &err));
+    if (!getenv("ONLY") || strstr(getenv("ONLY"), "calls"))
+        bench_calls(m, dir, count, prefix, rounds);
+    if (!getenv("ONLY") || strstr(getenv("ONLY"), "drafts"))
+        bench_drafts(m, rounds);
+    if (!getenv("ONLY") || strstr(getenv("ONLY"), "choice"))
+        bench_choice(m, rounds);
+    model_free(m);
+    compute_close(c);
+    if (argc < 2)
+        io_tree_remove(own);
+    return 0;
+}
