@@ -110,7 +110,7 @@ void compute_close(struct compute *c)
 
 size_t compute_type_size(enum compute_type t)
 {
-    return t == COMPUTE_BF16 || t == COMPUTE_F16 ? 2 : 4;
+    return t == COMPUTE_I8 ? 1 : t == COMPUTE_BF16 || t == COMPUTE_F16 ? 2 : 4;
 }
 
 int compute_alloc(struct compute *c, enum compute_type type, size_t count,

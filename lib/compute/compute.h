@@ -32,7 +32,8 @@ enum compute_type {
     COMPUTE_BF16,
     COMPUTE_F16,
     COMPUTE_I32,
-    COMPUTE_ACT
+    COMPUTE_ACT,
+    COMPUTE_I8 /* a cache's, and what scales them, in its own order */
 };
 
 struct compute_buffer; /* device memory; opaque */
@@ -87,6 +88,10 @@ struct compute_attention_cached {
     float softcap;
     size_t step; /* at most so many new rows of a sequence at once; 0: any
                   * number. With a window, a device may then keep a ring. */
+    /* Of keys and values: F32 is the device's own (their buffers are ACT); F16,
+     * or I8 with a factor for each row and head, are of devices with
+     * COMPUTE_HAS_NARROW_CACHE. */
+    enum compute_type type;
 };
 
 /* How one slot of a cache holds positions: `groups` runs of `stride` elements,
@@ -253,6 +258,7 @@ struct compute_adamw {
 #define COMPUTE_HAS_HEAD_BIAS 4u /* bias of cross entropy */
 #define COMPUTE_HAS_ENCODER 8u   /* seen of attention, COMPUTE_GELU */
 #define COMPUTE_HAS_BLOCKS 16u   /* COMPUTE_Q8_0, COMPUTE_Q4_0 */
+#define COMPUTE_HAS_NARROW_CACHE 32u /* type of attention_cached */
 
 struct compute;
 

@@ -13,7 +13,7 @@
 
 #define CPU_MAX_MR 14
 #define CPU_MAX_NR 32
-#define CPU_KEYS 512          /* keys of one softmax block */
+#define CPU_KEYS 128          /* keys of one softmax block */
 #define CPU_KC 320            /* largest depth of a GEMM block */
 #define CPU_NARROW 4          /* rows that the narrow kernel takes */
 #define CPU_INLINE_WORK 65536 /* multiply-adds not worth waking threads for */
@@ -141,10 +141,16 @@ struct cpu_kernels {
     /* x = exp(x * scale - max), returns the sum; *max_io: running maximum of
      * x * scale, raised to this row's. */
     float (*softmax_part)(float *x, size_t n, float scale, float *max_io);
-    /* x = exp(x * scale - lse) */
-    void (*exp_shift)(float *x, size_t n, float scale, float lse);
-    /* ds = p (dp - delta) */
-    void (*softmax_grad)(float *dp, const float *p, float delta, size_t n);
+    /* p = exp(p scale - lse), dp = p (dp - delta) */
+    void (*softmax_back)(float *p, float *dp, size_t n, float scale, float lse,
+                         float delta);
+    /* y *= x */
+    void (*times)(float *y, const float *x, size_t n);
+    /* block over panels of f16 or i8 in place of b's; to such from f32: bytes
+     * are to be multiplied by what it returns. */
+    void (*block_thin)(const struct cpu_block *b, const void *panels,
+                       enum compute_type type);
+    float (*thin)(void *y, const float *x, enum compute_type type, size_t n);
     float (*dot)(const float *a, const float *b, size_t n);
     void (*scale)(float *y, float alpha, size_t n);
     /* -log softmax(x)[label]; with grad: x = scale (softmax(x) - onehot). */
@@ -293,22 +299,6 @@ static inline size_t cpu_int_code_bytes(enum compute_quant kind)
 
 float *cpu_f32(struct compute_span s); /* NULL for an absent span */
 int32_t *cpu_i32(struct compute_span s);
-
-/* Up to mr query rows against all their keys. Row i sees valid + i * step
- * keys, of which the last `window` (0: all). */
-struct cpu_strip {
-    const struct cpu_kernels *ker;
-    size_t m, dim, valid, step, window;
-    size_t ring;   /* keys and values repeat after so many; 0: never */
-    float softcap; /* 0: off */
-    const float *q, *keys, *values;
-    size_t q_ld, value_stride;
-    float *o, *lse; /* lse may be NULL */
-    size_t o_ld;
-    float scale;
-    float *s; /* [mr][CPU_KEYS] */
-};
-void cpu_strip_attend(const struct cpu_strip *t);
 
 void cpu_gemm_run(struct cpu *c, const struct cpu_gemm *g);
 /* Bytes and making of the panels that freeze keeps. */

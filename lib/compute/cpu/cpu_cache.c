@@ -3,20 +3,36 @@
  *
  * The cache keeps keys as GEMM panels [capacity/nr][dim][nr] and values as
  * [dim/nr][capacity][nr] for each slot and head, so that a step packs nothing
- * but its new rows. A single query's heads of one key head are one product.
- * With a window, positions go round in a ring.
+ * but its new rows; bytes have their factors, one a row, behind the panels.
+ * With a window, positions go round in a ring. Where a sequence's new rows are
+ * one block, each part of its keys is a task.
  */
-#include "compute/cpu/cpu.h"
+#include "compute/cpu/cpu_attention.h"
 
 #include <string.h>
+
+struct unit {
+    size_t seq, first;  /* the block's first pair of row and head */
+    size_t part, parts; /* of its sequence; parts 0: all, in one */
+    size_t from;        /* rows of other sequences' parts before its own */
+};
 
 struct job {
     struct cpu *c;
     const struct compute_attention_cached *a;
-    const float *k, *v;  /* new rows */
-    size_t keys, values; /* elements of one slot's head */
-    size_t rows, ring;   /* positions kept; ring: rows if they repeat, or 0 */
+    const float *k, *v;              /* new rows */
+    size_t keys, values;             /* elements of one slot's head */
+    size_t key_scales, value_scales; /* bytes: where they begin */
+    size_t rows, ring; /* positions kept; ring: rows if they repeat, or 0 */
+    size_t group, count;
+    struct unit *units;
+    float *partials;
 };
+
+static size_t round_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
 
 static struct job job_of(struct compute *c,
                          const struct compute_attention_cached *a)
@@ -25,16 +41,20 @@ static struct job job_of(struct compute *c,
     size_t nr = j.c->k->nr;
 
     j.rows = a->capacity;
+    j.group = a->heads / a->kv_heads;
     if (a->window && a->step) {
         /* Blocks of the softmax do not cross the ring's end. */
-        size_t need =
-            (a->window + a->step + CPU_KEYS - 1) / CPU_KEYS * CPU_KEYS;
+        size_t need = round_up(a->window + a->step, CPU_KEYS);
 
         if (need < a->capacity)
             j.rows = j.ring = need;
     }
-    j.keys = (j.rows + nr - 1) / nr * nr * a->dim;
-    j.values = (a->dim + nr - 1) / nr * nr * j.rows;
+    j.keys = j.key_scales = round_up(j.rows, nr) * a->dim;
+    j.values = j.value_scales = round_up(a->dim, nr) * j.rows;
+    if (a->type == COMPUTE_I8) {
+        j.keys = round_up(j.keys + j.rows * sizeof(float), 64);
+        j.values = round_up(j.values + j.rows * sizeof(float), 64);
+    }
     return j;
 }
 
@@ -66,26 +86,65 @@ void cpu_op_cache_layout(struct compute *c,
                                              .unit = nr };
 }
 
+static char *head_at(const struct job *j, struct compute_span s, size_t seq,
+                     size_t head, size_t elements)
+{
+    size_t at =
+        s.at + ((size_t)j->a->slots[seq] * j->a->kv_heads + head) * elements;
+
+    return (char *)s.buf->data + at * compute_type_size(j->a->type);
+}
+
+/* Elements x[0..n) of `width` bytes to to[0], to[step], to[2 step]... */
+static void scatter(char *to, const char *x, size_t n, size_t step,
+                    size_t width)
+{
+    if (width == 4)
+        for (size_t i = 0; i < n; i++)
+            memcpy(to + i * step * 4, x + i * 4, 4);
+    else if (width == 2)
+        for (size_t i = 0; i < n; i++)
+            memcpy(to + i * step * 2, x + i * 2, 2);
+    else
+        for (size_t i = 0; i < n; i++)
+            to[i * step] = x[i];
+}
+
 static void store_task(void *ctx, size_t task, unsigned worker)
 {
     const struct job *j = ctx;
     const struct compute_attention_cached *a = j->a;
     size_t s = task / a->kv_heads, h = task % a->kv_heads, nr = j->c->k->nr;
-    size_t head = (size_t)a->slots[s] * a->kv_heads + h;
-    float *keys = cpu_f32(a->keys) + head * j->keys;
-    float *values = cpu_f32(a->values) + head * j->values;
-    size_t pos = (size_t)a->past[s];
+    size_t pos = (size_t)a->past[s], width = compute_type_size(a->type);
+    char *keys = head_at(j, a->keys, s, h, j->keys);
+    char *values = head_at(j, a->values, s, h, j->values);
+    char *row = cpu_scratch_get(&j->c->local[worker], a->dim * width);
 
-    (void)worker;
     for (int32_t r = a->starts[s]; r < a->starts[s + 1]; r++, pos++) {
         size_t at = ((size_t)r * a->kv_heads + h) * a->dim;
         size_t to = j->ring ? pos % j->ring : pos;
-        float *key = keys + to / nr * nr * a->dim + to % nr;
+        const void *k = j->k + at, *v = j->v + at;
 
-        for (size_t d = 0; d < a->dim; d++) {
-            key[d * nr] = j->k[at + d];
-            values[(d / nr * j->rows + to) * nr + d % nr] = j->v[at + d];
+        if (a->type != COMPUTE_F32) {
+            float scale = j->c->k->narrow(row, k, a->type, a->dim);
+
+            k = row;
+            if (a->type == COMPUTE_I8)
+                memcpy(keys + j->key_scales + to * 4, &scale, 4);
         }
+        scatter(keys + (to / nr * nr * a->dim + to % nr) * width, k, a->dim, nr,
+                width);
+        if (a->type != COMPUTE_F32) {
+            float scale = j->c->k->narrow(row, v, a->type, a->dim);
+
+            v = row;
+            if (a->type == COMPUTE_I8)
+                memcpy(values + j->value_scales + to * 4, &scale, 4);
+        }
+        for (size_t d = 0; d < a->dim; d += nr)
+            memcpy(values + (d * j->rows + to * nr) * width,
+                   (const char *)v + d * width,
+                   (a->dim - d < nr ? a->dim - d : nr) * width);
     }
 }
 
@@ -102,52 +161,173 @@ void cpu_op_cache_store(struct compute *c,
             &j);
 }
 
-/* All queries of one sequence and key head. */
-static void cached_task(void *ctx, size_t task, unsigned worker)
+static size_t rows_of(const struct job *j, size_t seq)
+{
+    return (size_t)(j->a->starts[seq + 1] - j->a->starts[seq]);
+}
+
+/* A block of sequence u->seq and key head kv, its rows loaded. */
+static struct cpu_attend attend(const struct job *j, const struct unit *u,
+                                size_t kv, unsigned worker)
+{
+    const struct compute_attention_cached *a = j->a;
+    size_t ld = a->heads * a->dim, most = cpu_attend_rows(j->c->k);
+    size_t pairs = rows_of(j, u->seq) * j->group;
+    const char *keys = head_at(j, a->keys, u->seq, kv, j->keys);
+    const char *values = head_at(j, a->values, u->seq, kv, j->values);
+    struct cpu_attend t = { .k = j->c->k,
+                            .dim = a->dim,
+                            .window = a->window,
+                            .ring = j->ring,
+                            .softcap = a->softcap,
+                            .scale = a->scale,
+                            .type = a->type,
+                            .keys = keys,
+                            .values = values,
+                            .value_stride = j->rows * j->c->k->nr };
+
+    if (a->type == COMPUTE_I8) {
+        t.key_scales = (const float *)(const void *)(keys + j->key_scales);
+        t.value_scales =
+            (const float *)(const void *)(values + j->value_scales);
+    }
+    t.m = pairs - u->first < most ? pairs - u->first : most;
+    cpu_attend_memory(&t, &j->c->local[worker]);
+    cpu_attend_load(&t,
+                    cpu_f32(a->q) + (size_t)a->starts[u->seq] * ld +
+                        kv * j->group * a->dim,
+                    ld, j->group, u->first, (size_t)a->past[u->seq] + 1, 1);
+    return t;
+}
+
+static void store_rows(const struct job *j, const struct cpu_attend *t,
+                       const struct unit *u, size_t kv)
+{
+    const struct compute_attention_cached *a = j->a;
+
+    for (size_t i = 0; i < t->m; i++) {
+        size_t pair = u->first + i;
+        size_t row = (size_t)a->starts[u->seq] + pair / j->group;
+        size_t head = kv * j->group + pair % j->group;
+
+        cpu_attend_store(t, i, cpu_f32(a->o) + (row * a->heads + head) * a->dim,
+                         NULL);
+    }
+}
+
+/* What the task of a part leaves: o, then maxima and sums. */
+static float *partial(const struct job *j, const struct unit *u, size_t kv,
+                      size_t part, size_t rows)
+{
+    return j->partials +
+           (u->from * j->a->kv_heads + (kv * u->parts + part) * rows) *
+               (j->a->dim + 2);
+}
+
+static void unit_task(void *ctx, size_t task, unsigned worker)
 {
     const struct job *j = ctx;
+    const struct unit *u = &j->units[task / j->a->kv_heads];
+    size_t kv = task % j->a->kv_heads, from, at, end;
+    struct cpu_attend t = attend(j, u, kv, worker);
+    float *out;
+
+    if (u->parts == 0) {
+        cpu_attend_all(&t);
+        store_rows(j, &t, u, kv);
+        return;
+    }
+    from = cpu_attend_first(&t);
+    at = from / CPU_PART + u->part;
+    end = t.sees[t.m - 1];
+    if (end > (at + 1) * CPU_PART)
+        end = (at + 1) * CPU_PART;
+    at = from > at * CPU_PART ? from : at * CPU_PART;
+    out = partial(j, u, kv, u->part, t.m);
+    t.part.o = out;
+    cpu_attend_part(&t, at, end);
+    memcpy(out + t.m * t.dim, t.part.max, t.m * sizeof(*out));
+    memcpy(out + t.m * (t.dim + 1), t.part.sum, t.m * sizeof(*out));
+}
+
+/* Joins the parts of a sequence, by the task of its first part's unit. */
+static void join_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct job *j = ctx;
+    const struct unit *u = &j->units[task / j->a->kv_heads];
+    size_t kv = task % j->a->kv_heads;
+    struct cpu_attend t;
+
+    if (u->parts == 0 || u->part > 0)
+        return;
+    t = attend(j, u, kv, worker);
+    for (size_t i = 0; i < u->parts; i++) {
+        t.part.o = partial(j, u, kv, i, t.m);
+        memcpy(t.part.max, t.part.o + t.m * t.dim, t.m * sizeof(float));
+        memcpy(t.part.sum, t.part.o + t.m * (t.dim + 1), t.m * sizeof(float));
+        cpu_attend_join(&t, &t.part);
+    }
+    store_rows(j, &t, u, kv);
+}
+
+/* Parts that a sequence's keys are cut into if its rows are one block, or 0;
+ * *units: how many tasks a key head of it is. */
+static size_t parts_of(const struct job *j, size_t seq, size_t *units)
+{
     const struct compute_attention_cached *a = j->a;
-    size_t s = task / a->kv_heads, kv = task % a->kv_heads;
-    size_t head = (size_t)a->slots[s] * a->kv_heads + kv;
-    size_t group = a->heads / a->kv_heads, ld = a->heads * a->dim;
-    size_t first = (size_t)a->starts[s],
-           rows = (size_t)a->starts[s + 1] - first;
-    struct cpu_strip t = { .ker = j->c->k,
-                           .dim = a->dim,
-                           .keys = cpu_f32(a->keys) + head * j->keys,
-                           .values = cpu_f32(a->values) + head * j->values,
-                           .value_stride = j->rows * j->c->k->nr,
-                           .window = a->window,
-                           .ring = j->ring,
-                           .softcap = a->softcap,
-                           .scale = a->scale };
-    /* One row: step over heads; many rows: step over rows, head by head. */
-    size_t outer = rows == 1 ? 1 : group, inner = rows == 1 ? group : rows;
+    size_t past = (size_t)a->past[seq], rows = rows_of(j, seq), parts;
+    size_t first = a->window && past + 1 > a->window ? past + 1 - a->window : 0;
 
-    t.step = rows == 1 ? 0 : 1;
-    t.q_ld = t.o_ld = rows == 1 ? a->dim : ld;
-    t.s = cpu_scratch_get(&j->c->local[worker],
-                          CPU_MAX_MR * CPU_KEYS * sizeof(*t.s));
-    for (size_t h = 0; h < outer; h++)
-        for (size_t i = 0; i < inner; i += t.ker->mr) {
-            size_t at = first * ld + (kv * group + h) * a->dim + i * t.q_ld;
+    first = first / j->c->k->nr * j->c->k->nr;
+    *units = cpu_ceil_div(rows * j->group, cpu_attend_rows(j->c->k));
+    if (*units != 1)
+        return 0;
+    parts = cpu_ceil_div(past + rows, CPU_PART) - first / CPU_PART;
+    *units = parts;
+    return parts > 1 ? parts : 0;
+}
 
-            t.m = inner - i < t.ker->mr ? inner - i : t.ker->mr;
-            t.valid = (size_t)a->past[s] + 1 + i * t.step;
-            t.q = cpu_f32(a->q) + at;
-            t.o = cpu_f32(a->o) + at;
-            cpu_strip_attend(&t);
-        }
+/* Lists the units; returns the rows of all parts that are joined. */
+static size_t plan(struct job *j)
+{
+    const struct compute_attention_cached *a = j->a;
+    size_t most = cpu_attend_rows(j->c->k), n, rows = 0;
+
+    for (size_t s = 0; s < a->seqs; s++) {
+        (void)parts_of(j, s, &n);
+        j->count += n;
+    }
+    j->units =
+        cpu_scratch_get(&j->c->chunk, (j->count + 1) * sizeof(*j->units));
+    j->count = 0;
+    for (size_t s = 0; s < a->seqs; s++) {
+        size_t parts = parts_of(j, s, &n);
+
+        for (size_t i = 0; i < n; i++)
+            j->units[j->count++] = (struct unit){ .seq = s,
+                                                  .first = parts ? 0 : i * most,
+                                                  .part = i,
+                                                  .parts = parts,
+                                                  .from = rows };
+        rows += parts * rows_of(j, s) * j->group;
+    }
+    return rows;
 }
 
 void cpu_op_attention_cached(struct compute *c,
                              const struct compute_attention_cached *a)
 {
     struct job j = job_of(c, a);
-    size_t work = 0;
+    size_t work = 0, rows = plan(&j);
 
     for (size_t s = 0; s < a->seqs; s++)
-        work += (size_t)(a->starts[s + 1] - a->starts[s]) *
-                (size_t)(a->past[s] + 1) * a->heads * a->dim * 2;
-    cpu_run(j.c, a->seqs * a->kv_heads, work, cached_task, &j);
+        work +=
+            rows_of(&j, s) * (size_t)(a->past[s] + 1) * a->heads * a->dim * 2;
+    if (rows > 0)
+        j.partials = cpu_scratch_get(
+            &j.c->pack, rows * a->kv_heads * (a->dim + 2) * sizeof(float));
+    cpu_run(j.c, j.count * a->kv_heads, work, unit_task, &j);
+    if (rows > 0)
+        cpu_run(j.c, j.count * a->kv_heads, rows * a->kv_heads * a->dim,
+                join_task, &j);
 }

@@ -277,7 +277,7 @@ static const struct compute_ops cpu_ops = {
     .adamw = cpu_op_adamw,
     .features = COMPUTE_HAS_WINDOW | COMPUTE_HAS_SOFTCAP |
                 COMPUTE_HAS_HEAD_BIAS | COMPUTE_HAS_ENCODER |
-                COMPUTE_HAS_BLOCKS,
+                COMPUTE_HAS_BLOCKS | COMPUTE_HAS_NARROW_CACHE,
     .scale = cpu_op_scale,
     .copy_columns = cpu_op_copy_columns,
     .activate = cpu_op_activate,

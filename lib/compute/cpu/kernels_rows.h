@@ -198,19 +198,6 @@ static float row_softmax_part(float *x, size_t n, float scale, float *max_io)
     return row_exp(x, n, scale, *max_io);
 }
 
-static void row_exp_shift(float *x, size_t n, float scale, float lse)
-{
-    (void)row_exp(x, n, scale, lse);
-}
-
-static void row_softmax_grad(float *dp, const float *p, float delta, size_t n)
-{
-    EACH(i, n)
-    {
-        row_put(dp + i, row_get(p + i, n_) * (row_get(dp + i, n_) - delta), n_);
-    }
-}
-
 static float row_cross_entropy(float *x, size_t n, size_t label, float scale,
                                bool grad)
 {

@@ -3,6 +3,7 @@
 #define KERNELS_TABLE_H
 
 #include "compute/cpu/kernels_act.h"
+#include "compute/cpu/kernels_attend.h"
 #include "compute/cpu/kernels_gemm.h"
 #include "compute/cpu/kernels_int.h"
 #include "compute/cpu/kernels_peak.h"
@@ -20,7 +21,8 @@
         .rmsnorm = row_rmsnorm, .rmsnorm_grad = row_rmsnorm_grad,              \
         .rope = row_rope, .swiglu = row_swiglu,                                \
         .swiglu_grad = row_swiglu_grad, .softmax_part = row_softmax_part,      \
-        .exp_shift = row_exp_shift, .softmax_grad = row_softmax_grad,          \
+        .softmax_back = attend_back, .times = attend_times,                    \
+        .block_thin = attend_block_thin, .thin = attend_thin,                  \
         .dot = row_dot, .scale = row_scale,                                    \
         .cross_entropy = row_cross_entropy, .argmax = row_argmax,              \
         .adamw = row_adamw, .activate = row_activate,                          \

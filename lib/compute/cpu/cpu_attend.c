@@ -1,0 +1,202 @@
+/*
+ * cpu_attend.c - a block of queries against keys, part by part
+ *
+ * Online softmax over CPU_KEYS keys at a time, so that scores stay in the
+ * first-level cache; strips of rows go no further than their last row sees.
+ */
+#include "compute/cpu/cpu_attention.h"
+
+#include <math.h>
+#include <string.h>
+
+void cpu_attend_memory(struct cpu_attend *t, struct cpu_scratch *scratch)
+{
+    size_t rows = cpu_attend_rows(t->k);
+    float *x =
+        cpu_scratch_get(scratch, rows * (CPU_SCORES + 3 * t->dim) * sizeof(*x));
+
+    t->s = x;
+    t->q = t->s + rows * CPU_SCORES;
+    t->all.o = t->q + rows * t->dim;
+    t->part.o = t->all.o + rows * t->dim;
+}
+
+void cpu_attend_load(struct cpu_attend *t, const float *q, size_t ld,
+                     size_t group, size_t first, size_t seen, size_t step)
+{
+    for (size_t i = 0; i < t->m; i++) {
+        size_t at = (first + i) / group, head = (first + i) % group;
+
+        memcpy(t->q + i * t->dim, q + at * ld + head * t->dim,
+               t->dim * sizeof(*q));
+        t->sees[i] = seen + at * step;
+        t->all.max[i] = -INFINITY;
+        t->all.sum[i] = 0;
+    }
+}
+
+size_t cpu_attend_first(const struct cpu_attend *t)
+{
+    size_t nr = t->k->nr;
+
+    return t->window && t->sees[0] > t->window
+               ? (t->sees[0] - t->window) / nr * nr
+               : 0;
+}
+
+static void product(const struct cpu_attend *t, struct cpu_block *b,
+                    const void *panels, size_t at)
+{
+    if (t->type == COMPUTE_F32) {
+        b->b = (const float *)panels + at;
+        t->k->block(b);
+    } else {
+        t->k->block_narrow(
+            b, (const char *)panels + at * compute_type_size(t->type), t->type);
+    }
+}
+
+/* Row i's scores of n keys from `at` on become probabilities but for a factor;
+ * what its part has so far shrinks where the maximum rises. */
+static void row_softmax(struct cpu_attend *t, size_t i, size_t at, size_t n,
+                        size_t from)
+{
+    size_t sees = t->sees[i], first;
+    size_t valid = sees <= at ? 0 : sees - at < n ? sees - at : n, skip = 0;
+    float *row = t->s + i * CPU_SCORES, *max = &t->part.max[i], old = *max, sum;
+    float scale = t->scale;
+
+    if (t->window && sees > t->window && sees - t->window > at) {
+        first = sees - t->window - at;
+        skip = first < valid ? first : valid;
+    }
+    memset(row, 0, skip * sizeof(*row));
+    memset(row + valid, 0, (n - valid) * sizeof(*row));
+    if (valid == skip)
+        return;
+    n = valid - skip;
+    row += skip;
+    if (t->type == COMPUTE_I8)
+        t->k->times(row, t->key_scales + from + skip, n);
+    if (t->softcap > 0) {
+        t->k->softcap(row, row, scale, t->softcap, n);
+        scale = 1;
+    }
+    sum = t->k->softmax_part(row, n, scale, max);
+    if (t->type == COMPUTE_I8)
+        t->k->times(row, t->value_scales + from + skip, n);
+    if (t->part.sum[i] > 0 && *max > old) {
+        float shrink = expf(old - *max);
+
+        t->part.sum[i] *= shrink;
+        t->k->scale(t->part.o + i * t->dim, shrink, t->dim);
+    }
+    t->part.sum[i] += sum;
+}
+
+/* Rows i.. of the block; `add` to what the part has. */
+static void rows_attend(struct cpu_attend *t, size_t i, size_t m, size_t at,
+                        size_t n, bool add)
+{
+    size_t from = t->ring ? at % t->ring : at, nr = t->k->nr;
+    struct cpu_block b = { .m = m,
+                           .n = n,
+                           .k = t->dim,
+                           .a = t->q + i * t->dim,
+                           .rs = t->dim,
+                           .cs = 1,
+                           .panel_stride = nr * t->dim,
+                           .c = t->s + i * CPU_SCORES,
+                           .ldc = CPU_SCORES,
+                           .alpha = 1 };
+
+    product(t, &b, t->keys, from / nr * nr * t->dim);
+    for (size_t r = i; r < i + m; r++)
+        row_softmax(t, r, at, n, from);
+    b = (struct cpu_block){ .m = m,
+                            .n = t->dim,
+                            .k = n,
+                            .a = t->s + i * CPU_SCORES,
+                            .rs = CPU_SCORES,
+                            .cs = 1,
+                            .panel_stride = t->value_stride,
+                            .c = t->part.o + i * t->dim,
+                            .ldc = t->dim,
+                            .alpha = 1,
+                            .add = add };
+    product(t, &b, t->values, from * nr);
+}
+
+void cpu_attend_part(struct cpu_attend *t, size_t at, size_t end)
+{
+    bool add = false;
+
+    for (size_t i = 0; i < t->m; i++) {
+        t->part.max[i] = -INFINITY;
+        t->part.sum[i] = 0;
+    }
+    for (size_t n; at < end; at += n, add = true) {
+        size_t step = t->k->mr;
+
+        n = CPU_KEYS - at % CPU_KEYS;
+        n = end - at < n ? end - at : n;
+        if (t->sees[0] >= at + n)
+            step = t->m;
+        for (size_t i = 0; i < t->m; i += step) {
+            size_t m = t->m - i < step ? t->m - i : step;
+            size_t sees = t->sees[i + m - 1];
+
+            if (sees > at)
+                rows_attend(t, i, m, at, sees - at < n ? sees - at : n, add);
+        }
+    }
+}
+
+void cpu_attend_join(struct cpu_attend *t, const struct cpu_part *part)
+{
+    struct cpu_part *all = &t->all;
+
+    for (size_t i = 0; i < t->m; i++) {
+        float *o = all->o + i * t->dim, *more = part->o + i * t->dim;
+        float up = part->max[i] - all->max[i], factor = 1;
+
+        if (part->sum[i] <= 0)
+            continue;
+        if (all->sum[i] <= 0) {
+            memcpy(o, more, t->dim * sizeof(*o));
+            all->max[i] = part->max[i];
+            all->sum[i] = part->sum[i];
+            continue;
+        }
+        if (up > 0) {
+            t->k->scale(o, expf(-up), t->dim);
+            all->sum[i] *= expf(-up);
+            all->max[i] = part->max[i];
+        } else {
+            factor = expf(up);
+        }
+        t->k->axpy(o, factor, more, t->dim);
+        all->sum[i] += factor * part->sum[i];
+    }
+}
+
+void cpu_attend_all(struct cpu_attend *t)
+{
+    size_t end = t->sees[t->m - 1];
+
+    for (size_t at = cpu_attend_first(t), next; at < end; at = next) {
+        next = at / CPU_PART * CPU_PART + CPU_PART;
+        next = next < end ? next : end;
+        cpu_attend_part(t, at, next);
+        cpu_attend_join(t, &t->part);
+    }
+}
+
+void cpu_attend_store(const struct cpu_attend *t, size_t i, float *o,
+                      float *lse)
+{
+    memcpy(o, t->all.o + i * t->dim, t->dim * sizeof(*o));
+    t->k->scale(o, 1 / t->all.sum[i], t->dim);
+    if (lse)
+        *lse = t->all.max[i] + logf(t->all.sum[i]);
+}
