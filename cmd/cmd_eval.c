@@ -217,6 +217,7 @@ static const struct opt options[] = {
       .help = "write the report as Markdown",
       .complete = COMPLETE_FILE },
     DEVICE_OPTIONS,
+    KV_OPTION,
     OPT_END,
 };
 

@@ -86,6 +86,7 @@ static const struct opt options[] = {
       "with --logprobs: the N likeliest tokens at each place too",
       .max = GENERATE_TOP_MAX },
     DEVICE_OPTIONS,
+    KV_OPTION,
     OPT_END,
 };
 

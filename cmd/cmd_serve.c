@@ -130,6 +130,7 @@ static const struct opt options[] = {
       .help = "print what quality costs in the log, and do nothing else" },
     ROUTER_OPTIONS,
     DEVICE_OPTIONS,
+    KV_OPTION,
     LISTEN_OPTIONS,
     OPT_END,
 };
@@ -137,7 +138,7 @@ static const struct opt options[] = {
 static const char *const fixed[] = {
     "slots",      "queue-requests", "prefix-cache", "kv-cache",
     "draft",      "constrain",      "device",       "precision",
-    "max-memory", "look-up",        "embedder"
+    "max-memory", "look-up",        "embedder",     "kv"
 };
 
 struct served {

@@ -24,6 +24,15 @@ static enum compute_precision precision(void)
     return COMPUTE_BEST;
 }
 
+static enum compute_type cache(void)
+{
+    const char *kv = device_choice.kv ? device_choice.kv : "f32";
+
+    return strcmp(kv, "f16") == 0    ? COMPUTE_F16
+           : strcmp(kv, "int8") == 0 ? COMPUTE_I8
+                                     : COMPUTE_F32;
+}
+
 static const char *variable(const char *name)
 {
     const char *value = getenv(name);
@@ -46,6 +55,7 @@ static int open_device(struct cli *cli, const char *kernels,
         .threads = cli->threads,
         .precision = precision(),
         .max_memory = (size_t)device_choice.max_memory,
+        .cache = cache(),
         .note = note,
         .note_size = sizeof(note),
         .probe_dir = probe_dir,

@@ -13,6 +13,7 @@
 
 struct device_choice {
     const char *device, *precision; /* NULL: what the command has by default */
+    const char *kv;                 /* NULL: f32, or a GPU's own type */
     int64_t max_memory;
 };
 extern struct device_choice device_choice;
@@ -34,6 +35,15 @@ extern struct device_choice device_choice;
         .value = &device_choice.max_memory, .arg = "SIZE",                     \
         .help = "use at most so much of a GPU's memory (default all)",         \
         .min = 0, .max = 1e15                                                  \
+    }
+
+/* For commands that generate. */
+#define KV_OPTION                                                              \
+    {                                                                          \
+        .name = "kv", .kind = OPT_CHOICE, .value = &device_choice.kv,          \
+        .arg = "TYPE",                                                         \
+        .help = "keep keys and values of read tokens so (default f32)",        \
+        .choices = "f32|f16|int8"                                              \
     }
 
 /* kernels: of the CPU, as an option says; NULL: SLMCTL_CPU decides, else the

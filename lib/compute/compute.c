@@ -84,8 +84,8 @@ static int ordinal_of(const char *device)
     return n;
 }
 
-int compute_open(const struct compute_options *opt, struct compute **out,
-                 struct err *err)
+static int open_device(const struct compute_options *opt, struct compute **out,
+                       struct err *err)
 {
     int ordinal;
 
@@ -100,6 +100,26 @@ int compute_open(const struct compute_options *opt, struct compute **out,
                        "cuda:N",
                        opt->device);
     return compute_plugin_device(opt, ordinal, out, err);
+}
+
+int compute_open(const struct compute_options *opt, struct compute **out,
+                 struct err *err)
+{
+    struct compute *c;
+    int rc = open_device(opt, &c, err);
+
+    if (rc < 0)
+        return rc;
+    if (opt->cache != COMPUTE_F32 &&
+        !(c->ops->features & COMPUTE_HAS_NARROW_CACHE)) {
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "%s keeps KV caches in its own type alone", c->device);
+        compute_close(c);
+        return rc;
+    }
+    c->cache = opt->cache;
+    *out = c;
+    return 0;
 }
 
 void compute_close(struct compute *c)

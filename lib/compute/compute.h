@@ -491,6 +491,7 @@ struct compute {
     unsigned threads;
     const char *device;               /* "NVIDIA H200", or the CPU's "cpu" */
     enum compute_precision precision; /* never COMPUTE_BEST */
+    enum compute_type cache;          /* as asked for: of KV caches */
 };
 
 struct compute_options {
@@ -502,8 +503,9 @@ struct compute_options {
                              * program, then ../lib/slmctl from there */
     unsigned threads;       /* 0: one per CPU of this process */
     enum compute_precision precision;
-    size_t max_memory; /* bytes on the device; 0: all that is free */
-    char *note;        /* "auto": why it is not a GPU, or NULL */
+    size_t max_memory;       /* bytes on the device; 0: all that is free */
+    enum compute_type cache; /* of KV caches, as attention_cached takes it */
+    char *note;              /* "auto": why it is not a GPU, or NULL */
     size_t note_size;
     /* Where to keep what the CPU's kernels were timed to be; NULL: they are
      * chosen by what the CPU can do alone, as a run must be that is to be
@@ -511,9 +513,10 @@ struct compute_options {
     const char *probe_dir;
 };
 
-/* Kernels that this machine cannot run, and a precision that the device does
- * not have, are refused (ERR_UNSUPPORTED). "auto" is a GPU where one can be
- * used, else the CPU; there kernels of the CPU's do not concern a GPU. */
+/* Kernels that this machine cannot run, a precision and a type of caches that
+ * the device does not have are refused (ERR_UNSUPPORTED). "auto" is a GPU where
+ * one can be used, else the CPU; there kernels of the CPU's do not concern a
+ * GPU. */
 MUST_CHECK int compute_open(const struct compute_options *opt,
                             struct compute **out, struct err *err);
 void compute_close(struct compute *c); /* NULL is fine */

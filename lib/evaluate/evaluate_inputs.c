@@ -176,6 +176,8 @@ static void put_options(struct crypto_hasher *h,
     }
     put_text(h, opt->compute->device);
     put_int(h, opt->compute->precision);
+    if (opt->compute->cache != COMPUTE_F32)
+        put_int(h, opt->compute->cache);
 }
 
 int evaluate_model_digest(const char *dir, const char *adapter,

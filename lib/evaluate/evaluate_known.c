@@ -40,6 +40,8 @@ int evaluate_known_open(struct store *s, const struct evaluate_result *r,
     buf_printf(&k->base, "%s %d %d %u %zu", opt->compute->device,
                (int)opt->compute->precision, opt->constrain, r->json_depth,
                r->label_count);
+    if (opt->compute->cache != COMPUTE_F32)
+        buf_printf(&k->base, " kv%d", (int)opt->compute->cache);
     for (size_t i = 0; i < r->label_count; i++)
         buf_add(&k->base, r->labels[i], strlen(r->labels[i]) + 1);
     *out = k;

@@ -91,7 +91,9 @@ static struct compute_attention_cached cache(const struct attention *a,
                                               .step = c->step,
                                               .scale = a->scale,
                                               .window = a->window,
-                                              .softcap = a->softcap };
+                                              .softcap = a->softcap,
+                                              .type =
+                                                  a->base.m->compute->cache };
 }
 
 static void attend_cached(const struct attention *a, const struct model_pass *p)

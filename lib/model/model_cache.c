@@ -42,6 +42,15 @@ static size_t state_sizes(const struct model_mixer *x,
     return sum;
 }
 
+enum compute_type session_state_type(const struct model_session *s,
+                                     size_t mixer)
+{
+    enum compute_type type = s->m->mixers[mixer]->ops->state_type;
+    enum compute_type cache = s->m->compute->cache;
+
+    return type == COMPUTE_ACT && cache != COMPUTE_F32 ? cache : type;
+}
+
 static bool states_cut(const struct model *m)
 {
     bool cuts = true;
@@ -63,8 +72,9 @@ int session_cache_alloc(struct model_session *s, size_t bytes, size_t slots,
 
     shape.slot_count = 1;
     for (size_t i = 0; i < m->mixer_count; i++)
-        one += state_sizes(m->mixers[i], &shape, elements);
-    most = (bytes ? bytes : CACHE_BYTES) / (one * sizeof(float) + 1);
+        one += state_sizes(m->mixers[i], &shape, elements) *
+               compute_type_size(session_state_type(s, i));
+    most = (bytes ? bytes : CACHE_BYTES) / (one + 1);
     s->slot_count = most < 1 ? 1 : most < slots ? most : slots;
     s->cuts = states_cut(m);
     shape.slot_count = s->slot_count;
@@ -73,7 +83,7 @@ int session_cache_alloc(struct model_session *s, size_t bytes, size_t slots,
         (void)state_sizes(m->mixers[i], &shape, elements);
         for (unsigned k = 0; rc == 0 && k < MODEL_MAX_STATES; k++)
             if (elements[k] > 0)
-                rc = compute_alloc(m->compute, m->mixers[i]->ops->state_type,
+                rc = compute_alloc(m->compute, session_state_type(s, i),
                                    elements[k], "KV cache", &s->states[i][k],
                                    err);
     }

@@ -24,12 +24,6 @@ void model_prefixes_use(struct model *m, struct model_prefixes *p)
     m->prefixes = p;
 }
 
-/* On the host. */
-static size_t element_bytes(enum compute_type type)
-{
-    return type == COMPUTE_BF16 || type == COMPUTE_F16 ? 2 : 4;
-}
-
 static void add_parts(const struct model_session *s, size_t mixer,
                       struct crypto_hasher *h)
 {
@@ -38,7 +32,7 @@ static void add_parts(const struct model_session *s, size_t mixer,
     uint64_t v[4];
 
     for (unsigned k = 0; k < n; k++) {
-        v[0] = (uint64_t)s->m->mixers[mixer]->ops->state_type;
+        v[0] = (uint64_t)session_state_type(s, mixer);
         v[1] = part[k].groups;
         v[2] = part[k].run; /* a whole's stride */
         v[3] = k;
@@ -116,7 +110,7 @@ static bool read_mixer(struct model_session *s, struct prefix_file *f,
     struct compute *c = s->m->compute;
     struct session_part part[MODEL_MAX_STATES], all[MODEL_MAX_STATES];
     unsigned n = session_cache_parts(s, mixer, slot, rows, part);
-    size_t one = element_bytes(s->m->mixers[mixer]->ops->state_type);
+    size_t one = compute_type_size(session_state_type(s, mixer));
     size_t total = 0, at = 0;
 
     (void)session_cache_parts(s, mixer, slot, f->head.rows, all);
@@ -178,7 +172,7 @@ static bool write_mixer(struct model_session *s, struct prefix_file *f,
     struct compute *c = s->m->compute;
     struct session_part part[MODEL_MAX_STATES];
     unsigned n = session_cache_parts(s, mixer, slot, rows, part);
-    size_t one = element_bytes(s->m->mixers[mixer]->ops->state_type);
+    size_t one = compute_type_size(session_state_type(s, mixer));
 
     buf_reset(chunk);
     for (unsigned k = 0; k < n; k++)

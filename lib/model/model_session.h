@@ -121,6 +121,10 @@ size_t session_cache_place(struct model_session *s,
                            const struct session_key *key, const int32_t *ids,
                            size_t n, size_t *past);
 
+/* Of a mixer's states: a KV cache's is the device's choice. */
+enum compute_type session_state_type(const struct model_session *s,
+                                     size_t mixer);
+
 /* model_choose.c. The next id of the sequence in `slot` whose logits are row
  * `row` of s->logits, whose best one is in best_ids. */
 MUST_CHECK int session_choose(struct model_session *s, struct session_slot *q,

@@ -384,7 +384,7 @@ static const struct {
     size_t seqs, keys, rows; /* rows: new ones of each */
 } caches[] = { { 1, 512, 1 },  { 1, 2048, 1 },  { 1, 8192, 1 },
                { 32, 512, 1 }, { 32, 2048, 1 }, { 1, 1024, 512 } };
-#define MOST_LAYERS 48
+#define MOST_LAYERS 512
 #define FAR_BYTES 100e6 /* more than a cache of the processor's */
 
 struct layer {
@@ -444,7 +444,8 @@ static void cache_rounds(struct compute_attention_cached *a,
     out[1] = median(s[1], n);
 }
 
-static void cache(const struct shape *s, size_t seqs, size_t keys, size_t rows)
+static void cache(const struct shape *s, size_t seqs, size_t keys, size_t rows,
+                  enum compute_type type)
 {
     int32_t starts[33], past[32], slots[32];
     struct compute_attention_cached a = { .starts = starts,
@@ -455,10 +456,13 @@ static void cache(const struct shape *s, size_t seqs, size_t keys, size_t rows)
                                           .kv_heads = s->kv,
                                           .dim = s->dim,
                                           .capacity = keys,
+                                          .type = type,
                                           .scale = 1 / sqrtf((float)s->dim) };
     struct layer all[MOST_LAYERS];
     size_t key_count, value_count, layers;
-    double bytes = (double)(2 * seqs * keys * s->kv * s->dim * 4), t[2], n;
+    double bytes = (double)(2 * seqs * keys * s->kv * s->dim *
+                            compute_type_size(type)),
+           t[2], n;
     char name[80], line[80];
     struct err err;
 
@@ -474,17 +478,19 @@ static void cache(const struct shape *s, size_t seqs, size_t keys, size_t rows)
     a.o = noise(seqs * rows * s->heads * s->dim);
     c->ops->cache_size(c, &a, seqs, &key_count, &value_count);
     for (size_t i = 0; i < layers; i++) {
-        if (compute_alloc(c, COMPUTE_F32, key_count, "keys", &all[i].keys,
-                          &err) < 0 ||
-            compute_alloc(c, COMPUTE_F32, value_count, "values", &all[i].values,
+        if (compute_alloc(c, type, key_count, "keys", &all[i].keys, &err) < 0 ||
+            compute_alloc(c, type, value_count, "values", &all[i].values,
                           &err) < 0)
             exit(1);
         a.keys = all[i].keys;
         a.values = all[i].values;
         fill_cache(&a, keys);
     }
-    (void)snprintf(name, sizeof(name), "%s %zu x %zu after %zu", s->name, seqs,
-                   rows, keys - rows);
+    (void)snprintf(name, sizeof(name), "%s %s %zu x %zu after %zu", s->name,
+                   type == COMPUTE_F32   ? "f32"
+                   : type == COMPUTE_F16 ? "f16"
+                                         : "int8",
+                   seqs, rows, keys - rows);
     (void)snprintf(line, sizeof(line), "decode %zu %zu %zu %zu %zu %zu\n",
                    s->heads, s->kv, s->dim, seqs, keys, layers);
     cache_rounds(&a, all, layers, rows == 1 ? line : NULL, t);
@@ -510,6 +516,8 @@ int main(int argc, char **argv)
     struct compute_options opt = { .threads =
                                        argc > 1 ? (unsigned)atoi(argv[1]) : 2,
                                    .kernels = argc > 3 ? argv[3] : NULL };
+    static const enum compute_type types[] = { COMPUTE_F32, COMPUTE_F16,
+                                               COMPUTE_I8 };
     const char *what = argc > 2 ? argv[2] : "";
     struct err err;
 
@@ -531,8 +539,9 @@ int main(int argc, char **argv)
     for (size_t s = 0; s < 2; s++)
         for (size_t i = 0; i < sizeof(caches) / sizeof(caches[0]); i++)
             if (wanted(what, "cache", shapes[s].name, caches[i].keys))
-                cache(&shapes[s], caches[i].seqs, caches[i].keys,
-                      caches[i].rows);
+                for (size_t t = 0; t < 3; t++)
+                    cache(&shapes[s], caches[i].seqs, caches[i].keys,
+                          caches[i].rows, types[t]);
     if (ask)
         (void)fclose(ask);
     compute_close(c);

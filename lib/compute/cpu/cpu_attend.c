@@ -51,15 +51,29 @@ static void product(const struct cpu_attend *t, struct cpu_block *b,
         b->b = (const float *)panels + at;
         t->k->block(b);
     } else {
-        t->k->block_narrow(
+        t->k->block_thin(
             b, (const char *)panels + at * compute_type_size(t->type), t->type);
     }
 }
 
+static void load_factors(struct cpu_attend *t, size_t at, size_t n)
+{
+    size_t from = t->ring ? at % t->ring : at, nr = t->k->nr;
+
+    for (size_t i = from / nr; i * nr < from + n; i++) {
+        const char *x = (const char *)t->keys + i * t->key_stride + nr * t->dim;
+        size_t to = (i - from / nr) * nr;
+
+        memcpy(t->factors[0] + to, x, nr * sizeof(float));
+        memcpy(t->factors[1] + to, x + nr * sizeof(float), nr * sizeof(float));
+    }
+}
+
 /* Row i's scores of n keys from `at` on become probabilities but for a factor;
- * what its part has so far shrinks where the maximum rises. */
+ * what its part has so far shrinks where the maximum rises. off: of the first
+ * key in its panel. */
 static void row_softmax(struct cpu_attend *t, size_t i, size_t at, size_t n,
-                        size_t from)
+                        size_t off)
 {
     size_t sees = t->sees[i], first;
     size_t valid = sees <= at ? 0 : sees - at < n ? sees - at : n, skip = 0;
@@ -77,14 +91,14 @@ static void row_softmax(struct cpu_attend *t, size_t i, size_t at, size_t n,
     n = valid - skip;
     row += skip;
     if (t->type == COMPUTE_I8)
-        t->k->times(row, t->key_scales + from + skip, n);
+        t->k->times(row, t->factors[0] + off + skip, n);
     if (t->softcap > 0) {
         t->k->softcap(row, row, scale, t->softcap, n);
         scale = 1;
     }
     sum = t->k->softmax_part(row, n, scale, max);
     if (t->type == COMPUTE_I8)
-        t->k->times(row, t->value_scales + from + skip, n);
+        t->k->times(row, t->factors[1] + off + skip, n);
     if (t->part.sum[i] > 0 && *max > old) {
         float shrink = expf(old - *max);
 
@@ -105,14 +119,14 @@ static void rows_attend(struct cpu_attend *t, size_t i, size_t m, size_t at,
                            .a = t->q + i * t->dim,
                            .rs = t->dim,
                            .cs = 1,
-                           .panel_stride = nr * t->dim,
+                           .panel_stride = t->key_stride,
                            .c = t->s + i * CPU_SCORES,
                            .ldc = CPU_SCORES,
                            .alpha = 1 };
 
-    product(t, &b, t->keys, from / nr * nr * t->dim);
+    product(t, &b, t->keys, from / nr * t->key_stride);
     for (size_t r = i; r < i + m; r++)
-        row_softmax(t, r, at, n, from);
+        row_softmax(t, r, at, n, from % nr);
     b = (struct cpu_block){ .m = m,
                             .n = t->dim,
                             .k = n,
@@ -142,6 +156,8 @@ void cpu_attend_part(struct cpu_attend *t, size_t at, size_t end)
         n = end - at < n ? end - at : n;
         if (t->sees[0] >= at + n)
             step = t->m;
+        if (t->type == COMPUTE_I8)
+            load_factors(t, at, n);
         for (size_t i = 0; i < t->m; i += step) {
             size_t m = t->m - i < step ? t->m - i : step;
             size_t sees = t->sees[i + m - 1];

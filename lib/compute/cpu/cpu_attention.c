@@ -102,6 +102,7 @@ static void block_task(void *ctx, size_t task, unsigned worker)
                             .keys = j->keys + cpu_rows_at(&j->d, kv, k, 0),
                             .values =
                                 j->values + cpu_columns_at(&j->d, kv, k, 0),
+                            .key_stride = j->d.c->k->nr * a->dim,
                             .value_stride = a->rows * j->d.c->k->nr };
 
     if (first >= k->m * group)

@@ -29,14 +29,16 @@ struct cpu_attend {
     size_t m, dim, window;
     size_t ring; /* keys and values repeat after so many; 0: never */
     float softcap, scale;
-    enum compute_type type; /* of what follows; I8: with a scale for each key */
-    const void *keys;       /* panels [keys/nr][dim][nr] */
-    const void *values; /* panels [dim/nr], value_stride apart, [keys][nr] */
-    const float *key_scales, *value_scales;
-    size_t value_stride;
-    size_t sees[CPU_BLOCK_ROWS]; /* keys that a row sees, ascending */
-    float *q, *s;                /* [m][dim], [m][CPU_SCORES] */
-    struct cpu_part all, part;   /* joined; of one part */
+    /* Panels [keys/nr][dim][nr], key_stride apart, and [dim/nr][keys][nr],
+     * value_stride apart. I8: a panel of keys is followed by the factors of
+     * its keys and of their values, f32. */
+    enum compute_type type;
+    const void *keys, *values;
+    size_t key_stride, value_stride; /* elements */
+    size_t sees[CPU_BLOCK_ROWS];     /* keys that a row sees, ascending */
+    float *q, *s;                    /* [m][dim], [m][CPU_SCORES] */
+    float factors[2][CPU_KEYS + CPU_MAX_NR]; /* I8: of this block's panels */
+    struct cpu_part all, part;               /* joined; of one part */
 };
 
 static inline size_t cpu_attend_rows(const struct cpu_kernels *k)

@@ -3,7 +3,8 @@
  *
  * The cache keeps keys as GEMM panels [capacity/nr][dim][nr] and values as
  * [dim/nr][capacity][nr] for each slot and head, so that a step packs nothing
- * but its new rows; bytes have their factors, one a row, behind the panels.
+ * but its new rows; each panel of keys in bytes is followed by its factors and
+ * those of the values.
  * With a window, positions go round in a ring. Where a sequence's new rows are
  * one block, each part of its keys is a task.
  */
@@ -20,19 +21,14 @@ struct unit {
 struct job {
     struct cpu *c;
     const struct compute_attention_cached *a;
-    const float *k, *v;              /* new rows */
-    size_t keys, values;             /* elements of one slot's head */
-    size_t key_scales, value_scales; /* bytes: where they begin */
-    size_t rows, ring; /* positions kept; ring: rows if they repeat, or 0 */
+    const float *k, *v;  /* new rows */
+    size_t keys, values; /* elements of one slot's head */
+    size_t unit;         /* elements of a panel of keys */
+    size_t rows, ring;   /* positions kept; ring: rows if they repeat, or 0 */
     size_t group, count;
     struct unit *units;
     float *partials;
 };
-
-static size_t round_up(size_t n, size_t to)
-{
-    return (n + to - 1) / to * to;
-}
 
 static struct job job_of(struct compute *c,
                          const struct compute_attention_cached *a)
@@ -44,17 +40,16 @@ static struct job job_of(struct compute *c,
     j.group = a->heads / a->kv_heads;
     if (a->window && a->step) {
         /* Blocks of the softmax do not cross the ring's end. */
-        size_t need = round_up(a->window + a->step, CPU_KEYS);
+        size_t need = cpu_ceil_div(a->window + a->step, CPU_KEYS) * CPU_KEYS;
 
         if (need < a->capacity)
             j.rows = j.ring = need;
     }
-    j.keys = j.key_scales = round_up(j.rows, nr) * a->dim;
-    j.values = j.value_scales = round_up(a->dim, nr) * j.rows;
-    if (a->type == COMPUTE_I8) {
-        j.keys = round_up(j.keys + j.rows * sizeof(float), 64);
-        j.values = round_up(j.values + j.rows * sizeof(float), 64);
-    }
+    j.unit = nr * a->dim;
+    if (a->type == COMPUTE_I8)
+        j.unit += 2 * nr * sizeof(float);
+    j.keys = cpu_ceil_div(j.rows, nr) * j.unit;
+    j.values = cpu_ceil_div(a->dim, nr) * nr * j.rows;
     return j;
 }
 
@@ -79,7 +74,7 @@ void cpu_op_cache_layout(struct compute *c,
     *keys = (struct compute_cache_layout){ .groups = a->kv_heads,
                                            .stride = j.keys,
                                            .per = j.ring ? 0 : nr,
-                                           .unit = nr * a->dim };
+                                           .unit = j.unit };
     *values = (struct compute_cache_layout){ .groups = a->kv_heads * strips,
                                              .stride = j.rows * nr,
                                              .per = j.ring ? 0 : 1,
@@ -118,29 +113,26 @@ static void store_task(void *ctx, size_t task, unsigned worker)
     size_t pos = (size_t)a->past[s], width = compute_type_size(a->type);
     char *keys = head_at(j, a->keys, s, h, j->keys);
     char *values = head_at(j, a->values, s, h, j->values);
-    char *row = cpu_scratch_get(&j->c->local[worker], a->dim * width);
+    char *row = cpu_scratch_get(&j->c->local[worker], 2 * a->dim * width);
 
     for (int32_t r = a->starts[s]; r < a->starts[s + 1]; r++, pos++) {
         size_t at = ((size_t)r * a->kv_heads + h) * a->dim;
         size_t to = j->ring ? pos % j->ring : pos;
         const void *k = j->k + at, *v = j->v + at;
+        char *panel = keys + to / nr * j->unit * width;
 
         if (a->type != COMPUTE_F32) {
-            float scale = j->c->k->narrow(row, k, a->type, a->dim);
+            float factor[2] = { j->c->k->thin(row, k, a->type, a->dim),
+                                j->c->k->thin(row + a->dim * width, v, a->type,
+                                              a->dim) };
 
             k = row;
-            if (a->type == COMPUTE_I8)
-                memcpy(keys + j->key_scales + to * 4, &scale, 4);
+            v = row + a->dim * width;
+            for (size_t i = 0; i < 2 && a->type == COMPUTE_I8; i++)
+                memcpy(panel + nr * a->dim + (i * nr + to % nr) * 4, &factor[i],
+                       4);
         }
-        scatter(keys + (to / nr * nr * a->dim + to % nr) * width, k, a->dim, nr,
-                width);
-        if (a->type != COMPUTE_F32) {
-            float scale = j->c->k->narrow(row, v, a->type, a->dim);
-
-            v = row;
-            if (a->type == COMPUTE_I8)
-                memcpy(values + j->value_scales + to * 4, &scale, 4);
-        }
+        scatter(panel + to % nr * width, k, a->dim, nr, width);
         for (size_t d = 0; d < a->dim; d += nr)
             memcpy(values + (d * j->rows + to * nr) * width,
                    (const char *)v + d * width,
@@ -184,13 +176,9 @@ static struct cpu_attend attend(const struct job *j, const struct unit *u,
                             .type = a->type,
                             .keys = keys,
                             .values = values,
+                            .key_stride = j->unit,
                             .value_stride = j->rows * j->c->k->nr };
 
-    if (a->type == COMPUTE_I8) {
-        t.key_scales = (const float *)(const void *)(keys + j->key_scales);
-        t.value_scales =
-            (const float *)(const void *)(values + j->value_scales);
-    }
     t.m = pairs - u->first < most ? pairs - u->first : most;
     cpu_attend_memory(&t, &j->c->local[worker]);
     cpu_attend_load(&t,

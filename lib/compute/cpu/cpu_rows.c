@@ -37,16 +37,28 @@ static void fill_piece(void *ctx, size_t at, size_t n)
 void cpu_op_fill(struct compute *c, struct compute_span y, float value,
                  size_t n)
 {
-    struct rows_job j = { .y = cpu_f32(y), .f = value, .rows = n };
+    struct rows_job j = { .f = value, .rows = n };
 
+    if (y.buf->type != COMPUTE_F32) { /* of a cache, and to nothing */
+        size_t width = compute_type_size(y.buf->type);
+
+        assert(value == 0);
+        memset((char *)y.buf->data + y.at * width, 0, n * width);
+        return;
+    }
+    j.y = cpu_f32(y);
     cpu_run_pieces((struct cpu *)c, n, CPU_FLAT, n / 4, fill_piece, &j);
 }
 
 void cpu_op_copy(struct compute *c, struct compute_span y,
                  struct compute_span x, size_t n)
 {
+    size_t width = compute_type_size(y.buf->type);
+
     (void)c;
-    memcpy(cpu_f32(y), cpu_f32(x), n * sizeof(float));
+    assert(y.buf->type == x.buf->type);
+    memcpy((char *)y.buf->data + y.at * width,
+           (const char *)x.buf->data + x.at * width, n * width);
 }
 
 static void axpy_piece(void *ctx, size_t at, size_t n)
