@@ -51,16 +51,16 @@ _slmctl()
         options='--task --all --force --force-masked --override-terms --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --replay --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
-        options='--task --model --adapter --split --margin --valid-margin --max-p95 --limit --batch --no-base --constrain --again --endpoint --endpoint-model --endpoint-key-file --no-cache --kv-cache --draft --judge --judge-model --judge-key-file --judge-items --judge-gate --calibrate --floor --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
+        options='--task --model --adapter --split --margin --valid-margin --max-p95 --limit --batch --no-base --constrain --again --endpoint --endpoint-model --endpoint-key-file --no-cache --kv-cache --draft --judge --judge-model --judge-key-file --judge-items --judge-gate --calibrate --floor --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --kv --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'serve')
-        options='--model --task --embedder --default-model --slots --queue-requests --prefix-cache --kv-cache --draft --max-tokens --constrain --allow-host --look-up --resume --explain --generate --curve --mode --canary --route --audit --step-back-agreement --step-back-errors --step-back-window --device --precision --max-memory --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --key-file --private-key --json --quiet --threads --help'
+        options='--model --task --embedder --default-model --slots --queue-requests --prefix-cache --kv-cache --draft --max-tokens --constrain --allow-host --look-up --resume --explain --generate --curve --mode --canary --route --audit --step-back-agreement --step-back-errors --step-back-window --device --precision --max-memory --kv --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --key-file --private-key --json --quiet --threads --help'
         ;;
     'retrain')
         options='--task --dry-run --force --min-new --psi --novel --age --agreement --minutes --replay --margin --champion-margin --keep --override-terms --notify --no-promote --lock-wait --store --key-file --private-key --json --quiet --help'
         ;;
     'generate')
-        options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --constrain --max-tokens --kv-cache --draft --logprobs --top-logprobs --device --precision --max-memory --store --key-file --json --quiet --threads --seed --help'
+        options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --constrain --max-tokens --kv-cache --draft --logprobs --top-logprobs --device --precision --max-memory --kv --store --key-file --json --quiet --threads --seed --help'
         ;;
     'model')
         reply='add list show remove check tokenize template train-tokenizer verify convert merge promote rollback retire terms' ;;
@@ -498,6 +498,8 @@ _slmctl()
         reply='auto f32 tf32 bf16' kind='none' options= ;;
     'eval:--max-memory')
         reply='' kind='none' options= ;;
+    'eval:--kv')
+        reply='f32 f16 int8' kind='none' options= ;;
     'eval:--store')
         reply='' kind='dir' options= ;;
     'eval:--key-file')
@@ -558,6 +560,8 @@ _slmctl()
         reply='auto f32 tf32 bf16' kind='none' options= ;;
     'serve:--max-memory')
         reply='' kind='none' options= ;;
+    'serve:--kv')
+        reply='f32 f16 int8' kind='none' options= ;;
     'serve:--listen')
         reply='' kind='none' options= ;;
     'serve:--upstream')
@@ -686,6 +690,8 @@ _slmctl()
         reply='auto f32 tf32 bf16' kind='none' options= ;;
     'generate:--max-memory')
         reply='' kind='none' options= ;;
+    'generate:--kv')
+        reply='f32 f16 int8' kind='none' options= ;;
     'generate:--store')
         reply='' kind='dir' options= ;;
     'generate:--key-file')

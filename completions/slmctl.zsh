@@ -244,6 +244,7 @@ _slmctl_eval()
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
+        '--kv=[keep keys and values of read tokens so (default f32)]:TYPE:(f32 f16 int8)' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
@@ -282,6 +283,7 @@ _slmctl_serve()
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
+        '--kv=[keep keys and values of read tokens so (default f32)]:TYPE:(f32 f16 int8)' \
         '*--listen=[be a proxy that logs\: HOST\:PORT, unix\:PATH or fd\:N]:ADDRESS: ' \
         '*--upstream=[where calls go; those below /NAME/ to this one]:\[NAME=\]URL: ' \
         '*--private=[this upstream'\''s host may have a private address]:NAME: ' \
@@ -367,6 +369,7 @@ _slmctl_generate()
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
         '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
+        '--kv=[keep keys and values of read tokens so (default f32)]:TYPE:(f32 f16 int8)' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \

@@ -150,9 +150,9 @@ void cpu_attend_part(struct cpu_attend *t, size_t at, size_t end)
         t->part.sum[i] = 0;
     }
     for (size_t n; at < end; at += n, add = true) {
-        size_t step = t->k->mr;
+        size_t step = t->k->mr, most = cpu_block_keys(t->k);
 
-        n = CPU_KEYS - at % CPU_KEYS;
+        n = most - at % most;
         n = end - at < n ? end - at : n;
         if (t->sees[0] >= at + n)
             step = t->m;
@@ -198,10 +198,10 @@ void cpu_attend_join(struct cpu_attend *t, const struct cpu_part *part)
 
 void cpu_attend_all(struct cpu_attend *t)
 {
-    size_t end = t->sees[t->m - 1];
+    size_t end = t->sees[t->m - 1], part = cpu_part_keys(t->k);
 
     for (size_t at = cpu_attend_first(t), next; at < end; at = next) {
-        next = at / CPU_PART * CPU_PART + CPU_PART;
+        next = at / part * part + part;
         next = next < end ? next : end;
         cpu_attend_part(t, at, next);
         cpu_attend_join(t, &t->part);

@@ -3,16 +3,15 @@
  *
  * A block is up to cpu_attend_rows rows of queries of one key head: the heads
  * of a group one after another, position by position, so that one pass over
- * keys serves them all. Keys are taken in parts of CPU_PART, each by itself,
- * whose results are joined in their order: whether one task takes all parts or
- * each has its own never shows in a result.
+ * keys serves them all. Keys are taken in parts of cpu_part_keys, each by
+ * itself, whose results are joined in their order: whether one task takes all
+ * parts or each has its own never shows in a result.
  */
 #ifndef CPU_ATTENTION_H
 #define CPU_ATTENTION_H
 
 #include "compute/cpu/cpu.h"
 
-#define CPU_PART (2 * CPU_KEYS)
 #define CPU_STRIPS 4 /* register strips in a block */
 #define CPU_BLOCK_ROWS (CPU_STRIPS * CPU_MAX_MR)
 #define CPU_SCORES (CPU_KEYS + 16) /* floats a row: none shares its sets */
@@ -41,6 +40,15 @@ struct cpu_attend {
     struct cpu_part all, part;               /* joined; of one part */
 };
 
+/* Keys of one softmax, whole panels; and of a part, which is two of them. */
+static inline size_t cpu_block_keys(const struct cpu_kernels *k)
+{
+    return CPU_KEYS / k->nr * k->nr;
+}
+static inline size_t cpu_part_keys(const struct cpu_kernels *k)
+{
+    return 2 * cpu_block_keys(k);
+}
 static inline size_t cpu_attend_rows(const struct cpu_kernels *k)
 {
     return CPU_STRIPS * k->mr;

@@ -40,7 +40,8 @@ static struct job job_of(struct compute *c,
     j.group = a->heads / a->kv_heads;
     if (a->window && a->step) {
         /* Blocks of the softmax do not cross the ring's end. */
-        size_t need = cpu_ceil_div(a->window + a->step, CPU_KEYS) * CPU_KEYS;
+        size_t keys = cpu_block_keys(j.c->k);
+        size_t need = cpu_ceil_div(a->window + a->step, keys) * keys;
 
         if (need < a->capacity)
             j.rows = j.ring = need;
@@ -217,6 +218,7 @@ static void unit_task(void *ctx, size_t task, unsigned worker)
     const struct job *j = ctx;
     const struct unit *u = &j->units[task / j->a->kv_heads];
     size_t kv = task % j->a->kv_heads, from, at, end;
+    size_t keys = cpu_part_keys(j->c->k);
     struct cpu_attend t = attend(j, u, kv, worker);
     float *out;
 
@@ -226,11 +228,11 @@ static void unit_task(void *ctx, size_t task, unsigned worker)
         return;
     }
     from = cpu_attend_first(&t);
-    at = from / CPU_PART + u->part;
+    at = from / keys + u->part;
     end = t.sees[t.m - 1];
-    if (end > (at + 1) * CPU_PART)
-        end = (at + 1) * CPU_PART;
-    at = from > at * CPU_PART ? from : at * CPU_PART;
+    if (end > (at + 1) * keys)
+        end = (at + 1) * keys;
+    at = from > at * keys ? from : at * keys;
     out = partial(j, u, kv, u->part, t.m);
     t.part.o = out;
     cpu_attend_part(&t, at, end);
@@ -264,13 +266,14 @@ static size_t parts_of(const struct job *j, size_t seq, size_t *units)
 {
     const struct compute_attention_cached *a = j->a;
     size_t past = (size_t)a->past[seq], rows = rows_of(j, seq), parts;
+    size_t keys = cpu_part_keys(j->c->k);
     size_t first = a->window && past + 1 > a->window ? past + 1 - a->window : 0;
 
     first = first / j->c->k->nr * j->c->k->nr;
     *units = cpu_ceil_div(rows * j->group, cpu_attend_rows(j->c->k));
     if (*units != 1)
         return 0;
-    parts = cpu_ceil_div(past + rows, CPU_PART) - first / CPU_PART;
+    parts = cpu_ceil_div(past + rows, keys) - first / keys;
     *units = parts;
     return parts > 1 ? parts : 0;
 }

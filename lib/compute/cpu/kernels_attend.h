@@ -105,6 +105,8 @@ THIN(6)
 #if MR > 6
 THIN(7)
 THIN(8)
+#endif
+#if MR > 8
 THIN(9)
 THIN(10)
 THIN(11)
@@ -117,22 +119,28 @@ typedef void thin_strip(const struct cpu_block *g, const float *a,
                         const char *b, float *c, size_t n);
 
 static thin_strip *const half_strips[] = {
-    NULL,   half_1, half_2, half_3,  half_4,
+    NULL,   half_1,  half_2,  half_3,  half_4,
 #if MR > 4
     half_5, half_6,
 #endif
 #if MR > 6
-    half_7, half_8, half_9, half_10, half_11, half_12, half_13, half_14,
+    half_7, half_8,
+#endif
+#if MR > 8
+    half_9, half_10, half_11, half_12, half_13, half_14,
 #endif
 };
 
 static thin_strip *const byte_strips[] = {
-    NULL,   byte_1, byte_2, byte_3,  byte_4,
+    NULL,   byte_1,  byte_2,  byte_3,  byte_4,
 #if MR > 4
     byte_5, byte_6,
 #endif
 #if MR > 6
-    byte_7, byte_8, byte_9, byte_10, byte_11, byte_12, byte_13, byte_14,
+    byte_7, byte_8,
+#endif
+#if MR > 8
+    byte_9, byte_10, byte_11, byte_12, byte_13, byte_14,
 #endif
 };
 

@@ -22,10 +22,9 @@
         .rope = row_rope, .swiglu = row_swiglu,                                \
         .swiglu_grad = row_swiglu_grad, .softmax_part = row_softmax_part,      \
         .softmax_back = attend_back, .times = attend_times,                    \
-        .block_thin = attend_block_thin, .thin = attend_thin,                  \
-        .dot = row_dot, .scale = row_scale,                                    \
-        .cross_entropy = row_cross_entropy, .argmax = row_argmax,              \
-        .adamw = row_adamw, .activate = row_activate,                          \
+        .block_thin = attend_block_thin, .thin = attend_thin, .dot = row_dot,  \
+        .scale = row_scale, .cross_entropy = row_cross_entropy,                \
+        .argmax = row_argmax, .adamw = row_adamw, .activate = row_activate,    \
         .activate_grad = row_activate_grad, .glu = row_glu,                    \
         .glu_grad = row_glu_grad, .softcap = row_softcap,                      \
         .softcap_grad = row_softcap_grad, .layernorm = row_layernorm,          \
