@@ -5,9 +5,9 @@
  * own, so the library knows nothing of it. FLOPs are those that the step needs:
  * products as they are called, attention 4 a pair of rows and element of a head
  * forward and 8 backward, the head over labelled rows alone.
- * usage: bench_step [KEY=VALUE...], known ones see below; `dir` keeps models between
- * runs, `lengths=64-200` packs short documents, `neighbour=1` times the same
- * beside a process that does nothing but spin. */
+ * usage: bench_step [KEY=VALUE...], known ones see below; `dir` keeps models
+ * between runs, `lengths=64-200` packs short documents, `neighbour=1` times the
+ * same beside a process that does nothing but spin. */
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -40,13 +40,14 @@ enum part {
 };
 
 static const char *const part_names[PARTS] = {
-    "products forward", "products backward", "adapter's own", "attention",
-    "attention backward", "norms",           "activations",   "rotations",
-    "head, cross entropy", "optimizer",      "moves, sums",
+    "products forward", "products backward",  "adapter's own",
+    "attention",        "attention backward", "norms",
+    "activations",      "rotations",          "head, cross entropy",
+    "optimizer",        "moves, sums",
 };
 
 static struct compute_ops own, real;
-static double spent[PARTS], flops;
+static double spent[PARTS], flops, cores;
 static size_t calls[PARTS];
 static struct err err;
 
@@ -159,8 +160,8 @@ static void time_rope(struct compute *c, struct compute_span x,
                       struct compute_span sine, size_t rows, size_t heads,
                       size_t dim, bool inverse)
 {
-    TIMED(ROPE, real.rope(c, x, position, cosine, sine, rows, heads, dim,
-                          inverse));
+    TIMED(ROPE,
+          real.rope(c, x, position, cosine, sine, rows, heads, dim, inverse));
 }
 
 static void time_swiglu(struct compute *c, struct compute_span h,
@@ -349,8 +350,9 @@ static struct model *open_model(struct compute *c)
     bool is_narrow = strcmp(o.dtype, "bf16") == 0;
     char made[] = "/tmp/slmctl-bench-XXXXXX";
     char *base = mem_strdup(o.dir ? o.dir : mkdtemp(made));
-    char *dir = mem_printf("%s/%s-%lld-%s", base, o.shape,
-                           (long long)config.layers, is_narrow ? "bf16" : "f32");
+    char *dir =
+        mem_printf("%s/%s-%lld-%s", base, o.shape, (long long)config.layers,
+                   is_narrow ? "bf16" : "f32");
     struct stat st;
     struct model *m;
 
@@ -454,8 +456,8 @@ static double one_step(struct trainer *t, const struct input *x)
     size_t count;
 
     t->c->ops->fill(t->c, t->t.grads, 0, t->t.count);
-    must(model_step(t->m, &x->b, 1.0 / (double)x->labelled, &nll, &count,
-                    &err));
+    must(
+        model_step(t->m, &x->b, 1.0 / (double)x->labelled, &nll, &count, &err));
     norm = t->c->ops->sum_squares(t->c, t->t.grads, t->t.count);
     a.grad_scale = norm > 1 ? 1 / norm : 1;
     t->c->ops->adamw(t->c, &a);
@@ -473,7 +475,7 @@ static int compare(const void *a, const void *b)
  * but that one. */
 static double steps(struct trainer *t, const struct input *x, double *mean)
 {
-    double s[MOST_STEPS];
+    double s[MOST_STEPS] = { 0 };
     int n = o.steps < MOST_STEPS ? o.steps : MOST_STEPS;
 
     (void)one_step(t, x);
@@ -481,8 +483,10 @@ static double steps(struct trainer *t, const struct input *x, double *mean)
     memset(calls, 0, sizeof(calls));
     flops = 0;
     *mean = 0;
+    cores = clock_cpu_s();
     for (int i = 0; i < n; i++)
         *mean += (s[i] = one_step(t, x)) / n;
+    cores = (clock_cpu_s() - cores) / (*mean * n);
     flops /= n;
     qsort(s, (size_t)n, sizeof(*s), compare);
     return s[n / 2];
@@ -532,11 +536,12 @@ static void beside(struct trainer *t, const struct input *x, double alone)
     s = steps(t, x, &mean);
     (void)kill(child, SIGKILL);
     (void)waitpid(child, NULL, 0);
-    (void)printf("beside a busy process: %.1f tok/s, %.0f %% of its own speed\n",
-                 (double)x->b.rows / s, 100 * alone / s);
+    (void)printf(
+        "beside a busy process: %.1f tok/s, %.0f %% of its own speed\n",
+        (double)x->b.rows / s, 100 * alone / s);
     limits_row("training step beside a busy process", o.shape, "tok/s",
-               (double)x->b.rows / s, "itself alone",
-               (double)x->b.rows / alone, 0.4, 0);
+               (double)x->b.rows / s, "itself alone", (double)x->b.rows / alone,
+               0.4, 0);
 }
 
 int main(int argc, char **argv)
@@ -576,7 +581,8 @@ int main(int argc, char **argv)
                  t.c->threads, (double)x.b.rows / s, s, flops * 1e-9,
                  flops / s * 1e-9);
     (void)printf(" = %.0f %% of %.0f", 100 * flops / s / limit, limit * 1e-9);
-    (void)printf("; weights %.0f MiB, peak %.0f MiB\n", weights, peak_mib());
+    (void)printf("; %.2f cores; weights %.0f MiB, peak %.0f MiB\n", cores,
+                 weights, peak_mib());
     print_profile(mean);
     if (o.row)
         limits_row("training step", o.row, "GFLOP/s", flops / s * 1e-9, NULL, 0,

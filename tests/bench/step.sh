@@ -3,7 +3,7 @@
 # usage: step.sh [BUILD [PART...]]; parts: lora packed nf4 large growth busy
 # The large one takes minutes and 6 GB of memory, of torch more.
 set -eu
-build=${1:-build/release}
+build=${1:-${BUILD:-build/release}}
 [ $# -gt 0 ] && shift
 parts=${*:-lora busy packed nf4 growth}
 here=$(dirname "$0")
@@ -86,11 +86,17 @@ for part in $parts; do
         ;;
     growth)
         for n in 128 256 512 1024 2048 4096 8192; do
-            echo "tokens $n: $(ours shape=tiny tokens=$n steps=3)"
+            a=$(ours shape=tiny tokens=$n steps=3)
+            [ $n -ne 512 ] || b=$a
         done
+        row "training step, 8192 tokens at once" tiny GFLOP/s "${a##* }" \
+            "512 tokens" "${b##* }" 0.9
         for n in 2 4 8 16; do
-            echo "layers $n: $(ours shape=tiny layers=$n tokens=1024 steps=3)"
+            a=$(ours shape=tiny "layers=$n" tokens=1024 steps=3)
+            [ $n -ne 2 ] || b=$a
         done
+        row "training step, 16 layers" tiny GFLOP/s "${a##* }" "2 layers" \
+            "${b##* }" 0.9
         ;;
     esac
 done
