@@ -118,6 +118,14 @@ float weights_f32_from_f16(uint16_t h);
  * ERR_UNSUPPORTED for other types. */
 MUST_CHECK int weights_quantise(enum weights_type type, const float *x,
                                 size_t n, struct buf *out, struct err *err);
+/* A matrix whose rows are whole blocks, as weights_quantise makes them of its
+ * numbers: weights_block_bytes of them at out. type: Q8_0 or Q4_0. The pool's
+ * threads work; NULL: this one. */
+struct pool;
+size_t weights_block_bytes(enum weights_type type, size_t n);
+MUST_CHECK int weights_to_blocks(const struct weights_tensor *t,
+                                 enum weights_type type, struct pool *pool,
+                                 void *out, struct err *err);
 /* Nearest codes, two to a byte (first one high), a scale for each `block`
  * elements of the flat array; the last block may be shorter. */
 extern const float weights_nf4_code[16];

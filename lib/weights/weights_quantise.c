@@ -37,14 +37,33 @@ static int nearest(float x, float d, int low, int high)
     return q >= (float)high ? high : (int)(q < 0 ? q - 0.5F : q + 0.5F);
 }
 
+/* nearest() of four elements, -127..127. */
+static fit_mask nearest_vec(fit_vec x, float d)
+{
+    fit_vec half = fit_all(0.5F), low = fit_all(-127), high = fit_all(127);
+    fit_vec q = fit_all(0);
+
+    if (d != 0)
+        q = x / fit_all(d);
+    q = fit_choose(q > low, q, low);
+    q = fit_choose(q < high, q, high);
+    return __builtin_convertvector(q + fit_choose(q < fit_all(0), -half, half),
+                                   fit_mask);
+}
+
 static void q8_0(const float *x, unsigned char *out)
 {
     uint16_t h = weights_f16_from_f32(fabsf(extreme(x)) / 127);
     float d = weights_f32_from_f16(h);
 
     put_half(out, h);
-    for (unsigned i = 0; i < 32; i++)
-        out[2 + i] = (unsigned char)nearest(x[i], d, -127, 127);
+    for (unsigned i = 0; i < 32; i += FIT_LANES) {
+        fit_mask q =
+            nearest_vec(*(const fit_vec *)(const void *)(x + i), d);
+
+        for (unsigned k = 0; k < FIT_LANES; k++)
+            out[2 + i + k] = (unsigned char)q[k];
+    }
 }
 
 static float q4_0_error(const float *x, uint16_t h)
@@ -52,28 +71,29 @@ static float q4_0_error(const float *x, uint16_t h)
     return fit_pass(x, 32, weights_f32_from_f16(h), 0, -8, 7).rr;
 }
 
-/* The half that, as a scale of integers -8..7, leaves least. */
+/* The half that, as a scale of integers -8..7, leaves least. The extreme goes
+ * to the end that reaches further: with the other sign a scale was never found
+ * to leave less. */
 static uint16_t best_q4_0(const float *x)
 {
     float top = extreme(x), least;
     uint16_t best = weights_f16_from_f32(top / -8);
 
     least = q4_0_error(x, best);
-    for (float by = 6.5F; by < 9.25F && least > 0; by += 0.25F)
-        for (int sign = -1; sign <= 1; sign += 2) {
-            float s = top / ((float)sign * by), ds, e;
-            struct fit_sums f = fit_pass(x, 32, s, 0, -8, 7);
-            uint16_t h;
+    for (float by = 6.5F; by < 9.25F && least > 0; by += 0.25F) {
+        float s = top / -by, ds, e;
+        struct fit_sums f = fit_pass(x, 32, s, 0, -8, 7);
+        uint16_t h;
 
-            if (!(fit_scale(&f, &ds) < least))
-                continue;
-            h = weights_f16_from_f32(s + ds);
-            e = q4_0_error(x, h);
-            if (e < least) {
-                least = e;
-                best = h;
-            }
+        if (!(fit_scale(&f, &ds) < least))
+            continue;
+        h = weights_f16_from_f32(s + ds);
+        e = q4_0_error(x, h);
+        if (e < least) {
+            least = e;
+            best = h;
         }
+    }
     return best;
 }
 
