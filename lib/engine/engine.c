@@ -245,7 +245,8 @@ static int open_session(struct engine *e, struct err *err)
                                        .keep_prefixes = true,
                                        .plain = e->o.plain };
     struct model_session_stats now;
-    int rc = model_load(e->o.dir, NULL, e->o.compute, &e->model, err);
+    int rc = model_load_kept(e->o.dir, NULL, e->o.compute, e->o.kept, &e->model,
+                             err);
 
     if (rc == 0)
         rc = engine_models_new(e, e->o.models, e->o.count, &e->models, err);

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "compute/compute.h"
+#include "model/model.h"
 #include "stats/stats.h"
 #include "template/template.h"
 
@@ -32,6 +33,7 @@ struct engine_model {
 struct model_prefixes_options;
 struct engine_options {
     const char *dir; /* the base: weights, tokenizer, template */
+    enum model_kept kept; /* how its matrices are kept */
     const struct engine_model *models;
     size_t count;
     struct compute *compute;      /* the engine's alone while it is open */

@@ -146,6 +146,28 @@ struct model;
 MUST_CHECK int model_load(const char *dir, const char *adapter,
                           struct compute *compute, struct model **out,
                           struct err *err);
+/* How matrices are kept for inference. STORED: as the files have them; Q8_0
+ * and Q4_0 blocks of a GGUF file stay what they are, its other blocks become
+ * Q8_0, or f32 in models of up to 256M parameters, as all small models do. F32:
+ * whatever the files have, as the numbers that it stands for. Q8_0, Q4_0: in
+ * GGUF's blocks, with Q4_0 the embedding and the head in Q8_0; layers that are
+ * Q4_0 already stay so. Rows of no whole blocks, norms and biases are as with
+ * STORED. */
+enum model_kept {
+    MODEL_KEPT_STORED,
+    MODEL_KEPT_F32,
+    MODEL_KEPT_Q8_0,
+    MODEL_KEPT_Q4_0
+};
+#define MODEL_KEPT_WAYS 4 /* ways */
+/* "stored", "f32", "q8_0", "q4_0"; false: no such name. */
+const char *model_kept_name(enum model_kept k);
+bool model_kept_of(const char *name, enum model_kept *out);
+/* model_load, which takes STORED, with another choice. An adapter over blocks
+ * stays apart, in f32. ERR_UNSUPPORTED where the device has no blocks. */
+MUST_CHECK int model_load_kept(const char *dir, const char *adapter,
+                               struct compute *compute, enum model_kept kept,
+                               struct model **out, struct err *err);
 void model_free(struct model *m);
 const struct model_config *model_config(const struct model *m);
 struct compute *model_compute(const struct model *m);

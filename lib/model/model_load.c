@@ -6,6 +6,7 @@
  * its config names.
  */
 #include "base/mem.h"
+#include "base/pool.h"
 #include "base/progress.h"
 #include "base/rng.h"
 #include "model/model_family.h"
@@ -74,20 +75,6 @@ find_stored(const struct model *m, const struct weights *w, const char *name)
     return t;
 }
 
-/* How weights are kept. */
-struct keeping {
-    bool widen, quantise;
-    enum compute_quant quant;
-};
-
-static bool is_layers(const struct model *m, const struct compute_span *value)
-{
-    for (size_t i = 0; i < m->linear_count; i++)
-        if (&m->linears[i]->w == value)
-            return true;
-    return false;
-}
-
 static int find_fitting(const struct model *m, const struct weights *w,
                         const struct model_tensor *want,
                         const struct weights_tensor **out, struct err *err)
@@ -103,15 +90,22 @@ static int find_fitting(const struct model *m, const struct weights *w,
 }
 
 static int load_tensor(struct model *m, const struct weights *w, size_t i,
-                       const struct keeping *keep, struct err *err)
+                       const struct model_keeping *keep, struct err *err)
 {
     struct model_tensor *want = &m->base.tensors[i];
     const struct weights_tensor *t;
+    enum weights_type blocks;
     enum compute_type type;
     int rc = find_fitting(m, w, want, &t, err);
 
     if (rc < 0)
         return rc;
+    if (model_kept_blocks(m, i, keep, t, &blocks)) {
+        rc = model_kept_load(m, i, blocks, t, keep->pool, err);
+        want->value = *m->base.slots[i].value;
+        weights_forget(w, t);
+        return rc;
+    }
     type = type_kept(t, keep->widen);
     rc = compute_alloc(m->compute, type, (size_t)weights_elements(t),
                        want->name, m->base.slots[i].value, err);
@@ -119,7 +113,7 @@ static int load_tensor(struct model *m, const struct weights *w, size_t i,
         return rc;
     want->value = *m->base.slots[i].value;
     rc = upload(m, want->value, t, type != COMPUTE_F32, err);
-    if (rc == 0 && keep->quantise && is_layers(m, m->base.slots[i].value))
+    if (rc == 0 && keep->quantise && model_is_layer(m, m->base.slots[i].value))
         rc = m->compute->ops->quantise(
             m->compute, want->value, (size_t)want->rows,
             (size_t)weights_elements(t) / (size_t)want->rows, keep->quant, err);
@@ -219,7 +213,7 @@ int model_weights_check(const struct model_config *config,
 }
 
 static int load_all(struct model *m, const struct weights *w,
-                    const struct keeping *keep, struct err *err)
+                    const struct model_keeping *keep, struct err *err)
 {
     for (size_t i = 0; i < m->base.count; i++) {
         int rc = stop_requested() ? err_set(err, ERR_INTERRUPTED, "interrupted")
@@ -233,7 +227,7 @@ static int load_all(struct model *m, const struct weights *w,
 }
 
 static int open_kept(const char *dir, struct compute *compute,
-                     const struct keeping *keep, struct model **out,
+                     const struct model_keeping *keep, struct model **out,
                      struct err *err)
 {
     struct model_config config;
@@ -267,7 +261,7 @@ static int open_kept(const char *dir, struct compute *compute,
 int model_open(const char *dir, struct compute *compute, bool widen,
                struct model **out, struct err *err)
 {
-    const struct keeping keep = { .widen = widen };
+    const struct model_keeping keep = { .widen = widen };
 
     return open_kept(dir, compute, &keep, out, err);
 }
@@ -276,7 +270,7 @@ int model_open_quantised(const char *dir, struct compute *compute,
                          enum compute_quant kind, struct model **out,
                          struct err *err)
 {
-    const struct keeping keep = { .quantise = true, .quant = kind };
+    const struct model_keeping keep = { .quantise = true, .quant = kind };
 
     if (!compute->ops->quantise)
         return err_set(err, ERR_UNSUPPORTED,
@@ -360,32 +354,50 @@ static int freeze_all(struct model *m, struct err *err)
     return model_linear_freeze(m, &m->head, !m->config.tied, err);
 }
 
-int model_load(const char *dir, const char *adapter, struct compute *compute,
-               struct model **out, struct err *err)
+/* An adapter's branch stays beside blocks: merged weights would be rounded
+ * again. */
+static int settle_adapter(struct model *m, const char *adapter, bool widen,
+                          struct err *err)
 {
+    int rc = adapter ? model_adapter_load(m, adapter, err) : 0;
+
+    if (rc == 0 && adapter && widen && !m->has_blocks)
+        rc = model_adapter_merge(m, err);
+    if (rc < 0)
+        return rc;
+    model_linear_gains(m); /* reads weights that freezing drops */
+    return freeze_all(m, err);
+}
+
+int model_load_kept(const char *dir, const char *adapter,
+                    struct compute *compute, enum model_kept kept,
+                    struct model **out, struct err *err)
+{
+    struct model_keeping keep = { .kept = kept };
     struct model_config config;
     struct model *m;
-    bool widen;
-    int rc = model_config_read(dir, &config, err);
+    int rc = model_kept_check(kept, compute, err);
 
+    if (rc == 0)
+        rc = model_config_read(dir, &config, err);
     if (rc < 0)
         return rc;
-    widen = !compute_keeps_narrow(compute) &&
-            model_config_parameters(&config) <= WIDEN_PARAMETERS;
-    if (config.nf4 && !widen && compute->ops->quantise)
+    keep.blocks = kept != MODEL_KEPT_F32 &&
+                  (compute->ops->features & COMPUTE_HAS_BLOCKS);
+    keep.widen = kept == MODEL_KEPT_F32 ||
+                 (!compute_keeps_narrow(compute) &&
+                  model_config_parameters(&config) <= WIDEN_PARAMETERS);
+    if (config.nf4 && kept == MODEL_KEPT_STORED && !keep.widen &&
+        compute->ops->quantise) {
         rc = model_open_quantised(dir, compute, COMPUTE_NF4, &m, err);
-    else
-        rc = model_open(dir, compute, widen, &m, err);
+    } else {
+        keep.pool = pool_new(compute->threads);
+        rc = open_kept(dir, compute, &keep, &m, err);
+        pool_free(keep.pool);
+    }
     if (rc < 0)
         return rc;
-    if (adapter)
-        rc = model_adapter_load(m, adapter, err);
-    if (rc == 0 && adapter && widen)
-        rc = model_adapter_merge(m, err);
-    if (rc == 0) {
-        model_linear_gains(m); /* reads weights that freezing drops */
-        rc = freeze_all(m, err);
-    }
+    rc = settle_adapter(m, adapter, keep.widen, err);
     if (rc < 0) {
         model_free(m);
         return rc;
@@ -393,4 +405,10 @@ int model_load(const char *dir, const char *adapter, struct compute *compute,
     model_identify(m, dir, adapter, NULL);
     *out = m;
     return 0;
+}
+
+int model_load(const char *dir, const char *adapter, struct compute *compute,
+               struct model **out, struct err *err)
+{
+    return model_load_kept(dir, adapter, compute, MODEL_KEPT_STORED, out, err);
 }

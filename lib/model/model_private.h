@@ -131,6 +131,7 @@ struct model {
     bool frozen;      /* weights are in the device's form for training */
     bool recompute;   /* blocks run again in the backward pass */
     bool gains_ready; /* DoRA's gains fit the weights */
+    bool has_blocks;  /* of some matrix, for inference */
     size_t lowest;    /* lowest block that needs a backward pass */
 };
 
@@ -152,6 +153,26 @@ struct model_pass {
     size_t docs;
     const struct model_cached *cached; /* NULL: packed documents */
 };
+
+/* model_kept.c: how weights are kept. */
+struct model_keeping {
+    bool widen, quantise;
+    enum compute_quant quant; /* with quantise: of layers, for training */
+    bool blocks;              /* for inference, by `kept` */
+    enum model_kept kept;
+    struct pool *pool;
+};
+MUST_CHECK int model_kept_check(enum model_kept k,
+                                const struct compute *compute, struct err *err);
+bool model_is_layer(const struct model *m, const struct compute_span *value);
+/* Does tensor i, stored as t, become blocks, and of which type? */
+bool model_kept_blocks(const struct model *m, size_t i,
+                       const struct model_keeping *keep,
+                       const struct weights_tensor *t, enum weights_type *out);
+MUST_CHECK int model_kept_load(struct model *m, size_t i,
+                               enum weights_type type,
+                               const struct weights_tensor *t,
+                               struct pool *pool, struct err *err);
 
 /* model_work.c */
 MUST_CHECK int model_work_reserve(struct model *m, size_t rows, size_t docs,

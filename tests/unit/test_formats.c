@@ -87,8 +87,10 @@ static void check_logits(const char *model, const char *adapter,
     ck_assert_ptr_nonnull(ids);
     want = floats(w, name, &n);
     got = mem_array(n, sizeof(*got));
-    ck_assert_msg(model_load(model, adapter, compute, &m, &err) == 0, "%s",
-                  err.msg);
+    /* What the blocks say; test_model_kept has how they are multiplied. */
+    ck_assert_msg(model_load_kept(model, adapter, compute, MODEL_KEPT_F32, &m,
+                                  &err) == 0,
+                  "%s", err.msg);
     rows = (size_t)ids->shape[1];
     for (int64_t b = 0; b < ids->shape[0]; b++)
         ck_assert_msg(
