@@ -9,6 +9,7 @@
 #include "device.h"
 #include "eval_print.h"
 #include "kv_cache.h"
+#include "pick_model.h"
 #include "price_warning.h"
 #include "store_opening.h"
 
@@ -28,7 +29,8 @@
 
 static struct cli_list tasks;
 static const char *model, *adapter, *split = "test", *junit, *markdown, *gold;
-static const char *prices, *constrain = "auto", *draft = "auto";
+static const char *prices, *constrain = "auto", *draft = "auto",
+                           *weights = "auto";
 static struct ask_options endpoint, judge;
 static int64_t judge_items = 50;
 static bool judge_gate, no_cache;
@@ -109,6 +111,7 @@ static const struct opt options[] = {
       .arg = "WHEN",
       .help = "keep answers to the form that the task asks for",
       .choices = "auto|off" },
+    WEIGHTS_OPTION(weights),
     { .name = "again",
       .kind = OPT_FLAG,
       .value = &again,
@@ -354,9 +357,10 @@ static int task_run(struct run *r, int64_t task,
     struct evaluate_model latest = { 0 };
     const struct evaluate_model *m = model || endpoint.url ? named : &latest;
     struct evaluate_result *result = &r->results[r->count];
-    int rc = ERR_OK;
+    int rc = pick_kept_of_task(r->store, task, &opt.kept, err);
 
-    if (m == &latest)
+    opt.kept = pick_kept(weights, opt.kept);
+    if (rc == ERR_OK && m == &latest)
         rc = evaluate_model_latest(r->store, task, &latest, err);
     if (rc == ERR_OK)
         rc = evaluate_task(r->store, task, m, &opt, result, err);

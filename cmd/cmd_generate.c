@@ -31,7 +31,7 @@
 
 static const char *model_name, *adapter_dir, *task_name, *system_text;
 static const char *schema_file, *labels, *regex;
-static const char *constrain = "auto", *draft = "auto";
+static const char *constrain = "auto", *draft = "auto", *weights = "auto";
 static struct cli_list stop_texts;
 static bool raw, logprobs, sample;
 static double temperature, top_p = 1, min_p, penalty = 1;
@@ -80,6 +80,7 @@ static const struct opt options[] = {
     KV_CACHE_OPTION,
     { 0, "draft", OPT_CHOICE, &draft, "WHEN",
       "look tokens up in what was said (default auto)", .choices = "auto|off" },
+    WEIGHTS_OPTION(weights),
     { 0, "logprobs", OPT_FLAG, &logprobs, NULL,
       "print a JSON line for each token instead of the text" },
     { 0, "top-logprobs", OPT_INT, &top_logprobs, "N",
@@ -361,8 +362,9 @@ static int load(struct generation *g, struct err *err)
     if (rc == ERR_OK)
         rc = device_open(g->cli, NULL, &g->compute, err);
     if (rc == ERR_OK)
-        rc = model_load(g->picked.dir, g->picked.adapter, g->compute, &g->model,
-                        err);
+        rc =
+            model_load_kept(g->picked.dir, g->picked.adapter, g->compute,
+                            pick_kept(weights, g->picked.kept), &g->model, err);
     if (rc == ERR_OK) {
         g->prefixes = kv_cache_open(g->cli, NULL);
         model_prefixes_use(g->model, g->prefixes);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 static const char *force_reason, *override_reason, *reason, *set_terms, *note;
+static const char *weights;
 
 static const struct opt promote_options[] = {
     { .name = "force",
@@ -27,6 +28,12 @@ static const struct opt promote_options[] = {
       .value = &override_reason,
       .arg = "REASON",
       .help = "though terms forbid it; the reason is written down" },
+    { .name = "weights",
+      .kind = OPT_CHOICE,
+      .value = &weights,
+      .arg = "WAY",
+      .choices = "stored|f32|q8_0|q4_0",
+      .help = "answer with matrices kept so (default as judged last)" },
     OPT_END,
 };
 static const struct opt reason_options[] = {
@@ -86,8 +93,9 @@ static char *name_of(struct store *s, const char *select, int64_t id)
 /* What became of a task, for people or as JSON. model, before NULL: the
  * LLM. */
 static int tell(struct cli *cli, struct store *s, const char *schema,
-                int64_t task, int64_t model, int64_t before)
+                int64_t task, int64_t model, int64_t before, bool is_same)
 {
+    char used[REGISTRY_WEIGHTS] = "";
     char *names[] = { name_of(s, TASK_NAME, task),
                       name_of(s, MODEL_NAME, model),
                       name_of(s, MODEL_NAME, before) };
@@ -96,6 +104,8 @@ static int tell(struct cli *cli, struct store *s, const char *schema,
     struct json_writer w;
     int rc = EXIT_DONE;
 
+    if (model && registry_weights(s, task, model, used, NULL) < 0)
+        used[0] = '\0';
     json_writer_init(&w, &out, true);
     json_begin_document(&w, schema);
     for (size_t i = 0; i < 3; i++)
@@ -103,17 +113,23 @@ static int tell(struct cli *cli, struct store *s, const char *schema,
             json_put_string(&w, keys[i], names[i]);
         else
             json_put_null(&w, keys[i]);
+    if (*used)
+        json_put_string(&w, "weights", used);
     json_end_object(&w);
     buf_char(&out, '\n');
     if (!cli->json) {
+        bool says =
+            *used && (model == before || strcmp(used, REGISTRY_STORED) != 0);
+
         buf_reset(&out);
-        if (model == before)
+        if (is_same)
             buf_printf(&out, "task %s is answered by %s already\n", names[0],
                        names[1]);
         else
-            buf_printf(&out, "task %s is answered by %s; before: %s\n",
+            buf_printf(&out, "task %s is answered by %s%s%s%s; before: %s\n",
                        names[0], names[1] ? names[1] : "the LLM",
-                       names[2] ? names[2] : "the LLM");
+                       says ? " with " : "", says ? used : "",
+                       says ? " weights" : "", names[2] ? names[2] : "the LLM");
     }
     if (cli->json || !cli->quiet)
         rc = cli_write(cli, &out);
@@ -128,17 +144,22 @@ static int ask_gate(struct store *s, const struct registry_change *c,
                     const char *name, int *exit_code, struct err *err)
 {
     struct registry_gate gate;
-    int rc =
-        registry_gate_of(s, c->task, c->model, REGISTRY_MARGIN, &gate, err);
+    char judged[REGISTRY_WEIGHTS];
+    int rc = registry_weights_judged(s, c->task, c->model, judged, err);
 
+    if (rc == ERR_OK)
+        rc = registry_gate_with(s, c->task, c->model, REGISTRY_MARGIN,
+                                weights ? weights : judged, &gate, err);
     if (rc < 0 || c->forced || gate.passes)
         return rc;
     *exit_code = strcmp(gate.verdict, "fail") == 0 ? EXIT_GATE : EXIT_UNDECIDED;
     if (!gate.evaluation)
         return err_set(err, ERR_INVALID,
-                       "%s was not tried on the sealed test; slmctl eval "
-                       "--model %s does, --force REASON goes on without",
-                       name, name);
+                       "%s was not tried on the sealed test%s%s; slmctl eval "
+                       "--model %s%s%s does, --force REASON goes on without",
+                       name, weights ? " with weights " : "",
+                       weights ? weights : "", name,
+                       weights ? " --weights " : "", weights ? weights : "");
     if (gate.is_wide)
         return err_set(err, ERR_INVALID,
                        "%s: the gate's answer is %s with a margin of %g "
@@ -217,6 +238,7 @@ static int run_promote(struct cli *cli, int argc, char **argv)
 {
     struct registry_change c = { .command = "model promote",
                                  .reason = force_reason,
+                                 .weights = weights,
                                  .forced = force_reason != NULL };
     struct store *s = NULL;
     struct err err;
@@ -231,13 +253,14 @@ static int run_promote(struct cli *cli, int argc, char **argv)
     rc = cmd_store_open(cli, STORE_WRITE, &s, &err);
     if (rc == ERR_OK)
         rc = promote(cli, s, argv[0], &c, &exit_code, &err);
-    if (rc == ERR_OK && c.before != c.model)
+    if (rc == ERR_OK && !c.is_same)
         rc = tell_uncalibrated(cli, s, argv[0], c.model, &err);
     if (rc < 0) {
         rc = cli_fail(cli, &err);
         rc = exit_code ? exit_code : rc == EXIT_USAGE ? EXIT_FAILED : rc;
     } else {
-        rc = tell(cli, s, "slmctl.model-promote/1", c.task, c.model, c.before);
+        rc = tell(cli, s, "slmctl.model-promote/1", c.task, c.model, c.before,
+                  c.is_same);
     }
     store_close(s);
     return rc;
@@ -260,8 +283,9 @@ static int run_rollback(struct cli *cli, int argc, char **argv)
         rc = registry_champion(s, task, &before, &err);
     if (rc == ERR_OK)
         rc = registry_rollback(s, task, reason, &to, &err);
-    rc = rc < 0 ? cli_fail(cli, &err)
-                : tell(cli, s, "slmctl.model-rollback/1", task, to, before);
+    rc = rc < 0
+             ? cli_fail(cli, &err)
+             : tell(cli, s, "slmctl.model-rollback/1", task, to, before, false);
     store_close(s);
     return rc;
 }

@@ -310,11 +310,11 @@ static char *points(double x)
 
 static void task_json(struct json_writer *w, const struct registry_entry *e)
 {
-    const char *const texts[][2] = { { "name", e->name },
-                                     { "task", e->task_name },
-                                     { "verdict", e->verdict },
-                                     { "licence", e->licence },
-                                     { "terms", e->terms } };
+    const char *const texts[][2] = {
+        { "name", e->name },       { "task", e->task_name },
+        { "verdict", e->verdict }, { "licence", e->licence },
+        { "terms", e->terms },     { "weights", e->weights }
+    };
 
     json_begin_object(w, NULL);
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
@@ -339,6 +339,9 @@ static int task_row(void *ctx, const struct registry_entry *e, struct err *err)
     struct task_list *l = ctx;
     char *version = mem_printf("%lld", (long long)e->version);
     char *score = points(e->score), *difference = points(e->difference);
+    bool plain = strcmp(e->weights, REGISTRY_STORED) == 0;
+    char *state =
+        mem_printf("champion%s%s", plain ? "" : ", ", plain ? "" : e->weights);
     char *verdict =
         !e->verdict  ? mem_strdup("-")
         : e->is_wide ? mem_printf("%s, margin %g", e->verdict, 100 * e->margin)
@@ -349,12 +352,13 @@ static int task_row(void *ctx, const struct registry_entry *e, struct err *err)
         task_json(l->w, e);
     else
         cli_table_row(l->table, version, e->name,
-                      e->champion  ? "champion"
+                      e->champion  ? state
                       : e->retired ? "retired"
                                    : "-",
                       verdict, score, difference, e->terms,
                       e->licence ? e->licence : "-", NULL);
     free(version);
+    free(state);
     free(score);
     free(difference);
     free(verdict);

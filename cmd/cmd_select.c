@@ -350,6 +350,8 @@ static void json_candidate(const struct selection *s, struct json_writer *w,
     json_put_int(w, "weight_bytes", c->need.weights);
     json_put_int(w, "kv_bytes", c->need.kv);
     json_put_int(w, "run_bytes", c->need.run);
+    json_put_int(w, "run_q8_0_bytes", c->need.run_q8_0);
+    json_put_int(w, "run_q4_0_bytes", c->need.run_q4_0);
     json_put_int(w, "train_bytes", c->need.train);
     json_put_int(w, "context", m->context);
     json_put_string(w, "license", m->licence);

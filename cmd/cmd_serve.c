@@ -27,7 +27,7 @@ static double look_s = 60;
 static const char *resume, *explain;
 static bool generate, curve;
 static const char *default_model;
-static const char *constrain = "auto", *draft = "auto";
+static const char *constrain = "auto", *draft = "auto", *weights = "auto";
 static int64_t slots = 16, queue_requests = 64, max_tokens = 1024;
 static int64_t prefix_cache = (int64_t)3 << 29;
 
@@ -96,6 +96,7 @@ static const struct opt options[] = {
       .arg = "WHEN",
       .choices = "auto|off",
       .help = "answers keep to the form asked for (default auto)" },
+    WEIGHTS_OPTION(weights),
     { .name = "allow-host",
       .kind = OPT_LIST,
       .value = &hosts,
@@ -250,6 +251,7 @@ static int prepare(void *served, void **out, struct err *err)
     struct serve_list *l;
     int rc = check_use(err);
 
+    named.weights = weights;
     if (rc == ERR_OK)
         rc = serve_list_new(v->cli, &named, &v->steps, &l, err);
     if (rc < 0)
@@ -352,6 +354,7 @@ static int start(void *served, const struct proxy_local **out, struct err *err)
     struct serve_list *l;
     int rc = serve_steps_begin(v->cli, &v->steps, err);
 
+    named.weights = weights;
     if (rc == ERR_OK)
         rc = serve_list_new(v->cli, &named, &v->steps, &l, err);
     if (rc < 0)

@@ -13,14 +13,46 @@
 #include "weights/weights.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+enum model_kept pick_kept(const char *option, enum model_kept known)
+{
+    (void)model_kept_of(option, &known);
+    return known;
+}
+
+static int kept_of(struct store *s, int64_t task, int64_t model,
+                   enum model_kept *out, struct err *err)
+{
+    char weights[REGISTRY_WEIGHTS];
+    int rc = registry_weights(s, task, model, weights, err);
+
+    if (rc == ERR_OK && !model_kept_of(weights, out))
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "model %lld answers with %s weights, which this slmctl "
+                     "does not know; --weights takes others",
+                     (long long)model, weights);
+    return rc;
+}
+
+int pick_kept_of_task(struct store *s, int64_t task, enum model_kept *out,
+                      struct err *err)
+{
+    int64_t champion = 0;
+    int rc = registry_champion(s, task, &champion, err);
+
+    *out = MODEL_KEPT_STORED;
+    return rc < 0 || !champion ? rc : kept_of(s, task, champion, out, err);
+}
 
 int pick_model_row(struct store *s, int64_t id, struct picked_model *out,
                    struct err *err)
 {
     struct sql_stmt *q;
+    int64_t task;
     int rc = sql_row_of(store_sql(s),
                         "SELECT m.kind, placed(m.path, '', 0), placed(b.path, "
-                        "'', 0) FROM model m "
+                        "'', 0), m.task FROM model m "
                         "LEFT JOIN model b ON b.id = m.base WHERE m.id = ?",
                         id, &q, err);
 
@@ -29,6 +61,7 @@ int pick_model_row(struct store *s, int64_t id, struct picked_model *out,
                       : err_set(err, ERR_NOTFOUND, "model %lld is gone",
                                 (long long)id);
     out->id = id;
+    task = sql_int(q, 3);
     if (!slice_is(sql_text(q, 0), "adapter")) {
         out->dir = slice_dup(sql_text(q, 1));
     } else if (sql_is_null(q, 2)) {
@@ -41,7 +74,10 @@ int pick_model_row(struct store *s, int64_t id, struct picked_model *out,
         out->dir = slice_dup(sql_text(q, 2));
     }
     sql_reset(q);
-    return rc < 0 ? rc : ERR_OK;
+    out->is_tuned = task != 0;
+    if (rc < 0)
+        return rc;
+    return task ? kept_of(s, task, id, &out->kept, err) : ERR_OK;
 }
 
 /* The newest model that the gate passed, else the newest; 0: none. */
@@ -133,6 +169,7 @@ int pick_model(struct cli *cli, const char *model, const char *adapter,
     if (rc == ERR_OK && adapter) {
         free(out->adapter);
         out->adapter = mem_strdup(adapter);
+        out->kept = MODEL_KEPT_STORED;
     }
     if (rc < 0)
         picked_model_release(out);

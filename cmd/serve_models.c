@@ -15,18 +15,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int add_base(struct serve_list *l, const char *dir, size_t *out,
-                    struct err *err)
+static int add_base(struct serve_list *l, const char *dir, enum model_kept kept,
+                    size_t *out, struct err *err)
 {
     size_t i = 0;
 
-    while (i < l->base_count && strcmp(l->bases[i].dir, dir) != 0)
+    while (i < l->base_count &&
+           (l->bases[i].kept != kept || strcmp(l->bases[i].dir, dir) != 0))
         i++;
     *out = i;
     if (i < l->base_count)
         return ERR_OK;
     if (i == SERVE_BASES_MAX)
         return err_set(err, ERR_LIMIT, "more than %d bases", SERVE_BASES_MAX);
+    l->bases[l->base_count].kept = kept;
     l->bases[l->base_count++].dir = dir;
     return ERR_OK;
 }
@@ -47,8 +49,16 @@ static int enter(struct serve_list *l, const char *name, struct err *err)
 {
     const struct picked_model *p = &l->picked[l->count - 1];
     struct serve_model *m = &l->models[l->count - 1];
-    int rc = add_base(l, p->dir, &m->base, err);
+    enum model_kept kept = pick_kept(l->weights, p->kept);
+    int rc = add_base(l, p->dir, kept, &m->base, err);
 
+    if (rc == ERR_OK && kept != MODEL_KEPT_STORED)
+        cli_note(l->cli, "model %s: %s weights", name, model_kept_name(kept));
+    if (rc == ERR_OK && kept != p->kept && p->is_tuned)
+        cli_warn(l->cli,
+                 "model %s is served with %s weights, as --weights says; its "
+                 "gate speaks for %s ones alone",
+                 name, model_kept_name(kept), model_kept_name(p->kept));
     m->name = name;
     m->adapter = p->adapter;
     m->model = p->id;
@@ -321,6 +331,7 @@ int serve_list_new(struct cli *cli, const struct serve_named *named,
     int rc = ERR_OK;
 
     l->cli = cli;
+    l->weights = named->weights ? named->weights : "auto";
     serve_steps_flush(steps);
     if (named->tasks.count || named->all_champions || serve_router_is_wanted())
         rc = take_digest(l, err);
@@ -358,7 +369,8 @@ int serve_digest(struct store *s, uint64_t *out, struct err *err)
     static const char *const rows[] = {
         "SELECT c.task || ' ' || c.model || ' ' || t.name || ' ' || m.name || "
         "' ' || coalesce(m.path, '') || ' ' || coalesce(hex(m.content), '') || "
-        "' ' || coalesce(k.time, 0) FROM champion c JOIN task t ON t.id = "
+        "' ' || coalesce(k.time, 0) || ' ' || c.event FROM champion c JOIN "
+        "task t ON t.id = "
         "c.task JOIN model m ON m.id = c.model LEFT JOIN calibration k ON "
         "k.model = c.model ORDER BY c.task",
         "SELECT task || ' ' || stepped_back FROM route ORDER BY task",

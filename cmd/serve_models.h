@@ -21,10 +21,12 @@
 struct serve_named {
     struct cli_list models, tasks;
     bool all_champions;
-    bool alone; /* nothing else is there that could answer */
+    bool alone;          /* nothing else is there that could answer */
+    const char *weights; /* how matrices are kept; NULL, "auto": as judged */
 };
 struct serve_list {
     struct cli *cli;
+    const char *weights; /* as in serve_named */
     struct picked_model picked[SERVE_MODELS_MAX];
     char *names[SERVE_MODELS_MAX];
     struct serve_model models[SERVE_MODELS_MAX];

@@ -51,16 +51,16 @@ _slmctl()
         options='--task --all --force --force-masked --override-terms --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --replay --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'eval')
-        options='--task --model --adapter --split --margin --valid-margin --max-p95 --limit --batch --no-base --constrain --again --endpoint --endpoint-model --endpoint-key-file --no-cache --kv-cache --draft --judge --judge-model --judge-key-file --judge-items --judge-gate --calibrate --floor --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --kv --store --key-file --json --quiet --progress --threads --seed --help'
+        options='--task --model --adapter --split --margin --valid-margin --max-p95 --limit --batch --no-base --constrain --weights --again --endpoint --endpoint-model --endpoint-key-file --no-cache --kv-cache --draft --judge --judge-model --judge-key-file --judge-items --judge-gate --calibrate --floor --gold --prices --machine-cost --show --junit --markdown --device --precision --max-memory --kv --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'serve')
-        options='--model --task --embedder --default-model --slots --queue-requests --prefix-cache --kv-cache --draft --max-tokens --constrain --allow-host --look-up --resume --explain --generate --curve --mode --canary --route --audit --step-back-agreement --step-back-errors --step-back-window --device --precision --max-memory --kv --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --key-file --private-key --json --quiet --threads --help'
+        options='--model --task --embedder --default-model --slots --queue-requests --prefix-cache --kv-cache --draft --max-tokens --constrain --weights --allow-host --look-up --resume --explain --generate --curve --mode --canary --route --audit --step-back-agreement --step-back-errors --step-back-window --device --precision --max-memory --kv --listen --upstream --private --admin --durability --on-overload --on-abort --queue --spool --commit-after --max-body --max-capture --connections --connect-timeout --first-byte-timeout --idle-timeout --grace --trust --proxy-protocol --client-tokens --keep-header --allow-no-log --egress-proxy --ca-file --http2 --store --key-file --private-key --json --quiet --threads --help'
         ;;
     'retrain')
         options='--task --dry-run --force --min-new --psi --novel --age --agreement --minutes --replay --margin --champion-margin --keep --override-terms --notify --no-promote --lock-wait --store --key-file --private-key --json --quiet --help'
         ;;
     'generate')
-        options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --constrain --max-tokens --kv-cache --draft --logprobs --top-logprobs --device --precision --max-memory --kv --store --key-file --json --quiet --threads --seed --help'
+        options='--model --adapter --task --raw --system --temperature --top-p --top-k --min-p --repetition-penalty --sample --stop --schema --labels --regex --constrain --max-tokens --kv-cache --draft --weights --logprobs --top-logprobs --device --precision --max-memory --kv --store --key-file --json --quiet --threads --seed --help'
         ;;
     'model')
         reply='add list show remove check tokenize template train-tokenizer verify convert merge promote rollback retire terms' ;;
@@ -108,7 +108,7 @@ _slmctl()
         kind='models'
         ;;
     'model promote')
-        options='--force --override-terms --store --key-file --json --quiet --help'
+        options='--force --override-terms --weights --store --key-file --json --quiet --help'
         kind='models'
         ;;
     'model rollback')
@@ -460,6 +460,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'eval:--constrain')
         reply='auto off' kind='none' options= ;;
+    'eval:--weights')
+        reply='auto stored f32 q8_0 q4_0' kind='none' options= ;;
     'eval:--endpoint')
         reply='' kind='none' options= ;;
     'eval:--endpoint-model')
@@ -532,6 +534,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'serve:--constrain')
         reply='auto off' kind='none' options= ;;
+    'serve:--weights')
+        reply='auto stored f32 q8_0 q4_0' kind='none' options= ;;
     'serve:--allow-host')
         reply='' kind='none' options= ;;
     'serve:--look-up')
@@ -682,6 +686,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'generate:--draft')
         reply='auto off' kind='none' options= ;;
+    'generate:--weights')
+        reply='auto stored f32 q8_0 q4_0' kind='none' options= ;;
     'generate:--top-logprobs')
         reply='' kind='none' options= ;;
     'generate:--device')
@@ -818,6 +824,8 @@ _slmctl()
         reply='' kind='none' options= ;;
     'model promote:--override-terms')
         reply='' kind='none' options= ;;
+    'model promote:--weights')
+        reply='stored f32 q8_0 q4_0' kind='none' options= ;;
     'model promote:--store')
         reply='' kind='dir' options= ;;
     'model promote:--key-file')

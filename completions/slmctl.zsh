@@ -221,6 +221,7 @@ _slmctl_eval()
         '--batch=[prompts answered at once]:N: ' \
         '--no-base[leave the untuned base model out]' \
         '--constrain=[keep answers to the form that the task asks for]:WHEN:(auto off)' \
+        '--weights=[how the model'\''s matrices are kept (default auto)]:WAY:(auto stored f32 q8_0 q4_0)' \
         '--again[evaluate also what has not changed since it was]' \
         '--endpoint=[judge a model behind this OpenAI-type endpoint]:URL: ' \
         '--endpoint-model=[the model that --endpoint is asked for]:NAME: ' \
@@ -267,6 +268,7 @@ _slmctl_serve()
         '--draft=[look tokens up in what was said (default auto)]:WHEN:(auto off)' \
         '--max-tokens=[longest answer, whatever is asked for (default 1024)]:N: ' \
         '--constrain=[answers keep to the form asked for (default auto)]:WHEN:(auto off)' \
+        '--weights=[how the model'\''s matrices are kept (default auto)]:WAY:(auto stored f32 q8_0 q4_0)' \
         '*--allow-host=[clients may know this machine by this name]:NAME: ' \
         '--look-up=[look for promoted models so often, 0\: never (default 60)]:SECONDS: ' \
         '--resume=[end this task'\''s step back, and do nothing else]:TASK:_slmctl_names tasks' \
@@ -364,6 +366,7 @@ _slmctl_generate()
         ''{-n+,--max-tokens=}'[end after so many tokens]:N: ' \
         '--kv-cache=[disk for what prompts begin with, 0\: none (default 512M)]:SIZE: ' \
         '--draft=[look tokens up in what was said (default auto)]:WHEN:(auto off)' \
+        '--weights=[how the model'\''s matrices are kept (default auto)]:WAY:(auto stored f32 q8_0 q4_0)' \
         '--logprobs[print a JSON line for each token instead of the text]' \
         '--top-logprobs=[with --logprobs\: the N likeliest tokens at each place too]:N: ' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
@@ -556,6 +559,7 @@ _slmctl_model_promote()
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--force=[whatever the gate'\''s answer; the reason is written down]:REASON: ' \
         '--override-terms=[though terms forbid it; the reason is written down]:REASON: ' \
+        '--weights=[answer with matrices kept so (default as judged last)]:WAY:(stored f32 q8_0 q4_0)' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \

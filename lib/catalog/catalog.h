@@ -76,6 +76,9 @@ bool catalog_is_commercial(const struct catalog_model *m);
 struct catalog_need {
     int64_t weights, kv, activations; /* to run: weights + kv + working set */
     int64_t run;
+    /* The same with matrices in blocks of 8 or 4 bits and a scale for 32, the
+     * ends in 8, the rest in f32: generate --weights. */
+    int64_t run_q8_0, run_q4_0;
     int64_t lora_states, train; /* LoRA: weights + 16·P_lora + activations */
     int64_t lora_parameters;
 };

@@ -83,6 +83,26 @@ int64_t catalog_kv_bytes(const struct catalog_model *m, int64_t tokens,
     return per_token * (full * tokens + (layers - full) * seen);
 }
 
+/* Of the layers, without norms and biases. */
+static int64_t matrix_parameters(const struct catalog_model *m)
+{
+    int64_t d = m->hidden, q = m->heads * m->head_dim;
+    int64_t kv = m->kv_heads * m->head_dim;
+
+    return m->layers *
+           (2 * d * q + 2 * d * kv + family_of(m)->matrices * d * m->ffn);
+}
+
+/* Weights whose layers have blocks of so many bytes for 32. */
+static int64_t block_weights(const struct catalog_model *m, int64_t bytes)
+{
+    int64_t ends = m->vocab * m->hidden * (m->tied ? 1 : 2);
+    int64_t layers = matrix_parameters(m);
+
+    return layers / 32 * bytes + ends / 32 * 34 +
+           4 * (catalog_parameters(m) - ends - layers);
+}
+
 static int64_t lora_parameters(const struct catalog_model *m, int64_t rank)
 {
     int64_t d = m->hidden, q = m->heads * m->head_dim;
@@ -113,6 +133,8 @@ bool catalog_need(const struct catalog_model *m, const struct catalog_use *use,
     need.kv = catalog_kv_bytes(m, use->context, use->kv_element_bytes);
     need.activations = 4 * (kept_elements(m) * 256 + m->vocab);
     need.run = need.weights + need.kv + need.activations;
+    need.run_q8_0 = block_weights(m, 34) + need.kv + need.activations;
+    need.run_q4_0 = block_weights(m, 18) + need.kv + need.activations;
     need.lora_parameters = lora_parameters(m, use->rank);
     need.lora_states = 16 * need.lora_parameters;
     need.train = need.weights + need.lora_states +

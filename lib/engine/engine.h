@@ -32,7 +32,7 @@ struct engine_model {
 };
 struct model_prefixes_options;
 struct engine_options {
-    const char *dir; /* the base: weights, tokenizer, template */
+    const char *dir;      /* the base: weights, tokenizer, template */
     enum model_kept kept; /* how its matrices are kept */
     const struct engine_model *models;
     size_t count;

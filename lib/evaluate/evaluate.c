@@ -408,6 +408,8 @@ int evaluate_task(struct store *s, int64_t task,
 
     for (int k = 0; k < EVALUATE_WHOS; k++)
         column_clear(&r.columns[k]);
+    if (!opt->endpoint)
+        r.weights = model_kept_name(opt->kept);
     if (rc == ERR_OK)
         rc = evaluate_inputs(s, &r, model, opt, r.inputs, err);
     if (rc == ERR_OK && opt->reuse)

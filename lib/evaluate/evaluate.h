@@ -16,6 +16,7 @@
 #include "base/progress.h"
 #include "compute/compute.h"
 #include "json/json.h"
+#include "model/model.h"
 #include "scoring/scoring.h"
 #include "store/store.h"
 
@@ -80,9 +81,10 @@ struct evaluate_options {
     double valid_margin; /* the same of valid answers; 0: no condition */
     double max_p95_ms;   /* of single latencies; 0: no condition */
     uint64_t seed;
-    bool no_base;     /* leave the base model out */
-    bool constrain;   /* keep answers to the form that the task asks for */
-    const char *gold; /* JSON Lines with id and gold; NULL: none */
+    bool no_base;         /* leave the base model out */
+    bool constrain;       /* keep answers to the form that the task asks for */
+    enum model_kept kept; /* the models' matrices, as they are served then */
+    const char *gold;     /* JSON Lines with id and gold; NULL: none */
     const struct score_prices *prices;
     double machine_dollars_per_hour;
     const char *prices_file; /* that prices came from; NULL: the shipped ones */
@@ -215,9 +217,10 @@ struct evaluate_result {
     size_t latency_count;
     struct score_gate gate;
     struct evaluate_calibration calibration; /* the caller's to read */
-    char inputs[33]; /* hash of all that it depends on */
-    int64_t reused;  /* when it was made (us); 0: just now */
-    char **words;    /* texts of a result that was loaded */
+    const char *weights; /* how matrices were kept; static. NULL: not here */
+    char inputs[33];     /* hash of all that it depends on */
+    int64_t reused;      /* when it was made (us); 0: just now */
+    char **words;        /* texts of a result that was loaded */
     size_t word_count;
 };
 

@@ -46,7 +46,8 @@ static int session_open(struct session *s, const char *dir, const char *adapter,
     if (rc == ERR_OK)
         rc = template_open(dir, &s->template, err);
     if (rc == ERR_OK && !s->borrowed)
-        rc = model_load(dir, adapter, s->opt->compute, &s->model, err);
+        rc = model_load_kept(dir, adapter, s->opt->compute, s->opt->kept,
+                             &s->model, err);
     if (rc == ERR_OK) {
         if (!s->borrowed)
             model_prefixes_use(s->model, s->opt->prefixes);

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 
 /* Raised when an evaluation of equal inputs may give another result. */
-#define EVALUATE_VERSION 3
+#define EVALUATE_VERSION 4
 
 #define SELECT_EXAMPLES                                                        \
     "SELECT e.id, e.call, e.kept, e.reason, e.duplicate_of, e.split, "         \
@@ -167,6 +167,7 @@ static void put_options(struct crypto_hasher *h,
     put_int(h, opt->no_base);
     if (opt->constrain)
         put_text(h, "constrain");
+    put_text(h, model_kept_name(opt->kept));
     put_double(h, opt->machine_dollars_per_hour);
     put_ask(h, "endpoint", opt->endpoint);
     put_ask(h, "judge", opt->judge);

@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* Another one when an answer may come out otherwise. */
-#define KNOWN_FORM "local/1 " SLMCTL_VERSION
+#define KNOWN_FORM "local/2 " SLMCTL_VERSION
 
 struct evaluate_known {
     struct store *store;
@@ -37,9 +37,9 @@ int evaluate_known_open(struct store *s, const struct evaluate_result *r,
     k->store = s;
     buf_add(&k->base, KNOWN_FORM, sizeof(KNOWN_FORM));
     buf_add(&k->base, model, sizeof(model));
-    buf_printf(&k->base, "%s %d %d %u %zu", opt->compute->device,
-               (int)opt->compute->precision, opt->constrain, r->json_depth,
-               r->label_count);
+    buf_printf(&k->base, "%s %d %s %d %u %zu", opt->compute->device,
+               (int)opt->compute->precision, model_kept_name(opt->kept),
+               opt->constrain, r->json_depth, r->label_count);
     if (opt->compute->cache != COMPUTE_F32)
         buf_printf(&k->base, " kv%d", (int)opt->compute->cache);
     for (size_t i = 0; i < r->label_count; i++)

@@ -231,10 +231,10 @@ static int rows_save(struct sql *db, const struct evaluate_result *r,
     int64_t id;
     int rc = sql_get(db,
                      "INSERT INTO evaluation(id, task, model, split, created, "
-                     "verdict, detail, inputs, record) SELECT n, ?1, "
+                     "verdict, detail, inputs, record, weights) SELECT n, ?1, "
                      "nullif(?2, 0), ?3, ?4, ?5, "
                      "seal_text(?6, 'evaluation.detail', n), ?7, "
-                     "seal_text(?8, 'evaluation.record', n) FROM (SELECT "
+                     "seal_text(?8, 'evaluation.record', n), ?9 FROM (SELECT "
                      "coalesce(max(id), 0) + 1 AS n FROM evaluation)",
                      &q, err);
     struct buf record = { 0 };
@@ -250,6 +250,7 @@ static int rows_save(struct sql *db, const struct evaluate_result *r,
     sql_bind_text(q, 6, detail);
     sql_bind_cstr(q, 7, r->inputs);
     sql_bind_text(q, 8, buf_slice(&record));
+    sql_bind_cstr(q, 9, r->weights);
     rc = sql_run(q, err);
     buf_release(&record);
     id = sql_last_id(db);

@@ -12,7 +12,7 @@
 #include <string.h>
 
 static const char *const names[MODEL_KEPT_WAYS] = { "stored", "f32", "q8_0",
-                                               "q4_0" };
+                                                    "q4_0" };
 
 const char *model_kept_name(enum model_kept k)
 {

@@ -382,8 +382,8 @@ int model_load_kept(const char *dir, const char *adapter,
         rc = model_config_read(dir, &config, err);
     if (rc < 0)
         return rc;
-    keep.blocks = kept != MODEL_KEPT_F32 &&
-                  (compute->ops->features & COMPUTE_HAS_BLOCKS);
+    keep.blocks =
+        kept != MODEL_KEPT_F32 && (compute->ops->features & COMPUTE_HAS_BLOCKS);
     keep.widen = kept == MODEL_KEPT_F32 ||
                  (!compute_keeps_narrow(compute) &&
                   model_config_parameters(&config) <= WIDEN_PARAMETERS);
@@ -402,7 +402,7 @@ int model_load_kept(const char *dir, const char *adapter,
         model_free(m);
         return rc;
     }
-    model_identify(m, dir, adapter, NULL);
+    model_identify(m, dir, adapter, model_kept_name(kept));
     *out = m;
     return 0;
 }

@@ -47,8 +47,8 @@ int registry_event_add(struct store *s, const struct registry_event *e,
     struct sql_stmt *q;
     int rc = sql_get(store_sql(s),
                      "INSERT INTO registry_event(time, task, model, before, "
-                     "kind, command, reason, evaluation, detail) VALUES(?, ?, "
-                     "?, ?, ?, ?, ?, ?, ?)",
+                     "kind, command, reason, evaluation, detail, weights) "
+                     "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                      &q, err);
 
     if (rc < 0)
@@ -62,6 +62,7 @@ int registry_event_add(struct store *s, const struct registry_event *e,
     sql_bind_cstr(q, 7, e->reason);
     bind_id(q, 8, e->evaluation);
     sql_bind_cstr(q, 9, e->detail);
+    sql_bind_cstr(q, 10, e->weights);
     rc = sql_run(q, err);
     if (id)
         *id = sql_last_id(store_sql(s));
@@ -153,14 +154,22 @@ static int check_model(struct store *s, int64_t root, int64_t model,
     return ERR_OK;
 }
 
+/* weights: those that it is promoted with. */
 static int check_gate(struct store *s, struct registry_change *c,
-                      const char *name, struct err *err)
+                      const char *name, char weights[REGISTRY_WEIGHTS],
+                      struct err *err)
 {
     struct registry_gate gate;
-    int rc = registry_gate_of(s, c->task, c->model,
-                              c->margin > 0 ? c->margin : REGISTRY_MARGIN,
-                              &gate, err);
+    int rc = ERR_OK;
 
+    if (c->weights)
+        (void)snprintf(weights, REGISTRY_WEIGHTS, "%s", c->weights);
+    else
+        rc = registry_weights_judged(s, c->task, c->model, weights, err);
+    if (rc == ERR_OK)
+        rc = registry_gate_with(s, c->task, c->model,
+                                c->margin > 0 ? c->margin : REGISTRY_MARGIN,
+                                weights, &gate, err);
     if (rc < 0)
         return rc;
     if (!c->evaluation)
@@ -168,10 +177,12 @@ static int check_gate(struct store *s, struct registry_change *c,
     if (c->forced || gate.passes)
         return ERR_OK;
     if (!gate.evaluation)
-        return err_set(err, ERR_INVALID,
-                       "model %s was not tried on the sealed test; slmctl eval "
-                       "--model %s does",
-                       name, name);
+        return err_set(
+            err, ERR_INVALID,
+            "model %s was not tried on the sealed test%s%s; slmctl "
+            "eval --model %s%s%s does",
+            name, c->weights ? " with weights " : "", c->weights ? weights : "",
+            name, c->weights ? " --weights " : "", c->weights ? weights : "");
     if (gate.is_wide)
         return err_set(err, ERR_INVALID,
                        "model %s: the gate's answer is %s, but with a margin "
@@ -255,6 +266,7 @@ static int promote(struct store *s, struct registry_change *c, struct err *err)
                                 .detail =
                                     c->forced ? "{\"forced\":true}" : NULL };
     struct champion now, next = { .model = c->model };
+    char weights[REGISTRY_WEIGHTS], before[REGISTRY_WEIGHTS] = "";
     char *name = NULL;
     bool resumed;
     int rc = registry_root(s, c->task, &e.task, err);
@@ -262,7 +274,7 @@ static int promote(struct store *s, struct registry_change *c, struct err *err)
     if (rc == ERR_OK)
         rc = check_model(s, e.task, c->model, &name, err);
     if (rc == ERR_OK)
-        rc = check_gate(s, c, name, err);
+        rc = check_gate(s, c, name, weights, err);
     if (rc == ERR_OK)
         rc = check_terms(s, c->model, name, err);
     free(name);
@@ -272,8 +284,12 @@ static int promote(struct store *s, struct registry_change *c, struct err *err)
         return rc;
     c->before = e.before = now.model;
     e.evaluation = c->evaluation;
+    e.weights = weights;
     if (now.model == c->model)
-        return ERR_OK;
+        rc = registry_weights(s, e.task, c->model, before, err);
+    c->is_same = strcmp(before, weights) == 0;
+    if (rc < 0 || c->is_same)
+        return rc;
     if (c->is_judged && now.model != c->judged_against)
         return err_set(err, ERR_INVALID,
                        "the champion has changed since the model was judged "

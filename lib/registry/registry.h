@@ -25,6 +25,7 @@ struct registry_entry {
     bool is_wide;  /* wider than REGISTRY_MARGIN: the verdict does not count */
     int64_t items; /* of the verdict */
     bool champion, retired;
+    const char *weights; /* that it answers with, see registry_weights */
     const char *licence; /* of the base */
     const char *teacher; /* LLMs, JSON array */
     const char *terms;   /* the worst of both: allow unknown forbid */
@@ -48,34 +49,55 @@ MUST_CHECK int registry_champion(struct store *s, int64_t task,
  * those that the store still has; a margin that cannot be read (its text is
  * encrypted) is NaN and counts as narrow enough. */
 #define REGISTRY_MARGIN 0.03 /* what eval takes where nothing is said */
+/* How a model's matrices are kept, in the words of lib/model. */
+#define REGISTRY_WEIGHTS 8
+#define REGISTRY_STORED "stored"
 struct registry_gate {
     int64_t evaluation, items;
     double margin;
     char verdict[12];
-    bool is_wide; /* its margin */
-    bool passes;  /* the verdict is pass, and not by a wide margin */
+    char weights[REGISTRY_WEIGHTS]; /* that it is about */
+    bool is_wide;                   /* its margin */
+    bool passes; /* the verdict is pass, and not by a wide margin */
 };
 MUST_CHECK int registry_gate_of(struct store *s, int64_t task, int64_t model,
                                 double margin, struct registry_gate *out,
                                 struct err *err);
+/* Of evaluations with these weights alone; registry_gate_of is about those of
+ * registry_weights. */
+MUST_CHECK int registry_gate_with(struct store *s, int64_t task, int64_t model,
+                                  double margin, const char *weights,
+                                  struct registry_gate *out, struct err *err);
+/* What a model answers a task with: a champion with what it was promoted with,
+ * another with what it was judged with on the sealed test, else
+ * REGISTRY_STORED. The second looks at judgements alone: that with the most
+ * items, and of equally many the newest. */
+MUST_CHECK int registry_weights(struct store *s, int64_t task, int64_t model,
+                                char out[REGISTRY_WEIGHTS], struct err *err);
+MUST_CHECK int registry_weights_judged(struct store *s, int64_t task,
+                                       int64_t model,
+                                       char out[REGISTRY_WEIGHTS],
+                                       struct err *err);
 
-/* before is set by the call. evaluation 0: the one that decides. margin: the
- * widest that a pass may have, 0: REGISTRY_MARGIN. forced: whatever its
- * verdict; reason says why. */
+/* before is set by the call. weights NULL: those of registry_weights_judged.
+ * evaluation 0: the one that decides. margin: the widest that a pass may have,
+ * 0: REGISTRY_MARGIN. forced: whatever its verdict; reason says why. */
 struct registry_change {
     int64_t task, model, before;
     const char *command, *reason;
+    const char *weights;
     int64_t evaluation;
     double margin;
     bool forced;
+    bool is_same;   /* set by the call: it answered so already */
     bool is_judged; /* against this champion, 0: none, and no other */
     int64_t judged_against;
 };
 /* ERR_INVALID: no model of this task, retired, judged against another champion,
  * not gated with pass (unless forced), forbidden by terms without an override.
- * One that is the champion already stays, and nothing is written (before =
- * model). A step back of the task ends, with an event of its own; so it does
- * where one rolls back. */
+ * One that is the champion already, with these weights, stays, and nothing is
+ * written (before = model, is_same). A step back of the task ends, with an
+ * event of its own; so it does where one rolls back. */
 MUST_CHECK int registry_promote(struct store *s, struct registry_change *c,
                                 struct err *err);
 /* Back to the champion before. ERR_NOTFOUND: there is none now. ERR_INVALID:

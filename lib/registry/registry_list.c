@@ -121,6 +121,7 @@ static int give(struct store *s, struct row *r,
         return rc;
     r->entry.terms = registry_terms_name(terms);
     r->entry.verdict = gate.evaluation ? gate.verdict : NULL;
+    r->entry.weights = gate.weights;
     r->entry.margin = gate.margin;
     r->entry.is_wide = gate.is_wide;
     r->entry.items = gate.items;

@@ -16,7 +16,8 @@ struct registry_event {
     int64_t task, model, before; /* 0: NULL */
     const char *kind, *command, *reason;
     int64_t evaluation;
-    const char *detail; /* JSON or NULL */
+    const char *detail;  /* JSON or NULL */
+    const char *weights; /* of a promotion */
 };
 /* In a transaction. *id may be NULL. */
 MUST_CHECK int registry_event_add(struct store *s,

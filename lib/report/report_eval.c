@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "registry/registry.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -205,6 +206,8 @@ void report_eval_task(struct json_writer *w, const char *key,
     json_put_string(w, "metric", score_metric_name(r->kind));
     json_put_string(w, "split", r->split == 's' ? "test" : "validation");
     json_put_bool(w, "reused", r->reused != 0);
+    if (r->weights)
+        json_put_string(w, "weights", r->weights);
     json_put_int(w, "items", (int64_t)r->count);
     json_put_int(w, "gold_items", (int64_t)r->gold_count);
     json_put_int(w, "refused", (int64_t)r->refused);
@@ -405,6 +408,9 @@ static void note_gate(const struct evaluate_result *r, struct buf *out)
                    "was answered before, here or in an earlier evaluation "
                    "(--no-cache asks again).\n",
                    r->task_name, r->known);
+    if (r->weights && strcmp(r->weights, REGISTRY_STORED) != 0)
+        buf_printf(out, "%s: the model answered with %s weights.\n",
+                   r->task_name, r->weights);
     if (r->constrained > 0)
         buf_printf(out,
                    "%s: %zu answers were kept to the form that the task asks "

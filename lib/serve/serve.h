@@ -12,6 +12,7 @@
 #define SERVE_H
 
 #include "compute/compute.h"
+#include "model/model.h"
 #include "proxy/proxy.h"
 #include "router/router.h"
 
@@ -25,6 +26,7 @@
 
 struct serve_base {
     const char *dir;
+    enum model_kept kept; /* of one dir in two ways there are two bases */
     /* The base's alone, and the caller's; NULL: open_device gives one. */
     struct compute *compute;
 };

@@ -18,6 +18,7 @@
 struct serve_engine {
     struct serve_engine *next; /* of the server's; under its lock */
     char *dir;
+    enum model_kept kept;
     struct engine *engine;
     struct compute *device; /* the server's to close; NULL: the caller's */
     size_t users;           /* setups; under the server's lock */

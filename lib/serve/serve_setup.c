@@ -201,6 +201,7 @@ static int open_base(struct serve *s, const struct serve_base *b,
 {
     struct serve_engine *e = mem_zalloc(sizeof(*e));
     struct engine_options o = { .dir = b->dir,
+                                .kept = b->kept,
                                 .compute = b->compute,
                                 .slots = s->o.slots,
                                 .queue = s->o.queue,
@@ -211,6 +212,7 @@ static int open_base(struct serve *s, const struct serve_base *b,
     int rc = ERR_OK;
 
     e->dir = mem_strdup(b->dir);
+    e->kept = b->kept;
     if (!b->compute) {
         rc = s->o.open_device(s->o.device_ctx, &e->device, err);
         o.compute = e->device;
@@ -237,7 +239,8 @@ static int find_base(struct serve *s, const struct serve_base *b,
     struct serve_engine *e;
 
     lock(s);
-    for (e = s->engines; e && strcmp(e->dir, b->dir) != 0;)
+    for (e = s->engines;
+         e && (e->kept != b->kept || strcmp(e->dir, b->dir) != 0);)
         e = e->next;
     if (e)
         e->users++;

@@ -58,8 +58,7 @@ static void q8_0(const float *x, unsigned char *out)
 
     put_half(out, h);
     for (unsigned i = 0; i < 32; i += FIT_LANES) {
-        fit_mask q =
-            nearest_vec(*(const fit_vec *)(const void *)(x + i), d);
+        fit_mask q = nearest_vec(*(const fit_vec *)(const void *)(x + i), d);
 
         for (unsigned k = 0; k < FIT_LANES; k++)
             out[2 + i + k] = (unsigned char)q[k];

@@ -30,8 +30,8 @@ static struct weights_tensor cut(const struct weights_tensor *t, size_t at,
 {
     const struct weights_block *b = weights_block_of(t->type);
     struct weights_tensor part = *t;
-    size_t before = b ? at / b->elements * b->bytes
-                      : at * weights_type_size(t->type);
+    size_t before =
+        b ? at / b->elements * b->bytes : at * weights_type_size(t->type);
 
     part.dims = 1;
     part.shape[0] = (int64_t)n;
@@ -48,8 +48,7 @@ static void make_piece(void *ctx, size_t task, unsigned worker)
     struct weights_tensor part = cut(m->from, at, n);
 
     (void)worker;
-    if (stop_requested() ||
-        (!m->wide && weights_to_f32(&part, x, NULL) < 0))
+    if (stop_requested() || (!m->wide && weights_to_f32(&part, x, NULL) < 0))
         return;
     weights_quantise_into(m->block->type, from, n,
                           m->out + at / m->block->elements * m->block->bytes);

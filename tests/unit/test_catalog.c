@@ -86,6 +86,22 @@ START_TEST(kv_cache_by_layer_kind)
 }
 END_TEST
 
+/* 30 layers of 3,538,944 weights, 49,152 x 576 of the embedding, 61 norms. */
+START_TEST(blocks_take_what_their_bits_say)
+{
+    struct catalog *c = shipped();
+    const struct catalog_model *m = catalog_find(c, "SmolLM2-135M-Instruct");
+    const struct catalog_use use = { .weight_bytes = 2, .context = 100 };
+    struct catalog_need n;
+
+    ck_assert_ptr_nonnull(m);
+    ck_assert(catalog_need(m, &use, &n));
+    ck_assert_int_eq(n.run_q8_0 - n.run + n.weights, 143025408);
+    ck_assert_int_eq(n.run_q4_0 - n.run + n.weights, 89941248);
+    catalog_free(c);
+}
+END_TEST
+
 START_TEST(bad_tables_name_their_line)
 {
     static const struct {
@@ -216,6 +232,7 @@ int main(void)
     tcase_add_test(t, parameter_counts_follow_from_the_shapes);
     tcase_add_test(t, every_figure_names_a_listed_source);
     tcase_add_test(t, kv_cache_by_layer_kind);
+    tcase_add_test(t, blocks_take_what_their_bits_say);
     tcase_add_test(t, bad_tables_name_their_line);
     tcase_add_test(t, ranks_by_fronts_of_size_and_lowest_figure);
     tcase_add_test(t, exclusions_say_why);

@@ -88,9 +88,9 @@ static void check_logits(const char *model, const char *adapter,
     want = floats(w, name, &n);
     got = mem_array(n, sizeof(*got));
     /* What the blocks say; test_model_kept has how they are multiplied. */
-    ck_assert_msg(model_load_kept(model, adapter, compute, MODEL_KEPT_F32, &m,
-                                  &err) == 0,
-                  "%s", err.msg);
+    ck_assert_msg(
+        model_load_kept(model, adapter, compute, MODEL_KEPT_F32, &m, &err) == 0,
+        "%s", err.msg);
     rows = (size_t)ids->shape[1];
     for (int64_t b = 0; b < ids->shape[0]; b++)
         ck_assert_msg(

@@ -99,7 +99,8 @@ static double loss_kept(enum model_kept kept)
 START_TEST(eight_bits_cost_next_to_nothing_and_four_little)
 {
     double wide = loss_kept(MODEL_KEPT_F32);
-    double eight = loss_kept(MODEL_KEPT_Q8_0), four = loss_kept(MODEL_KEPT_Q4_0);
+    double eight = loss_kept(MODEL_KEPT_Q8_0),
+           four = loss_kept(MODEL_KEPT_Q4_0);
 
     (void)printf("nats a token: f32 %.4f, q8_0 %+.3f %%, q4_0 %+.3f %%\n", wide,
                  100 * (eight / wide - 1), 100 * (four / wide - 1));
@@ -172,8 +173,7 @@ static void same_logits(struct model *a, struct model *b)
 
 static char *write_gguf(const char *dir, enum weights_type type)
 {
-    char *path =
-        mem_printf("%s/%s.gguf", scratch, weights_type_name(type));
+    char *path = mem_printf("%s/%s.gguf", scratch, weights_type_name(type));
 
     OK(weights_gguf_write(dir, &(struct weights_gguf){ .type = type }, path,
                           &err));
@@ -433,23 +433,22 @@ static void same_answers(const char *adapter, enum model_kept kept)
 
     job.prompt = e->ids.ids;
     job.prompt_count = e->answer_at;
-    OK(model_generate(own, job.prompt, job.prompt_count, &greedy, NULL, NULL, want, &count,
-                      &finished, NULL, &err));
+    OK(model_generate(own, job.prompt, job.prompt_count, &greedy, NULL, NULL,
+                      want, &count, &finished, NULL, &err));
     OK(model_generate_batch(own, &job, 1, &greedy, NULL, &err));
     ck_assert_uint_eq(job.out_count, count);
     ck_assert_mem_eq(want, got, count * sizeof(*want));
     OK(model_bank_new(base, &adapter, 1, &bank, &err));
-    OK(model_session_open(base,
-                          &(struct model_session_options){ .slots = 1,
-                                                           .bank = bank },
-                          &s, &err));
-    OK(model_session_begin(s,
-                           &(struct model_ask){ .prompt = job.prompt,
-                                                .prompt_count =
-                                                    job.prompt_count,
-                                                .adapter = 1,
-                                                .sampling = greedy },
-                           &slot, &cached, &err));
+    OK(model_session_open(
+        base, &(struct model_session_options){ .slots = 1, .bank = bank }, &s,
+        &err));
+    OK(model_session_begin(
+        s,
+        &(struct model_ask){ .prompt = job.prompt,
+                             .prompt_count = job.prompt_count,
+                             .adapter = 1,
+                             .sampling = greedy },
+        &slot, &cached, &err));
     while (model_session_step(s, &err) == 1)
         ;
     model_session_close(s);

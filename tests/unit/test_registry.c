@@ -485,6 +485,64 @@ START_TEST(a_pass_with_a_wide_margin_does_not_count)
 }
 END_TEST
 
+static void must_answer_with(const char *want)
+{
+    char weights[REGISTRY_WEIGHTS];
+
+    ck_assert_int_eq(registry_weights(s, 1, 4, weights, &err), 0);
+    ck_assert_str_eq(weights, want);
+}
+
+START_TEST(a_verdict_speaks_for_its_own_weights)
+{
+    struct registry_change c = {
+        .task = 1, .model = 4, .command = "test", .weights = "q4_0"
+    };
+    struct registry_gate g;
+
+    must_exec("DELETE FROM evaluation WHERE model = 4");
+    must_answer_with("stored");
+    add_look(10, 0, 3, "0.03");
+    add_look(11, 1, 3, "0.03");
+    add_look(12, 1, 2, "0.03"); /* a short look in a third way */
+    must_exec("UPDATE evaluation SET weights = 'q8_0' WHERE id = 11;"
+              "UPDATE evaluation SET weights = 'q4_0' WHERE id = 12");
+    must_answer_with("q8_0");
+    ck_assert_int_eq(gate_of(4, REGISTRY_MARGIN).evaluation, 11);
+    ck_assert_int_eq(
+        registry_gate_with(s, 1, 4, REGISTRY_MARGIN, "stored", &g, &err), 0);
+    ck_assert(g.evaluation == 10 && !g.passes);
+    c.weights = "stored";
+    ck_assert_int_eq(registry_promote(s, &c, &err), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "answer is fail"));
+    c.weights = "f32";
+    ck_assert_int_eq(registry_promote(s, &c, &err), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "sealed test with weights f32"));
+    must_promote(1, 4);
+    must_answer_with("q8_0");
+    add_look(13, 1, 3, "0.03");
+    must_answer_with("q8_0"); /* until it is promoted */
+    ck_assert_int_eq(gate_of(4, REGISTRY_MARGIN).evaluation, 11);
+    c.weights = NULL;
+    c.evaluation = 0;
+    ck_assert_int_eq(registry_promote(s, &c, &err), 0);
+    ck_assert(!c.is_same && c.before == 4);
+    must_answer_with("stored");
+    ck_assert_int_eq(registry_promote(s, &c, &err), 0);
+    ck_assert(c.is_same);
+    ck_assert_int_eq(one("SELECT count(*) FROM registry_event WHERE kind = "
+                         "'promote' AND model = 4"),
+                     2);
+    {
+        int64_t to;
+
+        ck_assert_int_eq(registry_rollback(s, 1, NULL, &to, &err), 0);
+        ck_assert_int_eq(to, 4);
+        must_answer_with("q8_0");
+    }
+}
+END_TEST
+
 static int note_entry(void *ctx, const struct registry_entry *e,
                       struct err *why)
 {
@@ -540,6 +598,7 @@ int main(void)
     tcase_add_test(t, a_model_is_entered_with_version_teachers_and_hash);
     tcase_add_test(t, a_short_or_lenient_look_decides_nothing);
     tcase_add_test(t, a_pass_with_a_wide_margin_does_not_count);
+    tcase_add_test(t, a_verdict_speaks_for_its_own_weights);
     tcase_add_test(t, a_list_tells_what_is_known_of_each);
     return suite_run("registry", t);
 }
