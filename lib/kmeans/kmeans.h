@@ -1,10 +1,11 @@
 /*
  * kmeans.h - k-means, plain and spherical
  *
- * Lloyd's iterations as blocks of one matrix product with the choice of the
- * best centre, and the sums of the next centres, folded into the block while
- * it is in the cache: the n x k matrix never exists. Every sum runs over fixed
- * chunks in a fixed order, so that results do not depend on the threads.
+ * Lloyd's iterations with products of rows and groups of centres; the choice
+ * of the best and the sums of the next centres follow in the cache. Groups
+ * that cannot hold a better centre are skipped, which changes no label: those
+ * are what computing all products gives. Every sum runs over fixed chunks in a
+ * fixed order, so that results do not depend on the threads.
  * May use: base, linalg.
  */
 #ifndef KMEANS_H

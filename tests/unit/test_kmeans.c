@@ -2,6 +2,7 @@
 #include "suite.h"
 
 #include "kmeans/kmeans.h"
+#include "kmeans/kmeans_private.h"
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -91,6 +92,124 @@ END_TEST
 START_TEST(spherical_kmeans_recovers_separate_clusters)
 {
     check_recovery(true);
+}
+END_TEST
+
+/* Equal, but where an empty cluster took the row. */
+static void check_labels(const float *x, size_t n, size_t d,
+                         const struct kmeans_result *r, const uint32_t *want)
+{
+    size_t taken = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t c = r->labels[i];
+
+        if (c == want[i])
+            continue;
+        taken++;
+        ck_assert_mem_eq(r->centres + c * d, x + i * d, d * sizeof(*x));
+    }
+    ck_assert_uint_le(taken, r->k / 4);
+}
+
+/* After each iteration the labels are those that all products with the
+ * centres before it give: bounds decide what is computed, not what comes out.
+ * The last iterations skip nearly everything. */
+static void check_exact(bool spherical, size_t k, double spread)
+{
+    enum { N = 6000, D = 96, ITERATIONS = 24 };
+    float *x = blobs(N, D, 60, spread, spherical, NULL);
+    float *centres = mem_array(k * D, sizeof(*centres));
+    uint32_t *want = mem_array(N, sizeof(*want));
+    struct kmeans_options o = { .k = k,
+                                .spherical = spherical,
+                                .centres = centres };
+
+    for (size_t i = 0; i < k; i++) /* two of most, some equal */
+        memcpy(centres + i * D, x + i % (k - 3) * 7 * D, D * sizeof(*x));
+    for (o.iterations = 1; o.iterations <= ITERATIONS; o.iterations++) {
+        struct kmeans_result now = { 0 }, next = { 0 };
+
+        ck_assert_int_eq(kmeans_fit(NULL, N, D, x, &o, NULL, &now, NULL), 0);
+        o.iterations++;
+        ck_assert_int_eq(kmeans_fit(NULL, N, D, x, &o, NULL, &next, NULL), 0);
+        o.iterations--;
+        kmeans_assign(NULL, N, D, k, x, now.centres, spherical, want, NULL);
+        if (!next.converged || next.iterations > now.iterations)
+            check_labels(x, N, D, &next, want);
+        kmeans_result_release(&now);
+        kmeans_result_release(&next);
+    }
+    free(x);
+    free(centres);
+    free(want);
+}
+
+START_TEST(bounds_do_not_change_a_label)
+{
+    check_exact(true, 30, 1.5);
+    check_exact(true, 130, 0.8);
+    check_exact(false, 50, 1.5);
+    check_exact(false, 200, 0.5);
+}
+END_TEST
+
+/* One pass of a variant over rows that know nothing. */
+static void pass_of(void (*block)(struct kmeans_block *b), size_t n, size_t d,
+                    size_t k, const float *x, bool spherical, uint32_t *labels,
+                    float *score)
+{
+    struct kmeans_work w = {
+        .n = n,
+        .d = d,
+        .k = k,
+        .chunks = 1,
+        .x = x,
+        .centres = x,
+        .spherical = spherical,
+        .labels = labels,
+        .score = score,
+    };
+
+    kmeans_work_begin(&w, NULL);
+    if (block)
+        w.block = block;
+    kmeans_work_forget(&w);
+    kmeans_work_centres(&w, NULL);
+    kmeans_work_pass(&w, NULL);
+    kmeans_work_end(&w, NULL);
+}
+
+START_TEST(this_machines_variant_scores_as_the_generic_one)
+{
+    enum { N = 1000 };
+    static const size_t shapes[][2] = { { 1, 1 },   { 3, 15 },   { 31, 16 },
+                                        { 32, 17 }, { 100, 33 }, { 257, 150 } };
+    uint32_t *labels = mem_array(N, sizeof(*labels));
+    uint32_t *want = mem_array(N, sizeof(*want));
+    float *score = mem_array(N, sizeof(*score));
+    float *expected = mem_array(N, sizeof(*expected));
+
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        size_t d = shapes[i][0], k = shapes[i][1], n = N - 37 * i;
+        float *x = blobs(n, d, 20, 2, false, NULL);
+        size_t same = 0;
+
+        pass_of(NULL, n, d, k, x, i % 2, labels, score);
+        pass_of(kmeans_block_generic, n, d, k, x, i % 2, want, expected);
+        for (size_t r = 0; r < n; r++) {
+            ck_assert_float_eq_tol(score[r], expected[r],
+                                   1e-5f * (float)(8 + d * 8));
+            ck_assert_uint_lt(labels[r], k);
+            same += labels[r] == want[r];
+        }
+        ck_assert_uint_ge(same, n - n / 200);
+        free(x);
+    }
+    free(labels);
+    free(want);
+    free(score);
+    free(expected);
 }
 END_TEST
 
@@ -187,6 +306,8 @@ int main(void)
     tcase_add_test(c, assignment_is_brute_force_nearest);
     tcase_add_test(c, plain_kmeans_recovers_separate_clusters);
     tcase_add_test(c, spherical_kmeans_recovers_separate_clusters);
+    tcase_add_test(c, bounds_do_not_change_a_label);
+    tcase_add_test(c, this_machines_variant_scores_as_the_generic_one);
     tcase_add_test(c, threads_do_not_change_a_bit);
     tcase_add_test(c, no_cluster_stays_empty);
     tcase_add_test(c, more_clusters_than_points_gives_one_each);
