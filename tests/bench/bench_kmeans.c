@@ -90,13 +90,16 @@ static void bench(struct pool *pool, const float *x, size_t n,
     qsort(t, ROUNDS, sizeof(t[0]), compare);
     (void)printf("slmctl       k=%4zu: %.3f s an iteration (best %.3f)\n", k,
                  t[ROUNDS / 2], t[0]);
+    (void)printf("row\tk-means\t%zu x %d, k = %zu, %u threads\titerations/s\t"
+                 "%.3f\t-\t-\t1.43\t-\n",
+                 n, DIMS, k, pool_threads(pool), 1 / t[ROUNDS / 2]);
     (void)fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
     static const size_t ks[] = { 150, 1000 };
-    const char *dir = argc > 1 ? argv[1] : NULL;
+    const char *dir = argc > 1 && *argv[1] ? argv[1] : NULL;
     unsigned threads = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
     size_t n = POINTS;
     float *x = dir ? read_rows(dir, "x.f32", &n) : make_points(n);
