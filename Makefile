@@ -137,6 +137,12 @@ $(BUILD)/test_%: $(BUILD)/tests/unit/test_%.c.o $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(ALL_LDLIBS)
 
+# The kernels once more, at AVX-512's width on any machine with AVX2.
+KERNELS_WIDE := $(BUILD)/tests/unit/kernels_wide.c.o
+$(KERNELS_WIDE): ISA_FLAGS := -O2 -fno-tree-slp-vectorize -Wno-psabi \
+    $(if $(X86),-mavx2 -mfma -mf16c)
+$(BUILD)/test_kernels: $(KERNELS_WIDE)
+
 FUZZ_MAIN := $(call obj,tests/fuzz/memory_file.c tests/fuzz/replay.c)
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.c.o $(FUZZ_MAIN) $(BUILD)/libslm.a
 	@echo '  LINK  $@'

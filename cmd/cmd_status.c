@@ -1,6 +1,7 @@
 /* cmd_status.c - what is in the store, what each stage has done, what is due */
 #include "cmd.h"
 #include "retrain_resumes.h"
+#include "status_hardware.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -213,6 +214,14 @@ static void write_stages(const struct store_status *st,
     cli_table_free(t);
 }
 
+static bool hardware;
+
+static const struct opt options[] = {
+    { 0, "hardware", OPT_FLAG, &hardware, NULL,
+      "show this machine, the kernels chosen for it, and their limits" },
+    OPT_END,
+};
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct buf out = { .data = NULL };
@@ -220,10 +229,13 @@ static int run(struct cli *cli, int argc, char **argv)
     struct store_status st;
     struct retrain_cut cut = { 0 };
     struct err err;
-    int rc = store_open(cli->store, STORE_READ, &s, &err);
+    int rc;
 
     (void)argc;
     (void)argv;
+    if (hardware)
+        return status_hardware(cli);
+    rc = store_open(cli->store, STORE_READ, &s, &err);
     if (rc == ERR_OK)
         rc = retrain_cut_read(s, &cut, &err);
     if (rc == ERR_OK)
@@ -251,6 +263,7 @@ const struct command cmd_status = {
     .name = "status",
     .summary = "show what is in the store and what is due",
     .operands = "",
+    .options = options,
     .common = CLI_STORE | CLI_JSON,
     .run = run,
 };

@@ -123,7 +123,7 @@ _slmctl()
         options='--set --note --store --key-file --json --help'
         ;;
     'status')
-        options='--store --key-file --json --help'
+        options='--hardware --store --key-file --json --help'
         ;;
     'report')
         options='--output --format --task --include-samples --show --title --ascii --store --key-file --json --quiet --help'

@@ -487,6 +487,7 @@ complete -c slmctl -n '__slmctl_on model terms' -l store -x -a '(__fish_complete
 complete -c slmctl -n '__slmctl_on model terms' -l key-file -r -F -d 'key of an encrypted store, and of surrogates'
 complete -c slmctl -n '__slmctl_on model terms' -l json -d 'print one JSON document'
 complete -c slmctl -n '__slmctl_at' -a status -d 'show what is in the store and what is due'
+complete -c slmctl -n '__slmctl_on status' -l hardware -d 'show this machine, the kernels chosen for it, and their limits'
 complete -c slmctl -n '__slmctl_on status' -l store -x -a '(__fish_complete_directories)' -d 'directory of the store'
 complete -c slmctl -n '__slmctl_on status' -l key-file -r -F -d 'key of an encrypted store, and of surrogates'
 complete -c slmctl -n '__slmctl_on status' -l json -d 'print one JSON document'

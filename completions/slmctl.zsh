@@ -597,6 +597,7 @@ _slmctl_model_terms()
 _slmctl_status()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
+        '--hardware[show this machine, the kernels chosen for it, and their limits]' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]'

@@ -534,6 +534,21 @@ MUST_CHECK int compute_limits_measure(const char *kernels, unsigned threads,
                                       struct compute_limits *out,
                                       struct err *err);
 
+/* A set of kernels of this build, the best one first; why is empty where the
+ * CPU can run it and it computes what generic does. */
+struct compute_set {
+    const char *name, *integers; /* how it multiplies bytes */
+    bool chosen;
+    char why[64];
+};
+/* All of them, `chosen` as compute_open would choose; returns how many. */
+#define COMPUTE_SETS 8
+MUST_CHECK int compute_sets(const struct compute_options *opt,
+                            struct compute_set out[COMPUTE_SETS],
+                            struct err *err);
+/* The CPU's instruction sets that kernels ask for, "avx avx2 fma". */
+void compute_features(char *out, size_t size);
+
 /* "f32", "tf32", "bf16"; "auto" for COMPUTE_BEST. */
 const char *compute_precision_name(enum compute_precision p);
 /* Whether the device computes with 16-bit weights at least as well as with

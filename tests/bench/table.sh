@@ -32,8 +32,8 @@ moment() { # CPU seconds of children; load; steal and all ticks of the machine
     awk '/^cpu / { for (i = 2; i <= 9; i++) all += $i; print $9, all }' /proc/stat
 }
 
-cpu_seconds() { # of this shell's children so far
-    times | awk 'NR == 2 { for (i = 1; i <= 2; i++) {
+cpu_seconds() { # of children, from what `times` wrote
+    awk 'NR == 2 { for (i = 1; i <= 2; i++) {
         split($i, t, "[ms]"); s += 60 * t[1] + t[2] } printf "%.1f\n", s }'
 }
 

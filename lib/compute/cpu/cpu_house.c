@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -136,4 +137,51 @@ int cpu_choose(const char *name, const char *probe_dir,
                               name,         probe_dir,         cpu_probe_time };
 
     return cpu_choose_among(&c, out, err);
+}
+
+static const char *integers_of(const struct cpu_variant *v)
+{
+    if (v->needs & (ISA_avx512_vnni | ISA_avx_vnni))
+        return "vpdpbusd";
+    return v->needs & ISA_avx2 ? "vpmaddubsw" : "plain";
+}
+
+int compute_sets(const struct compute_options *opt,
+                 struct compute_set out[COMPUTE_SETS], struct err *err)
+{
+    const struct cpu_kernels *chosen = NULL;
+    uint32_t isa = cpu_isa();
+    int rc = cpu_choose(opt->kernels, opt->probe_dir, &chosen, err);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < cpu_variant_count; i++) {
+        const struct cpu_variant *v = &cpu_variants[i];
+        uint32_t missing = v->needs & ~isa;
+        const char *differs = missing ? NULL : cpu_check(v->kernels);
+
+        out[i] = (struct compute_set){ .name = v->kernels->name,
+                                       .integers = integers_of(v),
+                                       .chosen = v->kernels == chosen };
+        if (missing)
+            (void)snprintf(out[i].why, sizeof(out[i].why), "no %s",
+                           cpu_isa_name((unsigned)__builtin_ctz(missing)));
+        else if (differs)
+            (void)snprintf(out[i].why, sizeof(out[i].why),
+                           "%s differs from generic", differs);
+    }
+    return (int)cpu_variant_count;
+}
+
+void compute_features(char *out, size_t size)
+{
+    uint32_t isa = cpu_isa();
+    size_t at = 0;
+
+    assert(size > 0);
+    out[0] = '\0';
+    for (unsigned i = 0; i < ISA_COUNT && at < size; i++)
+        if (isa >> i & 1)
+            at += (size_t)snprintf(out + at, size - at, "%s%s", at ? " " : "",
+                                   cpu_isa_name(i));
 }

@@ -19,7 +19,7 @@
 #define PIECE_ROUNDS 20000 /* 12 chains of FMA: about 40 us */
 #define READ_PIECE ((size_t)1 << 20)
 #define READ_LEAST ((size_t)96 << 20)
-#define READ_MOST ((size_t)512 << 20)
+#define READ_MOST ((size_t)256 << 20)
 
 struct measure {
     const struct cpu_kernels *k;

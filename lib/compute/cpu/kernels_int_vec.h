@@ -92,7 +92,9 @@ INLINE vi i_madd_bytes(vi acc, vi u, vi s)
 
 /* Keeps the order that registers suffice for: compilers would make all the
  * products first and spill them, and keep the floats in registers. */
-#if VW == 16
+#if defined(KERNELS_WIDE)
+#define INT_PIN(x) (void)0
+#elif VW == 16
 #define INT_PIN(x) __asm__ volatile("" : "+v"(x))
 #elif VW == 8
 #define INT_PIN(x) __asm__ volatile("" : "+x"(x))
