@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#ifdef KMEANS_NAME /* alone it is nothing */
+
 #define VECS (KMEANS_GROUP / LANES)
 
 /* Products of n rows with a panel, less the halves: out[n][KMEANS_GROUP]. n is
@@ -209,3 +211,5 @@ void KMEANS_NAME(struct kmeans_block *b)
     if (b->sums)
         add_rows(b);
 }
+
+#endif
