@@ -75,6 +75,11 @@ tier_unit() {
     for source in tests/unit/test_*.c; do
         echo "$build/$(basename "$source" .c)"
     done | xargs -n 1 -P 2 sh tests/tiers.sh "$build" one
+    # Models once more with the kernels that any CPU has: seconds.
+    echo "with generic kernels:"
+    for name in model model_hybrid generate; do
+        SLMCTL_CPU=generic sh tests/tiers.sh "$build" one "$build/test_$name"
+    done
 }
 
 tier_fuzz() {
