@@ -4,15 +4,16 @@
 set -u
 arm=aarch64-linux-gnu-gcc
 for tool in $arm qemu-aarch64; do
-    command -v $tool >/dev/null || {
+    command -v "$tool" >/dev/null || {
         echo "skip: $tool is not installed"
         exit 0
     }
 done
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
-base='-std=c11 -D_GNU_SOURCE -DSLMCTL_VERSION="0" -Ilib -Itests/slow/lib/plain'
-base="$base -fno-math-errno -ffp-contract=off -O2 -fno-tree-slp-vectorize"
+set -- -std=c11 -D_GNU_SOURCE '-DSLMCTL_VERSION="0"' -Ilib \
+    -Itests/slow/lib/plain -fno-math-errno -ffp-contract=off -O2 \
+    -fno-tree-slp-vectorize
 objects=
 for source in tests/unit/test_kernels tests/unit/kernels_wide \
     lib/compute/cpu/kernels_generic lib/compute/cpu/kernels_neon \
@@ -20,11 +21,10 @@ for source in tests/unit/test_kernels tests/unit/kernels_wide \
     lib/compute/cpu/cpu_house lib/compute/cpu/cpu_probe \
     lib/base/buf lib/base/clock lib/base/err lib/base/io lib/base/io_output lib/base/mem; do
     object=$scratch/$(basename $source).o
-    # shellcheck disable=SC2086 # flags
-    $arm $base -c -o "$object" $source.c || exit 1
+    $arm "$@" -c -o "$object" $source.c || exit 1
     objects="$objects $object"
 done
-# shellcheck disable=SC2086
+# shellcheck disable=SC2086 # names without spaces
 $arm -static -o "$scratch/test" $objects -lm || exit 1
 qemu-aarch64 "$scratch/test" >"$scratch/out" || { cat "$scratch/out"; exit 1; }
 ! grep -q 'all that neon needs' "$scratch/out" || exit 1
