@@ -3,13 +3,15 @@
  * decode over more weights than a cache holds
  *
  * All kinds of a shape take turns, so that a busy moment meets each of them;
- * the median of the turns counts. Decode's limit is what reading alone takes
- * in the same turns.
+ * the median of the turns counts. Decode's limit is what reading alone gives,
+ * before or after it; weights that the last cache holds may go beyond.
+ * usage: bench_int [THREADS [KERNELS [prefill | decode]]]
  */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/pool.h"
 #include "compute/compute.h"
+
+#include "limits.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -88,7 +90,8 @@ static double now(void)
     return 1e-9 * (double)clock_mono_ns();
 }
 
-static void prefill(struct compute *c, size_t m, size_t n, size_t k)
+static void prefill(struct compute *c, const struct compute_limits *limits,
+                    size_t m, size_t n, size_t k)
 {
     struct compute_linear l = { .m = m, .n = n, .k = k, .alpha = 1 };
     struct compute_span w[KINDS];
@@ -114,52 +117,30 @@ static void prefill(struct compute *c, size_t m, size_t n, size_t k)
         }
     for (int q = 0; q < KINDS; q++)
         rate[q] = gop / median(t[q]);
-    for (int q = 0; q < KINDS; q++)
-        (void)printf("row\tint-prefill-%s\t%zux%zux%zu,%ut\tGOP/s\t%.1f\t"
-                     "own-f32\t%.1f\t-\t-\n",
-                     names[q], m, n, k, c->threads, rate[q], rate[0]);
+    for (int q = 1; q < KINDS; q++) {
+        char path[32], shape[64];
+
+        (void)snprintf(path, sizeof(path), "linear %s", names[q]);
+        (void)snprintf(shape, sizeof(shape), "%zux%zux%zu %ut", m, n, k,
+                       c->threads);
+        limits_row(path, shape, "GOP/s", rate[q], "own f32", rate[0], 0,
+                   limits->int8_ops * 1e-9);
+    }
     for (int q = 0; q < KINDS; q++)
         compute_release(c, &w[q]);
     compute_release(c, &l.x);
     compute_release(c, &l.y);
 }
 
-/* Reading `bytes` with all threads, in pieces. */
-#define PIECE ((size_t)256 << 10)
-struct reading {
-    const uint64_t *data;
-    uint64_t sink;
-};
-
-typedef uint64_t wide_t __attribute__((vector_size(32)));
-
-static void read_piece(void *ctx, size_t task, unsigned worker)
-{
-    struct reading *r = ctx;
-    const wide_t *p =
-        (const wide_t *)(const void *)(r->data + task * PIECE / 8);
-    wide_t s[4] = { { 0 } };
-
-    (void)worker;
-    for (size_t i = 0; i < PIECE / 32; i += 4)
-        for (size_t j = 0; j < 4; j++)
-            s[j] ^= p[i + j];
-    s[0] ^= s[1] ^ s[2] ^ s[3];
-    if (s[0][0] == 12345) /* never, but the compiler cannot know */
-        r->sink++;
-}
-
 static void decode(struct compute *c, size_t m, size_t n, size_t k,
                    size_t total_bytes)
 {
-    struct pool *pool = pool_new(c->threads);
     struct compute_linear l = { .m = m, .n = n, .k = k, .alpha = 1 };
-    size_t count[KINDS], room = total_bytes / PIECE * PIECE;
+    struct compute_limits before = limits_now(c->threads), after;
     struct compute_span *w[KINDS];
-    double t[KINDS][TURNS], reads[TURNS], limit;
-    struct reading reading = { .data = aligned_alloc(64, room) };
+    double t[KINDS][TURNS], limit;
+    size_t count[KINDS];
 
-    memset((void *)(uintptr_t)reading.data, 1, room);
     l.x = array(c, m * k);
     l.y = array(c, m * n);
     for (int q = 0; q < KINDS; q++) {
@@ -173,13 +154,11 @@ static void decode(struct compute *c, size_t m, size_t n, size_t k,
         }
     }
     for (int r = -1; r < TURNS; r++) {
-        double start = now();
         int at = r < 0 ? 0 : r;
 
-        pool_run(pool, room / PIECE, read_piece, &reading);
-        reads[at] = (now() - start) / (double)room;
         for (int q = 0; q < KINDS; q++) {
-            start = now();
+            double start = now();
+
             for (size_t i = 0; i < count[q]; i++) {
                 l.w = w[q][i];
                 c->ops->linear(c, &l);
@@ -187,23 +166,24 @@ static void decode(struct compute *c, size_t m, size_t n, size_t k,
             t[q][at] = (now() - start) / (double)count[q];
         }
     }
-    limit = 1e-9 / median(reads);
+    after = limits_now(c->threads);
+    limit = before.read_bytes > after.read_bytes ? before.read_bytes
+                                                 : after.read_bytes;
     for (int q = 0; q < KINDS; q++) {
-        double rate =
-            1e-9 * (double)n * (double)k * weight_bytes[q] / median(t[q]);
+        double bytes = (double)n * (double)k * weight_bytes[q];
+        char path[32], shape[64];
 
-        (void)printf("row\tint-decode-%s\t%zux%zux%zu,%ut,%zuMB\tGB/s\t%.2f\t"
-                     "reading\t%.2f\t0.85\t%.0f%%\n",
-                     names[q], m, n, k, c->threads, total_bytes >> 20, rate,
-                     limit, 100 * rate / limit);
+        (void)snprintf(path, sizeof(path), "gemv %s", names[q]);
+        (void)snprintf(shape, sizeof(shape), "%zux%zux%zu %zuMB %ut", m, n, k,
+                       total_bytes >> 20, c->threads);
+        limits_row(path, shape, "GB/s", 1e-9 * bytes / median(t[q]), NULL, 0,
+                   m == 1 ? 0.85 : 0, limit * 1e-9);
         for (size_t i = 0; i < count[q]; i++)
             compute_release(c, &w[q][i]);
         free(w[q]);
     }
     compute_release(c, &l.x);
     compute_release(c, &l.y);
-    free((void *)(uintptr_t)reading.data);
-    pool_free(pool);
 }
 
 int main(int argc, char **argv)
@@ -216,15 +196,16 @@ int main(int argc, char **argv)
                                        argc > 1 ? (unsigned)atoi(argv[1]) : 2,
                                    .kernels = argc > 2 ? argv[2] : NULL };
     const char *only = argc > 3 ? argv[3] : "";
+    struct compute_limits limits;
     struct compute *c;
     struct err err;
 
     if (compute_open(&opt, &c, &err) < 0)
         fail(&err);
-    (void)printf("%s, %u threads\n", c->kernels, c->threads);
+    limits = limits_now(c->threads);
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
         if (strcmp(only, "decode") != 0)
-            prefill(c, shapes[i][0], shapes[i][1], shapes[i][2]);
+            prefill(c, &limits, shapes[i][0], shapes[i][1], shapes[i][2]);
     for (size_t m = 1; m <= 4 && strcmp(only, "prefill") != 0; m += 3) {
         decode(c, m, 2048, 2048, (size_t)160 << 20);
         decode(c, m, 1536, 576, (size_t)160 << 20);

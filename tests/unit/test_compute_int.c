@@ -4,6 +4,11 @@
  * The reference is a sum of doubles over what weights and activations are
  * after rounding; every set of kernels gives generic's bits.
  */
+/* The form for machines with VNNI, its one instruction in plain C. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+#define INT_EMULATED
+#include "compute/cpu/kernels_int.h"
+
 #include "compute_arrays.h"
 #include "suite.h"
 
@@ -15,9 +20,9 @@ static const enum compute_quant kinds[] = { COMPUTE_Q8_0, COMPUTE_Q4_0 };
 
 /* m, n, k: rows and columns that no tile divides */
 static const size_t shapes[][3] = {
-    { 1, 1, 32 },   { 1, 16, 64 },   { 2, 17, 96 },    { 3, 15, 32 },
-    { 5, 61, 160 }, { 7, 33, 576 },  { 8, 48, 128 },   { 13, 100, 64 },
-    { 29, 7, 224 }, { 1, 700, 576 }, { 65, 130, 320 },
+    { 1, 1, 32 },   { 1, 16, 64 },   { 2, 17, 96 },   { 3, 15, 32 },
+    { 5, 61, 160 }, { 7, 33, 576 },  { 8, 48, 128 },  { 13, 100, 64 },
+    { 29, 7, 224 }, { 1, 300, 576 }, { 35, 130, 96 },
 };
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -255,6 +260,59 @@ START_TEST(infinities_and_nans_stay_visible)
 }
 END_TEST
 
+/* Rows 0..m-1 of one panel by columns 0..n-1 of another. */
+static void check_emulated(const struct cpu_kernels *k, enum compute_quant kind,
+                           size_t m, size_t n)
+{
+    enum { BLOCKS = 3, K = 32 * BLOCKS };
+    float x[IMR * K], bias[CPU_INT_NR], want[IMR][20], got[IMR][20];
+    uint8_t codes[BLOCKS * CPU_INT_NR * CPU_INT_BLOCK];
+    uint16_t scales[BLOCKS * CPU_INT_NR];
+    char *panel = mem_zalloc(BLOCKS * k->int_bytes(kind));
+    char *own = mem_zalloc(BLOCKS * int_bytes(kind));
+    struct cpu_int_tile t = { .kind = kind,
+                              .m = m,
+                              .n = n,
+                              .blocks = BLOCKS,
+                              .x = panel,
+                              .codes = codes,
+                              .scales = scales,
+                              .bias = bias,
+                              .y = want[0],
+                              .ldy = 20,
+                              .alpha = 0.75f,
+                              .add = true };
+
+    for (size_t i = 0; i < m * K; i++)
+        x[i] = (float)rng_normal(&rng);
+    for (size_t i = 0; i < sizeof(codes); i++)
+        codes[i] = (uint8_t)rng_next(&rng);
+    for (size_t i = 0; i < BLOCKS * CPU_INT_NR; i++)
+        scales[i] = (uint16_t)(0x2000 + rng_below(&rng, 0x800));
+    for (size_t i = 0; i < CPU_INT_NR; i++)
+        bias[i] = (float)rng_normal(&rng);
+    for (size_t i = 0; i < IMR * 20; i++)
+        want[i / 20][i % 20] = got[i / 20][i % 20] = (float)rng_normal(&rng);
+    k->int_rows(kind, panel, x, K, m, BLOCKS);
+    k->int_tile(&t);
+    int_rows(kind, own, x, K, m, BLOCKS);
+    t.x = own;
+    t.y = got[0];
+    int_tile(&t);
+    ck_assert_mem_eq(got, want, sizeof(got));
+    free(panel);
+    free(own);
+}
+
+START_TEST(dot_products_of_bytes_give_the_same_bits)
+{
+    rng_init(&rng, 5);
+    for (size_t m = 1; m <= IMR; m++)
+        for (size_t n = 1; n <= CPU_INT_NR; n++)
+            check_emulated(&cpu_kernels_generic, kinds[_i], m, n);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("compute_int");
@@ -265,6 +323,7 @@ int main(void)
                         2 * SHAPES);
     tcase_add_loop_test(t, blocks_of_a_file_are_kept_as_they_are, 0, 2 * SETS);
     tcase_add_test(t, rows_that_are_no_whole_blocks_are_refused);
+    tcase_add_loop_test(t, dot_products_of_bytes_give_the_same_bits, 0, 2);
     tcase_add_loop_test(t, infinities_and_nans_stay_visible, 0, SETS);
     return suite_run("compute_int", t);
 }

@@ -342,6 +342,8 @@ static void product_task(void *ctx, size_t task, unsigned worker)
 
 #define TILE_BYTES ((size_t)192 << 10) /* of quantised rows in a tile */
 #define TASK_BYTES ((size_t)64 << 10)  /* of weights in a tile */
+#define FEW_ROWS 8                     /* bound by reading: */
+#define FEW_BYTES 20000u /* smaller tiles, of which the last ends earlier */
 
 bool cpu_int_takes(const struct cpu_gemm *g)
 {
@@ -362,7 +364,7 @@ void cpu_int_run(struct cpu *c, const struct cpu_gemm *g)
     j.x = cpu_scratch_get(&c->pack, panels * j.x_bytes);
     cpu_run(c, panels, g->m * g->k * 4, rows_task, &j);
     j.rows = (TILE_BYTES / j.x_bytes + 1) * mr;
-    j.panels = TASK_BYTES / p->panel + 1;
+    j.panels = (g->m <= FEW_ROWS ? FEW_BYTES : TASK_BYTES) / p->panel + 1;
     j.across = cpu_ceil_div(cpu_ceil_div(g->n, NR), j.panels);
     cpu_run(c, cpu_ceil_div(g->m, j.rows) * j.across, g->m * g->n * g->k,
             product_task, &j);

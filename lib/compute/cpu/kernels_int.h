@@ -54,11 +54,92 @@ static size_t int_bytes(enum compute_quant kind)
     return IMR * (8 + IGROUPS * int_group(kind));
 }
 
+/* The largest lane; codes in 8 bits; their sums; a group as 16 bits in the
+ * order 0, 2, 1, 3. */
+#if VW >= 8
+INLINE int32_t int_top(vi x)
+{
+#if VW == 16
+    return _mm512_reduce_max_epi32((__m512i)x);
+#else
+    __m128i y = _mm_max_epi32(_mm256_castsi256_si128((__m256i)x),
+                              _mm256_extracti128_si256((__m256i)x, 1));
+
+    y = _mm_max_epi32(y, _mm_shuffle_epi32(y, 0x4e));
+    y = _mm_max_epi32(y, _mm_shuffle_epi32(y, 0xb1));
+    return _mm_cvtsi128_si32(y);
+#endif
+}
+INLINE void int_narrow(int8_t *q, const vi *wide)
+{
+#if VW == 16
+    _mm_storeu_si128((__m128i *)(void *)q,
+                     _mm512_cvtepi32_epi8((__m512i)wide[0]));
+    _mm_storeu_si128((__m128i *)(void *)(q + 16),
+                     _mm512_cvtepi32_epi8((__m512i)wide[1]));
+#else
+    __m256i low = _mm256_packs_epi32((__m256i)wide[0], (__m256i)wide[1]);
+    __m256i high = _mm256_packs_epi32((__m256i)wide[2], (__m256i)wide[3]);
+    __m256i all = _mm256_packs_epi16(low, high);
+
+    all = _mm256_permutevar8x32_epi32(
+        all, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256((__m256i *)(void *)q, all);
+#endif
+}
+INLINE void int_pairs(int32_t *pairs, const int8_t *q)
+{
+    __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)q);
+    __m256i s = _mm256_maddubs_epi16(_mm256_set1_epi8(1), x);
+    __m128i y = _mm_add_epi16(_mm256_castsi256_si128(s),
+                              _mm256_extracti128_si256(s, 1));
+
+    y = _mm_add_epi16(y, _mm_shuffle_epi32(y, 0x4e));
+    y = _mm_add_epi16(y, _mm_shuffle_epi32(y, 0xb1));
+    pairs[0] = (int16_t)_mm_extract_epi16(y, 0);
+    pairs[1] = (int16_t)_mm_extract_epi16(y, 1);
+}
+INLINE void int_spread(char *to, const int8_t *q)
+{
+    int32_t four;
+    __m128i x;
+
+    memcpy(&four, q, sizeof(four));
+    x = _mm_cvtepi8_epi16(_mm_cvtsi32_si128(four));
+    _mm_storel_epi64((__m128i *)(void *)to, _mm_shufflelo_epi16(x, 0xd8));
+}
+#else
+INLINE int32_t int_top(vi x)
+{
+    int32_t most = 0;
+
+    for (int i = 0; i < VW; i++)
+        most = x[i] > most ? x[i] : most;
+    return most;
+}
+INLINE void int_narrow(int8_t *q, const vi *wide)
+{
+    for (int i = 0; i < CPU_INT_BLOCK; i++)
+        q[i] = (int8_t)wide[i / VW][i % VW];
+}
+INLINE void int_pairs(int32_t *pairs, const int8_t *q)
+{
+    for (int i = 0; i < CPU_INT_BLOCK; i++)
+        pairs[i / 2 % 2] += q[i];
+}
+INLINE void int_spread(char *to, const int8_t *q)
+{
+    const int16_t w[4] = { q[0], q[2], q[1], q[3] };
+
+    memcpy(to, w, sizeof(w));
+}
+#endif
+
 /* The largest |x| of a block; infinite or NaN where one is. */
 INLINE float int_largest(const float *x)
 {
     vi top = { 0 };
-    int32_t lanes[VW], most = 0;
+    int32_t most;
     float f;
 
     for (int i = 0; i < CPU_INT_BLOCK; i += VW) {
@@ -67,9 +148,7 @@ INLINE float int_largest(const float *x)
 
         top = (size & more) | (top & ~more);
     }
-    memcpy(lanes, &top, sizeof(lanes));
-    for (int i = 0; i < VW; i++)
-        most = lanes[i] > most ? lanes[i] : most;
+    most = int_top(top);
     memcpy(&f, &most, sizeof(f));
     return f;
 }
@@ -82,49 +161,37 @@ INLINE float int_codes(int8_t *q, const float *x)
     const int32_t zero = 0x4b400000; /* its bits */
     float top = int_largest(x);
     vf by = v_set(top >= 1e-30f && top <= FLT_MAX ? 127 / top : 0);
-    int32_t wide[CPU_INT_BLOCK];
+    vi wide[CPU_INT_BLOCK / VW];
 
-    for (int i = 0; i < CPU_INT_BLOCK; i += VW) {
-        vi rounded = (vi)(v_load(x + i) * by + magic) - zero;
-
-        memcpy(wide + i, &rounded, sizeof(rounded));
-    }
-    for (int i = 0; i < CPU_INT_BLOCK; i++)
-        q[i] = (int8_t)wide[i];
+    for (int i = 0; i < CPU_INT_BLOCK / VW; i++)
+        wide[i] = (vi)(v_load(x + i * VW) * by + magic) - zero;
+    int_narrow(q, wide);
     return top < 1e-30f ? 0 : top / 127;
 }
 
 /* What a sum starts with: less the codes' excess. */
 INLINE int32_t int_start(enum compute_quant kind, const int8_t *q)
 {
-    int32_t even = 0, odd = 0; /* pairs of codes */
+    int32_t pairs[2] = { 0 }; /* sums of codes 0 and 1, 2 and 3 of groups */
 
-    for (int i = 0; i < CPU_INT_BLOCK; i += 4) {
-        even += q[i] + q[i + 1];
-        odd += q[i + 2] + q[i + 3];
-    }
+    int_pairs(pairs, q);
 #ifdef INT_MADD
     if (kind == COMPUTE_Q4_0) /* two sums of 16 bits */
-        return (int32_t)((uint32_t)(-8 * odd) << 16 |
-                         ((uint32_t)(-8 * even) & 0xffff));
+        return (int32_t)((uint32_t)(-8 * pairs[1]) << 16 |
+                         ((uint32_t)(-8 * pairs[0]) & 0xffff));
 #endif
-    return (even + odd) * (kind == COMPUTE_Q8_0 ? -128 : -8);
+    return (pairs[0] + pairs[1]) * (kind == COMPUTE_Q8_0 ? -128 : -8);
 }
 
 INLINE void int_put(enum compute_quant kind, char *to, const int8_t *q)
 {
     const size_t step = IMR * int_group(kind);
 
-    if (int_group(kind) == 4) {
-        for (int g = 0; g < IGROUPS; g++)
+    for (int g = 0; g < IGROUPS; g++)
+        if (int_group(kind) == 4)
             memcpy(to + (size_t)g * step, q + 4 * g, 4);
-        return;
-    }
-    for (int g = 0; g < IGROUPS; g++, q += 4) {
-        const int16_t w[4] = { q[0], q[2], q[1], q[3] };
-
-        memcpy(to + (size_t)g * step, w, sizeof(w));
-    }
+        else
+            int_spread(to + (size_t)g * step, q + 4 * g);
 }
 
 static void int_rows(enum compute_quant kind, void *panel, const float *x,

@@ -241,6 +241,9 @@ INLINE void int_end(const struct cpu_int_tile *t, const float *sums, float *y)
     }
 }
 
+/* Few rows are as fast as memory: its next lines are asked for. */
+#define INT_AHEAD 4096
+
 /* mr and kind are constants in every use. */
 INLINE void int_micro(const int mr, const enum compute_quant kind,
                       const struct cpu_int_tile *t)
@@ -254,13 +257,17 @@ INLINE void int_micro(const int mr, const enum compute_quant kind,
     for (size_t b = 0; b < t->blocks; b++) {
         vi acc[IMR][INV];
 
+        if (mr <= 4)
+            for (size_t i = 0; i < step; i += 64)
+                __builtin_prefetch(codes + INT_AHEAD + i);
         INT_EACH(i, mr)
         INT_EACH(j, INV) acc[i][j] = i_set(x + 4 * (IMR + i));
         if (kind == COMPUTE_Q8_0)
             int_eight(mr, acc, codes, x + 8 * IMR);
         else
             int_four(mr, acc, codes, x + 8 * IMR);
-        INT_IN_MEMORY(sums);
+        if (mr > 2)
+            INT_IN_MEMORY(sums);
         int_flush(mr, sums, acc, t->scales + b * CPU_INT_NR, x);
         x += bytes;
         codes += step;

@@ -1,0 +1,60 @@
+#!/bin/sh
+# llama.sh - prefill of 512 tokens and decoding of 64, 2 threads, beside
+# llama.cpp on the same GGUF files; decoding beside a busy process as well.
+# usage: LLAMA=DIR tests/bench/llama.sh FILE.q8_0.gguf FILE.q4_0.gguf ...
+# LLAMA is the folder of llama-bench. Turns alternate; medians of three.
+set -eu
+
+bench=${BENCH:-build/release/bench_generate}
+[ -n "${LLAMA:-}" ] && [ -x "$LLAMA/llama-bench" ] || {
+    echo "skip: llama.sh: LLAMA names no folder with llama-bench"
+    exit 0
+}
+
+middle() { sort -n | sed -n 2p; }
+
+# Rates of llama-bench: prefill, decode
+peer() {
+    LD_LIBRARY_PATH=$LLAMA "$LLAMA/llama-bench" -m "$1" -t 2 -p 512 -n 64 \
+        -r 1 -o jsonl 2>/dev/null |
+        sed -n 's/.*"avg_ts": *\([0-9.]*\).*/\1/p' | paste -s -
+}
+
+row() { # path shape ours peer goal
+    printf 'row\t%s\t%s\ttok/s\t%s\tllama.cpp\t%s\t%s\t-\n' "$@"
+}
+
+turns() { # file kind: the six figures, medians
+    t=$(mktemp -d)
+    for _ in 1 2 3; do
+        "$bench" "$1" "$2" 2 >>"$t/ours"
+        peer "$1" >>"$t/peer"
+    done
+    for f in ours peer; do
+        cut -f 1 "$t/$f" | middle
+        cut -f 2 "$t/$f" | middle
+    done | paste -s -
+    rm -r "$t"
+}
+
+for file; do
+    case $file in
+    *[qQ]4_0*) kind=q4_0 ;;
+    *) kind=q8_0 ;;
+    esac
+    name=$(basename "$file" .gguf)
+    turns "$file" "$kind" | {
+        read -r pp tg peer_pp peer_tg
+        row "prefill $kind" "$name" "$pp" "$peer_pp" 3
+        row "decode $kind" "$name" "$tg" "$peer_tg" 1.3
+    }
+    sh -c 'while :; do :; done' &
+    neighbour=$!
+    trap 'kill $neighbour 2>/dev/null || true' EXIT
+    turns "$file" "$kind" | {
+        read -r _ tg _ peer_tg
+        row "decode $kind, busy neighbour" "$name" "$tg" "$peer_tg" 1.3
+    }
+    kill $neighbour
+    wait $neighbour 2>/dev/null || true
+done
