@@ -34,7 +34,7 @@ make_inputs() {
     [ -f "$work/m/model.safetensors" ] || "$build/bench_session" make "$work/m" || exit 1
     cp "$here/../reference/tokenizers/smollm2.json" "$work/m/tokenizer.json"
     "$slmctl" model template --builtin >"$work/m/chat_template.jinja"
-    awk 'BEGIN { for (i = 1; i <= 135; i++)
+    awk 'BEGIN { for (i = 1; i <= 47; i++)
         printf "Rule %d: a parcel of kind %d goes to desk %d.\n", i, i * 7 % 53, i * 11 % 17 }' >"$work/system"
     if [ -n "${LLAMA:-}" ] && [ ! -f "$work/$type.gguf" ]; then
         "$slmctl" model convert --to gguf --type "$type" -q -o "$work/$type.gguf" \
