@@ -19,8 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ROUNDS 5
-#define ROUND_S 0.006 /* at least so long */
+#define ROUNDS 11
+#define ROUND_S 0.002 /* at least so long */
 
 typedef void blas_sgemm(int order, int ta, int tb, int m, int n, int k,
                         float alpha, const float *a, int lda, const float *b,
@@ -156,15 +156,15 @@ static double now(const struct run *r)
     return r->threads == 1 ? clock_cpu_s() : (double)clock_mono_ns() * 1e-9;
 }
 
-/* A library's threads may spin for a while after their work. */
-static void settle(void)
-{
-    double used;
+enum column { PLAIN, FROZEN, BF16, NF4, BLAS, READING, COLUMNS };
+static const char *const heads[] = { "plain", "frozen",   "bf16",
+                                     "nf4",   "OpenBLAS", "reading" };
 
-    do {
-        used = clock_cpu_s();
-        (void)usleep(2000);
-    } while (clock_cpu_s() - used > 3e-4);
+/* The library's threads spin for 2^26 cycles after their work. */
+static void settle(const struct run *r, enum column col)
+{
+    if (r->threads > 1 && col == BLAS)
+        (void)usleep(40000);
 }
 
 static double seconds(struct run *r, void (*fn)(struct run *))
@@ -173,8 +173,9 @@ static double seconds(struct run *r, void (*fn)(struct run *))
     size_t times = 0;
 
     fn(r); /* wakes threads, warms caches */
-    if (now(r) - start > 4 * ROUND_S)
-        return now(r) - start;
+    spent = now(r) - start;
+    if (spent > 4 * ROUND_S)
+        return spent;
     start = now(r);
     do {
         fn(r);
@@ -190,10 +191,6 @@ static int order(const void *a, const void *b)
 
     return (x > y) - (x < y);
 }
-
-enum column { PLAIN, FROZEN, BF16, NF4, BLAS, READING, COLUMNS };
-static const char *const heads[] = { "plain", "frozen",   "bf16",
-                                     "nf4",   "OpenBLAS", "reading" };
 
 static float *noise(size_t n)
 {
@@ -285,10 +282,10 @@ static void measure(struct run *r, double t[COLUMNS])
                 continue;
             if (col < BLAS)
                 r->l.w = w[col];
-            settle();
             all[col][round] = seconds(r, col < BLAS    ? run_ours
                                          : col == BLAS ? run_blas
                                                        : run_reading);
+            settle(r, (enum column)col);
         }
     for (int col = 0; col < COLUMNS; col++) {
         t[col] = 0;

@@ -46,6 +46,8 @@ struct cpu_block {
     size_t ldf, strip;
     const float *bias; /* [n] or NULL */
     bool far;          /* B is likely not in the caches yet */
+    size_t ldb;        /* not 0: B is rows [k][ldb] as they are, ... */
+    float *keep;       /* ... whose panels pass through [k][nr] here */
 };
 
 /* The same for m <= CPU_NARROW rows of A, whose elements are a[i * rs + k],

@@ -47,6 +47,11 @@ static bool is_direct(const struct cpu_operand *w)
     return w->panels && w->by_rows && w->type == COMPUTE_F32;
 }
 
+static bool is_rows(const struct cpu_operand *w)
+{
+    return w->data && !w->by_rows && w->type == COMPUTE_F32;
+}
+
 static void set_panels(struct gemm_job *job, struct part *t, size_t p,
                        unsigned worker)
 {
@@ -54,9 +59,17 @@ static void set_panels(struct gemm_job *job, struct part *t, size_t p,
     size_t padded = cpu_ceil_div(t->b.n, nr) * nr;
     float *out;
 
+    t->b.ldb = 0;
     if (is_direct(t->w)) {
         t->b.b = (const float *)t->w->panels + t->j * t->w->ld + p * nr;
         t->b.panel_stride = t->w->ld * nr;
+        return;
+    }
+    if (is_rows(t->w) && t->b.m <= TILE_STRIPS * job->c->k->mr) {
+        t->b.keep = cpu_scratch_get(&job->c->local[worker],
+                                    k * nr * sizeof(*t->b.keep));
+        t->b.b = (const float *)t->w->data + p * t->w->ld + t->j;
+        t->b.ldb = t->w->ld;
         return;
     }
     out =
@@ -109,6 +122,7 @@ static void part_run(struct gemm_job *job, struct part *t, const float *a,
 
     do {
         b->k = t->k - p < depth ? t->k - p : depth;
+        b->m = m;
         set_panels(job, t, p, worker);
         b->bias = p + depth >= t->k ? bias : NULL;
         for (size_t i = 0; i < m; i += step) {

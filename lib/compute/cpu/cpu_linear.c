@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#define TURN 64 /* rows of a small gradient that are turned at once */
+
 struct cpu_operand cpu_operand_of(struct compute_span w, size_t ld,
                                   bool by_rows)
 {
@@ -105,6 +107,49 @@ void cpu_add_columns(struct cpu *c, struct compute_span bias, const float *y,
         cpu_run(c, cpu_ceil_div(n, 64), m * n, columns_task, &job);
 }
 
+struct turn_job {
+    struct cpu *c;
+    const struct compute_linear *l;
+    const float *t; /* [k][n] */
+};
+
+/* w += alpha t' */
+static void turn_piece(void *ctx, size_t at, size_t n)
+{
+    const struct turn_job *job = ctx;
+    const struct compute_linear *l = job->l;
+    const struct cpu_kernels *ker = job->c->k;
+    float *w = cpu_f32(l->w) + at * l->k;
+    float panel[TURN * CPU_MAX_NR];
+
+    ker->pack_rows(panel, job->t + at, l->n, l->k, n);
+    for (size_t i = 0; i < n; i++)
+        ker->axpy(w + i * l->k, l->alpha, panel + i * ker->nr, l->k);
+}
+
+/* A gradient of few columns is made as its transpose, whose rows few strips
+ * hold: y is then read as it lies. */
+static void dw_turned(struct cpu *c, const struct compute_linear *l)
+{
+    struct turn_job job = { .c = c, .l = l };
+    struct cpu_gemm g = {
+        .m = l->k,
+        .n = l->n,
+        .k = l->m,
+        .a = cpu_f32(l->x),
+        .rs = 1,
+        .cs = l->k,
+        .b = cpu_operand_of(l->y, l->n, false),
+        .ldc = l->n,
+        .alpha = 1,
+    };
+
+    g.c = cpu_scratch_get(&c->chunk, l->k * l->n * sizeof(*g.c));
+    cpu_gemm_run(c, &g);
+    job.t = g.c;
+    cpu_run_pieces(c, l->n, TURN, l->n * l->k, turn_piece, &job);
+}
+
 void cpu_op_linear_dw(struct compute *base, const struct compute_linear *l)
 {
     struct cpu *c = (struct cpu *)base;
@@ -122,7 +167,9 @@ void cpu_op_linear_dw(struct compute *base, const struct compute_linear *l)
         .add = true,
     };
 
-    if (l->w.buf)
+    if (l->w.buf && l->k <= c->k->nr && l->n > l->k)
+        dw_turned(c, l);
+    else if (l->w.buf)
         cpu_gemm_run(c, &g);
     cpu_add_columns(c, l->bias, g.a, l->m, l->n);
 }

@@ -60,6 +60,19 @@ INLINE vf v_from_f16(const void *p)
 }
 #endif
 
+static void gemm_pack_cols(float *panel, const float *w, size_t ld, size_t n,
+                           size_t k)
+{
+    if (n == NR) {
+        for (size_t p = 0; p < k; p++)
+            memcpy(panel + p * NR, w + p * ld, NR * sizeof(*w));
+        return;
+    }
+    for (size_t p = 0; p < k; p++)
+        for (size_t j = 0; j < NR; j++)
+            panel[p * NR + j] = j < n ? w[p * ld + j] : 0;
+}
+
 /* What becomes of the sums x of a row's VW columns. */
 INLINE void micro_edge(float *c, const float *from, const float *bias, vf x,
                        vf alpha, size_t n)
@@ -74,16 +87,20 @@ struct strip {
     const struct cpu_block *g;
     const float *a, *b, *from, *bias; /* from, bias: NULL for none */
     float *c;
-    const char *ahead; /* to be fetched meanwhile, or NULL */
-    size_t n;          /* columns of this panel */
+    size_t n; /* columns of this panel */
 };
 
-/* mr and nv are constants in every use. */
-INLINE void micro(const int mr, const int nv, const struct strip *s)
+#define ROWS_AHEAD 8
+
+/* mr and nv are constants in every use. gather: B is rows as they are and
+ * becomes a panel on the way. */
+INLINE void micro(const int mr, const int nv, const bool gather,
+                  const struct strip *s)
 {
     const struct cpu_block *g = s->g;
     const float *a = s->a, *b = s->b;
     const size_t rs = g->rs, cs = g->cs;
+    float *keep = g->keep;
     vf acc[MR][NV];
     vf va = v_set(g->alpha);
 
@@ -107,7 +124,16 @@ INLINE void micro(const int mr, const int nv, const struct strip *s)
                 acc[i][j] = v_fma(av, bv[j], acc[i][j]);
         }
         a += cs;
-        b += NR;
+        if (gather) {
+            UNROLL
+            for (int j = 0; j < nv; j++)
+                v_store(keep + j * VW, bv[j]);
+            __builtin_prefetch(b + ROWS_AHEAD * g->ldb, 0, 3);
+            keep += NR;
+            b += g->ldb;
+        } else {
+            b += NR;
+        }
     }
     if (s->n < (size_t)nv * VW) {
         UNROLL
@@ -148,9 +174,9 @@ INLINE void micro(const int mr, const int nv, const struct strip *s)
     static __attribute__((noinline)) void strip_##mr(const struct strip *s)    \
     {                                                                          \
         if (s->n > VW)                                                         \
-            micro(mr, NV, s);                                                  \
+            micro(mr, NV, false, s);                                           \
         else                                                                   \
-            micro(mr, 1, s);                                                   \
+            micro(mr, 1, false, s);                                            \
     }
 
 STRIP(1)
@@ -175,7 +201,7 @@ STRIP(14)
 #endif
 
 static void (*const strips[])(const struct strip *) = {
-    NULL,    strip_1, strip_2, strip_3,  strip_4,
+    NULL,    strip_1,  strip_2,  strip_3,  strip_4,
 #if MR > 4
     strip_5, strip_6,
 #endif
@@ -186,6 +212,11 @@ static void (*const strips[])(const struct strip *) = {
     strip_9, strip_10, strip_11, strip_12, strip_13, strip_14,
 #endif
 };
+
+static __attribute__((noinline)) void strip_gather(const struct strip *s)
+{
+    micro(MR, NV, true, s);
+}
 
 /* The panel after this one comes from afar: a part with each strip. */
 INLINE void fetch_ahead(const float *from, size_t at, size_t n)
@@ -206,11 +237,17 @@ static void gemm_block(const struct cpu_block *g)
         block.ldf = g->ldc;
     for (size_t j = 0; j < g->n; j += NR) {
         const float *next = g->b + (j / NR + 1) * g->panel_stride;
-        bool ahead = g->far && j + NR < g->n;
+        bool ahead = g->far && !g->ldb && j + NR < g->n, gather = false;
 
         s.n = g->n - j < NR ? g->n - j : NR;
         s.b = g->b + j / NR * g->panel_stride;
         s.bias = g->bias ? g->bias + j : NULL;
+        if (g->ldb) {
+            gather = s.n == NR && g->m >= MR;
+            s.b = gather ? g->b + j : g->keep;
+            if (!gather)
+                gemm_pack_cols(g->keep, g->b + j, g->ldb, s.n, g->k);
+        }
         for (size_t i = 0; i < g->m; i += MR) {
             size_t m = g->m - i < MR ? g->m - i : MR;
 
@@ -219,7 +256,12 @@ static void gemm_block(const struct cpu_block *g)
             s.a = g->a + i / MR * strip;
             s.c = g->c + i * g->ldc + j;
             s.from = from ? from + i * block.ldf + j : NULL;
-            strips[m](&s);
+            if (gather && i == 0) {
+                strip_gather(&s);
+                s.b = g->keep;
+            } else {
+                strips[m](&s);
+            }
         }
     }
 }
@@ -460,19 +502,6 @@ static void gemm_pack_strips(float *out, const float *a, size_t ld, size_t m,
             for (size_t p = 0; p < k; p++)
                 memcpy(out + p * MR, a + p * ld + i, n * sizeof(*a));
     }
-}
-
-static void gemm_pack_cols(float *panel, const float *w, size_t ld, size_t n,
-                           size_t k)
-{
-    if (n == NR) {
-        for (size_t p = 0; p < k; p++)
-            memcpy(panel + p * NR, w + p * ld, NR * sizeof(*w));
-        return;
-    }
-    for (size_t p = 0; p < k; p++)
-        for (size_t j = 0; j < NR; j++)
-            panel[p * NR + j] = j < n ? w[p * ld + j] : 0;
 }
 
 static void gemm_widen(float *y, const void *x, enum compute_type type,
