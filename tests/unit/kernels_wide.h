@@ -104,7 +104,28 @@ WIDE wide_i wide_from_bytes(__m128i x)
     return y;
 }
 
+WIDE int32_t wide_top(wide_i x)
+{
+    int32_t top = x[0];
+
+    for (int i = 1; i < 16; i++)
+        top = x[i] > top ? x[i] : top;
+    return top;
+}
+WIDE __m128i wide_to_bytes(wide_i x)
+{
+    int8_t b[16];
+    __m128i y;
+
+    for (int i = 0; i < 16; i++)
+        b[i] = (int8_t)x[i];
+    memcpy(&y, b, 16);
+    return y;
+}
+
 #define __m512i wide_i
+#define _mm512_reduce_max_epi32(x) wide_top(x)
+#define _mm512_cvtepi32_epi8(x) wide_to_bytes(x)
 #define _mm512_cvtepi8_epi32(x) wide_from_bytes(x)
 #define _mm512_cvtepi32_ps(x) __builtin_convertvector(x, wide_f)
 #define __mmask16 uint16_t
