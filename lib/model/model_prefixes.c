@@ -40,31 +40,35 @@ static void add_parts(const struct model_session *s, size_t mixer,
     }
 }
 
-/* Whether there are files for what this session computes. */
-static bool has_files(struct model_session *s)
+static void name_files(struct model_session *s)
 {
     static const struct crypto_key none; /* no secret: a name */
     const struct compute *c = s->m->compute;
-    unsigned char base[MODEL_HASH_BYTES];
     struct crypto_hasher h;
-    char *text;
+    char *text = mem_printf("%s %s %s %d", PREFIX_FORM, c->kernels, c->device,
+                            (int)c->precision);
 
-    if (!s->m->prefixes || !s->m->identified || !c->ops->cache_layout)
-        return false;
-    if (s->listed)
-        return true;
-    text = mem_printf("%s %s %s %d", PREFIX_FORM, c->kernels, c->device,
-                      (int)c->precision);
     crypto_hasher_init(&h, &none);
     crypto_hasher_update(&h, slice_of(text));
     crypto_hasher_update(&h, (struct slice){ (const char *)s->m->identity,
                                              sizeof(s->m->identity) });
     for (size_t i = 0; i < s->m->mixer_count; i++)
         add_parts(s, i, &h);
-    crypto_hasher_final(&h, base);
+    crypto_hasher_final(&h, s->files);
+    s->named = true;
     free(text);
-    prefix_files_list(s->m->prefixes, base);
-    s->listed = true;
+}
+
+/* Whether there are files for what this session computes. They are listed: the
+ * list may have been another session's meanwhile. */
+static bool has_files(struct model_session *s)
+{
+    if (!s->m->prefixes || !s->m->identified ||
+        !s->m->compute->ops->cache_layout)
+        return false;
+    if (!s->named)
+        name_files(s);
+    prefix_files_list(s->m->prefixes, s->files);
     return true;
 }
 

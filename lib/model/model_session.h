@@ -71,7 +71,8 @@ struct model_session {
     const struct model_bank *bank;
     uint64_t salt, clock;
     bool keeps;
-    bool listed; /* its files' heads are read */
+    bool named;                            /* files are: */
+    unsigned char files[MODEL_HASH_BYTES]; /* of what it computes */
     bool cuts;   /* a state at fewer positions is the first part of it */
     size_t tops; /* rows of a pass that tokens can be chosen from */
     struct session_slot *slots;

@@ -72,12 +72,9 @@ static void ask_for(struct heard *h, size_t i, size_t adapter)
             (int32_t)(k < SHARED ? k * k % VOCAB : (k * 7 + i) % VOCAB);
 }
 
-/* A sequence in a session of its own that says what others begin with. */
-static void run_shared(struct model *m, const struct model_bank *b,
-                       struct heard *h)
+/* A sequence that says what others begin with. */
+static void run_in(struct model_session *s, struct heard *h)
 {
-    const struct model_session_options o = { .slots = 2, .bank = b };
-    struct model_session *s;
     struct model_ask a = { .prompt = h->prompt,
                            .prompt_count = h->prompt_count,
                            .adapter = h->adapter,
@@ -92,9 +89,19 @@ static void run_shared(struct model *m, const struct model_bank *b,
     int slot;
 
     h->count = h->choices = h->ends = 0;
-    OK(model_session_open(m, &o, &s, &err));
     OK(model_session_begin(s, &a, &slot, &h->cached, &err));
     finish(s);
+}
+
+/* The same in a session of its own. */
+static void run_shared(struct model *m, const struct model_bank *b,
+                       struct heard *h)
+{
+    const struct model_session_options o = { .slots = 2, .bank = b };
+    struct model_session *s;
+
+    OK(model_session_open(m, &o, &s, &err));
+    run_in(s, h);
     model_session_close(s);
 }
 
@@ -275,6 +282,42 @@ START_TEST(what_was_computed_otherwise_is_not_used)
 }
 END_TEST
 
+/* Two models take turns with one list: neither has the other's rows. */
+START_TEST(sessions_side_by_side_keep_to_their_own)
+{
+    const struct model_session_options o = { .slots = 1 };
+    struct model_prefixes *p = prefixes_of(true, 1 << 24);
+    struct model *m[2] = { loaded() };
+    struct model_session *s[2];
+    struct heard h, one;
+    char *path = io_path(dir, "base"), *adapter;
+
+    adapter = adapter_write("own", 5, 3, false, 2, "");
+    OK(model_load(path, adapter, cpu, &m[1], &err));
+    for (size_t i = 0; i < 2; i++) {
+        model_prefixes_use(m[i], p);
+        OK(model_session_open(m[i], &o, &s[i], &err));
+    }
+    for (size_t i = 0; i < 4; i++) {
+        ask_for(&h, i, 0);
+        one = h;
+        run_in(s[i % 2], &h);
+        ck_assert_uint_eq(h.cached, i < 2 ? 0 : SHARED);
+        model_prefixes_use(m[i % 2], NULL);
+        alone(m[i % 2], NULL, &one);
+        model_prefixes_use(m[i % 2], p);
+        same(&h, &one);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        model_session_close(s[i]);
+        model_free(m[i]);
+    }
+    model_prefixes_close(p);
+    free(path);
+    free(adapter);
+}
+END_TEST
+
 /* The longest unused go, and none that is larger than all may be. */
 START_TEST(files_keep_to_their_limit)
 {
@@ -397,6 +440,7 @@ int main(void)
     tcase_add_test(t, another_run_reads_what_one_computed);
     tcase_add_test(t, a_damaged_file_is_computed_anew);
     tcase_add_test(t, what_was_computed_otherwise_is_not_used);
+    tcase_add_test(t, sessions_side_by_side_keep_to_their_own);
     tcase_add_test(t, files_keep_to_their_limit);
     tcase_add_test(t, what_several_begin_with_is_written);
     return suite_run("model_prefixes", t);
