@@ -62,21 +62,21 @@ static bool add_all(struct crypto_hasher *h, const char *path)
     return n > 0;
 }
 
-void model_identify(struct model *m, const char *dir, const char *adapter,
-                    const char *form)
+bool model_identity(const char *dir, const char *adapter, const char *form,
+                    unsigned char out[MODEL_HASH_BYTES])
 {
     static const struct crypto_key none; /* no secret: a name */
     struct crypto_hasher h;
     bool fine;
 
     if (crypto_init(NULL) < 0)
-        return;
+        return false;
     crypto_hasher_init(&h, &none);
     fine = add_all(&h, dir);
     crypto_hasher_update(&h, slice_of(adapter ? "/a" : "/"));
     if (adapter)
         fine = add_all(&h, adapter) && fine;
     crypto_hasher_update(&h, slice_of(form ? form : ""));
-    crypto_hasher_final(&h, m->identity);
-    m->identified = fine;
+    crypto_hasher_final(&h, out);
+    return fine;
 }

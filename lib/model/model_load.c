@@ -374,8 +374,11 @@ int model_load_kept(const char *dir, const char *adapter,
                     struct model **out, struct err *err)
 {
     struct model_keeping keep = { .kept = kept };
+    unsigned char before[MODEL_HASH_BYTES];
     struct model_config config;
     struct model *m;
+    bool identified =
+        model_identity(dir, adapter, model_kept_name(kept), before);
     int rc = model_kept_check(kept, compute, err);
 
     if (rc == 0)
@@ -402,7 +405,10 @@ int model_load_kept(const char *dir, const char *adapter,
         model_free(m);
         return rc;
     }
-    model_identify(m, dir, adapter, model_kept_name(kept));
+    m->identified =
+        identified &&
+        model_identity(dir, adapter, model_kept_name(kept), m->identity) &&
+        memcmp(before, m->identity, sizeof(before)) == 0;
     *out = m;
     return 0;
 }

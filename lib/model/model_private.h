@@ -250,9 +250,10 @@ void model_list_adapter(struct model *m);
 void model_list_release(struct model_list *l);
 
 /* model_identity.c. form: how the weights are kept, where that changes what is
- * computed; NULL: as they are. */
-void model_identify(struct model *m, const char *dir, const char *adapter,
-                    const char *form);
+ * computed; NULL: as they are. false: not all files are there. Weights have an
+ * identity that was the same before and after they were read. */
+bool model_identity(const char *dir, const char *adapter, const char *form,
+                    unsigned char out[MODEL_HASH_BYTES]);
 
 /* model_adapter.c: room for an adapter of this rank at l. */
 MUST_CHECK int model_adapter_adapt(struct model *m, struct model_linear *l,
