@@ -28,11 +28,12 @@ size_t session_draft_rows(size_t slots)
  * latest such place. 0: nowhere. */
 static size_t find(const struct session_slot *q, size_t gram)
 {
-    const int32_t *last = q->ids + q->known - gram;
     size_t least = q->known > FAR ? q->known - FAR : 0;
+    const int32_t *last;
 
     if (q->known < gram + 1)
         return 0;
+    last = q->ids + q->known - gram;
     for (size_t at = q->known - gram; at-- > least;)
         if (q->ids[at] == last[0] &&
             memcmp(q->ids + at, last, gram * sizeof(*last)) == 0)
