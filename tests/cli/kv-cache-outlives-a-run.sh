@@ -47,4 +47,4 @@ slmctl store prune --max-size 1K -q 2>/dev/null
 slmctl status --json | jq .prefixes
 # Without a store there is none.
 SLMCTL_STORE=nowhere say 'number 7' | jq -c '.[1]'
-ls nowhere 2>&1 | grep -c 'cannot access'
+[ -e nowhere ] || echo 'no store was made'
