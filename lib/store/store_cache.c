@@ -3,7 +3,8 @@
  * store, files of their own
  *
  * Whatever is there can be computed again, so it goes as a whole whenever a
- * text may have gone from the store.
+ * text may have gone from the store: also where links lead to another place,
+ * of which only files that have our names are removed.
  */
 #include "store/store_private.h"
 
@@ -11,10 +12,12 @@
 #include "base/mem.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define CACHE "cache"
 #define KV "cache/kv"
@@ -53,13 +56,40 @@ void store_prefix_count(const struct store *s, int64_t *files, int64_t *bytes)
     free(path);
 }
 
+/* As lib/model names them; the directory may be a link's, to another disk. */
+static bool is_prefix(const char *name)
+{
+    static const char end[] = ".kv", begin[] = ".new-";
+    size_t n = strlen(name);
+
+    return strncmp(name, begin, sizeof(begin) - 1) == 0 ||
+           (n >= sizeof(end) && strcmp(name + n - (sizeof(end) - 1), end) == 0);
+}
+
+static bool drop_prefixes(const struct store *s)
+{
+    char *path = store_prefix_dir(s);
+    DIR *d = opendir(path);
+    const struct dirent *e;
+    bool all = true;
+
+    while (d && (e = readdir(d)))
+        if (is_prefix(e->d_name) && unlinkat(dirfd(d), e->d_name, 0) < 0 &&
+            errno != ENOENT)
+            all = false;
+    if (d)
+        (void)closedir(d);
+    free(path);
+    return all;
+}
+
 int store_cache_drop(const struct store *s, struct err *err)
 {
     char *path = io_path(s->dir, CACHE);
-    bool left;
+    bool left = !drop_prefixes(s);
 
     io_tree_remove(path);
-    left = io_exists(path);
+    left = left || io_exists(path);
     free(path);
     return left ? err_set(err, ERR_IO,
                           "%s/" CACHE ": cannot be removed; remove it by hand",

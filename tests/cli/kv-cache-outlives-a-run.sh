@@ -20,7 +20,7 @@ jq -c '.[0]' none first again plain | sort -u | wc -l
 stat -c '%a' s/cache/kv s/cache/kv/*
 slmctl status --json | jq -c '[.prefixes, .prefix_bytes > 1000]'
 slmctl status | grep -c '^prefixes *1 computed'
-grep -c 'SLMCTL\|odd or even' s/cache/kv/*
+od -An -tu4 -j8 -N4 s/cache/kv/*.kv # sealed
 # Damage is not read, and replaced.
 printf 'xx' | dd of="$(ls s/cache/kv/*)" bs=1 seek=5000 conv=notrunc 2>/dev/null
 say 'number 7' | jq -c '.[1]'
@@ -42,6 +42,14 @@ slmctl store erase --client nobody
 slmctl status --json | jq .prefixes
 slmctl store erase --conversation c7 -q
 slmctl status --json | jq .prefixes
+# A cache on another disk goes, too, and nothing else of what is there.
+mkdir -p away s/cache
+ln -s ../../away s/cache/kv
+touch away/mine
+say 'number 7' | jq -c '.[1]'
+find away -name '*.kv' | grep -c .
+slmctl store erase --conversation c8 -q
+find away -type f
 say 'number 7' | jq -c '.[1]'
 slmctl store prune --max-size 1K -q 2>/dev/null
 slmctl status --json | jq .prefixes
