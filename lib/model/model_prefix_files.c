@@ -23,6 +23,7 @@
 #define MAGIC "slmkv\n\x1a\1"
 #define MAGIC_BYTES 8
 #define NAME_HALF 16 /* hexadecimal digits of base, and of the rest */
+#define ENDING ".kv"
 #define TMP ".new-"
 #define TMP_LEAVE_S 3600 /* then who wrote it is dead */
 #define MOST_ENTRIES 256
@@ -309,6 +310,13 @@ static int oldest_first(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+static bool is_file(const char *name)
+{
+    size_t n = strlen(name), end = strlen(ENDING);
+
+    return n > end && strcmp(name + n - end, ENDING) == 0;
+}
+
 static bool is_left_over(const char *name, const struct stat *st)
 {
     return strncmp(name, TMP, strlen(TMP)) == 0 &&
@@ -331,7 +339,7 @@ static size_t list_uses(const struct model_prefixes *p, struct use **out,
             continue;
         if (is_left_over(e->d_name, &st))
             (void)unlinkat(dirfd(d), e->d_name, 0);
-        if (e->d_name[0] == '.')
+        if (!is_file(e->d_name)) /* who knows whose */
             continue;
         mem_grow(&list, &cap, count + 1, sizeof(struct use));
         ((struct use *)list)[count++] =
@@ -388,7 +396,7 @@ bool prefix_file_create(struct model_prefixes *p,
     *f = (struct prefix_file){ .p = p, .head = *head };
     hash_of(p, bytes(head->base, sizeof(head->base)), slice_of(""), half[0]);
     hash_of(p, bytes(head, sizeof(*head)), bytes(ids, n), half[1]);
-    f->name = mem_printf("%s-%s.kv", half[0], half[1]);
+    f->name = mem_printf("%s-%s" ENDING, half[0], half[1]);
     f->tmp = mem_printf(TMP "%ld-%s", (long)getpid(), half[1]);
     crypto_random(f->head.id, sizeof(f->head.id));
     buf_add(&plain, &f->head, sizeof(f->head));

@@ -360,16 +360,24 @@ START_TEST(files_keep_to_their_limit)
     ck_assert_uint_eq(kept[0], SHARED); /* used in between */
     ck_assert_uint_eq(kept[1], SHARED); /* the newest */
     ck_assert_uint_eq(kept[2], 0);
-    {
-        struct model_prefixes *p = prefixes_of(true, one / 2);
+    { /* what is not a prefix stays, and counts for nothing */
+        char *at = kv_dir(), *mine = io_path(at, "mine");
+        void *x = mem_zalloc(one);
+        struct model_prefixes *p;
 
-        ck_assert_uint_eq(files(&total, NULL), 0);
+        OK(io_write_file(mine, x, one, 0600, &err));
+        free(x);
+        p = prefixes_of(true, one / 2);
+        ck_assert_uint_eq(files(&total, NULL), 1);
         model_prefixes_use(m, p);
         ask_for(&h, 1, 0);
         run_shared(m, NULL, &h);
         model_prefixes_use(m, NULL);
         model_prefixes_close(p);
-        ck_assert_uint_eq(files(&total, NULL), 0);
+        ck_assert_uint_eq(files(&total, NULL), 1);
+        ck_assert(io_exists(mine));
+        free(mine);
+        free(at);
     }
     model_free(m);
 }
