@@ -96,7 +96,7 @@ stop() {
 ask() {
     name=$1
     shift
-    python3 "$here/serve_clients.py" "http://127.0.0.1:$port/v1" "$@" >>"$work/got.$name"
+    python3 "$here/serve_load.py" "http://127.0.0.1:$port/v1" "$@" >>"$work/got.$name"
 }
 
 # The median of a column of what was got.

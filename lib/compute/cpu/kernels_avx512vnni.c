@@ -1,4 +1,5 @@
-/* kernels_avx512vnni.c - the kernels, compiled for avx512vnni (see the Makefile) */
+/* kernels_avx512vnni.c - the kernels, compiled for avx512vnni (see the
+ * Makefile) */
 #include "compute/cpu/cpu.h"
 
 #if defined(__x86_64__)

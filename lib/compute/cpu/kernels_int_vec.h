@@ -10,6 +10,8 @@
 
 #include "compute/cpu/kernels_int.h"
 
+#if defined(INT_DOT) || defined(INT_MADD)
+
 #define INV (CPU_INT_NR / VW)
 
 typedef int32_t vi_mem
@@ -334,4 +336,5 @@ static void int_tile(const struct cpu_int_tile *t)
     tiles[t->m - 1][t->kind == COMPUTE_Q4_0](t);
 }
 
+#endif
 #endif

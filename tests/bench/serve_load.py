@@ -1,6 +1,6 @@
 """Clients of an OpenAI-type endpoint, all at once: requests a second.
 
-usage: serve_clients.py URL CALLS CLIENTS TOKENS SYSTEM-FILE MODEL[,MODEL...]
+usage: serve_load.py URL CALLS CLIENTS TOKENS SYSTEM-FILE MODEL[,MODEL...]
                         [KEY=JSON...]
 Each call has the system prompt and a short text of its own; the models take
 turns. KEY=JSON goes into each request (cache_prompt=false). Prints calls a
