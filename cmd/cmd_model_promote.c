@@ -33,7 +33,7 @@ static const struct opt promote_options[] = {
       .value = &weights,
       .arg = "WAY",
       .choices = "stored|f32|q8_0|q4_0",
-      .help = "answer with matrices kept so (default as judged last)" },
+      .help = "answer with matrices kept so (default as judged)" },
     OPT_END,
 };
 static const struct opt reason_options[] = {
@@ -216,22 +216,35 @@ static int promote(struct cli *cli, struct store *s, const char *name,
 
 /* Answering the validation examples may take long: eval does that. */
 static int tell_uncalibrated(struct cli *cli, struct store *s, const char *name,
-                             int64_t model, struct err *err)
+                             const struct registry_change *c, struct err *err)
 {
+    char used[REGISTRY_WEIGHTS];
     struct sql_stmt *q;
-    int rc =
-        sql_row_of(store_sql(s), "SELECT 1 FROM calibration WHERE model = ?",
-                   model, &q, err);
+    int rc = registry_weights(s, c->task, c->model, used, err);
 
-    if (rc == 1)
-        sql_reset(q);
-    else if (rc == 0)
+    if (rc == ERR_OK)
+        rc = sql_row_of(store_sql(s),
+                        "SELECT coalesce(detail ->> '$.weights', "
+                        "'" REGISTRY_STORED "') FROM calibration WHERE "
+                        "model = ?",
+                        c->model, &q, err);
+    if (rc == 0)
         cli_note(cli,
                  "%s is not calibrated: serve keeps each of its answers that "
                  "is well-formed; slmctl eval --calibrate --split validation "
                  "--model %s changes that",
                  name, name);
-    return rc < 0 ? rc : ERR_OK;
+    if (rc != 1)
+        return rc;
+    if (!slice_is(sql_text(q, 0), used))
+        cli_note(cli,
+                 "%s was calibrated with %.*s weights and answers with %s "
+                 "ones; slmctl eval --calibrate --split validation --model %s "
+                 "--weights %s calibrates it anew",
+                 name, (int)sql_text(q, 0).n, sql_text(q, 0).p, used, name,
+                 used);
+    sql_reset(q);
+    return ERR_OK;
 }
 
 static int run_promote(struct cli *cli, int argc, char **argv)
@@ -254,7 +267,7 @@ static int run_promote(struct cli *cli, int argc, char **argv)
     if (rc == ERR_OK)
         rc = promote(cli, s, argv[0], &c, &exit_code, &err);
     if (rc == ERR_OK && !c.is_same)
-        rc = tell_uncalibrated(cli, s, argv[0], c.model, &err);
+        rc = tell_uncalibrated(cli, s, argv[0], &c, &err);
     if (rc < 0) {
         rc = cli_fail(cli, &err);
         rc = exit_code ? exit_code : rc == EXIT_USAGE ? EXIT_FAILED : rc;

@@ -461,7 +461,7 @@ complete -c slmctl -n '__slmctl_on model merge' -a '(slmctl --complete models 2>
 complete -c slmctl -n '__slmctl_at model' -a promote -d 'let a model answer its task'
 complete -c slmctl -n '__slmctl_on model promote' -l force -x -d 'whatever the gate\'s answer; the reason is written down'
 complete -c slmctl -n '__slmctl_on model promote' -l override-terms -x -d 'though terms forbid it; the reason is written down'
-complete -c slmctl -n '__slmctl_on model promote' -l weights -x -a 'stored f32 q8_0 q4_0' -d 'answer with matrices kept so (default as judged last)'
+complete -c slmctl -n '__slmctl_on model promote' -l weights -x -a 'stored f32 q8_0 q4_0' -d 'answer with matrices kept so (default as judged)'
 complete -c slmctl -n '__slmctl_on model promote' -l store -x -a '(__fish_complete_directories)' -d 'directory of the store'
 complete -c slmctl -n '__slmctl_on model promote' -l key-file -r -F -d 'key of an encrypted store, and of surrogates'
 complete -c slmctl -n '__slmctl_on model promote' -l json -d 'print one JSON document'

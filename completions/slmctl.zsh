@@ -559,7 +559,7 @@ _slmctl_model_promote()
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '--force=[whatever the gate'\''s answer; the reason is written down]:REASON: ' \
         '--override-terms=[though terms forbid it; the reason is written down]:REASON: ' \
-        '--weights=[answer with matrices kept so (default as judged last)]:WAY:(stored f32 q8_0 q4_0)' \
+        '--weights=[answer with matrices kept so (default as judged)]:WAY:(stored f32 q8_0 q4_0)' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \

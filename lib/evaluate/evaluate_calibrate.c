@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -404,6 +405,8 @@ static int calibrate(struct store *s, struct work *w,
         rc = learn(w, floor, &c, err);
     if (rc == ERR_OK) {
         memcpy(c.inputs, inputs, sizeof(c.inputs));
+        (void)snprintf(c.weights, sizeof(c.weights), "%s",
+                       model_kept_name(w->opt->kept));
         rc = router_calibration_store(s, m->id, &c, clock_wall_us(), err);
     }
     router_calibration_release(&c);

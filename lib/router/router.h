@@ -109,6 +109,7 @@ struct router_calibration {
     size_t unusable;    /* answers that router_usable refused: no items */
     bool in_dollars;    /* costs; else an LLM's call is 1, a model's 0 */
     char inputs[33];    /* hash of what it was made from; "" */
+    char weights[8];    /* how the model's were kept, in lib/model's words */
     bool learnt;        /* false: too few items or errors; one limit for all */
     bool reads_prompts; /* heads over vectors */
     double *before;     /* [ROUTER_VECTOR + 1] of the prompt alone, or NULL */

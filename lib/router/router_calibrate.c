@@ -287,6 +287,8 @@ void router_calibration_write(const struct router_calibration *c,
     put_figure(w, "floor", c->floor);
     if (c->inputs[0])
         json_put_string(w, "inputs", c->inputs);
+    if (c->weights[0])
+        json_put_string(w, "weights", c->weights);
     json_put_string(w, "costs", c->in_dollars ? "dollars" : "calls");
     json_put_bool(w, "learnt", c->learnt);
     json_put_bool(w, "reads_prompts", c->reads_prompts);
