@@ -14,7 +14,7 @@
 #define CPU_MAX_MR 14
 #define CPU_MAX_NR 32
 #define CPU_KEYS 128          /* keys of one softmax block */
-#define CPU_KC 320            /* largest depth of a GEMM block */
+#define CPU_KC 320            /* largest depth of a GEMM block, about */
 #define CPU_NARROW 4          /* rows that the narrow kernel takes */
 #define CPU_INLINE_WORK 65536 /* multiply-adds not worth waking threads for */
 

@@ -32,14 +32,15 @@ struct part {
     size_t i, j, k;
 };
 
-/* A function of k alone, because it decides how sums are rounded. */
-static size_t depth_of(size_t k)
+/* A function of k and the kernels alone, because it decides how sums are
+ * rounded; whole panels, because a block of the product with the transpose
+ * begins where a panel does. */
+static size_t depth_of(const struct cpu *c, size_t k)
 {
     size_t blocks = cpu_ceil_div(k, CPU_KC);
+    size_t unit = cpu_ceil_div(CPU_PACK_BAND, c->k->nr) * c->k->nr;
 
-    return k == 0 ? CPU_PACK_BAND
-                  : cpu_ceil_div(cpu_ceil_div(k, blocks), CPU_PACK_BAND) *
-                        CPU_PACK_BAND;
+    return k == 0 ? unit : cpu_ceil_div(cpu_ceil_div(k, blocks), unit) * unit;
 }
 
 static bool is_direct(const struct cpu_operand *w)
@@ -118,7 +119,7 @@ static void part_run(struct gemm_job *job, struct part *t, const float *a,
     size_t m = t->b.m, step = TILE_STRIPS * job->c->k->mr, p = 0;
     struct cpu_block *b = &t->b;
     const struct cpu_block whole = t->b;
-    size_t depth = depth_of(t->k);
+    size_t depth = depth_of(job->c, t->k);
 
     do {
         b->k = t->k - p < depth ? t->k - p : depth;
@@ -152,7 +153,7 @@ static void narrow_run(struct gemm_job *job, const struct part *t,
         .m = b->m,
         .n = b->n,
         .k = t->k,
-        .depth = depth_of(t->k),
+        .depth = depth_of(job->c, t->k),
         .a = a,
         .rs = rs,
         .b = (const char *)t->w->panels +
@@ -320,7 +321,7 @@ void cpu_gemm_run(struct cpu *c, const struct cpu_gemm *g)
         int_run(c, g);
         return;
     }
-    job.depth = depth_of(g->k);
+    job.depth = depth_of(c, g->k);
     plan(&job);
     job.down = cpu_ceil_div(g->m, job.mt);
     cpu_run(c, tiles(&job), g->m * g->n * (g->k + g->k2), tile_task, &job);

@@ -100,6 +100,7 @@ void cpu_operand_pack(const struct cpu *c, const struct cpu_operand *w,
 {
     size_t nr = c->k->nr, band = w->panels ? nr : BAND;
 
+    assert(j0 % nr == 0 && (w->by_rows || !w->panels || p0 % nr == 0));
     if (w->by_rows) {
         for (size_t j = 0; j < n; j += nr)
             pack_forward(c, w, out + j / nr * stride, p0, k, j0 + j,
