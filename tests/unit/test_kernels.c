@@ -163,6 +163,31 @@ START_TEST(the_check_at_start_passes)
 }
 END_TEST
 
+/* A cache's bytes: what is not finite is told by the factor alone, what is next
+ * to nothing is nothing. */
+START_TEST(bytes_of_what_is_no_number)
+{
+    static const float odd[] = { NAN, -NAN, INFINITY, -INFINITY, 1e-40f };
+    const struct cpu_kernels *k = set_of(_i);
+    float x[37], factor;
+    int8_t bytes[37];
+
+    if (!is_usable(_i))
+        return;
+    for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++)
+        for (size_t at = 0; at < 37; at += 4) {
+            for (size_t n = 0; n < 37; n++)
+                x[n] = isfinite(odd[i]) ? 0 : (float)n;
+            x[at] = odd[i];
+            memset(bytes, 3, sizeof(bytes));
+            factor = k->thin(bytes, x, COMPUTE_I8, 37);
+            ck_assert_int_eq(!isfinite(factor), !isfinite(odd[i]));
+            for (size_t n = 0; n < 37; n++)
+                ck_assert_int_eq(bytes[n], 0);
+        }
+}
+END_TEST
+
 /* Nanoseconds of each entry by each set, sizes of 500; inputs included. */
 START_TEST(times_are_printed_on_demand)
 {
@@ -194,6 +219,7 @@ int main(void)
 
     tcase_add_loop_test(t, kernels_give_what_generic_gives, 0, sets);
     tcase_add_loop_test(t, the_check_at_start_passes, 0, sets);
+    tcase_add_loop_test(t, bytes_of_what_is_no_number, 0, sets);
     tcase_add_loop_test(t, times_are_printed_on_demand, 0, sets);
     return suite_run("kernels", t);
 }

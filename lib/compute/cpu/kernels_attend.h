@@ -10,6 +10,8 @@
 #include "compute/cpu/kernels_gemm.h"
 #include "compute/cpu/kernels_rows.h"
 
+#include <float.h>
+
 INLINE vf v_from_i8(const void *p)
 {
 #if VW == 16
@@ -184,36 +186,53 @@ static uint16_t f16_bits(float x)
     return (uint16_t)(sign | ((u - 0x38000000u) >> 13));
 }
 
+/* y = x as bytes times the factor that is returned. What is next to nothing
+ * becomes nothing, what is not finite makes the factor so. */
+static float thin_bytes(int8_t *y, const float *x, size_t n)
+{
+    int32_t top = 0;
+    float most, rate;
+
+    for (size_t i = 0; i < n; i++) {
+        int32_t size; /* of x's bits: that of a NaN is larger than any other */
+
+        memcpy(&size, x + i, sizeof(size));
+        size &= 0x7fffffff;
+        top = size > top ? size : top;
+    }
+    memcpy(&most, &top, sizeof(most));
+    if (!(most >= 1e-30f && most <= FLT_MAX)) {
+        memset(y, 0, n);
+        return most < 1e-30f ? 0 : most;
+    }
+    rate = 127 / most;
+    for (size_t i = 0; i < n; i++) {
+        float code = x[i] * rate;
+
+        code = (code + 12582912.0f) - 12582912.0f; /* to the nearest */
+        y[i] = (int8_t)(code > 127 ? 127 : code < -127 ? -127 : code);
+    }
+    return most / 127;
+}
+
 /* y = x as f16, or as bytes times the factor that is returned. */
 static float attend_thin(void *y, const float *x, enum compute_type type,
                          size_t n)
 {
-    float most = 0, rate;
     uint16_t *h = y;
-    int8_t *b = y;
     size_t i = 0;
 
-    if (type == COMPUTE_F16) {
+    if (type != COMPUTE_F16)
+        return thin_bytes(y, x, n);
 #if VW > 4
-        for (; i + 8 <= n; i += 8)
-            _mm_storeu_si128((__m128i *)(void *)(h + i),
-                             _mm256_cvtps_ph(_mm256_loadu_ps(x + i),
-                                             _MM_FROUND_TO_NEAREST_INT));
+    for (; i + 8 <= n; i += 8)
+        _mm_storeu_si128(
+            (__m128i *)(void *)(h + i),
+            _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
 #endif
-        for (; i < n; i++)
-            h[i] = f16_bits(x[i]);
-        return 1;
-    }
-    for (i = 0; i < n; i++)
-        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
-    rate = most > 0 ? 127 / most : 0;
-    for (i = 0; i < n; i++) {
-        float code = x[i] * rate;
-
-        code = (code + 12582912.0f) - 12582912.0f; /* to the nearest */
-        b[i] = (int8_t)(code > 127 ? 127 : code < -127 ? -127 : code);
-    }
-    return most / 127;
+    for (; i < n; i++)
+        h[i] = f16_bits(x[i]);
+    return 1;
 }
 
 static void attend_times(float *y, const float *x, size_t n)
