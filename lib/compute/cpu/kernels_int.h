@@ -258,7 +258,8 @@ static void int_tile(const struct cpu_int_tile *t)
         for (size_t j = 0; j < t->n; j++) {
             float v = sums[j] * t->alpha;
 
-            v += t->add ? y[j] : 0;
+            if (t->add)
+                v += y[j];
             y[j] = t->bias ? v + t->bias[j] : v;
         }
     }

@@ -76,7 +76,7 @@ static double peak_int8(size_t rounds, int32_t *sink)
 static double peak_int8(size_t rounds, int32_t *sink)
 {
     int8_t a[1024], b[1024];
-    int32_t sum = 0;
+    uint32_t sum = 0; /* goes round */
 
     for (size_t i = 0; i < sizeof(a); i++) {
         a[i] = (int8_t)((uint32_t)*sink + i);
@@ -85,9 +85,9 @@ static double peak_int8(size_t rounds, int32_t *sink)
     for (size_t r = 0; r < rounds; r++) {
         __asm__ volatile("" : : "r"(a), "r"(b) : "memory");
         for (size_t i = 0; i < sizeof(a); i++)
-            sum += a[i] * b[i];
+            sum += (uint32_t)(a[i] * b[i]);
     }
-    *sink = sum;
+    *sink = (int32_t)sum;
     return 2.0 * sizeof(a) * (double)rounds;
 }
 #endif
