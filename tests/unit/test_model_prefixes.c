@@ -282,6 +282,47 @@ START_TEST(what_was_computed_otherwise_is_not_used)
 }
 END_TEST
 
+/* A ring is whole: it serves what goes on from its very end, in a ring of the
+ * same size. */
+START_TEST(rings_come_back_as_rows_do)
+{
+    struct model *m = base_of(_i);
+    struct model_prefixes *p = prefixes_of(true, 1 << 24);
+    struct heard *h = mem_zalloc(2 * sizeof(*h));
+    const struct {
+        size_t rows, capacity, leaves, cached[2];
+    } runs[] = {
+        { 64, 300, 0, { 0, 0 } },           { 64, 300, 0, { SHARED, SHARED } },
+        { 64, 200, 0, { SHARED, SHARED } }, { 64, 300, 75, { 75, 0 } },
+        { 128, 300, 0, { SHARED, 0 } },     { 128, 300, 0, { SHARED, SHARED } }
+    };
+
+    for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+        const struct model_session_options o = { .slots = 2,
+                                                 .pass_rows = runs[i].rows,
+                                                 .capacity = runs[i].capacity };
+        struct model_session *s;
+
+        ask_for(&h[0], i, 0);
+        if (runs[i].leaves)
+            h[0].prompt[runs[i].leaves] = 1;
+        h[1] = h[0];
+        model_prefixes_use(m, p);
+        OK(model_session_open(m, &o, &s, &err));
+        run_in(s, &h[0]);
+        model_session_close(s);
+        ck_assert_msg(h[0].cached == runs[i].cached[_i], "run %zu: %zu", i,
+                      h[0].cached);
+        model_prefixes_use(m, NULL);
+        alone(m, NULL, &h[1]);
+        same(&h[0], &h[1]);
+    }
+    model_prefixes_close(p);
+    model_free(m);
+    free(h);
+}
+END_TEST
+
 /* Two models take turns with one list: neither has the other's rows. */
 START_TEST(sessions_side_by_side_keep_to_their_own)
 {
@@ -448,6 +489,7 @@ int main(void)
     tcase_add_test(t, another_run_reads_what_one_computed);
     tcase_add_test(t, a_damaged_file_is_computed_anew);
     tcase_add_test(t, what_was_computed_otherwise_is_not_used);
+    tcase_add_loop_test(t, rings_come_back_as_rows_do, 0, 2);
     tcase_add_test(t, sessions_side_by_side_keep_to_their_own);
     tcase_add_test(t, files_keep_to_their_limit);
     tcase_add_test(t, what_several_begin_with_is_written);
