@@ -61,6 +61,9 @@ struct model_prefixes *kv_cache_open(struct cli *cli, const struct store *s)
     struct err err;
 
     if (o && model_prefixes_open(o, &p, &err) < 0)
-        cli_warn(cli, "prompts are computed whole: %s", err.msg);
+        cli_warn(cli,
+                 "prompts are computed whole: %s; --kv-cache 0 asks for no "
+                 "files",
+                 err.msg);
     return p;
 }

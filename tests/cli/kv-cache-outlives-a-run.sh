@@ -53,6 +53,10 @@ find away -type f
 say 'number 7' | jq -c '.[1]'
 slmctl store prune --max-size 1K -q 2>/dev/null
 slmctl status --json | jq .prefixes
+# A place that is taken is told.
+rm -rf s/cache
+touch s/cache
+say 'number 7' | jq -c '.[1]'
 # Without a store there is none.
 SLMCTL_STORE=nowhere say 'number 7' | jq -c '.[1]'
 [ -e nowhere ] || echo 'no store was made'
