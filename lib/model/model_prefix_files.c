@@ -161,19 +161,22 @@ static bool read_head(const struct model_prefixes *p, int fd,
 
 static int open_in(const struct model_prefixes *p, const char *name, int flags)
 {
-    char *path = io_path(p->dir, name);
-    int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-    free(path);
-    return fd;
+    return openat(p->dir, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 static void remove_in(const struct model_prefixes *p, const char *name)
 {
-    char *path = io_path(p->dir, name);
+    (void)unlinkat(p->dir, name, 0);
+}
 
-    (void)unlink(path);
-    free(path);
+static DIR *open_list(const struct model_prefixes *p)
+{
+    int fd = openat(p->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!d && fd >= 0)
+        (void)close(fd);
+    return d;
 }
 
 static void add_entry(struct model_prefixes *p, const char *name,
@@ -231,7 +234,7 @@ void prefix_files_list(struct model_prefixes *p,
     p->listed = true;
     memcpy(p->base, base, sizeof(p->base));
     hash_of(p, bytes(base, sizeof(p->base)), slice_of(""), mine);
-    d = opendir(p->dir);
+    d = open_list(p);
     while (d && (e = readdir(d)) && p->count < MOST_ENTRIES)
         if (strncmp(e->d_name, mine, NAME_HALF) == 0)
             list_one(p, e->d_name);
@@ -326,7 +329,7 @@ static bool is_left_over(const char *name, const struct stat *st)
 static size_t list_uses(const struct model_prefixes *p, struct use **out,
                         uint64_t *total)
 {
-    DIR *d = opendir(p->dir);
+    DIR *d = open_list(p);
     size_t count = 0, cap = 0;
     const struct dirent *e;
     void *list = NULL;
@@ -423,7 +426,6 @@ bool prefix_file_put(struct prefix_file *f, struct slice chunk)
 void prefix_file_end(struct prefix_file *f, const int32_t *ids, bool fine)
 {
     struct model_prefixes *p = f->p;
-    char *tmp = io_path(p->dir, f->tmp), *name = io_path(p->dir, f->name);
     struct stat st;
 
     fine =
@@ -432,17 +434,15 @@ void prefix_file_end(struct prefix_file *f, const int32_t *ids, bool fine)
         fine = false;
     if (fine)
         trim(p, (uint64_t)st.st_size);
-    fine = fine && rename(tmp, name) == 0;
+    fine = fine && renameat(p->dir, f->tmp, p->dir, f->name) == 0;
     if (!fine)
-        (void)unlink(tmp);
+        remove_in(p, f->tmp);
     if (fine) {
         forget_entry(p, f->name);
         add_entry(p, f->name, &f->head, ids);
         p->stats.saved++;
         p->stats.saved_bytes += (uint64_t)st.st_size;
     }
-    free(tmp);
-    free(name);
     free(f->tmp);
     free(f->name);
     buf_release(&f->coded);
@@ -452,16 +452,21 @@ int model_prefixes_open(const struct model_prefixes_options *o,
                         struct model_prefixes **out, struct err *err)
 {
     struct model_prefixes *p;
-    int rc = crypto_init(err);
+    int rc = crypto_init(err), dir = -1;
 
     if (rc == 0)
         rc = io_mkdirs(o->dir, 0700, err);
-    if (rc == 0 && chmod(o->dir, 0700) < 0)
+    if (rc == 0)
+        dir = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (rc == 0 && (dir < 0 || fchmod(dir, 0700) < 0))
         rc = err_set(err, ERR_IO, "%s: %s", o->dir, strerror(errno));
-    if (rc < 0)
+    if (rc < 0) {
+        if (dir >= 0)
+            (void)close(dir);
         return rc;
+    }
     p = mem_zalloc(sizeof(*p));
-    p->dir = mem_strdup(o->dir);
+    p->dir = dir;
     p->key = crypto_secret_new(sizeof(*p->key));
     p->most_bytes = o->most_bytes;
     p->sealed = o->key != NULL;
@@ -480,7 +485,7 @@ void model_prefixes_close(struct model_prefixes *p)
         release_entry(&p->entries[i]);
     free(p->entries);
     crypto_secret_free(p->key);
-    free(p->dir);
+    (void)close(p->dir);
     free(p);
 }
 

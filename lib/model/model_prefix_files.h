@@ -25,7 +25,8 @@ struct prefix_entry {
     int32_t *ids; /* head.rows */
 };
 struct model_prefixes {
-    char *dir;
+    int dir; /* that it was opened with: a later one of its name has another
+              * key, or none */
     struct crypto_key *key; /* zeros: files are plain */
     bool sealed;
     uint64_t most_bytes;

@@ -359,6 +359,34 @@ START_TEST(sessions_side_by_side_keep_to_their_own)
 }
 END_TEST
 
+/* Who goes on after all was removed writes nothing to what was made since: the
+ * store may have another key now. */
+START_TEST(a_directory_that_is_gone_stays_so)
+{
+    struct model *m = loaded();
+    struct model_prefixes *p = prefixes_of(false, 1 << 24), *later;
+    struct heard h;
+    char *path = kv_dir();
+    uint64_t total;
+
+    model_prefixes_use(m, p);
+    ask_for(&h, 1, 0);
+    run_shared(m, NULL, &h);
+    ck_assert_uint_eq(files(&total, NULL), 1);
+    io_tree_remove(path);
+    later = prefixes_of(true, 1 << 24);
+    ask_for(&h, 2, 0);
+    h.prompt[0] = 5;
+    run_shared(m, NULL, &h);
+    ck_assert_uint_eq(files(&total, NULL), 0);
+    model_prefixes_use(m, NULL);
+    model_prefixes_close(p);
+    model_prefixes_close(later);
+    model_free(m);
+    free(path);
+}
+END_TEST
+
 /* The longest unused go, and none that is larger than all may be. */
 START_TEST(files_keep_to_their_limit)
 {
@@ -491,6 +519,7 @@ int main(void)
     tcase_add_test(t, what_was_computed_otherwise_is_not_used);
     tcase_add_loop_test(t, rings_come_back_as_rows_do, 0, 2);
     tcase_add_test(t, sessions_side_by_side_keep_to_their_own);
+    tcase_add_test(t, a_directory_that_is_gone_stays_so);
     tcase_add_test(t, files_keep_to_their_limit);
     tcase_add_test(t, what_several_begin_with_is_written);
     return suite_run("model_prefixes", t);
