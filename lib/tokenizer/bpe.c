@@ -289,6 +289,18 @@ static void push_piece(struct piece_list *out, int32_t id, size_t bytes)
     piece_list_add(out, (struct piece){ id, (uint32_t)bytes, false });
 }
 
+/* One symbol a byte, the byte's own: none is unknown or a fallback. */
+static bool are_bytes(const struct bpe *b, struct slice word,
+                      const struct bpe_scratch *s)
+{
+    if (!b->byte_level || s->count != word.n)
+        return false;
+    for (size_t i = 0; i < word.n; i++)
+        if (s->symbols[i].id != b->byte_id[(unsigned char)word.p[i]])
+            return false;
+    return true;
+}
+
 static void merge_word(const struct bpe *b, struct slice word,
                        struct bpe_scratch *s, struct piece_list *out)
 {
@@ -296,8 +308,7 @@ static void merge_word(const struct bpe *b, struct slice word,
 
     word_symbols(b, word, s);
     if (s->count <= FEW) {
-        /* One symbol a byte, unless some byte has none. */
-        bool bytes = b->byte_level && s->count == word.n;
+        bool bytes = are_bytes(b, word, s);
 
         for (size_t i = 0; i + 1 < s->count; i++)
             p[i] = bytes ? b->of_bytes[(unsigned char)word.p[i] << 8 |

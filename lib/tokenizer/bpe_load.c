@@ -150,7 +150,8 @@ static void load_bytes(struct bpe *b)
     }
 }
 
-/* Most words are cut into bytes and many of their merges are of two. */
+/* Most words are cut into bytes and many of their merges are of two. What
+ * stands for a byte without an id is not looked up here. */
 static void join_bytes(struct bpe *b)
 {
     b->of_bytes = mem_array((size_t)256 * 256, sizeof(*b->of_bytes));

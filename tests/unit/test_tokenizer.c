@@ -542,6 +542,27 @@ START_TEST(offsets_of_invalid_utf8_are_trimmed)
 }
 END_TEST
 
+/* Broke as a merge of two bytes without an id into whatever had id 0. */
+START_TEST(unknown_bytes_side_by_side_do_not_merge)
+{
+    struct tokenizer *t = open_json(
+        "{\"model\":{\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"<unk>\":3},"
+        "\"unk_token\":\"<unk>\",\"merges\":[\"a b\"]},"
+        "\"pre_tokenizer\":{\"type\":\"ByteLevel\","
+        "\"add_prefix_space\":false}}");
+    static const int32_t want[] = { 3, 3, 2, 3, 3 };
+    struct token_list ids = { 0 };
+    struct err err = { 0 };
+
+    ck_assert_int_eq(
+        tokenizer_encode(t, slice_of("xyabzx"), 0, &ids, NULL, &err), 0);
+    ck_assert_uint_eq(ids.count, 5);
+    ck_assert_mem_eq(ids.ids, want, sizeof(want));
+    token_list_release(&ids);
+    tokenizer_free(t);
+}
+END_TEST
+
 /* Broke as arithmetic on a NULL pointer. */
 START_TEST(a_word_of_unknown_characters_vanishes)
 {
@@ -707,6 +728,7 @@ int main(void)
     tcase_add_test(c, what_is_unknown_is_refused_by_name);
     tcase_add_test(c, offsets_of_invalid_utf8_are_trimmed);
     tcase_add_test(c, a_word_of_unknown_characters_vanishes);
+    tcase_add_test(c, unknown_bytes_side_by_side_do_not_merge);
     tcase_add_test(c, training_merges_the_most_frequent_pair_first);
     tcase_add_test(c, training_keeps_specials_and_digits_apart);
     tcase_add_test(c, overlapping_pairs_are_counted_right);
