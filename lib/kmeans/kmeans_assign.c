@@ -147,7 +147,7 @@ static void fill_panel(struct kmeans_work *w, size_t g, float *half)
         const float *centre = w->centres + c * w->d;
         float square;
 
-        half[l] = FLT_MAX;
+        half[l] = INFINITY; /* no score is less, so none stands for it */
         if (c >= w->k)
             continue;
         square = linalg_dot(centre, centre, w->d);

@@ -16,7 +16,7 @@ struct kmeans_panels {
     size_t groups, d;
     float *value; /* [groups][d][KMEANS_GROUP], zero beyond k */
     float *half;  /* [groups][KMEANS_GROUP] taken from a product: |c|^2 / 2, or
-                     nothing if spherical; FLT_MAX beyond k */
+                     nothing if spherical; infinite beyond k */
 };
 
 /* What can be said of a group's scores without computing them: since they were

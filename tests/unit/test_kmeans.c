@@ -83,6 +83,26 @@ static void check_recovery(bool spherical)
     free(truth);
 }
 
+/* Broke as a label of a lane that has no centre, and a sum written there. */
+START_TEST(numbers_too_large_for_scores_get_a_label_that_is_there)
+{
+    enum { N = 7, D = 3, K = 5 };
+    static const float sizes[] = { 1e25f, -1e25f, INFINITY, NAN };
+    float x[N * D], c[K * D], score[N];
+    uint32_t labels[N];
+
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+        for (size_t i = 0; i < (size_t)N * D; i++)
+            x[i] = sizes[s];
+        for (size_t i = 0; i < (size_t)K * D; i++)
+            c[i] = -1e25f;
+        kmeans_assign(NULL, N, D, K, x, c, s % 2, labels, score);
+        for (size_t i = 0; i < N; i++)
+            ck_assert_uint_lt(labels[i], K);
+    }
+}
+END_TEST
+
 START_TEST(plain_kmeans_recovers_separate_clusters)
 {
     check_recovery(false);
@@ -304,6 +324,7 @@ int main(void)
     TCase *c = tcase_create("kmeans");
 
     tcase_add_test(c, assignment_is_brute_force_nearest);
+    tcase_add_test(c, numbers_too_large_for_scores_get_a_label_that_is_there);
     tcase_add_test(c, plain_kmeans_recovers_separate_clusters);
     tcase_add_test(c, spherical_kmeans_recovers_separate_clusters);
     tcase_add_test(c, bounds_do_not_change_a_label);
