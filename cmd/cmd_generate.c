@@ -243,13 +243,15 @@ static int render_in(struct generation *g, const struct json *old,
     return rc;
 }
 
-/* other: what another prompt than this would make of it. */
+/* other: what another prompt than this would make of it; nothing where nobody
+ * asks, or no other can be made. */
 static int render_chat(struct generation *g, struct slice prompt,
                        struct buf *out, struct buf *other, struct err *err)
 {
     struct frame frame = { 0 };
     struct json old = { 0 };
     struct buf request = { 0 }, unused = { 0 };
+    struct err quiet;
     const char *word = prompt.n && prompt.p[0] == 'A' ? "B" : "A";
     int rc = template_open(g->picked.dir, &g->chat, err);
 
@@ -263,8 +265,9 @@ static int render_chat(struct generation *g, struct slice prompt,
         rc = render_in(g, &old, prompt, &request, out, err);
     if (rc == ERR_OK && frame.found)
         buf_add_slice(&g->request, buf_slice(&request));
-    if (rc == ERR_OK)
-        rc = render_in(g, &old, slice_of(word), &unused, other, err);
+    if (rc == ERR_OK && kv_cache_bytes > 0 &&
+        render_in(g, &old, slice_of(word), &unused, other, &quiet) < 0)
+        buf_reset(other);
     json_release(&old);
     buf_release(&frame.request);
     buf_release(&request);
@@ -301,7 +304,7 @@ static int encode_prompt(struct generation *g, struct slice prompt,
     if (rc == ERR_OK)
         rc = tokenizer_encode(g->tok, buf_slice(&text), 0, &g->prompt, NULL,
                               err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && other.len)
         rc = count_shared(g, buf_slice(&other), err);
     buf_release(&text);
     buf_release(&other);
