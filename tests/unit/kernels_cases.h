@@ -122,6 +122,11 @@ static inline void case_block(set k, size_t s)
     g.bias = bias;
     k->block(&g);
     take(c, m * n);
+    g.b = room(depth * n); /* rows as they are */
+    g.ldb = n;
+    g.keep = raw(depth * k->nr * sizeof(*g.keep));
+    k->block(&g);
+    take(c, m * n);
 }
 
 static inline void case_pack_strips(set k, size_t s)
@@ -152,6 +157,17 @@ static inline void case_pack_strips(set k, size_t s)
     take(c, m * 8);
 }
 
+static inline void *halves(const float *x, size_t n, enum compute_type type)
+{
+    uint16_t *h = raw(n * sizeof(*h));
+
+    if (type == COMPUTE_F16)
+        (void)cpu_kernels_generic.thin(h, x, COMPUTE_F16, n);
+    for (size_t i = 0; i < n && type == COMPUTE_BF16; i++)
+        memcpy(h + i, (const char *)(x + i) + 2, 2);
+    return h;
+}
+
 static inline void case_narrow(set k, size_t s)
 {
     size_t m = 1 + s % CPU_NARROW, n = 1 + s * 7 % 150, depth = 1 + s * 3 % 97;
@@ -175,6 +191,14 @@ static inline void case_narrow(set k, size_t s)
     g.bias = bias;
     k->narrow(&g);
     take(c, m * n);
+    g.from = room(m * n);
+    g.ldf = n;
+    for (int type = COMPUTE_BF16; type <= COMPUTE_F16; type++) {
+        g.type = (enum compute_type)type;
+        g.b = halves(b, (n + k->nr - 1) / k->nr * k->nr * depth, g.type);
+        k->narrow(&g);
+        take(c, m * n);
+    }
 }
 
 static inline void take_panel(set k, const float *panel, size_t n, size_t depth)

@@ -82,6 +82,12 @@ static void block_wrong(const struct cpu_block *b)
     b->c[(b->m - 1) * b->ldc + b->n - 1] += 0.1f;
 }
 
+static void narrow_wrong(const struct cpu_narrow *n)
+{
+    cpu_kernels_generic.narrow(n);
+    n->c[(n->m - 1) * n->ldc + n->n - 1] += 0.1f;
+}
+
 static void tile_wrong(const struct cpu_int_tile *t)
 {
     cpu_kernels_generic.int_tile(t);
@@ -160,6 +166,9 @@ START_TEST(a_set_that_differs_from_generic_is_not_used)
     ck_assert_str_eq(err.msg, "the avx2 kernels are wrong on this CPU: a "
                               "product differs from generic");
     narrow.block = cpu_kernels_generic.block;
+    narrow.narrow = narrow_wrong;
+    ck_assert_int_eq(choose(WIDE_CPU, "avx2", NULL, &k), ERR_UNSUPPORTED);
+    narrow.narrow = cpu_kernels_generic.narrow;
     narrow.int_tile = tile_wrong;
     ck_assert_int_eq(choose(WIDE_CPU, "avx2", NULL, &k), ERR_UNSUPPORTED);
 }

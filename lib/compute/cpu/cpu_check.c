@@ -64,6 +64,17 @@ static size_t run_product(const struct cpu_kernels *k, float *out)
                            .ldc = COLS,
                            .alpha = 0.5f,
                            .add = true };
+    struct cpu_narrow n = { .m = CPU_NARROW,
+                            .n = COLS,
+                            .k = DEPTH,
+                            .depth = DEPTH,
+                            .a = a,
+                            .rs = DEPTH,
+                            .b = panels,
+                            .type = COMPUTE_F32,
+                            .panel_stride = k->nr * DEPTH,
+                            .ldc = COLS,
+                            .alpha = 0.5f };
 
     fill(a, ROWS * DEPTH, 1);
     fill(w, COLS * DEPTH, 2);
@@ -72,7 +83,9 @@ static size_t run_product(const struct cpu_kernels *k, float *out)
         k->pack_rows(panels + j * DEPTH, w + j * DEPTH, DEPTH,
                      COLS - j < k->nr ? COLS - j : k->nr, DEPTH);
     k->block(&g);
-    return ROWS * COLS;
+    n.c = out + ROWS * COLS;
+    k->narrow(&n);
+    return (ROWS + CPU_NARROW) * COLS;
 }
 
 static size_t run_widen(const struct cpu_kernels *k, float *out)
