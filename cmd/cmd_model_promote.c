@@ -143,7 +143,7 @@ static int tell(struct cli *cli, struct store *s, const char *schema,
 static int ask_gate(struct store *s, const struct registry_change *c,
                     const char *name, int *exit_code, struct err *err)
 {
-    struct registry_gate gate;
+    struct registry_gate gate = { .passes = false };
     char judged[REGISTRY_WEIGHTS];
     int rc = registry_weights_judged(s, c->task, c->model, judged, err);
 

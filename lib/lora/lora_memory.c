@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define EPOCH_STEPS 4096         /* steps whose packing is looked at */
-#define PACK ((size_t)24 << 20)  /* weights packed at once */
+#define PACK ((size_t)4 << 20)   /* operands packed at once */
 #define LOGITS ((size_t)2 << 20) /* elements of a chunk of logits */
 
 size_t lora_resident(void)

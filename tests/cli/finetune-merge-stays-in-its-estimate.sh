@@ -19,6 +19,6 @@ slmctl finetune --task 1 --model wide --tokens 60 --merge --dry-run --json \
     sed -n 's/.*"total":\([0-9]*\),.*"merging":\([0-9]*\),.*/\1 \2/p' |
     tee plan | awk '{ print $1 == $2 ? "the larger phase" : $0 }'
 slmctl finetune --task 1 --model wide --tokens 60 --merge --force \
-    --max-memory "$(awk '{ print $2 - 1000000 }' plan)" \
+    --max-memory "$(awk '{ print $2 - 20000000 }' plan)" \
     --batch-tokens 128 --pass-tokens 128 2>&1 >/dev/null |
     grep -o 'merging needs about'

@@ -173,6 +173,21 @@ static int op_sync(struct compute *c, struct err *err)
 
 /* Panels alone serve both directions and reading, so the plain form goes
  * whatever comes after. */
+#define WORTH_TRIMMING ((size_t)1 << 20)
+
+/* A model's matrices have a few sizes: what one leaves is no place for the
+ * panels of the next, which are a little longer, and would stay ours. */
+static void drop_plain(struct compute *base, struct compute_buffer *b)
+{
+    size_t bytes = b->count * compute_type_size(b->type);
+
+    drop_memory(base, b, bytes);
+    free(b->data);
+    b->data = NULL;
+    if (bytes >= WORTH_TRIMMING)
+        mem_trim();
+}
+
 static int op_freeze(struct compute *base, struct compute_span w, size_t n,
                      size_t k, bool forward_only, struct err *err)
 {
@@ -194,9 +209,7 @@ static int op_freeze(struct compute *base, struct compute_span w, size_t n,
     take_memory(base, b, bytes);
     cpu_panels_make(c, b->panels, &o, n, k);
     b->cols = k;
-    drop_memory(base, b, b->count * compute_type_size(b->type));
-    free(b->data);
-    b->data = NULL;
+    drop_plain(base, b);
     return 0;
 }
 
@@ -204,9 +217,7 @@ static void take_quant(struct compute *base, struct compute_buffer *b,
                        struct cpu_quant *q)
 {
     take_memory(base, b, cpu_quant_bytes(q));
-    drop_memory(base, b, b->count * compute_type_size(b->type));
-    free(b->data);
-    b->data = NULL;
+    drop_plain(base, b);
     b->quant = q;
 }
 

@@ -319,9 +319,11 @@ INLINE void narrow_begin(const int mr, const int np, const struct narrow *s,
             size_t at = s->j + (size_t)j * VW;
             const float *from = g->from + (size_t)i * g->ldf + at;
 
-            sum[i][j] = at >= g->n        ? (vf){ 0 }
-                        : at + VW <= g->n ? v_load(from)
-                                          : v_load_n(from, g->n - at);
+            sum[i][j] = (vf){ 0 };
+            if (at + VW <= g->n)
+                sum[i][j] = v_load(from);
+            else if (at < g->n)
+                sum[i][j] = v_load_n(from, g->n - at);
         }
 }
 
