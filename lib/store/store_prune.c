@@ -63,8 +63,12 @@ static int remove_listed(struct store *s, const struct store_prune *p,
                          const struct store_ids *ids, struct store_removed *out,
                          struct err *err)
 {
-    int rc = store_remove_calls(s, ids, false, p->progress, out, err);
+    /* First: after a prune that is cut off later, no call may be left that
+     * would bring the next one here. */
+    int rc = ids->count ? store_cache_drop(s, err) : ERR_OK;
 
+    if (rc == ERR_OK)
+        rc = store_remove_calls(s, ids, false, p->progress, out, err);
     return rc < 0 ? rc : store_sweep(s, false, p->progress, out, err);
 }
 
@@ -125,7 +129,7 @@ int store_prune(struct store *s, const struct store_prune *p,
         rc = by_age(s, p, out, err);
     if (rc == ERR_OK && p->max_bytes)
         rc = by_size(s, p, out, err);
-    if (rc == ERR_OK && !p->dry_run && out->calls)
+    if (rc == ERR_OK && !p->dry_run && out->calls) /* of who ran beside */
         rc = store_cache_drop(s, err);
     if (rc == ERR_OK && !p->dry_run)
         rc = store_release_pages(s, &out->log_cut, err);
