@@ -22,7 +22,7 @@ INLINE vf v_from_i8(const void *p)
         _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 #else
     const int8_t *b = p;
-    vf x;
+    vf x = { 0 };
 
     for (int i = 0; i < VW; i++)
         x[i] = (float)b[i];

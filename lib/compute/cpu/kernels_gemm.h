@@ -52,7 +52,7 @@ static float f16_value(uint16_t h)
 INLINE vf v_from_f16(const void *p)
 {
     const uint16_t *h = p;
-    vf y;
+    vf y = { 0 };
 
     for (int i = 0; i < VW; i++)
         y[i] = f16_value(h[i]);
