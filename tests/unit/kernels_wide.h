@@ -137,6 +137,7 @@ WIDE __m128i wide_to_bytes(wide_i x)
 #define _mm512_cvtph_ps(h) wide_from_f16(h)
 #define _mm512_castps512_ps256(x) wide_half(x, 0)
 #define _mm512_castps_pd(x) (x)
+#undef _mm512_extractf64x4_pd /* a macro in clang */
 #define _mm512_extractf64x4_pd(x, which) _mm256_castps_pd(wide_half(x, which))
 #define _mm512_madd_epi16(a, b) wide_madd(a, b)
 #define _mm512_maddubs_epi16(u, s) wide_madd_bytes(u, s)
