@@ -91,9 +91,10 @@ $(BUILD)/%_avx512vnni.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize \
     $(if $(X86),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c)
 $(BUILD)/%_neon.c.o: ISA_FLAGS := -O3 -fno-tree-slp-vectorize
 ifneq ($(SAN),)
-# These sets have the code of avx512 and avx2 but for one product, and to
-# instrument unrolled kernels takes minutes.
-$(BUILD)/lib/compute/cpu/%vnni.c.o: SLM_CFLAGS := $(filter-out -fsanitize=$(SAN) $(COVER_FLAGS),$(SLM_CFLAGS))
+# These sets have the code of avx512 and avx2 but for one product, or stand in
+# for it, and to instrument unrolled kernels takes minutes.
+$(BUILD)/lib/compute/cpu/%vnni.c.o $(BUILD)/tests/unit/kernels_wide.c.o: \
+    SLM_CFLAGS := $(filter-out -fsanitize=$(SAN) $(COVER_FLAGS),$(SLM_CFLAGS))
 endif
 ifneq ($(findstring fuzzer,$(SAN)),)
 # clang takes minutes to instrument unrolled kernels, and no parser uses them.
