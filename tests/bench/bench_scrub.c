@@ -11,8 +11,8 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
-#include "codec/codec.h"
 #include "scrub/scrub_priv.h"
+#include "lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,17 +20,10 @@
 
 #define DENSE ((size_t)8 << 20)
 #define FILE_MAX ((size_t)64 << 20) /* of a file; more is not read */
-#define LINE_MAX_BYTES ((size_t)64 << 20)
 #define THREADS_MAX 2
 
-struct log {
-    struct buf text;
-    size_t *line; /* where each begins, and the end */
-    size_t count, cap;
-};
-
 struct run {
-    const struct log *log;
+    const struct lines *log;
     struct scrub_worker *worker[THREADS_MAX];
     struct buf out[THREADS_MAX];
     size_t pieces[THREADS_MAX];
@@ -40,31 +33,6 @@ static void fail(const struct err *err)
 {
     (void)fprintf(stderr, "%s\n", err->msg);
     exit(1);
-}
-
-static void add_line(struct log *l, struct slice text)
-{
-    void *all = l->line;
-
-    mem_grow(&all, &l->cap, l->count + 2, sizeof(*l->line));
-    l->line = all;
-    l->line[l->count++] = l->text.len;
-    buf_add_slice(&l->text, text);
-    l->line[l->count] = l->text.len;
-}
-
-static void read_log(const char *path, struct log *l)
-{
-    struct codec_lines *in = NULL;
-    struct codec_line c;
-    struct err err = { 0 };
-    int rc;
-
-    if (codec_lines_open(path, LINE_MAX_BYTES, &in, &err) < 0)
-        fail(&err);
-    while (l->text.len < FILE_MAX && (rc = codec_lines_next(in, &c, &err)) > 0)
-        add_line(l, c.text);
-    codec_lines_close(in);
 }
 
 /* "<<" and ">>" are marks of examples. */
@@ -94,7 +62,7 @@ static const struct scrub_rule *draw_rule(const struct scrub_rules *rules,
     return &rules->rule[i];
 }
 
-static void make_dense(const struct scrub_rules *rules, struct log *l)
+static void make_dense(const struct scrub_rules *rules, struct lines *l)
 {
     struct map *types = map_new();
     struct rng r;
@@ -123,7 +91,7 @@ static void make_dense(const struct scrub_rules *rules, struct log *l)
         json_put_string(&w, "role", "user");
         json_put_slice(&w, "content", buf_slice(&text));
         json_end_object(&w);
-        add_line(l, buf_slice(&line));
+        lines_add(l, buf_slice(&line));
         buf_release(&line);
         buf_release(&text);
     }
@@ -133,8 +101,7 @@ static void make_dense(const struct scrub_rules *rules, struct log *l)
 static void scrub_line(void *ctx, size_t task, unsigned thread)
 {
     struct run *r = ctx;
-    const size_t *at = r->log->line + task;
-    struct slice in = { r->log->text.data + at[0], at[1] - at[0] };
+    struct slice in = lines_get(r->log, task);
     struct err err = { 0 };
     size_t count;
 
@@ -146,7 +113,7 @@ static void scrub_line(void *ctx, size_t task, unsigned thread)
 }
 
 static void measure(const char *name, const struct scrub_rules *rules,
-                    const struct log *l)
+                    const struct lines *l)
 {
     static const struct crypto_key key = { { 1 } };
     double mb = (double)l->text.len / 1e6;
@@ -176,18 +143,17 @@ static void measure(const char *name, const struct scrub_rules *rules,
 static void measure_file(const char *path, const struct scrub_rules *rules)
 {
     const char *slash = strrchr(path, '/');
-    struct log l = { 0 };
+    struct lines l = { 0 };
 
-    read_log(path, &l);
+    lines_read(&l, path, FILE_MAX);
     measure(slash ? slash + 1 : path, rules, &l);
-    buf_release(&l.text);
-    free(l.line);
+    lines_release(&l);
 }
 
 int main(int argc, char **argv)
 {
     struct scrub_rules *rules = scrub_rules_new();
-    struct log dense = { 0 };
+    struct lines dense = { 0 };
     struct err err = { 0 };
     double start = clock_cpu_s();
 
@@ -202,8 +168,7 @@ int main(int argc, char **argv)
         measure_file("data/agent/logs.jsonl.zst", rules);
     make_dense(rules, &dense);
     measure("dense", rules, &dense);
-    buf_release(&dense.text);
-    free(dense.line);
+    lines_release(&dense);
     scrub_rules_free(rules);
     return 0;
 }

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "codec/codec.h"
+#include "lines.h"
 #include "tokenizer/tokenizer.h"
 
 #include <stdio.h>
@@ -23,15 +23,8 @@
 #define DEMO_VOCAB 16384
 #define DEMO_BYTES ((size_t)2 << 20)
 #define TEXT_MAX ((size_t)64 << 20) /* of the file; more is not read */
-#define LINE_MAX_BYTES ((size_t)64 << 20)
 #define ROUNDS 5
 #define LONG ((size_t)1 << 20)
-
-struct texts {
-    struct buf bytes;
-    size_t *line; /* where each begins, and the end */
-    size_t count, cap;
-};
 
 static void fail(const struct err *err)
 {
@@ -39,42 +32,7 @@ static void fail(const struct err *err)
     exit(1);
 }
 
-static void add_line(struct texts *l, struct slice text)
-{
-    void *all = l->line;
-
-    mem_grow(&all, &l->cap, l->count + 2, sizeof(*l->line));
-    l->line = all;
-    l->line[l->count++] = l->bytes.len;
-    buf_add_slice(&l->bytes, text);
-    l->line[l->count] = l->bytes.len;
-}
-
-static struct slice line_at(const struct texts *l, size_t i)
-{
-    return (struct slice){ l->bytes.data + l->line[i],
-                           l->line[i + 1] - l->line[i] };
-}
-
-static void read_texts(const char *path, struct texts *l)
-{
-    struct codec_lines *in = NULL;
-    struct codec_line c;
-    struct err err = { 0 };
-    int rc;
-
-    if (codec_lines_open(path, LINE_MAX_BYTES, &in, &err) < 0)
-        fail(&err);
-    while (l->bytes.len < TEXT_MAX && (rc = codec_lines_next(in, &c, &err)) > 0)
-        add_line(l, c.text);
-    codec_lines_close(in);
-    if (!l->count) {
-        (void)fprintf(stderr, "bench_tokenizer: %s: no lines\n", path);
-        exit(1);
-    }
-}
-
-static struct tokenizer *trained(const struct texts *l)
+static struct tokenizer *trained(const struct lines *l)
 {
     static const char *const specials[] = { "<|end|>", NULL };
     struct tokenizer_train_options o = { .vocab = DEMO_VOCAB,
@@ -87,7 +45,7 @@ static struct tokenizer *trained(const struct texts *l)
     int fd = mkstemp(path);
 
     for (size_t i = 0; i < l->count; i++)
-        all[i] = line_at(l, i);
+        all[i] = lines_get(l, i);
     if (fd < 0 || tokenizer_train(all, l->count, &o, path, &err) < 0 ||
         tokenizer_open(path, &t, &err) < 0)
         fail(&err);
@@ -111,7 +69,7 @@ static double median(double t[ROUNDS])
 }
 
 /* Seconds for all lines. */
-static double encode_all(const struct tokenizer *t, const struct texts *l,
+static double encode_all(const struct tokenizer *t, const struct lines *l,
                          struct token_list *ids)
 {
     struct err err = { 0 };
@@ -119,7 +77,7 @@ static double encode_all(const struct tokenizer *t, const struct texts *l,
 
     ids->count = 0;
     for (size_t i = 0; i < l->count; i++)
-        if (tokenizer_encode(t, line_at(l, i), TOKENIZER_NO_ADDED, ids, NULL,
+        if (tokenizer_encode(t, lines_get(l, i), TOKENIZER_NO_ADDED, ids, NULL,
                              &err) < 0)
             fail(&err);
     return clock_cpu_s() - start;
@@ -189,19 +147,19 @@ static void measure_long(const struct tokenizer *t)
 int main(int argc, char **argv)
 {
     const char *path = argc > 2 ? argv[2] : DEMO_LOG;
-    struct texts l = { 0 };
+    struct lines l = { 0 };
     struct tokenizer *t = NULL;
     struct token_list ids = { 0 };
     struct buf out = { 0 };
     struct err err = { 0 };
     double first, warm[ROUNDS], back[ROUNDS], stream, mb;
 
-    read_texts(path, &l);
+    lines_read(&l, path, TEXT_MAX);
     if (argc <= 2)
         t = trained(&l);
     else if (tokenizer_open(argv[1], &t, &err) < 0)
         fail(&err);
-    mb = (double)l.bytes.len / 1e6;
+    mb = (double)l.text.len / 1e6;
     first = encode_all(t, &l, &ids);
     for (int i = 0; i < ROUNDS; i++)
         warm[i] = encode_all(t, &l, &ids);
@@ -209,7 +167,7 @@ int main(int argc, char **argv)
         back[i] = decode_all(t, &ids, &out);
     stream = stream_all(t, &ids, &out);
     printf("encode first pass %8.1f MB/s, %zu tokens of %zu bytes\n",
-           mb / first, ids.count, l.bytes.len);
+           mb / first, ids.count, l.text.len);
     printf("encode again      %8.1f MB/s\n", mb / median(warm));
     printf("decode            %8.1f MB/s\n", mb / median(back));
     printf("decode as stream  %8.1f MB/s, %.2f million tokens a second\n",
@@ -222,7 +180,6 @@ int main(int argc, char **argv)
     tokenizer_free(t);
     token_list_release(&ids);
     buf_release(&out);
-    buf_release(&l.bytes);
-    free(l.line);
+    lines_release(&l);
     return 0;
 }
