@@ -1,7 +1,8 @@
 /*
  * bench_generate.c - prompts and single tokens a second of a model on disk,
- * its layers in blocks of 8 or 4 bits or as they are
- * usage: bench_generate MODEL q8_0|q4_0|plain [THREADS [PROMPT [ANSWER]]]
+ * kept as `generate --weights` keeps it; a row a token, nothing is drafted
+ * usage: bench_generate MODEL stored|f32|q8_0|q4_0 [THREADS [PROMPT [ANSWER
+ *        [KERNELS]]]]
  * prints: prompt tokens a second, a tab, tokens of an answer a second; medians
  * of three.
  */
@@ -11,7 +12,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define TURNS 3
 
@@ -29,7 +29,9 @@ static void must(int rc)
 static double seconds(struct model *m, const int32_t *prompt, size_t n,
                       size_t answer, int32_t *out)
 {
-    struct model_sampling opt = { .max_tokens = answer, .ignore_eos = true };
+    struct model_sampling opt = { .max_tokens = answer,
+                                  .ignore_eos = true,
+                                  .plain = true };
     int64_t start = clock_mono_ns();
     bool finished;
     size_t got;
@@ -48,29 +50,27 @@ static double middle(const double t[TURNS])
 
 int main(int argc, char **argv)
 {
-    const char *kind = argc > 2 ? argv[2] : "plain";
     struct compute_options opt = { .threads =
-                                       argc > 3 ? (unsigned)atoi(argv[3]) : 0 };
+                                       argc > 3 ? (unsigned)atoi(argv[3]) : 0,
+                                   .kernels = argc > 6 ? argv[6] : NULL };
     size_t n = argc > 4 ? (size_t)atoi(argv[4]) : 512;
     size_t answer = argc > 5 ? (size_t)atoi(argv[5]) : 64;
     double first[TURNS], rest[TURNS];
     int32_t *prompt = mem_array(n + 1, sizeof(*prompt));
     int32_t *out = mem_array(answer + 1, sizeof(*out));
+    enum model_kept kept = MODEL_KEPT_STORED;
     struct compute *c;
     struct model *m;
 
-    if (argc < 2 || n == 0 || answer == 0) {
-        (void)fprintf(stderr, "usage: bench_generate MODEL q8_0|q4_0|plain "
-                              "[THREADS [PROMPT [ANSWER]]]\n");
+    if (argc < 2 || (argc > 2 && !model_kept_of(argv[2], &kept)) || n == 0 ||
+        answer == 0) {
+        (void)fprintf(stderr, "usage: bench_generate MODEL "
+                              "stored|f32|q8_0|q4_0 "
+                              "[THREADS [PROMPT [ANSWER [KERNELS]]]]\n");
         return 2;
     }
     must(compute_open(&opt, &c, &err));
-    if (strcmp(kind, "plain") == 0)
-        must(model_open(argv[1], c, false, &m, &err));
-    else
-        must(model_open_quantised(
-            argv[1], c, strcmp(kind, "q4_0") == 0 ? COMPUTE_Q4_0 : COMPUTE_Q8_0,
-            &m, &err));
+    must(model_load_kept(argv[1], NULL, c, kept, &m, &err));
     for (size_t i = 0; i < n; i++)
         prompt[i] = (int32_t)(i * 31 % 997) + 3;
     (void)seconds(m, prompt, n, 1, out);
