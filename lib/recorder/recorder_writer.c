@@ -4,7 +4,8 @@
  * It takes what is queued, up to a group, and commits it; what comes in the
  * meantime is the next group, so that groups grow with the load. A group that
  * fails is kept and tried again; when the queue has no room for what comes
- * behind, recorder.c spills. Segments are read back when the queue is empty.
+ * behind, recorder.c spills. Segments are read back behind what is queued, and
+ * at the latest then calls without an end are known to be lost.
  */
 #include "recorder/recorder_private.h"
 
@@ -101,12 +102,14 @@ static void take_group(struct recorder *r)
     }
 }
 
-/* Fill an empty group from the spool. */
+/* Fill a group from the spool, as far as memory is meant for it; an empty one
+ * gets a record at least. r->lock is held. */
 static void read_back(struct recorder *r)
 {
     struct err err;
 
-    while (r->group_count < GROUP_MAX) {
+    while (r->group_count < GROUP_MAX &&
+           (!r->group_count || r->stats.queue_bytes < r->o.queue_bytes)) {
         struct recorder_item *i = mem_zalloc(sizeof(*i));
         uint64_t damaged = 0;
         int rc = spool_next(r->spool, &i->kind, &i->bytes, &i->segment,
@@ -507,6 +510,17 @@ static void repack(struct recorder *r)
         r->may_repack = false;
 }
 
+/* Whether what is queued may wait for more; r->lock is held. What stands in
+ * the spool waits no longer, or calls that keep coming would keep it there. */
+static bool may_wait(const struct recorder *r)
+{
+    return !r->stopping && r->o.commit_ms > 0 && r->first &&
+           r->o.durability != RECORDER_SYNC && !spool_has_unread(r->spool) &&
+           r->stats.queue_calls < GROUP_SOON &&
+           clock_mono_ns() - r->first->queued_ns <
+               r->o.commit_ms * INT64_C(1000000);
+}
+
 /* Wait for something to do; false: stop, there is nothing left or no time. */
 static bool gather(struct recorder *r)
 {
@@ -516,19 +530,15 @@ static bool gather(struct recorder *r)
     if (!r->group && !r->first && !r->stopping && !spool_has_unread(r->spool) &&
         !recorder_has_gaps(r))
         nap(r, TICK_NS);
-    if (!r->stopping && r->o.commit_ms > 0 && r->first &&
-        r->o.durability != RECORDER_SYNC && r->stats.queue_calls < GROUP_SOON &&
-        clock_mono_ns() - r->first->queued_ns <
-            r->o.commit_ms * INT64_C(1000000))
+    if (may_wait(r)) {
         nap(r, TICK_NS / 2);
-    else {
+    } else {
         /* Whoever came during the wait is part of the next try. */
         if (clock_mono_ns() < r->retry_ns)
             nap(r, TICK_NS);
         if (clock_mono_ns() >= r->retry_ns) {
             take_group(r);
-            if (!r->group_count)
-                read_back(r);
+            read_back(r);
         }
     }
     if (r->stopping && ((!r->group && !r->first && !recorder_has_gaps(r) &&
@@ -551,15 +561,17 @@ static bool has_work(struct recorder *r, bool *stopping)
     return has;
 }
 
-/* A call in a segment that cannot be read here is not lost. */
-static bool has_foreign(struct recorder *r)
+/* A call that may stand in a segment is not lost: in one that cannot be read
+ * here, or has not been read yet because new calls are waited for. */
+static bool may_tell_lost(struct recorder *r)
 {
-    bool has;
+    bool may;
 
     (void)pthread_mutex_lock(&r->lock);
-    has = spool_has_foreign(r->spool);
+    may = r->has_lost && !spool_has_foreign(r->spool) &&
+          !spool_has_unread(r->spool);
     (void)pthread_mutex_unlock(&r->lock);
-    return has;
+    return may;
 }
 
 /* Nothing is queued: give memory back, open a store that could not be opened
@@ -573,11 +585,11 @@ static void be_idle(struct recorder *r)
     if (r->has_grown)
         mem_trim();
     r->has_grown = false;
-    if (r->store && (!r->has_lost || has_foreign(r)))
+    if (r->store && !may_tell_lost(r))
         return;
     memset(&none, 0, sizeof(none));
     rc = open_store(r, &err);
-    if (rc == ERR_OK && r->has_lost && !has_foreign(r))
+    if (rc == ERR_OK && may_tell_lost(r))
         rc = add_all_lost(r, &err);
     note(r, rc, &err, &none, 0);
     if (rc < 0)

@@ -242,6 +242,56 @@ START_TEST(a_killed_process_leaves_lost_calls_for_those_that_ran)
 }
 END_TEST
 
+/* A process is killed whose store took none of its calls but the first. */
+static void die_with_a_spool(int calls)
+{
+    pid_t child = fork();
+    int status;
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        struct recorder_options o = options(RECORDER_SPOOL);
+        struct recorder *r;
+
+        o.queue_bytes = 16 << 20;
+        r = open_with(&o);
+        (void)submit_while_locked(r, (size_t)calls);
+        _exit(told.kept == calls ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* New calls that wait for their group made the writer think that it had nothing
+ * else to do: the old ones were lost while they stood in the spool, and stayed
+ * so when they were read. More of them than go into one group. */
+START_TEST(calls_of_a_spool_are_not_lost_before_it_is_read)
+{
+    struct recorder_options o = options(RECORDER_SPOOL);
+    struct recorder *r;
+
+    die_with_a_spool(1500);
+    o.queue_bytes = 16 << 20;
+    o.commit_ms = WAIT_MS;
+    r = open_with(&o);
+    submit_many(r, 1, NULL, NULL);
+    for (int i = 0; i < WAIT_MS / 20 && stats_of(r).replayed < 1500; i++)
+        nap_ms(10);
+    /* Whatever new calls there are, it is read. */
+    ck_assert_int_eq(stats_of(r).replayed, 1500);
+    close_all(r);
+    ck_assert_int_eq(ask("SELECT count(*) FROM call WHERE status = 'lost'"), 0);
+    ck_assert_int_eq(ask("SELECT count(*) FROM call"), 1502);
+    ck_assert_int_eq(spool_files(".seg"), 0);
+    /* The next one has nothing to tell of them either. */
+    r = open_with(&o);
+    nap_ms(300);
+    close_all(r);
+    ck_assert_int_eq(ask("SELECT count(*) FROM call"), 1502);
+    ck_assert_int_eq(spool_files(".calls"), 0);
+}
+END_TEST
+
 /* Segments of a process that could never write, with bytes broken off. */
 static void leave_segment(const struct crypto_key *key, size_t calls)
 {
@@ -333,6 +383,7 @@ int main(void)
     tcase_add_loop_test(t, a_full_queue_refuses_or_holds_new_calls, 0, 2);
     tcase_add_loop_test(
         t, a_killed_process_leaves_lost_calls_for_those_that_ran, 0, 3);
+    tcase_add_test(t, calls_of_a_spool_are_not_lost_before_it_is_read);
     tcase_add_loop_test(t, a_damaged_tail_costs_no_more_than_itself, 0, 3);
     tcase_add_test(t, a_segment_is_sealed_with_the_key);
     return suite_run("recorder", t);
