@@ -151,6 +151,7 @@ static void take_limits(struct proxy_options *o, const struct cli *cli)
     o->send_ms = 120000;
     o->abort = strcmp(v->abort, "drain") ? PROXY_CANCEL : PROXY_DRAIN;
     o->sync = !strcmp(v->durability, "sync");
+    o->spool = !strcmp(v->durability, "spool");
     o->proxy_header = v->proxy_protocol;
     o->may_skip_log = v->may_skip_log;
     o->client = (struct upstream_options){ .connect_ms = ms(v->connect_s),
@@ -280,6 +281,7 @@ static int use_values(struct listen_run *r, struct err *err)
     int rc = take_options(&next, err);
 
     next.o.sync = r->o.sync; /* as the recorder does, which stays */
+    next.o.spool = r->o.spool;
     next.o.local = r->o.local;
     if (rc == ERR_OK && l)
         rc = l->prepare(l->ctx, &ready, err);

@@ -140,6 +140,7 @@ struct proxy_options {
     int64_t send_ms;          /* a client that reads nothing */
     enum proxy_abort abort;
     bool sync;                  /* the last byte waits for the recorder */
+    bool spool;                 /* until it has taken the call, no longer */
     bool proxy_header;          /* PROXY protocol, from `trusted` only */
     bool may_skip_log;          /* X-SLM-No-Log is honoured */
     const char *const *trusted; /* networks, "unix" */

@@ -2,7 +2,8 @@
  * proxy_answer.c - an answer on its way to the client, and its copy
  *
  * Whoever answers, an upstream or a local handler, says head, data and end
- * here. With sync durability the end of it is withheld until it is recorded.
+ * here. With sync and spool durability the end of it is withheld until it is
+ * recorded.
  */
 #include "proxy/proxy_private.h"
 
@@ -155,7 +156,7 @@ void proxy_answer_head(void *ctx, int status, const struct http_field *fields,
         x->keep_alive = false;
     if (!x->client)
         return;
-    /* With sync durability an answer without a body is its head. */
+    /* Where its end is withheld: an answer without a body is its head. */
     write_head(x, fields, count,
                proxy_withholds(x) && !has_body(x) ? &x->withheld
                                                   : &x->client->out);

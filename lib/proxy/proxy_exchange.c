@@ -4,8 +4,8 @@
  * The request's bytes are kept as they come and given to the upstream from
  * there, so that a connection that proves dead can be tried again. The answer
  * goes into the client's buffer at once and is copied. What is recorded is
- * told when the last byte has come; with sync durability, the end of the
- * answer is withheld until then.
+ * told when the last byte has come; with sync and spool durability, the end of
+ * the answer is withheld until then.
  */
 #include "proxy/proxy_private.h"
 
@@ -84,6 +84,33 @@ static struct slice as_object(struct buf *members)
     return buf_slice(members);
 }
 
+/* The client has all that it gets of this answer. */
+static void release_client(struct proxy_exchange *x, bool whole)
+{
+    struct proxy_client *c = x->client;
+
+    if (!c)
+        return;
+    x->client = NULL;
+    c->exchange = NULL;
+    c->phase = PHASE_HEAD;
+    c->seen = 0;
+    c->since_ns = clock_mono_ns();
+    if (!whole || !x->keep_alive || !x->body_whole)
+        c->close_after = true;
+    proxy_client_mark(c);
+}
+
+/* The answer is the client's also where the record was dropped: that is in the
+ * gaps, and the policy was chosen. */
+static void give_withheld(struct proxy_exchange *x)
+{
+    if (!x->client)
+        return;
+    buf_add_slice(&x->client->out, buf_slice(&x->withheld));
+    release_client(x, x->end == WIRE_END_WHOLE);
+}
+
 static void submit(struct proxy_exchange *x)
 {
     struct wire_exchange e = wire_exchange_none();
@@ -131,25 +158,10 @@ static void submit(struct proxy_exchange *x)
     x->submitted = true;
     recorder_submit(x->worker->proxy->recorder, &e, waits ? on_recorded : NULL,
                     x);
-    if (!waits)
-        proxy_exchange_free(x);
-}
-
-/* The client has all that it gets of this answer. */
-static void release_client(struct proxy_exchange *x, bool whole)
-{
-    struct proxy_client *c = x->client;
-
-    if (!c)
+    if (waits)
         return;
-    x->client = NULL;
-    c->exchange = NULL;
-    c->phase = PHASE_HEAD;
-    c->seen = 0;
-    c->since_ns = clock_mono_ns();
-    if (!whole || !x->keep_alive || !x->body_whole)
-        c->close_after = true;
-    proxy_client_mark(c);
+    give_withheld(x);
+    proxy_exchange_free(x);
 }
 
 /* Nothing more comes: count, answer what has no answer yet, record. */
@@ -371,13 +383,8 @@ void proxy_exchange_recorded(struct proxy_exchange *x, bool kept)
 {
     struct proxy_client *c = x->client;
 
-    /* The answer is the client's also where the record was dropped: that is
-     * in the gaps, and the policy was chosen. */
     (void)kept;
-    if (c) {
-        buf_add_slice(&c->out, buf_slice(&x->withheld));
-        release_client(x, x->end == WIRE_END_WHOLE);
-    }
+    give_withheld(x);
     proxy_exchange_free(x);
     if (c)
         proxy_client_go_on(c);

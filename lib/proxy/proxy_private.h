@@ -293,7 +293,7 @@ static inline int64_t proxy_exchange_us(const struct proxy_exchange *x)
 /* The end of the answer waits for the recorder. */
 static inline bool proxy_withholds(const struct proxy_exchange *x)
 {
-    return x->config->o.sync && !x->aside;
+    return (x->config->o.sync || x->config->o.spool) && !x->aside;
 }
 
 /* proxy_answer.c: callbacks of an upstream; ctx is the exchange. */

@@ -352,6 +352,34 @@ START_TEST(sync_withholds_the_last_byte)
 }
 END_TEST
 
+/* A client could have an answer whole whose upstream still reads, and of which
+ * no file knows. */
+START_TEST(spool_withholds_the_last_byte_until_it_is_written)
+{
+    struct pollfd p = { .events = POLLIN };
+    struct recorder_stats s;
+
+    px.o.spool = true;
+    px.ro.durability = RECORDER_SPOOL;
+    px.ro.commit_ms = 20000;
+    up.early = true;
+    up.answer = slice_of("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    start_proxy();
+    p.fd = dial();
+    say(p.fd, "POST /v1/x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc");
+    hear(p.fd, &b, "\r\n\r\n");
+    ck_assert_int_eq(poll(&p, 1, 200), 0);
+    say(p.fd, "defghi");
+    hear(p.fd, &b, "ok");
+    recorder_stats_read(px.recorder, &s);
+    ck_assert(s.spool_bytes > 0 && s.written == 0);
+    (void)close(p.fd);
+    stop_proxy(1000);
+    ck_assert_int_eq(ask("SELECT count(*) FROM call WHERE status = 'lost'"), 0);
+    ck_assert_int_eq(ask("SELECT count(*) FROM call"), 1);
+}
+END_TEST
+
 START_TEST(clients_wait_while_the_queue_is_full)
 {
     struct pollfd p = { .events = POLLIN };
@@ -390,6 +418,7 @@ int main(void)
     tcase_add_test(t, a_stop_lets_what_runs_end);
     tcase_add_loop_test(t, a_stop_that_will_not_wait_cuts_what_runs, 0, 2);
     tcase_add_loop_test(t, sync_withholds_the_last_byte, 0, 2);
+    tcase_add_test(t, spool_withholds_the_last_byte_until_it_is_written);
     tcase_add_test(t, clients_wait_while_the_queue_is_full);
     return suite_run("proxy_ends", t);
 }

@@ -31,14 +31,18 @@ START_TEST(an_answer_made_here_is_recorded_as_its_models)
 }
 END_TEST
 
-/* 0: HTTP/1.1; 1: with sync durability; 2: HTTP/1.0, which has no chunks. */
+/* 0: HTTP/1.1; 1: with sync durability; 2: HTTP/1.0, which has no chunks;
+ * 3: with spool. */
 START_TEST(a_stream_made_here_comes_as_it_is_said)
 {
     struct buf text = { .data = NULL };
     int fd;
 
     px.o.sync = _i == 1;
-    px.ro.durability = _i == 1 ? RECORDER_SYNC : RECORDER_BATCH;
+    px.o.spool = _i == 3;
+    px.ro.durability = _i == 1   ? RECORDER_SYNC
+                       : _i == 3 ? RECORDER_SPOOL
+                                 : RECORDER_BATCH;
     start_proxy();
     fd = dial();
     say(fd, _i == 2 ? "POST /v1/chat/completions HTTP/1.0\r\nContent-Length: "
@@ -387,7 +391,7 @@ int main(void)
     TCase *t = suite_case("proxy_local", set_up_local, tear_down_local);
 
     tcase_add_test(t, an_answer_made_here_is_recorded_as_its_models);
-    tcase_add_loop_test(t, a_stream_made_here_comes_as_it_is_said, 0, 3);
+    tcase_add_loop_test(t, a_stream_made_here_comes_as_it_is_said, 0, 4);
     tcase_add_loop_test(t, what_is_not_answered_here_goes_up_unchanged, 0,
                         sizeof(passes) / sizeof(*passes));
     tcase_add_test(t, what_the_handler_does_not_want_passes_as_ever);
