@@ -1,10 +1,10 @@
 /*
  * bench_tokenizer.c - MB/s of encoding and decoding, by CPU time of one thread
  *
- * bench_tokenizer [TOKENIZER TEXTS]: a tokenizer.json and JSON Lines, as they
+ * bench_tokenizer TOKENIZER TEXTS: a tokenizer.json and JSON Lines, as they
  * are or packed with zstd; each line is encoded by itself, without added and
- * special tokens. Without them a vocabulary is trained on the demo agent's
- * logs, which are then the texts (from the tree's root). The first pass meets
+ * special tokens. Before that, bench_tokenizer make TOKENIZER TEXTS trains the
+ * former, byte-level BPE, on the latter's begin. The first pass meets
  * a tokenizer that has seen nothing; texts without borders are a megabyte of
  * one character or of random letters. Rows for the common table come last.
  */
@@ -17,11 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define DEMO_LOG "data/agent/logs.jsonl.zst"
-#define DEMO_VOCAB 16384
-#define DEMO_BYTES ((size_t)2 << 20)
+#define TRAINED_VOCAB 16384
+#define TRAINED_BYTES ((size_t)2 << 20)
 #define TEXT_MAX ((size_t)64 << 20) /* of the file; more is not read */
 #define ROUNDS 5
 #define LONG ((size_t)1 << 20)
@@ -32,27 +30,20 @@ static void fail(const struct err *err)
     exit(1);
 }
 
-static struct tokenizer *trained(const struct lines *l)
+static void train(const char *path, const struct lines *l)
 {
     static const char *const specials[] = { "<|end|>", NULL };
-    struct tokenizer_train_options o = { .vocab = DEMO_VOCAB,
+    struct tokenizer_train_options o = { .vocab = TRAINED_VOCAB,
                                          .specials = specials,
-                                         .max_bytes = DEMO_BYTES };
+                                         .max_bytes = TRAINED_BYTES };
     struct slice *all = mem_array(l->count, sizeof(*all));
-    char path[] = "/tmp/bench_tokenizer.XXXXXX";
-    struct tokenizer *t = NULL;
     struct err err = { 0 };
-    int fd = mkstemp(path);
 
     for (size_t i = 0; i < l->count; i++)
         all[i] = lines_get(l, i);
-    if (fd < 0 || tokenizer_train(all, l->count, &o, path, &err) < 0 ||
-        tokenizer_open(path, &t, &err) < 0)
+    if (tokenizer_train(all, l->count, &o, path, &err) < 0)
         fail(&err);
-    (void)close(fd);
-    (void)unlink(path);
     free(all);
-    return t;
 }
 
 static int compare(const void *a, const void *b)
@@ -144,30 +135,25 @@ static void measure_long(const struct tokenizer *t)
     free(text);
 }
 
-int main(int argc, char **argv)
+static void measure(const char *path, const struct lines *l)
 {
-    const char *path = argc > 2 ? argv[2] : DEMO_LOG;
-    struct lines l = { 0 };
     struct tokenizer *t = NULL;
     struct token_list ids = { 0 };
     struct buf out = { 0 };
     struct err err = { 0 };
-    double first, warm[ROUNDS], back[ROUNDS], stream, mb;
+    double first, warm[ROUNDS], back[ROUNDS], stream;
+    double mb = (double)l->text.len / 1e6;
 
-    lines_read(&l, path, TEXT_MAX);
-    if (argc <= 2)
-        t = trained(&l);
-    else if (tokenizer_open(argv[1], &t, &err) < 0)
+    if (tokenizer_open(path, &t, &err) < 0)
         fail(&err);
-    mb = (double)l.text.len / 1e6;
-    first = encode_all(t, &l, &ids);
+    first = encode_all(t, l, &ids);
     for (int i = 0; i < ROUNDS; i++)
-        warm[i] = encode_all(t, &l, &ids);
+        warm[i] = encode_all(t, l, &ids);
     for (int i = 0; i < ROUNDS; i++)
         back[i] = decode_all(t, &ids, &out);
     stream = stream_all(t, &ids, &out);
     printf("encode first pass %8.1f MB/s, %zu tokens of %zu bytes\n",
-           mb / first, ids.count, l.text.len);
+           mb / first, ids.count, l->text.len);
     printf("encode again      %8.1f MB/s\n", mb / median(warm));
     printf("decode            %8.1f MB/s\n", mb / median(back));
     printf("decode as stream  %8.1f MB/s, %.2f million tokens a second\n",
@@ -180,6 +166,23 @@ int main(int argc, char **argv)
     tokenizer_free(t);
     token_list_release(&ids);
     buf_release(&out);
+}
+
+int main(int argc, char **argv)
+{
+    bool make = argc == 4 && strcmp(argv[1], "make") == 0;
+    struct lines l = { 0 };
+
+    if (argc != 3 && !make) {
+        (void)fprintf(stderr,
+                      "usage: bench_tokenizer [make] TOKENIZER TEXTS\n");
+        return 2;
+    }
+    lines_read(&l, argv[argc - 1], TEXT_MAX);
+    if (make)
+        train(argv[2], &l);
+    else
+        measure(argv[1], &l);
     lines_release(&l);
     return 0;
 }

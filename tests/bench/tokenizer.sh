@@ -1,7 +1,7 @@
 #!/bin/sh
 # tokenizer.sh [TOKENIZER_JSON TEXTS] - encoding and decoding beside others
-# Without them a vocabulary trained on the demo agent's logs; then there are no
-# peers. PEERS: a python3 that has tiktoken and tokenizers; BUILD: where
+# Without them a vocabulary trained on the demo agent's logs, which are then the
+# texts. PEERS: a python3 that has tiktoken and tokenizers; BUILD: where
 # bench_tokenizer lies (build/release).
 set -eu
 here=$(dirname "$0")
@@ -10,11 +10,13 @@ bench=${BUILD:-build/release}/bench_tokenizer
     echo "tokenizer.sh: no $bench; 'make $bench' builds it" >&2
     exit 1
 }
-if [ $# -ne 2 ]; then
-    exec "$bench"
-fi
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+if [ $# -ne 2 ]; then
+    set -- "$tmp/tokenizer.json" "$tmp/texts"
+    zstd -qdc "$here/../../data/agent/logs.jsonl.zst" >"$2"
+    "$bench" make "$1" "$2"
+fi
 "$bench" "$1" "$2" >"$tmp/ours"
 grep -v '^row' "$tmp/ours"
 if [ -n "${PEERS:-}" ]; then

@@ -14,6 +14,9 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAYON_NUM_THREADS"] = "1"
 GPT2 = (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+"
         r"|\s+(?!\S)|\s+")
+# The same behind a step that makes each digit a piece of its own.
+DIGITS = GPT2.replace(r" ?\p{N}+", r"\p{N}").replace(
+    r"|\s+(?!\S)", r"|\s+(?=\p{N})|\s+(?!\S)")
 
 
 def steps(part):
@@ -25,7 +28,12 @@ def steps(part):
 def pattern(spec):
     """The one splitting pattern, None if there are others."""
     found = []
-    for s in steps(spec.get("pre_tokenizer")):
+    all_steps = steps(spec.get("pre_tokenizer"))
+    if [s["type"] for s in all_steps] == ["Digits", "ByteLevel"]:
+        single, bytes_ = all_steps
+        plain = single["individual_digits"] and bytes_.get("use_regex", True)
+        return DIGITS if plain else None
+    for s in all_steps:
         if s["type"] == "Split":
             found.append(s["pattern"].get("Regex"))
         elif s["type"] == "ByteLevel" and s.get("use_regex", True):
