@@ -90,7 +90,7 @@ struct strip {
     size_t n; /* columns of this panel */
 };
 
-#define ROWS_AHEAD 8
+#define ROWS_AHEAD 32 /* as far as memory is, and more */
 
 /* mr and nv are constants in every use. gather: B is rows as they are and
  * becomes a panel on the way. */
@@ -253,6 +253,9 @@ static void gemm_block(const struct cpu_block *g)
 
             if (ahead)
                 fetch_ahead(next, i / MR * part, part);
+            /* Or the stores wait for their lines. */
+            for (size_t r = 0; r < m; r++)
+                __builtin_prefetch(g->c + (i + r) * g->ldc + j, 1, 3);
             s.a = g->a + i / MR * strip;
             s.c = g->c + i * g->ldc + j;
             s.from = from ? from + i * block.ldf + j : NULL;
