@@ -527,7 +527,8 @@ struct compute_limits {
     const char *kernels; /* whose instructions were used */
     unsigned threads;
     double flops, int8_ops;
-    double read_bytes; /* 0 where there was no memory to measure with */
+    double flops_median; /* of the rounds whose best one `flops` is */
+    double read_bytes;   /* 0 where there was no memory to measure with */
 };
 /* Measures, for about a quarter of a second; kernels as in options. */
 MUST_CHECK int compute_limits_measure(const char *kernels, unsigned threads,

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,7 +48,9 @@ static const char *const part_names[PARTS] = {
 };
 
 static struct compute_ops own, real;
-static double spent[PARTS], flops, cores;
+static double spent[PARTS], flops, cores, fastest, peak_mib;
+static double between; /* FLOP/s of the machine, measured between steps */
+static long faults;    /* pages that were touched first, a step */
 static size_t calls[PARTS];
 static struct err err;
 
@@ -471,28 +474,15 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* The median step, after one to warm up; spent, calls and flops are of all
- * but that one. */
-static double steps(struct trainer *t, const struct input *x, double *mean)
+static long pages_touched(void)
 {
-    double s[MOST_STEPS] = { 0 };
-    int n = o.steps < MOST_STEPS ? o.steps : MOST_STEPS;
+    struct rusage u;
 
-    (void)one_step(t, x);
-    memset(spent, 0, sizeof(spent));
-    memset(calls, 0, sizeof(calls));
-    flops = 0;
-    *mean = 0;
-    cores = clock_cpu_s();
-    for (int i = 0; i < n; i++)
-        *mean += (s[i] = one_step(t, x)) / n;
-    cores = (clock_cpu_s() - cores) / (*mean * n);
-    flops /= n;
-    qsort(s, (size_t)n, sizeof(*s), compare);
-    return s[n / 2];
+    (void)getrusage(RUSAGE_SELF, &u);
+    return u.ru_minflt;
 }
 
-static double peak_mib(void)
+static double peak_now(void)
 {
     char line[128];
     long long kb = 0;
@@ -506,17 +496,61 @@ static double peak_mib(void)
     return (double)kb / 1024;
 }
 
+/* What neighbours leave of the machine at this moment. */
+static double limit_now(const struct compute *c)
+{
+    struct compute_limits l;
+
+    must(compute_limits_measure(c->kernels, c->threads, &l, &err));
+    return l.flops_median;
+}
+
+/* The median step, after one to warm up unless there is only time for one;
+ * spent, calls and flops are of all but that one. */
+static double steps(struct trainer *t, const struct input *x, double *mean)
+{
+    double s[MOST_STEPS] = { 0 }, limits[MOST_STEPS], cpu = 0;
+    int n = o.steps < 1 ? 1 : o.steps < MOST_STEPS ? o.steps : MOST_STEPS;
+
+    if (o.steps > 0)
+        (void)one_step(t, x);
+    memset(spent, 0, sizeof(spent));
+    memset(calls, 0, sizeof(calls));
+    flops = 0;
+    *mean = 0;
+    faults = 0;
+    for (int i = 0; i < n; i++) {
+        double before = clock_cpu_s();
+        long touched = pages_touched();
+
+        *mean += (s[i] = one_step(t, x)) / n;
+        cpu += clock_cpu_s() - before;
+        faults += (pages_touched() - touched) / n;
+        if (i == 0)
+            peak_mib = peak_now();
+        limits[i] = limit_now(t->c);
+    }
+    cores = cpu / (*mean * n);
+    flops /= n;
+    qsort(s, (size_t)n, sizeof(*s), compare);
+    qsort(limits, (size_t)n, sizeof(*limits), compare);
+    fastest = s[0];
+    between = limits[n / 2];
+    return s[n / 2];
+}
+
 static void print_profile(double all)
 {
     double rest = all;
+    int n = o.steps > 0 ? o.steps : 1;
 
     if (!o.profile)
         return;
     for (int i = 0; i < PARTS; i++) {
         (void)printf("  %-20s %8.1f ms %5.1f %% %6zu calls\n", part_names[i],
-                     spent[i] / o.steps * 1e3, 100 * spent[i] / o.steps / all,
-                     calls[i] / (size_t)o.steps);
-        rest -= spent[i] / o.steps;
+                     spent[i] / n * 1e3, 100 * spent[i] / n / all,
+                     calls[i] / (size_t)n);
+        rest -= spent[i] / n;
     }
     (void)printf("  %-20s %8.1f ms %5.1f %%\n", "between them", rest * 1e3,
                  100 * rest / all);
@@ -582,7 +616,10 @@ int main(int argc, char **argv)
                  flops / s * 1e-9);
     (void)printf(" = %.0f %% of %.0f", 100 * flops / s / limit, limit * 1e-9);
     (void)printf("; %.2f cores; weights %.0f MiB, peak %.0f MiB\n", cores,
-                 weights, peak_mib());
+                 weights, peak_mib);
+    (void)printf("fastest step %.3f s; %.0f %% of the %.0f GFLOP/s that the "
+                 "machine had between the steps; %ld pages touched first\n",
+                 fastest, 100 * flops / s / between, between * 1e-9, faults);
     print_profile(mean);
     if (o.row)
         limits_row("training step", o.row, "GFLOP/s", flops / s * 1e-9, NULL, 0,

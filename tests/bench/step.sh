@@ -1,11 +1,14 @@
 #!/bin/sh
-# The training step beside torch + PEFT (PEERS=PYTHON that has them), by turns.
-# usage: step.sh [BUILD [PART...]]; parts: lora packed nf4 large growth busy
+# The training step beside torch + PEFT (PEERS=PYTHON that has them) and
+# llama.cpp's finetune (LLAMA=DIR of its programs, GGUF=FILE of SmolLM2-135M's
+# shape in f32), by turns.
+# usage: step.sh [BUILD [PART...]]; parts: lora batch packed nf4
+# large growth busy finetune
 # The large one takes minutes and 6 GB of memory, of torch more.
 set -eu
 build=${1:-${BUILD:-build/release}}
 [ $# -gt 0 ] && shift
-parts=${*:-lora busy packed nf4 growth}
+parts=${*:-lora batch busy packed nf4 growth finetune}
 here=$(dirname "$0")
 work=${WORK:-$(mktemp -d)}
 mkdir -p "$work"
@@ -27,6 +30,22 @@ torch() {
     fi
     "$PEERS" -W ignore "$here/torch_step.py" "$@" 2>/dev/null || echo "- -"
 }
+
+# Steps of 512 tokens, all of them trained, tok/s: its clock shows whole seconds,
+# so the first steps until SECONDS have passed. Without -fa off it refuses.
+finetune() {
+    LD_LIBRARY_PATH=$LLAMA timeout "$1" "$LLAMA/llama-finetune-lora" \
+        -m "$GGUF" -f "$work/text" -c 512 -b 512 -ub 512 -t 2 -fa off \
+        --lora-rank 16 --lora-alpha 32 --num-epochs 1 \
+        --lora-modules "$modules" --output-adapter "$work/adapter.gguf" \
+        </dev/null 2>&1 | tr '\r' '\n' |
+        sed -n 's/.*data=0*\([0-9]*\)\/.*t=\([0-9]*\):\([0-9]*\):\([0-9]*\).*/\1 \2 \3 \4/p' |
+        awk '{ t = $2 * 3600 + $3 * 60 + $4; n = $1
+               if (NR == 1) { t0 = t; n0 = n } }
+             END { if (t > t0) printf "%.1f\n", (n - n0) * 512 / (t - t0)
+                   else print "-" }'
+}
+modules=attn_q,attn_k,attn_v,attn_o,ffn_gate,ffn_up,ffn_down
 
 # PATH SHAPE UNIT OURS PEER-NAME PEER GOAL
 row() {
@@ -66,8 +85,10 @@ for part in $parts; do
     case $part in
     lora)
         beside_torch "training step" smollm2-135m 1 512 .5 2 "" 1 f32
-        beside_torch "training step" smollm2-135m 4 512 .5 2 "" 4 f32
         "$build/bench_step" "dir=$work" "row=smollm2-135m 1x512 f32"
+        ;;
+    batch)
+        beside_torch "training step" smollm2-135m 4 512 .5 2 "" 4 f32
         ;;
     busy)
         "$build/bench_step" "dir=$work" profile=0 neighbour=1
@@ -79,6 +100,18 @@ for part in $parts; do
         a=$(ours steps=3) b=$(ours dtype=nf4 steps=3)
         row "training step, NF4" "smollm2-135m 1x512" tok/s "$(first "$b")" \
             "f32" "$(first "$a")" 0.8
+        ;;
+    finetune)
+        if [ -z "${LLAMA:-}" ] || [ ! -f "${GGUF:-}" ]; then
+            echo "skip: llama.cpp's finetune: LLAMA or GGUF is not there"
+            continue
+        fi
+        seq 1 4000 | sed 's/.*/row & of a text that says nothing/' \
+            >"$work/text"
+        a=$(ours mask=0 steps=5)
+        b=$(finetune 60)
+        row "training step, all labels" "smollm2-135m 1x512" tok/s \
+            "$(first "$a")" "llama.cpp finetune" "$b" 4
         ;;
     large)
         "$build/bench_step" "dir=$work" shape=llama-3.2-1b dtype=bf16 steps=2

@@ -4,7 +4,8 @@
 usage: torch_step.py SHAPE DTYPE BATCH TOKENS MASK STEPS [LENGTHS]
 Random weights. LENGTHS such as 64-200: BATCH rows of drawn lengths, padded to
 the longest. The first MASK share of a row is not trained. Prints real tokens a
-second (the median step, after one to warm up) and the peak of memory in MiB.
+second (the median step, after one to warm up unless STEPS is 0) and the peak of
+memory in MiB.
 """
 import resource
 import statistics
@@ -64,7 +65,7 @@ def main():
         adam.step()
         adam.zero_grad()
         times.append(time.perf_counter() - start)
-    step = statistics.median(times[1:])
+    step = statistics.median(times[1:] or times)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{sum(lengths) / step:.1f} {peak:.0f}")
 

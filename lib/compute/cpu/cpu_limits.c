@@ -1,8 +1,9 @@
 /*
  * cpu_limits.c - what this machine gives at most: products and reading
  *
- * The best of a few rounds: a neighbour can only take away. Work is handed out
- * in small pieces, so that one slow core does not decide for both.
+ * The best of a few rounds: a neighbour can only take away. What it took while
+ * this was measured shows in the median. Work is handed out in small pieces, so
+ * that one slow core does not decide for both.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define ROUNDS 6
+#define MOST_ROUNDS 256
 #define SETTLE_NS 40000000 /* until a new thread has a core of its own */
 #define PIECES 16          /* of a round, for each thread */
 #define PIECE_ROUNDS 20000 /* 12 chains of FMA: about 40 us */
@@ -71,14 +73,22 @@ static void read_task(void *ctx, size_t task, unsigned worker)
         __ATOMIC_RELAXED);
 }
 
-static double best_rate(struct measure *m, size_t tasks,
-                        void (*fn)(void *, size_t, unsigned))
+static int compare(const void *a, const void *b)
 {
-    double best = 0;
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static double best_rate(struct measure *m, size_t tasks,
+                        void (*fn)(void *, size_t, unsigned), double *median)
+{
+    double best = 0, rates[MOST_ROUNDS];
+    size_t n = 0;
     int64_t first = clock_mono_ns(), began = first;
 
     m->done = mem_array(tasks, sizeof(*m->done));
-    for (int round = 0; round < ROUNDS || began - first < SETTLE_NS; round++) {
+    while (n < ROUNDS || (n < MOST_ROUNDS && began - first < SETTLE_NS)) {
         double all = 0, rate;
 
         began = clock_mono_ns();
@@ -87,9 +97,13 @@ static double best_rate(struct measure *m, size_t tasks,
         for (size_t i = 0; i < tasks; i++)
             all += m->done[i];
         rate *= all;
+        rates[n++] = rate;
         best = rate > best ? rate : best;
     }
     free(m->done);
+    qsort(rates, n, sizeof(*rates), compare);
+    if (median)
+        *median = rates[n / 2];
     return best;
 }
 
@@ -121,7 +135,7 @@ static double read_rate(struct measure *m)
     (void)madvise(memory, pieces * READ_PIECE, MADV_HUGEPAGE);
     m->memory = memory;
     pool_run(m->pool, pieces, touch_task, m);
-    rate = best_rate(m, pieces, read_task);
+    rate = best_rate(m, pieces, read_task, NULL);
     (void)munmap(memory, pieces * READ_PIECE);
     return rate;
 }
@@ -130,6 +144,7 @@ int compute_limits_measure(const char *kernels, unsigned threads,
                            struct compute_limits *out, struct err *err)
 {
     struct measure m = { .k = NULL };
+    double median;
     int rc = cpu_choose(kernels, NULL, &m.k, err);
 
     if (rc < 0)
@@ -139,10 +154,11 @@ int compute_limits_measure(const char *kernels, unsigned threads,
     *out = (struct compute_limits){
         .kernels = m.k->name,
         .threads = pool_threads(m.pool),
-        .flops = best_rate(&m, m.tasks, fma_task),
-        .int8_ops = best_rate(&m, m.tasks, int8_task),
+        .flops = best_rate(&m, m.tasks, fma_task, &median),
+        .int8_ops = best_rate(&m, m.tasks, int8_task, NULL),
         .read_bytes = read_rate(&m),
     };
+    out->flops_median = median;
     pool_free(m.pool);
     return 0;
 }
