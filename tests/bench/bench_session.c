@@ -182,24 +182,25 @@ static void bench_calls(struct model *m, const char *dir, size_t count,
     free(kv);
 }
 
-static double decode(struct model *m, size_t sequences, bool plain,
-                     double temperature, bool details,
-                     struct model_session_stats *stats)
+/* Tokens a second after `length` of a prompt, which does not count. */
+static double decode_after(struct model *m, size_t sequences, size_t length,
+                           bool plain, double temperature, bool details,
+                           struct model_session_stats *stats)
 {
     const struct model_session_options o = { .slots = sequences,
-                                             .capacity = 512,
+                                             .capacity = length + COPIED,
                                              .plain = plain };
     struct model_session *s;
-    int32_t prompt[64];
-    int64_t began;
-    int slot, rc = 1;
-    size_t tokens;
+    int32_t *prompt = mem_array(length, sizeof(*prompt));
+    int64_t began = 0;
+    int slot, rc;
+    uint64_t before = 0;
 
     must(model_session_open(m, &o, &s, &err));
     for (size_t i = 0; i < sequences; i++) {
         struct model_ask a = {
             .prompt = prompt,
-            .prompt_count = 64,
+            .prompt_count = length,
             .number = i,
             .details = details,
             .sampling = { .max_tokens = COPIED,
@@ -208,18 +209,50 @@ static double decode(struct model *m, size_t sequences, bool plain,
                           .seed = 3 },
         };
 
-        for (size_t k = 0; k < 64; k++)
+        for (size_t k = 0; k < length; k++)
             prompt[k] = (int32_t)(100 + (k * 37 + i * 1009) % 40000);
         must(model_session_begin(s, &a, &slot, NULL, &err));
     }
-    must(model_session_step(s, &err)); /* prompts, most of them */
-    began = clock_mono_ns();
-    while (rc > 0)
+    do {
         must(rc = model_session_step(s, &err));
-    model_session_stats(s, stats);
-    tokens = (size_t)stats->generated;
+        model_session_stats(s, stats);
+        if (!began && stats->rows >= sequences * length) {
+            began = clock_mono_ns();
+            before = stats->generated;
+        }
+    } while (rc > 0);
     model_session_close(s);
-    return (double)tokens / ((double)(clock_mono_ns() - began) * 1e-9);
+    free(prompt);
+    return (double)(stats->generated - before) /
+           ((double)(clock_mono_ns() - began) * 1e-9);
+}
+
+static double decode(struct model *m, size_t sequences, bool plain,
+                     double temperature, bool details,
+                     struct model_session_stats *stats)
+{
+    return decode_after(m, sequences, 64, plain, temperature, details, stats);
+}
+
+/* What a row beside others costs; `length` tokens stand before each. */
+static void bench_decode(struct model *m, size_t length, size_t rounds)
+{
+    static const size_t count[] = { 1, 8, 32 };
+    double got[3][MOST_ROUNDS];
+    struct model_session_stats stats;
+    char name[64];
+
+    for (size_t i = 0; i < rounds; i++)
+        for (size_t k = 0; k < 3; k++)
+            got[k][i] = decode_after(m, count[k], length, true, 0, false, &stats);
+    for (size_t k = 0; k < 3; k++) {
+        double alone = median(got[0], rounds);
+
+        (void)snprintf(name, sizeof(name), "%zu sequences of %zu", count[k],
+                       length);
+        limits_row("decode", name, "tok/s", median(got[k], rounds),
+                   k ? "one" : "-", k ? alone : 0, 0, 0);
+    }
 }
 
 /* Tokens a second of answers that repeat a part of their prompts. A form stands
@@ -359,6 +392,18 @@ static void bench_choice(struct model *m, size_t rounds)
     }
 }
 
+static enum model_kept kept(void)
+{
+    const char *name = getenv("WEIGHTS");
+    enum model_kept k = MODEL_KEPT_STORED;
+
+    if (name && !model_kept_of(name, &k)) {
+        (void)fprintf(stderr, "WEIGHTS: q8_0 or q4_0, not %s\n", name);
+        exit(2);
+    }
+    return k;
+}
+
 int main(int argc, char **argv)
 {
     size_t count = argc > 2 ? strtoul(argv[2], NULL, 10) : 200;
@@ -380,7 +425,9 @@ int main(int argc, char **argv)
         return make_adapter(argv[2], argv[3]);
     rounds = rounds < 1 ? 1 : rounds > MOST_ROUNDS ? MOST_ROUNDS : rounds;
     must(compute_open(&opt, &c, &err));
-    must(model_load(dir, NULL, c, &m, &err));
+    must(model_load_kept(dir, NULL, c, kept(), &m, &err));
+    if (getenv("ONLY") && strstr(getenv("ONLY"), "decode"))
+        bench_decode(m, prefix, rounds);
     if (!getenv("ONLY") || strstr(getenv("ONLY"), "calls"))
         bench_calls(m, dir, count, prefix, rounds);
     if (!getenv("ONLY") || strstr(getenv("ONLY"), "drafts"))
