@@ -3,7 +3,7 @@
  * choosing tokens costs, with a model of SmolLM2-135M's shape and random
  * weights. Variants take turns; medians.
  * usage: bench_session make DIR [SEED]   writes the model, for prefix.sh
- *        bench_session adapter DIR ADAPTER
+ *        bench_session adapter DIR ADAPTER [SEED]
  *        bench_session DIR [CALLS [PREFIX [ROUNDS]]]
  */
 #include "limits.h"
@@ -81,12 +81,12 @@ static int make(const char *dir, uint64_t seed)
 }
 
 /* An adapter of rank 16 over all layers, beside the model of DIR. */
-static int make_adapter(const char *base, const char *dir)
+static int make_adapter(const char *base, const char *dir, uint64_t seed)
 {
     const struct lora_options o = { .rank = 16,
                                     .alpha = 32,
                                     .targets = "all-linear" };
-    const struct model_adapter a = { .rank = 16, .scale = 2, .seed = 5 };
+    const struct model_adapter a = { .rank = 16, .scale = 2, .seed = seed };
     struct compute *c;
     struct model *m;
 
@@ -422,7 +422,8 @@ int main(int argc, char **argv)
     if (argc < 2)
         (void)make(own, 1);
     if (argc > 3 && strcmp(argv[1], "adapter") == 0)
-        return make_adapter(argv[2], argv[3]);
+        return make_adapter(argv[2], argv[3],
+                            argc > 4 ? strtoul(argv[4], NULL, 10) : 1);
     rounds = rounds < 1 ? 1 : rounds > MOST_ROUNDS ? MOST_ROUNDS : rounds;
     must(compute_open(&opt, &c, &err));
     must(model_load_kept(dir, NULL, c, kept(), &m, &err));

@@ -3,8 +3,8 @@
 usage: serve_load.py URL CALLS CLIENTS TOKENS SYSTEM-FILE MODEL[,MODEL...]
                         [KEY=JSON...]
 Each call has the system prompt and a short text of its own; the models take
-turns. KEY=JSON goes into each request (cache_prompt=false). Prints calls a
-second, output tokens a second, the median latency in ms, and failures.
+turns. KEY=JSON goes into each request (cache_prompt=false), KEY@=JSON, a list,
+by turns as the models do. Prints calls a second, output tokens a second, the median latency in ms, and failures.
 """
 import http.client
 import json
@@ -35,7 +35,9 @@ def client(numbers, url, system, tokens, models, extra, out):
                 {"role": "user", "content": f"Call {i}: the parcel {i * 7919 % 100003} has "
                                             f"not come, where is it, and who has seen {i}?"},
             ],
-            "max_tokens": tokens, "temperature": 0, **extra})
+            "max_tokens": tokens, "temperature": 0,
+            **{k.rstrip("@"): v[i % len(models)] if k.endswith("@") else v
+               for k, v in extra.items()}})
         began = time.monotonic()
         try:
             reply = ask(connection, at.path.rstrip("/") + "/chat/completions", body)
