@@ -182,13 +182,16 @@ static void bench_calls(struct model *m, const char *dir, size_t count,
     free(kv);
 }
 
-/* Tokens a second after `length` of a prompt, which does not count. */
-static double decode_after(struct model *m, size_t sequences, size_t length,
-                           bool plain, double temperature, bool details,
+/* Tokens a second after `length` of a prompt, which does not count. bank: its
+ * adapters by turns. */
+static double decode_after(struct model *m, const struct model_bank *bank,
+                           size_t sequences, size_t length, bool plain,
+                           double temperature, bool details,
                            struct model_session_stats *stats)
 {
     const struct model_session_options o = { .slots = sequences,
                                              .capacity = length + COPIED,
+                                             .bank = bank,
                                              .plain = plain };
     struct model_session *s;
     int32_t *prompt = mem_array(length, sizeof(*prompt));
@@ -202,6 +205,7 @@ static double decode_after(struct model *m, size_t sequences, size_t length,
             .prompt = prompt,
             .prompt_count = length,
             .number = i,
+            .adapter = bank ? 1 + i % model_bank_count(bank) : 0,
             .details = details,
             .sampling = { .max_tokens = COPIED,
                           .ignore_eos = true,
@@ -231,28 +235,58 @@ static double decode(struct model *m, size_t sequences, bool plain,
                      double temperature, bool details,
                      struct model_session_stats *stats)
 {
-    return decode_after(m, sequences, 64, plain, temperature, details, stats);
+    return decode_after(m, NULL, sequences, 64, plain, temperature, details,
+                        stats);
 }
 
-/* What a row beside others costs; `length` tokens stand before each. */
+#define MOST_ADAPTERS 8
+
+/* Of the directories that ADAPTERS names; NULL: it names none. */
+static struct model_bank *open_bank(struct model *m)
+{
+    char *names = getenv("ADAPTERS") ? mem_strdup(getenv("ADAPTERS")) : NULL;
+    char *next = names, *dir;
+    const char *dirs[MOST_ADAPTERS];
+    struct model_bank *bank = NULL;
+    size_t n = 0;
+
+    while (next && n < MOST_ADAPTERS && (dir = strsep(&next, " ")) != NULL)
+        dirs[n++] = dir;
+    if (n > 0)
+        must(model_bank_new(m, dirs, n, &bank, &err));
+    free(names);
+    return bank;
+}
+
+/* What a row beside others costs, of the base and of adapters by turns;
+ * `length` tokens stand before each. */
 static void bench_decode(struct model *m, size_t length, size_t rounds)
 {
     static const size_t count[] = { 1, 8, 32 };
-    double got[3][MOST_ROUNDS];
+    double base[3][MOST_ROUNDS], adapted[3][MOST_ROUNDS];
+    struct model_bank *bank = open_bank(m);
     struct model_session_stats stats;
     char name[64];
 
     for (size_t i = 0; i < rounds; i++)
-        for (size_t k = 0; k < 3; k++)
-            got[k][i] = decode_after(m, count[k], length, true, 0, false, &stats);
+        for (size_t k = 0; k < 3; k++) {
+            base[k][i] = decode_after(m, NULL, count[k], length, true, 0, false,
+                                      &stats);
+            adapted[k][i] = !bank ? 0
+                                  : decode_after(m, bank, count[k], length,
+                                                 true, 0, false, &stats);
+        }
     for (size_t k = 0; k < 3; k++) {
-        double alone = median(got[0], rounds);
-
         (void)snprintf(name, sizeof(name), "%zu sequences of %zu", count[k],
                        length);
-        limits_row("decode", name, "tok/s", median(got[k], rounds),
-                   k ? "one" : "-", k ? alone : 0, 0, 0);
+        limits_row("decode", name, "tok/s", median(base[k], rounds), NULL, 0, 0,
+                   0);
+        if (bank)
+            limits_row("decode with adapters", name, "tok/s",
+                       median(adapted[k], rounds), "base alone",
+                       median(base[k], rounds), 0.8, 0);
     }
+    model_bank_free(bank);
 }
 
 /* Tokens a second of answers that repeat a part of their prompts. A form stands
