@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 7
+#define COMPUTE_VERSION 8
 
 enum compute_type {
     COMPUTE_F32,
@@ -92,13 +92,17 @@ struct compute_attention_cached {
      * or I8 with a factor for each row and head, are of devices with
      * COMPUTE_HAS_NARROW_CACHE. */
     enum compute_type type;
+    /* Of sequence s the first shared[s] positions are read in slot bases[s], by
+     * devices whose layout says so; host arrays, NULL: none are. */
+    const int32_t *bases, *shared;
 };
 
 /* How one slot of a cache holds positions: `groups` runs of `stride` elements,
  * in each of which the first n positions are the first (n + per - 1) / per *
- * unit elements. per 0: they go round, and a slot is a whole. */
+ * unit elements. per 0: they go round, and a slot is a whole. As many first
+ * positions as a multiple of `share` may stand in another slot; 0: none. */
 struct compute_cache_layout {
-    size_t groups, stride, per, unit;
+    size_t groups, stride, per, unit, share;
 };
 
 /* Linear followed by cross entropy, row by row; logits live in chunks only.

@@ -109,6 +109,8 @@ static void attend_cached(const struct attention *a, const struct model_pass *p)
     x.seqs = p->docs;
     x.past = p->cached->past;
     x.slots = p->cached->slots;
+    x.bases = p->cached->bases;
+    x.shared = p->cached->shared;
     c->ops->cache_store(c, &x, a->ks, a->vs);
     c->ops->attention_cached(c, &x);
 }

@@ -4,7 +4,8 @@
  * Of each state the slots are equal parts, so rows move from slot to slot by
  * copies. Where every state is a row a position, a slot serves all prompts
  * that begin as it does; rings and recurrences serve only those that go on
- * from their very end.
+ * from their very end. Where the device can, what a slot begins with is read in
+ * the slot that has it: its base, which has no base itself.
  */
 #include "base/mem.h"
 #include "model/model_session.h"
@@ -20,6 +21,8 @@ struct model_cached session_cache_shape(const struct model_session *s)
 {
     return (struct model_cached){ .past = s->past,
                                   .slots = s->slot_of,
+                                  .bases = s->unit ? s->base_of : NULL,
+                                  .shared = s->unit ? s->shared_of : NULL,
                                   .capacity = s->capacity,
                                   .step = s->pass_rows,
                                   .slot_count = s->slot_count,
@@ -62,6 +65,31 @@ static bool states_cut(const struct model *m)
     return cuts;
 }
 
+/* Rows in multiples of which all mixers' states may stand in another slot. */
+static size_t sharing(const struct model_session *s)
+{
+    struct model_cached shape = session_cache_shape(s);
+    size_t elements[MODEL_MAX_STATES], unit = 0;
+
+    for (size_t i = 0; s->cuts && i < s->m->mixer_count; i++) {
+        const struct model_mixer *x = s->m->mixers[i];
+        struct compute_cache_layout lay[MODEL_MAX_STATES] = { { 0 } };
+
+        if (state_sizes(x, &shape, elements) == 0)
+            continue;
+        if (!x->ops->layout || !x->ops->layout(x, &shape, lay))
+            return 0;
+        for (unsigned k = 0; k < MODEL_MAX_STATES; k++) {
+            if (elements[k] == 0)
+                continue;
+            if (lay[k].share == 0 || (unit > 0 && lay[k].share != unit))
+                return 0;
+            unit = lay[k].share;
+        }
+    }
+    return unit;
+}
+
 int session_cache_alloc(struct model_session *s, size_t bytes, size_t slots,
                         struct err *err)
 {
@@ -78,6 +106,7 @@ int session_cache_alloc(struct model_session *s, size_t bytes, size_t slots,
     s->slot_count = most < 1 ? 1 : most < slots ? most : slots;
     s->cuts = states_cut(m);
     shape.slot_count = s->slot_count;
+    s->unit = sharing(s);
     s->states = mem_zalloc(m->mixer_count * sizeof(*s->states));
     for (size_t i = 0; rc == 0 && i < m->mixer_count; i++) {
         (void)state_sizes(m->mixers[i], &shape, elements);
@@ -130,22 +159,72 @@ unsigned session_cache_parts(const struct model_session *s, size_t mixer,
     return count;
 }
 
-/* Copies the first rows of slot `from` to slot `to`. */
+/* Copies rows first.. of slot `from` to slot `to`; first is a multiple of the
+ * unit. */
 static void copy_slot(struct model_session *s, size_t from, size_t to,
-                      size_t rows)
+                      size_t first, size_t rows)
 {
     struct compute *c = s->m->compute;
     struct session_part x[MODEL_MAX_STATES], y[MODEL_MAX_STATES];
+    struct session_part less[MODEL_MAX_STATES] = { { .run = 0 } };
 
-    for (size_t i = 0; i < s->m->mixer_count; i++) {
+    for (size_t i = 0; i < s->m->mixer_count && rows > first; i++) {
         unsigned n = session_cache_parts(s, i, from, rows, x);
 
         (void)session_cache_parts(s, i, to, rows, y);
+        if (first > 0)
+            (void)session_cache_parts(s, i, from, first, less);
         for (unsigned k = 0; k < n; k++)
-            for (size_t g = 0; g < x[k].groups; g++)
-                c->ops->copy(c, compute_at(y[k].first, g * y[k].stride),
-                             compute_at(x[k].first, g * x[k].stride), x[k].run);
+            for (size_t g = 0; g < x[k].groups; g++) {
+                size_t at = g * x[k].stride + less[k].run;
+
+                c->ops->copy(c, compute_at(y[k].first, at),
+                             compute_at(x[k].first, at),
+                             x[k].run - less[k].run);
+            }
     }
+}
+
+void session_cache_leave(struct session_slot *q)
+{
+    if (q->base)
+        q->base->users--;
+    q->base = NULL;
+    q->shared = 0;
+}
+
+/* Those that have rows of q get them from that one of them that needs most,
+ * which gets a copy. */
+static void move_users(struct model_session *s, struct session_slot *q)
+{
+    struct session_slot *heir = NULL;
+
+    for (size_t i = 0; i < s->slot_count; i++) {
+        struct session_slot *x = &s->slots[i];
+
+        if (x->base == q && (!heir || x->shared > heir->shared))
+            heir = x;
+    }
+    if (!heir)
+        return;
+    copy_slot(s, (size_t)(q - s->slots), (size_t)(heir - s->slots), 0,
+              heir->shared);
+    session_cache_leave(heir);
+    for (size_t i = 0; i < s->slot_count; i++) {
+        struct session_slot *x = &s->slots[i];
+
+        if (x->base != q)
+            continue;
+        x->base = heir;
+        heir->users++;
+    }
+    q->users = 0;
+}
+
+void session_cache_detach(struct model_session *s, struct session_slot *q)
+{
+    move_users(s, q);
+    session_cache_leave(q);
 }
 
 void session_cache_clear(struct model_session *s, size_t slot)
@@ -184,20 +263,28 @@ static bool is_idle(const struct session_slot *q)
     return q->state == SLOT_FREE || (q->state == SLOT_KEPT && !q->pinned);
 }
 
-/* A free slot, else the one kept whose last use is longest ago; not `but`,
- * unless it is the only one. */
+/* Which of two idle slots goes first: who is of no use to others, is free, was
+ * used longer ago. */
+static bool is_before(const struct session_slot *x,
+                      const struct session_slot *y)
+{
+    if ((x->users > 0) != (y->users > 0))
+        return x->users == 0;
+    if (x->state != y->state)
+        return x->state == SLOT_FREE;
+    return x->state == SLOT_KEPT && x->used < y->used;
+}
+
+/* The idle slot that goes first; not `but`, unless it is the only one. */
 static size_t victim(const struct model_session *s, size_t but)
 {
     size_t found = SIZE_MAX;
 
     for (size_t i = 0; i < s->slot_count; i++) {
         const struct session_slot *q = &s->slots[i];
-        const struct session_slot *x =
-            found == SIZE_MAX ? NULL : &s->slots[found];
 
-        if (i == but || !is_idle(q) || (x && x->state == SLOT_FREE))
-            continue;
-        if (!x || q->state == SLOT_FREE || q->used < x->used)
+        if (i != but && is_idle(q) &&
+            (found == SIZE_MAX || is_before(q, &s->slots[found])))
             found = i;
     }
     if (found == SIZE_MAX && but != SIZE_MAX && is_idle(&s->slots[but]))
@@ -226,6 +313,42 @@ static size_t nearest(const struct model_session *s,
     return best;
 }
 
+/* Of the rows that `to` has itself the first ones are of use; some of them may
+ * stand in its base, and then those behind the last whole unit go into it. */
+static void cut_slot(struct model_session *s, size_t to, size_t rows)
+{
+    struct session_slot *q = &s->slots[to], *base = q->base;
+    size_t first = s->unit ? rows / s->unit * s->unit : 0;
+
+    move_users(s, q);
+    if (!base || rows >= q->shared)
+        return;
+    copy_slot(s, (size_t)(base - s->slots), to, first, rows);
+    q->shared = first;
+    if (first == 0)
+        session_cache_leave(q);
+}
+
+/* The first rows of slot `from`: whole units stay where they are, the rest is
+ * copied. */
+static void join_slot(struct model_session *s, size_t from, size_t to,
+                      size_t rows)
+{
+    struct session_slot *q = &s->slots[to], *x = &s->slots[from];
+    size_t whole = s->unit ? rows / s->unit * s->unit : 0;
+
+    if (x->base && rows < x->shared) /* not in x, but where it has them */
+        x = x->base;
+    else if (x->base)
+        whole = x->shared;
+    copy_slot(s, (size_t)(x - s->slots), to, whole, rows);
+    if (whole == 0)
+        return;
+    q->base = x->base ? x->base : x;
+    q->base->users++;
+    q->shared = whole;
+}
+
 size_t session_cache_place(struct model_session *s,
                            const struct session_key *key, const int32_t *ids,
                            size_t n, size_t *past)
@@ -237,13 +360,66 @@ size_t session_cache_place(struct model_session *s,
         s->slots[best].past == rows)
         return best;
     to = victim(s, best);
-    if (to == SIZE_MAX || to == best)
+    if (to == SIZE_MAX)
         return to;
-    if (usable(s, &s->slots[to], key, ids, n) == rows)
-        return to; /* has them itself */
+    if (to == best || usable(s, &s->slots[to], key, ids, n) == rows) {
+        cut_slot(s, to, rows); /* has them itself */
+        return to;
+    }
+    session_cache_detach(s, &s->slots[to]);
     if (rows < LEAST_COPY)
         *past = 0;
     else
-        copy_slot(s, best, to, rows);
+        join_slot(s, best, to, rows);
     return to;
+}
+
+void session_cache_follow(struct model_session *s, struct session_slot *q)
+{
+    size_t best = q->past + s->unit - 1; /* less is not worth it */
+
+    for (size_t i = 0; s->unit > 0 && i < s->slot_count; i++) {
+        struct session_slot *x = &s->slots[i];
+        size_t k = 0;
+
+        /* Who began before, so that none waits for itself. */
+        if (x->state != SLOT_RUNS || x->begun >= q->begun || x->pinned ||
+            memcmp(&x->key, &q->key, sizeof(q->key)) != 0 ||
+            model_rope_row(s->m, 0, x->known) !=
+                model_rope_row(s->m, 0, q->known))
+            continue;
+        while (k < x->prompt && k + 1 < q->prompt && x->ids[k] == q->ids[k])
+            k++;
+        if (k <= best || k <= x->past)
+            continue;
+        best = k;
+        q->leader = x;
+        q->leader_begun = x->begun;
+        q->awaits = k;
+    }
+}
+
+bool session_cache_waits(struct model_session *s, struct session_slot *q)
+{
+    struct session_slot *x = q->leader;
+
+    if (!x)
+        return false;
+    if (x->state == SLOT_RUNS && x->begun == q->leader_begun &&
+        x->past < q->awaits)
+        return true;
+    q->leader = NULL;
+    if (x->begun != q->leader_begun || x->state == SLOT_FREE ||
+        x->past < q->awaits ||
+        model_rope_row(s->m, 0, x->length) !=
+            model_rope_row(s->m, 0, q->known)) {
+        session_cache_follow(s, q); /* it has ended before */
+        return q->leader != NULL;
+    }
+    session_cache_detach(s, q);
+    join_slot(s, (size_t)(x - s->slots), (size_t)(q - s->slots), q->awaits);
+    s->stats.cached_tokens += q->awaits - q->past;
+    s->stats.shared_tokens += q->shared;
+    q->past = q->awaits;
+    return false;
 }

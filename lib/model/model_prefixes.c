@@ -156,6 +156,7 @@ void session_prefixes_load(struct model_session *s, size_t slot,
         prefix_files_drop(s->m->prefixes, entry);
         return;
     }
+    session_cache_detach(s, &s->slots[slot]);
     for (size_t i = 0; fine && i < s->m->mixer_count; i++)
         fine = read_mixer(s, &f, i, slot, rows, &chunk);
     fine = prefix_file_close(&f, fine);
@@ -174,21 +175,30 @@ static bool write_mixer(struct model_session *s, struct prefix_file *f,
                         struct buf *chunk)
 {
     struct compute *c = s->m->compute;
-    struct session_part part[MODEL_MAX_STATES];
+    const struct session_slot *q = &s->slots[slot];
+    size_t home = q->base ? (size_t)(q->base - s->slots) : slot;
+    size_t shared = q->shared < rows ? q->shared : rows;
+    struct session_part part[MODEL_MAX_STATES], first[MODEL_MAX_STATES];
     unsigned n = session_cache_parts(s, mixer, slot, rows, part);
     size_t one = compute_type_size(session_state_type(s, mixer));
 
+    (void)session_cache_parts(s, mixer, home, shared, first);
     buf_reset(chunk);
     for (unsigned k = 0; k < n; k++)
         for (size_t g = 0; g < part[k].groups; g++) {
-            char *to = buf_reserve(chunk, part[k].run * one + 1);
+            size_t at = g * part[k].stride, run = part[k].run;
+            size_t others = q->base ? first[k].run : 0;
+            char *to = buf_reserve(chunk, run * one + 1);
 
             if (!to)
                 return false;
-            c->ops->download(c, to,
-                             compute_at(part[k].first, g * part[k].stride),
-                             part[k].run);
-            chunk->len += part[k].run * one;
+            if (others > 0)
+                c->ops->download(c, to, compute_at(first[k].first, at), others);
+            if (run > others)
+                c->ops->download(c, to + others * one,
+                                 compute_at(part[k].first, at + others),
+                                 run - others);
+            chunk->len += run * one;
         }
     return chunk->len == 0 || prefix_file_put(f, buf_slice(chunk));
 }

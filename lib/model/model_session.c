@@ -30,13 +30,15 @@ static int alloc_arrays(struct model_session *s, struct err *err)
     s->slots = mem_zalloc(s->slot_count * sizeof(*s->slots));
     s->order = mem_array(s->slot_count, sizeof(struct session_slot *));
     s->turns = mem_array(s->slot_count, sizeof(*s->turns));
-    s->ids = mem_array(2 * s->pass_rows + 5 * (n + 2), sizeof(*s->ids));
+    s->ids = mem_array(2 * s->pass_rows + 7 * (n + 2), sizeof(*s->ids));
     s->positions = s->ids + s->pass_rows;
     s->starts = s->positions + s->pass_rows;
     s->past = s->starts + n + 1;
     s->slot_of = s->past + n + 1;
     s->index = s->slot_of + n + 1;
     s->best_ids = s->index + n + 1;
+    s->base_of = s->best_ids + n + 1;
+    s->shared_of = s->base_of + n + 1;
     s->own = mem_array(2 * vocab + n, sizeof(*s->own));
     s->row = s->own + vocab;
     s->best_logp = s->row + vocab;
@@ -153,8 +155,10 @@ void model_session_forget(struct model_session *s, size_t adapter)
     for (size_t i = 0; i < s->slot_count; i++)
         if (s->slots[i].state == SLOT_KEPT &&
             (adapter == SIZE_MAX || memcmp(key.adapter, s->slots[i].key.adapter,
-                                           sizeof(key.adapter)) == 0))
+                                           sizeof(key.adapter)) == 0)) {
             s->slots[i].state = SLOT_FREE;
+            session_cache_leave(&s->slots[i]);
+        }
 }
 
 static int check_ask(const struct model_session *s, const struct model_ask *a,
@@ -183,7 +187,7 @@ static void occupy(struct model_session *s, size_t slot,
                    const struct model_ask *a, const struct session_key *key,
                    size_t past)
 {
-    struct session_slot *q = &s->slots[slot];
+    struct session_slot *q = &s->slots[slot], was = *q;
     size_t room = s->capacity - a->prompt_count, most = a->sampling.max_tokens;
 
     free(q->ids);
@@ -194,6 +198,9 @@ static void occupy(struct model_session *s, size_t slot,
                                 .limit = a->prompt_count +
                                          (room < most ? room : most),
                                 .past = past,
+                                .base = was.base,
+                                .shared = was.shared,
+                                .users = was.users,
                                 .length = a->prompt_count,
                                 .begun = ++s->clock,
                                 .bank = s->bank,
@@ -205,6 +212,7 @@ static void occupy(struct model_session *s, size_t slot,
     s->stats.active++;
     s->stats.prompt_tokens += a->prompt_count;
     s->stats.cached_tokens += past;
+    s->stats.shared_tokens += was.shared;
 }
 
 int model_session_begin(struct model_session *s, const struct model_ask *a,
@@ -223,6 +231,7 @@ int model_session_begin(struct model_session *s, const struct model_ask *a,
     save = session_prefixes_shared(s, a, past);
     session_prefixes_load(s, at, &key, a->prompt, a->prompt_count, &past);
     occupy(s, at, a, &key, past);
+    session_cache_follow(s, &s->slots[at]);
     if (save > 0 && past >= save && (s->cuts || past == save)) {
         session_prefixes_save(s, at, save);
         save = 0;
@@ -239,6 +248,8 @@ void session_leave(struct model_session *s, struct session_slot *q, bool keep)
     q->state = keep && q->past > 0 ? SLOT_KEPT : SLOT_FREE;
     q->used = ++s->clock;
     s->stats.active--;
+    if (q->state == SLOT_FREE)
+        session_cache_leave(q);
 }
 
 void model_session_cancel(struct model_session *s, int slot)
@@ -252,11 +263,13 @@ void model_session_cancel(struct model_session *s, int slot)
 
 /* Cached rows that were turned for a length which the sequence now leaves
  * behind must be computed anew. */
-static void follow_length(const struct model *m, struct session_slot *q)
+static void follow_length(struct model_session *s, struct session_slot *q)
 {
-    if (q->past > 0 &&
-        model_rope_row(m, 0, q->length) != model_rope_row(m, 0, q->known))
+    if (q->past > 0 && model_rope_row(s->m, 0, q->length) !=
+                           model_rope_row(s->m, 0, q->known)) {
+        session_cache_detach(s, q);
         q->past = 0;
+    }
     q->length = q->known;
 }
 
@@ -310,9 +323,9 @@ static size_t line_up(struct model_session *s)
     for (size_t i = 0; i < n; i++) {
         struct session_slot *q = s->order[i];
 
-        follow_length(s->m, q);
+        follow_length(s, q);
         q->rows = q->drafts = 0;
-        q->group = group_of(s, q);
+        q->group = session_cache_waits(s, q) ? SIZE_MAX : group_of(s, q);
         if (q->group != SIZE_MAX)
             q->served = s->stats.passes;
     }
@@ -386,6 +399,8 @@ static size_t plan(struct model_session *s, size_t *rows)
         s->starts[n] = (int32_t)*rows;
         s->past[n] = (int32_t)q->past;
         s->slot_of[n] = (int32_t)(q - s->slots);
+        s->base_of[n] = (int32_t)((q->base ? q->base : q) - s->slots);
+        s->shared_of[n] = (int32_t)q->shared;
         s->order[n++] = q;
         *rows = put_rows(s, q, *rows);
     }

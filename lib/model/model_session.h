@@ -42,6 +42,14 @@ struct session_slot {
     size_t prompt, known;         /* ids of the prompt, and all */
     size_t limit;                 /* that known may reach */
     size_t past;                  /* rows in the cache */
+    struct session_slot *base;    /* has the first of them; NULL: none has */
+    size_t shared;                /* that it has */
+    size_t users;                 /* slots whose base it is; it has none then */
+    /* Computes the first `awaits` rows, which this one waits for; its begun
+     * then. NULL: it waits for nobody. */
+    struct session_slot *leader;
+    size_t awaits;
+    uint64_t leader_begun;
     size_t length;                /* that they were turned for */
     size_t save;                  /* rows that are to be written; 0: none */
     size_t rows, group;           /* of this pass; SIZE_MAX: not in it */
@@ -74,6 +82,7 @@ struct model_session {
     bool named;                            /* files are: */
     unsigned char files[MODEL_HASH_BYTES]; /* of what it computes */
     bool cuts;   /* a state at fewer positions is the first part of it */
+    size_t unit; /* rows in multiples of which slots share; 0: they do not */
     size_t tops; /* rows of a pass that tokens can be chosen from */
     struct session_slot *slots;
     struct session_turn *turns;
@@ -87,6 +96,7 @@ struct model_session {
     struct compute_span logits, best, logp;
     /* Host arrays of a pass. */
     int32_t *ids, *positions, *starts, *past, *slot_of, *index;
+    int32_t *base_of, *shared_of;
     struct session_slot **order; /* that run, as they stand in the pass */
     struct model_groups groups;
     /* Of choosing: logits as they are and with penalties and forms. */
@@ -113,11 +123,21 @@ struct session_part {
 unsigned session_cache_parts(const struct model_session *s, size_t mixer,
                              size_t slot, size_t rows,
                              struct session_part out[MODEL_MAX_STATES]);
+/* Its first rows are not another's any more, nor another's its own: who has
+ * some of it gets a copy. They are then as good as lost. */
+void session_cache_detach(struct model_session *s, struct session_slot *q);
+/* Lets a slot that has just begun wait for one that is computing its first
+ * rows, if there is one; true while it has to. What has come then is shared. */
+void session_cache_follow(struct model_session *s, struct session_slot *q);
+bool session_cache_waits(struct model_session *s, struct session_slot *q);
+/* A slot that is free holds no other. */
+void session_cache_leave(struct session_slot *q);
 /* Zeros: what is not finite would spoil who comes next, on a device that
  * multiplies what it masks by zero. */
 void session_cache_clear(struct model_session *s, size_t slot);
 /* A slot for a prompt of n ids, with as many rows of it as can be had: *past.
- * SIZE_MAX: none is free. Copies rows of slots that are needed as they are. */
+ * SIZE_MAX: none is free. Rows of slots that are needed as they are get shared
+ * in whole units, and the rest copied. */
 size_t session_cache_place(struct model_session *s,
                            const struct session_key *key, const int32_t *ids,
                            size_t n, size_t *past);

@@ -16,6 +16,8 @@ static void end_sequence(struct model_session *s, struct session_slot *q,
 
     session_leave(s, q, s->keeps && why != MODEL_END_FAILED);
     if (why == MODEL_END_FAILED)
+        session_cache_detach(s, q);
+    if (why == MODEL_END_FAILED)
         session_cache_clear(s, (size_t)(q - s->slots));
     if (ask.on_end)
         ask.on_end(ask.ctx, why, err);

@@ -116,7 +116,7 @@ static inline struct model_bank *bank_of(struct model *m, size_t count)
 
 /* A sequence, and what came of it. */
 struct heard {
-    int32_t prompt[128], out[MOST];
+    int32_t prompt[420], out[MOST];
     size_t prompt_count, most, adapter, count, ends, cached;
     float logits[MOST * VOCAB]; /* of each choice */
     size_t choices;

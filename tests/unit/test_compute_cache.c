@@ -317,6 +317,65 @@ START_TEST(a_documents_gradients_do_not_depend_on_its_neighbours)
 }
 END_TEST
 
+/* Rows by one token of three slots: the first has all keys, the others read
+ * their first ones there. Whatever is garbage in these is not looked at. */
+START_TEST(keys_in_another_slot_give_the_same_bits)
+{
+    const struct shape *s = &shapes[_i / SETS % 2 * 2];
+    enum compute_type type = types[_i / SETS / 2];
+    struct compute *c = open_set(_i % SETS, 2);
+    const int32_t last = ROWS - 1, starts[] = { 0, 1, 2, 3 };
+    const int32_t past[] = { last, last, last }, slots[] = { 1, 0, 2 };
+    int32_t bases[] = { 1, 1, 1 }, shared[3] = { 0 };
+    size_t ld = s->heads * s->dim, kv_ld = s->kv * s->dim;
+    struct compute_cache_layout keys, values;
+    struct array q, k, v, o;
+    struct cached x;
+
+    if (!c)
+        return;
+    x = cached(c, s, type, ROWS, 3);
+    c->ops->cache_layout(c, &x.a, &keys, &values);
+    ck_assert_uint_gt(keys.share, 0);
+    ck_assert_uint_eq(keys.share, values.share);
+    shared[1] = (int32_t)(2 * keys.share);
+    shared[2] = (int32_t)keys.share;
+    step(c, &x, 1, 0, 0, 200);
+    step(c, &x, 1, 200, 200, (size_t)last);
+    step(c, &x, 0, shared[1], (size_t)shared[1], (size_t)last);
+    step(c, &x, 2, shared[2], (size_t)shared[2], (size_t)last);
+    q = noise(c, 3 * ld);
+    k = noise(c, 3 * kv_ld);
+    v = noise(c, 3 * kv_ld);
+    o = zeros(c, 3 * ld);
+    for (size_t i = 1; i < 3; i++) {
+        memcpy(q.x + i * ld, q.x, ld * sizeof(*q.x));
+        memcpy(k.x + i * kv_ld, k.x, kv_ld * sizeof(*k.x));
+        memcpy(v.x + i * kv_ld, v.x, kv_ld * sizeof(*v.x));
+    }
+    c->ops->upload(c, q.s, q.x, q.n);
+    c->ops->upload(c, k.s, k.x, k.n);
+    c->ops->upload(c, v.s, v.x, v.n);
+    x.a.seqs = 3;
+    x.a.starts = starts;
+    x.a.past = past;
+    x.a.slots = slots;
+    x.a.bases = bases;
+    x.a.shared = shared;
+    x.a.q = q.s;
+    x.a.o = o.s;
+    c->ops->cache_store(c, &x.a, k.s, v.s);
+    c->ops->attention_cached(c, &x.a);
+    (void)fetch(c, &o);
+    ck_assert(isfinite(o.x[0]));
+    ck_assert_mem_eq(o.x, o.x + ld, ld * sizeof(*o.x));
+    ck_assert_mem_eq(o.x, o.x + 2 * ld, ld * sizeof(*o.x));
+    DROP(c, &q, &k, &v, &o);
+    cached_drop(c, &x);
+    compute_close(c);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("compute_cache");
@@ -324,6 +383,8 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, a_cache_is_attention_over_rounded_keys_and_values, 0,
                         SETS * SHAPES * TYPES);
+    tcase_add_loop_test(t, keys_in_another_slot_give_the_same_bits, 0,
+                        SETS * 2 * TYPES);
     tcase_add_loop_test(t, half_floats_of_any_size, 0, SETS);
     tcase_add_loop_test(t, a_row_does_not_depend_on_threads_or_other_sequences,
                         0, SETS * SHAPES * TYPES);

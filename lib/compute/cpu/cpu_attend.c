@@ -21,17 +21,17 @@ void cpu_attend_memory(struct cpu_attend *t, struct cpu_scratch *scratch)
     t->part.o = t->all.o + rows * t->dim;
 }
 
-void cpu_attend_load(struct cpu_attend *t, const float *q, size_t ld,
-                     size_t group, size_t first, size_t seen, size_t step)
+void cpu_attend_load(struct cpu_attend *t, const struct cpu_pairs *p)
 {
-    for (size_t i = 0; i < t->m; i++) {
-        size_t at = (first + i) / group, head = (first + i) % group;
+    for (size_t i = 0; i < p->n; i++) {
+        size_t at = (p->first + i) / p->group;
+        size_t head = (p->first + i) % p->group, row = p->at + i;
 
-        memcpy(t->q + i * t->dim, q + at * ld + head * t->dim,
-               t->dim * sizeof(*q));
-        t->sees[i] = seen + at * step;
-        t->all.max[i] = -INFINITY;
-        t->all.sum[i] = 0;
+        memcpy(t->q + row * t->dim, p->q + at * p->ld + head * t->dim,
+               t->dim * sizeof(*t->q));
+        t->sees[row] = p->seen + at * p->step;
+        t->all.max[row] = -INFINITY;
+        t->all.sum[row] = 0;
     }
 }
 

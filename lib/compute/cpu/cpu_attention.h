@@ -55,11 +55,14 @@ static inline size_t cpu_attend_rows(const struct cpu_kernels *k)
 }
 /* Memory for the block's rows from the worker's scratch. */
 void cpu_attend_memory(struct cpu_attend *t, struct cpu_scratch *scratch);
-/* Rows first.. of pairs (position, head of the group); q is the first
- * position's first head of the group, positions are `ld` apart and see `seen`
- * keys and `step` more each. */
-void cpu_attend_load(struct cpu_attend *t, const float *q, size_t ld,
-                     size_t group, size_t first, size_t seen, size_t step);
+/* Rows at..at + n of the block are pairs first.. of (position, head of the
+ * group); q is the first position's first head of the group, positions are
+ * `ld` apart and see `seen` keys and `step` more each. */
+struct cpu_pairs {
+    const float *q;
+    size_t at, n, ld, group, first, seen, step;
+};
+void cpu_attend_load(struct cpu_attend *t, const struct cpu_pairs *p);
 /* The first key that any row sees, or one before it. */
 size_t cpu_attend_first(const struct cpu_attend *t);
 /* t->part from keys at..end, which are of one part. */
