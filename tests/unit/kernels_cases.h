@@ -282,24 +282,30 @@ static inline void blocks_run(set k, enum compute_quant kind, size_t s)
     size_t m = 1 + s % k->int_mr, n = 1 + s % CPU_INT_NR, blocks = 1 + s % 5;
     size_t ld = blocks * CPU_INT_BLOCK;
     float *x = room(m * ld), *y = room(m * n), *bias = room(n);
-    uint8_t *codes = raw(blocks * cpu_int_code_bytes(kind));
-    uint16_t *scales = raw(blocks * CPU_INT_NR * sizeof(*scales));
+    size_t bytes = cpu_int_scales_at(kind, blocks - 1) + 2 * CPU_INT_NR;
+    uint8_t *w = raw(bytes);
     void *panel = raw(blocks * k->int_bytes(kind));
     struct cpu_int_tile t = { .kind = kind,
                               .n = n,
                               .m = m,
                               .blocks = blocks,
                               .x = panel,
-                              .codes = codes,
-                              .scales = scales,
+                              .w = w,
                               .bias = s % 2 ? bias : NULL,
                               .y = y,
                               .ldy = n,
                               .alpha = 0.5f,
                               .add = s % 3 == 0 };
 
-    for (size_t i = 0; i < blocks * CPU_INT_NR; i++)
-        scales[i] = (uint16_t)(0x2000 + 31 * i);
+    for (size_t i = 1; i < bytes && kind == COMPUTE_Q8_0; i += 2)
+        w[i] ^= k->int_odd;
+    for (size_t i = 0; i < blocks * CPU_INT_NR; i++) {
+        uint16_t scale = (uint16_t)(0x2000 + 31 * i);
+
+        memcpy(w + cpu_int_scales_at(kind, i / CPU_INT_NR) +
+                   2 * (i % CPU_INT_NR),
+               &scale, 2);
+    }
     k->int_rows(kind, panel, x, ld, m, blocks);
     k->int_tile(&t);
     take(y, n); /* the first row: how many there are is the set's affair */

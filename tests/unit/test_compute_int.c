@@ -204,7 +204,7 @@ START_TEST(blocks_of_a_file_are_kept_as_they_are)
                                file, &err));
     c->ops->memory(c, &less, &peak);
     ck_assert_uint_le(less + n * k * 4 - used,
-                      48 * k / 32 * each + 256 * (size_t)3);
+                      48 * ((k + 63) / 64) * 2 * each + 256); /* in pairs */
     y = zeros(c, n * k);
     c->ops->download(c, y.x, w.s, n * k);
     ck_assert_mem_eq(y.x, w.x, n * k * sizeof(float));
@@ -266,8 +266,8 @@ static void check_emulated(const struct cpu_kernels *k, enum compute_quant kind,
 {
     enum { BLOCKS = 3, K = 32 * BLOCKS };
     float x[IMR * K], bias[CPU_INT_NR], want[IMR][20], got[IMR][20];
-    uint8_t codes[BLOCKS * CPU_INT_NR * CPU_INT_BLOCK];
-    uint16_t scales[BLOCKS * CPU_INT_NR];
+    uint8_t w[(BLOCKS + 1) * CPU_INT_NR * (CPU_INT_BLOCK + 2)];
+    uint8_t own_w[sizeof(w)];
     char *panel = mem_zalloc(BLOCKS * k->int_bytes(kind));
     char *own = mem_zalloc(BLOCKS * int_bytes(kind));
     struct cpu_int_tile t = { .kind = kind,
@@ -275,8 +275,7 @@ static void check_emulated(const struct cpu_kernels *k, enum compute_quant kind,
                               .n = n,
                               .blocks = BLOCKS,
                               .x = panel,
-                              .codes = codes,
-                              .scales = scales,
+                              .w = w,
                               .bias = bias,
                               .y = want[0],
                               .ldy = 20,
@@ -285,10 +284,21 @@ static void check_emulated(const struct cpu_kernels *k, enum compute_quant kind,
 
     for (size_t i = 0; i < m * K; i++)
         x[i] = (float)rng_normal(&rng);
-    for (size_t i = 0; i < sizeof(codes); i++)
-        codes[i] = (uint8_t)rng_next(&rng);
-    for (size_t i = 0; i < BLOCKS * CPU_INT_NR; i++)
-        scales[i] = (uint16_t)(0x2000 + rng_below(&rng, 0x800));
+    for (size_t i = 0; i < sizeof(w); i++) {
+        bool odd = kind == COMPUTE_Q8_0 && i % 2;
+        uint8_t code = (uint8_t)rng_next(&rng);
+
+        w[i] = odd ? code ^ k->int_odd : code;
+        own_w[i] = odd ? code ^ INT_ODD : code;
+    }
+    for (size_t i = 0; i < BLOCKS * CPU_INT_NR; i++) {
+        uint16_t scale = (uint16_t)(0x2000 + rng_below(&rng, 0x800));
+        size_t at = cpu_int_scales_at(kind, i / CPU_INT_NR) +
+                    2 * (i % CPU_INT_NR);
+
+        memcpy(w + at, &scale, 2);
+        memcpy(own_w + at, &scale, 2);
+    }
     for (size_t i = 0; i < CPU_INT_NR; i++)
         bias[i] = (float)rng_normal(&rng);
     for (size_t i = 0; i < IMR * 20; i++)
@@ -297,6 +307,7 @@ static void check_emulated(const struct cpu_kernels *k, enum compute_quant kind,
     k->int_tile(&t);
     int_rows(kind, own, x, K, m, BLOCKS);
     t.x = own;
+    t.w = own_w;
     t.y = got[0];
     int_tile(&t);
     ck_assert_mem_eq(got, want, sizeof(got));

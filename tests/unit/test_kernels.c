@@ -73,7 +73,7 @@ static const struct {
 } entries[] = { KERNELS(ENTRY) };
 #define ENTRIES (sizeof(entries) / sizeof(entries[0]))
 #define IS_ENTRY(name, bound) sizeof(cpu_kernels_generic.name) +
-_Static_assert(KERNELS(IS_ENTRY) 4 * sizeof(size_t) ==
+_Static_assert(KERNELS(IS_ENTRY) 5 * sizeof(size_t) ==
                    sizeof(struct cpu_kernels),
                "an entry of struct cpu_kernels has no case");
 

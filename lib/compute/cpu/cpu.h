@@ -77,9 +77,8 @@ struct cpu_int_tile {
     enum compute_quant kind;
     size_t m, n, blocks;
     const void *x;
-    const uint8_t *codes;
-    const uint16_t *scales; /* f16 */
-    const float *bias;      /* or NULL */
+    const uint8_t *w;  /* pairs of blocks, as cpu_int_pair_bytes tells */
+    const float *bias; /* or NULL */
     float *y;
     size_t ldy;
     float alpha;
@@ -123,6 +122,7 @@ struct cpu_kernels {
     /* Rows of activations in a panel, the bytes of a block of one, and x's m
      * rows as such a panel; then the product. */
     size_t int_mr;
+    uint8_t int_odd; /* 8-bit codes at odd places are XORed with it */
     size_t (*int_bytes)(enum compute_quant kind);
     void (*int_rows)(enum compute_quant kind, void *panel, const float *x,
                      size_t ld, size_t m, size_t blocks);
@@ -297,6 +297,26 @@ static inline size_t cpu_ceil_div(size_t a, size_t b)
 static inline size_t cpu_int_code_bytes(enum compute_quant kind)
 {
     return (size_t)CPU_INT_NR * CPU_INT_BLOCK / (kind == COMPUTE_Q8_0 ? 1 : 2);
+}
+
+/* Blocks come in pairs, so that they are whole lines: the codes of one, of the
+ * other, then the scales of both. */
+static inline size_t cpu_int_pair_bytes(enum compute_quant kind)
+{
+    return 2 * (cpu_int_code_bytes(kind) + CPU_INT_NR * sizeof(uint16_t));
+}
+
+/* Where codes and scales of a block are among a panel's pairs. */
+static inline size_t cpu_int_codes_at(enum compute_quant kind, size_t block)
+{
+    return block / 2 * cpu_int_pair_bytes(kind) +
+           block % 2 * cpu_int_code_bytes(kind);
+}
+
+static inline size_t cpu_int_scales_at(enum compute_quant kind, size_t block)
+{
+    return block / 2 * cpu_int_pair_bytes(kind) + 2 * cpu_int_code_bytes(kind) +
+           block % 2 * CPU_INT_NR * sizeof(uint16_t);
 }
 
 float *cpu_f32(struct compute_span s); /* NULL for an absent span */

@@ -166,26 +166,27 @@ static size_t run_blocks(const struct cpu_kernels *k, float *out)
     enum { BLOCKS = 2, M = 2, WIDE = CPU_INT_NR * CPU_INT_BLOCK };
     static const enum compute_quant kinds[] = { COMPUTE_Q8_0, COMPUTE_Q4_0 };
     float x[M * BLOCKS * CPU_INT_BLOCK];
-    uint8_t codes[BLOCKS * WIDE];
-    uint16_t scales[BLOCKS * CPU_INT_NR];
+    uint8_t w[BLOCKS * (WIDE + 2 * CPU_INT_NR)];
 
     fill(x, sizeof(x) / sizeof(*x), 13);
-    for (size_t i = 0; i < sizeof(codes); i++)
-        codes[i] = (uint8_t)(i * 167 + i / 5);
-    for (size_t i = 0; i < BLOCKS * CPU_INT_NR; i++)
-        scales[i] = (uint16_t)(0x2000 + 31 * i);
     for (size_t i = 0; i < 2; i++) {
         struct cpu_int_tile t = { .kind = kinds[i],
                                   .m = M,
                                   .n = CPU_INT_NR,
                                   .blocks = BLOCKS,
-                                  .codes = codes,
-                                  .scales = scales,
+                                  .w = w,
                                   .y = out + i * M * CPU_INT_NR,
                                   .ldy = CPU_INT_NR,
                                   .alpha = 1 };
         void *panel = mem_zalloc(BLOCKS * k->int_bytes(t.kind));
 
+        for (size_t j = 0; j < sizeof(w); j++)
+            w[j] = (uint8_t)(j * 167 + j / 5) ^ (i == 0 && j % 2 ? k->int_odd : 0);
+        for (size_t j = 0; j < BLOCKS * CPU_INT_NR; j++) {
+            uint16_t scale = (uint16_t)(0x2000 + 31 * j);
+
+            memcpy(w + cpu_int_scales_at(t.kind, 0) + 2 * j, &scale, 2);
+        }
         t.x = panel;
         k->int_rows(t.kind, panel, x, BLOCKS * CPU_INT_BLOCK, M, BLOCKS);
         k->int_tile(&t);

@@ -2,9 +2,9 @@
  * cpu_int.c - weights as blocks of 32 codes of 8 or 4 bits, for inference
  *
  * The blocks of 16 rows lie side by side, so that a product reads memory in
- * one stream and as often as there are bytes in the file: a panel is, block by
- * block, groups of 4 codes [8][16][4] (of 4 bits: two groups a byte), then
- * the scales [blocks][16] as f16. Rows of activations are quantised the same
+ * one stream and as often as there are bytes in the file: a panel is pairs of
+ * blocks, each two times groups of 4 codes [8][16][4] (of 4 bits: two groups a
+ * byte), then their scales [2][16] as f16. Rows of activations are quantised the same
  * way once a product; nothing is ever widened. There is no form for gradients:
  * those read rows back.
  */
@@ -25,6 +25,7 @@ struct cpu_packed {
     enum compute_quant kind;
     size_t n, k, blocks; /* blocks of a row */
     size_t panel;        /* bytes */
+    uint8_t odd;         /* as the kernels want it */
     void *memory;
     uint8_t *data; /* memory, from a line's beginning on */
 };
@@ -48,14 +49,15 @@ void cpu_packed_free(struct cpu_packed *p)
 
 static uint8_t *codes_of(const struct cpu_packed *p, size_t row, size_t block)
 {
-    return p->data + row / NR * p->panel + block * cpu_int_code_bytes(p->kind);
+    return p->data + row / NR * p->panel + cpu_int_codes_at(p->kind, block);
 }
 
 static uint16_t *scale_of(const struct cpu_packed *p, size_t row, size_t block)
 {
-    uint8_t *codes = codes_of(p, row, p->blocks);
+    uint8_t *scales =
+        p->data + row / NR * p->panel + cpu_int_scales_at(p->kind, block);
 
-    return (uint16_t *)(void *)codes + block * NR + row % NR;
+    return (uint16_t *)(void *)scales + row % NR;
 }
 
 /* A block of codes, +128 or +8, into its panel. */
@@ -65,8 +67,10 @@ static void put_codes(const struct cpu_packed *p, size_t row, size_t block,
     uint8_t *to = codes_of(p, row, block) + row % NR * 4;
 
     if (p->kind == COMPUTE_Q8_0) {
-        for (size_t i = 0; i < BLOCK; i += 4)
-            memcpy(to + i / 4 * GROUP, q + i, 4);
+        for (size_t i = 0; i < BLOCK; i += 2) {
+            to[i / 4 * GROUP + i % 4] = q[i];
+            to[i / 4 * GROUP + i % 4 + 1] = q[i + 1] ^ p->odd;
+        }
         return;
     }
     for (size_t i = 0; i < BLOCK; i += 8, to += GROUP)
@@ -80,8 +84,10 @@ static void get_codes(const struct cpu_packed *p, size_t row, size_t block,
     const uint8_t *from = codes_of(p, row, block) + row % NR * 4;
 
     if (p->kind == COMPUTE_Q8_0) {
-        for (size_t i = 0; i < BLOCK; i += 4)
-            memcpy(q + i, from + i / 4 * GROUP, 4);
+        for (size_t i = 0; i < BLOCK; i += 2) {
+            q[i] = from[i / 4 * GROUP + i % 4];
+            q[i + 1] = from[i / 4 * GROUP + i % 4 + 1] ^ p->odd;
+        }
         return;
     }
     for (size_t i = 0; i < BLOCK; i += 8, from += GROUP)
@@ -113,11 +119,10 @@ void cpu_packed_read(const struct cpu_packed *p, const struct cpu_kernels *k,
     }
 }
 
-static int packed_new(enum compute_quant kind, size_t n, size_t k,
-                      struct cpu_packed **out, struct err *err)
+static int packed_new(const struct cpu *c, enum compute_quant kind, size_t n,
+                      size_t k, struct cpu_packed **out, struct err *err)
 {
     struct cpu_packed *p;
-    size_t bytes;
     int rc;
 
     if (k == 0 || k % BLOCK)
@@ -125,10 +130,11 @@ static int packed_new(enum compute_quant kind, size_t n, size_t k,
                        "rows of %zu weights are no whole blocks of %d", k,
                        BLOCK);
     p = mem_zalloc(sizeof(*p));
-    *p = (struct cpu_packed){ .kind = kind, .n = n, .k = k };
+    *p = (struct cpu_packed){
+        .kind = kind, .n = n, .k = k, .odd = c->k->int_odd
+    };
     p->blocks = k / BLOCK;
-    bytes = p->blocks * (cpu_int_code_bytes(kind) + NR * sizeof(uint16_t));
-    p->panel = cpu_ceil_div(bytes, LINE) * LINE;
+    p->panel = cpu_ceil_div(p->blocks, 2) * cpu_int_pair_bytes(kind);
     rc = mem_try_array(&p->memory, cpu_packed_bytes(p), 1, "quantised weights",
                        err);
     if (rc < 0) {
@@ -274,7 +280,7 @@ int cpu_packed_new(struct cpu *c, const struct compute_buffer *b,
                    const void *file, struct cpu_packed **out, struct err *err)
 {
     struct packing j = { .c = c, .file = file, .b = b };
-    int rc = packed_new(kind, n, k, &j.p, err);
+    int rc = packed_new(c, kind, n, k, &j.p, err);
 
     if (rc < 0)
         return rc;
@@ -323,8 +329,7 @@ static void product_task(void *ctx, size_t task, unsigned worker)
             .kind = p->kind,
             .n = g->n - q * NR < NR ? g->n - q * NR : NR,
             .blocks = p->blocks,
-            .codes = codes_of(p, j->first + q * NR, 0),
-            .scales = scale_of(p, j->first + q * NR, 0),
+            .w = codes_of(p, j->first + q * NR, 0),
             .bias = g->bias ? g->bias + q * NR : NULL,
             .ldy = g->ldc,
             .alpha = g->alpha,

@@ -35,8 +35,17 @@
 #define IMR 4
 #endif
 
-/* Bytes of a group of 4 codes of a row: codes of 8 bits meet i16 in INT_MADD,
- * in the order 0, 2, 1, 3. */
+/* In INT_MADD, codes u and s of 8 bits side by side, s with its sign, are a
+ * number of 16 bits: u x + s y = (u + 256 s) x + s (y - 256 x), where nothing
+ * has to be cut off. */
+#ifdef INT_MADD
+#define INT_ODD 0x80
+#else
+#define INT_ODD 0
+#endif
+
+/* Bytes of a group of 4 codes x0..x3 of a row: codes of 8 bits meet i16 in
+ * INT_MADD, as x0, x2, x1 - 256 x0, x3 - 256 x2. */
 INLINE size_t int_group(enum compute_quant kind)
 {
 #ifdef INT_MADD
@@ -54,8 +63,8 @@ static size_t int_bytes(enum compute_quant kind)
     return IMR * (8 + IGROUPS * int_group(kind));
 }
 
-/* The largest lane; codes in 8 bits; their sums; a group as 16 bits in the
- * order 0, 2, 1, 3. */
+/* The largest lane; codes in 8 bits; the sums of codes 0 and 1, 2 and 3 of
+ * groups, each times `by`, two of 8 bits; a group as 16 bits. */
 #if VW >= 8
 INLINE int32_t int_top(vi x)
 {
@@ -87,10 +96,10 @@ INLINE void int_narrow(int8_t *q, const vi *wide)
     _mm256_storeu_si256((__m256i *)(void *)q, all);
 #endif
 }
-INLINE void int_pairs(int32_t *pairs, const int8_t *q)
+INLINE void int_pairs(int32_t *pairs, const int8_t *q, int16_t by)
 {
     __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)q);
-    __m256i s = _mm256_maddubs_epi16(_mm256_set1_epi8(1), x);
+    __m256i s = _mm256_maddubs_epi16(_mm256_set1_epi16(by), x);
     __m128i y = _mm_add_epi16(_mm256_castsi256_si128(s),
                               _mm256_extracti128_si256(s, 1));
 
@@ -102,11 +111,14 @@ INLINE void int_pairs(int32_t *pairs, const int8_t *q)
 INLINE void int_spread(char *to, const int8_t *q)
 {
     int32_t four;
-    __m128i x;
+    __m128i x, even;
 
     memcpy(&four, q, sizeof(four));
     x = _mm_cvtepi8_epi16(_mm_cvtsi32_si128(four));
-    _mm_storel_epi64((__m128i *)(void *)to, _mm_shufflelo_epi16(x, 0xd8));
+    even = _mm_slli_epi16(_mm_shufflelo_epi16(x, 0x88), 8);
+    even = _mm_and_si128(even, _mm_setr_epi32(0, -1, 0, 0));
+    x = _mm_sub_epi16(_mm_shufflelo_epi16(x, 0xd8), even);
+    _mm_storel_epi64((__m128i *)(void *)to, x);
 }
 #else
 INLINE int32_t int_top(vi x)
@@ -122,16 +134,15 @@ INLINE void int_narrow(int8_t *q, const vi *wide)
     for (int i = 0; i < CPU_INT_BLOCK; i++)
         q[i] = (int8_t)wide[i / VW][i % VW];
 }
-INLINE void int_pairs(int32_t *pairs, const int8_t *q)
+INLINE void int_pairs(int32_t *pairs, const int8_t *q, int16_t by)
 {
     for (int i = 0; i < CPU_INT_BLOCK; i++)
-        pairs[i / 2 % 2] += q[i];
+        pairs[i / 2 % 2] += q[i] * (i % 2 ? by >> 8 : by & 255);
 }
 INLINE void int_spread(char *to, const int8_t *q)
 {
-    const int16_t w[4] = { q[0], q[2], q[1], q[3] };
-
-    memcpy(to, w, sizeof(w));
+    (void)to; /* INT_MADD's, which has vectors */
+    (void)q;
 }
 #endif
 
@@ -174,11 +185,13 @@ INLINE int32_t int_start(enum compute_quant kind, const int8_t *q)
 {
     int32_t pairs[2] = { 0 }; /* sums of codes 0 and 1, 2 and 3 of groups */
 
-    int_pairs(pairs, q);
 #ifdef INT_MADD
+    int_pairs(pairs, q, kind == COMPUTE_Q8_0 ? 0x0001 : 0x0101);
     if (kind == COMPUTE_Q4_0) /* two sums of 16 bits */
         return (int32_t)((uint32_t)(-8 * pairs[1]) << 16 |
                          ((uint32_t)(-8 * pairs[0]) & 0xffff));
+#else
+    int_pairs(pairs, q, 0x0101);
 #endif
     return (pairs[0] + pairs[1]) * (kind == COMPUTE_Q8_0 ? -128 : -8);
 }
@@ -229,7 +242,6 @@ INLINE int32_t int_code(const uint8_t *codes, bool four, size_t group, size_t i)
 static void int_tile(const struct cpu_int_tile *t)
 {
     const bool four = t->kind == COMPUTE_Q4_0;
-    const size_t step = cpu_int_code_bytes(t->kind);
     const size_t bytes = int_bytes(t->kind);
 
     for (size_t i = 0; i < t->m; i++) {
@@ -237,7 +249,8 @@ static void int_tile(const struct cpu_int_tile *t)
 
         for (size_t b = 0; b < t->blocks; b++) {
             const char *x = (const char *)t->x + b * bytes;
-            const uint8_t *codes = t->codes + b * step;
+            const uint8_t *codes = t->w + cpu_int_codes_at(t->kind, b);
+            const uint8_t *scales = t->w + cpu_int_scales_at(t->kind, b);
             const int8_t *q = (const int8_t *)x + IMR * 8 + i * 4;
             int32_t start, acc[CPU_INT_NR];
             float unit;
@@ -251,9 +264,12 @@ static void int_tile(const struct cpu_int_tile *t)
                     for (size_t p = 0; p < 4; p++)
                         acc[j] += int_code(codes, four, g, 4 * j + p) *
                                   q[g * IMR * 4 + p];
-            for (size_t j = 0; j < CPU_INT_NR; j++)
-                sums[j] += (float)acc[j] *
-                           (f16_value(t->scales[b * CPU_INT_NR + j]) * unit);
+            for (size_t j = 0; j < CPU_INT_NR; j++) {
+                uint16_t scale;
+
+                memcpy(&scale, scales + 2 * j, 2);
+                sums[j] += (float)acc[j] * (f16_value(scale) * unit);
+            }
         }
         for (size_t j = 0; j < t->n; j++) {
             float v = sums[j] * t->alpha;

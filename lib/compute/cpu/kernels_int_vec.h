@@ -80,15 +80,14 @@ INLINE vi i_madd(vi a, vi b)
     return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 #endif
 }
-/* acc + two products of u8 and s8 in each half of a lane */
-INLINE vi i_madd_bytes(vi acc, vi u, vi s)
+/* Two products of u8 and s8 in each half of a lane */
+INLINE vi i_madd_bytes(vi u, vi s)
 {
 #if VW == 16
-    vs y = (vs)_mm512_maddubs_epi16((__m512i)u, (__m512i)s);
+    return (vi)_mm512_maddubs_epi16((__m512i)u, (__m512i)s);
 #else
-    vs y = (vs)_mm256_maddubs_epi16((__m256i)u, (__m256i)s);
+    return (vi)_mm256_maddubs_epi16((__m256i)u, (__m256i)s);
 #endif
-    return (vi)((vs)acc + y);
 }
 #endif
 
@@ -102,6 +101,19 @@ INLINE vi i_madd_bytes(vi acc, vi u, vi s)
 #define INT_PIN(x) __asm__ volatile("" : "+x"(x))
 #else
 #define INT_PIN(x) (void)0
+#endif
+/* Products and their sums side by side in 16 registers: compilers move sums
+ * about, and would need 17. */
+#if VW == 8 && !defined(KERNELS_WIDE)
+#define INT_PAIR(mul, add, acc, w, x)                                          \
+    do {                                                                       \
+        vi t_;                                                                 \
+        __asm__ volatile(mul " %3, %4, %2\n\t" mul " %3, %5, %3\n\t" add        \
+                             " %2, %0, %0\n\t" add " %3, %1, %1"               \
+                         : "+x"((acc)[0]), "+x"((acc)[1]), "=&x"(t_),          \
+                           "+x"(x)                                             \
+                         : "x"((w)[0]), "x"((w)[1]));                          \
+    } while (0)
 #endif
 #define INT_IN_MEMORY(p) __asm__ volatile("" : : "r"(p) : "memory")
 
@@ -120,24 +132,26 @@ INLINE vi i_high(vi x)
     UNROLL                                                                     \
     for (int i = 0; i < (n); i++)
 
-/* One group of 4-bit codes, or of 8-bit ones with VNNI. */
+/* A row's sums of one group of 4-bit codes, or of 8-bit ones with VNNI. */
+INLINE void int_row_bytes(vi acc[INV], const vi w[INV], const char *x)
+{
+    vi xi = i_set(x);
+
+#if defined(INT_PAIR)
+    INT_PAIR("vpmaddubsw", "vpaddw", acc, w, xi);
+#elif defined(INT_MADD)
+    INT_EACH(j, INV)
+    acc[j] = (vi)((vs)acc[j] + (vs)i_madd_bytes(w[j], xi));
+#else
+    INT_EACH(j, INV) acc[j] = i_dot(acc[j], w[j], xi);
+#endif
+    INT_EACH(j, INV) INT_PIN(acc[j]);
+}
+
 INLINE void int_bytes_step(const int mr, vi acc[IMR][INV], const vi w[INV],
                            const char *x)
 {
-    INT_EACH(i, mr)
-    {
-        vi xi = i_set(x + 4 * i);
-
-        INT_EACH(j, INV)
-        {
-#ifdef INT_MADD
-            acc[i][j] = i_madd_bytes(acc[i][j], w[j], xi);
-#else
-            acc[i][j] = i_dot(acc[i][j], w[j], xi);
-#endif
-            INT_PIN(acc[i][j]);
-        }
-    }
+    INT_EACH(i, mr) int_row_bytes(acc[i], w, x + 4 * i);
 }
 
 INLINE void int_four(const int mr, vi acc[IMR][INV], const uint8_t *codes,
@@ -161,30 +175,34 @@ INLINE void int_four(const int mr, vi acc[IMR][INV], const uint8_t *codes,
 }
 
 #ifdef INT_MADD
+INLINE void int_row_words(vi acc[INV], const vi w[INV], const char *x)
+{
+    vi xi = i_set(x);
+
+#if defined(INT_PAIR)
+    INT_PAIR("vpmaddwd", "vpaddd", acc, w, xi);
+#else
+    INT_EACH(j, INV) acc[j] += i_madd(w[j], xi);
+    INT_EACH(j, INV) INT_PIN(acc[j]);
+#endif
+}
+
 INLINE void int_words_step(const int mr, vi acc[IMR][INV], const vi w[INV],
                            const char *x)
 {
-    INT_EACH(i, mr)
-    {
-        vi xi = i_set(x + 8 * i);
-
-        INT_EACH(j, INV)
-        {
-            acc[i][j] += i_madd(w[j], xi);
-            INT_PIN(acc[i][j]);
-        }
-    }
+    INT_EACH(i, mr) int_row_words(acc[i], w, x + 8 * i);
 }
 
+/* Two codes as one number: u + 256 s, the other one s again. */
 INLINE void int_eight(const int mr, vi acc[IMR][INV], const uint8_t *codes,
                       const char *x)
 {
     for (int g = 0; g < IGROUPS; g++) {
         vi w[INV];
 
-        INT_EACH(j, INV) w[j] = i_load(codes + 4 * VW * j) & 0x00ff00ff;
+        INT_EACH(j, INV) w[j] = i_load(codes + 4 * VW * j);
         int_words_step(mr, acc, w, x);
-        INT_EACH(j, INV) w[j] = (vi)((vu)i_load(codes + 4 * VW * j) >> 8);
+        INT_EACH(j, INV) w[j] = (vi)((vs)w[j] >> 8);
         int_words_step(mr, acc, w, x + 4);
         x += 8 * IMR;
         codes += 4 * CPU_INT_NR;
@@ -253,14 +271,15 @@ INLINE void int_micro(const int mr, const enum compute_quant kind,
     const size_t bytes = int_bytes(kind), step = cpu_int_code_bytes(kind);
     float sums[IMR][CPU_INT_NR] __attribute__((aligned(64)));
     const char *x = t->x;
-    const uint8_t *codes = t->codes;
+    const uint8_t *codes = t->w;
 
-    memset(sums, 0, (size_t)mr * sizeof(sums[0]));
+    INT_EACH(i, mr)
+    INT_EACH(j, INV) v_store(sums[i] + VW * j, (vf){ 0 });
     for (size_t b = 0; b < t->blocks; b++) {
         vi acc[IMR][INV];
 
         if (mr <= 4)
-            for (size_t i = 0; i < step; i += 64)
+            for (size_t i = 0; i < step + b % 2 * 64; i += 64)
                 __builtin_prefetch(codes + INT_AHEAD + i);
         INT_EACH(i, mr)
         INT_EACH(j, INV) acc[i][j] = i_set(x + 4 * (IMR + i));
@@ -270,9 +289,12 @@ INLINE void int_micro(const int mr, const enum compute_quant kind,
             int_four(mr, acc, codes, x + 8 * IMR);
         if (mr > 2)
             INT_IN_MEMORY(sums);
-        int_flush(mr, sums, acc, t->scales + b * CPU_INT_NR, x);
+        int_flush(mr, sums, acc,
+                  (const uint16_t *)(const void *)(t->w +
+                                                   cpu_int_scales_at(kind, b)),
+                  x);
         x += bytes;
-        codes += step;
+        codes += step + b % 2 * (cpu_int_pair_bytes(kind) - 2 * step);
     }
     for (int i = 0; i < mr; i++)
         int_end(t, sums[i], t->y + (size_t)i * t->ldy);

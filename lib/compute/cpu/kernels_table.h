@@ -15,8 +15,8 @@
         .name = label, .mr = MR, .nr = NR, .block = gemm_block,                \
         .narrow = gemm_narrow, .pack_strips = gemm_pack_strips,                \
         .pack_rows = gemm_pack_rows, .pack_cols = gemm_pack_cols,              \
-        .widen = gemm_widen, .int_mr = IMR, .int_bytes = int_bytes,            \
-        .int_rows = int_rows, .int_tile = int_tile, .axpy = row_axpy,          \
+        .widen = gemm_widen, .int_mr = IMR, .int_odd = INT_ODD,               \
+        .int_bytes = int_bytes, .int_rows = int_rows, .int_tile = int_tile, .axpy = row_axpy,          \
         .add_bias = row_add_bias, .sum_squares = row_sum_squares,              \
         .rmsnorm = row_rmsnorm, .rmsnorm_grad = row_rmsnorm_grad,              \
         .rope = row_rope, .swiglu = row_swiglu,                                \
