@@ -53,6 +53,8 @@ struct compute_linear {
     float alpha;
 };
 
+#define COMPUTE_LINEARS 4 /* of one call, at most */
+
 /* Attention of packed documents, causal unless `seen` says otherwise: document
  * d holds rows starts[d]..starts[d+1]-1 (host array, docs + 1 values) and sees
  * itself only.
@@ -479,6 +481,11 @@ struct compute_ops {
                          const struct compute_attention_cached *a,
                          struct compute_cache_layout *keys,
                          struct compute_cache_layout *values);
+    /* linear for each of `count` layers, which have x, m and k in common but
+     * no y: the same bits, with less waiting between. A device may leave it
+     * out. */
+    void (*linears)(struct compute *c, const struct compute_linear *l,
+                    size_t count);
 };
 
 enum compute_precision {

@@ -161,14 +161,12 @@ static void project(const struct attention *a, const struct model_pass *p,
                     struct compute_span in)
 {
     bool norms = a->q_norm.dim > 0, wide = a->fused || a->gated;
-    struct compute_span q = norms ? a->q_raw : a->qs, none = { 0 };
+    struct compute_span q = norms ? a->q_raw : a->qs;
     struct compute_span k = norms ? a->k_raw : a->ks;
+    const struct model_linear *const linears[] = { &a->q, &a->k, &a->v };
+    const struct compute_span ys[] = { wide ? a->wide : q, k, a->vs };
 
-    model_linear_run(p->m, &a->q, wide ? a->wide : q, in, p->rows, none);
-    if (!a->fused) {
-        model_linear_run(p->m, &a->k, k, in, p->rows, none);
-        model_linear_run(p->m, &a->v, a->vs, in, p->rows, none);
-    }
+    model_linears_run(p->m, linears, ys, a->fused ? 1 : 3, in, p->rows);
     if (wide)
         cut_all(a, p->rows, false, q, k, a->vs, a->gate);
     scale_all(a, p->rows, q, k, a->vs);

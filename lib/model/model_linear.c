@@ -210,6 +210,33 @@ void model_linear_run(struct model *m, const struct model_linear *l,
                                   addend, rows, l->n);
 }
 
+void model_linears_run(struct model *m, const struct model_linear *const *l,
+                       const struct compute_span *y, size_t count,
+                       struct compute_span x, size_t rows)
+{
+    const struct compute_ops *ops = m->compute->ops;
+    struct compute_linear run[COMPUTE_LINEARS];
+    struct compute_span none = { 0 };
+    bool plain = ops->linears && !m->groups;
+
+    assert(count <= COMPUTE_LINEARS);
+    for (size_t i = 0; i < count; i++) {
+        plain = plain && !is_adapted(m, l[i]) && !is_scaled(m, l[i]);
+        run[i] = (struct compute_linear){ .y = y[i],
+                                          .x = x,
+                                          .w = l[i]->w,
+                                          .bias = l[i]->bias,
+                                          .m = rows,
+                                          .n = l[i]->n,
+                                          .k = l[i]->k,
+                                          .alpha = 1 };
+    }
+    if (plain)
+        ops->linears(m->compute, run, count);
+    for (size_t i = 0; i < count && !plain; i++)
+        model_linear_run(m, l[i], y[i], x, rows, none);
+}
+
 /* Gradients of an adapter's A and B from dy; leaves scale dy B in work.low. */
 static void adapter_grad(struct model *m, const struct model_linear *l,
                          struct compute_span dy, struct compute_span x,

@@ -75,12 +75,11 @@ static void forward(struct model_mixer *x, const struct model_pass *p,
 {
     struct mlp *a = (struct mlp *)x;
     struct compute *c = p->m->compute;
-    struct compute_span none = { 0 };
+    const struct model_linear *const linears[] = { &a->up, &a->gate };
+    const struct compute_span ys[] = { a->fused ? a->wide : a->ups, a->gates };
 
-    if (a->gated && !a->fused)
-        model_linear_run(p->m, &a->gate, a->gates, in, p->rows, none);
-    model_linear_run(p->m, &a->up, a->fused ? a->wide : a->ups, in, p->rows,
-                     none);
+    model_linears_run(p->m, linears, ys, a->gated && !a->fused ? 2 : 1, in,
+                      p->rows);
     if (a->fused) {
         c->ops->copy_columns(c, a->gates, a->ffn, a->wide, 2 * a->ffn, p->rows,
                              a->ffn);

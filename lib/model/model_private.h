@@ -207,6 +207,10 @@ int32_t model_rope_row(const struct model *m, size_t position, size_t length);
 void model_linear_run(struct model *m, const struct model_linear *l,
                       struct compute_span y, struct compute_span x, size_t rows,
                       struct compute_span addend);
+/* The same for several layers of one x, without addends: y[i] of l[i]. */
+void model_linears_run(struct model *m, const struct model_linear *const *l,
+                       const struct compute_span *y, size_t count,
+                       struct compute_span x, size_t rows);
 /* Adds to the gradients of what is trained in l. dx absent: not needed.
  * addend: what dx is to have besides (may be dx), or absent. */
 void model_linear_grad(struct model *m, const struct model_linear *l,

@@ -155,6 +155,82 @@ START_TEST(bits_are_the_same_for_kernels_threads_and_batches)
 }
 END_TEST
 
+/* Layers of one x: as blocks of one kind, of several, one of them not at all;
+ * few rows and many. */
+START_TEST(layers_of_one_x_give_the_bits_of_each)
+{
+    static const size_t n[] = { 70, 16, 33 }, k = 96;
+    const size_t m = _i < 4 ? 1 : 29;
+    struct compute *c = open_set(0, 3);
+    struct array x = noise(c, m * k), b = noise(c, 70);
+    struct compute_linear l[3];
+    struct array w[3], y[3], own[3];
+
+    for (size_t i = 0; i < 3; i++) {
+        w[i] = noise(c, n[i] * k);
+        y[i] = zeros(c, m * n[i]);
+        own[i] = zeros(c, m * n[i]);
+        if (i != 1 || _i % 4 != 2)
+            OK(c->ops->quantise(c, w[i].s, n[i], k,
+                                kinds[i == 1 ? _i % 4 / 2 : _i % 2], &err));
+        l[i] = (struct compute_linear){ .y = own[i].s,
+                                        .x = x.s,
+                                        .w = w[i].s,
+                                        .m = m,
+                                        .n = n[i],
+                                        .k = k,
+                                        .alpha = 0.5f };
+        if (i == 0)
+            l[i].bias = b.s;
+        c->ops->linear(c, &l[i]);
+        l[i].y = y[i].s;
+    }
+    c->ops->linears(c, l, 3);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_mem_eq(fetch(c, &y[i]), fetch(c, &own[i]),
+                         m * n[i] * sizeof(float));
+        drop(c, &w[i]);
+        drop(c, &y[i]);
+        drop(c, &own[i]);
+    }
+    drop(c, &x);
+    drop(c, &b);
+    compute_close(c);
+}
+END_TEST
+
+/* Pieces of a slab and beyond it are whole lines of zeros, and theirs alone. */
+START_TEST(weights_stand_in_slabs_one_after_another)
+{
+    struct cpu c = { 0 };
+    struct cpu_piece p[40];
+    const size_t bytes = (size_t)3 << 20;
+
+    for (size_t i = 0; i < 40; i++) {
+        size_t n = i == 20 ? 12 * bytes : bytes - i * 1000;
+        char *data;
+
+        OK(cpu_slab_take(&c, n, "test", &p[i], &err));
+        data = p[i].data;
+        ck_assert_uint_eq((uintptr_t)data % 64, 0);
+        ck_assert_uint_ge(p[i].bytes, n);
+        ck_assert(data[0] == 0 && data[n / 2] == 0 && data[n - 1] == 0);
+        memset(data, (int)i + 1, n);
+        if (i % 3 == 0) /* what it leaves is nobody else's */
+            cpu_slab_leave(&p[i]);
+    }
+    cpu_slab_close(&c);
+    for (size_t i = 0; i < 40; i++) {
+        const char *data = p[i].data;
+
+        ck_assert(i % 3 == 0 ? !data
+                             : data[0] == (char)(i + 1) &&
+                                   data[p[i].bytes - 1064] == (char)(i + 1));
+        cpu_slab_leave(&p[i]);
+    }
+}
+END_TEST
+
 static void put_half(unsigned char *p, unsigned h)
 {
     p[0] = (unsigned char)h;
@@ -293,8 +369,8 @@ static void check_emulated(const struct cpu_kernels *k, enum compute_quant kind,
     }
     for (size_t i = 0; i < BLOCKS * CPU_INT_NR; i++) {
         uint16_t scale = (uint16_t)(0x2000 + rng_below(&rng, 0x800));
-        size_t at = cpu_int_scales_at(kind, i / CPU_INT_NR) +
-                    2 * (i % CPU_INT_NR);
+        size_t at =
+            cpu_int_scales_at(kind, i / CPU_INT_NR) + 2 * (i % CPU_INT_NR);
 
         memcpy(w + at, &scale, 2);
         memcpy(own_w + at, &scale, 2);
@@ -332,6 +408,8 @@ int main(void)
                         2 * SETS);
     tcase_add_loop_test(t, bits_are_the_same_for_kernels_threads_and_batches, 0,
                         2 * SHAPES);
+    tcase_add_loop_test(t, layers_of_one_x_give_the_bits_of_each, 0, 8);
+    tcase_add_test(t, weights_stand_in_slabs_one_after_another);
     tcase_add_loop_test(t, blocks_of_a_file_are_kept_as_they_are, 0, 2 * SETS);
     tcase_add_test(t, rows_that_are_no_whole_blocks_are_refused);
     tcase_add_loop_test(t, dot_products_of_bytes_give_the_same_bits, 0, 2);

@@ -20,6 +20,7 @@
 
 struct cpu_quant;
 struct cpu_packed;
+struct cpu_slab;
 
 struct compute_buffer {
     enum compute_type type;
@@ -236,7 +237,20 @@ struct cpu {
     struct cpu_scratch chunk; /* shared: logits, partial sums, panels */
     struct cpu_scratch *local, *rows; /* one each a worker */
     size_t used, peak;                /* bytes of buffers */
+    struct cpu_slab *slab;            /* the open one, or NULL */
 };
+
+/* Memory of weights, aligned to lines and zeroed; pieces may outlive the
+ * device's open slab. cpu_slab_leave of a piece of zeros is fine. */
+struct cpu_piece {
+    struct cpu_slab *slab;
+    void *data;
+    size_t bytes;
+};
+MUST_CHECK int cpu_slab_take(struct cpu *c, size_t bytes, const char *what,
+                             struct cpu_piece *out, struct err *err);
+void cpu_slab_leave(struct cpu_piece *p);
+void cpu_slab_close(struct cpu *c);
 
 /* Where a GEMM's B comes from: w[n][ld] (by rows: B = w') or w[k][ld]. */
 struct cpu_operand {
@@ -391,7 +405,10 @@ void cpu_packed_read(const struct cpu_packed *p, const struct cpu_kernels *k,
                      float *y, size_t at, size_t n);
 /* Whether a product's weights are blocks that are multiplied as they are. */
 bool cpu_int_takes(const struct cpu_gemm *g);
-void cpu_int_run(struct cpu *c, const struct cpu_gemm *g);
+/* Whether two such products read the same x in the same form; and `count` of
+ * them that do. */
+bool cpu_int_joins(const struct cpu_gemm *g, const struct cpu_gemm *other);
+void cpu_int_run(struct cpu *c, const struct cpu_gemm *g, size_t count);
 
 /* The operations, by file. */
 void cpu_op_inverse_norms(struct compute *c, struct compute_span y,
@@ -408,6 +425,8 @@ void cpu_op_column_dots(struct compute *c, struct compute_span y,
                         size_t rows, size_t cols);
 void cpu_op_distill(struct compute *c, const struct compute_distill *d);
 void cpu_op_linear(struct compute *c, const struct compute_linear *l);
+void cpu_op_linears(struct compute *c, const struct compute_linear *l,
+                    size_t count);
 void cpu_op_linear_dx(struct compute *c, const struct compute_linear *l);
 void cpu_op_linear_dw(struct compute *c, const struct compute_linear *l);
 void cpu_op_cross_entropy(struct compute *c,

@@ -181,7 +181,8 @@ static size_t run_blocks(const struct cpu_kernels *k, float *out)
         void *panel = mem_zalloc(BLOCKS * k->int_bytes(t.kind));
 
         for (size_t j = 0; j < sizeof(w); j++)
-            w[j] = (uint8_t)(j * 167 + j / 5) ^ (i == 0 && j % 2 ? k->int_odd : 0);
+            w[j] =
+                (uint8_t)(j * 167 + j / 5) ^ (i == 0 && j % 2 ? k->int_odd : 0);
         for (size_t j = 0; j < BLOCKS * CPU_INT_NR; j++) {
             uint16_t scale = (uint16_t)(0x2000 + 31 * j);
 

@@ -29,6 +29,7 @@ static void op_close(struct compute *base)
     free(c->rows);
     free(c->pack.data);
     free(c->chunk.data);
+    cpu_slab_close(c);
     pool_free(c->pool);
     free(c);
 }
@@ -260,6 +261,7 @@ static const struct compute_ops cpu_ops = {
     .quantise = op_quantise,
     .quantise_blocks = op_quantise_blocks,
     .cache_layout = cpu_op_cache_layout,
+    .linears = cpu_op_linears,
     .memory = op_memory,
 };
 

@@ -306,7 +306,7 @@ static void int_run(struct cpu *c, const struct cpu_gemm *g)
         for (size_t i = 0; i < g->m; i++)
             memcpy(g->c + i * g->ldc, g->from + i * g->ldc,
                    g->n * sizeof(*g->c));
-    cpu_int_run(c, g);
+    cpu_int_run(c, g, 1);
     if (g->a2)
         cpu_gemm_run(c, &pair);
 }

@@ -4,9 +4,9 @@
  * The blocks of 16 rows lie side by side, so that a product reads memory in
  * one stream and as often as there are bytes in the file: a panel is pairs of
  * blocks, each two times groups of 4 codes [8][16][4] (of 4 bits: two groups a
- * byte), then their scales [2][16] as f16. Rows of activations are quantised the same
- * way once a product; nothing is ever widened. There is no form for gradients:
- * those read rows back.
+ * byte), then their scales [2][16] as f16. Rows of activations are quantised
+ * the same way once a product; nothing is ever widened. There is no form for
+ * gradients: those read rows back.
  */
 #include "base/mem.h"
 #include "compute/cpu/cpu.h"
@@ -19,15 +19,14 @@
 #define NR CPU_INT_NR
 #define BLOCK CPU_INT_BLOCK
 #define GROUP ((size_t)NR * 4) /* codes of a group */
-#define LINE ((size_t)64)
 
 struct cpu_packed {
     enum compute_quant kind;
     size_t n, k, blocks; /* blocks of a row */
     size_t panel;        /* bytes */
     uint8_t odd;         /* as the kernels want it */
-    void *memory;
-    uint8_t *data; /* memory, from a line's beginning on */
+    struct cpu_piece memory;
+    uint8_t *data; /* where that is */
 };
 
 static size_t file_bytes(enum compute_quant kind)
@@ -37,13 +36,13 @@ static size_t file_bytes(enum compute_quant kind)
 
 size_t cpu_packed_bytes(const struct cpu_packed *p)
 {
-    return cpu_ceil_div(p->n, NR) * p->panel + LINE;
+    return cpu_ceil_div(p->n, NR) * p->panel;
 }
 
 void cpu_packed_free(struct cpu_packed *p)
 {
     if (p)
-        free(p->memory);
+        cpu_slab_leave(&p->memory);
     free(p);
 }
 
@@ -119,7 +118,7 @@ void cpu_packed_read(const struct cpu_packed *p, const struct cpu_kernels *k,
     }
 }
 
-static int packed_new(const struct cpu *c, enum compute_quant kind, size_t n,
+static int packed_new(struct cpu *c, enum compute_quant kind, size_t n,
                       size_t k, struct cpu_packed **out, struct err *err)
 {
     struct cpu_packed *p;
@@ -135,14 +134,13 @@ static int packed_new(const struct cpu *c, enum compute_quant kind, size_t n,
     };
     p->blocks = k / BLOCK;
     p->panel = cpu_ceil_div(p->blocks, 2) * cpu_int_pair_bytes(kind);
-    rc = mem_try_array(&p->memory, cpu_packed_bytes(p), 1, "quantised weights",
+    rc = cpu_slab_take(c, cpu_packed_bytes(p), "quantised weights", &p->memory,
                        err);
     if (rc < 0) {
         cpu_packed_free(p);
         return rc;
     }
-    p->data =
-        (uint8_t *)p->memory + (LINE - (uintptr_t)p->memory % LINE) % LINE;
+    p->data = p->memory.data;
     *out = p;
     return 0;
 }
@@ -289,26 +287,82 @@ int cpu_packed_new(struct cpu *c, const struct compute_buffer *b,
     return 0;
 }
 
-struct int_job {
-    struct cpu *c;
+/* One of the products of a run, which have x in common. */
+struct int_part {
     const struct cpu_gemm *g;
     const struct cpu_packed *p;
-    size_t first;                /* row of p */
+    size_t row, from; /* its first row of p; panels of those before it */
+};
+
+struct int_job {
+    struct cpu *c;
+    struct int_part parts[COMPUTE_LINEARS];
+    size_t count, all;           /* parts; panels of all */
     char *x;                     /* quantised rows, in panels of mr */
     size_t x_bytes;              /* of a panel */
     size_t rows, panels, across; /* of a tile; tiles in a row */
+    bool few;                    /* tiles are of all rows, and get smaller */
 };
 
 static void rows_task(void *ctx, size_t task, unsigned worker)
 {
     const struct int_job *j = ctx;
-    const struct cpu_gemm *g = j->g;
+    const struct cpu_gemm *g = j->parts[0].g;
+    const struct cpu_packed *p = j->parts[0].p;
     const struct cpu_kernels *k = j->c->k;
     size_t i = task * k->int_mr, left = g->m - i;
 
     (void)worker;
-    k->int_rows(j->p->kind, j->x + task * j->x_bytes, g->a + i * g->rs, g->rs,
-                left < k->int_mr ? left : k->int_mr, j->p->blocks);
+    k->int_rows(p->kind, j->x + task * j->x_bytes, g->a + i * g->rs, g->rs,
+                left < k->int_mr ? left : k->int_mr, p->blocks);
+}
+
+/* Weights are read in long runs, and threads end together: each round of tiles
+ * has half of the panels that are left, at least `panels` a tile. Returns how
+ * many tiles there are, if there is no such task. */
+static size_t shrinking(const struct int_job *j, size_t task, size_t *from,
+                        size_t *to)
+{
+    size_t threads = j->c->base.threads, at = 0, tasks = 0;
+
+    for (; at < j->all; tasks += threads) {
+        size_t each = (j->all - at) / (2 * threads);
+
+        each = each > j->panels ? each : j->panels;
+        if (task - tasks < threads) {
+            *from = at + (task - tasks) * each;
+            *to = *from + each;
+            return task;
+        }
+        at += threads * each;
+    }
+    return tasks;
+}
+
+/* Rows [top, top + m) by panel q of a part. */
+static void panel_run(const struct int_job *j, const struct int_part *part,
+                      size_t q, size_t top, size_t m)
+{
+    const struct cpu_gemm *g = part->g;
+    const struct cpu_packed *p = part->p;
+    size_t mr = j->c->k->int_mr;
+    struct cpu_int_tile t = {
+        .kind = p->kind,
+        .n = g->n - q * NR < NR ? g->n - q * NR : NR,
+        .blocks = p->blocks,
+        .w = codes_of(p, part->row + q * NR, 0),
+        .bias = g->bias ? g->bias + q * NR : NULL,
+        .ldy = g->ldc,
+        .alpha = g->alpha,
+        .add = g->add,
+    };
+
+    for (size_t i = 0; i < m; i += mr) {
+        t.m = m - i < mr ? m - i : mr;
+        t.x = j->x + (top + i) / mr * j->x_bytes;
+        t.y = g->c + (top + i) * g->ldc + q * NR;
+        j->c->k->int_tile(&t);
+    }
 }
 
 /* Row panels pass over one panel of weights after the other, which stays in
@@ -316,39 +370,25 @@ static void rows_task(void *ctx, size_t task, unsigned worker)
 static void product_task(void *ctx, size_t task, unsigned worker)
 {
     const struct int_job *j = ctx;
-    const struct cpu_gemm *g = j->g;
-    const struct cpu_packed *p = j->p;
-    size_t mr = j->c->k->int_mr;
     size_t top = task / j->across * j->rows, n0 = task % j->across * j->panels;
-    size_t m = g->m - top < j->rows ? g->m - top : j->rows;
-    size_t n1 = n0 + j->panels;
+    size_t rows = j->parts[0].g->m,
+           m = rows - top < j->rows ? rows - top : j->rows;
+    size_t n1 = n0 + j->panels, i = 0;
 
     (void)worker;
-    for (size_t q = n0; q < n1 && q * NR < g->n; q++) {
-        struct cpu_int_tile t = {
-            .kind = p->kind,
-            .n = g->n - q * NR < NR ? g->n - q * NR : NR,
-            .blocks = p->blocks,
-            .w = codes_of(p, j->first + q * NR, 0),
-            .bias = g->bias ? g->bias + q * NR : NULL,
-            .ldy = g->ldc,
-            .alpha = g->alpha,
-            .add = g->add,
-        };
-
-        for (size_t i = 0; i < m; i += mr) {
-            t.m = m - i < mr ? m - i : mr;
-            t.x = j->x + (top + i) / mr * j->x_bytes;
-            t.y = g->c + (top + i) * g->ldc + q * NR;
-            j->c->k->int_tile(&t);
-        }
+    if (j->few)
+        (void)shrinking(j, task, &n0, &n1);
+    for (size_t q = n0; q < n1 && q < j->all; q++) {
+        while (i + 1 < j->count && q >= j->parts[i + 1].from)
+            i++;
+        panel_run(j, &j->parts[i], q - j->parts[i].from, top, m);
     }
 }
 
 #define TILE_BYTES ((size_t)192 << 10) /* of quantised rows in a tile */
 #define TASK_BYTES ((size_t)64 << 10)  /* of weights in a tile */
 #define FEW_ROWS 8                     /* bound by reading: */
-#define FEW_BYTES 20000u /* smaller tiles, of which the last ends earlier */
+#define FEW_BYTES ((size_t)8 << 10)    /* of weights in a tile, at least */
 
 bool cpu_int_takes(const struct cpu_gemm *g)
 {
@@ -358,19 +398,37 @@ bool cpu_int_takes(const struct cpu_gemm *g)
            g->b.quant_at % (p->k * NR) == 0;
 }
 
-void cpu_int_run(struct cpu *c, const struct cpu_gemm *g)
+bool cpu_int_joins(const struct cpu_gemm *g, const struct cpu_gemm *other)
 {
+    return cpu_int_takes(g) && cpu_int_takes(other) && g->m == other->m &&
+           g->k == other->k && g->a == other->a && g->rs == other->rs &&
+           cpu_quant_packed(g->b.quant)->kind ==
+               cpu_quant_packed(other->b.quant)->kind;
+}
+
+void cpu_int_run(struct cpu *c, const struct cpu_gemm *g, size_t count)
+{
+    struct int_job j = { .c = c, .count = count };
     const struct cpu_packed *p = cpu_quant_packed(g->b.quant);
-    struct int_job j = { .c = c, .g = g, .p = p };
     size_t mr = c->k->int_mr, panels = cpu_ceil_div(g->m, mr);
 
-    j.first = g->b.quant_at / p->k;
+    assert(count <= COMPUTE_LINEARS);
+    for (size_t i = 0; i < count; i++) {
+        const struct cpu_packed *q = cpu_quant_packed(g[i].b.quant);
+
+        assert(cpu_int_joins(g, &g[i]));
+        j.parts[i] =
+            (struct int_part){ &g[i], q, g[i].b.quant_at / q->k, j.all };
+        j.all += cpu_ceil_div(g[i].n, NR);
+    }
     j.x_bytes = p->blocks * c->k->int_bytes(p->kind);
     j.x = cpu_scratch_get(&c->pack, panels * j.x_bytes);
     cpu_run(c, panels, g->m * g->k * 4, rows_task, &j);
     j.rows = (TILE_BYTES / j.x_bytes + 1) * mr;
-    j.panels = (g->m <= FEW_ROWS ? FEW_BYTES : TASK_BYTES) / p->panel + 1;
-    j.across = cpu_ceil_div(cpu_ceil_div(g->n, NR), j.panels);
-    cpu_run(c, cpu_ceil_div(g->m, j.rows) * j.across, g->m * g->n * g->k,
+    j.few = g->m <= FEW_ROWS && g->m <= j.rows;
+    j.panels = (j.few ? FEW_BYTES : TASK_BYTES) / p->panel + 1;
+    j.across = j.few ? shrinking(&j, SIZE_MAX, NULL, NULL)
+                     : cpu_ceil_div(j.all, j.panels);
+    cpu_run(c, cpu_ceil_div(g->m, j.rows) * j.across, g->m * j.all * NR * g->k,
             product_task, &j);
 }

@@ -37,7 +37,7 @@ static void set_pair(struct cpu_gemm *g, const struct compute_linear *l,
     g->b2 = cpu_operand_of(l->w2, by_rows ? l->k2 : g->n, by_rows);
 }
 
-void cpu_op_linear(struct compute *c, const struct compute_linear *l)
+static struct cpu_gemm forward(const struct compute_linear *l)
 {
     struct cpu_gemm g = {
         .m = l->m,
@@ -56,7 +56,32 @@ void cpu_op_linear(struct compute *c, const struct compute_linear *l)
     };
 
     set_pair(&g, l, true);
+    return g;
+}
+
+void cpu_op_linear(struct compute *c, const struct compute_linear *l)
+{
+    struct cpu_gemm g = forward(l);
+
     cpu_gemm_run((struct cpu *)c, &g);
+}
+
+/* Weights as blocks need x in 8 bits, and share the threads' round. */
+void cpu_op_linears(struct compute *c, const struct compute_linear *l,
+                    size_t count)
+{
+    struct cpu_gemm g[COMPUTE_LINEARS];
+    bool joined = count > 0;
+
+    assert(count <= COMPUTE_LINEARS);
+    for (size_t i = 0; i < count; i++) {
+        g[i] = forward(&l[i]);
+        joined = joined && !g[i].add && !g[i].a2 && cpu_int_joins(g, &g[i]);
+    }
+    if (joined)
+        cpu_int_run((struct cpu *)c, g, count);
+    for (size_t i = 0; i < count && !joined; i++)
+        cpu_gemm_run((struct cpu *)c, &g[i]);
 }
 
 void cpu_op_linear_dx(struct compute *c, const struct compute_linear *l)

@@ -108,10 +108,9 @@ INLINE vi i_madd_bytes(vi u, vi s)
 #define INT_PAIR(mul, add, acc, w, x)                                          \
     do {                                                                       \
         vi t_;                                                                 \
-        __asm__ volatile(mul " %3, %4, %2\n\t" mul " %3, %5, %3\n\t" add        \
+        __asm__ volatile(mul " %3, %4, %2\n\t" mul " %3, %5, %3\n\t" add       \
                              " %2, %0, %0\n\t" add " %3, %1, %1"               \
-                         : "+x"((acc)[0]), "+x"((acc)[1]), "=&x"(t_),          \
-                           "+x"(x)                                             \
+                         : "+x"((acc)[0]), "+x"((acc)[1]), "=&x"(t_), "+x"(x)  \
                          : "x"((w)[0]), "x"((w)[1]));                          \
     } while (0)
 #endif
@@ -289,10 +288,10 @@ INLINE void int_micro(const int mr, const enum compute_quant kind,
             int_four(mr, acc, codes, x + 8 * IMR);
         if (mr > 2)
             INT_IN_MEMORY(sums);
-        int_flush(mr, sums, acc,
-                  (const uint16_t *)(const void *)(t->w +
-                                                   cpu_int_scales_at(kind, b)),
-                  x);
+        int_flush(
+            mr, sums, acc,
+            (const uint16_t *)(const void *)(t->w + cpu_int_scales_at(kind, b)),
+            x);
         x += bytes;
         codes += step + b % 2 * (cpu_int_pair_bytes(kind) - 2 * step);
     }
