@@ -5,7 +5,8 @@
  * bytes; where the kind is a small letter they are sealed. A segment goes
  * when each of its records has reached the store; one that a killed process
  * left is read back whole, for a call that is known already is not added
- * twice.
+ * twice. Records that are queued as well stand in other segments than those
+ * that must be read back, or calls that keep coming were all read back, too.
  */
 #include "recorder/recorder_private.h"
 
@@ -43,8 +44,11 @@ struct spool {
     struct spool_keys keys;
     struct segment *items;
     size_t count, cap;
-    uint64_t next;  /* number of the next segment */
-    int fd;         /* of the last, if it is open for appending */
+    uint64_t next; /* number of the next segment */
+    struct writing {
+        int fd; /* -1: none is open */
+        uint64_t number;
+    } writing[2];   /* of records that are queued as well; of the others */
     uint64_t bytes; /* of all */
     struct buf sealed;
     uint64_t synced; /* whose name is on the disk; of who syncs */
@@ -65,6 +69,14 @@ static struct segment *add_segment(struct spool *s, uint64_t number)
     if (number >= s->next)
         s->next = number + 1;
     return g;
+}
+
+static struct segment *find_segment(struct spool *s, uint64_t number)
+{
+    for (size_t i = s->count; i > 0; i--)
+        if (s->items[i - 1].number == number)
+            return &s->items[i - 1];
+    return NULL;
 }
 
 static int by_number(const void *a, const void *b)
@@ -109,7 +121,7 @@ int spool_open(const char *dir, const struct spool_keys *keys,
     int rc;
 
     s->dir = io_path(dir, "spool");
-    s->fd = -1;
+    s->writing[0].fd = s->writing[1].fd = -1;
     s->next = 1;
     s->keys = *keys;
     rc = io_mkdirs(s->dir, 0700, err);
@@ -141,7 +153,15 @@ static bool is_done(const struct segment *g)
            (!g->unread || g->read_at >= g->bytes);
 }
 
-/* The segment that is written now is emptied, others go. */
+static bool empty_segment(const struct spool *s, const struct segment *g)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (s->writing[i].fd >= 0 && s->writing[i].number == g->number)
+            return ftruncate(s->writing[i].fd, 0) == 0;
+    return false;
+}
+
+/* Segments that are written now are emptied, others go. */
 static void tidy(struct spool *s)
 {
     for (size_t i = s->count; i > 0; i--) {
@@ -151,7 +171,7 @@ static void tidy(struct spool *s)
             continue;
         if (g->closed) {
             remove_segment(s, i - 1);
-        } else if (g->bytes && ftruncate(s->fd, 0) == 0) {
+        } else if (g->bytes && empty_segment(s, g)) {
             s->bytes -= g->bytes;
             g->bytes = g->read_at = 0;
             g->unread = false;
@@ -159,20 +179,21 @@ static void tidy(struct spool *s)
     }
 }
 
-static void close_last(struct spool *s)
+static void close_segment(struct spool *s, struct writing *w)
 {
-    if (s->fd < 0)
+    if (w->fd < 0)
         return;
-    (void)close(s->fd);
-    s->fd = -1;
-    s->items[s->count - 1].closed = true;
+    (void)close(w->fd);
+    w->fd = -1;
+    find_segment(s, w->number)->closed = true;
 }
 
 void spool_close(struct spool *s)
 {
     if (!s)
         return;
-    close_last(s);
+    close_segment(s, &s->writing[0]);
+    close_segment(s, &s->writing[1]);
     tidy(s);
     buf_release(&s->sealed);
     for (size_t i = 0; i < s->count; i++)
@@ -182,17 +203,17 @@ void spool_close(struct spool *s)
     free(s);
 }
 
-static int open_last(struct spool *s, struct err *err)
+static int open_segment(struct spool *s, struct writing *w, struct err *err)
 {
-    uint64_t number = s->next;
-    char *path = path_of(s, number);
+    char *path = path_of(s, s->next);
     int rc = ERR_OK;
 
-    s->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-    if (s->fd < 0)
+    w->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+    w->number = s->next;
+    if (w->fd < 0)
         rc = err_set(err, ERR_IO, "create %s: %s", path, strerror(errno));
     else
-        add_segment(s, number)->own = true;
+        add_segment(s, w->number)->own = true;
     free(path);
     return rc;
 }
@@ -234,12 +255,13 @@ static void frame_key(struct spool *s)
 }
 
 /* A record that was written in part is cut off again. */
-static int write_record(struct spool *s, struct segment *g, struct err *err)
+static int write_record(struct spool *s, struct segment *g, int fd,
+                        struct err *err)
 {
-    int rc = io_write_all(s->fd, s->sealed.data, s->sealed.len, err);
+    int rc = io_write_all(fd, s->sealed.data, s->sealed.len, err);
 
     if (rc < 0) {
-        (void)!ftruncate(s->fd, (off_t)g->bytes);
+        (void)!ftruncate(fd, (off_t)g->bytes);
         return rc;
     }
     g->bytes += s->sealed.len;
@@ -270,24 +292,25 @@ int spool_append(struct spool *s, enum recorder_kind kind, struct slice bytes,
                  uint64_t max_bytes, bool unread, uint64_t *segment,
                  struct err *err)
 {
+    struct writing *w = &s->writing[unread];
     struct segment *g;
     int rc;
 
     if (bytes.n > RECORD_MAX || s->bytes + bytes.n > max_bytes)
         return err_set(err, ERR_LIMIT, "the spool is full");
-    if (s->fd >= 0 && s->items[s->count - 1].bytes >= SEGMENT_BYTES)
-        close_last(s);
-    rc = s->fd < 0 ? open_last(s, err) : ERR_OK;
+    if (w->fd >= 0 && find_segment(s, w->number)->bytes >= SEGMENT_BYTES)
+        close_segment(s, w);
+    rc = w->fd < 0 ? open_segment(s, w, err) : ERR_OK;
     if (rc < 0)
         return rc;
-    g = &s->items[s->count - 1];
+    g = find_segment(s, w->number);
     if (s->keys.seal_to && s->keys.key && !g->bytes) {
         frame_key(s);
-        rc = write_record(s, g, err);
+        rc = write_record(s, g, w->fd, err);
     }
     if (rc == ERR_OK) {
         frame(s, kind, bytes);
-        rc = write_record(s, g, err);
+        rc = write_record(s, g, w->fd, err);
     }
     if (rc < 0)
         return rc;

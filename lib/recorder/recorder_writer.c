@@ -102,14 +102,15 @@ static void take_group(struct recorder *r)
     }
 }
 
-/* Fill a group from the spool, as far as memory is meant for it; an empty one
- * gets a record at least. r->lock is held. */
+/* Fill a group from the spool; an empty one gets a record at least. Half of the
+ * queue's memory remains for new calls, which otherwise went to the spool as
+ * well, so that it never became empty. r->lock is held. */
 static void read_back(struct recorder *r)
 {
     struct err err;
 
     while (r->group_count < GROUP_MAX &&
-           (!r->group_count || r->stats.queue_bytes < r->o.queue_bytes)) {
+           (!r->group_count || r->stats.queue_bytes < r->o.queue_bytes / 2)) {
         struct recorder_item *i = mem_zalloc(sizeof(*i));
         uint64_t damaged = 0;
         int rc = spool_next(r->spool, &i->kind, &i->bytes, &i->segment,
