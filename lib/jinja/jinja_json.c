@@ -98,23 +98,40 @@ static void put_unit(struct buf *out, uint32_t c)
     }
 }
 
+/* Bytes at the front that stand for themselves. */
+static size_t plain_run(const struct dump *d, struct slice s)
+{
+    unsigned char last = d->ascii ? 126 : 255;
+    size_t n = 0;
+
+    while (n < s.n && (unsigned char)s.p[n] >= 0x20 &&
+           (unsigned char)s.p[n] <= last && s.p[n] != '"' && s.p[n] != '\\')
+        n++;
+    return n;
+}
+
 static void dump_text(struct dump *d, struct slice s)
 {
     static const char from[] = "\"\\\n\r\t\b\f", to[] = "\"\\nrtbf";
 
     buf_char(d->out, '"');
-    while (s.n) {
-        struct slice before = s;
-        uint32_t c = jinja_next_char(&s);
-        const char *known = c && c < 128 ? strchr(from, (int)c) : NULL;
+    for (;;) {
+        size_t n = plain_run(d, s);
+        const char *known;
+        uint32_t c;
 
+        buf_add(d->out, s.p, n);
+        s.p += n;
+        s.n -= n;
+        if (!s.n)
+            break;
+        c = jinja_next_char(&s);
+        known = c && c < 128 ? strchr(from, (int)c) : NULL;
         if (known) {
             buf_char(d->out, '\\');
             buf_char(d->out, to[known - from]);
-        } else if (c < 0x20 || (d->ascii && c > 126)) {
-            put_unit(d->out, c);
         } else {
-            buf_add(d->out, before.p, before.n - s.n);
+            put_unit(d->out, c);
         }
     }
     buf_char(d->out, '"');

@@ -267,18 +267,49 @@ static int continued_text(const struct jinja *t, const struct json *j,
     return ERR_OK;
 }
 
+/* Whether a context has no more and no less than the reference would make of
+ * it: all that has a default, and messages without nulls and reasoning. */
+static bool is_complete(const struct json *j, json_ref context)
+{
+    json_ref messages = json_get(j, context, "messages");
+
+    if (!json_is(j, messages, JSON_ARRAY) || !json_count(j, messages) ||
+        !json_present(json_get(j, context, "tools")) ||
+        !json_present(json_get(j, context, "documents")) ||
+        !json_present(json_get(j, context, "add_generation_prompt")))
+        return false;
+    for (json_ref m = json_first(j, messages); m != JSON_NONE;
+         m = json_next(j, messages, m)) {
+        if (!json_is(j, m, JSON_OBJECT))
+            return false;
+        for (json_ref e = json_first(j, m); e != JSON_NONE;
+             e = json_next(j, m, e)) {
+            if (is_null(j, e))
+                return false;
+            for (size_t i = 0; i < 3; i++)
+                if (json_text_is(j, json_key(j, e), reasoning_names[i]))
+                    return false;
+        }
+    }
+    return true;
+}
+
 int template_apply(const struct jinja *t, const struct json *j,
                    json_ref context, json_ref continued, const struct tm *now,
                    struct jinja_output *out, struct err *err)
 {
-    char *field = json_is(j, continued, JSON_TRUE) ? mem_strdup("content")
-                                                   : json_strdup(j, continued);
-    struct tagged tag = { field && *field ? field : NULL, { NULL, 0 } };
+    char *field;
+    struct tagged tag = { NULL, { NULL, 0 } };
     size_t from = out->text.len;
     struct buf text = { 0 }, full = { 0 };
     struct json own = { 0 };
     int rc = ERR_OK;
 
+    if (!json_present(continued) && is_complete(j, context))
+        return jinja_render(t, j, context, now, out, err);
+    field = json_is(j, continued, JSON_TRUE) ? mem_strdup("content")
+                                             : json_strdup(j, continued);
+    tag.field = field && *field ? field : NULL;
     if (tag.field)
         rc = continued_text(t, j, context, &tag, &text, err);
     if (rc == ERR_OK)

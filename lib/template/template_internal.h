@@ -49,15 +49,24 @@ struct template
 
 const struct template_family *template_family_find(const char *source);
 
-/* The request's messages, the answer if there is one (JSON_NONE in res: none)
- * and the rest as the JSON context of a rendering. plain: messages come as
- * their file has them: no text in place of a content that is null, ids that
- * are not what the template insists on, answers that say nothing. */
+/* The request's messages and the rest as the JSON context of a prompt. plain:
+ * messages come as their file has them: no text in place of a content that is
+ * null, ids that are not what the template insists on, answers that say
+ * nothing. */
 MUST_CHECK int template_context(const struct template *t,
                                 const struct json *req, json_ref request,
-                                const struct json *res, json_ref message,
                                 bool plain, struct buf *out, struct err *err);
-/* That context, rendered; appends to out->text. */
+/* That context, which is *context, with its answer instead of the beginning of
+ * one. */
+MUST_CHECK int template_context_answer(const struct template *t,
+                                       const struct json *res, json_ref message,
+                                       bool plain, struct buf *context,
+                                       struct err *err);
+/* 1 for each token that has a byte in a turn that is not refused, else 0. */
+void template_mask_add(const struct token_list *offsets,
+                       const struct template_turn *turns, size_t count,
+                       struct token_list *mask);
+/* A context, rendered; appends to out->text. */
 MUST_CHECK int template_render(const struct template *t, struct slice context,
                                bool has_tools, struct jinja_output *out,
                                struct err *err);

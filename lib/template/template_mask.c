@@ -140,6 +140,22 @@ int template_turns(const struct jinja *t, const struct json *j,
     return rc;
 }
 
+void template_mask_add(const struct token_list *offsets,
+                       const struct template_turn *turns, size_t count,
+                       struct token_list *mask)
+{
+    for (size_t i = 0; 2 * i < offsets->count; i++) {
+        size_t begin = (size_t)offsets->ids[2 * i];
+        size_t end = (size_t)offsets->ids[2 * i + 1];
+        bool in = false;
+
+        for (size_t k = 0; k < count && !in; k++)
+            in = !turns[k].refused && begin < turns[k].end &&
+                 end > turns[k].begin;
+        token_list_add(mask, in);
+    }
+}
+
 int template_mask_tokens(const struct tokenizer *tok, struct slice text,
                          const struct template_turn *turns, size_t count,
                          struct token_list *ids, struct token_list *mask,
@@ -148,16 +164,8 @@ int template_mask_tokens(const struct tokenizer *tok, struct slice text,
     struct token_list offsets = { 0 };
     int rc = tokenizer_encode(tok, text, 0, ids, &offsets, err);
 
-    for (size_t i = 0; rc == ERR_OK && i < ids->count; i++) {
-        size_t begin = (size_t)offsets.ids[2 * i];
-        size_t end = (size_t)offsets.ids[2 * i + 1];
-        bool in = false;
-
-        for (size_t k = 0; k < count && !in; k++)
-            in = !turns[k].refused && begin < turns[k].end &&
-                 end > turns[k].begin;
-        token_list_add(mask, in);
-    }
+    if (rc == ERR_OK)
+        template_mask_add(&offsets, turns, count, mask);
     token_list_release(&offsets);
     return rc;
 }
@@ -298,6 +306,27 @@ static int close_thought(const struct json *res, json_ref message,
     return ERR_OK;
 }
 
+/* *text: the prompt, which takes the place of what is there; *context: what it
+ * was rendered from. */
+static int render_prompt(const struct template *t, const struct json *req,
+                         json_ref request, struct buf *context,
+                         struct buf *text, struct err *err)
+{
+    struct jinja_output o = { 0 };
+    int rc = template_context(t, req, request, false, context, err);
+
+    if (rc == ERR_OK)
+        rc = template_render(t, buf_slice(context),
+                             template_request_has_tools(req, request), &o, err);
+    if (rc == ERR_OK) {
+        buf_release(text);
+        *text = o.text;
+        o.text = (struct buf){ 0 };
+    }
+    jinja_output_release(&o);
+    return rc;
+}
+
 static int render_answered(const struct template *t, const struct json *req,
                            json_ref request, const struct json *res,
                            json_ref message, struct answered *a,
@@ -308,11 +337,10 @@ static int render_answered(const struct template *t, const struct json *req,
         jinja_has_generation(tools && t->tool_use ? t->tool_use : t->chat);
     struct jinja_output o = { 0 };
     struct buf context = { 0 };
-    int rc = template_prompt(t, req, request, &a->prompt, err);
+    int rc = render_prompt(t, req, request, &context, &a->prompt, err);
 
     if (rc == ERR_OK)
-        rc = template_context(t, req, request, res, message, false, &context,
-                              err);
+        rc = template_context_answer(t, res, message, false, &context, err);
     if (rc == ERR_OK)
         rc = template_render(t, buf_slice(&context), tools, &o, err);
     if (rc == ERR_OK && !begins(buf_slice(&o.text), buf_slice(&a->prompt)))
@@ -324,8 +352,10 @@ static int render_answered(const struct template *t, const struct json *req,
         rc = generation_begin(&o, a, err);
     if (rc == ERR_OK)
         rc = cut_trailer(t, &o.text, a->begin, err);
-    if (rc == ERR_OK)
-        buf_add_slice(&a->whole, buf_slice(&o.text));
+    if (rc == ERR_OK) {
+        a->whole = o.text;
+        o.text = (struct buf){ 0 };
+    }
     jinja_output_release(&o);
     buf_release(&context);
     return rc;
@@ -334,17 +364,12 @@ static int render_answered(const struct template *t, const struct json *req,
 int template_prompt(const struct template *t, const struct json *j,
                     json_ref request, struct buf *out, struct err *err)
 {
-    struct buf context = { 0 };
-    struct jinja_output o = { 0 };
-    int rc =
-        template_context(t, j, request, j, JSON_NONE, false, &context, err);
+    struct buf context = { 0 }, text = { 0 };
+    int rc = render_prompt(t, j, request, &context, &text, err);
 
     if (rc == ERR_OK)
-        rc = template_render(t, buf_slice(&context),
-                             template_request_has_tools(j, request), &o, err);
-    if (rc == ERR_OK)
-        buf_add_slice(out, buf_slice(&o.text));
-    jinja_output_release(&o);
+        buf_add_slice(out, buf_slice(&text));
+    buf_release(&text);
     buf_release(&context);
     return rc;
 }

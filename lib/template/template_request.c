@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,27 +33,52 @@ static int refuse(const struct request *r, const char *what)
     return err_set(r->err, ERR_UNSUPPORTED, "message %zu %s", r->message, what);
 }
 
+/* The token of the frame that a text holds; NULL: none. Most texts have not
+ * even the letter that most tokens begin with. */
+static const char *find_control(const struct template *t, struct slice text)
+{
+    char absent = '\0';
+
+    for (size_t i = 0; i < t->control_count; i++) {
+        const char *c = t->controls[i];
+
+        if (*c == absent)
+            continue;
+        if (!memchr(text.p, *c, text.n))
+            absent = *c;
+        else if (memmem(text.p, text.n, c, strlen(c)))
+            return c;
+    }
+    return NULL;
+}
+
 /* No text in v may hold a token of the frame. */
 static int check_texts(const struct request *r, json_ref v)
 {
+    const struct json *j = r->j;
     struct buf text = { 0 };
     int rc = ERR_OK;
 
-    for (json_ref e = v; json_present(v) && e < r->j->nodes[v].next; e++) {
-        buf_reset(&text);
-        if (!json_text(r->j, e, &text))
+    for (json_ref e = v;
+         rc == ERR_OK && json_present(v) && e < j->nodes[v].next; e++) {
+        struct slice s = json_raw(j, e);
+        const char *control;
+
+        if (!json_is(j, e, JSON_STRING) || s.n <= 2)
             continue;
-        for (size_t i = 0; rc == ERR_OK && text.len && i < r->t->control_count;
-             i++) {
-            const char *c = r->t->controls[i];
+        s = (struct slice){ s.p + 1, s.n - 2 };
+        if (memchr(s.p, '\\', s.n)) {
+            buf_reset(&text);
+            (void)json_text(j, e, &text);
+            s = buf_slice(&text);
+        }
+        control = find_control(r->t, s);
+        if (control) {
+            char *why =
+                mem_printf("holds the text of a control token: %s", control);
 
-            if (memmem(text.data, text.len, c, strlen(c))) {
-                char *why =
-                    mem_printf("holds the text of a control token: %s", c);
-
-                rc = refuse(r, why);
-                free(why);
-            }
+            rc = refuse(r, why);
+            free(why);
         }
     }
     buf_release(&text);
@@ -339,21 +365,39 @@ static int put_tools(struct request *r, json_ref request)
     return ERR_OK;
 }
 
+/* Comes last, so that a prompt's context can become that of its answer. */
+#define PROMPTS "],\"add_generation_prompt\":true}"
+#define ANSWERED "],\"add_generation_prompt\":false}"
+
+int template_context_answer(const struct template *t, const struct json *res,
+                            json_ref message, bool plain, struct buf *context,
+                            struct err *err)
+{
+    struct request r = { t, res, context, 0, err, plain };
+    int rc = check_answer(&r, message);
+
+    assert(context->len > strlen(PROMPTS));
+    context->len -= strlen(PROMPTS);
+    buf_char(context, ',');
+    if (rc == ERR_OK)
+        rc = put_message(&r, message);
+    buf_str(context, ANSWERED);
+    return rc;
+}
+
 int template_context(const struct template *t, const struct json *req,
-                     json_ref request, const struct json *res, json_ref message,
-                     bool plain, struct buf *out, struct err *err)
+                     json_ref request, bool plain, struct buf *out,
+                     struct err *err)
 {
     struct request r = { t, req, out, 1, err, plain };
     json_ref messages = json_get(req, request, "messages");
-    bool answered = json_present(message);
     int rc;
 
     if (!json_is(req, messages, JSON_ARRAY) || !json_count(req, messages))
         return err_set(err, ERR_UNSUPPORTED, "the request has no messages");
-    buf_printf(out,
-               "{%s\"documents\":null,\"add_generation_prompt\":%s,"
-               "\"tools\":",
-               t->members ? t->members : "", answered ? "false" : "true");
+    (void)buf_reserve(out, json_raw(req, messages).n + 1024);
+    buf_printf(
+        out, "{%s\"documents\":null,\"tools\":", t->members ? t->members : "");
     rc = put_tools(&r, request);
     buf_str(out, ",\"messages\":[");
     for (json_ref e = json_first(req, messages); e != JSON_NONE && rc == ERR_OK;
@@ -361,14 +405,6 @@ int template_context(const struct template *t, const struct json *req,
         buf_str(out, r.message > 1 ? "," : "");
         rc = put_message(&r, e);
     }
-    if (answered && rc == ERR_OK) {
-        buf_char(out, ',');
-        r.j = res;
-        r.message = 0;
-        rc = check_answer(&r, message);
-        if (rc == ERR_OK)
-            rc = put_message(&r, message);
-    }
-    buf_str(out, "]}");
+    buf_str(out, PROMPTS);
     return rc;
 }

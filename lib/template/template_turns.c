@@ -130,24 +130,22 @@ static int encode_text(const struct template *t, const struct tokenizer *tok,
                        struct err *err)
 {
     struct slice text = buf_slice(&turns->rendered.text);
-    struct token_list offsets = { 0 };
+    struct token_list offsets = { 0 }, own = { 0 };
     int rc;
 
     if (tokenizer_id(tok, t->stop) < 0)
         return err_set(err, ERR_UNSUPPORTED, "the tokenizer has no token %s",
                        t->stop);
     text.n = turns->v[turns->count - 1].end;
-    rc =
-        template_mask_tokens(tok, text, turns->v, turns->count, ids, mask, err);
-    if (rc == ERR_OK) {
-        struct token_list again = { 0 };
-
-        rc = tokenizer_encode(tok, text, 0, &again, &offsets, err);
-        if (rc == ERR_OK)
-            rc = check_tokens(tok, text, turns, &again, &offsets, err);
-        token_list_release(&again);
-    }
+    rc = tokenizer_encode(tok, text, 0, &own, &offsets, err);
+    if (rc == ERR_OK)
+        rc = check_tokens(tok, text, turns, &own, &offsets, err);
+    for (size_t i = 0; rc == ERR_OK && i < own.count; i++)
+        token_list_add(ids, own.ids[i]);
+    if (rc == ERR_OK)
+        template_mask_add(&offsets, turns->v, turns->count, mask);
     token_list_release(&offsets);
+    token_list_release(&own);
     return rc;
 }
 
@@ -220,7 +218,9 @@ int template_encode_turns(const struct template *t, const struct tokenizer *tok,
 
     if (t->prompt_thinks && count_answers(res, messages) == 1)
         return encode_only(t, tok, req, request, res, message, ids, mask, err);
-    rc = template_context(t, req, request, res, message, true, &context, err);
+    rc = template_context(t, req, request, true, &context, err);
+    if (rc == ERR_OK)
+        rc = template_context_answer(t, res, message, true, &context, err);
     (void)localtime_r(&now, &tm);
     if (rc == ERR_OK)
         rc = json_parse(&j, context.data, context.len, err);
