@@ -15,15 +15,19 @@
 #if VW == 16
 #define MR 14
 #define NR 32
+#define STEPS 2
 #elif VW == 8
 #define MR 6
 #define NR 16
+#define STEPS 4
 #elif defined(KERNELS_NEON)
 #define MR 8
 #define NR 12
+#define STEPS 2
 #else
 #define MR 4
 #define NR 8
+#define STEPS 1
 #endif
 #define NV (NR / VW)
 
@@ -73,16 +77,6 @@ static void gemm_pack_cols(float *panel, const float *w, size_t ld, size_t n,
             panel[p * NR + j] = j < n ? w[p * ld + j] : 0;
 }
 
-/* What becomes of the sums x of a row's VW columns. */
-INLINE void micro_edge(float *c, const float *from, const float *bias, vf x,
-                       vf alpha, size_t n)
-{
-    x = from ? v_fma(x, alpha, v_load_n(from, n)) : x * alpha;
-    if (bias)
-        x += v_load_n(bias, n);
-    v_store_n(c, x, n);
-}
-
 struct strip {
     const struct cpu_block *g;
     const float *a, *b, *from, *bias; /* from, bias: NULL for none */
@@ -92,60 +86,125 @@ struct strip {
 
 #define ROWS_AHEAD 32 /* as far as memory is, and more */
 
-/* mr and nv are constants in every use. gather: B is rows as they are and
- * becomes a panel on the way. */
+/* What becomes of sums[mr][NR] where the panel has fewer columns. */
+static __attribute__((noinline)) void
+micro_edge(const struct strip *s, const float *sums, int mr)
+{
+    const struct cpu_block *g = s->g;
+    vf alpha = v_set(g->alpha);
+
+    for (size_t i = 0; i < (size_t)mr; i++)
+        for (size_t j = 0; j < s->n; j += VW) {
+            size_t n = s->n - j < VW ? s->n - j : VW;
+            vf x = v_load(sums + i * NR + j);
+
+            x = s->from ? v_fma(x, alpha, v_load_n(s->from + i * g->ldf + j, n))
+                        : x * alpha;
+            if (s->bias)
+                x += v_load_n(s->bias + j, n);
+            v_store_n(s->c + i * g->ldc + j, x, n);
+        }
+}
+
+/* One k: mr x nv products. */
+INLINE void micro_step(const int mr, const int nv, vf (*acc)[NV],
+                       const float *a, size_t rs, const vf *bv)
+{
+    UNROLL
+    for (int i = 0; i < mr; i++) {
+        vf av = v_set(a[(size_t)i * rs]);
+
+        UNROLL
+        for (int j = 0; j < nv; j++)
+            v_fma_to(&acc[i][j], av, bv[j]);
+    }
+}
+
+/* The same for `steps` of them: where another thread shares the core, what
+ * counts the steps takes the place of products. */
+INLINE void micro_steps(const int mr, const int nv, const int steps,
+                        vf (*acc)[NV], const float **a, size_t rs, size_t cs,
+                        const float *b)
+{
+    UNROLL
+    for (int q = 0; q < steps; q++) {
+        vf bv[NV];
+
+        UNROLL
+        for (int j = 0; j < nv; j++)
+            bv[j] = v_load(b + q * NR + j * VW);
+        micro_step(mr, nv, acc, *a, rs, bv);
+        *a += cs;
+        if (!__builtin_constant_p(cs)) /* addresses fill all registers else */
+            __asm__("" : "+r"(*a));
+    }
+}
+
+/* B is rows as they are and becomes a panel on the way. */
+INLINE void micro_gather(vf (*acc)[NV], const struct strip *s)
+{
+    const struct cpu_block *g = s->g;
+    const float *a = s->a, *b = s->b;
+    float *keep = g->keep;
+
+    for (size_t p = g->k; p > 0; p--) {
+        vf bv[NV];
+
+        UNROLL
+        for (int j = 0; j < NV; j++) {
+            bv[j] = v_load(b + j * VW);
+            v_store(keep + j * VW, bv[j]);
+        }
+        __builtin_prefetch(b + ROWS_AHEAD * g->ldb, 0, 3);
+        micro_step(MR, NV, acc, a, g->rs, bv);
+        a += g->cs;
+        b += g->ldb;
+        keep += NR;
+    }
+}
+
+INLINE void micro_panel(const int mr, const int nv, vf (*acc)[NV],
+                        const struct strip *s, size_t rs, size_t cs)
+{
+    const float *a = s->a, *b = s->b;
+    size_t p = s->g->k;
+
+    for (; p >= STEPS; p -= STEPS, b += STEPS * NR)
+        micro_steps(mr, nv, STEPS, acc, &a, rs, cs, b);
+    for (; p > 0; p--, b += NR)
+        micro_steps(mr, nv, 1, acc, &a, rs, cs, b);
+}
+
+/* mr and nv are constants in every use. */
 INLINE void micro(const int mr, const int nv, const bool gather,
                   const struct strip *s)
 {
     const struct cpu_block *g = s->g;
-    const float *a = s->a, *b = s->b;
-    const size_t rs = g->rs, cs = g->cs;
-    float *keep = g->keep;
-    vf acc[MR][NV];
-    vf va = v_set(g->alpha);
+    vf acc[MR][NV], va;
 
     UNROLL
     for (int i = 0; i < mr; i++)
         UNROLL
     for (int j = 0; j < nv; j++)
         acc[i][j] = (vf){ 0 };
-    for (size_t p = g->k; p > 0; p--) {
-        vf bv[NV];
-
-        UNROLL
-        for (int j = 0; j < nv; j++)
-            bv[j] = v_load(b + j * VW);
-        UNROLL
-        for (int i = 0; i < mr; i++) {
-            vf av = v_set(a[(size_t)i * rs]);
-
-            UNROLL
-            for (int j = 0; j < nv; j++)
-                acc[i][j] = v_fma(av, bv[j], acc[i][j]);
-        }
-        a += cs;
-        if (gather) {
-            UNROLL
-            for (int j = 0; j < nv; j++)
-                v_store(keep + j * VW, bv[j]);
-            __builtin_prefetch(b + ROWS_AHEAD * g->ldb, 0, 3);
-            keep += NR;
-            b += g->ldb;
-        } else {
-            b += NR;
-        }
-    }
+    if (gather)
+        micro_gather(acc, s);
+    else if (g->cs == 1)
+        micro_panel(mr, nv, acc, s, g->rs, 1);
+    else if (g->cs == MR)
+        micro_panel(mr, nv, acc, s, 1, MR);
+    else
+        micro_panel(mr, nv, acc, s, 1, g->cs);
+    va = v_set(g->alpha);
     if (s->n < (size_t)nv * VW) {
+        float sums[MR * NR];
+
         UNROLL
         for (int i = 0; i < mr; i++)
             UNROLL
         for (int j = 0; j < nv; j++)
-            if (s->n > (size_t)j * VW)
-                micro_edge(
-                    s->c + (size_t)i * g->ldc + j * VW,
-                    s->from ? s->from + (size_t)i * g->ldf + j * VW : NULL,
-                    s->bias ? s->bias + j * VW : NULL, acc[i][j], va,
-                    s->n - (size_t)j * VW < VW ? s->n - (size_t)j * VW : VW);
+            v_store(sums + i * NR + j * VW, acc[i][j]);
+        micro_edge(s, sums, mr);
         return;
     }
     UNROLL

@@ -171,6 +171,19 @@ INLINE vf v_sqrt(vf a)
 #endif
 #endif
 
+/* acc += a b. As an instruction because gcc 12, where sums fill nearly all
+ * registers, lets them wander between the turns of an unrolled loop. */
+INLINE void v_fma_to(vf *acc, vf a, vf b)
+{
+#if defined(__x86_64__) && VW == 8
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(*acc) : "x"(a), "x"(b));
+#elif defined(__x86_64__) && defined(__AVX512F__)
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*acc) : "v"(a), "v"(b));
+#else
+    *acc = v_fma(a, b, *acc);
+#endif
+}
+
 INLINE vf v_from_bf16(const void *p)
 {
     vi wide = __builtin_convertvector(*(const vh_mem *)p, vi);
