@@ -382,5 +382,5 @@ help: ## list these targets
 .PHONY: agent-logs base-model all cuda check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
         fuzz fuzz-figures fuzz-link deps check-deps ci-deps demo bench bench-proxy format completions install \
         uninstall deb clean help always
--include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) build/cuda/tests/gpu/gpu_wgmma.cu.o \
+-include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) $(KERNELS_WIDE) build/cuda/tests/gpu/gpu_wgmma.cu.o \
            $(call obj,$(TEST_C) $(BENCH_C) $(SLOW_C) $(TOOL_C) $(NAMES_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))

@@ -16,6 +16,7 @@
 
 #define EPOCH_STEPS 4096         /* steps whose packing is looked at */
 #define PACK ((size_t)4 << 20)   /* operands packed at once */
+#define ROWS ((size_t)18 << 20)  /* and rows of activations */
 #define LOGITS ((size_t)2 << 20) /* elements of a chunk of logits */
 
 size_t lora_resident(void)
@@ -89,13 +90,15 @@ static size_t scratch(const struct model *m, const struct lora_options *o,
                       const struct lora_memory *x)
 {
     const struct model_config *c = model_config(m);
-    size_t vocab = (size_t)c->vocab, rows = LOGITS / vocab, pack;
+    size_t vocab = (size_t)c->vocab, rows = LOGITS / vocab, pack, strips;
 
     rows = rows < 256 ? 256 : rows > 1024 ? 1024 : rows;
     rows = rows < x->labelled ? rows : x->labelled;
     pack = (size_t)c->hidden * larger((size_t)c->ffn, vocab) * sizeof(float);
+    strips =
+        x->rows * larger((size_t)c->hidden, (size_t)c->ffn) * sizeof(float);
     return rows * vocab * sizeof(float) * (o->teacher ? 2 : 1) +
-           (pack < PACK ? pack : PACK);
+           (pack < PACK ? pack : PACK) + (strips < ROWS ? strips : ROWS);
 }
 
 void lora_memory(struct model *m, const struct lora_data *train,

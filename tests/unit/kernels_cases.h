@@ -143,6 +143,10 @@ static inline void case_block(set k, size_t s)
     g.bias = bias;
     k->block(&g);
     take(c, m * n);
+    g.far = true;
+    k->block(&g);
+    take(c, m * n);
+    g.far = false;
     g.b = room(depth * n); /* rows as they are */
     g.ldb = n;
     g.keep = raw(depth * k->nr * sizeof(*g.keep));
@@ -152,7 +156,7 @@ static inline void case_block(set k, size_t s)
 
 static inline void case_pack_strips(set k, size_t s)
 {
-    size_t m = 1 + s % 35, depth = 1 + s % 9, strips = (m + k->mr - 1) / k->mr;
+    size_t m = 1 + s % 35, depth = 1 + s % 27, strips = (m + k->mr - 1) / k->mr;
     float *a = room(m * depth), *w = room(k->nr * depth);
     float *out = raw(strips * k->mr * depth * sizeof(*out));
     float *b = packed(k, w, k->nr, depth), *c = room(m * 8);
@@ -169,16 +173,19 @@ static inline void case_pack_strips(set k, size_t s)
                            .ldc = 8,
                            .alpha = 1 };
 
-    bool equal = true;
+    for (int by_rows = 0; by_rows < 2; by_rows++) {
+        size_t rs = by_rows ? depth : 1, cs = by_rows ? 1 : m;
+        bool equal = true;
 
-    k->pack_strips(out, a, m, m, depth);
-    for (size_t i = 0; i < m; i++)
-        for (size_t p = 0; p < depth; p++)
-            equal &= out[(i / k->mr * depth + p) * k->mr + i % k->mr] ==
-                     a[p * m + i];
-    ck_assert(equal);
-    k->block(&g); /* columns 0 to 7 depend on w's first rows alone */
-    take(c, m * 8);
+        k->pack_strips(out, a, rs, cs, m, depth);
+        for (size_t i = 0; i < m; i++)
+            for (size_t p = 0; p < depth; p++)
+                equal &= out[(i / k->mr * depth + p) * k->mr + i % k->mr] ==
+                         a[i * rs + p * cs];
+        ck_assert(equal);
+        k->block(&g); /* columns 0 to 7 depend on w's first rows alone */
+        take(c, m * 8);
+    }
 }
 
 static inline void *halves(const float *x, size_t n, enum compute_type type)

@@ -15,6 +15,7 @@
 #define CPU_MAX_NR 32
 #define CPU_KEYS 128          /* keys of one softmax block */
 #define CPU_KC 320            /* largest depth of a GEMM block, about */
+#define CPU_SHALLOW 32        /* depth up to which C is written by rows */
 #define CPU_NARROW 4          /* rows that the narrow kernel takes */
 #define CPU_INLINE_WORK 65536 /* multiply-adds not worth waking threads for */
 
@@ -33,8 +34,9 @@ struct compute_buffer {
 };
 
 /* C[m,n] = alpha A B (+ from) (+ bias). A's element (i,k) is a[i * rs + k *
- * cs], strips of mr rows lie `strip` apart (0: mr * rs); B is panels of nr
- * columns, [k][nr] each, panel_stride apart, zero-padded. */
+ * cs], where one of them is 1, strips of mr rows lie `strip` apart (0: mr *
+ * rs); B is panels of nr columns, [k][nr] each, panel_stride apart,
+ * zero-padded. */
 struct cpu_block {
     size_t m, n, k;
     const float *a, *b;
@@ -46,9 +48,9 @@ struct cpu_block {
     const float *from; /* with add: what to add to, ldf a row; NULL: C */
     size_t ldf, strip;
     const float *bias; /* [n] or NULL */
-    bool far;          /* B is likely not in the caches yet */
-    size_t ldb;        /* not 0: B is rows [k][ldb] as they are, ... */
-    float *keep;       /* ... whose panels pass through [k][nr] here */
+    bool far;    /* B is likely not in the caches yet, nor what follows it */
+    size_t ldb;  /* not 0: B is rows [k][ldb] as they are, ... */
+    float *keep; /* ... whose panels pass through [k][nr] here */
 };
 
 /* The same for m <= CPU_NARROW rows of A, whose elements are a[i * rs + k],
@@ -115,9 +117,10 @@ struct cpu_kernels {
                       size_t k);
     void (*pack_cols)(float *panel, const float *w, size_t ld, size_t n,
                       size_t k);
-    /* Strips of mr rows, [k][mr] each, of m columns of a[k][ld]. */
-    void (*pack_strips)(float *strips, const float *a, size_t ld, size_t m,
-                        size_t k);
+    /* Strips of mr rows, [k][mr] each, of m rows whose element (i,p) is a[i *
+     * rs + p * cs], where one of rs and cs is 1. */
+    void (*pack_strips)(float *strips, const float *a, size_t rs, size_t cs,
+                        size_t m, size_t k);
     void (*widen)(float *y, const void *x, enum compute_type type, size_t n);
 
     /* Rows of activations in a panel, the bytes of a block of one, and x's m
@@ -235,9 +238,10 @@ struct cpu {
     struct pool *pool;
     struct cpu_scratch pack;  /* shared: packed operands of the running op */
     struct cpu_scratch chunk; /* shared: logits, partial sums, panels */
-    struct cpu_scratch *local, *rows; /* one each a worker */
-    size_t used, peak;                /* bytes of buffers */
-    struct cpu_slab *slab;            /* the open one, or NULL */
+    struct cpu_scratch left;  /* shared: rows of a product's left operand */
+    struct cpu_scratch *local, *rows, *sums; /* one each a worker */
+    size_t used, peak;                       /* bytes of buffers */
+    struct cpu_slab *slab;                   /* the open one, or NULL */
 };
 
 /* Memory of weights, aligned to lines and zeroed; pieces may outlive the

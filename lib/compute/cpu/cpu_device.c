@@ -24,9 +24,12 @@ static void op_close(struct compute *base)
     for (unsigned i = 0; i < c->base.threads; i++) {
         free(c->local[i].data);
         free(c->rows[i].data);
+        free(c->sums[i].data);
     }
     free(c->local);
     free(c->rows);
+    free(c->sums);
+    free(c->left.data);
     free(c->pack.data);
     free(c->chunk.data);
     cpu_slab_close(c);
@@ -284,6 +287,7 @@ int cpu_open(const struct compute_options *opt, struct compute **out,
     c->base.threads = pool_threads(c->pool);
     c->local = mem_zalloc(c->base.threads * sizeof(*c->local));
     c->rows = mem_zalloc(c->base.threads * sizeof(*c->rows));
+    c->sums = mem_zalloc(c->base.threads * sizeof(*c->sums));
     *out = &c->base;
     return 0;
 }

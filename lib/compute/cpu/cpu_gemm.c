@@ -12,22 +12,28 @@
 #include <string.h>
 
 #define TILE_PANELS 12               /* columns of a tile, in panels */
+#define WIDE_PANELS 64               /* of one whose sums are short */
 #define TILE_STRIPS 8                /* strips of A that pass at once */
 #define TILES 8                      /* wanted for each thread */
 #define PACK_LIMIT ((size_t)6 << 20) /* floats packed for all: 24 MB */
 #define PACK_TASK 4                  /* panels */
+#define ROWS_LIMIT ((size_t)9 << 19) /* floats of A packed for all: 18 MB */
 
 struct gemm_job {
     struct cpu *c;
     const struct cpu_gemm *g;
     struct cpu_operand b; /* as in g, or packed for all tiles */
-    size_t depth;         /* of a block */
-    size_t mt, nt, down;  /* a tile, and tiles in a column */
+    const float
+        *strips;   /* of A, for all tiles, [blocks][padded][..], or NULL */
+    size_t padded; /* rows */
+    size_t depth;  /* of a block */
+    size_t mt, nt, down; /* a tile, and tiles in a column */
 };
 
 /* One product of a tile: rows i.., columns j... */
 struct part {
     struct cpu_block b;
+    bool strips; /* A is the job's */
     const struct cpu_operand *w;
     size_t i, j, k;
 };
@@ -48,9 +54,13 @@ static bool is_direct(const struct cpu_operand *w)
     return w->panels && w->by_rows && w->type == COMPUTE_F32;
 }
 
-static bool is_rows(const struct cpu_operand *w)
+/* B's rows as they are become panels on the way, where few strips pass. */
+static bool is_gathered(const struct gemm_job *job, const struct part *t)
 {
-    return w->data && !w->by_rows && w->type == COMPUTE_F32;
+    const struct cpu_operand *w = t->w;
+
+    return w->data && !w->by_rows && w->type == COMPUTE_F32 &&
+           w->ld % 256 != 0 && t->b.m <= TILE_STRIPS * job->c->k->mr;
 }
 
 static void set_panels(struct gemm_job *job, struct part *t, size_t p,
@@ -66,7 +76,7 @@ static void set_panels(struct gemm_job *job, struct part *t, size_t p,
         t->b.panel_stride = t->w->ld * nr;
         return;
     }
-    if (is_rows(t->w) && t->b.m <= TILE_STRIPS * job->c->k->mr) {
+    if (is_gathered(job, t)) {
         t->b.keep = cpu_scratch_get(&job->c->local[worker],
                                     k * nr * sizeof(*t->b.keep));
         t->b.b = (const float *)t->w->data + p * t->w->ld + t->j;
@@ -82,34 +92,67 @@ static void set_panels(struct gemm_job *job, struct part *t, size_t p,
     t->b.panel_stride = k * nr;
 }
 
-/* Columns of A, and rows a multiple of 1 KB apart, which fall into few cache
- * sets, are copied close together first. Bits do not depend on it. */
-static void set_rows(struct gemm_job *job, struct cpu_block *b, const float *a,
-                     size_t rs, size_t cs, unsigned worker)
+/* Rows a multiple of 1 KB apart fall into few cache sets. */
+static bool is_clash(size_t stride)
+{
+    return stride % 256 == 0;
+}
+
+/* Columns of A, and rows that clash, become strips first. Bits do not depend on
+ * it. */
+static void set_rows(struct gemm_job *job, struct part *t, const float *a,
+                     size_t rs, size_t cs, size_t i, size_t p, unsigned worker)
 {
     const struct cpu_kernels *ker = job->c->k;
-    size_t ld = b->k + 16, rows = cpu_ceil_div(b->m, ker->mr) * ker->mr;
+    struct cpu_block *b = &t->b;
+    size_t rows = cpu_ceil_div(b->m, ker->mr) * ker->mr;
     float *copy;
 
-    b->a = a;
-    b->rs = rs;
-    b->cs = cs;
-    b->strip = 0;
-    if (cs == 1 && (rs % 256 != 0 || b->n <= ker->nr || b->m <= ker->mr))
-        return;
-    copy = cpu_scratch_get(&job->c->rows[worker], rows * ld * sizeof(*copy));
-    b->a = copy;
-    if (cs == 1) {
-        for (size_t i = 0; i < b->m; i++)
-            memcpy(copy + i * ld, a + i * rs, b->k * sizeof(*copy));
-        b->rs = ld;
-        return;
-    }
-    assert(rs == 1);
-    ker->pack_strips(copy, a, cs, b->m, b->k);
     b->rs = 1;
     b->cs = ker->mr;
     b->strip = b->k * ker->mr;
+    if (t->strips) {
+        b->a = job->strips + p * job->padded + (t->i + i) * b->k;
+        return;
+    }
+    a += i * rs + p * cs;
+    if (cs == 1 && (!is_clash(rs) || b->n <= ker->nr || b->m <= ker->mr)) {
+        b->a = a;
+        b->rs = rs;
+        b->cs = cs;
+        b->strip = 0;
+        return;
+    }
+    copy = cpu_scratch_get(&job->c->rows[worker], rows * b->k * sizeof(*copy));
+    ker->pack_strips(copy, a, rs, cs, b->m, b->k);
+    b->a = copy;
+}
+
+/* Where C's rows clash, sums of all blocks but the last are kept elsewhere. */
+static float *sums_of(struct gemm_job *job, const struct part *t, size_t depth,
+                      unsigned worker)
+{
+    if (t->k <= depth || !is_clash(t->b.ldc) || t->b.m <= 4 * job->c->k->mr ||
+        t->b.n <= job->c->k->nr)
+        return NULL;
+    return cpu_scratch_get(&job->c->sums[worker],
+                           t->b.m * (t->b.n + 16) * sizeof(float));
+}
+
+static void set_output(struct cpu_block *b, const struct cpu_block *whole,
+                       float *sums, bool first, bool last)
+{
+    size_t ld = whole->n + 16;
+
+    b->add = whole->add || !first;
+    b->from = first ? whole->from : sums;
+    b->ldf = first || !sums ? whole->ldf : ld;
+    if (first && sums && whole->add && !whole->from) {
+        b->from = whole->c;
+        b->ldf = whole->ldc;
+    }
+    b->c = last || !sums ? whole->c : sums;
+    b->ldc = last || !sums ? whole->ldc : ld;
 }
 
 /* All of k for a tile, block by block. */
@@ -120,24 +163,46 @@ static void part_run(struct gemm_job *job, struct part *t, const float *a,
     struct cpu_block *b = &t->b;
     const struct cpu_block whole = t->b;
     size_t depth = depth_of(job->c, t->k);
+    float *sums = sums_of(job, t, depth, worker);
 
     do {
-        b->k = t->k - p < depth ? t->k - p : depth;
+        struct cpu_block all;
+        bool last = p + depth >= t->k;
+
+        b->k = last ? t->k - p : depth;
         b->m = m;
         set_panels(job, t, p, worker);
-        b->bias = p + depth >= t->k ? bias : NULL;
+        set_output(b, &whole, sums, p == 0, last);
+        b->bias = last ? bias : NULL;
+        all = *b;
         for (size_t i = 0; i < m; i += step) {
             b->m = m - i < step ? m - i : step;
-            set_rows(job, b, a + i * rs + p * cs, rs, cs, worker);
-            b->c = whole.c + i * whole.ldc;
-            b->from = b->from ? whole.from + i * whole.ldf : NULL;
-            b->far = i == 0;
+            set_rows(job, t, a, rs, cs, i, p, worker);
+            b->c = all.c + i * all.ldc;
+            b->from = all.from ? all.from + i * all.ldf : NULL;
+            b->far = i == 0 && is_direct(t->w);
             job->c->k->block(b);
         }
-        b->add = true;
-        b->from = NULL;
         p += depth;
     } while (p < t->k);
+}
+
+/* Rows that pass at once: a panel is read whole, as it lies, and once. */
+static void few_run(struct gemm_job *job, const struct part *t, const float *a,
+                    size_t rs, const float *bias, unsigned worker)
+{
+    size_t nr = job->c->k->nr;
+
+    for (size_t j = 0; j < t->b.n; j += nr) {
+        struct part panel = *t;
+
+        panel.j += j;
+        panel.b.n = t->b.n - j < nr ? t->b.n - j : nr;
+        panel.b.c += j;
+        if (t->b.from)
+            panel.b.from += j;
+        part_run(job, &panel, a, rs, 1, bias ? bias + j : NULL, worker);
+    }
 }
 
 static bool is_narrow(const struct part *t, size_t cs)
@@ -179,6 +244,9 @@ static void part_choose(struct gemm_job *job, struct part *t, const float *a,
 {
     if (is_narrow(t, cs))
         narrow_run(job, t, a, rs, bias);
+    else if (t->b.m <= TILE_STRIPS * job->c->k->mr && cs == 1 &&
+             is_direct(t->w))
+        few_run(job, t, a, rs, bias, worker);
     else
         part_run(job, t, a, rs, cs, bias, worker);
 }
@@ -189,6 +257,7 @@ static void tile_task(void *ctx, size_t task, unsigned worker)
     const struct cpu_gemm *g = job->g;
     size_t i = task % job->down * job->mt, j = task / job->down * job->nt;
     struct part t = {
+        .strips = job->strips != NULL,
         .w = &job->b,
         .i = i,
         .j = j,
@@ -212,6 +281,7 @@ static void tile_task(void *ctx, size_t task, unsigned worker)
     again.from = NULL;
     again.alpha = 1;
     t.b = again;
+    t.strips = false;
     t.w = &g->b2;
     t.k = g->k2;
     part_choose(job, &t, g->a2 + i * g->k2, g->k2, 1, NULL, worker);
@@ -256,6 +326,45 @@ static void pack_for_all(struct gemm_job *job)
     };
 }
 
+struct rows_job {
+    const struct gemm_job *job;
+    float *out;
+    size_t depths;
+};
+
+static void rows_task(void *ctx, size_t task, unsigned worker)
+{
+    const struct rows_job *rows = ctx;
+    const struct gemm_job *job = rows->job;
+    const struct cpu_gemm *g = job->g;
+    size_t step = TILE_STRIPS * job->c->k->mr, i = task / rows->depths * step;
+    size_t p = task % rows->depths * job->depth;
+    size_t m = g->m - i < step ? g->m - i : step;
+    size_t k = g->k - p < job->depth ? g->k - p : job->depth;
+
+    (void)worker;
+    job->c->k->pack_strips(rows->out + p * job->padded + i * k,
+                           g->a + i * g->rs + p * g->cs, g->rs, g->cs, m, k);
+}
+
+/* Tiles side by side would each pack the same rows. */
+static void rows_for_all(struct gemm_job *job)
+{
+    const struct cpu_gemm *g = job->g;
+    struct cpu *c = job->c;
+    size_t mr = c->k->mr, padded = cpu_ceil_div(g->m, mr) * mr;
+    struct rows_job rows = { job, NULL, cpu_ceil_div(g->k, job->depth) };
+
+    if ((g->cs == 1 && !is_clash(g->rs)) || g->m <= CPU_NARROW ||
+        g->n <= 4 * c->k->nr || padded * g->k > ROWS_LIMIT || g->k == 0)
+        return;
+    rows.out = cpu_scratch_get(&c->left, padded * g->k * sizeof(*rows.out));
+    job->padded = padded;
+    cpu_run(c, cpu_ceil_div(g->m, TILE_STRIPS * mr) * rows.depths, g->m * g->k,
+            rows_task, &rows);
+    job->strips = rows.out;
+}
+
 static size_t tiles(const struct gemm_job *job)
 {
     return cpu_ceil_div(job->g->m, job->mt) * cpu_ceil_div(job->g->n, job->nt);
@@ -268,13 +377,20 @@ static void plan(struct gemm_job *job)
     const struct cpu_gemm *g = job->g;
     size_t mr = job->c->k->mr, nr = job->c->k->nr;
     size_t threads = job->c->base.threads, want = threads * TILES;
-    size_t fewest = g->m <= TILE_STRIPS * mr ? 2 : TILE_PANELS / 2;
+    bool few = g->m > CPU_NARROW && g->m <= TILE_STRIPS * mr;
+    bool wide = g->k <= CPU_SHALLOW && g->cs == 1 && g->m > TILE_STRIPS * mr;
+    size_t panels = g->m <= 2 * mr ? 4 : wide ? WIDE_PANELS : TILE_PANELS;
+    size_t fewest = few                  ? 1
+                    : wide               ? panels
+                    : g->m <= CPU_NARROW ? 2
+                                         : TILE_PANELS / 2;
 
     job->mt = g->m;
-    job->nt = (g->m <= 2 * mr ? 4 : TILE_PANELS) * nr;
+    job->nt = panels * nr;
     if (threads == 1)
         return;
-    while (!is_direct(&job->b) && job->nt > fewest * nr && tiles(job) < want)
+    while ((few || !is_direct(&job->b)) && job->nt > fewest * nr &&
+           tiles(job) < want)
         job->nt -= nr;
     if (tiles(job) >= want || g->m <= TILE_STRIPS * mr)
         return;
@@ -282,7 +398,7 @@ static void plan(struct gemm_job *job)
         if (g->n * g->k > PACK_LIMIT)
             return;
         pack_for_all(job);
-        job->nt = TILE_PANELS * nr;
+        job->nt = panels * nr;
     }
     while (tiles(job) < want && job->mt > 4 * mr)
         job->mt = cpu_ceil_div(cpu_ceil_div(job->mt, 2), mr) * mr;
@@ -323,6 +439,7 @@ void cpu_gemm_run(struct cpu *c, const struct cpu_gemm *g)
     }
     job.depth = depth_of(c, g->k);
     plan(&job);
+    rows_for_all(&job);
     job.down = cpu_ceil_div(g->m, job.mt);
     cpu_run(c, tiles(&job), g->m * g->n * (g->k + g->k2), tile_task, &job);
 }

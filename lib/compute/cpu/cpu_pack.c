@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define BAND CPU_PACK_BAND
+#define ROWS_BAND 4 /* read along: rows that clash wait for few others */
 
 static size_t least(size_t a, size_t b)
 {
@@ -90,8 +91,14 @@ static void pack_band(const struct cpu *c, const struct cpu_operand *w,
     } else {
         src = (const float *)(const void *)plain_at(w, at);
     }
-    for (size_t j = 0; j < n; j += nr)
-        ker->pack_cols(out + j / nr * stride, src + j, ld, least(nr, n - j), k);
+    for (size_t r = 0; r < k; r += ROWS_BAND) {
+        for (size_t i = r + 2 * ROWS_BAND; i < r + 3 * ROWS_BAND; i++)
+            for (size_t j = 0; j < n; j += 16)
+                __builtin_prefetch(src + i * ld + j, 0, 3);
+        for (size_t j = 0; j < n; j += nr)
+            ker->pack_cols(out + j / nr * stride + r * nr, src + r * ld + j, ld,
+                           least(nr, n - j), least(ROWS_BAND, k - r));
+    }
 }
 
 void cpu_operand_pack(const struct cpu *c, const struct cpu_operand *w,

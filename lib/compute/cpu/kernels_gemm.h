@@ -81,14 +81,14 @@ struct strip {
     const struct cpu_block *g;
     const float *a, *b, *from, *bias; /* from, bias: NULL for none */
     float *c;
-    size_t n; /* columns of this panel */
+    size_t n;          /* columns of this panel */
+    const char *ahead; /* NULL, or from where to fetch what comes next, ... */
+    size_t ahead_step; /* ... so many bytes for each k */
 };
 
-#define ROWS_AHEAD 32 /* as far as memory is, and more */
-
 /* What becomes of sums[mr][NR] where the panel has fewer columns. */
-static __attribute__((noinline)) void
-micro_edge(const struct strip *s, const float *sums, int mr)
+static __attribute__((noinline)) void micro_edge(const struct strip *s,
+                                                 const float *sums, int mr)
 {
     const struct cpu_block *g = s->g;
     vf alpha = v_set(g->alpha);
@@ -140,6 +140,8 @@ INLINE void micro_steps(const int mr, const int nv, const int steps,
     }
 }
 
+#define ROWS_AHEAD 32 /* as far as memory is, and more */
+
 /* B is rows as they are and becomes a panel on the way. */
 INLINE void micro_gather(vf (*acc)[NV], const struct strip *s)
 {
@@ -163,14 +165,23 @@ INLINE void micro_gather(vf (*acc)[NV], const struct strip *s)
     }
 }
 
-INLINE void micro_panel(const int mr, const int nv, vf (*acc)[NV],
-                        const struct strip *s, size_t rs, size_t cs)
+INLINE void micro_panel(const int mr, const int nv, const bool fetch,
+                        vf (*acc)[NV], const struct strip *s, size_t rs,
+                        size_t cs)
 {
     const float *a = s->a, *b = s->b;
+    const char *ahead = s->ahead;
+    const size_t step = s->ahead_step;
     size_t p = s->g->k;
 
-    for (; p >= STEPS; p -= STEPS, b += STEPS * NR)
+    for (; p >= STEPS; p -= STEPS, b += STEPS * NR) {
+        if (fetch) {
+            UNROLL
+            for (int q = 0; q < STEPS; q++, ahead += step)
+                __builtin_prefetch(ahead, 0, 2);
+        }
         micro_steps(mr, nv, STEPS, acc, &a, rs, cs, b);
+    }
     for (; p > 0; p--, b += NR)
         micro_steps(mr, nv, 1, acc, &a, rs, cs, b);
 }
@@ -187,14 +198,21 @@ INLINE void micro(const int mr, const int nv, const bool gather,
         UNROLL
     for (int j = 0; j < nv; j++)
         acc[i][j] = (vf){ 0 };
+    UNROLL
+    for (int i = 0; i < mr; i++) /* stores wait one for another */
+        __builtin_prefetch(s->c + (size_t)i * g->ldc, 1, 3);
     if (gather)
         micro_gather(acc, s);
+    else if (nv == NV && g->cs == 1 && s->ahead)
+        micro_panel(mr, nv, true, acc, s, g->rs, 1);
+    else if (nv == NV && g->cs == MR && s->ahead)
+        micro_panel(mr, nv, true, acc, s, 1, MR);
     else if (g->cs == 1)
-        micro_panel(mr, nv, acc, s, g->rs, 1);
+        micro_panel(mr, nv, false, acc, s, g->rs, 1);
     else if (g->cs == MR)
-        micro_panel(mr, nv, acc, s, 1, MR);
+        micro_panel(mr, nv, false, acc, s, 1, MR);
     else
-        micro_panel(mr, nv, acc, s, 1, g->cs);
+        micro_panel(mr, nv, false, acc, s, 1, g->cs);
     va = v_set(g->alpha);
     if (s->n < (size_t)nv * VW) {
         float sums[MR * NR];
@@ -277,52 +295,72 @@ static __attribute__((noinline)) void strip_gather(const struct strip *s)
     micro(MR, NV, true, s);
 }
 
-/* The panel after this one comes from afar: a part with each strip. */
-INLINE void fetch_ahead(const float *from, size_t at, size_t n)
+/* Of what comes from afar each strip fetches a part: the panel beside this one,
+ * or where a panel passes alone what lies behind. */
+static const float *behind(const struct cpu_block *g, size_t j)
 {
-    for (size_t i = at; i < at + n; i += 16)
-        __builtin_prefetch(from + i, 0, 2);
+    if (!g->far || g->ldb || (g->n > NR && j + NR >= g->n))
+        return NULL;
+    return g->b + (g->n > NR ? (j / NR + 1) * g->panel_stride : g->k * NR);
+}
+
+INLINE void block_strip(const struct cpu_block *g, struct strip *s,
+                        const float *from, size_t i, size_t j)
+{
+    size_t strip = g->strip ? g->strip : MR * g->rs;
+
+    s->n = g->n - j < NR ? g->n - j : NR;
+    s->bias = g->bias ? g->bias + j : NULL;
+    s->a = g->a + i / MR * strip;
+    s->c = g->c + i * g->ldc + j;
+    s->from = from ? from + i * g->ldf + j : NULL;
+}
+
+/* Where sums are short, what counts is to write C along its rows. */
+static void block_shallow(const struct cpu_block *g, struct strip *s,
+                          const float *from)
+{
+    for (size_t i = 0; i < g->m; i += MR)
+        for (size_t j = 0; j < g->n; j += NR) {
+            s->b = g->b + j / NR * g->panel_stride;
+            block_strip(g, s, from, i, j);
+            strips[g->m - i < MR ? g->m - i : MR](s);
+        }
 }
 
 static void gemm_block(const struct cpu_block *g)
 {
     const float *from = !g->add ? NULL : g->from ? g->from : g->c;
-    size_t strip = g->strip ? g->strip : MR * g->rs;
-    size_t part = (g->k * NR / ((g->m + MR - 1) / MR) + 15) & ~(size_t)15;
+    size_t passes = (g->m + MR - 1) / MR;
     struct cpu_block block = *g;
     struct strip s = { .g = &block };
 
     if (!g->from)
         block.ldf = g->ldc;
+    if (g->k <= CPU_SHALLOW && !g->ldb) {
+        block_shallow(&block, &s, from);
+        return;
+    }
+    if (passes)
+        s.ahead_step = (NR * sizeof(float) + passes - 1) / passes;
     for (size_t j = 0; j < g->n; j += NR) {
-        const float *next = g->b + (j / NR + 1) * g->panel_stride;
-        bool ahead = g->far && !g->ldb && j + NR < g->n, gather = false;
+        const char *ahead = (const char *)behind(g, j);
+        bool whole = g->n - j >= NR, gather = g->ldb && whole && g->m >= MR;
 
-        s.n = g->n - j < NR ? g->n - j : NR;
-        s.b = g->b + j / NR * g->panel_stride;
-        s.bias = g->bias ? g->bias + j : NULL;
-        if (g->ldb) {
-            gather = s.n == NR && g->m >= MR;
-            s.b = gather ? g->b + j : g->keep;
-            if (!gather)
-                gemm_pack_cols(g->keep, g->b + j, g->ldb, s.n, g->k);
+        s.b = g->b + (g->ldb ? j : j / NR * g->panel_stride);
+        if (g->ldb && !gather) {
+            gemm_pack_cols(g->keep, g->b + j, g->ldb, whole ? NR : g->n - j,
+                           g->k);
+            s.b = g->keep;
         }
         for (size_t i = 0; i < g->m; i += MR) {
-            size_t m = g->m - i < MR ? g->m - i : MR;
-
-            if (ahead)
-                fetch_ahead(next, i / MR * part, part);
-            /* Or the stores wait for their lines. */
-            for (size_t r = 0; r < m; r++)
-                __builtin_prefetch(g->c + (i + r) * g->ldc + j, 1, 3);
-            s.a = g->a + i / MR * strip;
-            s.c = g->c + i * g->ldc + j;
-            s.from = from ? from + i * block.ldf + j : NULL;
+            block_strip(&block, &s, from, i, j);
+            s.ahead = ahead ? ahead + i / MR * s.ahead_step * g->k : NULL;
             if (gather && i == 0) {
                 strip_gather(&s);
                 s.b = g->keep;
             } else {
-                strips[m](&s);
+                strips[g->m - i < MR ? g->m - i : MR](&s);
             }
         }
     }
@@ -486,14 +524,16 @@ static void gemm_narrow(const struct cpu_narrow *g)
 }
 
 #if VW >= 8
-/* y[q][0..8) = x[0..8)[q] */
-INLINE void turn_eight(float *y, size_t ldy, const float *x, size_t ldx)
+/* y[q][0..8) = x[0..8)[q], in this order; in the place of rows past n the last
+ * one. */
+INLINE void turn_eight(float *y, size_t ldy, const float *x, size_t ldx,
+                       size_t n)
 {
     __m256 a[8], b[8];
 
     UNROLL
     for (size_t i = 0; i < 8; i++)
-        a[i] = _mm256_loadu_ps(x + i * ldx);
+        a[i] = _mm256_loadu_ps(x + (i < n ? i : n - 1) * ldx);
     UNROLL
     for (int i = 0; i < 8; i += 2) {
         b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
@@ -507,12 +547,13 @@ INLINE void turn_eight(float *y, size_t ldy, const float *x, size_t ldx)
         a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
     }
     UNROLL
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++)
         _mm256_storeu_ps(y + i * ldy,
                          _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
+    UNROLL
+    for (size_t i = 0; i < 4; i++)
         _mm256_storeu_ps(y + (i + 4) * ldy,
                          _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
-    }
 }
 
 /* Eight columns of k at a time, of whole groups of eight rows; returns how
@@ -522,9 +563,14 @@ INLINE size_t turn_groups(float *panel, const float *w, size_t ld, size_t n,
 {
     size_t p = 0;
 
+    for (; p + 16 <= k; p += 16) /* a line of each row before the next row */
+        for (size_t j = 0; j + 8 <= n; j += 8) {
+            turn_eight(panel + p * NR + j, NR, w + j * ld + p, ld, 8);
+            turn_eight(panel + (p + 8) * NR + j, NR, w + j * ld + p + 8, ld, 8);
+        }
     for (; p + 8 <= k; p += 8)
         for (size_t j = 0; j + 8 <= n; j += 8)
-            turn_eight(panel + p * NR + j, NR, w + j * ld + p, ld);
+            turn_eight(panel + p * NR + j, NR, w + j * ld + p, ld, 8);
     return p;
 }
 #define GROUP 8
@@ -551,20 +597,40 @@ static void gemm_pack_rows(float *panel, const float *w, size_t ld, size_t n,
             panel[p * NR + j] = j < n ? w[j * ld + p] : 0;
 }
 
-/* Strips of MR rows, [k][MR] each, from columns: element (i,p) of A is
- * a[p * ld + i]. Rows past m are whatever lies there or zero. */
-static void gemm_pack_strips(float *out, const float *a, size_t ld, size_t m,
-                             size_t k)
+/* A strip of n rows a[n][ld]; rows past n repeat the last. Vectors of eight are
+ * written over one another's ends, so that the last columns go one by one. */
+INLINE void turn_strip(float *out, const float *a, size_t ld, size_t n,
+                       size_t k)
+{
+    size_t p = 0;
+
+#if VW >= 8
+    if (n == MR)
+        for (; p + 8 < k; p += 8)
+            for (size_t i = (MR - 1) / 8 * 8 + 8; i > 0; i -= 8)
+                turn_eight(out + p * MR + i - 8, MR, a + (i - 8) * ld + p, ld,
+                           i > MR ? 8 - (i - MR) : 8);
+#endif
+    for (; p < k; p++)
+        for (size_t i = 0; i < MR; i++)
+            out[p * MR + i] = a[(i < n ? i : n - 1) * ld + p];
+}
+
+/* Strips of MR rows, [k][MR] each. Rows past m are whatever lies there. */
+static void gemm_pack_strips(float *out, const float *a, size_t rs, size_t cs,
+                             size_t m, size_t k)
 {
     for (size_t i = 0; i < m; i += MR, out += k * MR) {
         size_t n = m - i < MR ? m - i : MR;
 
-        if (n == MR)
+        if (cs == 1)
+            turn_strip(out, a + i * rs, rs, n, k);
+        else if (n == MR)
             for (size_t p = 0; p < k; p++)
-                memcpy(out + p * MR, a + p * ld + i, MR * sizeof(*a));
+                memcpy(out + p * MR, a + p * cs + i, MR * sizeof(*a));
         else
             for (size_t p = 0; p < k; p++)
-                memcpy(out + p * MR, a + p * ld + i, n * sizeof(*a));
+                memcpy(out + p * MR, a + p * cs + i, n * sizeof(*a));
     }
 }
 
