@@ -4,6 +4,7 @@
  * Values come from the device as f32 and are rounded to nearest even for 16
  * bits. Tied heads are stored once, as the reference stores them.
  */
+#include "base/half.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/progress.h"
@@ -18,7 +19,7 @@ static void narrow(void *out, const float *x, size_t n, enum weights_type type)
 
     for (size_t i = 0; i < n; i++)
         h[i] = type == WEIGHTS_BF16 ? weights_bf16_from_f32(x[i])
-                                    : weights_f16_from_f32(x[i]);
+                                    : half_bits(x[i]);
 }
 
 /* The name in files of the family; the caller frees it. */

@@ -110,8 +110,6 @@ MUST_CHECK int weights_to_f32(const struct weights_tensor *t, float *out,
                               struct err *err);
 /* Round to nearest even. */
 uint16_t weights_bf16_from_f32(float x);
-uint16_t weights_f16_from_f32(float x);
-float weights_f32_from_f16(uint16_t h);
 
 /* n floats as type: F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K (n a multiple of
  * the block), the scales chosen for the least squared error, appended to *out;

@@ -11,7 +11,7 @@
 
 static float half_at(const unsigned char *p)
 {
-    return weights_f32_from_f16((uint16_t)(p[0] | p[1] << 8));
+    return half_value((uint16_t)(p[0] | p[1] << 8));
 }
 
 static void q4_0(const unsigned char *p, float *out)

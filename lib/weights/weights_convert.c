@@ -115,57 +115,13 @@ uint16_t weights_bf16_from_f32(float x)
     return (uint16_t)((u + 0x7FFFu + (u >> 16 & 1)) >> 16);
 }
 
-/* v >> shift, rounded to nearest even. */
-static uint32_t round_shift(uint32_t v, unsigned shift)
-{
-    uint32_t half = 1u << (shift - 1), rest = v & ((1u << shift) - 1);
-    uint32_t out = v >> shift;
-
-    return out + (rest > half || (rest == half && (out & 1)));
-}
-
-uint16_t weights_f16_from_f32(float x)
-{
-    uint32_t u = bits_of(x), sign = u >> 16 & 0x8000u;
-    uint32_t mantissa = u & 0x7FFFFFu;
-    int exponent = (int)(u >> 23 & 0xFF) - 127 + 15;
-
-    if ((u & 0x7FFFFFFFu) > 0x7F800000u)
-        return (uint16_t)(sign | 0x7E00 | mantissa >> 13);
-    if (exponent >= 31)
-        return (uint16_t)(sign | 0x7C00);
-    if (exponent < -10)
-        return (uint16_t)sign;
-    if (exponent <= 0)
-        return (uint16_t)(sign | round_shift(mantissa | 0x800000u,
-                                             (unsigned)(14 - exponent)));
-    /* A carry out of the mantissa raises the exponent, up to infinity. */
-    return (uint16_t)(sign |
-                      (((uint32_t)exponent << 10) + round_shift(mantissa, 13)));
-}
-
-float weights_f32_from_f16(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
-    uint32_t exponent = h >> 10 & 0x1F, mantissa = h & 0x3FF;
-
-    if (exponent == 31)
-        return float_of(sign | 0x7F800000u | mantissa << 13);
-    if (exponent == 0) {
-        float tiny = (float)mantissa * 0x1p-24f;
-
-        return sign ? -tiny : tiny;
-    }
-    return float_of(sign | (exponent + 112) << 23 | mantissa << 13);
-}
-
 static void widen_f16(const unsigned char *p, float *out, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint16_t h;
 
         memcpy(&h, p + 2 * i, 2);
-        out[i] = weights_f32_from_f16(h);
+        out[i] = half_value(h);
     }
 }
 

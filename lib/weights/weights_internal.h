@@ -2,6 +2,7 @@
 #ifndef WEIGHTS_INTERNAL_H
 #define WEIGHTS_INTERNAL_H
 
+#include "base/half.h"
 #include "base/io.h"
 #include "weights/weights.h"
 

@@ -23,7 +23,7 @@ static void put_half(unsigned char *p, uint16_t h)
 
 static float half(float x)
 {
-    return weights_f32_from_f16(weights_f16_from_f32(x));
+    return half_value(half_bits(x));
 }
 
 /* Values s * q - m with q in 0..15. */
@@ -177,8 +177,8 @@ static void put_scale_and_min(unsigned char *p, unsigned j, unsigned s,
 static void pack_q4k(const float *x, const struct q4k *b, unsigned char *out)
 {
     memset(out, 0, 144);
-    put_half(out, weights_f16_from_f32(b->d));
-    put_half(out + 2, weights_f16_from_f32(b->dmin));
+    put_half(out, half_bits(b->d));
+    put_half(out + 2, half_bits(b->dmin));
     for (unsigned j = 0; j < 8; j++) {
         float s = b->d * (float)b->s[j], m = b->dmin * (float)b->m[j];
         float inverse = s > 0 ? 1 / s : 0;
@@ -318,7 +318,7 @@ static void put_six_bits(unsigned char *out, unsigned i, unsigned q)
 static void pack_q6k(const float *x, const struct q6k *b, unsigned char *out)
 {
     memset(out, 0, 210);
-    put_half(out + 208, weights_f16_from_f32(b->d));
+    put_half(out + 208, half_bits(b->d));
     for (unsigned j = 0; j < 16; j++) {
         float s = b->d * (float)b->s[j], inverse = s != 0 ? 1 / s : 0;
 

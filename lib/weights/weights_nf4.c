@@ -53,7 +53,7 @@ static float rounded(float x, enum weights_type type)
     uint32_t bits;
 
     if (type == WEIGHTS_F16)
-        return weights_f32_from_f16(weights_f16_from_f32(x));
+        return half_value(half_bits(x));
     if (type != WEIGHTS_BF16)
         return x;
     bits = (uint32_t)weights_bf16_from_f32(x) << 16;

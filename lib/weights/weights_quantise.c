@@ -53,8 +53,8 @@ static fit_mask nearest_vec(fit_vec x, float d)
 
 static void q8_0(const float *x, unsigned char *out)
 {
-    uint16_t h = weights_f16_from_f32(fabsf(extreme(x)) / 127);
-    float d = weights_f32_from_f16(h);
+    uint16_t h = half_bits(fabsf(extreme(x)) / 127);
+    float d = half_value(h);
 
     put_half(out, h);
     for (unsigned i = 0; i < 32; i += FIT_LANES) {
@@ -67,7 +67,7 @@ static void q8_0(const float *x, unsigned char *out)
 
 static float q4_0_error(const float *x, uint16_t h)
 {
-    return fit_pass(x, 32, weights_f32_from_f16(h), 0, -8, 7).rr;
+    return fit_pass(x, 32, half_value(h), 0, -8, 7).rr;
 }
 
 /* The half that, as a scale of integers -8..7, leaves least. The extreme goes
@@ -76,7 +76,7 @@ static float q4_0_error(const float *x, uint16_t h)
 static uint16_t best_q4_0(const float *x)
 {
     float top = extreme(x), least;
-    uint16_t best = weights_f16_from_f32(top / -8);
+    uint16_t best = half_bits(top / -8);
 
     least = q4_0_error(x, best);
     for (float by = 6.5F; by < 9.25F && least > 0; by += 0.25F) {
@@ -86,7 +86,7 @@ static uint16_t best_q4_0(const float *x)
 
         if (!(fit_scale(&f, &ds) < least))
             continue;
-        h = weights_f16_from_f32(s + ds);
+        h = half_bits(s + ds);
         e = q4_0_error(x, h);
         if (e < least) {
             least = e;
@@ -99,7 +99,7 @@ static uint16_t best_q4_0(const float *x)
 static void q4_0(const float *x, unsigned char *out)
 {
     uint16_t h = best_q4_0(x);
-    float d = weights_f32_from_f16(h);
+    float d = half_value(h);
 
     put_half(out, h);
     for (unsigned i = 0; i < 16; i++) {
@@ -113,8 +113,8 @@ static void q4_0(const float *x, unsigned char *out)
 static void narrow(const float *x, size_t n, bool bf16, unsigned char *out)
 {
     for (size_t i = 0; i < n; i++)
-        put_half(out + 2 * i, bf16 ? weights_bf16_from_f32(x[i])
-                                   : weights_f16_from_f32(x[i]));
+        put_half(out + 2 * i,
+                 bf16 ? weights_bf16_from_f32(x[i]) : half_bits(x[i]));
 }
 
 static const struct quantiser {

@@ -5,6 +5,7 @@
 #include "scratch.h"
 #include "suite.h"
 
+#include "base/half.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "weights/weights.h"
@@ -330,24 +331,24 @@ END_TEST
 START_TEST(every_half_widens_and_rounds_back)
 {
     for (unsigned i = 0; i < 65536; i++) {
-        float x = weights_f32_from_f16((uint16_t)i);
+        float x = half_value((uint16_t)i);
 
         if (isnan(x))
-            ck_assert(isnan(weights_f32_from_f16(weights_f16_from_f32(x))));
+            ck_assert(isnan(half_value(half_bits(x))));
         else
-            ck_assert_uint_eq(weights_f16_from_f32(x), i);
+            ck_assert_uint_eq(half_bits(x), i);
     }
 }
 END_TEST
 
 START_TEST(rounding_is_to_nearest_even)
 {
-    ck_assert_uint_eq(weights_f16_from_f32(1.0f + 0x1p-11f), 0x3C00);
-    ck_assert_uint_eq(weights_f16_from_f32(1.0f + 0x1.8p-10f), 0x3C02);
-    ck_assert_uint_eq(weights_f16_from_f32(65519.0f), 0x7BFF);
-    ck_assert_uint_eq(weights_f16_from_f32(65520.0f), 0x7C00);
-    ck_assert_uint_eq(weights_f16_from_f32(0x1p-25f), 0);
-    ck_assert_uint_eq(weights_f16_from_f32(-0x1.8p-25f), 0x8001);
+    ck_assert_uint_eq(half_bits(1.0f + 0x1p-11f), 0x3C00);
+    ck_assert_uint_eq(half_bits(1.0f + 0x1.8p-10f), 0x3C02);
+    ck_assert_uint_eq(half_bits(65519.0f), 0x7BFF);
+    ck_assert_uint_eq(half_bits(65520.0f), 0x7C00);
+    ck_assert_uint_eq(half_bits(0x1p-25f), 0);
+    ck_assert_uint_eq(half_bits(-0x1.8p-25f), 0x8001);
     ck_assert_uint_eq(weights_bf16_from_f32(1.0f + 0x1p-8f), 0x3F80);
     ck_assert_uint_eq(weights_bf16_from_f32(1.0f + 0x1.8p-7f), 0x3F82);
     ck_assert_uint_eq(weights_bf16_from_f32(INFINITY), 0x7F80);

@@ -8,6 +8,7 @@
  * the same way once a product; nothing is ever widened. There is no form for
  * gradients: those read rows back.
  */
+#include "base/half.h"
 #include "base/mem.h"
 #include "compute/cpu/cpu.h"
 
@@ -172,26 +173,6 @@ static void take_block(const struct packing *j, size_t row, size_t block)
     put_codes(p, row, block, q);
 }
 
-/* f16 nearest to x, which is smaller than the largest; ties to even. */
-static uint16_t f16_from(float x)
-{
-    uint16_t sign = x < 0 ? 0x8000 : 0;
-    double step, size;
-    int e;
-
-    if (!(fabsf(x) >= 0x1p-26f))
-        return sign;
-    step = fmax(ldexp(1, ilogb((double)x) - 10), 0x1p-24);
-    size = rint(fabs((double)x) / step) * step;
-    if (!(size < 65520))
-        return sign | 0x7c00;
-    if (size < 0x1p-14)
-        return (uint16_t)(sign | (unsigned)(size * 0x1p24));
-    e = ilogb(size);
-    return (uint16_t)(sign | ((unsigned)(ldexp(size, 10 - e)) +
-                              ((unsigned)(e + 14) << 10)));
-}
-
 static float code_near(float x, float by, float low, float high)
 {
     return fminf(fmaxf(rintf(x * by), low), high);
@@ -228,7 +209,7 @@ static float four_scale(const float *x, const struct cpu_kernels *k)
         uint16_t h;
 
         (void)four_error(x, try, &scale);
-        h = f16_from(scale);
+        h = half_bits(scale);
         k->widen(&scale, &h, COMPUTE_F16, 1);
         e = four_error(x, scale, &ignored);
         if (e < least) {
@@ -251,7 +232,7 @@ static void make_block(const struct packing *j, size_t row, size_t block)
     cpu_weights_read(j->c, x, j->b, row * p->k + block * BLOCK, BLOCK);
     for (size_t i = 0; i < BLOCK; i++)
         top = fmaxf(top, fabsf(x[i]));
-    h = f16_from(eight ? top / 127 : four_scale(x, j->c->k));
+    h = half_bits(eight ? top / 127 : four_scale(x, j->c->k));
     j->c->k->widen(&scale, &h, COMPUTE_F16, 1);
     by = fabsf(scale) > 0 ? 1 / scale : 0;
     for (size_t i = 0; i < BLOCK; i++)

@@ -164,28 +164,6 @@ static void attend_block_thin(const struct cpu_block *g, const void *panels,
     }
 }
 
-/* To the nearest, ties to even; beyond the largest: infinity. */
-static uint16_t f16_bits(float x)
-{
-    union {
-        float f;
-        uint32_t u;
-    } v = { .f = x };
-    uint32_t sign = v.u >> 16 & 0x8000u, u = v.u & 0x7fffffffu;
-
-    if (u > 0x7f800000u)
-        return (uint16_t)(sign | 0x7e00u | (u >> 13 & 0x3ffu));
-    if (u >= 0x477ff000u)
-        return (uint16_t)(sign | 0x7c00u);
-    v.u = u;
-    if (u < 0x38800000u) { /* below 2^-14: multiples of 2^-24 */
-        v.f += 0.5f;
-        return (uint16_t)(sign | (v.u - 0x3f000000u));
-    }
-    u += 0xfffu + (u >> 13 & 1);
-    return (uint16_t)(sign | ((u - 0x38000000u) >> 13));
-}
-
 /* y = x as bytes times the factor that is returned. What is next to nothing
  * becomes nothing, what is not finite makes the factor so. */
 static float thin_bytes(int8_t *y, const float *x, size_t n)
@@ -231,7 +209,7 @@ static float attend_thin(void *y, const float *x, enum compute_type type,
             _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
 #endif
     for (; i < n; i++)
-        h[i] = f16_bits(x[i]);
+        h[i] = half_bits(x[i]);
     return 1;
 }
 

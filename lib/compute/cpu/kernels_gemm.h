@@ -9,6 +9,7 @@
 #ifndef KERNELS_GEMM_H
 #define KERNELS_GEMM_H
 
+#include "base/half.h"
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/kernels_vec.h"
 
@@ -31,27 +32,6 @@
 #endif
 #define NV (NR / VW)
 
-static float f16_value(uint16_t h)
-{
-    union {
-        uint32_t u;
-        float f;
-    } v;
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
-    uint32_t mantissa = h & 0x3ffu;
-    unsigned exponent = (h >> 10) & 31;
-
-    if (exponent == 0) {
-        v.f = (float)mantissa * 0x1p-24f;
-        v.u |= sign;
-    } else if (exponent == 31) {
-        v.u = sign | 0x7f800000u | mantissa << 13;
-    } else {
-        v.u = sign | (exponent + 112) << 23 | mantissa << 13;
-    }
-    return v.f;
-}
-
 #if VW == 4 && !defined(KERNELS_NEON)
 INLINE vf v_from_f16(const void *p)
 {
@@ -59,7 +39,7 @@ INLINE vf v_from_f16(const void *p)
     vf y = { 0 };
 
     for (int i = 0; i < VW; i++)
-        y[i] = f16_value(h[i]);
+        y[i] = half_value(h[i]);
     return y;
 }
 #endif
@@ -653,7 +633,7 @@ static void gemm_widen(float *y, const void *x, enum compute_type type,
     for (; i + VW <= n; i += VW)
         v_store(y + i, v_from_f16(h + i));
     for (; i < n; i++)
-        y[i] = f16_value(h[i]);
+        y[i] = half_value(h[i]);
 }
 
 #endif

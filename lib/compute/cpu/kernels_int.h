@@ -268,7 +268,7 @@ static void int_tile(const struct cpu_int_tile *t)
                 uint16_t scale;
 
                 memcpy(&scale, scales + 2 * j, 2);
-                sums[j] += (float)acc[j] * (f16_value(scale) * unit);
+                sums[j] += (float)acc[j] * (half_value(scale) * unit);
             }
         }
         for (size_t j = 0; j < t->n; j++) {

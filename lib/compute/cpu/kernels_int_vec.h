@@ -51,7 +51,7 @@ INLINE vf i_scales(const uint16_t *p)
     vf y;
 
     for (int i = 0; i < VW; i++)
-        y[i] = f16_value(p[i]);
+        y[i] = half_value(p[i]);
     return y;
 }
 #else
