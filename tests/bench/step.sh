@@ -13,7 +13,7 @@ here=$(dirname "$0")
 work=${WORK:-$(mktemp -d)}
 mkdir -p "$work"
 [ -n "${WORK:-}" ] || trap 'rm -rf "$work"' EXIT
-rounds=${ROUNDS:-2}
+rounds=${ROUNDS:-2} their_steps=${STEPS:-2}
 PEERS=${PEERS:-}
 
 # KEY=VALUE...: "tok/s MiB weights-MiB GFLOP/s"; what it prints goes to stderr
@@ -67,7 +67,7 @@ beside_torch() {
         a=$(ours "shape=$2" "batch=$3" "tokens=$4" "mask=$5" "dtype=$9" \
             ${7:+"lengths=$7"} steps=3)
         case $9 in bf16) type=bfloat16 ;; *) type=float32 ;; esac
-        b=$(torch "$2" "$type" "$8" "$4" "$5" 2 ${7:+"$7"})
+        b=$(torch "$2" "$type" "$8" "$4" "$5" "$their_steps" ${7:+"$7"})
         our=$(best "$our" "$(first "$a")")
         their=$(best "$their" "$(first "$b")")
         i=$((i + 1))
@@ -94,7 +94,7 @@ for part in $parts; do
         "$build/bench_step" "dir=$work" profile=0 neighbour=1
         ;;
     packed)
-        beside_torch "training step, packed" smollm2-135m 4 512 .5 3 64-200 15 f32
+        beside_torch "training step, packed" smollm2-135m 2 512 .5 3 64-200 8 f32
         ;;
     nf4)
         a=$(ours steps=3) b=$(ours dtype=nf4 steps=3)
