@@ -77,6 +77,22 @@ struct compute_attention_grad {
     struct compute_span d_o, dq, dk, dv;
 };
 
+/* Several adapters beside one product: for each branch, y[rows, n] += scale
+ * (x[rows, k] a') b' of `rows` rows from row `from` on, with frozen a[rank, k]
+ * and b[n, rank]; no row is in two. Each has the bits that linear gives. low:
+ * room for the widest rank in every row. */
+struct compute_branch {
+    size_t from, rows, rank;
+    float scale;
+    struct compute_span a, b;
+};
+struct compute_branches {
+    struct compute_span y, x, low;
+    size_t n, k;
+    const struct compute_branch *each; /* host array */
+    size_t count;
+};
+
 /* Attention over a KV cache. Sequence s has rows starts[s]..starts[s+1]-1 of
  * q as its newest positions past[s].. and lives in slot slots[s]. keys and
  * values hold the new rows already (cache_store), in the device's own order;
@@ -486,6 +502,8 @@ struct compute_ops {
      * out. */
     void (*linears)(struct compute *c, const struct compute_linear *l,
                     size_t count);
+    /* For a bank of adapters; without it each branch is two products. */
+    void (*branches)(struct compute *c, const struct compute_branches *b);
 };
 
 enum compute_precision {

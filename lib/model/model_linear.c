@@ -118,6 +118,35 @@ part_of(const struct model_groups *g, size_t i, const struct model_linear *l)
     return g->parts[i] ? &g->parts[i][l->number - 1] : NULL;
 }
 
+/* What all adapters of the pass add to y at once, on a device that can. */
+static void add_branches(struct model *m, const struct model_linear *l,
+                         struct compute_span y, struct compute_span x)
+{
+    const struct model_groups *g = m->groups;
+    struct compute_branch each[MODEL_BANK_IN_PASS];
+    struct compute_branches b = { .y = y,
+                                  .x = x,
+                                  .low = m->work.low,
+                                  .n = l->n,
+                                  .k = l->k,
+                                  .each = each };
+
+    for (size_t i = 0; i < g->count; i++) {
+        const struct model_bank_part *part = part_of(g, i, l);
+        size_t rows = g->starts[i + 1] - g->starts[i];
+
+        if (part && part->rank > 0 && rows > 0)
+            each[b.count++] = (struct compute_branch){ .from = g->starts[i],
+                                                       .rows = rows,
+                                                       .rank = part->rank,
+                                                       .scale = part->scale,
+                                                       .a = part->a,
+                                                       .b = part->b };
+    }
+    if (b.count > 0)
+        m->compute->ops->branches(m->compute, &b);
+}
+
 /* Rows of several adapters. */
 static void run_groups(struct model *m, const struct model_linear *l,
                        struct compute_span y, struct compute_span x,
@@ -134,6 +163,10 @@ static void run_groups(struct model *m, const struct model_linear *l,
     }
     if (!gains)
         base_product(m, l, y, x, rows, l->bias, addend);
+    if (!gains && m->compute->ops->branches) {
+        add_branches(m, l, y, x);
+        return;
+    }
     for (size_t i = 0; i < g->count; i++) {
         const struct model_bank_part *part = part_of(g, i, l);
         size_t from = g->starts[i], n = g->starts[i + 1] - from;

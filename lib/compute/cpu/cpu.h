@@ -341,6 +341,10 @@ float *cpu_f32(struct compute_span s); /* NULL for an absent span */
 int32_t *cpu_i32(struct compute_span s);
 
 void cpu_gemm_run(struct cpu *c, const struct cpu_gemm *g);
+/* Columns from the multiple `at` of a panel on, n of them, by this worker alone
+ * and with the same bits. B is panels or floats, not blocks of bytes. */
+void cpu_gemm_columns(struct cpu *c, const struct cpu_gemm *g, size_t at,
+                      size_t n, unsigned worker);
 /* Bytes and making of the panels that freeze keeps. */
 size_t cpu_panels_bytes(const struct cpu *c, enum compute_type type, size_t n,
                         size_t k);
@@ -427,6 +431,7 @@ void cpu_op_scale_rows(struct compute *c, struct compute_span x,
 void cpu_op_column_dots(struct compute *c, struct compute_span y,
                         struct compute_span u, struct compute_span v,
                         size_t rows, size_t cols);
+void cpu_op_branches(struct compute *c, const struct compute_branches *b);
 void cpu_op_distill(struct compute *c, const struct compute_distill *d);
 void cpu_op_linear(struct compute *c, const struct compute_linear *l);
 void cpu_op_linears(struct compute *c, const struct compute_linear *l,

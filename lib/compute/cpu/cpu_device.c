@@ -265,6 +265,7 @@ static const struct compute_ops cpu_ops = {
     .quantise_blocks = op_quantise_blocks,
     .cache_layout = cpu_op_cache_layout,
     .linears = cpu_op_linears,
+    .branches = cpu_op_branches,
     .memory = op_memory,
 };
 

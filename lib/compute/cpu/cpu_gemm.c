@@ -443,3 +443,18 @@ void cpu_gemm_run(struct cpu *c, const struct cpu_gemm *g)
     job.down = cpu_ceil_div(g->m, job.mt);
     cpu_run(c, tiles(&job), g->m * g->n * (g->k + g->k2), tile_task, &job);
 }
+
+void cpu_gemm_columns(struct cpu *c, const struct cpu_gemm *g, size_t at,
+                      size_t n, unsigned worker)
+{
+    struct gemm_job job = { .c = c,
+                            .g = g,
+                            .b = g->b,
+                            .depth = depth_of(c, g->k),
+                            .mt = g->m,
+                            .nt = n,
+                            .down = 1 };
+
+    assert(!cpu_int_takes(g) && at % n == 0 && n % c->k->nr == 0);
+    tile_task(&job, at / n, worker);
+}
