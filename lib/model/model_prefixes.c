@@ -72,14 +72,16 @@ static bool has_files(struct model_session *s)
     return true;
 }
 
-/* Rows of the file that a prompt of n ids can begin with. */
+/* Rows of the file that n ids of a prompt can begin with, whose positions are
+ * turned so. */
 static size_t fits(const struct model_session *s, const struct prefix_entry *e,
-                   const struct session_key *key, const int32_t *ids, size_t n)
+                   const struct session_key *key, const int32_t *ids, size_t n,
+                   int32_t turned)
 {
     size_t k = 0, rows = e->head.rows;
 
     if (e->head.salt != key->salt ||
-        e->head.turned != model_rope_row(s->m, 0, n) ||
+        e->head.turned != turned ||
         memcmp(e->head.adapter, key->adapter, sizeof(key->adapter)) != 0)
         return 0;
     while (k < rows && k < n && e->ids[k] == ids[k])
@@ -89,14 +91,14 @@ static size_t fits(const struct model_session *s, const struct prefix_entry *e,
 
 static size_t best_entry(const struct model_session *s,
                          const struct session_key *key, const int32_t *ids,
-                         size_t n, size_t *rows)
+                         size_t n, int32_t turned, size_t *rows)
 {
     const struct model_prefixes *p = s->m->prefixes;
     size_t best = SIZE_MAX;
 
     *rows = 0;
     for (size_t i = 0; i < p->count; i++) {
-        size_t k = fits(s, &p->entries[i], key, ids, n);
+        size_t k = fits(s, &p->entries[i], key, ids, n, turned);
 
         if (k > *rows) {
             *rows = k;
@@ -145,7 +147,7 @@ void session_prefixes_load(struct model_session *s, size_t slot,
 
     if (n <= PREFIX_LEAST || !has_files(s))
         return;
-    entry = best_entry(s, key, ids, n, &rows);
+    entry = best_entry(s, key, ids, n, model_rope_row(s->m, 0, n), &rows);
     /* One row at least is left to be run. */
     if (rows == n && s->cuts)
         rows--;
@@ -225,12 +227,12 @@ void session_prefixes_save(struct model_session *s, size_t slot, size_t n)
 
     if (n < PREFIX_LEAST || !has_files(s))
         return;
-    (void)best_entry(s, &q->key, q->ids, n, &known);
+    head.turned = model_rope_row(s->m, 0, q->length);
+    (void)best_entry(s, &q->key, q->ids, n, head.turned, &known);
     if (known + PREFIX_SLACK >= n && (s->cuts || known == n))
         return;
     memcpy(head.base, s->m->prefixes->base, sizeof(head.base));
     memcpy(head.adapter, q->key.adapter, sizeof(head.adapter));
-    head.turned = model_rope_row(s->m, 0, q->length);
     head.chunks = count_chunks(s);
     if (!prefix_file_create(s->m->prefixes, &head, q->ids, &f))
         return;

@@ -388,6 +388,45 @@ START_TEST(a_directory_that_is_gone_stays_so)
 END_TEST
 
 /* The longest unused go, and none that is larger than all may be. */
+/* Positions are turned by the whole prompt's length, also where its first rows
+ * alone are written. */
+START_TEST(a_long_prompts_beginning_is_written_once)
+{
+    struct model_config c = kinds[0];
+    struct model_prefixes *p = prefixes_of(true, 1 << 24);
+    char *path = io_path(dir, "long");
+    struct heard *h = mem_zalloc(sizeof(*h));
+    struct model_prefixes_stats now;
+    struct model *m;
+
+    c.rope = MODEL_ROPE_LONGROPE;
+    c.rope_original = SHARED + 2;
+    c.rope_attention = 1;
+    for (size_t i = 0; i < 3; i++) {
+        c.rope_short[i] = 1;
+        c.rope_long[i] = 2;
+    }
+    OK(model_new(&c, cpu, 3, &m, &err));
+    OK(io_mkdirs(path, 0755, &err));
+    OK(model_save(m, path, WEIGHTS_F32, &err));
+    model_free(m);
+    OK(model_load(path, NULL, cpu, &m, &err));
+    model_prefixes_use(m, p);
+    for (size_t i = 1; i < 4; i++) {
+        ask_for(h, i, 0);
+        run_shared(m, NULL, h);
+        ck_assert_uint_eq(h->cached, i > 1 ? SHARED : 0);
+        model_prefixes_stats(p, &now);
+        ck_assert_uint_eq(now.saved, 1);
+    }
+    model_prefixes_use(m, NULL);
+    model_free(m);
+    model_prefixes_close(p);
+    free(path);
+    free(h);
+}
+END_TEST
+
 START_TEST(files_keep_to_their_limit)
 {
     struct model *m = loaded();
@@ -520,6 +559,7 @@ int main(void)
     tcase_add_loop_test(t, rings_come_back_as_rows_do, 0, 2);
     tcase_add_test(t, sessions_side_by_side_keep_to_their_own);
     tcase_add_test(t, a_directory_that_is_gone_stays_so);
+    tcase_add_test(t, a_long_prompts_beginning_is_written_once);
     tcase_add_test(t, files_keep_to_their_limit);
     tcase_add_test(t, what_several_begin_with_is_written);
     return suite_run("model_prefixes", t);
