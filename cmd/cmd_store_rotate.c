@@ -22,10 +22,11 @@ static const struct opt options[] = {
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct store_access access;
+    struct err err, stays = { .code = ERR_OK };
     const struct store_rotation how = { .new_key_file = new_key,
                                         .data = data,
-                                        .progress = &cli->progress };
-    struct err err;
+                                        .progress = &cli->progress,
+                                        .cache_stays = &stays };
     char id[9];
     int rc = cmd_store_access(cli, &access, &err);
 
@@ -40,6 +41,9 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli_fail(cli, &err);
     cli_note(cli, "%s opens with key %s now, in %s", cli->store, id,
              new_key ? new_key : cli->key_file);
+    if (stays.code < 0)
+        cli_warn(cli, "%s (what it has is of the old key, or plain)",
+                 stays.msg);
     return EXIT_DONE;
 }
 

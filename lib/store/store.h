@@ -69,6 +69,9 @@ struct store_rotation {
     const char *new_key_file; /* NULL: the one of today */
     bool data;
     const struct progress *progress; /* may be NULL */
+    /* Set where the keys have changed but cache/ could not be removed, whose
+     * files are of the old key, or plain. */
+    struct err *cache_stays;
 };
 MUST_CHECK int store_rotate(const char *dir, const struct store_access *access,
                             const struct store_rotation *how, char key_id[9],

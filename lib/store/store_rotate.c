@@ -453,7 +453,7 @@ int store_rotate(const char *dir, const struct store_access *access,
     if (rc == ERR_OK)
         rc = rotate(&t, access, err);
     if (rc == ERR_OK) /* another key's, or plain */
-        rc = store_cache_drop(t.s, err);
+        (void)!store_cache_drop(t.s, how->cache_stays);
     if (rc == ERR_OK)
         memcpy(key_id, t.s->key_id, sizeof(t.s->key_id));
     store_close(t.s);

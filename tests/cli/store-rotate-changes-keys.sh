@@ -26,3 +26,9 @@ slmctl store keygen three 2>&1
 stat -c %a three
 slmctl store keygen 2>&1 | ids
 slmctl collect --import log.jsonl --key-file two --json | jq -c '[.added, .known]'
+# The key has changed though what was computed of texts stays where it is.
+mkdir -p other/x.kv s/cache
+ln -s ../../other s/cache/kv
+slmctl store rotate --key-file two --new-key four 2>&1 | ids
+echo $?
+same four 'opened with four'
