@@ -241,6 +241,15 @@ static void fill(struct served *v, const struct serve_list *l,
     };
 }
 
+/* NULL: none, or none that can be used. */
+static const struct model_prefixes_options *prefixes_of(struct cli *cli)
+{
+    struct model_prefixes *tried = kv_cache_open(cli, NULL);
+
+    model_prefixes_close(tried);
+    return tried ? kv_cache_options(cli, NULL) : NULL;
+}
+
 static int prepare(void *served, void **out, struct err *err)
 {
     struct served *v = served;
@@ -256,6 +265,7 @@ static int prepare(void *served, void **out, struct err *err)
         rc = serve_list_new(v->cli, &named, &v->steps, &l, err);
     if (rc < 0)
         return rc;
+    v->prefixes = prefixes_of(v->cli); /* the store may have other keys */
     fill(v, l, &limits, &o);
     next = mem_zalloc(sizeof(*next));
     next->steps = steps;
@@ -335,15 +345,6 @@ static int open_serve(struct served *v, struct serve_options *o,
     free(names);
     free(embedders);
     return rc;
-}
-
-/* NULL: none, or none that can be used. */
-static const struct model_prefixes_options *prefixes_of(struct cli *cli)
-{
-    struct model_prefixes *tried = kv_cache_open(cli, NULL);
-
-    model_prefixes_close(tried);
-    return tried ? kv_cache_options(cli, NULL) : NULL;
 }
 
 static int start(void *served, const struct proxy_local **out, struct err *err)

@@ -166,6 +166,30 @@ static int learn_content(struct serve_list *l, struct store *s, size_t i,
     return rc;
 }
 
+/* A calibration learnt the margins of answers by matrices kept in one way. */
+static int tell_calibration(const struct serve_list *l, struct store *s,
+                            size_t i, struct err *err)
+{
+    const struct serve_model *m = &l->models[i];
+    const char *used = model_kept_name(l->bases[m->base].kept);
+    struct sql_stmt *q;
+    int rc = sql_row_of(store_sql(s),
+                        "SELECT coalesce(detail ->> '$.weights', "
+                        "'" REGISTRY_STORED "') FROM calibration WHERE "
+                        "model = ?",
+                        m->model, &q, err);
+
+    if (rc != 1)
+        return rc;
+    if (!slice_is(sql_text(q, 0), used))
+        cli_warn(l->cli,
+                 "model %s was calibrated with %.*s weights and answers with "
+                 "%s ones",
+                 m->name, (int)sql_text(q, 0).n, sql_text(q, 0).p, used);
+    sql_reset(q);
+    return ERR_OK;
+}
+
 /* A model that the router may send calls to, unless it is there already. */
 static int add_champion(struct serve_list *l, struct store *s, int64_t id,
                         int64_t task, struct err *err)
@@ -176,8 +200,10 @@ static int add_champion(struct serve_list *l, struct store *s, int64_t id,
     int rc;
 
     for (size_t i = 0; i < l->count; i++)
-        if (l->models[i].model == id)
-            return learn_content(l, s, i, task, err);
+        if (l->models[i].model == id) {
+            rc = tell_calibration(l, s, i, err);
+            return rc < 0 ? rc : learn_content(l, s, i, task, err);
+        }
     rc = sql_row_of(store_sql(s), "SELECT name FROM model WHERE id = ?", id, &q,
                     err);
     if (rc < 0)
@@ -190,6 +216,8 @@ static int add_champion(struct serve_list *l, struct store *s, int64_t id,
     rc = serve_model_check(s, id, p, &why);
     if (rc == ERR_OK)
         rc = enter(l, l->names[l->count - 1], &why);
+    if (rc == ERR_OK)
+        rc = tell_calibration(l, s, l->count - 1, &why);
     if (rc == ERR_OK)
         rc = learn_content(l, s, l->count - 1, task, &why);
     if (rc < 0)

@@ -197,6 +197,7 @@ static void close_unused(struct serve *s)
 }
 
 static int open_base(struct serve *s, const struct serve_base *b,
+                     const struct model_prefixes_options *prefixes,
                      struct serve_engine **out, struct err *err)
 {
     struct serve_engine *e = mem_zalloc(sizeof(*e));
@@ -208,7 +209,7 @@ static int open_base(struct serve *s, const struct serve_base *b,
                                 .cache_bytes = s->o.cache_bytes,
                                 .unconstrained = s->o.unconstrained,
                                 .plain = s->o.plain,
-                                .prefixes = s->o.prefixes };
+                                .prefixes = prefixes };
     int rc = ERR_OK;
 
     e->dir = mem_strdup(b->dir);
@@ -234,6 +235,7 @@ static int open_base(struct serve *s, const struct serve_base *b,
 
 /* Held by the part then. */
 static int find_base(struct serve *s, const struct serve_base *b,
+                     const struct model_prefixes_options *prefixes,
                      struct serve_engine **out, struct err *err)
 {
     struct serve_engine *e;
@@ -246,7 +248,7 @@ static int find_base(struct serve *s, const struct serve_base *b,
         e->users++;
     unlock(s);
     *out = e;
-    return e ? ERR_OK : open_base(s, b, out, err);
+    return e ? ERR_OK : open_base(s, b, prefixes, out, err);
 }
 
 static const struct serve_own *nth_of_part(const struct serve_setup *c,
@@ -337,7 +339,8 @@ static int load_parts(struct serve_setup *c, const struct serve_options *o,
 
     c->parts = mem_zalloc((o->base_count + 1) * sizeof(*c->parts));
     for (size_t i = 0; rc == ERR_OK && i < o->base_count; i++) {
-        rc = find_base(c->serve, &o->bases[i], &c->parts[i].base, err);
+        rc = find_base(c->serve, &o->bases[i], o->prefixes, &c->parts[i].base,
+                       err);
         if (rc == ERR_OK) {
             c->part_count++;
             rc = load_part(c, i, err);

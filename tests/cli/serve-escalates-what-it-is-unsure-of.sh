@@ -53,3 +53,11 @@ sqlite3 store/store.db "SELECT 'escalated ' || (count(*) = $(grep -c gpt-4o answ
         FROM decision WHERE went = 'slm';
     SELECT DISTINCT went, reason FROM decision ORDER BY 1, 2;
     SELECT count(*) FROM route"
+# What was learnt of answers by matrices kept in one way is told of another.
+sqlite3 store/store.db "UPDATE calibration SET detail = json_set(detail, '\$.weights', 'q8_0')"
+slmctl serve --listen 127.0.0.1:0 --upstream http://127.0.0.1:9 --mode on 2>said &
+server=$!
+await said 'listening on'
+kill "$server"
+wait "$server"
+grep -o 'model shipped was.*' said
