@@ -87,6 +87,16 @@ char *mem_printf(const char *fmt, ...)
     return text;
 }
 
+/* Whole large pages within p: a small one costs microseconds to get. */
+static void want_large_pages(char *p, size_t size)
+{
+    size_t from = (LARGE_PAGE - (uintptr_t)p % LARGE_PAGE) % LARGE_PAGE;
+
+    if (size > from && size - from >= LARGE_PAGE)
+        (void)madvise(p + from, (size - from) / LARGE_PAGE * LARGE_PAGE,
+                      MADV_HUGEPAGE); /* or small ones serve */
+}
+
 int mem_try_array(void **out, size_t count, size_t size, const char *what,
                   struct err *err)
 {
@@ -103,6 +113,8 @@ int mem_try_array(void **out, size_t count, size_t size, const char *what,
     if (!p)
         return err_set(err, ERR_NOMEM, "%s: no memory for %zu MB", what,
                        total >> 20);
+    if (total >= LARGE_PAGE)
+        want_large_pages(p, total);
     memset(p, 0, total);
     *out = p;
     return ERR_OK;

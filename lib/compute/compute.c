@@ -118,6 +118,7 @@ int compute_open(const struct compute_options *opt, struct compute **out,
         return rc;
     }
     c->cache = opt->cache;
+    c->rounding = COMPUTE_ROUNDING;
     *out = c;
     return 0;
 }

@@ -25,7 +25,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 8
+#define COMPUTE_VERSION 9
+
+/* Goes up when some set of kernels keeps its name and gives other bits: sums in
+ * another order, another block of depth. */
+#define COMPUTE_ROUNDING 2
 
 enum compute_type {
     COMPUTE_F32,
@@ -521,6 +525,7 @@ struct compute {
     const char *device;               /* "NVIDIA H200", or the CPU's "cpu" */
     enum compute_precision precision; /* never COMPUTE_BEST */
     enum compute_type cache;          /* as asked for: of KV caches */
+    unsigned rounding; /* COMPUTE_ROUNDING: recorded beside `kernels` */
 };
 
 struct compute_options {

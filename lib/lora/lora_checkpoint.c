@@ -141,6 +141,7 @@ static void write_state(const struct lora_run *r, struct buf *out)
     put_hash(&w, "base", r->base_hash);
     json_put_string(&w, "device", r->compute->device);
     json_put_string(&w, "kernels", r->compute->kernels);
+    put_count(&w, "rounding", r->compute->rounding);
     put_count(&w, "step", s->step);
     put_count(&w, "total_steps", s->total_steps);
     put_count(&w, "epoch", s->epoch);
@@ -210,6 +211,8 @@ static int check_same(const struct lora_run *r, const struct json *j,
 {
     const char *what = NULL;
 
+    if (get_count(j, "rounding") != r->compute->rounding)
+        what = "a version whose kernels give other bits";
     if (!json_text_is(j, json_get(j, 0, "kernels"), r->compute->kernels))
         what = "other kernels (--device, --precision, SLMCTL_CPU)";
     if (!same_hash(j, "base", r->base_hash))

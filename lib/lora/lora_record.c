@@ -74,6 +74,7 @@ int lora_record(const struct lora_run *r, struct err *err)
     json_begin_document(&w, "slmctl.run/1");
     json_put_string(&w, "device", r->compute->device);
     json_put_string(&w, "kernels", r->compute->kernels);
+    json_put_int(&w, "rounding", r->compute->rounding);
     json_put_string(&w, "precision",
                     compute_precision_name(r->compute->precision));
     json_put_int(&w, "threads", r->compute->threads);

@@ -246,6 +246,7 @@ END_TEST
 
 START_TEST(a_checkpoint_of_other_kernels_is_refused)
 {
+    const char *kernels = cpu->kernels;
     struct lora_data data = { 0 }, valid = { 0 };
     struct lora_options opt = quick;
     struct lora_result r;
@@ -258,6 +259,11 @@ START_TEST(a_checkpoint_of_other_kernels_is_refused)
     cpu->kernels = strcmp(cpu->kernels, "generic") ? "generic" : "avx2";
     ck_assert_int_eq(train(&opt, dir, &data, &valid, &m, &r), ERR_INVALID);
     ck_assert_ptr_nonnull(strstr(err.msg, "other kernels"));
+    model_free(m);
+    cpu->kernels = kernels;
+    cpu->rounding++;
+    ck_assert_int_eq(train(&opt, dir, &data, &valid, &m, &r), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.msg, "other bits"));
     model_free(m);
     lora_data_release(&data);
 }
