@@ -372,7 +372,7 @@ bool model_session_uses(const struct model_session *s,
 void model_session_forget(struct model_session *s, size_t adapter);
 struct model_session_stats {
     uint64_t passes, rows, prompt_tokens, cached_tokens, generated;
-    uint64_t shared_tokens; /* of the cached ones: read where they are */
+    uint64_t shared_tokens;     /* of the cached ones: read where they are */
     uint64_t drafted, accepted; /* tokens looked up in what was said */
     size_t slots, active;
 };

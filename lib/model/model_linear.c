@@ -124,12 +124,9 @@ static void add_branches(struct model *m, const struct model_linear *l,
 {
     const struct model_groups *g = m->groups;
     struct compute_branch each[MODEL_BANK_IN_PASS];
-    struct compute_branches b = { .y = y,
-                                  .x = x,
-                                  .low = m->work.low,
-                                  .n = l->n,
-                                  .k = l->k,
-                                  .each = each };
+    struct compute_branches b = {
+        .y = y, .x = x, .low = m->work.low, .n = l->n, .k = l->k, .each = each
+    };
 
     for (size_t i = 0; i < g->count; i++) {
         const struct model_bank_part *part = part_of(g, i, l);

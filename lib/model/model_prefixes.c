@@ -80,8 +80,7 @@ static size_t fits(const struct model_session *s, const struct prefix_entry *e,
 {
     size_t k = 0, rows = e->head.rows;
 
-    if (e->head.salt != key->salt ||
-        e->head.turned != turned ||
+    if (e->head.salt != key->salt || e->head.turned != turned ||
         memcmp(e->head.adapter, key->adapter, sizeof(key->adapter)) != 0)
         return 0;
     while (k < rows && k < n && e->ids[k] == ids[k])

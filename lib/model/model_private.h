@@ -140,8 +140,8 @@ struct model_cached {
     const int32_t *past, *slots; /* by document of the pass; host arrays */
     /* The first shared[d] positions of document d stand in slot bases[d]. */
     const int32_t *bases, *shared;
-    size_t capacity;             /* positions that a slot can hold */
-    size_t step;                 /* most rows of a sequence in one pass */
+    size_t capacity; /* positions that a slot can hold */
+    size_t step;     /* most rows of a sequence in one pass */
     size_t slot_count;
     struct compute_span (*states)[MODEL_MAX_STATES]; /* by mixer->index */
 };

@@ -38,13 +38,13 @@ struct session_slot {
     enum { SLOT_FREE, SLOT_KEPT, SLOT_RUNS } state;
     bool pinned; /* a prefix: kept at its end, whatever comes */
     struct session_key key;
-    int32_t *ids;                 /* the prompt, then what followed */
-    size_t prompt, known;         /* ids of the prompt, and all */
-    size_t limit;                 /* that known may reach */
-    size_t past;                  /* rows in the cache */
-    struct session_slot *base;    /* has the first of them; NULL: none has */
-    size_t shared;                /* that it has */
-    size_t users;                 /* slots whose base it is; it has none then */
+    int32_t *ids;              /* the prompt, then what followed */
+    size_t prompt, known;      /* ids of the prompt, and all */
+    size_t limit;              /* that known may reach */
+    size_t past;               /* rows in the cache */
+    struct session_slot *base; /* has the first of them; NULL: none has */
+    size_t shared;             /* that it has */
+    size_t users;              /* slots whose base it is; it has none then */
     /* Computes the first `awaits` rows, which this one waits for; its begun
      * then. NULL: it waits for nobody. */
     struct session_slot *leader;

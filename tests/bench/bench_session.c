@@ -270,8 +270,8 @@ static void bench_decode(struct model *m, size_t length, size_t rounds)
 
     for (size_t i = 0; i < rounds; i++)
         for (size_t k = 0; k < 3; k++) {
-            base[k][i] = decode_after(m, NULL, count[k], length, true, 0, false,
-                                      &stats);
+            base[k][i] =
+                decode_after(m, NULL, count[k], length, true, 0, false, &stats);
             adapted[k][i] = !bank ? 0
                                   : decode_after(m, bank, count[k], length,
                                                  true, 0, false, &stats);

@@ -138,8 +138,7 @@ START_TEST(a_beginning_that_all_bring_at_once_is_computed_once)
     }
     finish(s);
     ck_assert_uint_le(stats_of(s).rows, rows);
-    ck_assert_uint_eq(stats_of(s).shared_tokens,
-                      (_i == 1 ? 4U : 5U) * UNIT);
+    ck_assert_uint_eq(stats_of(s).shared_tokens, (_i == 1 ? 4U : 5U) * UNIT);
     for (size_t i = (size_t)_i; i < 6; i++)
         check(m, NULL, &h[i]);
     model_session_close(s);
@@ -206,8 +205,8 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, a_shared_beginning_is_read_where_it_is);
     tcase_add_test(t, a_base_moves_to_who_reads_it);
-    tcase_add_loop_test(
-        t, a_beginning_that_all_bring_at_once_is_computed_once, 0, 2);
+    tcase_add_loop_test(t, a_beginning_that_all_bring_at_once_is_computed_once,
+                        0, 2);
     tcase_add_loop_test(
         t, sequences_that_share_in_any_order_have_the_bits_of_single_runs, 0,
         4);

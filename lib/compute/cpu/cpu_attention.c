@@ -109,15 +109,15 @@ static void block_task(void *ctx, size_t task, unsigned worker)
         return;
     t.m = k->m * group - first < most ? k->m * group - first : most;
     cpu_attend_memory(&t, &j->d.c->local[worker]);
-    cpu_attend_load(
-        &t, &(struct cpu_pairs){
-                .q = cpu_f32(a->q) + row * ld + kv * group * a->dim,
-                .n = t.m,
-                .ld = ld,
-                .group = group,
-                .first = first,
-                .seen = a->seen ? (size_t)a->seen[k->doc] : k->at + 1,
-                .step = a->seen ? 0 : 1 });
+    cpu_attend_load(&t,
+                    &(struct cpu_pairs){
+                        .q = cpu_f32(a->q) + row * ld + kv * group * a->dim,
+                        .n = t.m,
+                        .ld = ld,
+                        .group = group,
+                        .first = first,
+                        .seen = a->seen ? (size_t)a->seen[k->doc] : k->at + 1,
+                        .step = a->seen ? 0 : 1 });
     cpu_attend_all(&t);
     for (size_t i = 0; i < t.m; i++) {
         size_t r = row + (first + i) / group, h = (first + i) % group;

@@ -204,8 +204,7 @@ static struct cpu_attend attend(const struct job *j, const struct unit *u,
     cpu_attend_memory(&t, &j->c->local[worker]);
     for (size_t s = u->seq; s < u->seq + u->seqs; s++) {
         size_t pairs = rows_of(j, s) * j->group - u->first;
-        struct cpu_pairs p = { .q = cpu_f32(a->q) +
-                                    (size_t)a->starts[s] * ld +
+        struct cpu_pairs p = { .q = cpu_f32(a->q) + (size_t)a->starts[s] * ld +
                                     kv * j->group * a->dim,
                                .at = t.m,
                                .n = pairs < most ? pairs : most,
@@ -317,9 +316,9 @@ static size_t plan(struct job *j)
         (void)parts_of(j, s, &n);
         j->count += n;
     }
-    j->units = cpu_scratch_get(&j->c->chunk,
-                               (j->count + 1) * sizeof(*j->units) +
-                                   a->seqs * sizeof(*j->from));
+    j->units =
+        cpu_scratch_get(&j->c->chunk, (j->count + 1) * sizeof(*j->units) +
+                                          a->seqs * sizeof(*j->from));
     j->from = (size_t *)(void *)(j->units + j->count + 1);
     j->count = 0;
     for (size_t s = 0; s < a->seqs; s = end) {
