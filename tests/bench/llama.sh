@@ -2,15 +2,26 @@
 # llama.sh - prefill of 512 tokens and decoding of 64, 2 threads, beside
 # llama.cpp on the same GGUF files; decoding beside a busy process as well, and
 # beside its own quiet speed.
-# usage: LLAMA=DIR tests/bench/llama.sh FILE.q8_0.gguf FILE.q4_0.gguf ...
-# LLAMA is the folder of llama-bench. Turns alternate; medians of three.
+# usage: LLAMA=DIR tests/bench/llama.sh [FILE.q8_0.gguf FILE.q4_0.gguf ...]
+# LLAMA is the folder of llama-bench. Turns alternate; medians of three. Without
+# files: SmolLM2-135M's shape with random weights, made first. BUILD: where the
+# programs lie (build/release).
 set -eu
 
-bench=${BENCH:-build/release/bench_generate}
-[ -n "${LLAMA:-}" ] && [ -x "$LLAMA/llama-bench" ] || {
+here=$(dirname "$0")
+build=${BUILD:-build/release}
+bench=$build/bench_generate
+neighbour='' work=''
+end() {
+    [ -z "$neighbour" ] || kill "$neighbour" 2>/dev/null || true
+    [ -z "$work" ] || rm -rf "$work"
+}
+trap end EXIT
+trap 'exit 130' INT TERM
+if [ -z "${LLAMA:-}" ] || [ ! -x "$LLAMA/llama-bench" ]; then
     echo "skip: llama.sh: LLAMA names no folder with llama-bench"
     exit 0
-}
+fi
 
 middle() { sort -n | sed -n 2p; }
 
@@ -39,6 +50,18 @@ turns() { # file kind prompt: four figures, medians
     rm -r "$t"
 }
 
+if [ $# -eq 0 ]; then
+    work=$(mktemp -d)
+    "$build/bench_session" make "$work/m"
+    cp "$here/../reference/tokenizers/smollm2.json" "$work/m/tokenizer.json"
+    "$build/slmctl" model template --builtin >"$work/m/chat_template.jinja"
+    for type in Q8_0 Q4_0; do
+        "$build/slmctl" model convert --to gguf --type $type -q \
+            -o "$work/135m.$type.gguf" "$work/m" >/dev/null
+        set -- "$@" "$work/135m.$type.gguf"
+    done
+fi
+
 for file; do
     case $file in
     *[qQ]4_0*) kind=q4_0 ;;
@@ -52,7 +75,6 @@ EOF
     row "decode $kind" "$name" "$tg" "$peer_tg" llama.cpp 1.3
     sh -c 'while :; do :; done' &
     neighbour=$!
-    trap 'kill $neighbour 2>/dev/null || true' EXIT
     read -r _ busy _ peer_busy <<EOF
 $(turns "$file" "$kind" 8)
 EOF
@@ -60,4 +82,5 @@ EOF
     row "decode $kind, busy neighbour" "$name" "$busy" "$tg" "itself alone" .4
     kill $neighbour
     wait $neighbour 2>/dev/null || true
+    neighbour=
 done

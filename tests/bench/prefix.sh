@@ -15,7 +15,7 @@ build=$(cd "${1:-build/release}" && pwd) || exit 1
 parts=${*:-calls load}
 here=$(cd "$(dirname "$0")" && pwd)
 calls=${CALLS:-200}
-rounds=${ROUNDS:-3}
+rounds=${ROUNDS:-1}
 threads=${THREADS:-2}
 type=${TYPE:-F32}
 case $type in Q8_0) weights=q8_0 ;; *) weights=stored ;; esac
