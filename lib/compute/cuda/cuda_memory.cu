@@ -141,6 +141,7 @@ static enum cuda_type type_on_device(const struct cuda *c, enum compute_type t)
     case COMPUTE_BF16: return CUDA_BF16;
     case COMPUTE_F16: return CUDA_F16;
     case COMPUTE_I32: return CUDA_I32;
+    case COMPUTE_I8: /* refused before it is asked for */
     case COMPUTE_F32: break;
     }
     return CUDA_F32;
@@ -157,6 +158,9 @@ int cuda_op_alloc(struct compute *base, enum compute_type type, size_t count,
 
     if (rc < 0)
         return rc;
+    if (type == COMPUTE_I8)
+        return err_set(err, ERR_UNSUPPORTED, "%s: caches of int8 are the CPU's",
+                       what);
     (void)cuda_check(c, cudaSetDevice(c->ordinal), "alloc");
     if (count > SIZE_MAX / 4 / size)
         return cuda_out_of_memory(c, what, SIZE_MAX, err);
