@@ -6,7 +6,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 for d in one another/deeper; do
     mkdir -p "$tmp/$d"
-    git ls-files -z | xargs -0 tar -cf - | tar -xf - -C "$tmp/$d"
+    git ls-files -z | tar --null -T - -cf - | tar -xf - -C "$tmp/$d"
     make -s -C "$tmp/$d" -j"$(nproc)" all >/dev/null
 done
 cmp "$tmp/one/build/release/slmctl" "$tmp/another/deeper/build/release/slmctl"
