@@ -39,6 +39,7 @@ static void catch_signals(void)
         (void)sigaction(stops[i], &now, NULL);
     }
     (void)signal(SIGPIPE, SIG_DFL);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a write that fails says why */
 }
 
 /* With a standard descriptor closed, the next open() would get its number and
