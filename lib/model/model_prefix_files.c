@@ -26,7 +26,6 @@
 #define ENDING ".kv"
 #define TMP ".new-"
 #define TMP_LEAVE_S 3600 /* then who wrote it is dead */
-#define MOST_ENTRIES 256
 #define HEAD_CHUNK UINT32_MAX
 
 struct outer {
@@ -235,7 +234,7 @@ void prefix_files_list(struct model_prefixes *p,
     memcpy(p->base, base, sizeof(p->base));
     hash_of(p, bytes(base, sizeof(p->base)), slice_of(""), mine);
     d = open_list(p);
-    while (d && (e = readdir(d)) && p->count < MOST_ENTRIES)
+    while (d && (e = readdir(d)))
         if (strncmp(e->d_name, mine, NAME_HALF) == 0)
             list_one(p, e->d_name);
     if (d)

@@ -491,6 +491,31 @@ START_TEST(files_keep_to_their_limit)
 }
 END_TEST
 
+START_TEST(none_of_many_files_is_overlooked)
+{
+    enum { MANY = 300 };
+    struct model *m = loaded();
+    struct heard h;
+
+    for (size_t round = 0; round < 2; round++) {
+        struct model_prefixes *p = prefixes_of(true, 1 << 28);
+
+        model_prefixes_use(m, p);
+        for (size_t k = 0; k < MANY; k++) {
+            ask_for(&h, 1, 0);
+            h.most = 1;
+            h.prompt[0] = (int32_t)(k % VOCAB);
+            h.prompt[1] = (int32_t)(k / VOCAB);
+            run_shared(m, NULL, &h);
+            ck_assert_uint_eq(h.cached, round > 0 ? SHARED : 0);
+        }
+        model_prefixes_use(m, NULL);
+        model_prefixes_close(p);
+    }
+    model_free(m);
+}
+END_TEST
+
 /* A batch writes what its prompts share; a server what came three times. */
 START_TEST(what_several_begin_with_is_written)
 {
@@ -561,6 +586,7 @@ int main(void)
     tcase_add_test(t, a_directory_that_is_gone_stays_so);
     tcase_add_test(t, a_long_prompts_beginning_is_written_once);
     tcase_add_test(t, files_keep_to_their_limit);
+    tcase_add_test(t, none_of_many_files_is_overlooked);
     tcase_add_test(t, what_several_begin_with_is_written);
     return suite_run("model_prefixes", t);
 }
