@@ -160,7 +160,8 @@ static bool read_head(const struct model_prefixes *p, int fd,
 
 static int open_in(const struct model_prefixes *p, const char *name, int flags)
 {
-    return openat(p->dir, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return openat(p->dir, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+                  0600);
 }
 
 static void remove_in(const struct model_prefixes *p, const char *name)
@@ -419,6 +420,9 @@ bool prefix_file_put(struct prefix_file *f, struct slice chunk)
     const struct about a = next_chunk(f);
 
     code(f->p, &a, chunk, &f->coded);
+    f->written += f->coded.len;
+    if (f->written > f->p->most_bytes) /* no reason to write the rest */
+        return false;
     return io_write_all(f->fd, f->coded.data, f->coded.len, NULL) == 0;
 }
 

@@ -48,7 +48,8 @@ struct prefix_file {
     struct model_prefixes *p;
     struct prefix_head head;
     int fd;
-    uint32_t at; /* of the next chunk */
+    uint32_t at;      /* of the next chunk */
+    uint64_t written; /* bytes of chunks */
     char *tmp, *name;
     struct buf coded;
 };

@@ -32,9 +32,26 @@ bool store_prefix_key(const struct store *s, struct crypto_key *out,
                       bool *sealed)
 {
     *sealed = s->encrypted;
+    if (store_seal_to(s)) /* what the key file alone opens */
+        return false;
     if (s->encrypted && s->master)
         crypto_derive(s->master, PURPOSE, out);
     return !s->encrypted || s->master;
+}
+
+/* As lib/model names them; the directory may be a link's, to another disk. */
+static bool ends(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+
+    return n > m && strcmp(name + n - m, end) == 0;
+}
+
+static bool is_prefix(const char *name)
+{
+    static const char begin[] = ".new-"; /* not whole yet, or left behind */
+
+    return strncmp(name, begin, sizeof(begin) - 1) == 0 || ends(name, ".kv");
 }
 
 void store_prefix_count(const struct store *s, int64_t *files, int64_t *bytes)
@@ -46,24 +63,15 @@ void store_prefix_count(const struct store *s, int64_t *files, int64_t *bytes)
 
     *files = *bytes = 0;
     while (d && (e = readdir(d)))
-        if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        if (is_prefix(e->d_name) &&
+            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISREG(st.st_mode)) {
-            ++*files;
+            *files += ends(e->d_name, ".kv");
             *bytes += (int64_t)st.st_size;
         }
     if (d)
         (void)closedir(d);
     free(path);
-}
-
-/* As lib/model names them; the directory may be a link's, to another disk. */
-static bool is_prefix(const char *name)
-{
-    static const char end[] = ".kv", begin[] = ".new-";
-    size_t n = strlen(name);
-
-    return strncmp(name, begin, sizeof(begin) - 1) == 0 ||
-           (n >= sizeof(end) && strcmp(name + n - (sizeof(end) - 1), end) == 0);
 }
 
 static bool drop_prefixes(const struct store *s)
