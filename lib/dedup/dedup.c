@@ -7,6 +7,7 @@
  */
 #include "dedup/dedup_private.h"
 
+#include "base/isa.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -30,11 +31,8 @@ void dedup_family_make(struct dedup_family *f)
 dedup_sign_fn *dedup_sign_variant(const char *name)
 {
 #if defined(__x86_64__)
-    __builtin_cpu_init();
     if (strcmp(name, "avx2") == 0)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
-                   ? dedup_sign_avx2
-                   : NULL;
+        return isa_avx2() ? dedup_sign_avx2 : NULL;
 #endif
     return strcmp(name, "generic") == 0 ? dedup_sign_generic : NULL;
 }

@@ -9,6 +9,7 @@
  */
 #include "kmeans/kmeans.h"
 
+#include "base/isa.h"
 #include "base/mem.h"
 #include "kmeans/kmeans_private.h"
 #include "linalg/linalg.h"
@@ -21,18 +22,14 @@
 
 #define ASSIGN_ROWS 2048 /* of a chunk, without sums */
 
-/* Chosen by cpuid; labels may differ where two centres are equally good but
- * for rounding. */
+/* Chosen by what the CPU has and SLMCTL_CPU allows; labels may differ where two
+ * centres are equally good but for rounding. */
 static void (*block_variant(void))(struct kmeans_block *b)
 {
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") &&
-        __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
+    if (isa_avx512())
         return kmeans_block_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (isa_avx2())
         return kmeans_block_avx2;
 #endif
     return kmeans_block_generic;

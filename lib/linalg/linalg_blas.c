@@ -8,6 +8,7 @@
  */
 #include "linalg/linalg.h"
 
+#include "base/isa.h"
 #include "base/mem.h"
 
 #include <dlfcn.h>
@@ -31,13 +32,9 @@ static atomic_bool blas_refused;
 static const char *blas_core_type(void)
 {
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") &&
-        __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
+    if (isa_avx512())
         return "SkylakeX";
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (isa_avx2())
         return "Haswell";
 #endif
     return NULL;
