@@ -43,7 +43,7 @@ run_one() { # NAME
     elif [ -x "$build/bench_$1" ]; then
         set -- "$1" "$build/bench_$1"
     else
-        echo "skip: $1: there is no bench_$1 in $build, nor $here/$1.sh"
+        echo "failed: $1: there is no bench_$1 in $build, nor $here/$1.sh"
         return
     fi
     name=$1
