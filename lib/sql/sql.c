@@ -128,11 +128,16 @@ static int set_pragmas(struct sql *db, enum sql_mode mode, struct err *err)
     return rc;
 }
 
-/* The file is made here so that its mode is 0600 from the first moment. */
+/* The file is made here so that its mode is 0600 from the first moment. One
+ * that exists is not opened: to close it would drop the locks that SQLite holds
+ * for all connections of this process, and another process would take the
+ * write-ahead log away beneath them. */
 static int make_file(const char *path, struct err *err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
+    if (fd < 0 && errno == EEXIST)
+        return ERR_OK;
     if (fd < 0)
         return err_set(err, ERR_OUTPUT, "create %s: %s", path, strerror(errno));
     (void)close(fd);

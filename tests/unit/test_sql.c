@@ -5,10 +5,12 @@
 #include "base/io.h"
 #include "sql/sql.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char dir[SCRATCH_MAX];
@@ -225,6 +227,44 @@ START_TEST(errors_reset_the_statement)
 }
 END_TEST
 
+/* Whether another process meets a lock of ours on the bytes where SQLite keeps
+ * them. */
+static bool others_see_a_lock(void)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        struct flock l = { .l_type = F_WRLCK,
+                           .l_whence = SEEK_SET,
+                           .l_start = 0x40000000,
+                           .l_len = 512 };
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+
+        _exit(fd < 0 || fcntl(fd, F_GETLK, &l) < 0 ? 2 : l.l_type != F_UNLCK);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+    return WEXITSTATUS(status) == 1;
+}
+
+START_TEST(a_second_opening_leaves_the_locks_of_the_first)
+{
+    struct sql *db = must_open(SQL_CREATE), *again;
+
+    must_exec(db, "CREATE TABLE t (x)");
+    ck_assert(others_see_a_lock());
+    again = must_open(SQL_CREATE);
+    ck_assert(others_see_a_lock());
+    sql_close(again);
+    ck_assert(others_see_a_lock());
+    must_exec(db, "INSERT INTO t VALUES (1)");
+    ck_assert_int_eq(one(db, "SELECT count(*) FROM t"), 1);
+    sql_close(db);
+    ck_assert(!others_see_a_lock());
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("sql");
@@ -240,5 +280,6 @@ int main(void)
     tcase_add_test(t, a_failed_migration_leaves_the_version_before);
     tcase_add_test(t, values_come_back_as_bound);
     tcase_add_test(t, errors_reset_the_statement);
+    tcase_add_test(t, a_second_opening_leaves_the_locks_of_the_first);
     return suite_run("sql", t);
 }
