@@ -241,13 +241,25 @@ static void fill(struct served *v, const struct serve_list *l,
     };
 }
 
-/* NULL: none, or none that can be used. */
+/* NULL: none, or none that can be used. They are the store's, which is made
+ * here already if need be: what is logged goes there as well. */
 static const struct model_prefixes_options *prefixes_of(struct cli *cli)
 {
-    struct model_prefixes *tried = kv_cache_open(cli, NULL);
+    const struct model_prefixes_options *o = NULL;
+    struct model_prefixes *tried;
+    struct store *s = NULL;
+    struct err err;
 
+    if (kv_cache_bytes <= 0)
+        return NULL;
+    if (cmd_store_open(cli, STORE_CREATE, &s, &err) < 0)
+        s = NULL; /* who logs says so */
+    tried = kv_cache_open(cli, s);
+    if (tried)
+        o = kv_cache_options(cli, s);
     model_prefixes_close(tried);
-    return tried ? kv_cache_options(cli, NULL) : NULL;
+    store_close(s);
+    return o;
 }
 
 static int prepare(void *served, void **out, struct err *err)
