@@ -5,6 +5,11 @@
  * take tasks from `next` until it passes `tasks`; the last to leave wakes the
  * caller. The counter belongs to the generation: nobody enters a job after
  * the caller has left it, because `active` counts those inside.
+ *
+ * The kernel likes to wake a thread on the CPU of the one that wakes it, and
+ * its balancing comes milliseconds later: such a worker would share a CPU with
+ * the caller while another is idle. So one that finds itself there moves away
+ * before it takes a task.
  */
 #include "base/pool.h"
 
@@ -24,6 +29,7 @@ struct pool {
     unsigned count; /* threads, the caller included */
     atomic_uint generation;
     atomic_uint active; /* workers inside the current job; set under mutex */
+    int cpu;            /* where the caller was, < 0: not known; under mutex */
     bool open;          /* the current job may still be entered; under mutex */
     bool quit;
     atomic_size_t next;
@@ -55,6 +61,34 @@ static void take_tasks(struct pool *p, unsigned worker)
     }
 }
 
+/* Leave that CPU, if this thread may run on another: its affinity is narrowed
+ * and given back as it was. */
+static void leave(int cpu)
+{
+    cpu_set_t set, others;
+
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return;
+    others = set;
+    CPU_CLR((size_t)cpu, &others);
+    if (CPU_COUNT(&others) > 0 &&
+        sched_setaffinity(0, sizeof(others), &others) == 0)
+        (void)sched_setaffinity(0, sizeof(set), &set);
+}
+
+/* With the mutex held, which is let go on the way: who moves may have to wait
+ * for a busy CPU and must not be waited for meanwhile. */
+static void part_from_caller(struct pool *p)
+{
+    int cpu = p->cpu;
+
+    if (cpu < 0 || p->quit || !p->open || sched_getcpu() != cpu)
+        return;
+    (void)pthread_mutex_unlock(&p->mutex);
+    leave(cpu);
+    (void)pthread_mutex_lock(&p->mutex);
+}
+
 /* Wait for a generation other than `seen`; spin first, then sleep. */
 static void await_job(struct pool *p, unsigned seen)
 {
@@ -77,6 +111,7 @@ static void *work(void *arg)
     free(arg);
     for (;;) {
         await_job(p, seen);
+        part_from_caller(p);
         seen = atomic_load(&p->generation);
         if (p->quit) {
             (void)pthread_mutex_unlock(&p->mutex);
@@ -161,6 +196,7 @@ static void publish(struct pool *p, size_t tasks,
     p->fn = fn;
     p->ctx = ctx;
     p->tasks = tasks;
+    p->cpu = sched_getcpu();
     atomic_store(&p->next, 0);
     p->open = true;
     (void)atomic_fetch_add(&p->generation, 1);

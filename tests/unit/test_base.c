@@ -11,6 +11,7 @@
 #include "json/json.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,6 +157,50 @@ START_TEST(pool_runs_each_task_once)
         ck_assert_uint_eq(atomic_load(&sum), 17 * 18 / 2);
     }
     pool_free(p);
+}
+END_TEST
+
+struct placed {
+    cpu_set_t may;
+    atomic_int wrong, workers;
+};
+
+static void look_around(void *ctx, size_t task, unsigned worker)
+{
+    struct placed *p = ctx;
+    cpu_set_t set;
+
+    (void)task;
+    (void)usleep(10); /* the caller leaves some to the others */
+    if (worker == 0)
+        return;
+    (void)atomic_fetch_add(&p->workers, 1);
+    if (sched_getaffinity(0, sizeof(set), &set) != 0 ||
+        !CPU_EQUAL(&set, &p->may))
+        (void)atomic_fetch_add(&p->wrong, 1);
+}
+
+/* One that wakes on the caller's CPU moves away, by an affinity that is a loan:
+ * the caller stays on one CPU here, so that this comes up. */
+START_TEST(workers_may_run_where_they_could_before)
+{
+    struct placed seen = { 0 };
+    struct pool *p;
+    cpu_set_t here;
+
+    CPU_ZERO(&here);
+    CPU_SET((size_t)sched_getcpu(), &here);
+    ck_assert_int_eq(sched_getaffinity(0, sizeof(seen.may), &seen.may), 0);
+    p = pool_new(3);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof(here), &here), 0);
+    for (int round = 0; round < 200; round++) {
+        (void)usleep(500); /* long enough for workers to sleep */
+        pool_run(p, 30, look_around, &seen);
+    }
+    pool_free(p);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof(seen.may), &seen.may), 0);
+    ck_assert_int_eq(atomic_load(&seen.wrong), 0);
+    ck_assert_int_gt(atomic_load(&seen.workers), 0);
 }
 END_TEST
 
@@ -346,5 +391,6 @@ int main(void)
     tcase_add_test(t, crc32c_is_the_same_in_pieces);
     tcase_add_test(t, json_sees_what_ends_a_string_wherever_it_stands);
     tcase_add_test(t, pool_runs_each_task_once);
+    tcase_add_test(t, workers_may_run_where_they_could_before);
     return suite_run("base", t);
 }
