@@ -15,8 +15,7 @@
 #define MOST 8        /* tokens of one draft */
 #define GRAM 3        /* tokens that must have stood before; then one less */
 #define FAR 4096      /* tokens back that are looked at */
-#define PASS_ROWS 5.0 /* rows that cost what reading the weights does: 4 to 6  \
-                       */
+#define PASS_ROWS 5.0 /* rows that cost what reading the weights does: 4-6 */
 #define LEARN 0.15    /* weight of one try */
 #define AGAIN 32      /* tokens after which one is tried at least */
 

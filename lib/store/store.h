@@ -332,12 +332,10 @@ MUST_CHECK int store_erase(struct store *s, const struct store_erase *e,
  * write: written beside `path`, synced and renamed. */
 MUST_CHECK int store_backup(struct store *s, const char *path, struct err *err);
 
-/* What is in the store. */
-#define STORE_STAGES 7
-#define STORE_STATUSES_MAX 16
 /* Files of computed prefixes: where they are (the caller's), the key that they
  * are sealed with (sealed false: none), how many there are. false: they would
- * have to be sealed and the key is not there. */
+ * have to be sealed and the key is not there, or the store is sealed to a
+ * public key, which nothing may be kept for. */
 char *store_prefix_dir(const struct store *s);
 bool store_prefix_key(const struct store *s, struct crypto_key *out,
                       bool *sealed);
@@ -345,6 +343,9 @@ void store_prefix_count(const struct store *s, int64_t *files, int64_t *bytes);
 /* All that runs keep beside the database and can compute again. */
 MUST_CHECK int store_cache_drop(const struct store *s, struct err *err);
 
+/* What is in the store. */
+#define STORE_STAGES 7
+#define STORE_STATUSES_MAX 16
 struct store_status_count {
     char *name;
     int64_t calls;

@@ -39,7 +39,6 @@ bool store_prefix_key(const struct store *s, struct crypto_key *out,
     return !s->encrypted || s->master;
 }
 
-/* As lib/model names them; the directory may be a link's, to another disk. */
 static bool ends(const char *name, const char *end)
 {
     size_t n = strlen(name), m = strlen(end);
@@ -47,6 +46,7 @@ static bool ends(const char *name, const char *end)
     return n > m && strcmp(name + n - m, end) == 0;
 }
 
+/* As lib/model names them; the directory may be a link's, to another disk. */
 static bool is_prefix(const char *name)
 {
     static const char begin[] = ".new-"; /* not whole yet, or left behind */
