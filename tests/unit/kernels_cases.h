@@ -286,36 +286,46 @@ static inline void case_widen(set k, size_t n)
 
 static inline void blocks_run(set k, enum compute_quant kind, size_t s)
 {
-    size_t m = 1 + s % k->int_mr, n = 1 + s % CPU_INT_NR, blocks = 1 + s % 5;
+    size_t m = s % 2 ? 1 + s / 2 % 2 : 1 + s % k->int_mr, blocks = 1 + s % 5;
+    size_t panels = s % 2 ? cpu_int_at_once(m) : 1, apart = 1 + s % 3;
+    size_t n = panels > 1 ? CPU_INT_NR : 1 + s % CPU_INT_NR;
+    size_t all = (panels - 1) * apart + 1; /* panels */
+    size_t columns = (all - 1) * CPU_INT_NR + n;
     size_t ld = blocks * CPU_INT_BLOCK;
-    float *x = room(m * ld), *y = room(m * n), *bias = room(n);
-    size_t bytes = cpu_int_scales_at(kind, blocks - 1) + 2 * CPU_INT_NR;
+    float *x = room(m * ld), *y = room(m * columns), *bias = room(columns);
+    size_t bytes = (all - 1) * cpu_int_panel_bytes(kind, blocks) +
+                   cpu_int_scales_at(kind, blocks - 1) + 2 * CPU_INT_NR;
     uint8_t *w = raw(bytes);
-    void *panel = raw(blocks * k->int_bytes(kind));
+    void *panel = raw(blocks * m * k->int_bytes(kind));
     struct cpu_int_tile t = { .kind = kind,
                               .n = n,
                               .m = m,
                               .blocks = blocks,
+                              .panels = panels,
+                              .apart = apart,
                               .x = panel,
                               .w = w,
-                              .bias = s % 2 ? bias : NULL,
+                              .bias = s % 3 ? bias : NULL,
                               .y = y,
-                              .ldy = n,
+                              .ldy = columns,
                               .alpha = 0.5f,
                               .add = s % 3 == 0 };
 
     for (size_t i = 1; i < bytes && kind == COMPUTE_Q8_0; i += 2)
         w[i] ^= k->int_odd;
-    for (size_t i = 0; i < blocks * CPU_INT_NR; i++) {
-        uint16_t scale = (uint16_t)(0x2000 + 31 * i);
+    for (size_t i = 0; i < all * blocks * CPU_INT_NR; i++) {
+        uint16_t scale = (uint16_t)(0x2000 + 31 * (i % 64));
+        size_t block = i / CPU_INT_NR;
 
-        memcpy(w + cpu_int_scales_at(kind, i / CPU_INT_NR) +
+        memcpy(w + block / blocks * cpu_int_panel_bytes(kind, blocks) +
+                   cpu_int_scales_at(kind, block % blocks) +
                    2 * (i % CPU_INT_NR),
                &scale, 2);
     }
     k->int_rows(kind, panel, x, ld, m, blocks);
     k->int_tile(&t);
-    take(y, n); /* the first row: how many there are is the set's affair */
+    take(y,
+         columns); /* the first row: how many there are is the set's affair */
 }
 
 static inline void case_int_tile(set k, size_t s)
@@ -331,8 +341,8 @@ static inline void case_int_rows(set k, size_t s)
 static inline void case_int_bytes(set k, size_t s)
 {
     (void)s;
-    ck_assert_uint_gt(k->int_bytes(COMPUTE_Q8_0), k->int_mr * CPU_INT_BLOCK);
-    ck_assert_uint_gt(k->int_bytes(COMPUTE_Q4_0), k->int_mr * CPU_INT_BLOCK);
+    ck_assert_uint_gt(k->int_bytes(COMPUTE_Q8_0), CPU_INT_BLOCK);
+    ck_assert_uint_gt(k->int_bytes(COMPUTE_Q4_0), CPU_INT_BLOCK);
     ck_assert_uint_ge(k->int_mr, 1);
 }
 

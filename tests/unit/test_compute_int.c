@@ -20,9 +20,10 @@ static const enum compute_quant kinds[] = { COMPUTE_Q8_0, COMPUTE_Q4_0 };
 
 /* m, n, k: rows and columns that no tile divides */
 static const size_t shapes[][3] = {
-    { 1, 1, 32 },   { 1, 16, 64 },   { 2, 17, 96 },   { 3, 15, 32 },
-    { 5, 61, 160 }, { 7, 33, 576 },  { 8, 48, 128 },  { 13, 100, 64 },
-    { 29, 7, 224 }, { 1, 300, 576 }, { 35, 130, 96 },
+    { 1, 1, 32 },     { 1, 16, 64 },   { 2, 17, 96 },   { 3, 15, 32 },
+    { 5, 61, 160 },   { 7, 33, 576 },  { 8, 48, 128 },  { 13, 100, 64 },
+    { 29, 7, 224 },   { 1, 300, 576 }, { 35, 130, 96 }, { 1, 523, 1120 },
+    { 2, 523, 1120 },
 };
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -336,29 +337,32 @@ START_TEST(infinities_and_nans_stay_visible)
 }
 END_TEST
 
-/* Rows 0..m-1 of one panel by columns 0..n-1 of another. */
+enum { BLOCKS = 3, DEEP = 32 * BLOCKS, MOST = 4, WIDE = MOST * CPU_INT_NR };
+
+/* Rows 0..m-1 of one panel by columns 0..n-1 of others. */
 static void check_emulated(const struct cpu_kernels *k, enum compute_quant kind,
-                           size_t m, size_t n)
+                           size_t m, size_t n, size_t panels)
 {
-    enum { BLOCKS = 3, K = 32 * BLOCKS };
-    float x[IMR * K], bias[CPU_INT_NR], want[IMR][20], got[IMR][20];
-    uint8_t w[(BLOCKS + 1) * CPU_INT_NR * (CPU_INT_BLOCK + 2)];
+    float x[IMR * DEEP], bias[WIDE], want[IMR][WIDE], got[IMR][WIDE];
+    uint8_t w[MOST * (BLOCKS + 1) * CPU_INT_NR * (CPU_INT_BLOCK + 2)];
     uint8_t own_w[sizeof(w)];
-    char *panel = mem_zalloc(BLOCKS * k->int_bytes(kind));
-    char *own = mem_zalloc(BLOCKS * int_bytes(kind));
+    char *panel = mem_zalloc(BLOCKS * m * k->int_bytes(kind));
+    char *own = mem_zalloc(BLOCKS * m * int_bytes(kind));
     struct cpu_int_tile t = { .kind = kind,
                               .m = m,
                               .n = n,
                               .blocks = BLOCKS,
+                              .panels = panels,
+                              .apart = 1,
                               .x = panel,
                               .w = w,
                               .bias = bias,
                               .y = want[0],
-                              .ldy = 20,
+                              .ldy = WIDE,
                               .alpha = 0.75f,
                               .add = true };
 
-    for (size_t i = 0; i < m * K; i++)
+    for (size_t i = 0; i < m * DEEP; i++)
         x[i] = (float)rng_normal(&rng);
     for (size_t i = 0; i < sizeof(w); i++) {
         bool odd = kind == COMPUTE_Q8_0 && i % 2;
@@ -367,21 +371,24 @@ static void check_emulated(const struct cpu_kernels *k, enum compute_quant kind,
         w[i] = odd ? code ^ k->int_odd : code;
         own_w[i] = odd ? code ^ INT_ODD : code;
     }
-    for (size_t i = 0; i < BLOCKS * CPU_INT_NR; i++) {
+    for (size_t i = 0; i < MOST * BLOCKS * CPU_INT_NR; i++) {
         uint16_t scale = (uint16_t)(0x2000 + rng_below(&rng, 0x800));
-        size_t at =
-            cpu_int_scales_at(kind, i / CPU_INT_NR) + 2 * (i % CPU_INT_NR);
+        size_t block = i / CPU_INT_NR;
+        size_t at = block / BLOCKS * cpu_int_panel_bytes(kind, BLOCKS) +
+                    cpu_int_scales_at(kind, block % BLOCKS) +
+                    2 * (i % CPU_INT_NR);
 
         memcpy(w + at, &scale, 2);
         memcpy(own_w + at, &scale, 2);
     }
-    for (size_t i = 0; i < CPU_INT_NR; i++)
+    for (size_t i = 0; i < WIDE; i++)
         bias[i] = (float)rng_normal(&rng);
-    for (size_t i = 0; i < IMR * 20; i++)
-        want[i / 20][i % 20] = got[i / 20][i % 20] = (float)rng_normal(&rng);
-    k->int_rows(kind, panel, x, K, m, BLOCKS);
+    for (size_t i = 0; i < IMR * WIDE; i++)
+        want[i / WIDE][i % WIDE] = got[i / WIDE][i % WIDE] =
+            (float)rng_normal(&rng);
+    k->int_rows(kind, panel, x, DEEP, m, BLOCKS);
     k->int_tile(&t);
-    int_rows(kind, own, x, K, m, BLOCKS);
+    int_rows(kind, own, x, DEEP, m, BLOCKS);
     t.x = own;
     t.w = own_w;
     t.y = got[0];
@@ -396,7 +403,10 @@ START_TEST(dot_products_of_bytes_give_the_same_bits)
     rng_init(&rng, 5);
     for (size_t m = 1; m <= IMR; m++)
         for (size_t n = 1; n <= CPU_INT_NR; n++)
-            check_emulated(&cpu_kernels_generic, kinds[_i], m, n);
+            check_emulated(&cpu_kernels_generic, kinds[_i], m, n, 1);
+    for (size_t m = 1; m <= 2; m++)
+        check_emulated(&cpu_kernels_generic, kinds[_i], m, CPU_INT_NR,
+                       cpu_int_at_once(m));
 }
 END_TEST
 

@@ -75,10 +75,12 @@ struct cpu_narrow {
 #define CPU_INT_BLOCK 32 /* weights with one scale */
 
 /* y[m,n] = alpha x w' (+ y) + bias: at most int_mr rows, quantised by
- * int_rows, and CPU_INT_NR columns of weights as cpu_int.c keeps them. */
+ * int_rows, and CPU_INT_NR columns of weights as cpu_int.c keeps them; with
+ * `panels`, which is 1 or cpu_int_at_once(m), as many of CPU_INT_NR each. */
 struct cpu_int_tile {
     enum compute_quant kind;
-    size_t m, n, blocks;
+    size_t m, n, blocks, panels;
+    size_t apart; /* panels from one of w, y and bias to the next */
     const void *x;
     const uint8_t *w;  /* pairs of blocks, as cpu_int_pair_bytes tells */
     const float *bias; /* or NULL */
@@ -324,6 +326,11 @@ static inline size_t cpu_int_pair_bytes(enum compute_quant kind)
     return 2 * (cpu_int_code_bytes(kind) + CPU_INT_NR * sizeof(uint16_t));
 }
 
+static inline size_t cpu_int_panel_bytes(enum compute_quant kind, size_t blocks)
+{
+    return (blocks + 1) / 2 * cpu_int_pair_bytes(kind);
+}
+
 /* Where codes and scales of a block are among a panel's pairs. */
 static inline size_t cpu_int_codes_at(enum compute_quant kind, size_t block)
 {
@@ -335,6 +342,12 @@ static inline size_t cpu_int_scales_at(enum compute_quant kind, size_t block)
 {
     return block / 2 * cpu_int_pair_bytes(kind) + 2 * cpu_int_code_bytes(kind) +
            block % 2 * CPU_INT_NR * sizeof(uint16_t);
+}
+
+/* Panels that may pass at once under m rows. */
+static inline size_t cpu_int_at_once(size_t m)
+{
+    return m == 1 ? 4 : m == 2 ? 2 : 1;
 }
 
 float *cpu_f32(struct compute_span s); /* NULL for an absent span */

@@ -175,10 +175,11 @@ static size_t run_blocks(const struct cpu_kernels *k, float *out)
                                   .n = CPU_INT_NR,
                                   .blocks = BLOCKS,
                                   .w = w,
+                                  .panels = 1,
                                   .y = out + i * M * CPU_INT_NR,
                                   .ldy = CPU_INT_NR,
                                   .alpha = 1 };
-        void *panel = mem_zalloc(BLOCKS * k->int_bytes(t.kind));
+        void *panel = mem_zalloc(BLOCKS * M * k->int_bytes(t.kind));
 
         for (size_t j = 0; j < sizeof(w); j++)
             w[j] =

@@ -134,7 +134,7 @@ static int packed_new(struct cpu *c, enum compute_quant kind, size_t n,
         .kind = kind, .n = n, .k = k, .odd = c->k->int_odd
     };
     p->blocks = k / BLOCK;
-    p->panel = cpu_ceil_div(p->blocks, 2) * cpu_int_pair_bytes(kind);
+    p->panel = cpu_int_panel_bytes(kind, p->blocks);
     rc = cpu_slab_take(c, cpu_packed_bytes(p), "quantised weights", &p->memory,
                        err);
     if (rc < 0) {
@@ -280,7 +280,7 @@ struct int_job {
     struct int_part parts[COMPUTE_LINEARS];
     size_t count, all;           /* parts; panels of all */
     char *x;                     /* quantised rows, in panels of mr */
-    size_t x_bytes;              /* of a panel */
+    size_t x_bytes;              /* of a row */
     size_t rows, panels, across; /* of a tile; tiles in a row */
     bool few;                    /* tiles are of all rows, and get smaller */
 };
@@ -294,7 +294,7 @@ static void rows_task(void *ctx, size_t task, unsigned worker)
     size_t i = task * k->int_mr, left = g->m - i;
 
     (void)worker;
-    k->int_rows(p->kind, j->x + task * j->x_bytes, g->a + i * g->rs, g->rs,
+    k->int_rows(p->kind, j->x + i * j->x_bytes, g->a + i * g->rs, g->rs,
                 left < k->int_mr ? left : k->int_mr, p->blocks);
 }
 
@@ -309,6 +309,7 @@ static size_t shrinking(const struct int_job *j, size_t task, size_t *from,
     for (; at < j->all; tasks += threads) {
         size_t each = (j->all - at) / (2 * threads);
 
+        each -= each % 4; /* for cpu_int_at_once */
         each = each > j->panels ? each : j->panels;
         if (task - tasks < threads) {
             *from = at + (task - tasks) * each;
@@ -320,9 +321,11 @@ static size_t shrinking(const struct int_job *j, size_t task, size_t *from,
     return tasks;
 }
 
-/* Rows [top, top + m) by panel q of a part. */
+/* Rows [top, top + m) by panel q of a part, or by `panels` from there that are
+ * `apart`. */
 static void panel_run(const struct int_job *j, const struct int_part *part,
-                      size_t q, size_t top, size_t m)
+                      size_t q, size_t panels, size_t apart, size_t top,
+                      size_t m)
 {
     const struct cpu_gemm *g = part->g;
     const struct cpu_packed *p = part->p;
@@ -331,6 +334,8 @@ static void panel_run(const struct int_job *j, const struct int_part *part,
         .kind = p->kind,
         .n = g->n - q * NR < NR ? g->n - q * NR : NR,
         .blocks = p->blocks,
+        .panels = panels,
+        .apart = apart,
         .w = codes_of(p, part->row + q * NR, 0),
         .bias = g->bias ? g->bias + q * NR : NULL,
         .ldy = g->ldc,
@@ -340,29 +345,51 @@ static void panel_run(const struct int_job *j, const struct int_part *part,
 
     for (size_t i = 0; i < m; i += mr) {
         t.m = m - i < mr ? m - i : mr;
-        t.x = j->x + (top + i) / mr * j->x_bytes;
+        t.x = j->x + (top + i) * j->x_bytes;
         t.y = g->c + (top + i) * g->ldc + q * NR;
         j->c->k->int_tile(&t);
     }
 }
 
-/* Row panels pass over one panel of weights after the other, which stays in
- * the first-level cache meanwhile. */
+#define STRETCH ((size_t)16 << 10) /* bytes that are worth a stream */
+
+/* Rows [top, top + m) by panels [q, end) of a part. Few rows go along several
+ * stretches of whole panels at once; more pass over one panel after the other,
+ * which stays in the first-level cache meanwhile. */
+static void panels_run(const struct int_job *j, const struct int_part *part,
+                       size_t q, size_t end, size_t top, size_t m)
+{
+    size_t once = cpu_int_at_once(m), whole = part->g->n / NR;
+    size_t apart = whole > q ? ((end < whole ? end : whole) - q) / once : 0;
+
+    if (once > 1 && apart * part->p->panel >= STRETCH) {
+        for (size_t i = 0; i < apart; i++)
+            panel_run(j, part, q + i, once, apart, top, m);
+        q += once * apart;
+    }
+    for (; q < end; q++)
+        panel_run(j, part, q, 1, 0, top, m);
+}
+
 static void product_task(void *ctx, size_t task, unsigned worker)
 {
     const struct int_job *j = ctx;
     size_t top = task / j->across * j->rows, n0 = task % j->across * j->panels;
     size_t rows = j->parts[0].g->m,
            m = rows - top < j->rows ? rows - top : j->rows;
-    size_t n1 = n0 + j->panels, i = 0;
+    size_t n1 = n0 + j->panels;
 
     (void)worker;
     if (j->few)
         (void)shrinking(j, task, &n0, &n1);
-    for (size_t q = n0; q < n1 && q < j->all; q++) {
-        while (i + 1 < j->count && q >= j->parts[i + 1].from)
-            i++;
-        panel_run(j, &j->parts[i], q - j->parts[i].from, top, m);
+    n1 = n1 < j->all ? n1 : j->all;
+    for (size_t i = 0; i < j->count; i++) {
+        size_t from = j->parts[i].from;
+        size_t to = i + 1 < j->count ? j->parts[i + 1].from : j->all;
+        size_t q0 = n0 > from ? n0 : from, q1 = n1 < to ? n1 : to;
+
+        if (q0 < q1)
+            panels_run(j, &j->parts[i], q0 - from, q1 - from, top, m);
     }
 }
 
@@ -403,9 +430,9 @@ void cpu_int_run(struct cpu *c, const struct cpu_gemm *g, size_t count)
         j.all += cpu_ceil_div(g[i].n, NR);
     }
     j.x_bytes = p->blocks * c->k->int_bytes(p->kind);
-    j.x = cpu_scratch_get(&c->pack, panels * j.x_bytes);
+    j.x = cpu_scratch_get(&c->pack, g->m * j.x_bytes);
     cpu_run(c, panels, g->m * g->k * 4, rows_task, &j);
-    j.rows = (TILE_BYTES / j.x_bytes + 1) * mr;
+    j.rows = (TILE_BYTES / (mr * j.x_bytes) + 1) * mr;
     j.few = g->m <= FEW_ROWS && g->m <= j.rows;
     j.panels = (j.few ? FEW_BYTES : TASK_BYTES) / p->panel + 1;
     j.across = j.few ? shrinking(&j, SIZE_MAX, NULL, NULL)

@@ -56,11 +56,11 @@ INLINE size_t int_group(enum compute_quant kind)
 #endif
 }
 
-/* A block of a panel of rows: unit[IMR], start[IMR], then groups of codes
- * [8][IMR][4]. */
+/* A block of a panel of m rows: unit[m], start[m], then groups of codes
+ * [8][m][4]. Bytes for each row: */
 static size_t int_bytes(enum compute_quant kind)
 {
-    return IMR * (8 + IGROUPS * int_group(kind));
+    return 8 + IGROUPS * int_group(kind);
 }
 
 /* The largest lane; codes in 8 bits; the sums of codes 0 and 1, 2 and 3 of
@@ -196,10 +196,9 @@ INLINE int32_t int_start(enum compute_quant kind, const int8_t *q)
     return (pairs[0] + pairs[1]) * (kind == COMPUTE_Q8_0 ? -128 : -8);
 }
 
-INLINE void int_put(enum compute_quant kind, char *to, const int8_t *q)
+INLINE void int_put(enum compute_quant kind, char *to, size_t step,
+                    const int8_t *q)
 {
-    const size_t step = IMR * int_group(kind);
-
     for (int g = 0; g < IGROUPS; g++)
         if (int_group(kind) == 4)
             memcpy(to + (size_t)g * step, q + 4 * g, 4);
@@ -210,7 +209,7 @@ INLINE void int_put(enum compute_quant kind, char *to, const int8_t *q)
 static void int_rows(enum compute_quant kind, void *panel, const float *x,
                      size_t ld, size_t m, size_t blocks)
 {
-    const size_t bytes = int_bytes(kind), group = int_group(kind);
+    const size_t bytes = m * int_bytes(kind), group = int_group(kind);
 
     for (size_t i = 0; i < m; i++)
         for (size_t b = 0; b < blocks; b++) {
@@ -220,8 +219,8 @@ static void int_rows(enum compute_quant kind, void *panel, const float *x,
             int32_t start = int_start(kind, q);
 
             memcpy(to + i * 4, &unit, 4);
-            memcpy(to + (IMR + i) * 4, &start, 4);
-            int_put(kind, to + IMR * 8 + i * group, q);
+            memcpy(to + (m + i) * 4, &start, 4);
+            int_put(kind, to + m * 8 + i * group, m * group, q);
         }
 }
 
@@ -239,10 +238,10 @@ INLINE int32_t int_code(const uint8_t *codes, bool four, size_t group, size_t i)
     return codes[group / 2 * width + i] >> (group % 2 ? 4 : 0) & 15;
 }
 
-static void int_tile(const struct cpu_int_tile *t)
+static void int_panel(const struct cpu_int_tile *t)
 {
     const bool four = t->kind == COMPUTE_Q4_0;
-    const size_t bytes = int_bytes(t->kind);
+    const size_t bytes = t->m * int_bytes(t->kind);
 
     for (size_t i = 0; i < t->m; i++) {
         float sums[CPU_INT_NR] = { 0 }, *y = t->y + i * t->ldy;
@@ -251,19 +250,19 @@ static void int_tile(const struct cpu_int_tile *t)
             const char *x = (const char *)t->x + b * bytes;
             const uint8_t *codes = t->w + cpu_int_codes_at(t->kind, b);
             const uint8_t *scales = t->w + cpu_int_scales_at(t->kind, b);
-            const int8_t *q = (const int8_t *)x + IMR * 8 + i * 4;
+            const int8_t *q = (const int8_t *)x + t->m * 8 + i * 4;
             int32_t start, acc[CPU_INT_NR];
             float unit;
 
             memcpy(&unit, x + i * 4, 4);
-            memcpy(&start, x + (IMR + i) * 4, 4);
+            memcpy(&start, x + (t->m + i) * 4, 4);
             for (size_t j = 0; j < CPU_INT_NR; j++)
                 acc[j] = start;
             for (size_t g = 0; g < IGROUPS; g++)
                 for (size_t j = 0; j < CPU_INT_NR; j++)
                     for (size_t p = 0; p < 4; p++)
                         acc[j] += int_code(codes, four, g, 4 * j + p) *
-                                  q[g * IMR * 4 + p];
+                                  q[g * t->m * 4 + p];
             for (size_t j = 0; j < CPU_INT_NR; j++) {
                 uint16_t scale;
 
@@ -278,6 +277,18 @@ static void int_tile(const struct cpu_int_tile *t)
                 v += y[j];
             y[j] = t->bias ? v + t->bias[j] : v;
         }
+    }
+}
+
+static void int_tile(const struct cpu_int_tile *t)
+{
+    struct cpu_int_tile one = *t;
+
+    for (size_t p = 0; p < t->panels; p++) {
+        int_panel(&one);
+        one.w += t->apart * cpu_int_panel_bytes(t->kind, t->blocks);
+        one.y += t->apart * CPU_INT_NR;
+        one.bias = t->bias ? one.bias + t->apart * CPU_INT_NR : NULL;
     }
 }
 

@@ -161,10 +161,10 @@ INLINE void int_four(const int mr, vi acc[IMR][INV], const uint8_t *codes,
 
         INT_EACH(j, INV) w[j] = i_low(i_load(codes + 4 * VW * j));
         int_bytes_step(mr, acc, w, x);
-        x += 4 * IMR;
+        x += 4 * mr;
         INT_EACH(j, INV) w[j] = i_high(i_load(codes + 4 * VW * j));
         int_bytes_step(mr, acc, w, x);
-        x += 4 * IMR;
+        x += 4 * mr;
         codes += 4 * CPU_INT_NR;
     }
 #ifdef INT_MADD
@@ -203,7 +203,7 @@ INLINE void int_eight(const int mr, vi acc[IMR][INV], const uint8_t *codes,
         int_words_step(mr, acc, w, x);
         INT_EACH(j, INV) w[j] = (vi)((vs)w[j] >> 8);
         int_words_step(mr, acc, w, x + 4);
-        x += 8 * IMR;
+        x += 8 * mr;
         codes += 4 * CPU_INT_NR;
     }
 }
@@ -216,11 +216,25 @@ INLINE void int_eight(const int mr, vi acc[IMR][INV], const uint8_t *codes,
 
         INT_EACH(j, INV) w[j] = i_load(codes + 4 * VW * j);
         int_bytes_step(mr, acc, w, x);
-        x += 4 * IMR;
+        x += 4 * mr;
         codes += 4 * CPU_INT_NR;
     }
 }
 #endif
+
+/* A row's sums of a block, scaled. */
+INLINE void int_flush_row(float *sums, const vi acc[INV], const vf scale[INV],
+                          const char *x)
+{
+    vf unit = (vf)i_set(x);
+
+    INT_EACH(j, INV)
+    {
+        vf part = __builtin_convertvector(acc[j], vf) * (scale[j] * unit);
+
+        v_store(sums + VW * j, v_load(sums + VW * j) + part);
+    }
+}
 
 INLINE void int_flush(const int mr, float sums[IMR][CPU_INT_NR],
                       vi acc[IMR][INV], const uint16_t *scales, const char *x)
@@ -228,21 +242,11 @@ INLINE void int_flush(const int mr, float sums[IMR][CPU_INT_NR],
     vf scale[INV];
 
     INT_EACH(j, INV) scale[j] = i_scales(scales + VW * j);
-    INT_EACH(i, mr)
-    {
-        vf unit = (vf)i_set(x + 4 * i);
-
-        INT_EACH(j, INV)
-        {
-            vf part =
-                __builtin_convertvector(acc[i][j], vf) * (scale[j] * unit);
-
-            v_store(sums[i] + VW * j, v_load(sums[i] + VW * j) + part);
-        }
-    }
+    INT_EACH(i, mr) int_flush_row(sums[i], acc[i], scale, x + 4 * i);
 }
 
-INLINE void int_end(const struct cpu_int_tile *t, const float *sums, float *y)
+INLINE void int_end(const struct cpu_int_tile *t, const float *sums,
+                    const float *bias, float *y)
 {
     for (size_t j = 0; j < t->n; j += VW) {
         size_t n = t->n - j < VW ? t->n - j : VW;
@@ -251,8 +255,8 @@ INLINE void int_end(const struct cpu_int_tile *t, const float *sums, float *y)
 
         if (t->add)
             v += whole ? v_load(y + j) : v_load_n(y + j, n);
-        if (t->bias)
-            v += whole ? v_load(t->bias + j) : v_load_n(t->bias + j, n);
+        if (bias)
+            v += whole ? v_load(bias + j) : v_load_n(bias + j, n);
         if (whole)
             v_store(y + j, v);
         else
@@ -267,7 +271,7 @@ INLINE void int_end(const struct cpu_int_tile *t, const float *sums, float *y)
 INLINE void int_micro(const int mr, const enum compute_quant kind,
                       const struct cpu_int_tile *t)
 {
-    const size_t bytes = int_bytes(kind), step = cpu_int_code_bytes(kind);
+    const size_t bytes = mr * int_bytes(kind), step = cpu_int_code_bytes(kind);
     float sums[IMR][CPU_INT_NR] __attribute__((aligned(64)));
     const char *x = t->x;
     const uint8_t *codes = t->w;
@@ -275,29 +279,167 @@ INLINE void int_micro(const int mr, const enum compute_quant kind,
     INT_EACH(i, mr)
     INT_EACH(j, INV) v_store(sums[i] + VW * j, (vf){ 0 });
     for (size_t b = 0; b < t->blocks; b++) {
+        const void *scales = t->w + cpu_int_scales_at(kind, b);
         vi acc[IMR][INV];
 
         if (mr <= 4)
             for (size_t i = 0; i < step + b % 2 * 64; i += 64)
                 __builtin_prefetch(codes + INT_AHEAD + i);
         INT_EACH(i, mr)
-        INT_EACH(j, INV) acc[i][j] = i_set(x + 4 * (IMR + i));
+        INT_EACH(j, INV) acc[i][j] = i_set(x + 4 * (mr + i));
         if (kind == COMPUTE_Q8_0)
-            int_eight(mr, acc, codes, x + 8 * IMR);
+            int_eight(mr, acc, codes, x + 8 * mr);
         else
-            int_four(mr, acc, codes, x + 8 * IMR);
+            int_four(mr, acc, codes, x + 8 * mr);
         if (mr > 2)
             INT_IN_MEMORY(sums);
-        int_flush(
-            mr, sums, acc,
-            (const uint16_t *)(const void *)(t->w + cpu_int_scales_at(kind, b)),
-            x);
+        int_flush(mr, sums, acc, scales, x);
         x += bytes;
         codes += step + b % 2 * (cpu_int_pair_bytes(kind) - 2 * step);
     }
     for (int i = 0; i < mr; i++)
-        int_end(t, sums[i], t->y + (size_t)i * t->ldy);
+        int_end(t, sums[i], t->bias, t->y + (size_t)i * t->ldy);
 }
+
+/* Few rows by several panels, all sums in registers: a group of a row's codes
+ * is fetched once for all of them, and memory is read in as many streams, which
+ * the machine follows by itself and gets more out of than of one. Only the
+ * scales, which it meets before the codes in front of them, are asked for. */
+#define ACROSS_ROWS 2
+#define ACROSS 4 /* panels */
+
+INLINE vi i_add_bytes(vi acc, vi u, vi s)
+{
+#if defined(INT_MADD)
+    return (vi)((vs)acc + (vs)i_madd_bytes(u, s));
+#else
+    return i_dot(acc, u, s);
+#endif
+}
+
+INLINE vi i_add_eight(vi acc, vi w, const vi x[2])
+{
+#if defined(INT_MADD)
+    acc += i_madd(w, x[0]);
+    return acc + i_madd((vi)((vs)w >> 8), x[1]);
+#else
+    return i_dot(acc, w, x[0]);
+#endif
+}
+
+INLINE vi i_add_four(vi acc, vi w, const vi x[2])
+{
+    return i_add_bytes(i_add_bytes(acc, i_low(w), x[0]), i_high(w), x[1]);
+}
+
+/* mr, np and kind are constants in every use. */
+INLINE void int_across_block(const int mr, const int np,
+                             const enum compute_quant kind,
+                             vi acc[ACROSS_ROWS][ACROSS][INV],
+                             const uint8_t *codes, size_t stride, const char *x)
+{
+    const bool eight = kind == COMPUTE_Q8_0;
+    const size_t row = int_group(kind), half = eight ? 4 : (size_t)mr * 4;
+
+    for (int g = 0; g < IGROUPS; g += eight ? 1 : 2) {
+        vi xs[ACROSS_ROWS][2];
+
+        INT_EACH(i, mr)
+        {
+            xs[i][0] = i_set(x + (size_t)i * row);
+            if (!eight || row == 8)
+                xs[i][1] = i_set(x + (size_t)i * row + half);
+        }
+        INT_EACH(p, np)
+        {
+            const uint8_t *from = codes + (size_t)p * stride;
+
+            INT_EACH(j, INV)
+            {
+                vi w = i_load(from + 4 * VW * j);
+
+                INT_PIN(w); /* or it is loaded for each use */
+                INT_EACH(i, mr)
+                {
+                    acc[i][p][j] = eight ? i_add_eight(acc[i][p][j], w, xs[i])
+                                         : i_add_four(acc[i][p][j], w, xs[i]);
+                    INT_PIN(acc[i][p][j]);
+                }
+            }
+        }
+        x += (size_t)mr * (eight ? row : 8);
+        codes += 4 * CPU_INT_NR;
+    }
+#ifdef INT_MADD
+    if (!eight) {
+        INT_EACH(i, mr)
+        INT_EACH(p, np)
+        INT_EACH(j, INV)
+        acc[i][p][j] = i_madd(acc[i][p][j], (vi){ 0 } + 0x00010001);
+    }
+#endif
+}
+
+INLINE void int_across(const int mr, const int np,
+                       const enum compute_quant kind,
+                       const struct cpu_int_tile *t)
+{
+    const size_t bytes = mr * int_bytes(kind);
+    const size_t stride = t->apart * cpu_int_panel_bytes(kind, t->blocks);
+    float sums[ACROSS_ROWS][ACROSS][CPU_INT_NR] __attribute__((aligned(64)));
+    const char *x = t->x;
+
+    INT_EACH(i, mr)
+    INT_EACH(p, np)
+    INT_EACH(j, INV) v_store(sums[i][p] + VW * j, (vf){ 0 });
+    for (size_t b = 0; b < t->blocks; b++, x += bytes) {
+        const uint8_t *scales = t->w + cpu_int_scales_at(kind, b);
+        vi acc[ACROSS_ROWS][ACROSS][INV];
+
+        if (b % 2 == 0) {
+            INT_EACH(p, np)
+            __builtin_prefetch(scales + (size_t)p * stride +
+                               cpu_int_pair_bytes(kind));
+        }
+        INT_EACH(i, mr)
+        INT_EACH(p, np)
+        INT_EACH(j, INV) acc[i][p][j] = i_set(x + 4 * (mr + i));
+        int_across_block(mr, np, kind, acc, t->w + cpu_int_codes_at(kind, b),
+                         stride, x + 8 * mr);
+        INT_EACH(p, np)
+        {
+            const void *from = scales + (size_t)p * stride;
+            vf scale[INV];
+
+            INT_EACH(j, INV)
+            scale[j] = i_scales((const uint16_t *)from + VW * j);
+            INT_EACH(i, mr)
+            int_flush_row(sums[i][p], acc[i][p], scale, x + 4 * i);
+        }
+    }
+    for (int p = 0; p < np; p++)
+        for (int i = 0; i < mr; i++) {
+            size_t at = (size_t)p * t->apart * CPU_INT_NR;
+
+            int_end(t, sums[i][p], t->bias ? t->bias + at : NULL,
+                    t->y + (size_t)i * t->ldy + at);
+        }
+}
+
+#define INT_ACROSS(mr, np)                                                     \
+    static __attribute__((noinline)) void across_eight_##mr(                   \
+        const struct cpu_int_tile *t)                                          \
+    {                                                                          \
+        int_across(mr, np, COMPUTE_Q8_0, t);                                   \
+    }                                                                          \
+    static __attribute__((noinline)) void across_four_##mr(                    \
+        const struct cpu_int_tile *t)                                          \
+    {                                                                          \
+        int_across(mr, np, COMPUTE_Q4_0, t);                                   \
+    }
+
+INT_ACROSS(1, 4)
+INT_ACROSS(2, 2)
 
 #define INT_TILE(mr)                                                           \
     static __attribute__((noinline)) void int_eight_##mr(                      \
@@ -354,7 +496,14 @@ static void int_tile(const struct cpu_int_tile *t)
 #endif
     };
 
-    tiles[t->m - 1][t->kind == COMPUTE_Q4_0](t);
+    static void (*const across[][2])(const struct cpu_int_tile *) = {
+        { across_eight_1, across_four_1 }, { across_eight_2, across_four_2 }
+    };
+
+    if (t->panels > 1)
+        across[t->m - 1][t->kind == COMPUTE_Q4_0](t);
+    else
+        tiles[t->m - 1][t->kind == COMPUTE_Q4_0](t);
 }
 
 #endif
