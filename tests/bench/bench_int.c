@@ -3,13 +3,14 @@
  * decode over more weights than a cache holds
  *
  * All kinds of a shape take turns, so that a busy moment meets each of them;
- * the median of the turns counts. Decode's limit is what reading alone gives,
- * before or after it; weights that the last cache holds may go beyond.
+ * the median of the turns counts. Decode's peer is reading as many bytes, in
+ * turns too; weights that the last cache holds may go beyond.
  * usage: bench_int [THREADS [KERNELS [prefill | decode]]]
  */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "compute/compute.h"
+#include "base/pool.h"
+#include "compute/cpu/cpu.h"
 
 #include "limits.h"
 
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define TURNS 9
 #define KINDS 3
@@ -132,13 +134,60 @@ static void prefill(struct compute *c, const struct compute_limits *limits,
     compute_release(c, &l.y);
 }
 
+/* Memory that is read and nothing more, in pieces of 64 KB. */
+struct reading {
+    const struct cpu_kernels *k;
+    struct pool *pool;
+    char *memory;
+    size_t bytes;
+};
+#define PIECE ((size_t)64 << 10)
+static volatile uint32_t kept;
+
+static struct reading reading_new(const struct compute *c, size_t bytes)
+{
+    const size_t large = (size_t)2 << 20;
+    struct reading r = { .k = ((const struct cpu *)c)->k,
+                         .pool = pool_new(c->threads),
+                         .bytes = (bytes + large - 1) / large * large };
+
+    r.memory = aligned_alloc(large, r.bytes);
+    if (!r.memory)
+        exit(1);
+    (void)madvise(r.memory, r.bytes, MADV_HUGEPAGE);
+    memset(r.memory, 1, r.bytes);
+    return r;
+}
+
+static void read_piece(void *ctx, size_t task, unsigned worker)
+{
+    const struct reading *r = ctx;
+
+    (void)worker;
+    kept = r->k->peak_read(r->memory + task * PIECE, PIECE);
+}
+
+static double reading_rate(struct reading *r)
+{
+    double start = now();
+
+    pool_run(r->pool, r->bytes / PIECE, read_piece, r);
+    return (double)r->bytes / (now() - start);
+}
+
+static void reading_drop(struct reading *r)
+{
+    pool_free(r->pool);
+    free(r->memory);
+}
+
 static void decode(struct compute *c, size_t m, size_t n, size_t k,
                    size_t total_bytes)
 {
     struct compute_linear l = { .m = m, .n = n, .k = k, .alpha = 1 };
-    struct compute_limits before = limits_now(c->threads), after;
+    struct reading reading = reading_new(c, total_bytes);
     struct compute_span *w[KINDS];
-    double t[KINDS][TURNS], limit;
+    double t[KINDS][TURNS], read[TURNS], limit;
     size_t count[KINDS];
 
     l.x = array(c, m * k);
@@ -165,10 +214,10 @@ static void decode(struct compute *c, size_t m, size_t n, size_t k,
             }
             t[q][at] = (now() - start) / (double)count[q];
         }
+        read[at] = reading_rate(&reading);
     }
-    after = limits_now(c->threads);
-    limit = before.read_bytes > after.read_bytes ? before.read_bytes
-                                                 : after.read_bytes;
+    limit = median(read);
+    reading_drop(&reading);
     for (int q = 0; q < KINDS; q++) {
         double bytes = (double)n * (double)k * weight_bytes[q];
         char path[32], shape[64];
@@ -176,8 +225,8 @@ static void decode(struct compute *c, size_t m, size_t n, size_t k,
         (void)snprintf(path, sizeof(path), "gemv %s", names[q]);
         (void)snprintf(shape, sizeof(shape), "%zux%zux%zu %zuMB %ut", m, n, k,
                        total_bytes >> 20, c->threads);
-        limits_row(path, shape, "GB/s", 1e-9 * bytes / median(t[q]), NULL, 0,
-                   m == 1 ? 0.85 : 0, limit * 1e-9);
+        limits_row(path, shape, "GB/s", 1e-9 * bytes / median(t[q]), "reading",
+                   limit * 1e-9, m == 1 ? 0.85 : 0, limit * 1e-9);
         for (size_t i = 0; i < count[q]; i++)
             compute_release(c, &w[q][i]);
         free(w[q]);
