@@ -58,6 +58,21 @@ static int open_parts(struct init *i, struct err *err)
     return rc;
 }
 
+static int nothing_to_train(const struct init *i, struct err *err)
+{
+    const struct lora_reader *r = &i->reader;
+
+    if (r->reason_count > 0)
+        return err_set(err, ERR_NOTFOUND,
+                       "--data %s: nothing to train on: of %zu texts %zu are "
+                       "over-long, %zu refused, %zu malformed (first: %s)",
+                       i->f->data.items[0], r->read, r->over_long, r->refused,
+                       r->malformed, r->reasons[0].text);
+    return err_set(err, ERR_NOTFOUND,
+                   "--data %s: nothing to train on: it holds no text",
+                   i->f->data.items[0]);
+}
+
 static int read_data(struct init *i, struct err *err)
 {
     const struct finetune *f = i->f;
@@ -85,6 +100,8 @@ static int read_data(struct init *i, struct err *err)
         rc = err_set(err, ERR_INVALID,
                      "--validation %s: no text to validate on in it",
                      f->validation.items[0]);
+    if (rc == 0 && i->train.trained == 0 && !f->show_mask)
+        rc = nothing_to_train(i, err);
     if (rc < 0)
         return rc;
     finetune_note_reader(i->cli, &i->reader);

@@ -20,3 +20,9 @@ show data.jsonl 2>&1 | grep -v documents
 show data.jsonl --json 2>/dev/null | grep -v exit | jq -c '.left_out, .examples[0].parts[1].text'
 sed -n 2,5p data.jsonl >bad.jsonl
 show bad.jsonl --quiet 2>&1
+for f in bad.jsonl empty.jsonl; do
+    touch "$f"
+    slmctl finetune --init config.json --tokenizer base --data "$f" \
+        --output out --quiet 2>&1
+    echo "exit $?"
+done
