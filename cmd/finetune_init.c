@@ -69,7 +69,8 @@ static int nothing_to_train(const struct init *i, struct err *err)
                        i->f->data.items[0], r->read, r->over_long, r->refused,
                        r->malformed, r->reasons[0].text);
     return err_set(err, ERR_NOTFOUND,
-                   "--data %s: nothing to train on: it holds no text",
+                   "--data %s: nothing to train on: no text of "
+                   "two tokens in it",
                    i->f->data.items[0]);
 }
 
