@@ -58,10 +58,12 @@ static int open_parts(struct init *i, struct err *err)
     return rc;
 }
 
+/* No document came of --data; the reader has met nothing else yet. */
 static int nothing_to_train(const struct init *i, struct err *err)
 {
     const struct lora_reader *r = &i->reader;
 
+    finetune_note_reasons(i->cli, r);
     if (r->reason_count > 0)
         return err_set(err, ERR_NOTFOUND,
                        "--data %s: nothing to train on: of %zu texts %zu are "
@@ -69,8 +71,8 @@ static int nothing_to_train(const struct init *i, struct err *err)
                        i->f->data.items[0], r->read, r->over_long, r->refused,
                        r->malformed, r->reasons[0].text);
     return err_set(err, ERR_NOTFOUND,
-                   "--data %s: nothing to train on: no text of "
-                   "two tokens in it",
+                   "--data %s: nothing to train on: no text of two tokens in "
+                   "it",
                    i->f->data.items[0]);
 }
 
@@ -94,6 +96,8 @@ static int read_data(struct init *i, struct err *err)
     for (size_t k = 0; rc == 0 && k < f->data.count; k++)
         rc = lora_read_file(&i->reader, f->data.items[k], every, &i->train,
                             &i->valid, err);
+    if (rc == 0 && i->train.docs == 0 && i->valid.docs == 0 && !f->show_mask)
+        rc = nothing_to_train(i, err);
     for (size_t k = 0; rc == 0 && k < f->validation.count; k++)
         rc = lora_read_file(&i->reader, f->validation.items[k], 0, &i->valid,
                             NULL, err);
@@ -101,8 +105,6 @@ static int read_data(struct init *i, struct err *err)
         rc = err_set(err, ERR_INVALID,
                      "--validation %s: no text to validate on in it",
                      f->validation.items[0]);
-    if (rc == 0 && i->train.trained == 0 && !f->show_mask)
-        rc = nothing_to_train(i, err);
     if (rc < 0)
         return rc;
     finetune_note_reader(i->cli, &i->reader);

@@ -20,9 +20,10 @@ show data.jsonl 2>&1 | grep -v documents
 show data.jsonl --json 2>/dev/null | grep -v exit | jq -c '.left_out, .examples[0].parts[1].text'
 sed -n 2,5p data.jsonl >bad.jsonl
 show bad.jsonl --quiet 2>&1
-for f in bad.jsonl empty.jsonl; do
+echo '{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","weight":0}]}' >unweighed.jsonl
+for f in bad.jsonl empty.jsonl unweighed.jsonl; do
     touch "$f"
     slmctl finetune --init config.json --tokenizer base --data "$f" \
-        --output out --quiet 2>&1
+        --validation data.jsonl --loss answer --output out 2>&1
     echo "exit $?"
 done
