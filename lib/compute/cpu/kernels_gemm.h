@@ -296,16 +296,42 @@ INLINE void block_strip(const struct cpu_block *g, struct strip *s,
     s->from = from ? from + i * g->ldf + j : NULL;
 }
 
+/* A strip of whole panels whose sums are short: what surrounds them is as much
+ * work as they are, so no call is made for each, and nothing is looked up. */
+static __attribute__((noinline)) size_t
+shallow_strip(const struct cpu_block *g, const float *from, size_t i)
+{
+    const struct cpu_block block = *g;
+    struct strip s = { .g = &block, .b = block.b };
+    size_t j = 0;
+
+    block_strip(&block, &s, from, i, 0);
+    s.n = NR;
+    for (; j + NR <= block.n; j += NR) {
+        micro(MR, NV, false, &s);
+        s.b += block.panel_stride;
+        s.c += NR;
+        if (from)
+            s.from += NR;
+        if (block.bias)
+            s.bias += NR;
+    }
+    return j;
+}
+
 /* Where sums are short, what counts is to write C along its rows. */
 static void block_shallow(const struct cpu_block *g, struct strip *s,
                           const float *from)
 {
-    for (size_t i = 0; i < g->m; i += MR)
-        for (size_t j = 0; j < g->n; j += NR) {
+    for (size_t i = 0; i < g->m; i += MR) {
+        size_t j = g->m - i < MR ? 0 : shallow_strip(g, from, i);
+
+        for (; j < g->n; j += NR) {
             s->b = g->b + j / NR * g->panel_stride;
             block_strip(g, s, from, i, j);
             strips[g->m - i < MR ? g->m - i : MR](s);
         }
+    }
 }
 
 static void gemm_block(const struct cpu_block *g)
