@@ -62,7 +62,9 @@ static void take_tasks(struct pool *p, unsigned worker)
 }
 
 /* Leave that CPU, if this thread may run on another: its affinity is narrowed
- * and given back as it was. */
+ * and given back as the system tells it, which is without the CPUs that its
+ * control group did not have at the time: more of them later reach the caller
+ * and those that never moved, not this one. */
 static void leave(int cpu)
 {
     cpu_set_t set, others;

@@ -305,7 +305,7 @@ static inline void blocks_run(set k, enum compute_quant kind, size_t s)
                               .apart = apart,
                               .x = panel,
                               .w = w,
-                              .bias = s % 3 ? bias : NULL,
+                              .bias = s / 2 % 2 ? bias : NULL,
                               .y = y,
                               .ldy = columns,
                               .alpha = 0.5f,
@@ -324,8 +324,8 @@ static inline void blocks_run(set k, enum compute_quant kind, size_t s)
     }
     k->int_rows(kind, panel, x, ld, m, blocks);
     k->int_tile(&t);
-    take(y,
-         columns); /* the first row: how many there are is the set's affair */
+    /* The first row, where how many there are is the set's affair. */
+    take(y, s % 2 ? m * columns : columns);
 }
 
 static inline void case_int_tile(set k, size_t s)

@@ -160,10 +160,10 @@ END_TEST
  * few rows and many. */
 START_TEST(layers_of_one_x_give_the_bits_of_each)
 {
-    static const size_t n[] = { 70, 16, 33 }, k = 96;
+    static const size_t n[] = { 523, 16, 331 }, k = 1120;
     const size_t m = _i < 4 ? 1 : 29;
     struct compute *c = open_set(0, 3);
-    struct array x = noise(c, m * k), b = noise(c, 70);
+    struct array x = noise(c, m * k), b = noise(c, n[0]);
     struct compute_linear l[3];
     struct array w[3], y[3], own[3];
 

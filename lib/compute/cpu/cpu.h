@@ -125,8 +125,8 @@ struct cpu_kernels {
                         size_t m, size_t k);
     void (*widen)(float *y, const void *x, enum compute_type type, size_t n);
 
-    /* Rows of activations in a panel, the bytes of a block of one, and x's m
-     * rows as such a panel; then the product. */
+    /* The most rows of activations in a panel, a row's bytes of a block, and
+     * x's m rows as a panel; then the product. */
     size_t int_mr;
     uint8_t int_odd; /* 8-bit codes at odd places are XORed with it */
     size_t (*int_bytes)(enum compute_quant kind);

@@ -161,40 +161,54 @@ static size_t run_states(const struct cpu_kernels *k, float *out)
     return 9 * N;
 }
 
-static size_t run_blocks(const struct cpu_kernels *k, float *out)
+/* A tile of m rows by as many panels; returns what it put to out. */
+static size_t run_tile(const struct cpu_kernels *k, float *out,
+                       enum compute_quant kind, size_t m, size_t panels)
 {
-    enum { BLOCKS = 2, M = 2, WIDE = CPU_INT_NR * CPU_INT_BLOCK };
-    static const enum compute_quant kinds[] = { COMPUTE_Q8_0, COMPUTE_Q4_0 };
+    enum { BLOCKS = 2, M = 2, MOST = 4, PAIR = CPU_INT_NR * 34 * BLOCKS };
     float x[M * BLOCKS * CPU_INT_BLOCK];
-    uint8_t w[BLOCKS * (WIDE + 2 * CPU_INT_NR)];
+    uint8_t w[MOST * PAIR];
+    size_t columns = panels * CPU_INT_NR, pair = cpu_int_pair_bytes(kind);
+    void *rows = mem_zalloc(BLOCKS * m * k->int_bytes(kind));
+    struct cpu_int_tile t = { .kind = kind,
+                              .m = m,
+                              .n = CPU_INT_NR,
+                              .blocks = BLOCKS,
+                              .panels = panels,
+                              .apart = 1,
+                              .x = rows,
+                              .w = w,
+                              .y = out,
+                              .ldy = columns,
+                              .alpha = 1 };
+    bool odd = kind == COMPUTE_Q8_0;
 
     fill(x, sizeof(x) / sizeof(*x), 13);
-    for (size_t i = 0; i < 2; i++) {
-        struct cpu_int_tile t = { .kind = kinds[i],
-                                  .m = M,
-                                  .n = CPU_INT_NR,
-                                  .blocks = BLOCKS,
-                                  .w = w,
-                                  .panels = 1,
-                                  .y = out + i * M * CPU_INT_NR,
-                                  .ldy = CPU_INT_NR,
-                                  .alpha = 1 };
-        void *panel = mem_zalloc(BLOCKS * M * k->int_bytes(t.kind));
+    for (size_t j = 0; j < sizeof(w); j++)
+        w[j] = (uint8_t)(j * 167 + j / 5) ^ (odd && j % 2 ? k->int_odd : 0);
+    for (size_t j = 0; j < BLOCKS * columns; j++) {
+        uint16_t scale = (uint16_t)(0x2000 + 31 * (j % 32));
 
-        for (size_t j = 0; j < sizeof(w); j++)
-            w[j] =
-                (uint8_t)(j * 167 + j / 5) ^ (i == 0 && j % 2 ? k->int_odd : 0);
-        for (size_t j = 0; j < BLOCKS * CPU_INT_NR; j++) {
-            uint16_t scale = (uint16_t)(0x2000 + 31 * j);
-
-            memcpy(w + cpu_int_scales_at(t.kind, 0) + 2 * j, &scale, 2);
-        }
-        t.x = panel;
-        k->int_rows(t.kind, panel, x, BLOCKS * CPU_INT_BLOCK, M, BLOCKS);
-        k->int_tile(&t);
-        free(panel);
+        memcpy(w + j / 32 * pair + cpu_int_scales_at(kind, 0) + 2 * (j % 32),
+               &scale, 2);
     }
-    return 2 * M * CPU_INT_NR;
+    k->int_rows(kind, rows, x, BLOCKS * CPU_INT_BLOCK, m, BLOCKS);
+    k->int_tile(&t);
+    free(rows);
+    return m * columns;
+}
+
+static size_t run_blocks(const struct cpu_kernels *k, float *out)
+{
+    static const enum compute_quant kinds[] = { COMPUTE_Q8_0, COMPUTE_Q4_0 };
+    size_t n = 0;
+
+    for (size_t i = 0; i < 2; i++)
+        for (size_t m = 1; m <= 2; m++) {
+            n += run_tile(k, out + n, kinds[i], m, 1);
+            n += run_tile(k, out + n, kinds[i], m, cpu_int_at_once(m));
+        }
+    return n;
 }
 
 static const struct {

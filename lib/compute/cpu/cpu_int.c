@@ -2,7 +2,7 @@
  * cpu_int.c - weights as blocks of 32 codes of 8 or 4 bits, for inference
  *
  * The blocks of 16 rows lie side by side, so that a product reads memory in
- * one stream and as often as there are bytes in the file: a panel is pairs of
+ * long streams and as often as there are bytes in the file: a panel is pairs of
  * blocks, each two times groups of 4 codes [8][16][4] (of 4 bits: two groups a
  * byte), then their scales [2][16] as f16. Rows of activations are quantised
  * the same way once a product; nothing is ever widened. There is no form for

@@ -2,8 +2,9 @@
  * kernels_int_vec.h - private: the integer products in vectors
  *
  * IMR rows by 16 columns of integer sums stay in registers for a block; then
- * they are scaled and added to floats in the first-level cache. Only the five
- * operations at the top differ between instruction sets.
+ * they are scaled and added to floats in the first-level cache. One or two rows
+ * go by several such panels at once. Only the five operations at the top differ
+ * between instruction sets.
  */
 #ifndef KERNELS_INT_VEC_H
 #define KERNELS_INT_VEC_H
@@ -301,10 +302,11 @@ INLINE void int_micro(const int mr, const enum compute_quant kind,
         int_end(t, sums[i], t->bias, t->y + (size_t)i * t->ldy);
 }
 
-/* Few rows by several panels, all sums in registers: a group of a row's codes
- * is fetched once for all of them, and memory is read in as many streams, which
- * the machine follows by itself and gets more out of than of one. Only the
- * scales, which it meets before the codes in front of them, are asked for. */
+/* Few rows by several panels, a block's sums in registers: a group of a row's
+ * codes is fetched once for all of them, and memory is read in as many streams,
+ * which the machine follows by itself and gets more out of than of one. Only
+ * the scales, which it meets before the codes in front of them, are asked for.
+ */
 #define ACROSS_ROWS 2
 #define ACROSS 4 /* panels */
 
