@@ -309,7 +309,7 @@ static size_t shrinking(const struct int_job *j, size_t task, size_t *from,
     for (; at < j->all; tasks += threads) {
         size_t each = (j->all - at) / (2 * threads);
 
-        each -= each % 4; /* for cpu_int_at_once */
+        each -= each % cpu_int_at_once(1);
         each = each > j->panels ? each : j->panels;
         if (task - tasks < threads) {
             *from = at + (task - tasks) * each;
