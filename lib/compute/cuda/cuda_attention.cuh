@@ -12,6 +12,7 @@
 
 #include "compute/cuda/cuda_attention_plan.h"
 #include "compute/cuda/cuda_private.cuh"
+#include "compute/cuda/cuda_ptx.cuh"
 
 #define ATTENTION_THREADS 128
 #define ATTENTION_LOG2E 1.44269504088896341f
@@ -83,74 +84,6 @@ static inline bool attention_two_stages(const struct cuda *c, size_t bytes)
 
 #ifdef __CUDACC__
 
-static __device__ __forceinline__ uint32_t smem_at(const void *p)
-{
-    return (uint32_t)__cvta_generic_to_shared(p);
-}
-
-/* 16 bytes, or zeros. */
-static __device__ __forceinline__ void copy_async(uint32_t to, const void *from,
-                                                  bool valid)
-{
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to),
-                 "l"(from), "r"(valid ? 16 : 0)
-                 : "memory");
-}
-
-static __device__ __forceinline__ void
-copy_async_word(uint32_t to, const void *from, bool valid)
-{
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to),
-                 "l"(from), "r"(valid ? 4 : 0)
-                 : "memory");
-}
-
-static __device__ __forceinline__ void copy_commit(void)
-{
-    asm volatile("cp.async.commit_group;" ::: "memory");
-}
-
-template <int LEFT> static __device__ __forceinline__ void copy_wait(void)
-{
-    asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
-}
-
-static __device__ __forceinline__ void load_matrices(uint32_t r[4], uint32_t at)
-{
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(at)
-                 : "memory");
-}
-
-static __device__ __forceinline__ void load_crossed(uint32_t r[4], uint32_t at)
-{
-    asm volatile(
-        "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-        : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-        : "r"(at)
-        : "memory");
-}
-
-static __device__ __forceinline__ void mma(float d[4], const uint32_t a[4],
-                                           uint32_t b0, uint32_t b1)
-{
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0),
-                   "r"(b1));
-}
-
-/* 2^x, 0 for -inf. */
-static __device__ __forceinline__ float power2(float x)
-{
-    float y;
-
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
 /* low in the low half. */
 static __device__ __forceinline__ uint32_t pack_bf16(float low, float high)
 {
@@ -210,8 +143,8 @@ static __device__ __forceinline__ void scores(float acc[MT][NT][4], uint32_t a,
             load_matrices(g, b + (uint32_t)(n * 16 * (HD + 8) + k * 16) * 2);
 #pragma unroll
             for (int m = 0; m < MT; m++) {
-                mma(acc[m][2 * n], f[m], g[0], g[1]);
-                mma(acc[m][2 * n + 1], f[m], g[2], g[3]);
+                mma<__nv_bfloat16>(acc[m][2 * n], f[m], g[0], g[1]);
+                mma<__nv_bfloat16>(acc[m][2 * n + 1], f[m], g[2], g[3]);
             }
         }
     }
@@ -241,8 +174,8 @@ static __device__ __forceinline__ void weighted(float acc[MT][NT][4],
             load_crossed(g, b + (uint32_t)(k * 16 * (HD + 8) + n * 16) * 2);
 #pragma unroll
             for (int m = 0; m < MT; m++) {
-                mma(acc[m][2 * n], f[m], g[0], g[1]);
-                mma(acc[m][2 * n + 1], f[m], g[2], g[3]);
+                mma<__nv_bfloat16>(acc[m][2 * n], f[m], g[0], g[1]);
+                mma<__nv_bfloat16>(acc[m][2 * n + 1], f[m], g[2], g[3]);
             }
         }
     }

@@ -55,12 +55,6 @@ panel_load(uint32_t to, const __nv_bfloat16 *from, size_t stride, int valid,
     }
 }
 
-/* What copies wrote is seen by products after the next barrier. */
-static __device__ __forceinline__ void panel_publish(void)
-{
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-}
-
 /* s = A B': 64 rows at `a` in panels A_ROWS long, B_ROWS rows at `b`. */
 template <int HD, int A_ROWS, int B_ROWS>
 static __device__ __forceinline__ void panel_scores(float (&s)[B_ROWS / 2],
@@ -113,7 +107,7 @@ static __device__ __forceinline__ void panel_pin(uint32_t (&p)[K / 16][4])
     for (int k = 0; k < K / 16; k++)
 #pragma unroll
         for (int i = 0; i < 4; i++)
-            asm volatile("" : "+r"(p[k][i])::"memory");
+            pin(p[k][i]);
 }
 
 /* The warpgroup's 64 rows of HD columns, through its own rows at `own` of a

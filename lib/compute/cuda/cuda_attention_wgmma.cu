@@ -120,7 +120,7 @@ static __global__ void __launch_bounds__(groups_of<HD>() * WARPGROUP, 1)
         int next = (i + 1) * KEYS;
 
         copy_wait<0>();
-        panel_publish();
+        hopper_publish();
         __syncthreads();
         if (i + 1 < steps)
             panel_load<HD, KEYS, THREADS>(k_to + (odd ? 0 : TILE),

@@ -170,7 +170,7 @@ static __global__ void __launch_bounds__(KEY_THREADS, 1)
         }
         stage = stage == STAGES - 1 ? 0 : stage + 1;
         copy_wait<0>();
-        panel_publish();
+        hopper_publish();
         __syncthreads();
         if (i + 1 < left)
             stage_queries<HD>(q_to + (uint32_t)stage * 2 * TILE,
@@ -307,7 +307,7 @@ static __global__ void __launch_bounds__(query_rows<HD>() / 64 * WARPGROUP, 1)
 
         stage = stage == STAGES - 1 ? 0 : stage + 1;
         copy_wait<0>();
-        panel_publish();
+        hopper_publish();
         __syncthreads();
         if (next < keys)
             stage_keys<HD, THREADS>(k_to + (uint32_t)stage * 2 * TILE,

@@ -6,21 +6,11 @@
  * ahead. Every weight is read once. Sums meet in an order fixed by the lane.
  */
 #include "compute/cuda/cuda_gemm_parts.cuh"
+#include "compute/cuda/cuda_ptx.cuh"
 
 #define GEMV_WARPS 4
 #define GEMV_THREADS (GEMV_WARPS * 32)
 #define GEMV_ROWS 16
-
-/* Read once: past L1. */
-__device__ __forceinline__ uint4 gemv_stream(const void *p)
-{
-    uint4 v;
-
-    asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-        : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-        : "l"(p));
-    return v;
-}
 
 template <typename T>
 __device__ __forceinline__ void gemv_widen(float (&y)[16 / sizeof(T)],
@@ -80,7 +70,7 @@ __device__ __forceinline__ void gemv_sum(float (&sum)[M * N], const char *a,
 #pragma unroll
             for (int j = 0; j < N; j++)
                 if (at + u * GEMV_THREADS < chunks)
-                    v[u][j] = gemv_stream(w[j] + (at + u * GEMV_THREADS) * E);
+                    v[u][j] = load_stream(w[j] + (at + u * GEMV_THREADS) * E);
 #pragma unroll
         for (int u = 0; u < AHEAD; u++)
             if (at + u * GEMV_THREADS < chunks)

@@ -12,17 +12,13 @@
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
+#include "compute/cuda/cuda_ptx.cuh"
+
 #include <cuda.h>
-#include <stdint.h>
 
 /* A wait longer than this many clocks (some ten seconds) is a bug: end as an
  * error rather than never. */
 #define HOPPER_PATIENCE (1ll << 34)
-
-static __device__ __forceinline__ uint32_t hopper_address(const void *p)
-{
-    return (uint32_t)__cvta_generic_to_shared(p);
-}
 
 static __device__ __forceinline__ void hopper_barrier_init(uint32_t barrier,
                                                            uint32_t arrivals)
@@ -32,12 +28,19 @@ static __device__ __forceinline__ void hopper_barrier_init(uint32_t barrier,
                  : "memory");
 }
 
+/* What ordinary stores and copies wrote is seen by products after the next
+ * barrier. */
+static __device__ __forceinline__ void hopper_publish(void)
+{
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
 /* After the inits, before a __syncthreads or a cluster's barrier: other blocks
  * and the copy engine see them. */
 static __device__ __forceinline__ void hopper_barrier_publish(void)
 {
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    hopper_publish();
 }
 
 /* Arrive, and have the phase wait for `bytes` of copies as well. */

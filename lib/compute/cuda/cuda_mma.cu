@@ -8,73 +8,9 @@
  * be whole chunks apart; m, n and k may be ragged (zero fill).
  */
 #include "compute/cuda/cuda_gemm_parts.cuh"
-
-#include <type_traits>
+#include "compute/cuda/cuda_ptx.cuh"
 
 #define MMA_STAGES 4
-
-__device__ __forceinline__ void mma_copy(unsigned shared, const char *from,
-                                         unsigned bytes)
-{
-    asm volatile(
-        "cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared),
-        "l"(from), "r"(bytes)
-        : "memory");
-}
-
-__device__ __forceinline__ void mma_commit(void)
-{
-    asm volatile("cp.async.commit_group;" ::: "memory");
-}
-
-template <int PENDING> __device__ __forceinline__ void mma_wait(void)
-{
-    asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
-}
-
-template <bool TRANS>
-__device__ __forceinline__ void mma_read(unsigned (&r)[4], unsigned shared)
-{
-    if (TRANS)
-        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 "
-                     "{%0, %1, %2, %3}, [%4];"
-                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                     : "r"(shared)
-                     : "memory");
-    else
-        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 "
-                     "{%0, %1, %2, %3}, [%4];"
-                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                     : "r"(shared)
-                     : "memory");
-}
-
-__device__ __forceinline__ unsigned mma_round(unsigned x)
-{
-    unsigned y;
-
-    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(__uint_as_float(x)));
-    return y;
-}
-
-#define MMA_ASM(shape)                                                         \
-    asm volatile("mma.sync.aligned." shape " {%0, %1, %2, %3}, "               \
-                 "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"               \
-                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])              \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0),        \
-                   "r"(b1))
-
-template <typename T>
-__device__ __forceinline__ void
-mma_multiply(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
-{
-    if constexpr (sizeof(T) == 4)
-        MMA_ASM("m16n8k8.row.col.f32.tf32.tf32.f32");
-    else if constexpr (std::is_same<T, __half>::value)
-        MMA_ASM("m16n8k16.row.col.f32.f16.f16.f32");
-    else
-        MMA_ASM("m16n8k16.row.col.f32.bf16.bf16.f32");
-}
 
 /* One operand's tile of R rows (of m or n) by a step of k, in shared memory as
  * it is stored: R rows of 4 chunks, or crossed 4 * E rows of R / E. */
@@ -103,8 +39,8 @@ template <typename T, bool CROSS, int R> struct mma_tile {
             const char *from =
                 base + ((size_t)(y + i) * ld + (size_t)x) * sizeof(T);
 
-            mma_copy(shared + tiles_at(row + i, chunk, CHUNKS, WIDE),
-                     n ? from : base, n);
+            copy_async_part(shared + tiles_at(row + i, chunk, CHUNKS, WIDE),
+                            n ? from : base, n);
         }
     }
 
@@ -128,23 +64,20 @@ template <typename T, bool CROSS, int R> struct mma_tile {
                 unsigned at =
                     shared + tiles_at(k, m / 4, CHUNKS, true) + m % 4 * 4;
 
-                asm volatile("ld.shared.u32 %0, [%1];"
-                             : "=r"(f[i])
-                             : "r"(at)
-                             : "memory");
+                f[i] = load_word(at);
             }
         } else if constexpr (CROSS) {
             /* 16 rows of k further, the swizzle is the same. */
-            mma_read<true>(f, shared + h * 16 * CHUNKS * TILES_CHUNK +
-                                  tiles_at(row, r / E + chunk, CHUNKS, false));
+            load_crossed(f, shared + h * 16 * CHUNKS * TILES_CHUNK +
+                                tiles_at(row, r / E + chunk, CHUNKS, false));
         } else {
-            mma_read<false>(f, shared + r * 4 * TILES_CHUNK +
-                                   tiles_at(row, h * 2 + chunk, 4, false));
+            load_matrices(f, shared + r * 4 * TILES_CHUNK +
+                                 tiles_at(row, h * 2 + chunk, 4, false));
         }
         if constexpr (sizeof(T) == 4) {
 #pragma unroll
             for (int i = 0; i < 4; i++)
-                f[i] = mma_round(f[i]);
+                f[i] = round_tf32(f[i]);
         }
     }
 };
@@ -189,7 +122,7 @@ struct mma_block {
                 stage(at) + A_BYTES, pair ? g.b2 : g.b, pair ? g.ldb2 : g.ldb,
                 col, g.n, k0, k);
         }
-        mma_commit();
+        copy_commit();
     }
 
     /* Fragments of half step H of the stage into set H. */
@@ -211,8 +144,8 @@ struct mma_block {
         for (int i = 0; i < WM / 16; i++)
 #pragma unroll
             for (int j = 0; j < WN / 8; j++)
-                mma_multiply<T>(sum[i][j], a[H][i], b[H][j / 2][j % 2 * 2],
-                                b[H][j / 2][j % 2 * 2 + 1]);
+                mma<T>(sum[i][j], a[H][i], b[H][j / 2][j % 2 * 2],
+                       b[H][j / 2][j % 2 * 2 + 1]);
     }
 
     /* Steps first .. last - 1. A stage is filled again one barrier after all
@@ -223,19 +156,19 @@ struct mma_block {
 #pragma unroll
         for (int s = 0; s < MMA_STAGES - 1; s++)
             load(g, first + s, s, last);
-        mma_wait<MMA_STAGES - 2>();
+        copy_wait<MMA_STAGES - 2>();
         __syncthreads();
         read<0>(0);
         for (int t = 0; t < last - first; t++) {
             read<1>(t);
             load(g, first + t + MMA_STAGES - 1, t + MMA_STAGES - 1, last);
             multiply<0>();
-            mma_wait<MMA_STAGES - 2>();
+            copy_wait<MMA_STAGES - 2>();
             __syncthreads();
             read<0>(t + 1); /* past the end: what nobody uses */
             multiply<1>();
         }
-        mma_wait<0>();
+        copy_wait<0>();
         __syncthreads();
     }
 
@@ -283,7 +216,7 @@ __global__ __launch_bounds__(BM / WM * BN / WN * 32, BLOCKS) void mma_kernel(
     unsigned row, col;
 
     tiles_raster(blockIdx.x, g.rows, g.cols, &row, &col);
-    block.shared = (unsigned)__cvta_generic_to_shared(mma_shared);
+    block.shared = smem_at(mma_shared);
     block.row = row * BM;
     block.col = col * BN;
     block.warp_row = warp / block.WARPS_N * WM;

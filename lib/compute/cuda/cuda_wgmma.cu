@@ -369,8 +369,8 @@ static __device__ __forceinline__ struct wgmma_ring ring_begin(void *memory)
 {
     struct wgmma_ring r;
 
-    r.stages = (hopper_address(memory) + CUDA_RING_ALIGN - 1) /
-               CUDA_RING_ALIGN * CUDA_RING_ALIGN;
+    r.stages = (smem_at(memory) + CUDA_RING_ALIGN - 1) / CUDA_RING_ALIGN *
+               CUDA_RING_ALIGN;
     r.full = r.stages + cuda_stages(COLUMNS) * cuda_stage_bytes(COLUMNS);
     r.free = r.full + CUDA_STAGES_MOST * 8;
     r.slot = r.parity = 0;
