@@ -146,6 +146,24 @@ static const struct compute_ops *operations(void)
     t.argmax = cuda_op_argmax;
     t.adamw = cuda_op_adamw;
     t.memory = op_memory;
+    t.features |= COMPUTE_HAS_HEAD_BIAS;
+    t.scale = cuda_op_scale;
+    t.copy_columns = cuda_op_copy_columns;
+    t.activate = cuda_op_activate;
+    t.activate_grad = cuda_op_activate_grad;
+    t.glu = cuda_op_glu;
+    t.glu_grad = cuda_op_glu_grad;
+    t.softcap = cuda_op_softcap;
+    t.layernorm = cuda_op_layernorm;
+    t.layernorm_grad = cuda_op_layernorm_grad;
+    t.rope_part = cuda_op_rope_part;
+    t.gated_norm = cuda_op_gated_norm;
+    t.gated_norm_grad = cuda_op_gated_norm_grad;
+    t.scale_columns = cuda_op_scale_columns;
+    t.inverse_norms = cuda_op_inverse_norms;
+    t.gain_columns = cuda_op_gain_columns;
+    t.scale_rows = cuda_op_scale_rows;
+    t.column_dots = cuda_op_column_dots;
     return &t;
 }
 

@@ -1,80 +1,12 @@
 /*
  * cuda_flat.cu - operations on n elements without rows
  *
- * One kernel runs a small body over vectors of W elements and then the rest;
- * bodies hold their operands. W is 8 where everything is 16 bits wide, 4
- * otherwise, 1 where a pointer is not aligned.
+ * Fill, copy, sums, SwiGLU and the optimizer, each as a body of cuda_flat.cuh.
  */
-#include "compute/cuda/cuda_reduce.h"
-#include "compute/cuda/cuda_vector.cuh"
+#include "compute/cuda/cuda_flat.cuh"
 
 #include <assert.h>
 #include <math.h>
-
-#define THREADS 256
-#define MOST_BLOCKS ((size_t)1 << 20)
-
-template <int W, typename B>
-__global__ void __launch_bounds__(THREADS) flat_kernel(B body, size_t n)
-{
-    size_t thread = (size_t)blockIdx.x * THREADS + threadIdx.x;
-    size_t step = (size_t)gridDim.x * THREADS * W;
-
-    for (size_t i = thread * W; i + W <= n; i += step)
-        body.template run<W>(i);
-    if (W > 1 && thread < n % W)
-        body.template run<1>(n / W * W + thread);
-}
-
-template <int W, typename B>
-static void launch(struct cuda *c, const B &body, size_t n, const char *what)
-{
-    size_t blocks = cuda_ceil_div(cuda_ceil_div(n, W), THREADS);
-
-    if (blocks > MOST_BLOCKS)
-        blocks = MOST_BLOCKS;
-    flat_kernel<W><<<(unsigned)blocks, THREADS, 0, c->stream>>>(body, n);
-    cuda_launched(c, what);
-}
-
-/* wide: 8, 4 or 1, what the operands allow. */
-template <typename B>
-static void flat(struct cuda *c, const B &body, size_t n, int wide,
-                 const char *what)
-{
-    if (n == 0)
-        return;
-    if (wide == 8)
-        launch<8>(c, body, n, what);
-    else if (wide == 4)
-        launch<4>(c, body, n, what);
-    else
-        launch<1>(c, body, n, what);
-}
-
-/* The width for a set of operands. */
-static int width(const struct cuda_operand *o, size_t count)
-{
-    int w = 8;
-
-    for (size_t i = 0; i < count; i++)
-        if (cuda_type_size(o[i].type) == 4)
-            w = 4;
-    for (size_t i = 0; i < count; i++)
-        if (!cuda_wide(o[i], (size_t)w, (size_t)w))
-            w = 1;
-    return w;
-}
-
-/* CUDA_F32 or CUDA_BF16 if all operands are, else CUDA_ANY. */
-static int common(const struct cuda_operand *o, size_t count)
-{
-    for (size_t i = 1; i < count; i++)
-        if (o[i].type != o[0].type)
-            return CUDA_ANY;
-    return o[0].type == CUDA_F32 || o[0].type == CUDA_BF16 ? (int)o[0].type
-                                                           : CUDA_ANY;
-}
 
 template <int T> struct fill_body {
     cuda_vec<T> y;
@@ -98,7 +30,7 @@ void cuda_op_fill(struct compute *c, struct compute_span y, float value,
     fill_body<CUDA_ANY> any = { cuda_vec_of<CUDA_ANY>(o), value };
 
     assert(o.type != CUDA_I32);
-    flat(cuda_of(c), any, n, width(&o, 1), "fill");
+    flat_run(cuda_of(c), any, n, flat_width(&o, 1, 0), "fill");
 }
 
 template <int TY, int TX> struct copy_body {
@@ -119,7 +51,7 @@ static void copy_run(struct cuda *c, const struct cuda_operand *o, size_t n)
 {
     copy_body<TY, TX> body = { cuda_vec_of<TY>(o[0]), cuda_vec_of<TX>(o[1]) };
 
-    flat(c, body, n, width(o, 2), "convert");
+    flat_run(c, body, n, flat_width(o, 2, 0), "convert");
 }
 
 void cuda_convert(struct cuda *c, void *y, enum cuda_type to, const void *x,
@@ -175,7 +107,7 @@ static void axpy_run(struct cuda *c, const struct cuda_operand *o, float alpha,
     axpy_body<TY, TX> body = { cuda_vec_of<TY>(o[0]), cuda_vec_of<TX>(o[1]),
                                alpha };
 
-    flat(c, body, n, width(o, 2), "axpy");
+    flat_run(c, body, n, flat_width(o, 2, 0), "axpy");
 }
 
 void cuda_op_axpy(struct compute *base, struct compute_span y, float alpha,
@@ -184,7 +116,7 @@ void cuda_op_axpy(struct compute *base, struct compute_span y, float alpha,
     struct cuda *c = cuda_of(base);
     struct cuda_operand o[2] = { cuda_at(y), cuda_at(x) };
 
-    switch (common(o, 2)) {
+    switch (flat_common(o, 2)) {
     case CUDA_F32: axpy_run<CUDA_F32, CUDA_F32>(c, o, alpha, n); break;
     case CUDA_BF16: axpy_run<CUDA_BF16, CUDA_BF16>(c, o, alpha, n); break;
     default: axpy_run<CUDA_ANY, CUDA_ANY>(c, o, alpha, n); break;
@@ -218,7 +150,7 @@ static void swiglu_run(struct cuda *c, const struct cuda_operand *o, size_t n)
     swiglu_body<T> body = { cuda_vec_of<T>(o[0]), cuda_vec_of<T>(o[1]),
                             cuda_vec_of<T>(o[2]) };
 
-    flat(c, body, n, width(o, 3), "swiglu");
+    flat_run(c, body, n, flat_width(o, 3, 0), "swiglu");
 }
 
 void cuda_op_swiglu(struct compute *base, struct compute_span h,
@@ -227,7 +159,7 @@ void cuda_op_swiglu(struct compute *base, struct compute_span h,
     struct cuda *c = cuda_of(base);
     struct cuda_operand o[3] = { cuda_at(h), cuda_at(gate), cuda_at(up) };
 
-    switch (common(o, 3)) {
+    switch (flat_common(o, 3)) {
     case CUDA_F32: swiglu_run<CUDA_F32>(c, o, n); break;
     case CUDA_BF16: swiglu_run<CUDA_BF16>(c, o, n); break;
     default: swiglu_run<CUDA_ANY>(c, o, n); break;
@@ -266,7 +198,7 @@ static void swiglu_grad_run(struct cuda *c, const struct cuda_operand *o,
                                  cuda_vec_of<T>(o[2]), cuda_vec_of<T>(o[3]),
                                  cuda_vec_of<T>(o[4]) };
 
-    flat(c, body, n, width(o, 5), "swiglu_grad");
+    flat_run(c, body, n, flat_width(o, 5, 0), "swiglu_grad");
 }
 
 void cuda_op_swiglu_grad(struct compute *base, struct compute_span dgate,
@@ -278,7 +210,7 @@ void cuda_op_swiglu_grad(struct compute *base, struct compute_span dgate,
     struct cuda_operand o[5] = { cuda_at(dgate), cuda_at(dup), cuda_at(dh),
                                  cuda_at(gate), cuda_at(up) };
 
-    switch (common(o, 5)) {
+    switch (flat_common(o, 5)) {
     case CUDA_F32: swiglu_grad_run<CUDA_F32>(c, o, n); break;
     case CUDA_BF16: swiglu_grad_run<CUDA_BF16>(c, o, n); break;
     default: swiglu_grad_run<CUDA_ANY>(c, o, n); break;
@@ -342,7 +274,7 @@ void cuda_op_adamw(struct compute *c, const struct compute_adamw *a)
     body.eps = (float)a->eps;
     body.decay = (float)(1 - a->lr * a->decay);
     body.scale = (float)a->grad_scale;
-    flat(cuda_of(c), body, a->n, width(o, 4), "adamw");
+    flat_run(cuda_of(c), body, a->n, flat_width(o, 4, 0), "adamw");
 }
 
 /* Sum of the block's values in thread 0: warps first, then warps in order. */

@@ -1,24 +1,16 @@
 /*
  * cuda_loss.cu - cross entropy behind the head, and the best token
  *
- * Logits exist for a piece of the rows at a time, in the type of activations,
- * and become their own gradient in place. A block has a row: one pass finds
- * maximum and sum together, the second writes. Everything between is f32.
+ * A block has a row of logits: one pass finds maximum and sum together, the
+ * second writes gradients in their place. Everything between is f32.
  */
-#include "compute/cuda/cuda_reduce.h"
-#include "compute/cuda/cuda_vector.cuh"
+#include "compute/cuda/cuda_activation.cuh"
+#include "compute/cuda/cuda_head.cuh"
 
 #include <assert.h>
 
-#define LOSS_THREADS 512
 #define BEST_THREADS 1024
 #define NOBODY 0x7fffffff
-
-/* bf16 logits do not deserve the exact exponential. */
-template <int T> __device__ __forceinline__ float exponential(float x)
-{
-    return T == CUDA_BF16 ? __expf(x) : expf(x);
-}
 
 /* A maximum and the sum of exp(x - maximum). */
 struct softmax {
@@ -33,8 +25,8 @@ __device__ __forceinline__ void softmax_add(struct softmax *a, float top,
 
     if (most == -INFINITY)
         return;
-    a->sum = a->sum * exponential<T>(a->top - most) +
-             sum * exponential<T>(top - most);
+    a->sum =
+        a->sum * head_exp<T>(a->top - most) + sum * head_exp<T>(top - most);
     a->top = most;
 }
 
@@ -51,8 +43,8 @@ __device__ __forceinline__ void softmax_vector(struct softmax *a,
         return;
 #pragma unroll
     for (int j = 0; j < W; j++)
-        sum += exponential<T>(v[j] - most);
-    a->sum = a->sum * exponential<T>(a->top - most) + sum;
+        sum += head_exp<T>(v[j] - most);
+    a->sum = a->sum * head_exp<T>(a->top - most) + sum;
     a->top = most;
 }
 
@@ -61,7 +53,7 @@ __device__ __forceinline__ void softmax_vector(struct softmax *a,
 template <int T>
 __device__ __forceinline__ void softmax_block(struct softmax *a)
 {
-    __shared__ struct softmax warps[LOSS_THREADS / 32];
+    __shared__ struct softmax warps[HEAD_THREADS / 32];
 
 #pragma unroll
     for (int d = 16; d > 0; d /= 2) {
@@ -74,7 +66,7 @@ __device__ __forceinline__ void softmax_block(struct softmax *a)
         warps[threadIdx.x / 32] = *a;
     __syncthreads();
     *a = warps[0];
-    for (int w = 1; w < LOSS_THREADS / 32; w++)
+    for (int w = 1; w < HEAD_THREADS / 32; w++)
         softmax_add<T>(a, warps[w].top, warps[w].sum);
 }
 
@@ -83,13 +75,27 @@ struct loss {
     float *nll;
     size_t stride;
     unsigned vocab;
-    float scale;
+    float scale, softcap;
     bool grad;
 };
 
+/* With CAP: v becomes cap tanh(v / cap), slope the derivative. */
+template <int T, bool CAP, int W>
+__device__ __forceinline__ void cap_vector(float (&v)[W], float (&slope)[W],
+                                           float cap)
+{
+#pragma unroll
+    for (int j = 0; CAP && j < W; j++) {
+        float t = cuda_tanh<T>(v[j] / cap);
+
+        v[j] = cap * t;
+        slope[j] = 1.0f - t * t;
+    }
+}
+
 /* Rows start on 128 bytes; what lies behind the vocabulary becomes zero. */
-template <int T, int W>
-__global__ void __launch_bounds__(LOSS_THREADS)
+template <int T, bool CAP, int W>
+__global__ void __launch_bounds__(HEAD_THREADS)
     loss_kernel(cuda_vec<T> logits, struct loss p)
 {
     size_t row = (size_t)blockIdx.x * p.stride;
@@ -97,13 +103,18 @@ __global__ void __launch_bounds__(LOSS_THREADS)
     struct softmax a = { -INFINITY, 0 };
     float at[1] = { 0 }, factor;
 
-    if (threadIdx.x == 0)
+    if (threadIdx.x == 0) {
+        float slope[1];
+
         logits.get(at, row + label);
+        cap_vector<T, CAP>(at, slope, p.softcap);
+    }
 #pragma unroll 2
-    for (unsigned i = threadIdx.x * W; i < p.vocab; i += LOSS_THREADS * W) {
-        float v[W];
+    for (unsigned i = threadIdx.x * W; i < p.vocab; i += HEAD_THREADS * W) {
+        float v[W], slope[W];
 
         logits.get(v, row + i);
+        cap_vector<T, CAP>(v, slope, p.softcap);
 #pragma unroll
         for (int j = 0; j < W; j++)
             v[j] = i + j < p.vocab ? v[j] : -INFINITY;
@@ -116,177 +127,41 @@ __global__ void __launch_bounds__(LOSS_THREADS)
         return;
     factor = p.scale / a.sum;
 #pragma unroll 2
-    for (unsigned i = threadIdx.x * W; i < p.stride; i += LOSS_THREADS * W) {
-        float v[W];
+    for (unsigned i = threadIdx.x * W; i < p.stride; i += HEAD_THREADS * W) {
+        float v[W], slope[W];
 
         logits.get(v, row + i);
+        cap_vector<T, CAP>(v, slope, p.softcap);
 #pragma unroll
         for (int j = 0; j < W; j++) {
-            float e = exponential<T>(v[j] - a.top) * factor;
+            float e = head_exp<T>(v[j] - a.top) * factor;
 
-            v[j] =
-                i + j < p.vocab ? e - (i + j == label ? p.scale : 0.0f) : 0.0f;
+            e -= i + j == label ? p.scale : 0.0f;
+            v[j] = i + j < p.vocab ? (CAP ? e * slope[j] : e) : 0.0f;
         }
         logits.put(row + i, v);
     }
 }
 
-/* What one call works with. in: the type of products. */
-struct head {
-    const struct compute_cross_entropy *x;
-    enum cuda_type in;
-    bool exact;
-    struct cuda_operand input, weights, dx;
-    void *logits, *wide_input, *wide_weights; /* scratch; NULL: none */
-    bool convert_input, convert_weights;
-    size_t stride, step;
-};
-
-static size_t input_bytes(const struct head *h)
+template <int T, int W>
+static void loss_launch(struct cuda *c, const struct cuda_head *h,
+                        const struct loss &p, size_t rows)
 {
-    return h->convert_input ? h->step * h->x->k * cuda_type_size(h->in) : 0;
+    struct cuda_operand o = { h->logits, h->in };
+    cuda_vec<T> logits = cuda_vec_of<T>(o);
+    unsigned grid = (unsigned)rows;
+
+    if (p.softcap > 0)
+        loss_kernel<T, true, W>
+            <<<grid, HEAD_THREADS, 0, c->stream>>>(logits, p);
+    else
+        loss_kernel<T, false, W>
+            <<<grid, HEAD_THREADS, 0, c->stream>>>(logits, p);
+    cuda_launched(c, "cross_entropy");
 }
 
-static size_t weights_bytes(const struct head *h)
-{
-    return h->convert_weights ? h->x->vocab * h->x->k * cuda_type_size(h->in)
-                              : 0;
-}
-
-static size_t logits_bytes(const struct head *h)
-{
-    return h->step * h->stride * cuda_type_size(h->in);
-}
-
-static const void *input_at(const struct head *h, size_t at)
-{
-    return h->convert_input ? (const char *)h->wide_input
-                            : (const char *)h->input.data +
-                                  at * h->x->k * cuda_type_size(h->in);
-}
-
-static const void *weights_of(const struct head *h)
-{
-    return h->convert_weights ? h->wide_weights : h->weights.data;
-}
-
-static struct cuda_gemm forward_product(const struct head *h, size_t at,
-                                        size_t rows)
-{
-    struct cuda_gemm g = {};
-
-    g.in = g.out = h->in;
-    g.exact = h->exact;
-    g.m = rows;
-    g.n = h->x->vocab;
-    g.k = h->x->k;
-    g.a = input_at(h, at);
-    g.b = weights_of(h);
-    g.lda = g.ldb = h->x->k;
-    g.alpha = 1;
-    g.c = h->logits;
-    g.ldc = h->stride;
-    return g;
-}
-
-static struct cuda_gemm input_product(const struct head *h, size_t at,
-                                      size_t rows)
-{
-    struct cuda_gemm g = {};
-
-    g.in = h->in;
-    g.out = h->dx.type;
-    g.exact = h->exact;
-    g.m = rows;
-    g.n = h->x->k;
-    g.k = h->x->vocab;
-    g.a = h->logits;
-    g.lda = h->stride;
-    g.b = weights_of(h);
-    g.ldb = h->x->k;
-    g.b_cross = true;
-    g.alpha = 1;
-    g.c = (char *)h->dx.data + at * h->x->k * cuda_type_size(h->dx.type);
-    g.ldc = h->x->k;
-    return g;
-}
-
-static struct cuda_gemm weights_product(const struct head *h, size_t at,
-                                        size_t rows)
-{
-    struct cuda_gemm g = {};
-
-    g.in = h->in;
-    g.out = CUDA_F32;
-    g.exact = h->exact;
-    g.m = h->x->vocab;
-    g.n = h->x->k;
-    g.k = rows;
-    g.a = h->logits;
-    g.lda = h->stride;
-    g.a_cross = true;
-    g.b = input_at(h, at);
-    g.ldb = h->x->k;
-    g.b_cross = true;
-    g.alpha = 1;
-    g.c = cuda_f32(h->x->dw);
-    g.ldc = h->x->k;
-    g.addend = g.c;
-    g.add_type = CUDA_F32;
-    g.ldadd = h->x->k;
-    return g;
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-/* What the products on a piece of `rows` rows want. */
-static size_t product_scratch(const struct cuda *c, const struct head *h,
-                              size_t rows)
-{
-    struct cuda_gemm g = forward_product(h, 0, rows);
-    size_t want = cuda_gemm_scratch(c, &g);
-
-    if (!h->x->dx.buf)
-        return want;
-    g = input_product(h, 0, rows);
-    want = larger(want, cuda_gemm_scratch(c, &g));
-    if (!h->x->dw.buf)
-        return want;
-    g = weights_product(h, 0, rows);
-    return larger(want, cuda_gemm_scratch(c, &g));
-}
-
-static bool head_scratch(struct cuda *c, struct head *h)
-{
-    size_t rest = h->x->rows % h->step;
-    size_t products = product_scratch(c, h, h->step);
-
-    if (rest > 0)
-        products = larger(products, product_scratch(c, h, rest));
-    if (!cuda_scratch_begin(c, cuda_scratch_room(logits_bytes(h)) +
-                                   cuda_scratch_room(input_bytes(h)) +
-                                   cuda_scratch_room(weights_bytes(h)) +
-                                   cuda_scratch_room(products)))
-        return false;
-    h->logits = cuda_scratch(c, logits_bytes(h));
-    h->wide_input = cuda_scratch(c, input_bytes(h));
-    h->wide_weights = cuda_scratch(c, weights_bytes(h));
-    return true;
-}
-
-/* Each product may use the same scratch as the one before. */
-static void product(struct cuda *c, const struct cuda_gemm *g)
-{
-    size_t used = c->scratch_used;
-
-    cuda_gemm_run(c, g);
-    c->scratch_used = used;
-}
-
-static void piece(struct cuda *c, const struct head *h, size_t at, size_t rows)
+static void piece(struct cuda *c, const struct cuda_head *h, size_t at,
+                  size_t rows)
 {
     const struct compute_cross_entropy *x = h->x;
     struct loss p = { cuda_i32(x->labels) + at,
@@ -294,64 +169,32 @@ static void piece(struct cuda *c, const struct head *h, size_t at, size_t rows)
                       h->stride,
                       (unsigned)x->vocab,
                       x->scale,
+                      x->softcap,
                       x->dx.buf != NULL };
-    struct cuda_operand logits = { h->logits, h->in };
-    struct cuda_gemm g;
 
-    if (h->convert_input)
-        cuda_convert(c, h->wide_input, h->in,
-                     (const char *)h->input.data +
-                         at * x->k * cuda_type_size(h->input.type),
-                     h->input.type, rows * x->k);
-    g = forward_product(h, at, rows);
-    product(c, &g);
+    cuda_head_forward(c, h, at, rows);
     if (h->in == CUDA_BF16)
-        loss_kernel<CUDA_BF16, 8>
-            <<<(unsigned)rows, LOSS_THREADS, 0, c->stream>>>(
-                cuda_vec_of<CUDA_BF16>(logits), p);
+        loss_launch<CUDA_BF16, 8>(c, h, p, rows);
     else
-        loss_kernel<CUDA_F32, 4>
-            <<<(unsigned)rows, LOSS_THREADS, 0, c->stream>>>(
-                cuda_vec_of<CUDA_F32>(logits), p);
-    cuda_launched(c, "cross_entropy");
-    if (!p.grad)
-        return;
-    g = input_product(h, at, rows);
-    product(c, &g);
-    if (!x->dw.buf)
-        return;
-    g = weights_product(h, at, rows);
-    product(c, &g);
+        loss_launch<CUDA_F32, 4>(c, h, p, rows);
+    if (p.grad)
+        cuda_head_grad(c, h, at, rows);
 }
 
 void cuda_op_cross_entropy(struct compute *base,
                            const struct compute_cross_entropy *x)
 {
     struct cuda *c = cuda_of(base);
-    struct head h = {};
+    struct cuda_head h;
 
     if (x->rows == 0)
         return;
-    h.x = x;
-    h.in = c->act;
-    h.exact = c->precision == COMPUTE_FULL;
-    h.input = cuda_at(x->x);
-    h.weights = cuda_at(x->w);
-    h.dx = cuda_at(x->dx);
-    if (h.in == CUDA_BF16 && x->w.buf->frozen) {
-        h.weights.data = x->w.buf->frozen + x->w.at;
-        h.weights.type = CUDA_BF16;
-    }
-    h.convert_input = h.input.type != h.in;
-    h.convert_weights = h.weights.type != h.in;
-    h.stride = cuda_logits_stride(x->vocab);
-    h.step =
-        cuda_logits_rows(x->rows, x->vocab, cuda_type_size(h.in), c->limit);
-    if (!head_scratch(c, &h))
+    cuda_head_plan(c, &h, x, 1);
+    if (!cuda_scratch_begin(c,
+                            cuda_head_want(&h) +
+                                cuda_scratch_room(cuda_head_products(c, &h))))
         return;
-    if (h.convert_weights)
-        cuda_convert(c, h.wide_weights, h.in, h.weights.data, h.weights.type,
-                     x->vocab * x->k);
+    cuda_head_take(c, &h);
     for (size_t at = 0; at < x->rows; at += h.step)
         piece(c, &h, at, x->rows - at < h.step ? x->rows - at : h.step);
 }

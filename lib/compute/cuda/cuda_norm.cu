@@ -2,16 +2,12 @@
  * cuda_norm.cu - RMSNorm and its gradient
  *
  * A row belongs to a warp or to a block, by its length. The weights' gradient
- * is a sum over rows: partial sums of CUDA_COLUMN_ROWS rows each, which a
- * second kernel adds in order.
+ * is a sum over rows.
  */
-#include "compute/cuda/cuda_reduce.h"
-#include "compute/cuda/cuda_vector.cuh"
+#include "compute/cuda/cuda_columns.cuh"
 
 #include <assert.h>
 
-#define THREADS 128 /* of a block, where a row has no more */
-#define COLUMN_THREADS 128
 #define MOST_BLOCKS ((size_t)1 << 30)
 
 struct norm {
@@ -21,19 +17,13 @@ struct norm {
     float eps;
 };
 
-/* Rows of a block where G threads have one each. */
-template <int G> struct group {
-    static const int threads = G < THREADS ? THREADS : G;
-    static const int rows = threads / G;
-};
-
 template <int G, int TY, int TX, int W>
-__global__ void __launch_bounds__(group<G>::threads)
+__global__ void __launch_bounds__(cuda_group<G>::threads)
     rmsnorm_kernel(cuda_vec<TY> y, cuda_vec<TX> x, cuda_vec<CUDA_F32> w,
                    struct norm p)
 {
-    __shared__ float memory[group<G>::threads / 32];
-    size_t row = (size_t)blockIdx.x * group<G>::rows + threadIdx.x / G;
+    __shared__ float memory[cuda_group<G>::threads / 32];
+    size_t row = (size_t)blockIdx.x * cuda_group<G>::rows + threadIdx.x / G;
     size_t first = threadIdx.x % G * W, at = row * p.dim;
     float sum = 0, r;
 
@@ -67,12 +57,12 @@ __global__ void __launch_bounds__(group<G>::threads)
 
 /* Kernels for the types TD (dx), TY (dy), TX (x). */
 template <int G, int TD, int TY, int TX, int W>
-__global__ void __launch_bounds__(group<G>::threads)
+__global__ void __launch_bounds__(cuda_group<G>::threads)
     rmsnorm_grad_kernel(cuda_vec<TD> dx, cuda_vec<TY> dy, cuda_vec<TX> x,
                         cuda_vec<CUDA_F32> w, struct norm p)
 {
-    __shared__ float memory[group<G>::threads / 32];
-    size_t row = (size_t)blockIdx.x * group<G>::rows + threadIdx.x / G;
+    __shared__ float memory[cuda_group<G>::threads / 32];
+    size_t row = (size_t)blockIdx.x * cuda_group<G>::rows + threadIdx.x / G;
     size_t first = threadIdx.x % G * W, at = row * p.dim;
     float sum = 0, r, mean;
 
@@ -109,11 +99,11 @@ __global__ void __launch_bounds__(group<G>::threads)
 template <int G, int TY, int TX, int W>
 static void norm_launch(struct cuda *c, const struct norm &p)
 {
-    size_t grid = cuda_ceil_div(p.rows, group<G>::rows);
+    size_t grid = cuda_ceil_div(p.rows, cuda_group<G>::rows);
 
     assert(grid <= MOST_BLOCKS);
     rmsnorm_kernel<G, TY, TX, W>
-        <<<(unsigned)grid, group<G>::threads, 0, c->stream>>>(
+        <<<(unsigned)grid, cuda_group<G>::threads, 0, c->stream>>>(
             cuda_vec_of<TY>(p.y), cuda_vec_of<TX>(p.x),
             cuda_vec_of<CUDA_F32>(p.w), p);
     cuda_launched(c, "rmsnorm");
@@ -169,11 +159,11 @@ void cuda_op_rmsnorm(struct compute *base, struct compute_span y,
 template <int G, int TD, int TY, int TX, int W>
 static void grad_launch(struct cuda *c, const struct norm &p)
 {
-    size_t grid = cuda_ceil_div(p.rows, group<G>::rows);
+    size_t grid = cuda_ceil_div(p.rows, cuda_group<G>::rows);
 
     assert(grid <= MOST_BLOCKS);
     rmsnorm_grad_kernel<G, TD, TY, TX, W>
-        <<<(unsigned)grid, group<G>::threads, 0, c->stream>>>(
+        <<<(unsigned)grid, cuda_group<G>::threads, 0, c->stream>>>(
             cuda_vec_of<TD>(p.y), cuda_vec_of<TY>(p.dy), cuda_vec_of<TX>(p.x),
             cuda_vec_of<CUDA_F32>(p.w), p);
     cuda_launched(c, "rmsnorm_grad");
@@ -200,79 +190,38 @@ static void grad_run(struct cuda *c, const struct norm &p)
         grad_grouped<TD, TY, TX, 1>(c, p);
 }
 
-template <int W>
-__global__ void __launch_bounds__(COLUMN_THREADS)
-    columns_kernel(cuda_vec<CUDA_F32> sums, cuda_vec<CUDA_ANY> dy,
-                   cuda_vec<CUDA_ANY> x, struct norm p, size_t tiles)
-{
-    size_t piece, tile, i, end;
-    float sum[W];
+struct weights_body {
+    cuda_vec<CUDA_ANY> dy, x;
+    const float *rstd;
+    size_t dim;
 
-    cuda_column_place(blockIdx.x, tiles, &piece, &tile);
-    i = (tile * COLUMN_THREADS + threadIdx.x) * W;
-    if (i >= p.dim)
-        return;
-    end = (piece + 1) * CUDA_COLUMN_ROWS;
-    end = end < p.rows ? end : p.rows;
-#pragma unroll
-    for (int j = 0; j < W; j++)
-        sum[j] = 0;
-#pragma unroll 4
-    for (size_t r = piece * CUDA_COLUMN_ROWS; r < end; r++) {
-        float d[W], v[W], scale = p.rstd[r];
+    template <int W>
+    __device__ __forceinline__ void add(float (&sum)[1][W], size_t r,
+                                        size_t i) const
+    {
+        float d[W], v[W], scale = rstd[r];
 
-        dy.get(d, r * p.dim + i);
-        x.get(v, r * p.dim + i);
+        dy.get(d, r * dim + i);
+        x.get(v, r * dim + i);
 #pragma unroll
         for (int j = 0; j < W; j++)
-            sum[j] = fmaf(d[j], v[j] * scale, sum[j]);
+            sum[0][j] = fmaf(d[j], v[j] * scale, sum[0][j]);
     }
-    sums.put(piece * p.dim + i, sum);
-}
-
-__global__ void __launch_bounds__(COLUMN_THREADS)
-    pieces_kernel(float *dw, const float *sums, size_t pieces, size_t dim)
-{
-    size_t i = (size_t)blockIdx.x * COLUMN_THREADS + threadIdx.x;
-    float sum;
-
-    if (i >= dim)
-        return;
-    sum = dw[i];
-#pragma unroll 8
-    for (size_t p = 0; p < pieces; p++)
-        sum += sums[p * dim + i];
-    dw[i] = sum;
-}
+};
 
 static void weights_grad(struct cuda *c, float *dw, const struct norm &p)
 {
-    size_t pieces = cuda_column_pieces(p.rows);
-    size_t bytes = pieces * p.dim * sizeof(float);
-    bool wide = cuda_wide(p.dy, p.dim, 4) && cuda_wide(p.x, p.dim, 4);
-    size_t tiles = cuda_ceil_div(p.dim, COLUMN_THREADS * (wide ? 4 : 1));
-    struct cuda_operand sums = { NULL, CUDA_F32 };
-    cuda_vec<CUDA_ANY> dy = cuda_vec_of<CUDA_ANY>(p.dy);
-    cuda_vec<CUDA_ANY> x = cuda_vec_of<CUDA_ANY>(p.x);
-    cuda_vec<CUDA_F32> out;
+    size_t bytes = column_bytes(1, p.rows, p.dim);
+    weights_body body = { cuda_vec_of<CUDA_ANY>(p.dy),
+                          cuda_vec_of<CUDA_ANY>(p.x), p.rstd, p.dim };
+    column_outputs<1> out = { { dw } };
+    column_shape shape = { p.rows, p.dim, p.dim, p.dim,
+                           cuda_wide(p.dy, p.dim, 4) &&
+                               cuda_wide(p.x, p.dim, 4) };
 
-    if (!cuda_scratch_begin(c, cuda_scratch_room(bytes)))
-        return;
-    sums.data = cuda_scratch(c, bytes);
-    out = cuda_vec_of<CUDA_F32>(sums);
-    if (wide)
-        columns_kernel<4>
-            <<<(unsigned)(pieces * tiles), COLUMN_THREADS, 0, c->stream>>>(
-                out, dy, x, p, tiles);
-    else
-        columns_kernel<1>
-            <<<(unsigned)(pieces * tiles), COLUMN_THREADS, 0, c->stream>>>(
-                out, dy, x, p, tiles);
-    cuda_launched(c, "rmsnorm_grad");
-    pieces_kernel<<<(unsigned)cuda_ceil_div(p.dim, COLUMN_THREADS),
-                    COLUMN_THREADS, 0, c->stream>>>(dw, (float *)sums.data,
-                                                    pieces, p.dim);
-    cuda_launched(c, "rmsnorm_grad");
+    if (cuda_scratch_begin(c, cuda_scratch_room(bytes)))
+        column_sums(c, out, body, shape, (float *)cuda_scratch(c, bytes),
+                    "rmsnorm_grad");
 }
 
 void cuda_op_rmsnorm_grad(struct compute *base, struct compute_span dx,

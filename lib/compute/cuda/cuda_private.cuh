@@ -202,6 +202,33 @@ void cuda_op_rope(C, S x, S position, S cosine, S sine, size_t rows,
 void cuda_op_swiglu(C, S h, S gate, S up, size_t n);
 void cuda_op_swiglu_grad(C, S dgate, S dup, S dh, S gate, S up, size_t n);
 void cuda_op_adamw(C, const struct compute_adamw *a);
+void cuda_op_rope_part(C, S x, S position, S cosine, S sine, size_t rows,
+                       size_t heads, size_t dim, size_t rotary, bool inverse);
+/* cuda_activate.cu, cuda_columns.cu, cuda_layernorm.cu, cuda_gate.cu */
+void cuda_op_scale(C, S y, S x, float alpha, size_t n);
+void cuda_op_softcap(C, S y, S x, float cap, size_t n);
+void cuda_op_activate(C, enum compute_activation kind, S y, S x, size_t n);
+void cuda_op_activate_grad(C, enum compute_activation kind, S dx, S dy, S x,
+                           size_t n);
+void cuda_op_glu(C, enum compute_activation kind, S h, S gate, S up, size_t n);
+void cuda_op_glu_grad(C, enum compute_activation kind, S dgate, S dup, S dh,
+                      S gate, S up, size_t n);
+void cuda_op_copy_columns(C, S y, size_t y_stride, S x, size_t x_stride,
+                          size_t rows, size_t cols);
+void cuda_op_scale_columns(C, S y, size_t y_stride, size_t rows, size_t cols,
+                           float alpha);
+void cuda_op_gain_columns(C, S y, S x, S w, S bias, S addend, size_t rows,
+                          size_t cols);
+void cuda_op_scale_rows(C, S x, S w, size_t rows, size_t cols);
+void cuda_op_column_dots(C, S y, S u, S v, size_t rows, size_t cols);
+void cuda_op_inverse_norms(C, S y, const S weights[3], size_t n, size_t k,
+                           size_t rank, float alpha);
+void cuda_op_layernorm(C, S y, S x, S w, S b, S stat, size_t rows, size_t dim,
+                       float eps);
+void cuda_op_layernorm_grad(C, S dx, S dw, S db, S dy, S x, S w, S stat,
+                            size_t rows, size_t dim);
+void cuda_op_gated_norm(C, const struct compute_gated_norm *x);
+void cuda_op_gated_norm_grad(C, const struct compute_gated_norm_grad *x);
 /* cuda_linear.cu */
 void cuda_op_linear(C, const struct compute_linear *l);
 void cuda_op_linear_dx(C, const struct compute_linear *l);

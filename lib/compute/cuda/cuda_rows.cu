@@ -190,7 +190,7 @@ void cuda_op_embed_grad(struct compute *base, struct compute_span dtable,
 struct rope {
     const int32_t *position;
     size_t rows;
-    unsigned heads, half;
+    unsigned heads, dim, half; /* pairs that are turned in each head */
     float sign;
 };
 
@@ -202,12 +202,12 @@ __global__ void __launch_bounds__(256)
     unsigned parts = p.half / W;
 
     for (size_t r = blockIdx.x; r < p.rows; r += gridDim.x) {
-        size_t row = r * p.heads * 2 * p.half;
+        size_t row = r * p.heads * p.dim;
         size_t angle = (size_t)p.position[r] * p.half;
 
         for (unsigned k = threadIdx.x; k < p.heads * parts; k += blockDim.x) {
             unsigned i = k % parts * W;
-            size_t at = row + (size_t)(k / parts) * 2 * p.half + i;
+            size_t at = row + (size_t)(k / parts) * p.dim + i;
             float a[W], b[W], co[W], si[W];
 
             x.get(a, at);
@@ -239,8 +239,8 @@ static void rope_run(struct cuda *c, struct cuda_operand x,
     size_t work = (size_t)p.heads * p.half;
     unsigned grid = grid_of(p.rows);
 
-    if (cuda_wide(x, p.half, w) && cuda_wide(cosine, p.half, w) &&
-        cuda_wide(sine, p.half, w))
+    if (p.dim % w == 0 && cuda_wide(x, p.half, w) &&
+        cuda_wide(cosine, p.half, w) && cuda_wide(sine, p.half, w))
         rope_kernel<T, T == CUDA_BF16 ? 8 : 4>
             <<<grid, threads_of(work / w), 0, c->stream>>>(y, co, si, p);
     else
@@ -249,22 +249,32 @@ static void rope_run(struct cuda *c, struct cuda_operand x,
     cuda_launched(c, "rope");
 }
 
-void cuda_op_rope(struct compute *base, struct compute_span x,
-                  struct compute_span position, struct compute_span cosine,
-                  struct compute_span sine, size_t rows, size_t heads,
-                  size_t dim, bool inverse)
+void cuda_op_rope_part(struct compute *base, struct compute_span x,
+                       struct compute_span position, struct compute_span cosine,
+                       struct compute_span sine, size_t rows, size_t heads,
+                       size_t dim, size_t rotary, bool inverse)
 {
     struct cuda *c = cuda_of(base);
     struct cuda_operand o = cuda_at(x), co = cuda_at(cosine),
                         si = cuda_at(sine);
-    struct rope p = { cuda_i32(position), rows, (unsigned)heads,
-                      (unsigned)(dim / 2), inverse ? -1.0f : 1.0f };
+    struct rope p = { cuda_i32(position),     rows,
+                      (unsigned)heads,        (unsigned)dim,
+                      (unsigned)(rotary / 2), inverse ? -1.0f : 1.0f };
 
-    assert(co.type == CUDA_F32 && si.type == CUDA_F32 && dim % 2 == 0);
-    if (rows == 0 || heads == 0 || dim < 2)
+    assert(co.type == CUDA_F32 && si.type == CUDA_F32 && rotary % 2 == 0);
+    if (rows == 0 || heads == 0 || rotary < 2)
         return;
     if (o.type == CUDA_BF16)
         rope_run<CUDA_BF16>(c, o, co, si, p);
     else
         rope_run<CUDA_F32>(c, o, co, si, p);
+}
+
+void cuda_op_rope(struct compute *c, struct compute_span x,
+                  struct compute_span position, struct compute_span cosine,
+                  struct compute_span sine, size_t rows, size_t heads,
+                  size_t dim, bool inverse)
+{
+    cuda_op_rope_part(c, x, position, cosine, sine, rows, heads, dim, dim,
+                      inverse);
 }

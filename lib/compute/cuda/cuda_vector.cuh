@@ -164,6 +164,12 @@ static inline bool cuda_wide(struct cuda_operand o, size_t dim, size_t w)
            (dim % w == 0 && (uintptr_t)o.data % (bytes < 16 ? bytes : 16) == 0);
 }
 
+/* Where G threads have a row each: a block's threads and rows. */
+template <int G> struct cuda_group {
+    static const int threads = G < 128 ? 128 : G;
+    static const int rows = threads / G;
+};
+
 /* Sums over a group of G threads of a block, each getting the total; the
  * order depends on G alone. memory: a float for each warp of the block. */
 __device__ __forceinline__ float cuda_sum_warp(float v)
