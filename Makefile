@@ -234,6 +234,38 @@ gpu-bundle: ## all that a machine with a GPU needs to test the plugin, in build/
 	$(Q)$(MAKE) cuda $(BUILD)/slmctl $(GPU_PROGRAMS)
 	$(Q)sh tests/gpu/bundle.sh $(BUILD) $(CUDA_SO) build/gpu-bundle
 
+# The plugin's sources for this machine's processor, threads as fibers: what the
+# kernels compute is tested without a GPU (tests/gpu/emulated).
+EMULATED     := build/emulated
+EMULATED_DIR := tests/gpu/emulated
+EMULATED_SRC := $(patsubst lib/%,$(EMULATED)/src/%,$(wildcard lib/compute/cuda/*.cu lib/compute/cuda/*.cuh))
+EMULATED_O   := $(patsubst %.cu,%.o,$(filter %.cu,$(EMULATED_SRC))) $(EMULATED)/emulated.o build/cuda/err.c.o
+EMULATED_BIN := $(EMULATED)/slmctl $(EMULATED)/gpu_parity $(EMULATED)/gpu_bench
+EMULATED_CXX := $(CXX) -std=c++17 -O2 -g -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing \
+    -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi $(WERROR) -I$(EMULATED_DIR) -I$(EMULATED)/src -Ilib -MMD -MP
+
+emulated: $(EMULATED)/slmctl-cuda.so $(EMULATED_BIN) ## the GPU's plugin with its kernels run by the CPU, for tests
+
+$(EMULATED)/src/%: lib/% $(EMULATED_DIR)/translate.awk
+	@mkdir -p $(@D)
+	$(Q)awk -f $(EMULATED_DIR)/translate.awk $< >$@
+
+$(EMULATED)/src/%.o: $(EMULATED)/src/%.cu | $(EMULATED_SRC)
+	@echo '  CXX   $<'
+	$(Q)$(EMULATED_CXX) -x c++ -c -o $@ $<
+
+$(EMULATED)/emulated.o: $(EMULATED_DIR)/emulated.cu
+	@mkdir -p $(@D)
+	@echo '  CXX   $<'
+	$(Q)$(EMULATED_CXX) -x c++ -c -o $@ $<
+
+$(EMULATED)/slmctl-cuda.so: $(EMULATED_O) $(CUDA_MAP)
+	@echo '  LINK  $@'
+	$(Q)$(CXX) -shared -Wl,--no-undefined,--version-script=$(CUDA_MAP) -o $@ $(EMULATED_O)
+
+$(EMULATED_BIN): $(EMULATED)/%: $(BUILD)/%
+	$(Q)cp $< $@
+
 # Installs what dpkg does not have; asks for sudo only if it must.
 need = @missing=; command -v dpkg-query >/dev/null || exit 0; for p in $(1); do \
   dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
@@ -379,8 +411,8 @@ clean: ## remove build/
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t18
 
-.PHONY: agent-logs base-model all cuda check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
+.PHONY: agent-logs base-model all cuda emulated check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
         fuzz fuzz-figures fuzz-link deps check-deps ci-deps demo bench bench-proxy format completions install \
         uninstall deb clean help always
--include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) $(KERNELS_WIDE) build/cuda/tests/gpu/gpu_wgmma.cu.o \
+-include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) $(EMULATED_O) $(KERNELS_WIDE) build/cuda/tests/gpu/gpu_wgmma.cu.o \
            $(call obj,$(TEST_C) $(BENCH_C) $(SLOW_C) $(TOOL_C) $(NAMES_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))

@@ -531,7 +531,6 @@ static void job_launch(struct cuda *c, struct wgmma_job *w, wgmma_function *f)
     uint32_t room = c->sms / cluster, smem = cuda_smem_bytes(w->tiles.columns);
     cudaLaunchAttribute attribute;
     cudaLaunchConfig_t config = {};
-    void *arguments[] = { w };
 
     attribute.id = cudaLaunchAttributeClusterDimension;
     attribute.val.clusterDim.x = cluster;
@@ -548,9 +547,7 @@ static void job_launch(struct cuda *c, struct wgmma_job *w, wgmma_function *f)
                        (const void *)f,
                        cudaFuncAttributeMaxDynamicSharedMemorySize, (int)smem),
                    "wgmma shared memory"))
-        (void)cuda_check(
-            c, cudaLaunchKernelExC(&config, (const void *)f, arguments),
-            "wgmma");
+        (void)cuda_check(c, cudaLaunchKernelEx(&config, f, *w), "wgmma");
 }
 
 void cuda_wgmma_run(struct cuda *c, const struct cuda_gemm *g)

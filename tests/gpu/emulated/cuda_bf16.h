@@ -1,0 +1,2 @@
+/* cuda_bf16.h - stands in for the header of this name; see emulated.cuh */
+#include "emulated.cuh"
