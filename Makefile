@@ -252,12 +252,13 @@ $(EMULATED)/src/%: lib/% $(EMULATED_DIR)/translate.awk
 
 $(EMULATED)/src/%.o: $(EMULATED)/src/%.cu | $(EMULATED_SRC)
 	@echo '  CXX   $<'
-	$(Q)$(EMULATED_CXX) -x c++ -c -o $@ $<
+	$(Q)$(EMULATED_CXX) $(CXXFLAGS) -x c++ -c -o $@ $<
 
+$(EMULATED)/emulated.o: CXXFLAGS += -O3
 $(EMULATED)/emulated.o: $(EMULATED_DIR)/emulated.cu
 	@mkdir -p $(@D)
 	@echo '  CXX   $<'
-	$(Q)$(EMULATED_CXX) -x c++ -c -o $@ $<
+	$(Q)$(EMULATED_CXX) $(CXXFLAGS) -x c++ -c -o $@ $<
 
 $(EMULATED)/slmctl-cuda.so: $(EMULATED_O) $(CUDA_MAP)
 	@echo '  LINK  $@'

@@ -202,8 +202,8 @@ static void fiber_yield(void)
         return;
     }
     if (order == 2) {
-        size_t i = runnable_first +
-                   next_chance() % (runnable.size() - runnable_first);
+        size_t i =
+            runnable_first + next_chance() % (runnable.size() - runnable_first);
 
         to = runnable[i];
         runnable[i] = runnable.back();
@@ -245,7 +245,7 @@ static bool gather(struct gathering *g, const char *what)
 {
     if (g->arrived == 0)
         g->what = what;
-    else if (strcmp(g->what, what) != 0)
+    else if (g->what != what) /* the literals are one file's */
         emulated_fail(g->what[0] == 'w'
                           ? "lanes of a warp wait at different places"
                           : "threads wait at different barriers");
@@ -422,8 +422,8 @@ void emulated_ldmatrix(uint32_t r[4], uint32_t at, bool crossed)
         for (unsigned j = 0; j < 2; j++) {
             unsigned row = crossed ? lane % 4 * 2 + j : lane / 4;
             unsigned column = crossed ? lane / 4 : lane % 4 * 2 + j;
-            const uint16_t *from = (const uint16_t *)(uintptr_t)
-                                       w->words[i * 8 + row][0];
+            const uint16_t *from =
+                (const uint16_t *)(uintptr_t)w->words[i * 8 + row][0];
 
             two[j] = from[column];
         }
@@ -481,15 +481,15 @@ void emulated_mma(enum emulated_product kind, float d[4], const uint32_t a[4],
             for (unsigned j = 0; j < 8; j++)
                 y[k][j] = b_at(w, kind, k, j);
         }
-        for (unsigned i = 0; i < 16; i++)
-            for (unsigned j = 0; j < 8; j++) {
-                float *to = &w->sums[i % 8 * 4 + j / 2][i / 8 * 2 + j % 2];
-                float sum = 0;
+        for (unsigned i = 0; i < 16; i++) {
+            float sum[8] = { 0 };
 
-                for (unsigned k = 0; k < depth; k++)
-                    sum += x[i][k] * y[k][j];
-                *to += sum;
-            }
+            for (unsigned k = 0; k < depth; k++)
+                for (unsigned j = 0; j < 8; j++)
+                    sum[j] += x[i][k] * y[k][j];
+            for (unsigned j = 0; j < 8; j++)
+                w->sums[i % 8 * 4 + j / 2][i / 8 * 2 + j % 2] += sum[j];
+        }
     }
     gather(&w->g, "warp mma");
     memcpy(d, w->sums[lane], 16);
@@ -575,9 +575,8 @@ void emulated_tensor_copy(uint32_t to, const CUtensorMap *map, uint32_t x,
     if (to % 128)
         emulated_fail("a tensor copy to a place that is not aligned");
     for (unsigned r = 0; r < blocks.size(); r++) {
-        uint32_t far =
-            (uint32_t)(((intptr_t)r - (intptr_t)current->b->e.rank) *
-                       (intptr_t)WINDOW);
+        uint32_t far = (uint32_t)(((intptr_t)r - (intptr_t)current->b->e.rank) *
+                                  (intptr_t)WINDOW);
         struct late_copy c = { to + far, barrier + far, *map, x, y, r };
 
         if (!(to_blocks >> r & 1))
@@ -625,9 +624,10 @@ static struct warpgroup *group_of(const struct fiber *f)
     return &f->b->groups[f->t.linear / 128];
 }
 
-/* bf16 (row, k) of an operand, by its descriptor: 128-byte swizzle. */
-static float operand_at(const struct block *b, uint64_t d, bool cross,
-                        uint32_t row, uint32_t k)
+/* Eight bf16 of an operand by its descriptor (128-byte swizzle): of row `row`
+ * from k on; crossed, of `k` from row `row` on. */
+static const uint16_t *operand_at(const struct block *b, uint64_t d, bool cross,
+                                  uint32_t row, uint32_t k)
 {
     uintptr_t at = (uintptr_t)b->window + ((d & 0x3fff) << 4);
     uint32_t leading = (uint32_t)(d >> 16 & 0x3fff) << 4;
@@ -641,37 +641,58 @@ static float operand_at(const struct block *b, uint64_t d, bool cross,
         at += row / 8 * stride + row % 8 * 128 + k * 2;
     at ^= (at >> 7 & 7) << 4;
     if (at < (uintptr_t)b->window + RESERVED ||
-        at + 2 > (uintptr_t)b->window + RESERVED + launch->dynamic)
+        at + 16 > (uintptr_t)b->window + RESERVED + launch->dynamic)
         emulated_fail("a product that reads outside shared memory");
-    return emulated_of_bf16(*(const uint16_t *)at);
+    return (const uint16_t *)at;
+}
+
+/* The operand as [16 of k][rows]. */
+static void operand_read(const struct block *b, uint64_t d, bool cross,
+                         uint32_t rows, float (*out)[256])
+{
+    for (uint32_t i = 0; i < rows; i += cross ? 8 : 1)
+        for (uint32_t k = 0; k < 16; k += cross ? 1 : 8) {
+            const uint16_t *from = operand_at(b, d, cross, i, k);
+
+            for (uint32_t e = 0; e < 8; e++)
+                out[cross ? k : k + e][cross ? i + e : i] =
+                    emulated_of_bf16(from[e]);
+        }
+}
+
+/* The same of fragments that the threads have kept. */
+static void kept_read(const struct product *p, float (*out)[256])
+{
+    for (uint32_t i = 0; i < 64; i++)
+        for (uint32_t k = 0; k < 16; k++)
+            out[k][i] = half_of(EMULATED_BF16,
+                                p->of[i / 16 * 32 + i % 8 * 4 + k % 8 / 2]
+                                    .kept[i % 16 / 8 + k / 8 * 2],
+                                k % 2);
 }
 
 static void product_run(const struct block *b, struct product *p)
 {
-    static float x[64][16], y[16][256];
+    static float x[16][256], y[16][256], sums[64][256];
     const struct emulated_wgmma *w = &p->of[0];
 
-    for (uint32_t k = 0; k < 16; k++) {
-        for (uint32_t i = 0; i < 64; i++) {
-            const uint32_t *kept =
-                p->of[i / 16 * 32 + i % 8 * 4 + k % 8 / 2].kept;
-
-            x[i][k] = kept ? half_of(EMULATED_BF16,
-                                     kept[i % 16 / 8 + k / 8 * 2], k % 2)
-                           : operand_at(b, w->a, w->a_cross, i, k);
-        }
-        for (uint32_t j = 0; j < w->columns; j++)
-            y[k][j] = operand_at(b, w->b, w->b_cross, j, k);
+    if (w->kept)
+        kept_read(p, x);
+    else
+        operand_read(b, w->a, w->a_cross, 64, x);
+    operand_read(b, w->b, w->b_cross, w->columns, y);
+    for (uint32_t i = 0; i < 64; i++) {
+        memset(sums[i], 0, sizeof(sums[i]));
+        for (uint32_t k = 0; k < 16; k++)
+            for (uint32_t j = 0; j < w->columns; j++)
+                sums[i][j] += x[k][i] * y[k][j];
     }
     for (uint32_t t = 0; t < 128; t++)
         for (uint32_t i = 0; i < w->columns / 2; i++) {
             uint32_t row = t / 32 * 16 + t % 32 / 4 + i % 4 / 2 * 8;
             uint32_t column = i / 4 * 8 + t % 4 * 2 + i % 2;
-            float sum = 0;
 
-            for (uint32_t k = 0; k < 16; k++)
-                sum += x[row][k] * y[k][column];
-            p->of[t].d[i] = (w->sum ? p->of[t].d[i] : 0) + sum;
+            p->of[t].d[i] = (w->sum ? p->of[t].d[i] : 0) + sums[row][column];
         }
     p->done = true;
 }
@@ -748,10 +769,10 @@ static char *stacks(void)
     static char *memory;
 
     if (!memory) {
-        memory = (char *)mmap(NULL, STACK_BYTES * THREADS_MOST * CLUSTER_MOST,
-                              PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                              0);
+        memory =
+            (char *)mmap(NULL, STACK_BYTES * THREADS_MOST * CLUSTER_MOST,
+                         PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED)
             emulated_fail("no memory for stacks");
         windows_make();
@@ -1142,6 +1163,6 @@ float emulated_of_half(uint16_t x)
 
     if (e == 31)
         return m ? NAN : sign * INFINITY;
-    return sign * (e ? ldexpf((float)(m + 1024), e - 25)
-                     : ldexpf((float)m, -24));
+    return sign *
+           (e ? ldexpf((float)(m + 1024), e - 25) : ldexpf((float)m, -24));
 }

@@ -607,9 +607,10 @@ template <typename... P, typename... A>
 static inline cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *c,
                                              void (*kernel)(P...), A &&...a)
 {
-    struct emulated_launch l = { c->gridDim,          c->blockDim,
-                                 c->dynamicSmemBytes, c->stream,
-                                 1,                   (const void *)kernel };
+    struct emulated_launch l = {
+        c->gridDim, c->blockDim, c->dynamicSmemBytes,
+        c->stream,  1,           (const void *)kernel
+    };
 
     for (unsigned i = 0; i < c->numAttrs; i++)
         if (c->attrs[i].id == cudaLaunchAttributeClusterDimension)

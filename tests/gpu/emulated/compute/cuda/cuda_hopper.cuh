@@ -133,9 +133,8 @@ template <uint32_t COLUMNS, int A_CROSS, int B_CROSS>
 static inline void hopper_product(float (&d)[COLUMNS / 2], uint64_t a,
                                   uint64_t b, uint32_t sum)
 {
-    struct emulated_wgmma w = {
-        d, COLUMNS, NULL, a, b, A_CROSS != 0, B_CROSS != 0, sum != 0
-    };
+    struct emulated_wgmma w = { d, COLUMNS,      NULL,         a,
+                                b, A_CROSS != 0, B_CROSS != 0, sum != 0 };
 
     emulated_wgmma_issue(&w);
 }

@@ -80,9 +80,9 @@ static inline void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
 {
     const uint32_t b[2] = { b0, b1 };
 
-    emulated_mma(sizeof(T) == 4                         ? EMULATED_TF32
+    emulated_mma(sizeof(T) == 4                   ? EMULATED_TF32
                  : std::is_same<T, __half>::value ? EMULATED_F16
-                                                        : EMULATED_BF16,
+                                                  : EMULATED_BF16,
                  d, a, b);
 }
 
