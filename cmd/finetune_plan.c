@@ -38,7 +38,7 @@ static void estimate(struct finetune_plan *p, bool recompute)
 {
     p->recompute = recompute;
     model_recompute(p->model, recompute);
-    lora_memory(p->model, p->train, p->opt, &p->memory);
+    lora_memory(p->model, p->train, p->valid, p->opt, &p->memory);
 }
 
 static size_t longest(const struct lora_data *d)

@@ -131,7 +131,16 @@ void compute_close(struct compute *c)
 
 size_t compute_type_size(enum compute_type t)
 {
-    return t == COMPUTE_I8 ? 1 : t == COMPUTE_BF16 || t == COMPUTE_F16 ? 2 : 4;
+    switch (t) {
+    case COMPUTE_I8: return 1;
+    case COMPUTE_BF16:
+    case COMPUTE_F16: return 2;
+    case COMPUTE_F64: return 8;
+    case COMPUTE_F32:
+    case COMPUTE_I32:
+    case COMPUTE_ACT: break;
+    }
+    return 4;
 }
 
 int compute_alloc(struct compute *c, enum compute_type type, size_t count,

@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 9
+#define COMPUTE_VERSION 10
 
 /* Goes up when some set of kernels keeps its name and gives other bits: sums in
  * another order, another block of depth. */
@@ -37,7 +37,8 @@ enum compute_type {
     COMPUTE_F16,
     COMPUTE_I32,
     COMPUTE_ACT,
-    COMPUTE_I8 /* a cache's, and what scales them, in its own order */
+    COMPUTE_I8, /* a cache's, and what scales them, in its own order */
+    COMPUTE_F64 /* sums that stay on the device */
 };
 
 struct compute_buffer; /* device memory; opaque */
@@ -276,6 +277,12 @@ struct compute_adamw {
     double lr, beta1, beta2, eps, decay;
     double grad_scale; /* clipping: g is multiplied by it */
     uint64_t step;     /* counts from 1 */
+    /* F64, or absent: sums of this step, of which the first is g's squares.
+     * grad_scale is then what brings g's norm down to `clip`, and nothing
+     * changes unless all of them are finite. */
+    struct compute_span sums;
+    size_t sum_count;
+    double clip;
 };
 
 /* What a device does of the options that have no operation of their own. */
@@ -312,6 +319,7 @@ struct compute_ops {
     int (*freeze)(struct compute *c, struct compute_span w, size_t n, size_t k,
                   bool forward_only, struct err *err);
 
+    /* Anything but floats is filled with nothing but 0. */
     void (*fill)(struct compute *c, struct compute_span y, float value,
                  size_t n);
     void (*copy)(struct compute *c, struct compute_span y,
@@ -321,6 +329,10 @@ struct compute_ops {
                  struct compute_span x, size_t n);
     /* Sum of squares, in a fixed order; waits. */
     double (*sum_squares)(struct compute *c, struct compute_span x, size_t n);
+    /* y[0] (F64) += the sum of x[n], or of its squares, in a fixed order and
+     * in f64; does not wait. */
+    void (*accumulate)(struct compute *c, struct compute_span y,
+                       struct compute_span x, size_t n, bool squares);
 
     /* y[r] = table[ids[r]]; ids i32. */
     void (*embed)(struct compute *c, struct compute_span y,

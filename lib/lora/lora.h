@@ -184,8 +184,10 @@ struct lora_memory {
     size_t program;     /* all else that is resident now, data included */
     size_t total;
     size_t rows, docs, labelled; /* of the largest pass */
+    size_t longest;              /* document */
 };
 void lora_memory(struct model *m, const struct lora_data *train,
+                 const struct lora_data *valid, /* NULL: none */
                  const struct lora_options *opt, struct lora_memory *out);
 /* What opening the base of m again, merging into it and writing the result as
  * dtype takes besides the rest of the program. */

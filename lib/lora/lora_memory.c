@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define EPOCH_STEPS 4096         /* steps whose packing is looked at */
+#define MOST_STEPS 4096          /* steps whose packing is looked at */
 #define PACK ((size_t)4 << 20)   /* operands packed at once */
 #define ROWS ((size_t)18 << 20)  /* and rows of activations */
 #define LOGITS ((size_t)2 << 20) /* elements of a chunk of logits */
@@ -57,32 +57,58 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* The largest pass that the steps of an epoch will have. */
-static void largest_pass(const struct lora_data *d,
-                         const struct lora_options *o, struct lora_memory *out)
+static void take_largest(const struct lora_packing *p, struct lora_memory *out)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        size_t labelled = 0;
+
+        for (size_t r = 0; r < p->batches[i].rows; r++)
+            labelled += p->batches[i].labels[r] >= 0;
+        for (size_t d = 0; d < p->batches[i].docs; d++)
+            out->longest =
+                larger(out->longest, (size_t)(p->batches[i].starts[d + 1] -
+                                              p->batches[i].starts[d]));
+        out->rows = larger(out->rows, p->batches[i].rows);
+        out->docs = larger(out->docs, p->batches[i].docs);
+        out->labelled = larger(out->labelled, labelled);
+    }
+}
+
+static void largest_to_validate(const struct lora_data *d,
+                                const struct lora_options *o,
+                                struct lora_memory *out)
+{
+    size_t n = lora_items(d), *items = mem_array(n + 1, sizeof(*items));
+    struct lora_packing p;
+
+    for (size_t i = 0; i < n; i++)
+        items[i] = i;
+    lora_pack(d, items, n, (size_t)o->pass_tokens, &p);
+    take_largest(&p, out);
+    lora_packing_release(&p);
+    free(items);
+}
+
+void lora_largest(const struct lora_data *d, const struct lora_data *valid,
+                  const struct lora_options *o, struct lora_memory *out)
 {
     struct lora_plan plan;
-    uint64_t epoch = 0, position = 0;
+    uint64_t epoch = 0, position = 0, steps = lora_steps(d, o);
 
     lora_plan_init(&plan, d, o->seed, (size_t)o->batch_tokens);
-    for (size_t step = 0; epoch == 0 && step < EPOCH_STEPS; step++) {
+    for (size_t i = 0; i < MOST_STEPS && (steps ? i < steps : epoch == 0);
+         i++) {
         struct lora_packing p;
         size_t count;
         const size_t *items = lora_plan_step(&plan, &epoch, &position, &count);
 
         lora_pack(d, items, count, (size_t)o->pass_tokens, &p);
-        for (size_t i = 0; i < p.count; i++) {
-            size_t labelled = 0;
-
-            for (size_t r = 0; r < p.batches[i].rows; r++)
-                labelled += p.batches[i].labels[r] >= 0;
-            out->rows = larger(out->rows, p.batches[i].rows);
-            out->docs = larger(out->docs, p.batches[i].docs);
-            out->labelled = larger(out->labelled, labelled);
-        }
+        take_largest(&p, out);
         lora_packing_release(&p);
     }
     lora_plan_release(&plan);
+    if (valid && valid->docs > 0)
+        largest_to_validate(valid, o, out);
 }
 
 /* A chunk of logits, a teacher's beside it, and packed weights. */
@@ -102,7 +128,8 @@ static size_t scratch(const struct model *m, const struct lora_options *o,
 }
 
 void lora_memory(struct model *m, const struct lora_data *train,
-                 const struct lora_options *opt, struct lora_memory *out)
+                 const struct lora_data *valid, const struct lora_options *opt,
+                 struct lora_memory *out)
 {
     struct compute *c = model_compute(m);
     struct lora_options o = *opt;
@@ -120,7 +147,7 @@ void lora_memory(struct model *m, const struct lora_data *train,
                   ? &a
                   : NULL;
     *out = (struct lora_memory){ 0 };
-    largest_pass(train, &o, out);
+    lora_largest(train, valid, &o, out);
     c->ops->memory(c, &used, &peak);
     trained = model_trained_size(m, o.method == LORA_ADAPTER, adapter) *
               sizeof(float);

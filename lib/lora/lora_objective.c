@@ -27,8 +27,8 @@ static void gather_top(const struct lora_data *d, const struct model_batch *b,
 }
 
 static int taught_pass(struct lora_run *r, const struct model_batch *b,
-                       const size_t *tokens, double scale, double *loss,
-                       struct err *err)
+                       const size_t *tokens, double scale,
+                       struct compute_span loss, struct err *err)
 {
     const struct lora_data *d = r->train;
     struct model_teaching t = { .teacher = r->opt.teacher,
@@ -36,8 +36,6 @@ static int taught_pass(struct lora_run *r, const struct model_batch *b,
                                 .mix = r->opt.mix > 0 ? r->opt.mix : 0 };
     int32_t *ids = NULL;
     float *logp = NULL;
-    double nll;
-    size_t count;
     int rc;
 
     if (!t.teacher) {
@@ -48,7 +46,7 @@ static int taught_pass(struct lora_run *r, const struct model_batch *b,
         t.top_ids = ids;
         t.top_logp = logp;
     }
-    rc = model_step_taught(r->m, b, &t, scale, loss, &nll, &count, err);
+    rc = model_step_taught_add(r->m, b, &t, scale, loss, err);
     free(ids);
     free(logp);
     return rc;
@@ -59,19 +57,20 @@ int lora_pass(struct lora_run *r, const struct lora_packing *p, size_t i,
 {
     const struct model_batch *b = &p->batches[i];
     double scale = 1 / lora_weight(r->train, p);
+    struct compute_span sum = compute_at(r->sums, LORA_LOSS);
     struct model_preference pairs = { 0 };
     size_t count;
     int rc;
 
     if (r->train->unit > 1) {
         rc = model_step_preference(r->m, b, r->opt.beta, scale, &pairs, err);
-        *loss = pairs.loss;
+        *loss += pairs.loss;
         return rc;
     }
     if (is_taught(r))
         return taught_pass(r, b, p->tokens + (b->ids - p->memory) / 3, scale,
-                           loss, err);
-    return model_step(r->m, b, scale, loss, &count, err);
+                           sum, err);
+    return model_step_add(r->m, b, scale, sum, &count, err);
 }
 
 double lora_weight(const struct lora_data *d, const struct lora_packing *p)

@@ -69,6 +69,7 @@ struct lora_run {
     const struct progress *progress;
     struct model_trained t;
     struct compute_span first, second, best; /* Adam's moments; best values */
+    struct compute_span sums;                /* of a step, LORA_SUMS of F64 */
     struct lora_plan plan;
     struct lora_state state;
     uint64_t base_hash, data_hash, option_hash;
@@ -79,10 +80,17 @@ struct lora_run {
     double start_seconds;
 };
 
-/* Loss and gradient of pass i of a step, its share of the step's mean; *loss
- * is the sum over lora_weight's units: trained tokens, or pairs. */
+/* What a step adds up on the device: the squares of the gradients, and losses
+ * over lora_weight's units: trained tokens, or pairs. */
+enum { LORA_SQUARES, LORA_LOSS, LORA_SUMS };
+
+/* Loss and gradient of pass i of a step, its share of the step's mean. The
+ * loss goes to r->sums, or, where the host knows it, to *loss. Passes do not
+ * wait for one another, those of preferences apart: the host weighs them. */
 MUST_CHECK int lora_pass(struct lora_run *r, const struct lora_packing *p,
                          size_t i, double *loss, struct err *err);
+/* lora_reduce.c: the gradients of all devices become their sum. */
+void lora_reduce(struct lora_run *r);
 double lora_weight(const struct lora_data *d, const struct lora_packing *p);
 /* Mean loss of r->valid: of its tokens, or of its pairs. */
 MUST_CHECK int lora_validation_loss(struct lora_run *r, double *out,
@@ -97,6 +105,11 @@ bool lora_watch_healthy(const struct lora_state *s);
  * first step: the base is broken. */
 MUST_CHECK int lora_watch_fail(const struct lora_run *r, const char *what,
                                double x, struct err *err);
+
+/* The largest passes of training (of a run in minutes: of an epoch), and of
+ * validation. */
+void lora_largest(const struct lora_data *train, const struct lora_data *valid,
+                  const struct lora_options *o, struct lora_memory *out);
 
 /* The adapter that the options describe. */
 struct model_adapter lora_adapter(const struct lora_options *o);

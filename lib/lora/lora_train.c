@@ -126,23 +126,28 @@ int lora_loss(struct model *m, const struct lora_data *d, size_t pass_tokens,
               double *out, struct err *err)
 {
     struct lora_packing p;
+    struct compute *c = model_compute(m);
     size_t items = lora_items(d), *docs = mem_array(items, sizeof(*docs));
+    struct compute_span sum = { 0 };
     double total = 0;
     size_t all = 0;
-    int rc = 0;
+    int rc = compute_alloc(c, COMPUTE_F64, 1, "loss", &sum, err);
 
     for (size_t i = 0; i < items; i++)
         docs[i] = i;
     lora_pack(d, docs, items, pass_tokens, &p);
     for (size_t i = 0; rc == 0 && i < p.count; i++) {
-        double nll;
-        size_t count;
+        size_t count = 0;
 
-        rc = model_step(m, &p.batches[i], 0, &nll, &count, err);
-        total += nll;
+        rc = model_step_add(m, &p.batches[i], 0, sum, &count, err);
         all += count;
     }
+    if (rc == 0) {
+        c->ops->download(c, &total, sum, 1);
+        rc = c->ops->sync(c, err);
+    }
     *out = all ? total / (double)all : (double)NAN;
+    compute_release(c, &sum);
     lora_packing_release(&p);
     free(docs);
     return rc;
@@ -213,25 +218,29 @@ static int validate(struct lora_run *r, struct err *err)
     return 0;
 }
 
+/* Gradients and sums of all passes; *known: what the host knows of the loss.
+ */
 static int accumulate(struct lora_run *r, const struct lora_packing *p,
-                      double *loss, struct err *err)
+                      double *known, struct err *err)
 {
-    double total = 0;
+    const struct compute_ops *ops = r->compute->ops;
 
-    r->compute->ops->fill(r->compute, r->t.grads, 0, r->t.count);
+    *known = 0;
+    ops->fill(r->compute, r->t.grads, 0, r->t.count);
+    ops->fill(r->compute, r->sums, 0, LORA_SUMS);
     for (size_t i = 0; i < p->count; i++) {
-        double part;
-        int rc = lora_pass(r, p, i, &part, err);
+        int rc = lora_pass(r, p, i, known, err);
 
         if (rc < 0)
             return rc;
-        total += part;
     }
-    *loss = total / lora_weight(r->train, p);
+    lora_reduce(r);
+    ops->accumulate(r->compute, compute_at(r->sums, LORA_SQUARES), r->t.grads,
+                    r->t.count, true);
     return 0;
 }
 
-static void update(struct lora_run *r, double lr, double norm)
+static void update(struct lora_run *r, double lr)
 {
     struct compute_adamw a = {
         .p = r->t.values,
@@ -244,31 +253,49 @@ static void update(struct lora_run *r, double lr, double norm)
         .beta2 = r->opt.beta2,
         .eps = 1e-8,
         .decay = r->opt.decay > 0 ? r->opt.decay : 0,
-        .grad_scale = norm > r->opt.clip ? r->opt.clip / (norm + 1e-6) : 1,
         .step = r->state.step + 1,
+        .sums = r->sums,
+        .sum_count = LORA_SUMS,
+        .clip = r->opt.clip,
     };
 
     r->compute->ops->adamw(r->compute, &a);
 }
 
-/* One step on the packed documents; weights change only if all is finite. */
+/* The device's part of a step, all queued before anything is waited for:
+ * weights change only if all is finite, which the device sees by itself. */
+static int run_step(struct lora_run *r, const struct lora_packing *p, double lr,
+                    double *loss, double *norm, struct err *err)
+{
+    double sums[LORA_SUMS], known;
+    int rc = accumulate(r, p, &known, err);
+
+    if (rc < 0)
+        return rc;
+    if (isfinite(known))
+        update(r, lr);
+    r->compute->ops->download(r->compute, sums, r->sums, LORA_SUMS);
+    rc = r->compute->ops->sync(r->compute, err);
+    *loss = (known + sums[LORA_LOSS]) / lora_weight(r->train, p);
+    *norm = sqrt(sums[LORA_SQUARES]);
+    return rc;
+}
+
+/* One step on the packed documents. */
 static int step_on(struct lora_run *r, const struct lora_packing *p,
                    struct err *err)
 {
     struct lora_state *s = &r->state;
     double loss, norm, lr = learning_rate(r);
-    int rc = accumulate(r, p, &loss, err);
+    int rc = run_step(r, p, lr, &loss, &norm, err);
 
     if (rc < 0)
         return rc;
-    norm =
-        sqrt(r->compute->ops->sum_squares(r->compute, r->t.grads, r->t.count));
     lora_watch_loss(s, loss);
     if (!isfinite(loss) || lora_watch_diverged(s))
         return lora_watch_fail(r, "loss", loss, err);
     if (!isfinite(norm))
         return lora_watch_fail(r, "gradient norm", norm, err);
-    update(r, lr, norm);
     s->step++;
     s->last_loss = loss;
     s->trained_tokens += p->trained;
@@ -399,6 +426,24 @@ static int attach(struct lora_run *r, struct err *err)
     if (rc == 0)
         rc = compute_alloc(r->compute, COMPUTE_F32, r->t.count, "best weights",
                            &r->best, err);
+    if (rc == 0)
+        rc = compute_alloc(r->compute, COMPUTE_F64, LORA_SUMS, "sums", &r->sums,
+                           err);
+    return rc;
+}
+
+/* What passes need, so that none waits for memory. */
+static int reserve(struct lora_run *r, struct err *err)
+{
+    struct lora_memory largest = { 0 };
+    int rc;
+
+    lora_largest(r->train, r->valid, &r->opt, &largest);
+    rc = model_step_reserve(r->m, largest.rows, largest.docs, largest.longest,
+                            true, err);
+    if (rc == 0 && r->opt.teacher)
+        rc = model_step_reserve(r->opt.teacher, largest.rows, largest.docs,
+                                largest.longest, false, err);
     return rc;
 }
 
@@ -416,6 +461,8 @@ static int begin(struct lora_run *r, bool *resumed, struct err *err)
     r->data_hash = lora_data_hash(r->train) ^ (lora_data_hash(r->valid) << 1);
     r->option_hash = lora_option_hash(&r->opt);
     rc = attach(r, err);
+    if (rc == 0)
+        rc = reserve(r, err);
     if (rc == 0)
         rc = lora_checkpoint_load(r, resumed, err);
     if (rc == 0)
@@ -499,6 +546,7 @@ int lora_train(struct model *m, struct compute *compute,
     compute_release(compute, &r.first);
     compute_release(compute, &r.second);
     compute_release(compute, &r.best);
+    compute_release(compute, &r.sums);
     lora_plan_release(&r.plan);
     return rc;
 }

@@ -482,6 +482,16 @@ struct model_batch {
 MUST_CHECK int model_step(struct model *m, const struct model_batch *b,
                           double grad_scale, double *nll, size_t *count,
                           struct err *err);
+/* The same without waiting for the device: the sum is added to nll (F64, on
+ * it), and what goes wrong there is told by sync. */
+MUST_CHECK int model_step_add(struct model *m, const struct model_batch *b,
+                              double grad_scale, struct compute_span nll,
+                              size_t *count, struct err *err);
+/* Working memory for passes of up to so many rows and documents of up to
+ * `longest` rows; grad: with a gradient. Passes take it as they need it
+ * otherwise. */
+MUST_CHECK int model_step_reserve(struct model *m, size_t rows, size_t docs,
+                                  size_t longest, bool grad, struct err *err);
 /* A teacher for the labelled rows: a model of the same vocabulary on the same
  * device, or (teacher NULL) the log probabilities of its `top` best ids, for
  * each row of the batch, host arrays [rows, top]; a row whose first id is
@@ -505,6 +515,12 @@ MUST_CHECK int model_step_taught(struct model *m, const struct model_batch *b,
                                  const struct model_teaching *t,
                                  double grad_scale, double *loss, double *nll,
                                  size_t *count, struct err *err);
+/* model_step_add with it. */
+MUST_CHECK int model_step_taught_add(struct model *m,
+                                     const struct model_batch *b,
+                                     const struct model_teaching *t,
+                                     double grad_scale,
+                                     struct compute_span loss, struct err *err);
 
 /* Preferences (DPO, arXiv 2305.18290). Documents of the batch stand in pairs,
  * the chosen one first; the reference is the model without its adapter. With

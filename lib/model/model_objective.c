@@ -104,35 +104,60 @@ static double sum_of(struct model *m, struct compute_span s, size_t n)
     return sum;
 }
 
+/* All of a pass; leaves the losses of its rows in x->loss and work.nll. */
+static int taught_pass(struct model *m, const struct model_batch *b,
+                       const struct model_teaching *t, double grad_scale,
+                       struct taught *x, size_t *rows, struct err *err)
+{
+    int rc = model_teaching_check(m, t, err);
+
+    *x = (struct taught){ .d = { .temperature = (float)t->temperature,
+                                 .mix = (float)t->mix } };
+    if (rc == 0 && t->teacher)
+        rc = run_teacher(t->teacher, b, &x->d, err);
+    if (rc == 0)
+        rc = model_step_forward(m, b, grad_scale != 0, rows, err);
+    if (rc == 0)
+        rc = compute_alloc(m->compute, COMPUTE_F32, *rows + 1, "losses",
+                           &x->loss, err);
+    if (rc == 0 && !t->teacher)
+        rc = upload_top(m, b, t, *rows, x, err);
+    if (rc < 0)
+        return rc;
+    x->d.head = model_step_head(m, *rows, grad_scale);
+    x->d.loss = x->loss;
+    m->compute->ops->distill(m->compute, &x->d);
+    if (grad_scale != 0)
+        model_step_backward(m, b, *rows);
+    return 0;
+}
+
 int model_step_taught(struct model *m, const struct model_batch *b,
                       const struct model_teaching *t, double grad_scale,
                       double *loss, double *nll, size_t *count, struct err *err)
 {
-    struct taught x = { .d = { .temperature = (float)t->temperature,
-                               .mix = (float)t->mix } };
-    size_t rows = 0;
-    int rc = model_teaching_check(m, t, err);
+    struct taught x;
+    int rc = taught_pass(m, b, t, grad_scale, &x, count, err);
 
-    if (rc == 0 && t->teacher)
-        rc = run_teacher(t->teacher, b, &x.d, err);
-    if (rc == 0)
-        rc = model_step_forward(m, b, grad_scale != 0, &rows, err);
-    if (rc == 0)
-        rc = compute_alloc(m->compute, COMPUTE_F32, rows + 1, "losses", &x.loss,
-                           err);
-    if (rc == 0 && !t->teacher)
-        rc = upload_top(m, b, t, rows, &x, err);
     if (rc == 0) {
-        x.d.head = model_step_head(m, rows, grad_scale);
-        x.d.loss = x.loss;
-        m->compute->ops->distill(m->compute, &x.d);
-        *loss = sum_of(m, x.loss, rows);
-        *nll = sum_of(m, m->work.nll, rows);
-        *count = rows;
-        if (grad_scale != 0)
-            model_step_backward(m, b, rows);
+        *loss = sum_of(m, x.loss, *count);
+        *nll = sum_of(m, m->work.nll, *count);
         rc = m->compute->ops->sync(m->compute, err);
     }
+    taught_release(m, &x);
+    return rc;
+}
+
+int model_step_taught_add(struct model *m, const struct model_batch *b,
+                          const struct model_teaching *t, double grad_scale,
+                          struct compute_span loss, struct err *err)
+{
+    struct taught x;
+    size_t rows = 0;
+    int rc = taught_pass(m, b, t, grad_scale, &x, &rows, err);
+
+    if (rc == 0)
+        m->compute->ops->accumulate(m->compute, loss, x.loss, rows, false);
     taught_release(m, &x);
     return rc;
 }

@@ -197,24 +197,52 @@ void model_step_backward(struct model *m, const struct model_batch *b,
     model_blocks_grad(&p);
 }
 
-int model_step(struct model *m, const struct model_batch *b, double grad_scale,
-               double *nll, size_t *count, struct err *err)
+/* All of a pass; leaves the losses of n labelled rows in work.nll. */
+static int run_pass(struct model *m, const struct model_batch *b,
+                    double grad_scale, size_t *n, struct err *err)
 {
-    const struct compute_ops *ops = m->compute->ops;
     bool grad = grad_scale != 0;
     struct compute_cross_entropy x;
-    size_t n = 0;
-    int rc = model_step_forward(m, b, grad, &n, err);
+    int rc = model_step_forward(m, b, grad, n, err);
 
     if (rc < 0)
         return rc;
-    x = model_step_head(m, n, grad_scale);
-    ops->cross_entropy(m->compute, &x);
-    *nll = sum_nll(m, n);
-    *count = n;
+    x = model_step_head(m, *n, grad_scale);
+    m->compute->ops->cross_entropy(m->compute, &x);
     if (grad)
-        model_step_backward(m, b, n);
-    return ops->sync(m->compute, err);
+        model_step_backward(m, b, *n);
+    return 0;
+}
+
+int model_step(struct model *m, const struct model_batch *b, double grad_scale,
+               double *nll, size_t *count, struct err *err)
+{
+    int rc = run_pass(m, b, grad_scale, count, err);
+
+    if (rc < 0)
+        return rc;
+    *nll = sum_nll(m, *count);
+    return m->compute->ops->sync(m->compute, err);
+}
+
+int model_step_add(struct model *m, const struct model_batch *b,
+                   double grad_scale, struct compute_span nll, size_t *count,
+                   struct err *err)
+{
+    int rc = run_pass(m, b, grad_scale, count, err);
+
+    if (rc == 0)
+        m->compute->ops->accumulate(m->compute, nll, m->work.nll, *count,
+                                    false);
+    return rc;
+}
+
+int model_step_reserve(struct model *m, size_t rows, size_t docs,
+                       size_t longest, bool grad, struct err *err)
+{
+    int rc = model_work_reserve(m, rows, docs, grad, err);
+
+    return rc < 0 ? rc : model_rope_reserve(m, longest, err);
 }
 
 int model_batch_logits(struct model *m, const struct model_batch *b, float *out,

@@ -147,6 +147,57 @@ static void argmax(struct parity *p, size_t rows, size_t vocab,
     parity_done(p);
 }
 
+/* As a step of training clips: by sums that stay on the device. loss: what is
+ * among them besides; where it is not finite nothing may change. */
+static void adamw_clipped(struct parity *p, size_t n, double clip, float loss)
+{
+    struct parity_array *w, *g, *m, *v, *l;
+
+    if (!parity_case(p, (double)n, "adamw-%zu-clip-%g-%s", n, clip,
+                     isfinite(loss) ? "finite" : "not"))
+        return;
+    p->limit = isfinite(loss) ? 1e-5 : 0;
+    p->odd = n % 2;
+    w = parity_inout(p, "p", F32, n, 1);
+    g = parity_noise(p, "g", F32, n, 0.1);
+    m = parity_inout(p, "m", F32, n, 0.1);
+    v = parity_inout(p, "v", F32, n, 0.1);
+    l = parity_noise(p, "l", F32, 100, 1);
+    l->x[77] = loss;
+    for (size_t i = 0; i < n; i++)
+        v->x[i] *= v->x[i];
+    while (parity_next(p)) {
+        const struct compute_ops *o = p->c->ops;
+        struct compute_span sums;
+        struct err err;
+        struct compute_adamw a = { .p = w->s,
+                                   .g = g->s,
+                                   .m = m->s,
+                                   .v = v->s,
+                                   .n = n,
+                                   .lr = 1e-2,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.999,
+                                   .eps = 1e-8,
+                                   .decay = 0.01,
+                                   .step = 7,
+                                   .sum_count = 2,
+                                   .clip = clip };
+
+        if (compute_alloc(p->c, COMPUTE_F64, 2, "sums", &sums, &err) < 0) {
+            parity_fail(p, "%s", err.msg);
+            continue;
+        }
+        o->fill(p->c, sums, 0, 2);
+        o->accumulate(p->c, sums, g->s, n, true);
+        o->accumulate(p->c, compute_at(sums, 1), l->s, 100, false);
+        a.sums = sums;
+        o->adamw(p->c, &a);
+        compute_release(p->c, &sums);
+    }
+    parity_done(p);
+}
+
 static void adamw(struct parity *p, size_t n, uint64_t step)
 {
     struct parity_array *w, *g, *m, *v;
@@ -204,5 +255,8 @@ void parity_loss(struct parity *p)
     for (size_t i = 0; i < 4; i++) {
         adamw(p, lengths[i], 1);
         adamw(p, lengths[i], 1000);
+        adamw_clipped(p, lengths[i], 1e-2, 1);
+        adamw_clipped(p, lengths[i], 1e3, 1);
+        adamw_clipped(p, lengths[i], 1, INFINITY);
     }
 }

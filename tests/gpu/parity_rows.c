@@ -6,6 +6,7 @@
  */
 #include "parity.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -72,6 +73,39 @@ static void squares(struct parity *p, size_t n, enum compute_type type)
     sum = parity_output(p, "sum", F32, 1);
     while (parity_next(p))
         parity_number(p, sum, p->c->ops->sum_squares(p->c, x->s, n));
+    parity_done(p);
+}
+
+/* Two sums into one number on the device. */
+static void accumulate(struct parity *p, size_t n, bool squares)
+{
+    struct parity_array *x, *sum;
+
+    if (!parity_case(p, (double)n, "accumulate-%zu-%s", n,
+                     squares ? "squares" : "plain"))
+        return;
+    p->odd = n % 2;
+    x = parity_noise(p, "x", F32, n, 1);
+    for (size_t i = 0; i < n; i++)
+        x->x[i] = fabsf(x->x[i]); /* a sum that has digits */
+    sum = parity_output(p, "sum", F32, 1);
+    while (parity_next(p)) {
+        const struct compute_ops *o = p->c->ops;
+        struct compute_span y;
+        struct err err;
+        double got = 0;
+
+        if (compute_alloc(p->c, COMPUTE_F64, 3, "sum", &y, &err) < 0) {
+            parity_fail(p, "%s", err.msg);
+            continue;
+        }
+        o->fill(p->c, y, 0, 3);
+        o->accumulate(p->c, compute_at(y, 1), x->s, n, squares);
+        o->accumulate(p->c, compute_at(y, 1), x->s, n / 2, !squares);
+        o->download(p->c, &got, compute_at(y, 1), 1);
+        compute_release(p->c, &y);
+        parity_number(p, sum, got);
+    }
     parity_done(p);
 }
 
@@ -322,6 +356,8 @@ void parity_moves(struct parity *p)
             flat_cases(p, lengths[i], mix);
         squares(p, lengths[i], F32);
         squares(p, lengths[i], ACT);
+        accumulate(p, lengths[i], true);
+        accumulate(p, lengths[i], false);
     }
     squares(p, 3000001, F32);
     for (size_t i = 0; i < ROWS; i++)

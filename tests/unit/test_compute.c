@@ -359,6 +359,59 @@ START_TEST(adamw_is_the_formula)
 }
 END_TEST
 
+/* The same weights as with the scale worked out by hand, and none at all where
+ * a sum is not finite. */
+START_TEST(adamw_clips_by_sums_on_the_device)
+{
+    static const double clips[] = { 0.5, 1e4, 0.5 };
+    struct compute *c = open_set(_i, 2);
+    const size_t n = 77;
+
+    for (int k = 0; c && k < 3; k++) {
+        struct array p = noise(c, n), m = zeros(c, n), v = zeros(c, n);
+        struct array g = noise(c, n), loss = noise(c, 9);
+        struct array q = zeros(c, n), qm = zeros(c, n), qv = zeros(c, n);
+        struct compute_span sums;
+        double norm, got[2], total = 0;
+        struct compute_adamw a = { p.s, g.s,   m.s,  v.s, n, 0.01,
+                                   0.9, 0.999, 1e-8, 0.1, 9, 1 };
+
+        if (k == 2) {
+            loss.x[3] = NAN;
+            c->ops->upload(c, loss.s, loss.x, loss.n);
+        }
+        OK(compute_alloc(c, COMPUTE_F64, 2, "sums", &sums, &err));
+        c->ops->copy(c, q.s, p.s, n);
+        c->ops->fill(c, sums, 0, 2);
+        c->ops->accumulate(c, sums, g.s, n, true);
+        c->ops->accumulate(c, compute_at(sums, 1), loss.s, 4, false);
+        c->ops->accumulate(c, compute_at(sums, 1), compute_at(loss.s, 4), 5,
+                           false);
+        c->ops->download(c, got, sums, 2);
+        norm = sqrt(c->ops->sum_squares(c, g.s, n));
+        ck_assert(got[0] == c->ops->sum_squares(c, g.s, n));
+        for (size_t i = 0; i < 9; i++)
+            total += (double)loss.x[i];
+        ck_assert(k == 2 ? isnan(got[1]) : fabs(got[1] - total) < 1e-12);
+        a.sums = sums;
+        a.sum_count = 2;
+        a.clip = clips[k];
+        c->ops->adamw(c, &a);
+        a = (struct compute_adamw){ q.s, g.s,   qm.s, qv.s, n, 0.01,
+                                    0.9, 0.999, 1e-8, 0.1,  1, 1 };
+        if (norm > clips[k])
+            a.grad_scale = clips[k] / (norm + 1e-6);
+        if (k < 2)
+            c->ops->adamw(c, &a);
+        ck_assert_int_eq(memcmp(fetch(c, &p), fetch(c, &q), n * sizeof(float)),
+                         0);
+        compute_release(c, &sums);
+        DROP(c, &p, &m, &v, &g, &loss, &q, &qm, &qv);
+    }
+    compute_close(c);
+}
+END_TEST
+
 START_TEST(rows_are_found_added_and_put_back)
 {
     enum { ROWS = 40, DIM = 71, TABLE = 9 };
@@ -462,6 +515,7 @@ int main(void)
     tcase_add_loop_test(t, rope_turns_and_turns_back, 0, SETS);
     tcase_add_loop_test(t, swiglu_and_its_gradient, 0, SETS);
     tcase_add_loop_test(t, adamw_is_the_formula, 0, SETS);
+    tcase_add_loop_test(t, adamw_clips_by_sums_on_the_device, 0, SETS);
     tcase_add_loop_test(t, rows_are_found_added_and_put_back, 0, SETS);
     tcase_add_loop_test(t, argmax_takes_the_smallest_of_equals, 0, SETS);
     tcase_add_test(t, unknown_devices_and_kernels_are_refused);

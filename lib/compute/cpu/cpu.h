@@ -350,7 +350,8 @@ static inline size_t cpu_int_at_once(size_t m)
     return m == 1 ? 4 : m == 2 ? 2 : 1;
 }
 
-float *cpu_f32(struct compute_span s); /* NULL for an absent span */
+float *cpu_f32(struct compute_span s);  /* NULL for an absent span */
+double *cpu_f64(struct compute_span s); /* the same */
 int32_t *cpu_i32(struct compute_span s);
 
 void cpu_gemm_run(struct cpu *c, const struct cpu_gemm *g);
@@ -509,6 +510,8 @@ void cpu_op_copy(struct compute *c, struct compute_span y,
 void cpu_op_axpy(struct compute *c, struct compute_span y, float alpha,
                  struct compute_span x, size_t n);
 double cpu_op_sum_squares(struct compute *c, struct compute_span x, size_t n);
+void cpu_op_accumulate(struct compute *c, struct compute_span y,
+                       struct compute_span x, size_t n, bool squares);
 void cpu_op_scale(struct compute *c, struct compute_span y,
                   struct compute_span x, float alpha, size_t n);
 void cpu_op_copy_columns(struct compute *c, struct compute_span y,

@@ -214,6 +214,7 @@ static const struct compute_ops cpu_ops = {
     .copy = cpu_op_copy,
     .axpy = cpu_op_axpy,
     .sum_squares = cpu_op_sum_squares,
+    .accumulate = cpu_op_accumulate,
     .embed = cpu_op_embed,
     .embed_grad = cpu_op_embed_grad,
     .gather = cpu_op_gather,

@@ -101,6 +101,19 @@ double cpu_op_sum_squares(struct compute *base, struct compute_span x, size_t n)
     return total;
 }
 
+void cpu_op_accumulate(struct compute *c, struct compute_span y,
+                       struct compute_span x, size_t n, bool squares)
+{
+    const float *v = cpu_f32(x);
+    double total = 0;
+
+    if (squares)
+        total = cpu_op_sum_squares(c, x, n);
+    for (size_t i = 0; i < n && !squares; i++)
+        total += (double)v[i];
+    *cpu_f64(y) += total;
+}
+
 /* A row of a table of any weight type. */
 static void table_row(const struct rows_job *j, float *y, size_t row)
 {
@@ -365,9 +378,27 @@ static void adamw_piece(void *ctx, size_t at, size_t n)
     j->c->k->adamw(j->y + at, j->u + at, j->x + at, j->z + at, n, j->constants);
 }
 
+/* What g is multiplied by; false: a sum is not finite. */
+static bool adamw_scale(const struct compute_adamw *a, double *scale)
+{
+    const double *sums = cpu_f64(a->sums);
+    double norm;
+
+    *scale = a->grad_scale;
+    for (size_t i = 0; sums && i < a->sum_count; i++)
+        if (!isfinite(sums[i]))
+            return false;
+    if (!sums)
+        return true;
+    norm = sqrt(sums[0]);
+    *scale = norm > a->clip ? a->clip / (norm + 1e-6) : 1;
+    return true;
+}
+
 void cpu_op_adamw(struct compute *c, const struct compute_adamw *a)
 {
-    double t = (double)a->step;
+    double t = (double)a->step, scale;
+    bool fine = adamw_scale(a, &scale);
     const float constants[ADAMW_CONSTANTS] = {
         [ADAMW_NOT_B1] = (float)(1 - a->beta1),
         [ADAMW_B2] = (float)a->beta2,
@@ -376,7 +407,7 @@ void cpu_op_adamw(struct compute *c, const struct compute_adamw *a)
         [ADAMW_C2] = (float)(1 / sqrt(1 - pow(a->beta2, t))),
         [ADAMW_EPS] = (float)a->eps,
         [ADAMW_DECAY] = (float)(1 - a->lr * a->decay),
-        [ADAMW_GSCALE] = (float)a->grad_scale,
+        [ADAMW_GSCALE] = (float)scale,
     };
     struct rows_job j = { .c = (struct cpu *)c,
                           .y = cpu_f32(a->p),
@@ -386,5 +417,6 @@ void cpu_op_adamw(struct compute *c, const struct compute_adamw *a)
                           .rows = a->n,
                           .constants = constants };
 
-    cpu_run_pieces(j.c, a->n, CPU_FLAT, a->n * 4, adamw_piece, &j);
+    if (fine)
+        cpu_run_pieces(j.c, a->n, CPU_FLAT, a->n * 4, adamw_piece, &j);
 }

@@ -58,6 +58,14 @@ float *cpu_f32(struct compute_span s)
     return (float *)s.buf->data + s.at;
 }
 
+double *cpu_f64(struct compute_span s)
+{
+    if (!s.buf)
+        return NULL;
+    assert(s.buf->type == COMPUTE_F64);
+    return (double *)s.buf->data + s.at;
+}
+
 int32_t *cpu_i32(struct compute_span s)
 {
     assert(s.buf->type == COMPUTE_I32);

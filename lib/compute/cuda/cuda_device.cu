@@ -125,6 +125,7 @@ static const struct compute_ops *operations(void)
     t.copy = cuda_op_copy;
     t.axpy = cuda_op_axpy;
     t.sum_squares = cuda_op_sum_squares;
+    t.accumulate = cuda_op_accumulate;
     t.embed = cuda_op_embed;
     t.embed_grad = cuda_op_embed_grad;
     t.gather = cuda_op_gather;

@@ -29,7 +29,14 @@ void cuda_op_fill(struct compute *c, struct compute_span y, float value,
     struct cuda_operand o = cuda_at(y);
     fill_body<CUDA_ANY> any = { cuda_vec_of<CUDA_ANY>(o), value };
 
-    assert(o.type != CUDA_I32);
+    if (o.type == CUDA_I32 || o.type == CUDA_F64) { /* to nothing alone */
+        assert(value == 0);
+        (void)cuda_check(cuda_of(c),
+                         cudaMemsetAsync(o.data, 0, n * cuda_type_size(o.type),
+                                         cuda_of(c)->stream),
+                         "fill");
+        return;
+    }
     flat_run(cuda_of(c), any, n, flat_width(&o, 1, 0), "fill");
 }
 
@@ -222,11 +229,12 @@ void cuda_op_swiglu_grad(struct compute *base, struct compute_span dgate,
 struct adamw_body {
     cuda_vec<CUDA_F32> p, g, m, v;
     float not_b1, b2, not_b2, rate, c2, eps, decay, scale;
+    const float *found; /* adamw_scale's; NULL: scale */
 
     __device__ __forceinline__ void one(float *pp, float *mp, float *vp,
-                                        float gv) const
+                                        float gv, float by) const
     {
-        gv = __fmul_rn(gv, scale);
+        gv = __fmul_rn(gv, by);
         *mp = __fadd_rn(*mp, __fmul_rn(__fsub_rn(gv, *mp), not_b1));
         *vp =
             __fadd_rn(__fmul_rn(*vp, b2), __fmul_rn(__fmul_rn(gv, gv), not_b2));
@@ -238,20 +246,48 @@ struct adamw_body {
 
     template <int W> __device__ __forceinline__ void run(size_t i) const
     {
-        float pv[W], gv[W], mv[W], vv[W];
+        float pv[W], gv[W], mv[W], vv[W], by = found ? *found : scale;
 
+        if (found && by < 0)
+            return;
         p.get(pv, i);
         g.get(gv, i);
         m.get(mv, i);
         v.get(vv, i);
 #pragma unroll
         for (int j = 0; j < W; j++)
-            one(&pv[j], &mv[j], &vv[j], gv[j]);
+            one(&pv[j], &mv[j], &vv[j], gv[j], by);
         p.put(i, pv);
         m.put(i, mv);
         v.put(i, vv);
     }
 };
+
+/* What g is multiplied by; negative: nothing may change. */
+__global__ void adamw_scale(float *out, const double *sums, size_t count,
+                            double clip)
+{
+    double norm = sqrt(sums[0]);
+
+    *out = (float)(norm > clip ? clip / (norm + 1e-6) : 1);
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(sums[i]))
+            *out = -1;
+}
+
+static const float *find_scale(struct cuda *c, const struct compute_adamw *a)
+{
+    float *out = NULL;
+
+    if (cuda_scratch_begin(c, cuda_scratch_room(sizeof(*out))))
+        out = (float *)cuda_scratch(c, sizeof(*out));
+    if (out) {
+        adamw_scale<<<1, 1, 0, c->stream>>>(out, cuda_f64(a->sums),
+                                            a->sum_count, a->clip);
+        cuda_launched(c, "adamw");
+    }
+    return out;
+}
 
 void cuda_op_adamw(struct compute *c, const struct compute_adamw *a)
 {
@@ -274,6 +310,9 @@ void cuda_op_adamw(struct compute *c, const struct compute_adamw *a)
     body.eps = (float)a->eps;
     body.decay = (float)(1 - a->lr * a->decay);
     body.scale = (float)a->grad_scale;
+    body.found = a->sums.buf ? find_scale(cuda_of(c), a) : NULL;
+    if (a->sums.buf && !body.found)
+        return;
     flat_run(cuda_of(c), body, a->n, flat_width(o, 4, 0), "adamw");
 }
 
@@ -294,9 +333,9 @@ __device__ __forceinline__ double block_sum(double v)
     return v;
 }
 
-template <int W>
+template <int W, bool SQUARES>
 __global__ void __launch_bounds__(CUDA_SUM_THREADS)
-    squares_kernel(double *sums, cuda_vec<CUDA_ANY> x, size_t n)
+    pieces_kernel(double *sums, cuda_vec<CUDA_ANY> x, size_t n)
 {
     size_t thread = (size_t)blockIdx.x * CUDA_SUM_THREADS + threadIdx.x;
     size_t step = (size_t)gridDim.x * CUDA_SUM_THREADS * W;
@@ -319,7 +358,7 @@ __global__ void __launch_bounds__(CUDA_SUM_THREADS)
         }
 #pragma unroll
         for (int j = 0; j < W; j++)
-            sum = fmaf(v[j], v[j], sum);
+            sum = SQUARES ? fmaf(v[j], v[j], sum) : sum + v[j];
         total += (double)sum;
     }
     total = block_sum(total);
@@ -327,8 +366,9 @@ __global__ void __launch_bounds__(CUDA_SUM_THREADS)
         sums[blockIdx.x] = total;
 }
 
+/* y is what it was, times keep (0 or 1), and the sum. */
 __global__ void __launch_bounds__(CUDA_SUM_THREADS)
-    total_kernel(double *sums, size_t count)
+    total_kernel(double *y, const double *sums, size_t count, bool keep)
 {
     double total = 0;
 
@@ -336,34 +376,65 @@ __global__ void __launch_bounds__(CUDA_SUM_THREADS)
         total += sums[i];
     total = block_sum(total);
     if (threadIdx.x == 0)
-        sums[0] = total;
+        y[0] = keep ? y[0] + total : total;
+}
+
+template <bool SQUARES>
+static void pieces(struct cuda *c, double *sums, struct cuda_operand o,
+                   size_t n)
+{
+    cuda_vec<CUDA_ANY> v = cuda_vec_of<CUDA_ANY>(o);
+    unsigned blocks = (unsigned)cuda_sum_blocks(n);
+
+    if (cuda_wide(o, 4, 4))
+        pieces_kernel<4, SQUARES>
+            <<<blocks, CUDA_SUM_THREADS, 0, c->stream>>>(sums, v, n);
+    else
+        pieces_kernel<1, SQUARES>
+            <<<blocks, CUDA_SUM_THREADS, 0, c->stream>>>(sums, v, n);
+    cuda_launched(c, "sum");
+}
+
+/* Into y, or where that is NULL into scratch. Where the sum is; NULL after an
+ * error. */
+static double *sum_up(struct cuda *c, double *y, struct cuda_operand o,
+                      size_t n, bool squares)
+{
+    size_t blocks = cuda_sum_blocks(n);
+    double *sums;
+
+    if (!cuda_scratch_begin(c, cuda_scratch_room(blocks * sizeof(*sums))))
+        return NULL;
+    sums = (double *)cuda_scratch(c, blocks * sizeof(*sums));
+    if (squares)
+        pieces<true>(c, sums, o, n);
+    else
+        pieces<false>(c, sums, o, n);
+    total_kernel<<<1, CUDA_SUM_THREADS, 0, c->stream>>>(y ? y : sums, sums,
+                                                        blocks, y != NULL);
+    cuda_launched(c, "sum");
+    return y ? y : sums;
 }
 
 double cuda_op_sum_squares(struct compute *base, struct compute_span x,
                            size_t n)
 {
     struct cuda *c = cuda_of(base);
-    struct cuda_operand o = cuda_at(x);
-    cuda_vec<CUDA_ANY> v = cuda_vec_of<CUDA_ANY>(o);
-    size_t blocks = cuda_sum_blocks(n);
-    double total = 0, *sums;
+    double total = 0, *sum;
 
-    if (n == 0 || !cuda_scratch_begin(c, cuda_scratch_room(blocks * 8)))
+    if (n == 0 || !(sum = sum_up(c, NULL, cuda_at(x), n, true)))
         return 0;
-    sums = (double *)cuda_scratch(c, blocks * sizeof(*sums));
-    if (cuda_wide(o, 4, 4))
-        squares_kernel<4>
-            <<<(unsigned)blocks, CUDA_SUM_THREADS, 0, c->stream>>>(sums, v, n);
-    else
-        squares_kernel<1>
-            <<<(unsigned)blocks, CUDA_SUM_THREADS, 0, c->stream>>>(sums, v, n);
-    cuda_launched(c, "sum_squares");
-    total_kernel<<<1, CUDA_SUM_THREADS, 0, c->stream>>>(sums, blocks);
-    cuda_launched(c, "sum_squares");
     (void)cuda_check(c,
-                     cudaMemcpyAsync(&total, sums, sizeof(total),
+                     cudaMemcpyAsync(&total, sum, sizeof(total),
                                      cudaMemcpyDeviceToHost, c->stream),
                      "sum_squares");
     (void)cuda_check(c, cudaStreamSynchronize(c->stream), "sum_squares");
     return c->failed == cudaSuccess ? total : 0;
+}
+
+void cuda_op_accumulate(struct compute *base, struct compute_span y,
+                        struct compute_span x, size_t n, bool squares)
+{
+    if (n > 0)
+        (void)sum_up(cuda_of(base), cuda_f64(y), cuda_at(x), n, squares);
 }

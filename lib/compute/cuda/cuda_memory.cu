@@ -18,7 +18,7 @@
 
 size_t cuda_type_size(enum cuda_type t)
 {
-    return t == CUDA_BF16 || t == CUDA_F16 ? 2 : 4;
+    return t == CUDA_F64 ? 8 : t == CUDA_BF16 || t == CUDA_F16 ? 2 : 4;
 }
 
 static double gigabytes(size_t bytes)
@@ -141,6 +141,7 @@ static enum cuda_type type_on_device(const struct cuda *c, enum compute_type t)
     case COMPUTE_BF16: return CUDA_BF16;
     case COMPUTE_F16: return CUDA_F16;
     case COMPUTE_I32: return CUDA_I32;
+    case COMPUTE_F64: return CUDA_F64;
     case COMPUTE_I8: /* refused before it is asked for */
     case COMPUTE_F32: break;
     }
@@ -223,6 +224,14 @@ int32_t *cuda_i32(struct compute_span s)
         return NULL;
     assert(s.buf->type == CUDA_I32 && s.buf->data);
     return (int32_t *)s.buf->data + s.at;
+}
+
+double *cuda_f64(struct compute_span s)
+{
+    if (!s.buf)
+        return NULL;
+    assert(s.buf->type == CUDA_F64 && s.buf->data);
+    return (double *)s.buf->data + s.at;
 }
 
 /* The next pinned piece, once the copy that last went through it is over. */

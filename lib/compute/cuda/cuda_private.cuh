@@ -21,7 +21,7 @@ extern "C" {
 #include <cuda_runtime.h>
 
 /* The type that COMPUTE_ACT stands for, and of any operand. */
-enum cuda_type { CUDA_F32, CUDA_BF16, CUDA_F16, CUDA_I32 };
+enum cuda_type { CUDA_F32, CUDA_BF16, CUDA_F16, CUDA_I32, CUDA_F64 };
 
 struct compute_buffer {
     enum compute_type asked; /* COMPUTE_ACT keeps its name */
@@ -93,6 +93,7 @@ struct cuda_operand {
 struct cuda_operand cuda_at(struct compute_span s);
 float *cuda_f32(struct compute_span s); /* NULL if absent; asserts F32 */
 int32_t *cuda_i32(struct compute_span s);
+double *cuda_f64(struct compute_span s); /* NULL if absent; asserts F64 */
 size_t cuda_type_size(enum cuda_type t);
 
 /* Keep the first error. Returns whether e is cudaSuccess. */
@@ -189,6 +190,7 @@ void cuda_op_fill(C, S y, float value, size_t n);
 void cuda_op_copy(C, S y, S x, size_t n);
 void cuda_op_axpy(C, S y, float alpha, S x, size_t n);
 double cuda_op_sum_squares(C, S x, size_t n);
+void cuda_op_accumulate(C, S y, S x, size_t n, bool squares);
 void cuda_op_embed(C, S y, S table, S ids, size_t rows, size_t dim);
 void cuda_op_embed_grad(C, S dtable, S dy, S ids, size_t rows, size_t dim);
 void cuda_op_gather(C, S y, S x, S index, size_t rows, size_t dim);
