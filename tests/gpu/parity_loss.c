@@ -1,5 +1,5 @@
 /*
- * parity_loss.c - cross entropy, the largest logit, the optimizer
+ * parity_loss.c - cross entropy, teachers, the largest logit, the optimizer
  */
 #include "parity.h"
 
@@ -7,6 +7,11 @@
 
 #define F32 COMPUTE_F32
 #define ACT COMPUTE_ACT
+
+static enum compute_type side(int bit)
+{
+    return bit ? F32 : ACT;
+}
 
 struct loss {
     size_t rows, vocab, k;
@@ -90,6 +95,169 @@ static void loss_cases(struct parity *p, size_t rows, size_t vocab, size_t k)
                         s.frozen ? "-frozen" : "", s.bias ? "-bias" : "",
                         s.softcap > 0 ? "-cap" : ""))
             run_loss(p, &s);
+    }
+}
+
+struct distill {
+    size_t rows, vocab, k, tk, top; /* tk or top */
+    enum compute_type w;
+    bool wide, dx, dw, bias, frozen; /* wide: x is f32 */
+    float softcap, temperature, mix;
+};
+
+/* Lists of different ids with nine tenths of the mass; one row has none, some
+ * are short, and some have the label. */
+static void make_lists(struct parity *p, const struct distill *s,
+                       struct parity_array *labels, struct parity_array *ids,
+                       struct parity_array *logp)
+{
+    for (size_t r = 0; r < s->rows; r++) {
+        int32_t *id = ids->ids + r * s->top;
+        float *lp = logp->x + r * s->top;
+        size_t from = rng_below(&p->rng, s->vocab);
+        size_t n = r % 7 == 3 ? 0 : r % 5 == 4 ? s->top / 2 : s->top;
+        double sum = 0;
+
+        for (size_t i = 0; i < s->top; i++) {
+            id[i] = i < n ? (int32_t)((from + 3 * i) % s->vocab) : -1;
+            sum += i < n ? exp((double)lp[i]) : 0;
+        }
+        for (size_t i = 0; i < n; i++)
+            lp[i] = (float)((double)lp[i] - log(sum / 0.9));
+        if (r % 2 && n > 0)
+            labels->ids[r] = id[n / 2];
+    }
+}
+
+static void run_distill(struct parity *p, const struct distill *s)
+{
+    struct parity_array *x, *w, *labels, *nll, *loss, *dx = NULL, *dw = NULL;
+    struct parity_array *bias = NULL, *dbias = NULL, *tx = NULL, *tw = NULL;
+    struct parity_array *ids = NULL, *logp = NULL;
+
+    parity_limit(p, PARITY_PRODUCT, s->k + s->vocab);
+    x = parity_noise(p, "x", side(s->wide), s->rows * s->k, 1);
+    w = parity_noise(p, "w", s->w, s->vocab * s->k, 2 / sqrt((double)s->k));
+    if (s->frozen)
+        parity_whole(w);
+    labels = parity_ids(p, "labels", s->rows, s->vocab);
+    nll = parity_output(p, "nll", F32, s->rows);
+    loss = parity_output(p, "loss", F32, s->rows);
+    if (s->dx)
+        dx = parity_output(p, "dx", side(s->wide), s->rows * s->k);
+    if (s->dw)
+        dw = parity_inout(p, "dw", F32, s->vocab * s->k, 1e-3);
+    if (s->bias) {
+        bias = parity_noise(p, "bias", F32, s->vocab, 1);
+        dbias = parity_inout(p, "dbias", F32, s->vocab, 1e-3);
+    }
+    if (s->tk) {
+        tx = parity_noise(p, "tx", side(s->wide), s->rows * s->tk, 1);
+        tw = parity_noise(p, "tw", s->w, s->vocab * s->tk,
+                          2 / sqrt((double)s->tk));
+    } else {
+        ids = parity_ids(p, "top_ids", s->rows * s->top, 1);
+        logp = parity_noise(p, "top_logp", F32, s->rows * s->top, 2);
+        make_lists(p, s, labels, ids, logp);
+    }
+    while (parity_next(p)) {
+        struct compute_distill d = { .head = { .x = x->s,
+                                               .labels = labels->s,
+                                               .nll = nll->s,
+                                               .rows = s->rows,
+                                               .vocab = s->vocab,
+                                               .k = s->k,
+                                               .scale = 1 / (float)s->rows,
+                                               .softcap = s->softcap },
+                                     .loss = loss->s,
+                                     .temperature = s->temperature,
+                                     .mix = s->mix,
+                                     .tk = s->tk,
+                                     .tsoftcap = s->tk ? s->softcap : 0,
+                                     .top = s->top };
+
+        if (s->frozen)
+            parity_freeze(p, w, s->vocab, s->k, false);
+        d.head.w = w->s;
+        if (dx)
+            d.head.dx = dx->s;
+        if (dw)
+            d.head.dw = dw->s;
+        if (bias) {
+            d.head.bias = bias->s;
+            d.head.dbias = dbias->s;
+        }
+        if (tx) {
+            d.tx = tx->s;
+            d.tw = tw->s;
+            if (bias)
+                d.tbias = bias->s;
+        } else {
+            d.top_ids = ids->s;
+            d.top_logp = logp->s;
+        }
+        p->c->ops->distill(p->c, &d);
+    }
+    parity_done(p);
+}
+
+static void distill_cases(struct parity *p, size_t rows, size_t vocab, size_t k)
+{
+    static const struct distill kinds[] = {
+        { .tk = 48, .dx = true, .temperature = 1, .mix = 1 },
+        { .tk = 32,
+          .w = COMPUTE_BF16,
+          .dx = true,
+          .frozen = true,
+          .temperature = 2,
+          .mix = 0.7f },
+        { .tk = 64,
+          .dx = true,
+          .dw = true,
+          .bias = true,
+          .temperature = 2.5f,
+          .mix = 0.3f },
+        { .tk = 40,
+          .wide = true,
+          .dx = true,
+          .softcap = 3,
+          .temperature = 1.5f,
+          .mix = 0.5f },
+        { .tk = 24, .temperature = 2, .mix = 0.9f },
+        { .top = 20, .dx = true, .temperature = 1, .mix = 0.8f },
+        { .top = 64,
+          .dx = true,
+          .dw = true,
+          .bias = true,
+          .temperature = 1,
+          .mix = 0.5f },
+        { .top = 3,
+          .wide = true,
+          .dx = true,
+          .softcap = 4,
+          .temperature = 1,
+          .mix = 1 },
+        { .top = 700, .w = COMPUTE_BF16, .temperature = 1, .mix = 0.4f }
+    };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct distill s = kinds[i];
+
+        if (!(p->list || p->device->ops->distill) || s.top > vocab ||
+            (s.bias && !parity_has(p, COMPUTE_HAS_HEAD_BIAS)) ||
+            (s.softcap > 0 && !parity_has(p, COMPUTE_HAS_SOFTCAP)))
+            continue;
+        s.rows = rows;
+        s.vocab = vocab;
+        s.k = k;
+        if (parity_case(p, (double)rows * (double)(vocab * (k + s.tk)),
+                        "distill-%zux%zux%zu-%s%zu-%s-%s%s%s%s%s%s", rows,
+                        vocab, k, s.tk ? "head" : "top", s.tk ? s.tk : s.top,
+                        parity_type(side(s.wide)), parity_type(s.w),
+                        s.dx ? "-dx" : "", s.dw ? "-dw" : "",
+                        s.frozen ? "-frozen" : "", s.bias ? "-bias" : "",
+                        s.softcap > 0 ? "-cap" : ""))
+            run_distill(p, &s);
     }
 }
 
@@ -241,6 +409,10 @@ void parity_loss(struct parity *p)
     loss_cases(p, 65, 32003, 64);
     loss_cases(p, 1100, 2000, 64);
     loss_cases(p, 40, 128256, 32);
+    distill_cases(p, 1, 257, 64);
+    distill_cases(p, 70, 257, 40);
+    distill_cases(p, 33, 4003, 64);
+    distill_cases(p, 300, 2000, 32);
     if (parity_case(p, 1, "cross_entropy-no-rows"))
         no_labels(p);
     for (int i = 0; i < 4; i++) {

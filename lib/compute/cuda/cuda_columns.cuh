@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(COLUMN_THREADS)
     float sum;
 
 #pragma unroll
-    for (int n = 1; n < N; n++)
+    for (unsigned n = 1; n < N; n++)
         y = blockIdx.y == n ? out.y[n] : y;
     if (i >= count)
         return;

@@ -165,6 +165,7 @@ static const struct compute_ops *operations(void)
     t.gain_columns = cuda_op_gain_columns;
     t.scale_rows = cuda_op_scale_rows;
     t.column_dots = cuda_op_column_dots;
+    t.distill = cuda_op_distill;
     return &t;
 }
 

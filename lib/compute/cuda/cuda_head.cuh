@@ -8,6 +8,7 @@
 #ifndef CUDA_HEAD_CUH
 #define CUDA_HEAD_CUH
 
+#include "compute/cuda/cuda_activation.cuh"
 #include "compute/cuda/cuda_reduce.h"
 #include "compute/cuda/cuda_vector.cuh"
 
@@ -47,6 +48,78 @@ void cuda_head_grad(struct cuda *c, const struct cuda_head *h, size_t at,
 template <int T> __device__ __forceinline__ float head_exp(float x)
 {
     return T == CUDA_BF16 ? __expf(x) : expf(x);
+}
+
+/* v becomes cap tanh(v / cap), slope the derivative. */
+template <int T, int W>
+__device__ __forceinline__ void head_cap(float (&v)[W], float (&slope)[W],
+                                         float cap)
+{
+#pragma unroll
+    for (int j = 0; j < W; j++) {
+        float t = cuda_tanh<T>(v[j] / cap);
+
+        v[j] = cap * t;
+        slope[j] = 1.0f - t * t;
+    }
+}
+
+/* A maximum and the sum of exp(x - maximum). */
+struct head_softmax {
+    float top, sum;
+};
+
+template <int T>
+__device__ __forceinline__ void head_softmax_add(struct head_softmax *a,
+                                                 float top, float sum)
+{
+    float most = fmaxf(a->top, top);
+
+    if (most == -INFINITY)
+        return;
+    a->sum =
+        a->sum * head_exp<T>(a->top - most) + sum * head_exp<T>(top - most);
+    a->top = most;
+}
+
+template <int T, int W>
+__device__ __forceinline__ void head_softmax_vector(struct head_softmax *a,
+                                                    const float (&v)[W])
+{
+    float most = a->top, sum = 0;
+
+#pragma unroll
+    for (int j = 0; j < W; j++)
+        most = fmaxf(most, v[j]);
+    if (most == -INFINITY)
+        return;
+#pragma unroll
+    for (int j = 0; j < W; j++)
+        sum += head_exp<T>(v[j] - most);
+    a->sum = a->sum * head_exp<T>(a->top - most) + sum;
+    a->top = most;
+}
+
+/* The block's, the same in every thread: lane 0 of each warp has its warp's,
+ * and these are added in order. Also a barrier. */
+template <int T>
+__device__ __forceinline__ void head_softmax_block(struct head_softmax *a)
+{
+    __shared__ struct head_softmax warps[HEAD_THREADS / 32];
+
+#pragma unroll
+    for (int d = 16; d > 0; d /= 2) {
+        float top = __shfl_xor_sync(0xffffffffu, a->top, d);
+        float sum = __shfl_xor_sync(0xffffffffu, a->sum, d);
+
+        head_softmax_add<T>(a, top, sum);
+    }
+    if (threadIdx.x % 32 == 0)
+        warps[threadIdx.x / 32] = *a;
+    __syncthreads();
+    *a = warps[0];
+    for (int w = 1; w < HEAD_THREADS / 32; w++)
+        head_softmax_add<T>(a, warps[w].top, warps[w].sum);
 }
 
 #endif

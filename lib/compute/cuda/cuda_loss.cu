@@ -4,71 +4,12 @@
  * A block has a row of logits: one pass finds maximum and sum together, the
  * second writes gradients in their place. Everything between is f32.
  */
-#include "compute/cuda/cuda_activation.cuh"
 #include "compute/cuda/cuda_head.cuh"
 
 #include <assert.h>
 
 #define BEST_THREADS 1024
 #define NOBODY 0x7fffffff
-
-/* A maximum and the sum of exp(x - maximum). */
-struct softmax {
-    float top, sum;
-};
-
-template <int T>
-__device__ __forceinline__ void softmax_add(struct softmax *a, float top,
-                                            float sum)
-{
-    float most = fmaxf(a->top, top);
-
-    if (most == -INFINITY)
-        return;
-    a->sum =
-        a->sum * head_exp<T>(a->top - most) + sum * head_exp<T>(top - most);
-    a->top = most;
-}
-
-template <int T, int W>
-__device__ __forceinline__ void softmax_vector(struct softmax *a,
-                                               const float (&v)[W])
-{
-    float most = a->top, sum = 0;
-
-#pragma unroll
-    for (int j = 0; j < W; j++)
-        most = fmaxf(most, v[j]);
-    if (most == -INFINITY)
-        return;
-#pragma unroll
-    for (int j = 0; j < W; j++)
-        sum += head_exp<T>(v[j] - most);
-    a->sum = a->sum * head_exp<T>(a->top - most) + sum;
-    a->top = most;
-}
-
-/* The block's, the same in every thread: lane 0 of each warp has its warp's,
- * and these are added in order. Also a barrier. */
-template <int T>
-__device__ __forceinline__ void softmax_block(struct softmax *a)
-{
-    __shared__ struct softmax warps[HEAD_THREADS / 32];
-
-#pragma unroll
-    for (int d = 16; d > 0; d /= 2) {
-        float top = __shfl_xor_sync(0xffffffffu, a->top, d);
-        float sum = __shfl_xor_sync(0xffffffffu, a->sum, d);
-
-        softmax_add<T>(a, top, sum);
-    }
-    if (threadIdx.x % 32 == 0)
-        warps[threadIdx.x / 32] = *a;
-    __syncthreads();
-    *a = warps[0];
-    for (int w = 1; w < HEAD_THREADS / 32; w++)
-        softmax_add<T>(a, warps[w].top, warps[w].sum);
-}
 
 struct loss {
     const int32_t *labels;
@@ -79,20 +20,6 @@ struct loss {
     bool grad;
 };
 
-/* With CAP: v becomes cap tanh(v / cap), slope the derivative. */
-template <int T, bool CAP, int W>
-__device__ __forceinline__ void cap_vector(float (&v)[W], float (&slope)[W],
-                                           float cap)
-{
-#pragma unroll
-    for (int j = 0; CAP && j < W; j++) {
-        float t = cuda_tanh<T>(v[j] / cap);
-
-        v[j] = cap * t;
-        slope[j] = 1.0f - t * t;
-    }
-}
-
 /* Rows start on 128 bytes; what lies behind the vocabulary becomes zero. */
 template <int T, bool CAP, int W>
 __global__ void __launch_bounds__(HEAD_THREADS)
@@ -100,27 +27,29 @@ __global__ void __launch_bounds__(HEAD_THREADS)
 {
     size_t row = (size_t)blockIdx.x * p.stride;
     unsigned label = (unsigned)p.labels[blockIdx.x];
-    struct softmax a = { -INFINITY, 0 };
+    struct head_softmax a = { -INFINITY, 0 };
     float at[1] = { 0 }, factor;
 
     if (threadIdx.x == 0) {
         float slope[1];
 
         logits.get(at, row + label);
-        cap_vector<T, CAP>(at, slope, p.softcap);
+        if (CAP)
+            head_cap<T>(at, slope, p.softcap);
     }
 #pragma unroll 2
     for (unsigned i = threadIdx.x * W; i < p.vocab; i += HEAD_THREADS * W) {
         float v[W], slope[W];
 
         logits.get(v, row + i);
-        cap_vector<T, CAP>(v, slope, p.softcap);
+        if (CAP)
+            head_cap<T>(v, slope, p.softcap);
 #pragma unroll
         for (int j = 0; j < W; j++)
             v[j] = i + j < p.vocab ? v[j] : -INFINITY;
-        softmax_vector<T>(&a, v);
+        head_softmax_vector<T>(&a, v);
     }
-    softmax_block<T>(&a);
+    head_softmax_block<T>(&a);
     if (threadIdx.x == 0)
         p.nll[blockIdx.x] = logf(a.sum) + a.top - at[0];
     if (!p.grad)
@@ -131,7 +60,8 @@ __global__ void __launch_bounds__(HEAD_THREADS)
         float v[W], slope[W];
 
         logits.get(v, row + i);
-        cap_vector<T, CAP>(v, slope, p.softcap);
+        if (CAP)
+            head_cap<T>(v, slope, p.softcap);
 #pragma unroll
         for (int j = 0; j < W; j++) {
             float e = head_exp<T>(v[j] - a.top) * factor;

@@ -242,8 +242,9 @@ void cuda_op_cache_size(C, const struct compute_attention_cached *a,
                         size_t slots, size_t *keys, size_t *values);
 void cuda_op_cache_store(C, const struct compute_attention_cached *a, S k, S v);
 void cuda_op_attention_cached(C, const struct compute_attention_cached *a);
-/* cuda_loss.cu */
+/* cuda_loss.cu, cuda_distill.cu */
 void cuda_op_cross_entropy(C, const struct compute_cross_entropy *x);
+void cuda_op_distill(C, const struct compute_distill *d);
 void cuda_op_argmax(C, S ids, S logp, S logits, size_t rows, size_t vocab);
 #undef C
 #undef S
