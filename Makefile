@@ -241,14 +241,23 @@ EMULATED_DIR := tests/gpu/emulated
 EMULATED_SRC := $(patsubst lib/%,$(EMULATED)/src/%,$(wildcard lib/compute/cuda/*.cu lib/compute/cuda/*.cuh))
 EMULATED_O   := $(patsubst %.cu,%.o,$(filter %.cu,$(EMULATED_SRC))) $(EMULATED)/emulated.o build/cuda/err.c.o
 EMULATED_BIN := $(EMULATED)/slmctl $(EMULATED)/gpu_parity $(EMULATED)/gpu_bench
-EMULATED_CXX := $(CXX) -std=c++17 -O2 -g -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing \
+EMULATED_WGMMA := $(addprefix $(EMULATED)/,src/gpu_wgmma.o src/compute/cuda/cuda_wgmma.o emulated.o)
+EMULATED_CXX := $(CXX) -std=c++17 -O2 -march=native -g -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing \
     -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi $(WERROR) -I$(EMULATED_DIR) -I$(EMULATED)/src -Ilib -MMD -MP
 
-emulated: $(EMULATED)/slmctl-cuda.so $(EMULATED_BIN) ## the GPU's plugin with its kernels run by the CPU, for tests
+emulated: $(EMULATED)/slmctl-cuda.so $(EMULATED_BIN) $(EMULATED)/gpu_wgmma ## the GPU's plugin with its kernels run by the CPU, for tests
 
 $(EMULATED)/src/%: lib/% $(EMULATED_DIR)/translate.awk
 	@mkdir -p $(@D)
 	$(Q)awk -f $(EMULATED_DIR)/translate.awk $< >$@
+
+$(EMULATED)/src/gpu_wgmma.cu: tests/gpu/gpu_wgmma.cu $(EMULATED_DIR)/translate.awk
+	@mkdir -p $(@D)
+	$(Q)awk -f $(EMULATED_DIR)/translate.awk $< >$@
+
+$(EMULATED)/gpu_wgmma: $(EMULATED_WGMMA)
+	@echo '  LINK  $@'
+	$(Q)$(CXX) -o $@ $^
 
 $(EMULATED)/src/%.o: $(EMULATED)/src/%.cu | $(EMULATED_SRC)
 	@echo '  CXX   $<'
@@ -415,5 +424,5 @@ help: ## list these targets
 .PHONY: agent-logs base-model all cuda emulated check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
         fuzz fuzz-figures fuzz-link deps check-deps ci-deps demo bench bench-proxy format completions install \
         uninstall deb clean help always
--include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) $(EMULATED_O) $(KERNELS_WIDE) build/cuda/tests/gpu/gpu_wgmma.cu.o \
+-include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) $(EMULATED_O) $(EMULATED_WGMMA) $(KERNELS_WIDE) build/cuda/tests/gpu/gpu_wgmma.cu.o \
            $(call obj,$(TEST_C) $(BENCH_C) $(SLOW_C) $(TOOL_C) $(NAMES_C) $(FUZZ_C) $(wildcard tests/gpu/*.c)))

@@ -2,9 +2,9 @@
  * gpu_wgmma.cu - the Hopper product alone, on a device
  *
  * Without arguments: every crossing, tiling, epilogue and ragged edge against
- * sums in double, with guards around c; a line for each that fails. With
- * "time": TFLOP/s of the shapes of 1B and 8B models. Links nothing of the
- * plugin but the product.
+ * sums in double, with guards around c; a line for each that fails. "quick":
+ * of small shapes alone. "time": TFLOP/s of the shapes of 1B and 8B models.
+ * Links nothing of the plugin but the product.
  */
 #include "compute/cuda/cuda_layout.h"
 #include "compute/cuda/cuda_private.cuh"
@@ -137,7 +137,10 @@ struct place {
     double *want;
     struct verdict *verdict;
     unsigned run, failed;
+    bool quick;
 };
+
+#define QUICK ((size_t)1 << 23) /* multiply-adds of a quick product */
 
 static void fill(void *p, enum cuda_type t, size_t n, uint32_t seed)
 {
@@ -264,6 +267,11 @@ static void check(struct place *p, const size_t *s, bool a_cross, bool b_cross,
     p->failed++;
 }
 
+static size_t multiply_adds(const size_t *s)
+{
+    return s[0] * s[1] * (s[2] + s[3]);
+}
+
 static void check_all(struct place *p)
 {
     int all = p->c.sms;
@@ -274,6 +282,8 @@ static void check_all(struct place *p)
                 for (size_t v = 0; v < sizeof(variants) / sizeof(variants[0]);
                      v++)
                     for (int few = 0; few < 2 && !stopped; few++) {
+                        if (p->quick && multiply_adds(shapes[s]) > QUICK)
+                            continue;
                         p->c.kernels = (enum cuda_kernels)kernels;
                         p->c.sms = few ? 4 : all;
                         check(p, shapes[s], cross == 2, cross >= 1,
@@ -351,13 +361,16 @@ static void *room(struct place *p, size_t bytes)
 int main(int argc, char **argv)
 {
     static struct place p;
-    const size_t most = (size_t)15000 * 8300;
+    size_t most = (size_t)15000 * 8300; /* elements of an operand */
     cudaDeviceProp d;
 
     if (cudaGetDeviceProperties(&d, 0) != cudaSuccess || d.major != 9) {
         printf("skip: no device of compute capability 9.0\n");
         return 0;
     }
+    p.quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    if (p.quick)
+        most = (size_t)512 * 1024;
     p.c.sms = d.multiProcessorCount;
     p.c.major = d.major;
     p.c.smem_optin = d.sharedMemPerBlockOptin;

@@ -77,13 +77,12 @@ static void count_cross_entropy(struct compute *c,
  * last one have the run's begin and end beside them. */
 static void count_adamw(struct compute *c, const struct compute_adamw *a)
 {
-    const struct counts d = { now.uploads - last.uploads,
-                              now.downloads - last.downloads,
-                              now.elements - last.elements,
-                              now.syncs - last.syncs,
-                              now.waits - last.waits,
-                              now.allocs - last.allocs,
-                              now.passes - last.passes };
+    const struct counts d = {
+        now.uploads - last.uploads,   now.downloads - last.downloads,
+        now.elements - last.elements, now.syncs - last.syncs,
+        now.waits - last.waits,       now.allocs - last.allocs,
+        now.passes - last.passes
+    };
 
     if (steps++ > 0) {
         ck_assert_uint_eq(d.uploads, BATCH * d.passes);
