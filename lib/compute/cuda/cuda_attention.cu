@@ -1,10 +1,9 @@
 /*
- * cuda_attention.cu - causal attention of packed documents, forward
+ * cuda_attention.cu - attention of packed documents, forward
  *
  * bf16: a block owns a tile of queries of one head, a warp 16 or 32 of them;
  * keys and values pass through shared memory while the next ones arrive. Keys
- * go upwards, so that the first tile has a visible key for every query and
- * the running maximum is finite from there on. f32: the same walk with plain
+ * go upwards from the first one in a window. f32: the same walk with plain
  * multiply-adds, exact.
  */
 #include "compute/cuda/cuda_attention_hopper.cuh"
@@ -147,21 +146,18 @@ template <int MT> struct running {
     float max[MT][2], sum[MT][2]; /* this thread's part of the sum */
 };
 
-/* Keys after the query: s of key `key` + column is hidden from row `first` +
- * row, both in positions. */
+/* Keys from `ahead` of this lane's first one on are hidden from all rows. */
 template <int MT, int NT>
-static __device__ __forceinline__ void mask(float s[MT][NT][4], int first,
-                                            int key, int lane)
+static __device__ __forceinline__ void mask_columns(float s[MT][NT][4],
+                                                    int ahead)
 {
-    int ahead = first + (lane >> 2) - key - (lane & 3) * 2;
-
 #pragma unroll
     for (int m = 0; m < MT; m++)
 #pragma unroll
         for (int n = 0; n < NT; n++)
 #pragma unroll
             for (int e = 0; e < 4; e++)
-                if (n * 8 + (e & 1) - m * 16 - (e >> 1) * 8 > ahead)
+                if (n * 8 + (e & 1) > ahead)
                     s[m][n][e] = -INFINITY;
 }
 
@@ -205,7 +201,7 @@ soften(float s[MT][NT][4], float o[MT][OT][4], struct running<MT> *run,
 template <int MT, int OT>
 static __device__ __forceinline__ void
 finish(float o[MT][OT][4], const struct running<MT> *run, float *lse,
-       float scale, int valid, int lane)
+       float unit, int valid, int lane)
 {
 #pragma unroll
     for (int m = 0; m < MT; m++)
@@ -223,7 +219,7 @@ finish(float o[MT][OT][4], const struct running<MT> *run, float *lse,
                 o[m][n][2 * h + 1] *= part;
             }
             if (lse && (lane & 3) == 0 && row < valid)
-                lse[row] = run->max[m][h] * scale + logf(sum);
+                lse[row] = run->max[m][h] * unit + logf(sum);
         }
 }
 
@@ -243,16 +239,18 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
     struct attention_tile tile = a.tiles[blockIdx.x / (unsigned)a.heads];
     int kv = head / (a.heads / a.kv_heads), chunks = a.dim / 8;
     int lane = (int)threadIdx.x & 31, own = (int)threadIdx.x / 32 * 16 * MT;
-    int keys = attention_keys(tile), steps = attention_div_up(keys, BK);
+    int begin = attention_begin(tile, a.window, BK);
+    int keys = attention_keys(tile, a.step) - begin;
+    int first = tile.pos - begin + own * a.step;
     size_t ld = (size_t)a.heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * ld + (size_t)head * (size_t)a.dim;
-    size_t key_at =
-        (size_t)tile.base * a.base_stride + (size_t)kv * a.head_stride;
+    size_t key_at = (size_t)tile.base * a.base_stride +
+                    (size_t)kv * a.head_stride + (size_t)begin * a.key_stride;
     const __nv_bfloat16 *k = (const __nv_bfloat16 *)a.k + key_at;
     const __nv_bfloat16 *v = (const __nv_bfloat16 *)a.v + key_at;
     uint32_t q_to = smem_at(memory), k_to = q_to + 64 * MT * (HD + 8) * 2;
     uint32_t q_at = q_to + (uint32_t)(own * (HD + 8)) * 2 + lane_rows<HD>(lane);
-    float o[MT][HD / 8][4], factor = a.scale * ATTENTION_LOG2E;
+    float o[MT][HD / 8][4], factor = a.unit * ATTENTION_LOG2E;
     struct running<MT> run;
 
     clear<MT, HD / 8>(o);
@@ -260,7 +258,7 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
     for (int m = 0; m < MT; m++)
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            run.max[m][h] = -INFINITY;
+            run.max[m][h] = ATTENTION_LOWEST;
             run.sum[m][h] = 0;
         }
     load_tile<HD, 64 * MT>(q_to, (const __nv_bfloat16 *)a.q + at, ld,
@@ -268,14 +266,15 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
     load_tile<HD, BK>(k_to, k, a.key_stride, keys, chunks);
     load_tile<HD, BK>(k_to + TILE, v, a.key_stride, keys, chunks);
     copy_commit();
-    for (int i = 0; i < steps; i++) {
-        int key = i * BK, next = key + BK;
-        uint32_t here = k_to + (STAGES == 2 && (i & 1) ? 2 * TILE : 0);
-        uint32_t there = k_to + (STAGES == 2 && !(i & 1) ? 2 * TILE : 0);
+    for (int key = 0, next; key < keys; key = next) {
+        bool odd = STAGES == 2 && key / BK % 2;
+        uint32_t here = k_to + (odd ? 2 * TILE : 0);
+        uint32_t there = k_to + (STAGES == 2 && !odd ? 2 * TILE : 0);
 
+        next = key + BK;
         copy_wait<0>();
         __syncthreads();
-        if (STAGES == 2 && i + 1 < steps) {
+        if (STAGES == 2 && next < keys) {
             load_tile<HD, BK>(there, k + (size_t)next * a.key_stride,
                               a.key_stride, keys - next, chunks);
             load_tile<HD, BK>(there + TILE, v + (size_t)next * a.key_stride,
@@ -283,18 +282,22 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
             copy_commit();
         }
         if (own < tile.count &&
-            !attention_hidden(tile.pos + own, 16 * MT, key)) {
+            !attention_hidden(first, 16 * MT, key, BK, a.window)) {
             float s[MT][BK / 8][4];
 
             clear<MT, BK / 8>(s);
             scores<HD, MT, BK / 8>(s, q_at, here + lane_columns<HD>(lane));
-            if (!attention_plain(tile.pos + own, key, BK))
-                mask<MT, BK / 8>(s, tile.pos + own, key, lane);
+            if (a.inner > 0)
+                cap<MT, BK / 8>(s, a.inner);
+            if (a.step)
+                mask_queries<MT, BK / 8>(s, a, first, key, -INFINITY, lane);
+            else if (attention_late(first, key, BK))
+                mask_columns<MT, BK / 8>(s, first - key - (lane & 3) * 2);
             soften<MT, BK / 8, HD / 8>(s, o, &run, factor);
             weighted<HD, MT, HD / 8, BK / 8>(o, s,
                                              here + TILE + lane_rows<HD>(lane));
         }
-        if (STAGES == 1 && i + 1 < steps) {
+        if (STAGES == 1 && next < keys) {
             __syncthreads();
             load_tile<HD, BK>(there, k + (size_t)next * a.key_stride,
                               a.key_stride, keys - next, chunks);
@@ -307,7 +310,7 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
         return;
     finish<MT, HD / 8>(
         o, &run, a.lse ? a.lse + (size_t)head * a.rows + tile.row + own : NULL,
-        a.scale, tile.count - own, lane);
+        a.unit, tile.count - own, lane);
     store_rows<HD, MT, HD / 8>(o, memory + own * (HD + 8),
                                (__nv_bfloat16 *)a.o + at + (size_t)own * ld, ld,
                                tile.count - own, chunks);
@@ -353,19 +356,21 @@ static __global__ void __launch_bounds__(EXACT_THREADS)
     float *q = words, *kv_tile = q + B * (HD + 4), *p = kv_tile + B * (HD + 4);
     int head = (int)(blockIdx.x % (unsigned)a.heads);
     struct attention_tile tile = a.tiles[blockIdx.x / (unsigned)a.heads];
-    int kv = head / (a.heads / a.kv_heads), keys = attention_keys(tile);
+    int kv = head / (a.heads / a.kv_heads);
+    int begin = attention_begin(tile, a.window, B);
+    int keys = attention_keys(tile, a.step) - begin, pos = tile.pos - begin;
     int y = (int)threadIdx.x / 16, x = (int)threadIdx.x % 16;
     size_t ld = (size_t)a.heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * ld + (size_t)head * (size_t)a.dim;
-    size_t key_at =
-        (size_t)tile.base * a.base_stride + (size_t)kv * a.head_stride;
+    size_t key_at = (size_t)tile.base * a.base_stride +
+                    (size_t)kv * a.head_stride + (size_t)begin * a.key_stride;
     const float *k = (const float *)a.k + key_at;
     const float *v = (const float *)a.v + key_at;
     float o[N][HD / 16] = {}, top[N], sum[N];
 
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        top[i] = -INFINITY;
+        top[i] = ATTENTION_LOWEST;
         sum[i] = 0;
     }
     exact_tile<HD, B>(q, (const float *)a.q + at, ld, tile.count, a.dim);
@@ -380,12 +385,15 @@ static __global__ void __launch_bounds__(EXACT_THREADS)
 #pragma unroll
         for (int i = 0; i < N; i++) {
             float most = top[i], shrink, part = 0;
+            int last = pos + (y + 16 * i) * a.step - key - x;
 
 #pragma unroll
             for (int j = 0; j < N; j++) {
-                s[i][j] = key + x + 16 * j > tile.pos + y + 16 * i
-                              ? -INFINITY
-                              : s[i][j] * a.scale;
+                bool seen = (unsigned)(last - 16 * j) < (unsigned)a.window;
+
+                if (a.inner > 0)
+                    s[i][j] = tanhf(s[i][j] * a.inner);
+                s[i][j] = seen ? s[i][j] * a.unit : -INFINITY;
                 most = fmaxf(most, s[i][j]);
             }
 #pragma unroll
@@ -493,7 +501,7 @@ void cuda_op_attention(struct compute *base, const struct compute_attention *x)
     struct attention_args a = {};
 
     assert(x->heads % x->kv_heads == 0);
-    assert(x->window == 0 && x->softcap == 0); /* not among the features */
+    assert(!x->seen || x->window == 0);
     if (x->rows == 0)
         return;
     s[0] = attention_stage_of(x->q, c->act, x->rows, x->heads, x->dim);
@@ -509,6 +517,8 @@ void cuda_op_attention(struct compute *base, const struct compute_attention *x)
             return;
     list.starts = x->starts;
     list.docs = x->docs;
+    list.seen = x->seen;
+    list.window = attention_window(x->window);
     list.tile = attention_forward_tile(c, c->act, (int)dim);
     a.tiles = attention_upload(c, &list, &a.tile_count);
     if (!a.tiles)
@@ -524,7 +534,9 @@ void cuda_op_attention(struct compute *base, const struct compute_attention *x)
     a.heads = (int)x->heads;
     a.kv_heads = (int)x->kv_heads;
     a.dim = (int)dim;
-    a.scale = x->scale;
+    a.window = list.window;
+    a.step = !x->seen;
+    attention_scores_of(&a, x->scale, x->softcap);
     attention_forward(c, c->act, &a);
     attention_stage_end(c, &s[3]);
 }

@@ -16,6 +16,9 @@
 
 #define ATTENTION_THREADS 128
 #define ATTENTION_LOG2E 1.44269504088896341f
+/* Where a running maximum begins: below every score, and finite, so that what
+ * is relative to it is 0 and not NaN while a query has seen no key. */
+#define ATTENTION_LOWEST (-0x1p100f)
 
 /* Keys of a tile's head h begin at base * base_stride + h * head_stride. */
 struct attention_args {
@@ -25,7 +28,10 @@ struct attention_args {
     float *lse; /* [heads, rows], may be NULL */
     size_t rows, base_stride, head_stride, key_stride;
     int tile_count, heads, kv_heads, dim; /* dim: of the operands, % 8 == 0 */
-    float scale;
+    int window, step;                     /* as in cuda_attention_plan.h */
+    /* A score is q k unit, or with a softcap tanh(q k inner) unit; inner 0:
+     * none. scale is the score's own slope. */
+    float scale, inner, unit;
     /* gradient */
     const void *d_o;
     const float *delta; /* [heads, rows] */
@@ -33,6 +39,16 @@ struct attention_args {
     int parts;          /* of the query heads of a key head */
     bool partial;
 };
+
+static inline void attention_scores_of(struct attention_args *a, float scale,
+                                       float softcap)
+{
+    a->scale = a->unit = scale;
+    if (softcap > 0) {
+        a->inner = scale / softcap;
+        a->unit = softcap;
+    }
+}
 
 static inline int attention_dim(size_t dim)
 {
@@ -179,6 +195,76 @@ static __device__ __forceinline__ void weighted(float acc[MT][NT][4],
             }
         }
     }
+}
+
+/* tanh, off by some 1e-7 at most. */
+static __device__ __forceinline__ float attention_tanh(float x)
+{
+    return 1 - __fdividef(2, power2(x * (2 * ATTENTION_LOG2E)) + 1);
+}
+
+/* Where a score is unit t = unit tanh(x): what stands for dp, so that dp less
+ * delta has the slope 1 - t^2 of it. */
+static __device__ __forceinline__ float capped_slope(float dp, float delta,
+                                                     float t)
+{
+    return fmaf(delta - dp, t * t, dp);
+}
+
+template <int MT, int NT>
+static __device__ __forceinline__ void cap(float s[MT][NT][4], float inner)
+{
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int n = 0; n < NT; n++)
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                s[m][n][e] = attention_tanh(s[m][n][e] * inner);
+}
+
+/* Columns less rows of a fragment beyond `limit`, or before it, become x; the
+ * limit counts from this lane's first row and column. */
+template <int MT, int NT>
+static __device__ __forceinline__ void hide_beyond(float s[MT][NT][4],
+                                                   int limit, float x)
+{
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int n = 0; n < NT; n++)
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                if (n * 8 + (e & 1) - m * 16 - (e >> 1) * 8 > limit)
+                    s[m][n][e] = x;
+}
+template <int MT, int NT>
+static __device__ __forceinline__ void hide_before(float s[MT][NT][4],
+                                                   int limit, float x)
+{
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int n = 0; n < NT; n++)
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                if (n * 8 + (e & 1) - m * 16 - (e >> 1) * 8 < limit)
+                    s[m][n][e] = x;
+}
+
+/* Scores of rows * 16 MT queries from `first` on against NT * 8 keys from
+ * `key` on: what a query does not see becomes x. */
+template <int MT, int NT>
+static __device__ __forceinline__ void
+mask_queries(float s[MT][NT][4], const struct attention_args &a, int first,
+             int key, float x, int lane)
+{
+    int ahead = first + (lane >> 2) - key - (lane & 3) * 2;
+
+    if (attention_late(first, key, NT * 8))
+        hide_beyond<MT, NT>(s, ahead, x);
+    if (attention_early(first, 16 * MT, key, a.window))
+        hide_before<MT, NT>(s, ahead - a.window + 1, x);
 }
 
 template <int MT, int NT>

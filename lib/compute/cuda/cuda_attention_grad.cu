@@ -1,5 +1,5 @@
 /*
- * cuda_attention_grad.cu - causal attention of packed documents, backward
+ * cuda_attention_grad.cu - attention of packed documents, backward
  *
  * Two passes, each with one owner for each output, so that nothing is added
  * atomically: one block per tile of keys walks the queries that see it (dk,
@@ -104,12 +104,12 @@ struct exact_pair {
     int first, other_first;   /* places that are compared for the mask */
     const float *lse, *delta; /* of the first query of the tile */
     int queries;              /* that exist */
-    float scale;
 };
 
 template <int HD, int B, bool TURNED>
-static __device__ __forceinline__ void exact_slopes(const struct exact_pair &t,
-                                                    int y, int x)
+static __device__ __forceinline__ void
+exact_slopes(const struct exact_pair &t, const struct attention_args &a, int y,
+             int x)
 {
     constexpr int N = B / 16;
     float s[N][N], dp[N][N];
@@ -122,15 +122,21 @@ static __device__ __forceinline__ void exact_slopes(const struct exact_pair &t,
         for (int j = 0; j < N; j++) {
             int row = y + 16 * i, column = x + 16 * j;
             int query = TURNED ? column : row;
-            int place = t.first + row, other = t.other_first + column;
+            int after = t.first + row - t.other_first - column;
             bool seen =
-                query < t.queries && (TURNED ? place <= other : other <= place);
-            float p = seen ? expf(s[i][j] * t.scale - t.lse[query]) : 0;
+                query < t.queries &&
+                (unsigned)(TURNED ? -after : after) < (unsigned)a.window;
+            float slope = 1, p;
 
+            if (a.inner > 0) {
+                s[i][j] = tanhf(s[i][j] * a.inner);
+                slope -= s[i][j] * s[i][j];
+            }
+            p = seen ? expf(s[i][j] * a.unit - t.lse[query]) : 0;
             if (TURNED)
                 t.p[row * (B + 4) + column] = p;
             t.ds[row * (B + 4) + column] =
-                seen ? p * (dp[i][j] - t.delta[query]) : 0;
+                seen ? p * (dp[i][j] - t.delta[query]) * slope : 0;
         }
 }
 
@@ -147,6 +153,7 @@ static __global__ void __launch_bounds__(EXACT_THREADS)
     int y = (int)threadIdx.x / 16, x = (int)threadIdx.x % 16;
     int group = a.heads / a.kv_heads / a.parts;
     int head = (w.kv * a.parts + w.part) * group;
+    int end = attention_end(tile, a.window);
     size_t ld = (size_t)a.heads * (size_t)a.dim;
     size_t kv_ld = (size_t)a.kv_heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * kv_ld + (size_t)w.kv * (size_t)a.dim;
@@ -156,29 +163,21 @@ static __global__ void __launch_bounds__(EXACT_THREADS)
     exact_tile<HD, B>(k, (const float *)a.k + at, kv_ld, tile.count, a.dim);
     exact_tile<HD, B>(v, (const float *)a.v + at, kv_ld, tile.count, a.dim);
     for (int h = head; h < head + group; h++)
-        for (int row = tile.row; row < tile.base; row += B) {
+        for (int row = tile.row; row < end; row += B) {
             size_t from = (size_t)row * ld + (size_t)h * (size_t)a.dim;
             size_t one = (size_t)h * a.rows + (size_t)row;
-            struct exact_pair t = { k,
-                                    v,
-                                    q,
-                                    d_o,
-                                    p,
-                                    ds,
-                                    tile.row,
-                                    row,
-                                    a.lse + one,
-                                    a.delta + one,
-                                    tile.base - row,
-                                    a.scale };
+            struct exact_pair t = {
+                k,        v,   q,           d_o,           p,        ds,
+                tile.row, row, a.lse + one, a.delta + one, end - row
+            };
 
             __syncthreads();
-            exact_tile<HD, B>(q, (const float *)a.q + from, ld, tile.base - row,
+            exact_tile<HD, B>(q, (const float *)a.q + from, ld, end - row,
                               a.dim);
-            exact_tile<HD, B>(d_o, (const float *)a.d_o + from, ld,
-                              tile.base - row, a.dim);
+            exact_tile<HD, B>(d_o, (const float *)a.d_o + from, ld, end - row,
+                              a.dim);
             __syncthreads();
-            exact_slopes<HD, B, true>(t, y, x);
+            exact_slopes<HD, B, true>(t, a, y, x);
             __syncthreads();
             exact_weighted<HD, N, B>(dv, p, d_o, y, x);
             exact_weighted<HD, N, B>(dk, ds, q, y, x);
@@ -199,7 +198,7 @@ static __global__ void __launch_bounds__(EXACT_THREADS)
     float *ds = v + TILE;
     int head = (int)(blockIdx.x % (unsigned)a.heads);
     struct attention_tile tile = a.tiles[blockIdx.x / (unsigned)a.heads];
-    int kv = head / (a.heads / a.kv_heads), keys = attention_keys(tile);
+    int kv = head / (a.heads / a.kv_heads), keys = attention_keys(tile, 1);
     int y = (int)threadIdx.x / 16, x = (int)threadIdx.x % 16;
     size_t ld = (size_t)a.heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * ld + (size_t)head * (size_t)a.dim;
@@ -210,12 +209,11 @@ static __global__ void __launch_bounds__(EXACT_THREADS)
 
     exact_tile<HD, B>(q, (const float *)a.q + at, ld, tile.count, a.dim);
     exact_tile<HD, B>(d_o, (const float *)a.d_o + at, ld, tile.count, a.dim);
-    for (int key = 0; key < keys; key += B) {
+    for (int key = attention_begin(tile, a.window, B); key < keys; key += B) {
         size_t from = key_at + (size_t)key * a.key_stride;
         struct exact_pair t = {
-            q,          d_o,      k,   v,           NULL,
-            ds,         tile.pos, key, a.lse + one, a.delta + one,
-            tile.count, a.scale
+            q,           d_o,           k,         v, NULL, ds, tile.pos, key,
+            a.lse + one, a.delta + one, tile.count
         };
 
         __syncthreads();
@@ -224,7 +222,7 @@ static __global__ void __launch_bounds__(EXACT_THREADS)
         exact_tile<HD, B>(v, (const float *)a.v + from, a.key_stride,
                           keys - key, a.dim);
         __syncthreads();
-        exact_slopes<HD, B, false>(t, y, x);
+        exact_slopes<HD, B, false>(t, a, y, x);
         __syncthreads();
         exact_weighted<HD, N, B>(dq, ds, k, y, x);
     }
@@ -412,6 +410,7 @@ static bool upload_plans(struct cuda *c, const struct plan *p,
 
     list.starts = x->starts;
     list.docs = x->docs;
+    list.window = attention_window(x->window);
     list.tile = p->query_tile;
     queries->tiles = attention_upload(c, &list, &queries->tile_count);
     list.tile = p->key_tile;
@@ -477,7 +476,7 @@ void cuda_op_attention_grad(struct compute *base,
     struct plan p = plan_of(c, c->act, attention_dim(x->dim));
 
     assert(x->heads % x->kv_heads == 0 && x->lse.buf);
-    assert(x->window == 0 && x->softcap == 0); /* not among the features */
+    assert(!x->seen);
     if (x->rows == 0)
         return;
     stages_of(s, c->act, g);
@@ -488,7 +487,9 @@ void cuda_op_attention_grad(struct compute *base,
     a.base_stride = a.key_stride = x->kv_heads * (size_t)a.dim;
     a.heads = (int)x->heads;
     a.kv_heads = (int)x->kv_heads;
-    a.scale = x->scale;
+    a.window = attention_window(x->window);
+    a.step = 1;
+    attention_scores_of(&a, x->scale, x->softcap);
     a.parts = 1;
     keys = a;
     if (upload_plans(c, &p, x, &keys, &a))

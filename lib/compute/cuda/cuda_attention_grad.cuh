@@ -12,15 +12,36 @@
 
 /* ---- bf16: dk, dv ---- */
 
-/* p = 2^(s factor - lse), 0 where the query comes before the key; rows of s
- * are keys, columns queries. lse is that of the tile's queries. */
+/* With a softcap: p becomes tanh of the score, and dp what brings its slope
+ * into the difference to delta; rows are keys. */
 template <int MT, int NT>
 static __device__ __forceinline__ void
-turned_weights(float s[MT][NT][4], const float *lse, float factor, bool masked,
-               int key, int query, int lane)
+turned_cap(float dp[MT][NT][4], float p[MT][NT][4], const float *delta,
+           float inner, int lane)
 {
-    int ahead = key + (lane >> 2) - query - (lane & 3) * 2;
+#pragma unroll
+    for (int n = 0; n < NT; n++) {
+        float2 d =
+            *reinterpret_cast<const float2 *>(delta + n * 8 + (lane & 3) * 2);
 
+#pragma unroll
+        for (int m = 0; m < MT; m++)
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                float t = attention_tanh(p[m][n][e] * inner);
+
+                p[m][n][e] = t;
+                dp[m][n][e] = capped_slope(dp[m][n][e], e & 1 ? d.y : d.x, t);
+            }
+    }
+}
+
+/* p = 2^(s factor - lse); rows of s are keys, columns queries. lse is that of
+ * the tile's queries. */
+template <int MT, int NT>
+static __device__ __forceinline__ void
+turned_weights(float s[MT][NT][4], const float *lse, float factor, int lane)
+{
 #pragma unroll
     for (int n = 0; n < NT; n++) {
         float2 shift =
@@ -31,14 +52,24 @@ turned_weights(float s[MT][NT][4], const float *lse, float factor, bool masked,
 #pragma unroll
         for (int m = 0; m < MT; m++)
 #pragma unroll
-            for (int e = 0; e < 4; e++) {
-                int first = n * 8 + (e & 1) - m * 16 - (e >> 1) * 8;
-                float x = power2(
+            for (int e = 0; e < 4; e++)
+                s[m][n][e] = power2(
                     fmaf(s[m][n][e], factor, e & 1 ? -shift.y : -shift.x));
-
-                s[m][n][e] = masked && ahead > first ? 0 : x;
-            }
     }
+}
+
+/* No weight where the key comes after the query, or too long before it. */
+template <int MT, int NT>
+static __device__ __forceinline__ void mask_keys(float p[MT][NT][4],
+                                                 const struct attention_args &a,
+                                                 int key, int row, int lane)
+{
+    int ahead = key + (lane >> 2) - row - (lane & 3) * 2;
+
+    if (attention_late(row, key, 16 * MT))
+        hide_before<MT, NT>(p, ahead, 0);
+    if (attention_early(row, NT * 8, key, a.window))
+        hide_beyond<MT, NT>(p, ahead + a.window - 1, 0);
 }
 
 /* dp = p (dp - delta) */
@@ -141,14 +172,15 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
     struct attention_tile tile = a.tiles[w.tile];
     int lane = (int)threadIdx.x & 31, own = (int)threadIdx.x / 32 * 16 * MT;
     int group = a.heads / a.kv_heads / a.parts;
-    int head = (w.kv * a.parts + w.part) * group, end = tile.base;
-    int steps = attention_below(tile, BM), left = steps * group;
+    int head = (w.kv * a.parts + w.part) * group;
+    int end = attention_end(tile, a.window);
+    int left = attention_below(tile, a.window, BM) * group;
     size_t ld = (size_t)a.kv_heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * ld + (size_t)w.kv * (size_t)a.dim;
     uint32_t k_to = smem_at(memory), q_to = k_to + 2 * KEYS;
     uint32_t k_at = k_to + (uint32_t)(own * (HD + 8)) * 2 + lane_rows<HD>(lane);
     float dk[MT][COLUMNS / 8][4], dv[MT][COLUMNS / 8][4];
-    float factor = a.scale * ATTENTION_LOG2E;
+    float factor = a.unit * ATTENTION_LOG2E;
     int row = tile.row, ahead = tile.row, ahead_head = head;
 
     clear<MT, COLUMNS / 8>(dk);
@@ -176,8 +208,8 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
         __syncthreads();
         if (STAGES == 2 && i + 1 < left)
             load_queries<HD, BM>(there, a, ahead_head, ahead, end - ahead);
-        if (own < tile.count && !attention_hidden(row, BM, tile.row + own)) {
-            bool masked = !attention_plain(row, tile.row + own, 16 * MT);
+        if (own < tile.count &&
+            !attention_hidden(row, BM, tile.row + own, 16 * MT, a.window)) {
             float p[MT][BM / 8][4], dp[MT][BM / 8][4];
             uint32_t b = lane_columns<HD>(lane), x = lane_rows<HD>(lane);
 
@@ -186,8 +218,10 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
             scores<HD, MT, BM / 8>(p, k_at, here + b);
             clear<MT, BM / 8>(dp);
             scores<HD, MT, BM / 8>(dp, k_at + KEYS, here + TILE + b);
-            turned_weights<MT, BM / 8>(p, lse, factor, masked, tile.row + own,
-                                       row, lane);
+            if (a.inner > 0)
+                turned_cap<MT, BM / 8>(dp, p, lse + BM, a.inner, lane);
+            turned_weights<MT, BM / 8>(p, lse, factor, lane);
+            mask_keys<MT, BM / 8>(p, a, tile.row + own, row, lane);
             weighted<HD, MT, COLUMNS / 8, BM / 8>(dv, p, here + TILE + x);
             turned_slope<MT, BM / 8>(dp, p, lse + BM, lane);
             weighted<HD, MT, COLUMNS / 8, BM / 8>(dk, dp, here + x);
@@ -224,28 +258,40 @@ static constexpr size_t queries_bytes(void)
     return (size_t)(2 * 64 * MT + 2 * STAGES * BK) * (HD + 8) * 2;
 }
 
-/* p = 2^(s factor - lse) (dp - delta), 0 where the key comes after the
- * query. */
+/* As turned_cap where rows are queries. */
 template <int MT, int NT>
 static __device__ __forceinline__ void
-slopes(float dp[MT][NT][4], float s[MT][NT][4], float lse[MT][2],
-       float delta[MT][2], float factor, bool masked, int query, int key,
-       int lane)
+straight_cap(float dp[MT][NT][4], float s[MT][NT][4], float delta[MT][2],
+             float inner)
 {
-    int ahead = query + (lane >> 2) - key - (lane & 3) * 2;
-
 #pragma unroll
     for (int m = 0; m < MT; m++)
 #pragma unroll
         for (int n = 0; n < NT; n++)
 #pragma unroll
             for (int e = 0; e < 4; e++) {
-                int last = n * 8 + (e & 1) - m * 16 - (e >> 1) * 8;
-                float p = power2(fmaf(s[m][n][e], factor, -lse[m][e >> 1]));
+                float t = attention_tanh(s[m][n][e] * inner);
 
-                p *= dp[m][n][e] - delta[m][e >> 1];
-                dp[m][n][e] = masked && last > ahead ? 0 : p;
+                s[m][n][e] = t;
+                dp[m][n][e] = capped_slope(dp[m][n][e], delta[m][e >> 1], t);
             }
+}
+
+/* dp = 2^(s factor - lse) (dp - delta) */
+template <int MT, int NT>
+static __device__ __forceinline__ void
+slopes(float dp[MT][NT][4], float s[MT][NT][4], float lse[MT][2],
+       float delta[MT][2], float factor)
+{
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int n = 0; n < NT; n++)
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                dp[m][n][e] =
+                    power2(fmaf(s[m][n][e], factor, -lse[m][e >> 1])) *
+                    (dp[m][n][e] - delta[m][e >> 1]);
 }
 
 template <int HD, int MT, int BK, int STAGES>
@@ -259,17 +305,19 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
     struct attention_tile tile = a.tiles[blockIdx.x / (unsigned)a.heads];
     int kv = head / (a.heads / a.kv_heads), chunks = a.dim / 8;
     int lane = (int)threadIdx.x & 31, own = (int)threadIdx.x / 32 * 16 * MT;
-    int keys = attention_keys(tile), steps = attention_div_up(keys, BK);
+    int begin = attention_begin(tile, a.window, BK);
+    int keys = attention_keys(tile, 1) - begin, first = tile.pos - begin + own;
+    int steps = attention_div_up(keys, BK);
     size_t ld = (size_t)a.heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * ld + (size_t)head * (size_t)a.dim;
-    size_t key_at =
-        (size_t)tile.base * a.base_stride + (size_t)kv * a.head_stride;
+    size_t key_at = (size_t)tile.base * a.base_stride +
+                    (size_t)kv * a.head_stride + (size_t)begin * a.key_stride;
     const __nv_bfloat16 *k = (const __nv_bfloat16 *)a.k + key_at;
     const __nv_bfloat16 *v = (const __nv_bfloat16 *)a.v + key_at;
     uint32_t q_to = smem_at(memory), k_to = q_to + 2 * OWN;
     uint32_t q_at = q_to + (uint32_t)(own * (HD + 8)) * 2 + lane_rows<HD>(lane);
     float dq[MT][HD / 8][4], lse[MT][2], delta[MT][2];
-    float factor = a.scale * ATTENTION_LOG2E;
+    float factor = a.unit * ATTENTION_LOG2E;
 
     clear<MT, HD / 8>(dq);
     load_tile<HD, BQ>(q_to, (const __nv_bfloat16 *)a.q + at, ld, tile.count,
@@ -304,17 +352,18 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
             copy_commit();
         }
         if (own < tile.count &&
-            !attention_hidden(tile.pos + own, 16 * MT, key)) {
+            !attention_hidden(first, 16 * MT, key, BK, a.window)) {
             float s[MT][BK / 8][4], dp[MT][BK / 8][4];
             uint32_t b = here + lane_columns<HD>(lane);
-            bool masked = !attention_plain(tile.pos + own, key, BK);
 
             clear<MT, BK / 8>(s);
             scores<HD, MT, BK / 8>(s, q_at, b);
             clear<MT, BK / 8>(dp);
             scores<HD, MT, BK / 8>(dp, q_at + OWN, b + TILE);
-            slopes<MT, BK / 8>(dp, s, lse, delta, factor, masked,
-                               tile.pos + own, key, lane);
+            if (a.inner > 0)
+                straight_cap<MT, BK / 8>(dp, s, delta, a.inner);
+            slopes<MT, BK / 8>(dp, s, lse, delta, factor);
+            mask_queries<MT, BK / 8>(dp, a, first, key, 0, lane);
             weighted<HD, MT, HD / 8, BK / 8>(dq, dp,
                                              here + lane_rows<HD>(lane));
         }

@@ -99,6 +99,34 @@ static __device__ __forceinline__ void panel_round(uint32_t (&p)[K / 16][4],
             p[k][i] = pack_bf16(s[k * 8 + i * 2], s[k * 8 + i * 2 + 1]);
 }
 
+template <int N>
+static __device__ __forceinline__ void hopper_cap(float (&s)[N], float inner)
+{
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        s[i] = attention_tanh(s[i] * inner);
+}
+
+/* As hide_beyond and hide_before. */
+template <int N>
+static __device__ __forceinline__ void hopper_beyond(float (&s)[N], int limit,
+                                                     float x)
+{
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        if (i / 4 * 8 + i % 2 - i / 2 % 2 * 8 > limit)
+            s[i] = x;
+}
+template <int N>
+static __device__ __forceinline__ void hopper_before(float (&s)[N], int limit,
+                                                     float x)
+{
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        if (i / 4 * 8 + i % 2 - i / 2 % 2 * 8 < limit)
+            s[i] = x;
+}
+
 /* Fragments that products in flight read stay where they are until here. */
 template <int K>
 static __device__ __forceinline__ void panel_pin(uint32_t (&p)[K / 16][4])

@@ -21,9 +21,13 @@
 
 #define ATTENTION_LEVELS 1024 /* classes of work in the order of a list */
 
+#define ATTENTION_ALL (1 << 30) /* a window that hides nothing */
+
 /* A tile of queries: `count` rows of q from `row` on; the first has position
- * `pos` among its keys and sees keys 0..pos. base: where its keys are, the
- * first row of the document, or the cache's slot.
+ * `pos` among its keys and sees the last `window` of keys 0..pos. With step 1
+ * each query sees one key more than the one before, with step 0 (an encoder's)
+ * all see the same. base: where its keys are, the first row of the document, or
+ * the cache's slot.
  * A tile of keys (gradient): `count` rows of k from `row` on; base is the row
  * after the document, pos is not used.
  * A part of a cache (one new row): row of q, slot `base`, the keys from `pos`
@@ -42,38 +46,64 @@ ATTENTION_FN int attention_min(int a, int b)
     return a < b ? a : b;
 }
 
-/* Keys that the last query of a tile sees. */
-ATTENTION_FN int attention_keys(struct attention_tile t)
+/* The end of the keys that the last query of a tile sees. */
+ATTENTION_FN int attention_keys(struct attention_tile t, int step)
 {
-    return t.pos + t.count;
+    return t.pos + (t.count - 1) * step + 1;
 }
 
-/* Queries from `first` (position or row) on against `keys` keys from `key` on:
- * whether all can be left out, whether all are visible. Both ends count in
- * the same numbers; rows of a tile may be more than it has. */
-ATTENTION_FN int attention_hidden(int first, int rows, int key)
+/* The first tile of `tile` keys that a query of t sees something of. */
+ATTENTION_FN int attention_begin(struct attention_tile t, int window, int tile)
 {
-    return key > first + rows - 1;
-}
-ATTENTION_FN int attention_plain(int first, int key, int keys)
-{
-    return key + keys - 1 <= first;
+    int first = t.pos - window + 1;
+
+    return first > 0 ? first / tile * tile : 0;
 }
 
-/* Rows of the query tile number i below a tile of keys. */
-ATTENTION_FN int attention_below(struct attention_tile t, int tile)
+/* Queries from `first` (position or row) on against `keys` keys from `key` on,
+ * both ends in the same numbers; rows of a tile may be more than it has.
+ * Whether all pairs can be left out; whether some key comes after its query,
+ * or (early) so long before that it is outside the window. */
+ATTENTION_FN int attention_hidden(int first, int rows, int key, int keys,
+                                  int window)
 {
-    return attention_div_up(t.base - t.row, tile);
+    return key > first + rows - 1 || key + keys - 1 <= first - window;
+}
+ATTENTION_FN int attention_late(int first, int key, int keys)
+{
+    return key + keys - 1 > first;
+}
+ATTENTION_FN int attention_early(int first, int rows, int key, int window)
+{
+    return key <= first + rows - 1 - window;
 }
 
-/* A list under construction. past NULL: packed documents. */
+/* The row after the last query that sees a key of a tile of keys, and how many
+ * tiles of queries from its first row on there are. */
+ATTENTION_FN int attention_end(struct attention_tile t, int window)
+{
+    return attention_min(t.base, t.row + t.count - 1 + window);
+}
+ATTENTION_FN int attention_below(struct attention_tile t, int window, int tile)
+{
+    return attention_div_up(attention_end(t, window) - t.row, tile);
+}
+
+/* A list under construction. past NULL: packed documents; seen, if not NULL:
+ * all rows of a document see its first seen[doc]. */
 struct attention_lists {
-    const int32_t *starts, *past, *slots;
+    const int32_t *starts, *past, *slots, *seen;
     size_t docs;
-    int tile;
+    int tile, window;
     int keys;   /* tiles of keys instead of queries */
     int single; /* leave out sequences of one row (they are decoded) */
 };
+
+/* As an operation has it: 0 is all. */
+ATTENTION_FN int attention_window(size_t window)
+{
+    return window > 0 && window < ATTENTION_ALL ? (int)window : ATTENTION_ALL;
+}
 
 ATTENTION_FN struct attention_tile
 attention_tile_at(const struct attention_lists *l, size_t doc, int at)
@@ -83,7 +113,7 @@ attention_tile_at(const struct attention_lists *l, size_t doc, int at)
 
     t.row = first + at;
     t.count = attention_min(l->tile, end - t.row);
-    t.pos = at + (l->past ? l->past[doc] : 0);
+    t.pos = l->seen ? l->seen[doc] - 1 : at + (l->past ? l->past[doc] : 0);
     t.base = l->keys ? end : l->past ? l->slots[doc] : first;
     return t;
 }
@@ -91,7 +121,11 @@ attention_tile_at(const struct attention_lists *l, size_t doc, int at)
 ATTENTION_FN int attention_work(const struct attention_lists *l,
                                 struct attention_tile t)
 {
-    return (l->keys ? t.base - t.row : t.pos + t.count) / l->tile;
+    if (l->keys)
+        return (attention_end(t, l->window) - t.row) / l->tile;
+    return (attention_keys(t, !l->seen) -
+            attention_begin(t, l->window, l->tile)) /
+           l->tile;
 }
 
 ATTENTION_FN int attention_length(const struct attention_lists *l, size_t doc)
@@ -144,11 +178,11 @@ ATTENTION_FN void attention_tiles_plan(const struct attention_lists *l,
     }
 }
 
-/* Parts of `span` keys of the sequences with one new row, whose keys are
- * past + 1. The cut depends on a sequence alone, so its sums do not depend
- * on its neighbours. first[rows + 1]: where each such row's parts begin;
- * rows_of[rows]: the row of q. Returns the parts; out, first and rows_of may
- * be NULL, to count only. */
+/* Parts of `span` keys of the sequences with one new row, whose keys are the
+ * last `window` of past + 1. The cut depends on a sequence alone, so its sums
+ * do not depend on its neighbours. first[rows + 1]: where each such row's parts
+ * begin; rows_of[rows]: the row of q. Returns the parts; out, first and rows_of
+ * may be NULL, to count only. */
 ATTENTION_FN size_t attention_parts_plan(const struct attention_lists *l,
                                          int span, struct attention_tile *out,
                                          int32_t *first, int32_t *rows_of,
@@ -157,7 +191,7 @@ ATTENTION_FN size_t attention_parts_plan(const struct attention_lists *l,
     size_t n = 0, count = 0;
 
     for (size_t d = 0; d < l->docs; d++) {
-        int keys = l->past[d] + 1;
+        int keys = l->past[d] + 1, k = keys > l->window ? keys - l->window : 0;
 
         if (l->starts[d + 1] - l->starts[d] != 1)
             continue;
@@ -166,7 +200,7 @@ ATTENTION_FN size_t attention_parts_plan(const struct attention_lists *l,
             rows_of[count] = l->starts[d];
         }
         count++;
-        for (int k = 0; k < keys; k += span, n++) {
+        for (; k < keys; k += span, n++) {
             struct attention_tile t = { l->starts[d],
                                         attention_min(span, keys - k), k,
                                         l->slots[d] };

@@ -30,15 +30,34 @@ struct softmax {
     float max[2], sum[2], shrink[2]; /* rows lane / 4 and 8 below */
 };
 
-/* Hide keys after the query: `ahead` is the thread's first row less its first
- * column, in positions. */
-static __device__ __forceinline__ void hopper_mask(float (&s)[KEYS / 2],
-                                                   int ahead)
+/* Keys from `ahead` of the thread's first one on are hidden from all rows. */
+static __device__ __forceinline__ void hopper_columns(float (&s)[KEYS / 2],
+                                                      int ahead)
 {
 #pragma unroll
     for (int i = 0; i < KEYS / 2; i++)
-        if (i / 4 * 8 + i % 2 - i / 2 % 2 * 8 > ahead)
+        if (i / 4 * 8 + i % 2 > ahead)
             s[i] = -INFINITY;
+}
+
+/* What becomes of the scores of the tile that begins at `key`: `first` is the
+ * position of the warpgroup's first row, `ahead` of the thread's first row
+ * less its first column. */
+template <bool CAP>
+static __device__ __forceinline__ void
+hopper_limits(float (&s)[KEYS / 2], const struct attention_args &a, int first,
+              int key, int ahead)
+{
+    if (CAP)
+        hopper_cap(s, a.inner);
+    if (attention_late(first, key, KEYS)) {
+        if (a.step)
+            hopper_beyond(s, ahead - key, -INFINITY);
+        else
+            hopper_columns(s, ahead - key);
+    }
+    if (attention_early(first, 64, key, a.window))
+        hopper_before(s, ahead - key - a.window + 1, -INFINITY);
 }
 
 static __device__ __forceinline__ void
@@ -77,7 +96,7 @@ static __device__ __forceinline__ void hopper_scale(float (&o)[N],
 
 #endif
 
-template <int HD>
+template <int HD, bool CAP>
 static __global__ void __launch_bounds__(groups_of<HD>() * WARPGROUP, 1)
     forward_wgmma(const struct attention_args a)
 {
@@ -91,21 +110,26 @@ static __global__ void __launch_bounds__(groups_of<HD>() * WARPGROUP, 1)
     int kv = head / (a.heads / a.kv_heads), chunks = a.dim / 8;
     int thread = (int)threadIdx.x % WARPGROUP, lane = thread % 32;
     int own = (int)threadIdx.x / WARPGROUP * 64;
-    int keys = attention_keys(tile), steps = attention_div_up(keys, KEYS);
+    int begin = attention_begin(tile, a.window, KEYS);
+    int keys = attention_keys(tile, a.step) - begin;
+    int first = tile.pos - begin + own * a.step;
+    int steps = attention_div_up(keys, KEYS);
     size_t ld = (size_t)a.heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * ld + (size_t)head * (size_t)a.dim;
-    size_t key_at =
-        (size_t)tile.base * a.base_stride + (size_t)kv * a.head_stride;
+    size_t key_at = (size_t)tile.base * a.base_stride +
+                    (size_t)kv * a.head_stride + (size_t)begin * a.key_stride;
     const __nv_bfloat16 *k = (const __nv_bfloat16 *)a.k + key_at;
     const __nv_bfloat16 *v = (const __nv_bfloat16 *)a.v + key_at;
     uint32_t q_to = (smem_at(space) + 1023) / 1024 * 1024;
     uint32_t k_to = q_to + PANEL_TILE(ROWS, HD), v_to = k_to + 2 * TILE;
     uint32_t q_own = q_to + (uint32_t)own * CUDA_SWIZZLE_BYTES;
-    int ahead = tile.pos + own + thread / 32 * 16 + lane / 4 - lane % 4 * 2;
+    int ahead = first + (thread / 32 * 16 + lane / 4) * a.step - lane % 4 * 2;
     bool active = own < tile.count;
-    float o[HD / 2], s[KEYS / 2], factor = a.scale * ATTENTION_LOG2E;
+    float o[HD / 2], s[KEYS / 2], factor = a.unit * ATTENTION_LOG2E;
     uint32_t p[KEYS / 16][4];
-    struct softmax x = { { -INFINITY, -INFINITY }, { 0, 0 }, { 0, 0 } };
+    struct softmax x = { { ATTENTION_LOWEST, ATTENTION_LOWEST },
+                         { 0, 0 },
+                         { 0, 0 } };
 
 #pragma unroll
     for (int i = 0; i < HD / 2; i++)
@@ -140,8 +164,7 @@ static __global__ void __launch_bounds__(groups_of<HD>() * WARPGROUP, 1)
             hopper_products_commit();
             hopper_products_wait<0>();
             hopper_products_pin(s);
-            if (!attention_plain(tile.pos + own, 0, KEYS))
-                hopper_mask(s, ahead);
+            hopper_limits<CAP>(s, a, first, 0, ahead);
             hopper_soften(s, &x, factor);
         } else if (i < steps) {
             hopper_products_pin(s);
@@ -153,8 +176,7 @@ static __global__ void __launch_bounds__(groups_of<HD>() * WARPGROUP, 1)
             hopper_products_commit();
             hopper_products_wait<1>();
             hopper_products_pin(s);
-            if (!attention_plain(tile.pos + own, i * KEYS, KEYS))
-                hopper_mask(s, ahead - i * KEYS);
+            hopper_limits<CAP>(s, a, first, i * KEYS, ahead);
             hopper_soften(s, &x, factor);
             hopper_products_wait<0>();
             hopper_products_pin(o);
@@ -180,7 +202,7 @@ static __global__ void __launch_bounds__(groups_of<HD>() * WARPGROUP, 1)
         x.sum[h] += __shfl_xor_sync(0xffffffffu, x.sum[h], 2);
         if (a.lse && lane % 4 == 0 && row < tile.count)
             a.lse[(size_t)head * a.rows + (size_t)(tile.row + row)] =
-                x.max[h] * a.scale + logf(x.sum[h]);
+                x.max[h] * a.unit + logf(x.sum[h]);
         x.shrink[h] = 1 / x.sum[h];
     }
     hopper_scale(o, x.shrink);
@@ -192,15 +214,16 @@ static __global__ void __launch_bounds__(groups_of<HD>() * WARPGROUP, 1)
 #endif
 }
 
-template <int HD>
+template <int HD, bool CAP>
 static void launch(struct cuda *c, const struct attention_args *a)
 {
     size_t bytes = hopper_bytes<HD>();
 
-    if (!attention_smem(c, (const void *)forward_wgmma<HD>, bytes))
+    if (!attention_smem(c, (const void *)forward_wgmma<HD, CAP>, bytes))
         return;
-    forward_wgmma<HD><<<(unsigned)a->tile_count *(unsigned)a->heads,
-                        groups_of<HD>() * WARPGROUP, bytes, c->stream>>>(*a);
+    forward_wgmma<HD, CAP>
+        <<<(unsigned)a->tile_count *(unsigned)a->heads,
+           groups_of<HD>() * WARPGROUP, bytes, c->stream>>>(*a);
     cuda_launched(c, "attention");
 }
 
@@ -212,7 +235,7 @@ int attention_wgmma_tile(int dim)
 void attention_wgmma(struct cuda *c, const struct attention_args *a)
 {
     if (a->dim <= 64)
-        launch<64>(c, a);
+        a->inner > 0 ? launch<64, true>(c, a) : launch<64, false>(c, a);
     else
-        launch<128>(c, a);
+        a->inner > 0 ? launch<128, true>(c, a) : launch<128, false>(c, a);
 }

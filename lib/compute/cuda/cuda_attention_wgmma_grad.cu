@@ -29,12 +29,30 @@ template <int HD> static constexpr size_t grad_bytes(int own)
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-/* s = 2^(s factor - lse) where rows are keys; 0 where `ahead`, the thread's
- * first row less its first column, says that the query comes first. */
-static __device__ __forceinline__ void hopper_turned(float (&s)[OTHER / 2],
-                                                     const float *lse,
-                                                     float factor, bool masked,
-                                                     int ahead, int lane)
+/* As turned_cap in cuda_attention_grad.cuh. */
+static __device__ __forceinline__ void hopper_turned_cap(float (&dp)[OTHER / 2],
+                                                         float (&s)[OTHER / 2],
+                                                         const float *delta,
+                                                         float inner, int lane)
+{
+#pragma unroll
+    for (int n = 0; n < OTHER / 8; n++) {
+        float2 d =
+            *reinterpret_cast<const float2 *>(delta + n * 8 + lane % 4 * 2);
+
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            float t = attention_tanh(s[n * 4 + e] * inner);
+
+            s[n * 4 + e] = t;
+            dp[n * 4 + e] = capped_slope(dp[n * 4 + e], e & 1 ? d.y : d.x, t);
+        }
+    }
+}
+
+/* s = 2^(s factor - lse) where rows are keys */
+static __device__ __forceinline__ void
+hopper_turned(float (&s)[OTHER / 2], const float *lse, float factor, int lane)
 {
 #pragma unroll
     for (int n = 0; n < OTHER / 8; n++) {
@@ -44,12 +62,9 @@ static __device__ __forceinline__ void hopper_turned(float (&s)[OTHER / 2],
         shift.x *= ATTENTION_LOG2E;
         shift.y *= ATTENTION_LOG2E;
 #pragma unroll
-        for (int e = 0; e < 4; e++) {
-            float x =
+        for (int e = 0; e < 4; e++)
+            s[n * 4 + e] =
                 power2(fmaf(s[n * 4 + e], factor, e & 1 ? -shift.y : -shift.x));
-
-            s[n * 4 + e] = masked && ahead > n * 8 + e % 2 - e / 2 * 8 ? 0 : x;
-        }
     }
 }
 
@@ -121,7 +136,7 @@ store_keys(const float (&d)[HD / 2], const struct attention_args &a, char *own,
 
 #endif
 
-template <int HD>
+template <int HD, bool CAP>
 static __global__ void __launch_bounds__(KEY_THREADS, 1)
     keys_wgmma(const struct attention_args a)
 {
@@ -132,10 +147,11 @@ static __global__ void __launch_bounds__(KEY_THREADS, 1)
     struct owner w = owner_of(&a, 1);
     struct attention_tile tile = a.tiles[w.tile];
     int thread = (int)threadIdx.x % WARPGROUP, lane = thread % 32;
-    int own = (int)threadIdx.x / WARPGROUP * 64, end = tile.base;
+    int own = (int)threadIdx.x / WARPGROUP * 64;
+    int end = attention_end(tile, a.window);
     int group = a.heads / a.kv_heads / a.parts;
     int head = (w.kv * a.parts + w.part) * group, stage = 0;
-    int left = attention_below(tile, OTHER) * group;
+    int left = attention_below(tile, a.window, OTHER) * group;
     int row = tile.row, ahead = tile.row, ahead_head = head;
     size_t ld = (size_t)a.kv_heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * ld + (size_t)w.kv * (size_t)a.dim;
@@ -144,7 +160,7 @@ static __global__ void __launch_bounds__(KEY_THREADS, 1)
     uint32_t k_own = k_to + (uint32_t)own * CUDA_SWIZZLE_BYTES;
     float dk[HD / 2], dv[HD / 2], s[OTHER / 2], dp[OTHER / 2];
     uint32_t p[OTHER / 16][4], ds[OTHER / 16][4];
-    float factor = a.scale * ATTENTION_LOG2E;
+    float factor = a.unit * ATTENTION_LOG2E;
 
 #pragma unroll
     for (int i = 0; i < HD / 2; i++)
@@ -177,20 +193,29 @@ static __global__ void __launch_bounds__(KEY_THREADS, 1)
                               words + (uint32_t)stage * 2 * OTHER * 4, a,
                               ahead_head, ahead, end - ahead);
         int key = tile.row + own;
-        bool masked = !attention_plain(row, key, 64);
+        int after = key + thread / 32 * 16 + lane / 4 - lane % 4 * 2 - row;
 
-        key += thread / 32 * 16 + lane / 4 - lane % 4 * 2;
         hopper_products_begin();
         panel_scores<HD, ROWS, OTHER>(s, k_own, q);
         hopper_products_commit();
         panel_scores<HD, ROWS, OTHER>(dp, k_own + OWN, q + TILE);
         hopper_products_commit();
-        hopper_products_wait<1>();
+        hopper_products_wait<CAP ? 0 : 1>();
         hopper_products_pin(s);
-        hopper_turned(s, lse, factor, masked, key - row, lane);
+        if (CAP) {
+            hopper_products_pin(dp);
+            hopper_turned_cap(dp, s, lse + OTHER, a.inner, lane);
+        }
+        hopper_turned(s, lse, factor, lane);
+        if (attention_late(row, key, 64))
+            hopper_before(s, after, 0);
+        if (attention_early(row, OTHER, key, a.window))
+            hopper_beyond(s, after + a.window - 1, 0);
         panel_round<OTHER>(p, s);
-        hopper_products_wait<0>();
-        hopper_products_pin(dp);
+        if (!CAP) {
+            hopper_products_wait<0>();
+            hopper_products_pin(dp);
+        }
         hopper_turned_slope(dp, s, lse + OTHER, lane);
         panel_round<OTHER>(ds, dp);
         hopper_products_begin();
@@ -219,8 +244,7 @@ static __global__ void __launch_bounds__(KEY_THREADS, 1)
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-/* dp = 2^(s factor - lse) (dp - delta) where rows are queries; 0 where the key
- * comes after. */
+/* dp = p (dp - delta) where rows are queries */
 static __device__ __forceinline__ void hopper_slope(float (&dp)[OTHER / 2],
                                                     const float (&p)[OTHER / 2],
                                                     const float delta[2])
@@ -230,16 +254,24 @@ static __device__ __forceinline__ void hopper_slope(float (&dp)[OTHER / 2],
         dp[i] = p[i] * (dp[i] - delta[i / 2 % 2]);
 }
 
-static __device__ __forceinline__ void hopper_weights(float (&s)[OTHER / 2],
-                                                      const float lse[2],
-                                                      float factor, bool masked,
-                                                      int ahead)
+static __device__ __forceinline__ void
+hopper_weights(float (&s)[OTHER / 2], const float lse[2], float factor)
+{
+#pragma unroll
+    for (int i = 0; i < OTHER / 2; i++)
+        s[i] = power2(fmaf(s[i], factor, -lse[i / 2 % 2]));
+}
+
+static __device__ __forceinline__ void
+hopper_straight_cap(float (&dp)[OTHER / 2], float (&s)[OTHER / 2],
+                    const float delta[2], float inner)
 {
 #pragma unroll
     for (int i = 0; i < OTHER / 2; i++) {
-        float x = power2(fmaf(s[i], factor, -lse[i / 2 % 2]));
+        float t = attention_tanh(s[i] * inner);
 
-        s[i] = masked && i / 4 * 8 + i % 2 - i / 2 % 2 * 8 > ahead ? 0 : x;
+        s[i] = t;
+        dp[i] = capped_slope(dp[i], delta[i / 2 % 2], t);
     }
 }
 
@@ -257,7 +289,7 @@ stage_keys(uint32_t to, const __nv_bfloat16 *k, const __nv_bfloat16 *v,
 
 #endif
 
-template <int HD>
+template <int HD, bool CAP>
 static __global__ void __launch_bounds__(query_rows<HD>() / 64 * WARPGROUP, 1)
     queries_wgmma(const struct attention_args a)
 {
@@ -270,12 +302,13 @@ static __global__ void __launch_bounds__(query_rows<HD>() / 64 * WARPGROUP, 1)
     int kv = head / (a.heads / a.kv_heads), chunks = a.dim / 8;
     int thread = (int)threadIdx.x % WARPGROUP, lane = thread % 32;
     int own = (int)threadIdx.x / WARPGROUP * 64, stage = 0;
-    int keys = attention_keys(tile), first = tile.pos + own;
+    int begin = attention_begin(tile, a.window, OTHER);
+    int keys = attention_keys(tile, 1) - begin, first = tile.pos - begin + own;
     int ahead = first + thread / 32 * 16 + lane / 4 - lane % 4 * 2;
     size_t ld = (size_t)a.heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * ld + (size_t)head * (size_t)a.dim;
-    size_t key_at =
-        (size_t)tile.base * a.base_stride + (size_t)kv * a.head_stride;
+    size_t key_at = (size_t)tile.base * a.base_stride +
+                    (size_t)kv * a.head_stride + (size_t)begin * a.key_stride;
     const __nv_bfloat16 *k = (const __nv_bfloat16 *)a.k + key_at;
     const __nv_bfloat16 *v = (const __nv_bfloat16 *)a.v + key_at;
     uint32_t base = smem_at(space), q_to = (base + 1023) / 1024 * 1024;
@@ -283,7 +316,7 @@ static __global__ void __launch_bounds__(query_rows<HD>() / 64 * WARPGROUP, 1)
     uint32_t q_own = q_to + (uint32_t)own * CUDA_SWIZZLE_BYTES;
     float dq[HD / 2], s[OTHER / 2], dp[OTHER / 2], lse[2], delta[2];
     uint32_t ds[OTHER / 16][4];
-    float factor = a.scale * ATTENTION_LOG2E;
+    float factor = a.unit * ATTENTION_LOG2E;
 
 #pragma unroll
     for (int i = 0; i < HD / 2; i++)
@@ -319,12 +352,21 @@ static __global__ void __launch_bounds__(query_rows<HD>() / 64 * WARPGROUP, 1)
         hopper_products_commit();
         panel_scores<HD, ROWS, OTHER>(dp, q_own + OWN, here + TILE);
         hopper_products_commit();
-        hopper_products_wait<1>();
+        hopper_products_wait<CAP ? 0 : 1>();
         hopper_products_pin(s);
-        hopper_weights(s, lse, factor, !attention_plain(first, key, OTHER),
-                       ahead - key);
-        hopper_products_wait<0>();
-        hopper_products_pin(dp);
+        if (CAP) {
+            hopper_products_pin(dp);
+            hopper_straight_cap(dp, s, delta, a.inner);
+        }
+        hopper_weights(s, lse, factor);
+        if (attention_late(first, key, OTHER))
+            hopper_beyond(s, ahead - key, 0);
+        if (attention_early(first, 64, key, a.window))
+            hopper_before(s, ahead - key - a.window + 1, 0);
+        if (!CAP) {
+            hopper_products_wait<0>();
+            hopper_products_pin(dp);
+        }
         hopper_slope(dp, s, delta);
         panel_round<OTHER>(ds, dp);
         hopper_products_begin();
@@ -344,7 +386,7 @@ static __global__ void __launch_bounds__(query_rows<HD>() / 64 * WARPGROUP, 1)
 #endif
 }
 
-template <int HD>
+template <int HD, bool CAP>
 static void launch(struct cuda *c, const struct attention_args *keys,
                    const struct attention_args *queries)
 {
@@ -352,15 +394,15 @@ static void launch(struct cuda *c, const struct attention_args *keys,
     unsigned blocks = (unsigned)keys->tile_count * (unsigned)keys->kv_heads *
                       (unsigned)keys->parts;
 
-    if (!attention_smem(c, (const void *)keys_wgmma<HD>, bytes))
+    if (!attention_smem(c, (const void *)keys_wgmma<HD, CAP>, bytes))
         return;
-    keys_wgmma<HD><<<blocks, KEY_THREADS, bytes, c->stream>>>(*keys);
+    keys_wgmma<HD, CAP><<<blocks, KEY_THREADS, bytes, c->stream>>>(*keys);
     cuda_launched(c, "attention's gradient");
     bytes = grad_bytes<HD>(query_rows<HD>());
     blocks = (unsigned)queries->tile_count * (unsigned)queries->heads;
-    if (!attention_smem(c, (const void *)queries_wgmma<HD>, bytes))
+    if (!attention_smem(c, (const void *)queries_wgmma<HD, CAP>, bytes))
         return;
-    queries_wgmma<HD>
+    queries_wgmma<HD, CAP>
         <<<blocks, query_rows<HD>() / 64 * WARPGROUP, bytes, c->stream>>>(
             *queries);
     cuda_launched(c, "attention's gradient");
@@ -374,8 +416,12 @@ int attention_wgmma_queries(int dim)
 void attention_wgmma_grad(struct cuda *c, const struct attention_args *keys,
                           const struct attention_args *queries)
 {
+    bool cap = queries->inner > 0;
+
     if (queries->dim <= 64)
-        launch<64>(c, keys, queries);
+        cap ? launch<64, true>(c, keys, queries)
+            : launch<64, false>(c, keys, queries);
     else
-        launch<128>(c, keys, queries);
+        cap ? launch<128, true>(c, keys, queries)
+            : launch<128, false>(c, keys, queries);
 }

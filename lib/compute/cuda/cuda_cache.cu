@@ -176,7 +176,7 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
     float *tops = reinterpret_cast<float *>(reinterpret_cast<char *>(memory) +
                                             OWN + 2 * TILE);
     float *totals = tops + 4 * 16, *shared = reinterpret_cast<float *>(memory);
-    float s[1][KW / 8][4], o[1][HD / 8][4], factor = a.scale * ATTENTION_LOG2E;
+    float s[1][KW / 8][4], o[1][HD / 8][4], factor = a.unit * ATTENTION_LOG2E;
     float top[2], sum[2];
 
     load_tile<HD, 16>(q_to, q, (size_t)a.dim, valid, chunks);
@@ -191,6 +191,8 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
     clear<1, KW / 8>(s);
     scores<HD, 1, KW / 8>(s, q_to + lane_rows<HD>(lane),
                           k_to + mine + lane_columns<HD>(lane));
+    if (a.inner > 0)
+        cap<1, KW / 8>(s, a.inner);
 #pragma unroll
     for (int h = 0; h < 2; h++) {
         top[h] = -INFINITY;
@@ -253,7 +255,7 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
             x.stats[to] =
                 make_float2(fmaxf(fmaxf(tops[row], tops[16 + row]),
                                   fmaxf(tops[32 + row], tops[48 + row])) *
-                                a.scale,
+                                a.unit,
                             totals[row] + totals[16 + row] + totals[32 + row] +
                                 totals[48 + row]);
     }
@@ -320,7 +322,7 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
         for (int w = 16; w > 0; w /= 2)
             s += __shfl_xor_sync(0xffffffffu, s, w);
         if (thread % 32 == 0)
-            p[key] = s * a.scale;
+            p[key] = (a.inner > 0 ? tanhf(s * a.inner) : s) * a.unit;
     }
     __syncthreads();
     for (int key = thread; key < tile.count; key += ATTENTION_THREADS)
@@ -499,7 +501,9 @@ cached_args(const struct compute_attention_cached *x)
     a.heads = (int)x->heads;
     a.kv_heads = (int)x->kv_heads;
     a.dim = (int)dim;
-    a.scale = x->scale;
+    a.window = attention_window(x->window);
+    a.step = 1;
+    attention_scores_of(&a, x->scale, x->softcap);
     return a;
 }
 
@@ -511,18 +515,18 @@ void cuda_op_attention_cached(struct compute *base,
     size_t rows = x->seqs ? (size_t)x->starts[x->seqs] : 0, sums, stats;
     struct attention_args a = cached_args(x);
     struct attention_stage q, o;
-    struct attention_lists list = { x->starts,
-                                    x->past,
-                                    x->slots,
-                                    x->seqs,
-                                    attention_forward_tile(c, type, a.dim),
-                                    0,
-                                    1 };
+    struct attention_lists list = {};
     struct parts p = {};
 
     assert(x->heads % x->kv_heads == 0 && cuda_at(x->values).type == type);
-    assert(x->window == 0 && x->softcap == 0); /* not among the features */
     assert((uintptr_t)a.k % 16 == 0 && (uintptr_t)a.v % 16 == 0);
+    list.starts = x->starts;
+    list.past = x->past;
+    list.slots = x->slots;
+    list.docs = x->seqs;
+    list.tile = attention_forward_tile(c, type, a.dim);
+    list.window = a.window;
+    list.single = 1;
     if (rows == 0 || !upload_parts(c, &list, span_of(type, a.dim), &p))
         return;
     q = attention_stage_of(x->q, type, rows, x->heads, x->dim);

@@ -147,7 +147,8 @@ static const struct compute_ops *operations(void)
     t.argmax = cuda_op_argmax;
     t.adamw = cuda_op_adamw;
     t.memory = op_memory;
-    t.features |= COMPUTE_HAS_HEAD_BIAS;
+    t.features |= COMPUTE_HAS_WINDOW | COMPUTE_HAS_SOFTCAP |
+                  COMPUTE_HAS_HEAD_BIAS | COMPUTE_HAS_ENCODER;
     t.scale = cuda_op_scale;
     t.copy_columns = cuda_op_copy_columns;
     t.activate = cuda_op_activate;
