@@ -32,13 +32,15 @@ static const struct packing packings[] = {
 
 static const struct packing thousands = { "3000", 1, { 3000 } };
 static const size_t dims[] = { 32, 64, 80, 96, 128 };
+static const size_t wide = 256; /* Gemma's */
 static const size_t heads_of[][2] = { { 2, 2 }, { 9, 3 }, { 8, 2 }, { 8, 1 } };
 
 struct attention {
     struct compute_attention a;
-    int32_t starts[DOCS + 1];
+    int32_t starts[DOCS + 1], seen[DOCS];
     enum compute_type type, o_type;
     size_t longest, odd;
+    bool encoder;
 };
 
 static double pack(struct attention *t, const struct packing *g, size_t heads,
@@ -58,6 +60,7 @@ static double pack(struct attention *t, const struct packing *g, size_t heads,
 
         t->starts[d + 1] = t->starts[d] + (int32_t)n;
         t->longest = n > t->longest ? n : t->longest;
+        t->seen[d] = (int32_t)(d % 3 == 1 ? (n + 1) / 2 : n);
         pairs += (double)n * (double)(n + 1) / 2;
     }
     t->a.rows = (size_t)t->starts[g->docs];
@@ -70,6 +73,7 @@ static struct compute_attention fill_in(const struct attention *t,
     struct compute_attention a = t->a;
 
     a.starts = t->starts;
+    a.seen = t->encoder ? t->seen : NULL;
     a.q = x[0]->s;
     a.k = x[1]->s;
     a.v = x[2]->s;
@@ -155,6 +159,26 @@ static void limited(struct parity *p, const struct packing *g, size_t heads,
         backward(p, &t);
 }
 
+/* All rows of a document see its first ones. */
+static void encoder(struct parity *p, const struct packing *g, size_t heads,
+                    size_t kv_heads, size_t dim, float softcap, int mix)
+{
+    struct attention t;
+    double work = 2 * pack(&t, g, heads, kv_heads, dim);
+
+    if (!parity_has(p, COMPUTE_HAS_ENCODER) ||
+        (softcap > 0 && !parity_has(p, COMPUTE_HAS_SOFTCAP)))
+        return;
+    t.encoder = true;
+    t.a.softcap = softcap;
+    t.type = mix & 1 ? F32 : ACT;
+    t.o_type = mix & 2 ? F32 : ACT;
+    if (parity_case(p, work, "attention-%s-%zu/%zux%zu-encoder-cap%.0f-%s-%s",
+                    g->name, heads, kv_heads, dim, (double)softcap,
+                    parity_type(t.type), parity_type(t.o_type)))
+        forward(p, &t);
+}
+
 static void both(struct parity *p, const struct packing *g, size_t heads,
                  size_t kv_heads, size_t dim, int mix)
 {
@@ -196,6 +220,8 @@ static void no_docs(struct parity *p)
 
 void parity_attention(struct parity *p)
 {
+    static const size_t windows[] = { 1, 31, 64, 65, 128, 129, 192, 256, 1025 };
+
     for (size_t i = 0; i < PACKINGS; i++)
         for (size_t d = 0; d < 5; d++) {
             size_t h = (i + d) % 4;
@@ -217,7 +243,36 @@ void parity_attention(struct parity *p)
         limited(p, &packings[6], 4, 2, dims[d], 16, 0);
         limited(p, &packings[7], 4, 1, dims[d], 100, 20);
         limited(p, &packings[5], 2, 2, dims[d], 0, 20);
+        limited(p, &packings[3], 8, 2, dims[d], 64, 10);
     }
+    both(p, &packings[5], 4, 2, wide, 0);
+    both(p, &packings[6], 4, 1, wide, 1);
+    /* Windows within a tile, at the edges of tiles, one off them, and longer
+     * than any document. */
+    for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
+        const size_t *h = heads_of[i % 4];
+
+        limited(p, &packings[5], h[0], h[1], dims[i % 5], windows[i], 0);
+        limited(p, &packings[7], 4, 2, dims[(i + 3) % 5], windows[i],
+                i % 2 ? 10 : 0);
+        limited(p, &packings[6], 4, 1, i % 2 ? 64 : 128, windows[i],
+                i % 2 ? 0 : 30);
+    }
+    limited(p, &packings[5], 4, 2, wide, 0, 50);
+    limited(p, &packings[5], 4, 2, wide, 70, 50);
+    limited(p, &packings[6], 2, 1, wide, 64, 0);
+    limited(p, &packings[7], 2, 1, wide, 128, 0);
+    limited(p, &thousands, 2, 1, 64, 512, 0);
+    limited(p, &thousands, 2, 1, 128, 512, 0);
+    for (size_t i = 0; i < PACKINGS; i++) {
+        const size_t *h = heads_of[i % 4];
+
+        encoder(p, &packings[i], h[0], h[1], dims[i % 5], i % 3 ? 0 : 10,
+                (int)i % 4);
+        encoder(p, &packings[i], 4, 4, i % 2 ? 64 : 128, 0, 0);
+    }
+    encoder(p, &packings[5], 2, 1, wide, 0, 0);
+    encoder(p, &packings[6], 2, 2, 36, 20, 0);
     if (parity_case(p, 1, "attention-no-documents"))
         no_docs(p);
 }

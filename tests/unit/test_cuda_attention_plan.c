@@ -3,7 +3,8 @@
  *
  * The kernels' walk over the plan is played in double on this machine:
  * online softmax, both passes of the gradient, the parts of a cache, against
- * plain sums; every visible pair must be met exactly once.
+ * plain sums; every visible pair must be met exactly once, and no tile be
+ * walked that has none.
  */
 #include "suite.h"
 
@@ -32,6 +33,8 @@ static struct rng rng;
 struct packed {
     int32_t starts[MOST_DOCS + 1];
     size_t docs, rows;
+    int window;            /* ATTENTION_ALL: none */
+    const int32_t *seen;   /* an encoder's, or NULL */
     double *q, *k, *v, *r; /* r: the output's gradient */
     unsigned char *met;    /* [rows][rows] */
 };
@@ -46,9 +49,9 @@ static double *noise(size_t n)
 }
 
 /* Documents of 0, 1, a few, about a tile, and many rows. */
-static struct packed packed_new(size_t docs, int longest)
+static struct packed packed_new(size_t docs, int longest, int window)
 {
-    struct packed p = { .docs = docs };
+    struct packed p = { .docs = docs, .window = attention_window(window) };
     size_t n;
 
     for (size_t d = 0; d < docs; d++) {
@@ -98,14 +101,26 @@ static void ck_close(const double *a, const double *b, size_t n)
         ALWAYS(fabs(a[i] - b[i]) <= 1e-9 * (1 + fabs(b[i])));
 }
 
-/* One query: o[DIM], lse, by the definition. */
-static void attend(const struct packed *p, size_t first, size_t row, double *o,
-                   double *lse)
+/* The keys of a query, by the definition. */
+static void keys_of(const struct packed *p, size_t doc, size_t row,
+                    size_t *first, size_t *end)
+{
+    *first = (size_t)p->starts[doc];
+    *end = row + 1;
+    if (p->seen)
+        *end = *first + (size_t)p->seen[doc];
+    else if (*end - *first > (size_t)p->window)
+        *first = *end - (size_t)p->window;
+}
+
+/* One query: o[DIM], lse. */
+static void attend(const struct packed *p, size_t first, size_t end, size_t row,
+                   double *o, double *lse)
 {
     double sum = 0;
 
     memset(o, 0, DIM * sizeof(*o));
-    for (size_t j = first; j <= row; j++) {
+    for (size_t j = first; j < end; j++) {
         double e = exp(dot(p->q + row * DIM, p->k + j * DIM));
 
         sum += e;
@@ -144,15 +159,16 @@ static void results_release(struct results *r)
 static void expect(const struct packed *p, struct results *r)
 {
     for (size_t d = 0; d < p->docs; d++) {
-        size_t first = (size_t)p->starts[d];
-
-        for (size_t i = first; i < (size_t)p->starts[d + 1]; i++) {
+        for (size_t i = (size_t)p->starts[d]; i < (size_t)p->starts[d + 1];
+             i++) {
             const double *g = p->r + i * DIM;
+            size_t first, end;
             double delta;
 
-            attend(p, first, i, r->o + i * DIM, &r->lse[i]);
+            keys_of(p, d, i, &first, &end);
+            attend(p, first, end, i, r->o + i * DIM, &r->lse[i]);
             delta = dot(g, r->o + i * DIM);
-            for (size_t j = first; j <= i; j++) {
+            for (size_t j = first; j < end; j++) {
                 double w = exp(dot(p->q + i * DIM, p->k + j * DIM) - r->lse[i]);
                 double ds = w * (dot(g, p->v + j * DIM) - delta);
 
@@ -176,19 +192,32 @@ static struct attention_tile *plan(const struct attention_lists *l, size_t *n)
     return t;
 }
 
-/* Whether a kernel takes key `key` for query `row` of a warp of `rows` queries
- * from `first` on (all positions), in a tile of `keys` keys from `at` on. */
-static int taken(int first, int rows, int at, int keys, int row, int key)
+/* Whether a kernel takes key `key` for query number i of a tile, one of a warp
+ * of `warp` queries, in a tile of `keys` keys from `at` on. */
+static int taken(const struct packed *p, struct attention_tile t, int i,
+                 int warp, int at, int keys, int key)
 {
-    int visible = key <= row;
+    int step = !p->seen, pos = t.pos + i * step;
+    int first = t.pos + i / warp * warp * step;
+    int visible = key <= pos && key > pos - p->window;
 
-    if (attention_hidden(first, rows, at)) {
+    if (step && attention_hidden(first, warp, at, keys, p->window)) {
         ALWAYS(!visible);
         return 0;
     }
-    if (attention_plain(first, at, keys))
+    if (!attention_late(first, at, keys) &&
+        !attention_early(first, warp, at, p->window))
         ALWAYS(visible);
     return visible;
+}
+
+/* What is walked is needed by some query of the tile. */
+static void ck_needed(const struct packed *p, struct attention_tile t, int bk)
+{
+    int begin = attention_begin(t, p->window, bk);
+
+    ALWAYS(begin + bk > t.pos - p->window + 1 && begin <= t.pos);
+    ALWAYS(begin % bk == 0 && begin >= 0);
 }
 
 /* One query of a tile as a thread sees it, tile of keys by tile of keys. */
@@ -196,18 +225,20 @@ static void walk_query(const struct packed *p, struct attention_tile t, int i,
                        int warp, int bk, struct results *r)
 {
     size_t row = (size_t)(t.row + i), base = (size_t)t.base;
-    int keys = attention_keys(t), first = t.pos + i / warp * warp;
+    int keys = attention_keys(t, !p->seen);
     double top = -INFINITY, sum = 0, o[DIM] = { 0 };
 
-    for (int at = 0; at < keys; at += bk) {
+    ck_needed(p, t, bk);
+    for (int at = attention_begin(t, p->window, bk); at < keys; at += bk) {
         double most = top, shrink;
 
         for (int j = at; j < at + bk && j < keys; j++)
-            if (taken(first, warp, at, bk, t.pos + i, j))
+            if (taken(p, t, i, warp, at, bk, j))
                 most = fmax(most, dot(p->q + row * DIM,
                                       p->k + (base + (size_t)j) * DIM));
+        if (most == -INFINITY)
+            continue;
         shrink = exp(top - most);
-        ALWAYS(isfinite(most));
         top = most;
         sum *= shrink;
         for (int x = 0; x < DIM; x++)
@@ -216,7 +247,7 @@ static void walk_query(const struct packed *p, struct attention_tile t, int i,
             size_t key = base + (size_t)j;
             double e;
 
-            if (!taken(first, warp, at, bk, t.pos + i, j))
+            if (!taken(p, t, i, warp, at, bk, j))
                 continue;
             e = exp(dot(p->q + row * DIM, p->k + key * DIM) - top);
             sum += e;
@@ -244,12 +275,12 @@ static void walk_slopes(const struct packed *p, struct attention_tile t, int i,
                         int warp, int bk, struct results *r)
 {
     size_t row = (size_t)(t.row + i);
-    int keys = attention_keys(t), first = t.pos + i / warp * warp;
+    int keys = attention_keys(t, 1);
     double w;
 
-    for (int at = 0; at < keys; at += bk)
+    for (int at = attention_begin(t, p->window, bk); at < keys; at += bk)
         for (int j = at; j < at + bk && j < keys; j++)
-            if (taken(first, warp, at, bk, t.pos + i, j)) {
+            if (taken(p, t, i, warp, at, bk, j)) {
                 size_t key = (size_t)(t.base + j);
 
                 add(r->dq + row * DIM, pair_slope(p, r, row, key, &w),
@@ -263,18 +294,22 @@ static void walk_key(const struct packed *p, struct attention_tile t, int i,
                      int warp, int bm, struct results *r)
 {
     size_t key = (size_t)(t.row + i);
-    int own = t.row + i / warp * warp;
+    int own = t.row + i / warp * warp, end = attention_end(t, p->window);
+    int tiles = attention_below(t, p->window, bm);
 
-    for (int s = 0; s < attention_below(t, bm); s++)
+    ALWAYS(end <= t.base && t.row + (tiles - 1) * bm < end);
+    for (int s = 0; s < tiles; s++)
         for (int row = t.row + s * bm; row < t.row + (s + 1) * bm; row++) {
-            int first = t.row + s * bm, visible = t.row + i <= row;
+            int first = t.row + s * bm;
+            int visible = t.row + i <= row && row < t.row + i + p->window;
             double ds, w;
 
-            if (attention_hidden(first, bm, own))
+            if (attention_hidden(first, bm, own, warp, p->window))
                 ALWAYS(!visible);
-            else if (attention_plain(first, own, warp))
+            else if (!attention_late(first, own, warp) &&
+                     !attention_early(first, bm, own, p->window))
                 ALWAYS(visible);
-            if (!visible || row >= t.base)
+            if (!visible || row >= end)
                 continue;
             ds = pair_slope(p, r, (size_t)row, key, &w);
             add(r->dv + key * DIM, w, p->r + (size_t)row * DIM);
@@ -284,16 +319,17 @@ static void walk_key(const struct packed *p, struct attention_tile t, int i,
 }
 
 /* Each pair: met once by each walk, if it is visible. */
-static void ck_met(const struct packed *p)
+static void ck_met(const struct packed *p, int walks)
 {
     for (size_t i = 0; i < p->rows; i++) {
-        size_t d = 0;
+        size_t d = 0, first, end;
 
         while ((size_t)p->starts[d + 1] <= i)
             d++;
+        keys_of(p, d, i, &first, &end);
         for (size_t j = 0; j < p->rows; j++)
             ALWAYS(p->met[i * p->rows + j] ==
-                   (j <= i && j >= (size_t)p->starts[d] ? 111 : 0));
+                   (j >= first && j < end ? walks : 0));
     }
 }
 
@@ -305,34 +341,44 @@ static const int shapes[][6] = { { 128, 32, 64, 128, 32, 32 },
                                  { 64, 64, 64, 32, 32, 32 },
                                  { 32, 32, 32, 16, 16, 16 } };
 
+/* Smaller than a tile, at its edge, beyond it, longer than any document. */
+static const int windows[] = { 0, 1, 9, 32, 64, 65, 200, 4000 };
+
+static void walk_all(struct packed *p, const int *s, struct results *got)
+{
+    struct attention_lists l = {
+        .starts = p->starts, .docs = p->docs, .tile = s[0], .window = p->window
+    };
+    size_t n;
+    struct attention_tile *t = plan(&l, &n);
+
+    for (size_t k = 0; k < n; k++)
+        for (int i = 0; i < t[k].count; i++) {
+            walk_query(p, t[k], i, s[1], s[2], got);
+            walk_slopes(p, t[k], i, s[1], s[2], got);
+        }
+    free(t);
+    l.tile = s[3];
+    l.keys = 1;
+    t = plan(&l, &n);
+    for (size_t k = 0; k < n; k++)
+        for (int i = 0; i < t[k].count; i++)
+            walk_key(p, t[k], i, s[4], s[5], got);
+    free(t);
+}
+
 START_TEST(every_visible_pair_is_met_once)
 {
-    const int *s = shapes[_i];
+    int window = windows[(size_t)_i % (sizeof(windows) / sizeof(*windows))];
+    const int *s = shapes[(size_t)_i / (sizeof(windows) / sizeof(*windows))];
 
     rng_init(&rng, 11 + (uint64_t)_i);
     for (size_t docs = 1; docs <= MOST_DOCS; docs += 13) {
-        struct packed p = packed_new(docs, docs == 1 ? 700 : 200);
+        struct packed p = packed_new(docs, docs == 1 ? 700 : 200, window);
         struct results got = results_new(p.rows), want = results_new(p.rows);
-        struct attention_lists l = { .starts = p.starts,
-                                     .docs = docs,
-                                     .tile = s[0] };
-        size_t n;
-        struct attention_tile *t = plan(&l, &n);
 
-        for (size_t k = 0; k < n; k++)
-            for (int i = 0; i < t[k].count; i++) {
-                walk_query(&p, t[k], i, s[1], s[2], &got);
-                walk_slopes(&p, t[k], i, s[1], s[2], &got);
-            }
-        free(t);
-        l.tile = s[3];
-        l.keys = 1;
-        t = plan(&l, &n);
-        for (size_t k = 0; k < n; k++)
-            for (int i = 0; i < t[k].count; i++)
-                walk_key(&p, t[k], i, s[4], s[5], &got);
-        free(t);
-        ck_met(&p);
+        walk_all(&p, s, &got);
+        ck_met(&p, 111);
         expect(&p, &want);
         ck_close(got.o, want.o, p.rows * DIM);
         ck_close(got.lse, want.lse, p.rows);
@@ -343,6 +389,73 @@ START_TEST(every_visible_pair_is_met_once)
         results_release(&want);
         packed_release(&p);
     }
+}
+END_TEST
+
+/* All rows of a document see its first seen[doc]. */
+START_TEST(an_encoder_sees_its_documents)
+{
+    const int *s = shapes[_i];
+
+    rng_init(&rng, 51 + (uint64_t)_i);
+    for (size_t docs = 1; docs <= MOST_DOCS; docs += 13) {
+        struct packed p = packed_new(docs, docs == 1 ? 700 : 200, 0);
+        struct results got = results_new(p.rows), want = results_new(p.rows);
+        int32_t seen[MOST_DOCS];
+        struct attention_lists l = { .starts = p.starts,
+                                     .docs = docs,
+                                     .tile = s[0],
+                                     .window = p.window,
+                                     .seen = seen };
+        struct attention_tile *t;
+        size_t n;
+
+        for (size_t d = 0; d < docs; d++) {
+            int rows = p.starts[d + 1] - p.starts[d];
+
+            seen[d] = rows > 1 && d % 3 > 0
+                          ? 1 + (int32_t)rng_below(&rng, (uint64_t)rows)
+                          : rows;
+        }
+        p.seen = seen;
+        t = plan(&l, &n);
+        for (size_t k = 0; k < n; k++)
+            for (int i = 0; i < t[k].count; i++)
+                walk_query(&p, t[k], i, s[1], s[2], &got);
+        free(t);
+        ck_met(&p, 1);
+        expect(&p, &want);
+        ck_close(got.o, want.o, p.rows * DIM);
+        ck_close(got.lse, want.lse, p.rows);
+        results_release(&got);
+        results_release(&want);
+        packed_release(&p);
+    }
+}
+END_TEST
+
+/* A window costs what it shows, not how far back the keys go. */
+START_TEST(a_window_is_not_walked_beyond)
+{
+    static const int32_t starts[] = { 0, 30000 };
+    struct attention_lists l = { .starts = starts,
+                                 .docs = 1,
+                                 .tile = 128,
+                                 .window = attention_window(500) };
+    size_t n;
+    struct attention_tile *t = plan(&l, &n);
+
+    for (size_t k = 0; k < n; k++)
+        ck_assert_int_le(attention_keys(t[k], 1) -
+                             attention_begin(t[k], l.window, 64),
+                         499 + 128 + 63);
+    free(t);
+    l.keys = 1;
+    t = plan(&l, &n);
+    for (size_t k = 0; k < n; k++)
+        ck_assert_int_le(attention_below(t[k], l.window, 64),
+                         (499 + 128 + 63) / 64);
+    free(t);
 }
 END_TEST
 
@@ -358,6 +471,7 @@ START_TEST(cached_rows_see_all_their_keys_once)
                                  .slots = slots,
                                  .docs = 6,
                                  .tile = 128,
+                                 .window = ATTENTION_ALL,
                                  .single = 1 };
     int met[135] = { 0 };
     int32_t first[7], rows_of[6];
@@ -393,11 +507,46 @@ START_TEST(cached_rows_see_all_their_keys_once)
 }
 END_TEST
 
+START_TEST(cached_rows_see_their_window_once)
+{
+    static const int limits[] = { 1, 7, 255, 256, 257, 300, 5000 };
+    static const int32_t starts[] = { 0, 1, 2, 3, 4 };
+    static const int32_t past[] = { 0, 255, 256, 999 };
+    static const int32_t slots[] = { 2, 0, 1, 3 };
+    struct attention_lists l = { .starts = starts,
+                                 .past = past,
+                                 .slots = slots,
+                                 .docs = 4,
+                                 .single = 1,
+                                 .window = limits[_i] };
+    struct attention_tile parts[16];
+    int32_t first[5], rows_of[4];
+    size_t rows, n = attention_parts_plan(&l, 256, NULL, NULL, NULL, &rows);
+
+    ck_assert_uint_le(n, 16);
+    ck_assert_uint_eq(
+        attention_parts_plan(&l, 256, parts, first, rows_of, &rows), n);
+    for (size_t r = 0; r < rows; r++) {
+        int keys = past[r] + 1, at = keys > l.window ? keys - l.window : 0;
+
+        for (int32_t k = first[r]; k < first[r + 1]; k++) {
+            ck_assert_int_eq(parts[k].pos, at);
+            ck_assert_int_ge(parts[k].count, 1);
+            ck_assert_int_le(parts[k].count, 256);
+            at += parts[k].count;
+        }
+        ck_assert_int_eq(at, keys);
+    }
+}
+END_TEST
+
 /* One long document among thousands: more levels of work than classes. */
 START_TEST(longest_work_comes_first_within_a_class)
 {
     int32_t *starts = mem_array(5002, sizeof(*starts));
-    struct attention_lists l = { .starts = starts, .docs = 5001, .tile = 16 };
+    struct attention_lists l = {
+        .starts = starts, .docs = 5001, .tile = 16, .window = ATTENTION_ALL
+    };
     struct attention_tile *t;
     size_t n, rows = 0;
 
@@ -424,8 +573,13 @@ int main(void)
 
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, every_visible_pair_is_met_once, 0,
+                        (int)(sizeof(shapes) / sizeof(*shapes) *
+                              sizeof(windows) / sizeof(*windows)));
+    tcase_add_loop_test(t, an_encoder_sees_its_documents, 0,
                         (int)(sizeof(shapes) / sizeof(*shapes)));
+    tcase_add_test(t, a_window_is_not_walked_beyond);
     tcase_add_test(t, cached_rows_see_all_their_keys_once);
+    tcase_add_loop_test(t, cached_rows_see_their_window_once, 0, 7);
     tcase_add_test(t, longest_work_comes_first_within_a_class);
     return suite_run("cuda_attention_plan", t);
 }
