@@ -84,8 +84,9 @@ struct compute_attention_grad {
 
 /* Several adapters beside one product: for each branch, y[rows, n] += scale
  * (x[rows, k] a') b' of `rows` rows from row `from` on, with frozen a[rank, k]
- * and b[n, rank]; no row is in two. Each has the bits that linear gives. low:
- * room for the widest rank in every row. */
+ * and b[n, rank]; no row is in two. A row's bits do not depend on the other
+ * branches; on the CPU they are those that linear gives. low: room for the
+ * widest rank in every row. */
 struct compute_branch {
     size_t from, rows, rank;
     float scale;
@@ -495,9 +496,9 @@ struct compute_ops {
                         size_t rows, size_t cols);
     void (*distill)(struct compute *c, const struct compute_distill *d);
     /* Weights w[n,k], a whole buffer, are kept as blocks from now on: linear,
-     * linear_dx, row access and download see what the blocks say. They cannot
-     * be written again. With COMPUTE_Q8_0 and COMPUTE_Q4_0, which need
-     * COMPUTE_HAS_BLOCKS and a k that is a multiple of 32 (else
+     * linear_dx, row access and download (as f32) see what the blocks say. They
+     * cannot be written again. May wait. With COMPUTE_Q8_0 and COMPUTE_Q4_0,
+     * which need COMPUTE_HAS_BLOCKS and a k that is a multiple of 32 (else
      * ERR_UNSUPPORTED), linear besides rounds its x to 8 bits by blocks of 32
      * along a row: a row's result is the same whatever rows are beside it. */
     int (*quantise)(struct compute *c, struct compute_span w, size_t n,

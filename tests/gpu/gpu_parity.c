@@ -100,6 +100,7 @@ int main(int argc, char **argv)
     parity_rows(&p);
     parity_more(&p);
     parity_linear(&p);
+    parity_quant(&p);
     parity_attention(&p);
     parity_cached(&p);
     parity_loss(&p);

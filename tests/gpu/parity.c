@@ -166,7 +166,7 @@ static uint16_t to_f16(float x)
                       (u >> 13 & 0x3ff));
 }
 
-static float rounded(const struct parity *p, enum compute_type type, float x)
+float parity_rounded(const struct parity *p, enum compute_type type, float x)
 {
     if (type == COMPUTE_ACT && p->precision == COMPUTE_BFLOAT16)
         type = COMPUTE_BF16;
@@ -199,7 +199,8 @@ static void fill_noise(struct parity *p, struct parity_array *a, double sigma)
 {
     a->x = mem_array(a->n + 1, sizeof(*a->x));
     for (size_t i = 0; i < a->n; i++)
-        a->x[i] = rounded(p, a->type, (float)(sigma * rng_normal(&p->rng)));
+        a->x[i] =
+            parity_rounded(p, a->type, (float)(sigma * rng_normal(&p->rng)));
 }
 
 struct parity_array *parity_noise(struct parity *p, const char *name,

@@ -105,6 +105,9 @@ bool parity_has(const struct parity *p, unsigned feature);
 void parity_fail(struct parity *p, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* x as the device will hold it in a type. */
+float parity_rounded(const struct parity *p, enum compute_type type, float x);
+
 /* "f32", "act", ...: for names. */
 const char *parity_type(enum compute_type t);
 
@@ -113,6 +116,7 @@ void parity_rows(struct parity *p);
 void parity_more(struct parity *p);
 void parity_moves(struct parity *p);
 void parity_linear(struct parity *p);
+void parity_quant(struct parity *p);
 void parity_attention(struct parity *p);
 void parity_cached(struct parity *p);
 void parity_loss(struct parity *p);

@@ -304,23 +304,58 @@ __global__ void __launch_bounds__(NORM_THREADS)
     }
 }
 
-void cuda_op_inverse_norms(struct compute *base, struct compute_span y,
-                           const struct compute_span weights[3], size_t n,
-                           size_t k, size_t rank, float alpha)
+static void norms_run(struct cuda *c, struct cuda_operand w,
+                      struct cuda_operand a, const struct norms &p)
 {
-    struct cuda *c = cuda_of(base);
-    struct cuda_operand w = cuda_at(weights[0]), a = cuda_at(weights[2]);
-    struct norms p = { cuda_f32(y), cuda_f32(weights[1]), n, k, rank, alpha };
-    unsigned grid = (unsigned)cuda_ceil_div(n, NORM_ROWS);
+    unsigned grid = (unsigned)cuda_ceil_div(p.n, NORM_ROWS);
 
-    assert(a.type == CUDA_F32);
-    if (n == 0)
-        return;
-    if (cuda_wide(w, k, 4) && cuda_wide(a, k, 4))
+    if (cuda_wide(w, p.k, 4) && cuda_wide(a, p.k, 4))
         norms_kernel<4><<<grid, NORM_THREADS, 0, c->stream>>>(
             cuda_vec_of<CUDA_ANY>(w), cuda_vec_of<CUDA_F32>(a), p);
     else
         norms_kernel<1><<<grid, NORM_THREADS, 0, c->stream>>>(
             cuda_vec_of<CUDA_ANY>(w), cuda_vec_of<CUDA_F32>(a), p);
     cuda_launched(c, "inverse_norms");
+}
+
+#define NORM_BYTES ((size_t)16 << 20)
+
+/* Weights as blocks are widened some rows at a time. */
+static void norms_of_blocks(struct cuda *c, struct compute_span w,
+                            struct cuda_operand a, struct norms p)
+{
+    size_t n = p.n, step = NORM_BYTES / (p.k * sizeof(float) + 1);
+    struct cuda_operand wide = { NULL, CUDA_F32 };
+
+    step = step < NORM_ROWS ? NORM_ROWS : step / NORM_ROWS * NORM_ROWS;
+    step = step < n ? step : n;
+    if (!cuda_scratch_begin(c, cuda_scratch_room(step * p.k * sizeof(float))))
+        return;
+    wide.data = cuda_scratch(c, step * p.k * sizeof(float));
+    for (size_t at = 0; at < n; at += p.n) {
+        struct compute_span from = { w.buf, w.at + at * p.k };
+
+        p.n = n - at < step ? n - at : step;
+        cuda_weights_read(c, wide.data, CUDA_F32, from, p.n * p.k);
+        norms_run(c, wide, a, p);
+        p.y += p.n;
+        p.b += p.n * p.rank;
+    }
+}
+
+void cuda_op_inverse_norms(struct compute *base, struct compute_span y,
+                           const struct compute_span weights[3], size_t n,
+                           size_t k, size_t rank, float alpha)
+{
+    struct cuda *c = cuda_of(base);
+    struct cuda_operand a = cuda_at(weights[2]);
+    struct norms p = { cuda_f32(y), cuda_f32(weights[1]), n, k, rank, alpha };
+
+    assert(a.type == CUDA_F32);
+    if (n == 0)
+        return;
+    if (weights[0].buf->quant)
+        norms_of_blocks(c, weights[0], a, p);
+    else
+        norms_run(c, cuda_at(weights[0]), a, p);
 }

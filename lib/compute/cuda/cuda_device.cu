@@ -83,6 +83,8 @@ static int op_freeze(struct compute *base, struct compute_span w, size_t n,
     struct compute_buffer *b = w.buf;
     size_t bytes = n * k * sizeof(*b->frozen);
 
+    if (b->quant)
+        return cuda_told(c, err);
     assert(w.at == 0 && b->count == n * k && b->data);
     if (c->precision != COMPUTE_BFLOAT16 || b->type == CUDA_BF16)
         return cuda_told(c, err);
@@ -167,6 +169,11 @@ static const struct compute_ops *operations(void)
     t.scale_rows = cuda_op_scale_rows;
     t.column_dots = cuda_op_column_dots;
     t.distill = cuda_op_distill;
+    t.features |= COMPUTE_HAS_BLOCKS;
+    t.quantise = cuda_op_quantise;
+    t.quantise_blocks = cuda_op_quantise_blocks;
+    t.linears = cuda_op_linears;
+    t.branches = cuda_op_branches;
     return &t;
 }
 

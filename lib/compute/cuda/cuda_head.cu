@@ -147,14 +147,15 @@ void cuda_head_plan(const struct cuda *c, struct cuda_head *h,
     h->in = c->act;
     h->exact = c->precision == COMPUTE_FULL;
     h->input = cuda_at(x->x);
-    h->weights = cuda_at(x->w);
+    if (!x->w.buf->quant)
+        h->weights = cuda_at(x->w);
     h->dx = cuda_at(x->dx);
     if (h->in == CUDA_BF16 && x->w.buf->frozen) {
         h->weights.data = x->w.buf->frozen + x->w.at;
         h->weights.type = CUDA_BF16;
     }
     h->convert_input = h->input.type != h->in;
-    h->convert_weights = h->weights.type != h->in;
+    h->convert_weights = x->w.buf->quant || h->weights.type != h->in;
     h->stride = cuda_logits_stride(x->vocab);
     h->step = cuda_logits_rows(x->rows, x->vocab, cuda_type_size(h->in) * heads,
                                c->limit);
@@ -183,8 +184,8 @@ void cuda_head_take(struct cuda *c, struct cuda_head *h)
     h->wide_weights = cuda_scratch(c, weights_bytes(h));
     h->sums = (float *)cuda_scratch(c, sums_bytes(h));
     if (h->convert_weights)
-        cuda_convert(c, h->wide_weights, h->in, h->weights.data,
-                     h->weights.type, h->x->vocab * h->x->k);
+        cuda_weights_read(c, h->wide_weights, h->in, h->x->w,
+                          h->x->vocab * h->x->k);
 }
 
 void cuda_head_forward(struct cuda *c, const struct cuda_head *h, size_t at,

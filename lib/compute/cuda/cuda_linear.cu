@@ -5,8 +5,15 @@
  * precisions above). In bf16 training only adapters are converted: activations
  * have the type, weights that are frozen have it too. Products of plain f32
  * buffers are computed in f32 whatever the precision: they merge adapters.
+ * Weights as blocks meet few rows as they are (cuda_quant_rows.cu) and more by
+ * panels in scratch. Panel or loads that widen: of 4,096 rows a tile of 128 x
+ * 256 would widen each weight 32 times, some 8 instructions each, in all 9 ps a
+ * weight of a GPU's whole issue rate, beside a product of 8.3 ps a weight at
+ * 989 TFLOP/s; a panel costs reading half a byte, writing two and reading them
+ * again at 4.8 TB/s: 0.9 ps, and the kernels stay as they are.
  */
 #include "compute/cuda/cuda_gemm_parts.cuh"
+#include "compute/cuda/cuda_quant.cuh"
 
 #include <assert.h>
 
@@ -33,6 +40,8 @@ static struct operand weights_of(struct compute_span s, size_t n,
 {
     struct operand o = {};
 
+    if (s.buf->quant)
+        return o;
     if (!s.buf->frozen || (s.buf->data && want != CUDA_BF16))
         return operand_of(s, n);
     o.at.data = s.buf->frozen + s.at;
@@ -70,45 +79,155 @@ static bool is_plain(const struct compute_linear *l)
            (!l->w.buf || l->w.buf->asked == COMPUTE_F32);
 }
 
+/* A product, and its pair's own where alpha does not touch that. */
+struct products {
+    struct cuda_gemm g, pair;
+    bool apart;
+};
+
+static void products_split(struct products *p, const struct cuda_gemm *g)
+{
+    p->g = p->pair = *g;
+    p->apart = g->k2 > 0 && g->alpha != 1;
+    if (!p->apart)
+        return;
+    p->g.k2 = p->pair.k2 = 0;
+    p->pair.k = g->k2;
+    p->pair.lda = g->lda2;
+    p->pair.ldb = g->ldb2;
+    p->pair.alpha = 1;
+    p->pair.bias = NULL;
+    p->pair.addend = g->c;
+    p->pair.add_type = g->out;
+    p->pair.ldadd = g->ldc;
+}
+
+static size_t products_scratch(const struct cuda *c, const struct products *p)
+{
+    return cuda_gemm_scratch(c, &p->g) +
+           (p->apart ? cuda_gemm_scratch(c, &p->pair) : 0);
+}
+
+/* Operands a, b, and the pair's, with so much more scratch. False after an
+ * error. */
+static bool products_take(struct cuda *c, struct products *p,
+                          const struct operand o[4], size_t more)
+{
+    enum cuda_type in = p->g.in;
+    const void *at[4];
+
+    for (int i = 0; i < 4; i++)
+        more += operand_room(&o[i], in);
+    if (!cuda_scratch_begin(c, more))
+        return false;
+    for (int i = 0; i < 4; i++) {
+        at[i] = operand_take(c, &o[i], in);
+        if (o[i].n > 0 && !at[i])
+            return false;
+    }
+    p->g.a = at[0];
+    p->g.b = at[1];
+    p->g.a2 = p->pair.a = at[2];
+    p->g.b2 = p->pair.b = at[3];
+    return true;
+}
+
+static void products_run(struct cuda *c, const struct products *p)
+{
+    cuda_gemm_run(c, &p->g);
+    if (p->apart)
+        cuda_gemm_run(c, &p->pair);
+}
+
 /* g without its pointers a, b, a2, b2: operands a, b, and the pair's, which
  * alpha does not touch. Nothing happens if there is no memory. */
-static void product_run(struct cuda *c, struct cuda_gemm *g,
+static void product_run(struct cuda *c, const struct cuda_gemm *g,
                         const struct operand o[4])
 {
-    bool apart = g->k2 > 0 && g->alpha != 1;
-    struct cuda_gemm pair = *g;
-    const void *at[4];
-    size_t want = 0;
+    struct products p;
 
-    if (apart) {
-        pair.k = g->k2;
-        pair.lda = g->lda2;
-        pair.ldb = g->ldb2;
-        pair.alpha = 1;
-        pair.bias = NULL;
-        pair.addend = g->c;
-        pair.add_type = g->out;
-        pair.ldadd = g->ldc;
-        pair.k2 = g->k2 = 0;
-        want += cuda_gemm_scratch(c, &pair);
-    }
-    want += cuda_gemm_scratch(c, g);
-    for (int i = 0; i < 4; i++)
-        want += operand_room(&o[i], g->in);
-    if (!cuda_scratch_begin(c, want))
+    products_split(&p, g);
+    if (products_take(c, &p, o, products_scratch(c, &p)))
+        products_run(c, &p);
+}
+
+static const void *moved(const void *p, size_t elements, enum cuda_type t)
+{
+    return p ? (const char *)p + elements * cuda_type_size(t) : NULL;
+}
+
+/* Columns [at, at + n) of the output alone. */
+static void narrow(struct cuda_gemm *g, size_t at, size_t n)
+{
+    g->n = n;
+    g->c = (void *)moved(g->c, at, g->out);
+    g->bias = (const float *)moved(g->bias, at, CUDA_F32);
+    g->addend = moved(g->addend, at, g->add_type);
+    g->b = moved(g->b, g->b_cross ? at : at * g->ldb, g->in);
+    g->b2 = moved(g->b2, g->b_cross ? at : at * g->ldb2, g->in);
+}
+
+static struct products narrowed(const struct products *p, size_t at, size_t n)
+{
+    struct products part = *p;
+
+    narrow(&part.g, at, n);
+    narrow(&part.pair, at, n);
+    return part;
+}
+
+#define PANEL_BYTES ((size_t)64 << 20)
+#define PANEL_COLUMNS 256 /* of a matrix kernel's tile */
+
+/* Columns of the output whose weights are widened at once: about the same
+ * number each time. */
+static size_t panel_columns(const struct cuda_gemm *g)
+{
+    size_t most = PANEL_BYTES / (g->k * cuda_type_size(g->in) + 1);
+    size_t parts;
+
+    most = most < PANEL_COLUMNS ? PANEL_COLUMNS
+                                : most / PANEL_COLUMNS * PANEL_COLUMNS;
+    if (most >= g->n)
+        return g->n;
+    parts = tiles_ceil(g->n, most);
+    return tiles_ceil(tiles_ceil(g->n, parts), PANEL_COLUMNS) * PANEL_COLUMNS;
+}
+
+/* product_run by weights that are blocks, k elements a row; o has none. */
+static void panels_run(struct cuda *c, const struct cuda_gemm *g,
+                       const struct operand o[4], struct compute_span w,
+                       size_t k)
+{
+    size_t step = panel_columns(g), rest = g->n % step, want, tail;
+    size_t bytes = step * g->k * cuda_type_size(g->in);
+    struct cuda_operand panel = { NULL, g->in };
+    struct products p, part;
+
+    products_split(&p, g);
+    part = narrowed(&p, 0, step);
+    want = products_scratch(c, &part);
+    part = narrowed(&p, 0, rest > 0 ? rest : step);
+    tail = products_scratch(c, &part);
+    want = want > tail ? want : tail;
+    if (!products_take(c, &p, o, want + cuda_scratch_room(bytes)))
         return;
-    for (int i = 0; i < 4; i++) {
-        at[i] = operand_take(c, &o[i], g->in);
-        if (o[i].n > 0 && !at[i])
-            return;
+    panel.data = cuda_scratch(c, bytes);
+    for (size_t at = 0; at < g->n; at += step) {
+        size_t n = g->n - at < step ? g->n - at : step;
+        struct quant_piece piece = { w.at + at * k, k, n, g->k, NULL };
+
+        if (g->b_cross) {
+            piece.at = w.at + at;
+            piece.rows = g->k;
+            piece.cols = n;
+        }
+        cuda_quant_read(c, panel, w.buf->quant, &piece);
+        part = narrowed(&p, at, n);
+        part.g.b = panel.data;
+        part.g.ldb = piece.cols;
+        products_run(c, &part);
     }
-    g->a = at[0];
-    g->b = at[1];
-    g->a2 = pair.a = at[2];
-    g->b2 = pair.b = at[3];
-    cuda_gemm_run(c, g);
-    if (apart)
-        cuda_gemm_run(c, &pair);
 }
 
 static void product_begin(struct cuda *c, struct cuda_gemm *g,
@@ -137,6 +256,18 @@ static void product_output(struct cuda_gemm *g, struct compute_span out,
     g->add_type = o.type;
 }
 
+/* Whether it was done without widening the weights. */
+static bool linear_of_blocks(struct cuda *c, const struct compute_linear *l)
+{
+    if (cuda_blocks_fits(l))
+        cuda_blocks_linear(c, l, 1);
+    else if (cuda_quant_fits(c, l))
+        cuda_quant_linear(c, l);
+    else
+        return false;
+    return true;
+}
+
 void cuda_op_linear(struct compute *base, const struct compute_linear *l)
 {
     struct cuda *c = cuda_of(base);
@@ -144,6 +275,8 @@ void cuda_op_linear(struct compute *base, const struct compute_linear *l)
     struct operand o[4];
 
     if (l->m == 0 || l->n == 0)
+        return;
+    if (l->w.buf->quant && linear_of_blocks(c, l))
         return;
     product_begin(c, &g, l);
     g.m = l->m;
@@ -156,7 +289,26 @@ void cuda_op_linear(struct compute *base, const struct compute_linear *l)
     o[1] = weights_of(l->w, l->n * l->k, g.in);
     o[2] = operand_of(l->x2, l->m * g.k2);
     o[3] = operand_of(l->w2, l->n * g.k2);
-    product_run(c, &g, o);
+    if (l->w.buf->quant)
+        panels_run(c, &g, o, l->w, l->k);
+    else
+        product_run(c, &g, o);
+}
+
+/* x is rounded once where all weights want that. Otherwise nothing is joined:
+ * a launch more costs about 2 us of a stream that is ahead of the device, and
+ * none in a graph. */
+void cuda_op_linears(struct compute *base, const struct compute_linear *l,
+                     size_t count)
+{
+    bool joined = count > 0 && l->m > 0 && l->n > 0;
+
+    for (size_t i = 0; i < count; i++)
+        joined = joined && cuda_blocks_fits(&l[i]) && l[i].n > 0;
+    if (joined)
+        cuda_blocks_linear(cuda_of(base), l, count);
+    for (size_t i = 0; i < count && !joined; i++)
+        cuda_op_linear(base, &l[i]);
 }
 
 void cuda_op_linear_dx(struct compute *base, const struct compute_linear *l)
@@ -178,7 +330,10 @@ void cuda_op_linear_dx(struct compute *base, const struct compute_linear *l)
     o[1] = weights_of(l->w, l->n * l->k, g.in);
     o[2] = operand_of(l->x2, l->m * g.k2);
     o[3] = operand_of(l->w2, l->k * g.k2);
-    product_run(c, &g, o);
+    if (l->w.buf->quant)
+        panels_run(c, &g, o, l->w, l->k);
+    else
+        product_run(c, &g, o);
 }
 
 #define COLUMNS_THREADS 128

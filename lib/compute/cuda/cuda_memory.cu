@@ -190,6 +190,7 @@ void cuda_op_release(struct compute *base, struct compute_buffer *b)
 
     cuda_give(c, b->data, b->bytes);
     cuda_give(c, b->frozen, b->frozen_bytes);
+    cuda_quant_free(c, b->quant);
     free(b);
 }
 
@@ -242,7 +243,7 @@ static char *slot_take(struct cuda *c, unsigned *slot)
     return c->staging + *slot * CUDA_SLOT_BYTES;
 }
 
-static void push(struct cuda *c, void *dst, const void *src, size_t bytes)
+void cuda_push(struct cuda *c, void *dst, const void *src, size_t bytes)
 {
     for (size_t at = 0; at < bytes; at += CUDA_SLOT_BYTES) {
         size_t n = bytes - at < CUDA_SLOT_BYTES ? bytes - at : CUDA_SLOT_BYTES;
@@ -276,7 +277,7 @@ void cuda_op_upload(struct compute *base, struct compute_span dst,
     if (count == 0 || !cuda_check(c, cudaSetDevice(c->ordinal), "upload"))
         return;
     if (!converted(dst.buf)) {
-        push(c, o.data, src, count * cuda_type_size(o.type));
+        cuda_push(c, o.data, src, count * cuda_type_size(o.type));
         return;
     }
     if (!cuda_scratch_begin(c, CUDA_SLOT_BYTES))
@@ -285,7 +286,7 @@ void cuda_op_upload(struct compute *base, struct compute_span dst,
         size_t n = count - at < step ? count - at : step;
 
         /* The same scratch each time: the stream keeps the order. */
-        push(c, c->scratch, (const float *)src + at, n * sizeof(float));
+        cuda_push(c, c->scratch, (const float *)src + at, n * sizeof(float));
         cuda_convert(c, (char *)o.data + at * cuda_type_size(o.type), o.type,
                      c->scratch, CUDA_F32, n);
     }
@@ -335,19 +336,42 @@ static void download(struct cuda *c, char *dst, struct cuda_operand o,
     }
 }
 
+/* Blocks are seen as f32, whatever the buffer's type was. */
+static void download_blocks(struct cuda *c, float *dst, struct compute_span src,
+                            size_t count)
+{
+    const size_t step = CUDA_SLOT_BYTES / sizeof(float);
+
+    if (!cuda_scratch_begin(c, CUDA_SLOT_BYTES))
+        return;
+    for (size_t at = 0; at < count; at += step) {
+        size_t n = count - at < step ? count - at : step;
+        struct compute_span from = { src.buf, src.at + at };
+        struct cuda_operand o = { c->scratch, CUDA_F32 };
+
+        cuda_weights_read(c, c->scratch, CUDA_F32, from, n);
+        download(c, (char *)(dst + at), o, n, false);
+    }
+}
+
 void cuda_op_download(struct compute *base, void *dst, struct compute_span src,
                       size_t count)
 {
     struct cuda *c = cuda_of(base);
-    struct cuda_operand o = cuda_at(src);
-    bool convert = converted(src.buf);
-    size_t size = convert ? sizeof(float) : cuda_type_size(o.type);
+    bool blocks = src.buf->quant, convert = converted(src.buf);
+    struct cuda_operand o = { NULL, CUDA_F32 };
+    size_t size;
 
-    assert(src.at + count <= src.buf->count && src.buf->data);
+    assert(src.at + count <= src.buf->count && (src.buf->data || blocks));
     if (count == 0)
         return;
+    if (!blocks)
+        o = cuda_at(src);
+    size = convert ? sizeof(float) : cuda_type_size(o.type);
     (void)cuda_check(c, cudaSetDevice(c->ordinal), "download");
-    if (!convert || cuda_scratch_begin(c, CUDA_SLOT_BYTES))
+    if (blocks)
+        download_blocks(c, (float *)dst, src, count);
+    else if (!convert || cuda_scratch_begin(c, CUDA_SLOT_BYTES))
         download(c, (char *)dst, o, count, convert);
     /* After an error callers must not see what happens to lie in memory;
      * sync tells them. */
@@ -435,6 +459,6 @@ const int32_t *cuda_table(struct cuda *c, const int32_t *host, size_t count)
     memcpy(oldest->host, host, count * sizeof(*host));
     oldest->count = count;
     oldest->used = ++c->clock;
-    push(c, oldest->device, host, count * sizeof(*host));
+    cuda_push(c, oldest->device, host, count * sizeof(*host));
     return oldest->device;
 }

@@ -28,7 +28,8 @@ struct compute_buffer {
     enum cuda_type type;
     size_t count;
     void *data;
-    __nv_bfloat16 *frozen; /* freeze: the weights in bf16; NULL: use data */
+    __nv_bfloat16 *frozen;    /* freeze: the weights in bf16; NULL: use data */
+    struct cuda_quant *quant; /* quantise: as blocks; data is NULL then */
     size_t bytes, frozen_bytes;
 };
 
@@ -89,7 +90,8 @@ struct cuda_operand {
     void *data;
     enum cuda_type type;
 };
-/* A weight whose plain form freeze dropped is seen as bf16. */
+/* A weight whose plain form freeze dropped is seen as bf16; one that is blocks
+ * can not be. */
 struct cuda_operand cuda_at(struct compute_span s);
 float *cuda_f32(struct compute_span s); /* NULL if absent; asserts F32 */
 int32_t *cuda_i32(struct compute_span s);
@@ -133,6 +135,13 @@ const int32_t *cuda_table(struct cuda *c, const int32_t *host, size_t count);
 /* y = x in another type, n elements; x may be any of F32, BF16, F16. */
 void cuda_convert(struct cuda *c, void *y, enum cuda_type to, const void *x,
                   enum cuda_type from, size_t n);
+
+/* y = n weights from w on in a type, be they blocks or not. */
+void cuda_weights_read(struct cuda *c, void *y, enum cuda_type to,
+                       struct compute_span w, size_t n);
+void cuda_quant_free(struct cuda *c, struct cuda_quant *q); /* NULL is fine */
+/* Host memory to the device, through pinned pieces. */
+void cuda_push(struct cuda *c, void *dst, const void *src, size_t bytes);
 
 /* ---- matrix products (cuda_gemm.cu) ----
  * c[m,n] = alpha (a b' + a2 b2') + bias[n] + addend[m,n], sums in f32.
@@ -231,8 +240,16 @@ void cuda_op_layernorm_grad(C, S dx, S dw, S db, S dy, S x, S w, S stat,
                             size_t rows, size_t dim);
 void cuda_op_gated_norm(C, const struct compute_gated_norm *x);
 void cuda_op_gated_norm_grad(C, const struct compute_gated_norm_grad *x);
+/* cuda_quant.cu */
+int cuda_op_quantise(C, S w, size_t n, size_t k, enum compute_quant kind,
+                     struct err *err);
+int cuda_op_quantise_blocks(C, S w, size_t n, size_t k, enum compute_quant kind,
+                            const void *blocks, struct err *err);
+/* cuda_branches.cu */
+void cuda_op_branches(C, const struct compute_branches *b);
 /* cuda_linear.cu */
 void cuda_op_linear(C, const struct compute_linear *l);
+void cuda_op_linears(C, const struct compute_linear *l, size_t count);
 void cuda_op_linear_dx(C, const struct compute_linear *l);
 void cuda_op_linear_dw(C, const struct compute_linear *l);
 /* cuda_attention.cu, cuda_attention_grad.cu, cuda_cache.cu */

@@ -120,6 +120,18 @@ mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
 }
 #undef PTX_MMA
 
+/* d += a b, 16 x 8 over 32 signed bytes, exact. */
+static __device__ __forceinline__ void
+mma_bytes(int32_t (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
+{
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+                 "{%0, %1, %2, %3};"
+                 : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0),
+                   "r"(b1));
+}
+
 /* The bits of a float, rounded to tf32, to nearest and away from zero. */
 static __device__ __forceinline__ uint32_t round_tf32(uint32_t x)
 {

@@ -6,6 +6,7 @@
  * their order, so no two blocks write the same place and no sum depends on
  * chance.
  */
+#include "compute/cuda/cuda_quant.cuh"
 #include "compute/cuda/cuda_reduce.h"
 #include "compute/cuda/cuda_vector.cuh"
 
@@ -79,26 +80,34 @@ static void move_rows(struct cuda *c, const struct move &m, const char *what)
         move_run<CUDA_ANY, CUDA_ANY>(c, m, what);
 }
 
+static void take_rows(struct cuda *c, struct compute_span y,
+                      struct compute_span table, struct compute_span ids,
+                      size_t rows, size_t dim, const char *what)
+{
+    if (table.buf->quant) {
+        struct quant_piece p = { table.at, dim, rows, dim, cuda_i32(ids) };
+
+        cuda_quant_read(c, cuda_at(y), table.buf->quant, &p);
+    } else {
+        struct move m = { cuda_at(y),    cuda_at(table), NULL,
+                          cuda_i32(ids), rows,           dim };
+
+        move_rows(c, m, what);
+    }
+}
+
 void cuda_op_embed(struct compute *c, struct compute_span y,
                    struct compute_span table, struct compute_span ids,
                    size_t rows, size_t dim)
 {
-    struct move m = {
-        cuda_at(y), cuda_at(table), NULL, cuda_i32(ids), rows, dim
-    };
-
-    move_rows(cuda_of(c), m, "embed");
+    take_rows(cuda_of(c), y, table, ids, rows, dim, "embed");
 }
 
 void cuda_op_gather(struct compute *c, struct compute_span y,
                     struct compute_span x, struct compute_span index,
                     size_t rows, size_t dim)
 {
-    struct move m = {
-        cuda_at(y), cuda_at(x), NULL, cuda_i32(index), rows, dim
-    };
-
-    move_rows(cuda_of(c), m, "gather");
+    take_rows(cuda_of(c), y, x, index, rows, dim, "gather");
 }
 
 void cuda_op_scatter(struct compute *c, struct compute_span y,

@@ -496,6 +496,40 @@ void emulated_mma(enum emulated_product kind, float d[4], const uint32_t a[4],
     gather(&w->g, "warp mma end");
 }
 
+static int byte_at(uint32_t word, unsigned i)
+{
+    return (int8_t)(word >> 8 * i);
+}
+
+/* m16n8k32 of signed bytes. */
+void emulated_mma_bytes(int32_t d[4], const uint32_t a[4], const uint32_t b[2])
+{
+    struct warp *w = whole_warp();
+    unsigned lane = current->t.lane;
+
+    memcpy(w->words[lane], a, 16);
+    memcpy(w->words[lane] + 4, b, 8);
+    memcpy(w->sums[lane], d, 16);
+    if (w->g.arrived + 1 == w->g.size)
+        for (unsigned i = 0; i < 16; i++)
+            for (unsigned j = 0; j < 8; j++) {
+                float *to = &w->sums[i % 8 * 4 + j / 2][i / 8 * 2 + j % 2];
+                const uint32_t *x, *y;
+                int32_t sum;
+
+                memcpy(&sum, to, sizeof(sum));
+                for (unsigned k = 0; k < 32; k++) {
+                    x = w->words[i % 8 * 4 + k % 16 / 4] + i / 8 + k / 16 * 2;
+                    y = w->words[j * 4 + k % 16 / 4] + 4 + k / 16;
+                    sum += byte_at(*x, k % 4) * byte_at(*y, k % 4);
+                }
+                memcpy(to, &sum, sizeof(sum));
+            }
+    gather(&w->g, "warp mma");
+    memcpy(d, w->sums[lane], 16);
+    gather(&w->g, "warp mma end");
+}
+
 /* ---- mbarrier: phase, arrivals asked for and missing, bytes missing ---- */
 struct mbarrier {
     uint64_t phase : 1, asked : 20, missing : 20;

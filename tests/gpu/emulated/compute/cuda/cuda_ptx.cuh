@@ -20,6 +20,7 @@ void emulated_ldmatrix(uint32_t r[4], uint32_t at, bool crossed);
 enum emulated_product { EMULATED_BF16, EMULATED_F16, EMULATED_TF32 };
 void emulated_mma(enum emulated_product kind, float d[4], const uint32_t a[4],
                   const uint32_t b[2]);
+void emulated_mma_bytes(int32_t d[4], const uint32_t a[4], const uint32_t b[2]);
 
 static inline uint32_t smem_at(const void *p)
 {
@@ -84,6 +85,14 @@ static inline void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
                  : std::is_same<T, __half>::value ? EMULATED_F16
                                                   : EMULATED_BF16,
                  d, a, b);
+}
+
+static inline void mma_bytes(int32_t (&d)[4], const uint32_t (&a)[4],
+                             uint32_t b0, uint32_t b1)
+{
+    const uint32_t b[2] = { b0, b1 };
+
+    emulated_mma_bytes(d, a, b);
 }
 
 static inline uint32_t round_tf32(uint32_t x)
