@@ -244,8 +244,9 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
     int first = tile.pos - begin + own * a.step;
     size_t ld = (size_t)a.heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * ld + (size_t)head * (size_t)a.dim;
-    size_t key_at = (size_t)tile.base * a.base_stride +
-                    (size_t)kv * a.head_stride + (size_t)begin * a.key_stride;
+    size_t key_at =
+               (size_t)tile.base * a.base_stride + (size_t)kv * a.head_stride,
+           place;
     const __nv_bfloat16 *k = (const __nv_bfloat16 *)a.k + key_at;
     const __nv_bfloat16 *v = (const __nv_bfloat16 *)a.v + key_at;
     uint32_t q_to = smem_at(memory), k_to = q_to + 64 * MT * (HD + 8) * 2;
@@ -263,8 +264,9 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
         }
     load_tile<HD, 64 * MT>(q_to, (const __nv_bfloat16 *)a.q + at, ld,
                            tile.count, chunks);
-    load_tile<HD, BK>(k_to, k, a.key_stride, keys, chunks);
-    load_tile<HD, BK>(k_to + TILE, v, a.key_stride, keys, chunks);
+    place = (size_t)attention_place(begin, a.ring) * a.key_stride;
+    load_tile<HD, BK>(k_to, k + place, a.key_stride, keys, chunks);
+    load_tile<HD, BK>(k_to + TILE, v + place, a.key_stride, keys, chunks);
     copy_commit();
     for (int key = 0, next; key < keys; key = next) {
         bool odd = STAGES == 2 && key / BK % 2;
@@ -272,13 +274,14 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
         uint32_t there = k_to + (STAGES == 2 && !odd ? 2 * TILE : 0);
 
         next = key + BK;
+        place = (size_t)attention_place(begin + next, a.ring) * a.key_stride;
         copy_wait<0>();
         __syncthreads();
         if (STAGES == 2 && next < keys) {
-            load_tile<HD, BK>(there, k + (size_t)next * a.key_stride,
-                              a.key_stride, keys - next, chunks);
-            load_tile<HD, BK>(there + TILE, v + (size_t)next * a.key_stride,
-                              a.key_stride, keys - next, chunks);
+            load_tile<HD, BK>(there, k + place, a.key_stride, keys - next,
+                              chunks);
+            load_tile<HD, BK>(there + TILE, v + place, a.key_stride,
+                              keys - next, chunks);
             copy_commit();
         }
         if (own < tile.count &&
@@ -299,10 +302,10 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS, 2)
         }
         if (STAGES == 1 && next < keys) {
             __syncthreads();
-            load_tile<HD, BK>(there, k + (size_t)next * a.key_stride,
-                              a.key_stride, keys - next, chunks);
-            load_tile<HD, BK>(there + TILE, v + (size_t)next * a.key_stride,
-                              a.key_stride, keys - next, chunks);
+            load_tile<HD, BK>(there, k + place, a.key_stride, keys - next,
+                              chunks);
+            load_tile<HD, BK>(there + TILE, v + place, a.key_stride,
+                              keys - next, chunks);
             copy_commit();
         }
     }
@@ -362,8 +365,8 @@ static __global__ void __launch_bounds__(EXACT_THREADS)
     int y = (int)threadIdx.x / 16, x = (int)threadIdx.x % 16;
     size_t ld = (size_t)a.heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * ld + (size_t)head * (size_t)a.dim;
-    size_t key_at = (size_t)tile.base * a.base_stride +
-                    (size_t)kv * a.head_stride + (size_t)begin * a.key_stride;
+    size_t key_at =
+        (size_t)tile.base * a.base_stride + (size_t)kv * a.head_stride;
     const float *k = (const float *)a.k + key_at;
     const float *v = (const float *)a.v + key_at;
     float o[N][HD / 16] = {}, top[N], sum[N];
@@ -375,11 +378,12 @@ static __global__ void __launch_bounds__(EXACT_THREADS)
     }
     exact_tile<HD, B>(q, (const float *)a.q + at, ld, tile.count, a.dim);
     for (int key = 0; key < keys; key += B) {
+        size_t place =
+            (size_t)attention_place(begin + key, a.ring) * a.key_stride;
         float s[N][N];
 
         __syncthreads();
-        exact_tile<HD, B>(kv_tile, k + (size_t)key * a.key_stride, a.key_stride,
-                          keys - key, a.dim);
+        exact_tile<HD, B>(kv_tile, k + place, a.key_stride, keys - key, a.dim);
         __syncthreads();
         exact_scores<HD, N, N>(s, q, kv_tile, y, x);
 #pragma unroll
@@ -414,8 +418,7 @@ static __global__ void __launch_bounds__(EXACT_THREADS)
                 o[i][j] *= shrink;
         }
         __syncthreads();
-        exact_tile<HD, B>(kv_tile, v + (size_t)key * a.key_stride, a.key_stride,
-                          keys - key, a.dim);
+        exact_tile<HD, B>(kv_tile, v + place, a.key_stride, keys - key, a.dim);
         __syncthreads();
         exact_weighted<HD, N, B>(o, p, kv_tile, y, x);
     }

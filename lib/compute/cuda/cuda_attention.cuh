@@ -28,7 +28,7 @@ struct attention_args {
     float *lse; /* [heads, rows], may be NULL */
     size_t rows, base_stride, head_stride, key_stride;
     int tile_count, heads, kv_heads, dim; /* dim: of the operands, % 8 == 0 */
-    int window, step;                     /* as in cuda_attention_plan.h */
+    int window, step, ring;               /* as in cuda_attention_plan.h */
     /* A score is q k unit, or with a softcap tanh(q k inner) unit; inner 0:
      * none. scale is the score's own slope. */
     float scale, inner, unit;

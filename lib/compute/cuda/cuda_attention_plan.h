@@ -22,6 +22,7 @@
 #define ATTENTION_LEVELS 1024 /* classes of work in the order of a list */
 
 #define ATTENTION_ALL (1 << 30) /* a window that hides nothing */
+#define ATTENTION_RING 128      /* a ring is a multiple of every tile of keys */
 
 /* A tile of queries: `count` rows of q from `row` on; the first has position
  * `pos` among its keys and sees the last `window` of keys 0..pos. With step 1
@@ -78,6 +79,22 @@ ATTENTION_FN int attention_early(int first, int rows, int key, int window)
     return key <= first + rows - 1 - window;
 }
 
+/* Rows of the ring in which a cache of `capacity` keeps what a window of the
+ * next `step` rows sees; 0: it keeps all. */
+ATTENTION_FN int attention_ring(size_t window, size_t step, size_t capacity)
+{
+    size_t ring =
+        (window + step + ATTENTION_RING - 1) / ATTENTION_RING * ATTENTION_RING;
+
+    return window > 0 && step > 0 && ring < capacity ? (int)ring : 0;
+}
+
+/* Where a cache has the key of a position. */
+ATTENTION_FN int attention_place(int pos, int ring)
+{
+    return ring ? pos % ring : pos;
+}
+
 /* The row after the last query that sees a key of a tile of keys, and how many
  * tiles of queries from its first row on there are. */
 ATTENTION_FN int attention_end(struct attention_tile t, int window)
@@ -94,7 +111,7 @@ ATTENTION_FN int attention_below(struct attention_tile t, int window, int tile)
 struct attention_lists {
     const int32_t *starts, *past, *slots, *seen;
     size_t docs;
-    int tile, window;
+    int tile, window, ring;
     int keys;   /* tiles of keys instead of queries */
     int single; /* leave out sequences of one row (they are decoded) */
 };
@@ -179,7 +196,8 @@ ATTENTION_FN void attention_tiles_plan(const struct attention_lists *l,
 }
 
 /* Parts of `span` keys of the sequences with one new row, whose keys are the
- * last `window` of past + 1. The cut depends on a sequence alone, so its sums
+ * last `window` of past + 1; no part goes round a ring's end, and its pos is a
+ * place. The cut depends on a sequence alone, so its sums
  * do not depend on its neighbours. first[rows + 1]: where each such row's parts
  * begin; rows_of[rows]: the row of q. Returns the parts; out, first and rows_of
  * may be NULL, to count only. */
@@ -191,7 +209,7 @@ ATTENTION_FN size_t attention_parts_plan(const struct attention_lists *l,
     size_t n = 0, count = 0;
 
     for (size_t d = 0; d < l->docs; d++) {
-        int keys = l->past[d] + 1, k = keys > l->window ? keys - l->window : 0;
+        int keys = l->past[d] + 1, most;
 
         if (l->starts[d + 1] - l->starts[d] != 1)
             continue;
@@ -200,11 +218,16 @@ ATTENTION_FN size_t attention_parts_plan(const struct attention_lists *l,
             rows_of[count] = l->starts[d];
         }
         count++;
-        for (; k < keys; k += span, n++) {
-            struct attention_tile t = { l->starts[d],
-                                        attention_min(span, keys - k), k,
+        for (int k = keys > l->window ? keys - l->window : 0; k < keys;
+             k += most, n++) {
+            struct attention_tile t = { l->starts[d], 0,
+                                        attention_place(k, l->ring),
                                         l->slots[d] };
 
+            most = attention_min(span, keys - k);
+            if (l->ring)
+                most = attention_min(most, l->ring - t.pos);
+            t.count = most;
             if (out)
                 out[n] = t;
         }

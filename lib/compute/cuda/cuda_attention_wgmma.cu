@@ -116,8 +116,8 @@ static __global__ void __launch_bounds__(groups_of<HD>() * WARPGROUP, 1)
     int steps = attention_div_up(keys, KEYS);
     size_t ld = (size_t)a.heads * (size_t)a.dim;
     size_t at = (size_t)tile.row * ld + (size_t)head * (size_t)a.dim;
-    size_t key_at = (size_t)tile.base * a.base_stride +
-                    (size_t)kv * a.head_stride + (size_t)begin * a.key_stride;
+    size_t key_at =
+        (size_t)tile.base * a.base_stride + (size_t)kv * a.head_stride;
     const __nv_bfloat16 *k = (const __nv_bfloat16 *)a.k + key_at;
     const __nv_bfloat16 *v = (const __nv_bfloat16 *)a.v + key_at;
     uint32_t q_to = (smem_at(space) + 1023) / 1024 * 1024;
@@ -136,7 +136,9 @@ static __global__ void __launch_bounds__(groups_of<HD>() * WARPGROUP, 1)
         o[i] = 0;
     panel_load<HD, ROWS, THREADS>(q_to, (const __nv_bfloat16 *)a.q + at, ld,
                                   tile.count, chunks);
-    panel_load<HD, KEYS, THREADS>(k_to, k, a.key_stride, keys, chunks);
+    panel_load<HD, KEYS, THREADS>(
+        k_to, k + (size_t)attention_place(begin, a.ring) * a.key_stride,
+        a.key_stride, keys, chunks);
     copy_commit();
     /* Iteration i: scores of tile i, values of tile i - 1. */
     for (int i = 0; i <= steps; i++) {
@@ -147,12 +149,16 @@ static __global__ void __launch_bounds__(groups_of<HD>() * WARPGROUP, 1)
         hopper_publish();
         __syncthreads();
         if (i + 1 < steps)
-            panel_load<HD, KEYS, THREADS>(k_to + (odd ? 0 : TILE),
-                                          k + (size_t)next * a.key_stride,
-                                          a.key_stride, keys - next, chunks);
+            panel_load<HD, KEYS, THREADS>(
+                k_to + (odd ? 0 : TILE),
+                k + (size_t)attention_place(begin + next, a.ring) *
+                        a.key_stride,
+                a.key_stride, keys - next, chunks);
         if (i < steps)
             panel_load<HD, KEYS, THREADS>(
-                v_to + (odd ? TILE : 0), v + (size_t)(i * KEYS) * a.key_stride,
+                v_to + (odd ? TILE : 0),
+                v + (size_t)attention_place(begin + i * KEYS, a.ring) *
+                        a.key_stride,
                 a.key_stride, keys - i * KEYS, chunks);
         copy_commit();
         if (!active)

@@ -1,8 +1,9 @@
 /*
  * cuda_cache.cu - attention over a KV cache
  *
- * The cache is [slot][key head][capacity][dim], heads padded to a multiple of
- * 8 elements, so that a part of it is one run of memory. A sequence with one
+ * The cache is [slot][key head][rows][dim], heads padded to a multiple of 8
+ * elements, so that a part of it is one run of memory. With a window whose
+ * steps are known, positions go round in a ring of rows. A sequence with one
  * new row is cut into parts of a fixed number of keys, one block each, and
  * their results are added in order: the cut depends on that sequence alone.
  * More rows at once go through the tiled kernel of cuda_attention.cu.
@@ -16,13 +17,47 @@
 
 #define EXACT_SPAN 256 /* keys of a part, f32 */
 
+/* One slot's head: its rows, whether they are a ring (their number again, or
+ * 0), and the elements of a row. */
+struct cache_shape {
+    size_t rows, dim;
+    int ring;
+};
+
+static struct cache_shape shape_of(const struct compute_attention_cached *a)
+{
+    struct cache_shape s;
+
+    s.ring = attention_ring(a->window, a->step, a->capacity);
+    s.rows = s.ring ? (size_t)s.ring : a->capacity;
+    s.dim = (size_t)attention_dim(a->dim);
+    return s;
+}
+
 void cuda_op_cache_size(struct compute *c,
                         const struct compute_attention_cached *a, size_t slots,
                         size_t *keys, size_t *values)
 {
+    struct cache_shape s = shape_of(a);
+
     (void)c;
-    *keys = *values =
-        slots * a->kv_heads * a->capacity * (size_t)attention_dim(a->dim);
+    *keys = *values = slots * a->kv_heads * s.rows * s.dim;
+}
+
+void cuda_op_cache_layout(struct compute *c,
+                          const struct compute_attention_cached *a,
+                          struct compute_cache_layout *keys,
+                          struct compute_cache_layout *values)
+{
+    struct cache_shape s = shape_of(a);
+
+    (void)c;
+    keys->groups = a->kv_heads;
+    keys->stride = s.rows * s.dim;
+    keys->per = s.ring ? 0 : 1;
+    keys->unit = s.dim;
+    keys->share = 0;
+    *values = *keys;
 }
 
 /* ---- storing ---- */
@@ -31,8 +66,9 @@ struct store_args {
     const int32_t *starts, *past, *slots;
     void *keys, *values;
     const void *k, *v;
-    size_t capacity;
+    size_t head_rows;
     unsigned seqs, kv_heads, dim, padded;
+    int ring;
 };
 
 template <typename TO, typename FROM>
@@ -48,11 +84,12 @@ static __global__ void store_rows_kernel(const struct store_args a)
             size_t head = i / a.padded, row = head / a.kv_heads;
             size_t h = head - row * a.kv_heads, d = i - head * a.padded;
             size_t from = (first * a.kv_heads + head) * a.dim + d;
-            size_t to =
-                ((slot * a.kv_heads + h) * a.capacity + past + row) * a.padded +
-                d;
+            size_t at = past + row;
+            size_t to = (slot * a.kv_heads + h) * a.head_rows +
+                        (a.ring ? at % (unsigned)a.ring : at);
             bool real = d < a.dim;
 
+            to = to * a.padded + d;
             ((TO *)a.keys)[to] = (TO)(real ? (float)((FROM *)a.k)[from] : 0);
             ((TO *)a.values)[to] = (TO)(real ? (float)((FROM *)a.v)[from] : 0);
         }
@@ -85,6 +122,7 @@ void cuda_op_cache_store(struct compute *base,
 {
     struct cuda *c = cuda_of(base);
     struct cuda_operand from = cuda_at(k), keys = cuda_at(a->keys);
+    struct cache_shape shape = shape_of(a);
     struct store_args s = {};
     const int32_t *table;
     size_t most = 0, blocks;
@@ -94,6 +132,7 @@ void cuda_op_cache_store(struct compute *base,
         size_t rows = (size_t)(a->starts[i + 1] - a->starts[i]);
 
         assert((size_t)a->past[i] + rows <= a->capacity);
+        assert(!shape.ring || rows <= a->step);
         most = rows > most ? rows : most;
     }
     assert(cuda_at(v).type == from.type);
@@ -107,11 +146,12 @@ void cuda_op_cache_store(struct compute *base,
     s.values = cuda_at(a->values).data;
     s.k = from.data;
     s.v = cuda_at(v).data;
-    s.capacity = a->capacity;
+    s.head_rows = shape.rows;
+    s.ring = shape.ring;
     s.seqs = (unsigned)a->seqs;
     s.kv_heads = (unsigned)a->kv_heads;
     s.dim = (unsigned)a->dim;
-    s.padded = (unsigned)attention_dim(a->dim);
+    s.padded = (unsigned)shape.dim;
     blocks = (most * s.kv_heads * s.padded + 255) / 256;
     grid.x = blocks < 256 ? (unsigned)blocks : 256;
     grid.y = s.seqs < 32768 ? s.seqs : 32768;
@@ -490,17 +530,18 @@ static void decode(struct cuda *c, enum cuda_type type, const struct parts *p,
 static struct attention_args
 cached_args(const struct compute_attention_cached *x)
 {
+    struct cache_shape shape = shape_of(x);
     struct attention_args a = {};
-    size_t dim = (size_t)attention_dim(x->dim);
 
     a.k = cuda_at(x->keys).data;
     a.v = cuda_at(x->values).data;
-    a.key_stride = dim;
-    a.head_stride = x->capacity * dim;
-    a.base_stride = x->kv_heads * x->capacity * dim;
+    a.key_stride = shape.dim;
+    a.head_stride = shape.rows * shape.dim;
+    a.base_stride = x->kv_heads * a.head_stride;
     a.heads = (int)x->heads;
     a.kv_heads = (int)x->kv_heads;
-    a.dim = (int)dim;
+    a.dim = (int)shape.dim;
+    a.ring = shape.ring;
     a.window = attention_window(x->window);
     a.step = 1;
     attention_scores_of(&a, x->scale, x->softcap);
@@ -526,6 +567,7 @@ void cuda_op_attention_cached(struct compute *base,
     list.docs = x->seqs;
     list.tile = attention_forward_tile(c, type, a.dim);
     list.window = a.window;
+    list.ring = a.ring;
     list.single = 1;
     if (rows == 0 || !upload_parts(c, &list, span_of(type, a.dim), &p))
         return;

@@ -143,6 +143,7 @@ static const struct compute_ops *operations(void)
     t.attention = cuda_op_attention;
     t.attention_grad = cuda_op_attention_grad;
     t.cache_size = cuda_op_cache_size;
+    t.cache_layout = cuda_op_cache_layout;
     t.cache_store = cuda_op_cache_store;
     t.attention_cached = cuda_op_attention_cached;
     t.cross_entropy = cuda_op_cross_entropy;

@@ -257,6 +257,9 @@ void cuda_op_attention(C, const struct compute_attention *a);
 void cuda_op_attention_grad(C, const struct compute_attention_grad *a);
 void cuda_op_cache_size(C, const struct compute_attention_cached *a,
                         size_t slots, size_t *keys, size_t *values);
+void cuda_op_cache_layout(C, const struct compute_attention_cached *a,
+                          struct compute_cache_layout *keys,
+                          struct compute_cache_layout *values);
 void cuda_op_cache_store(C, const struct compute_attention_cached *a, S k, S v);
 void cuda_op_attention_cached(C, const struct compute_attention_cached *a);
 /* cuda_loss.cu, cuda_distill.cu */
