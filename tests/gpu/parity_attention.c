@@ -279,6 +279,7 @@ void parity_attention(struct parity *p)
 
 #define SEQS 6
 #define SLOTS 9
+#define STEPS 6
 
 /* A chat of passes: prompts, pieces of prompts, single tokens. */
 struct step {
@@ -316,8 +317,8 @@ static struct compute_span some(struct parity *p, enum compute_type type,
 static void run_cached(struct parity *p, struct cached t,
                        const struct step *steps, size_t count)
 {
-    struct parity_array *q[4], *k[4], *v[4], *o[4];
-    static const char *const names[] = { "o0", "o1", "o2", "o3" };
+    struct parity_array *q[STEPS], *k[STEPS], *v[STEPS], *o[STEPS];
+    static const char *const names[] = { "o0", "o1", "o2", "o3", "o4", "o5" };
 
     parity_limit(p, PARITY_ATTENTION, t.a.capacity);
     for (size_t i = 0; i < count; i++) {
@@ -372,6 +373,11 @@ void parity_cached(struct parity *p)
           { 2, { 1, 300 } },
           { 2, { 1, 1 } } },
     };
+    static const struct step rounds[] = {
+        { 3, { 200, 1, 128 } },   { 3, { 200, 200, 1 } }, { 3, { 1, 1, 1 } },
+        { 3, { 190, 100, 200 } }, { 3, { 1, 2, 65 } },    { 3, { 1, 1, 1 } },
+    };
+    static const size_t windows[] = { 60, 64, 1, 128, 300, 33 };
     static const size_t capacities[] = { 4, 75, 160, 282, 1000 };
 
     for (size_t i = 0; i < 5; i++)
@@ -397,4 +403,23 @@ void parity_cached(struct parity *p)
                             h[1], dims[d]))
                 run_cached(p, t, chats[i], 4);
         }
+    /* Steps are known: positions may go round. */
+    for (size_t d = 0; d < 6; d++) {
+        const size_t *h = heads_of[d % 4];
+        struct cached t = { .a = { .heads = h[0],
+                                   .kv_heads = h[1],
+                                   .dim = d < 5 ? dims[d] : wide,
+                                   .capacity = 3000,
+                                   .window = windows[d],
+                                   .step = 200,
+                                   .softcap = d % 2 ? 20 : 0,
+                                   .scale = 0.125f },
+                            .slots = slots };
+
+        if (parity_has(p, COMPUTE_HAS_WINDOW) &&
+            (d % 2 == 0 || parity_has(p, COMPUTE_HAS_SOFTCAP)) &&
+            parity_case(p, 2e7, "cached-ring-%zu/%zux%zu-window%zu", h[0], h[1],
+                        t.a.dim, t.a.window))
+            run_cached(p, t, rounds, 6);
+    }
 }

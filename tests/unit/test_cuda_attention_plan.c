@@ -540,6 +540,46 @@ START_TEST(cached_rows_see_their_window_once)
 }
 END_TEST
 
+/* In a ring each key of the window is one place, and parts end at its end; rows
+ * of a step and what they see do not meet. */
+START_TEST(a_ring_has_a_place_for_each_key_of_a_window)
+{
+    static const int32_t starts[] = { 0, 1 }, slots[] = { 0 };
+    static const size_t sizes[][2] = { { 1, 1 }, { 60, 300 }, { 500, 12 } };
+    const size_t window = sizes[_i][0], step = sizes[_i][1];
+    const int ring = attention_ring(window, step, 5000);
+
+    ck_assert_int_ge(ring, (int)(window + step));
+    ck_assert_int_eq(ring % 128, 0);
+    ck_assert_int_eq(attention_ring(window, step, (size_t)ring), 0);
+    ck_assert_int_eq(attention_ring(window, 0, 5000), 0);
+    ck_assert_int_eq(attention_ring(0, step, 5000), 0);
+    for (int32_t past = 0; past < 2000; past += 61) {
+        struct attention_lists l = { .starts = starts,
+                                     .past = &past,
+                                     .slots = slots,
+                                     .docs = 1,
+                                     .single = 1,
+                                     .window = attention_window(window),
+                                     .ring = ring };
+        struct attention_tile parts[16];
+        int32_t first[2], row;
+        size_t rows,
+            n = attention_parts_plan(&l, 64, parts, first, &row, &rows);
+        int at = past + 1 > l.window ? past + 1 - l.window : 0;
+
+        ck_assert_uint_le(n, 16);
+        for (size_t k = 0; k < n; k++) {
+            ck_assert_int_eq(parts[k].pos, attention_place(at, ring));
+            ck_assert_int_ge(parts[k].count, 1);
+            ck_assert_int_le(parts[k].pos + parts[k].count, ring);
+            at += parts[k].count;
+        }
+        ck_assert_int_eq(at, past + 1);
+    }
+}
+END_TEST
+
 /* One long document among thousands: more levels of work than classes. */
 START_TEST(longest_work_comes_first_within_a_class)
 {
@@ -580,6 +620,7 @@ int main(void)
     tcase_add_test(t, a_window_is_not_walked_beyond);
     tcase_add_test(t, cached_rows_see_all_their_keys_once);
     tcase_add_loop_test(t, cached_rows_see_their_window_once, 0, 7);
+    tcase_add_loop_test(t, a_ring_has_a_place_for_each_key_of_a_window, 0, 3);
     tcase_add_test(t, longest_work_comes_first_within_a_class);
     return suite_run("cuda_attention_plan", t);
 }
