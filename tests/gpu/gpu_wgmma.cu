@@ -142,12 +142,18 @@ struct place {
 
 #define QUICK ((size_t)1 << 23) /* multiply-adds of a quick product */
 
+/* Of 256 threads, for n elements. */
+static unsigned blocks_for(size_t n)
+{
+    return n < 1024 * 256 ? (unsigned)(n + 255) / 256 : 1024;
+}
+
 static void fill(void *p, enum cuda_type t, size_t n, uint32_t seed)
 {
     if (t == CUDA_BF16)
-        random_kernel<<<1024, 256>>>((__nv_bfloat16 *)p, n, seed);
+        random_kernel<<<blocks_for(n), 256>>>((__nv_bfloat16 *)p, n, seed);
     else
-        random_kernel<<<1024, 256>>>((float *)p, n, seed);
+        random_kernel<<<blocks_for(n), 256>>>((float *)p, n, seed);
 }
 
 static size_t round8(size_t n)
@@ -178,7 +184,7 @@ static const size_t shapes[][4] = {
     { 64, 64, 64, 16 },     { 128, 256, 64, 64 },   { 128, 128, 128, 16 },
     { 256, 512, 512, 64 },  { 200, 264, 136, 16 },  { 1000, 1032, 520, 24 },
     { 257, 383, 100, 8 },   { 384, 320, 1000, 72 }, { 2048, 1024, 192, 16 },
-    { 130, 2056, 256, 16 },
+    { 130, 2056, 256, 16 }, { 64, 72, 1600, 24 },
 };
 
 /* Operands with rows a little longer than they need. */
@@ -221,9 +227,9 @@ static void c_begin(struct place *p, const struct cuda_gemm *g, size_t rows)
     size_t n = (rows + 1) * g->ldc;
 
     if (g->out == CUDA_BF16)
-        guard_kernel<<<256, 256>>>((__nv_bfloat16 *)p->out, n);
+        guard_kernel<<<blocks_for(n), 256>>>((__nv_bfloat16 *)p->out, n);
     else
-        guard_kernel<<<256, 256>>>((float *)p->out, n);
+        guard_kernel<<<blocks_for(n), 256>>>((float *)p->out, n);
     for (size_t i = 0; g->addend == g->c && i < g->m; i++)
         fill((char *)g->c + i * g->ldc * cuda_type_size(g->out), g->out, g->n,
              (uint32_t)i + 90);

@@ -25,7 +25,7 @@
 #define SMEM_PLAIN (48 * 1024)
 #define CANARY 256
 #define MEMORY ((size_t)6 << 30)
-#define PATIENCE 50000000ull /* tries without anything new */
+#define PATIENCE 5000000u /* tries without anything new */
 
 /* ---- fibers ---- */
 struct fiber;
@@ -126,7 +126,6 @@ struct fiber {
 struct block {
     struct emulated_block e;
     struct gathering all;
-    unsigned live;
     int counted, count;
     std::vector<struct warp> warps;
     std::vector<struct warpgroup> groups;
@@ -153,7 +152,8 @@ static void (*launch_body)(void *);
 static void *launch_argument;
 static uint64_t launches, chance = 88172645463325252ull, idle;
 static bool late;
-static int order; /* 0: as they come, 1: the last first, 2: at random */
+/* As they come; the last first; at random; at random, but some hardly ever. */
+static enum { FORWARDS, BACKWARDS, RANDOM, UNFAIR, ORDERS } order;
 static std::map<const void *, int> allowed_smem;
 static cudaError_t last_error;
 
@@ -177,7 +177,28 @@ static uint64_t next_chance(void)
     return chance;
 }
 
-static size_t runnable_first; /* orders 0 and 1 take from here */
+static size_t runnable_first; /* without chance: the next one */
+
+/* Whether this one is of those that an unfair order leaves behind: one block of
+ * a cluster, or half of the warps. */
+static bool left_behind(const struct fiber *f)
+{
+    unsigned who = launch->cluster > 1 ? f->b->e.rank : f->t.linear / 32;
+
+    return (who + launches) % 2 != 0;
+}
+
+static size_t runnable_choose(void)
+{
+    size_t i = 0;
+
+    for (int tries = 0; tries < 8; tries++) {
+        i = runnable_first + next_chance() % (runnable.size() - runnable_first);
+        if (order == RANDOM || !left_behind(runnable[i]))
+            break;
+    }
+    return i;
+}
 
 static void fiber_ready(struct fiber *f)
 {
@@ -201,9 +222,8 @@ static void fiber_yield(void)
         emulated_switch(&from->context, &outside);
         return;
     }
-    if (order == 2) {
-        size_t i =
-            runnable_first + next_chance() % (runnable.size() - runnable_first);
+    if (order >= RANDOM) {
+        size_t i = runnable_choose();
 
         to = runnable[i];
         runnable[i] = runnable.back();
@@ -569,6 +589,8 @@ void emulated_mbarrier_arrive(uint32_t at, uint32_t rank, uint32_t bytes)
         (uint32_t)(at + ((intptr_t)rank - (intptr_t)current->b->e.rank) *
                             (intptr_t)WINDOW));
 
+    if (blocks[rank].all.size == 0)
+        emulated_fail("an arrival at a block that has ended");
     if (!b->missing)
         emulated_fail("an arrival that the barrier does not wait for");
     b->bytes += bytes;
@@ -580,6 +602,9 @@ static void tensor_copy_run(const struct late_copy *c)
 {
     const CUtensorMap *m = &c->map;
     struct mbarrier *b;
+
+    if (blocks[c->rank].all.size == 0)
+        emulated_fail("a tensor copy to a block that has ended");
 
     for (uint32_t j = 0; j < m->box[1]; j++)
         for (uint32_t i = 0; i < m->box[0]; i++) {
@@ -640,7 +665,7 @@ bool emulated_mbarrier_try(uint32_t at, uint32_t parity)
         }
     if (phase_over(at, parity))
         return true;
-    if (++idle > PATIENCE / 1000 && idle > 100000 + 100 * fibers.size())
+    if (++idle > PATIENCE)
         emulated_fail("a barrier whose phase never ends");
     fiber_ready(current);
     fiber_yield();
@@ -769,7 +794,7 @@ void emulated_wgmma_wait(unsigned pending)
         for (size_t i = g->first; i < until; i++) {
             /* A front one may go while this thread gives way. */
             while (i >= g->first && g->products[i - g->first].arrived < 128) {
-                if (++idle > 100000 + 100 * fibers.size())
+                if (++idle > PATIENCE)
                     emulated_fail("a product that not all threads ask for");
                 fiber_ready(current);
                 fiber_yield();
@@ -883,13 +908,13 @@ static void blocks_run(unsigned first)
     runnable.clear();
     runnable_first = 0;
     for (unsigned i = 0; i < count; i++)
-        fiber_ready(&fibers[order == 1 ? count - 1 - i : i]);
+        fiber_ready(&fibers[order == BACKWARDS ? count - 1 - i : i]);
     idle = 0;
     struct fiber *begin = runnable[runnable_first++];
 
     current = NULL;
     fiber_resume(begin);
-    for (struct block &b : blocks)
+    for (const struct block &b : blocks)
         for (unsigned i = 0; i < CANARY; i++)
             if (b.window[RESERVED + launch->dynamic + i] != (char)0xff)
                 emulated_fail("a write behind shared memory");
@@ -933,10 +958,10 @@ void emulated_run(const struct emulated_launch *l, void (*body)(void *),
     launch_body = body;
     launch_argument = argument;
     launches++;
-    order = (int)(launches % 3);
-    late = launches / 3 % 2 != 0;
+    order = (decltype(order))(next_chance() % ORDERS);
+    late = next_chance() % 2 != 0;
     for (size_t i = 0; i < count; i += l->cluster)
-        blocks_run((unsigned)(order == 1 ? count - l->cluster - i : i));
+        blocks_run((unsigned)(order == BACKWARDS ? count - l->cluster - i : i));
 }
 
 /* ---- the runtime ---- */
