@@ -48,6 +48,22 @@ START_TEST(split_ranges_cover_k_once)
 }
 END_TEST
 
+START_TEST(panels_are_whole_tiles_of_what_fits)
+{
+    const size_t most = 1 << 20, tile = 256;
+
+    for (size_t n = 1; n < 20000; n += 37)
+        for (size_t column = 2; column < 40000; column = column * 3 + 1) {
+            size_t step = tiles_panel(n, column, tile, most);
+
+            ck_assert(step == n || (step < n && step % tile == 0));
+            ck_assert(step * column <= most || step <= tile);
+            ck_assert(step == n || (step + tile) * column > most / 2);
+        }
+    ck_assert_uint_eq(tiles_panel(0, 100, tile, most), 0);
+}
+END_TEST
+
 START_TEST(bytes_of_a_ragged_chunk)
 {
     ck_assert_uint_eq(tiles_bytes(0, 8, 2), 16);
@@ -227,6 +243,7 @@ int main(void)
 {
     TCase *t = tcase_create("cuda_tiles");
 
+    tcase_add_test(t, panels_are_whole_tiles_of_what_fits);
     tcase_add_test(t, raster_meets_each_tile_once);
     tcase_add_test(t, split_ranges_cover_k_once);
     tcase_add_test(t, bytes_of_a_ragged_chunk);

@@ -176,31 +176,18 @@ static struct products narrowed(const struct products *p, size_t at, size_t n)
     return part;
 }
 
-#define PANEL_BYTES ((size_t)64 << 20)
-#define PANEL_COLUMNS 256 /* of a matrix kernel's tile */
-
-/* Columns of the output whose weights are widened at once: about the same
- * number each time. */
-static size_t panel_columns(const struct cuda_gemm *g)
-{
-    size_t most = PANEL_BYTES / (g->k * cuda_type_size(g->in) + 1);
-    size_t parts;
-
-    most = most < PANEL_COLUMNS ? PANEL_COLUMNS
-                                : most / PANEL_COLUMNS * PANEL_COLUMNS;
-    if (most >= g->n)
-        return g->n;
-    parts = tiles_ceil(g->n, most);
-    return tiles_ceil(tiles_ceil(g->n, parts), PANEL_COLUMNS) * PANEL_COLUMNS;
-}
+/* Of 50 MB of L2; a matrix kernel's tiles have at most 256 columns. */
+#define PANEL_BYTES ((size_t)32 << 20)
+#define PANEL_COLUMNS 256
 
 /* product_run by weights that are blocks, k elements a row; o has none. */
 static void panels_run(struct cuda *c, const struct cuda_gemm *g,
                        const struct operand o[4], struct compute_span w,
                        size_t k)
 {
-    size_t step = panel_columns(g), rest = g->n % step, want, tail;
-    size_t bytes = step * g->k * cuda_type_size(g->in);
+    size_t column = g->k * cuda_type_size(g->in);
+    size_t step = tiles_panel(g->n, column, PANEL_COLUMNS, PANEL_BYTES);
+    size_t rest = g->n % step, bytes = step * column, want, tail;
     struct cuda_operand panel = { NULL, g->in };
     struct products p, part;
 

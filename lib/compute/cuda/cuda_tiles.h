@@ -58,6 +58,20 @@ TILES_FN unsigned tiles_splits(size_t tiles, size_t steps, size_t *per)
     return (unsigned)tiles_ceil(steps, *per);
 }
 
+/* How many of n columns of so many bytes are worked on at once, so that they
+ * have about `most` bytes: all, or equal parts but for the last, of whole
+ * tiles. */
+TILES_FN size_t tiles_panel(size_t n, size_t column, size_t tile, size_t most)
+{
+    size_t columns = most / (column + 1) / tile * tile, parts;
+
+    columns = columns < tile ? tile : columns;
+    if (columns >= n)
+        return n;
+    parts = tiles_ceil(n, columns);
+    return tiles_ceil(tiles_ceil(n, parts), tile) * tile;
+}
+
 /* Bytes of the chunk that starts at element `at` of `extent` that exist. */
 TILES_FN unsigned tiles_bytes(int at, int extent, int size)
 {
