@@ -221,7 +221,33 @@ $(BUILD)/gpu_wgmma: build/cuda/tests/gpu/gpu_wgmma.cu.o build/cuda/lib/compute/c
 	@mkdir -p $(@D)
 	$(Q)$(CUDA_NVCC) -cudart static -o $@ $^
 
-GPU_PROGRAMS := $(BUILD)/gpu_parity $(BUILD)/gpu_bench $(BUILD)/gpu_wgmma
+# The plugin's own host code over a CUDA runtime that runs nothing, and what
+# shows the machine code of the one that does.
+build/cuda/dry_runtime.c.o: tests/gpu/dry_runtime.c
+	@mkdir -p $(@D)
+	@echo '  CC    $<'
+	$(Q)$(CC) -I$(dir $(CUDA_NVCC))../include $(SLM_CPPFLAGS) $(CFLAGS) \
+	  $(filter-out -fsanitize=% -Wpedantic,$(SLM_CFLAGS)) -fPIC -c -o $@ $<
+
+build/cuda-dry/slmctl-cuda.so: $(CUDA_O) build/cuda/dry_runtime.c.o $(CUDA_MAP)
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	$(Q)$(CUDA_NVCC) -shared -cudart none -Xlinker --no-undefined,--version-script=$(CUDA_MAP) -o $@ \
+	  $(CUDA_O) build/cuda/dry_runtime.c.o
+
+$(BUILD)/gpu_code: $(call obj,tests/gpu/gpu_code.c) $(BUILD)/libslm.a
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+cuda-check: ## the plugin's machine code and launches, without a GPU
+	$(Q)$(MAKE) cuda
+	$(Q)$(MAKE) CUDA_NVCC='$(CUDA_NVCC)' build/cuda-dry/slmctl-cuda.so $(BUILD)/gpu_code $(BUILD)/gpu_parity $(BUILD)/gpu_bench
+	$(Q)sh tests/gpu/kernels.sh $(CUDA_SO) build/cuda-dry/slmctl-cuda.so $(BUILD) build/gpu/kernels
+
+cuda-report: cuda-check ## the same, and its table for tests/bench/results
+	$(Q)cp build/gpu/kernels/kernels.md tests/bench/results/kernels.md
+
+GPU_PROGRAMS := $(BUILD)/gpu_parity $(BUILD)/gpu_bench $(BUILD)/gpu_code $(BUILD)/gpu_wgmma
 check-gpu: $(BUILD)/gpu_parity $(BUILD)/gpu_bench ## every operation on a GPU against the CPU
 	$(Q)mkdir -p build/gpu
 	$(Q)for k in wgmma/bf16 mma/bf16 mma/tf32 simt/f32 cpu; do echo "== gpu_parity $$k"; \
@@ -421,7 +447,7 @@ clean: ## remove build/
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t18
 
-.PHONY: agent-logs base-model all cuda emulated check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
+.PHONY: agent-logs base-model all cuda cuda-check cuda-report emulated check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
         fuzz fuzz-figures fuzz-link deps check-deps ci-deps demo bench bench-proxy format completions install \
         uninstall deb clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) $(EMULATED_O) $(EMULATED_WGMMA) $(KERNELS_WIDE) build/cuda/tests/gpu/gpu_wgmma.cu.o \

@@ -2,10 +2,13 @@
  * gpu_parity.c - every operation of a device against the CPU's
  *
  * usage: gpu_parity [--device D] [--precision P] [--kernels K] [--reference K]
- *                   [--timeout S] [--after NAME] [--quick] [--list] [CASE...]
- * CASE is a name or a pattern. A line per case: ok|FAIL, name, the worst
- * array, its error, the limit. Exit status: 0, 1 if a case failed, 3 if the
- * device is lost (go on with --after). Without the device: a line "skip:".
+ *                   [--timeout S] [--after NAME] [--alone] [--quick] [--list]
+ *                   [CASE...]
+ * CASE is a name or a pattern; alone: the device is compared with itself, so
+ * that nothing but what it is asked to do is seen. A line per case: ok|FAIL,
+ * name, the worst array, its error, the limit. Exit status: 0, 1 if a case
+ * failed, 3 if the device is lost (go on with --after). Without the device: a
+ * line "skip:".
  */
 #include "parity.h"
 
@@ -57,6 +60,8 @@ static void parse(struct parity *p, struct compute_options *opt,
             p->list = true;
         } else if (strcmp(argv[i], "--quick") == 0) {
             p->quick = true;
+        } else if (strcmp(argv[i], "--alone") == 0) {
+            reference->device = "cuda";
         } else if (i + 1 < argc) {
             take_argument(p, opt, reference, argv[i], argv[i + 1]);
             i++;
@@ -94,6 +99,8 @@ int main(int argc, char **argv)
 
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     parse(&p, &opt, &reference, argc, argv);
+    if (reference.device)
+        reference = opt;
     if (!p.list)
         open_devices(&p, &opt, &reference);
     parity_moves(&p);
