@@ -11,8 +11,12 @@ struct bench {
     struct compute *c;
     const char *kernels;   /* "mma": for the table */
     const char *only;      /* pattern of paths; NULL: all */
+    const char *models;    /* pattern of models; NULL: all */
     double tflops, gbytes; /* peaks; 0: not known */
-    bool quick;
+    bool quick;            /* the smallest sizes: whether it works at all */
+    bool blank;            /* values are left zero: only what is asked counts */
+    size_t steps;          /* of training, and tokens decoded; 0: a few */
+    size_t tokens;         /* of a training step; 0: 4,096 */
     struct err err;
 };
 

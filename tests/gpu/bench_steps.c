@@ -1,23 +1,27 @@
 /*
- * bench_steps.c - LoRA training steps and decoding of whole models
+ * bench_steps.c - LoRA and QLoRA training steps and decoding of whole models
  *
  * Shapes of released models with random weights in bf16: one block of random
  * numbers again and again, since only the time counts. A step is forward,
  * backward, clipping and AdamW on 4 documents of 1,024 tokens, the second half
- * of each trained; rank 16 on all linear layers.
+ * of each trained; rank 16 on all linear layers. For QLoRA the matrices of
+ * the blocks are in NF4.
  */
 #include "bench.h"
 
 #include "base/mem.h"
 #include "model/model_private.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DOCS 4
-#define STEPS 5
+#define STEPS 5 /* timed; the median counts */
+#define STEPS_MOST 64
+#define SUMS 2 /* of the gradient's squares, of the losses */
 #define PROMPT 16
 #define ANSWER 64
 #define JOBS 64
@@ -44,7 +48,7 @@ static bool is_done(struct bench *b, int rc)
     return rc == 0;
 }
 
-static int new_tensor(struct bench *b, struct model *m, size_t i)
+static int new_tensor(struct bench *b, struct model *m, size_t i, bool blocks)
 {
     struct model_tensor *t = &m->base.tensors[i];
     size_t n = (size_t)t->rows * (size_t)(t->cols ? t->cols : 1);
@@ -59,10 +63,14 @@ static int new_tensor(struct bench *b, struct model *m, size_t i)
         bench_fill(b, t->value, type, n, 0.02f);
     else
         b->c->ops->fill(b->c, t->value, 1, n);
-    return 0;
+    if (!blocks || !model_is_layer(m, m->base.slots[i].value))
+        return 0;
+    return b->c->ops->quantise(b->c, t->value, (size_t)t->rows,
+                               n / (size_t)t->rows, COMPUTE_NF4, &b->err);
 }
 
-static int new_model(struct bench *b, const struct shape *s, struct model **out)
+static int new_model(struct bench *b, const struct shape *s, bool blocks,
+                     struct model **out)
 {
     struct model_config config = { .family = "llama",
                                    .vocab = s->vocab,
@@ -82,7 +90,7 @@ static int new_model(struct bench *b, const struct shape *s, struct model **out)
 
     *out = m;
     for (size_t i = 0; i < m->base.count; i++) {
-        int rc = new_tensor(b, m, i);
+        int rc = new_tensor(b, m, i, blocks);
 
         if (rc < 0)
             return rc;
@@ -107,25 +115,30 @@ static void make_batch(struct model_batch *b, int32_t *memory, int32_t *starts,
     *b = (struct model_batch){ ids, labels, positions, rows, starts, DOCS };
 }
 
+/* As lib/lora makes it: everything is queued, then two sums come back. */
 static int step(struct bench *b, struct model *m, struct model_trained t,
                 const struct model_batch *batch, struct compute_adamw *a)
 {
     const struct compute_ops *o = b->c->ops;
+    double sums[SUMS] = { 0 };
     size_t count;
-    double nll, norm;
     int rc;
 
     o->fill(b->c, t.grads, 0, t.count);
-    rc = model_step(m, batch, 2.0 / (double)batch->rows, &nll, &count, &b->err);
+    o->fill(b->c, a->sums, 0, SUMS);
+    rc = model_step_add(m, batch, 2.0 / (double)batch->rows,
+                        compute_at(a->sums, 1), &count, &b->err);
     if (rc < 0)
         return rc;
-    norm = sqrt(o->sum_squares(b->c, t.grads, t.count));
-    a->grad_scale = norm > 1 ? 1 / norm : 1;
+    o->accumulate(b->c, a->sums, t.grads, t.count, true);
     a->step++;
     o->adamw(b->c, a);
-    if (!isfinite(nll) || !isfinite(norm))
-        return err_set(&b->err, ERR_INVALID, "loss %g, gradient %g", nll, norm);
-    return o->sync(b->c, &b->err);
+    o->download(b->c, sums, a->sums, SUMS);
+    rc = o->sync(b->c, &b->err);
+    if (rc == 0 && !(isfinite(sums[0]) && isfinite(sums[1])))
+        rc = err_set(&b->err, ERR_INVALID, "loss %g, squares %g", sums[1],
+                     sums[0]);
+    return rc;
 }
 
 static int by_value(const void *x, const void *y)
@@ -136,8 +149,10 @@ static int by_value(const void *x, const void *y)
 }
 
 static int time_steps(struct bench *b, const struct shape *s, struct model *m,
-                      struct model_trained t, size_t rows)
+                      struct model_trained t, bool blocks)
 {
+    size_t rows = b->tokens ? b->tokens : b->quick ? 128 : 4096;
+    size_t steps = b->steps ? b->steps : b->quick ? 1 : STEPS;
     int32_t *memory = mem_array(rows, 3 * sizeof(*memory)), starts[DOCS + 1];
     struct compute_adamw a = { .p = t.values,
                                .g = t.grads,
@@ -145,19 +160,26 @@ static int time_steps(struct bench *b, const struct shape *s, struct model *m,
                                .lr = 2e-4,
                                .beta1 = 0.9,
                                .beta2 = 0.999,
-                               .eps = 1e-8 };
+                               .eps = 1e-8,
+                               .sum_count = SUMS,
+                               .clip = 1 };
     struct model_batch batch;
-    double seconds[STEPS];
+    double seconds[STEPS_MOST];
     size_t used, peak;
     char shape[64];
     int rc = compute_alloc(b->c, COMPUTE_F32, t.count, "m", &a.m, &b->err);
 
+    steps = steps < STEPS_MOST ? steps : STEPS_MOST;
     if (rc == 0)
         rc = compute_alloc(b->c, COMPUTE_F32, t.count, "v", &a.v, &b->err);
+    if (rc == 0)
+        rc = compute_alloc(b->c, COMPUTE_F64, SUMS, "sums", &a.sums, &b->err);
+    if (rc == 0)
+        rc = model_step_reserve(m, rows, DOCS, rows / DOCS, true, &b->err);
     make_batch(&batch, memory, starts, rows, s->vocab);
     if (rc == 0)
         rc = step(b, m, t, &batch, &a); /* warm */
-    for (size_t i = 0; rc == 0 && i < STEPS; i++) {
+    for (size_t i = 0; rc == 0 && i < steps; i++) {
         double start = bench_now_s();
 
         rc = step(b, m, t, &batch, &a);
@@ -166,17 +188,19 @@ static int time_steps(struct bench *b, const struct shape *s, struct model *m,
     b->c->ops->memory(b->c, &used, &peak);
     compute_release(b->c, &a.m);
     compute_release(b->c, &a.v);
+    compute_release(b->c, &a.sums);
     free(memory);
     if (rc < 0)
         return rc;
-    qsort(seconds, STEPS, sizeof(double), by_value);
+    qsort(seconds, steps, sizeof(double), by_value);
     (void)snprintf(shape, sizeof(shape), "%s r=16 %dx%zu peak %.1f GB", s->name,
                    DOCS, rows / DOCS, (double)peak * 1e-9);
     /* Frozen weights: 4 flops a parameter and token, less the embedding. */
     bench_tokens(
-        b, "lora step", shape, (double)rows / seconds[STEPS / 2],
+        b, blocks ? "qlora step" : "lora step", shape,
+        (double)rows / seconds[steps / 2],
         b->tflops > 0
-            ? 4e-12 * (double)rows / seconds[STEPS / 2] *
+            ? 4e-12 * (double)rows / seconds[steps / 2] *
                   ((double)model_config_parameters(&m->config) -
                    (s->tied ? 0.5 : 1.5) * (double)(s->vocab * s->hidden)) /
                   b->tflops
@@ -184,19 +208,19 @@ static int time_steps(struct bench *b, const struct shape *s, struct model *m,
     return 0;
 }
 
-static void lora(struct bench *b, const struct shape *s)
+static void lora(struct bench *b, const struct shape *s, bool blocks)
 {
     struct model_adapter a = { .rank = 16, .scale = 2, .seed = 1 };
     struct model *m = NULL;
     struct model_trained t;
-    int rc = new_model(b, s, &m);
+    int rc = new_model(b, s, blocks, &m);
 
     if (rc == 0)
         rc = model_adapter_new(m, &a, &b->err);
     if (rc == 0)
         rc = model_train_begin(m, true, &t, &b->err);
     if (rc == 0)
-        rc = time_steps(b, s, m, t, b->quick ? 128 : 4096);
+        rc = time_steps(b, s, m, t, blocks);
     (void)is_done(b, rc);
     model_free(m);
 }
@@ -225,10 +249,12 @@ static int answer(struct bench *b, struct model *m, size_t count, size_t tokens,
 
 static void decode(struct bench *b, const struct shape *s)
 {
-    static const size_t counts[] = { 1, JOBS };
+    const size_t counts[] = { 1, b->quick ? 4 : JOBS };
+    size_t tokens = b->steps ? b->steps : b->quick ? 4 : ANSWER;
     struct model *m = NULL;
-    int rc = new_model(b, s, &m);
+    int rc = new_model(b, s, false, &m);
 
+    tokens = tokens < ANSWER ? tokens : ANSWER;
     for (size_t i = 0; rc == 0 && i < m->linear_count; i++)
         rc = model_linear_freeze(m, m->linears[i], true, &b->err);
     if (rc == 0)
@@ -241,10 +267,10 @@ static void decode(struct bench *b, const struct shape *s)
         if (rc == 0)
             rc = answer(b, m, counts[i], 1, &first);
         if (rc == 0)
-            rc = answer(b, m, counts[i], ANSWER + 1, &all);
+            rc = answer(b, m, counts[i], tokens + 1, &all);
         if (rc < 0)
             break;
-        steps = ANSWER / (all - first);
+        steps = (double)tokens / (all - first);
         /* Every weight once a step, but of the embedding (untied) rows only. */
         bytes = 2.0 * ((double)model_config_parameters(&m->config) -
                        (s->tied ? 0 : (double)(s->vocab * s->hidden)));
@@ -260,11 +286,19 @@ static void decode(struct bench *b, const struct shape *s)
 
 void bench_models(struct bench *b)
 {
-    for (size_t i = 0; i < (b->quick ? 1 : SHAPES); i++) {
-        const struct shape *s = b->quick ? &tiny : &shapes[i];
+    for (size_t i = 0; i < SHAPES + 1; i++) {
+        const struct shape *s = i < SHAPES ? &shapes[i] : &tiny;
 
+        if (b->quick != (i == SHAPES) ||
+            (b->models && fnmatch(b->models, s->name, 0) != 0))
+            continue;
         if (bench_wants(b, "lora step"))
-            lora(b, s);
+            lora(b, s, false);
+        if (bench_wants(b, "qlora step") && b->c->ops->quantise)
+            lora(b, s, true);
+        else if (bench_wants(b, "qlora step"))
+            (void)printf("skip: qlora step %s: the device keeps no blocks\n",
+                         s->name);
         if (bench_wants(b, "decode"))
             decode(b, s);
     }

@@ -1,11 +1,14 @@
 /*
  * gpu_bench.c - what a device reaches, through the table of operations
  *
- * usage: gpu_bench [--device D] [--kernels K,...] [--only PATTERN] [--quick]
- *                  [--peak TFLOPS,GBYTES]
+ * usage: gpu_bench [--device D] [--kernels K,...] [--only PATTERN]
+ *                  [--models PATTERN] [--steps N] [--tokens N] [--quick]
+ *                  [--blank] [--peak TFLOPS,GBYTES]
  * A line each: path, shape, milliseconds, rate, unit, share of the peak. Peaks
- * are the makers' figures for dense bf16 and memory. Without the device: a
- * line "skip:".
+ * are the makers' figures for dense bf16 and memory. --only names a path
+ * ("attention*"), --models a shape ("tiny", "1B"); --quick takes the smallest
+ * sizes, --blank leaves all values zero, which --steps N beside
+ * tests/gpu/dry_runtime.c wants. Without the device: a line "skip:".
  */
 #include "bench.h"
 
@@ -86,6 +89,8 @@ void bench_fill(struct bench *b, struct compute_span s, enum compute_type type,
     static uint16_t narrow[BLOCK];
     struct rng rng;
 
+    if (b->blank)
+        return;
     rng_init(&rng, 1);
     for (size_t i = 0; i < BLOCK; i++) {
         uint32_t bits;
@@ -182,32 +187,49 @@ static bool bench_run(struct bench b, const char *device, bool last,
     return true;
 }
 
+/* Takes one option; returns how many words it had, 0: it is not known. */
+static int take(struct bench *b, const char **device, char *kernels,
+                size_t size, const char **peak, char **argv)
+{
+    const char *name = argv[0], *value = argv[1];
+
+    if (strcmp(name, "--quick") == 0)
+        return b->quick = true, 1;
+    if (strcmp(name, "--blank") == 0)
+        return b->blank = true, 1;
+    if (!value)
+        return 0;
+    if (strcmp(name, "--device") == 0)
+        *device = value;
+    else if (strcmp(name, "--kernels") == 0)
+        (void)snprintf(kernels, size, "%s", value);
+    else if (strcmp(name, "--only") == 0)
+        b->only = value;
+    else if (strcmp(name, "--models") == 0)
+        b->models = value;
+    else if (strcmp(name, "--steps") == 0)
+        b->steps = strtoul(value, NULL, 10);
+    else if (strcmp(name, "--tokens") == 0)
+        b->tokens = strtoul(value, NULL, 10);
+    else if (strcmp(name, "--peak") == 0)
+        *peak = value;
+    else
+        return 0;
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     struct bench b = { 0 };
     const char *device = "cuda", *peak = NULL;
     char kernels[128] = "mma,wgmma", *rest = kernels;
 
-    for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "";
-
-        if (strcmp(argv[i], "--quick") == 0) {
-            b.quick = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--device") == 0)
-            device = value;
-        else if (strcmp(argv[i], "--kernels") == 0)
-            (void)snprintf(kernels, sizeof(kernels), "%s", value);
-        else if (strcmp(argv[i], "--only") == 0)
-            b.only = value;
-        else if (strcmp(argv[i], "--peak") == 0)
-            peak = value;
-        else
+    for (int i = 1, n; i < argc; i += n) {
+        n = take(&b, &device, kernels, sizeof(kernels), &peak, argv + i);
+        if (n == 0)
             return (void)fprintf(stderr, "gpu_bench: %s is not known\n",
                                  argv[i]),
                    2;
-        i++;
     }
     for (char *name; (name = strsep(&rest, ","));) {
         b.kernels = name;
