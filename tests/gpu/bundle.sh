@@ -1,33 +1,51 @@
 #!/bin/sh
 # bundle.sh BUILD PLUGIN FOLDER - all that a machine with a GPU needs to test
-# and time the plugin: programs with their libraries, the shipped model,
-# fixtures (SLMCTL_REFERENCE), and run.sh. At most 60 MB.
+# and time the plugin: run.sh and two archives that it unpacks
+#
+# programs.tar.xz: programs with their libraries, plugin, scripts, the shipped
+# model, a text to train on. models.tar.xz: the reference models of
+# SLMCTL_REFERENCE/fixtures, every family whole. At most 60 MB, most of it
+# random floats, for which xz has the options below. MODELS: a pattern of
+# families, to make a smaller one.
 set -eu
 build=$1 plugin=$2 out=$3
 here=$(dirname "$0")
 rm -rf "$out"
-mkdir -p "$out/lib" "$out/models"
-for p in slmctl gpu_parity gpu_bench gpu_wgmma; do
-    cp "$build/$p" "$out/$p"
-    strip --strip-debug "$out/$p"
+p=$out/programs
+mkdir -p "$p/lib" "$out/models"
+for name in slmctl gpu_parity gpu_bench gpu_code gpu_wgmma; do
+    [ -f "$build/$name" ] || { echo "bundle: without $name"; continue; }
+    strip --strip-debug -o "$p/$name" "$build/$name"
     # All but what is the system's own and must fit the driver's.
-    ldd "$build/$p" | awk '$2 == "=>" { print $3 }' |
+    ldd "$build/$name" | awk '$2 == "=>" { print $3 }' |
         grep -vE '/(libstdc[+][+]|libgcc_s|libc|libm|libdl|libpthread|librt|ld-linux[^/]*)\.so' |
-        while read -r l; do cp -L "$l" "$out/lib/"; done
+        while read -r l; do cp -L "$l" "$p/lib/"; done
 done
-cp "$plugin" "$out/slmctl-cuda.so"
+cp "$plugin" "$p/slmctl-cuda.so"
+cp "$here/gpu_parity.sh" "$here/peer_gpu.py" "$here/tolerances.txt" "$p/"
+cp -R data/base "$p/base"
+cat man/*.[157] README.md | sed '/^\.\\"/d' >"$p/text.txt"
 cp "$here/gpu_run.sh" "$out/run.sh"
-cp "$here/gpu_parity.sh" "$here/peer_gpu.py" "$out/"
-cp -R data/base "$out/base"
-cat man/*.[157] README.md | sed '/^\.\\"/d' >"$out/text.txt"
+
 if [ -n "${SLMCTL_REFERENCE:-}" ]; then
-    for m in llama llama-untied-biased llama3-rope; do
-        cp -R "$SLMCTL_REFERENCE/fixtures/models/$m" "$out/models/"
+    f=$SLMCTL_REFERENCE/fixtures
+    for m in "$f"/models/${MODELS:-*} "$f/stories260k" "$f/formats/llama-nf4" \
+        "$f/formats/llama-nf4-double" "$f/formats/llama-bf16-sharded" \
+        "$f/formats/qwen2-f16"; do
+        cp -R "$m" "$out/models/"
     done
-    cp -R "$SLMCTL_REFERENCE/fixtures/stories260k" "$out/models/"
 else
     echo "bundle: SLMCTL_REFERENCE is not set: no fixtures"
 fi
+families=$(find "$out/models" -mindepth 1 -maxdepth 1 | wc -l)
+
+# Values of 4 bytes that have no pattern but in their exponents.
+tar -C "$out" --sort=name --owner=0 --group=0 -cf - models |
+    xz -T0 --lzma2=preset=1,lc=1,lp=2,pb=2,mode=normal,nice=8 \
+        >"$out/models.tar.xz"
+tar -C "$p" --sort=name --owner=0 --group=0 -cf - . |
+    xz -T0 -6 >"$out/programs.tar.xz"
+rm -rf "$p" "$out/models"
 size=$(du -sm "$out" | cut -f 1)
-echo "bundle: $out, $size MB"
+echo "bundle: $out, $size MB, $families reference models"
 [ "$size" -le 60 ] || { echo "bundle: over 60 MB"; exit 1; }
