@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 10
+#define COMPUTE_VERSION 11
 
 /* Goes up when some set of kernels keeps its name and gives other bits: sums in
  * another order, another block of depth. */
@@ -286,6 +286,19 @@ struct compute_adamw {
     double clip;
 };
 
+/* How one row's id is drawn. Temperature 0: argmax's. Else candidates, the
+ * larger logit first and the smaller id among equals (-INFINITY: none), weigh
+ * exp((logit - the largest) / temperature). Of them stay the top_k first and
+ * those that equal the last of these (0: all); then the fewest first ones that
+ * have top_p of the weight (0, or 1 and more: all); then those that weigh at
+ * least min_p, and the first one always. The id is the first one with which the
+ * running weight is more than `unit` [0, 1) of what stayed. Weights may be
+ * rounded by 2^-20 of themselves or 2^-41 of the first one's. */
+struct compute_draw {
+    double unit, temperature, top_p, min_p;
+    int64_t top_k;
+};
+
 /* What a device does of the options that have no operation of their own. */
 #define COMPUTE_HAS_WINDOW 1u    /* window of attention */
 #define COMPUTE_HAS_SOFTCAP 2u   /* softcap of attention and cross entropy */
@@ -521,6 +534,13 @@ struct compute_ops {
                     size_t count);
     /* For a bank of adapters; without it each branch is two products. */
     void (*branches)(struct compute *c, const struct compute_branches *b);
+    /* ids[rows] (i32): one drawn from each row of logits (f32) as `each` (host
+     * array) says; logp[rows] (may be absent) its log probability among all at
+     * temperature 1. Fewer than 2^21 ids. A device may leave it out: the host
+     * draws then. */
+    void (*sample)(struct compute *c, struct compute_span ids,
+                   struct compute_span logp, struct compute_span logits,
+                   const struct compute_draw *each, size_t rows, size_t vocab);
 };
 
 enum compute_precision {

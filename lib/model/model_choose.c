@@ -1,9 +1,10 @@
 /*
  * model_choose.c - the next token of one sequence: penalties, forms, margins
  *
- * The likeliest ids and their log probabilities come from the device, for all
- * sequences at once; what needs a look at the logits is done here, on the host.
- * A sequence that cannot go on fails alone.
+ * The likeliest ids, or those that a device can draw, and their log
+ * probabilities come from it for all sequences at once; what needs a look at
+ * the logits is done here, on the host. A sequence that cannot go on fails
+ * alone.
  */
 #include "base/mem.h"
 #include "model/model_sample.h"
@@ -224,11 +225,52 @@ static void list_top(struct model_session *s, unsigned top, double all,
     out->top_logp = s->top_logp;
 }
 
-/* Whether another than the likeliest may be chosen. */
-static bool is_plain(const struct model_sampling *opt)
+/* Whether the device chooses: no other than the likeliest may be, or it can
+ * draw. */
+static bool is_plain(const struct model_session *s,
+                     const struct model_sampling *opt)
 {
-    return !opt->form && !(opt->temperature > 0) &&
+    return !opt->form &&
+           (!(opt->temperature > 0) || s->m->compute->ops->sample) &&
            !(opt->repetition > 0 && fabs(opt->repetition - 1) > 0);
+}
+
+/* Settings for rows i.. of the sequence, of which each would be the next one
+ * if those before it were taken; whether any is to be drawn. */
+static bool draw_rows(struct model_session *s, const struct session_turn *t)
+{
+    const struct session_slot *q = t->q;
+    const struct model_sampling *opt = &q->ask.sampling;
+
+    if (!(opt->temperature > 0) || !is_plain(s, opt))
+        return false;
+    for (size_t i = 0; i <= t->drafts; i++)
+        s->draws[t->row + i] = (struct compute_draw){
+            .unit =
+                model_sample_unit(opt, q->ask.number, q->known - q->prompt + i),
+            .temperature = opt->temperature,
+            .top_p = opt->top_p,
+            .min_p = opt->min_p,
+            .top_k = opt->top_k
+        };
+    return true;
+}
+
+void session_choose_rows(struct model_session *s, size_t rows)
+{
+    struct compute *c = s->m->compute;
+    size_t vocab = (size_t)s->m->config.vocab;
+    bool any = false;
+
+    memset(s->draws, 0, rows * sizeof(*s->draws));
+    for (size_t i = 0; i < s->turn_count; i++)
+        any = draw_rows(s, &s->turns[i]) || any;
+    if (any)
+        c->ops->sample(c, s->best, s->logp, s->logits, s->draws, rows, vocab);
+    else
+        c->ops->argmax(c, s->best, s->logp, s->logits, rows, vocab);
+    c->ops->download(c, s->best_ids, s->best, rows);
+    c->ops->download(c, s->best_logp, s->logp, rows);
 }
 
 /* From s->own; s->row is what the choice was made from. */
@@ -259,7 +301,7 @@ int session_choose(struct model_session *s, struct session_slot *q, size_t row,
     struct compute *c = s->m->compute;
     const struct model_sampling *opt = &q->ask.sampling;
     size_t vocab = (size_t)s->m->config.vocab;
-    bool details = q->ask.details || q->ask.top > 0, plain = is_plain(opt);
+    bool details = q->ask.details || q->ask.top > 0, plain = is_plain(s, opt);
     int32_t best = s->best_ids[row];
     double all;
     int rc = 0;

@@ -27,8 +27,8 @@ static int better_first(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
-static double unit(const struct model_sampling *opt, size_t sequence,
-                   size_t step)
+double model_sample_unit(const struct model_sampling *opt, size_t sequence,
+                         size_t step)
 {
     uint32_t r[4];
 
@@ -184,7 +184,7 @@ int32_t model_sample(const float *logits, size_t n,
     count = likeliest(&h, opt->top_k);
     count = cut(&h, count, top, opt, &mass);
     id = draw(&h, count, top, opt->temperature,
-              unit(opt, sequence, step) * mass);
+              model_sample_unit(opt, sequence, step) * mass);
     free(h.c);
     return id;
 }

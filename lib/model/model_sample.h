@@ -14,5 +14,8 @@ void model_penalise(float *logits, size_t n, double penalty, const int32_t *ids,
 int32_t model_sample(const float *logits, size_t n,
                      const struct model_sampling *opt, size_t sequence,
                      size_t step);
+/* That number, [0, 1). */
+double model_sample_unit(const struct model_sampling *opt, size_t sequence,
+                         size_t step);
 
 #endif

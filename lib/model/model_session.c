@@ -42,6 +42,7 @@ static int alloc_arrays(struct model_session *s, struct err *err)
     s->own = mem_array(2 * vocab + n, sizeof(*s->own));
     s->row = s->own + vocab;
     s->best_logp = s->row + vocab;
+    s->draws = mem_array(n, sizeof(*s->draws));
     s->seen = mem_zalloc(vocab);
     s->bits = mem_array(vocab / 64 + 1, sizeof(*s->bits));
     return 0;
@@ -110,6 +111,7 @@ void model_session_close(struct model_session *s)
     free(s->turns);
     free(s->ids);
     free(s->own);
+    free(s->draws);
     free(s->seen);
     free(s->bits);
     free(s);

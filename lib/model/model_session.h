@@ -102,8 +102,9 @@ struct model_session {
     /* Of choosing: logits as they are and with penalties and forms. */
     float *own, *row, *best_logp;
     int32_t *best_ids;
-    uint8_t *seen;  /* by id, for the penalty */
-    uint64_t *bits; /* by id: what a form allows */
+    struct compute_draw *draws; /* by row */
+    uint8_t *seen;              /* by id, for the penalty */
+    uint64_t *bits;             /* by id: what a form allows */
     int32_t top_ids[MODEL_SESSION_TOP];
     float top_logp[MODEL_SESSION_TOP];
     struct model_session_stats stats;
@@ -146,8 +147,11 @@ size_t session_cache_place(struct model_session *s,
 enum compute_type session_state_type(const struct model_session *s,
                                      size_t mixer);
 
-/* model_choose.c. The next id of the sequence in `slot` whose logits are row
- * `row` of s->logits, whose best one is in best_ids. */
+/* model_choose.c. For all rows of s->logits: the best id, or one drawn by the
+ * device, and its log probability. */
+void session_choose_rows(struct model_session *s, size_t rows);
+/* The next id of the sequence in `slot` whose logits are row
+ * `row` of s->logits, whose best or drawn one is in best_ids. */
 MUST_CHECK int session_choose(struct model_session *s, struct session_slot *q,
                               size_t row, struct model_token *out,
                               struct err *err);

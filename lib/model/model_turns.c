@@ -121,9 +121,7 @@ void session_turns_take(struct model_session *s, size_t rows)
 
     model_head(s->m, s->logits, s->m->work.top, rows);
     finite = isfinite(c->ops->sum_squares(c, s->logits, rows * vocab));
-    c->ops->argmax(c, s->best, s->logp, s->logits, rows, vocab);
-    c->ops->download(c, s->best_ids, s->best, rows);
-    c->ops->download(c, s->best_logp, s->logp, rows);
+    session_choose_rows(s, rows);
     for (size_t i = 0; i < s->turn_count; i++)
         take_turn(s, &s->turns[i], finite);
 }

@@ -1,7 +1,10 @@
 /*
- * parity_loss.c - cross entropy, teachers, the largest logit, the optimizer
+ * parity_loss.c - cross entropy, teachers, the largest logit, draws, the
+ * optimizer
  */
 #include "parity.h"
+
+#include "model/model_sample.h"
 
 #include <math.h>
 
@@ -366,6 +369,79 @@ static void adamw_clipped(struct parity *p, size_t n, double clip, float loss)
     parity_done(p);
 }
 
+#define SETTINGS 12
+
+static const struct model_sampling settings[SETTINGS] = {
+    { .temperature = 1 },
+    { .temperature = 0.7, .top_k = 40 },
+    { .temperature = 1.5, .top_p = 0.9 },
+    { .temperature = 1, .min_p = 0.02 },
+    { .temperature = 0 },
+    { .temperature = 0.8, .top_k = 60, .top_p = 0.8, .min_p = 0.1 },
+    { .temperature = 20 },
+    { .temperature = 1, .top_p = 1e-9 },
+    { .temperature = 3, .top_k = 1 },
+    { .temperature = 1, .min_p = 3 },
+    { .temperature = 2, .top_k = 1000000, .top_p = 0.5 },
+    { .temperature = 1e-4, .top_p = 1 }
+};
+
+/* What the host draws. */
+static void sample_here(struct parity *p, const struct parity_array *x,
+                        struct parity_array *ids, struct parity_array *logp,
+                        size_t rows, size_t vocab)
+{
+    for (size_t r = 0; r < rows; r++) {
+        const float *row = x->x + r * vocab;
+        int32_t id = model_sample(row, vocab, &settings[r % SETTINGS], r, 7);
+        double sum = 0;
+        float lp;
+
+        for (size_t i = 0; i < vocab; i++)
+            sum += exp((double)row[i]);
+        lp = (float)((double)row[id] - log(sum));
+        p->c->ops->upload(p->c, compute_at(ids->s, r), &id, 1);
+        p->c->ops->upload(p->c, compute_at(logp->s, r), &lp, 1);
+    }
+}
+
+static void sample(struct parity *p, size_t rows, size_t vocab, bool ties)
+{
+    struct parity_array *x, *ids, *logp;
+    struct compute_draw each[2 * SETTINGS * SETTINGS];
+
+    if (!(p->list || p->device->ops->sample) ||
+        !parity_case(p, (double)(rows * vocab), "sample-%zux%zu%s", rows, vocab,
+                     ties ? "-ties" : ""))
+        return;
+    p->odd = vocab % 2;
+    x = parity_noise(p, "logits", F32, rows * vocab, 3);
+    if (ties)
+        make_ties(x);
+    for (size_t i = 0; ties && i < x->n; i += 1 + i % 5)
+        if (i % vocab != 0)
+            x->x[i] = -INFINITY;
+    p->odd = 0;
+    ids = parity_output(p, "ids", COMPUTE_I32, rows);
+    logp = parity_output(p, "logp", F32, rows);
+    p->limit = 1e-5 + 1e-7 * sqrt((double)vocab);
+    for (size_t r = 0; r < rows; r++) {
+        const struct model_sampling *s = &settings[r % SETTINGS];
+
+        each[r] = (struct compute_draw){ .unit = model_sample_unit(s, r, 7),
+                                         .temperature = s->temperature,
+                                         .top_p = s->top_p,
+                                         .min_p = s->min_p,
+                                         .top_k = s->top_k };
+    }
+    while (parity_next(p))
+        if (p->c->ops->sample)
+            p->c->ops->sample(p->c, ids->s, logp->s, x->s, each, rows, vocab);
+        else
+            sample_here(p, x, ids, logp, rows, vocab);
+    parity_done(p);
+}
+
 static void adamw(struct parity *p, size_t n, uint64_t step)
 {
     struct parity_array *w, *g, *m, *v;
@@ -423,6 +499,13 @@ void parity_loss(struct parity *p)
         argmax(p, 64, 32003, type, i & 2);
         argmax(p, 5, 128256, type, i & 2);
         argmax(p, 300, 100, type, i & 2);
+    }
+    for (int ties = 0; ties < 2; ties++) {
+        sample(p, 1, 1, ties);
+        sample(p, SETTINGS, 257, ties);
+        sample(p, 12 * SETTINGS, 100, ties);
+        sample(p, SETTINGS, 32003, ties);
+        sample(p, 4, 128256, ties);
     }
     for (size_t i = 0; i < 4; i++) {
         adamw(p, lengths[i], 1);

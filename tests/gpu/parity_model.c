@@ -151,13 +151,20 @@ static void train(struct parity *p, bool adapter)
     free(memory);
 }
 
-/* Greedy continuations of a batch are those one by one, on the device. */
-static void generate(struct parity *p)
+/* Continuations of a batch are those one by one, on the device; what is drawn
+ * for the first prompt alone: random numbers go by a prompt's place. */
+static void generate(struct parity *p, double temperature)
 {
     enum { JOBS = 5, NEW = 24 };
     struct parity_array *out = parity_output(p, "ids", COMPUTE_I32, JOBS * NEW);
     struct parity_array *prompt = parity_ids(p, "prompt", 300, 1031);
-    struct model_sampling opt = { .max_tokens = NEW, .ignore_eos = true };
+    struct model_sampling opt = { .max_tokens = NEW,
+                                  .ignore_eos = true,
+                                  .temperature = temperature,
+                                  .top_k = 50,
+                                  .top_p = 0.95,
+                                  .seed = 5 };
+    size_t alone = temperature > 0 ? 1 : JOBS;
 
     while (parity_next(p)) {
         struct model_job jobs[JOBS] = { { 0 } };
@@ -172,7 +179,7 @@ static void generate(struct parity *p)
                                           .out = ids + NEW * i };
         if (rc == 0)
             rc = model_generate_batch(m, jobs, JOBS, &opt, NULL, &err);
-        for (size_t i = 0; rc == 0 && i < JOBS; i++) {
+        for (size_t i = 0; rc == 0 && i < alone; i++) {
             size_t count = 0;
             bool finished;
 
@@ -202,5 +209,7 @@ void parity_model(struct parity *p)
     if (parity_case(p, 1e9, "model-train-lora"))
         train(p, true);
     if (parity_case(p, 1e9, "model-generate"))
-        generate(p);
+        generate(p, 0);
+    if (parity_case(p, 1e9, "model-generate-drawn"))
+        generate(p, 0.8);
 }

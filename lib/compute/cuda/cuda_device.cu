@@ -175,6 +175,7 @@ static const struct compute_ops *operations(void)
     t.quantise_blocks = cuda_op_quantise_blocks;
     t.linears = cuda_op_linears;
     t.branches = cuda_op_branches;
+    t.sample = cuda_op_sample;
     return &t;
 }
 

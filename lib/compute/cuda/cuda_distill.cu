@@ -64,7 +64,7 @@ __device__ __forceinline__ void both_rise(struct both *a, float top, float ttop,
 template <int T, int W>
 __device__ __forceinline__ void both_vector(struct both *a, const float (&v)[W],
                                             const float (&u)[W], float rate,
-                                            unsigned valid)
+                                            int valid)
 {
     float top = a->top, ttop = a->ttop;
 
@@ -146,7 +146,7 @@ __global__ void __launch_bounds__(HEAD_THREADS)
 
         logits_get(v, slope, logits, row + i, p.softcap);
         logits_get(u, slope, teacher, row + i, p.tsoftcap);
-        both_vector<T>(&a, v, u, rate, p.vocab - i);
+        both_vector<T>(&a, v, u, rate, (int)(p.vocab - i));
     }
     both_block<T>(&a, rate);
     if (threadIdx.x == 0) {
