@@ -160,7 +160,7 @@ template <int KIND, int N, int T> struct blocks_walk {
 };
 
 template <int KIND, int N, int T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 1)
     blocks_kernel(const __grid_constant__ struct blocks_args a)
 {
     __shared__ float part[WARPS][N * COLUMNS * T * TILE];

@@ -211,18 +211,20 @@ __global__ void __launch_bounds__(THREADS)
     take_two(m, block, v, &n);
     size = quant_size(q, block);
     by = size > 0 ? __fdiv_rn(1, size) : 0;
-    for (int j = 0; j < n; j++) {
-        float y;
+#pragma unroll
+    for (int j = 0; j < 2; j++) {
+        float y, u = __fmul_rn(v[j], by);
 
         if constexpr (KIND == COMPUTE_INT8) {
-            m.codes[at + j] = byte_of(__fmul_rn(v[j], by));
+            if (j < n)
+                m.codes[at + j] = byte_of(u);
             continue;
         }
-        code[j] = nearest(t, __fmul_rn(v[j], by));
+        code[j] = nearest(t, u);
         y = __fmul_rn(lane[code[j] * 32], size);
         if (q.digits > 0)
             y = quant_round(y, q.digits);
-        lossy |= y < v[j] || y > v[j];
+        lossy |= j < n && (y < v[j] || y > v[j]);
     }
     if constexpr (KIND == COMPUTE_INT8)
         return;
@@ -278,9 +280,10 @@ __global__ void __launch_bounds__(THREADS)
     top = top_of_warp(fmaxf(fmaxf(0, fabsf(v[0])), fabsf(v[1])));
     if (!(top > 0))
         return;
-    for (int j = 0; j < n; j++)
-        bad |= !bounds_of(t, table + threadIdx.x % 32, v[j], top, digits, &low,
-                          &high);
+#pragma unroll
+    for (int j = 0; j < 2; j++)
+        bad |= j < n && !bounds_of(t, table + threadIdx.x % 32, v[j], top,
+                                   digits, &low, &high);
     bad = __ballot_sync(0xffffffffu, bad) != 0;
 #pragma unroll
     for (int d = 16; d > 0; d /= 2) {

@@ -101,8 +101,11 @@ __device__ __forceinline__ float quant_round(float x, int digits)
 __device__ __forceinline__ void quant_spread(float *to,
                                              const struct quant_table &t)
 {
-    for (unsigned i = threadIdx.x; i < 16 * 32; i += blockDim.x)
-        to[i] = t.code[i / 32];
+    if (threadIdx.x < 32) {
+#pragma unroll
+        for (int i = 0; i < 16; i++) /* no index: arguments stay in place */
+            to[i * 32 + threadIdx.x] = t.code[i];
+    }
     __syncthreads();
 }
 

@@ -77,13 +77,21 @@ __device__ __forceinline__ void widen_codes(uint32_t (&pairs)[8],
     }
 }
 
-/* All pairs of codes as bf16, once for each lane. */
-__device__ __forceinline__ void pairs_spread(uint32_t *table,
+/* All pairs of codes as bf16, once for each lane. codes: room for 16. Ends with
+ * a barrier. */
+__device__ __forceinline__ void pairs_spread(uint32_t *table, float *codes,
                                              const struct quant_table &t)
 {
+    if (threadIdx.x == 0) {
+#pragma unroll
+        for (int i = 0; i < 16; i++)
+            codes[i] = t.code[i];
+    }
+    __syncthreads();
     for (unsigned i = threadIdx.x / 32; i < 256; i += WARPS)
         table[i * 32 + threadIdx.x % 32] =
-            cuda_pair(t.code[i & 15], t.code[i >> 4], CUDA_BF16);
+            cuda_pair(codes[i & 15], codes[i >> 4], CUDA_BF16);
+    __syncthreads();
 }
 
 /* A warp's way along k, T tiles of rows. */
@@ -162,7 +170,7 @@ template <int KIND, int T> struct rows_walk {
 };
 
 template <int KIND, int T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 2)
     rows_kernel(const __grid_constant__ struct rows_args a)
 {
     __shared__ uint32_t table[KIND == COMPUTE_NF4 ? 256 * 32 : 1];
@@ -172,8 +180,7 @@ __global__ void __launch_bounds__(THREADS)
     int lane = threadIdx.x % 32, tiles = (a.o.n + COLUMNS - 1) / COLUMNS;
 
     if (KIND == COMPUTE_NF4)
-        pairs_spread(table, a.t);
-    __syncthreads();
+        pairs_spread(table, &part[0][0], a.t);
     for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         walk.begin(a, tile * COLUMNS);
         for (int b = warp; b < blocks; b += WARPS * walk.AHEAD) {
@@ -223,7 +230,7 @@ static void rows_run(struct cuda *c, const struct rows_args &a)
 /* ---- f32 ---- */
 
 template <int KIND, int M>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 2)
     lone_kernel(const __grid_constant__ struct rows_args a)
 {
     __shared__ float table[16 * 32];
