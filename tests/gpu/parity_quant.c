@@ -149,10 +149,10 @@ static const struct variant variants[] = {
     { "bias", ACT, ACT, .bias = true, .alpha = 0.5f },
     { "residual", ACT, F32, .addend = true, .same = true, .alpha = 1,
       .freeze = true },
-    { "mixed", F32, ACT, .bias = true, .addend = true, .alpha = 1 },
+    { "mixed", F32, ACT, .addend = true, .alpha = 1 },
     { "rank8", ACT, ACT, .addend = true, .same = true, .rank = 8, .alpha = 1,
       .freeze = true },
-    { "rank4-scaled", ACT, F32, .bias = true, .rank = 4, .alpha = 2 },
+    { "rank4-scaled", ACT, F32, .rank = 4, .alpha = 2 },
 };
 #define VARIANTS (sizeof(variants) / sizeof(variants[0]))
 
