@@ -28,6 +28,10 @@ static const struct product products[] = {
 };
 #define PRODUCTS (sizeof(products) / sizeof(products[0]))
 
+/* To see that it works: no size to judge a device by. */
+static const struct product quick[] = { { "cube", 128, 128, 128 },
+                                        { "tiny", 64, 128, 192 } };
+
 struct job {
     struct compute_linear l;
     void (*op)(struct compute *c, const struct compute_linear *l);
@@ -84,6 +88,19 @@ static void time_adapter(struct bench *b, const struct product *p,
     time_op(b, "lora grad B", &out, j);
     j.op = o->linear_dx;
     time_op(b, "lora out of rank", &out, j);
+}
+
+static bool wants_product(const struct bench *b)
+{
+    static const char *const paths[] = { "linear",           "linear_dx",
+                                         "linear_dw",        "lora into rank",
+                                         "lora out of rank", "lora grad A",
+                                         "lora grad B" };
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (bench_wants(b, paths[i]))
+            return true;
+    return false;
 }
 
 static void time_product(struct bench *b, const struct product *p)
@@ -161,11 +178,16 @@ static void time_decode(struct bench *b, const struct product *p, size_t rows)
 
 void bench_products(struct bench *b)
 {
-    size_t count = b->quick ? 1 : PRODUCTS;
-
-    for (size_t i = 0; i < count; i++)
+    if (b->quick) {
+        for (size_t i = 0; i < 2 && wants_product(b); i++)
+            time_product(b, &quick[i]);
+        if (bench_wants(b, "decode linear"))
+            time_decode(b, &quick[1], 1);
+        return;
+    }
+    for (size_t i = 0; i < PRODUCTS && wants_product(b); i++)
         time_product(b, &products[i]);
-    for (size_t i = 4; i < count && bench_wants(b, "decode linear"); i++) {
+    for (size_t i = 4; i < PRODUCTS && bench_wants(b, "decode linear"); i++) {
         time_decode(b, &products[i], 1);
         if (i == 6 || i == 10)
             time_decode(b, &products[i], 64);
@@ -232,8 +254,10 @@ static void time_attention(struct bench *b, size_t dim, size_t tokens,
 
 void bench_attention(struct bench *b)
 {
+    if (!bench_wants(b, "attention") && !bench_wants(b, "attention_grad"))
+        return;
     for (size_t dim = 64; dim <= 128; dim *= 2) {
-        time_attention(b, dim, b->quick ? 256 : TOKENS, 1);
+        time_attention(b, dim, b->quick ? 64 : TOKENS, 1);
         if (b->quick)
             continue;
         time_attention(b, dim, TOKENS, 8);

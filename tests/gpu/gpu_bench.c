@@ -165,7 +165,7 @@ static void know_peaks(struct bench *b, const char *given)
         }
 }
 
-/* Whole models with the device's best kernels only: the last in the list. */
+/* Whole models with the last kernels of the list only, unless asked for. */
 static bool bench_run(struct bench b, const char *device, bool last,
                       const char *peak)
 {
@@ -179,7 +179,7 @@ static bool bench_run(struct bench b, const char *device, bool last,
     (void)printf("# %s, %s; peaks %.0f TFLOP/s, %.0f GB/s\n", b.c->device,
                  b.c->kernels, b.tflops, b.gbytes);
     bench_products(&b);
-    if (last) {
+    if (last || b.only) {
         bench_attention(&b);
         bench_models(&b);
     }

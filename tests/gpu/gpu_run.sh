@@ -208,23 +208,20 @@ stage_wgmma() {
 }
 
 # Steps and decoding first: a part that is cut off loses the least.
+bench_part() { # KERNELS ONLY
+    timeout -k 5 "$(limit_of bench)" ./gpu_bench ${QUICK:+--quick} \
+        --kernels "$1" --only "$2" >"$scratch/bench" 2>&1 ||
+        echo "FAIL bench $2: exit $?"
+    tee -a "$OUT/bench.txt" <"$scratch/bench" | grep -vE \
+        ' (lora (into|grad|out)|linear.* (1B|8B) (q,o|k,v)) ' | head -n 45
+}
+
 stage_bench() {
-    seconds=$(limit_of bench)
-    for part in '*step' decode '*' attention; do
-        case $part in
-        '*') kernels=mma,wgmma,cluster only='linear*' ;;
-        decode) kernels=wgmma only='decode*' ;;
-        attention) kernels=wgmma only='[al][to][tr][ea]*' ;;
-        *) kernels=wgmma only=$part ;;
-        esac
-        timeout -k 5 "$seconds" ./gpu_bench ${QUICK:+--quick} \
-            --kernels $kernels --only "$only" >"$scratch/bench" 2>&1 ||
-            echo "FAIL bench $only: exit $?"
-        tee -a "$OUT/bench.txt" <"$scratch/bench" | grep -vE \
-            ' (lora (into|grad|out)|linear.* (1B|8B) (q,o|k,v)) ' |
-            head -n 45
-        seconds=$(limit_of bench)
-    done
+    bench_part wgmma,cluster '*lora step'
+    bench_part wgmma 'decode*'
+    bench_part mma,wgmma,cluster 'linear*'
+    bench_part mma,wgmma 'attention*'
+    bench_part wgmma 'lora [!s]*'
 }
 
 stage_peers() {
