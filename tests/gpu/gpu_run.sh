@@ -163,7 +163,7 @@ stage_parity() {
 train_one() { # NAME DEVICE PRECISION
     begin=$(date +%s)
     timeout 100 ./slmctl finetune --init base --tokenizer base \
-        --data text.txt --tokens "${TRAIN_TOKENS:-60000}" --batch-tokens 2048 \
+        --data text.txt --tokens "${TRAIN_TOKENS:-60000}" --batch-tokens "${TRAIN_BATCH:-2048}" \
         --quiet --json --device "$2" --precision "$3" \
         --output "$scratch/train-$1" >"$scratch/$1.json" \
         2>"$scratch/$1.err" || {

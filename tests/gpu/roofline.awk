@@ -37,6 +37,9 @@ $1 == "step" {
 }
 
 END {
+    print "# What an H200 should reach\n\nWritten by tests/gpu/roofline.awk, " \
+          "which has the formulas; nothing here was measured,\nbut kernels " \
+          "of a step and its memory were counted.\n"
     products()
     attention()
     steps()
