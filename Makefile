@@ -20,7 +20,7 @@ DEPS       := gcc libc6-dev make pkg-config libsqlite3-dev libzstd-dev \
               libcurl4-openssl-dev zlib1g-dev
 DEPS_CHECK := check jq mandoc sqlite3 zstd
 DEPS_SLOW  := valgrind nginx-light haproxy
-DEPS_CI    := $(DEPS_SLOW) bash-completion clang clang-format cppcheck fish \
+DEPS_CI    := $(DEPS_SLOW) bash-completion clang clang-format cppcheck fish g++ \
               shellcheck zsh
 
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion \
@@ -269,9 +269,12 @@ EMULATED_O   := $(patsubst %.cu,%.o,$(filter %.cu,$(EMULATED_SRC))) $(EMULATED)/
 EMULATED_BIN := $(EMULATED)/slmctl $(EMULATED)/gpu_parity $(EMULATED)/gpu_bench
 EMULATED_WGMMA := $(addprefix $(EMULATED)/,src/gpu_wgmma.o src/compute/cuda/cuda_wgmma.o emulated.o)
 EMULATED_CXX := $(CXX) -std=c++17 -O2 -march=native -g -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing \
-    -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi $(WERROR) -I$(EMULATED_DIR) -I$(EMULATED)/src -Ilib -MMD -MP
+    -Wall -Wextra -Wno-unknown-pragmas -Wno-sign-compare -Wno-psabi $(WERROR) -I$(EMULATED_DIR) -I$(EMULATED)/src -Ilib -MMD -MP
 
 emulated: $(EMULATED)/slmctl-cuda.so $(EMULATED_BIN) $(EMULATED)/gpu_wgmma ## the GPU's plugin with its kernels run by the CPU, for tests
+
+check-emulated: emulated ## the GPU plugin's kernels, run by the CPU, against the CPU's own
+	$(Q)sh $(EMULATED_DIR)/check.sh $(EMULATED)
 
 $(EMULATED)/src/%: lib/% $(EMULATED_DIR)/translate.awk
 	@mkdir -p $(@D)
@@ -447,7 +450,7 @@ clean: ## remove build/
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t18
 
-.PHONY: agent-logs base-model all cuda cuda-check cuda-report emulated check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
+.PHONY: agent-logs base-model all cuda cuda-check cuda-report emulated check-emulated check-gpu gpu-bundle unit check check-lint check-unit check-fuzz check-cli check-slow \
         fuzz fuzz-figures fuzz-link deps check-deps ci-deps demo bench bench-proxy format completions install \
         uninstall deb clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(CMD_O) $(CUDA_O) $(EMULATED_O) $(EMULATED_WGMMA) $(KERNELS_WIDE) build/cuda/tests/gpu/gpu_wgmma.cu.o \
