@@ -20,6 +20,7 @@
         */
 #define SAMPLE_ONE ((unsigned long long)1 << 41)
 #define SAMPLE_ID_BITS 22
+#define KEY_BITS (32 + SAMPLE_ID_BITS)
 #define DIGIT_BITS 11
 #define DIGITS (1 << DIGIT_BITS)
 #define VALUE_LEVELS 3
@@ -134,18 +135,21 @@ __device__ __forceinline__ void digit_find(struct found *f,
 /* The candidate at which the running weight passes share: its key, cut after
  * `levels` digits, and *through, the weight up to and with it (and with all
  * others of that beginning). by_count: every candidate weighs 1. */
-__device__ whole search(const struct row &r, struct digits *h, struct found *f,
-                        whole share, unsigned levels, bool by_count,
-                        whole *through)
+__device__ __forceinline__ whole search(const struct row &r, struct digits *h,
+                                        struct found *f, whole share,
+                                        unsigned levels, bool by_count,
+                                        whole *through)
 {
-    const unsigned shifts[LEVELS] = { 43, 32, 22, 11, 0 };
+    unsigned shift = KEY_BITS;
     whole prefix = 0;
 
     if (threadIdx.x == 0)
         f->before = 0;
     for (unsigned l = 0; l < levels; l++) {
-        unsigned shift = shifts[l], bits = l == 2 ? 10 : DIGIT_BITS;
+        /* 11, 11 and 10 bits of the logit, twice 11 of the id. */
+        unsigned bits = l == VALUE_LEVELS - 1 ? DIGIT_BITS - 1 : DIGIT_BITS;
 
+        shift -= bits;
         __syncthreads();
         for (unsigned i = threadIdx.x; i < DIGITS; i += SAMPLE_THREADS)
             h->low[i] = h->high[i] = 0;
@@ -259,8 +263,9 @@ __device__ __forceinline__ whole weigh(const struct row &r, double least,
 }
 
 /* Weight of what the settings keep. */
-__device__ whole kept_of(const struct row &r, const struct compute_draw &d,
-                         struct digits *h, struct found *f)
+__device__ __forceinline__ whole kept_of(const struct row &r,
+                                         const struct compute_draw &d,
+                                         struct digits *h, struct found *f)
 {
     whole mass, less, key = 0, count = 0;
 
