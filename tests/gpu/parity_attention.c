@@ -337,8 +337,8 @@ static void run_cached(struct parity *p, struct cached t,
         r.a.starts = r.starts;
         r.a.past = r.past;
         p->c->ops->cache_size(p->c, &r.a, SLOTS, &keys, &values);
-        r.a.keys = some(p, ACT, keys);
-        r.a.values = some(p, ACT, values);
+        r.a.keys = some(p, t.a.type == F32 ? ACT : t.a.type, keys);
+        r.a.values = some(p, t.a.type == F32 ? ACT : t.a.type, values);
         for (size_t i = 0; i < count; i++) {
             (void)prepare(&r, &steps[i]);
             r.a.q = q[i]->s;
@@ -403,6 +403,26 @@ void parity_cached(struct parity *p)
                             h[1], dims[d]))
                 run_cached(p, t, chats[i], 4);
         }
+    /* Narrow ones, some with all that a cache can have. */
+    for (size_t d = 0; d < 12; d++) {
+        const size_t *h = heads_of[d / 2 % 4];
+        struct cached t = { .a = { .heads = h[0],
+                                   .kv_heads = h[1],
+                                   .dim = d / 2 < 5 ? dims[d / 2] : wide,
+                                   .capacity = d % 4 < 2 ? 3000 : 760,
+                                   .window = d % 4 < 2 ? 150 : 0,
+                                   .step = 200,
+                                   .softcap = d % 4 < 2 ? 0 : 20,
+                                   .scale = 0.125f,
+                                   .type = d % 2 ? COMPUTE_I8 : COMPUTE_F16 },
+                            .slots = slots };
+
+        if (parity_has(p, COMPUTE_HAS_NARROW_CACHE) &&
+            parity_case(p, 2e7, "cached-%s-%zu/%zux%zu-window%zu-cap%.0f",
+                        d % 2 ? "i8" : "f16", h[0], h[1], t.a.dim, t.a.window,
+                        (double)t.a.softcap))
+            run_cached(p, t, rounds, 6);
+    }
     /* Steps are known: positions may go round. */
     for (size_t d = 0; d < 6; d++) {
         const size_t *h = heads_of[d % 4];

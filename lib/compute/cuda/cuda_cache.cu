@@ -8,7 +8,7 @@
  * their results are added in order: the cut depends on that sequence alone.
  * More rows at once go through the tiled kernel of cuda_attention.cu.
  */
-#include "compute/cuda/cuda_attention.cuh"
+#include "compute/cuda/cuda_cache.cuh"
 
 #include <assert.h>
 #include <math.h>
@@ -17,31 +17,14 @@
 
 #define EXACT_SPAN 256 /* keys of a part, f32 */
 
-/* One slot's head: its rows, whether they are a ring (their number again, or
- * 0), and the elements of a row. */
-struct cache_shape {
-    size_t rows, dim;
-    int ring;
-};
-
-static struct cache_shape shape_of(const struct compute_attention_cached *a)
-{
-    struct cache_shape s;
-
-    s.ring = attention_ring(a->window, a->step, a->capacity);
-    s.rows = s.ring ? (size_t)s.ring : a->capacity;
-    s.dim = (size_t)attention_dim(a->dim);
-    return s;
-}
-
 void cuda_op_cache_size(struct compute *c,
                         const struct compute_attention_cached *a, size_t slots,
                         size_t *keys, size_t *values)
 {
-    struct cache_shape s = shape_of(a);
+    struct cache_shape s = cache_shape_of(a);
 
     (void)c;
-    *keys = *values = slots * a->kv_heads * s.rows * s.dim;
+    *keys = *values = slots * a->kv_heads * s.head;
 }
 
 void cuda_op_cache_layout(struct compute *c,
@@ -49,13 +32,17 @@ void cuda_op_cache_layout(struct compute *c,
                           struct compute_cache_layout *keys,
                           struct compute_cache_layout *values)
 {
-    struct cache_shape s = shape_of(a);
+    struct cache_shape s = cache_shape_of(a);
 
     (void)c;
     keys->groups = a->kv_heads;
-    keys->stride = s.rows * s.dim;
+    keys->stride = s.head;
     keys->per = s.ring ? 0 : 1;
     keys->unit = s.dim;
+    if (a->type == COMPUTE_I8) {
+        keys->per = s.ring ? 0 : THIN_ROWS;
+        keys->unit = THIN_ROWS * (s.dim + sizeof(float));
+    }
     keys->share = 0;
     *values = *keys;
 }
@@ -122,7 +109,7 @@ void cuda_op_cache_store(struct compute *base,
 {
     struct cuda *c = cuda_of(base);
     struct cuda_operand from = cuda_at(k), keys = cuda_at(a->keys);
-    struct cache_shape shape = shape_of(a);
+    struct cache_shape shape = cache_shape_of(a);
     struct store_args s = {};
     const int32_t *table;
     size_t most = 0, blocks;
@@ -139,6 +126,10 @@ void cuda_op_cache_store(struct compute *base,
     assert(cuda_at(a->values).type == keys.type);
     if (most == 0 || !(table = upload_sequences(c, a)))
         return;
+    if (cache_thin(a)) {
+        cache_thin_store(c, a, table, most, from, cuda_at(v));
+        return;
+    }
     s.starts = table;
     s.past = table + a->seqs + 1;
     s.slots = table + 2 * a->seqs + 1;
@@ -176,6 +167,7 @@ struct part_args {
     float *sums;             /* [part][head][dim] */
     float2 *stats;           /* [part][head] */
     int sixteens;            /* blocks of 16 query heads of a key head */
+    size_t head;             /* of a narrow cache, bytes */
 };
 
 template <int HD> static __host__ __device__ constexpr int part_span(void)
@@ -183,14 +175,53 @@ template <int HD> static __host__ __device__ constexpr int part_span(void)
     return HD <= 64 ? 256 : HD <= 128 ? 128 : 64;
 }
 
-template <int HD> static constexpr size_t part_bytes(void)
+template <int HD, int T> static constexpr size_t part_bytes(void)
 {
     return (size_t)(16 + 2 * part_span<HD>()) * (HD + 8) * 2 +
-           2 * 4 * 16 * sizeof(float);
+           2 * (4 * 16 + (T == CUDA_I8 ? part_span<HD>() : 0)) * sizeof(float);
 }
 
-/* The row's 16 heads as one tile of queries; warps share out the keys. */
-template <int HD>
+/* As load_tile, from rows of a narrow cache, whose factors go to `factors`. */
+template <int HD, int ROWS, int T>
+static __device__ __forceinline__ void
+load_thin(__nv_bfloat16 *to, float *factors, const char *head, unsigned first,
+          int valid, int dim)
+{
+#pragma unroll 4
+    for (int i = (int)threadIdx.x; i < ROWS * (HD / 8);
+         i += ATTENTION_THREADS) {
+        int r = i / (HD / 8), c = i % (HD / 8) * 8;
+        float x[8] = {};
+
+        if (r < valid && c < dim)
+            thin_get<T>(x, head, first + (unsigned)r, (unsigned)c,
+                        (unsigned)dim);
+        *reinterpret_cast<uint4 *>(to + r * (HD + 8) + c) =
+            make_uint4(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]),
+                       pack_bf16(x[4], x[5]), pack_bf16(x[6], x[7]));
+    }
+    for (int r = (int)threadIdx.x; T == CUDA_I8 && r < ROWS;
+         r += ATTENTION_THREADS)
+        factors[r] =
+            r < valid ? thin_factor<T>(head, first + (unsigned)r, (unsigned)dim)
+                      : 0;
+}
+
+/* The scores, or the weights, of a warp's keys times the factors of these. */
+template <int NT>
+static __device__ __forceinline__ void
+times_factors(float s[1][NT][4], const float *factors, int lane)
+{
+#pragma unroll
+    for (int n = 0; n < NT; n++)
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+            s[0][n][e] *= factors[n * 8 + (lane & 3) * 2 + (e & 1)];
+}
+
+/* The row's 16 heads as one tile of queries; warps share out the keys. T: of
+ * the cache. */
+template <int HD, int T>
 static __global__ void __launch_bounds__(ATTENTION_THREADS)
     part_mma(const struct part_args x)
 {
@@ -215,22 +246,37 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
     uint32_t mine = (uint32_t)(warp * KW * (HD + 8)) * 2;
     float *tops = reinterpret_cast<float *>(reinterpret_cast<char *>(memory) +
                                             OWN + 2 * TILE);
-    float *totals = tops + 4 * 16, *shared = reinterpret_cast<float *>(memory);
+    float *totals = tops + 4 * 16, *factors = totals + 4 * 16,
+          *shared = reinterpret_cast<float *>(memory);
     float s[1][KW / 8][4], o[1][HD / 8][4], factor = a.unit * ATTENTION_LOG2E;
     float top[2], sum[2];
 
     load_tile<HD, 16>(q_to, q, (size_t)a.dim, valid, chunks);
-    load_tile<HD, SPAN>(k_to, (const __nv_bfloat16 *)a.k + at, a.key_stride,
-                        tile.count, chunks);
-    copy_commit();
-    load_tile<HD, SPAN>(v_to, (const __nv_bfloat16 *)a.v + at, a.key_stride,
-                        tile.count, chunks);
-    copy_commit();
-    copy_wait<1>();
+    if constexpr (T == CUDA_BF16) {
+        load_tile<HD, SPAN>(k_to, (const __nv_bfloat16 *)a.k + at, a.key_stride,
+                            tile.count, chunks);
+        copy_commit();
+        load_tile<HD, SPAN>(v_to, (const __nv_bfloat16 *)a.v + at, a.key_stride,
+                            tile.count, chunks);
+        copy_commit();
+        copy_wait<1>();
+    } else {
+        __nv_bfloat16 *k = memory + OWN / 2, *v = k + TILE / 2;
+
+        at = ((size_t)tile.base * (size_t)a.kv_heads + (size_t)kv) * x.head;
+        copy_commit();
+        load_thin<HD, SPAN, T>(k, factors, (const char *)a.k + at,
+                               (unsigned)tile.pos, tile.count, a.dim);
+        load_thin<HD, SPAN, T>(v, factors + SPAN, (const char *)a.v + at,
+                               (unsigned)tile.pos, tile.count, a.dim);
+        copy_wait<0>();
+    }
     __syncthreads();
     clear<1, KW / 8>(s);
     scores<HD, 1, KW / 8>(s, q_to + lane_rows<HD>(lane),
                           k_to + mine + lane_columns<HD>(lane));
+    if (T == CUDA_I8)
+        times_factors<KW / 8>(s, factors + warp * KW, lane);
     if (a.inner > 0)
         cap<1, KW / 8>(s, a.inner);
 #pragma unroll
@@ -271,6 +317,8 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
         if ((lane & 3) == 0)
             totals[warp * 16 + row] = sum[h];
     }
+    if (T == CUDA_I8)
+        times_factors<KW / 8>(s, factors + SPAN + warp * KW, lane);
     clear<1, HD / 8>(o);
     weighted<HD, 1, HD / 8, KW / 8>(o, s, v_to + mine + lane_rows<HD>(lane));
     __syncthreads();
@@ -331,7 +379,23 @@ static __device__ __forceinline__ float block_sum(float x, float *shared)
     return x;
 }
 
-/* One part of one head in f32: a warp per key, then a thread per column. */
+template <int T>
+static __device__ __forceinline__ float
+exact_one(const void *head, const struct attention_args &a, int row, int d)
+{
+    const char *p = (const char *)head;
+
+    if (T == CUDA_F32)
+        return ((const float *)head)[(size_t)row * a.key_stride + (size_t)d];
+    p += thin_row<T>((unsigned)row, (unsigned)a.dim);
+    if (T == CUDA_F16)
+        return __half2float(((const __half *)p)[d]);
+    return (float)((const int8_t *)p)[d];
+}
+
+/* One part of one head in f32: a warp per key, then a thread per column. T: of
+ * the cache. */
+template <int T>
 static __global__ void __launch_bounds__(ATTENTION_THREADS)
     part_exact(const struct part_args x)
 {
@@ -341,9 +405,8 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
     unsigned part = blockIdx.x / (unsigned)a.heads;
     struct attention_tile tile = a.tiles[part];
     int kv = head / (a.heads / a.kv_heads), thread = (int)threadIdx.x;
-    size_t at = (size_t)tile.base * a.base_stride + (size_t)kv * a.head_stride +
-                (size_t)tile.pos * a.key_stride;
-    const float *k = (const float *)a.k + at, *v = (const float *)a.v + at;
+    size_t at = ((size_t)tile.base * (size_t)a.kv_heads + (size_t)kv) * x.head;
+    const char *k = (const char *)a.k + at, *v = (const char *)a.v + at;
     size_t to = (size_t)part * (size_t)a.heads + (size_t)head;
     float top = -INFINITY, sum = 0;
 
@@ -357,10 +420,11 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
         float s = 0;
 
         for (int d = thread % 32; d < a.dim; d += 32)
-            s = fmaf(q[d], k[(size_t)key * a.key_stride + (size_t)d], s);
+            s = fmaf(q[d], exact_one<T>(k, a, tile.pos + key, d), s);
 #pragma unroll
         for (int w = 16; w > 0; w /= 2)
             s += __shfl_xor_sync(0xffffffffu, s, w);
+        s *= thin_factor<T>(k, (unsigned)(tile.pos + key), (unsigned)a.dim);
         if (thread % 32 == 0)
             p[key] = (a.inner > 0 ? tanhf(s * a.inner) : s) * a.unit;
     }
@@ -369,8 +433,11 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
         top = fmaxf(top, p[key]);
     top = block_most(top, shared);
     for (int key = thread; key < tile.count; key += ATTENTION_THREADS) {
-        p[key] = expf(p[key] - top);
-        sum += p[key];
+        float e = expf(p[key] - top);
+
+        sum += e;
+        p[key] =
+            e * thin_factor<T>(v, (unsigned)(tile.pos + key), (unsigned)a.dim);
     }
     sum = block_sum(sum, shared);
     for (int d = thread; d < a.dim; d += ATTENTION_THREADS) {
@@ -378,7 +445,7 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
 
 #pragma unroll 8
         for (int key = 0; key < tile.count; key++)
-            o = fmaf(p[key], v[(size_t)key * a.key_stride + (size_t)d], o);
+            o = fmaf(p[key], exact_one<T>(v, a, tile.pos + key, d), o);
         x.sums[to * (size_t)a.dim + (size_t)d] = o;
     }
     if (thread == 0)
@@ -429,17 +496,39 @@ static __global__ void __launch_bounds__(COMBINE_THREADS)
     o[((size_t)rows[r] * heads + head) * dim + d] = (T)(y / sum);
 }
 
-template <int HD>
+template <int HD, int T>
 static void launch_part(struct cuda *c, const struct part_args *x)
 {
     size_t blocks =
         (size_t)x->a.tile_count * (size_t)x->a.kv_heads * (size_t)x->sixteens;
 
-    if (!attention_smem(c, (const void *)part_mma<HD>, part_bytes<HD>()))
+    if (!attention_smem(c, (const void *)part_mma<HD, T>, part_bytes<HD, T>()))
         return;
-    part_mma<HD>
-        <<<(unsigned)blocks, ATTENTION_THREADS, part_bytes<HD>(), c->stream>>>(
-            *x);
+    part_mma<HD, T><<<(unsigned)blocks, ATTENTION_THREADS, part_bytes<HD, T>(),
+                      c->stream>>>(*x);
+    cuda_launched(c, "attention_cached");
+}
+
+template <int T>
+static void launch_bf16(struct cuda *c, const struct part_args *x)
+{
+    if (x->a.dim <= 32)
+        launch_part<32, T>(c, x);
+    else if (x->a.dim <= 64)
+        launch_part<64, T>(c, x);
+    else if (x->a.dim <= 96)
+        launch_part<96, T>(c, x);
+    else if (x->a.dim <= 128)
+        launch_part<128, T>(c, x);
+    else
+        launch_part<256, T>(c, x);
+}
+
+template <int T>
+static void launch_exact(struct cuda *c, const struct part_args *x)
+{
+    part_exact<T><<<(unsigned)x->a.tile_count *(unsigned)x->a.heads,
+                    ATTENTION_THREADS, 0, c->stream>>>(*x);
     cuda_launched(c, "attention_cached");
 }
 
@@ -452,24 +541,24 @@ static int span_of(enum cuda_type type, int dim)
                         : part_span<256>();
 }
 
+/* type: of the computation; cache: of the cache. */
 static void launch_parts(struct cuda *c, enum cuda_type type,
-                         const struct part_args *x)
+                         enum cuda_type cache, const struct part_args *x)
 {
     assert(x->a.dim <= 256);
     if (type == CUDA_F32) {
-        part_exact<<<(unsigned)x->a.tile_count *(unsigned)x->a.heads,
-                     ATTENTION_THREADS, 0, c->stream>>>(*x);
-        cuda_launched(c, "attention_cached");
-    } else if (x->a.dim <= 32) {
-        launch_part<32>(c, x);
-    } else if (x->a.dim <= 64) {
-        launch_part<64>(c, x);
-    } else if (x->a.dim <= 96) {
-        launch_part<96>(c, x);
-    } else if (x->a.dim <= 128) {
-        launch_part<128>(c, x);
+        if (cache == CUDA_F16)
+            launch_exact<CUDA_F16>(c, x);
+        else if (cache == CUDA_I8)
+            launch_exact<CUDA_I8>(c, x);
+        else
+            launch_exact<CUDA_F32>(c, x);
+    } else if (cache == CUDA_F16) {
+        launch_bf16<CUDA_F16>(c, x);
+    } else if (cache == CUDA_I8) {
+        launch_bf16<CUDA_I8>(c, x);
     } else {
-        launch_part<256>(c, x);
+        launch_bf16<CUDA_BF16>(c, x);
     }
 }
 
@@ -500,8 +589,9 @@ static bool upload_parts(struct cuda *c, const struct attention_lists *l,
     return p->table;
 }
 
-static void decode(struct cuda *c, enum cuda_type type, const struct parts *p,
-                   const struct attention_args *a, float *sums, float2 *stats)
+static void decode(struct cuda *c, enum cuda_type type, enum cuda_type cache,
+                   const struct parts *p, const struct attention_args *a,
+                   size_t head, float *sums, float2 *stats)
 {
     const int32_t *first = p->table + 4 * p->count;
     const int32_t *rows = first + p->rows + 1;
@@ -517,7 +607,8 @@ static void decode(struct cuda *c, enum cuda_type type, const struct parts *p,
     x.sixteens = (a->heads / a->kv_heads + 15) / 16;
     while (width < a->dim)
         width *= 2;
-    launch_parts(c, type, &x);
+    x.head = head * cuda_type_size(cache);
+    launch_parts(c, type, cache, &x);
     if (type == CUDA_F32)
         combine<<<blocks, COMBINE_THREADS, 0, c->stream>>>((float *)a->o, x,
                                                            first, rows, width);
@@ -530,7 +621,7 @@ static void decode(struct cuda *c, enum cuda_type type, const struct parts *p,
 static struct attention_args
 cached_args(const struct compute_attention_cached *x)
 {
-    struct cache_shape shape = shape_of(x);
+    struct cache_shape shape = cache_shape_of(x);
     struct attention_args a = {};
 
     a.k = cuda_at(x->keys).data;
@@ -548,36 +639,51 @@ cached_args(const struct compute_attention_cached *x)
     return a;
 }
 
-void cuda_op_attention_cached(struct compute *base,
-                              const struct compute_attention_cached *x)
+/* Sequences with several new rows, by tiles; w: their wide copies, or NULL. */
+static void attend_tiles(struct cuda *c, enum cuda_type type,
+                         const struct compute_attention_cached *x,
+                         struct attention_args a, struct attention_lists list,
+                         struct cache_wide *w)
 {
-    struct cuda *c = cuda_of(base);
-    enum cuda_type type = cuda_at(x->keys).type;
-    size_t rows = x->seqs ? (size_t)x->starts[x->seqs] : 0, sums, stats;
-    struct attention_args a = cached_args(x);
-    struct attention_stage q, o;
-    struct attention_lists list = {};
-    struct parts p = {};
+    if (w) {
+        size_t bytes = cache_wide_bytes(c, x, w);
 
-    assert(x->heads % x->kv_heads == 0 && cuda_at(x->values).type == type);
-    assert((uintptr_t)a.k % 16 == 0 && (uintptr_t)a.v % 16 == 0);
-    list.starts = x->starts;
-    list.past = x->past;
-    list.slots = x->slots;
-    list.docs = x->seqs;
-    list.tile = attention_forward_tile(c, type, a.dim);
-    list.window = a.window;
-    list.ring = a.ring;
-    list.single = 1;
-    if (rows == 0 || !upload_parts(c, &list, span_of(type, a.dim), &p))
-        return;
+        if (w->count == 0)
+            return;
+        w->keys = cuda_scratch(c, bytes);
+        w->values = cuda_scratch(c, bytes);
+        if (!w->keys || !w->values)
+            return;
+        cache_widen(c, x, w);
+        list.slots = w->at;
+        a.k = w->keys;
+        a.v = w->values;
+        a.head_stride = w->rows * a.key_stride;
+        a.base_stride = x->kv_heads * a.head_stride;
+    }
+    a.tiles = attention_upload(c, &list, &a.tile_count);
+    if (a.tiles)
+        attention_forward(c, type, &a);
+}
+
+static void attend(struct cuda *c, enum cuda_type type,
+                   const struct compute_attention_cached *x,
+                   const struct attention_lists *list, const struct parts *p,
+                   struct cache_wide *w)
+{
+    struct attention_args a = cached_args(x);
+    size_t rows = (size_t)x->starts[x->seqs];
+    struct attention_stage q, o;
+    size_t stats = p->count * x->heads * sizeof(float2);
+    size_t sums = p->count * x->heads * (size_t)a.dim * sizeof(float);
+    size_t wide = w ? cache_wide_bytes(c, x, w) : 0;
+
     q = attention_stage_of(x->q, type, rows, x->heads, x->dim);
     o = attention_stage_of(x->o, type, rows, x->heads, x->dim);
-    stats = p.count * x->heads * sizeof(float2);
-    sums = p.count * x->heads * (size_t)a.dim * sizeof(float);
     if (!cuda_scratch_begin(
             c, attention_stage_room(&q) + attention_stage_room(&o) +
-                   cuda_scratch_room(stats) + cuda_scratch_room(sums)))
+                   cuda_scratch_room(stats) + cuda_scratch_room(sums) +
+                   2 * cuda_scratch_room(wide)))
         return;
     if (!attention_stage_begin(c, &q, true) ||
         !attention_stage_begin(c, &o, false))
@@ -585,16 +691,45 @@ void cuda_op_attention_cached(struct compute *base,
     a.q = q.data;
     a.o = o.data;
     a.rows = rows;
-    a.tiles = attention_upload(c, &list, &a.tile_count);
-    if (a.tiles)
-        attention_forward(c, type, &a);
-    if (p.count > 0) {
+    if (p->count > 0) {
         float2 *st = (float2 *)cuda_scratch(c, stats);
         float *su = (float *)cuda_scratch(c, sums);
 
         if (!st || !su)
             return;
-        decode(c, type, &p, &a, su, st);
+        decode(c, type, cuda_at(x->keys).type, p, &a, cache_shape_of(x).head,
+               su, st);
     }
+    attend_tiles(c, type, x, a, *list, w);
     attention_stage_end(c, &o);
+}
+
+void cuda_op_attention_cached(struct compute *base,
+                              const struct compute_attention_cached *x)
+{
+    struct cuda *c = cuda_of(base);
+    bool thin = cache_thin(x);
+    enum cuda_type type = thin ? c->act : cuda_at(x->keys).type;
+    struct attention_lists list = {};
+    struct cache_wide w = {};
+    struct parts p = {};
+
+    assert(x->heads % x->kv_heads == 0 && !x->shared);
+    assert(cuda_at(x->values).type == cuda_at(x->keys).type);
+    assert((uintptr_t)cuda_at(x->keys).data % 16 == 0 &&
+           (uintptr_t)cuda_at(x->values).data % 16 == 0);
+    list.starts = x->starts;
+    list.past = x->past;
+    list.slots = x->slots;
+    list.docs = x->seqs;
+    list.tile = attention_forward_tile(c, type, attention_dim(x->dim));
+    list.window = attention_window(x->window);
+    list.ring = cache_shape_of(x).ring;
+    list.single = 1;
+    if (x->seqs == 0 || x->starts[x->seqs] == 0 ||
+        !upload_parts(c, &list, span_of(type, attention_dim(x->dim)), &p) ||
+        (thin && !cache_wide_begin(c, x, &w)))
+        return;
+    attend(c, type, x, &list, &p, thin ? &w : NULL);
+    cache_wide_end(&w);
 }

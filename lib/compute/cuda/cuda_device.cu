@@ -151,7 +151,8 @@ static const struct compute_ops *operations(void)
     t.adamw = cuda_op_adamw;
     t.memory = op_memory;
     t.features |= COMPUTE_HAS_WINDOW | COMPUTE_HAS_SOFTCAP |
-                  COMPUTE_HAS_HEAD_BIAS | COMPUTE_HAS_ENCODER;
+                  COMPUTE_HAS_HEAD_BIAS | COMPUTE_HAS_ENCODER |
+                  COMPUTE_HAS_NARROW_CACHE;
     t.scale = cuda_op_scale;
     t.copy_columns = cuda_op_copy_columns;
     t.activate = cuda_op_activate;

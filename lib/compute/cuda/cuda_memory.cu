@@ -18,7 +18,15 @@
 
 size_t cuda_type_size(enum cuda_type t)
 {
-    return t == CUDA_F64 ? 8 : t == CUDA_BF16 || t == CUDA_F16 ? 2 : 4;
+    switch (t) {
+    case CUDA_F64: return 8;
+    case CUDA_BF16:
+    case CUDA_F16: return 2;
+    case CUDA_I8: return 1;
+    case CUDA_F32:
+    case CUDA_I32: break;
+    }
+    return 4;
 }
 
 static double gigabytes(size_t bytes)
@@ -142,7 +150,7 @@ static enum cuda_type type_on_device(const struct cuda *c, enum compute_type t)
     case COMPUTE_F16: return CUDA_F16;
     case COMPUTE_I32: return CUDA_I32;
     case COMPUTE_F64: return CUDA_F64;
-    case COMPUTE_I8: /* refused before it is asked for */
+    case COMPUTE_I8: return CUDA_I8;
     case COMPUTE_F32: break;
     }
     return CUDA_F32;
@@ -159,9 +167,6 @@ int cuda_op_alloc(struct compute *base, enum compute_type type, size_t count,
 
     if (rc < 0)
         return rc;
-    if (type == COMPUTE_I8)
-        return err_set(err, ERR_UNSUPPORTED, "%s: caches of int8 are the CPU's",
-                       what);
     (void)cuda_check(c, cudaSetDevice(c->ordinal), "alloc");
     if (count > SIZE_MAX / 4 / size)
         return cuda_out_of_memory(c, what, SIZE_MAX, err);

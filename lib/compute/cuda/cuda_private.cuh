@@ -21,7 +21,7 @@ extern "C" {
 #include <cuda_runtime.h>
 
 /* The type that COMPUTE_ACT stands for, and of any operand. */
-enum cuda_type { CUDA_F32, CUDA_BF16, CUDA_F16, CUDA_I32, CUDA_F64 };
+enum cuda_type { CUDA_F32, CUDA_BF16, CUDA_F16, CUDA_I32, CUDA_F64, CUDA_I8 };
 
 struct compute_buffer {
     enum compute_type asked; /* COMPUTE_ACT keeps its name */
