@@ -177,6 +177,8 @@ static const struct compute_ops *operations(void)
     t.linears = cuda_op_linears;
     t.branches = cuda_op_branches;
     t.sample = cuda_op_sample;
+    t.conv = cuda_op_conv;
+    t.conv_grad = cuda_op_conv_grad;
     return &t;
 }
 

@@ -269,6 +269,14 @@ void cuda_op_argmax(C, S ids, S logp, S logits, size_t rows, size_t vocab);
 /* cuda_sample.cu */
 void cuda_op_sample(C, S ids, S logp, S logits, const struct compute_draw *each,
                     size_t rows, size_t vocab);
+/* cuda_conv.cu, cuda_scan.cu, cuda_scan_grad.cu, cuda_delta.cu,
+ * cuda_delta_grad.cu */
+void cuda_op_conv(C, const struct compute_conv *x);
+void cuda_op_conv_grad(C, const struct compute_conv_grad *x);
+void cuda_op_scan(C, const struct compute_scan *x);
+void cuda_op_scan_grad(C, const struct compute_scan_grad *x);
+void cuda_op_delta(C, const struct compute_delta *x);
+void cuda_op_delta_grad(C, const struct compute_delta_grad *x);
 #undef C
 #undef S
 
