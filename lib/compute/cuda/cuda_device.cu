@@ -179,6 +179,8 @@ static const struct compute_ops *operations(void)
     t.sample = cuda_op_sample;
     t.conv = cuda_op_conv;
     t.conv_grad = cuda_op_conv_grad;
+    t.scan = cuda_op_scan;
+    t.scan_grad = cuda_op_scan_grad;
     return &t;
 }
 
