@@ -181,6 +181,8 @@ static const struct compute_ops *operations(void)
     t.conv_grad = cuda_op_conv_grad;
     t.scan = cuda_op_scan;
     t.scan_grad = cuda_op_scan_grad;
+    t.delta = cuda_op_delta;
+    t.delta_grad = cuda_op_delta_grad;
     return &t;
 }
 
