@@ -106,6 +106,7 @@ int main(int argc, char **argv)
     parity_moves(&p);
     parity_rows(&p);
     parity_more(&p);
+    parity_recurrent(&p);
     parity_linear(&p);
     parity_quant(&p);
     parity_attention(&p);

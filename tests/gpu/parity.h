@@ -114,6 +114,7 @@ const char *parity_type(enum compute_type t);
 /* The groups of cases. */
 void parity_rows(struct parity *p);
 void parity_more(struct parity *p);
+void parity_recurrent(struct parity *p);
 void parity_moves(struct parity *p);
 void parity_linear(struct parity *p);
 void parity_quant(struct parity *p);
