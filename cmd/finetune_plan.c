@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define TIMED_ROWS 1024 /* of the pass that measures speed, at most */
+#define SHORTEST 64     /* documents that are worth advising */
 
 static bool on_cpu(const struct finetune_plan *p)
 {
@@ -29,9 +30,11 @@ static size_t memory_limit(const struct finetune_plan *p)
     size_t machine =
         (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
 
+    if (!on_cpu(p))
+        return model_compute(p->model)->limit;
     if (device_choice.max_memory > 0)
         return (size_t)device_choice.max_memory;
-    return on_cpu(p) ? machine / 5 * 4 : SIZE_MAX;
+    return machine / 5 * 4;
 }
 
 static void estimate(struct finetune_plan *p, bool recompute)
@@ -80,19 +83,54 @@ static size_t needed(const struct finetune_plan *p)
     return merging > p->memory.total ? merging : p->memory.total;
 }
 
+/* The longest document whose pass would fit, blocks computed again; 0: none. */
+static size_t longest_that_fits(const struct finetune_plan *p)
+{
+    const struct lora_memory *m = &p->memory;
+    size_t fixed = m->total - m->activations, low = 0, high = m->rows;
+
+    model_recompute(p->model, strcmp(p->f->recompute, "off") != 0);
+    while (fixed < p->limit && low + 1 < high) {
+        size_t rows = low + (high - low) / 2;
+
+        if (fixed + lora_activations(p->model, p->opt, rows) <= p->limit)
+            low = rows;
+        else
+            high = rows;
+    }
+    model_recompute(p->model, p->recompute);
+    return low;
+}
+
+/* What would fit is computed as the rest is. */
 static int refuse(const struct finetune_plan *p, struct err *err)
 {
+    size_t fits;
+    char advice[160];
+
     if (p->memory.total <= p->limit)
         return err_set(err, ERR_LIMIT,
                        "%s: merging needs about %.0f MiB, more than "
                        "--max-memory; leave --merge out, or choose a smaller "
                        "base",
                        p->name, mib(needed(p)));
+    fits = longest_that_fits(p);
+    if (strcmp(p->f->recompute, "off") == 0)
+        (void)snprintf(advice, sizeof(advice),
+                       "leave --checkpoint-activations off out");
+    else if (fits >= SHORTEST)
+        (void)snprintf(advice, sizeof(advice),
+                       "--max-length %zu would fit, and so may --quantize",
+                       fits / 16 * 16);
+    else
+        (void)snprintf(advice, sizeof(advice),
+                       "a smaller base may, or --quantize");
     return err_set(err, ERR_LIMIT,
-                   "%s: needs about %.0f MiB even for passes of one "
-                   "document, more than --max-memory; shorten "
-                   "--max-length, or choose a smaller base or --quantize",
-                   p->name, mib(p->memory.total));
+                   "%s: needs about %.0f MiB even for passes of one document "
+                   "(%zu tokens), %.0f may be used%s; %s",
+                   p->name, mib(p->memory.total), p->memory.rows, mib(p->limit),
+                   device_choice.max_memory > 0 ? " (--max-memory)" : "",
+                   advice);
 }
 
 /* "weights N, trained N, ..." */
@@ -121,7 +159,7 @@ int finetune_plan_make(struct finetune_plan *p, struct err *err)
     if (p->opt->pass_tokens < pass)
         cli_note(p->cli, "%s: passes of %lld tokens, to fit into %.0f MiB",
                  p->name, (long long)p->opt->pass_tokens, mib(p->limit));
-    if (needed(p) > p->limit && device_choice.max_memory > 0)
+    if (needed(p) > p->limit && (device_choice.max_memory > 0 || !on_cpu(p)))
         return refuse(p, err);
     print_parts(p, &parts);
     cli_note(p->cli, "%s: about %.0f MiB of memory: %.*s", p->name,

@@ -143,6 +143,12 @@ size_t compute_type_size(enum compute_type t)
     return 4;
 }
 
+size_t compute_size_on(const struct compute *c, enum compute_type t)
+{
+    return compute_type_size(
+        t == COMPUTE_ACT && compute_keeps_narrow(c) ? COMPUTE_BF16 : t);
+}
+
 int compute_alloc(struct compute *c, enum compute_type type, size_t count,
                   const char *what, struct compute_span *out, struct err *err)
 {

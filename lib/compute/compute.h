@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 11
+#define COMPUTE_VERSION 12
 
 /* Goes up when some set of kernels keeps its name and gives other bits: sums in
  * another order, another block of depth. */
@@ -541,6 +541,12 @@ struct compute_ops {
     void (*sample)(struct compute *c, struct compute_span ids,
                    struct compute_span logp, struct compute_span logits,
                    const struct compute_draw *each, size_t rows, size_t vocab);
+    /* While on, nothing is computed: buffers that are asked for have no memory,
+     * and what was uploaded is forgotten; all of them are released before off,
+     * which tells what would have been held at most, with what there was
+     * before and with scratch, which is then taken at once when it is needed.
+     * A device may leave it out. */
+    void (*rehearse)(struct compute *c, bool on, size_t *most);
 };
 
 enum compute_precision {
@@ -559,6 +565,7 @@ struct compute {
     enum compute_precision precision; /* never COMPUTE_BEST */
     enum compute_type cache;          /* as asked for: of KV caches */
     unsigned rounding; /* COMPUTE_ROUNDING: recorded beside `kernels` */
+    size_t limit;      /* bytes of its own memory to use; 0: the host's */
 };
 
 struct compute_options {
@@ -624,6 +631,8 @@ const char *compute_precision_name(enum compute_precision p);
 bool compute_keeps_narrow(const struct compute *c);
 
 size_t compute_type_size(enum compute_type t);
+/* On the device, where ACT may be narrower than the host sees it. */
+size_t compute_size_on(const struct compute *c, enum compute_type t);
 /* A whole new buffer as a span. */
 MUST_CHECK int compute_alloc(struct compute *c, enum compute_type type,
                              size_t count, const char *what,

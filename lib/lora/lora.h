@@ -189,6 +189,9 @@ struct lora_memory {
 void lora_memory(struct model *m, const struct lora_data *train,
                  const struct lora_data *valid, /* NULL: none */
                  const struct lora_options *opt, struct lora_memory *out);
+/* Its activations, were the largest pass one document of so many rows. */
+size_t lora_activations(struct model *m, const struct lora_options *opt,
+                        size_t rows);
 /* What opening the base of m again, merging into it and writing the result as
  * dtype takes besides the rest of the program. */
 size_t lora_merge_memory(const struct model *m, enum weights_type dtype);

@@ -127,6 +127,133 @@ static size_t scratch(const struct model *m, const struct lora_options *o,
            (pack < PACK ? pack : PACK) + (strips < ROWS ? strips : ROWS);
 }
 
+/* The passes with most rows, with most labels and with fewest rows, as far as
+ * they lie among the first steps: small products are cut in more parts, whose
+ * sums are scratch, too. */
+static int rehearse_passes(struct lora_run *r, const struct lora_memory *x,
+                           struct err *err)
+{
+    uint64_t epoch = 0, position = 0, steps = lora_steps(r->train, &r->opt);
+    struct lora_memory seen = { 0 };
+    size_t least = SIZE_MAX;
+    int rc = 0;
+
+    for (size_t i = 0;
+         i < MOST_STEPS && rc == 0 && (steps ? i < steps : epoch == 0) &&
+         (seen.rows < x->rows || seen.labelled < x->labelled);
+         i++) {
+        struct lora_packing p;
+        size_t count;
+        const size_t *items =
+            lora_plan_step(&r->plan, &epoch, &position, &count);
+
+        lora_pack(r->train, items, count, (size_t)r->opt.pass_tokens, &p);
+        for (size_t k = 0; rc == 0 && k < p.count; k++) {
+            struct lora_packing one = { .batches = &p.batches[k], .count = 1 };
+            struct lora_memory was = seen;
+            double known = 0;
+
+            take_largest(&one, &seen);
+            if (seen.rows > was.rows || seen.labelled > was.labelled ||
+                p.batches[k].rows < least)
+                rc = lora_pass(r, &p, k, &known, err);
+            if (p.batches[k].rows < least)
+                least = p.batches[k].rows;
+        }
+        lora_packing_release(&p);
+    }
+    return rc;
+}
+
+static int rehearse_run(struct lora_run *r, const struct model_adapter *a,
+                        const struct lora_memory *x, struct err *err)
+{
+    struct compute *c = r->compute;
+    struct compute_span *moments[] = { &r->first, &r->second, &r->best };
+    size_t n;
+    int rc = model_rehearse_begin(r->m, r->opt.method == LORA_ADAPTER, a, err);
+
+    n = rc == 0 ? model_trained_size(r->m, r->opt.method == LORA_ADAPTER, NULL)
+                : 0;
+    for (size_t i = 0; rc == 0 && i < 3; i++)
+        rc = compute_alloc(c, COMPUTE_F32, n, "moments", moments[i], err);
+    if (rc == 0)
+        rc = compute_alloc(c, COMPUTE_F64, LORA_SUMS, "sums", &r->sums, err);
+    if (rc == 0)
+        rc = model_step_reserve(r->m, x->rows, x->docs, x->longest, true, err);
+    if (rc == 0 && r->opt.teacher)
+        rc = model_step_reserve(r->opt.teacher, x->rows, x->docs, x->longest,
+                                false, err);
+    return rc < 0 ? rc : rehearse_passes(r, x, err);
+}
+
+/* Bytes at most, where the device can tell without computing; else 0. */
+static size_t rehearse(struct model *m, const struct lora_data *train,
+                       const struct lora_options *o,
+                       const struct model_adapter *a,
+                       const struct lora_memory *x)
+{
+    struct compute *c = model_compute(m);
+    struct lora_run r = {
+        .m = m, .compute = c, .train = train, .opt = *o, .lock = -1
+    };
+    struct err err;
+    size_t most = 0;
+    int rc;
+
+    if (!c->ops->rehearse)
+        return 0;
+    lora_plan_init(&r.plan, train, o->seed, (size_t)o->batch_tokens);
+    c->ops->rehearse(c, true, NULL);
+    rc = rehearse_run(&r, a, x, &err);
+    compute_release(c, &r.first);
+    compute_release(c, &r.second);
+    compute_release(c, &r.best);
+    compute_release(c, &r.sums);
+    model_rehearse_end(m);
+    if (o->teacher)
+        model_rehearse_end(o->teacher);
+    c->ops->rehearse(c, false, &most);
+    lora_plan_release(&r.plan);
+    return rc < 0 ? 0 : most;
+}
+
+/* Of a GPU: the host keeps nothing of it. The rehearsal knows all but who has
+ * what. */
+static void on_device(struct lora_memory *x, size_t rehearsed)
+{
+    size_t parts = x->weights + x->trained + x->optimizer + x->activations;
+
+    x->checkpoint = x->program = 0;
+    if (rehearsed > 0)
+        x->scratch = rehearsed > parts ? rehearsed - parts : 0;
+    x->total = larger(rehearsed, parts + x->scratch);
+}
+
+/* The adapter that m would be given; NULL: it has one, or needs none. */
+static const struct model_adapter *adapter_to_come(const struct model *m,
+                                                   const struct lora_options *o,
+                                                   struct model_adapter *a)
+{
+    struct model_adapted there;
+
+    *a = lora_adapter(o);
+    return o->method == LORA_ADAPTER && !model_adapter_layer(m, 0, &there)
+               ? a
+               : NULL;
+}
+
+size_t lora_activations(struct model *m, const struct lora_options *opt,
+                        size_t rows)
+{
+    struct lora_options o = *opt;
+    struct model_adapter a;
+
+    lora_defaults(&o);
+    return model_step_bytes(m, rows, 1, adapter_to_come(m, &o, &a)) +
+           (o.teacher ? model_logits_bytes(o.teacher, rows, 1) : 0);
+}
+
 void lora_memory(struct model *m, const struct lora_data *train,
                  const struct lora_data *valid, const struct lora_options *opt,
                  struct lora_memory *out)
@@ -135,17 +262,13 @@ void lora_memory(struct model *m, const struct lora_data *train,
     struct lora_options o = *opt;
     struct model_adapter a;
     const struct model_adapter *adapter;
-    struct model_adapted there;
     size_t used, peak, trained, resident;
 
     /* What loading has freed counts as the program's otherwise. */
     mem_trim();
     resident = lora_resident();
     lora_defaults(&o);
-    a = lora_adapter(&o);
-    adapter = o.method == LORA_ADAPTER && !model_adapter_layer(m, 0, &there)
-                  ? &a
-                  : NULL;
+    adapter = adapter_to_come(m, &o, &a);
     *out = (struct lora_memory){ 0 };
     lora_largest(train, valid, &o, out);
     c->ops->memory(c, &used, &peak);
@@ -163,6 +286,8 @@ void lora_memory(struct model *m, const struct lora_data *train,
     out->total = out->weights + out->trained + out->optimizer +
                  out->checkpoint + out->activations + out->scratch +
                  out->program;
+    if (strcmp(c->device, "cpu") != 0)
+        on_device(out, rehearse(m, train, &o, adapter, out));
 }
 
 /* Wide values, and beside them those in the type written, which one by one are

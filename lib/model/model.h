@@ -547,6 +547,13 @@ void model_recompute(struct model *m, bool on);
 size_t model_step_bytes(struct model *m, size_t rows, size_t docs,
                         const struct model_adapter *a);
 size_t model_logits_bytes(struct model *m, size_t rows, size_t docs);
+/* Within a device's rehearsal: m is as if it had this adapter (NULL: as it is)
+ * and were in training, then as it was before, less its working memory. Only
+ * passes may lie between, and end follows a begin that failed. */
+MUST_CHECK int model_rehearse_begin(struct model *m, bool adapter_only,
+                                    const struct model_adapter *a,
+                                    struct err *err);
+void model_rehearse_end(struct model *m);
 /* Numbers that model_train_begin would gather, the same supposed. */
 size_t model_trained_size(const struct model *m, bool adapter_only,
                           const struct model_adapter *a);

@@ -128,6 +128,7 @@ struct model {
     /* Of the files that the weights came from; false: of none. */
     unsigned char identity[MODEL_HASH_BYTES];
     bool identified;
+    bool supposed;    /* the adapter is a rehearsal's */
     bool frozen;      /* weights are in the device's form for training */
     bool recompute;   /* blocks run again in the backward pass */
     bool gains_ready; /* DoRA's gains fit the weights */
@@ -195,6 +196,7 @@ void model_step_backward(struct model *m, const struct model_batch *b,
 
 /* model_rope.c: cos and sin tables for positions 0..n-1. */
 MUST_CHECK int model_rope_reserve(struct model *m, size_t n, struct err *err);
+void model_rope_release(struct model *m);
 /* In place on x[rows, heads, head_dim]; inverse is the backward pass. */
 void model_rope_run(const struct model_pass *p, struct compute_span x,
                     size_t heads, unsigned table, bool inverse);

@@ -131,6 +131,15 @@ static int make_table(struct model *m, unsigned which, size_t rows,
     return 0;
 }
 
+void model_rope_release(struct model *m)
+{
+    for (size_t i = 0; i < 2; i++) {
+        compute_release(m->compute, &m->rope[i].cosine);
+        compute_release(m->compute, &m->rope[i].sine);
+    }
+    m->rope_positions = 0;
+}
+
 int model_rope_reserve(struct model *m, size_t n, struct err *err)
 {
     size_t rows = 256;

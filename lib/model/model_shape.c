@@ -218,10 +218,7 @@ void model_free(struct model *m)
     list_free(m, &m->base);
     compute_release(m->compute, &m->trained.values);
     compute_release(m->compute, &m->trained.grads);
-    for (size_t i = 0; i < 2; i++) {
-        compute_release(m->compute, &m->rope[i].cosine);
-        compute_release(m->compute, &m->rope[i].sine);
-    }
+    model_rope_release(m);
     for (size_t i = 0; i < m->linear_count; i++) {
         compute_release(m->compute, &m->linears[i]->inverse);
         compute_release(m->compute, &m->linears[i]->gain);

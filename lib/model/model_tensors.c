@@ -119,6 +119,57 @@ size_t model_trained_size(const struct model *m, bool adapter_only,
     return n;
 }
 
+/* As model_train_begin, but values stay where they are. */
+static int suppose_training(struct model *m, bool adapter_only, struct err *err)
+{
+    struct model_list *l = adapter_only ? &m->adapter : &m->base;
+    struct model_trained t = { 0 };
+    size_t at = 0;
+    int rc;
+
+    t.count = model_trained_size(m, adapter_only, NULL);
+    rc = compute_alloc(m->compute, COMPUTE_F32, t.count, "gradients", &t.grads,
+                       err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < l->count; i++) {
+        *l->slots[i].grad = compute_at(t.grads, at);
+        at += padded(elements(&l->tensors[i]));
+    }
+    m->trained = t;
+    m->adapter_only = adapter_only;
+    m->lowest = lowest_block(m, adapter_only);
+    return 0;
+}
+
+int model_rehearse_begin(struct model *m, bool adapter_only,
+                         const struct model_adapter *a, struct err *err)
+{
+    int rc = a ? model_adapter_new(m, a, err) : 0;
+
+    assert(m->trained.count == 0);
+    m->supposed = a != NULL;
+    return rc < 0 ? rc : suppose_training(m, adapter_only, err);
+}
+
+void model_rehearse_end(struct model *m)
+{
+    struct model_list *lists[] = { &m->base, &m->adapter };
+
+    model_work_release(m);
+    model_rope_release(m);
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; m->trained.count > 0 && i < lists[k]->count; i++)
+            *lists[k]->slots[i].grad = (struct compute_span){ 0 };
+    compute_release(m->compute, &m->trained.grads);
+    m->trained = (struct model_trained){ 0 };
+    m->adapter_only = false;
+    m->lowest = 0;
+    if (m->supposed)
+        model_adapter_drop(m);
+    m->supposed = false;
+}
+
 /* What an adapter leaves as it is goes into the CPU's own form, which serves
  * both directions and is read, too; a GPU would keep both forms. */
 static int freeze_base(struct model *m, struct err *err)

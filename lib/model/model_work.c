@@ -41,7 +41,7 @@ static void share(struct model_plan *p, struct compute_span *span,
 static void own(struct model_plan *p, struct compute_span *span,
                 enum compute_type type, size_t n)
 {
-    p->bytes += n * compute_type_size(type);
+    p->bytes += n * compute_size_on(p->m->compute, type);
     if (p->rc < 0 || p->measure)
         return;
     p->rc = compute_alloc(p->m->compute, type, n, "activations", span, p->err);
@@ -222,7 +222,8 @@ size_t model_work_bytes(struct model *m, size_t rows, size_t docs, bool saved)
     w->saved = saved;
     plan_all(&p);
     for (size_t i = 0; i < w->pool_count; i++)
-        p.bytes += w->pools[i].count * compute_type_size(w->pools[i].type);
+        p.bytes +=
+            w->pools[i].count * compute_size_on(m->compute, w->pools[i].type);
     w->claim_count = 0; /* no span was given */
     model_work_release(m);
     return p.bytes;

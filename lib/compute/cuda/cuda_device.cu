@@ -24,7 +24,7 @@ extern "C" {
 
 bool cuda_check(struct cuda *c, cudaError_t e, const char *what)
 {
-    if (e == cudaSuccess)
+    if (e == cudaSuccess || c->rehearsing)
         return true;
     if (c->failed == cudaSuccess) {
         c->failed = e;
@@ -150,6 +150,7 @@ static const struct compute_ops *operations(void)
     t.argmax = cuda_op_argmax;
     t.adamw = cuda_op_adamw;
     t.memory = op_memory;
+    t.rehearse = cuda_op_rehearse;
     t.features |= COMPUTE_HAS_WINDOW | COMPUTE_HAS_SOFTCAP |
                   COMPUTE_HAS_HEAD_BIAS | COMPUTE_HAS_ENCODER |
                   COMPUTE_HAS_NARROW_CACHE;
@@ -374,6 +375,7 @@ EXPORTED int slmctl_device_open(const struct compute_options *opt, int ordinal,
     c->base.device = c->name;
     c->base.precision = c->precision;
     c->base.threads = 1;
+    c->base.limit = c->limit;
     *out = &c->base;
     return 0;
 }

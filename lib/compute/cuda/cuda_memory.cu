@@ -99,6 +99,13 @@ static void *take_new(struct cuda *c, size_t bytes)
     return NULL;
 }
 
+static void suppose(struct cuda *c)
+{
+    size_t held = c->used + c->supposed;
+
+    c->supposed_most = held > c->supposed_most ? held : c->supposed_most;
+}
+
 void *cuda_take(struct cuda *c, size_t *bytes)
 {
     void *data;
@@ -106,6 +113,11 @@ void *cuda_take(struct cuda *c, size_t *bytes)
     if (*bytes > SIZE_MAX / 2)
         return NULL;
     *bytes = *bytes ? (*bytes + GRAIN - 1) / GRAIN * GRAIN : GRAIN;
+    if (c->rehearsing) {
+        c->supposed += *bytes;
+        suppose(c);
+        return CUDA_SUPPOSED;
+    }
     data = take_kept(c, bytes);
     if (!data)
         data = take_new(c, *bytes);
@@ -120,6 +132,10 @@ void cuda_give(struct cuda *c, void *data, size_t bytes)
 {
     if (!data)
         return;
+    if (data == CUDA_SUPPOSED) {
+        c->supposed -= bytes;
+        return;
+    }
     c->used -= bytes;
     if (c->kept_count == CUDA_KEPT) {
         (void)cuda_check(c, cudaFree(data), "free");
@@ -183,8 +199,9 @@ int cuda_op_alloc(struct compute *base, enum compute_type type, size_t count,
         rc = cuda_told(c, err);
         return rc < 0 ? rc : cuda_out_of_memory(c, what, count * size, err);
     }
-    (void)cuda_check(c, cudaMemsetAsync(b->data, 0, b->bytes, c->stream),
-                     "alloc");
+    if (b->data != CUDA_SUPPOSED)
+        (void)cuda_check(c, cudaMemsetAsync(b->data, 0, b->bytes, c->stream),
+                         "alloc");
     *out = b;
     return 0;
 }
@@ -384,9 +401,17 @@ void cuda_op_download(struct compute *base, void *dst, struct compute_span src,
         memset(dst, 0, count * size);
 }
 
+size_t cuda_scratch_bytes(size_t want)
+{
+    return (want + SCRATCH_GRAIN - 1) / SCRATCH_GRAIN * SCRATCH_GRAIN;
+}
+
+/* To what was rehearsed, so that it grows once; to less where that is too much.
+ */
 static bool scratch_grow(struct cuda *c, size_t want)
 {
-    size_t bytes = (want + SCRATCH_GRAIN - 1) / SCRATCH_GRAIN * SCRATCH_GRAIN;
+    size_t bytes =
+        cuda_scratch_bytes(want > c->scratch_most ? want : c->scratch_most);
 
     if (!cuda_check(c, cudaStreamSynchronize(c->stream), "working memory"))
         return false;
@@ -397,6 +422,10 @@ static bool scratch_grow(struct cuda *c, size_t want)
         c->scratch_bytes = 0;
     }
     c->scratch = (char *)cuda_take(c, &bytes);
+    if (!c->scratch && bytes > cuda_scratch_bytes(want)) {
+        bytes = cuda_scratch_bytes(want);
+        c->scratch = (char *)cuda_take(c, &bytes);
+    }
     if (!c->scratch) {
         c->failed_bytes = want;
         return cuda_check(c, cudaErrorMemoryAllocation, "working memory");
@@ -408,6 +437,10 @@ static bool scratch_grow(struct cuda *c, size_t want)
 bool cuda_scratch_begin(struct cuda *c, size_t want)
 {
     c->scratch_used = 0;
+    if (c->rehearsing) {
+        c->scratch_most = want > c->scratch_most ? want : c->scratch_most;
+        return true;
+    }
     return want <= c->scratch_bytes || scratch_grow(c, want);
 }
 
@@ -415,6 +448,8 @@ void *cuda_scratch(struct cuda *c, size_t bytes)
 {
     char *p = c->scratch + c->scratch_used;
 
+    if (c->rehearsing)
+        return CUDA_SUPPOSED;
     if (!c->scratch)
         return NULL;
     assert(c->scratch_used + cuda_scratch_room(bytes) <= c->scratch_bytes);
@@ -422,26 +457,31 @@ void *cuda_scratch(struct cuda *c, size_t bytes)
     return p;
 }
 
+size_t cuda_table_room(size_t count)
+{
+    return count < 1024 ? 1024 : count + count / 2;
+}
+
 static bool table_room(struct cuda *c, struct cuda_table *t, size_t count)
 {
-    size_t room = count < 1024 ? 1024 : count + count / 2, bytes;
+    size_t room = cuda_table_room(count);
 
     if (t->room >= count)
         return true;
-    bytes = room * sizeof(int32_t);
     free(t->host);
-    if (t->device)
-        (void)cuda_check(c, cudaFree(t->device), "table");
+    cuda_give(c, t->device, t->bytes);
     memset(t, 0, sizeof(*t));
-    t->host = (int32_t *)malloc(bytes);
-    if (t->host &&
-        cuda_check(c, cudaMalloc((void **)&t->device, bytes), "table")) {
+    t->bytes = room * sizeof(int32_t);
+    t->host = (int32_t *)malloc(t->bytes);
+    if (t->host)
+        t->device = (int32_t *)cuda_take(c, &t->bytes);
+    if (t->device) {
         t->room = room;
         return true;
     }
     free(t->host);
     memset(t, 0, sizeof(*t));
-    c->failed_bytes = bytes;
+    c->failed_bytes = room * sizeof(int32_t);
     return cuda_check(c, cudaErrorMemoryAllocation, "table");
 }
 
@@ -449,6 +489,10 @@ const int32_t *cuda_table(struct cuda *c, const int32_t *host, size_t count)
 {
     struct cuda_table *oldest = &c->tables[0];
 
+    if (c->rehearsing) {
+        c->table_most = count > c->table_most ? count : c->table_most;
+        return (const int32_t *)CUDA_SUPPOSED;
+    }
     for (size_t i = 0; i < CUDA_HOST_TABLES; i++) {
         struct cuda_table *t = &c->tables[i];
 

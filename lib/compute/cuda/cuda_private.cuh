@@ -52,7 +52,7 @@ struct cuda_block {
  * the device already; see cuda_table. */
 struct cuda_table {
     int32_t *host, *device;
-    size_t count, room;
+    size_t count, room, bytes;
     uint64_t used; /* the smallest is replaced */
 };
 
@@ -71,6 +71,11 @@ struct cuda {
     size_t used, peak, limit; /* bytes */
     char *scratch;
     size_t scratch_bytes, scratch_used;
+    size_t scratch_most; /* what operations of the last rehearsal wanted */
+    bool rehearsing;
+    const struct compute_ops *real; /* what a rehearsal replaces */
+    size_t supposed, supposed_most; /* bytes; with `used`, at most */
+    size_t table_most;              /* elements of a table */
     char *staging; /* pinned: CUDA_SLOTS pieces, taken in turn */
     cudaEvent_t staged[CUDA_SLOTS]; /* the copy through it is over */
     unsigned slot;
@@ -111,6 +116,8 @@ static inline void cuda_launched(struct cuda *c, const char *what)
 void *cuda_take(struct cuda *c, size_t *bytes);
 void cuda_give(struct cuda *c, void *data, size_t bytes);
 void cuda_memory_release(struct cuda *c); /* at close */
+/* What stands for memory in a rehearsal; cuda_give knows it. */
+#define CUDA_SUPPOSED ((char *)((uintptr_t)1 << 30))
 int cuda_out_of_memory(const struct cuda *c, const char *what, size_t bytes,
                        struct err *err);
 /* The kept error, or 0. */
@@ -122,6 +129,8 @@ int cuda_told(struct cuda *c, struct err *err);
  * valid until the next begin. want: all that the operation will take, so that
  * growing never moves a piece. */
 bool cuda_scratch_begin(struct cuda *c, size_t want);
+/* What is taken where so much is wanted. */
+size_t cuda_scratch_bytes(size_t want);
 void *cuda_scratch(struct cuda *c, size_t bytes);
 /* What to add to `want` for a piece. */
 static inline size_t cuda_scratch_room(size_t bytes)
@@ -131,6 +140,7 @@ static inline size_t cuda_scratch_room(size_t bytes)
 
 /* Device copy of a host array, uploaded only when its content is new. */
 const int32_t *cuda_table(struct cuda *c, const int32_t *host, size_t count);
+size_t cuda_table_room(size_t count); /* elements that are taken for it */
 
 /* y = x in another type, n elements; x may be any of F32, BF16, F16. */
 void cuda_convert(struct cuda *c, void *y, enum cuda_type to, const void *x,
@@ -194,6 +204,8 @@ int cuda_op_alloc(C, enum compute_type type, size_t count, const char *what,
 void cuda_op_release(C, struct compute_buffer *b);
 void cuda_op_upload(C, S dst, const void *src, size_t count);
 void cuda_op_download(C, void *dst, S src, size_t count);
+/* cuda_rehearse.cu */
+void cuda_op_rehearse(C, bool on, size_t *most);
 /* cuda_flat.cu, cuda_rows.cu, cuda_norm.cu */
 void cuda_op_fill(C, S y, float value, size_t n);
 void cuda_op_copy(C, S y, S x, size_t n);

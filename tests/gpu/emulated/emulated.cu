@@ -8,6 +8,8 @@
  */
 #include "compute/cuda/cuda_hopper.cuh"
 
+#include "emulated_graph.cuh"
+
 #include <deque>
 #include <map>
 #include <stdlib.h>
@@ -1084,6 +1086,10 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind)
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes,
                             cudaMemcpyKind kind, cudaStream_t)
 {
+    if (emulated_recording()) {
+        emulated_record([=] { (void)cudaMemcpy(to, from, bytes, kind); });
+        return cudaSuccess;
+    }
     return cudaMemcpy(to, from, bytes, kind);
 }
 cudaError_t cudaMemset(void *to, int value, size_t bytes)
@@ -1093,6 +1099,10 @@ cudaError_t cudaMemset(void *to, int value, size_t bytes)
 }
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t)
 {
+    if (emulated_recording()) {
+        emulated_record([=] { (void)cudaMemset(to, value, bytes); });
+        return cudaSuccess;
+    }
     return cudaMemset(to, value, bytes);
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned)

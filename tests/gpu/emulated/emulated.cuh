@@ -14,6 +14,7 @@
 #ifndef EMULATED_CUH
 #define EMULATED_CUH
 
+#include <functional>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -483,6 +484,13 @@ enum {
 };
 typedef struct emulated_stream *cudaStream_t;
 typedef struct emulated_event *cudaEvent_t;
+typedef struct emulated_graph *cudaGraph_t;
+typedef struct emulated_graph *cudaGraphExec_t;
+enum cudaStreamCaptureMode {
+    cudaStreamCaptureModeGlobal,
+    cudaStreamCaptureModeThreadLocal,
+    cudaStreamCaptureModeRelaxed
+};
 enum cudaDeviceAttr {
     cudaDevAttrMaxSharedMemoryPerBlockOptin,
     cudaDevAttrMultiProcessorCount,
@@ -557,6 +565,13 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t s);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t s);
 cudaError_t cudaStreamSynchronize(cudaStream_t s);
+cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *out);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph,
+                                 unsigned long long flags = 0);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t s);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 cudaError_t cudaDeviceSynchronize(void);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned flags);
 cudaError_t cudaEventCreate(cudaEvent_t *e);
@@ -588,6 +603,11 @@ struct emulated_launch {
 void emulated_run(const struct emulated_launch *l, void (*body)(void *),
                   void *argument);
 
+/* While a stream is captured, launches are kept instead, to run when the graph
+ * does. */
+bool emulated_recording(void);
+void emulated_record(std::function<void()> f);
+
 static inline struct emulated_launch emulated_config(dim3 grid, dim3 block,
                                                      size_t dynamic = 0,
                                                      cudaStream_t stream = NULL)
@@ -600,8 +620,14 @@ static inline void emulated_call(struct emulated_launch l, const void *kernel,
                                  const F &f)
 {
     l.kernel = kernel;
-    emulated_run(
-        &l, [](void *p) { (*(const F *)p)(); }, (void *)&f);
+    if (emulated_recording())
+        emulated_record([=] {
+            emulated_run(
+                &l, [](void *p) { (*(const F *)p)(); }, (void *)&f);
+        });
+    else
+        emulated_run(
+            &l, [](void *p) { (*(const F *)p)(); }, (void *)&f);
 }
 template <typename... P, typename... A>
 static inline cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *c,
@@ -615,7 +641,7 @@ static inline cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *c,
     for (unsigned i = 0; i < c->numAttrs; i++)
         if (c->attrs[i].id == cudaLaunchAttributeClusterDimension)
             l.cluster = c->attrs[i].val.clusterDim.x;
-    auto f = [&] { kernel(a...); };
+    auto f = [=] { kernel(a...); };
     emulated_call(l, l.kernel, f);
     return cudaGetLastError();
 }
