@@ -6,6 +6,7 @@
  * ranks and gives reasons; it promises no accuracy.
  */
 #include "cmd.h"
+#include "device.h"
 #include "select_trial.h"
 #include "store_opening.h"
 
@@ -29,6 +30,7 @@ static const char *license_wish = "any";
 static bool offline;
 static bool show_all;
 static bool save;
+static bool for_gpu; /* sized for one, which this machine's ranks are not */
 static const char *table_file;
 static int64_t top = 5;
 static int64_t rank = DEFAULT_RANK;
@@ -40,7 +42,9 @@ static const struct opt options[] = {
     { 't', "task", OPT_LIST, &tasks, "TASK", "this task only",
       .complete = COMPLETE_TASK },
     { 0, "max-memory", OPT_BYTES, &max_memory, "BYTES",
-      "memory for training (default: 85 % of this machine's)" },
+      "memory for training (default: 85 % of the machine's, or a GPU's free)" },
+    { 0, "device", OPT_STRING, &device_choice.device, "DEVICE",
+      "size for: auto, cpu, cuda or cuda:N (default cpu)" },
     { 0, "min-context", OPT_INT, &min_context, "TOKENS",
       "context length (default: the longest of the task's calls)", .max = 1e9 },
     { 0, "license", OPT_CHOICE, &license_wish, "KIND",
@@ -75,7 +79,7 @@ static bool is_stored(void)
 {
     return save || (!max_memory && !min_context && !offline && !table_file &&
                     strcmp(license_wish, "any") == 0 && rank == DEFAULT_RANK &&
-                    batch_tokens == DEFAULT_BATCH);
+                    !for_gpu && batch_tokens == DEFAULT_BATCH);
 }
 
 /* A registered base model, described like a row of the catalogue. */
@@ -95,6 +99,7 @@ struct selection {
     struct catalog *catalog;
     struct catalog_machine machine;
     double bandwidth;
+    struct compute *gpu; /* that is sized for; NULL: the CPU */
     struct local_model *locals;
     size_t local_count, local_cap;
     struct task_need *needs;
@@ -117,6 +122,7 @@ static void selection_release(struct selection *s)
     free(s->locals);
     free(s->needs);
     catalog_free(s->catalog);
+    compute_close(s->gpu);
     store_close(s->store);
     buf_release(&s->out);
 }
@@ -513,6 +519,34 @@ static void print_task(struct selection *s, const struct task_need *need,
     buf_char(&s->out, '\n');
 }
 
+static int64_t memory_allowed(const struct selection *s)
+{
+    if (max_memory)
+        return max_memory;
+    return s->gpu ? (int64_t)s->gpu->limit : s->machine.memory / 100 * 85;
+}
+
+/* The machine, or the GPU that was asked for, where there is one. */
+static int open_machine(struct selection *s, struct err *err)
+{
+    const char *name = device_choice.device;
+    int rc = 0;
+
+    catalog_machine_probe(&s->machine);
+    if (name && strcmp(name, "cpu") != 0)
+        rc = device_open(s->cli, NULL, &s->gpu, err);
+    if (rc == 0 && s->gpu && s->gpu->limit == 0) { /* auto found none */
+        compute_close(s->gpu);
+        s->gpu = NULL;
+    }
+    for_gpu = s->gpu != NULL;
+    if (rc == 0 && for_gpu)
+        return compute_bandwidth(s->gpu, &s->bandwidth, err);
+    if (rc == 0)
+        s->bandwidth = catalog_bandwidth();
+    return rc;
+}
+
 static int select_task(struct selection *s, const struct task_need *need,
                        bool *none, struct err *err)
 {
@@ -526,7 +560,7 @@ static int select_task(struct selection *s, const struct task_need *need,
                                     .examples = trial_examples };
     struct catalog_wish wish = {
         .kind = need->kind,
-        .max_memory = max_memory ? max_memory : s->machine.memory / 100 * 85,
+        .max_memory = memory_allowed(s),
         .min_context = min_context ? min_context : need->context,
         .commercial = strcmp(license_wish, "commercial") == 0,
         .offline = offline,
@@ -534,7 +568,9 @@ static int select_task(struct selection *s, const struct task_need *need,
                  .context = min_context ? min_context : need->context,
                  .batch_tokens = batch_tokens,
                  .rank = rank,
-                 .kv_element_bytes = 2 },
+                 .kv_element_bytes = 2,
+                 .activation_bytes =
+                     s->gpu && compute_keeps_narrow(s->gpu) ? 2 : 4 },
     };
     int rc;
 
@@ -596,13 +632,15 @@ static int run(struct cli *cli, int argc, char **argv)
 
     (void)argc;
     (void)argv;
-    catalog_machine_probe(&s.machine);
-    s.bandwidth = catalog_bandwidth();
-    rc = open_all(&s, &err);
+    rc = open_machine(&s, &err);
+    if (rc == ERR_OK)
+        rc = open_all(&s, &err);
     json_writer_init(&s.json, &s.out, true);
     if (rc == ERR_OK && cli->json) {
         json_begin_document(&s.json, "slmctl.select/1");
         json_put_bool(&s.json, "stored", is_stored());
+        if (s.gpu)
+            json_put_string(&s.json, "device", s.gpu->device);
         json_begin_array(&s.json, "tasks");
     }
     for (size_t i = 0; i < s.need_count && rc == ERR_OK; i++)

@@ -48,9 +48,8 @@ extern struct device_choice device_choice;
 
 /* kernels: of the CPU, as an option says; NULL: SLMCTL_CPU decides, else the
  * best, which a probe may find. To train, no probe is asked: a run is recorded
- * with its kernels, and goes on with the same. Without --device: a GPU if a
- * plugin is there and can use one, else the CPU; why it is not a GPU is told to
- * those who typed auto. */
+ * with its kernels, and goes on with the same. Without --device: the CPU; why
+ * it is not a GPU is told to those who said auto. */
 MUST_CHECK int device_open(struct cli *cli, const char *kernels,
                            struct compute **out, struct err *err);
 MUST_CHECK int device_open_to_train(struct cli *cli, const char *kernels,

@@ -88,8 +88,9 @@ struct catalog_use {
     int64_t batch_tokens; /* of a training step held at once */
     int64_t rank;         /* LoRA, all linear layers but the head */
     unsigned kv_element_bytes;
+    unsigned activation_bytes; /* kept for the backward pass; 0: 4 */
 };
-/* Activations for LoRA without checkpointing, f32, per token and layer:
+/* Activations for LoRA without checkpointing, per token and layer:
  * 2·d + 2·h·hd + 2·kv·hd + 2·ffn elements (facts: kept tensors of the
  * backward pass), plus one chunk of logits. False if not sized. */
 bool catalog_need(const struct catalog_model *m, const struct catalog_use *use,

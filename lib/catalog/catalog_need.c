@@ -124,6 +124,7 @@ bool catalog_need(const struct catalog_model *m, const struct catalog_use *use,
                   struct catalog_need *out)
 {
     const int64_t logits_chunk = 256; /* rows of logits held at once */
+    int64_t kept = use->activation_bytes ? use->activation_bytes : 4;
     int64_t p = catalog_parameters(m);
     struct catalog_need need = { 0 };
 
@@ -138,8 +139,8 @@ bool catalog_need(const struct catalog_model *m, const struct catalog_use *use,
     need.lora_parameters = lora_parameters(m, use->rank);
     need.lora_states = 16 * need.lora_parameters;
     need.train = need.weights + need.lora_states +
-                 4 * (kept_elements(m) * m->layers * use->batch_tokens +
-                      m->vocab * logits_chunk);
+                 kept * kept_elements(m) * m->layers * use->batch_tokens +
+                 4 * m->vocab * logits_chunk;
     *out = need;
     return true;
 }

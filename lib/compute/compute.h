@@ -609,6 +609,11 @@ MUST_CHECK int compute_limits_measure(const char *kernels, unsigned threads,
                                       struct compute_limits *out,
                                       struct err *err);
 
+/* Bytes a second that a device reads, or writes, of its own memory: measured
+ * by copying, in a few hundredths of a second. */
+MUST_CHECK int compute_bandwidth(struct compute *c, double *out,
+                                 struct err *err);
+
 /* A set of kernels of this build, the best one first; why is empty where the
  * CPU can run it and it computes what generic does. */
 struct compute_set {

@@ -21,6 +21,8 @@ extern "C" {
 #define OLDEST_MAJOR 8 /* compute capability: bf16 products, cp.async */
 /* Freezing drops the plain form of larger weights only. */
 #define DROP_ELEMENTS ((size_t)1 << 20)
+/* Scratch and tables of the smallest model. */
+#define LEAST_MEMORY ((size_t)16 << 20)
 
 bool cuda_check(struct cuda *c, cudaError_t e, const char *what)
 {
@@ -366,6 +368,12 @@ EXPORTED int slmctl_device_open(const struct compute_options *opt, int ordinal,
     if (rc == 0 && c->failed != cudaSuccess)
         rc = err_set(err, ERR_UNSUPPORTED, "%s cannot be opened: %s (%s)",
                      c->name, cudaGetErrorString(c->failed), c->failed_at);
+    if (rc == 0 && c->limit < LEAST_MEMORY)
+        rc = err_set(err, ERR_NOMEM,
+                     "cuda:%d: only %.1f MB of its memory may be used; %.1f "
+                     "are needed at least",
+                     ordinal, (double)c->limit * 1e-6,
+                     (double)LEAST_MEMORY * 1e-6);
     if (rc < 0) {
         op_close(&c->base);
         return rc;

@@ -19,9 +19,8 @@ static void no_upload(struct compute *, struct compute_span, const void *,
 static void no_download(struct compute *, void *dst, struct compute_span src,
                         size_t count)
 {
-    size_t size = src.buf->asked == COMPUTE_ACT
-                      ? sizeof(float)
-                      : cuda_type_size(src.buf->type);
+    size_t size = src.buf->asked == COMPUTE_ACT ? sizeof(float)
+                                                : cuda_type_size(src.buf->type);
 
     memset(dst, 0, count * size);
 }
