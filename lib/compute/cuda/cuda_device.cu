@@ -4,6 +4,20 @@
  * The only file with exported symbols. The CUDA runtime is linked statically
  * and finds the driver by itself, so loading this plugin is safe on a machine
  * without one: score says 0 and why.
+ *
+ * To come: a decode step as one graph, since at batch 1 its some hundred small
+ * launches cost as much as its kernels. What a recording must not have is what
+ * the host decides anew each step:
+ * - cuda_table's places: while a step is recorded, its i-th table gets the i-th
+ *   piece of one fixed buffer, and a replay begins with one copy to all of it;
+ * - grids that follow the length (the parts of attention_cached): a power of
+ *   two of parts is launched, and a block past the number in its table returns;
+ *   what is added up, and in which order, stays as it is;
+ * - addresses: scratch grows once (rehearse), and whatever takes or gives back
+ *   memory drops the recordings.
+ * The table gets step_begin (rows, sequences, parts rounded up, adapters: the
+ * key of a recording) and step_end, which a device may leave out; a session
+ * calls them around the blocks of a pass in which each sequence has one row.
  */
 #include "compute/cuda/cuda_private.cuh"
 
