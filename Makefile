@@ -265,9 +265,10 @@ gpu-bundle: ## all that a machine with a GPU needs to test the plugin, in build/
 EMULATED     := build/emulated
 EMULATED_DIR := tests/gpu/emulated
 EMULATED_SRC := $(patsubst lib/%,$(EMULATED)/src/%,$(wildcard lib/compute/cuda/*.cu lib/compute/cuda/*.cuh))
-EMULATED_O   := $(patsubst %.cu,%.o,$(filter %.cu,$(EMULATED_SRC))) $(EMULATED)/emulated.o build/cuda/err.c.o
+EMULATED_MINE := $(patsubst $(EMULATED_DIR)/%.cu,$(EMULATED)/%.o,$(wildcard $(EMULATED_DIR)/*.cu))
+EMULATED_O   := $(patsubst %.cu,%.o,$(filter %.cu,$(EMULATED_SRC))) $(EMULATED_MINE) build/cuda/err.c.o
 EMULATED_BIN := $(EMULATED)/slmctl $(EMULATED)/gpu_parity $(EMULATED)/gpu_bench
-EMULATED_WGMMA := $(addprefix $(EMULATED)/,src/gpu_wgmma.o src/compute/cuda/cuda_wgmma.o emulated.o)
+EMULATED_WGMMA := $(addprefix $(EMULATED)/,src/gpu_wgmma.o src/compute/cuda/cuda_wgmma.o) $(EMULATED_MINE)
 EMULATED_CXX := $(CXX) -std=c++17 -O2 -march=native -g -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing \
     -Wall -Wextra -Wno-unknown-pragmas -Wno-sign-compare -Wno-psabi $(WERROR) -I$(EMULATED_DIR) -I$(EMULATED)/src -Ilib -MMD -MP
 
@@ -292,8 +293,8 @@ $(EMULATED)/src/%.o: $(EMULATED)/src/%.cu | $(EMULATED_SRC)
 	@echo '  CXX   $<'
 	$(Q)$(EMULATED_CXX) $(CXXFLAGS) -x c++ -c -o $@ $<
 
-$(EMULATED)/emulated.o: CXXFLAGS += -O3
-$(EMULATED)/emulated.o: $(EMULATED_DIR)/emulated.cu
+$(EMULATED_MINE): CXXFLAGS += -O3
+$(EMULATED_MINE): $(EMULATED)/%.o: $(EMULATED_DIR)/%.cu
 	@mkdir -p $(@D)
 	@echo '  CXX   $<'
 	$(Q)$(EMULATED_CXX) $(CXXFLAGS) -x c++ -c -o $@ $<

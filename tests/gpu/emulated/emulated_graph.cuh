@@ -2,7 +2,7 @@
  * emulated_graph.cuh - graphs: what a captured stream was given, run again
  *
  * There is one stream, and a graph is the list of what it was given. Included
- * by emulated.cu alone.
+ * by emulated_runtime.cu alone.
  */
 #ifndef EMULATED_GRAPH_CUH
 #define EMULATED_GRAPH_CUH

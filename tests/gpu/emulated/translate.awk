@@ -1,6 +1,9 @@
 # translate.awk - CUDA C++ to C++ with emulated.cuh: launches become calls,
-# extern shared arrays pointers. One file in, one out, the same lines.
+# extern shared arrays pointers, the two files of instructions their twins. One
+# file in, one out.
 
+{ sub(/"compute\/cuda\/cuda_ptx.cuh"/, "\"emulated_ptx.cuh\"")
+  sub(/"compute\/cuda\/cuda_hopper.cuh"/, "\"emulated_hopper.cuh\"") }
 { text = text $0 "\n" }
 
 # The place before p where the expression that ends there begins: a name, with

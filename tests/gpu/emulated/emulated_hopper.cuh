@@ -1,14 +1,14 @@
 /*
- * cuda_hopper.cuh - the twin of lib/compute/cuda/cuda_hopper.cuh, emulated
+ * emulated_hopper.cuh - the twin of lib/compute/cuda/cuda_hopper.cuh, emulated
  *
  * The same functions with the semantics of PTX ISA 8.0, "mbarrier",
  * "cp.async.bulk.tensor" and "wgmma"; descriptors and swizzles are decoded from
  * their bits, so that a wrong one is seen.
  */
-#ifndef CUDA_HOPPER_CUH
-#define CUDA_HOPPER_CUH
+#ifndef EMULATED_HOPPER_CUH
+#define EMULATED_HOPPER_CUH
 
-#include "compute/cuda/cuda_ptx.cuh"
+#include "emulated_ptx.cuh"
 
 void emulated_mbarrier_init(uint32_t barrier, uint32_t arrivals);
 /* In the same place of block `rank` of the cluster; bytes: expected besides. */

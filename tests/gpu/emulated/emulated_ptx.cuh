@@ -1,11 +1,11 @@
 /*
- * cuda_ptx.cuh - the twin of lib/compute/cuda/cuda_ptx.cuh, emulated
+ * emulated_ptx.cuh - the twin of lib/compute/cuda/cuda_ptx.cuh, emulated
  *
  * The same functions with the semantics of PTX ISA 8.0, "cp.async", "ldmatrix"
  * and "mma"; written from that text, not from the callers.
  */
-#ifndef CUDA_PTX_CUH
-#define CUDA_PTX_CUH
+#ifndef EMULATED_PTX_CUH
+#define EMULATED_PTX_CUH
 
 #include "emulated.cuh"
 
