@@ -45,7 +45,7 @@ _slmctl()
         options='--refit --embedder --assignments --rename --merge --pin --unpin --store --key-file --json --quiet --progress --threads --seed --help'
         ;;
     'select')
-        options='--task --max-memory --min-context --license --offline --models --top --all --rank --batch-tokens --trial --trial-top --trial-examples --save --store --key-file --json --quiet --help'
+        options='--task --max-memory --device --min-context --license --offline --models --top --all --rank --batch-tokens --trial --trial-top --trial-examples --save --store --key-file --json --quiet --help'
         ;;
     'finetune')
         options='--task --all --force --force-masked --override-terms --model --method --adapter --quantize --teacher --logprobs --temperature --mix --preference --beta --rank --alpha --targets --lr --epochs --tokens --minutes --batch-tokens --pass-tokens --max-length --over-long --checkpoint-activations --dry-run --try --examples --replay --decay --clip --warmup --patience --validate-every --checkpoint-every --output --run --as --merge --init --tokenizer --data --validation --loss --show-mask --dtype --cpu --device --precision --max-memory --store --key-file --json --quiet --progress --threads --seed --help'
@@ -319,6 +319,8 @@ _slmctl()
     'select:-t' | 'select:--task')
         reply='' kind='tasks' options= ;;
     'select:--max-memory')
+        reply='' kind='none' options= ;;
+    'select:--device')
         reply='' kind='none' options= ;;
     'select:--min-context')
         reply='' kind='none' options= ;;

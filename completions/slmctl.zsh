@@ -126,7 +126,8 @@ _slmctl_select()
 {
     _arguments -s -S '(- *)'{-h,--help}'[print help]' \
         '*'{-t+,--task=}'[this task only]:TASK:_slmctl_names tasks' \
-        '--max-memory=[memory for training (default\: 85 % of this machine'\''s)]:BYTES: ' \
+        '--max-memory=[memory for training (default\: 85 % of the machine'\''s, or a GPU'\''s free)]:BYTES: ' \
+        '--device=[size for\: auto, cpu, cuda or cuda\:N (default cpu)]:DEVICE: ' \
         '--min-context=[context length (default\: the longest of the task'\''s calls)]:TOKENS: ' \
         '--license=[licences that are acceptable]:KIND:(any commercial)' \
         '--offline[only models whose weights are registered here]' \
