@@ -16,7 +16,7 @@
 static int measure(struct compute *c, const struct compute_span s[2], size_t n,
                    double *out, struct err *err)
 {
-    double best = INFINITY;
+    double best = HUGE_VAL;
     int rc = c->ops->sync(c, err);
 
     for (int i = 0; i < ROUNDS && rc == 0; i++) {
