@@ -70,7 +70,8 @@ static void *launch_argument;
 static uint64_t launches, chance = 88172645463325252ull;
 uint64_t emulated_idle;
 bool emulated_late;
-/* As they come; the last first; at random; at random, but some hardly ever. */
+/* As they come; the last first; at random; at random, but some only where the
+ * others get no further. */
 static enum { FORWARDS, BACKWARDS, RANDOM, UNFAIR, ORDERS } order;
 
 [[noreturn]] void emulated_fail(const char *why)
@@ -106,13 +107,16 @@ static bool left_behind(const struct fiber *f)
     return (who + launches) % 2 != 0;
 }
 
+#define UNFAIR_FOR 5000u /* tries of the others without anything new */
+
 static size_t runnable_choose(void)
 {
     size_t i = 0;
 
     for (int tries = 0; tries < 8; tries++) {
         i = runnable_first + next_chance() % (runnable.size() - runnable_first);
-        if (order == RANDOM || !left_behind(runnable[i]))
+        if (order == RANDOM || emulated_idle > UNFAIR_FOR ||
+            !left_behind(runnable[i]))
             break;
     }
     return i;
@@ -427,6 +431,22 @@ static const char *refusal(const struct emulated_launch *l)
     return NULL;
 }
 
+/* The first blocks of all clusters, as this launch runs them. */
+static std::vector<size_t> clusters_in_order(size_t blocks, unsigned cluster)
+{
+    std::vector<size_t> to;
+
+    for (size_t i = 0; i < blocks; i += cluster)
+        to.push_back(order == BACKWARDS ? blocks - cluster - i : i);
+    for (size_t i = to.size(); order >= RANDOM && i > 1; i--) {
+        size_t j = next_chance() % i, kept = to[j];
+
+        to[j] = to[i - 1];
+        to[i - 1] = kept;
+    }
+    return to;
+}
+
 void emulated_run(const struct emulated_launch *l, void (*body)(void *),
                   void *argument)
 {
@@ -446,6 +466,6 @@ void emulated_run(const struct emulated_launch *l, void (*body)(void *),
     launches++;
     order = (decltype(order))(next_chance() % ORDERS);
     emulated_late = next_chance() % 2 != 0;
-    for (size_t i = 0; i < count; i += l->cluster)
-        blocks_run((unsigned)(order == BACKWARDS ? count - l->cluster - i : i));
+    for (size_t first : clusters_in_order(count, l->cluster))
+        blocks_run((unsigned)first);
 }

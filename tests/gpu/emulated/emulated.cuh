@@ -7,9 +7,9 @@
  * only the instructions of cuda_ptx.cuh and cuda_hopper.cuh have a twin here.
  * So indices, layouts, barriers and protocols are tested on any machine; the
  * speed, the compiler and the memory model of a GPU are not. To find what is
- * not ordered by a barrier, threads run forwards, backwards and at random from
- * launch to launch, and copies and products that are waited for later happen
- * at once or as late as allowed; shared memory begins as NaN.
+ * not ordered by a barrier, threads and blocks run forwards, backwards and at
+ * random from launch to launch, and copies and products that are waited for
+ * later happen at once or as late as allowed; shared memory begins as NaN.
  */
 #ifndef EMULATED_CUH
 #define EMULATED_CUH
@@ -102,6 +102,7 @@ template <typename To, typename From> static inline To emulated_bits(From x)
 }
 #define __float_as_uint(x) emulated_bits<unsigned>((float)(x))
 #define __uint_as_float(x) emulated_bits<float>((unsigned)(x))
+#define __double_as_longlong(x) emulated_bits<long long>((double)(x))
 #define __float_as_int(x) emulated_bits<int>((float)(x))
 #define __int_as_float(x) emulated_bits<float>((int)(x))
 
@@ -321,6 +322,10 @@ EMULATED_ORDER(unsigned long long)
 EMULATED_ORDER(float)
 EMULATED_ORDER(double)
 template <typename T> static inline T __ldg(const T *p)
+{
+    return *p;
+}
+template <typename T> static inline T __ldcg(const T *p)
 {
     return *p;
 }

@@ -75,6 +75,18 @@ static inline uint4 load_stream(const void *p)
     return *(const uint4 *)p;
 }
 
+/* A count that was not left at zero is the host's or a kernel's mistake. */
+static inline bool arrive_last(uint32_t *arrivals, uint32_t count)
+{
+    uint32_t before = (*arrivals)++;
+
+    if (before >= count)
+        emulated_fail("more arrivals than are counted");
+    if (before == count - 1)
+        *arrivals = 0;
+    return before == count - 1;
+}
+
 template <typename T>
 static inline void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
                        uint32_t b1)
