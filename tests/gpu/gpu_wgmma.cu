@@ -2,7 +2,8 @@
  * gpu_wgmma.cu - the Hopper product alone, on a device
  *
  * Without arguments: every crossing, tiling, epilogue and ragged edge against
- * sums in double, with guards around c; a line for each that fails. "quick":
+ * sums in double, with guards around c, and with the same bits in all tilings;
+ * a line for each that fails. "quick":
  * of small shapes alone. "time": TFLOP/s of the shapes of 1B and 8B models.
  * Links nothing of the plugin but the product.
  */
@@ -32,6 +33,12 @@ bool cuda_check(struct cuda *c, cudaError_t e, const char *what)
     c->failed = e;
     stopped = true;
     return false;
+}
+
+/* One product at a time has it. */
+void *cuda_scratch(struct cuda *c, size_t bytes)
+{
+    return bytes <= c->scratch_bytes ? c->scratch : NULL;
 }
 
 static __device__ float random_at(size_t i, uint32_t seed)
@@ -103,6 +110,7 @@ static __global__ void want_kernel(const struct cuda_gemm g, double *want)
 struct verdict {
     unsigned wrong, touched; /* elements; guards that were written */
     unsigned row, column;    /* one that is wrong */
+    unsigned long long bits; /* a sum over c that its bits decide */
 };
 
 static __global__ void judge_kernel(const struct cuda_gemm g, size_t rows,
@@ -120,6 +128,8 @@ static __global__ void judge_kernel(const struct cuda_gemm g, size_t rows,
             atomicAdd(&to->touched, 1u);
         return;
     }
+    atomicAdd(&to->bits, (unsigned long long)__double_as_longlong(got) *
+                             (2 * (i * g.n + j) + 1));
     off = fabs(got - want[i * g.n + j]);
     if (g.out == CUDA_BF16)
         limit += fabs(want[i * g.n + j]) / 200;
@@ -184,8 +194,14 @@ static const size_t shapes[][4] = {
     { 64, 64, 64, 16 },     { 128, 256, 64, 64 },   { 128, 128, 128, 16 },
     { 256, 512, 512, 64 },  { 200, 264, 136, 16 },  { 1000, 1032, 520, 24 },
     { 257, 383, 100, 8 },   { 384, 320, 1000, 72 }, { 2048, 1024, 192, 16 },
-    { 130, 2056, 256, 16 }, { 64, 72, 1600, 24 },
+    { 130, 2056, 256, 16 }, { 64, 72, 1600, 24 },   { 130, 72, 776, 8 },
+    { 300, 768, 3072, 16 }, { 100, 1100, 4200, 8 }, { 512, 512, 8192, 64 },
 };
+#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
+#define VARIANTS (sizeof(variants) / sizeof(variants[0]))
+
+/* What the first tiling left of each case. */
+static unsigned long long bits[SHAPES][3][VARIANTS];
 
 /* Operands with rows a little longer than they need. */
 static struct cuda_gemm gemm_of(struct place *p, const size_t *s, bool a_cross,
@@ -235,15 +251,30 @@ static void c_begin(struct place *p, const struct cuda_gemm *g, size_t rows)
              (uint32_t)i + 90);
 }
 
+/* The tiles that g will have. */
+static struct cuda_tiles tiles_of(const struct place *p,
+                                  const struct cuda_gemm *g, unsigned *splits)
+{
+    uint64_t clocks;
+
+    *splits = cuda_wgmma_splits(g);
+    return cuda_tiles_choose(g->m, g->n,
+                             cuda_ceil(g->k, CUDA_TILE_DEPTH) +
+                                 cuda_ceil(g->k2, CUDA_TILE_DEPTH),
+                             *splits, p->c.kernels == CUDA_CLUSTER ? 2 : 1,
+                             (uint32_t)p->c.sms, &clocks);
+}
+
+/* had: the bits of this case in another tiling; 0: it is the first. */
 static void check(struct place *p, const size_t *s, bool a_cross, bool b_cross,
-                  const struct variant *v)
+                  const struct variant *v, unsigned long long *had)
 {
     struct cuda_gemm g = gemm_of(p, s, a_cross, b_cross, v);
     size_t rows = g.m + 3;
     dim3 wide((unsigned)((g.ldc + 127) / 128), (unsigned)rows);
     struct verdict r;
-    struct cuda_tiles t = cuda_tiles_choose(
-        g.m, g.n, p->c.kernels == CUDA_CLUSTER ? 2 : 1, (uint32_t)p->c.sms);
+    unsigned splits;
+    struct cuda_tiles t = tiles_of(p, &g, &splits);
 
     c_begin(p, &g, rows);
     want_kernel<<<dim3(wide.x, (unsigned)g.m), 128>>>(g, p->want);
@@ -251,7 +282,7 @@ static void check(struct place *p, const size_t *s, bool a_cross, bool b_cross,
     p->run++;
     if (!cuda_wgmma_fits(&p->c, &g)) {
         printf("FAIL does not fit");
-        r.wrong = r.touched = r.row = r.column = 0;
+        memset(&r, 0, sizeof(r));
     } else {
         cuda_wgmma_run(&p->c, &g);
         judge_kernel<<<wide, 128>>>(
@@ -261,15 +292,16 @@ static void check(struct place *p, const size_t *s, bool a_cross, bool b_cross,
                 cudaMemcpy(&r, p->verdict, sizeof(r), cudaMemcpyDeviceToHost),
                 "product"))
             r.wrong = 1;
-        if (!r.wrong && !r.touched)
+        *had = *had ? *had : r.bits;
+        if (!r.wrong && !r.touched && r.bits == *had)
             return;
-        printf("FAIL %u wrong (row %u column %u), %u guards", r.wrong, r.row,
-               r.column, r.touched);
+        printf("FAIL %u wrong (row %u column %u), %u guards%s", r.wrong, r.row,
+               r.column, r.touched, r.bits == *had ? "" : ", other bits");
     }
     printf(": %s%s %zu x %zu x %zu + %zu %s, tiles 128 x %u, cluster %u, "
-           "%d blocks\n",
+           "%u parts, %d blocks\n",
            a_cross ? "A" : "a", b_cross ? "B" : "b", g.m, g.n, g.k, g.k2,
-           v->name, t.columns, t.cluster, p->c.sms);
+           v->name, t.columns, t.cluster, splits, p->c.sms);
     p->failed++;
 }
 
@@ -283,17 +315,16 @@ static void check_all(struct place *p)
     int all = p->c.sms;
 
     for (int kernels = CUDA_WGMMA; kernels <= CUDA_CLUSTER; kernels++)
-        for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++)
+        for (size_t s = 0; s < SHAPES; s++)
             for (unsigned cross = 0; cross < 3; cross++)
-                for (size_t v = 0; v < sizeof(variants) / sizeof(variants[0]);
-                     v++)
+                for (size_t v = 0; v < VARIANTS; v++)
                     for (int few = 0; few < 2 && !stopped; few++) {
                         if (p->quick && multiply_adds(shapes[s]) > QUICK)
                             continue;
                         p->c.kernels = (enum cuda_kernels)kernels;
                         p->c.sms = few ? 4 : all;
                         check(p, shapes[s], cross == 2, cross >= 1,
-                              &variants[v]);
+                              &variants[v], &bits[s][cross][v]);
                     }
     p->c.sms = all;
     printf("%u of %u products are right\n", p->run - p->failed, p->run);
@@ -389,8 +420,12 @@ int main(int argc, char **argv)
     p.bias = (float *)room(&p, 65536 * sizeof(float));
     p.want = (double *)room(&p, (size_t)2100 * 2100 * sizeof(double));
     p.verdict = (struct verdict *)room(&p, sizeof(*p.verdict));
+    p.c.scratch_bytes = p.quick ? (size_t)8 << 20 : (size_t)128 << 20;
+    p.c.scratch = (char *)room(&p, p.c.scratch_bytes);
+    p.c.arrivals = (uint32_t *)room(&p, CUDA_ARRIVALS * sizeof(*p.c.arrivals));
     if (stopped)
         return 1;
+    (void)cudaMemset(p.c.arrivals, 0, CUDA_ARRIVALS * sizeof(*p.c.arrivals));
     fill(p.a, CUDA_BF16, most, 1);
     fill(p.b, CUDA_BF16, most, 2);
     fill(p.a2, CUDA_BF16, most / 16, 3);

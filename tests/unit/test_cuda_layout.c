@@ -72,27 +72,149 @@ START_TEST(schedule_keeps_neighbours_together)
 }
 END_TEST
 
+static struct cuda_tiles choose(size_t m, size_t n, uint32_t steps,
+                                uint32_t splits, uint32_t most, uint32_t sms)
+{
+    uint64_t clocks;
+    struct cuda_tiles t =
+        cuda_tiles_choose(m, n, steps, splits, most, sms, &clocks);
+
+    ck_assert_uint_eq(clocks, cuda_product_clocks(&t, steps, splits, sms));
+    return t;
+}
+
 START_TEST(choice_fills_the_device)
 {
-    struct cuda_tiles t = cuda_tiles_choose(4096, 4096, 2, 132);
+    struct cuda_tiles t = choose(4096, 4096, 64, 1, 2, 132);
 
     ck_assert_uint_eq(t.columns, 256);
     ck_assert_uint_eq(t.cluster, 2);
-    t = cuda_tiles_choose(4096, 4096, 1, 132);
+    t = choose(4096, 4096, 64, 1, 1, 132);
     ck_assert_uint_eq(t.columns, 256);
     ck_assert_uint_eq(t.cluster, 1);
-    t = cuda_tiles_choose(1024, 2048, 1, 132); /* 64, 128 or 256 tiles */
+    t = choose(1024, 2048, 32, 1, 1, 132); /* 64, 128 or 256 tiles */
     ck_assert_uint_eq(t.columns, 128);
-    t = cuda_tiles_choose(128, 4096, 2, 132); /* one tile of rows: no pairs */
+    t = choose(128, 4096, 64, 1, 2, 132); /* one tile of rows: no pairs */
     ck_assert_uint_eq(t.cluster, 1);
     ck_assert_uint_eq(t.columns, 64);
     for (size_t i = 0; i < SIZES; i++)
         for (size_t j = 0; j < SIZES; j++)
             for (uint32_t sms = 1; sms <= 132; sms += 131) {
-                t = cuda_tiles_choose(sizes[i], sizes[j], 2, sms);
+                t = choose(sizes[i], sizes[j], 32, 1, 2, sms);
                 ck_assert_uint_gt(t.count, 0);
                 ck_assert_uint_eq(t.columns / t.cluster % 64, 0);
             }
+}
+END_TEST
+
+START_TEST(parts_are_few_and_worth_it)
+{
+    /* Many tiles, or little k, as it is; few with much k in parts. */
+    ck_assert_uint_eq(cuda_splits_choose(4096, 4096, 64), 1);
+    ck_assert_uint_eq(cuda_splits_choose(1024, 1024, 16), 1);
+    ck_assert_uint_eq(cuda_splits_choose(1024, 1024, 64), 2);
+    ck_assert_uint_eq(cuda_splits_choose(512, 512, 128), 8);
+    ck_assert_uint_eq(cuda_splits_choose(64, 64, 1), 1);
+    for (size_t i = 0; i < SIZES; i++)
+        for (size_t j = 0; j < SIZES; j++)
+            for (uint32_t steps = 1; steps < 900; steps += steps / 8 + 1) {
+                uint32_t s = cuda_splits_choose(sizes[i], sizes[j], steps);
+                struct cuda_tiles whole, t;
+
+                ck_assert_uint_le(s, CUDA_SPLITS_MOST);
+                ck_assert_uint_eq(s & (s - 1), 0);
+                ck_assert(s == 1 || steps / s >= 4);
+                whole = choose(sizes[i], sizes[j], steps, 1, 2, CUDA_SMS);
+                t = choose(sizes[i], sizes[j], steps, s, 2, CUDA_SMS);
+                ck_assert_uint_le(
+                    cuda_product_clocks(&t, steps, s, CUDA_SMS),
+                    cuda_product_clocks(&whole, steps, 1, CUDA_SMS));
+                for (uint32_t columns = 64; columns <= 256; columns *= 2)
+                    for (uint32_t cluster = 1; cluster <= 2; cluster++) {
+                        t = cuda_tiles_of(sizes[i], sizes[j], columns, cluster);
+                        ck_assert_uint_le(cuda_parts_arrivals(&t, s),
+                                          CUDA_ARRIVALS);
+                    }
+            }
+}
+END_TEST
+
+START_TEST(parts_cover_k_once)
+{
+    for (uint32_t splits = 1; splits <= CUDA_SPLITS_MOST; splits *= 2)
+        for (uint32_t steps = splits; steps < 500; steps++) {
+            ck_assert_uint_eq(cuda_split_begin(steps, splits, 0), 0);
+            ck_assert_uint_eq(cuda_split_begin(steps, splits, splits), steps);
+            for (uint32_t s = 0; s < splits; s++) {
+                uint32_t n = cuda_split_begin(steps, splits, s + 1) -
+                             cuda_split_begin(steps, splits, s);
+
+                ck_assert_uint_ge(n, steps / splits);
+                ck_assert_uint_le(n, cuda_ceil(steps, splits));
+            }
+        }
+}
+END_TEST
+
+/* A sum by what was added to what; addition that only commutes. */
+static uint64_t joined(uint64_t a, uint64_t b)
+{
+    return (a + b) * 0x9e3779b97f4a7c15u ^ (a * b + 1);
+}
+
+/* Parts come in the order of `come`; returns the whole sum, which one has. */
+static uint64_t join_all(uint32_t splits, const uint32_t *come)
+{
+    uint64_t at[CUDA_SPLITS_MOST] = { 0 }, whole = 0;
+    uint32_t count[CUDA_SPLITS_MOST] = { 0 };
+
+    for (uint32_t i = 0; i < splits; i++) {
+        uint32_t s = come[i], level = 0;
+        uint64_t sum = s + 1;
+
+        for (; splits >> level > 1; level++) {
+            uint32_t node = cuda_split_node(splits, s, level);
+
+            ck_assert_uint_lt(node, splits - 1);
+            at[cuda_split_place(s, level)] = sum;
+            if (++count[node] < 2)
+                break;
+            ck_assert_uint_eq(count[node], 2);
+            ck_assert_uint_ne(at[cuda_split_other(s, level)], 0);
+            sum = joined(sum, at[cuda_split_other(s, level)]);
+        }
+        if (splits >> level == 1) {
+            ck_assert_uint_eq(whole, 0);
+            whole = sum;
+        }
+    }
+    ck_assert_uint_ne(whole, 0);
+    return whole;
+}
+
+START_TEST(parts_are_added_in_one_order)
+{
+    unsigned chance = 1;
+
+    for (uint32_t splits = 2; splits <= CUDA_SPLITS_MOST; splits *= 2) {
+        uint32_t come[CUDA_SPLITS_MOST];
+        uint64_t want;
+
+        for (uint32_t i = 0; i < splits; i++)
+            come[i] = i;
+        want = join_all(splits, come);
+        for (int turn = 0; turn < 2000; turn++) {
+            for (uint32_t i = splits; i > 1; i--) {
+                uint32_t j, kept = come[i - 1];
+
+                chance = chance * 1664525 + 1013904223;
+                j = (chance >> 16) % i;
+                come[i - 1] = come[j];
+                come[j] = kept;
+            }
+            ck_assert_uint_eq(join_all(splits, come), want);
+        }
+    }
 }
 END_TEST
 
@@ -255,6 +377,9 @@ int main(void)
     tcase_add_test(t, schedule_covers_each_tile_once);
     tcase_add_test(t, schedule_keeps_neighbours_together);
     tcase_add_test(t, choice_fills_the_device);
+    tcase_add_test(t, parts_are_few_and_worth_it);
+    tcase_add_test(t, parts_cover_k_once);
+    tcase_add_test(t, parts_are_added_in_one_order);
     tcase_add_test(t, shared_memory_is_within_its_limit);
     tcase_add_test(t, swizzle_permutes_units_of_sixteen_bytes);
     tcase_add_test(t, descriptor_has_its_fields);

@@ -20,6 +20,7 @@
  * calls them around the blocks of a pass in which each sequence has one row.
  */
 #include "compute/cuda/cuda_private.cuh"
+#include "compute/cuda/cuda_layout.h"
 
 extern "C" {
 #include "compute/compute_plugin.h"
@@ -343,6 +344,7 @@ static void describe(struct cuda *c)
 static void equip(struct cuda *c, size_t max_memory)
 {
     size_t free_bytes = 0, total = 0;
+    size_t arrivals = CUDA_ARRIVALS * sizeof(uint32_t);
 
     (void)cuda_check(
         c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking),
@@ -357,6 +359,10 @@ static void equip(struct cuda *c, size_t max_memory)
     (void)cuda_check(c, cudaMemGetInfo(&free_bytes, &total), "memory");
     c->limit =
         max_memory > 0 && max_memory < free_bytes ? max_memory : free_bytes;
+    c->arrivals = (uint32_t *)cuda_take(c, &arrivals);
+    if (c->arrivals)
+        (void)cuda_check(
+            c, cudaMemsetAsync(c->arrivals, 0, arrivals, c->stream), "counts");
 }
 
 EXPORTED int slmctl_device_open(const struct compute_options *opt, int ordinal,

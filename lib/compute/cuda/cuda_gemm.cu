@@ -116,13 +116,16 @@ void gemm_args_finish(struct cuda *c, const struct gemm_args *x)
     c->scratch_used -= gemm_args_scratch(x);
 }
 
-/* wgmma has large tiles and does not split sums. */
+/* wgmma has large tiles: they, and the parts of their sums, should keep a third
+ * of a Hopper busy. */
 static bool suits_wgmma(const struct cuda *c, const struct cuda_gemm *g)
 {
     return c->kernels >= CUDA_WGMMA && c->major == 9 && !g->exact &&
-           c->precision != COMPUTE_FULL &&
-           tiles_ceil(g->m, 128) * tiles_ceil(g->n, 128) >= 48 && g->m > 64 &&
-           g->n > 64 && cuda_wgmma_fits(c, g);
+           c->precision != COMPUTE_FULL && g->m > 64 && g->n > 64 &&
+           cuda_wgmma_fits(c, g) &&
+           tiles_ceil(g->m, 128) * tiles_ceil(g->n, 128) *
+                   cuda_wgmma_splits(g) >=
+               48;
 }
 
 void cuda_gemm_run(struct cuda *c, const struct cuda_gemm *g)
@@ -146,7 +149,8 @@ void cuda_gemm_run(struct cuda *c, const struct cuda_gemm *g)
 size_t cuda_gemm_scratch(const struct cuda *c, const struct cuda_gemm *g)
 {
     size_t simt = cuda_simt_scratch(g), mma = cuda_mma_scratch(g);
+    size_t most = simt > mma ? simt : mma;
+    size_t wgmma = c->kernels >= CUDA_WGMMA ? cuda_wgmma_scratch(c, g) : 0;
 
-    (void)c;
-    return simt > mma ? simt : mma;
+    return wgmma > most ? wgmma : most;
 }

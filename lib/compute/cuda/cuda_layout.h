@@ -31,6 +31,9 @@ enum {
     CUDA_TILE_GROUP = 16,        /* tiles of rows that are walked together */
     CUDA_STAGES_MOST = 8,
     CUDA_RING_ALIGN = 1024,
+    CUDA_SPLITS_MOST = 16,
+    CUDA_ARRIVALS = 16384, /* counts that a device keeps (cuda_arrivals.cuh) */
+    CUDA_SMS = 132,        /* multiprocessors that splits are chosen for */
     CUDA_SMEM_MOST = 227 * 1024 /* of one block, compute capability 9.0 */
 };
 
@@ -146,37 +149,131 @@ CUDA_LAYOUT void cuda_tile_at(const struct cuda_tiles *t, uint32_t i,
     *across = rest / height;
 }
 
-/* Cost of a tile beside that of the widest of a pair, per cent: narrow tiles
- * read more for what they compute, and pairs read their columns once. */
-CUDA_LAYOUT uint32_t cuda_tile_cost(uint32_t columns, uint32_t cluster)
+/* How long a wave of tiles takes, in clocks, from what an H100 and an H200
+ * should do; `busy` multiprocessors share L2. Multiplying: 5 clocks a column
+ * and 64 of k. Operands come from L2 at 31 bytes a clock and multiprocessor
+ * where all read, at 62 where few do; pairs read their columns once. */
+CUDA_LAYOUT uint64_t cuda_tile_clocks(uint32_t columns, uint32_t cluster,
+                                      uint32_t steps, uint32_t busy)
 {
-    uint32_t cost = columns == 256 ? 100 : columns == 128 ? 60 : 40;
+    uint64_t bytes = (CUDA_TILE_ROWS + columns / cluster) * CUDA_SWIZZLE_BYTES;
+    uint64_t shared = bytes * busy / (31 * CUDA_SMS), alone = bytes / 62;
+    uint64_t load = shared > alone ? shared : alone;
+    uint64_t multiply = 5 * columns;
 
-    return cluster == 2 ? cost : cost + cost / 8;
+    return steps * (multiply > load ? multiply : load);
+}
+
+/* Clocks of a product whose `steps` blocks of k are cut in `splits`, without
+ * its launch: the first copies (1500), waves of tiles, and the way to the
+ * output. Parts are written where all do it and read where half of the blocks
+ * do; 600 until others see what was written, 700 until the first part is here.
+ */
+CUDA_LAYOUT uint64_t cuda_product_clocks(const struct cuda_tiles *t,
+                                         uint32_t steps, uint32_t splits,
+                                         uint32_t sms)
+{
+    uint32_t wide = sms / t->cluster ? sms / t->cluster : 1;
+    uint64_t units = (uint64_t)t->count * splits;
+    uint64_t busy = units < wide ? units * t->cluster : sms;
+    uint64_t waves = (units + wide - 1) / wide;
+    uint64_t part = CUDA_TILE_ROWS * t->columns * 4;
+    uint64_t end = 600 + 9 * t->columns;
+    uint64_t tile = cuda_tile_clocks(t->columns, t->cluster,
+                                     cuda_ceil(steps, splits), (uint32_t)busy);
+
+    if (splits == 1)
+        return 1500 + waves * (tile + end);
+    for (uint32_t s = splits; s > 1; s /= 2)
+        end += part / 62 + 700 + (s > 2 ? part / 62 + 600 : 0);
+    return 1500 + waves * (tile + part / 31 + 600) + end;
 }
 
 /* The tiling with the least cost on `sms` multiprocessors, clusters of at most
  * `most`; of equal ones the widest. A shared tile has 128 columns or more: each
  * block copies its part of them in boxes of 64. */
 CUDA_LAYOUT struct cuda_tiles cuda_tiles_choose(size_t m, size_t n,
-                                                uint32_t most, uint32_t sms)
+                                                uint32_t steps, uint32_t splits,
+                                                uint32_t most, uint32_t sms,
+                                                uint64_t *clocks)
 {
     struct cuda_tiles best = { 0, 0, 0, 0, 0 };
-    uint64_t least = UINT64_MAX;
 
+    *clocks = UINT64_MAX;
     for (uint32_t cluster = most; cluster >= 1; cluster--)
         for (uint32_t columns = 256; columns >= 64 * cluster; columns /= 2) {
             struct cuda_tiles t = cuda_tiles_of(m, n, columns, cluster);
-            uint32_t wide = sms / cluster ? sms / cluster : 1;
-            uint64_t cost = (uint64_t)cuda_ceil(t.count, wide) *
-                            cuda_tile_cost(columns, cluster);
+            uint64_t cost = cuda_product_clocks(&t, steps, splits, sms);
 
-            if (cost < least) {
-                least = cost;
+            if (cost < *clocks) {
+                *clocks = cost;
                 best = t;
             }
         }
     return best;
+}
+
+/* In how many parts the sum over `steps` blocks of k is cut: a power of two of
+ * at least four blocks each, as a Hopper with all its multiprocessors and pairs
+ * would be done soonest. Depends on the shape alone, and so do sums: not on the
+ * tiling, nor on what a device has. */
+CUDA_LAYOUT uint32_t cuda_splits_choose(size_t m, size_t n, uint32_t steps)
+{
+    uint32_t tiles = cuda_tiles_of(m, n, 128, 1).count, best = 1;
+    uint64_t least = 0, clocks = 0;
+
+    cuda_tiles_choose(m, n, steps, 1, 2, CUDA_SMS, &least);
+    for (uint32_t s = 2; s <= CUDA_SPLITS_MOST && s * 4 <= steps &&
+                         (uint64_t)tiles * s <= 4 * CUDA_SMS;
+         s *= 2) {
+        cuda_tiles_choose(m, n, steps, s, 2, CUDA_SMS, &clocks);
+        if (clocks < least) {
+            least = clocks;
+            best = s;
+        }
+    }
+    return best;
+}
+
+/* The first block of k of part `split`; that of part `splits` is the end. */
+CUDA_LAYOUT uint32_t cuda_split_begin(uint32_t steps, uint32_t splits,
+                                      uint32_t split)
+{
+    return (uint32_t)((uint64_t)steps * split / splits);
+}
+
+/* Parts of a tile are added two by two: 0 and 1, 2 and 3, then both sums, and
+ * so on. Whoever of two comes last adds and goes on with the sum, so nobody
+ * waits, and x + y is y + x. At `level` (from 0) the sum that part `split` went
+ * into lies at cuda_split_place, meets that at the place beside it, and both
+ * count at cuda_split_node, one of splits - 1. */
+CUDA_LAYOUT uint32_t cuda_split_place(uint32_t split, uint32_t level)
+{
+    return split >> level << level;
+}
+
+CUDA_LAYOUT uint32_t cuda_split_other(uint32_t split, uint32_t level)
+{
+    return cuda_split_place(split, level) ^ (uint32_t)1 << level;
+}
+
+CUDA_LAYOUT uint32_t cuda_split_node(uint32_t splits, uint32_t split,
+                                     uint32_t level)
+{
+    return splits - (splits >> level) + (split >> (level + 1));
+}
+
+/* Of the parts of a whole product, floats; warps of all tiles count apart. */
+CUDA_LAYOUT size_t cuda_parts_floats(const struct cuda_tiles *t,
+                                     uint32_t splits)
+{
+    return (size_t)t->count * t->cluster * splits * CUDA_TILE_ROWS * t->columns;
+}
+
+CUDA_LAYOUT size_t cuda_parts_arrivals(const struct cuda_tiles *t,
+                                       uint32_t splits)
+{
+    return (size_t)t->count * t->cluster * (splits - 1) * (CUDA_TILE_ROWS / 16);
 }
 
 #endif

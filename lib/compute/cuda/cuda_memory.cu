@@ -151,6 +151,8 @@ void cuda_memory_release(struct cuda *c)
     drop_kept(c);
     if (c->scratch)
         (void)cudaFree(c->scratch);
+    if (c->arrivals)
+        (void)cudaFree(c->arrivals);
     for (size_t i = 0; i < CUDA_HOST_TABLES; i++) {
         free(c->tables[i].host);
         if (c->tables[i].device)

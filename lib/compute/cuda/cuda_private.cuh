@@ -79,6 +79,8 @@ struct cuda {
     char *staging; /* pinned: CUDA_SLOTS pieces, taken in turn */
     cudaEvent_t staged[CUDA_SLOTS]; /* the copy through it is over */
     unsigned slot;
+    uint32_t *arrivals; /* on the device, CUDA_ARRIVALS zeros; the kernels
+                         * that count there leave zeros (cuda_arrivals.cuh) */
     struct cuda_block kept[CUDA_KEPT];
     size_t kept_count, kept_bytes;
     struct cuda_table tables[CUDA_HOST_TABLES];
@@ -187,6 +189,8 @@ size_t cuda_gemm_scratch(const struct cuda *c, const struct cuda_gemm *g);
  * types suit; run may only be called then. */
 bool cuda_wgmma_fits(const struct cuda *c, const struct cuda_gemm *g);
 void cuda_wgmma_run(struct cuda *c, const struct cuda_gemm *g);
+size_t cuda_wgmma_scratch(const struct cuda *c, const struct cuda_gemm *g);
+unsigned cuda_wgmma_splits(const struct cuda_gemm *g); /* by its shape */
 bool cuda_mma_fits(const struct cuda *c, const struct cuda_gemm *g);
 void cuda_mma_run(struct cuda *c, const struct cuda_gemm *g);
 size_t cuda_mma_scratch(const struct cuda_gemm *g);

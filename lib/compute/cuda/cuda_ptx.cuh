@@ -98,6 +98,21 @@ static __device__ __forceinline__ uint4 load_stream(const void *p)
     return v;
 }
 
+/* Counts to `count` and then from zero again; whether this was the last of
+ * them. What this thread wrote, or saw behind a barrier, is seen by whoever
+ * counts after it on this device, and the other way round. */
+static __device__ __forceinline__ bool arrive_last(uint32_t *arrivals,
+                                                   uint32_t count)
+{
+    uint32_t before;
+
+    asm volatile("atom.acq_rel.gpu.inc.u32 %0, [%1], %2;"
+                 : "=r"(before)
+                 : "l"(arrivals), "r"(count - 1)
+                 : "memory");
+    return before == count - 1;
+}
+
 #define PTX_MMA(shape)                                                         \
     asm volatile("mma.sync.aligned." shape " {%0, %1, %2, %3}, "               \
                  "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"               \

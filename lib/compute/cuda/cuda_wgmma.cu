@@ -5,14 +5,17 @@
  * warpgroup copies 64 of k at a time into a ring in shared memory, the other
  * two multiply, each 64 rows of the tile, and add bias and addend from
  * registers. Crossed operands are read as they are stored. Two blocks of a
- * cluster may share the columns of their tiles. Each element is summed by one
- * thread's instructions in the order of k, so results depend on shapes alone;
- * k is never split.
+ * cluster may share the columns of their tiles. Where tiles are few, the sum
+ * over k is cut in parts, a power of two, that are added two by two. Each part
+ * of an element is summed by one thread's instructions in the order of k, so
+ * results depend on shapes alone, not on the tiling.
  */
+#include "compute/cuda/cuda_arrivals.cuh"
 #include "compute/cuda/cuda_private.cuh"
 #include "compute/cuda/cuda_hopper.cuh"
 #include "compute/cuda/cuda_layout.h"
 
+#include <assert.h>
 #include <cudaTypedefs.h>
 
 #define WARPGROUP 128
@@ -29,6 +32,9 @@ struct wgmma_job {
     struct cuda_tiles tiles;
     uint32_t m, n;
     uint32_t depth, depth2; /* 64s of k and of k2 */
+    uint32_t splits;        /* a power of two */
+    float *parts;           /* [tiles, splits] tiles, as threads have them */
+    uint32_t *arrivals;     /* [tiles, splits - 1, warps] */
     void *c;
     const void *addend;
     const float *bias;
@@ -93,20 +99,42 @@ stage_copy(const CUtensorMap *a, const CUtensorMap *b, uint32_t to,
     }
 }
 
+/* What a block, or cluster, does at a time: a part of the k of a tile. */
+struct wgmma_unit {
+    uint32_t tile, split;
+    uint32_t first, end; /* of its blocks of k */
+};
+
+static __device__ __forceinline__ struct wgmma_unit
+unit_at(const struct wgmma_job &w, uint32_t i)
+{
+    uint32_t steps = w.depth + w.depth2;
+    struct wgmma_unit u = { i, 0, 0, steps };
+
+    if (w.splits > 1) {
+        u.tile = i / w.splits;
+        u.split = i % w.splits;
+        u.first = cuda_split_begin(steps, w.splits, u.split);
+        u.end = cuda_split_begin(steps, w.splits, u.split + 1);
+    }
+    return u;
+}
+
 template <uint32_t COLUMNS, bool A_CROSS, bool B_CROSS, uint32_t CLUSTER>
 static __device__ __forceinline__ void produce(const struct wgmma_job &w,
                                                struct wgmma_ring r)
 {
     uint32_t rank = CLUSTER > 1 ? hopper_cluster_rank() : 0;
 
-    for (uint32_t t = blockIdx.x / CLUSTER; t < w.tiles.count;
-         t += gridDim.x / CLUSTER) {
+    for (uint32_t i = blockIdx.x / CLUSTER; i < w.tiles.count * w.splits;
+         i += gridDim.x / CLUSTER) {
+        struct wgmma_unit u = unit_at(w, i);
         uint32_t down, across;
 
-        cuda_tile_at(&w.tiles, t, &down, &across);
+        cuda_tile_at(&w.tiles, u.tile, &down, &across);
         uint32_t row = (down * CLUSTER + rank) * CUDA_TILE_ROWS;
 
-        for (uint32_t k = 0; k < w.depth + w.depth2; k++) {
+        for (uint32_t k = u.first; k < u.end; k++) {
             bool first = k < w.depth;
             uint32_t bar = r.full + r.slot * 8;
 
@@ -338,19 +366,64 @@ static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
     }
 }
 
+/* Adds this warp's part to the others, as far as they are there: whether d is
+ * the whole sum now; else another warp will have it. Every thread meets what
+ * the same threads of other blocks left. */
+template <uint32_t COLUMNS>
+static __device__ __forceinline__ bool parts_join(const struct wgmma_job &w,
+                                                  float (&d)[COLUMNS / 2],
+                                                  uint32_t tile, uint32_t split)
+{
+    const uint32_t floats = CUDA_TILE_ROWS * COLUMNS;
+    uint32_t thread = threadIdx.x - WARPGROUP;
+    float *parts = w.parts + (size_t)tile * w.splits * floats +
+                   thread / WARPGROUP * (floats / CONSUMERS) +
+                   thread % WARPGROUP * 4;
+    uint32_t *arrivals = w.arrivals +
+                         tile * (w.splits - 1) * (CONSUMERS * WARPGROUP / 32) +
+                         thread / 32;
+
+    for (uint32_t level = 0; w.splits >> level > 1; level++) {
+        uint32_t node = cuda_split_node(w.splits, split, level);
+        float *mine = parts + cuda_split_place(split, level) * floats;
+        float *other = parts + cuda_split_other(split, level) * floats;
+
+#pragma unroll
+        for (uint32_t i = 0; i < COLUMNS / 2; i += 4)
+            *(float4 *)(mine + i * WARPGROUP) =
+                make_float4(d[i], d[i + 1], d[i + 2], d[i + 3]);
+        if (!warp_is_last(arrivals + node * (CONSUMERS * WARPGROUP / 32), 2))
+            return false;
+#pragma unroll
+        for (uint32_t i = 0; i < COLUMNS / 2; i += 4) {
+            float4 v = __ldcg((const float4 *)(other + i * WARPGROUP));
+
+            d[i] += v.x;
+            d[i + 1] += v.y;
+            d[i + 2] += v.z;
+            d[i + 3] += v.w;
+        }
+    }
+    return true;
+}
+
 template <uint32_t COLUMNS, bool A_CROSS, bool B_CROSS, uint32_t CLUSTER>
 static __device__ __forceinline__ void consume(const struct wgmma_job &w,
                                                struct wgmma_ring r)
 {
     uint32_t rank = CLUSTER > 1 ? hopper_cluster_rank() : 0;
 
-    for (uint32_t t = blockIdx.x / CLUSTER; t < w.tiles.count;
-         t += gridDim.x / CLUSTER) {
+    for (uint32_t i = blockIdx.x / CLUSTER; i < w.tiles.count * w.splits;
+         i += gridDim.x / CLUSTER) {
+        struct wgmma_unit u = unit_at(w, i);
         float d[COLUMNS / 2];
         uint32_t down, across;
 
-        tile_sum<COLUMNS, A_CROSS, B_CROSS, CLUSTER>(d, &r, w.depth + w.depth2);
-        cuda_tile_at(&w.tiles, t, &down, &across);
+        tile_sum<COLUMNS, A_CROSS, B_CROSS, CLUSTER>(d, &r, u.end - u.first);
+        if (w.splits > 1 &&
+            !parts_join<COLUMNS>(w, d, u.tile * CLUSTER + rank, u.split))
+            continue;
+        cuda_tile_at(&w.tiles, u.tile, &down, &across);
         uint32_t top = (down * CLUSTER + rank) * CUDA_TILE_ROWS +
                        (threadIdx.x / WARPGROUP - 1) * 64;
 
@@ -529,14 +602,14 @@ static void job_launch(struct cuda *c, struct wgmma_job *w, wgmma_function *f)
 {
     uint32_t cluster = w->tiles.cluster;
     uint32_t room = c->sms / cluster, smem = cuda_smem_bytes(w->tiles.columns);
+    uint32_t units = w->tiles.count * w->splits;
     cudaLaunchAttribute attribute;
     cudaLaunchConfig_t config = {};
 
     attribute.id = cudaLaunchAttributeClusterDimension;
     attribute.val.clusterDim.x = cluster;
     attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
-    config.gridDim =
-        dim3((w->tiles.count < room ? w->tiles.count : room) * cluster);
+    config.gridDim = dim3((units < room ? units : room) * cluster);
     config.blockDim = dim3(THREADS);
     config.dynamicSmemBytes = smem;
     config.stream = c->stream;
@@ -550,18 +623,69 @@ static void job_launch(struct cuda *c, struct wgmma_job *w, wgmma_function *f)
         (void)cuda_check(c, cudaLaunchKernelEx(&config, f, *w), "wgmma");
 }
 
+unsigned cuda_wgmma_splits(const struct cuda_gemm *g)
+{
+    return cuda_splits_choose(g->m, g->n,
+                              cuda_ceil(g->k, CUDA_TILE_DEPTH) +
+                                  cuda_ceil(g->k2, CUDA_TILE_DEPTH));
+}
+
+/* Steps, parts and tiles; wide: as stores_wide says. */
+static void job_plan(struct wgmma_job *w, const struct cuda *c,
+                     const struct cuda_gemm *g, bool wide)
+{
+    uint32_t most = c->kernels >= CUDA_CLUSTER ? 2 : 1;
+    uint64_t clocks;
+
+    w->depth = cuda_ceil(g->k, CUDA_TILE_DEPTH);
+    w->depth2 = cuda_ceil(g->k2, CUDA_TILE_DEPTH);
+    w->splits = cuda_wgmma_splits(g);
+    w->wide = wide;
+    w->tiles =
+        wide ? cuda_tiles_choose(g->m, g->n, w->depth + w->depth2, w->splits,
+                                 most, (uint32_t)c->sms, &clocks)
+             : cuda_tiles_of(g->m, g->n, 64, 1);
+}
+
+static size_t job_parts_bytes(const struct wgmma_job *w)
+{
+    return w->splits < 2
+               ? 0
+               : cuda_scratch_room(cuda_parts_floats(&w->tiles, w->splits) *
+                                   sizeof(float));
+}
+
+/* Where c will lie is not known here, nor whether it takes wide stores. */
+size_t cuda_wgmma_scratch(const struct cuda *c, const struct cuda_gemm *g)
+{
+    struct wgmma_job w = {};
+    size_t most = 0;
+
+    for (int wide = 0; wide < 2; wide++) {
+        job_plan(&w, c, g, wide);
+        most = job_parts_bytes(&w) > most ? job_parts_bytes(&w) : most;
+    }
+    return most;
+}
+
+/* False: out of memory, kept in the device. */
+static bool job_parts(struct wgmma_job *w, struct cuda *c)
+{
+    if (w->splits < 2)
+        return true;
+    assert(cuda_parts_arrivals(&w->tiles, w->splits) <= CUDA_ARRIVALS);
+    w->arrivals = c->arrivals;
+    w->parts = (float *)cuda_scratch(c, job_parts_bytes(w));
+    return w->parts != NULL;
+}
+
 void cuda_wgmma_run(struct cuda *c, const struct cuda_gemm *g)
 {
     struct wgmma_job w = {};
-    uint32_t most = c->kernels >= CUDA_CLUSTER ? 2 : 1;
 
-    w.wide = stores_wide(g);
-    w.tiles = w.wide ? cuda_tiles_choose(g->m, g->n, most, (uint32_t)c->sms)
-                     : cuda_tiles_of(g->m, g->n, 64, 1);
+    job_plan(&w, c, g, stores_wide(g));
     w.m = (uint32_t)g->m;
     w.n = (uint32_t)g->n;
-    w.depth = cuda_ceil(g->k, CUDA_TILE_DEPTH);
-    w.depth2 = cuda_ceil(g->k2, CUDA_TILE_DEPTH);
     w.c = g->c;
     w.addend = g->addend;
     w.bias = g->bias;
@@ -570,9 +694,12 @@ void cuda_wgmma_run(struct cuda *c, const struct cuda_gemm *g)
     w.alpha = g->alpha;
     w.out = g->out;
     w.add_type = g->add_type;
-    if (!job_maps(&w, g)) {
-        (void)cuda_check(c, cudaErrorInvalidValue, "wgmma tensor map");
+    if (!job_parts(&w, c))
         return;
-    }
-    job_launch(c, &w, kernel_of(&w.tiles, g->a_cross, g->b_cross));
+    if (job_maps(&w, g))
+        job_launch(c, &w, kernel_of(&w.tiles, g->a_cross, g->b_cross));
+    else
+        (void)cuda_check(c, cudaErrorInvalidValue, "wgmma tensor map");
+    /* The stream keeps the order: the next product may have it. */
+    c->scratch_used -= job_parts_bytes(&w);
 }
