@@ -272,7 +272,7 @@ EMULATED_WGMMA := $(addprefix $(EMULATED)/,src/gpu_wgmma.o src/compute/cuda/cuda
 EMULATED_CXX := $(CXX) -std=c++17 -O2 -march=native -g -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing \
     -Wall -Wextra -Wno-unknown-pragmas -Wno-sign-compare -Wno-psabi $(WERROR) -I$(EMULATED_DIR) -I$(EMULATED)/src -Ilib -MMD -MP
 
-emulated: $(EMULATED)/slmctl-cuda.so $(EMULATED_BIN) $(EMULATED)/gpu_wgmma ## the GPU's plugin with its kernels run by the CPU, for tests
+emulated: $(EMULATED)/slmctl-cuda.so $(EMULATED_BIN) $(EMULATED)/gpu_wgmma $(EMULATED)/other/slmctl-cuda.so ## the GPU's plugin with its kernels run by the CPU, for tests
 
 check-emulated: emulated ## the GPU plugin's kernels, run by the CPU, against the CPU's own
 	$(Q)sh $(EMULATED_DIR)/check.sh $(EMULATED)
@@ -284,6 +284,11 @@ $(EMULATED)/src/%: lib/% $(EMULATED_DIR)/translate.awk
 $(EMULATED)/src/gpu_wgmma.cu: tests/gpu/gpu_wgmma.cu $(EMULATED_DIR)/translate.awk
 	@mkdir -p $(@D)
 	$(Q)awk -f $(EMULATED_DIR)/translate.awk $< >$@
+
+# A plugin that can be of another version.
+$(EMULATED)/other/slmctl-cuda.so: $(BUILD)/plugins/fake/slmctl-cuda.so
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 
 $(EMULATED)/gpu_wgmma: $(EMULATED_WGMMA)
 	@echo '  LINK  $@'

@@ -413,6 +413,27 @@ static int64_t newest_call(const struct run *r)
     return newest;
 }
 
+/* On the CPU from here on, if "auto" took a GPU on which it does not fit. */
+static int task_run_where_it_fits(struct run *r, int64_t task,
+                                  const struct evaluate_model *named,
+                                  struct err *err)
+{
+    size_t known = r->count;
+    int rc = task_run(r, task, named, err);
+
+    if (rc < 0 && r->count == known && device_falls_back(r->compute, err)) {
+        evaluate_result_release(&r->results[known]);
+        r->results[known] = (struct evaluate_result){ 0 };
+        rc = device_fall_back(r->cli, &r->compute, err);
+        if (rc == ERR_OK)
+            rc = task_run(r, task, named, err);
+    }
+    return rc < 0 ? device_advise(r->compute, err,
+                                  "a smaller --batch, --kv int8, --weights "
+                                  "q8_0 or q4_0 take less, --device cpu none")
+                  : rc;
+}
+
 static int tasks_run(struct run *r, const struct evaluate_model *named,
                      struct err *err)
 {
@@ -424,7 +445,7 @@ static int tasks_run(struct run *r, const struct evaluate_model *named,
     r->results = mem_zalloc((r->task_count + 1) * sizeof(*r->results));
     r->untested = mem_zalloc((r->task_count + 1) * sizeof(*r->untested));
     for (size_t i = 0; rc == ERR_OK && i < r->task_count; i++) {
-        rc = task_run(r, r->tasks[i], named, err);
+        rc = task_run_where_it_fits(r, r->tasks[i], named, err);
         if (rc < 0 && is_of_a_task(err) && r->task_count > 1) {
             leave_out(r, r->tasks[i], err);
             rc = ERR_OK;

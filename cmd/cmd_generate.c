@@ -111,7 +111,7 @@ struct generation {
     struct buf answer; /* where it is not printed as it comes */
     int32_t *ids;
     size_t count;
-    bool finished, write_failed;
+    bool begun, finished, write_failed;
 };
 
 /* A tokenizer would take other bytes for characters that nobody wrote. */
@@ -335,7 +335,7 @@ static int task_form(struct generation *g, struct err *err)
     return rc;
 }
 
-static int load(struct generation *g, struct err *err)
+static int prepare(struct generation *g, struct err *err)
 {
     struct model_config config;
     int rc;
@@ -362,12 +362,15 @@ static int load(struct generation *g, struct err *err)
         rc = err_set(err, ERR_INVALID,
                      "--stop would cut an answer that --task keeps to a form; "
                      "--constrain off leaves it free");
-    if (rc == ERR_OK)
-        rc = device_open(g->cli, NULL, &g->compute, err);
-    if (rc == ERR_OK)
-        rc =
-            model_load_kept(g->picked.dir, g->picked.adapter, g->compute,
-                            pick_kept(weights, g->picked.kept), &g->model, err);
+    return rc < 0 ? rc : device_open(g->cli, NULL, &g->compute, err);
+}
+
+static int load(struct generation *g, struct err *err)
+{
+    int rc =
+        model_load_kept(g->picked.dir, g->picked.adapter, g->compute,
+                        pick_kept(weights, g->picked.kept), &g->model, err);
+
     if (rc == ERR_OK) {
         g->prefixes = kv_cache_open(g->cli, NULL);
         model_prefixes_use(g->model, g->prefixes);
@@ -426,6 +429,7 @@ static int on_token(void *ctx, int32_t id)
     struct generation *g = ctx;
     struct buf text = { 0 };
 
+    g->begun = true;
     next_text(g, id, &text);
     if (is_streaming(g))
         put_text(g, &text);
@@ -467,6 +471,43 @@ static int generate(struct generation *g, struct err *err)
         rc = err_set(err, ERR_INTERRUPTED, "interrupted after %zu tokens",
                      g->count);
     return rc;
+}
+
+static int load_and_generate(struct generation *g, struct err *err)
+{
+    int rc = load(g, err);
+
+    return rc < 0 ? rc : generate(g, err);
+}
+
+static void model_drop(struct generation *g)
+{
+    tokenizer_stream_free(g->stream);
+    model_free(g->model);
+    model_prefixes_close(g->prefixes);
+    free(g->ids);
+    g->stream = NULL;
+    g->model = NULL;
+    g->prefixes = NULL;
+    g->ids = NULL;
+}
+
+/* On the CPU, if "auto" took a GPU on which it does not fit. */
+static int answer(struct generation *g, struct err *err)
+{
+    int rc = load_and_generate(g, err);
+
+    if (rc < 0 && !g->begun && device_falls_back(g->compute, err)) {
+        model_drop(g);
+        rc = device_fall_back(g->cli, &g->compute, err);
+        if (rc == ERR_OK)
+            rc = load_and_generate(g, err);
+    }
+    return rc < 0 ? device_advise(
+                        g->compute, err,
+                        "a shorter prompt, a smaller -n, --kv int8, --weights "
+                        "q8_0 or q4_0 take less, --device cpu none")
+                  : rc;
 }
 
 /* What a token would add; nothing for a special one or a part of a character.
@@ -596,21 +637,18 @@ static int print_rest(struct generation *g, struct err *err)
 
 static void generation_release(struct generation *g)
 {
-    tokenizer_stream_free(g->stream);
+    model_drop(g);
     generate_form_release(&g->form);
     generate_logprobs_release(&g->logprobs);
     buf_release(&g->stop.held);
     buf_release(&g->answer);
     buf_release(&g->request);
-    model_free(g->model);
-    model_prefixes_close(g->prefixes);
     compute_close(g->compute);
     template_free(g->chat);
     tokenizer_free(g->tok);
     token_list_release(&g->prompt);
     token_list_release(&g->stops);
     picked_model_release(&g->picked);
-    free(g->ids);
 }
 
 static int form_given(void)
@@ -647,9 +685,9 @@ static int run(struct cli *cli, int argc, char **argv)
     if (rc == ERR_OK)
         rc = encode_prompt(&g, buf_slice(&prompt), &err);
     if (rc == ERR_OK)
-        rc = load(&g, &err);
+        rc = prepare(&g, &err);
     if (rc == ERR_OK)
-        rc = generate(&g, &err);
+        rc = answer(&g, &err);
     if (rc == ERR_OK)
         rc = print_rest(&g, &err);
     if (rc == ERR_OK && form_given() && !g.finished && !g.write_failed)

@@ -288,12 +288,46 @@ static int tolerance_set(const char *dir, bool encoder, struct err *err)
     return rc;
 }
 
+static int compute_values(const struct picked_model *p,
+                          const struct model_reference *base,
+                          const struct model_reference *own,
+                          struct compute *compute, struct model_values *v,
+                          struct err *err)
+{
+    if (model_encoder_is(p->dir))
+        return model_encoder_compute(p->dir, base, compute, v, err);
+    return model_values_compute(p->dir, p->adapter, base, own, compute, v, err);
+}
+
+/* On the CPU, if "auto" took a GPU on which it does not fit. */
+static int compute_where_it_fits(struct cli *cli, const struct picked_model *p,
+                                 const struct model_reference *base,
+                                 const struct model_reference *own,
+                                 struct model_values *v, struct err *err)
+{
+    struct compute *compute = NULL;
+    int rc = device_open(cli, NULL, &compute, err);
+
+    if (rc == ERR_OK)
+        rc = compute_values(p, base, own, compute, v, err);
+    if (rc < 0 && device_falls_back(compute, err)) {
+        model_values_release(v);
+        *v = (struct model_values){ 0 };
+        rc = device_fall_back(cli, &compute, err);
+        if (rc == ERR_OK)
+            rc = compute_values(p, base, own, compute, v, err);
+    }
+    if (rc < 0)
+        rc = device_advise(compute, err, "--device cpu takes none");
+    compute_close(compute);
+    return rc;
+}
+
 static int check(struct report *r, const struct picked_model *p,
                  struct err *err)
 {
     struct model_reference base = { 0 }, adapted = { 0 };
     const struct model_reference *own = &base;
-    struct compute *compute = NULL;
     struct model_values v = { 0 };
     bool encoder = model_encoder_is(p->dir);
     int rc = ERR_OK;
@@ -313,17 +347,11 @@ static int check(struct report *r, const struct picked_model *p,
     if (rc == ERR_OK)
         rc = tolerance_set(p->dir, encoder, err);
     if (rc == ERR_OK)
-        rc = device_open(r->cli, NULL, &compute, err);
-    if (rc == ERR_OK && encoder)
-        rc = model_encoder_compute(p->dir, &base, compute, &v, err);
-    else if (rc == ERR_OK)
-        rc = model_values_compute(p->dir, p->adapter, &base, own, compute, &v,
-                                  err);
+        rc = compute_where_it_fits(r->cli, p, &base, own, &v, err);
     if (rc == ERR_OK)
         rc = compare_all(r, &v, own, p->adapter != NULL, err);
     if (rc == ERR_OK && values_path)
         rc = write_values(&v, err);
-    compute_close(compute);
     model_values_release(&v);
     model_reference_release(&base);
     model_reference_release(&adapted);

@@ -159,6 +159,18 @@ static int open_before(struct job *j, struct model **m, struct err *err)
     return rc;
 }
 
+#define TAKES_LESS "fewer and shorter --prompts take less, --device cpu none"
+
+static void close_before(struct job *j, struct model **m)
+{
+    model_free(*m);
+    artifact_prompts_release(&j->prompts);
+    free(j->before);
+    *m = NULL;
+    j->prompts = (struct artifact_prompts){ 0 };
+    j->before = NULL;
+}
+
 /* The task that is named, or that a registered model is for; 0: none. */
 static int find_task(const struct job *j, struct store *s, int64_t *task,
                      struct err *err)
@@ -203,6 +215,26 @@ static int open_score(struct job *j, struct err *err)
     }
     store_close(s);
     return rc;
+}
+
+/* On the CPU, if "auto" took a GPU on which it does not fit. */
+static int open_where_it_fits(struct job *j, struct model **m, struct err *err)
+{
+    int rc = open_score(j, err);
+
+    if (rc == ERR_OK)
+        rc = open_before(j, m, err);
+    if (rc < 0 && device_falls_back(j->compute, err)) {
+        close_before(j, m);
+        artifact_score_release(&j->score);
+        j->score = (struct artifact_score){ 0 };
+        rc = device_fall_back(j->cli, &j->compute, err);
+        if (rc == ERR_OK)
+            rc = open_score(j, err);
+        if (rc == ERR_OK)
+            rc = open_before(j, m, err);
+    }
+    return rc < 0 ? device_advise(j->compute, err, TAKES_LESS) : rc;
 }
 
 static int write_directory(struct job *j, struct model *m, struct err *err)
@@ -295,9 +327,7 @@ static int work(struct job *j, struct err *err)
     if (rc == ERR_OK)
         rc = device_open(j->cli, NULL, &j->compute, err);
     if (rc == ERR_OK)
-        rc = open_score(j, err);
-    if (rc == ERR_OK)
-        rc = open_before(j, &m, err);
+        rc = open_where_it_fits(j, &m, err);
     if (rc == ERR_OK)
         warn_of_window(j, model_config(m));
     if (rc == ERR_OK && stop_requested())
@@ -425,6 +455,16 @@ static int convert_adapter(struct job *j, const char *dir, struct err *err)
         rc = device_open(j->cli, NULL, &j->compute, err);
     if (rc == ERR_OK)
         rc = adapter_logits(j, dir, &j->before, err);
+    if (rc < 0 && device_falls_back(j->compute, err)) {
+        struct model *none = NULL;
+
+        close_before(j, &none);
+        rc = device_fall_back(j->cli, &j->compute, err);
+        if (rc == ERR_OK)
+            rc = adapter_logits(j, dir, &j->before, err);
+    }
+    if (rc < 0)
+        rc = device_advise(j->compute, err, TAKES_LESS);
     if (rc == ERR_OK)
         rc = weights_gguf_adapter(dir, base_dir, output, err);
     if (rc == ERR_OK)

@@ -184,14 +184,32 @@ static void note_store(void *cli, const struct err *why)
 }
 
 /* Beside an upstream a thread is left to the calls that go there. */
-static int open_device(void *cli, struct compute **out, struct err *err)
+static struct cli with_threads(const struct cli *cli)
 {
-    struct cli mine = *(const struct cli *)cli;
+    struct cli mine = *cli;
     unsigned cpus = pool_cpus();
 
     if (!mine.threads && listen_values.upstreams.count && cpus > 1)
         mine.threads = cpus - 1;
+    return mine;
+}
+
+static int open_device(void *cli, struct compute **out, struct err *err)
+{
+    struct cli mine = with_threads(cli);
+
     return device_open(&mine, NULL, out, err);
+}
+
+static int replace_device(void *cli, struct compute **out, struct err *err)
+{
+    struct cli mine = with_threads(cli);
+
+    if (device_falls_back(*out, err))
+        return device_fall_back(&mine, out, err);
+    return device_advise(*out, err,
+                         "fewer --slots, --kv int8, --weights q8_0 or q4_0 "
+                         "take less, --device cpu none");
 }
 
 static int reload(void *served, struct err *err)
@@ -235,6 +253,7 @@ static void fill(struct served *v, const struct serve_list *l,
         .store_told = note_store,
         .store_ctx = v->cli,
         .open_device = open_device,
+        .replace_device = replace_device,
         .device_ctx = v->cli,
         .reload = reload,
         .reload_ctx = v,

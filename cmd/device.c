@@ -6,6 +6,8 @@
  */
 #include "device.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,11 +42,10 @@ static const char *variable(const char *name)
     return value && *value ? value : NULL;
 }
 
-static int open_device(struct cli *cli, const char *kernels,
+static int open_device(struct cli *cli, const char *name, const char *kernels,
                        const char *probe_dir, struct compute **out,
                        struct err *err)
 {
-    const char *name = device_choice.device ? device_choice.device : "cpu";
     bool gpu = strncmp(name, "cuda", 4) == 0;
     const char *from = gpu ? "SLMCTL_CUDA" : "SLMCTL_CPU";
     const char *forced = variable(from);
@@ -71,11 +72,16 @@ static int open_device(struct cli *cli, const char *kernels,
     return rc;
 }
 
+static const char *chosen(void)
+{
+    return device_choice.device ? device_choice.device : "cpu";
+}
+
 int device_open(struct cli *cli, const char *kernels, struct compute **out,
                 struct err *err)
 {
     char *dir = cli_cache_dir();
-    int rc = open_device(cli, kernels, dir, out, err);
+    int rc = open_device(cli, chosen(), kernels, dir, out, err);
 
     free(dir);
     return rc;
@@ -84,5 +90,56 @@ int device_open(struct cli *cli, const char *kernels, struct compute **out,
 int device_open_to_train(struct cli *cli, const char *kernels,
                          struct compute **out, struct err *err)
 {
-    return open_device(cli, kernels, NULL, out, err);
+    return open_device(cli, chosen(), kernels, NULL, out, err);
+}
+
+static bool is_gpu(const struct compute *c)
+{
+    return c && strcmp(c->device, "cpu") != 0;
+}
+
+bool device_falls_back(const struct compute *c, const struct err *err)
+{
+    return err->code == ERR_NOMEM && is_gpu(c) &&
+           strcmp(chosen(), "auto") == 0 && precision() <= COMPUTE_FULL;
+}
+
+static void tell_why(struct cli *cli, struct compute **c, const struct err *err)
+{
+    cli_progress_end(cli);
+    cli_note(cli, "on the CPU: %s", err->msg);
+    compute_close(*c);
+    *c = NULL;
+}
+
+int device_fall_back(struct cli *cli, struct compute **c, struct err *err)
+{
+    char *dir = cli_cache_dir();
+    int rc;
+
+    tell_why(cli, c, err);
+    rc = open_device(cli, "cpu", NULL, dir, c, err);
+    free(dir);
+    return rc;
+}
+
+int device_fall_back_to_train(struct cli *cli, const char *kernels,
+                              struct compute **c, struct err *err)
+{
+    tell_why(cli, c, err);
+    return open_device(cli, "cpu", kernels, NULL, c, err);
+}
+
+int device_advise(const struct compute *c, struct err *err, const char *fmt,
+                  ...)
+{
+    char advice[160];
+    va_list ap;
+
+    if (err->code != ERR_NOMEM || !is_gpu(c))
+        return err->code;
+    va_start(ap, fmt);
+    (void)vsnprintf(advice, sizeof(advice), fmt, ap);
+    va_end(ap);
+    return err_set(err, ERR_NOMEM, "%.340s; %s", err->msg, advice);
 }

@@ -55,4 +55,17 @@ MUST_CHECK int device_open(struct cli *cli, const char *kernels,
 MUST_CHECK int device_open_to_train(struct cli *cli, const char *kernels,
                                     struct compute **out, struct err *err);
 
+/* Where something does not fit on a GPU (ERR_NOMEM): may the user's "auto" go
+ * on without it? If so, and once nothing of *c is in use any more, it is
+ * closed, *err is told and *c becomes the CPU. */
+bool device_falls_back(const struct compute *c, const struct err *err);
+MUST_CHECK int device_fall_back(struct cli *cli, struct compute **c,
+                                struct err *err);
+MUST_CHECK int device_fall_back_to_train(struct cli *cli, const char *kernels,
+                                         struct compute **c, struct err *err);
+/* If not: what takes less of a GPU's memory, behind the message; of other
+ * errors and on the CPU nothing changes. Returns the error's code. */
+int device_advise(const struct compute *c, struct err *err, const char *fmt,
+                  ...) __attribute__((format(printf, 3, 4)));
+
 #endif

@@ -144,18 +144,14 @@ static int check_output(const struct finetune *f, const char *run_dir,
     return rc;
 }
 
-static int train(struct init *i, struct err *err)
+/* What will be trained, and what it takes. */
+static int plan(struct init *i, struct err *err)
 {
     const struct finetune *f = i->f;
-    char *run_dir =
-        f->run ? mem_strdup(f->run) : mem_printf("%s.run", f->output);
-    int rc = check_output(f, run_dir, err);
-
-    if (rc == 0)
-        rc = io_is_dir(f->init)
-                 ? model_open(f->init, i->compute, true, &i->model, err)
-                 : model_new(&i->config, i->compute, i->cli->seed, &i->model,
-                             err);
+    int rc =
+        io_is_dir(f->init)
+            ? model_open(f->init, i->compute, true, &i->model, err)
+            : model_new(&i->config, i->compute, i->cli->seed, &i->model, err);
 
     finetune_options(f, i->cli, &i->config, true, &i->opt);
     if (rc == 0 && f->teacher)
@@ -171,8 +167,32 @@ static int train(struct init *i, struct err *err)
                                       .valid = &i->valid,
                                       .reader = &i->reader,
                                       .opt = &i->opt };
+    return rc < 0 ? rc : finetune_plan_make(&i->plan, err);
+}
+
+/* On the CPU, if "auto" took a GPU on which it does not fit. */
+static int plan_where_it_fits(struct init *i, struct err *err)
+{
+    int rc = plan(i, err);
+
+    if (rc == 0 || !device_falls_back(i->compute, err))
+        return rc;
+    model_free(i->model);
+    model_free(i->teacher);
+    i->model = i->teacher = NULL;
+    rc = device_fall_back_to_train(i->cli, i->f->cpu, &i->compute, err);
+    return rc < 0 ? rc : plan(i, err);
+}
+
+static int train(struct init *i, struct err *err)
+{
+    const struct finetune *f = i->f;
+    char *run_dir =
+        f->run ? mem_strdup(f->run) : mem_printf("%s.run", f->output);
+    int rc = check_output(f, run_dir, err);
+
     if (rc == 0)
-        rc = finetune_plan_make(&i->plan, err);
+        rc = plan_where_it_fits(i, err);
     if (rc == 0 && f->dry_run) {
         free(run_dir);
         return finetune_plan_print(&i->plan, err);

@@ -59,6 +59,7 @@ struct task {
     int64_t model_id;
     bool quantised; /* the base stays in blocks */
     bool skipped, untrainable;
+    bool began;                  /* what a run leaves behind is there */
     bool overridden;             /* terms forbid it, and a reason was given */
     bool replaces;               /* the model of this name at this path */
     struct io_tree tree, merged; /* what is written, until it is in place */

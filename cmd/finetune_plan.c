@@ -109,7 +109,7 @@ static int refuse(const struct finetune_plan *p, struct err *err)
     char advice[160];
 
     if (p->memory.total <= p->limit)
-        return err_set(err, ERR_LIMIT,
+        return err_set(err, on_cpu(p) ? ERR_LIMIT : ERR_NOMEM,
                        "%s: merging needs about %.0f MiB, more than "
                        "--max-memory; leave --merge out, or choose a smaller "
                        "base",
@@ -125,7 +125,7 @@ static int refuse(const struct finetune_plan *p, struct err *err)
     else
         (void)snprintf(advice, sizeof(advice),
                        "a smaller base may, or --quantize");
-    return err_set(err, ERR_LIMIT,
+    return err_set(err, on_cpu(p) ? ERR_LIMIT : ERR_NOMEM,
                    "%s: needs about %.0f MiB even for passes of one document "
                    "(%zu tokens), %.0f may be used%s; %s",
                    p->name, mib(p->memory.total), p->memory.rows, mib(p->limit),

@@ -69,9 +69,14 @@ static int train(struct task *t, struct err *err)
     rc = finetune_plan_make(&t->plan, err);
     if (rc < 0)
         return rc;
+    t->began = true;
     rc = lora_train(t->model, t->compute, &t->train, &t->valid, &t->opt, t->run,
                     &t->cli->progress, &t->result, err);
     cli_progress_end(t->cli);
+    if (rc < 0)
+        rc = device_advise(t->compute, err,
+                           "--max-length or --pass-tokens may be less, "
+                           "--quantize nf4 keeps a smaller base");
     if (rc == 0)
         rc = finetune_check_gain(&t->result, err);
     t->untrainable = rc == ERR_NOTFOUND;
@@ -176,6 +181,10 @@ static int open_model(struct task *t, struct err *err)
                  "is left out",
                  t->base.name, config.whole);
     rc = open_base(t, &config, err);
+    if (rc < 0)
+        rc = device_advise(t->compute, err,
+                           "--quantize nf4 keeps it in a quarter, --device "
+                           "cpu takes none");
     if (rc == 0)
         rc = model_adapter_check(t->model, t->opt.targets, err);
     if (rc == 0 && t->f->adapter)
@@ -405,18 +414,40 @@ static void leave_out(struct session *s, const struct task *t,
     s->untrained++;
 }
 
+static int begin_task(struct session *s, int64_t id, struct task *t,
+                      struct err *err)
+{
+    int rc;
+
+    *t = (struct task){ .cli = s->cli,
+                        .f = s->f,
+                        .store = s->store,
+                        .compute = s->compute,
+                        .id = id };
+    rc = task_name(s->store, t, err);
+    return rc < 0 ? rc : run_task(t, err);
+}
+
+/* On the CPU from here on, if "auto" took a GPU on which it does not fit. */
+static int run_where_it_fits(struct session *s, int64_t id, struct task *t,
+                             struct err *err)
+{
+    int rc = begin_task(s, id, t, err);
+
+    if (rc == 0 || t->began || !device_falls_back(s->compute, err))
+        return rc;
+    task_release(t);
+    *t = (struct task){ 0 };
+    rc = device_fall_back_to_train(s->cli, s->f->cpu, &s->compute, err);
+    return rc < 0 ? rc : begin_task(s, id, t, err);
+}
+
 static int run_all(struct session *s, struct err *err)
 {
     for (size_t i = 0; i < s->tasks.count; i++) {
-        struct task t = { .cli = s->cli,
-                          .f = s->f,
-                          .store = s->store,
-                          .compute = s->compute,
-                          .id = s->tasks.v[i] };
-        int rc = task_name(s->store, &t, err);
+        struct task t;
+        int rc = run_where_it_fits(s, s->tasks.v[i], &t, err);
 
-        if (rc == 0)
-            rc = run_task(&t, err);
         if (rc == 0 && (s->f->dry_run || s->f->tries)) {
             s->skipped++;
         } else if (rc == 0) {

@@ -22,6 +22,15 @@ static int open_device(void *cli, struct compute **out, struct err *err)
     return device_open(cli, NULL, out, err);
 }
 
+static int replace_device(void *cli, struct compute **out, struct err *err)
+{
+    if (device_falls_back(*out, err))
+        return device_fall_back(cli, out, err);
+    return device_advise(*out, err,
+                         "--kv int8, --weights q8_0 or q4_0 take less, "
+                         "--device cpu none");
+}
+
 static int open_server(struct cli *cli, const struct serve_options *options,
                        struct serve_steps *steps, struct serve **out,
                        const struct router **router, struct err *err)
@@ -38,6 +47,7 @@ static int open_server(struct cli *cli, const struct serve_options *options,
     o.models = l->models;
     o.model_count = l->count;
     o.open_device = open_device;
+    o.replace_device = replace_device;
     o.device_ctx = cli;
     o.router = l->routes ? l->routes->router : NULL;
     o.release = serve_routes_close;

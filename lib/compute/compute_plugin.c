@@ -39,7 +39,7 @@ static int find_plugin(struct plugin *p, const char *dir, struct err *err)
 
     if (dir)
         return find_in(p, dir, "") ? 0
-                                   : err_set(err, ERR_UNSUPPORTED,
+                                   : err_set(err, ERR_NOTFOUND,
                                              "no GPU can be used: there "
                                              "is no " PLUGIN_FILE " in %s",
                                              dir);
@@ -50,7 +50,7 @@ static int find_plugin(struct plugin *p, const char *dir, struct err *err)
         *slash = '\0';
     if (slash && (find_in(p, exe, "") || find_in(p, exe, "/../lib/slmctl")))
         return 0;
-    return err_set(err, ERR_UNSUPPORTED,
+    return err_set(err, ERR_NOTFOUND,
                    "no GPU can be used: there is no " PLUGIN_FILE " in %s or "
                    "%s/../lib/slmctl; make cuda builds it",
                    exe, exe);
@@ -62,8 +62,7 @@ static int load(struct plugin *p, struct err *err)
 
     p->lib = dlopen(p->path, RTLD_NOW | RTLD_LOCAL);
     if (!p->lib)
-        return err_set(err, ERR_UNSUPPORTED, "no GPU can be used: %s",
-                       dlerror());
+        return err_set(err, ERR_FORMAT, "no GPU can be used: %s", dlerror());
     *(void **)&p->score = dlsym(p->lib, COMPUTE_PLUGIN_SCORE);
     *(void **)&p->open = dlsym(p->lib, COMPUTE_PLUGIN_OPEN);
     if (!p->score)
@@ -73,7 +72,7 @@ static int load(struct plugin *p, struct err *err)
     if (!missing)
         return 0;
     (void)dlclose(p->lib);
-    return err_set(err, ERR_UNSUPPORTED,
+    return err_set(err, ERR_FORMAT,
                    "%s has no %s; it is no plugin of this program", p->path,
                    missing);
 }
@@ -81,7 +80,7 @@ static int load(struct plugin *p, struct err *err)
 static int refuse_version(const struct plugin *p, unsigned version,
                           struct err *err)
 {
-    return err_set(err, ERR_UNSUPPORTED,
+    return err_set(err, ERR_FORMAT,
                    "%s is of version %u, this program needs %d; build both "
                    "again",
                    p->path, version, COMPUTE_VERSION);
@@ -139,7 +138,7 @@ int compute_plugin_device(const struct compute_options *opt, int ordinal,
     else if (score(&p, ordinal, err) == 0)
         ordinal = -1;
     if (ordinal < 0)
-        return ERR_UNSUPPORTED;
+        return err->code;
     rc = p.open(opt, ordinal, &c, err);
     if (rc < 0)
         return rc;
@@ -150,7 +149,7 @@ int compute_plugin_device(const struct compute_options *opt, int ordinal,
         c->ops->close(c);
         if (version != COMPUTE_VERSION)
             return refuse_version(&p, version, err);
-        return err_set(err, ERR_UNSUPPORTED,
+        return err_set(err, ERR_FORMAT,
                        "%s has another table of operations; build both again",
                        p.path);
     }

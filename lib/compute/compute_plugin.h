@@ -24,8 +24,10 @@ typedef int compute_plugin_open(const struct compute_options *opt, int ordinal,
                                 struct compute **out, struct err *err);
 
 /* The program's side: find the plugin (opt->plugin_dir, see compute.h), load
- * it, and open a device; ordinal < 0: the one with the highest score. What
- * hinders is ERR_UNSUPPORTED or the plugin's own code. */
+ * it, and open a device; ordinal < 0: the one with the highest score.
+ * ERR_NOTFOUND: there is no plugin; ERR_FORMAT: it is none of this program, or
+ * of another version; ERR_UNSUPPORTED: there is no driver or no device for it;
+ * else the plugin's own code. */
 MUST_CHECK int compute_plugin_device(const struct compute_options *opt,
                                      int ordinal, struct compute **out,
                                      struct err *err);

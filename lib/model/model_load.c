@@ -212,6 +212,34 @@ int model_weights_check(const struct model_config *config,
     return rc;
 }
 
+/* Bytes of an element that load_tensor leaves on the device, about. */
+static double kept_size(struct model *m, size_t i,
+                        const struct model_keeping *keep,
+                        const struct weights_tensor *t)
+{
+    enum weights_type blocks;
+
+    if (model_kept_blocks(m, i, keep, t, &blocks))
+        return blocks == WEIGHTS_Q8_0 ? 34.0 / 32 : 18.0 / 32;
+    if (keep->quantise && model_is_layer(m, m->base.slots[i].value))
+        return keep->quant == COMPUTE_NF4 ? .5 + 1.0 / 64 : 1 + 4.0 / 64;
+    return (double)compute_type_size(type_kept(t, keep->widen));
+}
+
+/* The first tensor that does not fit says little of how much is missing. */
+static int tell_size(struct model *m, const struct weights *w,
+                     const struct model_keeping *keep, struct err *err)
+{
+    const struct weights_tensor *t;
+    double bytes = 0;
+
+    for (size_t i = 0; i < m->base.count; i++)
+        if ((t = find_stored(m, w, m->base.tensors[i].name)) != NULL)
+            bytes += kept_size(m, i, keep, t) * (double)weights_elements(t);
+    return err_set(err, ERR_NOMEM, "%s; all of its weights are %.1f MB",
+                   err->msg, bytes * 1e-6);
+}
+
 static int load_all(struct model *m, const struct weights *w,
                     const struct model_keeping *keep, struct err *err)
 {
@@ -220,7 +248,7 @@ static int load_all(struct model *m, const struct weights *w,
                                   : load_tensor(m, w, i, keep, err);
 
         if (rc < 0)
-            return rc;
+            return rc == ERR_NOMEM ? tell_size(m, w, keep, err) : rc;
     }
     model_tie(m);
     return check_rest(m, w, err);

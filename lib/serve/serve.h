@@ -91,6 +91,9 @@ struct serve_options {
     /* A device for a base; the server closes it. NULL: bases have theirs. */
     int (*open_device)(void *ctx, struct compute **out, struct err *err);
     void *device_ctx;
+    /* A base failed on *out: closes it and gives another one, or leaves it and
+     * returns the error, with advice maybe. NULL: there is no other. */
+    int (*replace_device)(void *ctx, struct compute **out, struct err *err);
     /* POST /reload of the admin listener; NULL: there is none. */
     int (*reload)(void *ctx, struct err *err);
     void *reload_ctx;

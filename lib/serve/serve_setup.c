@@ -220,6 +220,12 @@ static int open_base(struct serve *s, const struct serve_base *b,
     }
     if (rc == ERR_OK)
         rc = engine_open(&o, &e->engine, err);
+    if (rc < 0 && e->device && s->o.replace_device) {
+        rc = s->o.replace_device(s->o.device_ctx, &e->device, err);
+        o.compute = e->device;
+        if (rc == ERR_OK)
+            rc = engine_open(&o, &e->engine, err);
+    }
     if (rc < 0) {
         engine_free(e);
         return rc;

@@ -11,6 +11,7 @@
  * tests/gpu/dry_runtime.c wants. Without the device: a line "skip:".
  */
 #include "bench.h"
+#include "gpu_missing.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -172,8 +173,11 @@ static bool bench_run(struct bench b, const char *device, bool last,
     struct compute_options opt = { .device = device, .kernels = b.kernels };
 
     if (compute_open(&opt, &b.c, &b.err) < 0) {
-        (void)printf("skip: %s, %s: %s\n", device, b.kernels, b.err.msg);
-        return false;
+        bool skip = gpu_is_missing(&b.err);
+
+        (void)printf("%s: %s, %s: %s\n", skip ? "skip" : "FAIL", device,
+                     b.kernels, b.err.msg);
+        return skip;
     }
     know_peaks(&b, peak);
     (void)printf("# %s, %s; peaks %.0f TFLOP/s, %.0f GB/s\n", b.c->device,
@@ -223,6 +227,7 @@ int main(int argc, char **argv)
     struct bench b = { 0 };
     const char *device = "cuda", *peak = NULL;
     char kernels[128] = "mma,wgmma", *rest = kernels;
+    bool done = true;
 
     for (int i = 1, n; i < argc; i += n) {
         n = take(&b, &device, kernels, sizeof(kernels), &peak, argv + i);
@@ -233,7 +238,7 @@ int main(int argc, char **argv)
     }
     for (char *name; (name = strsep(&rest, ","));) {
         b.kernels = name;
-        (void)bench_run(b, device, rest == NULL, peak);
+        done = bench_run(b, device, rest == NULL, peak) && done;
     }
-    return 0;
+    return !done;
 }

@@ -8,8 +8,9 @@
  * that nothing but what it is asked to do is seen. A line per case: ok|FAIL,
  * name, the worst array, its error, the limit. Exit status: 0, 1 if a case
  * failed, 3 if the device is lost (go on with --after). Without the device: a
- * line "skip:".
+ * line "skip:". A plugin that cannot be used is a failure.
  */
+#include "gpu_missing.h"
 #include "parity.h"
 
 #include <stdlib.h>
@@ -83,8 +84,11 @@ static void open_devices(struct parity *p, const struct compute_options *opt,
         exit(2);
     }
     if (compute_open(opt, &p->device, &err) < 0) {
-        (void)printf("skip: %s: %s\n", opt->device, err.msg);
-        exit(0);
+        bool skip = gpu_is_missing(&err);
+
+        (void)printf("%s: %s: %s\n", skip ? "skip" : "FAIL device", opt->device,
+                     err.msg);
+        exit(!skip);
     }
     p->precision = p->device->precision;
     (void)printf("# %s, %s kernels, %s; reference %s\n", p->device->device,

@@ -34,10 +34,14 @@ import sys, tarfile
 tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$here/$1" "$scratch"
 }
 
-# Why there is no GPU here; empty: there is one.
+# Why nothing can run here: "skip: ..." without a GPU or a driver, and
+# "FAIL ..." where there are, or where the bundle is not one build; empty: all
+# is there.
 no_gpu() {
-    SLMCTL_DEVICE='' ./slmctl generate -m base --device cuda -n 1 hi \
-        2>&1 >/dev/null | grep '^slmctl generate: ' | head -n 1
+    ./gpu_parity --device cuda none >"$scratch/opened" 2>&1
+    grep -m 1 -E '^(skip|FAIL)' "$scratch/opened" && return
+    grep -q '^# .* kernels, ' "$scratch/opened" ||
+        echo "FAIL device: $(head -c 300 "$scratch/opened")"
 }
 
 # ---- reference models: forward, gradients, adapters, eight steps, NF4 ----
@@ -296,7 +300,8 @@ cd "$scratch" || exit 1
 
 [ $# -gt 0 ] || set -- fixtures parity train wgmma bench peers sanitizer
 why=$(no_gpu)
-[ -z "$why" ] || { echo "skip: ${why#slmctl generate: }"; exit 0; }
+[ -z "$why" ] || echo "$why" | tee "$OUT/summary.txt"
+case $why in '') ;; skip*) exit 0 ;; *) exit 1 ;; esac
 {
     nvidia-smi -L 2>/dev/null
     for stage in "$@"; do

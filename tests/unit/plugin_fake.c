@@ -27,7 +27,9 @@ EXPORT compute_plugin_open slmctl_device_open;
 int slmctl_device_score(unsigned *version, int ordinal, char *why,
                         size_t why_size)
 {
-    *version = ordinal == FAKE_OLD ? COMPUTE_VERSION - 1 : COMPUTE_VERSION;
+    *version = ordinal == FAKE_OLD || getenv("FAKE_OTHER_VERSION")
+                   ? COMPUTE_VERSION - 1
+                   : COMPUTE_VERSION;
     if (getenv("FAKE_NO_DRIVER") || ordinal == FAKE_NONE) {
         (void)snprintf(why, why_size, "the driver is asleep");
         return 0;

@@ -125,7 +125,7 @@ START_TEST(a_gpu_that_was_asked_for_is_not_replaced)
     message_has("cuda:2: its memory is taken");
     ck_assert_int_eq(
         open_from("plugins", (struct compute_options){ .device = "cuda" }),
-        ERR_UNSUPPORTED);
+        ERR_NOTFOUND);
     message_has("there is no slmctl-cuda.so in ");
 }
 END_TEST
@@ -134,12 +134,12 @@ START_TEST(plugins_of_another_version_are_refused)
 {
     char text[100];
 
-    ck_assert_int_eq(open_fake("cuda:5"), ERR_UNSUPPORTED);
+    ck_assert_int_eq(open_fake("cuda:5"), ERR_FORMAT);
     (void)snprintf(text, sizeof(text),
                    "slmctl-cuda.so is of version %d, this program needs %d",
                    COMPUTE_VERSION - 1, COMPUTE_VERSION);
     message_has(text);
-    ck_assert_int_eq(open_fake("cuda:3"), ERR_UNSUPPORTED);
+    ck_assert_int_eq(open_fake("cuda:3"), ERR_FORMAT);
     message_has("slmctl-cuda.so has another table of operations");
 }
 END_TEST
@@ -149,11 +149,11 @@ START_TEST(what_is_no_plugin_is_refused)
     struct compute_options opt = { .device = "cuda" };
     char *dir = beside("plugins/text"), *file = io_path(dir, "slmctl-cuda.so");
 
-    ck_assert_int_eq(open_from("plugins/without-open", opt), ERR_UNSUPPORTED);
+    ck_assert_int_eq(open_from("plugins/without-open", opt), ERR_FORMAT);
     message_has("has no slmctl_device_open; it is no plugin");
     ck_assert_int_eq(io_mkdirs(dir, 0755, &err), 0);
     ck_assert_int_eq(io_write_file(file, "text\n", 5, 0644, &err), 0);
-    ck_assert_int_eq(open_from("plugins/text", opt), ERR_UNSUPPORTED);
+    ck_assert_int_eq(open_from("plugins/text", opt), ERR_FORMAT);
     message_has("no GPU can be used: ");
     free(dir);
     free(file);

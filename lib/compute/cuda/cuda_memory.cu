@@ -10,6 +10,7 @@
 #include "compute/cuda/cuda_private.cuh"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,23 +30,33 @@ size_t cuda_type_size(enum cuda_type t)
     return 4;
 }
 
-static double gigabytes(size_t bytes)
+/* "12.3 MB" */
+static const char *amount(char out[32], size_t bytes)
 {
-    return (double)bytes / 1e9;
+    if (bytes < 999500)
+        snprintf(out, 32, "%.1f kB", (double)bytes * 1e-3);
+    else if (bytes < 999500000)
+        snprintf(out, 32, "%.1f MB", (double)bytes * 1e-6);
+    else
+        snprintf(out, 32, "%.2f GB", (double)bytes * 1e-9);
+    return out;
 }
 
+/* What to do about it, who asked knows. */
 int cuda_out_of_memory(const struct cuda *c, const char *what, size_t bytes,
                        struct err *err)
 {
     size_t left = c->limit > c->used ? c->limit - c->used : 0;
+    char want[32], used[32], limit[32];
 
     return err_set(err, ERR_NOMEM,
-                   "%s: %.3f GB do not fit on %s: %.3f of the %.3f GB that may "
-                   "be used are taken, %.3f are left; take fewer tokens a "
-                   "batch or a smaller model, or raise --max-memory where it "
-                   "was given",
-                   what, gigabytes(bytes), c->name, gigabytes(c->used),
-                   gigabytes(c->limit), gigabytes(left));
+                   "%s: %s do not fit on %s: %s of the %s that may be used are "
+                   "taken%s",
+                   what, amount(want, bytes), c->name, amount(used, c->used),
+                   amount(limit, c->limit),
+                   bytes > left ? ""
+                                : ", and the driver gives no more: others use "
+                                  "it, too");
 }
 
 static void drop_kept(struct cuda *c)

@@ -2,8 +2,9 @@
 # check.sh FOLDER - tests the plugin that make emulated leaves in FOLDER
 #
 # Every operation against the CPU's, in each family of kernels; the Hopper
-# product; and, where SLMCTL_REFERENCE has models with reference values, their
-# logits, losses and gradients. ALL=1: all cases of parity, not the quick ones.
+# product; what is done without driver or memory; and, where SLMCTL_REFERENCE
+# has models with reference values, their logits, losses and gradients. ALL=1:
+# all cases of parity, not the quick ones.
 # The last line is "N passed, N failed, N skipped".
 set -u
 folder=$1
@@ -25,6 +26,10 @@ product() {
     else
         echo '0 passed, 1 failed, 0 skipped' >>"$out/product"
     fi
+}
+
+lacking() {
+    sh "$here/lacking.sh" "$folder" >"$out/lacking" 2>&1
 }
 
 # Errors are relative to the largest value; limits as on a GPU.
@@ -78,6 +83,7 @@ models=${SLMCTL_REFERENCE:+$SLMCTL_REFERENCE/fixtures/models}
         echo "parity $k"
     done
     echo product
+    echo lacking
     for m in ${models:+"$models"/*/}; do
         echo "model f32 ${m%/}"
         echo "model bf16 ${m%/}"

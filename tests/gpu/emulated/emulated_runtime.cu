@@ -1,6 +1,11 @@
 /*
  * emulated_runtime.cu - the runtime's calls, the driver's tensor maps, and
  * numbers of 16 bits
+ *
+ * What a machine may lack is had by variables, in bytes: EMULATED_MEMORY (of
+ * the GPU), EMULATED_TAKEN (by others), EMULATED_FAIL_AFTER (no more is given
+ * after so many, though there is said to be); EMULATED_DRIVER is the driver's
+ * CUDA version as cudaDriverGetVersion has it, 0: there is none.
  */
 #include "emulated_graph.cuh"
 #include "emulated_private.cuh"
@@ -11,6 +16,18 @@
 #include <time.h>
 
 #define MEMORY ((size_t)6 << 30)
+
+/* As plain numbers; `otherwise` where it is not set. */
+static size_t setting(const char *name, size_t otherwise)
+{
+    const char *text = getenv(name);
+
+    return text && *text ? strtoull(text, NULL, 10) : otherwise;
+}
+static size_t memory_total(void)
+{
+    return setting("EMULATED_MEMORY", MEMORY);
+}
 
 cudaError_t emulated_error;
 static std::map<const void *, int> allowed_smem;
@@ -26,17 +43,28 @@ size_t emulated_allowed(const void *kernel)
 struct emulated_event {
     double at;
 };
-static size_t memory_used;
+static size_t memory_used, memory_given;
 
-cudaError_t cudaGetDeviceCount(int *count)
+static size_t memory_left(void)
 {
-    *count = 1;
-    return cudaSuccess;
+    size_t taken = memory_used + setting("EMULATED_TAKEN", 0);
+    size_t total = memory_total();
+
+    return taken < total ? total - taken : 0;
 }
+
 cudaError_t cudaDriverGetVersion(int *version)
 {
-    *version = CUDART_VERSION;
+    *version = (int)setting("EMULATED_DRIVER", CUDART_VERSION);
     return cudaSuccess;
+}
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    int version;
+
+    (void)cudaDriverGetVersion(&version);
+    *count = version / 1000 >= CUDART_VERSION / 1000;
+    return *count ? cudaSuccess : emulated_error = cudaErrorInsufficientDriver;
 }
 cudaError_t cudaSetDevice(int device)
 {
@@ -46,7 +74,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
 {
     memset(p, 0, sizeof(*p));
     snprintf(p->name, sizeof(p->name), "emulated GPU");
-    p->totalGlobalMem = MEMORY;
+    p->totalGlobalMem = memory_total();
     p->major = 9;
     p->multiProcessorCount = 6;
     p->l2CacheSize = 50 << 20;
@@ -81,6 +109,8 @@ const char *cudaGetErrorString(cudaError_t e)
     case cudaErrorInvalidValue: return "invalid argument";
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorInsufficientDriver:
+        return "CUDA driver version is insufficient for CUDA runtime version";
     default: return "unknown error";
     }
 }
@@ -94,7 +124,8 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
     size_t pages = (room + PAGE - 1) / PAGE * PAGE;
     char *m;
 
-    if (bytes > MEMORY - memory_used)
+    if (bytes > memory_left() ||
+        memory_given + bytes > setting("EMULATED_FAIL_AFTER", SIZE_MAX))
         return emulated_error = cudaErrorMemoryAllocation;
     m = (char *)mmap(NULL, pages + 2 * PAGE, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -103,6 +134,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
     (void)mprotect(m + PAGE + pages, PAGE, PROT_NONE);
     *(size_t *)m = pages;
     memory_used += pages;
+    memory_given += bytes;
     *p = m + PAGE + pages - room;
     memset(*p, 0xff, room);
     return cudaSuccess;
@@ -130,8 +162,8 @@ cudaError_t cudaFreeHost(void *p)
 }
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
 {
-    *total = MEMORY;
-    *free_bytes = MEMORY - memory_used;
+    *total = memory_total();
+    *free_bytes = memory_left();
     return cudaSuccess;
 }
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind)
