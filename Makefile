@@ -212,6 +212,10 @@ $(BUILD)/gpu_parity: $(PARITY_O) $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
+$(BUILD)/gpu_memory: $(call obj,tests/gpu/gpu_memory.c) $(BUILD)/libslm.a
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
 $(BUILD)/gpu_bench: $(call obj,$(sort $(wildcard tests/gpu/bench*.c)) tests/gpu/gpu_bench.c) $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
@@ -247,7 +251,7 @@ cuda-check: ## the plugin's machine code and launches, without a GPU
 cuda-report: cuda-check ## the same, and its table for tests/bench/results
 	$(Q)cp build/gpu/kernels/kernels.md tests/bench/results/kernels.md
 
-GPU_PROGRAMS := $(BUILD)/gpu_parity $(BUILD)/gpu_bench $(BUILD)/gpu_code $(BUILD)/gpu_wgmma
+GPU_PROGRAMS := $(addprefix $(BUILD)/,gpu_parity gpu_bench gpu_memory gpu_code gpu_wgmma)
 check-gpu: $(BUILD)/gpu_parity $(BUILD)/gpu_bench ## every operation on a GPU against the CPU
 	$(Q)mkdir -p build/gpu
 	$(Q)for k in wgmma/bf16 mma/bf16 mma/tf32 simt/f32 cpu; do echo "== gpu_parity $$k"; \
@@ -267,10 +271,10 @@ EMULATED_DIR := tests/gpu/emulated
 EMULATED_SRC := $(patsubst lib/%,$(EMULATED)/src/%,$(wildcard lib/compute/cuda/*.cu lib/compute/cuda/*.cuh))
 EMULATED_MINE := $(patsubst $(EMULATED_DIR)/%.cu,$(EMULATED)/%.o,$(wildcard $(EMULATED_DIR)/*.cu))
 EMULATED_O   := $(patsubst %.cu,%.o,$(filter %.cu,$(EMULATED_SRC))) $(EMULATED_MINE) build/cuda/err.c.o
-EMULATED_BIN := $(EMULATED)/slmctl $(EMULATED)/gpu_parity $(EMULATED)/gpu_bench
+EMULATED_BIN := $(addprefix $(EMULATED)/,slmctl gpu_parity gpu_bench gpu_memory)
 EMULATED_WGMMA := $(addprefix $(EMULATED)/,src/gpu_wgmma.o src/compute/cuda/cuda_wgmma.o) $(EMULATED_MINE)
 EMULATED_CXX := $(CXX) -std=c++17 -O2 -march=native -g -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing \
-    -Wall -Wextra -Wno-unknown-pragmas -Wno-sign-compare -Wno-psabi $(WERROR) -I$(EMULATED_DIR) -I$(EMULATED)/src -Ilib -MMD -MP
+    -DSCRATCH_GRAIN=256 -Wall -Wextra -Wno-unknown-pragmas -Wno-sign-compare -Wno-psabi $(WERROR) -I$(EMULATED_DIR) -I$(EMULATED)/src -Ilib -MMD -MP
 
 emulated: $(EMULATED)/slmctl-cuda.so $(EMULATED_BIN) $(EMULATED)/gpu_wgmma $(EMULATED)/other/slmctl-cuda.so ## the GPU's plugin with its kernels run by the CPU, for tests
 

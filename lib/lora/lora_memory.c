@@ -165,6 +165,17 @@ static int rehearse_passes(struct lora_run *r, const struct lora_memory *x,
     return rc;
 }
 
+/* A run begins with the hash of its base, which is read wide. */
+static void rehearse_hash(const struct lora_run *r)
+{
+    const struct model_tensor *t;
+    size_t n = model_tensors(r->m, false, &t);
+    double one;
+
+    for (size_t i = 0; i < n; i++)
+        r->compute->ops->download(r->compute, &one, t[i].value, 1);
+}
+
 static int rehearse_run(struct lora_run *r, const struct model_adapter *a,
                         const struct lora_memory *x, struct err *err)
 {
@@ -184,6 +195,7 @@ static int rehearse_run(struct lora_run *r, const struct model_adapter *a,
     if (rc == 0 && r->opt.teacher)
         rc = model_step_reserve(r->opt.teacher, x->rows, x->docs, x->longest,
                                 false, err);
+    rehearse_hash(r);
     return rc < 0 ? rc : rehearse_passes(r, x, err);
 }
 

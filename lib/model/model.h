@@ -375,6 +375,7 @@ struct model_session_stats {
     uint64_t shared_tokens;     /* of the cached ones: read where they are */
     uint64_t drafted, accepted; /* tokens looked up in what was said */
     size_t slots, active;
+    size_t device_bytes; /* that a GPU will hold at most; 0: not known */
 };
 void model_session_stats(const struct model_session *s,
                          struct model_session_stats *out);

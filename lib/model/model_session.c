@@ -84,6 +84,8 @@ int model_session_open(struct model *m, const struct model_session_options *o,
         rc = alloc_arrays(s, err);
     if (rc == 0)
         rc = reserve(s, err);
+    if (rc == 0)
+        rc = session_rehearse(s, err);
     if (rc < 0) {
         model_session_close(s);
         return rc;
@@ -412,7 +414,7 @@ static size_t plan(struct model_session *s, size_t *rows)
     return n;
 }
 
-static void run_blocks(struct model_session *s, size_t n, size_t rows)
+void session_run_blocks(struct model_session *s, size_t n, size_t rows)
 {
     struct model *m = s->m;
     const struct compute_ops *ops = m->compute->ops;
@@ -446,7 +448,7 @@ int model_session_step(struct model_session *s, struct err *err)
     if (rc < 0)
         return rc;
     n = plan(s, &rows);
-    run_blocks(s, n, rows);
+    session_run_blocks(s, n, rows);
     ends = session_turns_find(s, n);
     if (ends > 0) {
         ops->upload(m->compute, m->work.index, s->index, ends);

@@ -174,6 +174,11 @@ void session_draft(struct model_session *s, size_t n, size_t rows);
 void session_draft_learn(struct session_slot *q, size_t drafted,
                          size_t accepted);
 
+/* model_rehearse.c: ERR_NOMEM where the session's passes will not fit. */
+MUST_CHECK int session_rehearse(struct model_session *s, struct err *err);
+
+/* model_session.c: the blocks for `rows` rows of n sequences, laid out in s. */
+void session_run_blocks(struct model_session *s, size_t n, size_t rows);
 /* model_session.c: the slot is free, and its rows are kept for who goes on
  * from them. */
 void session_leave(struct model_session *s, struct session_slot *q, bool keep);

@@ -13,7 +13,7 @@ here=$(dirname "$0")
 rm -rf "$out"
 p=$out/programs
 mkdir -p "$p/lib" "$out/models"
-for name in slmctl gpu_parity gpu_bench gpu_code gpu_wgmma; do
+for name in slmctl gpu_parity gpu_bench gpu_memory gpu_code gpu_wgmma; do
     [ -f "$build/$name" ] || { echo "bundle: without $name"; continue; }
     strip --strip-debug -o "$p/$name" "$build/$name"
     # All but what is the system's own and must fit the driver's.

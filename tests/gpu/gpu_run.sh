@@ -1,8 +1,8 @@
 #!/bin/sh
 # run.sh [STAGE...] - tests and times the plugin on this machine's GPU
 #
-# Stages, in this order by default: fixtures parity train wgmma bench peers
-# sanitizer. What matters most comes first; each stage has its own limit in
+# Stages, in this order by default: fixtures parity train memory wgmma bench
+# peers sanitizer. What matters most comes first; each stage has its own limit in
 # seconds and ends with the whole's (WHOLE, 580), each writes $OUT/STAGE.txt
 # (default ./results), and none needs another. What is printed is short, and
 # in $OUT/summary.txt. Ends with 0 if nothing failed.
@@ -16,7 +16,7 @@ here=$(dirname "$self")
 
 limit_of() { # STAGE
     case $1 in
-    fixtures) s=120 ;; parity) s=150 ;; train) s=60 ;; wgmma) s=40 ;;
+    fixtures) s=120 ;; parity) s=150 ;; train) s=60 ;; memory) s=30 ;; wgmma) s=40 ;;
     bench) s=110 ;; peers) s=170 ;; *) s=120 ;;
     esac
     for l in ${LIMITS:-}; do
@@ -199,6 +199,19 @@ stage_train() {
     } | tee "$OUT/train.txt"
 }
 
+# ---- what is said to be needed, and what is then held ----
+
+stage_memory() {
+    [ -x gpu_memory ] || { echo "skip: gpu_memory is not in this bundle"; return; }
+    [ -d models ] || unpack models.tar.xz || { echo "FAIL memory: models.tar.xz"; return; }
+    for m in models/qwen3 models/gemma2 models/falcon-h1 models/qwen3.5; do
+        [ ! -d "$m" ] || timeout -k 5 "$(limit_of memory)" ./gpu_memory "$m" ||
+            echo "FAIL memory ${m#*/}: exit $?"
+    done >"$OUT/memory.txt" 2>&1
+    grep '^FAIL' "$OUT/memory.txt"
+    echo "== memory: $(grep -c '^ok' "$OUT/memory.txt") cases ok"
+}
+
 # ---- the Hopper product alone, then times ----
 
 stage_wgmma() {
@@ -298,7 +311,7 @@ mkdir -p "$scratch/home"
 unpack programs.tar.xz || { echo "FAIL: programs.tar.xz"; exit 1; }
 cd "$scratch" || exit 1
 
-[ $# -gt 0 ] || set -- fixtures parity train wgmma bench peers sanitizer
+[ $# -gt 0 ] || set -- fixtures parity train memory wgmma bench peers sanitizer
 why=$(no_gpu)
 [ -z "$why" ] || echo "$why" | tee "$OUT/summary.txt"
 case $why in '') ;; skip*) exit 0 ;; *) exit 1 ;; esac

@@ -15,7 +15,9 @@
 #include <string.h>
 
 #define GRAIN ((size_t)256)
+#ifndef SCRATCH_GRAIN /* less, to test what it hides */
 #define SCRATCH_GRAIN ((size_t)2 << 20)
+#endif
 
 size_t cuda_type_size(enum cuda_type t)
 {
@@ -54,9 +56,7 @@ int cuda_out_of_memory(const struct cuda *c, const char *what, size_t bytes,
                    "taken%s",
                    what, amount(want, bytes), c->name, amount(used, c->used),
                    amount(limit, c->limit),
-                   bytes > left ? ""
-                                : ", and the driver gives no more: others use "
-                                  "it, too");
+                   bytes > left ? "" : ", and the driver gives no more");
 }
 
 static void drop_kept(struct cuda *c)

@@ -8,20 +8,30 @@
  * Errors of a rehearsal say nothing and are dropped.
  */
 #include "compute/cuda/cuda_private.cuh"
+#include "compute/cuda/cuda_reduce.h"
 
 #include <string.h>
 
-static void no_upload(struct compute *, struct compute_span, const void *,
-                      size_t)
+/* What is converted on the way goes through scratch. */
+static void no_transfer(struct compute *base, const struct compute_buffer *b)
 {
+    if (b->quant || (b->asked == COMPUTE_ACT && b->type != CUDA_F32))
+        (void)cuda_scratch_begin(cuda_of(base), CUDA_SLOT_BYTES);
 }
 
-static void no_download(struct compute *, void *dst, struct compute_span src,
-                        size_t count)
+static void no_upload(struct compute *base, struct compute_span dst,
+                      const void *, size_t)
+{
+    no_transfer(base, dst.buf);
+}
+
+static void no_download(struct compute *base, void *dst,
+                        struct compute_span src, size_t count)
 {
     size_t size = src.buf->asked == COMPUTE_ACT ? sizeof(float)
                                                 : cuda_type_size(src.buf->type);
 
+    no_transfer(base, src.buf);
     memset(dst, 0, count * size);
 }
 
@@ -30,8 +40,11 @@ static int no_sync(struct compute *, struct err *)
     return 0;
 }
 
-static double no_sum_squares(struct compute *, struct compute_span, size_t)
+static double no_sum_squares(struct compute *base, struct compute_span,
+                             size_t n)
 {
+    (void)cuda_scratch_begin(
+        cuda_of(base), cuda_scratch_room(cuda_sum_blocks(n) * sizeof(double)));
     return 0;
 }
 

@@ -32,6 +32,12 @@ lacking() {
     sh "$here/lacking.sh" "$folder" >"$out/lacking" 2>&1
 }
 
+# What is told before a run or an answer, against what is then held.
+memory() { # PRECISION MODEL
+    "$folder/gpu_memory" --precision "$1" "$2" \
+        >"$out/memory-$1-$(basename "$2")" 2>&1
+}
+
 # Errors are relative to the largest value; limits as on a GPU.
 limit_of() { # PRECISION NAME
     awk -v p="$1" -v name="$2" '
@@ -87,6 +93,9 @@ models=${SLMCTL_REFERENCE:+$SLMCTL_REFERENCE/fixtures/models}
     for m in ${models:+"$models"/*/}; do
         echo "model f32 ${m%/}"
         echo "model bf16 ${m%/}"
+    done
+    for m in ${models:+bf16 qwen3 f32 gemma2 bf16 falcon-h1 f32 qwen3.5}; do
+        case $m in *16 | f32) precision=$m ;; *) echo "memory $precision $models/$m" ;; esac
     done
     for m in ${models:+llama gemma2 smollm3 falcon-h1}; do
         echo "model f32 $models/$m adapter"
