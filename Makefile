@@ -199,9 +199,11 @@ build/cuda/err.c.o: lib/base/err.c lib/base/err.h
 	@echo '  CC    $< (plugin)'
 	$(Q)$(CC) $(SLM_CPPFLAGS) $(CFLAGS) $(filter-out -fsanitize=%,$(SLM_CFLAGS)) -fPIC -c -o $@ $<
 
+# C++'s libraries inside: what uses them is part of CUDA's runtime.
+CUDA_LINK := -Xcompiler -static-libstdc++,-static-libgcc
 $(CUDA_SO): $(CUDA_O) $(CUDA_MAP)
 	@echo '  LINK  $@'
-	$(Q)$(CUDA_NVCC) -shared -cudart static -Xlinker --no-undefined,--version-script=$(CUDA_MAP) -o $@ $(CUDA_O)
+	$(Q)$(CUDA_NVCC) -shared -cudart static $(CUDA_LINK) -Xlinker --no-undefined,--version-script=$(CUDA_MAP) -o $@ $(CUDA_O)
 
 $(BUILD)/slmctl-cuda.so: $(CUDA_SO)
 	@mkdir -p $(@D)
@@ -216,14 +218,15 @@ $(BUILD)/gpu_memory: $(call obj,tests/gpu/gpu_memory.c) $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
-$(BUILD)/gpu_bench: $(call obj,$(sort $(wildcard tests/gpu/bench*.c)) tests/gpu/gpu_bench.c) $(BUILD)/libslm.a
+GPU_BENCH_O := $(call obj,$(sort $(wildcard tests/gpu/bench*.c)) tests/gpu/gpu_bench.c)
+$(BUILD)/gpu_bench: $(GPU_BENCH_O) $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 $(BUILD)/gpu_wgmma: build/cuda/tests/gpu/gpu_wgmma.cu.o build/cuda/lib/compute/cuda/cuda_wgmma.cu.o
 	@echo '  LINK  $@'
 	@mkdir -p $(@D)
-	$(Q)$(CUDA_NVCC) -cudart static -o $@ $^
+	$(Q)$(CUDA_NVCC) -cudart static $(CUDA_LINK) -o $@ $^
 
 # The plugin's own host code over a CUDA runtime that runs nothing, and what
 # shows the machine code of the one that does.
@@ -251,7 +254,6 @@ cuda-check: ## the plugin's machine code and launches, without a GPU
 cuda-report: cuda-check ## the same, and its table for tests/bench/results
 	$(Q)cp build/gpu/kernels/kernels.md tests/bench/results/kernels.md
 
-GPU_PROGRAMS := $(addprefix $(BUILD)/,gpu_parity gpu_bench gpu_memory gpu_code gpu_wgmma)
 check-gpu: $(BUILD)/gpu_parity $(BUILD)/gpu_bench ## every operation on a GPU against the CPU
 	$(Q)mkdir -p build/gpu
 	$(Q)for k in wgmma/bf16 mma/bf16 mma/tf32 simt/f32 cpu; do echo "== gpu_parity $$k"; \
@@ -260,9 +262,28 @@ check-gpu: $(BUILD)/gpu_parity $(BUILD)/gpu_bench ## every operation on a GPU ag
 	  awk '{ print } /^[0-9]+ passed, / { p += $$1; f += $$3; s += $$5 } \
 	    END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 }'
 
+# The same programs for another machine: they look for libraries in lib beside
+# them.
+CARRIED     := build/carried
+CARRIED_BIN := $(addprefix $(CARRIED)/,slmctl gpu_parity gpu_bench gpu_memory gpu_code)
+$(CARRIED)/slmctl: $(CMD_O)
+$(CARRIED)/gpu_parity: $(PARITY_O)
+$(CARRIED)/gpu_bench: $(GPU_BENCH_O)
+$(CARRIED)/gpu_memory: $(call obj,tests/gpu/gpu_memory.c)
+$(CARRIED)/gpu_code: $(call obj,tests/gpu/gpu_code.c)
+$(CARRIED_BIN): $(BUILD)/libslm.a
+	@echo '  LINK  $@'
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' -o $@ $(filter %.o,$^) $(BUILD)/libslm.a $(ALL_LDLIBS)
+
+$(CARRIED)/gpu_wgmma: $(BUILD)/gpu_wgmma
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
 gpu-bundle: ## all that a machine with a GPU needs to test the plugin, in build/gpu-bundle
-	$(Q)$(MAKE) cuda $(BUILD)/slmctl $(GPU_PROGRAMS)
-	$(Q)sh tests/gpu/bundle.sh $(BUILD) $(CUDA_SO) build/gpu-bundle
+	$(Q)$(MAKE) cuda
+	$(Q)$(MAKE) CUDA_NVCC='$(CUDA_NVCC)' $(CARRIED_BIN) $(CARRIED)/gpu_wgmma
+	$(Q)sh tests/gpu/bundle.sh $(CARRIED) $(CUDA_SO) build/gpu-bundle
 
 # The plugin's sources for this machine's processor, threads as fibers: what the
 # kernels compute is tested without a GPU (tests/gpu/emulated).

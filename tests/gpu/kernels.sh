@@ -86,7 +86,7 @@ awk -F '\t' -f "$here/roofline.awk" "$out/steps" >"$out/h200.md"
     needs=$(readelf -d "$plugin" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
         tr '\n' ' ')
     case $needs in
-    *cuda* | *nv*) echo "FAIL needs: $needs" ;;
+    *cuda* | *nv* | *stdc++* | *gcc_s*) echo "FAIL needs: $needs" ;;
     *) echo "ok needs: $needs" ;;
     esac
 } | tee "$out/kernels.txt"
