@@ -2,16 +2,19 @@
  * gpu_parity.c - every operation of a device against the CPU's
  *
  * usage: gpu_parity [--device D] [--precision P] [--kernels K] [--reference K]
- *                   [--timeout S] [--after NAME] [--alone] [--quick] [--list]
- *                   [CASE...]
+ *                   [--timeout S] [--seconds S] [--after NAME] [--alone]
+ *                   [--quick] [--list] [CASE...]
  * CASE is a name or a pattern; alone: the device is compared with itself, so
- * that nothing but what it is asked to do is seen. A line per case: ok|FAIL,
+ * that nothing but what it is asked to do is seen. --seconds: no case begins
+ * after so many, "# stopped" says how many are left. A line per case: ok|FAIL,
  * name, the worst array, its error, the limit. Exit status: 0, 1 if a case
  * failed, 3 if the device is lost (go on with --after). Without the device: a
  * line "skip:". A plugin that cannot be used is a failure.
  */
 #include "gpu_missing.h"
 #include "parity.h"
+
+#include "base/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +46,8 @@ static void take_argument(struct parity *p, struct compute_options *opt,
         reference->kernels = value;
     else if (strcmp(name, "--timeout") == 0)
         p->timeout_s = (unsigned)strtoul(value, NULL, 10);
+    else if (strcmp(name, "--seconds") == 0)
+        p->end_ns = clock_mono_ns() + strtoll(value, NULL, 10) * 1000000000;
     else if (strcmp(name, "--after") == 0)
         p->after = value;
     else {
@@ -119,6 +124,8 @@ int main(int argc, char **argv)
     parity_model(&p);
     if (p.list)
         return 0;
+    if (p.left > 0)
+        (void)printf("# stopped by --seconds, %zu cases are left\n", p.left);
     (void)printf("# %zu passed, %zu failed\n", p.passed, p.failed);
     compute_close(p.device);
     compute_close(p.reference);

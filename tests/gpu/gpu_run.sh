@@ -2,30 +2,63 @@
 # run.sh [STAGE...] - tests and times the plugin on this machine's GPU
 #
 # Stages, in this order by default: fixtures parity train memory wgmma bench
-# peers sanitizer. What matters most comes first; each stage has its own limit in
-# seconds and ends with the whole's (WHOLE, 580), each writes $OUT/STAGE.txt
-# (default ./results), and none needs another. What is printed is short, and
-# in $OUT/summary.txt. Ends with 0 if nothing failed.
-# Further settings, for a second call or a small run: LIMITS="STAGE=S ...",
-# PARITY and SANITIZE (precision/kernels ...), FIXTURES (precisions), MODELS
-# (a pattern), QUICK=1 (the smallest sizes), AT_ONCE (processes beside each
-# other), ITEM (seconds of one reference model).
+# peers sanitizer; `correctness` and `speed` are those of a kind. Each gets its share
+# of the time that is left of the whole's (WHOLE seconds, 570), writes
+# $OUT/STAGE.txt (default ./results), and none needs another: what is wrong,
+# ends or hangs is a line FAIL, and the rest goes on. What is printed is short,
+# and is added to $OUT/summary.txt. Ends with 0 if nothing failed, 1 if
+# something did, 2 if it was asked for what it has not, 3 without a GPU.
+# Further settings, for another call or a small run: LIMITS="STAGE=SECONDS ..."
+# instead of shares, PARITY and SANITIZE (precision/kernels ...), FIXTURES
+# (precisions), MODELS (a pattern), QUICK=1 (the smallest sizes), AT_ONCE
+# (processes beside each other), ITEM (seconds of one reference model), PEERS
+# (options of peer_gpu.py).
 set -u
 self=$(readlink -f "$0")
 here=$(dirname "$self")
+STAGES='fixtures parity train memory wgmma bench peers sanitizer'
+MOST_BYTES=4000000 # of one file of results
 
-limit_of() { # STAGE
+share_of() { # STAGE
     case $1 in
-    fixtures) s=120 ;; parity) s=150 ;; train) s=60 ;; memory) s=30 ;; wgmma) s=40 ;;
-    bench) s=110 ;; peers) s=170 ;; *) s=120 ;;
+    fixtures) echo 3 ;; train) echo 2 ;; memory | wgmma) echo 1 ;; peers) echo 7 ;;
+    *) echo 4 ;;
     esac
+}
+
+# When the stage must end: seconds since 1970. The stages behind it count too.
+end_of() { # STAGE [LATER...]
+    now=$(date +%s)
+    whole=$((BEGIN + ${WHOLE:-570})) own=$(share_of "$1") all=0
     for l in ${LIMITS:-}; do
-        [ "${l%=*}" = "$1" ] && s=${l#*=}
+        [ "${l%=*}" = "$1" ] && own=limit && limit=${l#*=}
     done
-    left=$((BEGIN + ${WHOLE:-580} - $(date +%s)))
-    [ "$s" -le "$left" ] || s=$left
-    [ "$s" -gt 0 ] || s=1
-    echo "$s"
+    for s in "$@"; do
+        all=$((all + $(share_of "$s")))
+    done
+    if [ "$own" = limit ]; then
+        end=$((now + limit))
+    else
+        end=$((now + (whole - now) * own / all))
+    fi
+    [ $end -le $whole ] || end=$whole
+    echo $end
+}
+
+# Seconds that are left of the stage, of those at most so many.
+left() { # SECONDS
+    l=$((END - $(date +%s)))
+    [ "$1" -gt "$l" ] || l=$1
+    [ "$l" -gt 0 ] || l=0
+    echo "$l"
+}
+
+# For so long at most, and while the stage has time. 124, 137: it was too short.
+within() { # SECONDS COMMAND...
+    seconds=$(left "$1")
+    shift
+    [ "$seconds" -gt 0 ] || return 124
+    timeout -k 5 "$seconds" "$@"
 }
 
 unpack() { # ARCHIVE
@@ -34,14 +67,18 @@ import sys, tarfile
 tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$here/$1" "$scratch"
 }
 
+unpack_models() {
+    [ -d "$scratch/models" ] || unpack models.tar.xz 2>/dev/null
+}
+
 # Why nothing can run here: "skip: ..." without a GPU or a driver, and
 # "FAIL ..." where there are, or where the bundle is not one build; empty: all
 # is there.
 no_gpu() {
-    ./gpu_parity --device cuda none >"$scratch/opened" 2>&1
-    grep -m 1 -E '^(skip|FAIL)' "$scratch/opened" && return
-    grep -q '^# .* kernels, ' "$scratch/opened" ||
-        echo "FAIL device: $(head -c 300 "$scratch/opened")"
+    timeout -k 5 60 ./gpu_parity --device cuda none >opened 2>&1
+    grep -m 1 -E '^(skip|FAIL)' opened && return
+    grep -q '^# .* kernels, ' opened ||
+        echo "FAIL device: $(head -c 300 opened)"
 }
 
 # ---- reference models: forward, gradients, adapters, eight steps, NF4 ----
@@ -58,8 +95,9 @@ fixture_one() { # PRECISION DIR [ADAPTER]
     name=${name#models/}
     out=$scratch/fixture-$1-$(echo "$name" | tr / -)
     limit=$(tolerance_of "$1" "$name")
-    [ "$limit" != - ] || { echo "skip: $1 $name is left out by tolerances.txt"; return; }
-    timeout "${ITEM:-60}" ./slmctl model check "$2" ${3:+--adapter "$3"} \
+    [ "$limit" != - ] || { echo "skip: $1 $name, as tolerances.txt says"; return; }
+    [ "$(left 1)" -gt 0 ] || { echo "late $1 $name"; return; }
+    within "${ITEM:-60}" ./slmctl model check "$2" ${3:+--adapter "$3"} \
         --device cuda --precision "$1" ${limit:+--tolerance "$limit"} \
         >"$out.said" 2>&1
     status=$?
@@ -86,8 +124,9 @@ fixture_one() { # PRECISION DIR [ADAPTER]
 # Without labels there is only text to compare, the CPU's with the GPU's.
 text_one() { # PRECISION DIR
     out=$scratch/fixture-$1-text
+    [ "$(left 1)" -gt 0 ] || { echo "late $1 ${2#models/}"; return; }
     for device in cpu cuda; do
-        timeout 60 ./slmctl generate -m "$2" --raw -n 100 --device $device \
+        within "${ITEM:-60}" ./slmctl generate -m "$2" --raw -n 100 --device $device \
             --precision "$([ $device = cpu ] && echo f32 || echo "$1")" \
             "Once upon a time" >"$out.$device" 2>&1
     done
@@ -116,46 +155,60 @@ fixture_list() {
     done
 }
 
+count() { # PATTERN FILE
+    grep -c "$1" "$2" 2>/dev/null
+}
+
 stage_fixtures() {
-    unpack models.tar.xz || { echo "FAIL fixtures: models.tar.xz"; return; }
+    unpack_models || { echo "FAIL fixtures: no models.tar.xz"; return; }
     fixture_list >"$scratch/list"
-    timeout -k 5 "$(limit_of fixtures)" xargs -P "${AT_ONCE:-6}" -L 1 \
-        sh "$self" -one <"$scratch/list" >"$scratch/fixtures"
-    sort "$scratch/fixtures" | tee "$OUT/fixtures.txt" |
-        grep -vE '^ok' | head -n 40
+    all=$OUT/fixtures.txt
+    xargs -P "${AT_ONCE:-6}" -L 1 sh "$self" -one <"$scratch/list" >"$all"
+    sort -o "$all" "$all"
+    grep -vE '^(ok|late)' "$all" | head -n 40
     for precision in ${FIXTURES:-f32 bf16 tf32}; do
-        echo "fixtures $precision: $(grep -c "^ok $precision" \
-            "$scratch/fixtures") ok, $(grep -c "^FAIL $precision" \
-            "$scratch/fixtures") failed, $(grep -c " $precision " \
-            "$scratch/list") asked; largest error $(awk -v p="$precision" \
-            '$2 == p && $5 + 0 > w { w = $5 + 0; n = $3 } END {
-            print w, n }' "$scratch/fixtures")"
+        echo "fixtures $precision: $(count "^ok $precision" "$all") ok, $(
+            count "^FAIL $precision" "$all") failed, $(
+            count "^skip: $precision" "$all") left out, $(
+            count "_one $precision " "$scratch/list") asked; largest error $(
+            awk -v p="$precision" \
+                '$2 == p && $5 + 0 > w { w = $5 + 0; n = $3 }
+                 END { print w, n }' "$all")"
     done
-    [ "$(wc -l <"$scratch/fixtures")" -ge "$(wc -l <"$scratch/list")" ] ||
-        echo "FAIL fixtures: only $(wc -l <"$scratch/fixtures") of $(wc -l \
-            <"$scratch/list") ran"
-    cat "$scratch"/fixture-*.whole >>"$OUT/fixtures.txt" 2>/dev/null
+    late=$(($(wc -l <"$scratch/list") - $(wc -l <"$all") + $(
+        count '^late' "$all")))
+    [ $late -eq 0 ] || echo "FAIL fixtures: no time for $late of them"
+    [ "$(count '^ok' "$all")" -gt 0 ] || echo "FAIL fixtures: nothing is ok"
+    cat "$scratch"/fixture-*.whole >>"$all" 2>/dev/null
 }
 
 # ---- every operation against the CPU ----
 
-parity_one() { # PRECISION/KERNELS SECONDS
+parity_one() { # PRECISION/KERNELS
     out=$scratch/parity-${1%/*}-${1#*/}
-    PARITY_SECONDS=$2 PARITY_SHOW=${PARITY_SHOW:-8} \
-        sh ./gpu_parity.sh ./gpu_parity "$out" --device cuda ${QUICK:+--quick} \
-        --precision "${1%/*}" --kernels "${1#*/}" --timeout 20 \
-        >"$out.shown" 2>&1
-    echo "== parity $1: $(tail -n 1 "$out.shown")"
-    sed '$d' "$out.shown"
+    seconds=$(left 9999)
+    # It ends by itself; what has no end after that is ended.
+    PARITY_SECONDS=$seconds PARITY_SHOW=${PARITY_SHOW:-8} \
+        timeout -k 5 $((seconds + 8)) sh ./gpu_parity.sh ./gpu_parity "$out" --device cuda \
+        ${QUICK:+--quick} --precision "${1%/*}" --kernels "${1#*/}" \
+        --timeout "${CASE:-20}" >"$out.shown" 2>&1
+    total=$(tail -n 1 "$out.shown" | grep ' passed, ')
+    wrong=
+    case ${total:-0 passed, 0 failed, 0 skipped} in
+    '0 passed, 0 failed, 0 skipped') wrong="FAIL parity $1: nothing ran: $(
+        head -c 300 "$out.shown")" ;;
+    esac
+    shown=$(sed '/ passed, /d' "$out.shown" | head -n 20)
+    printf '== parity %s: %s\n%s' "$1" "$total" "${shown:+$shown
+}${wrong:+$wrong
+}"
 }
 
 stage_parity() {
-    seconds=$(limit_of parity)
     for what in ${PARITY:-bf16/wgmma bf16/mma tf32/mma f32/simt bf16/cluster}
     do
-        echo "parity_one $what $seconds"
-    done | timeout -k 5 $((seconds + 10)) xargs -P "${AT_ONCE:-5}" -L 1 \
-        sh "$self" -one
+        echo "parity_one $what"
+    done | xargs -P "${AT_ONCE:-5}" -L 1 sh "$self" -one
     for f in "$scratch"/parity-*; do
         case $f in *.shown) continue ;; esac
         echo "== ${f##*/}"
@@ -167,12 +220,12 @@ stage_parity() {
 
 train_one() { # NAME DEVICE PRECISION
     begin=$(date +%s)
-    timeout 100 ./slmctl finetune --init base --tokenizer base \
+    within 9999 ./slmctl finetune --init base --tokenizer base \
         --data text.txt --tokens "${TRAIN_TOKENS:-60000}" --batch-tokens "${TRAIN_BATCH:-2048}" \
         --quiet --json --device "$2" --precision "$3" \
         --output "$scratch/train-$1" >"$scratch/$1.json" \
         2>"$scratch/$1.err" || {
-        echo "FAIL train $1: $(head -c 300 "$scratch/$1.err")"
+        echo "FAIL train $1: exit $?: $(head -c 300 "$scratch/$1.err")"
         return
     }
     echo "train $1: $(sed 's/.*"train_loss":\([^,]*\).*/loss \1/' \
@@ -180,20 +233,59 @@ train_one() { # NAME DEVICE PRECISION
         "$scratch/$1.json") tok/s, $(($(date +%s) - begin)) s"
 }
 
+# Logits, gradients of an adapter and eight steps of its training, twice.
+adapter_one() { # MODEL PRECISION
+    name=${1##*/}-$2
+    for run in 1 2; do
+        within "${ITEM:-60}" ./slmctl model check "$1" --adapter "$1/adapter" \
+            --device cuda --precision "$2" --tolerance 1 \
+            --values "$scratch/$name-$run" >"$scratch/$name.said" 2>&1 ||
+            { s=$?; [ $s -eq 1 ] || { echo "FAIL train $name: exit $s $(
+                head -c 300 "$scratch/$name.said")"; return; }; }
+    done
+    same "adapter of $name" "$scratch/$name-1" "$scratch/$name-2"
+}
+
+same() { # WHAT FILE FILE
+    if [ -s "$2" ] && cmp -s "$2" "$3"; then
+        echo "ok train: $1: two runs are bit-identical"
+    else
+        echo "FAIL train: $1: there are not two runs, or they differ: $(
+            cmp "$2" "$3" 2>&1 | sed "s|$scratch/||g")"
+    fi
+}
+
+# Stated before anything ran: 29 steps whose products are of f32, or of bf16,
+# from the same weights.
+loss_near() { # NAME LIMIT
+    awk -v name="$1" -v limit="$2" '
+        { sub(/.*"train_loss":/, ""); loss[FNR == NR] = $0 + 0 }
+        END { off = (loss[0] - loss[1]) / loss[1]
+              off = off < 0 ? -off : off
+              fine = loss[0] > 0 && off <= limit
+              printf "%s train: loss of %s off by %.1e of the CPU'\''s, limit %s\n",
+                     fine ? "ok" : "FAIL", name, off, limit }
+    ' "$scratch/cpu.json" "$scratch/$1.json"
+}
+
 stage_train() {
+    unpack_models
     {
         printf 'train_one %s\n' 'cuda-1 cuda auto' 'cuda-2 cuda auto' \
-            'cuda-f32 cuda f32' 'cpu cpu auto' |
-            timeout -k 5 "$(limit_of train)" xargs -P "${AT_ONCE:-1}" -L 1 \
-                sh "$self" -one
-        if cmp "$scratch/train-cuda-1/model.safetensors" \
-            "$scratch/train-cuda-2/model.safetensors" 2>&1; then
-            echo "ok train: two runs are bit-identical"
-        else
-            echo "FAIL train: two runs differ"
-        fi
+            'cuda-f32 cuda f32' 'cpu cpu auto'
+        for m in ${TRAIN_MODELS:-llama qwen3 falcon-h1}; do
+            [ ! -d "models/$m/adapter" ] ||
+                printf 'adapter_one %s\n' "models/$m bf16" "models/$m f32"
+        done
+    } >"$scratch/list"
+    {
+        xargs -P "${AT_ONCE:-1}" -L 1 sh "$self" -one <"$scratch/list"
+        same "whole model" "$scratch/train-cuda-1/model.safetensors" \
+            "$scratch/train-cuda-2/model.safetensors"
+        loss_near cuda-f32 1e-3
+        loss_near cuda-1 2e-2
         for device in cpu cuda; do
-            echo "generate $device: $(timeout 60 ./slmctl generate -m base \
+            echo "generate $device: $(within 60 ./slmctl generate -m base \
                 --device $device -n 24 "List three fruits." 2>&1 | head -c 100)"
         done
     } | tee "$OUT/train.txt"
@@ -201,39 +293,47 @@ stage_train() {
 
 # ---- what is said to be needed, and what is then held ----
 
+# Without a file of its own: where results are carried home, eight is many.
 stage_memory() {
     [ -x gpu_memory ] || { echo "skip: gpu_memory is not in this bundle"; return; }
-    [ -d models ] || unpack models.tar.xz || { echo "FAIL memory: models.tar.xz"; return; }
-    for m in models/qwen3 models/gemma2 models/falcon-h1 models/qwen3.5; do
-        [ ! -d "$m" ] || timeout -k 5 "$(limit_of memory)" ./gpu_memory "$m" ||
-            echo "FAIL memory ${m#*/}: exit $?"
-    done >"$OUT/memory.txt" 2>&1
-    grep '^FAIL' "$OUT/memory.txt"
-    echo "== memory: $(grep -c '^ok' "$OUT/memory.txt") cases ok"
+    unpack_models || { echo "FAIL memory: no models.tar.xz"; return; }
+    for m in ${MEMORY_MODELS:-qwen3 gemma2 falcon-h1 qwen3.5}; do
+        [ -d "models/$m" ] || continue
+        within 9999 ./gpu_memory "models/$m" >"$scratch/memory" 2>&1 ||
+            echo "FAIL memory $m: exit $?"
+        echo "== memory $m"
+        grep -v '^ok' "$scratch/memory" | head -n 20
+        grep '^ok' "$scratch/memory" | sort -t'(' -k2 -rn | head -n 3
+    done
 }
 
 # ---- the Hopper product alone, then times ----
 
 stage_wgmma() {
     [ -x gpu_wgmma ] || { echo "skip: gpu_wgmma is not in this bundle"; return; }
-    seconds=$(limit_of wgmma)
-    timeout -k 5 "$seconds" ./gpu_wgmma ${QUICK:+quick} >"$OUT/wgmma.txt" 2>&1 ||
+    within 9999 ./gpu_wgmma ${QUICK:+quick} >"$OUT/wgmma.txt" 2>&1 ||
         echo "FAIL wgmma: exit $?"
+    [ -n "${QUICK:-}" ] || within 9999 ./gpu_wgmma time \
+        >>"$OUT/wgmma.txt" 2>&1 || echo "FAIL wgmma time: exit $?"
     grep '^FAIL' "$OUT/wgmma.txt" | head -n 8
-    grep -v '^FAIL' "$OUT/wgmma.txt" | tail -n 2
-    [ -n "${QUICK:-}" ] || timeout -k 5 "$seconds" ./gpu_wgmma time >>"$OUT/wgmma.txt" 2>&1 ||
-        echo "FAIL wgmma time: exit $?"
+    grep -v '^FAIL' "$OUT/wgmma.txt" | tail -n 3
+}
+
+bench_part() { # KERNELS ONLY
+    [ "$(left 1)" -gt 0 ] || { echo "FAIL bench $2: no time left"; return; }
+    echo "== $1 $2" >>"$OUT/bench.txt"
+    within 9999 ./gpu_bench ${QUICK:+--quick} \
+        --kernels "$1" --only "$2" >"$scratch/bench" 2>&1 ||
+        echo "FAIL bench $2: exit $?"
+    cat "$scratch/bench" >>"$OUT/bench.txt"
+    grep '^FAIL' "$scratch/bench"
+    grep -qvE '^(#|skip:|FAIL)' "$scratch/bench" ||
+        echo "FAIL bench $2: no figures"
+    grep -vE '^FAIL| (lora (into|grad|out)|linear.* (1B|8B) (q,o|k,v)) ' \
+        "$scratch/bench" | head -n 45
 }
 
 # Steps and decoding first: a part that is cut off loses the least.
-bench_part() { # KERNELS ONLY
-    timeout -k 5 "$(limit_of bench)" ./gpu_bench ${QUICK:+--quick} \
-        --kernels "$1" --only "$2" >"$scratch/bench" 2>&1 ||
-        echo "FAIL bench $2: exit $?"
-    tee -a "$OUT/bench.txt" <"$scratch/bench" | grep -vE \
-        ' (lora (into|grad|out)|linear.* (1B|8B) (q,o|k,v)) ' | head -n 45
-}
-
 stage_bench() {
     bench_part wgmma,cluster '*lora step'
     bench_part wgmma 'decode*'
@@ -242,86 +342,162 @@ stage_bench() {
     bench_part wgmma 'lora [!s]*'
 }
 
+# What of other people's fails is told, but is no failure of ours.
 stage_peers() {
     python3 -c 'import torch' 2>/dev/null ||
         { echo "skip: torch is not here"; return; }
-    (
-        LD_LIBRARY_PATH=$HOST_LIBRARY_PATH
-        timeout -k 5 "$(limit_of peers)" python3 peer_gpu.py ${PEERS:-}
-    ) >"$OUT/peers.txt" 2>&1 || echo "FAIL peers: exit $?"
+    # shellcheck disable=SC2086
+    within 9999 python3 peer_gpu.py ${QUICK:+--quick} ${PEERS:-} \
+        >"$OUT/peers.txt" 2>&1 || echo "FAIL peers: exit $?"
+    grep -q '^torch ' "$OUT/peers.txt" || echo "FAIL peers: no figures"
     grep -vE ' (cube|lora (into|grad|out)) .*linear_d|lora (into|grad) ' \
         "$OUT/peers.txt" | tail -n 60
 }
 
 # ---- compute-sanitizer ----
 
-sanitizer_one() { # CHECK PRECISION/KERNELS SECONDS
-    out=$scratch/sanitizer-$1-${2%/*}-${2#*/}
-    timeout -k 5 "$3" "$(sanitizer)" --tool "$1" --print-limit 20 \
-        ./gpu_parity --device cuda --quick --timeout 100 \
-        --precision "${2%/*}" --kernels "${2#*/}" >"$out" 2>&1
-    status=$?
-    bad=$(grep -E '(ERROR|RACECHECK) SUMMARY' "$out" | grep -vE \
-        'SUMMARY: 0 |SUMMARY: 0$' | head -n 1)
-    verdict=ok
-    [ -z "$bad" ] || verdict=FAIL
-    [ $status -ne 124 ] || bad="$bad not finished in $3 s"
-    echo "$verdict $1 $2: $(grep -c '^ok' "$out") cases${bad:+, $bad}"
-    grep -E '=+ (Invalid|Error|Warning|Race|Program hit|    at )' "$out" |
-        sort | uniq -c | sort -rn | head -n 4
+# Where CUDA's packages put it; it needs files that lie beside it.
+sanitizer() {
+    for f in "$(command -v compute-sanitizer)" \
+        "${CUDA_HOME:-/usr/local/cuda}"/bin/compute-sanitizer \
+        /usr/local/cuda*/bin/compute-sanitizer \
+        /usr/local/cuda*/compute-sanitizer/compute-sanitizer \
+        /opt/nvidia/*/*/compute-sanitizer; do
+        [ ! -x "$f" ] || { echo "$f"; return; }
+    done
+    return 1
 }
 
-sanitizer() {
-    command -v compute-sanitizer ||
-        command -v /usr/local/cuda/bin/compute-sanitizer
+# It stops by itself before the time is over, since what is killed has no sum.
+sanitizer_one() { # CHECK PRECISION/KERNELS
+    out=$scratch/sanitizer-$1-${2%/*}-${2#*/}
+    [ "$(left 1)" -gt 0 ] || { echo "FAIL $1 $2: no time left"; return; }
+    within 9999 "$(sanitizer)" --tool "$1" --print-limit 20 \
+        --error-exitcode 9 ./gpu_parity --device cuda --quick \
+        --timeout "${CASE:-100}" --seconds $(($(left 9999) * 7 / 10)) \
+        --precision "${2%/*}" --kernels "${2#*/}" >"$out" 2>&1
+    status=$?
+    awk -v what="$1 $2" -v status=$status '
+        /(ERROR|RACECHECK) SUMMARY: 0 / { clean = 1 }
+        /(ERROR|RACECHECK) SUMMARY: [1-9]/ { sub(/^=+ */, ""); bad = bad ", " $0 }
+        /^ok / { cases++ }
+        /^FAIL / { if (++wrong < 3) bad = bad ", " $0 }
+        /^skip: / { skip = $0 }
+        /^# stopped/ { cut = ", " substr($0, 3) }
+        /^=+ (Error|Internal)/ && !bad { said = ", " $0 }
+        END {
+            if (skip && !cases && !bad) {
+                print skip
+            } else {
+                if (!clean && !bad)
+                    bad = ", no summary: exit " status said
+                if (clean && !cases)
+                    bad = bad ", no case ran"
+                printf "%s %s: %d cases%s%s\n",
+                       bad || (status != 0 && !clean) ? "FAIL" : "ok",
+                       what, cases, cut, bad
+            }
+        }' "$out"
+    grep -E '=+ (Invalid|Error|Warning|Race|Program hit|    at )' "$out" |
+        sort | uniq -c | sort -rn | head -n 4
 }
 
 stage_sanitizer() {
     sanitizer >/dev/null ||
         { echo "skip: compute-sanitizer is not here"; return; }
-    seconds=$(limit_of sanitizer)
     for check in memcheck racecheck; do
         for what in ${SANITIZE:-bf16/wgmma bf16/mma f32/simt}; do
-            echo "sanitizer_one $check $what $seconds"
+            echo "sanitizer_one $check $what"
         done
-    done | timeout -k 5 $((seconds + 10)) xargs -P "${AT_ONCE:-6}" -L 1 \
-        sh "$self" -one
+    done | xargs -P "${AT_ONCE:-6}" -L 1 sh "$self" -one
     cat "$scratch"/sanitizer-* >"$OUT/sanitizer.txt" 2>/dev/null
 }
 
-# One item of a stage, for xargs: several run beside each other.
+# One item of a stage, for xargs: several run beside each other, and each
+# prints at once what it has to say.
 if [ "${1:-}" = -one ]; then
     shift
-    cd "$scratch" && "$@"
+    cd "$scratch" || exit 1
+    said=$("$@")
+    [ -z "$said" ] || printf '%s\n' "$said"
     exit 0
 fi
 
+# A file of results that could not be carried home keeps both of its ends.
+cut_file() { # FILE
+    [ -f "$1" ] && [ "$(wc -c <"$1")" -gt "$MOST_BYTES" ] || return 0
+    head -c $((MOST_BYTES / 2)) "$1" >"$scratch/cut"
+    printf '\n... cut ...\n' >>"$scratch/cut"
+    tail -c $((MOST_BYTES / 2)) "$1" >>"$scratch/cut"
+    cat "$scratch/cut" >"$1"
+}
+
+run_stage() { # STAGE [LATER...]
+    begin=$(date +%s)
+    END=$(end_of "$@")
+    export END
+    rm -f "$OUT/$1.txt"
+    if [ "$END" -le "$begin" ]; then
+        echo "FAIL $1: no time left"
+    else
+        "stage_$1" 2>&1
+    fi | tee "$scratch/said"
+    cut_file "$OUT/$1.txt"
+    bad=$(grep -c '^FAIL' "$scratch/said")
+    verdict=ok
+    ! grep -q '^skip: [^ ]* is not ' "$scratch/said" || verdict=skipped
+    [ "$bad" -eq 0 ] || verdict="FAIL $bad"
+    echo "$1: $verdict, $(($(date +%s) - begin)) s" | tee -a "$scratch/verdicts"
+}
+
+asked=
+for s in "${@:-all}"; do
+    case $s in
+    all) s=$STAGES ;;
+    correctness) s='fixtures parity train memory wgmma sanitizer' ;;
+    speed) s='bench peers' ;;
+    *)
+        case " $STAGES " in
+        *" $s "*) ;;
+        *) echo "run.sh: $s is no stage; there are $STAGES" >&2; exit 2 ;;
+        esac
+        ;;
+    esac
+    asked="$asked $s"
+done
+
 BEGIN=$(date +%s)
 OUT=${OUT:-./results}
-mkdir -p "$OUT"
-OUT=$(cd "$OUT" && pwd)
-scratch=$(mktemp -d) || exit 1
+mkdir -p "$OUT" && OUT=$(cd "$OUT" && pwd) && scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
-HOST_LIBRARY_PATH=${LD_LIBRARY_PATH:-}
-LD_LIBRARY_PATH=$scratch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+trap 'exit 2' HUP INT TERM
 XDG_DATA_HOME=$scratch/home XDG_CONFIG_HOME=$scratch/home HOME=$scratch/home
-export BEGIN OUT scratch HOST_LIBRARY_PATH LD_LIBRARY_PATH XDG_DATA_HOME \
-    XDG_CONFIG_HOME HOME
+export BEGIN OUT scratch XDG_DATA_HOME XDG_CONFIG_HOME HOME
 mkdir -p "$scratch/home"
-unpack programs.tar.xz || { echo "FAIL: programs.tar.xz"; exit 1; }
-cd "$scratch" || exit 1
+unpack programs.tar.xz || { echo "run.sh: programs.tar.xz does not unpack"; exit 2; }
+cd "$scratch" || exit 2
+./slmctl --version >version 2>&1 ||
+    { echo "run.sh: $(cat version)"; exit 2; }
 
-[ $# -gt 0 ] || set -- fixtures parity train memory wgmma bench peers sanitizer
-why=$(no_gpu)
-[ -z "$why" ] || echo "$why" | tee "$OUT/summary.txt"
-case $why in '') ;; skip*) exit 0 ;; *) exit 1 ;; esac
 {
-    nvidia-smi -L 2>/dev/null
-    for stage in "$@"; do
-        begin=$(date +%s)
-        rm -f "$OUT/$stage.txt"
-        "stage_$stage"
-        echo "-- $stage: $(($(date +%s) - begin)) s"
-    done
-} 2>&1 | tee "$OUT/summary.txt"
-! grep -q '^FAIL\|[1-9][0-9]* failed' "$OUT/summary.txt"
+    echo "== $(date -u '+%Y-%m-%d %H:%M') run.sh$asked; $(cat version) of $(
+        cat commit 2>/dev/null)"
+    nvidia-smi --query-gpu=name,driver_version,memory.total \
+        --format=csv,noheader 2>/dev/null
+    why=$(no_gpu)
+    if [ -n "$why" ]; then
+        echo "$why"
+        case $why in skip*) echo 3 ;; *) echo 1 ;; esac >status
+    else
+        # shellcheck disable=SC2086
+        set -- $asked
+        while [ $# -gt 0 ]; do
+            run_stage "$@"
+            shift
+        done
+        echo "== all in $(($(date +%s) - BEGIN)) s"
+        cat verdicts
+        grep -c FAIL verdicts >status && echo 1 >status
+    fi
+} 2>&1 | tee -a "$OUT/summary.txt"
+exit "$(cat status)"

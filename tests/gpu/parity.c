@@ -6,6 +6,7 @@
  */
 #include "parity.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -89,6 +90,10 @@ bool parity_case(struct parity *p, double work, const char *fmt, ...)
         return false;
     if (p->list) {
         (void)printf("%s\n", p->name);
+        return false;
+    }
+    if (p->end_ns > 0 && clock_mono_ns() > p->end_ns) {
+        p->left++;
         return false;
     }
     rng_init(&p->rng, name_hash(p->name));

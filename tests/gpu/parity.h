@@ -64,7 +64,8 @@ struct parity {
     const char *after;
     bool list, quick;
     unsigned timeout_s;
-    size_t passed, failed;
+    int64_t end_ns; /* no case begins later, but is counted; 0: any time */
+    size_t passed, failed, left;
 };
 
 /* Begin a case of this name: whether it is to run now. work: about how many
