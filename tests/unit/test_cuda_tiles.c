@@ -2,6 +2,7 @@
  * ldmatrix and mma as the PTX manual has them, all shapes that kernels use */
 #include "suite.h"
 
+#include "compute/cuda/cuda_layout.h"
 #include "compute/cuda/cuda_tiles.h"
 
 #include <stdint.h>
@@ -39,7 +40,8 @@ START_TEST(split_ranges_cover_k_once)
             unsigned splits = tiles_splits(tiles, steps, &per);
 
             ck_assert_uint_ge(splits, 1);
-            ck_assert_uint_le(splits, 64);
+            ck_assert_uint_le(splits, TILES_SPLITS);
+            ck_assert(splits == 1 || tiles * TILES_NODES <= CUDA_ARRIVALS);
             end = (splits - 1) * per;
             ck_assert(splits == 1 ? per == steps : end < steps);
             ck_assert_uint_ge(end + per, steps);

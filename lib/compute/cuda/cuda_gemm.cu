@@ -79,39 +79,16 @@ size_t gemm_args_scratch(const struct gemm_args *x)
 
 bool gemm_args_take(struct cuda *c, struct gemm_args *x)
 {
-    if (x->splits > 1)
+    if (x->splits > 1) {
+        assert((size_t)x->rows * x->cols * TILES_NODES <= CUDA_ARRIVALS);
+        x->arrivals = c->arrivals;
         x->partial = (float *)cuda_scratch(c, gemm_args_scratch(x));
+    }
     return x->splits < 2 || x->partial;
-}
-
-#define SUM_THREADS 256
-
-/* Four columns a thread. */
-__global__ __launch_bounds__(SUM_THREADS) void sum_kernel(struct gemm_args g)
-{
-    size_t at = (size_t)blockIdx.x * SUM_THREADS + threadIdx.x;
-    size_t across = tiles_ceil(g.n, 4);
-    int row = (int)(at / across), col = (int)(at % across) * 4;
-    float v[4] = {};
-
-    if (at >= across * g.m)
-        return;
-    for (unsigned s = 0; s < g.splits; s++)
-        gemm_add<float>(v, (const char *)g.partial,
-                        ((size_t)s * g.m + row) * g.n + col, g.n - col,
-                        g.vector_partial);
-    gemm_finish(g, row, col, v);
 }
 
 void gemm_args_finish(struct cuda *c, const struct gemm_args *x)
 {
-    size_t n = tiles_ceil(x->n, 4) * (size_t)x->m;
-
-    if (!x->partial)
-        return;
-    sum_kernel<<<(unsigned)tiles_ceil(n, SUM_THREADS), SUM_THREADS, 0,
-                 c->stream>>>(*x);
-    cuda_launched(c, "parts of a product");
     /* The stream keeps the order: the next product may have it. */
     c->scratch_used -= gemm_args_scratch(x);
 }

@@ -4,12 +4,14 @@
  *
  * A product's k is walked in steps of a tile's depth, first those of a, b,
  * then those of the pair. With few tiles the steps are split among blocks
- * (gridDim.y): these leave sums in `partial`, [splits, m, n], which a second
- * kernel adds in ascending order.
+ * (gridDim.y): these leave sums in `partial`, [splits, m, n]. The last block
+ * of eight that follow each other adds theirs in ascending order, the last of
+ * these blocks what they have (cuda_arrivals.cuh).
  */
 #ifndef CUDA_GEMM_PARTS_CUH
 #define CUDA_GEMM_PARTS_CUH
 
+#include "compute/cuda/cuda_arrivals.cuh"
 #include "compute/cuda/cuda_private.cuh"
 #include "compute/cuda/cuda_tiles.h"
 
@@ -29,7 +31,8 @@ struct gemm_args {
     size_t ldadd, ldc;
     enum cuda_type out, add_type;
     bool vector_c, vector_add, vector_partial;
-    float *partial; /* NULL: not split */
+    float *partial;     /* NULL: not split */
+    uint32_t *arrivals; /* [tiles, TILES_NODES] */
 };
 
 /* Tiles of tile_m x tile_n, steps of `depth`; may_split: as tiles_splits
@@ -40,8 +43,7 @@ void gemm_args_init(struct gemm_args *x, const struct cuda_gemm *g, int tile_m,
 size_t gemm_args_scratch(const struct gemm_args *x);
 /* Takes partial from scratch; false: out of memory, kept in the device. */
 bool gemm_args_take(struct cuda *c, struct gemm_args *x);
-/* After the kernel: adds the parts, if there are some, and gives their scratch
- * back. */
+/* After the kernel: gives the parts' scratch back. */
 void gemm_args_finish(struct cuda *c, const struct gemm_args *x);
 /* Whether 16-byte accesses suit a, b and the pair. */
 bool gemm_is_aligned(const struct cuda_gemm *g);
@@ -161,6 +163,91 @@ __device__ __forceinline__ void gemm_store(const struct gemm_args &g,
                         g.vector_partial);
     else
         gemm_finish(g, row, col, v);
+}
+
+/* Four columns of a part, as far as they exist. */
+__device__ __forceinline__ void gemm_part(float (&v)[4],
+                                          const struct gemm_args &g,
+                                          unsigned split, int row, int col)
+{
+    const float *p = g.partial + ((size_t)split * g.m + row) * g.n + col;
+
+    if (g.vector_partial) {
+        float4 x = __ldcg((const float4 *)p);
+
+        v[0] = x.x;
+        v[1] = x.y;
+        v[2] = x.z;
+        v[3] = x.w;
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+        v[i] = col + i < g.n ? __ldcg(p + i) : 0;
+}
+
+/* The sum of `count` parts, from `first` on and `step` apart, of a block's
+ * tile, to the output or to the first of them, QUADS of four columns a thread
+ * at a time. */
+template <int THREADS, int QUADS>
+__device__ __forceinline__ void
+gemm_parts_add(const struct gemm_args &g, int row0, int col0, int high,
+               int wide, unsigned first, unsigned step, unsigned count)
+{
+    int across = (min(wide, g.n - col0) + 3) / 4;
+    int quads = min(high, g.m - row0) * across;
+
+    for (int at = threadIdx.x; at < quads; at += QUADS * THREADS) {
+        float v[QUADS][TILES_JOINED][4] = {};
+
+#pragma unroll
+        for (int h = 0; h < QUADS; h++)
+#pragma unroll
+            for (unsigned s = 0; s < TILES_JOINED; s++)
+                if (s < count && at + h * THREADS < quads)
+                    gemm_part(v[h][s], g, first + s * step,
+                              row0 + (at + h * THREADS) / across,
+                              col0 + (at + h * THREADS) % across * 4);
+#pragma unroll
+        for (int h = 0; h < QUADS; h++) {
+            int row = row0 + (at + h * THREADS) / across;
+            int col = col0 + (at + h * THREADS) % across * 4;
+
+            if (at + h * THREADS >= quads)
+                break;
+#pragma unroll
+            for (unsigned s = 1; s < TILES_JOINED; s++)
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    v[h][0][i] += v[h][s][i];
+            if (step * count >= g.splits)
+                gemm_finish(g, row, col, v[h][0]);
+            else
+                gemm_put<float>((char *)g.partial,
+                                ((size_t)first * g.m + row) * g.n + col,
+                                v[h][0], g.n - col, g.vector_partial);
+        }
+    }
+}
+
+/* After a block has stored its part of a tile of high x wide. */
+template <int THREADS, int QUADS>
+__device__ __forceinline__ void gemm_join(const struct gemm_args &g,
+                                          unsigned split, int row0, int col0,
+                                          int high, int wide)
+{
+    unsigned groups = (unsigned)tiles_ceil(g.splits, TILES_JOINED);
+    unsigned group = split / TILES_JOINED, first = group * TILES_JOINED;
+    unsigned count = g.splits - first;
+    uint32_t *arrivals = g.arrivals + blockIdx.x * TILES_NODES;
+
+    count = count < TILES_JOINED ? count : TILES_JOINED;
+    if (!block_is_last(arrivals + group, count))
+        return;
+    gemm_parts_add<THREADS, QUADS>(g, row0, col0, high, wide, first, 1, count);
+    if (groups > 1 && block_is_last(arrivals + TILES_NODES - 1, groups))
+        gemm_parts_add<THREADS, QUADS>(g, row0, col0, high, wide, 0,
+                                       TILES_JOINED, groups);
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include "compute/cuda/cuda_ptx.cuh"
 
 #define MMA_STAGES 4
+#define MMA_SPLIT_TILE (64 * 64) /* sums of larger tiles are not split */
 
 /* One operand's tile of R rows (of m or n) by a step of k, in shared memory as
  * it is stored: R rows of 4 chunks, or crossed 4 * E rows of R / E. */
@@ -230,6 +231,9 @@ __global__ __launch_bounds__(BM / WM * BN / WN * 32, BLOCKS) void mma_kernel(
                 block.sum[i][j][r] = 0;
     block.run(g, first, min(first + g.per, g.steps));
     block.store(g, (float *)mma_shared);
+    if (BM * BN == MMA_SPLIT_TILE && g.partial)
+        gemm_join<block.THREADS, 2>(g, blockIdx.y, block.row, block.col, BM,
+                                    BN);
 }
 
 template <typename T, bool AX, bool BX, int BM, int BN, int WM, int WN,
@@ -317,8 +321,10 @@ static enum mma_shape mma_plan(struct gemm_args *x, const struct cuda_gemm *g)
 {
     enum mma_shape shape = mma_choose(g);
 
-    gemm_args_init(x, g, mma_sizes[shape].m, mma_sizes[shape].n,
-                   64 / (int)cuda_type_size(g->in), shape >= MMA_SMALL);
+    int m = mma_sizes[shape].m, n = mma_sizes[shape].n;
+
+    gemm_args_init(x, g, m, n, 64 / (int)cuda_type_size(g->in),
+                   m * n == MMA_SPLIT_TILE);
     return shape;
 }
 

@@ -94,7 +94,9 @@ simt_multiply(float (&sum)[TILE / 16][TILE / 16], const float (*a)[TILE + 4],
 }
 
 template <typename T, int TILE>
-__global__ __launch_bounds__(SIMT_THREADS) void simt_kernel(struct gemm_args g)
+__global__
+__launch_bounds__(SIMT_THREADS,
+                  TILE == 64 ? 3 : 1) void simt_kernel(struct gemm_args g)
 {
     __shared__ __align__(16) float a[2][SIMT_DEPTH][TILE + 4];
     __shared__ __align__(16) float b[2][SIMT_DEPTH][TILE + 4];
@@ -131,6 +133,8 @@ __global__ __launch_bounds__(SIMT_THREADS) void simt_kernel(struct gemm_args g)
                        row + threadIdx.x / 16 * 4 + i / 4 * 64 + i % 4,
                        col + threadIdx.x % 16 * 4 + q * 64, four);
         }
+    if (TILE == 64 && g.partial)
+        gemm_join<SIMT_THREADS, 1>(g, blockIdx.y, row, col, TILE, TILE);
 }
 
 template <int TILE>

@@ -19,6 +19,10 @@
 
 #define TILES_CHUNK 16 /* bytes */
 #define TILES_GROUP 8  /* rows of tiles that share what is in L2 */
+#define TILES_SPLITS 64
+/* Parts that one block adds: all of them, or sums of so many. */
+#define TILES_JOINED 8
+#define TILES_NODES (TILES_SPLITS / TILES_JOINED + 1) /* counts of a tile */
 
 TILES_FN size_t tiles_ceil(size_t a, size_t b)
 {
@@ -43,7 +47,7 @@ TILES_FN void tiles_raster(unsigned at, unsigned rows, unsigned cols,
  * the shape alone. No part is empty; 1 for no steps. */
 TILES_FN unsigned tiles_splits(size_t tiles, size_t steps, size_t *per)
 {
-    const size_t full = 256, least = 4, most = 64;
+    const size_t full = 256, least = 4, most = TILES_SPLITS;
     size_t splits = tiles > 0 ? full / tiles : 1;
 
     if (splits > steps / least)
