@@ -447,17 +447,24 @@ static std::vector<size_t> clusters_in_order(size_t blocks, unsigned cluster)
     return to;
 }
 
-void emulated_run(const struct emulated_launch *l, void (*body)(void *),
-                  void *argument)
+bool emulated_refused(const struct emulated_launch *l)
 {
     const char *why = refusal(l);
-    size_t count = (size_t)l->grid.x * l->grid.y * l->grid.z;
 
     if (why) {
         fprintf(stderr, "emulated: %s\n", why);
         emulated_error = cudaErrorInvalidValue;
-        return;
     }
+    return why;
+}
+
+void emulated_run(const struct emulated_launch *l, void (*body)(void *),
+                  void *argument)
+{
+    size_t count = (size_t)l->grid.x * l->grid.y * l->grid.z;
+
+    if (emulated_refused(l))
+        return;
     emulated_launched = l;
     blockDim = l->block;
     gridDim = l->grid;

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <tuple>
 
 #define __CUDACC__ 1
 #define __CUDA_ARCH_FEAT_SM90_ALL 1
@@ -485,7 +486,9 @@ enum {
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101,
-    cudaErrorLaunchFailure = 719
+    cudaErrorLaunchFailure = 719,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901
 };
 typedef struct emulated_stream *cudaStream_t;
 typedef struct emulated_event *cudaEvent_t;
@@ -607,6 +610,8 @@ struct emulated_launch {
 };
 void emulated_run(const struct emulated_launch *l, void (*body)(void *),
                   void *argument);
+/* Whether it cannot be: a line, and an error. */
+bool emulated_refused(const struct emulated_launch *l);
 
 /* While a stream is captured, launches are kept instead, to run when the graph
  * does. */
@@ -619,20 +624,22 @@ static inline struct emulated_launch emulated_config(dim3 grid, dim3 block,
 {
     return { grid, block, dynamic, stream, 1, NULL };
 }
-/* What translate.awk makes of kernel<<<...>>>(...): every thread calls f. */
-template <typename F>
+/* What translate.awk makes of kernel<<<...>>>(...): every thread calls f with
+ * the arguments, whose values are those of the launch. */
+template <typename F, typename... A>
 static inline void emulated_call(struct emulated_launch l, const void *kernel,
-                                 const F &f)
+                                 const F &f, A... a)
 {
+    std::tuple<F, A...> call(f, a...);
+    auto body = [](void *p) {
+        std::apply([](F &g, A &...v) { g(v...); }, *(std::tuple<F, A...> *)p);
+    };
+
     l.kernel = kernel;
-    if (emulated_recording())
-        emulated_record([=] {
-            emulated_run(
-                &l, [](void *p) { (*(const F *)p)(); }, (void *)&f);
-        });
-    else
-        emulated_run(
-            &l, [](void *p) { (*(const F *)p)(); }, (void *)&f);
+    if (!emulated_recording())
+        emulated_run(&l, body, &call);
+    else if (!emulated_refused(&l))
+        emulated_record([=]() mutable { emulated_run(&l, body, &call); });
 }
 template <typename... P, typename... A>
 static inline cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *c,
@@ -646,8 +653,7 @@ static inline cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *c,
     for (unsigned i = 0; i < c->numAttrs; i++)
         if (c->attrs[i].id == cudaLaunchAttributeClusterDimension)
             l.cluster = c->attrs[i].val.clusterDim.x;
-    auto f = [=] { kernel(a...); };
-    emulated_call(l, l.kernel, f);
+    emulated_call(l, l.kernel, kernel, P(a)...);
     return cudaGetLastError();
 }
 

@@ -42,6 +42,7 @@ size_t emulated_allowed(const void *kernel)
 /* ---- the runtime ---- */
 struct emulated_event {
     double at;
+    bool captured;
 };
 static size_t memory_used, memory_given;
 
@@ -169,13 +170,13 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind)
 {
     memmove(to, from, bytes);
-    return cudaSuccess;
+    return emulated_wait();
 }
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes,
                             cudaMemcpyKind kind, cudaStream_t)
 {
     if (emulated_recording()) {
-        emulated_record([=] { (void)cudaMemcpy(to, from, bytes, kind); });
+        emulated_record([=] { (void)memmove(to, from, bytes); });
         return cudaSuccess;
     }
     return cudaMemcpy(to, from, bytes, kind);
@@ -205,11 +206,11 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t)
 {
-    return cudaSuccess;
+    return emulated_wait();
 }
 cudaError_t cudaDeviceSynchronize(void)
 {
-    return cudaSuccess;
+    return emulated_wait();
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned)
 {
@@ -229,12 +230,17 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t)
 {
     struct timespec t;
 
+    e->captured = emulated_recording();
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     e->at = (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
     return cudaSuccess;
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t)
+cudaError_t cudaEventSynchronize(cudaEvent_t e)
 {
+    if (e->captured) {
+        (void)emulated_wait();
+        return emulated_error = cudaErrorStreamCaptureUnsupported;
+    }
     return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)

@@ -48,8 +48,13 @@ END {
         }
         # An attribute may have been set for it; else it needs none.
         id = (config ~ /, *[^,]*(bytes|BYTES|smem)[^,]*,/) ? "(const void *)(" kernel ")" : "nullptr"
+        # Arguments are values of now: what they were read from may be gone
+        # when a graph is launched.
+        arguments = substr(arguments, 2, length(arguments) - 2)
         out = out substr(before, 1, p - 1) "emulated_call(emulated_config(" \
-            config "), " id ", [=] { " kernel arguments "; })"
+            config "), " id ", [=](auto &...emulated_argument) { " kernel \
+            "(emulated_argument...); }" (arguments ~ /[^ \n]/ ? ", " : "") \
+            arguments ")"
         text = substr(rest, close_at + 1)
     }
     out = out text
