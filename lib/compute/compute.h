@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 12
+#define COMPUTE_VERSION 13
 
 /* Goes up when some set of kernels keeps its name and gives other bits: sums in
  * another order, another block of depth. */
@@ -299,6 +299,18 @@ struct compute_draw {
     int64_t top_k;
 };
 
+/* A pass that will come again many times: what stands between step_begin and
+ * step_end. Each sequence of `s` has one row (its state is absent: these are
+ * those of every cache and recurrence in it). Whenever the number of sequences
+ * and the key are the same, and no buffer was asked for or released since, the
+ * operations are the same ones with the same arguments, but for s.past and
+ * s.slots; none of them moves data from or to the host or waits. */
+struct compute_step {
+    struct compute_sequences s;
+    const uint64_t *key; /* host array: whose pass it is, which adapters' */
+    size_t key_count;
+};
+
 /* What a device does of the options that have no operation of their own. */
 #define COMPUTE_HAS_WINDOW 1u    /* window of attention */
 #define COMPUTE_HAS_SOFTCAP 2u   /* softcap of attention and cross entropy */
@@ -547,6 +559,14 @@ struct compute_ops {
      * before and with scratch, which is then taken at once when it is needed.
      * A device may leave it out. */
     void (*rehearse)(struct compute *c, bool on, size_t *most);
+    /* A device may record the operations of a step, and do them all at once
+     * when it comes again. begin: true if that is done, nothing else is to be
+     * called then; else the operations are, and step_end. end: false if they
+     * did nothing, because they were recorded and it failed: they are called
+     * once more. Results have the same bits either way. A device may leave both
+     * out. */
+    bool (*step_begin)(struct compute *c, const struct compute_step *step);
+    bool (*step_end)(struct compute *c);
 };
 
 enum compute_precision {
@@ -572,7 +592,8 @@ struct compute_options {
     const char *device;     /* NULL, "cpu", "cuda", "cuda:N", "auto" */
     const char *kernels;    /* NULL: best; "generic", "avx2", "avxvnni",
                              * "avx512", "avx512vnni", "neon"; a GPU's:
-                             * "simt", "mma", "wgmma" */
+                             * "simt", "mma", "wgmma"; ",nograph" behind one,
+                             * or "nograph": steps are not recorded */
     const char *plugin_dir; /* where slmctl-cuda.so is; NULL: beside the
                              * program, then ../lib/slmctl from there */
     unsigned threads;       /* 0: one per CPU of this process */

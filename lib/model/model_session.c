@@ -414,6 +414,35 @@ static size_t plan(struct model_session *s, size_t *rows)
     return n;
 }
 
+/* The blocks; a device may know those of a pass in which each sequence has one
+ * row. Its key is whatever decides which operations there are and on what. */
+static void run_known(struct model_session *s, const struct model_pass *p)
+{
+    struct model *m = s->m;
+    const struct compute_ops *ops = m->compute->ops;
+    uint64_t key[2 + 2 * MODEL_BANK_IN_PASS];
+    struct compute_step step = { .s = { .starts = s->starts,
+                                        .docs = p->docs,
+                                        .rows = p->rows,
+                                        .past = s->past,
+                                        .slots = s->slot_of },
+                                 .key = key };
+    /* Rows of other slots are not told of. */
+    bool known = ops->step_begin && p->rows == p->docs && s->unit == 0;
+
+    key[step.key_count++] = (uintptr_t)s;
+    key[step.key_count++] = m->adapter_off;
+    for (size_t i = 0; m->groups && i < m->groups->count; i++) {
+        key[step.key_count++] = m->groups->starts[i + 1];
+        key[step.key_count++] = (uintptr_t)m->groups->parts[i];
+    }
+    if (known && ops->step_begin(m->compute, &step))
+        return;
+    model_blocks(p, false);
+    if (known && !ops->step_end(m->compute))
+        model_blocks(p, false);
+}
+
 void session_run_blocks(struct model_session *s, size_t n, size_t rows)
 {
     struct model *m = s->m;
@@ -429,7 +458,7 @@ void session_run_blocks(struct model_session *s, size_t n, size_t rows)
     ops->upload(m->compute, m->work.ids, s->ids, rows);
     ops->upload(m->compute, m->work.positions, s->positions, rows);
     m->groups = adapted ? &s->groups : NULL;
-    model_blocks(&p, false);
+    run_known(s, &p);
     m->groups = NULL;
     s->stats.passes++;
     s->stats.rows += rows;

@@ -607,6 +607,29 @@ START_TEST(longest_work_comes_first_within_a_class)
 }
 END_TEST
 
+/* Few sizes, so that a recorded step serves many; a power of two up to 64,
+ * from there on little that is not needed. */
+START_TEST(parts_have_room_in_few_sizes)
+{
+    size_t sizes = 0, before = 0;
+
+    for (size_t n = 1; n <= 4096; n++) {
+        size_t room = attention_parts_room(n);
+
+        ck_assert_uint_ge(room, n);
+        ck_assert_uint_ge(room, before);
+        ck_assert_uint_eq(attention_parts_room(room), room);
+        if (n <= 64)
+            ck_assert_uint_eq(room & (room - 1), 0);
+        else
+            ck_assert_uint_le(room, n + n / 4);
+        sizes += room != before;
+        before = room;
+    }
+    ck_assert_uint_eq(sizes, 7 + 4 * 6);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("cuda_attention_plan");
@@ -621,6 +644,7 @@ int main(void)
     tcase_add_test(t, cached_rows_see_all_their_keys_once);
     tcase_add_loop_test(t, cached_rows_see_their_window_once, 0, 7);
     tcase_add_loop_test(t, a_ring_has_a_place_for_each_key_of_a_window, 0, 3);
+    tcase_add_test(t, parts_have_room_in_few_sizes);
     tcase_add_test(t, longest_work_comes_first_within_a_class);
     return suite_run("cuda_attention_plan", t);
 }

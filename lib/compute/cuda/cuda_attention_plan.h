@@ -195,6 +195,21 @@ ATTENTION_FN void attention_tiles_plan(const struct attention_lists *l,
     }
 }
 
+/* Parts that are launched where there are n: what a recorded step is made for
+ * must hold for many steps. A power of two; from 64 on at most a quarter more
+ * than there are. */
+ATTENTION_FN size_t attention_parts_room(size_t n)
+{
+    size_t room = 1, step;
+
+    while (room < n)
+        room *= 2;
+    step = room > 64 ? room / 8 : 0;
+    while (step > 0 && room - step >= n)
+        room -= step;
+    return room;
+}
+
 /* Parts of `span` keys of the sequences with one new row, whose keys are the
  * last `window` of past + 1; no part goes round a ring's end, and its pos is a
  * place. The cut depends on a sequence alone, so its sums

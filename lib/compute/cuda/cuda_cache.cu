@@ -83,24 +83,40 @@ static __global__ void store_rows_kernel(const struct store_args a)
     }
 }
 
+static struct compute_sequences
+sequences_of(const struct compute_attention_cached *a)
+{
+    struct compute_sequences s = {};
+
+    s.starts = a->starts;
+    s.docs = a->seqs;
+    s.past = a->past;
+    s.slots = a->slots;
+    return s;
+}
+
 /* starts, past and slots in one table. */
+static size_t make_sequences(const struct compute_sequences *s,
+                             const int32_t how[CUDA_HOW], int32_t *to)
+{
+    size_t n = s->docs, bytes = n * sizeof(int32_t);
+
+    (void)how;
+    if (to) {
+        memcpy(to, s->starts, bytes + sizeof(int32_t));
+        memcpy(to + n + 1, s->past, bytes);
+        memcpy(to + 2 * n + 1, s->slots, bytes);
+    }
+    return 3 * n + 1;
+}
+
 static const int32_t *upload_sequences(struct cuda *c,
                                        const struct compute_attention_cached *a)
 {
-    size_t n = a->seqs, bytes = n * sizeof(int32_t);
-    int32_t *all = (int32_t *)malloc(3 * bytes + sizeof(int32_t));
-    const int32_t *table;
+    const int32_t how[CUDA_HOW] = {};
+    struct compute_sequences s = sequences_of(a);
 
-    if (!all) {
-        (void)cuda_check(c, cudaErrorMemoryAllocation, "the cache's plan");
-        return NULL;
-    }
-    memcpy(all, a->starts, bytes + sizeof(int32_t));
-    memcpy(all + n + 1, a->past, bytes);
-    memcpy(all + 2 * n + 1, a->slots, bytes);
-    table = cuda_table(c, all, 3 * n + 1);
-    free(all);
-    return table;
+    return cuda_table_of(c, make_sequences, how, &s);
 }
 
 void cuda_op_cache_store(struct compute *base,
@@ -251,6 +267,8 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
     float s[1][KW / 8][4], o[1][HD / 8][4], factor = a.unit * ATTENTION_LOG2E;
     float top[2], sum[2];
 
+    if (tile.count == 0)
+        return; /* more parts are launched than there are */
     load_tile<HD, 16>(q_to, q, (size_t)a.dim, valid, chunks);
     if constexpr (T == CUDA_BF16) {
         load_tile<HD, SPAN>(k_to, (const __nv_bfloat16 *)a.k + at, a.key_stride,
@@ -410,6 +428,8 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
     size_t to = (size_t)part * (size_t)a.heads + (size_t)head;
     float top = -INFINITY, sum = 0;
 
+    if (tile.count == 0)
+        return;
     for (int d = thread; d < a.dim; d += ATTENTION_THREADS)
         q[d] = ((const float *)
                     a.q)[((size_t)tile.row * (size_t)a.heads + (size_t)head) *
@@ -564,28 +584,58 @@ static void launch_parts(struct cuda *c, enum cuda_type type,
 
 /* ---- the operation ---- */
 
-/* The list of parts, followed by where each row's begin and by the rows. */
+/* The list of parts, and of empty ones up to `count`, followed by where each
+ * row's begin and by the rows. */
 struct parts {
     const int32_t *table;
     size_t count, rows;
 };
 
-static bool upload_parts(struct cuda *c, const struct attention_lists *l,
-                         int span, struct parts *p)
+/* how: span, window, ring. */
+static struct attention_lists parts_lists(const struct compute_sequences *s,
+                                          const int32_t how[CUDA_HOW])
 {
-    int32_t *all, *first;
+    struct attention_lists l = {};
+
+    l.starts = s->starts;
+    l.past = s->past;
+    l.slots = s->slots;
+    l.docs = s->docs;
+    l.window = how[1];
+    l.ring = how[2];
+    return l;
+}
+
+static size_t make_parts(const struct compute_sequences *s,
+                         const int32_t how[CUDA_HOW], int32_t *to)
+{
+    struct attention_lists l = parts_lists(s, how);
+    size_t rows, n, room;
+    int32_t *first;
+
+    n = attention_parts_plan(&l, how[0], NULL, NULL, NULL, &rows);
+    room = attention_parts_room(n);
+    if (to) {
+        first = to + 4 * room;
+        memset(to + 4 * n, 0, 4 * (room - n) * sizeof(*to));
+        (void)attention_parts_plan(&l, how[0],
+                                   (struct attention_tile *)(void *)to, first,
+                                   first + rows + 1, &rows);
+    }
+    return 4 * room + 2 * rows + 1;
+}
+
+static bool upload_parts(struct cuda *c, const struct compute_sequences *s,
+                         const struct attention_lists *l, int span,
+                         struct parts *p)
+{
+    const int32_t how[CUDA_HOW] = { span, l->window, l->ring };
 
     p->count = attention_parts_plan(l, span, NULL, NULL, NULL, &p->rows);
     if (p->count == 0)
         return true;
-    all = (int32_t *)malloc((4 * p->count + 2 * p->rows + 1) * sizeof(int32_t));
-    if (!all)
-        return cuda_check(c, cudaErrorMemoryAllocation, "the cache's plan");
-    first = all + 4 * p->count;
-    (void)attention_parts_plan(l, span, (struct attention_tile *)(void *)all,
-                               first, first + p->rows + 1, &p->rows);
-    p->table = cuda_table(c, all, 4 * p->count + 2 * p->rows + 1);
-    free(all);
+    p->count = attention_parts_room(p->count);
+    p->table = cuda_table_of(c, make_parts, how, s);
     return p->table;
 }
 
@@ -710,6 +760,7 @@ void cuda_op_attention_cached(struct compute *base,
     struct cuda *c = cuda_of(base);
     bool thin = cache_thin(x);
     enum cuda_type type = thin ? c->act : cuda_at(x->keys).type;
+    struct compute_sequences s = sequences_of(x);
     struct attention_lists list = {};
     struct cache_wide w = {};
     struct parts p = {};
@@ -727,7 +778,7 @@ void cuda_op_attention_cached(struct compute *base,
     list.ring = cache_shape_of(x).ring;
     list.single = 1;
     if (x->seqs == 0 || x->starts[x->seqs] == 0 ||
-        !upload_parts(c, &list, span_of(type, attention_dim(x->dim)), &p) ||
+        !upload_parts(c, &s, &list, span_of(type, attention_dim(x->dim)), &p) ||
         (thin && !cache_wide_begin(c, x, &w)))
         return;
     attend(c, type, x, &list, &p, thin ? &w : NULL);

@@ -12,28 +12,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_step(const struct compute_sequences *s, size_t doc, bool steps)
-{
-    return steps && s->state.buf &&
-           s->starts[doc + 1] - s->starts[doc] <= CUDA_STEP_ROWS;
-}
-
-/* Fills the three lists, or counts their entries where `to` is NULL. */
-static void list(const struct compute_sequences *s, bool steps, int32_t *to,
-                 struct cuda_chunks *p)
+/* Fills the three lists, or counts their entries where `to` is NULL. slots:
+ * whether sequences have any; steps: whether those with few rows are such. */
+static void list(const struct compute_sequences *s, bool slots, bool steps,
+                 int32_t *to, struct cuda_chunks *p)
 {
     int32_t *doc = to ? to + 3 * p->count : NULL;
     int32_t *step = to ? doc + 3 * (p->docs + 1) : NULL;
     int count = 0, docs = 0, step_count = 0;
 
     for (size_t d = 0; d < s->docs; d++) {
-        int32_t slot = s->state.buf ? s->slots[d] : 0;
-        int32_t fresh = !s->state.buf || s->past[d] == 0;
+        int32_t slot = slots ? s->slots[d] : 0;
+        int32_t fresh = !slots || s->past[d] == 0;
         int32_t row = s->starts[d], end = s->starts[d + 1];
 
         if (row == end)
             continue;
-        if (is_step(s, d, steps)) {
+        if (steps && slots && end - row <= CUDA_STEP_ROWS) {
             int32_t entry[4] = { row, end - row, slot, fresh };
 
             if (to)
@@ -67,25 +62,29 @@ static void list(const struct compute_sequences *s, bool steps, int32_t *to,
     p->steps = step_count;
 }
 
+/* how: slots, steps. */
+static size_t make_lists(const struct compute_sequences *s,
+                         const int32_t how[CUDA_HOW], int32_t *to)
+{
+    struct cuda_chunks p;
+
+    list(s, how[0], how[1], NULL, &p);
+    if (to)
+        list(s, how[0], how[1], to, &p);
+    return 3 * (size_t)p.count + 3 * ((size_t)p.docs + 1) + 4 * (size_t)p.steps;
+}
+
 bool cuda_chunks_plan(struct cuda *c, const struct compute_sequences *s,
                       bool steps, struct cuda_chunks *out)
 {
-    size_t n;
-    int32_t *all;
+    const int32_t how[CUDA_HOW] = { s->state.buf != NULL, steps };
 
-    list(s, steps, NULL, out);
+    list(s, how[0], how[1], NULL, out);
     if (out->count == 0 && out->steps == 0)
         return false;
-    n = 3 * (size_t)out->count + 3 * ((size_t)out->docs + 1) +
-        4 * (size_t)out->steps;
-    all = (int32_t *)malloc(n * sizeof(*all));
-    if (!all)
-        return cuda_check(c, cudaErrorMemoryAllocation, "chunks");
-    list(s, steps, all, out);
-    out->chunk = cuda_table(c, all, n);
+    out->chunk = cuda_table_of(c, make_lists, how, s);
     out->doc = out->chunk + 3 * out->count;
     out->step = out->doc + 3 * (out->docs + 1);
-    free(all);
     return out->chunk != NULL;
 }
 

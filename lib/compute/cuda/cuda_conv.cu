@@ -321,23 +321,29 @@ static __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* Where documents begin, then their slots. */
+/* Where documents begin, then their slots; how: whether they have slots. */
+static size_t make_table(const struct compute_sequences *s,
+                         const int32_t how[CUDA_HOW], int32_t *to)
+{
+    size_t n = 3 * s->docs + 1;
+
+    if (!to)
+        return n;
+    memcpy(to, s->starts, (s->docs + 1) * sizeof(*to));
+    for (size_t d = 0; d < s->docs; d++) {
+        to[s->docs + 1 + 2 * d] = how[0] ? s->slots[d] : 0;
+        to[s->docs + 2 + 2 * d] = how[0] ? s->past[d] == 0 : 1;
+    }
+    return n;
+}
+
 static bool take_table(struct cuda *c, const struct compute_sequences *s,
                        struct conv *v)
 {
-    size_t n = 3 * s->docs + 1;
-    int32_t *all = (int32_t *)malloc(n * sizeof(*all));
+    const int32_t how[CUDA_HOW] = { s->state.buf != NULL };
 
-    if (!all)
-        return cuda_check(c, cudaErrorMemoryAllocation, "conv");
-    memcpy(all, s->starts, (s->docs + 1) * sizeof(*all));
-    for (size_t d = 0; d < s->docs; d++) {
-        all[s->docs + 1 + 2 * d] = s->state.buf ? s->slots[d] : 0;
-        all[s->docs + 2 + 2 * d] = s->state.buf ? s->past[d] == 0 : 1;
-    }
-    v->starts = cuda_table(c, all, n);
+    v->starts = cuda_table_of(c, make_table, how, s);
     v->slots = v->starts + s->docs + 1;
-    free(all);
     return v->starts != NULL;
 }
 

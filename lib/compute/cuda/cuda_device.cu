@@ -4,20 +4,6 @@
  * The only file with exported symbols. The CUDA runtime is linked statically
  * and finds the driver by itself, so loading this plugin is safe on a machine
  * without one: score says 0 and why.
- *
- * To come: a decode step as one graph, since at batch 1 its some hundred small
- * launches cost as much as its kernels. What a recording must not have is what
- * the host decides anew each step:
- * - cuda_table's places: while a step is recorded, its i-th table gets the i-th
- *   piece of one fixed buffer, and a replay begins with one copy to all of it;
- * - grids that follow the length (the parts of attention_cached): a power of
- *   two of parts is launched, and a block past the number in its table returns;
- *   what is added up, and in which order, stays as it is;
- * - addresses: scratch grows once (rehearse), and whatever takes or gives back
- *   memory drops the recordings.
- * The table gets step_begin (rows, sequences, parts rounded up, adapters: the
- * key of a recording) and step_end, which a device may leave out; a session
- * calls them around the blocks of a pass in which each sequence has one row.
  */
 #include "compute/cuda/cuda_private.cuh"
 #include "compute/cuda/cuda_layout.h"
@@ -43,6 +29,10 @@ bool cuda_check(struct cuda *c, cudaError_t e, const char *what)
 {
     if (e == cudaSuccess || c->rehearsing)
         return true;
+    if (c->recording) { /* the step is done again without */
+        cuda_steps_spoil(c);
+        return false;
+    }
     if (c->failed == cudaSuccess) {
         c->failed = e;
         c->failed_at = what;
@@ -81,6 +71,7 @@ static void op_close(struct compute *base)
     (void)cudaSetDevice(c->ordinal);
     if (c->stream)
         (void)cudaStreamSynchronize(c->stream);
+    cuda_steps_release(c);
     cuda_memory_release(c);
     for (size_t i = 0; i < CUDA_SLOTS; i++)
         if (c->staged[i])
@@ -201,6 +192,8 @@ static const struct compute_ops *operations(void)
     t.scan_grad = cuda_op_scan_grad;
     t.delta = cuda_op_delta;
     t.delta_grad = cuda_op_delta_grad;
+    t.step_begin = cuda_op_step_begin;
+    t.step_end = cuda_op_step_end;
     return &t;
 }
 
@@ -269,10 +262,28 @@ EXPORTED int slmctl_device_score(unsigned *version, int ordinal, char *why,
 
 static const char *const kernel_names[] = { "simt", "mma", "wgmma", "cluster" };
 
+/* Takes "nograph", by itself or after a name and a comma. NULL: no name. */
+static const char *graphs_choose(struct cuda *c, const char *given, char *name,
+                                 size_t size)
+{
+    static const char word[] = "nograph";
+    size_t n = given ? strlen(given) : 0, w = sizeof(word) - 1;
+
+    if (n < w || strcmp(given + n - w, word) != 0 ||
+        (n > w && given[n - w - 1] != ','))
+        return given;
+    cuda_steps_off(c);
+    if (n > w)
+        snprintf(name, size, "%.*s", (int)(n - w - 1), given);
+    return n > w ? name : NULL;
+}
+
 /* wgmma exists on compute capability 9.0 alone; with clusters if asked for. */
-static int kernels_choose(struct cuda *c, const char *name, struct err *err)
+static int kernels_choose(struct cuda *c, const char *given, struct err *err)
 {
     enum cuda_kernels best = c->major == 9 ? CUDA_CLUSTER : CUDA_MMA;
+    char text[32];
+    const char *name = graphs_choose(c, given, text, sizeof(text));
     int k;
 
     if (c->precision == COMPUTE_FULL)
@@ -285,7 +296,7 @@ static int kernels_choose(struct cuda *c, const char *name, struct err *err)
     if (k > CUDA_CLUSTER)
         return err_set(err, ERR_INVALID,
                        "kernels \"%s\" are not known to a GPU; known: simt "
-                       "mma wgmma cluster",
+                       "mma wgmma cluster, and beside one or alone nograph",
                        name);
     if (k > best)
         return err_set(err, ERR_UNSUPPORTED, "%s cannot run the %s kernels%s",
@@ -375,8 +386,10 @@ EXPORTED int slmctl_device_open(const struct compute_options *opt, int ordinal,
     if (capability(ordinal, why, sizeof(why)) == 0)
         return err_set(err, ERR_UNSUPPORTED, "%s", why);
     c = (struct cuda *)calloc(1, sizeof(*c));
-    if (!c)
+    if (!c || !cuda_steps_begin(c)) {
+        free(c);
         return err_set(err, ERR_NOMEM, "cuda:%d: out of host memory", ordinal);
+    }
     c->ordinal = ordinal;
     snprintf(c->name, sizeof(c->name), "cuda:%d", ordinal);
     if (cuda_check(c, cudaSetDevice(ordinal), "open"))

@@ -129,6 +129,7 @@ void *cuda_take(struct cuda *c, size_t *bytes)
         suppose(c);
         return CUDA_SUPPOSED;
     }
+    cuda_steps_forget(c);
     data = take_kept(c, bytes);
     if (!data)
         data = take_new(c, *bytes);
@@ -147,6 +148,7 @@ void cuda_give(struct cuda *c, void *data, size_t bytes)
         c->supposed -= bytes;
         return;
     }
+    cuda_steps_forget(c);
     c->used -= bytes;
     if (c->kept_count == CUDA_KEPT) {
         (void)cuda_check(c, cudaFree(data), "free");
@@ -280,6 +282,10 @@ static char *slot_take(struct cuda *c, unsigned *slot)
 
 void cuda_push(struct cuda *c, void *dst, const void *src, size_t bytes)
 {
+    if (c->recording) { /* what the pinned piece has now would be replayed */
+        cuda_steps_spoil(c);
+        return;
+    }
     for (size_t at = 0; at < bytes; at += CUDA_SLOT_BYTES) {
         size_t n = bytes - at < CUDA_SLOT_BYTES ? bytes - at : CUDA_SLOT_BYTES;
         unsigned slot;
@@ -403,6 +409,11 @@ void cuda_op_download(struct compute *base, void *dst, struct compute_span src,
     if (!blocks)
         o = cuda_at(src);
     size = convert ? sizeof(float) : cuda_type_size(o.type);
+    if (c->recording) {
+        cuda_steps_spoil(c);
+        memset(dst, 0, count * size);
+        return;
+    }
     (void)cuda_check(c, cudaSetDevice(c->ordinal), "download");
     if (blocks)
         download_blocks(c, (float *)dst, src, count);
@@ -426,8 +437,13 @@ static bool scratch_grow(struct cuda *c, size_t want)
     size_t bytes =
         cuda_scratch_bytes(want > c->scratch_most ? want : c->scratch_most);
 
+    if (c->recording) {
+        cuda_steps_spoil(c);
+        return false;
+    }
     if (!cuda_check(c, cudaStreamSynchronize(c->stream), "working memory"))
         return false;
+    cuda_steps_forget(c);
     if (c->scratch) {
         (void)cuda_check(c, cudaFree(c->scratch), "working memory");
         c->used -= c->scratch_bytes;
@@ -505,6 +521,10 @@ const int32_t *cuda_table(struct cuda *c, const int32_t *host, size_t count)
     if (c->rehearsing) {
         c->table_most = count > c->table_most ? count : c->table_most;
         return (const int32_t *)CUDA_SUPPOSED;
+    }
+    if (c->recording) { /* its place may be another table's at the replay */
+        cuda_steps_spoil(c);
+        return NULL;
     }
     for (size_t i = 0; i < CUDA_HOST_TABLES; i++) {
         struct cuda_table *t = &c->tables[i];

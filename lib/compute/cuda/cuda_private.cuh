@@ -56,6 +56,8 @@ struct cuda_table {
     uint64_t used; /* the smallest is replaced */
 };
 
+struct cuda_steps; /* recorded steps: cuda_step.cu */
+
 struct cuda {
     struct compute base;
     cudaStream_t stream;
@@ -85,6 +87,9 @@ struct cuda {
     size_t kept_count, kept_bytes;
     struct cuda_table tables[CUDA_HOST_TABLES];
     uint64_t clock;
+    struct cuda_steps *steps;
+    bool recording;    /* a step, into a graph */
+    size_t steps_more; /* bytes: of a rehearsal in which steps came */
 };
 
 static inline struct cuda *cuda_of(struct compute *c)
@@ -143,6 +148,26 @@ static inline size_t cuda_scratch_room(size_t bytes)
 /* Device copy of a host array, uploaded only when its content is new. */
 const int32_t *cuda_table(struct cuda *c, const int32_t *host, size_t count);
 size_t cuda_table_room(size_t count); /* elements that are taken for it */
+
+/* ---- recorded steps (cuda_step.cu) ----
+ * What an operation must have on the device of its sequences, made from them
+ * and `how` alone, since it is made again for each replay of a recorded step.
+ * Writes it to `to` (NULL: only counts), and returns its elements. */
+#define CUDA_HOW 3
+typedef size_t cuda_make(const struct compute_sequences *s,
+                         const int32_t how[CUDA_HOW], int32_t *to);
+/* As cuda_table, of what `make` makes. NULL after an error (kept). */
+const int32_t *cuda_table_of(struct cuda *c, cuda_make *make,
+                             const int32_t how[CUDA_HOW],
+                             const struct compute_sequences *s);
+bool cuda_steps_begin(struct cuda *c); /* whether there is memory for it */
+void cuda_steps_off(struct cuda *c);   /* nothing is recorded from now on */
+void cuda_steps_release(struct cuda *c);
+size_t cuda_steps_more(const struct cuda *c); /* taken when a step comes */
+/* Memory was taken or given back: recordings hold addresses. */
+void cuda_steps_forget(struct cuda *c);
+/* What is recorded now cannot be replayed. */
+void cuda_steps_spoil(struct cuda *c);
 
 /* y = x in another type, n elements; x may be any of F32, BF16, F16. */
 void cuda_convert(struct cuda *c, void *y, enum cuda_type to, const void *x,
@@ -208,8 +233,10 @@ int cuda_op_alloc(C, enum compute_type type, size_t count, const char *what,
 void cuda_op_release(C, struct compute_buffer *b);
 void cuda_op_upload(C, S dst, const void *src, size_t count);
 void cuda_op_download(C, void *dst, S src, size_t count);
-/* cuda_rehearse.cu */
+/* cuda_rehearse.cu, cuda_step.cu */
 void cuda_op_rehearse(C, bool on, size_t *most);
+bool cuda_op_step_begin(C, const struct compute_step *step);
+bool cuda_op_step_end(C);
 /* cuda_flat.cu, cuda_rows.cu, cuda_norm.cu */
 void cuda_op_fill(C, S y, float value, size_t n);
 void cuda_op_copy(C, S y, S x, size_t n);

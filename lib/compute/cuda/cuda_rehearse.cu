@@ -67,6 +67,20 @@ static int no_quantise_blocks(struct compute *, struct compute_span, size_t,
     return 0;
 }
 
+/* A graph is being recorded already. */
+static bool no_step_begin(struct compute *base, const struct compute_step *)
+{
+    struct cuda *c = cuda_of(base);
+
+    c->steps_more = cuda_steps_more(c);
+    return false;
+}
+
+static bool no_step_end(struct compute *)
+{
+    return true;
+}
+
 static void begin(struct cuda *c)
 {
     static struct compute_ops t;
@@ -79,6 +93,8 @@ static void begin(struct cuda *c)
     t.sync = no_sync;
     t.sum_squares = no_sum_squares;
     t.freeze = no_freeze;
+    t.step_begin = no_step_begin;
+    t.step_end = no_step_end;
     if (t.quantise)
         t.quantise = no_quantise;
     if (t.quantise_blocks)
@@ -86,7 +102,7 @@ static void begin(struct cuda *c)
     c->real = c->base.ops;
     c->base.ops = &t;
     c->rehearsing = true;
-    c->scratch_most = c->supposed = c->table_most = 0;
+    c->scratch_most = c->supposed = c->table_most = c->steps_more = 0;
     c->supposed_most = c->used;
     (void)cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeRelaxed);
 }
@@ -119,7 +135,7 @@ void cuda_op_rehearse(struct compute *base, bool on, size_t *most)
     c->rehearsing = false;
     c->base.ops = c->real;
     scratch = cuda_scratch_bytes(c->scratch_most);
-    *most = c->supposed_most + tables_more(c);
+    *most = c->supposed_most + tables_more(c) + c->steps_more;
     if (scratch > c->scratch_bytes)
         *most += scratch - c->scratch_bytes;
 }
