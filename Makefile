@@ -223,6 +223,10 @@ $(BUILD)/gpu_bench: $(GPU_BENCH_O) $(BUILD)/libslm.a
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
+$(BUILD)/gpu_steps: $(call obj,tests/gpu/gpu_steps.c) $(BUILD)/libslm.a
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(SLM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
 $(BUILD)/gpu_wgmma: build/cuda/tests/gpu/gpu_wgmma.cu.o build/cuda/lib/compute/cuda/cuda_wgmma.cu.o
 	@echo '  LINK  $@'
 	@mkdir -p $(@D)
@@ -265,9 +269,10 @@ check-gpu: $(BUILD)/gpu_parity $(BUILD)/gpu_bench ## every operation on a GPU ag
 # The same programs for another machine: they look for libraries in lib beside
 # them.
 CARRIED     := build/carried
-CARRIED_BIN := $(addprefix $(CARRIED)/,slmctl gpu_parity gpu_bench gpu_memory gpu_code)
+CARRIED_BIN := $(addprefix $(CARRIED)/,slmctl gpu_parity gpu_steps gpu_bench gpu_memory gpu_code)
 $(CARRIED)/slmctl: $(CMD_O)
 $(CARRIED)/gpu_parity: $(PARITY_O)
+$(CARRIED)/gpu_steps: $(call obj,tests/gpu/gpu_steps.c)
 $(CARRIED)/gpu_bench: $(GPU_BENCH_O)
 $(CARRIED)/gpu_memory: $(call obj,tests/gpu/gpu_memory.c)
 $(CARRIED)/gpu_code: $(call obj,tests/gpu/gpu_code.c)
@@ -292,7 +297,7 @@ EMULATED_DIR := tests/gpu/emulated
 EMULATED_SRC := $(patsubst lib/%,$(EMULATED)/src/%,$(wildcard lib/compute/cuda/*.cu lib/compute/cuda/*.cuh))
 EMULATED_MINE := $(patsubst $(EMULATED_DIR)/%.cu,$(EMULATED)/%.o,$(wildcard $(EMULATED_DIR)/*.cu))
 EMULATED_O   := $(patsubst %.cu,%.o,$(filter %.cu,$(EMULATED_SRC))) $(EMULATED_MINE) build/cuda/err.c.o
-EMULATED_BIN := $(addprefix $(EMULATED)/,slmctl gpu_parity gpu_bench gpu_memory)
+EMULATED_BIN := $(addprefix $(EMULATED)/,slmctl gpu_parity gpu_steps gpu_bench gpu_memory)
 EMULATED_WGMMA := $(addprefix $(EMULATED)/,src/gpu_wgmma.o src/compute/cuda/cuda_wgmma.o) $(EMULATED_MINE)
 EMULATED_CXX := $(CXX) -std=c++17 -O2 -march=native -g -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing \
     -DSCRATCH_GRAIN=256 -Wall -Wextra -Wno-unknown-pragmas -Wno-sign-compare -Wno-psabi $(WERROR) -I$(EMULATED_DIR) -I$(EMULATED)/src -Ilib -MMD -MP

@@ -46,6 +46,15 @@ empty) exit 0 ;;
 esac
 echo "ok add-1 y 0 0"; echo "ok add-2 y 0 0"
 END
+cat >fake/gpu_steps <<'END'
+#!/bin/sh
+case $FAKE in
+crash) kill -SEGV $$ ;;
+hang) exec sleep 60 ;;
+wrong) echo "FAIL alone: 4 steps replayed"; exit 1 ;;
+esac
+echo "ok alone: 5 steps replayed"
+END
 cat >fake/gpu_bench <<'END'
 #!/bin/sh
 echo "# a GPU"
@@ -116,7 +125,7 @@ cp "$TREE/tests/gpu/gpu_run.sh" bundle/run.sh
 tar -cJf bundle/models.tar.xz models
 tar -C fake -cJf bundle/programs.tar.xz .
 PATH=$PWD/fake/bin:$PATH
-export FAKE TRAIN_MODELS=llama MEMORY_MODELS=llama
+export FAKE TRAIN_MODELS=llama MEMORY_MODELS=llama STEPS_MODELS=llama
 
 run() { # FAKE STAGE...
     FAKE=$1
@@ -138,7 +147,7 @@ run crash | grep -v '^/\|[Ss]egm\|bundle/run.sh:'
 run empty parity bench peers
 run twice train
 # How far each stage comes is chance.
-LIMITS='fixtures=1 parity=1 train=1 memory=1 wgmma=1 bench=1 peers=1 sanitizer=1' \
+LIMITS='fixtures=1 parity=1 steps=1 train=1 memory=1 wgmma=1 bench=1 peers=1 sanitizer=1' \
     run hang | sed -n '/^[-e]/p; s/^\(  [a-z]*: FAIL\) [0-9]*$/\1/p'
 FAKE=long
 run long bench | head -n 2

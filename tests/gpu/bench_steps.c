@@ -25,6 +25,9 @@
 #define PROMPT 16
 #define ANSWER 64
 #define JOBS 64
+#define WARM                                                                   \
+    4 /* tokens of an answer before steps are timed: some launch each          \
+       * kernel by itself, one is recorded */
 
 struct shape {
     const char *name;
@@ -230,7 +233,9 @@ static int answer(struct bench *b, struct model *m, size_t count, size_t tokens,
                   double *seconds)
 {
     static int32_t prompt[JOBS + PROMPT], out[JOBS][ANSWER + 1];
-    struct model_sampling opt = { .max_tokens = tokens, .ignore_eos = true };
+    struct model_sampling opt = { .max_tokens = tokens,
+                                  .ignore_eos = true,
+                                  .plain = true };
     struct model_job jobs[JOBS] = { { 0 } };
     double start;
     int rc;
@@ -247,39 +252,56 @@ static int answer(struct bench *b, struct model *m, size_t count, size_t tokens,
     return rc;
 }
 
+static int time_decode(struct bench *b, const struct shape *s, struct model *m,
+                       const char *path, size_t count)
+{
+    size_t tokens = b->steps ? b->steps : b->quick ? 4 : ANSWER;
+    size_t warm = tokens > 2 * WARM ? WARM : 0;
+    double first, all, steps, bytes;
+    char shape[64];
+    int rc = answer(b, m, count, 2, &first); /* memory */
+
+    tokens = tokens < ANSWER ? tokens : ANSWER;
+    if (rc == 0)
+        rc = answer(b, m, count, 1 + warm, &first);
+    if (rc == 0)
+        rc = answer(b, m, count, 1 + tokens, &all);
+    if (rc < 0)
+        return rc;
+    steps = (double)(tokens - warm) / (all - first);
+    /* Every weight once a step, but of the embedding (untied) rows only. */
+    bytes = 2.0 * ((double)model_config_parameters(&m->config) -
+                   (s->tied ? 0 : (double)(s->vocab * s->hidden)));
+    (void)snprintf(shape, sizeof(shape), "%s batch %zu", s->name, count);
+    bench_tokens(b, path, shape, steps * (double)count,
+                 b->gbytes > 0 ? bytes * steps * 1e-9 / b->gbytes
+                               : (double)NAN);
+    return 0;
+}
+
+/* Steps as the device does them, and each kernel launched by itself. */
 static void decode(struct bench *b, const struct shape *s)
 {
     const size_t counts[] = { 1, b->quick ? 4 : JOBS };
-    size_t tokens = b->steps ? b->steps : b->quick ? 4 : ANSWER;
+    const struct compute_ops *real = b->c->ops;
+    struct compute_ops plain = *real;
     struct model *m = NULL;
     int rc = new_model(b, s, false, &m);
 
-    tokens = tokens < ANSWER ? tokens : ANSWER;
+    plain.step_begin = NULL;
+    plain.step_end = NULL;
     for (size_t i = 0; rc == 0 && i < m->linear_count; i++)
         rc = model_linear_freeze(m, m->linears[i], true, &b->err);
     if (rc == 0)
         rc = model_linear_freeze(m, &m->head, !s->tied, &b->err);
-    for (size_t i = 0; rc == 0 && i < 2; i++) {
-        double first, all, steps, bytes;
-        char shape[64];
-
-        rc = answer(b, m, counts[i], 2, &first); /* warm */
-        if (rc == 0)
-            rc = answer(b, m, counts[i], 1, &first);
-        if (rc == 0)
-            rc = answer(b, m, counts[i], tokens + 1, &all);
-        if (rc < 0)
-            break;
-        steps = (double)tokens / (all - first);
-        /* Every weight once a step, but of the embedding (untied) rows only. */
-        bytes = 2.0 * ((double)model_config_parameters(&m->config) -
-                       (s->tied ? 0 : (double)(s->vocab * s->hidden)));
-        (void)snprintf(shape, sizeof(shape), "%s batch %zu", s->name,
-                       counts[i]);
-        bench_tokens(b, "decode", shape, steps * (double)counts[i],
-                     b->gbytes > 0 ? bytes * steps * 1e-9 / b->gbytes
-                                   : (double)NAN);
-    }
+    for (size_t i = 0; rc == 0 && i < 2 && bench_wants(b, "decode"); i++)
+        rc = time_decode(b, s, m, "decode", counts[i]);
+    b->c->ops = &plain;
+    for (size_t i = 0; rc == 0 && i < 2 && real->step_begin &&
+                       bench_wants(b, "decode nograph");
+         i++)
+        rc = time_decode(b, s, m, "decode nograph", counts[i]);
+    b->c->ops = real;
     (void)is_done(b, rc);
     model_free(m);
 }
@@ -299,7 +321,7 @@ void bench_models(struct bench *b)
         else if (bench_wants(b, "qlora step"))
             (void)printf("skip: qlora step %s: the device keeps no blocks\n",
                          s->name);
-        if (bench_wants(b, "decode"))
+        if (bench_wants(b, "decode") || bench_wants(b, "decode nograph"))
             decode(b, s);
     }
 }

@@ -36,7 +36,7 @@ carry() { # PROGRAM
         { echo "bundle: $1 does not look in \$ORIGIN/lib"; exit 1; }
 }
 
-for name in slmctl gpu_parity gpu_bench gpu_memory gpu_code gpu_wgmma; do
+for name in slmctl gpu_parity gpu_steps gpu_bench gpu_memory gpu_code gpu_wgmma; do
     [ -f "$build/$name" ] || { echo "bundle: without $name"; continue; }
     strip --strip-debug -o "$p/$name" "$build/$name"
     carry "$p/$name"

@@ -12,7 +12,8 @@
  * allocating while a graph is recorded.
  * GPU_DRY: sm_80 (an A100) or sm_90 (an H200, the default). GPU_DRY_REPORT: a
  * file to append to, lines with tabs between:
- *   launch ARCH KERNEL THREADS DYNAMIC CLUSTER BLOCKS COUNT
+ *   launch ARCH KERNEL THREADS DYNAMIC CLUSTER BLOCKS COUNT (a graph's count
+ *          when it is launched)
  *   total  NAME COUNT BYTES (graphs: launched; recorded: kernels in them)
  *   refused WHAT
  */
@@ -51,6 +52,12 @@ struct launch {
     unsigned long long count;
 };
 
+/* What graphs and their executable copies are: how often each launch is in
+ * them. */
+struct graph {
+    unsigned count[LAUNCHES];
+};
+
 enum { IN, OUT, SET, WAITS, ALLOCS, GRAPHS, RECORDED, TOTALS };
 
 static struct {
@@ -63,7 +70,7 @@ static struct {
     size_t refused_count;
     size_t used;
     cudaError_t last;
-    int capturing;
+    struct graph *capturing;
     struct {
         dim3 grid, block;
         size_t dynamic;
@@ -252,10 +259,13 @@ static cudaError_t launched(const struct kernel *k, dim3 grid, dim3 block,
         *l = (struct launch){ k, threads, cluster, 0, dynamic, 0 };
         dry.launch_count++;
     }
-    if (dry.capturing)
-        count(RECORDED, 0);
     l->blocks = blocks > l->blocks ? blocks : l->blocks;
-    l->count++;
+    if (dry.capturing) {
+        count(RECORDED, 0);
+        dry.capturing->count[l - dry.launches]++;
+    } else {
+        l->count++;
+    }
     return cudaSuccess;
 }
 
@@ -623,8 +633,8 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream,
                                    enum cudaStreamCaptureMode mode)
 {
     (void)stream, (void)mode;
-    dry.capturing = 1;
-    return cudaSuccess;
+    dry.capturing = calloc(1, sizeof(*dry.capturing));
+    return dry.capturing ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream,
@@ -639,16 +649,21 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream,
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
 {
     (void)stream;
-    dry.capturing = 0;
-    *out = (cudaGraph_t)(void *)&thing;
+    *out = (cudaGraph_t)(void *)dry.capturing;
+    dry.capturing = NULL;
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph,
                                  unsigned long long flags)
 {
-    (void)graph, (void)flags;
-    *out = (cudaGraphExec_t)(void *)&thing;
+    struct graph *copy = malloc(sizeof(*copy));
+
+    (void)flags;
+    if (!copy)
+        return cudaErrorMemoryAllocation;
+    memcpy(copy, (const void *)graph, sizeof(*copy));
+    *out = (cudaGraphExec_t)(void *)copy;
     return cudaSuccess;
 }
 
@@ -662,19 +677,26 @@ cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
-    (void)exec, (void)stream;
+    const struct graph *g = (const void *)exec;
+
+    (void)stream;
+    if (dry.capturing)
+        return refuse(cudaErrorStreamCaptureUnsupported, "recording a graph",
+                      "cudaGraphLaunch");
     count(GRAPHS, 0);
+    for (size_t i = 0; i < dry.launch_count; i++)
+        dry.launches[i].count += g->count[i];
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
-    (void)exec;
+    free((void *)exec);
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph)
 {
-    (void)graph;
+    free((void *)graph);
     return cudaSuccess;
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh [STAGE...] - tests and times the plugin on this machine's GPU
 #
-# Stages, in this order by default: fixtures parity train memory wgmma bench
+# Stages, in this order by default: fixtures parity steps train memory wgmma bench
 # peers sanitizer; `correctness` and `speed` are those of a kind. Each gets its share
 # of the time that is left of the whole's (WHOLE seconds, 570), writes
 # $OUT/STAGE.txt (default ./results), and none needs another: what is wrong,
@@ -16,12 +16,12 @@
 set -u
 self=$(readlink -f "$0")
 here=$(dirname "$self")
-STAGES='fixtures parity train memory wgmma bench peers sanitizer'
+STAGES='fixtures parity steps train memory wgmma bench peers sanitizer'
 MOST_BYTES=4000000 # of one file of results
 
 share_of() { # STAGE
     case $1 in
-    fixtures) echo 3 ;; train) echo 2 ;; memory | wgmma) echo 1 ;; peers) echo 7 ;;
+    fixtures) echo 3 ;; train) echo 2 ;; steps | memory | wgmma) echo 1 ;; peers) echo 7 ;;
     *) echo 4 ;;
     esac
 }
@@ -214,6 +214,42 @@ stage_parity() {
         echo "== ${f##*/}"
         cat "$f"
     done >"$OUT/parity.txt"
+}
+
+# ---- decoding with recorded steps, bit by bit as without ----
+
+steps_one() { # PRECISION [MODEL]
+    name="$1 $(basename "${2:-random}")"
+    out=$scratch/steps-$(echo "$name" | tr ' ' -)
+    adapters=
+    for a in ${2:+"$2"/adapter*/}; do
+        [ ! -f "$a/adapter_config.json" ] || adapters="$adapters ${a%/}"
+    done
+    # shellcheck disable=SC2086
+    within "${ITEM:-60}" ./gpu_steps --device cuda --precision "$1" \
+        ${2:+"$2"} $adapters >"$out" 2>&1
+    status=$?
+    sed -n "s/^ok /&steps $name /p; s/^FAIL /&steps $name /p" "$out"
+    case $status in
+    0) grep -q '^ok' "$out" || echo "FAIL steps $name: nothing is ok" ;;
+    1) grep -q '^FAIL' "$out" || echo "FAIL steps $name: exit 1" ;;
+    *) echo "FAIL steps $name: exit $status" ;;
+    esac
+}
+
+# Without a file of its own, too.
+stage_steps() {
+    [ -x gpu_steps ] || { echo "skip: gpu_steps is not in this bundle"; return; }
+    unpack_models || { echo "FAIL steps: no models.tar.xz"; return; }
+    for precision in bf16 f32; do
+        echo "steps_one $precision"
+        for m in ${STEPS_MODELS:-llama gemma3 mistral-window falcon-h1 qwen3.5}; do
+            [ ! -d "models/$m" ] || echo "steps_one $precision models/$m"
+        done
+    done | xargs -P "${AT_ONCE:-6}" -L 1 sh "$self" -one >"$scratch/steps"
+    grep '^FAIL' "$scratch/steps" | head -n 20
+    echo "steps: $(count '^ok' "$scratch/steps") ok, $(
+        count '^FAIL' "$scratch/steps") failed"
 }
 
 # ---- training: the same run twice, and the CPU's ----
@@ -454,7 +490,7 @@ asked=
 for s in "${@:-all}"; do
     case $s in
     all) s=$STAGES ;;
-    correctness) s='fixtures parity train memory wgmma sanitizer' ;;
+    correctness) s='fixtures parity steps train memory wgmma sanitizer' ;;
     speed) s='bench peers' ;;
     *)
         case " $STAGES " in

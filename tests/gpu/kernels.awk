@@ -111,16 +111,20 @@ $1 == "refused" {
 }
 
 # The batch goes in (ids, labels and positions are 12 bytes a token; where its
-# documents begin is known from the step before), loss and norm come out. What
-# decoding allocates is the cache, which is larger for more tokens.
+# documents begin is known from the step before), loss and norm come out. A
+# decoding step takes ids, positions, the rows to choose from and one copy of
+# tables, gives tokens, their log p and whether all is finite, and is one graph.
+# What decoding allocates is the cache, which is larger for more tokens.
 $1 == "step" {
     steps++
-    if ($4 > 4 || $5 > 65536 || $6 > 2 || $7 > 4096 || \
+    if ($4 > 4 || $5 > 65536 || $6 > ($2 ~ /decode/ ? 3 : 2) || $7 > 4096 || \
         ($9 > 0 && $2 !~ /decode/))
         fail("steps", $2 ": " $4 " copies in, " $5 " bytes; " $6 " out, " \
              $7 " bytes; " $9 " allocations")
-    step_list = step_list "\n" "| " $2 " | " $3 " | " $4 " | " $5 " | " $6 \
-        " | " $7 " | " $8 " | " $9 " | " $10 " |"
+    if ($2 ~ /decode/ && $11 != 1)
+        fail("steps", $2 ": " $11 " graphs, not 1")
+    step_list = step_list "\n" "| " $2 " | " $3 " | " $11 " | " $4 " | " $5 \
+        " | " $6 " | " $7 " | " $8 " | " $9 " | " $10 " |"
     next
 }
 
@@ -256,9 +260,9 @@ function table(    i, shape, part, command) {
               spills[shape] + 0 " |" | command
     }
     close(command)
-    print "\n| step | launches | copies in | bytes | copies out | bytes | " \
-          "waits | allocations | GB at most |\n" \
-          "|---|---|---|---|---|---|---|---|---|" \
+    print "\n| step | launches | graphs | copies in | bytes | " \
+          "copies out | bytes | waits | allocations | GB at most |\n" \
+          "|---|---|---|---|---|---|---|---|---|---|" \
           step_list >>out
 }
 

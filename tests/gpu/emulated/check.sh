@@ -2,9 +2,10 @@
 # check.sh FOLDER - tests the plugin that make emulated leaves in FOLDER
 #
 # Every operation against the CPU's, in each family of kernels; the Hopper
-# product; what is done without driver or memory; and, where SLMCTL_REFERENCE
-# has models with reference values, their logits, losses and gradients. ALL=1:
-# all cases of parity, not the quick ones.
+# product; what is done without driver or memory; decoding with recorded steps
+# against decoding without, and with a driver that refuses to record; and, where
+# SLMCTL_REFERENCE has models with reference values, their logits, losses and
+# gradients. ALL=1: all cases of parity, not the quick ones.
 # The last line is "N passed, N failed, N skipped".
 set -u
 folder=$1
@@ -36,6 +37,25 @@ lacking() {
 memory() { # PRECISION MODEL
     "$folder/gpu_memory" --precision "$1" "$2" \
         >"$out/memory-$1-$(basename "$2")" 2>&1
+}
+
+# REFUSED: what the driver refuses, or "".
+steps() { # PRECISION SCRIPTS REFUSED [MODEL]
+    file=$out/steps-$1${3:+-$3}-$(basename "${4:-random}")
+    adapters=
+    for a in ${4:+"$4"/adapter*/}; do
+        [ ! -f "$a/adapter_config.json" ] || adapters="$adapters ${a%/}"
+    done
+    # shellcheck disable=SC2086 # words
+    if EMULATED_GRAPHS=$3 "$folder/gpu_steps" --device cuda --precision "$1" \
+        --only "$2" ${3:+--refused} ${4:+"$4"} $adapters >"$file" 2>&1 &&
+        grep -q '^ok' "$file"; then
+        echo "$(grep -c '^ok' "$file") passed, 0 failed, 0 skipped" >>"$file"
+    else
+        grep -q '^FAIL' "$file" || echo "FAIL $(tail -n 1 "$file")" >>"$file"
+        echo "$(grep -c '^ok' "$file") passed, $(grep -c '^FAIL' "$file")" \
+            "failed, 0 skipped" >>"$file"
+    fi
 }
 
 # Errors are relative to the largest value; limits as on a GPU.
@@ -90,6 +110,17 @@ models=${SLMCTL_REFERENCE:+$SLMCTL_REFERENCE/fixtures/models}
     done
     echo product
     echo lacking
+    for refused in capture end instantiate; do
+        echo "steps f32 memory $refused"
+    done
+    if [ -n "$models" ]; then # Llama's, with windows, with two recurrences
+        for m in llama gemma3 falcon-h1 qwen3.5; do
+            echo "steps f32 several '' $models/$m"
+        done
+        echo "steps bf16 several '' $models/mistral-window"
+        echo "steps f32 adapters '' $models/qwen2"
+    fi
+    echo "steps bf16 * ''"
     for m in ${models:+"$models"/*/}; do
         echo "model f32 ${m%/}"
         echo "model bf16 ${m%/}"
