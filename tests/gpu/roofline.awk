@@ -27,7 +27,7 @@ BEGIN {
     mma_ceiling = 0.62 * sustained
     mma_share = 0.85
     wgmma_share = 0.97
-    epilogue = 3000          # clocks a tile, not hidden
+    epilogue = 3000          # clocks a tile of 256 columns, not hidden
 
 }
 
@@ -56,31 +56,60 @@ function max(a, b) {
 
 # Seconds of a product by wgmma: tiles in waves; a tile takes as long as its
 # multiply-adds (2048 a clock and multiprocessor, less what power takes) or as
-# its operands from L2, with its epilogue and the pipeline's start.
-function tile_time(m, n, k, columns, pair,    units, waves, busy, mul, load) {
-    units = ceil(m / (128 * pair)) * ceil(n / columns) * pair
+# its operands from L2, with its epilogue; the pipeline's start. As
+# cuda_product_clocks in cuda_layout.h, with the rates above.
+function tile_time(m, n, k, columns, pair, parts,    units, waves, busy, mul, load, part, end, s) {
+    units = ceil(m / (128 * pair)) * ceil(n / columns) * pair * parts
     waves = ceil(units / sms)
     busy = units < sms ? units : sms
     mul = 128 * columns * 64 / (sustained * wgmma_share / sms / 2)
-    load = (128 + columns / pair) * 128 / (l2 / sms)
-    # Few multiprocessors have more of L2 each, up to 64 bytes a clock.
-    if (busy < sms)
-        load = (128 + columns / pair) * 128 / min(l2 / busy, 64 * clock)
-    return waves * (ceil(k / 64) * max(mul, load) + (epilogue + 1500) / clock)
+    # Few multiprocessors have more of L2 each, up to 62 bytes a clock.
+    load = (128 + columns / pair) * 128 / min(l2 / busy, 62 * clock)
+    end = (600 + (epilogue - 600) * columns / 256) / clock
+    part = 128 * columns * 4
+    s = waves * ceil(ceil(k / 64) / parts) * max(mul, load) + 1500 / clock
+    if (parts == 1)
+        return s + waves * end
+    # Parts are written by all, read by half of the blocks; the last of two
+    # adds, and goes on to the next two.
+    s += waves * (part / (l2 / sms) + 600 / clock) + end
+    for (; parts > 1; parts /= 2)
+        s += (part / 62 + 700 + (parts > 2 ? part / 62 + 600 : 0)) / clock
+    return s
 }
 
 function min(a, b) {
     return a < b ? a : b
 }
 
-function wgmma(m, n, k, pair,    columns, best, t) {
-    best = 0
-    for (columns = 256; columns >= 64 * pair; columns /= 2) {
-        t = tile_time(m, n, k, columns, pair)
-        if (best == 0 || t < best)
-            best = t
+# In how many parts the sum is cut (cuda_splits_choose), for pairs or not.
+function parts_of(m, n, k,    best, parts, t, least) {
+    least = best = 0
+    for (parts = 1; parts <= 16 && (parts == 1 || parts * 4 <= k / 64 && \
+         ceil(m / 128) * ceil(n / 128) * parts <= 4 * sms); parts *= 2) {
+        t = tiles_time(m, n, k, 2, parts)
+        if (best == 0 || t < least) {
+            least = t
+            best = parts
+        }
     }
-    return best + launch / 2
+    return best
+}
+
+# With the best tile; single blocks where pairs do not suit.
+function tiles_time(m, n, k, most, parts,    pair, columns, best, t) {
+    best = 0
+    for (pair = most; pair >= 1; pair--)
+        for (columns = 256; columns >= 64 * pair; columns /= 2) {
+            t = tile_time(m, n, k, columns, pair, parts)
+            if (best == 0 || t < best)
+                best = t
+        }
+    return best
+}
+
+function wgmma(m, n, k, pair) {
+    return tiles_time(m, n, k, pair, parts_of(m, n, k)) + launch / 2
 }
 
 # By mma.sync: 128 x 256 or smaller tiles, waves, a share of the ceiling.
@@ -91,16 +120,21 @@ function mma(m, n, k,    tile, waves, t) {
     return ceil(waves) * (t + 2500 / clock) + launch / 2
 }
 
-# A library's, as torch calls it: its best tile, no epilogue to be seen.
-function library(m, n, k,    columns, best, t) {
+# A library's, as torch calls it: its best tile and number of parts, no
+# epilogue to be seen.
+function library(m, n, k,    columns, parts, best, t) {
     best = 0
-    for (columns = 256; columns >= 64; columns /= 2) {
-        t = ceil(ceil(m / 128) * ceil(n / columns) / sms) * \
-            (ceil(k / 64) * max(128 * columns * 64 / (sustained / sms / 2), \
-                (64 + columns / 2) * 128 / (l2 / sms)) + 2500 / clock)
-        if (best == 0 || t < best)
-            best = t
-    }
+    for (columns = 256; columns >= 64; columns /= 2)
+        for (parts = 1; parts <= 16 && parts * 4 <= k / 64; parts *= 2) {
+            t = ceil(ceil(m / 128) * ceil(n / columns) * parts / sms) * \
+                (ceil(ceil(k / 64) / parts) * \
+                    max(128 * columns * 64 / (sustained / sms / 2), \
+                    (64 + columns / 2) * 128 / (l2 / sms)) + 2500 / clock)
+            if (parts > 1)
+                t += 2 * 4 * parts * m * n / l2 + 2000 / clock
+            if (best == 0 || t < best)
+                best = t
+        }
     return best + launch / 2
 }
 
@@ -126,10 +160,14 @@ function products(    n) {
     product_row("1B k, v", 4096, 512, 2048)
     product_row("1B gate, up", 4096, 8192, 2048)
     product_row("1B down", 4096, 2048, 8192)
+    product_row("1B k, v, dW", 512, 2048, 4096)
     product_row("8B q, o", 4096, 4096, 4096)
     product_row("8B k, v", 4096, 1024, 4096)
     product_row("8B gate, up", 4096, 14336, 4096)
     product_row("8B down", 4096, 4096, 14336)
+    product_row("8B k, v, dW", 1024, 4096, 4096)
+    product_row("8B down, 256 rows", 256, 4096, 14336)
+    product_row("long k", 512, 512, 8192)
 }
 
 # Rates over causal flops: forward two products, backward five; a document of

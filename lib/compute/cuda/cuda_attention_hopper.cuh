@@ -23,7 +23,7 @@
 static inline bool attention_hopper(const struct cuda *c, enum cuda_type type,
                                     int dim)
 {
-    return c->major == 9 && c->kernels == CUDA_WGMMA && type == CUDA_BF16 &&
+    return c->major == 9 && c->kernels >= CUDA_WGMMA && type == CUDA_BF16 &&
            dim <= 128;
 }
 

@@ -278,7 +278,8 @@ static const char *graphs_choose(struct cuda *c, const char *given, char *name,
     return n > w ? name : NULL;
 }
 
-/* wgmma exists on compute capability 9.0 alone; with clusters if asked for. */
+/* wgmma exists on compute capability 9.0 alone, and with it pairs, which read
+ * less for the same sums: to choose otherwise changes no bit. */
 static int kernels_choose(struct cuda *c, const char *given, struct err *err)
 {
     enum cuda_kernels best = c->major == 9 ? CUDA_CLUSTER : CUDA_MMA;
@@ -292,7 +293,7 @@ static int kernels_choose(struct cuda *c, const char *given, struct err *err)
         if (strcmp(name, kernel_names[k]) == 0)
             break;
     if (!name)
-        k = best == CUDA_CLUSTER ? CUDA_WGMMA : best;
+        k = best;
     if (k > CUDA_CLUSTER)
         return err_set(err, ERR_INVALID,
                        "kernels \"%s\" are not known to a GPU; known: simt "
