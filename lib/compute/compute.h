@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 13
+#define COMPUTE_VERSION 14
 
 /* Goes up when some set of kernels keeps its name and gives other bits: sums in
  * another order, another block of depth. */
@@ -160,6 +160,20 @@ struct compute_distill {
     float tsoftcap;
     struct compute_span top_ids, top_logp; /* [rows, top]; tx absent */
     size_t top;
+};
+
+/* Preferences (DPO) of pairs of documents, the chosen one first: own and
+ * reference are nll of `starts[docs]` rows, of which document d has
+ * starts[d]..starts[d+1]-1 (host array, docs + 1 values, docs even). With
+ * gap = r(chosen) - r(rejected), r a document's sum of reference - own,
+ *   sums[0] += sum of -log sigmoid(beta gap), sums[1] += pairs of gap > 0,
+ *   factors[row] = scale d sums[0] / d own[row] (may be absent) */
+struct compute_preference {
+    struct compute_span own, reference, factors; /* f32 */
+    struct compute_span sums;                    /* F64 */
+    const int32_t *starts;
+    size_t docs;
+    double beta, scale;
 };
 
 /* Weights as blocks: the first two of 64, in the order of the matrix, for
@@ -567,6 +581,8 @@ struct compute_ops {
      * out. */
     bool (*step_begin)(struct compute *c, const struct compute_step *step);
     bool (*step_end)(struct compute *c);
+    /* For preferences, beside scale_rows; does not wait. */
+    void (*preference)(struct compute *c, const struct compute_preference *p);
 };
 
 enum compute_precision {

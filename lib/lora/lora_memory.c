@@ -151,12 +151,11 @@ static int rehearse_passes(struct lora_run *r, const struct lora_memory *x,
         for (size_t k = 0; rc == 0 && k < p.count; k++) {
             struct lora_packing one = { .batches = &p.batches[k], .count = 1 };
             struct lora_memory was = seen;
-            double known = 0;
 
             take_largest(&one, &seen);
             if (seen.rows > was.rows || seen.labelled > was.labelled ||
                 p.batches[k].rows < least)
-                rc = lora_pass(r, &p, k, &known, err);
+                rc = lora_pass(r, &p, k, err);
             if (p.batches[k].rows < least)
                 least = p.batches[k].rows;
         }

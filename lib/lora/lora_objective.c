@@ -53,20 +53,15 @@ static int taught_pass(struct lora_run *r, const struct model_batch *b,
 }
 
 int lora_pass(struct lora_run *r, const struct lora_packing *p, size_t i,
-              double *loss, struct err *err)
+              struct err *err)
 {
     const struct model_batch *b = &p->batches[i];
     double scale = 1 / lora_weight(r->train, p);
     struct compute_span sum = compute_at(r->sums, LORA_LOSS);
-    struct model_preference pairs = { 0 };
     size_t count;
-    int rc;
 
-    if (r->train->unit > 1) {
-        rc = model_step_preference(r->m, b, r->opt.beta, scale, &pairs, err);
-        *loss += pairs.loss;
-        return rc;
-    }
+    if (r->train->unit > 1)
+        return model_step_preference_add(r->m, b, r->opt.beta, scale, sum, err);
     if (is_taught(r))
         return taught_pass(r, b, p->tokens + (b->ids - p->memory) / 3, scale,
                            sum, err);
@@ -82,9 +77,10 @@ int lora_validation_loss(struct lora_run *r, double *out, struct err *err)
 {
     const struct lora_data *d = r->valid;
     struct lora_packing p;
+    struct compute_span sums = { 0 };
+    double total[2] = { 0 };
     size_t *items;
-    double total = 0;
-    int rc = 0;
+    int rc;
 
     if (d->unit < 2)
         return lora_loss(r->m, d, (size_t)r->opt.pass_tokens, out, err);
@@ -92,14 +88,16 @@ int lora_validation_loss(struct lora_run *r, double *out, struct err *err)
     for (size_t i = 0; i < lora_items(d); i++)
         items[i] = i;
     lora_pack(d, items, lora_items(d), (size_t)r->opt.pass_tokens, &p);
-    for (size_t i = 0; rc == 0 && i < p.count; i++) {
-        struct model_preference pairs = { 0 };
-
-        rc = model_step_preference(r->m, &p.batches[i], r->opt.beta, 0, &pairs,
-                                   err);
-        total += pairs.loss;
+    rc = compute_alloc(r->compute, COMPUTE_F64, 2, "losses", &sums, err);
+    for (size_t i = 0; rc == 0 && i < p.count; i++)
+        rc = model_step_preference_add(r->m, &p.batches[i], r->opt.beta, 0,
+                                       sums, err);
+    if (rc == 0) {
+        r->compute->ops->download(r->compute, total, sums, 2);
+        rc = r->compute->ops->sync(r->compute, err);
     }
-    *out = total / (double)p.items;
+    *out = total[0] / (double)p.items;
+    compute_release(r->compute, &sums);
     lora_packing_release(&p);
     free(items);
     return rc;

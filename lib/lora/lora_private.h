@@ -82,13 +82,12 @@ struct lora_run {
 
 /* What a step adds up on the device: the squares of the gradients, and losses
  * over lora_weight's units: trained tokens, or pairs. */
-enum { LORA_SQUARES, LORA_LOSS, LORA_SUMS };
+enum { LORA_SQUARES, LORA_LOSS, LORA_RIGHT /* pairs */, LORA_SUMS };
 
 /* Loss and gradient of pass i of a step, its share of the step's mean. The
- * loss goes to r->sums, or, where the host knows it, to *loss. Passes do not
- * wait for one another, those of preferences apart: the host weighs them. */
+ * loss goes to r->sums; nothing is waited for. */
 MUST_CHECK int lora_pass(struct lora_run *r, const struct lora_packing *p,
-                         size_t i, double *loss, struct err *err);
+                         size_t i, struct err *err);
 /* lora_reduce.c: the gradients of all devices become their sum. */
 void lora_reduce(struct lora_run *r);
 double lora_weight(const struct lora_data *d, const struct lora_packing *p);

@@ -218,18 +218,16 @@ static int validate(struct lora_run *r, struct err *err)
     return 0;
 }
 
-/* Gradients and sums of all passes; *known: what the host knows of the loss.
- */
+/* Gradients and sums of all passes. */
 static int accumulate(struct lora_run *r, const struct lora_packing *p,
-                      double *known, struct err *err)
+                      struct err *err)
 {
     const struct compute_ops *ops = r->compute->ops;
 
-    *known = 0;
     ops->fill(r->compute, r->t.grads, 0, r->t.count);
     ops->fill(r->compute, r->sums, 0, LORA_SUMS);
     for (size_t i = 0; i < p->count; i++) {
-        int rc = lora_pass(r, p, i, known, err);
+        int rc = lora_pass(r, p, i, err);
 
         if (rc < 0)
             return rc;
@@ -267,16 +265,15 @@ static void update(struct lora_run *r, double lr)
 static int run_step(struct lora_run *r, const struct lora_packing *p, double lr,
                     double *loss, double *norm, struct err *err)
 {
-    double sums[LORA_SUMS], known;
-    int rc = accumulate(r, p, &known, err);
+    double sums[LORA_SUMS];
+    int rc = accumulate(r, p, err);
 
     if (rc < 0)
         return rc;
-    if (isfinite(known))
-        update(r, lr);
+    update(r, lr);
     r->compute->ops->download(r->compute, sums, r->sums, LORA_SUMS);
     rc = r->compute->ops->sync(r->compute, err);
-    *loss = (known + sums[LORA_LOSS]) / lora_weight(r->train, p);
+    *loss = sums[LORA_LOSS] / lora_weight(r->train, p);
     *norm = sqrt(sums[LORA_SQUARES]);
     return rc;
 }

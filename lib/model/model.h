@@ -538,6 +538,12 @@ MUST_CHECK int model_step_preference(struct model *m,
                                      double grad_scale,
                                      struct model_preference *out,
                                      struct err *err);
+/* model_step_add with it: sums (F64) has the loss, then how many are right. */
+MUST_CHECK int model_step_preference_add(struct model *m,
+                                         const struct model_batch *b,
+                                         double beta, double grad_scale,
+                                         struct compute_span sums,
+                                         struct err *err);
 
 /* Keep only each block's input and compute the block again in the backward
  * pass: less memory, a third more work, the same bits. */

@@ -10,7 +10,6 @@
 #include "model/model_private.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 
 int model_teaching_check(const struct model *m, const struct model_teaching *t,
@@ -162,69 +161,23 @@ int model_step_taught_add(struct model *m, const struct model_batch *b,
     return rc;
 }
 
-/* sums[d] = sum of nll over the labelled rows of document d */
-static void sum_documents(struct model *m, const struct model_batch *b,
-                          size_t rows, double *sums)
+/* Where the labelled rows of each document begin. */
+static void labelled_starts(const struct model_batch *b, int32_t *starts)
 {
-    float *x = mem_array(rows, sizeof(*x));
-    size_t at = 0;
+    int32_t at = 0;
 
-    m->compute->ops->download(m->compute, x, m->work.nll, rows);
     for (size_t d = 0; d < b->docs; d++) {
-        sums[d] = 0;
+        starts[d] = at;
         for (int32_t r = b->starts[d]; r < b->starts[d + 1]; r++)
-            if (b->labels[r] >= 0)
-                sums[d] += (double)x[at++];
+            at += b->labels[r] >= 0;
     }
-    assert(at == rows);
-    free(x);
+    starts[b->docs] = at;
 }
 
-/* Losses of the pairs; by[d]: d loss / d (sum of nll of document d). */
-static void weigh(const struct model_batch *b, const double *own,
-                  const double *reference, double beta, double *by,
-                  struct model_preference *out)
-{
-    *out = (struct model_preference){ .pairs = b->docs / 2 };
-    for (size_t d = 0; d + 1 < b->docs; d += 2) {
-        double gap = reference[d] - own[d] - reference[d + 1] + own[d + 1];
-        double x = beta * gap;
-
-        out->loss += x > 0 ? log1p(exp(-x)) : log1p(exp(x)) - x;
-        out->right += gap > 0;
-        by[d] = beta / (1 + exp(x));
-        by[d + 1] = -by[d];
-    }
-}
-
-/* The rows' gradients times what their document counts. */
-static int spread(struct model *m, const struct model_batch *b, size_t rows,
-                  const double *by, double scale, struct err *err)
-{
-    float *w = mem_array(rows, sizeof(*w));
-    struct compute_span factors = { 0 };
-    size_t at = 0;
-    int rc = compute_alloc(m->compute, COMPUTE_F32, rows + 1, "factors",
-                           &factors, err);
-
-    for (size_t d = 0; rc == 0 && d < b->docs; d++)
-        for (int32_t r = b->starts[d]; r < b->starts[d + 1]; r++)
-            if (b->labels[r] >= 0)
-                w[at++] = (float)(scale * by[d]);
-    if (rc == 0) {
-        m->compute->ops->upload(m->compute, factors, w, rows);
-        m->compute->ops->scale_rows(m->compute, m->work.dtop, factors, rows,
-                                    (size_t)m->config.hidden);
-    }
-    compute_release(m->compute, &factors);
-    free(w);
-    return rc;
-}
-
-/* One pass and the sums of its documents; its gradient, if asked for, is of
- * the sum of all nll. */
+/* One pass; work.nll has its labelled rows, and its gradient, if asked for, is
+ * of the sum of all. */
 static int pass(struct model *m, const struct model_batch *b, bool grad,
-                size_t *rows, double *sums, struct err *err)
+                size_t *rows, struct err *err)
 {
     struct compute_cross_entropy x;
     int rc = model_step_forward(m, b, grad, rows, err);
@@ -233,40 +186,99 @@ static int pass(struct model *m, const struct model_batch *b, bool grad,
         return rc;
     x = model_step_head(m, *rows, grad);
     m->compute->ops->cross_entropy(m->compute, &x);
-    sum_documents(m, b, *rows, sums);
     return 0;
+}
+
+/* The model without its adapter; its nll stay in *out. */
+static int reference_pass(struct model *m, const struct model_batch *b,
+                          struct compute_span *out, struct err *err)
+{
+    size_t rows = 0;
+    int rc;
+
+    model_adapter_switch(m, false);
+    rc = pass(m, b, false, &rows, err);
+    model_adapter_switch(m, true);
+    if (rc == 0)
+        rc = compute_alloc(m->compute, COMPUTE_F32, rows + 1, "reference", out,
+                           err);
+    if (rc == 0)
+        m->compute->ops->copy(m->compute, *out, m->work.nll, rows);
+    return rc;
+}
+
+/* The losses of the pairs, and the rows' gradients times what their document
+ * counts. */
+static int weigh(struct model *m, const struct model_batch *b, size_t rows,
+                 struct compute_preference *p, bool grad, struct err *err)
+{
+    const struct compute_ops *ops = m->compute->ops;
+    int32_t *starts = mem_array(b->docs + 1, sizeof(*starts));
+    int rc = grad ? compute_alloc(m->compute, COMPUTE_F32, rows + 1, "factors",
+                                  &p->factors, err)
+                  : 0;
+
+    labelled_starts(b, starts);
+    assert((size_t)starts[b->docs] == rows);
+    p->starts = starts;
+    p->docs = b->docs;
+    p->own = m->work.nll;
+    if (rc == 0)
+        ops->preference(m->compute, p);
+    if (rc == 0 && grad)
+        ops->scale_rows(m->compute, m->work.dtop, p->factors, rows,
+                        (size_t)m->config.hidden);
+    compute_release(m->compute, &p->factors);
+    free(starts);
+    return rc;
+}
+
+int model_step_preference_add(struct model *m, const struct model_batch *b,
+                              double beta, double grad_scale,
+                              struct compute_span sums, struct err *err)
+{
+    struct compute_preference p = { .sums = sums,
+                                    .beta = beta,
+                                    .scale = grad_scale };
+    bool grad = grad_scale != 0;
+    size_t rows = 0;
+    int rc;
+
+    assert(!grad || m->adapter_only);
+    assert(b->docs % 2 == 0);
+    if (!m->compute->ops->scale_rows || !m->compute->ops->preference)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "device \"%s\" does not weigh rows; use --device cpu",
+                       m->compute->ops->name);
+    rc = reference_pass(m, b, &p.reference, err);
+    if (rc == 0)
+        rc = pass(m, b, grad, &rows, err);
+    if (rc == 0)
+        rc = weigh(m, b, rows, &p, grad, err);
+    if (rc == 0 && grad)
+        model_step_backward(m, b, rows);
+    compute_release(m->compute, &p.reference);
+    return rc;
 }
 
 int model_step_preference(struct model *m, const struct model_batch *b,
                           double beta, double grad_scale,
                           struct model_preference *out, struct err *err)
 {
-    double *sums = mem_array(b->docs + 1, 3 * sizeof(*sums));
-    double *reference = sums + b->docs, *by = reference + b->docs;
-    bool grad = grad_scale != 0;
-    size_t rows = 0;
-    int rc = 0;
+    const struct compute_ops *ops = m->compute->ops;
+    struct compute_span sums = { 0 };
+    double told[2] = { 0 };
+    int rc = compute_alloc(m->compute, COMPUTE_F64, 2, "sums", &sums, err);
 
-    assert(!grad || m->adapter_only);
-    assert(b->docs % 2 == 0);
-    if (!m->compute->ops->scale_rows)
-        rc = err_set(err, ERR_UNSUPPORTED,
-                     "device \"%s\" does not weigh rows; use --device cpu",
-                     m->compute->ops->name);
-    model_adapter_switch(m, false);
     if (rc == 0)
-        rc = pass(m, b, false, &rows, reference, err);
-    model_adapter_switch(m, true);
-    if (rc == 0)
-        rc = pass(m, b, grad, &rows, sums, err);
-    if (rc == 0)
-        weigh(b, sums, reference, beta, by, out);
-    if (rc == 0 && grad)
-        rc = spread(m, b, rows, by, grad_scale, err);
-    if (rc == 0 && grad)
-        model_step_backward(m, b, rows);
-    if (rc == 0)
-        rc = m->compute->ops->sync(m->compute, err);
-    free(sums);
+        rc = model_step_preference_add(m, b, beta, grad_scale, sums, err);
+    if (rc == 0) {
+        ops->download(m->compute, told, sums, 2);
+        rc = ops->sync(m->compute, err);
+    }
+    compute_release(m->compute, &sums);
+    *out = (struct model_preference){ .loss = told[0],
+                                      .right = (size_t)told[1],
+                                      .pairs = b->docs / 2 };
     return rc;
 }

@@ -92,7 +92,7 @@ static void fill(const struct check *k, size_t docs, struct lora_data *out)
 struct training {
     const char *name;
     enum lora_method method;
-    bool again, blocks, dora;
+    bool again, blocks, dora, pairs;
     enum compute_quant quant;
 };
 
@@ -120,8 +120,9 @@ static void train(struct check *k, const struct training *t)
 
     if (!begin(k, t->name))
         return;
-    fill(k, 3, &data);
-    fill(k, 1, &held);
+    fill(k, t->pairs ? 4 : 3, &data);
+    fill(k, t->pairs ? 2 : 1, &held);
+    data.unit = held.unit = t->pairs ? 2 : data.unit;
     if (must(k, t->name, open_to_train(k, t)) &&
         must(k, t->name, mkdtemp(run) ? 0 : ERR_IO)) {
         model_recompute(k->m, t->again);
@@ -212,6 +213,7 @@ static void check_model(struct check *k)
           .blocks = true,
           .quant = COMPUTE_INT8 },
         { .name = "dora", .dora = true },
+        { .name = "preferences", .pairs = true },
         { .name = "full", .method = LORA_FULL },
     };
     struct model_config config;

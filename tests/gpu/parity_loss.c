@@ -4,9 +4,12 @@
  */
 #include "parity.h"
 
+#include "base/mem.h"
+
 #include "model/model_sample.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define F32 COMPUTE_F32
 #define ACT COMPUTE_ACT
@@ -369,6 +372,56 @@ static void adamw_clipped(struct parity *p, size_t n, double clip, float loss)
     parity_done(p);
 }
 
+/* docs of n rows, some of them without any. */
+static void preference(struct parity *p, size_t docs, size_t n, bool factors)
+{
+    int32_t *starts = mem_array(docs + 1, sizeof(*starts));
+    struct parity_array *own, *reference, *loss, *right, *f = NULL;
+    size_t rows;
+
+    starts[0] = 0;
+    for (size_t d = 0; d < docs; d++)
+        starts[d + 1] = starts[d] + (int32_t)(d % 5 == 3 ? 0 : n + d % 3);
+    rows = (size_t)starts[docs];
+    if (!parity_case(p, (double)rows, "preference-%zux%zu%s", docs, n,
+                     factors ? "" : "-no-factors")) {
+        free(starts);
+        return;
+    }
+    own = parity_noise(p, "own", F32, rows, 1);
+    reference = parity_noise(p, "reference", F32, rows, 1);
+    loss = parity_output(p, "loss", F32, 1);
+    right = parity_output(p, "right", F32, 1);
+    if (factors)
+        f = parity_output(p, "factors", F32, rows);
+    while (parity_next(p)) {
+        struct compute_preference x = { .own = own->s,
+                                        .reference = reference->s,
+                                        .starts = starts,
+                                        .docs = docs,
+                                        .beta = 0.3,
+                                        .scale = 0.25 };
+        double got[2] = { 0 };
+        struct err err;
+
+        if (f)
+            x.factors = f->s;
+        if (compute_alloc(p->c, COMPUTE_F64, 2, "sums", &x.sums, &err) < 0) {
+            parity_fail(p, "%s", err.msg);
+            continue;
+        }
+        p->c->ops->fill(p->c, x.sums, 0, 2);
+        p->c->ops->preference(p->c, &x);
+        p->c->ops->preference(p->c, &x); /* they are added to */
+        p->c->ops->download(p->c, got, x.sums, 2);
+        compute_release(p->c, &x.sums);
+        parity_number(p, loss, got[0]);
+        parity_number(p, right, got[1]);
+    }
+    parity_done(p);
+    free(starts);
+}
+
 #define SETTINGS 12
 
 static const struct model_sampling settings[SETTINGS] = {
@@ -499,6 +552,12 @@ void parity_loss(struct parity *p)
         argmax(p, 64, 32003, type, i & 2);
         argmax(p, 5, 128256, type, i & 2);
         argmax(p, 300, 100, type, i & 2);
+    }
+    for (int with = 0; with < 2; with++) {
+        preference(p, 2, 1, with);
+        preference(p, 6, 33, with);
+        preference(p, 64, 300, with);
+        preference(p, 2, 5000, with);
     }
     for (int ties = 0; ties < 2; ties++) {
         sample(p, 1, 1, ties);

@@ -447,6 +447,7 @@ void cpu_op_column_dots(struct compute *c, struct compute_span y,
                         size_t rows, size_t cols);
 void cpu_op_branches(struct compute *c, const struct compute_branches *b);
 void cpu_op_distill(struct compute *c, const struct compute_distill *d);
+void cpu_op_preference(struct compute *c, const struct compute_preference *p);
 void cpu_op_linear(struct compute *c, const struct compute_linear *l);
 void cpu_op_linears(struct compute *c, const struct compute_linear *l,
                     size_t count);

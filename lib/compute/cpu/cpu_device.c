@@ -262,6 +262,7 @@ static const struct compute_ops cpu_ops = {
     .scale_rows = cpu_op_scale_rows,
     .column_dots = cpu_op_column_dots,
     .distill = cpu_op_distill,
+    .preference = cpu_op_preference,
     .quantise = op_quantise,
     .quantise_blocks = op_quantise_blocks,
     .cache_layout = cpu_op_cache_layout,

@@ -180,6 +180,7 @@ static const struct compute_ops *operations(void)
     t.scale_rows = cuda_op_scale_rows;
     t.column_dots = cuda_op_column_dots;
     t.distill = cuda_op_distill;
+    t.preference = cuda_op_preference;
     t.features |= COMPUTE_HAS_BLOCKS;
     t.quantise = cuda_op_quantise;
     t.quantise_blocks = cuda_op_quantise_blocks;

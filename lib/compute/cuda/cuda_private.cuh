@@ -309,7 +309,8 @@ void cuda_op_attention_cached(C, const struct compute_attention_cached *a);
 void cuda_op_cross_entropy(C, const struct compute_cross_entropy *x);
 void cuda_op_distill(C, const struct compute_distill *d);
 void cuda_op_argmax(C, S ids, S logp, S logits, size_t rows, size_t vocab);
-/* cuda_sample.cu */
+/* cuda_preference.cu, cuda_sample.cu */
+void cuda_op_preference(C, const struct compute_preference *p);
 void cuda_op_sample(C, S ids, S logp, S logits, const struct compute_draw *each,
                     size_t rows, size_t vocab);
 /* cuda_conv.cu, cuda_scan.cu, cuda_scan_grad.cu, cuda_delta.cu,
