@@ -156,7 +156,7 @@ FAKE_OTHER_VERSION=1 OUT=results sh bundle/run.sh fixtures >out 2>err
     verdict 'a bundle of two versions' '' ||
     verdict 'a bundle of two versions' "$(tail -n 2 out)"
 FAKE_NO_DRIVER=1 OUT=results sh bundle/run.sh fixtures >out 2>err
-[ $? = 0 ] && grep -q '^skip: .*the driver is asleep' out &&
+[ $? = 3 ] && grep -q '^skip: .*the driver is asleep' out &&
     verdict 'a bundle without a driver' '' ||
     verdict 'a bundle without a driver' "$(tail -n 2 out)"
 
