@@ -9,6 +9,7 @@
  * More rows at once go through the tiled kernel of cuda_attention.cu.
  */
 #include "compute/cuda/cuda_cache.cuh"
+#include "compute/cuda/cuda_follow.cuh"
 
 #include <assert.h>
 #include <math.h>
@@ -61,6 +62,8 @@ struct store_args {
 template <typename TO, typename FROM>
 static __global__ void store_rows_kernel(const struct store_args a)
 {
+    follow_ready();
+    follow_wait();
     for (unsigned s = blockIdx.y; s < a.seqs; s += gridDim.y) {
         size_t first = (size_t)a.starts[s], slot = (size_t)a.slots[s];
         size_t past = (size_t)a.past[s];
@@ -163,15 +166,18 @@ void cuda_op_cache_store(struct compute *base,
     grid.x = blocks < 256 ? (unsigned)blocks : 256;
     grid.y = s.seqs < 32768 ? s.seqs : 32768;
     if (keys.type == CUDA_F32 && from.type == CUDA_F32)
-        store_rows_kernel<float, float><<<grid, 256, 0, c->stream>>>(s);
+        cuda_follow(c, "cache_store", store_rows_kernel<float, float>, grid,
+                    256, 0, s);
     else if (keys.type == CUDA_F32)
-        store_rows_kernel<float, __nv_bfloat16><<<grid, 256, 0, c->stream>>>(s);
+        cuda_follow(c, "cache_store", store_rows_kernel<float, __nv_bfloat16>,
+                    grid, 256, 0, s);
     else if (from.type == CUDA_F32)
-        store_rows_kernel<__nv_bfloat16, float><<<grid, 256, 0, c->stream>>>(s);
+        cuda_follow(c, "cache_store", store_rows_kernel<__nv_bfloat16, float>,
+                    grid, 256, 0, s);
     else
-        store_rows_kernel<__nv_bfloat16, __nv_bfloat16>
-            <<<grid, 256, 0, c->stream>>>(s);
-    cuda_launched(c, "cache_store");
+        cuda_follow(c, "cache_store",
+                    store_rows_kernel<__nv_bfloat16, __nv_bfloat16>, grid, 256,
+                    0, s);
 }
 
 /* ---- one new row: a part of the keys ---- */
@@ -245,6 +251,9 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
     constexpr int SPAN = part_span<HD>(), KW = SPAN / 4;
     constexpr uint32_t OWN = 16 * (HD + 8) * 2, TILE = SPAN * (HD + 8) * 2;
     const struct attention_args &a = x.a;
+
+    follow_ready();
+    follow_wait();
     unsigned block = blockIdx.x;
     int sixteen = (int)(block % (unsigned)x.sixteens) * 16;
     int kv = (int)(block / (unsigned)x.sixteens % (unsigned)a.kv_heads);
@@ -419,6 +428,9 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS)
 {
     __shared__ float q[256], p[EXACT_SPAN], shared[4];
     const struct attention_args &a = x.a;
+
+    follow_ready();
+    follow_wait();
     int head = (int)(blockIdx.x % (unsigned)a.heads);
     unsigned part = blockIdx.x / (unsigned)a.heads;
     struct attention_tile tile = a.tiles[part];
@@ -482,6 +494,9 @@ static __global__ void __launch_bounds__(COMBINE_THREADS)
             const int32_t *rows, int width)
 {
     __shared__ float runs[COMBINE_THREADS], shared[COMBINE_THREADS / 32];
+
+    follow_ready();
+    follow_wait();
     int head = (int)(blockIdx.x % (unsigned)x.a.heads);
     unsigned r = blockIdx.x / (unsigned)x.a.heads;
     int heads = x.a.heads, dim = x.a.dim, begin = first[r];
@@ -524,9 +539,8 @@ static void launch_part(struct cuda *c, const struct part_args *x)
 
     if (!attention_smem(c, (const void *)part_mma<HD, T>, part_bytes<HD, T>()))
         return;
-    part_mma<HD, T><<<(unsigned)blocks, ATTENTION_THREADS, part_bytes<HD, T>(),
-                      c->stream>>>(*x);
-    cuda_launched(c, "attention_cached");
+    cuda_follow(c, "attention_cached", part_mma<HD, T>, (unsigned)blocks,
+                ATTENTION_THREADS, part_bytes<HD, T>(), *x);
 }
 
 template <int T>
@@ -547,9 +561,9 @@ static void launch_bf16(struct cuda *c, const struct part_args *x)
 template <int T>
 static void launch_exact(struct cuda *c, const struct part_args *x)
 {
-    part_exact<T><<<(unsigned)x->a.tile_count *(unsigned)x->a.heads,
-                    ATTENTION_THREADS, 0, c->stream>>>(*x);
-    cuda_launched(c, "attention_cached");
+    cuda_follow(c, "attention_cached", part_exact<T>,
+                (unsigned)x->a.tile_count * (unsigned)x->a.heads,
+                ATTENTION_THREADS, 0, *x);
 }
 
 static int span_of(enum cuda_type type, int dim)
@@ -660,12 +674,12 @@ static void decode(struct cuda *c, enum cuda_type type, enum cuda_type cache,
     x.head = head * cuda_type_size(cache);
     launch_parts(c, type, cache, &x);
     if (type == CUDA_F32)
-        combine<<<blocks, COMBINE_THREADS, 0, c->stream>>>((float *)a->o, x,
-                                                           first, rows, width);
+        cuda_follow(c, "attention_cached", combine<float>, blocks,
+                    COMBINE_THREADS, 0, (float *)a->o, x, first, rows, width);
     else
-        combine<<<blocks, COMBINE_THREADS, 0, c->stream>>>(
-            (__nv_bfloat16 *)a->o, x, first, rows, width);
-    cuda_launched(c, "attention_cached");
+        cuda_follow(c, "attention_cached", combine<__nv_bfloat16>, blocks,
+                    COMBINE_THREADS, 0, (__nv_bfloat16 *)a->o, x, first, rows,
+                    width);
 }
 
 static struct attention_args

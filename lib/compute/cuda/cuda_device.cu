@@ -305,6 +305,8 @@ static int kernels_choose(struct cuda *c, const char *given, struct err *err)
                        c->name, name,
                        best == CUDA_SIMT ? " in full precision" : "");
     c->kernels = (enum cuda_kernels)k;
+    /* The code for 9.0 is what has the instructions. */
+    c->follows = c->major == 9 && k >= CUDA_WGMMA;
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #ifndef CUDA_FLAT_CUH
 #define CUDA_FLAT_CUH
 
+#include "compute/cuda/cuda_follow.cuh"
 #include "compute/cuda/cuda_reduce.h"
 #include "compute/cuda/cuda_vector.cuh"
 
@@ -50,6 +51,8 @@ __global__ void __launch_bounds__(FLAT_THREADS) flat_kernel(B body, size_t n)
     size_t thread = (size_t)blockIdx.x * FLAT_THREADS + threadIdx.x;
     size_t step = (size_t)gridDim.x * FLAT_THREADS * W;
 
+    follow_ready();
+    follow_wait();
     for (size_t i = thread * W; i + W <= n; i += step)
         body.template run<W>(i);
     if (W > 1 && thread < n % W)
@@ -64,8 +67,8 @@ static void flat_launch(struct cuda *c, const B &body, size_t n,
 
     if (blocks > FLAT_MOST_BLOCKS)
         blocks = FLAT_MOST_BLOCKS;
-    flat_kernel<W><<<(unsigned)blocks, FLAT_THREADS, 0, c->stream>>>(body, n);
-    cuda_launched(c, what);
+    cuda_follow(c, what, flat_kernel<W, B>, (unsigned)blocks, FLAT_THREADS, 0,
+                body, n);
 }
 
 /* wide: 8, 4 or 1, what the operands allow. */
@@ -91,6 +94,8 @@ __global__ void __launch_bounds__(FLAT_THREADS)
     unsigned lane = threadIdx.x & ((1u << shift) - 1);
     size_t first = threadIdx.x >> shift, per = FLAT_THREADS >> shift;
 
+    follow_ready();
+    follow_wait();
     for (size_t r = blockIdx.x * per + first; r < rows; r += gridDim.x * per) {
         for (size_t i = (size_t)lane * W; i + W <= cols;
              i += (size_t)W << shift)
@@ -112,9 +117,8 @@ static void matrix_launch(struct cuda *c, const B &body, size_t rows,
     blocks = cuda_ceil_div(rows, FLAT_THREADS >> shift);
     if (blocks > FLAT_MOST_BLOCKS)
         blocks = FLAT_MOST_BLOCKS;
-    matrix_kernel<W><<<(unsigned)blocks, FLAT_THREADS, 0, c->stream>>>(
-        body, rows, cols, shift);
-    cuda_launched(c, what);
+    cuda_follow(c, what, matrix_kernel<W, B>, (unsigned)blocks, FLAT_THREADS, 0,
+                body, rows, cols, shift);
 }
 
 template <typename B>

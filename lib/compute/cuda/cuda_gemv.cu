@@ -4,9 +4,11 @@
  * A block of four warps has 2 or 4 columns of the output and all rows of a in
  * registers; its threads walk k side by side, 16 bytes each, several loads
  * ahead. Every weight is read once. Sums meet in an order fixed by the lane.
+ * Within a step of decoding the first weights are read while the kernel before
+ * still computes a (cuda_follow.cuh).
  */
+#include "compute/cuda/cuda_follow.cuh"
 #include "compute/cuda/cuda_gemm_parts.cuh"
-#include "compute/cuda/cuda_ptx.cuh"
 
 #define GEMV_WARPS 4
 #define GEMV_THREADS (GEMV_WARPS * 32)
@@ -71,6 +73,8 @@ __device__ __forceinline__ void gemv_sum(float (&sum)[M * N], const char *a,
             for (int j = 0; j < N; j++)
                 if (at + u * GEMV_THREADS < chunks)
                     v[u][j] = load_stream(w[j] + (at + u * GEMV_THREADS) * E);
+        if (at < GEMV_THREADS * AHEAD)
+            follow_wait();
 #pragma unroll
         for (int u = 0; u < AHEAD; u++)
             if (at + u * GEMV_THREADS < chunks)
@@ -117,7 +121,9 @@ __global__ __launch_bounds__(GEMV_THREADS) void gemv_kernel(struct gemm_args g)
     int lane = threadIdx.x % 32, i = threadIdx.x % M;
     int col = blockIdx.x * N, j = threadIdx.x / M;
 
+    follow_ready();
     gemv_sum<T, M, N>(sum, g.a, g.lda, g.b, g.ldb, g.k, g.m, g.n, col);
+    follow_wait(); /* threads that had nothing to sum */
     if (g.k2 > 0)
         gemv_sum<T, M, N>(sum, g.a2, g.lda2, g.b2, g.ldb2, g.k2, g.m, g.n, col);
     total = gemv_reduce<V>(sum);
@@ -134,29 +140,37 @@ __global__ __launch_bounds__(GEMV_THREADS) void gemv_kernel(struct gemm_args g)
 }
 
 template <typename T, int M, int N>
-static void gemv_launch(struct cuda *c, const struct gemm_args *x)
+static void gemv_launch(struct cuda *c, const struct gemm_args *x, bool steady)
 {
     unsigned blocks = (unsigned)tiles_ceil(x->n, N);
 
-    gemv_kernel<T, M, N><<<blocks, GEMV_THREADS, 0, c->stream>>>(*x);
+    if (steady)
+        cuda_follow(c, "product (gemv)", gemv_kernel<T, M, N>, blocks,
+                    GEMV_THREADS, 0, *x);
+    else
+        gemv_kernel<T, M, N><<<blocks, GEMV_THREADS, 0, c->stream>>>(*x);
 }
 
 /* Wide outputs take four columns a block: a is read less often. */
 template <typename T>
-static void gemv_by_rows(struct cuda *c, const struct gemm_args *x)
+static void gemv_by_rows(struct cuda *c, const struct gemm_args *x, bool steady)
 {
     bool wide = x->n >= 4096;
 
     if (x->m == 1)
-        wide ? gemv_launch<T, 1, 4>(c, x) : gemv_launch<T, 1, 2>(c, x);
+        wide ? gemv_launch<T, 1, 4>(c, x, steady)
+             : gemv_launch<T, 1, 2>(c, x, steady);
     else if (x->m == 2)
-        wide ? gemv_launch<T, 2, 4>(c, x) : gemv_launch<T, 2, 2>(c, x);
+        wide ? gemv_launch<T, 2, 4>(c, x, steady)
+             : gemv_launch<T, 2, 2>(c, x, steady);
     else if (x->m <= 4)
-        wide ? gemv_launch<T, 4, 4>(c, x) : gemv_launch<T, 4, 2>(c, x);
+        wide ? gemv_launch<T, 4, 4>(c, x, steady)
+             : gemv_launch<T, 4, 2>(c, x, steady);
     else if (x->m <= 8)
-        wide ? gemv_launch<T, 8, 4>(c, x) : gemv_launch<T, 8, 2>(c, x);
+        wide ? gemv_launch<T, 8, 4>(c, x, steady)
+             : gemv_launch<T, 8, 2>(c, x, steady);
     else
-        gemv_launch<T, 16, 2>(c, x);
+        gemv_launch<T, 16, 2>(c, x, steady);
 }
 
 bool cuda_gemv_fits(const struct cuda *c, const struct cuda_gemm *g)
@@ -174,10 +188,10 @@ void cuda_gemv_run(struct cuda *c, const struct cuda_gemm *g)
 
     gemm_args_init(&x, g, GEMV_ROWS, 4, 8, false);
     if (g->in == CUDA_F32)
-        gemv_by_rows<float>(c, &x);
+        gemv_by_rows<float>(c, &x, g->steady);
     else if (g->in == CUDA_BF16)
-        gemv_by_rows<__nv_bfloat16>(c, &x);
+        gemv_by_rows<__nv_bfloat16>(c, &x, g->steady);
     else
-        gemv_by_rows<__half>(c, &x);
+        gemv_by_rows<__half>(c, &x, g->steady);
     cuda_launched(c, "product (gemv)");
 }

@@ -129,6 +129,8 @@ static bool products_take(struct cuda *c, struct products *p,
     p->g.b = at[1];
     p->g.a2 = p->pair.a = at[2];
     p->g.b2 = p->pair.b = at[3];
+    p->g.steady = p->pair.steady =
+        c->recording && at[1] == o[1].at.data && at[3] == o[3].at.data;
     return true;
 }
 
@@ -212,6 +214,7 @@ static void panels_run(struct cuda *c, const struct cuda_gemm *g,
         cuda_quant_read(c, panel, w.buf->quant, &piece);
         part = narrowed(&p, at, n);
         part.g.b = panel.data;
+        part.g.steady = false;
         part.g.ldb = piece.cols;
         products_run(c, &part);
     }

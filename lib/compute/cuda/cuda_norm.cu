@@ -5,6 +5,7 @@
  * is a sum over rows.
  */
 #include "compute/cuda/cuda_columns.cuh"
+#include "compute/cuda/cuda_follow.cuh"
 
 #include <assert.h>
 
@@ -27,6 +28,8 @@ __global__ void __launch_bounds__(cuda_group<G>::threads)
     size_t first = threadIdx.x % G * W, at = row * p.dim;
     float sum = 0, r;
 
+    follow_ready();
+    follow_wait();
     if (row >= p.rows)
         return;
 #pragma unroll 4
@@ -102,11 +105,9 @@ static void norm_launch(struct cuda *c, const struct norm &p)
     size_t grid = cuda_ceil_div(p.rows, cuda_group<G>::rows);
 
     assert(grid <= MOST_BLOCKS);
-    rmsnorm_kernel<G, TY, TX, W>
-        <<<(unsigned)grid, cuda_group<G>::threads, 0, c->stream>>>(
-            cuda_vec_of<TY>(p.y), cuda_vec_of<TX>(p.x),
-            cuda_vec_of<CUDA_F32>(p.w), p);
-    cuda_launched(c, "rmsnorm");
+    cuda_follow(c, "rmsnorm", rmsnorm_kernel<G, TY, TX, W>, (unsigned)grid,
+                cuda_group<G>::threads, 0, cuda_vec_of<TY>(p.y),
+                cuda_vec_of<TX>(p.x), cuda_vec_of<CUDA_F32>(p.w), p);
 }
 
 template <int TY, int TX, int W>

@@ -70,6 +70,7 @@ struct cuda {
     enum compute_precision precision; /* never COMPUTE_BEST */
     enum cuda_type act;
     enum cuda_kernels kernels;
+    bool follows;             /* kernels may begin early: cuda_follow.cuh */
     size_t used, peak, limit; /* bytes */
     char *scratch;
     size_t scratch_bytes, scratch_used;
@@ -202,6 +203,7 @@ struct cuda_gemm {
     size_t ldadd;
     void *c;
     size_t ldc;
+    bool steady; /* nothing writes b before the step ends: read it early */
 };
 
 /* Chooses the kernel; every shape works. Uses no scratch_begin of its own

@@ -16,6 +16,23 @@
 #include <stdint.h>
 #include <type_traits>
 
+/* Until the kernels before this one have ended; on older GPUs they have. See
+ * cuda_follow.cuh for both. */
+static __device__ __forceinline__ void follow_wait(void)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/* From here on the next kernel may begin. */
+static __device__ __forceinline__ void follow_ready(void)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 static __device__ __forceinline__ uint32_t smem_at(const void *p)
 {
     return (uint32_t)__cvta_generic_to_shared(p);

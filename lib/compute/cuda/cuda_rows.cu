@@ -8,6 +8,7 @@
  */
 #include "compute/cuda/cuda_quant.cuh"
 #include "compute/cuda/cuda_reduce.h"
+#include "compute/cuda/cuda_follow.cuh"
 #include "compute/cuda/cuda_vector.cuh"
 
 #include <assert.h>
@@ -38,6 +39,8 @@ template <int TY, int TX, int W>
 __global__ void __launch_bounds__(256)
     move_kernel(cuda_vec<TY> y, cuda_vec<TX> x, struct move m)
 {
+    follow_ready();
+    follow_wait();
     for (size_t r = blockIdx.x; r < m.rows; r += gridDim.x) {
         size_t to = (m.to ? (size_t)m.to[r] : r) * m.dim;
         size_t from = (m.from ? (size_t)m.from[r] : r) * m.dim;
@@ -60,12 +63,11 @@ static void move_run(struct cuda *c, const struct move &m, const char *what)
     unsigned grid = grid_of(m.rows);
 
     if (cuda_wide(m.y, m.dim, 4) && cuda_wide(m.x, m.dim, 4))
-        move_kernel<TY, TX, 4>
-            <<<grid, threads_of(m.dim / 4), 0, c->stream>>>(y, x, m);
+        cuda_follow(c, what, move_kernel<TY, TX, 4>, grid,
+                    threads_of(m.dim / 4), 0, y, x, m);
     else
-        move_kernel<TY, TX, 1>
-            <<<grid, threads_of(m.dim), 0, c->stream>>>(y, x, m);
-    cuda_launched(c, what);
+        cuda_follow(c, what, move_kernel<TY, TX, 1>, grid, threads_of(m.dim), 0,
+                    y, x, m);
 }
 
 static void move_rows(struct cuda *c, const struct move &m, const char *what)
@@ -210,6 +212,8 @@ __global__ void __launch_bounds__(256)
 {
     unsigned parts = p.half / W;
 
+    follow_ready();
+    follow_wait();
     for (size_t r = blockIdx.x; r < p.rows; r += gridDim.x) {
         size_t row = r * p.heads * p.dim;
         size_t angle = (size_t)p.position[r] * p.half;
@@ -250,12 +254,11 @@ static void rope_run(struct cuda *c, struct cuda_operand x,
 
     if (p.dim % w == 0 && cuda_wide(x, p.half, w) &&
         cuda_wide(cosine, p.half, w) && cuda_wide(sine, p.half, w))
-        rope_kernel<T, T == CUDA_BF16 ? 8 : 4>
-            <<<grid, threads_of(work / w), 0, c->stream>>>(y, co, si, p);
+        cuda_follow(c, "rope", rope_kernel < T, T == CUDA_BF16 ? 8 : 4 >, grid,
+                    threads_of(work / w), 0, y, co, si, p);
     else
-        rope_kernel<T, 1>
-            <<<grid, threads_of(work), 0, c->stream>>>(y, co, si, p);
-    cuda_launched(c, "rope");
+        cuda_follow(c, "rope", rope_kernel<T, 1>, grid, threads_of(work), 0, y,
+                    co, si, p);
 }
 
 void cuda_op_rope_part(struct compute *base, struct compute_span x,

@@ -3,11 +3,15 @@
  *
  * Blocks run one after another, those of a cluster together. A fiber gives way
  * where it waits: at a barrier of its block, its warp, its cluster, at an
- * mbarrier, for a product. What is wrong (lanes at different places, a wait
- * that never ends, a write behind shared memory) ends the process with a line.
+ * mbarrier, for a product. Of a kernel that follows (griddepcontrol), one block
+ * runs up to its wait before the kernel it follows has begun, which is as early
+ * as can be, and goes on when that has ended. What is wrong (lanes at different
+ * places, a wait that never ends, a write behind shared memory) ends the
+ * process with a line.
  */
 #include "emulated_private.cuh"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -65,8 +69,7 @@ std::vector<struct block> emulated_blocks;
 struct gathering emulated_cluster_all;
 std::vector<struct late_copy> emulated_late_copies;
 const struct emulated_launch *emulated_launched;
-static void (*launch_body)(void *);
-static void *launch_argument;
+static const std::function<void()> *launch_body;
 static uint64_t launches, chance = 88172645463325252ull;
 uint64_t emulated_idle;
 bool emulated_late;
@@ -96,6 +99,9 @@ static uint64_t next_chance(void)
 }
 
 static size_t runnable_first; /* without chance: the next one */
+static unsigned early_stacks; /* which of two */
+static bool early; /* this block runs before the kernel that it follows */
+static std::vector<struct fiber *> held; /* it waits for that kernel */
 
 /* Whether this one is of those that an unfair order leaves behind: one block of
  * a cluster, or half of the warps. */
@@ -137,7 +143,7 @@ void emulated_yield(void)
 
         for (struct fiber &f : fibers)
             live += !f.done;
-        if (live)
+        if (live && !(early && !held.empty()))
             emulated_fail("threads wait for others that have ended or wait "
                           "elsewhere");
         emulated_fiber = NULL;
@@ -212,7 +218,9 @@ static void fiber_main(void)
 {
     struct fiber *f = emulated_fiber;
 
-    launch_body(launch_argument);
+    (*launch_body)();
+    if (emulated_launched->follows && !f->followed)
+        emulated_fail("a kernel that follows ends without having waited");
     for (std::vector<struct copy> &g : f->copies)
         if (!g.empty())
             emulated_fail("a thread ends with copies under way");
@@ -258,6 +266,15 @@ struct warp *emulated_whole_warp(void)
 void emulated_warp(void)
 {
     emulated_gather(&emulated_whole_warp()->g, "warp sync");
+}
+
+void emulated_follow(void)
+{
+    emulated_fiber->followed = true;
+    if (early) {
+        held.push_back(emulated_fiber);
+        emulated_yield();
+    }
 }
 
 void emulated_exchange(void *value, size_t bytes, unsigned from)
@@ -313,21 +330,27 @@ static void windows_make(void)
     }
 }
 
+/* For a cluster, and behind them those of a block that is early, while the one
+ * that was early before it waits, too. */
 static char *stacks(void)
 {
+    size_t each = STACK_BYTES * THREADS_MOST;
     static char *memory;
 
     if (!memory) {
-        memory =
-            (char *)mmap(NULL, STACK_BYTES * THREADS_MOST * CLUSTER_MOST,
-                         PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        memory = (char *)mmap(
+            NULL, each * (CLUSTER_MOST + 2), PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED)
             emulated_fail("no memory for stacks");
         windows_make();
-        fibers.resize(THREADS_MOST * CLUSTER_MOST);
     }
-    return memory;
+    return early ? memory + each * (CLUSTER_MOST + early_stacks) : memory;
+}
+
+static void window_clear(struct block *b)
+{
+    memset(b->window + RESERVED, 0xff, emulated_launched->dynamic + CANARY);
 }
 
 static void block_begin(struct block *b, unsigned threads, unsigned rank,
@@ -351,7 +374,7 @@ static void block_begin(struct block *b, unsigned threads, unsigned rank,
         g.products.clear();
         g.first = 0;
     }
-    memset(b->window + RESERVED, 0xff, emulated_launched->dynamic + CANARY);
+    window_clear(b);
 }
 
 static void block_threads(struct block *b, struct fiber *first, char *stack,
@@ -367,7 +390,7 @@ static void block_threads(struct block *b, struct fiber *first, char *stack,
         f->t.linear = i;
         f->b = b;
         f->w = &b->warps[i / 32];
-        f->done = false;
+        f->done = f->followed = false;
         f->copies.clear();
         f->groups.clear();
         f->issued = 0;
@@ -376,7 +399,7 @@ static void block_threads(struct block *b, struct fiber *first, char *stack,
     }
 }
 
-static void blocks_run(unsigned first)
+static void blocks_make(unsigned first)
 {
     dim3 g = emulated_launched->grid;
     unsigned threads = emulated_launched->block.x * emulated_launched->block.y *
@@ -400,11 +423,19 @@ static void blocks_run(unsigned first)
     runnable_first = 0;
     for (unsigned i = 0; i < count; i++)
         emulated_ready(&fibers[order == BACKWARDS ? count - 1 - i : i]);
-    emulated_idle = 0;
-    struct fiber *begin = runnable[runnable_first++];
+}
 
+static void blocks_go_on(void)
+{
+    emulated_idle = 0;
+    if (runnable_first == runnable.size())
+        return;
     emulated_fiber = NULL;
-    fiber_resume(begin);
+    fiber_resume(runnable[runnable_first++]);
+}
+
+static void blocks_end(void)
+{
     for (const struct block &b : emulated_blocks)
         for (unsigned i = 0; i < CANARY; i++)
             if (b.window[RESERVED + emulated_launched->dynamic + i] !=
@@ -447,6 +478,96 @@ static std::vector<size_t> clusters_in_order(size_t blocks, unsigned cluster)
     return to;
 }
 
+/* A kernel that has not run yet, or whose one block has begun. */
+struct pending {
+    struct emulated_launch l;
+    std::function<void()> body;
+    std::vector<struct fiber> fibers;
+    std::vector<struct block> blocks;
+    std::vector<struct fiber *> held;
+    struct gathering all;
+    unsigned early; /* the block that has begun; NONE */
+};
+#define NONE UINT_MAX
+static struct pending next_kernel;
+static bool is_pending;
+
+static void kernel_enter(const struct pending *k)
+{
+    emulated_launched = &k->l;
+    blockDim = k->l.block;
+    gridDim = k->l.grid;
+    launch_body = &k->body;
+    launches++;
+    order = (decltype(order))(next_chance() % ORDERS);
+    emulated_late = next_chance() % 2 != 0;
+}
+
+static size_t kernel_blocks(const struct pending *k)
+{
+    return (size_t)k->l.grid.x * k->l.grid.y * k->l.grid.z;
+}
+
+static void kernel_swap(struct pending *k)
+{
+    fibers.swap(k->fibers);
+    emulated_blocks.swap(k->blocks);
+    held.swap(k->held);
+    std::swap(emulated_cluster_all, k->all);
+}
+
+/* One block of it, up to where it waits for the kernel that it follows. Its
+ * shared memory is not kept: nothing is written there so early. */
+static void kernel_early(struct pending *k)
+{
+    k->early = (unsigned)(next_chance() % kernel_blocks(k));
+    kernel_enter(k);
+    kernel_swap(k);
+    early = true;
+    early_stacks ^= 1;
+    blocks_make(k->early);
+    blocks_go_on();
+    early = false;
+    kernel_swap(k);
+}
+
+/* The block that had begun, whose shared memory others have used. */
+static void kernel_resume(struct pending *k)
+{
+    kernel_swap(k);
+    window_clear(&emulated_blocks[0]);
+    runnable.clear();
+    runnable_first = 0;
+    for (struct fiber *f : held)
+        emulated_ready(f);
+    held.clear();
+    blocks_go_on();
+    blocks_end();
+    kernel_swap(k);
+}
+
+static void kernel_run(struct pending *k)
+{
+    kernel_enter(k);
+    if (k->early != NONE)
+        kernel_resume(k);
+    for (size_t first : clusters_in_order(kernel_blocks(k), k->l.cluster)) {
+        if (first == k->early)
+            continue;
+        blocks_make((unsigned)first);
+        blocks_go_on();
+        blocks_end();
+    }
+}
+
+void emulated_settle(void)
+{
+    if (!is_pending)
+        return;
+    is_pending = false;
+    kernel_run(&next_kernel);
+}
+
 bool emulated_refused(const struct emulated_launch *l)
 {
     const char *why = refusal(l);
@@ -458,21 +579,15 @@ bool emulated_refused(const struct emulated_launch *l)
     return why;
 }
 
-void emulated_run(const struct emulated_launch *l, void (*body)(void *),
-                  void *argument)
+void emulated_run(const struct emulated_launch *l, std::function<void()> body)
 {
-    size_t count = (size_t)l->grid.x * l->grid.y * l->grid.z;
+    struct pending k = { *l, std::move(body), {}, {}, {}, {}, NONE };
 
     if (emulated_refused(l))
         return;
-    emulated_launched = l;
-    blockDim = l->block;
-    gridDim = l->grid;
-    launch_body = body;
-    launch_argument = argument;
-    launches++;
-    order = (decltype(order))(next_chance() % ORDERS);
-    emulated_late = next_chance() % 2 != 0;
-    for (size_t first : clusters_in_order(count, l->cluster))
-        blocks_run((unsigned)first);
+    if (l->follows && is_pending && l->cluster == 1)
+        kernel_early(&k);
+    emulated_settle();
+    std::swap(next_kernel, k);
+    is_pending = true;
 }

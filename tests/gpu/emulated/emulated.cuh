@@ -532,13 +532,17 @@ enum cudaDriverEntryPointQueryResult {
     cudaDriverEntryPointSuccess,
     cudaDriverEntryPointSymbolNotFound
 };
-enum cudaLaunchAttributeID { cudaLaunchAttributeClusterDimension };
+enum cudaLaunchAttributeID {
+    cudaLaunchAttributeClusterDimension,
+    cudaLaunchAttributeProgrammaticStreamSerialization
+};
 struct cudaLaunchAttribute {
     cudaLaunchAttributeID id;
     struct {
         struct {
             unsigned x, y, z;
         } clusterDim;
+        int programmaticStreamSerializationAllowed;
     } val;
 };
 struct cudaLaunchConfig_t {
@@ -600,16 +604,20 @@ cudaGetDriverEntryPointByVersion(const char *name, void **out, unsigned version,
                                  int flags,
                                  enum cudaDriverEntryPointQueryResult *state);
 
-/* A launch; kernel: what cudaFuncSetAttribute was told of, or NULL. */
+/* A launch; kernel: what cudaFuncSetAttribute was told of, or NULL. follows: it
+ * may begin before the kernel before it has ended. */
 struct emulated_launch {
     dim3 grid, block;
     size_t dynamic;
     cudaStream_t stream;
     unsigned cluster;
     const void *kernel;
+    bool follows;
 };
-void emulated_run(const struct emulated_launch *l, void (*body)(void *),
-                  void *argument);
+/* A kernel runs when the next one is launched, or at emulated_settle, so that
+ * one that follows it can begin before; a wrong launch is refused at once. */
+void emulated_run(const struct emulated_launch *l, std::function<void()> body);
+void emulated_settle(void);
 /* Whether it cannot be: a line, and an error. */
 bool emulated_refused(const struct emulated_launch *l);
 
@@ -622,7 +630,7 @@ static inline struct emulated_launch emulated_config(dim3 grid, dim3 block,
                                                      size_t dynamic = 0,
                                                      cudaStream_t stream = NULL)
 {
-    return { grid, block, dynamic, stream, 1, NULL };
+    return { grid, block, dynamic, stream, 1, NULL, false };
 }
 /* What translate.awk makes of kernel<<<...>>>(...): every thread calls f with
  * the arguments, whose values are those of the launch. */
@@ -630,29 +638,30 @@ template <typename F, typename... A>
 static inline void emulated_call(struct emulated_launch l, const void *kernel,
                                  const F &f, A... a)
 {
-    std::tuple<F, A...> call(f, a...);
-    auto body = [](void *p) {
-        std::apply([](F &g, A &...v) { g(v...); }, *(std::tuple<F, A...> *)p);
+    std::function<void()> body = [f, v = std::tuple<A...>(a...)]() mutable {
+        std::apply(f, v);
     };
 
     l.kernel = kernel;
     if (!emulated_recording())
-        emulated_run(&l, body, &call);
+        emulated_run(&l, body);
     else if (!emulated_refused(&l))
-        emulated_record([=]() mutable { emulated_run(&l, body, &call); });
+        emulated_record([=] { emulated_run(&l, body); });
 }
 template <typename... P, typename... A>
 static inline cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *c,
                                              void (*kernel)(P...), A &&...a)
 {
-    struct emulated_launch l = {
-        c->gridDim, c->blockDim, c->dynamicSmemBytes,
-        c->stream,  1,           (const void *)kernel
-    };
+    struct emulated_launch l = { c->gridDim, c->blockDim, c->dynamicSmemBytes,
+                                 c->stream,  1,           (const void *)kernel,
+                                 false };
 
     for (unsigned i = 0; i < c->numAttrs; i++)
         if (c->attrs[i].id == cudaLaunchAttributeClusterDimension)
             l.cluster = c->attrs[i].val.clusterDim.x;
+        else
+            l.follows =
+                c->attrs[i].val.programmaticStreamSerializationAllowed != 0;
     emulated_call(l, l.kernel, kernel, P(a)...);
     return cudaGetLastError();
 }

@@ -82,6 +82,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph,
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t)
 {
+    emulated_settle();
     for (const std::function<void()> &node : exec->nodes)
         node();
     return cudaSuccess;

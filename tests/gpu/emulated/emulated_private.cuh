@@ -69,7 +69,7 @@ struct fiber {
     struct context context;
     struct block *b;
     struct warp *w;
-    bool done;
+    bool done, followed; /* ended; has waited for the kernel before */
     std::deque<std::vector<struct copy>> copies; /* groups; the last is open */
     size_t issued, committed;
     std::deque<size_t> groups; /* products issued at each commit */

@@ -22,6 +22,17 @@ void emulated_mma(enum emulated_product kind, float d[4], const uint32_t a[4],
                   const uint32_t b[2]);
 void emulated_mma_bytes(int32_t d[4], const uint32_t a[4], const uint32_t b[2]);
 
+/* griddepcontrol.wait */
+void emulated_follow(void);
+static inline void follow_wait(void)
+{
+    emulated_follow();
+}
+
+static inline void follow_ready(void)
+{
+}
+
 static inline uint32_t smem_at(const void *p)
 {
     return (uint32_t)__cvta_generic_to_shared(p);

@@ -142,6 +142,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
 }
 cudaError_t cudaFree(void *p)
 {
+    emulated_settle();
     if (!p)
         return cudaSuccess;
     char *m = (char *)((uintptr_t)p / PAGE * PAGE - PAGE);
@@ -169,6 +170,7 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
 }
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind)
 {
+    emulated_settle();
     memmove(to, from, bytes);
     return emulated_wait();
 }
@@ -176,13 +178,17 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes,
                             cudaMemcpyKind kind, cudaStream_t)
 {
     if (emulated_recording()) {
-        emulated_record([=] { (void)memmove(to, from, bytes); });
+        emulated_record([=] {
+            emulated_settle();
+            (void)memmove(to, from, bytes);
+        });
         return cudaSuccess;
     }
     return cudaMemcpy(to, from, bytes, kind);
 }
 cudaError_t cudaMemset(void *to, int value, size_t bytes)
 {
+    emulated_settle();
     memset(to, value, bytes);
     return cudaSuccess;
 }
@@ -206,10 +212,12 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t)
 {
+    emulated_settle();
     return emulated_wait();
 }
 cudaError_t cudaDeviceSynchronize(void)
 {
+    emulated_settle();
     return emulated_wait();
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned)
@@ -231,6 +239,7 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t)
     struct timespec t;
 
     e->captured = emulated_recording();
+    emulated_settle();
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     e->at = (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
     return cudaSuccess;
