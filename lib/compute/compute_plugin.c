@@ -59,7 +59,10 @@ static int find_plugin(struct plugin *p, const char *dir, struct err *err)
 static int load(struct plugin *p, struct err *err)
 {
     const char *missing = NULL;
+    int rc = compute_plugin_whole(p->path, err);
 
+    if (rc < 0)
+        return rc;
     p->lib = dlopen(p->path, RTLD_NOW | RTLD_LOCAL);
     if (!p->lib)
         return err_set(err, ERR_FORMAT, "no GPU can be used: %s", dlerror());

@@ -23,6 +23,11 @@ typedef int compute_plugin_score(unsigned *version, int ordinal, char *why,
 typedef int compute_plugin_open(const struct compute_options *opt, int ordinal,
                                 struct compute **out, struct err *err);
 
+/* Whether the file is as long as its header says: one that is not may kill the
+ * process that loads it. ERR_FORMAT if it is cut short; a file whose header is
+ * of another kind passes. */
+MUST_CHECK int compute_plugin_whole(const char *path, struct err *err);
+
 /* The program's side: find the plugin (opt->plugin_dir, see compute.h), load
  * it, and open a device; ordinal < 0: the one with the highest score.
  * ERR_NOTFOUND: there is no plugin; ERR_FORMAT: it is none of this program, or

@@ -160,6 +160,81 @@ START_TEST(what_is_no_plugin_is_refused)
 }
 END_TEST
 
+/* Cut anywhere, also behind its header or in its last table. */
+START_TEST(a_plugin_that_is_cut_short_is_refused)
+{
+    char note[PATH_MAX];
+    struct compute_options opt = { .device = "auto",
+                                   .note = note,
+                                   .note_size = sizeof(note) };
+    struct buf whole = { .max = 10 << 20 };
+    char *good = beside("plugins/fake/slmctl-cuda.so");
+    char *dir = beside("plugins/cut"), *file = io_path(dir, "slmctl-cuda.so");
+
+    ck_assert_int_eq(io_mkdirs(dir, 0755, &err), 0);
+    ck_assert_int_eq(io_read_file(good, 10 << 20, &whole, &err), 0);
+    for (size_t n = 0; n < whole.len; n += n < 128 ? 13 : 997) {
+        ck_assert_int_eq(io_write_file(file, whole.data, n, 0644, &err), 0);
+        ck_assert_int_eq(
+            open_from("plugins/cut",
+                      (struct compute_options){ .device = "cuda" }),
+            ERR_FORMAT);
+        if (n == 0 || n > 4)
+            message_has("slmctl-cuda.so is cut short, at ");
+        ck_assert_int_eq(open_from("plugins/cut", opt), 0);
+        ck_assert_str_eq(opened->device, "cpu");
+        ck_assert_ptr_nonnull(strstr(note, "slmctl-cuda.so"));
+        compute_close(opened);
+    }
+    ck_assert_int_eq(io_write_file(file, whole.data, whole.len - 1, 0644, &err),
+                     0);
+    ck_assert_int_eq(open_from("plugins/cut", opt), 0);
+    ck_assert_ptr_nonnull(strstr(note, "; install it again"));
+    compute_close(opened);
+    ck_assert_int_eq(io_write_file(file, whole.data, whole.len, 0644, &err), 0);
+    ck_assert_int_eq(open_from("plugins/cut", opt), 0);
+    ck_assert_str_eq(opened->device, "better");
+    compute_close(opened);
+    free(dir);
+    free(file);
+    free(good);
+    buf_release(&whole);
+}
+END_TEST
+
+/* Offsets near the end of what 64 bits count do not wrap around. */
+START_TEST(a_plugin_with_absurd_offsets_is_refused)
+{
+    struct buf whole = { .max = 10 << 20 };
+    char *good = beside("plugins/fake/slmctl-cuda.so");
+    char *dir = beside("plugins/cut"), *file = io_path(dir, "slmctl-cuda.so");
+    static const size_t at[] = { 32, 40, 72,
+                                 96 }; /* e_phoff, e_shoff and the
+                                        * first p_offset, p_filesz */
+
+    ck_assert_int_eq(io_mkdirs(dir, 0755, &err), 0);
+    ck_assert_int_eq(io_read_file(good, 10 << 20, &whole, &err), 0);
+    for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+        char kept[8];
+
+        memcpy(kept, whole.data + at[i], 8);
+        memset(whole.data + at[i], 0xff, 8);
+        ck_assert_int_eq(io_write_file(file, whole.data, whole.len, 0644, &err),
+                         0);
+        memcpy(whole.data + at[i], kept, 8);
+        ck_assert_int_eq(
+            open_from("plugins/cut",
+                      (struct compute_options){ .device = "cuda" }),
+            ERR_FORMAT);
+        message_has("slmctl-cuda.so is cut short");
+    }
+    free(dir);
+    free(file);
+    free(good);
+    buf_release(&whole);
+}
+END_TEST
+
 START_TEST(device_names_are_checked)
 {
     static const char *const bad[] = { "abacus", "cuda:",   "cuda:x",
@@ -201,6 +276,8 @@ int main(void)
     tcase_add_test(t, a_gpu_that_was_asked_for_is_not_replaced);
     tcase_add_test(t, plugins_of_another_version_are_refused);
     tcase_add_test(t, what_is_no_plugin_is_refused);
+    tcase_add_test(t, a_plugin_that_is_cut_short_is_refused);
+    tcase_add_test(t, a_plugin_with_absurd_offsets_is_refused);
     tcase_add_test(t, device_names_are_checked);
     tcase_add_test(t, the_cpu_has_one_precision);
     return suite_run("compute_plugin", t);
