@@ -9,6 +9,7 @@ DESTDIR  ?=
 BINDIR   ?= $(PREFIX)/bin
 DATADIR  ?= $(PREFIX)/share
 MANDIR   ?= $(DATADIR)/man
+PLUGINDIR ?= $(abspath $(BINDIR)/../lib/slmctl)
 comma    := ,
 VARIANT  ?= $(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)
 BUILD    := build/$(VARIANT)
@@ -207,7 +208,7 @@ $(CUDA_SO): $(CUDA_O) $(CUDA_MAP)
 
 $(BUILD)/slmctl-cuda.so: $(CUDA_SO)
 	@mkdir -p $(@D)
-	$(Q)cp $< $@
+	$(Q)cp $< $@.new && mv -f $@.new $@
 
 PARITY_O := $(call obj,$(sort $(wildcard tests/gpu/parity*.c)) tests/gpu/gpu_parity.c)
 $(BUILD)/gpu_parity: $(PARITY_O) $(BUILD)/libslm.a
@@ -451,21 +452,22 @@ INSTALLED := \
   $(foreach f,$(MAN7),$(f)=$(MANDIR)/man7/$(notdir $(f))) \
   $(foreach f,$(BASE),$(f)=$(DATADIR)/slmctl/base/$(notdir $(f))) \
   $(foreach f,$(UNITS),$(BUILD)/units/$(f)=$(UNITDIR)/$(f)) \
-  $(foreach f,$(wildcard $(CUDA_SO)),$(f)=$(PREFIX)/lib/slmctl/$(notdir $(f))) \
+  $(foreach f,$(wildcard $(CUDA_SO)),$(f)=$(PLUGINDIR)/$(notdir $(f))) \
   completions/slmctl.bash=$(DATADIR)/bash-completion/completions/slmctl \
   completions/slmctl.zsh=$(DATADIR)/zsh/vendor-completions/_slmctl \
   completions/slmctl.fish=$(DATADIR)/fish/vendor_completions.d/slmctl.fish \
   LICENSE=$(DATADIR)/doc/slmctl/copyright data/NOTICE=$(DATADIR)/doc/slmctl/NOTICE
 
+# In place by a rename: on a full disk, and for who runs them, the old ones stay.
 install: $(BUILD)/slmctl $(addprefix $(BUILD)/units/,$(UNITS)) ## install below $(DESTDIR)$(PREFIX)
 	$(Q)for p in $(INSTALLED); do s=$${p%%=*} t='$(DESTDIR)'$${p#*=}; m=644; \
 	  [ $$s = $(BUILD)/slmctl ] && m=755; \
-	  install -D -m $$m $$s "$$t" || exit 1; done
+	  install -D -m $$m $$s "$$t.new" && mv -f "$$t.new" "$$t" || { rm -f "$$t.new"; exit 1; }; done
 
 uninstall: ## remove what install wrote
 	$(Q)for p in $(INSTALLED); do rm -f '$(DESTDIR)'$${p#*=}; done
-	$(Q)rm -f '$(DESTDIR)'$(PREFIX)/lib/slmctl/$(notdir $(CUDA_SO))
-	$(Q)for d in $(DATADIR)/slmctl/base $(DATADIR)/slmctl $(DATADIR)/doc/slmctl $(PREFIX)/lib/slmctl; do \
+	$(Q)rm -f '$(DESTDIR)'$(PLUGINDIR)/$(notdir $(CUDA_SO))
+	$(Q)for d in $(DATADIR)/slmctl/base $(DATADIR)/slmctl $(DATADIR)/doc/slmctl $(PLUGINDIR); do \
 	  [ ! -d '$(DESTDIR)'$$d ] || rmdir '$(DESTDIR)'$$d; done
 
 deb: $(BUILD)/slmctl ## a Debian package in build/
