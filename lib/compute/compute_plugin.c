@@ -89,6 +89,17 @@ static int refuse_version(const struct plugin *p, unsigned version,
                    p->path, version, COMPUTE_VERSION);
 }
 
+/* Whether a reason says of which device it is. */
+static bool names(const char *why, int ordinal)
+{
+    char name[24];
+    const char *at;
+    int n = snprintf(name, sizeof(name), "cuda:%d", ordinal);
+
+    at = strstr(why, name);
+    return at && (at[n] < '0' || at[n] > '9');
+}
+
 /* The score of one device, 0 with the reason in *err. */
 static int score(const struct plugin *p, int ordinal, struct err *err)
 {
@@ -100,13 +111,17 @@ static int score(const struct plugin *p, int ordinal, struct err *err)
         (void)refuse_version(p, version, err);
         return 0;
     }
-    if (points <= 0)
+    if (points <= 0 && names(why, ordinal))
+        (void)err_set(err, ERR_UNSUPPORTED, "%s", why);
+    else if (points <= 0)
         (void)err_set(err, ERR_UNSUPPORTED, "cuda:%d cannot be used: %s",
                       ordinal, why);
     return points > 0 ? points : 0;
 }
 
-/* The device with the highest score, the first among equals; -1: none. */
+/* The device with the highest score, the first among equals; -1: none, with
+ * the first one's reason. One that cannot be used says nothing about the next,
+ * and to ask for one that is not there takes microseconds. */
 static int best_device(const struct plugin *p, struct err *err)
 {
     int best = -1, most = 0;
@@ -115,8 +130,6 @@ static int best_device(const struct plugin *p, struct err *err)
         struct err why;
         int points = score(p, i, i ? &why : err);
 
-        if (points == 0)
-            break;
         if (points > most) {
             most = points;
             best = i;

@@ -18,7 +18,8 @@ enum fake {
     FAKE_FULL,
     FAKE_SHORT,
     FAKE_NONE,
-    FAKE_OLD
+    FAKE_OLD,
+    FAKE_LAST
 };
 
 EXPORT compute_plugin_score slmctl_device_score;
@@ -34,6 +35,13 @@ int slmctl_device_score(unsigned *version, int ordinal, char *why,
         (void)snprintf(why, why_size, "the driver is asleep");
         return 0;
     }
+    if (ordinal > FAKE_LAST || (getenv("FAKE_TOO_OLD") && ordinal == 0)) {
+        (void)snprintf(why, why_size, "cuda:%d is too %s", ordinal,
+                       ordinal ? "far" : "old");
+        return 0;
+    }
+    if (ordinal == FAKE_LAST && getenv("FAKE_LAST_IS_BEST"))
+        return 30;
     return ordinal == FAKE_BETTER ? 20 : 10;
 }
 
@@ -73,7 +81,9 @@ int slmctl_device_open(const struct compute_options *opt, int ordinal,
         abort();
     c->ops = ordinal == FAKE_SHORT ? &short_ops : &fake_ops;
     c->kernels = opt->kernels ? opt->kernels : "best";
-    c->device = ordinal == FAKE_BETTER ? "better" : "good";
+    c->device = ordinal == FAKE_BETTER ? "better"
+                : ordinal == FAKE_LAST ? "last"
+                                       : "good";
     c->precision =
         opt->precision == COMPUTE_BEST ? COMPUTE_BFLOAT16 : opt->precision;
     *out = c;

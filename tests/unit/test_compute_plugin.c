@@ -76,6 +76,22 @@ START_TEST(auto_takes_the_best_device)
 }
 END_TEST
 
+/* The first device and one in the middle cannot be used. */
+START_TEST(auto_passes_over_a_device_that_cannot_be_used)
+{
+    ck_assert_int_eq(setenv("FAKE_TOO_OLD", "1", 1), 0);
+    ck_assert_int_eq(open_fake("cuda"), ERR_UNSUPPORTED);
+    ck_assert_str_eq(err.msg, "cuda:0 is too old");
+    ck_assert_int_eq(open_fake("auto"), 0);
+    ck_assert_str_eq(opened->device, "better");
+    compute_close(opened);
+    ck_assert_int_eq(setenv("FAKE_LAST_IS_BEST", "1", 1), 0);
+    ck_assert_int_eq(open_fake("auto"), 0);
+    ck_assert_str_eq(opened->device, "last");
+    compute_close(opened);
+}
+END_TEST
+
 START_TEST(auto_goes_on_with_the_cpu_and_says_why)
 {
     char note[200] = "";
@@ -121,6 +137,8 @@ START_TEST(a_gpu_that_was_asked_for_is_not_replaced)
 {
     ck_assert_int_eq(open_fake("cuda:4"), ERR_UNSUPPORTED);
     message_has("cuda:4 cannot be used: the driver is asleep");
+    ck_assert_int_eq(open_fake("cuda:64"), ERR_UNSUPPORTED);
+    ck_assert_str_eq(err.msg, "cuda:64 is too far");
     ck_assert_int_eq(open_fake("cuda:2"), ERR_NOMEM);
     message_has("cuda:2: its memory is taken");
     ck_assert_int_eq(
@@ -271,6 +289,7 @@ int main(void)
 
     tcase_add_test(t, a_device_is_opened_by_its_ordinal);
     tcase_add_test(t, auto_takes_the_best_device);
+    tcase_add_test(t, auto_passes_over_a_device_that_cannot_be_used);
     tcase_add_test(t, auto_goes_on_with_the_cpu_and_says_why);
     tcase_add_test(t, kernels_of_the_cpu_do_not_concern_a_gpu);
     tcase_add_test(t, a_gpu_that_was_asked_for_is_not_replaced);
