@@ -44,7 +44,7 @@ void bench_bytes(const struct bench *b, const char *path, const char *shape,
 void bench_tokens(const struct bench *b, const char *path, const char *shape,
                   double tokens_per_s, double share);
 
-/* Products and attention; steps and decoding of whole models. */
+/* Products and draws, attention; steps and decoding of whole models. */
 void bench_products(struct bench *b);
 void bench_attention(struct bench *b);
 void bench_models(struct bench *b);

@@ -2,9 +2,13 @@
  * bench_products.c - matrix products and attention at the sizes of models
  *
  * Cubes, the linear layers of Llama-3.2-1B and 3.1-8B at 4,096 tokens with
- * and without an adapter, single rows for decoding, packed attention.
+ * and without an adapter, single rows for decoding, drawing tokens, packed
+ * attention.
  */
 #include "bench.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -176,8 +180,68 @@ static void time_decode(struct bench *b, const struct product *p, size_t rows)
     compute_release(b->c, &w);
 }
 
+#define DRAWS 64 /* rows at most */
+
+struct draws {
+    struct compute_span ids, logp, logits;
+    struct compute_draw each[DRAWS];
+    size_t rows, vocab;
+};
+
+static void run_draws(struct bench *b, void *ctx)
+{
+    struct draws *d = ctx;
+
+    b->c->ops->sample(b->c, d->ids, d->logp, d->logits, d->each, d->rows,
+                      d->vocab);
+}
+
+/* Logits about as models have them: normal, the largest some 13 above all. */
+static void time_draws(struct bench *b, size_t rows, size_t vocab)
+{
+    static const struct {
+        const char *name;
+        struct compute_draw how;
+    } kinds[] = { { "greedy", { 0 } },
+                  { "temperature", { .temperature = 1 } },
+                  { "top-p", { .temperature = 1, .top_p = 0.9 } },
+                  { "top-k, top-p",
+                    { .temperature = 1, .top_p = 0.9, .top_k = 50 } } };
+    struct draws d = { .rows = rows, .vocab = vocab };
+    float *x = mem_array(rows * vocab, sizeof(*x));
+    struct rng rng;
+
+    rng_init(&rng, 1);
+    for (size_t i = 0; i < rows * vocab; i++)
+        x[i] = 3 * (float)rng_normal(&rng);
+    d.ids = bench_space(b, COMPUTE_I32, rows);
+    d.logp = bench_space(b, COMPUTE_F32, rows);
+    d.logits = bench_space(b, COMPUTE_F32, rows * vocab);
+    b->c->ops->upload(b->c, d.logits, x, rows * vocab);
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+        char shape[64];
+
+        for (size_t i = 0; i < rows; i++) {
+            d.each[i] = kinds[k].how;
+            d.each[i].unit = ((double)i + 0.5) / (double)rows;
+        }
+        (void)snprintf(shape, sizeof(shape), "%s %zux%zu", kinds[k].name, rows,
+                       vocab);
+        bench_bytes(b, "decode sample", shape, bench_time(b, run_draws, &d),
+                    4 * (double)rows * (double)vocab);
+    }
+    compute_release(b->c, &d.ids);
+    compute_release(b->c, &d.logp);
+    compute_release(b->c, &d.logits);
+    free(x);
+}
+
 void bench_products(struct bench *b)
 {
+    if (b->c->ops->sample && bench_wants(b, "decode sample")) {
+        time_draws(b, 1, b->quick ? 5000 : 128256);
+        time_draws(b, b->quick ? 2 : DRAWS, b->quick ? 5000 : 128256);
+    }
     if (b->quick) {
         for (size_t i = 0; i < 2 && wants_product(b); i++)
             time_product(b, &quick[i]);

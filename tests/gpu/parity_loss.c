@@ -422,7 +422,7 @@ static void preference(struct parity *p, size_t docs, size_t n, bool factors)
     free(starts);
 }
 
-#define SETTINGS 12
+#define SETTINGS 13
 
 static const struct model_sampling settings[SETTINGS] = {
     { .temperature = 1 },
@@ -436,17 +436,49 @@ static const struct model_sampling settings[SETTINGS] = {
     { .temperature = 3, .top_k = 1 },
     { .temperature = 1, .min_p = 3 },
     { .temperature = 2, .top_k = 1000000, .top_p = 0.5 },
-    { .temperature = 1e-4, .top_p = 1 }
+    { .temperature = 1e-4, .top_p = 1 },
+    { .temperature = 2, .top_k = 5000, .min_p = 1e-3 }
 };
+
+enum logits {
+    LOGITS_NOISE,
+    LOGITS_TIES,
+    LOGITS_ONE,
+    LOGITS_FLAT,
+    LOGITS_EDGES
+};
+#define LOGITS (LOGITS_EDGES + 1)
+
+/* Rows of a kind: some impossible and many equal; all weight on one; all
+ * equal; the largest ones equal, on both sides of where blocks may be cut. */
+static void make_logits(struct parity_array *x, size_t vocab, enum logits kind)
+{
+    if (kind == LOGITS_TIES)
+        make_ties(x);
+    for (size_t i = 0; kind == LOGITS_TIES && i < x->n; i += 1 + i % 5)
+        if (i % vocab != 0)
+            x->x[i] = -INFINITY;
+    for (size_t i = 0; i < x->n; i++) {
+        size_t id = i % vocab;
+
+        if (kind == LOGITS_ONE && id == vocab / 3)
+            x->x[i] = 200;
+        else if (kind == LOGITS_FLAT)
+            x->x[i] = 1.5F;
+        else if (kind == LOGITS_EDGES && (id % 32 == 0 || id % 32 == 31))
+            x->x[i] = 9;
+    }
+}
 
 /* What the host draws. */
 static void sample_here(struct parity *p, const struct parity_array *x,
                         struct parity_array *ids, struct parity_array *logp,
-                        size_t rows, size_t vocab)
+                        size_t rows, size_t vocab, size_t first)
 {
     for (size_t r = 0; r < rows; r++) {
         const float *row = x->x + r * vocab;
-        int32_t id = model_sample(row, vocab, &settings[r % SETTINGS], r, 7);
+        int32_t id =
+            model_sample(row, vocab, &settings[(first + r) % SETTINGS], r, 7);
         double sum = 0;
         float lp;
 
@@ -458,28 +490,28 @@ static void sample_here(struct parity *p, const struct parity_array *x,
     }
 }
 
-static void sample(struct parity *p, size_t rows, size_t vocab, bool ties)
+/* Rows with settings from `first` on. */
+static void sample(struct parity *p, size_t rows, size_t vocab, size_t first,
+                   enum logits kind)
 {
+    static const char *const kinds[LOGITS] = { "", "-ties", "-one", "-flat",
+                                               "-edges" };
     struct parity_array *x, *ids, *logp;
     struct compute_draw each[2 * SETTINGS * SETTINGS];
 
     if (!(p->list || p->device->ops->sample) ||
-        !parity_case(p, (double)(rows * vocab), "sample-%zux%zu%s", rows, vocab,
-                     ties ? "-ties" : ""))
+        !parity_case(p, (double)(rows * vocab), "sample-%zux%zu-%zu%s", rows,
+                     vocab, first, kinds[kind]))
         return;
     p->odd = vocab % 2;
     x = parity_noise(p, "logits", F32, rows * vocab, 3);
-    if (ties)
-        make_ties(x);
-    for (size_t i = 0; ties && i < x->n; i += 1 + i % 5)
-        if (i % vocab != 0)
-            x->x[i] = -INFINITY;
+    make_logits(x, vocab, kind);
     p->odd = 0;
     ids = parity_output(p, "ids", COMPUTE_I32, rows);
     logp = parity_output(p, "logp", F32, rows);
     p->limit = 1e-5 + 1e-7 * sqrt((double)vocab);
     for (size_t r = 0; r < rows; r++) {
-        const struct model_sampling *s = &settings[r % SETTINGS];
+        const struct model_sampling *s = &settings[(first + r) % SETTINGS];
 
         each[r] = (struct compute_draw){ .unit = model_sample_unit(s, r, 7),
                                          .temperature = s->temperature,
@@ -491,7 +523,7 @@ static void sample(struct parity *p, size_t rows, size_t vocab, bool ties)
         if (p->c->ops->sample)
             p->c->ops->sample(p->c, ids->s, logp->s, x->s, each, rows, vocab);
         else
-            sample_here(p, x, ids, logp, rows, vocab);
+            sample_here(p, x, ids, logp, rows, vocab, first);
     parity_done(p);
 }
 
@@ -559,12 +591,20 @@ void parity_loss(struct parity *p)
         preference(p, 64, 300, with);
         preference(p, 2, 5000, with);
     }
-    for (int ties = 0; ties < 2; ties++) {
-        sample(p, 1, 1, ties);
-        sample(p, SETTINGS, 257, ties);
-        sample(p, 12 * SETTINGS, 100, ties);
-        sample(p, SETTINGS, 32003, ties);
-        sample(p, 4, 128256, ties);
+    for (int i = 0; i < LOGITS; i++) {
+        enum logits kind = (enum logits)i;
+
+        sample(p, 1, 1, 0, kind);
+        sample(p, SETTINGS, 257, 0, kind);
+        sample(p, 12 * SETTINGS, 100, 0, kind);
+        sample(p, 1, 128256, 5, kind);
+        sample(p, 3, 151936, 11, kind);
+        if (kind > LOGITS_TIES)
+            continue;
+        sample(p, 3, 128256, 1, kind);
+        sample(p, SETTINGS, 32003, 0, kind);
+        sample(p, 64, 20000, 0, kind);
+        sample(p, 64, 128256, 0, kind);
     }
     for (size_t i = 0; i < 4; i++) {
         adamw(p, lengths[i], 1);

@@ -1,347 +1,495 @@
 /*
  * cuda_sample.cu - a token drawn from each row of logits
  *
- * A block has a row. Candidates weigh whole numbers, 2^41 for the largest
- * logit, so that their sums are exact in any order. What top-k, top-p and
- * min-p keep is always a beginning of the candidates in falling order, and its
- * weight alone says where it ends; so each step, and the draw, is one search
- * for the candidate at which a running weight passes a number: five times a
- * histogram of the next digits of its key, logit and then id.
+ * What top-k, top-p and min-p keep is always a beginning of the candidates in
+ * falling order, and its weight alone says where it ends; so each step, and
+ * the draw, is one search for the candidate at which a running weight passes a
+ * number. Weights are whole numbers (cuda_sample.cuh): blocks that share a row
+ * find what one would, bit by bit, however many they are. They find the largest
+ * logit; then one histogram of how far all are from it, which says of each
+ * search in which of 2,048 digits it ends; then, for each, they collect that
+ * digit's candidates, and the last block looks through them: a handful, in
+ * what models say. Where they do not fit (thousands of equal ones) it looks
+ * through the row.
  */
-#include "compute/cuda/cuda_reduce.h"
-#include "compute/cuda/cuda_vector.cuh"
+#include "compute/cuda/cuda_arrivals.cuh"
+#include "compute/cuda/cuda_follow.cuh"
+#include "compute/cuda/cuda_sample.cuh"
 
 #include <assert.h>
-#include <float.h>
 
-#define SAMPLE_THREADS 1024
-#define SAMPLE_ROWS                                                            \
-    64 /* of one launch, whose parameters hold their settings                  \
-        */
-#define SAMPLE_ONE ((unsigned long long)1 << 41)
-#define SAMPLE_ID_BITS 22
-#define KEY_BITS (32 + SAMPLE_ID_BITS)
-#define DIGIT_BITS 11
-#define DIGITS (1 << DIGIT_BITS)
-#define VALUE_LEVELS 3
-#define LEVELS 5
+/* Of one launch: rows, whose settings its parameters hold; blocks, if that
+ * leaves each row one; blocks that share a row, each with 32 of 1,024 columns
+ * at least. */
+#define SAMPLE_ROWS 64
+#define SAMPLE_BLOCKS 256
+#define SAMPLE_PARTS 32
+#define SAMPLE_LIST 4096 /* candidates of a digit that are collected */
 #define NOBODY 0x7fffffff
-#define SOME 4 /* logits that a thread reads at once */
-#define STEP (SOME * SAMPLE_THREADS)
-
-typedef unsigned long long whole;
 
 struct draws {
     struct compute_draw each[SAMPLE_ROWS];
 };
 
-/* One row, as every thread of its block sees it. */
-struct row {
+enum sample_step { STEP_OVER, STEP_TOP_K, STEP_TOP_P, STEP_DRAW };
+
+/* What is looked for: where the running weight passes share, among those of
+ * the digit (0: nothing, only min-p counts), before which come others. */
+struct aim {
+    enum sample_step step;
+    unsigned digit;
+    whole before, share;
+    whole mass, from; /* of what top-k keeps: weight, and smallest key */
+};
+
+/* What a row's blocks leave for each other. */
+struct shared_row {
+    whole weight[DIGITS];
+    unsigned count[DIGITS]; /* with top-k */
+    struct aim aim;
+    whole likely;               /* weight of what min-p keeps */
+    unsigned listed;            /* how many there were for the list */
+    unsigned list[SAMPLE_LIST]; /* ids, in no order */
+    float sum[32];              /* of exponentials, by 32 columns of 1,024 */
+    float top[SAMPLE_PARTS], low[SAMPLE_PARTS];
+    int32_t id[SAMPLE_PARTS];
+};
+
+struct sample {
+    int32_t *ids;
+    float *logp;
     const float *x;
+    struct shared_row *rows;
+    uint32_t *arrivals;
     unsigned vocab;
-    float top, rate; /* the largest logit; 1 / temperature */
 };
 
-/* Weights of digits; sums of two words, of which the high one takes what the
- * low one carries. */
-struct digits {
-    unsigned low[DIGITS], high[DIGITS];
-};
+/* A block has columns of 1,024, so that each sum of exponentials is one
+ * column's in the order of ids, whatever a block has. The thread's first id of
+ * the part that begins at id 0; its next one is `next` behind. */
+__device__ __forceinline__ unsigned first_id(void)
+{
+    unsigned columns = SAMPLE_THREADS / gridDim.x;
 
-struct found {
-    whole before; /* weight of what comes first */
-    unsigned digit, own_low, own_high;
-};
+    return threadIdx.x / columns * SAMPLE_THREADS + blockIdx.x * columns +
+           threadIdx.x % columns;
+}
 
-/* Of ids i, i + SAMPLE_THREADS, ..; nothing behind the row. */
 __device__ __forceinline__ void some_of(float (&v)[SOME], const struct row &r,
                                         unsigned i)
 {
+    unsigned next = gridDim.x * SAMPLE_THREADS;
+
 #pragma unroll
     for (unsigned j = 0; j < SOME; j++) {
-        unsigned id = i + j * SAMPLE_THREADS;
-
-        v[j] = id < r.vocab ? r.x[id] : -INFINITY;
+        v[j] = i < r.vocab ? r.x[i] : -INFINITY;
+        i += next;
     }
 }
 
-/* Larger for larger logits, and for smaller ids among equals. */
-__device__ __forceinline__ whole key_of(float x, unsigned id)
+struct best {
+    float top, low; /* of those above -INFINITY */
+    int32_t id;     /* the smallest one of the largest */
+};
+
+__device__ __forceinline__ void best_add(struct best *a, const struct best &b)
 {
-    unsigned bits = __float_as_uint(x == 0.0f ? 0.0f : x);
-
-    bits = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-    return (whole)bits << SAMPLE_ID_BITS | (~id & ((1u << SAMPLE_ID_BITS) - 1));
-}
-
-__device__ __forceinline__ whole weight_of(const struct row &r, float x)
-{
-    return (whole)(expf((x - r.top) * r.rate) * (float)SAMPLE_ONE);
-}
-
-__device__ __forceinline__ void digit_add(struct digits *h, unsigned digit,
-                                          whole weight)
-{
-    unsigned low = (unsigned)weight, high = (unsigned)(weight >> 32);
-
-    if (low != 0)
-        high += atomicAdd(&h->low[digit], low) > ~low;
-    if (high != 0)
-        atomicAdd(&h->high[digit], high);
-}
-
-__device__ __forceinline__ whole digit_at(const struct digits *h,
-                                          unsigned digit)
-{
-    return (whole)h->high[digit] << 32 | h->low[digit];
-}
-
-/* The first warp: the digit, from the largest down, at which the running
- * weight passes `share`, which is less than the sum. */
-__device__ __forceinline__ void digit_find(struct found *f,
-                                           const struct digits *h, whole share)
-{
-    const unsigned per = DIGITS / 32;
-    unsigned lane = threadIdx.x, first = DIGITS - 1 - lane * per;
-    whole own = 0, before, start = f->before;
-
-    for (unsigned i = 0; i < per; i++) /* each lane in a bank of its own */
-        own += digit_at(h, first - (i + lane) % per);
-    before = own;
-#pragma unroll
-    for (unsigned d = 1; d < 32; d *= 2) {
-        whole other = __shfl_up_sync(0xffffffffu, before, d);
-
-        before += lane >= d ? other : 0;
-    }
-    before += start - own;
-    __syncwarp(); /* all have read what one of them writes */
-    if (before > share || before + own <= share)
-        return;
-    for (unsigned i = 0; i < per; i++) {
-        whole w = digit_at(h, first - i);
-
-        if (before + w > share) {
-            f->before = before;
-            f->digit = first - i;
-            f->own_low = (unsigned)w;
-            f->own_high = (unsigned)(w >> 32);
-            return;
-        }
-        before += w;
+    a->low = fminf(a->low, b.low);
+    if (b.top > a->top || (b.top == a->top && b.id < a->id)) {
+        a->top = b.top;
+        a->id = b.id;
     }
 }
 
-/* The candidate at which the running weight passes share: its key, cut after
- * `levels` digits, and *through, the weight up to and with it (and with all
- * others of that beginning). by_count: every candidate weighs 1. */
-__device__ __forceinline__ whole search(const struct row &r, struct digits *h,
-                                        struct found *f, whole share,
-                                        unsigned levels, bool by_count,
-                                        whole *through)
+__device__ __forceinline__ void best_warp(struct best *a)
 {
-    unsigned shift = KEY_BITS;
-    whole prefix = 0;
-
-    if (threadIdx.x == 0)
-        f->before = 0;
-    for (unsigned l = 0; l < levels; l++) {
-        /* 11, 11 and 10 bits of the logit, twice 11 of the id. */
-        unsigned bits = l == VALUE_LEVELS - 1 ? DIGIT_BITS - 1 : DIGIT_BITS;
-
-        shift -= bits;
-        __syncthreads();
-        for (unsigned i = threadIdx.x; i < DIGITS; i += SAMPLE_THREADS)
-            h->low[i] = h->high[i] = 0;
-        __syncthreads();
-        for (unsigned i = threadIdx.x; i < r.vocab; i += STEP) {
-            float v[SOME];
-
-            some_of(v, r, i);
-#pragma unroll
-            for (unsigned j = 0; j < SOME; j++) {
-                whole key = key_of(v[j], i + j * SAMPLE_THREADS);
-
-                if (v[j] > -INFINITY &&
-                    (l == 0 || key >> (shift + bits) == prefix))
-                    digit_add(h, (unsigned)(key >> shift) & ((1u << bits) - 1),
-                              by_count ? 1 : weight_of(r, v[j]));
-            }
-        }
-        __syncthreads();
-        if (threadIdx.x < 32)
-            digit_find(f, h, share);
-        __syncthreads();
-        prefix = prefix << bits | f->digit;
-    }
-    *through = f->before + ((whole)f->own_high << 32 | f->own_low);
-    __syncthreads();
-    return prefix;
-}
-
-/* The block's sum, in every thread. */
-__device__ __forceinline__ whole whole_block(whole v)
-{
-    __shared__ whole warps[SAMPLE_THREADS / 32];
-
-#pragma unroll
-    for (int d = 16; d > 0; d /= 2)
-        v += __shfl_xor_sync(0xffffffffu, v, d);
-    __syncthreads(); /* the last sum has been read */
-    if (threadIdx.x % 32 == 0)
-        warps[threadIdx.x / 32] = v;
-    __syncthreads();
-    v = 0;
-    for (int w = 0; w < SAMPLE_THREADS / 32; w++)
-        v += warps[w];
-    return v;
-}
-
-/* The largest logit and its smallest id, in every thread. */
-__device__ __forceinline__ void find_top(const struct row &r, float *top,
-                                         int32_t *id)
-{
-    __shared__ float tops[SAMPLE_THREADS / 32];
-    __shared__ int32_t ids[SAMPLE_THREADS / 32];
-    float best = -INFINITY;
-    int32_t at = NOBODY;
-
-    for (unsigned i = threadIdx.x; i < r.vocab; i += STEP) {
-        float v[SOME];
-
-        some_of(v, r, i);
-#pragma unroll
-        for (unsigned j = 0; j < SOME; j++)
-            if (v[j] > best) {
-                best = v[j];
-                at = (int32_t)(i + j * SAMPLE_THREADS);
-            }
-    }
 #pragma unroll
     for (int d = 16; d > 0; d /= 2) {
-        float other = __shfl_xor_sync(0xffffffffu, best, d);
-        int32_t from = __shfl_xor_sync(0xffffffffu, at, d);
+        struct best b = { __shfl_xor_sync(0xffffffffu, a->top, d),
+                          __shfl_xor_sync(0xffffffffu, a->low, d),
+                          __shfl_xor_sync(0xffffffffu, a->id, d) };
 
-        if (other > best || (other == best && from < at)) {
-            best = other;
-            at = from;
-        }
+        best_add(a, b);
     }
-    if (threadIdx.x % 32 == 0) {
-        tops[threadIdx.x / 32] = best;
-        ids[threadIdx.x / 32] = at;
-    }
-    __syncthreads();
-    *top = tops[0];
-    *id = ids[0];
-    for (int w = 1; w < SAMPLE_THREADS / 32; w++)
-        if (tops[w] > *top || (tops[w] == *top && ids[w] < *id)) {
-            *top = tops[w];
-            *id = ids[w];
-        }
 }
 
-/* Weight of the candidates that weigh at least `least` of the best one, or
- * whose key is at least `from`. */
-__device__ __forceinline__ whole weigh(const struct row &r, double least,
-                                       whole from)
+/* Each part's best, and the histograms emptied. */
+__global__ void __launch_bounds__(SAMPLE_THREADS) top_kernel(struct sample p)
 {
-    whole sum = 0;
+    __shared__ struct best warps[SAMPLE_THREADS / 32];
+    struct row r = { p.x + (size_t)blockIdx.y * p.vocab, p.vocab, 0, 0, 0 };
+    struct shared_row *s = p.rows + blockIdx.y;
+    struct best a = { -INFINITY, INFINITY, NOBODY };
+    unsigned next = gridDim.x * SAMPLE_THREADS;
 
-    for (unsigned i = threadIdx.x; i < r.vocab; i += STEP) {
+    follow_ready();
+    follow_wait();
+    for (unsigned i = blockIdx.x * SAMPLE_THREADS + threadIdx.x; i < DIGITS;
+         i += next)
+        s->weight[i] = s->count[i] = 0;
+    for (unsigned i = first_id(); i < p.vocab; i += SOME * next) {
         float v[SOME];
 
         some_of(v, r, i);
 #pragma unroll
         for (unsigned j = 0; j < SOME; j++)
-            if (v[j] > -INFINITY &&
-                key_of(v[j], i + j * SAMPLE_THREADS) >= from &&
-                (double)expf((v[j] - r.top) * r.rate) >= least)
-                sum += weight_of(r, v[j]);
+            if (v[j] > -INFINITY) {
+                struct best b = { v[j], v[j], (int32_t)(i + j * next) };
+
+                best_add(&a, b);
+            }
     }
-    return whole_block(sum);
+    best_warp(&a);
+    if (threadIdx.x % 32 == 0)
+        warps[threadIdx.x / 32] = a;
+    __syncthreads();
+    if (threadIdx.x >= 32)
+        return;
+    a = warps[threadIdx.x];
+    best_warp(&a);
+    if (threadIdx.x == 0) {
+        s->top[blockIdx.x] = a.top;
+        s->low[blockIdx.x] = a.low;
+        s->id[blockIdx.x] = a.id;
+    }
 }
 
-/* Weight of what the settings keep. */
-__device__ __forceinline__ whole kept_of(const struct row &r,
-                                         const struct compute_draw &d,
-                                         struct digits *h, struct found *f)
+/* The block's row, and *id, that of its largest logit. */
+__device__ __forceinline__ struct row
+row_of(const struct sample &p, const struct compute_draw &d, int32_t *id)
 {
-    whole mass, less, key = 0, count = 0;
+    const struct shared_row *s = p.rows + blockIdx.y;
+    struct row r = { p.x + (size_t)blockIdx.y * p.vocab, p.vocab, 0, 0, 0 };
+    struct best a = { -INFINITY, INFINITY, NOBODY };
+    unsigned lane = threadIdx.x % 32;
 
-    if (d.top_k > 0) {
-        for (unsigned i = threadIdx.x; i < r.vocab; i += STEP) {
-            float v[SOME];
-
-            some_of(v, r, i);
-#pragma unroll
-            for (unsigned j = 0; j < SOME; j++)
-                count += v[j] > -INFINITY;
-        }
-        count = whole_block(count);
+    if (lane < gridDim.x) {
+        a.top = s->top[lane];
+        a.low = s->low[lane];
+        a.id = s->id[lane];
     }
-    if (d.top_k > 0 && (whole)d.top_k < count)
-        key = search(r, h, f, (whole)d.top_k - 1, VALUE_LEVELS, true, &less)
-              << SAMPLE_ID_BITS;
-    mass = weigh(r, 0, key);
-    less = mass;
+    best_warp(&a);
+    *id = a.id;
+    r.top = a.top;
+    if (d.temperature > 0) {
+        r.rate = fminf((float)(1.0 / d.temperature), FLT_MAX);
+        r.scale = scale_of(r.rate, a.top - a.low);
+    }
+    return r;
+}
+
+/* The row is done. */
+__device__ __forceinline__ void choose(const struct sample &p,
+                                       const struct row &r, int32_t id)
+{
+    if (threadIdx.x != 0)
+        return;
+    p.rows[blockIdx.y].aim.step = STEP_OVER;
+    p.ids[blockIdx.y] = id;
+    if (p.logp) {
+        float sum = 0;
+
+        for (int w = 0; w < 32; w++)
+            sum += p.rows[blockIdx.y].sum[w];
+        p.logp[blockIdx.y] = r.x[id] - r.top - logf(sum);
+    }
+}
+
+/* What the row's blocks look for next; h: what runs, the sum of which is more
+ * than share. */
+__device__ __forceinline__ void aim_at(struct shared_row *s,
+                                       const struct digits *h, struct found *f,
+                                       enum sample_step step, whole share,
+                                       whole mass, whole from)
+{
+    __syncthreads(); /* f has been read */
+    if (threadIdx.x == 0)
+        f->before = 0;
+    __syncthreads();
+    if (threadIdx.x < 32)
+        digit_find(f, h, share);
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        struct aim aim = { step, f->digit, f->before, share, mass, from };
+
+        s->aim = aim;
+        s->likely = 0;
+        s->listed = 0;
+    }
+}
+
+/* Of weight `kept`, h the weights. */
+__device__ __forceinline__ void
+aim_draw(struct shared_row *s, const struct digits *h, struct found *f,
+         const struct compute_draw &d, whole kept)
+{
+    whole share = (whole)(d.unit * (double)kept);
+
+    share = share < kept ? share : kept - 1;
+    aim_at(s, h, f, STEP_DRAW, share, kept, 0);
+}
+
+/* What top-k keeps weighs mass; h the weights. */
+__device__ __forceinline__ void
+aim_kept(struct shared_row *s, const struct digits *h, struct found *f,
+         const struct compute_draw &d, whole mass, whole from)
+{
     if (d.top_p > 0 && d.top_p < 1) {
         double want = ceil(d.top_p * (double)mass);
         whole share = want < 1 ? 0 : (whole)want - 1;
 
         share = share < mass ? share : mass - 1;
-        (void)search(r, h, f, share, LEVELS, false, &less);
+        aim_at(s, h, f, STEP_TOP_P, share, mass, from);
+    } else if (d.min_p > 0) {
+        if (threadIdx.x == 0) {
+            struct aim aim = { STEP_TOP_P, 0, 0, 0, mass, from };
+
+            s->aim = aim;
+            s->likely = 0;
+            s->listed = 0;
+        }
+    } else {
+        aim_draw(s, h, f, d, mass);
     }
-    if (d.min_p > 0) {
-        mass = weigh(r, d.min_p, key);
-        mass = mass > 0 ? mass : SAMPLE_ONE; /* the best one is always kept */
-        less = mass < less ? mass : less;
-    }
-    return less;
 }
 
-/* rows of x from the first one of this launch on. */
+/* The first search. What has digit 0 weighs nothing, so that it may all be kept
+ * where the last one of top-k is among it. */
+__device__ __forceinline__ void aim_first(struct shared_row *s,
+                                          struct digits *h, struct found *f,
+                                          const struct compute_draw &d)
+{
+    whole sum;
+
+    if (d.top_k > 0) {
+        sum = digits_load(h, s->count);
+        if ((whole)d.top_k - 1 < sum) {
+            aim_at(s, h, f, STEP_TOP_K, (whole)d.top_k - 1, 0, 0);
+            return;
+        }
+    }
+    sum = digits_load(h, s->weight);
+    aim_kept(s, h, f, d, sum, 0);
+}
+
+/* The histogram of all candidates, and sums of exponentials. */
 __global__ void __launch_bounds__(SAMPLE_THREADS)
-    sample_kernel(int32_t *ids, float *logp, const float *x, unsigned vocab,
-                  struct draws draws)
+    spread_kernel(struct sample p, struct draws draws)
 {
     __shared__ struct digits h;
     __shared__ struct found f;
-    __shared__ float memory[SAMPLE_THREADS / 32];
-    struct compute_draw d = draws.each[blockIdx.x];
-    struct row r = { x + (size_t)blockIdx.x * vocab, vocab, 0, 0 };
-    int32_t id;
+    __shared__ unsigned counts[DIGITS];
+    __shared__ float exps[STEP];
+    const struct compute_draw &d = draws.each[blockIdx.y];
+    struct shared_row *s = p.rows + blockIdx.y;
+    unsigned next = gridDim.x * SAMPLE_THREADS, t = threadIdx.x;
+    unsigned columns = SAMPLE_THREADS / gridDim.x, from = first_id();
+    struct row r;
     float sum = 0;
+    int32_t id;
+    bool drawn;
 
-    find_top(r, &r.top, &id);
-    if (logp) {
-        for (unsigned i = threadIdx.x; i < vocab; i += STEP) {
-            float v[SOME];
+    follow_ready();
+    follow_wait();
+    r = row_of(p, d, &id);
+    drawn = d.temperature > 0 && id != NOBODY && r.top < INFINITY;
+    for (unsigned i = t; i < DIGITS; i += SAMPLE_THREADS)
+        h.low[i] = h.high[i] = counts[i] = 0;
+    for (unsigned at = 0; at < p.vocab && (drawn || p.logp);
+         at += SOME * next) {
+        float v[SOME];
 
-            some_of(v, r, i);
+        some_of(v, r, at + from);
+        __syncthreads(); /* exps have been read */
 #pragma unroll
-            for (unsigned j = 0; j < SOME; j++)
-                sum += expf(v[j] - r.top);
-        }
-        sum = cuda_sum_group<SAMPLE_THREADS>(sum, memory);
-    }
-    if (id == NOBODY) {
-        id = 0;
-    } else if (d.temperature > 0 && r.top < INFINITY) {
-        whole kept, share, through, key;
+        for (unsigned j = 0; j < SOME; j++) {
+            if (drawn && v[j] > -INFINITY) {
+                unsigned digit = digit_of(r, v[j]);
 
-        r.rate = fminf((float)(1.0 / d.temperature), FLT_MAX);
-        kept = kept_of(r, d, &h, &f);
-        share = (whole)(d.unit * (double)kept);
-        share = share < kept ? share : kept - 1;
-        key = search(r, &h, &f, share, LEVELS, false, &through);
-        id = (int32_t)(~(unsigned)key & ((1u << SAMPLE_ID_BITS) - 1));
+                if (digit > 0)
+                    digit_add(&h, digit, weight_of(r, v[j]));
+                if (digit > 0 && d.top_k > 0)
+                    atomicAdd(&counts[digit], 1u);
+            }
+            exps[j * SAMPLE_THREADS + t] = p.logp ? expf(v[j] - r.top) : 0;
+        }
+        __syncthreads();
+        if (t < columns)
+            for (unsigned i = t; i < STEP; i += columns)
+                sum += exps[i];
     }
-    if (threadIdx.x != 0)
+    __syncthreads();
+    for (unsigned i = t; i < DIGITS && drawn; i += SAMPLE_THREADS) {
+        whole w = digit_at(&h, i);
+
+        if (w != 0)
+            atomicAdd(&s->weight[i], w);
+        if (counts[i] != 0)
+            atomicAdd(&s->count[i], counts[i]);
+    }
+    if (t < columns) {
+        sum = cuda_sum_warp(sum);
+        if (t % 32 == 0)
+            s->sum[(blockIdx.x * columns + t) / 32] = sum;
+    }
+    if (!block_is_last(p.arrivals + blockIdx.y, gridDim.x))
         return;
-    ids[blockIdx.x] = id;
-    if (logp)
-        logp[blockIdx.x] = r.x[id] - r.top - logf(sum);
+    if (drawn)
+        aim_first(s, &h, &f, d);
+    else
+        choose(p, r, id == NOBODY ? 0 : id);
+}
+
+/* The block's candidates of the digit go to the list, as far as there is room.
+ * With min-p: its weight of what is kept. */
+__device__ __forceinline__ void collect(const struct row &r,
+                                        struct shared_row *s,
+                                        const struct aim &a, double min_p)
+{
+    unsigned next = gridDim.x * SAMPLE_THREADS, from = first_id();
+    unsigned lane = threadIdx.x % 32;
+    whole likely = 0;
+
+    for (unsigned at = 0; at < r.vocab; at += SOME * next) {
+        float v[SOME];
+
+        some_of(v, r, at + from);
+#pragma unroll
+        for (unsigned j = 0; j < SOME; j++) {
+            unsigned id = at + from + j * next, digit = 0, hits, place = 0;
+
+            if (v[j] > -INFINITY)
+                digit = digit_of(r, v[j]);
+            if (min_p > 0 && digit > 0 && key_of(v[j], id) >= a.from &&
+                (double)expf((v[j] - r.top) * r.rate) >= min_p)
+                likely += weight_of(r, v[j]);
+            digit = digit == a.digit ? digit : 0;
+            hits = __ballot_sync(0xffffffffu, digit > 0);
+            if (hits == 0) /* the same for the whole warp */
+                continue;
+            if (lane == 0)
+                place = atomicAdd(&s->listed, (unsigned)__popc(hits));
+            place = __shfl_sync(0xffffffffu, place, 0) +
+                    (unsigned)__popc(hits & ((1u << lane) - 1));
+            if (digit > 0 && place < SAMPLE_LIST)
+                s->list[place] = id;
+        }
+    }
+    if (min_p > 0) {
+        likely = whole_block(likely);
+        if (threadIdx.x == 0 && likely != 0)
+            atomicAdd(&s->likely, likely);
+    }
+}
+
+/* Weight of all whose key is at least `from`, which is one of the bin's. */
+__device__ __forceinline__ whole weight_from(const struct row &r,
+                                             const struct bin &b,
+                                             const struct shared_row *s,
+                                             whole from)
+{
+    whole sum = 0;
+
+    for (unsigned i = threadIdx.x; i < DIGITS; i += SAMPLE_THREADS)
+        sum += i > b.digit ? s->weight[i] : 0;
+    for (unsigned i = threadIdx.x; i < b.n; i += STEP) {
+        unsigned id[SOME];
+        float v[SOME];
+
+        some_of_bin(v, id, r, b, i);
+#pragma unroll
+        for (unsigned j = 0; j < SOME; j++)
+            if (v[j] > -INFINITY && key_of(v[j], id[j]) >= from)
+                sum += weight_of(r, v[j]);
+    }
+    return whole_block(sum);
+}
+
+/* One search of all rows whose next it is. */
+__global__ void __launch_bounds__(SAMPLE_THREADS)
+    search_kernel(struct sample p, enum sample_step step, struct draws draws)
+{
+    __shared__ struct digits h;
+    __shared__ struct found f;
+    const struct compute_draw &d = draws.each[blockIdx.y];
+    struct shared_row *s = p.rows + blockIdx.y;
+    struct bin b = { s->list, 0, 0 };
+    struct aim a;
+    struct row r;
+    whole at, less;
+    int32_t id;
+
+    follow_ready();
+    follow_wait();
+    a = s->aim;
+    if (a.step != step)
+        return;
+    r = row_of(p, d, &id);
+    collect(r, s, a, step == STEP_TOP_P ? d.min_p : 0);
+    if (!block_is_last(p.arrivals + blockIdx.y, gridDim.x))
+        return;
+    b.digit = a.digit;
+    b.n = s->listed;
+    if (b.n > SAMPLE_LIST) {
+        b.ids = NULL;
+        b.n = p.vocab;
+    }
+    at = less = a.mass;
+    if (a.digit > 0)
+        at = search(r, b, &h, &f, a.before, a.share, step == STEP_TOP_K, &less);
+    if (step == STEP_DRAW) {
+        choose(p, r, (int32_t)id_of(at));
+        return;
+    }
+    if (step == STEP_TOP_K) {
+        less = weight_from(r, b, s, at);
+    } else if (d.min_p > 0) { /* the best one is always kept */
+        whole likely = s->likely > 0 ? s->likely : SAMPLE_ONE;
+
+        less = likely < less ? likely : less;
+    }
+    (void)digits_load(&h, s->weight);
+    if (step == STEP_TOP_K)
+        aim_kept(s, &h, &f, d, less, at);
+    else
+        aim_draw(s, &h, &f, d, less);
+}
+
+/* Blocks that share a row: as many as have some logits for each thread. */
+static unsigned parts_of(size_t rows, size_t vocab)
+{
+    unsigned parts = SAMPLE_PARTS;
+
+    while (parts > 1 &&
+           (rows * parts > SAMPLE_BLOCKS || parts / 2 * (size_t)STEP >= vocab))
+        parts /= 2;
+    return parts;
+}
+
+static void sample_rows(struct cuda *c, const struct sample &p,
+                        const struct compute_draw *each, size_t rows)
+{
+    dim3 grid(parts_of(rows, p.vocab), (unsigned)rows);
+    struct draws draws = {};
+    bool any[STEP_DRAW + 1] = {};
+
+    for (size_t i = 0; i < rows; i++) {
+        const struct compute_draw *d = draws.each + i;
+
+        draws.each[i] = each[i];
+        if (!(d->temperature > 0))
+            continue;
+        any[STEP_TOP_K] = any[STEP_TOP_K] || d->top_k > 0;
+        any[STEP_TOP_P] =
+            any[STEP_TOP_P] || (d->top_p > 0 && d->top_p < 1) || d->min_p > 0;
+        any[STEP_DRAW] = true;
+    }
+    cuda_follow(c, "sample", top_kernel, grid, SAMPLE_THREADS, 0, p);
+    cuda_follow(c, "sample", spread_kernel, grid, SAMPLE_THREADS, 0, p, draws);
+    for (int step = STEP_TOP_K; step <= STEP_DRAW; step++)
+        if (any[step])
+            cuda_follow(c, "sample", search_kernel, grid, SAMPLE_THREADS, 0, p,
+                        (enum sample_step)step, draws);
 }
 
 void cuda_op_sample(struct compute *base, struct compute_span ids,
@@ -349,20 +497,21 @@ void cuda_op_sample(struct compute *base, struct compute_span ids,
                     const struct compute_draw *each, size_t rows, size_t vocab)
 {
     struct cuda *c = cuda_of(base);
-    const float *x = cuda_f32(logits);
-    int32_t *id = cuda_i32(ids);
-    float *lp = cuda_f32(logp);
+    size_t most = rows < SAMPLE_ROWS ? rows : SAMPLE_ROWS;
+    struct sample p = {};
 
     assert(vocab < (size_t)1 << (SAMPLE_ID_BITS - 1));
-    for (size_t at = 0; at < rows && vocab > 0; at += SAMPLE_ROWS) {
-        size_t n = rows - at < SAMPLE_ROWS ? rows - at : SAMPLE_ROWS;
-        struct draws draws = {};
-
-        for (size_t i = 0; i < n; i++)
-            draws.each[i] = each[at + i];
-        sample_kernel<<<(unsigned)n, SAMPLE_THREADS, 0, c->stream>>>(
-            id + at, lp ? lp + at : NULL, x + at * vocab, (unsigned)vocab,
-            draws);
-        cuda_launched(c, "sample");
+    if (rows == 0 || vocab == 0 ||
+        !cuda_scratch_begin(c, cuda_scratch_room(most * sizeof(*p.rows))))
+        return;
+    p.rows = (struct shared_row *)cuda_scratch(c, most * sizeof(*p.rows));
+    p.arrivals = c->arrivals;
+    p.vocab = (unsigned)vocab;
+    for (size_t at = 0; at < rows; at += SAMPLE_ROWS) {
+        p.ids = cuda_i32(ids) + at;
+        p.logp = logp.buf ? cuda_f32(logp) + at : NULL;
+        p.x = cuda_f32(logits) + at * vocab;
+        sample_rows(c, p, each + at,
+                    rows - at < SAMPLE_ROWS ? rows - at : SAMPLE_ROWS);
     }
 }
