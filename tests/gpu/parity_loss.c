@@ -490,7 +490,7 @@ static void sample_here(struct parity *p, const struct parity_array *x,
     }
 }
 
-/* Rows with settings from `first` on. */
+/* Rows, which are read about five times, with settings from `first` on. */
 static void sample(struct parity *p, size_t rows, size_t vocab, size_t first,
                    enum logits kind)
 {
@@ -500,8 +500,8 @@ static void sample(struct parity *p, size_t rows, size_t vocab, size_t first,
     struct compute_draw each[2 * SETTINGS * SETTINGS];
 
     if (!(p->list || p->device->ops->sample) ||
-        !parity_case(p, (double)(rows * vocab), "sample-%zux%zu-%zu%s", rows,
-                     vocab, first, kinds[kind]))
+        !parity_case(p, 5 * (double)(rows * vocab), "sample-%zux%zu-%zu%s",
+                     rows, vocab, first, kinds[kind]))
         return;
     p->odd = vocab % 2;
     x = parity_noise(p, "logits", F32, rows * vocab, 3);
