@@ -110,7 +110,7 @@ models=${SLMCTL_REFERENCE:+$SLMCTL_REFERENCE/fixtures/models}
     done
     echo product
     echo lacking
-    for refused in capture end instantiate; do
+    for refused in end instantiate; do # a rehearsal cannot do without capture
         echo "steps f32 memory $refused"
     done
     if [ -n "$models" ]; then # Llama's, with windows, with two recurrences

@@ -4,8 +4,8 @@
  * There is one stream, and a graph is the list of what it was given: kernels
  * with the values that their arguments had, copies with the addresses. As on a
  * GPU, waiting while a stream is captured spoils the capture, and so does
- * waiting for an event that was recorded in it. EMULATED_GRAPHS=capture,
- * =end or =instantiate: a driver that refuses just that. Included by
+ * waiting for an event that was recorded in it. EMULATED_GRAPHS=end or
+ * =instantiate: a driver that refuses just that. Included by
  * emulated_runtime.cu alone.
  */
 #ifndef EMULATED_GRAPH_CUH
@@ -50,7 +50,7 @@ static cudaError_t emulated_wait(void)
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode)
 {
-    if (emulated_capture || emulated_graphs_refuse("capture"))
+    if (emulated_capture)
         return emulated_error = cudaErrorInvalidValue;
     emulated_capture = new emulated_graph;
     emulated_capture_spoiled = false;
