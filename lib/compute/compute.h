@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 14
+#define COMPUTE_VERSION 15
 
 /* Goes up when some set of kernels keeps its name and gives other bits: sums in
  * another order, another block of depth. */
@@ -583,6 +583,12 @@ struct compute_ops {
     bool (*step_end)(struct compute *c);
     /* For preferences, beside scale_rows; does not wait. */
     void (*preference)(struct compute *c, const struct compute_preference *p);
+    /* Tell that products read the f32 weights in this buffer, the whole of it,
+     * many times between two changes: a device whose products are in bf16 keeps
+     * them in that, too (two bytes each), and sees to it when they change. A
+     * device may leave it out. */
+    int (*keep_narrow)(struct compute *c, struct compute_span w,
+                       struct err *err);
 };
 
 enum compute_precision {

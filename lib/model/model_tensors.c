@@ -119,6 +119,31 @@ size_t model_trained_size(const struct model *m, bool adapter_only,
     return n;
 }
 
+/* An adapter's weights are read four times a step, and more often where its
+ * passes are many; those of a whole model twice, not worth a tenth more memory.
+ */
+static int keep_narrow(struct model *m, struct err *err)
+{
+    const struct compute_ops *ops = m->compute->ops;
+
+    return m->adapter_only && ops->keep_narrow
+               ? ops->keep_narrow(m->compute, m->trained.values, err)
+               : 0;
+}
+
+/* What that will take: values may lie in real memory, which a rehearsal must
+ * leave alone. */
+static int suppose_narrow(struct model *m, struct err *err)
+{
+    struct compute *c = m->compute;
+
+    if (!m->adapter_only || !c->ops->keep_narrow ||
+        compute_size_on(c, COMPUTE_ACT) == sizeof(float))
+        return 0;
+    return compute_alloc(c, COMPUTE_BF16, m->trained.count, "narrow weights",
+                         &m->trained.values, err);
+}
+
 /* As model_train_begin, but values stay where they are. */
 static int suppose_training(struct model *m, bool adapter_only, struct err *err)
 {
@@ -139,7 +164,7 @@ static int suppose_training(struct model *m, bool adapter_only, struct err *err)
     m->trained = t;
     m->adapter_only = adapter_only;
     m->lowest = lowest_block(m, adapter_only);
-    return 0;
+    return suppose_narrow(m, err);
 }
 
 int model_rehearse_begin(struct model *m, bool adapter_only,
@@ -162,6 +187,7 @@ void model_rehearse_end(struct model *m)
         for (size_t i = 0; m->trained.count > 0 && i < lists[k]->count; i++)
             *lists[k]->slots[i].grad = (struct compute_span){ 0 };
     compute_release(m->compute, &m->trained.grads);
+    compute_release(m->compute, &m->trained.values);
     m->trained = (struct model_trained){ 0 };
     m->adapter_only = false;
     m->lowest = 0;
@@ -225,6 +251,8 @@ int model_train_begin(struct model *m, bool adapter_only,
     m->lowest = lowest_block(m, adapter_only);
     if (adapter_only)
         rc = freeze_base(m, err);
+    if (rc == 0)
+        rc = keep_narrow(m, err);
     if (rc == 0)
         *out = t;
     return rc;

@@ -7,6 +7,10 @@
  */
 #include "parity.h"
 
+#include "base/mem.h"
+
+#include <stdlib.h>
+
 #define F32 COMPUTE_F32
 #define ACT COMPUTE_ACT
 #define BF16 COMPUTE_BF16
@@ -243,6 +247,94 @@ static void run_frozen_pair(struct parity *p, size_t m)
     parity_done(p);
 }
 
+/* Weights that are kept narrow, read again after everything that changes them:
+ * an operation for each row of y, and nothing before the first. */
+enum { NARROW_M = 24, NARROW_N = 48, NARROW_K = 32, NARROW_STEPS = 8 };
+
+static void narrow_change(struct parity *p, int step, struct compute_span w,
+                          struct compute_span other, struct compute_span m,
+                          struct compute_span v)
+{
+    const struct compute_ops *o = p->c->ops;
+    size_t n = NARROW_N * NARROW_K, part = NARROW_K * 8;
+    struct compute_adamw a = { .p = w,
+                               .g = other,
+                               .m = m,
+                               .v = v,
+                               .n = n,
+                               .lr = 0.1,
+                               .beta1 = 0.9,
+                               .beta2 = 0.99,
+                               .eps = 1e-8,
+                               .grad_scale = 1,
+                               .step = 1 };
+    struct compute_linear dw = { .y = other,
+                                 .x = compute_at(other, n / 2),
+                                 .w = compute_at(w, part),
+                                 .m = 4,
+                                 .n = 8,
+                                 .k = NARROW_K,
+                                 .alpha = 1 };
+    struct compute_linear own = { .y = compute_at(w, n - part),
+                                  .x = other,
+                                  .w = w,
+                                  .m = 8,
+                                  .n = NARROW_K,
+                                  .k = NARROW_K,
+                                  .alpha = 1 };
+    float *x;
+
+    switch (step) {
+    case 1: o->axpy(p->c, compute_at(w, part), 0.5f, other, part); break;
+    case 2: o->adamw(p->c, &a); break;
+    case 3: o->linear_dw(p->c, &dw); break;
+    case 4: o->copy(p->c, w, other, part); break;
+    case 5: o->fill(p->c, compute_at(w, part), 0.25f, part); break;
+    case 6:
+        x = mem_array(part, sizeof(*x));
+        o->download(p->c, x, compute_at(other, part), part);
+        o->upload(p->c, compute_at(w, n - part), x, part);
+        free(x);
+        break;
+    case 7: o->linear(p->c, &own); break;
+    default: break;
+    }
+}
+
+static void run_narrow(struct parity *p)
+{
+    size_t n = NARROW_N * NARROW_K, out = NARROW_M * NARROW_N;
+    struct product r = {
+        .l = { .m = NARROW_M, .n = NARROW_N, .k = NARROW_K, .alpha = 1 }
+    };
+    struct parity_array *other, *m, *v;
+
+    parity_limit(p, PARITY_PRODUCT, NARROW_K);
+    p->limit *= 2; /* the weights are results, too */
+    r.x = parity_noise(p, "x", ACT, NARROW_M * NARROW_K, 1);
+    r.w = parity_noise(p, "w", F32, n, 1);
+    parity_whole(r.w);
+    other = parity_noise(p, "other", F32, n, 0.5);
+    m = parity_inout(p, "m", F32, n, 0.1);
+    v = parity_output(p, "v", F32, n);
+    r.y = parity_output(p, "y", F32, NARROW_STEPS * out);
+    while (parity_next(p)) {
+        struct compute_linear l = linear_of(&r);
+        struct err err;
+
+        if (p->c->ops->keep_narrow &&
+            p->c->ops->keep_narrow(p->c, r.w->s, &err) < 0)
+            parity_fail(p, "%s", err.msg);
+        p->c->ops->fill(p->c, v->s, 1, n);
+        for (int i = 0; i < NARROW_STEPS; i++) {
+            narrow_change(p, i, r.w->s, other->s, m->s, v->s);
+            l.y = compute_at(r.y->s, (size_t)i * out);
+            p->c->ops->linear(p->c, &l);
+        }
+    }
+    parity_done(p);
+}
+
 static void no_rows(struct parity *p)
 {
     struct product r = { .l = { .n = 64, .k = 64, .alpha = 1 } };
@@ -270,6 +362,8 @@ void parity_linear(struct parity *p)
         if (parity_case(p, 3e6 * (double)rows[i], "linear-%zu-frozen-pair",
                         rows[i]))
             run_frozen_pair(p, rows[i]);
+    if (parity_case(p, 3e5, "linear-narrow"))
+        run_narrow(p);
     if (parity_case(p, 1, "linear-no-rows"))
         no_rows(p);
 }

@@ -159,6 +159,7 @@ static const struct compute_ops *operations(void)
     t.adamw = cuda_op_adamw;
     t.memory = op_memory;
     t.rehearse = cuda_op_rehearse;
+    t.keep_narrow = cuda_op_keep_narrow;
     t.features |= COMPUTE_HAS_WINDOW | COMPUTE_HAS_SOFTCAP |
                   COMPUTE_HAS_HEAD_BIAS | COMPUTE_HAS_ENCODER |
                   COMPUTE_HAS_NARROW_CACHE;

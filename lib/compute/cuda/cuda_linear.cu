@@ -2,15 +2,16 @@
  * cuda_linear.cu - linear layers and both gradients, as matrix products
  *
  * Operands are brought to one type: that of activations (bf16, or f32 in the
- * precisions above). In bf16 training only adapters are converted: activations
- * have the type, weights that are frozen have it too. Products of plain f32
- * buffers are computed in f32 whatever the precision: they merge adapters.
- * Weights as blocks meet few rows as they are (cuda_quant_rows.cu) and more by
- * panels in scratch. Panel or loads that widen: of 4,096 rows a tile of 128 x
- * 256 would widen each weight 32 times, some 8 instructions each, in all 9 ps a
- * weight of a GPU's whole issue rate, beside a product of 8.3 ps a weight at
- * 989 TFLOP/s; a panel costs reading half a byte, writing two and reading them
- * again at 4.8 TB/s: 0.9 ps, and the kernels stay as they are.
+ * precisions above). In bf16 training nothing is converted but what was not
+ * kept so (cuda_narrow.cu): activations and frozen weights have the type.
+ * Products of plain f32 buffers are computed in f32 whatever the precision:
+ * they merge adapters. Weights as blocks meet few rows as they are
+ * (cuda_quant_rows.cu) and more by panels in scratch. Panel or loads that
+ * widen: of 4,096 rows a tile of 128 x 256 would widen each weight 32 times,
+ * some 8 instructions each, in all 9 ps a weight of a GPU's whole issue rate,
+ * beside a product of 8.3 ps a weight at 989 TFLOP/s; a panel costs reading
+ * half a byte, writing two and reading them again at 4.8 TB/s: 0.9 ps, and the
+ * kernels stay as they are.
  */
 #include "compute/cuda/cuda_gemm_parts.cuh"
 #include "compute/cuda/cuda_quant.cuh"
@@ -34,19 +35,26 @@ static struct operand operand_of(struct compute_span s, size_t n)
     return o;
 }
 
-/* Weights: frozen ones, where their type is wanted or nothing else is left. */
-static struct operand weights_of(struct compute_span s, size_t n,
-                                 enum cuda_type want)
+/* Weights, maybe absent: those that are kept in bf16 where that is wanted or
+ * nothing else is left. Before the output is asked for, which may be what is
+ * kept and is stale from then on. */
+static struct operand weights_of(struct cuda *c, struct compute_span s,
+                                 size_t n, enum cuda_type want)
 {
     struct operand o = {};
 
-    if (s.buf->quant)
+    if (!s.buf || s.buf->quant)
         return o;
-    if (!s.buf->frozen || (s.buf->data && want != CUDA_BF16))
-        return operand_of(s, n);
-    o.at.data = s.buf->frozen + s.at;
     o.at.type = CUDA_BF16;
     o.n = n;
+    if (s.buf->narrow && want == CUDA_BF16) {
+        cuda_narrow_refresh(c);
+        o.at.data = s.buf->narrow + s.at;
+    } else if (s.buf->frozen && (!s.buf->data || want == CUDA_BF16)) {
+        o.at.data = s.buf->frozen + s.at;
+    } else {
+        o = operand_of(s, n);
+    }
     return o;
 }
 
@@ -129,8 +137,9 @@ static bool products_take(struct cuda *c, struct products *p,
     p->g.b = at[1];
     p->g.a2 = p->pair.a = at[2];
     p->g.b2 = p->pair.b = at[3];
-    p->g.steady = p->pair.steady =
-        c->recording && at[1] == o[1].at.data && at[3] == o[3].at.data;
+    p->g.steady = p->pair.steady = c->recording && !c->unsteady &&
+                                   at[1] == o[1].at.data &&
+                                   at[3] == o[3].at.data;
     return true;
 }
 
@@ -273,12 +282,12 @@ void cuda_op_linear(struct compute *base, const struct compute_linear *l)
     g.n = l->n;
     g.k = g.lda = g.ldb = l->k;
     g.k2 = g.lda2 = g.ldb2 = l->x2.buf ? l->k2 : 0;
+    o[1] = weights_of(c, l->w, l->n * l->k, g.in);
+    o[3] = weights_of(c, l->w2, l->n * g.k2, g.in);
+    o[0] = operand_of(l->x, l->m * l->k);
+    o[2] = operand_of(l->x2, l->m * g.k2);
     g.bias = cuda_f32(l->bias);
     product_output(&g, l->y, l->addend);
-    o[0] = operand_of(l->x, l->m * l->k);
-    o[1] = weights_of(l->w, l->n * l->k, g.in);
-    o[2] = operand_of(l->x2, l->m * g.k2);
-    o[3] = operand_of(l->w2, l->n * g.k2);
     if (l->w.buf->quant)
         panels_run(c, &g, o, l->w, l->k);
     else
@@ -315,11 +324,11 @@ void cuda_op_linear_dx(struct compute *base, const struct compute_linear *l)
     g.k = g.lda = l->n;
     g.k2 = g.lda2 = l->x2.buf ? l->k2 : 0;
     g.b_cross = true;
-    product_output(&g, l->x, l->addend);
+    o[1] = weights_of(c, l->w, l->n * l->k, g.in);
+    o[3] = weights_of(c, l->w2, l->k * g.k2, g.in);
     o[0] = operand_of(l->y, l->m * l->n);
-    o[1] = weights_of(l->w, l->n * l->k, g.in);
     o[2] = operand_of(l->x2, l->m * g.k2);
-    o[3] = operand_of(l->w2, l->k * g.k2);
+    product_output(&g, l->x, l->addend);
     if (l->w.buf->quant)
         panels_run(c, &g, o, l->w, l->k);
     else

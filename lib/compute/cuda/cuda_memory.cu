@@ -228,6 +228,7 @@ void cuda_op_release(struct compute *base, struct compute_buffer *b)
     cuda_give(c, b->data, b->bytes);
     cuda_give(c, b->frozen, b->frozen_bytes);
     cuda_quant_free(c, b->quant);
+    cuda_narrow_drop(c, b);
     free(b);
 }
 
@@ -237,6 +238,7 @@ struct cuda_operand cuda_at(struct compute_span s)
 
     if (!s.buf)
         return o;
+    s.buf->stale = true;
     if (s.buf->data) {
         o.type = s.buf->type;
         o.data = (char *)s.buf->data + s.at * cuda_type_size(o.type);
@@ -253,6 +255,7 @@ float *cuda_f32(struct compute_span s)
     if (!s.buf)
         return NULL;
     assert(s.buf->type == CUDA_F32 && s.buf->data);
+    s.buf->stale = true;
     return (float *)s.buf->data + s.at;
 }
 

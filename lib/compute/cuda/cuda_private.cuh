@@ -31,6 +31,10 @@ struct compute_buffer {
     __nv_bfloat16 *frozen;    /* freeze: the weights in bf16; NULL: use data */
     struct cuda_quant *quant; /* quantise: as blocks; data is NULL then */
     size_t bytes, frozen_bytes;
+    __nv_bfloat16 *narrow; /* keep_narrow: data in bf16, unless stale */
+    size_t narrow_bytes;
+    bool stale;
+    struct compute_buffer *next; /* of those that have narrow */
 };
 
 /* Which matrix kernels may be used, each with those before it; COMPUTE_FULL
@@ -88,8 +92,10 @@ struct cuda {
     size_t kept_count, kept_bytes;
     struct cuda_table tables[CUDA_HOST_TABLES];
     uint64_t clock;
+    struct compute_buffer *narrowed; /* a list */
     struct cuda_steps *steps;
     bool recording;    /* a step, into a graph */
+    bool unsteady;     /* weights are written in it */
     size_t steps_more; /* bytes: of a rehearsal in which steps came */
 };
 
@@ -104,7 +110,7 @@ struct cuda_operand {
     enum cuda_type type;
 };
 /* A weight whose plain form freeze dropped is seen as bf16; one that is blocks
- * can not be. */
+ * can not be. Whoever asks may write: what keep_narrow keeps is stale then. */
 struct cuda_operand cuda_at(struct compute_span s);
 float *cuda_f32(struct compute_span s); /* NULL if absent; asserts F32 */
 int32_t *cuda_i32(struct compute_span s);
@@ -174,6 +180,11 @@ void cuda_steps_spoil(struct cuda *c);
 void cuda_convert(struct cuda *c, void *y, enum cuda_type to, const void *x,
                   enum cuda_type from, size_t n);
 
+/* What keep_narrow keeps becomes what it was made of; before anything is
+ * recorded that reads it. */
+void cuda_narrow_refresh(struct cuda *c);
+void cuda_narrow_drop(struct cuda *c, struct compute_buffer *b);
+
 /* y = n weights from w on in a type, be they blocks or not. */
 void cuda_weights_read(struct cuda *c, void *y, enum cuda_type to,
                        struct compute_span w, size_t n);
@@ -235,6 +246,8 @@ int cuda_op_alloc(C, enum compute_type type, size_t count, const char *what,
 void cuda_op_release(C, struct compute_buffer *b);
 void cuda_op_upload(C, S dst, const void *src, size_t count);
 void cuda_op_download(C, void *dst, S src, size_t count);
+/* cuda_narrow.cu */
+int cuda_op_keep_narrow(C, S w, struct err *err);
 /* cuda_rehearse.cu, cuda_step.cu */
 void cuda_op_rehearse(C, bool on, size_t *most);
 bool cuda_op_step_begin(C, const struct compute_step *step);

@@ -276,6 +276,7 @@ bool cuda_op_step_begin(struct compute *base, const struct compute_step *step)
     (void)cudaSetDevice(c->ordinal);
     if (!has_room(c))
         return false;
+    cuda_narrow_refresh(c);
     r = choose(t, step);
     if (r && r->graph) {
         replay(c, r, &step->s);
@@ -295,6 +296,7 @@ bool cuda_op_step_begin(struct compute *base, const struct compute_step *step)
     t->s = step->s;
     t->spoiled = false;
     c->recording = true;
+    c->unsteady = false;
     return false;
 }
 
