@@ -65,7 +65,7 @@ static void choose(struct model_session *s, size_t rows)
     s->turn_count = 0;
     session_choose_rows(s, rows);
     for (size_t i = 0; i < rows; i++)
-        s->draws[i] = (struct compute_draw){ .temperature = 1, .top_p = 0.9F };
+        s->draws[i] = (struct compute_draw){ .temperature = 1, .top_p = 0.9 };
     if (ops->sample)
         ops->sample(m->compute, s->best, s->logp, s->logits, s->draws, rows,
                     (size_t)m->config.vocab);
